@@ -1,0 +1,52 @@
+/* core/numerics.h -- the ways to compute, and what "store at a tap" means.
+ *
+ * exact: every stored value lies on a binary grid, every sum is representable
+ *        in a double, so no order and no partition can change a bit.
+ * fp64:  doubles, nothing rounded.
+ * fp32:  doubles that hold fp32 values: rounded at every tap.
+ * docs/numerics.md has the argument.
+ */
+#ifndef CORE_NUMERICS_H
+#define CORE_NUMERICS_H
+
+#include "core/status.h"
+
+#include <stdint.h>
+
+typedef enum core_numerics { CORE_EXACT, CORE_FP64, CORE_FP32 } core_numerics;
+
+/* What a tap holds; in exact mode each kind has its own step. */
+typedef enum core_grid { CORE_GRID_ACT, CORE_GRID_PROB, CORE_GRID_INT } core_grid;
+
+#define CORE_STEP_ACT 0x1p-10   /* activations                                */
+#define CORE_STEP_PROB 0x1p-20  /* exponentials and probabilities             */
+#define CORE_STEP_TABLE 0x1p-14 /* cos and sin of RoPE                        */
+#define CORE_WEIGHT_BITS 11     /* of a weight tensor's largest magnitude     */
+
+/* "exact", "fp64", "fp32".                                           [local] */
+const char *core_numerics_name(core_numerics numerics);
+CORE_NODISCARD core_status core_numerics_parse(core_numerics *out,
+                                               const char *text);
+
+/* The step of a grid in exact mode (ACT or PROB).                    [local] */
+double core_grid_step(core_grid grid);
+
+/* Round x[0..n) to multiples of step, half to even; never leaves a -0.0.
+ * step is a power of two.                                            [local] */
+void core_snap(double *x, int64_t n, double step);
+
+/* What storing at a tap does to x[0..n): exact snaps to the grid's step,
+ * fp64 nothing, fp32 rounds to fp32.                                 [local] */
+void core_store(core_numerics numerics, core_grid grid, double *x, int64_t n);
+
+/* Largest euclidean norm of the rows of x [n_row, n_col], row stride ld.     */
+double core_max_row_norm(const double *x, int64_t n_row, int64_t n_col,
+                         int64_t ld);
+
+/* True if every partial sum of every product x.w is exact in double whatever
+ * the order: norm2(x) * norm2(w) / (step_x * step_w) <= 2^53 (Cauchy-Schwarz
+ * bounds the sum of magnitudes).  NaN is not exact.                  [local] */
+bool core_product_is_exact(double norm_x, double norm_w, double step_x,
+                           double step_w);
+
+#endif
