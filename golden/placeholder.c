@@ -1,0 +1,1 @@
+typedef int golden_placeholder;

@@ -1,0 +1,43 @@
+/* harness/launch.h -- start the program again as ranks, and watch over them.
+ *
+ * The launcher makes a run folder (board, report, tap files), starts mpiexec on
+ * this same executable, shows progress, and ends everything if a rank dies,
+ * hangs or the launcher itself is interrupted.  Nothing is left behind.
+ */
+#ifndef HAR_LAUNCH_H
+#define HAR_LAUNCH_H
+
+#include "core/status.h"
+
+#include <stddef.h>
+
+/* True if mpiexec (or Slurm) started this process.                   [local] */
+bool har_is_rank(void);
+
+typedef struct har_run {
+    char folder[256];     /* the run folder; files made in it vanish at the end */
+} har_run;
+
+/* Make the run folder in $MOEPARITY_RUN_DIR, /dev/shm or $TMPDIR or /tmp: the
+ * first with room for need_bytes.  Errors: E_SPACE says what was tried, what is
+ * needed and what is free.                                           [local] */
+CORE_NODISCARD core_status har_run_open(har_run *out, size_t need_bytes);
+void har_run_close(har_run *run);
+
+typedef struct har_launch_options {
+    int n_rank;
+    double stall_seconds;
+    const char *what;     /* for the progress line: "verify seed-mini"          */
+    bool progress;        /* show it (stderr is a terminal)                     */
+} har_launch_options;
+
+/* Run `argv` again under mpiexec with n_rank ranks and wait.  The ranks see
+ * MOEPARITY_RUN_FOLDER.  What rank 0 printed to its report stream goes to this
+ * process's stdout once the run has ended; *exit_code is the program's agreed
+ * exit code, 5 (with a line on stderr naming the rank) if a rank died or hung.
+ * Errors: E_FILE if mpiexec cannot be started.                       [local] */
+CORE_NODISCARD core_status har_launch(const har_run *run,
+                                      const har_launch_options *options,
+                                      char *const argv[], int *exit_code);
+
+#endif

@@ -1,0 +1,1 @@
+typedef int harness_placeholder;

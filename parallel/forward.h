@@ -1,0 +1,117 @@
+/* parallel/forward.h -- the distributed forward pass of one rank.
+ *
+ * A par_model holds the shards that this rank owns and nothing else.  There is
+ * one layer text for every combination of degrees: a degree of 1 is a group of
+ * one rank.  What is computed is shown to an observer at every tap.
+ */
+#ifndef PAR_FORWARD_H
+#define PAR_FORWARD_H
+
+#include "core/taps.h"
+#include "core/weights.h"
+#include "parallel/layout.h"
+
+/* A piece of a tap that this rank holds: rows row_ids[0..n_row) (global rows of
+ * the tap) x columns [col0, col0+n_col), row stride ld.  Exactly one of values
+ * and ints is set.  n_owners ranks hold this very piece (the same rows and
+ * columns), this one is number i_owner among them.                           */
+typedef struct par_piece {
+    core_tap tap;
+    double *values;
+    int64_t *ints;
+    int64_t ld;
+    const int64_t *row_ids;
+    int64_t n_row;
+    int64_t col0, n_col;
+    int n_owners, i_owner;
+    int round, mb;
+} par_piece;
+
+/* Sees every piece right after it was computed and stored, transfers on the
+ * receiving side; may overwrite the values (forced mode), keeping them in the
+ * numerics of the run.  Pieces with no row or no column are shown too.       */
+typedef struct par_observer {
+    void *self;
+    void (*observe)(void *self, const par_piece *piece);
+} par_observer;
+
+/* Operators whose processor seconds are kept apart. */
+#define PAR_OPERATOR_LIST(X)                                                   \
+    X(EMBED, "embed") X(NORM, "norm") X(QKV, "qkv") X(ATTENTION, "attention")  \
+    X(ATTN_OUT, "attn_out") X(ROUTER, "router") X(DISPATCH, "dispatch")        \
+    X(EXPERT, "expert") X(COMBINE, "combine") X(MLP, "mlp") X(HEAD, "head")    \
+    X(CHECK, "check")
+typedef enum par_operator {
+#define PAR_OPERATOR_ENUM(name, text) PAR_OP_##name,
+    PAR_OPERATOR_LIST(PAR_OPERATOR_ENUM)
+#undef PAR_OPERATOR_ENUM
+    PAR_N_OPERATORS
+} par_operator;
+const char *par_operator_name(par_operator op);
+
+/* True for operators that the plan repeats on every rank of a tensor group
+ * (norms, router): counted apart when work is compared with the reference.   */
+bool par_operator_is_replicated(par_operator op);
+
+/* What one tick did on this rank; for --events. */
+typedef struct par_tick {
+    int round;
+    int64_t tick;
+    int mb;                     /* micro-batch worked on, -1: idle              */
+    int64_t n_token;            /* its tokens                                   */
+    const int64_t *n_expert;    /* [n_pair * n_my_expert] rows that each expert
+                                 * of mine received, by pair                    */
+    int64_t n_n_expert;
+    int64_t n_bytes[PAR_N_OP_KINDS]; /* sent in this tick                       */
+    double seconds, wait_seconds;
+} par_tick;
+
+typedef struct par_options {
+    size_t weight_budget_bytes; /* of this rank: its shards stay resident if they
+                                 * fit, else experts are read a tile at a time  */
+    const par_observer *observer;                     /* NULL: none           */
+    void (*tick)(void *self, const par_tick *tick);   /* NULL: none           */
+    void *tick_self;
+} par_options;
+
+typedef struct par_stats {
+    int64_t n_choice;    /* (token, choice) pairs that this rank had to dispatch */
+    int64_t n_dropped;   /* of them, without a slot                             */
+    int64_t n_sent;      /* choices sent to experts, self included              */
+    int64_t n_received;  /* choices that arrived here (etp copies not counted:
+                          * etp_i = 0 counts)                                   */
+    int64_t n_returned;  /* choices that came back to this rank                 */
+    double cpu_seconds[PAR_N_OPERATORS];
+    double wall_seconds, wait_seconds;
+    bool exact;          /* exact mode: every product fits 53 bits              */
+    char not_exact[160]; /* else the first operator and the bits it needs       */
+    size_t weight_bytes; /* resident shards                                     */
+    size_t work_bytes;   /* peak of the work arena and routing buffers          */
+} par_stats;
+
+typedef struct par_model par_model;
+
+/* Read this rank's shards.  Borrows comm, layout, spec and weights (prepared for
+ * numerics).  Errors: E_MEMORY.  Follow with par_agree.              [local] */
+CORE_NODISCARD core_status par_model_open(par_model **out, par_comm *comm,
+                                          const par_layout *layout,
+                                          const core_spec *spec,
+                                          const core_weights *weights,
+                                          core_numerics numerics,
+                                          const par_options *options);
+void par_model_close(par_model *model); /* accepts NULL */
+
+/* One forward pass over all rounds and micro-batches.  The same batch on every
+ * rank (each reads only its rows).  Buffers are poisoned with NaN before use.
+ * Errors: E_MEMORY, agreed.                                     [collective] */
+CORE_NODISCARD core_status par_forward(par_model *model, const core_batch *batch,
+                                       par_stats *stats);
+
+/* Bytes that rank `layout->rank` needs: shards, and work for micro-batches of
+ * n_row rows of n_t tokens.  The measure run of the real layout.     [local] */
+size_t par_weight_bytes(const core_spec *spec, const par_layout *layout,
+                        core_numerics numerics);
+size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
+                      int64_t n_row, int64_t n_t);
+
+#endif

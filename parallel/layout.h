@@ -1,0 +1,80 @@
+/* parallel/layout.h -- which rank owns which part of the model.
+ *
+ * A layout turns a legal plan and a rank into coordinates on two device meshes
+ * over the same ranks, the ranges it owns, and the groups it belongs to.  It is
+ * plain data, and any process can make the layout of any rank.
+ *
+ *   attention mesh  rank = (stage*dp + d)*tp + t
+ *   expert mesh     inside a scope, ranks in attention order are numbered
+ *                   index = (edp_i*ep + ep_i)*etp + etp_i
+ *                   scope=stage:   the dp*tp ranks of one stage
+ *                   scope=replica: the pp*tp ranks of one replica d (edp = 1)
+ *
+ * parallel/LAYOUTS.md has pictures.  Never includes MPI.
+ */
+#ifndef PAR_LAYOUT_H
+#define PAR_LAYOUT_H
+
+#include "core/arena.h"
+#include "core/batch.h"
+#include "parallel/comm.h"
+#include "parallel/plan.h"
+
+typedef struct par_layout {
+    par_plan plan;
+    int size, rank;
+    int edp;                    /* replicas of every expert inside a scope      */
+
+    int stage, d, t;            /* attention mesh coordinates                   */
+    int ep_i, etp_i, edp_i;     /* expert mesh coordinates                      */
+
+    int *first_layer;           /* [pp+1] layers of each stage                  */
+    int64_t *first_head;        /* [tp+1] query heads of each t                 */
+    int64_t *first_vocab;       /* [tp+1] vocabulary rows of each t             */
+    int64_t *first_f;           /* [etp+1] inner columns of each etp_i          */
+    int64_t kv0, kv1;           /* kv heads of mine: floor(h0*G/H) .. floor((h1-1)*G/H)+1 */
+
+    int *replica_first;         /* [E+1] into replica_ep                        */
+    int *replica_ep;            /* ep indices that hold each expert             */
+    int n_my_expert;
+    int *my_expert;             /* [n_my_expert] ascending expert ids           */
+    int *local_expert;          /* [E] position in my_expert, or -1             */
+
+    int n_pair;                 /* dispatch/combine pairs of a tick: the largest
+                                 * number of MoE layers in a stage              */
+    int prev_rank, next_rank;   /* same (d, t) in the neighbour stage, or -1    */
+
+    par_group tp_group;         /* my tensor group, member index = t            */
+    par_group ep_group;         /* the ep*etp ranks that hold one full set of the
+                                 * experts: member index = ep_i*etp + etp_i     */
+    par_group etp_group;        /* the etp ranks that share my experts          */
+} par_layout;
+
+/* Make the layout of one rank.  The plan must have passed par_plan_check; the
+ * arrays live in *arena (measure mode allowed: see core/arena.h).    [local] */
+void par_layout_init(par_layout *out, core_arena *arena, const core_spec *spec,
+                     const par_plan *plan, int rank);
+
+/* Rows [*row0, *row1) of the batch that micro-batch m of replica d works on in a
+ * round; may be empty.  Parts are numbered (round*dp + d)*mb + m.    [local] */
+void par_layout_rows(const par_plan *plan, int64_t n_b, int round, int d, int m,
+                     int64_t *row0, int64_t *row1);
+
+/* The plan's token groups for the reference: first_row[0..n_part], n_part =
+ * rounds*dp*mb.  Caller frees groups->first_row with free().         [local] */
+CORE_NODISCARD core_status par_layout_groups(core_groups *out,
+                                             const par_plan *plan, int64_t n_b);
+
+/* Tokens [*t0, *t1) of a micro-batch of n_t tokens that rank t dispatches.   */
+void par_layout_slice(const par_layout *layout, int64_t n_t, int64_t *t0,
+                      int64_t *t1);
+
+/* Which ep index serves expert e for global token `token`: its only holder, or
+ * replica number token mod replicas.                                 [local] */
+int par_layout_holder(const par_layout *layout, int64_t e, int64_t token);
+
+/* tp ranks that own kv head g, and the index of rank t among them (-1: none). */
+int par_layout_kv_owners(const par_layout *layout, const core_spec *spec,
+                         int64_t g, int t, int *index);
+
+#endif

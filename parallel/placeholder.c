@@ -1,0 +1,1 @@
+typedef int parallel_placeholder;

@@ -1,0 +1,61 @@
+/* parallel/plan.h -- a parallel plan as written, before it meets a model.
+ *
+ * "tp=4,pp=4,dp=2,ep=16,scope=replica,mb=8", a preset, a preset extended
+ * ("seed-32,mb=4"), or a YAML file with the same keys.
+ */
+#ifndef PAR_PLAN_H
+#define PAR_PLAN_H
+
+#include "core/spec.h"
+
+typedef enum par_scope {
+    PAR_SCOPE_STAGE,   /* a layer's experts live on the ranks of its own stage  */
+    PAR_SCOPE_REPLICA, /* ... on all ranks of one data-parallel replica         */
+} par_scope;
+
+enum { PAR_MAX_EXPERTS = 1024, PAR_MAX_REPLICAS = 8, PAR_PLAN_TEXT = 256 };
+
+typedef struct par_plan {
+    char text[PAR_PLAN_TEXT]; /* as the user wrote it: for reports              */
+    int dp, pp, tp, ep, etp;  /* >= 1                                           */
+    par_scope scope;
+    int mb, rounds;           /* micro-batches; successive parts of the batch   */
+    int n_stage;              /* 0: layers are split evenly, first stages longer;
+                               * else pp, and stage_layers holds their lengths  */
+    int stage_layers[CORE_MAX_LAYERS];
+    int n_placed;             /* 0: contiguous placement; else E                */
+    uint8_t n_replica[PAR_MAX_EXPERTS];
+    uint16_t replica[PAR_MAX_EXPERTS][PAR_MAX_REPLICAS]; /* ep indices          */
+} par_plan;
+
+/* Read a plan: preset, string or YAML file.  Errors: E_USAGE/E_PLAN/E_FORMAT
+ * naming the key (and line): unknown, repeated, not a positive number. [local] */
+CORE_NODISCARD core_status par_plan_parse(par_plan *out, const char *text);
+
+/* The canonical string of a plan: every degree that is not 1.        [local] */
+void par_plan_format(const par_plan *plan, char out[PAR_PLAN_TEXT]);
+
+/* Name and text of preset i; false after the last.                   [local] */
+bool par_plan_preset(int i, const char **name, const char **text);
+
+/* dp * pp * tp.                                                      [local] */
+int par_plan_world(const par_plan *plan);
+
+/* Is the plan legal for the model?  E_PLAN names the equation that fails and up
+ * to three nearest legal plans with as many ranks.                   [local] */
+CORE_NODISCARD core_status par_plan_check(const par_plan *plan,
+                                          const core_spec *spec);
+
+/* The same for a batch of n_b rows (capacity domain "batch" wants rounds = dp =
+ * mb = 1; left padding and empty parts are legal).                   [local] */
+CORE_NODISCARD core_status par_plan_check_batch(const par_plan *plan,
+                                                const core_spec *spec,
+                                                int64_t n_b);
+
+/* Call visit for every legal plan of the model on n_rank ranks (mb = 1, rounds =
+ * 1, even stages, contiguous placement).                             [local] */
+void par_plan_each_legal(const core_spec *spec, int n_rank,
+                         void (*visit)(void *self, const par_plan *plan),
+                         void *self);
+
+#endif

@@ -1,0 +1,1 @@
+typedef int ref_placeholder;

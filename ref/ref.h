@@ -1,0 +1,56 @@
+/* ref/ref.h -- the serial reference: one process, double inside.
+ *
+ * The reference knows the model, the batch and the token groups.  It does not
+ * know that ranks exist.  ref/MODEL.md is its mathematics.
+ */
+#ifndef REF_REF_H
+#define REF_REF_H
+
+#include "core/batch.h"
+#include "core/taps.h"
+#include "core/weights.h"
+
+#include <stddef.h>
+
+typedef struct ref_options {
+    int n_threads;              /* OpenMP and OpenBLAS threads, >= 1          */
+    size_t weight_budget_bytes; /* weights are kept as doubles if all of them
+                                 * fit, else read a tile at a time per use    */
+    bool bounds;                /* fp32: compute the bound of every tap       */
+    void (*progress)(void *self, double fraction); /* NULL: none              */
+    void *progress_self;
+} ref_options;
+
+typedef struct ref_stats {
+    double wall_seconds;
+    double cpu_seconds;         /* of all threads                             */
+    double gemm_flops;          /* 2*m*n*k of every matrix product            */
+    bool exact;                 /* exact mode: every product fits 53 bits     */
+    char not_exact[160];        /* else the first operator and the bits it needs */
+    double bits;                /* exact mode: most bits that any product needed */
+} ref_stats;
+
+typedef struct ref_model ref_model;
+
+/* Bytes that ref_forward needs beside resident weights.              [local] */
+size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t);
+
+/* Prepare the model.  Borrows spec and weights (prepared for `numerics`).
+ * Errors: E_MEMORY.                                                  [local] */
+CORE_NODISCARD core_status ref_model_open(ref_model **out,
+                                          const core_spec *spec,
+                                          const core_weights *weights,
+                                          core_numerics numerics,
+                                          const ref_options *options);
+void ref_model_close(ref_model *model); /* accepts NULL */
+
+/* One forward pass of the whole batch.  Every tap goes to *sink (NULL: none).
+ * The capacity rule reads `groups` only for the domain "group".      [local]
+ * Errors: E_MEMORY; E_EXACT is not returned: see stats->exact.               */
+CORE_NODISCARD core_status ref_forward(ref_model *model,
+                                       const core_batch *batch,
+                                       const core_groups *groups,
+                                       const core_tap_sink *sink,
+                                       ref_stats *stats);
+
+#endif
