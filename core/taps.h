@@ -99,6 +99,9 @@ typedef struct core_tap_sink {
     void *self;
     void (*put)(void *self, core_tap tap, const double *values,
                 const int64_t *ints, const float *bound);
+    /* False: the tap need not be delivered, so that a run that keeps only the
+     * coarse taps makes none of the large ones.  NULL: wants all.            */
+    bool (*wants)(void *self, core_tap tap);
 } core_tap_sink;
 
 #endif
