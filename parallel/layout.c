@@ -1,0 +1,279 @@
+/* parallel/layout.c -- from a plan and a rank to ranges and groups.
+ *
+ * The whole file is arithmetic on four small formulas: the rank of (stage, d, t),
+ * the number of a rank inside its expert scope, the split rule of core_split,
+ * and the floor rule of kv heads.  Traps: in scope=replica the ranks of a scope
+ * are not contiguous; edp is counted inside a scope and is 1 there although
+ * every expert exists dp times; kv heads overlap between neighbours when they do
+ * not divide; a group's id must be the same on all its members, so it is made
+ * from the group's coordinates, never from the order of calls.
+ *
+ * Everything that a measure run needs (sizes) is computed without the arrays.
+ */
+#include "parallel/layout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int *take_ints(core_arena *arena, int64_t n)
+{
+    return core_arena_take(arena, n, sizeof(int));
+}
+
+/* --- coordinates ----------------------------------------------------------- */
+
+static int rank_at(const par_plan *plan, int stage, int d, int t)
+{
+    return (stage * plan->dp + d) * plan->tp + t;
+}
+
+/* The rank that is number `index` in the expert scope of l->rank. */
+static int scope_rank(const par_layout *l, int index)
+{
+    const par_plan *p = &l->plan;
+    if (p->scope == PAR_SCOPE_STAGE)
+        return rank_at(p, l->stage, index / p->tp, index % p->tp);
+    return rank_at(p, index / p->tp, l->d, index % p->tp);
+}
+
+static void set_coordinates(par_layout *l)
+{
+    const par_plan *p = &l->plan;
+    l->t = l->rank % p->tp;
+    l->d = l->rank / p->tp % p->dp;
+    l->stage = l->rank / p->tp / p->dp;
+
+    const bool by_stage = p->scope == PAR_SCOPE_STAGE;
+    const int index = (by_stage ? l->d : l->stage) * p->tp + l->t;
+    const int n_scope = (by_stage ? p->dp : p->pp) * p->tp;
+    l->edp = n_scope / (p->ep * p->etp);
+    l->etp_i = index % p->etp;
+    l->ep_i = index / p->etp % p->ep;
+    l->edp_i = index / p->etp / p->ep;
+
+    l->prev_rank = l->stage > 0 ? rank_at(p, l->stage - 1, l->d, l->t) : -1;
+    l->next_rank =
+        l->stage < p->pp - 1 ? rank_at(p, l->stage + 1, l->d, l->t) : -1;
+}
+
+/* --- layers and split axes -------------------------------------------------- */
+
+static int stage_first(const par_plan *plan, int64_t n_l, int stage)
+{
+    if (plan->n_stage == 0)
+        return (int)core_split_first(n_l, plan->pp, stage);
+    int first = 0;
+    for (int s = 0; s < stage; s++)
+        first += plan->stage_layers[s];
+    return first;
+}
+
+static void set_layers(par_layout *l, core_arena *arena, const core_spec *spec)
+{
+    const par_plan *p = &l->plan;
+    l->first_layer = take_ints(arena, p->pp + 1);
+    l->n_pair = 0;
+    for (int s = 0; s <= p->pp; s++) {
+        const int first = stage_first(p, spec->n_l, s);
+        if (l->first_layer != NULL)
+            l->first_layer[s] = first;
+        if (s == p->pp)
+            break;
+        const int end = stage_first(p, spec->n_l, s + 1);
+        const int n_moe = core_spec_count_moe(spec, first, end);
+        if (n_moe > l->n_pair)
+            l->n_pair = n_moe;
+    }
+}
+
+static int64_t *split_axis(core_arena *arena, int64_t n, int n_part)
+{
+    int64_t *first = core_arena_i64(arena, n_part + 1);
+    if (first != NULL)
+        core_split(n, n_part, first);
+    return first;
+}
+
+/* kv heads that the query heads of tensor rank t read: [*kv0, *kv1). */
+static void kv_range(const par_plan *plan, const core_spec *spec, int t,
+                     int64_t *kv0, int64_t *kv1)
+{
+    *kv0 = *kv1 = 0;
+    if (spec->n_h == 0)
+        return;
+    const int64_t h0 = core_split_first(spec->n_h, plan->tp, t);
+    const int64_t h1 = core_split_first(spec->n_h, plan->tp, t + 1);
+    *kv0 = h0 * spec->n_g / spec->n_h;
+    *kv1 = (h1 - 1) * spec->n_g / spec->n_h + 1;
+}
+
+/* --- experts ----------------------------------------------------------------- */
+
+/* The only holder of expert e under contiguous placement. */
+static int contiguous_holder(const par_plan *plan, int64_t n_e, int64_t e)
+{
+    /* longer parts come first, so the even guess is never too low */
+    int64_t ep_i = e * plan->ep / n_e;
+    while (core_split_first(n_e, plan->ep, ep_i) > e)
+        ep_i--;
+    return (int)ep_i;
+}
+
+static int n_replicas(const par_plan *plan, int64_t e)
+{
+    return plan->n_placed == 0 ? 1 : plan->n_replica[e];
+}
+
+/* ep index of replica i of expert e. */
+static int replica_at(const par_plan *plan, int64_t n_e, int64_t e, int i)
+{
+    return plan->n_placed == 0 ? contiguous_holder(plan, n_e, e)
+                               : plan->replica[e][i];
+}
+
+static bool holds(const par_plan *plan, int64_t n_e, int64_t e, int ep_i)
+{
+    for (int i = 0; i < n_replicas(plan, e); i++)
+        if (replica_at(plan, n_e, e, i) == ep_i)
+            return true;
+    return false;
+}
+
+static void set_experts(par_layout *l, core_arena *arena, int64_t n_e)
+{
+    const par_plan *p = &l->plan;
+    int64_t n_all = 0;
+    l->n_my_expert = 0;
+    for (int64_t e = 0; e < n_e; e++) {
+        n_all += n_replicas(p, e);
+        l->n_my_expert += holds(p, n_e, e, l->ep_i);
+    }
+    l->replica_first = take_ints(arena, n_e + 1);
+    l->replica_ep = take_ints(arena, n_all);
+    l->my_expert = take_ints(arena, l->n_my_expert);
+    l->local_expert = take_ints(arena, n_e);
+    if (l->replica_first == NULL)
+        return;
+
+    int n_entry = 0, n_mine = 0;
+    for (int64_t e = 0; e < n_e; e++) {
+        l->replica_first[e] = n_entry;
+        for (int i = 0; i < n_replicas(p, e); i++)
+            l->replica_ep[n_entry++] = replica_at(p, n_e, e, i);
+        l->local_expert[e] = -1;
+        if (holds(p, n_e, e, l->ep_i)) {
+            l->local_expert[e] = n_mine;
+            l->my_expert[n_mine++] = (int)e;
+        }
+    }
+    l->replica_first[n_e] = n_entry;
+}
+
+/* --- groups ------------------------------------------------------------------ */
+
+/* Ids: 0 is the world; kind k (0, 1, 2) uses 1 + k*size + number, and there are
+ * never more groups of a kind than ranks. */
+static int *make_group(par_group *group, const par_layout *l, core_arena *arena,
+                       const char *name, int kind, int number, int n, int me)
+{
+    int *rank = take_ints(arena, n);
+    *group = (par_group){
+        .id = 1 + kind * l->size + number, .n = n, .me = me, .rank = rank};
+    strncpy(group->name, name, sizeof group->name - 1);
+    return rank;
+}
+
+static void set_groups(par_layout *l, core_arena *arena)
+{
+    const par_plan *p = &l->plan;
+    int *tp_rank = make_group(&l->tp_group, l, arena, "tp", 0,
+                              l->stage * p->dp + l->d, p->tp, l->t);
+    const int scope = p->scope == PAR_SCOPE_STAGE ? l->stage : l->d;
+    const int set = scope * l->edp + l->edp_i;
+    const int n_set = p->ep * p->etp;
+    const int me = l->ep_i * p->etp + l->etp_i;
+    int *ep_rank = make_group(&l->ep_group, l, arena, "ep", 1, set, n_set, me);
+    int *etp_rank = make_group(&l->etp_group, l, arena, "etp", 2,
+                               set * p->ep + l->ep_i, p->etp, l->etp_i);
+    if (tp_rank == NULL)
+        return;
+
+    for (int t = 0; t < p->tp; t++)
+        tp_rank[t] = rank_at(p, l->stage, l->d, t);
+    for (int i = 0; i < n_set; i++)
+        ep_rank[i] = scope_rank(l, l->edp_i * n_set + i);
+    for (int i = 0; i < p->etp; i++)
+        etp_rank[i] = ep_rank[l->ep_i * p->etp + i];
+}
+
+/* --- interface ---------------------------------------------------------------- */
+
+void par_layout_init(par_layout *out, core_arena *arena, const core_spec *spec,
+                     const par_plan *plan, int rank)
+{
+    memset(out, 0, sizeof *out);
+    out->plan = *plan;
+    out->size = par_plan_world(plan);
+    out->rank = rank;
+    core_assert(rank >= 0 && rank < out->size);
+
+    set_coordinates(out);
+    set_layers(out, arena, spec);
+    out->first_head = split_axis(arena, spec->n_h, plan->tp);
+    out->first_vocab = split_axis(arena, spec->n_v, plan->tp);
+    out->first_f = split_axis(arena, spec->n_f, plan->etp);
+    kv_range(plan, spec, out->t, &out->kv0, &out->kv1);
+    set_experts(out, arena, spec->n_e);
+    set_groups(out, arena);
+}
+
+void par_layout_rows(const par_plan *plan, int64_t n_b, int round, int d, int m,
+                     int64_t *row0, int64_t *row1)
+{
+    const int64_t n_part = (int64_t)plan->rounds * plan->dp * plan->mb;
+    const int64_t part = ((int64_t)round * plan->dp + d) * plan->mb + m;
+    *row0 = core_split_first(n_b, n_part, part);
+    *row1 = core_split_first(n_b, n_part, part + 1);
+}
+
+core_status par_layout_groups(core_groups *out, const par_plan *plan,
+                              int64_t n_b)
+{
+    const int64_t n_part = (int64_t)plan->rounds * plan->dp * plan->mb;
+    void *first = NULL;
+    CORE_TRY(core_alloc(&first, n_part + 1, sizeof(int64_t), "token groups"));
+    core_split(n_b, n_part, first);
+    *out = (core_groups){.n = n_part, .first_row = first};
+    return CORE_OK;
+}
+
+void par_layout_slice(const par_layout *layout, int64_t n_t, int64_t *t0,
+                      int64_t *t1)
+{
+    *t0 = core_split_first(n_t, layout->plan.tp, layout->t);
+    *t1 = core_split_first(n_t, layout->plan.tp, layout->t + 1);
+}
+
+int par_layout_holder(const par_layout *layout, int64_t e, int64_t token)
+{
+    const int first = layout->replica_first[e];
+    const int n = layout->replica_first[e + 1] - first;
+    return layout->replica_ep[first + (int)(token % n)];
+}
+
+int par_layout_kv_owners(const par_layout *layout, const core_spec *spec,
+                         int64_t g, int t, int *index)
+{
+    int n_owner = 0;
+    *index = -1;
+    for (int i = 0; i < layout->plan.tp; i++) {
+        int64_t kv0, kv1;
+        kv_range(&layout->plan, spec, i, &kv0, &kv1);
+        if (g < kv0 || g >= kv1)
+            continue;
+        if (i == t)
+            *index = n_owner;
+        n_owner++;
+    }
+    return n_owner;
+}

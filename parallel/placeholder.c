@@ -1,1 +1,0 @@
-typedef int parallel_placeholder;
