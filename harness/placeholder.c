@@ -1,1 +1,0 @@
-typedef int harness_placeholder;

@@ -1,0 +1,1 @@
+add_unit(test_har_compare SOURCES test_har_compare.c LIBS harness LABELS unit)
