@@ -1,1 +1,0 @@
-typedef int golden_placeholder;
