@@ -1,0 +1,1 @@
+add_unit(test_core_arena SOURCES test_core_arena.c LABELS unit)
