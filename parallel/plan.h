@@ -28,8 +28,11 @@ typedef struct par_plan {
     uint16_t replica[PAR_MAX_EXPERTS][PAR_MAX_REPLICAS]; /* ep indices          */
 } par_plan;
 
-/* Read a plan: preset, string or YAML file.  Errors: E_USAGE/E_PLAN/E_FORMAT
- * naming the key (and line): unknown, repeated, not a positive number. [local] */
+/* Read a plan: preset, string or YAML file (its name ends in .yaml or .yml), the
+ * first and last extended by ",key=value" at will.  In a string stages=3/2/2 are
+ * layers per stage and placement=0/0+3/1 the ep indices of experts 0, 1, 2.
+ * Errors: E_USAGE (string), E_FORMAT (YAML, with file:line:column), E_FILE, and
+ * E_PLAN for an edp that does not follow from the others.            [local] */
 CORE_NODISCARD core_status par_plan_parse(par_plan *out, const char *text);
 
 /* The canonical string of a plan: every degree that is not 1.        [local] */

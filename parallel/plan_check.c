@@ -1,0 +1,179 @@
+/* parallel/plan_check.c -- which plans a model can be run with.
+ *
+ * One predicate, used for the verdict and by the enumeration of plan_legal.c,
+ * so that a suggested plan can never be refused.  Every rule prints its own
+ * equation with the numbers in it: a refusal that does not say which number to
+ * change is worth little.  Not rules: dealing rows, layers, vocabulary, experts
+ * or inner columns evenly; uneven parts and parts without a row are legal.
+ */
+#include "parallel/plan_keys.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+typedef struct reason {
+    char *text;
+    size_t bytes;
+} reason;
+
+static bool broken(const reason *why, const char *fmt, ...) CORE_PRINTF(2, 3);
+
+/* Always false: "the plan is not legal, because". */
+static bool broken(const reason *why, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(why->text, why->bytes, fmt, args);
+    va_end(args);
+    return false;
+}
+
+static bool positive_ok(const par_plan *p, const reason *why)
+{
+    const int number[] = {p->tp, p->pp,  p->dp, p->ep,
+                          p->etp, p->mb, p->rounds};
+    static const char *const name[] = {"tp", "pp",  "dp",    "ep",
+                                       "etp", "mb", "rounds"};
+    for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
+        if (number[i] < 1)
+            return broken(why, "%s = %d, expected at least 1", name[i],
+                          number[i]);
+    return true;
+}
+
+static bool at_most(const char *degree, int64_t value, const char *extent,
+                    int64_t limit, const char *what, const reason *why)
+{
+    if (value <= limit)
+        return true;
+    return broken(why, "%s = %lld exceeds %s = %lld %s", degree,
+                  (long long)value, extent, (long long)limit, what);
+}
+
+/* Every part of a split axis has at least one element. */
+static bool extents_ok(const par_plan *p, const core_spec *s, const reason *why)
+{
+    if (s->n_e > PAR_MAX_EXPERTS)
+        return broken(why, "E = %lld experts, at most %d are supported",
+                      (long long)s->n_e, PAR_MAX_EXPERTS);
+    if (s->n_h == 0) { /* a single sub-layer: no heads, no vocabulary */
+        if (p->pp != 1)
+            return broken(why, "pp = %d, expected 1: the model is one "
+                          "feed-forward sub-layer", p->pp);
+    } else {
+        if (s->n_h % p->tp != 0)
+            return broken(why, "H %% tp = %lld %% %d = %lld, expected 0 "
+                          "(query heads)", (long long)s->n_h, p->tp,
+                          (long long)(s->n_h % p->tp));
+        if (!at_most("tp", p->tp, "V", s->n_v, "vocabulary rows", why))
+            return false;
+    }
+    /* a model without experts still has one expert mesh, of degree 1 */
+    const int64_t n_e = s->n_e > 0 ? s->n_e : 1;
+    const int64_t n_f = s->n_f > 0 ? s->n_f : 1;
+    return at_most("pp", p->pp, "L", s->n_l, "layers", why) &&
+           at_most("ep", p->ep, "E", n_e, "experts", why) &&
+           at_most("etp", p->etp, "F", n_f, "inner columns", why);
+}
+
+static bool mesh_ok(const par_plan *p, const reason *why)
+{
+    const int64_t n_set = (int64_t)p->ep * p->etp;
+    const bool by_stage = p->scope == PAR_SCOPE_STAGE;
+    const int degree = by_stage ? p->dp : p->pp;
+    const int64_t n_scope = (int64_t)degree * p->tp;
+    if (by_stage ? n_scope % n_set == 0 : n_scope == n_set)
+        return true;
+    return broken(why, "ep*etp = %d*%d = %lld %s %s*tp = %d*%d = %lld "
+                  "(scope=%s)", p->ep, p->etp, (long long)n_set,
+                  by_stage ? "does not divide" : "differs from",
+                  by_stage ? "dp" : "pp", degree, p->tp, (long long)n_scope,
+                  by_stage ? "stage" : "replica");
+}
+
+static bool stages_ok(const par_plan *p, const core_spec *s, const reason *why)
+{
+    if (p->n_stage == 0)
+        return true;
+    if (p->n_stage != p->pp)
+        return broken(why, "stages lists %d lengths, expected pp = %d",
+                      p->n_stage, p->pp);
+    int64_t sum = 0;
+    for (int i = 0; i < p->n_stage; i++) {
+        if (p->stage_layers[i] < 1)
+            return broken(why, "stage %d has %d layers, expected at least 1", i,
+                          p->stage_layers[i]);
+        sum += p->stage_layers[i];
+    }
+    if (sum != s->n_l)
+        return broken(why, "the stages sum to %lld layers, expected L = %lld",
+                      (long long)sum, (long long)s->n_l);
+    return true;
+}
+
+static bool expert_ok(const par_plan *p, int e, const reason *why)
+{
+    const uint16_t *ep_i = p->replica[e];
+    if (p->n_replica[e] < 1 || p->n_replica[e] > PAR_MAX_REPLICAS)
+        return broken(why, "placement: expert %d has %d replicas, expected 1 "
+                      "to %d", e, p->n_replica[e], PAR_MAX_REPLICAS);
+    for (int i = 0; i < p->n_replica[e]; i++) {
+        if (ep_i[i] >= p->ep)
+            return broken(why, "placement: expert %d is on ep index %d, "
+                          "expected less than ep = %d", e, ep_i[i], p->ep);
+        for (int j = 0; j < i; j++)
+            if (ep_i[j] == ep_i[i])
+                return broken(why, "placement: expert %d is on ep index %d "
+                              "twice", e, ep_i[i]);
+    }
+    return true;
+}
+
+static bool placement_ok(const par_plan *p, const core_spec *s,
+                         const reason *why)
+{
+    if (p->n_placed == 0)
+        return true;
+    if (p->n_placed != s->n_e)
+        return broken(why, "placement lists %d experts, expected E = %lld",
+                      p->n_placed, (long long)s->n_e);
+    for (int e = 0; e < p->n_placed; e++)
+        if (!expert_ok(p, e, why))
+            return false;
+    return true;
+}
+
+bool par__plan_is_legal(const par_plan *plan, const core_spec *spec, char *why,
+                        size_t why_bytes)
+{
+    const reason r = {why, why_bytes};
+    return positive_ok(plan, &r) && extents_ok(plan, spec, &r) &&
+           mesh_ok(plan, &r) && stages_ok(plan, spec, &r) &&
+           placement_ok(plan, spec, &r);
+}
+
+core_status par_plan_check(const par_plan *plan, const core_spec *spec)
+{
+    char why[200], nearest[800];
+    if (par__plan_is_legal(plan, spec, why, sizeof why))
+        return CORE_OK;
+    par__plan_nearest(plan, spec, nearest, sizeof nearest);
+    CORE_FAIL_IF(nearest[0] == '\0', CORE_E_PLAN, "%s", why);
+    CORE_FAIL(CORE_E_PLAN, "%s; nearest legal plans: %s", why, nearest);
+}
+
+core_status par_plan_check_batch(const par_plan *plan, const core_spec *spec,
+                                 int64_t n_b)
+{
+    CORE_TRY(par_plan_check(plan, spec));
+    CORE_FAIL_IF(n_b < 1, CORE_E_PLAN, "the batch has %lld rows, expected at "
+                 "least 1", (long long)n_b);
+    /* slots are counted over the whole domain even if nothing is dropped */
+    CORE_FAIL_IF(spec->capacity.domain == CORE_DOMAIN_BATCH &&
+                     (plan->rounds != 1 || plan->dp != 1 || plan->mb != 1),
+                 CORE_E_PLAN,
+                 "capacity domain batch expects rounds = dp = mb = 1, found "
+                 "rounds = %d, dp = %d, mb = %d",
+                 plan->rounds, plan->dp, plan->mb);
+    return CORE_OK;
+}

@@ -1,0 +1,204 @@
+/* parallel/plan_keys.c -- what each key of a plan may hold.
+ *
+ * A plan decides what a verdict is about, so nothing is guessed: no sign, no
+ * leading zero, no blank, no key twice, no number too large to multiply.  A
+ * degree is at most MAX_NUMBER, and so is the number of ranks, so that every
+ * product of two of them fits 64 bits and the world fits an int.
+ */
+#include "parallel/plan_keys.h"
+
+#include <string.h>
+
+enum { MAX_NUMBER = 1 << 20 };
+
+static const char *const key_names[PAR__N_KEYS] = {
+    "tp", "pp",     "dp",    "ep",     "etp",       "edp",
+    "mb", "rounds", "scope", "stages", "placement",
+};
+
+const char *par__key_name(par__key key) { return key_names[key]; }
+
+void par__plan_unit(par_plan *out)
+{
+    memset(out, 0, sizeof *out);
+    out->dp = out->pp = out->tp = out->ep = out->etp = 1;
+    out->mb = out->rounds = 1;
+    out->scope = PAR_SCOPE_STAGE;
+}
+
+static bool text_is(par__text text, const char *word)
+{
+    return text.n == strlen(word) && memcmp(text.s, word, text.n) == 0;
+}
+
+/* For "%.*s": long values are cut, the start is enough to find them. */
+static int shown(par__text text) { return text.n < 40 ? (int)text.n : 40; }
+
+core_status par__read_key(par__reader *reader, par__text name, par__key *out)
+{
+    for (int key = 0; key < PAR__N_KEYS; key++) {
+        if (!text_is(name, key_names[key]))
+            continue;
+        CORE_FAIL_IF((reader->seen >> key & 1u) != 0, reader->status,
+                     "%s: key '%s' is given twice", reader->where,
+                     key_names[key]);
+        reader->seen |= 1u << key;
+        *out = (par__key)key;
+        return CORE_OK;
+    }
+    CORE_FAIL(reader->status,
+              "%s: unknown key '%.*s', expected tp, pp, dp, ep, etp, edp, mb, "
+              "rounds, scope, stages or placement",
+              reader->where, shown(name), name.s);
+}
+
+/* A decimal number in [min, max]: digits only, no leading zero. */
+static core_status read_number(const par__reader *reader, par__key key,
+                               par__text text, int min, int max, int *out)
+{
+    bool good = text.n >= 1 && text.n <= 9 && (text.n == 1 || text.s[0] != '0');
+    int number = 0;
+    for (size_t i = 0; good && i < text.n; i++) {
+        good = text.s[i] >= '0' && text.s[i] <= '9';
+        number = 10 * number + (text.s[i] - '0');
+    }
+    CORE_FAIL_IF(!(good && number >= min && number <= max), reader->status,
+                 "%s: %s: expected a whole number from %d to %d, found '%.*s'",
+                 reader->where, key_names[key], min, max, shown(text), text.s);
+    *out = number;
+    return CORE_OK;
+}
+
+core_status par__read_stage(par__reader *reader, par__text value)
+{
+    par_plan *p = reader->plan;
+    CORE_FAIL_IF(p->n_stage == CORE_MAX_LAYERS, reader->status,
+                 "%s: stages: more than %d stages", reader->where,
+                 CORE_MAX_LAYERS);
+    CORE_TRY(read_number(reader, PAR__KEY_STAGES, value, 1, CORE_MAX_LAYERS,
+                         &p->stage_layers[p->n_stage]));
+    p->n_stage++;
+    return CORE_OK;
+}
+
+core_status par__read_expert(par__reader *reader)
+{
+    par_plan *p = reader->plan;
+    CORE_FAIL_IF(p->n_placed == PAR_MAX_EXPERTS, reader->status,
+                 "%s: placement: more than %d experts", reader->where,
+                 PAR_MAX_EXPERTS);
+    p->n_replica[p->n_placed++] = 0;
+    return CORE_OK;
+}
+
+core_status par__read_replica(par__reader *reader, par__text value)
+{
+    par_plan *p = reader->plan;
+    const int e = p->n_placed - 1;
+    int ep_i;
+    CORE_FAIL_IF(p->n_replica[e] == PAR_MAX_REPLICAS, reader->status,
+                 "%s: placement: expert %d has more than %d replicas",
+                 reader->where, e, PAR_MAX_REPLICAS);
+    CORE_TRY(read_number(reader, PAR__KEY_PLACEMENT, value, 0,
+                         PAR_MAX_EXPERTS - 1, &ep_i));
+    p->replica[e][p->n_replica[e]++] = (uint16_t)ep_i;
+    return CORE_OK;
+}
+
+/* Cut the text before the first `separator`; false when nothing is left.  "a/"
+ * has two pieces, the second one empty (and refused as a number).            */
+static bool next_piece(par__text *rest, char separator, par__text *piece)
+{
+    if (rest->s == NULL)
+        return false;
+    const char *end = memchr(rest->s, separator, rest->n);
+    *piece = *rest;
+    if (end == NULL) {
+        rest->s = NULL;
+        return true;
+    }
+    piece->n = (size_t)(end - rest->s);
+    rest->n -= piece->n + 1;
+    rest->s = end + 1;
+    return true;
+}
+
+static core_status read_stages(par__reader *reader, par__text value)
+{
+    par__text piece;
+    while (next_piece(&value, '/', &piece))
+        CORE_TRY(par__read_stage(reader, piece));
+    return CORE_OK;
+}
+
+static core_status read_placement(par__reader *reader, par__text value)
+{
+    par__text expert, replica;
+    while (next_piece(&value, '/', &expert)) {
+        CORE_TRY(par__read_expert(reader));
+        while (next_piece(&expert, '+', &replica))
+            CORE_TRY(par__read_replica(reader, replica));
+    }
+    return CORE_OK;
+}
+
+static core_status read_scope(par__reader *reader, par__text value)
+{
+    const bool replica = text_is(value, "replica");
+    CORE_FAIL_IF(!replica && !text_is(value, "stage"), reader->status,
+                 "%s: scope: expected stage or replica, found '%.*s'",
+                 reader->where, shown(value), value.s);
+    reader->plan->scope = replica ? PAR_SCOPE_REPLICA : PAR_SCOPE_STAGE;
+    return CORE_OK;
+}
+
+core_status par__read_value(par__reader *reader, par__key key, par__text value)
+{
+    par_plan *p = reader->plan;
+    int *number = NULL;
+    switch (key) {
+    case PAR__KEY_TP: number = &p->tp; break;
+    case PAR__KEY_PP: number = &p->pp; break;
+    case PAR__KEY_DP: number = &p->dp; break;
+    case PAR__KEY_EP: number = &p->ep; break;
+    case PAR__KEY_ETP: number = &p->etp; break;
+    case PAR__KEY_EDP: number = &reader->edp; break;
+    case PAR__KEY_MB: number = &p->mb; break;
+    case PAR__KEY_ROUNDS: number = &p->rounds; break;
+    case PAR__KEY_SCOPE: return read_scope(reader, value);
+    case PAR__KEY_STAGES:
+        p->n_stage = 0; /* a preset's or file's value is replaced */
+        return read_stages(reader, value);
+    case PAR__KEY_PLACEMENT:
+        p->n_placed = 0;
+        return read_placement(reader, value);
+    case PAR__N_KEYS: break;
+    }
+    core_assert(number != NULL);
+    return read_number(reader, key, value, 1, MAX_NUMBER, number);
+}
+
+core_status par__read_end(const par__reader *reader)
+{
+    const par_plan *p = reader->plan;
+    const int64_t n_stage_rank = (int64_t)p->dp * p->tp;
+    CORE_FAIL_IF(n_stage_rank > MAX_NUMBER || n_stage_rank * p->pp > MAX_NUMBER,
+                 CORE_E_PLAN,
+                 "%s: dp*pp*tp = %d*%d*%d ranks, at most %d are supported",
+                 reader->where, p->dp, p->pp, p->tp, MAX_NUMBER);
+    if (reader->edp == 0)
+        return CORE_OK;
+    const int64_t n_set = (int64_t)p->ep * p->etp;
+    if (p->scope == PAR_SCOPE_REPLICA)
+        CORE_FAIL_IF(reader->edp != p->dp, CORE_E_PLAN,
+                     "%s: edp = %d, expected dp = %d (scope=replica)",
+                     reader->where, reader->edp, p->dp);
+    else
+        CORE_FAIL_IF(n_set * reader->edp != n_stage_rank, CORE_E_PLAN,
+                     "%s: ep*etp*edp = %d*%d*%d = %lld, expected dp*tp = "
+                     "%d*%d = %lld (scope=stage)",
+                     reader->where, p->ep, p->etp, reader->edp,
+                     (long long)(n_set * reader->edp), p->dp, p->tp,
+                     (long long)n_stage_rank);
+    return CORE_OK;
+}
