@@ -1,1 +1,2 @@
 add_unit(test_core_arena SOURCES test_core_arena.c LABELS unit)
+add_unit(test_core_dtype SOURCES test_core_dtype.c LABELS unit)
