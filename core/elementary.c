@@ -1,0 +1,103 @@
+/* core/elementary.c -- activations and the RoPE tables.
+ *
+ * Both passes call these, so the text follows ref/MODEL.md to the letter: a
+ * division stays a division.  The table is the delicate part: model families
+ * compute it in fp32 from the first power on, and at position 4000 the angle
+ * has lost seven bits by then, so the fp32 table is not the fp64 table rounded
+ * once.  `rounded` is applied after every operation for that reason.
+ */
+#include "core/elementary.h"
+
+#include <math.h>
+
+static const double PI = 3.14159265358979323846;
+
+double core_act_apply(core_act act, double x)
+{
+    switch (act) {
+    case CORE_ACT_SILU:
+        return x / (1.0 + exp(-x));
+    case CORE_ACT_GELU:
+        return 0.5 * x * (1.0 + erf(x / sqrt(2.0)));
+    case CORE_ACT_GELU_TANH:
+        return 0.5 * x *
+               (1.0 + tanh(sqrt(2.0 / PI) * (x + 0.044715 * (x * x * x))));
+    case CORE_ACT_RELU:
+        break;
+    }
+    return x > 0.0 || x != x ? x : 0.0;
+}
+
+static double rounded(core_numerics numerics, double x)
+{
+    return numerics == CORE_FP32 ? (double)(float)x : x;
+}
+
+/* Where in the table a wave makes r turns over the original positions. */
+static double correction(const core_spec *spec, double r)
+{
+    const core_rope *rope = &spec->rope;
+    return (double)spec->n_dh * log(rope->original_positions / (r * 2.0 * PI)) /
+           (2.0 * log(rope->theta));
+}
+
+/* The part of yarn's interpolation in frequency j, 0 (keep) to 1 (scale). */
+static double yarn_ramp(const core_spec *spec, core_numerics numerics, int64_t j)
+{
+    double low = correction(spec, spec->rope.beta_fast);
+    double high = correction(spec, spec->rope.beta_slow);
+    if (spec->rope.truncate) {
+        low = floor(low);
+        high = ceil(high);
+    }
+    low = fmax(low, 0.0);
+    high = fmin(high, (double)(spec->n_dh - 1));
+    if (low == high)
+        high += 0.001;
+    const double distance = rounded(numerics, (double)j - low);
+    const double ramp =
+        rounded(numerics, distance / rounded(numerics, high - low));
+    return fmin(fmax(ramp, 0.0), 1.0);
+}
+
+static double inverse_frequency(const core_spec *spec, core_numerics numerics,
+                                int64_t j)
+{
+    const core_rope *rope = &spec->rope;
+    const double exponent =
+        rounded(numerics, (double)(2 * j) / (double)spec->n_dh);
+    const double wave = rounded(numerics, pow(rope->theta, exponent));
+    const double inverse = rounded(numerics, 1.0 / wave);
+    if (rope->scaling == CORE_ROPE_LINEAR)
+        return rounded(numerics, inverse / rope->factor);
+    if (rope->scaling == CORE_ROPE_YARN) {
+        const double ramp = yarn_ramp(spec, numerics, j);
+        const double keep = rounded(numerics, 1.0 - ramp);
+        const double slow =
+            rounded(numerics, 1.0 / rounded(numerics, rope->factor * wave));
+        return rounded(numerics, rounded(numerics, slow * ramp) +
+                                     rounded(numerics, inverse * keep));
+    }
+    return inverse;
+}
+
+void core_rope_table(const core_spec *spec, core_numerics numerics, int64_t n_t,
+                     double *cos_tj, double *sin_tj)
+{
+    const int64_t n_j = spec->n_dh / 2;
+    const double factor = rounded(numerics, spec->rope.attention_factor);
+    for (int64_t j = 0; j < n_j; j++) {
+        const double inverse = inverse_frequency(spec, numerics, j);
+        for (int64_t t = 0; t < n_t; t++) {
+            const double angle = rounded(numerics, (double)t * inverse);
+            cos_tj[t * n_j + j] =
+                rounded(numerics, rounded(numerics, cos(angle)) * factor);
+            sin_tj[t * n_j + j] =
+                rounded(numerics, rounded(numerics, sin(angle)) * factor);
+        }
+    }
+    if (numerics == CORE_EXACT) {
+        core_snap(cos_tj, n_t * n_j, CORE_STEP_TABLE);
+        core_snap(sin_tj, n_t * n_j, CORE_STEP_TABLE);
+    }
+}
