@@ -1,2 +1,3 @@
 add_unit(test_core_arena SOURCES test_core_arena.c LABELS unit)
 add_unit(test_core_dtype SOURCES test_core_dtype.c LABELS unit)
+add_unit(test_core_safetensors SOURCES test_core_safetensors.c LABELS unit)
