@@ -96,6 +96,9 @@ void par_comm_close(par_comm *comm); /* accepts NULL */
  * tick.  Cheap; copied.  Counts as progress.                         [local] */
 void par_at(par_comm *comm, const char *what, int64_t tick);
 
+/* How much of the run is done, 0..1: for the launcher's progress line. [local] */
+void par_set_fraction(par_comm *comm, double fraction);
+
 /* --- operations over a group; all are [collective] over it ------------------ */
 
 typedef enum par_sum { PAR_SUM, PAR_MAX } par_sum;

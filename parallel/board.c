@@ -1,0 +1,140 @@
+/* parallel/board.c -- the board's file and the records in it.
+ *
+ * The file is filled with posix_fallocate before it is mapped: writing to a
+ * page of a sparse file on a full file system would be a SIGBUS.  A board is
+ * recognised by its magic number, written last.
+ */
+#include "parallel/board.h"
+
+#include "parallel/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const uint64_t magic = 0x6d6f65626f617264; /* "moeboard" */
+
+static size_t board_bytes(int n_rank)
+{
+    return sizeof(par_board) + (size_t)n_rank * sizeof(par_board_rank);
+}
+
+core_status par_board_create(par_board **out, const char *path, int n_rank,
+                             double stall_seconds, bool has_launcher)
+{
+    const size_t bytes = board_bytes(n_rank);
+    const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: cannot make the board: %s", path,
+                 strerror(errno));
+    const int full = posix_fallocate(fd, 0, (off_t)bytes);
+    void *map = MAP_FAILED;
+    if (full == 0)
+        map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    const int error = full ? full : errno;
+    close(fd);
+    if (map == MAP_FAILED) {
+        unlink(path);
+        CORE_FAIL(CORE_E_SPACE, "%s: no %zu bytes for the board: %s", path,
+                  bytes, strerror(error));
+    }
+    par_board *board = map; /* new pages are zero */
+    board->nonce = (uint64_t)par_now_ns() ^ ((uint64_t)getpid() << 40);
+    board->n_rank = n_rank;
+    board->has_launcher = has_launcher;
+    board->stall_seconds = stall_seconds > 0 ? stall_seconds : 30;
+    atomic_store(&board->progress_ns, par_now_ns());
+    board->magic = magic;
+    *out = board;
+    return CORE_OK;
+}
+
+core_status par_board_map(par_board **out, const char *path)
+{
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: cannot open the board: %s", path,
+                 strerror(errno));
+    struct stat st;
+    void *map = MAP_FAILED;
+    if (fstat(fd, &st) == 0 && (size_t)st.st_size >= board_bytes(1))
+        map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                   fd, 0);
+    close(fd);
+    CORE_FAIL_IF(map == MAP_FAILED, CORE_E_FILE, "%s: cannot map the board",
+                 path);
+    par_board *board = map;
+    if (board->magic != magic || board->n_rank < 1 ||
+        board_bytes(board->n_rank) != (size_t)st.st_size) {
+        munmap(map, (size_t)st.st_size);
+        CORE_FAIL(CORE_E_FILE, "%s: not a board", path);
+    }
+    *out = board;
+    return CORE_OK;
+}
+
+void par_board_unmap(par_board *board)
+{
+    if (board)
+        munmap(board, board_bytes(board->n_rank));
+}
+
+void par_board_join(par_board_rank *record, par_rank_state state)
+{
+    const par_board_op none = {.kind = PAR_N_OP_KINDS,
+                               .group_id = PAR_NO_GROUP};
+    atomic_store(&record->op, par_board_op_pack(none));
+    atomic_store(&record->peer, -1);
+    atomic_store(&record->tick, -1);
+    atomic_store(&record->state, state);
+    atomic_store(&record->pid, (int)getpid());
+}
+
+uint64_t par_board_op_pack(par_board_op op)
+{
+    return (uint64_t)(op.epoch & 0xff) << 56 | (uint64_t)(op.kind & 0xf) << 52 |
+           (uint64_t)(op.group_id & 0xfffff) << 32 | op.call;
+}
+
+par_board_op par_board_op_unpack(uint64_t word)
+{
+    return (par_board_op){.epoch = (int)(word >> 56),
+                          .kind = (int)(word >> 52 & 0xf),
+                          .group_id = (int)(word >> 32 & 0xfffff),
+                          .call = (uint32_t)word};
+}
+
+void par_board_describe(const par_board *board, int rank, char *out,
+                        size_t out_bytes)
+{
+    const par_board_rank *r = &board->rank[rank];
+    const par_board_op op = par_board_op_unpack(atomic_load(&r->op));
+    const int state = atomic_load(&r->state), peer = atomic_load(&r->peer);
+    const long long tick = (long long)atomic_load(&r->tick);
+    char doing[128] = "computes", where[128] = "";
+    if (state == PAR_RANK_STARTING)
+        snprintf(doing, sizeof doing, "starts");
+    if (state == PAR_RANK_WAITING && op.kind < PAR_N_OP_KINDS) {
+        const bool named = op.group_id != PAR_NO_GROUP;
+        snprintf(doing, sizeof doing, "waits in %s%s%.23s for rank %d",
+                 par_op_name((par_op_kind)op.kind), named ? " over " : "",
+                 named ? r->group : "", peer);
+    }
+    if (r->what[0] && tick >= 0)
+        snprintf(where, sizeof where, " (%.63s, tick %lld)", r->what, tick);
+    else if (r->what[0])
+        snprintf(where, sizeof where, " (%.63s)", r->what);
+    snprintf(out, out_bytes, "rank %d %s%s", rank, doing, where);
+}
+
+bool par_board_claim(par_board *board, core_status status, const char *line)
+{
+    int expected = 0;
+    if (!atomic_compare_exchange_strong(&board->claimed, &expected, 1))
+        return false;
+    snprintf(board->line, sizeof board->line, "%s", line);
+    atomic_store(&board->aborted, (int)status);
+    return true;
+}

@@ -1,0 +1,115 @@
+/* parallel/board.h -- who does what: one page of memory that all ranks of a
+ * host and their launcher share.
+ *
+ * Every rank writes its own record; everybody reads all of them.  That is how a
+ * rank that died, was stopped or entered another operation than its peers is
+ * found and named by somebody else.  One look at a time (par_board_check): the
+ * ranks that wait and the launcher take turns.
+ *
+ * A record's texts are written without a lock: a reader may see half of one and
+ * half of the next, never beyond the field (the last byte stays 0).  What is
+ * decided on is atomic.  Never includes MPI.
+ */
+#ifndef PAR_BOARD_H
+#define PAR_BOARD_H
+
+#include "core/status.h"
+#include "parallel/comm.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum par_rank_state {
+    PAR_RANK_ABSENT,    /* not heard of: not started, or on another host      */
+    PAR_RANK_STARTING,
+    PAR_RANK_COMPUTING,
+    PAR_RANK_WAITING,
+    PAR_RANK_FINISHED   /* all agreed to stop                                 */
+} par_rank_state;
+
+/* Which operation a rank is in, in one word so that it is read in one piece.
+ * call counts the operations over the group, so members in the same call must
+ * be in the same kind.                                                       */
+typedef struct par_board_op {
+    int epoch;    /* communicator, 8 bits                                     */
+    int kind;     /* par_op_kind; PAR_N_OP_KINDS: none                        */
+    int group_id; /* PAR_NO_GROUP: send and receive                           */
+    uint32_t call;
+} par_board_op;
+
+enum { PAR_NO_GROUP = 0xfffff };
+
+typedef struct par_board_rank {
+    _Alignas(64) _Atomic int pid;
+    _Atomic int state; /* par_rank_state                                      */
+    _Atomic uint64_t progress;
+    _Atomic uint64_t op;    /* packed par_board_op                            */
+    _Atomic int peer;       /* waited for; -1: none                           */
+    _Atomic int64_t tick;
+    _Atomic uint64_t cpu_ticks; /* at the last look, written by the looker    */
+    char group[24];
+    char what[64];
+} par_board_rank;
+
+enum { PAR_BOARD_LINE = 1024 };
+
+typedef struct par_board {
+    uint64_t magic, nonce;
+    int n_rank;
+    bool has_launcher;      /* it prints `line`, ranks stay silent            */
+    double stall_seconds;
+    _Atomic int fraction;   /* of the work, per mille, for the progress line  */
+    _Atomic int claimed;    /* somebody is ending the run                     */
+    _Atomic int aborted;    /* core_status it ended with, once line is there  */
+    char line[PAR_BOARD_LINE];
+    _Atomic int64_t looked_ns;   /* last look                                 */
+    _Atomic int64_t progress_ns; /* last look that saw something move         */
+    _Atomic int64_t death_ns;    /* first look that saw more than one death   */
+    _Atomic uint64_t progress_sum;
+    _Atomic int next_zombie;
+    par_board_rank rank[];
+} par_board;
+
+/* Make the file (it must not exist) and map it.  Errors: E_FILE, E_SPACE. */
+CORE_NODISCARD core_status par_board_create(par_board **out, const char *path,
+                                            int n_rank, double stall_seconds,
+                                            bool has_launcher);
+
+/* Map a board that somebody else made.  Errors: E_FILE.              [local] */
+CORE_NODISCARD core_status par_board_map(par_board **out, const char *path);
+
+void par_board_unmap(par_board *board); /* accepts NULL */
+
+/* This process is rank `rank` from now on.                           [local] */
+void par_board_join(par_board_rank *record, par_rank_state state);
+
+uint64_t par_board_op_pack(par_board_op op);
+par_board_op par_board_op_unpack(uint64_t word);
+
+/* "rank 3 waits in all-gather over tp for rank 2 (layers.3.attn_out, tick 4)" */
+void par_board_describe(const par_board *board, int rank, char *out,
+                        size_t out_bytes);
+
+/* End the run with this line; true for the first caller only.        [local] */
+bool par_board_claim(par_board *board, core_status status, const char *line);
+
+/* --- judgement (board_check.c) --------------------------------------------- */
+
+/* Look at all ranks, at most ten times a second over all callers.  True if the
+ * run must end, with the line that says why: a rank died, or nothing moved for
+ * stall_seconds.  A rank that computes moves as long as its processor time
+ * does.                                                              [local] */
+bool par_board_check(par_board *board, char line[PAR_BOARD_LINE]);
+
+/* The line for a rank known to have died; how may be "".             [local] */
+void par_board_say_died(const par_board *board, int rank, const char *how,
+                        char line[PAR_BOARD_LINE]);
+
+/* True if `peer`, which `me` waits for, is in another operation of the same
+ * call over the same group: they will never meet.                    [local] */
+bool par_board_mismatch(const par_board *board, int me, int peer,
+                        char line[PAR_BOARD_LINE]);
+
+#endif

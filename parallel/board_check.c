@@ -1,0 +1,291 @@
+/* parallel/board_check.c -- is the run still alive, and if not, whose fault?
+ *
+ * Two questions, ten times a second over all ranks together.
+ *
+ * Is somebody dead?  A rank is dead if its process is gone or a zombie.  When
+ * one rank dies, mpiexec kills the others within milliseconds: a look that
+ * finds several dead cannot tell who was first and leaves the answer to the
+ * launcher, which asks mpiexec; only if nobody has answered after a second are
+ * they all named.  Reading /proc of every rank costs milliseconds at 512 ranks,
+ * so zombies are looked for in turn, and everywhere once a death is seen.
+ *
+ * Does anything move?  Progress counters first, they cost nothing.  Only when
+ * none has moved for half a second is the processor time of the ranks that
+ * compute read: a slow expert must not be taken for a hang, and a rank that was
+ * stopped must.
+ */
+#include "parallel/board.h"
+
+#include "parallel/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const int64_t ms = 1000000;
+
+enum { LOOK_MS = 100, QUIET_MS = 500, SETTLE_MS = 1000, ZOMBIES_PER_LOOK = 16 };
+
+/* --- deaths ----------------------------------------------------------------- */
+
+static bool can_die(const par_board_rank *r)
+{
+    return atomic_load(&r->pid) > 0 &&
+           atomic_load(&r->state) != PAR_RANK_FINISHED;
+}
+
+static bool is_gone(const par_board_rank *r)
+{
+    return can_die(r) && kill(atomic_load(&r->pid), 0) != 0 && errno == ESRCH;
+}
+
+static bool is_dead(const par_board_rank *r)
+{
+    return can_die(r) && !par_process_is_alive(atomic_load(&r->pid)) &&
+           can_die(r); /* it may have finished since */
+}
+
+static bool suspect_death(par_board *board)
+{
+    for (int i = 0; i < board->n_rank; i++)
+        if (is_gone(&board->rank[i]))
+            return true;
+    for (int k = 0; k < ZOMBIES_PER_LOOK && k < board->n_rank; k++) {
+        const int i = atomic_fetch_add(&board->next_zombie, 1);
+        const int rank = (int)((unsigned)i % (unsigned)board->n_rank);
+        if (is_dead(&board->rank[rank]))
+            return true;
+    }
+    return false;
+}
+
+/* A rank that waits for `rank`; -1 if none does. */
+static int who_waits_for(const par_board *board, int rank)
+{
+    for (int i = 0; i < board->n_rank; i++)
+        if (i != rank && atomic_load(&board->rank[i].peer) == rank &&
+            atomic_load(&board->rank[i].state) == PAR_RANK_WAITING)
+            return i;
+    return -1;
+}
+
+void par_board_say_died(const par_board *board, int rank, const char *how,
+                        char line[PAR_BOARD_LINE])
+{
+    char last[300], waiter[320] = "";
+    par_board_describe(board, rank, last, sizeof last);
+    const int w = who_waits_for(board, rank);
+    if (w >= 0) {
+        memcpy(waiter, "; ", 3);
+        par_board_describe(board, w, waiter + 2, sizeof waiter - 2);
+    }
+    snprintf(line, PAR_BOARD_LINE, "rank %d (pid %d) died%s%s; last seen: %s%s",
+             rank, atomic_load(&board->rank[rank].pid), how[0] ? ": " : "", how,
+             last, waiter);
+}
+
+static void say_many_died(const par_board *board, char line[PAR_BOARD_LINE])
+{
+    int n = 0;
+    size_t used = 0;
+    for (int i = 0; i < board->n_rank; i++)
+        if (is_dead(&board->rank[i]) && n++ < 8)
+            used += (size_t)snprintf(line + used, PAR_BOARD_LINE - used,
+                                     used ? ", %d" : "ranks %d", i);
+    snprintf(line + used, PAR_BOARD_LINE - used, "%s died",
+             n > 8 ? " and more" : "");
+}
+
+static bool find_death(par_board *board, char line[PAR_BOARD_LINE])
+{
+    if (!suspect_death(board))
+        return false;
+    int n = 0, who = 0;
+    for (int i = 0; i < board->n_rank; i++)
+        if (is_dead(&board->rank[i])) {
+            n++;
+            who = i;
+        }
+    if (n == 0)
+        return false;
+    if (n == 1) {
+        par_board_say_died(board, who, "", line);
+        return true;
+    }
+    int64_t none = 0;
+    const int64_t now = par_now_ns();
+    atomic_compare_exchange_strong(&board->death_ns, &none, now);
+    if (now - atomic_load(&board->death_ns) < SETTLE_MS * ms)
+        return false;
+    say_many_died(board, line);
+    return true;
+}
+
+/* --- standstill ------------------------------------------------------------- */
+
+/* Sum of all counters; false if some rank is not on this board, so that its
+ * progress cannot be seen.                                                   */
+static bool sum_progress(const par_board *board, uint64_t *sum)
+{
+    *sum = 0;
+    for (int i = 0; i < board->n_rank; i++) {
+        if (atomic_load(&board->rank[i].pid) == 0)
+            return false;
+        *sum += atomic_load(&board->rank[i].progress);
+    }
+    return true;
+}
+
+/* True if a rank that computes has used processor time since the last look. */
+static bool somebody_computes(par_board *board)
+{
+    bool moved = false;
+    for (int i = 0; i < board->n_rank && !moved; i++) {
+        par_board_rank *r = &board->rank[i];
+        const int state = atomic_load(&r->state);
+        par_process process;
+        if ((state == PAR_RANK_COMPUTING || state == PAR_RANK_STARTING) &&
+            par_process_read(&process, atomic_load(&r->pid)) &&
+            process.state != 'T')
+            moved = atomic_exchange(&r->cpu_ticks, process.cpu_ticks) !=
+                    process.cpu_ticks;
+    }
+    return moved;
+}
+
+static bool all_finished(const par_board *board)
+{
+    for (int i = 0; i < board->n_rank; i++)
+        if (atomic_load(&board->rank[i].state) != PAR_RANK_FINISHED)
+            return false;
+    return true;
+}
+
+/* Lowest rank that is stopped, or else one that computes without using the
+ * processor; -1 if all wait.                                                 */
+static int find_idle_rank(const par_board *board, bool *stopped)
+{
+    int idle = -1;
+    *stopped = false;
+    for (int i = 0; i < board->n_rank; i++) {
+        const par_board_rank *r = &board->rank[i];
+        const int state = atomic_load(&r->state);
+        par_process process;
+        if (state == PAR_RANK_FINISHED ||
+            !par_process_read(&process, atomic_load(&r->pid)))
+            continue;
+        if (process.state == 'T' || process.state == 't') {
+            *stopped = true;
+            return i;
+        }
+        if (state != PAR_RANK_WAITING && idle < 0)
+            idle = i;
+    }
+    return idle;
+}
+
+/* The first rank whose peer waits in something else; its peer; the peer's. */
+static void say_crossed(const par_board *board, char *out, size_t out_bytes)
+{
+    int first = 0;
+    for (int i = board->n_rank - 1; i >= 0; i--) {
+        const int peer = atomic_load(&board->rank[i].peer);
+        if (peer >= 0 && peer < board->n_rank &&
+            atomic_load(&board->rank[i].op) != atomic_load(&board->rank[peer].op))
+            first = i;
+    }
+    size_t used = 0;
+    int rank = first;
+    for (int hop = 0; hop < 3 && rank >= 0 && rank < board->n_rank; hop++) {
+        char text[300];
+        par_board_describe(board, rank, text, sizeof text);
+        if (used + strlen(text) + 3 > out_bytes)
+            return;
+        used += (size_t)snprintf(out + used, out_bytes - used, "%s%s",
+                                 hop ? ", " : "", text);
+        rank = atomic_load(&board->rank[rank].peer);
+        if (rank == first)
+            return;
+    }
+}
+
+static void say_stalled(const par_board *board, char line[PAR_BOARD_LINE])
+{
+    bool stopped;
+    const int idle = find_idle_rank(board, &stopped);
+    char detail[800] = "", waiter[320] = "";
+    if (idle < 0) {
+        say_crossed(board, detail, sizeof detail);
+        snprintf(line, PAR_BOARD_LINE, "nothing has moved for %g s: %s",
+                 board->stall_seconds, detail);
+        return;
+    }
+    par_board_describe(board, idle, detail, sizeof detail);
+    const int w = who_waits_for(board, idle);
+    if (w >= 0) {
+        memcpy(waiter, "; ", 3);
+        par_board_describe(board, w, waiter + 2, sizeof waiter - 2);
+    }
+    snprintf(line, PAR_BOARD_LINE,
+             "nothing has moved for %g s: rank %d (pid %d) %s; last seen: %s%s",
+             board->stall_seconds, idle, atomic_load(&board->rank[idle].pid),
+             stopped ? "is stopped" : "uses no processor time", detail, waiter);
+}
+
+static bool find_stall(par_board *board, char line[PAR_BOARD_LINE])
+{
+    const int64_t now = par_now_ns();
+    uint64_t sum;
+    const bool complete = sum_progress(board, &sum);
+    if (atomic_exchange(&board->progress_sum, sum) != sum || !complete) {
+        atomic_store(&board->progress_ns, now);
+        return false;
+    }
+    const int64_t quiet = now - atomic_load(&board->progress_ns);
+    if (quiet < QUIET_MS * ms)
+        return false;
+    if (somebody_computes(board) || all_finished(board)) {
+        atomic_store(&board->progress_ns, now);
+        return false;
+    }
+    if ((double)quiet <= board->stall_seconds * 1e9)
+        return false;
+    say_stalled(board, line);
+    return true;
+}
+
+/* --- both, and mismatches ---------------------------------------------------- */
+
+bool par_board_check(par_board *board, char line[PAR_BOARD_LINE])
+{
+    const int64_t now = par_now_ns();
+    int64_t last = atomic_load(&board->looked_ns);
+    if (now - last < LOOK_MS * ms ||
+        !atomic_compare_exchange_strong(&board->looked_ns, &last, now) ||
+        atomic_load(&board->claimed))
+        return false;
+    return find_death(board, line) || find_stall(board, line);
+}
+
+bool par_board_mismatch(const par_board *board, int me, int peer,
+                        char line[PAR_BOARD_LINE])
+{
+    const par_board_rank *other = &board->rank[peer];
+    const par_board_op a =
+        par_board_op_unpack(atomic_load(&board->rank[me].op));
+    const par_board_op b = par_board_op_unpack(atomic_load(&other->op));
+    if (atomic_load(&other->pid) == 0 || a.group_id == PAR_NO_GROUP ||
+        a.epoch != b.epoch || a.group_id != b.group_id || a.call != b.call ||
+        a.kind == b.kind || b.kind >= PAR_N_OP_KINDS)
+        return false;
+    char mine[300], theirs[300];
+    par_board_describe(board, me, mine, sizeof mine);
+    par_board_describe(board, peer, theirs, sizeof theirs);
+    snprintf(line, PAR_BOARD_LINE,
+             "members of %.23s are in different operations (call %u): %s, "
+             "rank %d is in %s; %s",
+             board->rank[me].group, a.call, mine, peer,
+             par_op_name((par_op_kind)b.kind), theirs);
+    return true;
+}

@@ -1,0 +1,82 @@
+/* parallel/comm_impl.h -- what the operations are made of: messages and waits.
+ *
+ * Private to parallel/ and its tests.  comm_mpi.c implements the messages;
+ * comm_ops.c, comm_reduce.c and comm_agree.c are written on top and never see
+ * MPI.  An operation is always: par__begin, post all receives and sends, wait
+ * for them in that order, par__end.  As everything is posted before the first
+ * wait, no order of arrival can block.
+ */
+#ifndef PAR_COMM_IMPL_H
+#define PAR_COMM_IMPL_H
+
+#include "parallel/board.h"
+#include "parallel/comm.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct par_comm_impl {
+    int epoch;                /* number of this communicator in the process   */
+    int n_opened;             /* of the first communicator: others since      */
+    par_board *board;         /* NULL: this host has none                     */
+    par_board_rank *mine;     /* my record, or a private one                  */
+    par_board_rank private_record;
+    int *world_rank;          /* [size] 0, 1, 2 ...                           */
+    uint32_t *n_call;         /* [n_call_ids] operations so far, by group id  */
+    int n_call_ids;
+    par_request **requests;   /* [2*size] of the operation under way          */
+    int n_requests;
+    char *scratch;            /* grows, never shrinks                         */
+    size_t scratch_bytes;
+    int64_t part_bytes;       /* longer messages travel in parts of this size */
+    par_request *unused;      /* free list                                    */
+    par_request *to_self;     /* sends and receives to myself, not yet met    */
+    int64_t longest_pause_ns; /* between two looks of a waiting rank          */
+    int64_t watched_ns;       /* last time the board was looked at            */
+};
+
+typedef struct par__op {
+    par_op_kind kind;
+    const par_group *group;
+    int tag;
+    int64_t bytes;            /* sent to others                               */
+    int64_t start_ns;
+} par__op;
+
+/* --- operations (comm_ops.c) ------------------------------------------------ */
+
+par__op par__begin(par_comm *comm, const par_group *group, par_op_kind kind);
+void par__end(par_comm *comm, const par__op *op);
+
+/* Room for bytes; contents are lost at the next call. */
+void *par__scratch(par_comm *comm, int64_t bytes);
+
+/* Binomial tree from member root_index. */
+void par__tree_broadcast(par_comm *comm, par__op *op, void *buf, int64_t bytes,
+                         int root_index);
+
+/* --- messages (comm_mpi.c) --------------------------------------------------- */
+
+/* Post a message to or from member i of the operation's group (not me); it joins
+ * comm->impl->requests.                                                      */
+void par__send(par_comm *comm, par__op *op, int i, const void *buf,
+               int64_t bytes);
+void par__recv(par_comm *comm, par__op *op, int i, void *buf, int64_t bytes);
+
+/* Wait for everything posted since the last par__wait_all. */
+void par__wait_all(par_comm *comm, const par__op *op);
+
+/* A communicator of the first n started ranks, on this process.      [local] */
+CORE_NODISCARD core_status par__comm_make(par_comm **out, int rank, int n,
+                                          int epoch, par_board *board);
+void par__comm_free(par_comm *comm);
+
+/* All started ranks; NULL before par_comm_start. */
+par_comm *par__comm_all(void);
+
+/* --- watching (comm_watch.c) ------------------------------------------------- */
+
+/* Called by a waiting rank between two naps: ends the run if it must end. */
+void par__watch(par_comm *comm, int peer);
+
+#endif

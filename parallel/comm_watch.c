@@ -1,0 +1,22 @@
+/* parallel/comm_watch.c -- what a waiting rank does besides waiting.
+ *
+ * Ten times a second it looks whether the run is still alive.  Whoever finds
+ * out first ends it; the others find the board claimed and wait to be killed.
+ */
+#include "parallel/comm_impl.h"
+
+#include "parallel/process.h"
+
+void par__watch(par_comm *comm, int peer)
+{
+    struct par_comm_impl *impl = comm->impl;
+    enum { LOOK_NS = 100000000 };
+    const int64_t now = par_now_ns();
+    if (!impl->board || now - impl->watched_ns < LOOK_NS)
+        return;
+    impl->watched_ns = now;
+    char line[PAR_BOARD_LINE];
+    if (par_board_mismatch(impl->board, comm->rank, peer, line) ||
+        par_board_check(impl->board, line))
+        par_abort(comm, CORE_E_PEER, "%s", line);
+}
