@@ -32,7 +32,9 @@ typedef struct ref_stats {
 
 typedef struct ref_model ref_model;
 
-/* Bytes that ref_forward needs beside resident weights.              [local] */
+/* Bytes that ref_forward needs beside resident weights, with one thread per
+ * core and without the whole [N*K, F] tensors that a sink which wants the fine
+ * taps makes it hold, nor the bounds.                                [local] */
 size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t);
 
 /* Prepare the model.  Borrows spec and weights (prepared for `numerics`).
@@ -45,7 +47,8 @@ CORE_NODISCARD core_status ref_model_open(ref_model **out,
 void ref_model_close(ref_model *model); /* accepts NULL */
 
 /* One forward pass of the whole batch.  Every tap goes to *sink (NULL: none).
- * The capacity rule reads `groups` only for the domain "group".      [local]
+ * The capacity rule reads `groups` only for the domain "group"; NULL: the
+ * batch is one group.                                                [local]
  * Errors: E_MEMORY; E_EXACT is not returned: see stats->exact.               */
 CORE_NODISCARD core_status ref_forward(ref_model *model,
                                        const core_batch *batch,

@@ -1,0 +1,230 @@
+/* ref/forward.c -- the whole pass, from ids (or hidden values) to logits.
+ *
+ * All memory of a pass is one arena, laid out by the very text that runs: with
+ * `dry` the operators only take.  Layers use the same memory one after the
+ * other.  OpenBLAS is held to one thread per call: the parallelism is ours,
+ * over pieces that do not depend on the number of threads.
+ */
+#include "ref/ref_impl.h"
+
+#include <cblas.h>
+#include <omp.h>
+#include <string.h>
+#include <time.h>
+
+bool ref__wants(const ref__run *run, core_tap_kind kind, int layer)
+{
+    const core_tap_sink *sink = run->sink;
+    return sink != NULL &&
+           (sink->wants == NULL ||
+            sink->wants(sink->self, (core_tap){kind, layer}));
+}
+
+bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer)
+{
+    return run->bounds && ref__wants(run, kind, layer);
+}
+
+float *ref__bound_buffer(const ref__run *run, core_tap_kind kind, int layer)
+{
+    return ref__wants_bound(run, kind, layer) ? run->bound : NULL;
+}
+
+void ref__put(const ref__run *run, core_tap_kind kind, int layer,
+              const double *values, const float *bound)
+{
+    if (ref__wants(run, kind, layer))
+        run->sink->put(run->sink->self, (core_tap){kind, layer}, values, NULL,
+                       bound);
+}
+
+void ref__put_ints(const ref__run *run, core_tap_kind kind, int layer,
+                   const int64_t *ints)
+{
+    if (ref__wants(run, kind, layer))
+        run->sink->put(run->sink->self, (core_tap){kind, layer}, NULL, ints,
+                       NULL);
+}
+
+void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
+                       const double *values, int64_t n)
+{
+    float *bound = ref__bound_buffer(run, kind, layer);
+    if (bound != NULL)
+        memset(bound, 0, (size_t)n * sizeof *bound);
+    ref__put(run, kind, layer, values, bound);
+}
+
+void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n)
+{
+    enum { STEP = 1 << 14 };
+#pragma omp parallel for num_threads(run->n_threads)
+    for (int64_t i = 0; i < n; i += STEP)
+        core_store(run->numerics, grid, x + i, i + STEP < n ? STEP : n - i);
+}
+
+static int64_t max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* The widest inner size and K extent of any product of the model. */
+static int64_t widest(const core_spec *spec)
+{
+    int64_t n = max_i64(spec->n_d, max_i64(spec->n_h * spec->n_dh, spec->n_f));
+    return max_i64(n, max_i64(spec->n_f_shared, spec->n_f_dense));
+}
+
+/* Largest weight tile that ref__tile_get may read into scratch. */
+static int64_t largest_tile(const ref_model *m)
+{
+    const core_spec *spec = m->spec;
+    const int64_t n_k[] = {spec->n_d, spec->n_h * spec->n_dh, spec->n_f,
+                           spec->n_f_shared, spec->n_f_dense};
+    int64_t n = 0;
+    for (size_t i = 0; i < sizeof n_k / sizeof *n_k; i++)
+        if (n_k[i] > 0)
+            n = max_i64(n, ref__tile_rows(m, n_k[i]) * n_k[i]);
+    return n;
+}
+
+static void take_base(ref__run *run)
+{
+    const core_spec *spec = run->spec;
+    const ref_model *m = run->model;
+    core_arena *a = &run->arena;
+    const int64_t n_d = run->n * spec->n_d;
+    const int64_t n_table = run->batch->n_t * (spec->n_dh / 2);
+    run->x = core_arena_f64(a, n_d);
+    run->xn = core_arena_f64(a, n_d);
+    run->r = core_arena_f64(a, n_d);
+    run->cos_tj = core_arena_f64(a, n_table);
+    run->sin_tj = core_arena_f64(a, n_table);
+    /* a gated expert reads two tiles at a time */
+    run->tile_stride = m->storage == NULL ? 2 * largest_tile(m) : 0;
+    run->tile_scratch = core_arena_f64(a, run->n_threads * run->tile_stride);
+    run->out_stride = m->row_chunk * REF__MAX_TILE;
+    run->out_scratch = core_arena_f64(a, run->n_threads * run->out_stride);
+    if (!run->bounds)
+        return;
+    int64_t cols = max_i64(widest(spec), spec->n_e);
+    if (spec->n_h > 0 && ref__wants_bound(run, CORE_TAP_LOGITS, 0))
+        cols = max_i64(cols, spec->n_v);
+    run->bound = core_arena_take(a, run->n * cols, sizeof(float));
+    run->row_norm = core_arena_f64(a, run->n * max_i64(1, spec->n_k));
+}
+
+static void embed(ref__run *run)
+{
+    const int64_t n_d = run->spec->n_d;
+    const core_weight id = {CORE_W_EMBED, 0, 0};
+    if (run->spec->n_h == 0) {
+        memcpy(run->x, run->batch->hidden,
+               (size_t)(run->n * n_d) * sizeof *run->x);
+        ref__store(run, CORE_GRID_ACT, run->x, run->n * n_d);
+        return;
+    }
+#pragma omp parallel for num_threads(run->n_threads)
+    for (int64_t t = 0; t < run->n; t++) {
+        const int64_t v = run->batch->ids[t];
+        double *x = run->x + t * n_d;
+        const double *w = ref__weight_rows(run->model, id, v, v + 1, x);
+        if (w != x)
+            memcpy(x, w, (size_t)n_d * sizeof *x);
+    }
+    ref__store(run, CORE_GRID_ACT, run->x, run->n * n_d);
+    float *bound = ref__bound_buffer(run, CORE_TAP_EMBED, 0);
+    if (bound != NULL)
+        ref__bound_relative(bound, run->x, run->n * n_d, 1.0);
+    ref__put(run, CORE_TAP_EMBED, 0, run->x, bound);
+}
+
+static void head(ref__run *run, bool dry)
+{
+    if (run->spec->n_h == 0)
+        return;
+    const size_t mark = run->arena.used_bytes;
+    double *logits = core_arena_f64(&run->arena, run->n * run->spec->n_v);
+    if (!dry) {
+        ref__rmsnorm(run, run->x, CORE_W_FINAL_NORM, 0, CORE_TAP_FINAL_NORM,
+                     run->xn);
+        const ref__rows y =
+            ref__measure(run, run->xn, run->n, run->spec->n_d);
+        ref__linear(run, &y, CORE_W_HEAD, 0, CORE_TAP_LOGITS, logits);
+    }
+    core_arena_rewind(&run->arena, mark);
+}
+
+static void pass(ref__run *run, bool dry)
+{
+    const int n_l = (int)run->spec->n_l;
+    const ref_options *options = &run->model->options;
+    take_base(run);
+    if (!dry && run->spec->n_h > 0)
+        core_rope_table(run->spec, run->numerics, run->batch->n_t, run->cos_tj,
+                        run->sin_tj);
+    if (!dry)
+        embed(run);
+    for (int l = 0; l < n_l; l++) {
+        ref__layer(run, l, dry);
+        if (!dry && options->progress != NULL)
+            options->progress(options->progress_self,
+                              (double)(l + 1) / (double)n_l);
+    }
+    head(run, dry);
+}
+
+static double seconds(clockid_t clock)
+{
+    struct timespec t;
+    (void)clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+core_status ref_forward(ref_model *model, const core_batch *batch,
+                        const core_groups *groups, const core_tap_sink *sink,
+                        ref_stats *stats)
+{
+    const double wall = seconds(CLOCK_MONOTONIC);
+    const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    ref_stats result = {.exact = model->numerics == CORE_EXACT};
+    ref__run run = {
+        .model = model,
+        .spec = model->spec,
+        .batch = batch,
+        .groups = groups,
+        .sink = sink,
+        .stats = &result,
+        .numerics = model->numerics,
+        .exact = model->numerics == CORE_EXACT,
+        .bounds = model->options.bounds && model->numerics == CORE_FP32,
+        .n_threads = model->options.n_threads,
+        .n = batch->n_b * batch->n_t,
+        .arena = core_arena_measure(),
+    };
+    pass(&run, true);
+    CORE_TRY(core_arena_make(&run.arena));
+    const int blas_threads = openblas_get_num_threads();
+    openblas_set_num_threads(1);
+    pass(&run, false);
+    openblas_set_num_threads(blas_threads);
+    core_arena_free(&run.arena);
+    result.wall_seconds = seconds(CLOCK_MONOTONIC) - wall;
+    result.cpu_seconds = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    if (stats != NULL)
+        *stats = result;
+    return CORE_OK;
+}
+
+size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t)
+{
+    ref_model model = ref__model_init(spec);
+    const core_batch batch = {.n_b = n_b, .n_t = n_t};
+    ref__run run = {
+        .model = &model,
+        .spec = spec,
+        .batch = &batch,
+        .n_threads = omp_get_num_procs(),
+        .n = n_b * n_t,
+        .arena = core_arena_measure(),
+    };
+    pass(&run, true);
+    return run.arena.peak_bytes;
+}

@@ -1,0 +1,184 @@
+/* ref/linear.c -- y = x W^T + b.
+ *
+ * A product is cut into tiles: some rows of the weight times a chunk of rows of
+ * x, each complete over K and each one single-threaded dgemm, in parallel over
+ * tiles.  The cut depends on shapes only.  While a tile is in the cache its
+ * bias is added, once, and the result is stored (the sum is complete here).
+ * When weights are not resident a thread reads its tile first, so that every
+ * weight is read once per product.
+ */
+#include "ref/ref_impl.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+static double row_norm(const double *row, int64_t n)
+{
+    double s = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        s += row[i] * row[i];
+    return sqrt(s);
+}
+
+ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
+                       int64_t n_k)
+{
+    enum { ROWS = 64 };
+    double max_norm = 0.0;
+    double *norm = run->bounds ? run->row_norm : NULL;
+    if (run->exact || run->bounds) {
+#pragma omp parallel for num_threads(run->n_threads) reduction(max : max_norm)
+        for (int64_t i0 = 0; i0 < n; i0 += ROWS) {
+            const int64_t n_i = i0 + ROWS < n ? ROWS : n - i0;
+            if (run->exact) {
+                max_norm = ref__worse(
+                    max_norm, core_max_row_norm(v + i0 * n_k, n_i, n_k, n_k));
+            }
+            for (int64_t i = i0; norm != NULL && i < i0 + n_i; i++)
+                norm[i] = row_norm(v + i * n_k, n_k);
+        }
+    }
+    return (ref__rows){v, n, n_k, max_norm, norm};
+}
+
+/* The bias that belongs to a weight; CORE_N_WEIGHT_KINDS: none ever. */
+static core_weight_kind bias_of(core_weight_kind kind)
+{
+    switch (kind) {
+    case CORE_W_Q:
+        return CORE_W_Q_BIAS;
+    case CORE_W_K:
+        return CORE_W_K_BIAS;
+    case CORE_W_V:
+        return CORE_W_V_BIAS;
+    case CORE_W_O:
+        return CORE_W_O_BIAS;
+    case CORE_W_ROUTER:
+        return CORE_W_ROUTER_BIAS;
+    case CORE_W_EXPERT_GATE:
+        return CORE_W_EXPERT_GATE_BIAS;
+    case CORE_W_EXPERT_UP:
+        return CORE_W_EXPERT_UP_BIAS;
+    case CORE_W_EXPERT_DOWN:
+        return CORE_W_EXPERT_DOWN_BIAS;
+    case CORE_W_MLP_GATE:
+        return CORE_W_MLP_GATE_BIAS;
+    case CORE_W_MLP_UP:
+        return CORE_W_MLP_UP_BIAS;
+    case CORE_W_MLP_DOWN:
+        return CORE_W_MLP_DOWN_BIAS;
+    default:
+        return CORE_N_WEIGHT_KINDS;
+    }
+}
+
+static void get_bias(const ref__run *run, ref__tile *tile, core_weight weight,
+                     int64_t r0)
+{
+    const core_weight id = {bias_of(weight.kind), weight.layer, weight.expert};
+    tile->has_bias = id.kind != CORE_N_WEIGHT_KINDS &&
+                     core_weight_exists(run->spec, id);
+    if (!tile->has_bias)
+        return;
+    const core_weights *weights = run->model->weights;
+    core_weights_read(weights, id, 0, 1, r0, r0 + tile->n, tile->bias, tile->n);
+    if (!run->exact)
+        return;
+    tile->bias_step = core_weights_step(weights, id);
+    for (int64_t i = 0; i < tile->n; i++)
+        tile->max_bias = fmax(tile->max_bias, fabs(tile->bias[i]));
+}
+
+void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
+                   int64_t r0, int64_t r1, bool want_norms, double *scratch)
+{
+    const ref_model *m = run->model;
+    int64_t n_row, n_k;
+    core_weight_shape(run->spec, id, &n_row, &n_k);
+    core_assert(r1 - r0 <= REF__MAX_TILE);
+    tile->w = ref__weight_rows(m, id, r0, r1, scratch);
+    tile->n = r1 - r0;
+    tile->n_k = n_k;
+    tile->max_norm = tile->max_bias = tile->step = tile->bias_step = 0.0;
+    if (run->exact) {
+        tile->step = core_weights_step(m->weights, id);
+        tile->max_norm =
+            m->storage != NULL
+                ? m->max_norm[core_weight_index(run->spec, id)]
+                : core_max_row_norm(tile->w, tile->n, n_k, n_k);
+    }
+    for (int64_t i = 0; want_norms && i < tile->n; i++)
+        tile->norm[i] = row_norm(tile->w + i * n_k, n_k);
+    get_bias(run, tile, id, r0);
+}
+
+void ref__tile_apply(const ref__run *run, const ref__tile *tile,
+                     const double *x, int64_t n_row, double *y, int64_t ld_y)
+{
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_row,
+                (blasint)tile->n, (blasint)tile->n_k, 1.0, x,
+                (blasint)tile->n_k, tile->w, (blasint)tile->n_k, 0.0, y,
+                (blasint)ld_y);
+    for (int64_t i = 0; i < n_row; i++) {
+        double *y_i = y + i * ld_y;
+        for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
+            y_i[j] += tile->bias[j];
+        core_store(run->numerics, CORE_GRID_ACT, y_i, tile->n);
+    }
+}
+
+double ref__tile_bits(const ref__run *run, const ref__tile *tile,
+                      double max_norm_x)
+{
+    if (!run->exact)
+        return 0.0;
+    double step = CORE_STEP_ACT * tile->step;
+    if (tile->has_bias && tile->max_bias > 0.0 && tile->bias_step < step)
+        step = tile->bias_step;
+    return ref__bits(max_norm_x * tile->max_norm + tile->max_bias, step);
+}
+
+void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
+                 int layer, core_tap_kind kind, double *y)
+{
+    const core_weight id = {weight, layer, 0};
+    float *bound = ref__bound_buffer(run, kind, layer);
+    int64_t n_out, n_k;
+    core_weight_shape(run->spec, id, &n_out, &n_k);
+    core_assert(n_k == x->n_k);
+
+    const int64_t rows = ref__tile_rows(run->model, n_k);
+    const int64_t n_tile = (n_out + rows - 1) / rows;
+    const int64_t chunk = run->model->row_chunk;
+    /* read weights must serve all chunks; resident ones may be shared out */
+    const int64_t span = run->model->storage != NULL ? chunk : x->n;
+    const int64_t n_span = (x->n + span - 1) / span;
+    double bits = 0.0;
+#pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
+    reduction(max : bits)
+    for (int64_t task = 0; task < n_tile * n_span; task++) {
+        const int64_t c0 = task / n_span * rows, i0 = task % n_span * span;
+        const int64_t c1 = c0 + rows < n_out ? c0 + rows : n_out;
+        const int64_t i1 = i0 + span < x->n ? i0 + span : x->n;
+        ref__tile tile;
+        ref__tile_get(run, &tile, id, c0, c1, bound != NULL,
+                      run->tile_scratch +
+                          omp_get_thread_num() * run->tile_stride);
+        bits = fmax(bits, ref__tile_bits(run, &tile, x->max_norm));
+        for (int64_t i = i0; i < i1; i += chunk) {
+            const int64_t n_i = i + chunk < i1 ? chunk : i1 - i;
+            double *y_i = y + i * n_out + c0;
+            ref__tile_apply(run, &tile, x->v + i * n_k, n_i, y_i, n_out);
+            if (bound != NULL)
+                ref__bound_product(bound + i * n_out + c0, n_out, y_i, n_out,
+                                   n_i, tile.n, n_k, x->norm + i, tile.norm,
+                                   tile.has_bias ? tile.bias : NULL);
+        }
+    }
+    run->stats->gemm_flops += 2.0 * (double)x->n * (double)n_out * (double)n_k;
+    if (run->exact)
+        ref__record_bits(run, kind, layer, bits);
+    ref__put(run, kind, layer, y, bound);
+}

@@ -1,0 +1,165 @@
+/* ref/model.c -- opening a model: weights resident, or a tile at a time.
+ *
+ * If all weights fit the caller's budget as doubles they are read once, here;
+ * otherwise every product reads its weight a tile of rows at a time, and an
+ * expert nobody chose is never read.  Both ways the same rows are handed out,
+ * so the rest of ref/ does not know which it was.
+ */
+#include "ref/ref_impl.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+
+enum {
+    ROW_CHUNK = 512,
+    TILE_DOUBLES = 4 << 20,   /* 32 MB                                        */
+    GROUP_DOUBLES = 64 << 20, /* 512 MB                                       */
+    READ_DOUBLES = 1 << 18,   /* of one step of the parallel loading          */
+};
+
+/* Ids of all tensors of the model by index, the tied head left out. */
+static void list_weights(const core_spec *spec, core_weight *id)
+{
+    for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
+        if (k == CORE_W_HEAD && spec->tied)
+            continue;
+        for (int l = 0; l < (int)spec->n_l; l++) {
+            /* kinds without an expert exist for expert 0 only */
+            const int n_e = spec->n_e > 1 ? (int)spec->n_e : 1;
+            for (int e = 0; e < n_e; e++) {
+                const core_weight w = {(core_weight_kind)k, l, e};
+                if (core_weight_exists(spec, w))
+                    id[core_weight_index(spec, w)] = w;
+            }
+        }
+    }
+}
+
+/* Read one tensor, in parallel over runs of rows; its largest row norm. */
+static double read_tensor(const core_weights *weights, core_weight id,
+                          int64_t n_row, int64_t n_col, double *out,
+                          bool want_norm, int n_threads)
+{
+    const int64_t step = n_col < READ_DOUBLES ? READ_DOUBLES / n_col : 1;
+    double norm = 0.0;
+#pragma omp parallel for schedule(dynamic) num_threads(n_threads)              \
+    reduction(max : norm)
+    for (int64_t r0 = 0; r0 < n_row; r0 += step) {
+        const int64_t r1 = r0 + step < n_row ? r0 + step : n_row;
+        double *rows = out + r0 * n_col;
+        core_weights_read(weights, id, r0, r1, 0, n_col, rows, n_col);
+        const double n =
+            want_norm ? core_max_row_norm(rows, r1 - r0, n_col, n_col) : 0.0;
+        norm = ref__worse(norm, n);
+    }
+    return norm;
+}
+
+/* Elements of all tensors. */
+static int64_t count_doubles(const core_spec *spec, const core_weight *id,
+                             int64_t n_tensor)
+{
+    int64_t total = 0;
+    for (int64_t i = 0; i < n_tensor; i++) {
+        int64_t n_row, n_col;
+        core_weight_shape(spec, id[i], &n_row, &n_col);
+        total += n_row * n_col;
+    }
+    return total;
+}
+
+static core_status load(ref_model *m, const core_weight *id, int64_t n_tensor)
+{
+    const int64_t total = count_doubles(m->spec, id, n_tensor);
+    if ((size_t)total > m->options.weight_budget_bytes / sizeof(double))
+        return CORE_OK;
+    void *p;
+    CORE_TRY(core_alloc(&p, total, sizeof(double), "resident weights"));
+    m->storage = p;
+    CORE_TRY(core_alloc(&p, n_tensor, sizeof(double *), "weight pointers"));
+    m->tensor = p;
+    CORE_TRY(core_alloc(&p, n_tensor, sizeof(double), "weight norms"));
+    m->max_norm = p;
+    double *next = m->storage;
+    for (int64_t i = 0; i < n_tensor; i++) {
+        int64_t n_row, n_col;
+        core_weight_shape(m->spec, id[i], &n_row, &n_col);
+        m->tensor[i] = next;
+        m->max_norm[i] =
+            read_tensor(m->weights, id[i], n_row, n_col, next,
+                        m->numerics == CORE_EXACT, m->options.n_threads);
+        next += n_row * n_col;
+    }
+    return CORE_OK;
+}
+
+ref_model ref__model_init(const core_spec *spec)
+{
+    return (ref_model){
+        .spec = spec,
+        .row_chunk = ROW_CHUNK,
+        .tile_rows = REF__MAX_TILE,
+        .tile_doubles = TILE_DOUBLES,
+        .group_doubles = GROUP_DOUBLES,
+    };
+}
+
+core_status ref_model_open(ref_model **out, const core_spec *spec,
+                           const core_weights *weights, core_numerics numerics,
+                           const ref_options *options)
+{
+    core_assert(options->n_threads >= 1);
+    const int64_t n_tensor = core_weight_count(spec);
+    void *p;
+    CORE_TRY(core_alloc(&p, 1, sizeof(ref_model), "the reference model"));
+    ref_model *m = p;
+    *m = ref__model_init(spec);
+    m->weights = weights;
+    m->numerics = numerics;
+    m->options = *options;
+    core_status status =
+        core_alloc(&p, n_tensor, sizeof(core_weight), "the list of weights");
+    if (status == CORE_OK) {
+        core_weight *id = p;
+        list_weights(spec, id);
+        status = load(m, id, n_tensor);
+        free(id);
+    }
+    if (status != CORE_OK) {
+        ref_model_close(m);
+        return status;
+    }
+    *out = m;
+    return CORE_OK;
+}
+
+void ref_model_close(ref_model *model)
+{
+    if (model == NULL)
+        return;
+    free(model->storage);
+    free(model->tensor);
+    free(model->max_norm);
+    free(model);
+}
+
+const double *ref__weight_rows(const ref_model *model, core_weight id,
+                               int64_t r0, int64_t r1, double *scratch)
+{
+    int64_t n_row, n_k;
+    core_weight_shape(model->spec, id, &n_row, &n_k);
+    core_assert(r0 >= 0 && r0 <= r1 && r1 <= n_row);
+    if (model->storage != NULL)
+        return model->tensor[core_weight_index(model->spec, id)] + r0 * n_k;
+    core_weights_read(model->weights, id, r0, r1, 0, n_k, scratch, n_k);
+    return scratch;
+}
+
+int64_t ref__tile_rows(const ref_model *model, int64_t n_k)
+{
+    int64_t n = model->tile_doubles / n_k;
+    n -= n > 8 ? n % 8 : 0; /* dgemm's kernels like whole registers */
+    n = n < 1 ? 1 : n;
+    return n < model->tile_rows ? n : model->tile_rows;
+}

@@ -1,0 +1,253 @@
+/* ref/moe.c -- the mixture of experts, and the dense MLP beside or without it.
+ *
+ * Choices that found a slot are sorted by expert, tokens ascending; their
+ * inputs are gathered a group of rows at a time and run through their experts;
+ * the outputs lie at [token*K + k, D], and the combine adds a token's K outputs
+ * by ascending expert.  Traps: a dropped choice adds nothing, or weight * xn,
+ * and never changes the other weights; the expert's bias is inside the weight.
+ */
+#include "ref/ref_impl.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+typedef struct moe {
+    ref__routing routing;
+    void *slot_work;
+    ref__ffn ffn;
+    int64_t *choice;      /* [N*K] choices with a slot, by expert             */
+    int64_t *first;       /* [E+1] an expert's choices in it                  */
+    double *x;            /* [group rows, D] gathered inputs                  */
+    ref__piece *piece;    /* of one group                                     */
+    double *sum_abs;      /* [n_threads, D] with bounds                       */
+} moe;
+
+/* Cut points: read weights serve as many rows as fit, resident ones are cheap
+ * to use again and smaller pieces keep all threads busy.                     */
+static int64_t piece_rows(const ref_model *model, int64_t group_rows)
+{
+    const int64_t chunk = model->row_chunk;
+    return model->storage != NULL && chunk < group_rows ? chunk : group_rows;
+}
+
+static int64_t max_pieces(const ref__run *run, int64_t n_row, int64_t n_run)
+{
+    return n_run + n_row / run->model->row_chunk + 1;
+}
+
+static moe take(ref__run *run, int layer)
+{
+    const core_spec *spec = run->spec;
+    core_arena *a = &run->arena;
+    const int64_t n = run->n, n_c = n * spec->n_k;
+    moe m = {
+        .routing = {.logits = core_arena_f64(a, n * spec->n_e),
+                    .probs = core_arena_f64(a, n * spec->n_e),
+                    .weight = core_arena_f64(a, n_c),
+                    .idx = core_arena_i64(a, n_c),
+                    .slot = core_arena_i64(a, n_c)},
+        .slot_work = core_arena_take(
+            a, (int64_t)ref__slots_bytes(spec, n), 1),
+        .ffn = {CORE_W_EXPERT_GATE, CORE_W_EXPERT_UP, CORE_W_EXPERT_DOWN,
+                CORE_TAP_EXPERT_GATE, CORE_TAP_EXPERT_UP, CORE_TAP_EXPERT_ACT,
+                CORE_TAP_EXPERT_OUT, .n_f = spec->n_f},
+        .choice = core_arena_i64(a, n_c),
+        .first = core_arena_i64(a, spec->n_e + 1),
+        .piece = core_arena_take(a, max_pieces(run, n_c, spec->n_e),
+                                 sizeof(ref__piece)),
+    };
+    ref__ffn_take(run, &m.ffn, layer, n_c);
+    m.x = core_arena_f64(a, m.ffn.group_rows * spec->n_d);
+    m.ffn.out.v = core_arena_f64(a, n_c * spec->n_d);
+    if (ref__wants_bound(run, CORE_TAP_RECV, layer) ||
+        ref__wants_bound(run, CORE_TAP_EXPERT_OUT, layer) ||
+        ref__wants_bound(run, CORE_TAP_BACK, layer))
+        m.ffn.out.bound = core_arena_take(a, n_c * spec->n_d, sizeof(float));
+    if (run->bounds)
+        m.sum_abs = core_arena_f64(a, run->n_threads * spec->n_d);
+    return m;
+}
+
+static void sort_by_expert(const ref__run *run, moe *m)
+{
+    const core_spec *spec = run->spec;
+    const int64_t n_c = run->n * spec->n_k;
+    const ref__routing *ro = &m->routing;
+    for (int64_t e = 0; e <= spec->n_e; e++)
+        m->first[e] = 0;
+    for (int64_t c = 0; c < n_c; c++)
+        if (ro->slot[c] >= 0)
+            m->first[ro->idx[c] + 1]++;
+    for (int64_t e = 0; e < spec->n_e; e++)
+        m->first[e + 1] += m->first[e];
+    for (int64_t c = 0; c < n_c; c++)
+        if (ro->slot[c] >= 0)
+            m->choice[m->first[ro->idx[c]]++] = c;
+    for (int64_t e = spec->n_e; e > 0; e--) /* the loop above moved them on */
+        m->first[e] = m->first[e - 1];
+    m->first[0] = 0;
+}
+
+/* Copies of the inputs at their choices: the tap `recv`; out.v lends itself. */
+static void put_recv(const ref__run *run, int layer, const moe *m)
+{
+    const int64_t n_d = run->spec->n_d, n_k = run->spec->n_k;
+    const int64_t n_kept = m->first[run->spec->n_e];
+    double *v = m->ffn.out.v;
+    memset(v, 0, (size_t)(run->n * n_k * n_d) * sizeof *v);
+    if (m->ffn.out.bound != NULL)
+        memset(m->ffn.out.bound, 0, (size_t)(run->n * n_k * n_d) *
+                                        sizeof *m->ffn.out.bound);
+    if (!ref__wants(run, CORE_TAP_RECV, layer))
+        return;
+    for (int64_t i = 0; i < n_kept; i++)
+        memcpy(v + m->choice[i] * n_d, run->xn + m->choice[i] / n_k * n_d,
+               (size_t)n_d * sizeof *v);
+    ref__put(run, CORE_TAP_RECV, layer, v, m->ffn.out.bound);
+}
+
+/* What came out of the experts, and what arrives back: a transfer, bound 0. */
+static void put_back(const ref__run *run, int layer, const moe *m)
+{
+    const int64_t n = run->n * run->spec->n_k * run->spec->n_d;
+    ref__ffn_put(run, &m->ffn, layer);
+    if (m->ffn.out.bound != NULL)
+        memset(m->ffn.out.bound, 0, (size_t)n * sizeof *m->ffn.out.bound);
+    ref__put(run, CORE_TAP_BACK, layer, m->ffn.out.v, m->ffn.out.bound);
+}
+
+/* Gather the inputs of choice[i0, i0 + n) and run the pieces. */
+static void run_group(ref__run *run, int layer, moe *m, int64_t i0, int64_t n,
+                      int64_t n_piece)
+{
+    const int64_t n_d = run->spec->n_d, n_k = run->spec->n_k;
+    for (int64_t i = 0; i < n; i++)
+        memcpy(m->x + i * n_d, run->xn + m->choice[i0 + i] / n_k * n_d,
+               (size_t)n_d * sizeof *m->x);
+    ref__ffn_group(run, &m->ffn, layer, m->x, m->choice + i0, m->piece,
+                   n_piece);
+}
+
+static void run_experts(ref__run *run, int layer, moe *m)
+{
+    const int64_t rows = piece_rows(run->model, m->ffn.group_rows);
+    int64_t i0 = 0, n = 0, n_piece = 0; /* the group being collected */
+    for (int64_t e = 0; e < run->spec->n_e; e++) {
+        for (int64_t i = m->first[e]; i < m->first[e + 1]; i += rows) {
+            const int64_t n_i =
+                i + rows < m->first[e + 1] ? rows : m->first[e + 1] - i;
+            if (n + n_i > m->ffn.group_rows) {
+                run_group(run, layer, m, i0, n, n_piece);
+                i0 += n;
+                n = n_piece = 0;
+            }
+            m->piece[n_piece++] = (ref__piece){(int)e, n, n_i};
+            n += n_i;
+        }
+    }
+    if (n > 0)
+        run_group(run, layer, m, i0, n, n_piece);
+}
+
+/* out [D] = sum over a token's choices, by ascending expert; sum_abs [D] (or
+ * NULL) the magnitudes; returns the largest magnitude sum of an element.      */
+static double combine_token(const ref__run *run, const moe *m, int64_t t,
+                            double *out, double *sum_abs)
+{
+    const int64_t n_d = run->spec->n_d, n_k = run->spec->n_k;
+    const bool pass =
+        run->spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
+    const int64_t *idx = m->routing.idx + t * n_k;
+    double sum_w = 0.0, max_y = 0.0;
+    memset(out, 0, (size_t)n_d * sizeof *out);
+    if (sum_abs != NULL)
+        memset(sum_abs, 0, (size_t)n_d * sizeof *sum_abs);
+    for (int64_t done = -1, k = 0; k < n_k; k++) {
+        int64_t best = -1; /* the choice with the next larger expert */
+        for (int64_t j = 0; j < n_k; j++)
+            if (idx[j] > done && (best < 0 || idx[j] < idx[best]))
+                best = j;
+        done = idx[best];
+        const int64_t c = t * n_k + best;
+        const bool dropped = m->routing.slot[c] < 0;
+        if (dropped && !pass)
+            continue;
+        const double *y = dropped ? run->xn + t * n_d : m->ffn.out.v + c * n_d;
+        const double w = m->routing.weight[c];
+        sum_w += w;
+        for (int64_t d = 0; d < n_d; d++) {
+            out[d] += w * y[d];
+            max_y = fabs(y[d]) <= max_y ? max_y : fabs(y[d]);
+        }
+        for (int64_t d = 0; sum_abs != NULL && d < n_d; d++)
+            sum_abs[d] += fabs(w * y[d]);
+    }
+    return sum_w * max_y;
+}
+
+static void combine(ref__run *run, int layer, const moe *m, double *out)
+{
+    const int64_t n_d = run->spec->n_d;
+    float *bound = ref__bound_buffer(run, CORE_TAP_COMBINE, layer);
+    double bits = 0.0;
+#pragma omp parallel for num_threads(run->n_threads) reduction(max : bits)
+    for (int64_t t = 0; t < run->n; t++) {
+        double *out_t = out + t * n_d;
+        double *sum_abs =
+            bound != NULL ? m->sum_abs + omp_get_thread_num() * n_d : NULL;
+        const double magnitude = combine_token(run, m, t, out_t, sum_abs);
+        bits = fmax(bits,
+                    ref__bits(magnitude, CORE_STEP_PROB * CORE_STEP_ACT));
+        core_store(run->numerics, CORE_GRID_ACT, out_t, n_d);
+        if (bound != NULL)
+            ref__bound_combine(bound + t * n_d, sum_abs, out_t, n_d,
+                               run->spec->n_k);
+    }
+    if (run->exact)
+        ref__record_bits(run, CORE_TAP_COMBINE, layer, bits);
+    ref__put(run, CORE_TAP_COMBINE, layer, out, bound);
+}
+
+void ref__moe(ref__run *run, int layer, double *out, bool dry)
+{
+    moe m = take(run, layer);
+    if (dry)
+        return;
+    ref__router(run, layer, &m.routing, m.slot_work);
+    sort_by_expert(run, &m);
+    put_recv(run, layer, &m);
+    run_experts(run, layer, &m);
+    put_back(run, layer, &m);
+    combine(run, layer, &m, out);
+}
+
+void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry)
+{
+    core_arena *a = &run->arena;
+    const int64_t n_d = run->spec->n_d, n = run->n;
+    ref__ffn ffn = {CORE_W_MLP_GATE, CORE_W_MLP_UP, CORE_W_MLP_DOWN,
+                    CORE_TAP_MLP_GATE, CORE_TAP_MLP_UP, CORE_TAP_MLP_ACT,
+                    CORE_TAP_MLP_OUT, .n_f = n_f};
+    ref__ffn_take(run, &ffn, layer, n);
+    int64_t *row = core_arena_i64(a, n);
+    ref__piece *piece =
+        core_arena_take(a, max_pieces(run, n, 1), sizeof *piece);
+    if (dry)
+        return;
+    ffn.out = (ref__tapbuf){
+        out, ref__bound_buffer(run, CORE_TAP_MLP_OUT, layer)};
+    for (int64_t t = 0; t < n; t++)
+        row[t] = t;
+    const int64_t rows = piece_rows(run->model, ffn.group_rows);
+    for (int64_t t = 0; t < n; t += ffn.group_rows) {
+        const int64_t end = t + ffn.group_rows < n ? t + ffn.group_rows : n;
+        int64_t n_piece = 0;
+        for (int64_t i = t; i < end; i += rows)
+            piece[n_piece++] =
+                (ref__piece){0, i - t, i + rows < end ? rows : end - i};
+        ref__ffn_group(run, &ffn, layer, run->xn + t * n_d, row + t, piece,
+                       n_piece);
+    }
+    ref__ffn_put(run, &ffn, layer);
+}

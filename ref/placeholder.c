@@ -1,1 +1,0 @@
-typedef int ref_placeholder;

@@ -1,0 +1,238 @@
+/* ref/ref_impl.h -- what the files of ref/ share and nobody else sees.
+ *
+ * A `ref__run` is one forward pass: the operators take it first, then their
+ * inputs, then their output.  Operators deliver their own taps.  Nothing in a
+ * pass can fail: all memory is taken, and everything validated, before.
+ *
+ * Work is cut into pieces whose sizes never depend on the number of threads or
+ * on where weights live, and each piece is one single-threaded dgemm: dgemm
+ * itself changes bits when a product is cut elsewhere.
+ */
+#ifndef REF_IMPL_H
+#define REF_IMPL_H
+
+#include "core/arena.h"
+#include "core/elementary.h"
+#include "ref/ref.h"
+
+enum { REF__MAX_TILE = 512 }; /* rows of a weight that one dgemm takes        */
+
+struct ref_model {
+    const core_spec *spec;       /* borrowed                                  */
+    const core_weights *weights; /* borrowed                                  */
+    core_numerics numerics;
+    ref_options options;
+
+    double *storage;  /* all weights as doubles; NULL: read per tile          */
+    double **tensor;  /* [core_weight_count] into storage, or NULL            */
+    double *max_norm; /* [core_weight_count] exact mode: largest row norm     */
+
+    /* How work is cut.  In exact mode no choice changes a bit: tests vary them. */
+    int64_t row_chunk;     /* input rows of one dgemm                         */
+    int64_t tile_rows;     /* weight rows of one dgemm, <= REF__MAX_TILE      */
+    int64_t tile_doubles;  /* and at most so many weights                     */
+    int64_t group_doubles; /* inner activations [rows, F] held at once        */
+};
+
+typedef struct ref__run {
+    ref_model *model;
+    const core_spec *spec;
+    const core_batch *batch;
+    const core_groups *groups;
+    const core_tap_sink *sink;
+    ref_stats *stats;
+    core_numerics numerics;
+    bool exact, bounds;
+    int n_threads;
+    int64_t n; /* tokens: B*T */
+
+    core_arena arena;
+    double *x, *xn, *r;        /* [N, D] residual stream, normed, sub-layer out */
+    double *cos_tj, *sin_tj;   /* [T, Dh/2]                                   */
+    double *row_norm;          /* [max rows of a product]; bounds only        */
+    float *bound;              /* [N, max cols of a token tap]; bounds only   */
+    double *tile_scratch;      /* [n_threads, tile_stride] a weight tile      */
+    double *out_scratch;       /* [n_threads, out_stride] an output tile      */
+    int64_t tile_stride, out_stride;
+} ref__run;
+
+/* ---- taps (forward.c) --------------------------------------------------- */
+
+bool ref__wants(const ref__run *run, core_tap_kind kind, int layer);
+/* True if somebody wants the tap's bound.                                    */
+bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer);
+void ref__put(const ref__run *run, core_tap_kind kind, int layer,
+              const double *values, const float *bound);
+void ref__put_ints(const ref__run *run, core_tap_kind kind, int layer,
+                   const int64_t *ints);
+
+/* run->bound if somebody wants the bound of this token tap, else NULL.       */
+float *ref__bound_buffer(const ref__run *run, core_tap_kind kind, int layer);
+
+/* A tap that only moves values, n of them: bound 0.                          */
+void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
+                       const double *values, int64_t n);
+
+/* core_store over all rows, in parallel.                                     */
+void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);
+
+/* ---- exactness (exactness.c) -------------------------------------------- */
+
+/* The larger of two; a NaN counts as infinite (fmax would drop it).          */
+double ref__worse(double a, double b);
+/* Bits a sum needs whose terms are multiples of `step` and whose magnitudes
+ * add up to at most `magnitude`, one spare bit included; infinite if NaN.    */
+double ref__bits(double magnitude, double step);
+/* Note that the operator behind a tap needed so many bits.          [serial] */
+void ref__record_bits(const ref__run *run, core_tap_kind kind, int layer,
+                      double bits);
+
+/* ---- bounds.c ------------------------------------------------------------ */
+
+double ref__sum_error(int64_t n);
+void ref__bound_product(float *bound, int64_t ld_bound, const double *y,
+                        int64_t ld_y, int64_t n_row, int64_t n_col, int64_t n_k,
+                        const double *norm_x, const double *norm_w,
+                        const double *bias);
+void ref__bound_relative(float *bound, const double *y, int64_t n,
+                         double factor);
+void ref__bound_norm(float *bound, const double *y, int64_t n, int64_t n_d);
+void ref__bound_rope(float *bound, const double *qk, int64_t n, int64_t n_dh,
+                     double attention_factor);
+void ref__bound_act(float *bound, const double *gate, const double *up_v,
+                    const double *a, int64_t n, core_act act);
+void ref__bound_softmax(float *bound, const double *logits, const double *p,
+                        int64_t n);
+double ref__score_error(int64_t n_dh, double norm_q, double norm_k,
+                        double score, double scale);
+void ref__bound_context(float *bound, const double *sum_p_abs_v,
+                        const double *y, int64_t n, double max_score_error,
+                        int64_t n_visible);
+void ref__bound_combine(float *bound, const double *sum_abs, const double *y,
+                        int64_t n, int64_t n_k);
+
+/* ---- model.c ------------------------------------------------------------- */
+
+/* A model without weights, which suffices to measure.                        */
+ref_model ref__model_init(const core_spec *spec);
+/* Rows [r0, r1) of a weight [*, n_k]: resident, or read into scratch.        */
+const double *ref__weight_rows(const ref_model *model, core_weight id,
+                               int64_t r0, int64_t r1, double *scratch);
+/* Weight rows of one tile when rows have n_k elements.                       */
+int64_t ref__tile_rows(const ref_model *model, int64_t n_k);
+
+/* ---- linear.c ------------------------------------------------------------ */
+
+/* The input of products, measured once for all of them. */
+typedef struct ref__rows {
+    const double *v; /* [n, n_k]                                              */
+    int64_t n, n_k;
+    double max_norm;    /* exact mode                                         */
+    const double *norm; /* [n] with bounds, else NULL                         */
+} ref__rows;
+
+ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
+                       int64_t n_k);
+
+/* Some rows of a weight, its bias, and what the checks need to know of them. */
+typedef struct ref__tile {
+    const double *w; /* [n, n_k]                                              */
+    int64_t n, n_k;
+    bool has_bias;
+    double bias[REF__MAX_TILE];
+    double norm[REF__MAX_TILE]; /* with bounds                                */
+    double max_norm, max_bias;  /* exact mode                                 */
+    double step, bias_step;     /* exact mode                                 */
+} ref__tile;
+
+void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
+                   int64_t r0, int64_t r1, bool want_norms, double *scratch);
+/* y [n_row, tile.n] = store(x W^T + b), x [n_row, tile.n_k].                 */
+void ref__tile_apply(const ref__run *run, const ref__tile *tile,
+                     const double *x, int64_t n_row, double *y, int64_t ld_y);
+double ref__tile_bits(const ref__run *run, const ref__tile *tile,
+                      double max_norm_x);
+
+/* y [x.n, out] = store(x W^T + b), delivered as tap `kind`.                  */
+void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
+                 int layer, core_tap_kind kind, double *y);
+
+/* ---- norm.c, rope.c, attention.c ----------------------------------------- */
+
+void ref__rmsnorm_row(double *y, const double *x, const double *w, int64_t n_d,
+                      double eps);
+void ref__rmsnorm(ref__run *run, const double *x, core_weight_kind weight,
+                  int layer, core_tap_kind kind, double *y);
+void ref__rope_row(double *head, const double *cos_j, const double *sin_j,
+                   int64_t n_dh);
+/* r = attention(xn), taps q .. attn_out.                                     */
+void ref__attention(ref__run *run, int layer, bool dry);
+
+/* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
+ * passes, the exponentials stored before they are summed.  mask may be NULL.
+ * Returns the number of visible keys.                                        */
+int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
+                         int64_t hi, const uint8_t *mask, double scale);
+
+/* ---- router.c ------------------------------------------------------------ */
+
+/* What the router decides for N tokens. */
+typedef struct ref__routing {
+    double *logits, *probs; /* [N, E]                                         */
+    double *weight;         /* [N, K]                                         */
+    int64_t *idx, *slot;    /* [N, K]                                         */
+} ref__routing;
+
+void ref__softmax(core_numerics numerics, double *p, const double *logits,
+                  int64_t n);
+/* The k largest of p[0..n), descending, ties to the lowest index.            */
+void ref__top_k(int64_t *idx, const double *p, int64_t n, int64_t k);
+/* slot[] of all tokens of the batch by the spec's capacity rule; `groups` NULL:
+ * the batch is one group.  work: ref__slots_bytes(spec, B*T).                */
+void ref__slots(const core_spec *spec, const core_batch *batch,
+                const core_groups *groups, const int64_t *idx,
+                const double *weight, int64_t *slot, void *work);
+size_t ref__slots_bytes(const core_spec *spec, int64_t n);
+void ref__router(ref__run *run, int layer, ref__routing *routing, void *work);
+
+/* ---- ffn.c, moe.c, layer.c ------------------------------------------------ */
+
+/* A tap whose rows come from many pieces; NULL members: nobody wants it. */
+typedef struct ref__tapbuf {
+    double *v;
+    float *bound;
+} ref__tapbuf;
+
+/* A feed-forward network as data: experts and the dense MLP are one text. */
+typedef struct ref__ffn {
+    core_weight_kind w_gate, w_up, w_down;
+    core_tap_kind t_gate, t_up, t_act, t_out;
+    int64_t n_f;
+    ref__tapbuf gate, up, act, out; /* out.v is always there                  */
+    double *hidden;                 /* [group rows, n_f]                      */
+    int64_t group_rows;
+} ref__ffn;
+
+/* Rows [first, first + n) of a group's input belong to one expert. */
+typedef struct ref__piece {
+    int expert;
+    int64_t first, n;
+} ref__piece;
+
+/* Rows of inner activations that are held at once.                           */
+int64_t ref__group_rows(const ref_model *model, int64_t n_f, int64_t n_row);
+/* Buffers of the taps somebody wants, zeroed.                                */
+void ref__ffn_take(ref__run *run, ref__ffn *ffn, int layer, int64_t n_row);
+/* Run the pieces of x; row i of x is row out_row[i] of the taps.             */
+void ref__ffn_group(ref__run *run, const ref__ffn *ffn, int layer,
+                    const double *x, const int64_t *out_row,
+                    const ref__piece *piece, int64_t n_piece);
+void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer);
+
+/* The operators take what they need from the arena; `dry` only takes (to
+ * measure).  The caller rewinds.                                             */
+void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry);
+void ref__moe(ref__run *run, int layer, double *out, bool dry);
+void ref__layer(ref__run *run, int layer, bool dry);
+
+#endif
