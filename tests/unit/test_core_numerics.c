@@ -1,0 +1,197 @@
+/* test_core_numerics.c -- the fast rounding against rint, and its edges. */
+#include "core/numerics.h"
+#include "core/status.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N = 4096 };
+
+static const double steps[] = {CORE_STEP_ACT, CORE_STEP_PROB, CORE_STEP_TABLE,
+                               1.0, 0x1p-60, 0x1p9};
+enum { N_STEPS = sizeof steps / sizeof steps[0] };
+
+/* The bits of both, so that -0.0 is not 0.0. */
+static void check_bits(double got, double want, double x)
+{
+    ck_assert_msg(memcmp(&got, &want, sizeof got) == 0,
+                  "snap(%a) = %a, expected %a", x, got, want);
+}
+
+/* Uniform in (-1, 1), any exponent of a wide range around the step. */
+static double random_value(uint64_t *state, double step)
+{
+    *state = *state * 6364136223846793005U + 1442695040888963407U;
+    const double unit = (double)((int64_t)*state >> 11) * 0x1p-52;
+    return ldexp(unit * step, (int)(*state >> 33) % 50 - 3);
+}
+
+START_TEST(snap_is_rint_in_steps)
+{
+    const double step = steps[_i];
+    double x[N], want[N];
+    uint64_t state = 12345;
+    for (int i = 0; i < N; i++) {
+        x[i] = random_value(&state, step);
+        want[i] = rint(x[i] / step) * step + 0.0;
+    }
+    double got[N];
+    memcpy(got, x, sizeof x);
+    core_snap(got, N, step);
+    for (int i = 0; i < N; i++)
+        check_bits(got[i], want[i], x[i]);
+    /* the same beside values that take the slow way, at an odd length */
+    memcpy(got, x, sizeof x);
+    got[17] = 1e300;
+    core_snap(got, N - 1, step);
+    for (int i = 0; i < N - 1; i++)
+        check_bits(got[i], i == 17 ? 1e300 : want[i], x[i]);
+    ck_assert_double_eq(got[N - 1], x[N - 1]);
+}
+END_TEST
+
+START_TEST(ties_go_to_the_even_multiple)
+{
+    const double step = steps[_i];
+    const double in[] = {0.5,  1.5,  2.5,  -0.5, -1.5,       -2.5,
+                         0.75, -0.25, -0.0, 0.0, 0x1p51 - .5, 0x1p51 - 1.5};
+    const double out[] = {0, 2, 2, 0, -2, -2, 1, 0, 0, 0, 0x1p51,
+                          0x1p51 - 2};
+    for (size_t i = 0; i < sizeof in / sizeof in[0]; i++) {
+        double x = in[i] * step;
+        core_snap(&x, 1, step);
+        check_bits(x, out[i] * step, in[i] * step);
+    }
+}
+END_TEST
+
+START_TEST(large_and_special_values)
+{
+    const double step = steps[_i];
+    const double multiples[] = {0x1p51, 0x1p51 + 1, 0x1p52 - 1, 0x1p52,
+                                0x1.8p52, 0x1p53, 0x1p60};
+    for (size_t i = 0; i < sizeof multiples / sizeof multiples[0]; i++) {
+        for (int sign = -1; sign <= 1; sign += 2) {
+            const double x = sign * multiples[i] * step;
+            double got = x;
+            core_snap(&got, 1, step);
+            check_bits(got, x, x);
+        }
+    }
+    double tie[2] = {(0x1p51 + 0.5) * step, (0x1p51 + 1.5) * step};
+    core_snap(tie, 2, step);
+    check_bits(tie[0], 0x1p51 * step, 0x1p51 + 0.5);
+    check_bits(tie[1], (0x1p51 + 2) * step, 0x1p51 + 1.5);
+
+    double x[6] = {(double)NAN, HUGE_VAL, -HUGE_VAL, -0.0, 0.3 * step, 1e300};
+    core_snap(x, 6, step);
+    ck_assert(isnan(x[0]));
+    ck_assert(x[1] == HUGE_VAL && x[2] == -HUGE_VAL);
+    check_bits(x[3], 0.0, -0.0);
+    check_bits(x[4], 0.0, 0.3 * step);
+    check_bits(x[5], 1e300, 1e300);
+}
+END_TEST
+
+START_TEST(a_step_is_a_power_of_two)
+{
+    double x = 1.0;
+    core_snap(&x, 1, 0.3);
+}
+END_TEST
+
+START_TEST(storing_depends_on_the_numerics)
+{
+    double x[3] = {0.1, -1e-9, 1e39};
+    core_store(CORE_FP64, CORE_GRID_ACT, x, 3);
+    ck_assert_double_eq(x[0], 0.1);
+    core_store(CORE_FP32, CORE_GRID_ACT, x, 3);
+    ck_assert_double_eq(x[0], (double)0.1F);
+    ck_assert_double_eq(x[1], (double)-1e-9F);
+    ck_assert(x[2] == HUGE_VAL);
+    double act = 0.1, prob = 0.1;
+    core_store(CORE_EXACT, CORE_GRID_ACT, &act, 1);
+    core_store(CORE_EXACT, CORE_GRID_PROB, &prob, 1);
+    ck_assert_double_eq(act, 102.0 / 1024.0);
+    ck_assert_double_eq(prob, 104858.0 / 1048576.0);
+}
+END_TEST
+
+START_TEST(the_largest_row_norm)
+{
+    /* 3 rows of 19 in rows of 23: what lies between must not count */
+    double x[3 * 23];
+    for (int i = 0; i < 3 * 23; i++)
+        x[i] = i % 23 < 19 ? 0.0 : 1e9;
+    x[23 + 4] = 3.0;
+    x[23 + 18] = -4.0;
+    x[46] = 4.5;
+    ck_assert_double_eq(core_max_row_norm(x, 3, 19, 23), 5.0);
+    ck_assert_double_eq(core_max_row_norm(x, 1, 19, 23), 0.0);
+    ck_assert_double_eq(core_max_row_norm(x, 0, 19, 23), 0.0);
+    for (int c = 0; c < 19; c++)
+        x[c] = 1.0;
+    ck_assert_double_eq(core_max_row_norm(x, 1, 19, 23), sqrt(19.0));
+    for (int at = 0; at < 3 * 23; at += 5) {
+        const double kept = x[at];
+        x[at] = (double)NAN;
+        const double norm = core_max_row_norm(x, 3, 19, 23);
+        ck_assert_msg(isnan(norm) == (at % 23 < 19), "nan at %d: %g", at,
+                      norm);
+        x[at] = kept;
+    }
+}
+END_TEST
+
+START_TEST(the_edge_of_exactness)
+{
+    ck_assert(core_product_is_exact(0x1p16, 0x1p13, 0x1p-10, 0x1p-14));
+    ck_assert(!core_product_is_exact(nextafter(0x1p16, 1e9), 0x1p13, 0x1p-10,
+                                     0x1p-14));
+    ck_assert(core_product_is_exact(0.0, 5.0, 0x1p-10, 0x1p-14));
+    ck_assert(!core_product_is_exact((double)NAN, 1.0, 1.0, 1.0));
+    ck_assert(!core_product_is_exact(1.0, (double)NAN, 1.0, 1.0));
+    ck_assert(!core_product_is_exact(HUGE_VAL, 1.0, 1.0, 1.0));
+    ck_assert(!core_product_is_exact(HUGE_VAL, 0.0, 1.0, 1.0));
+}
+END_TEST
+
+START_TEST(names_parse_back)
+{
+    for (int i = CORE_EXACT; i <= CORE_FP32; i++) {
+        core_numerics back = CORE_EXACT;
+        ck_assert_int_eq(
+            core_numerics_parse(&back,
+                                core_numerics_name((core_numerics)i)),
+            CORE_OK);
+        ck_assert_int_eq(back, i);
+    }
+    core_numerics unchanged = CORE_FP64;
+    ck_assert_int_eq(core_numerics_parse(&unchanged, "fp16"), CORE_E_USAGE);
+    ck_assert_ptr_nonnull(strstr(core_message(), "found 'fp16'"));
+    ck_assert_int_eq(unchanged, CORE_FP64);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("core_numerics");
+    TCase *tcase = tcase_create("numerics");
+    tcase_add_loop_test(tcase, snap_is_rint_in_steps, 0, N_STEPS);
+    tcase_add_loop_test(tcase, ties_go_to_the_even_multiple, 0, N_STEPS);
+    tcase_add_loop_test(tcase, large_and_special_values, 0, N_STEPS);
+    tcase_add_test_raise_signal(tcase, a_step_is_a_power_of_two, 6);
+    tcase_add_test(tcase, storing_depends_on_the_numerics);
+    tcase_add_test(tcase, the_largest_row_norm);
+    tcase_add_test(tcase, the_edge_of_exactness);
+    tcase_add_test(tcase, names_parse_back);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
