@@ -1,0 +1,386 @@
+/* core/spec_fields.c -- our own spec file, field by field.
+ *
+ * One table says where a field stands in the file, where it lives in the spec
+ * and when it applies; reading and writing both walk it, so what is written can
+ * be read back.  A field that does not apply (a capacity factor where nothing
+ * is ever dropped) is refused like an unknown one: whoever wrote it expected it
+ * to do something.  Trap: `when` looks at fields that stand earlier in the
+ * table, so their order matters.
+ */
+#include "core/spec_impl.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum field_type {
+    FIELD_I64,
+    FIELD_INT,
+    FIELD_REAL,
+    FIELD_FLAG,
+    FIELD_WORD,   /* one of a list of words, stored as its index              */
+    FIELD_NAME,
+    FIELD_LAYERS, /* "moe", "dense" or a list of them, one per layer          */
+} field_type;
+
+typedef bool (*field_when)(const core_spec *spec);
+
+typedef struct field {
+    const char *path;
+    field_type type;
+    size_t offset;
+    const char *const *words; /* NULL-terminated, in the enum's order         */
+    field_when when;          /* NULL: always                                 */
+} field;
+
+_Static_assert(sizeof(core_family) == sizeof(unsigned) &&
+                   sizeof(core_act) == sizeof(unsigned) &&
+                   sizeof(core_rope_scaling) == sizeof(unsigned),
+               "words are stored through an unsigned");
+
+static const char *const FAMILIES[] = {"seed", "mixtral", "switch", NULL};
+static const char *const SCALINGS[] = {"plain", "linear", "yarn", NULL};
+static const char *const ACTS[] = {"silu", "gelu", "gelu_tanh", "relu", NULL};
+static const char *const RULES[] = {"none", "factor", "absolute", NULL};
+static const char *const DOMAINS[] = {"group", "sequence", "batch", NULL};
+static const char *const PRIORITIES[] = {"position", "prob", NULL};
+static const char *const DROPPED[] = {"zero", "passthrough", NULL};
+static const char *const FFNS[] = {"moe", "dense", NULL};
+
+static bool is_switch(const core_spec *spec)
+{
+    return spec->family == CORE_FAMILY_SWITCH;
+}
+
+static bool is_scaled(const core_spec *spec)
+{
+    return spec->rope.scaling != CORE_ROPE_PLAIN;
+}
+
+static bool is_yarn(const core_spec *spec)
+{
+    return spec->rope.scaling == CORE_ROPE_YARN;
+}
+
+static bool has_factor(const core_spec *spec)
+{
+    return spec->capacity.rule == CORE_CAPACITY_FACTOR;
+}
+
+static bool has_slots(const core_spec *spec)
+{
+    return spec->capacity.rule == CORE_CAPACITY_ABSOLUTE;
+}
+
+#define AT(member) offsetof(core_spec, member)
+
+static const field FIELDS[] = {
+    {"name", FIELD_NAME, AT(name), NULL, NULL},
+    {"family", FIELD_WORD, AT(family), FAMILIES, NULL},
+    {"layers", FIELD_I64, AT(n_l), NULL, NULL},
+    {"hidden", FIELD_I64, AT(n_d), NULL, NULL},
+    {"heads", FIELD_I64, AT(n_h), NULL, NULL},
+    {"kv_heads", FIELD_I64, AT(n_g), NULL, NULL},
+    {"head_size", FIELD_I64, AT(n_dh), NULL, NULL},
+    {"experts", FIELD_I64, AT(n_e), NULL, NULL},
+    {"experts_per_token", FIELD_I64, AT(n_k), NULL, NULL},
+    {"expert_inner", FIELD_I64, AT(n_f), NULL, NULL},
+    {"shared_inner", FIELD_I64, AT(n_f_shared), NULL, NULL},
+    {"dense_inner", FIELD_I64, AT(n_f_dense), NULL, NULL},
+    {"vocabulary", FIELD_I64, AT(n_v), NULL, NULL},
+    {"ffn", FIELD_LAYERS, AT(ffn), FFNS, NULL},
+    {"norm_eps", FIELD_REAL, AT(norm_eps), NULL, NULL},
+    {"rope.theta", FIELD_REAL, AT(rope.theta), NULL, NULL},
+    {"rope.scaling", FIELD_WORD, AT(rope.scaling), SCALINGS, NULL},
+    {"rope.factor", FIELD_REAL, AT(rope.factor), NULL, is_scaled},
+    {"rope.beta_fast", FIELD_REAL, AT(rope.beta_fast), NULL, is_yarn},
+    {"rope.beta_slow", FIELD_REAL, AT(rope.beta_slow), NULL, is_yarn},
+    {"rope.original_positions", FIELD_REAL, AT(rope.original_positions), NULL,
+     is_yarn},
+    {"rope.attention_factor", FIELD_REAL, AT(rope.attention_factor), NULL,
+     is_yarn},
+    {"rope.truncate", FIELD_FLAG, AT(rope.truncate), NULL, is_yarn},
+    {"sliding_window", FIELD_I64, AT(sliding_window), NULL, NULL},
+    {"gated", FIELD_FLAG, AT(gated), NULL, NULL},
+    {"activation", FIELD_WORD, AT(act), ACTS, NULL},
+    {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL},
+    {"tied_head", FIELD_FLAG, AT(tied), NULL, NULL},
+    {"bias.qkv", FIELD_FLAG, AT(bias_qkv), NULL, NULL},
+    {"bias.attention_out", FIELD_FLAG, AT(bias_o), NULL, NULL},
+    {"bias.router", FIELD_FLAG, AT(bias_router), NULL, NULL},
+    {"bias.ffn", FIELD_FLAG, AT(bias_ffn), NULL, NULL},
+    {"capacity.rule", FIELD_WORD, AT(capacity.rule), RULES, NULL},
+    {"capacity.factor", FIELD_REAL, AT(capacity.factor), NULL, has_factor},
+    {"capacity.slots", FIELD_I64, AT(capacity.absolute), NULL, has_slots},
+    {"capacity.domain", FIELD_WORD, AT(capacity.domain), DOMAINS, NULL},
+    {"capacity.priority", FIELD_WORD, AT(capacity.priority), PRIORITIES, NULL},
+    {"capacity.dropped", FIELD_WORD, AT(capacity.dropped), DROPPED, NULL},
+    {"twin_expert", FIELD_INT, AT(twin_expert), NULL, NULL},
+    {"switch_block", FIELD_INT, AT(switch_block), NULL, is_switch},
+};
+
+enum { N_FIELDS = sizeof FIELDS / sizeof FIELDS[0] };
+
+core_spec core__spec_blank(void)
+{
+    core_spec spec;
+    memset(&spec, 0, sizeof spec); /* specs are compared as bytes in tests */
+    spec.rope.factor = 1.0;
+    spec.rope.beta_fast = 32.0;
+    spec.rope.beta_slow = 1.0;
+    spec.rope.attention_factor = 1.0;
+    spec.rope.truncate = true;
+    spec.twin_expert = -1;
+    return spec;
+}
+
+/* --- reading ---------------------------------------------------------------- */
+
+static bool parse_integer(const char *text, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    const long long value = strtoll(text, &end, 10);
+    *out = value;
+    return errno == 0 && end != text && *end == '\0' &&
+           strspn(text, "-0123456789") == strlen(text);
+}
+
+static bool parse_real(const char *text, double *out)
+{
+    char *end;
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && isfinite(*out) &&
+           strspn(text, "+-.0123456789eE") == strlen(text);
+}
+
+static bool parse_word(const char *text, const char *const *words,
+                       unsigned *out)
+{
+    for (unsigned i = 0; words[i] != NULL; i++) {
+        if (strcmp(words[i], text) == 0) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_name(const char *text, char *out)
+{
+    const size_t n = strlen(text);
+    if (n == 0 || n >= CORE_NAME_BYTES ||
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                     "0123456789._-") != n)
+        return false;
+    memset(out, 0, CORE_NAME_BYTES);
+    memcpy(out, text, n);
+    return true;
+}
+
+static core_status bad_value(const char *file, const core__spec_entry *entry,
+                             const field *f)
+{
+    static const char *const EXPECTED[] = {
+        [FIELD_I64] = "an integer",
+        [FIELD_INT] = "an integer",
+        [FIELD_REAL] = "a number",
+        [FIELD_FLAG] = "true or false",
+        [FIELD_NAME] = "letters, digits, '.', '_' and '-'"};
+    char words[128] = "one of";
+    for (int i = 0; f->words != NULL && f->words[i] != NULL; i++) {
+        strncat(words, i > 0 ? ", " : " ", sizeof words - strlen(words) - 1);
+        strncat(words, f->words[i], sizeof words - strlen(words) - 1);
+    }
+    CORE_FAIL(CORE_E_SPEC, "%s:%d:%d: %s: '%s', expected %s", file, entry->line,
+              entry->column, f->path, entry->text,
+              f->words != NULL ? words : EXPECTED[f->type]);
+}
+
+static core_status read_value(core_spec *spec, const field *f, const char *file,
+                              const core__spec_entry *entry)
+{
+    void *place = (char *)spec + f->offset;
+    const char *text = entry->text;
+    int64_t integer = 0;
+    bool ok = false;
+    switch (f->type) {
+    case FIELD_I64:
+        ok = parse_integer(text, place);
+        break;
+    case FIELD_INT:
+        ok = parse_integer(text, &integer) && integer >= INT32_MIN &&
+             integer <= INT32_MAX;
+        if (ok)
+            *(int *)place = (int)integer;
+        break;
+    case FIELD_REAL:
+        ok = parse_real(text, place);
+        break;
+    case FIELD_FLAG:
+        ok = strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
+        *(bool *)place = strcmp(text, "true") == 0;
+        break;
+    case FIELD_WORD:
+        ok = parse_word(text, f->words, place);
+        break;
+    case FIELD_NAME:
+        ok = parse_name(text, place);
+        break;
+    case FIELD_LAYERS:
+        break;
+    }
+    return ok ? CORE_OK : bad_value(file, entry, f);
+}
+
+static const core__spec_entry *find_entry(const core__spec_entries *entries,
+                                          const char *path)
+{
+    for (int i = 0; i < entries->n; i++)
+        if (strcmp(entries->at[i].path, path) == 0)
+            return &entries->at[i];
+    return NULL;
+}
+
+/* `ffn: dense`, or `ffn: [moe, dense, moe]` with one word per layer. */
+static core_status read_layers(core_spec *spec, const field *f,
+                               const core__spec_entries *entries)
+{
+    const core__spec_entry *all = find_entry(entries, "ffn");
+    unsigned word = 0;
+    int n = 0;
+    if (all != NULL) {
+        if (!parse_word(all->text, FFNS, &word))
+            return bad_value(entries->file, all, f);
+        memset(spec->ffn, (int)word, sizeof spec->ffn);
+        return CORE_OK;
+    }
+    for (int i = 0; i < entries->n; i++) {
+        const core__spec_entry *entry = &entries->at[i];
+        if (strcmp(entry->path, "ffn[]") != 0)
+            continue;
+        if (!parse_word(entry->text, FFNS, &word))
+            return bad_value(entries->file, entry, f);
+        CORE_FAIL_IF(n == CORE_MAX_LAYERS, CORE_E_SPEC,
+                     "%s:%d:%d: ffn: more than %d layers", entries->file,
+                     entry->line, entry->column, CORE_MAX_LAYERS);
+        spec->ffn[n++] = (uint8_t)word;
+    }
+    CORE_FAIL_IF(n == 0, CORE_E_SPEC, "%s: ffn: missing", entries->file);
+    CORE_FAIL_IF(n != spec->n_l, CORE_E_SPEC,
+                 "%s: ffn: a list of %d, expected one entry for each of %lld "
+                 "layers",
+                 entries->file, n, (long long)spec->n_l);
+    return CORE_OK;
+}
+
+static core_status read_field(core_spec *spec, const field *f,
+                              const core__spec_entries *entries)
+{
+    if (f->type == FIELD_LAYERS)
+        return read_layers(spec, f, entries);
+    const core__spec_entry *entry = find_entry(entries, f->path);
+    const bool applies = f->when == NULL || f->when(spec);
+    CORE_FAIL_IF(entry == NULL && applies, CORE_E_SPEC, "%s: %s: missing",
+                 entries->file, f->path);
+    CORE_FAIL_IF(entry != NULL && !applies, CORE_E_SPEC,
+                 "%s:%d:%d: %s: does not apply to this model", entries->file,
+                 entry->line, entry->column, f->path);
+    return entry == NULL ? CORE_OK
+                         : read_value(spec, f, entries->file, entry);
+}
+
+static bool is_known(const char *path)
+{
+    for (int i = 0; i < N_FIELDS; i++)
+        if (strcmp(FIELDS[i].path, path) == 0)
+            return true;
+    return strcmp(path, "ffn[]") == 0;
+}
+
+core_status core__spec_from_entries(core_spec *out,
+                                    const core__spec_entries *entries)
+{
+    for (int i = 0; i < entries->n; i++) {
+        const core__spec_entry *entry = &entries->at[i];
+        CORE_FAIL_IF(!is_known(entry->path), CORE_E_SPEC,
+                     "%s:%d:%d: %s: unknown field", entries->file, entry->line,
+                     entry->column, entry->path);
+    }
+    core_spec spec = core__spec_blank();
+    for (int i = 0; i < N_FIELDS; i++)
+        CORE_TRY(read_field(&spec, &FIELDS[i], entries));
+    *out = spec;
+    return CORE_OK;
+}
+
+/* --- writing ---------------------------------------------------------------- */
+
+static void write_layers(const core_spec *spec, FILE *out)
+{
+    const int n_moe = core_spec_count_moe(spec, 0, (int)spec->n_l);
+    if (n_moe == 0 || n_moe == spec->n_l) {
+        fprintf(out, "%s", FFNS[n_moe == 0 ? CORE_FFN_DENSE : CORE_FFN_MOE]);
+        return;
+    }
+    for (int l = 0; l < (int)spec->n_l; l++)
+        fprintf(out, "%s%s", l == 0 ? "[" : ", ", FFNS[spec->ffn[l]]);
+    fprintf(out, "]");
+}
+
+static void write_value(const core_spec *spec, const field *f, FILE *out)
+{
+    const void *place = (const char *)spec + f->offset;
+    switch (f->type) {
+    case FIELD_I64:
+        fprintf(out, "%lld", (long long)*(const int64_t *)place);
+        break;
+    case FIELD_INT:
+        fprintf(out, "%d", *(const int *)place);
+        break;
+    case FIELD_REAL: {
+        const double value = *(const double *)place;
+        char text[32]; /* the shortest of the two that reads back equal */
+        snprintf(text, sizeof text, "%.15g", value);
+        if (!(strtod(text, NULL) == value))
+            snprintf(text, sizeof text, "%.17g", value);
+        fprintf(out, "%s", text);
+        break;
+    }
+    case FIELD_FLAG:
+        fprintf(out, "%s", *(const bool *)place ? "true" : "false");
+        break;
+    case FIELD_WORD:
+        fprintf(out, "%s", f->words[*(const unsigned *)place]);
+        break;
+    case FIELD_NAME:
+        fprintf(out, "%s", (const char *)place);
+        break;
+    case FIELD_LAYERS:
+        write_layers(spec, out);
+        break;
+    }
+}
+
+void core_spec_write_yaml(const core_spec *spec, FILE *out)
+{
+    char section[CORE_SPEC_PATH_BYTES] = "";
+    for (int i = 0; i < N_FIELDS; i++) {
+        const field *f = &FIELDS[i];
+        if (f->when != NULL && !f->when(spec))
+            continue;
+        const char *dot = strchr(f->path, '.');
+        const size_t n = dot == NULL ? 0 : (size_t)(dot - f->path);
+        if (n > 0 && (strncmp(section, f->path, n) != 0 || section[n] != '\0')) {
+            memcpy(section, f->path, n);
+            section[n] = '\0';
+            fprintf(out, "%s:\n", section);
+        }
+        fprintf(out, "%s%s: ", n > 0 ? "  " : "",
+                n > 0 ? f->path + n + 1 : f->path);
+        write_value(spec, f, out);
+        fprintf(out, "\n");
+    }
+}

@@ -1,0 +1,119 @@
+/* core/spec_validate.c -- is this a model at all?
+ *
+ * Every parser ends here, so that the rest of the program never meets a size
+ * that overflows, a head that cannot be halved for RoPE or an expert that is
+ * its own twin.  Messages use the words of our own spec file.  Sizes are
+ * bounded by 2^31 - 1: products of two then fit 64 bits, and BLAS takes them.
+ */
+#include "core/spec.h"
+
+#include <math.h>
+
+static core_status check_size(const core_spec *spec, const char *what,
+                              int64_t value, int64_t least, int64_t most)
+{
+    CORE_FAIL_IF(value < least || value > most, CORE_E_SPEC,
+                 "%s: %s %lld, expected %lld to %lld", spec->name, what,
+                 (long long)value, (long long)least, (long long)most);
+    return CORE_OK;
+}
+
+static core_status check_positive(const core_spec *spec, const char *what,
+                                  double value)
+{
+    CORE_FAIL_IF(!(value > 0.0 && isfinite(value)), CORE_E_SPEC,
+                 "%s: %s %g, expected a positive number", spec->name, what,
+                 value);
+    return CORE_OK;
+}
+
+static core_status check_rope(const core_spec *spec)
+{
+    const core_rope *rope = &spec->rope;
+    CORE_TRY(check_positive(spec, "rope.theta", rope->theta));
+    if (rope->scaling == CORE_ROPE_PLAIN)
+        return CORE_OK;
+    CORE_TRY(check_positive(spec, "rope.factor", rope->factor));
+    if (rope->scaling == CORE_ROPE_LINEAR)
+        return CORE_OK;
+    CORE_FAIL_IF(rope->theta == 1.0, CORE_E_SPEC,
+                 "%s: rope.theta 1 has no logarithm to divide by in yarn",
+                 spec->name);
+    CORE_TRY(check_positive(spec, "rope.beta_fast", rope->beta_fast));
+    CORE_TRY(check_positive(spec, "rope.beta_slow", rope->beta_slow));
+    CORE_TRY(check_positive(spec, "rope.original_positions",
+                            rope->original_positions));
+    return check_positive(spec, "rope.attention_factor",
+                          rope->attention_factor);
+}
+
+static core_status check_attention(const core_spec *spec)
+{
+    const int64_t most = INT32_MAX;
+    CORE_TRY(check_size(spec, "heads", spec->n_h, 1, most));
+    CORE_TRY(check_size(spec, "kv_heads", spec->n_g, 1, spec->n_h));
+    CORE_TRY(check_size(spec, "head_size", spec->n_dh, 2, most / spec->n_h));
+    CORE_TRY(check_size(spec, "vocabulary", spec->n_v, 1, most));
+    CORE_TRY(check_size(spec, "sliding_window", spec->sliding_window, 0, most));
+    CORE_FAIL_IF(spec->n_h % spec->n_g != 0, CORE_E_SPEC,
+                 "%s: heads %lld, not a multiple of kv_heads %lld", spec->name,
+                 (long long)spec->n_h, (long long)spec->n_g);
+    CORE_FAIL_IF(spec->n_dh % 2 != 0, CORE_E_SPEC,
+                 "%s: head_size %lld, expected an even number", spec->name,
+                 (long long)spec->n_dh);
+    return check_rope(spec);
+}
+
+/* One Switch layer: the only model without attention. */
+static core_status check_switch(const core_spec *spec)
+{
+    CORE_TRY(check_size(spec, "layers of a switch model", spec->n_l, 1, 1));
+    CORE_TRY(check_size(spec, "heads of a switch model", spec->n_h, 0, 0));
+    CORE_TRY(check_size(spec, "experts_per_token of a switch model", spec->n_k,
+                        1, 1));
+    return check_size(spec, "switch_block", spec->switch_block, 0,
+                      CORE_MAX_LAYERS - 1);
+}
+
+static core_status check_experts(const core_spec *spec)
+{
+    const int64_t most = INT32_MAX;
+    CORE_TRY(check_size(spec, "experts", spec->n_e, 1, most));
+    CORE_TRY(check_size(spec, "experts_per_token", spec->n_k, 1, spec->n_e));
+    CORE_TRY(check_size(spec, "expert_inner", spec->n_f, 1, most));
+    CORE_TRY(check_size(spec, "shared_inner", spec->n_f_shared, 0, most));
+    CORE_TRY(check_size(spec, "dense_inner", spec->n_f_dense, 0, most));
+    CORE_FAIL_IF(spec->twin_expert != -1 &&
+                     (spec->twin_expert < 0 ||
+                      spec->twin_expert > spec->n_e - 2),
+                 CORE_E_SPEC,
+                 "%s: twin_expert %d, expected -1 or 0 to %lld", spec->name,
+                 spec->twin_expert, (long long)spec->n_e - 2);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        CORE_FAIL_IF(!core_spec_is_moe(spec, l) && spec->n_f_dense == 0,
+                     CORE_E_SPEC,
+                     "%s: layer %d is dense, but dense_inner is 0", spec->name,
+                     l);
+    return CORE_OK;
+}
+
+static core_status check_capacity(const core_spec *spec)
+{
+    const core_capacity *c = &spec->capacity;
+    if (c->rule == CORE_CAPACITY_FACTOR)
+        return check_positive(spec, "capacity.factor", c->factor);
+    if (c->rule == CORE_CAPACITY_ABSOLUTE)
+        return check_size(spec, "capacity.slots", c->absolute, 1, INT32_MAX);
+    return CORE_OK;
+}
+
+core_status core_spec_validate(const core_spec *spec)
+{
+    CORE_TRY(check_size(spec, "layers", spec->n_l, 1, CORE_MAX_LAYERS));
+    CORE_TRY(check_size(spec, "hidden", spec->n_d, 1, INT32_MAX));
+    CORE_TRY(check_positive(spec, "norm_eps", spec->norm_eps));
+    CORE_TRY(spec->family == CORE_FAMILY_SWITCH ? check_switch(spec)
+                                                : check_attention(spec));
+    CORE_TRY(check_experts(spec));
+    return check_capacity(spec);
+}
