@@ -1,0 +1,1 @@
+add_unit(test_par_plan SOURCES test_par_plan.c LIBS parallel LABELS unit)
