@@ -1,0 +1,48 @@
+/* tests/support/ref_fixture.h -- small models and every tap of a pass. */
+#ifndef REF_FIXTURE_H
+#define REF_FIXTURE_H
+
+#include "ref/ref_impl.h"
+
+/* Every operator in one model: three layers, the second dense, biases and a
+ * shared expert, extents pairwise different, no capacity rule.               */
+core_spec fix_spec(void);
+
+/* One Switch layer with room for `capacity` tokens per expert and row. */
+core_spec fix_switch(int64_t capacity, core_dropped dropped);
+
+/* Copies of all taps, by index in core_taps(spec). */
+typedef struct fix_taps {
+    core_spec spec;
+    int64_t n_token, n;
+    core_tap *tap;
+    double **values;  /* ints are converted                                   */
+    float **bound;
+    bool coarse_only; /* what wants() answers                                 */
+} fix_taps;
+
+core_tap_sink fix_sink(fix_taps *taps, const core_spec *spec, int64_t n_token);
+void fix_free(fix_taps *taps);
+/* The values of a tap; fails the test if it was not delivered. */
+const double *fix_find(const fix_taps *taps, core_tap_kind kind, int layer);
+const float *fix_bound(const fix_taps *taps, core_tap_kind kind, int layer);
+/* Elements of tap i. */
+int64_t fix_size(const fix_taps *taps, int64_t i);
+/* Name of the first tap that differs in a bit or is missing; NULL: none. */
+const char *fix_first_difference(const fix_taps *a, const fix_taps *b,
+                                 char name[CORE_NAME_BYTES]);
+
+/* How to run a pass; zeros are the defaults. */
+typedef struct fix_run {
+    core_numerics numerics;
+    int n_threads;              /* 0: one                                     */
+    bool tiled, bounds;
+    int64_t row_chunk, tile_rows, group_doubles; /* 0: the model's own        */
+    uint64_t seed;              /* of the weights                             */
+    const core_groups *groups;
+} fix_run;
+
+ref_stats fix_forward(const core_spec *spec, const core_batch *batch,
+                      const fix_run *how, fix_taps *taps);
+
+#endif

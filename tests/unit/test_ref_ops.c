@@ -1,0 +1,291 @@
+/* test_ref_ops.c -- single operators of the reference against values worked out
+ * by hand, and the traps of ref/MODEL.md one by one.                         */
+#include "ref/ref_impl.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_CHOICE = 16 };
+
+START_TEST(rmsnorm_by_hand)
+{
+    const double x[] = {3.0, -4.0, 0.0, 0.0}, w[] = {2.0, 1.0, 5.0, 1.0};
+    double y[4];
+    ref__rmsnorm_row(y, x, w, 4, 0.0); /* sqrt(25 / 4) = 2.5 */
+    ck_assert_double_eq(y[0], 2.0 * (3.0 / 2.5));
+    ck_assert_double_eq(y[1], -4.0 / 2.5);
+    ck_assert_double_eq(y[2], 0.0);
+    ref__rmsnorm_row(y, x, w, 4, 2.75); /* eps is inside the root: 3 */
+    ck_assert_double_eq(y[0], 2.0);
+    ck_assert_double_eq(y[1], -4.0 / 3.0);
+}
+END_TEST
+
+START_TEST(rope_pairs_the_halves)
+{
+    double head[] = {1.0, 2.0, 10.0, 20.0};
+    const double cos_j[] = {0.0, 1.0}, sin_j[] = {1.0, 0.0};
+    ref__rope_row(head, cos_j, sin_j, 4);
+    /* element 0 turns with element 2 by a right angle, 1 with 3 not at all */
+    const double want[] = {-10.0, 2.0, 1.0, 20.0};
+    for (int i = 0; i < 4; i++)
+        ck_assert_double_eq(head[i], want[i]);
+}
+END_TEST
+
+START_TEST(top_k_ties_go_to_the_lowest_index)
+{
+    const double p[] = {0.1, 0.3, 0.1, 0.3, 0.2};
+    int64_t idx[5];
+    ref__top_k(idx, p, 5, 4);
+    const int64_t want[] = {1, 3, 4, 0};
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(idx[i], want[i]);
+    const double equal[] = {0.2, 0.2, 0.2, 0.2, 0.2};
+    ref__top_k(idx, equal, 5, 5);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(idx[i], i);
+}
+END_TEST
+
+START_TEST(softmax_stores_exponentials_before_the_sum)
+{
+    double s[] = {99.0, 0.0, log(0.5), log(0.3), 99.0};
+    ck_assert_int_eq(ref__softmax_row(CORE_EXACT, s, 1, 4, NULL, 1.0), 3);
+    const double step = 0x1p-20;
+    const double e[] = {1.0, 0.5, rint(0.3 / step) * step};
+    const double sum = e[0] + e[1] + e[2];
+    for (int i = 0; i < 3; i++)
+        ck_assert_double_eq(s[i + 1], rint(e[i] / sum / step) * step);
+    ck_assert_double_eq(s[0], 99.0); /* outside [lo, hi) */
+    ck_assert_double_eq(s[4], 99.0);
+}
+END_TEST
+
+START_TEST(softmax_ignores_masked_keys_even_the_largest)
+{
+    double s[] = {1.0, 1e30, 1.0};
+    const uint8_t mask[] = {1, 0, 1};
+    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, mask, 2.0), 2);
+    ck_assert_double_eq(s[0], 0.5);
+    ck_assert_double_eq(s[1], 0.0);
+    ck_assert_double_eq(s[2], 0.5);
+    const uint8_t none[] = {0, 0, 0};
+    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, none, 2.0), 0);
+    ck_assert_double_eq(s[0] + s[1] + s[2], 0.0);
+}
+END_TEST
+
+/* ---- slots --------------------------------------------------------------- */
+
+static core_spec router_spec(core_capacity capacity)
+{
+    return (core_spec){.n_e = 3, .n_k = 2, .capacity = capacity};
+}
+
+static void check_slots(const core_spec *spec, int64_t n_b, int64_t n_t,
+                        const core_groups *groups, const int64_t *idx,
+                        const double *weight, const int64_t *want)
+{
+    const core_batch batch = {.n_b = n_b, .n_t = n_t};
+    int64_t slot[N_CHOICE];
+    void *work = malloc(ref__slots_bytes(spec, n_b * n_t));
+    ref__slots(spec, &batch, groups, idx, weight, slot, work);
+    free(work);
+    for (int64_t c = 0; c < n_b * n_t * spec->n_k; c++)
+        ck_assert_msg(slot[c] == want[c], "choice %d: slot %d, expected %d",
+                      (int)c, (int)slot[c], (int)want[c]);
+}
+
+/* Four tokens, all naming expert 0 first or second. */
+static const int64_t IDX[] = {0, 1, 0, 2, 1, 0, 0, 1};
+static const double WEIGHT[] = {.3, .1, .5, .2, .6, .5, .7, .2};
+
+START_TEST(slots_count_positions_without_a_rule)
+{
+    const core_spec spec =
+        router_spec((core_capacity){.domain = CORE_DOMAIN_BATCH});
+    const int64_t want[] = {0, 0, 1, 0, 1, 2, 3, 2};
+    check_slots(&spec, 2, 2, NULL, IDX, WEIGHT, want);
+}
+END_TEST
+
+START_TEST(slots_by_position)
+{
+    const core_spec spec = router_spec((core_capacity){
+        .rule = CORE_CAPACITY_ABSOLUTE, .absolute = 2,
+        .domain = CORE_DOMAIN_BATCH});
+    const int64_t want[] = {0, 0, 1, 0, 1, -1, -1, -1};
+    check_slots(&spec, 1, 4, NULL, IDX, WEIGHT, want);
+}
+END_TEST
+
+START_TEST(slots_by_weight_ties_to_the_first_token)
+{
+    const core_spec spec = router_spec((core_capacity){
+        .rule = CORE_CAPACITY_ABSOLUTE, .absolute = 2,
+        .domain = CORE_DOMAIN_BATCH, .priority = CORE_PRIORITY_PROB});
+    /* expert 0: .7 (token 3), .5 (token 1), .5 (token 2), .3 (token 0) */
+    const int64_t want[] = {-1, -1, 1, 0, 0, -1, 0, 1};
+    check_slots(&spec, 1, 4, NULL, IDX, WEIGHT, want);
+}
+END_TEST
+
+START_TEST(slots_start_anew_in_each_domain)
+{
+    core_spec spec = router_spec((core_capacity){
+        .rule = CORE_CAPACITY_ABSOLUTE, .absolute = 1,
+        .domain = CORE_DOMAIN_SEQUENCE});
+    const int64_t want[] = {0, 0, -1, 0, 0, 0, -1, -1};
+    check_slots(&spec, 2, 2, NULL, IDX, WEIGHT, want);
+    /* the same as groups of rows, one of them empty */
+    spec.capacity.domain = CORE_DOMAIN_GROUP;
+    const int64_t first[] = {0, 1, 1, 2};
+    const core_groups groups = {3, first};
+    check_slots(&spec, 2, 2, &groups, IDX, WEIGHT, want);
+    /* positive twin: one group of everything has other slots */
+    const int64_t whole[] = {0, 0, -1, 0, -1, -1, -1, -1};
+    check_slots(&spec, 2, 2, NULL, IDX, WEIGHT, whole);
+}
+END_TEST
+
+START_TEST(capacity_is_evaluated_left_to_right)
+{
+    /* 1000 * 1 / 10 * 1.1 = 110.00000000000001 in double: 111 slots */
+    core_spec spec = {.n_e = 10, .n_k = 1,
+                      .capacity = {.rule = CORE_CAPACITY_FACTOR,
+                                   .factor = 1.1,
+                                   .domain = CORE_DOMAIN_BATCH}};
+    const core_batch batch = {.n_b = 1, .n_t = 1000};
+    static int64_t idx[1000], slot[1000];
+    void *work = malloc(ref__slots_bytes(&spec, 1000));
+    ref__slots(&spec, &batch, NULL, idx, NULL, slot, work);
+    free(work);
+    ck_assert_int_eq(slot[110], 110);
+    ck_assert_int_eq(slot[111], -1);
+}
+END_TEST
+
+/* ---- exactness ----------------------------------------------------------- */
+
+START_TEST(bits_keep_one_spare)
+{
+    ck_assert_double_eq(ref__bits(0x1p10, 0x1p-10), 21.0);
+    ck_assert_double_eq(ref__bits(0.0, 0x1p-10), 0.0);
+    ck_assert(ref__bits((double)NAN, 1.0) == HUGE_VAL);
+    ck_assert(ref__worse((double)NAN, 1.0) == HUGE_VAL);
+    ck_assert(ref__worse(1.0, (double)NAN) == HUGE_VAL);
+    ck_assert_double_eq(ref__worse(1.0, 2.0), 2.0);
+    /* agrees with core's rule for a doubled magnitude */
+    const double norm[] = {0x1p20, 0x1.fp31, 0x1p32, 0x1.1p32};
+    for (int i = 0; i < 4; i++)
+        ck_assert(core_product_is_exact(2.0 * norm[i], 1.0, 0x1p-10,
+                                        0x1p-10) ==
+                  (ref__bits(norm[i], 0x1p-20) <= 53.0));
+}
+END_TEST
+
+START_TEST(a_violation_is_named)
+{
+    ref_stats stats = {.exact = true};
+    const ref__run run = {.stats = &stats};
+    ref__record_bits(&run, CORE_TAP_Q, 1, 52.9);
+    ck_assert(stats.exact);
+    ref__record_bits(&run, CORE_TAP_EXPERT_OUT, 3, 55.2);
+    ref__record_bits(&run, CORE_TAP_OUT, 4, 60.0);
+    ck_assert(!stats.exact);
+    ck_assert_str_eq(stats.not_exact,
+                     "layers.3.moe.expert_out: 55.2 bits, 53 allowed");
+    ck_assert_double_eq(stats.bits, 60.0);
+}
+END_TEST
+
+/* ---- bounds -------------------------------------------------------------- */
+
+START_TEST(sum_error_is_the_smaller_form)
+{
+    const double u = 0x1p-24;
+    ck_assert_double_eq(ref__sum_error(1), u / (1.0 - u));
+    ck_assert_double_eq(ref__sum_error(1024), 256.0 * u);
+}
+END_TEST
+
+/* fp32 sums in two orders must stay inside, a tenth of a percent must not. */
+START_TEST(product_bound_holds_and_bites)
+{
+    enum { K = 300 };
+    double x[K], w[K], y = 0.0, nx = 0.0, nw = 0.0;
+    for (int k = 0; k < K; k++) {
+        x[k] = (double)(float)sin(k + 1.0);
+        w[k] = (double)(float)cos(3.0 * k);
+        y += x[k] * w[k];
+        nx += x[k] * x[k];
+        nw += w[k] * w[k];
+    }
+    nx = sqrt(nx), nw = sqrt(nw);
+    float forward = 0.0f, backward = 0.0f, bound;
+    for (int k = 0; k < K; k++) {
+        forward += (float)x[k] * (float)w[k];
+        backward += (float)x[K - 1 - k] * (float)w[K - 1 - k];
+    }
+    ref__bound_product(&bound, 1, &y, 1, 1, 1, K, &nx, &nw, NULL);
+    ck_assert(fabs((double)forward - y) <= (double)bound);
+    ck_assert(fabs((double)backward - y) <= (double)bound);
+    ck_assert((double)bound < 1e-3 * nx * nw);
+}
+END_TEST
+
+START_TEST(softmax_bound_holds)
+{
+    enum { E = 9 };
+    double logits[E], p[E];
+    float e[E], max = -1e30f, sum = 0.0f, bound[E];
+    for (int j = 0; j < E; j++) {
+        logits[j] = (double)(float)(8.0 * sin(5.0 * j));
+        max = fmaxf(max, (float)logits[j]);
+    }
+    ref__softmax(CORE_FP32, p, logits, E);
+    for (int j = 0; j < E; j++) {
+        e[j] = expf((float)logits[j] - max);
+        sum += e[j];
+    }
+    ref__bound_softmax(bound, logits, p, E);
+    for (int j = 0; j < E; j++) {
+        ck_assert(fabs((double)(e[j] / sum) - p[j]) <= (double)bound[j]);
+        ck_assert((double)bound[j] <= 1e-5 * p[j] + 1e-30);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("ref_ops");
+    TCase *ops = tcase_create("operators");
+    tcase_add_test(ops, rmsnorm_by_hand);
+    tcase_add_test(ops, rope_pairs_the_halves);
+    tcase_add_test(ops, top_k_ties_go_to_the_lowest_index);
+    tcase_add_test(ops, softmax_stores_exponentials_before_the_sum);
+    tcase_add_test(ops, softmax_ignores_masked_keys_even_the_largest);
+    suite_add_tcase(suite, ops);
+    TCase *slots = tcase_create("slots");
+    tcase_add_test(slots, slots_count_positions_without_a_rule);
+    tcase_add_test(slots, slots_by_position);
+    tcase_add_test(slots, slots_by_weight_ties_to_the_first_token);
+    tcase_add_test(slots, slots_start_anew_in_each_domain);
+    tcase_add_test(slots, capacity_is_evaluated_left_to_right);
+    suite_add_tcase(suite, slots);
+    TCase *checks = tcase_create("exactness and bounds");
+    tcase_add_test(checks, bits_keep_one_spare);
+    tcase_add_test(checks, a_violation_is_named);
+    tcase_add_test(checks, sum_error_is_the_smaller_form);
+    tcase_add_test(checks, product_bound_holds_and_bites);
+    tcase_add_test(checks, softmax_bound_holds);
+    suite_add_tcase(suite, checks);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
