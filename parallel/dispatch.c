@@ -1,0 +1,276 @@
+/* parallel/dispatch.c -- rows to the ranks that hold their experts, and back.
+ *
+ * I send the kept choices of my slice of the tokens, so a token that is on tp
+ * ranks travels once.  Rows for one ep index lie together and go, the same
+ * block, to its etp ranks.  Counts first, then metadata, then rows.  A block
+ * keeps its order all the way: what returns fits the place it was sent from.
+ *
+ * Every member of ep_group takes part, with zero rows if it has none.  Members
+ * of other stages may send rows of another layer in the same pair.
+ */
+#include "parallel/forward_impl.h"
+
+#include <string.h>
+
+/* A layer that the pair serves, to name the pair after. */
+core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair)
+{
+    const par_layout *lay = m->layout;
+    const int own = m->pair_layer[lay->stage * lay->n_pair + pair];
+    for (int s = 0; own < 0 && s < lay->plan.pp; s++)
+        if (m->pair_layer[s * lay->n_pair + pair] >= 0)
+            return par__tap(kind, m->pair_layer[s * lay->n_pair + pair]);
+    return par__tap(kind, own < 0 ? 0 : own);
+}
+
+/* Give every kept choice of my slice its place: position[], send_first[]. */
+static void plan_sends(par_model *m)
+{
+    par_work *w = &m->work;
+    const par_layout *lay = m->layout;
+    const int64_t n_k = m->spec->n_k, c0 = m->now.t0 * n_k;
+    const int64_t n_choice = (m->now.t1 - m->now.t0) * n_k;
+    for (int64_t c = 0; c < n_choice; c++) {
+        const int64_t token = w->token_id[(c0 + c) / n_k];
+        if (w->slot[c0 + c] < 0)
+            w->position[c] = -1;
+        else
+            w->position[c] =
+                par_layout_holder(lay, w->idx[c0 + c], token);
+    }
+    /* position[] holds ep indices so far; count them, then number them. */
+    int64_t *first = w->send_first;
+    memset(first, 0, (size_t)(lay->plan.ep + 1) * sizeof *first);
+    for (int64_t c = 0; c < n_choice; c++)
+        if (w->position[c] >= 0)
+            first[w->position[c] + 1]++;
+    for (int p = 0; p < lay->plan.ep; p++)
+        first[p + 1] += first[p];
+    for (int64_t c = 0; c < n_choice; c++)
+        if (w->position[c] >= 0)
+            w->position[c] = first[w->position[c]]++;
+    for (int p = lay->plan.ep; p > 0; p--)
+        first[p] = first[p - 1];
+    first[0] = 0;
+    m->stats->n_choice += n_choice;
+    m->stats->n_sent += first[lay->plan.ep];
+    m->stats->n_dropped += n_choice - first[lay->plan.ep];
+}
+
+static void pack(par_model *m, int layer)
+{
+    par_work *w = &m->work;
+    const int64_t n_k = m->spec->n_k, n_d = m->spec->n_d;
+    const int64_t c0 = m->now.t0 * n_k, c1 = m->now.t1 * n_k;
+    for (int64_t c = c0; c < c1; c++) {
+        const int64_t to = w->position[c - c0], i = c / n_k;
+        if (to < 0)
+            continue;
+        w->send_id[to] = w->token_id[i] * n_k + c % n_k;
+        int64_t *meta = w->send_meta + to * PAR_META;
+        meta[0] = layer;
+        meta[1] = w->idx[c];
+        meta[2] = w->send_id[to];
+        memcpy(w->send + to * n_d, w->xn + i * n_d, (size_t)n_d * sizeof(double));
+    }
+}
+
+static void exchange(par_model *m, const void *in, void *out)
+{
+    const par_work *w = &m->work;
+    par__pause(m);
+    par_all_to_all(m->comm, &m->layout->ep_group, in, w->in_at, w->in_bytes,
+                   out, w->out_at, w->out_bytes);
+    par__resume(m);
+}
+
+/* Everybody learns how many rows to expect: fills count_in, recv_first. */
+static void exchange_counts(par_model *m)
+{
+    par_work *w = &m->work;
+    const par_layout *lay = m->layout;
+    const int64_t word = sizeof(int64_t);
+    for (int i = 0; i < lay->ep_group.n; i++) {
+        const int p = i / lay->plan.etp;
+        w->count_out[i] = w->send_first[p + 1] - w->send_first[p];
+        w->in_at[i] = w->out_at[i] = i * word;
+        w->in_bytes[i] = w->out_bytes[i] = word;
+    }
+    exchange(m, w->count_out, w->count_in);
+    w->recv_first[0] = 0;
+    for (int i = 0; i < lay->ep_group.n; i++)
+        w->recv_first[i + 1] = w->recv_first[i] + w->count_in[i];
+}
+
+static void exchange_rows(par_model *m, const void *in, void *out,
+                          int64_t row_bytes)
+{
+    par_work *w = &m->work;
+    for (int i = 0; i < m->layout->ep_group.n; i++) {
+        w->in_at[i] = w->send_first[i / m->layout->plan.etp] * row_bytes;
+        w->in_bytes[i] = w->count_out[i] * row_bytes;
+        w->out_at[i] = w->recv_first[i] * row_bytes;
+        w->out_bytes[i] = w->count_in[i] * row_bytes;
+    }
+    exchange(m, in, out);
+}
+
+static par_choices take_choices(int64_t **from, int64_t n)
+{
+    par_choices c = {
+        .n = n, .id = *from, .layer = *from + n, .expert = *from + 2 * n};
+    *from += 3 * n;
+    return c;
+}
+
+/* Read the metadata; a row that cannot be meant for me ends the run. */
+static void unpack(par_model *m, const int64_t *meta)
+{
+    par_choices *to = &m->flow.received;
+    const int64_t n_choice =
+        m->batch->n_b * m->batch->n_t * m->spec->n_k;
+    for (int64_t i = 0; i < to->n; i++, meta += PAR_META) {
+        const int64_t layer = meta[0], expert = meta[1], id = meta[2];
+        if (layer < 0 || layer >= m->spec->n_l || m->moe_index[layer] < 0 ||
+            expert < 0 || expert >= m->spec->n_e ||
+            m->layout->local_expert[expert] < 0 || id < 0 || id >= n_choice)
+            par_abort(m->comm, CORE_E_INTERNAL,
+                      "received row %lld of layer %lld, expert %lld, choice "
+                      "%lld, which is not mine",
+                      (long long)i, (long long)layer, (long long)expert,
+                      (long long)id);
+        to->layer[i] = layer;
+        to->expert[i] = expert;
+        to->id[i] = id;
+    }
+}
+
+void par__dispatch(par_model *m, int layer, int pair)
+{
+    par_work *w = &m->work;
+    const par_layout *lay = m->layout;
+    const int64_t n_d = m->spec->n_d;
+    par__enter(m, PAR_OP_DISPATCH, par__pair_tap(m, CORE_TAP_RECV, pair));
+    if (layer >= 0) {
+        plan_sends(m);
+        pack(m, layer);
+    } else {
+        memset(w->send_first, 0, (size_t)(lay->plan.ep + 1) * sizeof(int64_t));
+    }
+    exchange_counts(m);
+    const int64_t n = w->recv_first[lay->ep_group.n];
+    int64_t *meta = par__grow(m, &m->recv_meta, n * PAR_META, sizeof *meta);
+    int64_t *table = par__grow(m, &m->table, n * 10, sizeof *table);
+    m->flow.received = take_choices(&table, n);
+    m->flow.sorted = take_choices(&table, n);
+    m->flow.mine = take_choices(&table, n);
+    m->flow.place = table;
+    double *rows = par__grow(m, &m->rows_a, n * n_d, sizeof *rows);
+    exchange_rows(m, w->send_meta, meta, PAR_META * (int64_t)sizeof *meta);
+    unpack(m, meta);
+    exchange_rows(m, w->send, rows, n_d * (int64_t)sizeof *rows);
+    if (lay->etp_i == 0)
+        m->stats->n_received += n;
+    par__observe_choices(m, CORE_TAP_RECV, pair, rows, &m->flow.received, 0,
+                         n_d, lay->plan.etp, lay->etp_i);
+}
+
+/* Rows [*r0, *r1) of a block of n rows that etp rank i completes and returns:
+ * both ends know this without asking.                                        */
+static void part_of_block(const par_layout *lay, int64_t n, int i, int64_t *r0,
+                          int64_t *r1)
+{
+    *r0 = n * i / lay->plan.etp;
+    *r1 = n * (i + 1) / lay->plan.etp;
+}
+
+/* The partial sums of rows_a in sorted order go to rows_b in the order (etp
+ * rank, source, row); flow.mine names the rows that will be mine.            */
+static void order_by_part(par_model *m)
+{
+    par_work *w = &m->work;
+    const par_layout *lay = m->layout;
+    const int64_t n_d = m->spec->n_d;
+    const par_choices *from = &m->flow.received;
+    par_choices *mine = &m->flow.mine;
+    const double *y = m->rows_a.at;
+    double *to = m->rows_b.at;
+    mine->n = 0;
+    for (int i = 0; i < lay->plan.etp; i++) {
+        const double *start = to;
+        for (int s = 0; s < lay->ep_group.n; s++) {
+            int64_t r0, r1;
+            part_of_block(lay, w->count_in[s], i, &r0, &r1);
+            for (int64_t r = w->recv_first[s] + r0; r < w->recv_first[s] + r1;
+                 r++, to += n_d) {
+                memcpy(to, y + m->flow.place[r] * n_d,
+                       (size_t)n_d * sizeof *to);
+                if (i != lay->etp_i)
+                    continue;
+                mine->id[mine->n] = from->id[r];
+                mine->layer[mine->n] = from->layer[r];
+                mine->expert[mine->n++] = from->expert[r];
+            }
+        }
+        w->part_count[i] = to - start;
+    }
+}
+
+/* Sum the parts over etp, add the bias once, store: the expert's output. */
+static double *complete(par_model *m, int pair)
+{
+    const par_layout *lay = m->layout;
+    const int64_t n_d = m->spec->n_d;
+    const par_choices *mine = &m->flow.mine;
+    order_by_part(m);
+    double *y = par__grow(m, &m->rows_a, m->flow.received.n * n_d, sizeof *y);
+    par__pause(m);
+    par_reduce_scatter(m->comm, &lay->etp_group, m->rows_b.at, y,
+                       m->work.part_count, m->numerics);
+    par__resume(m);
+    for (int64_t i = 0; i < mine->n; i++) {
+        const par_expert *e =
+            &m->expert[m->moe_index[mine->layer[i]] * lay->n_my_expert +
+                       lay->local_expert[mine->expert[i]]];
+        par__add_bias(y + i * n_d, 1, n_d, e->down_bias);
+    }
+    par__store(m, CORE_TAP_EXPERT_OUT, y, mine->n * n_d);
+    par__observe_choices(m, CORE_TAP_EXPERT_OUT, pair, y, mine, 0, n_d, 1, 0);
+    return y;
+}
+
+void par__return(par_model *m, int layer, int pair)
+{
+    par_work *w = &m->work;
+    const par_layout *lay = m->layout;
+    const int64_t n_d = m->spec->n_d, row_bytes = n_d * (int64_t)sizeof(double);
+    par__enter(m, PAR_OP_DISPATCH, par__pair_tap(m, CORE_TAP_BACK, pair));
+    const double *y = complete(m, pair);
+    const int64_t n_sent = w->send_first[lay->plan.ep];
+    par__poison(w->send, (size_t)(n_sent * row_bytes));
+    int64_t at = 0;
+    for (int i = 0; i < lay->ep_group.n; i++) {
+        int64_t r0, r1;
+        part_of_block(lay, w->count_in[i], lay->etp_i, &r0, &r1);
+        w->in_at[i] = at;
+        w->in_bytes[i] = (r1 - r0) * row_bytes;
+        at += w->in_bytes[i];
+        part_of_block(lay, w->count_out[i], i % lay->plan.etp, &r0, &r1);
+        w->out_at[i] = (w->send_first[i / lay->plan.etp] + r0) * row_bytes;
+        w->out_bytes[i] = (r1 - r0) * row_bytes;
+    }
+    exchange(m, y, w->send);
+    m->stats->n_returned += n_sent;
+    if (layer < 0)
+        return;
+    par_piece piece = {.tap = par__tap(CORE_TAP_BACK, layer),
+                       .values = w->send,
+                       .ld = n_d,
+                       .row_ids = w->send_id,
+                       .n_row = n_sent,
+                       .n_col = n_d,
+                       .n_owners = 1,
+                       .round = m->now.round,
+                       .mb = m->now.mb};
+    par__observe(m, &piece);
+}

@@ -1,0 +1,238 @@
+/* parallel/forward_impl.h -- what the files of the distributed pass share.
+ *
+ * Read in this order: schedule.c (ticks) -> layer.c -> attention.c, mlp.c,
+ * moe.c -> dispatch.c, experts.c; below them linear.c and shard.c.
+ *
+ * Placements, in the words of the field: the residual stream x is Replicate over
+ * tp; q, k, v, context, gate, up are Shard(columns); products with a weight that
+ * is split along K are Partial until a reduction has made them whole.  A value
+ * is stored (snapped, rounded) only when it is whole.
+ */
+#ifndef PAR_FORWARD_IMPL_H
+#define PAR_FORWARD_IMPL_H
+
+#include "core/elementary.h"
+#include "parallel/forward.h"
+
+enum {
+    PAR_TILE_ELEMENTS = 1 << 20, /* 8 MB of doubles: a tile of a weight       */
+    PAR_QUERY_BLOCK = 64,        /* queries whose scores exist at a time      */
+    PAR_META = 3,                /* layer, expert, global choice id of a row  */
+    PAR_MAX_FRESH = 32           /* buffers that a tick starts by poisoning   */
+};
+
+/* A rectangle of one weight tensor: rows r0.. (outputs), columns c0.. (K).   */
+typedef struct par_shard {
+    core_weight id;
+    int64_t r0, c0;
+    int64_t n_row, n_col;
+    int n_part;        /* ranks that split K: the product is Partial over them */
+    const double *w64; /* resident (exact, fp64), or NULL                     */
+    const float *w32;  /* resident (fp32), or NULL; neither: read by the tile */
+    double norm;       /* exact and resident: its largest row norm            */
+} par_shard;
+
+/* Absent biases are NULL.  Row biases (o, down) are whole on every rank.     */
+typedef struct par_mlp {
+    int64_t n_f, f0;   /* inner columns of mine; 0 if the layer has no MLP    */
+    bool exists;
+    par_shard gate, up, down;
+    const double *gate_bias, *up_bias, *down_bias;
+} par_mlp;
+
+typedef struct par_layer {
+    const double *attn_norm, *ffn_norm;
+    par_shard q, k, v, o, router;
+    const double *q_bias, *k_bias, *v_bias, *o_bias, *router_bias;
+    par_mlp mlp;
+} par_layer;
+
+typedef struct par_expert {
+    par_shard gate, up, down;
+    const double *gate_bias, *up_bias, *down_bias;
+} par_expert;
+
+/* A buffer whose size depends on routing: grows, never shrinks.              */
+typedef struct par_grow {
+    void *at;
+    size_t bytes;
+} par_grow;
+
+/* What identifies the rows of a buffer of choices.                           */
+typedef struct par_choices {
+    int64_t n;
+    int64_t *id, *layer, *expert;
+} par_choices;
+
+/* The rows that one dispatch/combine pair brought here: in source order, sorted
+ * by (layer, expert), and those of them that I complete and return.          */
+typedef struct par_flow {
+    par_choices received, sorted, mine;
+    int64_t *place; /* [received.n] where a received row lies when sorted     */
+} par_flow;
+
+typedef struct par_slot_key {
+    double weight;
+    int64_t choice;
+} par_slot_key;
+
+/* The buffers of a tick: carved for the largest micro-batch.                 */
+typedef struct par_work {
+    core_arena arena;
+    par_grow fresh[PAR_MAX_FRESH];  /* what every tick starts by poisoning    */
+    int n_fresh;
+    double *x[2];                   /* residual stream, by micro-batch parity */
+    int64_t *token_id;              /* [n] global tokens                      */
+    double *cos_tj, *sin_tj;        /* [T, Dh/2]                              */
+    double *xn;                     /* [n, D] normed input                    */
+    double *q, *k, *v, *context;    /* [n, own heads * Dh]                    */
+    double *score;                  /* [PAR_QUERY_BLOCK, T]                   */
+    uint8_t *sees;                  /* [T] query has a visible key            */
+    double *out, *mlp_out;          /* [n, D]                                 */
+    double *gate, *up;              /* [n, own MLP columns]                   */
+    double *logits_e, *probs;       /* [n, E]                                 */
+    double *weight;                 /* [n, K]                                 */
+    int64_t *idx, *slot;            /* [n, K]                                 */
+    par_slot_key *key;              /* [n*K]                                  */
+    int64_t *expert_count;          /* [E]                                    */
+    int64_t *position;              /* [slice*K] where a choice lies in send  */
+    int64_t *send_meta;             /* [slice*K, PAR_META]                    */
+    int64_t *send_id;               /* [slice*K]                              */
+    double *send;                   /* [slice*K, D] rows out, then rows back  */
+    double *logits;                 /* [n, own vocabulary]                    */
+    float *a32, *b32, *c32;         /* fp32 copies at the edge of a product   */
+    int64_t chunk;                  /* rows of x that a32 and c32 have room for */
+    /* exchange tables, over the members of ep_group or its ep indices        */
+    int64_t *send_first;            /* [ep+1]                                 */
+    int64_t *count_out, *count_in;  /* [member]                               */
+    int64_t *recv_first;            /* [member+1]                             */
+    int64_t *in_at, *in_bytes, *out_at, *out_bytes; /* [member]               */
+    int64_t *part_count;            /* [etp]                                  */
+    int64_t *gather_bytes;          /* [tp]                                   */
+    int64_t *bucket;                /* [buckets + 1] (layer, expert) of mine  */
+    int64_t *cursor;                /* [buckets]                              */
+    int64_t *n_expert;              /* [n_pair * my experts], this tick       */
+} par_work;
+
+/* The micro-batch that this rank works on in a tick.                         */
+typedef struct par_now {
+    int round, mb;       /* mb = -1: idle                                     */
+    int tick_of_round;
+    int64_t tick;
+    int64_t row0, n_row; /* rows of the batch                                 */
+    int64_t n;           /* tokens                                            */
+    int64_t t0, t1;      /* my slice of them, to be dispatched                */
+    double *x;
+} par_now;
+
+struct par_model {
+    par_comm *comm;             /* borrowed, as all of these                  */
+    const par_layout *layout;
+    const core_spec *spec;
+    const core_weights *weights;
+    core_numerics numerics;
+    par_options options;
+
+    core_arena shards;          /* owns everything below                      */
+    int layer0, layer1;         /* my stage                                   */
+    par_layer *layer;           /* [layer1 - layer0]                          */
+    par_expert *expert;         /* [n_moe * n_my_expert]                      */
+    int n_moe;                  /* MoE layers whose experts I hold            */
+    int *moe_index;             /* [L] among them, or -1                      */
+    int *pair_layer;            /* [pp * n_pair] layer that a pair serves, -1 */
+    par_shard embed, head;
+    const double *final_norm;
+    double *tile64;             /* one tile of a weight                       */
+    float *tile32;
+
+    const core_batch *batch;    /* of the forward pass under way              */
+    par_now now;
+    par_work work;
+    par_flow flow;
+    par_grow recv_meta, rows_a, rows_b, inner_gate, inner_up, table;
+    par_request *recv_request, *send_request[2];
+    par_stats *stats;
+    par_operator op;            /* charged for processor time                 */
+    double cpu_mark;
+};
+
+/* --- observe.c: taps, exactness, time ---------------------------------------- */
+
+/* From here on processor time belongs to op, and messages name the tap.      */
+void par__enter(par_model *m, par_operator op, core_tap tap);
+/* Charge what was used so far / start counting again: around everything that is
+ * not the operator's own work (transfers, observers, checks).                */
+void par__pause(par_model *m);
+void par__resume(par_model *m);
+
+core_tap par__tap(core_tap_kind kind, int layer);
+void par__store(par_model *m, core_tap_kind kind, double *values, int64_t n);
+void par__observe(par_model *m, const par_piece *piece);
+
+/* Store and show values of all tokens of the micro-batch: whole rows that every
+ * rank of the tensor group holds, or my columns of them.                     */
+void par__tap_replicated(par_model *m, core_tap tap, double *values);
+void par__tap_columns(par_model *m, core_tap tap, double *values, int64_t col0,
+                      int64_t n_col);
+void par__tap_ints(par_model *m, core_tap tap, int64_t *values);
+
+/* Show rows of choices, layer by layer, for every layer that a pair serves.  */
+void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
+                          double *values, const par_choices *rows, int64_t col0,
+                          int64_t n_col, int n_owners, int i_owner);
+
+/* Exact mode: record the first sum that needs more than 53 bits.             */
+void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
+                double step_x, double step_w);
+double par__wall_seconds(void);
+void par__poison(void *at, size_t bytes);
+
+/* --- shard.c, linear.c -------------------------------------------------------- */
+
+/* The rectangle rows [r0, r1) x columns [c0, c1); in measure mode only its
+ * bytes are counted.                                                         */
+par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
+                          int64_t c0, int64_t c1, int n_part, bool resident);
+/* Columns [c0, c1) of a weight vector; NULL if the model does not have it.   */
+const double *par__vector_make(par_model *m, core_weight id, int64_t c0,
+                               int64_t c1);
+
+/* y [n, n_row] = x [n, n_col] W^T of a shard; row strides ldy, ldx.  The tap is
+ * named if the sums are not exact.                                           */
+void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
+                 int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
+void par__add_bias(double *y, int64_t n, int64_t n_col, const double *bias);
+
+/* Sum over my tensor group.                                                  */
+void par__reduce_tp(par_model *m, double *values, int64_t n);
+
+/* --- operators ------------------------------------------------------------------ */
+
+void par__norm(par_model *m, double *y, const double *x, const double *weight,
+               core_tap tap);
+void par__embed(par_model *m);
+void par__head(par_model *m);
+void par__attention(par_model *m, const par_layer *layer, int l, double *out);
+void par__heads(par_model *m, int l);
+void par__activate(par_model *m, double *gate, double *up, int64_t n);
+void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
+void par__route(par_model *m, const par_layer *layer, int l);
+void par__layer(par_model *m, int l, int pair);
+
+/* One dispatch/combine pair.  layer < 0: this rank has nothing to send.      */
+void par__moe(par_model *m, int layer, int pair, double *out);
+void par__dispatch(par_model *m, int layer, int pair);
+void par__experts(par_model *m, int pair);
+void par__return(par_model *m, int layer, int pair);
+void par__combine(par_model *m, int layer, double *out);
+core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
+
+/* --- work.c ----------------------------------------------------------------------- */
+
+void par__work_carve(par_work *work, const core_spec *spec,
+                     const par_layout *layout, int64_t n_row, int64_t n_t);
+/* Room for n elements, poisoned; ends the run if there is no memory.         */
+void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes);
+void par__grow_free(par_grow *buffer);
+
+#endif

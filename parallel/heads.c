@@ -1,0 +1,211 @@
+/* parallel/heads.c -- softmax(q k^T) v, per row and head, by blocks of queries.
+ *
+ * Only PAR_QUERY_BLOCK x T scores exist at a time.  The softmax has two passes:
+ * exponentials are stored before they are summed, so a running maximum (online
+ * softmax) would give other bits.  The mask hides keys, never queries; a query
+ * without any visible key attends evenly to all T keys of its row, later ones
+ * too, which is why such a query widens the key range of its whole block.
+ *
+ * Heads are never split, so every sum here is whole.
+ */
+#include "parallel/forward_impl.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <string.h>
+
+/* What one (row, head) works on; strides ld_q, ld_k in elements. */
+typedef struct head {
+    const double *q, *k, *v; /* [T, Dh]                                       */
+    double *context;         /* [T, Dh], stride ld_q                          */
+    int64_t ld_q, ld_k;
+    const uint8_t *mask;     /* [T] of the row, or NULL                       */
+} head;
+
+typedef struct block {
+    int64_t i0, i1; /* queries                                                */
+    int64_t j0, j1; /* keys that any of them may need                         */
+} block;
+
+static int64_t first_key(const core_spec *spec, int64_t i)
+{
+    const int64_t w = spec->sliding_window;
+    return w > 0 && i - w + 1 > 0 ? i - w + 1 : 0;
+}
+
+static bool is_visible(const head *h, int64_t j)
+{
+    return h->mask == NULL || h->mask[j] != 0;
+}
+
+static void find_sees(par_model *m, const head *h)
+{
+    for (int64_t i = 0; i < m->batch->n_t; i++) {
+        m->work.sees[i] = 0;
+        for (int64_t j = i; j >= first_key(m->spec, i); j--)
+            if (is_visible(h, j)) {
+                m->work.sees[i] = 1;
+                break;
+            }
+    }
+}
+
+static block make_block(const par_model *m, int64_t i0)
+{
+    const int64_t n_t = m->batch->n_t;
+    const int64_t i1 = i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
+    block b = {.i0 = i0, .i1 = i1, .j0 = first_key(m->spec, i0), .j1 = i1};
+    for (int64_t i = i0; i < i1; i++)
+        if (!m->work.sees[i]) {
+            b.j0 = 0;
+            b.j1 = n_t;
+        }
+    return b;
+}
+
+static void fill(double *p, int64_t n, double value)
+{
+    for (int64_t j = 0; j < n; j++)
+        p[j] = value;
+}
+
+/* s_j = dot products of query i with keys j0..; becomes p_j. */
+static void softmax(const par_model *m, const head *h, const block *b,
+                    int64_t i, double *s)
+{
+    const int64_t n_key = b->j1 - b->j0;
+    if (!m->work.sees[i]) {
+        double even = 1.0 / (double)m->batch->n_t;
+        core_store(m->numerics, CORE_GRID_PROB, &even, 1);
+        fill(s, n_key, even);
+        return;
+    }
+    const double scale = 1.0 / sqrt((double)m->spec->n_dh);
+    const int64_t lo = first_key(m->spec, i) - b->j0, hi = i + 1 - b->j0;
+    double largest = -INFINITY, sum = 0.0;
+    for (int64_t j = lo; j < hi; j++)
+        if (is_visible(h, b->j0 + j)) {
+            s[j] *= scale;
+            largest = s[j] > largest ? s[j] : largest;
+        }
+    for (int64_t j = lo; j < hi; j++)
+        s[j] = is_visible(h, b->j0 + j) ? exp(s[j] - largest) : 0.0;
+    core_store(m->numerics, CORE_GRID_PROB, s + lo, hi - lo);
+    for (int64_t j = lo; j < hi; j++)
+        sum += s[j];
+    for (int64_t j = lo; j < hi; j++)
+        s[j] /= sum;
+    core_store(m->numerics, CORE_GRID_PROB, s + lo, hi - lo);
+    fill(s, lo, 0.0);
+    fill(s + hi, n_key - hi, 0.0);
+}
+
+static void block_f64(par_model *m, const head *h, const block *b)
+{
+    const int n_i = (int)(b->i1 - b->i0), n_j = (int)(b->j1 - b->j0);
+    const int n_dh = (int)m->spec->n_dh, ld_q = (int)h->ld_q;
+    const int ld_k = (int)h->ld_k;
+    double *s = m->work.score;
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_i, n_j, n_dh, 1.0,
+                h->q + b->i0 * h->ld_q, ld_q, h->k + b->j0 * h->ld_k, ld_k, 0.0,
+                s, n_j);
+    for (int64_t i = b->i0; i < b->i1; i++)
+        softmax(m, h, b, i, s + (i - b->i0) * n_j);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_i, n_dh, n_j, 1.0,
+                s, n_j, h->v + b->j0 * h->ld_k, ld_k, 0.0,
+                h->context + b->i0 * h->ld_q, ld_q);
+}
+
+static void to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
+                   int64_t n_col)
+{
+    for (int64_t i = 0; i < n_row; i++)
+        for (int64_t c = 0; c < n_col; c++)
+            out[i * n_col + c] = (float)x[i * ld + c];
+}
+
+static void to_f64(double *out, int64_t ld, const float *x, int64_t n_row,
+                   int64_t n_col)
+{
+    for (int64_t i = 0; i < n_row; i++)
+        for (int64_t c = 0; c < n_col; c++)
+            out[i * ld + c] = (double)x[i * n_col + c];
+}
+
+/* a32 holds the left operand, b32 the right one, c32 the result. */
+static void block_f32(par_model *m, const head *h, const block *b)
+{
+    const int64_t n_i = b->i1 - b->i0, n_j = b->j1 - b->j0;
+    const int64_t n_dh = m->spec->n_dh;
+    float *left = m->work.a32, *right = m->work.b32, *result = m->work.c32;
+    double *s = m->work.score;
+    to_f32(left, h->q + b->i0 * h->ld_q, h->ld_q, n_i, n_dh);
+    to_f32(right, h->k + b->j0 * h->ld_k, h->ld_k, n_j, n_dh);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_i, (int)n_j,
+                (int)n_dh, 1.0F, left, (int)n_dh, right, (int)n_dh, 0.0F,
+                result, (int)n_j);
+    to_f64(s, n_j, result, n_i, n_j);
+    for (int64_t i = b->i0; i < b->i1; i++)
+        softmax(m, h, b, i, s + (i - b->i0) * n_j);
+    to_f32(left, s, n_j, n_i, n_j);
+    to_f32(right, h->v + b->j0 * h->ld_k, h->ld_k, n_j, n_dh);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_i, (int)n_dh,
+                (int)n_j, 1.0F, left, (int)n_j, right, (int)n_dh, 0.0F, result,
+                (int)n_dh);
+    to_f64(h->context + b->i0 * h->ld_q, h->ld_q, result, n_i, n_dh);
+}
+
+/* The scores are bounded as every product; p v by norm1(p) max|v|, and the
+ * stored p of a query sum to at most 1 + T half steps.                       */
+static void check_head(par_model *m, const head *h, core_tap tap)
+{
+    if (m->numerics != CORE_EXACT)
+        return;
+    const int64_t n_t = m->batch->n_t, n_dh = m->spec->n_dh;
+    const double sum_p = 1.0 + (double)n_t * (CORE_STEP_PROB / 2);
+    double largest = 0.0;
+    par__pause(m);
+    m->op = PAR_OP_CHECK;
+    for (int64_t j = 0; j < n_t; j++)
+        for (int64_t c = 0; c < n_dh; c++) {
+            const double v = fabs(h->v[j * h->ld_k + c]);
+            if (!(v <= largest))
+                largest = v;
+        }
+    par__check(m, tap, core_max_row_norm(h->q, n_t, n_dh, h->ld_q),
+               core_max_row_norm(h->k, n_t, n_dh, h->ld_k), CORE_STEP_ACT,
+               CORE_STEP_ACT);
+    par__check(m, tap, sum_p, largest, CORE_STEP_PROB, CORE_STEP_ACT);
+    par__pause(m);
+    m->op = PAR_OP_ATTENTION;
+}
+
+void par__heads(par_model *m, int l)
+{
+    const par_layout *lay = m->layout;
+    const core_spec *spec = m->spec;
+    const int64_t h0 = lay->first_head[lay->t], h1 = lay->first_head[lay->t + 1];
+    const int64_t n_t = m->batch->n_t, n_dh = spec->n_dh;
+    head h = {.ld_q = (h1 - h0) * n_dh, .ld_k = (lay->kv1 - lay->kv0) * n_dh};
+    for (int64_t b = 0; b < m->now.n_row; b++) {
+        const int64_t row = b * n_t;
+        if (m->batch->mask != NULL)
+            h.mask = m->batch->mask + (m->now.row0 + b) * n_t;
+        find_sees(m, &h);
+        for (int64_t i_h = h0; i_h < h1; i_h++) {
+            const int64_t g = i_h * spec->n_g / spec->n_h - lay->kv0;
+            h.q = m->work.q + row * h.ld_q + (i_h - h0) * n_dh;
+            h.k = m->work.k + row * h.ld_k + g * n_dh;
+            h.v = m->work.v + row * h.ld_k + g * n_dh;
+            h.context = m->work.context + row * h.ld_q + (i_h - h0) * n_dh;
+            check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
+            for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
+                const block blk = make_block(m, i0);
+                if (m->numerics == CORE_FP32)
+                    block_f32(m, &h, &blk);
+                else
+                    block_f64(m, &h, &blk);
+            }
+        }
+    }
+}

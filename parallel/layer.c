@@ -1,0 +1,49 @@
+/* parallel/layer.c -- one layer, for every combination of degrees.
+ *
+ * x is whole on every rank of the tensor group before and after.  There is no
+ * test for a degree of 1 here or below: that is a group of one rank.
+ */
+#include "parallel/forward_impl.h"
+
+/* x += y: the residual stream, replicated. */
+static void add(par_model *m, const double *y, core_tap tap)
+{
+    const int64_t n = m->now.n * m->spec->n_d;
+    for (int64_t i = 0; i < n; i++)
+        m->now.x[i] += y[i];
+    par__tap_replicated(m, tap, m->now.x);
+}
+
+/* out = what the layer's feed-forward part makes of the normed input. */
+static void feed_forward(par_model *m, const par_layer *layer, int l, int pair)
+{
+    par_work *w = &m->work;
+    const bool is_moe = core_spec_is_moe(m->spec, l);
+    if (is_moe) {
+        par__route(m, layer, l);
+        par__moe(m, l, pair, w->out);
+    }
+    if (layer->mlp.exists)
+        par__mlp(m, &layer->mlp, l, is_moe ? w->mlp_out : w->out);
+    if (is_moe && layer->mlp.exists)
+        for (int64_t i = 0; i < m->now.n * m->spec->n_d; i++)
+            w->out[i] += w->mlp_out[i];
+    par__tap_replicated(m, par__tap(CORE_TAP_FFN_OUT, l), w->out);
+}
+
+void par__layer(par_model *m, int l, int pair)
+{
+    par_work *w = &m->work;
+    const par_layer *layer = &m->layer[l - m->layer0];
+    par__tap_replicated(m, par__tap(CORE_TAP_IN, l), m->now.x);
+    if (m->spec->n_h > 0) {
+        par__norm(m, w->xn, m->now.x, layer->attn_norm,
+                  par__tap(CORE_TAP_ATTN_NORM, l));
+        par__attention(m, layer, l, w->out);
+        add(m, w->out, par__tap(CORE_TAP_MID, l));
+    }
+    par__norm(m, w->xn, m->now.x, layer->ffn_norm,
+              par__tap(CORE_TAP_FFN_NORM, l));
+    feed_forward(m, layer, l, pair);
+    add(m, w->out, par__tap(CORE_TAP_OUT, l));
+}

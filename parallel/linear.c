@@ -1,0 +1,129 @@
+/* parallel/linear.c -- products with a shard, and the sums that complete them.
+ *
+ * Activations are doubles everywhere.  In fp32 both operands are floats inside
+ * the product only: x is converted a chunk of rows at a time (the values are
+ * fp32 already, so nothing is lost) and the result widened.
+ *
+ * The result is Partial if the shard has only some of K: whoever calls adds the
+ * parts up before a bias is added or a value is stored.
+ */
+#include "parallel/forward_impl.h"
+
+#include <cblas.h>
+#include <limits.h>
+#include <string.h>
+
+static blasint blas_int(int64_t n)
+{
+    core_assert(n >= 0 && n <= INT_MAX);
+    return (blasint)n;
+}
+
+static void gemm_f64(double *y, int64_t ldy, const double *x, int64_t ldx,
+                     int64_t n, const double *w, int64_t n_row, int64_t n_col)
+{
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(n),
+                blas_int(n_row), blas_int(n_col), 1.0, x, blas_int(ldx), w,
+                blas_int(n_col), 0.0, y, blas_int(ldy));
+}
+
+static void gemm_f32(par_model *m, double *y, int64_t ldy, const double *x,
+                     int64_t ldx, int64_t n, const float *w, int64_t n_row,
+                     int64_t n_col)
+{
+    float *x32 = m->work.a32, *y32 = m->work.c32;
+    for (int64_t i0 = 0; i0 < n; i0 += m->work.chunk) {
+        const int64_t left = n - i0;
+        const int64_t n_i = left < m->work.chunk ? left : m->work.chunk;
+        for (int64_t i = 0; i < n_i; i++)
+            for (int64_t c = 0; c < n_col; c++)
+                x32[i * n_col + c] = (float)x[(i0 + i) * ldx + c];
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(n_i),
+                    blas_int(n_row), blas_int(n_col), 1.0F, x32,
+                    blas_int(n_col), w, blas_int(n_col), 0.0F, y32,
+                    blas_int(n_row));
+        for (int64_t i = 0; i < n_i; i++)
+            for (int64_t r = 0; r < n_row; r++)
+                y[(i0 + i) * ldy + r] = (double)y32[i * n_row + r];
+    }
+}
+
+/* Exact mode; the time is kept apart.  norm_w < 0: find it from w. */
+static void check_product(par_model *m, core_tap tap, const double *x,
+                          int64_t ldx, int64_t n, const par_shard *shard,
+                          const double *w, int64_t n_row, double norm_w)
+{
+    if (m->numerics != CORE_EXACT)
+        return;
+    const par_operator op = m->op;
+    par__pause(m);
+    m->op = PAR_OP_CHECK;
+    const double norm_x = core_max_row_norm(x, n, shard->n_col, ldx);
+    if (norm_w < 0)
+        norm_w = core_max_row_norm(w, n_row, shard->n_col, shard->n_col);
+    par__check(m, tap, (double)shard->n_part * norm_x, norm_w, CORE_STEP_ACT,
+               core_weights_step(m->weights, shard->id));
+    par__pause(m);
+    m->op = op;
+}
+
+/* The weight is not resident: rows of it, a tile at a time. */
+static void linear_by_tile(par_model *m, double *y, int64_t ldy,
+                           const double *x, int64_t ldx, int64_t n,
+                           const par_shard *w, core_tap tap)
+{
+    const int64_t rows_of_tile = PAR_TILE_ELEMENTS / w->n_col;
+    const int64_t step = rows_of_tile > 0 ? rows_of_tile : 1;
+    for (int64_t r = 0; r < w->n_row; r += step) {
+        const int64_t n_r = w->n_row - r < step ? w->n_row - r : step;
+        core_weights_read(m->weights, w->id, w->r0 + r, w->r0 + r + n_r, w->c0,
+                          w->c0 + w->n_col, m->tile64, w->n_col);
+        check_product(m, tap, x, ldx, n, w, m->tile64, n_r, -1.0);
+        if (m->numerics != CORE_FP32) {
+            gemm_f64(y + r, ldy, x, ldx, n, m->tile64, n_r, w->n_col);
+            continue;
+        }
+        for (int64_t i = 0; i < n_r * w->n_col; i++)
+            m->tile32[i] = (float)m->tile64[i];
+        gemm_f32(m, y + r, ldy, x, ldx, n, m->tile32, n_r, w->n_col);
+    }
+}
+
+void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
+                 int64_t ldx, int64_t n, const par_shard *w, core_tap tap)
+{
+    if (n == 0 || w->n_row == 0)
+        return;
+    if (w->n_col == 0) { /* no part of K is mine: my part of the sum is zero */
+        for (int64_t i = 0; i < n; i++)
+            memset(y + i * ldy, 0, (size_t)w->n_row * sizeof *y);
+        return;
+    }
+    if (w->w64 == NULL && w->w32 == NULL) {
+        linear_by_tile(m, y, ldy, x, ldx, n, w, tap);
+        return;
+    }
+    if (w->w32 != NULL) {
+        gemm_f32(m, y, ldy, x, ldx, n, w->w32, w->n_row, w->n_col);
+        return;
+    }
+    check_product(m, tap, x, ldx, n, w, w->w64, w->n_row, w->norm);
+    gemm_f64(y, ldy, x, ldx, n, w->w64, w->n_row, w->n_col);
+}
+
+void par__add_bias(double *y, int64_t n, int64_t n_col, const double *bias)
+{
+    if (bias == NULL)
+        return;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < n_col; c++)
+            y[i * n_col + c] += bias[c];
+}
+
+void par__reduce_tp(par_model *m, double *values, int64_t n)
+{
+    par__pause(m);
+    par_all_reduce(m->comm, &m->layout->tp_group, values, n, PAR_SUM,
+                   m->numerics);
+    par__resume(m);
+}

@@ -1,0 +1,266 @@
+/* parallel/model.c -- the shards of one rank: opened, measured, closed.
+ *
+ * A rank holds the layers of its stage: heads, MLP columns and vocabulary rows
+ * of its t, norms and the router whole.  Of the experts it holds its own ids and
+ * inner columns, of the layers that its expert scope serves: those of its stage
+ * (scope=stage) or all of them (scope=replica).
+ *
+ * One function carves it all, first only counting: par_weight_bytes is that
+ * first run.
+ */
+#include "parallel/forward_impl.h"
+
+#include <cblas.h>
+#include <stdlib.h>
+
+static core_weight weight(core_weight_kind kind, int layer, int expert)
+{
+    return (core_weight){.kind = kind, .layer = layer, .expert = expert};
+}
+
+static void make_attention(par_model *m, par_layer *layer, int l)
+{
+    const core_spec *spec = m->spec;
+    const par_layout *lay = m->layout;
+    const int64_t n_d = spec->n_d, n_dh = spec->n_dh;
+    const int64_t q0 = lay->first_head[lay->t] * n_dh;
+    const int64_t q1 = lay->first_head[lay->t + 1] * n_dh;
+    const int64_t k0 = lay->kv0 * n_dh, k1 = lay->kv1 * n_dh;
+    layer->attn_norm = par__vector_make(m, weight(CORE_W_ATTN_NORM, l, 0), 0, n_d);
+    layer->q = par__shard_make(m, weight(CORE_W_Q, l, 0), q0, q1, 0, n_d, 1, true);
+    layer->k = par__shard_make(m, weight(CORE_W_K, l, 0), k0, k1, 0, n_d, 1, true);
+    layer->v = par__shard_make(m, weight(CORE_W_V, l, 0), k0, k1, 0, n_d, 1, true);
+    layer->o = par__shard_make(m, weight(CORE_W_O, l, 0), 0, n_d, q0, q1,
+                               lay->plan.tp, true);
+    layer->q_bias = par__vector_make(m, weight(CORE_W_Q_BIAS, l, 0), q0, q1);
+    layer->k_bias = par__vector_make(m, weight(CORE_W_K_BIAS, l, 0), k0, k1);
+    layer->v_bias = par__vector_make(m, weight(CORE_W_V_BIAS, l, 0), k0, k1);
+    layer->o_bias = par__vector_make(m, weight(CORE_W_O_BIAS, l, 0), 0, n_d);
+}
+
+static void make_mlp(par_model *m, par_mlp *mlp, int l)
+{
+    const int tp = m->layout->plan.tp, t = m->layout->t;
+    const int64_t n_d = m->spec->n_d;
+    int64_t n_f;
+    if (!core_spec_has_mlp(m->spec, l, &n_f))
+        return;
+    const int64_t f0 = core_split_first(n_f, tp, t);
+    const int64_t f1 = core_split_first(n_f, tp, t + 1);
+    mlp->exists = true;
+    mlp->f0 = f0;
+    mlp->n_f = f1 - f0;
+    if (m->spec->gated)
+        mlp->gate = par__shard_make(m, weight(CORE_W_MLP_GATE, l, 0), f0, f1, 0,
+                                    n_d, 1, true);
+    mlp->up = par__shard_make(m, weight(CORE_W_MLP_UP, l, 0), f0, f1, 0, n_d, 1,
+                              true);
+    mlp->down = par__shard_make(m, weight(CORE_W_MLP_DOWN, l, 0), 0, n_d, f0, f1,
+                                tp, true);
+    mlp->gate_bias =
+        par__vector_make(m, weight(CORE_W_MLP_GATE_BIAS, l, 0), f0, f1);
+    mlp->up_bias = par__vector_make(m, weight(CORE_W_MLP_UP_BIAS, l, 0), f0, f1);
+    mlp->down_bias =
+        par__vector_make(m, weight(CORE_W_MLP_DOWN_BIAS, l, 0), 0, n_d);
+}
+
+static par_layer make_layer(par_model *m, int l)
+{
+    const core_spec *spec = m->spec;
+    par_layer layer = {0};
+    if (spec->n_h > 0)
+        make_attention(m, &layer, l);
+    layer.ffn_norm =
+        par__vector_make(m, weight(CORE_W_FFN_NORM, l, 0), 0, spec->n_d);
+    if (core_spec_is_moe(spec, l)) {
+        layer.router = par__shard_make(m, weight(CORE_W_ROUTER, l, 0), 0,
+                                       spec->n_e, 0, spec->n_d, 1, true);
+        layer.router_bias = par__vector_make(
+            m, weight(CORE_W_ROUTER_BIAS, l, 0), 0, spec->n_e);
+    }
+    make_mlp(m, &layer.mlp, l);
+    return layer;
+}
+
+static par_expert make_expert(par_model *m, int l, int e, bool resident)
+{
+    const par_layout *lay = m->layout;
+    const int64_t f0 = lay->first_f[lay->etp_i], f1 = lay->first_f[lay->etp_i + 1];
+    const int64_t n_d = m->spec->n_d;
+    par_expert x = {0};
+    if (m->spec->gated)
+        x.gate = par__shard_make(m, weight(CORE_W_EXPERT_GATE, l, e), f0, f1, 0,
+                                 n_d, 1, resident);
+    x.up = par__shard_make(m, weight(CORE_W_EXPERT_UP, l, e), f0, f1, 0, n_d, 1,
+                           resident);
+    x.down = par__shard_make(m, weight(CORE_W_EXPERT_DOWN, l, e), 0, n_d, f0, f1,
+                             lay->plan.etp, resident);
+    x.gate_bias =
+        par__vector_make(m, weight(CORE_W_EXPERT_GATE_BIAS, l, e), f0, f1);
+    x.up_bias = par__vector_make(m, weight(CORE_W_EXPERT_UP_BIAS, l, e), f0, f1);
+    x.down_bias =
+        par__vector_make(m, weight(CORE_W_EXPERT_DOWN_BIAS, l, e), 0, n_d);
+    return x;
+}
+
+/* The MoE layers whose experts this rank serves lie in [*l0, *l1). */
+static void served_layers(const par_model *m, int *l0, int *l1)
+{
+    const bool all = m->layout->plan.scope == PAR_SCOPE_REPLICA;
+    *l0 = all ? 0 : m->layer0;
+    *l1 = all ? (int)m->spec->n_l : m->layer1;
+}
+
+/* pair_layer: pair j serves the j-th MoE layer of every stage. */
+static void make_tables(par_model *m)
+{
+    const par_layout *lay = m->layout;
+    const int n_entry = lay->plan.pp * lay->n_pair;
+    m->moe_index = core_arena_take(&m->shards, m->spec->n_l, sizeof(int));
+    m->pair_layer = core_arena_take(&m->shards, n_entry, sizeof(int));
+    if (m->moe_index == NULL)
+        return;
+    int l0, l1, n_moe = 0;
+    served_layers(m, &l0, &l1);
+    for (int l = 0; l < m->spec->n_l; l++)
+        m->moe_index[l] =
+            l >= l0 && l < l1 && core_spec_is_moe(m->spec, l) ? n_moe++ : -1;
+    for (int i = 0; i < n_entry; i++)
+        m->pair_layer[i] = -1;
+    for (int s = 0; s < lay->plan.pp; s++)
+        for (int l = lay->first_layer[s], j = 0; l < lay->first_layer[s + 1]; l++)
+            if (core_spec_is_moe(m->spec, l))
+                m->pair_layer[s * lay->n_pair + j++] = l;
+}
+
+/* One tile of the largest matrix. */
+static void make_tiles(par_model *m)
+{
+    const core_spec *spec = m->spec;
+    const int64_t size[] = {spec->n_d, spec->n_h * spec->n_dh, spec->n_f,
+                            spec->n_f_shared, spec->n_f_dense, spec->n_e};
+    int64_t widest = 0;
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+        widest = size[i] > widest ? size[i] : widest;
+    const int64_t longest = spec->n_v > widest ? spec->n_v : widest;
+    int64_t n = longest * widest;
+    if (n > PAR_TILE_ELEMENTS)
+        n = widest > PAR_TILE_ELEMENTS ? widest : PAR_TILE_ELEMENTS;
+    const int64_t n32 = m->numerics == CORE_FP32 ? n : 0;
+    m->tile64 = core_arena_f64(&m->shards, n);
+    m->tile32 = core_arena_take(&m->shards, n32, sizeof(float));
+}
+
+static void make_ends(par_model *m)
+{
+    const core_spec *spec = m->spec;
+    const par_layout *lay = m->layout;
+    const bool is_first = lay->stage == 0, is_last = lay->stage == lay->plan.pp - 1;
+    const int64_t v0 = lay->first_vocab[lay->t];
+    const int64_t v1 = lay->first_vocab[lay->t + 1];
+    const core_weight embed = weight(CORE_W_EMBED, 0, 0);
+    if (is_first)
+        m->embed = par__shard_make(m, embed, v0, v1, 0, spec->n_d, 1, true);
+    if (!is_last)
+        return;
+    m->final_norm =
+        par__vector_make(m, weight(CORE_W_FINAL_NORM, 0, 0), 0, spec->n_d);
+    if (spec->tied && is_first)
+        m->head = m->embed; /* the very same rectangle, in the same place */
+    else
+        m->head =
+            par__shard_make(m, spec->tied ? embed : weight(CORE_W_HEAD, 0, 0),
+                            v0, v1, 0, spec->n_d, 1, true);
+}
+
+static void carve(par_model *m, bool resident_experts)
+{
+    const par_layout *lay = m->layout;
+    make_tables(m);
+    make_tiles(m);
+    m->layer = core_arena_take(&m->shards, m->layer1 - m->layer0,
+                               sizeof *m->layer);
+    for (int l = m->layer0; l < m->layer1; l++) {
+        const par_layer layer = make_layer(m, l);
+        if (m->layer != NULL)
+            m->layer[l - m->layer0] = layer;
+    }
+    if (m->spec->n_h > 0)
+        make_ends(m);
+    int l0, l1, i = 0;
+    served_layers(m, &l0, &l1);
+    m->n_moe = core_spec_count_moe(m->spec, l0, l1);
+    m->expert = core_arena_take(
+        &m->shards, (int64_t)m->n_moe * lay->n_my_expert, sizeof *m->expert);
+    for (int l = l0; l < l1; l++)
+        for (int e = 0; core_spec_is_moe(m->spec, l) && e < lay->n_my_expert;
+             e++, i++) {
+            const par_expert x =
+                make_expert(m, l, lay->my_expert[e], resident_experts);
+            if (m->expert != NULL)
+                m->expert[i] = x;
+        }
+}
+
+static size_t measure(par_model *m, bool resident_experts)
+{
+    m->shards = core_arena_measure();
+    carve(m, resident_experts);
+    return m->shards.peak_bytes;
+}
+
+static par_model describe(const core_spec *spec, const par_layout *layout,
+                          core_numerics numerics)
+{
+    return (par_model){.layout = layout,
+                       .spec = spec,
+                       .numerics = numerics,
+                       .layer0 = layout->first_layer[layout->stage],
+                       .layer1 = layout->first_layer[layout->stage + 1]};
+}
+
+size_t par_weight_bytes(const core_spec *spec, const par_layout *layout,
+                        core_numerics numerics)
+{
+    par_model m = describe(spec, layout, numerics);
+    return measure(&m, true);
+}
+
+core_status par_model_open(par_model **out, par_comm *comm,
+                           const par_layout *layout, const core_spec *spec,
+                           const core_weights *weights, core_numerics numerics,
+                           const par_options *options)
+{
+    void *memory;
+    CORE_TRY(core_alloc(&memory, 1, sizeof(par_model), "the model"));
+    par_model *m = memory;
+    *m = describe(spec, layout, numerics);
+    m->comm = comm;
+    m->weights = weights;
+    m->options = *options;
+    const bool resident = measure(m, true) <= options->weight_budget_bytes;
+    if (!resident)
+        measure(m, false);
+    const core_status status = core_arena_make(&m->shards);
+    if (status != CORE_OK) {
+        free(m);
+        return core_fail_context(status, "while making room for %s's shards",
+                                 spec->name);
+    }
+    carve(m, resident);
+    openblas_set_num_threads(1); /* a rank is one thread */
+    *out = m;
+    return CORE_OK;
+}
+
+void par_model_close(par_model *m)
+{
+    if (m == NULL)
+        return;
+    par_grow *const buffers[] = {&m->recv_meta,  &m->rows_a,   &m->rows_b,
+                                 &m->inner_gate, &m->inner_up, &m->table};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        par__grow_free(buffers[i]);
+    core_arena_free(&m->shards);
+    free(m);
+}

@@ -1,0 +1,74 @@
+/* parallel/moe.c -- one dispatch/combine pair, and the weighted sum at its end.
+ *
+ * The sum over a token's choices runs over ascending expert ids, so it does not
+ * depend on who answered first; it is made from my own routing, never from what
+ * came back.  Each rank of the tensor group sums its slice of the tokens, then
+ * the slices are gathered.
+ */
+#include "parallel/forward_impl.h"
+
+#include <string.h>
+
+/* The choice with the smallest expert id above `after`. */
+static int64_t next_choice(const int64_t *idx, int64_t n_k, int64_t after)
+{
+    int64_t best = -1;
+    for (int64_t j = 0; j < n_k; j++)
+        if (idx[j] > after && (best < 0 || idx[j] < idx[best]))
+            best = j;
+    return best;
+}
+
+static void combine_token(const par_model *m, int64_t i, double *out)
+{
+    const par_work *w = &m->work;
+    const int64_t n_k = m->spec->n_k, n_d = m->spec->n_d;
+    const int64_t *idx = w->idx + i * n_k;
+    const bool pass = m->spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
+    memset(out, 0, (size_t)n_d * sizeof *out);
+    for (int64_t n = 0, after = -1; n < n_k; n++) {
+        const int64_t j = next_choice(idx, n_k, after);
+        const int64_t at = w->position[(i - m->now.t0) * n_k + j];
+        const double weight = w->weight[i * n_k + j];
+        after = idx[j];
+        if (at < 0 && !pass)
+            continue;
+        const double *y = at < 0 ? w->xn + i * n_d : w->send + at * n_d;
+        for (int64_t d = 0; d < n_d; d++)
+            out[d] += weight * y[d];
+    }
+}
+
+void par__combine(par_model *m, int layer, double *out)
+{
+    par_work *w = &m->work;
+    const int64_t n_d = m->spec->n_d, t0 = m->now.t0, n = m->now.t1 - t0;
+    const core_tap tap = par__tap(CORE_TAP_COMBINE, layer);
+    par__enter(m, PAR_OP_COMBINE, tap);
+    for (int64_t i = t0; i < m->now.t1; i++)
+        combine_token(m, i, out + i * n_d);
+    par__store(m, CORE_TAP_COMBINE, out + t0 * n_d, n * n_d);
+    par_piece piece = {.tap = tap,
+                       .values = out + t0 * n_d,
+                       .ld = n_d,
+                       .row_ids = w->token_id + t0,
+                       .n_row = n,
+                       .n_col = n_d,
+                       .n_owners = 1,
+                       .round = m->now.round,
+                       .mb = m->now.mb};
+    par__observe(m, &piece);
+    par__pause(m);
+    par_all_gather(m->comm, &m->layout->tp_group, out + t0 * n_d, out,
+                   w->gather_bytes);
+    par__resume(m);
+}
+
+void par__moe(par_model *m, int layer, int pair, double *out)
+{
+    par__dispatch(m, layer, pair);
+    par__experts(m, pair);
+    par__return(m, layer, pair);
+    if (layer >= 0)
+        par__combine(m, layer, out);
+}

@@ -1,0 +1,210 @@
+/* parallel/observe.c -- what a run lets others see: taps, exactness, time.
+ *
+ * A tap stores the complete value and shows it; the observer may replace it, and
+ * the pass goes on with what the observer left.  An observer's own time, like
+ * that of transfers, belongs to no operator: everything that is not the
+ * operator's work lies between par__pause and par__resume.
+ *
+ * Exactness of a product whose K is split over n parts: the sum of magnitudes
+ * over all of K is at most the sum over parts of norm(x_i) norm(w_i), so if
+ * n * norm(x_i) * norm(w_i) fits on every rank, the whole sum does.
+ */
+#include "parallel/forward_impl.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define PAR_MANTISSA_BITS 53
+
+const char *par_operator_name(par_operator op)
+{
+    static const char *const name[] = {
+#define PAR_OPERATOR_NAME(id, text) [PAR_OP_##id] = text,
+        PAR_OPERATOR_LIST(PAR_OPERATOR_NAME)
+#undef PAR_OPERATOR_NAME
+    };
+    core_assert(op >= 0 && op < PAR_N_OPERATORS);
+    return name[op];
+}
+
+bool par_operator_is_replicated(par_operator op)
+{
+    return op == PAR_OP_NORM || op == PAR_OP_ROUTER;
+}
+
+static double clock_seconds(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+double par__wall_seconds(void)
+{
+    return clock_seconds(CLOCK_MONOTONIC);
+}
+
+void par__pause(par_model *m)
+{
+    const double now = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
+    m->stats->cpu_seconds[m->op] += now - m->cpu_mark;
+    m->cpu_mark = now;
+}
+
+void par__resume(par_model *m)
+{
+    m->cpu_mark = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void par__enter(par_model *m, par_operator op, core_tap tap)
+{
+    char name[CORE_NAME_BYTES];
+    par__pause(m);
+    m->op = op;
+    par_at(m->comm, core_tap_name(tap, name), m->now.tick);
+    par__resume(m);
+}
+
+core_tap par__tap(core_tap_kind kind, int layer)
+{
+    return (core_tap){.kind = kind, .layer = layer};
+}
+
+void par__store(par_model *m, core_tap_kind kind, double *values, int64_t n)
+{
+    if (n > 0)
+        core_store(m->numerics, core_tap_grid(kind), values, n);
+}
+
+void par__observe(par_model *m, const par_piece *piece)
+{
+    const par_observer *observer = m->options.observer;
+    if (observer == NULL)
+        return;
+    par__pause(m);
+    observer->observe(observer->self, piece);
+    par__resume(m);
+}
+
+/* A piece that covers all tokens of the micro-batch at hand. */
+static par_piece token_piece(const par_model *m, core_tap tap, int64_t col0,
+                             int64_t n_col)
+{
+    return (par_piece){.tap = tap,
+                       .ld = n_col,
+                       .row_ids = m->work.token_id,
+                       .n_row = m->now.n,
+                       .col0 = col0,
+                       .n_col = n_col,
+                       .n_owners = 1,
+                       .round = m->now.round,
+                       .mb = m->now.mb};
+}
+
+void par__tap_replicated(par_model *m, core_tap tap, double *values)
+{
+    const int64_t n_col = core_tap_cols(m->spec, tap);
+    par_piece piece = token_piece(m, tap, 0, n_col);
+    piece.values = values;
+    piece.n_owners = m->layout->plan.tp;
+    piece.i_owner = m->layout->t;
+    par__store(m, tap.kind, values, m->now.n * n_col);
+    par__observe(m, &piece);
+}
+
+void par__tap_columns(par_model *m, core_tap tap, double *values, int64_t col0,
+                      int64_t n_col)
+{
+    par_piece piece = token_piece(m, tap, col0, n_col);
+    piece.values = values;
+    par__store(m, tap.kind, values, m->now.n * n_col);
+    par__observe(m, &piece);
+}
+
+void par__tap_ints(par_model *m, core_tap tap, int64_t *values)
+{
+    par_piece piece = token_piece(m, tap, 0, core_tap_cols(m->spec, tap));
+    piece.ints = values;
+    piece.n_owners = m->layout->plan.tp;
+    piece.i_owner = m->layout->t;
+    par__observe(m, &piece);
+}
+
+/* Show every run of rows that belongs to the layer; an empty piece if none.  */
+static void observe_layer(par_model *m, par_piece *piece, double *values,
+                          const par_choices *rows)
+{
+    int64_t n_run = 0;
+    for (int64_t i = 0, end; i < rows->n; i = end) {
+        for (end = i + 1; end < rows->n; end++)
+            if (rows->layer[end] != rows->layer[i])
+                break;
+        if (rows->layer[i] != piece->tap.layer)
+            continue;
+        piece->values = values + i * piece->ld;
+        piece->row_ids = rows->id + i;
+        piece->n_row = end - i;
+        par__observe(m, piece);
+        n_run++;
+    }
+    if (n_run > 0)
+        return;
+    piece->values = values;
+    piece->row_ids = rows->id;
+    piece->n_row = 0;
+    par__observe(m, piece);
+}
+
+void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
+                          double *values, const par_choices *rows, int64_t col0,
+                          int64_t n_col, int n_owners, int i_owner)
+{
+    const par_layout *lay = m->layout;
+    const bool own_stage = lay->plan.scope == PAR_SCOPE_STAGE;
+    const int s0 = own_stage ? lay->stage : 0;
+    const int s1 = own_stage ? lay->stage + 1 : lay->plan.pp;
+    for (int s = s0; s < s1; s++) {
+        const int layer = m->pair_layer[s * lay->n_pair + pair];
+        const int mb = m->now.tick_of_round - s;
+        if (layer < 0 || mb < 0 || mb >= lay->plan.mb)
+            continue;
+        par_piece piece = {.tap = par__tap(kind, layer),
+                           .ld = n_col,
+                           .col0 = col0,
+                           .n_col = n_col,
+                           .n_owners = n_owners,
+                           .i_owner = i_owner,
+                           .round = m->now.round,
+                           .mb = mb};
+        observe_layer(m, &piece, values, rows);
+    }
+}
+
+void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
+                double step_x, double step_w)
+{
+    if (core_product_is_exact(norm_x, norm_w, step_x, step_w) ||
+        !m->stats->exact)
+        return;
+    char name[CORE_NAME_BYTES];
+    const double bits = log2(norm_x * norm_w / (step_x * step_w));
+    m->stats->exact = false;
+    snprintf(m->stats->not_exact, sizeof m->stats->not_exact,
+             "%s: %.1f bits, %d allowed", core_tap_name(tap, name), bits,
+             PAR_MANTISSA_BITS);
+}
+
+void par__poison(void *at, size_t bytes)
+{
+    /* NaN as a double and as two floats; as an index far out of every range. */
+    const uint64_t nan_bits = UINT64_C(0x7ff8dead7ff8dead);
+    unsigned char *to = at;
+    for (; bytes >= sizeof nan_bits; bytes -= sizeof nan_bits) {
+        memcpy(to, &nan_bits, sizeof nan_bits);
+        to += sizeof nan_bits;
+    }
+    if (bytes > 0)
+        memcpy(to, &nan_bits, bytes);
+}

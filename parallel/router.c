@@ -1,0 +1,125 @@
+/* parallel/router.c -- who goes where: probabilities, top-k, weights, slots.
+ *
+ * Replicated over tp, on all tokens of the micro-batch, because capacity is
+ * decided on the whole token group.  Ties go to the lowest expert.  A weight is
+ * a probability over all E experts, taken before anything is dropped.
+ */
+#include "parallel/forward_impl.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void softmax(const par_model *m, const double *logits, double *p)
+{
+    const int64_t n_e = m->spec->n_e;
+    double largest = -INFINITY, sum = 0.0;
+    for (int64_t e = 0; e < n_e; e++)
+        largest = logits[e] > largest ? logits[e] : largest;
+    for (int64_t e = 0; e < n_e; e++)
+        p[e] = exp(logits[e] - largest);
+    core_store(m->numerics, CORE_GRID_PROB, p, n_e);
+    for (int64_t e = 0; e < n_e; e++)
+        sum += p[e];
+    for (int64_t e = 0; e < n_e; e++)
+        p[e] /= sum;
+}
+
+static bool is_chosen(const int64_t *idx, int64_t n, int64_t e)
+{
+    for (int64_t j = 0; j < n; j++)
+        if (idx[j] == e)
+            return true;
+    return false;
+}
+
+/* The K largest, in descending order; a later equal one never replaces. */
+static void top_k(const core_spec *spec, const double *p, int64_t *idx)
+{
+    for (int64_t j = 0; j < spec->n_k; j++) {
+        int64_t best = -1;
+        for (int64_t e = 0; e < spec->n_e; e++)
+            if (!is_chosen(idx, j, e) && (best < 0 || p[e] > p[best]))
+                best = e;
+        idx[j] = best;
+    }
+}
+
+static void weigh(const core_spec *spec, const double *p, const int64_t *idx,
+                  double *weight)
+{
+    double sum = 0.0;
+    for (int64_t j = 0; j < spec->n_k; j++) {
+        weight[j] = p[idx[j]];
+        sum += weight[j];
+    }
+    if (spec->renormalise)
+        for (int64_t j = 0; j < spec->n_k; j++)
+            weight[j] /= sum;
+}
+
+static int by_weight(const void *a, const void *b)
+{
+    const par_slot_key *x = a, *y = b;
+    if (x->weight != y->weight)
+        return x->weight > y->weight ? -1 : 1;
+    return (x->choice > y->choice) - (x->choice < y->choice);
+}
+
+/* Slots of the choices of tokens [i0, i1): one capacity domain.  An expert is
+ * chosen at most once by a token, so choice order is token order.            */
+static void deal_slots(par_model *m, int64_t i0, int64_t i1)
+{
+    par_work *w = &m->work;
+    const core_spec *spec = m->spec;
+    const int64_t n_k = spec->n_k, n_choice = (i1 - i0) * n_k;
+    const int64_t capacity = core_spec_capacity(spec, i1 - i0);
+    for (int64_t c = 0; c < n_choice; c++)
+        w->key[c] = (par_slot_key){.weight = w->weight[i0 * n_k + c],
+                                   .choice = i0 * n_k + c};
+    if (spec->capacity.priority == CORE_PRIORITY_PROB && n_choice > 0)
+        qsort(w->key, (size_t)n_choice, sizeof *w->key, by_weight);
+    memset(w->expert_count, 0, (size_t)spec->n_e * sizeof *w->expert_count);
+    for (int64_t c = 0; c < n_choice; c++) {
+        const int64_t choice = w->key[c].choice;
+        const int64_t slot = w->expert_count[w->idx[choice]]++;
+        w->slot[choice] = slot < capacity ? slot : -1;
+    }
+}
+
+/* The domains "group" and "batch" are the micro-batch: the plan allows "batch"
+ * only where the whole batch is one.                                         */
+static void slots(par_model *m)
+{
+    const int64_t n = m->now.n, n_t = m->batch->n_t;
+    const bool by_row = m->spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
+    const int64_t step = by_row ? n_t : n;
+    for (int64_t i = 0; i < n; i += step)
+        deal_slots(m, i, i + step);
+}
+
+void par__route(par_model *m, const par_layer *layer, int l)
+{
+    par_work *w = &m->work;
+    const core_spec *spec = m->spec;
+    const int64_t n = m->now.n, n_e = spec->n_e, n_k = spec->n_k;
+    const core_tap tap = par__tap(CORE_TAP_ROUTER_LOGITS, l);
+    par__enter(m, PAR_OP_ROUTER, tap);
+    par__linear(m, w->logits_e, n_e, w->xn, spec->n_d, n, &layer->router, tap);
+    par__add_bias(w->logits_e, n, n_e, layer->router_bias);
+    par__tap_replicated(m, tap, w->logits_e);
+
+    for (int64_t i = 0; i < n; i++)
+        softmax(m, w->logits_e + i * n_e, w->probs + i * n_e);
+    par__tap_replicated(m, par__tap(CORE_TAP_ROUTER_PROBS, l), w->probs);
+
+    for (int64_t i = 0; i < n; i++)
+        top_k(spec, w->probs + i * n_e, w->idx + i * n_k);
+    par__tap_ints(m, par__tap(CORE_TAP_TOPK_IDX, l), w->idx);
+    for (int64_t i = 0; i < n; i++)
+        weigh(spec, w->probs + i * n_e, w->idx + i * n_k, w->weight + i * n_k);
+    par__tap_replicated(m, par__tap(CORE_TAP_TOPK_WEIGHT, l), w->weight);
+
+    slots(m);
+    par__tap_ints(m, par__tap(CORE_TAP_SLOT, l), w->slot);
+}

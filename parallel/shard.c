@@ -1,0 +1,68 @@
+/* parallel/shard.c -- the rectangles of the weights that a rank owns.
+ *
+ * A shard is read straight from the weights as a function of (tensor, row range,
+ * column range): nothing larger than one tile of it exists beside it.  Doubles
+ * in exact and fp64 numerics, floats in fp32, where products run in sgemm.
+ * Everything is carved from one arena, twice: first only counting.
+ */
+#include "parallel/forward_impl.h"
+
+static bool is_measuring(const par_model *m)
+{
+    return m->shards.base == NULL;
+}
+
+/* Floats are converted a tile of rows at a time. */
+static void read_f32(par_model *m, const par_shard *s, float *out)
+{
+    const int64_t rows_of_tile = PAR_TILE_ELEMENTS / s->n_col;
+    const int64_t step = rows_of_tile > 0 ? rows_of_tile : 1;
+    for (int64_t r = 0; r < s->n_row; r += step) {
+        const int64_t end = r + step < s->n_row ? r + step : s->n_row;
+        const int64_t n = (end - r) * s->n_col;
+        core_weights_read(m->weights, s->id, s->r0 + r, s->r0 + end, s->c0,
+                          s->c0 + s->n_col, m->tile64, s->n_col);
+        for (int64_t i = 0; i < n; i++)
+            out[r * s->n_col + i] = (float)m->tile64[i];
+    }
+}
+
+par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
+                          int64_t c0, int64_t c1, int n_part, bool resident)
+{
+    par_shard s = {.id = id,
+                   .r0 = r0,
+                   .c0 = c0,
+                   .n_row = r1 - r0,
+                   .n_col = c1 - c0,
+                   .n_part = n_part};
+    const int64_t n = s.n_row * s.n_col;
+    if (!resident || n == 0)
+        return s;
+    if (m->numerics == CORE_FP32) {
+        float *w = core_arena_take(&m->shards, n, sizeof *w);
+        if (!is_measuring(m))
+            read_f32(m, &s, w);
+        s.w32 = w;
+        return s;
+    }
+    double *w = core_arena_f64(&m->shards, n);
+    if (!is_measuring(m)) {
+        core_weights_read(m->weights, id, r0, r1, c0, c1, w, s.n_col);
+        if (m->numerics == CORE_EXACT)
+            s.norm = core_max_row_norm(w, s.n_row, s.n_col, s.n_col);
+    }
+    s.w64 = w;
+    return s;
+}
+
+const double *par__vector_make(par_model *m, core_weight id, int64_t c0,
+                               int64_t c1)
+{
+    if (!core_weight_exists(m->spec, id))
+        return NULL;
+    double *v = core_arena_f64(&m->shards, c1 - c0);
+    if (!is_measuring(m) && c1 > c0)
+        core_weights_read(m->weights, id, 0, 1, c0, c1, v, c1 - c0);
+    return v;
+}

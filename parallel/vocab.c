@@ -1,0 +1,55 @@
+/* parallel/vocab.c -- the two ends of the network, Shard(vocabulary) over tp.
+ *
+ * Embedding: a rank knows the rows of its own tokens; for the others it adds
+ * zeros, and the sum over the tensor group is the embedding.  Head: every rank
+ * makes the logits of its own tokens; they are never gathered.
+ */
+#include "parallel/forward_impl.h"
+
+#include <string.h>
+
+static void embed_row(double *out, const par_shard *table, int64_t id)
+{
+    const int64_t row = id - table->r0, n_d = table->n_col;
+    if (row < 0 || row >= table->n_row) {
+        memset(out, 0, (size_t)n_d * sizeof *out);
+    } else if (table->w64 != NULL) {
+        memcpy(out, table->w64 + row * n_d, (size_t)n_d * sizeof *out);
+    } else {
+        for (int64_t d = 0; d < n_d; d++)
+            out[d] = (double)table->w32[row * n_d + d];
+    }
+}
+
+/* x of the first stage; a Switch layer is given it. */
+void par__embed(par_model *m)
+{
+    const core_batch *batch = m->batch;
+    const int64_t n_d = m->spec->n_d, n = m->now.n;
+    const int64_t first = m->now.row0 * batch->n_t;
+    if (m->spec->n_h == 0) {
+        if (n > 0)
+            memcpy(m->now.x, batch->hidden + first * n_d,
+                   (size_t)(n * n_d) * sizeof *m->now.x);
+        return;
+    }
+    par__enter(m, PAR_OP_EMBED, par__tap(CORE_TAP_EMBED, 0));
+    for (int64_t i = 0; i < n; i++)
+        embed_row(m->now.x + i * n_d, &m->embed, batch->ids[first + i]);
+    par__reduce_tp(m, m->now.x, n * n_d);
+    par__tap_replicated(m, par__tap(CORE_TAP_EMBED, 0), m->now.x);
+}
+
+void par__head(par_model *m)
+{
+    if (m->spec->n_h == 0)
+        return;
+    par_work *w = &m->work;
+    const core_tap tap = par__tap(CORE_TAP_LOGITS, 0);
+    const int64_t n_d = m->spec->n_d, n_v = m->head.n_row;
+    par__norm(m, w->xn, m->now.x, m->final_norm,
+              par__tap(CORE_TAP_FINAL_NORM, 0));
+    par__enter(m, PAR_OP_HEAD, tap);
+    par__linear(m, w->logits, n_v, w->xn, n_d, m->now.n, &m->head, tap);
+    par__tap_columns(m, tap, w->logits, m->head.r0, n_v);
+}

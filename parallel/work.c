@@ -1,0 +1,208 @@
+/* parallel/work.c -- the buffers of a forward pass.
+ *
+ * Everything whose size is known beforehand is carved from one arena, by the one
+ * function that also measures it.  What arrives in a dispatch is not known
+ * beforehand: those buffers grow from pair to pair and never shrink.
+ */
+#include "parallel/forward_impl.h"
+
+#include <stdlib.h>
+
+static int64_t max_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Inner columns of the largest MLP of this stage that fall to me. */
+static int64_t max_mlp_columns(const core_spec *spec, const par_layout *lay)
+{
+    int64_t most = 0;
+    for (int l = lay->first_layer[lay->stage];
+         l < lay->first_layer[lay->stage + 1]; l++) {
+        int64_t n_f;
+        if (core_spec_has_mlp(spec, l, &n_f))
+            most = max_of(most,
+                          core_split_first(n_f, lay->plan.tp, lay->t + 1) -
+                              core_split_first(n_f, lay->plan.tp, lay->t));
+    }
+    return most;
+}
+
+typedef struct sizes {
+    int64_t n, n_t, n_slice; /* tokens, of a row, of my slice                 */
+    int64_t n_q, n_kv, n_mlp, n_f, n_v;
+} sizes;
+
+static sizes find_sizes(const core_spec *spec, const par_layout *lay,
+                        int64_t n_row, int64_t n_t)
+{
+    const int64_t n = n_row * n_t;
+    const bool is_last = lay->stage == lay->plan.pp - 1;
+    sizes s = {.n = n,
+               .n_t = n_t,
+               .n_slice = (n + lay->plan.tp - 1) / lay->plan.tp,
+               .n_mlp = max_mlp_columns(spec, lay),
+               .n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i]};
+    if (spec->n_h > 0) {
+        s.n_q = (lay->first_head[lay->t + 1] - lay->first_head[lay->t]) *
+                spec->n_dh;
+        s.n_kv = (lay->kv1 - lay->kv0) * spec->n_dh;
+    }
+    if (is_last && spec->n_h > 0)
+        s.n_v = lay->first_vocab[lay->t + 1] - lay->first_vocab[lay->t];
+    return s;
+}
+
+/* A buffer that every tick starts by poisoning. */
+static void *fresh(par_work *w, int64_t n, size_t elem_bytes)
+{
+    void *at = core_arena_take(&w->arena, n, elem_bytes);
+    core_assert(w->n_fresh < PAR_MAX_FRESH);
+    w->fresh[w->n_fresh++] =
+        (par_grow){.at = at, .bytes = (size_t)n * elem_bytes};
+    return at;
+}
+
+static double *fresh_f64(par_work *w, int64_t n)
+{
+    return fresh(w, n, sizeof(double));
+}
+
+static int64_t *fresh_i64(par_work *w, int64_t n)
+{
+    return fresh(w, n, sizeof(int64_t));
+}
+
+static void carve_attention(par_work *w, const core_spec *spec, const sizes *s)
+{
+    w->q = fresh_f64(w, s->n * s->n_q);
+    w->k = fresh_f64(w, s->n * s->n_kv);
+    w->v = fresh_f64(w, s->n * s->n_kv);
+    w->context = fresh_f64(w, s->n * s->n_q);
+    w->score = fresh_f64(w, spec->n_h > 0 ? PAR_QUERY_BLOCK * s->n_t : 0);
+    w->sees = fresh(w, s->n_t, 1);
+    w->gate = fresh_f64(w, spec->gated ? s->n * s->n_mlp : 0);
+    w->up = fresh_f64(w, s->n * s->n_mlp);
+}
+
+static void carve_moe(par_work *w, const core_spec *spec, const sizes *s)
+{
+    const int64_t n_choice = s->n * spec->n_k, n_send = s->n_slice * spec->n_k;
+    w->logits_e = fresh_f64(w, s->n * spec->n_e);
+    w->probs = fresh_f64(w, s->n * spec->n_e);
+    w->weight = fresh_f64(w, n_choice);
+    w->idx = fresh_i64(w, n_choice);
+    w->slot = fresh_i64(w, n_choice);
+    w->key = fresh(w, n_choice, sizeof *w->key);
+    w->expert_count = fresh_i64(w, spec->n_e);
+    w->position = fresh_i64(w, n_send);
+    w->send_meta = fresh_i64(w, n_send * PAR_META);
+    w->send_id = fresh_i64(w, n_send);
+    w->send = fresh_f64(w, n_send * spec->n_d);
+}
+
+static void carve_tables(par_work *w, const core_spec *spec,
+                         const par_layout *lay)
+{
+    core_arena *a = &w->arena;
+    const int n_member = lay->ep_group.n;
+    const int n_bucket = core_spec_count_moe(spec, 0, (int)spec->n_l) *
+                         lay->n_my_expert;
+    w->send_first = core_arena_i64(a, lay->plan.ep + 1);
+    w->count_out = core_arena_i64(a, n_member);
+    w->count_in = core_arena_i64(a, n_member);
+    w->recv_first = core_arena_i64(a, n_member + 1);
+    w->in_at = core_arena_i64(a, n_member);
+    w->in_bytes = core_arena_i64(a, n_member);
+    w->out_at = core_arena_i64(a, n_member);
+    w->out_bytes = core_arena_i64(a, n_member);
+    w->part_count = core_arena_i64(a, lay->plan.etp);
+    w->gather_bytes = core_arena_i64(a, lay->plan.tp);
+    w->bucket = core_arena_i64(a, n_bucket + 1);
+    w->cursor = core_arena_i64(a, n_bucket);
+    w->n_expert = core_arena_i64(a, (int64_t)lay->n_pair * lay->n_my_expert);
+}
+
+/* Operands of fp32 products: as many rows of x as fit a tile, but at least one
+ * block of queries with its keys.                                            */
+static void carve_f32(par_work *w, const core_spec *spec, const sizes *s)
+{
+    core_arena *a = &w->arena;
+    const int64_t inner = max_of(max_of(s->n_mlp, s->n_f), s->n_q);
+    const int64_t n_in = max_of(spec->n_d, inner);
+    const int64_t n_out =
+        max_of(max_of(max_of(n_in, spec->n_e), s->n_kv), s->n_v);
+    w->chunk = max_of(16, 2 * PAR_TILE_ELEMENTS / (n_in + n_out));
+    if (w->chunk > max_of(16, s->n))
+        w->chunk = max_of(16, s->n);
+    const int64_t block =
+        spec->n_h > 0 ? PAR_QUERY_BLOCK * max_of(s->n_t, spec->n_dh) : 0;
+    w->a32 = core_arena_take(a, max_of(w->chunk * n_in, block), sizeof(float));
+    w->b32 = core_arena_take(a, s->n_t * spec->n_dh, sizeof(float));
+    w->c32 = core_arena_take(a, max_of(w->chunk * n_out, block), sizeof(float));
+}
+
+void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
+                     int64_t n_row, int64_t n_t)
+{
+    const sizes s = find_sizes(spec, lay, n_row, n_t);
+    core_arena *a = &w->arena;
+    w->token_id = core_arena_i64(a, s.n);
+    w->cos_tj = core_arena_f64(a, n_t * (spec->n_dh / 2));
+    w->sin_tj = core_arena_f64(a, n_t * (spec->n_dh / 2));
+    carve_tables(w, spec, lay);
+    w->x[0] = core_arena_f64(a, s.n * spec->n_d);
+    w->x[1] = core_arena_f64(a, s.n * spec->n_d);
+    w->n_fresh = 0;
+    w->xn = fresh_f64(w, s.n * spec->n_d);
+    w->out = fresh_f64(w, s.n * spec->n_d);
+    w->mlp_out = fresh_f64(w, s.n_mlp > 0 ? s.n * spec->n_d : 0);
+    carve_attention(w, spec, &s);
+    carve_moe(w, spec, &s);
+    w->logits = fresh_f64(w, s.n * s.n_v);
+    carve_f32(w, spec, &s);
+}
+
+/* What a pair brings here if the load is even, beside the arena. */
+static size_t routing_bytes(const core_spec *spec, const par_layout *lay,
+                            int64_t n_row, int64_t n_t)
+{
+    const sizes s = find_sizes(spec, lay, n_row, n_t);
+    const int64_t n = s.n_slice * spec->n_k * lay->plan.etp;
+    const int64_t words = PAR_META + 10 + 2 * spec->n_d +
+                          (spec->gated ? 2 : 1) * s.n_f;
+    return (size_t)(n * words) * sizeof(double);
+}
+
+size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
+                      int64_t n_row, int64_t n_t)
+{
+    par_work w = {.arena = core_arena_measure()};
+    par__work_carve(&w, spec, layout, n_row, n_t);
+    size_t bytes = w.arena.peak_bytes;
+    if (core_spec_count_moe(spec, 0, (int)spec->n_l) > 0)
+        bytes += routing_bytes(spec, layout, n_row, n_t);
+    return bytes;
+}
+
+void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes)
+{
+    const size_t need = (size_t)n * elem_bytes;
+    if (need > buffer->bytes || buffer->at == NULL) {
+        const int64_t room = n + n / 8 + 1;
+        par__grow_free(buffer);
+        const core_status status =
+            core_alloc(&buffer->at, room, elem_bytes, "rows of experts");
+        if (status != CORE_OK)
+            par_abort(m->comm, status, "%s", core_message());
+        buffer->bytes = (size_t)room * elem_bytes;
+    }
+    par__poison(buffer->at, need);
+    return buffer->at;
+}
+
+void par__grow_free(par_grow *buffer)
+{
+    free(buffer->at);
+    *buffer = (par_grow){0};
+}
