@@ -6,47 +6,13 @@
  */
 #include "core/spec_impl.h"
 
-#include "core/arena.h"
+#include "core/text_impl.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum { MAX_TEXT_BYTES = 1 << 20 };
-
-static core_status read_stream(FILE *file, const char *path, char *text)
-{
-    const size_t n = fread(text, 1, MAX_TEXT_BYTES, file);
-    CORE_FAIL_IF(ferror(file), CORE_E_FILE, "%s: %s", path, strerror(errno));
-    CORE_FAIL_IF(n == MAX_TEXT_BYTES, CORE_E_FORMAT,
-                 "%s: a model description has less than %d bytes", path,
-                 MAX_TEXT_BYTES);
-    CORE_FAIL_IF(memchr(text, '\0', n) != NULL, CORE_E_FORMAT,
-                 "%s: a zero byte in a text file", path);
-    text[n] = '\0';
-    return CORE_OK;
-}
-
-/* The whole file as a string; the caller frees it. */
-static core_status read_text(char **out, const char *path)
-{
-    void *text = NULL;
-    CORE_TRY(core_alloc(&text, MAX_TEXT_BYTES, 1, path));
-    core_status status = CORE_E_FILE;
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        core_fail(status, "%s: %s", path, strerror(errno));
-    } else {
-        status = read_stream(file, path, text);
-        fclose(file);
-    }
-    if (status == CORE_OK)
-        *out = text;
-    else
-        free(text);
-    return status;
-}
 
 static core_status unknown_model(const char *model)
 {
@@ -82,7 +48,7 @@ core_status core_spec_open(core_spec *out, const char *model,
     CORE_FAIL_IF(n >= (int)sizeof path, CORE_E_FILE, "path too long: %.64s...",
                  model);
     char *text = NULL;
-    CORE_TRY(read_text(&text, path));
+    CORE_TRY(core__text_read(&text, path, MAX_TEXT_BYTES));
     const core_status status = folder ? core_spec_parse_config(out, text, path)
                                       : core_spec_parse_yaml(out, text, path);
     free(text);

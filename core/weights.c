@@ -229,51 +229,78 @@ void core_weights_close(core_weights *weights)
 
 double core__weight_grid(double max_magnitude)
 {
-    if (!(max_magnitude > 0.0))
-        return 1.0;
+    if (!isfinite(max_magnitude))
+        return 0.0;
+    if (max_magnitude == 0.0)
+        return 1.0; /* any step holds a tensor of zeros */
     return ldexp(1.0, ilogb(max_magnitude) - (CORE_WEIGHT_BITS - 1));
 }
 
-static void derive_step(core_weights *weights, core_weight id)
+static core_status derive_step(const core_weights *weights, double *steps,
+                               core_weight id)
 {
     const core_spec *spec = &weights->spec;
-    if (core_weight_exists(spec, id))
-        weights->steps[core_weight_index(spec, id)] =
-            weights->source.step(weights->source.self, spec, id);
+    if (!core_weight_exists(spec, id))
+        return CORE_OK;
+    char name[CORE_NAME_BYTES];
+    const double step = weights->source.step(weights->source.self, spec, id);
+    CORE_FAIL_IF(!(step > 0.0), CORE_E_WEIGHTS,
+                 "%s: %s: an element is not finite", weights->origin,
+                 core_weight_name(id, name));
+    steps[core_weight_index(spec, id)] = step;
+    return CORE_OK;
 }
 
-static void derive_steps(core_weights *weights)
+static core_status derive_steps(const core_weights *weights, double *steps)
 {
-    derive_step(weights, (core_weight){CORE_W_EMBED, 0, 0});
-    derive_step(weights, (core_weight){CORE_W_FINAL_NORM, 0, 0});
-    if (!weights->spec.tied)
-        derive_step(weights, (core_weight){CORE_W_HEAD, 0, 0});
-    for (int l = 0; l < (int)weights->spec.n_l; l++)
+    const core_spec *spec = &weights->spec;
+    CORE_TRY(derive_step(weights, steps, (core_weight){CORE_W_EMBED, 0, 0}));
+    CORE_TRY(
+        derive_step(weights, steps, (core_weight){CORE_W_FINAL_NORM, 0, 0}));
+    if (!spec->tied)
+        CORE_TRY(derive_step(weights, steps, (core_weight){CORE_W_HEAD, 0, 0}));
+    for (int l = 0; l < (int)spec->n_l; l++)
         for (int k = CORE_W_ATTN_NORM; k < CORE_W_FINAL_NORM; k++) {
             const core_weight_kind kind = (core_weight_kind)k;
-            const int n_e = is_expert(kind) ? (int)weights->spec.n_e : 1;
+            const int n_e = is_expert(kind) ? (int)spec->n_e : 1;
             for (int e = 0; e < n_e; e++)
-                derive_step(weights, (core_weight){kind, l, e});
+                CORE_TRY(
+                    derive_step(weights, steps, (core_weight){kind, l, e}));
         }
+    return CORE_OK;
+}
+
+/* The steps to use from now on, in fresh memory; NULL unless exact. */
+static core_status make_steps(const core_weights *weights,
+                              core_numerics numerics, const double *steps,
+                              double **out)
+{
+    *out = NULL;
+    if (numerics != CORE_EXACT)
+        return CORE_OK;
+    void *memory = NULL;
+    const int64_t n = core_weight_count(&weights->spec);
+    CORE_TRY(core_alloc(&memory, n, sizeof(double), "weight steps"));
+    core_status status = CORE_OK;
+    if (steps != NULL)
+        memcpy(memory, steps, (size_t)n * sizeof(double));
+    else
+        status = derive_steps(weights, memory);
+    if (status == CORE_OK)
+        *out = memory;
+    else
+        free(memory);
+    return status;
 }
 
 core_status core_weights_prepare(core_weights *weights, core_numerics numerics,
                                  const double *steps)
 {
-    double *fresh = NULL;
-    if (numerics == CORE_EXACT) {
-        void *memory = NULL;
-        const int64_t n = core_weight_count(&weights->spec);
-        CORE_TRY(core_alloc(&memory, n, sizeof *fresh, "weight steps"));
-        fresh = memory;
-        if (steps != NULL)
-            memcpy(fresh, steps, (size_t)n * sizeof *fresh);
-    }
+    double *fresh;
+    CORE_TRY(make_steps(weights, numerics, steps, &fresh));
     free(weights->steps);
     weights->steps = fresh;
     weights->numerics = numerics;
-    if (fresh != NULL && steps == NULL)
-        derive_steps(weights);
     return CORE_OK;
 }
 

@@ -15,7 +15,8 @@ typedef struct core__weight_source {
     void *self; /* owned                                                      */
     bool is_dyadic;
     void (*close)(void *self);
-    /* The step of the whole tensor in exact mode: may scan it.               */
+    /* The step of the whole tensor in exact mode: may scan it.  0 if it holds
+     * something that is not finite.                                          */
     double (*step)(const void *self, const core_spec *spec, core_weight id);
     /* As core_weights_read, never called with CORE_W_HEAD of a tied model.   */
     void (*read)(const void *self, const core_spec *spec, core_weight id,
@@ -29,7 +30,8 @@ CORE_NODISCARD core_status core__weights_make(core_weights **out,
                                               core__weight_source source,
                                               const char *origin);
 
-/* The step that gives a tensor of this largest magnitude CORE_WEIGHT_BITS.   */
+/* The step that gives a tensor of this largest magnitude CORE_WEIGHT_BITS; 0
+ * if it is not finite.                                                       */
 double core__weight_grid(double max_magnitude);
 
 /* Fill word[4*b + w] with word w of block first + b, b < n_block: core_rng for
