@@ -167,7 +167,7 @@ void har_diff_row_topk(har_diff *diff, har_rule rule, int64_t row, int64_t k,
 
 bool har_diff_ratio(const har_diff *diff, double *ratio)
 {
-    if (diff->n_ratio < 2 || diff->n_ratio != diff->n_bad)
+    if (diff->n_ratio < 2 || diff->n_ratio != diff->n_bad || diff->n_nan > 0)
         return false;
     const double width = diff->ratio_high - diff->ratio_low;
     if (!(isfinite(diff->ratio_low) && isfinite(diff->ratio_high) &&

@@ -1,0 +1,188 @@
+/* harness/estimate.c -- see estimate.h.
+ *
+ * The rates are deliberately modest: an estimate that promises too much is
+ * worse than none.  Small matrices on many ranks run far below a core's peak,
+ * and every rank has a start-up cost.
+ */
+#include "harness/estimate.h"
+
+#include "core/taps.h"
+#include "parallel/forward.h"
+#include "ref/ref.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const double FLOPS_PER_CORE = 4e9;
+static const double WEIGHTS_PER_SECOND = 5e7; /* generate or read, one core    */
+static const double RANK_START_SECONDS = 0.08;
+static const double TICK_SECONDS = 2e-3;      /* of one rank: messages          */
+
+double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t)
+{
+    const double attention =
+        spec->n_h > 0 ? 4.0 * (double)(spec->n_h * spec->n_dh) * (double)n_t *
+                            (double)spec->n_l
+                      : 0.0;
+    const double head = (double)(spec->tied ? 0 : spec->n_v * spec->n_d);
+    const double active = (double)core_spec_active_parameters(spec) - head;
+    return (double)n_token * (2.0 * active + attention);
+}
+
+static size_t tap_bytes(const core_spec *spec, int64_t n_token,
+                        core_numerics numerics)
+{
+    const int64_t n_tap = core_taps(spec, NULL, 0);
+    core_tap *taps = calloc((size_t)n_tap, sizeof *taps);
+    size_t n = 0;
+    if (taps == NULL)
+        return 0;
+    core_taps(spec, taps, n_tap);
+    for (int64_t i = 0; i < n_tap; i++) {
+        const bool is_int = core_tap_grid(taps[i].kind) == CORE_GRID_INT;
+        const size_t each = numerics == CORE_FP32 && !is_int
+                                ? 2 * sizeof(float) /* value and bound */
+                                : sizeof(double);
+        n += (size_t)(core_tap_n_rows(spec, taps[i], n_token) *
+                      core_tap_cols(spec, taps[i])) * each;
+    }
+    free(taps);
+    return n;
+}
+
+static int64_t largest_part(const par_plan *plan, int64_t n_b)
+{
+    const int64_t n_part = (int64_t)plan->rounds * plan->dp * plan->mb;
+    return (n_b + n_part - 1) / n_part;
+}
+
+static core_status add_rank(har_estimate *e, const core_spec *spec,
+                            const par_plan *plan, int rank, int64_t n_row,
+                            int64_t n_t, core_numerics numerics)
+{
+    core_arena arena = core_arena_measure();
+    par_layout layout;
+    par_layout_init(&layout, &arena, spec, plan, rank);
+    CORE_TRY(core_arena_make(&arena));
+    par_layout_init(&layout, &arena, spec, plan, rank);
+    const size_t weights = par_weight_bytes(spec, &layout, numerics);
+    const size_t work = par_work_bytes(spec, &layout, n_row, n_t);
+    core_arena_free(&arena);
+    if (weights + work > e->largest_rank_bytes)
+        e->largest_rank_bytes = weights + work;
+    e->all_ranks_bytes += weights + work;
+    e->least_bytes += work;
+    return CORE_OK;
+}
+
+static double seconds(const core_spec *spec, const par_plan *plan, int64_t n_b,
+                      int64_t n_t, int n_core)
+{
+    const int world = par_plan_world(plan);
+    const double flops = har_forward_flops(spec, n_b * n_t, n_t);
+    const double n_parameter = (double)core_spec_parameters(spec);
+    const double n_tick =
+        (double)plan->rounds * (plan->mb + plan->pp - 1) *
+        (double)(spec->n_l / plan->pp + 1);
+    const double reference = flops / (FLOPS_PER_CORE * n_core) +
+                             n_parameter / (WEIGHTS_PER_SECOND * n_core);
+    const double emulation =
+        flops * 1.5 / (FLOPS_PER_CORE * n_core) +
+        n_parameter / (WEIGHTS_PER_SECOND * n_core) +
+        world * (RANK_START_SECONDS + n_tick * TICK_SECONDS) / n_core;
+    return reference + emulation;
+}
+
+core_status har_estimate_make(har_estimate *out, const core_spec *spec,
+                              const par_plan *plan, int64_t n_b, int64_t n_t,
+                              core_numerics numerics, int n_core)
+{
+    const int world = par_plan_world(plan);
+    har_estimate e = {0};
+    e.reference_bytes = (size_t)core_spec_parameters(spec) * sizeof(double) +
+                        ref_workspace_bytes(spec, n_b, n_t);
+    e.tap_bytes = tap_bytes(spec, n_b * n_t, numerics);
+    for (int rank = 0; rank < world; rank++)
+        CORE_TRY(add_rank(&e, spec, plan, rank, largest_part(plan, n_b), n_t,
+                          numerics));
+    e.seconds = seconds(spec, plan, n_b, n_t, n_core);
+    *out = e;
+    return CORE_OK;
+}
+
+core_status har_estimate_check(const har_estimate *estimate,
+                               const core_spec *spec, const par_plan *plan,
+                               size_t available)
+{
+    const size_t need = estimate->least_bytes + estimate->tap_bytes;
+    char want[16], have[16], text[PAR_PLAN_TEXT];
+    par_plan_format(plan, text);
+    CORE_FAIL_IF(!(need <= available), CORE_E_MEMORY,
+                 "%s on %s: needs at least %s of memory for buffers and taps, "
+                 "%s are available", spec->name, text,
+                 har_format_bytes(need, want), har_format_bytes(available, have));
+    return CORE_OK;
+}
+
+void har_default_batch(const core_spec *spec, const par_plan *plans, int n_plan,
+                       int64_t *n_b, int64_t *n_t)
+{
+    int64_t largest = 1;
+    (void)spec;
+    for (int i = 0; i < n_plan; i++) {
+        const int64_t n_part =
+            (int64_t)plans[i].rounds * plans[i].dp * plans[i].mb;
+        largest = n_part > largest ? n_part : largest;
+    }
+    *n_b = largest < 8 ? 2 * largest : largest;
+    *n_t = 16;
+}
+
+/* --- the machine -------------------------------------------------------------------- */
+
+/* The first number after `key` in a file of "key: number kB" lines; 0: none.  */
+static size_t read_number(const char *path, const char *key)
+{
+    char line[256];
+    size_t value = 0;
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return 0;
+    while (value == 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, key, strlen(key)) == 0)
+            value = (size_t)strtoull(line + strlen(key), NULL, 10);
+    fclose(file);
+    return value;
+}
+
+size_t har_memory_available(void)
+{
+    const size_t free_kb = read_number("/proc/meminfo", "MemAvailable:");
+    const size_t limit = read_number("/sys/fs/cgroup/memory.max", "");
+    const size_t used = read_number("/sys/fs/cgroup/memory.current", "");
+    size_t available = free_kb > 0 ? free_kb * 1024 : (size_t)1 << 31;
+    if (limit > 0 && used < limit && limit - used < available)
+        available = limit - used;
+    return available;
+}
+
+int har_n_cores(void)
+{
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+const char *har_format_bytes(size_t bytes, char text[16])
+{
+    static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    int i = 0;
+    while (value >= 1024.0 && i < 4) {
+        value /= 1024.0;
+        i++;
+    }
+    snprintf(text, 16, i == 0 ? "%.0f %s" : "%.1f %s", value, unit[i]);
+    return text;
+}

@@ -1,0 +1,73 @@
+/* harness/main.c -- the program: a table of commands.
+ *
+ * Results go to stdout, everything else to stderr.  A report that could not be
+ * written is an error, so stdout is flushed and checked before the exit code is
+ * final.
+ */
+#include "harness/cmd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VERSION "0.1.0"
+
+typedef struct command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} command;
+
+static const command commands[] = {
+    {"verify", "does a parallel plan compute the same function as the model?",
+     har_cmd_verify},
+    {"run", "forward pass of every prompt of a file", har_cmd_run},
+    {"compare", "two tap files: first and worst difference", har_cmd_compare},
+    {"spec", "sizes, parameters and memory of a model", har_cmd_spec},
+    {"plan", "ranks, groups and placements of a plan; the legal plans of a model",
+     har_cmd_plan},
+    {"inspect", "tensors and metadata of a safetensors file", har_cmd_inspect},
+};
+enum { N_COMMAND = sizeof commands / sizeof commands[0] };
+
+static void write_help(FILE *out)
+{
+    fputs("Usage: moeparity COMMAND [OPTION...]\n\n"
+          "Checks that a parallel plan of a mixture-of-experts transformer "
+          "computes the\nsame function as the model, on one machine without a "
+          "GPU.\n\nCommands:\n", out);
+    for (int i = 0; i < (int)N_COMMAND; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n'moeparity COMMAND --help' lists a command's options.\n"
+          HAR_EXIT_CODES "\n", out);
+}
+
+static int finish(int exit_code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return exit_code;
+    fprintf(stderr, "moeparity: standard output cannot be written: %s\n",
+            errno != 0 ? strerror(errno) : "write error");
+    const int failed = core_status_exit_code(CORE_E_FILE);
+    return exit_code > failed ? exit_code : failed;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "--help";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        puts("moeparity " VERSION);
+        return finish(0);
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-?") == 0 ||
+        strcmp(name, "help") == 0) {
+        write_help(argc > 1 ? stdout : stderr);
+        return finish(argc > 1 ? 0 : core_status_exit_code(CORE_E_USAGE));
+    }
+    for (int i = 0; i < (int)N_COMMAND; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return finish(commands[i].run(argc, argv));
+    fprintf(stderr, "moeparity: unknown command '%s', see moeparity --help\n",
+            name);
+    return core_status_exit_code(CORE_E_USAGE);
+}

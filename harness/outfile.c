@@ -1,0 +1,49 @@
+/* harness/outfile.c -- see outfile.h. */
+#include "harness/outfile.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+core_status har_outfile_open(har_outfile *out, const char *path)
+{
+    CORE_FAIL_IF(strlen(path) >= sizeof out->path, CORE_E_FILE,
+                 "%s: path is longer than %zu bytes", path, sizeof out->path - 1);
+    snprintf(out->path, sizeof out->path, "%s", path);
+    snprintf(out->partial, sizeof out->partial, "%s.partial-%ld", path,
+             (long)getpid());
+    out->file = fopen(out->partial, "w");
+    CORE_FAIL_IF(out->file == NULL, CORE_E_FILE, "%s: cannot be written: %s",
+                 path, strerror(errno));
+    return CORE_OK;
+}
+
+core_status har_outfile_commit(har_outfile *out)
+{
+    const bool had_error = ferror(out->file) != 0;
+    const int closed = fclose(out->file);
+    const int error = errno;
+    out->file = NULL;
+    if (had_error || closed != 0) {
+        unlink(out->partial);
+        return core_fail(error == ENOSPC ? CORE_E_SPACE : CORE_E_FILE,
+                         "%s: cannot be written: %s", out->path,
+                         closed != 0 ? strerror(error) : "write error");
+    }
+    if (rename(out->partial, out->path) != 0) {
+        const int why = errno;
+        unlink(out->partial);
+        return core_fail(CORE_E_FILE, "%s: cannot be written: %s", out->path,
+                         strerror(why));
+    }
+    return CORE_OK;
+}
+
+void har_outfile_drop(har_outfile *out)
+{
+    if (out->file == NULL)
+        return;
+    fclose(out->file);
+    unlink(out->partial);
+    out->file = NULL;
+}

@@ -1,0 +1,66 @@
+/* harness/verdict.h -- what all ranks together found in one pass.
+ *
+ * Each rank has compared its own pieces; here the results are merged so that
+ * every rank holds the same verdict: which taps fail, on which ranks, the first
+ * one in execution order, and the numbers to show.
+ */
+#ifndef HAR_VERDICT_H
+#define HAR_VERDICT_H
+
+#include "harness/pieces.h"
+
+typedef enum har_verdict { HAR_PASS, HAR_MARGINAL, HAR_FAIL } har_verdict;
+
+const char *har_verdict_name(har_verdict verdict); /* "PASS" ... */
+
+/* Why a tap fails; a set. */
+enum {
+    HAR_FAULT_VALUE = 1,    /* a value differs                                 */
+    HAR_FAULT_POISON = 2,   /* NaN: never written, or made of such             */
+    HAR_FAULT_COVERAGE = 4, /* elements missing, twice or out of range         */
+    HAR_FAULT_REPLICA = 8,  /* copies that ought to be equal are not           */
+};
+
+enum { HAR_MAX_DETAILS = 16 };
+
+typedef struct har_tap_result {
+    core_tap tap;
+    int64_t n_row, n_col;
+    har_verdict verdict;
+    unsigned fault;         /* HAR_FAULT_...                                   */
+    har_diff diff;          /* of all ranks: counts, worst; first if detailed  */
+    bool detailed;          /* among the first HAR_MAX_DETAILS that fail       */
+    int first_rank, first_round, first_mb; /* where diff.first was found       */
+    int worst_rank;
+    int64_t row0, row1;     /* coverage, replica: rows of the first bad block  */
+    int64_t n_flip, n_flip_excused;
+    double flip_margin;
+} har_tap_result;
+
+typedef struct har_pass {
+    har_mode mode;
+    core_numerics numerics;
+    int n_rank;
+    int64_t n_tap;
+    har_tap_result *tap;    /* [n_tap] in execution order                      */
+    int n_word;             /* words of a rank set                             */
+    uint64_t *rank_set;     /* [n_tap * n_word] ranks with a bad element       */
+    har_verdict verdict;
+    int64_t n_failed;       /* taps                                            */
+    int64_t first;          /* index of the first failing tap, -1: none        */
+    int64_t worst;          /* index of the tap with the largest score         */
+    int64_t n_element;      /* compared, on all ranks                          */
+    int64_t n_flip, n_flip_excused;
+    double flip_margin;
+} har_pass;
+
+/* Merge.  live[layer] marks the choices with a slot, [N*K] (NULL for a layer
+ * without experts).                                        [collective, world] */
+CORE_NODISCARD core_status har_pass_agree(har_pass *out, par_comm *comm,
+                                          const har_watch *watch,
+                                          uint8_t *const *live);
+void har_pass_free(har_pass *pass);
+
+bool har_pass_has_rank(const har_pass *pass, int64_t i_tap, int rank);
+
+#endif
