@@ -9,8 +9,8 @@
  *
  * libfyaml finds the text and its place; what a value may be is decided in
  * plan_keys.c.  Every refusal starts with file:line:column.  Traps: libfyaml
- * counts lines and columns from 0; it would print its complaints to stderr
- * unless they are collected; a file may hold a second document, which nobody
+ * counts the lines and columns of its marks from 0, those of its complaints from
+ * 1; it would print the complaints to stderr unless they are collected; a file may hold a second document, which nobody
  * would read; an empty value is a null scalar without text.
  */
 #include "parallel/plan_keys.h"
@@ -179,8 +179,8 @@ static core_status yaml_failed(const par__reader *reader, const char *path,
     void *prev = NULL;
     const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &prev);
     CORE_FAIL_IF(error == NULL, reader->status, "%s:1:1: no YAML", path);
-    CORE_FAIL(reader->status, "%s:%d:%d: %.*s", path, error->line + 1,
-              error->column + 1, (int)strcspn(error->msg, "\n"), error->msg);
+    CORE_FAIL(reader->status, "%s:%d:%d: %.*s", path, error->line,
+              error->column, (int)strcspn(error->msg, "\n"), error->msg);
 }
 
 static core_status read_document(par__reader *reader, const char *path,
