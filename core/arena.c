@@ -110,13 +110,12 @@ core_status core_alloc(void **out, int64_t n, size_t elem_bytes,
 {
     core_assert(elem_bytes > 0);
     CORE_FAIL_IF(n < 0 || (size_t)n > (size_t)PTRDIFF_MAX / elem_bytes,
-                 CORE_E_MEMORY,
-                 "no memory for %s: %lld elements of %zu bytes", what,
-                 (long long)n, elem_bytes);
+                 CORE_E_MEMORY, "no memory for %s: %lld elements of %zu bytes",
+                 what, (long long)n, elem_bytes);
     const size_t bytes = (size_t)n * elem_bytes;
     void *memory = malloc(bytes == 0 ? 1 : bytes);
-    CORE_FAIL_IF(memory == NULL, CORE_E_MEMORY,
-                 "no memory for %s: %zu bytes", what, bytes);
+    CORE_FAIL_IF(memory == NULL, CORE_E_MEMORY, "no memory for %s: %zu bytes",
+                 what, bytes);
     *out = memory;
     return CORE_OK;
 }

@@ -3,8 +3,8 @@
  * The small floats are widened and narrowed through the bits of a double, so
  * the compiler's _Float16 is not needed.  Traps: narrowing by way of float
  * would round twice (a double just above a tie becomes the tie); the input may
- * be unaligned, so it is read with memcpy; F8_E4M3 has no infinity, its all-ones
- * code is NaN.
+ * be unaligned, so it is read with memcpy; F8_E4M3 has no infinity, its
+ * all-ones code is NaN.
  */
 #include "core/dtype.h"
 
@@ -108,7 +108,10 @@ static double bf16_to_f64(unsigned code)
     return (double)value;
 }
 
-static double same(double x) { return x; }
+static double same(double x)
+{
+    return x;
+}
 
 /* out[i] = function(in[i]) for an `in` of any alignment. */
 #define CONVERT(type, function)                                                \
@@ -190,8 +193,8 @@ static uint16_t narrow(double x, int man, int bias)
     if (exponent < 1 - bias)
         exponent = 1 - bias;
     const double units = rint(magnitude * power_of_two(man - exponent));
-    const unsigned code = (unsigned)units +
-                          ((unsigned)(exponent + bias - 1) << man);
+    const unsigned code =
+        (unsigned)units + ((unsigned)(exponent + bias - 1) << man);
     return (uint16_t)(sign | code);
 }
 

@@ -71,8 +71,7 @@ void core_snap(double *x, int64_t n, double step)
                 exponent < 900);
     const double shift = 0x1.8p52 * step;
     for (int64_t first = 0; first < n; first += SNAP_BLOCK) {
-        const int64_t n_block =
-            n - first < SNAP_BLOCK ? n - first : SNAP_BLOCK;
+        const int64_t n_block = n - first < SNAP_BLOCK ? n - first : SNAP_BLOCK;
         double *block = x + first;
         if (sum_of_magnitudes(block, n_block) <= 0x1p51 * step) {
             for (int64_t i = 0; i < n_block; i++)

@@ -94,7 +94,10 @@ void core_st_close(core_st *file)
     free(file);
 }
 
-int64_t core_st_count(const core_st *file) { return file->n_tensor; }
+int64_t core_st_count(const core_st *file)
+{
+    return file->n_tensor;
+}
 
 const core_st_tensor *core_st_at(const core_st *file, int64_t i)
 {
@@ -137,4 +140,7 @@ bool core_st_metadata_at(const core_st *file, int64_t i, const char **key,
     return true;
 }
 
-const char *core_st_path(const core_st *file) { return file->path; }
+const char *core_st_path(const core_st *file)
+{
+    return file->path;
+}

@@ -21,7 +21,7 @@ typedef struct entry {
     int64_t begin, end;
 } entry;
 
-#define ENTRY_FORMAT "%s: tensor '%.200s': "
+#define ENTRY_FORMAT  "%s: tensor '%.200s': "
 #define ENTRY_ARGS(e) (e)->path, (e)->name
 
 static core_status read_size(const entry *e, const json_t *value,
@@ -58,8 +58,7 @@ static core_status read_shape(const entry *e, const json_t *value,
     CORE_FAIL_IF(n_dim > CORE_ST_MAX_DIM, CORE_E_FORMAT,
                  ENTRY_FORMAT "expected at most %d dimensions, found %zu",
                  ENTRY_ARGS(e), (int)CORE_ST_MAX_DIM, n_dim);
-    const int64_t limit =
-        INT64_MAX / (int64_t)core_dtype_bytes(tensor->dtype);
+    const int64_t limit = INT64_MAX / (int64_t)core_dtype_bytes(tensor->dtype);
     int64_t n = 1;
     for (size_t i = 0; i < n_dim; i++) {
         int64_t *dim = &tensor->shape[i];
@@ -85,7 +84,8 @@ static core_status read_offsets(entry *e, const json_t *value,
     CORE_TRY(read_size(e, json_array_get(value, 0), "data_offsets", &e->begin));
     CORE_TRY(read_size(e, json_array_get(value, 1), "data_offsets", &e->end));
     CORE_FAIL_IF(e->end < e->begin, CORE_E_FORMAT,
-                 ENTRY_FORMAT "data_offsets end before they begin, [%lld, %lld]",
+                 ENTRY_FORMAT
+                 "data_offsets end before they begin, [%lld, %lld]",
                  ENTRY_ARGS(e), (long long)e->begin, (long long)e->end);
     CORE_FAIL_IF(e->end > e->data_bytes, CORE_E_FORMAT,
                  ENTRY_FORMAT "data_offsets [%lld, %lld] reach past the end of "
@@ -95,8 +95,7 @@ static core_status read_offsets(entry *e, const json_t *value,
     CORE_FAIL_IF((size_t)(e->end - e->begin) != tensor->bytes, CORE_E_FORMAT,
                  ENTRY_FORMAT "dtype and shape make %zu bytes, data_offsets "
                               "have %lld",
-                 ENTRY_ARGS(e), tensor->bytes,
-                 (long long)(e->end - e->begin));
+                 ENTRY_ARGS(e), tensor->bytes, (long long)(e->end - e->begin));
     return CORE_OK;
 }
 
@@ -113,7 +112,8 @@ static core_status check_fields(const entry *e, json_t *object)
     }
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         bool known = false;
         for (int i = 0; i < 3; i++)
             known = known || strcmp(key, wanted[i]) == 0;
@@ -160,7 +160,8 @@ static core_status read_metadata(core_st *file, json_t *object)
     file->metadata = pairs;
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         CORE_FAIL_IF(!json_is_string(value), CORE_E_FORMAT,
                      "%s: value of '%.80s' in __metadata__ is not a string",
                      file->path, key);
@@ -234,9 +235,9 @@ static core_status parse_header(core_st *file, unsigned char **data)
     const char *text = (const char *)file->map + CORE__ST_LENGTH_BYTES;
     CORE_FAIL_IF(length == 0 || text[0] != '{', CORE_E_FORMAT,
                  "%s: the header does not start with '{'", file->path);
-    CORE_TRY_CTX(core_json_parse(&file->header, text, (size_t)length,
-                                 file->path),
-                 "parsing its header");
+    CORE_TRY_CTX(
+        core_json_parse(&file->header, text, (size_t)length, file->path),
+        "parsing its header");
     *data = file->map + CORE__ST_LENGTH_BYTES + length;
     return CORE_OK;
 }
@@ -253,7 +254,8 @@ core_status core__st_read_header(core_st *file)
     file->by_name = memory;
     const char *name;
     json_t *value;
-    json_object_foreach(file->header, name, value) {
+    json_object_foreach(file->header, name, value)
+    {
         if (strcmp(name, "__metadata__") == 0)
             CORE_TRY(read_metadata(file, value));
         else

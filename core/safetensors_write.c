@@ -26,8 +26,7 @@ enum { ALIGN_BYTES = 8 };
 static core_status element_count(const core_st_tensor *tensor, int64_t *out)
 {
     core_assert(tensor->n_dim >= 0 && tensor->n_dim <= CORE_ST_MAX_DIM);
-    const int64_t limit =
-        INT64_MAX / (int64_t)core_dtype_bytes(tensor->dtype);
+    const int64_t limit = INT64_MAX / (int64_t)core_dtype_bytes(tensor->dtype);
     int64_t n = 1;
     for (int i = 0; i < tensor->n_dim; i++) {
         const int64_t dim = tensor->shape[i];
@@ -55,10 +54,9 @@ static core_status add_tensor(json_t *root, const core_st_tensor *tensor,
     json_t *shape = json_array();
     for (int i = 0; i < tensor->n_dim; i++)
         json_array_append_new(shape, json_integer(tensor->shape[i]));
-    json_t *entry = json_pack("{s:s, s:o, s:[I,I]}", "dtype",
-                              core_dtype_name(tensor->dtype), "shape", shape,
-                              "data_offsets", (json_int_t)begin,
-                              (json_int_t)*end);
+    json_t *entry = json_pack(
+        "{s:s, s:o, s:[I,I]}", "dtype", core_dtype_name(tensor->dtype), "shape",
+        shape, "data_offsets", (json_int_t)begin, (json_int_t)*end);
     CORE_FAIL_IF(json_object_set_new(root, tensor->name, entry) != 0,
                  CORE_E_FORMAT, "tensor '%s': its name is not UTF-8",
                  tensor->name);

@@ -82,9 +82,8 @@ static void append_inputs(tensor_list *list, const core_spec *spec,
     if (batch == NULL)
         return;
     core_assert(batch->n_b == part->n_b && batch->n_t == part->n_t);
-    core_st_tensor tensor = {.dtype = CORE_DTYPE_I64,
-                             .n_dim = 2,
-                             .shape = {part->n_b, part->n_t}};
+    core_st_tensor tensor = {
+        .dtype = CORE_DTYPE_I64, .n_dim = 2, .shape = {part->n_b, part->n_t}};
     if (batch->ids != NULL)
         append(list, tensor, part->prefix, false, "input_ids");
     if (batch->mask != NULL)
@@ -207,17 +206,17 @@ static const char *format_shape(char text[SHAPE_TEXT_BYTES],
     size_t used = 0;
     text[0] = '\0';
     for (int i = 0; i < tensor->n_dim; i++)
-        used += (size_t)snprintf(text + used, SHAPE_TEXT_BYTES - used,
-                                 "%s%" PRId64, i == 0 ? "" : ",",
-                                 tensor->shape[i]);
+        used +=
+            (size_t)snprintf(text + used, SHAPE_TEXT_BYTES - used, "%s%" PRId64,
+                             i == 0 ? "" : ",", tensor->shape[i]);
     return text;
 }
 
 static bool same_shape(const core_st_tensor *a, const core_st_tensor *b)
 {
     return a->n_dim == b->n_dim &&
-           memcmp(a->shape, b->shape,
-                  (size_t)a->n_dim * sizeof a->shape[0]) == 0;
+           memcmp(a->shape, b->shape, (size_t)a->n_dim * sizeof a->shape[0]) ==
+               0;
 }
 
 static core_status check_tap(const core_st *st, const core_spec *spec,
@@ -289,8 +288,8 @@ static core_status check_taps(const core_st *st, const core_spec *spec,
         if (strcmp(tensor->name + n_prefix, anchor) != 0 ||
             (n_prefix > 0 && tensor->name[n_prefix - 1] != '.'))
             continue;
-        CORE_TRY(check_part(st, spec, taps, n_tap, coarse_only, tensor,
-                            n_prefix));
+        CORE_TRY(
+            check_part(st, spec, taps, n_tap, coarse_only, tensor, n_prefix));
         n_found++;
     }
     CORE_FAIL_IF(n_found == 0, CORE_E_FORMAT, "%s: tap '%s' is missing",
@@ -331,7 +330,10 @@ void core_tapfile_close(core_tapfile *file)
     free(file);
 }
 
-const core_st *core_tapfile_st(const core_tapfile *file) { return file->st; }
+const core_st *core_tapfile_st(const core_tapfile *file)
+{
+    return file->st;
+}
 
 const char *core_tapfile_path(const core_tapfile *file)
 {

@@ -74,7 +74,6 @@ core_status core_tapfile_sink(core_tap_sink *out, core_tapfile *file,
     CORE_TRY(core_alloc(&memory, 1, sizeof(file_sink), "a tap sink"));
     file_sink *sink = memory;
     *sink = (file_sink){.file = file, .prefix = prefix};
-    *out = (core_tap_sink){
-        .self = sink, .put = sink_put, .wants = sink_wants};
+    *out = (core_tap_sink){.self = sink, .put = sink_put, .wants = sink_wants};
     return CORE_OK;
 }

@@ -122,10 +122,14 @@ START_TEST(unaligned_input_of_every_integer_type)
         core_dtype dtype;
         double want;
     } row[] = {
-        {CORE_DTYPE_BOOL, 255},      {CORE_DTYPE_U8, 255},
-        {CORE_DTYPE_I8, -1},         {CORE_DTYPE_I16, -1},
-        {CORE_DTYPE_U16, 65535},     {CORE_DTYPE_I32, -1},
-        {CORE_DTYPE_U32, 4294967295.0}, {CORE_DTYPE_I64, -1},
+        {CORE_DTYPE_BOOL, 255},
+        {CORE_DTYPE_U8, 255},
+        {CORE_DTYPE_I8, -1},
+        {CORE_DTYPE_I16, -1},
+        {CORE_DTYPE_U16, 65535},
+        {CORE_DTYPE_I32, -1},
+        {CORE_DTYPE_U32, 4294967295.0},
+        {CORE_DTYPE_I64, -1},
         {CORE_DTYPE_U64, 0x1p64},
     };
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {

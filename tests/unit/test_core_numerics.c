@@ -11,7 +11,7 @@
 enum { N = 4096 };
 
 static const double steps[] = {CORE_STEP_ACT, CORE_STEP_PROB, CORE_STEP_TABLE,
-                               1.0, 0x1p-60, 0x1p9};
+                               1.0,           0x1p-60,        0x1p9};
 enum { N_STEPS = sizeof steps / sizeof steps[0] };
 
 /* The bits of both, so that -0.0 is not 0.0. */
@@ -56,10 +56,9 @@ END_TEST
 START_TEST(ties_go_to_the_even_multiple)
 {
     const double step = steps[_i];
-    const double in[] = {0.5,  1.5,  2.5,  -0.5, -1.5,       -2.5,
-                         0.75, -0.25, -0.0, 0.0, 0x1p51 - .5, 0x1p51 - 1.5};
-    const double out[] = {0, 2, 2, 0, -2, -2, 1, 0, 0, 0, 0x1p51,
-                          0x1p51 - 2};
+    const double in[] = {0.5,  1.5,   2.5,  -0.5, -1.5,        -2.5,
+                         0.75, -0.25, -0.0, 0.0,  0x1p51 - .5, 0x1p51 - 1.5};
+    const double out[] = {0, 2, 2, 0, -2, -2, 1, 0, 0, 0, 0x1p51, 0x1p51 - 2};
     for (size_t i = 0; i < sizeof in / sizeof in[0]; i++) {
         double x = in[i] * step;
         core_snap(&x, 1, step);
@@ -71,8 +70,8 @@ END_TEST
 START_TEST(large_and_special_values)
 {
     const double step = steps[_i];
-    const double multiples[] = {0x1p51, 0x1p51 + 1, 0x1p52 - 1, 0x1p52,
-                                0x1.8p52, 0x1p53, 0x1p60};
+    const double multiples[] = {0x1p51,   0x1p51 + 1, 0x1p52 - 1, 0x1p52,
+                                0x1.8p52, 0x1p53,     0x1p60};
     for (size_t i = 0; i < sizeof multiples / sizeof multiples[0]; i++) {
         for (int sign = -1; sign <= 1; sign += 2) {
             const double x = sign * multiples[i] * step;
@@ -139,8 +138,7 @@ START_TEST(the_largest_row_norm)
         const double kept = x[at];
         x[at] = (double)NAN;
         const double norm = core_max_row_norm(x, 3, 19, 23);
-        ck_assert_msg(isnan(norm) == (at % 23 < 19), "nan at %d: %g", at,
-                      norm);
+        ck_assert_msg(isnan(norm) == (at % 23 < 19), "nan at %d: %g", at, norm);
         x[at] = kept;
     }
 }
@@ -164,8 +162,7 @@ START_TEST(names_parse_back)
     for (int i = CORE_EXACT; i <= CORE_FP32; i++) {
         core_numerics back = CORE_EXACT;
         ck_assert_int_eq(
-            core_numerics_parse(&back,
-                                core_numerics_name((core_numerics)i)),
+            core_numerics_parse(&back, core_numerics_name((core_numerics)i)),
             CORE_OK);
         ck_assert_int_eq(back, i);
     }

@@ -93,10 +93,9 @@ END_TEST
 START_TEST(legal_files_open)
 {
     core_st *file = NULL;
-    ck_assert_int_eq(
-        core_st_open(&file,
-                     TEST_DATA_DIR "/safetensors/ok_minimal.safetensors"),
-        CORE_OK);
+    ck_assert_int_eq(core_st_open(&file, TEST_DATA_DIR
+                                  "/safetensors/ok_minimal.safetensors"),
+                     CORE_OK);
     ck_assert_int_eq(core_st_count(file), 2);
     const core_st_tensor *b = core_st_find(file, "b");
     ck_assert_ptr_eq(b, core_st_at(file, 1));
@@ -123,8 +122,7 @@ START_TEST(legal_files_open)
 }
 END_TEST
 
-#define GOOD                                                                   \
-    "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"
+#define GOOD "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"
 #define ENTRY(dtype, shape, offsets)                                           \
     "{\"a\":{\"dtype\":" dtype ",\"shape\":" shape                             \
     ",\"data_offsets\":" offsets "}}"

@@ -23,10 +23,20 @@ static const char *in_folder(const char *name)
 /* One MoE layer and one dense layer. */
 static core_spec small_spec(void)
 {
-    return (core_spec){.name = "small", .n_l = 2, .n_d = D, .n_h = 2, .n_g = 1,
-                       .n_dh = 4, .n_e = E, .n_k = K, .n_f = 3, .n_v = 11,
-                       .n_f_dense = 6, .ffn = {CORE_FFN_MOE, CORE_FFN_DENSE},
-                       .gated = true, .twin_expert = -1};
+    return (core_spec){.name = "small",
+                       .n_l = 2,
+                       .n_d = D,
+                       .n_h = 2,
+                       .n_g = 1,
+                       .n_dh = 4,
+                       .n_e = E,
+                       .n_k = K,
+                       .n_f = 3,
+                       .n_v = 11,
+                       .n_f_dense = 6,
+                       .ffn = {CORE_FFN_MOE, CORE_FFN_DENSE},
+                       .gated = true,
+                       .twin_expert = -1};
 }
 
 static core_tapfile *create(const char *name, const core_spec *spec,
@@ -68,8 +78,8 @@ START_TEST(every_tap_has_its_place)
     core_tapfile *file = create("all", &spec, CORE_EXACT, false, true);
     check_tensor(file, "p0.embed", CORE_DTYPE_F64, 3, B, T, D);
     check_tensor(file, "p1.embed", CORE_DTYPE_F64, 3, 1, 4, D);
-    check_tensor(file, "p0.layers.0.router_logits", CORE_DTYPE_F64, 2, B * T,
-                 E, 0);
+    check_tensor(file, "p0.layers.0.router_logits", CORE_DTYPE_F64, 2, B * T, E,
+                 0);
     check_tensor(file, "p0.layers.0.topk_idx", CORE_DTYPE_I64, 2, B * T, K, 0);
     check_tensor(file, "p0.layers.0.moe.probs", CORE_DTYPE_F64, 2, B * T, E, 0);
     check_tensor(file, "p0.layers.0.moe.recv", CORE_DTYPE_F64, 2, B * T * K, D,
@@ -176,9 +186,9 @@ START_TEST(pieces_land_at_their_global_place)
     const core_numerics numerics = _i == 0 ? CORE_FP64 : CORE_FP32;
     core_tapfile *file = create("pieces", &spec, numerics, false, false);
     core_tapfile *other = NULL;
-    ck_assert_int_eq(core_tapfile_open(&other, core_tapfile_path(file), &spec,
-                                       false, true),
-                     CORE_OK);
+    ck_assert_int_eq(
+        core_tapfile_open(&other, core_tapfile_path(file), &spec, false, true),
+        CORE_OK);
     const core_tap out = {CORE_TAP_OUT, 1}, idx = {CORE_TAP_TOPK_IDX, 0};
     const int64_t rows[] = {5, 0};
     const double left[] = {51, 52, -1, 1, 2, -1}; /* ld 3, 2 columns */
@@ -189,9 +199,8 @@ START_TEST(pieces_land_at_their_global_place)
     core_tapfile_put(other, "p0.", idx, NULL, ints, 1, NULL, 3, 2, 1, 1);
     core_tapfile_put(other, "p0.", idx, NULL, NULL, 1, NULL, 3, 0, 1, 1);
 
-    double want[B * T][D] = {{1, 2, 0, 0, 0},
-                             {0, 0, 13, 14, 15},
-                             {0, 0, 23, 24, 25}};
+    double want[B * T][D] = {
+        {1, 2, 0, 0, 0}, {0, 0, 13, 14, 15}, {0, 0, 23, 24, 25}};
     want[5][0] = 51;
     want[5][1] = 52;
     for (int r = 0; r < B * T; r++)
@@ -222,7 +231,8 @@ START_TEST(the_sink_delivers_whole_taps_and_bounds)
     const core_tap recv = {CORE_TAP_RECV, 0};
     ck_assert(sink.wants(sink.self, recv));
     sink.put(sink.self, recv, values, NULL, bound);
-    ck_assert_double_eq(at(file, recv, B * T * K - 1, D - 1), B * T * K * D - 1);
+    ck_assert_double_eq(at(file, recv, B * T * K - 1, D - 1),
+                        B * T * K * D - 1);
     const float *stored = core_tapfile_find(file, "p0.", recv, true)->data;
     ck_assert_double_eq((double)stored[7], 3.5);
     int64_t ints[B * T * K];
@@ -280,15 +290,17 @@ START_TEST(a_file_that_does_not_fit_is_refused)
     check_refused(path, &other, true, ".layers.2.attn_out' is missing");
     unlink(path);
 
-    const core_st_tensor wrong[] = {
-        {.name = "embed", .dtype = CORE_DTYPE_I64, .n_dim = 3,
-         .shape = {B, T, D}}};
+    const core_st_tensor wrong[] = {{.name = "embed",
+                                     .dtype = CORE_DTYPE_I64,
+                                     .n_dim = 3,
+                                     .shape = {B, T, D}}};
     core_st *st = NULL;
     ck_assert_int_eq(core_st_create(&st, path, wrong, 1, NULL), CORE_OK);
     ck_assert_int_eq(core_st_commit(st), CORE_OK);
     core_st_close(st);
-    check_refused(path, &spec, true, "'embed': expected dtype F64 or F32, "
-                                     "found I64");
+    check_refused(path, &spec, true,
+                  "'embed': expected dtype F64 or F32, "
+                  "found I64");
     unlink(path);
     ck_assert_int_eq(core_st_create(&st, path, NULL, 0, NULL), CORE_OK);
     ck_assert_int_eq(core_st_commit(st), CORE_OK);
