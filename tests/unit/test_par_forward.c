@@ -1,0 +1,539 @@
+/* tests/unit/test_par_forward.c -- any two layouts compute the same, bit for bit.
+ *
+ * No reference takes part: rank 0 runs a case alone, under a plan of one rank
+ * with the same token groups, and keeps every tap; then all ranks run it under
+ * the plan of the case, and each compares its pieces with that table by global
+ * coordinates.  Every element must be shown by exactly its declared owners, and
+ * every choice that was sent must arrive and return.
+ */
+#include "core/batch.h"
+#include "parallel/forward.h"
+#include "tests/support/mpi_check.h"
+#include "tests/support/random_case.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_TAPS = 512, RESIDENT = 1 << 30 };
+
+/* Every tap of a run as one array; ints are kept as doubles. */
+typedef struct table {
+    const core_spec *spec;
+    core_tap tap[MAX_TAPS];
+    int64_t first[MAX_TAPS + 1], n_tap;
+    double *value;
+    uint64_t *n_shown;   /* pieces of owner 0 that show the element           */
+    uint64_t *n_missing; /* their declared owners, less all that showed it    */
+} table;
+
+typedef struct witness {
+    table *t;
+    bool is_writing;
+    double tolerance;    /* of the largest value of the tap; 0: bit for bit   */
+    bool zeroes_embed;   /* overwrite the first tap                           */
+    int64_t n_wrong, n_piece;
+    char first_wrong[160];
+} witness;
+
+static table table_make(const core_spec *spec, const core_batch *batch)
+{
+    table t = {.spec = spec};
+    t.n_tap = core_taps(spec, t.tap, MAX_TAPS);
+    ck_assert_int_le(t.n_tap, MAX_TAPS);
+    for (int64_t i = 0; i < t.n_tap; i++)
+        t.first[i + 1] =
+            t.first[i] +
+            core_tap_n_rows(spec, t.tap[i], batch->n_b * batch->n_t) *
+                core_tap_cols(spec, t.tap[i]);
+    const size_t n = (size_t)t.first[t.n_tap] + 1;
+    t.value = calloc(n, sizeof *t.value);
+    t.n_shown = calloc(n, sizeof *t.n_shown);
+    t.n_missing = calloc(n, sizeof *t.n_missing);
+    return t;
+}
+
+static void table_free(table *t)
+{
+    free(t->value);
+    free(t->n_shown);
+    free(t->n_missing);
+}
+
+static int64_t table_index(const table *t, core_tap tap)
+{
+    for (int64_t i = 0; i < t->n_tap; i++)
+        if (t->tap[i].kind == tap.kind && t->tap[i].layer == tap.layer)
+            return i;
+    return -1;
+}
+
+static double largest_of(const table *t, int64_t i)
+{
+    double largest = 0.0;
+    for (int64_t e = t->first[i]; e < t->first[i + 1]; e++)
+        largest = fmax(largest, fabs(t->value[e]));
+    return largest;
+}
+
+static void note_wrong(witness *w, core_tap tap, int64_t row, int64_t col,
+                       double expected, double found)
+{
+    char name[CORE_NAME_BYTES];
+    if (w->n_wrong++ == 0)
+        snprintf(w->first_wrong, sizeof w->first_wrong,
+                 "%s[%lld, %lld]: expected %.17g, found %.17g",
+                 core_tap_name(tap, name), (long long)row, (long long)col,
+                 expected, found);
+}
+
+static void see_element(witness *w, const par_piece *p, int64_t i, int64_t row,
+                        int64_t col, double found, double tolerance)
+{
+    table *t = w->t;
+    const int64_t at = t->first[i] + row * core_tap_cols(t->spec, p->tap) + col;
+    if (p->i_owner == 0) {
+        t->n_shown[at]++;
+        t->n_missing[at] += (uint64_t)p->n_owners;
+    }
+    t->n_missing[at]--;
+    if (w->is_writing)
+        t->value[at] = found;
+    else if (w->tolerance > 0.0
+                 ? !(fabs(found - t->value[at]) <= tolerance)
+                 : memcmp(&found, &t->value[at], sizeof found) != 0)
+        note_wrong(w, p->tap, row, col, t->value[at], found);
+}
+
+static void see(void *self, const par_piece *p)
+{
+    witness *w = self;
+    const int64_t i = table_index(w->t, p->tap);
+    w->n_piece++;
+    if (i < 0 || (p->values == NULL) == (p->ints == NULL)) {
+        note_wrong(w, p->tap, -1, -1, 0, 0);
+        return;
+    }
+    const double tolerance =
+        w->tolerance > 0.0 ? w->tolerance * largest_of(w->t, i) : 0.0;
+    for (int64_t r = 0; r < p->n_row; r++)
+        for (int64_t c = 0; c < p->n_col; c++) {
+            const int64_t at = r * p->ld + c;
+            see_element(w, p, i, p->row_ids[r], p->col0 + c,
+                        p->values ? p->values[at] : (double)p->ints[at],
+                        tolerance);
+        }
+    if (w->zeroes_embed && p->tap.kind == CORE_TAP_EMBED)
+        for (int64_t e = 0; e < p->n_row * p->n_col; e++)
+            p->values[e] = 0.0;
+}
+
+/* One forward pass on the ranks of comm; the stats of this rank. */
+static par_stats run_plan(par_comm *comm, const core_spec *spec,
+                          const par_plan *plan, const core_weights *weights,
+                          const core_batch *batch, core_numerics numerics,
+                          size_t budget, witness *w)
+{
+    core_arena arena = core_arena_measure();
+    par_layout layout;
+    par_layout_init(&layout, &arena, spec, plan, comm->rank);
+    ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
+    par_layout_init(&layout, &arena, spec, plan, comm->rank);
+    const par_observer observer = {.self = w, .observe = see};
+    const par_options options = {.weight_budget_bytes = budget,
+                                 .observer = w ? &observer : NULL};
+    par_model *model = NULL;
+    par_stats stats;
+    const core_status opened = par_agree(
+        comm, par_model_open(&model, comm, &layout, spec, weights, numerics,
+                             &options));
+    ck_assert_msg(opened == CORE_OK, "%s", core_message());
+    const core_status status = par_forward(model, batch, &stats);
+    ck_assert_msg(status == CORE_OK, "%s", core_message());
+    par_model_close(model);
+    core_arena_free(&arena);
+    return stats;
+}
+
+/* The plan of one rank with the same token groups, in the same order. */
+static par_plan solo_plan(const par_plan *plan)
+{
+    par_plan solo;
+    char text[64];
+    snprintf(text, sizeof text, "mb=%d", plan->mb * plan->dp * plan->rounds);
+    ck_assert_int_eq(par_plan_parse(&solo, text), CORE_OK);
+    return solo;
+}
+
+static void run_alone(table *t, const core_spec *spec, const par_plan *plan,
+                      const core_weights *weights, const core_batch *batch,
+                      core_numerics numerics)
+{
+    par_comm *alone;
+    const par_plan solo = solo_plan(plan);
+    witness w = {.t = t, .is_writing = true};
+    ck_assert_int_eq(par_comm_open(&alone, 1), CORE_OK);
+    if (alone != NULL)
+        run_plan(alone, spec, &solo, weights, batch, numerics, RESIDENT, &w);
+    par_comm_close(alone);
+    par_broadcast(mpi_world, &mpi_world->world, t->value,
+                  t->first[t->n_tap] * (int64_t)sizeof *t->value, 0);
+    par_broadcast(mpi_world, &mpi_world->world, t->n_shown,
+                  t->first[t->n_tap] * (int64_t)sizeof *t->n_shown, 0);
+}
+
+/* Elements whose owners are not those declared, or that the other layout shows
+ * and this one does not.                                                     */
+static int64_t count_uncovered(par_comm *comm, table *mine, const table *solo,
+                               char *first_wrong, size_t room)
+{
+    const int64_t n = mine->first[mine->n_tap];
+    int64_t n_wrong = 0;
+    par_all_reduce_u64(comm, &comm->world, mine->n_shown, n);
+    par_all_reduce_u64(comm, &comm->world, mine->n_missing, n);
+    for (int64_t i = 0; i < mine->n_tap; i++)
+        for (int64_t e = mine->first[i]; e < mine->first[i + 1]; e++) {
+            char name[CORE_NAME_BYTES];
+            if (mine->n_shown[e] == solo->n_shown[e] && mine->n_missing[e] == 0)
+                continue;
+            if (n_wrong++ == 0)
+                snprintf(first_wrong, room,
+                         "%s: element %lld shown %lld times, not %lld",
+                         core_tap_name(mine->tap[i], name),
+                         (long long)(e - mine->first[i]),
+                         (long long)mine->n_shown[e],
+                         (long long)solo->n_shown[e]);
+        }
+    return n_wrong;
+}
+
+/* Sent = arrived = returned = choices - dropped, over all ranks. */
+static bool is_conserved(par_comm *comm, const par_stats *s)
+{
+    uint64_t sum[5] = {(uint64_t)s->n_choice, (uint64_t)s->n_dropped,
+                       (uint64_t)s->n_sent, (uint64_t)s->n_received,
+                       (uint64_t)s->n_returned};
+    par_all_reduce_u64(comm, &comm->world, sum, 5);
+    return sum[2] == sum[0] - sum[1] && sum[3] == sum[2] &&
+           sum[4] == sum[2];
+}
+
+typedef struct run_case {
+    const char *name;
+    core_spec spec;
+    par_plan plan;
+    int64_t n_b, n_t;
+    bool pads;
+    core_numerics numerics;
+    double tolerance;
+    size_t budget;
+} run_case;
+
+/* Left padding of different lengths; the last row is nothing but padding. */
+static uint8_t *make_mask(const run_case *c)
+{
+    uint8_t *mask = malloc((size_t)(c->n_b * c->n_t));
+    for (int64_t b = 0; b < c->n_b; b++)
+        for (int64_t t = 0; t < c->n_t; t++)
+            mask[b * c->n_t + t] = t >= b % 5 && b + 1 < c->n_b;
+    return mask;
+}
+
+/* What is right on every rank of comm (NULL: this rank takes no part). */
+static bool judge(par_comm *comm, const run_case *c, const core_weights *weights,
+                  const core_batch *batch, const table *solo, char text[300])
+{
+    if (comm == NULL)
+        return true;
+    table mine = table_make(&c->spec, batch);
+    memcpy(mine.value, solo->value,
+           (size_t)solo->first[solo->n_tap] * sizeof *mine.value);
+    witness w = {.t = &mine, .tolerance = c->tolerance};
+    const par_stats stats = run_plan(comm, &c->spec, &c->plan, weights, batch,
+                                     c->numerics, c->budget, &w);
+    const bool conserved = is_conserved(comm, &stats);
+    char uncovered[100] = "";
+    const int64_t n_uncovered =
+        count_uncovered(comm, &mine, solo, uncovered, sizeof uncovered);
+    snprintf(text, 300, "%.120s: %s", c->name,
+             w.n_wrong > 0      ? w.first_wrong
+             : n_uncovered > 0  ? uncovered
+             : !conserved       ? "choices were lost"
+             : !stats.exact     ? stats.not_exact
+                                : "nothing was shown");
+    table_free(&mine);
+    return w.n_wrong == 0 && n_uncovered == 0 && conserved && stats.exact &&
+           w.n_piece > 0;
+}
+
+static void check_case(const run_case *c, bool spoil)
+{
+    core_weights *weights;
+    core_batch batch;
+    char text[300] = "";
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &c->spec, 7),
+                     CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, c->numerics, NULL), CORE_OK);
+    ck_assert_int_eq(core_batch_make(&batch, &c->spec, c->n_b, c->n_t, 5),
+                     CORE_OK);
+    uint8_t *mask = c->pads ? make_mask(c) : NULL;
+    core_batch padded = batch;
+    padded.mask = mask;
+    table solo = table_make(&c->spec, &batch);
+    run_alone(&solo, &c->spec, &c->plan, weights, &padded, c->numerics);
+    if (spoil)
+        solo.value[solo.first[solo.n_tap] - 1] += CORE_STEP_ACT;
+    par_comm *comm;
+    ck_assert_int_eq(par_comm_open(&comm, par_plan_world(&c->plan)), CORE_OK);
+    const bool ok = judge(comm, c, weights, &padded, &solo, text);
+    par_comm_close(comm);
+    table_free(&solo);
+    free(mask);
+    core_batch_free(&batch);
+    core_weights_close(weights);
+    if (spoil) {
+        uint64_t n_failed = ok ? 0 : 1;
+        par_all_reduce_u64(mpi_world, &mpi_world->world, &n_failed, 1);
+        ck_assert_uint_ge(n_failed, 1);
+    } else {
+        mpi_assert(ok, "%s", text);
+    }
+}
+
+static run_case make_case(const char *model, const char *plan, int64_t n_b,
+                          int64_t n_t)
+{
+    run_case c = {.name = plan,
+                  .n_b = n_b,
+                  .n_t = n_t,
+                  .numerics = CORE_EXACT,
+                  .budget = RESIDENT};
+    ck_assert_msg(core_spec_open(&c.spec, model, NULL) == CORE_OK, "%s",
+                  core_message());
+    ck_assert_msg(par_plan_parse(&c.plan, plan) == CORE_OK, "%s",
+                  core_message());
+    ck_assert_msg(par_plan_check(&c.plan, &c.spec) == CORE_OK, "%s",
+                  core_message());
+    return c;
+}
+
+static const struct {
+    const char *model, *plan;
+    int64_t n_b, n_t;
+    bool pads;
+} row[] = {
+    {"shadow-a", "mb=3", 4, 5, true},
+    {"shadow-a", "tp=2,ep=2,mb=2", 3, 7, false},
+    {"shadow-a", "dp=2,ep=2,mb=2", 3, 5, false}, /* an empty micro-batch */
+    {"shadow-a", "tp=2,etp=2", 2, 9, true},
+    {"shadow-b", "pp=2,mb=3,rounds=2", 7, 5, false},
+    {"shadow-b", "pp=2,ep=2,scope=replica,mb=3", 4, 9, true},
+    {"shadow-b", "pp=2,tp=2,ep=4,scope=replica,mb=3", 4, 9, true},
+    {"shadow-b", "pp=2,tp=2,ep=2,etp=2,scope=replica,mb=2,rounds=2", 5, 7, false},
+    {"shadow-a", "dp=2,tp=2,ep=2,mb=3", 4, 7, true},
+    {"shadow-a", "dp=2,tp=2,ep=2,etp=2,mb=2", 5, 5, false},
+    {"shadow-b", "tp=4,ep=4", 1, 11, false},
+    {"shadow-a", "pp=3,dp=2,ep=2,mb=3", 7, 5, true},
+    {"shadow-b", "tp=6,ep=3,etp=2,mb=2", 3, 13, true},
+    {"shadow-b", "pp=3,tp=2,ep=6,scope=replica,mb=2,rounds=2", 3, 11, false},
+    {"shadow-b", "pp=3,tp=2,ep=3,etp=2,scope=replica,mb=4", 5, 7, true},
+    {"shadow-a", "pp=3,tp=2,ep=2,etp=1,mb=4", 3, 5, false},
+};
+enum { N_ROW = sizeof row / sizeof *row };
+
+START_TEST(layouts_agree)
+{
+    run_case c =
+        make_case(row[_i].model, row[_i].plan, row[_i].n_b, row[_i].n_t);
+    c.pads = row[_i].pads;
+    if (par_plan_world(&c.plan) == mpi_world->size)
+        check_case(&c, false);
+}
+END_TEST
+
+START_TEST(random_layouts_agree)
+{
+    random_case dice;
+    random_case_make(&dice, (uint64_t)_i, mpi_world->size);
+    char name[400];
+    snprintf(name, sizeof name, "random case %d, %s", _i, dice.plan.text);
+    const run_case c = {.name = name,
+                        .spec = dice.spec,
+                        .plan = dice.plan,
+                        .n_b = dice.n_b,
+                        .n_t = dice.n_t,
+                        .pads = _i % 3 == 0,
+                        .numerics = CORE_EXACT,
+                        .budget = RESIDENT};
+    check_case(&c, false);
+}
+END_TEST
+
+/* The plan that uses all ranks, whatever their number. */
+static run_case any_case(void)
+{
+    char plan[64];
+    const int n = mpi_world->size;
+    snprintf(plan, sizeof plan, n % 2 == 0 ? "dp=%d,tp=2,ep=%d,mb=2"
+                                           : "dp=%d,ep=%d,mb=2",
+             n % 2 == 0 ? n / 2 : n, n);
+    run_case c = make_case("shadow-a", plan, 5, 7);
+    c.name = "any";
+    return c;
+}
+
+START_TEST(wrong_element_is_seen)
+{
+    const run_case c = any_case();
+    check_case(&c, true);
+}
+END_TEST
+
+START_TEST(tiles_agree)
+{
+    run_case c = any_case();
+    c.budget = 0;
+    check_case(&c, false);
+}
+END_TEST
+
+START_TEST(floats_agree_nearly)
+{
+    run_case c = any_case();
+    c.spec.capacity.rule = CORE_CAPACITY_NONE;
+    c.numerics = CORE_FP64;
+    c.tolerance = 1e-10;
+    check_case(&c, false);
+    c.numerics = CORE_FP32; /* without a router: nothing that may flip */
+    memset(c.spec.ffn, CORE_FFN_DENSE, sizeof c.spec.ffn);
+    c.spec.n_f_dense = 31;
+    c.tolerance = 2e-5;
+    check_case(&c, false);
+    c.budget = 0;
+    check_case(&c, false);
+}
+END_TEST
+
+static const core_spec switch_spec = {
+    .name = "switch",
+    .family = CORE_FAMILY_SWITCH,
+    .n_l = 1,
+    .n_d = 24,
+    .n_e = 7,
+    .n_k = 1,
+    .n_f = 10,
+    .ffn = {CORE_FFN_MOE},
+    .norm_eps = 1e-6,
+    .act = CORE_ACT_RELU,
+    .bias_router = true,
+    .capacity = {.rule = CORE_CAPACITY_ABSOLUTE,
+                 .domain = CORE_DOMAIN_SEQUENCE,
+                 .priority = CORE_PRIORITY_POSITION,
+                 .dropped = CORE_DROPPED_PASSTHROUGH,
+                 .absolute = 2},
+    .twin_expert = -1,
+};
+
+START_TEST(switch_layer_agrees)
+{
+    run_case c = any_case();
+    c.spec = switch_spec;
+    c.name = "switch";
+    check_case(&c, false);
+}
+END_TEST
+
+/* An observer's values are what the pass goes on with. */
+START_TEST(observer_may_overwrite)
+{
+    run_case c = any_case();
+    core_weights *weights;
+    core_batch batch;
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, CORE_EXACT, NULL), CORE_OK);
+    ck_assert_int_eq(core_batch_make(&batch, &c.spec, 5, 7, 5), CORE_OK);
+    table t = table_make(&c.spec, &batch);
+    witness w = {.t = &t, .is_writing = true, .zeroes_embed = true};
+    run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_EXACT, RESIDENT,
+             &w);
+    const double embed = largest_of(&t, table_index(&t, (core_tap){CORE_TAP_EMBED, 0}));
+    const double in = largest_of(&t, table_index(&t, (core_tap){CORE_TAP_IN, 0}));
+    const double out = largest_of(&t, table_index(&t, (core_tap){CORE_TAP_OUT, 0}));
+    uint64_t n_seen = embed > 0.0 && out > 0.0;
+    par_all_reduce_u64(mpi_world, &mpi_world->world, &n_seen, 1);
+    mpi_assert(in == 0.0, "embed was zeroed, but in holds %g", in);
+    ck_assert_uint_ge(n_seen, 1);
+    table_free(&t);
+    core_batch_free(&batch);
+    core_weights_close(weights);
+}
+END_TEST
+
+/* Sums that need more than 53 bits are noticed; others are not (above). */
+START_TEST(inexact_sum_is_named)
+{
+    run_case c = any_case();
+    core_weights *weights;
+    c.spec = switch_spec;
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, CORE_EXACT, NULL), CORE_OK);
+    double hidden[5 * 7 * 24];
+    for (int i = 0; i < 5 * 7 * 24; i++)
+        hidden[i] = 0x1p20 + i;
+    const core_batch batch = {.n_b = 5, .n_t = 7, .hidden = hidden};
+    const par_stats stats = run_plan(mpi_world, &c.spec, &c.plan, weights,
+                                     &batch, CORE_EXACT, RESIDENT, NULL);
+    uint64_t n_named =
+        !stats.exact && strstr(stats.not_exact, "layers.0.ffn.norm: ") != NULL;
+    par_all_reduce_u64(mpi_world, &mpi_world->world, &n_named, 1);
+    ck_assert_uint_ge(n_named, 1);
+    core_weights_close(weights);
+}
+END_TEST
+
+/* The measure run is the real layout. */
+START_TEST(bytes_are_measured)
+{
+    run_case c = any_case();
+    core_weights *weights;
+    core_batch batch;
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, CORE_FP32, NULL), CORE_OK);
+    ck_assert_int_eq(core_batch_make(&batch, &c.spec, 5, 7, 5), CORE_OK);
+    core_arena arena = core_arena_measure();
+    par_layout layout;
+    par_layout_init(&layout, &arena, &c.spec, &c.plan, mpi_world->rank);
+    ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
+    par_layout_init(&layout, &arena, &c.spec, &c.plan, mpi_world->rank);
+    const size_t measured = par_weight_bytes(&c.spec, &layout, CORE_FP32);
+    const par_stats full = run_plan(mpi_world, &c.spec, &c.plan, weights, &batch,
+                                    CORE_FP32, measured, NULL);
+    const par_stats tiled = run_plan(mpi_world, &c.spec, &c.plan, weights,
+                                     &batch, CORE_FP32, measured - 1, NULL);
+    core_arena_free(&arena);
+    core_batch_free(&batch);
+    core_weights_close(weights);
+    mpi_assert(full.weight_bytes == measured, "measured %zu, resident %zu",
+               measured, full.weight_bytes);
+    mpi_assert(tiled.weight_bytes < measured, "a budget that is too small kept "
+               "everything resident");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("par_forward");
+    TCase *tc = tcase_create("forward");
+    tcase_add_test(tc, wrong_element_is_seen);
+    tcase_add_loop_test(tc, layouts_agree, 0, N_ROW);
+    tcase_add_loop_test(tc, random_layouts_agree, 0, 24);
+    tcase_add_test(tc, switch_layer_agrees);
+    tcase_add_test(tc, tiles_agree);
+    tcase_add_test(tc, floats_agree_nearly);
+    tcase_add_test(tc, observer_may_overwrite);
+    tcase_add_test(tc, inexact_sum_is_named);
+    tcase_add_test(tc, bytes_are_measured);
+    suite_add_tcase(suite, tc);
+    return mpi_check_run(suite);
+}
