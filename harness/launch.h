@@ -9,13 +9,20 @@
 
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* True if mpiexec (or Slurm) started this process.                   [local] */
 bool har_is_rank(void);
 
+/* On a rank that har_launch started: its run folder; else NULL.  par_comm_start
+ * wants FOLDER/board; rank 0 writes what stdout shall get to FOLDER/report and
+ * what stderr shall get to FOLDER/errors.                            [local] */
+const char *har_rank_folder(void);
+
 typedef struct har_run {
     char folder[256];     /* the run folder; files made in it vanish at the end */
+    int lock_fd;          /* held while the launcher lives                      */
 } har_run;
 
 /* Make the run folder in $MOEPARITY_RUN_DIR, /dev/shm or $TMPDIR or /tmp: the
@@ -34,7 +41,8 @@ typedef struct har_launch_options {
 /* Run `argv` again under mpiexec with n_rank ranks and wait.  The ranks see
  * MOEPARITY_RUN_FOLDER.  What rank 0 printed to its report stream goes to this
  * process's stdout once the run has ended; *exit_code is the program's agreed
- * exit code, 5 (with a line on stderr naming the rank) if a rank died or hung.
+ * exit code, 5 (with a line on stderr naming the rank) if a rank died or hung,
+ * 128 + signal if SIGINT or SIGTERM came.
  * Errors: E_FILE if mpiexec cannot be started.                       [local] */
 CORE_NODISCARD core_status har_launch(const har_run *run,
                                       const har_launch_options *options,

@@ -44,6 +44,7 @@ enum { PAR_NO_GROUP = 0xfffff };
 typedef struct par_board_rank {
     _Alignas(64) _Atomic int pid;
     _Atomic int state; /* par_rank_state                                      */
+    _Atomic int manager_fd; /* its connection to mpiexec; 0: not known        */
     _Atomic uint64_t progress;
     _Atomic uint64_t op;    /* packed par_board_op                            */
     _Atomic int peer;       /* waited for; -1: none                           */
@@ -98,13 +99,13 @@ bool par_board_claim(par_board *board, core_status status, const char *line);
 /* --- judgement (board_check.c) --------------------------------------------- */
 
 /* Look at all ranks, at most ten times a second over all callers.  True if the
- * run must end, with the line that says why: a rank died, or nothing moved for
- * stall_seconds.  A rank that computes moves as long as its processor time
+ * run must end, with the line that says why: a rank died (where a launcher
+ * watches, that is its business), or nothing moved for stall_seconds.  A rank that computes moves as long as its processor time
  * does.                                                              [local] */
 bool par_board_check(par_board *board, char line[PAR_BOARD_LINE]);
 
-/* The line for a rank known to have died; how may be "".             [local] */
-void par_board_say_died(const par_board *board, int rank, const char *how,
+/* The line for a rank known to have died.                            [local] */
+void par_board_say_died(const par_board *board, int rank,
                         char line[PAR_BOARD_LINE]);
 
 /* True if `peer`, which `me` waits for, is in another operation of the same

@@ -3,10 +3,10 @@
  * Two questions, ten times a second over all ranks together.
  *
  * Is somebody dead?  A rank is dead if its process is gone or a zombie.  When
- * one rank dies, mpiexec kills the others within milliseconds: a look that
- * finds several dead cannot tell who was first and leaves the answer to the
- * launcher, which asks mpiexec; only if nobody has answered after a second are
- * they all named.  Reading /proc of every rank costs milliseconds at 512 ranks,
+ * one rank dies, mpiexec kills the others within a millisecond, and no look can
+ * tell who was first: a launcher can (harness/launch_deaths.c) and then does
+ * this alone.  Without one, a single death is named at once, several only if
+ * somebody still lives a second later to name them.  Reading /proc of every rank costs milliseconds at 512 ranks,
  * so zombies are looked for in turn, and everywhere once a death is seen.
  *
  * Does anything move?  Progress counters first, they cost nothing.  Only when
@@ -70,7 +70,7 @@ static int who_waits_for(const par_board *board, int rank)
     return -1;
 }
 
-void par_board_say_died(const par_board *board, int rank, const char *how,
+void par_board_say_died(const par_board *board, int rank,
                         char line[PAR_BOARD_LINE])
 {
     char last[300], waiter[320] = "";
@@ -80,9 +80,8 @@ void par_board_say_died(const par_board *board, int rank, const char *how,
         memcpy(waiter, "; ", 3);
         par_board_describe(board, w, waiter + 2, sizeof waiter - 2);
     }
-    snprintf(line, PAR_BOARD_LINE, "rank %d (pid %d) died%s%s; last seen: %s%s",
-             rank, atomic_load(&board->rank[rank].pid), how[0] ? ": " : "", how,
-             last, waiter);
+    snprintf(line, PAR_BOARD_LINE, "rank %d (pid %d) died; last seen: %s%s",
+             rank, atomic_load(&board->rank[rank].pid), last, waiter);
 }
 
 static void say_many_died(const par_board *board, char line[PAR_BOARD_LINE])
@@ -110,7 +109,7 @@ static bool find_death(par_board *board, char line[PAR_BOARD_LINE])
     if (n == 0)
         return false;
     if (n == 1) {
-        par_board_say_died(board, who, "", line);
+        par_board_say_died(board, who, line);
         return true;
     }
     int64_t none = 0;
@@ -265,7 +264,8 @@ bool par_board_check(par_board *board, char line[PAR_BOARD_LINE])
         !atomic_compare_exchange_strong(&board->looked_ns, &last, now) ||
         atomic_load(&board->claimed))
         return false;
-    return find_death(board, line) || find_stall(board, line);
+    return (!board->has_launcher && find_death(board, line)) ||
+           find_stall(board, line);
 }
 
 bool par_board_mismatch(const par_board *board, int me, int peer,
@@ -279,13 +279,13 @@ bool par_board_mismatch(const par_board *board, int me, int peer,
         a.epoch != b.epoch || a.group_id != b.group_id || a.call != b.call ||
         a.kind == b.kind || b.kind >= PAR_N_OP_KINDS)
         return false;
-    char mine[300], theirs[300];
+    char mine[300];
     par_board_describe(board, me, mine, sizeof mine);
-    par_board_describe(board, peer, theirs, sizeof theirs);
     snprintf(line, PAR_BOARD_LINE,
-             "members of %.23s are in different operations (call %u): %s, "
-             "rank %d is in %s; %s",
+             "members of %.23s are in different operations (call %u): %s, but "
+             "rank %d is in %s (%.63s, tick %lld)",
              board->rank[me].group, a.call, mine, peer,
-             par_op_name((par_op_kind)b.kind), theirs);
+             par_op_name((par_op_kind)b.kind), other->what,
+             (long long)atomic_load(&other->tick));
     return true;
 }

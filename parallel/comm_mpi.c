@@ -408,10 +408,12 @@ static core_status join_launcher(par_board **out, const char *path)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* mpiexec's proxy gone: so are we */
     CORE_TRY(par_board_map(out, path));
-    const char *text = getenv("PMI_RANK");
+    const char *text = getenv("PMI_RANK"), *fd = getenv("PMI_FD");
     const int rank = text ? atoi(text) : -1;
-    if (rank >= 0 && rank < (*out)->n_rank)
-        par_board_join(&(*out)->rank[rank], PAR_RANK_STARTING);
+    if (rank < 0 || rank >= (*out)->n_rank)
+        return CORE_OK;
+    atomic_store(&(*out)->rank[rank].manager_fd, fd ? atoi(fd) : 0);
+    par_board_join(&(*out)->rank[rank], PAR_RANK_STARTING);
     return CORE_OK;
 }
 
