@@ -65,7 +65,9 @@ static void roll_spec(dice *d, core_spec *spec)
     spec->bias_o = one_in(d, 2);
     spec->bias_router = one_in(d, 2);
     spec->bias_ffn = one_in(d, 2);
-    spec->twin_expert = one_in(d, 2) ? (int)roll(d, 0, spec->n_e - 2) : -1;
+    /* of two experts, twins would leave nothing to choose */
+    spec->twin_expert =
+        spec->n_e > 2 && one_in(d, 2) ? (int)roll(d, 0, spec->n_e - 2) : -1;
     roll_capacity(d, &spec->capacity);
 }
 
