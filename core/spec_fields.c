@@ -287,7 +287,7 @@ static core_status read_field(core_spec *spec, const field *f,
                  entries->file, f->path);
     CORE_FAIL_IF(entry != NULL && !applies, CORE_E_SPEC,
                  "%s:%d:%d: %s: does not apply to this model", entries->file,
-                 entry->line, entry->column, f->path);
+                 entry->key_line, entry->key_column, f->path);
     return entry == NULL ? CORE_OK
                          : read_value(spec, f, entries->file, entry);
 }
@@ -306,8 +306,8 @@ core_status core__spec_from_entries(core_spec *out,
     for (int i = 0; i < entries->n; i++) {
         const core__spec_entry *entry = &entries->at[i];
         CORE_FAIL_IF(!is_known(entry->path), CORE_E_SPEC,
-                     "%s:%d:%d: %s: unknown field", entries->file, entry->line,
-                     entry->column, entry->path);
+                     "%s:%d:%d: %s: unknown field", entries->file,
+                     entry->key_line, entry->key_column, entry->path);
     }
     core_spec spec = core__spec_blank();
     for (int i = 0; i < N_FIELDS; i++)

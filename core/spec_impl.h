@@ -13,12 +13,13 @@ enum {
     CORE_SPEC_MAX_ENTRIES = CORE_MAX_LAYERS + 64
 };
 
-/* "rope.theta" = "10000" at line 12, column 10.  An element of a list has the
- * path of the list and "[]".                                                 */
+/* "rope.theta" = "10000"; lines and columns count from 1.  An element of a list
+ * has the path of the list and "[]".                                         */
 typedef struct core__spec_entry {
     char path[CORE_SPEC_PATH_BYTES];
     char text[CORE_NAME_BYTES];
-    int line, column;
+    int line, column;         /* of the text                                  */
+    int key_line, key_column; /* of the last part of the path                 */
 } core__spec_entry;
 
 typedef struct core__spec_entries {

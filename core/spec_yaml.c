@@ -57,6 +57,8 @@ static core_status read_key(const core__spec_entries *entries,
     const int n =
         snprintf(entry->path, sizeof entry->path, "%s%s%s", section,
                  section[0] == '\0' ? "" : ".", entry->text);
+    entry->key_line = entry->line;
+    entry->key_column = entry->column;
     CORE_FAIL_IF(n >= (int)sizeof entry->path, CORE_E_SPEC,
                  "%s:%d:%d: %s: unknown field", entries->file, entry->line,
                  entry->column, entry->text);
