@@ -15,7 +15,7 @@
 #include "core/elementary.h"
 #include "ref/ref.h"
 
-enum { REF__MAX_TILE = 512 }; /* rows of a weight that one dgemm takes        */
+enum { REF__MAX_TILE = 1024 }; /* rows of a weight that one dgemm takes        */
 
 struct ref_model {
     const core_spec *spec;       /* borrowed                                  */
