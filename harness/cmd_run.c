@@ -188,7 +188,8 @@ static core_status create_taps(task *t, const request *r)
     if (t->has_plan)
         par_plan_format(&t->plan, plan);
     const char *const metadata[] = {"generator", "moeparity run", "model", model,
-                                    "plan", plan, NULL};
+                                    "plan", plan, "numerics",
+                                    core_numerics_name(t->numerics), NULL};
     for (int i = 0; i < t->n_job; i++)
         part[i] = (core_tapfile_part){t->job[i].prefix, t->job[i].batch->n_b,
                                       t->job[i].batch->n_t,

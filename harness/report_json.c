@@ -93,6 +93,8 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
         set_int(first, "rank", t->first_rank);
         set_int(first, "round", t->first_round);
         set_int(first, "micro_batch", t->first_mb);
+        if (t->expert >= 0)
+            set_int(first, "expert", t->expert);
         set(o, "first_element", first);
         set(o, "worst_element", element(&t->diff.worst));
     }

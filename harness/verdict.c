@@ -311,6 +311,7 @@ static core_status make_pass(har_pass *pass, par_comm *comm,
         pass->tap[i].n_col = watch->tap[i].n_col;
         pass->tap[i].first_rank = pass->tap[i].worst_rank = -1;
         pass->tap[i].row0 = pass->tap[i].row1 = -1;
+        pass->tap[i].expert = -1;
     }
     return CORE_OK;
 }

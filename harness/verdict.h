@@ -32,6 +32,7 @@ typedef struct har_tap_result {
     bool detailed;          /* among the first HAR_MAX_DETAILS that fail       */
     int first_rank, first_round, first_mb; /* where diff.first was found       */
     int worst_rank;
+    int64_t expert;         /* of diff.first, for taps with a row per choice; -1   */
     int64_t row0, row1;     /* coverage, replica: rows of the first bad block  */
     int64_t n_flip, n_flip_excused;
     double flip_margin;

@@ -246,6 +246,19 @@ static core_status forward(rank_state *s, har_case_result *out, har_watch *watch
     return status;
 }
 
+/* Which experts the first differing choices went to, by the reference. */
+static void name_experts(har_pass *pass, const core_tapfile *file)
+{
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        har_tap_result *t = &pass->tap[i];
+        const core_tap idx = {CORE_TAP_TOPK_IDX, t->tap.layer};
+        if (t->first_rank >= 0 &&
+            core_tap_row_kind(t->tap.kind) == CORE_ROWS_CHOICE)
+            t->expert = har_reference_int(core_tapfile_find(file, "", idx, false),
+                                          t->diff.first.row);
+    }
+}
+
 /* One pass: run, merge, and check what needs no reference. */
 static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
 {
@@ -264,6 +277,8 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
     if (status == CORE_OK) {
         par_at(s->comm, "verdict", 0);
         status = har_pass_agree(pass, s->comm, watch, s->live);
+        if (status == CORE_OK)
+            name_experts(pass, s->file);
     }
     har_watch_close(watch);
     if (status != CORE_OK)

@@ -1,0 +1,121 @@
+/* tests/unit/test_har_estimate.c -- what is said before a run. */
+#include "harness/estimate.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static core_spec spec_of(const char *name)
+{
+    core_spec spec;
+    ck_assert_int_eq(core_spec_open(&spec, name, NULL), CORE_OK);
+    return spec;
+}
+
+static par_plan plan_of(const char *text)
+{
+    par_plan plan;
+    ck_assert_int_eq(par_plan_parse(&plan, text), CORE_OK);
+    return plan;
+}
+
+static har_estimate estimate_of(const char *model, const char *text)
+{
+    const core_spec spec = spec_of(model);
+    const par_plan plan = plan_of(text);
+    har_estimate e;
+    ck_assert_int_eq(har_estimate_make(&e, &spec, &plan, 16, 16, CORE_EXACT, 2),
+                     CORE_OK);
+    return e;
+}
+
+START_TEST(splitting_a_model_shrinks_the_largest_rank)
+{
+    const har_estimate whole = estimate_of("seed-mini", "tp=1");
+    const har_estimate parts = estimate_of("seed-mini", "seed-32");
+    ck_assert(parts.largest_rank_bytes * 8 < whole.largest_rank_bytes);
+    ck_assert(parts.all_ranks_bytes >= parts.largest_rank_bytes * 16);
+    ck_assert(whole.reference_bytes == parts.reference_bytes);
+}
+END_TEST
+
+START_TEST(figures_grow_with_the_model)
+{
+    const har_estimate small = estimate_of("seed-mini", "seed-32");
+    const har_estimate large = estimate_of("seed-30b", "seed-32");
+    ck_assert(large.largest_rank_bytes > 100 * small.largest_rank_bytes);
+    ck_assert(large.tap_bytes > small.tap_bytes);
+    ck_assert(large.seconds > small.seconds && small.seconds > 0.0);
+}
+END_TEST
+
+START_TEST(what_cannot_fit_is_refused_with_its_figures)
+{
+    const core_spec spec = spec_of("seed-mini");
+    const par_plan plan = plan_of("seed-32");
+    const har_estimate e = estimate_of("seed-mini", "seed-32");
+    ck_assert_int_eq(har_estimate_check(&e, &spec, &plan, (size_t)1 << 40),
+                     CORE_OK);
+    ck_assert_int_eq(har_estimate_check(&e, &spec, &plan, (size_t)1 << 20),
+                     CORE_E_MEMORY);
+    ck_assert(strstr(core_message(), "seed-mini") != NULL);
+    ck_assert(strstr(core_message(), "1.0 MiB") != NULL);
+}
+END_TEST
+
+START_TEST(the_default_batch_has_a_row_for_every_part)
+{
+    const core_spec spec = spec_of("seed-mini");
+    const par_plan plans[2] = {plan_of("tp=2"), plan_of("seed-32")};
+    int64_t n_b, n_t;
+    har_default_batch(&spec, plans, 2, &n_b, &n_t);
+    ck_assert_int_eq(n_b, 16);
+    ck_assert_int_ge(n_t, 2);
+    har_default_batch(&spec, plans, 1, &n_b, &n_t);
+    ck_assert_int_ge(n_b, 2);
+}
+END_TEST
+
+START_TEST(operations_are_linear_in_tokens)
+{
+    const core_spec spec = spec_of("seed-30b");
+    const double one = har_forward_flops(&spec, 16, 16);
+    ck_assert(one > 2.0 * 16.0 * 5e8 && one < 2.0 * 16.0 * 7e8);
+    ck_assert(har_forward_flops(&spec, 32, 16) == 2.0 * one);
+}
+END_TEST
+
+START_TEST(bytes_are_readable)
+{
+    char text[16];
+    ck_assert_str_eq(har_format_bytes(12, text), "12 B");
+    ck_assert_str_eq(har_format_bytes(1536, text), "1.5 KiB");
+    ck_assert_str_eq(har_format_bytes((size_t)3 << 40, text), "3.0 TiB");
+}
+END_TEST
+
+START_TEST(the_machine_has_something)
+{
+    ck_assert(har_memory_available() > 0);
+    ck_assert_int_ge(har_n_cores(), 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("har_estimate");
+    TCase *tests = tcase_create("estimate");
+    tcase_add_test(tests, splitting_a_model_shrinks_the_largest_rank);
+    tcase_add_test(tests, figures_grow_with_the_model);
+    tcase_add_test(tests, what_cannot_fit_is_refused_with_its_figures);
+    tcase_add_test(tests, the_default_batch_has_a_row_for_every_part);
+    tcase_add_test(tests, operations_are_linear_in_tokens);
+    tcase_add_test(tests, bytes_are_readable);
+    tcase_add_test(tests, the_machine_has_something);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,336 @@
+/* tests/unit/test_har_pieces.c -- the observer, fed by hand.
+ *
+ * A real reference of one small model is made; then its own taps are shown to
+ * the observer as if one rank had computed them, untouched or spoiled.
+ */
+#include "core/arena.h"
+#include "core/batch.h"
+#include "harness/pieces.h"
+#include "harness/routing.h"
+#include "ref/ref.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { N_B = 2, N_T = 8, N_TOKEN = N_B * N_T };
+
+static core_spec spec;
+static core_tapfile *file;
+static char path[64];
+static core_numerics numerics;
+
+static void make_reference(core_numerics how)
+{
+    core_weights *weights = NULL;
+    core_batch batch;
+    ref_model *model = NULL;
+    core_tap_sink sink = {0};
+    ref_stats stats;
+    const int64_t first_row[2] = {0, N_B};
+    const core_groups groups = {1, first_row};
+    const core_tapfile_part part = {"", N_B, N_T, NULL};
+    const ref_options options = {1, (size_t)1 << 28, how == CORE_FP32, NULL, NULL};
+    numerics = how;
+    strcpy(path, "/tmp/test_har_pieces-XXXXXX");
+    close(mkstemp(path));
+    ck_assert_int_eq(core_spec_open(&spec, "shadow-b", NULL), CORE_OK);
+    spec.n_l = 2;
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &spec, 5), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, how, NULL), CORE_OK);
+    ck_assert_int_eq(core_batch_make(&batch, &spec, N_B, N_T, 5), CORE_OK);
+    ck_assert_int_eq(core_tapfile_create(&file, path, &spec, how, false,
+                                         how == CORE_FP32, &part, 1, NULL),
+                     CORE_OK);
+    ck_assert_int_eq(core_tapfile_sink(&sink, file, ""), CORE_OK);
+    ck_assert_int_eq(ref_model_open(&model, &spec, weights, how, &options), CORE_OK);
+    ck_assert_int_eq(ref_forward(model, &batch, &groups, &sink, &stats), CORE_OK);
+    ref_model_close(model);
+    free(sink.self);
+    core_batch_free(&batch);
+    core_weights_close(weights);
+    ck_assert_int_eq(core_tapfile_commit(file), CORE_OK);
+    core_tapfile_close(file);
+    ck_assert_int_eq(core_tapfile_open(&file, path, &spec, false, false), CORE_OK);
+}
+
+static void teardown(void)
+{
+    core_tapfile_close(file);
+    unlink(path);
+}
+
+static void setup_exact(void) { make_reference(CORE_EXACT); }
+static void setup_fp32(void) { make_reference(CORE_FP32); }
+
+/* A tap of the reference as one piece, to be spoiled. */
+typedef struct shown {
+    par_piece piece;
+    double *values;
+    int64_t *ints, *rows;
+} shown;
+
+static shown take(core_tap_kind kind, int layer)
+{
+    const core_tap tap = {kind, layer};
+    const int64_t n_row = core_tap_n_rows(&spec, tap, N_TOKEN);
+    const int64_t n_col = core_tap_cols(&spec, tap);
+    const core_st_tensor *t = core_tapfile_find(file, "", tap, false);
+    const bool is_int = core_tap_grid(kind) == CORE_GRID_INT;
+    shown s;
+    s.values = calloc((size_t)(n_row * n_col), sizeof(double));
+    s.ints = calloc((size_t)(n_row * n_col), sizeof(int64_t));
+    s.rows = calloc((size_t)n_row, sizeof(int64_t));
+    for (int64_t r = 0; r < n_row; r++) {
+        s.rows[r] = r;
+        if (!is_int)
+            har_reference_row(t, r, 0, n_col, n_col, s.values + r * n_col);
+        for (int64_t j = 0; is_int && j < n_col; j++)
+            s.ints[r * n_col + j] = har_reference_int(t, r * n_col + j);
+    }
+    s.piece = (par_piece){.tap = tap, .values = is_int ? NULL : s.values,
+                          .ints = is_int ? s.ints : NULL, .ld = n_col,
+                          .row_ids = s.rows, .n_row = n_row, .n_col = n_col,
+                          .n_owners = 1};
+    return s;
+}
+
+static void drop(shown *s)
+{
+    free(s->values);
+    free(s->ints);
+    free(s->rows);
+}
+
+static har_tap_watch show(shown *s, har_mode mode)
+{
+    har_watch *watch = NULL;
+    ck_assert_int_eq(har_watch_open(&watch, &spec, numerics, mode, file, N_TOKEN),
+                     CORE_OK);
+    const par_observer observer = har_watch_observer(watch);
+    observer.observe(observer.self, &s->piece);
+    har_tap_watch seen = {0};
+    for (int64_t i = 0; i < watch->n_tap; i++)
+        if (watch->tap[i].tap.kind == s->piece.tap.kind &&
+            watch->tap[i].tap.layer == s->piece.tap.layer)
+            seen = watch->tap[i];
+    har_watch_close(watch);
+    return seen;
+}
+
+START_TEST(the_reference_agrees_with_itself)
+{
+    for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++) {
+        const core_tap tap = {(core_tap_kind)kind,
+                              core_tap_is_global((core_tap_kind)kind) ? 0 : 1};
+        if (!core_tap_exists(&spec, tap))
+            continue;
+        shown s = take(tap.kind, tap.layer);
+        const har_tap_watch w = show(&s, HAR_FREE);
+        ck_assert_int_eq(w.diff.n_bad, 0);
+        ck_assert_int_eq(w.diff.n, s.piece.n_row * s.piece.n_col);
+        drop(&s);
+    }
+}
+END_TEST
+
+START_TEST(another_layer_is_not_this_one)
+{
+    shown s = take(CORE_TAP_OUT, 0);
+    s.piece.tap.layer = 1;
+    ck_assert_int_gt(show(&s, HAR_FREE).diff.n_bad, 0);
+    drop(&s);
+}
+END_TEST
+
+START_TEST(one_wrong_value_is_placed_and_replaced)
+{
+    shown s = take(CORE_TAP_ATTN_OUT, 0);
+    const int64_t at = 5 * s.piece.n_col + 3;
+    const double good = s.values[at];
+    s.values[at] += 0x1p-10;
+    s.piece.mb = 7;
+    har_tap_watch w = show(&s, HAR_FREE);
+    ck_assert_int_eq(w.diff.n_bad, 1);
+    ck_assert_int_eq(w.diff.first.row, 5);
+    ck_assert_int_eq(w.diff.first.col, 3);
+    ck_assert_int_eq(w.first_mb, 7);
+    ck_assert(s.values[at] != good); /* a free pass changes nothing           */
+    w = show(&s, HAR_FORCED);
+    ck_assert_int_eq(w.diff.n_bad, 1); /* compared before it is replaced       */
+    ck_assert(s.values[at] == good);
+    drop(&s);
+}
+END_TEST
+
+START_TEST(poison_is_counted)
+{
+    shown s = take(CORE_TAP_FFN_OUT, 1);
+    s.values[0] = (double)NAN;
+    const har_tap_watch w = show(&s, HAR_FORCED);
+    ck_assert_int_eq(w.diff.n_nan, 1);
+    ck_assert_int_eq(w.diff.n_bad, 1);
+    ck_assert(!isnan(s.values[0]));
+    drop(&s);
+}
+END_TEST
+
+START_TEST(an_expert_and_a_slot_are_exact)
+{
+    shown s = take(CORE_TAP_TOPK_IDX, 0);
+    s.ints[2] = (s.ints[2] + 1) % spec.n_e;
+    ck_assert_int_eq(show(&s, HAR_FREE).diff.n_bad, 1);
+    drop(&s);
+    s = take(CORE_TAP_SLOT, 0);
+    s.ints[2]++;
+    ck_assert_int_eq(show(&s, HAR_FORCED_ROUTING).diff.n_bad, 1);
+    drop(&s);
+}
+END_TEST
+
+START_TEST(rows_outside_the_tap_are_counted_not_used)
+{
+    shown s = take(CORE_TAP_OUT, 0);
+    s.rows[0] = N_TOKEN;
+    s.rows[1] = -1;
+    const har_tap_watch w = show(&s, HAR_FREE);
+    ck_assert_int_eq(w.n_outside, 2 * s.piece.n_col);
+    s.piece.col0 = 1;
+    ck_assert_int_gt(show(&s, HAR_FREE).n_outside, 2 * s.piece.n_col);
+    drop(&s);
+}
+END_TEST
+
+START_TEST(fp32_is_judged_by_the_stored_bound)
+{
+    shown s = take(CORE_TAP_ATTN_OUT, 0);
+    const core_st_tensor *bound =
+        core_tapfile_find(file, "", s.piece.tap, true);
+    double b;
+    har_reference_row(bound, 0, 0, 1, s.piece.n_col, &b);
+    ck_assert(b > 0.0 && isfinite(b));
+    s.values[0] += 0.75 * b;
+    har_tap_watch w = show(&s, HAR_FORCED);
+    ck_assert_int_eq(w.diff.n_bad, 0);
+    ck_assert_int_eq(w.diff.n_marginal, 1);
+    s.values[0] += 1.5 * b; /* it was replaced by the reference's value        */
+    w = show(&s, HAR_FORCED);
+    ck_assert_int_eq(w.diff.n_bad, 1);
+    s.values[0] += 1.5 * b;
+    ck_assert_int_eq(show(&s, HAR_FORCED_ROUTING).diff.n_bad, 0);
+    drop(&s);
+}
+END_TEST
+
+/* Show router scores, then a choice in which token 0 took another expert. */
+static har_tap_watch flip(double score_shift)
+{
+    shown scores = take(CORE_TAP_ROUTER_LOGITS, 0);
+    shown choice = take(CORE_TAP_TOPK_IDX, 0);
+    har_watch *watch = NULL;
+    const int64_t out = choice.ints[0];
+    int64_t in = out == 0 ? 1 : 0;
+    for (int64_t e = 0; e < spec.n_e; e++)
+        if (e != out && scores.values[e] > scores.values[in])
+            in = e;
+    const double margin = scores.values[out] - scores.values[in];
+    scores.values[in] += score_shift * margin;
+    choice.ints[0] = in;
+    ck_assert_int_eq(har_watch_open(&watch, &spec, numerics, HAR_FORCED_ROUTING,
+                                    file, N_TOKEN), CORE_OK);
+    const par_observer observer = har_watch_observer(watch);
+    observer.observe(observer.self, &scores.piece);
+    observer.observe(observer.self, &choice.piece);
+    ck_assert_int_eq(choice.ints[0], out);
+    const har_tap_watch w =
+        watch->tap[watch->index[(int)CORE_TAP_TOPK_IDX]];
+    har_watch_close(watch);
+    drop(&scores);
+    drop(&choice);
+    return w;
+}
+
+START_TEST(a_flip_needs_a_certificate)
+{
+    const har_tap_watch excused = flip(1.01), wrong = flip(0.5);
+    ck_assert_int_eq(excused.n_flip, 1);
+    ck_assert_int_eq(excused.n_flip_excused, 1);
+    ck_assert_int_eq(excused.diff.n_bad, 0);
+    ck_assert(excused.flip_margin > 0.0);
+    ck_assert_int_eq(wrong.n_flip, 1);
+    ck_assert_int_eq(wrong.n_flip_excused, 0);
+    ck_assert_int_gt(wrong.diff.n_bad, 0);
+}
+END_TEST
+
+START_TEST(a_reference_tells_something_and_zeros_do_not)
+{
+    uint8_t **live = NULL;
+    char reason[160];
+    ck_assert_int_eq(har_live_make(&live, &spec, file, N_TOKEN), CORE_OK);
+    ck_assert_msg(har_taps_are_telling(&spec, file, N_TOKEN, live, reason), "%s",
+                  reason);
+    har_live_free(live, &spec);
+
+    core_tapfile *empty = NULL;
+    char other[80];
+    const core_tapfile_part part = {"", N_B, N_T, NULL};
+    snprintf(other, sizeof other, "%s.zeros", path);
+    ck_assert_int_eq(core_tapfile_create(&empty, other, &spec, CORE_EXACT, false,
+                                         false, &part, 1, NULL), CORE_OK);
+    ck_assert_int_eq(har_live_make(&live, &spec, empty, N_TOKEN), CORE_OK);
+    ck_assert(!har_taps_are_telling(&spec, empty, N_TOKEN, live, reason));
+    ck_assert(strstr(reason, "embed") != NULL);
+    har_live_free(live, &spec);
+    core_tapfile_close(empty);
+}
+END_TEST
+
+START_TEST(drops_are_counted_from_the_slots)
+{
+    har_routing r;
+    const shown slots[2] = {take(CORE_TAP_SLOT, 0), take(CORE_TAP_SLOT, 1)};
+    int64_t n_dropped = 0, n_choice = 0;
+    ck_assert_int_eq(har_routing_read(&r, &spec, file, N_TOKEN), CORE_OK);
+    for (int l = 0; l < 2; l++) {
+        if (!core_spec_is_moe(&spec, l))
+            continue;
+        n_choice += N_TOKEN * spec.n_k;
+        for (int64_t i = 0; i < N_TOKEN * spec.n_k; i++)
+            n_dropped += slots[l].ints[i] < 0;
+    }
+    ck_assert_int_eq(r.n_choice, n_choice);
+    ck_assert_int_eq(r.n_dropped, n_dropped);
+    for (int l = 0; l < 2; l++) {
+        shown s = slots[l];
+        drop(&s);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("har_pieces");
+    TCase *exact = tcase_create("exact"), *fp32 = tcase_create("fp32");
+    tcase_add_checked_fixture(exact, setup_exact, teardown);
+    tcase_add_test(exact, the_reference_agrees_with_itself);
+    tcase_add_test(exact, another_layer_is_not_this_one);
+    tcase_add_test(exact, one_wrong_value_is_placed_and_replaced);
+    tcase_add_test(exact, poison_is_counted);
+    tcase_add_test(exact, an_expert_and_a_slot_are_exact);
+    tcase_add_test(exact, rows_outside_the_tap_are_counted_not_used);
+    tcase_add_test(exact, a_reference_tells_something_and_zeros_do_not);
+    tcase_add_test(exact, drops_are_counted_from_the_slots);
+    suite_add_tcase(suite, exact);
+    tcase_add_checked_fixture(fp32, setup_fp32, teardown);
+    tcase_add_test(fp32, fp32_is_judged_by_the_stored_bound);
+    tcase_add_test(fp32, a_flip_needs_a_certificate);
+    suite_add_tcase(suite, fp32);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
