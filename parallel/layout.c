@@ -1,12 +1,13 @@
 /* parallel/layout.c -- from a plan and a rank to ranges and groups.
  *
- * The whole file is arithmetic on four small formulas: the rank of (stage, d, t),
- * the number of a rank inside its expert scope, the split rule of core_split,
- * and the floor rule of kv heads.  Traps: in scope=replica the ranks of a scope
- * are not contiguous; edp is counted inside a scope and is 1 there although
- * every expert exists dp times; kv heads overlap between neighbours when they do
- * not divide; a group's id must be the same on all its members, so it is made
- * from the group's coordinates, never from the order of calls.
+ * The whole file is arithmetic on four small formulas: the rank of (stage, d,
+ * t), the number of a rank inside its expert scope, the split rule of
+ * core_split, and the floor rule of kv heads.  Traps: in scope=replica the
+ * ranks of a scope are not contiguous; edp is counted inside a scope and is 1
+ * there although every expert exists dp times; kv heads overlap between
+ * neighbours when they do not divide; a group's id must be the same on all its
+ * members, so it is made from the group's coordinates, never from the order of
+ * calls.
  *
  * Everything that a measure run needs (sizes) is computed without the arrays.
  */
@@ -20,7 +21,7 @@ static int *take_ints(core_arena *arena, int64_t n)
     return core_arena_take(arena, n, sizeof(int));
 }
 
-/* --- coordinates ----------------------------------------------------------- */
+/* --- coordinates ---------------------------------------------------------- */
 
 static int rank_at(const par_plan *plan, int stage, int d, int t)
 {
@@ -56,7 +57,7 @@ static void set_coordinates(par_layout *l)
         l->stage < p->pp - 1 ? rank_at(p, l->stage + 1, l->d, l->t) : -1;
 }
 
-/* --- layers and split axes -------------------------------------------------- */
+/* --- layers and split axes ------------------------------------------------ */
 
 static int stage_first(const par_plan *plan, int64_t n_l, int stage)
 {
@@ -107,7 +108,7 @@ static void kv_range(const par_plan *plan, const core_spec *spec, int t,
     *kv1 = (h1 - 1) * spec->n_g / spec->n_h + 1;
 }
 
-/* --- experts ----------------------------------------------------------------- */
+/* --- experts -------------------------------------------------------------- */
 
 /* The only holder of expert e under contiguous placement. */
 static int contiguous_holder(const par_plan *plan, int64_t n_e, int64_t e)
@@ -169,7 +170,7 @@ static void set_experts(par_layout *l, core_arena *arena, int64_t n_e)
     l->replica_first[n_e] = n_entry;
 }
 
-/* --- groups ------------------------------------------------------------------ */
+/* --- groups --------------------------------------------------------------- */
 
 /* Ids: 0 is the world; kind k (0, 1, 2) uses 1 + k*size + number, and there are
  * never more groups of a kind than ranks. */
@@ -206,7 +207,7 @@ static void set_groups(par_layout *l, core_arena *arena)
         etp_rank[i] = ep_rank[l->ep_i * p->etp + i];
 }
 
-/* --- interface ---------------------------------------------------------------- */
+/* --- interface ------------------------------------------------------------ */
 
 void par_layout_init(par_layout *out, core_arena *arena, const core_spec *spec,
                      const par_plan *plan, int rank)

@@ -36,7 +36,7 @@ int par_plan_world(const par_plan *plan)
     return plan->dp * plan->pp * plan->tp;
 }
 
-/* --- reading ------------------------------------------------------------------ */
+/* --- reading -------------------------------------------------------------- */
 
 /* All items of `text`, each key=value. */
 static core_status read_items(par__reader *reader, const char *text)
@@ -108,12 +108,12 @@ core_status par_plan_parse(par_plan *out, const char *text)
     return CORE_OK;
 }
 
-/* --- writing ------------------------------------------------------------------ */
+/* --- writing -------------------------------------------------------------- */
 
 typedef struct writer {
     char *out;
-    size_t n;     /* characters so far                                         */
-    bool is_full; /* something did not fit                                     */
+    size_t n;     /* characters so far                                        */
+    bool is_full; /* something did not fit                                    */
 } writer;
 
 static void write_text(writer *w, const char *fmt, ...) CORE_PRINTF(2, 3);

@@ -2,8 +2,8 @@
  *
  * The enumeration walks the divisors of the number of ranks and lets the
  * predicate of plan_check.c decide.  Distance between two plans: the sum over
- * tp, pp, dp, ep, etp of |log2 of the ratio|, plus 1 if the scope differs.  With
- * n ranks dp = n (and nothing else) is always legal, so there is always a
+ * tp, pp, dp, ep, etp of |log2 of the ratio|, plus 1 if the scope differs.
+ * With n ranks dp = n (and nothing else) is always legal, so there is always a
  * nearest plan with as many ranks.
  */
 #include "parallel/plan_keys.h"
@@ -67,14 +67,14 @@ void par_plan_each_legal(const core_spec *spec, int n_rank,
     }
 }
 
-/* --- nearest ------------------------------------------------------------------ */
+/* --- nearest -------------------------------------------------------------- */
 
 enum { N_NEAREST = 3 };
 
 typedef struct nearest {
     const par_plan *wanted;
     int n;
-    double distance[N_NEAREST]; /* ascending                                   */
+    double distance[N_NEAREST]; /* ascending                                  */
     par_plan plan[N_NEAREST];
 } nearest;
 

@@ -9,9 +9,10 @@
  *
  * libfyaml finds the text and its place; what a value may be is decided in
  * plan_keys.c.  Every refusal starts with file:line:column.  Traps: libfyaml
- * counts the lines and columns of its marks from 0, those of its complaints from
- * 1; it would print the complaints to stderr unless they are collected; a file may hold a second document, which nobody
- * would read; an empty value is a null scalar without text.
+ * counts the lines and columns of its marks from 0, those of its complaints
+ * from 1; it would print the complaints to stderr unless they are collected; a
+ * file may hold a second document, which nobody would read; an empty value is
+ * a null scalar without text.
  */
 #include "parallel/plan_keys.h"
 
@@ -23,7 +24,7 @@
 
 enum { MAX_FILE_BYTES = 1 << 20 };
 
-/* --- file ------------------------------------------------------------------- */
+/* --- file ----------------------------------------------------------------- */
 
 static core_status read_stream(FILE *file, const char *path, char *buf,
                                size_t *n)
@@ -52,7 +53,7 @@ static core_status read_file(const char *path, char **buf, size_t *n)
     return status;
 }
 
-/* --- nodes -------------------------------------------------------------------- */
+/* --- nodes ---------------------------------------------------------------- */
 
 /* The node's text; false if it is no plain scalar.  Moves the reader's place to
  * it, so that the next message points there. */
@@ -170,7 +171,7 @@ static core_status read_root(par__reader *reader, const char *path,
     return CORE_OK;
 }
 
-/* --- document ------------------------------------------------------------------ */
+/* --- document ------------------------------------------------------------- */
 
 /* The first complaint of libfyaml, as one line. */
 static core_status yaml_failed(const par__reader *reader, const char *path,

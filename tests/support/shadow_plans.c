@@ -32,7 +32,8 @@ static const shadow_plan plans[] = {
     {B, "two-stages", "tp=6,pp=2,ep=2,etp=3,mb=7", 17, 13},
     {B, "kv-heads-straddled", "tp=4,ep=2,rounds=3,mb=2", 11, 13},
     {B, "uneven-experts", "tp=2,pp=2,dp=2,ep=4,mb=3", 7, 13},
-    {B, "replica-dp", "tp=2,pp=3,dp=2,ep=3,etp=2,scope=replica,mb=4,stages=1/3/1",
+    {B, "replica-dp",
+     "tp=2,pp=3,dp=2,ep=3,etp=2,scope=replica,mb=4,stages=1/3/1",
      9, 13},
     {B, "replica-hot-experts",
      "tp=3,pp=2,ep=6,scope=replica,mb=2,rounds=2,placement="

@@ -22,7 +22,8 @@
     X(F, "F") X(FS, "F shared") X(FD, "F dense") X(V, "V") X(B, "B")           \
     X(T, "T") X(Q_COLS, "H*Dh") X(KV_COLS, "G*Dh")                             \
     X(WORLD, "ranks") X(STAGE_RANKS, "ranks of a stage")                       \
-    X(REPLICA_RANKS, "ranks of a replica") X(SET_RANKS, "ranks of an ep group") \
+    X(REPLICA_RANKS, "ranks of a replica")                                     \
+    X(SET_RANKS, "ranks of an ep group")                                       \
     X(HEADS, "heads of a rank") X(KV_HEADS, "kv heads of a rank")              \
     X(LAYERS, "layers of a stage") X(PAIRS, "MoE layers of a stage")           \
     X(EXPERTS, "experts of a rank") X(COLUMNS, "inner columns of a rank")      \
@@ -137,8 +138,8 @@ static void quantities(const shadow_plan *row, int64_t q[N_QUANTITIES])
 }
 
 typedef struct pairs {
-    int n_row; /* rows looked at                                               */
-    int n;     /* pairs equal in all of them                                   */
+    int n_row; /* rows looked at                                              */
+    int n;     /* pairs equal in all of them                                  */
     bool equal[N_QUANTITIES][N_QUANTITIES];
 } pairs;
 

