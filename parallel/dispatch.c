@@ -71,7 +71,8 @@ static void pack(par_model *m, int layer)
         meta[0] = layer;
         meta[1] = w->idx[c];
         meta[2] = w->send_id[to];
-        memcpy(w->send + to * n_d, w->xn + i * n_d, (size_t)n_d * sizeof(double));
+        memcpy(w->send + to * n_d, w->xn + i * n_d,
+               (size_t)n_d * sizeof(double));
     }
 }
 
@@ -134,11 +135,10 @@ static void unpack(par_model *m, const int64_t *meta)
         if (layer < 0 || layer >= m->spec->n_l || m->moe_index[layer] < 0 ||
             expert < 0 || expert >= m->spec->n_e ||
             m->layout->local_expert[expert] < 0 || id < 0 || id >= n_choice)
-            par_abort(m->comm, CORE_E_INTERNAL,
-                      "received row %lld of layer %lld, expert %lld, choice "
-                      "%lld, which is not mine",
-                      (long long)i, (long long)layer, (long long)expert,
-                      (long long)id);
+            par_abort(m->comm, CORE_E_DIFFERS,
+                      "layers.%lld.moe.recv: choice %lld of expert %lld came "
+                      "to a rank that does not hold it",
+                      (long long)layer, (long long)id, (long long)expert);
         to->layer[i] = layer;
         to->expert[i] = expert;
         to->id[i] = id;

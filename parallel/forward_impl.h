@@ -101,7 +101,7 @@ typedef struct par_work {
     double *send;                   /* [slice*K, D] rows out, then rows back  */
     double *logits;                 /* [n, own vocabulary]                    */
     float *a32, *b32, *c32;         /* fp32 copies at the edge of a product   */
-    int64_t chunk;                  /* rows of x that a32 and c32 have room for */
+    int64_t chunk;                  /* rows of x that a32, c32 have room for  */
     /* exchange tables, over the members of ep_group or its ep indices        */
     int64_t *send_first;            /* [ep+1]                                 */
     int64_t *count_out, *count_in;  /* [member]                               */
@@ -156,7 +156,7 @@ struct par_model {
     double cpu_mark;
 };
 
-/* --- observe.c: taps, exactness, time ---------------------------------------- */
+/* --- observe.c: taps, exactness, time ------------------------------------ */
 
 /* From here on processor time belongs to op, and messages name the tap.      */
 void par__enter(par_model *m, par_operator op, core_tap tap);
@@ -187,7 +187,7 @@ void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
 double par__wall_seconds(void);
 void par__poison(void *at, size_t bytes);
 
-/* --- shard.c, linear.c -------------------------------------------------------- */
+/* --- shard.c, linear.c --------------------------------------------------- */
 
 /* The rectangle rows [r0, r1) x columns [c0, c1); in measure mode only its
  * bytes are counted.                                                         */
@@ -206,7 +206,7 @@ void par__add_bias(double *y, int64_t n, int64_t n_col, const double *bias);
 /* Sum over my tensor group.                                                  */
 void par__reduce_tp(par_model *m, double *values, int64_t n);
 
-/* --- operators ------------------------------------------------------------------ */
+/* --- operators ----------------------------------------------------------- */
 
 void par__norm(par_model *m, double *y, const double *x, const double *weight,
                core_tap tap);
@@ -227,7 +227,7 @@ void par__return(par_model *m, int layer, int pair);
 void par__combine(par_model *m, int layer, double *out);
 core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
 
-/* --- work.c ----------------------------------------------------------------------- */
+/* --- work.c -------------------------------------------------------------- */
 
 void par__work_carve(par_work *work, const core_spec *spec,
                      const par_layout *layout, int64_t n_row, int64_t n_t);

@@ -184,7 +184,8 @@ void par__heads(par_model *m, int l)
 {
     const par_layout *lay = m->layout;
     const core_spec *spec = m->spec;
-    const int64_t h0 = lay->first_head[lay->t], h1 = lay->first_head[lay->t + 1];
+    const int64_t h0 = lay->first_head[lay->t];
+    const int64_t h1 = lay->first_head[lay->t + 1];
     const int64_t n_t = m->batch->n_t, n_dh = spec->n_dh;
     head h = {.ld_q = (h1 - h0) * n_dh, .ld_k = (lay->kv1 - lay->kv0) * n_dh};
     for (int64_t b = 0; b < m->now.n_row; b++) {

@@ -26,10 +26,14 @@ static void make_attention(par_model *m, par_layer *layer, int l)
     const int64_t q0 = lay->first_head[lay->t] * n_dh;
     const int64_t q1 = lay->first_head[lay->t + 1] * n_dh;
     const int64_t k0 = lay->kv0 * n_dh, k1 = lay->kv1 * n_dh;
-    layer->attn_norm = par__vector_make(m, weight(CORE_W_ATTN_NORM, l, 0), 0, n_d);
-    layer->q = par__shard_make(m, weight(CORE_W_Q, l, 0), q0, q1, 0, n_d, 1, true);
-    layer->k = par__shard_make(m, weight(CORE_W_K, l, 0), k0, k1, 0, n_d, 1, true);
-    layer->v = par__shard_make(m, weight(CORE_W_V, l, 0), k0, k1, 0, n_d, 1, true);
+    layer->attn_norm =
+        par__vector_make(m, weight(CORE_W_ATTN_NORM, l, 0), 0, n_d);
+    layer->q =
+        par__shard_make(m, weight(CORE_W_Q, l, 0), q0, q1, 0, n_d, 1, true);
+    layer->k =
+        par__shard_make(m, weight(CORE_W_K, l, 0), k0, k1, 0, n_d, 1, true);
+    layer->v =
+        par__shard_make(m, weight(CORE_W_V, l, 0), k0, k1, 0, n_d, 1, true);
     layer->o = par__shard_make(m, weight(CORE_W_O, l, 0), 0, n_d, q0, q1,
                                lay->plan.tp, true);
     layer->q_bias = par__vector_make(m, weight(CORE_W_Q_BIAS, l, 0), q0, q1);
@@ -55,11 +59,12 @@ static void make_mlp(par_model *m, par_mlp *mlp, int l)
                                     n_d, 1, true);
     mlp->up = par__shard_make(m, weight(CORE_W_MLP_UP, l, 0), f0, f1, 0, n_d, 1,
                               true);
-    mlp->down = par__shard_make(m, weight(CORE_W_MLP_DOWN, l, 0), 0, n_d, f0, f1,
-                                tp, true);
+    mlp->down = par__shard_make(m, weight(CORE_W_MLP_DOWN, l, 0), 0, n_d, f0,
+                                f1, tp, true);
     mlp->gate_bias =
         par__vector_make(m, weight(CORE_W_MLP_GATE_BIAS, l, 0), f0, f1);
-    mlp->up_bias = par__vector_make(m, weight(CORE_W_MLP_UP_BIAS, l, 0), f0, f1);
+    mlp->up_bias =
+        par__vector_make(m, weight(CORE_W_MLP_UP_BIAS, l, 0), f0, f1);
     mlp->down_bias =
         par__vector_make(m, weight(CORE_W_MLP_DOWN_BIAS, l, 0), 0, n_d);
 }
@@ -85,7 +90,8 @@ static par_layer make_layer(par_model *m, int l)
 static par_expert make_expert(par_model *m, int l, int e, bool resident)
 {
     const par_layout *lay = m->layout;
-    const int64_t f0 = lay->first_f[lay->etp_i], f1 = lay->first_f[lay->etp_i + 1];
+    const int64_t f0 = lay->first_f[lay->etp_i];
+    const int64_t f1 = lay->first_f[lay->etp_i + 1];
     const int64_t n_d = m->spec->n_d;
     par_expert x = {0};
     if (m->spec->gated)
@@ -93,11 +99,12 @@ static par_expert make_expert(par_model *m, int l, int e, bool resident)
                                  n_d, 1, resident);
     x.up = par__shard_make(m, weight(CORE_W_EXPERT_UP, l, e), f0, f1, 0, n_d, 1,
                            resident);
-    x.down = par__shard_make(m, weight(CORE_W_EXPERT_DOWN, l, e), 0, n_d, f0, f1,
-                             lay->plan.etp, resident);
+    x.down = par__shard_make(m, weight(CORE_W_EXPERT_DOWN, l, e), 0, n_d, f0,
+                             f1, lay->plan.etp, resident);
     x.gate_bias =
         par__vector_make(m, weight(CORE_W_EXPERT_GATE_BIAS, l, e), f0, f1);
-    x.up_bias = par__vector_make(m, weight(CORE_W_EXPERT_UP_BIAS, l, e), f0, f1);
+    x.up_bias =
+        par__vector_make(m, weight(CORE_W_EXPERT_UP_BIAS, l, e), f0, f1);
     x.down_bias =
         par__vector_make(m, weight(CORE_W_EXPERT_DOWN_BIAS, l, e), 0, n_d);
     return x;
@@ -128,7 +135,8 @@ static void make_tables(par_model *m)
     for (int i = 0; i < n_entry; i++)
         m->pair_layer[i] = -1;
     for (int s = 0; s < lay->plan.pp; s++)
-        for (int l = lay->first_layer[s], j = 0; l < lay->first_layer[s + 1]; l++)
+        for (int l = lay->first_layer[s], j = 0; l < lay->first_layer[s + 1];
+             l++)
             if (core_spec_is_moe(m->spec, l))
                 m->pair_layer[s * lay->n_pair + j++] = l;
 }
@@ -155,7 +163,8 @@ static void make_ends(par_model *m)
 {
     const core_spec *spec = m->spec;
     const par_layout *lay = m->layout;
-    const bool is_first = lay->stage == 0, is_last = lay->stage == lay->plan.pp - 1;
+    const bool is_first = lay->stage == 0;
+    const bool is_last = lay->stage == lay->plan.pp - 1;
     const int64_t v0 = lay->first_vocab[lay->t];
     const int64_t v1 = lay->first_vocab[lay->t + 1];
     const core_weight embed = weight(CORE_W_EMBED, 0, 0);

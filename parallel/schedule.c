@@ -47,7 +47,8 @@ static void set_now(par_model *m, int round, int tick)
     m->now = (par_now){.round = round,
                        .mb = is_micro_batch(m, mb) ? mb : -1,
                        .tick_of_round = tick,
-                       .tick = (int64_t)round * (plan->mb + plan->pp - 1) + tick};
+                       .tick = (int64_t)round * (plan->mb + plan->pp - 1) +
+                               tick};
     memset(w->n_expert, 0,
            (size_t)m->layout->n_pair * (size_t)m->layout->n_my_expert *
                sizeof *w->n_expert);
@@ -183,7 +184,8 @@ static void finish(par_model *m)
     stats->weight_bytes = m->shards.size_bytes;
     stats->work_bytes = m->work.arena.peak_bytes + m->recv_meta.bytes +
                         m->rows_a.bytes + m->rows_b.bytes +
-                        m->inner_gate.bytes + m->inner_up.bytes + m->table.bytes;
+                        m->inner_gate.bytes + m->inner_up.bytes +
+                        m->table.bytes;
     core_arena_free(&m->work.arena);
     m->batch = NULL;
     m->stats = NULL;

@@ -241,8 +241,9 @@ static uint8_t *make_mask(const run_case *c)
 }
 
 /* What is right on every rank of comm (NULL: this rank takes no part). */
-static bool judge(par_comm *comm, const run_case *c, const core_weights *weights,
-                  const core_batch *batch, const table *solo, char text[300])
+static bool judge(par_comm *comm, const run_case *c,
+                  const core_weights *weights, const core_batch *batch,
+                  const table *solo, char text[300])
 {
     if (comm == NULL)
         return true;
@@ -330,7 +331,8 @@ static const struct {
     {"shadow-b", "pp=2,mb=3,rounds=2", 7, 5, false},
     {"shadow-b", "pp=2,ep=2,scope=replica,mb=3", 4, 9, true},
     {"shadow-b", "pp=2,tp=2,ep=4,scope=replica,mb=3", 4, 9, true},
-    {"shadow-b", "pp=2,tp=2,ep=2,etp=2,scope=replica,mb=2,rounds=2", 5, 7, false},
+    {"shadow-b", "pp=2,tp=2,ep=2,etp=2,scope=replica,mb=2,rounds=2", 5, 7,
+     false},
     {"shadow-a", "dp=2,tp=2,ep=2,mb=3", 4, 7, true},
     {"shadow-a", "dp=2,tp=2,ep=2,etp=2,mb=2", 5, 5, false},
     {"shadow-b", "tp=4,ep=4", 1, 11, false},
@@ -450,16 +452,20 @@ START_TEST(observer_may_overwrite)
     run_case c = any_case();
     core_weights *weights;
     core_batch batch;
-    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7), CORE_OK);
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7),
+                     CORE_OK);
     ck_assert_int_eq(core_weights_prepare(weights, CORE_EXACT, NULL), CORE_OK);
     ck_assert_int_eq(core_batch_make(&batch, &c.spec, 5, 7, 5), CORE_OK);
     table t = table_make(&c.spec, &batch);
     witness w = {.t = &t, .is_writing = true, .zeroes_embed = true};
     run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_EXACT, RESIDENT,
              &w);
-    const double embed = largest_of(&t, table_index(&t, (core_tap){CORE_TAP_EMBED, 0}));
-    const double in = largest_of(&t, table_index(&t, (core_tap){CORE_TAP_IN, 0}));
-    const double out = largest_of(&t, table_index(&t, (core_tap){CORE_TAP_OUT, 0}));
+    const core_tap_kind kind[] = {CORE_TAP_EMBED, CORE_TAP_IN, CORE_TAP_OUT};
+    double largest[3];
+    for (int i = 0; i < 3; i++)
+        largest[i] =
+            largest_of(&t, table_index(&t, (core_tap){kind[i], 0}));
+    const double embed = largest[0], in = largest[1], out = largest[2];
     uint64_t n_seen = embed > 0.0 && out > 0.0;
     par_all_reduce_u64(mpi_world, &mpi_world->world, &n_seen, 1);
     mpi_assert(in == 0.0, "embed was zeroed, but in holds %g", in);
@@ -476,7 +482,8 @@ START_TEST(inexact_sum_is_named)
     run_case c = any_case();
     core_weights *weights;
     c.spec = switch_spec;
-    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7), CORE_OK);
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7),
+                     CORE_OK);
     ck_assert_int_eq(core_weights_prepare(weights, CORE_EXACT, NULL), CORE_OK);
     double hidden[5 * 7 * 24];
     for (int i = 0; i < 5 * 7 * 24; i++)
@@ -498,7 +505,8 @@ START_TEST(bytes_are_measured)
     run_case c = any_case();
     core_weights *weights;
     core_batch batch;
-    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7), CORE_OK);
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7),
+                     CORE_OK);
     ck_assert_int_eq(core_weights_prepare(weights, CORE_FP32, NULL), CORE_OK);
     ck_assert_int_eq(core_batch_make(&batch, &c.spec, 5, 7, 5), CORE_OK);
     core_arena arena = core_arena_measure();
@@ -507,8 +515,8 @@ START_TEST(bytes_are_measured)
     ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
     par_layout_init(&layout, &arena, &c.spec, &c.plan, mpi_world->rank);
     const size_t measured = par_weight_bytes(&c.spec, &layout, CORE_FP32);
-    const par_stats full = run_plan(mpi_world, &c.spec, &c.plan, weights, &batch,
-                                    CORE_FP32, measured, NULL);
+    const par_stats full = run_plan(mpi_world, &c.spec, &c.plan, weights,
+                                    &batch, CORE_FP32, measured, NULL);
     const par_stats tiled = run_plan(mpi_world, &c.spec, &c.plan, weights,
                                      &batch, CORE_FP32, measured - 1, NULL);
     core_arena_free(&arena);
