@@ -1,8 +1,8 @@
 /* parallel/attention.c -- attention, split over tp by heads.
  *
- * A rank makes the query heads [first_head[t], first_head[t+1]) and the kv heads
- * they read; a kv head that two ranks read is made on both, and shown by both.
- * q, k, v are column-parallel, the output projection is row-parallel: one
+ * A rank makes the query heads [first_head[t], first_head[t+1]) and the kv
+ * heads they read; a kv head that two ranks read is made on both, and shown by
+ * both. q, k, v are column-parallel, the output projection is row-parallel: one
  * reduction, then its bias once.
  */
 #include "parallel/forward_impl.h"

@@ -35,8 +35,7 @@ static void plan_sends(par_model *m)
         if (w->slot[c0 + c] < 0)
             w->position[c] = -1;
         else
-            w->position[c] =
-                par_layout_holder(lay, w->idx[c0 + c], token);
+            w->position[c] = par_layout_holder(lay, w->idx[c0 + c], token);
     }
     /* position[] holds ep indices so far; count them, then number them. */
     int64_t *first = w->send_first;
@@ -128,8 +127,7 @@ static par_choices take_choices(int64_t **from, int64_t n)
 static void unpack(par_model *m, const int64_t *meta)
 {
     par_choices *to = &m->flow.received;
-    const int64_t n_choice =
-        m->batch->n_b * m->batch->n_t * m->spec->n_k;
+    const int64_t n_choice = m->batch->n_b * m->batch->n_t * m->spec->n_k;
     for (int64_t i = 0; i < to->n; i++, meta += PAR_META) {
         const int64_t layer = meta[0], expert = meta[1], id = meta[2];
         if (layer < 0 || layer >= m->spec->n_l || m->moe_index[layer] < 0 ||

@@ -1,8 +1,8 @@
 /* parallel/experts.c -- the experts of mine, on the rows that arrived.
  *
- * Rows are sorted by (layer, expert), so every expert is one product.  etp ranks
- * hold the same experts and got the same rows in the same order; each has its
- * own inner columns, so y is Partial over them until par__return.
+ * Rows are sorted by (layer, expert), so every expert is one product.  etp
+ * ranks hold the same experts and got the same rows in the same order; each has
+ * its own inner columns, so y is Partial over them until par__return.
  */
 #include "parallel/forward_impl.h"
 
@@ -22,8 +22,7 @@ static void sort_rows(par_model *m, int pair)
     const int64_t n_d = m->spec->n_d;
     const par_choices *from = &m->flow.received, *to = &m->flow.sorted;
     const double *x = m->rows_a.at;
-    double *sorted =
-        par__grow(m, &m->rows_b, from->n * n_d, sizeof *sorted);
+    double *sorted = par__grow(m, &m->rows_b, from->n * n_d, sizeof *sorted);
     memset(w->bucket, 0, (size_t)(n_bucket + 1) * sizeof *w->bucket);
     for (int64_t i = 0; i < from->n; i++)
         w->bucket[bucket_of(m, from, i) + 1]++;
@@ -61,8 +60,8 @@ static void grouped_product(par_model *m, which part, double *y, int64_t ldy,
             continue;
         const par_expert *e = &m->expert[b];
         const core_tap tap = par__tap(kind, (int)m->flow.sorted.layer[r]);
-        par__linear(m, y + r * ldy, ldy, x + r * ldx, ldx, n,
-                    shard_of(e, part), tap);
+        par__linear(m, y + r * ldy, ldy, x + r * ldx, ldx, n, shard_of(e, part),
+                    tap);
         if (part != DOWN)
             par__add_bias(y + r * ldy, n, ldy,
                           part == GATE ? e->gate_bias : e->up_bias);
@@ -82,8 +81,7 @@ void par__experts(par_model *m, int pair)
 {
     const par_layout *lay = m->layout;
     const int64_t n_d = m->spec->n_d, n = m->flow.received.n;
-    const int64_t n_f =
-        lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
+    const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
     sort_rows(m, pair);
     const double *x = m->rows_b.at;
     par__enter(m, PAR_OP_EXPERT, par__pair_tap(m, CORE_TAP_EXPERT_UP, pair));

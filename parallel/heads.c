@@ -19,7 +19,7 @@ typedef struct head {
     const double *q, *k, *v; /* [T, Dh]                                       */
     double *context;         /* [T, Dh], stride ld_q                          */
     int64_t ld_q, ld_k;
-    const uint8_t *mask;     /* [T] of the row, or NULL                       */
+    const uint8_t *mask; /* [T] of the row, or NULL                       */
 } head;
 
 typedef struct block {

@@ -1,9 +1,9 @@
 /* parallel/model.c -- the shards of one rank: opened, measured, closed.
  *
  * A rank holds the layers of its stage: heads, MLP columns and vocabulary rows
- * of its t, norms and the router whole.  Of the experts it holds its own ids and
- * inner columns, of the layers that its expert scope serves: those of its stage
- * (scope=stage) or all of them (scope=replica).
+ * of its t, norms and the router whole.  Of the experts it holds its own ids
+ * and inner columns, of the layers that its expert scope serves: those of its
+ * stage (scope=stage) or all of them (scope=replica).
  *
  * One function carves it all, first only counting: par_weight_bytes is that
  * first run.
@@ -80,8 +80,8 @@ static par_layer make_layer(par_model *m, int l)
     if (core_spec_is_moe(spec, l)) {
         layer.router = par__shard_make(m, weight(CORE_W_ROUTER, l, 0), 0,
                                        spec->n_e, 0, spec->n_d, 1, true);
-        layer.router_bias = par__vector_make(
-            m, weight(CORE_W_ROUTER_BIAS, l, 0), 0, spec->n_e);
+        layer.router_bias =
+            par__vector_make(m, weight(CORE_W_ROUTER_BIAS, l, 0), 0, spec->n_e);
     }
     make_mlp(m, &layer.mlp, l);
     return layer;
@@ -145,8 +145,9 @@ static void make_tables(par_model *m)
 static void make_tiles(par_model *m)
 {
     const core_spec *spec = m->spec;
-    const int64_t size[] = {spec->n_d, spec->n_h * spec->n_dh, spec->n_f,
-                            spec->n_f_shared, spec->n_f_dense, spec->n_e};
+    const int64_t size[] = {spec->n_d,       spec->n_h * spec->n_dh,
+                            spec->n_f,       spec->n_f_shared,
+                            spec->n_f_dense, spec->n_e};
     int64_t widest = 0;
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
         widest = size[i] > widest ? size[i] : widest;
@@ -187,8 +188,8 @@ static void carve(par_model *m, bool resident_experts)
     const par_layout *lay = m->layout;
     make_tables(m);
     make_tiles(m);
-    m->layer = core_arena_take(&m->shards, m->layer1 - m->layer0,
-                               sizeof *m->layer);
+    m->layer =
+        core_arena_take(&m->shards, m->layer1 - m->layer0, sizeof *m->layer);
     for (int l = m->layer0; l < m->layer1; l++) {
         const par_layer layer = make_layer(m, l);
         if (m->layer != NULL)

@@ -1,8 +1,8 @@
 /* parallel/observe.c -- what a run lets others see: taps, exactness, time.
  *
- * A tap stores the complete value and shows it; the observer may replace it, and
- * the pass goes on with what the observer left.  An observer's own time, like
- * that of transfers, belongs to no operator: everything that is not the
+ * A tap stores the complete value and shows it; the observer may replace it,
+ * and the pass goes on with what the observer left.  An observer's own time,
+ * like that of transfers, belongs to no operator: everything that is not the
  * operator's work lies between par__pause and par__resume.
  *
  * Exactness of a product whose K is split over n parts: the sum of magnitudes

@@ -1,9 +1,10 @@
 /* parallel/schedule.c -- rounds, ticks, micro-batches, the pipeline.
  *
- * In tick k of a round, stage s works on micro-batch k - s.  The residual stream
- * lives in two buffers by the parity of the micro-batch: while one is worked on,
- * the next one's receive is posted into the other; a send is waited for only
- * when its buffer is wanted again.  The pipeline drains between rounds.
+ * In tick k of a round, stage s works on micro-batch k - s.  The residual
+ * stream lives in two buffers by the parity of the micro-batch: while one is
+ * worked on, the next one's receive is posted into the other; a send is waited
+ * for only when its buffer is wanted again.  The pipeline drains between
+ * rounds.
  *
  * scope=stage: a stage without a micro-batch skips the tick, all its ranks at
  * once; an empty micro-batch is worked on like any other, with zero tokens,
@@ -44,11 +45,11 @@ static void set_now(par_model *m, int round, int tick)
     const par_plan *plan = &m->layout->plan;
     const int mb = tick - m->layout->stage;
     par_work *w = &m->work;
-    m->now = (par_now){.round = round,
-                       .mb = is_micro_batch(m, mb) ? mb : -1,
-                       .tick_of_round = tick,
-                       .tick = (int64_t)round * (plan->mb + plan->pp - 1) +
-                               tick};
+    m->now =
+        (par_now){.round = round,
+                  .mb = is_micro_batch(m, mb) ? mb : -1,
+                  .tick_of_round = tick,
+                  .tick = (int64_t)round * (plan->mb + plan->pp - 1) + tick};
     memset(w->n_expert, 0,
            (size_t)m->layout->n_pair * (size_t)m->layout->n_my_expert *
                sizeof *w->n_expert);

@@ -1,9 +1,9 @@
 /* parallel/shard.c -- the rectangles of the weights that a rank owns.
  *
- * A shard is read straight from the weights as a function of (tensor, row range,
- * column range): nothing larger than one tile of it exists beside it.  Doubles
- * in exact and fp64 numerics, floats in fp32, where products run in sgemm.
- * Everything is carved from one arena, twice: first only counting.
+ * A shard is read straight from the weights as a function of (tensor, row
+ * range, column range): nothing larger than one tile of it exists beside it.
+ * Doubles in exact and fp64 numerics, floats in fp32, where products run in
+ * sgemm. Everything is carved from one arena, twice: first only counting.
  */
 #include "parallel/forward_impl.h"
 

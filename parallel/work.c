@@ -1,7 +1,7 @@
 /* parallel/work.c -- the buffers of a forward pass.
  *
- * Everything whose size is known beforehand is carved from one arena, by the one
- * function that also measures it.  What arrives in a dispatch is not known
+ * Everything whose size is known beforehand is carved from one arena, by the
+ * one function that also measures it.  What arrives in a dispatch is not known
  * beforehand: those buffers grow from pair to pair and never shrink.
  */
 #include "parallel/forward_impl.h"
@@ -21,9 +21,9 @@ static int64_t max_mlp_columns(const core_spec *spec, const par_layout *lay)
          l < lay->first_layer[lay->stage + 1]; l++) {
         int64_t n_f;
         if (core_spec_has_mlp(spec, l, &n_f))
-            most = max_of(most,
-                          core_split_first(n_f, lay->plan.tp, lay->t + 1) -
-                              core_split_first(n_f, lay->plan.tp, lay->t));
+            most =
+                max_of(most, core_split_first(n_f, lay->plan.tp, lay->t + 1) -
+                                 core_split_first(n_f, lay->plan.tp, lay->t));
     }
     return most;
 }
@@ -106,8 +106,8 @@ static void carve_tables(par_work *w, const core_spec *spec,
 {
     core_arena *a = &w->arena;
     const int n_member = lay->ep_group.n;
-    const int n_bucket = core_spec_count_moe(spec, 0, (int)spec->n_l) *
-                         lay->n_my_expert;
+    const int n_bucket =
+        core_spec_count_moe(spec, 0, (int)spec->n_l) * lay->n_my_expert;
     w->send_first = core_arena_i64(a, lay->plan.ep + 1);
     w->count_out = core_arena_i64(a, n_member);
     w->count_in = core_arena_i64(a, n_member);
@@ -169,8 +169,8 @@ static size_t routing_bytes(const core_spec *spec, const par_layout *lay,
 {
     const sizes s = find_sizes(spec, lay, n_row, n_t);
     const int64_t n = s.n_slice * spec->n_k * lay->plan.etp;
-    const int64_t words = PAR_META + 10 + 2 * spec->n_d +
-                          (spec->gated ? 2 : 1) * s.n_f;
+    const int64_t words =
+        PAR_META + 10 + 2 * spec->n_d + (spec->gated ? 2 : 1) * s.n_f;
     return (size_t)(n * words) * sizeof(double);
 }
 

@@ -1,4 +1,5 @@
-/* tests/unit/test_par_forward.c -- any two layouts compute the same, bit for bit.
+/* tests/unit/test_par_forward.c -- two layouts compute the same, bit for bit.
+ * bit.
  *
  * No reference takes part: rank 0 runs a case alone, under a plan of one rank
  * with the same token groups, and keeps every tap; then all ranks run it under
@@ -31,8 +32,8 @@ typedef struct table {
 typedef struct witness {
     table *t;
     bool is_writing;
-    double tolerance;    /* of the largest value of the tap; 0: bit for bit   */
-    bool zeroes_embed;   /* overwrite the first tap                           */
+    double tolerance;  /* of the largest value of the tap; 0: bit for bit   */
+    bool zeroes_embed; /* overwrite the first tap                           */
     int64_t n_wrong, n_piece;
     char first_wrong[160];
 } witness;
@@ -43,10 +44,9 @@ static table table_make(const core_spec *spec, const core_batch *batch)
     t.n_tap = core_taps(spec, t.tap, MAX_TAPS);
     ck_assert_int_le(t.n_tap, MAX_TAPS);
     for (int64_t i = 0; i < t.n_tap; i++)
-        t.first[i + 1] =
-            t.first[i] +
-            core_tap_n_rows(spec, t.tap[i], batch->n_b * batch->n_t) *
-                core_tap_cols(spec, t.tap[i]);
+        t.first[i + 1] = t.first[i] + core_tap_n_rows(spec, t.tap[i],
+                                                      batch->n_b * batch->n_t) *
+                                          core_tap_cols(spec, t.tap[i]);
     const size_t n = (size_t)t.first[t.n_tap] + 1;
     t.value = calloc(n, sizeof *t.value);
     t.n_shown = calloc(n, sizeof *t.n_shown);
@@ -145,9 +145,9 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
                                  .observer = w ? &observer : NULL};
     par_model *model = NULL;
     par_stats stats;
-    const core_status opened = par_agree(
-        comm, par_model_open(&model, comm, &layout, spec, weights, numerics,
-                             &options));
+    const core_status opened =
+        par_agree(comm, par_model_open(&model, comm, &layout, spec, weights,
+                                       numerics, &options));
     ck_assert_msg(opened == CORE_OK, "%s", core_message());
     const core_status status = par_forward(model, batch, &stats);
     ck_assert_msg(status == CORE_OK, "%s", core_message());
@@ -215,8 +215,7 @@ static bool is_conserved(par_comm *comm, const par_stats *s)
                        (uint64_t)s->n_sent, (uint64_t)s->n_received,
                        (uint64_t)s->n_returned};
     par_all_reduce_u64(comm, &comm->world, sum, 5);
-    return sum[2] == sum[0] - sum[1] && sum[3] == sum[2] &&
-           sum[4] == sum[2];
+    return sum[2] == sum[0] - sum[1] && sum[3] == sum[2] && sum[4] == sum[2];
 }
 
 typedef struct run_case {
@@ -258,11 +257,11 @@ static bool judge(par_comm *comm, const run_case *c,
     const int64_t n_uncovered =
         count_uncovered(comm, &mine, solo, uncovered, sizeof uncovered);
     snprintf(text, 300, "%.120s: %s", c->name,
-             w.n_wrong > 0      ? w.first_wrong
-             : n_uncovered > 0  ? uncovered
-             : !conserved       ? "choices were lost"
-             : !stats.exact     ? stats.not_exact
-                                : "nothing was shown");
+             w.n_wrong > 0     ? w.first_wrong
+             : n_uncovered > 0 ? uncovered
+             : !conserved      ? "choices were lost"
+             : !stats.exact    ? stats.not_exact
+                               : "nothing was shown");
     table_free(&mine);
     return w.n_wrong == 0 && n_uncovered == 0 && conserved && stats.exact &&
            w.n_piece > 0;
@@ -377,8 +376,8 @@ static run_case any_case(void)
 {
     char plan[64];
     const int n = mpi_world->size;
-    snprintf(plan, sizeof plan, n % 2 == 0 ? "dp=%d,tp=2,ep=%d,mb=2"
-                                           : "dp=%d,ep=%d,mb=2",
+    snprintf(plan, sizeof plan,
+             n % 2 == 0 ? "dp=%d,tp=2,ep=%d,mb=2" : "dp=%d,ep=%d,mb=2",
              n % 2 == 0 ? n / 2 : n, n);
     run_case c = make_case("shadow-a", plan, 5, 7);
     c.name = "any";
@@ -463,8 +462,7 @@ START_TEST(observer_may_overwrite)
     const core_tap_kind kind[] = {CORE_TAP_EMBED, CORE_TAP_IN, CORE_TAP_OUT};
     double largest[3];
     for (int i = 0; i < 3; i++)
-        largest[i] =
-            largest_of(&t, table_index(&t, (core_tap){kind[i], 0}));
+        largest[i] = largest_of(&t, table_index(&t, (core_tap){kind[i], 0}));
     const double embed = largest[0], in = largest[1], out = largest[2];
     uint64_t n_seen = embed > 0.0 && out > 0.0;
     par_all_reduce_u64(mpi_world, &mpi_world->world, &n_seen, 1);
@@ -525,7 +523,7 @@ START_TEST(bytes_are_measured)
     mpi_assert(full.weight_bytes == measured, "measured %zu, resident %zu",
                measured, full.weight_bytes);
     mpi_assert(tiled.weight_bytes < measured, "a budget that is too small kept "
-               "everything resident");
+                                              "everything resident");
 }
 END_TEST
 
