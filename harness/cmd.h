@@ -19,6 +19,7 @@ int har_cmd_compare(int argc, char **argv);
 int har_cmd_inspect(int argc, char **argv);
 int har_cmd_spec(int argc, char **argv);
 int har_cmd_plan(int argc, char **argv);
+int har_cmd_golden(int argc, char **argv);
 
 #define HAR_EXIT_CODES                                                         \
     "Exit codes: 0 verified or ok, 1 differs, 2 usage, 3 bad input, "          \
@@ -45,6 +46,10 @@ CORE_NODISCARD core_status har_report_close(FILE *out);
 
 /* Positive decimal integer of an option; E_USAGE naming it.           [local] */
 CORE_NODISCARD core_status har_parse_count(int64_t *out, const char *option,
+                                           const char *text);
+
+/* "16x11": rows and tokens of --batch.  Errors: E_USAGE.              [local] */
+CORE_NODISCARD core_status har_parse_batch(int64_t *n_b, int64_t *n_t,
                                            const char *text);
 
 /* --- the ranks of a command (ranks.c) -------------------------------------- */

@@ -52,7 +52,8 @@ static const struct argp_option options[] = {
     {"stall", OPT_STALL, "SECONDS", 0, "end the run when nothing moves for so long "
      "(30)", 0},
     {"json", OPT_JSON, "FILE", 0, "the report for machines", 0},
-    {"events", OPT_EVENTS, "FILE", 0, "a JSON line per tick and rank", 0},
+    {"events", OPT_EVENTS, "FILE", 0, "a JSON line per tick and rank; with "
+     "several plans FILE.1, FILE.2 ...", 0},
     {"keep", OPT_KEEP, NULL, 0, "keep the run folder", 0},
     {0}};
 
@@ -89,21 +90,6 @@ static const struct argp argp = {
     "parallel plan in which every rank holds only its shards.\vMODEL is a preset "
     "(seed-mini), a spec file or a checkpoint folder. " HAR_EXIT_CODES,
     NULL, NULL, NULL};
-
-static core_status read_batch(task *t, const char *text)
-{
-    char *end = NULL;
-    const long long n_b = strtoll(text, &end, 10);
-    const bool has_x = end != text && *end == 'x';
-    const char *second = has_x ? end + 1 : end;
-    const long long n_t = has_x ? strtoll(second, &end, 10) : 0;
-    CORE_FAIL_IF(!has_x || end == second || *end != '\0' || n_b < 1 || n_t < 1,
-                 CORE_E_USAGE, "--batch: expected ROWSxTOKENS such as 16x16, "
-                 "found '%s'", text);
-    t->n_b = n_b;
-    t->n_t = n_t;
-    return CORE_OK;
-}
 
 static core_status read_numerics(task *t, const char *text)
 {
@@ -150,7 +136,7 @@ static core_status read_plans(task *t, const request *r)
             t->n_rank = par_plan_world(&t->plan[i]);
     }
     if (r->batch != NULL)
-        CORE_TRY(read_batch(t, r->batch));
+        CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, r->batch));
     else
         har_default_batch(&t->spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
     for (int i = 0; i < t->n_plan; i++)

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION "0.1.0"
-
 typedef struct command {
     const char *name, *summary;
     int (*run)(int argc, char **argv);
@@ -22,9 +20,11 @@ static const command commands[] = {
      har_cmd_verify},
     {"run", "forward pass of every prompt of a file", har_cmd_run},
     {"compare", "two tap files: first and worst difference", har_cmd_compare},
+    {"golden", "make and check committed cases", har_cmd_golden},
     {"spec", "sizes, parameters and memory of a model", har_cmd_spec},
     {"plan", "ranks, groups and placements of a plan; the legal plans of a model",
      har_cmd_plan},
+    {"golden", "make, seal or check golden cases", har_cmd_golden},
     {"inspect", "tensors and metadata of a safetensors file", har_cmd_inspect},
 };
 enum { N_COMMAND = sizeof commands / sizeof commands[0] };
@@ -56,7 +56,7 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
-        puts("moeparity " VERSION);
+        puts("moeparity " HAR_VERSION);
         return finish(0);
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-?") == 0 ||
