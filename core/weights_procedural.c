@@ -35,8 +35,8 @@ typedef struct procedural {
     uint64_t seed;
 } procedural;
 
-/* How the 11 random bits of a value become a number: (odd >> shift) | 1 would
- * lose symmetry, so the bits are cut before the odd integer is made.         */
+/* How the 11 random bits of a value become a number.  The bits are cut before
+ * the odd integer is made: shifting that one would lose its symmetry.        */
 typedef struct scale {
     double offset; /* 0, or 1 for norms                                       */
     double step;
@@ -145,11 +145,12 @@ static double gain_of(core_weight_kind kind)
     case CORE_W_Q:
     case CORE_W_K:
     case CORE_W_O:
-    case CORE_W_EXPERT_DOWN:
-    case CORE_W_MLP_DOWN:
         return 1.5;
-    case CORE_W_ROUTER:
+    case CORE_W_EXPERT_DOWN: /* its result is weighted by a probability < 1 */
+    case CORE_W_MLP_DOWN:
         return 2.0;
+    case CORE_W_ROUTER:
+        return 2.5;
     case CORE_W_V:
     case CORE_W_EXPERT_GATE:
     case CORE_W_EXPERT_UP:
