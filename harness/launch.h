@@ -30,6 +30,7 @@ typedef struct har_run {
  * needed and what is free.                                           [local] */
 CORE_NODISCARD core_status har_run_open(har_run *out, size_t need_bytes);
 void har_run_close(har_run *run);
+void har_run_keep(har_run *run); /* instead: the folder stays, for good */
 
 typedef struct har_launch_options {
     int n_rank;

@@ -32,9 +32,10 @@ void har__path(char out[HAR_PATH], const har_run *run, const char *name)
 static void set_environment(const har_run *run)
 {
     static const char *const one_host[][2] = {
-        {"UCX_TLS", "posix,self"},      /* no network: memory and threads      */
-        {"MPIR_CVAR_NOLOCAL", "1"},     /* MPICH's own shared memory spins     */
-        {"HYDRA_LAUNCHER", "fork"},     /* no ssh or srun for this host        */
+        /* no network: memory, threads; cma: long messages in one copy        */
+        {"UCX_TLS", "posix,cma,self"},
+        {"MPIR_CVAR_NOLOCAL", "1"},     /* MPICH's own shared memory spins    */
+        {"HYDRA_LAUNCHER", "fork"},     /* no ssh or srun for this host       */
         {"HYDRA_RMK", "user"},
         {"HYDRA_BINDING", "none"},
     };

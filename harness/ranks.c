@@ -63,8 +63,11 @@ core_status har_ranks_agree(core_status status)
 
 void har_ranks_stop(har_ranks *ranks, bool keep)
 {
-    if (ranks->owns_folder && ranks->folder[0] != '\0' && !keep &&
-        par_comm_my_start() == 0)
+    const bool mine = ranks->owns_folder && ranks->folder[0] != '\0' &&
+                      par_comm_my_start() == 0;
+    if (mine && keep)
+        har_run_keep(&ranks->run);
+    else if (mine)
         har_run_close(&ranks->run);
     par_comm_stop();
 }
@@ -80,9 +83,11 @@ int har_launch_again(char **argv, const char *what, int n_rank,
     const har_launch_options options = {n_rank, stall_seconds, what,
                                         isatty(STDERR_FILENO) == 1};
     status = har_launch(&run, &options, argv, &exit_code);
-    if (keep)
+    if (keep) {
         fprintf(stderr, "moeparity: the run folder is kept: %s\n", run.folder);
-    else
+        har_run_keep(&run);
+    } else {
         har_run_close(&run);
+    }
     return status != CORE_OK ? har_end(status) : exit_code;
 }
