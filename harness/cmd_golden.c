@@ -9,7 +9,7 @@
 
 #include "golden/golden.h"
 
-#include <ftw.h>
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,7 +31,6 @@ static const struct argp_option options[] = {
     {"parts", OPT_PARTS, "N", 0, "make: token groups the rows are dealt over (1)", 0},
     {"numerics", 'n', "NAME", 0, "make: exact or fp64 (exact)", 0},
     {"generator", OPT_GENERATOR, "TEXT", 0, "seal: who made the numbers", 0},
-    {"generator", 'G', "TEXT", 0, "seal: the program that made the files", 0},
     {0}};
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -51,15 +50,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         *(state->arg_num == 0 ? &r->action : &r->folder) = arg;
         return 0;
     case ARGP_KEY_END:
-        if (r->verb == NULL || r->n_folder == 0)
-            argp_error(state, "expected make, seal or check, and a folder");
-        if (strcmp(r->verb, "make") != 0 && strcmp(r->verb, "seal") != 0 &&
-            strcmp(r->verb, "check") != 0)
-            argp_error(state, "expected make, seal or check, found '%s'", r->verb);
-        if (strcmp(r->verb, "check") != 0 && r->n_folder > 1)
-            argp_error(state, "%s: expected one folder", r->verb);
-        if (strcmp(r->verb, "seal") == 0 && r->generator == NULL)
-            argp_error(state, "seal: --generator is needed");
+        if (state->arg_num < 2)
+            argp_error(state, "expected make, seal or check, and a FOLDER");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -153,35 +145,40 @@ static core_status check_case(const char *folder)
     return status;
 }
 
-/* nftw has no argument for its visitor, hence the one file-local list. */
-static char cases[MAX_CASES][MAX_PATH];
-static int n_case;
+typedef struct case_list {
+    int n;
+    char folder[MAX_CASES][MAX_PATH];
+} case_list;
 
-static int visit(const char *path, const struct stat *info, int type,
-                 struct FTW *where)
+/* Collect the folders with a manifest, at most `depth` levels below.          */
+static void find_cases(case_list *list, const char *folder, int depth)
 {
-    (void)info;
-    if (type == FTW_F && strcmp(path + where->base, "manifest.json") == 0 &&
-        n_case < MAX_CASES && where->base > 0)
-        snprintf(cases[n_case++], MAX_PATH, "%.*s", where->base - 1, path);
-    return 0;
+    char path[MAX_PATH];
+    DIR *dir = opendir(folder);
+    if (dir == NULL)
+        return;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        if (strcmp(e->d_name, "manifest.json") == 0 && list->n < MAX_CASES)
+            snprintf(list->folder[list->n++], MAX_PATH, "%s", folder);
+        if (depth == 0 || e->d_name[0] == '.' ||
+            (size_t)snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >=
+                sizeof path)
+            continue;
+        find_cases(list, path, depth - 1); /* not a folder: nothing happens    */
+    }
+    closedir(dir);
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(a, b); }
 
-static core_status check(const request *r)
+static core_status check_list(case_list *list)
 {
-    n_case = 0;
-    CORE_FAIL_IF(nftw(r->folder, visit, 16, FTW_PHYS) != 0, CORE_E_FILE,
-                 "%s: cannot be read", r->folder);
-    CORE_FAIL_IF(n_case == 0, CORE_E_FILE, "%s: no manifest.json in it or below",
-                 r->folder);
-    qsort(cases, (size_t)n_case, sizeof cases[0], by_name);
     core_status worst = CORE_OK;
-    for (int i = 0; i < n_case; i++) {
+    qsort(list->folder, (size_t)list->n, sizeof list->folder[0], by_name);
+    for (int i = 0; i < list->n; i++) {
         core_message_clear();
-        const core_status status = check_case(cases[i]);
-        printf("%-48s %s\n", cases[i],
+        const core_status status = check_case(list->folder[i]);
+        printf("%-48s %s\n", list->folder[i],
                status == CORE_OK ? "ok" : core_message());
         if (status != CORE_OK && (worst == CORE_OK || worst == CORE_E_DIFFERS))
             worst = status;
@@ -189,6 +186,19 @@ static core_status check(const request *r)
     core_message_clear();
     return worst == CORE_OK ? CORE_OK
                             : core_fail(worst, "not every golden case holds");
+}
+
+static core_status check(const request *r)
+{
+    case_list *list = calloc(1, sizeof *list);
+    CORE_FAIL_IF(list == NULL, CORE_E_MEMORY, "no memory for the list of cases");
+    find_cases(list, r->folder, 8);
+    const core_status status =
+        list->n > 0 ? check_list(list)
+                    : core_fail(CORE_E_FILE, "%s: no manifest.json in it or below",
+                                r->folder);
+    free(list);
+    return status;
 }
 
 int har_cmd_golden(int argc, char **argv)

@@ -20,7 +20,6 @@ static const command commands[] = {
      har_cmd_verify},
     {"run", "forward pass of every prompt of a file", har_cmd_run},
     {"compare", "two tap files: first and worst difference", har_cmd_compare},
-    {"golden", "make and check committed cases", har_cmd_golden},
     {"spec", "sizes, parameters and memory of a model", har_cmd_spec},
     {"plan", "ranks, groups and placements of a plan; the legal plans of a model",
      har_cmd_plan},
