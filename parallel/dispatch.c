@@ -256,9 +256,9 @@ void par__return(par_model *m, int layer, int pair)
         part_of_block(lay, w->count_out[i], i % lay->plan.etp, &r0, &r1);
         w->out_at[i] = (w->send_first[i / lay->plan.etp] + r0) * row_bytes;
         w->out_bytes[i] = (r1 - r0) * row_bytes;
+        m->stats->n_returned += r1 - r0;
     }
     exchange(m, y, w->send);
-    m->stats->n_returned += n_sent;
     if (layer < 0)
         return;
     par_piece piece = {.tap = par__tap(CORE_TAP_BACK, layer),
