@@ -102,9 +102,12 @@ core_status har_parse_batch(int64_t *n_b, int64_t *n_t, const char *text)
     const bool has_x = end != text && *end == 'x';
     const char *second = has_x ? end + 1 : end;
     const long long tokens = has_x ? strtoll(second, &end, 10) : 0;
-    CORE_FAIL_IF(!has_x || end == second || *end != '\0' || rows < 1 || tokens < 1,
-                 CORE_E_USAGE, "--batch: expected ROWSxTOKENS such as 16x16, "
-                 "found '%s'", text);
+    CORE_FAIL_IF(!has_x || end == second || *end != '\0' || rows < 1 ||
+                     tokens < 1,
+                 CORE_E_USAGE,
+                 "--batch: expected ROWSxTOKENS such as 16x16, "
+                 "found '%s'",
+                 text);
     *n_b = rows;
     *n_t = tokens;
     return CORE_OK;

@@ -28,7 +28,8 @@ static const struct argp_option options[] = {
     {"batch", 'b', "BxT", 0, "make: rows x tokens", 0},
     {"seed", 's', "N", 0, "make: of weights and batch (1)", 0},
     {"layers", OPT_LAYERS, "N", 0, "make: only the first N layers", 0},
-    {"parts", OPT_PARTS, "N", 0, "make: token groups the rows are dealt over (1)", 0},
+    {"parts", OPT_PARTS, "N", 0,
+     "make: token groups the rows are dealt over (1)", 0},
     {"numerics", 'n', "NAME", 0, "make: exact or fp64 (exact)", 0},
     {"generator", OPT_GENERATOR, "TEXT", 0, "seal: who made the numbers", 0},
     {0}};
@@ -37,13 +38,27 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     request *r = state->input;
     switch (key) {
-    case 'm': r->model = arg; return 0;
-    case 'b': r->batch = arg; return 0;
-    case 's': r->seed = arg; return 0;
-    case OPT_LAYERS: r->layers = arg; return 0;
-    case OPT_PARTS: r->parts = arg; return 0;
-    case 'n': r->numerics = arg; return 0;
-    case OPT_GENERATOR: r->generator = arg; return 0;
+    case 'm':
+        r->model = arg;
+        return 0;
+    case 'b':
+        r->batch = arg;
+        return 0;
+    case 's':
+        r->seed = arg;
+        return 0;
+    case OPT_LAYERS:
+        r->layers = arg;
+        return 0;
+    case OPT_PARTS:
+        r->parts = arg;
+        return 0;
+    case 'n':
+        r->numerics = arg;
+        return 0;
+    case OPT_GENERATOR:
+        r->generator = arg;
+        return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num > 1)
             argp_error(state, "more than one FOLDER: '%s'", arg);
@@ -53,17 +68,22 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         if (state->arg_num < 2)
             argp_error(state, "expected make, seal or check, and a FOLDER");
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
 static const struct argp argp = {
-    options, parse_option, "make|seal|check FOLDER",
+    options,
+    parse_option,
+    "make|seal|check FOLDER",
     "Golden cases: outputs with fingerprints.\vmake computes a case of our own "
     "into FOLDER; seal writes the manifest of other people's files in FOLDER; "
     "check verifies the fingerprints of every case below FOLDER and computes "
     "each again. " HAR_EXIT_CODES,
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 static core_status make(const request *r)
 {
@@ -109,9 +129,11 @@ static core_status seal(const request *r)
 static core_status check_oracle(const gold_case *gold, char *path)
 {
     char expected[1024];
-    snprintf(expected, sizeof expected, "%s/expected.safetensors", gold->folder);
-    char *run[] = {"moeparity", "run",   "--model", (char *)gold->folder,
-                   "--input",   expected, "--out",   path, NULL};
+    snprintf(expected, sizeof expected, "%s/expected.safetensors",
+             gold->folder);
+    char *run[] = {"moeparity", "run",    "--model", (char *)gold->folder,
+                   "--input",   expected, "--out",   path,
+                   NULL};
     const int code = har_cmd_run(8, run);
     if (code != 0)
         return code == 3 ? CORE_E_FORMAT : CORE_E_INTERNAL;
@@ -150,7 +172,7 @@ typedef struct case_list {
     char folder[MAX_CASES][MAX_PATH];
 } case_list;
 
-/* Collect the folders with a manifest, at most `depth` levels below.          */
+/* Collect the folders with a manifest, at most `depth` levels below. */
 static void find_cases(case_list *list, const char *folder, int depth)
 {
     char path[MAX_PATH];
@@ -164,12 +186,15 @@ static void find_cases(case_list *list, const char *folder, int depth)
             (size_t)snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >=
                 sizeof path)
             continue;
-        find_cases(list, path, depth - 1); /* not a folder: nothing happens    */
+        find_cases(list, path, depth - 1); /* not a folder: nothing happens */
     }
     closedir(dir);
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(a, b); }
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
 
 static core_status check_list(case_list *list)
 {
@@ -191,12 +216,14 @@ static core_status check_list(case_list *list)
 static core_status check(const request *r)
 {
     case_list *list = calloc(1, sizeof *list);
-    CORE_FAIL_IF(list == NULL, CORE_E_MEMORY, "no memory for the list of cases");
+    CORE_FAIL_IF(list == NULL, CORE_E_MEMORY,
+                 "no memory for the list of cases");
     find_cases(list, r->folder, 8);
     const core_status status =
-        list->n > 0 ? check_list(list)
-                    : core_fail(CORE_E_FILE, "%s: no manifest.json in it or below",
-                                r->folder);
+        list->n > 0
+            ? check_list(list)
+            : core_fail(CORE_E_FILE, "%s: no manifest.json in it or below",
+                        r->folder);
     free(list);
     return status;
 }
@@ -212,6 +239,8 @@ int har_cmd_golden(int argc, char **argv)
         return har_end(seal(&r));
     if (strcmp(r.action, "check") == 0)
         return har_end(check(&r));
-    return har_end(core_fail(CORE_E_USAGE, "golden: expected make, seal or "
-                             "check, found '%s'", r.action));
+    return har_end(core_fail(CORE_E_USAGE,
+                             "golden: expected make, seal or "
+                             "check, found '%s'",
+                             r.action));
 }

@@ -15,14 +15,19 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         if (state->arg_num < 1)
             argp_error(state, "expected a file");
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
-static const struct argp argp = {
-    NULL, parse_option, "FILE",
-    "Lists the metadata and the tensors of a safetensors file.\v" HAR_EXIT_CODES,
-    NULL, NULL, NULL};
+static const struct argp argp = {NULL,
+                                 parse_option,
+                                 "FILE",
+                                 "Lists the metadata and the tensors of a "
+                                 "safetensors file.\v" HAR_EXIT_CODES,
+                                 NULL,
+                                 NULL,
+                                 NULL};
 
 static void write_file(const core_st *file)
 {
@@ -38,7 +43,8 @@ static void write_file(const core_st *file)
         printf("]\n");
         bytes += t->bytes;
     }
-    printf("# %lld tensors, %zu bytes\n", (long long)core_st_count(file), bytes);
+    printf("# %lld tensors, %zu bytes\n", (long long)core_st_count(file),
+           bytes);
 }
 
 int har_cmd_inspect(int argc, char **argv)

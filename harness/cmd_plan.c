@@ -1,7 +1,7 @@
 /* harness/cmd_plan.c -- who owns what under a plan, and which plans are legal.
  *
- * Placements use the words of the field: each tensor is Shard(dim), Replicate or
- * Partial on each axis of its mesh.
+ * Placements use the words of the field: each tensor is Shard(dim), Replicate
+ * or Partial on each axis of its mesh.
  */
 #include "harness/cmd.h"
 #include "harness/estimate.h"
@@ -22,21 +22,31 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     request *r = state->input;
     switch (key) {
-    case 'm': r->model = arg; return 0;
-    case OPT_GPUS: r->gpus = arg; return 0;
+    case 'm':
+        r->model = arg;
+        return 0;
+    case OPT_GPUS:
+        r->gpus = arg;
+        return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num > 0)
             argp_error(state, "more than one argument: '%s'", arg);
         r->name = arg;
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
 static const struct argp argp = {
-    options, parse_option, "[PLAN]\nMODEL --gpus N",
+    options,
+    parse_option,
+    "[PLAN]\nMODEL --gpus N",
     "Shows ranks, groups and placements of a plan, or the legal plans of a "
-    "model; without arguments, the presets.\v" HAR_EXIT_CODES, NULL, NULL, NULL};
+    "model; without arguments, the presets.\v" HAR_EXIT_CODES,
+    NULL,
+    NULL,
+    NULL};
 
 static void write_presets(void)
 {
@@ -45,7 +55,7 @@ static void write_presets(void)
         printf("%-14s %s\n", name, text);
 }
 
-/* --- legal plans ------------------------------------------------------------------- */
+/* --- legal plans --- */
 
 static void write_plan_line(void *self, const par_plan *plan)
 {
@@ -62,16 +72,17 @@ static core_status list_legal(const request *r)
     int64_t n_rank = 0;
     int n = 0;
     CORE_TRY(har_parse_count(&n_rank, "--gpus", r->gpus));
-    CORE_FAIL_IF(n_rank > 1 << 20, CORE_E_USAGE, "--gpus: at most %d, found %lld",
-                 1 << 20, (long long)n_rank);
-    CORE_TRY(core_spec_open(&spec, r->name != NULL ? r->name : "seed-30b", NULL));
+    CORE_FAIL_IF(n_rank > 1 << 20, CORE_E_USAGE,
+                 "--gpus: at most %d, found %lld", 1 << 20, (long long)n_rank);
+    CORE_TRY(
+        core_spec_open(&spec, r->name != NULL ? r->name : "seed-30b", NULL));
     par_plan_each_legal(&spec, (int)n_rank, write_plan_line, &n);
     CORE_FAIL_IF(n == 0, CORE_E_PLAN, "%s has no legal plan on %lld ranks",
                  spec.name, (long long)n_rank);
     return CORE_OK;
 }
 
-/* --- one plan ------------------------------------------------------------------------ */
+/* --- one plan --- */
 
 static void write_experts(const par_layout *l)
 {
@@ -95,8 +106,8 @@ static void write_rank(const core_spec *spec, const par_layout *l)
 {
     char text[16];
     const size_t bytes = par_weight_bytes(spec, l, CORE_FP32);
-    printf("%5d  %5d %3d %3d  %3d %4d %4d  %3d-%-3d", l->rank, l->stage, l->d, l->t,
-           l->ep_i, l->etp_i, l->edp_i, l->first_layer[l->stage],
+    printf("%5d  %5d %3d %3d  %3d %4d %4d  %3d-%-3d", l->rank, l->stage, l->d,
+           l->t, l->ep_i, l->etp_i, l->edp_i, l->first_layer[l->stage],
            l->first_layer[l->stage + 1] - 1);
     if (spec->n_h > 0)
         printf(" %3lld-%-3lld %3lld-%-3lld %6lld-%-6lld",
@@ -105,7 +116,8 @@ static void write_rank(const core_spec *spec, const par_layout *l)
                (long long)l->kv1 - 1, (long long)l->first_vocab[l->t],
                (long long)l->first_vocab[l->t + 1] - 1);
     printf(" %5lld-%-5lld %-10s ", (long long)l->first_f[l->etp_i],
-           (long long)l->first_f[l->etp_i + 1] - 1, har_format_bytes(bytes, text));
+           (long long)l->first_f[l->etp_i + 1] - 1,
+           har_format_bytes(bytes, text));
     write_experts(l);
     putchar('\n');
 }
@@ -121,17 +133,23 @@ static void write_group(const par_group *g)
 static void write_placements(void)
 {
     puts("placements (attention mesh: pp, dp, tp; expert mesh: ep, etp, edp)");
-    puts("  embedding, head      tp Shard(vocabulary), dp Replicate; partial sums of "
+    puts("  embedding, head      tp Shard(vocabulary), dp Replicate; partial "
+         "sums of "
          "the embedding are reduced over tp");
-    puts("  q, k, v              pp Shard(layer), dp Replicate, tp Shard(heads)");
-    puts("  attention output     tp Shard(in); its result is Partial over tp until "
+    puts("  q, k, v              pp Shard(layer), dp Replicate, tp "
+         "Shard(heads)");
+    puts("  attention output     tp Shard(in); its result is Partial over tp "
+         "until "
          "reduced");
     puts("  norms, router        pp Shard(layer), dp Replicate, tp Replicate");
-    puts("  experts              ep Shard(expert), etp Shard(inner), edp Replicate; "
+    puts("  experts              ep Shard(expert), etp Shard(inner), edp "
+         "Replicate; "
          "their result is Partial over etp until reduced");
-    puts("  shared, dense mlp    tp Shard(inner); the result is Partial over tp until "
+    puts("  shared, dense mlp    tp Shard(inner); the result is Partial over "
+         "tp until "
          "reduced");
-    puts("  activations          dp Shard(rows), tp Replicate; q, k, v, context tp "
+    puts("  activations          dp Shard(rows), tp Replicate; q, k, v, "
+         "context tp "
          "Shard(heads); logits tp Shard(vocabulary)");
 }
 
@@ -168,9 +186,11 @@ static core_status show_plan(const request *r)
     CORE_TRY(par_plan_check(&plan, &spec));
     par_plan_format(&plan, text);
     printf("plan       %s for %s\n", text, spec.name);
-    printf("ranks      %d = pp %d x dp %d x tp %d; experts: ep %d x etp %d, scope "
-           "%s\n", par_plan_world(&plan), plan.pp, plan.dp, plan.tp, plan.ep,
-           plan.etp, plan.scope == PAR_SCOPE_STAGE ? "stage" : "replica");
+    printf(
+        "ranks      %d = pp %d x dp %d x tp %d; experts: ep %d x etp %d, scope "
+        "%s\n",
+        par_plan_world(&plan), plan.pp, plan.dp, plan.tp, plan.ep, plan.etp,
+        plan.scope == PAR_SCOPE_STAGE ? "stage" : "replica");
     printf("groups of tokens  %d (rounds %d x dp %d x micro-batches %d)\n",
            plan.rounds * plan.dp * plan.mb, plan.rounds, plan.dp, plan.mb);
     for (int rank = 0; rank < par_plan_world(&plan); rank++)

@@ -24,7 +24,8 @@ typedef struct prompt {
     core_batch batch;
 } prompt;
 
-/* One forward pass to make: a prompt under a rule, and its prefix in the file. */
+/* One forward pass to make: a prompt under a rule, and its prefix in the file.
+ */
 typedef struct job {
     const core_spec *spec;
     const core_batch *batch;
@@ -46,46 +47,68 @@ typedef struct task {
     bool is_exact;
 } task;
 
-/* --- the command line ------------------------------------------------------------------ */
+/* --- the command line --- */
 
 enum { OPT_STALL = 256 };
 
 static const struct argp_option options[] = {
     {"model", 'm', "MODEL", 0, "preset, spec file or checkpoint folder", 0},
-    {"input", 'i', "FILE", 0, "safetensors with input_ids, or p0.input_ids, "
-     "p1.input_ids ... (and attention_mask; Switch layer: hidden_in)", 0},
+    {"input", 'i', "FILE", 0,
+     "safetensors with input_ids, or p0.input_ids, "
+     "p1.input_ids ... (and attention_mask; Switch layer: hidden_in)",
+     0},
     {"out", 'o', "FILE", 0, "the taps, under the same prefixes", 0},
     {"output", 0, NULL, OPTION_ALIAS, NULL, 0},
-    {"plan", 'p', "PLAN", 0, "run the emulation of this plan, not the reference", 0},
+    {"plan", 'p', "PLAN", 0,
+     "run the emulation of this plan, not the reference", 0},
     {"numerics", 'n', "NAME", 0, "exact, fp64 or fp32 (fp64)", 0},
-    {"stall", OPT_STALL, "SECONDS", 0, "end the run when nothing moves for so long "
-     "(30)", 0},
+    {"stall", OPT_STALL, "SECONDS", 0,
+     "end the run when nothing moves for so long "
+     "(30)",
+     0},
     {0}};
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     request *r = state->input;
     switch (key) {
-    case 'm': r->model = arg; return 0;
-    case 'i': r->input = arg; return 0;
-    case 'o': r->output = arg; return 0;
-    case 'p': r->plan = arg; return 0;
-    case 'n': r->numerics = arg; return 0;
-    case OPT_STALL: r->stall = arg; return 0;
+    case 'm':
+        r->model = arg;
+        return 0;
+    case 'i':
+        r->input = arg;
+        return 0;
+    case 'o':
+        r->output = arg;
+        return 0;
+    case 'p':
+        r->plan = arg;
+        return 0;
+    case 'n':
+        r->numerics = arg;
+        return 0;
+    case OPT_STALL:
+        r->stall = arg;
+        return 0;
     case ARGP_KEY_END:
         if (r->model == NULL || r->input == NULL || r->output == NULL)
             argp_error(state, "--model, --input and --out are needed");
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
-static const struct argp argp = {
-    options, parse_option, "--model MODEL --input FILE --out FILE",
-    "Runs the forward pass of every prompt and writes every coarse tap.\v"
-    HAR_EXIT_CODES, NULL, NULL, NULL};
+static const struct argp argp = {options,
+                                 parse_option,
+                                 "--model MODEL --input FILE --out FILE",
+                                 "Runs the forward pass of every prompt and "
+                                 "writes every coarse tap.\v" HAR_EXIT_CODES,
+                                 NULL,
+                                 NULL,
+                                 NULL};
 
-/* --- what is to be run ------------------------------------------------------------------- */
+/* --- what is to be run --- */
 
 static core_status add_prompt(task *t, const char *prefix)
 {
@@ -175,10 +198,11 @@ static core_status open_weights(task *t, const request *r)
     return core_weights_prepare(t->weights, t->numerics, NULL);
 }
 
-/* --- files ----------------------------------------------------------------------------------- */
+/* --- files --- */
 
 /* The file all passes write into.  A Switch layer needs the fine taps, and its
- * file is only a step on the way to the oracle's names: it is never committed. */
+ * file is only a step on the way to the oracle's names: it is never committed.
+ */
 static core_status create_taps(task *t, const request *r)
 {
     core_tapfile_part part[2 * MAX_PARTS];
@@ -187,9 +211,12 @@ static core_status create_taps(task *t, const request *r)
     snprintf(model, sizeof model, "%s", t->spec.name);
     if (t->has_plan)
         par_plan_format(&t->plan, plan);
-    const char *const metadata[] = {"generator", "moeparity run", "model", model,
-                                    "plan", plan, "numerics",
-                                    core_numerics_name(t->numerics), NULL};
+    const char *const metadata[] = {
+        "generator", "moeparity run",
+        "model",     model,
+        "plan",      plan,
+        "numerics",  core_numerics_name(t->numerics),
+        NULL};
     for (int i = 0; i < t->n_job; i++)
         part[i] = (core_tapfile_part){t->job[i].prefix, t->job[i].batch->n_b,
                                       t->job[i].batch->n_t,
@@ -204,8 +231,10 @@ static core_status finish_taps(task *t, const request *r)
     har_switch_part part[MAX_PARTS];
     const char *const metadata[] = {"generator", "moeparity run", "numerics",
                                     core_numerics_name(t->numerics), NULL};
-    CORE_FAIL_IF(!t->is_exact, CORE_E_EXACT, "%s: a sum does not fit the 53 bits "
-                 "of exact mode; use --numerics fp64", t->spec.name);
+    CORE_FAIL_IF(!t->is_exact, CORE_E_EXACT,
+                 "%s: a sum does not fit the 53 bits "
+                 "of exact mode; use --numerics fp64",
+                 t->spec.name);
     if (!t->is_switch)
         return core_tapfile_commit(t->taps);
     for (int i = 0; i < t->n_prompt; i++)
@@ -214,7 +243,7 @@ static core_status finish_taps(task *t, const request *r)
                             metadata);
 }
 
-/* --- without a plan ----------------------------------------------------------------------------- */
+/* --- without a plan --- */
 
 static core_status run_reference(task *t, const job *j)
 {
@@ -247,7 +276,7 @@ static core_status run_alone(task *t, const request *r)
     return finish_taps(t, r);
 }
 
-/* --- with a plan ---------------------------------------------------------------------------------- */
+/* --- with a plan --- */
 
 typedef struct writer {
     core_tapfile *file;
@@ -269,14 +298,14 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
 {
     writer w = {t->taps, j->prefix};
     const par_observer observer = {&w, write_piece};
-    const par_options par = {
-        har_memory_available() / 10 * 8 / (size_t)comm->size, &observer, NULL,
-        NULL};
+    const par_options par = {har_memory_available() / 10 * 8 /
+                                 (size_t)comm->size,
+                             &observer, NULL, NULL};
     par_model *model = NULL;
     par_stats stats;
     core_status status =
-        par_agree(comm, par_model_open(&model, comm, layout, j->spec, t->weights,
-                                       t->numerics, &par));
+        par_agree(comm, par_model_open(&model, comm, layout, j->spec,
+                                       t->weights, t->numerics, &par));
     if (status == CORE_OK)
         status = par_forward(model, j->batch, &stats);
     par_model_close(model);
@@ -302,7 +331,8 @@ static core_status share_taps(task *t, const request *r, par_comm *comm)
         return status;
     par_broadcast(comm, &comm->world, path, (int64_t)sizeof path, 0);
     if (comm->rank != 0)
-        status = core_tapfile_open(&t->taps, path, &t->spec, !t->is_switch, true);
+        status =
+            core_tapfile_open(&t->taps, path, &t->spec, !t->is_switch, true);
     return par_agree(comm, status);
 }
 
@@ -334,10 +364,10 @@ static core_status run_ranks(task *t, const request *r, har_ranks *ranks)
     if (comm != NULL)
         status = run_plan(t, r, comm);
     par_comm_close(comm);
-    return har_ranks_agree(status);
+    return har_ranks_join(status);
 }
 
-/* --- all together ------------------------------------------------------------------------------------ */
+/* --- all together --- */
 
 static void task_free(task *t)
 {

@@ -21,21 +21,30 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     request *r = state->input;
     switch (key) {
-    case OPT_YAML: r->yaml = true; return 0;
-    case OPT_TAPS: r->taps = true; return 0;
+    case OPT_YAML:
+        r->yaml = true;
+        return 0;
+    case OPT_TAPS:
+        r->taps = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num > 0)
             argp_error(state, "more than one MODEL: '%s'", arg);
         r->model = arg;
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
-static const struct argp argp = {
-    options, parse_option, "[MODEL]",
-    "Shows the sizes of a model; without MODEL, the names of the presets.\v"
-    HAR_EXIT_CODES, NULL, NULL, NULL};
+static const struct argp argp = {options,
+                                 parse_option,
+                                 "[MODEL]",
+                                 "Shows the sizes of a model; without MODEL, "
+                                 "the names of the presets.\v" HAR_EXIT_CODES,
+                                 NULL,
+                                 NULL,
+                                 NULL};
 
 static void write_memory(const core_spec *spec)
 {
@@ -47,18 +56,20 @@ static void write_memory(const core_spec *spec)
     printf("memory     ");
     for (int i = 0; i < 4; i++)
         printf("%s %s%s", types[i].name,
-               har_format_bytes((size_t)core_spec_parameters(spec) *
-                                    types[i].bytes, text),
+               har_format_bytes(
+                   (size_t)core_spec_parameters(spec) * types[i].bytes, text),
                i < 3 ? ", " : " of weights\n");
 }
 
 static void write_experts(const core_spec *s)
 {
     printf("experts    %lld, top-%lld, inner %lld, %s%s\n", (long long)s->n_e,
-           (long long)s->n_k, (long long)s->n_f, s->gated ? "gated" : "two matrices",
+           (long long)s->n_k, (long long)s->n_f,
+           s->gated ? "gated" : "two matrices",
            s->renormalise ? ", weights renormalised" : "");
     if (s->n_f_shared > 0)
-        printf("shared     one expert of inner %lld\n", (long long)s->n_f_shared);
+        printf("shared     one expert of inner %lld\n",
+               (long long)s->n_f_shared);
     if (s->capacity.rule == CORE_CAPACITY_FACTOR)
         printf("capacity   factor %g\n", s->capacity.factor);
     else if (s->capacity.rule == CORE_CAPACITY_ABSOLUTE)
@@ -71,7 +82,8 @@ static void write_spec(const core_spec *s)
 {
     const int n_moe = core_spec_count_moe(s, 0, (int)s->n_l);
     printf("model      %s\n", s->name);
-    printf("layers     %lld, of them %d with experts\n", (long long)s->n_l, n_moe);
+    printf("layers     %lld, of them %d with experts\n", (long long)s->n_l,
+           n_moe);
     printf("hidden     %lld", (long long)s->n_d);
     if (s->n_h > 0)
         printf(", %lld heads x %lld, %lld kv heads", (long long)s->n_h,
@@ -79,7 +91,8 @@ static void write_spec(const core_spec *s)
     printf("\n");
     write_experts(s);
     if (s->n_h > 0)
-        printf("vocabulary %lld%s\n", (long long)s->n_v, s->tied ? ", tied head" : "");
+        printf("vocabulary %lld%s\n", (long long)s->n_v,
+               s->tied ? ", tied head" : "");
     printf("parameters %lld, active per token %lld\n",
            (long long)core_spec_parameters(s),
            (long long)core_spec_active_parameters(s));
@@ -98,7 +111,8 @@ static core_status write_taps(const core_spec *spec)
         printf("%-32s %lld columns%s%s\n", core_tap_name(taps[i], name),
                (long long)core_tap_cols(spec, taps[i]),
                core_tap_row_kind(taps[i].kind) == CORE_ROWS_CHOICE
-                   ? ", a row per choice" : "",
+                   ? ", a row per choice"
+                   : "",
                core_tap_is_coarse(taps[i].kind) ? ", coarse" : "");
     free(taps);
     return CORE_OK;

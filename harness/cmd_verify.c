@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-typedef struct request {      /* the command line                              */
+typedef struct request { /* the command line                              */
     const char *model;
     int n_plan;
     const char *plan_text[HAR_MAX_PLANS];
@@ -22,8 +22,8 @@ typedef struct request {      /* the command line                              *
     bool is_forced, keeps;
 } request;
 
-typedef struct task {         /* what it means                                 */
-    core_spec full, spec;     /* as opened; shortened                          */
+typedef struct task {     /* what it means                                 */
+    core_spec full, spec; /* as opened; shortened                          */
     bool is_checkpoint;
     par_plan plan[HAR_MAX_PLANS];
     int n_plan;
@@ -32,28 +32,43 @@ typedef struct task {         /* what it means                                 *
     int64_t n_b, n_t;
     uint64_t seed;
     double stall_seconds;
-    int n_rank;               /* of the largest plan                           */
-    size_t need_bytes;        /* in the run folder                             */
+    int n_rank;        /* of the largest plan                           */
+    size_t need_bytes; /* in the run folder                             */
     har_estimate estimate[HAR_MAX_PLANS];
 } task;
 
-/* --- the command line -------------------------------------------------------------- */
+/* --- the command line --- */
 
-enum { OPT_JSON = 256, OPT_EVENTS, OPT_KEEP, OPT_STALL, OPT_FORCED, OPT_LAYERS };
+enum {
+    OPT_JSON = 256,
+    OPT_EVENTS,
+    OPT_KEEP,
+    OPT_STALL,
+    OPT_FORCED,
+    OPT_LAYERS
+};
 
 static const struct argp_option options[] = {
-    {"plan", 'p', "PLAN", 0, "a preset, a string such as tp=2,pp=2,ep=4 or a YAML "
-     "file; may be repeated (seed-32)", 0},
-    {"batch", 'b', "BxT", 0, "rows x tokens (a row for every part of the plan)", 0},
+    {"plan", 'p', "PLAN", 0,
+     "a preset, a string such as tp=2,pp=2,ep=4 or a YAML "
+     "file; may be repeated (seed-32)",
+     0},
+    {"batch", 'b', "BxT", 0, "rows x tokens (a row for every part of the plan)",
+     0},
     {"seed", 's', "N", 0, "of procedural weights and of the batch (1)", 0},
     {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 0},
     {"numerics", 'n', "LIST", 0, "exact, fp32 or both (exact,fp32)", 0},
-    {"forced", OPT_FORCED, NULL, 0, "only judge every operator on correct inputs", 0},
-    {"stall", OPT_STALL, "SECONDS", 0, "end the run when nothing moves for so long "
-     "(30)", 0},
+    {"forced", OPT_FORCED, NULL, 0,
+     "only judge every operator on correct inputs", 0},
+    {"stall", OPT_STALL, "SECONDS", 0,
+     "end the run when nothing moves for so long "
+     "(30)",
+     0},
     {"json", OPT_JSON, "FILE", 0, "the report for machines", 0},
-    {"events", OPT_EVENTS, "FILE", 0, "a JSON line per tick and rank; with "
-     "several plans FILE.1, FILE.2 ...", 0},
+    {"events", OPT_EVENTS, "FILE", 0,
+     "a JSON line per tick and rank; with "
+     "several plans FILE.1, FILE.2 ...",
+     0},
     {"keep", OPT_KEEP, NULL, 0, "keep the run folder", 0},
     {0}};
 
@@ -66,30 +81,54 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
             argp_error(state, "more than %d plans", (int)HAR_MAX_PLANS);
         r->plan_text[r->n_plan++] = arg;
         return 0;
-    case 'b': r->batch = arg; return 0;
-    case 's': r->seed_text = arg; return 0;
-    case OPT_LAYERS: r->layers = arg; return 0;
-    case 'n': r->numerics_text = arg; return 0;
-    case OPT_FORCED: r->is_forced = true; return 0;
-    case OPT_STALL: r->stall_text = arg; return 0;
-    case OPT_JSON: r->json = arg; return 0;
-    case OPT_EVENTS: r->events = arg; return 0;
-    case OPT_KEEP: r->keeps = true; return 0;
+    case 'b':
+        r->batch = arg;
+        return 0;
+    case 's':
+        r->seed_text = arg;
+        return 0;
+    case OPT_LAYERS:
+        r->layers = arg;
+        return 0;
+    case 'n':
+        r->numerics_text = arg;
+        return 0;
+    case OPT_FORCED:
+        r->is_forced = true;
+        return 0;
+    case OPT_STALL:
+        r->stall_text = arg;
+        return 0;
+    case OPT_JSON:
+        r->json = arg;
+        return 0;
+    case OPT_EVENTS:
+        r->events = arg;
+        return 0;
+    case OPT_KEEP:
+        r->keeps = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num > 0)
             argp_error(state, "more than one MODEL: '%s'", arg);
         r->model = arg;
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
 static const struct argp argp = {
-    options, parse_option, "[MODEL]",
+    options,
+    parse_option,
+    "[MODEL]",
     "Compares a single-process forward pass of MODEL with an emulation of a "
-    "parallel plan in which every rank holds only its shards.\vMODEL is a preset "
+    "parallel plan in which every rank holds only its shards.\vMODEL is a "
+    "preset "
     "(seed-mini), a spec file or a checkpoint folder. " HAR_EXIT_CODES,
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 static core_status read_numerics(task *t, const char *text)
 {
@@ -97,12 +136,15 @@ static core_status read_numerics(task *t, const char *text)
     CORE_FAIL_IF(strlen(text) >= sizeof copy, CORE_E_USAGE,
                  "--numerics: expected exact, fp32 or both, found '%s'", text);
     snprintf(copy, sizeof copy, "%s", text);
-    for (char *word = strtok(copy, ","); word != NULL; word = strtok(NULL, ",")) {
+    for (char *word = strtok(copy, ","); word != NULL;
+         word = strtok(NULL, ",")) {
         core_numerics numerics;
         CORE_TRY(core_numerics_parse(&numerics, word));
         CORE_FAIL_IF(numerics == CORE_FP64 || t->n_numerics == HAR_MAX_NUMERICS,
-                     CORE_E_USAGE, "--numerics: expected exact, fp32 or both, "
-                     "found '%s'", text);
+                     CORE_E_USAGE,
+                     "--numerics: expected exact, fp32 or both, "
+                     "found '%s'",
+                     text);
         t->numerics[t->n_numerics++] = numerics;
     }
     CORE_FAIL_IF(t->n_numerics == 0, CORE_E_USAGE,
@@ -177,7 +219,7 @@ static core_status understand(task *t, const request *r)
     return CORE_OK;
 }
 
-/* --- in the ranks ------------------------------------------------------------------- */
+/* --- in the ranks --- */
 
 static double now(void)
 {
@@ -204,7 +246,8 @@ static core_status open_model(rank_run *run)
         CORE_TRY(core_weights_open_checkpoint(&run->weights, &t->full,
                                               run->request->model));
     else
-        CORE_TRY(core_weights_open_procedural(&run->weights, &t->full, t->seed));
+        CORE_TRY(
+            core_weights_open_procedural(&run->weights, &t->full, t->seed));
     CORE_TRY(core_batch_make(&run->batch, &t->spec, t->n_b, t->n_t, t->seed));
     run->job.spec = &t->spec;
     run->job.weight_spec = &t->full;
@@ -245,11 +288,22 @@ static core_status verify_plan(rank_run *run, par_comm *comm, int i)
 static core_status write_report(const rank_run *run)
 {
     const task *t = run->task;
-    const har_report report = {
-        run->request->model, &t->spec, core_weights_origin(run->weights),
-        t->is_checkpoint, t->spec.n_l != t->full.n_l, t->seed, t->n_b, t->n_t,
-        run->request->batch == NULL, t->n_plan, t->n_numerics, t->plan,
-        t->numerics, t->estimate, run->result, now() - run->start};
+    const har_report report = {run->request->model,
+                               &t->spec,
+                               core_weights_origin(run->weights),
+                               t->is_checkpoint,
+                               t->spec.n_l != t->full.n_l,
+                               t->seed,
+                               t->n_b,
+                               t->n_t,
+                               run->request->batch == NULL,
+                               t->n_plan,
+                               t->n_numerics,
+                               t->plan,
+                               t->numerics,
+                               t->estimate,
+                               run->result,
+                               now() - run->start};
     const har_case_result *first;
     FILE *out = NULL;
     CORE_TRY(har_report_open(&out));
@@ -274,12 +328,12 @@ static core_status verify_all(rank_run *run)
         const core_status status =
             comm == NULL ? CORE_OK : verify_plan(run, comm, i);
         par_comm_close(comm);
-        CORE_TRY(har_ranks_agree(status));
+        CORE_TRY(har_ranks_join(status));
     }
     core_status status = CORE_OK;
     if (par_comm_my_start() == 0)
         status = write_report(run);
-    return har_ranks_agree(status);
+    return har_ranks_join(status);
 }
 
 static int run_rank(const request *r, task *t)
@@ -291,8 +345,9 @@ static int run_rank(const request *r, task *t)
     run->task = t;
     run->start = now();
     const core_status status = verify_all(run);
-    const int exit_code = status == CORE_E_DIFFERS ? core_status_exit_code(status)
-                                                   : har_end(status);
+    const int exit_code = status == CORE_E_DIFFERS
+                              ? core_status_exit_code(status)
+                              : har_end(status);
     if (!r->keeps)
         har_job_close(&run->job);
     for (int i = 0; i < t->n_plan * t->n_numerics; i++)
@@ -304,7 +359,7 @@ static int run_rank(const request *r, task *t)
     return exit_code;
 }
 
-/* --- in the launcher ----------------------------------------------------------------- */
+/* --- in the launcher --- */
 
 static int launch(const request *r, const task *t, char **argv)
 {
@@ -316,10 +371,11 @@ static int launch(const request *r, const task *t, char **argv)
         if (t->estimate[i].all_ranks_bytes > largest)
             largest = t->estimate[i].all_ranks_bytes;
     }
-    fprintf(stderr, "moeparity: about %.0f s on %d cores, %s of memory for %d "
-            "ranks together, %s for taps\n", seconds, har_n_cores(),
-            har_format_bytes(largest, memory), t->n_rank,
-            har_format_bytes(t->need_bytes, room));
+    fprintf(stderr,
+            "moeparity: about %.0f s on %d cores, %s of memory for %d "
+            "ranks together, %s for taps\n",
+            seconds, har_n_cores(), har_format_bytes(largest, memory),
+            t->n_rank, har_format_bytes(t->need_bytes, room));
     snprintf(what, sizeof what, "verify %s", t->spec.name);
     return har_launch_again(argv, what, t->n_rank, t->stall_seconds,
                             t->need_bytes, r->keeps);

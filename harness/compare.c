@@ -66,10 +66,10 @@ static void remember_bad(har_diff *diff, const har_element *e)
     if (e->expected != 0.0) { /* NaN ratios leave the range empty or NaN */
         const double ratio = e->found / e->expected;
         diff->n_ratio++;
-        diff->ratio_low = isnan(ratio) || ratio < diff->ratio_low
-                              ? ratio : diff->ratio_low;
-        diff->ratio_high = isnan(ratio) || ratio > diff->ratio_high
-                               ? ratio : diff->ratio_high;
+        diff->ratio_low =
+            isnan(ratio) || ratio < diff->ratio_low ? ratio : diff->ratio_low;
+        diff->ratio_high =
+            isnan(ratio) || ratio > diff->ratio_high ? ratio : diff->ratio_high;
     }
 }
 
@@ -150,7 +150,8 @@ void har_diff_row_topk(har_diff *diff, har_rule rule, int64_t row, int64_t k,
         const int64_t n_here = count_id(expected_id, k, expected_id[j], &own);
         const bool is_there = n_there == n_here;
         har_element e = {row, j, (double)expected_id[j],
-                         (double)(is_there ? expected_id[j] : found_id[j]), 0.0};
+                         (double)(is_there ? expected_id[j] : found_id[j]),
+                         0.0};
         har_rule_kind kind = HAR_RULE_BITS;
         if (!is_there && same_bits(e.expected, e.found))
             e.found = NAN; /* the id is there, but another number of times */

@@ -1,7 +1,8 @@
 /* harness/dump.c -- comparing two files, see dump.h.
  *
- * What must not pass: a missing or misshapen tensor, an empty one, NaN on either
- * side, and experts in another order mistaken for other experts (or the reverse).
+ * What must not pass: a missing or misshapen tensor, an empty one, NaN on
+ * either side, and experts in another order mistaken for other experts (or the
+ * reverse).
  */
 #include "harness/dump.h"
 
@@ -13,23 +14,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- names ----------------------------------------------------------------------- */
+/* --- names --- */
 
 /* Known names that are no taps of a decoder; phase 0 comes first. */
 static const struct {
     const char *name;
     int64_t phase;
 } others[] = {
-    {"input_ids", 0},     {"attention_mask", 0}, {"hidden_in", 1},
-    {"mlp_in", 1},        {"router_prob", 3},    {"expert", 3},
-    {"router_logits", 2}, {"dispatch", 4},       {"mlp_out", 5},
-    {"mlp_out_passthrough", 5}, {"out", 6},      {"out_passthrough", 6},
+    {"input_ids", 0},     {"attention_mask", 0},
+    {"hidden_in", 1},     {"mlp_in", 1},
+    {"router_prob", 3},   {"expert", 3},
+    {"router_logits", 2}, {"dispatch", 4},
+    {"mlp_out", 5},       {"mlp_out_passthrough", 5},
+    {"out", 6},           {"out_passthrough", 6},
     {"logits_f64", 9},
 };
 
-static bool is_int_type(core_dtype dtype) { return !core_dtype_is_float(dtype); }
+static bool is_int_type(core_dtype dtype)
+{
+    return !core_dtype_is_float(dtype);
+}
 
-/* Split a name into prefix and tap; false for names that are not compared.    */
+/* Split a name into prefix and tap; false for names that are not compared. */
 static bool understand(har_dump_tap *t, const char *name)
 {
     const char *body = strstr(name, "layers.");
@@ -46,8 +52,9 @@ static bool understand(har_dump_tap *t, const char *name)
             t->order[0] = t->order[0] * 10 + (*p - '0');
     t->is_tap = core_tap_parse(&t->tap, body);
     if (t->is_tap) {
-        t->order[1] = !core_tap_is_global(t->tap.kind)  ? 7
-                      : t->tap.kind == CORE_TAP_EMBED ? 1 : 8;
+        t->order[1] = !core_tap_is_global(t->tap.kind) ? 7
+                      : t->tap.kind == CORE_TAP_EMBED  ? 1
+                                                       : 8;
         t->order[2] = t->tap.layer;
         t->order[3] = (int64_t)t->tap.kind;
         return true;
@@ -84,7 +91,7 @@ static const core_st_tensor *sibling(const core_st *file, const har_dump_tap *t,
     return core_st_find(file, name);
 }
 
-/* --- tensors ----------------------------------------------------------------------- */
+/* --- tensors --- */
 
 static int64_t n_cols(const core_st_tensor *t)
 {
@@ -94,8 +101,9 @@ static int64_t n_cols(const core_st_tensor *t)
 static void read_row(const core_st_tensor *t, int64_t row, double *out)
 {
     const int64_t n_col = n_cols(t);
-    core_dtype_to_f64(out, (const char *)t->data +
-                               (size_t)(row * n_col) * core_dtype_bytes(t->dtype),
+    core_dtype_to_f64(out,
+                      (const char *)t->data +
+                          (size_t)(row * n_col) * core_dtype_bytes(t->dtype),
                       t->dtype, n_col);
 }
 
@@ -104,9 +112,9 @@ static double rms(const core_st_tensor *t)
     double sum = 0.0;
     for (int64_t i = 0; i < t->n; i++) {
         double x;
-        core_dtype_to_f64(&x, (const char *)t->data +
-                                  (size_t)i * core_dtype_bytes(t->dtype),
-                          t->dtype, 1);
+        core_dtype_to_f64(
+            &x, (const char *)t->data + (size_t)i * core_dtype_bytes(t->dtype),
+            t->dtype, 1);
         sum += x * x;
     }
     return t->n > 0 ? sqrt(sum / (double)t->n) : 0.0;
@@ -119,7 +127,8 @@ static bool says(const core_st *file, const char *key, const char *value)
 }
 
 /* The rule of a tap; see dump.h. */
-static har_rule rule_of(const har_dump_tap *t, const core_st *a, const core_st *b)
+static har_rule rule_of(const har_dump_tap *t, const core_st *a,
+                        const core_st *b)
 {
     har_rule rule = {HAR_RULE_BITS, 0.0};
     if (is_int_type(t->a->dtype) ||
@@ -132,7 +141,8 @@ static har_rule rule_of(const har_dump_tap *t, const core_st *a, const core_st *
     const core_st_tensor *logits = sibling(a, t, "logits");
     const double logits_rms = logits != NULL ? rms(logits) : size;
     const double d = text != NULL ? strtod(text, NULL) : 1e-6 * logits_rms;
-    const double free_run = logits_rms > 0.0 ? 10.0 * d * size / logits_rms : 0.0;
+    const double free_run =
+        logits_rms > 0.0 ? 10.0 * d * size / logits_rms : 0.0;
     rule.tolerance = free_run > 2e-5 * size ? free_run : 2e-5 * size;
     if (body_is(t, "logits_f64") && says(b, "numerics", "fp64"))
         rule.tolerance = 1e-9;
@@ -182,10 +192,11 @@ static bool pair_up(har_dump_tap *t, const core_st *b)
     return t->problem[0] == '\0';
 }
 
-/* --- forced routing ------------------------------------------------------------------- */
+/* --- forced routing --- */
 
 /* Rows from which on a part's tokens are not comparable: layer[token] is the
- * first layer whose routing differs for it or for an earlier token of its row. */
+ * first layer whose routing differs for it or for an earlier token of its row.
+ */
 typedef struct excluded {
     int64_t part;
     int64_t n_token, n_t;
@@ -277,14 +288,14 @@ static core_status find_flips(har_dump *dump, excluded *x, const core_st *a,
     return CORE_OK;
 }
 
-/* --- comparing ---------------------------------------------------------------------------- */
+/* --- comparing --- */
 
 typedef struct scratch {
-    double *a, *b, *tmp;      /* a row each                                    */
-    int64_t *ids;             /* two rows                                      */
+    double *a, *b, *tmp; /* a row each                                    */
+    int64_t *ids;        /* two rows                                      */
 } scratch;
 
-/* The topk_idx tensors that belong to a topk_weight tap, if both are usable.  */
+/* The topk_idx tensors that belong to a topk_weight tap, if both are usable. */
 static bool find_ids(const har_dump_tap *t, const core_st *a, const core_st *b,
                      const core_st_tensor **ia, const core_st_tensor **ib)
 {
@@ -337,14 +348,16 @@ static void compare_tap(har_dump_tap *t, const core_st *a, const core_st *b,
         compare_row(t, row, s, ia, ib);
     }
     if (2 * t->n_excluded > n_row)
-        snprintf(t->problem, sizeof t->problem, "%lld of %lld rows follow a "
+        snprintf(t->problem, sizeof t->problem,
+                 "%lld of %lld rows follow a "
                  "different routing: nothing is left to compare",
                  (long long)t->n_excluded, (long long)n_row);
     t->failed = t->diff.n_bad > 0 || t->problem[0] != '\0';
 }
 
-static core_status compare_all(har_dump *dump, const core_st *a, const core_st *b,
-                               bool forced_routing, const scratch *s)
+static core_status compare_all(har_dump *dump, const core_st *a,
+                               const core_st *b, bool forced_routing,
+                               const scratch *s)
 {
     excluded x = {-1, 0, 0, NULL};
     core_status status = CORE_OK;

@@ -16,16 +16,16 @@
 #include <unistd.h>
 
 static const double FLOPS_PER_CORE = 4e9;
-static const double WEIGHTS_PER_SECOND = 5e7; /* generate or read, one core    */
+static const double WEIGHTS_PER_SECOND = 5e7; /* generate or read, one core */
 static const double RANK_START_SECONDS = 0.08;
-static const double TICK_SECONDS = 2e-3;      /* of one rank: messages          */
+static const double TICK_SECONDS = 2e-3; /* of one rank: messages          */
 
 double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t)
 {
-    const double attention =
-        spec->n_h > 0 ? 4.0 * (double)(spec->n_h * spec->n_dh) * (double)n_t *
-                            (double)spec->n_l
-                      : 0.0;
+    const double attention = spec->n_h > 0
+                                 ? 4.0 * (double)(spec->n_h * spec->n_dh) *
+                                       (double)n_t * (double)spec->n_l
+                                 : 0.0;
     const double head = (double)(spec->tied ? 0 : spec->n_v * spec->n_d);
     const double active = (double)core_spec_active_parameters(spec) - head;
     return (double)n_token * (2.0 * active + attention);
@@ -46,7 +46,8 @@ static size_t tap_bytes(const core_spec *spec, int64_t n_token,
                                 ? 2 * sizeof(float) /* value and bound */
                                 : sizeof(double);
         n += (size_t)(core_tap_n_rows(spec, taps[i], n_token) *
-                      core_tap_cols(spec, taps[i])) * each;
+                      core_tap_cols(spec, taps[i])) *
+             each;
     }
     free(taps);
     return n;
@@ -83,9 +84,8 @@ static double seconds(const core_spec *spec, const par_plan *plan, int64_t n_b,
     const int world = par_plan_world(plan);
     const double flops = har_forward_flops(spec, n_b * n_t, n_t);
     const double n_parameter = (double)core_spec_parameters(spec);
-    const double n_tick =
-        (double)plan->rounds * (plan->mb + plan->pp - 1) *
-        (double)(spec->n_l / plan->pp + 1);
+    const double n_tick = (double)plan->rounds * (plan->mb + plan->pp - 1) *
+                          (double)(spec->n_l / plan->pp + 1);
     const double reference = flops / (FLOPS_PER_CORE * n_core) +
                              n_parameter / (WEIGHTS_PER_SECOND * n_core);
     const double emulation =
@@ -121,8 +121,9 @@ core_status har_estimate_check(const har_estimate *estimate,
     par_plan_format(plan, text);
     CORE_FAIL_IF(!(need <= available), CORE_E_MEMORY,
                  "%s on %s: needs at least %s of memory for buffers and taps, "
-                 "%s are available", spec->name, text,
-                 har_format_bytes(need, want), har_format_bytes(available, have));
+                 "%s are available",
+                 spec->name, text, har_format_bytes(need, want),
+                 har_format_bytes(available, have));
     return CORE_OK;
 }
 
@@ -140,9 +141,9 @@ void har_default_batch(const core_spec *spec, const par_plan *plans, int n_plan,
     *n_t = 16;
 }
 
-/* --- the machine -------------------------------------------------------------------- */
+/* --- the machine --- */
 
-/* The first number after `key` in a file of "key: number kB" lines; 0: none.  */
+/* The first number after `key` in a file of "key: number kB" lines; 0: none. */
 static size_t read_number(const char *path, const char *key)
 {
     char line[256];

@@ -20,8 +20,8 @@ core_status har_events_open(har_events *out, par_comm *comm, const char *path)
         snprintf(out->path, sizeof out->path, "%s", path);
         snprintf(out->partial, sizeof out->partial, "%s.partial-%ld", path,
                  (long)getpid());
-        out->fd = open(out->partial, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND,
-                       0666);
+        out->fd =
+            open(out->partial, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0666);
         if (out->fd < 0)
             status = core_fail(CORE_E_FILE, "%s: cannot be written: %s", path,
                                strerror(errno));
@@ -52,11 +52,12 @@ static void write_line(FILE *out, const har_events *events,
                        const par_tick *tick)
 {
     const char *comma = "";
-    fprintf(out, "{\"plan\":\"%s\",\"numerics\":\"%s\",\"rank\":%d,"
+    fprintf(out,
+            "{\"plan\":\"%s\",\"numerics\":\"%s\",\"rank\":%d,"
             "\"round\":%d,\"tick\":%lld,\"micro_batch\":%d,\"tokens\":%lld,"
-            "\"expert_rows\":[", events->plan, events->numerics, events->rank,
-            tick->round, (long long)tick->tick, tick->mb,
-            (long long)tick->n_token);
+            "\"expert_rows\":[",
+            events->plan, events->numerics, events->rank, tick->round,
+            (long long)tick->tick, tick->mb, (long long)tick->n_token);
     for (int64_t i = 0; i < tick->n_n_expert; i++)
         fprintf(out, "%s%lld", i > 0 ? "," : "", (long long)tick->n_expert[i]);
     fputs("],\"bytes\":{", out);
@@ -82,8 +83,7 @@ void har_events_tick(void *self, const par_tick *tick)
         return;
     }
     write_line(out, events, tick);
-    if (fclose(out) != 0 ||
-        write(events->fd, text, bytes) != (ssize_t)bytes)
+    if (fclose(out) != 0 || write(events->fd, text, bytes) != (ssize_t)bytes)
         events->is_failed = true;
     free(text);
 }
@@ -94,8 +94,9 @@ core_status har_events_close(har_events *events, bool commit)
     if (events->fd < 0)
         return CORE_OK;
     if (close(events->fd) != 0 || events->is_failed)
-        status = core_fail(CORE_E_FILE, "rank %d could not write all its events",
-                           events->rank);
+        status =
+            core_fail(CORE_E_FILE, "rank %d could not write all its events",
+                      events->rank);
     events->fd = -1;
     if (events->rank != 0)
         return status;

@@ -21,7 +21,8 @@ static const command commands[] = {
     {"run", "forward pass of every prompt of a file", har_cmd_run},
     {"compare", "two tap files: first and worst difference", har_cmd_compare},
     {"spec", "sizes, parameters and memory of a model", har_cmd_spec},
-    {"plan", "ranks, groups and placements of a plan; the legal plans of a model",
+    {"plan",
+     "ranks, groups and placements of a plan; the legal plans of a model",
      har_cmd_plan},
     {"golden", "make, seal or check golden cases", har_cmd_golden},
     {"inspect", "tensors and metadata of a safetensors file", har_cmd_inspect},
@@ -33,11 +34,13 @@ static void write_help(FILE *out)
     fputs("Usage: moeparity COMMAND [OPTION...]\n\n"
           "Checks that a parallel plan of a mixture-of-experts transformer "
           "computes the\nsame function as the model, on one machine without a "
-          "GPU.\n\nCommands:\n", out);
+          "GPU.\n\nCommands:\n",
+          out);
     for (int i = 0; i < (int)N_COMMAND; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n'moeparity COMMAND --help' lists a command's options.\n"
-          HAR_EXIT_CODES "\n", out);
+    fputs("\n'moeparity COMMAND --help' lists a command's "
+          "options.\n" HAR_EXIT_CODES "\n",
+          out);
 }
 
 static int finish(int exit_code)

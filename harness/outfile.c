@@ -8,7 +8,8 @@
 core_status har_outfile_open(har_outfile *out, const char *path)
 {
     CORE_FAIL_IF(strlen(path) >= sizeof out->path, CORE_E_FILE,
-                 "%s: path is longer than %zu bytes", path, sizeof out->path - 1);
+                 "%s: path is longer than %zu bytes", path,
+                 sizeof out->path - 1);
     snprintf(out->path, sizeof out->path, "%s", path);
     snprintf(out->partial, sizeof out->partial, "%s.partial-%ld", path,
              (long)getpid());

@@ -15,9 +15,12 @@
 const char *har_mode_name(har_mode mode)
 {
     switch (mode) {
-    case HAR_FREE: return "free";
-    case HAR_FORCED: return "forced";
-    case HAR_FORCED_ROUTING: return "forced-routing";
+    case HAR_FREE:
+        return "free";
+    case HAR_FORCED:
+        return "forced";
+    case HAR_FORCED_ROUTING:
+        return "forced-routing";
     }
     return "?";
 }
@@ -39,7 +42,7 @@ int64_t har_reference_int(const core_st_tensor *tensor, int64_t i)
     return value;
 }
 
-/* --- open and close ---------------------------------------------------------- */
+/* --- open and close --- */
 
 static int slot_of(core_tap tap)
 {
@@ -57,12 +60,14 @@ static core_status open_tap(har_watch *watch, har_tap_watch *w, core_tap tap,
     w->n_col = core_tap_cols(watch->spec, tap);
     w->is_int = core_tap_grid(tap.kind) == CORE_GRID_INT;
     w->expected = core_tapfile_find(file, "", tap, false);
-    w->bound = wants_bound && !w->is_int ? core_tapfile_find(file, "", tap, true)
-                                         : NULL;
+    w->bound = wants_bound && !w->is_int
+                   ? core_tapfile_find(file, "", tap, true)
+                   : NULL;
     w->first_mb = -1;
     har_diff_init(&w->diff);
     CORE_FAIL_IF(w->expected == NULL || w->expected->n != w->n_row * w->n_col,
-                 CORE_E_FORMAT, "%s: reference holds %lld elements, expected %lld",
+                 CORE_E_FORMAT,
+                 "%s: reference holds %lld elements, expected %lld",
                  core_tap_name(tap, name),
                  w->expected == NULL ? 0LL : (long long)w->expected->n,
                  (long long)(w->n_row * w->n_col));
@@ -144,7 +149,7 @@ void har_watch_close(har_watch *watch)
     free(watch);
 }
 
-/* --- routing that drifts -------------------------------------------------------- */
+/* --- routing that drifts --- */
 
 static void keep_scores(har_watch *watch, const par_piece *piece)
 {
@@ -185,16 +190,18 @@ static bool excuse(har_watch *watch, const har_tap_watch *logits, int64_t i,
         return false;
     const double *found = watch->score + i * n_e;
     const double rounding = 0x1p-22 * (fabs(l_out) + fabs(l_in));
-    return *margin <= fabs(found[out] - l_out) + fabs(found[in] - l_in) + rounding;
+    return *margin <=
+           fabs(found[out] - l_out) + fabs(found[in] - l_in) + rounding;
 }
 
-/* Compare one row of chosen experts; flips without excuse are differences.    */
+/* Compare one row of chosen experts; flips without excuse are differences. */
 static void see_choice(har_watch *watch, har_tap_watch *w, int64_t i,
                        int64_t row, const int64_t *expected,
                        const int64_t *found, int64_t k)
 {
     const core_tap logits_tap = {CORE_TAP_ROUTER_LOGITS, w->tap.layer};
-    const har_tap_watch *logits = &watch->tap[watch->index[slot_of(logits_tap)]];
+    const har_tap_watch *logits =
+        &watch->tap[watch->index[slot_of(logits_tap)]];
     bool flipped = false, excused = true;
     for (int64_t a = 0; a < k; a++) {
         if (has_id(found, k, expected[a]))
@@ -208,8 +215,8 @@ static void see_choice(har_watch *watch, har_tap_watch *w, int64_t i,
             }
             if (has_id(expected, k, found[b]))
                 continue;
-            excused &= excuse(watch, logits, i, row, expected[a], found[b],
-                              &margin);
+            excused &=
+                excuse(watch, logits, i, row, expected[a], found[b], &margin);
             w->flip_margin = fmax(w->flip_margin, margin);
         }
     }
@@ -224,7 +231,7 @@ static void see_choice(har_watch *watch, har_tap_watch *w, int64_t i,
                           expected, found, NULL, NULL);
 }
 
-/* --- observing ------------------------------------------------------------------ */
+/* --- observing --- */
 
 static har_rule rule_of(const har_watch *watch)
 {
@@ -254,8 +261,8 @@ static void see_int_row(har_watch *watch, har_tap_watch *w,
     int64_t *found = piece->ints + i * piece->ld;
     core_assert(piece->n_col <= MAX_INT_COLS);
     for (int64_t j = 0; j < piece->n_col; j++)
-        expected[j] = har_reference_int(w->expected,
-                                        row * w->n_col + piece->col0 + j);
+        expected[j] =
+            har_reference_int(w->expected, row * w->n_col + piece->col0 + j);
     if (watch->mode == HAR_FORCED_ROUTING && w->tap.kind == CORE_TAP_TOPK_IDX &&
         piece->n_col == w->n_col)
         see_choice(watch, w, i, row, expected, found, piece->n_col);

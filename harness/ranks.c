@@ -61,6 +61,16 @@ core_status har_ranks_agree(core_status status)
     return status;
 }
 
+core_status har_ranks_join(core_status status)
+{
+    par_comm *all = NULL;
+    CORE_TRY(par_comm_open(&all, par_comm_n_started()));
+    double worst = (double)status;
+    par_all_reduce(all, &all->world, &worst, 1, PAR_MAX, CORE_FP64);
+    par_comm_close(all);
+    return (core_status)worst;
+}
+
 void har_ranks_stop(har_ranks *ranks, bool keep)
 {
     const bool mine = ranks->owns_folder && ranks->folder[0] != '\0' &&

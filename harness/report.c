@@ -62,7 +62,7 @@ const char *har_tap_words(core_tap_kind kind)
     return words[kind];
 }
 
-/* --- head ------------------------------------------------------------------------ */
+/* --- head --- */
 
 static void write_model(const har_report *r, FILE *out)
 {
@@ -77,7 +77,8 @@ static void write_model(const har_report *r, FILE *out)
             (long long)s->n_k);
     fprintf(out, "weights    %s%s\n", r->origin,
             r->is_checkpoint ? " (exact mode: its grid twin)" : "");
-    fprintf(out, "batch      %lld rows x %lld tokens = %lld tokens, seed %llu%s\n",
+    fprintf(out,
+            "batch      %lld rows x %lld tokens = %lld tokens, seed %llu%s\n",
             (long long)r->n_b, (long long)r->n_t, (long long)(r->n_b * r->n_t),
             (unsigned long long)r->seed,
             r->batch_was_chosen ? ", chosen so that every part has a row" : "");
@@ -104,7 +105,8 @@ static void write_plan(const har_report *r, int i, FILE *out)
     const par_plan *p = &r->plan[i];
     const int world = par_plan_world(p);
     const int n_part = p->rounds * p->dp * p->mb;
-    const int scope = p->scope == PAR_SCOPE_STAGE ? p->dp * p->tp : p->pp * p->tp;
+    const int scope =
+        p->scope == PAR_SCOPE_STAGE ? p->dp * p->tp : p->pp * p->tp;
     char text[PAR_PLAN_TEXT], size[16], ref[16];
     par_plan_format(p, text);
     fprintf(out, "plan       %s%s%s on %d ranks\n",
@@ -114,21 +116,25 @@ static void write_plan(const har_report *r, int i, FILE *out)
             p->pp, p->pp == 1 ? "" : "s", p->dp, p->dp == 1 ? "" : "s", p->tp,
             p->tp == 1 ? "" : "s");
     write_stages(p, r->spec, out);
-    fprintf(out, "\n  experts    %d part%s x %d column part%s x %d replica%s, "
-            "over the ranks of one %s\n", p->ep, p->ep == 1 ? "" : "s", p->etp,
-            p->etp == 1 ? "" : "s", scope / (p->ep * p->etp),
-            scope == p->ep * p->etp ? "" : "s",
+    fprintf(out,
+            "\n  experts    %d part%s x %d column part%s x %d replica%s, "
+            "over the ranks of one %s\n",
+            p->ep, p->ep == 1 ? "" : "s", p->etp, p->etp == 1 ? "" : "s",
+            scope / (p->ep * p->etp), scope == p->ep * p->etp ? "" : "s",
             p->scope == PAR_SCOPE_STAGE ? "stage" : "data-parallel replica");
-    fprintf(out, "  groups     %d token groups (%d round%s x %d replica%s x %d "
-            "micro-batch%s)\n", n_part, p->rounds, p->rounds == 1 ? "" : "s",
-            p->dp, p->dp == 1 ? "" : "s", p->mb, p->mb == 1 ? "" : "es");
-    fprintf(out, "  memory     largest rank %s for weights and work; the "
+    fprintf(out,
+            "  groups     %d token groups (%d round%s x %d replica%s x %d "
+            "micro-batch%s)\n",
+            n_part, p->rounds, p->rounds == 1 ? "" : "s", p->dp,
+            p->dp == 1 ? "" : "s", p->mb, p->mb == 1 ? "" : "es");
+    fprintf(out,
+            "  memory     largest rank %s for weights and work; the "
             "reference alone %s\n",
             har_format_bytes(r->estimate[i].largest_rank_bytes, size),
             har_format_bytes(r->estimate[i].reference_bytes, ref));
 }
 
-/* --- one case ---------------------------------------------------------------------- */
+/* --- one case --- */
 
 static void write_ranks(const har_pass *pass, int64_t i_tap, FILE *out)
 {
@@ -137,7 +143,8 @@ static void write_ranks(const har_pass *pass, int64_t i_tap, FILE *out)
         if (!har_pass_has_rank(pass, i_tap, rank))
             continue;
         int last = rank;
-        while (last + 1 < pass->n_rank && har_pass_has_rank(pass, i_tap, last + 1))
+        while (last + 1 < pass->n_rank &&
+               har_pass_has_rank(pass, i_tap, last + 1))
             last++;
         fprintf(out, n++ > 0 ? ",%d" : "%d", rank);
         if (last > rank)
@@ -150,8 +157,8 @@ static void write_ranks(const har_pass *pass, int64_t i_tap, FILE *out)
 
 static void write_fault(unsigned fault, FILE *out)
 {
-    static const char *const name[] = {"value", "never written (NaN)", "coverage",
-                                       "replicas"};
+    static const char *const name[] = {"value", "never written (NaN)",
+                                       "coverage", "replicas"};
     const char *comma = "";
     if ((fault & HAR_FAULT_POISON) != 0)
         fault &= ~(unsigned)HAR_FAULT_VALUE;
@@ -168,15 +175,18 @@ static void write_place(const har_report *r, const har_tap_result *t, FILE *out)
     const int64_t k = r->spec->n_k, row = t->diff.first.row;
     const bool is_choice = core_tap_row_kind(t->tap.kind) == CORE_ROWS_CHOICE;
     const int64_t token = is_choice ? row / k : row;
-    fprintf(out, "    where      rank %d, round %d, micro-batch %d: row %lld, "
-            "token %lld", t->first_rank, t->first_round, t->first_mb,
+    fprintf(out,
+            "    where      rank %d, round %d, micro-batch %d: row %lld, "
+            "token %lld",
+            t->first_rank, t->first_round, t->first_mb,
             (long long)(token / r->n_t), (long long)(token % r->n_t));
     if (is_choice)
         fprintf(out, ", choice %lld (expert %lld)", (long long)(row % k),
                 (long long)t->expert);
     fprintf(out, ", column %lld", (long long)t->diff.first.col);
     if (t->tap.kind >= CORE_TAP_Q && t->tap.kind <= CORE_TAP_CONTEXT)
-        fprintf(out, " (head %lld)", (long long)(t->diff.first.col / r->spec->n_dh));
+        fprintf(out, " (head %lld)",
+                (long long)(t->diff.first.col / r->spec->n_dh));
     fputc('\n', out);
 }
 
@@ -195,13 +205,14 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
     fputs(")\n", out);
     if (d->n_bad > 0) {
         write_place(r, t, out);
-        fprintf(out, "    values     expected %.10g, found %.10g", d->first.expected,
-                d->first.found);
+        fprintf(out, "    values     expected %.10g, found %.10g",
+                d->first.expected, d->first.found);
         if (d->first.allowed > 0.0)
             fprintf(out, ", allowed error %.3g", d->first.allowed);
         if (har_diff_ratio(d, &ratio))
             fprintf(out, "; found = %.4g x expected everywhere", ratio);
-        fprintf(out, "\n    how many   %lld of %lld elements, largest error %.4g\n",
+        fprintf(out,
+                "\n    how many   %lld of %lld elements, largest error %.4g\n",
                 (long long)d->n_bad, (long long)d->n,
                 fabs(d->worst.found - d->worst.expected));
     }
@@ -221,8 +232,10 @@ static void write_wrong_operators(const har_pass *pass, FILE *out)
     char name[CORE_NAME_BYTES];
     int n = 0;
     if (pass->n_failed == 0) {
-        fputs("  forced     no operator is wrong on correct inputs: the fault lies "
-              "between them, or does not repeat\n", out);
+        fputs("  forced     no operator is wrong on correct inputs: the fault "
+              "lies "
+              "between them, or does not repeat\n",
+              out);
         return;
     }
     fprintf(out, "  forced     wrong on correct inputs: %lld operator%s\n",
@@ -251,9 +264,11 @@ static void write_bounds(const har_pass *pass, FILE *out)
     int64_t n_marginal = 0;
     for (int64_t i = 0; i < pass->n_tap; i++)
         n_marginal += pass->tap[i].diff.n_marginal;
-    fprintf(out, "  bounds     worst error %.3f of its bound, at %s on rank %d; "
-            "%lld elements over half\n", w->diff.worst_score,
-            core_tap_name(w->tap, name), w->worst_rank, (long long)n_marginal);
+    fprintf(out,
+            "  bounds     worst error %.3f of its bound, at %s on rank %d; "
+            "%lld elements over half\n",
+            w->diff.worst_score, core_tap_name(w->tap, name), w->worst_rank,
+            (long long)n_marginal);
 }
 
 static void write_drift(const har_report *r, const har_pass *pass, FILE *out)
@@ -264,11 +279,13 @@ static void write_drift(const har_report *r, const har_pass *pass, FILE *out)
         const har_tap_result *t = &pass->tap[i];
         if (t->tap.kind == CORE_TAP_OUT &&
             (t->tap.layer % step == 0 || t->tap.layer == r->spec->n_l - 1))
-            fprintf(out, " %d:%.1e", t->tap.layer, har_diff_relative_rms(&t->diff));
+            fprintf(out, " %d:%.1e", t->tap.layer,
+                    har_diff_relative_rms(&t->diff));
     }
-    fprintf(out, "\n  flips      %lld tokens chose other experts, %lld of them "
-            "excused by their margin", (long long)pass->n_flip,
-            (long long)pass->n_flip_excused);
+    fprintf(out,
+            "\n  flips      %lld tokens chose other experts, %lld of them "
+            "excused by their margin",
+            (long long)pass->n_flip, (long long)pass->n_flip_excused);
     if (pass->n_flip > 0)
         fprintf(out, " (largest %.2e)", pass->flip_margin);
     fputc('\n', out);
@@ -291,7 +308,8 @@ static void write_times(const har_case_result *c, FILE *out)
             c->reference_was_made ? "" : " (made earlier)");
     if (c->numerics == CORE_EXACT)
         fprintf(out, "; sums need %.1f of 53 bits", c->reference.bits);
-    fprintf(out, "\n  emulation  %.2f s, start-up %.2f s; processor seconds of all "
+    fprintf(out,
+            "\n  emulation  %.2f s, start-up %.2f s; processor seconds of all "
             "ranks: owned %.2f, replicated %.2f, checks %.2f; waiting %.1f s\n",
             t->wall_seconds, c->startup_seconds, owned, replicated,
             t->cpu_seconds[PAR_OP_CHECK], t->wait_seconds);
@@ -305,12 +323,15 @@ static void write_routing(const har_case_result *c, FILE *out)
     const har_routing *g = &c->routing;
     if (g->n_expert == 0)
         return;
-    fprintf(out, "  routing    %lld choices, %lld dropped, %lld exact ties, %lld of "
-            "%lld experts idle", (long long)g->n_choice, (long long)g->n_dropped,
+    fprintf(out,
+            "  routing    %lld choices, %lld dropped, %lld exact ties, %lld of "
+            "%lld experts idle",
+            (long long)g->n_choice, (long long)g->n_dropped,
             (long long)g->n_tie, (long long)g->n_idle, (long long)g->n_expert);
     if (g->busy_expert >= 0)
-        fprintf(out, "; busiest: layer %d expert %lld, %lld rows", g->busy_layer,
-                (long long)g->busy_expert, (long long)g->busy_rows);
+        fprintf(out, "; busiest: layer %d expert %lld, %lld rows",
+                g->busy_layer, (long long)g->busy_expert,
+                (long long)g->busy_rows);
     fputc('\n', out);
 }
 
@@ -319,13 +340,14 @@ static void write_checks(const har_case_result *c, FILE *out)
     unsigned fault = 0;
     for (int p = 0; p < c->n_pass; p++) {
         /* after a difference a free pass may route otherwise, which is no fault
-         * of coverage: the forced pass, which always follows, tells           */
+         * of coverage: the forced pass, which always follows, tells */
         if (c->pass[p].mode == HAR_FREE && c->n_pass > 1)
             continue;
         for (int64_t i = 0; i < c->pass[p].n_tap; i++)
             fault |= c->pass[p].tap[i].fault;
     }
-    fprintf(out, "  checks     coverage %s, replicas %s, conservation %s (%lld "
+    fprintf(out,
+            "  checks     coverage %s, replicas %s, conservation %s (%lld "
             "dispatched, %lld received, %lld returned), vacuity %s\n",
             (fault & HAR_FAULT_COVERAGE) != 0 ? "FAILED" : "ok",
             (fault & HAR_FAULT_REPLICA) != 0 ? "FAILED" : "ok",
@@ -345,9 +367,9 @@ static void write_pass(const har_report *r, const har_case_result *c, int p,
     }
     fprintf(out, "  compared   %lld elements at %lld taps, %s, %s pass\n",
             (long long)pass->n_element, (long long)pass->n_tap,
-            pass->numerics == CORE_EXACT      ? "bit for bit"
-            : pass->mode == HAR_FORCED ? "by bound"
-                                              : "routing only",
+            pass->numerics == CORE_EXACT ? "bit for bit"
+            : pass->mode == HAR_FORCED   ? "by bound"
+                                         : "routing only",
             har_mode_name(pass->mode));
     if (pass->numerics == CORE_FP32 && pass->mode == HAR_FORCED)
         write_bounds(pass, out);
@@ -364,8 +386,9 @@ static void write_case(const har_report *r, const har_case_result *c, FILE *out)
     fprintf(out, "%-10s %s", core_numerics_name(c->numerics),
             har_verdict_name(c->verdict));
     if (c->numerics == CORE_EXACT)
-        fputs("  (grid: activations 2^-10, probabilities 2^-20, weights 11 bits)",
-              out);
+        fputs(
+            "  (grid: activations 2^-10, probabilities 2^-20, weights 11 bits)",
+            out);
     fputc('\n', out);
     if (c->reason[0] != '\0')
         fprintf(out, "  reason     %s\n", c->reason);
@@ -401,7 +424,8 @@ void har_report_text(const har_report *report, FILE *out)
     for (int i = 0; i < report->n_plan; i++) {
         write_plan(report, i, out);
         for (int j = 0; j < report->n_numerics; j++)
-            write_case(report, &report->result[i * report->n_numerics + j], out);
+            write_case(report, &report->result[i * report->n_numerics + j],
+                       out);
     }
     write_verdict(report, out);
 }

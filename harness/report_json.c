@@ -47,7 +47,8 @@ static json_t *ranks_of(const har_pass *pass, int64_t i)
 
 static json_t *faults_of(unsigned fault)
 {
-    static const char *const name[] = {"value", "poison", "coverage", "replica"};
+    static const char *const name[] = {"value", "poison", "coverage",
+                                       "replica"};
     json_t *faults = json_array();
     for (unsigned i = 0; i < 4; i++)
         if (((fault >> i) & 1) != 0)
@@ -73,12 +74,12 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     double ratio;
     json_t *o = json_object();
     core_tap_name(t->tap, name);
-    const char *operator = strrchr(name, '.');
+    const char *operator= strrchr(name, '.');
     if (!core_tap_is_global(t->tap.kind)) /* drop "layers.N." */
-        operator = strchr(strchr(name, '.') + 1, '.');
+        operator= strchr(strchr(name, '.') + 1, '.');
     set_text(o, "tap", name);
     set_int(o, "layer", t->tap.layer);
-    set_text(o, "operator", operator == NULL ? name : operator + 1);
+    set_text(o, "operator", operator== NULL ? name : operator+ 1);
     set_text(o, "words", har_tap_words(t->tap.kind));
     set_text(o, "verdict", har_verdict_name(t->verdict));
     set(o, "faults", faults_of(t->fault));
@@ -101,8 +102,8 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     if (har_diff_ratio(&t->diff, &ratio))
         set(o, "ratio", number(ratio));
     if (t->row0 >= 0)
-        set(o, "rows", json_pack("[I,I]", (json_int_t)t->row0,
-                                 (json_int_t)t->row1));
+        set(o, "rows",
+            json_pack("[I,I]", (json_int_t)t->row0, (json_int_t)t->row1));
     return o;
 }
 
@@ -133,8 +134,8 @@ static json_t *pass_object(const har_pass *pass)
     set_int(o, "taps", pass->n_tap);
     set_int(o, "elements", pass->n_element);
     set_int(o, "failed_taps", pass->n_failed);
-    set(o, "first", pass->first < 0 ? json_null()
-                                    : tap_object(pass, pass->first));
+    set(o, "first",
+        pass->first < 0 ? json_null() : tap_object(pass, pass->first));
     set(o, "worst", tap_object(pass, pass->worst));
     if (pass->mode == HAR_FORCED)
         set(o, "failing", failing_taps(pass));

@@ -45,7 +45,7 @@ core_status har_live_make(uint8_t ***out, const core_spec *spec,
     return status;
 }
 
-/* --- load and ties --------------------------------------------------------------- */
+/* --- load and ties --- */
 
 static bool is_tied(const core_st_tensor *probs, const core_st_tensor *idx,
                     int64_t row, int64_t n_e, int64_t n_k, double *p)
@@ -111,7 +111,7 @@ core_status har_routing_read(har_routing *out, const core_spec *spec,
     return status;
 }
 
-/* --- vacuity ------------------------------------------------------------------------ */
+/* --- vacuity --- */
 
 /* Does the row of this tap carry information, i.e. was it not dropped? */
 static bool row_is_live(const core_spec *spec, core_tap tap, int64_t row,
@@ -136,8 +136,8 @@ static bool is_exempt(const core_spec *spec, core_tap tap)
         return true;
     if (tap.kind == CORE_TAP_TOPK_WEIGHT)
         return spec->n_k == 1 && spec->renormalise;
-    return spec->act == CORE_ACT_RELU && (tap.kind == CORE_TAP_EXPERT_ACT ||
-                                          tap.kind == CORE_TAP_MLP_ACT);
+    return spec->act == CORE_ACT_RELU &&
+           (tap.kind == CORE_TAP_EXPERT_ACT || tap.kind == CORE_TAP_MLP_ACT);
 }
 
 typedef struct tap_look {
@@ -172,14 +172,17 @@ static bool tap_is_telling(const tap_look *seen, core_tap tap, char reason[160])
     char name[CORE_NAME_BYTES];
     core_tap_name(tap, name);
     if (2 * seen->n_zero > seen->n_value) {
-        snprintf(reason, 160, "%s: %lld of %lld values are zero, so agreement "
-                 "would prove nothing", name, (long long)seen->n_zero,
-                 (long long)seen->n_value);
+        snprintf(reason, 160,
+                 "%s: %lld of %lld values are zero, so agreement "
+                 "would prove nothing",
+                 name, (long long)seen->n_zero, (long long)seen->n_value);
         return false;
     }
     if (seen->is_constant && seen->n_row > 2) {
-        snprintf(reason, 160, "%s: all %lld rows are the same, so agreement "
-                 "would prove nothing", name, (long long)seen->n_row);
+        snprintf(reason, 160,
+                 "%s: all %lld rows are the same, so agreement "
+                 "would prove nothing",
+                 name, (long long)seen->n_row);
         return false;
     }
     return true;

@@ -8,7 +8,10 @@
 #include <string.h>
 
 typedef enum tensor_kind {
-    FROM_TAP, FROM_BATCH, FROM_EXPERT, FROM_DISPATCH
+    FROM_TAP,
+    FROM_BATCH,
+    FROM_EXPERT,
+    FROM_DISPATCH
 } tensor_kind;
 
 typedef struct output {
@@ -40,10 +43,14 @@ enum { N_OUTPUT = sizeof outputs / sizeof outputs[0], NAME_BYTES = 128 };
 static int64_t last_dim(const output *o, const core_spec *spec)
 {
     switch (o->kind) {
-    case FROM_EXPERT: return 0; /* none */
-    case FROM_DISPATCH: return spec->n_e;
-    case FROM_BATCH: return spec->n_d;
-    case FROM_TAP: break;
+    case FROM_EXPERT:
+        return 0; /* none */
+    case FROM_DISPATCH:
+        return spec->n_e;
+    case FROM_BATCH:
+        return spec->n_d;
+    case FROM_TAP:
+        break;
     }
     return core_tap_cols(spec, (core_tap){o->tap, 0});
 }
@@ -74,12 +81,14 @@ static const core_st_tensor *tap_of(const core_tapfile *taps,
 static int64_t int_at(const core_st_tensor *t, int64_t i)
 {
     int64_t value;
-    memcpy(&value, (const char *)t->data + (size_t)i * sizeof value, sizeof value);
+    memcpy(&value, (const char *)t->data + (size_t)i * sizeof value,
+           sizeof value);
     return value;
 }
 
-static void fill(const core_st_tensor *to, const output *o, const core_spec *spec,
-                 const core_tapfile *taps, const har_switch_part *part)
+static void fill(const core_st_tensor *to, const output *o,
+                 const core_spec *spec, const core_tapfile *taps,
+                 const har_switch_part *part)
 {
     const core_st_tensor *from = tap_of(taps, part, o->variant, o->tap);
     core_assert(from != NULL);
@@ -92,8 +101,9 @@ static void fill(const core_st_tensor *to, const output *o, const core_spec *spe
         memset(to->data, 0, to->bytes);
         for (int64_t i = 0; i < from->n; i++)
             if (int_at(from, i) >= 0)
-                memcpy((char *)to->data + (size_t)(i * spec->n_e +
-                                                   int_at(expert, i)) * sizeof one,
+                memcpy((char *)to->data +
+                           (size_t)(i * spec->n_e + int_at(expert, i)) *
+                               sizeof one,
                        &one, sizeof one);
     } else {
         core_assert(from->bytes == to->bytes);

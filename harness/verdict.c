@@ -16,9 +16,12 @@
 const char *har_verdict_name(har_verdict verdict)
 {
     switch (verdict) {
-    case HAR_PASS: return "PASS";
-    case HAR_MARGINAL: return "MARGINAL";
-    case HAR_FAIL: return "FAIL";
+    case HAR_PASS:
+        return "PASS";
+    case HAR_MARGINAL:
+        return "MARGINAL";
+    case HAR_FAIL:
+        return "FAIL";
     }
     return "?";
 }
@@ -36,11 +39,22 @@ void har_pass_free(har_pass *pass)
     memset(pass, 0, sizeof *pass);
 }
 
-/* --- step 1: sums per tap ------------------------------------------------------- */
+/* --- step 1: sums per tap --- */
 
 enum {
-    SUM_N, SUM_BAD, SUM_BAD_ROWS, SUM_NAN, SUM_MARGINAL, SUM_RATIO, SUM_OUTSIDE,
-    SUM_FLIP, SUM_EXCUSED, SUM_ONCE, SUM_BALANCE, SUM_REPLICA, N_SUM
+    SUM_N,
+    SUM_BAD,
+    SUM_BAD_ROWS,
+    SUM_NAN,
+    SUM_MARGINAL,
+    SUM_RATIO,
+    SUM_OUTSIDE,
+    SUM_FLIP,
+    SUM_EXCUSED,
+    SUM_ONCE,
+    SUM_BALANCE,
+    SUM_REPLICA,
+    N_SUM
 };
 enum { REAL_ERROR, REAL_EXPECTED, N_REAL };
 enum { MAX_SCORE, MAX_MARGIN, MAX_RATIO_HIGH, MAX_RATIO_LOW, N_MAX };
@@ -185,7 +199,7 @@ static void summarise(har_pass *pass)
     }
 }
 
-/* --- steps 2 and 3: who, and what exactly ------------------------------------------ */
+/* --- steps 2 and 3: who, and what exactly --- */
 
 static void merge_rank_sets(har_pass *pass, par_comm *comm,
                             const har_watch *watch)
@@ -211,9 +225,8 @@ static void take_details(har_tap_result *r, const detail *d, int n_rank)
     double score = -1.0;
     for (int rank = 0; rank < n_rank; rank++) {
         const har_element *e = &d[rank].first, *f = &r->diff.first;
-        if (d[rank].n_bad > 0 &&
-            (r->first_rank < 0 || e->row < f->row ||
-             (e->row == f->row && e->col < f->col))) {
+        if (d[rank].n_bad > 0 && (r->first_rank < 0 || e->row < f->row ||
+                                  (e->row == f->row && e->col < f->col))) {
             r->diff.first = *e;
             r->first_rank = rank;
             r->first_round = d[rank].round;
@@ -271,7 +284,8 @@ static void merge_blocks(har_tap_result *r, par_comm *comm,
     r->row0 = r->row1 = -1;
     for (int64_t row = 0; row < r->n_row; row++) {
         const int b = har_cover_block(row, r->n_row);
-        if (sum.once[b] == once[b] && sum.balance[b] == 0 && sum.replica[b] == 0) {
+        if (sum.once[b] == once[b] && sum.balance[b] == 0 &&
+            sum.replica[b] == 0) {
             if (r->row0 >= 0)
                 break;
             continue;

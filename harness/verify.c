@@ -21,7 +21,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- the reference ----------------------------------------------------------------- */
+/* --- the reference --- */
 
 static void show_progress(void *self, double fraction)
 {
@@ -29,13 +29,12 @@ static void show_progress(void *self, double fraction)
 }
 
 static core_status run_reference(har_job *job, par_comm *comm,
-                                 const core_groups *groups,
-                                 core_tapfile *file,
+                                 const core_groups *groups, core_tapfile *file,
                                  har_reference_entry *entry)
 {
-    const ref_options options = {
-        har_n_cores(), har_memory_available() / 2,
-        entry->numerics == CORE_FP32, show_progress, comm};
+    const ref_options options = {har_n_cores(), har_memory_available() / 2,
+                                 entry->numerics == CORE_FP32, show_progress,
+                                 comm};
     ref_model *model = NULL;
     core_tap_sink sink = {0};
     CORE_TRY(core_tapfile_sink(&sink, file, ""));
@@ -63,7 +62,8 @@ static core_status make_reference(har_job *job, par_comm *comm,
         status = run_reference(job, comm, &groups, file, entry);
     if (status == CORE_OK && !entry->stats.exact &&
         entry->numerics == CORE_EXACT)
-        status = core_fail(CORE_E_EXACT, "reference: %s; verify fewer layers "
+        status = core_fail(CORE_E_EXACT,
+                           "reference: %s; verify fewer layers "
                            "(--layers) or with --numerics fp32",
                            entry->stats.not_exact);
     if (status == CORE_OK)
@@ -80,8 +80,8 @@ static int64_t group_key(const core_spec *spec, const par_plan *plan)
     return spec->capacity.domain == CORE_DOMAIN_GROUP ? n_part : 0;
 }
 
-static const har_reference_entry *find_reference(const har_job *job, int64_t key,
-                                                 core_numerics numerics)
+static const har_reference_entry *
+find_reference(const har_job *job, int64_t key, core_numerics numerics)
 {
     for (int i = 0; i < job->n_reference; i++)
         if (job->reference[i].n_part == key &&
@@ -91,7 +91,7 @@ static const har_reference_entry *find_reference(const har_job *job, int64_t key
 }
 
 /* Weights in the numerics of the case, on every rank.  The steps of exact mode
- * come from rank 0, which may have had to scan a checkpoint.                  */
+ * come from rank 0, which may have had to scan a checkpoint. */
 static core_status prepare_weights(har_job *job, par_comm *comm,
                                    core_numerics numerics)
 {
@@ -111,7 +111,8 @@ static core_status prepare_weights(har_job *job, par_comm *comm,
     }
     status = par_agree(comm, status);
     if (status == CORE_OK) {
-        par_broadcast(comm, &comm->world, steps, n * (int64_t)sizeof(double), 0);
+        par_broadcast(comm, &comm->world, steps, n * (int64_t)sizeof(double),
+                      0);
         if (comm->rank != 0)
             status = core_weights_prepare(job->weights, numerics, steps);
         status = par_agree(comm, status);
@@ -134,13 +135,16 @@ static core_status get_reference(har_job *job, par_comm *comm,
         if (known != NULL) {
             *entry = *known;
         } else if (job->n_reference == HAR_MAX_REFERENCES) {
-            status = core_fail(CORE_E_USAGE, "more than %d different token "
-                               "groups in one run", HAR_MAX_REFERENCES);
+            status = core_fail(CORE_E_USAGE,
+                               "more than %d different token "
+                               "groups in one run",
+                               HAR_MAX_REFERENCES);
         } else {
             entry->n_part = key;
             entry->numerics = numerics;
-            snprintf(entry->path, sizeof entry->path, "%s/reference-%ld-%d.taps",
-                     job->folder, (long)getpid(), job->n_reference);
+            snprintf(entry->path, sizeof entry->path,
+                     "%s/reference-%ld-%d.taps", job->folder, (long)getpid(),
+                     job->n_reference);
             *was_made = true;
             status = make_reference(job, comm, plan, entry);
             if (status == CORE_OK)
@@ -162,9 +166,9 @@ void har_job_close(har_job *job)
     job->n_reference = 0;
 }
 
-/* --- the emulation -------------------------------------------------------------------- */
+/* --- the emulation --- */
 
-typedef struct rank_state {   /* of one rank during a case                      */
+typedef struct rank_state { /* of one rank during a case                      */
     par_comm *comm;
     har_job *job;
     core_arena arena;
@@ -187,10 +191,9 @@ static void merge_totals(har_totals *out, par_comm *comm, const par_stats *mine,
                          const int64_t *bytes_before)
 {
     enum { N_U64 = 5 + PAR_N_OP_KINDS };
-    uint64_t u[N_U64] = {
-        (uint64_t)mine->n_choice, (uint64_t)mine->n_dropped,
-        (uint64_t)mine->n_sent, (uint64_t)mine->n_received,
-        (uint64_t)mine->n_returned};
+    uint64_t u[N_U64] = {(uint64_t)mine->n_choice, (uint64_t)mine->n_dropped,
+                         (uint64_t)mine->n_sent, (uint64_t)mine->n_received,
+                         (uint64_t)mine->n_returned};
     double sum[PAR_N_OPERATORS + 1];
     double largest[2] = {mine->wall_seconds,
                          (double)(mine->weight_bytes + mine->work_bytes)};
@@ -202,11 +205,15 @@ static void merge_totals(har_totals *out, par_comm *comm, const par_stats *mine,
     par_all_reduce(comm, &comm->world, sum, PAR_N_OPERATORS + 1, PAR_SUM,
                    CORE_FP64);
     par_all_reduce(comm, &comm->world, largest, 2, PAR_MAX, CORE_FP64);
-    double weight = (double)(mine->weight_bytes + mine->work_bytes) == largest[1]
-                        ? (double)mine->weight_bytes : 0.0;
+    double weight =
+        (double)(mine->weight_bytes + mine->work_bytes) == largest[1]
+            ? (double)mine->weight_bytes
+            : 0.0;
     par_all_reduce(comm, &comm->world, &weight, 1, PAR_MAX, CORE_FP64);
-    *out = (har_totals){.n_choice = (int64_t)u[0], .n_dropped = (int64_t)u[1],
-                        .n_sent = (int64_t)u[2], .n_received = (int64_t)u[3],
+    *out = (har_totals){.n_choice = (int64_t)u[0],
+                        .n_dropped = (int64_t)u[1],
+                        .n_sent = (int64_t)u[2],
+                        .n_received = (int64_t)u[3],
                         .n_returned = (int64_t)u[4],
                         .wall_seconds = largest[0],
                         .wait_seconds = sum[PAR_N_OPERATORS],
@@ -224,8 +231,8 @@ static bool is_conserved(const har_totals *t, const har_routing *routing)
            t->n_sent == t->n_received && t->n_received == t->n_returned;
 }
 
-static core_status forward(rank_state *s, har_case_result *out, har_watch *watch,
-                           par_stats *stats)
+static core_status forward(rank_state *s, har_case_result *out,
+                           har_watch *watch, par_stats *stats)
 {
     const par_observer observer = har_watch_observer(watch);
     const bool is_first = out->n_pass == 0;
@@ -234,10 +241,9 @@ static core_status forward(rank_state *s, har_case_result *out, har_watch *watch
                                  s->job->tick_self};
     const double start = now();
     par_model *model = NULL;
-    core_status status =
-        par_agree(s->comm, par_model_open(&model, s->comm, &s->layout,
-                                          s->job->spec, s->job->weights,
-                                          out->numerics, &options));
+    core_status status = par_agree(
+        s->comm, par_model_open(&model, s->comm, &s->layout, s->job->spec,
+                                s->job->weights, out->numerics, &options));
     if (is_first)
         out->startup_seconds = now() - start;
     if (status == CORE_OK)
@@ -254,8 +260,8 @@ static void name_experts(har_pass *pass, const core_tapfile *file)
         const core_tap idx = {CORE_TAP_TOPK_IDX, t->tap.layer};
         if (t->first_rank >= 0 &&
             core_tap_row_kind(t->tap.kind) == CORE_ROWS_CHOICE)
-            t->expert = har_reference_int(core_tapfile_find(file, "", idx, false),
-                                          t->diff.first.row);
+            t->expert = har_reference_int(
+                core_tapfile_find(file, "", idx, false), t->diff.first.row);
     }
 }
 
@@ -269,9 +275,9 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
     har_watch *watch = NULL;
     memset(&stats, 0, sizeof stats);
     memcpy(bytes_before, s->comm->n_bytes, sizeof bytes_before);
-    core_status status =
-        par_agree(s->comm, har_watch_open(&watch, s->job->spec, out->numerics,
-                                          mode, s->file, batch->n_b * batch->n_t));
+    core_status status = par_agree(
+        s->comm, har_watch_open(&watch, s->job->spec, out->numerics, mode,
+                                s->file, batch->n_b * batch->n_t));
     if (status == CORE_OK)
         status = forward(s, out, watch, &stats);
     if (status == CORE_OK) {
@@ -289,9 +295,12 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
     out->is_conserved &= is_conserved(&totals, &out->routing);
     if (out->n_pass == 1)
         out->totals = totals;
-    if (pass->verdict != HAR_FAIL && out->numerics == CORE_EXACT && !stats.exact)
-        status = core_fail(CORE_E_EXACT, "%s; verify fewer layers (--layers) or "
-                           "with --numerics fp32", stats.not_exact);
+    if (pass->verdict != HAR_FAIL && out->numerics == CORE_EXACT &&
+        !stats.exact)
+        status = core_fail(CORE_E_EXACT,
+                           "%s; verify fewer layers (--layers) or "
+                           "with --numerics fp32",
+                           stats.not_exact);
     return par_agree(s->comm, status);
 }
 
@@ -309,12 +318,14 @@ static void conclude(har_case_result *out)
     for (int i = 0; i < out->n_pass; i++) {
         const har_pass *pass = &out->pass[i];
         if (pass->verdict == HAR_FAIL)
-            fail(out, "%s differs", core_tap_name(pass->tap[pass->first].tap, name));
+            fail(out, "%s differs",
+                 core_tap_name(pass->tap[pass->first].tap, name));
         else if (pass->verdict > out->verdict)
             out->verdict = pass->verdict;
     }
     if (!out->is_conserved)
-        fail(out, "%s", "choices dispatched, received and returned do not add up");
+        fail(out, "%s",
+             "choices dispatched, received and returned do not add up");
     if (!out->is_telling && out->verdict != HAR_FAIL)
         out->verdict = HAR_FAIL; /* the reason is there already */
 }
@@ -345,8 +356,8 @@ static core_status open_reference(rank_state *s, har_case_result *out,
     CORE_TRY(har_routing_read(&out->routing, spec, s->file, n_token));
     out->is_telling = true;
     if (s->comm->rank == 0)
-        out->is_telling = har_taps_are_telling(spec, s->file, n_token, s->live,
-                                               out->reason);
+        out->is_telling =
+            har_taps_are_telling(spec, s->file, n_token, s->live, out->reason);
     return CORE_OK;
 }
 
@@ -383,7 +394,8 @@ core_status har_job_verify(har_case_result *out, har_job *job, par_comm *comm,
                            const par_plan *plan, core_numerics numerics,
                            har_passes passes)
 {
-    rank_state s = {comm, job, core_arena_measure(), {.size = 0}, NULL, NULL, 0};
+    rank_state s = {comm, job, core_arena_measure(), {.size = 0}, NULL,
+                    NULL, 0};
     memset(out, 0, sizeof *out);
     out->numerics = numerics;
     out->is_conserved = true;
@@ -410,8 +422,8 @@ core_status har_verify_case(har_case_result *out, par_comm *comm,
     core_weights *weights = NULL;
     core_batch batch = {0, 0, NULL, NULL, NULL};
     har_job *job = calloc(1, sizeof *job);
-    core_status status = job == NULL ? core_fail(CORE_E_MEMORY, "no memory")
-                                     : CORE_OK;
+    core_status status =
+        job == NULL ? core_fail(CORE_E_MEMORY, "no memory") : CORE_OK;
     if (status == CORE_OK)
         status = core_weights_open_procedural(&weights, request->spec,
                                               request->seed);

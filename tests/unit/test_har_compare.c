@@ -23,9 +23,8 @@ static void setup(void)
     }
 }
 
-static const har_rule rules[] = {{HAR_RULE_BITS, 0.0},
-                                 {HAR_RULE_BOUND, 0.0},
-                                 {HAR_RULE_TOLERANCE, 1e-6}};
+static const har_rule rules[] = {
+    {HAR_RULE_BITS, 0.0}, {HAR_RULE_BOUND, 0.0}, {HAR_RULE_TOLERANCE, 1e-6}};
 
 static har_diff compare(int rule)
 {
@@ -47,7 +46,10 @@ START_TEST(clean_tensor_is_accepted)
 }
 END_TEST
 
-static void mutate_zeros(void) { memset(found, 0, sizeof found); }
+static void mutate_zeros(void)
+{
+    memset(found, 0, sizeof found);
+}
 
 static void mutate_twice(void)
 {
@@ -61,9 +63,18 @@ static void mutate_sign(void)
         found[i] = -found[i];
 }
 
-static void mutate_nan_found(void) { found[777] = NAN; }
-static void mutate_nan_expected(void) { expected[777] = NAN; }
-static void mutate_nan_both(void) { found[777] = expected[777] = NAN; }
+static void mutate_nan_found(void)
+{
+    found[777] = NAN;
+}
+static void mutate_nan_expected(void)
+{
+    expected[777] = NAN;
+}
+static void mutate_nan_both(void)
+{
+    found[777] = expected[777] = NAN;
+}
 
 static void mutate_nan_all(void)
 {
@@ -71,7 +82,10 @@ static void mutate_nan_all(void)
         found[i] = expected[i] = NAN;
 }
 
-static void mutate_inf_found(void) { found[5] = INFINITY; }
+static void mutate_inf_found(void)
+{
+    found[5] = INFINITY;
+}
 
 static void mutate_inf_sign(void)
 {
@@ -93,7 +107,10 @@ static void mutate_one_row(void)
         found[200 * N_COL + j] += 0x1p-10;
 }
 
-static void mutate_one_element(void) { found[N - 1] += 2e-6; }
+static void mutate_one_element(void)
+{
+    found[N - 1] += 2e-6;
+}
 static void mutate_shifted(void)
 {
     memmove(found + 1, found, (N - 1) * sizeof *found);
@@ -106,9 +123,10 @@ static void mutate_nan_allowance(void)
 }
 
 static void (*const mutants[])(void) = {
-    mutate_zeros,     mutate_twice,     mutate_sign,        mutate_nan_found,
-    mutate_nan_expected, mutate_nan_both, mutate_nan_all,   mutate_inf_found,
-    mutate_inf_sign,  mutate_permuted,  mutate_one_row,     mutate_one_element,
+    mutate_zeros,     mutate_twice,         mutate_sign,
+    mutate_nan_found, mutate_nan_expected,  mutate_nan_both,
+    mutate_nan_all,   mutate_inf_found,     mutate_inf_sign,
+    mutate_permuted,  mutate_one_row,       mutate_one_element,
     mutate_shifted,   mutate_nan_allowance,
 };
 enum { N_MUTANT = sizeof mutants / sizeof mutants[0] };

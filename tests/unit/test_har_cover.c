@@ -1,7 +1,7 @@
 /* tests/unit/test_har_cover.c -- coverage and replicas, without any ranks.
  *
- * A tap of 9 x 8 is cut into pieces as ranks would show them: two column halves,
- * each held by two owners.  Each fault changes one piece.
+ * A tap of 9 x 8 is cut into pieces as ranks would show them: two column
+ * halves, each held by two owners.  Each fault changes one piece.
  */
 #include "harness/cover.h"
 
@@ -24,8 +24,12 @@ static void setup(void)
     for (int i = 0; i < N_PIECE; i++) {
         const int64_t col0 = (i / 2) * HALF;
         piece[i] = (par_piece){.values = (i % 2 == 0 ? value : other) + col0,
-                               .ld = N_COL, .row_ids = rows, .n_row = N_ROW,
-                               .col0 = col0, .n_col = HALF, .n_owners = 2,
+                               .ld = N_COL,
+                               .row_ids = rows,
+                               .n_row = N_ROW,
+                               .col0 = col0,
+                               .n_col = HALF,
+                               .n_owners = 2,
                                .i_owner = i % 2};
     }
 }
@@ -68,7 +72,7 @@ END_TEST
 
 START_TEST(a_lost_row_is_seen_and_placed)
 {
-    rows[8] = 7; /* row 8 is missing, row 7 is there twice                     */
+    rows[8] = 7; /* row 8 is missing, row 7 is there twice */
     const sums s = look(N_PIECE);
     ck_assert(!s.once);
     har_cover cover;

@@ -13,7 +13,7 @@
 
 enum { N_B = 2, N_T = 6, N_D = 5, N_E = 4, N_K = 2, N_V = 7, N_PART = 2 };
 
-typedef struct content {      /* of one prompt                                 */
+typedef struct content { /* of one prompt                                 */
     double embed[N_B * N_T * N_D], out[N_B * N_T * N_D];
     double scores[N_B * N_T * N_E], weight[N_B * N_T * N_K];
     double logits[N_B * N_T * N_V];
@@ -24,9 +24,9 @@ typedef struct dump_file {
     content part[N_PART];
     core_dtype dtype;
     const char *numerics;
-    const char *left_out;     /* name of a tensor that is not written          */
-    const char *misshapen;    /* ... or flattened                              */
-    const char *emptied;      /* ... or without elements                       */
+    const char *left_out;  /* name of a tensor that is not written          */
+    const char *misshapen; /* ... or flattened                              */
+    const char *emptied;   /* ... or without elements                       */
 } dump_file;
 
 static char folder[64];
@@ -94,10 +94,14 @@ static void add(layout *l, const dump_file *d, int part, const char *body,
     if (d->left_out != NULL && strcmp(l->name[l->n], d->left_out) == 0)
         return;
     core_st_tensor *t = &l->tensor[l->n];
-    *t = (core_st_tensor){.name = l->name[l->n], .dtype = dtype, .n_dim = n_dim,
+    *t = (core_st_tensor){.name = l->name[l->n],
+                          .dtype = dtype,
+                          .n_dim = n_dim,
                           .shape = {d0, d1, d2}};
     if (d->misshapen != NULL && strcmp(t->name, d->misshapen) == 0)
-        *t = (core_st_tensor){.name = t->name, .dtype = dtype, .n_dim = 2,
+        *t = (core_st_tensor){.name = t->name,
+                              .dtype = dtype,
+                              .n_dim = 2,
                               .shape = {d0 * d1 * d2, 1}};
     if (d->emptied != NULL && strcmp(t->name, d->emptied) == 0)
         t->shape[0] = 0;
@@ -109,14 +113,14 @@ static void write_dump(const dump_file *d, const char *name)
     layout l;
     char path[128];
     core_st *file = NULL;
-    const char *const metadata[] = {"numerics", d->numerics,
-                                    "logits_fp32_vs_fp64_max_abs", "1e-6", NULL};
+    const char *const metadata[] = {
+        "numerics", d->numerics, "logits_fp32_vs_fp64_max_abs", "1e-6", NULL};
     memset(&l, 0, sizeof l);
     for (int p = 0; p < N_PART; p++) {
         const content *c = &d->part[p];
         add(&l, d, p, "embed", d->dtype, c->embed, 3, N_B, N_T, N_D);
-        add(&l, d, p, "layers.0.router_logits", d->dtype, c->scores, 2, N_B * N_T,
-            N_E, 1);
+        add(&l, d, p, "layers.0.router_logits", d->dtype, c->scores, 2,
+            N_B * N_T, N_E, 1);
         add(&l, d, p, "layers.0.topk_idx", CORE_DTYPE_I64, c->idx, 2, N_B * N_T,
             N_K, 1);
         add(&l, d, p, "layers.0.topk_weight", d->dtype, c->weight, 2, N_B * N_T,
@@ -162,7 +166,10 @@ static int64_t n_failed(bool forced_routing, char first[HAR_DUMP_NAME])
 }
 
 static void control(void) {}
-static void as_f32(void) { b.dtype = CORE_DTYPE_F32; }
+static void as_f32(void)
+{
+    b.dtype = CORE_DTYPE_F32;
+}
 
 static void noise_below_tolerance(void)
 {
@@ -192,7 +199,10 @@ START_TEST(harmless_differences_pass)
 }
 END_TEST
 
-static void zeros(void) { memset(b.part[0].out, 0, sizeof b.part[0].out); }
+static void zeros(void)
+{
+    memset(b.part[0].out, 0, sizeof b.part[0].out);
+}
 
 static void twice(void)
 {
@@ -206,7 +216,10 @@ static void sign(void)
         b.part[0].out[i] = -b.part[0].out[i];
 }
 
-static void nan_one(void) { b.part[0].out[3] = (double)NAN; }
+static void nan_one(void)
+{
+    b.part[0].out[3] = (double)NAN;
+}
 
 static void nan_both(void)
 {
@@ -232,14 +245,26 @@ static void swapped_rows(void)
     memcpy(b.part[0].out + N_D, a.part[0].out, N_D * sizeof(double));
 }
 
-static void missing(void) { b.left_out = "p0.layers.0.out"; }
-static void misshapen(void) { b.misshapen = "p0.layers.0.out"; }
-static void emptied(void) { b.emptied = "p0.layers.0.out"; }
-static void both_emptied(void) { a.emptied = b.emptied = "p0.layers.0.out"; }
+static void missing(void)
+{
+    b.left_out = "p0.layers.0.out";
+}
+static void misshapen(void)
+{
+    b.misshapen = "p0.layers.0.out";
+}
+static void emptied(void)
+{
+    b.emptied = "p0.layers.0.out";
+}
+static void both_emptied(void)
+{
+    a.emptied = b.emptied = "p0.layers.0.out";
+}
 
 static void (*const out_mutants[])(void) = {
-    zeros, twice, sign, nan_one, nan_both, inf_sign, one_row, swapped_rows,
-    missing, misshapen, emptied, both_emptied};
+    zeros,   twice,        sign,    nan_one,   nan_both, inf_sign,
+    one_row, swapped_rows, missing, misshapen, emptied,  both_emptied};
 
 START_TEST(a_wrong_tensor_is_named)
 {
@@ -292,7 +317,7 @@ START_TEST(forced_routing_sets_flipped_tokens_aside)
     for (int j = 0; j < 2 * N_V; j++)
         b.part[0].logits[token * N_V + j] += 1.0;
     ck_assert_int_eq(n_failed(true, first), 0);
-    b.part[0].out[0] += 1.0; /* a token before the flip is still judged        */
+    b.part[0].out[0] += 1.0; /* a token before the flip is still judged */
     ck_assert_int_eq(n_failed(true, first), 1);
 }
 END_TEST

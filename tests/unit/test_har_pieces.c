@@ -32,7 +32,8 @@ static void make_reference(core_numerics how)
     const int64_t first_row[2] = {0, N_B};
     const core_groups groups = {1, first_row};
     const core_tapfile_part part = {"", N_B, N_T, NULL};
-    const ref_options options = {1, (size_t)1 << 28, how == CORE_FP32, NULL, NULL};
+    const ref_options options = {1, (size_t)1 << 28, how == CORE_FP32, NULL,
+                                 NULL};
     numerics = how;
     strcpy(path, "/tmp/test_har_pieces-XXXXXX");
     close(mkstemp(path));
@@ -45,15 +46,18 @@ static void make_reference(core_numerics how)
                                          how == CORE_FP32, &part, 1, NULL),
                      CORE_OK);
     ck_assert_int_eq(core_tapfile_sink(&sink, file, ""), CORE_OK);
-    ck_assert_int_eq(ref_model_open(&model, &spec, weights, how, &options), CORE_OK);
-    ck_assert_int_eq(ref_forward(model, &batch, &groups, &sink, &stats), CORE_OK);
+    ck_assert_int_eq(ref_model_open(&model, &spec, weights, how, &options),
+                     CORE_OK);
+    ck_assert_int_eq(ref_forward(model, &batch, &groups, &sink, &stats),
+                     CORE_OK);
     ref_model_close(model);
     free(sink.self);
     core_batch_free(&batch);
     core_weights_close(weights);
     ck_assert_int_eq(core_tapfile_commit(file), CORE_OK);
     core_tapfile_close(file);
-    ck_assert_int_eq(core_tapfile_open(&file, path, &spec, false, false), CORE_OK);
+    ck_assert_int_eq(core_tapfile_open(&file, path, &spec, false, false),
+                     CORE_OK);
 }
 
 static void teardown(void)
@@ -62,8 +66,14 @@ static void teardown(void)
     unlink(path);
 }
 
-static void setup_exact(void) { make_reference(CORE_EXACT); }
-static void setup_fp32(void) { make_reference(CORE_FP32); }
+static void setup_exact(void)
+{
+    make_reference(CORE_EXACT);
+}
+static void setup_fp32(void)
+{
+    make_reference(CORE_FP32);
+}
 
 /* A tap of the reference as one piece, to be spoiled. */
 typedef struct shown {
@@ -90,9 +100,13 @@ static shown take(core_tap_kind kind, int layer)
         for (int64_t j = 0; is_int && j < n_col; j++)
             s.ints[r * n_col + j] = har_reference_int(t, r * n_col + j);
     }
-    s.piece = (par_piece){.tap = tap, .values = is_int ? NULL : s.values,
-                          .ints = is_int ? s.ints : NULL, .ld = n_col,
-                          .row_ids = s.rows, .n_row = n_row, .n_col = n_col,
+    s.piece = (par_piece){.tap = tap,
+                          .values = is_int ? NULL : s.values,
+                          .ints = is_int ? s.ints : NULL,
+                          .ld = n_col,
+                          .row_ids = s.rows,
+                          .n_row = n_row,
+                          .n_col = n_col,
                           .n_owners = 1};
     return s;
 }
@@ -107,8 +121,8 @@ static void drop(shown *s)
 static har_tap_watch show(shown *s, har_mode mode)
 {
     har_watch *watch = NULL;
-    ck_assert_int_eq(har_watch_open(&watch, &spec, numerics, mode, file, N_TOKEN),
-                     CORE_OK);
+    ck_assert_int_eq(
+        har_watch_open(&watch, &spec, numerics, mode, file, N_TOKEN), CORE_OK);
     const par_observer observer = har_watch_observer(watch);
     observer.observe(observer.self, &s->piece);
     har_tap_watch seen = {0};
@@ -159,7 +173,7 @@ START_TEST(one_wrong_value_is_placed_and_replaced)
     ck_assert_int_eq(w.first_mb, 7);
     ck_assert(s.values[at] != good); /* a free pass changes nothing           */
     w = show(&s, HAR_FORCED);
-    ck_assert_int_eq(w.diff.n_bad, 1); /* compared before it is replaced       */
+    ck_assert_int_eq(w.diff.n_bad, 1); /* compared before it is replaced */
     ck_assert(s.values[at] == good);
     drop(&s);
 }
@@ -215,7 +229,7 @@ START_TEST(fp32_is_judged_by_the_stored_bound)
     har_tap_watch w = show(&s, HAR_FORCED);
     ck_assert_int_eq(w.diff.n_bad, 0);
     ck_assert_int_eq(w.diff.n_marginal, 1);
-    s.values[0] += 1.5 * b; /* it was replaced by the reference's value        */
+    s.values[0] += 1.5 * b; /* it was replaced by the reference's value */
     w = show(&s, HAR_FORCED);
     ck_assert_int_eq(w.diff.n_bad, 1);
     s.values[0] += 1.5 * b;
@@ -239,13 +253,13 @@ static har_tap_watch flip(double score_shift)
     scores.values[in] += score_shift * margin;
     choice.ints[0] = in;
     ck_assert_int_eq(har_watch_open(&watch, &spec, numerics, HAR_FORCED_ROUTING,
-                                    file, N_TOKEN), CORE_OK);
+                                    file, N_TOKEN),
+                     CORE_OK);
     const par_observer observer = har_watch_observer(watch);
     observer.observe(observer.self, &scores.piece);
     observer.observe(observer.self, &choice.piece);
     ck_assert_int_eq(choice.ints[0], out);
-    const har_tap_watch w =
-        watch->tap[watch->index[(int)CORE_TAP_TOPK_IDX]];
+    const har_tap_watch w = watch->tap[watch->index[(int)CORE_TAP_TOPK_IDX]];
     har_watch_close(watch);
     drop(&scores);
     drop(&choice);
@@ -270,16 +284,17 @@ START_TEST(a_reference_tells_something_and_zeros_do_not)
     uint8_t **live = NULL;
     char reason[160];
     ck_assert_int_eq(har_live_make(&live, &spec, file, N_TOKEN), CORE_OK);
-    ck_assert_msg(har_taps_are_telling(&spec, file, N_TOKEN, live, reason), "%s",
-                  reason);
+    ck_assert_msg(har_taps_are_telling(&spec, file, N_TOKEN, live, reason),
+                  "%s", reason);
     har_live_free(live, &spec);
 
     core_tapfile *empty = NULL;
     char other[80];
     const core_tapfile_part part = {"", N_B, N_T, NULL};
     snprintf(other, sizeof other, "%s.zeros", path);
-    ck_assert_int_eq(core_tapfile_create(&empty, other, &spec, CORE_EXACT, false,
-                                         false, &part, 1, NULL), CORE_OK);
+    ck_assert_int_eq(core_tapfile_create(&empty, other, &spec, CORE_EXACT,
+                                         false, false, &part, 1, NULL),
+                     CORE_OK);
     ck_assert_int_eq(har_live_make(&live, &spec, empty, N_TOKEN), CORE_OK);
     ck_assert(!har_taps_are_telling(&spec, empty, N_TOKEN, live, reason));
     ck_assert(strstr(reason, "embed") != NULL);
