@@ -74,9 +74,10 @@ static core_status load(ref_model *m, const core_weight *id, int64_t n_tensor)
     const int64_t total = count_doubles(m->spec, id, n_tensor);
     if ((size_t)total > m->options.weight_budget_bytes / sizeof(double))
         return CORE_OK;
+    (void)core_arena_f64(&m->arena, total);
+    CORE_TRY_CTX(core_arena_make(&m->arena), "making weights resident");
+    m->storage = core_arena_f64(&m->arena, total);
     void *p;
-    CORE_TRY(core_alloc(&p, total, sizeof(double), "resident weights"));
-    m->storage = p;
     CORE_TRY(core_alloc(&p, n_tensor, sizeof(double *), "weight pointers"));
     m->tensor = p;
     CORE_TRY(core_alloc(&p, n_tensor, sizeof(double), "weight norms"));
@@ -98,6 +99,7 @@ ref_model ref__model_init(const core_spec *spec)
 {
     return (ref_model){
         .spec = spec,
+        .arena = core_arena_measure(),
         .row_chunk = ROW_CHUNK,
         .tile_rows = REF__MAX_TILE,
         .tile_doubles = TILE_DOUBLES,
@@ -138,7 +140,7 @@ void ref_model_close(ref_model *model)
 {
     if (model == NULL)
         return;
-    free(model->storage);
+    core_arena_free(&model->arena);
     free(model->tensor);
     free(model->max_norm);
     free(model);

@@ -23,6 +23,7 @@ struct ref_model {
     core_numerics numerics;
     ref_options options;
 
+    core_arena arena; /* owns the storage                                     */
     double *storage;  /* all weights as doubles; NULL: read per tile          */
     double **tensor;  /* [core_weight_count] into storage, or NULL            */
     double *max_norm; /* [core_weight_count] exact mode: largest row norm     */
