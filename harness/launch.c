@@ -5,8 +5,8 @@
  * everything that still lives is killed: SIGKILL works on stopped processes
  * too, and every rank's process id is on the board.
  *
- * Nobody survives the launcher: mpiexec gets SIGTERM when it dies, and the ranks
- * SIGKILL when mpiexec's proxy dies.
+ * Nobody survives the launcher: mpiexec gets SIGTERM when it dies, and the
+ * ranks SIGKILL when mpiexec's proxy dies.
  */
 #include "harness/launch_impl.h"
 #include "parallel/process.h"
@@ -21,18 +21,21 @@
 
 static volatile sig_atomic_t signal_seen;
 
-static void on_signal(int number) { signal_seen = number; }
+static void on_signal(int number)
+{
+    signal_seen = number;
+}
 
 typedef struct watch {
     const har_run *run;
     const har_launch_options *options;
     par_board *board;
     har__deaths *deaths;
-    int first_dead;      /* rank; -1: none                                    */
+    int first_dead; /* rank; -1: none                                    */
     pid_t mpiexec;
-    bool ended;          /* mpiexec has                                       */
-    int wait_status;     /* then: of mpiexec                                  */
-    bool shown;          /* a progress line is on the terminal                */
+    bool ended;      /* mpiexec has                                       */
+    int wait_status; /* then: of mpiexec                                  */
+    bool shown;      /* a progress line is on the terminal                */
 } watch;
 
 bool har_is_rank(void)
@@ -45,7 +48,10 @@ bool har_is_rank(void)
            (getenv("SLURM_PROCID") && n_task && atoi(n_task) > 1);
 }
 
-const char *har_rank_folder(void) { return getenv("MOEPARITY_RUN_FOLDER"); }
+const char *har_rank_folder(void)
+{
+    return getenv("MOEPARITY_RUN_FOLDER");
+}
 
 static void nap_ms(int ms)
 {
@@ -54,12 +60,12 @@ static void nap_ms(int ms)
     nanosleep(&t, NULL);
 }
 
-/* --- while it runs -------------------------------------------------------------- */
+/* --- while it runs --- */
 
 static bool reap(watch *w)
 {
-    if (!w->ended && waitpid(w->mpiexec, &w->wait_status, WNOHANG) ==
-                         w->mpiexec)
+    if (!w->ended &&
+        waitpid(w->mpiexec, &w->wait_status, WNOHANG) == w->mpiexec)
         w->ended = true;
     return w->ended;
 }
@@ -92,7 +98,7 @@ static void watch_run(watch *w)
         har__clear_progress();
 }
 
-/* --- the end of it ---------------------------------------------------------------- */
+/* --- the end of it --- */
 
 static int kill_ranks(const par_board *board, int signal_number)
 {

@@ -8,8 +8,8 @@
  *   - takes a copy of the rank's end of that connection (pidfd_getfd), so that
  *     mpiexec sees nothing and kills nobody before the launcher has looked.
  * Either alone is not enough: a dying process closes its files a little before
- * it counts as dead (measured: without the copy one death in eight was blamed on
- * another rank), and a kernel or container may forbid the copy.
+ * it counts as dead (measured: without the copy one death in eight was blamed
+ * on another rank), and a kernel or container may forbid the copy.
  *
  * A rank that has agreed to stop may end.
  */
@@ -26,9 +26,9 @@ struct har__deaths {
     const par_board *board;
     int epoll_fd;
     int n_watched;
-    int first;      /* rank that died first; -1: none so far                  */
-    int *pid_fd;    /* [n_rank] -1: not watched yet                           */
-    int *copy_fd;   /* [n_rank] of the connection to mpiexec; -1: none        */
+    int first;    /* rank that died first; -1: none so far                  */
+    int *pid_fd;  /* [n_rank] -1: not watched yet                           */
+    int *copy_fd; /* [n_rank] of the connection to mpiexec; -1: none        */
 };
 
 static void allow_descriptors(int n)
@@ -56,8 +56,11 @@ core_status har__deaths_open(har__deaths **out, const par_board *board)
     for (int i = 0; i < 2 * board->n_rank; i++)
         fds[i] = -1;
     allow_descriptors(board->n_rank);
-    *d = (har__deaths){.board = board, .epoll_fd = epoll_fd, .first = -1,
-                       .pid_fd = fds, .copy_fd = fds + board->n_rank};
+    *d = (har__deaths){.board = board,
+                       .epoll_fd = epoll_fd,
+                       .first = -1,
+                       .pid_fd = fds,
+                       .copy_fd = fds + board->n_rank};
     *out = d;
     return CORE_OK;
 }
@@ -105,7 +108,8 @@ bool har__deaths_wait(har__deaths *d, int timeout_ms)
     if (d->n_watched < d->board->n_rank)
         watch_newcomers(d);
     struct epoll_event event;
-    while (d->first < 0 && epoll_wait(d->epoll_fd, &event, 1, timeout_ms) == 1) {
+    while (d->first < 0 &&
+           epoll_wait(d->epoll_fd, &event, 1, timeout_ms) == 1) {
         const int rank = (int)event.data.u32;
         if (!has_finished(d, rank))
             d->first = rank;
@@ -115,4 +119,7 @@ bool har__deaths_wait(har__deaths *d, int timeout_ms)
     return d->first >= 0;
 }
 
-int har__deaths_first(const har__deaths *d) { return d->first; }
+int har__deaths_first(const har__deaths *d)
+{
+    return d->first;
+}

@@ -17,7 +17,7 @@ void har__path(char out[HAR_PATH], const har_run *run, const char *name);
 CORE_NODISCARD core_status har__start_mpiexec(pid_t *pid, const har_run *run,
                                               int n_rank, char *const argv[]);
 
-/* --- deaths (launch_deaths.c) ----------------------------------------------- */
+/* --- deaths (launch_deaths.c) --- */
 
 typedef struct har__deaths har__deaths;
 
@@ -32,9 +32,10 @@ bool har__deaths_wait(har__deaths *deaths, int timeout_ms);
 /* The rank that died first; -1 if none is known to have died.        [local] */
 int har__deaths_first(const har__deaths *deaths);
 
-/* --- the log and the terminal ----------------------------------------------- */
+/* --- the log and the terminal --- */
 
-/* What the ranks left in the log, without mpiexec's own talk: the last lines. */
+/* What the ranks left in the log, without mpiexec's own talk: the last lines.
+ */
 void har__copy_log(const har_run *run, FILE *to);
 
 /* One line of progress on stderr; clear takes it away. */

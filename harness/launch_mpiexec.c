@@ -27,15 +27,15 @@ void har__path(char out[HAR_PATH], const har_run *run, const char *name)
     snprintf(out, HAR_PATH, "%s/%s", run->folder, name);
 }
 
-/* --- start ------------------------------------------------------------------ */
+/* --- start --- */
 
 static void set_environment(const har_run *run)
 {
     static const char *const one_host[][2] = {
         /* no network: memory, threads; cma: long messages in one copy        */
         {"UCX_TLS", "posix,cma,self"},
-        {"MPIR_CVAR_NOLOCAL", "1"},     /* MPICH's own shared memory spins    */
-        {"HYDRA_LAUNCHER", "fork"},     /* no ssh or srun for this host       */
+        {"MPIR_CVAR_NOLOCAL", "1"}, /* MPICH's own shared memory spins    */
+        {"HYDRA_LAUNCHER", "fork"}, /* no ssh or srun for this host       */
         {"HYDRA_RMK", "user"},
         {"HYDRA_BINDING", "none"},
     };
@@ -100,7 +100,8 @@ core_status har__start_mpiexec(pid_t *pid, const har_run *run, int n_rank,
     self[length] = '\0';
     snprintf(n, sizeof n, "%d", n_rank);
     har__path(log, run, "log");
-    const int log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const int log_fd =
+        open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     CORE_FAIL_IF(log_fd < 0, CORE_E_FILE, "%s: %s", log, strerror(errno));
     int pipe_fd[2] = {-1, -1}, error = 0;
     char **args = make_args(mpiexec, self, n, argv);
@@ -127,13 +128,18 @@ core_status har__start_mpiexec(pid_t *pid, const har_run *run, int n_rank,
     return CORE_OK;
 }
 
-/* --- what it left -------------------------------------------------------------- */
+/* --- what it left --- */
 
 static bool is_talk_of_mpiexec(const char *line)
 {
-    static const char *const start[] = {
-        "=", "\n", "YOUR APPLICATION TERMINATED", "This typically refers",
-        "Please see the FAQ", "[mpiexec@", "[proxy:", "Abort("};
+    static const char *const start[] = {"=",
+                                        "\n",
+                                        "YOUR APPLICATION TERMINATED",
+                                        "This typically refers",
+                                        "Please see the FAQ",
+                                        "[mpiexec@",
+                                        "[proxy:",
+                                        "Abort("};
     for (size_t i = 0; i < sizeof start / sizeof start[0]; i++)
         if (strncmp(line, start[i], strlen(start[i])) == 0)
             return true;

@@ -108,13 +108,14 @@ core_status har_run_open(har_run *out, size_t need_bytes)
             *out = run;
             return CORE_OK;
         }
-        snprintf(tried + used, sizeof tried - used, "%s%.80s: %llu bytes free%s",
-                 used ? ", " : "", parent, free_bytes,
-                 room ? " but no folder can be made" : "");
+        snprintf(tried + used, sizeof tried - used,
+                 "%s%.80s: %llu bytes free%s", used ? ", " : "", parent,
+                 free_bytes, room ? " but no folder can be made" : "");
     }
     CORE_FAIL(CORE_E_SPACE,
               "no room for the run's files: %zu bytes needed; %s "
-              "(set MOEPARITY_RUN_DIR)", need_bytes, tried);
+              "(set MOEPARITY_RUN_DIR)",
+              need_bytes, tried);
 }
 
 void har_run_close(har_run *run)

@@ -22,11 +22,11 @@
 #include <stdint.h>
 
 typedef enum par_rank_state {
-    PAR_RANK_ABSENT,    /* not heard of: not started, or on another host      */
+    PAR_RANK_ABSENT, /* not heard of: not started, or on another host      */
     PAR_RANK_STARTING,
     PAR_RANK_COMPUTING,
     PAR_RANK_WAITING,
-    PAR_RANK_FINISHED   /* all agreed to stop                                 */
+    PAR_RANK_FINISHED /* all agreed to stop                                 */
 } par_rank_state;
 
 /* Which operation a rank is in, in one word so that it is read in one piece.
@@ -46,8 +46,8 @@ typedef struct par_board_rank {
     _Atomic int state; /* par_rank_state                                      */
     _Atomic int manager_fd; /* its connection to mpiexec; 0: not known        */
     _Atomic uint64_t progress;
-    _Atomic uint64_t op;    /* packed par_board_op                            */
-    _Atomic int peer;       /* waited for; -1: none                           */
+    _Atomic uint64_t op; /* packed par_board_op                            */
+    _Atomic int peer;    /* waited for; -1: none                           */
     _Atomic int64_t tick;
     _Atomic uint64_t cpu_ticks; /* at the last look, written by the looker    */
     char group[24];
@@ -59,11 +59,11 @@ enum { PAR_BOARD_LINE = 1024 };
 typedef struct par_board {
     uint64_t magic, nonce;
     int n_rank;
-    bool has_launcher;      /* it prints `line`, ranks stay silent            */
+    bool has_launcher; /* it prints `line`, ranks stay silent            */
     double stall_seconds;
-    _Atomic int fraction;   /* of the work, per mille, for the progress line  */
-    _Atomic int claimed;    /* somebody is ending the run                     */
-    _Atomic int aborted;    /* core_status it ended with, once line is there  */
+    _Atomic int fraction; /* of the work, per mille, for the progress line  */
+    _Atomic int claimed;  /* somebody is ending the run                     */
+    _Atomic int aborted;  /* core_status it ended with, once line is there  */
     char line[PAR_BOARD_LINE];
     _Atomic int64_t looked_ns;   /* last look                                 */
     _Atomic int64_t progress_ns; /* last look that saw something move         */
@@ -89,19 +89,20 @@ void par_board_join(par_board_rank *record, par_rank_state state);
 uint64_t par_board_op_pack(par_board_op op);
 par_board_op par_board_op_unpack(uint64_t word);
 
-/* "rank 3 waits in all-gather over tp for rank 2 (layers.3.attn_out, tick 4)" */
+/* "rank 3 waits in all-gather over tp for rank 2 (layers.3.attn_out, tick 4)"
+ */
 void par_board_describe(const par_board *board, int rank, char *out,
                         size_t out_bytes);
 
 /* End the run with this line; true for the first caller only.        [local] */
 bool par_board_claim(par_board *board, core_status status, const char *line);
 
-/* --- judgement (board_check.c) --------------------------------------------- */
+/* --- judgement (board_check.c) --- */
 
 /* Look at all ranks, at most ten times a second over all callers.  True if the
  * run must end, with the line that says why: a rank died (where a launcher
- * watches, that is its business), or nothing moved for stall_seconds.  A rank that computes moves as long as its processor time
- * does.                                                              [local] */
+ * watches, that is its business), or nothing moved for stall_seconds.  A rank
+ * that computes moves as long as its processor time does. [local] */
 bool par_board_check(par_board *board, char line[PAR_BOARD_LINE]);
 
 /* The line for a rank known to have died.                            [local] */

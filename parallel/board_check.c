@@ -6,8 +6,9 @@
  * one rank dies, mpiexec kills the others within a millisecond, and no look can
  * tell who was first: a launcher can (harness/launch_deaths.c) and then does
  * this alone.  Without one, a single death is named at once, several only if
- * somebody still lives a second later to name them.  Reading /proc of every rank costs milliseconds at 512 ranks,
- * so zombies are looked for in turn, and everywhere once a death is seen.
+ * somebody still lives a second later to name them.  Reading /proc of every
+ * rank costs milliseconds at 512 ranks, so zombies are looked for in turn, and
+ * everywhere once a death is seen.
  *
  * Does anything move?  Progress counters first, they cost nothing.  Only when
  * none has moved for half a second is the processor time of the ranks that
@@ -27,7 +28,7 @@ static const int64_t ms = 1000000;
 
 enum { LOOK_MS = 100, QUIET_MS = 500, SETTLE_MS = 1000, ZOMBIES_PER_LOOK = 16 };
 
-/* --- deaths ----------------------------------------------------------------- */
+/* --- deaths --- */
 
 static bool can_die(const par_board_rank *r)
 {
@@ -121,7 +122,7 @@ static bool find_death(par_board *board, char line[PAR_BOARD_LINE])
     return true;
 }
 
-/* --- standstill ------------------------------------------------------------- */
+/* --- standstill --- */
 
 /* Sum of all counters; false if some rank is not on this board, so that its
  * progress cannot be seen.                                                   */
@@ -191,7 +192,8 @@ static void say_crossed(const par_board *board, char *out, size_t out_bytes)
     for (int i = board->n_rank - 1; i >= 0; i--) {
         const int peer = atomic_load(&board->rank[i].peer);
         if (peer >= 0 && peer < board->n_rank &&
-            atomic_load(&board->rank[i].op) != atomic_load(&board->rank[peer].op))
+            atomic_load(&board->rank[i].op) !=
+                atomic_load(&board->rank[peer].op))
             first = i;
     }
     size_t used = 0;
@@ -254,7 +256,7 @@ static bool find_stall(par_board *board, char line[PAR_BOARD_LINE])
     return true;
 }
 
-/* --- both, and mismatches ---------------------------------------------------- */
+/* --- both, and mismatches --- */
 
 bool par_board_check(par_board *board, char line[PAR_BOARD_LINE])
 {

@@ -1,4 +1,5 @@
-/* parallel/comm_agree.c -- what all ranks must know: who failed, who takes part.
+/* parallel/comm_agree.c -- what all ranks must know: who failed, who takes
+ * part.
  *
  * Agreement: the worst status, the lowest rank that has it, its message and how
  * many ranks failed travel up a tree and down again, in one record of fixed
@@ -22,8 +23,7 @@ typedef struct verdict {
 static void worse_of(verdict *a, const verdict *b)
 {
     const int n_failed = a->n_failed + b->n_failed;
-    if (b->status > a->status ||
-        (b->status == a->status && b->rank < a->rank))
+    if (b->status > a->status || (b->status == a->status && b->rank < a->rank))
         *a = *b;
     a->n_failed = n_failed;
 }
@@ -55,8 +55,7 @@ core_status par_agree(par_comm *comm, core_status status)
                  .n_failed = status != CORE_OK};
     if (status != CORE_OK)
         snprintf(v.message, sizeof v.message, "%s",
-                 core_message()[0] ? core_message()
-                                   : core_status_name(status));
+                 core_message()[0] ? core_message() : core_status_name(status));
     agree(comm, &v);
     if (v.status == CORE_OK)
         return CORE_OK;
@@ -69,7 +68,7 @@ core_status par_agree(par_comm *comm, core_status status)
               others);
 }
 
-/* --- who takes part ------------------------------------------------------------ */
+/* --- who takes part --- */
 
 core_status par__comm_make(par_comm **out, int rank, int n, int epoch,
                            par_board *board)
@@ -97,11 +96,11 @@ core_status par__comm_make(par_comm **out, int rank, int n, int epoch,
         /* 512 ranks that wake up every millisecond would fill two cores */
         .longest_pause_ns = 1000000 + (int64_t)n * 18000};
     impl->mine = board ? &board->rank[rank] : &impl->private_record;
-    *comm = (par_comm){.rank = rank,
-                       .size = n,
-                       .world = {.name = "world", .n = n, .me = rank,
-                                 .rank = world},
-                       .impl = impl};
+    *comm = (par_comm){
+        .rank = rank,
+        .size = n,
+        .world = {.name = "world", .n = n, .me = rank, .rank = world},
+        .impl = impl};
     *out = comm;
     return CORE_OK;
 }

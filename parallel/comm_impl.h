@@ -16,17 +16,17 @@
 #include <stdint.h>
 
 struct par_comm_impl {
-    int epoch;                /* number of this communicator in the process   */
-    int n_opened;             /* of the first communicator: others since      */
-    par_board *board;         /* NULL: this host has none                     */
-    par_board_rank *mine;     /* my record, or a private one                  */
+    int epoch;            /* number of this communicator in the process   */
+    int n_opened;         /* of the first communicator: others since      */
+    par_board *board;     /* NULL: this host has none                     */
+    par_board_rank *mine; /* my record, or a private one                  */
     par_board_rank private_record;
-    int *world_rank;          /* [size] 0, 1, 2 ...                           */
-    uint32_t *n_call;         /* [n_call_ids] operations so far, by group id  */
+    int *world_rank;  /* [size] 0, 1, 2 ...                           */
+    uint32_t *n_call; /* [n_call_ids] operations so far, by group id  */
     int n_call_ids;
-    par_request **requests;   /* [2*size] of the operation under way          */
+    par_request **requests; /* [2*size] of the operation under way          */
     int n_requests;
-    char *scratch;            /* grows, never shrinks                         */
+    char *scratch; /* grows, never shrinks                         */
     size_t scratch_bytes;
     int64_t part_bytes;       /* longer messages travel in parts of this size */
     par_request *unused;      /* free list                                    */
@@ -39,11 +39,11 @@ typedef struct par__op {
     par_op_kind kind;
     const par_group *group;
     int tag;
-    int64_t bytes;            /* sent to others                               */
+    int64_t bytes; /* sent to others                               */
     int64_t start_ns;
 } par__op;
 
-/* --- operations (comm_ops.c) ------------------------------------------------ */
+/* --- operations (comm_ops.c) --- */
 
 par__op par__begin(par_comm *comm, const par_group *group, par_op_kind kind);
 void par__end(par_comm *comm, const par__op *op);
@@ -55,10 +55,10 @@ void *par__scratch(par_comm *comm, int64_t bytes);
 void par__tree_broadcast(par_comm *comm, par__op *op, void *buf, int64_t bytes,
                          int root_index);
 
-/* --- messages (comm_mpi.c) --------------------------------------------------- */
+/* --- messages (comm_mpi.c) --- */
 
-/* Post a message to or from member i of the operation's group (not me); it joins
- * comm->impl->requests.                                                      */
+/* Post a message to or from member i of the operation's group (not me); it
+ * joins comm->impl->requests. */
 void par__send(par_comm *comm, par__op *op, int i, const void *buf,
                int64_t bytes);
 void par__recv(par_comm *comm, par__op *op, int i, void *buf, int64_t bytes);
@@ -74,7 +74,7 @@ void par__comm_free(par_comm *comm);
 /* All started ranks; NULL before par_comm_start. */
 par_comm *par__comm_all(void);
 
-/* --- watching (comm_watch.c) ------------------------------------------------- */
+/* --- watching (comm_watch.c) --- */
 
 /* Called by a waiting rank between two naps: ends the run if it must end. */
 void par__watch(par_comm *comm, int peer);

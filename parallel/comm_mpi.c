@@ -28,14 +28,14 @@
 
 struct par_request {
     MPI_Request mpi;
-    par_op_kind kind;       /* PAR_SEND or PAR_RECV                            */
+    par_op_kind kind; /* PAR_SEND or PAR_RECV                            */
     bool done;
     int peer, tag;
-    char *buf;              /* of a send: never written                        */
-    int64_t bytes;          /* of this part                                    */
-    int64_t total_bytes;    /* of the message                                  */
-    struct par_request *rest; /* the other parts                               */
-    struct par_request *next; /* in a list: unused, to_self                    */
+    char *buf;           /* of a send: never written                        */
+    int64_t bytes;       /* of this part                                    */
+    int64_t total_bytes; /* of the message                                  */
+    struct par_request *rest; /* the other parts */
+    struct par_request *next; /* in a list: unused, to_self */
 };
 
 /* MPI exists once per process, and so does this. */
@@ -45,11 +45,20 @@ static struct {
     par_comm *all;
 } process;
 
-par_comm *par__comm_all(void) { return process.all; }
-int par_comm_n_started(void) { return process.all ? process.all->size : 0; }
-int par_comm_my_start(void) { return process.all ? process.all->rank : 0; }
+par_comm *par__comm_all(void)
+{
+    return process.all;
+}
+int par_comm_n_started(void)
+{
+    return process.all ? process.all->size : 0;
+}
+int par_comm_my_start(void)
+{
+    return process.all ? process.all->rank : 0;
+}
 
-/* --- failure ------------------------------------------------------------------ */
+/* --- failure --- */
 
 void par_abort(par_comm *comm, core_status status, const char *fmt, ...)
 {
@@ -83,7 +92,7 @@ static void must(par_comm *comm, int code, const char *call, int peer)
               call, peer, comm->impl->mine->what, text);
 }
 
-/* --- requests ------------------------------------------------------------------- */
+/* --- requests --- */
 
 static par_request *new_request(par_comm *comm, par_op_kind kind, int peer,
                                 int tag, void *buf, int64_t bytes)
@@ -97,8 +106,12 @@ static par_request *new_request(par_comm *comm, par_op_kind kind, int peer,
         r = malloc(sizeof *r);
     if (!r)
         par_abort(comm, CORE_E_MEMORY, "no memory for a message");
-    *r = (par_request){.mpi = MPI_REQUEST_NULL, .kind = kind, .peer = peer,
-                       .tag = tag, .buf = buf, .bytes = bytes,
+    *r = (par_request){.mpi = MPI_REQUEST_NULL,
+                       .kind = kind,
+                       .peer = peer,
+                       .tag = tag,
+                       .buf = buf,
+                       .bytes = bytes,
                        .total_bytes = bytes};
     return r;
 }
@@ -117,11 +130,15 @@ static void start_part(par_comm *comm, par_request *r)
 {
     const int n = (int)r->bytes, tag = r->tag & process.tag_mask;
     if (r->kind == PAR_SEND)
-        must(comm, MPI_Isend(r->buf, n, MPI_BYTE, r->peer, tag, MPI_COMM_WORLD,
-                             &r->mpi), "MPI_Isend", r->peer);
+        must(comm,
+             MPI_Isend(r->buf, n, MPI_BYTE, r->peer, tag, MPI_COMM_WORLD,
+                       &r->mpi),
+             "MPI_Isend", r->peer);
     else
-        must(comm, MPI_Irecv(r->buf, n, MPI_BYTE, r->peer, tag, MPI_COMM_WORLD,
-                             &r->mpi), "MPI_Irecv", r->peer);
+        must(comm,
+             MPI_Irecv(r->buf, n, MPI_BYTE, r->peer, tag, MPI_COMM_WORLD,
+                       &r->mpi),
+             "MPI_Irecv", r->peer);
 }
 
 /* All parts are posted at once; both sides cut at the same places. */
@@ -132,8 +149,8 @@ static par_request *start(par_comm *comm, par_op_kind kind, int peer, int tag,
     par_request *first = new_request(comm, kind, peer, tag, buf, bytes);
     par_request *r = first;
     while (r->bytes > part) {
-        r->rest = new_request(comm, kind, peer, tag, r->buf + part,
-                              r->bytes - part);
+        r->rest =
+            new_request(comm, kind, peer, tag, r->buf + part, r->bytes - part);
         r->bytes = part;
         start_part(comm, r);
         r = r->rest;
@@ -175,7 +192,7 @@ static bool test(par_comm *comm, par_request *r)
     return true;
 }
 
-/* --- waiting ----------------------------------------------------------------------- */
+/* --- waiting --- */
 
 static void nap(int64_t ns)
 {
@@ -209,7 +226,7 @@ static void wait_until_done(par_comm *comm, par_request *r)
     comm->wait_seconds += (double)(par_now_ns() - start_ns) * 1e-9;
 }
 
-/* --- inside operations ----------------------------------------------------------------- */
+/* --- inside operations --- */
 
 static void join(par_comm *comm, par_request *r)
 {
@@ -223,8 +240,8 @@ void par__send(par_comm *comm, par__op *op, int i, const void *buf,
 {
     const int to = op->group->rank[i];
     core_assert(to != comm->rank);
-    join(comm, start(comm, PAR_SEND, to, op->tag, (void *)(uintptr_t)buf,
-                     bytes));
+    join(comm,
+         start(comm, PAR_SEND, to, op->tag, (void *)(uintptr_t)buf, bytes));
     op->bytes += bytes;
 }
 
@@ -246,7 +263,7 @@ void par__wait_all(par_comm *comm, const par__op *op)
     impl->n_requests = 0;
 }
 
-/* --- point to point --------------------------------------------------------------- */
+/* --- point to point --- */
 
 /* The oldest request to myself that waits for one like this; taken off. */
 static par_request *take_partner(par_comm *comm, par_op_kind kind, int tag)
@@ -262,8 +279,8 @@ static par_request *take_partner(par_comm *comm, par_op_kind kind, int tag)
 
 static void post_to_self(par_comm *comm, par_request *r)
 {
-    par_request *other = take_partner(
-        comm, r->kind == PAR_SEND ? PAR_RECV : PAR_SEND, r->tag);
+    par_request *other =
+        take_partner(comm, r->kind == PAR_SEND ? PAR_RECV : PAR_SEND, r->tag);
     if (!other) {
         par_request **end = &comm->impl->to_self;
         while (*end)
@@ -318,9 +335,10 @@ void par_wait(par_comm *comm, par_request *request)
     if (peer == comm->rank && !request->done)
         par_abort(comm, CORE_E_INTERNAL,
                   "rank %d waits for its own message with tag %d, which it "
-                  "never posted", peer, request->tag & 0xffff);
-    const par_board_op word = {.epoch = comm->impl->epoch, .kind = kind,
-                               .group_id = PAR_NO_GROUP};
+                  "never posted",
+                  peer, request->tag & 0xffff);
+    const par_board_op word = {
+        .epoch = comm->impl->epoch, .kind = kind, .group_id = PAR_NO_GROUP};
     atomic_store(&comm->impl->mine->op, par_board_op_pack(word));
     wait_until_done(comm, request);
     drop_request(comm, request);
@@ -329,12 +347,14 @@ void par_wait(par_comm *comm, par_request *request)
     if (!comm->record)
         return;
     const par_comm_record record = {
-        .kind = kind, .peer = peer, .bytes = bytes,
+        .kind = kind,
+        .peer = peer,
+        .bytes = bytes,
         .seconds = (double)(par_now_ns() - start_ns) * 1e-9};
     comm->record(comm->record_self, &record);
 }
 
-/* --- what a rank is doing --------------------------------------------------------- */
+/* --- what a rank is doing --- */
 
 void par_at(par_comm *comm, const char *what, int64_t tick)
 {
@@ -352,7 +372,7 @@ void par_set_fraction(par_comm *comm, double fraction)
         atomic_store(&comm->impl->board->fraction, (int)(fraction * 1000));
 }
 
-/* --- start and end ------------------------------------------------------------------ */
+/* --- start and end --- */
 
 void par__comm_free(par_comm *comm)
 {
@@ -370,12 +390,15 @@ void par__comm_free(par_comm *comm)
 }
 
 /* Rank 0 makes a board in memory; who can open it and finds the same number in
- * it is on the same host.  Ranks elsewhere do without.                        */
+ * it is on the same host.  Ranks elsewhere do without. */
 static void share_own_board(par_comm *all, const par_comm_options *options)
 {
     const char *tmp = getenv("TMPDIR");
     const char *folder[] = {"/dev/shm", tmp ? tmp : "/tmp", "/tmp"};
-    struct { uint64_t nonce; char path[256]; } where = {0};
+    struct {
+        uint64_t nonce;
+        char path[256];
+    } where = {0};
     par_board *board = NULL;
     for (int i = 0; i < 3 && all->rank == 0 && !board; i++) {
         snprintf(where.path, sizeof where.path, "%s/moeparity-board-%d-%llx",

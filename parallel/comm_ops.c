@@ -26,7 +26,7 @@ const char *par_op_name(par_op_kind kind)
     return kind < PAR_N_OP_KINDS ? name[kind] : "nothing";
 }
 
-/* --- begin and end ------------------------------------------------------------ */
+/* --- begin and end --- */
 
 static uint32_t next_call(par_comm *comm, int group_id)
 {
@@ -96,7 +96,7 @@ void *par__scratch(par_comm *comm, int64_t bytes)
     return impl->scratch;
 }
 
-/* --- one to all ----------------------------------------------------------------- */
+/* --- one to all --- */
 
 void par__tree_broadcast(par_comm *comm, par__op *op, void *buf, int64_t bytes,
                          int root_index)
@@ -138,7 +138,7 @@ void par_barrier(par_comm *comm, const par_group *group)
     par__end(comm, &op);
 }
 
-/* --- all to all --------------------------------------------------------------- */
+/* --- all to all --- */
 
 static void gather_pairwise(par_comm *comm, par__op *op, char *out,
                             const int64_t *count_bytes, int64_t my_offset)

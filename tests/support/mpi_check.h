@@ -16,11 +16,12 @@
 extern par_comm *mpi_world;
 
 /* Fails on all ranks if condition is false on one.      [collective, world] */
-#define mpi_assert(condition, ...) mpi_assert_on(mpi_world, condition, __VA_ARGS__)
+#define mpi_assert(condition, ...)                                             \
+    mpi_assert_on(mpi_world, condition, __VA_ARGS__)
 #define mpi_assert_on(comm, condition, ...)                                    \
-    ck_assert_msg(mpi_all_agree(comm, condition, __FILE__, __LINE__,           \
-                                __VA_ARGS__),                                  \
-                  "%s", core_message())
+    ck_assert_msg(                                                             \
+        mpi_all_agree(comm, condition, __FILE__, __LINE__, __VA_ARGS__), "%s", \
+        core_message())
 
 bool mpi_all_agree(par_comm *comm, bool condition, const char *file, int line,
                    const char *fmt, ...) CORE_PRINTF(5, 6);

@@ -56,8 +56,11 @@ static core_status run_ranks(par_comm *comm, const char *fault)
 {
     const int me = comm->rank, even = me - me % 2;
     const int member[2] = {even, even + 1};
-    const par_group pair = {.name = "pair", .id = 1 + even / 2, .n = 2,
-                            .me = me % 2, .rank = member};
+    const par_group pair = {.name = "pair",
+                            .id = 1 + even / 2,
+                            .n = 2,
+                            .me = me % 2,
+                            .rank = member};
     for (int tick = 0; tick < N_TICK; tick++) {
         char what[32];
         snprintf(what, sizeof what, "layers.%d.attn_out", tick);
@@ -119,9 +122,10 @@ int main(int argc, char **argv)
     if (har_is_rank())
         return rank_main(argv[1]);
     har_run run;
-    const har_launch_options options = {
-        .n_rank = argc > 3 ? atoi(argv[3]) : 4, .stall_seconds = 2,
-        .what = "faults", .progress = isatty(2)};
+    const har_launch_options options = {.n_rank = argc > 3 ? atoi(argv[3]) : 4,
+                                        .stall_seconds = 2,
+                                        .what = "faults",
+                                        .progress = isatty(2)};
     int exit_code = 5;
     core_status status = har_run_open(&run, 1 << 20);
     if (status == CORE_OK) {

@@ -27,6 +27,16 @@ n_left()
     grep -ls "[t]${1#t}" /proc/[0-9]*/cmdline | wc -l
 }
 
+# Wait until launcher, mpiexec and four ranks are there, at most 20 s.
+wait_for_start()
+{
+    for _ in $(seq 200); do
+        [ "$(n_left "$1")" -ge 6 ] && return
+        sleep 0.1
+    done
+    bad start "only $(n_left "$1") processes of $1"
+}
+
 nothing_left() # NAME TOKEN
 {
     [ "$(n_left "$2")" = 0 ] || bad "$1" "$(n_left "$2") processes left"
@@ -86,7 +96,7 @@ MOEPARITY_MPIEXEC=false "$driver" none x >"$work/out" 2>"$work/err"
 token=token-int-$$
 "$driver" sleep $token >"$work/out" 2>"$work/err" &
 pid=$!
-while [ "$(n_left $token)" -lt 6 ]; do sleep 0.1; done # launcher, mpiexec, ranks
+wait_for_start $token
 kill -TERM $pid
 wait $pid
 code=$?
@@ -97,7 +107,7 @@ nothing_left interrupt $token
 token=token-kill9-$$
 "$driver" sleep $token >"$work/out" 2>"$work/err" &
 pid=$!
-while [ "$(n_left $token)" -lt 6 ]; do sleep 0.1; done
+wait_for_start $token
 kill -KILL $pid
 wait $pid 2>/dev/null
 for _ in 1 2 3 4 5 6 7 8 9 10; do

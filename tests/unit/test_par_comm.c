@@ -33,7 +33,10 @@ static double sum_of(const par_group *g, int64_t i, core_numerics rounding)
     return sum;
 }
 
-static bool same_bits(double a, double b) { return memcmp(&a, &b, 8) == 0; }
+static bool same_bits(double a, double b)
+{
+    return memcmp(&a, &b, 8) == 0;
+}
 
 static bool reduced_right(const par_group *g, const double *x, int64_t n,
                           int64_t i0, core_numerics rounding)
@@ -145,8 +148,8 @@ START_TEST(test_all_gather)
         for (int m = 0; m < g.n; p += count[m++])
             for (int64_t i = 0; i < count[m]; i++)
                 ok = ok && p[i] == byte_of(g.rank[m], i);
-        mpi_assert(ok, "all-gather of %lld, in place %d",
-                   (long long)unit[_i], in_place);
+        mpi_assert(ok, "all-gather of %lld, in place %d", (long long)unit[_i],
+                   in_place);
     }
     free(in);
     free(out);
@@ -181,7 +184,10 @@ START_TEST(test_reduce_scatter)
 END_TEST
 
 /* From a to b go (a + 2 b) mod 4 blocks. */
-static int64_t sent(int a, int b, int64_t unit) { return (a + 2 * b) % 4 * unit; }
+static int64_t sent(int a, int b, int64_t unit)
+{
+    return (a + 2 * b) % 4 * unit;
+}
 
 START_TEST(test_all_to_all)
 {
