@@ -3,13 +3,19 @@
  *     run_mutants FOLDER PROGRAM [ID]
  *
  * FOLDER holds manifest.tsv and the programs mutant_STEM.  Each mutant runs
- * `verify --numerics exact --json` on its model and plan.  Killed: exit code 1.
- * Located: the first differing tap matches the glob of the mutant.  PROGRAM, the
- * healthy one, must pass on every model and plan used: without that control a
- * verifier that always says "differs" would kill every mutant.
- * Exit 0 if all are killed and at least 95 % are located.
+ * `verify --numerics exact --json` on its model and plan.
+ *
+ *   killed   exit code 1; a crash or a hang is not a verdict
+ *   located  the first differing tap matches the glob of the mutant
+ *   seen     every check named by the mutant fired too: coverage, replica or
+ *            poison among the faults of that tap, or conservation of the run
+ *   alone    on correct inputs only that operator fails, in whichever layers.
+ *            A figure, not a demand: a wrong shard feeds several operators
+ *
+ * PROGRAM, the healthy one, must pass on every model and plan used: without that
+ * control a verifier that always says "differs" would kill every mutant.
+ * Exit 0 if all are killed, all checks seen and at least 95 % located.
  */
-#include <errno.h>
 #include <fnmatch.h>
 #include <jansson.h>
 #include <spawn.h>
@@ -20,34 +26,40 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { N_FIELD = 7, MAX_ARGS = 48, MAX_CONTROLS = 256 };
+enum { N_FIELD = 8, MAX_ARGS = 48, MAX_MUTANTS = 256, MAX_TEXT = 256 };
 
 typedef struct mutant {
-    char *stem, *id, *model, *plan, *expect, *options, *mechanism;
+    char *stem, *id, *model, *plan, *expect, *options, *check, *mechanism;
 } mutant;
+
+typedef struct outcome {
+    int code;
+    bool located, seen, alone;
+    char first[MAX_TEXT];  /* tap, "" if none differs                          */
+    char others[MAX_TEXT]; /* operators that fail beside it on correct inputs  */
+} outcome;
 
 extern char **environ;
 
 /* The exit code of `program verify ...`; its report goes to `json`. */
 static int run_verify(const char *program, const mutant *m, const char *json)
 {
-    char options[256];
+    char options[MAX_TEXT];
     snprintf(options, sizeof options, "%s", m->options);
-    char *argv[MAX_ARGS] = {(char *)program, "verify",    m->model,
-                            "--plan",        m->plan,     "--numerics",
-                            "exact",         "--json",    (char *)json,
-                            "--stall",       "10"};
+    char *argv[MAX_ARGS] = {(char *)program, "verify", m->model, "--plan",
+                            m->plan, "--numerics", "exact", "--json",
+                            (char *)json, "--stall", "10"};
     int n_arg = 11;
-    for (char *word = strtok(options, " "); word != NULL && n_arg < MAX_ARGS - 1;
-         word = strtok(NULL, " "))
+    for (char *word = strtok(options, " ");
+         word != NULL && n_arg < MAX_ARGS - 1; word = strtok(NULL, " "))
         argv[n_arg++] = word;
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", 1, 0);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", 1,
+                                     0);
     posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
     pid_t pid;
-    const int failed =
-        posix_spawn(&pid, program, &actions, NULL, argv, environ);
+    const int failed = posix_spawn(&pid, program, &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     int wait_status = 0;
     if (failed != 0 || waitpid(pid, &wait_status, 0) != pid)
@@ -55,14 +67,99 @@ static int run_verify(const char *program, const mutant *m, const char *json)
     return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
 }
 
-/* The first differing tap of a report, "" if it has none. */
-static void first_tap(const char *json, char *out, size_t size)
+static const char *text_of(const json_t *object, const char *key)
 {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+/* "layers.3.attn.q" -> "attn.q"; what has no layer stays. */
+static const char *operator_of(const char *tap)
+{
+    if (strncmp(tap, "layers.", 7) != 0)
+        return tap;
+    const char *dot = strchr(tap + 7, '.');
+    return dot != NULL ? dot + 1 : tap;
+}
+
+static bool has_fault(const json_t *first, const char *name)
+{
+    size_t i;
+    const json_t *fault;
+    json_array_foreach(json_object_get(first, "faults"), i, fault)
+        if (strcmp(json_string_value(fault), name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_conserved(const json_t *root)
+{
+    const json_t *plan = json_array_get(json_object_get(root, "plans"), 0);
+    const json_t *only = json_array_get(json_object_get(plan, "cases"), 0);
+    return !json_is_false(json_object_get(only, "conserved"));
+}
+
+static bool checks_fired(const json_t *root, const json_t *first,
+                         const char *names)
+{
+    char text[MAX_TEXT];
+    snprintf(text, sizeof text, "%s", names);
+    for (char *name = strtok(text, " "); name != NULL; name = strtok(NULL, " "))
+        if (strcmp(name, "conservation") == 0 ? is_conserved(root)
+                                              : !has_fault(first, name))
+            return false;
+    return true;
+}
+
+/* Which other operators fail on correct inputs? */
+static void list_others(const json_t *root, const char *first, char *out,
+                        size_t size)
+{
+    size_t i, used = 0;
+    const json_t *tap;
+    json_array_foreach(json_object_get(root, "forced"), i, tap)
+    {
+        char word[MAX_TEXT];
+        snprintf(word, sizeof word, " %s", operator_of(text_of(tap, "tap")));
+        if (strcmp(word + 1, operator_of(first)) == 0 ||
+            strstr(out, word) != NULL)
+            continue;
+        used += (size_t)snprintf(out + used, size - used, "%s", word);
+        if (used >= size)
+            return;
+    }
+}
+
+static outcome judge(const mutant *m, int code, const char *json)
+{
+    outcome o = {.code = code};
     json_t *root = json_load_file(json, 0, NULL);
-    const char *tap = json_string_value(
-        json_object_get(json_object_get(root, "first"), "tap"));
-    snprintf(out, size, "%s", tap != NULL ? tap : "");
+    const json_t *first = json_object_get(root, "first");
+    snprintf(o.first, sizeof o.first, "%s", text_of(first, "tap"));
+    list_others(root, o.first, o.others, sizeof o.others);
+    o.located = code == 1 && fnmatch(m->expect, o.first, 0) == 0;
+    o.seen = code == 1 && checks_fired(root, first, m->check);
+    o.alone = o.located && o.others[0] == '\0' &&
+              json_array_size(json_object_get(root, "forced")) > 0;
     json_decref(root);
+    return o;
+}
+
+static void print_outcome(const mutant *m, const outcome *o)
+{
+    printf("%-4s %-6s %-9s %-6s %-28s %s\n", m->id,
+           o->code == 1 ? "killed" : "ALIVE",
+           o->located ? "located" : "ELSEWHERE", o->alone ? "alone" : "",
+           o->first[0] != '\0' ? o->first : "-", m->mechanism);
+    if (o->code != 1)
+        printf("     %s: exit code %d\n", m->stem, o->code);
+    else if (!o->located)
+        printf("     %s: expected first at %s\n", m->stem, m->expect);
+    else if (o->others[0] != '\0')
+        printf("     on correct inputs also:%s\n", o->others);
+    if (o->code == 1 && !o->seen)
+        printf("     %s: did not fire: %s\n", m->stem, m->check);
+    fflush(stdout);
 }
 
 /* Has the healthy program already passed with this model, plan and options? */
@@ -76,7 +173,19 @@ static bool control_is_known(const mutant *all, int i)
     return false;
 }
 
-static int read_manifest(const char *path, char **text, mutant *out, int max)
+static bool passes_control(const char *program, const mutant *m,
+                           const char *json)
+{
+    const int code = run_verify(program, m, json);
+    if (code == 0)
+        return true;
+    printf("FALSE ALARM on the healthy program, exit code %d: %s %s %s\n", code,
+           m->model, m->plan, m->options);
+    return false;
+}
+
+/* The manifest's lines, cut at tabs; they stay in memory until the end. */
+static int read_manifest(const char *path, mutant *out)
 {
     FILE *file = fopen(path, "r");
     if (file == NULL)
@@ -84,17 +193,15 @@ static int read_manifest(const char *path, char **text, mutant *out, int max)
     int n = 0;
     size_t capacity = 0;
     char *line = NULL;
-    while (n < max && getline(&line, &capacity, file) > 0) {
+    while (n < MAX_MUTANTS && getline(&line, &capacity, file) > 0) {
         line[strcspn(line, "\n")] = '\0';
-        text[n] = strdup(line);
-        char *cursor = text[n];
-        char *field[N_FIELD] = {0};
+        char *cursor = strdup(line), *field[N_FIELD] = {0};
         for (int f = 0; f < N_FIELD && cursor != NULL; f++)
             field[f] = strsep(&cursor, "\t");
         if (field[N_FIELD - 1] == NULL)
             return -1;
         out[n++] = (mutant){field[0], field[1], field[2], field[3],
-                            field[4], field[5], field[6]};
+                            field[4], field[5], field[6], field[7]};
     }
     free(line);
     fclose(file);
@@ -103,8 +210,7 @@ static int read_manifest(const char *path, char **text, mutant *out, int max)
 
 int main(int argc, char **argv)
 {
-    static mutant all[MAX_CONTROLS];
-    static char *text[MAX_CONTROLS];
+    static mutant all[MAX_MUTANTS];
     if (argc < 3) {
         fprintf(stderr, "usage: run_mutants FOLDER PROGRAM [ID]\n");
         return 2;
@@ -112,46 +218,37 @@ int main(int argc, char **argv)
     char path[512], json[512];
     snprintf(path, sizeof path, "%s/manifest.tsv", argv[1]);
     snprintf(json, sizeof json, "%s/report-%d.json", argv[1], (int)getpid());
-    const int n = read_manifest(path, text, all, MAX_CONTROLS);
+    const int n = read_manifest(path, all);
     if (n <= 0) {
         fprintf(stderr, "run_mutants: %s: cannot read mutants\n", path);
         return 3;
     }
-    int n_run = 0, n_killed = 0, n_located = 0, n_false_alarm = 0;
+    int n_run = 0, n_killed = 0, n_located = 0, n_seen = 0, n_alone = 0;
+    int n_false_alarm = 0;
     for (int i = 0; i < n; i++) {
         if (argc > 3 && strcmp(argv[3], all[i].id) != 0)
             continue;
-        if (!control_is_known(all, i) &&
-            run_verify(argv[2], &all[i], json) != 0) {
-            printf("FALSE ALARM on the healthy program: %s %s %s\n",
-                   all[i].model, all[i].plan, all[i].options);
-            n_false_alarm++;
-        }
+        if (argc > 3 || !control_is_known(all, i))
+            n_false_alarm += !passes_control(argv[2], &all[i], json);
         unlink(json);
         snprintf(path, sizeof path, "%s/mutant_%s", argv[1], all[i].stem);
         const int code = run_verify(path, &all[i], json);
-        char tap[128];
-        first_tap(json, tap, sizeof tap);
-        const bool killed = code == 1;
-        const bool located =
-            killed && fnmatch(all[i].expect, tap, 0) == 0;
-        printf("%-8s %-7s %-8s first %-26s %s\n", all[i].id,
-               killed ? "killed" : "ALIVE", located ? "located" : "ELSEWHERE",
-               tap[0] != '\0' ? tap : "-", all[i].mechanism);
-        if (!killed)
-            printf("         exit code %d\n", code);
-        fflush(stdout);
+        const outcome o = judge(&all[i], code, json);
+        print_outcome(&all[i], &o);
         n_run++;
-        n_killed += killed;
-        n_located += located;
+        n_killed += o.code == 1;
+        n_located += o.located;
+        n_seen += o.seen;
+        n_alone += o.alone;
     }
     unlink(json);
     for (int i = 0; i < n; i++)
-        free(text[i]);
-    printf("killed %d of %d, located %d, false alarms %d\n", n_killed, n_run,
-           n_located, n_false_alarm);
-    return n_run > 0 && n_killed == n_run && n_located * 100 >= n_run * 95 &&
-                   n_false_alarm == 0
+        free(all[i].stem); /* the start of its line */
+    printf("killed %d of %d, located %d, checks seen %d, alone in forced mode "
+           "%d of %d, false alarms %d\n",
+           n_killed, n_run, n_located, n_seen, n_alone, n_run, n_false_alarm);
+    return n_run > 0 && n_killed == n_run && n_seen == n_run &&
+                   n_located * 100 >= n_run * 95 && n_false_alarm == 0
                ? 0
                : 1;
 }
