@@ -44,6 +44,8 @@ static void set_environment(const har_run *run)
             setenv(one_host[i][0], one_host[i][1], 0);
     setenv("UCX_WARN_UNUSED_ENV_VARS", "n", 0);
     setenv("OMP_NUM_THREADS", "1", 1);
+    setenv("OMP_WAIT_POLICY", "passive", 0); /* the reference shares its cores
+                                              * with ranks that poll          */
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     setenv("MOEPARITY_RUN_FOLDER", run->folder, 1);
 }

@@ -36,24 +36,57 @@ static void list_weights(const core_spec *spec, core_weight *id)
     }
 }
 
-/* Read one tensor, in parallel over runs of rows; its largest row norm. */
-static double read_tensor(const core_weights *weights, core_weight id,
-                          int64_t n_row, int64_t n_col, double *out,
-                          bool want_norm, int n_threads)
+/* A run of rows of a tensor, and its largest row norm once it is read. */
+typedef struct piece {
+    int64_t tensor, r0, r1;
+    double norm;
+} piece;
+
+/* Cut the tensors into pieces; out may be NULL, to count them only. */
+static int64_t cut(const core_spec *spec, const core_weight *id,
+                   int64_t n_tensor, piece *out)
 {
-    const int64_t step = n_col < READ_DOUBLES ? READ_DOUBLES / n_col : 1;
-    double norm = 0.0;
-#pragma omp parallel for schedule(dynamic) num_threads(n_threads)              \
-    reduction(max : norm)
-    for (int64_t r0 = 0; r0 < n_row; r0 += step) {
-        const int64_t r1 = r0 + step < n_row ? r0 + step : n_row;
-        double *rows = out + r0 * n_col;
-        core_weights_read(weights, id, r0, r1, 0, n_col, rows, n_col);
-        const double n =
-            want_norm ? core_max_row_norm(rows, r1 - r0, n_col, n_col) : 0.0;
-        norm = ref__worse(norm, n);
+    int64_t n = 0;
+    for (int64_t i = 0; i < n_tensor; i++) {
+        int64_t n_row, n_col;
+        core_weight_shape(spec, id[i], &n_row, &n_col);
+        const int64_t step = n_col < READ_DOUBLES ? READ_DOUBLES / n_col : 1;
+        for (int64_t r0 = 0; r0 < n_row; r0 += step, n++) {
+            const int64_t r1 = r0 + step < n_row ? r0 + step : n_row;
+            if (out != NULL)
+                out[n] = (piece){.tensor = i, .r0 = r0, .r1 = r1};
+        }
     }
-    return norm;
+    return n;
+}
+
+/* One parallel loop over the pieces of all tensors: a loop for each of thousands
+ * of small tensors would spend its time at their ends.                       */
+static core_status read_tensors(ref_model *m, const core_weight *id,
+                                int64_t n_tensor)
+{
+    const int64_t n_piece = cut(m->spec, id, n_tensor, NULL);
+    void *memory;
+    CORE_TRY(core_alloc(&memory, n_piece, sizeof(piece), "pieces of weights"));
+    piece *pieces = memory;
+    cut(m->spec, id, n_tensor, pieces);
+#pragma omp parallel for schedule(dynamic) num_threads(m->options.n_threads)
+    for (int64_t i = 0; i < n_piece; i++) {
+        piece *p = &pieces[i];
+        int64_t n_row, n_col;
+        core_weight_shape(m->spec, id[p->tensor], &n_row, &n_col);
+        double *rows = m->tensor[p->tensor] + p->r0 * n_col;
+        core_weights_read(m->weights, id[p->tensor], p->r0, p->r1, 0, n_col,
+                          rows, n_col);
+        if (m->numerics == CORE_EXACT)
+            p->norm = core_max_row_norm(rows, p->r1 - p->r0, n_col, n_col);
+    }
+    for (int64_t i = 0; i < n_piece; i++) {
+        double *norm = &m->max_norm[pieces[i].tensor];
+        *norm = ref__worse(*norm, pieces[i].norm);
+    }
+    free(pieces);
+    return CORE_OK;
 }
 
 /* Elements of all tensors. */
@@ -87,12 +120,10 @@ static core_status load(ref_model *m, const core_weight *id, int64_t n_tensor)
         int64_t n_row, n_col;
         core_weight_shape(m->spec, id[i], &n_row, &n_col);
         m->tensor[i] = next;
-        m->max_norm[i] =
-            read_tensor(m->weights, id[i], n_row, n_col, next,
-                        m->numerics == CORE_EXACT, m->options.n_threads);
+        m->max_norm[i] = 0.0;
         next += n_row * n_col;
     }
-    return CORE_OK;
+    return read_tensors(m, id, n_tensor);
 }
 
 ref_model ref__model_init(const core_spec *spec)
