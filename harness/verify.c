@@ -25,7 +25,8 @@ static double now(void)
 
 static void show_progress(void *self, double fraction)
 {
-    par_at(self, "reference", (int64_t)(fraction * 1000.0));
+    par_at(self, "reference", 0);
+    par_set_fraction(self, fraction);
 }
 
 static core_status run_reference(har_job *job, par_comm *comm,

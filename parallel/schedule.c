@@ -195,6 +195,7 @@ static void finish(par_model *m)
 core_status par_forward(par_model *m, const core_batch *batch, par_stats *stats)
 {
     const par_plan *plan = &m->layout->plan;
+    const int n_tick = plan->rounds * (plan->mb + plan->pp - 1);
     const double begin = par__wall_seconds(), waited = m->comm->wait_seconds;
     *stats = (par_stats){.exact = true};
     m->batch = batch;
@@ -207,8 +208,12 @@ core_status par_forward(par_model *m, const core_batch *batch, par_stats *stats)
     }
     par__resume(m);
     for (int round = 0; round < plan->rounds; round++) {
-        for (int tick = 0; tick < plan->mb + plan->pp - 1; tick++)
+        for (int tick = 0; tick < plan->mb + plan->pp - 1; tick++) {
             observe_tick(m, round, tick);
+            if (m->comm->rank == 0)
+                par_set_fraction(m->comm, (double)(m->now.tick + 1) /
+                                              (double)n_tick);
+        }
         free_stream(m, 0);
         free_stream(m, 1);
     }
