@@ -16,24 +16,24 @@
 enum { QUERY_BLOCK = 128 };
 
 typedef struct attention {
-    double *q, *context;  /* [N, H*Dh]                                        */
-    double *k, *v;        /* [N, G*Dh]                                        */
-    double *scores;       /* [n_threads, QUERY_BLOCK, T]                      */
+    double *q, *context; /* [N, H*Dh]                                        */
+    double *k, *v;       /* [N, G*Dh]                                        */
+    double *scores;      /* [n_threads, QUERY_BLOCK, T]                      */
     /* with bounds */
-    double *abs_v;        /* [N, G*Dh]                                        */
-    double *sum_p_abs_v;  /* [n_threads, QUERY_BLOCK, Dh]                     */
-    double *norm_q;       /* [N, H]                                           */
-    double *norm_k;       /* [N, G]                                           */
-    float *bound;         /* of the context, or NULL                          */
+    double *abs_v;       /* [N, G*Dh]                                        */
+    double *sum_p_abs_v; /* [n_threads, QUERY_BLOCK, Dh]                     */
+    double *norm_q;      /* [N, H]                                           */
+    double *norm_k;      /* [N, G]                                           */
+    float *bound;        /* of the context, or NULL                          */
 } attention;
 
 /* What the exactness check wants to know of a block's probabilities. */
 typedef struct block {
-    int64_t b, h, i0, i1;    /* row, head, queries                            */
-    int64_t j0;              /* first key that any of them can see            */
-    double *s;               /* [i1-i0, i1-j0] scores, then probabilities     */
+    int64_t b, h, i0, i1; /* row, head, queries                            */
+    int64_t j0;           /* first key that any of them can see            */
+    double *s;            /* [i1-i0, i1-j0] scores, then probabilities     */
     double *sum_p_abs_v;
-    double max_norm1;        /* largest sum of a query's probabilities        */
+    double max_norm1; /* largest sum of a query's probabilities        */
     double flops;
 } block;
 
@@ -122,11 +122,12 @@ static double max_score_error(const ref__run *run, const attention *at,
     for (int64_t j = lo; j <= i; j++) {
         if (mask != NULL && mask[j] == 0)
             continue;
-        worst = fmax(worst,
-                     ref__score_error(
-                         spec->n_dh, at->norm_q[(first + i) * spec->n_h + blk->h],
-                         at->norm_k[(first + j) * spec->n_g + g],
-                         s[j - blk->j0] * scale, scale));
+        worst =
+            fmax(worst,
+                 ref__score_error(spec->n_dh,
+                                  at->norm_q[(first + i) * spec->n_h + blk->h],
+                                  at->norm_k[(first + j) * spec->n_g + g],
+                                  s[j - blk->j0] * scale, scale));
     }
     return worst;
 }
@@ -185,9 +186,8 @@ static void block_context(const ref__run *run, const attention *at, block *blk)
     const int64_t q_at = (first + blk->i0) * ld_q + blk->h * n_dh;
     const int64_t k_at = (first + blk->j0) * ld_k + kv;
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_i,
-                (blasint)n_key, (blasint)n_dh, 1.0, at->q + q_at,
-                (blasint)ld_q, at->k + k_at, (blasint)ld_k, 0.0, blk->s,
-                (blasint)n_key);
+                (blasint)n_key, (blasint)n_dh, 1.0, at->q + q_at, (blasint)ld_q,
+                at->k + k_at, (blasint)ld_k, 0.0, blk->s, (blasint)n_key);
     int64_t n_visible[QUERY_BLOCK];
     double score_error[QUERY_BLOCK];
     block_softmax(run, at, blk, n_visible, score_error);

@@ -32,7 +32,7 @@ double ref__sum_error(int64_t n)
 }
 
 /* To float, upwards; implementations may flush subnormals to zero, which costs
- * up to the smallest normal number.  Transfers do not come here: they get 0.  */
+ * up to the smallest normal number.  Transfers do not come here: they get 0. */
 static float up(double bound)
 {
     return (float)((bound + (double)FLT_MIN) * (1.0 + 4.0 * U));
@@ -50,9 +50,8 @@ void ref__bound_product(float *bound, int64_t ld_bound, const double *y,
     for (int64_t i = 0; i < n_row; i++)
         for (int64_t j = 0; j < n_col; j++) {
             const double b = bias != NULL ? fabs(bias[j]) : 0.0;
-            bound[i * ld_bound + j] =
-                up(c * (norm_x[i] * norm_w[j] + b) +
-                   2.0 * U * fabs(y[i * ld_y + j]));
+            bound[i * ld_bound + j] = up(c * (norm_x[i] * norm_w[j] + b) +
+                                         2.0 * U * fabs(y[i * ld_y + j]));
         }
 }
 
@@ -79,7 +78,8 @@ void ref__bound_norm(float *bound, const double *y, int64_t n, int64_t n_d)
 
 /* One head: q'_j = a cos - b sin, q'_{j+Dh/2} = b cos + a sin.  Table, product,
  * sum and the reference: 4 roundings of at most (|a| + |b|) max|cos|, where
- * yarn's attention factor can make max|cos| exceed 1.  Called before rotating. */
+ * yarn's attention factor can make max|cos| exceed 1.  Called before rotating.
+ */
 void ref__bound_rope(float *bound, const double *qk, int64_t n, int64_t n_dh,
                      double attention_factor)
 {
@@ -93,14 +93,15 @@ void ref__bound_rope(float *bound, const double *qk, int64_t n, int64_t n_dh,
 /* a = act(z) with error 4u(|z| + |a|): the functions are z times a factor of at
  * most 1 made of one exp, erf or tanh, whose absolute error is a few u where it
  * cancels against 1.  Gated, a = act(gate) * up: that error times |up|, the
- * product's rounding and the reference's.  Else only the reference's is added. */
+ * product's rounding and the reference's.  Else only the reference's is added.
+ */
 void ref__bound_act(float *bound, const double *gate, const double *up_v,
                     const double *a, int64_t n, core_act act)
 {
     for (int64_t i = 0; i < n; i++) {
         if (gate == NULL) {
-            bound[i] = up(4.0 * U * (fabs(up_v[i]) + fabs(a[i])) +
-                          U * fabs(a[i]));
+            bound[i] =
+                up(4.0 * U * (fabs(up_v[i]) + fabs(a[i])) + U * fabs(a[i]));
             continue;
         }
         const double f = fabs(core_act_apply(act, gate[i]));
@@ -112,7 +113,7 @@ void ref__bound_act(float *bound, const double *gate, const double *up_v,
 /* p_j = e_j / sum e, e_j = exp(l_j - m).  The subtraction makes e_j wrong by
  * |l_j - m| u, in the sum by its average over p; exp 2u in numerator and sum;
  * the sum of E positive terms E u; the division u; the reference rounds e, the
- * e in the sum, and p: 3u.  In all (|l_j - m| + average + E + 8) u p_j.       */
+ * e in the sum, and p: 3u.  In all (|l_j - m| + average + E + 8) u p_j. */
 void ref__bound_softmax(float *bound, const double *logits, const double *p,
                         int64_t n)
 {
@@ -126,7 +127,7 @@ void ref__bound_softmax(float *bound, const double *logits, const double *p,
 }
 
 /* s = (q.k) scale, then s - max, which rounds by at most u (|s| + max|s|): a
- * product over Dh, and 4u|s| for the scale, the subtraction and a store.      */
+ * product over Dh, and 4u|s| for the scale, the subtraction and a store. */
 double ref__score_error(int64_t n_dh, double norm_q, double norm_k,
                         double score, double scale)
 {
@@ -137,18 +138,19 @@ double ref__score_error(int64_t n_dh, double norm_q, double norm_k,
 /* o = sum_j p_j v_j over n visible keys.  An error of ds in every score changes
  * p_j by 2 max ds at most (numerator and denominator).  Sums of n terms occur
  * twice: of the exponentials and of p v.  8u: exp twice (2u each), the
- * division, and the reference's stored e (twice) and p.  2u|o|: the two stores. */
+ * division, and the reference's stored e (twice) and p.  2u|o|: the two stores.
+ */
 void ref__bound_context(float *bound, const double *sum_p_abs_v,
                         const double *y, int64_t n, double max_score_error,
                         int64_t n_visible)
 {
-    const double c = 2.0 * max_score_error +
-                     2.0 * ref__sum_error(n_visible) + 8.0 * U;
+    const double c =
+        2.0 * max_score_error + 2.0 * ref__sum_error(n_visible) + 8.0 * U;
     for (int64_t d = 0; d < n; d++)
         bound[d] = up(c * sum_p_abs_v[d] + 2.0 * U * fabs(y[d]));
 }
 
-/* y = sum_k w_k y_k over the choices: a product over K and the two stores.    */
+/* y = sum_k w_k y_k over the choices: a product over K and the two stores. */
 void ref__bound_combine(float *bound, const double *sum_abs, const double *y,
                         int64_t n, int64_t n_k)
 {

@@ -24,8 +24,8 @@ int64_t ref__group_rows(const ref_model *model, int64_t n_f, int64_t n_row)
 static void take_tap(ref__run *run, ref__tapbuf *buf, core_tap_kind kind,
                      int layer, int64_t n)
 {
-    buf->v = ref__wants(run, kind, layer) ? core_arena_f64(&run->arena, n)
-                                          : NULL;
+    buf->v =
+        ref__wants(run, kind, layer) ? core_arena_f64(&run->arena, n) : NULL;
     buf->bound = ref__wants_bound(run, kind, layer)
                      ? core_arena_take(&run->arena, n, sizeof(float))
                      : NULL;
@@ -59,9 +59,9 @@ void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer)
 typedef struct group {
     const ref__ffn *ffn;
     int layer;
-    const double *x;         /* [rows, D]                                     */
+    const double *x; /* [rows, D]                                     */
     const int64_t *out_row;
-    ref__rows in;            /* x, then the inner activations, measured       */
+    ref__rows in; /* x, then the inner activations, measured       */
 } group;
 
 /* A tile's output while it is in the cache. */
@@ -107,8 +107,8 @@ static void activate(const ref__run *run, const group *g, const double *gate,
                              : core_act_apply(act, u[j]);
         core_store(run->numerics, CORE_GRID_ACT, a, p->n_col);
         if (ffn->act.bound != NULL)
-            ref__bound_act(ffn->act.bound +
-                               g->out_row[p->row + i] * ffn->n_f + p->col,
+            ref__bound_act(ffn->act.bound + g->out_row[p->row + i] * ffn->n_f +
+                               p->col,
                            z, u, a, p->n_col, act);
         memcpy(u, a, (size_t)p->n_col * sizeof *a);
     }
@@ -127,15 +127,15 @@ static hidden_bits hidden_tile(const ref__run *run, const group *g,
     const int64_t n_d = run->spec->n_d, n_f = ffn->n_f;
     const int64_t thread = omp_get_thread_num();
     double *w = run->tile_scratch + thread * run->tile_stride;
-    double *z = run->spec->gated ? run->out_scratch + thread * run->out_stride
-                                 : NULL;
+    double *z =
+        run->spec->gated ? run->out_scratch + thread * run->out_stride : NULL;
     const int64_t chunk = run->model->row_chunk;
     hidden_bits bits = {0.0, 0.0};
     ref__tile gate = {0}, up;
     if (z != NULL) {
-        ref__tile_get(run, &gate, (core_weight){ffn->w_gate, g->layer,
-                                                piece->expert},
-                      c0, c1, ffn->gate.bound != NULL, w);
+        ref__tile_get(run, &gate,
+                      (core_weight){ffn->w_gate, g->layer, piece->expert}, c0,
+                      c1, ffn->gate.bound != NULL, w);
         w += run->tile_stride / 2;
         bits.gate = ref__tile_bits(run, &gate, g->in.max_norm);
     }
@@ -171,10 +171,9 @@ static double down_tile(const ref__run *run, const group *g,
     const int64_t chunk = run->model->row_chunk;
     double *y = run->out_scratch + thread * run->out_stride;
     ref__tile down;
-    ref__tile_get(run, &down,
-                  (core_weight){ffn->w_down, g->layer, piece->expert}, c0, c1,
-                  ffn->out.bound != NULL,
-                  run->tile_scratch + thread * run->tile_stride);
+    ref__tile_get(
+        run, &down, (core_weight){ffn->w_down, g->layer, piece->expert}, c0, c1,
+        ffn->out.bound != NULL, run->tile_scratch + thread * run->tile_stride);
     for (int64_t i = 0; i < piece->n; i += chunk) {
         const int64_t row = piece->first + i;
         const int64_t n = i + chunk < piece->n ? chunk : piece->n - i;
@@ -194,7 +193,8 @@ static void hidden_layer(ref__run *run, const group *g, const ref__piece *piece,
     const int64_t n_tile = (n_f + cols - 1) / cols;
     double gate = 0.0, up = 0.0;
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
-    reduction(max : gate, up)
+    reduction(max                                                              \
+              : gate, up)
     for (int64_t task = 0; task < n_piece * n_tile; task++) {
         const int64_t c0 = task % n_tile * cols;
         const int64_t c1 = c0 + cols < n_f ? c0 + cols : n_f;
@@ -217,7 +217,8 @@ static void down_layer(ref__run *run, const group *g, const ref__piece *piece,
     const int64_t n_tile = (n_d + cols - 1) / cols;
     double bits = 0.0;
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
-    reduction(max : bits)
+    reduction(max                                                              \
+              : bits)
     for (int64_t task = 0; task < n_piece * n_tile; task++) {
         const int64_t c0 = task % n_tile * cols;
         const int64_t c1 = c0 + cols < n_d ? c0 + cols : n_d;
@@ -240,6 +241,6 @@ void ref__ffn_group(ref__run *run, const ref__ffn *ffn, int layer,
     g.in = ref__measure(run, ffn->hidden, n_row, ffn->n_f);
     down_layer(run, &g, piece, n_piece);
     const double n_products = run->spec->gated ? 3.0 : 2.0;
-    run->stats->gemm_flops += 2.0 * n_products * (double)n_row * (double)n_d *
-                              (double)ffn->n_f;
+    run->stats->gemm_flops +=
+        2.0 * n_products * (double)n_row * (double)n_d * (double)ffn->n_f;
 }

@@ -15,9 +15,8 @@
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer)
 {
     const core_tap_sink *sink = run->sink;
-    return sink != NULL &&
-           (sink->wants == NULL ||
-            sink->wants(sink->self, (core_tap){kind, layer}));
+    return sink != NULL && (sink->wants == NULL ||
+                            sink->wants(sink->self, (core_tap){kind, layer}));
 }
 
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer)
@@ -63,7 +62,10 @@ void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n)
         core_store(run->numerics, grid, x + i, i + STEP < n ? STEP : n - i);
 }
 
-static int64_t max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t max_i64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
 
 /* The widest inner size and K extent of any product of the model. */
 static int64_t widest(const core_spec *spec)
@@ -145,8 +147,7 @@ static void head(ref__run *run, bool dry)
     if (!dry) {
         ref__rmsnorm(run, run->x, CORE_W_FINAL_NORM, 0, CORE_TAP_FINAL_NORM,
                      run->xn);
-        const ref__rows y =
-            ref__measure(run, run->xn, run->n, run->spec->n_d);
+        const ref__rows y = ref__measure(run, run->xn, run->n, run->spec->n_d);
         ref__linear(run, &y, CORE_W_HEAD, 0, CORE_TAP_LOGITS, logits);
     }
     core_arena_rewind(&run->arena, mark);

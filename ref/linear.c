@@ -78,8 +78,8 @@ static void get_bias(const ref__run *run, ref__tile *tile, core_weight weight,
                      int64_t r0)
 {
     const core_weight id = {bias_of(weight.kind), weight.layer, weight.expert};
-    tile->has_bias = id.kind != CORE_N_WEIGHT_KINDS &&
-                     core_weight_exists(run->spec, id);
+    tile->has_bias =
+        id.kind != CORE_N_WEIGHT_KINDS && core_weight_exists(run->spec, id);
     if (!tile->has_bias)
         return;
     const core_weights *weights = run->model->weights;
@@ -104,10 +104,9 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     tile->max_norm = tile->max_bias = tile->step = tile->bias_step = 0.0;
     if (run->exact) {
         tile->step = core_weights_step(m->weights, id);
-        tile->max_norm =
-            m->storage != NULL
-                ? m->max_norm[core_weight_index(run->spec, id)]
-                : core_max_row_norm(tile->w, tile->n, n_k, n_k);
+        tile->max_norm = m->storage != NULL
+                             ? m->max_norm[core_weight_index(run->spec, id)]
+                             : core_max_row_norm(tile->w, tile->n, n_k, n_k);
     }
     for (int64_t i = 0; want_norms && i < tile->n; i++)
         tile->norm[i] = row_norm(tile->w + i * n_k, n_k);
@@ -157,7 +156,8 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
     const int64_t n_span = (x->n + span - 1) / span;
     double bits = 0.0;
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
-    reduction(max : bits)
+    reduction(max                                                              \
+              : bits)
     for (int64_t task = 0; task < n_tile * n_span; task++) {
         const int64_t c0 = task / n_span * rows, i0 = task % n_span * span;
         const int64_t c1 = c0 + rows < n_out ? c0 + rows : n_out;

@@ -16,11 +16,11 @@ typedef struct moe {
     ref__routing routing;
     void *slot_work;
     ref__ffn ffn;
-    int64_t *choice;      /* [N*K] choices with a slot, by expert             */
-    int64_t *first;       /* [E+1] an expert's choices in it                  */
-    double *x;            /* [group rows, D] gathered inputs                  */
-    ref__piece *piece;    /* of one group                                     */
-    double *sum_abs;      /* [n_threads, D] with bounds                       */
+    int64_t *choice;   /* [N*K] choices with a slot, by expert             */
+    int64_t *first;    /* [E+1] an expert's choices in it                  */
+    double *x;         /* [group rows, D] gathered inputs                  */
+    ref__piece *piece; /* of one group                                     */
+    double *sum_abs;   /* [n_threads, D] with bounds                       */
 } moe;
 
 /* Cut points: read weights serve as many rows as fit, resident ones are cheap
@@ -47,8 +47,7 @@ static moe take(ref__run *run, int layer)
                     .weight = core_arena_f64(a, n_c),
                     .idx = core_arena_i64(a, n_c),
                     .slot = core_arena_i64(a, n_c)},
-        .slot_work = core_arena_take(
-            a, (int64_t)ref__slots_bytes(spec, n), 1),
+        .slot_work = core_arena_take(a, (int64_t)ref__slots_bytes(spec, n), 1),
         .ffn = {CORE_W_EXPERT_GATE, CORE_W_EXPERT_UP, CORE_W_EXPERT_DOWN,
                 CORE_TAP_EXPERT_GATE, CORE_TAP_EXPERT_UP, CORE_TAP_EXPERT_ACT,
                 CORE_TAP_EXPERT_OUT, .n_f = spec->n_f},
@@ -97,8 +96,8 @@ static void put_recv(const ref__run *run, int layer, const moe *m)
     double *v = m->ffn.out.v;
     memset(v, 0, (size_t)(run->n * n_k * n_d) * sizeof *v);
     if (m->ffn.out.bound != NULL)
-        memset(m->ffn.out.bound, 0, (size_t)(run->n * n_k * n_d) *
-                                        sizeof *m->ffn.out.bound);
+        memset(m->ffn.out.bound, 0,
+               (size_t)(run->n * n_k * n_d) * sizeof *m->ffn.out.bound);
     if (!ref__wants(run, CORE_TAP_RECV, layer))
         return;
     for (int64_t i = 0; i < n_kept; i++)
@@ -151,13 +150,12 @@ static void run_experts(ref__run *run, int layer, moe *m)
 }
 
 /* out [D] = sum over a token's choices, by ascending expert; sum_abs [D] (or
- * NULL) the magnitudes; returns the largest magnitude sum of an element.      */
+ * NULL) the magnitudes; returns the largest magnitude sum of an element. */
 static double combine_token(const ref__run *run, const moe *m, int64_t t,
                             double *out, double *sum_abs)
 {
     const int64_t n_d = run->spec->n_d, n_k = run->spec->n_k;
-    const bool pass =
-        run->spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
+    const bool pass = run->spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
     const int64_t *idx = m->routing.idx + t * n_k;
     double sum_w = 0.0, max_y = 0.0;
     memset(out, 0, (size_t)n_d * sizeof *out);
@@ -197,8 +195,7 @@ static void combine(ref__run *run, int layer, const moe *m, double *out)
         double *sum_abs =
             bound != NULL ? m->sum_abs + omp_get_thread_num() * n_d : NULL;
         const double magnitude = combine_token(run, m, t, out_t, sum_abs);
-        bits = fmax(bits,
-                    ref__bits(magnitude, CORE_STEP_PROB * CORE_STEP_ACT));
+        bits = fmax(bits, ref__bits(magnitude, CORE_STEP_PROB * CORE_STEP_ACT));
         core_store(run->numerics, CORE_GRID_ACT, out_t, n_d);
         if (bound != NULL)
             ref__bound_combine(bound + t * n_d, sum_abs, out_t, n_d,
@@ -226,17 +223,17 @@ void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry)
 {
     core_arena *a = &run->arena;
     const int64_t n_d = run->spec->n_d, n = run->n;
-    ref__ffn ffn = {CORE_W_MLP_GATE, CORE_W_MLP_UP, CORE_W_MLP_DOWN,
+    ref__ffn ffn = {CORE_W_MLP_GATE,   CORE_W_MLP_UP,   CORE_W_MLP_DOWN,
                     CORE_TAP_MLP_GATE, CORE_TAP_MLP_UP, CORE_TAP_MLP_ACT,
-                    CORE_TAP_MLP_OUT, .n_f = n_f};
+                    CORE_TAP_MLP_OUT,  .n_f = n_f};
     ref__ffn_take(run, &ffn, layer, n);
     int64_t *row = core_arena_i64(a, n);
     ref__piece *piece =
         core_arena_take(a, max_pieces(run, n, 1), sizeof *piece);
     if (dry)
         return;
-    ffn.out = (ref__tapbuf){
-        out, ref__bound_buffer(run, CORE_TAP_MLP_OUT, layer)};
+    ffn.out =
+        (ref__tapbuf){out, ref__bound_buffer(run, CORE_TAP_MLP_OUT, layer)};
     for (int64_t t = 0; t < n; t++)
         row[t] = t;
     const int64_t rows = piece_rows(run->model, ffn.group_rows);

@@ -31,8 +31,7 @@ void ref__rmsnorm(ref__run *run, const double *x, core_weight_kind weight,
     const int64_t n_d = run->spec->n_d;
     const core_weight id = {weight, layer, 0};
     float *bound = ref__bound_buffer(run, kind, layer);
-    const double *w = ref__weight_rows(run->model, id, 0, 1,
-                                       run->tile_scratch);
+    const double *w = ref__weight_rows(run->model, id, 0, 1, run->tile_scratch);
     double bits = 0.0;
 #pragma omp parallel for num_threads(run->n_threads) reduction(max : bits)
     for (int64_t t = 0; t < run->n; t++) {

@@ -23,11 +23,11 @@ typedef struct ref_options {
 
 typedef struct ref_stats {
     double wall_seconds;
-    double cpu_seconds;         /* of all threads                             */
-    double gemm_flops;          /* 2*m*n*k of every matrix product            */
-    bool exact;                 /* exact mode: every product fits 53 bits     */
-    char not_exact[160];        /* else the first operator and the bits it needs */
-    double bits;                /* exact mode: most bits that any product needed */
+    double cpu_seconds;  /* of all threads                             */
+    double gemm_flops;   /* 2*m*n*k of every matrix product            */
+    bool exact;          /* exact mode: every product fits 53 bits     */
+    char not_exact[160]; /* else the first operator and the bits it needs */
+    double bits;         /* exact mode: most bits that any product needed */
 } ref_stats;
 
 typedef struct ref_model ref_model;

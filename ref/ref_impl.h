@@ -15,7 +15,9 @@
 #include "core/elementary.h"
 #include "ref/ref.h"
 
-enum { REF__MAX_TILE = 1024 }; /* rows of a weight that one dgemm takes        */
+enum {
+    REF__MAX_TILE = 1024
+}; /* rows of a weight that one dgemm takes        */
 
 struct ref_model {
     const core_spec *spec;       /* borrowed                                  */
@@ -28,7 +30,8 @@ struct ref_model {
     double **tensor;  /* [core_weight_count] into storage, or NULL            */
     double *max_norm; /* [core_weight_count] exact mode: largest row norm     */
 
-    /* How work is cut.  In exact mode no choice changes a bit: tests vary them. */
+    /* How work is cut.  In exact mode no choice changes a bit: tests vary them.
+     */
     int64_t row_chunk;     /* input rows of one dgemm                         */
     int64_t tile_rows;     /* weight rows of one dgemm, <= REF__MAX_TILE      */
     int64_t tile_doubles;  /* and at most so many weights                     */
@@ -48,12 +51,12 @@ typedef struct ref__run {
     int64_t n; /* tokens: B*T */
 
     core_arena arena;
-    double *x, *xn, *r;        /* [N, D] residual stream, normed, sub-layer out */
-    double *cos_tj, *sin_tj;   /* [T, Dh/2]                                   */
-    double *row_norm;          /* [max rows of a product]; bounds only        */
-    float *bound;              /* [N, max cols of a token tap]; bounds only   */
-    double *tile_scratch;      /* [n_threads, tile_stride] a weight tile      */
-    double *out_scratch;       /* [n_threads, out_stride] an output tile      */
+    double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
+    double *cos_tj, *sin_tj; /* [T, Dh/2]                                   */
+    double *row_norm;        /* [max rows of a product]; bounds only        */
+    float *bound;            /* [N, max cols of a token tap]; bounds only   */
+    double *tile_scratch;    /* [n_threads, tile_stride] a weight tile      */
+    double *out_scratch;     /* [n_threads, out_stride] an output tile      */
     int64_t tile_stride, out_stride;
 } ref__run;
 
@@ -196,7 +199,8 @@ void ref__slots(const core_spec *spec, const core_batch *batch,
 size_t ref__slots_bytes(const core_spec *spec, int64_t n);
 void ref__router(ref__run *run, int layer, ref__routing *routing, void *work);
 
-/* ---- ffn.c, moe.c, layer.c ------------------------------------------------ */
+/* ---- ffn.c, moe.c, layer.c ------------------------------------------------
+ */
 
 /* A tap whose rows come from many pieces; NULL members: nobody wants it. */
 typedef struct ref__tapbuf {

@@ -16,7 +16,7 @@ typedef struct fix_taps {
     core_spec spec;
     int64_t n_token, n;
     core_tap *tap;
-    double **values;  /* ints are converted                                   */
+    double **values; /* ints are converted                                   */
     float **bound;
     bool coarse_only; /* what wants() answers                                 */
 } fix_taps;
@@ -35,10 +35,10 @@ const char *fix_first_difference(const fix_taps *a, const fix_taps *b,
 /* How to run a pass; zeros are the defaults. */
 typedef struct fix_run {
     core_numerics numerics;
-    int n_threads;              /* 0: one                                     */
+    int n_threads; /* 0: one                                     */
     bool tiled, bounds;
     int64_t row_chunk, tile_rows, group_doubles; /* 0: the model's own        */
-    uint64_t seed;              /* of the weights                             */
+    uint64_t seed; /* of the weights                             */
     const core_groups *groups;
 } fix_run;
 

@@ -1,5 +1,5 @@
 /* test_ref_forward.c -- properties of whole passes that need no other witness:
- * what must not change a bit, what must, and bounds that hold and bite.       */
+ * what must not change a bit, what must, and bounds that hold and bite. */
 #include "core/elementary.h"
 #include "tests/support/ref_fixture.h"
 
@@ -38,8 +38,8 @@ START_TEST(threads_change_nothing)
 {
     const core_spec spec = fix_spec();
     core_batch batch = make_batch(&spec, 3, 11);
-    const fix_run one = {.numerics = (core_numerics)_i, .row_chunk = 4,
-                         .tile_rows = 5};
+    const fix_run one = {
+        .numerics = (core_numerics)_i, .row_chunk = 4, .tile_rows = 5};
     fix_run two = one;
     two.n_threads = 2;
     same(&spec, &batch, &one, &two);
@@ -53,8 +53,10 @@ START_TEST(reading_by_tiles_changes_nothing)
 {
     const core_spec spec = fix_spec();
     core_batch batch = make_batch(&spec, 3, 11);
-    const fix_run resident = {.numerics = (core_numerics)_i, .tile_rows = 5,
-                              .row_chunk = 4, .group_doubles = 22 * 8};
+    const fix_run resident = {.numerics = (core_numerics)_i,
+                              .tile_rows = 5,
+                              .row_chunk = 4,
+                              .group_doubles = 22 * 8};
     fix_run tiled = resident;
     tiled.tiled = true;
     tiled.n_threads = 2;
@@ -70,7 +72,8 @@ START_TEST(no_cut_changes_a_bit_in_exact_mode)
     const core_spec spec = fix_spec();
     core_batch batch = make_batch(&spec, 3, 11);
     const fix_run plain = {.numerics = CORE_EXACT};
-    const fix_run other = {.numerics = CORE_EXACT, .row_chunk = cut[_i][0],
+    const fix_run other = {.numerics = CORE_EXACT,
+                           .row_chunk = cut[_i][0],
                            .tile_rows = cut[_i][1],
                            .group_doubles = cut[_i][2]};
     same(&spec, &batch, &plain, &other);
@@ -406,8 +409,8 @@ START_TEST(progress_and_workspace)
     ck_assert_int_eq(core_weights_open_procedural(&weights, &spec, 0), CORE_OK);
     ck_assert_int_eq(core_weights_prepare(weights, CORE_FP64, NULL), CORE_OK);
     double last = 0.0;
-    const ref_options options = {.n_threads = 1, .progress = note_progress,
-                                 .progress_self = &last};
+    const ref_options options = {
+        .n_threads = 1, .progress = note_progress, .progress_self = &last};
     ref_model *model;
     ck_assert_int_eq(
         ref_model_open(&model, &spec, weights, CORE_FP64, &options), CORE_OK);
@@ -435,13 +438,11 @@ static bounded run_bounded(void)
 {
     bounded r = {.spec = fix_spec()};
     r.batch = make_batch(&r.spec, 2, 9);
-    const fix_run how = {.numerics = CORE_FP32, .bounds = true,
-                         .n_threads = 2};
+    const fix_run how = {.numerics = CORE_FP32, .bounds = true, .n_threads = 2};
     fix_forward(&r.spec, &r.batch, &how, &r.taps);
     ck_assert_int_eq(core_weights_open_procedural(&r.weights, &r.spec, 0),
                      CORE_OK);
-    ck_assert_int_eq(core_weights_prepare(r.weights, CORE_FP32, NULL),
-                     CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(r.weights, CORE_FP32, NULL), CORE_OK);
     return r;
 }
 
@@ -465,10 +466,10 @@ START_TEST(bounds_exist_and_transfers_have_none)
                               tap.kind == CORE_TAP_RECV ||
                               tap.kind == CORE_TAP_BACK;
         for (int64_t j = 0; !is_int && j < fix_size(&r.taps, i); j++)
-            ck_assert_msg(
-                transfer ? bound[j] == 0.0f
-                         : bound[j] > 0.0f && bound[j] < 1e-2f,
-                "%s: bound %g", core_tap_name(tap, name), (double)bound[j]);
+            ck_assert_msg(transfer ? bound[j] == 0.0f
+                                   : bound[j] > 0.0f && bound[j] < 1e-2f,
+                          "%s: bound %g", core_tap_name(tap, name),
+                          (double)bound[j]);
     }
     free_bounded(&r);
 }
@@ -509,8 +510,8 @@ START_TEST(products_in_fp32_stay_within_bounds)
     check_product(&r, CORE_TAP_ATTN_NORM, CORE_TAP_Q, CORE_W_Q, CORE_W_Q_BIAS);
     check_product(&r, CORE_TAP_CONTEXT, CORE_TAP_ATTN_OUT, CORE_W_O,
                   CORE_W_O_BIAS);
-    check_product(&r, CORE_TAP_FFN_NORM, CORE_TAP_ROUTER_LOGITS,
-                  CORE_W_ROUTER, CORE_W_ROUTER_BIAS);
+    check_product(&r, CORE_TAP_FFN_NORM, CORE_TAP_ROUTER_LOGITS, CORE_W_ROUTER,
+                  CORE_W_ROUTER_BIAS);
     check_product(&r, CORE_TAP_FFN_NORM, CORE_TAP_MLP_UP, CORE_W_MLP_UP,
                   CORE_W_MLP_UP_BIAS);
     free_bounded(&r);
@@ -556,8 +557,8 @@ START_TEST(attention_in_fp32_stays_within_bounds)
             context_fp32(&r, t, h, o);
             for (int64_t d = 0; d < r.spec.n_dh; d++) {
                 const int64_t i = (t * r.spec.n_h + h) * r.spec.n_dh + d;
-                worst = fmax(worst, fabs((double)o[d] - y[i]) /
-                                        (double)bound[i]);
+                worst =
+                    fmax(worst, fabs((double)o[d] - y[i]) / (double)bound[i]);
             }
         }
     ck_assert(worst <= 1.0);

@@ -114,9 +114,10 @@ END_TEST
 
 START_TEST(slots_by_position)
 {
-    const core_spec spec = router_spec((core_capacity){
-        .rule = CORE_CAPACITY_ABSOLUTE, .absolute = 2,
-        .domain = CORE_DOMAIN_BATCH});
+    const core_spec spec =
+        router_spec((core_capacity){.rule = CORE_CAPACITY_ABSOLUTE,
+                                    .absolute = 2,
+                                    .domain = CORE_DOMAIN_BATCH});
     const int64_t want[] = {0, 0, 1, 0, 1, -1, -1, -1};
     check_slots(&spec, 1, 4, NULL, IDX, WEIGHT, want);
 }
@@ -124,9 +125,11 @@ END_TEST
 
 START_TEST(slots_by_weight_ties_to_the_first_token)
 {
-    const core_spec spec = router_spec((core_capacity){
-        .rule = CORE_CAPACITY_ABSOLUTE, .absolute = 2,
-        .domain = CORE_DOMAIN_BATCH, .priority = CORE_PRIORITY_PROB});
+    const core_spec spec =
+        router_spec((core_capacity){.rule = CORE_CAPACITY_ABSOLUTE,
+                                    .absolute = 2,
+                                    .domain = CORE_DOMAIN_BATCH,
+                                    .priority = CORE_PRIORITY_PROB});
     /* expert 0: .7 (token 3), .5 (token 1), .5 (token 2), .3 (token 0) */
     const int64_t want[] = {-1, -1, 1, 0, 0, -1, 0, 1};
     check_slots(&spec, 1, 4, NULL, IDX, WEIGHT, want);
@@ -135,9 +138,10 @@ END_TEST
 
 START_TEST(slots_start_anew_in_each_domain)
 {
-    core_spec spec = router_spec((core_capacity){
-        .rule = CORE_CAPACITY_ABSOLUTE, .absolute = 1,
-        .domain = CORE_DOMAIN_SEQUENCE});
+    core_spec spec =
+        router_spec((core_capacity){.rule = CORE_CAPACITY_ABSOLUTE,
+                                    .absolute = 1,
+                                    .domain = CORE_DOMAIN_SEQUENCE});
     const int64_t want[] = {0, 0, -1, 0, 0, 0, -1, -1};
     check_slots(&spec, 2, 2, NULL, IDX, WEIGHT, want);
     /* the same as groups of rows, one of them empty */
@@ -154,7 +158,8 @@ END_TEST
 START_TEST(capacity_is_evaluated_left_to_right)
 {
     /* 1000 * 1 / 10 * 1.1 = 110.00000000000001 in double: 111 slots */
-    core_spec spec = {.n_e = 10, .n_k = 1,
+    core_spec spec = {.n_e = 10,
+                      .n_k = 1,
                       .capacity = {.rule = CORE_CAPACITY_FACTOR,
                                    .factor = 1.1,
                                    .domain = CORE_DOMAIN_BATCH}};
@@ -181,8 +186,7 @@ START_TEST(bits_keep_one_spare)
     /* agrees with core's rule for a doubled magnitude */
     const double norm[] = {0x1p20, 0x1.fp31, 0x1p32, 0x1.1p32};
     for (int i = 0; i < 4; i++)
-        ck_assert(core_product_is_exact(2.0 * norm[i], 1.0, 0x1p-10,
-                                        0x1p-10) ==
+        ck_assert(core_product_is_exact(2.0 * norm[i], 1.0, 0x1p-10, 0x1p-10) ==
                   (ref__bits(norm[i], 0x1p-20) <= 53.0));
 }
 END_TEST

@@ -3,7 +3,7 @@
  * Cases and their rules are described in golden/data/oracle (transformers
  * 4.57.6; weights as stored, computed in fp32, and the logits once more in
  * float64).  The reference runs in fp64: its logits must reach logits_f64 to
- * 1e-9, its other taps the fp32 figures within what fp32 costs the case.       */
+ * 1e-9, its other taps the fp32 figures within what fp32 costs the case. */
 #include "core/safetensors.h"
 #include "tests/support/ref_fixture.h"
 
@@ -16,7 +16,7 @@
 enum { PATH_BYTES = 512 };
 
 static const char *const mixtral[] = {
-    "bf16", "leftpad", "medium_awkward", "sharded_tied_mqa",
+    "bf16", "leftpad",     "medium_awkward",  "sharded_tied_mqa",
     "tiny", "top8_linear", "window_top1_yarn"};
 static const char *const switches[] = {"cap_loose", "cap_one_gelu",
                                        "cap_tight"};
@@ -41,8 +41,8 @@ static void open_model(oracle *o)
     check_ok(core_weights_prepare(o->weights, CORE_FP64, NULL));
     const ref_options options = {.n_threads = 2,
                                  .weight_budget_bytes = SIZE_MAX};
-    check_ok(ref_model_open(&o->model, &o->spec, o->weights, CORE_FP64,
-                            &options));
+    check_ok(
+        ref_model_open(&o->model, &o->spec, o->weights, CORE_FP64, &options));
 }
 
 static oracle open_case(const char *family, const char *name)
@@ -222,8 +222,7 @@ START_TEST(mixtral_config_v5)
     check_ok(core_spec_parse_config(&v5, text, path));
     ck_assert_double_eq(v5.rope.theta, o.spec.rope.theta);
     ck_assert_double_eq(v5.rope.factor, o.spec.rope.factor);
-    ck_assert_double_eq(v5.rope.attention_factor,
-                        o.spec.rope.attention_factor);
+    ck_assert_double_eq(v5.rope.attention_factor, o.spec.rope.attention_factor);
     ck_assert_int_eq(v5.rope.scaling, o.spec.rope.scaling);
     ck_assert_int_eq(v5.n_dh, o.spec.n_dh);
     ck_assert_int_eq(v5.n_g, o.spec.n_g);
@@ -292,9 +291,8 @@ START_TEST(switch_case)
                          CORE_TAP_ROUTER_LOGITS);
         check_switch_tap(&o, prefix, "router_prob", &taps,
                          CORE_TAP_TOPK_WEIGHT);
-        check_switch_tap(&o, prefix,
-                         pass ? "mlp_out_passthrough" : "mlp_out", &taps,
-                         CORE_TAP_FFN_OUT);
+        check_switch_tap(&o, prefix, pass ? "mlp_out_passthrough" : "mlp_out",
+                         &taps, CORE_TAP_FFN_OUT);
         check_switch_tap(&o, prefix, pass ? "out_passthrough" : "out", &taps,
                          CORE_TAP_OUT);
         fix_free(&taps);
