@@ -91,6 +91,21 @@ core_status core_batch_make(core_batch *out, const core_spec *spec, int64_t n_b,
     return CORE_OK;
 }
 
+core_status core_batch_pad_left(core_batch *batch)
+{
+    const int64_t n_b = batch->n_b, n_t = batch->n_t;
+    CORE_FAIL_IF(batch->ids == NULL || batch->mask != NULL, CORE_E_INPUT,
+                 "padding wants a batch of tokens without a mask");
+    void *memory = NULL;
+    CORE_TRY(core_alloc(&memory, n_b * n_t, 1, "mask"));
+    uint8_t *mask = memory;
+    for (int64_t b = 0; b < n_b; b++)
+        for (int64_t t = 0; t < n_t; t++)
+            mask[b * n_t + t] = t >= (2 * b + 1) % n_t;
+    batch->mask = mask;
+    return CORE_OK;
+}
+
 /* Allocate and convert a whole tensor, whatever its type. */
 static core_status to_doubles(double **out, const core_st_tensor *tensor)
 {

@@ -35,6 +35,12 @@ CORE_NODISCARD core_status core_batch_make(core_batch *out,
                                            const core_spec *spec, int64_t n_b,
                                            int64_t n_t, uint64_t seed);
 
+/* Give a batch of tokens a mask with left padding: row b loses the first
+ * (2b + 1) mod T of its T tokens, so lengths differ and a token stays.  The ids
+ * under the padding remain: whoever attends to them is wrong and is seen.
+ *                                                                    [local] */
+CORE_NODISCARD core_status core_batch_pad_left(core_batch *batch);
+
 /* Read PREFIXinput_ids (and PREFIXattention_mask, PREFIXhidden_in) from an open
  * safetensors file; the prefix is "" or "p0." ...  Free with core_batch_free.
  * Errors: E_INPUT naming file, tensor, row and column of an id outside [0, V). */

@@ -19,7 +19,7 @@ typedef struct request { /* the command line                              */
     const char *plan_text[HAR_MAX_PLANS];
     const char *batch, *layers, *seed_text, *numerics_text, *stall_text;
     const char *json, *events;
-    bool is_forced, keeps;
+    bool is_forced, keeps, is_padded;
 } request;
 
 typedef struct task {     /* what it means                                 */
@@ -45,7 +45,8 @@ enum {
     OPT_KEEP,
     OPT_STALL,
     OPT_FORCED,
-    OPT_LAYERS
+    OPT_LAYERS,
+    OPT_PADDING
 };
 
 static const struct argp_option options[] = {
@@ -56,6 +57,8 @@ static const struct argp_option options[] = {
     {"batch", 'b', "BxT", 0, "rows x tokens (a row for every part of the plan)",
      0},
     {"seed", 's', "N", 0, "of procedural weights and of the batch (1)", 0},
+    {"padding", OPT_PADDING, NULL, 0,
+     "rows are padded on the left, each to another length", 0},
     {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 0},
     {"numerics", 'n', "LIST", 0, "exact, fp32 or both (exact,fp32)", 0},
     {"forced", OPT_FORCED, NULL, 0,
@@ -92,6 +95,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case 'n':
         r->numerics_text = arg;
+        return 0;
+    case OPT_PADDING:
+        r->is_padded = true;
         return 0;
     case OPT_FORCED:
         r->is_forced = true;
@@ -249,6 +255,8 @@ static core_status open_model(rank_run *run)
         CORE_TRY(
             core_weights_open_procedural(&run->weights, &t->full, t->seed));
     CORE_TRY(core_batch_make(&run->batch, &t->spec, t->n_b, t->n_t, t->seed));
+    if (run->request->is_padded)
+        CORE_TRY(core_batch_pad_left(&run->batch));
     run->job.spec = &t->spec;
     run->job.weight_spec = &t->full;
     run->job.weights = run->weights;
@@ -297,6 +305,7 @@ static core_status write_report(const rank_run *run)
                                t->n_b,
                                t->n_t,
                                run->request->batch == NULL,
+                               run->request->is_padded,
                                t->n_plan,
                                t->n_numerics,
                                t->plan,

@@ -18,6 +18,7 @@ typedef struct har_report {
     uint64_t seed;
     int64_t n_b, n_t;
     bool batch_was_chosen;      /* no --batch given                            */
+    bool is_padded;             /* --padding                                   */
     int n_plan, n_numerics;
     const par_plan *plan;       /* [n_plan]                                    */
     const core_numerics *numerics; /* [n_numerics]                             */

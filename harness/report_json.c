@@ -289,6 +289,7 @@ static json_t *report_object(const har_report *r)
     set(o, "model", model_object(r));
     set(o, "seed", json_integer((json_int_t)r->seed));
     set(o, "batch", json_pack("[I,I]", (json_int_t)r->n_b, (json_int_t)r->n_t));
+    set(o, "padded", json_boolean(r->is_padded));
     set(o, "seconds", number(r->seconds));
     for (int i = 0; i < r->n_plan; i++)
         json_array_append_new(plans, plan_object(r, i));

@@ -65,6 +65,24 @@ START_TEST(made_ids_are_in_range_reproducible_and_distinct)
 }
 END_TEST
 
+START_TEST(left_padding_leaves_rows_of_other_lengths)
+{
+    enum { B = 7, T = 11 };
+    const core_spec spec = preset("shadow-a"), layer = switch_layer();
+    core_batch batch, hidden;
+    ck_assert_int_eq(core_batch_make(&batch, &spec, B, T, 3), CORE_OK);
+    ck_assert_int_eq(core_batch_pad_left(&batch), CORE_OK);
+    const int n_pad[B] = {1, 3, 5, 7, 9, 0, 2};
+    for (int i = 0; i < B * T; i++)
+        ck_assert_int_eq(batch.mask[i], i % T >= n_pad[i / T]);
+    ck_assert_int_eq(core_batch_pad_left(&batch), CORE_E_INPUT);
+    core_batch_free(&batch);
+    ck_assert_int_eq(core_batch_make(&hidden, &layer, B, T, 3), CORE_OK);
+    ck_assert_int_eq(core_batch_pad_left(&hidden), CORE_E_INPUT);
+    core_batch_free(&hidden);
+}
+END_TEST
+
 START_TEST(rows_stay_distinct_where_chance_would_repeat_them)
 {
     const core_spec spec = preset("shadow-a"); /* 37 words, rows of one */
@@ -277,6 +295,7 @@ int main(void)
     TCase *tcase = tcase_create("batch");
     tcase_add_test(tcase, splits_cover_in_order_longer_parts_first);
     tcase_add_test(tcase, made_ids_are_in_range_reproducible_and_distinct);
+    tcase_add_test(tcase, left_padding_leaves_rows_of_other_lengths);
     tcase_add_test(tcase, rows_stay_distinct_where_chance_would_repeat_them);
     tcase_add_test(tcase, made_hidden_is_on_the_grid_with_unit_variance);
     tcase_add_test(tcase, sizes_that_do_not_fit_are_refused);
