@@ -127,18 +127,32 @@ core_status har_estimate_check(const har_estimate *estimate,
     return CORE_OK;
 }
 
+/* Tokens per row with which an expert has two slots in a token group of n_row
+ * rows: with one, half of all choices would be dropped and prove nothing.  No
+ * more than MOST_TOKENS in all, lest the taps of a large plan fill the memory.
+ */
+static int64_t telling_row(const core_spec *spec, int64_t n_b, int64_t n_row)
+{
+    enum { STEP = 16, MOST_TOKENS = 4096 };
+    const bool by_group = spec->capacity.domain == CORE_DOMAIN_GROUP;
+    int64_t n_t = STEP;
+    while (core_spec_capacity(spec, by_group ? n_row * n_t : n_t) < 2 &&
+           n_b * (n_t + STEP) <= MOST_TOKENS)
+        n_t += STEP;
+    return n_t;
+}
+
 void har_default_batch(const core_spec *spec, const par_plan *plans, int n_plan,
                        int64_t *n_b, int64_t *n_t)
 {
     int64_t largest = 1;
-    (void)spec;
     for (int i = 0; i < n_plan; i++) {
         const int64_t n_part =
             (int64_t)plans[i].rounds * plans[i].dp * plans[i].mb;
         largest = n_part > largest ? n_part : largest;
     }
     *n_b = largest < 8 ? 2 * largest : largest;
-    *n_t = 16;
+    *n_t = telling_row(spec, *n_b, *n_b / largest);
 }
 
 /* --- the machine --- */

@@ -36,7 +36,8 @@ CORE_NODISCARD core_status har_estimate_check(const har_estimate *estimate,
                                               size_t available);
 
 /* A batch that every part of the plans gets a row of: the largest rounds*dp*mb
- * (twice that if it is below 8) rows of 16 tokens.                    [local] */
+ * (twice that if it is below 8) rows of 16 tokens, or of more until an expert
+ * has two slots, as far as 4096 tokens in all allow.                  [local] */
 void har_default_batch(const core_spec *spec, const par_plan *plans, int n_plan,
                        int64_t *n_b, int64_t *n_t);
 

@@ -81,7 +81,9 @@ static void write_model(const har_report *r, FILE *out)
             "batch      %lld rows x %lld tokens = %lld tokens, seed %llu%s\n",
             (long long)r->n_b, (long long)r->n_t, (long long)(r->n_b * r->n_t),
             (unsigned long long)r->seed,
-            r->batch_was_chosen ? ", chosen so that every part has a row" : "");
+            r->batch_was_chosen ? ", chosen so that every part has a row and "
+                                  "experts have slots"
+                                : "");
 }
 
 static void write_stages(const par_plan *plan, const core_spec *spec, FILE *out)
@@ -313,6 +315,11 @@ static void write_times(const har_case_result *c, FILE *out)
             "ranks: owned %.2f, replicated %.2f, checks %.2f; waiting %.1f s\n",
             t->wall_seconds, c->startup_seconds, owned, replicated,
             t->cpu_seconds[PAR_OP_CHECK], t->wait_seconds);
+    fprintf(
+        out,
+        "             the reference's processor seconds %.2f: owned work is "
+        "%.2f of it\n",
+        c->reference.cpu_seconds, owned / c->reference.cpu_seconds);
     fprintf(out, "             largest rank held %s of weights, %s of work\n",
             har_format_bytes(t->weight_bytes, weight),
             har_format_bytes(t->work_bytes, work));
