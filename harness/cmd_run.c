@@ -17,6 +17,7 @@ enum { MAX_PARTS = 256, PREFIX_BYTES = 32 };
 
 typedef struct request {
     const char *model, *input, *output, *plan, *numerics, *stall;
+    const char *batch, *seed, *layers;
 } request;
 
 typedef struct prompt {
@@ -34,7 +35,9 @@ typedef struct job {
 
 typedef struct task {
     bool is_checkpoint, is_switch, has_plan;
-    core_spec spec, passthrough;
+    core_spec full;              /* as opened: what the weights belong to */
+    core_spec spec, passthrough; /* shortened; with the other rule */
+    uint64_t seed;
     par_plan plan;
     core_numerics numerics;
     double stall_seconds;
@@ -49,7 +52,7 @@ typedef struct task {
 
 /* --- the command line --- */
 
-enum { OPT_STALL = 256 };
+enum { OPT_STALL = 256, OPT_LAYERS };
 
 static const struct argp_option options[] = {
     {"model", 'm', "MODEL", 0, "preset, spec file or checkpoint folder", 0},
@@ -57,6 +60,10 @@ static const struct argp_option options[] = {
      "safetensors with input_ids, or p0.input_ids, "
      "p1.input_ids ... (and attention_mask; Switch layer: hidden_in)",
      0},
+    {"batch", 'b', "BxT", 0, "rows x tokens made from the seed, not --input",
+     0},
+    {"seed", 's', "N", 0, "of procedural weights and of --batch (1)", 0},
+    {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 0},
     {"out", 'o', "FILE", 0, "the taps, under the same prefixes", 0},
     {"output", 0, NULL, OPTION_ALIAS, NULL, 0},
     {"plan", 'p', "PLAN", 0,
@@ -78,6 +85,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case 'i':
         r->input = arg;
         return 0;
+    case 'b':
+        r->batch = arg;
+        return 0;
+    case 's':
+        r->seed = arg;
+        return 0;
+    case OPT_LAYERS:
+        r->layers = arg;
+        return 0;
     case 'o':
         r->output = arg;
         return 0;
@@ -91,8 +107,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         r->stall = arg;
         return 0;
     case ARGP_KEY_END:
-        if (r->model == NULL || r->input == NULL || r->output == NULL)
-            argp_error(state, "--model, --input and --out are needed");
+        if (r->model == NULL || r->output == NULL ||
+            (r->input == NULL) == (r->batch == NULL))
+            argp_error(state,
+                       "--model, --out and one of --input and --batch are "
+                       "needed");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -110,14 +129,21 @@ static const struct argp argp = {options,
 
 /* --- what is to be run --- */
 
-static core_status add_prompt(task *t, const char *prefix)
+/* The batch at the prefix of the input file, or one made of `made` = BxT. */
+static core_status add_prompt(task *t, const char *prefix, const char *made)
 {
-    CORE_FAIL_IF(t->n_prompt == MAX_PARTS, CORE_E_INPUT,
-                 "%s: more than %d prompts", core_st_path(t->input),
-                 (int)MAX_PARTS);
     prompt *p = &t->prompt[t->n_prompt];
     snprintf(p->prefix, sizeof p->prefix, "%s", prefix);
-    CORE_TRY(core_batch_read(&p->batch, &t->spec, t->input, prefix));
+    if (made != NULL) {
+        int64_t n_b, n_t;
+        CORE_TRY(har_parse_batch(&n_b, &n_t, made));
+        CORE_TRY(core_batch_make(&p->batch, &t->spec, n_b, n_t, t->seed));
+    } else {
+        CORE_FAIL_IF(t->n_prompt == MAX_PARTS, CORE_E_INPUT,
+                     "%s: more than %d prompts", core_st_path(t->input),
+                     (int)MAX_PARTS);
+        CORE_TRY(core_batch_read(&p->batch, &t->spec, t->input, prefix));
+    }
     t->n_prompt++;
     if (t->has_plan)
         CORE_TRY(par_plan_check_batch(&t->plan, &t->spec, p->batch.n_b));
@@ -128,14 +154,14 @@ static core_status read_prompts(task *t)
 {
     const char *what = t->is_switch ? "hidden_in" : "input_ids";
     if (core_st_find(t->input, what) != NULL)
-        CORE_TRY(add_prompt(t, ""));
+        CORE_TRY(add_prompt(t, "", NULL));
     for (int i = 0; t->n_prompt < MAX_PARTS; i++) {
         char prefix[PREFIX_BYTES], name[2 * PREFIX_BYTES];
         snprintf(prefix, sizeof prefix, "p%d.", i);
         snprintf(name, sizeof name, "%s%s", prefix, what);
         if (core_st_find(t->input, name) == NULL)
             break;
-        CORE_TRY(add_prompt(t, prefix));
+        CORE_TRY(add_prompt(t, prefix, NULL));
     }
     CORE_FAIL_IF(t->n_prompt == 0, CORE_E_INPUT,
                  "%s: expected a tensor %s or p0.%s, found none",
@@ -164,14 +190,30 @@ static void plan_jobs(task *t)
     }
 }
 
-static core_status understand(task *t, const request *r)
+static core_status read_numbers(task *t, const request *r)
 {
-    int64_t stall = 30;
+    int64_t stall = 30, seed = 1, n_l = t->full.n_l;
     if (r->stall != NULL)
         CORE_TRY(har_parse_count(&stall, "--stall", r->stall));
+    if (r->seed != NULL)
+        CORE_TRY(har_parse_count(&seed, "--seed", r->seed));
+    if (r->layers != NULL)
+        CORE_TRY(har_parse_count(&n_l, "--layers", r->layers));
+    CORE_FAIL_IF(n_l > t->full.n_l, CORE_E_USAGE,
+                 "--layers: %s has %lld layers, found %lld", t->full.name,
+                 (long long)t->full.n_l, (long long)n_l);
     t->stall_seconds = (double)stall;
+    t->seed = (uint64_t)seed;
+    t->spec = t->full;
+    t->spec.n_l = n_l;
+    return CORE_OK;
+}
+
+static core_status understand(task *t, const request *r)
+{
     CORE_TRY(core_numerics_parse(&t->numerics, r->numerics));
-    CORE_TRY(core_spec_open(&t->spec, r->model, &t->is_checkpoint));
+    CORE_TRY(core_spec_open(&t->full, r->model, &t->is_checkpoint));
+    CORE_TRY(read_numbers(t, r));
     t->is_switch = t->spec.family == CORE_FAMILY_SWITCH;
     if (t->is_switch) {
         t->spec.capacity.dropped = CORE_DROPPED_ZERO;
@@ -183,8 +225,12 @@ static core_status understand(task *t, const request *r)
         CORE_TRY(par_plan_parse(&t->plan, r->plan));
         CORE_TRY(par_plan_check(&t->plan, &t->spec));
     }
-    CORE_TRY(core_st_open(&t->input, r->input));
-    CORE_TRY(read_prompts(t));
+    if (r->batch != NULL) {
+        CORE_TRY(add_prompt(t, "", r->batch));
+    } else {
+        CORE_TRY(core_st_open(&t->input, r->input));
+        CORE_TRY(read_prompts(t));
+    }
     plan_jobs(t);
     return CORE_OK;
 }
@@ -192,9 +238,9 @@ static core_status understand(task *t, const request *r)
 static core_status open_weights(task *t, const request *r)
 {
     if (t->is_checkpoint)
-        CORE_TRY(core_weights_open_checkpoint(&t->weights, &t->spec, r->model));
+        CORE_TRY(core_weights_open_checkpoint(&t->weights, &t->full, r->model));
     else
-        CORE_TRY(core_weights_open_procedural(&t->weights, &t->spec, 1));
+        CORE_TRY(core_weights_open_procedural(&t->weights, &t->full, t->seed));
     return core_weights_prepare(t->weights, t->numerics, NULL);
 }
 
