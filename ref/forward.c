@@ -143,7 +143,10 @@ static void head(ref__run *run, bool dry)
     if (run->spec->n_h == 0)
         return;
     const size_t mark = run->arena.used_bytes;
-    double *logits = core_arena_f64(&run->arena, run->n * run->spec->n_v);
+    double *logits = NULL;
+    if (run->model->weights == NULL || /* measured without a sink: assume */
+        ref__wants(run, CORE_TAP_LOGITS, 0))
+        logits = core_arena_f64(&run->arena, run->n * run->spec->n_v);
     if (!dry) {
         ref__rmsnorm(run, run->x, CORE_W_FINAL_NORM, 0, CORE_TAP_FINAL_NORM,
                      run->xn);

@@ -162,6 +162,8 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
         const int64_t c0 = task / n_span * rows, i0 = task % n_span * span;
         const int64_t c1 = c0 + rows < n_out ? c0 + rows : n_out;
         const int64_t i1 = i0 + span < x->n ? i0 + span : x->n;
+        double *scratch =
+            run->out_scratch + omp_get_thread_num() * run->out_stride;
         ref__tile tile;
         ref__tile_get(run, &tile, id, c0, c1, bound != NULL,
                       run->tile_scratch +
@@ -169,8 +171,9 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
         bits = fmax(bits, ref__tile_bits(run, &tile, x->max_norm));
         for (int64_t i = i0; i < i1; i += chunk) {
             const int64_t n_i = i + chunk < i1 ? chunk : i1 - i;
-            double *y_i = y + i * n_out + c0;
-            ref__tile_apply(run, &tile, x->v + i * n_k, n_i, y_i, n_out);
+            double *y_i = y != NULL ? y + i * n_out + c0 : scratch;
+            ref__tile_apply(run, &tile, x->v + i * n_k, n_i, y_i,
+                            y != NULL ? n_out : tile.n);
             if (bound != NULL)
                 ref__bound_product(bound + i * n_out + c0, n_out, y_i, n_out,
                                    n_i, tile.n, n_k, x->norm + i, tile.norm,

@@ -157,7 +157,8 @@ void ref__tile_apply(const ref__run *run, const ref__tile *tile,
 double ref__tile_bits(const ref__run *run, const ref__tile *tile,
                       double max_norm_x);
 
-/* y [x.n, out] = store(x W^T + b), delivered as tap `kind`.                  */
+/* y [x.n, out] = store(x W^T + b), delivered as tap `kind`.  y NULL: nobody
+ * wants it, and a tile at a time is computed for its exactness check.        */
 void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
                  int layer, core_tap_kind kind, double *y);
 
