@@ -1,0 +1,10 @@
+# The emulation of dp=2,ep=2,pp=2 on every case of other people's numbers.
+n=0
+for folder in "$ORACLE"/mixtral/*/; do
+    expected=$folder/expected.safetensors
+    expect 0 moeparity run --model "$folder" --input "$expected" --out out.st --plan dp=2,ep=2,pp=2
+    expect 0 moeparity compare "$expected" out.st
+    has out '^SAME$'
+    n=$((n + 1))
+done
+[ $n -ge 7 ] || fail "only $n cases"

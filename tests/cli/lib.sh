@@ -1,0 +1,82 @@
+# tests/cli/lib.sh: what the cases share.  A case ends at its first failure.
+
+fail()
+{
+    echo "FAILED: $*" >&2
+    for file in out err; do
+        [ ! -f $file ] || sed "s/^/  $file: /" $file | head -30 >&2
+    done
+    exit 1
+}
+
+# expect CODE COMMAND...: run it, stdout to ./out, stderr to ./err
+expect()
+{
+    local code
+    "${@:2}" >out 2>err
+    code=$?
+    [ $code = "$1" ] || fail "exit $code, expected $1: ${*:2}"
+}
+
+# has FILE REGEX: a line of the file matches
+has()
+{
+    grep -Eq -- "$2" "$1" || fail "expected a line /$2/ in $1"
+}
+
+# refused CODE REGEX COMMAND...: nothing on stdout, one line on stderr
+refused()
+{
+    expect "$1" "${@:3}"
+    [ ! -s out ] || fail "stdout of a refusal: ${*:3}"
+    [ "$(wc -l <err)" = 1 ] || fail "expected one line on stderr: ${*:3}"
+    has err "^moeparity: .*$2"
+}
+
+# verified ARGS...: moeparity verify, both numerics, report in ./out
+verified()
+{
+    expect 0 moeparity verify "$@"
+    has out '^exact      PASS'
+    has out 'bit for bit, free pass$'
+    has out '^fp32       PASS'
+    has out '^VERIFIED   bit-identical, and fp32 within bounds$'
+}
+
+# count FILE WORD: the sum of the numbers before WORD in the routing lines
+count()
+{
+    grep '^  routing' "$1" | grep -Eo "[0-9]+ $2" | awk '{n += $1} END {print n + 0}'
+}
+
+# header FILE: the JSON header of a safetensors file
+header()
+{
+    head -c $((8 + $(od -An -t u8 -N 8 "$1"))) "$1" | tail -c +9
+}
+
+# flip FILE TENSOR BYTE MASK: exclusive or of one byte of a tensor's data
+flip()
+{
+    local start byte
+    start=$(header "$1" | jq -e ".[\"$2\"].data_offsets[0]") || fail "no $2 in $1"
+    start=$((8 + $(od -An -t u8 -N 8 "$1") + start + $3))
+    byte=$(od -An -t u1 -j $start -N 1 "$1")
+    printf "\\x$(printf %x $((byte ^ $4)))" |
+        dd of="$1" bs=1 seek=$start conv=notrunc status=none
+}
+
+# edit FILE FROM TO: replace bytes of a safetensors header, same length
+edit()
+{
+    [ ${#2} = ${#3} ] || fail "edit: '$2' and '$3' differ in length"
+    LC_ALL=C sed -i "1s/$2/$3/" "$1"
+}
+
+# copy_case FOLDER: a checkpoint that may be changed, in ./case
+copy_case()
+{
+    rm -rf case
+    cp -r "$1" case
+    chmod -R u+w case
+}
