@@ -7,6 +7,7 @@
 #include "harness/cmd.h"
 #include "harness/events.h"
 #include "harness/launch.h"
+#include "harness/outfile.h"
 #include "harness/report.h"
 
 #include <stdlib.h>
@@ -146,7 +147,9 @@ static core_status read_numerics(task *t, const char *text)
          word = strtok(NULL, ",")) {
         core_numerics numerics;
         CORE_TRY(core_numerics_parse(&numerics, word));
-        CORE_FAIL_IF(numerics == CORE_FP64 || t->n_numerics == HAR_MAX_NUMERICS,
+        CORE_FAIL_IF(numerics == CORE_FP64 ||
+                         t->n_numerics == HAR_MAX_NUMERICS ||
+                         (t->n_numerics > 0 && t->numerics[0] == numerics),
                      CORE_E_USAGE,
                      "--numerics: expected exact, fp32 or both, "
                      "found '%s'",
@@ -370,6 +373,17 @@ static int run_rank(const request *r, task *t)
 
 /* --- in the launcher --- */
 
+/* Minutes of work are not for a file that nobody can write. */
+static core_status try_to_write(const char *path)
+{
+    har_outfile out;
+    if (path == NULL)
+        return CORE_OK;
+    CORE_TRY(har_outfile_open(&out, path));
+    har_outfile_drop(&out);
+    return CORE_OK;
+}
+
 static int launch(const request *r, const task *t, char **argv)
 {
     char what[128], memory[16], room[16];
@@ -406,6 +420,9 @@ int har_cmd_verify(int argc, char **argv)
         exit_code = har_end(status);
     else if (har_is_rank())
         exit_code = run_rank(&r, t);
+    else if (try_to_write(r.json) != CORE_OK ||
+             try_to_write(r.events) != CORE_OK)
+        exit_code = har_end(CORE_E_FILE);
     else
         exit_code = launch(&r, t, argv);
     free(t);

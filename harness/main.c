@@ -2,13 +2,16 @@
  *
  * Results go to stdout, everything else to stderr.  A report that could not be
  * written is an error, so stdout is flushed and checked before the exit code is
- * final.
+ * final.  A standard stream that the caller closed is opened the wrong way
+ * round: otherwise the next file would get its number, and the report with it.
  */
 #include "harness/cmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct command {
     const char *name, *summary;
@@ -43,6 +46,14 @@ static void write_help(FILE *out)
           out);
 }
 
+static void hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            exit(core_status_exit_code(CORE_E_FILE));
+}
+
 static int finish(int exit_code)
 {
     errno = 0;
@@ -57,6 +68,7 @@ static int finish(int exit_code)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
+    hold_standard_streams();
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
         puts("moeparity " HAR_VERSION);
         return finish(0);
