@@ -78,9 +78,9 @@ static void write_model(const har_report *r, FILE *out)
     fprintf(out, "weights    %s%s\n", r->origin,
             r->is_checkpoint ? " (exact mode: its grid twin)" : "");
     fprintf(out,
-            "batch      %lld rows x %lld tokens = %lld tokens, seed %llu%s\n",
+            "batch      %lld rows x %lld tokens = %lld tokens, seed %llu%s%s\n",
             (long long)r->n_b, (long long)r->n_t, (long long)(r->n_b * r->n_t),
-            (unsigned long long)r->seed,
+            (unsigned long long)r->seed, r->is_padded ? ", left-padded" : "",
             r->batch_was_chosen ? ", chosen so that every part has a row and "
                                   "experts have slots"
                                 : "");
