@@ -43,6 +43,7 @@ static void set_environment(const har_run *run)
         for (size_t i = 0; i < sizeof one_host / sizeof one_host[0]; i++)
             setenv(one_host[i][0], one_host[i][1], 0);
     setenv("UCX_WARN_UNUSED_ENV_VARS", "n", 0);
+    setenv("UCX_POSIX_DIR", run->folder, 0); /* has room, and vanishes with it */
     setenv("OMP_NUM_THREADS", "1", 1);
     setenv("OMP_WAIT_POLICY", "passive", 0); /* the reference shares its cores
                                               * with ranks that poll          */

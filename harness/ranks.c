@@ -87,7 +87,8 @@ int har_launch_again(char **argv, const char *what, int n_rank,
 {
     har_run run;
     int exit_code = core_status_exit_code(CORE_E_INTERNAL);
-    core_status status = har_run_open(&run, need_bytes);
+    core_status status =
+        har_run_open(&run, need_bytes + (size_t)n_rank * HAR_MESSAGE_BYTES);
     if (status != CORE_OK)
         return har_end(status);
     const har_launch_options options = {n_rank, stall_seconds, what,
