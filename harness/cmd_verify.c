@@ -34,6 +34,7 @@ typedef struct task {     /* what it means                                 */
     uint64_t seed;
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
+    double seconds;    /* of all plans and numerics        */
     size_t need_bytes; /* in the run folder                             */
     har_estimate estimate[HAR_MAX_PLANS];
 } task;
@@ -203,6 +204,7 @@ static core_status estimate(task *t)
                                        t->n_b, t->n_t, t->numerics[j],
                                        har_n_cores()));
             t->need_bytes += t->estimate[i].tap_bytes;
+            t->seconds += t->estimate[i].seconds;
         }
         if (!har_is_rank()) /* ranks were started because it fits */
             CORE_TRY(har_estimate_check(&t->estimate[i], &t->spec, &t->plan[i],
@@ -387,18 +389,17 @@ static core_status try_to_write(const char *path)
 static int launch(const request *r, const task *t, char **argv)
 {
     char what[128], memory[16], room[16];
-    double seconds = 0.0;
     size_t largest = 0;
     for (int i = 0; i < t->n_plan; i++) {
-        seconds += t->estimate[i].seconds * t->n_numerics;
         if (t->estimate[i].all_ranks_bytes > largest)
             largest = t->estimate[i].all_ranks_bytes;
     }
     fprintf(stderr,
             "moeparity: about %.0f s on %d cores, %s of memory for %d "
             "ranks together, %s for taps\n",
-            seconds, har_n_cores(), har_format_bytes(largest, memory),
-            t->n_rank, har_format_bytes(t->need_bytes, room));
+            t->seconds + har_start_seconds(t->n_rank, har_n_cores()),
+            har_n_cores(), har_format_bytes(largest, memory), t->n_rank,
+            har_format_bytes(t->need_bytes, room));
     snprintf(what, sizeof what, "verify %s", t->spec.name);
     return har_launch_again(argv, what, t->n_rank, t->stall_seconds,
                             t->need_bytes, r->keeps);

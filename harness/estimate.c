@@ -10,15 +10,19 @@
 #include "parallel/forward.h"
 #include "ref/ref.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const double FLOPS_PER_CORE = 4e9;
-static const double WEIGHTS_PER_SECOND = 5e7; /* generate or read, one core */
+static const double FLOPS_PER_CORE = 3e10;    /* of a wide model            */
+static const double HALF_RATE_HIDDEN = 512.0; /* half of that at this width */
+static const double WEIGHTS_PER_CORE = 1e8;   /* generated or read          */
+static const double TAP_BYTES_PER_CORE = 4e8; /* written, or compared       */
 static const double RANK_START_SECONDS = 0.08;
-static const double TICK_SECONDS = 2e-3; /* of one rank: messages          */
+static const double TICK_SECONDS = 2e-3; /* of one rank: messages */
+enum { PROCESS_BYTES = 9 << 19 };        /* beside what is counted here */
 
 double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t)
 {
@@ -59,6 +63,14 @@ static int64_t largest_part(const par_plan *plan, int64_t n_b)
     return (n_b + n_part - 1) / n_part;
 }
 
+size_t har_weight_budget(const par_plan *plan, size_t available)
+{
+    if (plan->rounds * plan->mb == 1)
+        return 0; /* an expert is needed once: nothing is gained by keeping it
+                   */
+    return available / 10 * 8 / (size_t)par_plan_world(plan);
+}
+
 static core_status add_rank(har_estimate *e, const core_spec *spec,
                             const par_plan *plan, int rank, int64_t n_row,
                             int64_t n_t, core_numerics numerics)
@@ -70,29 +82,59 @@ static core_status add_rank(har_estimate *e, const core_spec *spec,
     par_layout_init(&layout, &arena, spec, plan, rank);
     const size_t weights = par_weight_bytes(spec, &layout, numerics);
     const size_t work = par_work_bytes(spec, &layout, n_row, n_t);
+    const size_t tiled = par_tiled_weight_bytes(spec, &layout, numerics);
     core_arena_free(&arena);
+    const bool fits =
+        weights <= har_weight_budget(plan, har_memory_available());
     if (weights + work > e->largest_rank_bytes)
         e->largest_rank_bytes = weights + work;
-    e->all_ranks_bytes += weights + work;
+    e->all_ranks_bytes += (fits ? weights : tiled) + work + PROCESS_BYTES;
     e->least_bytes += work;
+    e->is_resident = fits;
     return CORE_OK;
 }
 
-static double seconds(const core_spec *spec, const par_plan *plan, int64_t n_b,
-                      int64_t n_t, int n_core)
+/* Weights that a pass over n_token tokens reads if it reads what it needs. */
+static double touched_parameters(const core_spec *spec, double n_token)
 {
-    const int world = par_plan_world(plan);
-    const double flops = har_forward_flops(spec, n_b * n_t, n_t);
-    const double n_parameter = (double)core_spec_parameters(spec);
+    const double all = (double)core_spec_parameters(spec);
+    const double active = (double)core_spec_active_parameters(spec);
+    const double n_e = (double)spec->n_e, n_k = (double)spec->n_k;
+    if (!(n_e > n_k))
+        return all;
+    const double n_chosen = n_e * -expm1(-n_token * n_k / n_e);
+    const double share = (n_chosen - n_k) / (n_e - n_k);
+    return active + (all - active) * (share > 0.0 ? share : 0.0);
+}
+
+static double seconds(const har_estimate *e, const core_spec *spec,
+                      const par_plan *plan, int64_t n_token, int64_t n_t,
+                      int n_core, core_numerics numerics)
+{
+    const int n_part = plan->rounds * plan->dp * plan->mb;
+    const int n_pass = numerics == CORE_FP32 ? 2 : 1; /* forced, and free */
+    const double width = (double)spec->n_d;
+    const double rate = FLOPS_PER_CORE * width / (width + HALF_RATE_HIDDEN);
+    const double work = har_forward_flops(spec, n_token, n_t) / rate +
+                        (double)e->tap_bytes / TAP_BYTES_PER_CORE;
+    const double all = (double)core_spec_parameters(spec);
+    const bool fits = e->reference_bytes <= har_memory_available() / 2;
+    const double read = fits ? all : touched_parameters(spec, (double)n_token);
+    const double read_by_ranks =
+        e->is_resident
+            ? all
+            : n_part * touched_parameters(spec, (double)n_token / n_part);
     const double n_tick = (double)plan->rounds * (plan->mb + plan->pp - 1) *
                           (double)(spec->n_l / plan->pp + 1);
-    const double reference = flops / (FLOPS_PER_CORE * n_core) +
-                             n_parameter / (WEIGHTS_PER_SECOND * n_core);
-    const double emulation =
-        flops * 1.5 / (FLOPS_PER_CORE * n_core) +
-        n_parameter / (WEIGHTS_PER_SECOND * n_core) +
-        world * (RANK_START_SECONDS + n_tick * TICK_SECONDS) / n_core;
-    return reference + emulation;
+    const double reference = work + read / WEIGHTS_PER_CORE;
+    const double pass = 1.2 * work + read_by_ranks / WEIGHTS_PER_CORE +
+                        par_plan_world(plan) * n_tick * TICK_SECONDS;
+    return (reference + n_pass * pass) / n_core;
+}
+
+double har_start_seconds(int n_rank, int n_core)
+{
+    return n_rank * RANK_START_SECONDS / n_core;
 }
 
 core_status har_estimate_make(har_estimate *out, const core_spec *spec,
@@ -107,7 +149,7 @@ core_status har_estimate_make(har_estimate *out, const core_spec *spec,
     for (int rank = 0; rank < world; rank++)
         CORE_TRY(add_rank(&e, spec, plan, rank, largest_part(plan, n_b), n_t,
                           numerics));
-    e.seconds = seconds(spec, plan, n_b, n_t, n_core);
+    e.seconds = seconds(&e, spec, plan, n_b * n_t, n_t, n_core, numerics);
     *out = e;
     return CORE_OK;
 }

@@ -382,7 +382,7 @@ static core_status verify(rank_state *s, har_case_result *out,
                   (int64_t)sizeof out->is_telling, 0);
     par_broadcast(s->comm, &s->comm->world, out->reason,
                   (int64_t)sizeof out->reason, 0);
-    s->budget = har_memory_available() / 10 * 8 / (size_t)s->comm->size;
+    s->budget = har_weight_budget(plan, har_memory_available());
     par_broadcast(s->comm, &s->comm->world, &s->budget,
                   (int64_t)sizeof s->budget, 0);
     CORE_TRY(par_agree(s->comm, make_layout(s, plan)));

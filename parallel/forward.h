@@ -107,10 +107,13 @@ void par_model_close(par_model *model); /* accepts NULL */
 CORE_NODISCARD core_status par_forward(par_model *model, const core_batch *batch,
                                        par_stats *stats);
 
-/* Bytes that rank `layout->rank` needs: shards, and work for micro-batches of
- * n_row rows of n_t tokens.  The measure run of the real layout.     [local] */
+/* Bytes that rank `layout->rank` needs: all shards, those beside experts that
+ * are read a tile at a time, and work for micro-batches of n_row rows of n_t
+ * tokens.  The measure run of the real layout.                       [local] */
 size_t par_weight_bytes(const core_spec *spec, const par_layout *layout,
                         core_numerics numerics);
+size_t par_tiled_weight_bytes(const core_spec *spec, const par_layout *layout,
+                              core_numerics numerics);
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n_row, int64_t n_t);
 

@@ -236,6 +236,13 @@ size_t par_weight_bytes(const core_spec *spec, const par_layout *layout,
     return measure(&m, true);
 }
 
+size_t par_tiled_weight_bytes(const core_spec *spec, const par_layout *layout,
+                              core_numerics numerics)
+{
+    par_model m = describe(spec, layout, numerics);
+    return measure(&m, false);
+}
+
 core_status par_model_open(par_model **out, par_comm *comm,
                            const par_layout *layout, const core_spec *spec,
                            const core_weights *weights, core_numerics numerics,
