@@ -369,8 +369,10 @@ static core_status share_taps(task *t, const request *r, par_comm *comm)
     core_status status = CORE_OK;
     if (comm->rank == 0) {
         status = create_taps(t, r);
-        if (status == CORE_OK)
+        if (status == CORE_OK) {
             snprintf(path, sizeof path, "%s", core_tapfile_path(t->taps));
+            har_run_partial(path);
+        }
     }
     status = par_agree(comm, status);
     if (status != CORE_OK)

@@ -1,6 +1,8 @@
 /* harness/events.c -- see events.h. */
 #include "harness/events.h"
 
+#include "harness/launch.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,6 +27,8 @@ core_status har_events_open(har_events *out, par_comm *comm, const char *path)
         if (out->fd < 0)
             status = core_fail(CORE_E_FILE, "%s: cannot be written: %s", path,
                                strerror(errno));
+        else
+            har_run_partial(out->partial);
     }
     status = par_agree(comm, status);
     if (status != CORE_OK)

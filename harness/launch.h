@@ -36,6 +36,11 @@ CORE_NODISCARD core_status har_run_open(har_run *out, size_t need_bytes);
 void har_run_close(har_run *run);
 void har_run_keep(har_run *run); /* instead: the folder stays, for good */
 
+/* On a rank that har_launch started: the file at path, which exists, shall not
+ * outlive the run folder under this name, whatever happens to the rank. [local]
+ */
+void har_run_partial(const char *path);
+
 typedef struct har_launch_options {
     int n_rank;
     double stall_seconds;

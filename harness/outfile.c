@@ -1,6 +1,8 @@
 /* harness/outfile.c -- see outfile.h. */
 #include "harness/outfile.h"
 
+#include "harness/launch.h"
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@ core_status har_outfile_open(har_outfile *out, const char *path)
     out->file = fopen(out->partial, "w");
     CORE_FAIL_IF(out->file == NULL, CORE_E_FILE, "%s: cannot be written: %s",
                  path, strerror(errno));
+    har_run_partial(out->partial);
     return CORE_OK;
 }
 

@@ -22,15 +22,29 @@
 
 static const char prefix[] = "moeparity-run-";
 
-/* Remove a folder of plain files. */
+/* What the link points at: a partial file of a rank that did not live to rename
+ * it.  A file that was completed has another name by now.                    */
+static void remove_target(int folder, const char *link)
+{
+    char target[4096];
+    const ssize_t n = readlinkat(folder, link, target, sizeof target - 1);
+    if (n > 0) {
+        target[n] = '\0';
+        unlink(target);
+    }
+}
+
+/* Remove a folder of plain files and of links to partial files elsewhere. */
 static void remove_folder(const char *path)
 {
     DIR *dir = opendir(path);
     if (!dir)
         return;
     for (const struct dirent *e; (e = readdir(dir));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+            remove_target(dirfd(dir), e->d_name);
             unlinkat(dirfd(dir), e->d_name, 0);
+        }
     closedir(dir);
     rmdir(path);
 }
@@ -135,4 +149,17 @@ void har_run_keep(har_run *run)
     unlink(lock);
     close(run->lock_fd);
     run->folder[0] = '\0';
+}
+
+void har_run_partial(const char *path)
+{
+    const char *folder = har_rank_folder();
+    char *target = folder ? realpath(path, NULL) : NULL;
+    char link[400];
+    for (int i = 0; target && i < 1000; i++) {
+        snprintf(link, sizeof link, "%s/partial-%d", folder, i);
+        if (symlink(target, link) == 0 || errno != EEXIST)
+            break;
+    }
+    free(target);
 }
