@@ -1,0 +1,97 @@
+#!/bin/sh
+# tests/bench/bench.sh PROGRAM BENCH_REF [PART...] -- the figures of this machine.
+#
+# A line per figure: what, measured, wanted, the command.  Nothing is judged:
+# the figures mean what the machine was doing meanwhile, so look at the load in
+# the first line.  PART: ref wide mini large row many (all of them: some six
+# minutes, of which half is for the 512 ranks of `many`).
+set -u
+program=$1
+bench_ref=$2
+shift 2
+here=$(dirname "$0")
+out=$(mktemp)
+trap 'rm -f "$out" "$out.taps"' EXIT
+
+line() { printf '%-46s %-44s %s\n' "$1" "$2" "$3"; }
+
+# show NAME WANTED ARGUMENTS...: run the program under peak.sh, keep its output.
+show() {
+    name=$1
+    wanted=$2
+    shift 2
+    "$here/peak.sh" 1 "$program" "$@" >"$out" 2>&1
+    line "$name" "$(sed -n 's/^peak //p' "$out")" "$wanted"
+    printf '    moeparity %s\n' "$*"
+}
+
+# Processor seconds of operators and of the reference, per numerics.
+operators() {
+    awk '/^(exact|fp32) / { kind = $1 }
+         /processor seconds of all ranks/ {
+             sub(/.*owned/, "owned"); sub(/;.*/, ""); owned = $0 }
+         /the reference.s processor seconds/ {
+             sub(/^ +/, ""); printf "    %-6s %s; %s\n", kind, owned, $0 }' "$out"
+}
+
+# Where the seconds of a run went, as far as its report says.
+seconds() {
+    awk '/^(exact|fp32) / { kind = $1 }
+         /^  reference / { printf "    %-6s reference %s s", kind, $2 }
+         /^  emulation / { printf ", start-up %s s, a pass %s s\n", $5, $2 }
+         /^time / { print "    in all " $2 " s" }' "$out"
+}
+
+memory() {
+    awk '/^  memory / { sub(/.*the reference/, "the reference"); ref = $0 }
+         /largest rank held/ { sub(/^ +/, ""); print "    " $0 "; " ref }' "$out"
+}
+
+part() {
+    case $1 in
+    ref)
+        "$bench_ref" >"$out" 2>&1
+        line "reference against dgemm 2048^3" \
+            "$(sed -n 's/^reference . dgemm *//p' "$out")" "at least 80 %"
+        sed 's/^/    /' "$out"
+        ;;
+    wide)
+        show "wide model, 4 ranks" "owned at most 1.5 x the reference" \
+            verify "$here/wide.yaml" --batch 4x256 \
+            --plan tp=2,pp=2,ep=4,scope=replica,mb=2
+        operators
+        ;;
+    mini)
+        show "seed-mini on seed-32, exact and fp32" "20 s" verify
+        seconds
+        operators
+        memory
+        ;;
+    large)
+        show "two layers of seed-30b on 8 ranks" "10 min, 16 GiB" verify \
+            seed-30b --layers 2 --plan tp=4,pp=2,ep=8,scope=replica,mb=1
+        seconds
+        memory
+        ;;
+    row)
+        show "10,240 tokens, a layer of seed-30b" "6 GiB" run --model seed-30b \
+            --layers 1 --batch 1x10240 --out "$out.taps"
+        ;;
+    many)
+        show "seed-mini on 512 ranks" "10 GiB" verify seed-mini --plan seed-512
+        seconds
+        memory
+        ;;
+    *)
+        echo "bench.sh: no part '$1'" >&2
+        exit 2
+        ;;
+    esac
+}
+
+echo "$(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg)"
+line "WHAT" "MEASURED" "WANTED"
+[ $# -gt 0 ] || set -- ref wide mini large row many
+for name in "$@"; do
+    part "$name"
+done
