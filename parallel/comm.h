@@ -137,7 +137,9 @@ void par_barrier(par_comm *comm, const par_group *group);
 /* --- point to point ---------------------------------------------------------- */
 
 /* Start a message; the buffer belongs to the operation until par_wait.  tag in
- * [0, 1000).  Messages between two ranks with the same tag arrive in order.   */
+ * [0, 1000).  Messages between two ranks with the same tag arrive in order.
+ * par_wait, and nothing before it, fills the buffer of a receive: whoever reads
+ * too early finds what was there, always, and never by luck what will be.     */
 par_request *par_post_send(par_comm *comm, int to, int tag, const void *buf,
                            int64_t bytes);
 par_request *par_post_recv(par_comm *comm, int from, int tag, void *buf,

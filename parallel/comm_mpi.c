@@ -35,6 +35,8 @@ struct par_request {
     int64_t bytes;       /* of this part                                    */
     int64_t total_bytes; /* of the message                                  */
     struct par_request *rest; /* the other parts */
+    void *arriving;           /* par_post_recv: buf, which is ours, until ...  */
+    void *deliver_to;         /* ... par_wait copies it here                   */
     struct par_request *next; /* in a list: unused, to_self */
 };
 
@@ -320,7 +322,24 @@ par_request *par_post_send(par_comm *comm, int to, int tag, const void *buf,
 par_request *par_post_recv(par_comm *comm, int from, int tag, void *buf,
                            int64_t bytes)
 {
-    return post(comm, PAR_RECV, from, tag, buf, bytes);
+    void *arriving = malloc(bytes > 0 ? (size_t)bytes : 1);
+    if (!arriving)
+        par_abort(comm, CORE_E_MEMORY, "no memory for a message of %lld bytes",
+                  (long long)bytes);
+    par_request *request = post(comm, PAR_RECV, from, tag, arriving, bytes);
+    request->arriving = arriving;
+    request->deliver_to = buf;
+    return request;
+}
+
+/* Now, and not when the message happens to arrive, the caller has it. */
+static void deliver(par_request *request)
+{
+    if (request->arriving && request->total_bytes > 0)
+        memcpy(request->deliver_to, request->arriving,
+               (size_t)request->total_bytes);
+    free(request->arriving);
+    request->arriving = NULL;
 }
 
 void par_wait(par_comm *comm, par_request *request)
@@ -341,6 +360,7 @@ void par_wait(par_comm *comm, par_request *request)
         .epoch = comm->impl->epoch, .kind = kind, .group_id = PAR_NO_GROUP};
     atomic_store(&comm->impl->mine->op, par_board_op_pack(word));
     wait_until_done(comm, request);
+    deliver(request);
     drop_request(comm, request);
     comm->n_calls[kind]++;
     comm->n_bytes[kind] += bytes;
