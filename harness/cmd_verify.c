@@ -196,9 +196,27 @@ static core_status read_plans(task *t, const request *r)
     return CORE_OK;
 }
 
+/* The estimate looks at every rank of a plan: a million are refused before. */
+static core_status check_n_rank(const par_plan *plan)
+{
+    const size_t rank_bytes = (size_t)4 << 20; /* docs/launcher.md */
+    const int n_rank = par_plan_world(plan);
+    char want[16], have[16];
+    CORE_FAIL_IF(
+        !((size_t)n_rank * rank_bytes <= har_memory_available()),
+        CORE_E_MEMORY,
+        "%d ranks: needs at least %s of memory to start them, %s are "
+        "available",
+        n_rank, har_format_bytes((size_t)n_rank * rank_bytes, want),
+        har_format_bytes(har_memory_available(), have));
+    return CORE_OK;
+}
+
 static core_status estimate(task *t)
 {
     for (int i = 0; i < t->n_plan; i++) {
+        if (!har_is_rank())
+            CORE_TRY(check_n_rank(&t->plan[i]));
         for (int j = t->n_numerics - 1; j >= 0; j--) { /* ends with the first */
             CORE_TRY(har_estimate_make(&t->estimate[i], &t->spec, &t->plan[i],
                                        t->n_b, t->n_t, t->numerics[j],
@@ -395,10 +413,12 @@ static int launch(const request *r, const task *t, char **argv)
             largest = t->estimate[i].all_ranks_bytes;
     }
     fprintf(stderr,
-            "moeparity: about %.0f s on %d cores, %s of memory for %d "
-            "ranks together, %s for taps\n",
+            "moeparity: about %.0f s on %d core%s, %s of memory for %d "
+            "rank%s%s, %s for taps\n",
             t->seconds + har_start_seconds(t->n_rank, har_n_cores()),
-            har_n_cores(), har_format_bytes(largest, memory), t->n_rank,
+            har_n_cores(), har_n_cores() == 1 ? "" : "s",
+            har_format_bytes(largest, memory), t->n_rank,
+            t->n_rank == 1 ? "" : "s", t->n_rank == 1 ? "" : " together",
             har_format_bytes(t->need_bytes, room));
     snprintf(what, sizeof what, "verify %s", t->spec.name);
     return har_launch_again(argv, what, t->n_rank, t->stall_seconds,

@@ -125,9 +125,9 @@ static void write_plan(const har_report *r, int i, FILE *out)
             scope / (p->ep * p->etp), scope == p->ep * p->etp ? "" : "s",
             p->scope == PAR_SCOPE_STAGE ? "stage" : "data-parallel replica");
     fprintf(out,
-            "  groups     %d token groups (%d round%s x %d replica%s x %d "
+            "  groups     %d token group%s (%d round%s x %d replica%s x %d "
             "micro-batch%s)\n",
-            n_part, p->rounds, p->rounds == 1 ? "" : "s", p->dp,
+            n_part, n_part == 1 ? "" : "s", p->rounds, p->rounds == 1 ? "" : "s", p->dp,
             p->dp == 1 ? "" : "s", p->mb, p->mb == 1 ? "" : "es");
     fprintf(out,
             "  memory     largest rank %s for weights and work; the "
@@ -224,7 +224,7 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
                 (t->fault & HAR_FAULT_COVERAGE) != 0
                     ? "not every element has its declared number of owners"
                     : "copies on different ranks are not equal");
-    fprintf(out, "    after it   %lld of %lld taps differ in this pass\n",
+    fprintf(out, "    in all     %lld of %lld taps differ in this pass\n",
             (long long)pass->n_failed, (long long)pass->n_tap);
 }
 

@@ -66,11 +66,14 @@ flip()
         dd of="$1" bs=1 seek=$start conv=notrunc status=none
 }
 
-# edit FILE FROM TO: replace bytes of a safetensors header, same length
+# edit FILE FROM TO: replace what matches in a safetensors header by as many bytes
 edit()
 {
-    [ ${#2} = ${#3} ] || fail "edit: '$2' and '$3' differ in length"
+    local before
+    before=$(cksum <"$1")
     LC_ALL=C sed -i "1s/$2/$3/" "$1"
+    [ "$before" != "$(cksum <"$1")" ] || fail "edit: no $2 in $1"
+    [ "${before##* }" = "$(wc -c <"$1")" ] || fail "edit: $1 has another length"
 }
 
 # copy_case FOLDER: a checkpoint that may be changed, in ./case

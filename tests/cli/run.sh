@@ -10,7 +10,7 @@
 # in the run folder may outlive it.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-case_sh=$1
+case_sh=$(realpath "$1")
 base=${case_sh%.sh}
 DATA=$here/../data
 ORACLE=$here/../../golden/data/oracle

@@ -1,0 +1,27 @@
+# A report that cannot be written is an error, whoever writes it.
+unwritten() # ARGS...
+{
+    moeparity "$@" >/dev/full 2>err && fail "a full disk is ignored: $*"
+    has err '^moeparity: standard output cannot be written'
+    moeparity "$@" >&- 2>err && fail "a closed stdout is ignored: $*"
+    has err '^moeparity: standard output cannot be written'
+}
+unwritten --help
+unwritten --version
+unwritten spec seed-mini
+unwritten spec seed-mini --yaml
+unwritten plan seed-32
+unwritten inspect "$DATA/safetensors/ok_minimal.safetensors"
+unwritten compare "$SELF/shadow-a/taps.safetensors" "$SELF/shadow-a/taps.safetensors"
+unwritten verify shadow-a --plan tp=2
+
+# A file that cannot be written is found before the ranks start.
+for option in --json --events; do
+    refused 3 'none/file: cannot be written: No such file' \
+        moeparity verify shadow-a --plan tp=2 $option none/file
+done
+refused 3 'none/file' moeparity verify shadow-a --plan tp=2 --json none/file
+
+# Without stdin and stderr the report still comes.
+moeparity verify shadow-a --plan tp=2 <&- 2>&- >out || fail 'closed stdin and stderr'
+has out '^VERIFIED'
