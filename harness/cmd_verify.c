@@ -202,17 +202,27 @@ static core_status check_n_rank(const par_plan *plan)
     const size_t rank_bytes = (size_t)4 << 20; /* docs/launcher.md */
     const int n_rank = par_plan_world(plan);
     char want[16], have[16];
-    CORE_FAIL_IF(
-        !((size_t)n_rank * rank_bytes <= har_memory_available()),
-        CORE_E_MEMORY,
-        "%d ranks: needs at least %s of memory to start them, %s are "
-        "available",
-        n_rank, har_format_bytes((size_t)n_rank * rank_bytes, want),
-        har_format_bytes(har_memory_available(), have));
+    CORE_FAIL_IF(!((size_t)n_rank * rank_bytes <= har_memory_available()),
+                 CORE_E_MEMORY,
+                 "%d ranks: needs at least %s of memory to start them, %s are "
+                 "available",
+                 n_rank, har_format_bytes((size_t)n_rank * rank_bytes, want),
+                 har_format_bytes(har_memory_available(), have));
     return CORE_OK;
 }
 
-static core_status estimate(task *t)
+/* Other plans may use a reference again. */
+static bool keeps_references(const task *t, const request *r)
+{
+    return t->n_plan > 1 || r->keeps;
+}
+
+static size_t max_bytes(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static core_status estimate(task *t, const request *r)
 {
     for (int i = 0; i < t->n_plan; i++) {
         if (!har_is_rank())
@@ -221,7 +231,11 @@ static core_status estimate(task *t)
             CORE_TRY(har_estimate_make(&t->estimate[i], &t->spec, &t->plan[i],
                                        t->n_b, t->n_t, t->numerics[j],
                                        har_n_cores()));
-            t->need_bytes += t->estimate[i].tap_bytes;
+            if (!keeps_references(t, r) && j + 1 < t->n_numerics)
+                t->need_bytes =
+                    max_bytes(t->need_bytes, t->estimate[i].tap_bytes);
+            else
+                t->need_bytes += t->estimate[i].tap_bytes;
             t->seconds += t->estimate[i].seconds;
         }
         if (!har_is_rank()) /* ranks were started because it fits */
@@ -310,6 +324,8 @@ static core_status verify_plan(rank_run *run, par_comm *comm, int i)
         har_events_label(&events, &t->plan[i], t->numerics[j]);
         status = har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
                                 comm, &t->plan[i], t->numerics[j], passes);
+        if (!keeps_references(t, run->request))
+            har_job_close(&run->job);
     }
     run->job.tick = NULL;
     const core_status closed = har_events_close(&events, status == CORE_OK);
@@ -435,7 +451,7 @@ int har_cmd_verify(int argc, char **argv)
         return har_end(core_fail(CORE_E_MEMORY, "no memory for the plans"));
     core_status status = understand(t, &r);
     if (status == CORE_OK && har_started_as() == 0)
-        status = estimate(t);
+        status = estimate(t, &r);
     int exit_code;
     if (status != CORE_OK)
         exit_code = har_end(status);
