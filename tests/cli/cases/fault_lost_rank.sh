@@ -38,3 +38,20 @@ lose KILL 17 0.3 'rank'
 lose KILL 31 0.8 'rank'
 lose SEGV 5 0.5 'rank'
 lose STOP 9 0.5 'nothing has moved for 3 s: rank'
+
+# Neither does a run leave its unfinished output.
+rm -f out err
+moeparity run -m seed-mini -i "$SELF/seed-mini/taps.safetensors" -o taps.st \
+    -p seed-32 >out 2>err &
+launcher=$!
+pid=$(rank_pid 4)
+for _ in $(seq 100); do
+    ! ls | grep -q partial || break
+    sleep 0.02
+done
+kill -KILL "$pid"
+wait $launcher
+code=$?
+[ $code = 5 ] || fail "exit $code of run"
+has err "^moeparity: rank 4 \(pid $pid\) died"
+[ "$(ls)" = "$(printf 'err\nout')" ] || fail "files: $(ls)"
