@@ -52,8 +52,9 @@ static int slot_of(core_tap tap)
 static core_status open_tap(har_watch *watch, har_tap_watch *w, core_tap tap,
                             const core_tapfile *file)
 {
-    const bool wants_bound =
-        watch->numerics == CORE_FP32 && watch->mode == HAR_FORCED;
+    const bool wants_bound = watch->numerics == CORE_FP32 &&
+                             (watch->mode == HAR_FORCED ||
+                              tap.kind == CORE_TAP_ROUTER_LOGITS);
     char name[CORE_NAME_BYTES];
     w->tap = tap;
     w->n_row = core_tap_n_rows(watch->spec, tap, watch->n_token);
@@ -174,19 +175,25 @@ static bool has_id(const int64_t *ids, int64_t k, int64_t e)
     return false;
 }
 
-/* A token chose expert `in` where the reference chose `out`.  Excused if the
- * reference's margin between the two is no larger than what their scores were
- * seen to err (plus their own rounding bounds): then choosing by the scores at
- * hand was right.                                                            */
+/* A token chose expert `in` where the reference chose `out`.  The certificate
+ * has two halves: the reference's margin between the two is within the bounds
+ * of their scores, so a correct fp32 router may confuse them; and it is within
+ * what the scores at hand were seen to err (and round), so that choosing by
+ * them was right.                                                            */
 static bool excuse(har_watch *watch, const har_tap_watch *logits, int64_t i,
                    int64_t row, int64_t out, int64_t in, double *margin)
 {
     const int64_t n_e = watch->spec->n_e;
-    double l_out, l_in;
+    double l_out, l_in, bound_out, bound_in;
     har_reference_row(logits->expected, row, out, 1, n_e, &l_out);
     har_reference_row(logits->expected, row, in, 1, n_e, &l_in);
     *margin = l_out - l_in;
-    if (i >= watch->n_score_row || watch->score_row[i] != row)
+    if (i >= watch->n_score_row || watch->score_row[i] != row ||
+        logits->bound == NULL)
+        return false;
+    har_reference_row(logits->bound, row, out, 1, n_e, &bound_out);
+    har_reference_row(logits->bound, row, in, 1, n_e, &bound_in);
+    if (!(*margin <= bound_out + bound_in))
         return false;
     const double *found = watch->score + i * n_e;
     const double rounding = 0x1p-22 * (fabs(l_out) + fabs(l_in));

@@ -31,7 +31,7 @@ typedef struct har_tap_watch {
     int first_round, first_mb;   /* of diff.first                             */
     int64_t n_outside;           /* elements beyond the tap's rows or columns */
     int64_t n_flip;              /* tokens that chose other experts, ...      */
-    int64_t n_flip_excused;      /* ... with a margin below what the scores err */
+    int64_t n_flip_excused;      /* ... with a certificate                     */
     double flip_margin;          /* the largest margin among them             */
     har_cover cover;
 } har_tap_watch;
