@@ -156,7 +156,8 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     w->n_fresh = 0;
     w->xn = fresh_f64(w, s.n * spec->n_d);
     w->out = fresh_f64(w, s.n * spec->n_d);
-    w->mlp_out = fresh_f64(w, s.n_mlp > 0 ? s.n * spec->n_d : 0);
+    /* a shared expert's sum is whole on ranks that have none of its columns */
+    w->mlp_out = fresh_f64(w, spec->n_f_shared > 0 ? s.n * spec->n_d : 0);
     carve_attention(w, spec, &s);
     carve_moe(w, spec, &s);
     w->logits = fresh_f64(w, s.n * s.n_v);

@@ -474,6 +474,16 @@ START_TEST(observer_may_overwrite)
 }
 END_TEST
 
+/* Fewer columns than ranks: some have none, yet hold the whole sum. */
+START_TEST(narrow_shared_expert_agrees)
+{
+    run_case c = any_case();
+    c.spec.n_f_shared = 1;
+    c.name = "narrow shared expert";
+    check_case(&c, false);
+}
+END_TEST
+
 /* Sums that need more than 53 bits are noticed; others are not (above). */
 START_TEST(inexact_sum_is_named)
 {
@@ -535,6 +545,7 @@ int main(void)
     tcase_add_loop_test(tc, layouts_agree, 0, N_ROW);
     tcase_add_loop_test(tc, random_layouts_agree, 0, 24);
     tcase_add_test(tc, switch_layer_agrees);
+    tcase_add_test(tc, narrow_shared_expert_agrees);
     tcase_add_test(tc, tiles_agree);
     tcase_add_test(tc, floats_agree_nearly);
     tcase_add_test(tc, observer_may_overwrite);
