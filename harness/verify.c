@@ -228,6 +228,7 @@ static void merge_totals(har_totals *out, par_comm *comm, const par_stats *mine,
 static bool is_conserved(const har_totals *t, const har_routing *routing)
 {
     return t->n_choice == routing->n_choice &&
+           t->n_dropped == routing->n_dropped &&
            t->n_choice - t->n_dropped == t->n_sent &&
            t->n_sent == t->n_received && t->n_received == t->n_returned;
 }

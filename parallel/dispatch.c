@@ -32,10 +32,12 @@ static void plan_sends(par_model *m)
     const int64_t n_choice = (m->now.t1 - m->now.t0) * n_k;
     for (int64_t c = 0; c < n_choice; c++) {
         const int64_t token = w->token_id[(c0 + c) / n_k];
-        if (w->slot[c0 + c] < 0)
+        if (w->slot[c0 + c] < 0) {
             w->position[c] = -1;
-        else
+            m->stats->n_dropped++;
+        } else {
             w->position[c] = par_layout_holder(lay, w->idx[c0 + c], token);
+        }
     }
     /* position[] holds ep indices so far; count them, then number them. */
     int64_t *first = w->send_first;
@@ -53,7 +55,6 @@ static void plan_sends(par_model *m)
     first[0] = 0;
     m->stats->n_choice += n_choice;
     m->stats->n_sent += first[lay->plan.ep];
-    m->stats->n_dropped += n_choice - first[lay->plan.ep];
 }
 
 static void pack(par_model *m, int layer)
@@ -256,8 +257,8 @@ void par__return(par_model *m, int layer, int pair)
         part_of_block(lay, w->count_out[i], i % lay->plan.etp, &r0, &r1);
         w->out_at[i] = (w->send_first[i / lay->plan.etp] + r0) * row_bytes;
         w->out_bytes[i] = (r1 - r0) * row_bytes;
-        m->stats->n_returned += r1 - r0;
     }
+    m->stats->n_returned += m->flow.mine.n;
     exchange(m, y, w->send);
     if (layer < 0)
         return;

@@ -80,7 +80,9 @@ typedef struct par_stats {
     int64_t n_sent;      /* choices sent to experts, self included              */
     int64_t n_received;  /* choices that arrived here (etp copies not counted:
                           * etp_i = 0 counts)                                   */
-    int64_t n_returned;  /* choices that came back to this rank                 */
+    int64_t n_returned;  /* choices whose output this rank completed and sent
+                          * back; counted here, where nobody knows how many
+                          * were sent, so that the sums can disagree            */
     double cpu_seconds[PAR_N_OPERATORS];
     double wall_seconds, wait_seconds;
     bool exact;          /* exact mode: every product fits 53 bits              */
