@@ -48,7 +48,7 @@ static bool understand(har_dump_tap *t, const char *name)
     t->prefix_bytes = (int)(body - name);
     t->order[0] = 0;
     for (const char *p = name; p < body; p++)
-        if (isdigit((unsigned char)*p))
+        if (isdigit((unsigned char)*p) && t->order[0] < INT32_MAX)
             t->order[0] = t->order[0] * 10 + (*p - '0');
     t->is_tap = core_tap_parse(&t->tap, body);
     if (t->is_tap) {
@@ -187,6 +187,11 @@ static bool pair_up(har_dump_tap *t, const core_st *b)
     } else if (is_int_type(t->a->dtype) != is_int_type(t->b->dtype))
         snprintf(t->problem, sizeof t->problem, "expected type %s, found %s",
                  core_dtype_name(t->a->dtype), core_dtype_name(t->b->dtype));
+    else if (t->is_tap && core_tap_grid(t->tap.kind) == CORE_GRID_INT &&
+             !is_int_type(t->a->dtype)) /* a NaN is no integer */
+        snprintf(t->problem, sizeof t->problem,
+                 "expected integers, found type %s",
+                 core_dtype_name(t->a->dtype));
     else if (t->a->n == 0)
         snprintf(t->problem, sizeof t->problem, "empty, so it proves nothing");
     return t->problem[0] == '\0';
@@ -225,7 +230,7 @@ static int64_t tokens_per_row(const core_st *a, const har_dump_tap *t,
     static const char *const body[] = {"input_ids", "embed", "logits"};
     for (int i = 0; i < 3; i++) {
         const core_st_tensor *x = sibling(a, t, body[i]);
-        if (x != NULL && x->n_dim >= 2)
+        if (x != NULL && x->n_dim >= 2 && x->shape[1] > 0)
             return x->shape[1];
     }
     return n_token;
@@ -306,7 +311,8 @@ static bool find_ids(const har_dump_tap *t, const core_st *a, const core_st *b,
     *ia = sibling(a, t, body);
     *ib = sibling(b, t, body);
     return *ia != NULL && *ib != NULL && same_shape(*ia, t->a) &&
-           same_shape(*ib, t->a);
+           same_shape(*ib, t->a) && is_int_type((*ia)->dtype) &&
+           is_int_type((*ib)->dtype);
 }
 
 static void compare_row(har_dump_tap *t, int64_t row, const scratch *s,

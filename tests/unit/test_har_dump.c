@@ -23,6 +23,7 @@ typedef struct content { /* of one prompt                                 */
 typedef struct dump_file {
     content part[N_PART];
     core_dtype dtype;
+    core_dtype idx_dtype;
     const char *numerics;
     const char *left_out;  /* name of a tensor that is not written          */
     const char *misshapen; /* ... or flattened                              */
@@ -58,6 +59,7 @@ static void setup(void)
     ck_assert(mkdtemp(folder) != NULL);
     memset(&a, 0, sizeof a);
     a.dtype = CORE_DTYPE_F64;
+    a.idx_dtype = CORE_DTYPE_I64;
     a.numerics = "fp64";
     make_content(&a.part[0], 1);
     make_content(&a.part[1], 2);
@@ -121,7 +123,7 @@ static void write_dump(const dump_file *d, const char *name)
         add(&l, d, p, "embed", d->dtype, c->embed, 3, N_B, N_T, N_D);
         add(&l, d, p, "layers.0.router_logits", d->dtype, c->scores, 2,
             N_B * N_T, N_E, 1);
-        add(&l, d, p, "layers.0.topk_idx", CORE_DTYPE_I64, c->idx, 2, N_B * N_T,
+        add(&l, d, p, "layers.0.topk_idx", d->idx_dtype, c->idx, 2, N_B * N_T,
             N_K, 1);
         add(&l, d, p, "layers.0.topk_weight", d->dtype, c->weight, 2, N_B * N_T,
             N_K, 1);
@@ -295,6 +297,16 @@ START_TEST(weights_must_follow_their_expert)
 }
 END_TEST
 
+/* A NaN would become some integer, the same one on both sides. */
+START_TEST(experts_that_are_no_integers_are_refused)
+{
+    char first[HAR_DUMP_NAME];
+    a.idx_dtype = b.idx_dtype = CORE_DTYPE_F64;
+    ck_assert_int_eq(n_failed(false, first), N_PART);
+    ck_assert_str_eq(first, "p0.layers.0.topk_idx");
+}
+END_TEST
+
 START_TEST(exact_files_are_compared_bit_for_bit)
 {
     char first[HAR_DUMP_NAME];
@@ -342,6 +354,7 @@ int main(void)
                         sizeof out_mutants / sizeof out_mutants[0]);
     tcase_add_test(tests, swapped_prompts_differ_everywhere);
     tcase_add_test(tests, weights_must_follow_their_expert);
+    tcase_add_test(tests, experts_that_are_no_integers_are_refused);
     tcase_add_test(tests, exact_files_are_compared_bit_for_bit);
     tcase_add_test(tests, forced_routing_sets_flipped_tokens_aside);
     tcase_add_test(tests, forced_routing_does_not_excuse_everything);
