@@ -129,13 +129,18 @@ static bool row_is_live(const core_spec *spec, core_tap tap, int64_t row,
     return false;
 }
 
-/* Taps that may be constant or zero in a perfectly telling run. */
+/* Taps that may be constant or zero in a perfectly telling run: integers (their
+ * scores are looked at instead) and weights that are 1 by definition.        */
 static bool is_exempt(const core_spec *spec, core_tap tap)
 {
-    if (core_tap_grid(tap.kind) == CORE_GRID_INT)
-        return true;
-    if (tap.kind == CORE_TAP_TOPK_WEIGHT)
-        return spec->n_k == 1 && spec->renormalise;
+    return core_tap_grid(tap.kind) == CORE_GRID_INT ||
+           (tap.kind == CORE_TAP_TOPK_WEIGHT && spec->n_k == 1 &&
+            spec->renormalise);
+}
+
+/* relu makes zeros; but not nothing else. */
+static bool may_be_sparse(const core_spec *spec, core_tap tap)
+{
     return spec->act == CORE_ACT_RELU &&
            (tap.kind == CORE_TAP_EXPERT_ACT || tap.kind == CORE_TAP_MLP_ACT);
 }
@@ -167,11 +172,13 @@ static tap_look look(const core_spec *spec, const core_st_tensor *tensor,
     return seen;
 }
 
-static bool tap_is_telling(const tap_look *seen, core_tap tap, char reason[160])
+static bool tap_is_telling(const core_spec *spec, const tap_look *seen,
+                           core_tap tap, char reason[160])
 {
     char name[CORE_NAME_BYTES];
     core_tap_name(tap, name);
-    if (2 * seen->n_zero > seen->n_value) {
+    if (may_be_sparse(spec, tap) ? seen->n_zero == seen->n_value
+                                 : 2 * seen->n_zero > seen->n_value) {
         snprintf(reason, 160,
                  "%s: %lld of %lld values are zero, so agreement "
                  "would prove nothing",
@@ -215,7 +222,7 @@ bool har_taps_are_telling(const core_spec *spec, const core_tapfile *file,
         const tap_look seen =
             look(spec, core_tapfile_find(file, "", taps[i], false), taps[i],
                  n_token, live, row, row + widest);
-        telling = tap_is_telling(&seen, taps[i], reason);
+        telling = tap_is_telling(spec, &seen, taps[i], reason);
     }
     free(taps);
     free(row);

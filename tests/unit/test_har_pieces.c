@@ -325,6 +325,48 @@ START_TEST(a_reference_tells_something_and_zeros_do_not)
 }
 END_TEST
 
+/* The reference again, in `other`, without what the experts' activation made. */
+static core_tapfile *without_activations(const char *other)
+{
+    core_tapfile *copy = NULL;
+    core_tap_sink sink = {0};
+    core_tap taps[128];
+    const core_tapfile_part part = {"", N_B, N_T, NULL};
+    const int64_t n_tap = core_taps(&spec, taps, 128);
+    ck_assert_int_le(n_tap, 128);
+    ck_assert_int_eq(core_tapfile_create(&copy, other, &spec, numerics, false,
+                                         false, &part, 1, NULL),
+                     CORE_OK);
+    ck_assert_int_eq(core_tapfile_sink(&sink, copy, ""), CORE_OK);
+    for (int64_t i = 0; i < n_tap; i++) {
+        if (taps[i].kind == CORE_TAP_EXPERT_ACT)
+            continue;
+        shown s = take(taps[i].kind, taps[i].layer);
+        sink.put(sink.self, taps[i], s.piece.values, s.piece.ints, NULL);
+        drop(&s);
+    }
+    free(sink.self);
+    return copy;
+}
+
+START_TEST(relu_may_make_many_zeros_but_not_only_zeros)
+{
+    uint8_t **live = NULL;
+    char reason[160], other[80];
+    core_spec relu = spec;
+    relu.act = CORE_ACT_RELU;
+    snprintf(other, sizeof other, "%s.zeros", path);
+    core_tapfile *copy = without_activations(other);
+    ck_assert_int_eq(har_live_make(&live, &spec, file, N_TOKEN), CORE_OK);
+    ck_assert_msg(har_taps_are_telling(&relu, file, N_TOKEN, live, reason),
+                  "%s", reason);
+    ck_assert(!har_taps_are_telling(&relu, copy, N_TOKEN, live, reason));
+    ck_assert(strstr(reason, "moe.act") != NULL);
+    har_live_free(live, &spec);
+    core_tapfile_close(copy);
+}
+END_TEST
+
 START_TEST(drops_are_counted_from_the_slots)
 {
     har_routing r;
@@ -359,6 +401,7 @@ int main(void)
     tcase_add_test(exact, an_expert_and_a_slot_are_exact);
     tcase_add_test(exact, rows_outside_the_tap_are_counted_not_used);
     tcase_add_test(exact, a_reference_tells_something_and_zeros_do_not);
+    tcase_add_test(exact, relu_may_make_many_zeros_but_not_only_zeros);
     tcase_add_test(exact, drops_are_counted_from_the_slots);
     suite_add_tcase(suite, exact);
     tcase_add_checked_fixture(fp32, setup_fp32, teardown);
