@@ -196,7 +196,8 @@ static bool excuse(har_watch *watch, const har_tap_watch *logits, int64_t i,
     if (!(*margin <= bound_out + bound_in))
         return false;
     const double *found = watch->score + i * n_e;
-    const double rounding = 0x1p-22 * (fabs(l_out) + fabs(l_in));
+    /* the 1: probabilities that round to one number differ by that much */
+    const double rounding = 0x1p-22 * (1.0 + fabs(l_out) + fabs(l_in));
     return *margin <=
            fabs(found[out] - l_out) + fabs(found[in] - l_in) + rounding;
 }
