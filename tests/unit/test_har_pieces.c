@@ -325,7 +325,7 @@ START_TEST(a_reference_tells_something_and_zeros_do_not)
 }
 END_TEST
 
-/* The reference again, in `other`, without what the experts' activation made. */
+/* The reference again, in `other`, without what the activation made. */
 static core_tapfile *without_activations(const char *other)
 {
     core_tapfile *copy = NULL;
