@@ -3,9 +3,12 @@
  * Every parser ends here, so that the rest of the program never meets a size
  * that overflows, a head that cannot be halved for RoPE or an expert that is
  * its own twin.  Messages use the words of our own spec file.  Sizes are
- * bounded by 2^31 - 1: products of two then fit 64 bits, and BLAS takes them.
+ * bounded by 2^31 - 1: products of two then fit 64 bits, and BLAS takes them;
+ * all parameters together by 2^50, so that their bytes can be counted.
  */
 #include "core/spec.h"
+
+#include "core/weights.h"
 
 #include <math.h>
 
@@ -107,6 +110,31 @@ static core_status check_capacity(const core_spec *spec)
     return CORE_OK;
 }
 
+static double parameters_of(const core_spec *spec, core_weight_kind kind, int l)
+{
+    const bool per_expert =
+        kind >= CORE_W_EXPERT_GATE && kind <= CORE_W_EXPERT_DOWN_BIAS;
+    const core_weight id = {kind, l, 0};
+    int64_t n_row, n_col;
+    if (!core_weight_exists(spec, id))
+        return 0.0;
+    core_weight_shape(spec, id, &n_row, &n_col);
+    return (double)n_row * (double)n_col *
+           (per_expert ? (double)spec->n_e : 1.0);
+}
+
+/* In double, where nothing overflows. */
+static core_status check_total(const core_spec *spec)
+{
+    double n = 0.0;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        for (int kind = 0; kind < (int)CORE_N_WEIGHT_KINDS; kind++)
+            n += parameters_of(spec, (core_weight_kind)kind, l);
+    CORE_FAIL_IF(!(n <= 0x1p50), CORE_E_SPEC,
+                 "%s: %.3g parameters, expected at most 2^50", spec->name, n);
+    return CORE_OK;
+}
+
 core_status core_spec_validate(const core_spec *spec)
 {
     CORE_TRY(check_size(spec, "layers", spec->n_l, 1, CORE_MAX_LAYERS));
@@ -115,5 +143,6 @@ core_status core_spec_validate(const core_spec *spec)
     CORE_TRY(spec->family == CORE_FAMILY_SWITCH ? check_switch(spec)
                                                 : check_attention(spec));
     CORE_TRY(check_experts(spec));
-    return check_capacity(spec);
+    CORE_TRY(check_capacity(spec));
+    return check_total(spec);
 }

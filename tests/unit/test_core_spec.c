@@ -98,6 +98,20 @@ START_TEST(parameters_of_an_uneven_model)
 }
 END_TEST
 
+/* Each size fits by itself; their product would wrap to something harmless. */
+START_TEST(a_model_beyond_counting_is_refused)
+{
+    core_spec spec;
+    ck_assert_int_eq(core_spec_open(&spec, "shadow-b", NULL), CORE_OK);
+    spec.n_d = 1 << 20;
+    spec.n_f = 1 << 20;
+    ck_assert_int_eq(core_spec_validate(&spec), CORE_OK);
+    spec.n_d = spec.n_f = spec.n_e = INT32_MAX;
+    ck_assert_int_eq(core_spec_validate(&spec), CORE_E_SPEC);
+    ck_assert(strstr(core_message(), "at most 2^50") != NULL);
+}
+END_TEST
+
 START_TEST(capacity_is_evaluated_left_to_right_in_double)
 {
     core_spec spec = preset("seed-30b");
@@ -447,6 +461,7 @@ int main(void)
     tcase_add_loop_test(tcase, presets_round_trip_through_yaml, 0, 4);
     tcase_add_test(tcase, seed_has_its_published_size);
     tcase_add_test(tcase, parameters_of_an_uneven_model);
+    tcase_add_test(tcase, a_model_beyond_counting_is_refused);
     tcase_add_test(tcase, capacity_is_evaluated_left_to_right_in_double);
     tcase_add_test(tcase, unknown_model_lists_the_presets);
     tcase_add_test(tcase, a_good_file_opens_with_every_field);
