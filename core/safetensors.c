@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -143,4 +144,16 @@ bool core_st_metadata_at(const core_st *file, int64_t i, const char **key,
 const char *core_st_path(const core_st *file)
 {
     return file->path;
+}
+
+const char *core_st_shape_text(char text[CORE_ST_SHAPE_BYTES],
+                               const int64_t *shape, int n_dim)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < n_dim; i++)
+        used +=
+            (size_t)snprintf(text + used, CORE_ST_SHAPE_BYTES - used, "%s%lld",
+                             i == 0 ? "" : ",", (long long)shape[i]);
+    return text;
 }

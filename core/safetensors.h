@@ -8,7 +8,8 @@
 
 #include "core/dtype.h"
 
-enum { CORE_ST_MAX_DIM = 8 };
+/* 24 characters hold any size and its comma. */
+enum { CORE_ST_MAX_DIM = 8, CORE_ST_SHAPE_BYTES = 24 * CORE_ST_MAX_DIM };
 
 typedef struct core_st_tensor {
     const char *name;  /* owned by the file object                            */
@@ -32,6 +33,10 @@ const core_st_tensor *core_st_at(const core_st *file, int64_t i); /* file order 
 const core_st_tensor *core_st_find(const core_st *file, const char *name); /* or NULL */
 const char *core_st_metadata(const core_st *file, const char *key);        /* or NULL */
 const char *core_st_path(const core_st *file);
+
+/* "2,3" for messages; returns text.  n_dim <= CORE_ST_MAX_DIM.        [local] */
+const char *core_st_shape_text(char text[CORE_ST_SHAPE_BYTES],
+                               const int64_t *shape, int n_dim);
 
 /* Key and value of metadata entry i (sorted by key), false after the last.   */
 bool core_st_metadata_at(const core_st *file, int64_t i, const char **key,

@@ -11,12 +11,11 @@
 
 #include "core/arena.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TENSOR_NAME_BYTES = 160, SHAPE_TEXT_BYTES = 24 * CORE_ST_MAX_DIM };
+enum { TENSOR_NAME_BYTES = 160 };
 
 struct core_tapfile {
     core_st *st;
@@ -200,18 +199,6 @@ core_status core_tapfile_create(core_tapfile **out, const char *path,
     return wrap(out, st);
 }
 
-static const char *format_shape(char text[SHAPE_TEXT_BYTES],
-                                const core_st_tensor *tensor)
-{
-    size_t used = 0;
-    text[0] = '\0';
-    for (int i = 0; i < tensor->n_dim; i++)
-        used +=
-            (size_t)snprintf(text + used, SHAPE_TEXT_BYTES - used, "%s%" PRId64,
-                             i == 0 ? "" : ",", tensor->shape[i]);
-    return text;
-}
-
 static bool same_shape(const core_st_tensor *a, const core_st_tensor *b)
 {
     return a->n_dim == b->n_dim &&
@@ -230,11 +217,12 @@ static core_status check_tap(const core_st *st, const core_spec *spec,
     CORE_FAIL_IF(found == NULL, CORE_E_FORMAT, "%s: tap '%s%s' is missing",
                  core_st_path(st), prefix, tap_name);
     const core_st_tensor want = describe(spec, tap, n_b, n_t, CORE_DTYPE_F64);
-    char want_text[SHAPE_TEXT_BYTES], found_text[SHAPE_TEXT_BYTES];
+    char want_text[CORE_ST_SHAPE_BYTES], found_text[CORE_ST_SHAPE_BYTES];
     CORE_FAIL_IF(!same_shape(found, &want), CORE_E_FORMAT,
                  "%s: tap '%s': expected shape [%s], found [%s]",
-                 core_st_path(st), name, format_shape(want_text, &want),
-                 format_shape(found_text, found));
+                 core_st_path(st), name,
+                 core_st_shape_text(want_text, want.shape, want.n_dim),
+                 core_st_shape_text(found_text, found->shape, found->n_dim));
     const bool is_right = want.dtype == CORE_DTYPE_I64
                               ? found->dtype == CORE_DTYPE_I64
                               : core_dtype_is_float(found->dtype);

@@ -186,15 +186,6 @@ static core_status open_files(checkpoint *c)
 
 /* --- matching the spec ------------------------------------------------------ */
 
-static void format_shape(char *text, size_t bytes, const int64_t *shape,
-                         int n_dim)
-{
-    size_t n = 0;
-    for (int i = 0; i < n_dim && n < bytes; i++)
-        n += (size_t)snprintf(text + n, bytes - n, "%s%lld", i > 0 ? "," : "",
-                              (long long)shape[i]);
-}
-
 static core_status check_tensor(const core_spec *spec, core_weight id,
                                 const core_st *file,
                                 const core_st_tensor *tensor)
@@ -209,12 +200,11 @@ static core_status check_tensor(const core_spec *spec, core_weight id,
     const int64_t *wanted = is_vector ? want + 1 : want;
     if (tensor->n_dim != n_dim ||
         memcmp(tensor->shape, wanted, (size_t)n_dim * sizeof *want) != 0) {
-        char found_text[256] = "", want_text[64] = "";
-        format_shape(found_text, sizeof found_text, tensor->shape,
-                     tensor->n_dim);
-        format_shape(want_text, sizeof want_text, wanted, n_dim);
+        char found_text[CORE_ST_SHAPE_BYTES], want_text[CORE_ST_SHAPE_BYTES];
         CORE_FAIL(CORE_E_WEIGHTS, "%s: %s: shape [%s], spec wants [%s]",
-                  core_st_path(file), tensor->name, found_text, want_text);
+                  core_st_path(file), tensor->name,
+                  core_st_shape_text(found_text, tensor->shape, tensor->n_dim),
+                  core_st_shape_text(want_text, wanted, n_dim));
     }
     CORE_FAIL_IF(tensor->dtype != CORE_DTYPE_F64 &&
                      tensor->dtype != CORE_DTYPE_F32 &&

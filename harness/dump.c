@@ -149,18 +149,6 @@ static har_rule rule_of(const har_dump_tap *t, const core_st *a,
     return rule;
 }
 
-static void shape_text(const core_st_tensor *t, char out[64])
-{
-    size_t used = 0;
-    out[0] = '[';
-    out[1] = '\0';
-    used = 1;
-    for (int i = 0; i < t->n_dim && used < 48; i++)
-        used += (size_t)snprintf(out + used, 64 - used, "%s%lld",
-                                 i > 0 ? "," : "", (long long)t->shape[i]);
-    snprintf(out + used, 64 - used, "]");
-}
-
 static bool same_shape(const core_st_tensor *a, const core_st_tensor *b)
 {
     if (a->n_dim != b->n_dim)
@@ -174,16 +162,16 @@ static bool same_shape(const core_st_tensor *a, const core_st_tensor *b)
 /* Can the two be compared at all? */
 static bool pair_up(har_dump_tap *t, const core_st *b)
 {
-    char want[64], have[64];
+    char want[CORE_ST_SHAPE_BYTES], have[CORE_ST_SHAPE_BYTES];
     t->b = body_is(t, "logits_f64") ? sibling(b, t, "logits")
                                     : core_st_find(b, t->name);
     if (t->b == NULL)
         snprintf(t->problem, sizeof t->problem, "missing in the candidate");
     else if (!same_shape(t->a, t->b)) {
-        shape_text(t->a, want);
-        shape_text(t->b, have);
-        snprintf(t->problem, sizeof t->problem, "expected shape %s, found %s",
-                 want, have);
+        snprintf(t->problem, sizeof t->problem,
+                 "expected shape [%.60s], found [%.60s]",
+                 core_st_shape_text(want, t->a->shape, t->a->n_dim),
+                 core_st_shape_text(have, t->b->shape, t->b->n_dim));
     } else if (is_int_type(t->a->dtype) != is_int_type(t->b->dtype))
         snprintf(t->problem, sizeof t->problem, "expected type %s, found %s",
                  core_dtype_name(t->a->dtype), core_dtype_name(t->b->dtype));

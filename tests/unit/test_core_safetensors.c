@@ -81,6 +81,20 @@ static const struct bad_file {
 };
 enum { N_BAD_FILES = sizeof bad_files / sizeof bad_files[0] };
 
+START_TEST(the_longest_shape_has_room)
+{
+    char text[CORE_ST_SHAPE_BYTES];
+    int64_t shape[CORE_ST_MAX_DIM];
+    for (int i = 0; i < CORE_ST_MAX_DIM; i++)
+        shape[i] = INT64_MAX;
+    ck_assert_uint_eq(
+        strlen(core_st_shape_text(text, shape, CORE_ST_MAX_DIM)),
+        CORE_ST_MAX_DIM * strlen("9223372036854775807,") - 1);
+    ck_assert_str_eq(core_st_shape_text(text, (int64_t[]){2, 0}, 2), "2,0");
+    ck_assert_str_eq(core_st_shape_text(text, NULL, 0), "");
+}
+END_TEST
+
 START_TEST(malformed_files_are_refused)
 {
     char path[512];
@@ -367,6 +381,7 @@ int main(void)
         return EXIT_FAILURE;
     Suite *suite = suite_create("core_safetensors");
     TCase *read = tcase_create("read");
+    tcase_add_test(read, the_longest_shape_has_room);
     tcase_add_loop_test(read, malformed_files_are_refused, 0, N_BAD_FILES);
     tcase_add_test(read, legal_files_open);
     tcase_add_loop_test(read, bad_headers_are_refused, 0, N_BAD_HEADERS);
