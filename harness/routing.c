@@ -1,4 +1,10 @@
-/* harness/routing.c -- routing and vacuity, read from the reference's taps. */
+/* harness/routing.c -- routing and vacuity, read from the reference's taps.
+ *
+ * Nothing here looks at the emulation: the question is what an agreement with
+ * this reference would be worth.  Traps: rows of dropped choices are zeros that
+ * mean nothing; a token all of whose choices were dropped has such a row in
+ * combine and ffn_out, too; relu makes zeros of its own.
+ */
 #include "harness/routing.h"
 
 #include "core/arena.h"

@@ -1,7 +1,14 @@
-/* harness/switch_layer.c -- see switch_layer.h. */
+/* harness/switch_layer.c -- a Switch layer's taps under other people's names.
+ *
+ * A table says where each tensor comes from: a tap as it is, the input, or the
+ * routing.  Traps: the chosen expert is one number per token, without a last
+ * dimension; `dispatch` is one-hot over all experts and zero for a token that
+ * was dropped, so it comes from the slot and not from the choice.
+ */
 #include "harness/switch_layer.h"
 
 #include "core/arena.h"
+#include "harness/pieces.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,14 +85,6 @@ static const core_st_tensor *tap_of(const core_tapfile *taps,
     return core_tapfile_find(taps, prefix, (core_tap){kind, 0}, false);
 }
 
-static int64_t int_at(const core_st_tensor *t, int64_t i)
-{
-    int64_t value;
-    memcpy(&value, (const char *)t->data + (size_t)i * sizeof value,
-           sizeof value);
-    return value;
-}
-
 static void fill(const core_st_tensor *to, const output *o,
                  const core_spec *spec, const core_tapfile *taps,
                  const har_switch_part *part)
@@ -100,11 +99,12 @@ static void fill(const core_st_tensor *to, const output *o,
         const int64_t one = 1;
         memset(to->data, 0, to->bytes);
         for (int64_t i = 0; i < from->n; i++)
-            if (int_at(from, i) >= 0)
-                memcpy((char *)to->data +
-                           (size_t)(i * spec->n_e + int_at(expert, i)) *
-                               sizeof one,
-                       &one, sizeof one);
+            if (har_reference_int(from, i) >= 0)
+                memcpy(
+                    (char *)to->data +
+                        (size_t)(i * spec->n_e + har_reference_int(expert, i)) *
+                            sizeof one,
+                    &one, sizeof one);
     } else {
         core_assert(from->bytes == to->bytes);
         memcpy(to->data, from->data, to->bytes);
