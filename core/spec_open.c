@@ -42,6 +42,9 @@ core_status core_spec_open(core_spec *out, const char *model,
     if (stat(model, &info) != 0)
         return unknown_model(model);
     const bool folder = S_ISDIR(info.st_mode);
+    const char *slash = strrchr(model, '/');
+    CORE_FAIL_IF(!folder && strcmp(slash ? slash + 1 : model, "config.json") == 0,
+                 CORE_E_SPEC, "%s: a checkpoint is opened by its folder", model);
     char path[4096];
     const int n = snprintf(path, sizeof path, "%s%s", model,
                            folder ? "/config.json" : "");

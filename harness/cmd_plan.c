@@ -182,7 +182,12 @@ static core_status show_plan(const request *r)
     par_plan plan;
     char text[PAR_PLAN_TEXT];
     CORE_TRY(core_spec_open(&spec, r->model, NULL));
-    CORE_TRY(par_plan_parse(&plan, r->name));
+    core_spec known;
+    const core_status status = par_plan_parse(&plan, r->name);
+    if (status != CORE_OK && core_spec_open(&known, r->name, NULL) == CORE_OK)
+        return core_fail_context(status, "reading a plan; '%s' is a model: "
+                                 "--gpus N lists its legal plans", r->name);
+    CORE_TRY(status);
     CORE_TRY(par_plan_check(&plan, &spec));
     par_plan_format(&plan, text);
     printf("plan       %s for %s\n", text, spec.name);

@@ -65,6 +65,8 @@ static void remove_if_stale(const char *path)
     close(fd);
 }
 
+#define MIB 1048576.0
+
 static void sweep(const char *parent)
 {
     DIR *dir = opendir(parent);
@@ -105,7 +107,8 @@ core_status har_run_open(har_run *out, size_t need_bytes)
     for (size_t i = 0; i < sizeof candidate / sizeof candidate[0]; i++) {
         struct statvfs fs;
         const char *parent = candidate[i];
-        if (!parent || !parent[0])
+        if (!parent || !parent[0] || (i > 2 && candidate[2] &&
+                                      strcmp(parent, candidate[2]) == 0))
             continue;
         sweep(parent);
         const size_t used = strlen(tried);
@@ -114,22 +117,21 @@ core_status har_run_open(har_run *out, size_t need_bytes)
                      used ? ", " : "", parent, strerror(errno));
             continue;
         }
-        const unsigned long long free_bytes =
-            (unsigned long long)fs.f_bavail * fs.f_frsize;
+        const double free_bytes = (double)fs.f_bavail * (double)fs.f_frsize;
         har_run run;
-        const bool room = free_bytes >= need_bytes;
+        const bool room = free_bytes >= (double)need_bytes;
         if (room && make_folder(&run, parent)) {
             *out = run;
             return CORE_OK;
         }
         snprintf(tried + used, sizeof tried - used,
-                 "%s%.80s: %llu bytes free%s", used ? ", " : "", parent,
-                 free_bytes, room ? " but no folder can be made" : "");
+                 "%s%.80s: %.1f MiB free%s", used ? ", " : "", parent,
+                 free_bytes / MIB, room ? " but no folder can be made" : "");
     }
     CORE_FAIL(CORE_E_SPACE,
-              "no room for the run's files: %zu bytes needed; %s "
+              "no room for the run's files: %.1f MiB needed; %s "
               "(set MOEPARITY_RUN_DIR)",
-              need_bytes, tried);
+              (double)need_bytes / MIB, tried);
 }
 
 void har_run_close(har_run *run)

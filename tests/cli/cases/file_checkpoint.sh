@@ -37,3 +37,4 @@ broken "model.norm.weight"
 edit case/model.safetensors '"shape":\[160,64\],"data_offsets":\[0,' \
     '"shape":[64,160],"data_offsets":[0,'
 broken 'lm_head.weight.*160.*64'
+refused 3 'a checkpoint is opened by its folder' moeparity spec case/config.json

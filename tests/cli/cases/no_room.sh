@@ -9,7 +9,7 @@ unshare -rm bash -c "$small" >out 2>err
 code=$?
 if [ $code = 4 ]; then
     [ ! -s out ] || fail 'a report of nothing'
-    has err "^moeparity: no room for the run's files: [0-9]+ bytes needed; /tmp: "
+    has err "^moeparity: no room for the run's files: [0-9.]+ MiB needed; /tmp: "
 else
     [ $code = 77 ] || grep -q '^unshare: ' err || fail "exit $code without room"
     echo 'NOT RUN: no mount namespace' >&2

@@ -53,3 +53,5 @@ for file in "$DATA"/plan/bad_*.yaml; do
     refused $code "${file##*/}" moeparity plan --model shadow-a "$file"
 done
 expect 0 moeparity plan --model shadow-a "$DATA/plan/good_uneven.yaml"
+refused 2 'gpus N lists its legal plans' moeparity plan shadow-a
+expect 0 moeparity plan shadow-a --gpus 4
