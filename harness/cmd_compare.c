@@ -84,6 +84,9 @@ static void write_text(const har_dump *d, const core_st *a, const core_st *b,
     fprintf(out,
             "compared   %lld tensors, %lld differ; %lld only in the second\n",
             (long long)d->n_tap, (long long)d->n_failed, (long long)d->n_extra);
+    if (d->n_ignored > 0)
+        fprintf(out, "ignored    %lld tensors of the first, whose names are no "
+                "taps\n", (long long)d->n_ignored);
     if (d->n_flip > 0)
         fprintf(out,
                 "routing    %lld tokens chose other experts and were set "
@@ -150,6 +153,7 @@ static core_status write_json(const har_dump *d, const char *path)
     json_object_set_new(o, "verdict",
                         json_string(differs ? "DIFFERS" : "SAME"));
     json_object_set_new(o, "exit", json_integer(differs ? 1 : 0));
+    json_object_set_new(o, "ignored", json_integer((json_int_t)d->n_ignored));
     json_object_set_new(o, "flips", json_integer((json_int_t)d->n_flip));
     json_object_set_new(
         o, "first", d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));

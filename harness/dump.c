@@ -388,8 +388,10 @@ static core_status list_taps(har_dump *dump, const core_st *a, const core_st *b,
     for (int64_t i = 0; i < core_st_count(a); i++) {
         const core_st_tensor *tensor = core_st_at(a, i);
         har_dump_tap *t = &dump->tap[dump->n_tap];
-        if (!understand(t, tensor->name))
+        if (!understand(t, tensor->name)) {
+            dump->n_ignored++;
             continue;
+        }
         t->a = tensor;
         har_diff_init(&t->diff);
         pair_up(t, b);

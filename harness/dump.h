@@ -36,7 +36,8 @@ typedef struct har_dump {
     int64_t first;             /* failing, -1: none                           */
     int64_t worst;             /* largest score                               */
     int64_t n_flip;            /* tokens with other experts (forced routing)  */
-    int64_t n_extra;           /* tensors only the candidate has              */
+    int64_t n_extra;           /* taps only the candidate has                 */
+    int64_t n_ignored;         /* tensors of the yardstick that are no taps   */
 } har_dump;
 
 /* Errors: E_INPUT if the yardstick holds no tap, E_MEMORY.            [local] */
