@@ -16,7 +16,7 @@
 #include "ref/ref.h"
 
 enum {
-    REF__MAX_TILE = 1024
+    REF__MAX_TILE = 2048
 }; /* rows of a weight that one dgemm takes        */
 
 struct ref_model {
