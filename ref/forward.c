@@ -204,12 +204,18 @@ core_status ref_forward(ref_model *model, const core_batch *batch,
         .arena = core_arena_measure(),
     };
     pass(&run, true);
-    CORE_TRY(core_arena_make(&run.arena));
+    if (run.arena.peak_bytes > model->work.size_bytes) {
+        core_arena_free(&model->work);
+        CORE_TRY(core_arena_make(&run.arena));
+    } else {
+        run.arena = model->work;
+    }
     const int blas_threads = openblas_get_num_threads();
     openblas_set_num_threads(1);
     pass(&run, false);
     openblas_set_num_threads(blas_threads);
-    core_arena_free(&run.arena);
+    core_arena_rewind(&run.arena, 0);
+    model->work = run.arena;
     result.wall_seconds = seconds(CLOCK_MONOTONIC) - wall;
     result.cpu_seconds = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     if (stats != NULL)

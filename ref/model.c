@@ -131,6 +131,7 @@ ref_model ref__model_init(const core_spec *spec)
     return (ref_model){
         .spec = spec,
         .arena = core_arena_measure(),
+        .work = core_arena_measure(),
         .row_chunk = ROW_CHUNK,
         .tile_rows = REF__MAX_TILE,
         .tile_doubles = TILE_DOUBLES,
@@ -172,6 +173,7 @@ void ref_model_close(ref_model *model)
     if (model == NULL)
         return;
     core_arena_free(&model->arena);
+    core_arena_free(&model->work);
     free(model->tensor);
     free(model->max_norm);
     free(model);

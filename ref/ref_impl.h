@@ -26,6 +26,7 @@ struct ref_model {
     ref_options options;
 
     core_arena arena; /* owns the storage                                     */
+    core_arena work;  /* of the last pass: the next one need not clear pages  */
     double *storage;  /* all weights as doubles; NULL: read per tile          */
     double **tensor;  /* [core_weight_count] into storage, or NULL            */
     double *max_norm; /* [core_weight_count] exact mode: largest row norm     */
