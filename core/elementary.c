@@ -12,7 +12,7 @@
 
 static const double PI = 3.14159265358979323846;
 
-double core_act_apply(core_act act, double x)
+static inline double apply(core_act act, double x)
 {
     switch (act) {
     case CORE_ACT_SILU:
@@ -26,6 +26,21 @@ double core_act_apply(core_act act, double x)
         break;
     }
     return x > 0.0 || x != x ? x : 0.0;
+}
+
+double core_act_apply(core_act act, double x)
+{
+    return apply(act, x);
+}
+
+void core_act_apply_row(core_act act, const double *x, double *y, int64_t n)
+{
+    if (act == CORE_ACT_SILU) /* a loop of its own: no switch per element */
+        for (int64_t i = 0; i < n; i++)
+            y[i] = apply(CORE_ACT_SILU, x[i]);
+    else
+        for (int64_t i = 0; i < n; i++)
+            y[i] = apply(act, x[i]);
 }
 
 static double rounded(core_numerics numerics, double x)

@@ -11,6 +11,9 @@
 
 double core_act_apply(core_act act, double x);
 
+/* y[i] = core_act_apply(act, x[i]) for n elements; y may be x.       [local] */
+void core_act_apply_row(core_act act, const double *x, double *y, int64_t n);
+
 /* cos and sin [n_t, Dh/2] of positions 0..n_t-1, attention factor included, in
  * the numerics of the run (exact: snapped to CORE_STEP_TABLE; fp32: every step
  * of the computation rounded to fp32, as the model families do).     [local] */

@@ -102,9 +102,9 @@ static void activate(const ref__run *run, const group *g, const double *gate,
     for (int64_t i = 0; i < p->n_row; i++) {
         double *u = up + i * p->ld, a[REF__MAX_TILE];
         const double *z = gate != NULL ? gate + i * p->n_col : NULL;
-        for (int64_t j = 0; j < p->n_col; j++)
-            a[j] = z != NULL ? core_act_apply(act, z[j]) * u[j]
-                             : core_act_apply(act, u[j]);
+        core_act_apply_row(act, z != NULL ? z : u, a, p->n_col);
+        for (int64_t j = 0; z != NULL && j < p->n_col; j++)
+            a[j] *= u[j];
         core_store(run->numerics, CORE_GRID_ACT, a, p->n_col);
         if (ffn->act.bound != NULL)
             ref__bound_act(ffn->act.bound + g->out_row[p->row + i] * ffn->n_f +

@@ -131,6 +131,7 @@ static void run_group(ref__run *run, int layer, moe *m, int64_t i0, int64_t n,
                       int64_t n_piece)
 {
     const int64_t n_d = run->spec->n_d, n_k = run->spec->n_k;
+#pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < n; i++)
         memcpy(m->x + i * n_d, run->xn + m->choice[i0 + i] / n_k * n_d,
                (size_t)n_d * sizeof *m->x);
