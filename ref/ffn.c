@@ -189,7 +189,7 @@ static void hidden_layer(ref__run *run, const group *g, const ref__piece *piece,
                          int64_t n_piece)
 {
     const int64_t n_f = g->ffn->n_f;
-    const int64_t cols = ref__tile_rows(run->model, run->spec->n_d);
+    const int64_t cols = ref__tile_rows(run->model, n_f, run->spec->n_d);
     const int64_t n_tile = (n_f + cols - 1) / cols;
     double gate = 0.0, up = 0.0;
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
@@ -213,7 +213,7 @@ static void down_layer(ref__run *run, const group *g, const ref__piece *piece,
                        int64_t n_piece)
 {
     const int64_t n_d = run->spec->n_d;
-    const int64_t cols = ref__tile_rows(run->model, g->ffn->n_f);
+    const int64_t cols = ref__tile_rows(run->model, n_d, g->ffn->n_f);
     const int64_t n_tile = (n_d + cols - 1) / cols;
     double bits = 0.0;
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \

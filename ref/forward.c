@@ -83,7 +83,8 @@ static int64_t largest_tile(const ref_model *m)
     int64_t n = 0;
     for (size_t i = 0; i < sizeof n_k / sizeof *n_k; i++)
         if (n_k[i] > 0)
-            n = max_i64(n, ref__tile_rows(m, n_k[i]) * n_k[i]);
+            n = max_i64(n, ref__max_tile_rows(m, n_k[i]) *
+                               ref__row_stride(n_k[i]));
     return n;
 }
 

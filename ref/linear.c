@@ -98,6 +98,7 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     int64_t n_row, n_k;
     core_weight_shape(run->spec, id, &n_row, &n_k);
     core_assert(r1 - r0 <= REF__MAX_TILE);
+    const int64_t stride = ref__row_stride(n_k);
     tile->w = ref__weight_rows(m, id, r0, r1, scratch);
     tile->n = r1 - r0;
     tile->n_k = n_k;
@@ -106,10 +107,10 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
         tile->step = core_weights_step(m->weights, id);
         tile->max_norm = m->storage != NULL
                              ? m->max_norm[core_weight_index(run->spec, id)]
-                             : core_max_row_norm(tile->w, tile->n, n_k, n_k);
+                             : core_max_row_norm(tile->w, tile->n, n_k, stride);
     }
     for (int64_t i = 0; want_norms && i < tile->n; i++)
-        tile->norm[i] = row_norm(tile->w + i * n_k, n_k);
+        tile->norm[i] = row_norm(tile->w + i * stride, n_k);
     get_bias(run, tile, id, r0);
 }
 
@@ -118,8 +119,8 @@ void ref__tile_apply(const ref__run *run, const ref__tile *tile,
 {
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_row,
                 (blasint)tile->n, (blasint)tile->n_k, 1.0, x,
-                (blasint)tile->n_k, tile->w, (blasint)tile->n_k, 0.0, y,
-                (blasint)ld_y);
+                (blasint)tile->n_k, tile->w,
+                (blasint)ref__row_stride(tile->n_k), 0.0, y, (blasint)ld_y);
     for (int64_t i = 0; i < n_row; i++) {
         double *y_i = y + i * ld_y;
         for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
@@ -148,7 +149,7 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
     core_weight_shape(run->spec, id, &n_out, &n_k);
     core_assert(n_k == x->n_k);
 
-    const int64_t rows = ref__tile_rows(run->model, n_k);
+    const int64_t rows = ref__tile_rows(run->model, n_out, n_k);
     const int64_t n_tile = (n_out + rows - 1) / rows;
     const int64_t chunk = run->model->row_chunk;
     /* read weights must serve all chunks; resident ones may be shared out */

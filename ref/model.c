@@ -75,11 +75,12 @@ static core_status read_tensors(ref_model *m, const core_weight *id,
         piece *p = &pieces[i];
         int64_t n_row, n_col;
         core_weight_shape(m->spec, id[p->tensor], &n_row, &n_col);
-        double *rows = m->tensor[p->tensor] + p->r0 * n_col;
+        const int64_t stride = ref__row_stride(n_col);
+        double *rows = m->tensor[p->tensor] + p->r0 * stride;
         core_weights_read(m->weights, id[p->tensor], p->r0, p->r1, 0, n_col,
-                          rows, n_col);
+                          rows, stride);
         if (m->numerics == CORE_EXACT)
-            p->norm = core_max_row_norm(rows, p->r1 - p->r0, n_col, n_col);
+            p->norm = core_max_row_norm(rows, p->r1 - p->r0, n_col, stride);
     }
     for (int64_t i = 0; i < n_piece; i++) {
         double *norm = &m->max_norm[pieces[i].tensor];
@@ -89,22 +90,19 @@ static core_status read_tensors(ref_model *m, const core_weight *id,
     return CORE_OK;
 }
 
-/* Elements of all tensors. */
-static int64_t count_doubles(const core_spec *spec, const core_weight *id,
-                             int64_t n_tensor)
+/* Room for one tensor. */
+static int64_t tensor_doubles(const core_spec *spec, core_weight id)
 {
-    int64_t total = 0;
-    for (int64_t i = 0; i < n_tensor; i++) {
-        int64_t n_row, n_col;
-        core_weight_shape(spec, id[i], &n_row, &n_col);
-        total += n_row * n_col;
-    }
-    return total;
+    int64_t n_row, n_col;
+    core_weight_shape(spec, id, &n_row, &n_col);
+    return n_row * ref__row_stride(n_col);
 }
 
 static core_status load(ref_model *m, const core_weight *id, int64_t n_tensor)
 {
-    const int64_t total = count_doubles(m->spec, id, n_tensor);
+    int64_t total = 0;
+    for (int64_t i = 0; i < n_tensor; i++)
+        total += tensor_doubles(m->spec, id[i]);
     if ((size_t)total > m->options.weight_budget_bytes / sizeof(double))
         return CORE_OK;
     (void)core_arena_f64(&m->arena, total);
@@ -117,11 +115,9 @@ static core_status load(ref_model *m, const core_weight *id, int64_t n_tensor)
     m->max_norm = p;
     double *next = m->storage;
     for (int64_t i = 0; i < n_tensor; i++) {
-        int64_t n_row, n_col;
-        core_weight_shape(m->spec, id[i], &n_row, &n_col);
         m->tensor[i] = next;
         m->max_norm[i] = 0.0;
-        next += n_row * n_col;
+        next += tensor_doubles(m->spec, id[i]);
     }
     return read_tensors(m, id, n_tensor);
 }
@@ -185,16 +181,33 @@ const double *ref__weight_rows(const ref_model *model, core_weight id,
     int64_t n_row, n_k;
     core_weight_shape(model->spec, id, &n_row, &n_k);
     core_assert(r0 >= 0 && r0 <= r1 && r1 <= n_row);
+    const int64_t stride = ref__row_stride(n_k);
     if (model->storage != NULL)
-        return model->tensor[core_weight_index(model->spec, id)] + r0 * n_k;
-    core_weights_read(model->weights, id, r0, r1, 0, n_k, scratch, n_k);
+        return model->tensor[core_weight_index(model->spec, id)] + r0 * stride;
+    core_weights_read(model->weights, id, r0, r1, 0, n_k, scratch, stride);
     return scratch;
 }
 
-int64_t ref__tile_rows(const ref_model *model, int64_t n_k)
+/* Rows whole pages apart fall into the same few sets of the first cache, and
+ * dgemm, which packs sixteen of them at a time, would fetch each line anew.   */
+int64_t ref__row_stride(int64_t n_k)
 {
-    int64_t n = model->tile_doubles / n_k;
-    n -= n > 8 ? n % 8 : 0; /* dgemm's kernels like whole registers */
+    enum { PAGE_DOUBLES = 512, LINE_DOUBLES = 8 };
+    return n_k % PAGE_DOUBLES == 0 ? n_k + LINE_DOUBLES : n_k;
+}
+
+int64_t ref__max_tile_rows(const ref_model *model, int64_t n_k)
+{
+    int64_t n = model->tile_doubles / ref__row_stride(n_k);
     n = n < 1 ? 1 : n;
     return n < model->tile_rows ? n : model->tile_rows;
+}
+
+int64_t ref__tile_rows(const ref_model *model, int64_t n_out, int64_t n_k)
+{
+    const int64_t most = ref__max_tile_rows(model, n_k);
+    const int64_t n_tile = (n_out + most - 1) / most;
+    const int64_t rows = (n_out + n_tile - 1) / n_tile;
+    const int64_t whole = (rows + 7) / 8 * 8; /* dgemm likes whole registers */
+    return whole <= most ? whole : rows;
 }

@@ -120,11 +120,16 @@ void ref__bound_combine(float *bound, const double *sum_abs, const double *y,
 
 /* A model without weights, which suffices to measure.                        */
 ref_model ref__model_init(const core_spec *spec);
-/* Rows [r0, r1) of a weight [*, n_k]: resident, or read into scratch.        */
+/* Doubles from one row of a weight [*, n_k] to the next, resident or read.    */
+int64_t ref__row_stride(int64_t n_k);
+/* Rows [r0, r1) of a weight [*, n_k], ref__row_stride(n_k) apart: resident, or
+ * read into scratch.                                                         */
 const double *ref__weight_rows(const ref_model *model, core_weight id,
                                int64_t r0, int64_t r1, double *scratch);
-/* Weight rows of one tile when rows have n_k elements.                       */
-int64_t ref__tile_rows(const ref_model *model, int64_t n_k);
+/* The most rows of a weight [*, n_k] that one tile takes.                    */
+int64_t ref__max_tile_rows(const ref_model *model, int64_t n_k);
+/* Rows of one tile of a weight [n_out, n_k]: as many, but all tiles alike.   */
+int64_t ref__tile_rows(const ref_model *model, int64_t n_out, int64_t n_k);
 
 /* ---- linear.c ------------------------------------------------------------ */
 
@@ -141,7 +146,7 @@ ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
 
 /* Some rows of a weight, its bias, and what the checks need to know of them. */
 typedef struct ref__tile {
-    const double *w; /* [n, n_k]                                              */
+    const double *w; /* [n, n_k], rows ref__row_stride(n_k) apart             */
     int64_t n, n_k;
     bool has_bias;
     double bias[REF__MAX_TILE];

@@ -81,6 +81,40 @@ START_TEST(no_cut_changes_a_bit_in_exact_mode)
 }
 END_TEST
 
+/* Weights whose rows would lie whole pages apart are stored with a gap. */
+START_TEST(a_row_of_a_page_is_multiplied_as_any)
+{
+    core_spec spec = fix_spec();
+    spec.n_d = 512;
+    spec.bias_router = false;
+    core_batch batch = make_batch(&spec, 1, 3);
+    fix_taps taps = {0};
+    fix_forward(&spec, &batch,
+                &(fix_run){.numerics = CORE_FP64, .tiled = _i == 1}, &taps);
+    core_weights *weights;
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &spec, 0), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, CORE_FP64, NULL), CORE_OK);
+    double w[512];
+    const core_weight router = {CORE_W_ROUTER, 0, 0};
+    for (int64_t e = 0; e < spec.n_e; e++) {
+        core_weights_read(weights, router, e, e + 1, 0, 512, w, 512);
+        for (int64_t t = 0; t < 3; t++) {
+            const double *x =
+                fix_find(&taps, CORE_TAP_FFN_NORM, 0) + t * spec.n_d;
+            double sum = 0.0;
+            for (int64_t d = 0; d < spec.n_d; d++)
+                sum += x[d] * w[d];
+            const double *logits = fix_find(&taps, CORE_TAP_ROUTER_LOGITS, 0);
+            ck_assert(fabs(logits[t * spec.n_e + e] - sum) <=
+                      1e-12 * (1.0 + fabs(sum)));
+        }
+    }
+    core_weights_close(weights);
+    fix_free(&taps);
+    core_batch_free(&batch);
+}
+END_TEST
+
 /* Expect rows [r0, r0 + n) of every token tap of a to be rows [0, n) of b. */
 static void same_rows(const fix_taps *a, const fix_taps *b, int64_t r0,
                       int64_t n)
@@ -244,10 +278,11 @@ static void relabel(ref_model *m, int e, int f)
                      (core_weight){kind[i], 0, f});
     const core_weight router = {CORE_W_ROUTER, 0, 0};
     double *w = m->tensor[core_weight_index(m->spec, router)];
+    const int64_t stride = ref__row_stride(m->spec->n_d);
     for (int64_t d = 0; d < m->spec->n_d; d++) {
-        const double t = w[e * m->spec->n_d + d];
-        w[e * m->spec->n_d + d] = w[f * m->spec->n_d + d];
-        w[f * m->spec->n_d + d] = t;
+        const double t = w[e * stride + d];
+        w[e * stride + d] = w[f * stride + d];
+        w[f * stride + d] = t;
     }
 }
 
@@ -593,6 +628,7 @@ int main(void)
     tcase_add_loop_test(cut, threads_change_nothing, 0, 3);
     tcase_add_loop_test(cut, reading_by_tiles_changes_nothing, 0, 3);
     tcase_add_loop_test(cut, no_cut_changes_a_bit_in_exact_mode, 0, 4);
+    tcase_add_loop_test(cut, a_row_of_a_page_is_multiplied_as_any, 0, 2);
     suite_add_tcase(suite, cut);
     TCase *attention = tcase_create("who sees whom");
     tcase_add_test(attention, rows_of_a_batch_are_independent);
