@@ -1,4 +1,4 @@
-/* core/elementary.c -- activations and the RoPE tables.
+/* core/elementary.c -- activations, gates and the RoPE tables.
  *
  * Both passes call these, so the text follows ref/MODEL.md to the letter: a
  * division stays a division.  The table is the delicate part: model families
@@ -23,6 +23,7 @@ static inline double apply(core_act act, double x)
         return 0.5 * x *
                (1.0 + tanh(sqrt(2.0 / PI) * (x + 0.044715 * (x * x * x))));
     case CORE_ACT_RELU:
+    case CORE_ACT_CLAMPED_SWIGLU: /* exists as core_gated only */
         break;
     }
     return x > 0.0 || x != x ? x : 0.0;
@@ -43,6 +44,43 @@ void core_act_apply_row(core_act act, const double *x, double *y, int64_t n)
             y[i] = apply(act, x[i]);
 }
 
+double core_sigmoid(double z)
+{
+    return 1.0 / (1.0 + exp(-z));
+}
+
+double core_softplus(double z)
+{
+    return z > 20.0 ? z : log1p(exp(z));
+}
+
+/* Comparisons that keep a NaN. */
+static double at_most(double x, double most)
+{
+    return x > most ? most : x;
+}
+
+double core_gated(core_act act, double gate, double up)
+{
+    if (act != CORE_ACT_CLAMPED_SWIGLU)
+        return apply(act, gate) * up;
+    const double limit = 7.0, alpha = 1.702;
+    const double g = at_most(gate, limit);
+    const double u = -at_most(-at_most(up, limit), limit);
+    return (u + 1.0) * (g * core_sigmoid(alpha * g));
+}
+
+double core_decay(double a_log, double dt)
+{
+    return exp(-exp(a_log) * dt);
+}
+
+double core_temper(const core_spec *spec, int64_t t)
+{
+    return 1.0 + spec->temper_scale *
+                     log1p(floor((double)(t + 1) / spec->temper_floor));
+}
+
 static double rounded(core_numerics numerics, double x)
 {
     return numerics == CORE_FP32 ? (double)(float)x : x;
@@ -52,7 +90,7 @@ static double rounded(core_numerics numerics, double x)
 static double correction(const core_spec *spec, double r)
 {
     const core_rope *rope = &spec->rope;
-    return (double)spec->n_dh * log(rope->original_positions / (r * 2.0 * PI)) /
+    return (double)core_spec_n_rot(spec) * log(rope->original_positions / (r * 2.0 * PI)) /
            (2.0 * log(rope->theta));
 }
 
@@ -66,7 +104,7 @@ static double yarn_ramp(const core_spec *spec, core_numerics numerics, int64_t j
         high = ceil(high);
     }
     low = fmax(low, 0.0);
-    high = fmin(high, (double)(spec->n_dh - 1));
+    high = fmin(high, (double)(core_spec_n_rot(spec) - 1));
     if (low == high)
         high += 0.001;
     const double distance = rounded(numerics, (double)j - low);
@@ -75,12 +113,32 @@ static double yarn_ramp(const core_spec *spec, core_numerics numerics, int64_t j
     return fmin(fmax(ramp, 0.0), 1.0);
 }
 
+/* llama3: long waves are scaled, short ones kept, those between mixed. */
+static double llama3_frequency(const core_rope *rope, core_numerics numerics,
+                               double inverse)
+{
+    const double wave = rounded(numerics, 2.0 * PI / inverse);
+    const double original = rope->original_positions;
+    if (wave < original / rope->high_freq)
+        return inverse;
+    const double slow = rounded(numerics, inverse / rope->factor);
+    if (wave > original / rope->low_freq)
+        return slow;
+    const double smooth =
+        rounded(numerics, rounded(numerics, rounded(numerics, original / wave) -
+                                                rope->low_freq) /
+                              (rope->high_freq - rope->low_freq));
+    const double mixed =
+        rounded(numerics, rounded(numerics, 1.0 - smooth) * slow);
+    return rounded(numerics, mixed + rounded(numerics, smooth * inverse));
+}
+
 static double inverse_frequency(const core_spec *spec, core_numerics numerics,
                                 int64_t j)
 {
     const core_rope *rope = &spec->rope;
     const double exponent =
-        rounded(numerics, (double)(2 * j) / (double)spec->n_dh);
+        rounded(numerics, (double)(2 * j) / (double)core_spec_n_rot(spec));
     const double wave = rounded(numerics, pow(rope->theta, exponent));
     const double inverse = rounded(numerics, 1.0 / wave);
     if (rope->scaling == CORE_ROPE_LINEAR)
@@ -93,13 +151,15 @@ static double inverse_frequency(const core_spec *spec, core_numerics numerics,
         return rounded(numerics, rounded(numerics, slow * ramp) +
                                      rounded(numerics, inverse * keep));
     }
+    if (rope->scaling == CORE_ROPE_LLAMA3)
+        return llama3_frequency(rope, numerics, inverse);
     return inverse;
 }
 
 void core_rope_table(const core_spec *spec, core_numerics numerics, int64_t n_t,
                      double *cos_tj, double *sin_tj)
 {
-    const int64_t n_j = spec->n_dh / 2;
+    const int64_t n_j = core_spec_n_rot(spec) / 2;
     const double factor = rounded(numerics, spec->rope.attention_factor);
     for (int64_t j = 0; j < n_j; j++) {
         const double inverse = inverse_frequency(spec, numerics, j);

@@ -22,7 +22,7 @@ typedef enum field_type {
     FIELD_FLAG,
     FIELD_WORD,   /* one of a list of words, stored as its index              */
     FIELD_NAME,
-    FIELD_LAYERS, /* "moe", "dense" or a list of them, one per layer          */
+    FIELD_LAYERS, /* a word or a list of them, one per layer                  */
 } field_type;
 
 typedef bool (*field_when)(const core_spec *spec);
@@ -33,16 +33,33 @@ typedef struct field {
     size_t offset;
     const char *const *words; /* NULL-terminated, in the enum's order         */
     field_when when;          /* NULL: always                                 */
+    bool optional;            /* absent: the value of core__spec_blank, which
+                               * says that the model has no such operator     */
 } field;
 
 _Static_assert(sizeof(core_family) == sizeof(unsigned) &&
                    sizeof(core_act) == sizeof(unsigned) &&
-                   sizeof(core_rope_scaling) == sizeof(unsigned),
+                   sizeof(core_rope_scaling) == sizeof(unsigned) &&
+                   sizeof(core_router) == sizeof(unsigned),
                "words are stored through an unsigned");
 
-static const char *const FAMILIES[] = {"seed", "mixtral", "switch", NULL};
-static const char *const SCALINGS[] = {"plain", "linear", "yarn", NULL};
-static const char *const ACTS[] = {"silu", "gelu", "gelu_tanh", "relu", NULL};
+static const char *const FAMILIES[] = {
+    "seed",        "mixtral",     "switch",   "qwen2_moe", "qwen3_moe",
+    "olmoe",       "gpt_oss",     "deepseek_v2", "deepseek_v3", "glm4_moe",
+    "dots1",       "llama4",      "granitemoe", "phimoe",  "jamba",
+    NULL};
+static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
+                                       NULL};
+static const char *const ACTS[] = {"silu", "gelu",           "gelu_tanh",
+                                   "relu", "clamped_swiglu", NULL};
+static const char *const NORMS[] = {"rms", "layer", NULL};
+static const char *const MIXERS[] = {"attention", "mamba", NULL};
+static const char *const SPANS[] = {"window", "full", "chunk", NULL};
+static const char *const POSITIONS[] = {"rope", "none", NULL};
+static const char *const QK_NORMS[] = {"none", "head", "all", "roped", NULL};
+static const char *const ROUTERS[] = {"softmax", "softmax_top", "sigmoid",
+                                      "sparsemixer", NULL};
+static const char *const GROUP_SCORES[] = {"max", "best_two", NULL};
 static const char *const RULES[] = {"none", "factor", "absolute", NULL};
 static const char *const DOMAINS[] = {"group", "sequence", "batch", NULL};
 static const char *const PRIORITIES[] = {"position", "prob", NULL};
@@ -57,6 +74,45 @@ static bool is_switch(const core_spec *spec)
 static bool is_scaled(const core_spec *spec)
 {
     return spec->rope.scaling != CORE_ROPE_PLAIN;
+}
+
+static bool has_original(const core_spec *spec)
+{
+    return spec->rope.scaling == CORE_ROPE_YARN ||
+           spec->rope.scaling == CORE_ROPE_LLAMA3;
+}
+
+static bool is_llama3(const core_spec *spec)
+{
+    return spec->rope.scaling == CORE_ROPE_LLAMA3;
+}
+
+static bool has_latent(const core_spec *spec)
+{
+    return core_spec_is_mla(spec);
+}
+
+static bool has_groups(const core_spec *spec)
+{
+    return spec->n_group > 0;
+}
+
+static bool is_sparsemixer(const core_spec *spec)
+{
+    return spec->router == CORE_ROUTER_SPARSEMIXER;
+}
+
+static bool has_temper(const core_spec *spec)
+{
+    return spec->temper_scale > 0.0;
+}
+
+static bool any_mamba(const core_spec *spec)
+{
+    for (int l = 0; l < CORE_MAX_LAYERS; l++)
+        if (spec->mixer[l] == CORE_MIXER_MAMBA)
+            return true;
+    return false;
 }
 
 static bool is_yarn(const core_spec *spec)
@@ -77,48 +133,83 @@ static bool has_slots(const core_spec *spec)
 #define AT(member) offsetof(core_spec, member)
 
 static const field FIELDS[] = {
-    {"name", FIELD_NAME, AT(name), NULL, NULL},
-    {"family", FIELD_WORD, AT(family), FAMILIES, NULL},
-    {"layers", FIELD_I64, AT(n_l), NULL, NULL},
-    {"hidden", FIELD_I64, AT(n_d), NULL, NULL},
-    {"heads", FIELD_I64, AT(n_h), NULL, NULL},
-    {"kv_heads", FIELD_I64, AT(n_g), NULL, NULL},
-    {"head_size", FIELD_I64, AT(n_dh), NULL, NULL},
-    {"experts", FIELD_I64, AT(n_e), NULL, NULL},
-    {"experts_per_token", FIELD_I64, AT(n_k), NULL, NULL},
-    {"expert_inner", FIELD_I64, AT(n_f), NULL, NULL},
-    {"shared_inner", FIELD_I64, AT(n_f_shared), NULL, NULL},
-    {"dense_inner", FIELD_I64, AT(n_f_dense), NULL, NULL},
-    {"vocabulary", FIELD_I64, AT(n_v), NULL, NULL},
-    {"ffn", FIELD_LAYERS, AT(ffn), FFNS, NULL},
-    {"norm_eps", FIELD_REAL, AT(norm_eps), NULL, NULL},
-    {"rope.theta", FIELD_REAL, AT(rope.theta), NULL, NULL},
-    {"rope.scaling", FIELD_WORD, AT(rope.scaling), SCALINGS, NULL},
-    {"rope.factor", FIELD_REAL, AT(rope.factor), NULL, is_scaled},
-    {"rope.beta_fast", FIELD_REAL, AT(rope.beta_fast), NULL, is_yarn},
-    {"rope.beta_slow", FIELD_REAL, AT(rope.beta_slow), NULL, is_yarn},
-    {"rope.original_positions", FIELD_REAL, AT(rope.original_positions), NULL,
-     is_yarn},
-    {"rope.attention_factor", FIELD_REAL, AT(rope.attention_factor), NULL,
-     is_yarn},
-    {"rope.truncate", FIELD_FLAG, AT(rope.truncate), NULL, is_yarn},
-    {"sliding_window", FIELD_I64, AT(sliding_window), NULL, NULL},
-    {"gated", FIELD_FLAG, AT(gated), NULL, NULL},
-    {"activation", FIELD_WORD, AT(act), ACTS, NULL},
-    {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL},
-    {"tied_head", FIELD_FLAG, AT(tied), NULL, NULL},
-    {"bias.qkv", FIELD_FLAG, AT(bias_qkv), NULL, NULL},
-    {"bias.attention_out", FIELD_FLAG, AT(bias_o), NULL, NULL},
-    {"bias.router", FIELD_FLAG, AT(bias_router), NULL, NULL},
-    {"bias.ffn", FIELD_FLAG, AT(bias_ffn), NULL, NULL},
-    {"capacity.rule", FIELD_WORD, AT(capacity.rule), RULES, NULL},
-    {"capacity.factor", FIELD_REAL, AT(capacity.factor), NULL, has_factor},
-    {"capacity.slots", FIELD_I64, AT(capacity.absolute), NULL, has_slots},
-    {"capacity.domain", FIELD_WORD, AT(capacity.domain), DOMAINS, NULL},
-    {"capacity.priority", FIELD_WORD, AT(capacity.priority), PRIORITIES, NULL},
-    {"capacity.dropped", FIELD_WORD, AT(capacity.dropped), DROPPED, NULL},
-    {"twin_expert", FIELD_INT, AT(twin_expert), NULL, NULL},
-    {"switch_block", FIELD_INT, AT(switch_block), NULL, is_switch},
+    {"name", FIELD_NAME, AT(name), NULL, NULL, false},
+    {"family", FIELD_WORD, AT(family), FAMILIES, NULL, false},
+    {"layers", FIELD_I64, AT(n_l), NULL, NULL, false},
+    {"hidden", FIELD_I64, AT(n_d), NULL, NULL, false},
+    {"heads", FIELD_I64, AT(n_h), NULL, NULL, false},
+    {"kv_heads", FIELD_I64, AT(n_g), NULL, NULL, false},
+    {"head_size", FIELD_I64, AT(n_dh), NULL, NULL, false},
+    {"rotated", FIELD_I64, AT(n_rot), NULL, NULL, true},
+    {"latent.kv_rank", FIELD_I64, AT(n_kv_rank), NULL, NULL, true},
+    {"latent.query_rank", FIELD_I64, AT(n_q_rank), NULL, has_latent, true},
+    {"value_size", FIELD_I64, AT(n_dv), NULL, has_latent, true},
+    {"experts", FIELD_I64, AT(n_e), NULL, NULL, false},
+    {"experts_per_token", FIELD_I64, AT(n_k), NULL, NULL, false},
+    {"expert_inner", FIELD_I64, AT(n_f), NULL, NULL, false},
+    {"shared_inner", FIELD_I64, AT(n_f_shared), NULL, NULL, false},
+    {"dense_inner", FIELD_I64, AT(n_f_dense), NULL, NULL, false},
+    {"vocabulary", FIELD_I64, AT(n_v), NULL, NULL, false},
+    {"ffn", FIELD_LAYERS, AT(ffn), FFNS, NULL, false},
+    {"mixer", FIELD_LAYERS, AT(mixer), MIXERS, NULL, true},
+    {"norm", FIELD_WORD, AT(norm), NORMS, NULL, true},
+    {"norm_eps", FIELD_REAL, AT(norm_eps), NULL, NULL, false},
+    {"rope.theta", FIELD_REAL, AT(rope.theta), NULL, NULL, false},
+    {"rope.scaling", FIELD_WORD, AT(rope.scaling), SCALINGS, NULL, false},
+    {"rope.factor", FIELD_REAL, AT(rope.factor), NULL, is_scaled, false},
+    {"rope.beta_fast", FIELD_REAL, AT(rope.beta_fast), NULL, is_yarn, false},
+    {"rope.beta_slow", FIELD_REAL, AT(rope.beta_slow), NULL, is_yarn, false},
+    {"rope.original_positions", FIELD_REAL, AT(rope.original_positions), NULL, has_original, false},
+    {"rope.attention_factor", FIELD_REAL, AT(rope.attention_factor), NULL, is_yarn, false},
+    {"rope.truncate", FIELD_FLAG, AT(rope.truncate), NULL, is_yarn, false},
+    {"rope.low_freq", FIELD_REAL, AT(rope.low_freq), NULL, is_llama3, false},
+    {"rope.high_freq", FIELD_REAL, AT(rope.high_freq), NULL, is_llama3, false},
+    {"rope.interleaved", FIELD_FLAG, AT(rope.interleaved), NULL, NULL, true},
+    {"positions", FIELD_LAYERS, AT(no_rope), POSITIONS, NULL, true},
+    {"sliding_window", FIELD_I64, AT(sliding_window), NULL, NULL, false},
+    {"span", FIELD_LAYERS, AT(span), SPANS, NULL, true},
+    {"chunk", FIELD_I64, AT(chunk), NULL, NULL, true},
+    {"attention.qk_norm", FIELD_WORD, AT(qk_norm), QK_NORMS, NULL, true},
+    {"attention.clip", FIELD_REAL, AT(clip_qkv), NULL, NULL, true},
+    {"attention.sinks", FIELD_FLAG, AT(sinks), NULL, NULL, true},
+    {"attention.scale", FIELD_REAL, AT(score_scale), NULL, NULL, true},
+    {"attention.temper_scale", FIELD_REAL, AT(temper_scale), NULL, NULL, true},
+    {"attention.temper_floor", FIELD_REAL, AT(temper_floor), NULL, has_temper, false},
+    {"mamba.channels", FIELD_I64, AT(mamba.n_c), NULL, any_mamba, false},
+    {"mamba.state", FIELD_I64, AT(mamba.n_s), NULL, any_mamba, false},
+    {"mamba.conv", FIELD_I64, AT(mamba.n_conv), NULL, any_mamba, false},
+    {"mamba.dt_rank", FIELD_I64, AT(mamba.n_r), NULL, any_mamba, false},
+    {"mamba.bias_conv", FIELD_FLAG, AT(mamba.bias_conv), NULL, any_mamba, false},
+    {"mamba.bias_proj", FIELD_FLAG, AT(mamba.bias_proj), NULL, any_mamba, false},
+    {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
+    {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
+    {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},
+    {"gated", FIELD_FLAG, AT(gated), NULL, NULL, false},
+    {"activation", FIELD_WORD, AT(act), ACTS, NULL, false},
+    {"router.scores", FIELD_WORD, AT(router), ROUTERS, NULL, true},
+    {"router.scale", FIELD_REAL, AT(routed_scale), NULL, NULL, true},
+    {"router.groups", FIELD_I64, AT(n_group), NULL, NULL, true},
+    {"router.groups_kept", FIELD_I64, AT(n_group_kept), NULL, has_groups, false},
+    {"router.group_score", FIELD_WORD, AT(group_score), GROUP_SCORES, has_groups, false},
+    {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
+    {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
+    {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},
+    {"shared_gate", FIELD_FLAG, AT(shared_gate), NULL, NULL, true},
+    {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL, false},
+    {"tied_head", FIELD_FLAG, AT(tied), NULL, NULL, false},
+    {"bias.qkv", FIELD_FLAG, AT(bias_qkv), NULL, NULL, false},
+    {"bias.attention_out", FIELD_FLAG, AT(bias_o), NULL, NULL, false},
+    {"bias.router", FIELD_FLAG, AT(bias_router), NULL, NULL, false},
+    {"bias.ffn", FIELD_FLAG, AT(bias_ffn), NULL, NULL, false},
+    {"bias.head", FIELD_FLAG, AT(bias_head), NULL, NULL, true},
+    {"capacity.rule", FIELD_WORD, AT(capacity.rule), RULES, NULL, false},
+    {"capacity.factor", FIELD_REAL, AT(capacity.factor), NULL, has_factor, false},
+    {"capacity.slots", FIELD_I64, AT(capacity.absolute), NULL, has_slots, false},
+    {"capacity.domain", FIELD_WORD, AT(capacity.domain), DOMAINS, NULL, false},
+    {"capacity.priority", FIELD_WORD, AT(capacity.priority), PRIORITIES, NULL, false},
+    {"capacity.dropped", FIELD_WORD, AT(capacity.dropped), DROPPED, NULL, false},
+    {"twin_expert", FIELD_INT, AT(twin_expert), NULL, NULL, false},
+    {"switch_block", FIELD_INT, AT(switch_block), NULL, is_switch, false},
 };
 
 enum { N_FIELDS = sizeof FIELDS / sizeof FIELDS[0] };
@@ -127,6 +218,8 @@ core_spec core__spec_blank(void)
 {
     core_spec spec;
     memset(&spec, 0, sizeof spec); /* specs are compared as bytes in tests */
+    spec.embed_scale = spec.residual_scale = spec.logits_divisor = 1.0;
+    spec.routed_scale = 1.0;
     spec.rope.factor = 1.0;
     spec.rope.beta_fast = 32.0;
     spec.rope.beta_slow = 1.0;
@@ -248,31 +341,35 @@ static const core__spec_entry *find_entry(const core__spec_entries *entries,
 static core_status read_layers(core_spec *spec, const field *f,
                                const core__spec_entries *entries)
 {
-    const core__spec_entry *all = find_entry(entries, "ffn");
+    uint8_t *layer = (uint8_t *)spec + f->offset;
+    const core__spec_entry *all = find_entry(entries, f->path);
+    char item[CORE_SPEC_PATH_BYTES];
     unsigned word = 0;
     int n = 0;
     if (all != NULL) {
-        if (!parse_word(all->text, FFNS, &word))
+        if (!parse_word(all->text, f->words, &word))
             return bad_value(entries->file, all, f);
-        memset(spec->ffn, (int)word, sizeof spec->ffn);
+        memset(layer, (int)word, CORE_MAX_LAYERS);
         return CORE_OK;
     }
+    snprintf(item, sizeof item, "%s[]", f->path);
     for (int i = 0; i < entries->n; i++) {
         const core__spec_entry *entry = &entries->at[i];
-        if (strcmp(entry->path, "ffn[]") != 0)
+        if (strcmp(entry->path, item) != 0)
             continue;
-        if (!parse_word(entry->text, FFNS, &word))
+        if (!parse_word(entry->text, f->words, &word))
             return bad_value(entries->file, entry, f);
         CORE_FAIL_IF(n == CORE_MAX_LAYERS, CORE_E_SPEC,
-                     "%s:%d:%d: ffn: more than %d layers", entries->file,
-                     entry->line, entry->column, CORE_MAX_LAYERS);
-        spec->ffn[n++] = (uint8_t)word;
+                     "%s:%d:%d: %s: more than %d layers", entries->file,
+                     entry->line, entry->column, f->path, CORE_MAX_LAYERS);
+        layer[n++] = (uint8_t)word;
     }
-    CORE_FAIL_IF(n == 0, CORE_E_SPEC, "%s: ffn: missing", entries->file);
-    CORE_FAIL_IF(n != spec->n_l, CORE_E_SPEC,
-                 "%s: ffn: a list of %d, expected one entry for each of %lld "
+    CORE_FAIL_IF(n == 0 && !f->optional, CORE_E_SPEC, "%s: %s: missing",
+                 entries->file, f->path);
+    CORE_FAIL_IF(n != 0 && n != spec->n_l, CORE_E_SPEC,
+                 "%s: %s: a list of %d, expected one entry for each of %lld "
                  "layers",
-                 entries->file, n, (long long)spec->n_l);
+                 entries->file, f->path, n, (long long)spec->n_l);
     return CORE_OK;
 }
 
@@ -283,7 +380,7 @@ static core_status read_field(core_spec *spec, const field *f,
         return read_layers(spec, f, entries);
     const core__spec_entry *entry = find_entry(entries, f->path);
     const bool applies = f->when == NULL || f->when(spec);
-    CORE_FAIL_IF(entry == NULL && applies, CORE_E_SPEC, "%s: %s: missing",
+    CORE_FAIL_IF(entry == NULL && applies && !f->optional, CORE_E_SPEC, "%s: %s: missing",
                  entries->file, f->path);
     CORE_FAIL_IF(entry != NULL && !applies, CORE_E_SPEC,
                  "%s:%d:%d: %s: does not apply to this model", entries->file,
@@ -294,10 +391,15 @@ static core_status read_field(core_spec *spec, const field *f,
 
 static bool is_known(const char *path)
 {
-    for (int i = 0; i < N_FIELDS; i++)
-        if (strcmp(FIELDS[i].path, path) == 0)
+    for (int i = 0; i < N_FIELDS; i++) {
+        const size_t n = strlen(FIELDS[i].path);
+        if (strncmp(FIELDS[i].path, path, n) != 0)
+            continue;
+        if (path[n] == '\0' ||
+            (FIELDS[i].type == FIELD_LAYERS && strcmp(path + n, "[]") == 0))
             return true;
-    return strcmp(path, "ffn[]") == 0;
+    }
+    return false;
 }
 
 core_status core__spec_from_entries(core_spec *out,
@@ -318,16 +420,33 @@ core_status core__spec_from_entries(core_spec *out,
 
 /* --- writing ---------------------------------------------------------------- */
 
-static void write_layers(const core_spec *spec, FILE *out)
+static void write_layers(const core_spec *spec, const field *f, FILE *out)
 {
-    const int n_moe = core_spec_count_moe(spec, 0, (int)spec->n_l);
-    if (n_moe == 0 || n_moe == spec->n_l) {
-        fprintf(out, "%s", FFNS[n_moe == 0 ? CORE_FFN_DENSE : CORE_FFN_MOE]);
+    const uint8_t *layer = (const uint8_t *)spec + f->offset;
+    bool same = true;
+    for (int l = 1; l < (int)spec->n_l; l++)
+        same = same && layer[l] == layer[0];
+    if (same) {
+        fprintf(out, "%s", f->words[layer[0]]);
         return;
     }
     for (int l = 0; l < (int)spec->n_l; l++)
-        fprintf(out, "%s%s", l == 0 ? "[" : ", ", FFNS[spec->ffn[l]]);
+        fprintf(out, "%s%s", l == 0 ? "[" : ", ", f->words[layer[l]]);
     fprintf(out, "]");
+}
+
+/* True if an optional field says what its absence says. */
+static bool is_blank(const core_spec *spec, const field *f)
+{
+    static const size_t BYTES[] = {
+        [FIELD_I64] = sizeof(int64_t), [FIELD_INT] = sizeof(int),
+        [FIELD_REAL] = sizeof(double), [FIELD_FLAG] = sizeof(bool),
+        [FIELD_WORD] = sizeof(unsigned)};
+    const core_spec blank = core__spec_blank();
+    const size_t n =
+        f->type == FIELD_LAYERS ? (size_t)spec->n_l : BYTES[f->type];
+    return memcmp((const char *)spec + f->offset,
+                  (const char *)&blank + f->offset, n) == 0;
 }
 
 static void write_value(const core_spec *spec, const field *f, FILE *out)
@@ -359,7 +478,7 @@ static void write_value(const core_spec *spec, const field *f, FILE *out)
         fprintf(out, "%s", (const char *)place);
         break;
     case FIELD_LAYERS:
-        write_layers(spec, out);
+        write_layers(spec, f, out);
         break;
     }
 }
@@ -369,7 +488,8 @@ void core_spec_write_yaml(const core_spec *spec, FILE *out)
     char section[CORE_SPEC_PATH_BYTES] = "";
     for (int i = 0; i < N_FIELDS; i++) {
         const field *f = &FIELDS[i];
-        if (f->when != NULL && !f->when(spec))
+        if ((f->when != NULL && !f->when(spec)) ||
+            (f->optional && is_blank(spec, f)))
             continue;
         const char *dot = strchr(f->path, '.');
         const size_t n = dot == NULL ? 0 : (size_t)(dot - f->path);

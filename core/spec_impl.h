@@ -10,7 +10,7 @@
 
 enum {
     CORE_SPEC_PATH_BYTES = 64,
-    CORE_SPEC_MAX_ENTRIES = CORE_MAX_LAYERS + 64
+    CORE_SPEC_MAX_ENTRIES = 4 * CORE_MAX_LAYERS + 128 /* lists of layers */
 };
 
 /* "rope.theta" = "10000"; lines and columns count from 1.  An element of a list

@@ -22,12 +22,34 @@ typedef enum core_tap_rows {
     X(EMBED, "embed", TOKEN, ACT, true)                                        \
     X(IN, "layers.%d.in", TOKEN, ACT, false)                                   \
     X(ATTN_NORM, "layers.%d.attn.norm", TOKEN, ACT, false)                     \
+    X(Q_A, "layers.%d.attn.q_a", TOKEN, ACT, false)                            \
+    X(Q_A_NORM, "layers.%d.attn.q_a_norm", TOKEN, ACT, false)                  \
     X(Q, "layers.%d.attn.q", TOKEN, ACT, false)                                \
+    X(KV_A, "layers.%d.attn.kv_a", TOKEN, ACT, false)                          \
+    X(KV_A_NORM, "layers.%d.attn.kv_a_norm", TOKEN, ACT, false)                \
+    X(KV_B, "layers.%d.attn.kv_b", TOKEN, ACT, false)                          \
     X(K, "layers.%d.attn.k", TOKEN, ACT, false)                                \
     X(V, "layers.%d.attn.v", TOKEN, ACT, false)                                \
+    X(Q_NORM, "layers.%d.attn.q_norm", TOKEN, ACT, false)                      \
+    X(K_NORM, "layers.%d.attn.k_norm", TOKEN, ACT, false)                      \
     X(Q_ROPE, "layers.%d.attn.q_rope", TOKEN, ACT, false)                      \
     X(K_ROPE, "layers.%d.attn.k_rope", TOKEN, ACT, false)                      \
+    X(Q_ROPE_NORM, "layers.%d.attn.q_rope_norm", TOKEN, ACT, false)            \
+    X(K_ROPE_NORM, "layers.%d.attn.k_rope_norm", TOKEN, ACT, false)            \
+    X(Q_TEMPER, "layers.%d.attn.q_temper", TOKEN, ACT, false)                  \
     X(CONTEXT, "layers.%d.attn.context", TOKEN, ACT, false)                    \
+    X(MAMBA_U, "layers.%d.mamba.u", TOKEN, ACT, false)                         \
+    X(MAMBA_GATE, "layers.%d.mamba.gate", TOKEN, ACT, false)                   \
+    X(MAMBA_CONV, "layers.%d.mamba.conv", TOKEN, ACT, false)                   \
+    X(MAMBA_ACT, "layers.%d.mamba.act", TOKEN, ACT, false)                     \
+    X(MAMBA_X, "layers.%d.mamba.x", TOKEN, ACT, false)                         \
+    X(MAMBA_DT_NORM, "layers.%d.mamba.dt_norm", TOKEN, ACT, false)             \
+    X(MAMBA_B, "layers.%d.mamba.b", TOKEN, ACT, false)                         \
+    X(MAMBA_C, "layers.%d.mamba.c", TOKEN, ACT, false)                         \
+    X(MAMBA_DT_RAW, "layers.%d.mamba.dt_raw", TOKEN, ACT, false)               \
+    X(MAMBA_DT, "layers.%d.mamba.dt", TOKEN, PROB, false)                      \
+    X(MAMBA_Y, "layers.%d.mamba.y", TOKEN, ACT, false)                         \
+    X(MAMBA_GATED, "layers.%d.mamba.gated", TOKEN, ACT, false)                 \
     X(ATTN_OUT, "layers.%d.attn_out", TOKEN, ACT, true)                        \
     X(MID, "layers.%d.mid", TOKEN, ACT, false)                                 \
     X(FFN_NORM, "layers.%d.ffn.norm", TOKEN, ACT, false)                       \
@@ -47,6 +69,9 @@ typedef enum core_tap_rows {
     X(MLP_UP, "layers.%d.mlp.up", TOKEN, ACT, false)                           \
     X(MLP_ACT, "layers.%d.mlp.act", TOKEN, ACT, false)                         \
     X(MLP_OUT, "layers.%d.mlp.out", TOKEN, ACT, false)                         \
+    X(SHARED_LOGIT, "layers.%d.mlp.score_logit", TOKEN, ACT, false)            \
+    X(SHARED_SCORE, "layers.%d.mlp.score", TOKEN, PROB, false)                 \
+    X(SHARED_WEIGHTED, "layers.%d.mlp.weighted", TOKEN, ACT, false)            \
     X(FFN_OUT, "layers.%d.ffn_out", TOKEN, ACT, true)                          \
     X(OUT, "layers.%d.out", TOKEN, ACT, true)                                  \
     X(FINAL_NORM, "final_norm", TOKEN, ACT, true)                              \

@@ -22,8 +22,7 @@ static const char *const NAME_FORMAT[CORE_N_WEIGHT_KINDS] = {
 
 static bool is_global(core_weight_kind kind)
 {
-    return kind == CORE_W_EMBED || kind == CORE_W_FINAL_NORM ||
-           kind == CORE_W_HEAD;
+    return kind == CORE_W_EMBED || kind >= CORE_W_FINAL_NORM;
 }
 
 static bool is_expert(core_weight_kind kind)
@@ -31,56 +30,101 @@ static bool is_expert(core_weight_kind kind)
     return kind >= CORE_W_EXPERT_GATE && kind <= CORE_W_EXPERT_DOWN_BIAS;
 }
 
-static bool kind_exists(const core_spec *spec, core_weight_kind kind, int layer)
+/* Of a layer that has attention. */
+static bool attention_has(const core_spec *spec, core_weight_kind kind)
 {
-    const bool attention = spec->n_h > 0;
-    int64_t n_f;
+    const bool mla = core_spec_is_mla(spec);
     switch (kind) {
-    case CORE_W_EMBED:
-    case CORE_W_FINAL_NORM:
-    case CORE_W_HEAD:
-    case CORE_W_ATTN_NORM:
-    case CORE_W_Q:
+    case CORE_W_Q_A:
+    case CORE_W_Q_A_NORM:
+        return mla && spec->n_q_rank > 0;
+    case CORE_W_Q_A_BIAS:
+        return mla && spec->n_q_rank > 0 && spec->bias_qkv;
+    case CORE_W_KV_A:
+    case CORE_W_KV_A_NORM:
+    case CORE_W_KV_B:
+        return mla;
+    case CORE_W_KV_A_BIAS:
+        return mla && spec->bias_qkv;
     case CORE_W_K:
     case CORE_W_V:
-    case CORE_W_O:
-        return attention;
+        return !mla;
     case CORE_W_Q_BIAS:
     case CORE_W_K_BIAS:
     case CORE_W_V_BIAS:
-        return attention && spec->bias_qkv;
+        return !mla && spec->bias_qkv;
     case CORE_W_O_BIAS:
-        return attention && spec->bias_o;
-    case CORE_W_FFN_NORM:
+        return spec->bias_o;
+    case CORE_W_Q_NORM:
+    case CORE_W_K_NORM:
+        return spec->qk_norm == CORE_QK_NORM_HEAD ||
+               spec->qk_norm == CORE_QK_NORM_ALL;
+    case CORE_W_SINKS:
+        return spec->sinks;
+    default:
+        return true; /* Q, O */
+    }
+}
+
+static bool mamba_has(const core_spec *spec, core_weight_kind kind)
+{
+    switch (kind) {
+    case CORE_W_MAMBA_CONV_BIAS:
+        return spec->mamba.bias_conv;
+    case CORE_W_MAMBA_U_BIAS:
+    case CORE_W_MAMBA_GATE_BIAS:
+    case CORE_W_MAMBA_OUT_BIAS:
+        return spec->mamba.bias_proj;
+    default:
         return true;
-    case CORE_W_ROUTER:
-    case CORE_W_EXPERT_UP:
-    case CORE_W_EXPERT_DOWN:
-        return core_spec_is_moe(spec, layer);
-    case CORE_W_EXPERT_GATE:
-        return core_spec_is_moe(spec, layer) && spec->gated;
+    }
+}
+
+/* Of a layer with experts, or with an MLP. */
+static bool ffn_has(const core_spec *spec, core_weight_kind kind)
+{
+    switch (kind) {
     case CORE_W_ROUTER_BIAS:
-        return core_spec_is_moe(spec, layer) && spec->bias_router;
+        return spec->bias_router;
+    case CORE_W_CORRECTION:
+        return spec->correction;
+    case CORE_W_EXPERT_GATE:
+    case CORE_W_MLP_GATE:
+        return spec->gated;
     case CORE_W_EXPERT_GATE_BIAS:
-        return core_spec_is_moe(spec, layer) && spec->gated && spec->bias_ffn;
+    case CORE_W_MLP_GATE_BIAS:
+        return spec->gated && spec->bias_ffn;
     case CORE_W_EXPERT_UP_BIAS:
     case CORE_W_EXPERT_DOWN_BIAS:
-        return core_spec_is_moe(spec, layer) && spec->bias_ffn;
-    case CORE_W_MLP_UP:
-    case CORE_W_MLP_DOWN:
-        return core_spec_has_mlp(spec, layer, &n_f);
-    case CORE_W_MLP_GATE:
-        return core_spec_has_mlp(spec, layer, &n_f) && spec->gated;
-    case CORE_W_MLP_GATE_BIAS:
-        return core_spec_has_mlp(spec, layer, &n_f) && spec->gated &&
-               spec->bias_ffn;
     case CORE_W_MLP_UP_BIAS:
     case CORE_W_MLP_DOWN_BIAS:
-        return core_spec_has_mlp(spec, layer, &n_f) && spec->bias_ffn;
-    case CORE_N_WEIGHT_KINDS:
-        break;
+        return spec->bias_ffn;
+    default:
+        return true;
     }
-    return false;
+}
+
+static bool kind_exists(const core_spec *spec, core_weight_kind kind, int layer)
+{
+    int64_t n_f;
+    if (kind == CORE_W_FFN_NORM || kind == CORE_W_FFN_NORM_BIAS)
+        return kind == CORE_W_FFN_NORM || spec->norm == CORE_NORM_LAYER;
+    if (kind >= CORE_W_ROUTER && kind <= CORE_W_EXPERT_DOWN_BIAS)
+        return core_spec_is_moe(spec, layer) && ffn_has(spec, kind);
+    if (kind >= CORE_W_MLP_GATE && kind <= CORE_W_MLP_DOWN_BIAS)
+        return core_spec_has_mlp(spec, layer, &n_f) && ffn_has(spec, kind);
+    if (kind == CORE_W_SHARED_GATE)
+        return core_spec_has_shared_gate(spec, layer);
+    if (kind >= CORE_W_Q_A && kind <= CORE_W_SINKS)
+        return core_spec_has_attention(spec, layer) &&
+               attention_has(spec, kind);
+    if (kind >= CORE_W_MAMBA_U && kind <= CORE_W_MAMBA_OUT_BIAS)
+        return core_spec_has_mamba(spec, layer) && mamba_has(spec, kind);
+    if (kind == CORE_W_ATTN_NORM_BIAS || kind == CORE_W_FINAL_NORM_BIAS)
+        return spec->n_h > 0 && spec->norm == CORE_NORM_LAYER;
+    if (kind == CORE_W_HEAD_BIAS)
+        return spec->n_h > 0 && spec->bias_head;
+    return spec->n_h > 0; /* EMBED, ATTN_NORM, FINAL_NORM, HEAD */
 }
 
 bool core_weight_exists(const core_spec *spec, core_weight id)
@@ -97,25 +141,59 @@ bool core_weight_exists(const core_spec *spec, core_weight id)
 void core_weight_shape(const core_spec *spec, core_weight id, int64_t *n_row,
                        int64_t *n_col)
 {
+    const int64_t n_rot = core_spec_n_rot(spec), n_dv = core_spec_n_dv(spec);
     const int64_t q = spec->n_h * spec->n_dh, kv = spec->n_g * spec->n_dh;
+    const int64_t latent = spec->n_kv_rank + n_rot, rank = spec->n_q_rank;
+    const bool per_head = spec->qk_norm == CORE_QK_NORM_HEAD;
+    const core_mamba *mamba = &spec->mamba;
     int64_t f_mlp = 0;
     if (!is_global(id.kind))
         (void)core_spec_has_mlp(spec, id.layer, &f_mlp);
-    const int64_t d = spec->n_d, f = spec->n_f;
+    const int64_t d = spec->n_d, f = spec->n_f, c = mamba->n_c;
     const int64_t shape[CORE_N_WEIGHT_KINDS][2] = {
         [CORE_W_EMBED] = {spec->n_v, d},
         [CORE_W_ATTN_NORM] = {1, d},
-        [CORE_W_Q] = {q, d},
+        [CORE_W_ATTN_NORM_BIAS] = {1, d},
+        [CORE_W_Q_A] = {rank, d},
+        [CORE_W_Q_A_BIAS] = {1, rank},
+        [CORE_W_Q_A_NORM] = {1, rank},
+        [CORE_W_Q] = {q, core_spec_is_mla(spec) && rank > 0 ? rank : d},
+        [CORE_W_KV_A] = {latent, d},
+        [CORE_W_KV_A_BIAS] = {1, latent},
+        [CORE_W_KV_A_NORM] = {1, spec->n_kv_rank},
+        [CORE_W_KV_B] = {spec->n_h * (spec->n_dh - n_rot + n_dv),
+                         spec->n_kv_rank},
         [CORE_W_K] = {kv, d},
         [CORE_W_V] = {kv, d},
-        [CORE_W_O] = {d, q},
+        [CORE_W_O] = {d, spec->n_h * n_dv},
         [CORE_W_Q_BIAS] = {1, q},
         [CORE_W_K_BIAS] = {1, kv},
         [CORE_W_V_BIAS] = {1, kv},
         [CORE_W_O_BIAS] = {1, d},
+        [CORE_W_Q_NORM] = {1, per_head ? spec->n_dh : q},
+        [CORE_W_K_NORM] = {1, per_head ? spec->n_dh : kv},
+        [CORE_W_SINKS] = {1, spec->n_h},
+        [CORE_W_MAMBA_U] = {c, d},
+        [CORE_W_MAMBA_GATE] = {c, d},
+        [CORE_W_MAMBA_U_BIAS] = {1, c},
+        [CORE_W_MAMBA_GATE_BIAS] = {1, c},
+        [CORE_W_MAMBA_CONV] = {c, mamba->n_conv},
+        [CORE_W_MAMBA_CONV_BIAS] = {1, c},
+        [CORE_W_MAMBA_X] = {mamba->n_r + 2 * mamba->n_s, c},
+        [CORE_W_MAMBA_DT_NORM] = {1, mamba->n_r},
+        [CORE_W_MAMBA_B_NORM] = {1, mamba->n_s},
+        [CORE_W_MAMBA_C_NORM] = {1, mamba->n_s},
+        [CORE_W_MAMBA_DT] = {c, mamba->n_r},
+        [CORE_W_MAMBA_DT_BIAS] = {1, c},
+        [CORE_W_MAMBA_A_LOG] = {c, mamba->n_s},
+        [CORE_W_MAMBA_D] = {1, c},
+        [CORE_W_MAMBA_OUT] = {d, c},
+        [CORE_W_MAMBA_OUT_BIAS] = {1, d},
         [CORE_W_FFN_NORM] = {1, d},
+        [CORE_W_FFN_NORM_BIAS] = {1, d},
         [CORE_W_ROUTER] = {spec->n_e, d},
         [CORE_W_ROUTER_BIAS] = {1, spec->n_e},
+        [CORE_W_CORRECTION] = {1, spec->n_e},
         [CORE_W_EXPERT_GATE] = {f, d},
         [CORE_W_EXPERT_UP] = {f, d},
         [CORE_W_EXPERT_DOWN] = {d, f},
@@ -128,8 +206,11 @@ void core_weight_shape(const core_spec *spec, core_weight id, int64_t *n_row,
         [CORE_W_MLP_GATE_BIAS] = {1, f_mlp},
         [CORE_W_MLP_UP_BIAS] = {1, f_mlp},
         [CORE_W_MLP_DOWN_BIAS] = {1, d},
+        [CORE_W_SHARED_GATE] = {1, d},
         [CORE_W_FINAL_NORM] = {1, d},
+        [CORE_W_FINAL_NORM_BIAS] = {1, d},
         [CORE_W_HEAD] = {spec->n_v, d},
+        [CORE_W_HEAD_BIAS] = {1, spec->n_v},
     };
     *n_row = shape[id.kind][0];
     *n_col = shape[id.kind][1];
@@ -168,12 +249,24 @@ static int64_t layer_count(const core_spec *spec, int layer)
     return index_in_layer(spec, (core_weight){CORE_W_FINAL_NORM, layer, 0});
 }
 
-int64_t core_weight_count(const core_spec *spec)
+/* Kinds from FINAL_NORM to `end`, the tied head left out. */
+static int64_t count_last(const core_spec *spec, int end)
 {
     int64_t n = 0;
+    for (int k = CORE_W_FINAL_NORM; k < end; k++)
+        n += kind_exists(spec, (core_weight_kind)k, 0) &&
+                     !(spec->tied && k == CORE_W_HEAD)
+                 ? 1
+                 : 0;
+    return n;
+}
+
+int64_t core_weight_count(const core_spec *spec)
+{
+    int64_t n = spec->n_h > 0 ? 1 : 0;
     for (int l = 0; l < (int)spec->n_l; l++)
         n += layer_count(spec, l);
-    return n + (spec->n_h > 0 ? (spec->tied ? 2 : 3) : 0);
+    return n + count_last(spec, CORE_N_WEIGHT_KINDS);
 }
 
 int64_t core_weight_index(const core_spec *spec, core_weight id)
@@ -186,8 +279,35 @@ int64_t core_weight_index(const core_spec *spec, core_weight id)
     for (int l = 0; l < end; l++)
         n += layer_count(spec, l);
     if (is_global(id.kind))
-        return n + (id.kind == CORE_W_HEAD ? 1 : 0);
+        return n + count_last(spec, (int)id.kind);
     return n + index_in_layer(spec, id);
+}
+
+static int64_t append(const core_spec *spec, core_weight id, core_weight *out,
+                      int64_t n)
+{
+    if (!core_weight_exists(spec, id))
+        return n;
+    out[n] = id;
+    return n + 1;
+}
+
+void core_weight_list(const core_spec *spec, core_weight *out)
+{
+    int64_t n = append(spec, (core_weight){CORE_W_EMBED, 0, 0}, out, 0);
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        for (int k = CORE_W_ATTN_NORM; k < CORE_W_EXPERT_GATE; k++)
+            n = append(spec, (core_weight){(core_weight_kind)k, l, 0}, out, n);
+        for (int e = 0; e < (int)spec->n_e; e++)
+            for (int k = CORE_W_EXPERT_GATE; k <= CORE_W_EXPERT_DOWN_BIAS; k++)
+                n = append(spec, (core_weight){(core_weight_kind)k, l, e}, out,
+                           n);
+        for (int k = CORE_W_MLP_GATE; k < CORE_W_FINAL_NORM; k++)
+            n = append(spec, (core_weight){(core_weight_kind)k, l, 0}, out, n);
+    }
+    for (int k = CORE_W_FINAL_NORM; k < CORE_N_WEIGHT_KINDS; k++)
+        if (!(spec->tied && k == CORE_W_HEAD))
+            n = append(spec, (core_weight){(core_weight_kind)k, 0, 0}, out, n);
 }
 
 struct core_weights {
@@ -236,37 +356,25 @@ double core__weight_grid(double max_magnitude)
     return ldexp(1.0, ilogb(max_magnitude) - (CORE_WEIGHT_BITS - 1));
 }
 
-static core_status derive_step(const core_weights *weights, double *steps,
-                               core_weight id)
-{
-    const core_spec *spec = &weights->spec;
-    if (!core_weight_exists(spec, id))
-        return CORE_OK;
-    char name[CORE_NAME_BYTES];
-    const double step = weights->source.step(weights->source.self, spec, id);
-    CORE_FAIL_IF(!(step > 0.0), CORE_E_WEIGHTS,
-                 "%s: %s: an element is not finite", weights->origin,
-                 core_weight_name(id, name));
-    steps[core_weight_index(spec, id)] = step;
-    return CORE_OK;
-}
-
 static core_status derive_steps(const core_weights *weights, double *steps)
 {
     const core_spec *spec = &weights->spec;
-    CORE_TRY(derive_step(weights, steps, (core_weight){CORE_W_EMBED, 0, 0}));
-    CORE_TRY(
-        derive_step(weights, steps, (core_weight){CORE_W_FINAL_NORM, 0, 0}));
-    if (!spec->tied)
-        CORE_TRY(derive_step(weights, steps, (core_weight){CORE_W_HEAD, 0, 0}));
-    for (int l = 0; l < (int)spec->n_l; l++)
-        for (int k = CORE_W_ATTN_NORM; k < CORE_W_FINAL_NORM; k++) {
-            const core_weight_kind kind = (core_weight_kind)k;
-            const int n_e = is_expert(kind) ? (int)spec->n_e : 1;
-            for (int e = 0; e < n_e; e++)
-                CORE_TRY(
-                    derive_step(weights, steps, (core_weight){kind, l, e}));
-        }
+    const int64_t n = core_weight_count(spec);
+    void *memory = NULL;
+    CORE_TRY(core_alloc(&memory, n, sizeof(core_weight), "list of weights"));
+    core_weight *id = memory;
+    core_weight_list(spec, id);
+    int64_t i = 0;
+    for (; i < n; i++) {
+        steps[i] = weights->source.step(weights->source.self, spec, id[i]);
+        if (!(steps[i] > 0.0))
+            break;
+    }
+    const core_weight bad = id[i < n ? i : 0];
+    char name[CORE_NAME_BYTES];
+    free(memory);
+    CORE_FAIL_IF(i < n, CORE_E_WEIGHTS, "%s: %s: an element is not finite",
+                 weights->origin, core_weight_name(bad, name));
     return CORE_OK;
 }
 
@@ -317,14 +425,17 @@ double core_weights_step(const core_weights *weights, core_weight id)
 
 /* The numerics of a run, applied to values as the source has them. */
 static void convert(const core_weights *weights, core_weight id, double *out,
-                    int64_t n)
+                    int64_t n_row, int64_t n_col, int64_t ld)
 {
     if (weights->source.is_dyadic || weights->numerics == CORE_FP64)
         return;
-    if (weights->numerics == CORE_EXACT)
-        core_snap(out, n, core_weights_step(weights, id));
-    else
-        core_store(CORE_FP32, CORE_GRID_ACT, out, n);
+    const bool exact = weights->numerics == CORE_EXACT;
+    const double step = exact ? core_weights_step(weights, id) : 0.0;
+    for (int64_t r = 0; r < n_row; r++)
+        if (exact)
+            core_snap(out + r * ld, n_col, step);
+        else
+            core_store(CORE_FP32, CORE_GRID_ACT, out + r * ld, n_col);
 }
 
 void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
@@ -343,8 +454,7 @@ void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
         return;
     weights->source.read(weights->source.self, spec, id, r0, r1, c0, c1, out,
                          ld);
-    for (int64_t r = 0; r < r1 - r0; r++)
-        convert(weights, id, out + r * ld, c1 - c0);
+    convert(weights, id, out, r1 - r0, c1 - c0, ld);
 }
 
 const char *core_weights_origin(const core_weights *weights)

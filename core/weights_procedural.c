@@ -9,7 +9,8 @@
  * standard deviation near gain / sqrt(fan-in), with the gain of each kind below
  * chosen so that an error in any operator is large in its output (attention far
  * from uniform, routing decisive).  Every fourth router row is half as long, so
- * that experts differ in load.  Norm weights are 1 +- 1/4.
+ * that experts differ in load.  Norm weights are 1 +- 1/4; a channel's decay
+ * rate is exp of -1 +- 1/4, so that a state lives for a handful of positions.
  *
  * Trap: a rectangle starts anywhere, in the middle of a block too.
  */
@@ -145,6 +146,8 @@ static double gain_of(core_weight_kind kind)
     case CORE_W_Q:
     case CORE_W_K:
     case CORE_W_O:
+    case CORE_W_KV_B:
+    case CORE_W_MAMBA_OUT:
         return 1.5;
     case CORE_W_EXPERT_DOWN: /* its result is weighted by a probability < 1 */
     case CORE_W_MLP_DOWN:
@@ -152,6 +155,14 @@ static double gain_of(core_weight_kind kind)
     case CORE_W_ROUTER:
         return 2.5;
     case CORE_W_V:
+    case CORE_W_Q_A:
+    case CORE_W_KV_A:
+    case CORE_W_MAMBA_U:
+    case CORE_W_MAMBA_GATE:
+    case CORE_W_MAMBA_CONV:
+    case CORE_W_MAMBA_X:
+    case CORE_W_MAMBA_DT:
+    case CORE_W_SHARED_GATE:
     case CORE_W_EXPERT_GATE:
     case CORE_W_EXPERT_UP:
     case CORE_W_MLP_GATE:
@@ -169,7 +180,18 @@ static scale scale_of(const core_spec *spec, core_weight id, int64_t row)
     case CORE_W_ATTN_NORM:
     case CORE_W_FFN_NORM:
     case CORE_W_FINAL_NORM:
+    case CORE_W_Q_A_NORM:
+    case CORE_W_KV_A_NORM:
+    case CORE_W_Q_NORM:
+    case CORE_W_K_NORM:
+    case CORE_W_MAMBA_DT_NORM:
+    case CORE_W_MAMBA_B_NORM:
+    case CORE_W_MAMBA_C_NORM:
         return (scale){1.0, 0x1p-10, 3}; /* 1 +- 255/1024 */
+    case CORE_W_MAMBA_A_LOG:
+        return (scale){-1.0, 0x1p-10, 3};
+    case CORE_W_CORRECTION: /* small beside scores in (0, 1) */
+        return (scale){0.0, 0x1p-14, 0};
     case CORE_W_EMBED:
         return (scale){0.0, 0x1p-10, 0}; /* +-2, standard deviation 1.15 */
     default:
@@ -196,10 +218,11 @@ static double procedural_step(const void *self, const core_spec *spec,
 
 static bool is_router(core_weight_kind kind)
 {
-    return kind == CORE_W_ROUTER || kind == CORE_W_ROUTER_BIAS;
+    return kind == CORE_W_ROUTER || kind == CORE_W_ROUTER_BIAS ||
+           kind == CORE_W_CORRECTION;
 }
 
-/* The router has one row per expert in both of its tensors; expert twin+1
+/* The router has one row per expert in each of its tensors; expert twin+1
  * answers with the numbers of expert twin. */
 static int64_t untwin(const core_spec *spec, int64_t expert)
 {

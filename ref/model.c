@@ -18,24 +18,6 @@ enum {
     READ_DOUBLES = 1 << 18,   /* of one step of the parallel loading          */
 };
 
-/* Ids of all tensors of the model by index, the tied head left out. */
-static void list_weights(const core_spec *spec, core_weight *id)
-{
-    for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
-        if (k == CORE_W_HEAD && spec->tied)
-            continue;
-        for (int l = 0; l < (int)spec->n_l; l++) {
-            /* kinds without an expert exist for expert 0 only */
-            const int n_e = spec->n_e > 1 ? (int)spec->n_e : 1;
-            for (int e = 0; e < n_e; e++) {
-                const core_weight w = {(core_weight_kind)k, l, e};
-                if (core_weight_exists(spec, w))
-                    id[core_weight_index(spec, w)] = w;
-            }
-        }
-    }
-}
-
 /* A run of rows of a tensor, and its largest row norm once it is read. */
 typedef struct piece {
     int64_t tensor, r0, r1;
@@ -152,7 +134,7 @@ core_status ref_model_open(ref_model **out, const core_spec *spec,
         core_alloc(&p, n_tensor, sizeof(core_weight), "the list of weights");
     if (status == CORE_OK) {
         core_weight *id = p;
-        list_weights(spec, id);
+        core_weight_list(spec, id);
         status = load(m, id, n_tensor);
         free(id);
     }
