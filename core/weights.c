@@ -319,12 +319,12 @@ double core_weights_step(const core_weights *weights, core_weight id)
 static void convert(const core_weights *weights, core_weight id, double *out,
                     int64_t n)
 {
-    if (weights->source.is_dyadic || weights->numerics == CORE_FP64)
-        return;
+    if (weights->source.is_dyadic && weights->numerics != CORE_BF16)
+        return; /* 11 bits: on the grid, and a float */
     if (weights->numerics == CORE_EXACT)
         core_snap(out, n, core_weights_step(weights, id));
     else
-        core_store(CORE_FP32, CORE_GRID_ACT, out, n);
+        core_store(weights->numerics, CORE_GRID_ACT, out, n);
 }
 
 void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
