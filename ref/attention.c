@@ -57,9 +57,9 @@ int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
         s[j] = mask != NULL && mask[j] == 0 ? 0.0 : exp(s[j] - max);
     if (n_visible == 0)
         return 0;
-    core_store(numerics, CORE_GRID_PROB, s + lo, hi - lo);
+    core_store(numerics, CORE_GRID_EXP, s + lo, hi - lo);
     double e_sink = exp(sink - max); /* 0 without a sink */
-    core_store(numerics, CORE_GRID_PROB, &e_sink, 1);
+    core_store(numerics, CORE_GRID_EXP, &e_sink, 1);
     for (int64_t j = lo; j < hi; j++)
         sum += s[j];
     sum += e_sink;
@@ -99,10 +99,9 @@ static double max_score_error(const ref__run *run, const attention *at,
     const int64_t first = blk->b * run->batch->n_t, n_g = at->heads.n_g;
     const int64_t g = blk->h * n_g / spec->n_h;
     const double scale = core_spec_score_scale(spec);
-    double worst = at->sinks != NULL
-                       ? ref__score_error(spec->n_dh, 0.0, 0.0,
-                                          at->sinks[blk->h], 1.0)
-                       : 0.0;
+    double worst = at->sinks != NULL ? ref__score_error(spec->n_dh, 0.0, 0.0,
+                                                        at->sinks[blk->h], 1.0)
+                                     : 0.0;
     for (int64_t j = lo; j <= i; j++) {
         if (mask != NULL && mask[j] == 0)
             continue;
@@ -202,8 +201,8 @@ static void block_context(const ref__run *run, const attention *at, block *blk)
         }
         core_store(run->numerics, CORE_GRID_ACT, o, n_dv);
         if (at->bound != NULL)
-            ref__bound_context(at->bound + o_at + i * ld_o, sum_abs, o, n_dv,
-                               score_error[i],
+            ref__bound_context(run->u_store, at->bound + o_at + i * ld_o,
+                               sum_abs, o, n_dv, score_error[i],
                                n_visible[i] + (at->sinks != NULL ? 1 : 0));
     }
     blk->flops = 2.0 * (double)n_i * (double)(blk->i1 - blk->j0) *

@@ -59,8 +59,8 @@ void ref__layernorm(ref__run *run, core_weight_kind weight,
         apply(y_t, x_t, w, b, n_d, m);
         core_store(run->numerics, CORE_GRID_ACT, y_t, n_d);
         if (run->exact)
-            bits = fmax(bits,
-                        ref__bits(m.total, CORE_STEP_ACT * CORE_STEP_ACT));
+            bits =
+                fmax(bits, ref__bits(m.total, CORE_STEP_ACT * CORE_STEP_ACT));
         if (bound != NULL)
             ref__bound_layernorm(run->u_store, bound + t * n_d, x_t, y_t, w,
                                  n_d, m.mean, m.r);

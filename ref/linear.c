@@ -3,10 +3,9 @@
  * A product is cut into tiles: some rows of the weight times a chunk of rows of
  * x, each complete over K and each one single-threaded dgemm, in parallel over
  * tiles.  The cut depends on shapes only.  While a tile is in the cache its
- * bias is added, once, what acts on the complete sum acts (the logits' divisor, a
- * clamp), and the result is stored.
- * When weights are not resident a thread reads its tile first, so that every
- * weight is read once per product.
+ * bias is added, once, what acts on the complete sum acts (the logits' divisor,
+ * a clamp), and the result is stored. When weights are not resident a thread
+ * reads its tile first, so that every weight is read once per product.
  */
 #include "ref/ref_impl.h"
 
@@ -109,8 +108,8 @@ static void get_bias(const ref__run *run, ref__tile *tile, core_weight weight,
 /* Queries and keys that have a norm before rope are clamped after it. */
 static bool is_clamped(const core_spec *spec, core_weight_kind kind)
 {
-    const bool normed = spec->qk_norm == CORE_QK_NORM_HEAD ||
-                        spec->qk_norm == CORE_QK_NORM_ALL;
+    const bool normed =
+        spec->qk_norm == CORE_QK_NORM_HEAD || spec->qk_norm == CORE_QK_NORM_ALL;
     return kind == CORE_W_V ||
            (!normed && (kind == CORE_W_Q || kind == CORE_W_K));
 }
@@ -136,8 +135,7 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     tile->divisor = id.kind == CORE_W_HEAD ? run->spec->logits_divisor : 1.0;
     tile->clip = is_clamped(run->spec, id.kind) ? run->spec->clip_qkv : 0.0;
     for (int64_t i = 0; want_norms && i < tile->n; i++)
-        tile->norm[i] =
-            row_norm(tile->w + i * stride, n_k) / tile->divisor;
+        tile->norm[i] = row_norm(tile->w + i * stride, n_k) / tile->divisor;
     get_bias(run, tile, id, r0);
 }
 
@@ -172,15 +170,16 @@ double ref__tile_bits(const ref__run *run, const ref__tile *tile,
 
 /* Bounds of rows [i, i + n_row) of a tile's columns.  A quotient's error is the
  * sum's, divided; its rounding is the one that the product's bound counts. */
-static void bound_tile(const ref__rows *x, const ref__tile *tile, int64_t i,
-                       int64_t n_row, const double *y, float *bound,
-                       int64_t ld)
+static void bound_tile(const ref__run *run, const ref__rows *x,
+                       const ref__tile *tile, int64_t i, int64_t n_row,
+                       const double *y, float *bound, int64_t ld)
 {
     double bias[REF__MAX_TILE];
     for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
         bias[j] = tile->bias[j] / tile->divisor;
-    ref__bound_product(bound, ld, y, ld, n_row, tile->n, tile->n_k,
-                       x->norm + i, tile->norm, tile->has_bias ? bias : NULL);
+    ref__bound_product(run->u_store, bound, ld, y, ld, n_row, tile->n,
+                       tile->n_k, x->norm + i, tile->norm,
+                       tile->has_bias ? bias : NULL);
 }
 
 void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
@@ -219,7 +218,7 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
             ref__tile_apply(run, &tile, x->v + i * n_k, n_i, y_i,
                             y != NULL ? n_out : tile.n);
             if (bound != NULL)
-                bound_tile(x, &tile, i, n_i, y_i, bound + i * n_out + c0,
+                bound_tile(run, x, &tile, i, n_i, y_i, bound + i * n_out + c0,
                            n_out);
         }
     }

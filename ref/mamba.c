@@ -131,7 +131,8 @@ static void activate(ref__run *run, int layer, double *a)
             a[i] = core_act_apply(CORE_ACT_SILU, z);
             core_store(run->numerics, CORE_GRID_ACT, a + i, 1);
             if (bound != NULL)
-                ref__bound_act(bound + i, NULL, &z, a + i, 1, CORE_ACT_SILU);
+                ref__bound_act(run->u_store, bound + i, NULL, &z, a + i, 1,
+                               CORE_ACT_SILU);
         }
     ref__put(run, CORE_TAP_MAMBA_ACT, layer, a, bound);
 }
@@ -181,8 +182,8 @@ static void apply_gate(ref__run *run, int layer, const double *gate, double *y)
             y[i] = before * core_act_apply(CORE_ACT_SILU, gate[i]);
             core_store(run->numerics, CORE_GRID_ACT, y + i, 1);
             if (bound != NULL)
-                ref__bound_act(bound + i, gate + i, &before, y + i, 1,
-                               CORE_ACT_SILU);
+                ref__bound_act(run->u_store, bound + i, gate + i, &before,
+                               y + i, 1, CORE_ACT_SILU);
         }
     ref__put(run, CORE_TAP_MAMBA_GATED, layer, y, bound);
 }

@@ -7,8 +7,8 @@
  * though it is no tap: the next position starts from the stored value.  With
  * bounds an error of h goes along and decays as h does; one step adds, per u:
  * of the factor decay, 3 |exponent| (exp, its product with dt, both rounded,
- * the first twice) + 2 (exp), of its product with h 1; of dt B a 2.  The sum's
- * rounding is the store of h, on both sides.
+ * the first twice) + 2 (exp), of its product with h 1; of dt B a 2.  Then h is
+ * stored on both sides, as in ref__up.
  */
 #include "ref/ref_impl.h"
 
@@ -105,7 +105,8 @@ static double run_task(const ref__run *run, const ref__scan *scan,
                     k->error != NULL ? k->error + at : NULL);
         core_store(run->numerics, CORE_GRID_ACT, k->h, n_state);
         for (int64_t i = 0; k->error != NULL && i < n_state; i++)
-            k->error[i] += 2.0 * run->u_store * fabs(k->h[i]);
+            k->error[i] = (k->error[i] + 2.0 * run->u_store * fabs(k->h[i])) *
+                          (1.0 + run->u_store);
         for (int64_t i = k->c0, at = 0; i < k->c1; i++, at += n_s) {
             double *y = scan->y + token * n_c + i;
             const double magnitude =
@@ -130,7 +131,8 @@ void ref__scan_states(ref__run *run, int layer, const ref__scan *scan)
     ref__read_vector(run, CORE_W_MAMBA_A_LOG, layer, scan->a_log);
     ref__read_vector(run, CORE_W_MAMBA_D, layer, scan->d);
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
-    reduction(max : largest)
+    reduction(max                                                              \
+              : largest)
     for (int64_t i = 0; i < run->batch->n_b * n_block; i++) {
         const int64_t c0 = i % n_block * CHANNELS;
         const int64_t at = omp_get_thread_num() * CHANNELS * m->n_s;

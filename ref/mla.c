@@ -73,8 +73,7 @@ static void compressed(ref__run *run, int layer, const latent *la)
     const ref__rows x = ref__measure(run, la->kv_a_norm, run->n, n_kv);
     ref__linear(run, &x, CORE_W_KV_B, layer, CORE_TAP_KV_B, la->kv_b);
     for (int64_t t = 0; t < run->n; t++)
-        memcpy(la->k_rope + t * n_rot,
-               la->kv_a + t * (n_kv + n_rot) + n_kv,
+        memcpy(la->k_rope + t * n_rot, la->kv_a + t * (n_kv + n_rot) + n_kv,
                (size_t)n_rot * sizeof *la->k_rope);
 }
 

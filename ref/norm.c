@@ -45,10 +45,10 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
     const int64_t n = norm->n, width = norm->n_part * n;
     const core_weight id = {norm->weight, layer, 0};
     float *bound = ref__bound_buffer(run, kind, layer);
-    const double *w = norm->weight == CORE_N_WEIGHT_KINDS
-                          ? NULL
-                          : ref__weight_rows(run->model, id, 0, 1,
-                                             run->tile_scratch);
+    const double *w =
+        norm->weight == CORE_N_WEIGHT_KINDS
+            ? NULL
+            : ref__weight_rows(run->model, id, 0, 1, run->tile_scratch);
     double bits = 0.0;
 #pragma omp parallel for num_threads(run->n_threads) reduction(max : bits)
     for (int64_t t = 0; t < run->n; t++) {
@@ -63,7 +63,7 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
         ref__clip(y_t, width, norm->clip);
         core_store(run->numerics, CORE_GRID_ACT, y_t, width);
         if (bound != NULL)
-            ref__bound_norm(bound + t * width, y_t, width, n);
+            ref__bound_norm(run->u_store, bound + t * width, y_t, width, n);
     }
     if (run->exact)
         ref__record_bits(run, kind, layer, bits);

@@ -48,7 +48,7 @@ typedef struct ref__run {
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
-    double u_store; /* relative error of storing, with bounds: 2^-24          */
+    double u_store; /* unit roundoff of storing; bounds only                  */
     int n_threads;
     int64_t n; /* tokens: B*T */
 
@@ -93,35 +93,40 @@ double ref__bits(double magnitude, double step);
 void ref__record_bits(const ref__run *run, core_tap_kind kind, int layer,
                       double bits);
 
-/* ---- bounds.c ------------------------------------------------------------ */
+/* ---- bounds.c: u_s is run->u_s, n elements from bound[0] ------------- */
 
 double ref__sum_error(int64_t n);
-void ref__bound_product(float *bound, int64_t ld_bound, const double *y,
-                        int64_t ld_y, int64_t n_row, int64_t n_col, int64_t n_k,
-                        const double *norm_x, const double *norm_w,
-                        const double *bias);
-void ref__bound_relative(float *bound, const double *y, int64_t n,
-                         double factor);
-void ref__bound_norm(float *bound, const double *y, int64_t n, int64_t n_d);
-void ref__bound_rope(float *bound, const double *qk, int64_t n, int64_t n_dh,
-                     double attention_factor);
-void ref__bound_act(float *bound, const double *gate, const double *up_v,
-                    const double *a, int64_t n, core_act act);
-void ref__bound_softmax(float *bound, const double *logits, const double *p,
-                        int64_t n);
+/* d, what computing gives, and the stores of y on both sides, upwards.       */
+float ref__up(double u_s, double d, double y);
+void ref__bound_product(double u_s, float *bound, int64_t ld_bound,
+                        const double *y, int64_t ld_y, int64_t n_row,
+                        int64_t n_col, int64_t n_k, const double *norm_x,
+                        const double *norm_w, const double *bias);
+void ref__bound_relative(double u_s, float *bound, const double *y, int64_t n,
+                         double n_round);
+void ref__bound_copy(double u_s, float *bound, const double *y, int64_t n);
+void ref__bound_norm(double u_s, float *bound, const double *y, int64_t n,
+                     int64_t n_d);
+void ref__bound_rope(double u_s, float *bound, const double *qk, int64_t n,
+                     int64_t n_dh, double attention_factor);
+void ref__bound_act(double u_s, float *bound, const double *gate,
+                    const double *up_v, const double *a, int64_t n,
+                    core_act act);
+void ref__bound_softmax(double u_s, float *bound, const double *logits,
+                        const double *p, int64_t n);
 double ref__score_error(int64_t n_dh, double norm_q, double norm_k,
                         double score, double scale);
-void ref__bound_context(float *bound, const double *sum_p_abs_v,
+void ref__bound_context(double u_s, float *bound, const double *sum_p_abs_v,
                         const double *y, int64_t n, double max_score_error,
                         int64_t n_visible);
-void ref__bound_combine(float *bound, const double *sum_abs, const double *y,
-                        int64_t n, int64_t n_k);
+void ref__bound_combine(double u_s, float *bound, const double *sum_abs,
+                        const double *y, int64_t n, int64_t n_k);
 
-/* ---- bounds_families.c: u_store is the run's ----------------------------- */
+/* ---- bounds_families.c ---------------------------------------------------- */
 
-/* Roundings of a value before the last one, which is its store.  embed: of a
- * scale that is no fp32 number.  temper: of scale, log1p (2), their product and
- * the sum with 1.  sigmoid: of exp (2), which counts less, and the sum with 1. */
+/* n_round of ref__bound_relative.  embed: of a scale that is no fp32 number.
+ * temper: of scale, log1p (2), their product and the sum with 1.  sigmoid: of
+ * exp (2), which counts less, and the sum with 1.                            */
 enum {
     REF__ROUNDS_PRODUCT = 0,
     REF__ROUNDS_EMBED = 1,
@@ -129,23 +134,21 @@ enum {
     REF__ROUNDS_TEMPER = 5,
 };
 
-void ref__bound_rounded(double u_store, float *bound, const double *y,
-                        int64_t n, double n_round);
-void ref__bound_residual(double u_store, float *bound, const double *y,
+void ref__bound_residual(double u_s, float *bound, const double *y,
                          const double *r, int64_t n, double scale);
-void ref__bound_layernorm(double u_store, float *bound, const double *x,
+void ref__bound_layernorm(double u_s, float *bound, const double *x,
                           const double *y, const double *w, int64_t n_d,
                           double mean, double r);
-void ref__bound_clamped(double u_store, float *bound, const double *gate,
+void ref__bound_clamped(double u_s, float *bound, const double *gate,
                         const double *up_v, const double *a, int64_t n);
-void ref__bound_softmax_top(double u_store, float *bound, const double *logits,
+void ref__bound_softmax_top(double u_s, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_k,
                             double scale);
-void ref__bound_sparsemixer(double u_store, float *bound, const double *logits,
+void ref__bound_sparsemixer(double u_s, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
-void ref__bound_softplus(double u_store, float *bound, double z, double y);
-void ref__bound_sum(double u_store, float *bound, double sum_abs, double y,
+void ref__bound_softplus(double u_s, float *bound, double z, double y);
+void ref__bound_sum(double u_s, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried);
 
 /* ---- model.c ------------------------------------------------------------- */

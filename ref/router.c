@@ -115,12 +115,12 @@ static void put_probs(const ref__run *run, int layer, const ref__routing *ro)
     const int64_t n_e = run->spec->n_e;
     float *bound = ref__bound_buffer(run, CORE_TAP_ROUTER_PROBS, layer);
     if (bound != NULL && run->spec->router == CORE_ROUTER_SIGMOID)
-        ref__bound_rounded(run->u_store, bound, ro->probs, run->n * n_e,
-                           REF__ROUNDS_SIGMOID);
+        ref__bound_relative(run->u_store, bound, ro->probs, run->n * n_e,
+                            REF__ROUNDS_SIGMOID);
     else
         for (int64_t t = 0; bound != NULL && t < run->n; t++)
-            ref__bound_softmax(bound + t * n_e, ro->logits + t * n_e,
-                               ro->probs + t * n_e, n_e);
+            ref__bound_softmax(run->u_store, bound + t * n_e,
+                               ro->logits + t * n_e, ro->probs + t * n_e, n_e);
     ref__put(run, CORE_TAP_ROUTER_PROBS, layer, ro->probs, bound);
 }
 
@@ -143,7 +143,7 @@ static void bound_weights(const ref__run *run, const ref__routing *ro,
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
     case CORE_ROUTER_SIGMOID:
-        ref__bound_rounded(run->u_store, bound, w, n_k, weight_rounds(spec));
+        ref__bound_relative(run->u_store, bound, w, n_k, weight_rounds(spec));
         break;
     case CORE_ROUTER_SOFTMAX_TOP:
         ref__bound_softmax_top(run->u_store, bound, logits, idx, w, n_k,
@@ -176,12 +176,11 @@ void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
         const int64_t thread = omp_get_thread_num();
-        ref__route_token(spec, run->numerics, ro->logits + t * n_e,
-                         ro->correction,
-                         ro->probs != NULL ? ro->probs + t * n_e : NULL,
-                         ro->idx + t * n_k, ro->weight + t * n_k,
-                         ro->score + thread * (n_e + n_g),
-                         ro->kept + thread * n_g);
+        ref__route_token(
+            spec, run->numerics, ro->logits + t * n_e, ro->correction,
+            ro->probs != NULL ? ro->probs + t * n_e : NULL, ro->idx + t * n_k,
+            ro->weight + t * n_k, ro->score + thread * (n_e + n_g),
+            ro->kept + thread * n_g);
     }
     ref__slots(spec, run->batch, run->groups, ro->idx, ro->weight, ro->slot,
                work);

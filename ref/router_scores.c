@@ -87,7 +87,7 @@ static void softmax_of_chosen(const core_spec *spec, core_numerics numerics,
     double sum = 0.0;
     for (int64_t k = 0; k < spec->n_k; k++)
         w[k] = exp(logits[idx[k]] - logits[idx[0]]);
-    core_store(numerics, CORE_GRID_PROB, w, spec->n_k);
+    core_store(numerics, CORE_GRID_EXP, w, spec->n_k);
     for (int64_t k = 0; k < spec->n_k; k++)
         sum += w[k];
     for (int64_t k = 0; k < spec->n_k; k++)
@@ -111,7 +111,7 @@ static double sparse_weight(const core_spec *spec, core_numerics numerics,
         if (j == without || ratio > 2.0 * spec->jitter)
             continue;
         double e = exp(logits[j] - m);
-        core_store(numerics, CORE_GRID_PROB, &e, 1);
+        core_store(numerics, CORE_GRID_EXP, &e, 1);
         sum += e;
     }
     *largest = best;
@@ -136,9 +136,8 @@ static void choose(const core_spec *spec, core_numerics numerics,
 }
 
 void ref__route_token(const core_spec *spec, core_numerics numerics,
-                      const double *logits, const double *correction,
-                      double *p, int64_t *idx, double *w, double *score,
-                      int64_t *kept)
+                      const double *logits, const double *correction, double *p,
+                      int64_t *idx, double *w, double *score, int64_t *kept)
 {
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
