@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TEXT_BYTES = 16384 };
 
@@ -109,6 +110,54 @@ START_TEST(checkpoints_open_and_have_steps)
     ck_assert_msg(core_weights_prepare(w, CORE_EXACT, NULL) == CORE_OK, "%s",
                   core_message());
     core_weights_close(w);
+}
+END_TEST
+
+/* Written in the names of its family and read back: the same values, whatever
+ * shares a tensor. */
+START_TEST(an_export_reads_back)
+{
+    char folder[] = "/tmp/test_core_families-XXXXXX", path[64], from[512];
+    core_spec spec, again;
+    core_weights *w = NULL, *back = NULL;
+    bool is_checkpoint;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(from, sizeof from, GOLDEN_DIR "/oracle/%s", CASES[_i]);
+    ck_assert_int_eq(core_spec_open(&spec, from, NULL), CORE_OK);
+    ck_assert_int_eq(core_weights_open_procedural(&w, &spec, 5), CORE_OK);
+    ck_assert_msg(core_weights_export(w, folder) == CORE_OK, "%s",
+                  core_message());
+    ck_assert_msg(core_spec_open(&again, folder, &is_checkpoint) == CORE_OK,
+                  "%s", core_message());
+    ck_assert(is_checkpoint);
+    ck_assert_mem_eq(&spec, &again, sizeof spec);
+    ck_assert_msg(core_weights_open_checkpoint(&back, &again, folder) ==
+                      CORE_OK,
+                  "%s", core_message());
+    const int64_t n = core_weight_count(&spec);
+    core_weight *id = malloc((size_t)n * sizeof *id);
+    ck_assert_ptr_nonnull(id);
+    core_weight_list(&spec, id);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t n_row, n_col;
+        core_weight_shape(&spec, id[i], &n_row, &n_col);
+        const size_t size = (size_t)(n_row * n_col);
+        double *a = malloc(size * sizeof *a), *b = malloc(size * sizeof *b);
+        ck_assert(a != NULL && b != NULL);
+        core_weights_read(w, id[i], 0, n_row, 0, n_col, a, n_col);
+        core_weights_read(back, id[i], 0, n_row, 0, n_col, b, n_col);
+        ck_assert_mem_eq(a, b, size * sizeof *a);
+        free(a);
+        free(b);
+    }
+    free(id);
+    core_weights_close(w);
+    core_weights_close(back);
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    ck_assert_int_eq(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
 }
 END_TEST
 
@@ -304,6 +353,7 @@ int main(void)
                         COUNT(CASES));
     tcase_add_loop_test(tcase, checkpoints_open_and_have_steps, 0,
                         COUNT(CASES));
+    tcase_add_loop_test(tcase, an_export_reads_back, 0, COUNT(CASES));
     tcase_add_loop_test(tcase, what_would_change_the_result_is_refused_by_name,
                         0, COUNT(BAD));
     tcase_add_test(tcase, absent_flags_are_those_of_the_class);
