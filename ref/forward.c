@@ -199,25 +199,12 @@ static double seconds(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* A state would run through padding as through any token. */
-static core_status check_batch(const core_spec *spec, const core_batch *batch)
-{
-    for (int l = 0; l < (int)spec->n_l; l++)
-        CORE_FAIL_IF(batch->mask != NULL && core_spec_has_mamba(spec, l),
-                     CORE_E_INPUT,
-                     "attention_mask: expected none for a model with mamba "
-                     "layers, layer %d is one",
-                     l);
-    return CORE_OK;
-}
-
 core_status ref_forward(ref_model *model, const core_batch *batch,
                         const core_groups *groups, const core_tap_sink *sink,
                         ref_stats *stats)
 {
     const double wall = seconds(CLOCK_MONOTONIC);
     const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    CORE_TRY(check_batch(model->spec, batch));
     ref_stats result = {.exact = model->numerics == CORE_EXACT};
     ref__run run = {
         .model = model,
