@@ -4,7 +4,8 @@
  * division stays a division.  The table is the delicate part: model families
  * compute it in fp32 from the first power on, and at position 4000 the angle
  * has lost seven bits by then, so the fp32 table is not the fp64 table rounded
- * once.  `rounded` is applied after every operation for that reason.
+ * once.  `rounded` is applied after every operation for that reason.  In bf16
+ * they do the same in fp32 and round the finished table.
  */
 #include "core/elementary.h"
 
@@ -83,7 +84,7 @@ double core_temper(const core_spec *spec, int64_t t)
 
 static double rounded(core_numerics numerics, double x)
 {
-    return numerics == CORE_FP32 ? (double)(float)x : x;
+    return core_uses_floats(numerics) ? (double)(float)x : x;
 }
 
 /* Where in the table a wave makes r turns over the original positions. */
@@ -174,5 +175,8 @@ void core_rope_table(const core_spec *spec, core_numerics numerics, int64_t n_t,
     if (numerics == CORE_EXACT) {
         core_snap(cos_tj, n_t * n_j, CORE_STEP_TABLE);
         core_snap(sin_tj, n_t * n_j, CORE_STEP_TABLE);
+    } else {
+        core_store(numerics, CORE_GRID_ACT, cos_tj, n_t * n_j);
+        core_store(numerics, CORE_GRID_ACT, sin_tj, n_t * n_j);
     }
 }

@@ -7,6 +7,9 @@
  * 2^51 steps, so a block whose sum of magnitudes is larger (or NaN) takes the
  * slow way; the compiler must not simplify it (no fast-math).  A NaN has to
  * survive the maximum over rows, which a plain comparison would forget.
+ *
+ * bf16 is rounded in the bits of the double: by way of float it would be
+ * rounded twice, and a value just above a tie would become the tie.
  */
 #include "core/numerics.h"
 
@@ -15,29 +18,56 @@
 
 enum { SNAP_BLOCK = 512 }; /* stays in the first cache between its passes */
 
-static const char *const names[] = {"exact", "fp64", "fp32"};
+static const char *const names[CORE_N_NUMERICS] = {"exact", "fp64", "fp32",
+                                                   "bf16"};
 
 const char *core_numerics_name(core_numerics numerics)
 {
-    core_assert((unsigned)numerics <= CORE_FP32);
+    core_assert((unsigned)numerics < CORE_N_NUMERICS);
     return names[numerics];
 }
 
 core_status core_numerics_parse(core_numerics *out, const char *text)
 {
-    for (int i = 0; i <= CORE_FP32; i++) {
+    for (int i = 0; i < CORE_N_NUMERICS; i++) {
         if (strcmp(text, names[i]) == 0) {
             *out = (core_numerics)i;
             return CORE_OK;
         }
     }
     CORE_FAIL(CORE_E_USAGE,
-              "numerics: expected exact, fp64 or fp32, found '%s'", text);
+              "numerics: expected exact, fp64, fp32 or bf16, found '%s'", text);
+}
+
+bool core_uses_floats(core_numerics numerics)
+{
+    return numerics == CORE_FP32 || numerics == CORE_BF16;
+}
+
+double core_sum_roundoff(core_numerics numerics)
+{
+    return core_uses_floats(numerics) ? 0x1p-24 : 0.0;
+}
+
+double core_store_roundoff(core_numerics numerics)
+{
+    return numerics == CORE_BF16 ? 0x1p-8 : core_sum_roundoff(numerics);
+}
+
+double core_store_error(core_numerics numerics, double y)
+{
+    const double u = core_store_roundoff(numerics);
+    return 2.0 * u * fabs(y) * (1.0 + u);
+}
+
+core_dtype core_numerics_dtype(core_numerics numerics)
+{
+    return core_uses_floats(numerics) ? CORE_DTYPE_F32 : CORE_DTYPE_F64;
 }
 
 double core_grid_step(core_grid grid)
 {
-    core_assert(grid == CORE_GRID_ACT || grid == CORE_GRID_PROB);
+    core_assert(grid != CORE_GRID_INT);
     return grid == CORE_GRID_ACT ? CORE_STEP_ACT : CORE_STEP_PROB;
 }
 
@@ -83,6 +113,37 @@ void core_snap(double *x, int64_t n, double step)
     }
 }
 
+static void round_to_f32(double *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (double)(float)x[i];
+}
+
+/* 8 of a double's 53 bits, half to even: half a unit, less one where the last
+ * bit that stays is even, carries into it.  The carry may run into the exponent,
+ * as it should.  Below the normal range of bf16 the unit is 2^-133.          */
+static double to_bf16(double x)
+{
+    enum { CUT = 52 - 7 };
+    if (fabs(x) < 0x1p-126)
+        return copysign(rint(x * 0x1p133) * 0x1p-133, x);
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits += (UINT64_C(1) << (CUT - 1)) - 1 + (bits >> CUT & 1);
+    bits &= ~((UINT64_C(1) << CUT) - 1);
+    double y;
+    memcpy(&y, &bits, sizeof y);
+    if (fabs(y) < 0x1p128)
+        return y;
+    return x == x ? copysign(HUGE_VAL, x) : x;
+}
+
+static void round_to_bf16(double *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = to_bf16(x[i]);
+}
+
 void core_store(core_numerics numerics, core_grid grid, double *x, int64_t n)
 {
     switch (numerics) {
@@ -92,9 +153,16 @@ void core_store(core_numerics numerics, core_grid grid, double *x, int64_t n)
     case CORE_FP64:
         break;
     case CORE_FP32:
-        for (int64_t i = 0; i < n; i++)
-            x[i] = (double)(float)x[i];
+        round_to_f32(x, n);
         break;
+    case CORE_BF16:
+        if (grid == CORE_GRID_EXP)
+            round_to_f32(x, n);
+        else
+            round_to_bf16(x, n);
+        break;
+    case CORE_N_NUMERICS:
+        core_assert(numerics != CORE_N_NUMERICS);
     }
 }
 

@@ -33,6 +33,11 @@ static core_status check_positive(const core_spec *spec, const char *what,
 static core_status check_rope(const core_spec *spec)
 {
     const core_rope *rope = &spec->rope;
+    bool any = false;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        any = any || core_spec_has_rope(spec, l);
+    if (!any)
+        return CORE_OK;
     CORE_TRY(check_positive(spec, "rope.theta", rope->theta));
     if (rope->scaling == CORE_ROPE_PLAIN)
         return CORE_OK;

@@ -183,8 +183,7 @@ core_status core_tapfile_create(core_tapfile **out, const char *path,
     }
     if (status == CORE_OK) {
         list.names = memory;
-        const core_dtype real =
-            numerics == CORE_FP32 ? CORE_DTYPE_F32 : CORE_DTYPE_F64;
+        const core_dtype real = core_numerics_dtype(numerics);
         for (int i = 0; i < n_part; i++)
             append_part(&list, spec, taps, n_tap, real, coarse_only, bounds,
                         &parts[i]);

@@ -3,7 +3,7 @@
  * A tap is a 2-D table: rows x columns.  Rows are tokens (row b*T+t of the
  * batch) or choices (token*K + k: the k-th expert of a token; dropped choices
  * have no row).  Taps are also the only places where a value is stored: snapped
- * in exact mode, rounded in fp32, and only after the complete reduction.
+ * in exact mode, rounded in fp32 and bf16, and only after the complete reduction.
  * The order of the enumeration is the order of execution within a layer.
  */
 #ifndef CORE_TAPS_H
@@ -118,8 +118,10 @@ int64_t core_taps(const core_spec *spec, core_tap *out, int64_t capacity);
 /* Where the reference delivers its taps: whole tensors, one call per tap, in
  * execution order.  Exactly one of values (ACT, PROB) and ints (INT) is given;
  * rows of dropped choices are zero.  bound is NULL unless the run computes
- * bounds: the largest error that a correct fp32 implementation, fed with the
- * reference's inputs of this operator, may show per element. All borrowed.   */
+ * bounds: the largest error that a correct implementation in the run's numerics,
+ * fed with the reference's inputs of this operator, may show per element.  Of
+ * it core_store_error is what storing on two sides alone may do, the rest is
+ * what computing may.  All borrowed.                                         */
 typedef struct core_tap_sink {
     void *self;
     void (*put)(void *self, core_tap tap, const double *values,

@@ -427,15 +427,15 @@ double core_weights_step(const core_weights *weights, core_weight id)
 static void convert(const core_weights *weights, core_weight id, double *out,
                     int64_t n_row, int64_t n_col, int64_t ld)
 {
-    if (weights->source.is_dyadic || weights->numerics == CORE_FP64)
-        return;
+    if (weights->source.is_dyadic && weights->numerics != CORE_BF16)
+        return; /* 11 bits: on the grid, and a float */
     const bool exact = weights->numerics == CORE_EXACT;
     const double step = exact ? core_weights_step(weights, id) : 0.0;
     for (int64_t r = 0; r < n_row; r++)
         if (exact)
             core_snap(out + r * ld, n_col, step);
         else
-            core_store(CORE_FP32, CORE_GRID_ACT, out + r * ld, n_col);
+            core_store(weights->numerics, CORE_GRID_ACT, out + r * ld, n_col);
 }
 
 void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,

@@ -1,21 +1,20 @@
 /* core/weights_checkpoint.c -- weights in a Hugging Face checkpoint folder.
  *
  * Everything is checked when the folder is opened: each tensor that the spec
- * wants is found under its family's name, with its shape and a type that we
- * read, and nothing is left over; reading a rectangle then cannot fail.  Traps:
- * Mixtral calls the three matrices of an expert w1 (gate), w3 (up) and w2
- * (down); a tied head may or may not be stored; old files carry the rotary
- * frequencies, which are not weights; the index of a sharded checkpoint may
- * promise what a shard does not hold.
+ * wants is found under its family's name (checkpoint_names.c), with its shape
+ * and a type that we read (checkpoint_view.c), and nothing is left over; reading
+ * a rectangle then cannot fail.  Traps: a tied head may or may not be stored;
+ * old files carry the rotary frequencies, which are not weights; the index of a
+ * sharded checkpoint may promise what a shard does not hold; a quantised tensor
+ * comes with a second one that holds its scales, in whatever shard.
  */
 #include "core/weights_impl.h"
 
 #include "core/arena.h"
+#include "core/checkpoint_impl.h"
 #include "core/json.h"
-#include "core/safetensors.h"
 #include "core/text_impl.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +23,7 @@
 enum {
     PATH_BYTES = 4096,
     FILE_NAME_BYTES = 192,
-    TENSOR_NAME_BYTES = 128,
-    MAX_INDEX_BYTES = 1 << 28,
-    SCAN_CHUNK = 4096
+    MAX_INDEX_BYTES = 1 << 28
 };
 
 typedef struct shard {
@@ -38,63 +35,9 @@ typedef struct checkpoint {
     const char *folder; /* borrowed while opening                             */
     shard *shards;
     int n_shard;
-    int64_t n_tensor;
-    const core_st_tensor **tensors; /* [core_weight_count], owned by shards   */
+    int64_t n_view;
+    core__view *views; /* [core_weight_count], into the shards                */
 } checkpoint;
-
-/* --- names ------------------------------------------------------------------ */
-
-#define MIXTRAL_LAYER "model.layers.%d."
-#define MIXTRAL_MOE MIXTRAL_LAYER "block_sparse_moe."
-#define SWITCH_LAYER "encoder.block.%d.layer.1."
-
-static const char *const MIXTRAL_NAMES[CORE_N_WEIGHT_KINDS] = {
-    [CORE_W_EMBED] = "model.embed_tokens.weight",
-    [CORE_W_ATTN_NORM] = MIXTRAL_LAYER "input_layernorm.weight",
-    [CORE_W_Q] = MIXTRAL_LAYER "self_attn.q_proj.weight",
-    [CORE_W_K] = MIXTRAL_LAYER "self_attn.k_proj.weight",
-    [CORE_W_V] = MIXTRAL_LAYER "self_attn.v_proj.weight",
-    [CORE_W_O] = MIXTRAL_LAYER "self_attn.o_proj.weight",
-    [CORE_W_FFN_NORM] = MIXTRAL_LAYER "post_attention_layernorm.weight",
-    [CORE_W_ROUTER] = MIXTRAL_MOE "gate.weight",
-    [CORE_W_EXPERT_GATE] = MIXTRAL_MOE "experts.%d.w1.weight",
-    [CORE_W_EXPERT_UP] = MIXTRAL_MOE "experts.%d.w3.weight",
-    [CORE_W_EXPERT_DOWN] = MIXTRAL_MOE "experts.%d.w2.weight",
-    [CORE_W_FINAL_NORM] = "model.norm.weight",
-    [CORE_W_HEAD] = "lm_head.weight",
-};
-
-static const char *const SWITCH_NAMES[CORE_N_WEIGHT_KINDS] = {
-    [CORE_W_FFN_NORM] = SWITCH_LAYER "layer_norm.weight",
-    [CORE_W_ROUTER] = SWITCH_LAYER "mlp.router.classifier.weight",
-    [CORE_W_ROUTER_BIAS] = SWITCH_LAYER "mlp.router.classifier.bias",
-    [CORE_W_EXPERT_UP] = SWITCH_LAYER "mlp.experts.expert_%d.wi.weight",
-    [CORE_W_EXPERT_DOWN] = SWITCH_LAYER "mlp.experts.expert_%d.wo.weight",
-};
-
-/* The name of a tensor in the files; false if the family has no such tensor. */
-static bool file_name(const core_spec *spec, core_weight id,
-                      char name[TENSOR_NAME_BYTES])
-{
-    const bool is_switch = spec->family == CORE_FAMILY_SWITCH;
-    const char *format =
-        is_switch ? SWITCH_NAMES[id.kind] : MIXTRAL_NAMES[id.kind];
-    if (format == NULL || spec->family == CORE_FAMILY_SEED)
-        return false;
-    const int layer = is_switch ? spec->switch_block : id.layer;
-    snprintf(name, TENSOR_NAME_BYTES, format, layer, id.expert);
-    return true;
-}
-
-/* Tensors that may be there and are not weights of the model. */
-static bool is_tolerated(const core_spec *spec, const char *name)
-{
-    static const char ROTARY[] = ".rotary_emb.inv_freq";
-    const size_t n = strlen(name), n_rotary = sizeof ROTARY - 1;
-    if (n > n_rotary && strcmp(name + n - n_rotary, ROTARY) == 0)
-        return true;
-    return spec->tied && strcmp(name, MIXTRAL_NAMES[CORE_W_HEAD]) == 0;
-}
 
 /* --- files ------------------------------------------------------------------ */
 
@@ -186,77 +129,72 @@ static core_status open_files(checkpoint *c)
 
 /* --- matching the spec ------------------------------------------------------ */
 
-static core_status check_tensor(const core_spec *spec, core_weight id,
-                                const core_st *file,
-                                const core_st_tensor *tensor)
+/* The tensor of that name in any shard; NULL if there is none. */
+static core_status find_tensor(const checkpoint *c, const char *name,
+                               const core_st **file, const core_st_tensor **out)
 {
-    int64_t want[2];
-    core_weight_shape(spec, id, &want[0], &want[1]);
-    const bool is_vector = id.kind == CORE_W_ATTN_NORM ||
-                           id.kind == CORE_W_FFN_NORM ||
-                           id.kind == CORE_W_FINAL_NORM ||
-                           id.kind == CORE_W_ROUTER_BIAS;
-    const int n_dim = is_vector ? 1 : 2;
-    const int64_t *wanted = is_vector ? want + 1 : want;
-    if (tensor->n_dim != n_dim ||
-        memcmp(tensor->shape, wanted, (size_t)n_dim * sizeof *want) != 0) {
-        char found_text[CORE_ST_SHAPE_BYTES], want_text[CORE_ST_SHAPE_BYTES];
-        CORE_FAIL(CORE_E_WEIGHTS, "%s: %s: shape [%s], spec wants [%s]",
-                  core_st_path(file), tensor->name,
-                  core_st_shape_text(found_text, tensor->shape, tensor->n_dim),
-                  core_st_shape_text(want_text, wanted, n_dim));
-    }
-    CORE_FAIL_IF(tensor->dtype != CORE_DTYPE_F64 &&
-                     tensor->dtype != CORE_DTYPE_F32 &&
-                     tensor->dtype != CORE_DTYPE_F16 &&
-                     tensor->dtype != CORE_DTYPE_BF16,
-                 CORE_E_WEIGHTS,
-                 "%s: %s: element type %s, expected F64, F32, F16 or BF16",
-                 core_st_path(file), tensor->name,
-                 core_dtype_name(tensor->dtype));
-    return CORE_OK;
-}
-
-static core_status match(checkpoint *c, const core_spec *spec, core_weight id)
-{
-    char name[TENSOR_NAME_BYTES];
-    if (!core_weight_exists(spec, id))
-        return CORE_OK;
-    CORE_FAIL_IF(!file_name(spec, id, name), CORE_E_WEIGHTS,
-                 "%s: no checkpoint format has the tensor %s of model %s",
-                 c->folder, core_weight_name(id, name), spec->name);
-    const core_st_tensor *found = NULL;
+    *out = NULL;
     for (int i = 0; i < c->n_shard; i++) {
         const core_st_tensor *tensor = core_st_find(c->shards[i].file, name);
         if (tensor == NULL)
             continue;
-        CORE_FAIL_IF(found != NULL, CORE_E_WEIGHTS,
+        CORE_FAIL_IF(*out != NULL, CORE_E_WEIGHTS,
                      "%s: %s: in more than one shard, %s the last", c->folder,
                      name, c->shards[i].name);
-        CORE_TRY(check_tensor(spec, id, c->shards[i].file, tensor));
-        found = tensor;
+        *file = c->shards[i].file;
+        *out = tensor;
     }
-    CORE_FAIL_IF(found == NULL, CORE_E_WEIGHTS, "%s: %s: missing", c->folder,
-                 name);
-    c->tensors[core_weight_index(spec, id)] = found;
     return CORE_OK;
+}
+
+/* A tensor whose name is another's with something behind it. */
+static core_status find_beside(const checkpoint *c, const char *name,
+                               const char *suffix, const core_st **file,
+                               const core_st_tensor **out)
+{
+    char longer[CORE_FILE_TENSOR_BYTES];
+    const int n = snprintf(longer, sizeof longer, "%s%s", name, suffix);
+    core_assert(n < (int)sizeof longer);
+    return find_tensor(c, longer, file, out);
+}
+
+static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
+                         core__view *view)
+{
+    char name[CORE_FILE_TENSOR_BYTES];
+    const core__layout layout = core__file_tensor(spec, id, name);
+    CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
+                 "%s: no checkpoint format has the tensor %s of model %s",
+                 c->folder, core_weight_name(id, name), spec->name);
+    int64_t shape[2];
+    core_weight_shape(spec, id, &shape[0], &shape[1]);
+    const core_st *file = NULL, *other = NULL;
+    const core_st_tensor *tensor, *scale;
+    CORE_TRY(find_tensor(c, name, &file, &tensor));
+    if (tensor == NULL) {
+        CORE_TRY(find_beside(c, name, "_blocks", &file, &tensor));
+        CORE_TRY(find_beside(c, name, "_scales", &other, &scale));
+        CORE_FAIL_IF(tensor == NULL || scale == NULL, CORE_E_WEIGHTS,
+                     "%s: %s: missing", c->folder, name);
+        return core__view_make_mxfp4(view, file, tensor, scale, layout, shape,
+                                     id.expert, spec->n_e);
+    }
+    CORE_TRY(find_beside(c, name, "_scale_inv", &other, &scale));
+    return core__view_make(view, file, tensor, scale, layout, shape, id.expert,
+                           spec->n_e);
 }
 
 static core_status match_all(checkpoint *c, const core_spec *spec)
 {
-    CORE_TRY(match(c, spec, (core_weight){CORE_W_EMBED, 0, 0}));
-    for (int l = 0; l < (int)spec->n_l; l++)
-        for (int k = CORE_W_ATTN_NORM; k < CORE_W_FINAL_NORM; k++) {
-            const core_weight_kind kind = (core_weight_kind)k;
-            const bool per_expert =
-                kind >= CORE_W_EXPERT_GATE && kind <= CORE_W_EXPERT_DOWN_BIAS;
-            const int n_e = per_expert ? (int)spec->n_e : 1;
-            for (int e = 0; e < n_e; e++)
-                CORE_TRY(match(c, spec, (core_weight){kind, l, e}));
-        }
-    CORE_TRY(match(c, spec, (core_weight){CORE_W_FINAL_NORM, 0, 0}));
-    return spec->tied ? CORE_OK
-                      : match(c, spec, (core_weight){CORE_W_HEAD, 0, 0});
+    void *memory = NULL;
+    CORE_TRY(core_alloc(&memory, c->n_view, sizeof(core_weight), "weights"));
+    core_weight *id = memory;
+    core_weight_list(spec, id);
+    core_status status = CORE_OK;
+    for (int64_t i = 0; i < c->n_view && status == CORE_OK; i++)
+        status = match(c, spec, id[i], &c->views[i]);
+    free(memory);
+    return status;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -265,26 +203,39 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*ta)->name, (*tb)->name);
 }
 
+/* First tensor of a file that no view uses and that is not tolerated. */
+static const core_st_tensor *find_unknown(const core_spec *spec,
+                                          const core_st *file,
+                                          const core_st_tensor **known,
+                                          size_t n_known)
+{
+    for (int64_t t = 0; t < core_st_count(file); t++) {
+        const core_st_tensor *tensor = core_st_at(file, t);
+        if (!core__is_tolerated(spec, tensor->name) &&
+            !bsearch(&tensor, known, n_known, sizeof *known, compare_names))
+            return tensor;
+    }
+    return NULL;
+}
+
 static core_status refuse_unknown(const checkpoint *c, const core_spec *spec)
 {
     void *memory = NULL;
-    const size_t n = (size_t)c->n_tensor;
-    CORE_TRY(core_alloc(&memory, c->n_tensor, sizeof *c->tensors, "names"));
-    const core_st_tensor **sorted = memory;
-    memcpy(sorted, c->tensors, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare_names);
+    CORE_TRY(core_alloc(&memory, 2 * c->n_view, sizeof(core_st_tensor *),
+                        "names"));
+    const core_st_tensor **known = memory;
+    size_t n_known = 0;
+    for (int64_t i = 0; i < c->n_view; i++) {
+        known[n_known++] = c->views[i].tensor;
+        if (c->views[i].scale != NULL)
+            known[n_known++] = c->views[i].scale;
+    }
+    qsort(known, n_known, sizeof *known, compare_names);
     const core_st_tensor *unknown = NULL;
     const core_st *where = NULL;
     for (int i = 0; i < c->n_shard && unknown == NULL; i++) {
         where = c->shards[i].file;
-        for (int64_t t = 0; t < core_st_count(where); t++) {
-            const core_st_tensor *tensor = core_st_at(where, t);
-            if (is_tolerated(spec, tensor->name) ||
-                bsearch(&tensor, sorted, n, sizeof *sorted, compare_names))
-                continue;
-            unknown = tensor;
-            break;
-        }
+        unknown = find_unknown(spec, where, known, n_known);
     }
     free(memory);
     CORE_FAIL_IF(unknown != NULL, CORE_E_WEIGHTS,
@@ -301,7 +252,7 @@ static void checkpoint_close(void *self)
     for (int i = 0; i < c->n_shard; i++)
         core_st_close(c->shards[i].file);
     free(c->shards);
-    free((void *)c->tensors);
+    free(c->views);
     free(c);
 }
 
@@ -309,22 +260,8 @@ static double checkpoint_step(const void *self, const core_spec *spec,
                               core_weight id)
 {
     const checkpoint *c = self;
-    const core_st_tensor *tensor = c->tensors[core_weight_index(spec, id)];
-    const size_t bytes = core_dtype_bytes(tensor->dtype);
-    double chunk[SCAN_CHUNK];
-    double largest = 0.0;
-    for (int64_t i = 0; i < tensor->n; i += SCAN_CHUNK) {
-        const int64_t left = tensor->n - i;
-        const int64_t n = left < SCAN_CHUNK ? left : SCAN_CHUNK;
-        core_dtype_to_f64(chunk, (const char *)tensor->data + (size_t)i * bytes,
-                          tensor->dtype, n);
-        for (int64_t j = 0; j < n; j++) {
-            if (!isfinite(chunk[j]))
-                return 0.0;
-            largest = fmax(largest, fabs(chunk[j]));
-        }
-    }
-    return core__weight_grid(largest);
+    return core__weight_grid(
+        core__view_largest(&c->views[core_weight_index(spec, id)]));
 }
 
 static void checkpoint_read(const void *self, const core_spec *spec,
@@ -332,24 +269,17 @@ static void checkpoint_read(const void *self, const core_spec *spec,
                             int64_t c1, double *out, int64_t ld)
 {
     const checkpoint *c = self;
-    const core_st_tensor *tensor = c->tensors[core_weight_index(spec, id)];
-    const size_t bytes = core_dtype_bytes(tensor->dtype);
-    int64_t n_row, n_col;
-    core_weight_shape(spec, id, &n_row, &n_col);
-    for (int64_t r = r0; r < r1; r++)
-        core_dtype_to_f64(out + (r - r0) * ld,
-                          (const char *)tensor->data +
-                              (size_t)(r * n_col + c0) * bytes,
-                          tensor->dtype, c1 - c0);
+    core__view_read(&c->views[core_weight_index(spec, id)], r0, r1, c0, c1, out,
+                    ld);
 }
 
 static core_status open_checkpoint(checkpoint *c, const core_spec *spec)
 {
     void *memory = NULL;
     CORE_TRY(open_files(c));
-    c->n_tensor = core_weight_count(spec);
-    CORE_TRY(core_alloc(&memory, c->n_tensor, sizeof *c->tensors, "tensors"));
-    c->tensors = memory;
+    c->n_view = core_weight_count(spec);
+    CORE_TRY(core_alloc(&memory, c->n_view, sizeof *c->views, "tensors"));
+    c->views = memory;
     CORE_TRY(match_all(c, spec));
     return refuse_unknown(c, spec);
 }

@@ -68,7 +68,7 @@ static const struct argp_option options[] = {
     {"output", 0, NULL, OPTION_ALIAS, NULL, 0},
     {"plan", 'p', "PLAN", 0,
      "run the emulation of this plan, not the reference", 0},
-    {"numerics", 'n', "NAME", 0, "exact, fp64 or fp32 (fp64)", 0},
+    {"numerics", 'n', "NAME", 0, "exact, fp64, fp32 or bf16 (fp64)", 0},
     {"stall", OPT_STALL, "SECONDS", 0,
      "end the run when nothing moves for so long "
      "(30)",

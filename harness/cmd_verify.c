@@ -62,7 +62,7 @@ static const struct argp_option options[] = {
     {"padding", OPT_PADDING, NULL, 0,
      "rows are padded on the left, each to another length", 0},
     {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 0},
-    {"numerics", 'n', "LIST", 0, "exact, fp32 or both (exact,fp32)", 0},
+    {"numerics", 'n', "LIST", 0, "a list of exact, fp32 and bf16 (exact,fp32)", 0},
     {"forced", OPT_FORCED, NULL, 0,
      "only judge every operator on correct inputs", 0},
     {"stall", OPT_STALL, "SECONDS", 0,
@@ -138,28 +138,32 @@ static const struct argp argp = {
     NULL,
     NULL};
 
+static core_status refuse_numerics(const char *text)
+{
+    CORE_FAIL(CORE_E_USAGE,
+              "--numerics: expected a list of exact, fp32 and bf16, each at "
+              "most once, found '%s'",
+              text);
+}
+
 static core_status read_numerics(task *t, const char *text)
 {
     char copy[64];
-    CORE_FAIL_IF(strlen(text) >= sizeof copy, CORE_E_USAGE,
-                 "--numerics: expected exact, fp32 or both, found '%s'", text);
+    if (strlen(text) >= sizeof copy)
+        return refuse_numerics(text);
     snprintf(copy, sizeof copy, "%s", text);
     for (char *word = strtok(copy, ","); word != NULL;
          word = strtok(NULL, ",")) {
         core_numerics numerics;
         CORE_TRY(core_numerics_parse(&numerics, word));
-        CORE_FAIL_IF(numerics == CORE_FP64 ||
-                         t->n_numerics == HAR_MAX_NUMERICS ||
-                         (t->n_numerics > 0 && t->numerics[0] == numerics),
-                     CORE_E_USAGE,
-                     "--numerics: expected exact, fp32 or both, "
-                     "found '%s'",
-                     text);
+        bool is_new = numerics != CORE_FP64;
+        for (int i = 0; i < t->n_numerics; i++)
+            is_new &= t->numerics[i] != numerics;
+        if (!is_new)
+            return refuse_numerics(text);
         t->numerics[t->n_numerics++] = numerics;
     }
-    CORE_FAIL_IF(t->n_numerics == 0, CORE_E_USAGE,
-                 "--numerics: expected exact, fp32 or both, found '%s'", text);
-    return CORE_OK;
+    return t->n_numerics > 0 ? CORE_OK : refuse_numerics(text);
 }
 
 static core_status read_model(task *t, const request *r)

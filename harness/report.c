@@ -378,7 +378,7 @@ static void write_pass(const har_report *r, const har_case_result *c, int p,
             : pass->mode == HAR_FORCED   ? "by bound"
                                          : "routing only",
             har_mode_name(pass->mode));
-    if (pass->numerics == CORE_FP32 && pass->mode == HAR_FORCED)
+    if (core_uses_floats(pass->numerics) && pass->mode == HAR_FORCED)
         write_bounds(pass, out);
     if (pass->mode == HAR_FORCED_ROUTING)
         write_drift(r, pass, out);
@@ -406,23 +406,40 @@ static void write_case(const har_report *r, const har_case_result *c, FILE *out)
         write_pass(r, c, p, out);
 }
 
+/* "bit-identical, and fp32 and bf16 within bounds" */
+static void write_verified(const har_report *r, FILE *out)
+{
+    bool exact = false;
+    int n_bounded = 0;
+    for (int i = 0; i < r->n_numerics; i++)
+        exact |= r->numerics[i] == CORE_EXACT;
+    if (exact)
+        fputs("bit-identical", out);
+    for (int i = 0; i < r->n_numerics; i++) {
+        if (!core_uses_floats(r->numerics[i]))
+            continue;
+        fprintf(out, "%s%s", n_bounded > 0 ? " and " : exact ? ", and " : "",
+                core_numerics_name(r->numerics[i]));
+        n_bounded++;
+    }
+    if (n_bounded > 0)
+        fputs(" within bounds", out);
+}
+
 static void write_verdict(const har_report *r, FILE *out)
 {
     const har_case_result *first;
     const har_verdict verdict = har_report_verdict(r, &first);
-    bool exact = false, fp32 = false;
-    for (int i = 0; i < r->n_numerics; i++) {
-        exact |= r->numerics[i] == CORE_EXACT;
-        fp32 |= r->numerics[i] == CORE_FP32;
-    }
     fprintf(out, "time       %.1f s in all\n", r->seconds);
-    if (verdict == HAR_FAIL)
+    if (verdict == HAR_FAIL) {
         fprintf(out, "DIFFERS    %s (%s)\n", first->reason,
                 core_numerics_name(first->numerics));
-    else
-        fprintf(out, "VERIFIED   %s%s%s%s\n", exact ? "bit-identical" : "",
-                exact && fp32 ? ", and " : "", fp32 ? "fp32 within bounds" : "",
-                verdict == HAR_MARGINAL ? " (marginal: over half of one)" : "");
+        return;
+    }
+    fputs("VERIFIED   ", out);
+    write_verified(r, out);
+    fprintf(out, "%s\n",
+            verdict == HAR_MARGINAL ? " (marginal: over half of one)" : "");
 }
 
 void har_report_text(const har_report *report, FILE *out)

@@ -146,9 +146,9 @@ static void judge(har_tap_result *r, const har_watch *watch,
     if (sums[SUM_ONCE] != sum_blocks(once) || sums[SUM_BALANCE] != 0 ||
         sums[SUM_OUTSIDE] != 0)
         r->fault |= HAR_FAULT_COVERAGE;
-    /* in fp32 copies made by differently shaped products may differ by
+    /* in floats copies made by differently shaped products may differ by
      * rounding, and each is held against its bound; discrete data may not */
-    if (sums[SUM_REPLICA] != 0 && (is_int || watch->numerics != CORE_FP32) &&
+    if (sums[SUM_REPLICA] != 0 && (is_int || !core_uses_floats(watch->numerics)) &&
         !(is_int && watch->mode == HAR_FORCED_ROUTING))
         r->fault |= HAR_FAULT_REPLICA;
     r->verdict = r->fault != 0            ? HAR_FAIL

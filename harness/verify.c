@@ -34,8 +34,8 @@ static core_status run_reference(har_job *job, par_comm *comm,
                                  har_reference_entry *entry)
 {
     const ref_options options = {har_n_cores(), har_memory_available() / 2,
-                                 entry->numerics == CORE_FP32, show_progress,
-                                 comm};
+                                 core_uses_floats(entry->numerics),
+                                 show_progress, comm};
     ref_model *model = NULL;
     core_tap_sink sink = {0};
     CORE_TRY(core_tapfile_sink(&sink, file, ""));
@@ -58,7 +58,7 @@ static core_status make_reference(har_job *job, par_comm *comm,
     CORE_TRY(par_layout_groups(&groups, plan, job->batch->n_b));
     core_status status = core_tapfile_create(
         &file, entry->path, job->spec, entry->numerics, false,
-        entry->numerics == CORE_FP32, &part, 1, NULL);
+        core_uses_floats(entry->numerics), &part, 1, NULL);
     if (status == CORE_OK)
         status = run_reference(job, comm, &groups, file, entry);
     if (status == CORE_OK && !entry->stats.exact &&
@@ -337,7 +337,7 @@ static core_status run_passes(rank_state *s, har_case_result *out,
 {
     if (passes == HAR_PASSES_FORCED)
         return run_pass(s, out, HAR_FORCED);
-    if (out->numerics == CORE_FP32) {
+    if (core_uses_floats(out->numerics)) {
         CORE_TRY(run_pass(s, out, HAR_FORCED));
         return run_pass(s, out, HAR_FORCED_ROUTING);
     }

@@ -103,8 +103,8 @@ void par_set_fraction(par_comm *comm, double fraction);
 
 typedef enum par_sum { PAR_SUM, PAR_MAX } par_sum;
 
-/* buf[0..n) = sum (or max) over members, in member order.  rounding FP32 rounds
- * after every addition, as fp32 hardware would; else plain doubles.          */
+/* buf[0..n) = sum (or max) over members, in member order.  With floats
+ * (fp32, bf16) it rounds to fp32 after every addition; else plain doubles.   */
 void par_all_reduce(par_comm *comm, const par_group *group, double *buf,
                     int64_t n, par_sum op, core_numerics rounding);
 

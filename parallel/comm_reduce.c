@@ -56,7 +56,7 @@ static add_fn *choose(par_sum op, core_numerics rounding)
 {
     if (op == PAR_MAX)
         return max_f64;
-    return rounding == CORE_FP32 ? add_f32 : add_f64;
+    return core_uses_floats(rounding) ? add_f32 : add_f64;
 }
 
 static void copy(void *to, const void *from, int64_t n)

@@ -29,7 +29,7 @@ typedef struct par_shard {
     int64_t n_row, n_col;
     int n_part;        /* ranks that split K: the product is Partial over them */
     const double *w64; /* resident (exact, fp64), or NULL                     */
-    const float *w32;  /* resident (fp32), or NULL; neither: read by the tile */
+    const float *w32;  /* resident (floats) or NULL; neither: read by the tile */
     double norm;       /* exact and resident: its largest row norm            */
 } par_shard;
 
@@ -154,7 +154,7 @@ typedef struct par_work {
     int64_t *send_id;               /* [slice*K]                              */
     double *send;                   /* [slice*K, D] rows out, then rows back  */
     double *logits;                 /* [n, own vocabulary]                    */
-    float *a32, *b32, *c32;         /* fp32 copies at the edge of a product   */
+    float *a32, *b32, *c32;         /* floats at the edge of a product        */
     int64_t chunk;                  /* rows of x that a32, c32 have room for  */
     /* exchange tables, over the members of ep_group or its ep indices        */
     int64_t *send_first;            /* [ep+1]                                 */

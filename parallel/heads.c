@@ -98,9 +98,9 @@ static void softmax(const par_model *m, const head *h, const block *b,
         }
     for (int64_t j = lo; j < hi; j++)
         s[j] = is_visible(h, b->j0 + j) ? exp(s[j] - largest) : 0.0;
-    core_store(m->numerics, CORE_GRID_PROB, s + lo, hi - lo);
+    core_store(m->numerics, CORE_GRID_EXP, s + lo, hi - lo);
     double sum = exp(h->sink - largest);
-    core_store(m->numerics, CORE_GRID_PROB, &sum, 1);
+    core_store(m->numerics, CORE_GRID_EXP, &sum, 1);
     for (int64_t j = lo; j < hi; j++)
         sum += s[j];
     for (int64_t j = lo; j < hi; j++)
@@ -243,7 +243,7 @@ void par__heads(par_model *m, const par_layer *layer, int l)
             check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
             for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
                 const block blk = make_block(m, l, i0);
-                if (m->numerics == CORE_FP32)
+                if (core_uses_floats(m->numerics))
                     block_f32(m, &h, &blk);
                 else
                     block_f64(m, &h, &blk);

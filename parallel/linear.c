@@ -1,8 +1,8 @@
 /* parallel/linear.c -- products with a shard, and the sums that complete them.
  *
- * Activations are doubles everywhere.  In fp32 both operands are floats inside
- * the product only: x is converted a chunk of rows at a time (the values are
- * fp32 already, so nothing is lost) and the result widened.
+ * Activations are doubles everywhere.  In fp32 and bf16 both operands are floats
+ * inside the product only: x is converted a chunk of rows at a time (the values
+ * are floats already, so nothing is lost) and the result widened.
  *
  * The result is Partial if the shard has only some of K: whoever calls adds the
  * parts up before a bias is added or a value is stored.
@@ -79,7 +79,7 @@ static void linear_by_tile(par_model *m, double *y, int64_t ldy,
         core_weights_read(m->weights, w->id, w->r0 + r, w->r0 + r + n_r, w->c0,
                           w->c0 + w->n_col, m->tile64, w->n_col);
         check_product(m, tap, x, ldx, n, w, m->tile64, n_r, -1.0);
-        if (m->numerics != CORE_FP32) {
+        if (!core_uses_floats(m->numerics)) {
             gemm_f64(y + r, ldy, x, ldx, n, m->tile64, n_r, w->n_col);
             continue;
         }

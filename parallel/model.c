@@ -283,7 +283,7 @@ static void make_tiles(par_model *m)
     int64_t n = longest * widest;
     if (n > PAR_TILE_ELEMENTS)
         n = widest > PAR_TILE_ELEMENTS ? widest : PAR_TILE_ELEMENTS;
-    const int64_t n32 = m->numerics == CORE_FP32 ? n : 0;
+    const int64_t n32 = core_uses_floats(m->numerics) ? n : 0;
     m->tile64 = core_arena_f64(&m->shards, n);
     m->tile32 = core_arena_take(&m->shards, n32, sizeof(float));
 }

@@ -17,7 +17,7 @@ void par__softmax(const par_model *m, const double *logits, double *p)
         largest = logits[e] > largest ? logits[e] : largest;
     for (int64_t e = 0; e < n_e; e++)
         p[e] = exp(logits[e] - largest);
-    core_store(m->numerics, CORE_GRID_PROB, p, n_e);
+    core_store(m->numerics, CORE_GRID_EXP, p, n_e);
     for (int64_t e = 0; e < n_e; e++)
         sum += p[e];
     for (int64_t e = 0; e < n_e; e++)
@@ -27,7 +27,7 @@ void par__softmax(const par_model *m, const double *logits, double *p)
 static double stored_exp(const par_model *m, double x)
 {
     double e = exp(x);
-    core_store(m->numerics, CORE_GRID_PROB, &e, 1);
+    core_store(m->numerics, CORE_GRID_EXP, &e, 1);
     return e;
 }
 

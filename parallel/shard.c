@@ -2,8 +2,8 @@
  *
  * A shard is read straight from the weights as a function of (tensor, row
  * range, column range): nothing larger than one tile of it exists beside it.
- * Doubles in exact and fp64 numerics, floats in fp32, where products run in
- * sgemm. Everything is carved from one arena, twice: first only counting.
+ * Doubles in exact and fp64 numerics, floats in fp32 and bf16, where products
+ * run in sgemm. Everything is carved from one arena, twice: first only counting.
  */
 #include "parallel/forward_impl.h"
 
@@ -39,7 +39,7 @@ par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
     const int64_t n = s.n_row * s.n_col;
     if (!resident || n == 0)
         return s;
-    if (m->numerics == CORE_FP32) {
+    if (core_uses_floats(m->numerics)) {
         float *w = core_arena_take(&m->shards, n, sizeof *w);
         if (!is_measuring(m))
             read_f32(m, &s, w);

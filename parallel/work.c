@@ -192,7 +192,7 @@ static void carve_tables(par_work *w, const core_spec *spec,
     w->n_expert = core_arena_i64(a, (int64_t)lay->n_pair * lay->n_my_expert);
 }
 
-/* Operands of fp32 products: as many rows of x as fit a tile, but at least one
+/* Operands of float products: as many rows of x as fit a tile, but at least one
  * block of queries with its keys.                                            */
 static void carve_f32(par_work *w, const core_spec *spec, const sizes *s)
 {

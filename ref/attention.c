@@ -60,7 +60,7 @@ static void rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
         const int64_t position = t % run->batch->n_t;
         double *qk_t = qk + t * width;
         if (bound != NULL)
-            ref__bound_rope(bound + t * width, qk_t, width, n_dh,
+            ref__bound_rope(run->u_store, bound + t * width, qk_t, width, n_dh,
                             run->spec->rope.attention_factor);
         for (int64_t h = 0; h < n_head; h++)
             ref__rope_row(qk_t + h * n_dh, run->cos_tj + position * half,
@@ -86,7 +86,7 @@ int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
         s[j] = mask != NULL && mask[j] == 0 ? 0.0 : exp(s[j] - max);
     if (n_visible == 0)
         return 0;
-    core_store(numerics, CORE_GRID_PROB, s + lo, hi - lo);
+    core_store(numerics, CORE_GRID_EXP, s + lo, hi - lo);
     for (int64_t j = lo; j < hi; j++)
         sum += s[j];
     for (int64_t j = lo; j < hi; j++)
@@ -208,8 +208,8 @@ static void block_context(const ref__run *run, const attention *at, block *blk)
         }
         core_store(run->numerics, CORE_GRID_ACT, o, n_dh);
         if (at->bound != NULL)
-            ref__bound_context(at->bound + q_at + i * ld_q, sum_abs, o, n_dh,
-                               score_error[i], n_visible[i]);
+            ref__bound_context(run->u_store, at->bound + q_at + i * ld_q,
+                               sum_abs, o, n_dh, score_error[i], n_visible[i]);
     }
     blk->flops = 4.0 * (double)n_i * (double)n_key * (double)n_dh;
 }

@@ -1,13 +1,15 @@
-/* ref/bounds.c -- how far may a correct fp32 implementation be off?
+/* ref/bounds.c -- how far may a correct fp32 or bf16 implementation be off?
  *
  * Each bound is for ONE operator, from one tap to the next, on identical
  * inputs: nothing is carried through the network.  It is the sum of the worst
- * error of an implementation that computes in fp32 in any order, and of the
- * rounding of the reference's own stored value.  Derived, never observed: a
+ * error of an implementation that computes in fp32 in any order, and of
+ * storing the result, there and in the reference.  Derived, never observed: a
  * result outside a bound is a finding, not a reason to widen it.
  *
- * u = 2^-24, the relative error of one rounding; gamma_n = n u / (1 - n u), of
- * n roundings in a row (Higham, Accuracy and Stability, chapter 3).
+ * u = 2^-24, the relative error of one fp32 rounding; gamma_n = n u / (1 - n u),
+ * of n roundings in a row (Higham, Accuracy and Stability, chapter 3).  u_s is
+ * that of storing: u in fp32, 2^-8 in bf16.  In fp32 the last rounding of a
+ * computation IS the store; in bf16 it comes on top, see `up`.
  */
 #include "ref/ref_impl.h"
 
@@ -31,17 +33,23 @@ double ref__sum_error(int64_t n)
     return fmin(gamma_n(n), 8.0 * sqrt((double)n) * U);
 }
 
-/* To float, upwards; implementations may flush subnormals to zero, which costs
- * up to the smallest normal number.  Transfers do not come here: they get 0. */
-static float up(double bound)
+/* From d, what computing gives, and y, the reference's stored value, to what
+ * may be found: d + 2 u_s |y|, as float, upwards.  Storing is off by u_s times
+ * the stored |y| here, and by u_s (|y| (1 + u_s) + d) there, because what is
+ * stored there may be larger; the factor 1 + u_s holds both, and with u_s |y|
+ * u_s to spare the fp32 rounding that may precede a store in bf16, ties or not.
+ * Implementations may flush subnormals to zero, which costs up to the smallest
+ * normal number.  Transfers do not come here: they get 0.                    */
+static float up(double u_s, double d, double y)
 {
-    return (float)((bound + (double)FLT_MIN) * (1.0 + 4.0 * U));
+    const double bound = d + 2.0 * u_s * fabs(y) + (double)FLT_MIN;
+    return (float)(bound * (1.0 + u_s) * (1.0 + 4.0 * U));
 }
 
 /* y = sum_k x_k w_k + b.  The bias is one more term of the sum, added first or
- * last.  |x||w| <= norm2(x) norm2(w).  2u|y|: an implementation may sum wider
- * and round once when storing; the reference does.                           */
-void ref__bound_product(float *bound, int64_t ld_bound, const double *y,
+ * last.  |x||w| <= norm2(x) norm2(w).  Both sides store: an implementation may
+ * sum wider and round once; the reference does.                              */
+void ref__bound_product(double u_s, float *bound, int64_t ld_bound, const double *y,
                         int64_t ld_y, int64_t n_row, int64_t n_col, int64_t n_k,
                         const double *norm_x, const double *norm_w,
                         const double *bias)
@@ -50,72 +58,82 @@ void ref__bound_product(float *bound, int64_t ld_bound, const double *y,
     for (int64_t i = 0; i < n_row; i++)
         for (int64_t j = 0; j < n_col; j++) {
             const double b = bias != NULL ? fabs(bias[j]) : 0.0;
-            bound[i * ld_bound + j] = up(c * (norm_x[i] * norm_w[j] + b) +
-                                         2.0 * U * fabs(y[i * ld_y + j]));
+            bound[i * ld_bound + j] =
+                up(u_s, c * (norm_x[i] * norm_w[j] + b), y[i * ld_y + j]);
         }
 }
 
-/* factor * u * |y|: 1 for a value only rounded (embed); 2 for a sum of two
- * stored values, one rounding on each side; K + 2 for a quotient by a sum of K
- * positive terms: K - 1 additions, the division, its store, the reference.   */
-void ref__bound_relative(float *bound, const double *y, int64_t n,
-                         double factor)
+/* n_round u |y|, and both stores: n_round 0 for a sum of two stored values, K
+ * for a quotient by a sum of K positive terms: K - 1 additions, the division. */
+void ref__bound_relative(double u_s, float *bound, const double *y, int64_t n,
+                         double n_round)
 {
     for (int64_t i = 0; i < n; i++)
-        bound[i] = up(factor * U * fabs(y[i]));
+        bound[i] = up(u_s, n_round * U * fabs(y[i]), y[i]);
+}
+
+/* A value that is only looked up and stored once more: u_s |y|, no more than a
+ * unit of storage.                                                           */
+void ref__bound_copy(double u_s, float *bound, const double *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        bound[i] = up(u_s, 0.0, 0.5 * y[i]);
 }
 
 /* y = w (x / sqrt(s/D + eps)).  The squares are positive, so their sum has the
  * relative error gamma_D; the quotient and the sum with eps add 2u; the root
- * halves all that; root, division (or reciprocal root and product) and product
- * with w: gamma_D/2 + u + 3u.  One more u for the reference.                 */
-void ref__bound_norm(float *bound, const double *y, int64_t n, int64_t n_d)
+ * halves all that; root, division (or reciprocal root and product): gamma_D/2 +
+ * u + 2u.  The product with w is the store.                                  */
+void ref__bound_norm(double u_s, float *bound, const double *y, int64_t n,
+                     int64_t n_d)
 {
-    const double c = 0.5 * gamma_n(n_d) + 5.0 * U;
+    const double c = 0.5 * gamma_n(n_d) + 3.0 * U;
     for (int64_t i = 0; i < n; i++)
-        bound[i] = up(c * fabs(y[i]));
+        bound[i] = up(u_s, c * fabs(y[i]), y[i]);
 }
 
-/* One head: q'_j = a cos - b sin, q'_{j+Dh/2} = b cos + a sin.  Table, product,
- * sum and the reference: 4 roundings of at most (|a| + |b|) max|cos|, where
- * yarn's attention factor can make max|cos| exceed 1.  Called before rotating.
- */
-void ref__bound_rope(float *bound, const double *qk, int64_t n, int64_t n_dh,
-                     double attention_factor)
+/* One head: q'_j = a cos - b sin, q'_{j+Dh/2} = b cos + a sin.  Table, product
+ * and the two stores (of which the sum's rounding is one), each of at most
+ * (|a| + |b|) max|cos|, where yarn's attention factor can make max|cos| exceed
+ * 1.  In bf16 the table is bf16 on both sides and wrong on neither.  Called
+ * before rotating.                                                           */
+void ref__bound_rope(double u_s, float *bound, const double *qk, int64_t n,
+                     int64_t n_dh, double attention_factor)
 {
-    const double c = 4.0 * U * fmax(1.0, fabs(attention_factor));
+    const double largest = fmax(1.0, fabs(attention_factor));
     for (int64_t h = 0; h < n; h += n_dh)
-        for (int64_t j = h; j < h + n_dh / 2; j++)
-            bound[j] = bound[j + n_dh / 2] =
-                up(c * (fabs(qk[j]) + fabs(qk[j + n_dh / 2])));
+        for (int64_t j = h; j < h + n_dh / 2; j++) {
+            const double y = largest * (fabs(qk[j]) + fabs(qk[j + n_dh / 2]));
+            bound[j] = bound[j + n_dh / 2] = up(u_s, 2.0 * U * y, y);
+        }
 }
 
 /* a = act(z) with error 4u(|z| + |a|): the functions are z times a factor of at
  * most 1 made of one exp, erf or tanh, whose absolute error is a few u where it
- * cancels against 1.  Gated, a = act(gate) * up: that error times |up|, the
- * product's rounding and the reference's.  Else only the reference's is added.
- */
-void ref__bound_act(float *bound, const double *gate, const double *up_v,
-                    const double *a, int64_t n, core_act act)
+ * cancels against 1.  Gated, a = act(gate) * up: that error times |up|; the
+ * product's rounding is the store.  Else the last u|a| of the 4 is.          */
+void ref__bound_act(double u_s, float *bound, const double *gate,
+                    const double *up_v, const double *a, int64_t n,
+                    core_act act)
 {
     for (int64_t i = 0; i < n; i++) {
         if (gate == NULL) {
             bound[i] =
-                up(4.0 * U * (fabs(up_v[i]) + fabs(a[i])) + U * fabs(a[i]));
+                up(u_s, U * (4.0 * fabs(up_v[i]) + 3.0 * fabs(a[i])), a[i]);
             continue;
         }
         const double f = fabs(core_act_apply(act, gate[i]));
-        bound[i] = up(4.0 * U * (fabs(gate[i]) + f) * fabs(up_v[i]) +
-                      2.0 * U * fabs(a[i]));
+        bound[i] =
+            up(u_s, 4.0 * U * (fabs(gate[i]) + f) * fabs(up_v[i]), a[i]);
     }
 }
 
 /* p_j = e_j / sum e, e_j = exp(l_j - m).  The subtraction makes e_j wrong by
  * |l_j - m| u, in the sum by its average over p; exp 2u in numerator and sum;
- * the sum of E positive terms E u; the division u; the reference rounds e, the
- * e in the sum, and p: 3u.  In all (|l_j - m| + average + E + 8) u p_j. */
-void ref__bound_softmax(float *bound, const double *logits, const double *p,
-                        int64_t n)
+ * the sum of E positive terms E u; the reference rounds e and the e in the sum:
+ * 2u.  In all (|l_j - m| + average + E + 6) u p_j; the division is the store. */
+void ref__bound_softmax(double u_s, float *bound, const double *logits,
+                        const double *p, int64_t n)
 {
     double m = -HUGE_VAL, average = 0.0;
     for (int64_t j = 0; j < n; j++)
@@ -123,11 +141,13 @@ void ref__bound_softmax(float *bound, const double *logits, const double *p,
     for (int64_t j = 0; j < n; j++)
         average += p[j] * (m - logits[j]);
     for (int64_t j = 0; j < n; j++)
-        bound[j] = up((m - logits[j] + average + (double)n + 8.0) * U * p[j]);
+        bound[j] = up(
+            u_s, (m - logits[j] + average + (double)n + 6.0) * U * p[j], p[j]);
 }
 
 /* s = (q.k) scale, then s - max, which rounds by at most u (|s| + max|s|): a
- * product over Dh, and 4u|s| for the scale, the subtraction and a store. */
+ * product over Dh, and 4u|s| for the scale, the subtraction and a store.  A
+ * score is fp32 in bf16 too. */
 double ref__score_error(int64_t n_dh, double norm_q, double norm_k,
                         double score, double scale)
 {
@@ -137,24 +157,25 @@ double ref__score_error(int64_t n_dh, double norm_q, double norm_k,
 
 /* o = sum_j p_j v_j over n visible keys.  An error of ds in every score changes
  * p_j by 2 max ds at most (numerator and denominator).  Sums of n terms occur
- * twice: of the exponentials and of p v.  8u: exp twice (2u each), the
- * division, and the reference's stored e (twice) and p.  2u|o|: the two stores.
- */
-void ref__bound_context(float *bound, const double *sum_p_abs_v,
+ * twice: of the exponentials and of p v.  6u: exp twice (2u each) and the
+ * reference's stored e, twice.  p is stored on both sides before it is used,
+ * and 1 + u_s is for it what it is in `up`.                                  */
+void ref__bound_context(double u_s, float *bound, const double *sum_p_abs_v,
                         const double *y, int64_t n, double max_score_error,
                         int64_t n_visible)
 {
-    const double c =
-        2.0 * max_score_error + 2.0 * ref__sum_error(n_visible) + 8.0 * U;
+    const double c = (1.0 + u_s) *
+                     (2.0 * max_score_error + 2.0 * ref__sum_error(n_visible) +
+                      6.0 * U + 2.0 * u_s);
     for (int64_t d = 0; d < n; d++)
-        bound[d] = up(c * sum_p_abs_v[d] + 2.0 * U * fabs(y[d]));
+        bound[d] = up(u_s, c * sum_p_abs_v[d], y[d]);
 }
 
 /* y = sum_k w_k y_k over the choices: a product over K and the two stores. */
-void ref__bound_combine(float *bound, const double *sum_abs, const double *y,
-                        int64_t n, int64_t n_k)
+void ref__bound_combine(double u_s, float *bound, const double *sum_abs,
+                        const double *y, int64_t n, int64_t n_k)
 {
     const double c = ref__sum_error(n_k);
     for (int64_t d = 0; d < n; d++)
-        bound[d] = up(c * sum_abs[d] + 2.0 * U * fabs(y[d]));
+        bound[d] = up(u_s, c * sum_abs[d], y[d]);
 }

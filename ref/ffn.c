@@ -83,11 +83,12 @@ static void scatter(double *tap, int64_t ld_tap, const patch *p,
 }
 
 /* Bounds of a patch that is a product of the group's measured input. */
-static void scatter_bound(float *bound, int64_t ld, const patch *p,
-                          const group *g, const ref__tile *tile)
+static void scatter_bound(const ref__run *run, float *bound, int64_t ld,
+                          const patch *p, const group *g, const ref__tile *tile)
 {
     for (int64_t i = 0; bound != NULL && i < p->n_row; i++)
-        ref__bound_product(bound + g->out_row[p->row + i] * ld + p->col, ld,
+        ref__bound_product(run->u_store,
+                           bound + g->out_row[p->row + i] * ld + p->col, ld,
                            p->v + i * p->ld, p->ld, 1, p->n_col, tile->n_k,
                            g->in.norm + p->row + i, tile->norm,
                            tile->has_bias ? tile->bias : NULL);
@@ -107,7 +108,8 @@ static void activate(const ref__run *run, const group *g, const double *gate,
             a[j] *= u[j];
         core_store(run->numerics, CORE_GRID_ACT, a, p->n_col);
         if (ffn->act.bound != NULL)
-            ref__bound_act(ffn->act.bound + g->out_row[p->row + i] * ffn->n_f +
+            ref__bound_act(run->u_store,
+                           ffn->act.bound + g->out_row[p->row + i] * ffn->n_f +
                                p->col,
                            z, u, a, p->n_col, act);
         memcpy(u, a, (size_t)p->n_col * sizeof *a);
@@ -150,12 +152,12 @@ static hidden_bits hidden_tile(const ref__run *run, const group *g,
             ref__tile_apply(run, &gate, g->x + row * n_d, n, z, c1 - c0);
             const patch p = {row, n, c0, c1 - c0, z, c1 - c0};
             scatter(ffn->gate.v, n_f, &p, g->out_row);
-            scatter_bound(ffn->gate.bound, n_f, &p, g, &gate);
+            scatter_bound(run, ffn->gate.bound, n_f, &p, g, &gate);
         }
         ref__tile_apply(run, &up, g->x + row * n_d, n, u, n_f);
         const patch p = {row, n, c0, c1 - c0, u, n_f};
         scatter(ffn->up.v, n_f, &p, g->out_row);
-        scatter_bound(ffn->up.bound, n_f, &p, g, &up);
+        scatter_bound(run, ffn->up.bound, n_f, &p, g, &up);
         activate(run, g, z, u, &p);
     }
     return bits;
@@ -180,7 +182,7 @@ static double down_tile(const ref__run *run, const group *g,
         ref__tile_apply(run, &down, ffn->hidden + row * n_f, n, y, c1 - c0);
         const patch p = {row, n, c0, c1 - c0, y, c1 - c0};
         scatter(ffn->out.v, n_d, &p, g->out_row);
-        scatter_bound(ffn->out.bound, n_d, &p, g, &down);
+        scatter_bound(run, ffn->out.bound, n_d, &p, g, &down);
     }
     return ref__tile_bits(run, &down, g->in.max_norm);
 }

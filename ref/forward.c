@@ -135,7 +135,7 @@ static void embed(ref__run *run)
     ref__store(run, CORE_GRID_ACT, run->x, run->n * n_d);
     float *bound = ref__bound_buffer(run, CORE_TAP_EMBED, 0);
     if (bound != NULL)
-        ref__bound_relative(bound, run->x, run->n * n_d, 1.0);
+        ref__bound_copy(run->u_store, bound, run->x, run->n * n_d);
     ref__put(run, CORE_TAP_EMBED, 0, run->x, bound);
 }
 
@@ -199,7 +199,8 @@ core_status ref_forward(ref_model *model, const core_batch *batch,
         .stats = &result,
         .numerics = model->numerics,
         .exact = model->numerics == CORE_EXACT,
-        .bounds = model->options.bounds && model->numerics == CORE_FP32,
+        .bounds = model->options.bounds && core_uses_floats(model->numerics),
+        .u_store = core_store_roundoff(model->numerics),
         .n_threads = model->options.n_threads,
         .n = batch->n_b * batch->n_t,
         .arena = core_arena_measure(),

@@ -18,7 +18,7 @@ static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
             a[i] += b[i];
     ref__store(run, CORE_GRID_ACT, a, n);
     if (bound != NULL)
-        ref__bound_relative(bound, a, n, 2.0);
+        ref__bound_relative(run->u_store, bound, a, n, 0.0);
     ref__put(run, kind, layer, a, bound);
 }
 

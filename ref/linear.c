@@ -176,9 +176,9 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
             ref__tile_apply(run, &tile, x->v + i * n_k, n_i, y_i,
                             y != NULL ? n_out : tile.n);
             if (bound != NULL)
-                ref__bound_product(bound + i * n_out + c0, n_out, y_i, n_out,
-                                   n_i, tile.n, n_k, x->norm + i, tile.norm,
-                                   tile.has_bias ? tile.bias : NULL);
+                ref__bound_product(run->u_store, bound + i * n_out + c0, n_out,
+                                   y_i, n_out, n_i, tile.n, n_k, x->norm + i,
+                                   tile.norm, tile.has_bias ? tile.bias : NULL);
         }
     }
     run->stats->gemm_flops += 2.0 * (double)x->n * (double)n_out * (double)n_k;

@@ -210,8 +210,8 @@ static void combine(ref__run *run, int layer, const moe *m, double *out)
         bits = fmax(bits, ref__bits(magnitude, CORE_STEP_PROB * CORE_STEP_ACT));
         core_store(run->numerics, CORE_GRID_ACT, out_t, n_d);
         if (bound != NULL)
-            ref__bound_combine(bound + t * n_d, sum_abs, out_t, n_d,
-                               run->spec->n_k);
+            ref__bound_combine(run->u_store, bound + t * n_d, sum_abs, out_t,
+                               n_d, run->spec->n_k);
     }
     if (run->exact)
         ref__record_bits(run, CORE_TAP_COMBINE, layer, bits);

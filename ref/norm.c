@@ -43,7 +43,7 @@ void ref__rmsnorm(ref__run *run, const double *x, core_weight_kind weight,
             bits = fmax(bits, ref__bits(sum_of_squares(x_t, n_d),
                                         CORE_STEP_ACT * CORE_STEP_ACT));
         if (bound != NULL)
-            ref__bound_norm(bound + t * n_d, y_t, n_d, n_d);
+            ref__bound_norm(run->u_store, bound + t * n_d, y_t, n_d, n_d);
     }
     if (run->exact)
         ref__record_bits(run, kind, layer, bits);

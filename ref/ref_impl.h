@@ -48,6 +48,7 @@ typedef struct ref__run {
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
+    double u_store; /* unit roundoff of storing; bounds only                  */
     int n_threads;
     int64_t n; /* tokens: B*T */
 
@@ -92,29 +93,32 @@ double ref__bits(double magnitude, double step);
 void ref__record_bits(const ref__run *run, core_tap_kind kind, int layer,
                       double bits);
 
-/* ---- bounds.c ------------------------------------------------------------ */
+/* ---- bounds.c: u_s is run->u_store, n elements from bound[0] ------------- */
 
 double ref__sum_error(int64_t n);
-void ref__bound_product(float *bound, int64_t ld_bound, const double *y,
-                        int64_t ld_y, int64_t n_row, int64_t n_col, int64_t n_k,
-                        const double *norm_x, const double *norm_w,
-                        const double *bias);
-void ref__bound_relative(float *bound, const double *y, int64_t n,
-                         double factor);
-void ref__bound_norm(float *bound, const double *y, int64_t n, int64_t n_d);
-void ref__bound_rope(float *bound, const double *qk, int64_t n, int64_t n_dh,
-                     double attention_factor);
-void ref__bound_act(float *bound, const double *gate, const double *up_v,
-                    const double *a, int64_t n, core_act act);
-void ref__bound_softmax(float *bound, const double *logits, const double *p,
-                        int64_t n);
+void ref__bound_product(double u_s, float *bound, int64_t ld_bound,
+                        const double *y, int64_t ld_y, int64_t n_row,
+                        int64_t n_col, int64_t n_k, const double *norm_x,
+                        const double *norm_w, const double *bias);
+void ref__bound_relative(double u_s, float *bound, const double *y, int64_t n,
+                         double n_round);
+void ref__bound_copy(double u_s, float *bound, const double *y, int64_t n);
+void ref__bound_norm(double u_s, float *bound, const double *y, int64_t n,
+                     int64_t n_d);
+void ref__bound_rope(double u_s, float *bound, const double *qk, int64_t n,
+                     int64_t n_dh, double attention_factor);
+void ref__bound_act(double u_s, float *bound, const double *gate,
+                    const double *up_v, const double *a, int64_t n,
+                    core_act act);
+void ref__bound_softmax(double u_s, float *bound, const double *logits,
+                        const double *p, int64_t n);
 double ref__score_error(int64_t n_dh, double norm_q, double norm_k,
                         double score, double scale);
-void ref__bound_context(float *bound, const double *sum_p_abs_v,
+void ref__bound_context(double u_s, float *bound, const double *sum_p_abs_v,
                         const double *y, int64_t n, double max_score_error,
                         int64_t n_visible);
-void ref__bound_combine(float *bound, const double *sum_abs, const double *y,
-                        int64_t n, int64_t n_k);
+void ref__bound_combine(double u_s, float *bound, const double *sum_abs,
+                        const double *y, int64_t n, int64_t n_k);
 
 /* ---- model.c ------------------------------------------------------------- */
 

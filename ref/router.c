@@ -131,19 +131,19 @@ static void put_probs(const ref__run *run, int layer, const ref__routing *ro)
     const int64_t n_e = run->spec->n_e;
     float *bound = ref__bound_buffer(run, CORE_TAP_ROUTER_PROBS, layer);
     for (int64_t t = 0; bound != NULL && t < run->n; t++)
-        ref__bound_softmax(bound + t * n_e, ro->logits + t * n_e,
-                           ro->probs + t * n_e, n_e);
+        ref__bound_softmax(run->u_store, bound + t * n_e,
+                           ro->logits + t * n_e, ro->probs + t * n_e, n_e);
     ref__put(run, CORE_TAP_ROUTER_PROBS, layer, ro->probs, bound);
 }
 
-/* Renormalised: a quotient by a sum of K.  Else p itself, one store each. */
+/* Renormalised: a quotient by a sum of K.  Else p itself, stored again. */
 static void put_weights(const ref__run *run, int layer, const ref__routing *ro)
 {
     const int64_t n_k = run->spec->n_k;
     float *bound = ref__bound_buffer(run, CORE_TAP_TOPK_WEIGHT, layer);
     if (bound != NULL)
-        ref__bound_relative(bound, ro->weight, run->n * n_k,
-                            run->spec->renormalise ? (double)n_k + 2.0 : 2.0);
+        ref__bound_relative(run->u_store, bound, ro->weight, run->n * n_k,
+                            run->spec->renormalise ? (double)n_k : 0.0);
     ref__put(run, CORE_TAP_TOPK_WEIGHT, layer, ro->weight, bound);
 }
 

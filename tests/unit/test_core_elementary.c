@@ -131,6 +131,19 @@ START_TEST(fp32_tables_round_every_step)
 }
 END_TEST
 
+START_TEST(bf16_tables_are_fp32_tables_rounded)
+{
+    const core_spec spec = rope_spec(CORE_ROPE_PLAIN);
+    double c[T * J], s[T * J], c32[T * J], s32[T * J];
+    core_rope_table(&spec, CORE_BF16, T, c, s);
+    core_rope_table(&spec, CORE_FP32, T, c32, s32);
+    core_store(CORE_BF16, CORE_GRID_ACT, c32, T * J);
+    core_store(CORE_BF16, CORE_GRID_ACT, s32, T * J);
+    ck_assert_mem_eq(c, c32, sizeof c);
+    ck_assert_mem_eq(s, s32, sizeof s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_elementary");
@@ -140,6 +153,7 @@ int main(void)
     tcase_add_test(tcase, yarn_mixes_the_frequencies);
     tcase_add_test(tcase, exact_tables_lie_on_their_grid);
     tcase_add_test(tcase, fp32_tables_round_every_step);
+    tcase_add_test(tcase, bf16_tables_are_fp32_tables_rounded);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -119,6 +119,74 @@ START_TEST(storing_depends_on_the_numerics)
 }
 END_TEST
 
+/* Against the conversion of files, on doubles of any bits: their exponents are
+ * thrown around the range of bf16, their mantissas anywhere and near ties.   */
+START_TEST(bf16_is_the_file_type)
+{
+    uint64_t state = 1;
+    for (int i = 0; i < 200000; i++) {
+        state = state * 6364136223846793005U + 1442695040888963407U;
+        const uint64_t exponent = 1023 - 140 + state % 272;
+        uint64_t mantissa = state >> 12;
+        if (i % 3 == 0) /* a tie, or one bit beside it */
+            mantissa = (mantissa >> 44 << 45 | UINT64_C(1) << 44) +
+                       (uint64_t)(i % 9 / 3) - 1;
+        const uint64_t bits = (state >> 11 & 1) << 63 | exponent << 52 |
+                              (mantissa & ((UINT64_C(1) << 52) - 1));
+        double x, want;
+        uint16_t code;
+        memcpy(&x, &bits, sizeof x);
+        core_dtype_from_f64(&code, &x, CORE_DTYPE_BF16, 1);
+        core_dtype_to_f64(&want, &code, CORE_DTYPE_BF16, 1);
+        double y = x;
+        core_store(CORE_BF16, CORE_GRID_ACT, &y, 1);
+        check_bits(y, want, x);
+        core_store(CORE_BF16, CORE_GRID_PROB, &y, 1); /* nothing is left */
+        check_bits(y, want, x);
+    }
+}
+END_TEST
+
+START_TEST(bf16_by_hand)
+{
+    /* ties go to even; 1 + 2^-8 + 2^-40 is above one, but its float is not */
+    const double in[] = {1.0 + 0x1p-8,           1.0 + 3 * 0x1p-8,
+                         1.0 + 0x1p-8 + 0x1p-40, -0.0,
+                         0x1.fep127,             0x1.ffp127,
+                         0x1.8p-133,             0x1p-140};
+    const double want[] = {1.0,        1.0 + 0x1p-6, 1.0 + 0x1p-7, -0.0,
+                           0x1.fep127, HUGE_VAL,     0x1p-132,     0.0};
+    for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
+        double x = in[i];
+        core_store(CORE_BF16, CORE_GRID_ACT, &x, 1);
+        check_bits(x, want[i], in[i]);
+    }
+    double odd[] = {(double)NAN, -HUGE_VAL, 0.1};
+    core_store(CORE_BF16, CORE_GRID_ACT, odd, 2);
+    ck_assert(isnan(odd[0]) && odd[1] == -HUGE_VAL);
+    core_store(CORE_BF16, CORE_GRID_EXP, odd + 2, 1);
+    check_bits(odd[2], (double)0.1F, 0.1);
+}
+END_TEST
+
+START_TEST(roundoffs_belong_to_their_numerics)
+{
+    for (int i = 0; i < CORE_N_NUMERICS; i++) {
+        const core_numerics n = (core_numerics)i;
+        const bool floats = n == CORE_FP32 || n == CORE_BF16;
+        ck_assert(core_uses_floats(n) == floats);
+        ck_assert_double_eq(core_sum_roundoff(n), floats ? 0x1p-24 : 0.0);
+        ck_assert_int_eq(core_numerics_dtype(n),
+                         floats ? CORE_DTYPE_F32 : CORE_DTYPE_F64);
+    }
+    ck_assert_double_eq(core_store_roundoff(CORE_FP32), 0x1p-24);
+    ck_assert_double_eq(core_store_roundoff(CORE_BF16), 0x1p-8);
+    ck_assert_double_eq(core_store_roundoff(CORE_FP64), 0.0);
+    ck_assert_double_eq(core_store_error(CORE_BF16, -2.0),
+                        0x1p-6 * (1.0 + 0x1p-8));
+}
+END_TEST
+
 START_TEST(the_largest_row_norm)
 {
     /* 3 rows of 19 in rows of 23: what lies between must not count */
@@ -159,7 +227,7 @@ END_TEST
 
 START_TEST(names_parse_back)
 {
-    for (int i = CORE_EXACT; i <= CORE_FP32; i++) {
+    for (int i = CORE_EXACT; i < CORE_N_NUMERICS; i++) {
         core_numerics back = CORE_EXACT;
         ck_assert_int_eq(
             core_numerics_parse(&back, core_numerics_name((core_numerics)i)),
@@ -182,6 +250,9 @@ int main(void)
     tcase_add_loop_test(tcase, large_and_special_values, 0, N_STEPS);
     tcase_add_test_raise_signal(tcase, a_step_is_a_power_of_two, 6);
     tcase_add_test(tcase, storing_depends_on_the_numerics);
+    tcase_add_test(tcase, bf16_is_the_file_type);
+    tcase_add_test(tcase, bf16_by_hand);
+    tcase_add_test(tcase, roundoffs_belong_to_their_numerics);
     tcase_add_test(tcase, the_largest_row_norm);
     tcase_add_test(tcase, the_edge_of_exactness);
     tcase_add_test(tcase, names_parse_back);

@@ -283,7 +283,8 @@ static const change BAD_MIXTRAL[] = {
                                                    "multiple"},
     {"\"hidden_size\": 64", "\"hidden_size\": -64", "expected an integer from 1"},
     {"\"silu\"", "\"swishy\"", "hidden_act: 'swishy' is not supported"},
-    {"\"yarn\"", "\"llama3\"", "rope_type: 'llama3' is not supported"},
+    {"\"yarn\"", "\"longrope\"", "rope_type: 'longrope' is not supported"},
+    {"\"yarn\"", "\"llama3\"", "low_freq_factor: missing"},
     {"\"rope_type\": \"yarn\", ", "", "rope_type: missing"},
     {"\"factor\": 4, ", "", "factor: missing"},
     {"\"sliding_window\": 8", "\"sliding_window\": 0", "sliding_window: 0"},
@@ -299,7 +300,7 @@ static const change BAD_MIXTRAL[] = {
     {"\"rope_theta\": 10000",
      "\"rope_parameters\": {\"rope_theta\": 1e4, \"partial_rotary_factor\": "
      "0.5}",
-     "partial_rotary_factor: 0.5 is not supported"},
+     "partial_rotary_factor: not supported for mixtral"},
 };
 
 static const change BAD_SWITCH[] = {

@@ -234,10 +234,38 @@ START_TEST(product_bound_holds_and_bites)
         forward += (float)x[k] * (float)w[k];
         backward += (float)x[K - 1 - k] * (float)w[K - 1 - k];
     }
-    ref__bound_product(&bound, 1, &y, 1, 1, 1, K, &nx, &nw, NULL);
+    ref__bound_product(0x1p-24, &bound, 1, &y, 1, 1, 1, K, &nx, &nw, NULL);
     ck_assert(fabs((double)forward - y) <= (double)bound);
     ck_assert(fabs((double)backward - y) <= (double)bound);
     ck_assert((double)bound < 1e-3 * nx * nw);
+}
+END_TEST
+
+/* A sum made in fp32 and stored by way of a float, against a double stored
+ * once: the stores alone may part them by a unit, on ties and near them too.
+ * The reference's value is walked over the ties between 1 and 2.             */
+START_TEST(bf16_bound_holds_on_ties_and_bites)
+{
+    enum { K = 16 };
+    const double u_s = 0x1p-8, norm = 1.5;
+    double worst = 0.0;
+    for (int tie = 0; tie < 128; tie++)
+        for (int step = -40; step <= 40; step++) {
+            double y = 1.0 + (2 * tie + 1) * 0x1p-8 + step * 0x1p-26;
+            const double delta = ref__sum_error(K) * norm * norm;
+            double found[2] = {(double)(float)(y - delta),
+                               (double)(float)(y + delta)};
+            float bound;
+            core_store(CORE_BF16, CORE_GRID_ACT, &y, 1);
+            core_store(CORE_BF16, CORE_GRID_ACT, found, 2);
+            ref__bound_product(u_s, &bound, 1, &y, 1, 1, 1, K, &norm, &norm,
+                               NULL);
+            for (int i = 0; i < 2; i++)
+                worst = fmax(worst, fabs(found[i] - y) / (double)bound);
+            ck_assert((double)bound < 1.01 * 0x1p-7 * y); /* not two units */
+        }
+    ck_assert(worst <= 1.0);
+    ck_assert(worst > 0.9);
 }
 END_TEST
 
@@ -255,7 +283,7 @@ START_TEST(softmax_bound_holds)
         e[j] = expf((float)logits[j] - max);
         sum += e[j];
     }
-    ref__bound_softmax(bound, logits, p, E);
+    ref__bound_softmax(0x1p-24, bound, logits, p, E);
     for (int j = 0; j < E; j++) {
         ck_assert(fabs((double)(e[j] / sum) - p[j]) <= (double)bound[j]);
         ck_assert((double)bound[j] <= 1e-5 * p[j] + 1e-30);
@@ -285,6 +313,7 @@ int main(void)
     tcase_add_test(checks, a_violation_is_named);
     tcase_add_test(checks, sum_error_is_the_smaller_form);
     tcase_add_test(checks, product_bound_holds_and_bites);
+    tcase_add_test(checks, bf16_bound_holds_on_ties_and_bites);
     tcase_add_test(checks, softmax_bound_holds);
     suite_add_tcase(suite, checks);
     SRunner *runner = srunner_create(suite);
