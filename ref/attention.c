@@ -2,10 +2,11 @@
  *
  * One task is a block of queries of one (row, head): scores by dgemm against
  * the keys the block can see, softmax per query, context by dgemm.  T x T never
- * exists.  Traps: padding masks keys, not queries; a query that sees no key at
- * all attends uniformly to ALL keys of its row, later ones too; rope pairs j
- * with j + Dh/2; head h reads kv head floor(h G / H); exponentials are stored
- * before they are summed.
+ * exists.  Where queries, keys and values come from is another file's business
+ * (qkv.c, mla.c).  Traps: padding masks keys, not queries; a query that sees no
+ * key at all attends uniformly to ALL keys of its row, later ones too, unless a
+ * sink takes everything; head h reads kv head floor(h G / H); exponentials are
+ * stored before they are summed.
  */
 #include "ref/ref_impl.h"
 
@@ -16,12 +17,14 @@
 enum { QUERY_BLOCK = 128 };
 
 typedef struct attention {
-    double *q, *context; /* [N, H*Dh]                                        */
-    double *k, *v;       /* [N, G*Dh]                                        */
-    double *scores;      /* [n_threads, QUERY_BLOCK, T]                      */
+    ref__heads heads;
+    int layer;
+    double *context; /* [N, H*Dv]                                            */
+    double *scores;  /* [n_threads, QUERY_BLOCK, T]                          */
+    double *sinks;   /* [H], or NULL                                         */
     /* with bounds */
-    double *abs_v;       /* [N, G*Dh]                                        */
-    double *sum_p_abs_v; /* [n_threads, QUERY_BLOCK, Dh]                     */
+    double *abs_v;       /* [N, G*Dv]                                        */
+    double *sum_p_abs_v; /* [n_threads, QUERY_BLOCK, Dv]                     */
     double *norm_q;      /* [N, H]                                           */
     double *norm_k;      /* [N, G]                                           */
     float *bound;        /* of the context, or NULL                          */
@@ -37,43 +40,11 @@ typedef struct block {
     double flops;
 } block;
 
-void ref__rope_row(double *head, const double *cos_j, const double *sin_j,
-                   int64_t n_dh)
-{
-    const int64_t half = n_dh / 2;
-    for (int64_t j = 0; j < half; j++) {
-        const double a = head[j], b = head[j + half];
-        head[j] = a * cos_j[j] - b * sin_j[j];
-        head[j + half] = b * cos_j[j] + a * sin_j[j];
-    }
-}
-
-/* qk [N, n_head*Dh], rotated in place and delivered. */
-static void rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
-                 int64_t n_head)
-{
-    const int64_t n_dh = run->spec->n_dh, half = n_dh / 2;
-    const int64_t width = n_head * n_dh;
-    float *bound = ref__bound_buffer(run, kind, layer);
-#pragma omp parallel for num_threads(run->n_threads)
-    for (int64_t t = 0; t < run->n; t++) {
-        const int64_t position = t % run->batch->n_t;
-        double *qk_t = qk + t * width;
-        if (bound != NULL)
-            ref__bound_rope(run->u_store, bound + t * width, qk_t, width, n_dh,
-                            run->spec->rope.attention_factor);
-        for (int64_t h = 0; h < n_head; h++)
-            ref__rope_row(qk_t + h * n_dh, run->cos_tj + position * half,
-                          run->sin_tj + position * half, n_dh);
-        core_store(run->numerics, CORE_GRID_ACT, qk_t, width);
-    }
-    ref__put(run, kind, layer, qk, bound);
-}
-
 int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
-                         int64_t hi, const uint8_t *mask, double scale)
+                         int64_t hi, const uint8_t *mask, double scale,
+                         double sink)
 {
-    double max = -HUGE_VAL, sum = 0.0;
+    double max = sink, sum = 0.0;
     int64_t n_visible = 0;
     for (int64_t j = lo; j < hi; j++) {
         if (mask != NULL && mask[j] == 0)
@@ -87,38 +58,50 @@ int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
     if (n_visible == 0)
         return 0;
     core_store(numerics, CORE_GRID_EXP, s + lo, hi - lo);
+    double e_sink = exp(sink - max); /* 0 without a sink */
+    core_store(numerics, CORE_GRID_EXP, &e_sink, 1);
     for (int64_t j = lo; j < hi; j++)
         sum += s[j];
+    sum += e_sink;
     for (int64_t j = lo; j < hi; j++)
         s[j] /= sum;
     core_store(numerics, CORE_GRID_PROB, s + lo, hi - lo);
     return n_visible;
 }
 
-/* o = sum over all T keys of the row of v_j / T. */
-static void uniform_context(const ref__run *run, const double *v, int64_t ld_v,
-                            double *o)
+/* o = sum over all T keys of the row of v_j / T; 0 where a sink takes all. */
+static void uniform_context(const ref__run *run, const attention *at,
+                            const double *v, double *o)
 {
-    const int64_t n_t = run->batch->n_t, n_dh = run->spec->n_dh;
+    const int64_t n_t = run->batch->n_t, n_dv = at->heads.n_dv;
+    const int64_t ld_v = at->heads.n_g * n_dv;
     double p = 1.0 / (double)n_t;
     core_store(run->numerics, CORE_GRID_PROB, &p, 1);
-    for (int64_t d = 0; d < n_dh; d++)
+    for (int64_t d = 0; d < n_dv; d++)
         o[d] = 0.0;
-    for (int64_t j = 0; j < n_t; j++)
-        for (int64_t d = 0; d < n_dh; d++)
+    for (int64_t j = 0; at->sinks == NULL && j < n_t; j++)
+        for (int64_t d = 0; d < n_dv; d++)
             o[d] += p * v[j * ld_v + d];
 }
 
-/* Largest error of a score that query i (of its row) may see. */
+static double sink_of(const attention *at, const block *blk)
+{
+    return at->sinks != NULL ? at->sinks[blk->h] : -HUGE_VAL;
+}
+
+/* Largest error of a score that query i (of its row) may see, the sink's, which
+ * is only subtracted from, included. */
 static double max_score_error(const ref__run *run, const attention *at,
                               const block *blk, int64_t i, const double *s,
                               int64_t lo, const uint8_t *mask)
 {
     const core_spec *spec = run->spec;
-    const int64_t first = blk->b * run->batch->n_t;
-    const int64_t g = blk->h * spec->n_g / spec->n_h;
-    const double scale = 1.0 / sqrt((double)spec->n_dh);
-    double worst = 0.0;
+    const int64_t first = blk->b * run->batch->n_t, n_g = at->heads.n_g;
+    const int64_t g = blk->h * n_g / spec->n_h;
+    const double scale = core_spec_score_scale(spec);
+    double worst = at->sinks != NULL ? ref__score_error(spec->n_dh, 0.0, 0.0,
+                                                        at->sinks[blk->h], 1.0)
+                                     : 0.0;
     for (int64_t j = lo; j <= i; j++) {
         if (mask != NULL && mask[j] == 0)
             continue;
@@ -126,7 +109,7 @@ static double max_score_error(const ref__run *run, const attention *at,
             fmax(worst,
                  ref__score_error(spec->n_dh,
                                   at->norm_q[(first + i) * spec->n_h + blk->h],
-                                  at->norm_k[(first + j) * spec->n_g + g],
+                                  at->norm_k[(first + j) * n_g + g],
                                   s[j - blk->j0] * scale, scale));
     }
     return worst;
@@ -137,14 +120,13 @@ static double max_score_error(const ref__run *run, const attention *at,
 static void block_softmax(const ref__run *run, const attention *at, block *blk,
                           int64_t *n_visible, double *score_error)
 {
-    const int64_t w = run->spec->sliding_window;
     const int64_t width = blk->i1 - blk->j0;
-    const double scale = 1.0 / sqrt((double)run->spec->n_dh);
+    const double scale = core_spec_score_scale(run->spec);
     const uint8_t *mask = run->batch->mask;
     if (mask != NULL)
         mask += blk->b * run->batch->n_t;
     for (int64_t i = blk->i0; i < blk->i1; i++) {
-        const int64_t lo = w > 0 && i - w + 1 > 0 ? i - w + 1 : 0;
+        const int64_t lo = core_spec_first_key(run->spec, at->layer, i);
         double *s = blk->s + (i - blk->i0) * width;
         if (at->bound != NULL)
             score_error[i - blk->i0] =
@@ -153,9 +135,9 @@ static void block_softmax(const ref__run *run, const attention *at, block *blk,
             s[j] = 0.0;
         for (int64_t j = i + 1 - blk->j0; j < width; j++)
             s[j] = 0.0;
-        n_visible[i - blk->i0] =
-            ref__softmax_row(run->numerics, s, lo - blk->j0, i + 1 - blk->j0,
-                             mask != NULL ? mask + blk->j0 : NULL, scale);
+        n_visible[i - blk->i0] = ref__softmax_row(
+            run->numerics, s, lo - blk->j0, i + 1 - blk->j0,
+            mask != NULL ? mask + blk->j0 : NULL, scale, sink_of(at, blk));
         double norm1 = 0.0;
         for (int64_t j = 0; j < width; j++)
             norm1 += s[j];
@@ -163,55 +145,68 @@ static void block_softmax(const ref__run *run, const attention *at, block *blk,
     }
 }
 
-/* y [n_row, Dh] = p [n_row, n_key] v [n_key, Dh]. */
+/* y [n_row, Dv] = p [n_row, n_key] v [n_key, Dv]. */
 static void mix_values(const block *blk, const double *v, int64_t ld_v,
-                       int64_t n_dh, double *y, int64_t ld_y)
+                       int64_t n_dv, double *y, int64_t ld_y)
 {
     const int64_t n_key = blk->i1 - blk->j0;
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans,
-                (blasint)(blk->i1 - blk->i0), (blasint)n_dh, (blasint)n_key,
+                (blasint)(blk->i1 - blk->i0), (blasint)n_dv, (blasint)n_key,
                 1.0, blk->s, (blasint)n_key, v, (blasint)ld_v, 0.0, y,
                 (blasint)ld_y);
 }
 
+/* s [n_row, n_key] = q' k'^T of the block. */
+static void block_scores(const ref__run *run, const attention *at, block *blk)
+{
+    const ref__heads *heads = &at->heads;
+    const int64_t n_dh = heads->n_dh, first = blk->b * run->batch->n_t;
+    const int64_t ld_q = run->spec->n_h * n_dh, ld_k = heads->n_g * n_dh;
+    const int64_t g = blk->h * heads->n_g / run->spec->n_h;
+    const int64_t n_key = blk->i1 - blk->j0;
+    const double *q = heads->q + (first + blk->i0) * ld_q + blk->h * n_dh;
+    const double *k = heads->k + (first + blk->j0) * ld_k + g * n_dh;
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans,
+                (blasint)(blk->i1 - blk->i0), (blasint)n_key, (blasint)n_dh,
+                1.0, q, (blasint)ld_q, k, (blasint)ld_k, 0.0, blk->s,
+                (blasint)n_key);
+}
+
 static void block_context(const ref__run *run, const attention *at, block *blk)
 {
-    const core_spec *spec = run->spec;
-    const int64_t n_dh = spec->n_dh, ld_q = spec->n_h * n_dh;
-    const int64_t ld_k = spec->n_g * n_dh, n_i = blk->i1 - blk->i0;
-    const int64_t w = spec->sliding_window, first = blk->b * run->batch->n_t;
-    const int64_t kv = blk->h * spec->n_g / spec->n_h * n_dh;
-    blk->j0 = w > 0 && blk->i0 - w + 1 > 0 ? blk->i0 - w + 1 : 0;
-    const int64_t n_key = blk->i1 - blk->j0;
-    const int64_t q_at = (first + blk->i0) * ld_q + blk->h * n_dh;
-    const int64_t k_at = (first + blk->j0) * ld_k + kv;
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_i,
-                (blasint)n_key, (blasint)n_dh, 1.0, at->q + q_at, (blasint)ld_q,
-                at->k + k_at, (blasint)ld_k, 0.0, blk->s, (blasint)n_key);
+    const int64_t n_dv = at->heads.n_dv, ld_v = at->heads.n_g * n_dv;
+    const int64_t ld_o = run->spec->n_h * n_dv, n_i = blk->i1 - blk->i0;
+    const int64_t first = blk->b * run->batch->n_t;
+    const int64_t kv = blk->h * at->heads.n_g / run->spec->n_h * n_dv;
+    const int64_t v_at = (first + blk->j0) * ld_v + kv;
+    const int64_t o_at = (first + blk->i0) * ld_o + blk->h * n_dv;
     int64_t n_visible[QUERY_BLOCK];
     double score_error[QUERY_BLOCK];
+    block_scores(run, at, blk);
     block_softmax(run, at, blk, n_visible, score_error);
-    mix_values(blk, at->v + k_at, ld_k, n_dh, at->context + q_at, ld_q);
+    mix_values(blk, at->heads.v + v_at, ld_v, n_dv, at->context + o_at, ld_o);
     if (at->bound != NULL)
-        mix_values(blk, at->abs_v + k_at, ld_k, n_dh, blk->sum_p_abs_v, n_dh);
+        mix_values(blk, at->abs_v + v_at, ld_v, n_dv, blk->sum_p_abs_v, n_dv);
     for (int64_t i = 0; i < n_i; i++) {
-        double *o = at->context + q_at + i * ld_q;
+        double *o = at->context + o_at + i * ld_o;
         double *sum_abs =
-            at->bound != NULL ? blk->sum_p_abs_v + i * n_dh : NULL;
+            at->bound != NULL ? blk->sum_p_abs_v + i * n_dv : NULL;
         if (n_visible[i] == 0) {
-            uniform_context(run, at->v + first * ld_k + kv, ld_k, o);
+            uniform_context(run, at, at->heads.v + first * ld_v + kv, o);
             if (at->bound != NULL)
-                uniform_context(run, at->abs_v + first * ld_k + kv, ld_k,
+                uniform_context(run, at, at->abs_v + first * ld_v + kv,
                                 sum_abs);
             n_visible[i] = run->batch->n_t;
             blk->max_norm1 = fmax(blk->max_norm1, 2.0);
         }
-        core_store(run->numerics, CORE_GRID_ACT, o, n_dh);
+        core_store(run->numerics, CORE_GRID_ACT, o, n_dv);
         if (at->bound != NULL)
-            ref__bound_context(run->u_store, at->bound + q_at + i * ld_q,
-                               sum_abs, o, n_dh, score_error[i], n_visible[i]);
+            ref__bound_context(run->u_store, at->bound + o_at + i * ld_o,
+                               sum_abs, o, n_dv, score_error[i],
+                               n_visible[i] + (at->sinks != NULL ? 1 : 0));
     }
-    blk->flops = 4.0 * (double)n_i * (double)n_key * (double)n_dh;
+    blk->flops = 2.0 * (double)n_i * (double)(blk->i1 - blk->j0) *
+                 (double)(at->heads.n_dh + n_dv);
 }
 
 static double max_abs(const double *x, int64_t n)
@@ -222,25 +217,26 @@ static double max_abs(const double *x, int64_t n)
     return m;
 }
 
-static void check_context(const ref__run *run, int layer, const attention *at,
+static void check_context(const ref__run *run, const attention *at,
                           double max_norm1)
 {
-    const core_spec *spec = run->spec;
-    const int64_t n = run->n, n_dh = spec->n_dh;
-    const double norm_q = core_max_row_norm(at->q, n * spec->n_h, n_dh, n_dh);
-    const double norm_k = core_max_row_norm(at->k, n * spec->n_g, n_dh, n_dh);
-    const double norm_v = max_abs(at->v, n * spec->n_g * n_dh);
+    const ref__heads *heads = &at->heads;
+    const int64_t n = run->n, n_h = run->spec->n_h;
+    const int64_t n_g = heads->n_g, n_dh = heads->n_dh;
+    const double norm_q = core_max_row_norm(heads->q, n * n_h, n_dh, n_dh);
+    const double norm_k = core_max_row_norm(heads->k, n * n_g, n_dh, n_dh);
+    const double norm_v = max_abs(heads->v, n * n_g * heads->n_dv);
     const double score =
         ref__bits(norm_q * norm_k, CORE_STEP_ACT * CORE_STEP_ACT);
     const double value =
         ref__bits(max_norm1 * norm_v, CORE_STEP_PROB * CORE_STEP_ACT);
-    ref__record_bits(run, CORE_TAP_CONTEXT, layer, fmax(score, value));
+    ref__record_bits(run, CORE_TAP_CONTEXT, at->layer, fmax(score, value));
 }
 
-static void context(ref__run *run, int layer, const attention *at)
+static void context(ref__run *run, const attention *at)
 {
     const core_spec *spec = run->spec;
-    const int64_t n_t = run->batch->n_t, n_dh = spec->n_dh;
+    const int64_t n_t = run->batch->n_t;
     const int64_t n_block = (n_t + QUERY_BLOCK - 1) / QUERY_BLOCK;
     const int64_t n_task = run->batch->n_b * spec->n_h * n_block;
     double max_norm1 = 0.0, flops = 0.0;
@@ -254,74 +250,93 @@ static void context(ref__run *run, int layer, const attention *at)
             .h = task / n_block % spec->n_h,
             .i0 = i0,
             .i1 = i0 + QUERY_BLOCK < n_t ? i0 + QUERY_BLOCK : n_t,
+            .j0 = core_spec_first_key(spec, at->layer, i0), /* never falls */
             .s = at->scores + thread * QUERY_BLOCK * n_t,
             .sum_p_abs_v = at->sum_p_abs_v,
         };
         if (at->bound != NULL)
-            blk.sum_p_abs_v += thread * QUERY_BLOCK * n_dh;
+            blk.sum_p_abs_v += thread * QUERY_BLOCK * at->heads.n_dv;
         block_context(run, at, &blk);
         max_norm1 = fmax(max_norm1, blk.max_norm1);
         flops += blk.flops;
     }
     run->stats->gemm_flops += flops;
     if (run->exact)
-        check_context(run, layer, at, max_norm1);
-    ref__put(run, CORE_TAP_CONTEXT, layer, at->context, at->bound);
+        check_context(run, at, max_norm1);
+    ref__put(run, CORE_TAP_CONTEXT, at->layer, at->context, at->bound);
 }
 
 /* Norms of the heads of q' and k', and |v|. */
 static void measure_heads(const ref__run *run, attention *at)
 {
-    const core_spec *spec = run->spec;
-    const int64_t n_dh = spec->n_dh;
-    for (int64_t i = 0; i < run->n * spec->n_h; i++)
-        at->norm_q[i] = core_max_row_norm(at->q + i * n_dh, 1, n_dh, n_dh);
-    for (int64_t i = 0; i < run->n * spec->n_g; i++)
-        at->norm_k[i] = core_max_row_norm(at->k + i * n_dh, 1, n_dh, n_dh);
-    for (int64_t i = 0; i < run->n * spec->n_g * n_dh; i++)
-        at->abs_v[i] = fabs(at->v[i]);
+    const ref__heads *heads = &at->heads;
+    const int64_t n_dh = heads->n_dh, n_g = heads->n_g;
+    for (int64_t i = 0; i < run->n * run->spec->n_h; i++)
+        at->norm_q[i] = core_max_row_norm(heads->q + i * n_dh, 1, n_dh, n_dh);
+    for (int64_t i = 0; i < run->n * n_g; i++)
+        at->norm_k[i] = core_max_row_norm(heads->k + i * n_dh, 1, n_dh, n_dh);
+    for (int64_t i = 0; i < run->n * n_g * heads->n_dv; i++)
+        at->abs_v[i] = fabs(heads->v[i]);
 }
 
-static attention take(ref__run *run)
+static ref__heads take_heads(ref__run *run)
 {
     const core_spec *spec = run->spec;
     core_arena *a = &run->arena;
-    const int64_t n = run->n, n_q = spec->n_h * spec->n_dh;
-    const int64_t n_kv = spec->n_g * spec->n_dh;
+    const int64_t n = run->n, n_dh = spec->n_dh, n_dv = core_spec_n_dv(spec);
+    return (ref__heads){
+        .q = core_arena_f64(a, n * spec->n_h * n_dh),
+        .k = core_arena_f64(a, n * spec->n_g * n_dh),
+        .v = core_arena_f64(a, n * spec->n_g * n_dv),
+        .n_g = spec->n_g,
+        .n_dh = n_dh,
+        .n_dv = n_dv,
+    };
+}
+
+static attention take(ref__run *run, int layer, ref__heads heads)
+{
+    const core_spec *spec = run->spec;
+    core_arena *a = &run->arena;
+    const int64_t n = run->n;
     const int64_t n_blk = (int64_t)run->n_threads * QUERY_BLOCK;
     attention at = {
-        .q = core_arena_f64(a, n * n_q),
-        .context = core_arena_f64(a, n * n_q),
-        .k = core_arena_f64(a, n * n_kv),
-        .v = core_arena_f64(a, n * n_kv),
+        .heads = heads,
+        .layer = layer,
+        .context = core_arena_f64(a, n * spec->n_h * heads.n_dv),
         .scores = core_arena_f64(a, n_blk * run->batch->n_t),
     };
+    if (spec->sinks)
+        at.sinks = core_arena_f64(a, spec->n_h);
     if (run->bounds) {
-        at.abs_v = core_arena_f64(a, n * n_kv);
-        at.sum_p_abs_v = core_arena_f64(a, n_blk * spec->n_dh);
+        at.abs_v = core_arena_f64(a, n * heads.n_g * heads.n_dv);
+        at.sum_p_abs_v = core_arena_f64(a, n_blk * heads.n_dv);
         at.norm_q = core_arena_f64(a, n * spec->n_h);
-        at.norm_k = core_arena_f64(a, n * spec->n_g);
+        at.norm_k = core_arena_f64(a, n * heads.n_g);
     }
     return at;
 }
 
 void ref__attention(ref__run *run, int layer, bool dry)
 {
-    attention at = take(run);
+    const core_spec *spec = run->spec;
+    const ref__heads heads = take_heads(run);
+    const size_t mark = run->arena.used_bytes;
+    if (core_spec_is_mla(spec))
+        ref__mla(run, layer, &heads, dry);
+    else if (!dry)
+        ref__qkv(run, layer, &heads);
+    core_arena_rewind(&run->arena, mark);
+    attention at = take(run, layer, heads);
     if (dry)
         return;
-    const core_spec *spec = run->spec;
-    const ref__rows xn = ref__measure(run, run->xn, run->n, spec->n_d);
-    ref__linear(run, &xn, CORE_W_Q, layer, CORE_TAP_Q, at.q);
-    ref__linear(run, &xn, CORE_W_K, layer, CORE_TAP_K, at.k);
-    ref__linear(run, &xn, CORE_W_V, layer, CORE_TAP_V, at.v);
-    rope(run, layer, CORE_TAP_Q_ROPE, at.q, spec->n_h);
-    rope(run, layer, CORE_TAP_K_ROPE, at.k, spec->n_g);
+    if (at.sinks != NULL)
+        ref__read_vector(run, CORE_W_SINKS, layer, at.sinks);
     at.bound = ref__bound_buffer(run, CORE_TAP_CONTEXT, layer);
     if (at.bound != NULL)
         measure_heads(run, &at);
-    context(run, layer, &at);
+    context(run, &at);
     const ref__rows o =
-        ref__measure(run, at.context, run->n, spec->n_h * spec->n_dh);
+        ref__measure(run, at.context, run->n, spec->n_h * heads.n_dv);
     ref__linear(run, &o, CORE_W_O, layer, CORE_TAP_ATTN_OUT, run->r);
 }

@@ -6,10 +6,10 @@
  * storing the result, there and in the reference.  Derived, never observed: a
  * result outside a bound is a finding, not a reason to widen it.
  *
- * u = 2^-24, the relative error of one fp32 rounding; gamma_n = n u / (1 - n u),
- * of n roundings in a row (Higham, Accuracy and Stability, chapter 3).  u_s is
- * that of storing: u in fp32, 2^-8 in bf16.  In fp32 the last rounding of a
- * computation IS the store; in bf16 it comes on top, see `up`.
+ * u = 2^-24, the relative error of one fp32 rounding; gamma_n = n u / (1 - n
+ * u), of n roundings in a row (Higham, Accuracy and Stability, chapter 3).  u_s
+ * is that of storing: u in fp32, 2^-8 in bf16.  In fp32 the last rounding of a
+ * computation IS the store; in bf16 it comes on top, see ref__up.
  */
 #include "ref/ref_impl.h"
 
@@ -40,7 +40,7 @@ double ref__sum_error(int64_t n)
  * u_s to spare the fp32 rounding that may precede a store in bf16, ties or not.
  * Implementations may flush subnormals to zero, which costs up to the smallest
  * normal number.  Transfers do not come here: they get 0.                    */
-static float up(double u_s, double d, double y)
+float ref__up(double u_s, double d, double y)
 {
     const double bound = d + 2.0 * u_s * fabs(y) + (double)FLT_MIN;
     return (float)(bound * (1.0 + u_s) * (1.0 + 4.0 * U));
@@ -49,27 +49,28 @@ static float up(double u_s, double d, double y)
 /* y = sum_k x_k w_k + b.  The bias is one more term of the sum, added first or
  * last.  |x||w| <= norm2(x) norm2(w).  Both sides store: an implementation may
  * sum wider and round once; the reference does.                              */
-void ref__bound_product(double u_s, float *bound, int64_t ld_bound, const double *y,
-                        int64_t ld_y, int64_t n_row, int64_t n_col, int64_t n_k,
-                        const double *norm_x, const double *norm_w,
-                        const double *bias)
+void ref__bound_product(double u_s, float *bound, int64_t ld_bound,
+                        const double *y, int64_t ld_y, int64_t n_row,
+                        int64_t n_col, int64_t n_k, const double *norm_x,
+                        const double *norm_w, const double *bias)
 {
     const double c = ref__sum_error(n_k + (bias != NULL ? 1 : 0));
     for (int64_t i = 0; i < n_row; i++)
         for (int64_t j = 0; j < n_col; j++) {
             const double b = bias != NULL ? fabs(bias[j]) : 0.0;
             bound[i * ld_bound + j] =
-                up(u_s, c * (norm_x[i] * norm_w[j] + b), y[i * ld_y + j]);
+                ref__up(u_s, c * (norm_x[i] * norm_w[j] + b), y[i * ld_y + j]);
         }
 }
 
 /* n_round u |y|, and both stores: n_round 0 for a sum of two stored values, K
- * for a quotient by a sum of K positive terms: K - 1 additions, the division. */
+ * for a quotient by a sum of K positive terms: K - 1 additions, the division.
+ */
 void ref__bound_relative(double u_s, float *bound, const double *y, int64_t n,
                          double n_round)
 {
     for (int64_t i = 0; i < n; i++)
-        bound[i] = up(u_s, n_round * U * fabs(y[i]), y[i]);
+        bound[i] = ref__up(u_s, n_round * U * fabs(y[i]), y[i]);
 }
 
 /* A value that is only looked up and stored once more: u_s |y|, no more than a
@@ -77,7 +78,7 @@ void ref__bound_relative(double u_s, float *bound, const double *y, int64_t n,
 void ref__bound_copy(double u_s, float *bound, const double *y, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        bound[i] = up(u_s, 0.0, 0.5 * y[i]);
+        bound[i] = ref__up(u_s, 0.0, 0.5 * y[i]);
 }
 
 /* y = w (x / sqrt(s/D + eps)).  The squares are positive, so their sum has the
@@ -89,7 +90,7 @@ void ref__bound_norm(double u_s, float *bound, const double *y, int64_t n,
 {
     const double c = 0.5 * gamma_n(n_d) + 3.0 * U;
     for (int64_t i = 0; i < n; i++)
-        bound[i] = up(u_s, c * fabs(y[i]), y[i]);
+        bound[i] = ref__up(u_s, c * fabs(y[i]), y[i]);
 }
 
 /* One head: q'_j = a cos - b sin, q'_{j+Dh/2} = b cos + a sin.  Table, product
@@ -104,7 +105,7 @@ void ref__bound_rope(double u_s, float *bound, const double *qk, int64_t n,
     for (int64_t h = 0; h < n; h += n_dh)
         for (int64_t j = h; j < h + n_dh / 2; j++) {
             const double y = largest * (fabs(qk[j]) + fabs(qk[j + n_dh / 2]));
-            bound[j] = bound[j + n_dh / 2] = up(u_s, 2.0 * U * y, y);
+            bound[j] = bound[j + n_dh / 2] = ref__up(u_s, 2.0 * U * y, y);
         }
 }
 
@@ -118,20 +119,21 @@ void ref__bound_act(double u_s, float *bound, const double *gate,
 {
     for (int64_t i = 0; i < n; i++) {
         if (gate == NULL) {
-            bound[i] =
-                up(u_s, U * (4.0 * fabs(up_v[i]) + 3.0 * fabs(a[i])), a[i]);
+            bound[i] = ref__up(
+                u_s, U * (4.0 * fabs(up_v[i]) + 3.0 * fabs(a[i])), a[i]);
             continue;
         }
         const double f = fabs(core_act_apply(act, gate[i]));
         bound[i] =
-            up(u_s, 4.0 * U * (fabs(gate[i]) + f) * fabs(up_v[i]), a[i]);
+            ref__up(u_s, 4.0 * U * (fabs(gate[i]) + f) * fabs(up_v[i]), a[i]);
     }
 }
 
 /* p_j = e_j / sum e, e_j = exp(l_j - m).  The subtraction makes e_j wrong by
  * |l_j - m| u, in the sum by its average over p; exp 2u in numerator and sum;
  * the sum of E positive terms E u; the reference rounds e and the e in the sum:
- * 2u.  In all (|l_j - m| + average + E + 6) u p_j; the division is the store. */
+ * 2u.  In all (|l_j - m| + average + E + 6) u p_j; the division is the store.
+ */
 void ref__bound_softmax(double u_s, float *bound, const double *logits,
                         const double *p, int64_t n)
 {
@@ -141,7 +143,7 @@ void ref__bound_softmax(double u_s, float *bound, const double *logits,
     for (int64_t j = 0; j < n; j++)
         average += p[j] * (m - logits[j]);
     for (int64_t j = 0; j < n; j++)
-        bound[j] = up(
+        bound[j] = ref__up(
             u_s, (m - logits[j] + average + (double)n + 6.0) * U * p[j], p[j]);
 }
 
@@ -159,16 +161,16 @@ double ref__score_error(int64_t n_dh, double norm_q, double norm_k,
  * p_j by 2 max ds at most (numerator and denominator).  Sums of n terms occur
  * twice: of the exponentials and of p v.  6u: exp twice (2u each) and the
  * reference's stored e, twice.  p is stored on both sides before it is used,
- * and 1 + u_s is for it what it is in `up`.                                  */
+ * and 1 + u_s is for it what it is in ref__up. */
 void ref__bound_context(double u_s, float *bound, const double *sum_p_abs_v,
                         const double *y, int64_t n, double max_score_error,
                         int64_t n_visible)
 {
-    const double c = (1.0 + u_s) *
-                     (2.0 * max_score_error + 2.0 * ref__sum_error(n_visible) +
-                      6.0 * U + 2.0 * u_s);
+    const double c =
+        (1.0 + u_s) * (2.0 * max_score_error + 2.0 * ref__sum_error(n_visible) +
+                       6.0 * U + 2.0 * u_s);
     for (int64_t d = 0; d < n; d++)
-        bound[d] = up(u_s, c * sum_p_abs_v[d], y[d]);
+        bound[d] = ref__up(u_s, c * sum_p_abs_v[d], y[d]);
 }
 
 /* y = sum_k w_k y_k over the choices: a product over K and the two stores. */
@@ -177,5 +179,5 @@ void ref__bound_combine(double u_s, float *bound, const double *sum_abs,
 {
     const double c = ref__sum_error(n_k);
     for (int64_t d = 0; d < n; d++)
-        bound[d] = up(u_s, c * sum_abs[d], y[d]);
+        bound[d] = ref__up(u_s, c * sum_abs[d], y[d]);
 }

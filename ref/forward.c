@@ -67,24 +67,37 @@ static int64_t max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* The widest inner size and K extent of any product of the model. */
-static int64_t widest(const core_spec *spec)
+/* Columns of the widest token tap that somebody may want a bound of. */
+static int64_t widest(const ref__run *run)
 {
-    int64_t n = max_i64(spec->n_d, max_i64(spec->n_h * spec->n_dh, spec->n_f));
-    return max_i64(n, max_i64(spec->n_f_shared, spec->n_f_dense));
+    int64_t n = 0;
+    for (int l = 0; l < (int)run->spec->n_l; l++)
+        for (int k = 0; k < CORE_N_TAP_KINDS; k++) {
+            const core_tap tap = {(core_tap_kind)k, l};
+            if (core_tap_exists(run->spec, tap) &&
+                core_tap_row_kind(tap.kind) == CORE_ROWS_TOKEN &&
+                (k != CORE_TAP_LOGITS || ref__wants_bound(run, k, 0)))
+                n = max_i64(n, core_tap_cols(run->spec, tap));
+        }
+    return n;
 }
 
-/* Largest weight tile that ref__tile_get may read into scratch. */
+/* Largest weight tile that ref__tile_get may read into scratch, and the longest
+ * vector, which is a tile of one row. */
 static int64_t largest_tile(const ref_model *m)
 {
-    const core_spec *spec = m->spec;
-    const int64_t n_k[] = {spec->n_d, spec->n_h * spec->n_dh, spec->n_f,
-                           spec->n_f_shared, spec->n_f_dense};
     int64_t n = 0;
-    for (size_t i = 0; i < sizeof n_k / sizeof *n_k; i++)
-        if (n_k[i] > 0)
-            n = max_i64(n, ref__max_tile_rows(m, n_k[i]) *
-                               ref__row_stride(n_k[i]));
+    for (int l = 0; l < (int)m->spec->n_l; l++)
+        for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
+            const core_weight id = {(core_weight_kind)k, l, 0};
+            if (!core_weight_exists(m->spec, id))
+                continue;
+            int64_t n_row, n_col;
+            core_weight_shape(m->spec, id, &n_row, &n_col);
+            const int64_t most = ref__max_tile_rows(m, n_col);
+            n = max_i64(n, (n_row < most ? n_row : most) *
+                               ref__row_stride(n_col));
+        }
     return n;
 }
 
@@ -94,7 +107,7 @@ static void take_base(ref__run *run)
     const ref_model *m = run->model;
     core_arena *a = &run->arena;
     const int64_t n_d = run->n * spec->n_d;
-    const int64_t n_table = run->batch->n_t * (spec->n_dh / 2);
+    const int64_t n_table = run->batch->n_t * (core_spec_n_rot(spec) / 2);
     run->x = core_arena_f64(a, n_d);
     run->xn = core_arena_f64(a, n_d);
     run->r = core_arena_f64(a, n_d);
@@ -107,16 +120,14 @@ static void take_base(ref__run *run)
     run->out_scratch = core_arena_f64(a, run->n_threads * run->out_stride);
     if (!run->bounds)
         return;
-    int64_t cols = max_i64(widest(spec), spec->n_e);
-    if (spec->n_h > 0 && ref__wants_bound(run, CORE_TAP_LOGITS, 0))
-        cols = max_i64(cols, spec->n_v);
-    run->bound = core_arena_take(a, run->n * cols, sizeof(float));
+    run->bound = core_arena_take(a, run->n * widest(run), sizeof(float));
     run->row_norm = core_arena_f64(a, run->n * max_i64(1, spec->n_k));
 }
 
 static void embed(ref__run *run)
 {
     const int64_t n_d = run->spec->n_d;
+    const double scale = run->spec->embed_scale;
     const core_weight id = {CORE_W_EMBED, 0, 0};
     if (run->spec->n_h == 0) {
         memcpy(run->x, run->batch->hidden,
@@ -131,11 +142,16 @@ static void embed(ref__run *run)
         const double *w = ref__weight_rows(run->model, id, v, v + 1, x);
         if (w != x)
             memcpy(x, w, (size_t)n_d * sizeof *x);
+        for (int64_t d = 0; scale != 1.0 && d < n_d; d++)
+            x[d] *= scale;
     }
     ref__store(run, CORE_GRID_ACT, run->x, run->n * n_d);
     float *bound = ref__bound_buffer(run, CORE_TAP_EMBED, 0);
-    if (bound != NULL)
+    if (bound != NULL && scale == 1.0)
         ref__bound_copy(run->u_store, bound, run->x, run->n * n_d);
+    else if (bound != NULL)
+        ref__bound_relative(run->u_store, bound, run->x, run->n * n_d,
+                           REF__ROUNDS_EMBED);
     ref__put(run, CORE_TAP_EMBED, 0, run->x, bound);
 }
 
@@ -149,8 +165,8 @@ static void head(ref__run *run, bool dry)
         ref__wants(run, CORE_TAP_LOGITS, 0))
         logits = core_arena_f64(&run->arena, run->n * run->spec->n_v);
     if (!dry) {
-        ref__rmsnorm(run, run->x, CORE_W_FINAL_NORM, 0, CORE_TAP_FINAL_NORM,
-                     run->xn);
+        ref__norm_stream(run, CORE_W_FINAL_NORM, CORE_W_FINAL_NORM_BIAS, 0,
+                         CORE_TAP_FINAL_NORM);
         const ref__rows y = ref__measure(run, run->xn, run->n, run->spec->n_d);
         ref__linear(run, &y, CORE_W_HEAD, 0, CORE_TAP_LOGITS, logits);
     }
@@ -183,12 +199,25 @@ static double seconds(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* A state would run through padding as through any token. */
+static core_status check_batch(const core_spec *spec, const core_batch *batch)
+{
+    for (int l = 0; l < (int)spec->n_l; l++)
+        CORE_FAIL_IF(batch->mask != NULL && core_spec_has_mamba(spec, l),
+                     CORE_E_INPUT,
+                     "attention_mask: expected none for a model with mamba "
+                     "layers, layer %d is one",
+                     l);
+    return CORE_OK;
+}
+
 core_status ref_forward(ref_model *model, const core_batch *batch,
                         const core_groups *groups, const core_tap_sink *sink,
                         ref_stats *stats)
 {
     const double wall = seconds(CLOCK_MONOTONIC);
     const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    CORE_TRY(check_batch(model->spec, batch));
     ref_stats result = {.exact = model->numerics == CORE_EXACT};
     ref__run run = {
         .model = model,

@@ -1,35 +1,40 @@
-/* ref/layer.c -- one layer: x + attention(norm x), then x + ffn(norm x).
+/* ref/layer.c -- one layer: x + c mix(norm x), then x + c ffn(norm x).
  *
- * The order of the taps is the order of this text.  An MoE layer may have a
- * shared expert beside it (an MLP that every token takes); a layer of a Switch
- * sub-layer model has no attention.
+ * The order of the taps is the order of this text.  The mixer is attention or
+ * mamba.  An MoE layer may have a shared expert beside it (an MLP that every
+ * token takes), and that a gate; a layer of a Switch sub-layer model has no
+ * mixer.  c is 1 but in models that scale their residuals.
  */
 #include "ref/ref_impl.h"
 
-/* a := store(a + b), delivered as tap `kind`; b NULL: a as it is. */
+/* a := store(a + scale * b), delivered as tap `kind`; b NULL: a as it is. */
 static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
-                const double *b)
+                const double *b, double scale)
 {
     const int64_t n = run->n * run->spec->n_d;
     float *bound = ref__bound_buffer(run, kind, layer);
     if (b != NULL)
 #pragma omp parallel for num_threads(run->n_threads)
         for (int64_t i = 0; i < n; i++)
-            a[i] += b[i];
+            a[i] += scale * b[i];
     ref__store(run, CORE_GRID_ACT, a, n);
     if (bound != NULL)
-        ref__bound_relative(run->u_store, bound, a, n, 0.0);
+        ref__bound_residual(run->u_store, bound, a, b, n, scale);
     ref__put(run, kind, layer, a, bound);
 }
 
-static void attention_part(ref__run *run, int layer, bool dry)
+static void mixer_part(ref__run *run, int layer, bool dry)
 {
     if (!dry)
-        ref__rmsnorm(run, run->x, CORE_W_ATTN_NORM, layer, CORE_TAP_ATTN_NORM,
-                     run->xn);
-    ref__attention(run, layer, dry);
+        ref__norm_stream(run, CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS, layer,
+                         CORE_TAP_ATTN_NORM);
+    if (core_spec_has_mamba(run->spec, layer))
+        ref__mamba(run, layer, dry);
+    else
+        ref__attention(run, layer, dry);
     if (!dry)
-        add(run, CORE_TAP_MID, layer, run->x, run->r);
+        add(run, CORE_TAP_MID, layer, run->x, run->r,
+            run->spec->residual_scale);
 }
 
 static void ffn_part(ref__run *run, int layer, bool dry)
@@ -40,18 +45,21 @@ static void ffn_part(ref__run *run, int layer, bool dry)
     const int64_t n = run->n * run->spec->n_d;
     double *shared = is_moe && has_mlp ? core_arena_f64(&run->arena, n) : NULL;
     if (!dry)
-        ref__rmsnorm(run, run->x, CORE_W_FFN_NORM, layer, CORE_TAP_FFN_NORM,
-                     run->xn);
+        ref__norm_stream(run, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS, layer,
+                         CORE_TAP_FFN_NORM);
     const size_t mark = run->arena.used_bytes;
     if (is_moe)
         ref__moe(run, layer, run->r, dry);
     core_arena_rewind(&run->arena, mark);
     if (has_mlp)
         ref__mlp(run, layer, n_f, is_moe ? shared : run->r, dry);
+    core_arena_rewind(&run->arena, mark);
+    if (core_spec_has_shared_gate(run->spec, layer))
+        ref__shared_gate(run, layer, shared, dry);
     if (dry)
         return;
-    add(run, CORE_TAP_FFN_OUT, layer, run->r, shared);
-    add(run, CORE_TAP_OUT, layer, run->x, run->r);
+    add(run, CORE_TAP_FFN_OUT, layer, run->r, shared, 1.0);
+    add(run, CORE_TAP_OUT, layer, run->x, run->r, run->spec->residual_scale);
 }
 
 void ref__layer(ref__run *run, int layer, bool dry)
@@ -61,7 +69,7 @@ void ref__layer(ref__run *run, int layer, bool dry)
         ref__put_transfer(run, CORE_TAP_IN, layer, run->x,
                           run->n * run->spec->n_d);
     if (run->spec->n_h > 0)
-        attention_part(run, layer, dry);
+        mixer_part(run, layer, dry);
     core_arena_rewind(&run->arena, mark);
     ffn_part(run, layer, dry);
     core_arena_rewind(&run->arena, mark);

@@ -1,11 +1,11 @@
-/* ref/linear.c -- y = x W^T + b.
+/* ref/linear.c -- y = x W^T + b, for the head divided by a scalar.
  *
  * A product is cut into tiles: some rows of the weight times a chunk of rows of
  * x, each complete over K and each one single-threaded dgemm, in parallel over
  * tiles.  The cut depends on shapes only.  While a tile is in the cache its
- * bias is added, once, and the result is stored (the sum is complete here).
- * When weights are not resident a thread reads its tile first, so that every
- * weight is read once per product.
+ * bias is added, once, what acts on the complete sum acts (the logits' divisor,
+ * a clamp), and the result is stored. When weights are not resident a thread
+ * reads its tile first, so that every weight is read once per product.
  */
 #include "ref/ref_impl.h"
 
@@ -69,6 +69,20 @@ static core_weight_kind bias_of(core_weight_kind kind)
         return CORE_W_MLP_UP_BIAS;
     case CORE_W_MLP_DOWN:
         return CORE_W_MLP_DOWN_BIAS;
+    case CORE_W_Q_A:
+        return CORE_W_Q_A_BIAS;
+    case CORE_W_KV_A:
+        return CORE_W_KV_A_BIAS;
+    case CORE_W_MAMBA_U:
+        return CORE_W_MAMBA_U_BIAS;
+    case CORE_W_MAMBA_GATE:
+        return CORE_W_MAMBA_GATE_BIAS;
+    case CORE_W_MAMBA_DT:
+        return CORE_W_MAMBA_DT_BIAS;
+    case CORE_W_MAMBA_OUT:
+        return CORE_W_MAMBA_OUT_BIAS;
+    case CORE_W_HEAD:
+        return CORE_W_HEAD_BIAS;
     default:
         return CORE_N_WEIGHT_KINDS;
     }
@@ -91,6 +105,15 @@ static void get_bias(const ref__run *run, ref__tile *tile, core_weight weight,
         tile->max_bias = fmax(tile->max_bias, fabs(tile->bias[i]));
 }
 
+/* Queries and keys that have a norm before rope are clamped after it. */
+static bool is_clamped(const core_spec *spec, core_weight_kind kind)
+{
+    const bool normed =
+        spec->qk_norm == CORE_QK_NORM_HEAD || spec->qk_norm == CORE_QK_NORM_ALL;
+    return kind == CORE_W_V ||
+           (!normed && (kind == CORE_W_Q || kind == CORE_W_K));
+}
+
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch)
 {
@@ -109,8 +132,10 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                              ? m->max_norm[core_weight_index(run->spec, id)]
                              : core_max_row_norm(tile->w, tile->n, n_k, stride);
     }
+    tile->divisor = id.kind == CORE_W_HEAD ? run->spec->logits_divisor : 1.0;
+    tile->clip = is_clamped(run->spec, id.kind) ? run->spec->clip_qkv : 0.0;
     for (int64_t i = 0; want_norms && i < tile->n; i++)
-        tile->norm[i] = row_norm(tile->w + i * stride, n_k);
+        tile->norm[i] = row_norm(tile->w + i * stride, n_k) / tile->divisor;
     get_bias(run, tile, id, r0);
 }
 
@@ -125,6 +150,9 @@ void ref__tile_apply(const ref__run *run, const ref__tile *tile,
         double *y_i = y + i * ld_y;
         for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
             y_i[j] += tile->bias[j];
+        for (int64_t j = 0; tile->divisor != 1.0 && j < tile->n; j++)
+            y_i[j] /= tile->divisor;
+        ref__clip(y_i, tile->n, tile->clip);
         core_store(run->numerics, CORE_GRID_ACT, y_i, tile->n);
     }
 }
@@ -138,6 +166,20 @@ double ref__tile_bits(const ref__run *run, const ref__tile *tile,
     if (tile->has_bias && tile->max_bias > 0.0 && tile->bias_step < step)
         step = tile->bias_step;
     return ref__bits(max_norm_x * tile->max_norm + tile->max_bias, step);
+}
+
+/* Bounds of rows [i, i + n_row) of a tile's columns.  A quotient's error is the
+ * sum's, divided; its rounding is the one that the product's bound counts. */
+static void bound_tile(const ref__run *run, const ref__rows *x,
+                       const ref__tile *tile, int64_t i, int64_t n_row,
+                       const double *y, float *bound, int64_t ld)
+{
+    double bias[REF__MAX_TILE];
+    for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
+        bias[j] = tile->bias[j] / tile->divisor;
+    ref__bound_product(run->u_store, bound, ld, y, ld, n_row, tile->n,
+                       tile->n_k, x->norm + i, tile->norm,
+                       tile->has_bias ? bias : NULL);
 }
 
 void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
@@ -176,13 +218,21 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
             ref__tile_apply(run, &tile, x->v + i * n_k, n_i, y_i,
                             y != NULL ? n_out : tile.n);
             if (bound != NULL)
-                ref__bound_product(run->u_store, bound + i * n_out + c0, n_out,
-                                   y_i, n_out, n_i, tile.n, n_k, x->norm + i,
-                                   tile.norm, tile.has_bias ? tile.bias : NULL);
+                bound_tile(run, x, &tile, i, n_i, y_i, bound + i * n_out + c0,
+                           n_out);
         }
     }
     run->stats->gemm_flops += 2.0 * (double)x->n * (double)n_out * (double)n_k;
     if (run->exact)
         ref__record_bits(run, kind, layer, bits);
     ref__put(run, kind, layer, y, bound);
+}
+
+void ref__read_vector(const ref__run *run, core_weight_kind kind, int layer,
+                      double *out)
+{
+    const core_weight id = {kind, layer, 0};
+    int64_t n_row, n_col;
+    core_weight_shape(run->spec, id, &n_row, &n_col);
+    core_weights_read(run->model->weights, id, 0, n_row, 0, n_col, out, n_col);
 }

@@ -4,7 +4,8 @@
  * inputs are gathered a group of rows at a time and run through their experts;
  * the outputs lie at [token*K + k, D], and the combine adds a token's K outputs
  * by ascending expert.  Traps: a dropped choice adds nothing, or weight * xn,
- * and never changes the other weights; the expert's bias is inside the weight.
+ * and never changes the other weights; the expert's bias is inside the weight;
+ * a weight that multiplies the input does not multiply the output again.
  */
 #include "ref/ref_impl.h"
 
@@ -43,11 +44,7 @@ static moe take(ref__run *run, int layer)
     core_arena *a = &run->arena;
     const int64_t n = run->n, n_c = n * spec->n_k;
     moe m = {
-        .routing = {.logits = core_arena_f64(a, n * spec->n_e),
-                    .probs = core_arena_f64(a, n * spec->n_e),
-                    .weight = core_arena_f64(a, n_c),
-                    .idx = core_arena_i64(a, n_c),
-                    .slot = core_arena_i64(a, n_c)},
+        .routing = ref__routing_take(run, layer),
         .slot_work = core_arena_take(a, (int64_t)ref__slots_bytes(spec, n), 1),
         .ffn = {CORE_W_EXPERT_GATE, CORE_W_EXPERT_UP, CORE_W_EXPERT_DOWN,
                 CORE_TAP_EXPERT_GATE, CORE_TAP_EXPERT_UP, CORE_TAP_EXPERT_ACT,
@@ -89,7 +86,22 @@ static void sort_by_expert(const ref__run *run, moe *m)
     m->first[0] = 0;
 }
 
-/* Copies of the inputs at their choices: the tap `recv`; out.v lends itself. */
+/* x [D] = the input of a choice: its token, or weight * token, stored. */
+static void gather(const ref__run *run, const moe *m, int64_t choice, double *x)
+{
+    const int64_t n_d = run->spec->n_d;
+    const double *xn = run->xn + choice / run->spec->n_k * n_d;
+    if (!run->spec->weigh_input) {
+        memcpy(x, xn, (size_t)n_d * sizeof *x);
+        return;
+    }
+    for (int64_t d = 0; d < n_d; d++)
+        x[d] = m->routing.weight[choice] * xn[d];
+    core_store(run->numerics, CORE_GRID_ACT, x, n_d);
+}
+
+/* The inputs at their choices: the tap `recv`; out.v lends itself.  A copy has
+ * bound 0, a weighted input the bound of one product.                        */
 static void put_recv(const ref__run *run, int layer, const moe *m)
 {
     const int64_t n_d = run->spec->n_d, n_k = run->spec->n_k;
@@ -101,9 +113,13 @@ static void put_recv(const ref__run *run, int layer, const moe *m)
                (size_t)(run->n * n_k * n_d) * sizeof *m->ffn.out.bound);
     if (!ref__wants(run, CORE_TAP_RECV, layer))
         return;
-    for (int64_t i = 0; i < n_kept; i++)
-        memcpy(v + m->choice[i] * n_d, run->xn + m->choice[i] / n_k * n_d,
-               (size_t)n_d * sizeof *v);
+    for (int64_t i = 0; i < n_kept; i++) {
+        const int64_t at = m->choice[i] * n_d;
+        gather(run, m, m->choice[i], v + at);
+        if (run->spec->weigh_input && m->ffn.out.bound != NULL)
+            ref__bound_relative(run->u_store, m->ffn.out.bound + at, v + at,
+                                n_d, REF__ROUNDS_PRODUCT);
+    }
     ref__put(run, CORE_TAP_RECV, layer, v, m->ffn.out.bound);
 }
 
@@ -130,11 +146,10 @@ static int by_length(const void *a, const void *b)
 static void run_group(ref__run *run, int layer, moe *m, int64_t i0, int64_t n,
                       int64_t n_piece)
 {
-    const int64_t n_d = run->spec->n_d, n_k = run->spec->n_k;
+    const int64_t n_d = run->spec->n_d;
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < n; i++)
-        memcpy(m->x + i * n_d, run->xn + m->choice[i0 + i] / n_k * n_d,
-               (size_t)n_d * sizeof *m->x);
+        gather(run, m, m->choice[i0 + i], m->x + i * n_d);
     qsort(m->piece, (size_t)n_piece, sizeof *m->piece, by_length);
     ref__ffn_group(run, &m->ffn, layer, m->x, m->choice + i0, m->piece,
                    n_piece);
@@ -184,7 +199,7 @@ static double combine_token(const ref__run *run, const moe *m, int64_t t,
         if (dropped && !pass)
             continue;
         const double *y = dropped ? run->xn + t * n_d : m->ffn.out.v + c * n_d;
-        const double w = m->routing.weight[c];
+        const double w = run->spec->weigh_input ? 1.0 : m->routing.weight[c];
         sum_w += w;
         for (int64_t d = 0; d < n_d; d++) {
             out[d] += w * y[d];

@@ -2,7 +2,9 @@
  *
  * The order of the five steps after the sum is part of the definition: the
  * quotient, plus eps, the root, the division, the product.  Only the sum
- * depends on an order, so only the sum has to be exact.
+ * depends on an order, so only the sum has to be exact.  The same text norms a
+ * token's residual stream, each head of a query by itself, all heads together,
+ * or a part of a wider row; y may be x, so the sum is looked at first.
  */
 #include "ref/ref_impl.h"
 
@@ -21,31 +23,67 @@ void ref__rmsnorm_row(double *y, const double *x, const double *w, int64_t n_d,
 {
     const double mean = sum_of_squares(x, n_d) / (double)n_d;
     const double r = sqrt(mean + eps);
-    for (int64_t d = 0; d < n_d; d++)
-        y[d] = w[d] * (x[d] / r);
+    if (w == NULL)
+        for (int64_t d = 0; d < n_d; d++)
+            y[d] = x[d] / r;
+    else
+        for (int64_t d = 0; d < n_d; d++)
+            y[d] = w[d] * (x[d] / r);
 }
 
-void ref__rmsnorm(ref__run *run, const double *x, core_weight_kind weight,
-                  int layer, core_tap_kind kind, double *y)
+void ref__clip(double *x, int64_t n, double clip)
 {
-    const int64_t n_d = run->spec->n_d;
-    const core_weight id = {weight, layer, 0};
+    for (int64_t i = 0; clip > 0.0 && i < n; i++) {
+        x[i] = x[i] > clip ? clip : x[i]; /* a NaN stays one */
+        x[i] = x[i] < -clip ? -clip : x[i];
+    }
+}
+
+void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
+                  const ref__norm *norm)
+{
+    const int64_t n = norm->n, width = norm->n_part * n;
+    const core_weight id = {norm->weight, layer, 0};
     float *bound = ref__bound_buffer(run, kind, layer);
-    const double *w = ref__weight_rows(run->model, id, 0, 1, run->tile_scratch);
+    const double *w =
+        norm->weight == CORE_N_WEIGHT_KINDS
+            ? NULL
+            : ref__weight_rows(run->model, id, 0, 1, run->tile_scratch);
     double bits = 0.0;
 #pragma omp parallel for num_threads(run->n_threads) reduction(max : bits)
     for (int64_t t = 0; t < run->n; t++) {
-        double *y_t = y + t * n_d;
-        const double *x_t = x + t * n_d;
-        ref__rmsnorm_row(y_t, x_t, w, n_d, run->spec->norm_eps);
-        core_store(run->numerics, CORE_GRID_ACT, y_t, n_d);
-        if (run->exact)
-            bits = fmax(bits, ref__bits(sum_of_squares(x_t, n_d),
-                                        CORE_STEP_ACT * CORE_STEP_ACT));
+        const double *x_t = norm->x + t * norm->ld_x;
+        double *y_t = norm->y + t * width;
+        for (int64_t i = 0; i < width; i += n) {
+            if (run->exact)
+                bits = fmax(bits, ref__bits(sum_of_squares(x_t + i, n),
+                                            CORE_STEP_ACT * CORE_STEP_ACT));
+            ref__rmsnorm_row(y_t + i, x_t + i, w, n, norm->eps);
+        }
+        ref__clip(y_t, width, norm->clip);
+        core_store(run->numerics, CORE_GRID_ACT, y_t, width);
         if (bound != NULL)
-            ref__bound_norm(run->u_store, bound + t * n_d, y_t, n_d, n_d);
+            ref__bound_norm(run->u_store, bound + t * width, y_t, width, n);
     }
     if (run->exact)
         ref__record_bits(run, kind, layer, bits);
-    ref__put(run, kind, layer, y, bound);
+    ref__put(run, kind, layer, norm->y, bound);
+}
+
+void ref__norm_stream(ref__run *run, core_weight_kind weight,
+                      core_weight_kind bias, int layer, core_tap_kind kind)
+{
+    const int64_t n_d = run->spec->n_d;
+    if (run->spec->norm == CORE_NORM_LAYER) {
+        ref__layernorm(run, weight, bias, layer, kind);
+        return;
+    }
+    const ref__norm norm = {.x = run->x,
+                            .ld_x = n_d,
+                            .y = run->xn,
+                            .n_part = 1,
+                            .n = n_d,
+                            .weight = weight,
+                            .eps = run->spec->norm_eps};
+    ref__rmsnorm(run, layer, kind, &norm);
 }

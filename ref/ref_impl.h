@@ -54,7 +54,7 @@ typedef struct ref__run {
 
     core_arena arena;
     double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
-    double *cos_tj, *sin_tj; /* [T, Dh/2]                                   */
+    double *cos_tj, *sin_tj; /* [T, Dr/2]                                   */
     double *row_norm;        /* [max rows of a product]; bounds only        */
     float *bound;            /* [N, max cols of a token tap]; bounds only   */
     double *tile_scratch;    /* [n_threads, tile_stride] a weight tile      */
@@ -93,9 +93,11 @@ double ref__bits(double magnitude, double step);
 void ref__record_bits(const ref__run *run, core_tap_kind kind, int layer,
                       double bits);
 
-/* ---- bounds.c: u_s is run->u_store, n elements from bound[0] ------------- */
+/* ---- bounds.c: u_s is run->u_s, n elements from bound[0] ------------- */
 
 double ref__sum_error(int64_t n);
+/* d, what computing gives, and the stores of y on both sides, upwards.       */
+float ref__up(double u_s, double d, double y);
 void ref__bound_product(double u_s, float *bound, int64_t ld_bound,
                         const double *y, int64_t ld_y, int64_t n_row,
                         int64_t n_col, int64_t n_k, const double *norm_x,
@@ -119,6 +121,35 @@ void ref__bound_context(double u_s, float *bound, const double *sum_p_abs_v,
                         int64_t n_visible);
 void ref__bound_combine(double u_s, float *bound, const double *sum_abs,
                         const double *y, int64_t n, int64_t n_k);
+
+/* ---- bounds_families.c ---------------------------------------------------- */
+
+/* n_round of ref__bound_relative.  embed: of a scale that is no fp32 number.
+ * temper: of scale, log1p (2), their product and the sum with 1.  sigmoid: of
+ * exp (2), which counts less, and the sum with 1.                            */
+enum {
+    REF__ROUNDS_PRODUCT = 0,
+    REF__ROUNDS_EMBED = 1,
+    REF__ROUNDS_SIGMOID = 3,
+    REF__ROUNDS_TEMPER = 5,
+};
+
+void ref__bound_residual(double u_s, float *bound, const double *y,
+                         const double *r, int64_t n, double scale);
+void ref__bound_layernorm(double u_s, float *bound, const double *x,
+                          const double *y, const double *w, int64_t n_d,
+                          double mean, double r);
+void ref__bound_clamped(double u_s, float *bound, const double *gate,
+                        const double *up_v, const double *a, int64_t n);
+void ref__bound_softmax_top(double u_s, float *bound, const double *logits,
+                            const int64_t *idx, const double *w, int64_t n_k,
+                            double scale);
+void ref__bound_sparsemixer(double u_s, float *bound, const double *logits,
+                            const int64_t *idx, const double *w, int64_t n_e,
+                            double jitter, double scale);
+void ref__bound_softplus(double u_s, float *bound, double z, double y);
+void ref__bound_sum(double u_s, float *bound, double sum_abs, double y,
+                    int64_t n_term, double carried);
 
 /* ---- model.c ------------------------------------------------------------- */
 
@@ -154,14 +185,16 @@ typedef struct ref__tile {
     int64_t n, n_k;
     bool has_bias;
     double bias[REF__MAX_TILE];
-    double norm[REF__MAX_TILE]; /* with bounds                                */
+    double divisor;             /* of the complete sum: 1 but for the head    */
+    double clip;                /* results are clamped to [-clip, clip]; 0: not */
+    double norm[REF__MAX_TILE]; /* with bounds; of the rows / divisor         */
     double max_norm, max_bias;  /* exact mode                                 */
     double step, bias_step;     /* exact mode                                 */
 } ref__tile;
 
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
-/* y [n_row, tile.n] = store(x W^T + b), x [n_row, tile.n_k].                 */
+/* y [n_row, tile.n] = store((x W^T + b) / divisor, clamped), x [n_row, n_k].   */
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
                      const double *x, int64_t n_row, double *y, int64_t ld_y);
 double ref__tile_bits(const ref__run *run, const ref__tile *tile,
@@ -172,42 +205,121 @@ double ref__tile_bits(const ref__run *run, const ref__tile *tile,
 void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
                  int layer, core_tap_kind kind, double *y);
 
-/* ---- norm.c, rope.c, attention.c ----------------------------------------- */
+/* A whole small tensor, rows one after the other.                            */
+void ref__read_vector(const ref__run *run, core_weight_kind kind, int layer,
+                      double *out);
 
+/* ---- norm.c, layernorm.c ------------------------------------------------- */
+
+/* y [N, n_part * n]: every part of a row of x normed by itself; y may be x.   */
+typedef struct ref__norm {
+    const double *x;
+    int64_t ld_x; /* from one row of x to the next                            */
+    double *y;
+    int64_t n_part, n;
+    core_weight_kind weight; /* [1, n], for every part; CORE_N_WEIGHT_KINDS:
+                              * none                                          */
+    double eps;
+    double clip; /* afterwards clamped to [-clip, clip]; 0: not               */
+} ref__norm;
+
+/* x[0..n) clamped to [-clip, clip]; clip 0: as it is.                        */
+void ref__clip(double *x, int64_t n, double clip);
+/* w NULL: without weight.                                                    */
 void ref__rmsnorm_row(double *y, const double *x, const double *w, int64_t n_d,
                       double eps);
-void ref__rmsnorm(ref__run *run, const double *x, core_weight_kind weight,
-                  int layer, core_tap_kind kind, double *y);
-void ref__rope_row(double *head, const double *cos_j, const double *sin_j,
-                   int64_t n_dh);
+void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
+                  const ref__norm *norm);
+void ref__layernorm_row(double *y, const double *x, const double *w,
+                        const double *b, int64_t n_d, double eps);
+void ref__layernorm(ref__run *run, core_weight_kind weight,
+                    core_weight_kind bias, int layer, core_tap_kind kind);
+/* xn = the model's norm of x.                                                */
+void ref__norm_stream(ref__run *run, core_weight_kind weight,
+                      core_weight_kind bias, int layer, core_tap_kind kind);
+
+/* ---- rope.c, qkv.c, mla.c, attention.c, mamba.c -------------------------- */
+
+/* Turn r[0..n_rot).                                                          */
+void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
+                   int64_t n_rot, bool interleaved);
+/* qk [N, n_head*n_dh]: elements [first, first + Dr) of every head are turned in
+ * place, the tap is delivered.                                               */
+void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
+               int64_t n_head, int64_t n_dh, int64_t first);
+
+/* What attention works on, whatever it was made from. */
+typedef struct ref__heads {
+    double *q; /* [N, H*n_dh]                                                 */
+    double *k; /* [N, n_g*n_dh]                                               */
+    double *v; /* [N, n_g*n_dv]                                               */
+    int64_t n_g, n_dh, n_dv;
+} ref__heads;
+
+/* Taps q_a .. q_temper of xn.                                                */
+void ref__qkv(ref__run *run, int layer, const ref__heads *heads);
+void ref__mla(ref__run *run, int layer, const ref__heads *heads, bool dry);
 /* r = attention(xn), taps q .. attn_out.                                     */
 void ref__attention(ref__run *run, int layer, bool dry);
 
+/* r = mamba(xn), taps mamba.u .. attn_out.                                   */
+void ref__mamba(ref__run *run, int layer, bool dry);
+
+/* The recurrence inside it: a, dt, b, c are complete before, y is written.   */
+typedef struct ref__scan {
+    const double *a, *dt; /* [N, C]                                           */
+    const double *b, *c;  /* [N, S]                                           */
+    double *y;            /* [N, C]                                           */
+    double *a_log, *d;    /* [C, S], [C]                                      */
+    double *state;        /* [n_threads, channels of a task, S]               */
+    double *error;        /* of the state, likewise; with bounds              */
+} ref__scan;
+
+ref__scan ref__scan_take(ref__run *run, const double *a, const double *dt,
+                         const double *b, const double *c, double *y);
+void ref__scan_states(ref__run *run, int layer, const ref__scan *scan);
+
 /* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
  * passes, the exponentials stored before they are summed.  mask may be NULL.
+ * sink: a logit that takes its share and gives nothing; -HUGE_VAL: none.
  * Returns the number of visible keys.                                        */
 int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
-                         int64_t hi, const uint8_t *mask, double scale);
+                         int64_t hi, const uint8_t *mask, double scale,
+                         double sink);
 
-/* ---- router.c ------------------------------------------------------------ */
+/* ---- router_scores.c, router.c ------------------------------------------- */
 
 /* What the router decides for N tokens. */
 typedef struct ref__routing {
-    double *logits, *probs; /* [N, E]                                         */
+    double *logits, *probs; /* [N, E]; probs NULL: the router has none        */
     double *weight;         /* [N, K]                                         */
     int64_t *idx, *slot;    /* [N, K]                                         */
+    double *correction;     /* [E], or NULL                                   */
+    double *score;          /* [n_threads, E + groups]                        */
+    int64_t *kept;          /* [n_threads, groups]                            */
 } ref__routing;
 
 void ref__softmax(core_numerics numerics, double *p, const double *logits,
                   int64_t n);
 /* The k largest of p[0..n), descending, ties to the lowest index.            */
 void ref__top_k(int64_t *idx, const double *p, int64_t n, int64_t k);
+/* score [E] = p + correction (or NULL), -infinity outside the kept groups.
+ * score has room for E + groups, kept for groups.                            */
+void ref__eligible(const core_spec *spec, const double *p,
+                   const double *correction, double *score, int64_t *kept);
+/* One token by the spec's router: p [E] (unused by the two routers that look at
+ * logits only), idx and w [K], from logits [E]; the rest as above.           */
+void ref__route_token(const core_spec *spec, core_numerics numerics,
+                      const double *logits, const double *correction,
+                      double *p, int64_t *idx, double *w, double *score,
+                      int64_t *kept);
 /* slot[] of all tokens of the batch by the spec's capacity rule; `groups` NULL:
  * the batch is one group.  work: ref__slots_bytes(spec, B*T).                */
 void ref__slots(const core_spec *spec, const core_batch *batch,
                 const core_groups *groups, const int64_t *idx,
                 const double *weight, int64_t *slot, void *work);
 size_t ref__slots_bytes(const core_spec *spec, int64_t n);
+ref__routing ref__routing_take(ref__run *run, int layer);
 void ref__router(ref__run *run, int layer, ref__routing *routing, void *work);
 
 /* ---- ffn.c, moe.c, layer.c ------------------------------------------------
@@ -249,6 +361,8 @@ void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer);
  * measure).  The caller rewinds.                                             */
 void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry);
 void ref__moe(ref__run *run, int layer, double *out, bool dry);
+/* out [N, D] *= sigmoid(xn . g), taps mlp.score_logit .. mlp.weighted.        */
+void ref__shared_gate(ref__run *run, int layer, double *out, bool dry);
 void ref__layer(ref__run *run, int layer, bool dry);
 
 #endif

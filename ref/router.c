@@ -1,38 +1,15 @@
-/* ref/router.c -- which experts a token goes to, with what weight and slot.
+/* ref/router.c -- which experts the tokens go to, with what weight and slot.
  *
  * Everything here is discrete data or stems from complete, stored values, so
- * it is reproduced exactly or it is wrong.  Traps: ties go to the lowest
- * expert index; weights come from the softmax over ALL experts and are fixed
- * before anything is dropped; capacity counts all tokens of the domain,
- * padding included; a domain may be empty.
+ * it is reproduced exactly or it is wrong.  One token's choice is
+ * router_scores.c.  Traps: weights are fixed before anything is dropped;
+ * capacity counts all tokens of the domain, padding included; a domain may be
+ * empty.
  */
 #include "ref/ref_impl.h"
 
-#include <math.h>
+#include <omp.h>
 #include <stdlib.h>
-
-void ref__softmax(core_numerics numerics, double *p, const double *logits,
-                  int64_t n)
-{
-    for (int64_t e = 0; e < n; e++)
-        p[e] = logits[e];
-    (void)ref__softmax_row(numerics, p, 0, n, NULL, 1.0);
-}
-
-void ref__top_k(int64_t *idx, const double *p, int64_t n, int64_t k)
-{
-    for (int64_t i = 0; i < k; i++) {
-        int64_t best = -1;
-        for (int64_t e = 0; e < n; e++) {
-            bool taken = false;
-            for (int64_t j = 0; j < i; j++)
-                taken = taken || idx[j] == e;
-            if (!taken && (best < 0 || p[e] > p[best]))
-                best = e;
-        }
-        idx[i] = best;
-    }
-}
 
 /* One (token, choice) that wants a slot of an expert. */
 typedef struct claim {
@@ -111,59 +88,104 @@ size_t ref__slots_bytes(const core_spec *spec, int64_t n)
     return count > claims ? count : claims;
 }
 
-/* w [K] of one token from its probabilities and choices. */
-static void token_weights(const ref__run *run, const double *p,
-                          const int64_t *idx, double *w)
+ref__routing ref__routing_take(ref__run *run, int layer)
 {
-    const int64_t n_k = run->spec->n_k;
-    double sum = 0.0;
-    for (int64_t k = 0; k < n_k; k++) {
-        w[k] = p[idx[k]];
-        sum += w[k];
-    }
-    for (int64_t k = 0; run->spec->renormalise && k < n_k; k++)
-        w[k] /= sum;
-    core_store(run->numerics, CORE_GRID_PROB, w, n_k);
+    const core_spec *spec = run->spec;
+    core_arena *a = &run->arena;
+    const int64_t n = run->n, n_c = n * spec->n_k;
+    const core_tap probs = {CORE_TAP_ROUTER_PROBS, layer};
+    ref__routing ro = {
+        .logits = core_arena_f64(a, n * spec->n_e),
+        .weight = core_arena_f64(a, n_c),
+        .idx = core_arena_i64(a, n_c),
+        .slot = core_arena_i64(a, n_c),
+        .score =
+            core_arena_f64(a, run->n_threads * (spec->n_e + spec->n_group)),
+        .kept = core_arena_i64(a, run->n_threads * spec->n_group),
+    };
+    if (core_tap_exists(spec, probs))
+        ro.probs = core_arena_f64(a, n * spec->n_e);
+    if (spec->correction)
+        ro.correction = core_arena_f64(a, spec->n_e);
+    return ro;
 }
 
 static void put_probs(const ref__run *run, int layer, const ref__routing *ro)
 {
     const int64_t n_e = run->spec->n_e;
     float *bound = ref__bound_buffer(run, CORE_TAP_ROUTER_PROBS, layer);
-    for (int64_t t = 0; bound != NULL && t < run->n; t++)
-        ref__bound_softmax(run->u_store, bound + t * n_e,
-                           ro->logits + t * n_e, ro->probs + t * n_e, n_e);
+    if (bound != NULL && run->spec->router == CORE_ROUTER_SIGMOID)
+        ref__bound_relative(run->u_store, bound, ro->probs, run->n * n_e,
+                            REF__ROUNDS_SIGMOID);
+    else
+        for (int64_t t = 0; bound != NULL && t < run->n; t++)
+            ref__bound_softmax(run->u_store, bound + t * n_e,
+                               ro->logits + t * n_e, ro->probs + t * n_e, n_e);
     ref__put(run, CORE_TAP_ROUTER_PROBS, layer, ro->probs, bound);
 }
 
-/* Renormalised: a quotient by a sum of K.  Else p itself, stored again. */
+/* Roundings of p[idx] on its way to a weight: none, or a quotient by a sum of
+ * K (sigmoid: and 1e-20), and two for a scale.                               */
+static double weight_rounds(const core_spec *spec)
+{
+    double n = spec->renormalise ? (double)spec->n_k : 0.0;
+    n += spec->renormalise && spec->router == CORE_ROUTER_SIGMOID ? 1.0 : 0.0;
+    return n + (spec->routed_scale != 1.0 ? 2.0 : 0.0);
+}
+
+static void bound_weights(const ref__run *run, const ref__routing *ro,
+                          int64_t t, float *bound)
+{
+    const core_spec *spec = run->spec;
+    const int64_t n_e = spec->n_e, n_k = spec->n_k;
+    const double *logits = ro->logits + t * n_e, *w = ro->weight + t * n_k;
+    const int64_t *idx = ro->idx + t * n_k;
+    switch (spec->router) {
+    case CORE_ROUTER_SOFTMAX:
+    case CORE_ROUTER_SIGMOID:
+        ref__bound_relative(run->u_store, bound, w, n_k, weight_rounds(spec));
+        break;
+    case CORE_ROUTER_SOFTMAX_TOP:
+        ref__bound_softmax_top(run->u_store, bound, logits, idx, w, n_k,
+                               spec->routed_scale);
+        break;
+    case CORE_ROUTER_SPARSEMIXER:
+        ref__bound_sparsemixer(run->u_store, bound, logits, idx, w, n_e,
+                               spec->jitter, spec->routed_scale);
+        break;
+    }
+}
+
 static void put_weights(const ref__run *run, int layer, const ref__routing *ro)
 {
-    const int64_t n_k = run->spec->n_k;
     float *bound = ref__bound_buffer(run, CORE_TAP_TOPK_WEIGHT, layer);
-    if (bound != NULL)
-        ref__bound_relative(run->u_store, bound, ro->weight, run->n * n_k,
-                            run->spec->renormalise ? (double)n_k : 0.0);
+    for (int64_t t = 0; bound != NULL && t < run->n; t++)
+        bound_weights(run, ro, t, bound + t * run->spec->n_k);
     ref__put(run, CORE_TAP_TOPK_WEIGHT, layer, ro->weight, bound);
 }
 
 void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
 {
     const core_spec *spec = run->spec;
-    const int64_t n_e = spec->n_e, n_k = spec->n_k;
+    const int64_t n_e = spec->n_e, n_k = spec->n_k, n_g = spec->n_group;
     const ref__rows xn = ref__measure(run, run->xn, run->n, spec->n_d);
     ref__linear(run, &xn, CORE_W_ROUTER, layer, CORE_TAP_ROUTER_LOGITS,
                 ro->logits);
+    if (ro->correction != NULL)
+        ref__read_vector(run, CORE_W_CORRECTION, layer, ro->correction);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
-        double *p = ro->probs + t * n_e;
-        ref__softmax(run->numerics, p, ro->logits + t * n_e, n_e);
-        ref__top_k(ro->idx + t * n_k, p, n_e, n_k);
-        token_weights(run, p, ro->idx + t * n_k, ro->weight + t * n_k);
+        const int64_t thread = omp_get_thread_num();
+        ref__route_token(
+            spec, run->numerics, ro->logits + t * n_e, ro->correction,
+            ro->probs != NULL ? ro->probs + t * n_e : NULL, ro->idx + t * n_k,
+            ro->weight + t * n_k, ro->score + thread * (n_e + n_g),
+            ro->kept + thread * n_g);
     }
     ref__slots(spec, run->batch, run->groups, ro->idx, ro->weight, ro->slot,
                work);
-    put_probs(run, layer, ro);
+    if (ro->probs != NULL)
+        put_probs(run, layer, ro);
     ref__put_ints(run, CORE_TAP_TOPK_IDX, layer, ro->idx);
     put_weights(run, layer, ro);
     ref__put_ints(run, CORE_TAP_SLOT, layer, ro->slot);

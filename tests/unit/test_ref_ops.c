@@ -27,7 +27,7 @@ START_TEST(rope_pairs_the_halves)
 {
     double head[] = {1.0, 2.0, 10.0, 20.0};
     const double cos_j[] = {0.0, 1.0}, sin_j[] = {1.0, 0.0};
-    ref__rope_row(head, cos_j, sin_j, 4);
+    ref__rope_row(head, cos_j, sin_j, 4, false);
     /* element 0 turns with element 2 by a right angle, 1 with 3 not at all */
     const double want[] = {-10.0, 2.0, 1.0, 20.0};
     for (int i = 0; i < 4; i++)
@@ -53,7 +53,7 @@ END_TEST
 START_TEST(softmax_stores_exponentials_before_the_sum)
 {
     double s[] = {99.0, 0.0, log(0.5), log(0.3), 99.0};
-    ck_assert_int_eq(ref__softmax_row(CORE_EXACT, s, 1, 4, NULL, 1.0), 3);
+    ck_assert_int_eq(ref__softmax_row(CORE_EXACT, s, 1, 4, NULL, 1.0, -HUGE_VAL), 3);
     const double step = 0x1p-20;
     const double e[] = {1.0, 0.5, rint(0.3 / step) * step};
     const double sum = e[0] + e[1] + e[2];
@@ -68,12 +68,12 @@ START_TEST(softmax_ignores_masked_keys_even_the_largest)
 {
     double s[] = {1.0, 1e30, 1.0};
     const uint8_t mask[] = {1, 0, 1};
-    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, mask, 2.0), 2);
+    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, mask, 2.0, -HUGE_VAL), 2);
     ck_assert_double_eq(s[0], 0.5);
     ck_assert_double_eq(s[1], 0.0);
     ck_assert_double_eq(s[2], 0.5);
     const uint8_t none[] = {0, 0, 0};
-    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, none, 2.0), 0);
+    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, none, 2.0, -HUGE_VAL), 0);
     ck_assert_double_eq(s[0] + s[1] + s[2], 0.0);
 }
 END_TEST

@@ -1,0 +1,140 @@
+/* ref/bounds_families.c -- bounds of the operators that only some models have.
+ *
+ * As in bounds.c: one operator, identical inputs, a correct fp32 computation in
+ * any order, derived and never observed.  The last rounding of a computation is
+ * its store and not part of what computing gives.
+ */
+#include "ref/ref_impl.h"
+
+#include <math.h>
+
+static const double U = 0x1p-24;
+
+/* y = x + scale r.  The product's rounding, and the scale's, which need not be
+ * an fp32 number: 2u |scale r|.  A scale of 1 costs nothing.                 */
+void ref__bound_residual(double u_s, float *bound, const double *y,
+                         const double *r, int64_t n, double scale)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const double product =
+            r != NULL && scale != 1.0 ? fabs(scale * r[i]) : 0.0;
+        bound[i] = ref__up(u_s, 2.0 * U * product, y[i]);
+    }
+}
+
+/* y = w (x - mean) / r + b, r^2 = var + eps.  With c = sum_error(D), q =
+ * sum x^2 / D and sum |x| / D <= sqrt(q): the mean is off by (c + u) sqrt(q).
+ * The variance, as D s2 - s1^2 over D^2 (or as mean of squares minus square of
+ * mean, which is no better): D s2 is off by c + u, s1^2 by 2c + u, their
+ * difference and the rest by 3u, all of D^2 q; so r^2 by rho = (3c + 5u) q /
+ * r^2, and 1/r by 1/sqrt(1 - rho) - 1.  A sum of squared deviations is off by
+ * c var and the square of the mean's error: less.  Difference, root, division
+ * and product with w: 4u.                                                    */
+void ref__bound_layernorm(double u_s, float *bound, const double *x,
+                          const double *y, const double *w, int64_t n_d,
+                          double mean, double r)
+{
+    const double c = ref__sum_error(n_d);
+    double q = 0.0;
+    for (int64_t d = 0; d < n_d; d++)
+        q += x[d] * x[d];
+    q /= (double)n_d;
+    const double rho = (3.0 * c + 5.0 * U) * q / (r * r);
+    const double of_root = rho < 1.0 ? 1.0 / sqrt(1.0 - rho) - 1.0 : HUGE_VAL;
+    const double of_mean = (c + U) * sqrt(q);
+    for (int64_t d = 0; d < n_d; d++) {
+        const double scaled = fabs(w[d] / r);
+        bound[d] = ref__up(
+            u_s, scaled * (of_mean + (of_root + 4.0 * U) * fabs(x[d] - mean)),
+            y[d]);
+    }
+}
+
+/* y = (u' + 1) f, f = g sigmoid(1.702 g), g = min(gate, 7), u' = up clamped.
+ * The clamps are exact.  In f: 1.702 and its product with g put 2u |1.702 g|
+ * into the exponent, exp 2u, both times 1 - sigmoid; z sigmoid (1 - sigmoid) <
+ * 0.23, so that is below u |g| / 2 + 2u |f|; the sum, the division and the
+ * product with g 3u |f|; together below 4u (|g| + |f|), as for the other
+ * activations.  Then u' + 1: u |y|.                                          */
+void ref__bound_clamped(double u_s, float *bound, const double *gate,
+                        const double *up_v, const double *a, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const double g = fmin(gate[i], 7.0);
+        const double f = fabs(g * core_sigmoid(1.702 * g));
+        const double factor = fabs(fmax(fmin(up_v[i], 7.0), -7.0) + 1.0);
+        bound[i] = ref__up(
+            u_s, 4.0 * U * (fabs(g) + f) * factor + U * fabs(a[i]), a[i]);
+    }
+}
+
+/* w_k = e_k / sum e * scale over K logits: as ref__bound_softmax with n = K,
+ * that is |l - m| + average + K + 6 roundings before the stores; and two for a
+ * scale.                                                                     */
+void ref__bound_softmax_top(double u_s, float *bound, const double *logits,
+                            const int64_t *idx, const double *w, int64_t n_k,
+                            double scale)
+{
+    const double m = logits[idx[0]], rest = scale != 1.0 ? 8.0 : 6.0;
+    double average = 0.0;
+    for (int64_t k = 0; k < n_k; k++)
+        average += w[k] / scale * (m - logits[idx[k]]);
+    for (int64_t k = 0; k < n_k; k++)
+        bound[k] = ref__up(
+            u_s, (m - logits[idx[k]] + average + (double)n_k + rest) * U * w[k],
+            w[k]);
+}
+
+/* One weight of sparsemixer, w = scale / sum over the kept j of e_j: a softmax
+ * at its largest logit.  Whether j is kept is a comparison whose two sides are
+ * off by 4u together; where they are that close e_j may be there or not.     */
+static float sparse_weight(double u_s, const double *logits, int64_t n_e,
+                           int64_t largest, int64_t without, double w,
+                           double jitter, double scale)
+{
+    const double m = logits[largest];
+    double sum = 0.0, average = 0.0, doubtful = 0.0, n_kept = 0.0;
+    for (int64_t j = 0; j < n_e; j++) {
+        if (j == without)
+            continue;
+        const double ratio = (m - logits[j]) / fmax(fabs(logits[j]), m);
+        const double e = exp(logits[j] - m);
+        if (fabs(ratio - 2.0 * jitter) < 4.0 * U * (ratio + 2.0 * jitter))
+            doubtful += e;
+        if (ratio > 2.0 * jitter)
+            continue;
+        sum += e;
+        average += e * (m - logits[j]);
+        n_kept += 1.0;
+    }
+    const double n_round = average / sum + n_kept + (scale != 1.0 ? 8.0 : 6.0);
+    /* with and without the doubtful ones */
+    const double flips = doubtful / fmax(sum - doubtful, 1.0);
+    return ref__up(u_s, (n_round * U + flips) * w, w);
+}
+
+void ref__bound_sparsemixer(double u_s, float *bound, const double *logits,
+                            const int64_t *idx, const double *w, int64_t n_e,
+                            double jitter, double scale)
+{
+    bound[0] = sparse_weight(u_s, logits, n_e, idx[0], -1, w[0], jitter, scale);
+    bound[1] =
+        sparse_weight(u_s, logits, n_e, idx[1], idx[0], w[1], jitter, scale);
+}
+
+/* y = log(1 + exp z), computed as that or by log1p: exp is off by 2u e, which
+ * is 2u e / (1 + e) <= 2u y in y; rounding 1 + e by u absolutely; the logarithm
+ * by 2u y.  At z >= -1/4 y is above 1/2; below, |z| is: 4u (|z| + y) holds it.
+ */
+void ref__bound_softplus(double u_s, float *bound, double z, double y)
+{
+    *bound = ref__up(u_s, 4.0 * U * (fabs(z) + y), y);
+}
+
+/* A sum of n_term products with known magnitudes; carried: an error that its
+ * inputs bring along.                                                        */
+void ref__bound_sum(double u_s, float *bound, double sum_abs, double y,
+                    int64_t n_term, double carried)
+{
+    *bound = ref__up(u_s, ref__sum_error(n_term) * sum_abs + carried, y);
+}

@@ -1,0 +1,71 @@
+/* ref/layernorm.c -- y_d = w_d * ((x_d - mean) / sqrt(var + eps)) + b_d.
+ *
+ * Mean and variance come from the two sums s1 = sum x, s2 = sum x^2 alone, as
+ * var = (D s2 - s1^2) / D^2: with deviations from a rounded mean instead, the
+ * sum would be of numbers that lie on no grid.  D s2 is the largest of the
+ * three (Cauchy-Schwarz), so where it is exact all of them are.
+ */
+#include "ref/ref_impl.h"
+
+#include <math.h>
+
+typedef struct moments {
+    double mean, r; /* r = sqrt(var + eps)                                    */
+    double total;   /* D s2                                                   */
+} moments;
+
+static moments measure(const double *x, int64_t n, double eps)
+{
+    double s1 = 0.0, s2 = 0.0;
+    for (int64_t d = 0; d < n; d++) {
+        s1 += x[d];
+        s2 += x[d] * x[d];
+    }
+    const double n_d = (double)n;
+    const double var = (n_d * s2 - s1 * s1) / (n_d * n_d);
+    return (moments){s1 / n_d, sqrt(var + eps), n_d * s2};
+}
+
+static void apply(double *y, const double *x, const double *w, const double *b,
+                  int64_t n, moments m)
+{
+    for (int64_t d = 0; d < n; d++)
+        y[d] = w[d] * ((x[d] - m.mean) / m.r) + b[d];
+}
+
+void ref__layernorm_row(double *y, const double *x, const double *w,
+                        const double *b, int64_t n_d, double eps)
+{
+    apply(y, x, w, b, n_d, measure(x, n_d, eps));
+}
+
+void ref__layernorm(ref__run *run, core_weight_kind weight,
+                    core_weight_kind bias, int layer, core_tap_kind kind)
+{
+    const int64_t n_d = run->spec->n_d;
+    const double eps = run->spec->norm_eps;
+    float *bound = ref__bound_buffer(run, kind, layer);
+    const double *w = ref__weight_rows(
+        run->model, (core_weight){weight, layer, 0}, 0, 1, run->tile_scratch);
+    const double *b =
+        ref__weight_rows(run->model, (core_weight){bias, layer, 0}, 0, 1,
+                         run->tile_scratch + run->tile_stride / 2);
+    double bits = 0.0;
+#pragma omp parallel for num_threads(run->n_threads) reduction(max : bits)
+    for (int64_t t = 0; t < run->n; t++) {
+        const double *x_t = run->x + t * n_d;
+        double *y_t = run->xn + t * n_d;
+        const moments m = measure(x_t, n_d, eps);
+        apply(y_t, x_t, w, b, n_d, m);
+        core_store(run->numerics, CORE_GRID_ACT, y_t, n_d);
+        if (run->exact)
+            bits =
+                fmax(bits, ref__bits(m.total, CORE_STEP_ACT * CORE_STEP_ACT));
+        if (bound != NULL)
+            ref__bound_layernorm(run->u_store, bound + t * n_d, x_t, y_t, w,
+                                 n_d, m.mean, m.r);
+    }
+    if (run->exact)
+        ref__record_bits(run, kind, layer, bits);
+    ref__put(run, kind, layer, run->xn, bound);
+}

@@ -1,0 +1,75 @@
+/* ref/qkv.c -- queries, keys and values from three projections.
+ *
+ * What may happen to queries and keys between projection and scores, in this
+ * order: a norm, a clamp, rope, a norm after rope, and in layers without rope a
+ * temperature.  Each works in place, delivers its tap, and is absent in most
+ * models.  Traps: a norm over all heads has one statistic per token; the clamp
+ * comes after the norm where there is one, else before the projection is
+ * stored (linear.c), and values are always clamped there.
+ */
+#include "ref/ref_impl.h"
+
+/* A norm of [N, n_head*Dh] in place; weight CORE_N_WEIGHT_KINDS: none. */
+static void norm_heads(ref__run *run, int layer, core_tap_kind kind, double *qk,
+                       int64_t n_head, core_weight_kind weight)
+{
+    const core_spec *spec = run->spec;
+    const int64_t width = n_head * spec->n_dh;
+    const bool all = spec->qk_norm == CORE_QK_NORM_ALL;
+    const bool roped = spec->qk_norm == CORE_QK_NORM_ROPED;
+    const ref__norm norm = {.x = qk,
+                            .ld_x = width,
+                            .y = qk,
+                            .n_part = all ? 1 : n_head,
+                            .n = all ? width : spec->n_dh,
+                            .weight = weight,
+                            .eps = spec->norm_eps,
+                            .clip = roped ? 0.0 : spec->clip_qkv};
+    ref__rmsnorm(run, layer, kind, &norm);
+}
+
+/* q := q * temperature of its position. */
+static void temper(ref__run *run, int layer, double *q)
+{
+    const int64_t width = run->spec->n_h * run->spec->n_dh;
+    float *bound = ref__bound_buffer(run, CORE_TAP_Q_TEMPER, layer);
+#pragma omp parallel for num_threads(run->n_threads)
+    for (int64_t t = 0; t < run->n; t++) {
+        const double c = core_temper(run->spec, t % run->batch->n_t);
+        double *q_t = q + t * width;
+        for (int64_t d = 0; d < width; d++)
+            q_t[d] *= c;
+        core_store(run->numerics, CORE_GRID_ACT, q_t, width);
+        if (bound != NULL)
+            ref__bound_relative(run->u_store, bound + t * width, q_t, width,
+                                REF__ROUNDS_TEMPER);
+    }
+    ref__put(run, CORE_TAP_Q_TEMPER, layer, q, bound);
+}
+
+void ref__qkv(ref__run *run, int layer, const ref__heads *heads)
+{
+    const core_spec *spec = run->spec;
+    const core_qk_norm norm = spec->qk_norm;
+    const int64_t n_h = spec->n_h, n_g = spec->n_g, n_dh = spec->n_dh;
+    const ref__rows xn = ref__measure(run, run->xn, run->n, spec->n_d);
+    double *q = heads->q, *k = heads->k;
+    ref__linear(run, &xn, CORE_W_Q, layer, CORE_TAP_Q, q);
+    ref__linear(run, &xn, CORE_W_K, layer, CORE_TAP_K, k);
+    ref__linear(run, &xn, CORE_W_V, layer, CORE_TAP_V, heads->v);
+    if (norm == CORE_QK_NORM_HEAD || norm == CORE_QK_NORM_ALL) {
+        norm_heads(run, layer, CORE_TAP_Q_NORM, q, n_h, CORE_W_Q_NORM);
+        norm_heads(run, layer, CORE_TAP_K_NORM, k, n_g, CORE_W_K_NORM);
+    }
+    if (core_spec_has_rope(spec, layer)) {
+        ref__rope(run, layer, CORE_TAP_Q_ROPE, q, n_h, n_dh, 0);
+        ref__rope(run, layer, CORE_TAP_K_ROPE, k, n_g, n_dh, 0);
+        if (norm == CORE_QK_NORM_ROPED) {
+            const core_weight_kind none = CORE_N_WEIGHT_KINDS;
+            norm_heads(run, layer, CORE_TAP_Q_ROPE_NORM, q, n_h, none);
+            norm_heads(run, layer, CORE_TAP_K_ROPE_NORM, k, n_g, none);
+        }
+    } else if (spec->temper_scale > 0.0) {
+        temper(run, layer, q);
+    }
+}

@@ -1,0 +1,56 @@
+/* ref/rope.c -- rotary positions: pairs of a head's elements, turned by t.
+ *
+ * Which elements make a pair (halves, or neighbours) and which part of a head
+ * turns at all are data of the model; elements that do not turn are copied, so
+ * their bound is 0.  Positions count from 0 in every row, padding or not.
+ */
+#include "ref/ref_impl.h"
+
+#include <string.h>
+
+void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
+                   int64_t n_rot, bool interleaved)
+{
+    const int64_t half = n_rot / 2;
+    const int64_t step = interleaved ? 2 : 1, apart = interleaved ? 1 : half;
+    for (int64_t j = 0; j < half; j++) {
+        double *a = r + j * step, *b = a + apart;
+        const double turned = *a * cos_j[j] - *b * sin_j[j];
+        *b = *b * cos_j[j] + *a * sin_j[j];
+        *a = turned;
+    }
+}
+
+/* Bounds of one token's heads, before they turn. */
+static void bound_heads(const ref__run *run, float *bound, const double *qk,
+                        int64_t n_head, int64_t n_dh, int64_t first)
+{
+    const core_rope *rope = &run->spec->rope;
+    const int64_t n_rot = core_spec_n_rot(run->spec);
+    memset(bound, 0, (size_t)(n_head * n_dh) * sizeof *bound);
+    for (int64_t h = first; h < n_head * n_dh; h += n_dh) /* pairs as heads */
+        ref__bound_rope(run->u_store, bound + h, qk + h, n_rot,
+                        rope->interleaved ? 2 : n_rot, rope->attention_factor);
+}
+
+void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
+               int64_t n_head, int64_t n_dh, int64_t first)
+{
+    const int64_t n_rot = core_spec_n_rot(run->spec), half = n_rot / 2;
+    const int64_t width = n_head * n_dh;
+    const bool interleaved = run->spec->rope.interleaved;
+    float *bound = ref__bound_buffer(run, kind, layer);
+#pragma omp parallel for num_threads(run->n_threads)
+    for (int64_t t = 0; t < run->n; t++) {
+        const int64_t position = t % run->batch->n_t;
+        double *qk_t = qk + t * width;
+        if (bound != NULL)
+            bound_heads(run, bound + t * width, qk_t, n_head, n_dh, first);
+        for (int64_t h = 0; h < n_head; h++)
+            ref__rope_row(qk_t + h * n_dh + first,
+                          run->cos_tj + position * half,
+                          run->sin_tj + position * half, n_rot, interleaved);
+        core_store(run->numerics, CORE_GRID_ACT, qk_t, width);
+    }
+    ref__put(run, kind, layer, qk, bound);
+}
