@@ -91,9 +91,20 @@ core_status core_batch_make(core_batch *out, const core_spec *spec, int64_t n_b,
     return CORE_OK;
 }
 
-core_status core_batch_pad_left(core_batch *batch)
+/* A state space carries what it saw of padding into the tokens behind it. */
+static core_status refuse_padding(const core_spec *spec)
+{
+    for (int l = 0; l < (int)spec->n_l; l++)
+        CORE_FAIL_IF(core_spec_has_mamba(spec, l), CORE_E_INPUT,
+                     "%s: layer %d is mamba, padded rows are not supported",
+                     spec->name, l);
+    return CORE_OK;
+}
+
+core_status core_batch_pad_left(core_batch *batch, const core_spec *spec)
 {
     const int64_t n_b = batch->n_b, n_t = batch->n_t;
+    CORE_TRY(refuse_padding(spec));
     CORE_FAIL_IF(batch->ids == NULL || batch->mask != NULL, CORE_E_INPUT,
                  "padding wants a batch of tokens without a mask");
     void *memory = NULL;
@@ -186,8 +197,8 @@ static core_status read_hidden(core_batch *batch, const core_st *file,
     return CORE_OK;
 }
 
-static core_status read_mask(core_batch *batch, const core_st *file,
-                             const core_st_tensor *tensor)
+static core_status read_mask(core_batch *batch, const core_spec *spec,
+                             const core_st *file, const core_st_tensor *tensor)
 {
     CORE_FAIL_IF(tensor->n_dim != 2 || tensor->shape[0] != batch->n_b ||
                      tensor->shape[1] != batch->n_t,
@@ -197,12 +208,17 @@ static core_status read_mask(core_batch *batch, const core_st *file,
     double *values = NULL;
     CORE_TRY(read_integers(&values, file, tensor, 2, "mask value"));
     void *memory = NULL;
-    const core_status status = core_alloc(&memory, tensor->n, 1, "mask");
+    bool padded = false;
+    core_status status = core_alloc(&memory, tensor->n, 1, "mask");
     if (status == CORE_OK) {
         uint8_t *mask = memory;
-        for (int64_t i = 0; i < tensor->n; i++)
+        for (int64_t i = 0; i < tensor->n; i++) {
             mask[i] = values[i] > 0.0;
+            padded = padded || mask[i] == 0;
+        }
         batch->mask = mask;
+        if (padded)
+            status = refuse_padding(spec);
     }
     free(values);
     return status;
@@ -233,7 +249,7 @@ static core_status read_all(core_batch *batch, const core_spec *spec,
         CORE_TRY(read_ids(batch, file, tensor, spec->n_v));
     snprintf(name, sizeof name, "%sattention_mask", prefix);
     tensor = core_st_find(file, name);
-    return tensor == NULL ? CORE_OK : read_mask(batch, file, tensor);
+    return tensor == NULL ? CORE_OK : read_mask(batch, spec, file, tensor);
 }
 
 core_status core_batch_read(core_batch *out, const core_spec *spec,

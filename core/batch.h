@@ -39,7 +39,8 @@ CORE_NODISCARD core_status core_batch_make(core_batch *out,
  * (2b + 1) mod T of its T tokens, so lengths differ and a token stays.  The ids
  * under the padding remain: whoever attends to them is wrong and is seen.
  *                                                                    [local] */
-CORE_NODISCARD core_status core_batch_pad_left(core_batch *batch);
+CORE_NODISCARD core_status core_batch_pad_left(core_batch *batch,
+                                               const core_spec *spec);
 
 /* Read PREFIXinput_ids (and PREFIXattention_mask, PREFIXhidden_in) from an open
  * safetensors file; the prefix is "" or "p0." ...  Free with core_batch_free.

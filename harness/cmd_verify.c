@@ -297,7 +297,7 @@ static core_status open_model(rank_run *run)
             core_weights_open_procedural(&run->weights, &t->full, t->seed));
     CORE_TRY(core_batch_make(&run->batch, &t->spec, t->n_b, t->n_t, t->seed));
     if (run->request->is_padded)
-        CORE_TRY(core_batch_pad_left(&run->batch));
+        CORE_TRY(core_batch_pad_left(&run->batch, &t->spec));
     run->job.spec = &t->spec;
     run->job.weight_spec = &t->full;
     run->job.weights = run->weights;

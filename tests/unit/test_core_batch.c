@@ -71,14 +71,14 @@ START_TEST(left_padding_leaves_rows_of_other_lengths)
     const core_spec spec = preset("shadow-a"), layer = switch_layer();
     core_batch batch, hidden;
     ck_assert_int_eq(core_batch_make(&batch, &spec, B, T, 3), CORE_OK);
-    ck_assert_int_eq(core_batch_pad_left(&batch), CORE_OK);
+    ck_assert_int_eq(core_batch_pad_left(&batch, &spec), CORE_OK);
     const int n_pad[B] = {1, 3, 5, 7, 9, 0, 2};
     for (int i = 0; i < B * T; i++)
         ck_assert_int_eq(batch.mask[i], i % T >= n_pad[i / T]);
-    ck_assert_int_eq(core_batch_pad_left(&batch), CORE_E_INPUT);
+    ck_assert_int_eq(core_batch_pad_left(&batch, &spec), CORE_E_INPUT);
     core_batch_free(&batch);
     ck_assert_int_eq(core_batch_make(&hidden, &layer, B, T, 3), CORE_OK);
-    ck_assert_int_eq(core_batch_pad_left(&hidden), CORE_E_INPUT);
+    ck_assert_int_eq(core_batch_pad_left(&hidden, &layer), CORE_E_INPUT);
     core_batch_free(&hidden);
 }
 END_TEST
@@ -180,14 +180,14 @@ static input good_input(void)
                    "p0.input_ids"};
 }
 
-static void check_read(const input *in, const char *prefix, core_status want,
-                       const char *fragment)
+static void check_read_for(const core_spec *spec, const input *in,
+                           const char *prefix, core_status want,
+                           const char *fragment)
 {
-    const core_spec spec = preset("shadow-a");
     core_st *file = write_and_open(in);
     core_batch batch = {.n_b = -1};
     core_message_clear();
-    const core_status status = core_batch_read(&batch, &spec, file, prefix);
+    const core_status status = core_batch_read(&batch, spec, file, prefix);
     ck_assert_msg(status == want, "%s: %s", core_status_name(status),
                   core_message());
     ck_assert_msg(strstr(core_message(), fragment) != NULL,
@@ -204,6 +204,35 @@ static void check_read(const input *in, const char *prefix, core_status want,
     }
     core_st_close(file);
 }
+
+static void check_read(const input *in, const char *prefix, core_status want,
+                       const char *fragment)
+{
+    const core_spec spec = preset("shadow-a");
+    check_read_for(&spec, in, prefix, want, fragment);
+}
+
+START_TEST(padding_and_a_state_space_do_not_mix)
+{
+    static const int64_t ONES[6] = {1, 1, 1, 1, 1, 1};
+    core_spec spec = preset("shadow-a");
+    core_batch batch;
+    input in = good_input();
+    spec.mixer[1] = CORE_MIXER_MAMBA;
+    check_read_for(&spec, &in, "p0.", CORE_E_INPUT, "layer 1 is mamba");
+    in.mask_columns = 0;
+    check_read_for(&spec, &in, "p0.", CORE_OK, "");
+    ck_assert_int_eq(core_batch_make(&batch, &spec, 2, 5, 1), CORE_OK);
+    ck_assert_int_eq(core_batch_pad_left(&batch, &spec), CORE_E_INPUT);
+    core_batch_free(&batch);
+    core_st *file = write_and_open(
+        &(input){CORE_DTYPE_I64, 2, {2, 3}, IDS, CORE_DTYPE_I64, 3, ONES,
+                 "p0.input_ids"});
+    ck_assert_int_eq(core_batch_read(&batch, &spec, file, "p0."), CORE_OK);
+    core_batch_free(&batch);
+    core_st_close(file);
+}
+END_TEST
 
 START_TEST(good_inputs_read)
 {
@@ -296,6 +325,7 @@ int main(void)
     tcase_add_test(tcase, splits_cover_in_order_longer_parts_first);
     tcase_add_test(tcase, made_ids_are_in_range_reproducible_and_distinct);
     tcase_add_test(tcase, left_padding_leaves_rows_of_other_lengths);
+    tcase_add_test(tcase, padding_and_a_state_space_do_not_mix);
     tcase_add_test(tcase, rows_stay_distinct_where_chance_would_repeat_them);
     tcase_add_test(tcase, made_hidden_is_on_the_grid_with_unit_variance);
     tcase_add_test(tcase, sizes_that_do_not_fit_are_refused);

@@ -1,0 +1,316 @@
+/* tests/unit/test_core_checkpoint.c -- weights as patterns in file tensors.
+ *
+ * Tensors hold their own element numbers, so that what a view reads says where
+ * it read it; the expected numbers come from the shapes of MODELS' families,
+ * index by index, not from the patterns under test.
+ */
+#include "core/checkpoint_impl.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { E = 3, R = 5, C = 7 };
+
+/* A file of the given tensors; fill(bytes of tensor i). */
+static core_st *make_file(const core_st_tensor *tensors, int n,
+                          void (*fill)(int i, core_st_tensor tensor))
+{
+    char path[] = "/tmp/test_core_checkpoint-XXXXXX";
+    const int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    core_st *file = NULL;
+    ck_assert_msg(core_st_create(&file, path, tensors, n, NULL) == CORE_OK,
+                  "%s", core_message());
+    for (int i = 0; i < n; i++)
+        fill(i, *core_st_find(file, tensors[i].name));
+    ck_assert_int_eq(core_st_commit(file), CORE_OK);
+    core_st_close(file);
+    ck_assert_msg(core_st_open(&file, path) == CORE_OK, "%s", core_message());
+    unlink(path);
+    return file;
+}
+
+static void number(int i, core_st_tensor tensor)
+{
+    (void)i;
+    for (int64_t j = 0; j < tensor.n; j++) {
+        const float value = (float)j;
+        memcpy((char *)tensor.data + j * 4, &value, sizeof value);
+    }
+}
+
+/* One layout: the shape of its tensor, and where (e, r, c) lies in it. */
+typedef struct layout_case {
+    core__layout layout;
+    bool is_vector;
+    int n_dim;
+    int64_t shape[3];
+    int64_t (*at)(int64_t e, int64_t r, int64_t c);
+} layout_case;
+
+#define AT(name, expression)                                                   \
+    static int64_t name(int64_t e, int64_t r, int64_t c)                       \
+    {                                                                          \
+        (void)e, (void)r, (void)c;                                             \
+        return expression;                                                     \
+    }
+AT(at_matrix, r *C + c)
+AT(at_last_rows, (R + r) * C + c)
+AT(at_vector, c)
+AT(at_last_cols, C + c)
+AT(at_e_in_out, (e * C + c) * R + r)
+AT(at_even, (e * C + c) * 2 * R + 2 * r)
+AT(at_odd, (e * C + c) * 2 * R + 2 * r + 1)
+AT(at_left, (e * C + c) * 2 * R + r)
+AT(at_right, (e * C + c) * 2 * R + R + r)
+AT(at_e_out_in, (e * R + r) * C + c)
+AT(at_top, (e * 2 * R + r) * C + c)
+AT(at_bottom, (e * 2 * R + R + r) * C + c)
+AT(at_e_vector, e *C + c)
+AT(at_vector_even, e * 2 * C + 2 * c)
+AT(at_vector_odd, e * 2 * C + 2 * c + 1)
+
+static const layout_case LAYOUTS[] = {
+    {CORE_LAYOUT_MATRIX, false, 2, {R, C}, at_matrix},
+    {CORE_LAYOUT_VECTOR, true, 1, {C}, at_vector},
+    {CORE_LAYOUT_CONV, false, 3, {R, 1, C}, at_matrix},
+    {CORE_LAYOUT_FIRST_ROWS, false, 2, {2 * R, C}, at_matrix},
+    {CORE_LAYOUT_LAST_ROWS, false, 2, {2 * R, C}, at_last_rows},
+    {CORE_LAYOUT_FIRST_COLS, true, 1, {2 * C}, at_vector},
+    {CORE_LAYOUT_LAST_COLS, true, 1, {2 * C}, at_last_cols},
+    {CORE_LAYOUT_E_IN_OUT, false, 3, {E, C, R}, at_e_in_out},
+    {CORE_LAYOUT_E_EVEN, false, 3, {E, C, 2 * R}, at_even},
+    {CORE_LAYOUT_E_ODD, false, 3, {E, C, 2 * R}, at_odd},
+    {CORE_LAYOUT_E_LEFT, false, 3, {E, C, 2 * R}, at_left},
+    {CORE_LAYOUT_E_RIGHT, false, 3, {E, C, 2 * R}, at_right},
+    {CORE_LAYOUT_E_OUT_IN, false, 3, {E, R, C}, at_e_out_in},
+    {CORE_LAYOUT_E_TOP, false, 3, {E, 2 * R, C}, at_top},
+    {CORE_LAYOUT_E_BOTTOM, false, 3, {E, 2 * R, C}, at_bottom},
+    {CORE_LAYOUT_E_VECTOR, true, 2, {E, C}, at_e_vector},
+    {CORE_LAYOUT_E_VECTOR_EVEN, true, 2, {E, 2 * C}, at_vector_even},
+    {CORE_LAYOUT_E_VECTOR_ODD, true, 2, {E, 2 * C}, at_vector_odd},
+};
+
+START_TEST(every_layout_reads_its_own_elements)
+{
+    const layout_case *l = &LAYOUTS[_i];
+    const int64_t shape[2] = {l->is_vector ? 1 : R, C};
+    core_st_tensor t = {.name = "w", .dtype = CORE_DTYPE_F32, .n_dim = l->n_dim};
+    memcpy(t.shape, l->shape, sizeof l->shape);
+    core_st *file = make_file(&t, 1, number);
+    for (int e = 0; e < E; e++) {
+        core__view view;
+        double out[R * C], largest = 0.0;
+        ck_assert_msg(core__view_make(&view, file, core_st_find(file, "w"),
+                                      NULL, l->layout, shape, e,
+                                      E) == CORE_OK,
+                      "%s", core_message());
+        for (int64_t r0 = 0; r0 < shape[0]; r0++)
+            for (int64_t c0 = 0; c0 < C; c0++) {
+                core__view_read(&view, r0, shape[0], c0, C, out, C - c0);
+                for (int64_t r = r0; r < shape[0]; r++)
+                    for (int64_t c = c0; c < C; c++) {
+                        const double want = (double)l->at(e, r, c);
+                        ck_assert(out[(r - r0) * (C - c0) + c - c0] == want);
+                        largest = fmax(largest, want);
+                    }
+            }
+        ck_assert(core__view_largest(&view) == largest);
+    }
+    core__view view;
+    t.shape[0]++;
+    core_st *other = make_file(&t, 1, number);
+    ck_assert_int_eq(core__view_make(&view, other, core_st_find(other, "w"),
+                                     NULL, l->layout, shape, 0, E),
+                     CORE_E_WEIGHTS);
+    ck_assert_ptr_nonnull(strstr(core_message(), "w: shape ["));
+    core_st_close(other);
+    core_st_close(file);
+}
+END_TEST
+
+START_TEST(long_columns_are_read_in_pieces)
+{
+    enum { LONG = 9000 };
+    const int64_t shape[2] = {LONG, 2};
+    core_st_tensor t = {.name = "w",
+                        .dtype = CORE_DTYPE_F32,
+                        .n_dim = 3,
+                        .shape = {1, 2, 2 * LONG}};
+    core_st *file = make_file(&t, 1, number);
+    core__view view;
+    ck_assert_int_eq(core__view_make(&view, file, core_st_find(file, "w"), NULL,
+                                     CORE_LAYOUT_E_ODD, shape, 0, 1),
+                     CORE_OK);
+    double *out = malloc(sizeof *out * 2 * LONG);
+    ck_assert_ptr_nonnull(out);
+    core__view_read(&view, 0, LONG, 0, 2, out, 2);
+    for (int64_t r = 0; r < LONG; r++)
+        for (int64_t c = 0; c < 2; c++)
+            ck_assert(out[2 * r + c] == (double)(c * 2 * LONG + 2 * r + 1));
+    free(out);
+    core_st_close(file);
+}
+END_TEST
+
+/* --- MXFP4 ------------------------------------------------------------------ */
+
+/* Two experts, [out 4, in 64]: the code of an element is (out + in) mod 16, the
+ * scale of a block 2^(out - block of in). */
+static void fill_mxfp4(int i, core_st_tensor tensor)
+{
+    uint8_t *byte = tensor.data;
+    for (int64_t j = 0; j < tensor.n && i == 0; j++) {
+        const int64_t out = j / 32 % 4, in = j % 32 * 2;
+        byte[j] = (uint8_t)((out + in) % 16 | (out + in + 1) % 16 << 4);
+    }
+    for (int64_t j = 0; j < tensor.n && i == 1; j++)
+        byte[j] = (uint8_t)(127 + j / 2 % 4 - j % 2);
+}
+
+START_TEST(fp4_codes_and_their_scales)
+{
+    static const double VALUE[16] = {0, 0.5,  1,  1.5,  2,  3,  4,  6,
+                                     0, -0.5, -1, -1.5, -2, -3, -4, -6};
+    const core_st_tensor t[2] = {{.name = "w_blocks",
+                                  .dtype = CORE_DTYPE_U8,
+                                  .n_dim = 4,
+                                  .shape = {2, 4, 2, 16}},
+                                 {.name = "w_scales",
+                                  .dtype = CORE_DTYPE_U8,
+                                  .n_dim = 3,
+                                  .shape = {2, 4, 2}}};
+    const core__layout layouts[3] = {CORE_LAYOUT_E_IN_OUT, CORE_LAYOUT_E_EVEN,
+                                     CORE_LAYOUT_E_ODD};
+    core_st *file = make_file(t, 2, fill_mxfp4);
+    const core_st_tensor *blocks = core_st_find(file, "w_blocks");
+    const core_st_tensor *scales = core_st_find(file, "w_scales");
+    for (int k = 0; k < 3; k++) {
+        const int64_t shape[2] = {k == 0 ? 4 : 2, 64};
+        core__view view;
+        double out[4 * 64];
+        ck_assert_msg(core__view_make_mxfp4(&view, file, blocks, scales,
+                                            layouts[k], shape, 1,
+                                            2) == CORE_OK,
+                      "%s", core_message());
+        core__view_read(&view, 0, shape[0], 0, 64, out, 64);
+        for (int64_t r = 0; r < shape[0]; r++)
+            for (int64_t c = 0; c < 64; c++) {
+                const int64_t o = k == 0 ? r : 2 * r + k - 1;
+                ck_assert(out[r * 64 + c] ==
+                          VALUE[(o + c) % 16] * exp2((double)(o - c / 32)));
+            }
+        ck_assert(core__view_largest(&view) ==
+                  6.0 * (k == 0 ? 8.0 : k == 1 ? 4.0 : 8.0));
+    }
+    core__view view;
+    const int64_t narrow[2] = {4, 63};
+    ck_assert_int_eq(core__view_make_mxfp4(&view, file, blocks, scales,
+                                           CORE_LAYOUT_E_IN_OUT, narrow, 0, 2),
+                     CORE_E_WEIGHTS);
+    ck_assert_ptr_nonnull(strstr(core_message(), "a multiple of 32"));
+    core_st_close(file);
+}
+END_TEST
+
+/* --- FP8 -------------------------------------------------------------------- */
+
+/* [130, 129]: every code is 1.0 (0x38) or 2.0 (0x40); scales 2 x 2: 1 2 / 4 8 */
+static void fill_fp8(int i, core_st_tensor tensor)
+{
+    if (i == 0) {
+        for (int64_t j = 0; j < tensor.n; j++)
+            ((uint8_t *)tensor.data)[j] = j % 2 == 0 ? 0x38 : 0x40;
+        return;
+    }
+    const float scale[4] = {1, 2, 4, 8};
+    memcpy(tensor.data, scale, sizeof scale);
+}
+
+START_TEST(fp8_blocks_have_scales)
+{
+    core_st_tensor t[2] = {{.name = "w.weight",
+                            .dtype = CORE_DTYPE_F8_E4M3,
+                            .n_dim = 2,
+                            .shape = {130, 129}},
+                           {.name = "w.weight_scale_inv",
+                            .dtype = CORE_DTYPE_F32,
+                            .n_dim = 2,
+                            .shape = {2, 2}}};
+    const int64_t shape[2] = {130, 129};
+    core_st *file = make_file(t, 2, fill_fp8);
+    const core_st_tensor *w = core_st_find(file, t[0].name);
+    const core_st_tensor *scale = core_st_find(file, t[1].name);
+    core__view view;
+    ck_assert_msg(core__view_make(&view, file, w, scale, CORE_LAYOUT_MATRIX,
+                                  shape, 0, 1) == CORE_OK,
+                  "%s", core_message());
+    double out[4]; /* around the corner where four blocks meet */
+    core__view_read(&view, 127, 129, 127, 129, out, 2);
+    for (int64_t r = 0; r < 2; r++)
+        for (int64_t c = 0; c < 2; c++) {
+            const int64_t i = (127 + r) * 129 + 127 + c;
+            const double value = i % 2 == 0 ? 1.0 : 2.0;
+            ck_assert(out[2 * r + c] == value * exp2((double)(2 * r + c)));
+        }
+    ck_assert(core__view_largest(&view) == 16.0);
+    ck_assert_int_eq(core__view_make(&view, file, w, NULL, CORE_LAYOUT_MATRIX,
+                                     shape, 0, 1),
+                     CORE_E_WEIGHTS);
+    ck_assert_ptr_nonnull(strstr(core_message(), "without a tensor w.weight_"));
+    core_st_close(file);
+    t[1].shape[1] = 1;
+    file = make_file(t, 1, fill_fp8); /* the scale of another matrix */
+    core_st *other = make_file(t + 1, 1, number);
+    core_message_clear();
+    ck_assert_int_eq(core__view_make(&view, file, core_st_find(file, t[0].name),
+                                     core_st_find(other, t[1].name),
+                                     CORE_LAYOUT_MATRIX, shape, 0, 1),
+                     CORE_E_WEIGHTS);
+    ck_assert_ptr_nonnull(strstr(core_message(), "shape [2,1], spec wants [2,2]"));
+    core_st_close(other);
+    core_st_close(file);
+}
+END_TEST
+
+/* --- names ------------------------------------------------------------------ */
+
+START_TEST(what_may_stand_in_a_file_beside_the_weights)
+{
+    core_spec spec = {.family = CORE_FAMILY_DEEPSEEK_V3, .n_l = 61};
+    ck_assert(core__is_tolerated(&spec, "model.layers.61.embed_tokens.weight"));
+    ck_assert(!core__is_tolerated(&spec, "model.layers.60.eh_proj.weight"));
+    ck_assert(core__is_tolerated(
+        &spec, "model.layers.3.self_attn.rotary_emb.inv_freq"));
+    ck_assert(!core__is_tolerated(&spec, "lm_head.weight"));
+    spec.tied = true;
+    ck_assert(core__is_tolerated(&spec, "lm_head.weight"));
+    spec.family = CORE_FAMILY_MIXTRAL;
+    ck_assert(!core__is_tolerated(&spec, "model.layers.61.eh_proj.weight"));
+}
+END_TEST
+
+#define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
+
+int main(void)
+{
+    Suite *suite = suite_create("core_checkpoint");
+    TCase *tcase = tcase_create("patterns");
+    tcase_set_timeout(tcase, 30);
+    tcase_add_loop_test(tcase, every_layout_reads_its_own_elements, 0,
+                        COUNT(LAYOUTS));
+    tcase_add_test(tcase, long_columns_are_read_in_pieces);
+    tcase_add_test(tcase, fp4_codes_and_their_scales);
+    tcase_add_test(tcase, fp8_blocks_have_scales);
+    tcase_add_test(tcase, what_may_stand_in_a_file_beside_the_weights);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
