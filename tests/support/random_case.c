@@ -142,7 +142,10 @@ static void roll_router(dice *d, core_spec *spec)
     spec->correction = spec->router == CORE_ROUTER_SIGMOID && one_in(d, 2);
     spec->routed_scale = one_in(d, 3) ? 0.5 * (double)roll(d, 3, 6) : 1.0;
     spec->renormalise = spec->n_k > 1 && one_in(d, 2);
-    spec->weigh_input = one_in(d, 4);
+    /* a small weight would leave nothing of the input on the grid */
+    spec->weigh_input =
+        one_in(d, 3) && (spec->router == CORE_ROUTER_SIGMOID ||
+                         spec->router == CORE_ROUTER_SPARSEMIXER);
     spec->bias_router = one_in(d, 2);
     /* of two experts, twins would leave nothing to choose */
     spec->twin_expert =
