@@ -107,6 +107,8 @@ static core_status open_arrays(har_watch *watch, const core_tapfile *file)
     watch->expected_row = p;
     CORE_TRY(core_alloc(&p, watch->n_scratch, sizeof(double), "a row"));
     watch->bound_row = p;
+    CORE_TRY(core_alloc(&p, watch->n_scratch, sizeof(double), "a row"));
+    watch->error_row = p;
     if (watch->mode == HAR_FORCED_ROUTING) {
         watch->score_capacity = watch->n_token;
         CORE_TRY(core_alloc(&p, watch->n_token * spec->n_e, sizeof(double),
@@ -145,6 +147,7 @@ void har_watch_close(har_watch *watch)
     free(watch->index);
     free(watch->expected_row);
     free(watch->bound_row);
+    free(watch->error_row);
     free(watch->score);
     free(watch->score_row);
     free(watch);
@@ -288,6 +291,7 @@ static void see_int_row(har_watch *watch, har_tap_watch *w,
 static void see_value_row(har_watch *watch, har_tap_watch *w,
                           const par_piece *piece, int64_t i)
 {
+    const har_rule rule = rule_of(watch);
     const int64_t row = piece->row_ids[i];
     double *found = piece->values + i * piece->ld;
     har_reference_row(w->expected, row, piece->col0, piece->n_col, w->n_col,
@@ -295,8 +299,13 @@ static void see_value_row(har_watch *watch, har_tap_watch *w,
     if (w->bound != NULL)
         har_reference_row(w->bound, row, piece->col0, piece->n_col, w->n_col,
                           watch->bound_row);
-    har_diff_row(&w->diff, rule_of(watch), row, piece->col0, piece->n_col,
+    har_diff_row(&w->diff, rule, row, piece->col0, piece->n_col,
                  watch->expected_row, found, watch->bound_row);
+    if (rule.kind == HAR_RULE_BOUND)
+        w->n_marginal += har_grade_row(
+            &w->grade, watch->numerics, 1.0 / piece->n_owners, piece->n_col,
+            watch->expected_row, found, watch->bound_row, watch->error_row,
+            i > 0);
     if (replaces(watch, w->tap.kind))
         memcpy(found, watch->expected_row,
                (size_t)piece->n_col * sizeof *found);

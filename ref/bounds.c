@@ -6,9 +6,9 @@
  * storing the result, there and in the reference.  Derived, never observed: a
  * result outside a bound is a finding, not a reason to widen it.
  *
- * u = 2^-24, the relative error of one fp32 rounding; gamma_n = n u / (1 - n u),
- * of n roundings in a row (Higham, Accuracy and Stability, chapter 3).  u_s is
- * that of storing: u in fp32, 2^-8 in bf16.  In fp32 the last rounding of a
+ * u = 2^-24, the relative error of one fp32 rounding; gamma_n = n u / (1 - n
+ * u), of n roundings in a row (Higham, Accuracy and Stability, chapter 3).  u_s
+ * is that of storing: u in fp32, 2^-8 in bf16.  In fp32 the last rounding of a
  * computation IS the store; in bf16 it comes on top, see `up`.
  */
 #include "ref/ref_impl.h"
@@ -49,10 +49,10 @@ static float up(double u_s, double d, double y)
 /* y = sum_k x_k w_k + b.  The bias is one more term of the sum, added first or
  * last.  |x||w| <= norm2(x) norm2(w).  Both sides store: an implementation may
  * sum wider and round once; the reference does.                              */
-void ref__bound_product(double u_s, float *bound, int64_t ld_bound, const double *y,
-                        int64_t ld_y, int64_t n_row, int64_t n_col, int64_t n_k,
-                        const double *norm_x, const double *norm_w,
-                        const double *bias)
+void ref__bound_product(double u_s, float *bound, int64_t ld_bound,
+                        const double *y, int64_t ld_y, int64_t n_row,
+                        int64_t n_col, int64_t n_k, const double *norm_x,
+                        const double *norm_w, const double *bias)
 {
     const double c = ref__sum_error(n_k + (bias != NULL ? 1 : 0));
     for (int64_t i = 0; i < n_row; i++)
@@ -64,7 +64,8 @@ void ref__bound_product(double u_s, float *bound, int64_t ld_bound, const double
 }
 
 /* n_round u |y|, and both stores: n_round 0 for a sum of two stored values, K
- * for a quotient by a sum of K positive terms: K - 1 additions, the division. */
+ * for a quotient by a sum of K positive terms: K - 1 additions, the division.
+ */
 void ref__bound_relative(double u_s, float *bound, const double *y, int64_t n,
                          double n_round)
 {
@@ -123,15 +124,15 @@ void ref__bound_act(double u_s, float *bound, const double *gate,
             continue;
         }
         const double f = fabs(core_act_apply(act, gate[i]));
-        bound[i] =
-            up(u_s, 4.0 * U * (fabs(gate[i]) + f) * fabs(up_v[i]), a[i]);
+        bound[i] = up(u_s, 4.0 * U * (fabs(gate[i]) + f) * fabs(up_v[i]), a[i]);
     }
 }
 
 /* p_j = e_j / sum e, e_j = exp(l_j - m).  The subtraction makes e_j wrong by
  * |l_j - m| u, in the sum by its average over p; exp 2u in numerator and sum;
  * the sum of E positive terms E u; the reference rounds e and the e in the sum:
- * 2u.  In all (|l_j - m| + average + E + 6) u p_j; the division is the store. */
+ * 2u.  In all (|l_j - m| + average + E + 6) u p_j; the division is the store.
+ */
 void ref__bound_softmax(double u_s, float *bound, const double *logits,
                         const double *p, int64_t n)
 {
@@ -164,9 +165,9 @@ void ref__bound_context(double u_s, float *bound, const double *sum_p_abs_v,
                         const double *y, int64_t n, double max_score_error,
                         int64_t n_visible)
 {
-    const double c = (1.0 + u_s) *
-                     (2.0 * max_score_error + 2.0 * ref__sum_error(n_visible) +
-                      6.0 * U + 2.0 * u_s);
+    const double c =
+        (1.0 + u_s) * (2.0 * max_score_error + 2.0 * ref__sum_error(n_visible) +
+                       6.0 * U + 2.0 * u_s);
     for (int64_t d = 0; d < n; d++)
         bound[d] = up(u_s, c * sum_p_abs_v[d], y[d]);
 }

@@ -131,8 +131,8 @@ static void put_probs(const ref__run *run, int layer, const ref__routing *ro)
     const int64_t n_e = run->spec->n_e;
     float *bound = ref__bound_buffer(run, CORE_TAP_ROUTER_PROBS, layer);
     for (int64_t t = 0; bound != NULL && t < run->n; t++)
-        ref__bound_softmax(run->u_store, bound + t * n_e,
-                           ro->logits + t * n_e, ro->probs + t * n_e, n_e);
+        ref__bound_softmax(run->u_store, bound + t * n_e, ro->logits + t * n_e,
+                           ro->probs + t * n_e, n_e);
     ref__put(run, CORE_TAP_ROUTER_PROBS, layer, ro->probs, bound);
 }
 
