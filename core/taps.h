@@ -4,7 +4,8 @@
  * batch) or choices (token*K + k: the k-th expert of a token; dropped choices
  * have no row).  Taps are also the only places where a value is stored: snapped
  * in exact mode, rounded in fp32 and bf16, and only after the complete
- * reduction.  The order of the enumeration is the order of execution within a layer.
+ * reduction.  The order of the enumeration is the order of execution within a
+ * layer.
  */
 #ifndef CORE_TAPS_H
 #define CORE_TAPS_H

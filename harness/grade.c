@@ -13,7 +13,9 @@
  * d is nearly all of the bound: there the elements decide before the rms does.
  *
  * Limits: where K is in the thousands d comes near to s, and a sum in bf16
- * hides; a store too many of a value that is stored anyway is no error at all.
+ * hides; a store too many of a value that is stored anyway is no error at all;
+ * and a wrong factor below a unit of storage has lost its shape and looks like
+ * rounding (fp32 mode tells).
  */
 #include "harness/grade.h"
 
