@@ -1,7 +1,7 @@
 /* tests/property/prop_verify.c -- healthy code raises no alarm, whatever is
  * asked of it.
  *
- *     mpiexec -n R prop_verify FIRST COUNT [exact|fp32]
+ *     mpiexec -n R prop_verify FIRST COUNT [exact|fp32|bf16]
  *
  * Cases FIRST .. FIRST+COUNT-1: a random model under a random legal plan of at
  * most R ranks, verified in one start.  A failure prints the seed, the model and
@@ -72,7 +72,7 @@ static bool run_case(const random_case *c, core_numerics numerics,
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: prop_verify FIRST COUNT [exact|fp32]\n");
+        fprintf(stderr, "usage: prop_verify FIRST COUNT [exact|fp32|bf16]\n");
         return 2;
     }
     const uint64_t first = strtoull(argv[1], NULL, 10);

@@ -116,9 +116,7 @@ END_TEST
 
 /* All above a unit of storage: what is below it has lost its shape. */
 
-static void untouched(void)
-{
-}
+static void untouched(void) {}
 
 static void factor(void)
 {
