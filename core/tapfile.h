@@ -4,8 +4,8 @@
  * reference or pieces by ranks that map the same file.  Tensors are named
  * PREFIX + tap name ("p0.layers.3.attn_out"), shaped [B, T, cols] for coarse
  * token taps except the router's ([N, E], [N, K]), [rows, cols] else; F64 in
- * exact and fp64 numerics, F32 in fp32 and bf16; INT taps I64.  A run with bounds also
- * has PREFIX + "bound/" + tap name, F32.
+ * exact and fp64 numerics, F32 in fp32 and bf16; INT taps I64.  A run with
+ * bounds also has PREFIX + "bound/" + tap name, F32.
  */
 #ifndef CORE_TAPFILE_H
 #define CORE_TAPFILE_H
