@@ -1,7 +1,8 @@
 /* tests/support/ref_families.c -- small models with every operator.
  *
  * Variations of fix_spec: what is not said here is as there.  Extents of one
- * model are pairwise different, and no norm, rank or head is as wide as another.
+ * model are pairwise different, and no norm, rank or head is as wide as
+ * another.
  */
 #include "tests/support/ref_fixture.h"
 

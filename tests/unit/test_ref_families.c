@@ -250,8 +250,10 @@ START_TEST(a_sink_takes_all_of_a_query_without_keys)
             mean += v[j * ld_v + d] / T;
         ck_assert(fabs(o[d] - (spec.sinks ? 0.0 : mean)) <= 1e-14);
         /* the first real token: all of itself, or what the sink leaves */
-        const double own = v[2 * ld_v + d], got = o[2 * spec.n_h * spec.n_dh + d];
-        ck_assert(spec.sinks ? fabs(got) < fabs(own) : fabs(got - own) <= 1e-14);
+        const double own = v[2 * ld_v + d],
+                     got = o[2 * spec.n_h * spec.n_dh + d];
+        ck_assert(spec.sinks ? fabs(got) < fabs(own)
+                             : fabs(got - own) <= 1e-14);
     }
     fix_free(&taps);
     batch.mask = NULL;
@@ -275,8 +277,7 @@ START_TEST(tempered_queries_are_those_of_layers_without_rope)
         for (int64_t d = 0; d < width; d++) {
             /* positions 0 1 | 2 3 4 | 5 6 of each row: floor 0, 1, 2 */
             const int64_t position = t % 7;
-            const double steps =
-                position < 2 ? 0.0 : position < 5 ? 1.0 : 2.0;
+            const double steps = position < 2 ? 0.0 : position < 5 ? 1.0 : 2.0;
             const double want =
                 q[t * width + d] * (1.0 + 0.3 * log(1.0 + steps));
             ck_assert(fabs(tempered[t * width + d] - want) <=

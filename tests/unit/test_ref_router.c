@@ -26,7 +26,8 @@ static routed route(const core_spec *spec, core_numerics numerics,
 
 static void near(double x, double want)
 {
-    ck_assert_msg(fabs(x - want) <= 1e-15 * (1.0 + want), "%.17g, expected %.17g", x, want);
+    ck_assert_msg(fabs(x - want) <= 1e-15 * (1.0 + want),
+                  "%.17g, expected %.17g", x, want);
 }
 
 /* The logit whose sigmoid is p. */
