@@ -40,6 +40,18 @@ core__layout core__file_tensor(const core_spec *spec, core_weight id,
 /* True for a tensor that may be in the files and is no weight of the model. */
 bool core__is_tolerated(const core_spec *spec, const char *name);
 
+/* A layout for given sizes: the shape of the tensor, and where element (r, c) of
+ * the weight lies in it.                                                     */
+typedef struct core__pattern {
+    int n_dim;
+    int64_t shape[4];
+    int64_t offset, row_step, col_step;
+} core__pattern;
+
+/* Of a weight [shape[0], shape[1]] of expert e of n_e.               [local] */
+core__pattern core__pattern_of(core__layout layout, const int64_t shape[2],
+                               int64_t e, int64_t n_e);
+
 /* A weight in a file: element (r, c) is element offset + r*row_step +
  * c*col_step of the tensor's values.                                         */
 typedef struct core__view {

@@ -19,57 +19,51 @@ enum {
     SCAN_CHUNK = SCAN_TILE * SCAN_TILE
 };
 
-typedef struct pattern {
-    int n_dim;
-    int64_t shape[4];
-    int64_t offset, row_step, col_step;
-} pattern;
-
-/* r rows and c columns of ours, of expert e of n_e. */
-static pattern pattern_of(core__layout layout, int64_t r, int64_t c, int64_t e,
-                          int64_t n_e)
+core__pattern core__pattern_of(core__layout layout, const int64_t shape[2],
+                               int64_t e, int64_t n_e)
 {
+    const int64_t r = shape[0], c = shape[1];
     const int64_t n = r * c;
     switch (layout) {
     case CORE_LAYOUT_NONE:
     case CORE_LAYOUT_MATRIX:
         break;
     case CORE_LAYOUT_VECTOR:
-        return (pattern){1, {c}, 0, c, 1};
+        return (core__pattern){1, {c}, 0, c, 1};
     case CORE_LAYOUT_CONV:
-        return (pattern){3, {r, 1, c}, 0, c, 1};
+        return (core__pattern){3, {r, 1, c}, 0, c, 1};
     case CORE_LAYOUT_FIRST_ROWS:
-        return (pattern){2, {2 * r, c}, 0, c, 1};
+        return (core__pattern){2, {2 * r, c}, 0, c, 1};
     case CORE_LAYOUT_LAST_ROWS:
-        return (pattern){2, {2 * r, c}, n, c, 1};
+        return (core__pattern){2, {2 * r, c}, n, c, 1};
     case CORE_LAYOUT_FIRST_COLS:
-        return (pattern){1, {2 * c}, 0, c, 1};
+        return (core__pattern){1, {2 * c}, 0, c, 1};
     case CORE_LAYOUT_LAST_COLS:
-        return (pattern){1, {2 * c}, c, c, 1};
+        return (core__pattern){1, {2 * c}, c, c, 1};
     case CORE_LAYOUT_E_IN_OUT:
-        return (pattern){3, {n_e, c, r}, e * n, 1, r};
+        return (core__pattern){3, {n_e, c, r}, e * n, 1, r};
     case CORE_LAYOUT_E_EVEN:
-        return (pattern){3, {n_e, c, 2 * r}, 2 * e * n, 2, 2 * r};
+        return (core__pattern){3, {n_e, c, 2 * r}, 2 * e * n, 2, 2 * r};
     case CORE_LAYOUT_E_ODD:
-        return (pattern){3, {n_e, c, 2 * r}, 2 * e * n + 1, 2, 2 * r};
+        return (core__pattern){3, {n_e, c, 2 * r}, 2 * e * n + 1, 2, 2 * r};
     case CORE_LAYOUT_E_LEFT:
-        return (pattern){3, {n_e, c, 2 * r}, 2 * e * n, 1, 2 * r};
+        return (core__pattern){3, {n_e, c, 2 * r}, 2 * e * n, 1, 2 * r};
     case CORE_LAYOUT_E_RIGHT:
-        return (pattern){3, {n_e, c, 2 * r}, 2 * e * n + r, 1, 2 * r};
+        return (core__pattern){3, {n_e, c, 2 * r}, 2 * e * n + r, 1, 2 * r};
     case CORE_LAYOUT_E_OUT_IN:
-        return (pattern){3, {n_e, r, c}, e * n, c, 1};
+        return (core__pattern){3, {n_e, r, c}, e * n, c, 1};
     case CORE_LAYOUT_E_TOP:
-        return (pattern){3, {n_e, 2 * r, c}, 2 * e * n, c, 1};
+        return (core__pattern){3, {n_e, 2 * r, c}, 2 * e * n, c, 1};
     case CORE_LAYOUT_E_BOTTOM:
-        return (pattern){3, {n_e, 2 * r, c}, 2 * e * n + n, c, 1};
+        return (core__pattern){3, {n_e, 2 * r, c}, 2 * e * n + n, c, 1};
     case CORE_LAYOUT_E_VECTOR:
-        return (pattern){2, {n_e, c}, e * c, c, 1};
+        return (core__pattern){2, {n_e, c}, e * c, c, 1};
     case CORE_LAYOUT_E_VECTOR_EVEN:
-        return (pattern){2, {n_e, 2 * c}, 2 * e * c, 2 * c, 2};
+        return (core__pattern){2, {n_e, 2 * c}, 2 * e * c, 2 * c, 2};
     case CORE_LAYOUT_E_VECTOR_ODD:
-        return (pattern){2, {n_e, 2 * c}, 2 * e * c + 1, 2 * c, 2};
+        return (core__pattern){2, {n_e, 2 * c}, 2 * e * c + 1, 2 * c, 2};
     }
-    return (pattern){2, {r, c}, 0, c, 1};
+    return (core__pattern){2, {r, c}, 0, c, 1};
 }
 
 static core_status check_shape(const core_st *file,
@@ -117,7 +111,7 @@ core_status core__view_make(core__view *out, const core_st *file,
                             const core_st_tensor *scale, core__layout layout,
                             const int64_t shape[2], int e, int64_t n_e)
 {
-    const pattern p = pattern_of(layout, shape[0], shape[1], e, n_e);
+    const core__pattern p = core__pattern_of(layout, shape, e, n_e);
     CORE_TRY(check_shape(file, tensor, p.n_dim, p.shape));
     switch (tensor->dtype) {
     case CORE_DTYPE_F64:

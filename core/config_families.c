@@ -119,10 +119,11 @@ static core_status get_v3_router(core_spec *spec, core__reader r,
 {
     spec->router = CORE_ROUTER_SIGMOID;
     spec->correction = true;
-    spec->group_score = CORE_GROUP_SCORE_BEST_TWO;
     CORE_TRY(core__config_expect(r, "scoring_func", "sigmoid"));
     CORE_TRY(core__config_expect(r, "topk_method", "noaux_tc"));
     CORE_TRY(get_groups(spec, r));
+    if (spec->n_group > 0)
+        spec->group_score = CORE_GROUP_SCORE_BEST_TWO;
     CORE_TRY(core__config_flag(r, "norm_topk_prob", renormalise,
                                &spec->renormalise));
     return core__config_real(r, "routed_scaling_factor", &spec->routed_scale);

@@ -349,7 +349,8 @@ static core_status read_layers(core_spec *spec, const field *f,
     if (all != NULL) {
         if (!parse_word(all->text, f->words, &word))
             return bad_value(entries->file, all, f);
-        memset(layer, (int)word, CORE_MAX_LAYERS);
+        for (int l = 0; l < CORE_MAX_LAYERS && l < spec->n_l; l++)
+            layer[l] = (uint8_t)word;
         return CORE_OK;
     }
     snprintf(item, sizeof item, "%s[]", f->path);

@@ -53,3 +53,12 @@ core_status core__text_read(char **out, const char *path, size_t max_bytes)
         free(text);
     return status;
 }
+
+core_status core__path_join(char path[CORE_PATH_BYTES], const char *folder,
+                            const char *name)
+{
+    const int n = snprintf(path, CORE_PATH_BYTES, "%s/%s", folder, name);
+    CORE_FAIL_IF(n >= CORE_PATH_BYTES, CORE_E_FILE, "path too long: %.64s...",
+                 folder);
+    return CORE_OK;
+}

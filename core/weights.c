@@ -457,6 +457,11 @@ void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
     convert(weights, id, out, r1 - r0, c1 - c0, ld);
 }
 
+const core_spec *core__weights_spec(const core_weights *weights)
+{
+    return &weights->spec;
+}
+
 const char *core_weights_origin(const core_weights *weights)
 {
     return weights->origin;

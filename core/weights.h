@@ -135,6 +135,14 @@ void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
                        int64_t r1, int64_t c0, int64_t c1, double *out,
                        int64_t ld);
 
+/* Write the model as a checkpoint folder (made if it is not there): F32 values
+ * as core_weights_read returns them, in the tensors of the spec's family, and a
+ * config.json of model_type "moeparity" that holds the spec.  A GPU program can
+ * load the tensors, core_weights_open_checkpoint both.               [local]
+ * Errors: E_FILE, E_SPACE; E_WEIGHTS for a tensor the family has no name for. */
+CORE_NODISCARD core_status core_weights_export(const core_weights *weights,
+                                               const char *folder);
+
 /* One line on where the weights come from, for reports.              [local] */
 const char *core_weights_origin(const core_weights *weights);
 

@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 enum {
-    PATH_BYTES = 4096,
     FILE_NAME_BYTES = 192,
     MAX_INDEX_BYTES = 1 << 28
 };
@@ -41,15 +40,6 @@ typedef struct checkpoint {
 
 /* --- files ------------------------------------------------------------------ */
 
-static core_status join(char path[PATH_BYTES], const char *folder,
-                        const char *name)
-{
-    const int n = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
-    CORE_FAIL_IF(n >= PATH_BYTES, CORE_E_FILE, "path too long: %.64s...",
-                 folder);
-    return CORE_OK;
-}
-
 /* Open FOLDER/NAME unless it is open already; *out is its file. */
 static core_status open_shard(checkpoint *c, const char *name, core_st **out)
 {
@@ -68,8 +58,8 @@ static core_status open_shard(checkpoint *c, const char *name, core_st **out)
     CORE_FAIL_IF(more == NULL, CORE_E_MEMORY, "no memory for %d shards",
                  c->n_shard + 1);
     c->shards = more;
-    char path[PATH_BYTES];
-    CORE_TRY(join(path, c->folder, name));
+    char path[CORE_PATH_BYTES];
+    CORE_TRY(core__path_join(path, c->folder, name));
     shard *s = &c->shards[c->n_shard];
     CORE_TRY(core_st_open(&s->file, path));
     snprintf(s->name, sizeof s->name, "%s", name);
@@ -116,12 +106,12 @@ static core_status open_files(checkpoint *c)
 {
     static const char SINGLE[] = "model.safetensors";
     static const char INDEX[] = "model.safetensors.index.json";
-    char path[PATH_BYTES];
+    char path[CORE_PATH_BYTES];
     core_st *file;
-    CORE_TRY(join(path, c->folder, SINGLE));
+    CORE_TRY(core__path_join(path, c->folder, SINGLE));
     if (access(path, F_OK) == 0)
         return open_shard(c, SINGLE, &file);
-    CORE_TRY(join(path, c->folder, INDEX));
+    CORE_TRY(core__path_join(path, c->folder, INDEX));
     CORE_FAIL_IF(access(path, F_OK) != 0, CORE_E_FILE,
                  "%s: neither %s nor %s", c->folder, SINGLE, INDEX);
     return open_index(c, path);

@@ -30,6 +30,9 @@ CORE_NODISCARD core_status core__weights_make(core_weights **out,
                                               core__weight_source source,
                                               const char *origin);
 
+/* The model that the weights belong to; borrowed.                    [local] */
+const core_spec *core__weights_spec(const core_weights *weights);
+
 /* The step that gives a tensor of this largest magnitude CORE_WEIGHT_BITS; 0
  * if it is not finite.                                                       */
 double core__weight_grid(double max_magnitude);

@@ -149,8 +149,15 @@ static har_rule rule_of(const har_dump_tap *t, const core_st *a,
     return rule;
 }
 
+/* [rows, tokens, columns], or the same tokens in one list [rows * tokens,
+ * columns]: families hand their feed-forward outputs on in either form.      */
 static bool same_shape(const core_st_tensor *a, const core_st_tensor *b)
 {
+    if (a->n_dim == 2 && b->n_dim == 3)
+        return same_shape(b, a);
+    if (a->n_dim == 3 && b->n_dim == 2)
+        return a->shape[0] * a->shape[1] == b->shape[0] &&
+               a->shape[2] == b->shape[1];
     if (a->n_dim != b->n_dim)
         return false;
     for (int i = 0; i < a->n_dim; i++)

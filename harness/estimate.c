@@ -26,13 +26,17 @@ enum { PROCESS_BYTES = 9 << 19 };        /* beside what is counted here */
 
 double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t)
 {
-    const double attention = spec->n_h > 0
-                                 ? 4.0 * (double)(spec->n_h * spec->n_dh) *
-                                       (double)n_t * (double)spec->n_l
-                                 : 0.0;
+    const int64_t n_qv = spec->n_dh + core_spec_n_dv(spec);
+    const double attention = 2.0 * (double)(spec->n_h * n_qv) * (double)n_t;
+    const double scan = 6.0 * (double)(spec->mamba.n_c * spec->mamba.n_s);
     const double head = (double)(spec->tied ? 0 : spec->n_v * spec->n_d);
     const double active = (double)core_spec_active_parameters(spec) - head;
-    return (double)n_token * (2.0 * active + attention);
+    double mixers = 0.0;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        mixers += core_spec_has_attention(spec, l) ? attention
+                  : core_spec_has_mamba(spec, l)   ? scan
+                                                   : 0.0;
+    return (double)n_token * (2.0 * active + mixers);
 }
 
 static size_t tap_bytes(const core_spec *spec, int64_t n_token,

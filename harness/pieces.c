@@ -7,6 +7,7 @@
 #include "harness/pieces.h"
 
 #include "core/arena.h"
+#include "harness/choosing.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -114,6 +115,9 @@ static core_status open_arrays(har_watch *watch, const core_tapfile *file)
         watch->score = p;
         CORE_TRY(core_alloc(&p, watch->n_token, sizeof(int64_t), "rows"));
         watch->score_row = p;
+        CORE_TRY(core_alloc(&p, (2 + HAR_FLIP_ROOM) * spec->n_e, sizeof(double),
+                            "router scores"));
+        watch->flip_room = p;
     }
     return CORE_OK;
 }
@@ -147,6 +151,7 @@ void har_watch_close(har_watch *watch)
     free(watch->bound_row);
     free(watch->score);
     free(watch->score_row);
+    free(watch->flip_room);
     free(watch);
 }
 
@@ -175,35 +180,30 @@ static bool has_id(const int64_t *ids, int64_t k, int64_t e)
     return false;
 }
 
-/* A token chose expert `in` where the reference chose `out`.  The certificate
- * has two halves: the reference's margin between the two is within the bounds
- * of their scores, so a correct fp32 router may confuse them; and it is within
- * what the scores at hand were seen to err (and round), so that choosing by
- * them was right.  In bf16 only the second half is asked for: units of storage
- * add up from layer to layer, and the scores of a free run are soon off by more
- * than the bound of one operator on correct inputs.                          */
+/* A token chose expert `in` where the reference chose `out`: har_flip has the
+ * rule.  Without the scores that were chosen by there is no excuse.          */
 static bool excuse(har_watch *watch, const har_tap_watch *logits, int64_t i,
                    int64_t row, int64_t out, int64_t in, double *margin)
 {
     const int64_t n_e = watch->spec->n_e;
-    double l_out, l_in, bound_out, bound_in;
-    har_reference_row(logits->expected, row, out, 1, n_e, &l_out);
-    har_reference_row(logits->expected, row, in, 1, n_e, &l_in);
-    *margin = l_out - l_in;
+    double *expected = watch->flip_room, *bound = expected + n_e;
     if (i >= watch->n_score_row || watch->score_row[i] != row ||
         logits->bound == NULL)
         return false;
-    har_reference_row(logits->bound, row, out, 1, n_e, &bound_out);
-    har_reference_row(logits->bound, row, in, 1, n_e, &bound_in);
-    const double u = core_sum_roundoff(watch->numerics);
-    const double u_store = core_store_roundoff(watch->numerics);
-    if (!(*margin <= bound_out + bound_in) && u_store == u)
-        return false;
-    const double *found = watch->score + i * n_e;
-    /* probabilities stored as one number differ by up to 2 u_store */
-    const double rounding = 4.0 * (u_store + u * (fabs(l_out) + fabs(l_in)));
-    return *margin <=
-           fabs(found[out] - l_out) + fabs(found[in] - l_in) + rounding;
+    har_reference_row(logits->expected, row, 0, n_e, n_e, expected);
+    har_reference_row(logits->bound, row, 0, n_e, n_e, bound);
+    const double *correction = watch->correction;
+    const har_flip flip = {
+        .spec = watch->spec,
+        .correction = correction != NULL ? correction + logits->tap.layer * n_e
+                                         : NULL,
+        .expected = expected,
+        .bound = bound,
+        .found = watch->score + i * n_e,
+        .room = bound + n_e,
+        .u = core_sum_roundoff(watch->numerics),
+        .u_store = core_store_roundoff(watch->numerics)};
+    return har_flip_is_excused(&flip, out, in, margin);
 }
 
 /* Compare one row of chosen experts; flips without excuse are differences. */

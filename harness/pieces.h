@@ -49,6 +49,9 @@ typedef struct har_watch {
     double *score;               /* [n_score_row, E] router logits last shown */
     int64_t *score_row;          /* their rows                                */
     int64_t n_score_row, score_capacity;
+    double *flip_room;           /* to judge a flip in                        */
+    const double *correction;    /* [n_l, E] of the router, borrowed; NULL:
+                                  * none.  To be set after opening            */
 } har_watch;
 
 /* Watch a pass over n_token tokens against a finished reference file.  Borrows

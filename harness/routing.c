@@ -8,8 +8,10 @@
 #include "harness/routing.h"
 
 #include "core/arena.h"
+#include "harness/choosing.h"
 #include "harness/pieces.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,15 +55,20 @@ core_status har_live_make(uint8_t ***out, const core_spec *spec,
 
 /* --- load and ties --- */
 
-static bool is_tied(const core_st_tensor *probs, const core_st_tensor *idx,
-                    int64_t row, int64_t n_e, int64_t n_k, double *p)
+/* The last chosen and the first rejected expert have the same score; where all
+ * that could be chosen were, nothing ties.                                   */
+static bool is_tied(const core_spec *spec, const double *correction,
+                    const core_st_tensor *score, const core_st_tensor *idx,
+                    int64_t row, double *p)
 {
-    double chosen = 2.0, rejected = -1.0;
-    har_reference_row(probs, row, 0, n_e, n_e, p);
+    const int64_t n_e = spec->n_e, n_k = spec->n_k;
+    double chosen = INFINITY, rejected = -INFINITY;
+    har_reference_row(score, row, 0, n_e, n_e, p);
+    har_choosing(spec, correction, p);
     for (int64_t j = 0; j < n_k; j++) {
         const int64_t e = har_reference_int(idx, row * n_k + j);
         chosen = p[e] < chosen ? p[e] : chosen;
-        p[e] = -1.0;
+        p[e] = -INFINITY;
     }
     for (int64_t e = 0; e < n_e; e++)
         rejected = p[e] > rejected ? p[e] : rejected;
@@ -69,17 +76,17 @@ static bool is_tied(const core_st_tensor *probs, const core_st_tensor *idx,
 }
 
 static void read_layer(har_routing *r, const core_spec *spec,
-                       const core_tapfile *file, int layer, int64_t n_token,
-                       double *p, int64_t *load)
+                       const double *correction, const core_tapfile *file,
+                       int layer, int64_t n_token, double *p, int64_t *load)
 {
-    const core_st_tensor *probs = find(file, CORE_TAP_ROUTER_PROBS, layer);
+    const core_st_tensor *score = find(file, har_choosing_tap(spec), layer);
     const core_st_tensor *idx = find(file, CORE_TAP_TOPK_IDX, layer);
     const core_st_tensor *slot = find(file, CORE_TAP_SLOT, layer);
-    if (probs == NULL || idx == NULL || slot == NULL)
+    if (score == NULL || idx == NULL || slot == NULL)
         return;
     memset(load, 0, (size_t)spec->n_e * sizeof *load);
     for (int64_t row = 0; row < n_token; row++) {
-        r->n_tie += is_tied(probs, idx, row, spec->n_e, spec->n_k, p);
+        r->n_tie += is_tied(spec, correction, score, idx, row, p);
         for (int64_t j = 0; j < spec->n_k; j++) {
             const int64_t c = row * spec->n_k + j;
             const bool kept = har_reference_int(slot, c) >= 0;
@@ -100,6 +107,7 @@ static void read_layer(har_routing *r, const core_spec *spec,
 }
 
 core_status har_routing_read(har_routing *out, const core_spec *spec,
+                             const double *correction,
                              const core_tapfile *file, int64_t n_token)
 {
     void *p = NULL, *load = NULL;
@@ -110,7 +118,9 @@ core_status har_routing_read(har_routing *out, const core_spec *spec,
         memset(out, 0, sizeof *out);
         out->busy_expert = -1;
         for (int l = 0; l < (int)spec->n_l; l++)
-            read_layer(out, spec, file, l, n_token, p, load);
+            read_layer(out, spec,
+                       correction != NULL ? correction + l * spec->n_e : NULL,
+                       file, l, n_token, p, load);
     }
     free(p);
     free(load);
@@ -135,13 +145,22 @@ static bool row_is_live(const core_spec *spec, core_tap tap, int64_t row,
     return false;
 }
 
+/* The weights of the chosen may all be one number: of one expert that is
+ * normalised, and of sparsemixer's, each near 1 when no other is close.      */
+static bool has_constant_weights(const core_spec *spec)
+{
+    if (spec->router == CORE_ROUTER_SPARSEMIXER)
+        return true;
+    return spec->n_k == 1 && (spec->router == CORE_ROUTER_SOFTMAX_TOP ||
+                              spec->renormalise);
+}
+
 /* Taps that may be constant or zero in a perfectly telling run: integers (their
- * scores are looked at instead) and weights that are 1 by definition.        */
+ * scores are looked at instead) and weights that are constant by definition. */
 static bool is_exempt(const core_spec *spec, core_tap tap)
 {
     return core_tap_grid(tap.kind) == CORE_GRID_INT ||
-           (tap.kind == CORE_TAP_TOPK_WEIGHT && spec->n_k == 1 &&
-            spec->renormalise);
+           (tap.kind == CORE_TAP_TOPK_WEIGHT && has_constant_weights(spec));
 }
 
 /* relu makes zeros; but not nothing else. */

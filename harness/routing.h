@@ -11,7 +11,7 @@
 typedef struct har_routing {
     int64_t n_choice, n_dropped; /* all MoE layers together                    */
     int64_t n_tie;               /* tokens whose last chosen and first rejected
-                                  * expert have the same probability           */
+                                  * expert have the same score                 */
     int64_t n_idle;              /* (layer, expert) without a token            */
     int64_t n_expert;            /* (layer, expert) pairs                      */
     int busy_layer;              /* the busiest expert anywhere, and its kept  */
@@ -26,9 +26,10 @@ CORE_NODISCARD core_status har_live_make(uint8_t ***out, const core_spec *spec,
                                          int64_t n_token);
 void har_live_free(uint8_t **live, const core_spec *spec); /* accepts NULL */
 
-/* Errors: E_MEMORY.                                                   [local] */
+/* correction: of har_corrections_make.  Errors: E_MEMORY.             [local] */
 CORE_NODISCARD core_status har_routing_read(har_routing *out,
                                             const core_spec *spec,
+                                            const double *correction,
                                             const core_tapfile *file,
                                             int64_t n_token);
 

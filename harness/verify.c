@@ -6,6 +6,7 @@
 #include "harness/verify.h"
 
 #include "core/arena.h"
+#include "harness/choosing.h"
 #include "harness/estimate.h"
 
 #include <stdio.h>
@@ -176,6 +177,7 @@ typedef struct rank_state { /* of one rank during a case                      */
     par_layout layout;
     core_tapfile *file;
     uint8_t **live;
+    double *correction; /* of the router, all layers; NULL: none              */
     size_t budget;
 } rank_state;
 
@@ -280,8 +282,10 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
     core_status status = par_agree(
         s->comm, har_watch_open(&watch, s->job->spec, out->numerics, mode,
                                 s->file, batch->n_b * batch->n_t));
-    if (status == CORE_OK)
+    if (status == CORE_OK) {
+        watch->correction = s->correction;
         status = forward(s, out, watch, &stats);
+    }
     if (status == CORE_OK) {
         par_at(s->comm, "verdict", 0);
         status = har_pass_agree(pass, s->comm, watch, s->live);
@@ -355,7 +359,9 @@ static core_status open_reference(rank_state *s, har_case_result *out,
     const core_spec *spec = s->job->spec;
     CORE_TRY(core_tapfile_open(&s->file, path, spec, false, false));
     CORE_TRY(har_live_make(&s->live, spec, s->file, n_token));
-    CORE_TRY(har_routing_read(&out->routing, spec, s->file, n_token));
+    CORE_TRY(har_corrections_make(&s->correction, spec, s->job->weights));
+    CORE_TRY(har_routing_read(&out->routing, spec, s->correction, s->file,
+                              n_token));
     out->is_telling = true;
     if (s->comm->rank == 0)
         out->is_telling =
@@ -397,13 +403,14 @@ core_status har_job_verify(har_case_result *out, har_job *job, par_comm *comm,
                            har_passes passes)
 {
     rank_state s = {comm, job, core_arena_measure(), {.size = 0}, NULL,
-                    NULL, 0};
+                    NULL, NULL, 0};
     memset(out, 0, sizeof *out);
     out->numerics = numerics;
     out->is_conserved = true;
     out->n_token = job->batch->n_b * job->batch->n_t;
     const core_status status = verify(&s, out, plan, passes);
     har_live_free(s.live, job->spec);
+    free(s.correction);
     core_tapfile_close(s.file);
     core_arena_free(&s.arena);
     if (status != CORE_OK)

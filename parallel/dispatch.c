@@ -4,6 +4,8 @@
  * ranks travels once.  Rows for one ep index lie together and go, the same
  * block, to its etp ranks.  Counts first, then metadata, then rows.  A block
  * keeps its order all the way: what returns fits the place it was sent from.
+ * A weight that multiplies the input does so here, by the sender, who knows it;
+ * the product is stored where it arrives.
  *
  * Every member of ep_group takes part, with zero rows if it has none.  Members
  * of other stages may send rows of another layer in the same pair.
@@ -71,8 +73,9 @@ static void pack(par_model *m, int layer)
         meta[0] = layer;
         meta[1] = w->idx[c];
         meta[2] = w->send_id[to];
-        memcpy(w->send + to * n_d, w->xn + i * n_d,
-               (size_t)n_d * sizeof(double));
+        const double factor = m->spec->weigh_input ? w->weight[c] : 1.0;
+        for (int64_t d = 0; d < n_d; d++)
+            w->send[to * n_d + d] = factor * w->xn[i * n_d + d];
     }
 }
 
@@ -170,6 +173,7 @@ void par__dispatch(par_model *m, int layer, int pair)
     exchange_rows(m, w->send, rows, n_d * (int64_t)sizeof *rows);
     if (lay->etp_i == 0)
         m->stats->n_received += n;
+    par__store(m, CORE_TAP_RECV, rows, n * n_d);
     par__observe_choices(m, CORE_TAP_RECV, pair, rows, &m->flow.received, 0,
                          n_d, lay->plan.etp, lay->etp_i);
 }

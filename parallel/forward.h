@@ -37,8 +37,9 @@ typedef struct par_observer {
 
 /* Operators whose processor seconds are kept apart. */
 #define PAR_OPERATOR_LIST(X)                                                   \
-    X(EMBED, "embed") X(NORM, "norm") X(QKV, "qkv") X(ATTENTION, "attention")  \
-    X(ATTN_OUT, "attn_out") X(ROUTER, "router") X(DISPATCH, "dispatch")        \
+    X(EMBED, "embed") X(NORM, "norm") X(LATENT, "latent") X(QKV, "qkv")        \
+    X(ATTENTION, "attention") X(ATTN_OUT, "attn_out") X(MAMBA, "mamba")        \
+    X(ROUTER, "router") X(DISPATCH, "dispatch")                                \
     X(EXPERT, "expert") X(COMBINE, "combine") X(MLP, "mlp") X(HEAD, "head")    \
     X(CHECK, "check")
 typedef enum par_operator {
@@ -50,7 +51,8 @@ typedef enum par_operator {
 const char *par_operator_name(par_operator op);
 
 /* True for operators that the plan repeats on every rank of a tensor group
- * (norms, router): counted apart when work is compared with the reference.   */
+ * (norms, what compresses in latent attention, router): counted apart when work
+ * is compared with the reference.                                            */
 bool par_operator_is_replicated(par_operator op);
 
 /* What one tick did on this rank; for --events. */

@@ -1,7 +1,8 @@
 /* parallel/forward_impl.h -- what the files of the distributed pass share.
  *
- * Read in this order: schedule.c (ticks) -> layer.c -> attention.c, mlp.c,
- * moe.c -> dispatch.c, experts.c; below them linear.c and shard.c.
+ * Read in this order: schedule.c (ticks) -> layer.c -> attention.c (qk_norm.c,
+ * mla.c, rope.c, heads.c), mamba.c, mlp.c, router.c (scores.c, choose.c), moe.c
+ * -> dispatch.c, experts.c; below them linear.c and shard.c.
  *
  * Placements, in the words of the field: the residual stream x is Replicate over
  * tp; q, k, v, context, gate, up are Shard(columns); products with a weight that
@@ -18,7 +19,7 @@ enum {
     PAR_TILE_ELEMENTS = 1 << 20, /* 8 MB of doubles: a tile of a weight       */
     PAR_QUERY_BLOCK = 64,        /* queries whose scores exist at a time      */
     PAR_META = 3,                /* layer, expert, global choice id of a row  */
-    PAR_MAX_FRESH = 32           /* buffers that a tick starts by poisoning   */
+    PAR_MAX_FRESH = 64           /* buffers that a tick starts by poisoning   */
 };
 
 /* A rectangle of one weight tensor: rows r0.. (outputs), columns c0.. (K).   */
@@ -38,12 +39,41 @@ typedef struct par_mlp {
     bool exists;
     par_shard gate, up, down;
     const double *gate_bias, *up_bias, *down_bias;
+    bool is_scored;    /* a shared expert times sigmoid(xn . score)           */
+    par_shard score;
 } par_mlp;
 
+/* A norm over whole rows: Replicate.  bias: NULL for an RMS norm.            */
+typedef struct par_norm {
+    const double *weight, *bias;
+} par_norm;
+
+/* Latent attention: what compresses is Replicate, what expands Shard(head).  */
+typedef struct par_latent {
+    par_shard q_a, kv_a, kv_b;
+    const double *q_a_bias, *q_a_norm, *kv_a_bias, *kv_a_norm;
+} par_latent;
+
+/* Shard(channel) but for the norms, which are Replicate.                     */
+typedef struct par_mamba {
+    int64_t c0, n_c;       /* channels of mine                                */
+    par_shard u, gate, x, dt, out;
+    const double *u_bias, *gate_bias, *dt_bias, *out_bias;
+    const double *conv;    /* [n_c, Kc]                                       */
+    const double *conv_bias, *d;          /* [n_c]                            */
+    const double *a_log;   /* [n_c, S]                                        */
+    const double *dt_norm, *b_norm, *c_norm;
+} par_mamba;
+
 typedef struct par_layer {
-    const double *attn_norm, *ffn_norm;
+    par_norm attn_norm, ffn_norm;
     par_shard q, k, v, o, router;
     const double *q_bias, *k_bias, *v_bias, *o_bias, *router_bias;
+    const double *q_norm, *k_norm; /* [Dh], or of my heads                    */
+    const double *sinks;           /* of my heads                             */
+    const double *correction;      /* [E]                                     */
+    par_latent latent;
+    par_mamba mamba;
     par_mlp mlp;
 } par_layer;
 
@@ -76,6 +106,23 @@ typedef struct par_slot_key {
     int64_t choice;
 } par_slot_key;
 
+/* The buffers of a mamba layer; R columns of a time step, S states.          */
+typedef struct par_mamba_work {
+    double *u, *gate, *act, *dt, *y; /* [n, own channels]                     */
+    double *x;                       /* [n, R + 2S]                           */
+    double *dt_norm;                 /* [n, R]                                */
+    double *b, *c;                   /* [n, S]                                */
+    double *state;                   /* [S] of the channel at hand            */
+} par_mamba_work;
+
+/* The buffers of latent attention.                                           */
+typedef struct par_latent_work {
+    double *q_a, *q_a_norm;   /* [n, Rq]                                      */
+    double *kv_a, *kv_a_norm; /* [n, Rkv + Dr], [n, Rkv]                      */
+    double *kv_b;             /* [n, own heads * (Dn + Dv)]                   */
+    double *k_rope;           /* [n, Dr] one head for all                     */
+} par_latent_work;
+
 /* The buffers of a tick: carved for the largest micro-batch.                 */
 typedef struct par_work {
     core_arena arena;
@@ -83,14 +130,21 @@ typedef struct par_work {
     int n_fresh;
     double *x[2];                   /* residual stream, by micro-batch parity */
     int64_t *token_id;              /* [n] global tokens                      */
-    double *cos_tj, *sin_tj;        /* [T, Dh/2]                              */
+    double *cos_tj, *sin_tj;        /* [T, Dr/2]                              */
     double *xn;                     /* [n, D] normed input                    */
-    double *q, *k, *v, *context;    /* [n, own heads * Dh]                    */
+    double *q, *k, *v;              /* [n, own heads * Dh]                    */
+    double *context;                /* [n, own heads * Dv]                    */
+    double *square;                 /* [n, 2] sums over all heads of q, of k  */
+    par_latent_work latent;
+    par_mamba_work mamba;
     double *score;                  /* [PAR_QUERY_BLOCK, T]                   */
     uint8_t *sees;                  /* [T] query has a visible key            */
     double *out, *mlp_out;          /* [n, D]                                 */
     double *gate, *up;              /* [n, own MLP columns]                   */
+    double *score_logit, *mlp_score; /* [n] of a shared expert                */
     double *logits_e, *probs;       /* [n, E]                                 */
+    double *choosing;               /* [E] what experts are chosen by         */
+    double *group_score;            /* [groups]                               */
     double *weight;                 /* [n, K]                                 */
     int64_t *idx, *slot;            /* [n, K]                                 */
     par_slot_key *key;              /* [n*K]                                  */
@@ -141,7 +195,8 @@ struct par_model {
     int *moe_index;             /* [L] among them, or -1                      */
     int *pair_layer;            /* [pp * n_pair] layer that a pair serves, -1 */
     par_shard embed, head;
-    const double *final_norm;
+    par_norm final_norm;
+    const double *head_bias;    /* of my vocabulary                           */
     double *tile64;             /* one tile of a weight                       */
     float *tile32;
 
@@ -196,6 +251,9 @@ par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
 /* Columns [c0, c1) of a weight vector; NULL if the model does not have it.   */
 const double *par__vector_make(par_model *m, core_weight id, int64_t c0,
                                int64_t c1);
+/* Rows [r0, r1) as doubles, for what is no product.                          */
+const double *par__rows_make(par_model *m, core_weight id, int64_t r0,
+                             int64_t r1);
 
 /* y [n, n_row] = x [n, n_col] W^T of a shard; row strides ldy, ldx.  The tap is
  * named if the sums are not exact.                                           */
@@ -208,16 +266,53 @@ void par__reduce_tp(par_model *m, double *values, int64_t n);
 
 /* --- operators ----------------------------------------------------------- */
 
-void par__norm(par_model *m, double *y, const double *x, const double *weight,
+/* norm.c */
+void par__norm(par_model *m, double *y, const double *x, const par_norm *norm,
                core_tap tap);
+/* n_row rows of n_col columns, row strides ldy, ldx; weight NULL: without one.
+ * y may be x.  The rows are not stored.                                      */
+void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
+                   int64_t ldx, int64_t n_row, int64_t n_col,
+                   const double *weight, double eps, core_tap tap);
+/* One row, once the sum of its squares is known.                             */
+void par__rms_apply(double *y, const double *x, const double *weight,
+                    int64_t n_col, double sum, double n_sum, double eps);
+
 void par__embed(par_model *m);
 void par__head(par_model *m);
+
+/* attention.c, qk_norm.c, rope.c, mla.c, heads.c; l: the layer               */
 void par__attention(par_model *m, const par_layer *layer, int l, double *out);
-void par__heads(par_model *m, int l);
+/* Store and show values of my heads, `width` columns each; of my kv heads.   */
+void par__tap_heads(par_model *m, core_tap tap, double *values, int64_t width);
+void par__tap_kv(par_model *m, core_tap tap, double *values);
+/* Clamp n values, if the model does.                                         */
+void par__clip(const par_model *m, double *values, int64_t n);
+void par__qk_norm(par_model *m, const par_layer *layer, int l);
+void par__qk_norm_roped(par_model *m, int l);
+/* Rotate Dr elements in place, of n_head heads that lie `stride` apart; x: the
+ * first of them, ld from token to token.                                     */
+void par__rope(const par_model *m, double *x, int64_t ld, int64_t n_head,
+               int64_t stride);
+void par__temper(par_model *m, int l);
+/* w->q and w->k ready for scores, the values in w->latent.kv_b.              */
+void par__latent(par_model *m, const par_layer *layer, int l);
+/* Every (row, head) of mine: w->context.                                     */
+void par__heads(par_model *m, const par_layer *layer, int l);
+
+void par__mamba(par_model *m, const par_mamba *mamba, int l, double *out);
+
 void par__activate(par_model *m, double *gate, double *up, int64_t n);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
-void par__route(par_model *m, const par_layer *layer, int l);
 void par__layer(par_model *m, int l, int pair);
+
+/* router.c; scores.c: what a token's logits are worth; choose.c: its experts */
+void par__route(par_model *m, const par_layer *layer, int l);
+void par__softmax(const par_model *m, const double *logits, double *p);
+void par__weigh(const par_model *m, const double *logits, const double *p,
+                const int64_t *idx, double *weight);
+void par__choose(par_model *m, const double *score, const double *correction,
+                 int64_t *idx);
 
 /* One dispatch/combine pair.  layer < 0: this rank has nothing to send.      */
 void par__moe(par_model *m, int layer, int pair, double *out);

@@ -14,24 +14,21 @@
 #include <math.h>
 #include <string.h>
 
-/* What one (row, head) works on; strides ld_q, ld_k in elements. */
+/* What one (row, head) works on; strides ld_* in elements. */
 typedef struct head {
-    const double *q, *k, *v; /* [T, Dh]                                       */
-    double *context;         /* [T, Dh], stride ld_q                          */
-    int64_t ld_q, ld_k;
-    const uint8_t *mask; /* [T] of the row, or NULL                       */
+    const double *q, *k; /* [T, Dh]                                           */
+    const double *v;     /* [T, Dv]                                           */
+    double *context;     /* [T, Dv]                                           */
+    int64_t ld_q, ld_k, ld_v, ld_o;
+    const uint8_t *mask; /* [T] of the row, or NULL                           */
+    double sink;         /* its logit; -infinity: none                        */
+    int layer;
 } head;
 
 typedef struct block {
     int64_t i0, i1; /* queries                                                */
     int64_t j0, j1; /* keys that any of them may need                         */
 } block;
-
-static int64_t first_key(const core_spec *spec, int64_t i)
-{
-    const int64_t w = spec->sliding_window;
-    return w > 0 && i - w + 1 > 0 ? i - w + 1 : 0;
-}
 
 static bool is_visible(const head *h, int64_t j)
 {
@@ -42,7 +39,8 @@ static void find_sees(par_model *m, const head *h)
 {
     for (int64_t i = 0; i < m->batch->n_t; i++) {
         m->work.sees[i] = 0;
-        for (int64_t j = i; j >= first_key(m->spec, i); j--)
+        for (int64_t j = i; j >= core_spec_first_key(m->spec, h->layer, i);
+             j--)
             if (is_visible(h, j)) {
                 m->work.sees[i] = 1;
                 break;
@@ -50,11 +48,14 @@ static void find_sees(par_model *m, const head *h)
     }
 }
 
-static block make_block(const par_model *m, int64_t i0)
+static block make_block(const par_model *m, int l, int64_t i0)
 {
     const int64_t n_t = m->batch->n_t;
     const int64_t i1 = i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
-    block b = {.i0 = i0, .i1 = i1, .j0 = first_key(m->spec, i0), .j1 = i1};
+    block b = {.i0 = i0,
+               .i1 = i1,
+               .j0 = core_spec_first_key(m->spec, l, i0),
+               .j1 = i1};
     for (int64_t i = i0; i < i1; i++)
         if (!m->work.sees[i]) {
             b.j0 = 0;
@@ -69,20 +70,27 @@ static void fill(double *p, int64_t n, double value)
         p[j] = value;
 }
 
+/* p of a query that sees no key: even over the row, or all of it the sink's. */
+static double blind(const par_model *m)
+{
+    double even = m->spec->sinks ? 0.0 : 1.0 / (double)m->batch->n_t;
+    core_store(m->numerics, CORE_GRID_PROB, &even, 1);
+    return even;
+}
+
 /* s_j = dot products of query i with keys j0..; becomes p_j. */
 static void softmax(const par_model *m, const head *h, const block *b,
                     int64_t i, double *s)
 {
     const int64_t n_key = b->j1 - b->j0;
     if (!m->work.sees[i]) {
-        double even = 1.0 / (double)m->batch->n_t;
-        core_store(m->numerics, CORE_GRID_PROB, &even, 1);
-        fill(s, n_key, even);
+        fill(s, n_key, blind(m));
         return;
     }
-    const double scale = 1.0 / sqrt((double)m->spec->n_dh);
-    const int64_t lo = first_key(m->spec, i) - b->j0, hi = i + 1 - b->j0;
-    double largest = -INFINITY, sum = 0.0;
+    const double scale = core_spec_score_scale(m->spec);
+    const int64_t lo = core_spec_first_key(m->spec, h->layer, i) - b->j0;
+    const int64_t hi = i + 1 - b->j0;
+    double largest = h->sink;
     for (int64_t j = lo; j < hi; j++)
         if (is_visible(h, b->j0 + j)) {
             s[j] *= scale;
@@ -91,6 +99,8 @@ static void softmax(const par_model *m, const head *h, const block *b,
     for (int64_t j = lo; j < hi; j++)
         s[j] = is_visible(h, b->j0 + j) ? exp(s[j] - largest) : 0.0;
     core_store(m->numerics, CORE_GRID_EXP, s + lo, hi - lo);
+    double sum = exp(h->sink - largest);
+    core_store(m->numerics, CORE_GRID_EXP, &sum, 1);
     for (int64_t j = lo; j < hi; j++)
         sum += s[j];
     for (int64_t j = lo; j < hi; j++)
@@ -103,17 +113,17 @@ static void softmax(const par_model *m, const head *h, const block *b,
 static void block_f64(par_model *m, const head *h, const block *b)
 {
     const int n_i = (int)(b->i1 - b->i0), n_j = (int)(b->j1 - b->j0);
-    const int n_dh = (int)m->spec->n_dh, ld_q = (int)h->ld_q;
-    const int ld_k = (int)h->ld_k;
+    const int n_dh = (int)m->spec->n_dh, n_dv = (int)core_spec_n_dv(m->spec);
+    const int ld_q = (int)h->ld_q, ld_k = (int)h->ld_k, ld_v = (int)h->ld_v;
     double *s = m->work.score;
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_i, n_j, n_dh, 1.0,
                 h->q + b->i0 * h->ld_q, ld_q, h->k + b->j0 * h->ld_k, ld_k, 0.0,
                 s, n_j);
     for (int64_t i = b->i0; i < b->i1; i++)
         softmax(m, h, b, i, s + (i - b->i0) * n_j);
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_i, n_dh, n_j, 1.0,
-                s, n_j, h->v + b->j0 * h->ld_k, ld_k, 0.0,
-                h->context + b->i0 * h->ld_q, ld_q);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_i, n_dv, n_j, 1.0,
+                s, n_j, h->v + b->j0 * h->ld_v, ld_v, 0.0,
+                h->context + b->i0 * h->ld_o, (int)h->ld_o);
 }
 
 static void to_f32(float *out, const double *x, int64_t ld, int64_t n_row,
@@ -136,7 +146,7 @@ static void to_f64(double *out, int64_t ld, const float *x, int64_t n_row,
 static void block_f32(par_model *m, const head *h, const block *b)
 {
     const int64_t n_i = b->i1 - b->i0, n_j = b->j1 - b->j0;
-    const int64_t n_dh = m->spec->n_dh;
+    const int64_t n_dh = m->spec->n_dh, n_dv = core_spec_n_dv(m->spec);
     float *left = m->work.a32, *right = m->work.b32, *result = m->work.c32;
     double *s = m->work.score;
     to_f32(left, h->q + b->i0 * h->ld_q, h->ld_q, n_i, n_dh);
@@ -148,11 +158,11 @@ static void block_f32(par_model *m, const head *h, const block *b)
     for (int64_t i = b->i0; i < b->i1; i++)
         softmax(m, h, b, i, s + (i - b->i0) * n_j);
     to_f32(left, s, n_j, n_i, n_j);
-    to_f32(right, h->v + b->j0 * h->ld_k, h->ld_k, n_j, n_dh);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_i, (int)n_dh,
-                (int)n_j, 1.0F, left, (int)n_j, right, (int)n_dh, 0.0F, result,
-                (int)n_dh);
-    to_f64(h->context + b->i0 * h->ld_q, h->ld_q, result, n_i, n_dh);
+    to_f32(right, h->v + b->j0 * h->ld_v, h->ld_v, n_j, n_dv);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_i, (int)n_dv,
+                (int)n_j, 1.0F, left, (int)n_j, right, (int)n_dv, 0.0F, result,
+                (int)n_dv);
+    to_f64(h->context + b->i0 * h->ld_o, h->ld_o, result, n_i, n_dv);
 }
 
 /* The scores are bounded as every product; p v by norm1(p) max|v|, and the
@@ -167,8 +177,8 @@ static void check_head(par_model *m, const head *h, core_tap tap)
     par__pause(m);
     m->op = PAR_OP_CHECK;
     for (int64_t j = 0; j < n_t; j++)
-        for (int64_t c = 0; c < n_dh; c++) {
-            const double v = fabs(h->v[j * h->ld_k + c]);
+        for (int64_t c = 0; c < core_spec_n_dv(m->spec); c++) {
+            const double v = fabs(h->v[j * h->ld_v + c]);
             if (!(v <= largest))
                 largest = v;
         }
@@ -180,28 +190,59 @@ static void check_head(par_model *m, const head *h, core_tap tap)
     m->op = PAR_OP_ATTENTION;
 }
 
-void par__heads(par_model *m, int l)
+/* Head i_h of mine in a row that starts at token `row`: kv head g of the model
+ * lies at g - kv0; latent attention has a key and a value for every head.     */
+static void point(const par_model *m, const par_layer *layer, head *h,
+                  int64_t row, int64_t i_h)
+{
+    const par_work *w = &m->work;
+    const core_spec *spec = m->spec;
+    const par_layout *lay = m->layout;
+    const int64_t h0 = lay->first_head[lay->t], n_dh = spec->n_dh;
+    const int64_t g = i_h * spec->n_g / spec->n_h - lay->kv0;
+    h->q = w->q + row * h->ld_q + (i_h - h0) * n_dh;
+    h->k = w->k + row * h->ld_k + g * n_dh;
+    h->v = w->v + row * h->ld_v + g * n_dh;
+    if (core_spec_is_mla(spec)) {
+        const int64_t n_part = n_dh - core_spec_n_rot(spec);
+        h->v = w->latent.kv_b + row * h->ld_v +
+               g * (n_part + core_spec_n_dv(spec)) + n_part;
+    }
+    h->context = w->context + row * h->ld_o + (i_h - h0) * core_spec_n_dv(spec);
+    h->sink =
+        layer->sinks != NULL ? layer->sinks[i_h - h0] : -(double)INFINITY;
+}
+
+static head make_head(const par_model *m, const par_layer *layer, int l)
 {
     const par_layout *lay = m->layout;
-    const core_spec *spec = m->spec;
+    const int64_t n_h = lay->first_head[lay->t + 1] - lay->first_head[lay->t];
+    const int64_t n_kv = (lay->kv1 - lay->kv0) * m->spec->n_dh;
+    return (head){.ld_q = n_h * m->spec->n_dh,
+                  .ld_k = n_kv,
+                  .ld_v = core_spec_is_mla(m->spec) ? layer->latent.kv_b.n_row
+                                                    : n_kv,
+                  .ld_o = n_h * core_spec_n_dv(m->spec),
+                  .layer = l};
+}
+
+void par__heads(par_model *m, const par_layer *layer, int l)
+{
+    const par_layout *lay = m->layout;
     const int64_t h0 = lay->first_head[lay->t];
     const int64_t h1 = lay->first_head[lay->t + 1];
-    const int64_t n_t = m->batch->n_t, n_dh = spec->n_dh;
-    head h = {.ld_q = (h1 - h0) * n_dh, .ld_k = (lay->kv1 - lay->kv0) * n_dh};
+    const int64_t n_t = m->batch->n_t;
+    head h = make_head(m, layer, l);
     for (int64_t b = 0; b < m->now.n_row; b++) {
         const int64_t row = b * n_t;
         if (m->batch->mask != NULL)
             h.mask = m->batch->mask + (m->now.row0 + b) * n_t;
         find_sees(m, &h);
         for (int64_t i_h = h0; i_h < h1; i_h++) {
-            const int64_t g = i_h * spec->n_g / spec->n_h - lay->kv0;
-            h.q = m->work.q + row * h.ld_q + (i_h - h0) * n_dh;
-            h.k = m->work.k + row * h.ld_k + g * n_dh;
-            h.v = m->work.v + row * h.ld_k + g * n_dh;
-            h.context = m->work.context + row * h.ld_q + (i_h - h0) * n_dh;
+            point(m, layer, &h, row, i_h);
             check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
             for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
-                const block blk = make_block(m, i0);
+                const block blk = make_block(m, l, i0);
                 if (core_uses_floats(m->numerics))
                     block_f32(m, &h, &blk);
                 else

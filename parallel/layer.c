@@ -5,12 +5,12 @@
  */
 #include "parallel/forward_impl.h"
 
-/* x += y: the residual stream, replicated. */
+/* x += scale * y: the residual stream, replicated. */
 static void add(par_model *m, const double *y, core_tap tap)
 {
     const int64_t n = m->now.n * m->spec->n_d;
     for (int64_t i = 0; i < n; i++)
-        m->now.x[i] += y[i];
+        m->now.x[i] += m->spec->residual_scale * y[i];
     par__tap_replicated(m, tap, m->now.x);
 }
 
@@ -37,12 +37,15 @@ void par__layer(par_model *m, int l, int pair)
     const par_layer *layer = &m->layer[l - m->layer0];
     par__tap_replicated(m, par__tap(CORE_TAP_IN, l), m->now.x);
     if (m->spec->n_h > 0) {
-        par__norm(m, w->xn, m->now.x, layer->attn_norm,
+        par__norm(m, w->xn, m->now.x, &layer->attn_norm,
                   par__tap(CORE_TAP_ATTN_NORM, l));
-        par__attention(m, layer, l, w->out);
+        if (core_spec_has_mamba(m->spec, l))
+            par__mamba(m, &layer->mamba, l, w->out);
+        else
+            par__attention(m, layer, l, w->out);
         add(m, w->out, par__tap(CORE_TAP_MID, l));
     }
-    par__norm(m, w->xn, m->now.x, layer->ffn_norm,
+    par__norm(m, w->xn, m->now.x, &layer->ffn_norm,
               par__tap(CORE_TAP_FFN_NORM, l));
     feed_forward(m, layer, l, pair);
     add(m, w->out, par__tap(CORE_TAP_OUT, l));

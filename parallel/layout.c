@@ -104,6 +104,8 @@ static void kv_range(const par_plan *plan, const core_spec *spec, int t,
         return;
     const int64_t h0 = core_split_first(spec->n_h, plan->tp, t);
     const int64_t h1 = core_split_first(spec->n_h, plan->tp, t + 1);
+    if (h1 == h0) /* more ranks than heads: no layer has attention */
+        return;
     *kv0 = h0 * spec->n_g / spec->n_h;
     *kv1 = (h1 - 1) * spec->n_g / spec->n_h + 1;
 }
@@ -222,6 +224,7 @@ void par_layout_init(par_layout *out, core_arena *arena, const core_spec *spec,
     set_layers(out, arena, spec);
     out->first_head = split_axis(arena, spec->n_h, plan->tp);
     out->first_vocab = split_axis(arena, spec->n_v, plan->tp);
+    out->first_channel = split_axis(arena, spec->mamba.n_c, plan->tp);
     out->first_f = split_axis(arena, spec->n_f, plan->etp);
     kv_range(plan, spec, out->t, &out->kv0, &out->kv1);
     set_experts(out, arena, spec->n_e);

@@ -3,7 +3,8 @@
  * The sum over a token's choices runs over ascending expert ids, so it does not
  * depend on who answered first; it is made from my own routing, never from what
  * came back.  Each rank of the tensor group sums its slice of the tokens, then
- * the slices are gathered.
+ * the slices are gathered.  Where the weight has multiplied the input, the
+ * outputs are added as they are.
  */
 #include "parallel/forward_impl.h"
 
@@ -25,11 +26,12 @@ static void combine_token(const par_model *m, int64_t i, double *out)
     const int64_t n_k = m->spec->n_k, n_d = m->spec->n_d;
     const int64_t *idx = w->idx + i * n_k;
     const bool pass = m->spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
+    const bool is_weighed = m->spec->weigh_input; /* by the sender already */
     memset(out, 0, (size_t)n_d * sizeof *out);
     for (int64_t n = 0, after = -1; n < n_k; n++) {
         const int64_t j = next_choice(idx, n_k, after);
         const int64_t at = w->position[(i - m->now.t0) * n_k + j];
-        const double weight = w->weight[i * n_k + j];
+        const double weight = is_weighed ? 1.0 : w->weight[i * n_k + j];
         after = idx[j];
         if (at < 0 && !pass)
             continue;

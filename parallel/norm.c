@@ -1,31 +1,88 @@
-/* parallel/norm.c -- RMS norm, replicated: x is whole on every rank.
+/* parallel/norm.c -- norms over whole rows, replicated: x is whole on every
+ * rank that takes part.
  *
- * The statistic is over all D columns; nothing here is sharded, so nothing is
- * reduced.  The order of the operations is part of the definition.
+ * The statistic is over all columns of a row; nothing here is sharded, so
+ * nothing is reduced (qk_norm.c has the norm that is).  The order of the
+ * operations is part of the definition.  A layernorm's variance is
+ * (D S2 - S1^2) / D^2: exact as long as D S2 is, because S1^2 is never larger.
  */
 #include "parallel/forward_impl.h"
 
 #include <math.h>
 
-void par__norm(par_model *m, double *y, const double *x, const double *weight,
+void par__rms_apply(double *y, const double *x, const double *weight,
+                    int64_t n_col, double sum, double n_sum, double eps)
+{
+    const double r = sqrt(sum / n_sum + eps);
+    for (int64_t d = 0; d < n_col; d++)
+        y[d] = x[d] / r;
+    for (int64_t d = 0; weight != NULL && d < n_col; d++)
+        y[d] *= weight[d];
+}
+
+/* Exact mode: the sum of squares `largest` must fit.  NaN counts as larger. */
+static void check_squares(par_model *m, core_tap tap, double largest)
+{
+    if (m->numerics == CORE_EXACT)
+        par__check(m, tap, sqrt(largest), sqrt(largest), CORE_STEP_ACT,
+                   CORE_STEP_ACT);
+}
+
+static double sum_of_squares(const double *x, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t d = 0; d < n; d++)
+        sum += x[d] * x[d];
+    return sum;
+}
+
+void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
+                   int64_t ldx, int64_t n_row, int64_t n_col,
+                   const double *weight, double eps, core_tap tap)
+{
+    double largest = 0.0;
+    for (int64_t i = 0; i < n_row; i++) {
+        const double sum = sum_of_squares(x + i * ldx, n_col);
+        par__rms_apply(y + i * ldy, x + i * ldx, weight, n_col, sum,
+                       (double)n_col, eps);
+        if (!(sum <= largest))
+            largest = sum;
+    }
+    check_squares(m, tap, largest);
+}
+
+static void layer_rows(par_model *m, double *y, const double *x,
+                       const par_norm *norm, core_tap tap)
+{
+    const int64_t n_d = m->spec->n_d;
+    const double width = (double)n_d;
+    double largest = 0.0;
+    for (int64_t i = 0; i < m->now.n; i++) {
+        const double *x_d = x + i * n_d;
+        double s1 = 0.0;
+        for (int64_t d = 0; d < n_d; d++)
+            s1 += x_d[d];
+        const double s2 = sum_of_squares(x_d, n_d);
+        const double var = (width * s2 - s1 * s1) / (width * width);
+        const double mean = s1 / width, r = sqrt(var + m->spec->norm_eps);
+        for (int64_t d = 0; d < n_d; d++)
+            y[i * n_d + d] =
+                norm->weight[d] * ((x_d[d] - mean) / r) + norm->bias[d];
+        if (!(width * s2 <= largest))
+            largest = width * s2;
+    }
+    check_squares(m, tap, largest);
+}
+
+void par__norm(par_model *m, double *y, const double *x, const par_norm *norm,
                core_tap tap)
 {
     const int64_t n_d = m->spec->n_d;
     par__enter(m, PAR_OP_NORM, tap);
-    double largest = 0.0;
-    for (int64_t i = 0; i < m->now.n; i++) {
-        const double *x_d = x + i * n_d;
-        double sum = 0.0;
-        for (int64_t d = 0; d < n_d; d++)
-            sum += x_d[d] * x_d[d];
-        const double r = sqrt(sum / (double)n_d + m->spec->norm_eps);
-        for (int64_t d = 0; d < n_d; d++)
-            y[i * n_d + d] = weight[d] * (x_d[d] / r);
-        if (!(sum <= largest)) /* NaN counts as larger */
-            largest = sum;
-    }
-    if (m->numerics == CORE_EXACT)
-        par__check(m, tap, sqrt(largest), sqrt(largest), CORE_STEP_ACT,
-                   CORE_STEP_ACT);
+    if (m->spec->norm == CORE_NORM_LAYER)
+        layer_rows(m, y, x, norm, tap);
+    else
+        par__rms_rows(m, y, n_d, x, n_d, m->now.n, n_d, norm->weight,
+                      m->spec->norm_eps, tap);
     par__tap_replicated(m, tap, y);
 }

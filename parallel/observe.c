@@ -31,7 +31,7 @@ const char *par_operator_name(par_operator op)
 
 bool par_operator_is_replicated(par_operator op)
 {
-    return op == PAR_OP_NORM || op == PAR_OP_ROUTER;
+    return op == PAR_OP_NORM || op == PAR_OP_LATENT || op == PAR_OP_ROUTER;
 }
 
 static double clock_seconds(clockid_t clock)

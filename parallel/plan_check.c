@@ -50,6 +50,29 @@ static bool at_most(const char *degree, int64_t value, const char *extent,
                   (long long)value, extent, (long long)limit, what);
 }
 
+static bool has_layer(const core_spec *s,
+                      bool (*has)(const core_spec *spec, int layer))
+{
+    for (int l = 0; l < (int)s->n_l; l++)
+        if (has(s, l))
+            return true;
+    return false;
+}
+
+/* What tensor parallelism cuts: heads where a layer has attention, channels
+ * where one has a mamba mixer, and the vocabulary.                           */
+static bool tensor_ok(const par_plan *p, const core_spec *s, const reason *why)
+{
+    if (has_layer(s, core_spec_has_attention) && s->n_h % p->tp != 0)
+        return broken(why, "H %% tp = %lld %% %d = %lld, expected 0 "
+                      "(query heads)", (long long)s->n_h, p->tp,
+                      (long long)(s->n_h % p->tp));
+    if (has_layer(s, core_spec_has_mamba) &&
+        !at_most("tp", p->tp, "C", s->mamba.n_c, "mamba channels", why))
+        return false;
+    return at_most("tp", p->tp, "V", s->n_v, "vocabulary rows", why);
+}
+
 /* Every part of a split axis has at least one element. */
 static bool extents_ok(const par_plan *p, const core_spec *s, const reason *why)
 {
@@ -60,13 +83,8 @@ static bool extents_ok(const par_plan *p, const core_spec *s, const reason *why)
         if (p->pp != 1)
             return broken(why, "pp = %d, expected 1: the model is one "
                           "feed-forward sub-layer", p->pp);
-    } else {
-        if (s->n_h % p->tp != 0)
-            return broken(why, "H %% tp = %lld %% %d = %lld, expected 0 "
-                          "(query heads)", (long long)s->n_h, p->tp,
-                          (long long)(s->n_h % p->tp));
-        if (!at_most("tp", p->tp, "V", s->n_v, "vocabulary rows", why))
-            return false;
+    } else if (!tensor_ok(p, s, why)) {
+        return false;
     }
     /* a model without experts still has one expert mesh, of degree 1 */
     const int64_t n_e = s->n_e > 0 ? s->n_e : 1;

@@ -1,62 +1,13 @@
-/* parallel/router.c -- who goes where: probabilities, top-k, weights, slots.
+/* parallel/router.c -- who goes where: scores, choices, weights, slots.
  *
  * Replicated over tp, on all tokens of the micro-batch, because capacity is
  * decided on the whole token group.  Ties go to the lowest expert.  A weight is
- * a probability over all E experts, taken before anything is dropped.
+ * taken before anything is dropped.
  */
 #include "parallel/forward_impl.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void softmax(const par_model *m, const double *logits, double *p)
-{
-    const int64_t n_e = m->spec->n_e;
-    double largest = -INFINITY, sum = 0.0;
-    for (int64_t e = 0; e < n_e; e++)
-        largest = logits[e] > largest ? logits[e] : largest;
-    for (int64_t e = 0; e < n_e; e++)
-        p[e] = exp(logits[e] - largest);
-    core_store(m->numerics, CORE_GRID_EXP, p, n_e);
-    for (int64_t e = 0; e < n_e; e++)
-        sum += p[e];
-    for (int64_t e = 0; e < n_e; e++)
-        p[e] /= sum;
-}
-
-static bool is_chosen(const int64_t *idx, int64_t n, int64_t e)
-{
-    for (int64_t j = 0; j < n; j++)
-        if (idx[j] == e)
-            return true;
-    return false;
-}
-
-/* The K largest, in descending order; a later equal one never replaces. */
-static void top_k(const core_spec *spec, const double *p, int64_t *idx)
-{
-    for (int64_t j = 0; j < spec->n_k; j++) {
-        int64_t best = -1;
-        for (int64_t e = 0; e < spec->n_e; e++)
-            if (!is_chosen(idx, j, e) && (best < 0 || p[e] > p[best]))
-                best = e;
-        idx[j] = best;
-    }
-}
-
-static void weigh(const core_spec *spec, const double *p, const int64_t *idx,
-                  double *weight)
-{
-    double sum = 0.0;
-    for (int64_t j = 0; j < spec->n_k; j++) {
-        weight[j] = p[idx[j]];
-        sum += weight[j];
-    }
-    if (spec->renormalise)
-        for (int64_t j = 0; j < spec->n_k; j++)
-            weight[j] /= sum;
-}
 
 static int by_weight(const void *a, const void *b)
 {
@@ -98,6 +49,26 @@ static void slots(par_model *m)
         deal_slots(m, i, i + step);
 }
 
+/* probs, where the router has a score for every expert. */
+static void score_all(par_model *m, int l)
+{
+    par_work *w = &m->work;
+    const int64_t n = m->now.n, n_e = m->spec->n_e;
+    if (m->spec->router == CORE_ROUTER_SIGMOID)
+        for (int64_t i = 0; i < n * n_e; i++)
+            w->probs[i] = core_sigmoid(w->logits_e[i]);
+    else
+        for (int64_t i = 0; i < n; i++)
+            par__softmax(m, w->logits_e + i * n_e, w->probs + i * n_e);
+    par__tap_replicated(m, par__tap(CORE_TAP_ROUTER_PROBS, l), w->probs);
+}
+
+static bool has_scores(const core_spec *spec)
+{
+    return spec->router == CORE_ROUTER_SOFTMAX ||
+           spec->router == CORE_ROUTER_SIGMOID;
+}
+
 void par__route(par_model *m, const par_layer *layer, int l)
 {
     par_work *w = &m->work;
@@ -109,15 +80,15 @@ void par__route(par_model *m, const par_layer *layer, int l)
     par__add_bias(w->logits_e, n, n_e, layer->router_bias);
     par__tap_replicated(m, tap, w->logits_e);
 
+    if (has_scores(spec))
+        score_all(m, l);
+    const double *score = has_scores(spec) ? w->probs : w->logits_e;
     for (int64_t i = 0; i < n; i++)
-        softmax(m, w->logits_e + i * n_e, w->probs + i * n_e);
-    par__tap_replicated(m, par__tap(CORE_TAP_ROUTER_PROBS, l), w->probs);
-
-    for (int64_t i = 0; i < n; i++)
-        top_k(spec, w->probs + i * n_e, w->idx + i * n_k);
+        par__choose(m, score + i * n_e, layer->correction, w->idx + i * n_k);
     par__tap_ints(m, par__tap(CORE_TAP_TOPK_IDX, l), w->idx);
     for (int64_t i = 0; i < n; i++)
-        weigh(spec, w->probs + i * n_e, w->idx + i * n_k, w->weight + i * n_k);
+        par__weigh(m, w->logits_e + i * n_e, w->probs + i * n_e,
+                   w->idx + i * n_k, w->weight + i * n_k);
     par__tap_replicated(m, par__tap(CORE_TAP_TOPK_WEIGHT, l), w->weight);
 
     slots(m);

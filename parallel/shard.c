@@ -66,3 +66,14 @@ const double *par__vector_make(par_model *m, core_weight id, int64_t c0,
         core_weights_read(m->weights, id, 0, 1, c0, c1, v, c1 - c0);
     return v;
 }
+
+const double *par__rows_make(par_model *m, core_weight id, int64_t r0,
+                             int64_t r1)
+{
+    int64_t n_row, n_col;
+    core_weight_shape(m->spec, id, &n_row, &n_col);
+    double *w = core_arena_f64(&m->shards, (r1 - r0) * n_col);
+    if (!is_measuring(m) && r1 > r0)
+        core_weights_read(m->weights, id, r0, r1, 0, n_col, w, n_col);
+    return w;
+}

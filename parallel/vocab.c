@@ -1,8 +1,9 @@
 /* parallel/vocab.c -- the two ends of the network, Shard(vocabulary) over tp.
  *
  * Embedding: a rank knows the rows of its own tokens; for the others it adds
- * zeros, and the sum over the tensor group is the embedding.  Head: every rank
- * makes the logits of its own tokens; they are never gathered.
+ * zeros, and the sum over the tensor group is the embedding, scaled once it is
+ * whole.  Head: every rank makes the logits of its own tokens; they are never
+ * gathered.
  */
 #include "parallel/forward_impl.h"
 
@@ -37,6 +38,8 @@ void par__embed(par_model *m)
     for (int64_t i = 0; i < n; i++)
         embed_row(m->now.x + i * n_d, &m->embed, batch->ids[first + i]);
     par__reduce_tp(m, m->now.x, n * n_d);
+    for (int64_t i = 0; i < n * n_d; i++)
+        m->now.x[i] *= m->spec->embed_scale;
     par__tap_replicated(m, par__tap(CORE_TAP_EMBED, 0), m->now.x);
 }
 
@@ -47,9 +50,12 @@ void par__head(par_model *m)
     par_work *w = &m->work;
     const core_tap tap = par__tap(CORE_TAP_LOGITS, 0);
     const int64_t n_d = m->spec->n_d, n_v = m->head.n_row;
-    par__norm(m, w->xn, m->now.x, m->final_norm,
+    par__norm(m, w->xn, m->now.x, &m->final_norm,
               par__tap(CORE_TAP_FINAL_NORM, 0));
     par__enter(m, PAR_OP_HEAD, tap);
     par__linear(m, w->logits, n_v, w->xn, n_d, m->now.n, &m->head, tap);
+    par__add_bias(w->logits, m->now.n, n_v, m->head_bias);
+    for (int64_t i = 0; i < m->now.n * n_v; i++)
+        w->logits[i] /= m->spec->logits_divisor;
     par__tap_columns(m, tap, w->logits, m->head.r0, n_v);
 }

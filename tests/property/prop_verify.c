@@ -4,8 +4,9 @@
  *     mpiexec -n R prop_verify FIRST COUNT [exact|fp32]
  *
  * Cases FIRST .. FIRST+COUNT-1: a random model under a random legal plan of at
- * most R ranks, verified in one start.  A failure prints the seed, the model and
- * the plan; `prop_verify SEED 1` repeats it.
+ * most R ranks, verified in one start.  A failure prints the seed, then the
+ * smallest case that still fails in the same way, found by leaving out degrees,
+ * layers and features; `prop_verify SEED 1` repeats it.
  */
 #include "harness/verify.h"
 #include "tests/support/random_case.h"
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FOLDER_BYTES = 64 };
+enum { FOLDER_BYTES = 64, WHY_BYTES = 300, WHAT_BYTES = 400 };
 
 /* One folder for all ranks, made by rank 0. */
 static void share_folder(par_comm *comm, char folder[FOLDER_BYTES])
@@ -28,26 +29,39 @@ static void share_folder(par_comm *comm, char folder[FOLDER_BYTES])
     par_broadcast(comm, &comm->world, folder, FOLDER_BYTES, 0);
 }
 
-static void describe(const random_case *c, const har_case_result *result,
-                     core_status status)
+static void describe(const random_case *c, const char *what)
 {
-    printf("seed %llu FAILED: %s\n", (unsigned long long)c->seed,
-           status != CORE_OK ? core_message() : result->reason);
-    printf("plan %s, batch %lldx%lld\n", c->plan.text, (long long)c->n_b,
-           (long long)c->n_t);
+    printf("%s\nplan %s, batch %lldx%lld\n", what, c->plan.text,
+           (long long)c->n_b, (long long)c->n_t);
     core_spec_write_yaml(&c->spec, stdout);
     fflush(stdout);
 }
 
-/* True if the case is verified; the same on every rank of its plan. */
-static bool run_case(const random_case *c, core_numerics numerics,
-                     const char *folder)
+/* How a case fails; a smaller one must fail alike to be the same failure.  A
+ * case that proves nothing is not made smaller: small ones never do.         */
+typedef enum failure { NONE, PROVES_NOTHING, LOST, DIFFERS, UNFINISHED } failure;
+
+static failure failure_of(const har_case_result *result, core_status status)
+{
+    if (status != CORE_OK)
+        return UNFINISHED;
+    if (result->verdict != HAR_FAIL)
+        return NONE;
+    for (int i = 0; i < result->n_pass; i++)
+        if (result->pass[i].verdict == HAR_FAIL)
+            return DIFFERS;
+    return result->is_conserved ? PROVES_NOTHING : LOST;
+}
+
+/* What this rank sees of a case, NONE if it has no part; why (rank 0). */
+static failure see_case(const random_case *c, core_numerics numerics,
+                        const char *folder, char why[WHY_BYTES])
 {
     par_comm *comm = NULL;
     if (par_comm_open(&comm, par_plan_world(&c->plan)) != CORE_OK)
-        return false;
+        return UNFINISHED;
     if (comm == NULL)
-        return true;
+        return NONE;
     const har_case request = {.spec = &c->spec,
                               .plan = &c->plan,
                               .seed = c->seed,
@@ -58,14 +72,65 @@ static bool run_case(const random_case *c, core_numerics numerics,
                               .folder = folder};
     har_case_result result = {0};
     const core_status status = har_verify_case(&result, comm, &request);
-    const bool verified = status == CORE_OK && result.verdict != HAR_FAIL;
-    if (!verified && comm->rank == 0)
-        describe(c, &result, status);
+    const failure seen = failure_of(&result, status);
+    snprintf(why, WHY_BYTES, "%s",
+             status != CORE_OK ? core_message() : result.reason);
     if (status == CORE_OK)
         har_case_result_free(&result);
     core_message_clear();
     par_comm_close(comm);
-    return verified;
+    return seen;
+}
+
+/* The same on every rank, also on those that have no part in the plan. */
+static failure run_case(par_comm *everyone, const random_case *c,
+                        core_numerics numerics, const char *folder,
+                        char why[WHY_BYTES])
+{
+    double worst = (double)see_case(c, numerics, folder, why);
+    par_all_reduce(everyone, &everyone->world, &worst, 1, PAR_MAX, CORE_FP64);
+    return (failure)(int)worst;
+}
+
+/* Take every simplification with which the case still fails alike. */
+static void shrink(par_comm *everyone, random_case *c, core_numerics numerics,
+                   const char *folder, failure wanted)
+{
+    char why[WHY_BYTES] = "", smallest[WHAT_BYTES];
+    random_case next;
+    bool is_smaller = true;
+    snprintf(smallest, sizeof smallest, "smallest case: this one");
+    while (is_smaller) {
+        is_smaller = false;
+        for (int i = 0, known; (known = random_case_simpler(&next, c, i)) >= 0;
+             i++) {
+            if (known == 0 || run_case(everyone, &next, numerics, folder,
+                                       why) != wanted)
+                continue;
+            memcpy(c, &next, sizeof *c);
+            snprintf(smallest, sizeof smallest, "smallest case: %s", why);
+            is_smaller = true;
+        }
+    }
+    if (everyone->rank == 0)
+        describe(c, smallest);
+}
+
+/* True if the case is verified; the same on every rank. */
+static bool check_case(par_comm *everyone, random_case *c,
+                       core_numerics numerics, const char *folder)
+{
+    char why[WHY_BYTES] = "", what[WHAT_BYTES];
+    const failure seen = run_case(everyone, c, numerics, folder, why);
+    if (seen == NONE)
+        return true;
+    snprintf(what, sizeof what, "seed %llu FAILED: %s",
+             (unsigned long long)c->seed, why);
+    if (everyone->rank == 0)
+        describe(c, what);
+    if (seen != PROVES_NOTHING)
+        shrink(everyone, c, numerics, folder, seen);
+    return false;
 }
 
 int main(int argc, char **argv)
@@ -92,11 +157,9 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < count; i++) {
         random_case c;
         random_case_make(&c, first + i, everyone->size);
-        n_failed += run_case(&c, numerics, folder) ? 0 : 1;
+        n_failed += check_case(everyone, &c, numerics, folder) ? 0 : 1;
     }
     par_barrier(everyone, &everyone->world);
-    uint64_t seen = n_failed; /* ranks outside a plan saw nothing of it */
-    par_all_reduce_u64(everyone, &everyone->world, &seen, 1);
     if (everyone->rank == 0) {
         rmdir(folder);
         printf("%llu random cases in %s: %llu failed\n",
@@ -105,5 +168,5 @@ int main(int argc, char **argv)
     }
     par_comm_close(everyone);
     par_comm_stop();
-    return seen == 0 && count > 0 ? 0 : 1;
+    return n_failed == 0 && count > 0 ? 0 : 1;
 }

@@ -1,8 +1,10 @@
 /* tests/support/random_case.c -- dice for models, plans and batches.
  *
- * Sizes are small and divide badly on purpose.  A plan is thrown until
- * par_plan_check takes it; the degrees are thrown from small numbers, so that
- * takes a few dozen throws.
+ * Sizes are small and divide badly on purpose; so small that exact sums fit 53
+ * bits whatever is combined.  Every feature that a family has is thrown by
+ * itself, so that combinations come up which no published model has.  A plan is
+ * thrown until par_plan_check takes it; the degrees are thrown from small
+ * numbers, so that takes a few dozen throws.
  */
 #include "tests/support/random_case.h"
 
@@ -33,19 +35,13 @@ static void roll_capacity(dice *d, core_capacity *c)
     c->factor = 0.7 + 0.1 * (double)roll(d, 0, 9);
 }
 
-static void roll_spec(dice *d, core_spec *spec)
+static void roll_sizes(dice *d, core_spec *spec)
 {
-    if (core_spec_open(spec, "shadow-a", NULL) != CORE_OK)
-        core_assert(!"the preset shadow-a opens");
-    snprintf(spec->name, sizeof spec->name, "random-%llu",
-             (unsigned long long)d->seed);
     spec->n_l = roll(d, 1, 5);
     spec->n_d = 2 * roll(d, 8, 25);
     spec->n_g = roll(d, 1, 4);
     spec->n_h = spec->n_g * roll(d, 1, 3);
     spec->n_dh = 2 * roll(d, 2, 6);
-    spec->n_e = roll(d, 2, 13);
-    spec->n_k = roll(d, 1, spec->n_e < 4 ? spec->n_e : 4);
     spec->n_f = roll(d, 7, 30);
     spec->n_v = roll(d, 19, 70);
     spec->n_f_shared = one_in(d, 2) ? roll(d, 7, 20) : 0;
@@ -56,18 +52,139 @@ static void roll_spec(dice *d, core_spec *spec)
             spec->ffn[l] = CORE_FFN_DENSE;
             spec->n_f_dense = spec->n_f_dense ? spec->n_f_dense : roll(d, 9, 25);
         }
-    spec->sliding_window = one_in(d, 4) ? roll(d, 2, 8) : 0;
-    spec->gated = one_in(d, 2);
-    spec->act = spec->gated ? CORE_ACT_SILU : CORE_ACT_GELU;
-    spec->renormalise = spec->n_k > 1 && one_in(d, 2);
-    spec->tied = one_in(d, 2);
+}
+
+/* Which earlier keys a layer sees. */
+static void roll_spans(dice *d, core_spec *spec)
+{
+    spec->sliding_window = one_in(d, 3) ? roll(d, 2, 8) : 0;
+    spec->chunk = roll(d, 2, 7);
+    const bool mixed = one_in(d, 3);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->span[l] = mixed ? (uint8_t)roll(d, CORE_SPAN_WINDOW,
+                                              CORE_SPAN_CHUNK)
+                              : CORE_SPAN_WINDOW;
+}
+
+static void roll_latent(dice *d, core_spec *spec)
+{
+    spec->n_g = spec->n_h;
+    spec->n_kv_rank = roll(d, 5, 17);
+    spec->n_q_rank = one_in(d, 3) ? 0 : roll(d, 6, 19);
+    spec->n_dv = roll(d, 3, 11);
+    spec->n_rot = 2 * roll(d, 1, spec->n_dh / 2 - 1);
+}
+
+/* What latent attention does not have. */
+static void roll_queries(dice *d, core_spec *spec)
+{
+    spec->n_rot = one_in(d, 3) ? 2 * roll(d, 1, spec->n_dh / 2) : 0;
+    spec->qk_norm = one_in(d, 2) ? CORE_QK_NORM_NONE
+                                 : (core_qk_norm)roll(d, CORE_QK_NORM_HEAD,
+                                                      CORE_QK_NORM_ROPED);
+    spec->clip_qkv = one_in(d, 4) ? 0.3 + 0.25 * (double)roll(d, 1, 6) : 0.0;
+    spec->sinks = one_in(d, 4);
+    const int64_t share = roll(d, 1, 4);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->no_rope[l] = share == 1 && one_in(d, 2);
+    if (one_in(d, 2)) {
+        spec->temper_scale = 0.1 * (double)roll(d, 1, 5);
+        spec->temper_floor = (double)roll(d, 1, 4);
+    }
+}
+
+static void roll_attention(dice *d, core_spec *spec)
+{
+    roll_spans(d, spec);
+    if (one_in(d, 4))
+        roll_latent(d, spec);
+    else
+        roll_queries(d, spec);
+    spec->rope.interleaved = one_in(d, 3);
+    spec->score_scale = one_in(d, 3) ? 0.05 * (double)roll(d, 1, 10) : 0.0;
     spec->bias_qkv = one_in(d, 2);
     spec->bias_o = one_in(d, 2);
+}
+
+static void roll_mamba(dice *d, core_spec *spec)
+{
+    spec->mamba = (core_mamba){.n_c = roll(d, 4, 27),
+                               .n_s = roll(d, 2, 6),
+                               .n_conv = roll(d, 1, 5),
+                               .n_r = roll(d, 2, 7),
+                               .bias_conv = one_in(d, 2),
+                               .bias_proj = one_in(d, 2)};
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->mixer[l] =
+            one_in(d, 3) ? CORE_MIXER_ATTENTION : CORE_MIXER_MAMBA;
+}
+
+static void roll_router(dice *d, core_spec *spec)
+{
+    spec->router = (core_router)roll(d, CORE_ROUTER_SOFTMAX,
+                                     CORE_ROUTER_SPARSEMIXER);
+    const bool has_scores = spec->router == CORE_ROUTER_SOFTMAX ||
+                            spec->router == CORE_ROUTER_SIGMOID;
+    spec->n_e = roll(d, 2, 13);
+    int64_t most = spec->n_e < 4 ? spec->n_e : 4;
+    if (has_scores && one_in(d, 2)) {
+        const int64_t of_group = roll(d, 2, 4);
+        spec->n_group = roll(d, 2, 4);
+        spec->n_group_kept = roll(d, 1, spec->n_group - 1);
+        spec->n_e = spec->n_group * of_group;
+        spec->group_score = one_in(d, 2) ? CORE_GROUP_SCORE_MAX
+                                         : CORE_GROUP_SCORE_BEST_TWO;
+        most = spec->n_group_kept * of_group < 4 ? spec->n_group_kept * of_group
+                                                 : 4;
+    }
+    spec->n_k = spec->router == CORE_ROUTER_SPARSEMIXER ? 2 : roll(d, 1, most);
+    spec->jitter = 0.1 * (double)roll(d, 0, 6);
+    spec->correction = spec->router == CORE_ROUTER_SIGMOID && one_in(d, 2);
+    spec->routed_scale = one_in(d, 3) ? 0.5 * (double)roll(d, 3, 6) : 1.0;
+    spec->renormalise = spec->n_k > 1 && one_in(d, 2);
+    /* a small weight would leave nothing of the input on the grid */
+    spec->weigh_input =
+        one_in(d, 3) && (spec->router == CORE_ROUTER_SIGMOID ||
+                         spec->router == CORE_ROUTER_SPARSEMIXER);
     spec->bias_router = one_in(d, 2);
-    spec->bias_ffn = one_in(d, 2);
     /* of two experts, twins would leave nothing to choose */
     spec->twin_expert =
         spec->n_e > 2 && one_in(d, 2) ? (int)roll(d, 0, spec->n_e - 2) : -1;
+}
+
+static void roll_experts(dice *d, core_spec *spec)
+{
+    spec->gated = one_in(d, 2);
+    spec->act = !spec->gated    ? CORE_ACT_GELU
+                : one_in(d, 3) ? CORE_ACT_CLAMPED_SWIGLU
+                               : CORE_ACT_SILU;
+    spec->bias_ffn = one_in(d, 2);
+    spec->shared_gate = one_in(d, 2);
+}
+
+static void roll_ends(dice *d, core_spec *spec)
+{
+    spec->norm = one_in(d, 3) ? CORE_NORM_LAYER : CORE_NORM_RMS;
+    spec->tied = one_in(d, 2);
+    spec->bias_head = one_in(d, 3);
+    spec->embed_scale = one_in(d, 4) ? 0.5 * (double)roll(d, 1, 9) : 1.0;
+    spec->residual_scale = one_in(d, 4) ? 0.1 * (double)roll(d, 3, 9) : 1.0;
+    spec->logits_divisor = one_in(d, 4) ? 0.5 * (double)roll(d, 1, 9) : 1.0;
+}
+
+static void roll_spec(dice *d, core_spec *spec)
+{
+    if (core_spec_open(spec, "shadow-a", NULL) != CORE_OK)
+        core_assert(!"the preset shadow-a opens");
+    snprintf(spec->name, sizeof spec->name, "random-%llu",
+             (unsigned long long)d->seed);
+    roll_sizes(d, spec);
+    roll_attention(d, spec);
+    if (one_in(d, 4))
+        roll_mamba(d, spec);
+    roll_router(d, spec);
+    roll_experts(d, spec);
+    roll_ends(d, spec);
     roll_capacity(d, &spec->capacity);
 }
 
@@ -86,6 +203,11 @@ void random_case_make(random_case *out, uint64_t seed, int max_rank)
     dice d = {seed, 0};
     *out = (random_case){.seed = seed};
     roll_spec(&d, &out->spec);
+    if (core_spec_validate(&out->spec) != CORE_OK) {
+        fprintf(stderr, "seed %llu: %s\n", (unsigned long long)seed,
+                core_message());
+        core_assert(!"the dice throw valid models");
+    }
     core_status status = CORE_E_PLAN;
     while (status != CORE_OK || par_plan_world(&out->plan) > max_rank) {
         roll_plan(&d, &out->plan);

@@ -372,7 +372,7 @@ START_TEST(drops_are_counted_from_the_slots)
     har_routing r;
     const shown slots[2] = {take(CORE_TAP_SLOT, 0), take(CORE_TAP_SLOT, 1)};
     int64_t n_dropped = 0, n_choice = 0;
-    ck_assert_int_eq(har_routing_read(&r, &spec, file, N_TOKEN), CORE_OK);
+    ck_assert_int_eq(har_routing_read(&r, &spec, NULL, file, N_TOKEN), CORE_OK);
     for (int l = 0; l < 2; l++) {
         if (!core_spec_is_moe(&spec, l))
             continue;

@@ -1,0 +1,176 @@
+/* parallel/mamba.c -- the mamba mixer, split over tp by channels.
+ *
+ * A channel is a recurrence of its own along the row: convolution, time step
+ * and state never look at another channel, so all of that is Shard(channel).
+ * Channels meet twice: in the projection to (dt, B, C), Partial over tp until
+ * an all-reduce makes z whole on every rank (its three norms are Replicate from
+ * there), and in the output projection, which is row-parallel like attention's.
+ *
+ * Traps: the state is stored at every step, which makes the recurrence
+ * sequential; positions are those of the row, whose state starts at zero; a
+ * rank may have no channel at all and still joins both sums.
+ */
+#include "parallel/forward_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Column-parallel: y [n, channels of mine] = x W^T + b, stored and shown. */
+static void columns(par_model *m, double *y, const double *x, int64_t n_x,
+                    const par_shard *w, const double *bias, core_tap tap)
+{
+    const int64_t n = m->now.n;
+    par__linear(m, y, w->n_row, x, n_x, n, w, tap);
+    par__add_bias(y, n, w->n_row, bias);
+    par__tap_columns(m, tap, y, w->r0, w->n_row);
+}
+
+static double largest_magnitude(const double *x, int64_t n)
+{
+    double largest = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabs(x[i]) <= largest)) /* NaN counts as larger */
+            largest = fabs(x[i]);
+    return largest;
+}
+
+/* Exact mode: Kc products of u with a row of the weight. */
+static void check_convolution(par_model *m, const par_mamba *mamba,
+                              core_tap tap)
+{
+    const int64_t n_conv = m->spec->mamba.n_conv, n_c = mamba->n_c;
+    const core_weight id = {CORE_W_MAMBA_CONV, tap.layer, 0};
+    if (m->numerics != CORE_EXACT)
+        return;
+    par__check(m, tap,
+               sqrt((double)n_conv) *
+                   largest_magnitude(m->work.mamba.u, m->now.n * n_c),
+               core_max_row_norm(mamba->conv, n_c, n_conv, n_conv),
+               CORE_STEP_ACT, core_weights_step(m->weights, id));
+}
+
+static void convolve(par_model *m, const par_mamba *mamba, int l)
+{
+    const par_mamba_work *w = &m->work.mamba;
+    const int64_t n_conv = m->spec->mamba.n_conv, n_c = mamba->n_c;
+    const int64_t n_t = m->batch->n_t;
+    const core_tap tap = par__tap(CORE_TAP_MAMBA_CONV, l);
+    check_convolution(m, mamba, tap);
+    for (int64_t i = 0; i < m->now.n; i++) {
+        const int64_t t = i % n_t;
+        const int64_t first = t < n_conv - 1 ? n_conv - 1 - t : 0;
+        for (int64_t c = 0; c < n_c; c++) {
+            double sum = 0.0;
+            for (int64_t k = first; k < n_conv; k++)
+                sum += mamba->conv[c * n_conv + k] *
+                       w->u[(i - n_conv + 1 + k) * n_c + c];
+            w->act[i * n_c + c] = sum;
+        }
+    }
+    par__add_bias(w->act, m->now.n, n_c, mamba->conv_bias);
+    par__tap_columns(m, tap, w->act, mamba->c0, n_c);
+    core_act_apply_row(CORE_ACT_SILU, w->act, w->act, m->now.n * n_c);
+    par__tap_columns(m, par__tap(CORE_TAP_MAMBA_ACT, l), w->act, mamba->c0,
+                     n_c);
+}
+
+/* Columns [c0, c0 + n_col) of z, normed: whole on every rank. */
+static void part_of_z(par_model *m, double *y, int64_t c0, int64_t n_col,
+                      const double *weight, core_tap tap)
+{
+    const int64_t ld = m->spec->mamba.n_r + 2 * m->spec->mamba.n_s;
+    par__rms_rows(m, y, n_col, m->work.mamba.x + c0, ld, m->now.n, n_col,
+                  weight, m->spec->norm_eps, tap);
+    par__tap_replicated(m, tap, y);
+}
+
+static void select_step(par_model *m, const par_mamba *mamba, int l)
+{
+    const par_mamba_work *w = &m->work.mamba;
+    const int64_t n_r = m->spec->mamba.n_r, n_s = m->spec->mamba.n_s;
+    const int64_t n = m->now.n, n_c = mamba->n_c, n_x = n_r + 2 * n_s;
+    const core_tap tap = par__tap(CORE_TAP_MAMBA_X, l);
+    par__linear(m, w->x, n_x, w->act, n_c, n, &mamba->x, tap);
+    par__reduce_tp(m, w->x, n * n_x);
+    par__tap_replicated(m, tap, w->x);
+    part_of_z(m, w->dt_norm, 0, n_r, mamba->dt_norm,
+              par__tap(CORE_TAP_MAMBA_DT_NORM, l));
+    part_of_z(m, w->b, n_r, n_s, mamba->b_norm, par__tap(CORE_TAP_MAMBA_B, l));
+    part_of_z(m, w->c, n_r + n_s, n_s, mamba->c_norm,
+              par__tap(CORE_TAP_MAMBA_C, l));
+    columns(m, w->dt, w->dt_norm, n_r, &mamba->dt, mamba->dt_bias,
+            par__tap(CORE_TAP_MAMBA_DT_RAW, l));
+    for (int64_t i = 0; i < n * n_c; i++)
+        w->dt[i] = core_softplus(w->dt[i]);
+    par__tap_columns(m, par__tap(CORE_TAP_MAMBA_DT, l), w->dt, mamba->c0, n_c);
+}
+
+/* One channel along the row that starts at token i0.  Returns the largest sum
+ * of squares of its state.                                                   */
+static double scan_channel(par_model *m, const par_mamba *mamba, int64_t i0,
+                           int64_t c)
+{
+    const par_mamba_work *w = &m->work.mamba;
+    const int64_t n_s = m->spec->mamba.n_s, n_c = mamba->n_c;
+    const double *a_log = mamba->a_log + c * n_s;
+    double *h = w->state, largest = 0.0;
+    memset(h, 0, (size_t)n_s * sizeof *h);
+    for (int64_t i = i0; i < i0 + m->batch->n_t; i++) {
+        const double dt = w->dt[i * n_c + c], a = w->act[i * n_c + c];
+        double sum = 0.0, square = 0.0;
+        for (int64_t s = 0; s < n_s; s++)
+            h[s] = core_decay(a_log[s], dt) * h[s] +
+                   (dt * w->b[i * n_s + s]) * a;
+        core_store(m->numerics, CORE_GRID_ACT, h, n_s);
+        for (int64_t s = 0; s < n_s; s++) {
+            sum += h[s] * w->c[i * n_s + s];
+            square += h[s] * h[s];
+        }
+        w->y[i * n_c + c] = sum + mamba->d[c] * a;
+        if (!(square <= largest))
+            largest = square;
+    }
+    return largest;
+}
+
+static void scan(par_model *m, const par_mamba *mamba, int l)
+{
+    const par_mamba_work *w = &m->work.mamba;
+    const int64_t n_s = m->spec->mamba.n_s, n = m->now.n, n_c = mamba->n_c;
+    const core_tap tap = par__tap(CORE_TAP_MAMBA_Y, l);
+    double largest = 0.0;
+    for (int64_t i0 = 0; i0 < n; i0 += m->batch->n_t)
+        for (int64_t c = 0; c < n_c; c++) {
+            const double square = scan_channel(m, mamba, i0, c);
+            if (!(square <= largest))
+                largest = square;
+        }
+    if (m->numerics == CORE_EXACT)
+        par__check(m, tap, sqrt(largest), core_max_row_norm(w->c, n, n_s, n_s),
+                   CORE_STEP_ACT, CORE_STEP_ACT);
+    par__tap_columns(m, tap, w->y, mamba->c0, n_c);
+}
+
+void par__mamba(par_model *m, const par_mamba *mamba, int l, double *out)
+{
+    par_mamba_work *w = &m->work.mamba;
+    const int64_t n_d = m->spec->n_d, n = m->now.n, n_c = mamba->n_c;
+    const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
+    par__enter(m, PAR_OP_MAMBA, par__tap(CORE_TAP_MAMBA_U, l));
+    columns(m, w->u, m->work.xn, n_d, &mamba->u, mamba->u_bias,
+            par__tap(CORE_TAP_MAMBA_U, l));
+    columns(m, w->gate, m->work.xn, n_d, &mamba->gate, mamba->gate_bias,
+            par__tap(CORE_TAP_MAMBA_GATE, l));
+    convolve(m, mamba, l);
+    select_step(m, mamba, l);
+    scan(m, mamba, l);
+    for (int64_t i = 0; i < n * n_c; i++)
+        w->y[i] *= core_act_apply(CORE_ACT_SILU, w->gate[i]);
+    par__tap_columns(m, par__tap(CORE_TAP_MAMBA_GATED, l), w->y, mamba->c0,
+                     n_c);
+    par__enter(m, PAR_OP_MAMBA, tap);
+    par__linear(m, out, n_d, w->y, n_c, n, &mamba->out, tap);
+    par__reduce_tp(m, out, n * n_d);
+    par__add_bias(out, n, n_d, mamba->out_bias);
+    par__tap_replicated(m, tap, out);
+}

@@ -1,0 +1,43 @@
+/* parallel/rope.c -- what the position of a token does to queries and keys.
+ *
+ * Local to a head, so nothing is reduced.  Positions are those of the row: a
+ * micro-batch holds whole rows, and token i of it is at position i mod T.
+ */
+#include "parallel/forward_impl.h"
+
+void par__rope(const par_model *m, double *x, int64_t ld, int64_t n_head,
+               int64_t stride)
+{
+    const int64_t n_t = m->batch->n_t, half = core_spec_n_rot(m->spec) / 2;
+    const bool paired = m->spec->rope.interleaved;
+    const int64_t step = paired ? 2 : 1, to_b = paired ? 1 : half;
+    for (int64_t i = 0; i < m->now.n; i++) {
+        const double *cos_j = m->work.cos_tj + i % n_t * half;
+        const double *sin_j = m->work.sin_tj + i % n_t * half;
+        for (int64_t h = 0; h < n_head; h++) {
+            double *r = x + i * ld + h * stride;
+            for (int64_t j = 0; j < half; j++) {
+                double *a = r + j * step, *b = a + to_b;
+                const double a_j = *a, b_j = *b;
+                *a = a_j * cos_j[j] - b_j * sin_j[j];
+                *b = b_j * cos_j[j] + a_j * sin_j[j];
+            }
+        }
+    }
+}
+
+void par__temper(par_model *m, int l)
+{
+    const par_layout *lay = m->layout;
+    const int64_t n_dh = m->spec->n_dh, n_t = m->batch->n_t;
+    const int64_t n_q =
+        (lay->first_head[lay->t + 1] - lay->first_head[lay->t]) * n_dh;
+    if (!(m->spec->temper_scale > 0.0))
+        return;
+    for (int64_t i = 0; i < m->now.n; i++) {
+        const double heat = core_temper(m->spec, i % n_t);
+        for (int64_t c = 0; c < n_q; c++)
+            m->work.q[i * n_q + c] *= heat;
+    }
+    par__tap_heads(m, par__tap(CORE_TAP_Q_TEMPER, l), m->work.q, n_dh);
+}

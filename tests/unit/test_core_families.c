@@ -1,0 +1,369 @@
+/* tests/unit/test_core_families.c -- config.json of the fourteen families.
+ *
+ * The committed oracle cases are the good texts: both versions of each say the
+ * same spec, which our own form holds; a refusal or another setting is a good
+ * text with one string replaced.  What the settings do is for the passes' tests.
+ */
+#include "core/spec.h"
+
+#include "core/weights.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TEXT_BYTES = 16384 };
+
+static const char *const CASES[] = {
+    "mixtral/bf16",
+    "mixtral/leftpad",
+    "mixtral/medium_awkward",
+    "mixtral/sharded_tied_mqa",
+    "mixtral/tiny",
+    "mixtral/top8_linear",
+    "mixtral/window_top1_yarn",
+    "switch_layer/cap_loose",
+    "switch_layer/cap_one_gelu",
+    "switch_layer/cap_tight",
+    "qwen2_moe/sparse_step_tied_mqa",
+    "qwen3_moe/dense_mix_llama3",
+    "olmoe/clip_gqa_top8",
+    "gpt_oss/mxfp4",
+    "deepseek_v2/grouped_yarn",
+    "deepseek_v3/yarn_bf16",
+    "glm4_moe/tiny",
+    "dots1/tiny",
+    "llama4/tiny",
+    "granitemoe/tiny",
+    "phimoe/tiny",
+    "jamba/tiny",
+};
+
+static void read_config(char text[TEXT_BYTES], const char *name,
+                        const char *file)
+{
+    char path[512];
+    snprintf(path, sizeof path, GOLDEN_DIR "/oracle/%s/%s", name, file);
+    FILE *in = fopen(path, "rb");
+    ck_assert_msg(in != NULL, "%s", path);
+    const size_t n = fread(text, 1, TEXT_BYTES - 1, in);
+    ck_assert(n < TEXT_BYTES - 1);
+    text[n] = '\0';
+    fclose(in);
+}
+
+static core_spec parse(const char *text)
+{
+    core_spec spec;
+    core_message_clear();
+    ck_assert_msg(core_spec_parse_config(&spec, text, "config.json") == CORE_OK,
+                  "%s", core_message());
+    return spec;
+}
+
+/* Replace the only occurrence of `from`. */
+static void substitute(char text[TEXT_BYTES], const char *from, const char *to)
+{
+    char rest[TEXT_BYTES];
+    char *place = strstr(text, from);
+    ck_assert_msg(place != NULL, "'%s' is not in the good text", from);
+    snprintf(rest, sizeof rest, "%s", place + strlen(from));
+    ck_assert_msg(strstr(rest, from) == NULL, "'%s' is there twice", from);
+    snprintf(place, TEXT_BYTES - (size_t)(place - text), "%s%s", to, rest);
+}
+
+START_TEST(both_versions_and_our_own_form_say_the_same)
+{
+    char text[TEXT_BYTES];
+    read_config(text, CASES[_i], "config.json");
+    const core_spec spec = parse(text);
+    if (spec.family != CORE_FAMILY_SWITCH) { /* version 5 writes the same */
+        read_config(text, CASES[_i], "config_v5.json");
+        const core_spec v5 = parse(text);
+        ck_assert_mem_eq(&spec, &v5, sizeof spec);
+    }
+    memset(text, 0, sizeof text);
+    FILE *file = fmemopen(text, TEXT_BYTES - 1, "w");
+    ck_assert_ptr_nonnull(file);
+    core_spec_write_yaml(&spec, file);
+    fclose(file);
+    core_spec again;
+    ck_assert_msg(core_spec_parse_yaml(&again, text, "own.yaml") == CORE_OK,
+                  "%s", core_message());
+    ck_assert_mem_eq(&spec, &again, sizeof spec);
+}
+END_TEST
+
+/* Every weight of a committed case is found, and its step is. */
+START_TEST(checkpoints_open_and_have_steps)
+{
+    char folder[512];
+    core_spec spec;
+    core_weights *w = NULL;
+    snprintf(folder, sizeof folder, GOLDEN_DIR "/oracle/%s", CASES[_i]);
+    ck_assert_int_eq(core_spec_open(&spec, folder, NULL), CORE_OK);
+    ck_assert_msg(core_weights_open_checkpoint(&w, &spec, folder) == CORE_OK,
+                  "%s", core_message());
+    ck_assert_msg(core_weights_prepare(w, CORE_EXACT, NULL) == CORE_OK, "%s",
+                  core_message());
+    core_weights_close(w);
+}
+END_TEST
+
+/* Written in the names of its family and read back: the same values, whatever
+ * shares a tensor. */
+START_TEST(an_export_reads_back)
+{
+    char folder[] = "/tmp/test_core_families-XXXXXX", path[64], from[512];
+    core_spec spec, again;
+    core_weights *w = NULL, *back = NULL;
+    bool is_checkpoint;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(from, sizeof from, GOLDEN_DIR "/oracle/%s", CASES[_i]);
+    ck_assert_int_eq(core_spec_open(&spec, from, NULL), CORE_OK);
+    ck_assert_int_eq(core_weights_open_procedural(&w, &spec, 5), CORE_OK);
+    ck_assert_msg(core_weights_export(w, folder) == CORE_OK, "%s",
+                  core_message());
+    ck_assert_msg(core_spec_open(&again, folder, &is_checkpoint) == CORE_OK,
+                  "%s", core_message());
+    ck_assert(is_checkpoint);
+    ck_assert_mem_eq(&spec, &again, sizeof spec);
+    ck_assert_msg(core_weights_open_checkpoint(&back, &again, folder) ==
+                      CORE_OK,
+                  "%s", core_message());
+    const int64_t n = core_weight_count(&spec);
+    core_weight *id = malloc((size_t)n * sizeof *id);
+    ck_assert_ptr_nonnull(id);
+    core_weight_list(&spec, id);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t n_row, n_col;
+        core_weight_shape(&spec, id[i], &n_row, &n_col);
+        const size_t size = (size_t)(n_row * n_col);
+        double *a = malloc(size * sizeof *a), *b = malloc(size * sizeof *b);
+        ck_assert(a != NULL && b != NULL);
+        core_weights_read(w, id[i], 0, n_row, 0, n_col, a, n_col);
+        core_weights_read(back, id[i], 0, n_row, 0, n_col, b, n_col);
+        ck_assert_mem_eq(a, b, size * sizeof *a);
+        free(a);
+        free(b);
+    }
+    free(id);
+    core_weights_close(w);
+    core_weights_close(back);
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    ck_assert_int_eq(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+/* --- refusals ---------------------------------------------------------------- */
+
+typedef struct change {
+    const char *name; /* the good case                                        */
+    const char *from, *to;
+    const char *message;
+} change;
+
+static const change BAD[] = {
+    {"qwen2_moe/sparse_step_tied_mqa", "\"use_sliding_window\": false",
+     "\"use_sliding_window\": true",
+     "use_sliding_window: true is not supported, expected false"},
+    {"qwen2_moe/sparse_step_tied_mqa", "\"decoder_sparse_step\": 2",
+     "\"decoder_sparse_step\": 0", "decoder_sparse_step: 0, expected an integer"},
+    {"qwen2_moe/sparse_step_tied_mqa", "\"shared_expert_intermediate_size\": 28,",
+     "", "shared_expert_intermediate_size: missing"},
+    {"qwen3_moe/dense_mix_llama3", "\"high_freq_factor\": 4.0",
+     "\"high_freq_factor\": 0.5",
+     "rope.high_freq 0.5, expected more than rope.low_freq 1"},
+    {"qwen3_moe/dense_mix_llama3", "\"num_experts\": 9,", "",
+     "num_experts: missing"},
+    {"olmoe/clip_gqa_top8", "\"clip_qkv\": 1.0", "\"clip_qkv\": -1.0",
+     "attention.clip -1, expected 0 or a positive number"},
+    {"gpt_oss/mxfp4", "\"quant_method\": \"mxfp4\"", "\"quant_method\": \"awq\"",
+     "quant_method: 'awq' is not supported, expected mxfp4"},
+    {"gpt_oss/mxfp4", "\"hidden_act\": \"silu\"",
+     "\"hidden_act\": \"silu\", \"swiglu_limit\": 6.0",
+     "swiglu_limit: 6 is not supported, expected 7"},
+    {"gpt_oss/mxfp4", "\"head_dim\": 16,", "", "head_dim: missing"},
+    {"deepseek_v2/grouped_yarn", "\"num_key_value_heads\": 4",
+     "\"num_key_value_heads\": 2", "kv_heads 2, latent attention expects 4"},
+    {"deepseek_v2/grouped_yarn", "\"group_limited_greedy\"", "\"noaux_tc\"",
+     "topk_method: 'noaux_tc' is not supported, expected greedy"},
+    {"deepseek_v2/grouped_yarn", "\"norm_topk_prob\": false",
+     "\"norm_topk_prob\": true", "norm_topk_prob: true is not supported"},
+    {"deepseek_v2/grouped_yarn", "\"n_group\": 4", "\"n_group\": 5",
+     "experts 12, not a multiple of router.groups 5"},
+    {"deepseek_v2/grouped_yarn", "\"topk_group\": 2", "\"topk_group\": 1",
+     "experts_per_token of the kept groups 4, expected 1 to 3"},
+    {"deepseek_v3/yarn_bf16", "\"n_group\": 3",
+     "\"scoring_func\": \"softmax\", \"n_group\": 3",
+     "scoring_func: 'softmax' is not supported, expected sigmoid"},
+    {"deepseek_v3/yarn_bf16", "\"n_group\": 3",
+     "\"moe_layer_freq\": 2, \"n_group\": 3", "moe_layer_freq: 2 is not"},
+    {"deepseek_v3/yarn_bf16", "\"n_group\": 3",
+     "\"quantization_config\": {\"quant_method\": \"fp8\", "
+     "\"weight_block_size\": [64, 64]}, \"n_group\": 3",
+     "weight_block_size: expected 128, 128"},
+    {"glm4_moe/tiny", "\"partial_rotary_factor\": 0.5",
+     "\"partial_rotary_factor\": 1.5", "partial_rotary_factor: 1.5, expected"},
+    {"glm4_moe/tiny", "\"routed_scaling_factor\": 1.0",
+     "\"routed_scaling_factor\": 0.0", "router.scale 0, expected a positive"},
+    {"dots1/tiny", "\"sliding_attention\",\n    \"sliding_attention\"",
+     "\"sliding_attention\"", "layer_types: expected a list of 4"},
+    {"llama4/tiny", "\"attention_chunk_size\": 12,", "",
+     "attention_chunk_size: missing"},
+    {"llama4/tiny", "\"model_type\": \"llama4_text\"",
+     "\"model_type\": \"llama4\"", "model_type: 'llama4' is not supported"},
+    {"llama4/tiny", "\"floor_scale\": 8", "\"floor_scale\": 0",
+     "attention.temper_floor 0, expected a positive"},
+    {"granitemoe/tiny", "\"rope\"", "\"nope\"",
+     "position_embedding_type: 'nope' is not supported, expected rope"},
+    {"granitemoe/tiny", "\"logits_scaling\": 6.0,", "",
+     "logits_scaling: missing"},
+    {"phimoe/tiny", "\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 1",
+     "experts_per_token of sparsemixer 1, expected 2 to 2"},
+    {"phimoe/tiny", "\"rope_scaling\": null",
+     "\"rope_scaling\": {\"type\": \"longrope\"}",
+     "type: 'longrope' is not supported"},
+    {"jamba/tiny", "\"mamba_d_state\": 8,", "", "mamba_d_state: missing"},
+    {"jamba/tiny", "\"sliding_window\": null", "\"sliding_window\": 4",
+     "sliding_window: not supported"},
+};
+
+START_TEST(what_would_change_the_result_is_refused_by_name)
+{
+    char text[TEXT_BYTES];
+    core_spec spec;
+    read_config(text, BAD[_i].name, "config.json");
+    parse(text);
+    substitute(text, BAD[_i].from, BAD[_i].to);
+    spec.n_l = 77;
+    core_message_clear();
+    ck_assert_msg(core_spec_parse_config(&spec, text, "config.json") ==
+                      CORE_E_SPEC,
+                  "'%s' is taken", BAD[_i].to);
+    ck_assert_msg(strstr(core_message(), BAD[_i].message) != NULL,
+                  "'%s' lacks '%s'", core_message(), BAD[_i].message);
+    ck_assert_msg(strstr(core_message(), "config.json") != NULL, "%s",
+                  core_message());
+    ck_assert_int_eq(spec.n_l, 77);
+}
+END_TEST
+
+/* --- defaults ----------------------------------------------------------------- */
+
+static core_spec with(const char *name, const char *from, const char *to)
+{
+    char text[TEXT_BYTES];
+    read_config(text, name, "config.json");
+    substitute(text, from, to);
+    return parse(text);
+}
+
+START_TEST(absent_flags_are_those_of_the_class)
+{
+    core_spec s = with("qwen2_moe/sparse_step_tied_mqa",
+                       "\"qkv_bias\": true,", "");
+    ck_assert(s.bias_qkv && !s.bias_o && s.shared_gate);
+    s = with("deepseek_v3/yarn_bf16", "\"norm_topk_prob\": true,", "");
+    ck_assert(s.renormalise);
+    s = with("dots1/tiny", "\"norm_topk_prob\": true,", "");
+    ck_assert(!s.renormalise);
+    s = with("glm4_moe/tiny", "\"norm_topk_prob\": true,", "");
+    ck_assert(s.renormalise && s.n_group == 0 && s.n_rot == 8);
+    s = with("deepseek_v3/yarn_bf16", "\"rope_interleave\": true,", "");
+    ck_assert(s.rope.interleaved);
+    s = with("glm4_moe/tiny", "\"use_qk_norm\": true,", "");
+    ck_assert_int_eq(s.qk_norm, CORE_QK_NORM_NONE);
+    s = with("llama4/tiny", "\"no_rope_layers\": [\n    1,\n    1,\n    0,\n    1\n  ],",
+             "");
+    for (int l = 0; l < 4; l++)
+        ck_assert_int_eq(s.no_rope[l], l == 3);
+    s = with("jamba/tiny", "\"mamba_dt_rank\": 4", "\"mamba_dt_rank\": \"auto\"");
+    ck_assert_int_eq(s.mamba.n_r, 4);
+}
+END_TEST
+
+START_TEST(layers_are_of_the_stated_kinds)
+{
+    char text[TEXT_BYTES];
+    read_config(text, "qwen2_moe/sparse_step_tied_mqa", "config.json");
+    core_spec s = parse(text); /* step 2, layer 3 dense by the list */
+    static const int QWEN[6] = {0, 1, 0, 0, 0, 1};
+    for (int l = 0; l < 6; l++)
+        ck_assert_int_eq(core_spec_is_moe(&s, l), QWEN[l]);
+    read_config(text, "jamba/tiny", "config.json");
+    s = parse(text);
+    for (int l = 0; l < 4; l++) {
+        ck_assert_int_eq(core_spec_has_mamba(&s, l), l % 2 == 0);
+        ck_assert_int_eq(core_spec_is_moe(&s, l), l % 2 == 1);
+        ck_assert(!core_spec_has_rope(&s, l));
+    }
+    s = with("dots1/tiny",
+             "\"layer_types\": [\n    \"full_attention\",\n    "
+             "\"full_attention\",\n    \"sliding_attention\",\n    "
+             "\"sliding_attention\"\n  ],",
+             "");
+    for (int l = 0; l < 4; l++)
+        ck_assert_int_eq(s.span[l], l < 2 ? CORE_SPAN_FULL : CORE_SPAN_WINDOW);
+}
+END_TEST
+
+/* Yarn with mscale_all_dim: (0.1 m ln f + 1)^2 over all of a score. */
+START_TEST(latent_scores_have_their_scale)
+{
+    char text[TEXT_BYTES];
+    read_config(text, "deepseek_v3/yarn_bf16", "config.json");
+    const core_spec s = parse(text);
+    const double m = 0.1 * log(40.0) + 1.0;
+    ck_assert(fabs(core_spec_score_scale(&s) - m * m / sqrt(24.0)) <= 1e-15);
+    ck_assert(s.rope.attention_factor == 1.0);
+    ck_assert_int_eq(core_spec_n_rot(&s), 8);
+    ck_assert_int_eq(core_spec_n_dv(&s), 12);
+}
+END_TEST
+
+START_TEST(first_keys_of_the_three_spans)
+{
+    core_spec s = {.n_l = 3, .sliding_window = 4, .chunk = 5,
+                   .span = {CORE_SPAN_WINDOW, CORE_SPAN_FULL, CORE_SPAN_CHUNK}};
+    for (int64_t i = 0; i < 17; i++) {
+        ck_assert_int_eq(core_spec_first_key(&s, 0, i), i < 4 ? 0 : i - 3);
+        ck_assert_int_eq(core_spec_first_key(&s, 1, i), 0);
+        ck_assert_int_eq(core_spec_first_key(&s, 2, i), i - i % 5);
+    }
+    s.sliding_window = 0;
+    ck_assert_int_eq(core_spec_first_key(&s, 0, 16), 0);
+}
+END_TEST
+
+#define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
+
+int main(void)
+{
+    Suite *suite = suite_create("core_families");
+    TCase *tcase = tcase_create("families");
+    tcase_set_timeout(tcase, 30);
+    tcase_add_loop_test(tcase, both_versions_and_our_own_form_say_the_same, 0,
+                        COUNT(CASES));
+    tcase_add_loop_test(tcase, checkpoints_open_and_have_steps, 0,
+                        COUNT(CASES));
+    tcase_add_loop_test(tcase, an_export_reads_back, 0, COUNT(CASES));
+    tcase_add_loop_test(tcase, what_would_change_the_result_is_refused_by_name,
+                        0, COUNT(BAD));
+    tcase_add_test(tcase, absent_flags_are_those_of_the_class);
+    tcase_add_test(tcase, layers_are_of_the_stated_kinds);
+    tcase_add_test(tcase, latent_scores_have_their_scale);
+    tcase_add_test(tcase, first_keys_of_the_three_spans);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
