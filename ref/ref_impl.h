@@ -45,6 +45,7 @@ typedef struct ref__run {
     const core_batch *batch;
     const core_groups *groups;
     const core_tap_sink *sink;
+    const ref_perturbation *perturbation; /* NULL: an honest pass           */
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
@@ -64,10 +65,15 @@ typedef struct ref__run {
 /* ---- taps (forward.c) --------------------------------------------------- */
 
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer);
-/* True if somebody wants the tap's bound.                                    */
+/* True if somebody wants the tap's bound; a perturbed pass wants them all.   */
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer);
+/* Deliver what an operator stored; `values` is what the next one reads, so a
+ * perturbed pass perturbs it here.                                           */
 void ref__put(const ref__run *run, core_tap_kind kind, int layer,
-              const double *values, const float *bound);
+              double *values, const float *bound);
+/* Deliver only: a copy of what has been perturbed where it is used.          */
+void ref__deliver(const ref__run *run, core_tap_kind kind, int layer,
+                  const double *values, const float *bound);
 void ref__put_ints(const ref__run *run, core_tap_kind kind, int layer,
                    const int64_t *ints);
 
@@ -77,6 +83,17 @@ float *ref__bound_buffer(const ref__run *run, core_tap_kind kind, int layer);
 /* A tap that only moves values, n of them: bound 0.                          */
 void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
                        const double *values, int64_t n);
+
+/* ---- perturb.c ----------------------------------------------------------- */
+
+/* Which signs a tap gets in a perturbed pass.                                */
+uint64_t ref__sign_stream(const ref__run *run, core_tap_kind kind, int layer);
+/* y[i] = store(y[i] +- bound[i]); y[0] is element `first` of its tap.        */
+void ref__perturb(const ref__run *run, uint64_t stream, core_grid grid,
+                  int64_t first, int64_t n, double *y, const float *bound);
+/* The ints of the pass whose routing is taken over, or NULL.                 */
+const int64_t *ref__forced_ints(const ref__run *run, core_tap_kind kind,
+                                int layer);
 
 /* core_store over all rows, in parallel.                                     */
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);

@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 void ref__softmax(core_numerics numerics, double *p, const double *logits,
                   int64_t n)
@@ -147,23 +148,41 @@ static void put_weights(const ref__run *run, int layer, const ref__routing *ro)
     ref__put(run, CORE_TAP_TOPK_WEIGHT, layer, ro->weight, bound);
 }
 
+/* Experts of all tokens, or those of the pass whose routing is taken over. */
+static void choose(const ref__run *run, int layer, ref__routing *ro)
+{
+    const int64_t n_e = run->spec->n_e, n_k = run->spec->n_k;
+    const int64_t *forced = ref__forced_ints(run, CORE_TAP_TOPK_IDX, layer);
+    if (forced != NULL)
+        memcpy(ro->idx, forced, (size_t)(run->n * n_k) * sizeof *forced);
+#pragma omp parallel for num_threads(run->n_threads)
+    for (int64_t t = 0; t < run->n; t++) {
+        const double *p = ro->probs + t * n_e;
+        if (forced == NULL)
+            ref__top_k(ro->idx + t * n_k, p, n_e, n_k);
+        token_weights(run, p, ro->idx + t * n_k, ro->weight + t * n_k);
+    }
+}
+
 void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
 {
     const core_spec *spec = run->spec;
-    const int64_t n_e = spec->n_e, n_k = spec->n_k;
+    const int64_t n_e = spec->n_e;
     const ref__rows xn = ref__measure(run, run->xn, run->n, spec->n_d);
     ref__linear(run, &xn, CORE_W_ROUTER, layer, CORE_TAP_ROUTER_LOGITS,
                 ro->logits);
 #pragma omp parallel for num_threads(run->n_threads)
-    for (int64_t t = 0; t < run->n; t++) {
-        double *p = ro->probs + t * n_e;
-        ref__softmax(run->numerics, p, ro->logits + t * n_e, n_e);
-        ref__top_k(ro->idx + t * n_k, p, n_e, n_k);
-        token_weights(run, p, ro->idx + t * n_k, ro->weight + t * n_k);
-    }
-    ref__slots(spec, run->batch, run->groups, ro->idx, ro->weight, ro->slot,
-               work);
+    for (int64_t t = 0; t < run->n; t++)
+        ref__softmax(run->numerics, ro->probs + t * n_e, ro->logits + t * n_e,
+                     n_e);
     put_probs(run, layer, ro);
+    choose(run, layer, ro);
+    const int64_t *forced = ref__forced_ints(run, CORE_TAP_SLOT, layer);
+    if (forced != NULL)
+        memcpy(ro->slot, forced, (size_t)(run->n * spec->n_k) * sizeof *forced);
+    else
+        ref__slots(spec, run->batch, run->groups, ro->idx, ro->weight, ro->slot,
+                   work);
     ref__put_ints(run, CORE_TAP_TOPK_IDX, layer, ro->idx);
     put_weights(run, layer, ro);
     ref__put_ints(run, CORE_TAP_SLOT, layer, ro->slot);
