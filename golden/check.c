@@ -40,9 +40,8 @@ static bool is_within(const core_st *want, const core_st_tensor *a,
     char name[GOLD__NAME_BYTES];
     snprintf(name, sizeof name, "%s.tolerance", a->name);
     const core_st_tensor *tolerance = core_st_find(want, name);
-    const int64_t n_col = tolerance != NULL && tolerance->n > 0
-                              ? a->n / tolerance->n
-                              : a->n;
+    const int64_t n_col =
+        tolerance != NULL && tolerance->n > 0 ? a->n / tolerance->n : a->n;
     for (int64_t i = 0; i < a->n; i++) {
         const double allowed =
             tolerance != NULL ? value_at(tolerance, i / n_col) : FP64_AGREES;
@@ -81,9 +80,9 @@ core_status gold__compare_files(const char *want_path, const char *found_path,
                                bitwise ? "" : ", by more than its tolerance");
     }
     if (status == CORE_OK && core_st_count(found) != core_st_count(want))
-        status = core_fail(CORE_E_DIFFERS, "%s: %lld tensors, computed now: %lld",
-                           want_path, (long long)core_st_count(want),
-                           (long long)core_st_count(found));
+        status = core_fail(
+            CORE_E_DIFFERS, "%s: %lld tensors, computed now: %lld", want_path,
+            (long long)core_st_count(want), (long long)core_st_count(found));
     core_st_close(found);
     core_st_close(want);
     return status;
@@ -120,8 +119,7 @@ static core_status check_batch(const gold_case *gold)
     const core_batch *b = &gold->batch;
     const int64_t n = b->n_b * b->n_t;
     core_batch made;
-    CORE_TRY(
-        core_batch_make(&made, &gold->spec, b->n_b, b->n_t, gold->seed));
+    CORE_TRY(core_batch_make(&made, &gold->spec, b->n_b, b->n_t, gold->seed));
     const bool same =
         made.ids != NULL
             ? b->mask == NULL &&
@@ -175,8 +173,8 @@ core_status gold_recompute(const gold_case *gold, const gold_options *options,
     for (int i = 0; i < gold->n_numerics && status == CORE_OK; i++) {
         const core_numerics numerics = gold->numerics[i];
         const bool bitwise = repeats || numerics == CORE_EXACT;
-        status = check_numerics(gold, weights, numerics, options, scratch,
-                                bitwise);
+        status =
+            check_numerics(gold, weights, numerics, options, scratch, bitwise);
         *within |= !bitwise;
     }
     core_weights_close(weights);

@@ -43,7 +43,7 @@ typedef struct gold_case {
     bool from_seed;   /* the batch was made, not read                         */
     core_batch batch; /* owned: gold_close frees it                           */
     int64_t n_group, first_row[GOLD_MAX_GROUPS + 1];
-    bool all_taps;    /* not only the coarse ones                             */
+    bool all_taps; /* not only the coarse ones                             */
     int n_numerics;
     core_numerics numerics[GOLD_MAX_NUMERICS];
     /* origin self, as the manifest has it: set by gold_open */
@@ -97,10 +97,10 @@ CORE_NODISCARD core_status gold_seal(const gold_case *gold);
  * fingerprint is another.                                                    */
 CORE_NODISCARD core_status gold_open(gold_case *out, const char *folder);
 
-/* Compute an open bundle again, into files in the folder `scratch`, and compare:
- * exact bit for bit; other numerics bit for bit where the libraries are those
- * of the manifest, else within the stored tolerances (*within is then true).
- * Errors: E_DIFFERS naming the first tensor.                         [local] */
+/* Compute an open bundle again, into files in the folder `scratch`, and
+ * compare: exact bit for bit; other numerics bit for bit where the libraries
+ * are those of the manifest, else within the stored tolerances (*within is then
+ * true). Errors: E_DIFFERS naming the first tensor. [local] */
 CORE_NODISCARD core_status gold_recompute(const gold_case *gold,
                                           const gold_options *options,
                                           const char *scratch, bool *within);

@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 #define GOLD__MANIFEST "manifest.json"
-#define GOLD__INPUT "input.safetensors"
+#define GOLD__INPUT    "input.safetensors"
 
 enum { GOLD__NAME_BYTES = 160, GOLD__RUNS = 8, GOLD__SEED = 20240607 };
 
@@ -18,7 +18,8 @@ enum { GOLD__NAME_BYTES = 160, GOLD__RUNS = 8, GOLD__SEED = 20240607 };
  * docs/golden.md for why.                                                    */
 #define GOLD__FACTOR 4.0
 
-/* ---- fingerprint.c -------------------------------------------------------- */
+/* ---- fingerprint.c --------------------------------------------------------
+ */
 
 /* Every file of a folder but the manifest: size, XXH3, and the dtype, shape and
  * XXH3 of every tensor.  Errors: E_FILE, E_FORMAT.                           */
@@ -27,11 +28,12 @@ CORE_NODISCARD core_status gold__fingerprint_folder(const char *folder,
 
 /* XXH3 of the name, shape and values of every tensor of the model in a fixed
  * order.  Prepares the weights for fp64.  Errors: E_MEMORY.                  */
-CORE_NODISCARD core_status
-gold__fingerprint_weights(char out[GOLD_HEX_BYTES], const core_spec *spec,
-                          core_weights *weights);
+CORE_NODISCARD core_status gold__fingerprint_weights(char out[GOLD_HEX_BYTES],
+                                                     const core_spec *spec,
+                                                     core_weights *weights);
 
-/* ---- manifest.c, manifest_read.c ------------------------------------------ */
+/* ---- manifest.c, manifest_read.c ------------------------------------------
+ */
 
 /* PATH = FOLDER/NAME.  Errors: E_FILE if that is too long.                   */
 CORE_NODISCARD core_status gold__path(char path[2 * GOLD_PATH_BYTES],
@@ -56,7 +58,8 @@ CORE_NODISCARD core_status gold__read_manifest(json_t **root,
                                                gold_origin *origin,
                                                const char *folder);
 
-/* ---- taps.c: the taps of a pass, in memory -------------------------------- */
+/* ---- taps.c: the taps of a pass, in memory --------------------------------
+ */
 
 typedef struct gold__tap {
     core_tap tap;
@@ -89,7 +92,8 @@ core_tap_sink gold__drift_sink(gold__taps *taps);
 /* Errors: E_INPUT naming the first tap with a value that is not finite.      */
 CORE_NODISCARD core_status gold__taps_are_finite(const gold__taps *taps);
 
-/* ---- tolerance.c ----------------------------------------------------------- */
+/* ---- tolerance.c -----------------------------------------------------------
+ */
 
 /* Half the distance from 1 to the next stored number: 2^-24 for fp32; 0 where
  * tolerances make no sense (exact, and fp64, which is the truth).            */
@@ -102,7 +106,8 @@ void gold__tolerance(float *out, const gold__tap *tap, double roundoff);
  * that the router compared; infinite if every expert is chosen.              */
 void gold__routing_margin(double *out, const gold__taps *taps, int layer);
 
-/* ---- compute.c, outputs.c --------------------------------------------------- */
+/* ---- compute.c, outputs.c ---------------------------------------------------
+ */
 
 /* A pass and its taps: one for a model, two for a Switch layer. */
 typedef struct gold__pass {
@@ -111,12 +116,9 @@ typedef struct gold__pass {
 } gold__pass;
 
 /* Compute one numerics into the file `path`.  summary may be NULL.           */
-CORE_NODISCARD core_status gold__compute(const gold_case *gold,
-                                         core_weights *weights,
-                                         core_numerics numerics,
-                                         const gold_options *options,
-                                         const char *path,
-                                         gold_summary *summary);
+CORE_NODISCARD core_status gold__compute(
+    const gold_case *gold, core_weights *weights, core_numerics numerics,
+    const gold_options *options, const char *path, gold_summary *summary);
 
 /* Write the tensors of a bundle's numerics.                                  */
 CORE_NODISCARD core_status gold__write_outputs(const gold_case *gold,
@@ -135,7 +137,8 @@ core_spec gold__short_spec(const gold_case *gold);
 CORE_NODISCARD core_status gold__write_input(const gold_case *gold,
                                              const char *folder);
 
-/* ---- check.c ---------------------------------------------------------------- */
+/* ---- check.c ----------------------------------------------------------------
+ */
 
 /* Compare two files of a numerics: bit for bit, or (bitwise false) values
  * within the tolerances stored in `want`.  Errors: E_DIFFERS.                */

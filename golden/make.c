@@ -64,8 +64,8 @@ static bool is_empty(DIR *dir)
 {
     bool empty = true;
     for (const struct dirent *e; (e = readdir(dir)) != NULL;)
-        empty = empty && (strcmp(e->d_name, ".") == 0 ||
-                          strcmp(e->d_name, "..") == 0);
+        empty = empty &&
+                (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
     rewinddir(dir);
     return empty;
 }
@@ -177,8 +177,7 @@ static core_status make_files(gold_case *gold, core_weights *weights,
 {
     const core_spec spec = gold__short_spec(gold);
     CORE_TRY(gold__write_input(gold, partial));
-    CORE_TRY(
-        gold__fingerprint_weights(gold->weights_xxh3, &spec, weights));
+    CORE_TRY(gold__fingerprint_weights(gold->weights_xxh3, &spec, weights));
     for (int i = 0; i < gold->n_numerics; i++) {
         char name[CORE_NAME_BYTES], path[2 * GOLD_PATH_BYTES];
         snprintf(name, sizeof name, "%s.safetensors",
@@ -186,8 +185,7 @@ static core_status make_files(gold_case *gold, core_weights *weights,
         CORE_TRY(gold__path(path, partial, name));
         CORE_TRY_CTX(gold__compute(gold, weights, gold->numerics[i], options,
                                    path, &summary[i]),
-                     "computing %s",
-                     core_numerics_name(gold->numerics[i]));
+                     "computing %s", core_numerics_name(gold->numerics[i]));
     }
     return gold__write_manifest(gold, partial);
 }

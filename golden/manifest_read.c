@@ -44,7 +44,8 @@ core_status gold__read_manifest(json_t **root, gold_origin *origin,
                            "%s: origin: expected self or oracle, found '%.80s'",
                            path, who);
     else if (!json_is_object(files))
-        status = core_fail(CORE_E_FORMAT, "%s: files: expected an object", path);
+        status =
+            core_fail(CORE_E_FORMAT, "%s: files: expected an object", path);
     if (status != CORE_OK) {
         json_decref(read);
         return status;
@@ -68,8 +69,8 @@ static core_status check_file(const char *folder, const char *name,
         return CORE_OK;
     json_object_foreach(json_object_get(want, "tensors"), tensor, value)
     {
-        if (!json_equal(value, json_object_get(json_object_get(found, "tensors"),
-                                               tensor)))
+        if (!json_equal(value, json_object_get(
+                                   json_object_get(found, "tensors"), tensor)))
             break;
     }
     CORE_FAIL(CORE_E_DIFFERS,
@@ -153,12 +154,12 @@ static core_status read_model(gold_case *gold, const members *m,
                  "'%.80s'",
                  path, m->origin);
     gold->from_seed = json_is_integer(m->batch_seed);
-    gold->seed = (uint64_t)json_integer_value(
-        gold->from_seed ? m->batch_seed : m->weight_seed);
+    gold->seed = (uint64_t)json_integer_value(gold->from_seed ? m->batch_seed
+                                                              : m->weight_seed);
     gold->all_taps = strcmp(m->taps, "all") == 0;
-    CORE_FAIL_IF(!gold->all_taps && strcmp(m->taps, "coarse") != 0,
-                 CORE_E_FORMAT, "%s: taps: expected coarse or all, found '%.80s'",
-                 path, m->taps);
+    CORE_FAIL_IF(
+        !gold->all_taps && strcmp(m->taps, "coarse") != 0, CORE_E_FORMAT,
+        "%s: taps: expected coarse or all, found '%.80s'", path, m->taps);
     return CORE_OK;
 }
 
@@ -171,8 +172,7 @@ static core_status read_groups(gold_case *gold, const members *m,
                  GOLD_MAX_GROUPS + 1);
     gold->n_group = (int64_t)n - 1;
     for (size_t i = 0; i < n; i++) {
-        const json_int_t row =
-            json_integer_value(json_array_get(m->groups, i));
+        const json_int_t row = json_integer_value(json_array_get(m->groups, i));
         const json_int_t least = i == 0 ? 0 : gold->first_row[i - 1];
         const json_int_t most = i == 0 ? 0 : m->n_b;
         CORE_FAIL_IF(row < least || row > most || (i == n - 1 && row != m->n_b),

@@ -47,8 +47,8 @@ static core_dtype dtype_of(const output_list *list, const gold__tap *tap)
 {
     if (tap->ints != NULL)
         return CORE_DTYPE_I64;
-    const bool narrow = list->numerics == CORE_EXACT ? fits_float(tap)
-                                                     : list->roundoff > 0.0;
+    const bool narrow =
+        list->numerics == CORE_EXACT ? fits_float(tap) : list->roundoff > 0.0;
     return narrow ? CORE_DTYPE_F32 : CORE_DTYPE_F64;
 }
 
@@ -92,9 +92,8 @@ static void list_model(output_list *list, const gold__pass *pass)
         char name[CORE_NAME_BYTES];
         if (!tap->is_output)
             continue;
-        const core_st_tensor tensor =
-            core_tapfile_tensor(&pass->spec, tap->tap, batch->n_b, batch->n_t,
-                                dtype_of(list, tap));
+        const core_st_tensor tensor = core_tapfile_tensor(
+            &pass->spec, tap->tap, batch->n_b, batch->n_t, dtype_of(list, tap));
         append_tap(list, pass, tap, tensor, core_tap_name(tap->tap, name));
         if (tap->tap.kind != CORE_TAP_TOPK_IDX)
             continue;
@@ -163,11 +162,11 @@ static void fill(const output_list *list, const output *o,
 
 static core_status write_list(const output_list *list, const char *path)
 {
-    const char *const metadata[] = {"schema",   GOLD_SCHEMA,
-                                    "model",    list->gold->spec.name,
-                                    "numerics", core_numerics_name(
-                                                    list->numerics),
-                                    NULL};
+    const char *const metadata[] = {
+        "schema",   GOLD_SCHEMA,
+        "model",    list->gold->spec.name,
+        "numerics", core_numerics_name(list->numerics),
+        NULL};
     void *memory = NULL;
     CORE_TRY(core_alloc(&memory, list->n, sizeof(core_st_tensor), path));
     core_st_tensor *tensors = memory;

@@ -6,18 +6,16 @@
 #include "golden/switch_names.h"
 
 const gold_switch_output gold_switch_outputs[GOLD_N_SWITCH_OUTPUTS] = {
-    {"hidden_in", GOLD_FROM_BATCH, CORE_TAP_IN, false, CORE_DTYPE_F64},
-    {"mlp_in", GOLD_FROM_TAP, CORE_TAP_FFN_NORM, false, CORE_DTYPE_F64},
-    {"router_logits", GOLD_FROM_TAP, CORE_TAP_ROUTER_LOGITS, false,
-     CORE_DTYPE_F64},
-    {"router_prob", GOLD_FROM_TAP, CORE_TAP_TOPK_WEIGHT, false, CORE_DTYPE_F64},
-    {"expert", GOLD_FROM_EXPERT, CORE_TAP_TOPK_IDX, false, CORE_DTYPE_I64},
-    {"dispatch", GOLD_FROM_DISPATCH, CORE_TAP_SLOT, false, CORE_DTYPE_I64},
-    {"mlp_out", GOLD_FROM_TAP, CORE_TAP_FFN_OUT, false, CORE_DTYPE_F64},
-    {"out", GOLD_FROM_TAP, CORE_TAP_OUT, false, CORE_DTYPE_F64},
-    {"mlp_out_passthrough", GOLD_FROM_TAP, CORE_TAP_FFN_OUT, true,
-     CORE_DTYPE_F64},
-    {"out_passthrough", GOLD_FROM_TAP, CORE_TAP_OUT, true, CORE_DTYPE_F64},
+    {"hidden_in", GOLD_FROM_BATCH, CORE_TAP_IN, false},
+    {"mlp_in", GOLD_FROM_TAP, CORE_TAP_FFN_NORM, false},
+    {"router_logits", GOLD_FROM_TAP, CORE_TAP_ROUTER_LOGITS, false},
+    {"router_prob", GOLD_FROM_TAP, CORE_TAP_TOPK_WEIGHT, false},
+    {"expert", GOLD_FROM_EXPERT, CORE_TAP_TOPK_IDX, false},
+    {"dispatch", GOLD_FROM_DISPATCH, CORE_TAP_SLOT, false},
+    {"mlp_out", GOLD_FROM_TAP, CORE_TAP_FFN_OUT, false},
+    {"out", GOLD_FROM_TAP, CORE_TAP_OUT, false},
+    {"mlp_out_passthrough", GOLD_FROM_TAP, CORE_TAP_FFN_OUT, true},
+    {"out_passthrough", GOLD_FROM_TAP, CORE_TAP_OUT, true},
 };
 
 int64_t gold_switch_last_dim(const gold_switch_output *o, const core_spec *spec)

@@ -7,7 +7,6 @@
 #ifndef GOLD_SWITCH_NAMES_H
 #define GOLD_SWITCH_NAMES_H
 
-#include "core/dtype.h"
 #include "core/taps.h"
 
 typedef enum gold_switch_source {
@@ -22,7 +21,6 @@ typedef struct gold_switch_output {
     gold_switch_source kind;
     core_tap_kind tap;
     bool passthrough; /* of the pass with that rule                           */
-    core_dtype dtype;
 } gold_switch_output;
 
 enum { GOLD_N_SWITCH_OUTPUTS = 10 };

@@ -57,13 +57,12 @@ core_status gold__taps_make(gold__taps *out, const core_spec *spec,
         core_alloc(&memory, n_all, sizeof *out->at, "the taps of a pass");
     out->at = status == CORE_OK ? memory : NULL;
     for (int64_t i = 0; i < n_all && status == CORE_OK; i++) {
-        const bool is_output = all || core_tap_is_coarse(list[i].kind) ||
-                               (spec->n_h == 0 &&
-                                list[i].kind == CORE_TAP_FFN_NORM);
+        const bool is_output =
+            all || core_tap_is_coarse(list[i].kind) ||
+            (spec->n_h == 0 && list[i].kind == CORE_TAP_FFN_NORM);
         if (!is_output && !is_internal(spec, list[i].kind))
             continue;
-        out->at[out->n] =
-            (gold__tap){.tap = list[i], .is_output = is_output};
+        out->at[out->n] = (gold__tap){.tap = list[i], .is_output = is_output};
         status = take(&out->at[out->n++], spec, n_token, with_drift);
     }
     free(list);
@@ -149,9 +148,8 @@ core_status gold__taps_are_finite(const gold__taps *taps)
             CORE_FAIL_IF(!isfinite(t->v[j]), CORE_E_INPUT,
                          "%s: row %lld, column %lld is %g: a golden wants "
                          "finite values",
-                         core_tap_name(t->tap, name),
-                         (long long)(j / t->n_col), (long long)(j % t->n_col),
-                         t->v[j]);
+                         core_tap_name(t->tap, name), (long long)(j / t->n_col),
+                         (long long)(j % t->n_col), t->v[j]);
         for (int64_t r = 0; t->drift != NULL && r < t->n_row; r++)
             CORE_FAIL_IF(!isfinite(t->drift[r]), CORE_E_INPUT,
                          "%s: row %lld overflows when its inputs are perturbed "

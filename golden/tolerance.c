@@ -35,8 +35,8 @@ void gold__tolerance(float *out, const gold__tap *tap, double roundoff)
         const double tolerance =
             GOLD__FACTOR * tap->drift[r] + 2.0 * roundoff * largest;
         const float stored = (float)tolerance;
-        out[r] = (double)stored < tolerance ? nextafterf(stored, FLT_MAX)
-                                            : stored;
+        out[r] =
+            (double)stored < tolerance ? nextafterf(stored, FLT_MAX) : stored;
     }
 }
 

@@ -180,8 +180,7 @@ static core_status get_batch(gold_case *gold, const request *r)
     char prefix[PREFIX_BYTES];
     core_st *input = NULL;
     CORE_TRY(core_st_open(&input, r->input));
-    core_status status =
-        choose_prompt(prefix, r, input, gold->spec.n_h == 0);
+    core_status status = choose_prompt(prefix, r, input, gold->spec.n_h == 0);
     if (status == CORE_OK)
         status = core_batch_read(&gold->batch, &gold->spec, input, prefix);
     core_st_close(input);
@@ -336,8 +335,8 @@ static int check(const request *r)
     const char *tmp = getenv("TMPDIR");
     char scratch[GOLD_PATH_BYTES];
     if (r->n_folder == 0)
-        return har_end(core_fail(CORE_E_USAGE,
-                                 "golden check: at least one FOLDER is needed"));
+        return har_end(core_fail(
+            CORE_E_USAGE, "golden check: at least one FOLDER is needed"));
     const int n =
         snprintf(scratch, sizeof scratch, "%s/moeparity-golden-XXXXXX",
                  tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");

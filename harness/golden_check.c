@@ -109,8 +109,7 @@ static core_status check_list(case_list *list, const char *scratch)
     for (int i = 0; i < list->n; i++) {
         const char *said = NULL;
         core_message_clear();
-        const core_status status =
-            check_case(list->folder[i], scratch, &said);
+        const core_status status = check_case(list->folder[i], scratch, &said);
         printf("%-48s %s\n", list->folder[i],
                status == CORE_OK ? said : core_message());
         fflush(stdout);

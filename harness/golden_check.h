@@ -6,12 +6,13 @@
 
 typedef struct har_golden_check {
     int n_folder;
-    char *const *folder;  /* to look in and below                             */
-    const char *scratch;  /* an empty folder for what is computed             */
+    char *const *folder; /* to look in and below                             */
+    const char *scratch; /* an empty folder for what is computed             */
 } har_golden_check;
 
 /* Check every golden found, one line each on stdout; self is a
- * har_golden_check.  Errors: E_DIFFERS or worse once all were looked at. [local]
+ * har_golden_check.  Errors: E_DIFFERS or worse once all were looked at.
+ * [local]
  */
 CORE_NODISCARD core_status har_golden_check_run(void *self);
 

@@ -16,23 +16,15 @@
 
 enum { NAME_BYTES = 128 };
 
+/* Of tensor i: the outputs of one prompt after the other. */
+static const gold_switch_output *output_at(int64_t i)
+{
+    return &gold_switch_outputs[i % GOLD_N_SWITCH_OUTPUTS];
+}
+
 static const char *variant_of(const gold_switch_output *o)
 {
     return o->passthrough ? HAR_SWITCH_PASSTHROUGH : HAR_SWITCH_ZERO;
-}
-
-static core_st_tensor shape_of(const gold_switch_output *o, const core_spec *spec,
-                               const har_switch_part *part, const char *name)
-{
-    const int64_t cols = gold_switch_last_dim(o, spec);
-    core_st_tensor t = {.name = name, .dtype = o->dtype};
-    t.n_dim = cols > 0 ? 3 : 2;
-    t.shape[0] = part->batch->n_b;
-    t.shape[1] = part->batch->n_t;
-    t.shape[2] = cols;
-    t.n = part->batch->n_b * part->batch->n_t * (cols > 0 ? cols : 1);
-    t.bytes = (size_t)t.n * core_dtype_bytes(o->dtype);
-    return t;
 }
 
 static const core_st_tensor *tap_of(const core_tapfile *taps,
@@ -42,6 +34,21 @@ static const core_st_tensor *tap_of(const core_tapfile *taps,
     char prefix[NAME_BYTES];
     snprintf(prefix, sizeof prefix, "%s%s", part->prefix, variant);
     return core_tapfile_find(taps, prefix, (core_tap){kind, 0}, false);
+}
+
+/* Values have the type that the numerics of the run stores. */
+static core_st_tensor describe(const gold_switch_output *o,
+                               const core_spec *spec, const core_tapfile *taps,
+                               const har_switch_part *part, const char *name)
+{
+    const int64_t cols = gold_switch_last_dim(o, spec);
+    return (core_st_tensor){
+        .name = name,
+        .dtype = o->kind == GOLD_FROM_BATCH
+                     ? CORE_DTYPE_F64
+                     : tap_of(taps, part, variant_of(o), o->tap)->dtype,
+        .n_dim = cols > 0 ? 3 : 2,
+        .shape = {part->batch->n_b, part->batch->n_t, cols}};
 }
 
 static void fill(const core_st_tensor *to, const gold_switch_output *o,
@@ -83,16 +90,17 @@ core_status har_switch_write(const char *path, const core_spec *spec,
                              ? core_fail(CORE_E_MEMORY, "no memory for names")
                              : CORE_OK;
     for (int64_t i = 0; i < n && status == CORE_OK; i++) {
-        const gold_switch_output *o = &gold_switch_outputs[i % GOLD_N_SWITCH_OUTPUTS];
+        const gold_switch_output *o = output_at(i);
+        const har_switch_part *part = &parts[i / GOLD_N_SWITCH_OUTPUTS];
         char *name = names + i * NAME_BYTES;
-        snprintf(name, NAME_BYTES, "%s%s", parts[i / GOLD_N_SWITCH_OUTPUTS].prefix, o->name);
-        tensors[i] = shape_of(o, spec, &parts[i / GOLD_N_SWITCH_OUTPUTS], name);
+        snprintf(name, NAME_BYTES, "%s%s", part->prefix, o->name);
+        tensors[i] = describe(o, spec, taps, part, name);
     }
     if (status == CORE_OK)
         status = core_st_create(&file, path, tensors, n, metadata);
     for (int64_t i = 0; i < n && status == CORE_OK; i++)
-        fill(core_st_find(file, tensors[i].name), &gold_switch_outputs[i % GOLD_N_SWITCH_OUTPUTS], spec,
-             taps, &parts[i / GOLD_N_SWITCH_OUTPUTS]);
+        fill(core_st_find(file, tensors[i].name), output_at(i), spec, taps,
+             &parts[i / GOLD_N_SWITCH_OUTPUTS]);
     if (status == CORE_OK)
         status = core_st_commit(file);
     core_st_close(file);

@@ -103,8 +103,7 @@ static void perturb_patch(const ref__run *run, const group *g,
         return;
     const uint64_t stream = ref__sign_stream(run, kind, g->layer);
     for (int64_t i = 0; i < p->n_row; i++) {
-        const int64_t first =
-            g->out_row[p->row + i] * g->ffn->n_f + p->col;
+        const int64_t first = g->out_row[p->row + i] * g->ffn->n_f + p->col;
         ref__perturb(run, stream, core_tap_grid(kind), first, p->n_col,
                      v + i * p->ld, bound + first);
     }
