@@ -196,9 +196,9 @@ static core_status read_numerics(gold_case *gold, const members *m,
                  (int)GOLD_MAX_NUMERICS);
     json_object_foreach(m->numerics, name, value)
     {
-        CORE_TRY_CTX(
-            core_numerics_parse(&gold->numerics[gold->n_numerics++], name),
-            "reading %s", path);
+        if (core_numerics_parse(&gold->numerics[gold->n_numerics++], name) !=
+            CORE_OK)
+            return core_fail_context(CORE_E_FORMAT, "reading %s", path);
     }
     return CORE_OK;
 }

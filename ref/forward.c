@@ -47,7 +47,7 @@ void ref__put(const ref__run *run, core_tap_kind kind, int layer,
         const uint64_t stream = ref__sign_stream(run, kind, layer);
         const int64_t n = core_tap_n_rows(run->spec, tap, run->n) *
                           core_tap_cols(run->spec, tap);
-#pragma omp parallel for num_threads(run->n_threads)
+#pragma omp parallel for num_threads(run->n_threads) if (n > STEP)
         for (int64_t i = 0; i < n; i += STEP)
             ref__perturb(run, stream, core_tap_grid(kind), i,
                          i + STEP < n ? STEP : n - i, values + i, bound + i);
