@@ -3,7 +3,8 @@
  * Everything is written into another folder first; the last thing written is
  * the manifest, and one rename makes the bundle appear.  Trap: an existing
  * folder is replaced only if every file in it is one that a manifest of ours
- * names, so that nobody's notes are lost.
+ * names, so that nobody's notes are lost.  Replacing takes two renames: killed
+ * between them, the old bundle lies in FOLDER.old-PID.
  */
 #include "golden/golden_impl.h"
 

@@ -172,7 +172,9 @@ static core_status read_groups(gold_case *gold, const members *m,
                  GOLD_MAX_GROUPS + 1);
     gold->n_group = (int64_t)n - 1;
     for (size_t i = 0; i < n; i++) {
-        const json_int_t row = json_integer_value(json_array_get(m->groups, i));
+        const json_t *entry = json_array_get(m->groups, i);
+        const json_int_t row =
+            json_is_integer(entry) ? json_integer_value(entry) : -1;
         const json_int_t least = i == 0 ? 0 : gold->first_row[i - 1];
         const json_int_t most = i == 0 ? 0 : m->n_b;
         CORE_FAIL_IF(row < least || row > most || (i == n - 1 && row != m->n_b),

@@ -6,12 +6,10 @@
  * part begins.
  */
 #include "harness/cmd.h"
-#include "harness/estimate.h"
 #include "harness/golden_check.h"
 #include "harness/guard.h"
 
 #include "core/safetensors.h"
-#include "golden/golden.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,12 +36,12 @@ enum {
 };
 
 static const struct argp_option options[] = {
-    {0, 0, 0, 0, "make:", 1},
+    {NULL, 0, NULL, 0, "make:", 1},
     {"model", 'm', "MODEL", 0, "preset, spec file or checkpoint folder", 1},
     {"input", 'i', "FILE", 0, "the batch, as `run' reads it", 1},
     {"prompt", OPT_PROMPT, "N", 0, "of an input with several: pN", 1},
     {"tokens", 't', "BxT", 0, "instead: rows x tokens made from the seed", 1},
-    {"batch", 'b', 0, OPTION_ALIAS, 0, 1},
+    {"batch", 'b', NULL, OPTION_ALIAS, NULL, 1},
     {"seed", 's', "N", 0, "of procedural weights and of --tokens (1)", 1},
     {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 1},
     {"parts", OPT_PARTS, "N", 0,
@@ -52,9 +50,9 @@ static const struct argp_option options[] = {
      "of exact, fp64, fp32, one file each (exact,fp32)", 1},
     {"taps", OPT_TAPS, "WHICH", 0, "coarse or all (coarse)", 1},
     {"out", 'o', "FOLDER", 0, "the bundle", 1},
-    {"output", 0, 0, OPTION_ALIAS, 0, 1},
-    {"force", OPT_FORCE, 0, 0, "replace a bundle that is there", 1},
-    {0, 0, 0, 0, "seal:", 2},
+    {"output", 0, NULL, OPTION_ALIAS, NULL, 1},
+    {"force", OPT_FORCE, NULL, 0, "replace a bundle that is there", 1},
+    {NULL, 0, NULL, 0, "seal:", 2},
     {"generator", OPT_GENERATOR, "TEXT", 0, "who made the numbers", 2},
     {0}};
 
@@ -295,7 +293,7 @@ static void print_summary(const gold_case *gold, const gold_summary *summary)
 static core_status make_bundle(void *self)
 {
     const making *m = self;
-    const gold_options opts = {har_n_cores(), har_memory_available() / 2};
+    const gold_options opts = har_golden_options(&m->gold);
     gold_summary summary[GOLD_MAX_NUMERICS] = {{0}};
     CORE_TRY(gold_make(&m->gold, &opts, m->partial, summary));
     CORE_TRY(gold_commit(&m->gold, m->partial));

@@ -2,13 +2,16 @@
 #ifndef HAR_GOLDEN_CHECK_H
 #define HAR_GOLDEN_CHECK_H
 
-#include "core/status.h"
+#include "golden/golden.h"
 
 typedef struct har_golden_check {
     int n_folder;
     char *const *folder; /* to look in and below                             */
     const char *scratch; /* an empty folder for what is computed             */
 } har_golden_check;
+
+/* Threads and memory for the passes of a bundle.                     [local] */
+gold_options har_golden_options(const gold_case *gold);
 
 /* Check every golden found, one line each on stdout; self is a
  * har_golden_check.  Errors: E_DIFFERS or worse once all were looked at.

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Read a golden bundle with NumPy and judge dumps by it.
 
-    golden_reader.py show BUNDLE              dtypes, shapes and some values
+    golden_reader.py show BUNDLE                  are its files what it says?
     golden_reader.py judge BUNDLE NUMERICS DUMP   every tap row within its tolerance?
     golden_reader.py spoil BUNDLE NUMERICS DUMP   are planted errors seen?
+    golden_reader.py equal BUNDLE NUMERICS DUMP   every tap the same numbers?
 
 A reader of the format from its page alone (docs/golden.md): nothing here is
 shared with moeparity.  Exit 1 with a line if something does not hold.
@@ -85,6 +86,15 @@ def spoil(golden, dump):
     print(f"{len(taps_of(golden))} taps: a factor of two, a wrong row and a NaN are seen")
 
 
+def equal(golden, dump):
+    taps = [n for n in golden if not n.endswith((".tolerance", "routing_margin"))]
+    require(len(taps) > 0, "no taps")
+    for tap in taps:
+        a, b = golden[tap], dump[tap]
+        require(a.shape == b.shape and np.array_equal(a.astype(b.dtype), b), tap + " differs")
+    print(f"{len(taps)} taps are equal")
+
+
 def show(folder):
     manifest = json.load(open(folder + "/manifest.json"))
     require(manifest["schema"] == "moeparity.golden/2", "schema " + manifest["schema"])
@@ -105,4 +115,4 @@ if __name__ == "__main__":
         show(folder)
     else:
         golden, dump = read(f"{folder}/{sys.argv[3]}.safetensors"), read(sys.argv[4])
-        {"judge": judge, "spoil": spoil}[command](golden, dump)
+        {"judge": judge, "spoil": spoil, "equal": equal}[command](golden, dump)

@@ -60,7 +60,13 @@ reader judge a fp32 dump
 expect 0 moeparity compare a/fp32.safetensors dump
 expect 0 moeparity run --model seed-mini --input a/input.safetensors \
     --numerics exact --plan dp=2,ep=2 --out dump
+reader equal a exact dump
 expect 0 moeparity compare a/exact.safetensors dump
+expect 0 moeparity run --model seed-mini --input a/input.safetensors \
+    --numerics exact --plan tp=4,pp=2,mb=2 --out dump
+reader equal a exact dump
+flip dump p0.layers.5.ffn_out 100 1
+! (reader equal a exact dump) 2>err || fail 'a flipped bit is equal'
 
 # Over an empty folder, over itself, and with other numbers in its place.
 mkdir empty
