@@ -17,7 +17,8 @@ drifts shadow-a 6x11 3 mb=3 tp=2,pp=3,mb=3,ep=2 dp=3,tp=2,ep=2,etp=3 rounds=3,tp
 drifts shadow-b 6x13 2 mb=2 tp=6,pp=2,ep=2,etp=3,mb=2 dp=2,tp=3,ep=6
 drifts seed-mini 4x9 4 dp=2,mb=2,tp=2,ep=4 pp=4,mb=4,tp=2,ep=8,scope=replica
 
-# Checkpoints: padding, and a Switch layer with both of its rules.
+# Checkpoints: padding, and a Switch layer with both of its rules; and what
+# other people's code computed in fp32.
 for case in mixtral/leftpad switch_layer/cap_tight; do
     model=$ORACLE/$case
     rm -rf bundle
@@ -27,5 +28,6 @@ for case in mixtral/leftpad switch_layer/cap_tight; do
         --numerics fp32 --plan dp=3,ep=2,tp=2 --out dump
     reader judge bundle fp32 dump
     reader spoil bundle fp32 dump
+    reader judge bundle fp32 "$model/expected.safetensors"
     expect 0 moeparity golden check bundle
 done
