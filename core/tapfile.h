@@ -41,6 +41,11 @@ CORE_NODISCARD core_status core_tapfile_open(core_tapfile **out,
 CORE_NODISCARD core_status core_tapfile_commit(core_tapfile *file);
 void core_tapfile_close(core_tapfile *file); /* accepts NULL */
 
+/* dtype, n_dim and shape of a tap's tensor for a batch [n_b, n_t]; real is the
+ * type of values, INT taps are I64.  No name, no data.               [local] */
+core_st_tensor core_tapfile_tensor(const core_spec *spec, core_tap tap,
+                                   int64_t n_b, int64_t n_t, core_dtype real);
+
 const core_st *core_tapfile_st(const core_tapfile *file);
 const char *core_tapfile_path(const core_tapfile *file);
 

@@ -193,7 +193,7 @@ static core_status read_plans(task *t, const request *r)
             t->n_rank = par_plan_world(&t->plan[i]);
     }
     if (r->batch != NULL)
-        CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, r->batch));
+        CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, "--batch", r->batch));
     else
         har_default_batch(&t->spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
     for (int i = 0; i < t->n_plan; i++)
