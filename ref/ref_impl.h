@@ -139,7 +139,7 @@ void ref__bound_context(double u_s, float *bound, const double *sum_p_abs_v,
 void ref__bound_combine(double u_s, float *bound, const double *sum_abs,
                         const double *y, int64_t n, int64_t n_k);
 
-/* ---- bounds_families.c ---------------------------------------------------- */
+/* ---- bounds_families.c --------------------------------------------------- */
 
 /* n_round of ref__bound_relative.  embed: of a scale that is no fp32 number.
  * temper: of scale, log1p (2), their product and the sum with 1.  sigmoid: of
@@ -172,7 +172,7 @@ void ref__bound_sum(double u_s, float *bound, double sum_abs, double y,
 
 /* A model without weights, which suffices to measure.                        */
 ref_model ref__model_init(const core_spec *spec);
-/* Doubles from one row of a weight [*, n_k] to the next, resident or read.    */
+/* Doubles from one row of a weight [*, n_k] to the next, resident or read.   */
 int64_t ref__row_stride(int64_t n_k);
 /* Rows [r0, r1) of a weight [*, n_k], ref__row_stride(n_k) apart: resident, or
  * read into scratch.                                                         */
@@ -203,7 +203,7 @@ typedef struct ref__tile {
     bool has_bias;
     double bias[REF__MAX_TILE];
     double divisor;             /* of the complete sum: 1 but for the head    */
-    double clip;                /* results are clamped to [-clip, clip]; 0: not */
+    double clip;                /* results lie in [-clip, clip]; 0: anywhere  */
     double norm[REF__MAX_TILE]; /* with bounds; of the rows / divisor         */
     double max_norm, max_bias;  /* exact mode                                 */
     double step, bias_step;     /* exact mode                                 */
@@ -211,7 +211,7 @@ typedef struct ref__tile {
 
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
-/* y [n_row, tile.n] = store((x W^T + b) / divisor, clamped), x [n_row, n_k].   */
+/* y [n_row, tile.n] = store((x W^T + b) / divisor), clamped; x [n_row, n_k]. */
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
                      const double *x, int64_t n_row, double *y, int64_t ld_y);
 double ref__tile_bits(const ref__run *run, const ref__tile *tile,
@@ -228,7 +228,7 @@ void ref__read_vector(const ref__run *run, core_weight_kind kind, int layer,
 
 /* ---- norm.c, layernorm.c ------------------------------------------------- */
 
-/* y [N, n_part * n]: every part of a row of x normed by itself; y may be x.   */
+/* y [N, n_part * n]: every part of a row of x normed by itself; y may be x.  */
 typedef struct ref__norm {
     const double *x;
     int64_t ld_x; /* from one row of x to the next                            */
@@ -383,7 +383,7 @@ void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer);
  * measure).  The caller rewinds.                                             */
 void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry);
 void ref__moe(ref__run *run, int layer, double *out, bool dry);
-/* out [N, D] *= sigmoid(xn . g), taps mlp.score_logit .. mlp.weighted.        */
+/* out [N, D] *= sigmoid(xn . g), taps mlp.score_logit .. mlp.weighted.       */
 void ref__shared_gate(ref__run *run, int layer, double *out, bool dry);
 void ref__layer(ref__run *run, int layer, bool dry);
 

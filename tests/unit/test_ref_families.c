@@ -317,6 +317,91 @@ START_TEST(a_weighted_input_is_not_weighted_again)
 }
 END_TEST
 
+/* Only logits know of the divisor, and it divides: to the last bit. */
+START_TEST(logits_are_divided_and_nothing_else)
+{
+    core_spec spec = fix_family(FIX_SCALES);
+    core_batch batch = make_batch(&spec, 2, 9);
+    const fix_run how = {.numerics = CORE_FP64};
+    fix_taps a = {0}, b = {0};
+    fix_forward(&spec, &batch, &how, &a);
+    const double divisor = spec.logits_divisor;
+    spec.logits_divisor = 1.0;
+    fix_forward(&spec, &batch, &how, &b);
+    const double *divided = fix_find(&a, CORE_TAP_LOGITS, 0);
+    const double *whole = fix_find(&b, CORE_TAP_LOGITS, 0);
+    for (int64_t i = 0; i < 18 * spec.n_v; i++)
+        ck_assert_double_eq(divided[i], whole[i] / divisor);
+    char name[CORE_NAME_BYTES];
+    ck_assert_str_eq(fix_first_difference(&a, &b, name), "logits");
+    fix_free(&a);
+    fix_free(&b);
+    core_batch_free(&batch);
+}
+END_TEST
+
+/* The state starts each position from its stored value, each row from 0. */
+START_TEST(a_state_is_stored_at_every_position)
+{
+    enum { B = 2, T = 9, S = 5 };
+    const core_spec spec = fix_family(FIX_MAMBA);
+    const core_mamba *m = &spec.mamba;
+    core_batch batch = make_batch(&spec, B, T);
+    const fix_run how = {.numerics = CORE_EXACT};
+    fix_taps taps = {0};
+    fix_forward(&spec, &batch, &how, &taps);
+    core_weights *weights;
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &spec, 0), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, CORE_EXACT, NULL), CORE_OK);
+    const double *a = fix_find(&taps, CORE_TAP_MAMBA_ACT, 2);
+    const double *dt = fix_find(&taps, CORE_TAP_MAMBA_DT, 2);
+    const double *b = fix_find(&taps, CORE_TAP_MAMBA_B, 2);
+    const double *c = fix_find(&taps, CORE_TAP_MAMBA_C, 2);
+    const double *y = fix_find(&taps, CORE_TAP_MAMBA_Y, 2);
+    for (int64_t i = 0; i < m->n_c; i++) {
+        double a_log[S], skip, h[S];
+        core_weights_read(weights, (core_weight){CORE_W_MAMBA_A_LOG, 2, 0}, i,
+                          i + 1, 0, S, a_log, S);
+        core_weights_read(weights, (core_weight){CORE_W_MAMBA_D, 2, 0}, 0, 1, i,
+                          i + 1, &skip, 1);
+        for (int64_t t = 0; t < B * T; t++) {
+            const int64_t at = t * m->n_c + i;
+            double sum = skip * a[at];
+            for (int64_t s = 0; s < S; s++) {
+                const double decay = exp(-exp(a_log[s]) * dt[at]);
+                h[s] = (t % T == 0 ? 0.0 : decay * h[s]) +
+                       (dt[at] * b[t * S + s]) * a[at];
+                h[s] = rint(h[s] / CORE_STEP_ACT) * CORE_STEP_ACT;
+                sum += h[s] * c[t * S + s];
+            }
+            ck_assert_double_eq(y[at],
+                                rint(sum / CORE_STEP_ACT) * CORE_STEP_ACT);
+        }
+    }
+    core_weights_close(weights);
+    fix_free(&taps);
+    core_batch_free(&batch);
+}
+END_TEST
+
+/* D times the sum of squares is what a layernorm needs to be exact: over 70 bits
+ * for an embedding of 2^20, some 32 for one of order 1. */
+START_TEST(a_layernorm_that_does_not_fit_is_named)
+{
+    core_spec spec = fix_family(FIX_LAYERNORM);
+    core_batch batch = make_batch(&spec, 1, 4);
+    const fix_run how = {.numerics = CORE_EXACT};
+    fix_taps taps = {0};
+    spec.embed_scale = _i == 0 ? 1.0 : 0x1p20;
+    const ref_stats stats = fix_forward(&spec, &batch, &how, &taps);
+    ck_assert(stats.exact == (_i == 0));
+    if (_i == 1)
+        ck_assert_ptr_nonnull(strstr(stats.not_exact, "layers.0.attn.norm: "));
+    fix_free(&taps);
+    core_batch_free(&batch);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ref_families");
@@ -340,6 +425,9 @@ int main(void)
     TCase *weights = tcase_create("factors");
     tcase_add_test(weights, tempered_queries_are_those_of_layers_without_rope);
     tcase_add_test(weights, a_weighted_input_is_not_weighted_again);
+    tcase_add_test(weights, logits_are_divided_and_nothing_else);
+    tcase_add_test(weights, a_state_is_stored_at_every_position);
+    tcase_add_loop_test(weights, a_layernorm_that_does_not_fit_is_named, 0, 2);
     suite_add_tcase(suite, weights);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -9,6 +9,8 @@
 
 enum { N_CHOICE = 16 };
 
+static const double NONE = -HUGE_VAL; /* no sink */
+
 START_TEST(rmsnorm_by_hand)
 {
     const double x[] = {3.0, -4.0, 0.0, 0.0}, w[] = {2.0, 1.0, 5.0, 1.0};
@@ -101,7 +103,7 @@ END_TEST
 START_TEST(softmax_stores_exponentials_before_the_sum)
 {
     double s[] = {99.0, 0.0, log(0.5), log(0.3), 99.0};
-    ck_assert_int_eq(ref__softmax_row(CORE_EXACT, s, 1, 4, NULL, 1.0, -HUGE_VAL), 3);
+    ck_assert_int_eq(ref__softmax_row(CORE_EXACT, s, 1, 4, NULL, 1.0, NONE), 3);
     const double step = 0x1p-20;
     const double e[] = {1.0, 0.5, rint(0.3 / step) * step};
     const double sum = e[0] + e[1] + e[2];
@@ -116,12 +118,12 @@ START_TEST(softmax_ignores_masked_keys_even_the_largest)
 {
     double s[] = {1.0, 1e30, 1.0};
     const uint8_t mask[] = {1, 0, 1};
-    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, mask, 2.0, -HUGE_VAL), 2);
+    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, mask, 2.0, NONE), 2);
     ck_assert_double_eq(s[0], 0.5);
     ck_assert_double_eq(s[1], 0.0);
     ck_assert_double_eq(s[2], 0.5);
     const uint8_t none[] = {0, 0, 0};
-    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, none, 2.0, -HUGE_VAL), 0);
+    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, none, 2.0, NONE), 0);
     ck_assert_double_eq(s[0] + s[1] + s[2], 0.0);
 }
 END_TEST
@@ -139,11 +141,29 @@ START_TEST(a_sink_takes_and_gives_nothing)
     ref__softmax_row(CORE_FP64, large, 0, 2, NULL, 0.5, 1000.0);
     ck_assert_double_eq(large[0], 0.0);
     ck_assert_double_eq(large[1], 0.0);
-    /* stored like the others before the sum */
-    double exact[] = {0.0};
-    ref__softmax_row(CORE_EXACT, exact, 0, 1, NULL, 1.0, log(0.3));
-    const double step = 0x1p-20, e = rint(0.3 / step) * step;
-    ck_assert_double_eq(exact[0], rint(1.0 / (1.0 + e) / step) * step);
+}
+END_TEST
+
+static double on_prob_grid(double x)
+{
+    return rint(x / 0x1p-20) * 0x1p-20;
+}
+
+/* The sink is part of the maximum, and its exponential is stored like the
+ * others before the sum: both cost the last bit of p at these logits.        */
+START_TEST(a_sink_is_rounded_as_a_key_is)
+{
+    double p[] = {0.0};
+    ref__softmax_row(CORE_EXACT, p, 0, 1, NULL, 1.0, -0.28);
+    ck_assert_double_eq(p[0],
+                        on_prob_grid(1.0 / (1.0 + on_prob_grid(exp(-0.28)))));
+    ck_assert_double_ne(p[0], on_prob_grid(1.0 / (1.0 + exp(-0.28))));
+    p[0] = 0.0;
+    ref__softmax_row(CORE_EXACT, p, 0, 1, NULL, 1.0, 0.32);
+    const double e = on_prob_grid(exp(-0.32));
+    ck_assert_double_eq(p[0], on_prob_grid(e / (e + 1.0)));
+    ck_assert_double_ne(p[0],
+                        on_prob_grid(1.0 / (1.0 + on_prob_grid(exp(0.32)))));
 }
 END_TEST
 
@@ -407,6 +427,7 @@ int main(void)
     tcase_add_test(ops, rope_pairs_the_halves);
     tcase_add_test(ops, rope_pairs_neighbours_if_interleaved);
     tcase_add_test(ops, a_sink_takes_and_gives_nothing);
+    tcase_add_test(ops, a_sink_is_rounded_as_a_key_is);
     tcase_add_test(ops, top_k_ties_go_to_the_lowest_index);
     tcase_add_test(ops, softmax_stores_exponentials_before_the_sum);
     tcase_add_test(ops, softmax_ignores_masked_keys_even_the_largest);
