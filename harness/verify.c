@@ -448,6 +448,8 @@ core_status har_verify_case(har_case_result *out, par_comm *comm,
     if (status == CORE_OK)
         status = core_batch_make(&batch, request->spec, request->n_b,
                                  request->n_t, request->seed);
+    if (status == CORE_OK && request->pads)
+        status = core_batch_pad_left(&batch, request->spec);
     status = par_agree(comm, status);
     if (status == CORE_OK) {
         job->spec = request->spec;

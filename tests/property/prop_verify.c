@@ -31,8 +31,8 @@ static void share_folder(par_comm *comm, char folder[FOLDER_BYTES])
 
 static void describe(const random_case *c, const char *what)
 {
-    printf("%s\nplan %s, batch %lldx%lld\n", what, c->plan.text,
-           (long long)c->n_b, (long long)c->n_t);
+    printf("%s\nplan %s, batch %lldx%lld%s\n", what, c->plan.text,
+           (long long)c->n_b, (long long)c->n_t, c->pads ? ", padded" : "");
     core_spec_write_yaml(&c->spec, stdout);
     fflush(stdout);
 }
@@ -67,6 +67,7 @@ static failure see_case(const random_case *c, core_numerics numerics,
                               .seed = c->seed,
                               .n_b = c->n_b,
                               .n_t = c->n_t,
+                              .pads = c->pads,
                               .numerics = numerics,
                               .passes = HAR_PASSES_USUAL,
                               .folder = folder};
