@@ -16,7 +16,7 @@ enum { GOLD__NAME_BYTES = 160, GOLD__RUNS = 8, GOLD__SEED = 20240607 };
 
 /* A tolerance is so many times the largest drift of the perturbed runs; see
  * docs/golden.md for why.                                                    */
-#define GOLD__FACTOR 4.0
+#define GOLD__FACTOR 3.0
 
 /* ---- fingerprint.c --------------------------------------------------------
  */

@@ -296,9 +296,9 @@ static core_status make_bundle(void *self)
     const gold_options opts = har_golden_options(&m->gold);
     gold_summary summary[GOLD_MAX_NUMERICS] = {{0}};
     CORE_TRY(gold_make(&m->gold, &opts, m->partial, summary));
-    CORE_TRY(gold_commit(&m->gold, m->partial));
     print_summary(&m->gold, summary);
-    return har_report_close(stdout);
+    CORE_TRY(har_report_close(stdout));
+    return gold_commit(&m->gold, m->partial);
 }
 
 static int make(const request *r)

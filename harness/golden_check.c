@@ -153,5 +153,5 @@ core_status har_golden_check_run(void *self)
     if (status == CORE_OK)
         status = check_list(list, check->scratch);
     free(list);
-    return status;
+    return status == CORE_OK ? har_report_close(stdout) : status;
 }
