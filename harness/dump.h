@@ -13,6 +13,8 @@
 #include "harness/compare.h"
 #include "harness/tapname.h"
 
+#include <stdio.h>
+
 typedef struct har_dump_tap {
     char name[HAR_DUMP_NAME];  /* with its prefix                             */
     int prefix_bytes;
@@ -48,5 +50,9 @@ void har_dump_free(har_dump *dump);
  * NULL if there are none.                                             [local] */
 double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
                           const core_st_tensor *logits);
+
+void har_dump_text(const har_dump *dump, const core_st *a, const core_st *b,
+                   FILE *out);
+void har_dump_json(const har_dump *dump, FILE *out); /* moeparity.compare/1 */
 
 #endif
