@@ -55,7 +55,7 @@ static core_status read_owner(har_dump_file *f)
         n = (size_t)snprintf(f->owner, sizeof f->owner, "%.60s", f->name);
     else
         n = (size_t)snprintf(f->owner, sizeof f->owner, "rank %d", f->rank);
-    if (text == NULL)
+    if (text == NULL || text[0] != '{') /* `run` writes its plan's text */
         return CORE_OK;
     CORE_TRY_CTX(core_json_parse(&plan, text, strlen(text), "metadata 'plan'"),
                  "reading %s", core_st_path(f->st));
@@ -148,7 +148,8 @@ static const char *numerics_of_bundle(const char *path)
     return order[0];
 }
 
-/* Names of the files of a folder; of a bundle, the one of the numerics. */
+/* Names of the files of a folder; of a bundle, its input and the one
+ * of the numerics.                                                           */
 static core_status list_folder(har_foreign *d, const char *numerics)
 {
     struct stat info;
@@ -157,6 +158,8 @@ static core_status list_folder(har_foreign *d, const char *numerics)
     d->is_bundle = stat(manifest, &info) == 0;
     if (numerics == NULL)
         numerics = numerics_of_bundle(d->path);
+    if (d->is_bundle)
+        snprintf(d->numerics, sizeof d->numerics, "%s", numerics);
     DIR *dir = opendir(d->path);
     CORE_FAIL_IF(dir == NULL, CORE_E_FILE, "%s: %s", d->path, strerror(errno));
     core_status status = CORE_OK;
@@ -165,7 +168,8 @@ static core_status list_folder(har_foreign *d, const char *numerics)
         char wanted[64];
         snprintf(wanted, sizeof wanted, "%.20s%s", numerics, SUFFIX);
         if (!is_wanted(entry) ||
-            (d->is_bundle && strcmp(entry->d_name, wanted) != 0))
+            (d->is_bundle && strcmp(entry->d_name, wanted) != 0 &&
+             strcmp(entry->d_name, "input.safetensors") != 0))
             continue;
         if (d->n_file == MAX_FILES ||
             strlen(entry->d_name) >= sizeof d->file->name)
@@ -276,14 +280,14 @@ core_status har_foreign_open(har_foreign *out, const char *path,
         status = open_files(&d, options->map, is_folder);
     if (status == CORE_OK)
         status = make_lists(&d);
-    if (status == CORE_OK) {
+    if (status == CORE_OK && d.numerics[0] == '\0')
         snprintf(d.numerics, sizeof d.numerics, "%s",
                  options->numerics != NULL ? options->numerics
                                            : by_types(&d, options->map));
+    if (status == CORE_OK)
         *out = d;
-    } else {
+    else
         har_foreign_close(&d);
-    }
     return status;
 }
 

@@ -184,7 +184,8 @@ static bool is_companion(const har_foreign *d, const char *name)
     const char *dot = strrchr(name, '.');
     return d->is_bundle && dot != NULL &&
            (strcmp(dot, ".tolerance") == 0 ||
-            strcmp(dot, ".routing_margin") == 0);
+            strcmp(dot, ".routing_margin") == 0 ||
+            strcmp(dot, ".attention_mask") == 0);
 }
 
 static core_status take_tensor(placing *p, const core_st_tensor *t)

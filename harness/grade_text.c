@@ -153,7 +153,9 @@ static void write_cell(const har_grade *g, int64_t i_tap, FILE *out)
         fprintf(out, " %*s", WIDTH, t == NULL ? "" : "-");
     else
         fprintf(out, " %*s%c", WIDTH - 1,
-                t->is_judged ? har__ratio_text(ratio, t->ratio) : "missing",
+                t->is_judged && (t->n_missing == 0 || t->n_failed > 0)
+                    ? har__ratio_text(ratio, t->ratio)
+                    : "missing",
                 t->verdict == HAR_FAIL       ? '!'
                 : t->verdict == HAR_MARGINAL ? '~'
                                              : ' ');
@@ -205,6 +207,8 @@ static void write_tap(const har_grade *g, int64_t i, FILE *out)
     if (t->n_failed > 0)
         fprintf(out, ": %lld of %lld rows", (long long)t->n_failed,
                 (long long)t->n_row);
+    else if (t->verdict == HAR_FAIL && t->problem[0] == '\0')
+        fputs(": not all of it can be compared, see above", out);
     fprintf(out, "%s%s\n", t->problem[0] != '\0' ? ": " : "", t->problem);
     if (t->n_failed > 1)
         fprintf(out, "    first    %s\n",

@@ -83,3 +83,10 @@ copy_case()
     cp -r "$1" case
     chmod -R u+w case
 }
+
+# foreign COMMAND...: goldens and dumps made with NumPy, see foreign.py.  Debian's
+# Python has it; another one on the path may not.
+foreign()
+{
+    /usr/bin/python3 "$DATA/../cli/foreign.py" "$@" || fail "foreign.py $*"
+}

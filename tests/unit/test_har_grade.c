@@ -1001,7 +1001,7 @@ static void bad_plan(void)
 }
 static void bad_plan_json(void)
 {
-    meta(0, "plan", "tp=1");
+    meta(0, "plan", "{tp=1}");
 }
 static void bad_slice(void)
 {
