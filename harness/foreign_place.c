@@ -146,7 +146,7 @@ static core_status place_tensor(placing *p, const core_st_tensor *t,
     int64_t shape[CORE_ST_MAX_DIM + 1];
     int n_dim = t->n_dim;
     memcpy(shape, t->shape, sizeof t->shape);
-    if (tap->extent.n_col == 1 && (tap->is_input || n_dim == 1))
+    if (tap->is_flat || (tap->extent.n_col == 1 && n_dim == 1))
         shape[n_dim++] = 1; /* ids have no columns, nor need one column any */
     har_piece piece = {.file = p->i_file, .tensor = t, .i_tap = i_tap};
     CORE_TRY(slice_of(p, t, har_yard_body(tap), &slice, &given));
@@ -178,14 +178,19 @@ static bool lists_others(const har_dump_file *f, const core_st_tensor *t)
     return false;
 }
 
-/* What a golden bundle holds beside its taps. */
+static bool ends_with(const char *name, const char *end)
+{
+    const size_t n = strlen(name), m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* Inputs that every dump may hold, and what a golden bundle holds beside its
+ * taps.                                                                      */
 static bool is_companion(const har_foreign *d, const char *name)
 {
-    const char *dot = strrchr(name, '.');
-    return d->is_bundle && dot != NULL &&
-           (strcmp(dot, ".tolerance") == 0 ||
-            strcmp(dot, ".routing_margin") == 0 ||
-            strcmp(dot, ".attention_mask") == 0);
+    return ends_with(name, "attention_mask") || ends_with(name, "hidden_in") ||
+           (d->is_bundle && (ends_with(name, ".tolerance") ||
+                             ends_with(name, "routing_margin")));
 }
 
 static core_status take_tensor(placing *p, const core_st_tensor *t)

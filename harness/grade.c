@@ -115,7 +115,7 @@ static int64_t head_of(const har__pass *p, const har_yard_tap *tap, int64_t col)
     const bool is_k = kind == CORE_TAP_K || kind == CORE_TAP_K_ROPE ||
                       kind == CORE_TAP_V;
     const int64_t n = is_q ? p->yard->n_h : is_k ? p->yard->n_g : 0;
-    if (tap->is_input || n == 0 || tap->extent.n_col % n != 0)
+    if (!tap->name.is_tap || n == 0 || tap->extent.n_col % n != 0)
         return -1;
     return col / (tap->extent.n_col / n);
 }
@@ -125,7 +125,7 @@ static int64_t expert_of(har__pass *p, const har_yard_tap *tap, int64_t row,
                          int64_t col)
 {
     const core_tap_kind kind = tap->name.tap.kind;
-    if (tap->is_input || p->routing.idx == NULL)
+    if (!tap->name.is_tap || p->routing.idx == NULL)
         return -1;
     if (kind == CORE_TAP_ROUTER_LOGITS || kind == CORE_TAP_ROUTER_PROBS)
         return col;
@@ -147,7 +147,7 @@ static har_diff compare_row(har__pass *p, const har_yard_tap *tap, int64_t row,
                                ? HAR_RULE_TOLERANCE
                                : HAR_RULE_BITS,
                            allowed};
-    const bool is_weight = !tap->is_input &&
+    const bool is_weight = tap->name.is_tap &&
                            tap->name.tap.kind == CORE_TAP_TOPK_WEIGHT &&
                            r->idx != NULL && r->is_known[row] &&
                            r->n_k == tap->extent.n_col;
@@ -229,7 +229,7 @@ static void remember(har__pass *p, har_tap_grade *t, const har_spot *spot,
 /* Does the tap hold the experts that were chosen? */
 static bool is_choice_of(const har_yard_tap *tap)
 {
-    return !tap->is_input && tap->name.tap.kind == CORE_TAP_TOPK_IDX;
+    return tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_IDX;
 }
 
 /* One row that the dump ought to have. */

@@ -124,7 +124,8 @@ static void write_header(const har_grade *g, FILE *out)
     if (g->first >= 0 && g->tap[g->first].n_failed > 0) {
         fputs("<br>", out);
         har__xml(out, har__spot_text(text, g, &g->tap[g->first].first_bad));
-    } else if (g->verdict != HAR_FAIL && g->n_worst > 0) {
+    } else if (g->verdict != HAR_FAIL && g->n_worst > 0 &&
+               g->worst[0].ratio > 0.0) {
         fputs("<br>worst: ", out);
         har__xml(out, g->yard->tap[g->worst[0].i_tap].data->name);
         fputs(", ", out);
@@ -160,12 +161,16 @@ static const char ZONES[] =
 static void write_pictures(const har_grade *g, int part, FILE *out)
 {
     const char *prefix = g->yard->n_part > 1 ? g->yard->part[part].prefix : "";
-    open_section(out, "Observed / bound", prefix,
-                 "The worst token row of every tap, in the order of execution "
-                 "from top left. A frame marks the first tap that fails.");
-    har__svg_taps(g, part, out);
-    fputs(ZONES, out);
-    fputs("</section>\n", out);
+    core_tap_kind kinds[CORE_N_TAP_KINDS];
+    if (har__grade_kinds(g, false, kinds) > 0) { /* not of a Switch layer */
+        open_section(out, "Observed / bound", prefix,
+                     "The worst token row of every tap, in the order of "
+                     "execution from top left. A frame marks the first tap "
+                     "that fails.");
+        har__svg_taps(g, part, out);
+        fputs(ZONES, out);
+        fputs("</section>\n", out);
+    }
     open_section(out, "Where in the batch", prefix,
                  "For every token the worst of all taps.");
     har__svg_tokens(g, part, out);
@@ -306,7 +311,7 @@ void har_grade_html(const har_grade *g, FILE *out)
     write_findings(g, out);
     write_taps(g, out);
     fputs("<footer>moeparity " HAR_VERSION ". A verdict by tolerance is an "
-          "estimate: a bound is what a correct implementation may show, not "
-          "what it must.</footer>\n</main></body></html>\n",
+          "estimate: a correct implementation stays within it, an error "
+          "smaller than it is not seen.</footer>\n</main></body></html>\n",
           out);
 }

@@ -22,7 +22,7 @@
 int64_t har__moment(const har_yard_tap *tap)
 {
     const core_tap at = tap->name.tap;
-    if (tap->is_input || at.kind == CORE_TAP_EMBED)
+    if (!tap->name.is_tap || at.kind == CORE_TAP_EMBED)
         return -1;
     if (core_tap_is_global(at.kind))
         return HAR__NEVER - 1;
@@ -117,7 +117,7 @@ core_status har__routing_enter(har__pass *p, const har_yard_tap *tap)
     void *memory = NULL;
     if (r->part != tap->part)
         CORE_TRY(enter_part(p, tap));
-    const int layer = !tap->is_input && !core_tap_is_global(tap->name.tap.kind)
+    const int layer = tap->name.is_tap && !core_tap_is_global(tap->name.tap.kind)
                           ? tap->name.tap.layer
                           : -1;
     if (layer == r->layer)

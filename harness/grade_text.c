@@ -19,7 +19,7 @@ const char *har__ratio_text(char text[HAR_RATIO_TEXT], double ratio)
 static bool is_choice(const har_grade *g, const har_spot *s)
 {
     const har_yard_tap *tap = &g->yard->tap[s->i_tap];
-    return !tap->is_input && tap->name.tap.kind == CORE_TAP_TOPK_IDX;
+    return tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_IDX;
 }
 
 const char *har__spot_text(char text[HAR_SPOT_TEXT], const har_grade *g,
@@ -117,7 +117,8 @@ static void write_head(const har_grade *g, FILE *out)
             g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics,
             strcmp(g->yard->numerics, "exact") == 0 ? "none, bit for bit"
                                                     : g->yard->estimate);
-    fprintf(out, "dump       %s: %d files", d->path, d->n_file);
+    fprintf(out, "dump       %s: %d file%s", d->path, d->n_file,
+            d->n_file == 1 ? "" : "s");
     if (n_rank > 0)
         fprintf(out, " of %d ranks", n_rank);
     fprintf(out, ", %lld tensors placed", (long long)d->n_piece);
@@ -180,6 +181,8 @@ static void write_table(const har_grade *g, int part, FILE *out)
     core_tap_kind kinds[CORE_N_TAP_KINDS];
     char label[CORE_NAME_BYTES];
     const int n = har__grade_kinds(g, true, kinds);
+    if (n == 0)
+        return;
     fprintf(out, "%s%-10s", g->yard->part[part].prefix, "obs/bound");
     for (int k = 0; k < n; k++)
         fprintf(out, " %*s", WIDTH - 1, har__kind_label(label, kinds[k]));

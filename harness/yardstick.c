@@ -195,9 +195,12 @@ static core_status set_extent(const har_yardstick *y, har_yard_tap *t)
 {
     const har_yard_part *part = &y->part[t->part];
     const int64_t n_token = part->n_b * part->n_t;
-    const int64_t n_col =
-        t->is_input || t->data->n_dim == 0 ? 1
-                                           : t->data->shape[t->data->n_dim - 1];
+    t->is_flat = !t->name.is_tap && t->data->n_dim == 2 &&
+                 t->data->shape[0] == part->n_b &&
+                 t->data->shape[1] == part->n_t;
+    const int64_t n_col = t->is_flat || t->data->n_dim == 0
+                              ? 1
+                              : t->data->shape[t->data->n_dim - 1];
     const int64_t n_row = n_col > 0 ? t->data->n / n_col : 0;
     CORE_FAIL_IF(n_row == 0 || n_row % n_token != 0, CORE_E_FORMAT,
                  "%s: '%s': expected rows for %lld tokens, found %lld", y->path,
@@ -253,6 +256,18 @@ static core_status set_tolerance(const har_yardstick *y, har_yard_tap *t,
     return CORE_OK;
 }
 
+/* Known names that are compared: no masks and no hidden inputs, and not the
+ * oracle's second opinion on the logits.                                     */
+static bool is_compared(const har_yard_tap *t)
+{
+    static const char *const others[] = {"attention_mask", "hidden_in",
+                                         "logits_f64"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(har_yard_body(t), others[i]) == 0)
+            return false;
+    return true;
+}
+
 static core_status add_tap(har_yardstick *y, const core_st_tensor *tensor,
                            bool bits)
 {
@@ -263,18 +278,20 @@ static core_status add_tap(har_yardstick *y, const core_st_tensor *tensor,
         return CORE_OK;
     }
     t->is_input = strcmp(har_yard_body(t), "input_ids") == 0;
-    if (!t->name.is_tap && !t->is_input) {
+    if (!is_compared(t)) {
         y->n_ignored++;
         return CORE_OK;
     }
     CORE_TRY(get_part(y, tensor->name, t->name.prefix_bytes, &t->part));
     CORE_TRY(set_extent(y, t));
     CORE_TRY(set_tolerance(y, t, bits));
-    const bool is_int = t->is_input || core_tap_grid(t->name.tap.kind) ==
-                                           CORE_GRID_INT;
-    CORE_FAIL_IF(is_int == core_dtype_is_float(tensor->dtype), CORE_E_FORMAT,
-                 "%s: '%s': expected %s, found %s", y->path, tensor->name,
-                 is_int ? "integers" : "floating-point numbers",
+    const bool is_int =
+        t->is_input ||
+        (t->name.is_tap && core_tap_grid(t->name.tap.kind) == CORE_GRID_INT);
+    CORE_FAIL_IF((is_int || t->name.is_tap) &&
+                     is_int == core_dtype_is_float(tensor->dtype),
+                 CORE_E_FORMAT, "%s: '%s': expected %s, found %s", y->path,
+                 tensor->name, is_int ? "integers" : "floating-point numbers",
                  core_dtype_name(tensor->dtype));
     y->n_tap++;
     return CORE_OK;

@@ -15,7 +15,8 @@
 typedef struct har_yard_tap {
     const core_st_tensor *data;
     har_tapname name;
-    bool is_input;               /* input_ids: exact, one column              */
+    bool is_input;               /* input_ids: exact, may be left out         */
+    bool is_flat;                /* [B, T] without a dimension for columns    */
     int part;
     har_extent extent;
     const core_st_tensor *tolerance; /* F32 [rows], or NULL: flat             */

@@ -27,6 +27,18 @@ has out "^golden     fp64.st, fp64; tolerances: the oracle's rule per tap, not p
 foreign edit dump/all.safetensors layers.1.out 'x[2, 3, 1] *= 1.001'
 expect 1 moeparity compare fp64.st dump
 
+# the oracle's own files: padding is set aside, a Switch layer has other names
+expect 0 moeparity run -m "$ORACLE/mixtral/leftpad" -i "$ORACLE/mixtral/leftpad/expected.safetensors" -o pad.st
+expect 0 moeparity compare "$ORACLE/mixtral/leftpad/expected.safetensors" pad.st --junit pad.xml
+has out '^padding    9 tokens are not judged$'
+switch=$ORACLE/switch_layer/cap_tight
+expect 0 moeparity run -m "$switch" -i "$switch/expected.safetensors" -o switch.st
+expect 0 moeparity compare "$switch/expected.safetensors" switch.st --junit switch.xml
+has out '^PASS       18 taps'
+foreign edit switch.st p1.expert 'x[1, 2] += 1'
+expect 1 moeparity compare "$switch/expected.safetensors" switch.st --junit switch.xml
+has out '^FAIL       first at p1.expert, '
+
 # a decode step holds two positions of every row
 foreign bundle fp32.st gold --relative 1e-5
 decode='
