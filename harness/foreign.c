@@ -219,25 +219,37 @@ static bool says_exact(const har_foreign *d)
     return true;
 }
 
-/* The numerics that the types stand for: the coarsest of them. */
-static const char *by_types(const har_foreign *d, const har_namemap *map)
+/* The coarsest type of a dump's taps, or of all its tensors: 0 none, 1 double,
+ * 2 single, 3 half.                                                          */
+static int coarsest(const har_foreign *d, const har_namemap *map, bool all)
 {
-    bool has_half = false, has_single = false;
+    int found = 0;
     for (int i = 0; i < d->n_file; i++) {
         const core_st *st = d->file[i].st;
         for (int64_t j = 0; j < core_st_count(st); j++) {
             const core_st_tensor *t = core_st_at(st, j);
             char name[HAR_DUMP_NAME];
-            if (!har_namemap_apply(map, t->name, 0, name))
-                continue;
-            has_half |= t->dtype == CORE_DTYPE_BF16 || t->dtype == CORE_DTYPE_F16;
-            has_single |= t->dtype == CORE_DTYPE_F32;
+            const int type =
+                t->dtype == CORE_DTYPE_BF16 || t->dtype == CORE_DTYPE_F16 ? 3
+                : t->dtype == CORE_DTYPE_F32                              ? 2
+                : t->dtype == CORE_DTYPE_F64                              ? 1
+                                                                          : 0;
+            if (type > found &&
+                (all || har_namemap_apply(map, t->name, 0, name)))
+                found = type;
         }
     }
-    return says_exact(d) ? "exact"
-           : has_half    ? "bf16"
-           : has_single  ? "fp32"
-                         : "fp64";
+    return found;
+}
+
+/* The numerics that the types stand for. */
+static const char *by_types(const har_foreign *d, const har_namemap *map)
+{
+    static const char *const names[] = {"fp64", "fp64", "fp32", "bf16"};
+    int type = coarsest(d, map, false);
+    if (type == 0) /* no name fits: who looks for one is told which */
+        type = coarsest(d, map, true);
+    return says_exact(d) ? "exact" : names[type];
 }
 
 /* Room for every finding there can be: see har_foreign_find. */

@@ -35,7 +35,7 @@ switch=$ORACLE/switch_layer/cap_tight
 expect 0 moeparity run -m "$switch" -i "$switch/expected.safetensors" -o switch.st
 expect 0 moeparity compare "$switch/expected.safetensors" switch.st --junit switch.xml
 has out '^PASS       18 taps'
-foreign edit switch.st p1.expert 'x[1, 2] += 1'
+foreign edit switch.st p1.expert 'x[0, 2] += 1'
 expect 1 moeparity compare "$switch/expected.safetensors" switch.st --junit switch.xml
 has out '^FAIL       first at p1.expert, '
 
