@@ -101,6 +101,18 @@ static core_status check_keys(har_dump_file *f)
     return CORE_OK;
 }
 
+static core_status read_world(const har_dump_file *f, int *world)
+{
+    int here = *world;
+    CORE_TRY(read_count(f, "world", &here));
+    CORE_FAIL_IF(*world != 0 && here != *world, CORE_E_FORMAT,
+                 "%s: metadata 'world': expected %d as in another file, found "
+                 "%d",
+                 core_st_path(f->st), *world, here);
+    *world = here;
+    return CORE_OK;
+}
+
 static core_status read_metadata(har_dump_file *f, const har_namemap *map,
                                  int *world)
 {
@@ -108,7 +120,7 @@ static core_status read_metadata(har_dump_file *f, const har_namemap *map,
     if (sscanf(f->name, "rank_%d.safetensors", &rank) == 1 && rank >= 0)
         f->rank = rank;
     CORE_TRY(read_count(f, "rank", &f->rank));
-    CORE_TRY(read_count(f, "world", world));
+    CORE_TRY(read_world(f, world));
     f->first_layer = har_namemap_first_layer(map, f->rank);
     CORE_TRY(read_count(f, "first_layer", &f->first_layer));
     f->axes = map->has_axes ? map->axes : HAR_AXES_BSH;
@@ -148,44 +160,84 @@ static const char *numerics_of_bundle(const char *path)
     return order[0];
 }
 
-/* Names of the files of a folder; of a bundle, its input and the one
- * of the numerics.                                                           */
+/* Is the file of a folder one of the dump's?  Of a bundle, its input and the
+ * numerics that is meant.                                                    */
+static bool is_meant(const har_foreign *d, const struct dirent *entry)
+{
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "%.20s%s", d->numerics, SUFFIX);
+    return is_wanted(entry) &&
+           (!d->is_bundle || strcmp(entry->d_name, wanted) == 0 ||
+            strcmp(entry->d_name, "input.safetensors") == 0);
+}
+
+/* Count the files of an open folder, or list the n that were counted. */
+static core_status read_folder(har_foreign *d, DIR *dir, int *n)
+{
+    const struct dirent *entry;
+    const int room = d->file != NULL ? *n : MAX_FILES;
+    *n = 0;
+    while ((entry = readdir(dir)) != NULL) {
+        if (!is_meant(d, entry))
+            continue;
+        CORE_FAIL_IF(*n == room || strlen(entry->d_name) >= sizeof d->file->name,
+                     CORE_E_INPUT,
+                     "%s: more than %d files, or a name that is too long: "
+                     "'%.100s'",
+                     d->path, room, entry->d_name);
+        if (d->file != NULL)
+            snprintf(d->file[*n].name, sizeof d->file->name, "%s",
+                     entry->d_name);
+        (*n)++;
+    }
+    return CORE_OK;
+}
+
+static core_status make_files(har_foreign *d, int n)
+{
+    void *p = NULL;
+    CORE_TRY(core_alloc(&p, n, sizeof *d->file, "files"));
+    d->file = p;
+    memset(d->file, 0, (size_t)n * sizeof *d->file);
+    return CORE_OK;
+}
+
 static core_status list_folder(har_foreign *d, const char *numerics)
 {
     struct stat info;
     char manifest[1024];
+    int n = 0;
     snprintf(manifest, sizeof manifest, "%s/manifest.json", d->path);
     d->is_bundle = stat(manifest, &info) == 0;
-    if (numerics == NULL)
-        numerics = numerics_of_bundle(d->path);
     if (d->is_bundle)
-        snprintf(d->numerics, sizeof d->numerics, "%s", numerics);
+        snprintf(d->numerics, sizeof d->numerics, "%s",
+                 numerics != NULL ? numerics : numerics_of_bundle(d->path));
     DIR *dir = opendir(d->path);
     CORE_FAIL_IF(dir == NULL, CORE_E_FILE, "%s: %s", d->path, strerror(errno));
-    core_status status = CORE_OK;
-    const struct dirent *entry;
-    while (status == CORE_OK && (entry = readdir(dir)) != NULL) {
-        char wanted[64];
-        snprintf(wanted, sizeof wanted, "%.20s%s", numerics, SUFFIX);
-        if (!is_wanted(entry) ||
-            (d->is_bundle && strcmp(entry->d_name, wanted) != 0 &&
-             strcmp(entry->d_name, "input.safetensors") != 0))
-            continue;
-        if (d->n_file == MAX_FILES ||
-            strlen(entry->d_name) >= sizeof d->file->name)
-            status = core_fail(CORE_E_INPUT,
-                               "%s: more than %d files, or a name that is too "
-                               "long: '%.100s'",
-                               d->path, MAX_FILES, entry->d_name);
-        else
-            snprintf(d->file[d->n_file++].name, sizeof d->file->name, "%s",
-                     entry->d_name);
-    }
+    core_status status = read_folder(d, dir, &n);
+    if (status == CORE_OK && n == 0)
+        status = core_fail(CORE_E_INPUT,
+                           "%s: expected files *.safetensors, found none",
+                           d->path);
+    if (status == CORE_OK)
+        status = make_files(d, n);
+    rewinddir(dir);
+    if (status == CORE_OK)
+        status = read_folder(d, dir, &n);
     closedir(dir);
     CORE_TRY(status);
+    d->n_file = n;
     qsort(d->file, (size_t)d->n_file, sizeof *d->file, by_name);
-    CORE_FAIL_IF(d->n_file == 0, CORE_E_INPUT,
-                 "%s: expected files *.safetensors, found none", d->path);
+    return CORE_OK;
+}
+
+static core_status list_file(har_foreign *d)
+{
+    const char *slash = strrchr(d->path, '/');
+    CORE_TRY(make_files(d, 1));
+    d->n_file = 1;
+    snprintf(d->file->name, sizeof d->file->name, "%.120s",
+             slash != NULL ? slash + 1 : d->path);
     return CORE_OK;
 }
 
@@ -269,7 +321,6 @@ core_status har_foreign_open(har_foreign *out, const char *path,
 {
     har_foreign d;
     struct stat info;
-    void *p = NULL;
     memset(&d, 0, sizeof d);
     CORE_FAIL_IF(strlen(path) >= sizeof d.path, CORE_E_FILE,
                  "%s: path is longer than %zu bytes", path, sizeof d.path - 1);
@@ -277,17 +328,8 @@ core_status har_foreign_open(har_foreign *out, const char *path,
     CORE_FAIL_IF(stat(path, &info) != 0, CORE_E_FILE, "%s: %s", path,
                  strerror(errno));
     const bool is_folder = S_ISDIR(info.st_mode);
-    CORE_TRY(core_alloc(&p, is_folder ? MAX_FILES : 1, sizeof *d.file, "files"));
-    d.file = p;
-    memset(d.file, 0, (is_folder ? MAX_FILES : 1) * sizeof *d.file);
-    core_status status = CORE_OK;
-    if (is_folder) {
-        status = list_folder(&d, options->numerics);
-    } else {
-        const char *slash = strrchr(path, '/');
-        snprintf(d.file[d.n_file++].name, sizeof d.file->name, "%.120s",
-                 slash != NULL ? slash + 1 : path);
-    }
+    core_status status = is_folder ? list_folder(&d, options->numerics)
+                                   : list_file(&d);
     if (status == CORE_OK)
         status = open_files(&d, options->map, is_folder);
     if (status == CORE_OK)

@@ -35,10 +35,11 @@ static void tell_difference(har__pass *p, har_piece *piece, int64_t row,
     har_foreign_find(p->dump, HAR_FOUND_REPLICA, piece->i_tap, piece->file,
                      piece->tensor->name,
                      "row %lld, position %lld, column %lld: expected %.9g as "
-                     "on %s, found %.9g",
+                     "on %s, found %.9g; the golden has %.9g",
                      (long long)(token / tap->extent.n_t),
                      (long long)(token % tap->extent.n_t), (long long)col,
-                     there, p->dump->file[other->file].owner, here);
+                     there, p->dump->file[other->file].owner, here,
+                     p->expected[col]);
 }
 
 /* Columns of one piece's row into found[]. */

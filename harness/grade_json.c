@@ -105,6 +105,23 @@ static json_t *routing_object(const har_grade *g, const har_layer_routing *r)
                      load_array(r->load + r->n_expert, r->n_expert));
 }
 
+/* The worst ratio of each token, row by row; null: not judged. */
+static json_t *tokens_object(const har_grade *g)
+{
+    json_t *o = json_object();
+    for (int i = 0; i < g->yard->n_part; i++) {
+        const har_yard_part *part = &g->yard->part[i];
+        json_t *list = json_array();
+        for (int64_t token = 0; token < part->n_b * part->n_t; token++) {
+            const double ratio = g->token_ratio[i][token];
+            json_array_append_new(list,
+                                  ratio < 0.0 ? json_null() : number(ratio));
+        }
+        json_object_set_new(o, part->prefix, list);
+    }
+    return o;
+}
+
 void har_grade_json(const har_grade *g, FILE *out)
 {
     json_t *o = json_object(), *taps = json_array(), *findings = json_array(),
@@ -138,6 +155,7 @@ void har_grade_json(const har_grade *g, FILE *out)
     json_object_set_new(o, "findings", findings);
     json_object_set_new(o, "routing", routing);
     json_object_set_new(o, "taps", taps);
+    json_object_set_new(o, "token_ratio", tokens_object(g));
     json_dumpf(o, out, JSON_INDENT(1));
     fputc('\n', out);
     json_decref(o);

@@ -2,25 +2,44 @@
  *
  * The class of a case is its layer, so that CI systems group by it.  A finding
  * that belongs to no tap (a rank's file is missing) fails a case of its own.
- * Trap: XML 1.0 cannot hold most control characters, not even escaped.
+ * Traps: XML 1.0 cannot hold most control characters, not even escaped; a path
+ * need not be UTF-8.
  */
 #include "harness/grade_report.h"
 
 #include <string.h>
 
+/* Bytes of the UTF-8 character at text; 0 if there is none. */
+static int utf8_bytes(const unsigned char *text)
+{
+    const int n = text[0] < 0x80                        ? 1
+                  : text[0] >= 0xc2 && text[0] <= 0xdf ? 2
+                  : text[0] >= 0xe0 && text[0] <= 0xef ? 3
+                  : text[0] >= 0xf0 && text[0] <= 0xf4 ? 4
+                                                        : 0;
+    for (int i = 1; i < n; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    return n;
+}
+
 void har__xml(FILE *out, const char *text)
 {
-    for (const char *c = text; *c != '\0'; c++) {
-        switch (*c) {
+    while (*text != '\0') {
+        const int n = utf8_bytes((const unsigned char *)text);
+        switch (*text) {
         case '&': fputs("&amp;", out); break;
         case '<': fputs("&lt;", out); break;
         case '>': fputs("&gt;", out); break;
         case '"': fputs("&quot;", out); break;
         case '\'': fputs("&#39;", out); break;
-        case '\n': fputs("&#10;", out); break;
         default:
-            fputc((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c, out);
+            if (n == 0 || (unsigned char)*text < ' ' || *text == 0x7f)
+                fputc('?', out);
+            else
+                fwrite(text, 1, (size_t)n, out);
         }
+        text += n > 0 ? n : 1;
     }
 }
 

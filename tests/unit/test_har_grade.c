@@ -1032,6 +1032,12 @@ static void same_rank(void)
     four_ranks();
     meta(1, "rank", "0");
 }
+static void other_world(void)
+{
+    four_ranks();
+    meta(1, "world", "4");
+    meta(2, "world", "8");
+}
 static void bad_schema(void)
 {
     snprintf(schema, sizeof schema, "moeparity.golden/1");
@@ -1052,6 +1058,8 @@ static const struct {
     {bad_axes, CORE_E_FORMAT, "metadata 'axes': expected bsh or sbh"},
     {bad_rank, CORE_E_FORMAT, "metadata 'rank': expected a number"},
     {same_rank, CORE_E_FORMAT, "rank 0 is also in rank_00000.safetensors"},
+    {other_world, CORE_E_FORMAT, "'world': expected 4 as in another file, "
+                                 "found 8"},
     {bad_schema, CORE_E_FORMAT, "expected schema 'moeparity.golden/2'"},
 };
 
