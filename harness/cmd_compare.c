@@ -1,8 +1,8 @@
 /* harness/cmd_compare.c -- what was computed, against what it should be.
  *
  * Two files of taps are compared as they are (dump.h).  A golden bundle, a dump
- * in a folder, a name map, positions or a report for people or CI mean a foreign
- * dump, which is judged row by row (grade.h).
+ * in a folder, a name map, positions or a report for people or CI mean a
+ * foreign dump, which is judged row by row (grade.h).
  */
 #include "harness/cmd.h"
 #include "harness/dump.h"
@@ -39,9 +39,9 @@ static const struct argp_option options[] = {
      "step)",
      0},
     {"forced-routing", OPT_FORCED_ROUTING, NULL, 0,
-     "bundle: the dump used the golden's routing, which is then not judged; two "
-     "tap files: set tokens aside from where their experts differ on, and count "
-     "them",
+     "bundle: the dump used the golden's routing, which is then not judged; "
+     "two tap files: set tokens aside from where their experts differ on, and "
+     "count them",
      0},
     {"json", OPT_JSON, "FILE", 0, "the result for machines", 0},
     {"junit", OPT_JUNIT, "FILE", 0, "the result for CI systems", 0},
@@ -166,8 +166,8 @@ static core_status choose_numerics(const request *r, const har_foreign *dump,
         !har_yardstick_has(r->golden, all[1]))
         *out = all[0]; /* doubles that do not say what they are */
     CORE_FAIL_IF(!har_yardstick_has(r->golden, *out), CORE_E_INPUT,
-                 "%s: expected %s.safetensors for this dump's types (--numerics "
-                 "chooses another)",
+                 "%s: expected %s.safetensors for this dump's types "
+                 "(--numerics chooses another)",
                  r->golden, *out);
     return CORE_OK;
 }

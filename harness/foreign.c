@@ -65,8 +65,9 @@ static core_status read_owner(har_dump_file *f)
     {
         good = good && json_is_integer(value);
         if (n < sizeof f->owner)
-            n += (size_t)snprintf(f->owner + n, sizeof f->owner - n, "%s%.8s %d",
-                                  before, key, (int)json_integer_value(value));
+            n += (size_t)snprintf(f->owner + n, sizeof f->owner - n,
+                                  "%s%.8s %d", before, key,
+                                  (int)json_integer_value(value));
         before = ", ";
     }
     if (n < sizeof f->owner && before[0] == ',')
@@ -180,7 +181,8 @@ static core_status read_folder(har_foreign *d, DIR *dir, int *n)
     while ((entry = readdir(dir)) != NULL) {
         if (!is_meant(d, entry))
             continue;
-        CORE_FAIL_IF(*n == room || strlen(entry->d_name) >= sizeof d->file->name,
+        CORE_FAIL_IF(*n == room ||
+                         strlen(entry->d_name) >= sizeof d->file->name,
                      CORE_E_INPUT,
                      "%s: more than %d files, or a name that is too long: "
                      "'%.100s'",

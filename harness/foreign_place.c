@@ -1,10 +1,11 @@
-/* harness/foreign_place.c -- which tap a tensor of a dump is part of, and where.
+/* harness/foreign_place.c -- which tap a dump's tensor is part of, and where.
  *
- * What is said nearest wins: slice:NAME of the file, then the file's slice, then
- * the map's slice for the rank, then the whole.  What cannot be read is refused
- * (exit 3); what can be read and does not fit is a finding, and its tap fails.
- * Trap: a decode dump holds few positions, so those that no file claims are not
- * missing, while a position that one file claims is expected of every tap.
+ * What is said nearest wins: slice:NAME of the file, then the file's slice,
+ * then the map's slice for the rank, then the whole.  What cannot be read is
+ * refused (exit 3); what can be read and does not fit is a finding, and its
+ * tap fails. Trap: a decode dump holds few positions, so those that no file
+ * claims are not missing, while a position that one file claims is expected
+ * of every tap.
  */
 #include "harness/foreign.h"
 
@@ -36,7 +37,8 @@ static core_status want_positions(placing *p)
 {
     har_foreign *d = p->dump;
     void *memory = NULL;
-    CORE_TRY(core_alloc(&memory, p->yard->n_part, sizeof *d->wanted, "prompts"));
+    CORE_TRY(
+        core_alloc(&memory, p->yard->n_part, sizeof *d->wanted, "prompts"));
     d->wanted = memory;
     for (int i = 0; i < p->yard->n_part; i++) {
         const int64_t n_t = p->yard->part[i].n_t;

@@ -190,8 +190,8 @@ static void write_pictures(const har_grade *g, int part, FILE *out)
           "</div></section>\n",
           out);
     open_section(out, "Load per expert", prefix,
-                 "How often the golden's tokens chose each expert; framed where "
-                 "the dump's number is another.");
+                 "How often the golden's tokens chose each expert; framed "
+                 "where the dump's number is another.");
     har__svg_load(g, part, out);
     fputs("</section>\n", out);
 }
@@ -226,8 +226,8 @@ static void write_worst(const har_grade *g, FILE *out)
     if (g->n_worst == 0 || !(g->worst[0].ratio > 0.0))
         return;
     open_section(out, "Worst rows", "",
-                 "Observed / bound at the worst element of a token row; at most "
-                 "three rows of a tap.");
+                 "Observed / bound at the worst element of a token row; at "
+                 "most three rows of a tap.");
     fputs("<table><tr><th>tap<th class=\"n\">row<th class=\"n\">position"
           "<th class=\"n\">column<th><th class=\"n\">expected<th class=\"n\">"
           "found<th class=\"n\">observed / bound<th>owner</tr>\n",

@@ -39,6 +39,14 @@ int64_t har__moment(const har_yard_tap *tap);
 int64_t har__read_row(har__pass *pass, int64_t i_tap, int64_t row,
                       int64_t source);
 
+/* The spot of a row that is in found[], nothing wrong with it yet.    [local] */
+har_spot har__blank_spot(const har__pass *pass, int64_t i_tap, int64_t row);
+
+/* Judge the row in found[] against expected[]: false if it is bad.  Its errors
+ * are added to sum.                                                   [local] */
+bool har__judge_row(har__pass *pass, int64_t i_tap, int64_t row, har_spot *spot,
+                    har_diff *sum);
+
 /* Go to the routing of this tap's part and layer.  Errors: E_MEMORY.  [local] */
 CORE_NODISCARD core_status har__routing_enter(har__pass *pass,
                                               const har_yard_tap *tap);

@@ -27,12 +27,14 @@ static json_t *spot_object(const har_grade *g, const har_spot *s)
     const har_dump_file *f =
         s->file >= 0 ? &g->dump->file[s->file] : NULL;
     json_t *o = json_object();
-    json_object_set_new(o, "tap", json_string(g->yard->tap[s->i_tap].data->name));
+    json_object_set_new(o, "tap",
+                        json_string(g->yard->tap[s->i_tap].data->name));
     json_object_set_new(o, "row", integer(s->b));
     json_object_set_new(o, "position", integer(s->t));
     json_object_set_new(o, "tap_row", integer(s->row));
     json_object_set_new(o, "column", integer(s->col));
-    json_object_set_new(o, "head", s->head < 0 ? json_null() : integer(s->head));
+    json_object_set_new(o, "head",
+                        s->head < 0 ? json_null() : integer(s->head));
     json_object_set_new(o, "expert",
                         s->expert < 0 ? json_null() : integer(s->expert));
     json_object_set_new(o, "expected", number(s->expected));
@@ -42,7 +44,8 @@ static json_t *spot_object(const har_grade *g, const har_spot *s)
     json_object_set_new(o, "rank", f == NULL || f->rank < 0
                                        ? json_null()
                                        : json_integer(f->rank));
-    json_object_set_new(o, "file", f == NULL ? json_null() : json_string(f->name));
+    json_object_set_new(o, "file",
+                        f == NULL ? json_null() : json_string(f->name));
     return o;
 }
 

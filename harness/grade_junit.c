@@ -139,7 +139,8 @@ void har_grade_junit(const har_grade *g, FILE *out)
     const long long n = (long long)g->n_tap + 1;
     const long long n_failed = (long long)g->n_failed + files;
     fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", out);
-    fprintf(out, "<testsuites tests=\"%lld\" failures=\"%lld\">\n", n, n_failed);
+    fprintf(out, "<testsuites tests=\"%lld\" failures=\"%lld\">\n", n,
+            n_failed);
     fputs("  <testsuite name=\"moeparity compare ", out);
     har__xml(out, g->yard->path);
     fputs(" ", out);

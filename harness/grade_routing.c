@@ -1,15 +1,16 @@
 /* harness/grade_routing.c -- chosen experts: flips, certificates, consequences.
  *
  * A certificate speaks about the experts that were exchanged.  Where the
- * golden's choice is simply the largest router logits (softmax, sigmoid, top-k),
- * every expert that left and every one that came must be within twice the
- * token's tolerance of each other: both logits may have moved.  Where it is not
- * (a selection bias, groups), only the stored margin is known: scores are then
- * probabilities, which move by at most half as much as the logits, so the bound
- * is once the tolerance.  Without margin or tolerance there is no certificate.
- * Traps: a small margin does not excuse an expert far down the list; a NaN
- * margin excuses nothing; a flip acts on its own token from there on, on the
- * later tokens of its row only from the next layer on, through attention.
+ * golden's choice is simply the largest router logits (softmax or sigmoid,
+ * then top-k), every expert that left and every one that came must be within
+ * twice the token's tolerance of each other: both logits may have moved.
+ * Where it is not (a selection bias, groups), only the stored margin is
+ * known: scores are then probabilities, which move by at most half as much
+ * as the logits, so the bound is once the tolerance.  Without margin or
+ * tolerance there is no certificate. Traps: a small margin does not excuse
+ * an expert far down the list; a NaN margin excuses nothing; a flip acts on
+ * its own token from there on, on the later tokens of its row only from the
+ * next layer on, through attention.
  */
 #include "harness/grade_impl.h"
 
@@ -117,15 +118,14 @@ core_status har__routing_enter(har__pass *p, const har_yard_tap *tap)
     void *memory = NULL;
     if (r->part != tap->part)
         CORE_TRY(enter_part(p, tap));
-    const int layer = tap->name.is_tap && !core_tap_is_global(tap->name.tap.kind)
-                          ? tap->name.tap.layer
-                          : -1;
+    const core_tap at = tap->name.tap;
+    const int layer =
+        tap->name.is_tap && !core_tap_is_global(at.kind) ? at.layer : -1;
     if (layer == r->layer)
         return CORE_OK;
     r->layer = layer;
-    r->idx = layer < 0 ? NULL
-                       : har_yardstick_find(p->yard, tap->part,
-                                            (core_tap){CORE_TAP_TOPK_IDX, layer});
+    const core_tap idx = {CORE_TAP_TOPK_IDX, layer};
+    r->idx = layer < 0 ? NULL : har_yardstick_find(p->yard, tap->part, idx);
     const int64_t n_token = tap->extent.n_b * tap->extent.n_t;
     memset(r->is_known, 0, (size_t)n_token * sizeof *r->is_known);
     if (r->idx == NULL)

@@ -4,7 +4,7 @@
  * strength how far; beyond the bound on a logarithmic scale, because an error
  * that is a thousand bounds large must not hide one of two.  Cells carry their
  * number where there is room, so that nothing depends on colour alone.  Trap: a
- * picture of 10,000 tokens needs a cell for several of them; it shows the worst.
+ * picture of 10,000 tokens needs a cell for several; it shows the worst.
  */
 #include "harness/grade_svg.h"
 

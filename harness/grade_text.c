@@ -1,4 +1,4 @@
-/* harness/grade_text.c -- a grade for the terminal, and words all reports share.
+/* harness/grade_text.c -- a grade for the terminal, and words for all reports.
  *
  * What a reader wants first: the verdict, where it went wrong first, on whose
  * rank; then a table layer by layer, because an error grows or jumps.

@@ -157,7 +157,8 @@ static bool apply_none(const char *name, int first_layer,
     if (!har_tapname_parse(&parsed, name))
         return false;
     snprintf(out, HAR_DUMP_NAME, "%s", name);
-    if (parsed.is_tap && first_layer > 0 && !core_tap_is_global(parsed.tap.kind)) {
+    if (parsed.is_tap && first_layer > 0 &&
+        !core_tap_is_global(parsed.tap.kind)) {
         parsed.tap.layer += first_layer;
         snprintf(out, HAR_DUMP_NAME, "%.*s%s", parsed.prefix_bytes, name,
                  core_tap_name(parsed.tap, body));

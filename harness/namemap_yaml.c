@@ -134,8 +134,8 @@ static core_status read_name(reader *r, const char *key, struct fy_node *value,
                  r->where, key, rule.to);
     CORE_FAIL_IF(count_holes(rule.from) > 1 ||
                      count_holes(rule.from) != count_holes(rule.to),
-                 CORE_E_FORMAT, "%s: names: %s: expected {l} once on both sides "
-                 "or on none",
+                 CORE_E_FORMAT,
+                 "%s: names: %s: expected {l} once on both sides or on none",
                  r->where, key);
     r->map->rule[r->map->n_rule++] = rule;
     return CORE_OK;
@@ -323,7 +323,8 @@ core_status har__namemap_read(har_namemap *out, const char *path)
     memset(&map, 0, sizeof map);
     reader r = {.map = &map, .path = path};
     const char *slash = strrchr(path, '/');
-    snprintf(map.name, sizeof map.name, "%.90s", slash != NULL ? slash + 1 : path);
+    snprintf(map.name, sizeof map.name, "%.90s",
+             slash != NULL ? slash + 1 : path);
     CORE_TRY(read_file(path, &text));
     const core_status status = read_text(&r, text);
     free(text);

@@ -103,9 +103,9 @@ static bool settle(har_range *range, int64_t n, const char *what,
         *range = (har_range){0, n};
     if (range->end <= n)
         return true;
-    snprintf(problem, HAR_PLACE_TEXT, "expected %s within 0:%lld, found %lld:%lld",
-             what, (long long)n, (long long)range->begin,
-             (long long)range->end);
+    snprintf(problem, HAR_PLACE_TEXT,
+             "expected %s within 0:%lld, found %lld:%lld", what, (long long)n,
+             (long long)range->begin, (long long)range->end);
     return false;
 }
 
@@ -146,7 +146,7 @@ static bool take_slice(har_place *p, const har_slice *slice, int n_dim,
         p->b = slice->at[sbh ? 1 : 0];
         const har_range t = slice->at[sbh ? 0 : 1];
         p->t = t.end >= 0 ? t : p->t;
-    } else if (slice->at[0].end >= 0) { /* ":" leaves all rows, in axes' order */
+    } else if (slice->at[0].end >= 0) { /* ":" leaves all rows, by the axes */
         p->is_flat = true;
         p->row0 = slice->at[0].begin;
         p->n_row = length(slice->at[0]);

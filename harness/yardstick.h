@@ -76,6 +76,10 @@ bool har_yardstick_is_real(const har_yard_part *part, int64_t token);
 /* The largest allowed error of a row.                                 [local] */
 double har_yardstick_allowed(const har_yard_tap *tap, int64_t row);
 
+/* Read the manifest of the bundle at yard->path for yard->numerics.
+ * Errors: E_FILE, E_FORMAT.                                           [local] */
+CORE_NODISCARD core_status har__yardstick_manifest(har_yardstick *yard);
+
 /* The name without its prompt's prefix: "layers.3.out".               [local] */
 const char *har_yard_body(const har_yard_tap *tap);
 

@@ -1,7 +1,7 @@
 /* tests/unit/test_har_grade.c -- a foreign dump against a golden bundle.
  *
- * A golden of 4 rows x 64 positions and two layers is written once per test, and
- * a dump of it; each test changes the dump (or the golden) in one way.  The
+ * A golden of 4 rows x 64 positions and two layers is written once per test,
+ * and a dump of it; each test changes the dump (or the golden) in one way.  The
  * unchanged dump passes, every change is found and named.
  */
 #include "harness/grade.h"
@@ -43,6 +43,8 @@ typedef struct dump_file {
 } dump_file;
 
 static table golden[N_TAP];
+static double pool[MAX_FILE * N_TAP][N * WIDEST]; /* of what put() makes     */
+static int n_pool;
 static double margin[N_L][N];
 static dump_file file[MAX_FILE];
 static int n_file;
@@ -221,7 +223,8 @@ static dump_tensor *put(int i, const table *t, int b0, int b1, int t0, int t1,
                        .n_dim = 3,
                        .shape = {b1 - b0, t1 - t0, c1 - c0}};
     snprintf(d->name, sizeof d->name, "p0.%s", t->name);
-    d->x = calloc(N * WIDEST, sizeof *d->x);
+    ck_assert_int_lt(n_pool, MAX_FILE * N_TAP);
+    d->x = pool[n_pool++];
     int64_t n = 0;
     for (int b = b0; b < b1; b++)
         for (int p = t0; p < t1; p++)
@@ -232,6 +235,12 @@ static dump_tensor *put(int i, const table *t, int b0, int b1, int t0, int t1,
              (long long)c0, (long long)c1);
     meta(i, key, value);
     return d;
+}
+
+static void no_files(void)
+{
+    memset(file, 0, sizeof file);
+    n_pool = 0;
 }
 
 static void fill_file(int i, int b0, int b1, int part, int n_part)
@@ -248,7 +257,7 @@ static void fill_file(int i, int b0, int b1, int part, int n_part)
 static void one_file(void)
 {
     n_file = 1;
-    memset(file, 0, sizeof file);
+    no_files();
     fill_file(0, 0, N_B, 0, 1);
 }
 
@@ -256,7 +265,7 @@ static void one_file(void)
 static void four_ranks(void)
 {
     n_file = 4;
-    memset(file, 0, sizeof file);
+    no_files();
     for (int r = 0; r < 4; r++) {
         char plan[96];
         fill_file(r, r / 2 * 2, r / 2 * 2 + 2, r % 2, 2);
@@ -276,12 +285,14 @@ static void setup(void)
             const char *name;
             int64_t n_col;
             bool is_batched;
-        } of_layer[6] = {{"attn.q", N_Q, false},        {"attn_out", N_D, true},
-                         {"router_logits", N_E, false}, {"topk_idx", N_K, false},
-                         {"topk_weight", N_K, false},   {"out", N_D, true}};
+        } of_layer[6] = {
+            {"attn.q", N_Q, false},        {"attn_out", N_D, true},
+            {"router_logits", N_E, false}, {"topk_idx", N_K, false},
+            {"topk_weight", N_K, false},   {"out", N_D, true}};
         for (int k = 0; k < 6; k++) {
             char name[64];
-            snprintf(name, sizeof name, "layers.%d.%s", layer, of_layer[k].name);
+            snprintf(name, sizeof name, "layers.%d.%s", layer,
+                     of_layer[k].name);
             make_table(n++, name, of_layer[k].n_col, of_layer[k].is_batched);
         }
     }
@@ -656,7 +667,7 @@ END_TEST
 START_TEST(a_lost_rank_is_missing_even_if_it_was_a_replica)
 {
     n_file = 2;
-    memset(file, 0, sizeof file);
+    no_files();
     fill_file(0, 0, N_B, 0, 1);
     fill_file(1, 0, N_B, 0, 1);
     meta(0, "world", _i == 0 ? "2" : "3");
@@ -732,7 +743,7 @@ END_TEST
 
 static void two_positions(bool in_metadata)
 {
-    memset(file, 0, sizeof file);
+    no_files();
     for (int k = 0; k < N_TAP; k++)
         put(0, &golden[k], 0, N_B, 7, 9, 0, golden[k].n_col);
     for (int i = 0; i < file[0].n_meta; i++)
@@ -908,7 +919,7 @@ START_TEST(a_flip_without_a_certificate_fails)
 }
 END_TEST
 
-/* A selection bias: the golden's experts are not those of the largest logits. */
+/* A selection bias: the golden's experts have not the largest logits. */
 START_TEST(with_a_bias_the_margin_alone_speaks)
 {
     flip(2, 0.5);

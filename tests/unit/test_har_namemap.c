@@ -117,7 +117,8 @@ START_TEST(a_yaml_map_says_all_of_it)
                               "  head: logits\n"
                               "first_layer: {4: 8}\n"
                               "slices:\n"
-                              "  0: {\"*\": \"b=0:8\", logits: \"b=0:8,c=0:256\"}\n"
+                              "  0: {\"*\": \"b=0:8\", "
+                              "logits: \"b=0:8,c=0:256\"}\n"
                               "  1: {\"*\": \"b=8:16\"}\n"),
                      CORE_OK);
     ck_assert_str_eq(apply("net.layers.5.mlp.output", 0), "layers.5.ffn_out");
@@ -139,7 +140,7 @@ START_TEST(a_yaml_map_says_all_of_it)
 END_TEST
 
 static const struct {
-    const char *text, *message; /* behind the file's name                      */
+    const char *text, *message; /* behind the file's name */
 } bad[] = {
     {"", ":1:1: "},
     {"names: [a, b]\n", ":1:1: names: expected a map"},
