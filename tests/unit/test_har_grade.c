@@ -548,6 +548,19 @@ START_TEST(every_mutant_is_caught_and_named)
 }
 END_TEST
 
+/* Integers with the right values are still no floating-point numbers. */
+START_TEST(another_type_does_not_fit)
+{
+    for (int i = 0; i < N * N_D; i++)
+        out_values()[i] = layer_tap(1, "out")->x[i] = (double)(i % 7);
+    if (_i == 1)
+        other_type();
+    ok();
+    ck_assert_int_eq(count_found(HAR_FOUND_MISSHAPEN), _i);
+    ck_assert_str_eq(first(), _i == 1 ? "p0.layers.1.out" : "-");
+}
+END_TEST
+
 START_TEST(one_wrong_row_is_located)
 {
     one_row();
@@ -560,6 +573,17 @@ START_TEST(one_wrong_row_is_located)
     ck_assert_int_eq(grade.worst[0].row, 200);
     ck_assert(fabs(grade.token_ratio[0][200] - 4.0) < 1e-3);
     ck_assert(grade.token_ratio[0][201] == 0.0);
+}
+END_TEST
+
+START_TEST(where_nothing_is_allowed_the_ratio_is_infinite)
+{
+    layer_tap(1, "out")->tolerance[7] = 0.0f;
+    if (_i == 1)
+        out_values()[7 * N_D] += 0x1p-20;
+    ok();
+    ck_assert_int_eq(grade.verdict, _i == 1 ? HAR_FAIL : HAR_PASS);
+    ck_assert((isinf(graded("layers.1.out")->ratio) != 0) == (_i == 1));
 }
 END_TEST
 
@@ -693,6 +717,7 @@ START_TEST(what_is_not_compared_is_told)
     ck_assert_int_eq(grade.n_note, 2);
     ck_assert_int_eq(count_found(HAR_FOUND_UNKNOWN), 1);
     ck_assert_int_eq(count_found(HAR_FOUND_EXTRA), 1);
+    ck_assert_str_eq(dump.finding[0].text, "expected the name of a tap");
 }
 END_TEST
 
@@ -831,13 +856,14 @@ static void disturb(int token, const char *name)
 
 START_TEST(a_flip_with_a_certificate_is_excused_and_counted)
 {
-    flip(2, 0x1p-11); /* 2 x tolerance is 2^-9 */
+    flip(2, 0x1.8p-10); /* between once and twice the tolerance */
     disturb(TOKEN, "p0.layers.0.topk_weight");
     disturb(TOKEN, "p0.layers.0.out");
     disturb(TOKEN + 2, "p0.layers.1.attn_out");
     disturb(TOKEN + 2, "p0.logits");
     ok();
-    ck_assert_msg(grade.verdict == HAR_PASS, "%s", first());
+    ck_assert_msg(grade.verdict == HAR_MARGINAL, "%s", first());
+    ck_assert(graded("layers.0.topk_idx")->ratio == 0.75);
     ck_assert_int_eq(grade.n_certified, 1);
     ck_assert_int_eq(grade.n_uncertified, 0);
     ck_assert_int_eq(grade.routing[0].n_certified, 1);
@@ -919,6 +945,17 @@ START_TEST(a_flip_without_a_certificate_fails)
 }
 END_TEST
 
+START_TEST(a_golden_without_scores_certifies_nothing)
+{
+    flip(2, 0x1p-11);
+    if (_i == 1)
+        layer_tap(0, "router_logits")->x[TOKEN * N_E + 2] = (double)NAN;
+    ok();
+    ck_assert_int_eq(grade.n_certified, _i == 0);
+    ck_assert_int_eq(grade.n_uncertified, _i == 1);
+}
+END_TEST
+
 /* A selection bias: the golden's experts have not the largest logits. */
 START_TEST(with_a_bias_the_margin_alone_speaks)
 {
@@ -946,6 +983,14 @@ START_TEST(forced_routing_is_not_judged)
 }
 END_TEST
 
+static const struct {
+    int n; /* of ten tokens flip */
+    const char *first;
+} of_ten[] = {{0, "-"},
+              {4, "p0.layers.1.attn.q"}, /* most tokens follow one */
+              {6, "p0.layers.0.topk_weight"},
+              {10, "p0.layers.0.topk_weight"}};
+
 START_TEST(flips_everywhere_leave_nothing_to_compare)
 {
     table *z = layer_tap(0, "router_logits");
@@ -957,10 +1002,11 @@ START_TEST(flips_everywhere_leave_nothing_to_compare)
            N * N_E * sizeof(double));
     memcpy(find(0, "p0.layers.0.topk_idx")->x, layer_tap(0, "topk_idx")->x,
            N * N_K * sizeof(double));
-    for (int r = 0; r < N; r += _i == 0 ? 1 : N)
-        find(0, "p0.layers.0.topk_idx")->x[r * N_K + 1] = 4.0;
+    for (int r = 0; r < N; r++)
+        if (r % 10 < of_ten[_i].n)
+            find(0, "p0.layers.0.topk_idx")->x[r * N_K + 1] = 4.0;
     ok();
-    ck_assert_str_eq(first(), _i == 0 ? "p0.layers.0.topk_weight" : "-");
+    ck_assert_str_eq(first(), of_ten[_i].first);
 }
 END_TEST
 
@@ -1095,7 +1141,10 @@ int main(void)
     tcase_add_test(tests, over_half_of_the_bound_is_marginal);
     tcase_add_loop_test(tests, every_mutant_is_caught_and_named, 0,
                         sizeof mutants / sizeof mutants[0]);
+    tcase_add_loop_test(tests, another_type_does_not_fit, 0, 2);
     tcase_add_test(tests, one_wrong_row_is_located);
+    tcase_add_loop_test(tests, where_nothing_is_allowed_the_ratio_is_infinite,
+                        0, 2);
     tcase_add_test(tests, swapped_prompts_differ_from_the_first_tap_on);
     tcase_add_loop_test(tests, other_inputs_are_seen, 0, 2);
     tcase_add_test(tests, heads_are_named_inside_attention);
@@ -1117,9 +1166,10 @@ int main(void)
     tcase_add_loop_test(tests, a_certificate_does_not_reach_other_tokens, 0, 5);
     tcase_add_loop_test(tests, a_flip_without_a_certificate_fails, 0,
                         sizeof uncertified / sizeof uncertified[0]);
+    tcase_add_loop_test(tests, a_golden_without_scores_certifies_nothing, 0, 2);
     tcase_add_loop_test(tests, with_a_bias_the_margin_alone_speaks, 0, 2);
     tcase_add_loop_test(tests, forced_routing_is_not_judged, 0, 2);
-    tcase_add_loop_test(tests, flips_everywhere_leave_nothing_to_compare, 0, 2);
+    tcase_add_loop_test(tests, flips_everywhere_leave_nothing_to_compare, 0, 4);
     tcase_add_loop_test(tests, a_map_decides_what_is_expected, 0, 3);
     tcase_add_loop_test(tests, what_cannot_be_read_is_refused, 0,
                         sizeof refusals / sizeof refusals[0]);
