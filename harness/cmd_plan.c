@@ -130,7 +130,16 @@ static void write_group(const par_group *g)
     printf(g->n > 16 ? " ... (%d ranks)\n" : "\n", g->n);
 }
 
-static void write_placements(void)
+static bool any_layer(const core_spec *spec,
+                      bool (*has)(const core_spec *spec, int layer))
+{
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (has(spec, l))
+            return true;
+    return false;
+}
+
+static void write_placements(const core_spec *spec)
 {
     puts("placements (attention mesh: pp, dp, tp; expert mesh: ep, etp, edp)");
     puts("  embedding, head      tp Shard(vocabulary), dp Replicate; partial "
@@ -142,6 +151,16 @@ static void write_placements(void)
          "until "
          "reduced");
     puts("  norms, router        pp Shard(layer), dp Replicate, tp Replicate");
+    if (spec->qk_norm == CORE_QK_NORM_ALL)
+        puts("  norm of all heads    tp Shard(heads); its sum of squares is "
+             "Partial over tp until reduced");
+    if (core_spec_is_mla(spec))
+        puts("  latents of q, k, v   pp Shard(layer), dp Replicate, tp "
+             "Replicate; what expands them tp Shard(heads)");
+    if (any_layer(spec, core_spec_has_mamba))
+        puts("  mamba                pp Shard(layer), dp Replicate, tp "
+             "Shard(channels); what leaves the channels is Partial over tp "
+             "until reduced");
     puts("  experts              ep Shard(expert), etp Shard(inner), edp "
          "Replicate; "
          "their result is Partial over etp until reduced");
@@ -166,7 +185,7 @@ static core_status with_layout(const core_spec *spec, const par_plan *plan,
         write_group(&layout.tp_group);
         write_group(&layout.ep_group);
         write_group(&layout.etp_group);
-        write_placements();
+        write_placements(spec);
         printf(" rank  stage  dp  tp   ep  etp  edp   layers");
         printf(spec->n_h > 0 ? "   heads      kv    vocabulary" : "");
         printf("       inner  weights    experts\n");

@@ -86,6 +86,7 @@ typedef struct har_case {
     const par_plan *plan;    /* legal; comm has par_plan_world(plan) ranks     */
     uint64_t seed;
     int64_t n_b, n_t;
+    bool pads;               /* rows are padded on the left                    */
     core_numerics numerics;
     har_passes passes;
     const char *folder;

@@ -45,6 +45,7 @@ typedef struct ref__run {
     const core_batch *batch;
     const core_groups *groups;
     const core_tap_sink *sink;
+    const ref_perturbation *perturbation; /* NULL: an honest pass           */
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
@@ -65,10 +66,15 @@ typedef struct ref__run {
 /* ---- taps (forward.c) --------------------------------------------------- */
 
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer);
-/* True if somebody wants the tap's bound.                                    */
+/* True if somebody wants the tap's bound; a perturbed pass wants them all.   */
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer);
+/* Deliver what an operator stored; `values` is what the next one reads, so a
+ * perturbed pass perturbs it here.                                           */
 void ref__put(const ref__run *run, core_tap_kind kind, int layer,
-              const double *values, const float *bound);
+              double *values, const float *bound);
+/* Deliver only: a copy of what has been perturbed where it is used.          */
+void ref__deliver(const ref__run *run, core_tap_kind kind, int layer,
+                  const double *values, const float *bound);
 void ref__put_ints(const ref__run *run, core_tap_kind kind, int layer,
                    const int64_t *ints);
 
@@ -78,6 +84,17 @@ float *ref__bound_buffer(const ref__run *run, core_tap_kind kind, int layer);
 /* A tap that only moves values, n of them: bound 0.                          */
 void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
                        const double *values, int64_t n);
+
+/* ---- perturb.c ----------------------------------------------------------- */
+
+/* Which signs a tap gets in a perturbed pass.                                */
+uint64_t ref__sign_stream(const ref__run *run, core_tap_kind kind, int layer);
+/* y[i] = store(y[i] +- bound[i]); y[0] is element `first` of its tap.        */
+void ref__perturb(const ref__run *run, uint64_t stream, core_grid grid,
+                  int64_t first, int64_t n, double *y, const float *bound);
+/* The ints of the pass whose routing is taken over, or NULL.                 */
+const int64_t *ref__forced_ints(const ref__run *run, core_tap_kind kind,
+                                int layer);
 
 /* core_store over all rows, in parallel.                                     */
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);
@@ -307,12 +324,17 @@ void ref__top_k(int64_t *idx, const double *p, int64_t n, int64_t k);
  * score has room for E + groups, kept for groups.                            */
 void ref__eligible(const core_spec *spec, const double *p,
                    const double *correction, double *score, int64_t *kept);
-/* One token by the spec's router: p [E] (unused by the two routers that look at
- * logits only), idx and w [K], from logits [E]; the rest as above.           */
-void ref__route_token(const core_spec *spec, core_numerics numerics,
-                      const double *logits, const double *correction,
-                      double *p, int64_t *idx, double *w, double *score,
-                      int64_t *kept);
+/* One token by the spec's router, in three steps, from logits [E]: stored p [E]
+ * of the two routers that have probabilities (else p is not looked at), idx [K]
+ * (the rest as above), stored w [K] of any choice.                           */
+void ref__route_scores(const core_spec *spec, core_numerics numerics,
+                       const double *logits, double *p);
+void ref__route_choose(const core_spec *spec, const double *logits,
+                       const double *p, const double *correction, int64_t *idx,
+                       double *score, int64_t *kept);
+void ref__route_weigh(const core_spec *spec, core_numerics numerics,
+                      const double *logits, const double *p, const int64_t *idx,
+                      double *w);
 /* slot[] of all tokens of the batch by the spec's capacity rule; `groups` NULL:
  * the batch is one group.  work: ref__slots_bytes(spec, B*T).                */
 void ref__slots(const core_spec *spec, const core_batch *batch,

@@ -195,7 +195,38 @@ static void roll_plan(dice *d, par_plan *plan)
                        .etp = (int)roll(d, 1, 2), .mb = (int)roll(d, 1, 3),
                        .rounds = one_in(d, 4) ? 2 : 1};
     plan->scope = one_in(d, 2) ? PAR_SCOPE_REPLICA : PAR_SCOPE_STAGE;
-    par_plan_format(plan, plan->text);
+}
+
+/* Layers per stage by dice, at least one each. */
+static void roll_stages(dice *d, par_plan *plan, const core_spec *spec)
+{
+    plan->n_stage = plan->pp;
+    for (int s = 0; s < plan->pp; s++)
+        plan->stage_layers[s] = 1;
+    for (int64_t l = plan->pp; l < spec->n_l; l++)
+        plan->stage_layers[roll(d, 0, plan->pp - 1)]++;
+}
+
+/* Every expert somewhere, some on two ranks; a rank may be left without. */
+static void roll_placement(dice *d, par_plan *plan, const core_spec *spec)
+{
+    plan->n_placed = (int)spec->n_e;
+    for (int64_t e = 0; e < spec->n_e; e++) {
+        const int64_t home = roll(d, 0, plan->ep - 1);
+        plan->n_replica[e] = plan->ep > 1 && one_in(d, 4) ? 2 : 1;
+        plan->replica[e][0] = (uint16_t)home;
+        plan->replica[e][1] = (uint16_t)((home + 1) % plan->ep);
+    }
+}
+
+/* A state space knows no padding; a sink leaves nothing of padded queries, and
+ * zeros prove nothing.                                                       */
+static bool can_pad(const core_spec *spec)
+{
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (core_spec_has_mamba(spec, l))
+            return false;
+    return !spec->sinks;
 }
 
 void random_case_make(random_case *out, uint64_t seed, int max_rank)
@@ -214,8 +245,14 @@ void random_case_make(random_case *out, uint64_t seed, int max_rank)
         status = par_plan_check(&out->plan, &out->spec);
         core_message_clear();
     }
+    if (one_in(&d, 4))
+        roll_stages(&d, &out->plan, &out->spec);
+    if (one_in(&d, 4))
+        roll_placement(&d, &out->plan, &out->spec);
+    par_plan_format(&out->plan, out->plan.text);
     const int n_part = out->plan.rounds * out->plan.dp * out->plan.mb;
     out->n_b = n_part + roll(&d, -1, 2); /* one less: an empty part */
     out->n_b = out->n_b < 1 ? 1 : out->n_b;
     out->n_t = roll(&d, 5, 13);
+    out->pads = one_in(&d, 3) && can_pad(&out->spec);
 }

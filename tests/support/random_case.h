@@ -14,6 +14,7 @@ typedef struct random_case {
     core_spec spec;
     par_plan plan;
     int64_t n_b, n_t;
+    bool pads; /* rows are padded on the left                                 */
 } random_case;
 
 /* A case whose plan needs at most max_rank ranks. */

@@ -40,6 +40,9 @@ static void two_tp(random_case *c)
     c->plan.scope = PAR_SCOPE_STAGE;
 }
 
+static void no_stages(random_case *c) { c->plan.n_stage = 0; }
+static void no_placement(random_case *c) { c->plan.n_placed = 0; }
+static void no_padding(random_case *c) { c->pads = false; }
 static void half_rows(random_case *c) { c->n_b = (c->n_b + 1) / 2; }
 static void half_tokens(random_case *c) { c->n_t = (c->n_t + 1) / 2; }
 
@@ -160,6 +163,7 @@ static void no_drops(random_case *c)
 }
 
 static const simplify STEP[] = {
+    no_stages,      no_placement,   no_padding,
     no_expert_mesh, no_pp,          no_tp,          two_tp,
     no_dp,          no_ep,          no_etp,         by_stage,
     no_rounds,      no_micro,       half_rows,      half_tokens,

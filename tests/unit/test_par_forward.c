@@ -352,15 +352,6 @@ START_TEST(layouts_agree)
 }
 END_TEST
 
-/* A recurrence along the row knows no padding. */
-static bool has_mamba(const core_spec *spec)
-{
-    for (int l = 0; l < (int)spec->n_l; l++)
-        if (core_spec_has_mamba(spec, l))
-            return true;
-    return false;
-}
-
 START_TEST(random_layouts_agree)
 {
     random_case dice;
@@ -372,7 +363,7 @@ START_TEST(random_layouts_agree)
                         .plan = dice.plan,
                         .n_b = dice.n_b,
                         .n_t = dice.n_t,
-                        .pads = _i % 3 == 0 && !has_mamba(&dice.spec),
+                        .pads = dice.pads,
                         .numerics = CORE_EXACT,
                         .budget = RESIDENT};
     check_case(&c, false);

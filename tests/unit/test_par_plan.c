@@ -317,6 +317,51 @@ START_TEST(test_illegal)
 }
 END_TEST
 
+/* The model of illegal[0], its layers' mixers a repetition of "am": attention,
+ * mamba of n_c channels.                                                     */
+static core_spec mixed(const char *mixers, int64_t n_c)
+{
+    core_spec s = decoder(16, 16, 64, 256, 512);
+    for (int l = 0; l < 16; l++)
+        s.mixer[l] = mixers[(size_t)l % strlen(mixers)] == 'm'
+                         ? CORE_MIXER_MAMBA
+                         : CORE_MIXER_ATTENTION;
+    s.mamba.n_c = n_c;
+    return s;
+}
+
+/* tp is limited by what it cuts, and by nothing that no layer has. */
+static const struct {
+    const char *mixers;
+    int64_t n_c;
+    const char *plan, *fragment; /* NULL: legal */
+} tensor[] = {
+    {"a", 0, "tp=4", NULL},
+    {"a", 3, "tp=4", NULL}, /* a size that no layer uses */
+    {"m", 6, "tp=6", NULL}, /* and 16 % 6 != 0: no layer has heads to cut */
+    {"m", 5, "tp=6", "tp = 6 exceeds C = 5 mamba channels"},
+    {"am", 6, "tp=6", "H % tp = 16 % 6 = 4"},
+    {"am", 4, "tp=8", "tp = 8 exceeds C = 4 mamba channels"},
+    {"am", 9, "tp=8", NULL},
+};
+
+START_TEST(test_tensor_limits)
+{
+    const core_spec s = mixed(tensor[_i].mixers, tensor[_i].n_c);
+    par_plan plan;
+    ck_assert_msg(parse(&plan, tensor[_i].plan) == CORE_OK, "%s",
+                  core_message());
+    const core_status status = par_plan_check(&plan, &s);
+    if (tensor[_i].fragment == NULL) {
+        ck_assert_msg(status == CORE_OK, "%s", core_message());
+        return;
+    }
+    ck_assert_int_eq(status, CORE_E_PLAN);
+    ck_assert_msg(strstr(core_message(), tensor[_i].fragment) != NULL,
+                  "'%s' lacks '%s'", core_message(), tensor[_i].fragment);
+}
+END_TEST
+
 /* What a refusal suggests can be pasted, is legal and has as many ranks. */
 START_TEST(test_suggestions)
 {
@@ -429,6 +474,7 @@ static Suite *suite(void)
     suite_add_tcase(s, yaml);
     TCase *legal = tcase_create("legal");
     tcase_add_loop_test(legal, test_illegal, 0, N_ROWS(illegal));
+    tcase_add_loop_test(legal, test_tensor_limits, 0, N_ROWS(tensor));
     tcase_add_test(legal, test_suggestions);
     tcase_add_test(legal, test_batch_domain);
     tcase_add_test(legal, test_each_legal);

@@ -608,8 +608,10 @@ int main(void)
 {
     Suite *suite = suite_create("ref_forward");
     TCase *cut = tcase_create("what changes no bit");
-    tcase_add_loop_test(cut, threads_change_nothing, 0, 3);
-    tcase_add_loop_test(cut, reading_by_tiles_changes_nothing, 0, 3);
+    tcase_add_loop_test(cut, threads_change_nothing, 0,
+                        CORE_N_NUMERICS);
+    tcase_add_loop_test(cut, reading_by_tiles_changes_nothing, 0,
+                        CORE_N_NUMERICS);
     tcase_add_loop_test(cut, no_cut_changes_a_bit_in_exact_mode, 0, 4);
     tcase_add_loop_test(cut, a_row_of_a_page_is_multiplied_as_any, 0, 2);
     suite_add_tcase(suite, cut);
@@ -625,7 +627,8 @@ int main(void)
     tcase_add_loop_test(routing, a_dropped_token_of_a_switch_layer, 0, 2);
     suite_add_tcase(suite, routing);
     TCase *taps = tcase_create("taps and statistics");
-    tcase_add_loop_test(taps, every_value_lies_on_its_grid, 0, 3);
+    tcase_add_loop_test(taps, every_value_lies_on_its_grid, 0,
+                        CORE_N_NUMERICS);
     tcase_add_test(taps, a_sink_may_decline_taps);
     tcase_add_test(taps, a_sum_that_does_not_fit_is_named);
     tcase_add_test(taps, progress_and_workspace);

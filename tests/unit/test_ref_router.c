@@ -19,8 +19,11 @@ static routed route(const core_spec *spec, core_numerics numerics,
     routed r = {.w = {0.0}};
     double score[2 * MAX_E];
     int64_t kept[MAX_E];
-    ref__route_token(spec, numerics, logits, correction, r.p, r.idx, r.w, score,
-                     kept);
+    if (spec->router == CORE_ROUTER_SOFTMAX ||
+        spec->router == CORE_ROUTER_SIGMOID)
+        ref__route_scores(spec, numerics, logits, r.p);
+    ref__route_choose(spec, logits, r.p, correction, r.idx, score, kept);
+    ref__route_weigh(spec, numerics, logits, r.p, r.idx, r.w);
     return r;
 }
 
