@@ -120,8 +120,9 @@ static void round_to_f32(double *x, int64_t n)
 }
 
 /* 8 of a double's 53 bits, half to even: half a unit, less one where the last
- * bit that stays is even, carries into it.  The carry may run into the exponent,
- * as it should.  Below the normal range of bf16 the unit is 2^-133.          */
+ * bit that stays is even, carries into it.  The carry may run into the
+ * exponent, as it should.  Below the normal range of bf16 the unit is 2^-133.
+ */
 static double to_bf16(double x)
 {
     enum { CUT = 52 - 7 };

@@ -40,9 +40,8 @@ static bool is_batched(core_tap_kind kind)
     return core_tap_is_coarse(kind) && !is_router_tap(kind);
 }
 
-/* dtype, n_dim and shape of a tap's tensor; real is the type of its values. */
-static core_st_tensor describe(const core_spec *spec, core_tap tap, int64_t n_b,
-                               int64_t n_t, core_dtype real)
+core_st_tensor core_tapfile_tensor(const core_spec *spec, core_tap tap,
+                                   int64_t n_b, int64_t n_t, core_dtype real)
 {
     const bool is_int = core_tap_grid(tap.kind) == CORE_GRID_INT;
     core_st_tensor tensor = {.dtype = is_int ? CORE_DTYPE_I64 : real};
@@ -104,7 +103,7 @@ static void append_part(tensor_list *list, const core_spec *spec,
         if (coarse_only && !core_tap_is_coarse(taps[i].kind))
             continue;
         core_st_tensor tensor =
-            describe(spec, taps[i], part->n_b, part->n_t, real);
+            core_tapfile_tensor(spec, taps[i], part->n_b, part->n_t, real);
         char name[CORE_NAME_BYTES];
         core_tap_name(taps[i], name);
         append(list, tensor, part->prefix, false, name);
@@ -215,7 +214,8 @@ static core_status check_tap(const core_st *st, const core_spec *spec,
     const core_st_tensor *found = fits ? core_st_find(st, name) : NULL;
     CORE_FAIL_IF(found == NULL, CORE_E_FORMAT, "%s: tap '%s%s' is missing",
                  core_st_path(st), prefix, tap_name);
-    const core_st_tensor want = describe(spec, tap, n_b, n_t, CORE_DTYPE_F64);
+    const core_st_tensor want =
+        core_tapfile_tensor(spec, tap, n_b, n_t, CORE_DTYPE_F64);
     char want_text[CORE_ST_SHAPE_BYTES], found_text[CORE_ST_SHAPE_BYTES];
     CORE_FAIL_IF(!same_shape(found, &want), CORE_E_FORMAT,
                  "%s: tap '%s': expected shape [%s], found [%s]",

@@ -4,8 +4,8 @@
  * reference or pieces by ranks that map the same file.  Tensors are named
  * PREFIX + tap name ("p0.layers.3.attn_out"), shaped [B, T, cols] for coarse
  * token taps except the router's ([N, E], [N, K]), [rows, cols] else; F64 in
- * exact and fp64 numerics, F32 in fp32 and bf16; INT taps I64.  A run with bounds also
- * has PREFIX + "bound/" + tap name, F32.
+ * exact and fp64 numerics, F32 in fp32 and bf16; INT taps I64.  A run with
+ * bounds also has PREFIX + "bound/" + tap name, F32.
  */
 #ifndef CORE_TAPFILE_H
 #define CORE_TAPFILE_H
@@ -40,6 +40,11 @@ CORE_NODISCARD core_status core_tapfile_open(core_tapfile **out,
                                              bool coarse_only, bool writable);
 CORE_NODISCARD core_status core_tapfile_commit(core_tapfile *file);
 void core_tapfile_close(core_tapfile *file); /* accepts NULL */
+
+/* dtype, n_dim and shape of a tap's tensor for a batch [n_b, n_t]; real is the
+ * type of values, INT taps are I64.  No name, no data.               [local] */
+core_st_tensor core_tapfile_tensor(const core_spec *spec, core_tap tap,
+                                   int64_t n_b, int64_t n_t, core_dtype real);
 
 const core_st *core_tapfile_st(const core_tapfile *file);
 const char *core_tapfile_path(const core_tapfile *file);

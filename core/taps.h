@@ -3,8 +3,9 @@
  * A tap is a 2-D table: rows x columns.  Rows are tokens (row b*T+t of the
  * batch) or choices (token*K + k: the k-th expert of a token; dropped choices
  * have no row).  Taps are also the only places where a value is stored: snapped
- * in exact mode, rounded in fp32 and bf16, and only after the complete reduction.
- * The order of the enumeration is the order of execution within a layer.
+ * in exact mode, rounded in fp32 and bf16, and only after the complete
+ * reduction.  The order of the enumeration is the order of execution within a
+ * layer.
  */
 #ifndef CORE_TAPS_H
 #define CORE_TAPS_H

@@ -1,8 +1,10 @@
-/* golden/golden.h -- committed outputs, and how to know they are still those.
+/* golden/golden.h -- what an implementation must produce, and how to know that
+ * it still is that.
  *
- * A golden case is a folder with a manifest.json and the files it fingerprints:
- *   origin "self"    taps.safetensors, computed here; the manifest says from what,
- *                    so that one command computes it again, byte for byte
+ * A golden is a folder with a manifest.json and the files it fingerprints:
+ *   origin "self"    a bundle: input.safetensors and, per numerics, a file with
+ *                    every tap, routing margins and tolerances; computed here,
+ *                    the manifest says from what.  docs/golden.md is its format
  *   origin "oracle"  config.json, weights and expected.safetensors, printed by
  *                    other people's code; checked against, never regenerated
  * The two are never mixed.
@@ -13,42 +15,94 @@
 #include "core/batch.h"
 #include "core/numerics.h"
 
-#define GOLD_SCHEMA "moeparity.golden/1"
+#include <stddef.h>
 
-enum { GOLD_MAX_GROUPS = 256 };
+#define GOLD_SCHEMA "moeparity.golden/2"
+#define GOLD_PREFIX "p0." /* of every tensor of a bundle */
+
+enum {
+    GOLD_MAX_GROUPS = 256,
+    GOLD_MAX_NUMERICS = 8,
+    GOLD_PATH_BYTES = 512,
+    GOLD_HEX_BYTES = 17,
+    GOLD_TEXT_BYTES = 256,
+};
 
 typedef enum gold_origin { GOLD_SELF, GOLD_ORACLE } gold_origin;
 
 typedef struct gold_case {
-    char folder[512];
+    char folder[GOLD_PATH_BYTES];
     gold_origin origin;
-    char generator[128];  /* program and version that made the numbers        */
-    /* origin self: what to compute again */
-    char model[CORE_NAME_BYTES];
-    int64_t n_l;          /* layers kept of the model                         */
-    uint64_t seed;
-    int64_t n_b, n_t;
-    core_numerics numerics;
+    char generator[128]; /* program and version that made the numbers         */
+    /* origin self: what to compute */
+    char model[GOLD_PATH_BYTES]; /* the MODEL argument                        */
+    bool is_checkpoint;
+    core_spec spec;   /* the whole model                                      */
+    int64_t n_l;      /* its first layers, that are run                       */
+    uint64_t seed;    /* of procedural weights, and of the batch if from_seed */
+    bool from_seed;   /* the batch was made, not read                         */
+    core_batch batch; /* owned: gold_close frees it                           */
     int64_t n_group, first_row[GOLD_MAX_GROUPS + 1];
+    bool all_taps; /* not only the coarse ones                             */
+    int n_numerics;
+    core_numerics numerics[GOLD_MAX_NUMERICS];
+    /* origin self, as the manifest has it: set by gold_open */
+    char weights_xxh3[GOLD_HEX_BYTES];
+    char arithmetic[GOLD_TEXT_BYTES]; /* libraries whose rounding it shows    */
 } gold_case;
 
-/* Compute a case of origin self from its description: writes taps.safetensors
- * (coarse taps) and manifest.json into gold->folder, which is made.  Same
- * description, same bytes.                                           [local] */
-CORE_NODISCARD core_status gold_make(const gold_case *gold);
+typedef struct gold_options {
+    int n_threads;
+    size_t weight_budget_bytes; /* see ref_options */
+} gold_options;
+
+/* What was seen while a numerics was computed. */
+typedef struct gold_summary {
+    double bits;           /* exact: most bits that a sum needed              */
+    double worst_relative; /* with tolerances: the largest, over the largest
+                            * magnitude of its row                            */
+    char worst_tap[CORE_NAME_BYTES];
+} gold_summary;
+
+void gold_close(gold_case *gold); /* frees the batch; harmless twice */
+
+/* May a bundle be written to FOLDER?  It may if nothing or an empty folder is
+ * there, or, with `force`, a bundle of ours with no other file in it.  [local]
+ * Errors: E_FILE, E_FORMAT.                                                  */
+CORE_NODISCARD core_status gold_check_target(const char *folder, bool force);
+
+/* Compute a bundle into the folder `partial`, which is made.  Same description,
+ * same machine: same bytes.  After an error `partial` may be half written.
+ * summary: [n_numerics].                                             [local] */
+CORE_NODISCARD core_status gold_make(const gold_case *gold,
+                                     const gold_options *options,
+                                     const char *partial,
+                                     gold_summary *summary);
+
+/* Give a finished `partial` its name gold->folder, replacing what
+ * gold_check_target has allowed.                                     [local] */
+CORE_NODISCARD core_status gold_commit(const gold_case *gold,
+                                       const char *partial);
+
+/* Remove a folder and the files in it; what is not there is no error.        */
+void gold_remove(const char *folder);
 
 /* Write the manifest of an oracle case around the files that lie in
  * gold->folder.                                                      [local] */
 CORE_NODISCARD core_status gold_seal(const gold_case *gold);
 
 /* Read FOLDER/manifest.json and check every file and tensor against its
- * fingerprint.  Errors: E_FILE, E_FORMAT; E_DIFFERS naming the file or tensor
- * whose fingerprint is another.                                      [local] */
+ * fingerprint.  Free with gold_close.                                [local]
+ * Errors: E_FILE, E_FORMAT; E_DIFFERS naming the file or tensor whose
+ * fingerprint is another.                                                    */
 CORE_NODISCARD core_status gold_open(gold_case *out, const char *folder);
 
-/* Compute a case of origin self again into `path` (a new taps file) and compare
- * it bit for bit.  Errors: E_DIFFERS naming the first tensor.        [local] */
+/* Compute an open bundle again, into files in the folder `scratch`, and
+ * compare: exact bit for bit; other numerics bit for bit where the libraries
+ * are those of the manifest, else within the stored tolerances (*within is then
+ * true). Errors: E_DIFFERS naming the first tensor. [local] */
 CORE_NODISCARD core_status gold_recompute(const gold_case *gold,
-                                          const char *path);
+                                          const gold_options *options,
+                                          const char *scratch, bool *within);
 
 #endif

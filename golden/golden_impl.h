@@ -1,13 +1,148 @@
-/* golden/golden_impl.h -- shared by the two sources of golden/. */
+/* golden/golden_impl.h -- what the files of golden/ share. */
 #ifndef GOLD_GOLDEN_IMPL_H
 #define GOLD_GOLDEN_IMPL_H
 
+#include "core/safetensors.h"
+#include "core/taps.h"
+#include "core/weights.h"
 #include "golden/golden.h"
 
-/* XXH3 of the model description a case was made for; 0 if it cannot be opened. */
-uint64_t gold__spec_hash(const gold_case *gold);
+#include <jansson.h>
 
-/* Fingerprint what lies in gold->folder and write its manifest.json.         */
-CORE_NODISCARD core_status gold__write_manifest(const gold_case *gold);
+#define GOLD__MANIFEST "manifest.json"
+#define GOLD__INPUT    "input.safetensors"
+
+enum { GOLD__NAME_BYTES = 160, GOLD__RUNS = 8, GOLD__SEED = 20240607 };
+
+/* A tolerance is so many times the largest drift of the perturbed runs; see
+ * docs/golden.md for why.                                                    */
+#define GOLD__FACTOR 3.0
+
+/* ---- fingerprint.c --------------------------------------------------------
+ */
+
+/* Every file of a folder but the manifest: size, XXH3, and the dtype, shape and
+ * XXH3 of every tensor.  Errors: E_FILE, E_FORMAT.                           */
+CORE_NODISCARD core_status gold__fingerprint_folder(const char *folder,
+                                                    json_t *files);
+
+/* XXH3 of the name, shape and values of every tensor of the model in a fixed
+ * order.  Prepares the weights for fp64.  Errors: E_MEMORY.                  */
+CORE_NODISCARD core_status gold__fingerprint_weights(char out[GOLD_HEX_BYTES],
+                                                     const core_spec *spec,
+                                                     core_weights *weights);
+
+/* ---- manifest.c, manifest_read.c ------------------------------------------
+ */
+
+/* PATH = FOLDER/NAME.  Errors: E_FILE if that is too long.                   */
+CORE_NODISCARD core_status gold__path(char path[2 * GOLD_PATH_BYTES],
+                                      const char *folder, const char *name);
+
+/* The spec in its YAML form; free().  Errors: E_MEMORY.                      */
+CORE_NODISCARD core_status gold__spec_yaml(char **out, const core_spec *spec);
+
+/* Libraries whose versions and kernels decide how sums are rounded.          */
+void gold__arithmetic(char out[GOLD_TEXT_BYTES]);
+
+/* Fingerprint what lies in `folder` and write its manifest.json.             */
+CORE_NODISCARD core_status gold__write_manifest(const gold_case *gold,
+                                                const char *folder);
+
+/* The members of a bundle's manifest, with its batch.                        */
+CORE_NODISCARD core_status gold__read_self(gold_case *gold, json_t *root,
+                                           const char *path);
+
+/* Read and judge the frame of a manifest; json_decref(*root).                */
+CORE_NODISCARD core_status gold__read_manifest(json_t **root,
+                                               gold_origin *origin,
+                                               const char *folder);
+
+/* ---- taps.c: the taps of a pass, in memory --------------------------------
+ */
+
+typedef struct gold__tap {
+    core_tap tap;
+    bool is_output; /* else only needed to make something of it               */
+    int64_t n_row, n_col;
+    double *v;     /* [n_row, n_col], or                                      */
+    int64_t *ints; /* the same                                                */
+    double *drift; /* [n_row] with tolerances: largest deviation of a run     */
+} gold__tap;
+
+typedef struct gold__taps {
+    int64_t n;
+    gold__tap *at;
+} gold__taps;
+
+CORE_NODISCARD core_status gold__taps_make(gold__taps *out,
+                                           const core_spec *spec,
+                                           int64_t n_token, bool all,
+                                           bool with_drift);
+void gold__taps_free(gold__taps *taps); /* harmless twice */
+
+const gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap);
+
+/* A sink that keeps the taps; borrows.                                       */
+core_tap_sink gold__taps_sink(gold__taps *taps);
+
+/* A sink that raises drift[] to the deviation from the kept values.          */
+core_tap_sink gold__drift_sink(gold__taps *taps);
+
+/* Errors: E_INPUT naming the first tap with a value that is not finite.      */
+CORE_NODISCARD core_status gold__taps_are_finite(const gold__taps *taps);
+
+/* ---- tolerance.c -----------------------------------------------------------
+ */
+
+/* Half the distance from 1 to the next stored number: 2^-24 for fp32; 0 where
+ * tolerances make no sense (exact, and fp64, which is the truth).            */
+double gold__roundoff(core_numerics numerics);
+
+/* out[n_row] = tolerance of each row of a tap with drift.                    */
+void gold__tolerance(float *out, const gold__tap *tap, double roundoff);
+
+/* out[N] = the gap between the last chosen and the first rejected of the scores
+ * that the router compared; infinite if every expert is chosen.              */
+void gold__routing_margin(double *out, const gold__taps *taps, int layer);
+
+/* ---- compute.c, outputs.c ---------------------------------------------------
+ */
+
+/* A pass and its taps: one for a model, two for a Switch layer. */
+typedef struct gold__pass {
+    core_spec spec; /* shortened, with the rule for dropped tokens            */
+    gold__taps taps;
+} gold__pass;
+
+/* Compute one numerics into the file `path`.  summary may be NULL.           */
+CORE_NODISCARD core_status gold__compute(
+    const gold_case *gold, core_weights *weights, core_numerics numerics,
+    const gold_options *options, const char *path, gold_summary *summary);
+
+/* Write the tensors of a bundle's numerics.                                  */
+CORE_NODISCARD core_status gold__write_outputs(const gold_case *gold,
+                                               const gold__pass *passes,
+                                               core_numerics numerics,
+                                               const char *path);
+
+/* The weights of a bundle; core_weights_close.                               */
+CORE_NODISCARD core_status gold__open_weights(core_weights **out,
+                                              const gold_case *gold);
+
+/* The model as it is run.                                                    */
+core_spec gold__short_spec(const gold_case *gold);
+
+/* Write FOLDER/input.safetensors.                                            */
+CORE_NODISCARD core_status gold__write_input(const gold_case *gold,
+                                             const char *folder);
+
+/* ---- check.c ----------------------------------------------------------------
+ */
+
+/* Compare two files of a numerics: bit for bit, or (bitwise false) values
+ * within the tolerances stored in `want`.  Errors: E_DIFFERS.                */
+CORE_NODISCARD core_status gold__compare_files(const char *want,
+                                               const char *found, bool bitwise);
 
 #endif

@@ -1,135 +1,207 @@
-/* golden/make.c -- compute a golden case of our own, and compute it again.
+/* golden/make.c -- a bundle, made beside its place and moved there whole.
  *
- * Exact mode makes a golden that holds for every machine, BLAS and thread
- * count, and for every plan with the same token groups.
+ * Everything is written into another folder first; the last thing written is
+ * the manifest, and one rename makes the bundle appear.  Trap: an existing
+ * folder is replaced only if every file in it is one that a manifest of ours
+ * names, so that nobody's notes are lost.  Replacing takes two renames: killed
+ * between them, the old bundle lies in FOLDER.old-PID.
  */
 #include "golden/golden_impl.h"
 
-#include "core/tapfile.h"
-#include "ref/ref.h"
-
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
-static core_status open_spec(core_spec *out, const gold_case *gold)
+core_status gold__path(char path[2 * GOLD_PATH_BYTES], const char *folder,
+                       const char *name)
 {
-    CORE_TRY(core_spec_open(out, gold->model, NULL));
-    CORE_FAIL_IF(gold->n_l < 1 || gold->n_l > out->n_l, CORE_E_INPUT,
-                 "layers: %lld, model %s has %lld", (long long)gold->n_l,
-                 gold->model, (long long)out->n_l);
-    out->n_l = gold->n_l;
+    const int n = snprintf(path, 2 * GOLD_PATH_BYTES, "%s/%s", folder, name);
+    CORE_FAIL_IF(n < 0 || n >= 2 * GOLD_PATH_BYTES, CORE_E_FILE,
+                 "path too long: %.64s...", folder);
     return CORE_OK;
 }
 
-uint64_t gold__spec_hash(const gold_case *gold)
+/* --- the target --- */
+
+/* Is every file of the folder one of the manifest's? */
+static core_status check_only_ours(const char *folder, const json_t *files,
+                                   DIR *dir)
 {
-    core_spec spec;
-    if (open_spec(&spec, gold) != CORE_OK)
-        return 0;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (stream == NULL)
-        return 0;
-    core_spec_write_yaml(&spec, stream);
-    fclose(stream);
-    const uint64_t hash = XXH3_64bits(text, size);
-    free(text);
-    return hash;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        const bool ours = strcmp(e->d_name, ".") == 0 ||
+                          strcmp(e->d_name, "..") == 0 ||
+                          strcmp(e->d_name, GOLD__MANIFEST) == 0 ||
+                          json_object_get(files, e->d_name) != NULL;
+        CORE_FAIL_IF(!ours, CORE_E_FILE,
+                     "%s/%s: is no file of the golden there; --force replaces "
+                     "goldens only",
+                     folder, e->d_name);
+    }
+    return CORE_OK;
 }
 
-/* The forward pass of the case into a coarse tap file that is not committed. */
-static core_status compute(const gold_case *gold, const core_spec *spec,
-                           const core_weights *weights, const core_batch *batch,
-                           core_tapfile *file)
+static core_status check_replaceable(const char *folder, DIR *dir)
 {
-    const ref_options options = {.n_threads =
-                                     (int)sysconf(_SC_NPROCESSORS_ONLN),
-                                 .weight_budget_bytes = (size_t)1 << 30};
-    const core_groups groups = {gold->n_group, gold->first_row};
-    ref_model *model = NULL;
-    CORE_TRY(
-        ref_model_open(&model, spec, weights, gold->numerics, &options));
-    core_tap_sink sink;
-    core_status status = core_tapfile_sink(&sink, file, "");
-    if (status == CORE_OK) {
-        ref_stats stats;
-        status = ref_forward(model, batch, &groups, &sink, &stats);
-        if (status == CORE_OK && !stats.exact && gold->numerics == CORE_EXACT)
-            status = core_fail(CORE_E_EXACT, "%s", stats.not_exact);
-        free(sink.self);
-    }
-    ref_model_close(model);
+    json_t *root = NULL;
+    gold_origin origin;
+    CORE_TRY(gold__read_manifest(&root, &origin, folder));
+    core_status status = CORE_OK;
+    if (origin != GOLD_SELF)
+        status = core_fail(CORE_E_FILE,
+                           "%s: other people's numbers (origin oracle) are "
+                           "never replaced",
+                           folder);
+    if (status == CORE_OK)
+        status = check_only_ours(folder, json_object_get(root, "files"), dir);
+    json_decref(root);
     return status;
 }
 
-/* Compute the case into `path`, committed. */
-static core_status write_taps(const gold_case *gold, const char *path)
+static bool is_empty(DIR *dir)
 {
-    core_spec spec;
-    CORE_TRY(open_spec(&spec, gold));
-    core_weights *weights = NULL;
-    core_batch batch = {0};
-    core_tapfile *file = NULL;
-    core_status status =
-        core_weights_open_procedural(&weights, &spec, gold->seed);
-    if (status == CORE_OK)
-        status = core_weights_prepare(weights, gold->numerics, NULL);
-    if (status == CORE_OK)
-        status = core_batch_make(&batch, &spec, gold->n_b, gold->n_t,
-                                 gold->seed);
-    if (status == CORE_OK) {
-        const core_tapfile_part part = {"", gold->n_b, gold->n_t, &batch};
-        const char *metadata[] = {"model", gold->model, "numerics",
-                                  core_numerics_name(gold->numerics), NULL};
-        status = core_tapfile_create(&file, path, &spec, gold->numerics, true,
-                                     false, &part, 1, metadata);
+    bool empty = true;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+        empty = empty &&
+                (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
+    rewinddir(dir);
+    return empty;
+}
+
+core_status gold_check_target(const char *folder, bool force)
+{
+    DIR *dir = opendir(folder);
+    if (dir == NULL) {
+        CORE_FAIL_IF(errno != ENOENT, CORE_E_FILE, "%s: %s", folder,
+                     strerror(errno));
+        return CORE_OK;
     }
-    if (status == CORE_OK)
-        status = compute(gold, &spec, weights, &batch, file);
-    if (status == CORE_OK)
-        status = core_tapfile_commit(file);
-    core_tapfile_close(file);
-    core_batch_free(&batch);
-    core_weights_close(weights);
+    core_status status = CORE_OK;
+    if (!is_empty(dir)) {
+        status = force ? check_replaceable(folder, dir)
+                       : core_fail(CORE_E_FILE,
+                                   "%s: expected no such folder or an empty "
+                                   "one, found files in it; --force makes an "
+                                   "existing golden again",
+                                   folder);
+    }
+    closedir(dir);
     return status;
 }
 
-core_status gold_make(const gold_case *gold)
+void gold_remove(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (dir == NULL)
+        return;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        char path[2 * GOLD_PATH_BYTES];
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            (size_t)snprintf(path, sizeof path, "%s/%s", folder, e->d_name) <
+                sizeof path)
+            unlink(path);
+    }
+    closedir(dir);
+    rmdir(folder);
+}
+
+core_status gold_commit(const gold_case *gold, const char *partial)
+{
+    char old[GOLD_PATH_BYTES + 32];
+    snprintf(old, sizeof old, "%s.old-%ld", gold->folder, (long)getpid());
+    if (rename(partial, gold->folder) == 0) /* nothing there, or empty */
+        return CORE_OK;
+    CORE_FAIL_IF(errno != ENOTEMPTY && errno != EEXIST, CORE_E_FILE,
+                 "%s: cannot be made: %s", gold->folder, strerror(errno));
+    CORE_FAIL_IF(rename(gold->folder, old) != 0, CORE_E_FILE,
+                 "%s: cannot be replaced: %s", gold->folder, strerror(errno));
+    if (rename(partial, gold->folder) != 0) {
+        const int why = errno;
+        CORE_FAIL(CORE_E_FILE, "%s: cannot be replaced: %s%s", gold->folder,
+                  strerror(why),
+                  rename(old, gold->folder) == 0 ? ""
+                                                 : ", and lies beside it now");
+    }
+    gold_remove(old);
+    return CORE_OK;
+}
+
+/* --- the files --- */
+
+core_status gold__write_input(const gold_case *gold, const char *folder)
+{
+    const core_batch *batch = &gold->batch;
+    const char *const metadata[] = {"schema", GOLD_SCHEMA, NULL};
+    core_st_tensor tensors[3], t = {.dtype = CORE_DTYPE_I64,
+                                    .n_dim = 2,
+                                    .shape = {batch->n_b, batch->n_t}};
+    int64_t n = 0;
+    t.name = GOLD_PREFIX "input_ids";
+    if (batch->ids != NULL)
+        tensors[n++] = t;
+    t.name = GOLD_PREFIX "attention_mask";
+    if (batch->mask != NULL)
+        tensors[n++] = t;
+    t = (core_st_tensor){.name = GOLD_PREFIX "hidden_in",
+                         .dtype = CORE_DTYPE_F64,
+                         .n_dim = 3,
+                         .shape = {batch->n_b, batch->n_t, gold->spec.n_d}};
+    if (batch->hidden != NULL)
+        tensors[n++] = t;
+    char path[2 * GOLD_PATH_BYTES];
+    CORE_TRY(gold__path(path, folder, GOLD__INPUT));
+    core_st *st = NULL;
+    CORE_TRY(core_st_create(&st, path, tensors, n, metadata));
+    for (int64_t i = 0; i < core_st_count(st); i++) {
+        const core_st_tensor *to = core_st_at(st, i);
+        const bool is_mask =
+            strcmp(to->name, GOLD_PREFIX "attention_mask") == 0;
+        for (int64_t j = 0; is_mask && j < to->n; j++)
+            ((int64_t *)to->data)[j] = batch->mask[j];
+        if (!is_mask)
+            memcpy(to->data,
+                   batch->ids != NULL ? (const void *)batch->ids
+                                      : (const void *)batch->hidden,
+                   to->bytes);
+    }
+    const core_status status = core_st_commit(st);
+    core_st_close(st);
+    return status;
+}
+
+static core_status make_files(gold_case *gold, core_weights *weights,
+                              const gold_options *options, const char *partial,
+                              gold_summary *summary)
+{
+    const core_spec spec = gold__short_spec(gold);
+    CORE_TRY(gold__write_input(gold, partial));
+    CORE_TRY(gold__fingerprint_weights(gold->weights_xxh3, &spec, weights));
+    for (int i = 0; i < gold->n_numerics; i++) {
+        char name[CORE_NAME_BYTES], path[2 * GOLD_PATH_BYTES];
+        snprintf(name, sizeof name, "%s.safetensors",
+                 core_numerics_name(gold->numerics[i]));
+        CORE_TRY(gold__path(path, partial, name));
+        CORE_TRY_CTX(gold__compute(gold, weights, gold->numerics[i], options,
+                                   path, &summary[i]),
+                     "computing %s", core_numerics_name(gold->numerics[i]));
+    }
+    return gold__write_manifest(gold, partial);
+}
+
+core_status gold_make(const gold_case *gold, const gold_options *options,
+                      const char *partial, gold_summary *summary)
 {
     core_assert(gold->origin == GOLD_SELF);
-    CORE_FAIL_IF(mkdir(gold->folder, 0777) != 0 && errno != EEXIST, CORE_E_FILE,
+    CORE_FAIL_IF(mkdir(partial, 0777) != 0, CORE_E_FILE,
                  "%s: cannot be made: %s", gold->folder, strerror(errno));
-    char path[1024];
-    snprintf(path, sizeof path, "%s/taps.safetensors", gold->folder);
-    CORE_TRY(write_taps(gold, path));
-    return gold__write_manifest(gold);
-}
-
-core_status gold_recompute(const gold_case *gold, const char *path)
-{
-    CORE_TRY(write_taps(gold, path));
-    char committed[1024];
-    snprintf(committed, sizeof committed, "%s/taps.safetensors", gold->folder);
-    core_st *want = NULL, *found = NULL;
-    core_status status = core_st_open(&want, committed);
-    if (status == CORE_OK)
-        status = core_st_open(&found, path);
-    for (int64_t i = 0; status == CORE_OK && i < core_st_count(want); i++) {
-        const core_st_tensor *a = core_st_at(want, i);
-        const core_st_tensor *b = core_st_find(found, a->name);
-        if (b == NULL || b->bytes != a->bytes ||
-            memcmp(a->data, b->data, a->bytes) != 0)
-            status = core_fail(CORE_E_DIFFERS,
-                               "%s: %s differs from what is computed now",
-                               committed, a->name);
-    }
-    core_st_close(found);
-    core_st_close(want);
+    gold_case made = *gold; /* borrows the batch */
+    core_weights *weights = NULL;
+    CORE_TRY(gold__open_weights(&weights, gold));
+    const core_status status =
+        make_files(&made, weights, options, partial, summary);
+    core_weights_close(weights);
     return status;
 }

@@ -134,12 +134,9 @@ static void bounds_of(const har_flip *f, const double *score, double *bound)
 }
 
 /* Both halves of the certificate. */
-static bool is_close(const har_flip *f, double margin, double bound,
-                     double error, double rounding)
+static bool is_close(double margin, double bound, double error, double rounding)
 {
-    if (!(margin <= bound) && f->u_store == f->u)
-        return false;
-    return margin <= error + rounding;
+    return margin <= bound && margin <= error + rounding;
 }
 
 static bool groups_are_close(const har_flip *f, const double *expected,
@@ -155,7 +152,7 @@ static bool groups_are_close(const har_flip *f, const double *expected,
             most_bound = fmax(most_bound, bound[e]);
             most_error = fmax(most_error, fabs(found[e] - expected[e]));
         }
-    return is_close(f, *margin, 4.0 * most_bound, 4.0 * most_error,
+    return is_close(*margin, 4.0 * most_bound, 4.0 * most_error,
                     16.0 * f->u_store);
 }
 
@@ -211,7 +208,7 @@ bool har_flip_is_excused(const har_flip *flip, int64_t out, int64_t in,
     const double rounding =
         4.0 * (flip->u_store +
                flip->u * (fabs(expected[out]) + fabs(expected[in])));
-    return is_close(flip, *margin, bound[out] + bound[in],
+    return is_close(*margin, bound[out] + bound[in],
                     fabs(found[out] - expected[out]) +
                         fabs(found[in] - expected[in]),
                     rounding);

@@ -28,7 +28,10 @@ void har_choosing(const core_spec *spec, const double *correction,
 typedef struct har_flip {
     const core_spec *spec;
     const double *correction;           /* [E] of the layer, or NULL          */
-    const double *expected, *bound;     /* [E] the reference's logits         */
+    const double *expected;             /* [E] the reference's logits         */
+    const double *bound;                /* [E] what each may be off by: the
+                                         * operator's bound, and the drift of
+                                         * a free run                         */
     const double *found;                /* [E] the logits chosen by           */
     double *room;                       /* [HAR_FLIP_ROOM * E]                */
     double u, u_store;                  /* unit roundoffs of the run          */
@@ -40,10 +43,7 @@ enum { HAR_FLIP_ROOM = 3 };
  * of their scores, so that a correct router of this precision may confuse them,
  * and within what the scores at hand were seen to err (and round), so that
  * choosing by them was right.  Where the two sides kept different groups, the
- * margin is that between the groups.  In bf16 only the second half is asked
- * for: units of storage add up from layer to layer, and the scores of a free
- * run are soon off by more than the bound of one operator on correct inputs.
- *                                                                     [local] */
+ * margin is that between the groups.                                  [local] */
 bool har_flip_is_excused(const har_flip *flip, int64_t out, int64_t in,
                          double *margin);
 

@@ -95,7 +95,8 @@ core_status har_parse_count(int64_t *out, const char *option, const char *text)
     return CORE_OK;
 }
 
-core_status har_parse_batch(int64_t *n_b, int64_t *n_t, const char *text)
+core_status har_parse_batch(int64_t *n_b, int64_t *n_t, const char *option,
+                            const char *text)
 {
     char *end = NULL;
     const long long rows = strtoll(text, &end, 10);
@@ -105,8 +106,7 @@ core_status har_parse_batch(int64_t *n_b, int64_t *n_t, const char *text)
     CORE_FAIL_IF(!has_x || end == second || *end != '\0' || rows < 1 ||
                      tokens < 1,
                  CORE_E_USAGE,
-                 "--batch: expected ROWSxTOKENS such as 16x16, "
-                 "found '%s'",
+                 "%s: expected ROWSxTOKENS such as 16x16, found '%s'", option,
                  text);
     *n_b = rows;
     *n_t = tokens;

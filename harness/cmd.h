@@ -52,9 +52,10 @@ CORE_NODISCARD core_status har_report_close(FILE *out);
 CORE_NODISCARD core_status har_parse_count(int64_t *out, const char *option,
                                            const char *text);
 
-/* "16x11": rows and tokens of --batch.  Errors: E_USAGE.              [local]
+/* "16x11": rows and tokens of an option.  Errors: E_USAGE naming it.  [local]
  */
 CORE_NODISCARD core_status har_parse_batch(int64_t *n_b, int64_t *n_t,
+                                           const char *option,
                                            const char *text);
 
 /* --- the ranks of a command (ranks.c) --------------------------------------

@@ -136,7 +136,7 @@ static core_status add_prompt(task *t, const char *prefix, const char *made)
     snprintf(p->prefix, sizeof p->prefix, "%s", prefix);
     if (made != NULL) {
         int64_t n_b, n_t;
-        CORE_TRY(har_parse_batch(&n_b, &n_t, made));
+        CORE_TRY(har_parse_batch(&n_b, &n_t, "--batch", made));
         CORE_TRY(core_batch_make(&p->batch, &t->spec, n_b, n_t, t->seed));
     } else {
         CORE_FAIL_IF(t->n_prompt == MAX_PARTS, CORE_E_INPUT,

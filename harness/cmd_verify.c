@@ -62,7 +62,8 @@ static const struct argp_option options[] = {
     {"padding", OPT_PADDING, NULL, 0,
      "rows are padded on the left, each to another length", 0},
     {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 0},
-    {"numerics", 'n', "LIST", 0, "a list of exact, fp32 and bf16 (exact,fp32)", 0},
+    {"numerics", 'n', "LIST", 0, "a list of exact, fp32 and bf16 (exact,fp32)",
+     0},
     {"forced", OPT_FORCED, NULL, 0,
      "only judge every operator on correct inputs", 0},
     {"stall", OPT_STALL, "SECONDS", 0,
@@ -192,7 +193,7 @@ static core_status read_plans(task *t, const request *r)
             t->n_rank = par_plan_world(&t->plan[i]);
     }
     if (r->batch != NULL)
-        CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, r->batch));
+        CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, "--batch", r->batch));
     else
         har_default_batch(&t->spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
     for (int i = 0; i < t->n_plan; i++)
@@ -363,7 +364,7 @@ static core_status write_report(const rank_run *run)
     CORE_TRY(har_report_close(out));
     if (run->request->json != NULL)
         CORE_TRY(har_report_json(&report, run->request->json));
-    if (har_report_verdict(&report, &first) == HAR_FAIL)
+    if (har_verdict_is_bad(har_report_verdict(&report, &first)))
         return CORE_E_DIFFERS;
     return CORE_OK;
 }

@@ -116,7 +116,8 @@ static double seconds(const har_estimate *e, const core_spec *spec,
                       int n_core, core_numerics numerics)
 {
     const int n_part = plan->rounds * plan->dp * plan->mb;
-    const int n_pass = core_uses_floats(numerics) ? 2 : 1; /* forced, and free */
+    const int n_pass =
+        core_uses_floats(numerics) ? 2 : 1; /* forced, and free */
     const double width = (double)spec->n_d;
     const double rate = FLOPS_PER_CORE * width / (width + HALF_RATE_HIDDEN);
     const double work = har_forward_flops(spec, n_token, n_t) / rate +

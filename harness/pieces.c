@@ -108,6 +108,8 @@ static core_status open_arrays(har_watch *watch, const core_tapfile *file)
     watch->expected_row = p;
     CORE_TRY(core_alloc(&p, watch->n_scratch, sizeof(double), "a row"));
     watch->bound_row = p;
+    CORE_TRY(core_alloc(&p, watch->n_scratch, sizeof(double), "a row"));
+    watch->error_row = p;
     if (watch->mode == HAR_FORCED_ROUTING) {
         watch->score_capacity = watch->n_token;
         CORE_TRY(core_alloc(&p, watch->n_token * spec->n_e, sizeof(double),
@@ -149,6 +151,7 @@ void har_watch_close(har_watch *watch)
     free(watch->index);
     free(watch->expected_row);
     free(watch->bound_row);
+    free(watch->error_row);
     free(watch->score);
     free(watch->score_row);
     free(watch->flip_room);
@@ -180,6 +183,23 @@ static bool has_id(const int64_t *ids, int64_t k, int64_t e)
     return false;
 }
 
+/* What storing may have added to a score of a free run: in bf16, where units of
+ * storage add up from layer to layer, four stores per layer so far, a unit of
+ * the largest score each.  An estimate, a cap against scores that are no drift
+ * at all; nothing where storing is as fine as computing.                     */
+static double stored_drift(const har_watch *watch, const har_tap_watch *logits,
+                           const double *score)
+{
+    double largest = 0.0;
+    if (core_store_roundoff(watch->numerics) ==
+        core_sum_roundoff(watch->numerics))
+        return 0.0;
+    for (int64_t e = 0; e < watch->spec->n_e; e++)
+        largest = fmax(largest, fabs(score[e]));
+    return 4.0 * (logits->tap.layer + 1) *
+           core_store_error(watch->numerics, largest);
+}
+
 /* A token chose expert `in` where the reference chose `out`: har_flip has the
  * rule.  Without the scores that were chosen by there is no excuse.          */
 static bool excuse(har_watch *watch, const har_tap_watch *logits, int64_t i,
@@ -192,6 +212,9 @@ static bool excuse(har_watch *watch, const har_tap_watch *logits, int64_t i,
         return false;
     har_reference_row(logits->expected, row, 0, n_e, n_e, expected);
     har_reference_row(logits->bound, row, 0, n_e, n_e, bound);
+    const double drift = stored_drift(watch, logits, expected);
+    for (int64_t e = 0; e < n_e; e++)
+        bound[e] += drift;
     const double *correction = watch->correction;
     const har_flip flip = {
         .spec = watch->spec,
@@ -288,6 +311,7 @@ static void see_int_row(har_watch *watch, har_tap_watch *w,
 static void see_value_row(har_watch *watch, har_tap_watch *w,
                           const par_piece *piece, int64_t i)
 {
+    const har_rule rule = rule_of(watch);
     const int64_t row = piece->row_ids[i];
     double *found = piece->values + i * piece->ld;
     har_reference_row(w->expected, row, piece->col0, piece->n_col, w->n_col,
@@ -295,8 +319,13 @@ static void see_value_row(har_watch *watch, har_tap_watch *w,
     if (w->bound != NULL)
         har_reference_row(w->bound, row, piece->col0, piece->n_col, w->n_col,
                           watch->bound_row);
-    har_diff_row(&w->diff, rule_of(watch), row, piece->col0, piece->n_col,
+    har_diff_row(&w->diff, rule, row, piece->col0, piece->n_col,
                  watch->expected_row, found, watch->bound_row);
+    if (rule.kind == HAR_RULE_BOUND)
+        w->n_marginal += har_grade_row(
+            &w->grade, watch->numerics, 1.0 / piece->n_owners, piece->n_col,
+            watch->expected_row, found, watch->bound_row, watch->error_row,
+            i > 0);
     if (replaces(watch, w->tap.kind))
         memcpy(found, watch->expected_row,
                (size_t)piece->n_col * sizeof *found);

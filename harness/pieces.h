@@ -7,7 +7,7 @@
  *   HAR_FORCED          every tap is replaced, so that each operator is judged
  *                       on correct inputs
  *   HAR_FORCED_ROUTING  only experts, weights and slots are replaced; values are
- *                       measured, not judged (the drift of fp32)
+ *                       measured, not judged (the drift of fp32, bf16)
  */
 #ifndef HAR_PIECES_H
 #define HAR_PIECES_H
@@ -15,6 +15,7 @@
 #include "core/tapfile.h"
 #include "harness/compare.h"
 #include "harness/cover.h"
+#include "harness/grade.h"
 #include "parallel/forward.h"
 
 typedef enum har_mode { HAR_FREE, HAR_FORCED, HAR_FORCED_ROUTING } har_mode;
@@ -28,6 +29,9 @@ typedef struct har_tap_watch {
     const core_st_tensor *expected;
     const core_st_tensor *bound; /* NULL unless judged by a bound             */
     har_diff diff;
+    har_grade grade;             /* where judged by a bound                   */
+    int64_t n_marginal;          /* so too: of diff, less those that storing
+                                  * alone explains                            */
     int first_round, first_mb;   /* of diff.first                             */
     int64_t n_outside;           /* elements beyond the tap's rows or columns */
     int64_t n_flip;              /* tokens that chose other experts, ...      */
@@ -45,7 +49,7 @@ typedef struct har_watch {
     har_tap_watch *tap;          /* [n_tap] in execution order                */
     int *index;                  /* [n_l * CORE_N_TAP_KINDS] into tap, or -1  */
     int64_t n_scratch;
-    double *expected_row, *bound_row; /* [n_scratch]                          */
+    double *expected_row, *bound_row, *error_row; /* [n_scratch]              */
     double *score;               /* [n_score_row, E] router logits last shown */
     int64_t *score_row;          /* their rows                                */
     int64_t n_score_row, score_capacity;

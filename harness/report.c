@@ -179,17 +179,17 @@ static void write_ranks(const har_pass *pass, int64_t i_tap, FILE *out)
         rank = last;
     }
     if (n == 0)
-        fputs("none by value", out);
+        fputs("none by one value", out);
 }
 
 static void write_fault(unsigned fault, FILE *out)
 {
-    static const char *const name[] = {"value", "never written (NaN)",
-                                       "coverage", "replicas"};
+    static const char *const name[HAR_N_FAULTS] = {
+        "value", "never written (NaN)", "coverage", "replicas", "precision"};
     const char *comma = "";
     if ((fault & HAR_FAULT_POISON) != 0)
         fault &= ~(unsigned)HAR_FAULT_VALUE;
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < HAR_N_FAULTS; i++) {
         if (((fault >> i) & 1) == 0)
             continue;
         fprintf(out, "%s%s", comma, name[i]);
@@ -248,15 +248,19 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
 {
     const har_tap_result *t = &pass->tap[pass->first];
     const har_diff *d = &t->diff;
-    char name[CORE_NAME_BYTES];
+    char name[CORE_NAME_BYTES], grade[HAR_GRADE_TEXT];
     double ratio;
-    fprintf(out, "  DIFFERS    first at %s: %s\n", core_tap_name(t->tap, name),
-            har_tap_words(t->tap.kind));
+    fprintf(out, "  %-10s first at %s: %s\n",
+            t->verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
+            core_tap_name(t->tap, name), har_tap_words(t->tap.kind));
     fputs("    ranks      ", out);
     write_ranks(pass, pass->first, out);
     fputs(" (", out);
     write_fault(t->fault, out);
     fputs(")\n", out);
+    if (t->verdict == HAR_PRECISION)
+        fprintf(out, "    grade      %s\n",
+                har_grade_format(&t->grade, pass->numerics, grade));
     if (d->n_bad > 0) {
         write_place(r, t, out);
         fprintf(out, "    values     expected %.10g, found %.10g",
@@ -292,11 +296,12 @@ static void write_wrong_operators(const har_pass *pass, FILE *out)
               out);
         return;
     }
-    fprintf(out, "  forced     wrong on correct inputs: %lld operator%s\n",
+    fprintf(out, "  forced     %s on correct inputs: %lld operator%s\n",
+            pass->verdict == HAR_PRECISION ? "imprecise" : "wrong",
             (long long)pass->n_failed, pass->n_failed == 1 ? "" : "s");
     for (int64_t i = 0; i < pass->n_tap; i++) {
         const har_tap_result *t = &pass->tap[i];
-        if (t->verdict != HAR_FAIL)
+        if (!har_verdict_is_bad(t->verdict))
             continue;
         if (n++ == MAX_LINES) {
             fprintf(out, "    and %lld more\n",
@@ -323,6 +328,14 @@ static void write_bounds(const har_pass *pass, FILE *out)
             "%lld elements over half\n",
             w->diff.worst_score, core_tap_name(w->tap, name), w->worst_rank,
             (long long)n_marginal);
+    const har_tap_result *g = pass->tap;
+    for (int64_t i = 1; i < pass->n_tap; i++)
+        if (har_grade_ratio(&pass->tap[i].grade) > har_grade_ratio(&g->grade))
+            g = &pass->tap[i];
+    fprintf(out,
+            "  precision  worst rms error %.3f of what %s explains, at %s\n",
+            har_grade_ratio(&g->grade), core_numerics_name(pass->numerics),
+            core_tap_name(g->tap, name));
 }
 
 static void write_drift(const har_report *r, const har_pass *pass, FILE *out)
@@ -434,9 +447,9 @@ static void write_pass(const har_report *r, const har_case_result *c, int p,
         write_bounds(pass, out);
     if (pass->mode == HAR_FORCED_ROUTING)
         write_drift(r, pass, out);
-    if (pass->verdict == HAR_FAIL)
+    if (har_verdict_is_bad(pass->verdict))
         write_first(r, pass, out);
-    if (pass->verdict == HAR_FAIL && pass->mode == HAR_FORCED)
+    if (har_verdict_is_bad(pass->verdict) && pass->mode == HAR_FORCED)
         write_wrong_operators(pass, out);
 }
 
@@ -483,9 +496,10 @@ static void write_verdict(const har_report *r, FILE *out)
     const har_case_result *first;
     const har_verdict verdict = har_report_verdict(r, &first);
     fprintf(out, "time       %.1f s in all\n", r->seconds);
-    if (verdict == HAR_FAIL) {
-        fprintf(out, "DIFFERS    %s (%s)\n", first->reason,
-                core_numerics_name(first->numerics));
+    if (har_verdict_is_bad(verdict)) {
+        fprintf(out, "%-10s %s (%s)\n",
+                verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
+                first->reason, core_numerics_name(first->numerics));
         return;
     }
     fputs("VERIFIED   ", out);

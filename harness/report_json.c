@@ -47,10 +47,10 @@ static json_t *ranks_of(const har_pass *pass, int64_t i)
 
 static json_t *faults_of(unsigned fault)
 {
-    static const char *const name[] = {"value", "poison", "coverage",
-                                       "replica"};
+    static const char *const name[HAR_N_FAULTS] = {
+        "value", "poison", "coverage", "replica", "precision"};
     json_t *faults = json_array();
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < HAR_N_FAULTS; i++)
         if (((fault >> i) & 1) != 0)
             json_array_append_new(faults, json_string(name[i]));
     return faults;
@@ -89,6 +89,10 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     set_int(o, "nan_elements", t->diff.n_nan);
     set(o, "worst_score", number(t->diff.worst_score));
     set(o, "rms_error", number(har_diff_relative_rms(&t->diff)));
+    if (t->grade.n > 0.0)
+        set(o, "rms_ratio", number(har_grade_ratio(&t->grade)));
+    if (t->verdict == HAR_PRECISION)
+        set(o, "bits", number(har_grade_bits(&t->grade, pass->numerics)));
     if (t->detailed && t->first_rank >= 0) {
         json_t *first = element(&t->diff.first);
         set_int(first, "rank", t->first_rank);
@@ -111,7 +115,7 @@ static json_t *failing_taps(const har_pass *pass)
 {
     json_t *list = json_array();
     for (int64_t i = 0; i < pass->n_tap; i++)
-        if (pass->tap[i].verdict == HAR_FAIL)
+        if (har_verdict_is_bad(pass->tap[i].verdict))
             json_array_append_new(list, tap_object(pass, i));
     return list;
 }
@@ -270,21 +274,25 @@ static json_t *report_object(const har_report *r)
 {
     const har_case_result *first;
     const har_verdict verdict = har_report_verdict(r, &first);
+    const bool is_bad = har_verdict_is_bad(verdict);
     json_t *o = json_object(), *plans = json_array();
     set_text(o, "schema", "moeparity.verify/1");
-    set_text(o, "verdict", verdict == HAR_FAIL ? "DIFFERS" : "VERIFIED");
-    set_int(o, "exit", verdict == HAR_FAIL ? 1 : 0);
+    set_text(o, "verdict",
+             verdict == HAR_FAIL        ? "DIFFERS"
+             : verdict == HAR_PRECISION ? "PRECISION"
+                                        : "VERIFIED");
+    set_int(o, "exit", is_bad ? 1 : 0);
     set_text(o, "reason", first != NULL ? first->reason : "");
     set(o, "first", json_null());
     set(o, "forced", json_array());
-    for (int i = 0; verdict == HAR_FAIL && i < first->n_pass; i++) {
+    for (int i = 0; is_bad && i < first->n_pass; i++) {
         const har_pass *pass = &first->pass[i];
         if (pass->first >= 0) {
             set(o, "first", tap_object(pass, pass->first));
             break;
         }
     }
-    if (verdict == HAR_FAIL && forced_pass(first) != NULL)
+    if (is_bad && forced_pass(first) != NULL)
         set(o, "forced", failing_taps(forced_pass(first)));
     set(o, "model", model_object(r));
     set(o, "seed", json_integer((json_int_t)r->seed));

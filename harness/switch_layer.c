@@ -1,79 +1,30 @@
 /* harness/switch_layer.c -- a Switch layer's taps under other people's names.
  *
- * A table says where each tensor comes from: a tap as it is, the input, or the
- * routing.  Traps: the chosen expert is one number per token, without a last
- * dimension; `dispatch` is one-hot over all experts and zero for a token that
- * was dropped, so it comes from the slot and not from the choice.
+ * golden/switch_names.h says where each tensor comes from: a tap as it is, the
+ * input, or the routing.  Traps: the chosen expert is one number per token,
+ * without a last dimension; `dispatch` is one-hot over all experts and zero for
+ * a token that was dropped, so it comes from the slot and not from the choice.
  */
 #include "harness/switch_layer.h"
 
-#include "core/arena.h"
+#include "golden/switch_names.h"
 #include "harness/pieces.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum tensor_kind {
-    FROM_TAP,
-    FROM_BATCH,
-    FROM_EXPERT,
-    FROM_DISPATCH
-} tensor_kind;
+enum { NAME_BYTES = 128 };
 
-typedef struct output {
-    const char *name;
-    tensor_kind kind;
-    core_tap_kind tap;
-    const char *variant;
-    core_dtype dtype;
-} output;
-
-static const output outputs[] = {
-    {"hidden_in", FROM_BATCH, CORE_TAP_IN, HAR_SWITCH_ZERO, CORE_DTYPE_F64},
-    {"mlp_in", FROM_TAP, CORE_TAP_FFN_NORM, HAR_SWITCH_ZERO, CORE_DTYPE_F64},
-    {"router_logits", FROM_TAP, CORE_TAP_ROUTER_LOGITS, HAR_SWITCH_ZERO,
-     CORE_DTYPE_F64},
-    {"router_prob", FROM_TAP, CORE_TAP_TOPK_WEIGHT, HAR_SWITCH_ZERO,
-     CORE_DTYPE_F64},
-    {"expert", FROM_EXPERT, CORE_TAP_TOPK_IDX, HAR_SWITCH_ZERO, CORE_DTYPE_I64},
-    {"dispatch", FROM_DISPATCH, CORE_TAP_SLOT, HAR_SWITCH_ZERO, CORE_DTYPE_I64},
-    {"mlp_out", FROM_TAP, CORE_TAP_FFN_OUT, HAR_SWITCH_ZERO, CORE_DTYPE_F64},
-    {"out", FROM_TAP, CORE_TAP_OUT, HAR_SWITCH_ZERO, CORE_DTYPE_F64},
-    {"mlp_out_passthrough", FROM_TAP, CORE_TAP_FFN_OUT, HAR_SWITCH_PASSTHROUGH,
-     CORE_DTYPE_F64},
-    {"out_passthrough", FROM_TAP, CORE_TAP_OUT, HAR_SWITCH_PASSTHROUGH,
-     CORE_DTYPE_F64},
-};
-enum { N_OUTPUT = sizeof outputs / sizeof outputs[0], NAME_BYTES = 128 };
-
-static int64_t last_dim(const output *o, const core_spec *spec)
+/* Of tensor i: the outputs of one prompt after the other. */
+static const gold_switch_output *output_at(int64_t i)
 {
-    switch (o->kind) {
-    case FROM_EXPERT:
-        return 0; /* none */
-    case FROM_DISPATCH:
-        return spec->n_e;
-    case FROM_BATCH:
-        return spec->n_d;
-    case FROM_TAP:
-        break;
-    }
-    return core_tap_cols(spec, (core_tap){o->tap, 0});
+    return &gold_switch_outputs[i % GOLD_N_SWITCH_OUTPUTS];
 }
 
-static core_st_tensor shape_of(const output *o, const core_spec *spec,
-                               const har_switch_part *part, const char *name)
+static const char *variant_of(const gold_switch_output *o)
 {
-    const int64_t cols = last_dim(o, spec);
-    core_st_tensor t = {.name = name, .dtype = o->dtype};
-    t.n_dim = cols > 0 ? 3 : 2;
-    t.shape[0] = part->batch->n_b;
-    t.shape[1] = part->batch->n_t;
-    t.shape[2] = cols;
-    t.n = part->batch->n_b * part->batch->n_t * (cols > 0 ? cols : 1);
-    t.bytes = (size_t)t.n * core_dtype_bytes(o->dtype);
-    return t;
+    return o->passthrough ? HAR_SWITCH_PASSTHROUGH : HAR_SWITCH_ZERO;
 }
 
 static const core_st_tensor *tap_of(const core_tapfile *taps,
@@ -85,17 +36,32 @@ static const core_st_tensor *tap_of(const core_tapfile *taps,
     return core_tapfile_find(taps, prefix, (core_tap){kind, 0}, false);
 }
 
-static void fill(const core_st_tensor *to, const output *o,
+/* Values have the type that the numerics of the run stores. */
+static core_st_tensor describe(const gold_switch_output *o,
+                               const core_spec *spec, const core_tapfile *taps,
+                               const har_switch_part *part, const char *name)
+{
+    const int64_t cols = gold_switch_last_dim(o, spec);
+    return (core_st_tensor){
+        .name = name,
+        .dtype = o->kind == GOLD_FROM_BATCH
+                     ? CORE_DTYPE_F64
+                     : tap_of(taps, part, variant_of(o), o->tap)->dtype,
+        .n_dim = cols > 0 ? 3 : 2,
+        .shape = {part->batch->n_b, part->batch->n_t, cols}};
+}
+
+static void fill(const core_st_tensor *to, const gold_switch_output *o,
                  const core_spec *spec, const core_tapfile *taps,
                  const har_switch_part *part)
 {
-    const core_st_tensor *from = tap_of(taps, part, o->variant, o->tap);
+    const core_st_tensor *from = tap_of(taps, part, variant_of(o), o->tap);
     core_assert(from != NULL);
-    if (o->kind == FROM_BATCH) {
+    if (o->kind == GOLD_FROM_BATCH) {
         memcpy(to->data, part->batch->hidden, to->bytes);
-    } else if (o->kind == FROM_DISPATCH) {
+    } else if (o->kind == GOLD_FROM_DISPATCH) {
         const core_st_tensor *expert =
-            tap_of(taps, part, o->variant, CORE_TAP_TOPK_IDX);
+            tap_of(taps, part, variant_of(o), CORE_TAP_TOPK_IDX);
         const int64_t one = 1;
         memset(to->data, 0, to->bytes);
         for (int64_t i = 0; i < from->n; i++)
@@ -116,7 +82,7 @@ core_status har_switch_write(const char *path, const core_spec *spec,
                              const har_switch_part *parts, int n_part,
                              const char *const *metadata)
 {
-    const int64_t n = (int64_t)n_part * N_OUTPUT;
+    const int64_t n = (int64_t)n_part * GOLD_N_SWITCH_OUTPUTS;
     core_st_tensor *tensors = calloc((size_t)n, sizeof *tensors);
     char *names = calloc((size_t)n, NAME_BYTES);
     core_st *file = NULL;
@@ -124,16 +90,17 @@ core_status har_switch_write(const char *path, const core_spec *spec,
                              ? core_fail(CORE_E_MEMORY, "no memory for names")
                              : CORE_OK;
     for (int64_t i = 0; i < n && status == CORE_OK; i++) {
-        const output *o = &outputs[i % N_OUTPUT];
+        const gold_switch_output *o = output_at(i);
+        const har_switch_part *part = &parts[i / GOLD_N_SWITCH_OUTPUTS];
         char *name = names + i * NAME_BYTES;
-        snprintf(name, NAME_BYTES, "%s%s", parts[i / N_OUTPUT].prefix, o->name);
-        tensors[i] = shape_of(o, spec, &parts[i / N_OUTPUT], name);
+        snprintf(name, NAME_BYTES, "%s%s", part->prefix, o->name);
+        tensors[i] = describe(o, spec, taps, part, name);
     }
     if (status == CORE_OK)
         status = core_st_create(&file, path, tensors, n, metadata);
     for (int64_t i = 0; i < n && status == CORE_OK; i++)
-        fill(core_st_find(file, tensors[i].name), &outputs[i % N_OUTPUT], spec,
-             taps, &parts[i / N_OUTPUT]);
+        fill(core_st_find(file, tensors[i].name), output_at(i), spec, taps,
+             &parts[i / GOLD_N_SWITCH_OUTPUTS]);
     if (status == CORE_OK)
         status = core_st_commit(file);
     core_st_close(file);

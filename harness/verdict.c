@@ -20,10 +20,17 @@ const char *har_verdict_name(har_verdict verdict)
         return "PASS";
     case HAR_MARGINAL:
         return "MARGINAL";
+    case HAR_PRECISION:
+        return "PRECISION";
     case HAR_FAIL:
         return "FAIL";
     }
     return "?";
+}
+
+bool har_verdict_is_bad(har_verdict verdict)
+{
+    return verdict == HAR_PRECISION || verdict == HAR_FAIL;
 }
 
 bool har_pass_has_rank(const har_pass *pass, int64_t i_tap, int rank)
@@ -56,8 +63,14 @@ enum {
     SUM_REPLICA,
     N_SUM
 };
-enum { REAL_ERROR, REAL_EXPECTED, N_REAL };
+enum {
+    REAL_ERROR,
+    REAL_EXPECTED,
+    REAL_GRADE,
+    N_REAL = REAL_GRADE + HAR_GRADE_SUMS
+};
 enum { MAX_SCORE, MAX_MARGIN, MAX_RATIO_HIGH, MAX_RATIO_LOW, N_MAX };
+enum { N_DOUBLE = (int)N_REAL > (int)N_MAX ? (int)N_REAL : (int)N_MAX };
 
 static uint64_t sum_blocks(const uint64_t block[HAR_COVER_BLOCKS])
 {
@@ -73,7 +86,7 @@ static void fill_counts(uint64_t *to, const har_tap_watch *w)
     to[SUM_BAD] = (uint64_t)w->diff.n_bad;
     to[SUM_BAD_ROWS] = (uint64_t)w->diff.n_bad_rows;
     to[SUM_NAN] = (uint64_t)w->diff.n_nan;
-    to[SUM_MARGINAL] = (uint64_t)w->diff.n_marginal;
+    to[SUM_MARGINAL] = (uint64_t)w->n_marginal;
     to[SUM_RATIO] = (uint64_t)w->diff.n_ratio;
     to[SUM_OUTSIDE] = (uint64_t)w->n_outside;
     to[SUM_FLIP] = (uint64_t)w->n_flip;
@@ -103,19 +116,30 @@ static double max_score(const har_diff *diff)
     return diff->worst_score;
 }
 
-static void merge_reals(par_comm *comm, har_pass *pass, const har_watch *watch,
-                        double *buf)
+/* Sums of doubles: errors for the norms, and the grade. */
+static void merge_real_sums(par_comm *comm, har_pass *pass,
+                            const har_watch *watch, double *buf)
+{
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        double *to = buf + i * N_REAL;
+        to[REAL_ERROR] = watch->tap[i].diff.sum_sq_error;
+        to[REAL_EXPECTED] = watch->tap[i].diff.sum_sq_expected;
+        memcpy(to + REAL_GRADE, &watch->tap[i].grade, sizeof(har_grade));
+    }
+    par_all_reduce(comm, &comm->world, buf, pass->n_tap * N_REAL, PAR_SUM,
+                   CORE_FP64);
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        const double *from = buf + i * N_REAL;
+        pass->tap[i].diff.sum_sq_error = from[REAL_ERROR];
+        pass->tap[i].diff.sum_sq_expected = from[REAL_EXPECTED];
+        memcpy(&pass->tap[i].grade, from + REAL_GRADE, sizeof(har_grade));
+    }
+}
+
+static void merge_maxima(par_comm *comm, har_pass *pass, const har_watch *watch,
+                         double *buf)
 {
     const int64_t n = pass->n_tap;
-    for (int64_t i = 0; i < n; i++) {
-        buf[i * N_REAL + REAL_ERROR] = watch->tap[i].diff.sum_sq_error;
-        buf[i * N_REAL + REAL_EXPECTED] = watch->tap[i].diff.sum_sq_expected;
-    }
-    par_all_reduce(comm, &comm->world, buf, n * N_REAL, PAR_SUM, CORE_FP64);
-    for (int64_t i = 0; i < n; i++) {
-        pass->tap[i].diff.sum_sq_error = buf[i * N_REAL + REAL_ERROR];
-        pass->tap[i].diff.sum_sq_expected = buf[i * N_REAL + REAL_EXPECTED];
-    }
     for (int64_t i = 0; i < n; i++) {
         const har_tap_watch *w = &watch->tap[i];
         buf[i * N_MAX + MAX_SCORE] = max_score(&w->diff);
@@ -148,10 +172,18 @@ static void judge(har_tap_result *r, const har_watch *watch,
         r->fault |= HAR_FAULT_COVERAGE;
     /* in floats copies made by differently shaped products may differ by
      * rounding, and each is held against its bound; discrete data may not */
-    if (sums[SUM_REPLICA] != 0 && (is_int || !core_uses_floats(watch->numerics)) &&
+    if (sums[SUM_REPLICA] != 0 &&
+        (is_int || !core_uses_floats(watch->numerics)) &&
         !(is_int && watch->mode == HAR_FORCED_ROUTING))
         r->fault |= HAR_FAULT_REPLICA;
-    r->verdict = r->fault != 0            ? HAR_FAIL
+    const bool imprecise =
+        r->fault == HAR_FAULT_VALUE
+            ? har_grade_is_rounding(&r->grade)
+            : r->fault == 0 && !(har_grade_ratio(&r->grade) <= 1.0);
+    if (imprecise)
+        r->fault = HAR_FAULT_PRECISION;
+    r->verdict = imprecise                ? HAR_PRECISION
+                 : r->fault != 0          ? HAR_FAIL
                  : r->diff.n_marginal > 0 ? HAR_MARGINAL
                                           : HAR_PASS;
 }
@@ -163,11 +195,13 @@ static const uint8_t *live_of(core_tap tap, uint8_t *const *live)
 }
 
 static void merge_sums(har_pass *pass, par_comm *comm, const har_watch *watch,
-                       uint8_t *const *live, uint64_t *counts)
+                       uint8_t *const *live, uint64_t *counts, double *reals)
 {
     for (int64_t i = 0; i < pass->n_tap; i++)
         fill_counts(counts + i * N_SUM, &watch->tap[i]);
     par_all_reduce_u64(comm, &comm->world, counts, pass->n_tap * N_SUM);
+    merge_real_sums(comm, pass, watch, reals);
+    merge_maxima(comm, pass, watch, reals);
     for (int64_t i = 0; i < pass->n_tap; i++) {
         har_tap_result *r = &pass->tap[i];
         take_counts(r, counts + i * N_SUM);
@@ -187,7 +221,7 @@ static void summarise(har_pass *pass)
         pass->flip_margin = fmax(pass->flip_margin, r->flip_margin);
         if (r->verdict > pass->verdict)
             pass->verdict = r->verdict;
-        if (r->verdict == HAR_FAIL) {
+        if (har_verdict_is_bad(r->verdict)) {
             pass->n_failed++;
             if (pass->first < 0)
                 pass->first = i;
@@ -316,7 +350,7 @@ static core_status make_pass(har_pass *pass, par_comm *comm,
     memset(p, 0, (size_t)(watch->n_tap * pass->n_word) * sizeof(uint64_t));
     CORE_TRY(core_alloc(&p, watch->n_tap * N_SUM, sizeof(uint64_t), "sums"));
     *counts = p;
-    CORE_TRY(core_alloc(&p, watch->n_tap * N_MAX, sizeof(double), "sums"));
+    CORE_TRY(core_alloc(&p, watch->n_tap * N_DOUBLE, sizeof(double), "sums"));
     *reals = p;
     for (int64_t i = 0; i < pass->n_tap; i++) {
         har_diff_init(&pass->tap[i].diff);
@@ -339,21 +373,21 @@ core_status har_pass_agree(har_pass *out, par_comm *comm,
     core_status status = make_pass(&pass, comm, watch, &counts, &reals);
     status = par_agree(comm, status);
     if (status == CORE_OK) {
-        merge_sums(&pass, comm, watch, live, counts);
-        merge_reals(comm, &pass, watch, reals);
+        merge_sums(&pass, comm, watch, live, counts, reals);
         summarise(&pass);
         if (pass.n_failed > 0)
             merge_rank_sets(&pass, comm, watch);
         int n_detailed = 0;
         for (int64_t i = 0; i < pass.n_tap && status == CORE_OK; i++) {
             har_tap_result *r = &pass.tap[i];
-            if (r->verdict != HAR_FAIL || n_detailed++ >= HAR_MAX_DETAILS)
+            if (!har_verdict_is_bad(r->verdict) ||
+                n_detailed++ >= HAR_MAX_DETAILS)
                 continue;
             status = merge_details(&pass, comm, watch, i);
             if ((r->fault & (HAR_FAULT_COVERAGE | HAR_FAULT_REPLICA)) != 0)
                 merge_blocks(r, comm, &watch->tap[i], live_of(r->tap, live));
         }
-        /* the worst tap of a clean fp32 pass is shown too */
+        /* the worst tap of a clean pass is shown too */
         if (status == CORE_OK && pass.n_failed == 0)
             status = merge_details(&pass, comm, watch, pass.worst);
     }

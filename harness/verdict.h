@@ -9,9 +9,15 @@
 
 #include "harness/pieces.h"
 
-typedef enum har_verdict { HAR_PASS, HAR_MARGINAL, HAR_FAIL } har_verdict;
+typedef enum har_verdict {
+    HAR_PASS,
+    HAR_MARGINAL,  /* accepted, but over half of a bound                      */
+    HAR_PRECISION, /* right values, with fewer bits than the numerics promise */
+    HAR_FAIL       /* wrong values, or values at the wrong place              */
+} har_verdict;
 
 const char *har_verdict_name(har_verdict verdict); /* "PASS" ... */
+bool har_verdict_is_bad(har_verdict verdict); /* PRECISION or FAIL            */
 
 /* Why a tap fails; a set. */
 enum {
@@ -19,7 +25,10 @@ enum {
     HAR_FAULT_POISON = 2,   /* NaN: never written, or made of such             */
     HAR_FAULT_COVERAGE = 4, /* elements missing, twice or out of range         */
     HAR_FAULT_REPLICA = 8,  /* copies that ought to be equal are not           */
+    HAR_FAULT_PRECISION = 16, /* errors of rounding, larger than promised; if
+                             * set, then alone                                */
 };
+enum { HAR_N_FAULTS = 5 };
 
 enum { HAR_MAX_DETAILS = 16 };
 
@@ -29,6 +38,7 @@ typedef struct har_tap_result {
     har_verdict verdict;
     unsigned fault;         /* HAR_FAULT_...                                   */
     har_diff diff;          /* of all ranks: counts, worst; first if detailed  */
+    har_grade grade;        /* of all ranks                                   */
     bool detailed;          /* among the first HAR_MAX_DETAILS that fail       */
     int first_rank, first_round, first_mb; /* where diff.first was found       */
     int worst_rank;
@@ -47,7 +57,7 @@ typedef struct har_pass {
     int n_word;             /* words of a rank set                             */
     uint64_t *rank_set;     /* [n_tap * n_word] ranks with a bad element       */
     har_verdict verdict;
-    int64_t n_failed;       /* taps                                            */
+    int64_t n_failed;       /* taps with a bad verdict                         */
     int64_t first;          /* index of the first failing tap, -1: none        */
     int64_t worst;          /* index of the tap with the largest score         */
     int64_t n_element;      /* compared, on all ranks                          */

@@ -301,7 +301,7 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
     out->is_conserved &= is_conserved(&totals, &out->routing);
     if (out->n_pass == 1)
         out->totals = totals;
-    if (pass->verdict != HAR_FAIL && out->numerics == CORE_EXACT &&
+    if (!har_verdict_is_bad(pass->verdict) && out->numerics == CORE_EXACT &&
         !stats.exact)
         status = core_fail(CORE_E_EXACT,
                            "%s; verify fewer layers (--layers) or "
@@ -310,29 +310,38 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
     return par_agree(s->comm, status);
 }
 
-static void fail(har_case_result *out, const char *fmt, const char *what)
+/* Why the first bad tap of a pass is bad. */
+static void give_reason(har_case_result *out, const har_pass *pass)
 {
-    if (out->verdict != HAR_FAIL)
-        snprintf(out->reason, sizeof out->reason, fmt, what);
-    out->verdict = HAR_FAIL;
+    char name[CORE_NAME_BYTES], grade[HAR_GRADE_TEXT];
+    const har_tap_result *tap = &pass->tap[pass->first];
+    core_tap_name(tap->tap, name);
+    if (tap->verdict == HAR_PRECISION)
+        snprintf(out->reason, sizeof out->reason, "%s: %s", name,
+                 har_grade_format(&tap->grade, pass->numerics, grade));
+    else
+        snprintf(out->reason, sizeof out->reason, "%s differs", name);
 }
 
+/* The first bad pass decides: what a later one finds may follow from it, as the
+ * choices of a router that is imprecise do.                                  */
 static void conclude(har_case_result *out)
 {
-    char name[CORE_NAME_BYTES];
     out->verdict = HAR_PASS;
-    for (int i = 0; i < out->n_pass; i++) {
+    for (int i = 0; i < out->n_pass && !har_verdict_is_bad(out->verdict); i++) {
         const har_pass *pass = &out->pass[i];
-        if (pass->verdict == HAR_FAIL)
-            fail(out, "%s differs",
-                 core_tap_name(pass->tap[pass->first].tap, name));
-        else if (pass->verdict > out->verdict)
+        if (har_verdict_is_bad(pass->verdict))
+            give_reason(out, pass);
+        if (pass->verdict > out->verdict)
             out->verdict = pass->verdict;
     }
-    if (!out->is_conserved)
-        fail(out, "%s",
-             "choices dispatched, received and returned do not add up");
-    if (!out->is_telling && out->verdict != HAR_FAIL)
+    if (!out->is_conserved) {
+        if (!har_verdict_is_bad(out->verdict))
+            snprintf(out->reason, sizeof out->reason,
+                     "choices dispatched, received and returned do not add up");
+        out->verdict = HAR_FAIL;
+    }
+    if (!out->is_telling)
         out->verdict = HAR_FAIL; /* the reason is there already */
 }
 
@@ -346,7 +355,7 @@ static core_status run_passes(rank_state *s, har_case_result *out,
         return run_pass(s, out, HAR_FORCED_ROUTING);
     }
     CORE_TRY(run_pass(s, out, HAR_FREE));
-    if (out->pass[0].verdict == HAR_FAIL)
+    if (har_verdict_is_bad(out->pass[0].verdict))
         return run_pass(s, out, HAR_FORCED);
     return CORE_OK;
 }

@@ -1,8 +1,8 @@
 /* parallel/linear.c -- products with a shard, and the sums that complete them.
  *
- * Activations are doubles everywhere.  In fp32 and bf16 both operands are floats
- * inside the product only: x is converted a chunk of rows at a time (the values
- * are floats already, so nothing is lost) and the result widened.
+ * Activations are doubles everywhere.  In fp32 and bf16 both operands are
+ * floats inside the product only: x is converted a chunk of rows at a time (the
+ * values are floats already, so nothing is lost) and the result widened.
  *
  * The result is Partial if the shard has only some of K: whoever calls adds the
  * parts up before a bias is added or a value is stored.

@@ -3,7 +3,8 @@
  * A shard is read straight from the weights as a function of (tensor, row
  * range, column range): nothing larger than one tile of it exists beside it.
  * Doubles in exact and fp64 numerics, floats in fp32 and bf16, where products
- * run in sgemm. Everything is carved from one arena, twice: first only counting.
+ * run in sgemm. Everything is carved from one arena, twice: first only
+ * counting.
  */
 #include "parallel/forward_impl.h"
 

@@ -49,9 +49,9 @@ void ref__ffn_take(ref__run *run, ref__ffn *ffn, int layer, int64_t n_row)
 void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer)
 {
     if (run->spec->gated)
-        ref__put(run, ffn->t_gate, layer, ffn->gate.v, ffn->gate.bound);
-    ref__put(run, ffn->t_up, layer, ffn->up.v, ffn->up.bound);
-    ref__put(run, ffn->t_act, layer, ffn->act.v, ffn->act.bound);
+        ref__deliver(run, ffn->t_gate, layer, ffn->gate.v, ffn->gate.bound);
+    ref__deliver(run, ffn->t_up, layer, ffn->up.v, ffn->up.bound);
+    ref__deliver(run, ffn->t_act, layer, ffn->act.v, ffn->act.bound);
     ref__put(run, ffn->t_out, layer, ffn->out.v, ffn->out.bound);
 }
 
@@ -119,6 +119,22 @@ static void bound_row(const ref__run *run, float *bound, const double *gate,
         ref__bound_act(run->u_store, bound, gate, up, a, n, act);
 }
 
+/* In a perturbed pass: the inner activations are used from the tile, so it is
+ * here that they are perturbed.  v is what the patch shows.                  */
+static void perturb_patch(const ref__run *run, const group *g,
+                          core_tap_kind kind, const float *bound, double *v,
+                          const patch *p)
+{
+    if (run->perturbation == NULL)
+        return;
+    const uint64_t stream = ref__sign_stream(run, kind, g->layer);
+    for (int64_t i = 0; i < p->n_row; i++) {
+        const int64_t first = g->out_row[p->row + i] * g->ffn->n_f + p->col;
+        ref__perturb(run, stream, core_tap_grid(kind), first, p->n_col,
+                     v + i * p->ld, bound + first);
+    }
+}
+
 /* up := the activations of a patch. */
 static void activate(const ref__run *run, const group *g, const double *gate,
                      double *up, const patch *p)
@@ -136,6 +152,7 @@ static void activate(const ref__run *run, const group *g, const double *gate,
                       z, u, a, p->n_col);
         memcpy(u, a, (size_t)p->n_col * sizeof *a);
     }
+    perturb_patch(run, g, ffn->t_act, ffn->act.bound, up, p);
     scatter(ffn->act.v, ffn->n_f, p, g->out_row);
 }
 
@@ -173,13 +190,15 @@ static hidden_bits hidden_tile(const ref__run *run, const group *g,
         if (z != NULL) {
             ref__tile_apply(run, &gate, g->x + row * n_d, n, z, c1 - c0);
             const patch p = {row, n, c0, c1 - c0, z, c1 - c0};
-            scatter(ffn->gate.v, n_f, &p, g->out_row);
             scatter_bound(run, ffn->gate.bound, n_f, &p, g, &gate);
+            perturb_patch(run, g, ffn->t_gate, ffn->gate.bound, z, &p);
+            scatter(ffn->gate.v, n_f, &p, g->out_row);
         }
         ref__tile_apply(run, &up, g->x + row * n_d, n, u, n_f);
         const patch p = {row, n, c0, c1 - c0, u, n_f};
-        scatter(ffn->up.v, n_f, &p, g->out_row);
         scatter_bound(run, ffn->up.bound, n_f, &p, g, &up);
+        perturb_patch(run, g, ffn->t_up, ffn->up.bound, u, &p);
+        scatter(ffn->up.v, n_f, &p, g->out_row);
         activate(run, g, z, u, &p);
     }
     return bits;

@@ -21,7 +21,8 @@ bool ref__wants(const ref__run *run, core_tap_kind kind, int layer)
 
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer)
 {
-    return run->bounds && ref__wants(run, kind, layer);
+    return run->bounds &&
+           (run->perturbation != NULL || ref__wants(run, kind, layer));
 }
 
 float *ref__bound_buffer(const ref__run *run, core_tap_kind kind, int layer)
@@ -29,12 +30,29 @@ float *ref__bound_buffer(const ref__run *run, core_tap_kind kind, int layer)
     return ref__wants_bound(run, kind, layer) ? run->bound : NULL;
 }
 
-void ref__put(const ref__run *run, core_tap_kind kind, int layer,
-              const double *values, const float *bound)
+void ref__deliver(const ref__run *run, core_tap_kind kind, int layer,
+                  const double *values, const float *bound)
 {
     if (ref__wants(run, kind, layer))
         run->sink->put(run->sink->self, (core_tap){kind, layer}, values, NULL,
                        bound);
+}
+
+void ref__put(const ref__run *run, core_tap_kind kind, int layer,
+              double *values, const float *bound)
+{
+    enum { STEP = 1 << 14 };
+    const core_tap tap = {kind, layer};
+    if (run->perturbation != NULL && values != NULL) {
+        const uint64_t stream = ref__sign_stream(run, kind, layer);
+        const int64_t n = core_tap_n_rows(run->spec, tap, run->n) *
+                          core_tap_cols(run->spec, tap);
+#pragma omp parallel for num_threads(run->n_threads) if (n > STEP)
+        for (int64_t i = 0; i < n; i += STEP)
+            ref__perturb(run, stream, core_tap_grid(kind), i,
+                         i + STEP < n ? STEP : n - i, values + i, bound + i);
+    }
+    ref__deliver(run, kind, layer, values, bound);
 }
 
 void ref__put_ints(const ref__run *run, core_tap_kind kind, int layer,
@@ -51,7 +69,7 @@ void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
     float *bound = ref__bound_buffer(run, kind, layer);
     if (bound != NULL)
         memset(bound, 0, (size_t)n * sizeof *bound);
-    ref__put(run, kind, layer, values, bound);
+    ref__deliver(run, kind, layer, values, bound);
 }
 
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n)
@@ -199,9 +217,10 @@ static double seconds(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-core_status ref_forward(ref_model *model, const core_batch *batch,
-                        const core_groups *groups, const core_tap_sink *sink,
-                        ref_stats *stats)
+static core_status forward(ref_model *model, const core_batch *batch,
+                           const core_groups *groups,
+                           const ref_perturbation *perturbation,
+                           const core_tap_sink *sink, ref_stats *stats)
 {
     const double wall = seconds(CLOCK_MONOTONIC);
     const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
@@ -212,6 +231,7 @@ core_status ref_forward(ref_model *model, const core_batch *batch,
         .batch = batch,
         .groups = groups,
         .sink = sink,
+        .perturbation = perturbation,
         .stats = &result,
         .numerics = model->numerics,
         .exact = model->numerics == CORE_EXACT,
@@ -221,6 +241,7 @@ core_status ref_forward(ref_model *model, const core_batch *batch,
         .n = batch->n_b * batch->n_t,
         .arena = core_arena_measure(),
     };
+    core_assert(perturbation == NULL || run.bounds);
     pass(&run, true);
     if (run.arena.peak_bytes > model->work.size_bytes) {
         core_arena_free(&model->work);
@@ -239,6 +260,22 @@ core_status ref_forward(ref_model *model, const core_batch *batch,
     if (stats != NULL)
         *stats = result;
     return CORE_OK;
+}
+
+core_status ref_forward(ref_model *model, const core_batch *batch,
+                        const core_groups *groups, const core_tap_sink *sink,
+                        ref_stats *stats)
+{
+    return forward(model, batch, groups, NULL, sink, stats);
+}
+
+core_status ref_forward_perturbed(ref_model *model, const core_batch *batch,
+                                  const core_groups *groups,
+                                  const ref_perturbation *perturbation,
+                                  const core_tap_sink *sink, ref_stats *stats)
+{
+    core_assert(perturbation != NULL);
+    return forward(model, batch, groups, perturbation, sink, stats);
 }
 
 size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t)

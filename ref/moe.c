@@ -111,7 +111,7 @@ static void put_recv(const ref__run *run, int layer, const moe *m)
     if (m->ffn.out.bound != NULL)
         memset(m->ffn.out.bound, 0,
                (size_t)(run->n * n_k * n_d) * sizeof *m->ffn.out.bound);
-    if (!ref__wants(run, CORE_TAP_RECV, layer))
+    if (!ref__wants(run, CORE_TAP_RECV, layer) && run->perturbation == NULL)
         return;
     for (int64_t i = 0; i < n_kept; i++) {
         const int64_t at = m->choice[i] * n_d;
@@ -142,6 +142,17 @@ static int by_length(const void *a, const void *b)
                         : (x->first > y->first) - (x->first < y->first);
 }
 
+/* Weighted inputs of a perturbed pass lie, moved, where put_recv made them. */
+static void take_input(const ref__run *run, const moe *m, int64_t choice,
+                       double *x)
+{
+    const int64_t n_d = run->spec->n_d;
+    if (run->perturbation != NULL && run->spec->weigh_input)
+        memcpy(x, m->ffn.out.v + choice * n_d, (size_t)n_d * sizeof *x);
+    else
+        gather(run, m, choice, x);
+}
+
 /* Gather the inputs of choice[i0, i0 + n) and run the pieces. */
 static void run_group(ref__run *run, int layer, moe *m, int64_t i0, int64_t n,
                       int64_t n_piece)
@@ -149,7 +160,7 @@ static void run_group(ref__run *run, int layer, moe *m, int64_t i0, int64_t n,
     const int64_t n_d = run->spec->n_d;
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < n; i++)
-        gather(run, m, m->choice[i0 + i], m->x + i * n_d);
+        take_input(run, m, m->choice[i0 + i], m->x + i * n_d);
     qsort(m->piece, (size_t)n_piece, sizeof *m->piece, by_length);
     ref__ffn_group(run, &m->ffn, layer, m->x, m->choice + i0, m->piece,
                    n_piece);

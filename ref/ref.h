@@ -57,4 +57,22 @@ CORE_NODISCARD core_status ref_forward(ref_model *model,
                                        const core_tap_sink *sink,
                                        ref_stats *stats);
 
+/* A pass that errs on purpose, as far as a correct implementation may.       */
+typedef struct ref_perturbation {
+    uint64_t seed, run; /* which signs                                        */
+    /* The routing of another pass, TOPK_IDX and SLOT of a layer [N, K]: this
+     * one takes it instead of choosing.                                      */
+    const int64_t *(*routing)(void *self, core_tap tap);
+    void *self;
+} ref_perturbation;
+
+/* As ref_forward, but every operator's stored output y becomes store(y + s b):
+ * b its bound, s = +1 or -1 by (seed, run, tap, element), so that the network
+ * carries what the bounds allow from tap to tap.  The model must have been
+ * opened with bounds, for numerics that have them.                   [local] */
+CORE_NODISCARD core_status ref_forward_perturbed(
+    ref_model *model, const core_batch *batch, const core_groups *groups,
+    const ref_perturbation *perturbation, const core_tap_sink *sink,
+    ref_stats *stats);
+
 #endif

@@ -45,6 +45,7 @@ typedef struct ref__run {
     const core_batch *batch;
     const core_groups *groups;
     const core_tap_sink *sink;
+    const ref_perturbation *perturbation; /* NULL: an honest pass           */
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
@@ -65,10 +66,15 @@ typedef struct ref__run {
 /* ---- taps (forward.c) --------------------------------------------------- */
 
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer);
-/* True if somebody wants the tap's bound.                                    */
+/* True if somebody wants the tap's bound; a perturbed pass wants them all.   */
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer);
+/* Deliver what an operator stored; `values` is what the next one reads, so a
+ * perturbed pass perturbs it here.                                           */
 void ref__put(const ref__run *run, core_tap_kind kind, int layer,
-              const double *values, const float *bound);
+              double *values, const float *bound);
+/* Deliver only: a copy of what has been perturbed where it is used.          */
+void ref__deliver(const ref__run *run, core_tap_kind kind, int layer,
+                  const double *values, const float *bound);
 void ref__put_ints(const ref__run *run, core_tap_kind kind, int layer,
                    const int64_t *ints);
 
@@ -78,6 +84,17 @@ float *ref__bound_buffer(const ref__run *run, core_tap_kind kind, int layer);
 /* A tap that only moves values, n of them: bound 0.                          */
 void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
                        const double *values, int64_t n);
+
+/* ---- perturb.c ----------------------------------------------------------- */
+
+/* Which signs a tap gets in a perturbed pass.                                */
+uint64_t ref__sign_stream(const ref__run *run, core_tap_kind kind, int layer);
+/* y[i] = store(y[i] +- bound[i]); y[0] is element `first` of its tap.        */
+void ref__perturb(const ref__run *run, uint64_t stream, core_grid grid,
+                  int64_t first, int64_t n, double *y, const float *bound);
+/* The ints of the pass whose routing is taken over, or NULL.                 */
+const int64_t *ref__forced_ints(const ref__run *run, core_tap_kind kind,
+                                int layer);
 
 /* core_store over all rows, in parallel.                                     */
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);
@@ -122,7 +139,7 @@ void ref__bound_context(double u_s, float *bound, const double *sum_p_abs_v,
 void ref__bound_combine(double u_s, float *bound, const double *sum_abs,
                         const double *y, int64_t n, int64_t n_k);
 
-/* ---- bounds_families.c ---------------------------------------------------- */
+/* ---- bounds_families.c --------------------------------------------------- */
 
 /* n_round of ref__bound_relative.  embed: of a scale that is no fp32 number.
  * temper: of scale, log1p (2), their product and the sum with 1.  sigmoid: of
@@ -155,7 +172,7 @@ void ref__bound_sum(double u_s, float *bound, double sum_abs, double y,
 
 /* A model without weights, which suffices to measure.                        */
 ref_model ref__model_init(const core_spec *spec);
-/* Doubles from one row of a weight [*, n_k] to the next, resident or read.    */
+/* Doubles from one row of a weight [*, n_k] to the next, resident or read.   */
 int64_t ref__row_stride(int64_t n_k);
 /* Rows [r0, r1) of a weight [*, n_k], ref__row_stride(n_k) apart: resident, or
  * read into scratch.                                                         */
@@ -186,7 +203,7 @@ typedef struct ref__tile {
     bool has_bias;
     double bias[REF__MAX_TILE];
     double divisor;             /* of the complete sum: 1 but for the head    */
-    double clip;                /* results are clamped to [-clip, clip]; 0: not */
+    double clip;                /* results lie in [-clip, clip]; 0: anywhere  */
     double norm[REF__MAX_TILE]; /* with bounds; of the rows / divisor         */
     double max_norm, max_bias;  /* exact mode                                 */
     double step, bias_step;     /* exact mode                                 */
@@ -194,7 +211,7 @@ typedef struct ref__tile {
 
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
-/* y [n_row, tile.n] = store((x W^T + b) / divisor, clamped), x [n_row, n_k].   */
+/* y [n_row, tile.n] = store((x W^T + b) / divisor), clamped; x [n_row, n_k]. */
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
                      const double *x, int64_t n_row, double *y, int64_t ld_y);
 double ref__tile_bits(const ref__run *run, const ref__tile *tile,
@@ -211,7 +228,7 @@ void ref__read_vector(const ref__run *run, core_weight_kind kind, int layer,
 
 /* ---- norm.c, layernorm.c ------------------------------------------------- */
 
-/* y [N, n_part * n]: every part of a row of x normed by itself; y may be x.   */
+/* y [N, n_part * n]: every part of a row of x normed by itself; y may be x.  */
 typedef struct ref__norm {
     const double *x;
     int64_t ld_x; /* from one row of x to the next                            */
@@ -307,12 +324,17 @@ void ref__top_k(int64_t *idx, const double *p, int64_t n, int64_t k);
  * score has room for E + groups, kept for groups.                            */
 void ref__eligible(const core_spec *spec, const double *p,
                    const double *correction, double *score, int64_t *kept);
-/* One token by the spec's router: p [E] (unused by the two routers that look at
- * logits only), idx and w [K], from logits [E]; the rest as above.           */
-void ref__route_token(const core_spec *spec, core_numerics numerics,
-                      const double *logits, const double *correction,
-                      double *p, int64_t *idx, double *w, double *score,
-                      int64_t *kept);
+/* One token by the spec's router, in three steps, from logits [E]: stored p [E]
+ * of the two routers that have probabilities (else p is not looked at), idx [K]
+ * (the rest as above), stored w [K] of any choice.                           */
+void ref__route_scores(const core_spec *spec, core_numerics numerics,
+                       const double *logits, double *p);
+void ref__route_choose(const core_spec *spec, const double *logits,
+                       const double *p, const double *correction, int64_t *idx,
+                       double *score, int64_t *kept);
+void ref__route_weigh(const core_spec *spec, core_numerics numerics,
+                      const double *logits, const double *p, const int64_t *idx,
+                      double *w);
 /* slot[] of all tokens of the batch by the spec's capacity rule; `groups` NULL:
  * the batch is one group.  work: ref__slots_bytes(spec, B*T).                */
 void ref__slots(const core_spec *spec, const core_batch *batch,
@@ -361,7 +383,7 @@ void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer);
  * measure).  The caller rewinds.                                             */
 void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry);
 void ref__moe(ref__run *run, int layer, double *out, bool dry);
-/* out [N, D] *= sigmoid(xn . g), taps mlp.score_logit .. mlp.weighted.        */
+/* out [N, D] *= sigmoid(xn . g), taps mlp.score_logit .. mlp.weighted.       */
 void ref__shared_gate(ref__run *run, int layer, double *out, bool dry);
 void ref__layer(ref__run *run, int layer, bool dry);
 

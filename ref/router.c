@@ -10,6 +10,7 @@
 
 #include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* One (token, choice) that wants a slot of an expert. */
 typedef struct claim {
@@ -164,28 +165,52 @@ static void put_weights(const ref__run *run, int layer, const ref__routing *ro)
     ref__put(run, CORE_TAP_TOPK_WEIGHT, layer, ro->weight, bound);
 }
 
-void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
+/* Experts of all tokens, or those of the pass whose routing is taken over. */
+static void choose(const ref__run *run, int layer, ref__routing *ro)
 {
     const core_spec *spec = run->spec;
     const int64_t n_e = spec->n_e, n_k = spec->n_k, n_g = spec->n_group;
+    const int64_t *forced = ref__forced_ints(run, CORE_TAP_TOPK_IDX, layer);
+    if (forced != NULL)
+        memcpy(ro->idx, forced, (size_t)(run->n * n_k) * sizeof *forced);
+#pragma omp parallel for num_threads(run->n_threads)
+    for (int64_t t = 0; t < run->n; t++) {
+        const int64_t thread = omp_get_thread_num();
+        const double *logits = ro->logits + t * n_e;
+        const double *p = ro->probs != NULL ? ro->probs + t * n_e : NULL;
+        int64_t *idx = ro->idx + t * n_k;
+        if (forced == NULL)
+            ref__route_choose(spec, logits, p, ro->correction, idx,
+                              ro->score + thread * (n_e + n_g),
+                              ro->kept + thread * n_g);
+        ref__route_weigh(spec, run->numerics, logits, p, idx,
+                         ro->weight + t * n_k);
+    }
+}
+
+void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
+{
+    const core_spec *spec = run->spec;
+    const int64_t n_e = spec->n_e;
     const ref__rows xn = ref__measure(run, run->xn, run->n, spec->n_d);
     ref__linear(run, &xn, CORE_W_ROUTER, layer, CORE_TAP_ROUTER_LOGITS,
                 ro->logits);
     if (ro->correction != NULL)
         ref__read_vector(run, CORE_W_CORRECTION, layer, ro->correction);
+    if (ro->probs != NULL) {
 #pragma omp parallel for num_threads(run->n_threads)
-    for (int64_t t = 0; t < run->n; t++) {
-        const int64_t thread = omp_get_thread_num();
-        ref__route_token(
-            spec, run->numerics, ro->logits + t * n_e, ro->correction,
-            ro->probs != NULL ? ro->probs + t * n_e : NULL, ro->idx + t * n_k,
-            ro->weight + t * n_k, ro->score + thread * (n_e + n_g),
-            ro->kept + thread * n_g);
-    }
-    ref__slots(spec, run->batch, run->groups, ro->idx, ro->weight, ro->slot,
-               work);
-    if (ro->probs != NULL)
+        for (int64_t t = 0; t < run->n; t++)
+            ref__route_scores(spec, run->numerics, ro->logits + t * n_e,
+                              ro->probs + t * n_e);
         put_probs(run, layer, ro);
+    }
+    choose(run, layer, ro);
+    const int64_t *forced = ref__forced_ints(run, CORE_TAP_SLOT, layer);
+    if (forced != NULL)
+        memcpy(ro->slot, forced, (size_t)(run->n * spec->n_k) * sizeof *forced);
+    else
+        ref__slots(spec, run->batch, run->groups, ro->idx, ro->weight, ro->slot,
+                   work);
     ref__put_ints(run, CORE_TAP_TOPK_IDX, layer, ro->idx);
     put_weights(run, layer, ro);
     ref__put_ints(run, CORE_TAP_SLOT, layer, ro->slot);

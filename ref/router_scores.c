@@ -94,17 +94,23 @@ static void softmax_of_chosen(const core_spec *spec, core_numerics numerics,
         w[k] /= sum;
 }
 
-/* 1 / sum of exp(l_j - m) over the j != without that lie close to the largest
- * logit m; its index to *largest.  A ratio 0 / 0 is close.                   */
-static double sparse_weight(const core_spec *spec, core_numerics numerics,
-                            const double *logits, int64_t without,
-                            int64_t *largest)
+static int64_t largest_but(const core_spec *spec, const double *logits,
+                           int64_t without)
 {
     int64_t best = -1;
     for (int64_t j = 0; j < spec->n_e; j++)
         if (j != without && (best < 0 || logits[j] > logits[best]))
             best = j;
-    const double m = logits[best];
+    return best;
+}
+
+/* 1 / sum of exp(l_j - m) over the j != without that lie close to m, the logit
+ * of the chosen one.  A ratio 0 / 0 is close.                                */
+static double sparse_weight(const core_spec *spec, core_numerics numerics,
+                            const double *logits, int64_t without,
+                            int64_t chosen)
+{
+    const double m = logits[chosen];
     double sum = 0.0;
     for (int64_t j = 0; j < spec->n_e; j++) {
         const double ratio = (m - logits[j]) / fmax(fabs(logits[j]), m);
@@ -114,43 +120,56 @@ static double sparse_weight(const core_spec *spec, core_numerics numerics,
         core_store(numerics, CORE_GRID_EXP, &e, 1);
         sum += e;
     }
-    *largest = best;
     return 1.0 / sum;
 }
 
-/* Softmax and sigmoid: probabilities, of which the eligible compete. */
-static void choose(const core_spec *spec, core_numerics numerics,
-                   const double *logits, const double *correction, double *p,
-                   int64_t *idx, double *w, double *score, int64_t *kept)
+void ref__route_scores(const core_spec *spec, core_numerics numerics,
+                       const double *logits, double *p)
 {
     if (spec->router == CORE_ROUTER_SOFTMAX) {
         ref__softmax(numerics, p, logits, spec->n_e);
-    } else {
-        for (int64_t e = 0; e < spec->n_e; e++)
-            p[e] = core_sigmoid(logits[e]);
-        core_store(numerics, CORE_GRID_PROB, p, spec->n_e);
+        return;
     }
-    ref__eligible(spec, p, correction, score, kept);
-    ref__top_k(idx, score, spec->n_e, spec->n_k);
-    weights_from(spec, p, idx, w);
+    for (int64_t e = 0; e < spec->n_e; e++)
+        p[e] = core_sigmoid(logits[e]);
+    core_store(numerics, CORE_GRID_PROB, p, spec->n_e);
 }
 
-void ref__route_token(const core_spec *spec, core_numerics numerics,
-                      const double *logits, const double *correction, double *p,
-                      int64_t *idx, double *w, double *score, int64_t *kept)
+void ref__route_choose(const core_spec *spec, const double *logits,
+                       const double *p, const double *correction, int64_t *idx,
+                       double *score, int64_t *kept)
 {
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
     case CORE_ROUTER_SIGMOID:
-        choose(spec, numerics, logits, correction, p, idx, w, score, kept);
+        ref__eligible(spec, p, correction, score, kept);
+        ref__top_k(idx, score, spec->n_e, spec->n_k);
         break;
     case CORE_ROUTER_SOFTMAX_TOP:
         ref__top_k(idx, logits, spec->n_e, spec->n_k);
+        break;
+    case CORE_ROUTER_SPARSEMIXER:
+        idx[0] = largest_but(spec, logits, -1);
+        idx[1] = largest_but(spec, logits, idx[0]);
+        break;
+    }
+}
+
+void ref__route_weigh(const core_spec *spec, core_numerics numerics,
+                      const double *logits, const double *p, const int64_t *idx,
+                      double *w)
+{
+    switch (spec->router) {
+    case CORE_ROUTER_SOFTMAX:
+    case CORE_ROUTER_SIGMOID:
+        weights_from(spec, p, idx, w);
+        break;
+    case CORE_ROUTER_SOFTMAX_TOP:
         softmax_of_chosen(spec, numerics, logits, idx, w);
         break;
     case CORE_ROUTER_SPARSEMIXER:
-        w[0] = sparse_weight(spec, numerics, logits, -1, &idx[0]);
-        w[1] = sparse_weight(spec, numerics, logits, idx[0], &idx[1]);
+        w[0] = sparse_weight(spec, numerics, logits, -1, idx[0]);
+        w[1] = sparse_weight(spec, numerics, logits, idx[0], idx[1]);
         break;
     }
     for (int64_t k = 0; k < spec->n_k; k++)

@@ -83,3 +83,28 @@ copy_case()
     cp -r "$1" case
     chmod -R u+w case
 }
+
+# with_numpy SCRIPT ARGS...: run a Python script; Debian's NumPy belongs to
+# Debian's Python, which need not be the first on the path
+with_numpy()
+{
+    local python
+    for python in /usr/bin/python3 python3; do
+        ! "$python" -c 'import numpy' 2>err || break
+    done
+    "$python" -B "$@" >out 2>err || fail "python $*"
+}
+
+# reader COMMAND ARGS...: golden_reader.py
+reader()
+{
+    with_numpy "$DATA/../cli/golden_reader.py" "$@"
+}
+
+# edit_json FILE FILTER: a manifest changed by a jq filter
+edit_json()
+{
+    jq "$2" "$1" >edited || fail "jq $2"
+    ! cmp -s edited "$1" || fail "$2 changes nothing in $1"
+    mv edited "$1"
+}

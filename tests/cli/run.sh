@@ -5,7 +5,8 @@
 # and what it prints: CASE.stdout.exact, or CASE.stdout.glob and
 # CASE.stderr.glob, in which each line is a shell pattern and a line "..."
 # stands for any number of lines.  The script runs in an empty folder with the
-# helpers of lib.sh, $DATA (tests/data), $ORACLE and $SELF (golden/data), and
+# helpers of lib.sh, $DATA (tests/data), $ORACLE and $SELF (golden/data; ORACLE
+# may name another folder of cases), and
 # `moeparity` on the path.  Whatever the case does, no process of it and no file
 # in the run folder may outlive it.
 set -u
@@ -13,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 case_sh=$(realpath "$1")
 base=${case_sh%.sh}
 DATA=$here/../data
-ORACLE=$here/../../golden/data/oracle
+ORACLE=${ORACLE:-$here/../../golden/data/oracle}
 SELF=$here/../../golden/data/self
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

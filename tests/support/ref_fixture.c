@@ -88,7 +88,8 @@ static void put(void *self, core_tap tap, const double *values,
     fix_taps *taps = self;
     const int64_t i = find(taps, tap), n = fix_size(taps, i);
     ck_assert((values == NULL) != (ints == NULL));
-    ck_assert_ptr_null(taps->values[i]); /* once only */
+    ck_assert_int_ge(i, taps->next); /* once only, in order of execution */
+    taps->next = i + 1;
     taps->values[i] = malloc((size_t)n * sizeof(double));
     for (int64_t j = 0; j < n; j++)
         taps->values[i][j] = values != NULL ? values[j] : (double)ints[j];
@@ -157,6 +158,21 @@ const char *fix_first_difference(const fix_taps *a, const fix_taps *b,
             return core_tap_name(a->tap[i], name);
     }
     return NULL;
+}
+
+void fix_same_rows(const fix_taps *a, const fix_taps *b, int64_t r0, int64_t n)
+{
+    char name[CORE_NAME_BYTES];
+    for (int64_t i = 0; i < a->n; i++) {
+        const core_tap tap = a->tap[i];
+        const int64_t cols = core_tap_cols(&a->spec, tap);
+        if (core_tap_row_kind(tap.kind) != CORE_ROWS_TOKEN ||
+            tap.kind == CORE_TAP_SLOT)
+            continue;
+        ck_assert_msg(memcmp(a->values[i] + r0 * cols, b->values[i],
+                             (size_t)(n * cols) * sizeof(double)) == 0,
+                      "%s differs", core_tap_name(tap, name));
+    }
 }
 
 ref_stats fix_forward(const core_spec *spec, const core_batch *batch,

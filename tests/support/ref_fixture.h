@@ -8,6 +8,26 @@
  * shared expert, extents pairwise different, no capacity rule.               */
 core_spec fix_spec(void);
 
+/* Models that together have every operator of the fourteen families; i < the
+ * enum's end.  Layer 1 is dense, and differs where layers may differ.         */
+typedef enum fix_family_kind {
+    FIX_NORM_HEAD,   /* norm per head, clip, partial rope, scale, spans       */
+    FIX_NORM_ALL,    /* norm of all heads, clip, sinks, window, softmax_top,
+                      * clamped SwiGLU, bias of the head                      */
+    FIX_CHUNK,       /* interleaved rope, norm after it, chunks, temperature,
+                      * sigmoid, weighted inputs                              */
+    FIX_LATENT,      /* latent attention; sigmoid, groups by best two, bias
+                      * that chooses, renormalised, scaled                    */
+    FIX_LATENT_Q,    /* the query is not latent; softmax, groups by largest   */
+    FIX_LAYERNORM,   /* layernorm, sparsemixer                                */
+    FIX_MAMBA,       /* mamba, attention without rope, mamba                  */
+    FIX_SCALES,      /* scales of embedding, residuals, logits; tied          */
+    FIX_SHARED_GATE, /* a weight of the shared expert                         */
+    FIX_N_FAMILIES
+} fix_family_kind;
+
+core_spec fix_family(int i);
+
 /* One Switch layer with room for `capacity` tokens per expert and row. */
 core_spec fix_switch(int64_t capacity, core_dropped dropped);
 
@@ -19,6 +39,7 @@ typedef struct fix_taps {
     double **values; /* ints are converted                                   */
     float **bound;
     bool coarse_only; /* what wants() answers                                 */
+    int64_t next;     /* the first tap that may still come                    */
 } fix_taps;
 
 core_tap_sink fix_sink(fix_taps *taps, const core_spec *spec, int64_t n_token);
@@ -31,6 +52,10 @@ int64_t fix_size(const fix_taps *taps, int64_t i);
 /* Name of the first tap that differs in a bit or is missing; NULL: none. */
 const char *fix_first_difference(const fix_taps *a, const fix_taps *b,
                                  char name[CORE_NAME_BYTES]);
+
+/* Expect rows [r0, r0 + n) of every token tap of a to be rows [0, n) of b; slots
+ * aside, which count other tokens. */
+void fix_same_rows(const fix_taps *a, const fix_taps *b, int64_t r0, int64_t n);
 
 /* How to run a pass; zeros are the defaults. */
 typedef struct fix_run {

@@ -150,10 +150,9 @@ END_TEST
 START_TEST(bf16_by_hand)
 {
     /* ties go to even; 1 + 2^-8 + 2^-40 is above one, but its float is not */
-    const double in[] = {1.0 + 0x1p-8,           1.0 + 3 * 0x1p-8,
-                         1.0 + 0x1p-8 + 0x1p-40, -0.0,
-                         0x1.fep127,             0x1.ffp127,
-                         0x1.8p-133,             0x1p-140};
+    const double in[] = {1.0 + 0x1p-8, 1.0 + 3 * 0x1p-8, 1.0 + 0x1p-8 + 0x1p-40,
+                         -0.0,         0x1.fep127,       0x1.ffp127,
+                         0x1.8p-133,   0x1p-140};
     const double want[] = {1.0,        1.0 + 0x1p-6, 1.0 + 0x1p-7, -0.0,
                            0x1.fep127, HUGE_VAL,     0x1p-132,     0.0};
     for (size_t i = 0; i < sizeof in / sizeof *in; i++) {

@@ -32,8 +32,8 @@ static void make_reference(core_numerics how)
     const int64_t first_row[2] = {0, N_B};
     const core_groups groups = {1, first_row};
     const core_tapfile_part part = {"", N_B, N_T, NULL};
-    const ref_options options = {1, (size_t)1 << 28, how == CORE_FP32, NULL,
-                                 NULL};
+    const ref_options options = {1, (size_t)1 << 28, core_uses_floats(how),
+                                 NULL, NULL};
     numerics = how;
     strcpy(path, "/tmp/test_har_pieces-XXXXXX");
     close(mkstemp(path));
@@ -43,7 +43,8 @@ static void make_reference(core_numerics how)
     ck_assert_int_eq(core_weights_prepare(weights, how, NULL), CORE_OK);
     ck_assert_int_eq(core_batch_make(&batch, &spec, N_B, N_T, 5), CORE_OK);
     ck_assert_int_eq(core_tapfile_create(&file, path, &spec, how, false,
-                                         how == CORE_FP32, &part, 1, NULL),
+                                         core_uses_floats(how), &part, 1,
+                                         NULL),
                      CORE_OK);
     ck_assert_int_eq(core_tapfile_sink(&sink, file, ""), CORE_OK);
     ck_assert_int_eq(ref_model_open(&model, &spec, weights, how, &options),
@@ -73,6 +74,11 @@ static void setup_exact(void)
 static void setup_fp32(void)
 {
     make_reference(CORE_FP32);
+}
+
+static void setup_bf16(void)
+{
+    make_reference(CORE_BF16);
 }
 
 /* A tap of the reference as one piece, to be spoiled. */
@@ -228,12 +234,35 @@ START_TEST(fp32_is_judged_by_the_stored_bound)
     s.values[0] += 0.75 * b;
     har_tap_watch w = show(&s, HAR_FORCED);
     ck_assert_int_eq(w.diff.n_bad, 0);
-    ck_assert_int_eq(w.diff.n_marginal, 1);
+    ck_assert_int_eq(w.n_marginal, 1);
     s.values[0] += 1.5 * b; /* it was replaced by the reference's value */
     w = show(&s, HAR_FORCED);
     ck_assert_int_eq(w.diff.n_bad, 1);
     s.values[0] += 1.5 * b;
     ck_assert_int_eq(show(&s, HAR_FORCED_ROUTING).diff.n_bad, 0);
+    drop(&s);
+}
+END_TEST
+
+/* Units of storage pass one by one; all together they are too many. */
+START_TEST(bf16_is_judged_by_element_and_by_tap)
+{
+    shown s = take(CORE_TAP_ATTN_OUT, 0);
+    const int64_t n = s.piece.n_row * s.piece.n_col;
+    s.values[0] *= 1.004; /* half a unit to one */
+    core_store(CORE_BF16, CORE_GRID_ACT, s.values, 1);
+    har_tap_watch w = show(&s, HAR_FORCED);
+    ck_assert(w.diff.sum_sq_error > 0.0);
+    ck_assert_int_eq(w.diff.n_bad + w.n_marginal, 0);
+    ck_assert(har_grade_ratio(&w.grade) <= 1.0);
+    for (int64_t i = 0; i < n; i += 2)
+        s.values[i] *= 1.004;
+    core_store(CORE_BF16, CORE_GRID_ACT, s.values, n);
+    w = show(&s, HAR_FORCED);
+    ck_assert_int_eq(w.diff.n_bad, 0);
+    ck_assert(har_grade_ratio(&w.grade) > 1.0);
+    s.values[0] *= 1.03;
+    ck_assert_int_eq(show(&s, HAR_FORCED).diff.n_bad, 1);
     drop(&s);
 }
 END_TEST
@@ -298,6 +327,18 @@ START_TEST(a_flip_needs_a_certificate)
     ck_assert_int_eq(far.n_flip_excused, 0);
     ck_assert_int_gt(far.diff.n_bad, 0);
     ck_assert(far.flip_margin > 0.0);
+}
+END_TEST
+
+/* In bf16 a margin of many bounds is excused where the scores have drifted so
+ * far, but not where they have not, and not any drift.                       */
+START_TEST(a_flip_in_bf16_needs_its_drift)
+{
+    ck_assert_int_eq(flip(true, 1e-6).n_flip_excused, 1);
+    const double margin = flip(false, 100.0).flip_margin;
+    ck_assert(margin > 4.0 * 0x1p-8); /* more than a store of p explains */
+    ck_assert_int_eq(flip(false, 0.0).n_flip_excused, 0);
+    ck_assert_int_eq(flip(false, 100.0).n_flip_excused, 0);
 }
 END_TEST
 
@@ -408,6 +449,11 @@ int main(void)
     tcase_add_test(fp32, fp32_is_judged_by_the_stored_bound);
     tcase_add_test(fp32, a_flip_needs_a_certificate);
     suite_add_tcase(suite, fp32);
+    TCase *bf16 = tcase_create("bf16");
+    tcase_add_checked_fixture(bf16, setup_bf16, teardown);
+    tcase_add_test(bf16, bf16_is_judged_by_element_and_by_tap);
+    tcase_add_test(bf16, a_flip_in_bf16_needs_its_drift);
+    suite_add_tcase(suite, bf16);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     const int failed = srunner_ntests_failed(runner);

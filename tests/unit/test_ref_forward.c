@@ -115,23 +115,6 @@ START_TEST(a_row_of_a_page_is_multiplied_as_any)
 }
 END_TEST
 
-/* Expect rows [r0, r0 + n) of every token tap of a to be rows [0, n) of b. */
-static void same_rows(const fix_taps *a, const fix_taps *b, int64_t r0,
-                      int64_t n)
-{
-    char name[CORE_NAME_BYTES];
-    for (int64_t i = 0; i < a->n; i++) {
-        const core_tap tap = a->tap[i];
-        const int64_t cols = core_tap_cols(&a->spec, tap);
-        if (core_tap_row_kind(tap.kind) != CORE_ROWS_TOKEN ||
-            tap.kind == CORE_TAP_SLOT)
-            continue;
-        ck_assert_msg(memcmp(a->values[i] + r0 * cols, b->values[i],
-                             (size_t)(n * cols) * sizeof(double)) == 0,
-                      "%s differs", core_tap_name(tap, name));
-    }
-}
-
 START_TEST(rows_of_a_batch_are_independent)
 {
     const core_spec spec = fix_spec();
@@ -143,7 +126,7 @@ START_TEST(rows_of_a_batch_are_independent)
         const core_batch row = {.n_b = 1, .n_t = 11, .ids = batch.ids + b * 11};
         fix_taps alone = {0};
         fix_forward(&spec, &row, &how, &alone);
-        same_rows(&all, &alone, b * 11, 11);
+        fix_same_rows(&all, &alone, b * 11, 11);
         fix_free(&alone);
     }
     fix_free(&all);
@@ -164,7 +147,7 @@ START_TEST(a_later_token_changes_no_earlier_output)
     fix_taps a = {0}, b = {0};
     fix_forward(&spec, &batch, &how, &a);
     fix_forward(&spec, &other, &how, &b);
-    same_rows(&a, &b, 0, CHANGED);
+    fix_same_rows(&a, &b, 0, CHANGED);
     const double *ya = fix_find(&a, CORE_TAP_LOGITS, 0);
     const double *yb = fix_find(&b, CORE_TAP_LOGITS, 0);
     for (int64_t t = CHANGED; t < T; t++) /* but every later one */
@@ -217,7 +200,7 @@ START_TEST(a_long_row_begins_like_a_short_one)
     fix_taps a = {0}, b = {0};
     fix_forward(&spec, &batch, &how, &a);
     fix_forward(&spec, &part, &how, &b);
-    same_rows(&a, &b, 0, SHORT);
+    fix_same_rows(&a, &b, 0, SHORT);
     fix_free(&a);
     fix_free(&b);
     core_batch_free(&batch);
@@ -625,8 +608,10 @@ int main(void)
 {
     Suite *suite = suite_create("ref_forward");
     TCase *cut = tcase_create("what changes no bit");
-    tcase_add_loop_test(cut, threads_change_nothing, 0, 3);
-    tcase_add_loop_test(cut, reading_by_tiles_changes_nothing, 0, 3);
+    tcase_add_loop_test(cut, threads_change_nothing, 0,
+                        CORE_N_NUMERICS);
+    tcase_add_loop_test(cut, reading_by_tiles_changes_nothing, 0,
+                        CORE_N_NUMERICS);
     tcase_add_loop_test(cut, no_cut_changes_a_bit_in_exact_mode, 0, 4);
     tcase_add_loop_test(cut, a_row_of_a_page_is_multiplied_as_any, 0, 2);
     suite_add_tcase(suite, cut);
@@ -642,7 +627,8 @@ int main(void)
     tcase_add_loop_test(routing, a_dropped_token_of_a_switch_layer, 0, 2);
     suite_add_tcase(suite, routing);
     TCase *taps = tcase_create("taps and statistics");
-    tcase_add_loop_test(taps, every_value_lies_on_its_grid, 0, 3);
+    tcase_add_loop_test(taps, every_value_lies_on_its_grid, 0,
+                        CORE_N_NUMERICS);
     tcase_add_test(taps, a_sink_may_decline_taps);
     tcase_add_test(taps, a_sum_that_does_not_fit_is_named);
     tcase_add_test(taps, progress_and_workspace);

@@ -9,6 +9,8 @@
 
 enum { N_CHOICE = 16 };
 
+static const double NONE = -HUGE_VAL; /* no sink */
+
 START_TEST(rmsnorm_by_hand)
 {
     const double x[] = {3.0, -4.0, 0.0, 0.0}, w[] = {2.0, 1.0, 5.0, 1.0};
@@ -20,6 +22,54 @@ START_TEST(rmsnorm_by_hand)
     ref__rmsnorm_row(y, x, w, 4, 2.75); /* eps is inside the root: 3 */
     ck_assert_double_eq(y[0], 2.0);
     ck_assert_double_eq(y[1], -4.0 / 3.0);
+}
+END_TEST
+
+START_TEST(rmsnorm_without_weight)
+{
+    double x[] = {3.0, -4.0, 0.0, 0.0};
+    ref__rmsnorm_row(x, x, NULL, 4, 2.75); /* in place */
+    ck_assert_double_eq(x[0], 1.0);
+    ck_assert_double_eq(x[1], -4.0 / 3.0);
+}
+END_TEST
+
+START_TEST(layernorm_by_hand)
+{
+    /* mean 2, deviations -1 1 -3 3, variance 5; eps 4 makes the root 3 */
+    const double x[] = {1.0, 3.0, -1.0, 5.0}, w[] = {2.0, 1.0, 1.0, 1.0};
+    const double b[] = {0.5, 0.0, 0.0, -1.0};
+    double y[4];
+    ref__layernorm_row(y, x, w, b, 4, 4.0);
+    ck_assert_double_eq(y[0], 2.0 * (-1.0 / 3.0) + 0.5);
+    ck_assert_double_eq(y[1], 1.0 / 3.0);
+    ck_assert_double_eq(y[2], -1.0);
+    ck_assert_double_eq(y[3], 0.0);
+}
+END_TEST
+
+START_TEST(clip_holds_both_sides_and_a_nan)
+{
+    double x[] = {-3.0, -1.0, 0.5, 2.0, (double)NAN};
+    ref__clip(x, 5, 0.0); /* none */
+    ck_assert_double_eq(x[0], -3.0);
+    ref__clip(x, 5, 1.0);
+    const double want[] = {-1.0, -1.0, 0.5, 1.0};
+    for (int i = 0; i < 4; i++)
+        ck_assert_double_eq(x[i], want[i]);
+    ck_assert(isnan(x[4]));
+}
+END_TEST
+
+START_TEST(rope_pairs_neighbours_if_interleaved)
+{
+    double r[] = {1.0, 2.0, 10.0, 20.0, 7.0};
+    const double cos_j[] = {0.0, 1.0}, sin_j[] = {1.0, 0.0};
+    ref__rope_row(r, cos_j, sin_j, 4, true);
+    /* 0 turns with 1, 2 with 3 not at all; what is not rotated stays */
+    const double want[] = {-2.0, 1.0, 10.0, 20.0, 7.0};
+    for (int i = 0; i < 5; i++)
+        ck_assert_double_eq(r[i], want[i]);
 }
 END_TEST
 
@@ -53,7 +103,7 @@ END_TEST
 START_TEST(softmax_stores_exponentials_before_the_sum)
 {
     double s[] = {99.0, 0.0, log(0.5), log(0.3), 99.0};
-    ck_assert_int_eq(ref__softmax_row(CORE_EXACT, s, 1, 4, NULL, 1.0, -HUGE_VAL), 3);
+    ck_assert_int_eq(ref__softmax_row(CORE_EXACT, s, 1, 4, NULL, 1.0, NONE), 3);
     const double step = 0x1p-20;
     const double e[] = {1.0, 0.5, rint(0.3 / step) * step};
     const double sum = e[0] + e[1] + e[2];
@@ -68,13 +118,52 @@ START_TEST(softmax_ignores_masked_keys_even_the_largest)
 {
     double s[] = {1.0, 1e30, 1.0};
     const uint8_t mask[] = {1, 0, 1};
-    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, mask, 2.0, -HUGE_VAL), 2);
+    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, mask, 2.0, NONE), 2);
     ck_assert_double_eq(s[0], 0.5);
     ck_assert_double_eq(s[1], 0.0);
     ck_assert_double_eq(s[2], 0.5);
     const uint8_t none[] = {0, 0, 0};
-    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, none, 2.0, -HUGE_VAL), 0);
+    ck_assert_int_eq(ref__softmax_row(CORE_FP64, s, 0, 3, none, 2.0, NONE), 0);
     ck_assert_double_eq(s[0] + s[1] + s[2], 0.0);
+}
+END_TEST
+
+START_TEST(a_sink_takes_and_gives_nothing)
+{
+    double s[] = {0.0, log(2.0)};
+    const int64_t n =
+        ref__softmax_row(CORE_FP64, s, 0, 2, NULL, 1.0, log(5.0));
+    ck_assert_int_eq(n, 2);
+    ck_assert(fabs(s[0] - 1.0 / 8.0) <= 1e-16);
+    ck_assert(fabs(s[1] - 2.0 / 8.0) <= 1e-16);
+    /* not scaled, and the largest of all it keeps the exponentials small */
+    double large[] = {1.0, 2.0};
+    ref__softmax_row(CORE_FP64, large, 0, 2, NULL, 0.5, 1000.0);
+    ck_assert_double_eq(large[0], 0.0);
+    ck_assert_double_eq(large[1], 0.0);
+}
+END_TEST
+
+static double on_prob_grid(double x)
+{
+    return rint(x / 0x1p-20) * 0x1p-20;
+}
+
+/* The sink is part of the maximum, and its exponential is stored like the
+ * others before the sum: both cost the last bit of p at these logits.        */
+START_TEST(a_sink_is_rounded_as_a_key_is)
+{
+    double p[] = {0.0};
+    ref__softmax_row(CORE_EXACT, p, 0, 1, NULL, 1.0, -0.28);
+    ck_assert_double_eq(p[0],
+                        on_prob_grid(1.0 / (1.0 + on_prob_grid(exp(-0.28)))));
+    ck_assert_double_ne(p[0], on_prob_grid(1.0 / (1.0 + exp(-0.28))));
+    p[0] = 0.0;
+    ref__softmax_row(CORE_EXACT, p, 0, 1, NULL, 1.0, 0.32);
+    const double e = on_prob_grid(exp(-0.32));
+    ck_assert_double_eq(p[0], on_prob_grid(e / (e + 1.0)));
+    ck_assert_double_ne(p[0],
+                        on_prob_grid(1.0 / (1.0 + on_prob_grid(exp(0.32)))));
 }
 END_TEST
 
@@ -216,6 +305,42 @@ START_TEST(sum_error_is_the_smaller_form)
 }
 END_TEST
 
+/* The mean is far larger than the deviations: what cancels is in the bound. */
+START_TEST(layernorm_bound_holds_where_it_cancels)
+{
+    enum { D = 40 };
+    double x[D], w[D], b[D], y[D], s1 = 0.0, s2 = 0.0;
+    for (int d = 0; d < D; d++) {
+        x[d] = (double)(float)(_i * 10.0 + sin(d + 1.0));
+        w[d] = (double)(float)(1.0 + 0.25 * cos(3.0 * d));
+        b[d] = (double)(float)(0.5 * sin(2.0 * d));
+        s1 += x[d];
+        s2 += x[d] * x[d];
+    }
+    ref__layernorm_row(y, x, w, b, D, 1e-5);
+    core_store(CORE_FP32, CORE_GRID_ACT, y, D);
+    float t1 = 0.0f, t2 = 0.0f, bound[D];
+    for (int d = D - 1; d >= 0; d--) {
+        t1 += (float)x[d];
+        t2 += (float)x[d] * (float)x[d];
+    }
+    const float var =
+        ((float)D * t2 - t1 * t1) / ((float)D * (float)D), mean = t1 / (float)D;
+    const double r = sqrt((D * s2 - s1 * s1) / (D * D) + 1e-5);
+    ref__bound_layernorm(0x1p-24, bound, x, y, w, D, s1 / D, r);
+    double worst = 0.0;
+    for (int d = 0; d < D; d++) {
+        const float got =
+            (float)w[d] * (((float)x[d] - mean) / sqrtf(var + 1e-5f)) +
+            (float)b[d];
+        worst = ref__worse(worst, fabs((double)got - y[d]) / (double)bound[d]);
+    }
+    ck_assert_msg(worst <= 1.0, "%g", worst);
+    ck_assert_msg(worst > 0.002, "%g", worst);
+    ck_assert(_i > 0 || (double)bound[0] < 1e-4);
+}
+END_TEST
+
 /* fp32 sums in two orders must stay inside, a tenth of a percent must not. */
 START_TEST(product_bound_holds_and_bites)
 {
@@ -296,7 +421,13 @@ int main(void)
     Suite *suite = suite_create("ref_ops");
     TCase *ops = tcase_create("operators");
     tcase_add_test(ops, rmsnorm_by_hand);
+    tcase_add_test(ops, rmsnorm_without_weight);
+    tcase_add_test(ops, layernorm_by_hand);
+    tcase_add_test(ops, clip_holds_both_sides_and_a_nan);
     tcase_add_test(ops, rope_pairs_the_halves);
+    tcase_add_test(ops, rope_pairs_neighbours_if_interleaved);
+    tcase_add_test(ops, a_sink_takes_and_gives_nothing);
+    tcase_add_test(ops, a_sink_is_rounded_as_a_key_is);
     tcase_add_test(ops, top_k_ties_go_to_the_lowest_index);
     tcase_add_test(ops, softmax_stores_exponentials_before_the_sum);
     tcase_add_test(ops, softmax_ignores_masked_keys_even_the_largest);
@@ -313,6 +444,7 @@ int main(void)
     tcase_add_test(checks, a_violation_is_named);
     tcase_add_test(checks, sum_error_is_the_smaller_form);
     tcase_add_test(checks, product_bound_holds_and_bites);
+    tcase_add_loop_test(checks, layernorm_bound_holds_where_it_cancels, 0, 4);
     tcase_add_test(checks, bf16_bound_holds_on_ties_and_bites);
     tcase_add_test(checks, softmax_bound_holds);
     suite_add_tcase(suite, checks);

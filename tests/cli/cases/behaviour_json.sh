@@ -24,13 +24,13 @@ done
 [ ! -e events ] || fail 'events without a number'
 
 # compare: the same, and different
-taps=$SELF/shadow-a/taps.safetensors
+taps=$SELF/shadow-a/exact.safetensors
 expect 0 moeparity compare "$taps" "$taps" --json same.json
 jq -e '.schema == "moeparity.compare/1" and .verdict == "SAME" and .exit == 0
        and .first == null and (.taps | length) > 10' same.json >/dev/null || fail 'same.json'
 cp "$taps" other.st && chmod u+w other.st
-flip other.st layers.2.out 7 128
+flip other.st p0.layers.2.out 3 128
 expect 1 moeparity compare "$taps" other.st --json other.json
-jq -e '.verdict == "DIFFERS" and .exit == 1 and .first.tap == "layers.2.out"
+jq -e '.verdict == "DIFFERS" and .exit == 1 and .first.tap == "p0.layers.2.out"
        and .first.row == 0 and .first.column == 0' other.json >/dev/null ||
     fail "other.json: $(jq -c .first other.json)"

@@ -12,8 +12,20 @@ unwritten spec seed-mini
 unwritten spec seed-mini --yaml
 unwritten plan seed-32
 unwritten inspect "$DATA/safetensors/ok_minimal.safetensors"
-unwritten compare "$SELF/shadow-a/taps.safetensors" "$SELF/shadow-a/taps.safetensors"
+unwritten compare "$SELF/shadow-a/exact.safetensors" "$SELF/shadow-a/exact.safetensors"
 unwritten verify shadow-a --plan tp=2
+
+# Of a golden as well, and then there is none.
+golden_unwritten() # ARGS...
+{
+    moeparity golden "$@" >/dev/full 2>err && fail "a full disk is ignored: $*"
+    has err '^moeparity: the report cannot be written'
+    moeparity golden "$@" >&- 2>err && fail "a closed stdout is ignored: $*"
+    has err '^moeparity: the report cannot be written'
+    [ "$(ls)" = err ] || fail "left: $(ls)"
+}
+golden_unwritten check "$SELF/shadow-b"
+golden_unwritten make --model shadow-b --tokens 2x5 --out bundle
 
 # A file that cannot be written is found before the ranks start.
 for option in --json --events; do

@@ -41,7 +41,7 @@ lose STOP 9 0.5 'nothing has moved for 3 s: rank'
 
 # Neither does a run leave its unfinished output.
 rm -f out err
-moeparity run -m seed-mini -i "$SELF/seed-mini/taps.safetensors" -o taps.st \
+moeparity run -m seed-mini -i "$SELF/seed-mini/input.safetensors" -o taps.st \
     -p seed-32 >out 2>err &
 launcher=$!
 pid=$(rank_pid 4)

@@ -1,0 +1,130 @@
+/* golden/compute.c -- one numerics of a bundle: the reference's passes.
+ *
+ * An honest pass gives the values.  Where the numerics rounds, perturbed passes
+ * follow: each takes over the honest routing, because a perturbation that makes
+ * a token choose another expert says nothing about the others, and the bundle's
+ * tolerances are for dumps with the bundle's routing.  Exact mode makes files
+ * that hold for every machine, BLAS and thread count, and for every plan with
+ * the same token groups.
+ */
+#include "golden/golden_impl.h"
+
+#include "ref/ref.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+core_spec gold__short_spec(const gold_case *gold)
+{
+    core_spec spec = gold->spec;
+    spec.n_l = gold->n_l;
+    return spec;
+}
+
+core_status gold__open_weights(core_weights **out, const gold_case *gold)
+{
+    return gold->is_checkpoint
+               ? core_weights_open_checkpoint(out, &gold->spec, gold->model)
+               : core_weights_open_procedural(out, &gold->spec, gold->seed);
+}
+
+static const int64_t *honest_routing(void *self, core_tap tap)
+{
+    return gold__taps_find(self, tap)->ints;
+}
+
+static core_status perturbed_passes(const gold_case *gold, gold__pass *pass,
+                                    ref_model *model)
+{
+    const core_groups groups = {gold->n_group, gold->first_row};
+    const core_tap_sink sink = gold__drift_sink(&pass->taps);
+    for (uint64_t i = 0; i < GOLD__RUNS; i++) {
+        const ref_perturbation perturbation = {GOLD__SEED, i, honest_routing,
+                                               &pass->taps};
+        CORE_TRY(ref_forward_perturbed(model, &gold->batch, &groups,
+                                       &perturbation, &sink, NULL));
+    }
+    return CORE_OK;
+}
+
+static core_status run_pass(const gold_case *gold, gold__pass *pass,
+                            const core_weights *weights, core_numerics numerics,
+                            const gold_options *options, gold_summary *summary)
+{
+    const bool rounds = gold__roundoff(numerics) > 0.0;
+    const ref_options ref = {.n_threads = options->n_threads,
+                             .weight_budget_bytes =
+                                 options->weight_budget_bytes,
+                             .bounds = rounds};
+    const core_groups groups = {gold->n_group, gold->first_row};
+    const core_tap_sink sink = gold__taps_sink(&pass->taps);
+    ref_model *model = NULL;
+    ref_stats stats;
+    CORE_TRY(ref_model_open(&model, &pass->spec, weights, numerics, &ref));
+    core_status status =
+        ref_forward(model, &gold->batch, &groups, &sink, &stats);
+    if (status == CORE_OK && numerics == CORE_EXACT && !stats.exact)
+        status = core_fail(CORE_E_EXACT,
+                           "%s: a sum does not fit the 53 bits of exact mode; "
+                           "leave exact out of --numerics",
+                           stats.not_exact);
+    if (status == CORE_OK && rounds)
+        status = perturbed_passes(gold, pass, model);
+    ref_model_close(model);
+    CORE_TRY(status);
+    summary->bits = fmax(summary->bits, stats.bits);
+    return gold__taps_are_finite(&pass->taps);
+}
+
+/* The row whose tolerance is the largest part of its largest magnitude. */
+static void summarise(gold_summary *summary, const gold__taps *taps,
+                      double roundoff)
+{
+    for (int64_t i = 0; i < taps->n; i++) {
+        const gold__tap *t = &taps->at[i];
+        for (int64_t r = 0; t->drift != NULL && r < t->n_row; r++) {
+            double largest = 0.0;
+            for (int64_t c = 0; c < t->n_col; c++)
+                largest = fmax(largest, fabs(t->v[r * t->n_col + c]));
+            const double relative =
+                GOLD__FACTOR * t->drift[r] / largest + 2.0 * roundoff;
+            if (largest == 0.0 || !(relative > summary->worst_relative))
+                continue;
+            summary->worst_relative = relative;
+            core_tap_name(t->tap, summary->worst_tap);
+        }
+    }
+}
+
+core_status gold__compute(const gold_case *gold, core_weights *weights,
+                          core_numerics numerics, const gold_options *options,
+                          const char *path, gold_summary *summary)
+{
+    const double roundoff = gold__roundoff(numerics);
+    const int n_pass = gold->spec.n_h > 0 ? 1 : 2;
+    const core_dropped rule[] = {CORE_DROPPED_ZERO, CORE_DROPPED_PASSTHROUGH};
+    gold_summary seen = {0};
+    gold__pass pass[2] = {{.spec = gold__short_spec(gold)},
+                          {.spec = gold__short_spec(gold)}};
+    core_status status = core_weights_prepare(weights, numerics, NULL);
+    for (int i = 0; i < n_pass && status == CORE_OK; i++) {
+        if (n_pass > 1)
+            pass[i].spec.capacity.dropped = rule[i];
+        status = gold__taps_make(&pass[i].taps, &pass[i].spec,
+                                 gold->batch.n_b * gold->batch.n_t,
+                                 gold->all_taps, roundoff > 0.0);
+        if (status == CORE_OK)
+            status =
+                run_pass(gold, &pass[i], weights, numerics, options, &seen);
+        if (status == CORE_OK && roundoff > 0.0)
+            summarise(&seen, &pass[i].taps, roundoff);
+    }
+    if (status == CORE_OK)
+        status = gold__write_outputs(gold, pass, numerics, path);
+    gold__taps_free(&pass[0].taps);
+    gold__taps_free(&pass[1].taps);
+    if (status == CORE_OK && summary != NULL)
+        *summary = seen;
+    return status;
+}

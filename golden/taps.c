@@ -1,0 +1,160 @@
+/* golden/taps.c -- the taps of a reference pass, kept in memory.
+ *
+ * Besides what a bundle shows, the scores that the router compared and the
+ * slots are kept: margins are made of the first, and a perturbed pass takes its
+ * routing from the second.  Trap: a deviation that is NaN must not be lost by a
+ * comparison, so everything that is not finite counts as infinite.
+ */
+#include "golden/golden_impl.h"
+
+#include "core/arena.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Is the tap needed although the bundle may not show it? */
+static bool is_internal(const core_spec *spec, core_tap_kind kind)
+{
+    return kind == CORE_TAP_ROUTER_PROBS || kind == CORE_TAP_SLOT ||
+           (kind == CORE_TAP_FFN_NORM && spec->n_h == 0);
+}
+
+static core_status take(gold__tap *t, const core_spec *spec, int64_t n_token,
+                        bool with_drift)
+{
+    char name[CORE_NAME_BYTES];
+    void *memory = NULL;
+    core_tap_name(t->tap, name);
+    t->n_row = core_tap_n_rows(spec, t->tap, n_token);
+    t->n_col = core_tap_cols(spec, t->tap);
+    const int64_t n = t->n_row * t->n_col;
+    if (core_tap_grid(t->tap.kind) == CORE_GRID_INT) {
+        CORE_TRY(core_alloc(&memory, n, sizeof *t->ints, name));
+        t->ints = memory;
+        return CORE_OK;
+    }
+    CORE_TRY(core_alloc(&memory, n, sizeof *t->v, name));
+    t->v = memory;
+    if (!with_drift || !t->is_output)
+        return CORE_OK;
+    CORE_TRY(core_alloc(&memory, t->n_row, sizeof *t->drift, name));
+    t->drift = memory;
+    memset(t->drift, 0, (size_t)t->n_row * sizeof *t->drift);
+    return CORE_OK;
+}
+
+core_status gold__taps_make(gold__taps *out, const core_spec *spec,
+                            int64_t n_token, bool all, bool with_drift)
+{
+    const int64_t n_all = core_taps(spec, NULL, 0);
+    void *memory = NULL;
+    CORE_TRY(core_alloc(&memory, n_all, sizeof(core_tap), "the list of taps"));
+    core_tap *list = memory;
+    core_taps(spec, list, n_all);
+    out->n = 0;
+    core_status status =
+        core_alloc(&memory, n_all, sizeof *out->at, "the taps of a pass");
+    out->at = status == CORE_OK ? memory : NULL;
+    for (int64_t i = 0; i < n_all && status == CORE_OK; i++) {
+        const bool is_output =
+            all || core_tap_is_coarse(list[i].kind) ||
+            (spec->n_h == 0 && list[i].kind == CORE_TAP_FFN_NORM);
+        if (!is_output && !is_internal(spec, list[i].kind))
+            continue;
+        out->at[out->n] = (gold__tap){.tap = list[i], .is_output = is_output};
+        status = take(&out->at[out->n++], spec, n_token, with_drift);
+    }
+    free(list);
+    if (status != CORE_OK)
+        gold__taps_free(out);
+    return status;
+}
+
+void gold__taps_free(gold__taps *taps)
+{
+    for (int64_t i = 0; i < taps->n; i++) {
+        free(taps->at[i].v);
+        free(taps->at[i].ints);
+        free(taps->at[i].drift);
+    }
+    free(taps->at);
+    *taps = (gold__taps){0, NULL};
+}
+
+const gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap)
+{
+    for (int64_t i = 0; i < taps->n; i++)
+        if (taps->at[i].tap.kind == tap.kind &&
+            taps->at[i].tap.layer == tap.layer)
+            return &taps->at[i];
+    return NULL;
+}
+
+static bool keeps(void *self, core_tap tap)
+{
+    return gold__taps_find(self, tap) != NULL;
+}
+
+static void keep(void *self, core_tap tap, const double *values,
+                 const int64_t *ints, const float *bound)
+{
+    (void)bound;
+    const gold__tap *t = gold__taps_find(self, tap);
+    const size_t n = (size_t)(t->n_row * t->n_col);
+    if (t->ints != NULL)
+        memcpy(t->ints, ints, n * sizeof *ints);
+    else
+        memcpy(t->v, values, n * sizeof *values);
+}
+
+core_tap_sink gold__taps_sink(gold__taps *taps)
+{
+    return (core_tap_sink){.self = taps, .put = keep, .wants = keeps};
+}
+
+static bool measures(void *self, core_tap tap)
+{
+    const gold__tap *t = gold__taps_find(self, tap);
+    return t != NULL && t->drift != NULL;
+}
+
+static void measure(void *self, core_tap tap, const double *values,
+                    const int64_t *ints, const float *bound)
+{
+    (void)ints;
+    (void)bound;
+    const gold__tap *t = gold__taps_find(self, tap);
+    for (int64_t r = 0; r < t->n_row; r++)
+        for (int64_t c = 0; c < t->n_col; c++) {
+            const int64_t i = r * t->n_col + c;
+            const double d = fabs(values[i] - t->v[i]);
+            if (!(d <= t->drift[r]))
+                t->drift[r] = isfinite(d) ? d : HUGE_VAL;
+        }
+}
+
+core_tap_sink gold__drift_sink(gold__taps *taps)
+{
+    return (core_tap_sink){.self = taps, .put = measure, .wants = measures};
+}
+
+core_status gold__taps_are_finite(const gold__taps *taps)
+{
+    for (int64_t i = 0; i < taps->n; i++) {
+        const gold__tap *t = &taps->at[i];
+        char name[CORE_NAME_BYTES];
+        for (int64_t j = 0; t->v != NULL && j < t->n_row * t->n_col; j++)
+            CORE_FAIL_IF(!isfinite(t->v[j]), CORE_E_INPUT,
+                         "%s: row %lld, column %lld is %g: a golden wants "
+                         "finite values",
+                         core_tap_name(t->tap, name), (long long)(j / t->n_col),
+                         (long long)(j % t->n_col), t->v[j]);
+        for (int64_t r = 0; t->drift != NULL && r < t->n_row; r++)
+            CORE_FAIL_IF(!isfinite(t->drift[r]), CORE_E_INPUT,
+                         "%s: row %lld overflows when its inputs are perturbed "
+                         "within their bounds",
+                         core_tap_name(t->tap, name), (long long)r);
+    }
+    return CORE_OK;
+}

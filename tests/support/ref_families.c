@@ -1,0 +1,146 @@
+/* tests/support/ref_families.c -- small models with every operator.
+ *
+ * Variations of fix_spec: what is not said here is as there.  Extents of one
+ * model are pairwise different, and no norm, rank or head is as wide as
+ * another.
+ */
+#include "tests/support/ref_fixture.h"
+
+#include <check.h>
+
+static void norm_head(core_spec *s)
+{
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->clip_qkv = 0.9;
+    s->n_rot = 4;
+    s->score_scale = 0.21;
+    s->sliding_window = 4;
+    s->span[2] = CORE_SPAN_FULL;
+}
+
+static void norm_all(core_spec *s)
+{
+    s->qk_norm = CORE_QK_NORM_ALL;
+    s->clip_qkv = 1.1;
+    s->sinks = true;
+    s->sliding_window = 5;
+    s->router = CORE_ROUTER_SOFTMAX_TOP;
+    s->renormalise = false;
+    s->routed_scale = 1.5;
+    s->act = CORE_ACT_CLAMPED_SWIGLU;
+    s->bias_head = true;
+}
+
+static void chunk(core_spec *s)
+{
+    s->rope.interleaved = true;
+    s->qk_norm = CORE_QK_NORM_ROPED;
+    s->clip_qkv = 0.8;
+    s->no_rope[1] = 1;
+    s->span[0] = s->span[2] = CORE_SPAN_CHUNK;
+    s->chunk = 4;
+    s->temper_scale = 0.3;
+    s->temper_floor = 3.0;
+    s->router = CORE_ROUTER_SIGMOID;
+    s->renormalise = false;
+    s->weigh_input = true;
+}
+
+static void latent_q(core_spec *s)
+{
+    s->n_g = s->n_h;
+    s->n_dh = 10;
+    s->n_rot = 4;
+    s->n_dv = 9;
+    s->n_kv_rank = 11;
+    s->rope.interleaved = true;
+    s->bias_qkv = false;
+    s->n_e = 12;
+    s->n_group = 4;
+    s->n_group_kept = 2;
+    s->group_score = CORE_GROUP_SCORE_MAX;
+    s->renormalise = false;
+    s->routed_scale = 2.5;
+}
+
+static void latent(core_spec *s)
+{
+    latent_q(s);
+    s->n_q_rank = 13;
+    s->bias_qkv = true;
+    s->router = CORE_ROUTER_SIGMOID;
+    s->group_score = CORE_GROUP_SCORE_BEST_TWO;
+    s->correction = true;
+    s->renormalise = true;
+}
+
+static void layernorm(core_spec *s)
+{
+    s->norm = CORE_NORM_LAYER;
+    s->router = CORE_ROUTER_SPARSEMIXER;
+    s->n_k = 2;
+    s->jitter = 0.2;
+    s->renormalise = false;
+    s->bias_head = true;
+}
+
+static void mamba(core_spec *s)
+{
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_MAMBA;
+    s->no_rope[1] = 1;
+    s->mamba = (core_mamba){.n_c = 38, /* 16 + 16 + 6 channels of a task */
+                            .n_s = 5,
+                            .n_conv = 4,
+                            .n_r = 3,
+                            .bias_conv = true,
+                            .bias_proj = true};
+}
+
+static void scales(core_spec *s)
+{
+    s->embed_scale = 1.7;
+    s->residual_scale = 0.22;
+    s->logits_divisor = 6.0;
+    s->score_scale = 0.3;
+    s->router = CORE_ROUTER_SOFTMAX_TOP;
+    s->renormalise = false;
+    s->tied = true;
+}
+
+core_spec fix_family(int i)
+{
+    core_spec spec = fix_spec();
+    switch ((fix_family_kind)i) {
+    case FIX_NORM_HEAD:
+        norm_head(&spec);
+        break;
+    case FIX_NORM_ALL:
+        norm_all(&spec);
+        break;
+    case FIX_CHUNK:
+        chunk(&spec);
+        break;
+    case FIX_LATENT:
+        latent(&spec);
+        break;
+    case FIX_LATENT_Q:
+        latent_q(&spec);
+        break;
+    case FIX_LAYERNORM:
+        layernorm(&spec);
+        break;
+    case FIX_MAMBA:
+        mamba(&spec);
+        break;
+    case FIX_SCALES:
+        scales(&spec);
+        break;
+    case FIX_SHARED_GATE:
+        spec.shared_gate = true;
+        break;
+    case FIX_N_FAMILIES:
+        ck_abort_msg("family %d", i);
+    }
+    ck_assert_msg(core_spec_validate(&spec) == CORE_OK, "%s", core_message());
+    return spec;
+}

@@ -1,0 +1,1 @@
+add_unit(test_gold SOURCES test_gold.c LIBS golden PkgConfig::JANSSON LABELS unit)

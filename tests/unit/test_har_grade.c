@@ -1,0 +1,259 @@
+/* tests/unit/test_har_grade.c -- rounding told from wrong operators.
+ *
+ * A table of values is spoiled in one way and held against itself.  Every way
+ * to round must be graded as such, with about its bits; every wrong operator,
+ * however small its error, must not.
+ */
+#include "harness/grade.h"
+
+#include "core/dtype.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 200, COLS = 24, N = ROWS * COLS };
+
+static double whole[N], part[2][N]; /* values, and two parts that add to them */
+static double found[N];
+static uint64_t state;
+
+/* Uniform in (-1, 1). */
+static double noise(void)
+{
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    return (double)(int64_t)state * 0x1p-63;
+}
+
+static void setup(void)
+{
+    state = 5;
+    for (int i = 0; i < N; i++) {
+        part[0][i] = noise() + noise();
+        part[1][i] = noise() + noise();
+        whole[i] = part[0][i] + part[1][i];
+    }
+    memcpy(found, whole, sizeof found);
+}
+
+/* Store both sides and grade them; computing may be off by d. */
+static har_grade grade(core_numerics numerics, double d, int64_t *n_marginal)
+{
+    const double u = core_store_roundoff(numerics);
+    double expected[COLS], bound[COLS], error[COLS];
+    har_grade g = {0};
+    *n_marginal = 0;
+    for (int r = 0; r < ROWS; r++) {
+        memcpy(expected, whole + r * COLS, sizeof expected);
+        core_store(numerics, CORE_GRID_ACT, expected, COLS);
+        core_store(numerics, CORE_GRID_ACT, found + r * COLS, COLS);
+        for (int c = 0; c < COLS; c++)
+            bound[c] = d * (1.0 + u) + core_store_error(numerics, expected[c]);
+        *n_marginal += har_grade_row(&g, numerics, 1.0, COLS, expected,
+                                     found + r * COLS, bound, error, r > 0);
+    }
+    return g;
+}
+
+/* --- ways to round -------------------------------------------------------- */
+
+static void to_bf16(void)
+{
+    core_store(CORE_BF16, CORE_GRID_ACT, found, N);
+}
+
+static void parts_to_bf16(void)
+{
+    core_store(CORE_BF16, CORE_GRID_ACT, part[0], N);
+    core_store(CORE_BF16, CORE_GRID_ACT, part[1], N);
+    for (int i = 0; i < N; i++)
+        found[i] = part[0][i] + part[1][i];
+}
+
+static void truncated_to_bf16(void)
+{
+    for (int i = 0; i < N; i++) {
+        int exponent;
+        const double m = frexp(found[i], &exponent);
+        found[i] = ldexp(trunc(ldexp(m, 8)), exponent - 8);
+    }
+}
+
+static void to_f16(void)
+{
+    for (int i = 0; i < N; i++) {
+        uint16_t code;
+        core_dtype_from_f64(&code, &found[i], CORE_DTYPE_F16, 1);
+        core_dtype_to_f64(&found[i], &code, CORE_DTYPE_F16, 1);
+    }
+}
+
+static const struct {
+    void (*spoil)(void);
+    double bits;
+    const char *text;
+} roundings[] = {{to_bf16, 8.0, "like bf16"},
+                 {parts_to_bf16, 8.0, "like bf16"},
+                 {truncated_to_bf16, 7.0, "like bf16"},
+                 {to_f16, 11.0, "like fp16"}};
+
+START_TEST(rounding_is_graded)
+{
+    int64_t n_marginal;
+    char text[HAR_GRADE_TEXT];
+    roundings[_i].spoil();
+    const har_grade g = grade(CORE_FP32, 0x1p-22, &n_marginal);
+    ck_assert(har_grade_is_rounding(&g));
+    ck_assert(har_grade_ratio(&g) > 1.0);
+    ck_assert(fabs(har_grade_bits(&g, CORE_FP32) - roundings[_i].bits) < 0.7);
+    har_grade_format(&g, CORE_FP32, text);
+    ck_assert_msg(strstr(text, roundings[_i].text) != NULL, "%s", text);
+}
+END_TEST
+
+/* --- wrong operators with small errors ------------------------------------ */
+
+/* All above a unit of storage: what is below it has lost its shape. */
+
+static void untouched(void) {}
+
+static void factor(void)
+{
+    for (int i = 0; i < N; i++)
+        found[i] *= 1.02;
+}
+
+static void factor_of_a_row(void)
+{
+    double f = 1.0;
+    for (int i = 0; i < N; i++) {
+        f = i % COLS == 0 ? 1.0 + 0.04 * noise() : f;
+        found[i] *= f;
+    }
+}
+
+static void bias_left_out(void)
+{
+    double bias[COLS];
+    for (int c = 0; c < COLS; c++)
+        bias[c] = 0.04 * noise();
+    for (int i = 0; i < N; i++)
+        found[i] += bias[i % COLS];
+}
+
+static void one_row_of_another(void)
+{
+    memcpy(found + 7 * COLS, whole + 8 * COLS, COLS * sizeof *found);
+}
+
+static void one_value(void)
+{
+    found[777] += 0.5;
+}
+
+static void rows_moved(void)
+{
+    memmove(found + COLS, whole, (N - COLS) * sizeof *found);
+}
+
+static void not_a_number(void)
+{
+    for (int i = 0; i < N; i++)
+        found[i] = (double)NAN;
+}
+
+static void (*const wrong[])(void) = {
+    untouched,          factor,    factor_of_a_row, bias_left_out,
+    one_row_of_another, one_value, rows_moved,      not_a_number};
+
+START_TEST(wrong_is_not_rounding)
+{
+    int64_t n_marginal;
+    wrong[_i]();
+    har_grade g = grade(CORE_FP32, 0x1p-22, &n_marginal);
+    ck_assert(!har_grade_is_rounding(&g));
+    g = grade(CORE_BF16, 0x1p-16, &n_marginal);
+    ck_assert(!har_grade_is_rounding(&g));
+}
+END_TEST
+
+/* --- below the storage ---------------------------------------------------- */
+
+START_TEST(fp32_sums_stored_in_bf16_pass)
+{
+    const double d = 0x1p-14;
+    int64_t n_marginal;
+    for (int i = 0; i < N; i++)
+        found[i] += 0.45 * d * noise();
+    const har_grade g = grade(CORE_BF16, d, &n_marginal);
+    ck_assert(g.sum_share > 1.0); /* some stores were tipped ... */
+    ck_assert(har_grade_ratio(&g) <= 1.0);
+    ck_assert_int_eq(n_marginal, 0); /* ... by one unit of storage */
+}
+END_TEST
+
+START_TEST(bf16_parts_stored_in_bf16_do_not)
+{
+    int64_t n_marginal;
+    char text[HAR_GRADE_TEXT];
+    parts_to_bf16();
+    const har_grade g = grade(CORE_BF16, 0x1p-14, &n_marginal);
+    ck_assert(har_grade_ratio(&g) > 3.0);
+    ck_assert(fabs(har_grade_bits(&g, CORE_BF16) - 8.0) < 1.0);
+    har_grade_format(&g, CORE_BF16, text);
+    ck_assert_msg(strstr(text, "fp32 sums and bf16 storage") != NULL, "%s",
+                  text);
+}
+END_TEST
+
+START_TEST(marginal_is_more_than_a_unit)
+{
+    const double expected = 1.5, unit = 0x1p-7, error_before = 0.0;
+    const double found_at[] = {1.5 + unit, 1.5 + 3 * unit, 1.5 + 9 * unit};
+    const int64_t want[] = {0, 1, 0}; /* the last is beyond its bound */
+    for (int i = 0; i < 3; i++) {
+        const double bound = 4.0 * unit;
+        double error = error_before;
+        har_grade g = {0};
+        ck_assert_int_eq(har_grade_row(&g, CORE_BF16, 1.0, 1, &expected,
+                                       &found_at[i], &bound, &error, false),
+                         want[i]);
+    }
+}
+END_TEST
+
+START_TEST(copies_count_once)
+{
+    const double expected[] = {1.0, 2.0}, seen[] = {1.25, 2.0};
+    const double bound[] = {0.5, 0.5};
+    double error[2];
+    har_grade one = {0}, two = {0};
+    har_grade_row(&one, CORE_FP32, 1.0, 2, expected, seen, bound, error, false);
+    for (int copy = 0; copy < 2; copy++)
+        har_grade_row(&two, CORE_FP32, 0.5, 2, expected, seen, bound, error,
+                      false);
+    ck_assert_mem_eq(&one, &two, sizeof one);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("har_grade");
+    TCase *tcase = tcase_create("grade");
+    tcase_add_checked_fixture(tcase, setup, NULL);
+    tcase_add_loop_test(tcase, rounding_is_graded, 0,
+                        sizeof roundings / sizeof *roundings);
+    tcase_add_loop_test(tcase, wrong_is_not_rounding, 0,
+                        sizeof wrong / sizeof *wrong);
+    tcase_add_test(tcase, fp32_sums_stored_in_bf16_pass);
+    tcase_add_test(tcase, bf16_parts_stored_in_bf16_do_not);
+    tcase_add_test(tcase, marginal_is_more_than_a_unit);
+    tcase_add_test(tcase, copies_count_once);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
