@@ -84,7 +84,7 @@ static void no_latent(random_case *c)
 static void no_spans(random_case *c)
 {
     memset(c->spec.span, CORE_SPAN_WINDOW, sizeof c->spec.span);
-    c->spec.sliding_window = 0;
+    c->spec.sliding_window = c->spec.chunk = 0;
 }
 
 static void all_rope(random_case *c)

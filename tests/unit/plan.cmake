@@ -3,3 +3,7 @@ add_unit(test_par_layout SOURCES test_par_layout.c LIBS parallel LABELS unit)
 add_unit(test_no_coincidence
   SOURCES test_no_coincidence.c ${PROJECT_SOURCE_DIR}/tests/support/shadow_plans.c
   LIBS parallel LABELS unit)
+add_unit(test_random_case
+  SOURCES test_random_case.c ../support/random_case.c ../support/random_simpler.c
+  LIBS parallel LABELS unit)
+add_unit(test_par_weights SOURCES test_par_weights.c LIBS parallel LABELS unit)

@@ -33,6 +33,7 @@ typedef struct witness {
     bool is_writing;
     double tolerance;  /* of the largest value of the tap; 0: bit for bit   */
     bool zeroes_embed; /* overwrite the first tap                           */
+    core_tap_kind swells; /* make a tap too large for exact sums; EMBED: none */
     int64_t n_wrong, n_piece;
     char first_wrong[160];
 } witness;
@@ -126,6 +127,9 @@ static void see(void *self, const par_piece *p)
     if (w->zeroes_embed && p->tap.kind == CORE_TAP_EMBED)
         for (int64_t e = 0; e < p->n_row * p->n_col; e++)
             p->values[e] = 0.0;
+    if (w->swells != CORE_TAP_EMBED && w->swells == p->tap.kind)
+        for (int64_t e = 0; e < p->n_row; e++)
+            p->values[e * p->ld] = 0x1p40;
 }
 
 /* One forward pass on the ranks of comm; the stats of this rank. */
@@ -508,6 +512,81 @@ START_TEST(inexact_sum_is_named)
 }
 END_TEST
 
+static void with_layernorm(core_spec *s) { s->norm = CORE_NORM_LAYER; }
+static void with_norm_of_all(core_spec *s) { s->qk_norm = CORE_QK_NORM_ALL; }
+static void with_norm_of_head(core_spec *s) { s->qk_norm = CORE_QK_NORM_HEAD; }
+static void with_roped_norm(core_spec *s) { s->qk_norm = CORE_QK_NORM_ROPED; }
+
+static void with_latent(core_spec *s)
+{
+    s->n_g = s->n_h;
+    s->n_kv_rank = 9;
+    s->n_q_rank = 11;
+    s->n_dv = 7;
+    s->n_rot = 4;
+}
+
+static void with_mamba(core_spec *s)
+{
+    memset(s->mixer, CORE_MIXER_MAMBA, sizeof s->mixer);
+    s->mamba = (core_mamba){.n_c = 13, .n_s = 3, .n_conv = 4, .n_r = 5};
+}
+
+/* What is checked after a tap that was made too large. */
+static const struct {
+    void (*change)(core_spec *spec);
+    core_tap_kind swells;
+    const char *named;
+} swollen[] = {
+    {with_layernorm, CORE_TAP_IN, "layers.0.attn.norm: "},
+    {with_norm_of_all, CORE_TAP_Q, "layers.0.attn.q_norm: "},
+    {with_norm_of_all, CORE_TAP_K, "layers.0.attn.k_norm: "},
+    {with_norm_of_head, CORE_TAP_K, "layers.0.attn.k_norm: "},
+    {with_roped_norm, CORE_TAP_Q_ROPE, "layers.0.attn.q_rope_norm: "},
+    {with_latent, CORE_TAP_Q_A, "layers.0.attn.q_a_norm: "},
+    {with_latent, CORE_TAP_Q_A_NORM, "layers.0.attn.q: "},
+    {with_latent, CORE_TAP_KV_A, "layers.0.attn.kv_a_norm: "},
+    {with_latent, CORE_TAP_KV_A_NORM, "layers.0.attn.kv_b: "},
+    {with_latent, CORE_TAP_K_ROPE, "layers.0.attn.context: "},
+    {with_mamba, CORE_TAP_MAMBA_U, "layers.0.mamba.conv: "},
+    {with_mamba, CORE_TAP_MAMBA_ACT, "layers.0.mamba.x: "},
+    {with_mamba, CORE_TAP_MAMBA_X, "layers.0.mamba.dt_norm: "},
+    {with_mamba, CORE_TAP_MAMBA_DT_NORM, "layers.0.mamba.dt_raw: "},
+    {with_mamba, CORE_TAP_MAMBA_C, "layers.0.mamba.y: "},
+    {with_mamba, CORE_TAP_MAMBA_GATED, "layers.0.attn_out: "},
+};
+enum { N_SWOLLEN = sizeof swollen / sizeof *swollen };
+
+/* Every new sum has its check, and the first that fails is named. */
+START_TEST(swollen_value_is_noticed)
+{
+    run_case c = any_case();
+    core_weights *weights;
+    core_batch batch;
+    c.spec.capacity.rule = CORE_CAPACITY_NONE;
+    swollen[_i].change(&c.spec);
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7),
+                     CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, CORE_EXACT, NULL), CORE_OK);
+    ck_assert_int_eq(core_batch_make(&batch, &c.spec, 5, 7, 5), CORE_OK);
+    table t = table_make(&c.spec, &batch);
+    witness w = {.t = &t, .is_writing = true, .swells = swollen[_i].swells};
+    const par_stats stats = run_plan(mpi_world, &c.spec, &c.plan, weights,
+                                     &batch, CORE_EXACT, RESIDENT, &w);
+    uint64_t n_named =
+        !stats.exact && strncmp(stats.not_exact, swollen[_i].named,
+                                strlen(swollen[_i].named)) == 0;
+    char text[200];
+    snprintf(text, sizeof text, "%s", stats.not_exact);
+    par_all_reduce_u64(mpi_world, &mpi_world->world, &n_named, 1);
+    ck_assert_msg(n_named >= 1, "expected %s found %s", swollen[_i].named,
+                  text);
+    table_free(&t);
+    core_batch_free(&batch);
+    core_weights_close(weights);
+}
+END_TEST
+
 /* The measure run is the real layout. */
 START_TEST(bytes_are_measured)
 {
@@ -551,6 +630,7 @@ int main(void)
     tcase_add_test(tc, floats_agree_nearly);
     tcase_add_test(tc, observer_may_overwrite);
     tcase_add_test(tc, inexact_sum_is_named);
+    tcase_add_loop_test(tc, swollen_value_is_noticed, 0, N_SWOLLEN);
     tcase_add_test(tc, bytes_are_measured);
     suite_add_tcase(suite, tc);
     return mpi_check_run(suite);

@@ -1,0 +1,288 @@
+/* tests/unit/test_random_case.c -- the dice reach what they are thrown for.
+ *
+ * A property test on random models proves as much as its models have in them:
+ * every feature must come up often, and the steps that make a case smaller must
+ * leave legal cases, change something, and come to an end.
+ */
+#include "tests/support/random_case.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_SEED = 400, MAX_RANK = 8, AT_LEAST = 8 };
+
+/* Of how many cases is it true that one of their layers ...? */
+typedef bool (*question)(const random_case *c, int layer);
+
+static bool has_mamba(const random_case *c, int l)
+{
+    return core_spec_has_mamba(&c->spec, l) && c->plan.tp > 1;
+}
+
+static bool has_uneven_channels(const random_case *c, int l)
+{
+    return has_mamba(c, l) && c->spec.mamba.n_c % c->plan.tp != 0;
+}
+
+static bool mixes_mixers(const random_case *c, int l)
+{
+    return l > 0 && c->spec.mixer[l] != c->spec.mixer[l - 1];
+}
+
+static bool has_attention(const random_case *c, int l)
+{
+    return core_spec_has_attention(&c->spec, l);
+}
+
+static bool is_latent(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.n_kv_rank > 0 && c->plan.tp > 1;
+}
+
+static bool has_no_query_latent(const random_case *c, int l)
+{
+    return is_latent(c, l) && c->spec.n_q_rank == 0;
+}
+
+static bool norms_heads(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.qk_norm == CORE_QK_NORM_HEAD;
+}
+
+static bool norms_all_heads(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.qk_norm == CORE_QK_NORM_ALL &&
+           c->plan.tp > 1;
+}
+
+/* A kv head of two ranks, under the norm over all of them. */
+static bool norms_shared_heads(const random_case *c, int l)
+{
+    return norms_all_heads(c, l) && c->spec.n_g % c->plan.tp != 0;
+}
+
+static bool norms_roped(const random_case *c, int l)
+{
+    return core_spec_has_rope(&c->spec, l) &&
+           c->spec.qk_norm == CORE_QK_NORM_ROPED;
+}
+
+static bool clips(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.clip_qkv > 0.0;
+}
+
+static bool tempers(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.no_rope[l] != 0 &&
+           c->spec.temper_scale > 0.0;
+}
+
+static bool has_sinks(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.sinks && c->plan.tp > 1;
+}
+
+static bool sees_chunks(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.span[l] == CORE_SPAN_CHUNK;
+}
+
+static bool sees_a_window(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.span[l] == CORE_SPAN_WINDOW &&
+           c->spec.sliding_window > 0;
+}
+
+static bool rotates_a_part(const random_case *c, int l)
+{
+    return core_spec_has_rope(&c->spec, l) && c->spec.n_rot > 0 &&
+           c->spec.n_rot < c->spec.n_dh && c->spec.n_kv_rank == 0;
+}
+
+static bool interleaves(const random_case *c, int l)
+{
+    return core_spec_has_rope(&c->spec, l) && c->spec.rope.interleaved;
+}
+
+static bool uses(const random_case *c, int l, core_router router)
+{
+    return core_spec_is_moe(&c->spec, l) && c->spec.router == router;
+}
+
+static bool is_softmax(const random_case *c, int l)
+{
+    return uses(c, l, CORE_ROUTER_SOFTMAX);
+}
+
+static bool is_softmax_top(const random_case *c, int l)
+{
+    return uses(c, l, CORE_ROUTER_SOFTMAX_TOP);
+}
+
+static bool is_sigmoid(const random_case *c, int l)
+{
+    return uses(c, l, CORE_ROUTER_SIGMOID);
+}
+
+static bool is_sparsemixer(const random_case *c, int l)
+{
+    return uses(c, l, CORE_ROUTER_SPARSEMIXER);
+}
+
+static bool has_groups(const random_case *c, int l)
+{
+    return core_spec_is_moe(&c->spec, l) && c->spec.n_group > 0;
+}
+
+static bool corrects(const random_case *c, int l)
+{
+    return core_spec_is_moe(&c->spec, l) && c->spec.correction;
+}
+
+static bool weighs_input(const random_case *c, int l)
+{
+    return core_spec_is_moe(&c->spec, l) && c->spec.weigh_input &&
+           c->plan.ep > 1;
+}
+
+static bool scores_shared(const random_case *c, int l)
+{
+    return core_spec_has_shared_gate(&c->spec, l) && c->plan.tp > 1;
+}
+
+static bool is_dense(const random_case *c, int l)
+{
+    return !core_spec_is_moe(&c->spec, l);
+}
+
+static bool is_dense_by_replica(const random_case *c, int l)
+{
+    return is_dense(c, l) && c->plan.scope == PAR_SCOPE_REPLICA &&
+           c->plan.pp > 1;
+}
+
+static bool clamps(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.act == CORE_ACT_CLAMPED_SWIGLU;
+}
+
+static bool is_layernorm(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.norm == CORE_NORM_LAYER;
+}
+
+static bool scales(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.embed_scale != 1.0 || c->spec.residual_scale != 1.0 ||
+           c->spec.logits_divisor != 1.0;
+}
+
+static bool has_head_bias(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.bias_head && c->plan.tp > 1;
+}
+
+static bool is_placed(const random_case *c, int l)
+{
+    (void)l;
+    return c->plan.n_placed > 0 && c->plan.ep > 1;
+}
+
+static bool is_padded(const random_case *c, int l)
+{
+    (void)l;
+    return c->pads;
+}
+
+static const struct {
+    const char *name;
+    question ask;
+} feature[] = {
+#define ROW(f) {#f, f}
+    ROW(has_mamba),       ROW(has_uneven_channels), ROW(mixes_mixers),
+    ROW(is_latent),       ROW(has_no_query_latent), ROW(norms_heads),
+    ROW(norms_all_heads), ROW(norms_shared_heads),  ROW(norms_roped),
+    ROW(clips),           ROW(tempers),             ROW(has_sinks),
+    ROW(sees_chunks),     ROW(sees_a_window),       ROW(rotates_a_part),
+    ROW(interleaves),     ROW(is_softmax),          ROW(is_softmax_top),
+    ROW(is_sigmoid),      ROW(is_sparsemixer),      ROW(has_groups),
+    ROW(corrects),        ROW(weighs_input),        ROW(scores_shared),
+    ROW(is_dense),        ROW(is_dense_by_replica), ROW(clamps),
+    ROW(is_layernorm),    ROW(scales),              ROW(has_head_bias),
+    ROW(is_placed),       ROW(is_padded),
+#undef ROW
+};
+enum { N_FEATURE = sizeof feature / sizeof *feature };
+
+static bool any_layer(const random_case *c, question ask)
+{
+    for (int l = 0; l < (int)c->spec.n_l; l++)
+        if (ask(c, l))
+            return true;
+    return false;
+}
+
+START_TEST(every_feature_comes_up)
+{
+    int n = 0;
+    for (uint64_t seed = 0; seed < N_SEED; seed++) {
+        random_case c;
+        random_case_make(&c, seed, MAX_RANK);
+        n += any_layer(&c, feature[_i].ask);
+    }
+    ck_assert_msg(n >= AT_LEAST, "%s: %d of %d cases", feature[_i].name, n,
+                  N_SEED);
+    ck_assert_msg(n < N_SEED, "%s: every case", feature[_i].name);
+}
+END_TEST
+
+/* Taking whatever applies ends in one layer on one rank, without features. */
+START_TEST(simplifications_end)
+{
+    random_case c, next;
+    random_case_make(&c, (uint64_t)_i, MAX_RANK);
+    int n_taken = 0, n_in_a_row = 0;
+    while (n_in_a_row == 0) {
+        n_in_a_row = 1;
+        for (int i = 0, known; (known = random_case_simpler(&next, &c, i)) >= 0;
+             i++) {
+            if (known == 0)
+                continue;
+            ck_assert(memcmp(&next, &c, sizeof c) != 0);
+            ck_assert(core_spec_validate(&next.spec) == CORE_OK);
+            ck_assert(par_plan_check(&next.plan, &next.spec) == CORE_OK);
+            memcpy(&c, &next, sizeof c);
+            n_in_a_row = 0;
+            ck_assert_int_lt(++n_taken, 500);
+        }
+    }
+    ck_assert_int_gt(n_taken, 0);
+    ck_assert_int_eq(par_plan_world(&c.plan), 1);
+    ck_assert_int_eq(c.spec.n_l, 1);
+    ck_assert_int_eq(c.n_b * c.n_t, 1);
+    for (int i = 0; i < N_FEATURE; i++)
+        ck_assert_msg(!any_layer(&c, feature[i].ask) ||
+                          feature[i].ask == is_softmax,
+                      "%s is left", feature[i].name);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("random_case");
+    TCase *tc = tcase_create("dice");
+    tcase_add_loop_test(tc, every_feature_comes_up, 0, N_FEATURE);
+    tcase_add_loop_test(tc, simplifications_end, 0, 40);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
