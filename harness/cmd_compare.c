@@ -2,11 +2,11 @@
  *
  * Two files of taps are compared as they are (dump.h).  A golden bundle, a dump
  * in a folder, a name map, positions or a report for people or CI mean a
- * foreign dump, which is judged row by row (grade.h).
+ * foreign dump, which is judged row by row (judge.h).
  */
 #include "harness/cmd.h"
 #include "harness/dump.h"
-#include "harness/grade_report.h"
+#include "harness/judge_report.h"
 #include "harness/outfile.h"
 
 #include <string.h>
@@ -128,27 +128,27 @@ static core_status compare_files(const request *r)
 
 /* --- a foreign dump --- */
 
-static void grade_json(const void *result, FILE *out)
+static void judge_json(const void *result, FILE *out)
 {
-    har_grade_json(result, out);
+    har_judge_json(result, out);
 }
 
-static void grade_junit(const void *result, FILE *out)
+static void judge_junit(const void *result, FILE *out)
 {
-    har_grade_junit(result, out);
+    har_judge_junit(result, out);
 }
 
-static void grade_html(const void *result, FILE *out)
+static void judge_html(const void *result, FILE *out)
 {
-    har_grade_html(result, out);
+    har_judge_html(result, out);
 }
 
-static core_status write_reports(const request *r, const har_grade *grade)
+static core_status write_reports(const request *r, const har_judgement *judged)
 {
-    har_grade_text(grade, stdout);
-    CORE_TRY(write_file(r->json, grade_json, grade));
-    CORE_TRY(write_file(r->junit, grade_junit, grade));
-    return write_file(r->html, grade_html, grade);
+    har_judge_text(judged, stdout);
+    CORE_TRY(write_file(r->json, judge_json, judged));
+    CORE_TRY(write_file(r->junit, judge_junit, judged));
+    return write_file(r->html, judge_html, judged);
 }
 
 /* The numerics of a bundle that a dump is held against. */
@@ -181,25 +181,25 @@ static core_status open_yardstick(const request *r, const har_foreign *dump,
                               strcmp(dump->numerics, "exact") == 0);
 }
 
-static core_status grade_dump(const request *r,
+static core_status judge_dump(const request *r,
                               const har_foreign_options *with)
 {
     har_foreign dump = {0};
     har_yardstick yard = {0};
-    har_grade grade = {0};
+    har_judgement judged = {0};
     core_status status = har_foreign_open(&dump, r->dump, with);
     if (status == CORE_OK)
         status = open_yardstick(r, &dump, &yard);
     if (status == CORE_OK)
         status = har_foreign_place(&dump, &yard, with);
     if (status == CORE_OK)
-        status = har_grade_make(&grade, &yard, &dump, with->map,
+        status = har_judge_make(&judged, &yard, &dump, with->map,
                                 r->forced_routing);
     if (status == CORE_OK)
-        status = write_reports(r, &grade);
-    if (status == CORE_OK && grade.verdict == HAR_FAIL)
+        status = write_reports(r, &judged);
+    if (status == CORE_OK && judged.verdict == HAR_FAIL)
         status = CORE_E_DIFFERS;
-    har_grade_free(&grade);
+    har_judge_free(&judged);
     har_yardstick_close(&yard);
     har_foreign_close(&dump);
     return status;
@@ -230,7 +230,7 @@ static core_status compare_foreign(const request *r)
                  "--numerics: chooses a file of a bundle, %s is none",
                  r->golden);
     CORE_TRY(har_namemap_open(&map, r->map));
-    const core_status status = grade_dump(r, &with);
+    const core_status status = judge_dump(r, &with);
     har_namemap_free(&map);
     return status;
 }

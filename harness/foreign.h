@@ -77,19 +77,19 @@ typedef struct har_foreign_options {
 
 /* Open the files at path and read their metadata.
  * Errors: E_FILE, E_FORMAT, E_INPUT if there is no file.  Free with
- * har_foreign_close.                                                  [local] */
+ * har_foreign_close.                                                 [local] */
 CORE_NODISCARD core_status har_foreign_open(har_foreign *out, const char *path,
                                             const har_foreign_options *options);
 void har_foreign_close(har_foreign *dump);
 
 /* Find the place of every tensor.  The dump borrows the yardstick's names.
  * Errors: E_FORMAT for a place that cannot be read, E_INPUT if no tensor is a
- * piece of any tap.                                                   [local] */
+ * piece of any tap.                                                  [local] */
 CORE_NODISCARD core_status
 har_foreign_place(har_foreign *dump, const har_yardstick *yard,
                   const har_foreign_options *options);
 
-/* Pieces [*begin, *end) of a tap.                                     [local] */
+/* Pieces [*begin, *end) of a tap.                                    [local] */
 void har_foreign_pieces(const har_foreign *dump, int64_t i_tap, int64_t *begin,
                         int64_t *end);
 
@@ -97,10 +97,10 @@ void har_foreign_find(har_foreign *dump, har_finding_kind kind, int64_t i_tap,
                       int file, const char *tensor, const char *fmt, ...)
     CORE_PRINTF(6, 7);
 
-/* "missing", "replica", ...                                           [local] */
+/* "missing", "replica", ...                                          [local] */
 const char *har_finding_name(har_finding_kind kind);
 
-/* Extra and unknown tensors are told, but fail nothing.               [local] */
+/* Extra and unknown tensors are told, but fail nothing.              [local] */
 bool har_finding_is_note(har_finding_kind kind);
 
 #endif

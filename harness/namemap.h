@@ -46,29 +46,29 @@ typedef struct har_namemap {
 
 /* what: "hf", "megatron", a YAML file, or NULL for no map.  Free with
  * har_namemap_free.  Errors: E_FILE, E_FORMAT with file, line and column.
- *                                                                     [local] */
+ *                                                                    [local] */
 CORE_NODISCARD core_status har_namemap_open(har_namemap *out, const char *what);
 void har_namemap_free(har_namemap *map);
 
 /* The tap's name for a dump's name ("p0." in front is kept), layers counted
- * from first_layer; false if no rule fits.                            [local] */
+ * from first_layer; false if no rule fits.                           [local] */
 bool har_namemap_apply(const har_namemap *map, const char *name,
                        int first_layer, char out[HAR_DUMP_NAME]);
 
 /* Does a rule lead to this tap ("layers.3.out", no prefix)?  *optional: only
- * rules that may be missing.                                          [local] */
+ * rules that may be missing.                                         [local] */
 bool har_namemap_expects(const har_namemap *map, const char *body,
                          bool *optional);
 
-/* What the map says about a rank; NULL, and 0, if nothing.            [local] */
+/* What the map says about a rank; NULL, and 0, if nothing.           [local] */
 const har_slice *har_namemap_slice(const har_namemap *map, int rank,
                                    const char *body);
 int har_namemap_first_layer(const har_namemap *map, int rank);
 
-/* The ready map of that name.                                         [local] */
+/* The ready map of that name.                                        [local] */
 bool har__namemap_ready(har_namemap *out, const char *name);
 
-/* Errors as of har_namemap_open.                                      [local] */
+/* Errors as of har_namemap_open.                                     [local] */
 CORE_NODISCARD core_status har__namemap_read(har_namemap *out,
                                              const char *path);
 

@@ -43,19 +43,19 @@ typedef struct har_place {
                           * owned, NULL else                                  */
 } har_place;
 
-/* "7:9".  False if the text is none, or empty.                        [local] */
+/* "7:9".  False if the text is none, or empty.                       [local] */
 bool har_range_parse(har_range *out, const char *text);
 
-/* Errors: E_FORMAT as "WHERE: ...".                                   [local] */
+/* Errors: E_FORMAT as "WHERE: ...".                                  [local] */
 CORE_NODISCARD core_status har_slice_parse(har_slice *out, const char *text,
                                            const char *where);
 
-/* "bsh" or "sbh".                                                     [local] */
+/* "bsh" or "sbh".                                                    [local] */
 bool har_axes_parse(har_axes *out, const char *text);
 
 /* The place of a tensor with n_dim leading dimensions `shape` and its columns
  * last.  slice, positions: NULL if not given.  False if the tensor does not fit
- * there: what is wrong goes to problem.                               [local] */
+ * there: what is wrong goes to problem.                              [local] */
 bool har_place_make(har_place *out, har_extent whole, const int64_t *shape,
                     int n_dim, har_axes axes, const har_slice *slice,
                     const har_range *positions,
@@ -63,7 +63,7 @@ bool har_place_make(har_place *out, har_extent whole, const int64_t *shape,
 
 /* The same for listed rows: ids[i] is the global row of row i, -1 means that
  * the row is padding.  slice may give the columns.                           *
- * Errors: E_MEMORY; a misfit is *fits = false and a problem.          [local] */
+ * Errors: E_MEMORY; a misfit is *fits = false and a problem.         [local] */
 CORE_NODISCARD core_status
 har_place_make_listed(har_place *out, har_extent whole, const int64_t *shape,
                       int n_dim, const int64_t *ids, int64_t n_id,
@@ -71,7 +71,7 @@ har_place_make_listed(har_place *out, har_extent whole, const int64_t *shape,
                       char problem[HAR_PLACE_TEXT]);
 void har_place_free(har_place *place);
 
-/* The tensor's row that holds row `row` of the tap, -1 if none does.  [local] */
+/* The tensor's row that holds row `row` of the tap, -1 if none does. [local] */
 int64_t har_place_row(const har_place *place, int64_t row);
 
 #endif

@@ -17,10 +17,10 @@ typedef struct har_tapname {
     bool is_tap;      /* else one of the other known names                    */
 } har_tapname;
 
-/* False for names that are not compared.                              [local] */
+/* False for names that are not compared.                             [local] */
 bool har_tapname_parse(har_tapname *out, const char *name);
 
-/* Execution order, as qsort wants it: < 0, 0, > 0.                    [local] */
+/* Execution order, as qsort wants it: < 0, 0, > 0.                   [local] */
 int har_tapname_compare(const int64_t a[4], const int64_t b[4]);
 
 #endif

@@ -31,9 +31,9 @@ typedef struct har_yard_part {
 
 typedef struct har_yardstick {
     char path[512];
-    char numerics[16];           /* "fp32"; "" for a plain file that says none */
+    char numerics[16];           /* "fp32"; "": a plain file that says none   */
     bool is_bundle;
-    char estimate[160];          /* how its tolerances were made, for a report */
+    char estimate[160];          /* how its tolerances were made, for reports */
     core_st *taps, *input;       /* owned; input may be NULL                  */
     int n_part;
     har_yard_part *part;         /* owned                                     */
@@ -43,44 +43,44 @@ typedef struct har_yardstick {
     int64_t n_h, n_g;            /* heads, key-value heads; 0: not known      */
 } har_yardstick;
 
-/* Is this a bundle?  A folder counts as one.                          [local] */
+/* Is this a bundle?  A folder counts as one.                         [local] */
 bool har_yardstick_is_bundle(const char *path);
 
 /* Open what lies at path.  numerics: the file of a bundle that is wanted
  * ("fp32"), NULL for a plain file.  bits: compare bit for bit whatever has no
  * tolerance of its own (a plain file).  Free with har_yardstick_close.
- * Errors: E_FILE, E_FORMAT, E_INPUT if there is no tap.               [local] */
+ * Errors: E_FILE, E_FORMAT, E_INPUT if there is no tap.              [local] */
 CORE_NODISCARD core_status har_yardstick_open(har_yardstick *out,
                                               const char *path,
                                               const char *numerics, bool bits);
 void har_yardstick_close(har_yardstick *yard);
 
-/* Does the bundle have that numerics?                                 [local] */
+/* Does the bundle have that numerics?                                [local] */
 bool har_yardstick_has(const char *path, const char *numerics);
 
-/* The tap of that part, layer and kind; NULL if there is none.        [local] */
+/* The tap of that part, layer and kind; NULL if there is none.       [local] */
 const har_yard_tap *har_yardstick_find(const har_yardstick *yard, int part,
                                        core_tap tap);
 
 /* Index of the tap of that name; the prefix may be left out where there is one
- * part.  -1: none.                                                    [local] */
+ * part.  -1: none.                                                   [local] */
 int64_t har_yardstick_index(const har_yardstick *yard, const char *name);
 
-/* A companion of a tap ("routing_margin" of a layer), F64 [tokens], or NULL.  */
+/* The tensor "routing_margin" of a layer, F64 [tokens], or NULL.      [local] */
 const core_st_tensor *har_yardstick_margin(const har_yardstick *yard, int part,
                                            int layer);
 
-/* Is the token real?                                                  [local] */
+/* Is the token real?                                                 [local] */
 bool har_yardstick_is_real(const har_yard_part *part, int64_t token);
 
-/* The largest allowed error of a row.                                 [local] */
+/* The largest allowed error of a row.                                [local] */
 double har_yardstick_allowed(const har_yard_tap *tap, int64_t row);
 
 /* Read the manifest of the bundle at yard->path for yard->numerics.
- * Errors: E_FILE, E_FORMAT.                                           [local] */
+ * Errors: E_FILE, E_FORMAT.                                          [local] */
 CORE_NODISCARD core_status har__yardstick_manifest(har_yardstick *yard);
 
-/* The name without its prompt's prefix: "layers.3.out".               [local] */
+/* The name without its prompt's prefix: "layers.3.out".              [local] */
 const char *har_yard_body(const har_yard_tap *tap);
 
 #endif

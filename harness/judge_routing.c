@@ -1,4 +1,4 @@
-/* harness/grade_routing.c -- chosen experts: flips, certificates, consequences.
+/* harness/judge_routing.c -- chosen experts: flips, certificates, consequences.
  *
  * A certificate speaks about the experts that were exchanged.  Where the
  * golden's choice is simply the largest router logits (softmax or sigmoid,
@@ -12,7 +12,7 @@
  * its own token from there on, on the later tokens of its row only from the
  * next layer on, through attention.
  */
-#include "harness/grade_impl.h"
+#include "harness/judge_impl.h"
 
 #include "core/arena.h"
 
@@ -68,7 +68,7 @@ static bool holds(const int64_t *ids, int64_t n, int64_t id)
 /* New numbers of a layer: experts and how often each is chosen. */
 static core_status add_layer(har__pass *p, const har_yard_tap *idx)
 {
-    har_grade *g = p->grade;
+    har_judgement *g = p->judged;
     har_layer_routing *r = &g->routing[g->n_routing];
     void *memory = NULL;
     const har_yard_tap *logits = har_yardstick_find(
@@ -285,7 +285,7 @@ bool har__routing_judge(har__pass *p, int64_t i_tap, int64_t token,
 {
     har__routing *r = &p->routing;
     const har_yard_tap *idx = &p->yard->tap[i_tap];
-    har_layer_routing *l = &p->grade->routing[p->grade->n_routing - 1];
+    har_layer_routing *l = &p->judged->routing[p->judged->n_routing - 1];
     int64_t *golden = p->ids, *found = r->found + token * r->n_k;
     for (int64_t j = 0; j < r->n_k; j++)
         found[j] = (int64_t)p->found[j];
@@ -302,19 +302,19 @@ bool har__routing_judge(har__pass *p, int64_t i_tap, int64_t token,
         return true;
     }
     describe_flip(spot, golden, found, r->n_k);
-    if (p->grade->forced_routing) { /* its weights are those of our experts */
+    if (p->judged->forced_routing) { /* its weights are those of our experts */
         r->is_known[token] = false;
         return true;
     }
     spot->ratio = certificate(p, token, golden, found, &spot->allowed);
     if (spot->ratio <= 1.0) {
         l->n_certified++;
-        p->grade->n_certified++;
+        p->judged->n_certified++;
         exclude(p, idx, token);
         return true;
     }
     l->n_uncertified++;
-    p->grade->n_uncertified++;
+    p->judged->n_uncertified++;
     return false;
 }
 

@@ -1,10 +1,10 @@
-/* tests/unit/test_har_grade.c -- a foreign dump against a golden bundle.
+/* tests/unit/test_har_judge.c -- a foreign dump against a golden bundle.
  *
  * A golden of 4 rows x 64 positions and two layers is written once per test,
  * and a dump of it; each test changes the dump (or the golden) in one way.  The
  * unchanged dump passes, every change is found and named.
  */
-#include "harness/grade.h"
+#include "harness/judge.h"
 
 #include <check.h>
 #include <math.h>
@@ -58,7 +58,7 @@ static bool has_mask;
 static har_namemap map;
 static har_yardstick yard;
 static har_foreign dump;
-static har_grade grade;
+static har_judgement judged;
 
 static double noise(int i, int j)
 {
@@ -276,7 +276,7 @@ static void four_ranks(void)
 
 static void setup(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/har_grade-XXXXXX");
+    snprintf(folder, sizeof folder, "/tmp/har_judgement-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     int n = 0;
     make_table(n++, "embed", N_D, true);
@@ -308,7 +308,7 @@ static void setup(void)
 
 static void close_all(void)
 {
-    har_grade_free(&grade);
+    har_judge_free(&judged);
     har_yardstick_close(&yard);
     har_foreign_close(&dump);
     har_namemap_free(&map);
@@ -349,7 +349,7 @@ static core_status compare(void)
     yard.n_h = 10; /* as a manifest with a spec would say */
     yard.n_g = 5;
     CORE_TRY(har_foreign_place(&dump, &yard, &with));
-    return har_grade_make(&grade, &yard, &dump, &map, forced);
+    return har_judge_make(&judged, &yard, &dump, &map, forced);
 }
 
 static void ok(void)
@@ -360,14 +360,14 @@ static void ok(void)
 
 static const char *first(void)
 {
-    return grade.first >= 0 ? yard.tap[grade.first].data->name : "-";
+    return judged.first >= 0 ? yard.tap[judged.first].data->name : "-";
 }
 
-static const har_tap_grade *graded(const char *name)
+static const har_tap_judgement *judged_tap(const char *name)
 {
     const int64_t i = har_yardstick_index(&yard, name);
     ck_assert_int_ge(i, 0);
-    return &grade.tap[i];
+    return &judged.tap[i];
 }
 
 static int count_found(har_finding_kind kind)
@@ -416,10 +416,10 @@ START_TEST(a_correct_dump_passes)
 {
     harmless[_i]();
     ok();
-    ck_assert_msg(grade.verdict == HAR_PASS, "%d: %s", _i, first());
-    ck_assert_int_eq(grade.n_judged, N_TAP);
+    ck_assert_msg(judged.verdict == HAR_PASS, "%d: %s", _i, first());
+    ck_assert_int_eq(judged.n_judged, N_TAP);
     ck_assert_int_eq(dump.n_finding, 0);
-    ck_assert_int_eq(graded("logits")->n_judged, N);
+    ck_assert_int_eq(judged_tap("logits")->n_judged, N);
 }
 END_TEST
 
@@ -427,9 +427,9 @@ START_TEST(over_half_of_the_bound_is_marginal)
 {
     find(0, "p0.layers.0.out")->x[9 * N_D] += 0.75 * 0x1p-10;
     ok();
-    ck_assert_int_eq(grade.verdict, HAR_MARGINAL);
-    ck_assert_int_eq(graded("layers.0.out")->n_marginal, 1);
-    ck_assert(fabs(graded("layers.0.out")->ratio - 0.75) < 1e-3);
+    ck_assert_int_eq(judged.verdict, HAR_MARGINAL);
+    ck_assert_int_eq(judged_tap("layers.0.out")->n_marginal, 1);
+    ck_assert(fabs(judged_tap("layers.0.out")->ratio - 0.75) < 1e-3);
 }
 END_TEST
 
@@ -542,8 +542,8 @@ START_TEST(every_mutant_is_caught_and_named)
 {
     mutants[_i]();
     ok();
-    ck_assert_int_eq(grade.verdict, HAR_FAIL);
-    ck_assert_int_eq(grade.n_failed, 1);
+    ck_assert_int_eq(judged.verdict, HAR_FAIL);
+    ck_assert_int_eq(judged.n_failed, 1);
     ck_assert_str_eq(first(), "p0.layers.1.out");
 }
 END_TEST
@@ -565,14 +565,14 @@ START_TEST(one_wrong_row_is_located)
 {
     one_row();
     ok();
-    const har_tap_grade *t = graded("layers.1.out");
+    const har_tap_judgement *t = judged_tap("layers.1.out");
     ck_assert_int_eq(t->n_failed, 1);
     ck_assert_int_eq(t->first_bad.b, 200 / N_T);
     ck_assert_int_eq(t->first_bad.t, 200 % N_T);
     ck_assert(fabs(t->ratio - 4.0) < 1e-3);
-    ck_assert_int_eq(grade.worst[0].row, 200);
-    ck_assert(fabs(grade.token_ratio[0][200] - 4.0) < 1e-3);
-    ck_assert(grade.token_ratio[0][201] == 0.0);
+    ck_assert_int_eq(judged.worst[0].row, 200);
+    ck_assert(fabs(judged.token_ratio[0][200] - 4.0) < 1e-3);
+    ck_assert(judged.token_ratio[0][201] == 0.0);
 }
 END_TEST
 
@@ -582,8 +582,8 @@ START_TEST(where_nothing_is_allowed_the_ratio_is_infinite)
     if (_i == 1)
         out_values()[7 * N_D] += 0x1p-20;
     ok();
-    ck_assert_int_eq(grade.verdict, _i == 1 ? HAR_FAIL : HAR_PASS);
-    ck_assert((isinf(graded("layers.1.out")->ratio) != 0) == (_i == 1));
+    ck_assert_int_eq(judged.verdict, _i == 1 ? HAR_FAIL : HAR_PASS);
+    ck_assert((isinf(judged_tap("layers.1.out")->ratio) != 0) == (_i == 1));
 }
 END_TEST
 
@@ -597,8 +597,8 @@ START_TEST(swapped_prompts_differ_from_the_first_tap_on)
     }
     ok();
     ck_assert_str_eq(first(), "p0.embed");
-    ck_assert_int_eq(graded("embed")->n_failed, 2 * N_T);
-    ck_assert_int_eq(graded("embed")->first_bad.b, 0);
+    ck_assert_int_eq(judged_tap("embed")->n_failed, 2 * N_T);
+    ck_assert_int_eq(judged_tap("embed")->first_bad.b, 0);
 }
 END_TEST
 
@@ -622,8 +622,8 @@ START_TEST(heads_are_named_inside_attention)
 {
     find(0, "p0.layers.0.attn.q")->x[5 * N_Q + 13] += 1.0;
     ok();
-    ck_assert_int_eq(graded("layers.0.attn.q")->first_bad.head, 6);
-    ck_assert_int_eq(graded("layers.0.attn.q")->first_bad.col, 13);
+    ck_assert_int_eq(judged_tap("layers.0.attn.q")->first_bad.head, 6);
+    ck_assert_int_eq(judged_tap("layers.0.attn.q")->first_bad.col, 13);
 }
 END_TEST
 
@@ -632,10 +632,10 @@ START_TEST(experts_are_named_at_their_taps)
     find(0, "p0.layers.0.topk_weight")->x[5 * N_K + 1] += 1.0;
     find(0, "p0.layers.1.router_logits")->x[5 * N_E + 3] += 1.0;
     ok();
-    ck_assert_int_eq(graded("layers.0.topk_weight")->first_bad.expert,
+    ck_assert_int_eq(judged_tap("layers.0.topk_weight")->first_bad.expert,
                      (int64_t)layer_tap(0, "topk_idx")->x[5 * N_K + 1]);
-    ck_assert_int_eq(graded("layers.1.router_logits")->first_bad.expert, 3);
-    ck_assert_int_eq(graded("layers.1.router_logits")->first_bad.head, -1);
+    ck_assert_int_eq(judged_tap("layers.1.router_logits")->first_bad.expert, 3);
+    ck_assert_int_eq(judged_tap("layers.1.router_logits")->first_bad.head, -1);
 }
 END_TEST
 
@@ -646,13 +646,13 @@ START_TEST(a_wrong_shard_names_its_rank)
     four_ranks();
     find(3, "p0.logits")->x[(1 * N_T + 9) * 4 + 2] += 1.0;
     ok();
-    const har_spot *s = &graded("logits")->first_bad;
-    ck_assert_int_eq(grade.n_failed, 1);
+    const har_spot *s = &judged_tap("logits")->first_bad;
+    ck_assert_int_eq(judged.n_failed, 1);
     ck_assert_int_eq(s->b, 3);
     ck_assert_int_eq(s->t, 9);
     ck_assert_int_eq(s->col, 3 + 2);
     ck_assert_int_eq(dump.file[s->file].rank, 3);
-    ck_assert_str_eq(har_grade_owner(&grade, s->file), "rank 3 (tp 1, dp 1)");
+    ck_assert_str_eq(har_judge_owner(&judged, s->file), "rank 3 (tp 1, dp 1)");
 }
 END_TEST
 
@@ -661,7 +661,7 @@ START_TEST(replicas_must_be_equal)
     four_ranks();
     find(1, "p0.layers.0.out")->x[0] += 0x1p-20; /* far below the bound */
     ok();
-    ck_assert_int_eq(grade.verdict, HAR_FAIL);
+    ck_assert_int_eq(judged.verdict, HAR_FAIL);
     ck_assert_int_eq(count_found(HAR_FOUND_REPLICA), 1);
     ck_assert_int_eq(dump.finding[0].file, 1);
     ck_assert_str_eq(dump.finding[0].tensor, "p0.layers.0.out");
@@ -681,8 +681,8 @@ START_TEST(elements_that_nobody_holds_are_missing)
             snprintf(file[2].text[i][0], 96, "gone");
     ok();
     ck_assert_int_eq(count_found(HAR_FOUND_MISSING), 1);
-    ck_assert_int_eq(graded("logits")->n_missing, N / 2);
-    ck_assert_int_eq(graded("logits")->n_judged, N / 2);
+    ck_assert_int_eq(judged_tap("logits")->n_missing, N / 2);
+    ck_assert_int_eq(judged_tap("logits")->n_judged, N / 2);
     ck_assert_ptr_nonnull(strstr(dump.finding[0].text, "row 2, position 0, "
                                                        "from column 0"));
 }
@@ -696,7 +696,7 @@ START_TEST(a_lost_rank_is_missing_even_if_it_was_a_replica)
     fill_file(1, 0, N_B, 0, 1);
     meta(0, "world", _i == 0 ? "2" : "3");
     ok();
-    ck_assert_int_eq(grade.verdict, _i == 0 ? HAR_PASS : HAR_FAIL);
+    ck_assert_int_eq(judged.verdict, _i == 0 ? HAR_PASS : HAR_FAIL);
     ck_assert_int_eq(count_found(HAR_FOUND_MISSING), _i);
     if (_i == 1)
         ck_assert_str_eq(dump.finding[0].text,
@@ -713,8 +713,8 @@ START_TEST(what_is_not_compared_is_told)
     file[0].tensor[file[0].n++] =
         (dump_tensor){"p0.layers.9.out", CORE_DTYPE_F32, 1, {4, 0, 0}, x};
     ok();
-    ck_assert_int_eq(grade.verdict, HAR_PASS);
-    ck_assert_int_eq(grade.n_note, 2);
+    ck_assert_int_eq(judged.verdict, HAR_PASS);
+    ck_assert_int_eq(judged.n_note, 2);
     ck_assert_int_eq(count_found(HAR_FOUND_UNKNOWN), 1);
     ck_assert_int_eq(count_found(HAR_FOUND_EXTRA), 1);
     ck_assert_str_eq(dump.finding[0].text, "expected the name of a tap");
@@ -758,7 +758,7 @@ START_TEST(listed_tokens_are_put_in_their_place)
     ck_assert_str_eq(first(), _i > 0 ? "p0.layers.0.out" : "-");
     ck_assert_int_eq(count_found(HAR_FOUND_UNKNOWN), 0);
     if (_i == 1)
-        ck_assert_int_eq(graded("layers.0.out")->first_bad.row, N - 1 - 3);
+        ck_assert_int_eq(judged_tap("layers.0.out")->first_bad.row, N - 1 - 3);
     if (_i == 2)
         ck_assert_int_eq(count_found(HAR_FOUND_MISSHAPEN), 1);
 }
@@ -786,11 +786,11 @@ START_TEST(a_decode_dump_is_compared_as_its_positions)
         find(0, "p0.layers.1.out")->x[(2 * 2 + 1) * N_D] += 1.0;
     ok();
     ck_assert_str_eq(first(), _i >= 2 ? "p0.layers.1.out" : "-");
-    ck_assert_int_eq(graded("logits")->n_row, 2 * N_B);
-    ck_assert_int_eq(graded("logits")->n_judged, 2 * N_B);
+    ck_assert_int_eq(judged_tap("logits")->n_row, 2 * N_B);
+    ck_assert_int_eq(judged_tap("logits")->n_judged, 2 * N_B);
     if (_i >= 2) {
-        ck_assert_int_eq(graded("layers.1.out")->first_bad.b, 2);
-        ck_assert_int_eq(graded("layers.1.out")->first_bad.t, 8);
+        ck_assert_int_eq(judged_tap("layers.1.out")->first_bad.b, 2);
+        ck_assert_int_eq(judged_tap("layers.1.out")->first_bad.t, 8);
     }
 }
 END_TEST
@@ -800,7 +800,7 @@ START_TEST(without_its_positions_a_decode_dump_does_not_fit)
     two_positions(true);
     snprintf(file[0].text[file[0].n_meta - 1][0], 96, "elsewhere");
     ok();
-    ck_assert_int_eq(grade.verdict, HAR_FAIL);
+    ck_assert_int_eq(judged.verdict, HAR_FAIL);
     ck_assert_int_eq(count_found(HAR_FOUND_MISSHAPEN), N_TAP);
 }
 END_TEST
@@ -820,9 +820,9 @@ START_TEST(padding_is_not_judged)
     for (int j = 0; j < N_D; j++)
         find(0, "p0.layers.1.out")->x[(N_T + 2) * N_D + j] = (double)NAN;
     ok();
-    ck_assert_int_eq(grade.verdict, HAR_PASS);
-    ck_assert_int_eq(grade.n_padding, 3 * N_B);
-    ck_assert_int_eq(graded("layers.1.out")->n_row, N - 3 * N_B);
+    ck_assert_int_eq(judged.verdict, HAR_PASS);
+    ck_assert_int_eq(judged.n_padding, 3 * N_B);
+    ck_assert_int_eq(judged_tap("layers.1.out")->n_row, N - 3 * N_B);
 }
 END_TEST
 
@@ -862,17 +862,17 @@ START_TEST(a_flip_with_a_certificate_is_excused_and_counted)
     disturb(TOKEN + 2, "p0.layers.1.attn_out");
     disturb(TOKEN + 2, "p0.logits");
     ok();
-    ck_assert_msg(grade.verdict == HAR_MARGINAL, "%s", first());
-    ck_assert(graded("layers.0.topk_idx")->ratio == 0.75);
-    ck_assert_int_eq(grade.n_certified, 1);
-    ck_assert_int_eq(grade.n_uncertified, 0);
-    ck_assert_int_eq(grade.routing[0].n_certified, 1);
-    ck_assert_int_eq(grade.routing[0].n_same, N - 1);
-    ck_assert_int_eq(graded("layers.0.out")->n_excluded, 1);
-    ck_assert_int_eq(graded("layers.1.attn_out")->n_excluded, 4);
-    ck_assert_int_eq(grade.routing[1].n_excluded, 4);
-    ck_assert_int_eq(grade.routing[0].load[N_E + 2],
-                     grade.routing[0].load[2] + 1);
+    ck_assert_msg(judged.verdict == HAR_MARGINAL, "%s", first());
+    ck_assert(judged_tap("layers.0.topk_idx")->ratio == 0.75);
+    ck_assert_int_eq(judged.n_certified, 1);
+    ck_assert_int_eq(judged.n_uncertified, 0);
+    ck_assert_int_eq(judged.routing[0].n_certified, 1);
+    ck_assert_int_eq(judged.routing[0].n_same, N - 1);
+    ck_assert_int_eq(judged_tap("layers.0.out")->n_excluded, 1);
+    ck_assert_int_eq(judged_tap("layers.1.attn_out")->n_excluded, 4);
+    ck_assert_int_eq(judged.routing[1].n_excluded, 4);
+    ck_assert_int_eq(judged.routing[0].load[N_E + 2],
+                     judged.routing[0].load[2] + 1);
 }
 END_TEST
 
@@ -890,7 +890,7 @@ START_TEST(a_certificate_does_not_reach_other_tokens)
     disturb(elsewhere[_i].token, elsewhere[_i].name);
     ok();
     ck_assert_str_eq(first(), elsewhere[_i].name);
-    ck_assert_int_eq(grade.n_certified, 1);
+    ck_assert_int_eq(judged.n_certified, 1);
 }
 END_TEST
 
@@ -935,10 +935,10 @@ START_TEST(a_flip_without_a_certificate_fails)
     uncertified[_i]();
     ok();
     ck_assert_str_eq(first(), "p0.layers.0.topk_idx");
-    ck_assert_int_eq(grade.n_uncertified, 1);
-    ck_assert_int_eq(grade.n_certified, 0);
-    ck_assert_int_eq(grade.n_excluded, 0);
-    const har_spot *s = &graded("layers.0.topk_idx")->first_bad;
+    ck_assert_int_eq(judged.n_uncertified, 1);
+    ck_assert_int_eq(judged.n_certified, 0);
+    ck_assert_int_eq(judged.n_excluded, 0);
+    const har_spot *s = &judged_tap("layers.0.topk_idx")->first_bad;
     ck_assert_int_eq(s->b, 2);
     ck_assert_int_eq(s->t, 60);
     ck_assert(s->ratio > 1.0);
@@ -951,8 +951,8 @@ START_TEST(a_golden_without_scores_certifies_nothing)
     if (_i == 1)
         layer_tap(0, "router_logits")->x[TOKEN * N_E + 2] = (double)NAN;
     ok();
-    ck_assert_int_eq(grade.n_certified, _i == 0);
-    ck_assert_int_eq(grade.n_uncertified, _i == 1);
+    ck_assert_int_eq(judged.n_certified, _i == 0);
+    ck_assert_int_eq(judged.n_uncertified, _i == 1);
 }
 END_TEST
 
@@ -964,8 +964,8 @@ START_TEST(with_a_bias_the_margin_alone_speaks)
     margin[0][TOKEN] = _i == 0 ? 0x1p-10 : 0x1.1p-10;
     find(0, "p0.layers.0.topk_idx")->x[TOKEN * N_K + 1] = 4.0;
     ok();
-    ck_assert_int_eq(grade.n_certified, _i == 0);
-    ck_assert_int_eq(grade.n_uncertified, _i == 1);
+    ck_assert_int_eq(judged.n_certified, _i == 0);
+    ck_assert_int_eq(judged.n_uncertified, _i == 1);
 }
 END_TEST
 
@@ -977,9 +977,9 @@ START_TEST(forced_routing_is_not_judged)
         disturb(TOKEN, "p0.layers.0.out");
     ok();
     ck_assert_str_eq(first(), _i == 1 ? "p0.layers.0.out" : "-");
-    ck_assert(!graded("layers.0.topk_idx")->is_judged);
-    ck_assert_int_eq(grade.n_certified + grade.n_uncertified, 0);
-    ck_assert_int_eq(grade.n_excluded, 0);
+    ck_assert(!judged_tap("layers.0.topk_idx")->is_judged);
+    ck_assert_int_eq(judged.n_certified + judged.n_uncertified, 0);
+    ck_assert_int_eq(judged.n_excluded, 0);
 }
 END_TEST
 
@@ -1039,9 +1039,9 @@ START_TEST(a_map_decides_what_is_expected)
         snprintf(find(0, "model.layers.1")->name, 96, "model.layers.1.other");
     ok();
     ck_assert_str_eq(first(), _i == 2 ? "p0.layers.1.out" : "-");
-    ck_assert(!graded("layers.0.attn.q")->is_judged); /* no name for it */
+    ck_assert(!judged_tap("layers.0.attn.q")->is_judged); /* no name for it */
     ck_assert_int_eq(count_found(HAR_FOUND_UNKNOWN), _i == 2 ? 3 : 2);
-    ck_assert(graded("layers.0.topk_idx")->is_judged == (_i != 1));
+    ck_assert(judged_tap("layers.0.topk_idx")->is_judged == (_i != 1));
 }
 END_TEST
 
@@ -1132,8 +1132,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("har_grade");
-    TCase *tests = tcase_create("grade");
+    Suite *suite = suite_create("har_judge");
+    TCase *tests = tcase_create("judge");
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, a_correct_dump_passes, 0,

@@ -1,11 +1,11 @@
-/* harness/grade_junit.c -- a grade as JUnit XML: one test case per tap.
+/* harness/judge_junit.c -- a judgement as JUnit XML: one test case per tap.
  *
  * The class of a case is its layer, so that CI systems group by it.  A finding
  * that belongs to no tap (a rank's file is missing) fails a case of its own.
  * Traps: XML 1.0 cannot hold most control characters, not even escaped; a path
  * need not be UTF-8.
  */
-#include "harness/grade_report.h"
+#include "harness/judge_report.h"
 
 #include <string.h>
 
@@ -43,7 +43,7 @@ void har__xml(FILE *out, const char *text)
     }
 }
 
-static void write_findings(const har_grade *g, int64_t i_tap, FILE *out)
+static void write_findings(const har_judgement *g, int64_t i_tap, FILE *out)
 {
     for (int64_t i = 0; i < g->dump->n_finding; i++) {
         const har_finding *f = &g->dump->finding[i];
@@ -51,7 +51,7 @@ static void write_findings(const har_grade *g, int64_t i_tap, FILE *out)
             continue;
         har__xml(out, har_finding_name(f->kind));
         fputs(": ", out);
-        har__xml(out, f->file >= 0 ? har_grade_owner(g, f->file) : "");
+        har__xml(out, f->file >= 0 ? har_judge_owner(g, f->file) : "");
         fputs(f->file >= 0 ? ", " : "", out);
         har__xml(out, f->tensor);
         fputs(": ", out);
@@ -60,9 +60,9 @@ static void write_findings(const har_grade *g, int64_t i_tap, FILE *out)
     }
 }
 
-static void write_failure(const har_grade *g, int64_t i, FILE *out)
+static void write_failure(const har_judgement *g, int64_t i, FILE *out)
 {
-    const har_tap_grade *t = &g->tap[i];
+    const har_tap_judgement *t = &g->tap[i];
     char text[HAR_SPOT_TEXT], ratio[HAR_RATIO_TEXT];
     fprintf(out, "      <failure type=\"FAIL\" message=\"");
     if (t->problem[0] != '\0')
@@ -93,9 +93,9 @@ static void write_class(const har_yard_tap *tap, FILE *out)
         fputs("model", out);
 }
 
-static void write_case(const har_grade *g, int64_t i, FILE *out)
+static void write_case(const har_judgement *g, int64_t i, FILE *out)
 {
-    const har_tap_grade *t = &g->tap[i];
+    const har_tap_judgement *t = &g->tap[i];
     char ratio[HAR_RATIO_TEXT];
     fputs("    <testcase name=\"", out);
     write_class(&g->yard->tap[i], out);
@@ -116,7 +116,7 @@ static void write_case(const har_grade *g, int64_t i, FILE *out)
     fputs("    </testcase>\n", out);
 }
 
-static int64_t count_skipped(const har_grade *g)
+static int64_t count_skipped(const har_judgement *g)
 {
     int64_t n = 0;
     for (int64_t i = 0; i < g->n_tap; i++)
@@ -124,7 +124,7 @@ static int64_t count_skipped(const har_grade *g)
     return n;
 }
 
-static bool files_fail(const har_grade *g)
+static bool files_fail(const har_judgement *g)
 {
     for (int64_t i = 0; i < g->dump->n_finding; i++)
         if (g->dump->finding[i].i_tap < 0 &&
@@ -133,7 +133,7 @@ static bool files_fail(const har_grade *g)
     return g->n_judged == 0;
 }
 
-void har_grade_junit(const har_grade *g, FILE *out)
+void har_judge_junit(const har_judgement *g, FILE *out)
 {
     const bool files = files_fail(g);
     const long long n = (long long)g->n_tap + 1;

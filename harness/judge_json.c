@@ -1,9 +1,9 @@
-/* harness/grade_json.c -- a grade for machines, schema moeparity.compare/2.
+/* harness/judge_json.c -- a judgement for machines, schema moeparity.compare/2.
  *
  * JSON has no infinities: they are written as the words "inf", "-inf", "nan",
  * so a reader must expect a string where a number is usual.
  */
-#include "harness/grade_report.h"
+#include "harness/judge_report.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -22,7 +22,7 @@ static json_t *integer(int64_t x)
     return json_integer((json_int_t)x);
 }
 
-static json_t *spot_object(const har_grade *g, const har_spot *s)
+static json_t *spot_object(const har_judgement *g, const har_spot *s)
 {
     const har_dump_file *f =
         s->file >= 0 ? &g->dump->file[s->file] : NULL;
@@ -49,7 +49,7 @@ static json_t *spot_object(const har_grade *g, const har_spot *s)
     return o;
 }
 
-static json_t *spot_array(const har_grade *g, const har_spot *spots, int n)
+static json_t *spot_array(const har_judgement *g, const har_spot *spots, int n)
 {
     json_t *list = json_array();
     for (int i = 0; i < n; i++)
@@ -57,9 +57,9 @@ static json_t *spot_array(const har_grade *g, const har_spot *spots, int n)
     return list;
 }
 
-static json_t *tap_object(const har_grade *g, int64_t i)
+static json_t *tap_object(const har_judgement *g, int64_t i)
 {
-    const har_tap_grade *t = &g->tap[i];
+    const har_tap_judgement *t = &g->tap[i];
     json_t *o = json_object();
     json_object_set_new(o, "tap", json_string(g->yard->tap[i].data->name));
     json_object_set_new(o, "verdict", json_string(har__mark_text(t)));
@@ -78,7 +78,7 @@ static json_t *tap_object(const har_grade *g, int64_t i)
     return o;
 }
 
-static json_t *finding_object(const har_grade *g, const har_finding *f)
+static json_t *finding_object(const har_judgement *g, const har_finding *f)
 {
     return json_pack("{s:s, s:o, s:s, s:s, s:b}", "kind",
                      har_finding_name(f->kind), "file",
@@ -96,7 +96,8 @@ static json_t *load_array(const int64_t *load, int64_t n)
     return list;
 }
 
-static json_t *routing_object(const har_grade *g, const har_layer_routing *r)
+static json_t *routing_object(const har_judgement *g,
+                              const har_layer_routing *r)
 {
     return json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "part",
                      g->yard->part[r->part].prefix, "layer", r->layer, "tokens",
@@ -109,7 +110,7 @@ static json_t *routing_object(const har_grade *g, const har_layer_routing *r)
 }
 
 /* The worst ratio of each token, row by row; null: not judged. */
-static json_t *tokens_object(const har_grade *g)
+static json_t *tokens_object(const har_judgement *g)
 {
     json_t *o = json_object();
     for (int i = 0; i < g->yard->n_part; i++) {
@@ -125,7 +126,7 @@ static json_t *tokens_object(const har_grade *g)
     return o;
 }
 
-void har_grade_json(const har_grade *g, FILE *out)
+void har_judge_json(const har_judgement *g, FILE *out)
 {
     json_t *o = json_object(), *taps = json_array(), *findings = json_array(),
            *routing = json_array();

@@ -1,10 +1,10 @@
-/* harness/grade_html.c -- a grade as one page that stands alone.
+/* harness/judge_html.c -- a judgement as one page that stands alone.
  *
  * No script, no font, no image from elsewhere: the page is kept with a CI run
  * and opened years later.  Colours are CSS variables with a light and a dark
  * set.  Everything that comes from a file's header goes through har__xml.
  */
-#include "harness/grade_svg.h"
+#include "harness/judge_svg.h"
 
 #include <math.h>
 #include <string.h>
@@ -81,7 +81,7 @@ static const char *colour_of(har_verdict verdict)
                                      : "good";
 }
 
-static void write_facts(const har_grade *g, FILE *out)
+static void write_facts(const har_judgement *g, FILE *out)
 {
     char text[1024];
     int64_t n_same = 0, n_token = 0;
@@ -115,7 +115,7 @@ static void write_facts(const har_grade *g, FILE *out)
     fputs("</dl>\n", out);
 }
 
-static void write_header(const har_grade *g, FILE *out)
+static void write_header(const har_judgement *g, FILE *out)
 {
     char text[HAR_SPOT_TEXT];
     fprintf(out, "<header style=\"--verdict:var(--%s)\">\n<h1>%s</h1>\n<p>",
@@ -158,11 +158,11 @@ static const char ZONES[] =
     "<span><i style=\"background:var(--idle);opacity:.4\"></i>not judged"
     "</span></div>\n";
 
-static void write_pictures(const har_grade *g, int part, FILE *out)
+static void write_pictures(const har_judgement *g, int part, FILE *out)
 {
     const char *prefix = g->yard->n_part > 1 ? g->yard->part[part].prefix : "";
     core_tap_kind kinds[CORE_N_TAP_KINDS];
-    if (har__grade_kinds(g, false, kinds) > 0) { /* not of a Switch layer */
+    if (har__judge_kinds(g, false, kinds) > 0) { /* not of a Switch layer */
         open_section(out, "Observed / bound", prefix,
                      "The worst token row of every tap, in the order of "
                      "execution from top left. A frame marks the first tap "
@@ -198,7 +198,7 @@ static void write_pictures(const har_grade *g, int part, FILE *out)
 
 /* --- tables --- */
 
-static void write_spot(const har_grade *g, const har_spot *s, FILE *out)
+static void write_spot(const har_judgement *g, const har_spot *s, FILE *out)
 {
     char text[64];
     fputs("<tr>", out);
@@ -217,11 +217,11 @@ static void write_spot(const har_grade *g, const har_spot *s, FILE *out)
               : s->ratio > 0.5 ? "n MARGINAL"
                                : "n PASS",
          har__ratio_text(text, s->ratio));
-    cell(out, "", har_grade_owner(g, s->file));
+    cell(out, "", har_judge_owner(g, s->file));
     fputs("</tr>\n", out);
 }
 
-static void write_worst(const har_grade *g, FILE *out)
+static void write_worst(const har_judgement *g, FILE *out)
 {
     if (g->n_worst == 0 || !(g->worst[0].ratio > 0.0))
         return;
@@ -237,7 +237,7 @@ static void write_worst(const har_grade *g, FILE *out)
     fputs("</table></section>\n", out);
 }
 
-static void write_findings(const har_grade *g, FILE *out)
+static void write_findings(const har_judgement *g, FILE *out)
 {
     enum { MAX_ROWS = 100 };
     const har_foreign *d = g->dump;
@@ -253,7 +253,7 @@ static void write_findings(const har_grade *g, FILE *out)
         fputs("<tr>", out);
         cell(out, har_finding_is_note(f->kind) ? "" : "FAIL",
              har_finding_name(f->kind));
-        cell(out, "", har_grade_owner(g, f->file));
+        cell(out, "", har_judge_owner(g, f->file));
         cell(out, "", f->tensor);
         cell(out, "text", f->text);
         fputs("</tr>\n", out);
@@ -265,9 +265,9 @@ static void write_findings(const har_grade *g, FILE *out)
     fputs("</section>\n", out);
 }
 
-static void write_tap(const har_grade *g, int64_t i, FILE *out)
+static void write_tap(const har_judgement *g, int64_t i, FILE *out)
 {
-    const har_tap_grade *t = &g->tap[i];
+    const har_tap_judgement *t = &g->tap[i];
     char text[HAR_RATIO_TEXT];
     fputs("<tr>", out);
     cell(out, "", g->yard->tap[i].data->name);
@@ -283,7 +283,7 @@ static void write_tap(const har_grade *g, int64_t i, FILE *out)
     fputs("</tr>\n", out);
 }
 
-static void write_taps(const har_grade *g, FILE *out)
+static void write_taps(const har_judgement *g, FILE *out)
 {
     fputs("<section><details><summary>All taps</summary>\n<table><tr><th>tap"
           "<th>verdict<th class=\"n\">observed / bound<th class=\"n\">rows"
@@ -295,7 +295,7 @@ static void write_taps(const har_grade *g, FILE *out)
     fputs("</table></details></section>\n", out);
 }
 
-void har_grade_html(const har_grade *g, FILE *out)
+void har_judge_html(const har_judgement *g, FILE *out)
 {
     fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width\">\n<title>",

@@ -1,11 +1,11 @@
-/* harness/grade.c -- judging a foreign dump, see grade.h.
+/* harness/judge.c -- judging a foreign dump, see judge.h.
  *
  * One pass over the taps in the order of execution, of each tap over its rows.
  * Traps: a tap that no file holds has no bad row, so it must fail by its
  * absence; with half of the rows set aside a pass would say nothing; a dump of
  * which nothing was compared is no correct one.
  */
-#include "harness/grade_impl.h"
+#include "harness/judge_impl.h"
 
 #include "core/arena.h"
 
@@ -34,12 +34,12 @@ static void keep(har_spot *list, int *n, int room, const har_spot *spot)
     *n = *n < room ? *n + 1 : room;
 }
 
-static void remember(har__pass *p, har_tap_grade *t, const har_spot *spot,
+static void remember(har__pass *p, har_tap_judgement *t, const har_spot *spot,
                      bool good)
 {
     const har_yard_tap *tap = &p->yard->tap[spot->i_tap];
     double *of_token =
-        &p->grade->token_ratio[tap->part][spot->row / tap->extent.n_k];
+        &p->judged->token_ratio[tap->part][spot->row / tap->extent.n_k];
     t->n_judged++;
     t->n_marginal += good && spot->ratio > 0.5;
     if (!good && t->n_failed++ == 0)
@@ -62,7 +62,7 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
                     har_spot *first_missing)
 {
     const har_yard_tap *tap = &p->yard->tap[i_tap];
-    har_tap_grade *t = &p->grade->tap[i_tap];
+    har_tap_judgement *t = &p->judged->tap[i_tap];
     har__yard_row(tap, row, p->expected);
     const int64_t n_missing =
         har__read_row(p, i_tap, row, har__source_row(p, tap, row));
@@ -91,7 +91,7 @@ static void see_rows(har__pass *p, int64_t i_tap, har_diff *sum)
 {
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     const har_yard_part *part = &p->yard->part[tap->part];
-    har_tap_grade *t = &p->grade->tap[i_tap];
+    har_tap_judgement *t = &p->judged->tap[i_tap];
     const int64_t n_row = part->n_b * part->n_t * tap->extent.n_k;
     har_spot missing = {.row = 0};
     for (int64_t row = 0; row < n_row; row++) {
@@ -114,7 +114,7 @@ static void see_rows(har__pass *p, int64_t i_tap, har_diff *sum)
 /* A tap of which the dump holds nothing at all. */
 static void absent_tap(har__pass *p, int64_t i_tap, bool is_misshapen)
 {
-    har_tap_grade *t = &p->grade->tap[i_tap];
+    har_tap_judgement *t = &p->judged->tap[i_tap];
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     bool optional = false;
     if (tap->is_input || !har_namemap_expects(p->map, har_yard_body(tap),
@@ -163,7 +163,7 @@ static void tell_nonfinite(har__pass *p, int64_t begin, int64_t end)
 /* The verdict of a tap whose rows have been seen. */
 static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
 {
-    har_tap_grade *t = &p->grade->tap[i_tap];
+    har_tap_judgement *t = &p->judged->tap[i_tap];
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     t->is_judged = t->n_judged > 0;
     t->relative_rms = har_diff_relative_rms(sum);
@@ -178,7 +178,7 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
         t->verdict = HAR_FAIL;
     else if (t->n_marginal > 0)
         t->verdict = HAR_MARGINAL;
-    if (p->grade->forced_routing && is_choice_of(tap) &&
+    if (p->judged->forced_routing && is_choice_of(tap) &&
         t->verdict != HAR_FAIL) {
         t->is_judged = false;
         snprintf(t->problem, sizeof t->problem,
@@ -186,7 +186,7 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
     }
 }
 
-static core_status grade_tap(har__pass *p, int64_t i_tap)
+static core_status judge_tap(har__pass *p, int64_t i_tap)
 {
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     har_diff sum;
@@ -208,10 +208,10 @@ static core_status grade_tap(har__pass *p, int64_t i_tap)
 
 static void sum_up(har__pass *p)
 {
-    har_grade *g = p->grade;
+    har_judgement *g = p->judged;
     g->first = -1;
     for (int64_t i = 0; i < g->n_tap; i++) {
-        const har_tap_grade *t = &g->tap[i];
+        const har_tap_judgement *t = &g->tap[i];
         const bool counts = t->is_judged || t->verdict == HAR_FAIL;
         g->n_judged += counts;
         g->n_passed += counts && t->verdict == HAR_PASS;
@@ -234,10 +234,10 @@ static void sum_up(har__pass *p)
         g->verdict = HAR_FAIL;
 }
 
-/* Buffers of a pass, and what the grade holds. */
+/* Buffers of a pass, and what the judgement holds. */
 static core_status make_room(har__pass *p)
 {
-    har_grade *g = p->grade;
+    har_judgement *g = p->judged;
     int64_t widest = 1;
     void *m = NULL;
     for (int64_t i = 0; i < p->yard->n_tap; i++)
@@ -251,7 +251,7 @@ static core_status make_room(har__pass *p)
     p->ids = m;
     CORE_TRY(core_alloc(&m, widest, sizeof(int), "owners"));
     p->owner = m;
-    CORE_TRY(core_alloc(&m, p->yard->n_tap, sizeof *g->tap, "grades"));
+    CORE_TRY(core_alloc(&m, p->yard->n_tap, sizeof *g->tap, "judgements"));
     g->tap = m;
     g->n_tap = p->yard->n_tap;
     memset(g->tap, 0, (size_t)g->n_tap * sizeof *g->tap);
@@ -271,32 +271,32 @@ static core_status list_tokens(har__pass *p)
         const int64_t n = part->n_b * part->n_t;
         void *m = NULL;
         CORE_TRY(core_alloc(&m, n, sizeof(double), "tokens"));
-        p->grade->token_ratio[i] = m;
+        p->judged->token_ratio[i] = m;
         for (int64_t token = 0; token < n; token++) {
-            p->grade->token_ratio[i][token] = -1.0;
-            p->grade->n_padding += !har_yardstick_is_real(part, token);
+            p->judged->token_ratio[i][token] = -1.0;
+            p->judged->n_padding += !har_yardstick_is_real(part, token);
         }
     }
     return CORE_OK;
 }
 
-core_status har_grade_make(har_grade *out, const har_yardstick *yard,
+core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
                            har_foreign *dump, const har_namemap *map,
                            bool forced_routing)
 {
-    har_grade grade;
-    memset(&grade, 0, sizeof grade);
-    grade.yard = yard;
-    grade.dump = dump;
-    grade.map_name = map->name;
-    grade.forced_routing = forced_routing;
-    har__pass p = {.grade = &grade, .yard = yard, .dump = dump, .map = map};
+    har_judgement judged;
+    memset(&judged, 0, sizeof judged);
+    judged.yard = yard;
+    judged.dump = dump;
+    judged.map_name = map->name;
+    judged.forced_routing = forced_routing;
+    har__pass p = {.judged = &judged, .yard = yard, .dump = dump, .map = map};
     p.routing.part = -1;
     core_status status = make_room(&p);
     if (status == CORE_OK)
         status = list_tokens(&p);
     for (int64_t i = 0; i < yard->n_tap && status == CORE_OK; i++)
-        status = grade_tap(&p, i);
+        status = judge_tap(&p, i);
     if (status == CORE_OK)
         sum_up(&p);
     free(p.expected);
@@ -306,27 +306,28 @@ core_status har_grade_make(har_grade *out, const har_yardstick *yard,
     free(p.routing.is_known);
     free(p.routing.from);
     if (status == CORE_OK)
-        *out = grade;
+        *out = judged;
     else
-        har_grade_free(&grade);
+        har_judge_free(&judged);
     return status;
 }
 
-void har_grade_free(har_grade *grade)
+void har_judge_free(har_judgement *judged)
 {
-    for (int i = 0; i < grade->n_routing; i++)
-        free(grade->routing[i].load);
-    for (int i = 0; grade->token_ratio != NULL && i < grade->yard->n_part; i++)
-        free(grade->token_ratio[i]);
-    free(grade->token_ratio);
-    free(grade->routing);
-    free(grade->tap);
-    memset(grade, 0, sizeof *grade);
+    for (int i = 0; i < judged->n_routing; i++)
+        free(judged->routing[i].load);
+    const int n_part = judged->token_ratio != NULL ? judged->yard->n_part : 0;
+    for (int i = 0; i < n_part; i++)
+        free(judged->token_ratio[i]);
+    free(judged->token_ratio);
+    free(judged->routing);
+    free(judged->tap);
+    memset(judged, 0, sizeof *judged);
 }
 
-const char *har_grade_owner(const har_grade *grade, int file)
+const char *har_judge_owner(const har_judgement *judged, int file)
 {
-    return file >= 0 && file < grade->dump->n_file
-               ? grade->dump->file[file].owner
+    return file >= 0 && file < judged->dump->n_file
+               ? judged->dump->file[file].owner
                : "-";
 }

@@ -1,4 +1,4 @@
-/* harness/grade_svg.c -- the pictures of a grade, see grade_svg.h.
+/* harness/judge_svg.c -- the pictures of a judgement, see judge_svg.h.
  *
  * Colour says the zone (within half of the bound, within it, beyond it) and its
  * strength how far; beyond the bound on a logarithmic scale, because an error
@@ -6,7 +6,7 @@
  * number where there is room, so that nothing depends on colour alone.  Trap: a
  * picture of 10,000 tokens needs a cell for several; it shows the worst.
  */
-#include "harness/grade_svg.h"
+#include "harness/judge_svg.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -74,9 +74,9 @@ static void title(FILE *out, const char *text)
 
 /* --- taps --- */
 
-static void tap_title(const har_grade *g, int64_t i, char *text, size_t n)
+static void tap_title(const har_judgement *g, int64_t i, char *text, size_t n)
 {
-    const har_tap_grade *t = &g->tap[i];
+    const har_tap_judgement *t = &g->tap[i];
     char spot[HAR_SPOT_TEXT] = "";
     if (t->n_spot > 0)
         har__spot_text(spot, g, &t->spot[0]);
@@ -87,14 +87,14 @@ static void tap_title(const har_grade *g, int64_t i, char *text, size_t n)
              t->problem[0] != '\0' ? "; " : "", t->problem);
 }
 
-static void tap_cell(const har_grade *g, int64_t i, double x, double y,
+static void tap_cell(const har_judgement *g, int64_t i, double x, double y,
                      FILE *out)
 {
     char text[3 * HAR_SPOT_TEXT], ratio[HAR_RATIO_TEXT];
     double strength = 0.0;
     if (i < 0)
         return;
-    const har_tap_grade *t = &g->tap[i];
+    const har_tap_judgement *t = &g->tap[i];
     const bool empty = !t->is_judged;
     const bool fails = t->verdict == HAR_FAIL;
     const char *colour = empty ? (fails ? "bad" : "idle")
@@ -122,7 +122,7 @@ static void tap_cell(const har_grade *g, int64_t i, double x, double y,
             text);
 }
 
-static int last_layer(const har_grade *g, int part)
+static int last_layer(const har_judgement *g, int part)
 {
     int last = -1;
     for (int64_t i = 0; i < g->n_tap; i++) {
@@ -133,12 +133,12 @@ static int last_layer(const har_grade *g, int part)
     return last;
 }
 
-void har__svg_taps(const har_grade *g, int part, FILE *out)
+void har__svg_taps(const har_judgement *g, int part, FILE *out)
 {
     core_tap_kind kinds[CORE_N_TAP_KINDS];
     char label[CORE_NAME_BYTES];
     const int n_layer = last_layer(g, part) + 1;
-    const int n = har__grade_kinds(g, false, kinds);
+    const int n = har__judge_kinds(g, false, kinds);
     const int width = LEFT + (n < 3 ? 3 : n) * CELL_W;
     open_svg(out, width, HEAD_H + (n_layer + 2) * CELL_H + 8,
              "observed over bound, by layer and tap");
@@ -147,22 +147,22 @@ void har__svg_taps(const har_grade *g, int part, FILE *out)
                 "mid dim", har__kind_label(label, kinds[k]));
     double y = HEAD_H;
     text_at(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim", "embed");
-    tap_cell(g, har__grade_index(g, part, -1, CORE_TAP_EMBED), LEFT, y, out);
+    tap_cell(g, har__judge_index(g, part, -1, CORE_TAP_EMBED), LEFT, y, out);
     for (int layer = 0; layer < n_layer; layer++) {
         y += CELL_H;
         snprintf(label, sizeof label, "layer %d", layer);
         text_at(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim", label);
         for (int k = 0; k < n; k++)
-            tap_cell(g, har__grade_index(g, part, layer, kinds[k]),
+            tap_cell(g, har__judge_index(g, part, layer, kinds[k]),
                      LEFT + (double)k * CELL_W, y, out);
     }
     y += CELL_H;
     text_at(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim", "final norm");
-    tap_cell(g, har__grade_index(g, part, -1, CORE_TAP_FINAL_NORM), LEFT, y,
+    tap_cell(g, har__judge_index(g, part, -1, CORE_TAP_FINAL_NORM), LEFT, y,
              out);
     text_at(out, LEFT + 2.0 * CELL_W - 10.0, y + CELL_H / 2.0 + 3.0, "end dim",
             "logits");
-    tap_cell(g, har__grade_index(g, part, -1, CORE_TAP_LOGITS),
+    tap_cell(g, har__judge_index(g, part, -1, CORE_TAP_LOGITS),
              LEFT + 2.0 * CELL_W, y, out);
     fputs("</svg>\n", out);
 }
@@ -170,8 +170,8 @@ void har__svg_taps(const har_grade *g, int part, FILE *out)
 /* --- tokens --- */
 
 /* Worst ratio of a block of tokens; < 0: none was judged. */
-static double block_ratio(const har_grade *g, int part, int64_t b0, int64_t b1,
-                          int64_t t0, int64_t t1, int64_t *worst)
+static double block_ratio(const har_judgement *g, int part, int64_t b0,
+                          int64_t b1, int64_t t0, int64_t t1, int64_t *worst)
 {
     const int64_t n_t = g->yard->part[part].n_t;
     double ratio = -1.0;
@@ -188,7 +188,7 @@ static double block_ratio(const har_grade *g, int part, int64_t b0, int64_t b1,
     return ratio;
 }
 
-static void token_cell(const har_grade *g, int part, int64_t worst,
+static void token_cell(const har_judgement *g, int part, int64_t worst,
                        double ratio, const double box[4], FILE *out)
 {
     const int64_t n_t = g->yard->part[part].n_t;
@@ -202,7 +202,7 @@ static void token_cell(const har_grade *g, int part, int64_t worst,
     title(out, text);
 }
 
-void har__svg_tokens(const har_grade *g, int part, FILE *out)
+void har__svg_tokens(const har_judgement *g, int part, FILE *out)
 {
     const har_yard_part *p = &g->yard->part[part];
     const int64_t n_across = p->n_t < MAX_ACROSS ? p->n_t : MAX_ACROSS;
@@ -235,7 +235,7 @@ void har__svg_tokens(const har_grade *g, int part, FILE *out)
 
 /* --- routing --- */
 
-bool har__svg_has_routing(const har_grade *g, int part)
+bool har__svg_has_routing(const har_judgement *g, int part)
 {
     for (int i = 0; i < g->n_routing; i++)
         if (g->routing[i].part == part &&
@@ -244,7 +244,7 @@ bool har__svg_has_routing(const har_grade *g, int part)
     return false;
 }
 
-static int count_layers(const har_grade *g, int part)
+static int count_layers(const har_judgement *g, int part)
 {
     int n = 0;
     for (int i = 0; i < g->n_routing; i++)
@@ -284,7 +284,7 @@ static void routing_bar(const har_layer_routing *r, double y, FILE *out)
     }
 }
 
-void har__svg_routing(const har_grade *g, int part, FILE *out)
+void har__svg_routing(const har_judgement *g, int part, FILE *out)
 {
     char label[32];
     double y = 4.0;
@@ -326,7 +326,7 @@ static void load_line(const har_layer_routing *r, double y, double w, FILE *out)
     text_at(out, LEFT + w * (double)r->n_expert + 12.0, y + 14.0, "dim", text);
 }
 
-void har__svg_load(const har_grade *g, int part, FILE *out)
+void har__svg_load(const har_judgement *g, int part, FILE *out)
 {
     int64_t n_expert = 1;
     char label[32];

@@ -1,4 +1,4 @@
-/* harness/grade_row.c -- one row of a tap: put together, then judged.
+/* harness/judge_row.c -- one row of a tap: put together, then judged.
  *
  * A row is assembled from the pieces that hold it, so no tap is ever whole in
  * memory and every element has an owner to name.  Traps: an element that two
@@ -6,7 +6,7 @@
  * finite is counted even where the row is set aside; weights follow their
  * expert, not their column.
  */
-#include "harness/grade_impl.h"
+#include "harness/judge_impl.h"
 
 #include <math.h>
 #include <string.h>

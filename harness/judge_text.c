@@ -1,9 +1,9 @@
-/* harness/grade_text.c -- a grade for the terminal, and words for all reports.
+/* harness/judge_text.c -- a judgement for the terminal, and words for all.
  *
  * What a reader wants first: the verdict, where it went wrong first, on whose
  * rank; then a table layer by layer, because an error grows or jumps.
  */
-#include "harness/grade_report.h"
+#include "harness/judge_report.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,13 +16,13 @@ const char *har__ratio_text(char text[HAR_RATIO_TEXT], double ratio)
     return text;
 }
 
-static bool is_choice(const har_grade *g, const har_spot *s)
+static bool is_choice(const har_judgement *g, const har_spot *s)
 {
     const har_yard_tap *tap = &g->yard->tap[s->i_tap];
     return tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_IDX;
 }
 
-const char *har__spot_text(char text[HAR_SPOT_TEXT], const har_grade *g,
+const char *har__spot_text(char text[HAR_SPOT_TEXT], const har_judgement *g,
                            const har_spot *s)
 {
     char ratio[HAR_RATIO_TEXT], who[48] = "";
@@ -36,17 +36,17 @@ const char *har__spot_text(char text[HAR_SPOT_TEXT], const har_grade *g,
                  "row %lld, position %lld: expected expert %.0f, found %.0f; "
                  "margin / bound %s; %s",
                  (long long)s->b, (long long)s->t, s->expected, s->found, ratio,
-                 har_grade_owner(g, s->file));
+                 har_judge_owner(g, s->file));
     else
         snprintf(text, HAR_SPOT_TEXT,
                  "row %lld, position %lld, column %lld%s: expected %.9g, found "
                  "%.9g; observed / bound %s; %s",
                  (long long)s->b, (long long)s->t, (long long)s->col, who,
-                 s->expected, s->found, ratio, har_grade_owner(g, s->file));
+                 s->expected, s->found, ratio, har_judge_owner(g, s->file));
     return text;
 }
 
-const char *har__verdict_text(char text[HAR_SPOT_TEXT], const har_grade *g)
+const char *har__verdict_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
 {
     const bool bits = strcmp(g->yard->numerics, "exact") == 0;
     const char *what = bits ? "bit for bit"
@@ -65,14 +65,15 @@ const char *har__verdict_text(char text[HAR_SPOT_TEXT], const har_grade *g)
     return text;
 }
 
-const char *har__mark_text(const har_tap_grade *t)
+const char *har__mark_text(const har_tap_judgement *t)
 {
     if (!t->is_judged && t->verdict != HAR_FAIL)
         return "-";
     return har_verdict_name(t->verdict);
 }
 
-int har__grade_kinds(const har_grade *g, bool coarse_only, core_tap_kind *kinds)
+int har__judge_kinds(const har_judgement *g, bool coarse_only,
+                     core_tap_kind *kinds)
 {
     bool has[CORE_N_TAP_KINDS] = {false};
     int n = 0;
@@ -97,7 +98,7 @@ const char *har__kind_label(char text[CORE_NAME_BYTES], core_tap_kind kind)
     return text;
 }
 
-int64_t har__grade_index(const har_grade *g, int part, int layer,
+int64_t har__judge_index(const har_judgement *g, int part, int layer,
                          core_tap_kind kind)
 {
     const core_tap tap = {kind, layer < 0 ? 0 : layer};
@@ -107,7 +108,7 @@ int64_t har__grade_index(const har_grade *g, int part, int layer,
 
 /* --- the text --- */
 
-static void write_head(const har_grade *g, FILE *out)
+static void write_head(const har_judgement *g, FILE *out)
 {
     const har_foreign *d = g->dump;
     int n_rank = 0;
@@ -127,7 +128,7 @@ static void write_head(const har_grade *g, FILE *out)
     fputc('\n', out);
 }
 
-static void write_routing(const har_grade *g, FILE *out)
+static void write_routing(const har_judgement *g, FILE *out)
 {
     int64_t n_token = 0, n_same = 0;
     for (int i = 0; i < g->n_routing; i++) {
@@ -146,10 +147,10 @@ static void write_routing(const har_grade *g, FILE *out)
                 (long long)g->n_excluded);
 }
 
-static void write_cell(const har_grade *g, int64_t i_tap, FILE *out)
+static void write_cell(const har_judgement *g, int64_t i_tap, FILE *out)
 {
     char ratio[HAR_RATIO_TEXT];
-    const har_tap_grade *t = i_tap >= 0 ? &g->tap[i_tap] : NULL;
+    const har_tap_judgement *t = i_tap >= 0 ? &g->tap[i_tap] : NULL;
     if (t == NULL || (!t->is_judged && t->verdict != HAR_FAIL))
         fprintf(out, " %*s", WIDTH, t == NULL ? "" : "-");
     else
@@ -162,7 +163,7 @@ static void write_cell(const har_grade *g, int64_t i_tap, FILE *out)
                                              : ' ');
 }
 
-static int last_layer(const har_grade *g, int part)
+static int last_layer(const har_judgement *g, int part)
 {
     int last = -1;
     for (int64_t i = 0; i < g->n_tap; i++) {
@@ -174,13 +175,13 @@ static int last_layer(const har_grade *g, int part)
 }
 
 /* observed / bound of the worst row: a line per layer, a column per tap. */
-static void write_table(const har_grade *g, int part, FILE *out)
+static void write_table(const har_judgement *g, int part, FILE *out)
 {
     static const core_tap_kind global[] = {CORE_TAP_EMBED, CORE_TAP_FINAL_NORM,
                                            CORE_TAP_LOGITS};
     core_tap_kind kinds[CORE_N_TAP_KINDS];
     char label[CORE_NAME_BYTES];
-    const int n = har__grade_kinds(g, true, kinds);
+    const int n = har__judge_kinds(g, true, kinds);
     if (n == 0)
         return;
     fprintf(out, "%s%-10s", g->yard->part[part].prefix, "obs/bound");
@@ -190,20 +191,20 @@ static void write_table(const har_grade *g, int part, FILE *out)
     for (int layer = 0; layer <= last_layer(g, part); layer++) {
         fprintf(out, "  layer %-4d", layer);
         for (int k = 0; k < n; k++)
-            write_cell(g, har__grade_index(g, part, layer, kinds[k]), out);
+            write_cell(g, har__judge_index(g, part, layer, kinds[k]), out);
         fputc('\n', out);
     }
     for (int k = 0; k < 3; k++) {
-        const int64_t i = har__grade_index(g, part, -1, global[k]);
+        const int64_t i = har__judge_index(g, part, -1, global[k]);
         fprintf(out, "  %-10s", har__kind_label(label, global[k]));
         write_cell(g, i, out);
         fputc('\n', out);
     }
 }
 
-static void write_tap(const har_grade *g, int64_t i, FILE *out)
+static void write_tap(const har_judgement *g, int64_t i, FILE *out)
 {
-    const har_tap_grade *t = &g->tap[i];
+    const har_tap_judgement *t = &g->tap[i];
     char text[HAR_SPOT_TEXT];
     fprintf(out, "  %s  %s", har_verdict_name(t->verdict),
             g->yard->tap[i].data->name);
@@ -221,7 +222,7 @@ static void write_tap(const har_grade *g, int64_t i, FILE *out)
         fprintf(out, "    worst    %s\n", har__spot_text(text, g, &t->spot[k]));
 }
 
-static void write_findings(const har_grade *g, bool notes, FILE *out)
+static void write_findings(const har_judgement *g, bool notes, FILE *out)
 {
     int64_t n = 0;
     for (int64_t i = 0; i < g->dump->n_finding; i++) {
@@ -230,14 +231,14 @@ static void write_findings(const har_grade *g, bool notes, FILE *out)
             continue;
         if (n++ < MAX_LINES)
             fprintf(out, "  %-10s %s%s%s: %s\n", har_finding_name(f->kind),
-                    f->file >= 0 ? har_grade_owner(g, f->file) : "",
+                    f->file >= 0 ? har_judge_owner(g, f->file) : "",
                     f->file >= 0 ? ", " : "", f->tensor, f->text);
     }
     if (n > MAX_LINES)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
 }
 
-void har_grade_text(const har_grade *g, FILE *out)
+void har_judge_text(const har_judgement *g, FILE *out)
 {
     char text[HAR_SPOT_TEXT];
     int64_t n = 0;

@@ -1,4 +1,4 @@
-/* harness/grade.h -- a foreign dump, judged row by row.
+/* harness/judge.h -- a foreign dump, judged row by row.
  *
  * Every token row of every tap has a bound; what is told is observed / bound of
  * the row, at its worst element, never a figure over a tensor alone.  Chosen
@@ -8,8 +8,8 @@
  * afterwards, and what the later tokens of its row see of it, is set aside and
  * counted.
  */
-#ifndef HAR_GRADE_H
-#define HAR_GRADE_H
+#ifndef HAR_JUDGE_H
+#define HAR_JUDGE_H
 
 #include "harness/foreign.h"
 #include "harness/verdict.h"
@@ -26,7 +26,7 @@ typedef struct har_spot {
     int file;             /* whose element it is                              */
 } har_spot;
 
-typedef struct har_tap_grade {
+typedef struct har_tap_judgement {
     har_verdict verdict;
     bool is_judged;       /* else nothing could be compared, see problem      */
     int64_t n_row;        /* rows that were expected of the dump              */
@@ -39,7 +39,7 @@ typedef struct har_tap_grade {
     har_spot spot[HAR_TAP_SPOTS]; /* rows, the worst first                    */
     har_spot first_bad;   /* if n_failed > 0                                  */
     char problem[200];
-} har_tap_grade;
+} har_tap_judgement;
 
 /* The choices of one layer.                                                  */
 typedef struct har_layer_routing {
@@ -50,14 +50,14 @@ typedef struct har_layer_routing {
     int64_t *load;        /* [2][n_expert]: the golden's, the dump's          */
 } har_layer_routing;
 
-typedef struct har_grade {
+typedef struct har_judgement {
     const har_yardstick *yard; /* borrowed                                    */
     const har_foreign *dump;   /* borrowed                                    */
     const char *map_name;      /* borrowed; "" for none                       */
     bool forced_routing;
     har_verdict verdict;
     int64_t n_tap;
-    har_tap_grade *tap;        /* [yard->n_tap]; owned                        */
+    har_tap_judgement *tap;    /* [yard->n_tap]; owned                        */
     int64_t n_judged, n_passed, n_marginal, n_failed; /* taps                 */
     int64_t first;             /* failing in execution order, -1: none        */
     int64_t n_certified, n_uncertified; /* flips                              */
@@ -69,18 +69,18 @@ typedef struct har_grade {
     double **token_ratio;      /* [part][B*T] worst of all taps, < 0: none    */
     int n_worst;
     har_spot worst[HAR_WORST_ROWS]; /* of all taps, the worst first           */
-} har_grade;
+} har_judgement;
 
-/* Errors: E_MEMORY.  Adds findings to the dump.  Free with har_grade_free.
- *                                                                     [local] */
-CORE_NODISCARD core_status har_grade_make(har_grade *out,
+/* Errors: E_MEMORY.  Adds findings to the dump.  Free with har_judge_free.
+ *                                                                    [local] */
+CORE_NODISCARD core_status har_judge_make(har_judgement *out,
                                           const har_yardstick *yard,
                                           har_foreign *dump,
                                           const har_namemap *map,
                                           bool forced_routing);
-void har_grade_free(har_grade *grade);
+void har_judge_free(har_judgement *judged);
 
-/* "rank 3 (tp 1, dp 0)" or the file's name.                           [local] */
-const char *har_grade_owner(const har_grade *grade, int file);
+/* "rank 3 (tp 1, dp 0)" or the file's name.                          [local] */
+const char *har_judge_owner(const har_judgement *judged, int file);
 
 #endif
