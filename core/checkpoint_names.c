@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LAYER "model.layers.%d."
-#define ATTN LAYER "self_attn."
-#define MAMBA LAYER "mamba."
-#define SPARSE LAYER "block_sparse_moe."
-#define FORWARD LAYER "feed_forward."
+#define LAYER        "model.layers.%d."
+#define ATTN         LAYER "self_attn."
+#define MAMBA        LAYER "mamba."
+#define SPARSE       LAYER "block_sparse_moe."
+#define FORWARD      LAYER "feed_forward."
 #define SWITCH_LAYER "encoder.block.%d.layer.1."
 
 /* A %d is the layer, the next one the expert. */

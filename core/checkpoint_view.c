@@ -14,7 +14,7 @@
 
 enum {
     FP8_BLOCK = 128,
-    FP4_BLOCK = 32,  /* values that share a scale                             */
+    FP4_BLOCK = 32, /* values that share a scale                             */
     SCAN_TILE = 64,
     SCAN_CHUNK = SCAN_TILE * SCAN_TILE
 };
@@ -172,8 +172,8 @@ static void decode_mxfp4(const core__view *view, int64_t first, int64_t n,
     for (int64_t i = 0; i < n; i++) {
         const int64_t at = first + i;
         const unsigned code = codes[at / 2] >> (at % 2 == 0 ? 0 : 4) & 15u;
-        const double value = ldexp(MAGNITUDE[code & 7u],
-                                   (int)scales[at / FP4_BLOCK] - 127);
+        const double value =
+            ldexp(MAGNITUDE[code & 7u], (int)scales[at / FP4_BLOCK] - 127);
         out[i] = (code & 8u) != 0 ? -value : value;
     }
 }
@@ -183,10 +183,9 @@ static double block_scale(const core__view *view, int64_t r, int64_t c)
     const int64_t per_row = (view->n_col + FP8_BLOCK - 1) / FP8_BLOCK;
     const int64_t at = r / FP8_BLOCK * per_row + c / FP8_BLOCK;
     double scale;
-    core_dtype_to_f64(&scale,
-                      (const char *)view->scale->data +
-                          (size_t)at * sizeof(float),
-                      CORE_DTYPE_F32, 1);
+    core_dtype_to_f64(
+        &scale, (const char *)view->scale->data + (size_t)at * sizeof(float),
+        CORE_DTYPE_F32, 1);
     return scale;
 }
 

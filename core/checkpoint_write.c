@@ -21,19 +21,21 @@
 enum { CHUNK_DOUBLES = 1 << 16 };
 
 /* What goes where. */
-typedef struct export {
+typedef struct export
+{
     const core_weights *weights;
     const core_spec *spec;
     const char *folder;
     int64_t n_weight;
     int64_t n_tensor;
-    core_weight *id;         /* [n_weight]                                    */
-    core__pattern *pattern;  /* [n_weight]                                    */
-    int64_t *tensor_of;      /* [n_weight] into tensor                        */
-    core_st_tensor *tensor;  /* [n_weight] at most; names point into name     */
-    char (*name)[CORE_FILE_TENSOR_BYTES]; /* [n_weight]                       */
-    double *values;          /* [CHUNK_DOUBLES, or a row]                     */
-} export;
+    core_weight *id;        /* [n_weight]                                    */
+    core__pattern *pattern; /* [n_weight]                                    */
+    int64_t *tensor_of;     /* [n_weight] into tensor                        */
+    core_st_tensor *tensor; /* [n_weight] at most; names point into name     */
+    char(*name)[CORE_FILE_TENSOR_BYTES]; /* [n_weight]                       */
+    double *values; /* [CHUNK_DOUBLES, or a row]                     */
+}
+export;
 
 static core_status take(void **out, int64_t n, size_t bytes)
 {

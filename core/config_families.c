@@ -1,4 +1,5 @@
-/* core/config_families.c -- fourteen families: what each makes of its config.json.
+/* core/config_families.c -- fourteen families: what each makes of its
+ * config.json.
  *
  * A family is a row of FAMILIES (its model_type, the keys of its counts, how
  * its heads get their size) and one function for what else it has.  Rules and
@@ -14,10 +15,10 @@
 #include <string.h>
 
 typedef enum head_rule {
-    HEAD_OF_KEY,   /* head_dim, and hidden / heads where it is absent          */
-    HEAD_REQUIRED, /* head_dim                                                 */
-    HEAD_OF_WIDTH, /* hidden / heads, whatever head_dim says                   */
-    HEAD_LATENT,   /* qk_nope_head_dim + qk_rope_head_dim                      */
+    HEAD_OF_KEY, /* head_dim, and hidden / heads where it is absent          */
+    HEAD_REQUIRED, /* head_dim */
+    HEAD_OF_WIDTH, /* hidden / heads, whatever head_dim says */
+    HEAD_LATENT, /* qk_nope_head_dim + qk_rope_head_dim                      */
 } head_rule;
 
 typedef struct family {
@@ -28,7 +29,8 @@ typedef struct family {
     core_status (*add)(core_spec *spec, core__reader r);
 } family;
 
-/* --- what several families share ------------------------------------------- */
+/* --- what several families share -------------------------------------------
+ */
 
 static core_status get_attention_bias(core_spec *spec, core__reader r,
                                       const char *key, bool fallback,
@@ -43,18 +45,17 @@ static core_status get_window(core_spec *spec, core__reader r)
 {
     return core__config_value(r, "sliding_window") == NULL
                ? CORE_OK
-               : core__config_count(r, "sliding_window",
-                                    &spec->sliding_window);
+               : core__config_count(r, "sliding_window", &spec->sliding_window);
 }
 
 /* layer_types, and whether the file has them. */
 static core_status get_spans(core_spec *spec, core__reader r, bool *found)
 {
-    static const char *const WORDS[] = {
-        [CORE_SPAN_WINDOW] = "sliding_attention",
-        [CORE_SPAN_FULL] = "full_attention",
-        [CORE_SPAN_CHUNK] = "chunked_attention",
-        NULL};
+    static const char *const WORDS[] = {[CORE_SPAN_WINDOW] =
+                                            "sliding_attention",
+                                        [CORE_SPAN_FULL] = "full_attention",
+                                        [CORE_SPAN_CHUNK] = "chunked_attention",
+                                        NULL};
     return core__config_layers(r, "layer_types", WORDS, spec->n_l, spec->span,
                                found);
 }
@@ -78,8 +79,8 @@ static core_status get_sparse_step(core_spec *spec, core__reader r)
     int64_t step;
     bool found;
     CORE_TRY(core__config_count(r, "decoder_sparse_step", &step));
-    CORE_TRY(core__config_layer_set(r, "mlp_only_layers", spec->n_l, dense,
-                                    &found));
+    CORE_TRY(
+        core__config_layer_set(r, "mlp_only_layers", spec->n_l, dense, &found));
     for (int l = 0; l < (int)spec->n_l; l++)
         spec->ffn[l] = dense[l] != 0 || (l + 1) % step != 0 ? CORE_FFN_DENSE
                                                             : CORE_FFN_MOE;
@@ -154,7 +155,8 @@ static core_status get_quantisation(core__reader r, const char *method)
     return CORE_OK;
 }
 
-/* --- one function per family ------------------------------------------------ */
+/* --- one function per family ------------------------------------------------
+ */
 
 static core_status add_mixtral(core_spec *spec, core__reader r)
 {
@@ -249,8 +251,8 @@ static core_status add_deepseek_v2(core_spec *spec, core__reader r)
 static core_status add_deepseek_v3(core_spec *spec, core__reader r)
 {
     CORE_TRY(add_latent(spec, r));
-    CORE_TRY(core__config_flag(r, "rope_interleave", true,
-                               &spec->rope.interleaved));
+    CORE_TRY(
+        core__config_flag(r, "rope_interleave", true, &spec->rope.interleaved));
     CORE_TRY(get_v3_router(spec, r, true));
     return get_first_dense(spec, r);
 }
@@ -408,7 +410,8 @@ static core_status add_jamba(core_spec *spec, core__reader r)
     return get_dense_inner(spec, r, "intermediate_size");
 }
 
-/* --- the families ------------------------------------------------------------ */
+/* --- the families ------------------------------------------------------------
+ */
 
 static const char LOCAL[] = "num_local_experts", ROUTED[] = "n_routed_experts";
 static const char COUNT[] = "num_experts";
@@ -527,8 +530,8 @@ static core_status parse_switch(core_spec *spec, core__reader r)
     CORE_TRY(core__config_count(r, "d_model", &spec->n_d));
     CORE_TRY(core__config_count(r, "d_ff", &spec->n_f));
     CORE_TRY(core__config_count(r, "num_experts", &spec->n_e));
-    CORE_TRY(core__config_count(r, "expert_capacity",
-                                &spec->capacity.absolute));
+    CORE_TRY(
+        core__config_count(r, "expert_capacity", &spec->capacity.absolute));
     CORE_TRY(core__config_real(r, "layer_norm_epsilon", &spec->norm_eps));
     CORE_TRY(get_switch_block(r, spec));
     CORE_TRY(core__config_act(r, "dense_act_fn", "relu", &spec->act));

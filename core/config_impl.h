@@ -1,5 +1,5 @@
-/* core/config_impl.h -- private to spec_config.c and config_*.c: reading a Hugging
- * Face config.json.
+/* core/config_impl.h -- private to spec_config.c and config_*.c: reading a
+ * Hugging Face config.json.
  *
  * A key that is null means the same as an absent one; integers may be written
  * 8.0 and reals 4.  Sizes, counts, eps and theta must be there; only flags have
@@ -64,7 +64,8 @@ CORE_NODISCARD core_status core__config_layer_set(core__reader r,
  * rope_scaling if there is any.                                              */
 CORE_NODISCARD core_status core__config_rope(core__reader r, core_spec *spec);
 
-/* 0.1 * mscale * ln(factor) + 1, the magnitude yarn restores; 1 for factor <= 1. */
+/* 0.1 * mscale * ln(factor) + 1, the magnitude yarn restores; 1 for factor
+ * <= 1. */
 double core__mscale(double factor, double mscale);
 
 /* mscale_all_dim of the scaling, 0 if there is none.                         */

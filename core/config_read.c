@@ -24,11 +24,12 @@ core_status core__config_real(core__reader r, const char *key, double *out)
     return CORE_OK;
 }
 
-core_status core__config_real_or(core__reader r, const char *key, double fallback,
-                               double *out)
+core_status core__config_real_or(core__reader r, const char *key,
+                                 double fallback, double *out)
 {
     *out = fallback;
-    return core__config_value(r, key) == NULL ? CORE_OK : core__config_real(r, key, out);
+    return core__config_value(r, key) == NULL ? CORE_OK
+                                              : core__config_real(r, key, out);
 }
 
 core_status core__config_count(core__reader r, const char *key, int64_t *out)
@@ -43,7 +44,7 @@ core_status core__config_count(core__reader r, const char *key, int64_t *out)
 }
 
 core_status core__config_flag(core__reader r, const char *key, bool fallback,
-                               bool *out)
+                              bool *out)
 {
     const json_t *value = core__config_value(r, key);
     CORE_FAIL_IF(value != NULL && !json_is_boolean(value), CORE_E_SPEC,
@@ -52,8 +53,8 @@ core_status core__config_flag(core__reader r, const char *key, bool fallback,
     return CORE_OK;
 }
 
-core_status core__config_text(core__reader r, const char *key, const char *fallback,
-                            const char **out)
+core_status core__config_text(core__reader r, const char *key,
+                              const char *fallback, const char **out)
 {
     const json_t *value = core__config_value(r, key);
     CORE_FAIL_IF(value == NULL && fallback == NULL, CORE_E_SPEC,
@@ -64,8 +65,8 @@ core_status core__config_text(core__reader r, const char *key, const char *fallb
     return CORE_OK;
 }
 
-core_status core__config_act(core__reader r, const char *key, const char *fallback,
-                           core_act *out)
+core_status core__config_act(core__reader r, const char *key,
+                             const char *fallback, core_act *out)
 {
     static const struct {
         const char *name;

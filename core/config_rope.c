@@ -17,7 +17,8 @@ double core__mscale(double factor, double mscale)
 static core_status get_attention_factor(core__reader scaling, core_rope *rope)
 {
     if (core__config_value(scaling, "attention_factor") != NULL)
-        return core__config_real(scaling, "attention_factor", &rope->attention_factor);
+        return core__config_real(scaling, "attention_factor",
+                                 &rope->attention_factor);
     double mscale, mscale_all;
     CORE_TRY(core__config_real_or(scaling, "mscale", 0.0, &mscale));
     CORE_TRY(core__config_real_or(scaling, "mscale_all_dim", 0.0, &mscale_all));
@@ -28,11 +29,13 @@ static core_status get_attention_factor(core__reader scaling, core_rope *rope)
     return CORE_OK;
 }
 
-static core_status get_yarn(core__reader config, core__reader scaling, core_rope *rope)
+static core_status get_yarn(core__reader config, core__reader scaling,
+                            core_rope *rope)
 {
     rope->scaling = CORE_ROPE_YARN;
     CORE_TRY(core__config_real(scaling, "factor", &rope->factor));
-    CORE_TRY(core__config_real_or(scaling, "beta_fast", 32.0, &rope->beta_fast));
+    CORE_TRY(
+        core__config_real_or(scaling, "beta_fast", 32.0, &rope->beta_fast));
     CORE_TRY(core__config_real_or(scaling, "beta_slow", 1.0, &rope->beta_slow));
     CORE_TRY(core__config_flag(scaling, "truncate", true, &rope->truncate));
     const char *key = "original_max_position_embeddings";
@@ -40,7 +43,7 @@ static core_status get_yarn(core__reader config, core__reader scaling, core_rope
         CORE_TRY(core__config_real(scaling, key, &rope->original_positions));
     else
         CORE_TRY(core__config_real(config, "max_position_embeddings",
-                          &rope->original_positions));
+                                   &rope->original_positions));
     return get_attention_factor(scaling, rope);
 }
 

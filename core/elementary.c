@@ -91,12 +91,14 @@ static double rounded(core_numerics numerics, double x)
 static double correction(const core_spec *spec, double r)
 {
     const core_rope *rope = &spec->rope;
-    return (double)core_spec_n_rot(spec) * log(rope->original_positions / (r * 2.0 * PI)) /
+    return (double)core_spec_n_rot(spec) *
+           log(rope->original_positions / (r * 2.0 * PI)) /
            (2.0 * log(rope->theta));
 }
 
 /* The part of yarn's interpolation in frequency j, 0 (keep) to 1 (scale). */
-static double yarn_ramp(const core_spec *spec, core_numerics numerics, int64_t j)
+static double yarn_ramp(const core_spec *spec, core_numerics numerics,
+                        int64_t j)
 {
     double low = correction(spec, spec->rope.beta_fast);
     double high = correction(spec, spec->rope.beta_slow);

@@ -20,7 +20,7 @@ typedef enum field_type {
     FIELD_INT,
     FIELD_REAL,
     FIELD_FLAG,
-    FIELD_WORD,   /* one of a list of words, stored as its index              */
+    FIELD_WORD, /* one of a list of words, stored as its index              */
     FIELD_NAME,
     FIELD_LAYERS, /* a word or a list of them, one per layer                  */
 } field_type;
@@ -44,10 +44,10 @@ _Static_assert(sizeof(core_family) == sizeof(unsigned) &&
                "words are stored through an unsigned");
 
 static const char *const FAMILIES[] = {
-    "seed",        "mixtral",     "switch",   "qwen2_moe", "qwen3_moe",
-    "olmoe",       "gpt_oss",     "deepseek_v2", "deepseek_v3", "glm4_moe",
-    "dots1",       "llama4",      "granitemoe", "phimoe",  "jamba",
-    NULL};
+    "seed",        "mixtral",  "switch",  "qwen2_moe",
+    "qwen3_moe",   "olmoe",    "gpt_oss", "deepseek_v2",
+    "deepseek_v3", "glm4_moe", "dots1",   "llama4",
+    "granitemoe",  "phimoe",   "jamba",   NULL};
 static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu", "gelu",           "gelu_tanh",
@@ -159,8 +159,10 @@ static const field FIELDS[] = {
     {"rope.factor", FIELD_REAL, AT(rope.factor), NULL, is_scaled, false},
     {"rope.beta_fast", FIELD_REAL, AT(rope.beta_fast), NULL, is_yarn, false},
     {"rope.beta_slow", FIELD_REAL, AT(rope.beta_slow), NULL, is_yarn, false},
-    {"rope.original_positions", FIELD_REAL, AT(rope.original_positions), NULL, has_original, false},
-    {"rope.attention_factor", FIELD_REAL, AT(rope.attention_factor), NULL, is_yarn, false},
+    {"rope.original_positions", FIELD_REAL, AT(rope.original_positions), NULL,
+     has_original, false},
+    {"rope.attention_factor", FIELD_REAL, AT(rope.attention_factor), NULL,
+     is_yarn, false},
     {"rope.truncate", FIELD_FLAG, AT(rope.truncate), NULL, is_yarn, false},
     {"rope.low_freq", FIELD_REAL, AT(rope.low_freq), NULL, is_llama3, false},
     {"rope.high_freq", FIELD_REAL, AT(rope.high_freq), NULL, is_llama3, false},
@@ -174,13 +176,16 @@ static const field FIELDS[] = {
     {"attention.sinks", FIELD_FLAG, AT(sinks), NULL, NULL, true},
     {"attention.scale", FIELD_REAL, AT(score_scale), NULL, NULL, true},
     {"attention.temper_scale", FIELD_REAL, AT(temper_scale), NULL, NULL, true},
-    {"attention.temper_floor", FIELD_REAL, AT(temper_floor), NULL, has_temper, false},
+    {"attention.temper_floor", FIELD_REAL, AT(temper_floor), NULL, has_temper,
+     false},
     {"mamba.channels", FIELD_I64, AT(mamba.n_c), NULL, any_mamba, false},
     {"mamba.state", FIELD_I64, AT(mamba.n_s), NULL, any_mamba, false},
     {"mamba.conv", FIELD_I64, AT(mamba.n_conv), NULL, any_mamba, false},
     {"mamba.dt_rank", FIELD_I64, AT(mamba.n_r), NULL, any_mamba, false},
-    {"mamba.bias_conv", FIELD_FLAG, AT(mamba.bias_conv), NULL, any_mamba, false},
-    {"mamba.bias_proj", FIELD_FLAG, AT(mamba.bias_proj), NULL, any_mamba, false},
+    {"mamba.bias_conv", FIELD_FLAG, AT(mamba.bias_conv), NULL, any_mamba,
+     false},
+    {"mamba.bias_proj", FIELD_FLAG, AT(mamba.bias_proj), NULL, any_mamba,
+     false},
     {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},
@@ -189,8 +194,10 @@ static const field FIELDS[] = {
     {"router.scores", FIELD_WORD, AT(router), ROUTERS, NULL, true},
     {"router.scale", FIELD_REAL, AT(routed_scale), NULL, NULL, true},
     {"router.groups", FIELD_I64, AT(n_group), NULL, NULL, true},
-    {"router.groups_kept", FIELD_I64, AT(n_group_kept), NULL, has_groups, false},
-    {"router.group_score", FIELD_WORD, AT(group_score), GROUP_SCORES, has_groups, false},
+    {"router.groups_kept", FIELD_I64, AT(n_group_kept), NULL, has_groups,
+     false},
+    {"router.group_score", FIELD_WORD, AT(group_score), GROUP_SCORES,
+     has_groups, false},
     {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
     {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
     {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},
@@ -203,11 +210,15 @@ static const field FIELDS[] = {
     {"bias.ffn", FIELD_FLAG, AT(bias_ffn), NULL, NULL, false},
     {"bias.head", FIELD_FLAG, AT(bias_head), NULL, NULL, true},
     {"capacity.rule", FIELD_WORD, AT(capacity.rule), RULES, NULL, false},
-    {"capacity.factor", FIELD_REAL, AT(capacity.factor), NULL, has_factor, false},
-    {"capacity.slots", FIELD_I64, AT(capacity.absolute), NULL, has_slots, false},
+    {"capacity.factor", FIELD_REAL, AT(capacity.factor), NULL, has_factor,
+     false},
+    {"capacity.slots", FIELD_I64, AT(capacity.absolute), NULL, has_slots,
+     false},
     {"capacity.domain", FIELD_WORD, AT(capacity.domain), DOMAINS, NULL, false},
-    {"capacity.priority", FIELD_WORD, AT(capacity.priority), PRIORITIES, NULL, false},
-    {"capacity.dropped", FIELD_WORD, AT(capacity.dropped), DROPPED, NULL, false},
+    {"capacity.priority", FIELD_WORD, AT(capacity.priority), PRIORITIES, NULL,
+     false},
+    {"capacity.dropped", FIELD_WORD, AT(capacity.dropped), DROPPED, NULL,
+     false},
     {"twin_expert", FIELD_INT, AT(twin_expert), NULL, NULL, false},
     {"switch_block", FIELD_INT, AT(switch_block), NULL, is_switch, false},
 };
@@ -229,7 +240,8 @@ core_spec core__spec_blank(void)
     return spec;
 }
 
-/* --- reading ---------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------------
+ */
 
 static bool parse_integer(const char *text, int64_t *out)
 {
@@ -381,13 +393,12 @@ static core_status read_field(core_spec *spec, const field *f,
         return read_layers(spec, f, entries);
     const core__spec_entry *entry = find_entry(entries, f->path);
     const bool applies = f->when == NULL || f->when(spec);
-    CORE_FAIL_IF(entry == NULL && applies && !f->optional, CORE_E_SPEC, "%s: %s: missing",
-                 entries->file, f->path);
+    CORE_FAIL_IF(entry == NULL && applies && !f->optional, CORE_E_SPEC,
+                 "%s: %s: missing", entries->file, f->path);
     CORE_FAIL_IF(entry != NULL && !applies, CORE_E_SPEC,
                  "%s:%d:%d: %s: does not apply to this model", entries->file,
                  entry->key_line, entry->key_column, f->path);
-    return entry == NULL ? CORE_OK
-                         : read_value(spec, f, entries->file, entry);
+    return entry == NULL ? CORE_OK : read_value(spec, f, entries->file, entry);
 }
 
 static bool is_known(const char *path)
@@ -419,7 +430,8 @@ core_status core__spec_from_entries(core_spec *out,
     return CORE_OK;
 }
 
-/* --- writing ---------------------------------------------------------------- */
+/* --- writing ----------------------------------------------------------------
+ */
 
 static void write_layers(const core_spec *spec, const field *f, FILE *out)
 {
@@ -439,10 +451,11 @@ static void write_layers(const core_spec *spec, const field *f, FILE *out)
 /* True if an optional field says what its absence says. */
 static bool is_blank(const core_spec *spec, const field *f)
 {
-    static const size_t BYTES[] = {
-        [FIELD_I64] = sizeof(int64_t), [FIELD_INT] = sizeof(int),
-        [FIELD_REAL] = sizeof(double), [FIELD_FLAG] = sizeof(bool),
-        [FIELD_WORD] = sizeof(unsigned)};
+    static const size_t BYTES[] = {[FIELD_I64] = sizeof(int64_t),
+                                   [FIELD_INT] = sizeof(int),
+                                   [FIELD_REAL] = sizeof(double),
+                                   [FIELD_FLAG] = sizeof(bool),
+                                   [FIELD_WORD] = sizeof(unsigned)};
     const core_spec blank = core__spec_blank();
     const size_t n =
         f->type == FIELD_LAYERS ? (size_t)spec->n_l : BYTES[f->type];
@@ -494,7 +507,8 @@ void core_spec_write_yaml(const core_spec *spec, FILE *out)
             continue;
         const char *dot = strchr(f->path, '.');
         const size_t n = dot == NULL ? 0 : (size_t)(dot - f->path);
-        if (n > 0 && (strncmp(section, f->path, n) != 0 || section[n] != '\0')) {
+        if (n > 0 &&
+            (strncmp(section, f->path, n) != 0 || section[n] != '\0')) {
             memcpy(section, f->path, n);
             section[n] = '\0';
             fprintf(out, "%s:\n", section);

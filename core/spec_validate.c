@@ -48,11 +48,12 @@ static core_status check_rope(const core_spec *spec)
                             rope->original_positions));
     if (rope->scaling == CORE_ROPE_LLAMA3) {
         CORE_TRY(check_positive(spec, "rope.low_freq", rope->low_freq));
-        CORE_FAIL_IF(!(rope->high_freq > rope->low_freq &&
-                       isfinite(rope->high_freq)),
-                     CORE_E_SPEC, "%s: rope.high_freq %g, expected more than "
-                     "rope.low_freq %g", spec->name, rope->high_freq,
-                     rope->low_freq);
+        CORE_FAIL_IF(
+            !(rope->high_freq > rope->low_freq && isfinite(rope->high_freq)),
+            CORE_E_SPEC,
+            "%s: rope.high_freq %g, expected more than "
+            "rope.low_freq %g",
+            spec->name, rope->high_freq, rope->low_freq);
         return CORE_OK;
     }
     CORE_FAIL_IF(rope->theta == 1.0, CORE_E_SPEC,
@@ -73,8 +74,7 @@ static core_status check_latent(const core_spec *spec)
     CORE_TRY(check_size(spec, "latent.kv_rank", spec->n_kv_rank, 0, most));
     CORE_TRY(check_size(spec, "value_size", spec->n_dv, 0, most / spec->n_h));
     if (!core_spec_is_mla(spec)) {
-        CORE_FAIL_IF(spec->n_q_rank > 0 ||
-                         core_spec_n_dv(spec) != spec->n_dh,
+        CORE_FAIL_IF(spec->n_q_rank > 0 || core_spec_n_dv(spec) != spec->n_dh,
                      CORE_E_SPEC,
                      "%s: latent.query_rank and value_size need latent.kv_rank",
                      spec->name);
@@ -114,13 +114,13 @@ static core_status check_scores(const core_spec *spec)
 {
     CORE_TRY(check_not_negative(spec, "attention.clip", spec->clip_qkv));
     CORE_TRY(check_not_negative(spec, "attention.scale", spec->score_scale));
-    CORE_TRY(check_not_negative(spec, "attention.temper_scale",
-                                spec->temper_scale));
+    CORE_TRY(
+        check_not_negative(spec, "attention.temper_scale", spec->temper_scale));
     if (spec->temper_scale > 0.0)
-        CORE_TRY(check_positive(spec, "attention.temper_floor",
-                                spec->temper_floor));
-    CORE_TRY(check_size(spec, "sliding_window", spec->sliding_window, 0,
-                        INT32_MAX));
+        CORE_TRY(
+            check_positive(spec, "attention.temper_floor", spec->temper_floor));
+    CORE_TRY(
+        check_size(spec, "sliding_window", spec->sliding_window, 0, INT32_MAX));
     for (int l = 0; l < (int)spec->n_l; l++)
         if (spec->span[l] == CORE_SPAN_CHUNK)
             return check_size(spec, "chunk", spec->chunk, 1, INT32_MAX);
@@ -158,8 +158,8 @@ static core_status check_attention(const core_spec *spec)
                  (long long)core_spec_n_rot(spec));
     CORE_TRY(check_positive(spec, "scale.embedding", spec->embed_scale));
     CORE_TRY(check_positive(spec, "scale.residual", spec->residual_scale));
-    CORE_TRY(check_positive(spec, "scale.logits_divisor",
-                            spec->logits_divisor));
+    CORE_TRY(
+        check_positive(spec, "scale.logits_divisor", spec->logits_divisor));
     CORE_TRY(check_latent(spec));
     CORE_TRY(check_scores(spec));
     CORE_TRY(check_mamba(spec));
@@ -181,11 +181,13 @@ static core_status check_router(const core_spec *spec)
 {
     CORE_TRY(check_positive(spec, "router.scale", spec->routed_scale));
     CORE_FAIL_IF(spec->correction && spec->router != CORE_ROUTER_SIGMOID,
-                 CORE_E_SPEC, "%s: router.correction needs router.scores "
-                 "sigmoid", spec->name);
+                 CORE_E_SPEC,
+                 "%s: router.correction needs router.scores "
+                 "sigmoid",
+                 spec->name);
     if (spec->router == CORE_ROUTER_SPARSEMIXER) {
-        CORE_TRY(check_size(spec, "experts_per_token of sparsemixer",
-                            spec->n_k, 2, 2));
+        CORE_TRY(check_size(spec, "experts_per_token of sparsemixer", spec->n_k,
+                            2, 2));
         CORE_TRY(check_not_negative(spec, "router.jitter", spec->jitter));
     }
     CORE_TRY(check_size(spec, "router.groups", spec->n_group, 0, spec->n_e));
@@ -221,23 +223,19 @@ static core_status check_experts(const core_spec *spec)
     CORE_FAIL_IF(spec->act == CORE_ACT_CLAMPED_SWIGLU && !spec->gated,
                  CORE_E_SPEC, "%s: activation clamped_swiglu needs gated true",
                  spec->name);
-    CORE_FAIL_IF(spec->weigh_input &&
-                     spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH,
-                 CORE_E_SPEC,
-                 "%s: router.weigh_input does not go with passthrough",
-                 spec->name);
+    CORE_FAIL_IF(
+        spec->weigh_input && spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH,
+        CORE_E_SPEC, "%s: router.weigh_input does not go with passthrough",
+        spec->name);
     CORE_TRY(check_router(spec));
-    CORE_FAIL_IF(spec->twin_expert != -1 &&
-                     (spec->twin_expert < 0 ||
-                      spec->twin_expert > spec->n_e - 2),
-                 CORE_E_SPEC,
-                 "%s: twin_expert %d, expected -1 or 0 to %lld", spec->name,
-                 spec->twin_expert, (long long)spec->n_e - 2);
+    CORE_FAIL_IF(spec->twin_expert != -1 && (spec->twin_expert < 0 ||
+                                             spec->twin_expert > spec->n_e - 2),
+                 CORE_E_SPEC, "%s: twin_expert %d, expected -1 or 0 to %lld",
+                 spec->name, spec->twin_expert, (long long)spec->n_e - 2);
     for (int l = 0; l < (int)spec->n_l; l++)
         CORE_FAIL_IF(!core_spec_is_moe(spec, l) && spec->n_f_dense == 0,
-                     CORE_E_SPEC,
-                     "%s: layer %d is dense, but dense_inner is 0", spec->name,
-                     l);
+                     CORE_E_SPEC, "%s: layer %d is dense, but dense_inner is 0",
+                     spec->name, l);
     return CORE_OK;
 }
 

@@ -33,9 +33,15 @@ core_tap_rows core_tap_row_kind(core_tap_kind kind)
     return TAP_TABLE[kind].rows;
 }
 
-core_grid core_tap_grid(core_tap_kind kind) { return TAP_TABLE[kind].grid; }
+core_grid core_tap_grid(core_tap_kind kind)
+{
+    return TAP_TABLE[kind].grid;
+}
 
-bool core_tap_is_coarse(core_tap_kind kind) { return TAP_TABLE[kind].is_coarse; }
+bool core_tap_is_coarse(core_tap_kind kind)
+{
+    return TAP_TABLE[kind].is_coarse;
+}
 
 bool core_tap_is_global(core_tap_kind kind)
 {

@@ -329,10 +329,8 @@ core_status core__weights_make(core_weights **out, const core_spec *spec,
         return status;
     }
     core_weights *weights = memory;
-    *weights = (core_weights){.spec = *spec,
-                              .source = source,
-                              .numerics = CORE_FP64,
-                              .steps = NULL};
+    *weights = (core_weights){
+        .spec = *spec, .source = source, .numerics = CORE_FP64, .steps = NULL};
     snprintf(weights->origin, sizeof weights->origin, "%s", origin);
     *out = weights;
     return CORE_OK;

@@ -22,9 +22,10 @@
 #include <math.h>
 #include <stdio.h>
 
-int64_t har_precision_row(har_precision *grade, core_numerics numerics, double weight,
-                      int64_t n, const double *expected, const double *found,
-                      const double *bound, double *error, bool follows)
+int64_t har_precision_row(har_precision *grade, core_numerics numerics,
+                          double weight, int64_t n, const double *expected,
+                          const double *found, const double *bound,
+                          double *error, bool follows)
 {
     har_precision g = {0};
     int64_t n_marginal = 0;
@@ -82,6 +83,9 @@ double har_precision_kurtosis(const har_precision *grade)
 /* What tells rounding from a wrong operator, and what rounding itself gives:
  *   small   a wrong operator is off by the size of its values, if not in all
  *           rows; rounding by less than 2^-4 even with four bits
+ *   coarse  no more than bf16 makes of the same operator: bounds are
+ *           proportional to the roundoffs of computing and of storing, and bf16
+ *           has 2^-8 for both
  *   spread  a part f of the rows that is wrong makes a kurtosis of 3/f; values
  *           of many scales make one of 10, some ranks of all another factor
  *   no gain a factor too much, or a statistic that is wrong for a row, makes
@@ -89,9 +93,16 @@ double har_precision_kurtosis(const har_precision *grade)
  * reaches 3/4 no line a bias too few is the same error in every row of a
  * column; rounding knows nothing of the row before
  */
-bool har_precision_is_rounding(const har_precision *grade)
+bool har_precision_is_rounding(const har_precision *grade,
+                               core_numerics numerics)
 {
-    return relative_rms(grade) <= 0x1p-4 && har_precision_kurtosis(grade) <= 40.0 &&
+    const double computing = grade->sum_allowed / grade->n; /* of a bound */
+    const double coarsest =
+        0x1p-8 * (computing / core_sum_roundoff(numerics) +
+                  (1.0 - computing) / core_store_roundoff(numerics));
+    return relative_rms(grade) <= 0x1p-4 &&
+           sqrt(grade->sum_share / grade->n) <= coarsest &&
+           har_precision_kurtosis(grade) <= 40.0 &&
            grade->sum_sq_gain <= 0.9 * grade->sum_sq_error &&
            fabs(grade->sum_lag) <= 0.5 * grade->sum_sq_error;
 }
@@ -108,8 +119,9 @@ double har_precision_bits(const har_precision *grade, core_numerics numerics)
     return -log2(noise / 0.42);
 }
 
-const char *har_precision_format(const har_precision *grade, core_numerics numerics,
-                             char text[HAR_PRECISION_TEXT])
+const char *har_precision_format(const har_precision *grade,
+                                 core_numerics numerics,
+                                 char text[HAR_PRECISION_TEXT])
 {
     const double bits = har_precision_bits(grade, numerics);
     const char *like = bits < 6.5    ? ", like long sums in bf16"

@@ -1,4 +1,5 @@
-/* harness/precision.h -- how precise is a tap, and is an error one of precision?
+/* harness/precision.h -- how precise is a tap, and is an error one of
+ * precision?
  *
  * A bound judges one element.  Fewer bits than promised may hide below it: in
  * bf16 a sum whose parts were rounded is still within a unit of storage.  But
@@ -31,9 +32,10 @@ enum { HAR_PRECISION_SUMS = sizeof(har_precision) / sizeof(double) };
  * row to row of a piece; `follows`: it holds those of the row before.  Returns
  * how many elements are marginal: accepted, but over half their bound, and by
  * more than storing alone may part two results.                      [local] */
-int64_t har_precision_row(har_precision *grade, core_numerics numerics, double weight,
-                      int64_t n, const double *expected, const double *found,
-                      const double *bound, double *error, bool follows);
+int64_t har_precision_row(har_precision *grade, core_numerics numerics,
+                          double weight, int64_t n, const double *expected,
+                          const double *found, const double *bound,
+                          double *error, bool follows);
 
 /* rms of the errors over the largest that the numerics explain: above 1 (or
  * NaN) the tap has less precision than promised.                     [local] */
@@ -41,7 +43,8 @@ double har_precision_ratio(const har_precision *grade);
 
 /* Elements fail: do all errors look like rounding, with some bits too few?
  * Counts only finite errors.                                         [local] */
-bool har_precision_is_rounding(const har_precision *grade);
+bool har_precision_is_rounding(const har_precision *grade,
+                               core_numerics numerics);
 
 /* n sum(error^4) / (sum error^2)^2: 3 for a normal distribution.     [local] */
 double har_precision_kurtosis(const har_precision *grade);
@@ -51,7 +54,8 @@ double har_precision_bits(const har_precision *grade, core_numerics numerics);
 
 /* "about 8 bits of precision, like bf16: errors 5.1 times the rms that fp32
  * sums and bf16 storage explain".                                    [local] */
-const char *har_precision_format(const har_precision *grade, core_numerics numerics,
-                             char text[HAR_PRECISION_TEXT]);
+const char *har_precision_format(const har_precision *grade,
+                                 core_numerics numerics,
+                                 char text[HAR_PRECISION_TEXT]);
 
 #endif

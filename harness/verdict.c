@@ -178,7 +178,7 @@ static void judge(har_tap_result *r, const har_watch *watch,
         r->fault |= HAR_FAULT_REPLICA;
     const bool imprecise =
         r->fault == HAR_FAULT_VALUE
-            ? har_precision_is_rounding(&r->grade)
+            ? har_precision_is_rounding(&r->grade, watch->numerics)
             : r->fault == 0 && !(har_precision_ratio(&r->grade) <= 1.0);
     if (imprecise)
         r->fault = HAR_FAULT_PRECISION;

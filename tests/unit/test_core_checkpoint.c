@@ -99,15 +99,15 @@ START_TEST(every_layout_reads_its_own_elements)
 {
     const layout_case *l = &LAYOUTS[_i];
     const int64_t shape[2] = {l->is_vector ? 1 : R, C};
-    core_st_tensor t = {.name = "w", .dtype = CORE_DTYPE_F32, .n_dim = l->n_dim};
+    core_st_tensor t = {
+        .name = "w", .dtype = CORE_DTYPE_F32, .n_dim = l->n_dim};
     memcpy(t.shape, l->shape, sizeof l->shape);
     core_st *file = make_file(&t, 1, number);
     for (int e = 0; e < E; e++) {
         core__view view;
         double out[R * C], largest = 0.0;
         ck_assert_msg(core__view_make(&view, file, core_st_find(file, "w"),
-                                      NULL, l->layout, shape, e,
-                                      E) == CORE_OK,
+                                      NULL, l->layout, shape, e, E) == CORE_OK,
                       "%s", core_message());
         for (int64_t r0 = 0; r0 < shape[0]; r0++)
             for (int64_t c0 = 0; c0 < C; c0++) {
@@ -157,7 +157,8 @@ START_TEST(long_columns_are_read_in_pieces)
 }
 END_TEST
 
-/* --- MXFP4 ------------------------------------------------------------------ */
+/* --- MXFP4 ------------------------------------------------------------------
+ */
 
 /* Two experts, [out 4, in 64]: the code of an element is (out + in) mod 16, the
  * scale of a block 2^(out - block of in). */
@@ -194,8 +195,7 @@ START_TEST(fp4_codes_and_their_scales)
         core__view view;
         double out[4 * 64];
         ck_assert_msg(core__view_make_mxfp4(&view, file, blocks, scales,
-                                            layouts[k], shape, 1,
-                                            2) == CORE_OK,
+                                            layouts[k], shape, 1, 2) == CORE_OK,
                       "%s", core_message());
         core__view_read(&view, 0, shape[0], 0, 64, out, 64);
         for (int64_t r = 0; r < shape[0]; r++)
@@ -204,8 +204,9 @@ START_TEST(fp4_codes_and_their_scales)
                 ck_assert(out[r * 64 + c] ==
                           VALUE[(o + c) % 16] * exp2((double)(o - c / 32)));
             }
-        ck_assert(core__view_largest(&view) ==
-                  6.0 * (k == 0 ? 8.0 : k == 1 ? 4.0 : 8.0));
+        ck_assert(core__view_largest(&view) == 6.0 * (k == 0   ? 8.0
+                                                      : k == 1 ? 4.0
+                                                               : 8.0));
     }
     core__view view;
     const int64_t narrow[2] = {4, 63};
@@ -217,9 +218,11 @@ START_TEST(fp4_codes_and_their_scales)
 }
 END_TEST
 
-/* --- FP8 -------------------------------------------------------------------- */
+/* --- FP8 --------------------------------------------------------------------
+ */
 
-/* [130, 129]: every code is 1.0 (0x38) or 2.0 (0x40); scales 2 x 2: 1 2 / 4 8 */
+/* [130, 129]: every code is 1.0 (0x38) or 2.0 (0x40); scales 2 x 2: 1 2 / 4 8
+ */
 static void fill_fp8(int i, core_st_tensor tensor)
 {
     if (i == 0) {
@@ -258,9 +261,9 @@ START_TEST(fp8_blocks_have_scales)
             ck_assert(out[2 * r + c] == value * exp2((double)(2 * r + c)));
         }
     ck_assert(core__view_largest(&view) == 16.0);
-    ck_assert_int_eq(core__view_make(&view, file, w, NULL, CORE_LAYOUT_MATRIX,
-                                     shape, 0, 1),
-                     CORE_E_WEIGHTS);
+    ck_assert_int_eq(
+        core__view_make(&view, file, w, NULL, CORE_LAYOUT_MATRIX, shape, 0, 1),
+        CORE_E_WEIGHTS);
     ck_assert_ptr_nonnull(strstr(core_message(), "without a tensor w.weight_"));
     core_st_close(file);
     t[1].shape[1] = 1;
@@ -271,13 +274,15 @@ START_TEST(fp8_blocks_have_scales)
                                      core_st_find(other, t[1].name),
                                      CORE_LAYOUT_MATRIX, shape, 0, 1),
                      CORE_E_WEIGHTS);
-    ck_assert_ptr_nonnull(strstr(core_message(), "shape [2,1], spec wants [2,2]"));
+    ck_assert_ptr_nonnull(
+        strstr(core_message(), "shape [2,1], spec wants [2,2]"));
     core_st_close(other);
     core_st_close(file);
 }
 END_TEST
 
-/* --- names ------------------------------------------------------------------ */
+/* --- names ------------------------------------------------------------------
+ */
 
 START_TEST(what_may_stand_in_a_file_beside_the_weights)
 {

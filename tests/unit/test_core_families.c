@@ -2,7 +2,8 @@
  *
  * The committed oracle cases are the good texts: both versions of each say the
  * same spec, which our own form holds; a refusal or another setting is a good
- * text with one string replaced.  What the settings do is for the passes' tests.
+ * text with one string replaced.  What the settings do is for the passes'
+ * tests.
  */
 #include "core/spec.h"
 
@@ -161,7 +162,8 @@ START_TEST(an_export_reads_back)
 }
 END_TEST
 
-/* --- refusals ---------------------------------------------------------------- */
+/* --- refusals ----------------------------------------------------------------
+ */
 
 typedef struct change {
     const char *name; /* the good case                                        */
@@ -174,9 +176,11 @@ static const change BAD[] = {
      "\"use_sliding_window\": true",
      "use_sliding_window: true is not supported, expected false"},
     {"qwen2_moe/sparse_step_tied_mqa", "\"decoder_sparse_step\": 2",
-     "\"decoder_sparse_step\": 0", "decoder_sparse_step: 0, expected an integer"},
-    {"qwen2_moe/sparse_step_tied_mqa", "\"shared_expert_intermediate_size\": 28,",
-     "", "shared_expert_intermediate_size: missing"},
+     "\"decoder_sparse_step\": 0",
+     "decoder_sparse_step: 0, expected an integer"},
+    {"qwen2_moe/sparse_step_tied_mqa",
+     "\"shared_expert_intermediate_size\": 28,", "",
+     "shared_expert_intermediate_size: missing"},
     {"qwen3_moe/dense_mix_llama3", "\"high_freq_factor\": 4.0",
      "\"high_freq_factor\": 0.5",
      "rope.high_freq 0.5, expected more than rope.low_freq 1"},
@@ -184,7 +188,8 @@ static const change BAD[] = {
      "num_experts: missing"},
     {"olmoe/clip_gqa_top8", "\"clip_qkv\": 1.0", "\"clip_qkv\": -1.0",
      "attention.clip -1, expected 0 or a positive number"},
-    {"gpt_oss/mxfp4", "\"quant_method\": \"mxfp4\"", "\"quant_method\": \"awq\"",
+    {"gpt_oss/mxfp4", "\"quant_method\": \"mxfp4\"",
+     "\"quant_method\": \"awq\"",
      "quant_method: 'awq' is not supported, expected mxfp4"},
     {"gpt_oss/mxfp4", "\"hidden_act\": \"silu\"",
      "\"hidden_act\": \"silu\", \"swiglu_limit\": 6.0",
@@ -255,7 +260,8 @@ START_TEST(what_would_change_the_result_is_refused_by_name)
 }
 END_TEST
 
-/* --- defaults ----------------------------------------------------------------- */
+/* --- defaults
+ * ----------------------------------------------------------------- */
 
 static core_spec with(const char *name, const char *from, const char *to)
 {
@@ -267,8 +273,8 @@ static core_spec with(const char *name, const char *from, const char *to)
 
 START_TEST(absent_flags_are_those_of_the_class)
 {
-    core_spec s = with("qwen2_moe/sparse_step_tied_mqa",
-                       "\"qkv_bias\": true,", "");
+    core_spec s =
+        with("qwen2_moe/sparse_step_tied_mqa", "\"qkv_bias\": true,", "");
     ck_assert(s.bias_qkv && !s.bias_o && s.shared_gate);
     s = with("deepseek_v3/yarn_bf16", "\"norm_topk_prob\": true,", "");
     ck_assert(s.renormalise);
@@ -280,11 +286,12 @@ START_TEST(absent_flags_are_those_of_the_class)
     ck_assert(s.rope.interleaved);
     s = with("glm4_moe/tiny", "\"use_qk_norm\": true,", "");
     ck_assert_int_eq(s.qk_norm, CORE_QK_NORM_NONE);
-    s = with("llama4/tiny", "\"no_rope_layers\": [\n    1,\n    1,\n    0,\n    1\n  ],",
-             "");
+    s = with("llama4/tiny",
+             "\"no_rope_layers\": [\n    1,\n    1,\n    0,\n    1\n  ],", "");
     for (int l = 0; l < 4; l++)
         ck_assert_int_eq(s.no_rope[l], l == 3);
-    s = with("jamba/tiny", "\"mamba_dt_rank\": 4", "\"mamba_dt_rank\": \"auto\"");
+    s = with("jamba/tiny", "\"mamba_dt_rank\": 4",
+             "\"mamba_dt_rank\": \"auto\"");
     ck_assert_int_eq(s.mamba.n_r, 4);
 }
 END_TEST
@@ -330,7 +337,9 @@ END_TEST
 
 START_TEST(first_keys_of_the_three_spans)
 {
-    core_spec s = {.n_l = 3, .sliding_window = 4, .chunk = 5,
+    core_spec s = {.n_l = 3,
+                   .sliding_window = 4,
+                   .chunk = 5,
                    .span = {CORE_SPAN_WINDOW, CORE_SPAN_FULL, CORE_SPAN_CHUNK}};
     for (int64_t i = 0; i < 17; i++) {
         ck_assert_int_eq(core_spec_first_key(&s, 0, i), i < 4 ? 0 : i - 3);

@@ -623,6 +623,42 @@ START_TEST(shards_must_hold_what_the_index_says)
 }
 END_TEST
 
+static const struct {
+    const char *text, *message;
+} BAD_INDEX[] = {
+    {"", "model.safetensors.index.json:1:"},
+    {"{\"weight_map\": {\"a\": \"a.safetensors\"}",
+     "model.safetensors.index.json:1:"},
+    {"[]", "weight_map: expected an object"},
+    {"{}", "weight_map: expected an object"},
+    {"{\"weight_map\": []}", "weight_map: expected an object"},
+    {"{\"weight_map\": {\"a\": 1}}", "weight_map: a: expected a file name"},
+    {"{\"weight_map\": {\"a\": \"\"}}", "shard '', expected a file name"},
+    {"{\"weight_map\": {\"a\": \"x\", \"a\": \"x\"}}", "duplicate"},
+    {"{\"weight_map\": {}}", "layer_norm.weight: missing"},
+};
+
+START_TEST(an_index_that_is_none_is_refused)
+{
+    char path[256];
+    make_folder();
+    in_folder(path, "model.safetensors.index.json");
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(BAD_INDEX[_i].text, file);
+    fclose(file);
+    core_weights *w = NULL;
+    const core_spec spec = tiny_switch();
+    core_message_clear();
+    const core_status status = core_weights_open_checkpoint(&w, &spec, folder);
+    ck_assert(status == CORE_E_FORMAT || status == CORE_E_WEIGHTS);
+    ck_assert_msg(strstr(core_message(), BAD_INDEX[_i].message) != NULL,
+                  "'%s' lacks '%s'", core_message(), BAD_INDEX[_i].message);
+    ck_assert_ptr_null(w);
+    remove_folder();
+}
+END_TEST
+
 START_TEST(values_that_are_not_finite_have_no_step)
 {
     core_st_tensor t[N_TENSORS];
@@ -695,6 +731,8 @@ int main(void)
     tcase_add_test(tcase, a_written_checkpoint_reads_back);
     tcase_add_test(tcase, a_checkpoint_that_does_not_fit_is_refused);
     tcase_add_test(tcase, shards_must_hold_what_the_index_says);
+    tcase_add_loop_test(tcase, an_index_that_is_none_is_refused, 0,
+                        COUNT(BAD_INDEX));
     tcase_add_test(tcase, values_that_are_not_finite_have_no_step);
     tcase_add_test(tcase, a_tensor_that_a_family_never_has_is_refused);
     suite_add_tcase(suite, tcase);

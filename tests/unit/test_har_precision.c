@@ -104,7 +104,7 @@ START_TEST(rounding_is_graded)
     char text[HAR_PRECISION_TEXT];
     roundings[_i].spoil();
     const har_precision g = grade(CORE_FP32, 0x1p-22, &n_marginal);
-    ck_assert(har_precision_is_rounding(&g));
+    ck_assert(har_precision_is_rounding(&g, CORE_FP32));
     ck_assert(har_precision_ratio(&g) > 1.0);
     ck_assert(fabs(har_precision_bits(&g, CORE_FP32) - roundings[_i].bits) < 0.7);
     har_precision_format(&g, CORE_FP32, text);
@@ -172,9 +172,23 @@ START_TEST(wrong_is_not_rounding)
     int64_t n_marginal;
     wrong[_i]();
     har_precision g = grade(CORE_FP32, 0x1p-22, &n_marginal);
-    ck_assert(!har_precision_is_rounding(&g));
+    ck_assert(!har_precision_is_rounding(&g, CORE_FP32));
     g = grade(CORE_BF16, 0x1p-16, &n_marginal);
-    ck_assert(!har_precision_is_rounding(&g));
+    ck_assert(!har_precision_is_rounding(&g, CORE_BF16));
+}
+END_TEST
+
+/* Errors in every element, without sign or place, and small: but larger than
+ * bf16 would make of an operator with this bound. */
+START_TEST(noise_beyond_bf16_is_wrong)
+{
+    int64_t n_marginal;
+    for (int i = 0; i < N; i++)
+        found[i] *= 1.0 + 0.06 * noise();
+    har_precision g = grade(CORE_FP32, 0x1p-18, &n_marginal);
+    ck_assert(har_precision_is_rounding(&g, CORE_FP32)); /* a longer sum */
+    g = grade(CORE_FP32, 0x1p-22, &n_marginal);
+    ck_assert(!har_precision_is_rounding(&g, CORE_FP32));
 }
 END_TEST
 
@@ -246,6 +260,7 @@ int main(void)
                         sizeof roundings / sizeof *roundings);
     tcase_add_loop_test(tcase, wrong_is_not_rounding, 0,
                         sizeof wrong / sizeof *wrong);
+    tcase_add_test(tcase, noise_beyond_bf16_is_wrong);
     tcase_add_test(tcase, fp32_sums_stored_in_bf16_pass);
     tcase_add_test(tcase, bf16_parts_stored_in_bf16_do_not);
     tcase_add_test(tcase, marginal_is_more_than_a_unit);
