@@ -73,6 +73,7 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
         status = perturbed_passes(gold, pass, model);
     ref_model_close(model);
     CORE_TRY(status);
+    CORE_TRY(gold__routing_margins(&pass->taps, &pass->spec, weights));
     summary->bits = fmax(summary->bits, stats.bits);
     return gold__taps_are_finite(&pass->taps);
 }

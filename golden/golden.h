@@ -54,6 +54,8 @@ typedef struct gold_case {
 typedef struct gold_options {
     int n_threads;
     size_t weight_budget_bytes; /* see ref_options */
+    bool export_weights; /* the bundle is a checkpoint folder, too; make only,
+                          * and not of a checkpoint                           */
 } gold_options;
 
 /* What was seen while a numerics was computed. */

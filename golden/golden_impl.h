@@ -68,6 +68,7 @@ typedef struct gold__tap {
     double *v;     /* [n_row, n_col], or                                      */
     int64_t *ints; /* the same                                                */
     double *drift; /* [n_row] with tolerances: largest deviation of a run     */
+    double *margin; /* [n_row] of topk_idx: by how much they were chosen      */
 } gold__tap;
 
 typedef struct gold__taps {
@@ -102,9 +103,11 @@ double gold__roundoff(core_numerics numerics);
 /* out[n_row] = tolerance of each row of a tap with drift.                    */
 void gold__tolerance(float *out, const gold__tap *tap, double roundoff);
 
-/* out[N] = the gap between the last chosen and the first rejected of the scores
- * that the router compared; infinite if every expert is chosen.              */
-void gold__routing_margin(double *out, const gold__taps *taps, int layer);
+/* Fill in the margins of every layer's choices: ref_routing_margin.  weights
+ * are looked at only if the router has a correction.  Errors: E_MEMORY.      */
+CORE_NODISCARD core_status gold__routing_margins(gold__taps *taps,
+                                                 const core_spec *spec,
+                                                 const core_weights *weights);
 
 /* ---- compute.c, outputs.c ---------------------------------------------------
  */

@@ -172,12 +172,26 @@ core_status gold__write_input(const gold_case *gold, const char *folder)
     return status;
 }
 
+/* config.json and model.safetensors of the layers that are run. */
+static core_status export_weights(const gold_case *gold, const char *folder)
+{
+    const core_spec spec = gold__short_spec(gold);
+    core_weights *weights = NULL;
+    core_assert(!gold->is_checkpoint);
+    CORE_TRY(core_weights_open_procedural(&weights, &spec, gold->seed));
+    const core_status status = core_weights_export(weights, folder);
+    core_weights_close(weights);
+    return status;
+}
+
 static core_status make_files(gold_case *gold, core_weights *weights,
                               const gold_options *options, const char *partial,
                               gold_summary *summary)
 {
     const core_spec spec = gold__short_spec(gold);
     CORE_TRY(gold__write_input(gold, partial));
+    if (options->export_weights)
+        CORE_TRY(export_weights(gold, partial));
     CORE_TRY(gold__fingerprint_weights(gold->weights_xxh3, &spec, weights));
     for (int i = 0; i < gold->n_numerics; i++) {
         char name[CORE_NAME_BYTES], path[2 * GOLD_PATH_BYTES];

@@ -152,7 +152,7 @@ static void fill(const output_list *list, const output *o,
         fill_dispatch(o, to);
         break;
     case MARGIN:
-        gold__routing_margin(to->data, o->taps, o->tap->tap.layer);
+        memcpy(to->data, o->tap->margin, to->bytes);
         break;
     case TOLERANCE:
         gold__tolerance(to->data, o->tap, list->roundoff);

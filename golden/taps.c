@@ -77,6 +77,7 @@ void gold__taps_free(gold__taps *taps)
         free(taps->at[i].v);
         free(taps->at[i].ints);
         free(taps->at[i].drift);
+        free(taps->at[i].margin);
     }
     free(taps->at);
     *taps = (gold__taps){0, NULL};

@@ -9,8 +9,12 @@
  */
 #include "golden/golden_impl.h"
 
+#include "core/arena.h"
+#include "ref/ref.h"
+
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 
 double gold__roundoff(core_numerics numerics)
 {
@@ -40,26 +44,49 @@ void gold__tolerance(float *out, const gold__tap *tap, double roundoff)
     }
 }
 
-void gold__routing_margin(double *out, const gold__taps *taps, int layer)
+/* margin[] of one layer's choices, from the scores that were compared. */
+static core_status layer_margins(gold__tap *chosen, const gold__taps *taps,
+                                 const core_spec *spec,
+                                 const core_weights *weights)
 {
-    const gold__tap *score =
+    const int layer = chosen->tap.layer;
+    const gold__tap *row =
         gold__taps_find(taps, (core_tap){CORE_TAP_ROUTER_PROBS, layer});
-    const gold__tap *chosen =
-        gold__taps_find(taps, (core_tap){CORE_TAP_TOPK_IDX, layer});
-    const int64_t n_e = score->n_col, n_k = chosen->n_col;
-    for (int64_t t = 0; t < score->n_row; t++) {
-        const double *s = score->v + t * n_e;
-        const int64_t *idx = chosen->ints + t * n_k;
-        double last = HUGE_VAL, first = -HUGE_VAL;
-        for (int64_t e = 0; e < n_e; e++) {
-            bool is_chosen = false;
-            for (int64_t k = 0; k < n_k; k++)
-                is_chosen = is_chosen || idx[k] == e;
-            if (is_chosen)
-                last = fmin(last, s[e]);
-            else
-                first = fmax(first, s[e]);
-        }
-        out[t] = last - first;
+    if (row == NULL)
+        row = gold__taps_find(taps, (core_tap){CORE_TAP_ROUTER_LOGITS, layer});
+    void *margin = NULL, *scratch = NULL, *kept = NULL;
+    const int64_t n_e = spec->n_e, n_g = spec->n_group;
+    core_status status =
+        core_alloc(&margin, chosen->n_row, sizeof(double), "margins");
+    if (status == CORE_OK)
+        status = core_alloc(&scratch, 2 * n_e + n_g, sizeof(double), "scores");
+    if (status == CORE_OK)
+        status = core_alloc(&kept, n_g + 1, sizeof(int64_t), "groups");
+    if (status == CORE_OK) {
+        double *correction = spec->correction ? scratch : NULL;
+        if (correction != NULL)
+            core_weights_read(weights,
+                              (core_weight){CORE_W_CORRECTION, layer, 0}, 0, 1,
+                              0, n_e, correction, n_e);
+        chosen->margin = margin;
+        for (int64_t t = 0; t < chosen->n_row; t++)
+            chosen->margin[t] = ref_routing_margin(
+                spec, row->v + t * n_e, correction,
+                chosen->ints + t * chosen->n_col, (double *)scratch + n_e,
+                kept);
+        margin = NULL;
     }
+    free(margin);
+    free(scratch);
+    free(kept);
+    return status;
+}
+
+core_status gold__routing_margins(gold__taps *taps, const core_spec *spec,
+                                  const core_weights *weights)
+{
+    for (int64_t i = 0; i < taps->n; i++)
+        if (taps->at[i].tap.kind == CORE_TAP_TOPK_IDX)
+            CORE_TRY(layer_margins(&taps->at[i], taps, spec, weights));
+    return CORE_OK;
 }

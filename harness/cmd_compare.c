@@ -1,187 +1,122 @@
-/* harness/cmd_compare.c -- two files of taps. */
+/* harness/cmd_compare.c -- what was computed, against what it should be.
+ *
+ * Two files of taps are compared as they are (dump.h).  A golden bundle, a dump
+ * in a folder, a name map, positions or a report for people or CI mean a
+ * foreign dump, which is judged row by row (judge.h).
+ */
 #include "harness/cmd.h"
 #include "harness/dump.h"
+#include "harness/judge_report.h"
 #include "harness/outfile.h"
 
-#include <jansson.h>
-#include <math.h>
 #include <string.h>
 
 typedef struct request {
-    const char *a, *b, *json;
+    const char *golden, *dump, *map, *numerics, *positions;
+    const char *json, *junit, *html;
     bool forced_routing;
 } request;
 
-enum { OPT_FORCED_ROUTING = 256, OPT_JSON };
+enum {
+    OPT_FORCED_ROUTING = 256,
+    OPT_JSON,
+    OPT_JUNIT,
+    OPT_HTML,
+    OPT_MAP,
+    OPT_NUMERICS,
+    OPT_POSITIONS,
+};
 
 static const struct argp_option options[] = {
+    {"map", OPT_MAP, "MAP", 0,
+     "names of the dump: hf, megatron, or a YAML file (docs/compare.md)", 0},
+    {"numerics", OPT_NUMERICS, "NAME", 0,
+     "file of the bundle to compare with: exact, fp64, fp32, bf16; else by the "
+     "types of the dump",
+     0},
+    {"positions", OPT_POSITIONS, "FROM:TO", 0,
+     "the dump holds these positions of every row, TO not among them (a decode "
+     "step)",
+     0},
     {"forced-routing", OPT_FORCED_ROUTING, NULL, 0,
-     "set tokens aside from where "
-     "their experts differ on, and count them",
+     "bundle: the dump used the golden's routing, which is then not judged; "
+     "two tap files: set tokens aside from where their experts differ on, and "
+     "count them",
      0},
     {"json", OPT_JSON, "FILE", 0, "the result for machines", 0},
+    {"junit", OPT_JUNIT, "FILE", 0, "the result for CI systems", 0},
+    {"html", OPT_HTML, "FILE", 0, "the result as one page to look at", 0},
     {0}};
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     request *r = state->input;
     switch (key) {
-    case OPT_FORCED_ROUTING:
-        r->forced_routing = true;
-        return 0;
-    case OPT_JSON:
-        r->json = arg;
-        return 0;
+    case OPT_FORCED_ROUTING: r->forced_routing = true; return 0;
+    case OPT_JSON: r->json = arg; return 0;
+    case OPT_JUNIT: r->junit = arg; return 0;
+    case OPT_HTML: r->html = arg; return 0;
+    case OPT_MAP: r->map = arg; return 0;
+    case OPT_NUMERICS: r->numerics = arg; return 0;
+    case OPT_POSITIONS: r->positions = arg; return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num > 1)
-            argp_error(state, "more than two files: '%s'", arg);
-        *(state->arg_num == 0 ? &r->a : &r->b) = arg;
+            argp_error(state, "more than two arguments: '%s'", arg);
+        *(state->arg_num == 0 ? &r->golden : &r->dump) = arg;
         return 0;
     case ARGP_KEY_END:
         if (state->arg_num < 2)
-            argp_error(state, "expected two files");
+            argp_error(state, "expected GOLDEN and DUMP");
         return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
+    default: return ARGP_ERR_UNKNOWN;
     }
 }
 
 static const struct argp argp = {
     options,
     parse_option,
-    "A B",
-    "Compares the tap file B with the yardstick A, tap by tap.\vEvery tap of A "
-    "must be in B. " HAR_EXIT_CODES,
+    "GOLDEN DUMP",
+    "Compares DUMP with the yardstick GOLDEN, tap by tap.\vGOLDEN is a golden "
+    "bundle (a folder) or a file of taps; DUMP is a file or a folder of files, "
+    "one per rank or not.  Every tap of GOLDEN must be in DUMP, or with --map "
+    "every one that the map names.  " HAR_EXIT_CODES,
     NULL,
     NULL,
     NULL};
 
-static void write_tap(const har_dump_tap *t, FILE *out)
-{
-    if (t->problem[0] != '\0') {
-        fprintf(out, "  %-32s %s\n", t->name, t->problem);
-        return;
-    }
-    fprintf(out,
-            "  %-32s %lld of %lld elements; row %lld column %lld: expected "
-            "%.9g, found %.9g",
-            t->name, (long long)t->diff.n_bad, (long long)t->diff.n,
-            (long long)t->diff.first.row, (long long)t->diff.first.col,
-            t->diff.first.expected, t->diff.first.found);
-    if (t->rule.kind == HAR_RULE_TOLERANCE)
-        fprintf(out, " (tolerance %.3g)", t->rule.tolerance);
-    fputc('\n', out);
-}
+/* --- two files of taps --- */
 
-static void write_text(const har_dump *d, const core_st *a, const core_st *b,
-                       FILE *out)
-{
-    enum { MAX_LINES = 20 };
-    int n = 0;
-    const har_dump_tap *worst = &d->tap[d->worst];
-    fprintf(out, "expected   %s\nfound      %s\n", core_st_path(a),
-            core_st_path(b));
-    fprintf(out,
-            "compared   %lld tensors, %lld differ; %lld only in the second\n",
-            (long long)d->n_tap, (long long)d->n_failed, (long long)d->n_extra);
-    if (d->n_ignored > 0)
-        fprintf(out, "ignored    %lld tensors of the first, whose names are no "
-                "taps\n", (long long)d->n_ignored);
-    if (d->n_flip > 0)
-        fprintf(out,
-                "routing    %lld tokens chose other experts and were set "
-                "aside from there on\n",
-                (long long)d->n_flip);
-    if (worst->diff.n > 0 && worst->rule.kind == HAR_RULE_TOLERANCE)
-        fprintf(out, "worst      %s: %.3g of its tolerance\n", worst->name,
-                worst->diff.worst_score);
-    if (d->first >= 0)
-        fprintf(out, "first      %s\n", d->tap[d->first].name);
-    for (int64_t i = 0; i < d->n_tap; i++) {
-        if (!d->tap[i].failed)
-            continue;
-        if (n++ == MAX_LINES) {
-            fprintf(out, "  and %lld more\n",
-                    (long long)(d->n_failed - MAX_LINES));
-            break;
-        }
-        write_tap(&d->tap[i], out);
-    }
-    fputs(d->n_failed > 0 ? "DIFFERS\n" : "SAME\n", out);
-}
+typedef void (*write_fn)(const void *result, FILE *out);
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x)
-                       : json_string(isnan(x)  ? "nan"
-                                     : x > 0.0 ? "inf"
-                                               : "-inf");
-}
-
-static json_t *tap_object(const har_dump_tap *t)
-{
-    json_t *o = json_object();
-    json_object_set_new(o, "tap", json_string(t->name));
-    json_object_set_new(o, "failed", json_boolean(t->failed));
-    json_object_set_new(o, "problem", json_string(t->problem));
-    json_object_set_new(o, "elements", json_integer((json_int_t)t->diff.n));
-    json_object_set_new(o, "bad_elements",
-                        json_integer((json_int_t)t->diff.n_bad));
-    json_object_set_new(o, "excluded_rows",
-                        json_integer((json_int_t)t->n_excluded));
-    json_object_set_new(o, "tolerance", number(t->rule.tolerance));
-    json_object_set_new(o, "worst_score", number(t->diff.worst_score));
-    if (t->diff.n_bad > 0) {
-        json_object_set_new(o, "row",
-                            json_integer((json_int_t)t->diff.first.row));
-        json_object_set_new(o, "column",
-                            json_integer((json_int_t)t->diff.first.col));
-        json_object_set_new(o, "expected", number(t->diff.first.expected));
-        json_object_set_new(o, "found", number(t->diff.first.found));
-    }
-    return o;
-}
-
-static core_status write_json(const har_dump *d, const char *path)
+/* A complete file or none; path NULL: nothing to do. */
+static core_status write_file(const char *path, write_fn write,
+                              const void *result)
 {
     har_outfile out;
-    json_t *o = json_object(), *taps = json_array();
-    const bool differs = d->n_failed > 0;
-    for (int64_t i = 0; i < d->n_tap; i++)
-        json_array_append_new(taps, tap_object(&d->tap[i]));
-    json_object_set_new(o, "schema", json_string("moeparity.compare/1"));
-    json_object_set_new(o, "verdict",
-                        json_string(differs ? "DIFFERS" : "SAME"));
-    json_object_set_new(o, "exit", json_integer(differs ? 1 : 0));
-    json_object_set_new(o, "ignored", json_integer((json_int_t)d->n_ignored));
-    json_object_set_new(o, "flips", json_integer((json_int_t)d->n_flip));
-    json_object_set_new(
-        o, "first", d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
-    json_object_set_new(o, "taps", taps);
-    core_status status = har_outfile_open(&out, path);
-    if (status == CORE_OK && json_dumpf(o, out.file, JSON_INDENT(1)) != 0) {
-        har_outfile_drop(&out);
-        status = core_fail(CORE_E_FILE, "%s: cannot be written", path);
-    }
-    if (status == CORE_OK)
-        status = har_outfile_commit(&out);
-    json_decref(o);
-    return status;
+    if (path == NULL)
+        return CORE_OK;
+    CORE_TRY(har_outfile_open(&out, path));
+    write(result, out.file);
+    return har_outfile_commit(&out);
 }
 
-static core_status compare(const request *r)
+static void dump_json(const void *result, FILE *out)
+{
+    har_dump_json(result, out);
+}
+
+static core_status compare_files(const request *r)
 {
     core_st *a = NULL, *b = NULL;
     har_dump dump = {0};
-    core_status status = core_st_open(&a, r->a);
+    core_status status = core_st_open(&a, r->golden);
     if (status == CORE_OK)
-        status = core_st_open(&b, r->b);
+        status = core_st_open(&b, r->dump);
     if (status == CORE_OK)
         status = har_dump_compare(&dump, a, b, r->forced_routing);
     if (status == CORE_OK) {
-        write_text(&dump, a, b, stdout);
-        if (r->json != NULL)
-            status = write_json(&dump, r->json);
+        har_dump_text(&dump, a, b, stdout);
+        status = write_file(r->json, dump_json, &dump);
         if (status == CORE_OK && dump.n_failed > 0)
             status = CORE_E_DIFFERS;
     }
@@ -191,12 +126,131 @@ static core_status compare(const request *r)
     return status;
 }
 
+/* --- a foreign dump --- */
+
+static void judge_json(const void *result, FILE *out)
+{
+    har_judge_json(result, out);
+}
+
+static void judge_junit(const void *result, FILE *out)
+{
+    har_judge_junit(result, out);
+}
+
+static void judge_html(const void *result, FILE *out)
+{
+    har_judge_html(result, out);
+}
+
+static core_status write_reports(const request *r, const har_judgement *judged)
+{
+    har_judge_text(judged, stdout);
+    CORE_TRY(write_file(r->json, judge_json, judged));
+    CORE_TRY(write_file(r->junit, judge_junit, judged));
+    return write_file(r->html, judge_html, judged);
+}
+
+/* The numerics of a bundle that a dump is held against. */
+static core_status choose_numerics(const request *r, const har_foreign *dump,
+                                   const char **out)
+{
+    static const char *const all[] = {"exact", "fp64", "fp32", "bf16"};
+    *out = NULL;
+    if (!har_yardstick_is_bundle(r->golden))
+        return CORE_OK;
+    for (int i = 0; i < 4; i++)
+        if (strcmp(dump->numerics, all[i]) == 0)
+            *out = all[i];
+    if (r->numerics == NULL && *out == all[1] &&
+        !har_yardstick_has(r->golden, all[1]))
+        *out = all[0]; /* doubles that do not say what they are */
+    CORE_FAIL_IF(!har_yardstick_has(r->golden, *out), CORE_E_INPUT,
+                 "%s: expected %s.safetensors for this dump's types "
+                 "(--numerics chooses another)",
+                 r->golden, *out);
+    return CORE_OK;
+}
+
+static core_status open_yardstick(const request *r, const har_foreign *dump,
+                                  har_yardstick *yard)
+{
+    const char *numerics = NULL;
+    CORE_TRY(choose_numerics(r, dump, &numerics));
+    return har_yardstick_open(yard, r->golden, numerics,
+                              strcmp(dump->numerics, "exact") == 0);
+}
+
+static core_status judge_dump(const request *r,
+                              const har_foreign_options *with)
+{
+    har_foreign dump = {0};
+    har_yardstick yard = {0};
+    har_judgement judged = {0};
+    core_status status = har_foreign_open(&dump, r->dump, with);
+    if (status == CORE_OK)
+        status = open_yardstick(r, &dump, &yard);
+    if (status == CORE_OK)
+        status = har_foreign_place(&dump, &yard, with);
+    if (status == CORE_OK)
+        status = har_judge_make(&judged, &yard, &dump, with->map,
+                                r->forced_routing);
+    if (status == CORE_OK)
+        status = write_reports(r, &judged);
+    if (status == CORE_OK && judged.verdict == HAR_FAIL)
+        status = CORE_E_DIFFERS;
+    har_judge_free(&judged);
+    har_yardstick_close(&yard);
+    har_foreign_close(&dump);
+    return status;
+}
+
+static core_status compare_foreign(const request *r)
+{
+    har_namemap map;
+    har_range positions;
+    const har_foreign_options with = {
+        .map = &map,
+        .positions = r->positions != NULL ? &positions : NULL,
+        .numerics = r->numerics};
+    CORE_FAIL_IF(r->positions != NULL &&
+                     !har_range_parse(&positions, r->positions),
+                 CORE_E_USAGE,
+                 "--positions: expected a range such as 7:9, found '%s'",
+                 r->positions);
+    CORE_FAIL_IF(r->numerics != NULL && strcmp(r->numerics, "exact") != 0 &&
+                     strcmp(r->numerics, "fp64") != 0 &&
+                     strcmp(r->numerics, "fp32") != 0 &&
+                     strcmp(r->numerics, "bf16") != 0,
+                 CORE_E_USAGE,
+                 "--numerics: expected exact, fp64, fp32 or bf16, found '%s'",
+                 r->numerics);
+    CORE_FAIL_IF(r->numerics != NULL && !har_yardstick_is_bundle(r->golden),
+                 CORE_E_USAGE,
+                 "--numerics: chooses a file of a bundle, %s is none",
+                 r->golden);
+    CORE_TRY(har_namemap_open(&map, r->map));
+    const core_status status = judge_dump(r, &with);
+    har_namemap_free(&map);
+    return status;
+}
+
+/* Are these two files of our own taps? */
+static bool is_plain(const request *r)
+{
+    return !har_yardstick_is_bundle(r->golden) &&
+           !har_yardstick_is_bundle(r->dump) && r->map == NULL &&
+           r->positions == NULL && r->numerics == NULL && r->junit == NULL &&
+           r->html == NULL;
+}
+
 int har_cmd_compare(int argc, char **argv)
 {
-    request r = {NULL, NULL, NULL, false};
+    request r = {.golden = NULL};
     har_parse(&argp, argc, argv, "compare", &r);
     core_message_clear();
-    const core_status status = compare(&r);
+    const core_status status = is_plain(&r) ? compare_files(&r)
+                                            : compare_foreign(&r);
     return status == CORE_E_DIFFERS ? core_status_exit_code(status)
                                     : har_end(status);
 }

@@ -21,7 +21,7 @@ enum { MAX_FOLDERS = 64, MAX_PROMPTS = 256, PREFIX_BYTES = 32 };
 typedef struct request {
     const char *action, *model, *input, *tokens, *prompt, *layers, *seed;
     const char *parts, *numerics, *taps, *output, *generator;
-    bool force;
+    bool force, export_weights;
     int n_folder;
     char *folder[MAX_FOLDERS];
 } request;
@@ -32,7 +32,8 @@ enum {
     OPT_GENERATOR,
     OPT_TAPS,
     OPT_FORCE,
-    OPT_PROMPT
+    OPT_PROMPT,
+    OPT_EXPORT
 };
 
 static const struct argp_option options[] = {
@@ -47,10 +48,12 @@ static const struct argp_option options[] = {
     {"parts", OPT_PARTS, "N", 0,
      "token groups the rows are dealt over: rounds x dp x mb of a plan (1)", 1},
     {"numerics", 'n', "LIST", 0,
-     "of exact, fp64, fp32, one file each (exact,fp32)", 1},
+     "of exact, fp64, fp32, bf16, one file each (exact,fp32)", 1},
     {"taps", OPT_TAPS, "WHICH", 0, "coarse or all (coarse)", 1},
     {"out", 'o', "FOLDER", 0, "the bundle", 1},
     {"output", 0, NULL, OPTION_ALIAS, NULL, 1},
+    {"export-weights", OPT_EXPORT, NULL, 0,
+     "of procedural models: the bundle is a checkpoint folder, too", 1},
     {"force", OPT_FORCE, NULL, 0, "replace a bundle that is there", 1},
     {NULL, 0, NULL, 0, "seal:", 2},
     {"generator", OPT_GENERATOR, "TEXT", 0, "who made the numbers", 2},
@@ -105,6 +108,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_FORCE:
         r->force = true;
+        return 0;
+    case OPT_EXPORT:
+        r->export_weights = true;
         return 0;
     case OPT_GENERATOR:
         r->generator = arg;
@@ -250,6 +256,8 @@ static core_status understand(gold_case *gold, const request *r)
         gold->folder[--n] = '\0';
     snprintf(gold->generator, sizeof gold->generator, "moeparity " HAR_VERSION);
     CORE_TRY(core_spec_open(&gold->spec, r->model, &gold->is_checkpoint));
+    CORE_FAIL_IF(r->export_weights && gold->is_checkpoint, CORE_E_USAGE,
+                 "--export-weights: %s is a checkpoint already", r->model);
     gold->n_l = gold->spec.n_l;
     if (r->seed != NULL)
         CORE_TRY(har_parse_count(&seed, "--seed", r->seed));
@@ -270,6 +278,7 @@ static core_status understand(gold_case *gold, const request *r)
 
 typedef struct making {
     gold_case gold;
+    bool export_weights;
     char partial[GOLD_PATH_BYTES + 32];
 } making;
 
@@ -293,7 +302,8 @@ static void print_summary(const gold_case *gold, const gold_summary *summary)
 static core_status make_bundle(void *self)
 {
     const making *m = self;
-    const gold_options opts = har_golden_options(&m->gold);
+    gold_options opts = har_golden_options(&m->gold);
+    opts.export_weights = m->export_weights;
     gold_summary summary[GOLD_MAX_NUMERICS] = {{0}};
     CORE_TRY(gold_make(&m->gold, &opts, m->partial, summary));
     print_summary(&m->gold, summary);
@@ -303,7 +313,8 @@ static core_status make_bundle(void *self)
 
 static int make(const request *r)
 {
-    making m = {.gold = {.origin = GOLD_SELF}};
+    making m = {.gold = {.origin = GOLD_SELF},
+                .export_weights = r->export_weights};
     const core_status status = understand(&m.gold, r);
     if (status != CORE_OK) {
         gold_close(&m.gold);

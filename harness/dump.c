@@ -8,27 +8,12 @@
 
 #include "core/arena.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* --- names --- */
-
-/* Known names that are no taps of a decoder; phase 0 comes first. */
-static const struct {
-    const char *name;
-    int64_t phase;
-} others[] = {
-    {"input_ids", 0},     {"attention_mask", 0},
-    {"hidden_in", 1},     {"mlp_in", 1},
-    {"router_prob", 3},   {"expert", 3},
-    {"router_logits", 2}, {"dispatch", 4},
-    {"mlp_out", 5},       {"mlp_out_passthrough", 5},
-    {"out", 6},           {"out_passthrough", 6},
-    {"logits_f64", 9},
-};
 
 static bool is_int_type(core_dtype dtype)
 {
@@ -38,43 +23,23 @@ static bool is_int_type(core_dtype dtype)
 /* Split a name into prefix and tap; false for names that are not compared. */
 static bool understand(har_dump_tap *t, const char *name)
 {
-    const char *body = strstr(name, "layers.");
-    if (strlen(name) >= sizeof t->name || strchr(name, '/') != NULL)
+    har_tapname parsed;
+    if (!har_tapname_parse(&parsed, name))
         return false;
-    if (body == NULL)
-        body = strrchr(name, '.') != NULL ? strrchr(name, '.') + 1 : name;
     memset(t, 0, sizeof *t);
     snprintf(t->name, sizeof t->name, "%s", name);
-    t->prefix_bytes = (int)(body - name);
-    t->order[0] = 0;
-    for (const char *p = name; p < body; p++)
-        if (isdigit((unsigned char)*p) && t->order[0] < INT32_MAX)
-            t->order[0] = t->order[0] * 10 + (*p - '0');
-    t->is_tap = core_tap_parse(&t->tap, body);
-    if (t->is_tap) {
-        t->order[1] = !core_tap_is_global(t->tap.kind) ? 7
-                      : t->tap.kind == CORE_TAP_EMBED  ? 1
-                                                       : 8;
-        t->order[2] = t->tap.layer;
-        t->order[3] = (int64_t)t->tap.kind;
-        return true;
-    }
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        if (strcmp(body, others[i].name) == 0) {
-            t->order[1] = others[i].phase;
-            return true;
-        }
-    }
-    return false;
+    t->prefix_bytes = parsed.prefix_bytes;
+    memcpy(t->order, parsed.order, sizeof t->order);
+    t->tap = parsed.tap;
+    t->is_tap = parsed.is_tap;
+    return true;
 }
 
 static int by_order(const void *x, const void *y)
 {
     const har_dump_tap *a = x, *b = y;
-    for (int i = 0; i < 4; i++)
-        if (a->order[i] != b->order[i])
-            return a->order[i] < b->order[i] ? -1 : 1;
-    return strcmp(a->name, b->name);
+    const int order = har_tapname_compare(a->order, b->order);
+    return order != 0 ? order : strcmp(a->name, b->name);
 }
 
 static bool body_is(const har_dump_tap *t, const char *body)
@@ -126,6 +91,18 @@ static bool says(const core_st *file, const char *key, const char *value)
     return found != NULL && strcmp(found, value) == 0;
 }
 
+double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
+                          const core_st_tensor *logits)
+{
+    const double size = rms(tensor);
+    const char *text = core_st_metadata(file, "logits_fp32_vs_fp64_max_abs");
+    const double logits_rms = logits != NULL ? rms(logits) : size;
+    const double d = text != NULL ? strtod(text, NULL) : 1e-6 * logits_rms;
+    const double free_run =
+        logits_rms > 0.0 ? 10.0 * d * size / logits_rms : 0.0;
+    return free_run > 2e-5 * size ? free_run : 2e-5 * size;
+}
+
 /* The rule of a tap; see dump.h. */
 static har_rule rule_of(const har_dump_tap *t, const core_st *a,
                         const core_st *b)
@@ -136,14 +113,7 @@ static har_rule rule_of(const har_dump_tap *t, const core_st *a,
          t->a->dtype == CORE_DTYPE_F64 && t->b->dtype == CORE_DTYPE_F64))
         return rule;
     rule.kind = HAR_RULE_TOLERANCE;
-    const double size = rms(t->a);
-    const char *text = core_st_metadata(a, "logits_fp32_vs_fp64_max_abs");
-    const core_st_tensor *logits = sibling(a, t, "logits");
-    const double logits_rms = logits != NULL ? rms(logits) : size;
-    const double d = text != NULL ? strtod(text, NULL) : 1e-6 * logits_rms;
-    const double free_run =
-        logits_rms > 0.0 ? 10.0 * d * size / logits_rms : 0.0;
-    rule.tolerance = free_run > 2e-5 * size ? free_run : 2e-5 * size;
+    rule.tolerance = har_dump_tolerance(a, t->a, sibling(a, t, "logits"));
     if (body_is(t, "logits_f64") && says(b, "numerics", "fp64"))
         rule.tolerance = 1e-9;
     return rule;

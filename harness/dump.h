@@ -10,10 +10,10 @@
 #define HAR_DUMP_H
 
 #include "core/safetensors.h"
-#include "core/taps.h"
 #include "harness/compare.h"
+#include "harness/tapname.h"
 
-enum { HAR_DUMP_NAME = 128 };
+#include <stdio.h>
 
 typedef struct har_dump_tap {
     char name[HAR_DUMP_NAME];  /* with its prefix                             */
@@ -45,5 +45,14 @@ CORE_NODISCARD core_status har_dump_compare(har_dump *out, const core_st *a,
                                             const core_st *b,
                                             bool forced_routing);
 void har_dump_free(har_dump *dump);
+
+/* The tolerance above for one tensor of a yardstick; logits: of the same prompt,
+ * NULL if there are none.                                             [local] */
+double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
+                          const core_st_tensor *logits);
+
+void har_dump_text(const har_dump *dump, const core_st *a, const core_st *b,
+                   FILE *out);
+void har_dump_json(const har_dump *dump, FILE *out); /* moeparity.compare/1 */
 
 #endif

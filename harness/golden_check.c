@@ -24,8 +24,9 @@ gold_options har_golden_options(const gold_case *gold)
     const double worth_threads = 1e9; /* products of a pass */
     const double work = (double)core_spec_active_parameters(&gold->spec) *
                         (double)(gold->batch.n_b * gold->batch.n_t);
-    return (gold_options){work < worth_threads ? 1 : har_n_cores(),
-                          har_memory_available() / 2};
+    return (gold_options){
+        .n_threads = work < worth_threads ? 1 : har_n_cores(),
+        .weight_budget_bytes = har_memory_available() / 2};
 }
 
 typedef struct case_list {

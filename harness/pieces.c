@@ -322,7 +322,7 @@ static void see_value_row(har_watch *watch, har_tap_watch *w,
     har_diff_row(&w->diff, rule, row, piece->col0, piece->n_col,
                  watch->expected_row, found, watch->bound_row);
     if (rule.kind == HAR_RULE_BOUND)
-        w->n_marginal += har_grade_row(
+        w->n_marginal += har_precision_row(
             &w->grade, watch->numerics, 1.0 / piece->n_owners, piece->n_col,
             watch->expected_row, found, watch->bound_row, watch->error_row,
             i > 0);

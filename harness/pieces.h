@@ -15,7 +15,7 @@
 #include "core/tapfile.h"
 #include "harness/compare.h"
 #include "harness/cover.h"
-#include "harness/grade.h"
+#include "harness/precision.h"
 #include "parallel/forward.h"
 
 typedef enum har_mode { HAR_FREE, HAR_FORCED, HAR_FORCED_ROUTING } har_mode;
@@ -29,7 +29,7 @@ typedef struct har_tap_watch {
     const core_st_tensor *expected;
     const core_st_tensor *bound; /* NULL unless judged by a bound             */
     har_diff diff;
-    har_grade grade;             /* where judged by a bound                   */
+    har_precision grade;             /* where judged by a bound                   */
     int64_t n_marginal;          /* so too: of diff, less those that storing
                                   * alone explains                            */
     int first_round, first_mb;   /* of diff.first                             */

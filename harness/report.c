@@ -248,7 +248,7 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
 {
     const har_tap_result *t = &pass->tap[pass->first];
     const har_diff *d = &t->diff;
-    char name[CORE_NAME_BYTES], grade[HAR_GRADE_TEXT];
+    char name[CORE_NAME_BYTES], grade[HAR_PRECISION_TEXT];
     double ratio;
     fprintf(out, "  %-10s first at %s: %s\n",
             t->verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
@@ -260,7 +260,7 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
     fputs(")\n", out);
     if (t->verdict == HAR_PRECISION)
         fprintf(out, "    grade      %s\n",
-                har_grade_format(&t->grade, pass->numerics, grade));
+                har_precision_format(&t->grade, pass->numerics, grade));
     if (d->n_bad > 0) {
         write_place(r, t, out);
         fprintf(out, "    values     expected %.10g, found %.10g",
@@ -330,11 +330,11 @@ static void write_bounds(const har_pass *pass, FILE *out)
             (long long)n_marginal);
     const har_tap_result *g = pass->tap;
     for (int64_t i = 1; i < pass->n_tap; i++)
-        if (har_grade_ratio(&pass->tap[i].grade) > har_grade_ratio(&g->grade))
+        if (har_precision_ratio(&pass->tap[i].grade) > har_precision_ratio(&g->grade))
             g = &pass->tap[i];
     fprintf(out,
             "  precision  worst rms error %.3f of what %s explains, at %s\n",
-            har_grade_ratio(&g->grade), core_numerics_name(pass->numerics),
+            har_precision_ratio(&g->grade), core_numerics_name(pass->numerics),
             core_tap_name(g->tap, name));
 }
 

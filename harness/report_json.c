@@ -90,9 +90,9 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     set(o, "worst_score", number(t->diff.worst_score));
     set(o, "rms_error", number(har_diff_relative_rms(&t->diff)));
     if (t->grade.n > 0.0)
-        set(o, "rms_ratio", number(har_grade_ratio(&t->grade)));
+        set(o, "rms_ratio", number(har_precision_ratio(&t->grade)));
     if (t->verdict == HAR_PRECISION)
-        set(o, "bits", number(har_grade_bits(&t->grade, pass->numerics)));
+        set(o, "bits", number(har_precision_bits(&t->grade, pass->numerics)));
     if (t->detailed && t->first_rank >= 0) {
         json_t *first = element(&t->diff.first);
         set_int(first, "rank", t->first_rank);

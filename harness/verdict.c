@@ -67,7 +67,7 @@ enum {
     REAL_ERROR,
     REAL_EXPECTED,
     REAL_GRADE,
-    N_REAL = REAL_GRADE + HAR_GRADE_SUMS
+    N_REAL = REAL_GRADE + HAR_PRECISION_SUMS
 };
 enum { MAX_SCORE, MAX_MARGIN, MAX_RATIO_HIGH, MAX_RATIO_LOW, N_MAX };
 enum { N_DOUBLE = (int)N_REAL > (int)N_MAX ? (int)N_REAL : (int)N_MAX };
@@ -124,7 +124,7 @@ static void merge_real_sums(par_comm *comm, har_pass *pass,
         double *to = buf + i * N_REAL;
         to[REAL_ERROR] = watch->tap[i].diff.sum_sq_error;
         to[REAL_EXPECTED] = watch->tap[i].diff.sum_sq_expected;
-        memcpy(to + REAL_GRADE, &watch->tap[i].grade, sizeof(har_grade));
+        memcpy(to + REAL_GRADE, &watch->tap[i].grade, sizeof(har_precision));
     }
     par_all_reduce(comm, &comm->world, buf, pass->n_tap * N_REAL, PAR_SUM,
                    CORE_FP64);
@@ -132,7 +132,7 @@ static void merge_real_sums(par_comm *comm, har_pass *pass,
         const double *from = buf + i * N_REAL;
         pass->tap[i].diff.sum_sq_error = from[REAL_ERROR];
         pass->tap[i].diff.sum_sq_expected = from[REAL_EXPECTED];
-        memcpy(&pass->tap[i].grade, from + REAL_GRADE, sizeof(har_grade));
+        memcpy(&pass->tap[i].grade, from + REAL_GRADE, sizeof(har_precision));
     }
 }
 
@@ -178,8 +178,8 @@ static void judge(har_tap_result *r, const har_watch *watch,
         r->fault |= HAR_FAULT_REPLICA;
     const bool imprecise =
         r->fault == HAR_FAULT_VALUE
-            ? har_grade_is_rounding(&r->grade)
-            : r->fault == 0 && !(har_grade_ratio(&r->grade) <= 1.0);
+            ? har_precision_is_rounding(&r->grade)
+            : r->fault == 0 && !(har_precision_ratio(&r->grade) <= 1.0);
     if (imprecise)
         r->fault = HAR_FAULT_PRECISION;
     r->verdict = imprecise                ? HAR_PRECISION

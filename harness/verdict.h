@@ -38,7 +38,7 @@ typedef struct har_tap_result {
     har_verdict verdict;
     unsigned fault;         /* HAR_FAULT_...                                   */
     har_diff diff;          /* of all ranks: counts, worst; first if detailed  */
-    har_grade grade;        /* of all ranks                                   */
+    har_precision grade;        /* of all ranks                                   */
     bool detailed;          /* among the first HAR_MAX_DETAILS that fail       */
     int first_rank, first_round, first_mb; /* where diff.first was found       */
     int worst_rank;

@@ -313,12 +313,12 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
 /* Why the first bad tap of a pass is bad. */
 static void give_reason(har_case_result *out, const har_pass *pass)
 {
-    char name[CORE_NAME_BYTES], grade[HAR_GRADE_TEXT];
+    char name[CORE_NAME_BYTES], grade[HAR_PRECISION_TEXT];
     const har_tap_result *tap = &pass->tap[pass->first];
     core_tap_name(tap->tap, name);
     if (tap->verdict == HAR_PRECISION)
         snprintf(out->reason, sizeof out->reason, "%s: %s", name,
-                 har_grade_format(&tap->grade, pass->numerics, grade));
+                 har_precision_format(&tap->grade, pass->numerics, grade));
     else
         snprintf(out->reason, sizeof out->reason, "%s differs", name);
 }

@@ -57,6 +57,17 @@ CORE_NODISCARD core_status ref_forward(ref_model *model,
                                        const core_tap_sink *sink,
                                        ref_stats *stats);
 
+/* By how much a token's experts idx [K] were chosen: the last chosen minus the
+ * first rejected of the scores that the router compares, and, where experts are
+ * in groups, no more than the same of the groups' scores.  Infinite if nothing
+ * was rejected.                                                      [local]
+ *   row         [E] the token's moe.probs; router_logits without that tap
+ *   correction  [E] of the layer, or NULL
+ *   score, kept scratch: [E + groups], [groups]                              */
+double ref_routing_margin(const core_spec *spec, const double *row,
+                          const double *correction, const int64_t *idx,
+                          double *score, int64_t *kept);
+
 /* A pass that errs on purpose, as far as a correct implementation may.       */
 typedef struct ref_perturbation {
     uint64_t seed, run; /* which signs                                        */

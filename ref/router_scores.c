@@ -176,3 +176,32 @@ void ref__route_weigh(const core_spec *spec, core_numerics numerics,
         w[k] *= spec->routed_scale;
     core_store(numerics, CORE_GRID_PROB, w, spec->n_k);
 }
+
+/* Smallest of the chosen minus the largest of the rejected, of n scores. */
+static double gap(const double *score, int64_t n, const int64_t *chosen,
+                  int64_t n_chosen)
+{
+    double last = HUGE_VAL, first = -HUGE_VAL;
+    for (int64_t i = 0; i < n; i++) {
+        bool is_chosen = false;
+        for (int64_t k = 0; k < n_chosen; k++)
+            is_chosen = is_chosen || chosen[k] == i;
+        if (is_chosen)
+            last = fmin(last, score[i]);
+        else
+            first = fmax(first, score[i]);
+    }
+    return last - first;
+}
+
+double ref_routing_margin(const core_spec *spec, const double *row,
+                          const double *correction, const int64_t *idx,
+                          double *score, int64_t *kept)
+{
+    ref__eligible(spec, row, correction, score, kept);
+    const double experts = gap(score, spec->n_e, idx, spec->n_k);
+    if (spec->n_group == 0)
+        return experts;
+    return fmin(experts, gap(score + spec->n_e, spec->n_group, kept,
+                             spec->n_group_kept));
+}

@@ -108,3 +108,9 @@ edit_json()
     ! cmp -s edited "$1" || fail "$2 changes nothing in $1"
     mv edited "$1"
 }
+
+# foreign COMMAND...: goldens and dumps made with NumPy, see foreign.py
+foreign()
+{
+    with_numpy "$DATA/../cli/foreign.py" "$@"
+}

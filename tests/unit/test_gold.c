@@ -76,8 +76,9 @@ static const struct {
 
 START_TEST(a_margin_is_last_chosen_minus_first_rejected)
 {
-    double score[4], out = NAN;
+    double score[4];
     int64_t idx[2];
+    const core_spec spec = {.n_e = margins[_i].n_e, .n_k = margins[_i].n_k};
     memcpy(score, margins[_i].score, sizeof score);
     memcpy(idx, margins[_i].idx, sizeof idx);
     gold__tap tap[] = {{.tap = {CORE_TAP_ROUTER_PROBS, 0},
@@ -88,10 +89,16 @@ START_TEST(a_margin_is_last_chosen_minus_first_rejected)
                         .n_row = 1,
                         .n_col = margins[_i].n_k,
                         .ints = idx}};
-    const gold__taps taps = {2, tap};
-    gold__routing_margin(&out, &taps, 0);
+    gold__taps taps = {2, tap};
+    ck_assert_int_eq(gold__routing_margins(&taps, &spec, NULL), CORE_OK);
+    const double out = tap[1].margin[0];
     ck_assert(out == margins[_i].margin ||
               fabs(out - margins[_i].margin) <= 1e-15);
+    tap[0].tap.kind = CORE_TAP_ROUTER_LOGITS; /* a router of logits */
+    free(tap[1].margin);
+    ck_assert_int_eq(gold__routing_margins(&taps, &spec, NULL), CORE_OK);
+    ck_assert(tap[1].margin[0] == out);
+    free(tap[1].margin);
 }
 END_TEST
 

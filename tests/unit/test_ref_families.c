@@ -384,8 +384,8 @@ START_TEST(a_state_is_stored_at_every_position)
 }
 END_TEST
 
-/* D times the sum of squares is what a layernorm needs to be exact: over 70 bits
- * for an embedding of 2^20, some 32 for one of order 1. */
+/* D times the sum of squares is what a layernorm needs to be exact: over 70
+ * bits for an embedding of 2^20, some 32 for one of order 1. */
 START_TEST(a_layernorm_that_does_not_fit_is_named)
 {
     core_spec spec = fix_family(FIX_LAYERNORM);

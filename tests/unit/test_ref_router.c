@@ -267,11 +267,39 @@ START_TEST(sparsemixer_bound_knows_close_comparisons)
 }
 END_TEST
 
+/* Groups of two, one kept; the correction decides between the groups. */
+START_TEST(a_margin_is_the_closest_decision)
+{
+    const core_spec spec = {.n_e = 4,
+                            .n_k = 1,
+                            .router = CORE_ROUTER_SIGMOID,
+                            .correction = true,
+                            .n_group = 2,
+                            .n_group_kept = 1};
+    const double p[] = {0.5, 0.25, 0.75, 0.125};
+    const double correction[] = {0.375, 0.0, 0.0, 0.0};
+    const int64_t idx[] = {0};
+    double score[6];
+    int64_t kept[2];
+    /* 0.875 against 0.25 in its group, and against 0.75 of the other */
+    ck_assert(ref_routing_margin(&spec, p, correction, idx, score, kept) ==
+              0.125);
+    core_spec alone = spec;
+    alone.n_group = 0;
+    ck_assert(ref_routing_margin(&alone, p, correction, idx, score, kept) ==
+              0.125);
+    const double far[] = {0.5, 0.25, 0.125, 0.125};
+    ck_assert(ref_routing_margin(&spec, far, correction, idx, score, kept) ==
+              0.625);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ref_router");
     TCase *tcase = tcase_create("by hand");
     tcase_add_test(tcase, softmax_weighs_among_all_experts);
+    tcase_add_test(tcase, a_margin_is_the_closest_decision);
     tcase_add_test(tcase, softmax_top_weighs_among_the_chosen);
     tcase_add_test(tcase, a_weight_is_stored_once);
     tcase_add_test(tcase, a_correction_chooses_and_does_not_weigh);

@@ -1,10 +1,10 @@
-/* tests/unit/test_har_grade.c -- rounding told from wrong operators.
+/* tests/unit/test_har_precision.c -- rounding told from wrong operators.
  *
  * A table of values is spoiled in one way and held against itself.  Every way
  * to round must be graded as such, with about its bits; every wrong operator,
  * however small its error, must not.
  */
-#include "harness/grade.h"
+#include "harness/precision.h"
 
 #include "core/dtype.h"
 
@@ -38,11 +38,11 @@ static void setup(void)
 }
 
 /* Store both sides and grade them; computing may be off by d. */
-static har_grade grade(core_numerics numerics, double d, int64_t *n_marginal)
+static har_precision grade(core_numerics numerics, double d, int64_t *n_marginal)
 {
     const double u = core_store_roundoff(numerics);
     double expected[COLS], bound[COLS], error[COLS];
-    har_grade g = {0};
+    har_precision g = {0};
     *n_marginal = 0;
     for (int r = 0; r < ROWS; r++) {
         memcpy(expected, whole + r * COLS, sizeof expected);
@@ -50,7 +50,7 @@ static har_grade grade(core_numerics numerics, double d, int64_t *n_marginal)
         core_store(numerics, CORE_GRID_ACT, found + r * COLS, COLS);
         for (int c = 0; c < COLS; c++)
             bound[c] = d * (1.0 + u) + core_store_error(numerics, expected[c]);
-        *n_marginal += har_grade_row(&g, numerics, 1.0, COLS, expected,
+        *n_marginal += har_precision_row(&g, numerics, 1.0, COLS, expected,
                                      found + r * COLS, bound, error, r > 0);
     }
     return g;
@@ -101,13 +101,13 @@ static const struct {
 START_TEST(rounding_is_graded)
 {
     int64_t n_marginal;
-    char text[HAR_GRADE_TEXT];
+    char text[HAR_PRECISION_TEXT];
     roundings[_i].spoil();
-    const har_grade g = grade(CORE_FP32, 0x1p-22, &n_marginal);
-    ck_assert(har_grade_is_rounding(&g));
-    ck_assert(har_grade_ratio(&g) > 1.0);
-    ck_assert(fabs(har_grade_bits(&g, CORE_FP32) - roundings[_i].bits) < 0.7);
-    har_grade_format(&g, CORE_FP32, text);
+    const har_precision g = grade(CORE_FP32, 0x1p-22, &n_marginal);
+    ck_assert(har_precision_is_rounding(&g));
+    ck_assert(har_precision_ratio(&g) > 1.0);
+    ck_assert(fabs(har_precision_bits(&g, CORE_FP32) - roundings[_i].bits) < 0.7);
+    har_precision_format(&g, CORE_FP32, text);
     ck_assert_msg(strstr(text, roundings[_i].text) != NULL, "%s", text);
 }
 END_TEST
@@ -171,10 +171,10 @@ START_TEST(wrong_is_not_rounding)
 {
     int64_t n_marginal;
     wrong[_i]();
-    har_grade g = grade(CORE_FP32, 0x1p-22, &n_marginal);
-    ck_assert(!har_grade_is_rounding(&g));
+    har_precision g = grade(CORE_FP32, 0x1p-22, &n_marginal);
+    ck_assert(!har_precision_is_rounding(&g));
     g = grade(CORE_BF16, 0x1p-16, &n_marginal);
-    ck_assert(!har_grade_is_rounding(&g));
+    ck_assert(!har_precision_is_rounding(&g));
 }
 END_TEST
 
@@ -186,9 +186,9 @@ START_TEST(fp32_sums_stored_in_bf16_pass)
     int64_t n_marginal;
     for (int i = 0; i < N; i++)
         found[i] += 0.45 * d * noise();
-    const har_grade g = grade(CORE_BF16, d, &n_marginal);
+    const har_precision g = grade(CORE_BF16, d, &n_marginal);
     ck_assert(g.sum_share > 1.0); /* some stores were tipped ... */
-    ck_assert(har_grade_ratio(&g) <= 1.0);
+    ck_assert(har_precision_ratio(&g) <= 1.0);
     ck_assert_int_eq(n_marginal, 0); /* ... by one unit of storage */
 }
 END_TEST
@@ -196,12 +196,12 @@ END_TEST
 START_TEST(bf16_parts_stored_in_bf16_do_not)
 {
     int64_t n_marginal;
-    char text[HAR_GRADE_TEXT];
+    char text[HAR_PRECISION_TEXT];
     parts_to_bf16();
-    const har_grade g = grade(CORE_BF16, 0x1p-14, &n_marginal);
-    ck_assert(har_grade_ratio(&g) > 3.0);
-    ck_assert(fabs(har_grade_bits(&g, CORE_BF16) - 8.0) < 1.0);
-    har_grade_format(&g, CORE_BF16, text);
+    const har_precision g = grade(CORE_BF16, 0x1p-14, &n_marginal);
+    ck_assert(har_precision_ratio(&g) > 3.0);
+    ck_assert(fabs(har_precision_bits(&g, CORE_BF16) - 8.0) < 1.0);
+    har_precision_format(&g, CORE_BF16, text);
     ck_assert_msg(strstr(text, "fp32 sums and bf16 storage") != NULL, "%s",
                   text);
 }
@@ -215,8 +215,8 @@ START_TEST(marginal_is_more_than_a_unit)
     for (int i = 0; i < 3; i++) {
         const double bound = 4.0 * unit;
         double error = error_before;
-        har_grade g = {0};
-        ck_assert_int_eq(har_grade_row(&g, CORE_BF16, 1.0, 1, &expected,
+        har_precision g = {0};
+        ck_assert_int_eq(har_precision_row(&g, CORE_BF16, 1.0, 1, &expected,
                                        &found_at[i], &bound, &error, false),
                          want[i]);
     }
@@ -228,10 +228,10 @@ START_TEST(copies_count_once)
     const double expected[] = {1.0, 2.0}, seen[] = {1.25, 2.0};
     const double bound[] = {0.5, 0.5};
     double error[2];
-    har_grade one = {0}, two = {0};
-    har_grade_row(&one, CORE_FP32, 1.0, 2, expected, seen, bound, error, false);
+    har_precision one = {0}, two = {0};
+    har_precision_row(&one, CORE_FP32, 1.0, 2, expected, seen, bound, error, false);
     for (int copy = 0; copy < 2; copy++)
-        har_grade_row(&two, CORE_FP32, 0.5, 2, expected, seen, bound, error,
+        har_precision_row(&two, CORE_FP32, 0.5, 2, expected, seen, bound, error,
                       false);
     ck_assert_mem_eq(&one, &two, sizeof one);
 }
@@ -239,7 +239,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("har_grade");
+    Suite *suite = suite_create("har_precision");
     TCase *tcase = tcase_create("grade");
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_loop_test(tcase, rounding_is_graded, 0,

@@ -1,4 +1,4 @@
-/* harness/grade.c -- precision from sums of errors, see grade.h.
+/* harness/precision.c -- precision from sums of errors, see precision.h.
  *
  * The promise.  A bound is (1 + u_s)(d + s): d what computing may do, s = 2 u_s
  * |y| what storing may.  Two results that are at most d apart before they are
@@ -17,16 +17,16 @@
  * and a wrong factor below a unit of storage has lost its shape and looks like
  * rounding (fp32 mode tells).
  */
-#include "harness/grade.h"
+#include "harness/precision.h"
 
 #include <math.h>
 #include <stdio.h>
 
-int64_t har_grade_row(har_grade *grade, core_numerics numerics, double weight,
+int64_t har_precision_row(har_precision *grade, core_numerics numerics, double weight,
                       int64_t n, const double *expected, const double *found,
                       const double *bound, double *error, bool follows)
 {
-    har_grade g = {0};
+    har_precision g = {0};
     int64_t n_marginal = 0;
     double cross = 0.0;
     for (int64_t j = 0; j < n; j++) {
@@ -60,20 +60,20 @@ int64_t har_grade_row(har_grade *grade, core_numerics numerics, double weight,
     return n_marginal;
 }
 
-double har_grade_ratio(const har_grade *grade)
+double har_precision_ratio(const har_precision *grade)
 {
     const double a = grade->sum_allowed;
     return sqrt(grade->sum_share / (a + sqrt(56.0 * a) + 19.0));
 }
 
-static double relative_rms(const har_grade *grade)
+static double relative_rms(const har_precision *grade)
 {
     return grade->sum_sq_error > 0.0
                ? sqrt(grade->sum_sq_error / grade->sum_sq_expected)
                : 0.0;
 }
 
-double har_grade_kurtosis(const har_grade *grade)
+double har_precision_kurtosis(const har_precision *grade)
 {
     const double square = grade->sum_sq_error;
     return grade->n * grade->sum_4th_error / (square * square);
@@ -89,9 +89,9 @@ double har_grade_kurtosis(const har_grade *grade)
  * reaches 3/4 no line a bias too few is the same error in every row of a
  * column; rounding knows nothing of the row before
  */
-bool har_grade_is_rounding(const har_grade *grade)
+bool har_precision_is_rounding(const har_precision *grade)
 {
-    return relative_rms(grade) <= 0x1p-4 && har_grade_kurtosis(grade) <= 40.0 &&
+    return relative_rms(grade) <= 0x1p-4 && har_precision_kurtosis(grade) <= 40.0 &&
            grade->sum_sq_gain <= 0.9 * grade->sum_sq_error &&
            fabs(grade->sum_lag) <= 0.5 * grade->sum_sq_error;
 }
@@ -100,7 +100,7 @@ bool har_grade_is_rounding(const har_grade *grade)
  * over a unit, values spread evenly on a logarithmic scale).  Noise below a
  * unit of storage shows only by the chance that it tips a store, which makes
  * its rms d an rms error of sqrt(1.2 u_s d). */
-double har_grade_bits(const har_grade *grade, core_numerics numerics)
+double har_precision_bits(const har_precision *grade, core_numerics numerics)
 {
     const double error = relative_rms(grade);
     const double unit = 1.2 * core_store_roundoff(numerics);
@@ -108,18 +108,18 @@ double har_grade_bits(const har_grade *grade, core_numerics numerics)
     return -log2(noise / 0.42);
 }
 
-const char *har_grade_format(const har_grade *grade, core_numerics numerics,
-                             char text[HAR_GRADE_TEXT])
+const char *har_precision_format(const har_precision *grade, core_numerics numerics,
+                             char text[HAR_PRECISION_TEXT])
 {
-    const double bits = har_grade_bits(grade, numerics);
+    const double bits = har_precision_bits(grade, numerics);
     const char *like = bits < 6.5    ? ", like long sums in bf16"
                        : bits < 9.5  ? ", like bf16"
                        : bits < 12.5 ? ", like fp16 or TF32"
                                      : "";
-    snprintf(text, HAR_GRADE_TEXT,
+    snprintf(text, HAR_PRECISION_TEXT,
              "about %.0f bits of precision%s: errors %.3g times the rms that "
              "%s explain",
-             bits, like, har_grade_ratio(grade),
+             bits, like, har_precision_ratio(grade),
              numerics == CORE_BF16 ? "fp32 sums and bf16 storage"
                                    : "fp32 sums");
     return text;

@@ -1,0 +1,336 @@
+/* harness/namemap_yaml.c -- a name map from a YAML file.
+ *
+ *     prefix: "module."
+ *     axes: sbh
+ *     names:
+ *       layers.{l}.mlp.output: layers.{l}.ffn_out
+ *       router.{l}.ids: layers.{l}.topk_idx?      # may be missing
+ *     first_layer: {4: 8}                         # rank: its layer 0
+ *     slices:
+ *       0: {"*": "b=0:8", logits: "b=0:8,c=0:256"}
+ *
+ * Every refusal starts with file:line:column.  Traps: libfyaml counts the lines
+ * and columns of its marks from 0, those of its complaints from 1; it would
+ * print the complaints unless they are collected; a second document would be
+ * read by nobody; the same key twice is looked for here, because a second rule
+ * for a name would silently win or lose.
+ */
+#include "harness/namemap.h"
+
+#include "core/arena.h"
+
+#include <errno.h>
+#include <libfyaml.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_FILE_BYTES = 1 << 20, WHERE_BYTES = 256, MAX_SLICES = 1 << 16 };
+
+typedef struct reader {
+    har_namemap *map;
+    const char *path;
+    char where[WHERE_BYTES]; /* file:line:column of the last scalar           */
+} reader;
+
+/* The node's text; false if it is no plain scalar shorter than `bytes`. */
+static bool scalar(reader *r, struct fy_node *node, char *out, size_t bytes)
+{
+    size_t n = 0;
+    if (node == NULL || fy_node_get_type(node) != FYNT_SCALAR ||
+        fy_node_is_alias(node))
+        return false;
+    const struct fy_mark *mark =
+        fy_token_start_mark(fy_node_get_scalar_token(node));
+    if (mark != NULL)
+        snprintf(r->where, sizeof r->where, "%.200s:%d:%d", r->path,
+                 mark->line + 1, mark->column + 1);
+    const char *text = fy_node_get_scalar(node, &n);
+    if (text == NULL || n >= bytes)
+        return false;
+    memcpy(out, text, n);
+    out[n] = '\0';
+    return true;
+}
+
+typedef core_status (*read_pair)(reader *r, const char *key,
+                                 struct fy_node *value, int rank);
+
+static core_status check_new(reader *r, struct fy_node *map,
+                             struct fy_node_pair *pair, const char *key)
+{
+    void *prev = NULL;
+    struct fy_node_pair *other;
+    char text[HAR_MAP_TEXT], where[WHERE_BYTES];
+    memcpy(where, r->where, sizeof where);
+    while ((other = fy_node_mapping_iterate(map, &prev)) != pair)
+        CORE_FAIL_IF(scalar(r, fy_node_pair_key(other), text, sizeof text) &&
+                         strcmp(text, key) == 0,
+                     CORE_E_FORMAT, "%s: %s: given twice", where, key);
+    memcpy(r->where, where, sizeof where);
+    return CORE_OK;
+}
+
+/* Every pair of a map node, in the order of the file. */
+static core_status each(reader *r, struct fy_node *map, const char *what,
+                        read_pair read, int rank)
+{
+    void *prev = NULL;
+    struct fy_node_pair *pair;
+    char key[HAR_MAP_TEXT];
+    CORE_FAIL_IF(map == NULL || fy_node_get_type(map) != FYNT_MAPPING,
+                 CORE_E_FORMAT, "%s: %s: expected a map of names to values",
+                 r->where, what);
+    while ((pair = fy_node_mapping_iterate(map, &prev)) != NULL) {
+        CORE_FAIL_IF(!scalar(r, fy_node_pair_key(pair), key, sizeof key),
+                     CORE_E_FORMAT,
+                     "%s: %s: expected a name of less than %d bytes", r->where,
+                     what, HAR_MAP_TEXT);
+        CORE_TRY(check_new(r, map, pair, key));
+        CORE_TRY(read(r, key, fy_node_pair_value(pair), rank));
+    }
+    return CORE_OK;
+}
+
+static int count_holes(const char *text)
+{
+    int n = 0;
+    for (const char *p = text; (p = strstr(p, "{l}")) != NULL; p += 3)
+        n++;
+    return n;
+}
+
+/* Is the target, with {l} = 0, the name of a tap (or the inputs)? */
+static bool is_target(const char *to)
+{
+    char name[2 * HAR_MAP_TEXT];
+    const char *hole = strstr(to, "{l}");
+    core_tap tap;
+    if (hole == NULL)
+        snprintf(name, sizeof name, "%s", to);
+    else
+        snprintf(name, sizeof name, "%.*s0%s", (int)(hole - to), to, hole + 3);
+    return core_tap_parse(&tap, name) || strcmp(name, "input_ids") == 0;
+}
+
+static core_status read_name(reader *r, const char *key, struct fy_node *value,
+                             int rank)
+{
+    (void)rank;
+    CORE_FAIL_IF(r->map->n_rule == HAR_MAP_RULES, CORE_E_FORMAT,
+                 "%s: names: more than %d", r->where, HAR_MAP_RULES);
+    har_map_rule rule = {.optional = false};
+    snprintf(rule.from, sizeof rule.from, "%s", key);
+    CORE_FAIL_IF(!scalar(r, value, rule.to, sizeof rule.to), CORE_E_FORMAT,
+                 "%s: names: %s: expected the name of a tap", r->where, key);
+    const size_t n = strlen(rule.to);
+    if (n > 0 && rule.to[n - 1] == '?') {
+        rule.optional = true;
+        rule.to[n - 1] = '\0';
+    }
+    CORE_FAIL_IF(!is_target(rule.to), CORE_E_FORMAT,
+                 "%s: names: %s: expected the name of a tap such as "
+                 "layers.{l}.ffn_out, found '%s'",
+                 r->where, key, rule.to);
+    CORE_FAIL_IF(count_holes(rule.from) > 1 ||
+                     count_holes(rule.from) != count_holes(rule.to),
+                 CORE_E_FORMAT,
+                 "%s: names: %s: expected {l} once on both sides or on none",
+                 r->where, key);
+    r->map->rule[r->map->n_rule++] = rule;
+    return CORE_OK;
+}
+
+static core_status read_number(reader *r, const char *what, const char *text,
+                               int *out)
+{
+    char *end = NULL;
+    const long n = strtol(text, &end, 10);
+    CORE_FAIL_IF(text[0] < '0' || text[0] > '9' || *end != '\0' || n > 1000000,
+                 CORE_E_FORMAT, "%s: %s: expected a number, found '%s'",
+                 r->where, what, text);
+    *out = (int)n;
+    return CORE_OK;
+}
+
+static core_status read_first(reader *r, const char *key, struct fy_node *value,
+                              int unused)
+{
+    (void)unused;
+    har_map_first *first = &r->map->first[r->map->n_first];
+    char text[HAR_MAP_TEXT];
+    CORE_TRY(read_number(r, "first_layer", key, &first->rank));
+    CORE_FAIL_IF(!scalar(r, value, text, sizeof text), CORE_E_FORMAT,
+                 "%s: first_layer: %s: expected a number", r->where, key);
+    CORE_TRY(read_number(r, "first_layer", text, &first->layer));
+    r->map->n_first++;
+    return CORE_OK;
+}
+
+static core_status read_one_slice(reader *r, const char *key,
+                                  struct fy_node *value, int rank)
+{
+    char text[HAR_MAP_TEXT];
+    har_map_slice *slice = &r->map->slice[r->map->n_slice];
+    CORE_FAIL_IF(r->map->n_slice == MAX_SLICES, CORE_E_FORMAT,
+                 "%s: slices: more than %d", r->where, MAX_SLICES);
+    CORE_FAIL_IF(strcmp(key, "*") != 0 && !is_target(key), CORE_E_FORMAT,
+                 "%s: slices: expected the name of a tap or \"*\", found '%s'",
+                 r->where, key);
+    slice->rank = rank;
+    snprintf(slice->tap, sizeof slice->tap, "%s", key);
+    CORE_FAIL_IF(!scalar(r, value, text, sizeof text), CORE_E_FORMAT,
+                 "%s: slices: %s: expected ranges such as b=0:8", r->where,
+                 key);
+    CORE_TRY(har_slice_parse(&slice->slice, text, r->where));
+    r->map->n_slice++;
+    return CORE_OK;
+}
+
+static core_status read_slices(reader *r, const char *key,
+                               struct fy_node *value, int unused)
+{
+    int rank = 0;
+    (void)unused;
+    CORE_TRY(read_number(r, "slices", key, &rank));
+    return each(r, value, "slices", read_one_slice, rank);
+}
+
+static core_status read_root_pair(reader *r, const char *key,
+                                  struct fy_node *value, int unused)
+{
+    void *p = NULL;
+    (void)unused;
+    if (strcmp(key, "names") == 0)
+        return each(r, value, key, read_name, 0);
+    if (strcmp(key, "slices") == 0) {
+        CORE_TRY(core_alloc(&p, MAX_SLICES, sizeof *r->map->slice, "slices"));
+        r->map->slice = p;
+        return each(r, value, key, read_slices, 0);
+    }
+    if (strcmp(key, "first_layer") == 0) {
+        const int n = value != NULL && fy_node_is_mapping(value)
+                          ? fy_node_mapping_item_count(value)
+                          : 0;
+        CORE_TRY(core_alloc(&p, n + 1, sizeof *r->map->first, "ranks"));
+        r->map->first = p;
+        return each(r, value, key, read_first, 0);
+    }
+    char text[HAR_MAP_TEXT];
+    const bool is_axes = strcmp(key, "axes") == 0;
+    CORE_FAIL_IF(!is_axes && strcmp(key, "prefix") != 0, CORE_E_FORMAT,
+                 "%s: %s: unknown key, expected names, prefix, axes, "
+                 "first_layer or slices",
+                 r->where, key);
+    CORE_FAIL_IF(!scalar(r, value, text, sizeof text), CORE_E_FORMAT,
+                 "%s: %s: expected a single value", r->where, key);
+    if (!is_axes)
+        memcpy(r->map->prefix, text, sizeof text);
+    CORE_FAIL_IF(is_axes && !har_axes_parse(&r->map->axes, text),
+                 CORE_E_FORMAT, "%s: axes: expected bsh or sbh, found '%s'",
+                 r->where, text);
+    r->map->has_axes |= is_axes;
+    return CORE_OK;
+}
+
+static core_status syntax_error(const reader *r, struct fy_diag *diag)
+{
+    void *prev = NULL;
+    const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &prev);
+    CORE_FAIL_IF(error == NULL, CORE_E_FORMAT, "%s:1:1: no YAML document",
+                 r->path);
+    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %.*s", r->path, error->line,
+              error->column, (int)strcspn(error->msg, "\n"), error->msg);
+}
+
+static core_status read_document(reader *r, struct fy_parser *parser,
+                                 struct fy_diag *diag)
+{
+    struct fy_document *document = fy_parse_load_document(parser);
+    if (document == NULL)
+        return syntax_error(r, diag);
+    snprintf(r->where, sizeof r->where, "%.200s:1:1", r->path);
+    const core_status status =
+        each(r, fy_document_root(document), "map", read_root_pair, 0);
+    fy_parse_document_destroy(parser, document);
+    CORE_TRY(status);
+    document = fy_parse_load_document(parser);
+    if (document != NULL) {
+        fy_parse_document_destroy(parser, document);
+        CORE_FAIL(CORE_E_FORMAT, "%s: a second document, expected one",
+                  r->path);
+    }
+    return fy_parser_get_stream_error(parser) ? syntax_error(r, diag)
+                                              : CORE_OK;
+}
+
+static core_status read_text(reader *r, const char *text)
+{
+    struct fy_diag_cfg diag_cfg;
+    fy_diag_cfg_default(&diag_cfg);
+    struct fy_diag *diag = fy_diag_create(&diag_cfg);
+    CORE_FAIL_IF(diag == NULL, CORE_E_MEMORY, "%s: no memory to parse",
+                 r->path);
+    fy_diag_set_collect_errors(diag, true);
+    const struct fy_parse_cfg cfg = {
+        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS,
+        .diag = diag};
+    core_status status = CORE_E_MEMORY;
+    struct fy_parser *parser = fy_parser_create(&cfg);
+    if (parser == NULL || fy_parser_set_string(parser, text, strlen(text)) != 0)
+        core_fail(status, "%s: no memory to parse", r->path);
+    else
+        status = read_document(r, parser, diag);
+    if (parser != NULL)
+        fy_parser_destroy(parser);
+    fy_diag_destroy(diag);
+    return status;
+}
+
+/* The whole file; free() *out. */
+static core_status read_file(const char *path, char **out)
+{
+    void *text = NULL;
+    FILE *file = fopen(path, "rb");
+    CORE_FAIL_IF(file == NULL, CORE_E_FILE,
+                 "%s: %s (a ready map is called hf or megatron)", path,
+                 strerror(errno));
+    core_status status = core_alloc(&text, MAX_FILE_BYTES, 1, path);
+    const size_t n =
+        status == CORE_OK ? fread(text, 1, MAX_FILE_BYTES, file) : 0;
+    if (status == CORE_OK && ferror(file))
+        status = core_fail(CORE_E_FILE, "%s: %s", path, strerror(errno));
+    else if (status == CORE_OK && n == MAX_FILE_BYTES)
+        status = core_fail(CORE_E_FORMAT, "%s: a map has less than %d bytes",
+                           path, MAX_FILE_BYTES);
+    else if (status == CORE_OK && memchr(text, '\0', n) != NULL)
+        status = core_fail(CORE_E_FORMAT, "%s: a zero byte in a text file",
+                           path);
+    fclose(file);
+    if (status != CORE_OK) {
+        free(text);
+        return status;
+    }
+    ((char *)text)[n] = '\0';
+    *out = text;
+    return CORE_OK;
+}
+
+core_status har__namemap_read(har_namemap *out, const char *path)
+{
+    char *text = NULL;
+    har_namemap map;
+    memset(&map, 0, sizeof map);
+    reader r = {.map = &map, .path = path};
+    const char *slash = strrchr(path, '/');
+    snprintf(map.name, sizeof map.name, "%.90s",
+             slash != NULL ? slash + 1 : path);
+    CORE_TRY(read_file(path, &text));
+    const core_status status = read_text(&r, text);
+    free(text);
+    if (status == CORE_OK)
+        *out = map;
+    else
+        har_namemap_free(&map);
+    return status;
+}
