@@ -127,10 +127,10 @@ static void bounds_of(const har_flip *f, const double *score, double *bound)
     for (int64_t e = 0; e < n_e; e++)
         largest = fmax(largest, f->bound[e]);
     for (int64_t e = 0; e < n_e; e++)
-        bound[e] = 2.0 * f->u_store +
-                   (f->spec->router == CORE_ROUTER_SIGMOID
-                        ? 0.25 * f->bound[e]
-                        : score[e] * (f->bound[e] + largest));
+        bound[e] =
+            2.0 * f->u_store + (f->spec->router == CORE_ROUTER_SIGMOID
+                                    ? 0.25 * f->bound[e]
+                                    : score[e] * (f->bound[e] + largest));
 }
 
 /* Both halves of the certificate. */
@@ -146,7 +146,8 @@ static bool groups_are_close(const har_flip *f, const double *expected,
     const core_spec *spec = f->spec;
     const int64_t n = group_size(spec), group[] = {out, in};
     double most_bound = 0.0, most_error = 0.0;
-    *margin = group_score(spec, expected, out) - group_score(spec, expected, in);
+    *margin =
+        group_score(spec, expected, out) - group_score(spec, expected, in);
     for (int i = 0; i < 2; i++)
         for (int64_t e = group[i] * n; e < (group[i] + 1) * n; e++) {
             most_bound = fmax(most_bound, bound[e]);
@@ -156,7 +157,7 @@ static bool groups_are_close(const har_flip *f, const double *expected,
                     16.0 * f->u_store);
 }
 
-/* Every group that only one side kept is close to one that only the other did. */
+/* Every group that one side alone kept is close to one that the other did. */
 static bool other_groups_excused(const har_flip *f, const double *expected,
                                  const double *found, const double *bound,
                                  double *margin)
@@ -169,8 +170,7 @@ static bool other_groups_excused(const har_flip *f, const double *expected,
             if (!is_kept(spec, expected, out) || is_kept(spec, found, out) ||
                 !is_kept(spec, found, in) || is_kept(spec, expected, in))
                 continue;
-            excused &=
-                groups_are_close(f, expected, found, bound, out, in, &m);
+            excused &= groups_are_close(f, expected, found, bound, out, in, &m);
             *margin = fmax(*margin, m);
         }
     return excused;
@@ -206,8 +206,8 @@ bool har_flip_is_excused(const har_flip *flip, int64_t out, int64_t in,
     *margin = expected[out] - expected[in];
     /* probabilities stored as one number differ by up to 2 u_store */
     const double rounding =
-        4.0 * (flip->u_store +
-               flip->u * (fabs(expected[out]) + fabs(expected[in])));
+        4.0 *
+        (flip->u_store + flip->u * (fabs(expected[out]) + fabs(expected[in])));
     return is_close(*margin, bound[out] + bound[in],
                     fabs(found[out] - expected[out]) +
                         fabs(found[in] - expected[in]),

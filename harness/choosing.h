@@ -10,16 +10,16 @@
 #include "core/weights.h"
 
 /* The correction biases of all layers; *out = NULL if the model has none.
- * Caller frees with free().  Errors: E_MEMORY.                        [local] */
+ * Caller frees with free().  Errors: E_MEMORY.                      [local] */
 CORE_NODISCARD core_status har_corrections_make(double **out,
                                                 const core_spec *spec,
                                                 const core_weights *weights);
 
-/* The tap whose values experts are chosen by, up to the correction.   [local] */
+/* The tap whose values experts are chosen by, up to the correction.  [local] */
 core_tap_kind har_choosing_tap(const core_spec *spec);
 
 /* score [E], a row of that tap, in place: correction [E] or NULL is added, and
- * experts of groups that are not kept get -infinity.                  [local] */
+ * experts of groups that are not kept get -infinity.                 [local] */
 void har_choosing(const core_spec *spec, const double *correction,
                   double *score);
 
@@ -43,7 +43,7 @@ enum { HAR_FLIP_ROOM = 3 };
  * of their scores, so that a correct router of this precision may confuse them,
  * and within what the scores at hand were seen to err (and round), so that
  * choosing by them was right.  Where the two sides kept different groups, the
- * margin is that between the groups.                                  [local] */
+ * margin is that between the groups.                                [local] */
 bool har_flip_is_excused(const har_flip *flip, int64_t out, int64_t in,
                          double *margin);
 

@@ -191,7 +191,7 @@ static void check_head(par_model *m, const head *h, core_tap tap)
 }
 
 /* Head i_h of mine in a row that starts at token `row`: kv head g of the model
- * lies at g - kv0; latent attention has a key and a value for every head.     */
+ * lies at g - kv0; latent attention has a key and a value for every head.    */
 static void point(const par_model *m, const par_layer *layer, head *h,
                   int64_t row, int64_t i_h)
 {

@@ -119,8 +119,8 @@ static double scan_channel(par_model *m, const par_mamba *mamba, int64_t i0,
         const double dt = w->dt[i * n_c + c], a = w->act[i * n_c + c];
         double sum = 0.0, square = 0.0;
         for (int64_t s = 0; s < n_s; s++)
-            h[s] = core_decay(a_log[s], dt) * h[s] +
-                   (dt * w->b[i * n_s + s]) * a;
+            h[s] =
+                core_decay(a_log[s], dt) * h[s] + (dt * w->b[i * n_s + s]) * a;
         core_store(m->numerics, CORE_GRID_ACT, h, n_s);
         for (int64_t s = 0; s < n_s; s++) {
             sum += h[s] * w->c[i * n_s + s];

@@ -76,7 +76,7 @@ static void keys_and_values(par_model *m, const par_layer *layer, int l)
                    spec->n_dh - n_rot + core_spec_n_dv(spec));
 }
 
-/* w->k: the key part of each of my heads, followed by the shared rotated key. */
+/* w->k: the key part of each of my heads, then the rotated key of all. */
 static void assemble_keys(par_model *m)
 {
     par_work *w = &m->work;

@@ -1,9 +1,9 @@
 /* parallel/model.c -- the shards of one rank: opened, measured, closed.
  *
  * A rank holds the layers of its stage: heads, channels, MLP columns and
- * vocabulary rows of its t; norms, latents and the router whole.  Of the experts it holds its own ids
- * and inner columns, of the layers that its expert scope serves: those of its
- * stage (scope=stage) or all of them (scope=replica).
+ * vocabulary rows of its t; norms, latents and the router whole.  Of the
+ * experts it holds its own ids and inner columns, of the layers that its expert
+ * scope serves: those of its stage (scope=stage) or all (scope=replica).
  *
  * One function carves it all, first only counting: par_weight_bytes is that
  * first run.
@@ -107,7 +107,8 @@ static void make_attention(par_model *m, par_layer *layer, int l)
 {
     const core_spec *spec = m->spec;
     const par_layout *lay = m->layout;
-    const int64_t h0 = lay->first_head[lay->t], h1 = lay->first_head[lay->t + 1];
+    const int64_t h0 = lay->first_head[lay->t];
+    const int64_t h1 = lay->first_head[lay->t + 1];
     const int64_t q0 = h0 * spec->n_dh, q1 = h1 * spec->n_dh;
     const int64_t n_dv = core_spec_n_dv(spec);
     layer->q = rows(m, CORE_W_Q, l, q0, q1);

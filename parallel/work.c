@@ -111,7 +111,7 @@ static void carve_attention(par_work *w, const core_spec *spec, const sizes *s)
     w->context = fresh_f64(w, s->n * s->n_context);
     w->square =
         fresh_f64(w, spec->qk_norm == CORE_QK_NORM_ALL ? s->n * 2 : 0);
-    w->score = fresh_f64(w, spec->n_h > 0 ? PAR_QUERY_BLOCK * s->n_t : 0);
+    w->score = fresh_f64(w, s->n_q > 0 ? PAR_QUERY_BLOCK * s->n_t : 0);
     w->sees = fresh(w, s->n_t, 1);
 }
 
@@ -213,9 +213,9 @@ static void carve_f32(par_work *w, const core_spec *spec, const sizes *s)
         w->chunk = max_of(16, s->n);
     const int64_t n_dh = max_of(spec->n_dh, core_spec_n_dv(spec));
     const int64_t block =
-        spec->n_h > 0 ? PAR_QUERY_BLOCK * max_of(s->n_t, n_dh) : 0;
+        s->n_q > 0 ? PAR_QUERY_BLOCK * max_of(s->n_t, n_dh) : 0;
     w->a32 = core_arena_take(a, max_of(w->chunk * n_in, block), sizeof(float));
-    w->b32 = core_arena_take(a, s->n_t * n_dh, sizeof(float));
+    w->b32 = core_arena_take(a, s->n_q > 0 ? s->n_t * n_dh : 0, sizeof(float));
     w->c32 = core_arena_take(a, max_of(w->chunk * n_out, block), sizeof(float));
 }
 

@@ -39,7 +39,13 @@ static void describe(const random_case *c, const char *what)
 
 /* How a case fails; a smaller one must fail alike to be the same failure.  A
  * case that proves nothing is not made smaller: small ones never do.         */
-typedef enum failure { NONE, PROVES_NOTHING, LOST, DIFFERS, UNFINISHED } failure;
+typedef enum failure {
+    NONE,
+    PROVES_NOTHING,
+    LOST,
+    DIFFERS,
+    UNFINISHED
+} failure;
 
 static failure failure_of(const har_case_result *result, core_status status)
 {

@@ -50,7 +50,8 @@ static void roll_sizes(dice *d, core_spec *spec)
     for (int l = 0; l < spec->n_l && spec->n_l > 1; l++)
         if (one_in(d, 5)) {
             spec->ffn[l] = CORE_FFN_DENSE;
-            spec->n_f_dense = spec->n_f_dense ? spec->n_f_dense : roll(d, 9, 25);
+            if (spec->n_f_dense == 0)
+                spec->n_f_dense = roll(d, 9, 25);
         }
 }
 

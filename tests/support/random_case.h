@@ -1,4 +1,4 @@
-/* tests/support/random_case.h -- a random model and a plan that is legal for it.
+/* tests/support/random_case.h -- a random model, and a plan legal for it.
  *
  * A function of the seed alone: every rank makes the same case, and a failure
  * is repeated from the number it prints.  A case that fails is made smaller as

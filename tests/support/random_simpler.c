@@ -1,4 +1,4 @@
-/* tests/support/random_simpler.c -- smaller cases, to find what a failure needs.
+/* tests/support/random_simpler.c -- smaller cases: what does a failure need?
  *
  * One table of small steps; most of them set a field to what "none" is.  A step
  * that does nothing, or leaves no legal case, is skipped, so that a loop that

@@ -110,7 +110,7 @@ START_TEST(a_close_pair_of_logits_is_excused)
     ck_assert(fabs(margin - 5e-7) < 1e-12);
     s.found[4] = NAN;
     ck_assert(!is_excused(&spec, &s, false, 5, 4, &margin));
-    s = apart(4, 2.0); /* the scores at hand say so: no correct router errs so */
+    s = apart(4, 2.0); /* the scores say so, but none of a correct router */
     ck_assert(!is_excused(&spec, &s, false, 5, 4, &margin));
 }
 END_TEST
@@ -118,8 +118,7 @@ END_TEST
 /* What counts is the distance of the corrected scores. */
 START_TEST(a_correction_moves_the_margin)
 {
-    const core_spec spec =
-        router(CORE_ROUTER_SIGMOID, 0, CORE_GROUP_SCORE_MAX);
+    const core_spec spec = router(CORE_ROUTER_SIGMOID, 0, CORE_GROUP_SCORE_MAX);
     const double p4 = 1.0 / (1.0 + exp(-1.0)), p5 = 1.0 / (1.0 + exp(-2.0));
     side s = apart(4, 1e-6);
     double margin;
@@ -138,8 +137,7 @@ END_TEST
 /* Two groups of three: experts may change places when the groups are close. */
 START_TEST(close_groups_excuse_distant_experts)
 {
-    const core_spec spec =
-        router(CORE_ROUTER_SIGMOID, 2, CORE_GROUP_SCORE_MAX);
+    const core_spec spec = router(CORE_ROUTER_SIGMOID, 2, CORE_GROUP_SCORE_MAX);
     side s = apart(0, 0.0);
     double margin;
     s.expected[2] = s.expected[5] - 4e-7; /* best of group 0 and of group 1 */

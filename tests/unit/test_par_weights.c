@@ -2,9 +2,9 @@
  *
  * par_weight_bytes is the measure run of the real shards.  With two tensor
  * ranks instead of one, a rank's bytes fall by half of every tensor that is
- * sharded over tp, and by nothing else: the list below is parallel/LAYOUTS.md's,
- * not the code's.  All extents are multiples of 16, so that every half is whole
- * pieces of 64 bytes.
+ * sharded over tp, and by nothing else: the list below is that of
+ * parallel/LAYOUTS.md, not the code's.  All extents are multiples of 16, so
+ * that every half is whole pieces of 64 bytes.
  */
 #include "parallel/forward.h"
 
