@@ -5,3 +5,7 @@ add_unit(test_har_estimate SOURCES test_har_estimate.c LIBS harness LABELS unit)
 add_unit(test_har_pieces SOURCES test_har_pieces.c LIBS harness LABELS unit)
 add_unit(test_har_grade SOURCES test_har_grade.c LIBS harness LABELS unit)
 add_unit(test_har_half SOURCES test_har_half.c LIBS harness LABELS unit)
+add_unit(test_har_cost
+  SOURCES test_har_cost.c ../support/mpi_check.c ../support/random_case.c
+          ../support/shadow_plans.c ../support/ref_fixture.c ../support/ref_families.c
+  LIBS harness LABELS unit mpi NPROCS 36 TIMEOUT 240)
