@@ -46,10 +46,14 @@ static int64_t value_of(const core_cost *cost, const field *f)
 const char *core_cost_difference(const core_cost *a, const core_cost *b,
                                  int64_t *x, int64_t *y)
 {
+    *x = a->kind;
+    *y = b->kind;
     if (a->kind != b->kind)
         return "kind";
     if (strcmp(a->op, b->op) != 0)
         return "op";
+    *x = a->tap.kind;
+    *y = b->tap.kind;
     if (a->tap.kind != b->tap.kind || a->tap.layer != b->tap.layer)
         return "tap";
     for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {

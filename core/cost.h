@@ -111,7 +111,7 @@ const char *core_axis_name(core_axis axis);
 bool core_cost_is_empty(const core_cost *cost);
 
 /* The name of the first field that differs, NULL if none does; its values into
- * *x and *y (for op, kind and tap: not set).                         [local] */
+ * *x and *y (no numbers for op and layers).                         [local] */
 const char *core_cost_difference(const core_cost *a, const core_cost *b,
                                  int64_t *x, int64_t *y);
 

@@ -133,5 +133,11 @@ size_t par_tiled_weight_bytes(const core_spec *spec, const par_layout *layout,
                               core_numerics numerics);
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n_row, int64_t n_t);
+/* Of that work: what does not depend on routing; buffers for a dispatch/combine
+ * pair that brings n rows (par_work_bytes: as many as if the load were even). */
+size_t par_arena_bytes(const core_spec *spec, const par_layout *layout,
+                       int64_t n_row, int64_t n_t);
+size_t par_pair_bytes(const core_spec *spec, const par_layout *layout,
+                      int64_t n);
 
 #endif

@@ -6,7 +6,7 @@
  * the collectives among them sent must be what the communicator counted, so
  * that no transfer is without a record.
  */
-#include "harness/perf/cost_model.h"
+#include "harness/perf/cost_sum.h"
 #include "tests/support/mpi_check.h"
 #include "tests/support/random_case.h"
 #include "tests/support/ref_fixture.h"
@@ -243,6 +243,25 @@ static core_spec open_spec(const char *model)
     return spec;
 }
 
+static const core_cost two_costs[] = {{.kind = CORE_COST_GEMM,
+                                       .op = "qkv",
+                                       .tap = {CORE_TAP_Q, 3},
+                                       .rank = 5,
+                                       .tick = 2,
+                                       .m = 4,
+                                       .n = 6,
+                                       .k = 8,
+                                       .flops = 384,
+                                       .weights = 48},
+                                      {.kind = CORE_COST_COLLECTIVE,
+                                       .op = "expert",
+                                       .collective = CORE_ALL_TO_ALL,
+                                       .axis = CORE_AXIS_EP,
+                                       .group = 4,
+                                       .in = 9,
+                                       .out = 7,
+                                       .sent = 5}};
+
 /* --- cases --- */
 
 START_TEST(shadow_plans_agree)
@@ -377,26 +396,132 @@ START_TEST(random_cases_agree)
 }
 END_TEST
 
-/* --- the comparison itself --- */
+/* --- sums and memory --- */
 
-static const core_cost two_costs[] = {{.kind = CORE_COST_GEMM,
-                                       .op = "qkv",
-                                       .tap = {CORE_TAP_Q, 3},
-                                       .rank = 5,
-                                       .tick = 2,
-                                       .m = 4,
-                                       .n = 6,
-                                       .k = 8,
-                                       .flops = 384,
-                                       .weights = 48},
-                                      {.kind = CORE_COST_COLLECTIVE,
-                                       .op = "expert",
-                                       .collective = CORE_ALL_TO_ALL,
-                                       .axis = CORE_AXIS_EP,
-                                       .group = 4,
-                                       .in = 9,
-                                       .out = 7,
-                                       .sent = 5}};
+/* Elements of the experts that got no row all through the run. */
+static int64_t untouched(const run_case *c, const par_layout *lay, const run *r)
+{
+    const bool all = lay->plan.scope == PAR_SCOPE_REPLICA;
+    const int l0 = all ? 0 : lay->first_layer[lay->stage];
+    const int l1 = all ? (int)c->spec.n_l : lay->first_layer[lay->stage + 1];
+    const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
+    int64_t n =
+        (int64_t)core_spec_count_moe(&c->spec, l0, l1) * lay->n_my_expert;
+    for (int64_t i = 0; i < r->emitted.n; i++)
+        if (r->emitted.cost[i].tap.kind == CORE_TAP_EXPERT_UP)
+            n -= r->emitted.cost[i].n_expert;
+    return n * (c->spec.gated ? 3 : 2) * n_f * c->spec.n_d;
+}
+
+/* Are the sums those of the records, and the memory what the run used?  One
+ * token group and no bias that is read row by row: then every weight but the
+ * embedding is read once, so what is held is what is read and not touched.
+ */
+static bool is_memory_wrong(const run_case *c, const run *r, int rank,
+                            char why[WHY])
+{
+    har_cost_total tick[16] = {0}, all = {0}, embed = {0};
+    har_cost_sum sum = {.tick = tick};
+    core_arena arena;
+    par_layout layout;
+    make_layout(&layout, &arena, c, rank);
+    ck_assert_int_le(har_cost_n_ticks(&c->plan), 16);
+    for (int64_t i = 0; i < r->emitted.n; i++) {
+        har_cost_sum_put(&sum, &r->emitted.cost[i]);
+        har_cost_add(r->emitted.cost[i].tap.kind == CORE_TAP_EMBED ? &embed
+                                                                   : &all,
+                     &r->emitted.cost[i]);
+    }
+    int64_t in_ticks = 0;
+    for (int i = 0; i < 16; i++)
+        in_ticks += tick[i].weights + tick[i].sent[CORE_ALL_TO_ALL];
+    const int64_t n_v =
+        layout.first_vocab[layout.t + 1] - layout.first_vocab[layout.t];
+    const har_cost_memory memory = har_cost_memory_of(
+        &c->spec, &layout, CORE_FP64, c->batch.n_b / c->plan.dp, c->batch.n_t,
+        sum.all.most_rows);
+    const size_t used = memory.work_bytes + memory.pair_bytes;
+    const int64_t held = memory.weights -
+                         (layout.stage == 0 ? n_v * c->spec.n_d : 0) -
+                         untouched(c, &layout, r);
+    core_arena_free(&arena);
+    snprintf(why, WHY,
+             "%lld weights are read, %lld held and touched; %zu bytes of work "
+             "are used, "
+             "%zu counted; ticks %lld, all %lld",
+             (long long)all.weights, (long long)held, r->stats.work_bytes, used,
+             (long long)in_ticks,
+             (long long)(sum.all.weights + sum.all.sent[CORE_ALL_TO_ALL]));
+    return all.weights != held ||
+           all.weights + embed.weights != sum.all.weights ||
+           in_ticks != sum.all.weights + sum.all.sent[CORE_ALL_TO_ALL] ||
+           memory.weight_bytes < (size_t)memory.weights * sizeof(double) ||
+           memory.weight_bytes != r->stats.weight_bytes ||
+           !(r->stats.work_bytes >= used &&
+             r->stats.work_bytes <= used + memory.pair_bytes / 8 + 64);
+}
+
+static const char *const memory_plan[] = {"mb=1", "tp=2,ep=2", "tp=3,dp=2,ep=3",
+                                          "tp=2,dp=2,ep=2,etp=2",
+                                          "tp=2,pp=3,ep=3,etp=2,scope=replica"};
+enum { N_MEMORY_PLAN = sizeof memory_plan / sizeof *memory_plan };
+
+START_TEST(memory_is_what_is_used)
+{
+    for (int i = 0; i < N_MEMORY_PLAN; i++) {
+        core_spec spec = fix_family(_i);
+        spec.bias_ffn = false;
+        spec.tied = false;
+        run_case c = make_case(&spec, memory_plan[i], 6, 25);
+        par_comm *comm;
+        char why[WHY] = "";
+        bool ok = true;
+        ck_assert_int_eq(par_comm_open(&comm, par_plan_world(&c.plan)),
+                         CORE_OK);
+        if (comm != NULL) {
+            run r = do_run(comm, &c);
+            ok = !is_memory_wrong(&c, &r, comm->rank, why);
+            run_free(&r);
+        }
+        par_comm_close(comm);
+        mpi_assert(ok, "family %d under %s: %s", _i, c.name, why);
+        core_batch_free(&c.batch);
+    }
+}
+END_TEST
+
+/* One rank holds the model. */
+START_TEST(one_rank_holds_all)
+{
+    for (int i = 0; i < FIX_N_FAMILIES; i++) {
+        const core_spec spec = fix_family(i);
+        run_case c = make_case(&spec, "mb=1", 1, 1);
+        core_arena arena;
+        par_layout layout;
+        make_layout(&layout, &arena, &c, 0);
+        ck_assert_int_eq(
+            har_cost_memory_of(&spec, &layout, CORE_FP64, 1, 1, 1).weights,
+            core_spec_parameters(&spec));
+        core_arena_free(&arena);
+        core_batch_free(&c.batch);
+    }
+}
+END_TEST
+
+START_TEST(bytes_follow_the_type)
+{
+    core_cost cost = two_costs[0];
+    cost.read = 1;
+    cost.kv_written = 2;
+    ck_assert_int_eq(har_cost_bytes(&cost, 2), 2 * (48 + 1 + 2));
+    ck_assert_int_eq(har_cost_sent_bytes(&two_costs[1], 2), 2 * 5);
+    cost = two_costs[1];
+    cost.type = CORE_COST_WORDS;
+    ck_assert_int_eq(har_cost_sent_bytes(&cost, 2), 8 * 5);
+}
+END_TEST
+
+/* --- the comparison itself --- */
 
 START_TEST(difference_is_seen)
 {
@@ -435,6 +560,9 @@ int main(void)
     tcase_add_test(tc, large_groups_agree);
     tcase_add_test(tc, switch_layer_agrees);
     tcase_add_test(tc, tiles_agree);
+    tcase_add_loop_test(tc, memory_is_what_is_used, 0, FIX_N_FAMILIES);
+    tcase_add_test(tc, one_rank_holds_all);
+    tcase_add_test(tc, bytes_follow_the_type);
     tcase_add_loop_test(tc, random_cases_agree, 0, 60);
     suite_add_tcase(suite, tc);
     return mpi_check_run(suite);
