@@ -32,8 +32,8 @@
       "sustained share of the memory bandwidth")                               \
     X(FILL, fill_us, GEMM, 1, 0.001, 50,                                       \
       "filling and draining the pipeline of a tile")                           \
-    X(SATURATE, saturate_tiles, GEMM, 1, 0.02, 8,                              \
-      "tiles per unit that saturate the memory")                               \
+    X(FEED, feed_fraction, GEMM, 0.5, 0.02, 1,                                 \
+      "sustained share of the cache bandwidth into the units")                 \
     X(MOE, moe_fraction, MOE, 0.5, 0.05, 1.5,                                  \
       "grouped GEMM's share of the sustained peak")                            \
     X(ATTENTION, attention_fraction, ATTENTION, 0.6, 0.05, 1.5,                \
@@ -94,7 +94,8 @@ typedef struct har_machine {
     double peak[CORE_N_DTYPES]; /* flop/s; 0: the machine has no such unit    */
     double memory_bytes, memory_bw;
     double n_unit, clock_hz;    /* SMs or cores                               */
-    double l2_bytes, l2_bw;
+    double unit_bytes_per_clock; /* from the shared cache into one unit       */
+    double l2_bytes;
     int n_tile;
     int tile[HAR_MAX_TILES][2]; /* rows, columns of an output tile            */
     int max_split;              /* most parts of K: a power of two            */

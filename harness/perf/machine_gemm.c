@@ -4,14 +4,14 @@
  * this.  For each tile and each split of K: the output is a whole number of
  * tiles, the units work in whole waves of them, a unit multiplies a tile at its
  * share of the peak or as fast as the second-level cache feeds it.  Small tiles
- * share a unit and hide each other's filling.  Few tiles cannot keep enough
- * bytes in flight to use the whole memory bandwidth.
+ * share a unit and hide each other's filling.
  */
 #include "harness/perf/machine_impl.h"
 
 typedef struct product {
     double m, n, k, bytes_per; /* of an element                              */
     double peak;               /* of one unit, sustained                     */
+    double feed_bw;            /* bytes/s from the cache into all units      */
     double bytes;              /* each operand once                          */
 } product;
 
@@ -26,20 +26,17 @@ static har__parts with_tile(const har_machine *machine, const product *p,
     const double area = (double)tile[0] * tile[1];
     const double mma = 2 * area * k / p->peak;
     const double feed =
-        (tile[0] + tile[1]) * k * p->bytes_per * units / machine->l2_bw;
+        (tile[0] + tile[1]) * k * p->bytes_per * units / p->feed_bw;
     const double share = fmin(8, fmax(1, 128 * 256 / area));
-    const double in_flight =
-        n_tile / (units * har__coef(machine, HAR_COEF_SATURATE));
-    const double bw = har__memory_bw(machine) * fmin(1, in_flight);
     har__parts parts = {
         .overhead = har__seconds(machine, HAR_COEF_LAUNCH),
         .latency =
             har__seconds(machine, HAR_COEF_FILL) * fmax(1, waves / share),
-        .compute = waves * fmax(mma, feed),
-        .memory = p->bytes / bw};
+        .compute = waves * har__overlap(mma, feed),
+        .memory = p->bytes / har__memory_bw(machine)};
     if (n_split > 1) /* partial sums in fp32, written and read */
         parts.latency += har__seconds(machine, HAR_COEF_FILL) +
-                         8 * p->m * p->n * n_split / machine->l2_bw;
+                         8 * p->m * p->n * n_split / p->feed_bw;
     return parts;
 }
 
@@ -59,6 +56,7 @@ har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
                        .peak = har__peak(machine, dtype) *
                                har__coef(machine, HAR_COEF_COMPUTE) /
                                machine->n_unit,
+                       .feed_bw = har__feed_bw(machine),
                        .bytes = size * (m * k + k * n + m * n)};
     har__parts best = {.latency = INFINITY};
     for (int i = 0; i < machine->n_tile; i++)

@@ -34,6 +34,13 @@ static inline double har__memory_bw(const har_machine *m)
     return m->memory_bw * har__coef(m, HAR_COEF_MEMORY);
 }
 
+/* From the cache into all units.                                             */
+static inline double har__feed_bw(const har_machine *m)
+{
+    return m->n_unit * m->clock_hz * m->unit_bytes_per_clock *
+           har__coef(m, HAR_COEF_FEED);
+}
+
 /* What a kernel's parts are, before they are put together.                   */
 typedef struct har__parts {
     double overhead, latency, compute, memory;
