@@ -14,7 +14,14 @@
  */
 #include "harness/perf/machine_impl.h"
 
-enum { SMALL_ROWS = 16, LARGE_ROWS = 64, BLOCK_COLUMNS = 64, N_KERNEL = 10 };
+enum {
+    SMALL_ROWS = 16,
+    LARGE_ROWS = 64,
+    BLOCK_COLUMNS = 64,
+    TILES_PER_UNIT = 4, /* that hide each other's filling                     */
+    N_KERNEL = 12       /* router, sort of the choices, products, activation,
+                           sum                                               */
+};
 
 /* x at probability u of p(x) ~ x^-a on [low, high]. */
 static double quantile(double a, double low, double high, double u)
@@ -54,8 +61,11 @@ static void power_law(const har_moe *moe, double *count)
                             many ? moe->n_token * 0.8 : 2,
                             (n - i - 0.5) / n);
     round_to(count, n, total);
-    for (int i = 0; i < n; i++)
+    for (int i = 0, spare = moe->n_k; i < n; i++) {
         count[i] = fmin(count[i], moe->n_token);
+        if (!many && count[0] > 1 && count[i] < 1 && spare-- > 0)
+            count[i] = 1;
+    }
 }
 
 static void balanced(const har_moe *moe, double *count)
@@ -130,7 +140,8 @@ static void add_product(const har_machine *machine, core_dtype dtype,
     parts->memory +=
         size * (s->distinct * n * k + s->rows * (n + k)) /
         har__memory_bw(machine);
-    parts->latency += har__seconds(machine, HAR_COEF_FILL);
+    parts->latency += har__seconds(machine, HAR_COEF_FILL) *
+                      fmax(1, waves / TILES_PER_UNIT);
 }
 
 har_time har_time_moe(const har_machine *machine, core_dtype dtype,
