@@ -17,7 +17,9 @@ enum {
     KEY_ROWS = 128,
     PART_TOKENS = 512,  /* least that is worth a unit of its own             */
     TILES_PER_UNIT = 4, /* of one query each                                 */
-    FIRST_FILLS = 2,    /* before the first keys are there                   */
+    GROUP_ROWS = 16,    /* queries of one kv head in a tile                  */
+    MAX_GROUP = 32,     /* more have no kernel: each query reads for itself  */
+    FIRST_FILLS = 3,    /* before the first keys are there                   */
     JOIN_FILLS = 3,     /* adding up the parts of a row                      */
     N_PREFILL = 6,
     N_DECODE = 3
@@ -64,22 +66,24 @@ har_time har_time_decode(const har_machine *machine, core_dtype dtype,
     const double units = machine->n_unit;
     const double seen =
         a->window > 0 ? fmin(a->window, a->n_t) : a->n_t;
-    const double n_tile = a->n_row * a->n_g;
-    const double bytes = 2 * size * n_tile * seen * a->n_dh;
-    const double from_memory =
-        a->kv_share * fmax(0, bytes - machine->l2_bytes);
-    const double from_cache = fmin(bytes, machine->l2_bytes);
+    const double group = a->n_h / a->n_g;
+    const bool alone = group == 1 || group > MAX_GROUP;
+    const double n_tile = a->n_row * (alone ? a->n_h
+                                            : a->n_g * ceil(group / GROUP_ROWS));
+    const double bytes = 2 * size * a->n_row * a->n_g * seen * a->n_dh;
+    const double beyond = fmax(0, bytes - machine->l2_bytes);
+    const double fed = alone ? bytes * group : bytes;
     const double n_part = fmax(
         1, fmin(ceil(seen / PART_TOKENS), floor(units / n_tile)));
     const double steps = ceil(seen / KEY_ROWS / n_part);
-    const double per_unit = a->n_h > a->n_g ? 1 : TILES_PER_UNIT;
+    const double per_unit = alone ? TILES_PER_UNIT : 1;
     const double waves = fmax(1, n_tile * n_part / units / per_unit);
     const double fill = har__seconds(machine, HAR_COEF_FILL);
     const har__parts parts = {
         .overhead = N_DECODE * har__seconds(machine, HAR_COEF_LAUNCH) +
                     (n_part > 1 ? JOIN_FILLS * fill : 0),
         .compute = waves * (FIRST_FILLS + steps) * fill,
-        .memory = from_memory / har__memory_bw(machine) +
-                  from_cache / har__feed_bw(machine)};
+        .memory = a->kv_share * beyond / har__memory_bw(machine) +
+                  (fed - beyond) / har__feed_bw(machine)};
     return har__together(machine, HAR_ATTENTION, parts);
 }
