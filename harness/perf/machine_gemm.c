@@ -58,7 +58,7 @@ har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
                                machine->n_unit,
                        .feed_bw = har__feed_bw(machine),
                        .bytes = size * (m * k + k * n + m * n)};
-    har__parts best = {.latency = INFINITY};
+    har__parts best = {.latency = HUGE_VAL};
     for (int i = 0; i < machine->n_tile; i++)
         for (int s = 1; s <= machine->max_split && s * 128 <= fmax(k, 128);
              s *= 2) {
