@@ -27,6 +27,7 @@ static const command commands[] = {
     {"plan",
      "ranks, groups and placements of a plan; the legal plans of a model",
      har_cmd_plan},
+    {"audit", "are the published figures of a deployment true?", har_cmd_audit},
     {"golden", "make, seal or check golden cases", har_cmd_golden},
     {"perf", "machine files: fit on measured times, score on them",
      har_cmd_perf},
