@@ -191,7 +191,7 @@ static const change BAD_YAML[] = {
                                           "18"},
     {"twin_expert: 7", "twin_expert: 7\n--- {}", "a second document"},
     {"name: good", "name: go od", "expected letters"},
-    {"rope:\n", "rope: [\n", "good.yaml:"},
+    {"rope:\n", "rope: [\n", "good.yaml:18:10: missing comma"},
     {"family: seed", "family: switch", "switch_block: missing"},
 };
 
