@@ -193,6 +193,10 @@ static const change BAD_YAML[] = {
     {"name: good", "name: go od", "expected letters"},
     {"rope:\n", "rope: [\n", "good.yaml:18:10: missing comma"},
     {"family: seed", "family: switch", "switch_block: missing"},
+    {"family: seed", "family: mistral",
+     "'mistral', expected one of seed, mixtral, switch, qwen2_moe, qwen3_moe, "
+     "olmoe, gpt_oss, deepseek_v2, deepseek_v3, glm4_moe, dots1, llama4, "
+     "granitemoe, phimoe, jamba"},
 };
 
 static void check_refused(core_status status, const change *bad)
