@@ -32,6 +32,7 @@ static core_status read_spec(har_yardstick *y, const json_t *root,
                  path);
     y->n_h = spec.n_h;
     y->n_g = spec.n_g;
+    y->is_latent = core_spec_is_mla(&spec);
     return CORE_OK;
 }
 
