@@ -617,6 +617,27 @@ START_TEST(other_inputs_are_seen)
 }
 END_TEST
 
+/* What follows a flip is remembered prompt by prompt. */
+START_TEST(the_taps_of_a_prompt_lie_together)
+{
+    static const char *const name[] = {"a.logits", "b.embed", "a.embed",
+                                       "b.logits"};
+    dump_tensor list[4];
+    char path[160];
+    for (int i = 0; i < 4; i++) {
+        list[i] = whole("", tap(name[i] + 2));
+        snprintf(list[i].name, sizeof list[i].name, "%s", name[i]);
+    }
+    write_st("plain.safetensors", list, 4, NULL);
+    snprintf(path, sizeof path, "%s/plain.safetensors", folder);
+    ck_assert_int_eq(har_yardstick_open(&yard, path, NULL, true), CORE_OK);
+    ck_assert_int_eq(yard.n_part, 2);
+    ck_assert_int_eq(yard.n_tap, 4);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(yard.tap[i].part, i / 2);
+}
+END_TEST
+
 /* --- heads and experts --- */
 
 START_TEST(heads_are_named_inside_attention)
@@ -1177,6 +1198,7 @@ int main(void)
                         0, 2);
     tcase_add_test(tests, swapped_prompts_differ_from_the_first_tap_on);
     tcase_add_loop_test(tests, other_inputs_are_seen, 0, 2);
+    tcase_add_test(tests, the_taps_of_a_prompt_lie_together);
     tcase_add_test(tests, heads_are_named_inside_attention);
     tcase_add_loop_test(tests, heads_are_those_of_the_tap, 0,
                         sizeof headed / sizeof headed[0]);
