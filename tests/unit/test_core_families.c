@@ -8,6 +8,7 @@
 #include "core/spec.h"
 
 #include "core/weights.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -397,9 +398,5 @@ int main(void)
     tcase_add_test(tcase, latent_scores_have_their_scale);
     tcase_add_test(tcase, first_keys_of_the_three_spans);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

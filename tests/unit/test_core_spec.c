@@ -4,6 +4,7 @@
  * with one string replaced, so the reason is the one that is tested.
  */
 #include "core/spec.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -449,9 +450,5 @@ int main(void)
     tcase_add_test(tcase, yarn_attention_factor);
     tcase_add_test(tcase, switch_fields);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -5,6 +5,7 @@
  * unchanged dump passes, every change is found and named.
  */
 #include "harness/judge.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -1228,9 +1229,5 @@ int main(void)
     tcase_add_loop_test(tests, what_cannot_be_read_is_refused, 0,
                         sizeof refusals / sizeof refusals[0]);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

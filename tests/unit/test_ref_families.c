@@ -3,6 +3,7 @@
  * What holds for every model: all taps come, in order, on their grids; no cut
  * and no thread changes a bit; nobody sees a later token or another row.  Then
  * who sees whom, where that is not as usual. */
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
@@ -429,9 +430,5 @@ int main(void)
     tcase_add_test(weights, a_state_is_stored_at_every_position);
     tcase_add_loop_test(weights, a_layernorm_that_does_not_fit_is_named, 0, 2);
     suite_add_tcase(suite, weights);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

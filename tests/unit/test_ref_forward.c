@@ -1,6 +1,7 @@
 /* test_ref_forward.c -- properties of whole passes that need no other witness:
  * what must not change a bit, what must, and bounds that hold and bite. */
 #include "core/elementary.h"
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
@@ -639,9 +640,5 @@ int main(void)
     tcase_add_test(bounds, attention_in_fp32_stays_within_bounds);
     tcase_add_test(bounds, activation_in_fp32_stays_within_bounds);
     suite_add_tcase(suite, bounds);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -5,6 +5,7 @@
  * float64).  The reference runs in fp64: its logits must reach logits_f64 to
  * 1e-9, its other taps the fp32 figures within what fp32 costs the case. */
 #include "core/safetensors.h"
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
@@ -335,9 +336,5 @@ int main(void)
     tcase_add_loop_test(tcase, mixtral_config_v5, 0, N_MIXTRAL);
     tcase_add_loop_test(tcase, switch_case, 0, 6);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }
