@@ -260,6 +260,7 @@ static core_status add_deepseek_v3(core_spec *spec, core__reader r)
 static core_status add_glm4_moe(core_spec *spec, core__reader r)
 {
     bool norm;
+    CORE_TRY(core__config_fraction_present(r));
     CORE_TRY(core__config_flag(r, "use_qk_norm", false, &norm));
     spec->qk_norm = norm ? CORE_QK_NORM_HEAD : CORE_QK_NORM_NONE;
     CORE_TRY(get_attention_bias(spec, r, "attention_bias", false, false));
@@ -275,6 +276,7 @@ static core_status add_dots1(core_spec *spec, core__reader r)
     CORE_TRY(get_window(spec, r));
     CORE_TRY(get_spans(spec, r, &found));
     if (!found && spec->sliding_window > 0) {
+        CORE_TRY(core__config_present(r, "max_window_layers"));
         CORE_TRY(core__config_count_or(r, "max_window_layers", 0, &n_full));
         for (int l = 0; l < (int)spec->n_l; l++)
             spec->span[l] = l < n_full ? CORE_SPAN_FULL : CORE_SPAN_WINDOW;
@@ -290,15 +292,23 @@ static core_status get_no_rope_layers(core_spec *spec, core__reader r)
     const json_t *list = core__config_value(r, "no_rope_layers");
     const size_t n = json_array_size(list);
     int64_t interval;
+    CORE_FAIL_IF(list != NULL && !json_is_array(list), CORE_E_SPEC,
+                 "%s: no_rope_layers: expected a list of 1 and 0", r.where);
     CORE_TRY(core__config_count_or(r, "no_rope_layer_interval", 4, &interval));
     CORE_FAIL_IF(n != 0 && (int64_t)n != spec->n_l, CORE_E_SPEC,
                  "%s: no_rope_layers: a list of %zu, expected one entry for "
                  "each of %lld layers",
                  r.where, n, (long long)spec->n_l);
     for (int l = 0; l < (int)spec->n_l; l++) {
+        const json_t *entry = json_array_get(list, (size_t)l);
         const double rope =
-            n != 0 ? json_number_value(json_array_get(list, (size_t)l))
+            n != 0 ? json_number_value(entry)
                    : (double)(interval == 0 || (l + 1) % interval != 0);
+        CORE_FAIL_IF((n != 0 && !json_is_number(entry)) ||
+                         !(rope == 0.0 || rope == 1.0),
+                     CORE_E_SPEC,
+                     "%s: no_rope_layers: entry %d: expected 1 or 0", r.where,
+                     l);
         spec->no_rope[l] = rope == 0.0 ? 1 : 0;
     }
     return CORE_OK;
@@ -393,6 +403,9 @@ static core_status get_period(core__reader r, const char *period_key,
     int64_t period, offset;
     CORE_TRY(core__config_count(r, period_key, &period));
     CORE_TRY(core__config_count_or(r, offset_key, 0, &offset));
+    CORE_FAIL_IF(offset >= period, CORE_E_SPEC,
+                 "%s: %s: %lld, expected less than %s %lld", r.where,
+                 offset_key, (long long)offset, period_key, (long long)period);
     for (int l = 0; l < (int)n_l; l++)
         layer[l] = l % period == offset ? inside : outside;
     return CORE_OK;
@@ -401,6 +414,9 @@ static core_status get_period(core__reader r, const char *period_key,
 static core_status add_jamba(core_spec *spec, core__reader r)
 {
     CORE_TRY(core__config_refuse(r, "sliding_window"));
+    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
+                 "%s: hidden_act: expected silu, which the mamba layers have",
+                 r.where);
     CORE_TRY(get_mamba(spec, r));
     memset(spec->no_rope, 1, (size_t)spec->n_l);
     CORE_TRY(get_period(r, "attn_layer_period", "attn_layer_offset", spec->n_l,

@@ -20,6 +20,9 @@ typedef struct core__reader {
 
 /* The value of a key; NULL if absent or null.                                */
 const json_t *core__config_value(core__reader r, const char *key);
+/* Refuses a file without the key.                                            */
+CORE_NODISCARD core_status core__config_present(core__reader r,
+                                                const char *key);
 CORE_NODISCARD core_status core__config_real(core__reader r, const char *key,
                                              double *out);
 CORE_NODISCARD core_status core__config_real_or(core__reader r, const char *key,
@@ -63,6 +66,9 @@ CORE_NODISCARD core_status core__config_layer_set(core__reader r,
  * Version 5: everything inside rope_parameters.  Version 4: rope_theta, and
  * rope_scaling if there is any.                                              */
 CORE_NODISCARD core_status core__config_rope(core__reader r, core_spec *spec);
+
+/* Refuses a file that says nowhere which part of a head is rotated.          */
+CORE_NODISCARD core_status core__config_fraction_present(core__reader r);
 
 /* 0.1 * mscale * ln(factor) + 1, the magnitude yarn restores; 1 for factor
  * <= 1. */

@@ -14,10 +14,17 @@ const json_t *core__config_value(core__reader r, const char *key)
     return value == NULL || json_is_null(value) ? NULL : value;
 }
 
+core_status core__config_present(core__reader r, const char *key)
+{
+    CORE_FAIL_IF(core__config_value(r, key) == NULL, CORE_E_SPEC,
+                 "%s: %s: missing", r.where, key);
+    return CORE_OK;
+}
+
 core_status core__config_real(core__reader r, const char *key, double *out)
 {
     const json_t *value = core__config_value(r, key);
-    CORE_FAIL_IF(value == NULL, CORE_E_SPEC, "%s: %s: missing", r.where, key);
+    CORE_TRY(core__config_present(r, key));
     CORE_FAIL_IF(!json_is_number(value), CORE_E_SPEC,
                  "%s: %s: expected a number", r.where, key);
     *out = json_number_value(value);

@@ -108,9 +108,24 @@ static core_status get_fraction(core__reader r, core_spec *spec)
                  "%s: partial_rotary_factor: %g, expected more than 0, at most "
                  "1",
                  r.where, fraction);
-    if (fraction < 1.0)
+    if (fraction < 1.0) {
         spec->n_rot = (int64_t)((double)spec->n_dh * fraction);
+        CORE_FAIL_IF(spec->n_rot == 0, CORE_E_SPEC,
+                     "%s: partial_rotary_factor: %g of a head of %lld leaves "
+                     "nothing to rotate",
+                     r.where, fraction, (long long)spec->n_dh);
+    }
     return CORE_OK;
+}
+
+core_status core__config_fraction_present(core__reader config)
+{
+    static const char KEY[] = "partial_rotary_factor";
+    const core__reader v5 = {core__config_value(config, "rope_parameters"),
+                             config.where};
+    return core__config_value(v5, KEY) != NULL
+               ? CORE_OK
+               : core__config_present(config, KEY);
 }
 
 core_status core__config_rope(core__reader config, core_spec *spec)

@@ -6,6 +6,9 @@
  */
 #include "core/json.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 core_status core_json_parse(json_t **out, const char *text, size_t n_bytes,
                             const char *name)
 {
@@ -23,4 +26,18 @@ core_status core_json_parse(json_t **out, const char *text, size_t n_bytes,
     }
     *out = root;
     return CORE_OK;
+}
+
+json_t *core_json_text(const char *text)
+{
+    json_t *out = json_string(text);
+    char *copy = out == NULL ? malloc(strlen(text) + 1) : NULL;
+    if (copy == NULL)
+        return out;
+    strcpy(copy, text);
+    for (char *c = copy; *c != '\0'; c++)
+        *c = (unsigned char)*c < 0x80 ? *c : '?';
+    out = json_string(copy);
+    free(copy);
+    return out;
 }

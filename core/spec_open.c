@@ -6,7 +6,7 @@
  */
 #include "core/spec_impl.h"
 
-#include "core/text_impl.h"
+#include "core/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +51,7 @@ core_status core_spec_open(core_spec *out, const char *model,
     CORE_FAIL_IF(n >= (int)sizeof path, CORE_E_FILE, "path too long: %.64s...",
                  model);
     char *text = NULL;
-    CORE_TRY(core__text_read(&text, path, MAX_TEXT_BYTES));
+    CORE_TRY(core_text_read(&text, path, MAX_TEXT_BYTES));
     const core_status status = folder ? core_spec_parse_config(out, text, path)
                                       : core_spec_parse_yaml(out, text, path);
     free(text);

@@ -1,38 +1,28 @@
 /* core/spec_yaml.c -- a YAML document as a flat list of fields with places.
  *
- * libfyaml does the reading; what the fields mean is spec_fields.c.  At most
- * two levels of maps and one list of scalars exist in a spec, so nothing here
- * recurses.  Traps: libfyaml counts lines and columns from 0; it prints its
- * complaints unless they are collected; duplicate keys are looked for here,
- * because its own message does not say which key; a second document would be
- * silently ignored.
+ * What the fields mean is spec_fields.c.  At most two levels of maps and one
+ * list of scalars exist in a spec, so nothing here recurses.  Trap: a key that
+ * is given twice is looked for here, where its path is known.
  */
 #include "core/spec_impl.h"
 
 #include "core/arena.h"
+#include "core/yaml.h"
 
-#include <libfyaml.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The text and the place of a plain scalar; false for anything else. */
 static bool scalar(struct fy_node *node, core__spec_entry *entry)
 {
-    if (node == NULL || fy_node_get_type(node) != FYNT_SCALAR ||
-        fy_node_is_alias(node))
+    core_yaml_word word = {.line = entry->line, .column = entry->column};
+    const bool is_word = core_yaml_scalar(node, &word);
+    entry->line = word.line;
+    entry->column = word.column;
+    if (!is_word || word.n >= sizeof entry->text)
         return false;
-    const struct fy_mark *mark =
-        fy_token_start_mark(fy_node_get_scalar_token(node));
-    if (mark != NULL) {
-        entry->line = mark->line + 1;
-        entry->column = mark->column + 1;
-    }
-    size_t n = 0;
-    const char *text = fy_node_get_scalar(node, &n);
-    if (text == NULL || n >= sizeof entry->text)
-        return false;
-    memcpy(entry->text, text, n);
-    entry->text[n] = '\0';
+    memcpy(entry->text, word.text, word.n);
+    entry->text[word.n] = '\0';
     return true;
 }
 
@@ -126,8 +116,9 @@ static core_status read_section(core__spec_entries *entries,
     return CORE_OK;
 }
 
-static core_status read_root(core__spec_entries *entries, struct fy_node *root)
+static core_status read_root(void *self, struct fy_node *root)
 {
+    core__spec_entries *entries = self;
     CORE_FAIL_IF(root == NULL || fy_node_get_type(root) != FYNT_MAPPING,
                  CORE_E_SPEC,
                  "%s:1:1: expected the fields of a model, such as 'layers: 4'",
@@ -147,61 +138,6 @@ static core_status read_root(core__spec_entries *entries, struct fy_node *root)
     return CORE_OK;
 }
 
-static core_status syntax_error(const core__spec_entries *entries,
-                                struct fy_diag *diag)
-{
-    void *prev = NULL;
-    const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &prev);
-    CORE_FAIL_IF(error == NULL, CORE_E_FORMAT, "%s:1:1: no YAML document",
-                 entries->file);
-    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %.*s", entries->file, error->line + 1,
-              error->column + 1, (int)strcspn(error->msg, "\n"), error->msg);
-}
-
-static core_status read_stream(core__spec_entries *entries,
-                               struct fy_parser *parser, struct fy_diag *diag)
-{
-    struct fy_document *document = fy_parse_load_document(parser);
-    if (document == NULL)
-        return syntax_error(entries, diag);
-    const core_status status =
-        read_root(entries, fy_document_root(document));
-    fy_parse_document_destroy(parser, document);
-    CORE_TRY(status);
-    document = fy_parse_load_document(parser);
-    if (document != NULL) {
-        fy_parse_document_destroy(parser, document);
-        CORE_FAIL(CORE_E_SPEC, "%s: a second document, expected one",
-                  entries->file);
-    }
-    return fy_parser_get_stream_error(parser) ? syntax_error(entries, diag)
-                                              : CORE_OK;
-}
-
-static core_status read_text(core__spec_entries *entries, const char *text)
-{
-    struct fy_diag_cfg diag_cfg;
-    fy_diag_cfg_default(&diag_cfg);
-    struct fy_diag *diag = fy_diag_create(&diag_cfg);
-    CORE_FAIL_IF(diag == NULL, CORE_E_MEMORY, "%s: no memory to parse",
-                 entries->file);
-    fy_diag_set_collect_errors(diag, true);
-    const struct fy_parse_cfg cfg = {
-        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS,
-        .diag = diag};
-    core_status status = CORE_E_MEMORY;
-    struct fy_parser *parser = fy_parser_create(&cfg);
-    if (parser == NULL ||
-        fy_parser_set_string(parser, text, strlen(text)) != 0)
-        core_fail(status, "%s: no memory to parse", entries->file);
-    else
-        status = read_stream(entries, parser, diag);
-    if (parser != NULL)
-        fy_parser_destroy(parser);
-    fy_diag_destroy(diag);
-    return status;
-}
-
 core_status core_spec_parse_yaml(core_spec *out, const char *text,
                                  const char *name)
 {
@@ -210,7 +146,7 @@ core_status core_spec_parse_yaml(core_spec *out, const char *text,
     core__spec_entries *entries = memory;
     *entries = (core__spec_entries){.file = name};
     core_spec spec;
-    core_status status = read_text(entries, text);
+    core_status status = core_yaml_read(text, name, read_root, entries);
     if (status == CORE_OK)
         status = core__spec_from_entries(&spec, entries);
     free(entries);

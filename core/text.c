@@ -39,7 +39,7 @@ static core_status read_stream(FILE *file, const char *path, size_t max_bytes,
     return CORE_OK;
 }
 
-core_status core__text_read(char **out, const char *path, size_t max_bytes)
+core_status core_text_read(char **out, const char *path, size_t max_bytes)
 {
     FILE *file = fopen(path, "rb");
     CORE_FAIL_IF(file == NULL, CORE_E_FILE, "%s: %s", path, strerror(errno));

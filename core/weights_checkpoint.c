@@ -92,7 +92,7 @@ static core_status open_index(checkpoint *c, const char *path)
 {
     char *text = NULL;
     json_t *root = NULL;
-    CORE_TRY(core__text_read(&text, path, MAX_INDEX_BYTES));
+    CORE_TRY(core_text_read(&text, path, MAX_INDEX_BYTES));
     core_status status = core_json_parse(&root, text, strlen(text), path);
     if (status == CORE_OK) {
         status = open_weight_map(c, json_object_get(root, "weight_map"), path);

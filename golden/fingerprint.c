@@ -89,9 +89,14 @@ core_status gold__fingerprint_folder(const char *folder, json_t *files)
             status = fingerprint_file(path, hex, &bytes);
         if (status == CORE_OK && is_safetensors(entry->d_name))
             status = fingerprint_tensors(path, tensors);
-        json_object_set_new(files, entry->d_name,
-                            json_pack("{s:I, s:s, s:o}", "bytes", bytes, "xxh3",
-                                      hex, "tensors", tensors));
+        json_t *file = json_pack("{s:I, s:s, s:o}", "bytes", bytes, "xxh3", hex,
+                                 "tensors", tensors);
+        if (json_object_set_new(files, entry->d_name, file) != 0 &&
+            status == CORE_OK)
+            status = core_fail(CORE_E_FORMAT,
+                               "%s: a manifest cannot hold a file's name, "
+                               "expected UTF-8, found '%s'",
+                               folder, entry->d_name);
     }
     closedir(dir);
     return status;

@@ -45,6 +45,9 @@ CORE_NODISCARD core_status gold__spec_yaml(char **out, const core_spec *spec);
 /* Libraries whose versions and kernels decide how sums are rounded.          */
 void gold__arithmetic(char out[GOLD_TEXT_BYTES]);
 
+/* Errors: E_INPUT if a text is no UTF-8: its member would be missing.        */
+CORE_NODISCARD core_status gold__check_text(const char *what, const char *text);
+
 /* Fingerprint what lies in `folder` and write its manifest.json.             */
 CORE_NODISCARD core_status gold__write_manifest(const gold_case *gold,
                                                 const char *folder);

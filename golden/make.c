@@ -209,6 +209,7 @@ core_status gold_make(const gold_case *gold, const gold_options *options,
                       const char *partial, gold_summary *summary)
 {
     core_assert(gold->origin == GOLD_SELF);
+    CORE_TRY(gold__check_text("model", gold->model));
     CORE_FAIL_IF(mkdir(partial, 0777) != 0, CORE_E_FILE,
                  "%s: cannot be made: %s", gold->folder, strerror(errno));
     gold_case made = *gold; /* borrows the batch */

@@ -68,6 +68,16 @@ static json_t *numerics_entry(core_numerics numerics)
     return entry;
 }
 
+core_status gold__check_text(const char *what, const char *text)
+{
+    json_t *value = json_string(text);
+    CORE_FAIL_IF(value == NULL, CORE_E_INPUT,
+                 "%s: a manifest cannot hold it, expected UTF-8, found '%s'",
+                 what, text);
+    json_decref(value);
+    return CORE_OK;
+}
+
 static json_t *integer_or_null(bool is_there, uint64_t value)
 {
     return is_there ? json_integer((json_int_t)value) : json_null();
@@ -145,5 +155,6 @@ core_status gold__write_manifest(const gold_case *gold, const char *folder)
 core_status gold_seal(const gold_case *gold)
 {
     core_assert(gold->origin == GOLD_ORACLE);
+    CORE_TRY(gold__check_text("generator", gold->generator));
     return gold__write_manifest(gold, gold->folder);
 }

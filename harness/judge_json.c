@@ -5,7 +5,8 @@
  */
 #include "harness/judge_report.h"
 
-#include <jansson.h>
+#include "core/json.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -45,7 +46,7 @@ static json_t *spot_object(const har_judgement *g, const har_spot *s)
                                        ? json_null()
                                        : json_integer(f->rank));
     json_object_set_new(o, "file",
-                        f == NULL ? json_null() : json_string(f->name));
+                        f == NULL ? json_null() : core_json_text(f->name));
     return o;
 }
 
@@ -71,7 +72,7 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     json_object_set_new(o, "excluded_rows", integer(t->n_excluded));
     json_object_set_new(o, "missing_rows", integer(t->n_missing));
     json_object_set_new(o, "relative_rms", number(t->relative_rms));
-    json_object_set_new(o, "problem", json_string(t->problem));
+    json_object_set_new(o, "problem", core_json_text(t->problem));
     json_object_set_new(o, "worst", spot_array(g, t->spot, t->n_spot));
     if (t->n_failed > 0)
         json_object_set_new(o, "first_bad", spot_object(g, &t->first_bad));
@@ -80,12 +81,12 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
 
 static json_t *finding_object(const har_judgement *g, const har_finding *f)
 {
-    return json_pack("{s:s, s:o, s:s, s:s, s:b}", "kind",
+    return json_pack("{s:s, s:o, s:s, s:o, s:b}", "kind",
                      har_finding_name(f->kind), "file",
                      f->file < 0 ? json_null()
-                                 : json_string(g->dump->file[f->file].name),
-                     "tensor", f->tensor, "text", f->text, "fails",
-                     !har_finding_is_note(f->kind));
+                                 : core_json_text(g->dump->file[f->file].name),
+                     "tensor", f->tensor, "text", core_json_text(f->text),
+                     "fails", !har_finding_is_note(f->kind));
 }
 
 static json_t *load_array(const int64_t *load, int64_t n)
@@ -141,10 +142,10 @@ void har_judge_json(const har_judgement *g, FILE *out)
     json_object_set_new(o, "verdict",
                         json_string(har_verdict_name(g->verdict)));
     json_object_set_new(o, "exit", json_integer(g->verdict == HAR_FAIL));
-    json_object_set_new(o, "golden", json_string(g->yard->path));
-    json_object_set_new(o, "dump", json_string(g->dump->path));
-    json_object_set_new(o, "numerics", json_string(g->yard->numerics));
-    json_object_set_new(o, "map", json_string(g->map_name));
+    json_object_set_new(o, "golden", core_json_text(g->yard->path));
+    json_object_set_new(o, "dump", core_json_text(g->dump->path));
+    json_object_set_new(o, "numerics", core_json_text(g->yard->numerics));
+    json_object_set_new(o, "map", core_json_text(g->map_name));
     json_object_set_new(o, "tolerances_are_an_estimate",
                         json_boolean(strcmp(g->yard->numerics, "exact") != 0));
     json_object_set_new(o, "forced_routing", json_boolean(g->forced_routing));

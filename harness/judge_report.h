@@ -50,6 +50,9 @@ int har__judge_kinds(const har_judgement *judged, bool coarse_only,
 /* "attn_out" of "layers.%d.attn_out".                                [local] */
 const char *har__kind_label(char text[CORE_NAME_BYTES], core_tap_kind kind);
 
+/* The last layer that has a tap in the part, -1: none.               [local] */
+int har__judge_last_layer(const har_judgement *judged, int part);
+
 /* Index of a tap of the yardstick, -1: none; layer -1 for the global ones.   */
 int64_t har__judge_index(const har_judgement *judged, int part, int layer,
                          core_tap_kind kind);

@@ -40,6 +40,12 @@ void har__yard_row(const har_yard_tap *tap, int64_t row, double *out)
                       t->dtype, n_col);
 }
 
+/* The expert's number; -1 for what is none and no int64_t may hold. */
+static int64_t id_of(double x)
+{
+    return fabs(x) < 0x1p53 ? (int64_t)x : -1;
+}
+
 void har__golden_ids(const har_yard_tap *idx, int64_t token, int64_t *out)
 {
     const core_st_tensor *t = idx->data;
@@ -51,7 +57,7 @@ void har__golden_ids(const har_yard_tap *idx, int64_t token, int64_t *out)
                           (const char *)t->data +
                               (size_t)(token * n_k + j) * bytes,
                           t->dtype, 1);
-        out[j] = (int64_t)x;
+        out[j] = id_of(x);
     }
 }
 
@@ -288,7 +294,7 @@ bool har__routing_judge(har__pass *p, int64_t i_tap, int64_t token,
     har_layer_routing *l = &p->judged->routing[p->judged->n_routing - 1];
     int64_t *golden = p->ids, *found = r->found + token * r->n_k;
     for (int64_t j = 0; j < r->n_k; j++)
-        found[j] = (int64_t)p->found[j];
+        found[j] = id_of(p->found[j]);
     r->is_known[token] = true;
     har__golden_ids(idx, token, golden);
     count_load(l, golden, found, r->n_k);

@@ -122,22 +122,11 @@ static void tap_cell(const har_judgement *g, int64_t i, double x, double y,
             text);
 }
 
-static int last_layer(const har_judgement *g, int part)
-{
-    int last = -1;
-    for (int64_t i = 0; i < g->n_tap; i++) {
-        const har_yard_tap *tap = &g->yard->tap[i];
-        if (tap->name.is_tap && tap->part == part && tap->name.tap.layer > last)
-            last = tap->name.tap.layer;
-    }
-    return last;
-}
-
 void har__svg_taps(const har_judgement *g, int part, FILE *out)
 {
     core_tap_kind kinds[CORE_N_TAP_KINDS];
     char label[CORE_NAME_BYTES];
-    const int n_layer = last_layer(g, part) + 1;
+    const int n_layer = har__judge_last_layer(g, part) + 1;
     const int n = har__judge_kinds(g, false, kinds);
     const int width = LEFT + (n < 3 ? 3 : n) * CELL_W;
     open_svg(out, width, HEAD_H + (n_layer + 2) * CELL_H + 8,

@@ -106,6 +106,17 @@ int64_t har__judge_index(const har_judgement *g, int part, int layer,
     return found != NULL ? found - g->yard->tap : -1;
 }
 
+int har__judge_last_layer(const har_judgement *g, int part)
+{
+    int last = -1;
+    for (int64_t i = 0; i < g->n_tap; i++) {
+        const har_yard_tap *tap = &g->yard->tap[i];
+        if (tap->name.is_tap && tap->part == part && tap->name.tap.layer > last)
+            last = tap->name.tap.layer;
+    }
+    return last;
+}
+
 /* --- the text --- */
 
 static void write_head(const har_judgement *g, FILE *out)
@@ -163,17 +174,6 @@ static void write_cell(const har_judgement *g, int64_t i_tap, FILE *out)
                                              : ' ');
 }
 
-static int last_layer(const har_judgement *g, int part)
-{
-    int last = -1;
-    for (int64_t i = 0; i < g->n_tap; i++) {
-        const har_yard_tap *tap = &g->yard->tap[i];
-        if (tap->name.is_tap && tap->part == part && tap->name.tap.layer > last)
-            last = tap->name.tap.layer;
-    }
-    return last;
-}
-
 /* observed / bound of the worst row: a line per layer, a column per tap. */
 static void write_table(const har_judgement *g, int part, FILE *out)
 {
@@ -188,7 +188,7 @@ static void write_table(const har_judgement *g, int part, FILE *out)
     for (int k = 0; k < n; k++)
         fprintf(out, " %*s", WIDTH - 1, har__kind_label(label, kinds[k]));
     fputc('\n', out);
-    for (int layer = 0; layer <= last_layer(g, part); layer++) {
+    for (int layer = 0; layer <= har__judge_last_layer(g, part); layer++) {
         fprintf(out, "  layer %-4d", layer);
         for (int k = 0; k < n; k++)
             write_cell(g, har__judge_index(g, part, layer, kinds[k]), out);

@@ -9,21 +9,19 @@
  *     slices:
  *       0: {"*": "b=0:8", logits: "b=0:8,c=0:256"}
  *
- * Every refusal starts with file:line:column.  Traps: libfyaml counts the lines
- * and columns of its marks from 0, those of its complaints from 1; it would
- * print the complaints unless they are collected; a second document would be
- * read by nobody; the same key twice is looked for here, because a second rule
- * for a name would silently win or lose.
+ * Every refusal starts with file:line:column.  Trap: the same key twice is
+ * looked for here, because a second rule for a name would silently win or lose.
  */
 #include "harness/namemap.h"
 
 #include "core/arena.h"
+#include "core/text.h"
+#include "core/yaml.h"
 
 #include <errno.h>
-#include <libfyaml.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_FILE_BYTES = 1 << 20, WHERE_BYTES = 256, MAX_SLICES = 1 << 16 };
 
@@ -36,20 +34,15 @@ typedef struct reader {
 /* The node's text; false if it is no plain scalar shorter than `bytes`. */
 static bool scalar(reader *r, struct fy_node *node, char *out, size_t bytes)
 {
-    size_t n = 0;
-    if (node == NULL || fy_node_get_type(node) != FYNT_SCALAR ||
-        fy_node_is_alias(node))
+    core_yaml_word word = {.line = 0};
+    const bool is_word = core_yaml_scalar(node, &word);
+    if (word.line > 0)
+        snprintf(r->where, sizeof r->where, "%.200s:%d:%d", r->path, word.line,
+                 word.column);
+    if (!is_word || word.n >= bytes)
         return false;
-    const struct fy_mark *mark =
-        fy_token_start_mark(fy_node_get_scalar_token(node));
-    if (mark != NULL)
-        snprintf(r->where, sizeof r->where, "%.200s:%d:%d", r->path,
-                 mark->line + 1, mark->column + 1);
-    const char *text = fy_node_get_scalar(node, &n);
-    if (text == NULL || n >= bytes)
-        return false;
-    memcpy(out, text, n);
-    out[n] = '\0';
+    memcpy(out, word.text, word.n);
+    out[word.n] = '\0';
     return true;
 }
 
@@ -233,87 +226,9 @@ static core_status read_root_pair(reader *r, const char *key,
     return CORE_OK;
 }
 
-static core_status syntax_error(const reader *r, struct fy_diag *diag)
+static core_status read_root(void *self, struct fy_node *root)
 {
-    void *prev = NULL;
-    const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &prev);
-    CORE_FAIL_IF(error == NULL, CORE_E_FORMAT, "%s:1:1: no YAML document",
-                 r->path);
-    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %.*s", r->path, error->line,
-              error->column, (int)strcspn(error->msg, "\n"), error->msg);
-}
-
-static core_status read_document(reader *r, struct fy_parser *parser,
-                                 struct fy_diag *diag)
-{
-    struct fy_document *document = fy_parse_load_document(parser);
-    if (document == NULL)
-        return syntax_error(r, diag);
-    snprintf(r->where, sizeof r->where, "%.200s:1:1", r->path);
-    const core_status status =
-        each(r, fy_document_root(document), "map", read_root_pair, 0);
-    fy_parse_document_destroy(parser, document);
-    CORE_TRY(status);
-    document = fy_parse_load_document(parser);
-    if (document != NULL) {
-        fy_parse_document_destroy(parser, document);
-        CORE_FAIL(CORE_E_FORMAT, "%s: a second document, expected one",
-                  r->path);
-    }
-    return fy_parser_get_stream_error(parser) ? syntax_error(r, diag)
-                                              : CORE_OK;
-}
-
-static core_status read_text(reader *r, const char *text)
-{
-    struct fy_diag_cfg diag_cfg;
-    fy_diag_cfg_default(&diag_cfg);
-    struct fy_diag *diag = fy_diag_create(&diag_cfg);
-    CORE_FAIL_IF(diag == NULL, CORE_E_MEMORY, "%s: no memory to parse",
-                 r->path);
-    fy_diag_set_collect_errors(diag, true);
-    const struct fy_parse_cfg cfg = {
-        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS,
-        .diag = diag};
-    core_status status = CORE_E_MEMORY;
-    struct fy_parser *parser = fy_parser_create(&cfg);
-    if (parser == NULL || fy_parser_set_string(parser, text, strlen(text)) != 0)
-        core_fail(status, "%s: no memory to parse", r->path);
-    else
-        status = read_document(r, parser, diag);
-    if (parser != NULL)
-        fy_parser_destroy(parser);
-    fy_diag_destroy(diag);
-    return status;
-}
-
-/* The whole file; free() *out. */
-static core_status read_file(const char *path, char **out)
-{
-    void *text = NULL;
-    FILE *file = fopen(path, "rb");
-    CORE_FAIL_IF(file == NULL, CORE_E_FILE,
-                 "%s: %s (a ready map is called hf or megatron)", path,
-                 strerror(errno));
-    core_status status = core_alloc(&text, MAX_FILE_BYTES, 1, path);
-    const size_t n =
-        status == CORE_OK ? fread(text, 1, MAX_FILE_BYTES, file) : 0;
-    if (status == CORE_OK && ferror(file))
-        status = core_fail(CORE_E_FILE, "%s: %s", path, strerror(errno));
-    else if (status == CORE_OK && n == MAX_FILE_BYTES)
-        status = core_fail(CORE_E_FORMAT, "%s: a map has less than %d bytes",
-                           path, MAX_FILE_BYTES);
-    else if (status == CORE_OK && memchr(text, '\0', n) != NULL)
-        status = core_fail(CORE_E_FORMAT, "%s: a zero byte in a text file",
-                           path);
-    fclose(file);
-    if (status != CORE_OK) {
-        free(text);
-        return status;
-    }
-    ((char *)text)[n] = '\0';
-    *out = text;
-    return CORE_OK;
+    return each(self, root, "map", read_root_pair, 0);
 }
 
 core_status har__namemap_read(har_namemap *out, const char *path)
@@ -325,8 +240,12 @@ core_status har__namemap_read(har_namemap *out, const char *path)
     const char *slash = strrchr(path, '/');
     snprintf(map.name, sizeof map.name, "%.90s",
              slash != NULL ? slash + 1 : path);
-    CORE_TRY(read_file(path, &text));
-    const core_status status = read_text(&r, text);
+    snprintf(r.where, sizeof r.where, "%.200s:1:1", path);
+    CORE_FAIL_IF(access(path, F_OK) != 0, CORE_E_FILE,
+                 "%s: %s (a ready map is called hf or megatron)", path,
+                 strerror(errno));
+    CORE_TRY(core_text_read(&text, path, MAX_FILE_BYTES));
+    const core_status status = core_yaml_read(text, path, read_root, &r);
     free(text);
     if (status == CORE_OK)
         *out = map;

@@ -6,9 +6,9 @@
  */
 #include "harness/report.h"
 
+#include "core/json.h"
 #include "harness/outfile.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
@@ -33,7 +33,7 @@ static void set_int(json_t *object, const char *key, int64_t value)
 
 static void set_text(json_t *object, const char *key, const char *value)
 {
-    set(object, key, json_string(value));
+    set(object, key, core_json_text(value));
 }
 
 static json_t *ranks_of(const har_pass *pass, int64_t i)

@@ -216,9 +216,12 @@ static core_status add_tap(har_yardstick *y, const core_st_tensor *tensor,
     return CORE_OK;
 }
 
+/* A part's taps lie together, also where two prefixes have the same number. */
 static int by_order(const void *x, const void *y)
 {
     const har_yard_tap *a = x, *b = y;
+    if (a->name.order[0] == b->name.order[0] && a->part != b->part)
+        return a->part < b->part ? -1 : 1;
     const int order = har_tapname_compare(a->name.order, b->name.order);
     return order != 0 ? order : strcmp(a->data->name, b->data->name);
 }

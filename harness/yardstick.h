@@ -41,6 +41,7 @@ typedef struct har_yardstick {
     har_yard_tap *tap;           /* owned; in execution order                 */
     int64_t n_ignored;           /* tensors of a plain file that are no taps  */
     int64_t n_h, n_g;            /* heads, key-value heads; 0: not known      */
+    bool is_latent;              /* latent attention                          */
 } har_yardstick;
 
 /* Is this a bundle?  A folder counts as one.                         [local] */

@@ -6,37 +6,18 @@
  */
 #include "harness/yardstick.h"
 
-#include "core/arena.h"
 #include "core/json.h"
 #include "core/spec.h"
+#include "core/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #define SCHEMA "moeparity.golden/2"
 
 enum { MAX_MANIFEST = 1 << 26 };
-
-static core_status read_text(char **out, size_t *n, const char *path)
-{
-    struct stat info;
-    FILE *file = fopen(path, "rb");
-    CORE_FAIL_IF(file == NULL, CORE_E_FILE,
-                 "%s: cannot be read; a golden bundle has one", path);
-    void *text = NULL;
-    core_status status = CORE_OK;
-    if (fstat(fileno(file), &info) != 0 || info.st_size > MAX_MANIFEST)
-        status = core_fail(CORE_E_FORMAT, "%s: expected less than %d bytes",
-                           path, MAX_MANIFEST);
-    if (status == CORE_OK)
-        status = core_alloc(&text, info.st_size + 1, 1, path);
-    *n = status == CORE_OK ? fread(text, 1, (size_t)info.st_size, file) : 0;
-    fclose(file);
-    *out = text;
-    return status;
-}
 
 /* Heads from the spec. */
 static core_status read_spec(har_yardstick *y, const json_t *root,
@@ -51,6 +32,7 @@ static core_status read_spec(har_yardstick *y, const json_t *root,
                  path);
     y->n_h = spec.n_h;
     y->n_g = spec.n_g;
+    y->is_latent = core_spec_is_mla(&spec);
     return CORE_OK;
 }
 
@@ -85,12 +67,12 @@ static core_status read_members(har_yardstick *y, const json_t *root,
 core_status har__yardstick_manifest(har_yardstick *y)
 {
     char path[1024], *text = NULL;
-    size_t n = 0;
     json_t *root = NULL;
     snprintf(path, sizeof path, "%s/manifest.json", y->path);
-    core_status status = read_text(&text, &n, path);
-    if (status == CORE_OK)
-        status = core_json_parse(&root, text, n, path);
+    CORE_FAIL_IF(access(path, R_OK) != 0, CORE_E_FILE,
+                 "%s: cannot be read; a golden bundle has one", path);
+    CORE_TRY(core_text_read(&text, path, MAX_MANIFEST));
+    core_status status = core_json_parse(&root, text, strlen(text), path);
     if (status == CORE_OK)
         status = read_members(y, root, path);
     json_decref(root);

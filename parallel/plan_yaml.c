@@ -7,53 +7,25 @@
  *       - 0
  *       - [0, 3]
  *
- * libfyaml finds the text and its place; what a value may be is decided in
- * plan_keys.c.  Every refusal starts with file:line:column.  Traps: libfyaml
- * counts the lines and columns of its marks from 0, those of its complaints
- * from 1; it would print the complaints to stderr unless they are collected; a
- * file may hold a second document, which nobody would read; an empty value is
- * a null scalar without text.
+ * What a value may be is decided in plan_keys.c, and a repeated key refused by
+ * par__read_key, as in the string form.  Every refusal starts with
+ * file:line:column.  Trap: an empty value is a null scalar without text.
  */
 #include "parallel/plan_keys.h"
 
-#include <errno.h>
-#include <libfyaml.h>
+#include "core/text.h"
+#include "core/yaml.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { MAX_FILE_BYTES = 1 << 20 };
 
-/* --- file ----------------------------------------------------------------- */
-
-static core_status read_stream(FILE *file, const char *path, char *buf,
-                               size_t *n)
-{
-    *n = fread(buf, 1, MAX_FILE_BYTES, file);
-    CORE_FAIL_IF(ferror(file), CORE_E_FILE, "%s: %s", path, strerror(errno));
-    CORE_FAIL_IF(*n == MAX_FILE_BYTES, CORE_E_FORMAT,
-                 "%s: a plan has less than %d bytes", path, MAX_FILE_BYTES);
-    return CORE_OK;
-}
-
-/* Whole file into *buf; caller frees with free(). */
-static core_status read_file(const char *path, char **buf, size_t *n)
-{
-    FILE *file = fopen(path, "rb");
-    CORE_FAIL_IF(file == NULL, CORE_E_FILE, "%s: %s", path, strerror(errno));
-    core_status status = CORE_E_MEMORY;
-    *buf = malloc(MAX_FILE_BYTES);
-    if (*buf == NULL)
-        core_fail(status, "%s: no memory for %d bytes", path, MAX_FILE_BYTES);
-    else
-        status = read_stream(file, path, *buf, n);
-    fclose(file);
-    if (status != CORE_OK)
-        free(*buf);
-    return status;
-}
-
-/* --- nodes ---------------------------------------------------------------- */
+/* Where the document is read to. */
+typedef struct document {
+    par__reader *reader;
+    const char *path;
+} document;
 
 /* The node's text; false if it is no plain scalar.  Moves the reader's place to
  * it, so that the next message points there. */
@@ -63,15 +35,14 @@ static bool scalar(par__reader *reader, const char *path, struct fy_node *node,
     *out = (par__text){"", 0};
     if (node == NULL || fy_node_is_null(node))
         return true;
-    if (fy_node_get_type(node) != FYNT_SCALAR || fy_node_is_alias(node))
-        return false;
-    const struct fy_mark *mark =
-        fy_token_start_mark(fy_node_get_scalar_token(node));
-    if (mark != NULL)
+    core_yaml_word word = {.line = 0};
+    const bool is_word = core_yaml_scalar(node, &word);
+    if (word.line > 0)
         snprintf(reader->where, sizeof reader->where, "%.400s:%d:%d", path,
-                 mark->line + 1, mark->column + 1);
-    out->s = fy_node_get_scalar(node, &out->n);
-    return out->s != NULL;
+                 word.line, word.column);
+    if (is_word)
+        *out = (par__text){word.text, word.n};
+    return is_word;
 }
 
 static core_status read_stages(par__reader *reader, const char *path,
@@ -156,88 +127,30 @@ static core_status read_pair(par__reader *reader, const char *path,
     return par__read_value(reader, key, text);
 }
 
-static core_status read_root(par__reader *reader, const char *path,
-                             struct fy_node *root)
+static core_status read_root(void *self, struct fy_node *root)
 {
+    const document *d = self;
+    par__reader *reader = d->reader;
     CORE_FAIL_IF(root == NULL || fy_node_get_type(root) != FYNT_MAPPING,
                  reader->status, "%s: expected keys of a plan, such as 'tp: 4'",
                  reader->where);
     void *prev = NULL;
     struct fy_node_pair *pair;
     while ((pair = fy_node_mapping_iterate(root, &prev)) != NULL)
-        CORE_TRY(read_pair(reader, path, pair));
+        CORE_TRY(read_pair(reader, d->path, pair));
     CORE_FAIL_IF(reader->seen == 0, reader->status, "%s: a plan without a key",
                  reader->where);
     return CORE_OK;
 }
 
-/* --- document ------------------------------------------------------------- */
-
-/* The first complaint of libfyaml, as one line. */
-static core_status yaml_failed(const par__reader *reader, const char *path,
-                               struct fy_diag *diag)
-{
-    void *prev = NULL;
-    const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &prev);
-    CORE_FAIL_IF(error == NULL, reader->status, "%s:1:1: no YAML", path);
-    CORE_FAIL(reader->status, "%s:%d:%d: %.*s", path, error->line,
-              error->column, (int)strcspn(error->msg, "\n"), error->msg);
-}
-
-static core_status read_document(par__reader *reader, const char *path,
-                                 struct fy_parser *parser, struct fy_diag *diag)
-{
-    struct fy_document *document = fy_parse_load_document(parser);
-    if (document == NULL)
-        return yaml_failed(reader, path, diag);
-    core_status status =
-        read_root(reader, path, fy_document_root(document));
-    fy_parse_document_destroy(parser, document);
-    if (status != CORE_OK)
-        return status;
-
-    document = fy_parse_load_document(parser);
-    if (document != NULL) {
-        fy_parse_document_destroy(parser, document);
-        CORE_FAIL(reader->status, "%s: a second document, expected one", path);
-    }
-    if (fy_parser_get_stream_error(parser))
-        return yaml_failed(reader, path, diag);
-    return CORE_OK;
-}
-
-static core_status parse(par__reader *reader, const char *path,
-                         const char *text, size_t n)
-{
-    struct fy_diag_cfg diag_cfg;
-    fy_diag_cfg_default(&diag_cfg);
-    struct fy_diag *diag = fy_diag_create(&diag_cfg);
-    CORE_FAIL_IF(diag == NULL, CORE_E_MEMORY, "%s: no memory to parse", path);
-    fy_diag_set_collect_errors(diag, true);
-    /* repeated keys are refused by par__read_key, as in the string form */
-    const struct fy_parse_cfg cfg = {
-        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS,
-        .diag = diag};
-    core_status status = CORE_E_MEMORY;
-    struct fy_parser *parser = fy_parser_create(&cfg);
-    if (parser == NULL || fy_parser_set_string(parser, text, n) != 0)
-        core_fail(status, "%s: no memory to parse", path);
-    else
-        status = read_document(reader, path, parser, diag);
-    if (parser != NULL)
-        fy_parser_destroy(parser);
-    fy_diag_destroy(diag);
-    return status;
-}
-
 core_status par__read_yaml(par__reader *reader, const char *path)
 {
     char *text = NULL;
-    size_t n = 0;
-    CORE_TRY(read_file(path, &text, &n));
+    CORE_TRY(core_text_read(&text, path, MAX_FILE_BYTES));
     par__reader inner = {.plan = reader->plan, .status = CORE_E_FORMAT};
+    document d = {&inner, path};
     snprintf(inner.where, sizeof inner.where, "%.400s:1:1", path);
-    const core_status status = parse(&inner, path, text, n);
+    const core_status status = core_yaml_read(text, path, read_root, &d);
     free(text);
     reader->edp = inner.edp;
     return status;

@@ -186,7 +186,7 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
                  int layer, core_tap_kind kind, double *y)
 {
     const core_weight id = {weight, layer, 0};
-    float *bound = ref__bound_buffer(run, kind, layer);
+    float *bound = y != NULL ? ref__bound_buffer(run, kind, layer) : NULL;
     int64_t n_out, n_k;
     core_weight_shape(run->spec, id, &n_out, &n_k);
     core_assert(n_k == x->n_k);

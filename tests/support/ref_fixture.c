@@ -205,3 +205,27 @@ ref_stats fix_forward(const core_spec *spec, const core_batch *batch,
     core_weights_close(weights);
     return stats;
 }
+
+core_batch fix_batch(const core_spec *spec, int64_t n_b, int64_t n_t)
+{
+    core_batch batch;
+    ck_assert_int_eq(core_batch_make(&batch, spec, n_b, n_t, 7), CORE_OK);
+    return batch;
+}
+
+void fix_rows_are_independent(const core_spec *spec)
+{
+    core_batch batch = fix_batch(spec, 3, 11);
+    const fix_run how = {.numerics = CORE_EXACT};
+    fix_taps all = {0};
+    fix_forward(spec, &batch, &how, &all);
+    for (int64_t b = 0; b < 3; b++) {
+        const core_batch row = {.n_b = 1, .n_t = 11, .ids = batch.ids + b * 11};
+        fix_taps alone = {0};
+        fix_forward(spec, &row, &how, &alone);
+        fix_same_rows(&all, &alone, b * 11, 11);
+        fix_free(&alone);
+    }
+    fix_free(&all);
+    core_batch_free(&batch);
+}

@@ -70,4 +70,10 @@ typedef struct fix_run {
 ref_stats fix_forward(const core_spec *spec, const core_batch *batch,
                       const fix_run *how, fix_taps *taps);
 
+/* Tokens of one seed; core_batch_free.                                       */
+core_batch fix_batch(const core_spec *spec, int64_t n_b, int64_t n_t);
+
+/* Expect each of three rows to be what it is in a batch of its own.          */
+void fix_rows_are_independent(const core_spec *spec);
+
 #endif

@@ -1,5 +1,6 @@
 /* test_core_arena.c -- measured size is taken size; nothing overlaps. */
 #include "core/arena.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -145,9 +146,5 @@ int main(void)
     tcase_add_test(tcase, an_arena_too_big_is_refused);
     tcase_add_test(tcase, alloc_checks_its_product);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -4,6 +4,7 @@
 
 #include "core/numerics.h"
 #include "core/safetensors.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -333,9 +334,5 @@ int main(void)
     tcase_add_test(tcase, bad_inputs_are_refused_by_place);
     tcase_add_test(tcase, hidden_input_of_a_switch_layer);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -5,6 +5,7 @@
  * index by index, not from the patterns under test.
  */
 #include "core/checkpoint_impl.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -313,9 +314,5 @@ int main(void)
     tcase_add_test(tcase, fp8_blocks_have_scales);
     tcase_add_test(tcase, what_may_stand_in_a_file_beside_the_weights);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

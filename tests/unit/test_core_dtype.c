@@ -2,6 +2,7 @@
  * sign * 2^(exponent - bias) * (1 + mantissa), and rounding at every midpoint.
  */
 #include "core/dtype.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -178,9 +179,5 @@ int main(void)
     tcase_add_test(tcase, unaligned_input_of_every_integer_type);
     tcase_add_test(tcase, names_and_sizes);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

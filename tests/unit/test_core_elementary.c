@@ -2,6 +2,7 @@
  * elsewhere (30-digit arithmetic), and the RoPE tables against their formula,
  * their grid and their fp32 form. */
 #include "core/elementary.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -155,9 +156,5 @@ int main(void)
     tcase_add_test(tcase, fp32_tables_round_every_step);
     tcase_add_test(tcase, bf16_tables_are_fp32_tables_rounded);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

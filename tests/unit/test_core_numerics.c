@@ -1,6 +1,7 @@
 /* test_core_numerics.c -- the fast rounding against rint, and its edges. */
 #include "core/numerics.h"
 #include "core/status.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -256,9 +257,5 @@ int main(void)
     tcase_add_test(tcase, the_edge_of_exactness);
     tcase_add_test(tcase, names_parse_back);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -1,6 +1,7 @@
 /* test_core_rng.c -- the generator is Philox 4x32-10, by its published vectors
  * (Random123, tests/kat_vectors), and its bounded form stays in bounds. */
 #include "core/rng.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -82,9 +83,5 @@ int main(void)
     tcase_add_loop_test(tcase, below_is_in_range_and_reaches_everything, 0, 5);
     tcase_add_test(tcase, below_uses_the_high_bits_of_a_large_range);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

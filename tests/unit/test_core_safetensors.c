@@ -4,6 +4,7 @@
  * Every refusal below is one field away from GOOD, which opens.
  */
 #include "core/safetensors.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <errno.h>
@@ -395,14 +396,11 @@ int main(void)
     tcase_add_test(write, without_commit_nothing_is_left);
     tcase_add_test(write, what_cannot_be_created_says_why);
     suite_add_tcase(suite, write);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_main(suite);
     static const char *const made[] = {"made.safetensors", "out.safetensors",
                                        "shared.safetensors"};
     for (size_t i = 0; i < sizeof made / sizeof made[0]; i++)
         unlink(in_folder(made[i]));
     rmdir(folder);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

@@ -4,6 +4,7 @@
  * with one string replaced, so the reason is the one that is tested.
  */
 #include "core/spec.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -191,8 +192,12 @@ static const change BAD_YAML[] = {
                                           "18"},
     {"twin_expert: 7", "twin_expert: 7\n--- {}", "a second document"},
     {"name: good", "name: go od", "expected letters"},
-    {"rope:\n", "rope: [\n", "good.yaml:"},
+    {"rope:\n", "rope: [\n", "good.yaml:18:10: missing comma"},
     {"family: seed", "family: switch", "switch_block: missing"},
+    {"family: seed", "family: mistral",
+     "'mistral', expected one of seed, mixtral, switch, qwen2_moe, qwen3_moe, "
+     "olmoe, gpt_oss, deepseek_v2, deepseek_v3, glm4_moe, dots1, llama4, "
+     "granitemoe, phimoe, jamba"},
 };
 
 static void check_refused(core_status status, const change *bad)
@@ -445,9 +450,5 @@ int main(void)
     tcase_add_test(tcase, yarn_attention_factor);
     tcase_add_test(tcase, switch_fields);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -2,6 +2,7 @@
  * their global rows and columns say, and files that lack something are refused.
  */
 #include "core/tapfile.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -324,10 +325,7 @@ int main(void)
     tcase_add_test_raise_signal(tcase, a_piece_outside_its_tap_aborts, 6);
     tcase_add_test(tcase, a_file_that_does_not_fit_is_refused);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_main(suite);
     rmdir(folder);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

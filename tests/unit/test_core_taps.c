@@ -1,6 +1,7 @@
 /* test_core_taps.c -- which taps a model has, how wide they are, and that a
  * name leads to one tap and back. */
 #include "core/taps.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -189,9 +190,5 @@ int main(void)
                         (int)(sizeof NO_TAPS / sizeof NO_TAPS[0]));
     tcase_add_test(tcase, coarse_taps_are_the_oracles_nine);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -6,6 +6,7 @@
 #include "core/safetensors.h"
 #include "core/weights_impl.h"
 #include "core/rng.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -736,9 +737,5 @@ int main(void)
     tcase_add_test(tcase, values_that_are_not_finite_have_no_step);
     tcase_add_test(tcase, a_tensor_that_a_family_never_has_is_refused);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

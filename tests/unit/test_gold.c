@@ -1,6 +1,7 @@
 /* tests/unit/test_gold.c -- what a bundle is made of, and what check must see.
  */
 #include "golden/golden_impl.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -297,9 +298,5 @@ int main(void)
     tcase_add_test(tests, only_a_golden_of_ours_is_replaced);
     tcase_add_test(tests, a_commit_replaces_the_whole_folder);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -1,5 +1,6 @@
 /* tests/unit/test_har_choosing.c -- scores, groups and certificates by hand. */
 #include "harness/choosing.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -166,9 +167,5 @@ int main(void)
     tcase_add_test(tc, a_correction_moves_the_margin);
     tcase_add_test(tc, close_groups_excuse_distant_experts);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

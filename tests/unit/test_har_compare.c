@@ -4,6 +4,7 @@
  * All of them must be caught under every rule, and the clean tensor accepted.
  */
 #include "harness/compare.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -271,9 +272,5 @@ int main(void)
     tcase_add_test(tests, integers_are_compared_exactly);
     tcase_add_test(tests, experts_are_a_set_and_weights_follow_them);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -4,6 +4,7 @@
  * halves, each held by two owners.  Each fault changes one piece.
  */
 #include "harness/cover.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -141,9 +142,5 @@ int main(void)
     tcase_add_test(tests, copies_swapped_between_rows_are_seen);
     tcase_add_test(tests, only_live_rows_are_expected);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -4,6 +4,7 @@
  * that is wrong in one way.  All must differ, the untouched copy must not.
  */
 #include "harness/dump.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -379,9 +380,5 @@ int main(void)
     tcase_add_test(tests, forced_routing_sets_flipped_tokens_aside);
     tcase_add_test(tests, forced_routing_does_not_excuse_everything);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

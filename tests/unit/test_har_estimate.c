@@ -1,5 +1,6 @@
 /* tests/unit/test_har_estimate.c -- what is said before a run. */
 #include "harness/estimate.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -113,9 +114,5 @@ int main(void)
     tcase_add_test(tests, bytes_are_readable);
     tcase_add_test(tests, the_machine_has_something);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -4,6 +4,7 @@
  * numbers pass, and one that is a unit of storage off is named.
  */
 #include "harness/dump.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -118,9 +119,5 @@ int main(void)
     tcase_add_loop_test(tcase, the_same_numbers_pass, 0, n_type);
     tcase_add_loop_test(tcase, a_unit_of_storage_is_seen, 0, n_type);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

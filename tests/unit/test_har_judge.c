@@ -5,6 +5,7 @@
  * unchanged dump passes, every change is found and named.
  */
 #include "harness/judge.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -52,7 +53,7 @@ static bool forced;
 static char folder[64];
 static const char *map_name, *positions;
 static char schema[64];
-static bool has_mask;
+static bool has_mask, is_latent;
 
 /* What the last comparison found. */
 static har_namemap map;
@@ -300,7 +301,7 @@ static void setup(void)
     make_table(n++, "logits", N_V, true);
     for (int layer = 0; layer < N_L; layer++)
         route(layer);
-    forced = has_mask = false;
+    forced = has_mask = is_latent = false;
     map_name = positions = NULL;
     snprintf(schema, sizeof schema, "moeparity.golden/2");
     one_file();
@@ -348,6 +349,7 @@ static core_status compare(void)
     CORE_TRY(har_yardstick_open(&yard, path, "fp32", false));
     yard.n_h = 10; /* as a manifest with a spec would say */
     yard.n_g = 5;
+    yard.is_latent = is_latent;
     CORE_TRY(har_foreign_place(&dump, &yard, &with));
     return har_judge_make(&judged, &yard, &dump, &map, forced);
 }
@@ -616,6 +618,27 @@ START_TEST(other_inputs_are_seen)
 }
 END_TEST
 
+/* What follows a flip is remembered prompt by prompt. */
+START_TEST(the_taps_of_a_prompt_lie_together)
+{
+    static const char *const name[] = {"a.logits", "b.embed", "a.embed",
+                                       "b.logits"};
+    dump_tensor list[4];
+    char path[160];
+    for (int i = 0; i < 4; i++) {
+        list[i] = whole("", tap(name[i] + 2));
+        snprintf(list[i].name, sizeof list[i].name, "%s", name[i]);
+    }
+    write_st("plain.safetensors", list, 4, NULL);
+    snprintf(path, sizeof path, "%s/plain.safetensors", folder);
+    ck_assert_int_eq(har_yardstick_open(&yard, path, NULL, true), CORE_OK);
+    ck_assert_int_eq(yard.n_part, 2);
+    ck_assert_int_eq(yard.n_tap, 4);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(yard.tap[i].part, i / 2);
+}
+END_TEST
+
 /* --- heads and experts --- */
 
 START_TEST(heads_are_named_inside_attention)
@@ -624,6 +647,35 @@ START_TEST(heads_are_named_inside_attention)
     ok();
     ck_assert_int_eq(judged_tap("layers.0.attn.q")->first_bad.head, 6);
     ck_assert_int_eq(judged_tap("layers.0.attn.q")->first_bad.col, 13);
+}
+END_TEST
+
+/* Column 13 of 20, with 10 heads and 5 of keys. */
+static const struct {
+    const char *name;
+    bool is_latent;
+    int64_t head;
+} headed[] = {
+    {"attn.q_norm", false, 6}, {"attn.q_rope", false, 6},
+    {"attn.q_rope_norm", false, 6}, {"attn.q_temper", false, 6},
+    {"attn.kv_b", true, 6}, {"attn.k", false, 3},
+    {"attn.v", false, 3}, {"attn.k_norm", false, 3},
+    {"attn.k_rope", false, 3}, {"attn.k_rope", true, -1},
+    {"attn.k_rope_norm", false, 3}, {"attn.kv_a", true, -1},
+    {"attn.norm", false, -1},
+};
+
+START_TEST(heads_are_those_of_the_tap)
+{
+    table *t = layer_tap(0, "attn.q");
+    char name[64];
+    snprintf(t->name, sizeof t->name, "layers.0.%s", headed[_i].name);
+    one_file();
+    snprintf(name, sizeof name, "p0.%.48s", t->name);
+    find(0, name)->x[5 * N_Q + 13] += 1.0;
+    is_latent = headed[_i].is_latent;
+    ok();
+    ck_assert_int_eq(judged_tap(t->name)->first_bad.head, headed[_i].head);
 }
 END_TEST
 
@@ -1147,7 +1199,10 @@ int main(void)
                         0, 2);
     tcase_add_test(tests, swapped_prompts_differ_from_the_first_tap_on);
     tcase_add_loop_test(tests, other_inputs_are_seen, 0, 2);
+    tcase_add_test(tests, the_taps_of_a_prompt_lie_together);
     tcase_add_test(tests, heads_are_named_inside_attention);
+    tcase_add_loop_test(tests, heads_are_those_of_the_tap, 0,
+                        sizeof headed / sizeof headed[0]);
     tcase_add_test(tests, experts_are_named_at_their_taps);
     tcase_add_test(tests, a_wrong_shard_names_its_rank);
     tcase_add_test(tests, replicas_must_be_equal);
@@ -1174,9 +1229,5 @@ int main(void)
     tcase_add_loop_test(tests, what_cannot_be_read_is_refused, 0,
                         sizeof refusals / sizeof refusals[0]);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

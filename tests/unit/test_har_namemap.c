@@ -1,5 +1,6 @@
 /* tests/unit/test_har_namemap.c -- other people's names, and maps in YAML. */
 #include "harness/namemap.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -194,9 +195,5 @@ int main(void)
                         sizeof bad / sizeof bad[0]);
     tcase_add_test(tests, a_map_that_is_not_there_is_refused);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -8,6 +8,7 @@
 #include "harness/pieces.h"
 #include "harness/routing.h"
 #include "ref/ref.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -454,9 +455,5 @@ int main(void)
     tcase_add_test(bf16, bf16_is_judged_by_element_and_by_tap);
     tcase_add_test(bf16, a_flip_in_bf16_needs_its_drift);
     suite_add_tcase(suite, bf16);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

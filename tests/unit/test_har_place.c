@@ -4,6 +4,7 @@
  * choices gives another row.
  */
 #include "harness/place.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -215,9 +216,5 @@ int main(void)
     tcase_add_test(tests, listed_rows_that_do_not_fit_are_told);
     tcase_add_test(tests, ranges_and_axes_have_one_spelling);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

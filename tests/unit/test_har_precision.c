@@ -7,6 +7,7 @@
 #include "harness/precision.h"
 
 #include "core/dtype.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -266,9 +267,5 @@ int main(void)
     tcase_add_test(tcase, marginal_is_more_than_a_unit);
     tcase_add_test(tcase, copies_count_once);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

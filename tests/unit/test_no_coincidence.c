@@ -8,6 +8,7 @@
  */
 #include "core/batch.h"
 #include "parallel/layout.h"
+#include "tests/support/check_main.h"
 #include "tests/support/shadow_plans.h"
 
 #include <check.h>
@@ -285,9 +286,5 @@ int main(void)
     tcase_add_test(t, test_seed_is_full_of_pairs);
     tcase_add_test(t, test_situations);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(s);
 }

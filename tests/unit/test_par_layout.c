@@ -7,6 +7,7 @@
  * test.
  */
 #include "parallel/layout.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -649,9 +650,5 @@ int main(void)
     tcase_add_loop_test(t, test_kv_by_hand, 0,
                         (int)(sizeof kv_rows / sizeof kv_rows[0]));
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_ENV);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(s);
 }

@@ -7,6 +7,7 @@
  * that every half is whole pieces of 64 bytes.
  */
 #include "parallel/forward.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -183,9 +184,5 @@ int main(void)
     tcase_add_loop_test(tc, a_tensor_rank_holds_its_half, 0, N_MODEL);
     tcase_add_loop_test(tc, stages_share_nothing, 0, N_MODEL);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

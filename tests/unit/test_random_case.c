@@ -4,6 +4,7 @@
  * every feature must come up often, and the steps that make a case smaller must
  * leave legal cases, change something, and come to an end.
  */
+#include "tests/support/check_main.h"
 #include "tests/support/random_case.h"
 
 #include <check.h>
@@ -290,9 +291,5 @@ int main(void)
     tcase_add_loop_test(steps, simplifications_end, 0, 40);
     suite_add_tcase(suite, dice);
     suite_add_tcase(suite, steps);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -3,6 +3,7 @@
  * What holds for every model: all taps come, in order, on their grids; no cut
  * and no thread changes a bit; nobody sees a later token or another row.  Then
  * who sees whom, where that is not as usual. */
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
@@ -12,17 +13,10 @@
 
 enum { MAX_TOKENS = 64 };
 
-static core_batch make_batch(const core_spec *spec, int64_t n_b, int64_t n_t)
-{
-    core_batch batch;
-    ck_assert_int_eq(core_batch_make(&batch, spec, n_b, n_t, 7), CORE_OK);
-    return batch;
-}
-
 START_TEST(all_taps_come_in_order_and_on_their_grid)
 {
     const core_spec spec = fix_family(_i);
-    core_batch batch = make_batch(&spec, 2, 9);
+    core_batch batch = fix_batch(&spec, 2, 9);
     const fix_run how = {.numerics = CORE_EXACT};
     fix_taps taps = {0};
     char name[CORE_NAME_BYTES];
@@ -52,7 +46,7 @@ END_TEST
 START_TEST(threads_and_tiles_change_nothing)
 {
     const core_spec spec = fix_family(_i / CORE_N_NUMERICS);
-    core_batch batch = make_batch(&spec, 3, 11);
+    core_batch batch = fix_batch(&spec, 3, 11);
     char name[CORE_NAME_BYTES];
     const fix_run one = {.numerics = (core_numerics)(_i % CORE_N_NUMERICS),
                          .row_chunk = 4,
@@ -82,7 +76,7 @@ START_TEST(a_later_token_changes_no_earlier_output)
 {
     enum { T = 12, CHANGED = 7 };
     const core_spec spec = fix_family(_i);
-    core_batch batch = make_batch(&spec, 1, T);
+    core_batch batch = fix_batch(&spec, 1, T);
     int64_t ids[T];
     memcpy(ids, batch.ids, sizeof ids);
     ids[CHANGED] = (ids[CHANGED] + 1) % spec.n_v;
@@ -106,19 +100,7 @@ END_TEST
 START_TEST(rows_of_a_batch_are_independent)
 {
     const core_spec spec = fix_family(_i);
-    core_batch batch = make_batch(&spec, 3, 11);
-    const fix_run how = {.numerics = CORE_EXACT};
-    fix_taps all = {0};
-    fix_forward(&spec, &batch, &how, &all);
-    for (int64_t b = 0; b < 3; b++) {
-        const core_batch row = {.n_b = 1, .n_t = 11, .ids = batch.ids + b * 11};
-        fix_taps alone = {0};
-        fix_forward(&spec, &row, &how, &alone);
-        fix_same_rows(&all, &alone, b * 11, 11);
-        fix_free(&alone);
-    }
-    fix_free(&all);
-    core_batch_free(&batch);
+    fix_rows_are_independent(&spec);
 }
 END_TEST
 
@@ -126,7 +108,7 @@ END_TEST
 START_TEST(the_workspace_is_what_was_measured)
 {
     const core_spec spec = fix_family(_i);
-    core_batch batch = make_batch(&spec, 2, 9);
+    core_batch batch = fix_batch(&spec, 2, 9);
     core_weights *weights;
     ck_assert_int_eq(core_weights_open_procedural(&weights, &spec, 0), CORE_OK);
     ck_assert_int_eq(core_weights_prepare(weights, CORE_FP32, NULL), CORE_OK);
@@ -156,7 +138,7 @@ END_TEST
 static void context_changes(const core_spec *spec, int layer, int64_t n_t,
                             int64_t changed, bool *changes)
 {
-    core_batch batch = make_batch(spec, 1, n_t);
+    core_batch batch = fix_batch(spec, 1, n_t);
     int64_t ids[MAX_TOKENS];
     memcpy(ids, batch.ids, (size_t)n_t * sizeof *ids);
     ids[changed] = (ids[changed] + 1) % spec->n_v;
@@ -210,7 +192,7 @@ START_TEST(a_long_row_of_chunks_begins_like_a_short_one)
     enum { LONG = 300, SHORT = 50 };
     core_spec spec = fix_family(FIX_CHUNK);
     spec.chunk = 100;
-    core_batch batch = make_batch(&spec, 1, LONG);
+    core_batch batch = fix_batch(&spec, 1, LONG);
     const core_batch part = {.n_b = 1, .n_t = SHORT, .ids = batch.ids};
     const fix_run how = {.numerics = CORE_EXACT, .n_threads = 2};
     fix_taps a = {0}, b = {0};
@@ -235,7 +217,7 @@ START_TEST(a_sink_takes_all_of_a_query_without_keys)
     enum { T = 6 };
     core_spec spec = fix_family(FIX_NORM_ALL);
     spec.sinks = _i == 1;
-    core_batch batch = make_batch(&spec, 1, T);
+    core_batch batch = fix_batch(&spec, 1, T);
     const uint8_t mask[T] = {0, 0, 1, 1, 1, 1};
     batch.mask = mask;
     const fix_run how = {.numerics = CORE_FP64};
@@ -266,7 +248,7 @@ END_TEST
 START_TEST(tempered_queries_are_those_of_layers_without_rope)
 {
     const core_spec spec = fix_family(FIX_CHUNK);
-    core_batch batch = make_batch(&spec, 2, 7);
+    core_batch batch = fix_batch(&spec, 2, 7);
     const fix_run how = {.numerics = CORE_FP64};
     fix_taps taps = {0};
     fix_forward(&spec, &batch, &how, &taps);
@@ -292,7 +274,7 @@ END_TEST
 START_TEST(a_weighted_input_is_not_weighted_again)
 {
     const core_spec spec = fix_family(FIX_CHUNK);
-    core_batch batch = make_batch(&spec, 1, 9);
+    core_batch batch = fix_batch(&spec, 1, 9);
     const fix_run how = {.numerics = CORE_EXACT};
     fix_taps taps = {0};
     fix_forward(&spec, &batch, &how, &taps);
@@ -321,7 +303,7 @@ END_TEST
 START_TEST(logits_are_divided_and_nothing_else)
 {
     core_spec spec = fix_family(FIX_SCALES);
-    core_batch batch = make_batch(&spec, 2, 9);
+    core_batch batch = fix_batch(&spec, 2, 9);
     const fix_run how = {.numerics = CORE_FP64};
     fix_taps a = {0}, b = {0};
     fix_forward(&spec, &batch, &how, &a);
@@ -346,7 +328,7 @@ START_TEST(a_state_is_stored_at_every_position)
     enum { B = 2, T = 9, S = 5 };
     const core_spec spec = fix_family(FIX_MAMBA);
     const core_mamba *m = &spec.mamba;
-    core_batch batch = make_batch(&spec, B, T);
+    core_batch batch = fix_batch(&spec, B, T);
     const fix_run how = {.numerics = CORE_EXACT};
     fix_taps taps = {0};
     fix_forward(&spec, &batch, &how, &taps);
@@ -389,7 +371,7 @@ END_TEST
 START_TEST(a_layernorm_that_does_not_fit_is_named)
 {
     core_spec spec = fix_family(FIX_LAYERNORM);
-    core_batch batch = make_batch(&spec, 1, 4);
+    core_batch batch = fix_batch(&spec, 1, 4);
     const fix_run how = {.numerics = CORE_EXACT};
     fix_taps taps = {0};
     spec.embed_scale = _i == 0 ? 1.0 : 0x1p20;
@@ -429,9 +411,5 @@ int main(void)
     tcase_add_test(weights, a_state_is_stored_at_every_position);
     tcase_add_loop_test(weights, a_layernorm_that_does_not_fit_is_named, 0, 2);
     suite_add_tcase(suite, weights);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

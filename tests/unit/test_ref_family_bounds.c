@@ -4,6 +4,7 @@
  * it again as ref/MODEL.md says, in another order and in fp32, and holds the
  * result against the tap's bound.  A wrong formula is far outside; a bound that
  * says nothing would leave the worst element below a thousandth of it. */
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
@@ -829,9 +830,5 @@ int main(void)
     tcase_add_test(rest, sparsemixer_weights);
     tcase_add_loop_test(rest, every_tap_has_a_bound, 0, 2 * FIX_N_FAMILIES);
     suite_add_tcase(suite, rest);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -1,6 +1,7 @@
 /* test_ref_forward.c -- properties of whole passes that need no other witness:
  * what must not change a bit, what must, and bounds that hold and bite. */
 #include "core/elementary.h"
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
@@ -9,13 +10,6 @@
 #include <string.h>
 
 enum { MAX_TOKENS = 64 };
-
-static core_batch make_batch(const core_spec *spec, int64_t n_b, int64_t n_t)
-{
-    core_batch batch;
-    ck_assert_int_eq(core_batch_make(&batch, spec, n_b, n_t, 7), CORE_OK);
-    return batch;
-}
 
 /* Run twice and expect every tap equal. */
 static void same(const core_spec *spec, const core_batch *batch,
@@ -37,7 +31,7 @@ static void same(const core_spec *spec, const core_batch *batch,
 START_TEST(threads_change_nothing)
 {
     const core_spec spec = fix_spec();
-    core_batch batch = make_batch(&spec, 3, 11);
+    core_batch batch = fix_batch(&spec, 3, 11);
     const fix_run one = {
         .numerics = (core_numerics)_i, .row_chunk = 4, .tile_rows = 5};
     fix_run two = one;
@@ -52,7 +46,7 @@ END_TEST
 START_TEST(reading_by_tiles_changes_nothing)
 {
     const core_spec spec = fix_spec();
-    core_batch batch = make_batch(&spec, 3, 11);
+    core_batch batch = fix_batch(&spec, 3, 11);
     const fix_run resident = {.numerics = (core_numerics)_i,
                               .tile_rows = 5,
                               .row_chunk = 4,
@@ -70,7 +64,7 @@ START_TEST(no_cut_changes_a_bit_in_exact_mode)
     static const int64_t cut[][3] = {
         {1, 1, 1}, {3, 5, 22 * 6}, {7, 2, 22 * 14}, {512, 4, 1 << 20}};
     const core_spec spec = fix_spec();
-    core_batch batch = make_batch(&spec, 3, 11);
+    core_batch batch = fix_batch(&spec, 3, 11);
     const fix_run plain = {.numerics = CORE_EXACT};
     const fix_run other = {.numerics = CORE_EXACT,
                            .row_chunk = cut[_i][0],
@@ -87,7 +81,7 @@ START_TEST(a_row_of_a_page_is_multiplied_as_any)
     core_spec spec = fix_spec();
     spec.n_d = 512;
     spec.bias_router = false;
-    core_batch batch = make_batch(&spec, 1, 3);
+    core_batch batch = fix_batch(&spec, 1, 3);
     fix_taps taps = {0};
     fix_forward(&spec, &batch,
                 &(fix_run){.numerics = CORE_FP64, .tiled = _i == 1}, &taps);
@@ -118,19 +112,7 @@ END_TEST
 START_TEST(rows_of_a_batch_are_independent)
 {
     const core_spec spec = fix_spec();
-    core_batch batch = make_batch(&spec, 3, 11);
-    const fix_run how = {.numerics = CORE_EXACT};
-    fix_taps all = {0};
-    fix_forward(&spec, &batch, &how, &all);
-    for (int64_t b = 0; b < 3; b++) {
-        const core_batch row = {.n_b = 1, .n_t = 11, .ids = batch.ids + b * 11};
-        fix_taps alone = {0};
-        fix_forward(&spec, &row, &how, &alone);
-        fix_same_rows(&all, &alone, b * 11, 11);
-        fix_free(&alone);
-    }
-    fix_free(&all);
-    core_batch_free(&batch);
+    fix_rows_are_independent(&spec);
 }
 END_TEST
 
@@ -138,7 +120,7 @@ START_TEST(a_later_token_changes_no_earlier_output)
 {
     enum { T = 12, CHANGED = 8 };
     const core_spec spec = fix_spec();
-    core_batch batch = make_batch(&spec, 1, T);
+    core_batch batch = fix_batch(&spec, 1, T);
     int64_t ids[T];
     memcpy(ids, batch.ids, sizeof ids);
     ids[CHANGED] = (ids[CHANGED] + 1) % spec.n_v;
@@ -165,7 +147,7 @@ START_TEST(a_window_holds_w_keys_and_the_query_is_one)
     core_spec spec = fix_spec();
     spec.n_l = 1;
     spec.sliding_window = W;
-    core_batch batch = make_batch(&spec, 1, T);
+    core_batch batch = fix_batch(&spec, 1, T);
     int64_t ids[T];
     memcpy(ids, batch.ids, sizeof ids);
     ids[2] = (ids[2] + 1) % spec.n_v;
@@ -194,7 +176,7 @@ START_TEST(a_long_row_begins_like_a_short_one)
     enum { LONG = 300, SHORT = 40 };
     core_spec spec = fix_spec();
     spec.sliding_window = 3 * _i; /* 0: all keys */
-    core_batch batch = make_batch(&spec, 1, LONG);
+    core_batch batch = fix_batch(&spec, 1, LONG);
     const core_batch part = {.n_b = 1, .n_t = SHORT, .ids = batch.ids};
     const fix_run how = {.numerics = CORE_EXACT, .n_threads = 2};
     fix_taps a = {0}, b = {0};
@@ -211,7 +193,7 @@ START_TEST(a_query_without_keys_attends_to_all_of_its_row)
 {
     enum { T = 6 };
     core_spec spec = fix_spec();
-    core_batch batch = make_batch(&spec, 2, T);
+    core_batch batch = fix_batch(&spec, 2, T);
     const uint8_t mask[2 * T] = {1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1};
     batch.mask = mask;
     const fix_run how = {.numerics = CORE_FP64};
@@ -273,7 +255,7 @@ START_TEST(relabelled_experts_give_the_same_layer)
 {
     core_spec spec = fix_spec();
     spec.bias_router = spec.bias_ffn = false;
-    core_batch batch = make_batch(&spec, 2, 9);
+    core_batch batch = fix_batch(&spec, 2, 9);
     core_weights *weights;
     ck_assert_int_eq(core_weights_open_procedural(&weights, &spec, 0), CORE_OK);
     ck_assert_int_eq(core_weights_prepare(weights, CORE_FP64, NULL), CORE_OK);
@@ -311,7 +293,7 @@ START_TEST(a_dropped_token_of_a_switch_layer)
     const core_dropped rule =
         _i == 0 ? CORE_DROPPED_ZERO : CORE_DROPPED_PASSTHROUGH;
     const core_spec spec = fix_switch(2, rule);
-    core_batch batch = make_batch(&spec, 3, 15);
+    core_batch batch = fix_batch(&spec, 3, 15);
     const fix_run how = {.numerics = CORE_EXACT};
     fix_taps taps = {0};
     const ref_stats stats = fix_forward(&spec, &batch, &how, &taps);
@@ -347,7 +329,7 @@ START_TEST(every_value_lies_on_its_grid)
 {
     const core_numerics numerics = (core_numerics)_i;
     const core_spec spec = fix_spec();
-    core_batch batch = make_batch(&spec, 2, 7);
+    core_batch batch = fix_batch(&spec, 2, 7);
     const fix_run how = {.numerics = numerics};
     fix_taps taps = {0};
     const ref_stats stats = fix_forward(&spec, &batch, &how, &taps);
@@ -373,7 +355,7 @@ END_TEST
 START_TEST(a_sink_may_decline_taps)
 {
     const core_spec spec = fix_spec();
-    core_batch batch = make_batch(&spec, 2, 7);
+    core_batch batch = fix_batch(&spec, 2, 7);
     const fix_run how = {.numerics = CORE_EXACT};
     fix_taps all = {0}, coarse = {.coarse_only = true};
     fix_forward(&spec, &batch, &how, &all);
@@ -394,7 +376,7 @@ END_TEST
 START_TEST(a_sum_that_does_not_fit_is_named)
 {
     const core_spec spec = fix_switch(3, CORE_DROPPED_ZERO);
-    core_batch batch = make_batch(&spec, 1, 4);
+    core_batch batch = fix_batch(&spec, 1, 4);
     double *hidden = malloc((size_t)(4 * spec.n_d) * sizeof *hidden);
     for (int64_t i = 0; i < 4 * spec.n_d; i++)
         hidden[i] = batch.hidden[i] * 0x1p20;
@@ -422,7 +404,7 @@ static void note_progress(void *self, double fraction)
 START_TEST(progress_and_workspace)
 {
     const core_spec spec = fix_spec();
-    core_batch batch = make_batch(&spec, 1, 4);
+    core_batch batch = fix_batch(&spec, 1, 4);
     core_weights *weights;
     ck_assert_int_eq(core_weights_open_procedural(&weights, &spec, 0), CORE_OK);
     ck_assert_int_eq(core_weights_prepare(weights, CORE_FP64, NULL), CORE_OK);
@@ -455,7 +437,7 @@ typedef struct bounded {
 static bounded run_bounded(void)
 {
     bounded r = {.spec = fix_spec()};
-    r.batch = make_batch(&r.spec, 2, 9);
+    r.batch = fix_batch(&r.spec, 2, 9);
     const fix_run how = {.numerics = CORE_FP32, .bounds = true, .n_threads = 2};
     fix_forward(&r.spec, &r.batch, &how, &r.taps);
     ck_assert_int_eq(core_weights_open_procedural(&r.weights, &r.spec, 0),
@@ -639,9 +621,5 @@ int main(void)
     tcase_add_test(bounds, attention_in_fp32_stays_within_bounds);
     tcase_add_test(bounds, activation_in_fp32_stays_within_bounds);
     suite_add_tcase(suite, bounds);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

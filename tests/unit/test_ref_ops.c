@@ -1,6 +1,7 @@
 /* test_ref_ops.c -- single operators of the reference against values worked out
  * by hand, and the traps of ref/MODEL.md one by one.                         */
 #include "ref/ref_impl.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -448,9 +449,5 @@ int main(void)
     tcase_add_test(checks, bf16_bound_holds_on_ties_and_bites);
     tcase_add_test(checks, softmax_bound_holds);
     suite_add_tcase(suite, checks);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

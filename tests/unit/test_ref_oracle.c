@@ -5,6 +5,8 @@
  * float64).  The reference runs in fp64: its logits must reach logits_f64 to
  * 1e-9, its other taps the fp32 figures within what fp32 costs the case. */
 #include "core/safetensors.h"
+#include "tests/support/check_main.h"
+#include "tests/support/oracle_cases.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
@@ -14,32 +16,6 @@
 #include <string.h>
 
 enum { PATH_BYTES = 512 };
-
-static const char *const models[] = {
-    "mixtral/bf16",
-    "mixtral/leftpad",
-    "mixtral/medium_awkward",
-    "mixtral/sharded_tied_mqa",
-    "mixtral/tiny",
-    "mixtral/top8_linear",
-    "mixtral/window_top1_yarn",
-    "qwen2_moe/sparse_step_tied_mqa",
-    "qwen3_moe/dense_mix_llama3",
-    "olmoe/clip_gqa_top8",
-    "gpt_oss/mxfp4",
-    "deepseek_v2/grouped_yarn",
-    "deepseek_v3/yarn_bf16",
-    "glm4_moe/tiny",
-    "dots1/tiny",
-    "llama4/tiny",
-    "granitemoe/tiny",
-    "phimoe/tiny",
-    "jamba/tiny",
-};
-enum { N_MODELS = sizeof models / sizeof *models, N_MIXTRAL = 7 };
-static const char *const switches[] = {"switch_layer/cap_loose",
-                                       "switch_layer/cap_one_gelu",
-                                       "switch_layer/cap_tight"};
 
 /* An open case and the model it holds. */
 typedef struct oracle {
@@ -209,7 +185,7 @@ static bool next_prompt(const oracle *o, int i, char prefix[16],
 
 START_TEST(model_case)
 {
-    oracle o = open_case(models[_i]);
+    oracle o = open_case(ORACLE_CASES[_i]);
     open_model(&o);
     char prefix[16];
     core_batch batch;
@@ -231,7 +207,7 @@ END_TEST
 /* The config as transformers 5 writes it says the same. */
 START_TEST(mixtral_config_v5)
 {
-    oracle o = open_case(models[_i]);
+    oracle o = open_case(ORACLE_CASES[_i]);
     ck_assert_int_eq(o.spec.family, CORE_FAMILY_MIXTRAL);
     char path[PATH_BYTES + 32];
     snprintf(path, sizeof path, "%s/config_v5.json", o.folder);
@@ -295,7 +271,7 @@ static void check_switch_tap(const oracle *o, const char *prefix,
 START_TEST(switch_case)
 {
     const bool pass = _i % 2 == 1;
-    oracle o = open_case(switches[_i / 2]);
+    oracle o = open_case(ORACLE_CASES[N_ORACLE_MODELS + _i / 2]);
     ck_assert_int_eq(o.spec.family, CORE_FAMILY_SWITCH);
     o.spec.capacity.dropped =
         pass ? CORE_DROPPED_PASSTHROUGH : CORE_DROPPED_ZERO;
@@ -331,13 +307,9 @@ int main(void)
     Suite *suite = suite_create("ref_oracle");
     TCase *tcase = tcase_create("oracle");
     tcase_set_timeout(tcase, 60.0);
-    tcase_add_loop_test(tcase, model_case, 0, N_MODELS);
-    tcase_add_loop_test(tcase, mixtral_config_v5, 0, N_MIXTRAL);
-    tcase_add_loop_test(tcase, switch_case, 0, 6);
+    tcase_add_loop_test(tcase, model_case, 0, N_ORACLE_MODELS);
+    tcase_add_loop_test(tcase, mixtral_config_v5, 0, N_ORACLE_MIXTRAL);
+    tcase_add_loop_test(tcase, switch_case, 0, 2 * N_ORACLE_SWITCH);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -4,6 +4,7 @@
  * does not; the signs depend on (seed, run, tap, element) alone; the routing is
  * the one handed in.
  */
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
@@ -360,9 +361,5 @@ int main(void)
     tcase_add_test(tests, the_routers_weights_follow_from_its_probabilities);
     tcase_add_test(tests, without_a_routing_it_chooses_itself);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

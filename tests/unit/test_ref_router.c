@@ -1,5 +1,6 @@
 /* test_ref_router.c -- one token's experts and weights, worked out by hand. */
 #include "ref/ref_impl.h"
+#include "tests/support/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -312,9 +313,5 @@ int main(void)
     tcase_add_test(tcase, sparsemixer_keeps_zero_over_zero_and_ties);
     tcase_add_test(tcase, sparsemixer_bound_knows_close_comparisons);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -53,6 +53,13 @@ expect 3 moeparity compare gold taps.st --html no/where.html
 has err '^moeparity: no/where.html: cannot be written'
 [ -z "$(find . -name '*.partial*')" ] || fail 'half a report was left'
 
+# a path need not be UTF-8, JSON must be: no member and no finding gets lost
+odd=$(printf 'odd\377.st')
+cp 'odd & <name>".st' "$odd"
+expect 1 moeparity compare gold "$odd" --json odd.json
+jq -e '.dump == "odd?.st" and .first.worst[0].file == "odd?.st"
+       and [.findings[].file] == ["odd?.st"]' odd.json >/dev/null || fail "odd.json: $(jq -c .findings odd.json)"
+
 # the golden's routing in the dump: the choices are not judged
 cp taps.st forced.st
 foreign edit forced.st layers.0.topk_idx 'x[:] = (x + 1) % 20'

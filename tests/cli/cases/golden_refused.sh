@@ -32,6 +32,22 @@ refused 2 "--numerics: expected at least one, found ','" \
     make --model shadow-b --tokens 2x5 --numerics , --out x
 refused 3 'nobody: no such model' make --model nobody --tokens 2x5 --out x
 
+# A manifest is JSON, and JSON is UTF-8.
+moeparity spec shadow-b --yaml >plain.yaml
+odd=$(printf 'odd\377.yaml')
+cp plain.yaml "$odd"
+refused 3 'model: a manifest cannot hold it, expected UTF-8' \
+    make --model "$odd" --tokens 2x5 --numerics exact --out x
+expect 0 make --model plain.yaml --tokens 2x5 --numerics exact --out from_yaml
+mkdir strange
+touch "strange/$(printf 'odd\377')"
+refused 3 "strange: a manifest cannot hold a file's name, expected UTF-8" \
+    moeparity golden seal strange --generator somebody
+[ ! -e strange/manifest.json ] || fail 'a manifest of half of the files'
+rm strange/odd*
+touch strange/even
+expect 0 moeparity golden seal strange --generator somebody
+
 # The input.
 refused 3 'nothing: ' make --model shadow-b --input nothing --out x
 refused 3 "expected a tensor hidden_in or p0.hidden_in, found none" \

@@ -1,0 +1,41 @@
+/* tests/support/oracle_cases.h -- the committed cases of other people's code.
+ *
+ * Decoders first, Mixtral's before all, then the Switch layers: folders below
+ * golden/data/oracle.
+ */
+#ifndef ORACLE_CASES_H
+#define ORACLE_CASES_H
+
+static const char *const ORACLE_CASES[] = {
+    "mixtral/bf16",
+    "mixtral/leftpad",
+    "mixtral/medium_awkward",
+    "mixtral/sharded_tied_mqa",
+    "mixtral/tiny",
+    "mixtral/top8_linear",
+    "mixtral/window_top1_yarn",
+    "qwen2_moe/sparse_step_tied_mqa",
+    "qwen3_moe/dense_mix_llama3",
+    "olmoe/clip_gqa_top8",
+    "gpt_oss/mxfp4",
+    "deepseek_v2/grouped_yarn",
+    "deepseek_v3/yarn_bf16",
+    "glm4_moe/tiny",
+    "dots1/tiny",
+    "llama4/tiny",
+    "granitemoe/tiny",
+    "phimoe/tiny",
+    "jamba/tiny",
+    "switch_layer/cap_loose",
+    "switch_layer/cap_one_gelu",
+    "switch_layer/cap_tight",
+};
+
+enum {
+    N_ORACLE_CASES = sizeof ORACLE_CASES / sizeof ORACLE_CASES[0],
+    N_ORACLE_SWITCH = 3,
+    N_ORACLE_MODELS = N_ORACLE_CASES - N_ORACLE_SWITCH,
+    N_ORACLE_MIXTRAL = 7,
+};
+
+#endif
