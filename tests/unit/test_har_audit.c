@@ -1,0 +1,518 @@
+/* tests/unit/test_har_audit.c -- the auditor of published figures.
+ *
+ * The identities by hand; the schedule by walking its ticks; a consistent
+ * document, in which every claim is changed alone and must be found; the
+ * refusals of the reader, each beside a twin that is read.
+ */
+#include "harness/perf/audit.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define N_ROWS(table) ((int)(sizeof(table) / sizeof(table)[0]))
+
+/* --- identities ----------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    har_interval (*f)(const har_interval *x);
+    har_interval x[HAR_MAX_INPUTS];
+    double lo, hi;
+} identities[] = {
+    {"same", har_id_same, {{2, 3}}, 2, 3},
+    {"part", har_id_part_of, {{2, 3}}, 0, 3},
+    {"product", har_id_product, {{2, 3}, {5, 7}}, 10, 21},
+    {"product with nothing", har_id_product, {{0, 0}, {1, INFINITY}}, 0, 0},
+    {"quotient", har_id_quotient, {{6, 8}, {2, 4}}, 1.5, 4},
+    {"quotient by 0", har_id_quotient, {{6, 8}, {0, 2}}, 3, INFINITY},
+    {"share of 10 in 4", har_id_share_up, {{10, 10}, {4, 4}}, 3, 3},
+    /* 256 * 250 / 0.02 */
+    {"pass", har_id_tokens_of_pass, {{256, 256}, {250, 250}, {0.02, 0.02}},
+     3.2e6, 3.2e6},
+    {"excess", har_id_excess, {{30, 30}, {20, 20}}, 0.5, 0.5},
+    /* 1000 * 1e9 / (4 * 1e12) */
+    {"mfu", har_id_mfu, {{1000, 1000}, {1e9, 1e9}, {4, 4}, {1e12, 1e12}},
+     0.25, 0.25},
+    /* 8 * 100 * 1e9 / (0.5 * 4 * 1e12) */
+    {"mfu of a pass", har_id_mfu_of_pass,
+     {{8, 8}, {100, 100}, {1e9, 1e9}, {0.5, 0.5}, {4, 4}, {1e12, 1e12}}, 0.4,
+     0.4},
+    {"least latency", har_id_least_latency,
+     {{8, 8}, {100, 100}, {1e9, 1e9}, {4, 4}, {1e12, 1e12}}, 0.2, 0.2},
+    {"least step", har_id_least_step,
+     {{8, 8}, {1e9, 1e9}, {4, 4}, {1e12, 1e12}}, 0.002, 0.002},
+    /* 2 * 1000, and 4 * 2 * 3 * 5 * 7 of scores */
+    {"flop", har_id_flop_per_token,
+     {{1000, 1000}, {2, 2}, {3, 3}, {5, 5}, {7, 7}}, 2000, 2840},
+    {"flop at least", har_id_flop_at_least, {{1000, 1000}}, 2000, INFINITY},
+    /* 100 / 400; (100 + 2 * 2 * 5 * 3 * 5) / (400 + the same) */
+    {"share", har_id_attention_share,
+     {{100, 100}, {300, 300}, {2, 2}, {5, 5}, {3, 3}, {5, 5}}, 0.25,
+     400.0 / 700.0},
+    {"share at least", har_id_attention_at_least, {{100, 100}, {300, 300}},
+     0.25, 1},
+    {"bubble", har_id_bubble, {{4, 4}, {8, 8}}, 3.0 / 11, 3.0 / 11},
+    {"bubble of one stage", har_id_bubble, {{1, 1}, {8, 8}}, 0, 0},
+    /* waiting 3 / 8 of a share of 1/8: 3/8 / (8 + 3/8) */
+    {"lockstep", har_id_bubble_lockstep, {{4, 4}, {8, 8}, {0.125, 1}},
+     3.0 / 67, 3.0 / 11},
+    {"busy", har_id_busy, {{0.2, 0.2}, {0.05, 0.1}}, 0.7, 0.75},
+    {"busy of nothing", har_id_busy, {{0.8, 0.8}, {0.3, 0.4}}, 0, 0},
+    /* 0.8 / (0.5 + 0.5 / 0.5) */
+    {"busy balanced", har_id_busy_balanced,
+     {{0.2, 0.2}, {0, 0}, {0.5, 0.5}, {0.5, 0.5}}, 0.8 / 1.5, 0.8 / 1.5},
+    {"busy schedule", har_id_busy_schedule, {{4, 4}, {8, 8}}, 8.0 / 11,
+     8.0 / 11},
+    {"busy lockstep", har_id_busy_lockstep, {{4, 4}, {8, 8}, {0.125, 1}},
+     8.0 / 11, 64.0 / 67},
+    {"balance", har_id_least_balance, {{1.25, 1.25}, {0.5, 0.5}}, 0.4, 0.4},
+    {"headroom", har_id_headroom, {{16, 16}, {64, 64}}, 0.75, 0.75},
+    {"no headroom", har_id_headroom, {{80, 80}, {64, 64}}, 0, 0},
+    /* (120 / (2 * 3) + 600 / (5 * 2 * 3)) * 2 */
+    {"weights", har_id_weight_bytes,
+     {{120, 120}, {600, 600}, {2, 2}, {2, 2}, {3, 3}, {5, 5}, {2, 2}, {3, 3}},
+     80, 80},
+    /* 10 * 4 * 100 * 2 / (2 * 2 * 5) */
+    {"kv", har_id_kv_bytes,
+     {{10, 10}, {4, 4}, {100, 100}, {2, 2}, {2, 2}, {2, 2}, {5, 5}}, 400, 400},
+    /* 7 + 11 + 4 * 100 * 10 * 2 / (2 * 5) */
+    {"memory", har_id_memory,
+     {{7, 7}, {11, 11}, {4, 4}, {100, 100}, {10, 10}, {2, 2}, {2, 2}, {5, 5}},
+     818, 818},
+    {"longest", har_id_memory_longest,
+     {{7, 7}, {10, 10}, {4, 4}, {100, 100}, {2, 2}, {2, 2}, {2, 2}, {5, 5}},
+     407, 407},
+    /* (100 + 500 / 1.25) * 2 / 10, to all 600 of them */
+    {"least read", har_id_least_read,
+     {{100, 100}, {500, 500}, {2, 2}, {10, 10}, {1.25, 1.25}}, 100, 120},
+    {"bandwidth", har_id_bandwidth_share, {{50, 50}, {0.5, 0.5}, {200, 200}},
+     0.5, 0.5},
+    /* 40 tokens of 10 numbers of 2 bytes, 3 layers of a stage; all-reduce 1,
+     * experts 2 * 3 / 2 * (3 / 4) = 2.25 */
+    {"traffic", har_id_traffic,
+     {{8, 8}, {10, 10}, {10, 10}, {2, 2}, {6, 6}, {2, 2}, {2, 2}, {2, 2},
+      {4, 4}, {3, 3}}, 40 * 20 * 3 * 3.25, 40 * 20 * 3 * 3.25},
+};
+
+static void assert_near(const char *what, double found, double expected)
+{
+    const bool ok = isinf(expected)
+                        ? found == expected
+                        : fabs(found - expected) <= 1e-14 * fabs(expected);
+    ck_assert_msg(ok, "%s: %.17g, expected %.17g", what, found, expected);
+}
+
+START_TEST(test_identity)
+{
+    const har_interval r = identities[_i].f(identities[_i].x);
+    assert_near(identities[_i].name, r.lo, identities[_i].lo);
+    assert_near(identities[_i].name, r.hi, identities[_i].hi);
+}
+END_TEST
+
+/* A NaN that goes in meets nothing. */
+START_TEST(test_identity_nan)
+{
+    har_interval x[HAR_MAX_INPUTS];
+    for (int i = 0; i < HAR_MAX_INPUTS; i++)
+        x[i] = har_point((double)NAN);
+    ck_assert(!har_intervals_meet(har_id_mfu(x), har_point(1.0)));
+    ck_assert(!har_intervals_meet(har_id_quotient(x), har_point(1.0)));
+    ck_assert(!har_intervals_meet(har_id_tokens_of_pass(x), har_point(0.0)));
+    ck_assert(har_intervals_meet((har_interval){1, 2}, (har_interval){2, 3}));
+    ck_assert(!har_intervals_meet((har_interval){1, 2}, (har_interval){2.1, 3}));
+}
+END_TEST
+
+/* Walking the ticks gives the closed forms. */
+START_TEST(test_replay)
+{
+    static const double share[] = {0.0, 0.125, 0.5, 1.0};
+    /* by hand: 3 stages, 2 micro-batches: 4 ticks of 3, 6 of 12 busy */
+    ck_assert(fabs(har_replay_bubble(3, 2) - 0.5) < 1e-15);
+    /* share 1/2: ticks of 1/3 2/3 2/3 1/3 of the experts: 2 + 1 = 3, busy 2 */
+    ck_assert(fabs(har_replay_lockstep(3, 2, 0.5) - 1.0 / 3) < 1e-15);
+    for (int pp = 1; pp <= 7; pp++) {
+        for (int mb = 1; mb <= 9; mb++) {
+            har_interval x[3] = {har_point(pp), har_point(mb), har_point(0)};
+            ck_assert(fabs(har_replay_bubble(pp, mb) -
+                           har_id_bubble(x).lo) < 1e-14);
+            for (int s = 0; s < N_ROWS(share); s++) {
+                x[2] = har_point(share[s]);
+                ck_assert(fabs(har_replay_lockstep(pp, mb, share[s]) -
+                               har_id_bubble_lockstep(x).lo) < 1e-14);
+            }
+        }
+    }
+}
+END_TEST
+
+/* Ends of the inputs' ranges bound every value between them. */
+START_TEST(test_ranges_contain)
+{
+    const har_interval wide[4] = {{2, 6}, {3, 9}, {0.1, 0.6}, {0.5, 0.9}};
+    for (int k = 0; k < 81; k++) {
+        har_interval x[4];
+        int digit = k;
+        for (int i = 0; i < 4; i++, digit /= 3)
+            x[i] = har_point(wide[i].lo +
+                             (wide[i].hi - wide[i].lo) * (digit % 3) / 2.0);
+        const har_interval a = har_id_bubble_lockstep(x);
+        const har_interval all = har_id_bubble_lockstep(wide);
+        ck_assert(a.lo >= all.lo - 1e-15 && a.hi <= all.hi + 1e-15);
+        const har_interval b = har_id_bubble(x), b_all = har_id_bubble(wide);
+        ck_assert(b.lo >= b_all.lo - 1e-15 && b.hi <= b_all.hi + 1e-15);
+    }
+}
+END_TEST
+
+/* --- a consistent document, one claim changed ----------------------------- */
+
+static har_claims *read_consistent(void)
+{
+    har_claims *c = malloc(sizeof *c);
+    ck_assert_ptr_nonnull(c);
+    ck_assert_msg(har_claims_read(c, CLAIMS_DIR "/consistent.yaml") == CORE_OK,
+                  "%s", core_message());
+    return c;
+}
+
+static void scale(har_claim *c, double by)
+{
+    c->value *= by;
+    c->range.lo *= by;
+    c->range.hi *= by;
+}
+
+/* The verdict on claim i after it alone was multiplied. */
+static har_claim_verdict changed(har_claims *claims, int i, double by)
+{
+    const har_claim before = claims->at[i];
+    har_audit audit;
+    scale(&claims->at[i], by);
+    ck_assert(har_audit_run(&audit, claims) == CORE_OK);
+    const har_claim_verdict v = audit.reading[0].claim[i].verdict;
+    ck_assert(!(v != HAR_CLAIM_HOLDS && har_audit_is_clean(&audit)));
+    har_audit_free(&audit);
+    claims->at[i] = before;
+    return v;
+}
+
+/* Claims that only a bound from one side reaches: changed towards the other
+ * side they say less, and that is no contradiction. */
+static const struct {
+    const char *id;
+    bool up, down; /* a change this way must be found                         */
+} one_sided[] = {
+    {"shortest", true, false},     {"communication", false, true},
+    {"R-memory", false, true},     {"R-latency", false, true},
+    {"R-throughput", true, false}, {"R-communication", false, true},
+    {"R-balance", true, false},    {"R-utilisation", true, false},
+};
+
+static void directions(const char *id, bool *up, bool *down)
+{
+    *up = *down = true;
+    for (int k = 0; k < N_ROWS(one_sided); k++) {
+        if (strcmp(one_sided[k].id, id) == 0) {
+            *up = one_sided[k].up;
+            *down = one_sided[k].down;
+        }
+    }
+}
+
+START_TEST(test_consistent)
+{
+    har_claims *claims = read_consistent();
+    har_audit audit;
+    ck_assert(har_audit_run(&audit, claims) == CORE_OK);
+    for (int i = 0; i < claims->n; i++)
+        ck_assert_msg(audit.reading[0].claim[i].verdict == HAR_CLAIM_HOLDS,
+                      "%s", claims->at[i].id);
+    ck_assert(har_audit_is_clean(&audit));
+    ck_assert_int_eq(audit.n_best, 1);
+    har_audit_free(&audit);
+    free(claims);
+}
+END_TEST
+
+START_TEST(test_every_change_is_found)
+{
+    har_claims *claims = read_consistent();
+    int n_found = 0;
+    for (int i = 0; i < claims->n; i++) {
+        bool up, down;
+        directions(claims->at[i].id, &up, &down);
+        const har_claim_verdict more = changed(claims, i, 4.0);
+        const har_claim_verdict less = changed(claims, i, 0.25);
+        ck_assert_msg((more != HAR_CLAIM_HOLDS) == up, "%s times 4: %s",
+                      claims->at[i].id, har_claim_verdict_name(more));
+        ck_assert_msg((less != HAR_CLAIM_HOLDS) == down, "%s over 4: %s",
+                      claims->at[i].id, har_claim_verdict_name(less));
+        n_found += up ? 1 : 0;
+        n_found += down ? 1 : 0;
+    }
+    ck_assert_int_ge(n_found, claims->n);
+    free(claims);
+}
+END_TEST
+
+/* Kinds of verdicts, on the consistent document with one change. */
+static const struct {
+    const char *id;
+    double by;
+    har_claim_verdict verdict;
+} kinds[] = {
+    {"latency", 1.0, HAR_CLAIM_HOLDS},
+    {"latency", 2.0, HAR_CLAIM_CONTRADICTED},
+    {"R-latency", 0.4, HAR_CLAIM_NOT_REACHED},
+    {"memory-capacity", 2.0, HAR_CLAIM_IMPOSSIBLE},
+    {"utilisation", 2.0, HAR_CLAIM_IMPOSSIBLE},
+    {"links", 0.5, HAR_CLAIM_UNDEFINED},
+};
+
+static int find(const har_claims *claims, const char *id)
+{
+    for (int i = 0; i < claims->n; i++)
+        if (strcmp(claims->at[i].id, id) == 0)
+            return i;
+    ck_abort_msg("no claim %s", id);
+}
+
+START_TEST(test_kind)
+{
+    har_claims *claims = read_consistent();
+    const int i = find(claims, kinds[_i].id);
+    const har_claim_verdict v = changed(claims, i, kinds[_i].by);
+    ck_assert_msg(v == kinds[_i].verdict, "%s times %g: %s", kinds[_i].id,
+                  kinds[_i].by, har_claim_verdict_name(v));
+    free(claims);
+}
+END_TEST
+
+/* A word without a meaning makes a verdict that turns on it undefined. */
+START_TEST(test_undefined_word)
+{
+    har_claims *claims = read_consistent();
+    const int i = find(claims, "latency");
+    har_audit audit;
+    claims->meaning[HAR_WORD_PASS] = 0;
+    ck_assert(har_audit_run(&audit, claims) == CORE_OK);
+    ck_assert_int_eq(audit.reading[0].claim[i].verdict, HAR_CLAIM_UNDEFINED);
+    ck_assert(audit.reading[0].claim[i].depends[HAR_WORD_PASS]);
+    ck_assert(strstr(audit.reading[0].claim[i].note, "decode") != NULL);
+    har_audit_free(&audit);
+    free(claims);
+}
+END_TEST
+
+/* A claim that nothing reaches says what would be needed. */
+START_TEST(test_unreachable)
+{
+    har_claims *claims = read_consistent();
+    har_audit audit;
+    claims->at[0] = claims->at[find(claims, "latency")];
+    claims->n = 1;
+    claims->has_fact[HAR_Q_MEMORY_BANDWIDTH] = false;
+    ck_assert(har_audit_run(&audit, claims) == CORE_OK);
+    ck_assert_int_eq(audit.reading[0].claim[0].verdict, HAR_CLAIM_UNDEFINED);
+    ck_assert(audit.reading[0].claim[0].finding.missing[0] != '\0');
+    ck_assert(!audit.reading[0].reading.exists);
+    har_audit_free(&audit);
+    free(claims);
+}
+END_TEST
+
+/* A plan in the file is the only reading; an illegal one is refused. */
+START_TEST(test_plan_of_file)
+{
+    har_claims *claims = read_consistent();
+    har_audit audit;
+    claims->has_plan = true;
+    ck_assert(par_plan_parse(&claims->plan, "tp=2,pp=2,dp=2,ep=2,mb=4") ==
+              CORE_OK);
+    ck_assert(har_audit_run(&audit, claims) == CORE_OK);
+    ck_assert_int_eq(audit.n_reading, 1);
+    ck_assert_int_eq(audit.reading[0].claim[find(claims, "ep")].verdict,
+                     HAR_CLAIM_CONTRADICTED);
+    ck_assert_int_eq(audit.reading[0].claim[find(claims, "tp")].verdict,
+                     HAR_CLAIM_HOLDS);
+    har_audit_free(&audit);
+    ck_assert(par_plan_parse(&claims->plan, "tp=3") == CORE_OK);
+    ck_assert(har_audit_run(&audit, claims) == CORE_E_PLAN);
+    free(claims);
+}
+END_TEST
+
+/* --- the reader ----------------------------------------------------------- */
+
+#define HEAD "document: a\nmodel: seed-mini\n"
+#define CLAIM "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms}\n"
+
+static const struct {
+    const char *text, *place, *fragment, *twin;
+} refusals[] = {
+    {"", ":1:1: ", "", HEAD CLAIM},
+    {"- 1\n", ":1:1: ", "a claims file: expected 'key: value'", HEAD CLAIM},
+    {"document: a\n" CLAIM, ":1:1: ", "model: is missing", HEAD CLAIM},
+    {HEAD, ":1:1: ", "claims: is missing", HEAD CLAIM},
+    {HEAD "colour: red\n" CLAIM, ":3:1: ", "unknown key 'colour'",
+     HEAD "source: red\n" CLAIM},
+    {HEAD "document: b\n" CLAIM, ":3:1: ", "document: given twice", HEAD CLAIM},
+    {HEAD "claims: []\n", ":3:1: ", "claims: the list is empty", HEAD CLAIM},
+    {HEAD "claims: 3\n", ":3:1: ", "claims: expected a list", HEAD CLAIM},
+    {HEAD "hardware: {peak: 3 TFLOPS}\n" CLAIM, ":3:12: ",
+     "unknown quantity 'peak'", HEAD "hardware: {peak_flops: 3 TFLOPS}\n" CLAIM},
+    {HEAD "hardware: {peak_flops: 3 GB}\n" CLAIM, ":3:24: ",
+     "peak_flops is measured in GFLOPS, TFLOPS, PFLOPS, found 'GB'",
+     HEAD "hardware: {peak_flops: 3 PFLOPS}\n" CLAIM},
+    {HEAD "claims:\n  - {quantity: latency, value: 27, unit: ms}\n", ":4:",
+     "a claim without id", HEAD CLAIM},
+    {HEAD "claims:\n  - {id: a, value: 27, unit: ms}\n", ":4:",
+     "a: quantity is missing", HEAD CLAIM},
+    {HEAD "claims:\n  - {id: a, quantity: latency, unit: ms}\n", ":4:10: ",
+     "a: value is missing", HEAD CLAIM},
+    {HEAD "claims:\n  - {id: a, quantity: lateness, value: 2, unit: ms}\n",
+     ":4:23: ", "unknown quantity 'lateness'", HEAD CLAIM},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: GB}\n",
+     ":4:49: ", "latency is measured in us, ms, s, found 'GB'", HEAD CLAIM},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 27}\n", ":4:",
+     "latency is measured in us, ms, s, found '1'", HEAD CLAIM},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: -27, unit: ms}\n",
+     ":4:39: ", "expected a decimal number such as 11.6, found '-27'",
+     HEAD CLAIM},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: .nan, unit: ms}\n",
+     ":4:39: ", "found '.nan'", HEAD CLAIM},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 2.7.1, unit: ms}\n",
+     ":4:39: ", "found '2.7.1'", HEAD CLAIM},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms, "
+          "relation: is}\n", ":4:", "relation: expected one of = ~ <",
+     HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms, "
+          "relation: \"<\"}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms, "
+          "relation: \"~\"}\n", ":4:", "relation ~ needs a rounding",
+     HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms, "
+          "relation: \"~\", rounding: 5}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms, "
+          "means: training}\n", ":4:", "means: expected prefill or decode",
+     HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms, "
+          "means: decode}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: tp, value: 2, means: busy}\n", ":4:",
+     "means: tp has one meaning only",
+     HEAD "claims:\n  - {id: a, quantity: tp, value: 2}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: tp, value: 2, colour: red}\n", ":4:",
+     "unknown key 'colour' of a claim",
+     HEAD "claims:\n  - {id: a, quantity: tp, value: 2, quote: red}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: tp, value: 2, line: 2.5}\n", ":4:",
+     "line: expected a line number",
+     HEAD "claims:\n  - {id: a, quantity: tp, value: 2, line: 25}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: tp, value: 2}\n"
+          "  - {id: a, quantity: pp, value: 2}\n", ":5:10: ",
+     "id: 'a' is also in line 4",
+     HEAD "claims:\n  - {id: a, quantity: tp, value: 2}\n"
+          "  - {id: b, quantity: pp, value: 2}\n"},
+    {HEAD CLAIM "--- \na: b\n", ": ", "a second document", HEAD CLAIM},
+    {HEAD "claims: [\n", ":", "", HEAD CLAIM},
+};
+
+static core_status read_text(har_claims *out, const char *path,
+                             const char *text)
+{
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert(fputs(text, file) >= 0);
+    ck_assert(fclose(file) == 0);
+    core_message_clear();
+    return har_claims_read(out, path);
+}
+
+START_TEST(test_refusal)
+{
+    char path[] = "/tmp/audit-XXXXXX", place[64];
+    har_claims *claims = malloc(sizeof *claims);
+    const int fd = mkstemp(path);
+    ck_assert(fd >= 0 && claims != NULL);
+    close(fd);
+    ck_assert_int_eq(read_text(claims, path, refusals[_i].text),
+                     CORE_E_FORMAT);
+    snprintf(place, sizeof place, "%s%s", path, refusals[_i].place);
+    ck_assert_msg(strncmp(core_message(), place, strlen(place)) == 0 &&
+                      strstr(core_message(), refusals[_i].fragment) != NULL,
+                  "'%s' lacks '%s' or '%s'", core_message(), place,
+                  refusals[_i].fragment);
+    ck_assert_msg(read_text(claims, path, refusals[_i].twin) == CORE_OK, "%s",
+                  core_message());
+    unlink(path);
+    free(claims);
+}
+END_TEST
+
+/* What a rounded figure may be. */
+static const struct {
+    const char *keys;
+    double lo, hi;
+} ranges[] = {
+    {"quantity: latency, value: 27, unit: ms", 0.0265, 0.0275},
+    {"quantity: latency, value: 27.0, unit: ms", 0.02695, 0.02705},
+    {"quantity: memory_used, value: 11.6, unit: GB", 11.55e9, 11.65e9},
+    {"quantity: memory_used, value: 1, unit: GiB", 0x1p29, 0x1.8p30},
+    {"quantity: tokens_per_second, value: 38000, unit: tokens/s", 37999.5,
+     38000.5},
+    {"quantity: tokens_per_second, value: 38000, unit: tokens/s, rounding: 1000",
+     37500, 38500},
+    {"quantity: gpus, value: 16", 16, 16},
+    {"quantity: batch, value: 256, unit: sequences", 256, 256},
+    {"quantity: mfu, value: 60, unit: \"%\", relation: \">\"", 0.6, INFINITY},
+    {"quantity: latency, value: 50, unit: ms, relation: \"<=\"", 0, 0.05},
+    {"quantity: latency, value: 1, unit: us, rounding: 4", 0, 3e-6},
+};
+
+START_TEST(test_range)
+{
+    char path[] = "/tmp/audit-XXXXXX", text[300];
+    har_claims *claims = malloc(sizeof *claims);
+    const int fd = mkstemp(path);
+    ck_assert(fd >= 0 && claims != NULL);
+    close(fd);
+    snprintf(text, sizeof text, HEAD "claims:\n  - {id: a, %s}\n",
+             ranges[_i].keys);
+    ck_assert_msg(read_text(claims, path, text) == CORE_OK, "%s",
+                  core_message());
+    assert_near(ranges[_i].keys, claims->at[0].range.lo, ranges[_i].lo);
+    assert_near(ranges[_i].keys, claims->at[0].range.hi, ranges[_i].hi);
+    unlink(path);
+    free(claims);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("har_audit");
+    TCase *ids = tcase_create("identities");
+    tcase_add_loop_test(ids, test_identity, 0, N_ROWS(identities));
+    tcase_add_test(ids, test_identity_nan);
+    tcase_add_test(ids, test_replay);
+    tcase_add_test(ids, test_ranges_contain);
+    suite_add_tcase(suite, ids);
+    TCase *document = tcase_create("document");
+    tcase_set_timeout(document, 120);
+    tcase_add_test(document, test_consistent);
+    tcase_add_test(document, test_every_change_is_found);
+    tcase_add_loop_test(document, test_kind, 0, N_ROWS(kinds));
+    tcase_add_test(document, test_undefined_word);
+    tcase_add_test(document, test_unreachable);
+    tcase_add_test(document, test_plan_of_file);
+    suite_add_tcase(suite, document);
+    TCase *reader = tcase_create("reader");
+    tcase_add_loop_test(reader, test_refusal, 0, N_ROWS(refusals));
+    tcase_add_loop_test(reader, test_range, 0, N_ROWS(ranges));
+    suite_add_tcase(suite, reader);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
