@@ -22,10 +22,11 @@ double core_gated(core_act act, double gate, double up);
 double core_sigmoid(double z);  /* 1 / (1 + exp(-z))                          */
 double core_softplus(double z); /* log1p(exp(z)), z itself above 20           */
 
-/* What is left of a channel's state after a time step: exp(-exp(a_log) * dt). */
+/* What is left of a channel's state after a step: exp(-exp(a_log) * dt).     */
 double core_decay(double a_log, double dt);
 
-/* Temperature of the query at position t: 1 + scale * log1p(floor((t+1)/floor)). */
+/* Temperature of the query at position t:
+ * 1 + temper_scale * log1p(floor((t+1) / temper_floor)).                     */
 double core_temper(const core_spec *spec, int64_t t);
 
 /* cos and sin [n_t, Dr/2] of positions 0..n_t-1, attention factor included, in

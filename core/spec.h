@@ -88,7 +88,8 @@ typedef struct core_rope {
     double factor;             /* linear, yarn, llama3                        */
     double beta_fast, beta_slow;
     double low_freq, high_freq; /* llama3: low_ and high_freq_factor          */
-    double original_positions; /* yarn, llama3: original_max_position_embeddings */
+    double original_positions; /* yarn, llama3: max_position_embeddings of
+                                * the training                              */
     double attention_factor;   /* multiplies cos and sin; resolved at parsing */
     bool truncate;             /* yarn: floor/ceil the correction range       */
     bool interleaved;          /* pairs (2j, 2j+1) instead of (j, j + half)   */
@@ -137,7 +138,7 @@ typedef struct core_capacity {
 
 typedef enum core_ffn { CORE_FFN_MOE, CORE_FFN_DENSE } core_ffn;
 
-/* A selective state space in place of attention (layers of CORE_MIXER_MAMBA). */
+/* A selective state space in place of attention (CORE_MIXER_MAMBA).         */
 typedef struct core_mamba {
     int64_t n_c;    /* channels                                               */
     int64_t n_s;    /* states of a channel                                    */
@@ -162,14 +163,14 @@ typedef struct core_spec {
     double norm_eps;
 
     core_rope rope;
-    int64_t n_rot;                    /* elements of a head that are rotated; 0: all */
+    int64_t n_rot;                    /* rotated elements of a head, 0: all   */
     uint8_t no_rope[CORE_MAX_LAYERS]; /* 1: the layer has no rope             */
     int64_t sliding_window;           /* keys per query, itself included; 0 = all */
     int64_t chunk;                    /* of CORE_SPAN_CHUNK                   */
     uint8_t span[CORE_MAX_LAYERS];    /* core_span of each layer              */
     int64_t n_kv_rank;                /* latent attention (MLA): columns of the
                                        * compressed keys and values, 0: none  */
-    int64_t n_q_rank;                 /* MLA: of the compressed query, 0: none */
+    int64_t n_q_rank;                 /* MLA: of the short query, 0: none     */
     int64_t n_dv;                     /* MLA: value head size; else 0: Dh     */
     core_qk_norm qk_norm;
     double clip_qkv;                  /* q, k, v clamped to [-c, c]; 0: not   */

@@ -119,9 +119,9 @@ int64_t core_taps(const core_spec *spec, core_tap *out, int64_t capacity);
 /* Where the reference delivers its taps: whole tensors, one call per tap, in
  * execution order.  Exactly one of values (ACT, PROB) and ints (INT) is given;
  * rows of dropped choices are zero.  bound is NULL unless the run computes
- * bounds: the largest error that a correct implementation in the run's numerics,
- * fed with the reference's inputs of this operator, may show per element.  Of
- * it core_store_error is what storing on two sides alone may do, the rest is
+ * bounds: the largest error that a correct implementation in the run's
+ * numerics, fed with the reference's inputs of this operator, may show per
+ * element.  Of it core_store_error is what storing on two sides alone may do, the rest is
  * what computing may.  All borrowed.                                         */
 typedef struct core_tap_sink {
     void *self;

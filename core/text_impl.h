@@ -6,7 +6,7 @@
 
 enum { CORE_PATH_BYTES = 4096 };
 
-/* "FOLDER/NAME".  Errors: E_FILE if that is too long.                 [local] */
+/* "FOLDER/NAME".  Errors: E_FILE if that is too long.                [local] */
 CORE_NODISCARD core_status core__path_join(char path[CORE_PATH_BYTES],
                                            const char *folder,
                                            const char *name);

@@ -40,14 +40,14 @@ typedef struct har_dump {
     int64_t n_ignored;         /* tensors of the yardstick that are no taps   */
 } har_dump;
 
-/* Errors: E_INPUT if the yardstick holds no tap, E_MEMORY.            [local] */
+/* Errors: E_INPUT if the yardstick holds no tap, E_MEMORY.           [local] */
 CORE_NODISCARD core_status har_dump_compare(har_dump *out, const core_st *a,
                                             const core_st *b,
                                             bool forced_routing);
 void har_dump_free(har_dump *dump);
 
 /* The tolerance above for one tensor of a yardstick; logits: of the same prompt,
- * NULL if there are none.                                             [local] */
+ * NULL if there are none.                                            [local] */
 double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
                           const core_st_tensor *logits);
 

@@ -29,13 +29,13 @@ typedef struct har_tap_watch {
     const core_st_tensor *expected;
     const core_st_tensor *bound; /* NULL unless judged by a bound             */
     har_diff diff;
-    har_precision grade;             /* where judged by a bound                   */
+    har_precision grade;             /* where judged by a bound               */
     int64_t n_marginal;          /* so too: of diff, less those that storing
                                   * alone explains                            */
     int first_round, first_mb;   /* of diff.first                             */
     int64_t n_outside;           /* elements beyond the tap's rows or columns */
     int64_t n_flip;              /* tokens that chose other experts, ...      */
-    int64_t n_flip_excused;      /* ... with a certificate                     */
+    int64_t n_flip_excused;      /* ... with a certificate                    */
     double flip_margin;          /* the largest margin among them             */
     har_cover cover;
 } har_tap_watch;
@@ -59,7 +59,7 @@ typedef struct har_watch {
 } har_watch;
 
 /* Watch a pass over n_token tokens against a finished reference file.  Borrows
- * spec and file.  Errors: E_MEMORY, E_FORMAT if a tap is missing.     [local] */
+ * spec and file.  Errors: E_MEMORY, E_FORMAT if a tap is missing.    [local] */
 CORE_NODISCARD core_status har_watch_open(har_watch **out,
                                           const core_spec *spec,
                                           core_numerics numerics, har_mode mode,
@@ -67,10 +67,10 @@ CORE_NODISCARD core_status har_watch_open(har_watch **out,
                                           int64_t n_token);
 void har_watch_close(har_watch *watch); /* accepts NULL */
 
-/* The observer to hand to par_model_open.                                     */
+/* The observer to hand to par_model_open.                                    */
 par_observer har_watch_observer(har_watch *watch);
 
-/* One row of a reference tensor, as doubles / as integers.            [local] */
+/* One row of a reference tensor, as doubles / as integers.           [local] */
 void har_reference_row(const core_st_tensor *tensor, int64_t row, int64_t col0,
                        int64_t n, int64_t n_col, double *out);
 int64_t har_reference_int(const core_st_tensor *tensor, int64_t i);

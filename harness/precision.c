@@ -89,9 +89,10 @@ double har_precision_kurtosis(const har_precision *grade)
  *   spread  a part f of the rows that is wrong makes a kurtosis of 3/f; values
  *           of many scales make one of 10, some ranks of all another factor
  *   no gain a factor too much, or a statistic that is wrong for a row, makes
- * all errors of it the same part of their value; truncation, all of one sign,
- * reaches 3/4 no line a bias too few is the same error in every row of a
- * column; rounding knows nothing of the row before
+ *           all errors of it the same part of their value; truncation, all of
+ *           one sign, reaches 3/4
+ *   no line a bias too few is the same error in every row of a column; rounding
+ *           knows nothing of the row before
  */
 bool har_precision_is_rounding(const har_precision *grade,
                                core_numerics numerics)

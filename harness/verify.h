@@ -14,7 +14,7 @@
 enum { HAR_PATH_BYTES = 512, HAR_MAX_REFERENCES = 32, HAR_MAX_PASSES = 2 };
 
 /* References made so far; a plan with the same token groups uses one again.
- * Only rank 0's entries count.                                                */
+ * Only rank 0's entries count.                                               */
 typedef struct har_reference_entry {
     int64_t n_part;
     core_numerics numerics;
@@ -22,14 +22,14 @@ typedef struct har_reference_entry {
     ref_stats stats;
 } har_reference_entry;
 
-/* What several cases share.  Borrows everything it points to.                 */
+/* What several cases share.  Borrows everything it points to.                */
 typedef struct har_job {
     const core_spec *spec;
     const core_spec *weight_spec; /* of the weights: has all layers; NULL: spec */
     core_weights *weights;
     const core_batch *batch;
-    const char *folder;      /* for the reference's files, seen by all ranks   */
-    void (*tick)(void *self, const par_tick *tick); /* NULL: none; first pass  */
+    const char *folder;      /* for the reference's files, seen by all ranks  */
+    void (*tick)(void *self, const par_tick *tick); /* NULL: none; first pass */
     void *tick_self;
     void (*cost)(void *self, const core_cost *cost,
                  const par_cost_time *took); /* likewise                       */
@@ -38,12 +38,12 @@ typedef struct har_job {
     har_reference_entry reference[HAR_MAX_REFERENCES];
 } har_job;
 
-/* Sums over ranks, from par_stats.                                            */
+/* Sums over ranks, from par_stats.                                           */
 typedef struct har_totals {
     int64_t n_choice, n_dropped, n_sent, n_received, n_returned;
     double cpu_seconds[PAR_N_OPERATORS];
-    double wall_seconds;     /* of the slowest rank                            */
-    double wait_seconds;     /* of all ranks                                   */
+    double wall_seconds;     /* of the slowest rank                           */
+    double wait_seconds;     /* of all ranks                                  */
     size_t weight_bytes, work_bytes; /* of the rank where their sum is largest */
     int64_t n_bytes[PAR_N_OP_KINDS];
 } har_totals;
@@ -57,18 +57,18 @@ typedef enum har_passes {
 typedef struct har_case_result {
     core_numerics numerics;
     har_verdict verdict;
-    char reason[256];        /* why, unless PASS                               */
-    bool is_telling;         /* vacuity guard                                  */
-    bool is_conserved;       /* dispatched = received = returned               */
-    bool reference_was_made; /* false: taken from an earlier case              */
+    char reason[256];        /* why, unless PASS                              */
+    bool is_telling;         /* vacuity guard                                 */
+    bool is_conserved;       /* dispatched = received = returned              */
+    bool reference_was_made; /* false: taken from an earlier case             */
     int64_t n_token;
     int n_pass;
-    har_pass pass[HAR_MAX_PASSES]; /* pass[0] decides, pass[1] explains        */
+    har_pass pass[HAR_MAX_PASSES]; /* pass[0] decides, pass[1] explains       */
     har_routing routing;
     ref_stats reference;
-    size_t reference_bytes;  /* weights and workspace of the reference         */
-    har_totals totals;       /* of pass[0]                                     */
-    double startup_seconds;  /* reading shards                                 */
+    size_t reference_bytes;  /* weights and workspace of the reference        */
+    har_totals totals;       /* of pass[0]                                    */
+    double startup_seconds;  /* reading shards                                */
 } har_case_result;
 
 /* Verify one plan.  The same result on every rank.  A difference is a result,
@@ -80,16 +80,16 @@ CORE_NODISCARD core_status har_job_verify(har_case_result *out, har_job *job,
                                           har_passes passes);
 void har_case_result_free(har_case_result *result);
 
-/* Remove the reference files that rank 0 made.                        [local] */
+/* Remove the reference files that rank 0 made.                       [local] */
 void har_job_close(har_job *job);
 
-/* A self-contained case with procedural weights, for tests that run many.     */
+/* A self-contained case with procedural weights, for tests that run many.    */
 typedef struct har_case {
     const core_spec *spec;
-    const par_plan *plan;    /* legal; comm has par_plan_world(plan) ranks     */
+    const par_plan *plan;    /* legal; comm has par_plan_world(plan) ranks    */
     uint64_t seed;
     int64_t n_b, n_t;
-    bool pads;               /* rows are padded on the left                    */
+    bool pads;               /* rows are padded on the left                   */
     core_numerics numerics;
     har_passes passes;
     const char *folder;

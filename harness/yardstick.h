@@ -67,7 +67,7 @@ const har_yard_tap *har_yardstick_find(const har_yardstick *yard, int part,
  * part.  -1: none.                                                   [local] */
 int64_t har_yardstick_index(const har_yardstick *yard, const char *name);
 
-/* The tensor "routing_margin" of a layer, F64 [tokens], or NULL.      [local] */
+/* The tensor "routing_margin" of a layer, F64 [tokens], or NULL.     [local] */
 const core_st_tensor *har_yardstick_margin(const har_yardstick *yard, int part,
                                            int layer);
 

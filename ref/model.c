@@ -171,7 +171,7 @@ const double *ref__weight_rows(const ref_model *model, core_weight id,
 }
 
 /* Rows whole pages apart fall into the same few sets of the first cache, and
- * dgemm, which packs sixteen of them at a time, would fetch each line anew.   */
+ * dgemm, which packs sixteen of them at a time, would fetch each line anew.  */
 int64_t ref__row_stride(int64_t n_k)
 {
     enum { PAGE_DOUBLES = 512, LINE_DOUBLES = 8 };

@@ -9,7 +9,7 @@
 core_spec fix_spec(void);
 
 /* Models that together have every operator of the fourteen families; i < the
- * enum's end.  Layer 1 is dense, and differs where layers may differ.         */
+ * enum's end.  Layer 1 is dense, and differs where layers may differ.        */
 typedef enum fix_family_kind {
     FIX_NORM_HEAD,   /* norm per head, clip, partial rope, scale, spans       */
     FIX_NORM_ALL,    /* norm of all heads, clip, sinks, window, softmax_top,
