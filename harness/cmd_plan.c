@@ -5,17 +5,28 @@
  */
 #include "harness/cmd.h"
 #include "harness/estimate.h"
+#include "harness/systems.h"
 #include "parallel/forward.h"
 
+#include "core/arena.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 typedef struct request {
-    const char *name, *model, *gpus;
+    const char *name, *model, *gpus, *emit, *import;
 } request;
 
-enum { OPT_GPUS = 256 };
+enum { OPT_GPUS = 256, OPT_EMIT, OPT_IMPORT, MAX_ARGUMENT_BYTES = 1 << 16 };
 
 static const struct argp_option options[] = {
     {"model", 'm', "MODEL", 0, "the model the plan is for (seed-30b)", 0},
     {"gpus", OPT_GPUS, "N", 0, "list the legal plans of MODEL on N ranks", 0},
+    {"emit", OPT_EMIT, "SYSTEM", 0,
+     "print the plan as launch arguments of megatron or vllm", 0},
+    {"import", OPT_IMPORT, "ARGS", 0,
+     "print the plan that Megatron's arguments mean: a text or a file", 0},
     {0}};
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -27,6 +38,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_GPUS:
         r->gpus = arg;
+        return 0;
+    case OPT_EMIT:
+        r->emit = arg;
+        return 0;
+    case OPT_IMPORT:
+        r->import = arg;
         return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num > 0)
@@ -41,7 +58,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     options,
     parse_option,
-    "[PLAN]\nMODEL --gpus N",
+    "[PLAN]\nPLAN --emit SYSTEM\n--import ARGS\nMODEL --gpus N",
     "Shows ranks, groups and placements of a plan, or the legal plans of a "
     "model; without arguments, the presets.\v" HAR_EXIT_CODES,
     NULL,
@@ -222,11 +239,73 @@ static core_status show_plan(const request *r)
     return CORE_OK;
 }
 
+/* --- other systems --- */
+
+static core_status emit_plan(const request *r)
+{
+    core_spec spec;
+    par_plan plan;
+    har_system system;
+    CORE_TRY(har_system_parse(&system, r->emit));
+    CORE_FAIL_IF(r->name == NULL, CORE_E_USAGE, "--emit: expected a plan");
+    CORE_TRY(core_spec_open(&spec, r->model, NULL));
+    CORE_TRY(par_plan_parse(&plan, r->name));
+    CORE_TRY(par_plan_check(&plan, &spec));
+    return har_system_emit(system, &plan, &spec, stdout);
+}
+
+/* The file's text, or the text itself where there is no such file. */
+static core_status read_arguments(const char *arg, char *text)
+{
+    FILE *file = fopen(arg, "rb");
+    CORE_FAIL_IF(file == NULL && errno != ENOENT && errno != ENAMETOOLONG,
+                 CORE_E_FILE, "%s: %s", arg, strerror(errno));
+    size_t n = strlen(arg);
+    if (file == NULL) {
+        CORE_FAIL_IF(n >= MAX_ARGUMENT_BYTES, CORE_E_USAGE,
+                     "--import: %zu characters, at most %d", n,
+                     MAX_ARGUMENT_BYTES - 1);
+        memcpy(text, arg, n + 1);
+        return CORE_OK;
+    }
+    n = fread(text, 1, MAX_ARGUMENT_BYTES, file);
+    const bool had_error = ferror(file) != 0;
+    fclose(file);
+    CORE_FAIL_IF(had_error, CORE_E_FILE, "%s: cannot be read", arg);
+    CORE_FAIL_IF(n == MAX_ARGUMENT_BYTES || memchr(text, 0, n) != NULL,
+                 CORE_E_FORMAT, "%s: expected a text of less than %d bytes",
+                 arg, MAX_ARGUMENT_BYTES);
+    text[n] = '\0';
+    return CORE_OK;
+}
+
+static core_status import_plan(const request *r)
+{
+    core_spec spec;
+    par_plan plan;
+    void *text = NULL;
+    CORE_FAIL_IF(r->name != NULL || r->emit != NULL || r->gpus != NULL,
+                 CORE_E_USAGE, "--import: expected no plan beside it");
+    CORE_TRY(core_spec_open(&spec, r->model, NULL));
+    CORE_TRY(core_alloc(&text, MAX_ARGUMENT_BYTES, 1, "arguments"));
+    core_status status = read_arguments(r->import, text);
+    if (status == CORE_OK)
+        status = har_megatron_import(&plan, text, &spec);
+    free(text);
+    CORE_TRY(status);
+    puts(plan.text);
+    return CORE_OK;
+}
+
 int har_cmd_plan(int argc, char **argv)
 {
-    request r = {NULL, "seed-30b", NULL};
+    request r = {.model = "seed-30b"};
     har_parse(&argp, argc, argv, "plan", &r);
     core_message_clear();
+    if (r.import != NULL)
+        return har_end(import_plan(&r));
+    if (r.emit != NULL)
+        return har_end(emit_plan(&r));
     if (r.gpus != NULL)
         return har_end(list_legal(&r));
     if (r.name == NULL) {
