@@ -10,108 +10,31 @@
  *         value: 27
  *         unit: ms
  *
- * Traps: libfyaml counts lines and columns of its marks from 0; a published
- * 38,000 says nothing of its rounding, so "=" means the last digit written and
- * `rounding` says otherwise; a repeated key would silently win.
+ * What keys, quantities and units may be.  Trap: a published 38,000 says nothing
+ * of its rounding, so "=" means the last digit written and `rounding` says
+ * otherwise.
  */
 #include "harness/perf/audit_impl.h"
+#include "harness/perf/audit_yaml.h"
 
-#include "core/arena.h"
-
-#include <errno.h>
 #include <libfyaml.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_FILE_BYTES = 1 << 20, MAX_TEXT = 300, MAX_KEYS = 16 };
-
 typedef struct reader {
-    const char *path;
+    har__yaml y;
     har_claims *out;
-    int line, column; /* of the last thing looked at, from 1                  */
 } reader;
 
-/* A scalar and its key. */
-typedef struct field {
-    char key[48];
-    char text[MAX_TEXT];
-    struct fy_node *value;
-    int line, column; /* of the value                                          */
-} field;
+#define FAIL_AT(r, ...) har__yaml_fail(&(r)->y, __VA_ARGS__)
 
-#define FAIL_AT(r, ...) fail_at((r)->path, (r)->line, (r)->column, __VA_ARGS__)
-
-static core_status fail_at(const char *path, int line, int column,
-                           const char *fmt, ...) CORE_PRINTF(4, 5);
-
-static core_status fail_at(const char *path, int line, int column,
-                           const char *fmt, ...)
+/* Refuse what the claim as a whole lacks, at its id. */
+static core_status fail_claim(const reader *r, const har_claim *c,
+                              const char *what)
 {
-    char text[600];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s", path, line, column, text);
-}
-
-/* --- nodes --- */
-
-static void look_at(reader *r, struct fy_node *node)
-{
-    struct fy_token *token = NULL;
-    if (node != NULL && fy_node_get_type(node) == FYNT_SCALAR)
-        token = fy_node_get_scalar_token(node);
-    const struct fy_mark *mark =
-        token != NULL ? fy_token_start_mark(token) : NULL;
-    if (mark != NULL) {
-        r->line = mark->line + 1;
-        r->column = mark->column + 1;
-    }
-}
-
-static core_status read_scalar(reader *r, struct fy_node *node, char *out,
-                               size_t bytes, const char *what)
-{
-    size_t n = 0;
-    look_at(r, node);
-    const bool plain = node != NULL && fy_node_get_type(node) == FYNT_SCALAR &&
-                       !fy_node_is_alias(node);
-    const char *text = plain ? fy_node_get_scalar(node, &n) : NULL;
-    if (text == NULL || n == 0 || n >= bytes ||
-        memchr(text, '\n', n) != NULL)
-        return FAIL_AT(r, "%s: expected one line of 1 to %zu characters", what,
-                       bytes - 1);
-    memcpy(out, text, n);
-    out[n] = '\0';
-    return CORE_OK;
-}
-
-/* All pairs of a map, keys checked to be different. */
-static core_status read_map(reader *r, struct fy_node *map, const char *what,
-                            field *fields, int *n)
-{
-    void *prev = NULL;
-    struct fy_node_pair *pair;
-    *n = 0;
-    if (map == NULL || fy_node_get_type(map) != FYNT_MAPPING)
-        return FAIL_AT(r, "%s: expected 'key: value' lines", what);
-    while ((pair = fy_node_mapping_iterate(map, &prev)) != NULL) {
-        field *f = &fields[*n];
-        if (*n == MAX_KEYS)
-            return FAIL_AT(r, "%s: more than %d keys", what, MAX_KEYS);
-        CORE_TRY(read_scalar(r, fy_node_pair_key(pair), f->key, sizeof f->key,
-                             what));
-        for (int i = 0; i < *n; i++)
-            if (strcmp(fields[i].key, f->key) == 0)
-                return FAIL_AT(r, "%s: given twice", f->key);
-        f->value = fy_node_pair_value(pair);
-        f->line = r->line;
-        f->column = r->column;
-        (*n)++;
-    }
-    return CORE_OK;
+    const har__yaml at = {r->y.path, c->at_line, c->at_column};
+    return har__yaml_fail(&at, "%s: %s", c->id, what);
 }
 
 /* --- numbers --- */
@@ -163,17 +86,17 @@ static core_status read_quantity(reader *r, const char *name,
 
 static core_status read_given(reader *r, struct fy_node *map, const char *what)
 {
-    field fields[MAX_KEYS];
+    har__field fields[HAR__YAML_KEYS];
     int n = 0;
-    CORE_TRY(read_map(r, map, what, fields, &n));
+    CORE_TRY(har__yaml_map(&r->y, map, what, fields, &n));
     for (int i = 0; i < n; i++) {
         har_quantity q;
         double value = 0.0, last = 0.0, factor = 0.0;
-        char text[MAX_TEXT];
-        r->line = fields[i].line;
-        r->column = fields[i].column;
+        char text[HAR__YAML_TEXT];
+        r->y.line = fields[i].line;
+        r->y.column = fields[i].column;
         CORE_TRY(read_quantity(r, fields[i].key, &q));
-        CORE_TRY(read_scalar(r, fields[i].value, text, sizeof text,
+        CORE_TRY(har__yaml_scalar(&r->y, fields[i].value, text, sizeof text,
                              fields[i].key));
         const size_t digits = strcspn(text, " ");
         const char *unit = text[digits] == ' ' ? text + digits + 1 : "1";
@@ -226,18 +149,18 @@ static core_status read_means(reader *r, har_quantity q, const char *text)
 }
 
 /* Find a key of a claim and look at its value; NULL if it is not there. */
-static field *look_up(reader *r, field *fields, int n, const char *key)
+static har__field *look_up(reader *r, har__field *fields, int n, const char *key)
 {
     for (int i = 0; i < n; i++) {
         if (strcmp(fields[i].key, key) == 0) {
-            look_at(r, fields[i].value);
+            har__yaml_look_at(&r->y, fields[i].value);
             return &fields[i];
         }
     }
     return NULL;
 }
 
-static core_status read_keys(reader *r, field *fields, int n)
+static core_status read_keys(reader *r, har__field *fields, int n)
 {
     static const char *const known[] = {"id",       "quantity", "value",
                                         "unit",     "relation", "rounding",
@@ -246,11 +169,11 @@ static core_status read_keys(reader *r, field *fields, int n)
         bool found = false;
         for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
             found = found || strcmp(fields[i].key, known[k]) == 0;
-        r->line = fields[i].line;
-        r->column = fields[i].column;
+        r->y.line = fields[i].line;
+        r->y.column = fields[i].column;
         if (!found)
             return FAIL_AT(r, "unknown key '%s' of a claim", fields[i].key);
-        CORE_TRY(read_scalar(r, fields[i].value, fields[i].text,
+        CORE_TRY(har__yaml_scalar(&r->y, fields[i].value, fields[i].text,
                              sizeof fields[i].text, fields[i].key));
     }
     return CORE_OK;
@@ -261,7 +184,7 @@ static bool is_exact(har_dimension d)
     return d == HAR_DIM_COUNT || d == HAR_DIM_TOKENS || d == HAR_DIM_SEQUENCES;
 }
 
-static core_status set_range(reader *r, har_claim *c, const field *rounding,
+static core_status set_range(reader *r, har_claim *c, const har__field *rounding,
                              double last, double factor)
 {
     double half = is_exact(har_quantity_dimension(c->quantity)) ? 0.0
@@ -282,17 +205,16 @@ static core_status set_range(reader *r, har_claim *c, const field *rounding,
     return CORE_OK;
 }
 
-static core_status read_value(reader *r, har_claim *c, field *fields, int n)
+static core_status read_value(reader *r, har_claim *c, har__field *fields, int n)
 {
     static const char *const sign[] = {"", "about ", "< ", "<= ", "> ", ">= "};
     double last = 0.0, factor = 1.0, number = 0.0;
-    const field *f = look_up(r, fields, n, "relation");
+    const har__field *f = look_up(r, fields, n, "relation");
     if (f != NULL)
         CORE_TRY(read_relation(r, f->text, &c->relation));
     f = look_up(r, fields, n, "value");
     if (f == NULL)
-        return fail_at(r->path, c->at_line, c->at_column,
-                       "%s: value is missing", c->id);
+        return fail_claim(r, c, "value is missing");
     const char *digits = f->text;
     CORE_TRY(read_number(r, "value", digits, &number, &last));
     f = look_up(r, fields, n, "unit");
@@ -305,15 +227,14 @@ static core_status read_value(reader *r, har_claim *c, field *fields, int n)
              strcmp(unit, "1") == 0 ? "" : unit);
     f = look_up(r, fields, n, "rounding");
     if (c->relation == HAR_REL_ABOUT && f == NULL)
-        return fail_at(r->path, c->at_line, c->at_column,
-                       "%s: relation ~ needs a rounding", c->id);
+        return fail_claim(r, c, "relation ~ needs a rounding");
     return set_range(r, c, f, last, factor);
 }
 
-static core_status read_origin(reader *r, har_claim *c, field *fields, int n)
+static core_status read_origin(reader *r, har_claim *c, har__field *fields, int n)
 {
     double line = 0.0, last = 0.0;
-    const field *f = look_up(r, fields, n, "quote");
+    const har__field *f = look_up(r, fields, n, "quote");
     if (f != NULL && strlen(f->text) >= sizeof c->quote)
         return FAIL_AT(r, "quote: at most %zu characters",
                        sizeof c->quote - 1);
@@ -329,7 +250,7 @@ static core_status read_origin(reader *r, har_claim *c, field *fields, int n)
     return CORE_OK;
 }
 
-static core_status read_id(reader *r, har_claim *c, const field *f)
+static core_status read_id(reader *r, har_claim *c, const har__field *f)
 {
     if (strlen(f->text) >= sizeof c->id)
         return FAIL_AT(r, "id: at most %zu characters", sizeof c->id - 1);
@@ -338,21 +259,21 @@ static core_status read_id(reader *r, har_claim *c, const field *f)
         if (strcmp(r->out->at[i].id, c->id) == 0)
             return FAIL_AT(r, "id: '%s' is also in line %d", c->id,
                            r->out->at[i].at_line);
-    c->at_line = r->line;
-    c->at_column = r->column;
+    c->at_line = r->y.line;
+    c->at_column = r->y.column;
     return CORE_OK;
 }
 
 static core_status read_claim(reader *r, struct fy_node *node)
 {
-    field fields[MAX_KEYS];
+    har__field fields[HAR__YAML_KEYS];
     int n = 0;
     har_claim c = {.relation = HAR_REL_EQ};
     if (r->out->n == HAR_MAX_CLAIMS)
         return FAIL_AT(r, "more than %d claims", HAR_MAX_CLAIMS);
-    CORE_TRY(read_map(r, node, "a claim", fields, &n));
+    CORE_TRY(har__yaml_map(&r->y, node, "a claim", fields, &n));
     CORE_TRY(read_keys(r, fields, n));
-    const field *f = look_up(r, fields, n, "id");
+    const har__field *f = look_up(r, fields, n, "id");
     if (f == NULL)
         return FAIL_AT(r, "a claim without id");
     CORE_TRY(read_id(r, &c, f));
@@ -384,12 +305,12 @@ static core_status read_claims(reader *r, struct fy_node *list)
 
 /* --- file --- */
 
-static core_status read_section(reader *r, const field *f)
+static core_status read_section(reader *r, const har__field *f)
 {
-    char text[MAX_TEXT];
+    char text[HAR__YAML_TEXT];
     har_claims *out = r->out;
-    r->line = f->line;
-    r->column = f->column;
+    r->y.line = f->line;
+    r->y.column = f->column;
     if (strcmp(f->key, "hardware") == 0 || strcmp(f->key, "assume") == 0)
         return read_given(r, f->value, f->key);
     if (strcmp(f->key, "claims") == 0)
@@ -401,13 +322,13 @@ static core_status read_section(reader *r, const field *f)
     if (!known)
         return FAIL_AT(r, "unknown key '%s', expected document, source, model, "
                        "hardware, assume, plan or claims", f->key);
-    CORE_TRY(read_scalar(r, f->value, text, sizeof text, f->key));
+    CORE_TRY(har__yaml_scalar(&r->y, f->value, text, sizeof text, f->key));
     if (strcmp(f->key, "model") == 0)
         CORE_TRY_CTX(core_spec_open(&out->spec, text, NULL),
-                     "reading %s:%d:%d", r->path, r->line, r->column);
+                     "reading %s:%d:%d", r->y.path, r->y.line, r->y.column);
     else if (strcmp(f->key, "plan") == 0) {
         CORE_TRY_CTX(par_plan_parse(&out->plan, text), "reading %s:%d:%d",
-                     r->path, r->line, r->column);
+                     r->y.path, r->y.line, r->y.column);
         out->has_plan = true;
     } else if (strcmp(f->key, "document") == 0)
         snprintf(out->document, sizeof out->document, "%.199s", text);
@@ -416,94 +337,30 @@ static core_status read_section(reader *r, const field *f)
     return CORE_OK;
 }
 
-static core_status read_root(reader *r, struct fy_node *root)
+static core_status read_root(void *self, struct fy_node *root)
 {
+    reader *r = self;
     static const char *const needed[] = {"document", "model", "claims"};
-    field fields[MAX_KEYS];
+    har__field fields[HAR__YAML_KEYS];
     int n = 0;
-    r->line = r->column = 1;
-    CORE_TRY(read_map(r, root, "a claims file", fields, &n));
-    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
-        if (look_up(r, fields, n, needed[i]) == NULL)
-            return fail_at(r->path, 1, 1, "%s: is missing", needed[i]);
+    r->y.line = r->y.column = 1;
+    CORE_TRY(har__yaml_map(&r->y, root, "a claims file", fields, &n));
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        const bool found = look_up(r, fields, n, needed[i]) != NULL;
+        r->y.line = r->y.column = 1;
+        if (!found)
+            return FAIL_AT(r, "%s: is missing", needed[i]);
+    }
     for (int i = 0; i < n; i++)
         CORE_TRY(read_section(r, &fields[i]));
     return CORE_OK;
 }
 
-static core_status syntax_error(const char *path, struct fy_diag *diag)
-{
-    void *prev = NULL;
-    const struct fy_diag_error *error = fy_diag_errors_iterate(diag, &prev);
-    CORE_FAIL_IF(error == NULL, CORE_E_FORMAT, "%s:1:1: no YAML", path);
-    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %.*s", path, error->line,
-              error->column, (int)strcspn(error->msg, "\n"), error->msg);
-}
-
-static core_status read_document(reader *r, struct fy_parser *parser,
-                                 struct fy_diag *diag)
-{
-    struct fy_document *document = fy_parse_load_document(parser);
-    if (document == NULL)
-        return syntax_error(r->path, diag);
-    const core_status status = read_root(r, fy_document_root(document));
-    fy_parse_document_destroy(parser, document);
-    CORE_TRY(status);
-    document = fy_parse_load_document(parser);
-    if (document != NULL) {
-        fy_parse_document_destroy(parser, document);
-        CORE_FAIL(CORE_E_FORMAT, "%s: a second document, expected one",
-                  r->path);
-    }
-    return fy_parser_get_stream_error(parser) ? syntax_error(r->path, diag)
-                                              : CORE_OK;
-}
-
-static core_status parse(reader *r, const char *text, size_t n)
-{
-    struct fy_diag_cfg diag_cfg;
-    fy_diag_cfg_default(&diag_cfg);
-    struct fy_diag *diag = fy_diag_create(&diag_cfg);
-    CORE_FAIL_IF(diag == NULL, CORE_E_MEMORY, "%s: no memory to parse",
-                 r->path);
-    fy_diag_set_collect_errors(diag, true);
-    const struct fy_parse_cfg cfg = {
-        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS,
-        .diag = diag};
-    core_status status = CORE_E_MEMORY;
-    struct fy_parser *parser = fy_parser_create(&cfg);
-    if (parser == NULL || fy_parser_set_string(parser, text, n) != 0)
-        core_fail(status, "%s: no memory to parse", r->path);
-    else
-        status = read_document(r, parser, diag);
-    if (parser != NULL)
-        fy_parser_destroy(parser);
-    fy_diag_destroy(diag);
-    return status;
-}
-
 core_status har_claims_read(har_claims *out, const char *path)
 {
-    void *text = NULL;
-    FILE *file = fopen(path, "rb");
-    CORE_FAIL_IF(file == NULL, CORE_E_FILE, "%s: %s", path, strerror(errno));
-    core_status status = core_alloc(&text, MAX_FILE_BYTES, 1, path);
-    if (status == CORE_OK) {
-        const size_t n = fread(text, 1, MAX_FILE_BYTES, file);
-        reader r = {path, out, 1, 1};
-        memset(out, 0, sizeof *out);
-        if (ferror(file))
-            status = core_fail(CORE_E_FILE, "%s: %s", path, strerror(errno));
-        else if (n == MAX_FILE_BYTES)
-            status = core_fail(CORE_E_FORMAT,
-                               "%s: a claims file has less than %d bytes", path,
-                               MAX_FILE_BYTES);
-        else
-            status = parse(&r, text, n);
-    }
-    fclose(file);
-    free(text);
-    if (status == CORE_OK)
-        har__fill_model(out);
-    return status;
+    reader r = {{path, 1, 1}, out};
+    memset(out, 0, sizeof *out);
+    CORE_TRY(har__yaml_read(path, read_root, &r));
+    har__fill_model(out);
+    return CORE_OK;
 }

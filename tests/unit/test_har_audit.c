@@ -414,6 +414,25 @@ static const struct {
      "id: 'a' is also in line 4",
      HEAD "claims:\n  - {id: a, quantity: tp, value: 2}\n"
           "  - {id: b, quantity: pp, value: 2}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms, "
+          "rounding: x}\n", ":4:", "rounding: expected a decimal number",
+     HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms, "
+          "rounding: 2}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms, "
+          "means: decode}\n  - {id: b, quantity: latency, value: 27, unit: ms, "
+          "means: prefill}\n", ":5:", "another claim says decode",
+     HEAD "claims:\n  - {id: a, quantity: latency, value: 27, unit: ms, "
+          "means: decode}\n  - {id: b, quantity: latency, value: 27, unit: ms, "
+          "means: decode}\n"},
+    {HEAD "claims:\n  - {id: a23456789b123456789c123456789d1234567890, "
+          "quantity: tp, value: 2}\n", ":4:10: ", "id: at most 39 characters",
+     HEAD "claims:\n  - {id: a23456789b123456789c123456789d12345678, "
+          "quantity: tp, value: 2}\n"},
+    {HEAD "claims:\n  - {id: a, quantity: tp, value: [2]}\n", ":4:",
+     "value: expected one line",
+     HEAD "claims:\n  - {id: a, quantity: tp, value: 2}\n"},
+    {HEAD "assume: {tp: 2}\nhardware: {tp: 2}\n" CLAIM, ":4:16: ",
+     "tp: given twice", HEAD "assume: {tp: 2}\nhardware: {ep: 2}\n" CLAIM},
     {HEAD CLAIM "--- \na: b\n", ": ", "a second document", HEAD CLAIM},
     {HEAD "claims: [\n", ":", "", HEAD CLAIM},
 };
