@@ -262,12 +262,12 @@ static core_status open_files(har_foreign *d, const har_namemap *map,
     return CORE_OK;
 }
 
-/* Does every file say that it is on the grid of exact mode? */
-static bool says_exact(const har_foreign *d)
+/* Does every file say that it holds these numerics? */
+static bool says(const har_foreign *d, const char *numerics)
 {
     for (int i = 0; i < d->n_file; i++) {
-        const char *says = core_st_metadata(d->file[i].st, "numerics");
-        if (says == NULL || strcmp(says, "exact") != 0)
+        const char *word = core_st_metadata(d->file[i].st, "numerics");
+        if (word == NULL || strcmp(word, numerics) != 0)
             return false;
     }
     return true;
@@ -296,14 +296,15 @@ static int coarsest(const har_foreign *d, const har_namemap *map, bool all)
     return found;
 }
 
-/* The numerics that the types stand for. */
+/* The numerics that the types stand for: but our own runs hold values on the
+ * grid in doubles, and those of bf16 in singles, and say so.                 */
 static const char *by_types(const har_foreign *d, const har_namemap *map)
 {
     static const char *const names[] = {"fp64", "fp64", "fp32", "bf16"};
     int type = coarsest(d, map, false);
     if (type == 0) /* no name fits: who looks for one is told which */
         type = coarsest(d, map, true);
-    return says_exact(d) ? "exact" : names[type];
+    return says(d, "exact") ? "exact" : says(d, "bf16") ? "bf16" : names[type];
 }
 
 /* Room for every finding there can be: see har_foreign_find. */

@@ -21,6 +21,7 @@ typedef struct ready_rule {
 static const ready_rule HF[] = {
     {"model.embed_tokens", "embed"},
     {"model.layers.{l}.self_attn", "layers.{l}.attn_out"},
+    {"model.layers.{l}.mamba", "layers.{l}.attn_out"},
     {"model.layers.{l}.mlp.gate", "layers.{l}.router_logits?"},
     {"model.layers.{l}.mlp.router", "layers.{l}.router_logits?"},
     {"model.layers.{l}.block_sparse_moe.gate", "layers.{l}.router_logits?"},
@@ -37,6 +38,7 @@ static const ready_rule HF[] = {
     {"model.layers.{l}.feed_forward", "layers.{l}.ffn_out"},
     {"model.layers.{l}", "layers.{l}.out"},
     {"model.norm", "final_norm"},
+    {"model.final_layernorm", "final_norm"},
     {"lm_head", "logits"},
     {"input_ids", "input_ids?"},
     {NULL, NULL}};

@@ -2,15 +2,16 @@
 # the ready map knows; the YAML map of docs/compare.md is one.
 docs=$DATA/../../docs
 awk '/^```python$/ {on = 1; next} /^```$/ {on = 0} on' "$docs/gpu-teams.md" >hooks.py
-[ "$(grep -c . hooks.py)" -le 34 ] || fail 'the hook script has grown'
+[ "$(grep -c . hooks.py)" -le 38 ] || fail 'the hook script has grown'
 /usr/bin/python3 -m py_compile hooks.py || fail 'hooks.py'
 cat >names.py <<'END'
 import re
 source = open("hooks.py").read()
 scope = {"re": re}
-exec("\n".join(line for line in source.splitlines() if line.startswith(("FFN", "WANTED"))), scope)
+exec("\n".join(line for line in source.splitlines() if line.startswith(("FFN", "ENDS", "WANTED"))), scope)
 wanted = scope["WANTED"].fullmatch
 for name in ("model.embed_tokens", "model.norm", "lm_head", "model.layers.3", "model.layers.12.self_attn",
+             "model.layers.3.mamba", "model.final_layernorm", "model.layers.3.feed_forward.router",
              "model.layers.3.mlp", "model.layers.3.mlp.gate", "model.layers.3.block_sparse_moe.gate"):
     assert wanted(name), name
 for name in ("model", "model.layers", "model.layers.3.mlp.experts", "model.layers.3.self_attn.q_proj"):

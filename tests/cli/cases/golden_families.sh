@@ -7,6 +7,10 @@ for family in qwen2_moe/sparse_step_tied_mqa gpt_oss/mxfp4 deepseek_v3/yarn_bf16
     expect 0 moeparity run --model "$ORACLE/$family" --input gold/input.safetensors --numerics fp32 \
         --plan tp=2,ep=2 --out dump.st
     expect 0 moeparity compare gold dump.st
+    has out '^golden     gold, fp32;'
+    expect 0 moeparity run --model "$ORACLE/$family" --input gold/input.safetensors --numerics bf16 --out dump.st
+    expect 0 moeparity compare gold dump.st
+    has out '^golden     gold, bf16;'
     expect 0 moeparity golden check gold
     rm -r gold
     n=$((n + 1))
