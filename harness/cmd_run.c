@@ -346,7 +346,11 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
     const par_observer observer = {&w, write_piece};
     const par_options par = {har_memory_available() / 10 * 8 /
                                  (size_t)comm->size,
-                             &observer, NULL, NULL};
+                             &observer,
+                             NULL,
+                             NULL,
+                             NULL,
+                             NULL};
     par_model *model = NULL;
     par_stats stats;
     core_status status =

@@ -242,7 +242,9 @@ static core_status forward(rank_state *s, har_case_result *out,
     const bool is_first = out->n_pass == 0;
     const par_options options = {s->budget, &observer,
                                  is_first ? s->job->tick : NULL,
-                                 s->job->tick_self};
+                                 s->job->tick_self,
+                                 is_first ? s->job->cost : NULL,
+                                 s->job->cost_self};
     const double start = now();
     par_model *model = NULL;
     core_status status = par_agree(

@@ -31,6 +31,9 @@ typedef struct har_job {
     const char *folder;      /* for the reference's files, seen by all ranks   */
     void (*tick)(void *self, const par_tick *tick); /* NULL: none; first pass  */
     void *tick_self;
+    void (*cost)(void *self, const core_cost *cost,
+                 const par_cost_time *took); /* likewise                       */
+    void *cost_self;
     int n_reference;
     har_reference_entry reference[HAR_MAX_REFERENCES];
 } har_job;

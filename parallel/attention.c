@@ -61,15 +61,17 @@ static void project(par_model *m, const par_layer *layer, int l)
     const bool early = is_clipped_early(m->spec);
     par__enter(m, PAR_OP_QKV, tap_of(CORE_TAP_Q, l));
     par__linear(m, w->q, ld_q, w->xn, n_d, n, &layer->q, tap_of(CORE_TAP_Q, l));
-    par__add_bias(w->q, n, ld_q, layer->q_bias);
+    par__add_bias(m, w->q, n, ld_q, layer->q_bias);
     par__clip(m, w->q, early ? n * ld_q : 0);
     par__tap_heads(m, tap_of(CORE_TAP_Q, l), w->q, m->spec->n_dh);
     par__linear(m, w->k, ld_k, w->xn, n_d, n, &layer->k, tap_of(CORE_TAP_K, l));
-    par__add_bias(w->k, n, ld_k, layer->k_bias);
+    par__add_bias(m, w->k, n, ld_k, layer->k_bias);
+    par__cost_is_kv(m);
     par__clip(m, w->k, early ? n * ld_k : 0);
     par__tap_kv(m, tap_of(CORE_TAP_K, l), w->k);
     par__linear(m, w->v, ld_k, w->xn, n_d, n, &layer->v, tap_of(CORE_TAP_V, l));
-    par__add_bias(w->v, n, ld_k, layer->v_bias);
+    par__add_bias(m, w->v, n, ld_k, layer->v_bias);
+    par__cost_is_kv(m);
     par__clip(m, w->v, n * ld_k);
     par__tap_kv(m, tap_of(CORE_TAP_V, l), w->v);
 }
@@ -85,9 +87,10 @@ static void place(par_model *m, int l)
         par__temper(m, l);
         return;
     }
-    par__rope(m, w->q, n_h * n_dh, n_h, n_dh);
+    par__rope(m, w->q, n_h * n_dh, n_h, n_dh, tap_of(CORE_TAP_Q_ROPE, l));
     par__tap_heads(m, tap_of(CORE_TAP_Q_ROPE, l), w->q, n_dh);
-    par__rope(m, w->k, n_kv * n_dh, n_kv, n_dh);
+    par__rope(m, w->k, n_kv * n_dh, n_kv, n_dh, tap_of(CORE_TAP_K_ROPE, l));
+    par__cost_is_kv(m);
     par__tap_kv(m, tap_of(CORE_TAP_K_ROPE, l), w->k);
     par__qk_norm_roped(m, l);
 }
@@ -112,6 +115,6 @@ void par__attention(par_model *m, const par_layer *layer, int l, double *out)
     par__enter(m, PAR_OP_ATTN_OUT, tap);
     par__linear(m, out, n_d, w->context, layer->o.n_col, n, &layer->o, tap);
     par__reduce_tp(m, out, n * n_d);
-    par__add_bias(out, n, n_d, layer->o_bias);
+    par__add_bias(m, out, n, n_d, layer->o_bias);
     par__tap_replicated(m, tap, out);
 }

@@ -73,15 +73,32 @@ static void pack(par_model *m, int layer)
         meta[0] = layer;
         meta[1] = w->idx[c];
         meta[2] = w->send_id[to];
+        par__cost_add_rows(m, 1, n_d,
+                           m->spec->weigh_input ? CORE_FLOPS_SCALE : 0);
         const double factor = m->spec->weigh_input ? w->weight[c] : 1.0;
         for (int64_t d = 0; d < n_d; d++)
             w->send[to * n_d + d] = factor * w->xn[i * n_d + d];
     }
 }
 
-static void exchange(par_model *m, const void *in, void *out)
+static int64_t sum(const int64_t *count, int n)
+{
+    int64_t total = 0;
+    for (int i = 0; i < n; i++)
+        total += count[i];
+    return total;
+}
+
+static void exchange(par_model *m, const void *in, void *out, core_tap tap,
+                     core_cost_type type)
 {
     const par_work *w = &m->work;
+    const int64_t word = sizeof(int64_t);
+    const int n = m->layout->ep_group.n;
+    par__cost_collective(m, PAR_ALL_TO_ALL, &m->layout->ep_group, tap,
+                         sum(w->in_bytes, n) / word,
+                         sum(w->out_bytes, n) / word)
+        ->type = type;
     par__pause(m);
     par_all_to_all(m->comm, &m->layout->ep_group, in, w->in_at, w->in_bytes,
                    out, w->out_at, w->out_bytes);
@@ -89,7 +106,7 @@ static void exchange(par_model *m, const void *in, void *out)
 }
 
 /* Everybody learns how many rows to expect: fills count_in, recv_first. */
-static void exchange_counts(par_model *m)
+static void exchange_counts(par_model *m, core_tap tap)
 {
     par_work *w = &m->work;
     const par_layout *lay = m->layout;
@@ -100,14 +117,14 @@ static void exchange_counts(par_model *m)
         w->in_at[i] = w->out_at[i] = i * word;
         w->in_bytes[i] = w->out_bytes[i] = word;
     }
-    exchange(m, w->count_out, w->count_in);
+    exchange(m, w->count_out, w->count_in, tap, CORE_COST_WORDS);
     w->recv_first[0] = 0;
     for (int i = 0; i < lay->ep_group.n; i++)
         w->recv_first[i + 1] = w->recv_first[i] + w->count_in[i];
 }
 
 static void exchange_rows(par_model *m, const void *in, void *out,
-                          int64_t row_bytes)
+                          int64_t row_bytes, core_tap tap, core_cost_type type)
 {
     par_work *w = &m->work;
     for (int i = 0; i < m->layout->ep_group.n; i++) {
@@ -116,7 +133,7 @@ static void exchange_rows(par_model *m, const void *in, void *out,
         w->out_at[i] = w->recv_first[i] * row_bytes;
         w->out_bytes[i] = w->count_in[i] * row_bytes;
     }
-    exchange(m, in, out);
+    exchange(m, in, out, tap, type);
 }
 
 static par_choices take_choices(int64_t **from, int64_t n)
@@ -152,14 +169,16 @@ void par__dispatch(par_model *m, int layer, int pair)
     par_work *w = &m->work;
     const par_layout *lay = m->layout;
     const int64_t n_d = m->spec->n_d;
-    par__enter(m, PAR_OP_DISPATCH, par__pair_tap(m, CORE_TAP_RECV, pair));
+    const core_tap tap = par__pair_tap(m, CORE_TAP_RECV, pair);
+    par__enter(m, PAR_OP_DISPATCH, tap);
     if (layer >= 0) {
+        par__cost_rows(m, tap, 0, n_d, 0);
         plan_sends(m);
         pack(m, layer);
     } else {
         memset(w->send_first, 0, (size_t)(lay->plan.ep + 1) * sizeof(int64_t));
     }
-    exchange_counts(m);
+    exchange_counts(m, tap);
     const int64_t n = w->recv_first[lay->ep_group.n];
     int64_t *meta = par__grow(m, &m->recv_meta, n * PAR_META, sizeof *meta);
     int64_t *table = par__grow(m, &m->table, n * 10, sizeof *table);
@@ -168,9 +187,11 @@ void par__dispatch(par_model *m, int layer, int pair)
     m->flow.mine = take_choices(&table, n);
     m->flow.place = table;
     double *rows = par__grow(m, &m->rows_a, n * n_d, sizeof *rows);
-    exchange_rows(m, w->send_meta, meta, PAR_META * (int64_t)sizeof *meta);
+    exchange_rows(m, w->send_meta, meta, PAR_META * (int64_t)sizeof *meta, tap,
+                  CORE_COST_WORDS);
     unpack(m, meta);
-    exchange_rows(m, w->send, rows, n_d * (int64_t)sizeof *rows);
+    exchange_rows(m, w->send, rows, n_d * (int64_t)sizeof *rows, tap,
+                  CORE_COST_VALUES);
     if (lay->etp_i == 0)
         m->stats->n_received += n;
     par__store(m, CORE_TAP_RECV, rows, n * n_d);
@@ -225,17 +246,23 @@ static double *complete(par_model *m, int pair)
     const par_layout *lay = m->layout;
     const int64_t n_d = m->spec->n_d;
     const par_choices *mine = &m->flow.mine;
+    const core_tap tap = par__pair_tap(m, CORE_TAP_EXPERT_OUT, pair);
+    par__cost_rows(m, tap, m->flow.received.n, n_d, 0);
     order_by_part(m);
     double *y = par__grow(m, &m->rows_a, m->flow.received.n * n_d, sizeof *y);
+    par__cost_collective(m, PAR_REDUCE_SCATTER, &lay->etp_group, tap,
+                         m->flow.received.n * n_d, mine->n * n_d);
     par__pause(m);
     par_reduce_scatter(m->comm, &lay->etp_group, m->rows_b.at, y,
                        m->work.part_count, m->numerics);
     par__resume(m);
+    par__cost_rows(m, tap, 0, n_d, 0);
     for (int64_t i = 0; i < mine->n; i++) {
         const par_expert *e =
             &m->expert[m->moe_index[mine->layer[i]] * lay->n_my_expert +
                        lay->local_expert[mine->expert[i]]];
-        par__add_bias(y + i * n_d, 1, n_d, e->down_bias);
+        par__cost_add_rows(m, e->down_bias != NULL ? 1 : 0, n_d, 0);
+        par__add_bias(m, y + i * n_d, 1, n_d, e->down_bias);
     }
     par__store(m, CORE_TAP_EXPERT_OUT, y, mine->n * n_d);
     par__observe_choices(m, CORE_TAP_EXPERT_OUT, pair, y, mine, 0, n_d, 1, 0);
@@ -247,7 +274,8 @@ void par__return(par_model *m, int layer, int pair)
     par_work *w = &m->work;
     const par_layout *lay = m->layout;
     const int64_t n_d = m->spec->n_d, row_bytes = n_d * (int64_t)sizeof(double);
-    par__enter(m, PAR_OP_DISPATCH, par__pair_tap(m, CORE_TAP_BACK, pair));
+    const core_tap tap = par__pair_tap(m, CORE_TAP_BACK, pair);
+    par__enter(m, PAR_OP_DISPATCH, tap);
     const double *y = complete(m, pair);
     const int64_t n_sent = w->send_first[lay->plan.ep];
     par__poison(w->send, (size_t)(n_sent * row_bytes));
@@ -263,7 +291,7 @@ void par__return(par_model *m, int layer, int pair)
         w->out_bytes[i] = (r1 - r0) * row_bytes;
     }
     m->stats->n_returned += m->flow.mine.n;
-    exchange(m, y, w->send);
+    exchange(m, y, w->send, tap, CORE_COST_VALUES);
     if (layer < 0)
         return;
     par_piece piece = {.tap = par__tap(CORE_TAP_BACK, layer),

@@ -23,6 +23,7 @@ static void sort_rows(par_model *m, int pair)
     const par_choices *from = &m->flow.received, *to = &m->flow.sorted;
     const double *x = m->rows_a.at;
     double *sorted = par__grow(m, &m->rows_b, from->n * n_d, sizeof *sorted);
+    par__cost_rows(m, par__pair_tap(m, CORE_TAP_RECV, pair), from->n, n_d, 0);
     memset(w->bucket, 0, (size_t)(n_bucket + 1) * sizeof *w->bucket);
     for (int64_t i = 0; i < from->n; i++)
         w->bucket[bucket_of(m, from, i) + 1]++;
@@ -50,21 +51,26 @@ static const par_shard *shard_of(const par_expert *e, which part)
 
 /* y = x W^T, expert by expert; only experts that have rows touch a weight. */
 static void grouped_product(par_model *m, which part, double *y, int64_t ldy,
-                            const double *x, int64_t ldx, core_tap_kind kind)
+                            const double *x, int64_t ldx, core_tap_kind kind,
+                            int pair)
 {
     const int n_bucket = m->n_moe * m->layout->n_my_expert;
     const int64_t *first = m->work.bucket;
+    core_cost *cost =
+        par__cost(m, CORE_COST_GROUPED_GEMM, par__pair_tap(m, kind, pair));
     for (int b = 0; b < n_bucket; b++) {
         const int64_t r = first[b], n = first[b + 1] - r;
         if (n == 0)
             continue;
         const par_expert *e = &m->expert[b];
         const core_tap tap = par__tap(kind, (int)m->flow.sorted.layer[r]);
-        par__linear(m, y + r * ldy, ldy, x + r * ldx, ldx, n, shard_of(e, part),
-                    tap);
+        par__product(m, y + r * ldy, ldy, x + r * ldx, ldx, n,
+                     shard_of(e, part), tap);
         if (part != DOWN)
-            par__add_bias(y + r * ldy, n, ldy,
+            par__add_bias(m, y + r * ldy, n, ldy,
                           part == GATE ? e->gate_bias : e->up_bias);
+        cost->n_expert++;
+        cost->m_max = n > cost->m_max ? n : cost->m_max;
     }
 }
 
@@ -89,13 +95,14 @@ void par__experts(par_model *m, int pair)
     double *up = par__grow(m, &m->inner_up, n * n_f, sizeof *up);
     if (m->spec->gated) {
         gate = par__grow(m, &m->inner_gate, n * n_f, sizeof *gate);
-        grouped_product(m, GATE, gate, n_f, x, n_d, CORE_TAP_EXPERT_GATE);
+        grouped_product(m, GATE, gate, n_f, x, n_d, CORE_TAP_EXPERT_GATE, pair);
         tap_inner(m, CORE_TAP_EXPERT_GATE, pair, gate);
     }
-    grouped_product(m, UP, up, n_f, x, n_d, CORE_TAP_EXPERT_UP);
+    grouped_product(m, UP, up, n_f, x, n_d, CORE_TAP_EXPERT_UP, pair);
     tap_inner(m, CORE_TAP_EXPERT_UP, pair, up);
-    par__activate(m, gate, up, n * n_f);
+    par__activate(m, gate, up, n, n_f,
+                  par__pair_tap(m, CORE_TAP_EXPERT_ACT, pair));
     tap_inner(m, CORE_TAP_EXPERT_ACT, pair, up);
     double *y = par__grow(m, &m->rows_a, n * n_d, sizeof *y);
-    grouped_product(m, DOWN, y, n_d, up, n_f, CORE_TAP_EXPERT_OUT);
+    grouped_product(m, DOWN, y, n_d, up, n_f, CORE_TAP_EXPERT_OUT, pair);
 }

@@ -7,6 +7,7 @@
 #ifndef PAR_FORWARD_H
 #define PAR_FORWARD_H
 
+#include "core/cost.h"
 #include "core/taps.h"
 #include "core/weights.h"
 #include "parallel/layout.h"
@@ -68,12 +69,24 @@ typedef struct par_tick {
     double seconds, wait_seconds;
 } par_tick;
 
+/* What an operator took, beside what it computes (core/cost.h).              */
+typedef struct par_cost_time {
+    double start;        /* on the host's monotonic clock                       */
+    double seconds;      /* of wall time, without those of observers            */
+    double wait_seconds; /* of them, waiting for other ranks                    */
+    double cpu_seconds;  /* of the operator's own work: no transfers, checks or
+                          * observers                                          */
+} par_cost_time;
+
 typedef struct par_options {
     size_t weight_budget_bytes; /* of this rank: its shards stay resident if they
                                  * fit, else experts are read a tile at a time  */
     const par_observer *observer;                     /* NULL: none           */
     void (*tick)(void *self, const par_tick *tick);   /* NULL: none           */
     void *tick_self;
+    /* Sees every operator when it is over.  NULL: none; costs nothing then.  */
+    void (*cost)(void *self, const core_cost *cost, const par_cost_time *took);
+    void *cost_self;
 } par_options;
 
 typedef struct par_stats {
@@ -120,5 +133,11 @@ size_t par_tiled_weight_bytes(const core_spec *spec, const par_layout *layout,
                               core_numerics numerics);
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n_row, int64_t n_t);
+/* Of that work: what does not depend on routing; buffers for a dispatch/combine
+ * pair that brings n rows (par_work_bytes: as many as if the load were even). */
+size_t par_arena_bytes(const core_spec *spec, const par_layout *layout,
+                       int64_t n_row, int64_t n_t);
+size_t par_pair_bytes(const core_spec *spec, const par_layout *layout,
+                      int64_t n);
 
 #endif

@@ -179,6 +179,17 @@ typedef struct par_now {
     double *x;
 } par_now;
 
+/* The operator under way, see cost.c.                                        */
+typedef struct par_open_cost {
+    core_cost record;
+    bool is_open;
+    bool is_counted;       /* what it sends is counted by the operation `op`  */
+    par_op_kind op;
+    int64_t bytes_before;  /* sent by such operations before it               */
+    double away_seconds;   /* wall time spent in observers so far             */
+    par_cost_time since;   /* the clocks when it began; seconds: of observers */
+} par_open_cost;
+
 struct par_model {
     par_comm *comm;             /* borrowed, as all of these                  */
     const par_layout *layout;
@@ -209,6 +220,7 @@ struct par_model {
     par_stats *stats;
     par_operator op;            /* charged for processor time                 */
     double cpu_mark;
+    par_open_cost cost;
 };
 
 /* --- observe.c: taps, exactness, time ------------------------------------ */
@@ -242,6 +254,28 @@ void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
 double par__wall_seconds(void);
 void par__poison(void *at, size_t bytes);
 
+/* --- cost.c: records of what is computed --------------------------------- */
+
+/* Begin a record, which ends the one before; fill in what is computed.  Not
+ * while paused.                                                              */
+core_cost *par__cost(par_model *m, core_cost_kind kind, core_tap tap);
+/* Rows of columns are read, worked on with so many flops per element, written. */
+core_cost *par__cost_rows(par_model *m, core_tap tap, int64_t n_row,
+                          int64_t n_col, int64_t flops);
+/* More rows of the open record. */
+void par__cost_add_rows(par_model *m, int64_t n_row, int64_t n_col,
+                        int64_t flops);
+/* What the operator writes is keys or values, and so is what it changes.     */
+void par__cost_is_kv(par_model *m);
+/* A collective that follows at once: what it sends is counted there.         */
+core_cost *par__cost_collective(par_model *m, par_op_kind op,
+                                const par_group *group, core_tap tap,
+                                int64_t in, int64_t out);
+/* n elements from or to a neighbour stage.                                   */
+void par__cost_stage(par_model *m, core_collective collective, core_tap tap,
+                     int64_t n);
+void par__cost_close(par_model *m);
+
 /* --- shard.c, linear.c --------------------------------------------------- */
 
 /* The rectangle rows [r0, r1) x columns [c0, c1); in measure mode only its
@@ -256,12 +290,17 @@ const double *par__rows_make(par_model *m, core_weight id, int64_t r0,
                              int64_t r1);
 
 /* y [n, n_row] = x [n, n_col] W^T of a shard; row strides ldy, ldx.  The tap is
- * named if the sums are not exact.                                           */
+ * named if the sums are not exact.  par__product adds to the open record of
+ * cost, par__linear begins one.                                              */
+void par__product(par_model *m, double *y, int64_t ldy, const double *x,
+                  int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
 void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
                  int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
-void par__add_bias(double *y, int64_t n, int64_t n_col, const double *bias);
+/* Part of the operator whose record is open, but for a collective.           */
+void par__add_bias(par_model *m, double *y, int64_t n, int64_t n_col,
+                   const double *bias);
 
-/* Sum over my tensor group.                                                  */
+/* Sum over my tensor group: makes what the open record computes whole.       */
 void par__reduce_tp(par_model *m, double *values, int64_t n);
 
 /* --- operators ----------------------------------------------------------- */
@@ -292,8 +331,8 @@ void par__qk_norm(par_model *m, const par_layer *layer, int l);
 void par__qk_norm_roped(par_model *m, int l);
 /* Rotate Dr elements in place, of n_head heads that lie `stride` apart; x: the
  * first of them, ld from token to token.                                     */
-void par__rope(const par_model *m, double *x, int64_t ld, int64_t n_head,
-               int64_t stride);
+void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
+               int64_t stride, core_tap tap);
 void par__temper(par_model *m, int l);
 /* w->q and w->k ready for scores, the values in w->latent.kv_b.              */
 void par__latent(par_model *m, const par_layer *layer, int l);
@@ -302,7 +341,8 @@ void par__heads(par_model *m, const par_layer *layer, int l);
 
 void par__mamba(par_model *m, const par_mamba *mamba, int l, double *out);
 
-void par__activate(par_model *m, double *gate, double *up, int64_t n);
+void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
+                   int64_t n_col, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
 void par__layer(par_model *m, int l, int pair);
 

@@ -79,7 +79,7 @@ static double blind(const par_model *m)
 }
 
 /* s_j = dot products of query i with keys j0..; becomes p_j. */
-static void softmax(const par_model *m, const head *h, const block *b,
+static void softmax(par_model *m, const head *h, const block *b,
                     int64_t i, double *s)
 {
     const int64_t n_key = b->j1 - b->j0;
@@ -90,6 +90,8 @@ static void softmax(const par_model *m, const head *h, const block *b,
     const double scale = core_spec_score_scale(m->spec);
     const int64_t lo = core_spec_first_key(m->spec, h->layer, i) - b->j0;
     const int64_t hi = i + 1 - b->j0;
+    m->cost.record.n_pair += hi - lo;
+    m->cost.record.flops += CORE_FLOPS_SOFTMAX * (hi - lo);
     double largest = h->sink;
     for (int64_t j = lo; j < hi; j++)
         if (is_visible(h, b->j0 + j)) {
@@ -226,6 +228,34 @@ static head make_head(const par_model *m, const par_layer *layer, int l)
                   .layer = l};
 }
 
+/* Two products of a block: with the keys, with the values. */
+static void count_block(par_model *m, const block *b)
+{
+    m->cost.record.flops += CORE_FLOPS_MULTIPLY_ADD * (b->i1 - b->i0) *
+                            (b->j1 - b->j0) *
+                            (m->spec->n_dh + core_spec_n_dv(m->spec));
+}
+
+/* Queries in, context out; every key and value that I have once. */
+static void count_operands(par_model *m, const par_layer *layer, int l)
+{
+    const par_layout *lay = m->layout;
+    const core_spec *spec = m->spec;
+    const int64_t n = m->now.n, n_dv = core_spec_n_dv(spec);
+    const int64_t n_h = lay->first_head[lay->t + 1] - lay->first_head[lay->t];
+    const int64_t n_kv = core_spec_is_mla(spec) ? n_h : lay->kv1 - lay->kv0;
+    core_cost *cost =
+        par__cost(m, CORE_COST_ATTENTION, par__tap(CORE_TAP_CONTEXT, l));
+    cost->m = n;
+    cost->n = m->batch->n_t;
+    cost->k = spec->n_dh;
+    cost->n_head = n_h;
+    cost->read = n * n_h * spec->n_dh;
+    cost->written = n * n_h * n_dv;
+    cost->kv_read = n * n_kv * (spec->n_dh + n_dv);
+    cost->weights = layer->sinks != NULL && n > 0 ? n_h : 0;
+}
+
 void par__heads(par_model *m, const par_layer *layer, int l)
 {
     const par_layout *lay = m->layout;
@@ -233,6 +263,7 @@ void par__heads(par_model *m, const par_layer *layer, int l)
     const int64_t h1 = lay->first_head[lay->t + 1];
     const int64_t n_t = m->batch->n_t;
     head h = make_head(m, layer, l);
+    count_operands(m, layer, l);
     for (int64_t b = 0; b < m->now.n_row; b++) {
         const int64_t row = b * n_t;
         if (m->batch->mask != NULL)
@@ -243,6 +274,7 @@ void par__heads(par_model *m, const par_layer *layer, int l)
             check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
             for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
                 const block blk = make_block(m, l, i0);
+                count_block(m, &blk);
                 if (core_uses_floats(m->numerics))
                     block_f32(m, &h, &blk);
                 else

@@ -9,6 +9,9 @@
 static void add(par_model *m, const double *y, core_tap tap)
 {
     const int64_t n = m->now.n * m->spec->n_d;
+    par__cost_rows(m, tap, m->now.n, m->spec->n_d,
+                   CORE_FLOPS_SCALE + CORE_FLOPS_ADD)
+        ->read += n;
     for (int64_t i = 0; i < n; i++)
         m->now.x[i] += m->spec->residual_scale * y[i];
     par__tap_replicated(m, tap, m->now.x);
@@ -25,9 +28,14 @@ static void feed_forward(par_model *m, const par_layer *layer, int l, int pair)
     }
     if (layer->mlp.exists)
         par__mlp(m, &layer->mlp, l, is_moe ? w->mlp_out : w->out);
-    if (is_moe && layer->mlp.exists)
-        for (int64_t i = 0; i < m->now.n * m->spec->n_d; i++)
+    if (is_moe && layer->mlp.exists) {
+        const int64_t n = m->now.n * m->spec->n_d;
+        par__cost_rows(m, par__tap(CORE_TAP_FFN_OUT, l), m->now.n, m->spec->n_d,
+                       CORE_FLOPS_ADD)
+            ->read += n;
+        for (int64_t i = 0; i < n; i++)
             w->out[i] += w->mlp_out[i];
+    }
     par__tap_replicated(m, par__tap(CORE_TAP_FFN_OUT, l), w->out);
 }
 

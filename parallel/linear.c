@@ -89,11 +89,25 @@ static void linear_by_tile(par_model *m, double *y, int64_t ldy,
     }
 }
 
-void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
-                 int64_t ldx, int64_t n, const par_shard *w, core_tap tap)
+/* Operands and result of a product, into the open record. */
+static void count(par_model *m, int64_t n, const par_shard *w)
+{
+    core_cost *cost = &m->cost.record;
+    cost->m += n;
+    cost->n = w->n_row;
+    cost->k = w->n_col;
+    cost->flops += CORE_FLOPS_MULTIPLY_ADD * n * w->n_row * w->n_col;
+    cost->weights += w->n_row * w->n_col;
+    cost->read += n * w->n_col;
+    cost->written += n * w->n_row;
+}
+
+void par__product(par_model *m, double *y, int64_t ldy, const double *x,
+                  int64_t ldx, int64_t n, const par_shard *w, core_tap tap)
 {
     if (n == 0 || w->n_row == 0)
         return;
+    count(m, n, w);
     if (w->n_col == 0) { /* no part of K is mine: my part of the sum is zero */
         for (int64_t i = 0; i < n; i++)
             memset(y + i * ldy, 0, (size_t)w->n_row * sizeof *y);
@@ -111,10 +125,22 @@ void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
     gemm_f64(y, ldy, x, ldx, n, w->w64, w->n_row, w->n_col);
 }
 
-void par__add_bias(double *y, int64_t n, int64_t n_col, const double *bias)
+void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
+                 int64_t ldx, int64_t n, const par_shard *w, core_tap tap)
 {
-    if (bias == NULL)
+    par__cost(m, CORE_COST_GEMM, tap);
+    par__product(m, y, ldy, x, ldx, n, w, tap);
+}
+
+void par__add_bias(par_model *m, double *y, int64_t n, int64_t n_col,
+                   const double *bias)
+{
+    if (bias == NULL || n == 0)
         return;
+    if (m->cost.record.kind == CORE_COST_COLLECTIVE)
+        par__cost_rows(m, m->cost.record.tap, n, n_col, 0);
+    m->cost.record.flops += CORE_FLOPS_ADD * n * n_col;
+    m->cost.record.weights += n_col;
     for (int64_t i = 0; i < n; i++)
         for (int64_t c = 0; c < n_col; c++)
             y[i * n_col + c] += bias[c];
@@ -122,6 +148,8 @@ void par__add_bias(double *y, int64_t n, int64_t n_col, const double *bias)
 
 void par__reduce_tp(par_model *m, double *values, int64_t n)
 {
+    par__cost_collective(m, PAR_ALL_REDUCE, &m->layout->tp_group,
+                         m->cost.record.tap, n, n);
     par__pause(m);
     par_all_reduce(m->comm, &m->layout->tp_group, values, n, PAR_SUM,
                    m->numerics);

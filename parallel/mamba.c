@@ -21,7 +21,7 @@ static void columns(par_model *m, double *y, const double *x, int64_t n_x,
 {
     const int64_t n = m->now.n;
     par__linear(m, y, w->n_row, x, n_x, n, w, tap);
-    par__add_bias(y, n, w->n_row, bias);
+    par__add_bias(m, y, n, w->n_row, bias);
     par__tap_columns(m, tap, y, w->r0, w->n_row);
 }
 
@@ -56,9 +56,13 @@ static void convolve(par_model *m, const par_mamba *mamba, int l)
     const int64_t n_t = m->batch->n_t;
     const core_tap tap = par__tap(CORE_TAP_MAMBA_CONV, l);
     check_convolution(m, mamba, tap);
+    core_cost *cost = par__cost_rows(m, par__tap(CORE_TAP_MAMBA_ACT, l),
+                                     m->now.n, n_c, CORE_FLOPS_FUNCTION);
+    cost->weights = m->now.n > 0 ? n_c * n_conv : 0;
     for (int64_t i = 0; i < m->now.n; i++) {
         const int64_t t = i % n_t;
         const int64_t first = t < n_conv - 1 ? n_conv - 1 - t : 0;
+        cost->flops += CORE_FLOPS_MULTIPLY_ADD * (n_conv - first) * n_c;
         for (int64_t c = 0; c < n_c; c++) {
             double sum = 0.0;
             for (int64_t k = first; k < n_conv; k++)
@@ -67,7 +71,7 @@ static void convolve(par_model *m, const par_mamba *mamba, int l)
             w->act[i * n_c + c] = sum;
         }
     }
-    par__add_bias(w->act, m->now.n, n_c, mamba->conv_bias);
+    par__add_bias(m, w->act, m->now.n, n_c, mamba->conv_bias);
     par__tap_columns(m, tap, w->act, mamba->c0, n_c);
     core_act_apply_row(CORE_ACT_SILU, w->act, w->act, m->now.n * n_c);
     par__tap_columns(m, par__tap(CORE_TAP_MAMBA_ACT, l), w->act, mamba->c0,
@@ -100,9 +104,11 @@ static void select_step(par_model *m, const par_mamba *mamba, int l)
               par__tap(CORE_TAP_MAMBA_C, l));
     columns(m, w->dt, w->dt_norm, n_r, &mamba->dt, mamba->dt_bias,
             par__tap(CORE_TAP_MAMBA_DT_RAW, l));
+    const core_tap dt_tap = par__tap(CORE_TAP_MAMBA_DT, l);
+    par__cost_rows(m, dt_tap, n, n_c, CORE_FLOPS_FUNCTION);
     for (int64_t i = 0; i < n * n_c; i++)
         w->dt[i] = core_softplus(w->dt[i]);
-    par__tap_columns(m, par__tap(CORE_TAP_MAMBA_DT, l), w->dt, mamba->c0, n_c);
+    par__tap_columns(m, dt_tap, w->dt, mamba->c0, n_c);
 }
 
 /* One channel along the row that starts at token i0.  Returns the largest sum
@@ -139,6 +145,12 @@ static void scan(par_model *m, const par_mamba *mamba, int l)
     const int64_t n_s = m->spec->mamba.n_s, n = m->now.n, n_c = mamba->n_c;
     const core_tap tap = par__tap(CORE_TAP_MAMBA_Y, l);
     double largest = 0.0;
+    core_cost *cost =
+        par__cost_rows(m, tap, n, n_c,
+                       CORE_FLOPS_STATE * n_s + CORE_FLOPS_MULTIPLY_ADD);
+    cost->k = n_s;
+    cost->read = 2 * n * n_c + 2 * n * n_s; /* dt, act; B, C */
+    cost->weights = n > 0 ? n_c * n_s + n_c : 0;
     for (int64_t i0 = 0; i0 < n; i0 += m->batch->n_t)
         for (int64_t c = 0; c < n_c; c++) {
             const double square = scan_channel(m, mamba, i0, c);
@@ -164,13 +176,15 @@ void par__mamba(par_model *m, const par_mamba *mamba, int l, double *out)
     convolve(m, mamba, l);
     select_step(m, mamba, l);
     scan(m, mamba, l);
+    const core_tap gated = par__tap(CORE_TAP_MAMBA_GATED, l);
+    par__cost_rows(m, gated, n, n_c, CORE_FLOPS_FUNCTION + CORE_FLOPS_SCALE)
+        ->read += n * n_c;
     for (int64_t i = 0; i < n * n_c; i++)
         w->y[i] *= core_act_apply(CORE_ACT_SILU, w->gate[i]);
-    par__tap_columns(m, par__tap(CORE_TAP_MAMBA_GATED, l), w->y, mamba->c0,
-                     n_c);
+    par__tap_columns(m, gated, w->y, mamba->c0, n_c);
     par__enter(m, PAR_OP_MAMBA, tap);
     par__linear(m, out, n_d, w->y, n_c, n, &mamba->out, tap);
     par__reduce_tp(m, out, n * n_d);
-    par__add_bias(out, n, n_d, mamba->out_bias);
+    par__add_bias(m, out, n, n_d, mamba->out_bias);
     par__tap_replicated(m, tap, out);
 }

@@ -27,7 +27,7 @@ static void compress(par_model *m, double *y, const par_shard *w,
     const int64_t n_d = m->spec->n_d, n = m->now.n;
     par__enter(m, PAR_OP_LATENT, tap);
     par__linear(m, y, w->n_row, m->work.xn, n_d, n, w, tap);
-    par__add_bias(y, n, w->n_row, bias);
+    par__add_bias(m, y, n, w->n_row, bias);
     par__tap_replicated(m, tap, y);
 }
 
@@ -72,6 +72,7 @@ static void keys_and_values(par_model *m, const par_layer *layer, int l)
     par__enter(m, PAR_OP_QKV, tap);
     par__linear(m, w->latent.kv_b, latent->kv_b.n_row, w->latent.kv_a_norm, n_r,
                 n, &latent->kv_b, tap);
+    par__cost_is_kv(m);
     par__tap_heads(m, tap, w->latent.kv_b,
                    spec->n_dh - n_rot + core_spec_n_dv(spec));
 }
@@ -103,14 +104,18 @@ void par__latent(par_model *m, const par_layer *layer, int l)
     const core_tap k_tap = par__tap(CORE_TAP_K_ROPE, l);
     queries(m, layer, l);
     keys_and_values(m, layer, l);
-    par__rope(m, w->q + n_dh - n_rot, n_heads(m) * n_dh, n_heads(m), n_dh);
-    par__tap_heads(m, par__tap(CORE_TAP_Q_ROPE, l), w->q, n_dh);
+    const core_tap q_tap = par__tap(CORE_TAP_Q_ROPE, l);
+    par__rope(m, w->q + n_dh - n_rot, n_heads(m) * n_dh, n_heads(m), n_dh,
+              q_tap);
+    par__tap_heads(m, q_tap, w->q, n_dh);
     for (int64_t i = 0; i < m->now.n; i++)
         memcpy(w->latent.k_rope + i * n_rot,
                w->latent.kv_a + i * (n_r + n_rot) + n_r,
                (size_t)n_rot * sizeof(double));
     par__enter(m, PAR_OP_LATENT, k_tap);
-    par__rope(m, w->latent.k_rope, n_rot, 1, n_rot);
+    par__rope(m, w->latent.k_rope, n_rot, 1, n_rot, k_tap);
     par__tap_replicated(m, k_tap, w->latent.k_rope);
+    par__cost_rows(m, k_tap, m->now.n, n_heads(m) * n_dh, 0);
+    par__cost_is_kv(m);
     assemble_keys(m);
 }

@@ -6,9 +6,16 @@
  */
 #include "parallel/forward_impl.h"
 
-void par__activate(par_model *m, double *gate, double *up, int64_t n)
+void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
+                   int64_t n_col, core_tap tap)
 {
     const core_act act = m->spec->act;
+    const int64_t n = n_row * n_col;
+    core_cost *cost = par__cost_rows(m, tap, n_row, n_col, CORE_FLOPS_FUNCTION);
+    if (m->spec->gated) {
+        cost->flops += CORE_FLOPS_SCALE * n;
+        cost->read += n;
+    }
     if (m->spec->gated)
         for (int64_t i = 0; i < n; i++)
             up[i] = core_gated(act, gate[i], up[i]);
@@ -23,7 +30,7 @@ static void columns(par_model *m, double *y, const par_shard *w,
 {
     const int64_t n_d = m->spec->n_d, n = m->now.n;
     par__linear(m, y, w->n_row, m->work.xn, n_d, n, w, tap);
-    par__add_bias(y, n, w->n_row, bias);
+    par__add_bias(m, y, n, w->n_row, bias);
     par__tap_columns(m, tap, y, f0, w->n_row);
 }
 
@@ -35,6 +42,11 @@ static void score_shared(par_model *m, const par_mlp *mlp, int l, double *out)
     const core_tap tap = par__tap(CORE_TAP_SHARED_LOGIT, l);
     par__linear(m, w->score_logit, 1, w->xn, n_d, n, &mlp->score, tap);
     par__tap_replicated(m, tap, w->score_logit);
+    core_cost *cost = par__cost_rows(m, par__tap(CORE_TAP_SHARED_WEIGHTED, l),
+                                     n, n_d, CORE_FLOPS_SCALE);
+    cost->flops += CORE_FLOPS_FUNCTION * n;
+    cost->read += n;
+    cost->written += n;
     for (int64_t i = 0; i < n; i++)
         w->mlp_score[i] = core_sigmoid(w->score_logit[i]);
     par__tap_replicated(m, par__tap(CORE_TAP_SHARED_SCORE, l), w->mlp_score);
@@ -55,12 +67,12 @@ void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
                 par__tap(CORE_TAP_MLP_GATE, l));
     columns(m, w->up, &mlp->up, mlp->up_bias, mlp->f0,
             par__tap(CORE_TAP_MLP_UP, l));
-    par__activate(m, w->gate, w->up, n * mlp->n_f);
-    par__tap_columns(m, par__tap(CORE_TAP_MLP_ACT, l), w->up, mlp->f0,
-                     mlp->n_f);
+    const core_tap act_tap = par__tap(CORE_TAP_MLP_ACT, l);
+    par__activate(m, w->gate, w->up, n, mlp->n_f, act_tap);
+    par__tap_columns(m, act_tap, w->up, mlp->f0, mlp->n_f);
     par__linear(m, out, n_d, w->up, mlp->n_f, n, &mlp->down, tap);
     par__reduce_tp(m, out, n * n_d);
-    par__add_bias(out, n, n_d, mlp->down_bias);
+    par__add_bias(m, out, n, n_d, mlp->down_bias);
     par__tap_replicated(m, tap, out);
     if (mlp->is_scored)
         score_shared(m, mlp, l, out);

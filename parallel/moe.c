@@ -20,9 +20,10 @@ static int64_t next_choice(const int64_t *idx, int64_t n_k, int64_t after)
     return best;
 }
 
-static void combine_token(const par_model *m, int64_t i, double *out)
+static void combine_token(par_model *m, int64_t i, double *out)
 {
     const par_work *w = &m->work;
+    core_cost *cost = &m->cost.record;
     const int64_t n_k = m->spec->n_k, n_d = m->spec->n_d;
     const int64_t *idx = w->idx + i * n_k;
     const bool pass = m->spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
@@ -38,6 +39,8 @@ static void combine_token(const par_model *m, int64_t i, double *out)
         const double *y = at < 0 ? w->xn + i * n_d : w->send + at * n_d;
         for (int64_t d = 0; d < n_d; d++)
             out[d] += weight * y[d];
+        cost->read += n_d;
+        cost->flops += CORE_FLOPS_MULTIPLY_ADD * n_d;
     }
 }
 
@@ -47,6 +50,7 @@ void par__combine(par_model *m, int layer, double *out)
     const int64_t n_d = m->spec->n_d, t0 = m->now.t0, n = m->now.t1 - t0;
     const core_tap tap = par__tap(CORE_TAP_COMBINE, layer);
     par__enter(m, PAR_OP_COMBINE, tap);
+    par__cost_rows(m, tap, n, n_d, 0)->read = 0; /* by choice, below */
     for (int64_t i = t0; i < m->now.t1; i++)
         combine_token(m, i, out + i * n_d);
     par__store(m, CORE_TAP_COMBINE, out + t0 * n_d, n * n_d);
@@ -60,6 +64,8 @@ void par__combine(par_model *m, int layer, double *out)
                        .round = m->now.round,
                        .mb = m->now.mb};
     par__observe(m, &piece);
+    par__cost_collective(m, PAR_ALL_GATHER, &m->layout->tp_group, tap, n * n_d,
+                         m->now.n * n_d);
     par__pause(m);
     par_all_gather(m->comm, &m->layout->tp_group, out + t0 * n_d, out,
                    w->gather_bytes);

@@ -41,6 +41,11 @@ void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
                    const double *weight, double eps, core_tap tap)
 {
     double largest = 0.0;
+    core_cost *cost =
+        par__cost_rows(m, tap, n_row, n_col,
+                       CORE_FLOPS_SQUARES + CORE_FLOPS_SCALE +
+                           (weight != NULL ? CORE_FLOPS_SCALE : 0));
+    cost->weights = weight != NULL && n_row > 0 ? n_col : 0;
     for (int64_t i = 0; i < n_row; i++) {
         const double sum = sum_of_squares(x + i * ldx, n_col);
         par__rms_apply(y + i * ldy, x + i * ldx, weight, n_col, sum,
@@ -57,6 +62,8 @@ static void layer_rows(par_model *m, double *y, const double *x,
     const int64_t n_d = m->spec->n_d;
     const double width = (double)n_d;
     double largest = 0.0;
+    par__cost_rows(m, tap, m->now.n, n_d, CORE_FLOPS_LAYERNORM)->weights =
+        m->now.n > 0 ? 2 * n_d : 0;
     for (int64_t i = 0; i < m->now.n; i++) {
         const double *x_d = x + i * n_d;
         double s1 = 0.0;

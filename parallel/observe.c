@@ -84,7 +84,10 @@ void par__observe(par_model *m, const par_piece *piece)
     if (observer == NULL)
         return;
     par__pause(m);
+    const double start = m->options.cost != NULL ? par__wall_seconds() : 0.0;
     observer->observe(observer->self, piece);
+    if (m->options.cost != NULL)
+        m->cost.away_seconds += par__wall_seconds() - start;
     par__resume(m);
 }
 

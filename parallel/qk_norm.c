@@ -56,6 +56,9 @@ static void sum_squares(par_model *m, int l)
     const par_layout *lay = m->layout;
     const int64_t n_dh = m->spec->n_dh, n_q = n_heads(m) * n_dh;
     const int64_t n_k = n_kv(m) * n_dh;
+    core_cost *cost = par__cost_rows(m, par__tap(CORE_TAP_Q_NORM, l), m->now.n,
+                                     n_q, CORE_FLOPS_SQUARES);
+    cost->written = 2 * m->now.n;
     for (int64_t i = 0; i < m->now.n; i++) {
         w->square[2 * i] = head_square(w->q + i * n_q, n_q);
         w->square[2 * i + 1] = 0.0;
@@ -64,8 +67,12 @@ static void sum_squares(par_model *m, int l)
         const double *k = w->k + (g - lay->kv0) * n_dh;
         int i_owner;
         par_layout_kv_owners(lay, m->spec, g, lay->t, &i_owner);
-        for (int64_t i = 0; i_owner == 0 && i < m->now.n; i++)
+        if (i_owner != 0)
+            continue;
+        for (int64_t i = 0; i < m->now.n; i++)
             w->square[2 * i + 1] += head_square(k + i * n_k, n_dh);
+        cost->flops += CORE_FLOPS_SQUARES * m->now.n * n_dh;
+        cost->kv_read += m->now.n * n_dh;
     }
     par__reduce_tp(m, w->square, 2 * m->now.n);
     for (int64_t i = 0; m->numerics == CORE_EXACT && i < 2 * m->now.n; i++)
@@ -75,20 +82,17 @@ static void sum_squares(par_model *m, int l)
                    CORE_STEP_ACT);
 }
 
-static void all_norm(par_model *m, const par_layer *layer, int l)
+/* n_col columns of x, of n_all that all ranks have; square: [n, 2]. */
+static void apply_all(par_model *m, double *x, const double *square,
+                      const double *weight, int64_t n_col, int64_t n_all,
+                      core_tap tap)
 {
-    par_work *w = &m->work;
-    const core_spec *spec = m->spec;
-    const int64_t n_q = n_heads(m) * spec->n_dh, n_k = n_kv(m) * spec->n_dh;
-    sum_squares(m, l);
-    for (int64_t i = 0; i < m->now.n; i++) {
-        par__rms_apply(w->q + i * n_q, w->q + i * n_q, layer->q_norm, n_q,
-                       w->square[2 * i], (double)(spec->n_h * spec->n_dh),
-                       spec->norm_eps);
-        par__rms_apply(w->k + i * n_k, w->k + i * n_k, layer->k_norm, n_k,
-                       w->square[2 * i + 1], (double)(spec->n_g * spec->n_dh),
-                       spec->norm_eps);
-    }
+    const int64_t n = m->now.n;
+    par__cost_rows(m, tap, n, n_col, 2 * CORE_FLOPS_SCALE)->weights =
+        n > 0 ? n_col : 0;
+    for (int64_t i = 0; i < n; i++)
+        par__rms_apply(x + i * n_col, x + i * n_col, weight, n_col,
+                       square[2 * i], (double)n_all, m->spec->norm_eps);
 }
 
 void par__qk_norm(par_model *m, const par_layer *layer, int l)
@@ -100,14 +104,21 @@ void par__qk_norm(par_model *m, const par_layer *layer, int l)
     const core_tap k_tap = par__tap(CORE_TAP_K_NORM, l);
     if (kind != CORE_QK_NORM_HEAD && kind != CORE_QK_NORM_ALL)
         return;
-    if (kind == CORE_QK_NORM_ALL) {
-        all_norm(m, layer, l);
-    } else {
+    if (kind == CORE_QK_NORM_ALL)
+        sum_squares(m, l);
+    if (kind == CORE_QK_NORM_ALL)
+        apply_all(m, w->q, w->square, layer->q_norm, n_heads(m) * n_dh,
+                  m->spec->n_h * n_dh, q_tap);
+    else
         head_norm(m, w->q, n_heads(m), layer->q_norm, q_tap);
-        head_norm(m, w->k, n_kv(m), layer->k_norm, k_tap);
-    }
     par__clip(m, w->q, m->now.n * n_heads(m) * n_dh);
     par__tap_heads(m, q_tap, w->q, n_dh);
+    if (kind == CORE_QK_NORM_ALL)
+        apply_all(m, w->k, w->square + 1, layer->k_norm, n_kv(m) * n_dh,
+                  m->spec->n_g * n_dh, k_tap);
+    else
+        head_norm(m, w->k, n_kv(m), layer->k_norm, k_tap);
+    par__cost_is_kv(m);
     par__clip(m, w->k, m->now.n * n_kv(m) * n_dh);
     par__tap_kv(m, k_tap, w->k);
 }
@@ -122,5 +133,6 @@ void par__qk_norm_roped(par_model *m, int l)
     head_norm(m, w->q, n_heads(m), NULL, q_tap);
     par__tap_heads(m, q_tap, w->q, m->spec->n_dh);
     head_norm(m, w->k, n_kv(m), NULL, k_tap);
+    par__cost_is_kv(m);
     par__tap_kv(m, k_tap, w->k);
 }

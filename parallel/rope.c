@@ -5,12 +5,13 @@
  */
 #include "parallel/forward_impl.h"
 
-void par__rope(const par_model *m, double *x, int64_t ld, int64_t n_head,
-               int64_t stride)
+void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
+               int64_t stride, core_tap tap)
 {
     const int64_t n_t = m->batch->n_t, half = core_spec_n_rot(m->spec) / 2;
     const bool paired = m->spec->rope.interleaved;
     const int64_t step = paired ? 2 : 1, to_b = paired ? 1 : half;
+    par__cost_rows(m, tap, m->now.n, n_head * 2 * half, CORE_FLOPS_ROTATE);
     for (int64_t i = 0; i < m->now.n; i++) {
         const double *cos_j = m->work.cos_tj + i % n_t * half;
         const double *sin_j = m->work.sin_tj + i % n_t * half;
@@ -34,10 +35,12 @@ void par__temper(par_model *m, int l)
         (lay->first_head[lay->t + 1] - lay->first_head[lay->t]) * n_dh;
     if (!(m->spec->temper_scale > 0.0))
         return;
+    const core_tap tap = par__tap(CORE_TAP_Q_TEMPER, l);
+    par__cost_rows(m, tap, m->now.n, n_q, CORE_FLOPS_SCALE);
     for (int64_t i = 0; i < m->now.n; i++) {
         const double heat = core_temper(m->spec, i % n_t);
         for (int64_t c = 0; c < n_q; c++)
             m->work.q[i * n_q + c] *= heat;
     }
-    par__tap_heads(m, par__tap(CORE_TAP_Q_TEMPER, l), m->work.q, n_dh);
+    par__tap_heads(m, tap, m->work.q, n_dh);
 }

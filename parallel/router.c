@@ -69,6 +69,24 @@ static bool has_scores(const core_spec *spec)
            spec->router == CORE_ROUTER_SIGMOID;
 }
 
+/* Everything between the logits and the slots: one operator. */
+static void count_routing(par_model *m, const par_layer *layer, int l)
+{
+    static const int64_t score_flops[] = {
+        [CORE_ROUTER_SOFTMAX] = CORE_FLOPS_SOFTMAX,
+        [CORE_ROUTER_SOFTMAX_TOP] = 0, /* K scores per token: left out        */
+        [CORE_ROUTER_SIGMOID] = CORE_FLOPS_FUNCTION,
+        [CORE_ROUTER_SPARSEMIXER] = 2 * CORE_FLOPS_SOFTMAX};
+    const core_spec *spec = m->spec;
+    const int64_t n = m->now.n, n_e = spec->n_e, n_k = spec->n_k;
+    core_cost *cost =
+        par__cost_rows(m, par__tap(CORE_TAP_SLOT, l), n, n_e,
+                       score_flops[spec->router] + n_k /* searches */);
+    cost->k = n_k;
+    cost->written = (has_scores(spec) ? n * n_e : 0) + 3 * n * n_k;
+    cost->weights = layer->correction != NULL && n > 0 ? n_e : 0;
+}
+
 void par__route(par_model *m, const par_layer *layer, int l)
 {
     par_work *w = &m->work;
@@ -77,9 +95,10 @@ void par__route(par_model *m, const par_layer *layer, int l)
     const core_tap tap = par__tap(CORE_TAP_ROUTER_LOGITS, l);
     par__enter(m, PAR_OP_ROUTER, tap);
     par__linear(m, w->logits_e, n_e, w->xn, spec->n_d, n, &layer->router, tap);
-    par__add_bias(w->logits_e, n, n_e, layer->router_bias);
+    par__add_bias(m, w->logits_e, n, n_e, layer->router_bias);
     par__tap_replicated(m, tap, w->logits_e);
 
+    count_routing(m, layer, l);
     if (has_scores(spec))
         score_all(m, l);
     const double *score = has_scores(spec) ? w->probs : w->logits_e;

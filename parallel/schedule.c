@@ -117,6 +117,9 @@ static void run_tick(par_model *m, int round, int tick)
         char name[CORE_NAME_BYTES];
         const core_tap tap = par__tap(CORE_TAP_IN, m->layer0);
         par_at(m->comm, core_tap_name(tap, name), m->now.tick);
+        par__resume(m);
+        par__cost_stage(m, CORE_RECEIVE, tap, m->now.n * m->spec->n_d);
+        par__pause(m);
         par_wait(m->comm, arriving);
     } else if (m->now.mb >= 0) {
         par__poison(free_stream(m, m->now.mb),
@@ -128,11 +131,17 @@ static void run_tick(par_model *m, int round, int tick)
     run_stage(m);
     if (m->now.mb >= 0 && lay->stage == lay->plan.pp - 1)
         par__head(m);
-    par__pause(m);
-    if (m->now.mb >= 0 && lay->next_rank >= 0)
+    if (m->now.mb >= 0 && lay->next_rank >= 0) {
+        par__cost_stage(m, CORE_SEND, par__tap(CORE_TAP_OUT, m->layer1 - 1),
+                        m->now.n * m->spec->n_d);
+        par__pause(m);
         m->send_request[m->now.mb % 2] =
             par_post_send(m->comm, lay->next_rank, m->now.mb % 2, m->now.x,
                           stream_bytes(m, m->now.n_row));
+        par__resume(m);
+    }
+    par__cost_close(m);
+    par__pause(m);
 }
 
 /* One tick, and what it did. */

@@ -9,17 +9,21 @@
 
 #include <string.h>
 
-static void embed_row(double *out, const par_shard *table, int64_t id)
+/* The row of a token; true if it is mine. */
+static bool embed_row(double *out, const par_shard *table, int64_t id)
 {
     const int64_t row = id - table->r0, n_d = table->n_col;
     if (row < 0 || row >= table->n_row) {
         memset(out, 0, (size_t)n_d * sizeof *out);
-    } else if (table->w64 != NULL) {
+        return false;
+    }
+    if (table->w64 != NULL) {
         memcpy(out, table->w64 + row * n_d, (size_t)n_d * sizeof *out);
     } else {
         for (int64_t d = 0; d < n_d; d++)
             out[d] = (double)table->w32[row * n_d + d];
     }
+    return true;
 }
 
 /* x of the first stage; a Switch layer is given it. */
@@ -34,13 +38,18 @@ void par__embed(par_model *m)
                    (size_t)(n * n_d) * sizeof *m->now.x);
         return;
     }
-    par__enter(m, PAR_OP_EMBED, par__tap(CORE_TAP_EMBED, 0));
+    const core_tap tap = par__tap(CORE_TAP_EMBED, 0);
+    par__enter(m, PAR_OP_EMBED, tap);
+    core_cost *cost = par__cost_rows(m, tap, n, n_d, 0);
+    cost->read = 0;
     for (int64_t i = 0; i < n; i++)
-        embed_row(m->now.x + i * n_d, &m->embed, batch->ids[first + i]);
+        if (embed_row(m->now.x + i * n_d, &m->embed, batch->ids[first + i]))
+            cost->weights += n_d;
     par__reduce_tp(m, m->now.x, n * n_d);
+    par__cost_rows(m, tap, n, n_d, CORE_FLOPS_SCALE);
     for (int64_t i = 0; i < n * n_d; i++)
         m->now.x[i] *= m->spec->embed_scale;
-    par__tap_replicated(m, par__tap(CORE_TAP_EMBED, 0), m->now.x);
+    par__tap_replicated(m, tap, m->now.x);
 }
 
 void par__head(par_model *m)
@@ -54,7 +63,8 @@ void par__head(par_model *m)
               par__tap(CORE_TAP_FINAL_NORM, 0));
     par__enter(m, PAR_OP_HEAD, tap);
     par__linear(m, w->logits, n_v, w->xn, n_d, m->now.n, &m->head, tap);
-    par__add_bias(w->logits, m->now.n, n_v, m->head_bias);
+    par__add_bias(m, w->logits, m->now.n, n_v, m->head_bias);
+    m->cost.record.flops += CORE_FLOPS_SCALE * m->now.n * n_v;
     for (int64_t i = 0; i < m->now.n * n_v; i++)
         w->logits[i] /= m->spec->logits_divisor;
     par__tap_columns(m, tap, w->logits, m->head.r0, n_v);

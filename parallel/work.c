@@ -244,25 +244,32 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     carve_f32(w, spec, &s);
 }
 
-/* What a pair brings here if the load is even, beside the arena. */
-static size_t routing_bytes(const core_spec *spec, const par_layout *lay,
-                            int64_t n_row, int64_t n_t)
+size_t par_pair_bytes(const core_spec *spec, const par_layout *layout,
+                      int64_t n)
 {
-    const sizes s = find_sizes(spec, lay, n_row, n_t);
-    const int64_t n = s.n_slice * spec->n_k * lay->plan.etp;
+    const int64_t n_f = layout->first_f[layout->etp_i + 1] -
+                        layout->first_f[layout->etp_i];
     const int64_t words =
-        PAR_META + 10 + 2 * spec->n_d + (spec->gated ? 2 : 1) * s.n_f;
+        PAR_META + 10 + 2 * spec->n_d + (spec->gated ? 2 : 1) * n_f;
     return (size_t)(n * words) * sizeof(double);
+}
+
+size_t par_arena_bytes(const core_spec *spec, const par_layout *layout,
+                       int64_t n_row, int64_t n_t)
+{
+    par_work w = {.arena = core_arena_measure()};
+    par__work_carve(&w, spec, layout, n_row, n_t);
+    return w.arena.peak_bytes;
 }
 
 size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
                       int64_t n_row, int64_t n_t)
 {
-    par_work w = {.arena = core_arena_measure()};
-    par__work_carve(&w, spec, layout, n_row, n_t);
-    size_t bytes = w.arena.peak_bytes;
+    const sizes s = find_sizes(spec, layout, n_row, n_t);
+    size_t bytes = par_arena_bytes(spec, layout, n_row, n_t);
     if (core_spec_count_moe(spec, 0, (int)spec->n_l) > 0)
-        bytes += routing_bytes(spec, layout, n_row, n_t);
+        bytes += par_pair_bytes(spec, layout,
+                                s.n_slice * spec->n_k * layout->plan.etp);
     return bytes;
 }
 

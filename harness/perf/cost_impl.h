@@ -1,0 +1,71 @@
+/* harness/perf/cost_impl.h -- what the files of the generator share.
+ *
+ * cost_model.c walks ticks and layers; cost_attention.c, cost_mamba.c and
+ * cost_moe.c know their operators, cost_wire.c what a collective sends.
+ */
+#ifndef HAR_COST_IMPL_H
+#define HAR_COST_IMPL_H
+
+#include "core/weights.h"
+#include "harness/perf/cost_model.h"
+
+typedef struct har__walk { /* one rank, somewhere in its pass                 */
+    const har_cost_case *request;
+    const core_spec *spec;
+    par_layout lay;
+    void (*put)(void *self, const core_cost *cost);
+    void *self;
+
+    const char *op;        /* whom the records are charged to                 */
+    int layer;
+    int round, tick_of_round, mb;
+    int64_t tick;
+    int64_t row0, n_row, n; /* of the micro-batch: rows, tokens                */
+    int64_t n_slice;       /* tokens that I dispatch                          */
+    uint8_t *sees;         /* [n_t] does the query see a key?                 */
+    int64_t *to, *from;    /* [members of ep_group] rows of a pair            */
+    int64_t *bucket;       /* [pp, experts of mine] rows of a pair            */
+} har__walk;
+
+/* A record of this moment; har__put shows it, unless it is empty.            */
+core_cost har__record(const har__walk *w, core_cost_kind kind,
+                      core_tap_kind tap);
+void har__put(har__walk *w, const core_cost *cost);
+
+/* y [m, n] = x [m, k] W^T + bias. */
+core_cost har__gemm(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                    int64_t k, bool has_bias);
+void har__put_gemm(har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                   int64_t k, bool has_bias);
+
+/* Every element read, worked on with `flops` operations, written. */
+core_cost har__rows(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                    int64_t flops);
+void har__put_rows(har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                   int64_t flops);
+/* An rms norm of m rows; n_weight: elements of its weight.                   */
+core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                   int64_t n_weight);
+core_cost har__as_kv(core_cost cost); /* changes keys or values               */
+
+void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n);
+/* The sum over tp that completes a row-parallel product of all tokens, and its
+ * bias.                                                                      */
+void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col,
+                  bool has_bias);
+void har__put_activation(har__walk *w, core_tap_kind tap, int64_t m, int64_t n);
+bool har__has(const har__walk *w, core_weight_kind kind);
+
+void har__put_attention(har__walk *w);
+void har__put_mamba(har__walk *w);
+
+/* The pair number `pair` of this tick; w->layer is its MoE layer, unless this
+ * rank has nothing to send.                                                  */
+void har__put_pair(har__walk *w, int pair, bool sends);
+
+/* Elements that member `me` of n_member sends to others. */
+int64_t har__all_reduce_sends(int n_member, int me, int64_t n);
+int64_t har__all_gather_sends(int n_member, int me, int64_t mine,
+                              int64_t total);
+
+#endif

@@ -1,0 +1,569 @@
+/* tests/unit/test_har_cost.c -- what is emitted is what is generated.
+ *
+ * Every case runs the distributed pass, keeps the records that it emits and
+ * the load that its slots show, and has the generator make the same records
+ * from that load alone.  They must be equal field by field, in order; and what
+ * the collectives among them sent must be what the communicator counted, so
+ * that no transfer is without a record.
+ */
+#include "harness/perf/cost_sum.h"
+#include "tests/support/mpi_check.h"
+#include "tests/support/random_case.h"
+#include "tests/support/ref_fixture.h"
+#include "tests/support/shadow_plans.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct records {
+    core_cost *cost;
+    int64_t n, room;
+    double seconds;
+    int64_t n_odd_time; /* times that cannot be                               */
+} records;
+
+static void keep(records *r, const core_cost *cost)
+{
+    if (r->n == r->room) {
+        r->room = 2 * r->room + 256;
+        r->cost = realloc(r->cost, (size_t)r->room * sizeof *r->cost);
+        ck_assert_ptr_nonnull(r->cost);
+    }
+    r->cost[r->n++] = *cost;
+}
+
+static void keep_generated(void *self, const core_cost *cost)
+{
+    keep(self, cost);
+}
+
+static void keep_emitted(void *self, const core_cost *cost,
+                         const par_cost_time *took)
+{
+    records *r = self;
+    keep(r, cost);
+    r->seconds += took->seconds;
+    if (!(took->seconds >= 0.0) || !(took->cpu_seconds >= 0.0) ||
+        !(took->wait_seconds >= 0.0) || !(took->start > 0.0))
+        r->n_odd_time++;
+}
+
+static void see(void *self, const par_piece *piece)
+{
+    har_load_see(self, piece);
+}
+
+typedef struct run_case {
+    const char *name;
+    core_spec spec;
+    par_plan plan;
+    core_batch batch; /* borrowed */
+    size_t budget;    /* 0: experts are read a tile at a time */
+} run_case;
+
+/* What one rank did. */
+typedef struct run {
+    records emitted, generated;
+    har_load load;
+    int64_t n_element[PAR_N_OP_KINDS]; /* sent, by the communicator's count */
+    par_stats stats;
+} run;
+
+static void make_layout(par_layout *out, core_arena *arena, const run_case *c,
+                        int rank)
+{
+    *arena = core_arena_measure();
+    par_layout_init(out, arena, &c->spec, &c->plan, rank);
+    ck_assert_int_eq(core_arena_make(arena), CORE_OK);
+    par_layout_init(out, arena, &c->spec, &c->plan, rank);
+}
+
+static void emit(run *out, par_comm *comm, const run_case *c,
+                 const core_weights *weights)
+{
+    core_arena arena;
+    par_layout layout;
+    par_model *model = NULL;
+    make_layout(&layout, &arena, c, comm->rank);
+    ck_assert_int_eq(har_load_make(&out->load, &c->spec, &layout), CORE_OK);
+    har_load_watch watch = {&out->load, &c->spec, &layout, NULL};
+    const par_observer observer = {&watch, see};
+    const par_options options = {c->budget, &observer,    NULL,
+                                 NULL,      keep_emitted, &out->emitted};
+    ck_assert_int_eq(
+        par_agree(comm, par_model_open(&model, comm, &layout, &c->spec, weights,
+                                       CORE_FP64, &options)),
+        CORE_OK);
+    int64_t before[PAR_N_OP_KINDS];
+    memcpy(before, comm->n_bytes, sizeof before);
+    ck_assert_int_eq(par_forward(model, &c->batch, &out->stats), CORE_OK);
+    for (int i = 0; i < PAR_N_OP_KINDS; i++)
+        out->n_element[i] = (comm->n_bytes[i] - before[i]) / 8;
+    par_model_close(model);
+    par_all_reduce_u64(comm, &comm->world, out->load.n_row,
+                       har_load_size(&out->load));
+    core_arena_free(&arena);
+}
+
+/* Emitted and generated; on the ranks of comm. */
+static run do_run(par_comm *comm, const run_case *c)
+{
+    run r;
+    core_weights *weights;
+    memset(&r, 0, sizeof r);
+    ck_assert_int_eq(core_weights_open_procedural(&weights, &c->spec, 7),
+                     CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, CORE_FP64, NULL), CORE_OK);
+    emit(&r, comm, c, weights);
+    const har_cost_case request = {&c->spec, &c->plan, &c->batch, &r.load};
+    ck_assert_int_eq(
+        har_cost_rank(&request, comm->rank, keep_generated, &r.generated),
+        CORE_OK);
+    core_weights_close(weights);
+    return r;
+}
+
+static void run_free(run *r)
+{
+    free(r->emitted.cost);
+    free(r->generated.cost);
+    har_load_free(&r->load);
+}
+
+/* --- judgement --- */
+
+enum { WHY = 1024 };
+
+/* The first record that differs, in words; false if there is none. */
+static bool first_difference(const records *emitted, const records *generated,
+                             char why[WHY])
+{
+    char a[CORE_COST_TEXT], b[CORE_COST_TEXT];
+    int64_t x = 0, y = 0;
+    for (int64_t i = 0; i < emitted->n || i < generated->n; i++) {
+        if (i >= emitted->n || i >= generated->n) {
+            snprintf(why, WHY, "record %lld only %s: %s", (long long)i,
+                     i < emitted->n ? "emitted" : "generated",
+                     core_cost_format(i < emitted->n ? &emitted->cost[i]
+                                                     : &generated->cost[i],
+                                      a));
+            return true;
+        }
+        const char *field = core_cost_difference(&emitted->cost[i],
+                                                 &generated->cost[i], &x, &y);
+        if (field == NULL)
+            continue;
+        snprintf(why, WHY,
+                 "record %lld: %s is %lld emitted, %lld generated\n  emitted: "
+                 "  %s\n  generated: %s",
+                 (long long)i, field, (long long)x, (long long)y,
+                 core_cost_format(&emitted->cost[i], a),
+                 core_cost_format(&generated->cost[i], b));
+        return true;
+    }
+    return false;
+}
+
+/* Elements sent by the collectives of the records. */
+static int64_t sent(const records *r, core_collective collective)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < r->n; i++)
+        if (r->cost[i].collective == collective)
+            n += r->cost[i].sent;
+    return n;
+}
+
+static bool is_wrong(const run *r, char why[WHY])
+{
+    static const struct {
+        core_collective collective;
+        par_op_kind op;
+    } pairs[] = {{CORE_ALL_REDUCE, PAR_ALL_REDUCE},
+                 {CORE_ALL_GATHER, PAR_ALL_GATHER},
+                 {CORE_REDUCE_SCATTER, PAR_REDUCE_SCATTER},
+                 {CORE_ALL_TO_ALL, PAR_ALL_TO_ALL},
+                 {CORE_SEND, PAR_SEND}};
+    if (first_difference(&r->emitted, &r->generated, why))
+        return true;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        const int64_t n = sent(&r->emitted, pairs[i].collective);
+        if (n == r->n_element[pairs[i].op])
+            continue;
+        snprintf(why, WHY, "%s: records say %lld elements, %lld were sent",
+                 par_op_name(pairs[i].op), (long long)n,
+                 (long long)r->n_element[pairs[i].op]);
+        return true;
+    }
+    snprintf(why, WHY, "%lld records, %lld of them with times that cannot be",
+             (long long)r->emitted.n, (long long)r->emitted.n_odd_time);
+    return r->emitted.n == 0 || r->emitted.n_odd_time > 0 ||
+           !(r->emitted.seconds <= r->stats.wall_seconds);
+}
+
+static void check_case(const run_case *c)
+{
+    par_comm *comm;
+    char why[WHY] = "";
+    bool ok = true;
+    ck_assert_int_eq(par_comm_open(&comm, par_plan_world(&c->plan)), CORE_OK);
+    if (comm != NULL) {
+        run r = do_run(comm, c);
+        ok = !is_wrong(&r, why);
+        run_free(&r);
+    }
+    par_comm_close(comm);
+    mpi_assert(ok, "%s under %s: %s", c->spec.name, c->name, why);
+}
+
+static core_batch batch_of(const core_spec *spec, int64_t n_b, int64_t n_t)
+{
+    core_batch batch;
+    ck_assert_int_eq(core_batch_make(&batch, spec, n_b, n_t, 5), CORE_OK);
+    return batch;
+}
+
+static run_case make_case(const core_spec *spec, const char *plan, int64_t n_b,
+                          int64_t n_t)
+{
+    run_case c = {.name = plan, .spec = *spec, .budget = 1 << 30};
+    ck_assert_msg(par_plan_parse(&c.plan, plan) == CORE_OK, "%s",
+                  core_message());
+    ck_assert_msg(par_plan_check(&c.plan, &c.spec) == CORE_OK, "%s",
+                  core_message());
+    c.batch = batch_of(spec, n_b, n_t);
+    return c;
+}
+
+static core_spec open_spec(const char *model)
+{
+    core_spec spec;
+    ck_assert_int_eq(core_spec_open(&spec, model, NULL), CORE_OK);
+    return spec;
+}
+
+static const core_cost two_costs[] = {{.kind = CORE_COST_GEMM,
+                                       .op = "qkv",
+                                       .tap = {CORE_TAP_Q, 3},
+                                       .rank = 5,
+                                       .tick = 2,
+                                       .m = 4,
+                                       .n = 6,
+                                       .k = 8,
+                                       .flops = 384,
+                                       .weights = 48},
+                                      {.kind = CORE_COST_COLLECTIVE,
+                                       .op = "expert",
+                                       .collective = CORE_ALL_TO_ALL,
+                                       .axis = CORE_AXIS_EP,
+                                       .group = 4,
+                                       .in = 9,
+                                       .out = 7,
+                                       .sent = 5}};
+
+/* --- cases --- */
+
+START_TEST(shadow_plans_agree)
+{
+    for (int i = 0; shadow_plan_at(i) != NULL; i++) {
+        const shadow_plan *row = shadow_plan_at(i);
+        const core_spec spec = open_spec(row->model);
+        run_case c = make_case(&spec, row->plan, row->n_b, row->n_t);
+        ck_assert_int_le(par_plan_world(&c.plan), mpi_world->size);
+        c.name = row->name;
+        check_case(&c);
+        core_batch_free(&c.batch);
+    }
+}
+END_TEST
+
+static const char *const family_plan[] = {
+    "tp=2,pp=3,dp=2,ep=2,mb=3", "tp=3,ep=3,mb=2",
+    "tp=2,pp=3,ep=3,etp=2,scope=replica,mb=2,rounds=2", "tp=6,ep=2,etp=3"};
+enum { N_FAMILY_PLAN = sizeof family_plan / sizeof *family_plan };
+
+START_TEST(families_agree)
+{
+    for (int i = 0; i < N_FAMILY_PLAN; i++) {
+        const core_spec spec = fix_family(_i);
+        run_case c = make_case(&spec, family_plan[i], 7, 9);
+        check_case(&c);
+        core_batch_free(&c.batch);
+    }
+}
+END_TEST
+
+/* GPT-OSS-like, with capacity: sinks, windows, biases, drops. */
+START_TEST(drops_agree)
+{
+    core_spec spec = fix_family(FIX_NORM_ALL);
+    spec.capacity = (core_capacity){
+        .rule = CORE_CAPACITY_FACTOR,
+        .domain = CORE_DOMAIN_GROUP,
+        .priority = CORE_PRIORITY_PROB,
+        .dropped = _i == 0 ? CORE_DROPPED_ZERO : CORE_DROPPED_PASSTHROUGH,
+        .factor = 0.6};
+    run_case c = make_case(&spec, family_plan[2], 9, 11);
+    par_comm *comm;
+    uint64_t n_dropped = 0;
+    char why[WHY] = "";
+    bool ok = true;
+    ck_assert_int_eq(par_comm_open(&comm, par_plan_world(&c.plan)), CORE_OK);
+    if (comm != NULL) {
+        run r = do_run(comm, &c);
+        n_dropped = (uint64_t)r.stats.n_dropped;
+        ok = !is_wrong(&r, why);
+        run_free(&r);
+    }
+    par_comm_close(comm);
+    par_all_reduce_u64(mpi_world, &mpi_world->world, &n_dropped, 1);
+    mpi_assert(ok, "%s", why);
+    ck_assert_uint_gt(n_dropped, 0);
+    core_batch_free(&c.batch);
+}
+END_TEST
+
+/* Rows longer than a block of queries; padding, one row nothing else. */
+START_TEST(padding_agrees)
+{
+    for (int i = FIX_NORM_HEAD; i <= FIX_CHUNK; i++) {
+        const core_spec spec = fix_family(i);
+        run_case c = make_case(&spec, "tp=2,ep=2,mb=2", 4, 150);
+        uint8_t mask[4 * 150];
+        for (int b = 0; b < 4; b++)
+            for (int t = 0; t < 150; t++)
+                mask[b * 150 + t] = t >= 40 * b && b < 3;
+        core_batch padded = c.batch;
+        c.batch.mask = mask;
+        check_case(&c);
+        core_batch_free(&padded);
+    }
+}
+END_TEST
+
+/* Wide enough that sums are chunked; groups too large for pairwise messages. */
+START_TEST(large_groups_agree)
+{
+    static const char *const plan[] = {"tp=5,ep=5", "tp=20,ep=20,mb=2",
+                                       "tp=20,pp=1,ep=10,etp=2"};
+    core_spec spec = fix_spec();
+    spec.n_h = 20;
+    spec.n_g = 4;
+    spec.n_e = 21;
+    spec.n_d = 160;
+    for (size_t i = 0; i < sizeof plan / sizeof *plan; i++) {
+        run_case c = make_case(&spec, plan[i], 5, 33);
+        check_case(&c);
+        core_batch_free(&c.batch);
+    }
+}
+END_TEST
+
+START_TEST(switch_layer_agrees)
+{
+    const core_spec spec = fix_switch(2, CORE_DROPPED_PASSTHROUGH);
+    run_case c = make_case(&spec, "dp=5,ep=5,mb=2", 11, 7);
+    check_case(&c);
+    core_batch_free(&c.batch);
+}
+END_TEST
+
+/* Weights that are read a tile at a time are the same products. */
+START_TEST(tiles_agree)
+{
+    const core_spec spec = open_spec("shadow-a");
+    run_case c = make_case(&spec, "tp=2,dp=2,ep=2,etp=2,mb=2", 5, 7);
+    c.budget = 0;
+    check_case(&c);
+    core_batch_free(&c.batch);
+}
+END_TEST
+
+START_TEST(random_cases_agree)
+{
+    random_case dice;
+    random_case_make(&dice, (uint64_t)_i, 12);
+    char name[300];
+    snprintf(name, sizeof name, "random case %d, %s", _i, dice.plan.text);
+    run_case c = {.name = name,
+                  .spec = dice.spec,
+                  .plan = dice.plan,
+                  .batch = batch_of(&dice.spec, dice.n_b, dice.n_t),
+                  .budget = 1 << 30};
+    check_case(&c);
+    core_batch_free(&c.batch);
+}
+END_TEST
+
+/* --- sums and memory --- */
+
+/* Elements of the experts that got no row all through the run. */
+static int64_t untouched(const run_case *c, const par_layout *lay, const run *r)
+{
+    const bool all = lay->plan.scope == PAR_SCOPE_REPLICA;
+    const int l0 = all ? 0 : lay->first_layer[lay->stage];
+    const int l1 = all ? (int)c->spec.n_l : lay->first_layer[lay->stage + 1];
+    const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
+    int64_t n =
+        (int64_t)core_spec_count_moe(&c->spec, l0, l1) * lay->n_my_expert;
+    for (int64_t i = 0; i < r->emitted.n; i++)
+        if (r->emitted.cost[i].tap.kind == CORE_TAP_EXPERT_UP)
+            n -= r->emitted.cost[i].n_expert;
+    return n * (c->spec.gated ? 3 : 2) * n_f * c->spec.n_d;
+}
+
+/* Are the sums those of the records, and the memory what the run used?  One
+ * token group and no bias that is read row by row: then every weight but the
+ * embedding is read once, so what is held is what is read and not touched.
+ */
+static bool is_memory_wrong(const run_case *c, const run *r, int rank,
+                            char why[WHY])
+{
+    har_cost_total tick[16] = {0}, all = {0}, embed = {0};
+    har_cost_sum sum = {.tick = tick};
+    core_arena arena;
+    par_layout layout;
+    make_layout(&layout, &arena, c, rank);
+    ck_assert_int_le(har_cost_n_ticks(&c->plan), 16);
+    for (int64_t i = 0; i < r->emitted.n; i++) {
+        har_cost_sum_put(&sum, &r->emitted.cost[i]);
+        har_cost_add(r->emitted.cost[i].tap.kind == CORE_TAP_EMBED ? &embed
+                                                                   : &all,
+                     &r->emitted.cost[i]);
+    }
+    int64_t in_ticks = 0;
+    for (int i = 0; i < 16; i++)
+        in_ticks += tick[i].weights + tick[i].sent[CORE_ALL_TO_ALL];
+    const int64_t n_v =
+        layout.first_vocab[layout.t + 1] - layout.first_vocab[layout.t];
+    const har_cost_memory memory = har_cost_memory_of(
+        &c->spec, &layout, CORE_FP64, c->batch.n_b / c->plan.dp, c->batch.n_t,
+        sum.all.most_rows);
+    const size_t used = memory.work_bytes + memory.pair_bytes;
+    const int64_t held = memory.weights -
+                         (layout.stage == 0 ? n_v * c->spec.n_d : 0) -
+                         untouched(c, &layout, r);
+    core_arena_free(&arena);
+    snprintf(why, WHY,
+             "%lld weights are read, %lld held and touched; %zu bytes of work "
+             "are used, "
+             "%zu counted; ticks %lld, all %lld",
+             (long long)all.weights, (long long)held, r->stats.work_bytes, used,
+             (long long)in_ticks,
+             (long long)(sum.all.weights + sum.all.sent[CORE_ALL_TO_ALL]));
+    return all.weights != held ||
+           all.weights + embed.weights != sum.all.weights ||
+           in_ticks != sum.all.weights + sum.all.sent[CORE_ALL_TO_ALL] ||
+           memory.weight_bytes < (size_t)memory.weights * sizeof(double) ||
+           memory.weight_bytes != r->stats.weight_bytes ||
+           !(r->stats.work_bytes >= used &&
+             r->stats.work_bytes <= used + memory.pair_bytes / 8 + 64);
+}
+
+static const char *const memory_plan[] = {"mb=1", "tp=2,ep=2", "tp=3,dp=2,ep=3",
+                                          "tp=2,dp=2,ep=2,etp=2",
+                                          "tp=2,pp=3,ep=3,etp=2,scope=replica"};
+enum { N_MEMORY_PLAN = sizeof memory_plan / sizeof *memory_plan };
+
+START_TEST(memory_is_what_is_used)
+{
+    for (int i = 0; i < N_MEMORY_PLAN; i++) {
+        core_spec spec = fix_family(_i);
+        spec.bias_ffn = false;
+        spec.tied = false;
+        run_case c = make_case(&spec, memory_plan[i], 6, 25);
+        par_comm *comm;
+        char why[WHY] = "";
+        bool ok = true;
+        ck_assert_int_eq(par_comm_open(&comm, par_plan_world(&c.plan)),
+                         CORE_OK);
+        if (comm != NULL) {
+            run r = do_run(comm, &c);
+            ok = !is_memory_wrong(&c, &r, comm->rank, why);
+            run_free(&r);
+        }
+        par_comm_close(comm);
+        mpi_assert(ok, "family %d under %s: %s", _i, c.name, why);
+        core_batch_free(&c.batch);
+    }
+}
+END_TEST
+
+/* One rank holds the model. */
+START_TEST(one_rank_holds_all)
+{
+    for (int i = 0; i < FIX_N_FAMILIES; i++) {
+        const core_spec spec = fix_family(i);
+        run_case c = make_case(&spec, "mb=1", 1, 1);
+        core_arena arena;
+        par_layout layout;
+        make_layout(&layout, &arena, &c, 0);
+        ck_assert_int_eq(
+            har_cost_memory_of(&spec, &layout, CORE_FP64, 1, 1, 1).weights,
+            core_spec_parameters(&spec));
+        core_arena_free(&arena);
+        core_batch_free(&c.batch);
+    }
+}
+END_TEST
+
+START_TEST(bytes_follow_the_type)
+{
+    core_cost cost = two_costs[0];
+    cost.read = 1;
+    cost.kv_written = 2;
+    ck_assert_int_eq(har_cost_bytes(&cost, 2), 2 * (48 + 1 + 2));
+    ck_assert_int_eq(har_cost_sent_bytes(&two_costs[1], 2), 2 * 5);
+    cost = two_costs[1];
+    cost.type = CORE_COST_WORDS;
+    ck_assert_int_eq(har_cost_sent_bytes(&cost, 2), 8 * 5);
+}
+END_TEST
+
+/* --- the comparison itself --- */
+
+START_TEST(difference_is_seen)
+{
+    core_cost changed[2];
+    char why[WHY] = "";
+    records a = {.cost = (core_cost *)(uintptr_t)two_costs, .n = 2};
+    records b = {.cost = changed, .n = 2};
+    memcpy(changed, two_costs, sizeof changed);
+    ck_assert(!first_difference(&a, &b, why));
+    changed[1].sent = 10; /* a message counted twice */
+    ck_assert(first_difference(&a, &b, why));
+    ck_assert_msg(strstr(why, "record 1: sent is 5 emitted, 10 generated") !=
+                      NULL,
+                  "%s", why);
+    changed[0].flops = 383;
+    ck_assert(first_difference(&a, &b, why));
+    ck_assert_msg(strstr(why, "record 0: flops is 384") != NULL, "%s", why);
+    ck_assert_msg(strstr(why, "gemm qkv layers.3.attn.q, rank 5, tick 2") !=
+                      NULL,
+                  "%s", why);
+    b.n = 0;
+    ck_assert(first_difference(&a, &b, why));
+    ck_assert_msg(strstr(why, "record 0 only emitted") != NULL, "%s", why);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("har_cost");
+    TCase *tc = tcase_create("cost");
+    tcase_add_test(tc, difference_is_seen);
+    tcase_add_test(tc, shadow_plans_agree);
+    tcase_add_loop_test(tc, families_agree, 0, FIX_N_FAMILIES);
+    tcase_add_loop_test(tc, drops_agree, 0, 2);
+    tcase_add_test(tc, padding_agrees);
+    tcase_add_test(tc, large_groups_agree);
+    tcase_add_test(tc, switch_layer_agrees);
+    tcase_add_test(tc, tiles_agree);
+    tcase_add_loop_test(tc, memory_is_what_is_used, 0, FIX_N_FAMILIES);
+    tcase_add_test(tc, one_rank_holds_all);
+    tcase_add_test(tc, bytes_follow_the_type);
+    tcase_add_loop_test(tc, random_cases_agree, 0, 60);
+    suite_add_tcase(suite, tc);
+    return mpi_check_run(suite);
+}
