@@ -11,10 +11,9 @@
  */
 #include "harness/perf/schedule.h"
 
-#include "core/arena.h"
+#include "harness/perf/room.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct lane {
@@ -48,7 +47,7 @@ typedef struct replay {
 
 void har_replay_work_free(har_replay_work *work)
 {
-    free(work->memory);
+    core_arena_free(&work->arena);
     *work = (har_replay_work){0};
 }
 
@@ -208,26 +207,23 @@ static void run(replay *r, int i)
     r->n_done++;
 }
 
+static void take(replay *r, core_arena *a, int64_t n_sent)
+{
+    r->lane = core_arena_take(a, r->s->n_lane, sizeof *r->lane);
+    r->group = core_arena_take(a, r->s->n_group, sizeof *r->group);
+    r->sent = core_arena_take(a, n_sent, sizeof *r->sent);
+    r->ready = core_arena_take(a, r->s->n_lane, sizeof *r->ready);
+}
+
 static core_status carve(replay *r, har_replay_work *work)
 {
-    const har_schedule *s = r->s;
+    core_arena need = core_arena_measure();
     int64_t n_sent = 0;
-    for (int i = 0; i < s->n_lane; i++)
+    for (int i = 0; i < r->s->n_lane; i++)
         n_sent += count_sends(r, i);
-    for (int pass = 0; pass < 2; pass++) {
-        core_arena a = {.base = pass == 0 ? NULL : work->memory,
-                        .size_bytes = pass == 0 ? SIZE_MAX : work->bytes};
-        r->lane = core_arena_take(&a, s->n_lane, sizeof *r->lane);
-        r->group = core_arena_take(&a, s->n_group, sizeof *r->group);
-        r->sent = core_arena_take(&a, n_sent, sizeof *r->sent);
-        r->ready = core_arena_take(&a, s->n_lane, sizeof *r->ready);
-        if (pass == 0 && a.used_bytes > work->bytes) {
-            har_replay_work_free(work);
-            CORE_TRY(core_alloc(&work->memory, (int64_t)a.used_bytes, 1,
-                                "the replay of a schedule"));
-            work->bytes = a.used_bytes;
-        }
-    }
+    take(r, &need, n_sent);
+    CORE_TRY(har__room(&work->arena, &need));
+    take(r, &work->arena, n_sent);
     return CORE_OK;
 }
 

@@ -8,6 +8,7 @@
 #ifndef HAR_PERF_SCHEDULE_H
 #define HAR_PERF_SCHEDULE_H
 
+#include "core/arena.h"
 #include "harness/perf/machine.h"
 
 typedef enum har_event_kind {
@@ -59,8 +60,7 @@ typedef struct har_replay {
 
 /* Buffers of a replay; start with {0}, free with har_replay_work_free.       */
 typedef struct har_replay_work {
-    void *memory;
-    size_t bytes;
+    core_arena arena;
 } har_replay_work;
 void har_replay_work_free(har_replay_work *work);
 
