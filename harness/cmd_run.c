@@ -6,6 +6,7 @@
  */
 #include "harness/cmd.h"
 #include "harness/estimate.h"
+#include "harness/perf/trace_run.h"
 #include "harness/switch_layer.h"
 #include "parallel/forward.h"
 #include "ref/ref.h"
@@ -17,7 +18,7 @@ enum { MAX_PARTS = 256, PREFIX_BYTES = 32 };
 
 typedef struct request {
     const char *model, *input, *output, *plan, *numerics, *stall;
-    const char *batch, *seed, *layers;
+    const char *batch, *seed, *layers, *trace;
 } request;
 
 typedef struct prompt {
@@ -52,7 +53,7 @@ typedef struct task {
 
 /* --- the command line --- */
 
-enum { OPT_STALL = 256, OPT_LAYERS };
+enum { OPT_STALL = 256, OPT_LAYERS, OPT_TRACE };
 
 static const struct argp_option options[] = {
     {"model", 'm', "MODEL", 0, "preset, spec file or checkpoint folder", 0},
@@ -69,6 +70,10 @@ static const struct argp_option options[] = {
     {"plan", 'p', "PLAN", 0,
      "run the emulation of this plan, not the reference", 0},
     {"numerics", 'n', "NAME", 0, "exact, fp64, fp32 or bf16 (fp64)", 0},
+    {"trace", OPT_TRACE, "FILE", 0,
+     "with --plan: the timeline of every rank's operators, for "
+     "ui.perfetto.dev",
+     0},
     {"stall", OPT_STALL, "SECONDS", 0,
      "end the run when nothing moves for so long "
      "(30)",
@@ -106,7 +111,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPT_STALL:
         r->stall = arg;
         return 0;
+    case OPT_TRACE:
+        r->trace = arg;
+        return 0;
     case ARGP_KEY_END:
+        if (r->trace != NULL && r->plan == NULL)
+            argp_error(state, "--trace needs --plan: it shows the ranks");
         if (r->model == NULL || r->output == NULL ||
             (r->input == NULL) == (r->batch == NULL))
             argp_error(state,
@@ -340,7 +350,7 @@ static void write_piece(void *self, const par_piece *piece)
 }
 
 static core_status run_plan_job(task *t, const job *j, par_comm *comm,
-                                const par_layout *layout)
+                                const par_layout *layout, har_trace_run *trace)
 {
     writer w = {t->taps, j->prefix};
     const par_observer observer = {&w, write_piece};
@@ -349,10 +359,11 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
                              &observer,
                              NULL,
                              NULL,
-                             NULL,
-                             NULL};
+                             trace->is_on ? har_trace_cost : NULL,
+                             trace};
     par_model *model = NULL;
     par_stats stats;
+    har_trace_pass(trace, j->prefix[0] != '\0' ? j->prefix : t->spec.name);
     core_status status =
         par_agree(comm, par_model_open(&model, comm, layout, j->spec,
                                        t->weights, t->numerics, &par));
@@ -388,6 +399,18 @@ static core_status share_taps(task *t, const request *r, par_comm *comm)
     return par_agree(comm, status);
 }
 
+static core_status run_jobs(task *t, const request *r, par_comm *comm,
+                            const par_layout *layout)
+{
+    har_trace_run trace;
+    CORE_TRY(har_trace_open(&trace, comm, r->trace));
+    core_status status = CORE_OK;
+    for (int i = 0; i < t->n_job && status == CORE_OK; i++)
+        status = run_plan_job(t, &t->job[i], comm, layout, &trace);
+    const core_status traced = har_trace_close(&trace, status == CORE_OK);
+    return status != CORE_OK ? status : traced;
+}
+
 static core_status run_plan(task *t, const request *r, par_comm *comm)
 {
     core_arena arena = core_arena_measure();
@@ -398,8 +421,8 @@ static core_status run_plan(task *t, const request *r, par_comm *comm)
     core_status status = par_agree(comm, core_arena_make(&arena));
     if (status == CORE_OK)
         par_layout_init(&layout, &arena, &t->spec, &t->plan, comm->rank);
-    for (int i = 0; i < t->n_job && status == CORE_OK; i++)
-        status = run_plan_job(t, &t->job[i], comm, &layout);
+    if (status == CORE_OK)
+        status = run_jobs(t, r, comm, &layout);
     core_arena_free(&arena);
     if (status != CORE_OK)
         return status;

@@ -8,6 +8,7 @@
 #include "harness/events.h"
 #include "harness/launch.h"
 #include "harness/outfile.h"
+#include "harness/perf/trace_run.h"
 #include "harness/report.h"
 
 #include <stdlib.h>
@@ -19,7 +20,7 @@ typedef struct request { /* the command line                              */
     int n_plan;
     const char *plan_text[HAR_MAX_PLANS];
     const char *batch, *layers, *seed_text, *numerics_text, *stall_text;
-    const char *json, *events;
+    const char *json, *events, *trace;
     bool is_forced, keeps, is_padded;
 } request;
 
@@ -44,6 +45,7 @@ typedef struct task {     /* what it means                                 */
 enum {
     OPT_JSON = 256,
     OPT_EVENTS,
+    OPT_TRACE,
     OPT_KEEP,
     OPT_STALL,
     OPT_FORCED,
@@ -73,6 +75,10 @@ static const struct argp_option options[] = {
     {"json", OPT_JSON, "FILE", 0, "the report for machines", 0},
     {"events", OPT_EVENTS, "FILE", 0,
      "a JSON line per tick and rank; with "
+     "several plans FILE.1, FILE.2 ...",
+     0},
+    {"trace", OPT_TRACE, "FILE", 0,
+     "the timeline of every rank's operators, for ui.perfetto.dev; with "
      "several plans FILE.1, FILE.2 ...",
      0},
     {"keep", OPT_KEEP, NULL, 0, "keep the run folder", 0},
@@ -113,6 +119,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_EVENTS:
         r->events = arg;
+        return 0;
+    case OPT_TRACE:
+        r->trace = arg;
         return 0;
     case OPT_KEEP:
         r->keeps = true;
@@ -307,32 +316,66 @@ static core_status open_model(rank_run *run)
     return CORE_OK;
 }
 
-static core_status verify_plan(rank_run *run, par_comm *comm, int i)
+enum { PATH_BYTES = 600 };
+
+/* The file of plan i: FILE, with several plans FILE.1, FILE.2 ...; NULL if none
+ * is wanted.                                                                 */
+static const char *plan_file(char path[PATH_BYTES], const char *file,
+                             const task *t, int i)
+{
+    if (file == NULL)
+        return NULL;
+    if (t->n_plan > 1)
+        snprintf(path, PATH_BYTES, "%s.%d", file, i + 1);
+    else
+        snprintf(path, PATH_BYTES, "%s", file);
+    return path;
+}
+
+/* All numerics of a plan; who is asked for watches. */
+static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
+                                   har_events *events, har_trace_run *trace)
 {
     const task *t = run->task;
     const har_passes passes =
         run->request->is_forced ? HAR_PASSES_FORCED : HAR_PASSES_USUAL;
-    har_events events;
-    char path[600];
-    if (run->request->events != NULL && t->n_plan > 1)
-        snprintf(path, sizeof path, "%s.%d", run->request->events, i + 1);
-    else
-        snprintf(path, sizeof path, "%s",
-                 run->request->events != NULL ? run->request->events : "");
-    CORE_TRY(har_events_open(&events, comm, path[0] != '\0' ? path : NULL));
-    if (events.fd >= 0) {
-        run->job.tick = har_events_tick;
-        run->job.tick_self = &events;
-    }
     core_status status = CORE_OK;
+    if (events->fd >= 0) {
+        run->job.tick = har_events_tick;
+        run->job.tick_self = events;
+    }
+    if (trace->is_on) {
+        run->job.cost = har_trace_cost;
+        run->job.cost_self = trace;
+    }
     for (int j = 0; j < t->n_numerics && status == CORE_OK; j++) {
-        har_events_label(&events, &t->plan[i], t->numerics[j]);
+        har_events_label(events, &t->plan[i], t->numerics[j]);
+        har_trace_pass(trace, core_numerics_name(t->numerics[j]));
         status = har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
                                 comm, &t->plan[i], t->numerics[j], passes);
         if (!keeps_references(t, run->request))
             har_job_close(&run->job);
     }
     run->job.tick = NULL;
+    run->job.cost = NULL;
+    return status;
+}
+
+static core_status verify_plan(rank_run *run, par_comm *comm, int i)
+{
+    const request *r = run->request;
+    har_events events;
+    har_trace_run trace;
+    char path[PATH_BYTES];
+    CORE_TRY(har_events_open(&events, comm,
+                             plan_file(path, r->events, run->task, i)));
+    core_status status =
+        har_trace_open(&trace, comm, plan_file(path, r->trace, run->task, i));
+    if (status == CORE_OK)
+        status = verify_numerics(run, comm, i, &events, &trace);
+    const core_status traced = har_trace_close(&trace, status == CORE_OK);
+    if (status == CORE_OK)
+        status = traced;
     const core_status closed = har_events_close(&events, status == CORE_OK);
     return par_agree(comm, status != CORE_OK ? status : closed);
 }
@@ -463,7 +506,8 @@ int har_cmd_verify(int argc, char **argv)
     else if (har_is_rank())
         exit_code = run_rank(&r, t);
     else if (try_to_write(r.json) != CORE_OK ||
-             try_to_write(r.events) != CORE_OK)
+             try_to_write(r.events) != CORE_OK ||
+             try_to_write(r.trace) != CORE_OK)
         exit_code = har_end(CORE_E_FILE);
     else
         exit_code = launch(&r, t, argv);

@@ -415,8 +415,7 @@ static int64_t untouched(const run_case *c, const par_layout *lay, const run *r)
 
 /* Are the sums those of the records, and the memory what the run used?  One
  * token group and no bias that is read row by row: then every weight but the
- * embedding is read once, so what is held is what is read and not touched.
- */
+ * embedding is read once, and what is held and touched is what is read.       */
 static bool is_memory_wrong(const run_case *c, const run *r, int rank,
                             char why[WHY])
 {

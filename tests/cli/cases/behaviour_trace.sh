@@ -1,0 +1,56 @@
+# --trace: the timeline in Chrome's format, one track per rank, ticks around operators.
+verified shadow-a --plan tp=2,pp=2,ep=4,scope=replica,mb=3 --trace trace.json --events events
+[ "$(ls)" = "$(printf 'err\nevents\nout\ntrace.json')" ] || fail "left behind: $(ls)"
+
+# numbers are numbers, and whoever is named is there
+jq -e '.displayTimeUnit == "ms" and (.otherData.generator | startswith("moeparity"))
+       and all(.traceEvents[]; (.ph == "X" or .ph == "M") and (.pid | type) == "number"
+               and (.tid | type) == "number" and (.name | length) > 0)
+       and all(.traceEvents[] | select(.ph == "X");
+               .ts >= 0 and .dur >= 0 and (.args.tick // 0) >= 0
+               and (.args.micro_batch | type) == "number")
+       and [.traceEvents[] | select(.name == "process_name") | .args.name] == ["exact", "fp32"]
+       and ([.traceEvents[] | select(.name == "thread_name") | [.pid, .tid, .args.name]] | sort)
+           == [range(2) as $p | range(4) as $r | [$p, $r, "rank \($r)"]]' \
+    trace.json >/dev/null || fail "structure: $(head -c 600 trace.json)"
+
+# on a track, operators follow one another inside their tick; every kind is there
+jq -e '[.traceEvents[] | select(.ph == "X")] | group_by([.pid, .tid]) | length == 8 and all(.[];
+         (map(select(.cat == "tick")) | sort_by(.ts)) as $ticks
+         | (map(select(.cat != "tick")) | sort_by(.ts)) as $ops
+         | ($ticks | map(.name)) == [range(4) | "tick \(.)"]
+         and all(range(1; $ops | length); $ops[.].ts + 0.002 >= $ops[. - 1].ts + $ops[. - 1].dur)
+         and all($ops[]; . as $op | $ticks[$op.args.tick]
+                 | .ts - 0.002 <= $op.ts and .ts + .dur + 0.002 >= $op.ts + $op.dur))' \
+    trace.json >/dev/null || fail "timeline"
+for kind in gemm 'grouped gemm' attention elementwise collective; do
+    jq -e --arg kind "$kind" 'any(.traceEvents[]; .cat == $kind)' trace.json >/dev/null || fail "no $kind"
+done
+
+# a rank without a micro-batch is idle: transfers and other stages' experts, no attention
+jq -e '[.traceEvents[] | select(.ph == "X" and .cat != "tick" and .args.micro_batch == -1)]
+       | any(.cat == "collective") and all(.cat != "attention" and .args.tokens == 0)' \
+    trace.json >/dev/null || fail "idle ticks"
+
+# what the operators sent is what the communicator counted (a send counts when it is waited for)
+sent=$(jq '[.traceEvents[] | select(.ph == "X" and (.name | startswith("send ") | not)) | .args.sent // 0]
+           | add * 8' trace.json)
+counted=$(jq -s '[.[].bytes | to_entries[] | select(.key != "send") | .value] | add' events)
+[ "$sent" -gt 0 ] && [ "$sent" = "$counted" ] || fail "trace: $sent bytes, events: $counted"
+
+# several plans, several files; run
+verified shadow-a --plan tp=2 --plan ep=2,dp=2 --batch 4x7 --layers 2 --trace many
+for file in many.1 many.2; do
+    jq -e '.traceEvents | length > 50' $file >/dev/null || fail "$file"
+done
+expect 0 moeparity run --model shadow-a --batch 3x7 --layers 2 --plan tp=2 --out taps.st --trace run.json
+jq -e '[.traceEvents[] | select(.name == "process_name") | .args.name] == ["shadow-a"]
+       and any(.traceEvents[]; .name == "head logits")' run.json >/dev/null || fail "run.json"
+
+# refused: before the ranks start, or where there are none; nothing is left
+refused 3 'none/file: cannot be written: No such file' moeparity verify shadow-a --plan tp=2 --trace none/file
+expect 2 moeparity run --model shadow-a --batch 3x7 --out no.st --trace no.json
+has err '--trace needs --plan'
+expect 3 moeparity run --model shadow-a --batch 3x7 --layers 2 --plan tp=2 --out no.st --trace none/file
+has err 'none/file: cannot be written'
+[ -z "$(ls | grep -E 'no\.|partial')" ] || fail "left behind: $(ls)"
