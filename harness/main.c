@@ -28,6 +28,8 @@ static const command commands[] = {
      "ranks, groups and placements of a plan; the legal plans of a model",
      har_cmd_plan},
     {"golden", "make, seal or check golden cases", har_cmd_golden},
+    {"perf", "machine files: fit on measured times, score on them",
+     har_cmd_perf},
     {"inspect", "tensors and metadata of a safetensors file", har_cmd_inspect},
 };
 enum { N_COMMAND = sizeof commands / sizeof commands[0] };

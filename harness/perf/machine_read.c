@@ -1,0 +1,376 @@
+/* harness/perf/machine_read.c -- a machine file, read strictly.
+ *
+ * The flat list of the document is matched against the keys a machine has; a
+ * key that no machine has, a number outside its range and a number that is
+ * missing are refused with their place.  NaN fails every range.  Coefficients
+ * and sigmas that a file leaves out have no value to fall back to: all must be
+ * there.  Samples are for people and for `calibrate`: not read here.
+ */
+#include "harness/perf/machine_impl.h"
+#include "harness/perf/yaml.h"
+
+#include "core/arena.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { MAX_FILE_BYTES = 4 << 20 };
+
+typedef struct reader {
+    har_machine m;
+    const char *file;
+    bool coef[HAR_N_COEF], coef_from[HAR_N_COEF];
+    bool sigma[HAR_N_KIND], sigma_from[HAR_N_KIND];
+    bool link_from[HAR_MAX_LINKS];
+} reader;
+
+static core_status refuse(const reader *r, const har_yaml_entry *e,
+                          const char *expected)
+{
+    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: expected %s, found '%.40s'",
+              r->file, e->line, e->column, e->path, expected, e->text);
+}
+
+static core_status number(const reader *r, const har_yaml_entry *e,
+                          double least, double most, double *out)
+{
+    char *end = NULL;
+    const double value = strtod(e->text, &end);
+    if (*end != '\0' || !(value >= least && value <= most)) {
+        char range[64];
+        snprintf(range, sizeof range, "a number from %g to %g", least, most);
+        return refuse(r, e, range);
+    }
+    *out = value;
+    return CORE_OK;
+}
+
+static core_status whole(const reader *r, const har_yaml_entry *e, int least,
+                         int most, int *out)
+{
+    double value = 0;
+    CORE_TRY(number(r, e, least, most, &value));
+    if (value != floor(value))
+        return refuse(r, e, "a whole number");
+    *out = (int)value;
+    return CORE_OK;
+}
+
+static core_status word(const reader *r, const har_yaml_entry *e, char *out,
+                        size_t n)
+{
+    if (strlen(e->text) >= n)
+        return refuse(r, e, "a shorter name");
+    memcpy(out, e->text, strlen(e->text) + 1);
+    return CORE_OK;
+}
+
+static core_status origin(const reader *r, const har_yaml_entry *e,
+                          har_origin *out)
+{
+    for (int i = 0; i < HAR_N_ORIGIN; i++)
+        if (strcmp(e->text, har_origin_name(i)) == 0) {
+            *out = i;
+            return CORE_OK;
+        }
+    return refuse(r, e, "measured, transferred, assumed or datasheet");
+}
+
+static bool after(const char *path, const char *prefix, const char **rest)
+{
+    const size_t n = strlen(prefix);
+    *rest = path + n;
+    return strncmp(path, prefix, n) == 0;
+}
+
+/* --- the keys ---------------------------------------------------------------
+ */
+
+static const struct {
+    const char *path;
+    size_t offset;
+    double unit, least, most;
+} NUMBERS[] = {
+    {"memory.gbytes", offsetof(har_machine, memory_bytes), 1e9, 0.1, 1e5},
+    {"memory.gbytes_per_s", offsetof(har_machine, memory_bw), 1e9, 0.1, 1e6},
+    {"units.count", offsetof(har_machine, n_unit), 1, 1, 1e5},
+    {"units.clock_mhz", offsetof(har_machine, clock_hz), 1e6, 10, 1e5},
+    {"units.bytes_per_clock", offsetof(har_machine, unit_bytes_per_clock), 1,
+     0.5, 1e4},
+    {"units.cache_mbytes", offsetof(har_machine, l2_bytes), 1e6, 0.01, 1e5},
+};
+enum { N_NUMBERS = sizeof NUMBERS / sizeof NUMBERS[0] };
+
+static core_status read_peak(reader *r, const har_yaml_entry *e,
+                             const char *name)
+{
+    for (int i = 0; i < CORE_N_DTYPES; i++)
+        if (strcasecmp(name, core_dtype_name(i)) == 0) {
+            CORE_TRY(number(r, e, 1e-6, 1e6, &r->m.peak[i]));
+            r->m.peak[i] *= 1e12;
+            return CORE_OK;
+        }
+    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown dtype", r->file, e->line,
+              e->column, e->path);
+}
+
+static core_status read_tile(reader *r, const har_yaml_entry *e,
+                             const char *rest)
+{
+    int tile = 0, side = 0;
+    if (sscanf(rest, "%d][%d]", &tile, &side) != 2 || side > 1)
+        return refuse(r, e, "pairs of rows and columns");
+    if (tile >= HAR_MAX_TILES)
+        return refuse(r, e, "at most 12 tiles");
+    r->m.n_tile = tile + 1;
+    return whole(r, e, 1, 4096, &r->m.tile[tile][side]);
+}
+
+static core_status read_link(reader *r, const har_yaml_entry *e,
+                             const char *rest)
+{
+    int i = 0, n = 0;
+    if (sscanf(rest, "%d].%n", &i, &n) != 1 || n == 0)
+        return refuse(r, e, "links with name, gpus and so on");
+    if (i >= HAR_MAX_LINKS)
+        return refuse(r, e, "at most 4 links");
+    r->m.n_link = i + 1;
+    har_link *link = &r->m.link[i];
+    const char *key = rest + n;
+    if (strcmp(key, "name") == 0)
+        return word(r, e, link->name, sizeof link->name);
+    if (strcmp(key, "gpus") == 0)
+        return whole(r, e, 2, 1 << 20, &link->n_gpu);
+    if (strcmp(key, "from") == 0) {
+        r->link_from[i] = true;
+        return origin(r, e, &link->origin);
+    }
+    if (strcmp(key, "gbytes_per_s") == 0) {
+        CORE_TRY(number(r, e, 1e-3, 1e5, &link->bw));
+        link->bw *= 1e9;
+        return CORE_OK;
+    }
+    if (strcmp(key, "extra_us") == 0) {
+        CORE_TRY(number(r, e, 0, 1e4, &link->alpha));
+        link->alpha *= 1e-6;
+        return CORE_OK;
+    }
+    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown key", r->file, e->line,
+              e->column, e->path);
+}
+
+/* KEY.value and KEY.from of one entry. */
+static core_status read_value(const reader *r, const har_yaml_entry *e,
+                              const char *rest, double least, double most,
+                              har_value *out, bool *has, bool *has_from)
+{
+    if (strcmp(rest, ".value") == 0) {
+        *has = true;
+        return number(r, e, least, most, &out->value);
+    }
+    if (strcmp(rest, ".from") == 0) {
+        *has_from = true;
+        return origin(r, e, &out->origin);
+    }
+    return refuse(r, e, "{value: NUMBER, from: WORD}");
+}
+
+static core_status read_coef(reader *r, const har_yaml_entry *e,
+                             const char *key)
+{
+    static const double limits[HAR_N_COEF][2] = {
+#define COEF_LIMITS(name, key, kind, start, least, most, text) {least, most},
+        HAR_COEF_LIST(COEF_LIMITS)
+#undef COEF_LIMITS
+    };
+    const char *rest = NULL;
+    for (int i = 0; i < HAR_N_COEF; i++)
+        if (after(key, har_coef_key(i), &rest) &&
+            (*rest == '.' || *rest == '\0'))
+            return read_value(r, e, rest, limits[i][0], limits[i][1],
+                              &r->m.coef[i], &r->coef[i], &r->coef_from[i]);
+    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown key", r->file, e->line,
+              e->column, e->path);
+}
+
+static core_status read_sigma(reader *r, const har_yaml_entry *e,
+                              const char *key)
+{
+    const char *rest = NULL;
+    for (int i = 0; i < HAR_N_KIND; i++)
+        if (after(key, har_kind_name(i), &rest) &&
+            (*rest == '.' || *rest == '\0'))
+            return read_value(r, e, rest, 1e-4, 10, &r->m.sigma[i],
+                              &r->sigma[i], &r->sigma_from[i]);
+    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown key", r->file, e->line,
+              e->column, e->path);
+}
+
+static core_status read_entry(reader *r, const har_yaml_entry *e)
+{
+    const char *rest = NULL;
+    if (strcmp(e->path, "machine") == 0)
+        return word(r, e, r->m.name, sizeof r->m.name);
+    if (strcmp(e->path, "about") == 0)
+        return CORE_OK;
+    if (strcmp(e->path, "max_split") == 0)
+        return whole(r, e, 1, 1024, &r->m.max_split);
+    for (int i = 0; i < (int)N_NUMBERS; i++)
+        if (strcmp(e->path, NUMBERS[i].path) == 0) {
+            double value = 0;
+            CORE_TRY(number(r, e, NUMBERS[i].least, NUMBERS[i].most, &value));
+            value *= NUMBERS[i].unit;
+            memcpy((char *)&r->m + NUMBERS[i].offset, &value, sizeof value);
+            return CORE_OK;
+        }
+    if (after(e->path, "peak_tflops.", &rest))
+        return read_peak(r, e, rest);
+    if (after(e->path, "tiles[", &rest))
+        return read_tile(r, e, rest);
+    if (after(e->path, "links[", &rest))
+        return read_link(r, e, rest);
+    if (after(e->path, "coefficients.", &rest))
+        return read_coef(r, e, rest);
+    if (after(e->path, "sigma.", &rest))
+        return read_sigma(r, e, rest);
+    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown key", r->file, e->line,
+              e->column, e->path);
+}
+
+/* --- what must be there -----------------------------------------------------
+ */
+
+static core_status check_links(const reader *r)
+{
+    const har_machine *m = &r->m;
+    CORE_FAIL_IF(m->n_link == 0, CORE_E_FORMAT,
+                 "%s: links: missing, expected at least one", r->file);
+    for (int i = 0; i < m->n_link; i++) {
+        const har_link *link = &m->link[i];
+        CORE_FAIL_IF(link->name[0] == '\0' || link->n_gpu == 0 ||
+                         !(link->bw > 0) || !r->link_from[i],
+                     CORE_E_FORMAT,
+                     "%s: links[%d]: expected name, gpus, gbytes_per_s and "
+                     "from",
+                     r->file, i);
+        CORE_FAIL_IF(i > 0 && link->n_gpu <= m->link[i - 1].n_gpu,
+                     CORE_E_FORMAT,
+                     "%s: links[%d].gpus: expected more than the %d of the "
+                     "link before, found %d",
+                     r->file, i, m->link[i - 1].n_gpu, link->n_gpu);
+    }
+    return CORE_OK;
+}
+
+static core_status check_complete(const reader *r)
+{
+    const har_machine *m = &r->m;
+    CORE_FAIL_IF(m->name[0] == '\0', CORE_E_FORMAT, "%s: machine: missing",
+                 r->file);
+    CORE_FAIL_IF(!(m->peak[CORE_DTYPE_F32] > 0), CORE_E_FORMAT,
+                 "%s: peak_tflops.f32: missing", r->file);
+    for (int i = 0; i < (int)N_NUMBERS; i++) {
+        double value = 0;
+        memcpy(&value, (const char *)m + NUMBERS[i].offset, sizeof value);
+        CORE_FAIL_IF(!(value > 0), CORE_E_FORMAT, "%s: %s: missing", r->file,
+                     NUMBERS[i].path);
+    }
+    CORE_FAIL_IF(m->n_tile == 0, CORE_E_FORMAT, "%s: tiles: missing", r->file);
+    for (int i = 0; i < m->n_tile; i++)
+        CORE_FAIL_IF(m->tile[i][0] == 0 || m->tile[i][1] == 0, CORE_E_FORMAT,
+                     "%s: tiles[%d]: expected rows and columns", r->file, i);
+    CORE_FAIL_IF(m->max_split == 0, CORE_E_FORMAT, "%s: max_split: missing",
+                 r->file);
+    for (int i = 0; i < HAR_N_COEF; i++)
+        CORE_FAIL_IF(!r->coef[i] || !r->coef_from[i], CORE_E_FORMAT,
+                     "%s: coefficients.%s: expected {value: NUMBER, from: "
+                     "WORD}, found none",
+                     r->file, har_coef_key(i));
+    for (int i = 0; i < HAR_N_KIND; i++)
+        CORE_FAIL_IF(!r->sigma[i] || !r->sigma_from[i], CORE_E_FORMAT,
+                     "%s: sigma.%s: expected {value: NUMBER, from: WORD}, "
+                     "found none",
+                     r->file, har_kind_name(i));
+    return check_links(r);
+}
+
+static core_status read_all(reader *r, const char *text)
+{
+    har_yaml yaml;
+    core_status status = har_yaml_read(&yaml, text, r->file, "samples");
+    for (size_t i = 0; i < yaml.n && status == CORE_OK; i++)
+        status = read_entry(r, &yaml.at[i]);
+    har_yaml_free(&yaml);
+    return status;
+}
+
+core_status har_machine_parse(har_machine *out, const char *text,
+                              const char *name)
+{
+    reader r = {.file = name};
+    CORE_TRY(read_all(&r, text));
+    CORE_TRY(check_complete(&r));
+    *out = r.m;
+    return CORE_OK;
+}
+
+/* --- files ------------------------------------------------------------------
+ */
+
+static core_status read_stream(FILE *file, const char *path, char *buf)
+{
+    const size_t n = fread(buf, 1, MAX_FILE_BYTES, file);
+    CORE_FAIL_IF(ferror(file) != 0, CORE_E_FILE, "%s: %s", path,
+                 strerror(errno));
+    CORE_FAIL_IF(n == MAX_FILE_BYTES, CORE_E_FORMAT,
+                 "%s: a machine has less than %d bytes", path, MAX_FILE_BYTES);
+    CORE_FAIL_IF(memchr(buf, '\0', n) != NULL, CORE_E_FORMAT,
+                 "%s: a zero byte, expected text", path);
+    buf[n] = '\0';
+    return CORE_OK;
+}
+
+static core_status read_file(char **out, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    CORE_FAIL_IF(file == NULL, CORE_E_FILE,
+                 "%s: %s; the machines that come with the program are "
+                 "gpu-400t-64g, a100-sxm and template",
+                 path, strerror(errno));
+    char *buf = malloc(MAX_FILE_BYTES + 1);
+    core_status status = CORE_E_MEMORY;
+    if (buf == NULL)
+        core_fail(status, "%s: no memory to read it", path);
+    else
+        status = read_stream(file, path, buf);
+    fclose(file);
+    if (status == CORE_OK)
+        *out = buf;
+    else
+        free(buf);
+    return status;
+}
+
+core_status har_machine_text(char **out, const char *name)
+{
+    const char *preset = NULL, *text = NULL;
+    for (int i = 0; har_machine_preset(i, &preset, &text); i++)
+        if (strcmp(preset, name) == 0) {
+            *out = strdup(text);
+            CORE_FAIL_IF(*out == NULL, CORE_E_MEMORY,
+                         "%s: no memory to read it", name);
+            return CORE_OK;
+        }
+    return read_file(out, name);
+}
+
+core_status har_machine_open(har_machine *out, const char *name)
+{
+    char *text = NULL;
+    CORE_TRY(har_machine_text(&text, name));
+    const core_status status = har_machine_parse(out, text, name);
+    free(text);
+    return status;
+}
