@@ -36,7 +36,8 @@ typedef struct har_predict_case { /* borrows everything                       */
     core_dtype dtype;             /* of values: F16, BF16, F32                */
     har_overlap overlap;
     har_algorithm algorithm;      /* of collectives                           */
-    const har_demand *demand;     /* of the model; NULL: every expert alike   */
+    const har_demand *demand;     /* of the model; NULL: every expert alike;
+                                   * drawn only with all_ranks               */
     const har_load *load;         /* measured counts, for all_ranks; NULL: of
                                    * the demand                               */
     bool all_ranks;
@@ -140,11 +141,12 @@ CORE_NODISCARD core_status har_predict(har_predictor *predictor,
                                        const har_predict_case *request,
                                        har_prediction *out);
 
-/* Show the timeline of the case last predicted, rank by rank in order of time.
- * Without all_ranks: of the rank that speaks for each stage.          [local] */
-void har_predict_spans(har_predictor *predictor,
-                       void (*show)(void *self, const har_span *span),
-                       void *self);
+/* Show the timeline of the case last predicted: of each rank in order of time,
+ * ranks interleaved.  Without all_ranks: of the rank that speaks for each stage.
+ * Errors: E_MEMORY.                                                   [local] */
+CORE_NODISCARD core_status har_predict_spans(
+    har_predictor *predictor, void (*show)(void *self, const har_span *span),
+    void *self);
 
 /* The memory part alone: a plan that does not fit need not be timed.  Fills
  * n_stage, stage, memory, memory_stage.  Errors: E_MEMORY.            [local] */
