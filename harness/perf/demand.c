@@ -8,13 +8,13 @@
 #include "harness/perf/demand.h"
 
 #include "core/rng.h"
+#include "harness/perf/figures.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PERMUTATION_SEED = 1, MAX_FILE_BYTES = 1 << 20, HIGHEST_WEIGHT = 1000 };
+enum { PERMUTATION_SEED = 1, HIGHEST_WEIGHT = 1000 };
 
 static uint32_t word_of(int e)
 {
@@ -74,34 +74,6 @@ static core_status from_exponent(har_demand *d, const char *text,
 
 /* --- files --- */
 
-static core_status read_text(const char *path, char **out)
-{
-    void *memory;
-    FILE *file = fopen(path, "r");
-    CORE_FAIL_IF(file == NULL, CORE_E_FILE,
-                 "%s: expected uniform, zipf:S, power:A or a file: %s", path,
-                 strerror(errno));
-    const core_status status =
-        core_alloc(&memory, MAX_FILE_BYTES + 1, 1, "numbers per expert");
-    if (status != CORE_OK) {
-        fclose(file);
-        return status;
-    }
-    char *text = memory;
-    const size_t n = fread(text, 1, MAX_FILE_BYTES, file);
-    const bool is_bad = ferror(file) != 0 || !feof(file);
-    fclose(file);
-    text[n] = '\0';
-    if (is_bad) {
-        free(text);
-        CORE_FAIL_IF(true, CORE_E_FILE,
-                     "%s: cannot be read, or has more than %d bytes", path,
-                     MAX_FILE_BYTES);
-    }
-    *out = text;
-    return CORE_OK;
-}
-
 static const char *skip(const char *p)
 {
     for (;; p++) {
@@ -136,7 +108,8 @@ static core_status parse_numbers(har_demand *d, const char *path,
 static core_status from_file(har_demand *d, const char *path)
 {
     char *text = NULL;
-    CORE_TRY(read_text(path, &text));
+    CORE_TRY(har_read_text(&text, path,
+                           "uniform, zipf:S, power:A or a file"));
     const core_status status = parse_numbers(d, path, text);
     free(text);
     return status;
