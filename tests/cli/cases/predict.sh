@@ -16,7 +16,7 @@ jq -e '.schema == 1 and .gpus == 32 and (.memory | length) == 4 and
 jq -e '[.traceEvents[] | select(.ph == "M" and .name == "thread_name")] | length == 32' t.json >jq.out || fail "tracks"
 jq -e '[.traceEvents[] | select(.ph == "X")] | map(.tid) | unique == [range(32)]' t.json >jq.out || fail "a track is empty"
 latency=$(jq '.figures.latency_ms.value * 1000' p.json)
-jq -e --argjson end "$latency" '[.traceEvents[] | select(.ph == "X")] | all(.ts >= 0 and .dur >= 0 and .ts + .dur <= $end + 0.01)' t.json >jq.out || fail "an event beyond the end"
+jq -e --argjson last "$latency" '[.traceEvents[] | select(.ph == "X")] | all(.ts >= 0 and .dur >= 0 and .ts + .dur <= $last + 0.01)' t.json >jq.out || fail "an event beyond the end"
 jq -e '[.traceEvents[] | select(.ph == "X" and .tid == 13 and (.name | test("send") | not))] | [., .[1:]] | transpose | map(select(.[1])) | all(.[0].ts + .[0].dur <= .[1].ts + 0.01)' t.json >jq.out || fail "events overlap"
 
 # the same twice; another draw is another figure
@@ -57,7 +57,8 @@ expect 0 moeparity predict --batch 32x1 --sweep seq=128..300
 has out '^ +300 +32 '
 expect 0 $SEED --sweep gpus=8..16
 has out '^ +8  no plan: 8 GPUs are no multiple of pp x tp = 16'
-refused 2 'sweep gpus=8..8: no legal plan' $SEED --sweep gpus=8..8
+expect 2 $SEED --sweep gpus=8..8
+has err '^moeparity: --sweep gpus=8..8: no legal plan$'
 refused 2 'sweep: expected gpus=A..B' $SEED --sweep gpus=16
 refused 2 'sweep prints a table' $SEED --sweep gpus=16..32 --json x.json
 
