@@ -3,7 +3,8 @@
  * All plans share a few operators, so a thread remembers the times it asked
  * for.  A stage's time t is the sum over its layers; a pass takes sum(t) +
  * (mb - 1) max(t), with scope=replica (mb + pp - 1) max(t), for its stages move
- * in lockstep; a full pipeline takes mb max(t).  Traps: with scope=replica a
+ * in lockstep; a full pipeline takes mb max(t), in decode no less than a pass of
+ * one micro-batch.  Traps: with scope=replica a
  * rank holds its experts of all layers and serves all stages at once; a tensor
  * rank dispatches only its slice of the tokens; every etp rank of an expert gets
  * all of its rows; a kv head needed by two tensor ranks is on both.
@@ -331,6 +332,17 @@ static double balance_of(const har_quick *e, const har_shape *shape,
     return rows * layers * experts;
 }
 
+/* From batch to batch.  In decode a row's next token waits for the last one, so
+ * fewer micro-batches than stages leave the pipeline empty in between. */
+static double period(const har_quick *e, const har_shape *shape, double sum,
+                     double most)
+{
+    const double full = shape->mb * most;
+    if (e->n_kv == 0)
+        return full;
+    return fmax(full, shape->scope == PAR_SCOPE_REPLICA ? shape->pp * most : sum);
+}
+
 void har_quick_time(void *self, int thread, const har_shape *shape,
                        har_figures *out)
 {
@@ -351,7 +363,8 @@ void har_quick_time(void *self, int thread, const har_shape *shape,
     out->latency = shape->scope == PAR_SCOPE_REPLICA
                        ? (shape->mb + shape->pp - 1) * most
                        : sum + (shape->mb - 1) * most;
-    out->tokens_per_s = (double)(e->n_b * e->n_t) / (shape->mb * most);
+    out->tokens_per_s =
+        (double)(e->n_b * e->n_t) / period(e, shape, sum, most);
     for (int i = 0; i < HAR_N_TERM; i++)
         out->term[i] = shape->mb * slowest.term[i];
     out->term[HAR_TERM_BUBBLE] = out->latency - shape->mb * most;
