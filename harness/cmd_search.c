@@ -43,18 +43,24 @@ static const struct argp_option options[] = {
     {"decode", OPT_DECODE, "BxL", 0,
      "a token for each of B rows, L cached ones before it", 0},
     {"dtype", OPT_DTYPE, "NAME", 0, "of values: f16, bf16, f32 (f16)", 0},
-    {"slo", OPT_SLO, "LIMIT", 0, "latency_ms<X or tokens_per_s>X; both may be "
-     "given", 0},
-    {"mark", OPT_MARK, "PLAN", 0, "hold this plan against the best; may be "
-     "repeated", 0},
+    {"slo", OPT_SLO, "LIMIT", 0,
+     "latency_ms<X or tokens_per_s>X; both may be "
+     "given",
+     0},
+    {"mark", OPT_MARK, "PLAN", 0,
+     "hold this plan against the best; may be "
+     "repeated",
+     0},
     {"popularity", OPT_POPULARITY, "FILE", 0,
      "how often each expert is chosen (all alike)", 0},
     {"place", OPT_PLACE, NULL, 0,
      "deal the experts of the first marked plan, else of the best that has "
-     "ep > 1, by their popularity", 0},
+     "ep > 1, by their popularity",
+     0},
     {"budget", OPT_BUDGET, "GB", 0,
      "memory of a GPU for copies of experts (what is left, but no more than "
-     "the experts already have)", 0},
+     "the experts already have)",
+     0},
     {"json", OPT_JSON, "FILE", 0, "the result for machines", 0},
     {"write", OPT_WRITE, "FILE", 0,
      "the best plan, with --place the placed one, as YAML for verify", 0},
@@ -76,10 +82,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     const struct {
         int key;
         const char **out;
-    } text[] = {{OPT_MACHINE, &r->machine},  {OPT_GPUS, &r->gpus},
-                {OPT_BATCH, &r->batch},      {OPT_DECODE, &r->decode},
-                {OPT_DTYPE, &r->dtype},      {OPT_JSON, &r->json},
-                {OPT_WRITE, &r->write},      {OPT_POPULARITY, &r->popularity},
+    } text[] = {{OPT_MACHINE, &r->machine}, {OPT_GPUS, &r->gpus},
+                {OPT_BATCH, &r->batch},     {OPT_DECODE, &r->decode},
+                {OPT_DTYPE, &r->dtype},     {OPT_JSON, &r->json},
+                {OPT_WRITE, &r->write},     {OPT_POPULARITY, &r->popularity},
                 {OPT_BUDGET, &r->budget}};
     for (size_t i = 0; i < sizeof text / sizeof text[0]; i++)
         if (key == text[i].key) {
@@ -116,7 +122,8 @@ static const struct argp argp = {
     NULL,
     NULL};
 
-/* --- options ------------------------------------------------------------------ */
+/* --- options
+ * ------------------------------------------------------------------ */
 
 enum { MOST_GPUS = 4096 };
 
@@ -216,10 +223,11 @@ static core_status parse_case(const request *r, har_search_case *c,
     return CORE_OK;
 }
 
-/* --- marked plans ------------------------------------------------------------- */
+/* --- marked plans
+ * ------------------------------------------------------------- */
 
-static void price(har_quick *e, const har_search_case *c,
-                  const par_plan *plan, const char *name, har_mark *out)
+static void price(har_quick *e, const har_search_case *c, const par_plan *plan,
+                  const char *name, har_mark *out)
 {
     *out = (har_mark){0};
     snprintf(out->name, sizeof out->name, "%s", name);
@@ -265,7 +273,8 @@ static core_status mark_seed(const har_search_case *c, har_quick *e,
     return CORE_OK;
 }
 
-/* --- placement ---------------------------------------------------------------- */
+/* --- placement
+ * ---------------------------------------------------------------- */
 
 static const har_search_point *to_place(const har_search_view *v, int n_asked)
 {
@@ -287,9 +296,7 @@ static double copy_bytes(const har_quick *e, const har_shape *shape)
     const core_spec *s = e->spec;
     const int n_l = (int)s->n_l;
     const double layers =
-        shape->scope == PAR_SCOPE_REPLICA
-            ? n_l
-            : ceil((double)n_l / shape->pp);
+        shape->scope == PAR_SCOPE_REPLICA ? n_l : ceil((double)n_l / shape->pp);
     return layers * (s->gated ? 3 : 2) * (double)s->n_d *
            ceil((double)s->n_f / shape->etp) *
            (double)core_dtype_bytes(e->dtype);
@@ -308,8 +315,7 @@ static core_status place(const request *r, const har_search_view *v,
     if (r->budget != NULL)
         room = fmin(room, budget * 1e9);
     const double most = ceil((double)n_e / ep);
-    out->n_spare =
-        (int)fmin(most, floor(room / copy_bytes(e, &p->shape)));
+    out->n_spare = (int)fmin(most, floor(room / copy_bytes(e, &p->shape)));
     har_shape_plan(&p->shape, &out->plan);
     out->before = out->after = p->figures;
     out->contiguous = har_balance_of(&out->plan, e->share, n_e);
@@ -323,7 +329,8 @@ static core_status place(const request *r, const har_search_view *v,
     return CORE_OK;
 }
 
-/* --- search ------------------------------------------------------------------- */
+/* --- search
+ * ------------------------------------------------------------------- */
 
 static core_status check_found(const har_search_view *v)
 {
@@ -358,8 +365,7 @@ static core_status write_best(const request *r, const har_search_view *v)
     return har_plan_write(&plan, note, r->write);
 }
 
-static core_status report(const request *r, har_search_view *v,
-                          har_quick *e)
+static core_status report(const request *r, har_search_view *v, har_quick *e)
 {
     har_placed placed;
     CORE_TRY(check_found(v));
@@ -376,8 +382,7 @@ static core_status report(const request *r, har_search_view *v,
     return CORE_OK;
 }
 
-static core_status search(const request *r, har_search_case *c,
-                          har_quick *e)
+static core_status search(const request *r, har_search_case *c, har_quick *e)
 {
     har_mark mark[HAR_MAX_MARKS];
     har_search_result result;

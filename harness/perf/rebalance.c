@@ -90,8 +90,7 @@ static bool add_copy(int *copies, const double *share, int n_e, int ep)
     int best = -1;
     for (int e = 0; e < n_e; e++)
         if (copies[e] < PAR_MAX_REPLICAS && copies[e] < ep &&
-            (best < 0 ||
-             share[e] * copies[best] > share[best] * copies[e]))
+            (best < 0 || share[e] * copies[best] > share[best] * copies[e]))
             best = e;
     if (best >= 0)
         copies[best]++;

@@ -83,8 +83,7 @@ static void write_placement(FILE *out, const par_plan *plan)
 static void write_stages(FILE *out, const par_plan *plan)
 {
     for (int i = 0; i < plan->n_stage; i++)
-        fprintf(out, "%s%d", i > 0 ? ", " : "stages: [",
-                plan->stage_layers[i]);
+        fprintf(out, "%s%d", i > 0 ? ", " : "stages: [", plan->stage_layers[i]);
     if (plan->n_stage > 0)
         fputs("]\n", out);
 }
@@ -98,8 +97,7 @@ core_status har_plan_write(const par_plan *plan, const char *note,
             "# %s\ntp: %d\npp: %d\ndp: %d\nep: %d\netp: %d\nmb: %d\n"
             "rounds: %d\nscope: %s\n",
             note, plan->tp, plan->pp, plan->dp, plan->ep, plan->etp, plan->mb,
-            plan->rounds,
-            plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
+            plan->rounds, plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
     write_stages(out.file, plan);
     write_placement(out.file, plan);
     const core_status status = har_outfile_commit(&out);

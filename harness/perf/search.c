@@ -13,7 +13,8 @@
 #include <omp.h>
 #include <stdlib.h>
 
-/* --- shapes ----------------------------------------------------------------- */
+/* --- shapes -----------------------------------------------------------------
+ */
 
 int har_shape_world(const har_shape *shape)
 {
@@ -44,7 +45,8 @@ void har_shape_of(const par_plan *plan, har_shape *out)
                        .scope = plan->scope};
 }
 
-/* --- candidates ------------------------------------------------------------- */
+/* --- candidates -------------------------------------------------------------
+ */
 
 typedef struct candidates {
     const har_search_case *request;
@@ -57,8 +59,7 @@ static void keep(candidates *c, const har_shape *shape)
 {
     if (c->n == c->room && !c->failed) {
         const int64_t room = 2 * c->room + 1024;
-        har_search_point *more =
-            realloc(c->point, (size_t)room * sizeof *more);
+        har_search_point *more = realloc(c->point, (size_t)room * sizeof *more);
         c->failed = more == NULL;
         if (!c->failed) {
             c->point = more;
@@ -74,8 +75,7 @@ static void add_plan(void *self, const par_plan *plan)
     candidates *c = self;
     const int64_t n_b = c->request->n_b;
     const int64_t rows = (n_b + plan->dp - 1) / plan->dp;
-    const bool whole =
-        c->request->spec->capacity.domain == CORE_DOMAIN_BATCH;
+    const bool whole = c->request->spec->capacity.domain == CORE_DOMAIN_BATCH;
     har_shape shape;
     c->n_legal++;
     if (plan->dp > n_b || (whole && plan->dp > 1))
@@ -133,9 +133,13 @@ static core_status collect(candidates *c, har_search_result *out)
     return CORE_OK;
 }
 
-/* --- front ------------------------------------------------------------------ */
+/* --- front ------------------------------------------------------------------
+ */
 
-static int by_number(double a, double b) { return (a > b) - (a < b); }
+static int by_number(double a, double b)
+{
+    return (a > b) - (a < b);
+}
 
 static int by_latency(const void *left, const void *right)
 {
@@ -147,9 +151,11 @@ static int by_latency(const void *left, const void *right)
         order = har_shape_world(&a->shape) - har_shape_world(&b->shape);
     if (order == 0)
         order = by_number(a->figures.memory, b->figures.memory);
-    const int key[][2] = {{a->shape.pp, b->shape.pp}, {a->shape.tp, b->shape.tp},
+    const int key[][2] = {{a->shape.pp, b->shape.pp},
+                          {a->shape.tp, b->shape.tp},
                           {a->shape.etp, b->shape.etp},
-                          {a->shape.ep, b->shape.ep}, {a->shape.mb, b->shape.mb},
+                          {a->shape.ep, b->shape.ep},
+                          {a->shape.mb, b->shape.mb},
                           {(int)a->shape.scope, (int)b->shape.scope}};
     for (size_t i = 0; order == 0 && i < sizeof key / sizeof key[0]; i++)
         order = key[i][0] - key[i][1];
@@ -175,7 +181,8 @@ int64_t har_search_front(har_search_point *point, int64_t n)
     return n_front;
 }
 
-/* --- search ----------------------------------------------------------------- */
+/* --- search -----------------------------------------------------------------
+ */
 
 static void price(const har_search_case *request, har_search_point *point)
 {
@@ -253,8 +260,8 @@ const har_search_point *har_search_best(const har_search_result *result,
 const char *har_term_text(har_search_term term)
 {
     static const char *const text[HAR_N_TERM] = {
-        "arithmetic",          "weights and memory", "launches, small operators",
-        "tensor collectives",  "expert all-to-all",  "sends between stages",
+        "arithmetic",         "weights and memory", "launches, small operators",
+        "tensor collectives", "expert all-to-all",  "sends between stages",
         "pipeline bubble"};
     return text[term];
 }

@@ -3,11 +3,11 @@
  * All plans share a few operators, so a thread remembers the times it asked
  * for.  A stage's time t is the sum over its layers; a pass takes sum(t) +
  * (mb - 1) max(t), with scope=replica (mb + pp - 1) max(t), for its stages move
- * in lockstep; a full pipeline takes mb max(t), in decode no less than a pass of
- * one micro-batch.  Traps: with scope=replica a
- * rank holds its experts of all layers and serves all stages at once; a tensor
- * rank dispatches only its slice of the tokens; every etp rank of an expert gets
- * all of its rows; a kv head needed by two tensor ranks is on both.
+ * in lockstep; a full pipeline takes mb max(t), in decode no less than a pass
+ * of one micro-batch.  Traps: with scope=replica a rank holds its experts of
+ * all layers and serves all stages at once; a tensor rank dispatches only its
+ * slice of the tokens; every etp rank of an expert gets all of its rows; a kv
+ * head needed by two tensor ranks is on both.
  */
 #include "harness/perf/search_cost.h"
 
@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- times once asked for ----------------------------------------------------- */
+/* --- times once asked for
+ * ----------------------------------------------------- */
 
 enum { MEMO_BITS = 13, MEMO_SIZE = 1 << MEMO_BITS, N_KEY = 4 };
 
@@ -88,10 +89,9 @@ static har_time answer(const har_quick *e, const question *q)
     case OP_BYTES:
         return har_time_elementwise(e->machine, q->key[0]);
     default:
-        return har_time_collective(e->machine,
-                                   (har_collective)(q->kind - OP_COLLECTIVE),
-                                   HAR_LIBRARY, q->key[0], (int)q->key[1],
-                                   q->tier);
+        return har_time_collective(
+            e->machine, (har_collective)(q->kind - OP_COLLECTIVE), HAR_LIBRARY,
+            q->key[0], (int)q->key[1], q->tier);
     }
 }
 
@@ -122,7 +122,8 @@ static har_time ask(const pricing *p, const question *q)
     return p->memo->answer[at];
 }
 
-/* --- a layer ------------------------------------------------------------------ */
+/* --- a layer
+ * ------------------------------------------------------------------ */
 
 typedef struct part {
     double term[HAR_N_TERM];
@@ -145,11 +146,10 @@ static double total(const part *p)
 static void compute(part *out, const pricing *p, question q)
 {
     const har_time time = ask(p, &q);
-    const har_search_term term = time.bound == HAR_BOUND_COMPUTE
-                                     ? HAR_TERM_ARITHMETIC
-                                 : time.bound == HAR_BOUND_MEMORY
-                                     ? HAR_TERM_MEMORY
-                                     : HAR_TERM_SMALL;
+    const har_search_term term =
+        time.bound == HAR_BOUND_COMPUTE  ? HAR_TERM_ARITHMETIC
+        : time.bound == HAR_BOUND_MEMORY ? HAR_TERM_MEMORY
+                                         : HAR_TERM_SMALL;
     out->term[term] += time.seconds;
 }
 
@@ -162,8 +162,8 @@ static void gemm(part *out, const pricing *p, double m, double n, double k)
 static void transfer(part *out, const pricing *p, har_search_term term,
                      har_collective kind, double bytes, int n, int n_span)
 {
-    const question q = {{bytes, n}, OP_COLLECTIVE + (int)kind,
-                        har_tier(p->e->machine, n_span)};
+    const question q = {
+        {bytes, n}, OP_COLLECTIVE + (int)kind, har_tier(p->e->machine, n_span)};
     if (n > 1)
         out->term[term] += ask(p, &q).seconds;
 }
@@ -176,7 +176,10 @@ typedef struct sizes {
     double row_bytes;    /* of all tokens' hidden states                      */
 } sizes;
 
-static double split_up(double n, double parts) { return ceil(n / parts); }
+static double split_up(double n, double parts)
+{
+    return ceil(n / parts);
+}
 
 static sizes sizes_of(const har_quick *e, const har_shape *shape)
 {
@@ -257,7 +260,8 @@ static void moe_part(part *out, const pricing *p, const har_shape *shape,
              shape->tp);
 }
 
-/* --- a stage ------------------------------------------------------------------ */
+/* --- a stage
+ * ------------------------------------------------------------------ */
 
 static void first_last(int *first, int *end, int64_t n_l, int pp, int stage)
 {
@@ -294,8 +298,8 @@ static void make_parts(layer_parts *out, const pricing *p,
     }
 }
 
-static part stage_part(const pricing *p, const har_shape *shape,
-                       const sizes *z, const layer_parts *parts, int stage)
+static part stage_part(const pricing *p, const har_shape *shape, const sizes *z,
+                       const layer_parts *parts, int stage)
 {
     const core_spec *s = p->e->spec;
     part out = {{0}};
@@ -340,11 +344,12 @@ static double period(const har_quick *e, const har_shape *shape, double sum,
     const double full = shape->mb * most;
     if (e->n_kv == 0)
         return full;
-    return fmax(full, shape->scope == PAR_SCOPE_REPLICA ? shape->pp * most : sum);
+    return fmax(full,
+                shape->scope == PAR_SCOPE_REPLICA ? shape->pp * most : sum);
 }
 
 void har_quick_time(void *self, int thread, const har_shape *shape,
-                       har_figures *out)
+                    har_figures *out)
 {
     const har_quick *e = self;
     const pricing p = {e, &e->memo[thread]};
@@ -363,15 +368,15 @@ void har_quick_time(void *self, int thread, const har_shape *shape,
     out->latency = shape->scope == PAR_SCOPE_REPLICA
                        ? (shape->mb + shape->pp - 1) * most
                        : sum + (shape->mb - 1) * most;
-    out->tokens_per_s =
-        (double)(e->n_b * e->n_t) / period(e, shape, sum, most);
+    out->tokens_per_s = (double)(e->n_b * e->n_t) / period(e, shape, sum, most);
     for (int i = 0; i < HAR_N_TERM; i++)
         out->term[i] = shape->mb * slowest.term[i];
     out->term[HAR_TERM_BUBBLE] = out->latency - shape->mb * most;
     out->balance = balance_of(e, shape, &z);
 }
 
-/* --- memory ------------------------------------------------------------------- */
+/* --- memory
+ * ------------------------------------------------------------------- */
 
 /* Elements of the weights of a stage's rank. */
 static double stage_weights(const core_spec *s, const har_shape *shape,
@@ -390,7 +395,8 @@ static double stage_weights(const core_spec *s, const har_shape *shape,
         n = vocab;
     for (int l = 0; l < (int)s->n_l; l++) {
         const bool mine = l >= first && l < end;
-        if (core_spec_is_moe(s, l) && (mine || shape->scope == PAR_SCOPE_REPLICA))
+        if (core_spec_is_moe(s, l) &&
+            (mine || shape->scope == PAR_SCOPE_REPLICA))
             n += experts;
         if (!mine)
             continue;
@@ -415,8 +421,8 @@ static double activations(const har_quick *e, const har_shape *shape,
                                           e->most_share[shape->ep]
                                     : 0;
     const double inner = split_up((double)s->n_f, shape->etp);
-    return z->tokens * (4 * (double)s->n_d +
-                        2 * (z->n_h + z->n_g) * (double)s->n_dh) +
+    return z->tokens *
+               (4 * (double)s->n_d + 2 * (z->n_h + z->n_g) * (double)s->n_dh) +
            rows * (2 * (double)s->n_d + 2 * inner) +
            z->tokens * split_up((double)s->n_v, shape->tp);
 }
@@ -436,7 +442,8 @@ void har_quick_memory(void *self, const har_shape *shape, har_figures *out)
     out->memory = (most + kv + activations(e, shape, &z)) * z.value_bytes;
 }
 
-/* --- making ------------------------------------------------------------------- */
+/* --- making
+ * ------------------------------------------------------------------- */
 
 static core_status check_model(const har_quick *e)
 {
@@ -478,8 +485,7 @@ core_status har_quick_make(har_quick *estimate)
     estimate->most_share = NULL;
     CORE_TRY(check_model(estimate));
     const int n_e = (int)estimate->spec->n_e;
-    estimate->memo =
-        calloc((size_t)estimate->n_thread, sizeof *estimate->memo);
+    estimate->memo = calloc((size_t)estimate->n_thread, sizeof *estimate->memo);
     estimate->most_share =
         calloc((size_t)n_e + 2, sizeof *estimate->most_share);
     CORE_FAIL_IF(estimate->memo == NULL || estimate->most_share == NULL,

@@ -55,14 +55,14 @@ static void write_counts(FILE *out, const har_search_view *v)
             (long long)r->n_large, v->request->memory_bytes / 1e9);
     fprintf(out, "           %lld miss the limits, %lld are left\n",
             (long long)r->n_missed, (long long)r->n_good);
-    fprintf(out, "speed      %.2f s, %d threads, %.0f plans per second and "
+    fprintf(out,
+            "speed      %.2f s, %d threads, %.0f plans per second and "
             "thread\n",
             r->seconds, v->request->n_thread,
             (double)r->n_plan / r->seconds / v->request->n_thread);
 }
 
-static void write_why(FILE *out, const har_search_view *v,
-                      const har_mark *mark)
+static void write_why(FILE *out, const har_search_view *v, const har_mark *mark)
 {
     const har_figures *a = &v->best->figures, *b = &mark->point.figures;
     if (!mark->fits) {
@@ -80,7 +80,8 @@ static void write_why(FILE *out, const har_search_view *v,
             fprintf(out, "           %+10.3f ms %s (%.3f, not %.3f)\n",
                     1e3 * (a->term[i] - b->term[i]), har_term_text(i),
                     1e3 * a->term[i], 1e3 * b->term[i]);
-    fprintf(out, "           balance %.1f %%, not %.1f; weights of a GPU %.2f "
+    fprintf(out,
+            "           balance %.1f %%, not %.1f; weights of a GPU %.2f "
             "GB, not %.2f\n",
             100 * a->balance, 100 * b->balance, a->weight_bytes / 1e9,
             b->weight_bytes / 1e9);
@@ -97,7 +98,8 @@ static void write_placed(FILE *out, const har_placed *p)
     fprintf(out, "  before   balance %.1f %%, latency %.3f ms, %.0f tokens/s\n",
             100 * p->contiguous.balance, 1e3 * p->before.latency,
             p->before.tokens_per_s);
-    fprintf(out, "  after    balance %.1f %%, latency %.3f ms, %.0f tokens/s; "
+    fprintf(out,
+            "  after    balance %.1f %%, latency %.3f ms, %.0f tokens/s; "
             "%d copies, at most %d on a GPU\n",
             100 * p->dealt.balance, 1e3 * p->after.latency,
             p->after.tokens_per_s, p->dealt.n_copy, p->dealt.most_experts);
@@ -106,8 +108,8 @@ static void write_placed(FILE *out, const har_placed *p)
 void har_search_write_text(FILE *out, const har_search_view *v)
 {
     write_counts(out, v);
-    fprintf(out, "\n%-14s %10s %11s %9s %9s %5s  plan  largest share\n", "front",
-            "latency/ms", "tokens/s", "per GPU", "GB", "GPUs");
+    fprintf(out, "\n%-14s %10s %11s %9s %9s %5s  plan  largest share\n",
+            "front", "latency/ms", "tokens/s", "per GPU", "GB", "GPUs");
     write_row(out, "best", v->best, true);
     for (int i = 0; i < v->result->n_front; i++)
         if (&v->result->front[i] != v->best)
@@ -121,7 +123,8 @@ void har_search_write_text(FILE *out, const har_search_view *v)
         write_placed(out, v->placed);
 }
 
-/* --- JSON --------------------------------------------------------------------- */
+/* --- JSON
+ * --------------------------------------------------------------------- */
 
 static json_t *json_point(const har_search_point *p, const char *name,
                           bool has_times)
@@ -129,10 +132,10 @@ static json_t *json_point(const har_search_point *p, const char *name,
     char text[PAR_PLAN_TEXT];
     text_of(&p->shape, text);
     const har_figures *f = &p->figures;
-    json_t *out = json_pack("{s:s, s:i, s:f, s:f, s:b}", "plan", text, "gpus",
-                            har_shape_world(&p->shape), "memory_bytes",
-                            f->memory, "weight_bytes", f->weight_bytes, "fits",
-                            has_times);
+    json_t *out =
+        json_pack("{s:s, s:i, s:f, s:f, s:b}", "plan", text, "gpus",
+                  har_shape_world(&p->shape), "memory_bytes", f->memory,
+                  "weight_bytes", f->weight_bytes, "fits", has_times);
     json_t *terms = json_object();
     for (int i = 0; has_times && i < HAR_N_TERM; i++)
         json_object_set_new(terms, har_term_text(i), json_real(f->term[i]));
@@ -155,18 +158,17 @@ static json_t *json_root(const har_search_view *v)
     for (int i = 0; i < r->n_front; i++)
         json_array_append_new(front, json_point(&r->front[i], NULL, true));
     for (int i = 0; i < v->n_mark; i++)
-        json_array_append_new(marks,
-                              json_point(&v->mark[i].point, v->mark[i].name,
-                                         v->mark[i].fits));
+        json_array_append_new(
+            marks,
+            json_point(&v->mark[i].point, v->mark[i].name, v->mark[i].fits));
     json_t *root = json_pack(
         "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:i, s:o, s:o, s:o}",
         "schema", 1, "model", v->estimate->spec->name, "machine",
         v->estimate->machine->name, "plans", (json_int_t)r->n_plan, "illegal",
         (json_int_t)r->n_illegal, "too_large", (json_int_t)r->n_large,
-        "missed_limits", (json_int_t)r->n_missed, "left",
-        (json_int_t)r->n_good, "seconds", r->seconds, "threads",
-        v->request->n_thread, "best", json_point(v->best, NULL, true), "front",
-        front, "marked", marks);
+        "missed_limits", (json_int_t)r->n_missed, "left", (json_int_t)r->n_good,
+        "seconds", r->seconds, "threads", v->request->n_thread, "best",
+        json_point(v->best, NULL, true), "front", front, "marked", marks);
     if (root != NULL && v->placed != NULL)
         json_object_set_new(
             root, "placement",

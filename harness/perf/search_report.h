@@ -7,32 +7,33 @@
 
 enum { HAR_MAX_MARKS = 16 };
 
-typedef struct har_mark { /* a plan to be held against the best                */
+typedef struct har_mark { /* a plan to be held against the best */
     char name[PAR_PLAN_TEXT];
     har_search_point point;
-    bool fits;            /* memory; else it has no times                      */
+    bool fits; /* memory; else it has no times                      */
 } har_mark;
 
-typedef struct har_placed { /* experts dealt by popularity                     */
+typedef struct har_placed { /* experts dealt by popularity */
     par_plan plan;
     har_figures before, after;
     har_balance contiguous, dealt;
-    int n_spare;          /* copies more that a GPU has room for               */
+    int n_spare; /* copies more that a GPU has room for               */
 } har_placed;
 
-typedef struct har_search_view { /* borrows everything                         */
+typedef struct har_search_view { /* borrows everything */
     const har_search_case *request;
     const har_quick *estimate;
     const har_search_result *result;
     const har_search_point *best;
     const har_mark *mark;
     int n_mark;
-    const har_placed *placed; /* NULL: not asked for                           */
+    const har_placed *placed; /* NULL: not asked for */
 } har_search_view;
 
 void har_search_write_text(FILE *out, const har_search_view *view);
 
-/* Errors: E_FILE, E_SPACE, E_MEMORY.                                  [local] */
+/* Errors: E_FILE, E_SPACE, E_MEMORY.                                  [local]
+ */
 CORE_NODISCARD core_status har_search_write_json(const har_search_view *view,
                                                  const char *path);
 

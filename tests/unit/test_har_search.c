@@ -1,4 +1,5 @@
-/* tests/unit/test_har_search.c -- the front, the pruning, the dealing of experts.
+/* tests/unit/test_har_search.c -- the front, the pruning, the dealing of
+ * experts.
  *
  * The search is held against a brute force with a cost made by hand; the closed
  * form's weights against the shards that the layout counts.
@@ -20,18 +21,20 @@ static har_search_point point(double latency, double tokens_per_s, int dp)
 
 START_TEST(front_by_hand)
 {
-    har_search_point p[] = {point(3, 30, 1),  point(1, 10, 2), point(2, 9, 3),
-                            point(2, 20, 4),  point(2, 20, 5), point(3, 25, 6),
+    har_search_point p[] = {point(3, 30, 1),   point(1, 10, 2),
+                            point(2, 9, 3),    point(2, 20, 4),
+                            point(2, 20, 5),   point(3, 25, 6),
                             point(NAN, 99, 7), point(0.5, NAN, 8)};
     ck_assert_int_eq(har_search_front(p, 8), 3);
     ck_assert_int_eq(p[0].shape.dp, 2);
-    ck_assert_int_eq(p[1].shape.dp, 4); /* of two equals the smaller           */
+    ck_assert_int_eq(p[1].shape.dp, 4); /* of two equals the smaller */
     ck_assert_int_eq(p[2].shape.dp, 1);
     ck_assert_int_eq(har_search_front(p, 0), 0);
 }
 END_TEST
 
-/* --- against brute force ------------------------------------------------------ */
+/* --- against brute force
+ * ------------------------------------------------------ */
 
 /* Any function will do that is not monotone in one degree. */
 static void hand_memory(void *self, const har_shape *s, har_figures *out)
@@ -89,8 +92,12 @@ START_TEST(pruning_keeps_the_front)
     for (int n = 1; n <= 16; n++)
         par_plan_each_legal(&spec, n, take, &a);
     const har_search_cost cost = {NULL, hand_memory, hand_time};
-    const har_search_case c = {.spec = &spec, .cost = &cost, .n_gpu0 = 1,
-                               .n_gpu1 = 16, .n_b = 8, .memory_bytes = 20,
+    const har_search_case c = {.spec = &spec,
+                               .cost = &cost,
+                               .n_gpu0 = 1,
+                               .n_gpu1 = 16,
+                               .n_b = 8,
+                               .memory_bytes = 20,
                                .n_thread = 2};
     har_search_result r;
     ck_assert_int_eq(har_search_run(&r, &c), CORE_OK);
@@ -99,7 +106,7 @@ START_TEST(pruning_keeps_the_front)
     ck_assert_int_gt(r.n_illegal, 0);
     ck_assert_int_eq(r.n_large + r.n_missed + r.n_good, r.n_plan);
     ck_assert_int_eq(r.n_good, a.n);
-    for (int i = 0; i < a.n; i++) { /* on the front, or met by one there       */
+    for (int i = 0; i < a.n; i++) { /* on the front, or met by one there */
         bool beaten = false, there = false;
         for (int j = 0; j < a.n; j++)
             beaten |= beats(&a.point[j].figures, &a.point[i].figures);
@@ -113,7 +120,8 @@ START_TEST(pruning_keeps_the_front)
 }
 END_TEST
 
-/* --- closed form -------------------------------------------------------------- */
+/* --- closed form
+ * -------------------------------------------------------------- */
 
 static int64_t most_weights(const core_spec *spec, const par_plan *plan)
 {
@@ -134,15 +142,19 @@ static int64_t most_weights(const core_spec *spec, const par_plan *plan)
 
 START_TEST(weights_are_those_of_the_shards)
 {
-    static const char *const text[] = {
-        "tp=1", "tp=4,pp=4,ep=16,scope=replica", "tp=2,pp=3,dp=2,ep=4",
-        "dp=5,ep=5", "tp=4,dp=2,ep=2,etp=4"};
+    static const char *const text[] = {"tp=1", "tp=4,pp=4,ep=16,scope=replica",
+                                       "tp=2,pp=3,dp=2,ep=4", "dp=5,ep=5",
+                                       "tp=4,dp=2,ep=2,etp=4"};
     core_spec spec;
     har_machine machine;
     ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
     ck_assert_int_eq(har_machine_open(&machine, "gpu-400t-64g"), CORE_OK);
-    har_quick e = {.spec = &spec, .machine = &machine, .n_b = 10, .n_t = 4,
-                   .dtype = CORE_DTYPE_F16, .n_thread = 1};
+    har_quick e = {.spec = &spec,
+                   .machine = &machine,
+                   .n_b = 10,
+                   .n_t = 4,
+                   .dtype = CORE_DTYPE_F16,
+                   .n_thread = 1};
     ck_assert_int_eq(har_quick_make(&e), CORE_OK);
     for (size_t i = 0; i < sizeof text / sizeof text[0]; i++) {
         par_plan plan;
@@ -169,7 +181,8 @@ START_TEST(weights_are_those_of_the_shards)
 }
 END_TEST
 
-/* --- placement ---------------------------------------------------------------- */
+/* --- placement
+ * ---------------------------------------------------------------- */
 
 START_TEST(dealt_by_hand)
 {
