@@ -15,8 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { MAX_TABLES = 8 };
+
 typedef struct request {
-    const char *action, *machine, *kind, *table, *out, *json;
+    const char *action, *machine, *kind, *out, *json;
+    const char *table[MAX_TABLES];
+    int n_table;
     bool held_out;
 } request;
 
@@ -26,7 +30,8 @@ static const struct argp_option options[] = {
     {"machine", OPT_MACHINE, "M", 0, "a preset's name or a machine file", 0},
     {"kind", OPT_KIND, "KIND", 0,
      "gemm, moe, attention, collective or plan: what the table holds", 0},
-    {"table", OPT_TABLE, "FILE", 0, "measured times, comma-separated", 0},
+    {"table", OPT_TABLE, "FILE", 0,
+     "measured times, comma-separated; may be repeated", 0},
     {"out", OPT_OUT, "FILE", 0, "fit: the machine file to write", 0},
     {"held-out", OPT_HELD, NULL, 0, "score only shapes that no fit has seen",
      0},
@@ -44,7 +49,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         r->kind = arg;
         return 0;
     case OPT_TABLE:
-        r->table = arg;
+        if (r->n_table == MAX_TABLES)
+            argp_error(state, "more than %d tables", MAX_TABLES);
+        r->table[r->n_table++] = arg;
         return 0;
     case OPT_OUT:
         r->out = arg;
@@ -68,13 +75,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     options,
     parse_option,
-    "fit --machine M --kind KIND --table FILE --out FILE\n"
-    "score --machine M --kind KIND --table FILE [--held-out]\n"
+    "fit --machine M --kind KIND --table FILE... --out FILE\n"
+    "score --machine M --kind KIND --table FILE... [--held-out]\n"
     "machines",
     "Fits the coefficients of a machine on a table of measured times, scores "
     "its predictions on one, or lists the machines that come with the "
-    "program.\vOne shape in five, chosen by its hash, is for fitting.\n"
-    HAR_EXIT_CODES,
+    "program.\vOne shape in five, chosen by its hash, is for "
+    "fitting.\n" HAR_EXIT_CODES,
     NULL,
     NULL,
     NULL};
@@ -96,7 +103,7 @@ static core_status check_request(const request *r)
 {
     CORE_FAIL_IF(r->machine == NULL, CORE_E_USAGE, "--machine: missing");
     CORE_FAIL_IF(r->kind == NULL, CORE_E_USAGE, "--kind: missing");
-    CORE_FAIL_IF(r->table == NULL, CORE_E_USAGE, "--table: missing");
+    CORE_FAIL_IF(r->n_table == 0, CORE_E_USAGE, "--table: missing");
     const bool is_fit = strcmp(r->action, "fit") == 0;
     CORE_FAIL_IF(is_fit && r->out == NULL, CORE_E_USAGE, "--out: missing");
     CORE_FAIL_IF(is_fit && (r->held_out || r->json != NULL), CORE_E_USAGE,
@@ -106,7 +113,8 @@ static core_status check_request(const request *r)
     return CORE_OK;
 }
 
-/* --- fit -------------------------------------------------------------------- */
+/* --- fit --------------------------------------------------------------------
+ */
 
 static void show_progress(int round, double error)
 {
@@ -143,8 +151,7 @@ static core_status fit_table(const request *r, const har_table *table)
     CORE_TRY(status);
     printf("machine    %s\n", machine.name);
     printf("fitted     %lld of %lld rows of %s\n", (long long)used,
-           (long long)table->n,
-           table->source);
+           (long long)table->n, table->source);
     for (int i = 0; i < HAR_N_COEF; i++)
         if (har_coef_kind(i) == table->kind)
             printf("  %-19s %.4g\n", har_coef_key(i), machine.coef[i].value);
@@ -152,7 +159,8 @@ static core_status fit_table(const request *r, const har_table *table)
     return CORE_OK;
 }
 
-/* --- score ------------------------------------------------------------------ */
+/* --- score ------------------------------------------------------------------
+ */
 
 static core_status write_json(const request *r, const har_table *table,
                               const har_machine *machine,
@@ -163,7 +171,7 @@ static core_status write_json(const request *r, const har_table *table,
     json_t *root = json_pack(
         "{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:f, s:f, s:f}", "schema", 1,
         "machine", machine->name, "kind", har_kind_name(table->kind), "source",
-        table->source, "table", r->table, "held_out", r->held_out, "n",
+        table->source, "table", r->table[0], "held_out", r->held_out, "n",
         (json_int_t)score->n, "median", score->median, "p90", score->p90,
         "bias", score->bias, "coverage", score->coverage);
     if (root != NULL && score->has_ranking)
@@ -205,13 +213,27 @@ static core_status score_table(const request *r, const har_table *table)
     return r->json != NULL ? write_json(r, table, &machine, &score) : CORE_OK;
 }
 
+static core_status read_tables(har_table *out, const request *r, har_kind kind)
+{
+    core_status status = har_table_read(out, r->table[0], kind);
+    for (int i = 1; i < r->n_table && status == CORE_OK; i++) {
+        har_table more;
+        status = har_table_read(&more, r->table[i], kind);
+        if (status == CORE_OK)
+            status = har_table_join(out, &more);
+        har_table_free(&more);
+        out->source = "several tables";
+    }
+    return status;
+}
+
 static core_status run(const request *r)
 {
     har_kind kind = HAR_GEMM;
     har_table table;
     CORE_TRY(check_request(r));
     CORE_TRY(parse_kind(&kind, r->kind));
-    core_status status = har_table_read(&table, r->table, kind);
+    core_status status = read_tables(&table, r, kind);
     if (status == CORE_OK)
         status = strcmp(r->action, "fit") == 0 ? fit_table(r, &table)
                                                : score_table(r, &table);

@@ -365,11 +365,29 @@ static core_status write_best(const request *r, const har_search_view *v)
     return har_plan_write(&plan, note, r->write);
 }
 
-static core_status report(const request *r, har_search_view *v, har_quick *e)
+/* Predict what will be shown. */
+static core_status check(har_search_view *v, har_mark *mark,
+                         har_checked *checked)
+{
+    for (int i = 0; i < v->result->n_front && i < HAR_MAX_CHECKED; i++)
+        CORE_TRY(har_search_check(v->estimate, &v->result->front[i].shape,
+                                  &checked[i]));
+    for (int i = 0; i < v->n_mark; i++)
+        if (mark[i].fits)
+            CORE_TRY(har_search_check(v->estimate, &mark[i].point.shape,
+                                      &mark[i].checked));
+    v->checked = checked;
+    return CORE_OK;
+}
+
+static core_status report(const request *r, har_search_view *v, har_quick *e,
+                          har_mark *mark)
 {
     har_placed placed;
+    har_checked checked[HAR_MAX_CHECKED];
     CORE_TRY(check_found(v));
     v->best = har_search_best(v->result, v->request);
+    CORE_TRY(check(v, mark, checked));
     if (r->place) {
         CORE_TRY(place(r, v, e, &placed));
         v->placed = &placed;
@@ -394,7 +412,7 @@ static core_status search(const request *r, har_search_case *c, har_quick *e)
     CORE_TRY(mark_seed(c, e, mark, &view.n_mark));
     c->cost = &cost;
     CORE_TRY(har_search_run(&result, c));
-    const core_status status = report(r, &view, e);
+    const core_status status = report(r, &view, e, mark);
     har_search_free(&result);
     return status;
 }

@@ -2,10 +2,11 @@
  *
  * What is made small is the mean of |ln(predicted / measured)|: the same weight
  * for microseconds and seconds, and no more for an outlier than its distance.
- * The function has kinks (waves, choices of a tile), so nothing is derived: each
- * coefficient in turn is tried a factor up and down, the factor shrinks when
- * none helps.  Deterministic, because nothing is drawn.  Sigma is then what makes
- * the 90 % interval hold on the rows of the fit.
+ * The function has kinks (waves, choices of a tile), so nothing is derived:
+ * each coefficient in turn is tried a factor up and down, the factor shrinks
+ * when none helps.  Deterministic, because nothing is drawn and the start is
+ * not the file's.  Sigma is then what makes the 90 % interval hold on the rows
+ * of the fit.
  */
 #include "harness/perf/fit.h"
 
@@ -17,8 +18,9 @@
 
 enum { MIN_ROWS = 8, MAX_ROUNDS = 200 };
 static const double FIRST_STEP = 0.2, LAST_STEP = 0.004;
-static const double LIMITS[HAR_N_COEF][2] = {
-#define COEF_LIMITS(name, key, kind, start, least, most, text) {least, most},
+static const double LIMITS[HAR_N_COEF][3] = {
+#define COEF_LIMITS(name, key, kind, start, least, most, text)                 \
+    {least, most, start},
     HAR_COEF_LIST(COEF_LIMITS)
 #undef COEF_LIMITS
 };
@@ -61,6 +63,9 @@ static bool improves(har_machine *m, har_coef coef, double factor,
 static void search(har_machine *m, har_kind kind, const sample *s,
                    void (*progress)(int round, double error))
 {
+    for (int i = 0; i < HAR_N_COEF; i++)
+        if (har_coef_kind(i) == kind)
+            m->coef[i].value = LIMITS[i][2];
     double best = mean_error(m, s);
     double step = FIRST_STEP;
     for (int round = 0; round < MAX_ROUNDS && step > LAST_STEP; round++) {

@@ -6,7 +6,8 @@
 
 /* Fit the coefficients of the table's kind, and its sigma, on the shapes that
  * har_is_for_fitting chooses; the others are not looked at.
- *   machine   start and result; marked as measured
+ *   machine   the other kinds' coefficients stay; those of this kind start from
+ *             HAR_COEF_LIST and end as measured
  *   used      rows that the fit saw
  *   progress  called now and then with the mean error so far; may be NULL
  * Deterministic.  Errors: E_INPUT with fewer than 8 rows to fit on.   [local] */

@@ -16,18 +16,24 @@ static const struct {
 #undef COEF_ROW
 };
 
-const char *har_coef_key(har_coef coef) { return COEFS[coef].key; }
+const char *har_coef_key(har_coef coef)
+{
+    return COEFS[coef].key;
+}
 
-har_kind har_coef_kind(har_coef coef) { return COEFS[coef].kind; }
+har_kind har_coef_kind(har_coef coef)
+{
+    return COEFS[coef].kind;
+}
 
 const char *har_kind_name(har_kind kind)
 {
-    static const char *const names[HAR_N_KIND] = {
-        [HAR_GEMM] = "gemm",
-        [HAR_MOE] = "moe",
-        [HAR_ATTENTION] = "attention",
-        [HAR_COLLECTIVE] = "collective",
-        [HAR_PLAN] = "plan"};
+    static const char *const names[HAR_N_KIND] = {[HAR_GEMM] = "gemm",
+                                                  [HAR_MOE] = "moe",
+                                                  [HAR_ATTENTION] = "attention",
+                                                  [HAR_COLLECTIVE] =
+                                                      "collective",
+                                                  [HAR_PLAN] = "plan"};
     return names[kind];
 }
 
@@ -46,8 +52,8 @@ har_time har__together(const har_machine *m, har_kind kind, har__parts parts)
     har_time out = {.sigma = m->sigma[kind].value};
     const double work = har__overlap(parts.compute, parts.memory);
     out.seconds = parts.overhead + parts.latency + work;
-    out.bound = parts.compute > parts.memory ? HAR_BOUND_COMPUTE
-                                             : HAR_BOUND_MEMORY;
+    out.bound =
+        parts.compute > parts.memory ? HAR_BOUND_COMPUTE : HAR_BOUND_MEMORY;
     if (parts.latency > work)
         out.bound = HAR_BOUND_LATENCY;
     if (parts.overhead > work && parts.overhead > parts.latency)

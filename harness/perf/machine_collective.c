@@ -1,12 +1,12 @@
 /* harness/perf/machine_collective.c -- piecewise alpha-beta, by algorithm.
  *
- * The library sends around a ring, 2 (n - 1) steps for a reduction that everyone
- * gets and n - 1 otherwise, in the faster of two protocols: small messages carry
- * flags in them, start at once and use a part of the link; large ones use nearly
- * all of it after a rendezvous.  All-to-all goes by pairs, all at once.  What
- * stays on the device is copied through its memory.  Peers that read each other
- * reduce in one shot (everybody reads everything) or two (a part each, then the
- * parts); beyond 8 MiB they leave it to the library.
+ * The library sends around a ring, 2 (n - 1) steps for a reduction that
+ * everyone gets and n - 1 otherwise, in the faster of two protocols: small
+ * messages carry flags in them, start at once and use a part of the link; large
+ * ones use nearly all of it after a rendezvous.  All-to-all goes by pairs, all
+ * at once.  What stays on the device is copied through its memory.  Peers that
+ * read each other reduce in one shot (everybody reads everything) or two (a
+ * part each, then the parts); beyond 8 MiB they leave it to the library.
  */
 #include "harness/perf/machine_impl.h"
 
@@ -52,15 +52,13 @@ static har_time by_library(const har_machine *machine, har_collective kind,
 {
     const double steps = steps_of(kind, n);
     const double wire = bytes * wire_of(kind, n);
-    const double hop =
-        har__seconds(machine, HAR_COEF_HOP) + link->alpha;
-    const double start = N_START * har__seconds(machine, HAR_COEF_LAUNCH) +
-                         steps * hop;
+    const double hop = har__seconds(machine, HAR_COEF_HOP) + link->alpha;
+    const double start =
+        N_START * har__seconds(machine, HAR_COEF_LAUNCH) + steps * hop;
     const double stays = kind == HAR_SEND_RECV ? 0 : 2 * bytes / n;
     const double full = link->bw * har__coef(machine, HAR_COEF_LINK);
-    const double small =
-        2 * wire * n / (2 * (n - 1)) /
-        (link->bw * har__coef(machine, HAR_COEF_SMALL));
+    const double small = 2 * wire * n / (2 * (n - 1)) /
+                         (link->bw * har__coef(machine, HAR_COEF_SMALL));
     const double rendezvous =
         kind == HAR_SEND_RECV ? 0 : har__seconds(machine, HAR_COEF_RENDEZVOUS);
     const double large = wire / full + stays / har__memory_bw(machine);
@@ -72,8 +70,7 @@ static har_time by_library(const har_machine *machine, har_collective kind,
 static har_time by_shots(const har_machine *machine, double bytes, double n,
                          const har_link *link)
 {
-    const double hop =
-        har__seconds(machine, HAR_COEF_HOP) + link->alpha;
+    const double hop = har__seconds(machine, HAR_COEF_HOP) + link->alpha;
     const double start = N_START_SHOT * har__seconds(machine, HAR_COEF_LAUNCH);
     const double bw = link->bw * har__coef(machine, HAR_COEF_LINK);
     const double one = hop + bytes * (n - 1) / bw;

@@ -19,8 +19,7 @@ static har__parts with_tile(const har_machine *machine, const product *p,
                             const int tile[2], double n_split)
 {
     const double units = machine->n_unit;
-    const double n_tile =
-        ceil(p->m / tile[0]) * ceil(p->n / tile[1]) * n_split;
+    const double n_tile = ceil(p->m / tile[0]) * ceil(p->n / tile[1]) * n_split;
     const double waves = ceil(n_tile / units);
     const double k = ceil(p->k / n_split / 32) * 32;
     const double area = (double)tile[0] * tile[1];
@@ -28,12 +27,11 @@ static har__parts with_tile(const har_machine *machine, const product *p,
     const double feed =
         (tile[0] + tile[1]) * k * p->bytes_per * units / p->feed_bw;
     const double share = fmin(8, fmax(1, 128 * 256 / area));
-    har__parts parts = {
-        .overhead = har__seconds(machine, HAR_COEF_LAUNCH),
-        .latency =
-            har__seconds(machine, HAR_COEF_FILL) * fmax(1, waves / share),
-        .compute = waves * har__overlap(mma, feed),
-        .memory = p->bytes / har__memory_bw(machine)};
+    har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH),
+                        .latency = har__seconds(machine, HAR_COEF_FILL) *
+                                   fmax(1, waves / share),
+                        .compute = waves * har__overlap(mma, feed),
+                        .memory = p->bytes / har__memory_bw(machine)};
     if (n_split > 1) /* partial sums in fp32, written and read */
         parts.latency += har__seconds(machine, HAR_COEF_FILL) +
                          8 * p->m * p->n * n_split / p->feed_bw;
@@ -72,9 +70,9 @@ har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
 
 har_time har_time_elementwise(const har_machine *machine, double bytes)
 {
-    const har__parts parts = {
-        .overhead = har__seconds(machine, HAR_COEF_LAUNCH),
-        .latency = har__seconds(machine, HAR_COEF_FILL),
-        .memory = bytes / har__memory_bw(machine)};
+    const har__parts parts = {.overhead =
+                                  har__seconds(machine, HAR_COEF_LAUNCH),
+                              .latency = har__seconds(machine, HAR_COEF_FILL),
+                              .memory = bytes / har__memory_bw(machine)};
     return har__together(machine, HAR_GEMM, parts);
 }

@@ -9,8 +9,8 @@
  * The power law is that of the published tables: every expert's weight is drawn
  * from p(x) ~ x^-a, here taken at the middles of equal slices of probability,
  * the counts are rounded to whole tokens, what is missing goes to the most
- * popular.  Experts of a rank are then a random sample: the slowest rank has the
- * most popular expert and an even share of the others.
+ * popular.  Experts of a rank are then a random sample: the slowest rank has
+ * the most popular expert and an even share of the others.
  */
 #include "harness/perf/machine_impl.h"
 
@@ -58,8 +58,7 @@ static void power_law(const har_moe *moe, double *count)
     const bool many = total > n && moe->n_token * 0.8 > 1;
     for (int i = 0; i < n; i++)
         count[i] = quantile(moe->popularity.exponent, many ? 1 : 0.01,
-                            many ? moe->n_token * 0.8 : 2,
-                            (n - i - 0.5) / n);
+                            many ? moe->n_token * 0.8 : 2, (n - i - 0.5) / n);
     round_to(count, n, total);
     for (int i = 0, spare = moe->n_k; i < n; i++) {
         count[i] = fmin(count[i], moe->n_token);
@@ -137,11 +136,27 @@ static void add_product(const har_machine *machine, core_dtype dtype,
     const double feed = (s->block_rows + BLOCK_COLUMNS) * k * size * units /
                         har__feed_bw(machine);
     parts->compute += waves * har__overlap(mma, feed);
-    parts->memory +=
-        size * (s->distinct * n * k + s->rows * (n + k)) /
-        har__memory_bw(machine);
-    parts->latency += har__seconds(machine, HAR_COEF_FILL) *
-                      fmax(1, waves / TILES_PER_UNIT);
+    parts->memory += size * (s->distinct * n * k + s->rows * (n + k)) /
+                     har__memory_bw(machine);
+    parts->latency +=
+        har__seconds(machine, HAR_COEF_FILL) * fmax(1, waves / TILES_PER_UNIT);
+}
+
+har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
+                               const double *row, int n_group, double n,
+                               double k)
+{
+    share s = {.rows = 0};
+    for (int i = 0; i < n_group; i++)
+        s.rows += row[i];
+    s.block_rows = s.rows <= n_group ? SMALL_ROWS : LARGE_ROWS;
+    for (int i = 0; i < n_group; i++) {
+        s.blocks += ceil(row[i] / s.block_rows);
+        s.distinct += fmin(1, row[i]);
+    }
+    har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH)};
+    add_product(machine, dtype, &s, n, k, &parts);
+    return har__together(machine, HAR_MOE, parts);
 }
 
 har_time har_time_moe(const har_machine *machine, core_dtype dtype,
@@ -150,8 +165,8 @@ har_time har_time_moe(const har_machine *machine, core_dtype dtype,
     double count[HAR_MAX_EXPERTS];
     har_moe_counts(moe, count);
     const share s = slowest(moe, count);
-    har__parts parts = {.overhead = N_KERNEL *
-                                    har__seconds(machine, HAR_COEF_LAUNCH)};
+    har__parts parts = {.overhead =
+                            N_KERNEL * har__seconds(machine, HAR_COEF_LAUNCH)};
     add_product(machine, dtype, &s, (moe->n_matrix - 1) * moe->n_f, moe->n_d,
                 &parts);
     add_product(machine, dtype, &s, moe->n_d, moe->n_f, &parts);

@@ -45,8 +45,7 @@ static double layer_forward(const har_machine *machine, const har_training *s)
     const double heads = (double)s->n_h / s->tp;
     const double scores = s->micro_batch * heads * s->n_t * s->n_t;
     const double flop = 4 * scores * d / s->n_h;
-    return gemm(machine, t, 3 * d / s->tp, d) +
-           gemm(machine, t, d, d / s->tp) +
+    return gemm(machine, t, 3 * d / s->tp, d) + gemm(machine, t, d, d / s->tp) +
            gemm(machine, t, 4 * d / s->tp, d) +
            gemm(machine, t, d, 4 * d / s->tp) +
            flop / (har__peak(machine, CORE_DTYPE_F16) *
@@ -59,8 +58,8 @@ static double layer_forward(const har_machine *machine, const har_training *s)
 static double layer_step(const har_machine *machine, const har_training *s)
 {
     const double device = FORWARDS * layer_forward(machine, s);
-    const double host = FORWARDS * OPS_PER_LAYER *
-                        har__seconds(machine, HAR_COEF_HOST);
+    const double host =
+        FORWARDS * OPS_PER_LAYER * har__seconds(machine, HAR_COEF_HOST);
     const double message = 2.0 * s->micro_batch * s->n_t * s->n_d;
     return har__overlap(device, host) +
            6 * reduced(machine, message, s->tp, s->tp);
@@ -80,16 +79,15 @@ har_time har_time_training(const har_machine *machine, const har_training *s)
     const double d = s->n_d;
     const double stage = layer_step(machine, s) * s->n_l / s->pp;
     const double message = 2.0 * s->micro_batch * s->n_t * d;
-    const double parameters = 12 * d * d * s->n_l / s->tp / s->pp +
-                              VOCABULARY * d / s->tp;
-    double seconds = (n_mb + s->pp - 1) * stage +
-                     n_mb * head_step(machine, s) +
-                     reduced(machine, 2 * parameters, s->dp, s->n_gpu) +
+    const double parameters =
+        12 * d * d * s->n_l / s->tp / s->pp + VOCABULARY * d / s->tp;
+    double seconds = (n_mb + s->pp - 1) * stage + n_mb * head_step(machine, s) +
+                     reduced(machine, 2 * parameters, s->dp, s->tp * s->dp) +
                      moved(machine, OPTIMISER_BYTES * parameters);
     if (s->pp > 1)
         seconds += 2 * (n_mb + s->pp - 1) *
                    har_time_collective(machine, HAR_SEND_RECV, HAR_LIBRARY,
-                                       message, 2, 0)
+                                       message, 2, har_tier(machine, s->n_gpu))
                        .seconds;
     return (har_time){.seconds = seconds,
                       .sigma = machine->sigma[HAR_PLAN].value,

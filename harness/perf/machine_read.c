@@ -85,7 +85,8 @@ static bool after(const char *path, const char *prefix, const char **rest)
     return strncmp(path, prefix, n) == 0;
 }
 
-/* --- the keys --------------------------------------------------------------- */
+/* --- the keys ---------------------------------------------------------------
+ */
 
 static const struct {
     const char *path;
@@ -238,7 +239,8 @@ static core_status read_entry(reader *r, const har_yaml_entry *e)
               e->column, e->path);
 }
 
-/* --- what must be there ----------------------------------------------------- */
+/* --- what must be there -----------------------------------------------------
+ */
 
 static core_status check_links(const reader *r)
 {
@@ -275,8 +277,7 @@ static core_status check_complete(const reader *r)
         CORE_FAIL_IF(!(value > 0), CORE_E_FORMAT, "%s: %s: missing", r->file,
                      NUMBERS[i].path);
     }
-    CORE_FAIL_IF(m->n_tile == 0, CORE_E_FORMAT, "%s: tiles: missing",
-                 r->file);
+    CORE_FAIL_IF(m->n_tile == 0, CORE_E_FORMAT, "%s: tiles: missing", r->file);
     for (int i = 0; i < m->n_tile; i++)
         CORE_FAIL_IF(m->tile[i][0] == 0 || m->tile[i][1] == 0, CORE_E_FORMAT,
                      "%s: tiles[%d]: expected rows and columns", r->file, i);
@@ -315,7 +316,8 @@ core_status har_machine_parse(har_machine *out, const char *text,
     return CORE_OK;
 }
 
-/* --- files ------------------------------------------------------------------ */
+/* --- files ------------------------------------------------------------------
+ */
 
 static core_status read_stream(FILE *file, const char *path, char *buf)
 {

@@ -1,9 +1,10 @@
-/* harness/perf/score.c -- errors of predictions, and what choosing by them costs.
+/* harness/perf/score.c -- errors of predictions, and what choosing by them
+ * costs.
  *
  * The relative error is of the measured time, so that a prediction of zero is
- * 100 % wrong and one of double the time as well; the interval is in logarithms,
- * exp(+-1.645 sigma), where errors of times are nearly symmetric.  A NaN is wrong
- * by infinity and outside every interval.
+ * 100 % wrong and one of double the time as well; the interval is in
+ * logarithms, exp(+-1.645 sigma), where errors of times are nearly symmetric.
+ * A NaN is wrong by infinity and outside every interval.
  *
  * Plans are ranked within a group: the plans of one model, batch and number of
  * GPUs, between which somebody would choose.
@@ -42,8 +43,7 @@ static void add_errors(har_score *out, const har_machine *machine,
     double sum = 0;
     for (int64_t i = 0; i < out->n; i++) {
         const double ratio = at[i].predicted / at[i].row->seconds;
-        const double sigma =
-            har_shape_time(machine, &at[i].row->shape).sigma;
+        const double sigma = har_shape_time(machine, &at[i].row->shape).sigma;
         error[i] = ratio > 0 ? fabs(ratio - 1) : HUGE_VAL;
         sum += log(ratio);
         inside += fabs(log(ratio)) <= SIGMAS_90 * sigma;
@@ -55,7 +55,8 @@ static void add_errors(har_score *out, const har_machine *machine,
     out->coverage = (double)inside / (double)out->n;
 }
 
-/* --- ranking ---------------------------------------------------------------- */
+/* --- ranking ----------------------------------------------------------------
+ */
 
 static int compare_group(const void *a, const void *b)
 {
@@ -69,7 +70,10 @@ static int compare_group(const void *a, const void *b)
     return 0;
 }
 
-static int sign(double x) { return (x > 0) - (x < 0); }
+static int sign(double x)
+{
+    return (x > 0) - (x < 0);
+}
 
 static double kendall(const point *at, int64_t n)
 {

@@ -62,6 +62,29 @@ static void write_counts(FILE *out, const har_search_view *v)
             (double)r->n_plan / r->seconds / v->request->n_thread);
 }
 
+static void write_checked(FILE *out, const char *name, const har_shape *shape,
+                          const har_checked *c)
+{
+    char text[PAR_PLAN_TEXT];
+    text_of(shape, text);
+    fprintf(out, "%-14s %10.3f ms (%.3f to %.3f), %.0f tokens/s, %.2f GB  %s\n",
+            name, c->latency.value * 1e3, c->latency.low * 1e3,
+            c->latency.high * 1e3, c->tokens_per_s.value, c->memory.value / 1e9,
+            text);
+}
+
+static void write_predictions(FILE *out, const har_search_view *v)
+{
+    fputs("\npredicted by replay, with 90 % intervals\n", out);
+    for (int i = 0; i < v->result->n_front && i < HAR_MAX_CHECKED; i++)
+        write_checked(out, &v->result->front[i] == v->best ? "best" : "",
+                      &v->result->front[i].shape, &v->checked[i]);
+    for (int i = 0; i < v->n_mark; i++)
+        if (v->mark[i].fits)
+            write_checked(out, v->mark[i].name, &v->mark[i].point.shape,
+                          &v->mark[i].checked);
+}
+
 static void write_why(FILE *out, const har_search_view *v, const har_mark *mark)
 {
     const har_figures *a = &v->best->figures, *b = &mark->point.figures;
@@ -116,6 +139,7 @@ void har_search_write_text(FILE *out, const har_search_view *v)
             write_row(out, "", &v->result->front[i], true);
     for (int i = 0; i < v->n_mark; i++)
         write_row(out, v->mark[i].name, &v->mark[i].point, v->mark[i].fits);
+    write_predictions(out, v);
     fputc('\n', out);
     for (int i = 0; i < v->n_mark; i++)
         write_why(out, v, &v->mark[i]);
@@ -151,6 +175,16 @@ static json_t *json_point(const har_search_point *p, const char *name,
     return out;
 }
 
+static void json_checked(json_t *out, const har_checked *c)
+{
+    json_object_set_new(
+        out, "predicted",
+        json_pack("{s:f, s:f, s:f, s:f, s:f}", "latency_s", c->latency.value,
+                  "latency_low_s", c->latency.low, "latency_high_s",
+                  c->latency.high, "tokens_per_s", c->tokens_per_s.value,
+                  "memory_bytes", c->memory.value));
+}
+
 static json_t *json_root(const har_search_view *v)
 {
     const har_search_result *r = v->result;
@@ -161,6 +195,11 @@ static json_t *json_root(const har_search_view *v)
         json_array_append_new(
             marks,
             json_point(&v->mark[i].point, v->mark[i].name, v->mark[i].fits));
+    for (int i = 0; i < r->n_front && i < HAR_MAX_CHECKED; i++)
+        json_checked(json_array_get(front, (size_t)i), &v->checked[i]);
+    for (int i = 0; i < v->n_mark; i++)
+        if (v->mark[i].fits)
+            json_checked(json_array_get(marks, (size_t)i), &v->mark[i].checked);
     json_t *root = json_pack(
         "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:i, s:o, s:o, s:o}",
         "schema", 1, "model", v->estimate->spec->name, "machine",

@@ -16,7 +16,8 @@
 
 enum { MAX_LINE = 1024 };
 
-/* --- one line --------------------------------------------------------------- */
+/* --- one line ---------------------------------------------------------------
+ */
 
 /* Cut at commas in place; the number of fields, MAX + 1 if there are more. */
 static int cut(char *line, char *field[HAR__MAX_FIELDS])
@@ -41,12 +42,11 @@ core_status har__field_number(const har__line *l, int i, double least,
     char *end = NULL;
     const char *text = l->field[i];
     const double value = strtod(text, &end);
-    CORE_FAIL_IF(end == text || *end != '\0' ||
-                     !(value >= least && value <= most),
-                 CORE_E_FORMAT,
-                 "%s:%d:%d: %s: expected a number from %g to %g, found '%.40s'",
-                 l->path, l->number, i + 1, l->format->column[i], least, most,
-                 text);
+    CORE_FAIL_IF(
+        end == text || *end != '\0' || !(value >= least && value <= most),
+        CORE_E_FORMAT,
+        "%s:%d:%d: %s: expected a number from %g to %g, found '%.40s'", l->path,
+        l->number, i + 1, l->format->column[i], least, most, text);
     *out = value;
     return CORE_OK;
 }
@@ -91,21 +91,25 @@ static uint64_t hash_of(const har__line *l)
     return h ^ h >> 29;
 }
 
-bool har_is_for_fitting(uint64_t hash) { return hash % 5 == 0; }
+bool har_is_for_fitting(uint64_t hash)
+{
+    return hash % 5 == 0;
+}
 
 static core_status read_row(const har__line *l, har_row *out)
 {
     double ms = 0;
-    *out = (har_row){.shape = {.kind = l->format->kind,
-                               .dtype = CORE_DTYPE_BF16},
-                     .line = l->number};
+    *out =
+        (har_row){.shape = {.kind = l->format->kind, .dtype = CORE_DTYPE_BF16},
+                  .line = l->number};
     out->hash = hash_of(l);
     CORE_TRY(har__field_number(l, l->format->time, 1e-6, 1e9, &ms));
     out->seconds = ms * 1e-3;
     return l->format->read(l, &out->shape);
 }
 
-/* --- the file --------------------------------------------------------------- */
+/* --- the file ---------------------------------------------------------------
+ */
 
 static bool fits(const har__format *format, char *const field[], int n)
 {
@@ -133,9 +137,8 @@ static core_status read_header(FILE *file, const char *path, har_kind kind,
                          har_kind_name(kind));
             return CORE_OK;
         }
-    CORE_FAIL(CORE_E_FORMAT,
-              "%s:1:1: the columns of no known table of kind %s", path,
-              har_kind_name(kind));
+    CORE_FAIL(CORE_E_FORMAT, "%s:1:1: the columns of no known table of kind %s",
+              path, har_kind_name(kind));
 }
 
 static core_status append(har_table *table, int64_t *capacity,
@@ -191,6 +194,19 @@ core_status har_table_read(har_table *out, const char *path, har_kind kind)
     }
     fclose(file);
     return status;
+}
+
+core_status har_table_join(har_table *table, har_table *more)
+{
+    const int64_t n = table->n + more->n;
+    har_row *row = realloc(table->row, (size_t)n * sizeof *row);
+    CORE_FAIL_IF(row == NULL, CORE_E_MEMORY,
+                 "no memory for a table of %lld rows", (long long)n);
+    memcpy(row + table->n, more->row, (size_t)more->n * sizeof *row);
+    table->row = row;
+    table->n = n;
+    har_table_free(more);
+    return CORE_OK;
 }
 
 void har_table_free(har_table *table)

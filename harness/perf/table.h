@@ -50,6 +50,10 @@ typedef struct har_table {
  * column counts fields from 1).                                      [local] */
 CORE_NODISCARD core_status har_table_read(har_table *out, const char *path,
                                           har_kind kind);
+
+/* Put the rows of `more` behind those of `table` and free it.  Errors:
+ * E_MEMORY.                                                           [local] */
+CORE_NODISCARD core_status har_table_join(har_table *table, har_table *more);
 void har_table_free(har_table *table);
 
 /* The model's time for a shape.                                       [local] */

@@ -17,9 +17,9 @@ enum { MAX_SIZE = 1 << 24, MAX_RANKS = 1 << 16, NODE_GPUS = 8 };
 
 static const char *const DTYPES[] = {"bfloat16", "half", "float16",
                                      "float",    "int8", "fp8"};
-static const core_dtype DTYPE_OF[] = {
-    CORE_DTYPE_BF16, CORE_DTYPE_F16, CORE_DTYPE_F16,
-    CORE_DTYPE_F32,  CORE_DTYPE_I8,  CORE_DTYPE_F8_E4M3};
+static const core_dtype DTYPE_OF[] = {CORE_DTYPE_BF16, CORE_DTYPE_F16,
+                                      CORE_DTYPE_F16,  CORE_DTYPE_F32,
+                                      CORE_DTYPE_I8,   CORE_DTYPE_F8_E4M3};
 enum { N_DTYPES = sizeof DTYPES / sizeof DTYPES[0] };
 
 static core_status read_dtype(const har__line *l, int i, core_dtype *out)
@@ -33,8 +33,8 @@ static core_status read_dtype(const har__line *l, int i, core_dtype *out)
 static core_status read_mnk(const har__line *l, int first, har_shape *out)
 {
     for (int i = 0; i < 3; i++)
-        CORE_TRY(har__field_number(l, first + i, 1, MAX_SIZE,
-                                   &out->as.gemm[i]));
+        CORE_TRY(
+            har__field_number(l, first + i, 1, MAX_SIZE, &out->as.gemm[i]));
     return CORE_OK;
 }
 
@@ -60,8 +60,7 @@ static core_status read_popularity(const har__line *l, int i,
     if (strncmp(text, "power_law_", 10) == 0) {
         const double exponent = strtod(text + 10, &end);
         if (end != text + 10 && *end == '\0' && exponent > 0 && exponent < 10) {
-            *out = (har_popularity){.is_power_law = true,
-                                    .exponent = exponent};
+            *out = (har_popularity){.is_power_law = true, .exponent = exponent};
             return CORE_OK;
         }
     }
@@ -125,8 +124,7 @@ static core_status read_message(const har__line *l, int gpus, int size,
                                 har_shape *out)
 {
     CORE_TRY(har__field_whole(l, gpus, 2, MAX_RANKS, &out->as.collective.n));
-    CORE_TRY(
-        har__field_number(l, size, 1, 1e12, &out->as.collective.bytes));
+    CORE_TRY(har__field_number(l, size, 1, 1e12, &out->as.collective.bytes));
     out->as.collective.n_gpu = out->as.collective.n;
     return CORE_OK;
 }
@@ -191,53 +189,80 @@ static core_status read_training(const har__line *l, har_shape *out)
 }
 
 #define VIDUR_COLUMNS(op)                                                      \
-    {"",                                                                       \
-     "time_stats." op ".min",                                                  \
-     "time_stats." op ".max",                                                  \
-     "time_stats." op ".mean",                                                 \
-     "time_stats." op ".median",                                               \
-     "time_stats." op ".std",                                                  \
-     "rank",                                                                   \
-     "num_workers",                                                            \
-     "size",                                                                   \
-     "collective",                                                             \
-     "devices_per_node",                                                       \
-     "max_devices_per_node"}
+    {                                                                          \
+        "", "time_stats." op ".min", "time_stats." op ".max",                  \
+            "time_stats." op ".mean", "time_stats." op ".median",              \
+            "time_stats." op ".std", "rank", "num_workers", "size",            \
+            "collective", "devices_per_node", "max_devices_per_node"           \
+    }
 
 const har__format har__format_list[] = {
-    {"aiconfigurator gemm", HAR_GEMM, 4, {"m", "n", "k", "latency"}, 3, 1 << 3,
+    {"aiconfigurator gemm",
+     HAR_GEMM,
+     4,
+     {"m", "n", "k", "latency"},
+     3,
+     1 << 3,
      read_gemm},
-    {"aiconfigurator gemm, long", HAR_GEMM, 6,
-     {"kernel_source", "gemm_dtype", "m", "n", "k", "latency"}, 5,
-     1 << 5 | 1 << 1 | 1 << 0, read_gemm_long},
-    {"aiconfigurator moe", HAR_MOE, 10,
+    {"aiconfigurator gemm, long",
+     HAR_GEMM,
+     6,
+     {"kernel_source", "gemm_dtype", "m", "n", "k", "latency"},
+     5,
+     1 << 5 | 1 << 1 | 1 << 0,
+     read_gemm_long},
+    {"aiconfigurator moe",
+     HAR_MOE,
+     10,
      {"kernel_source", "num_tokens", "hidden_size", "inter_size", "topk",
       "num_experts", "moe_tp_size", "moe_ep_size", "distribution", "latency"},
-     9, 1 << 9, read_moe},
-    {"aiconfigurator attention, context", HAR_ATTENTION, 9,
+     9,
+     1 << 9,
+     read_moe},
+    {"aiconfigurator attention, context",
+     HAR_ATTENTION,
+     9,
      {"batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim",
       "window_size", "attn_dtype", "kv_cache_dtype", "latency"},
-     8, 1 << 8, read_context},
-    {"aiconfigurator attention, generation", HAR_ATTENTION, 10,
+     8,
+     1 << 8,
+     read_context},
+    {"aiconfigurator attention, generation",
+     HAR_ATTENTION,
+     10,
      {"batch_size", "isl", "step", "num_heads", "num_key_value_heads",
       "head_dim", "window_size", "attn_dtype", "kv_cache_dtype", "latency"},
-     9, 1 << 9, read_generation},
-    {"aiconfigurator nccl", HAR_COLLECTIVE, 5,
-     {"op_name", "nccl_dtype", "num_gpus", "message_size", "latency"}, 4,
-     1 << 4, read_nccl},
-    {"aiconfigurator custom all-reduce", HAR_COLLECTIVE, 6,
-     {"kernel_source", "allreduce_dtype", "num_gpus", "message_size",
-      "latency", "backend"},
-     4, 1 << 4, read_custom},
+     9,
+     1 << 9,
+     read_generation},
+    {"aiconfigurator nccl",
+     HAR_COLLECTIVE,
+     5,
+     {"op_name", "nccl_dtype", "num_gpus", "message_size", "latency"},
+     4,
+     1 << 4,
+     read_nccl},
+    {"aiconfigurator custom all-reduce",
+     HAR_COLLECTIVE,
+     6,
+     {"kernel_source", "allreduce_dtype", "num_gpus", "message_size", "latency",
+      "backend"},
+     4,
+     1 << 4,
+     read_custom},
     {"vidur all_reduce", HAR_COLLECTIVE, 12, VIDUR_COLUMNS("all_reduce"), 4,
      0x3f, read_vidur},
-    {"vidur send_recv", HAR_COLLECTIVE, 12, VIDUR_COLUMNS("send_recv"), 4,
-     0x3f, read_vidur},
-    {"vtrain plans", HAR_PLAN, 11,
-     {"# GPUs", "global batch", "micro batch", "hidden size",
-      "attention heads", "# layers", "sequence length", "tensor parallelism",
-      "data parallelism", "pipeline parallelism", "iteration time (ms)"},
-     10, 1 << 10, read_training},
+    {"vidur send_recv", HAR_COLLECTIVE, 12, VIDUR_COLUMNS("send_recv"), 4, 0x3f,
+     read_vidur},
+    {"vtrain plans",
+     HAR_PLAN,
+     11,
+     {"# GPUs", "global batch", "micro batch", "hidden size", "attention heads",
+      "# layers", "sequence length", "tensor parallelism", "data parallelism",
+      "pipeline parallelism", "iteration time (ms)"},
+     10,
+     1 << 10,
+     read_training},
 };
 const int har__n_format =
     (int)(sizeof har__format_list / sizeof har__format_list[0]);
@@ -264,11 +289,10 @@ har_time har_shape_time(const har_machine *machine, const har_shape *shape)
     case HAR_MOE:
         return har_time_moe(machine, shape->dtype, &shape->as.moe);
     case HAR_ATTENTION:
-        return shape->is_decode
-                   ? har_time_decode(machine, shape->dtype,
-                                     &shape->as.attention)
-                   : har_time_prefill(machine, shape->dtype,
-                                      &shape->as.attention);
+        return shape->is_decode ? har_time_decode(machine, shape->dtype,
+                                                  &shape->as.attention)
+                                : har_time_prefill(machine, shape->dtype,
+                                                   &shape->as.attention);
     case HAR_COLLECTIVE:
         return collective_time(machine, shape);
     default:

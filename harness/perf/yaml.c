@@ -182,8 +182,7 @@ static core_status read_document(har_yaml *y, struct fy_parser *parser,
         CORE_FAIL(CORE_E_FORMAT, "%s: a second document, expected one",
                   y->file);
     }
-    return fy_parser_get_stream_error(parser) ? syntax_error(y, diag)
-                                              : CORE_OK;
+    return fy_parser_get_stream_error(parser) ? syntax_error(y, diag) : CORE_OK;
 }
 
 core_status har_yaml_read(har_yaml *out, const char *text, const char *file,
@@ -195,13 +194,12 @@ core_status har_yaml_read(har_yaml *out, const char *text, const char *file,
     struct fy_diag *diag = fy_diag_create(&diag_cfg);
     CORE_FAIL_IF(diag == NULL, CORE_E_MEMORY, "%s: no memory to parse", file);
     fy_diag_set_collect_errors(diag, true);
-    const struct fy_parse_cfg cfg = {
-        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS,
-        .diag = diag};
+    const struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG |
+                                              FYPCF_ALLOW_DUPLICATE_KEYS,
+                                     .diag = diag};
     core_status status = CORE_E_MEMORY;
     struct fy_parser *parser = fy_parser_create(&cfg);
-    if (parser == NULL ||
-        fy_parser_set_string(parser, text, strlen(text)) != 0)
+    if (parser == NULL || fy_parser_set_string(parser, text, strlen(text)) != 0)
         core_fail(status, "%s: no memory to parse", file);
     else
         status = read_document(out, parser, diag, skip);

@@ -13,6 +13,13 @@ jq -e '.plans == .too_large + .missed_limits + .left and .illegal > 0 and .too_l
        and all(.front[]; .gpus >= 16 and .gpus <= 64 and .memory_bytes <= 64e9)' \
     s.json >/dev/null || fail "json: $(head -c 400 s.json)"
 
+# the replay of what is shown agrees on who wins, and on who fits
+jq -e '.best.plan as $best | (.front[] | select(.plan == $best) | .predicted) as $p
+       | all(.front[]; .predicted.memory_bytes <= 64e9)
+       and all(.marked[].predicted; .latency_s > $p.latency_s and .tokens_per_s < $p.tokens_per_s
+               and .latency_low_s < .latency_s and .latency_s < .latency_high_s)' \
+    s.json >/dev/null || fail "predicted"
+
 # what it writes is verified, also with the experts dealt by popularity
 expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x8 --write best.yaml
 verified seed-mini --layers 2 --plan best.yaml

@@ -1,0 +1,295 @@
+/* harness/perf/predict.c -- replays, and what follows from them.
+ *
+ * A pass is replayed from an empty pipeline to an empty one.  Serving is
+ * replayed with the pipeline kept full: the play ends in ticks that come again
+ * and again, and the period is what one more of them takes.
+ */
+#include "harness/perf/predict_impl.h"
+
+#include "harness/perf/room.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+core_status har_predictor_make(har_predictor **out, const har_machine *machine)
+{
+    void *memory;
+    CORE_TRY(core_alloc(&memory, 1, sizeof(har_predictor), "a predictor"));
+    har_predictor *p = memory;
+    *p = (har_predictor){.machine = machine,
+                         .lanes = core_arena_measure(),
+                         .layout = core_arena_measure(),
+                         .counts = core_arena_measure()};
+    const core_status status = har_timer_make(&p->timer, machine);
+    if (status != CORE_OK) {
+        free(p);
+        return status;
+    }
+    *out = p;
+    return CORE_OK;
+}
+
+void har_predictor_free(har_predictor *p)
+{
+    if (p == NULL)
+        return;
+    har_timer_free(&p->timer);
+    free(p->event);
+    har_load_free(&p->load);
+    core_arena_free(&p->lanes);
+    core_arena_free(&p->layout);
+    core_arena_free(&p->counts);
+    har_replay_work_free(&p->work);
+    free(p);
+}
+
+/* Floating-point operations that the model asks for in a pass. */
+static double model_flops(const har_predict_case *r)
+{
+    const core_spec *s = r->spec;
+    const double n_t = (double)r->n_t;
+    const double keys = r->is_decode ? (double)r->n_kv : (n_t + 1) / 2;
+    double weights = (double)core_spec_active_parameters(s);
+    double attention = 0;
+    if (!s->tied && s->n_h > 0)
+        weights -= (double)s->n_v * (double)s->n_d;
+    for (int l = 0; l < (int)s->n_l; l++)
+        if (core_spec_has_attention(s, l))
+            attention += 2 * keys * (double)s->n_h *
+                         (double)(s->n_dh + core_spec_n_dv(s));
+    return (double)r->n_b * n_t * (2 * weights + attention);
+}
+
+/* --- replays --- */
+
+static core_status replay_pass(har_predictor *p, const double *scale,
+                               double *exposed, har__figures *out)
+{
+    har_replay replay = {.lane = p->lane_time, .exposed = exposed};
+    CORE_TRY(har_replay_run(&p->schedule, p->pass, p->n_pass, scale, &p->work,
+                            &replay));
+    const double all = replay.seconds * p->schedule.n_lane;
+    out->latency = replay.seconds;
+    out->compute = out->communication = out->bubble = out->imbalance = 0;
+    for (int i = 0; i < p->schedule.n_lane; i++) {
+        const har_lane_time *t = &p->lane_time[i];
+        out->compute += t->compute / all;
+        out->communication += t->meet / all;
+        out->bubble += t->wait_stage / all;
+        out->imbalance += t->wait_peer / all;
+    }
+    return CORE_OK;
+}
+
+static core_status replay_serving(har_predictor *p, const double *scale,
+                                  har__figures *out)
+{
+    har_replay more = {.lane = p->lane_time}, less = more;
+    CORE_TRY(har_replay_run(&p->schedule, p->serving, p->n_serving, scale,
+                            &p->work, &more));
+    CORE_TRY(har_replay_run(&p->schedule, p->serving,
+                            p->n_serving - p->n_period, scale, &p->work,
+                            &less));
+    out->period = (more.seconds - less.seconds) / p->period_share;
+    return CORE_OK;
+}
+
+static void scale_kind(const har_machine *machine, int kind, double *scale)
+{
+    for (int k = 0; k < HAR_N_KIND; k++)
+        scale[k] = k == kind ? 1 + machine->sigma[k].value : 1;
+}
+
+/* --- conclusions --- */
+
+static void keep_idlest(const har_predictor *p, har_prediction *out)
+{
+    out->most_idle = -1;
+    for (int i = 0; i < p->schedule.n_lane; i++) {
+        const har_lane_time *t = &p->lane_time[i];
+        const double idle = (t->wait_stage + t->wait_peer) /
+                            (t->end > 0 ? out->latency.value : 1);
+        if (idle > out->most_idle) {
+            out->most_idle = idle;
+            out->most_idle_rank = p->rank_of[i];
+        }
+    }
+}
+
+static void keep_classes(const har_predictor *p, const double *exposed,
+                         har_prediction *out)
+{
+    const double n = p->schedule.n_lane;
+    out->n_class = p->n_class;
+    out->comm_total = out->comm_exposed = 0;
+    for (int i = 0; i < p->n_class; i++) {
+        har_class c = p->class_of[i];
+        c.seconds /= n;
+        c.flops /= n;
+        c.bytes /= n;
+        c.n_record /= n;
+        c.exposed = exposed[i] / n;
+        for (int b = 0; b < HAR_N_BOUND; b++)
+            c.bound[b] /= n;
+        if (c.kind == CORE_COST_COLLECTIVE) {
+            out->comm_total += c.seconds;
+            out->comm_exposed += c.exposed;
+        }
+        out->class_of[i] = c;
+    }
+}
+
+static core_status keep_balance(har_predictor *p, const har_predict_case *r,
+                                har_prediction *out)
+{
+    const par_plan *plan = &p->plan;
+    par_layout lay;
+    har_balance b;
+    out->has_experts = core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) > 0;
+    if (!out->has_experts)
+        return CORE_OK;
+    CORE_TRY(har__layout(p, &lay, r->spec, plan, 0));
+    CORE_TRY(har_balance_of(&b, &p->counts, r->spec, &lay, &p->load));
+    out->balance = (har_range){b.ranks, b.ranks, b.ranks};
+    out->expert_balance = b.experts;
+    out->distinct_mean = b.distinct_mean;
+    out->distinct_most = b.distinct_most;
+    out->dropped = p->n_choice > 0 ? 1 - p->n_kept / p->n_choice : 0;
+    const int copy = b.slowest / plan->ep;
+    const int number = b.slowest % plan->ep * plan->etp;
+    const int in_stage = plan->dp * plan->tp;
+    out->slowest_ep_share = b.slowest_share;
+    out->slowest_ep_rank =
+        plan->scope == PAR_SCOPE_STAGE
+            ? b.slowest_scope * in_stage + copy * plan->ep * plan->etp + number
+            : (number / plan->tp * plan->dp + copy) * plan->tp +
+                  number % plan->tp;
+    return CORE_OK;
+}
+
+static core_status keep_memory(har_predictor *p, const har_predict_case *r,
+                               har_prediction *out)
+{
+    for (int s = 0; s < r->plan->pp; s++)
+        out->stage[s] = (har_stage_memory){0};
+    for (int i = 0; i < p->schedule.n_lane; i++)
+        CORE_TRY(
+            har__memory_add(p, r, p->rank_of[i], p->most_rows[i], out));
+    har__memory_finish(r->plan, out);
+    return CORE_OK;
+}
+
+/* Work of a pass, and the shares of the peaks per second of a pass. */
+static void keep_work(const har_predictor *p, const har_predict_case *r,
+                      har_prediction *out)
+{
+    const double n_gpu = out->n_gpu;
+    const double each = n_gpu / p->schedule.n_lane;
+    out->model_flops = model_flops(r);
+    out->record_flops = p->flops * each;
+    out->record_bytes = p->bytes * each;
+    out->mfu.value = out->model_flops / n_gpu / p->machine->peak[r->dtype];
+    out->bandwidth.value = out->record_bytes / n_gpu / p->machine->memory_bw;
+    out->serving_mfu = out->mfu;
+    out->serving_bandwidth = out->bandwidth;
+}
+
+static core_status check(const har_predictor *p, const har_predict_case *r)
+{
+    CORE_FAIL_IF(!(p->machine->peak[r->dtype] > 0), CORE_E_USAGE,
+                 "%s: no units for %s", p->machine->name,
+                 core_dtype_name(r->dtype));
+    CORE_FAIL_IF(par_plan_world(r->plan) > 1 && p->machine->n_link == 0,
+                 CORE_E_USAGE, "%s: no links, the plan needs %d devices",
+                 p->machine->name, par_plan_world(r->plan));
+    return CORE_OK;
+}
+
+static core_status replay_all(har_predictor *p, const har_predict_case *r,
+                              har__figures *point, har__figures *moved,
+                              bool pass, bool serving, double *exposed)
+{
+    double scale[HAR_N_KIND];
+    const int n = r->no_interval ? 0 : HAR__N_KIND;
+    for (int k = 0; k < n; k++) {
+        scale_kind(p->machine, k, scale);
+        if (pass)
+            CORE_TRY(replay_pass(p, scale, NULL, &moved[k]));
+        if (serving)
+            CORE_TRY(replay_serving(p, scale, &moved[k]));
+    }
+    if (serving)
+        CORE_TRY(replay_serving(p, NULL, point));
+    if (pass)
+        CORE_TRY(replay_pass(p, NULL, exposed, point));
+    return CORE_OK;
+}
+
+core_status har_predict(har_predictor *p, const har_predict_case *r,
+                        har_prediction *out)
+{
+    har__figures point = {0}, moved[HAR__N_KIND] = {{0}};
+    double exposed[HAR_MAX_CLASS];
+    const bool apart = har__is_never_full(r);
+    CORE_TRY(check(p, r));
+    p->timer.spec = r->spec;
+    p->timer.dtype = r->dtype;
+    p->timer.algorithm = r->algorithm;
+    p->timer.is_decode = r->is_decode;
+    p->timer.n_kv = r->n_kv;
+    if (apart) {
+        CORE_TRY(har__lanes(p, r, HAR__SERVING));
+        CORE_TRY(replay_all(p, r, &point, moved, false, true, NULL));
+    }
+    CORE_TRY(har__lanes(p, r, HAR__PASS));
+    CORE_TRY(replay_all(p, r, &point, moved, true, !apart, exposed));
+    out->n_gpu = par_plan_world(r->plan);
+    out->n_row = (double)r->n_b;
+    out->n_token = (double)r->n_b * (double)r->n_t;
+    keep_work(p, r, out);
+    for (int k = 0; r->no_interval && k < HAR__N_KIND; k++)
+        moved[k] = point;
+    har__ranges(out, &point, moved);
+    keep_idlest(p, out);
+    keep_classes(p, exposed, out);
+    CORE_TRY(keep_memory(p, r, out));
+    return keep_balance(p, r, out);
+}
+
+/* --- the timeline --- */
+
+typedef struct showing {
+    const har_predictor *p;
+    void (*show)(void *self, const har_span *span);
+    void *self;
+} showing;
+
+static void show_event(void *self, int lane, int64_t event, int64_t at,
+                       double start, double end)
+{
+    const showing *s = self;
+    const har_event *e = &s->p->event[event];
+    const har_class *c = &s->p->class_of[e->class_i];
+    const har_span span = {.rank = s->p->rank_of[lane],
+                           .start = start,
+                           .end = end,
+                           .op = c->op,
+                           .kind = c->kind,
+                           .collective = c->collective,
+                           .axis = c->axis,
+                           .layer = e->layer,
+                           .mb = e->mb,
+                           .tick = s->p->pass[at]};
+    s->show(s->self, &span);
+}
+
+core_status har_predict_spans(har_predictor *p,
+                              void (*show)(void *self, const har_span *span),
+                              void *self)
+{
+    showing s = {p, show, self};
+    har_replay replay = {
+        .lane = p->lane_time, .show = show_event, .self = &s};
+    return har_replay_run(&p->schedule, p->pass, p->n_pass, NULL, &p->work,
+                          &replay);
+}

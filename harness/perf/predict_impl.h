@@ -1,0 +1,80 @@
+/* harness/perf/predict_impl.h -- private to harness/perf: a prediction at work.
+ *
+ * predict_lanes.c makes the events of a plan, predict.c replays them and draws
+ * the conclusions, predict_memory.c counts what ranks hold, predict_range.c says
+ * how sure all that is.
+ */
+#ifndef HAR_PERF_PREDICT_IMPL_H
+#define HAR_PERF_PREDICT_IMPL_H
+
+#include "harness/perf/balance.h"
+#include "harness/perf/predict.h"
+#include "harness/perf/record_time.h"
+#include "harness/perf/schedule.h"
+
+struct har_predictor {
+    const har_machine *machine;
+    har_timer timer;
+
+    /* the schedule, made by har__lanes                                       */
+    har_schedule schedule;
+    par_plan plan;          /* whose records it is made of                    */
+    int64_t n_b;
+    int64_t n_event, n_event_room;
+    har_event *event;       /* owned                                          */
+    core_arena lanes;       /* of what follows                                */
+    int64_t *first;
+    int *from, *rank_of, *n_member;
+    double *weight;         /* [n_tick] times that a pass plays a tick        */
+    int64_t *most_rows;     /* [n_lane] of experts in one pair                */
+    int *pass;              /* [n_pass] the play of a pass                    */
+    int n_pass;
+    int *serving;           /* [n_serving] the play of the pipeline kept full */
+    int n_serving, n_period; /* its last n_period ticks come again and again  */
+    double period_share;    /* passes in those                                */
+    har_lane_time *lane_time;
+
+    har_load load;          /* owned                                          */
+    int64_t n_load_room;
+    double n_choice, n_kept;
+    core_arena layout, counts;
+    har_replay_work work;
+
+    int n_class;
+    har_class class_of[HAR_MAX_CLASS];
+    double flops, bytes;    /* of a pass, summed over lanes                   */
+};
+
+typedef enum har__purpose { HAR__PASS, HAR__SERVING } har__purpose;
+
+/* Does serving need lanes of its own, because a pass never fills the pipeline? */
+bool har__is_never_full(const har_predict_case *request);
+
+/* Load, lanes, plays, classes.  Errors: E_MEMORY.                     [local] */
+CORE_NODISCARD core_status har__lanes(har_predictor *p,
+                                      const har_predict_case *request,
+                                      har__purpose purpose);
+
+/* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.      */
+CORE_NODISCARD core_status har__layout(har_predictor *p, par_layout *out,
+                                       const core_spec *spec,
+                                       const par_plan *plan, int rank);
+
+/* Memory of a rank into out->stage, if it is the fullest of its stage so far.  */
+CORE_NODISCARD core_status har__memory_add(har_predictor *p,
+                                           const har_predict_case *request,
+                                           int rank, int64_t most_rows,
+                                           har_prediction *out);
+void har__memory_finish(const par_plan *plan, har_prediction *out);
+
+/* The figures of one replay.                                                 */
+typedef struct har__figures {
+    double latency, period, compute, communication, bubble, imbalance;
+} har__figures;
+enum { HAR__N_KIND = HAR_COLLECTIVE + 1 }; /* kinds of operators              */
+
+/* Intervals of figures: moved[k] are those with kind k's times a sigma longer. */
+void har__ranges(har_prediction *out, const har__figures *point,
+                 const har__figures moved[HAR__N_KIND]);
+
+#endif
