@@ -76,9 +76,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     options, parse_option, "[MODEL]",
     "Predicts latency, throughput, memory, communication, bubble and balance "
-    "of a plan on a machine (docs/predict.md).\v"
-    "Exit codes: 0 ok, 1 a requirement is not met, 2 usage, 3 bad input, "
-    "4 not enough resources, 5 internal error.",
+    "of a plan on a machine (docs/predict.md).  A requirement that is not met "
+    "is a difference.\v" HAR_EXIT_CODES,
     NULL, NULL, NULL};
 
 typedef struct setup {

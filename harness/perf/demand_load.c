@@ -20,6 +20,8 @@ enum { WIDE = 64 }; /* from this expectation on a binomial is near normal      *
 
 static const double GOLDEN = 0.6180339887498949;
 
+static double fraction(double x) { return x - floor(x); }
+
 typedef struct domain {
     const har_demand *demand;
     const double *pi;
@@ -169,7 +171,7 @@ static void split(const domain *m, const par_layout *lay, const int64_t *rows,
         for (int e = 0; e < m->n_e; e++) {
             const int first = lay->replica_first[e];
             const int n = lay->replica_first[e + 1] - first;
-            const double phase = fmod(e * GOLDEN + m->phase, 1);
+            const double phase = fraction(e * GOLDEN + m->phase);
             const double x = (double)rows[e];
             const bool at_end = v >= 1, at_start = u <= 0;
             int64_t mine = at_end ? rows[e] : (int64_t)floor(v * x + phase);
@@ -222,7 +224,8 @@ static void fill_group(filling *f, const har_demand *demand, int64_t n_row,
                     .n = n,
                     .capacity = core_spec_capacity(f->spec, n),
                     .stream = core_rng_stream("load") + number,
-                    .phase = fmod((double)(layer * 31 + part + i) * GOLDEN, 1)};
+                    .phase =
+                        fraction((double)(layer * 31 + part + i) * GOLDEN)};
         fill_domain(f, &m, i * n, n_row * n_t, layer, part);
     }
 }

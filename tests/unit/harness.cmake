@@ -15,3 +15,4 @@ add_unit(test_har_cost
           ../support/shadow_plans.c ../support/ref_fixture.c ../support/ref_families.c
   LIBS harness LABELS unit mpi NPROCS 36 TIMEOUT 240)
 add_unit(test_har_trace SOURCES test_har_trace.c LIBS harness PkgConfig::JANSSON LABELS unit)
+add_unit(test_har_predict SOURCES test_har_predict.c LIBS harness m LABELS unit)

@@ -1,0 +1,81 @@
+# moeparity predict: the report, its files, the gate, sweeps, refusals.
+
+SEED="moeparity predict seed-30b --plan seed-32 --machine gpu-400t-64g --batch 256x256"
+
+expect 0 $SEED --json p.json --trace t.json
+has out '^plan       tp=4,pp=4,dp=2,ep=16,scope=replica,mb=8 on 32 GPUs$'
+has out '^  latency_ms +[0-9.]+ ms +[0-9.]+ - [0-9.]+ +one pass'
+has out "^WARNING    links 'network' are assumed"
+has out '^  expert grouped gemm '
+[ ! -s err ] || fail "something on stderr"
+jq -e '.schema == 1 and .gpus == 32 and (.memory | length) == 4 and
+    (.figures.latency_ms | .low < .value and .value < .high) and
+    ([.operators[] | select(.collective == "all-to-all")] | length) == 1' p.json >jq.out || fail "p.json"
+
+# one named track per GPU, events in order that do not overlap, within the latency
+jq -e '[.traceEvents[] | select(.ph == "M" and .name == "thread_name")] | length == 32' t.json >jq.out || fail "tracks"
+jq -e '[.traceEvents[] | select(.ph == "X")] | map(.tid) | unique == [range(32)]' t.json >jq.out || fail "a track is empty"
+latency=$(jq '.figures.latency_ms.value * 1000' p.json)
+jq -e --argjson last "$latency" '[.traceEvents[] | select(.ph == "X")] | all(.ts >= 0 and .dur >= 0 and .ts + .dur <= $last + 0.01)' t.json >jq.out || fail "an event beyond the end"
+jq -e '[.traceEvents[] | select(.ph == "X" and .tid == 13 and (.name | test("send") | not))] | [., .[1:]] | transpose | map(select(.[1])) | all(.[0].ts + .[0].dur <= .[1].ts + 0.01)' t.json >jq.out || fail "events overlap"
+
+# the same twice; another draw is another figure
+expect 0 $SEED
+cp out first
+expect 0 $SEED
+cmp -s out first || fail "two runs differ"
+expect 0 $SEED --routing drawn:2
+cmp -s out first && fail "another seed changes nothing"
+
+# the gate
+cat >easy.yaml <<END
+memory_gb: "< 64"
+tokens_per_s: "> 20000"
+balance: "> 80%"
+END
+expect 0 $SEED --require easy.yaml
+has out '^MET        memory_gb < 64: '
+has out '^MET        balance > 80%: [0-9.]+ % '
+expect 1 $SEED --require "$DATA/../../docs/claims/seed-requirements.yaml"
+has out '^NOT MET    latency_ms < 50: [0-9.]+ \([0-9.]+ - [0-9.]+\)'
+has out '^UNDEFINED  utilisation > 90%: say busy, mfu or bandwidth; busy '
+[ ! -s err ] || fail "a gate that fails is no error"
+echo 'latency_ms: 50' >bad.yaml
+refused 3 'bad.yaml:1:[0-9]+: latency_ms: expected "< NUMBER"' $SEED --require bad.yaml
+echo 'latency: "< 50"' >bad.yaml
+refused 3 'bad.yaml:1:[0-9]+: latency: expected the name of a figure' $SEED --require bad.yaml
+refused 3 'none.yaml: expected a file of requirements' $SEED --require none.yaml --json none.json
+[ ! -e none.json ] || fail "a refusal left a file"
+
+# sweeps
+expect 0 $SEED --sweep gpus=16..64
+[ "$(wc -l <out)" = 4 ] || fail "expected a head and three rows"
+has out '^ +64 +64 '
+expect 0 $SEED --sweep mb=1..6
+[ "$(wc -l <out)" = 5 ] || fail "expected 1, 2, 4 and 6"
+expect 0 moeparity predict --batch 32x1 --sweep seq=128..300
+has out '^ +300 +32 '
+expect 0 $SEED --sweep gpus=8..16
+has out '^ +8  no plan: 8 GPUs are no multiple of pp x tp = 16'
+expect 2 $SEED --sweep gpus=8..8
+has err '^moeparity: --sweep gpus=8..8: no legal plan$'
+refused 2 'sweep: expected gpus=A..B' $SEED --sweep gpus=16
+refused 2 'sweep prints a table' $SEED --sweep gpus=16..32 --json x.json
+
+# decoding
+expect 0 moeparity predict --decode --kv 1024 --batch 256
+has out '^batch      decode: 256 rows, 1024 keys each$'
+refused 2 'decode and --kv L go together' moeparity predict --decode
+
+# popularity from a file
+seq 64 >popular
+expect 0 $SEED --popularity popular
+has out '^routing    popular, drawn$'
+seq 63 >popular
+refused 3 'popular: expected one number for each of 64 experts, found 63' $SEED --popularity popular
+expect 0 $SEED --popularity zipf:1 --routing expected
+refused 2 'zipf:x: expected an exponent' $SEED --popularity zipf:x
+refused 2 'routing: expected drawn' $SEED --routing guessed
+refused 2 'overlap: expected none, pipeline or all' $SEED --overlap some
+refused 2 'dtype: expected fp16, bf16 or fp32' $SEED --dtype fp8
+refused 2 '.*' moeparity predict --plan tp=3

@@ -1,0 +1,475 @@
+/* tests/unit/test_har_predict.c -- schedules by hand, loads, memory, and what
+ * must hold of any prediction.
+ */
+#include "harness/perf/predict.h"
+#include "harness/perf/schedule.h"
+#include "harness/perf/balance.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- replay --- */
+
+enum { MAX_STAGE = 4, MAX_MB = 8, MAX_EVENT = 256 };
+
+typedef struct pipe {
+    har_event event[MAX_EVENT];
+    int64_t first[MAX_STAGE * 2];
+    int from[MAX_STAGE];
+    int play[1];
+    int n_member[1];
+    har_lane_time lane[MAX_STAGE];
+    har_schedule s;
+} pipe_case;
+
+/* A pipeline of stages that take second[s] for each of n_mb micro-batches;
+ * sends take `send`. */
+static void make_pipe(pipe_case *p, const double *second, int n_stage, int n_mb,
+                      double send)
+{
+    int64_t n = 0;
+    memset(p, 0, sizeof *p);
+    for (int s = 0; s < n_stage; s++) {
+        p->first[s * 2] = n;
+        p->from[s] = s - 1;
+        for (int m = 0; m < n_mb; m++) {
+            if (s > 0)
+                p->event[n++] = (har_event){.kind = HAR_EVENT_RECEIVE};
+            p->event[n++] = (har_event){.seconds = second[s]};
+            if (s + 1 < n_stage)
+                p->event[n++] =
+                    (har_event){.kind = HAR_EVENT_SEND,
+                                .seconds = send,
+                                .uncertainty = HAR_COLLECTIVE};
+        }
+        p->first[s * 2 + 1] = n;
+    }
+    p->s = (har_schedule){.n_lane = n_stage,
+                          .n_tick = 1,
+                          .n_group = 1,
+                          .n_class = 1,
+                          .event = p->event,
+                          .first = p->first,
+                          .from = p->from,
+                          .n_member = p->n_member};
+}
+
+static double replay(pipe_case *p, const double *scale)
+{
+    har_replay_work work = {.arena = core_arena_measure()};
+    har_replay out = {.lane = p->lane};
+    ck_assert_int_eq(har_replay_run(&p->s, p->play, 1, scale, &work, &out),
+                     CORE_OK);
+    har_replay_work_free(&work);
+    return out.seconds;
+}
+
+static void near(double x, double y)
+{
+    ck_assert_msg(fabs(x - y) <= 1e-12 * fabs(y), "%.17g, expected %.17g", x,
+                  y);
+}
+
+/* Every stage idles pp - 1 of mb + pp - 1 ticks. */
+START_TEST(equal_stages_have_the_bubble_of_the_book)
+{
+    const double second[] = {2, 2, 2, 2};
+    pipe_case p;
+    make_pipe(&p, second, 4, 8, 0);
+    const double all = replay(&p, NULL);
+    near(all, 2 * (8 + 4 - 1));
+    for (int s = 0; s < 4; s++)
+        near(p.lane[s].wait_stage / all, 3.0 / 11);
+}
+END_TEST
+
+/* Stages of 1, 3 and 2, four micro-batches, by hand: stage 1 begins at 1 and
+ * works to 13; stage 2 gets its last at 13 and is done at 15. */
+START_TEST(uneven_stages_wait_for_the_slowest)
+{
+    const double second[] = {1, 3, 2};
+    pipe_case p;
+    make_pipe(&p, second, 3, 4, 0);
+    near(replay(&p, NULL), 15);
+    near(p.lane[0].wait_stage, 15 - 4);
+    near(p.lane[1].wait_stage, 1 + 2);
+    near(p.lane[2].wait_stage, 4 + 3 * 1);
+}
+END_TEST
+
+/* Two stages of 1, two micro-batches, sends of 0.5.  Kept: stage 0 computes,
+ * sends, computes, sends: 3.0; stage 1 gets them at 1.5 and 3.0, done at 4.
+ * Aside: they are there at 1.5 and 2.5, done at 3.5.                          */
+START_TEST(a_send_keeps_its_sender_unless_it_goes_aside)
+{
+    const double second[] = {1, 1};
+    pipe_case p;
+    make_pipe(&p, second, 2, 2, 0.5);
+    near(replay(&p, NULL), 4);
+    near(p.lane[0].meet, 1);
+    p.s.sends_aside = true;
+    near(replay(&p, NULL), 3.5);
+    near(p.lane[0].hidden, 1);
+    const double scale[HAR_N_KIND] = {1, 1, 1, 2, 1};
+    near(replay(&p, scale), 4);
+}
+END_TEST
+
+/* Two lanes compute 1 and 3, meet for 2: both leave at 5, or, hidden behind the
+ * least that was computed, at 4. */
+START_TEST(a_meeting_waits_for_the_last)
+{
+    pipe_case p;
+    memset(&p, 0, sizeof p);
+    for (int i = 0; i < 2; i++) {
+        p.event[2 * i] = (har_event){.seconds = i == 0 ? 1 : 3};
+        p.event[2 * i + 1] =
+            (har_event){.kind = HAR_EVENT_MEET, .seconds = i == 0 ? 2 : 1};
+        p.first[2 * i] = 2 * i;
+        p.first[2 * i + 1] = 2 * i + 2;
+        p.from[i] = -1;
+    }
+    p.n_member[0] = 2;
+    p.s = (har_schedule){.n_lane = 2, .n_tick = 1, .n_group = 1, .n_class = 1,
+                         .event = p.event, .first = p.first, .from = p.from,
+                         .n_member = p.n_member};
+    near(replay(&p, NULL), 5);
+    near(p.lane[0].wait_peer, 2);
+    near(p.lane[1].wait_peer, 0 * 1.0);
+    p.s.meets_aside = true;
+    near(replay(&p, NULL), 4);
+    /* a third that never comes */
+    p.n_member[0] = 3;
+    har_replay_work work = {.arena = core_arena_measure()};
+    har_replay out = {.lane = p.lane};
+    ck_assert_int_eq(har_replay_run(&p.s, p.play, 1, NULL, &work, &out),
+                     CORE_E_INTERNAL);
+    har_replay_work_free(&work);
+}
+END_TEST
+
+/* --- demand --- */
+
+typedef struct fixture {
+    core_spec spec;
+    par_plan plan;
+    core_arena arena;
+    par_layout lay;
+    har_machine machine;
+} fixture;
+
+static void open_case(fixture *f, const char *model, const char *plan, int rank)
+{
+    ck_assert_int_eq(core_spec_open(&f->spec, model, NULL), CORE_OK);
+    ck_assert_int_eq(par_plan_parse(&f->plan, plan), CORE_OK);
+    ck_assert_int_eq(par_plan_check(&f->plan, &f->spec), CORE_OK);
+    ck_assert_int_eq(har_machine_open(&f->machine, "gpu-400t-64g"), CORE_OK);
+    f->arena = core_arena_measure();
+    par_layout_init(&f->lay, &f->arena, &f->spec, &f->plan, rank);
+    ck_assert_int_eq(core_arena_make(&f->arena), CORE_OK);
+    par_layout_init(&f->lay, &f->arena, &f->spec, &f->plan, rank);
+}
+
+static uint64_t sum_of(const har_load *load, int64_t layer)
+{
+    uint64_t n = 0;
+    for (int64_t p = 0; p < load->n_part; p++)
+        for (int64_t t = 0; t < load->n_slice; t++)
+            for (int64_t e = 0; e < load->n_entry; e++)
+                n += har_load_at(load, layer, p, t)[e];
+    return n;
+}
+
+/* Nothing dropped: every choice is somewhere, in every layer, however drawn. */
+START_TEST(a_load_has_every_choice)
+{
+    static const char *const texts[] = {"uniform", "zipf:1", "power:1.2"};
+    fixture f;
+    open_case(&f, "shadow-a", "tp=2,pp=3,dp=6,ep=4,mb=5,stages=3/2/2", 0);
+    f.spec.capacity.rule = CORE_CAPACITY_NONE;
+    for (int i = 0; i < 6; i++) {
+        har_demand d;
+        har_load load;
+        double n_choice, n_kept, share = 0;
+        ck_assert_int_eq(har_demand_parse(&d, texts[i / 2], 20), CORE_OK);
+        for (int e = 0; e < 20; e++)
+            share += d.share[e];
+        ck_assert(fabs(share - 1) < 1e-12);
+        d.is_drawn = i % 2 == 0;
+        ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
+        har_demand_load(&d, &f.spec, &f.lay, 31, 11, &load, &n_choice, &n_kept);
+        for (int64_t l = 0; l < f.spec.n_l; l++) {
+            const int64_t all = 31 * 11 * f.spec.n_k, n = (int64_t)sum_of(&load, l);
+            if (!core_spec_is_moe(&f.spec, (int)l))
+                ck_assert_int_eq(n, 0);
+            else if (d.is_drawn)
+                ck_assert_int_eq(n, all);
+            else /* whole rows per group: less than one is lost in each */
+                ck_assert(n <= all + load.n_part && n >= all - load.n_part);
+        }
+        har_load_free(&load);
+    }
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* No expert has more rows than slots; a smaller factor drops more. */
+START_TEST(a_load_fits_its_slots)
+{
+    fixture f;
+    open_case(&f, "seed-mini", "seed-32", 0);
+    double kept[2];
+    for (int i = 0; i < 2; i++) {
+        har_demand d;
+        har_load load;
+        double n_choice;
+        f.spec.capacity.factor = i == 0 ? 1.1 : 0.6;
+        ck_assert_int_eq(har_demand_parse(&d, "zipf:1", 64), CORE_OK);
+        ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
+        har_demand_load(&d, &f.spec, &f.lay, 16, 64, &load, &n_choice,
+                        &kept[i]);
+        ck_assert(n_choice == 16.0 * 64 * 16);
+        const int64_t slots = core_spec_capacity(&f.spec, 64);
+        uint64_t sum = 0;
+        for (int64_t p = 0; p < load.n_part; p++)
+            for (int64_t e = 0; e < 64; e++) {
+                int64_t n = 0;
+                for (int64_t t = 0; t < load.n_slice; t++)
+                    n += (int64_t)har_load_at(&load, 3, p, t)[e];
+                ck_assert_int_le(n, slots);
+            }
+        for (int64_t l = 0; l < 16; l++)
+            sum += sum_of(&load, l);
+        ck_assert((double)sum == kept[i]);
+        har_load_free(&load);
+    }
+    ck_assert(kept[1] < kept[0] && kept[0] < 16.0 * 64 * 16);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+START_TEST(a_demand_that_says_nothing_is_refused)
+{
+    har_demand d;
+    ck_assert_int_eq(har_demand_parse(&d, "zipf:1.5", 8), CORE_OK);
+    ck_assert_int_eq(har_demand_parse(&d, "zipf:", 8), CORE_E_USAGE);
+    ck_assert_int_eq(har_demand_parse(&d, "zipf:nan", 8), CORE_E_USAGE);
+    ck_assert_int_eq(har_demand_parse(&d, "power:-1", 8), CORE_E_USAGE);
+    ck_assert_int_eq(har_demand_parse(&d, "no/such/file", 8), CORE_E_FILE);
+}
+END_TEST
+
+/* --- predictions --- */
+
+static har_prediction *predict(const fixture *f, const har_predict_case *base)
+{
+    har_predictor *p;
+    har_predict_case c = *base;
+    har_prediction *out = malloc(sizeof *out);
+    c.spec = &f->spec;
+    c.plan = &f->plan;
+    ck_assert_int_eq(har_predictor_make(&p, &f->machine), CORE_OK);
+    ck_assert_int_eq(har_predict(p, &c, out), CORE_OK);
+    har_predictor_free(p);
+    return out;
+}
+
+static const har_predict_case PREFILL = {.n_b = 64,
+                                         .n_t = 128,
+                                         .dtype = CORE_DTYPE_F16,
+                                         .overlap = HAR_OVERLAP_PIPELINE};
+
+static bool holds(const har_range *r)
+{
+    return r->low <= r->value && r->value <= r->high && r->low > 0;
+}
+
+START_TEST(an_interval_holds_its_value_and_shares_add_up)
+{
+    static const char *const plans[] = {"seed-32", "seed-32-stage", "seed-16",
+                                        "tp=2,pp=2,dp=2,ep=4,mb=4",
+                                        "pp=4,ep=4,scope=replica,mb=2"};
+    for (int i = 0; i < 5; i++) {
+        fixture f;
+        open_case(&f, "seed-mini", plans[i], 0);
+        har_predict_case c = PREFILL;
+        c.all_ranks = true;
+        har_prediction *p = predict(&f, &c);
+        ck_assert(holds(&p->latency) && holds(&p->period));
+        ck_assert(holds(&p->tokens_per_s) && holds(&p->mfu));
+        ck_assert(p->latency.low < p->latency.value);
+        /* a full pipeline is never slower than one that fills and drains */
+        ck_assert(p->period.value <= p->latency.value * (1 + 1e-9));
+        const double sum = p->compute.value + p->communication.value +
+                           p->bubble.value + p->imbalance.value;
+        ck_assert(fabs(sum - 1) < 1e-9);
+        free(p);
+        core_arena_free(&f.arena);
+    }
+}
+END_TEST
+
+/* One rank that speaks for its stage says what all ranks together say, where
+ * all of a stage are alike. */
+START_TEST(a_spokesman_agrees_with_all_ranks)
+{
+    static const char *const plans[] = {"tp=2,pp=2,dp=2,ep=4,mb=4",
+                                        "tp=4,pp=4,ep=16,scope=replica,mb=8",
+                                        "pp=4,ep=4,scope=replica,mb=2"};
+    for (int i = 0; i < 3; i++) {
+        fixture f;
+        har_demand d;
+        open_case(&f, "seed-mini", plans[i], 0);
+        f.spec.capacity.rule = CORE_CAPACITY_NONE;
+        ck_assert_int_eq(har_demand_parse(&d, "uniform", 64), CORE_OK);
+        d.is_drawn = false;
+        har_predict_case c = PREFILL;
+        c.n_t = 256; /* every expert gets whole rows from every slice */
+        c.demand = &d;
+        c.no_interval = true;
+        har_prediction *one = predict(&f, &c);
+        c.all_ranks = true;
+        har_prediction *all = predict(&f, &c);
+        ck_assert_msg(fabs(one->latency.value / all->latency.value - 1) < 1e-3,
+                      "%s: %g, all ranks %g", plans[i], one->latency.value,
+                      all->latency.value);
+        ck_assert_msg(fabs(one->period.value / all->period.value - 1) < 1e-3,
+                      "%s: period %g, all ranks %g", plans[i],
+                      one->period.value, all->period.value);
+        free(one);
+        free(all);
+        core_arena_free(&f.arena);
+    }
+}
+END_TEST
+
+START_TEST(a_better_machine_is_never_slower)
+{
+    fixture f;
+    open_case(&f, "seed-30b", "seed-32", 0);
+    har_predict_case c = PREFILL;
+    c.no_interval = true;
+    har_prediction *base = predict(&f, &c);
+    const har_machine machine = f.machine;
+    for (int i = 0; i < 3; i++) {
+        f.machine = machine;
+        if (i == 0)
+            f.machine.memory_bw *= 2;
+        if (i == 1)
+            for (int k = 0; k < f.machine.n_link; k++)
+                f.machine.link[k].bw *= 2;
+        if (i == 2)
+            f.machine.peak[CORE_DTYPE_F16] *= 2;
+        har_prediction *p = predict(&f, &c);
+        ck_assert_msg(p->latency.value < base->latency.value, "change %d", i);
+        ck_assert(p->period.value < base->period.value);
+        free(p);
+    }
+    f.machine = machine;
+    c.overlap = HAR_OVERLAP_ALL;
+    har_prediction *hidden = predict(&f, &c);
+    ck_assert(hidden->latency.value < base->latency.value);
+    c.overlap = HAR_OVERLAP_NONE;
+    har_prediction *kept = predict(&f, &c);
+    ck_assert(kept->latency.value >= base->latency.value);
+    free(base);
+    free(hidden);
+    free(kept);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* tp = dp = 1: the shards of all ranks are the model, a tied head twice. */
+START_TEST(memory_is_the_models)
+{
+    fixture f;
+    open_case(&f, "seed-mini", "pp=4", 0);
+    har_predict_case c = PREFILL;
+    c.all_ranks = true;
+    har_prediction *p = predict(&f, &c);
+    double weights = 0, kv = 0;
+    for (int s = 0; s < 4; s++) {
+        weights += p->stage[s].weights;
+        kv += p->stage[s].kv;
+    }
+    const int64_t tied = f.spec.tied ? f.spec.n_v * f.spec.n_d : 0;
+    ck_assert(weights ==
+              2.0 * (double)(core_spec_parameters(&f.spec) + tied));
+    ck_assert(kv == 2.0 * 2 * 16 * (double)(f.spec.n_g * f.spec.n_dh) * 64 *
+                        128);
+    /* activations: element for element those that the emulation works with */
+    const double work = (double)par_arena_bytes(&f.spec, &f.lay, 64, 128);
+    ck_assert(p->stage[0].activations == work / 4);
+    free(p);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* A decoding step reads every cached key once: four times the keys, four times
+ * the cache; and it is not faster. */
+START_TEST(decoding_grows_with_its_cache)
+{
+    fixture f;
+    open_case(&f, "seed-30b", "seed-32", 0);
+    har_predict_case c = {.n_b = 256, .n_t = 1, .is_decode = true,
+                          .n_kv = 1024, .dtype = CORE_DTYPE_F16,
+                          .all_ranks = true};
+    har_prediction *one = predict(&f, &c);
+    c.n_kv = 4096;
+    har_prediction *four = predict(&f, &c);
+    ck_assert(four->stage[0].kv == 4 * one->stage[0].kv);
+    ck_assert(four->latency.value > one->latency.value);
+    ck_assert(four->record_bytes > one->record_bytes);
+    ck_assert(one->n_token == 256);
+    free(one);
+    free(four);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+START_TEST(a_dtype_without_units_is_refused)
+{
+    fixture f;
+    har_predictor *p;
+    har_prediction *out = malloc(sizeof *out);
+    open_case(&f, "seed-mini", "seed-32", 0);
+    har_predict_case c = PREFILL;
+    c.spec = &f.spec;
+    c.plan = &f.plan;
+    ck_assert_int_eq(har_predictor_make(&p, &f.machine), CORE_OK);
+    ck_assert_int_eq(har_predict(p, &c, out), CORE_OK);
+    c.dtype = CORE_DTYPE_F8_E4M3;
+    ck_assert_int_eq(har_predict(p, &c, out), CORE_E_USAGE);
+    har_predictor_free(p);
+    free(out);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("predict");
+    TCase *t = tcase_create("all");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, equal_stages_have_the_bubble_of_the_book);
+    tcase_add_test(t, uneven_stages_wait_for_the_slowest);
+    tcase_add_test(t, a_send_keeps_its_sender_unless_it_goes_aside);
+    tcase_add_test(t, a_meeting_waits_for_the_last);
+    tcase_add_test(t, a_load_has_every_choice);
+    tcase_add_test(t, a_load_fits_its_slots);
+    tcase_add_test(t, a_demand_that_says_nothing_is_refused);
+    tcase_add_test(t, an_interval_holds_its_value_and_shares_add_up);
+    tcase_add_test(t, a_spokesman_agrees_with_all_ranks);
+    tcase_add_test(t, a_better_machine_is_never_slower);
+    tcase_add_test(t, memory_is_the_models);
+    tcase_add_test(t, decoding_grows_with_its_cache);
+    tcase_add_test(t, a_dtype_without_units_is_refused);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    const int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? 0 : 1;
+}
