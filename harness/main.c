@@ -32,6 +32,8 @@ static const command commands[] = {
     {"golden", "make, seal or check golden cases", har_cmd_golden},
     {"perf", "machine files: fit on measured times, score on them",
      har_cmd_perf},
+    {"search", "the plans of a model on a machine that nothing else beats",
+     har_cmd_search},
     {"inspect", "tensors and metadata of a safetensors file", har_cmd_inspect},
 };
 enum { N_COMMAND = sizeof commands / sizeof commands[0] };

@@ -1,0 +1,42 @@
+/* harness/perf/rebalance.h -- which EP rank holds which expert, from what they
+ * are asked for.
+ */
+#ifndef HAR_PERF_REBALANCE_H
+#define HAR_PERF_REBALANCE_H
+
+#include "parallel/plan.h"
+
+typedef struct har_balance {
+    double balance;   /* mean load of a rank / that of the fullest: 1 is even */
+    int n_copy;       /* experts held, replicas counted                       */
+    int most_experts; /* of one rank                                          */
+} har_balance;
+
+/* Load by rank under a plan's placement (contiguous if it has none); tokens are
+ * dealt evenly over the replicas of an expert.
+ *   share [n_e] of the choices, adding up to 1                       [local] */
+har_balance har_balance_of(const par_plan *plan, const double *share, int n_e);
+
+/* Give plan a placement: copies of experts, largest load first, each to the
+ * least loaded rank that has room and does not hold it.  Of 0 .. ep * n_spare
+ * extra copies, each made of the expert whose copies carry most, the number
+ * that gives the best balance, the least of equals.  No rank holds more than
+ * ceil(n_e / ep) + n_spare.  The contiguous placement is kept if nothing beats
+ * it.  n_e <= PAR_MAX_EXPERTS.                                        [local]
+ */
+void har_rebalance(par_plan *plan, const double *share, int n_e, int n_spare);
+
+/* A file of n_e counts or shares, not negative and not all zero, separated by
+ * white space or commas; # starts a comment.  out [n_e] adds up to 1.
+ * Errors: E_FILE; E_FORMAT as FILE:LINE: expected, found.             [local]
+ */
+CORE_NODISCARD core_status har_popularity_read(double *out, int n_e,
+                                               const char *path);
+
+/* The plan as a YAML file that verify takes; complete or not there at all.
+ *   note  a comment for its first line                                [local]
+ * Errors: E_FILE, E_SPACE. */
+CORE_NODISCARD core_status har_plan_write(const par_plan *plan,
+                                          const char *note, const char *path);
+
+#endif

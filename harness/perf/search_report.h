@@ -1,0 +1,57 @@
+/* harness/perf/search_report.h -- a search in words, a table and JSON. */
+#ifndef HAR_PERF_SEARCH_REPORT_H
+#define HAR_PERF_SEARCH_REPORT_H
+
+#include "harness/perf/predict.h"
+#include "harness/perf/rebalance.h"
+#include "harness/perf/search_cost.h"
+
+enum { HAR_MAX_MARKS = 16 };
+
+/* What har_predict says of a plan: a replay of its schedule, not a formula. */
+typedef struct har_checked {
+    har_range latency, tokens_per_s, memory;
+} har_checked;
+
+/* The prediction of a shape; the popularity of the estimate counts.
+ * Errors: E_MEMORY, E_USAGE as har_predict.                           [local]
+ */
+CORE_NODISCARD core_status har_search_check(const har_quick *estimate,
+                                            const har_shape *shape,
+                                            har_checked *out);
+
+enum { HAR_MAX_CHECKED = 32 };
+
+typedef struct har_mark { /* a plan to be held against the best */
+    char name[PAR_PLAN_TEXT];
+    har_search_point point;
+    har_checked checked; /* if it fits                                       */
+    bool fits;           /* memory; else it has no times                      */
+} har_mark;
+
+typedef struct har_placed { /* experts dealt by popularity */
+    par_plan plan;
+    har_figures before, after;
+    har_balance contiguous, dealt;
+    int n_spare; /* copies more that a GPU has room for               */
+} har_placed;
+
+typedef struct har_search_view { /* borrows everything */
+    const har_search_case *request;
+    const har_quick *estimate;
+    const har_search_result *result;
+    const har_search_point *best;
+    const har_checked *checked; /* [n_front], the first HAR_MAX_CHECKED */
+    const har_mark *mark;
+    int n_mark;
+    const har_placed *placed; /* NULL: not asked for */
+} har_search_view;
+
+void har_search_write_text(FILE *out, const har_search_view *view);
+
+/* Errors: E_FILE, E_SPACE, E_MEMORY.                                  [local]
+ */
+CORE_NODISCARD core_status har_search_write_json(const har_search_view *view,
+                                                 const char *path);
+
+#endif

@@ -1,0 +1,68 @@
+# search: a front, the seed's plans beside it, and a plan that verify takes.
+on="--machine gpu-400t-64g"
+expect 0 moeparity search seed-30b $on --gpus 16..64 --batch 256x2048 --json s.json
+has out '^best '
+for plan in seed-16 seed-32 seed-32-stage; do
+    has out "^$plan "
+    has out "^why +best against $plan: latency"
+done
+jq -e '.plans == .too_large + .missed_limits + .left and .illegal > 0 and .too_large > 0
+       and (.front | length > 0) and (.marked | length == 3)
+       and ([.front[].latency_s] | . == sort) and ([.front[].tokens_per_s] | . == sort)
+       and all(.front[]; ([.terms_s[]] | add) as $sum | ($sum / .latency_s - 1 | fabs) < 1e-9)
+       and all(.front[]; .gpus >= 16 and .gpus <= 64 and .memory_bytes <= 64e9)' \
+    s.json >/dev/null || fail "json: $(head -c 400 s.json)"
+
+# the replay of what is shown agrees on who wins, and on who fits
+jq -e '.best.plan as $best | (.front[] | select(.plan == $best) | .predicted) as $p
+       | all(.front[]; .predicted.memory_bytes <= 64e9)
+       and all(.marked[].predicted; .latency_s > $p.latency_s and .tokens_per_s < $p.tokens_per_s
+               and .latency_low_s < .latency_s and .latency_s < .latency_high_s)' \
+    s.json >/dev/null || fail "predicted"
+
+# what it writes is verified, also with the experts dealt by popularity
+expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x8 --write best.yaml
+verified seed-mini --layers 2 --plan best.yaml
+seq 1 64 | awk '{print 1 / $1}' >popularity
+expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x8 --mark dp=4,ep=4 \
+    --popularity popularity --place --write placed.yaml --json s.json
+has out '^  before   balance'
+has placed.yaml '^placement:'
+has placed.yaml '^  - \[[0-9]+, ' # a replica
+jq -e '.placement | .balance_before < 0.5 and .balance_after > 0.99
+       and .latency_after_s <= .latency_before_s' s.json >/dev/null || fail "balance"
+verified seed-mini --layers 2 --plan placed.yaml
+
+# limits, decode
+expect 0 moeparity search seed-30b $on --gpus 32 --decode 256x2048 --slo 'latency_ms<50'
+refused 1 'none of [0-9]+ plans meets the limits; the least latency is' \
+    moeparity search seed-30b $on --gpus 32 --decode 256x2048 --slo 'latency_ms<0.001'
+refused 4 'no plan fits: the smallest needs' \
+    moeparity search seed-30b $on --gpus 1 --batch 256x8192
+expect 0 moeparity search seed-30b $on --gpus 1 --batch 1x8
+
+# refusals; their good twins are above
+bad() # REGEX ARGS...
+{
+    refused 2 "$1" moeparity search "${@:2}" --write none.yaml
+    [ ! -e none.yaml ] || fail "written: $*"
+}
+bad 'expected a model' $on --gpus 4 --batch 16x8
+bad '--machine: missing' seed-mini --gpus 4 --batch 16x8
+bad '--gpus: missing' seed-mini $on --batch 16x8
+bad '--gpus: .*rising' seed-mini $on --gpus 8..4 --batch 16x8
+bad 'one of --batch BxT and --decode' seed-mini $on --gpus 4
+bad 'one of --batch BxT and --decode' seed-mini $on --gpus 4 --batch 16x8 --decode 16x8
+bad '--slo: expected latency_ms<X' seed-mini $on --gpus 4 --batch 16x8 --slo 'latency<5'
+bad "--slo: expected a number above 0, found 'nan'" seed-mini $on --gpus 4 --batch 16x8 --slo 'latency_ms<nan'
+bad '--dtype: expected' seed-mini $on --gpus 4 --batch 16x8 --dtype f8
+bad 'H % tp' seed-mini $on --gpus 4 --batch 16x8 --mark tp=3
+bad '--place: expected --popularity' seed-mini $on --gpus 4 --batch 16x8 --place
+bad '--place: expected a plan' seed-mini $on --gpus 4 --batch 16x8 --place --popularity popularity --mark tp=4
+bad 'no legal plan' seed-mini $on --gpus 17 --batch 16x8
+sed 5s/.*/-1/ popularity >negative
+refused 3 "negative:5: expected a number, at least 0, found '-1'" \
+    moeparity search seed-mini $on --gpus 4 --batch 16x8 --popularity negative
+head -63 popularity >short
+refused 3 'short: expected 64 numbers, one per expert, found 63' \
+    moeparity search seed-mini $on --gpus 4 --batch 16x8 --popularity short
