@@ -318,9 +318,9 @@ static core_status place(const request *r, const har_search_view *v,
     out->n_spare = (int)fmin(most, floor(room / copy_bytes(e, &p->shape)));
     har_shape_plan(&p->shape, &out->plan);
     out->before = out->after = p->figures;
-    out->contiguous = har_balance_of(&out->plan, e->share, n_e);
+    out->contiguous = har_ep_balance_of(&out->plan, e->share, n_e);
     har_rebalance(&out->plan, e->share, n_e, out->n_spare);
-    out->dealt = har_balance_of(&out->plan, e->share, n_e);
+    out->dealt = har_ep_balance_of(&out->plan, e->share, n_e);
     CORE_TRY(par_plan_check(&out->plan, e->spec));
     const double contiguous = e->most_share[ep];
     e->most_share[ep] = 1 / (ep * out->dealt.balance);

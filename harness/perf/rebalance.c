@@ -17,11 +17,11 @@ typedef struct job {
     int expert;
 } job;
 
-har_balance har_balance_of(const par_plan *plan, const double *share, int n_e)
+har_ep_balance har_ep_balance_of(const par_plan *plan, const double *share, int n_e)
 {
     double load[PAR_MAX_EXPERTS] = {0};
     int held[PAR_MAX_EXPERTS] = {0};
-    har_balance out = {0};
+    har_ep_balance out = {0};
     if (plan->n_placed == 0)
         for (int r = 0; r < plan->ep; r++)
             for (int64_t e = core_split_first(n_e, plan->ep, r);
@@ -115,13 +115,13 @@ void har_rebalance(par_plan *plan, const double *share, int n_e, int n_spare)
     const int most_held = (n_e + plan->ep - 1) / plan->ep + n_spare;
     par_plan trial = *plan;
     trial.n_placed = n_e;
-    double best = har_balance_of(plan, share, n_e).balance;
+    double best = har_ep_balance_of(plan, share, n_e).balance;
     for (int e = 0; e < n_e; e++)
         copies[e] = 1;
     for (int extra = 0; extra <= plan->ep * n_spare; extra++) {
         const int n_job = jobs_of(jobs, copies, share, n_e);
         if (deal(&trial, jobs, n_job, most_held)) {
-            const double now = har_balance_of(&trial, share, n_e).balance;
+            const double now = har_ep_balance_of(&trial, share, n_e).balance;
             if (now > best * (1 + MARGIN)) {
                 best = now;
                 *plan = trial;

@@ -6,16 +6,16 @@
 
 #include "parallel/plan.h"
 
-typedef struct har_balance {
+typedef struct har_ep_balance {
     double balance;   /* mean load of a rank / that of the fullest: 1 is even */
     int n_copy;       /* experts held, replicas counted                       */
     int most_experts; /* of one rank                                          */
-} har_balance;
+} har_ep_balance;
 
 /* Load by rank under a plan's placement (contiguous if it has none); tokens are
  * dealt evenly over the replicas of an expert.
  *   share [n_e] of the choices, adding up to 1                       [local] */
-har_balance har_balance_of(const par_plan *plan, const double *share, int n_e);
+har_ep_balance har_ep_balance_of(const par_plan *plan, const double *share, int n_e);
 
 /* Give plan a placement: copies of experts, largest load first, each to the
  * least loaded rank that has room and does not hold it.  Of 0 .. ep * n_spare

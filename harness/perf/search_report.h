@@ -32,7 +32,7 @@ typedef struct har_mark { /* a plan to be held against the best */
 typedef struct har_placed { /* experts dealt by popularity */
     par_plan plan;
     har_figures before, after;
-    har_balance contiguous, dealt;
+    har_ep_balance contiguous, dealt;
     int n_spare; /* copies more that a GPU has room for               */
 } har_placed;
 

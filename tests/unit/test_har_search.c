@@ -191,10 +191,10 @@ START_TEST(dealt_by_hand)
     const double hot[] = {0.7, 0.1, 0.1, 0.1};
     par_plan plan;
     ck_assert_int_eq(par_plan_parse(&plan, "dp=2,ep=2"), CORE_OK);
-    ck_assert(fabs(har_balance_of(&plan, share, 4).balance - 0.5 / 0.7) <=
+    ck_assert(fabs(har_ep_balance_of(&plan, share, 4).balance - 0.5 / 0.7) <=
               1e-12);
     har_rebalance(&plan, share, 4, 0);
-    ck_assert(fabs(har_balance_of(&plan, share, 4).balance - 1) <= 1e-12);
+    ck_assert(fabs(har_ep_balance_of(&plan, share, 4).balance - 1) <= 1e-12);
     ck_assert_int_eq(plan.n_placed, 4);
     ck_assert_int_eq(plan.replica[0][0], plan.replica[3][0]);
     ck_assert_int_ne(plan.replica[0][0], plan.replica[1][0]);
@@ -202,10 +202,10 @@ START_TEST(dealt_by_hand)
     /* no dealing without copies gets below 0.8; a copy of the hot one helps */
     ck_assert_int_eq(par_plan_parse(&plan, "dp=2,ep=2"), CORE_OK);
     har_rebalance(&plan, hot, 4, 0);
-    ck_assert(fabs(har_balance_of(&plan, hot, 4).balance - 0.5 / 0.8) <= 1e-12);
+    ck_assert(fabs(har_ep_balance_of(&plan, hot, 4).balance - 0.5 / 0.8) <= 1e-12);
     har_rebalance(&plan, hot, 4, 1);
     ck_assert_int_eq(plan.n_replica[0], 2);
-    const har_balance b = har_balance_of(&plan, hot, 4);
+    const har_ep_balance b = har_ep_balance_of(&plan, hot, 4);
     ck_assert(b.balance > 0.8);
     ck_assert_int_le(b.most_experts, 3);
 }
@@ -226,9 +226,9 @@ START_TEST(dealt_is_legal)
             char text[32];
             snprintf(text, sizeof text, "dp=%d,ep=%d", ep, ep);
             ck_assert_int_eq(par_plan_parse(&plan, text), CORE_OK);
-            const har_balance before = har_balance_of(&plan, share, 64);
+            const har_ep_balance before = har_ep_balance_of(&plan, share, 64);
             har_rebalance(&plan, share, 64, spare);
-            const har_balance after = har_balance_of(&plan, share, 64);
+            const har_ep_balance after = har_ep_balance_of(&plan, share, 64);
             ck_assert_int_eq(par_plan_check(&plan, &spec), CORE_OK);
             ck_assert(after.balance >= before.balance);
             ck_assert_int_le(after.most_experts, (63 + ep) / ep + spare);
