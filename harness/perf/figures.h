@@ -38,7 +38,7 @@ CORE_NODISCARD core_status har_predict_json(const char *path,
 CORE_NODISCARD core_status har_require(FILE *out, const char *path,
                                        const har_prediction *p, bool *met);
 
-/* The predicted timeline, a track per GPU.  Errors: E_FILE, E_MEMORY. [local] */
+/* The predicted timeline, a track per GPU.  E_FILE, E_MEMORY.         [local] */
 CORE_NODISCARD core_status har_predict_trace(const char *path,
                                              har_predictor *predictor,
                                              int n_gpu);

@@ -60,7 +60,7 @@ CORE_NODISCARD core_status har__layout(har_predictor *p, par_layout *out,
                                        const core_spec *spec,
                                        const par_plan *plan, int rank);
 
-/* Memory of a rank into out->stage, if it is the fullest of its stage so far. */
+/* Memory of a rank into out->stage, if it is the stage's fullest so far.      */
 CORE_NODISCARD core_status har__memory_add(har_predictor *p,
                                            const har_predict_case *request,
                                            int rank, int64_t most_rows,

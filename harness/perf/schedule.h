@@ -1,7 +1,7 @@
 /* harness/perf/schedule.h -- replaying a schedule: who waits for whom.
  *
  * A lane is the list of events of one rank, cut into ticks.  A play is the
- * order of the ticks, the same for all lanes; a tick may come more than once.  Lanes
+ * order of the ticks, the same for all lanes; a tick may come twice.  Lanes
  * run freely and meet only in events: a meeting starts when all lanes of its
  * group are there, a receive ends when the message is.
  */

@@ -15,3 +15,5 @@ add_unit(test_har_cost
   LIBS harness LABELS unit mpi NPROCS 36 TIMEOUT 240)
 add_unit(test_har_trace SOURCES test_har_trace.c LIBS harness PkgConfig::JANSSON LABELS unit)
 add_unit(test_har_predict SOURCES test_har_predict.c LIBS harness m LABELS unit)
+add_unit(test_har_machine SOURCES test_har_machine.c LIBS harness LABELS unit)
+add_unit(test_har_fit SOURCES test_har_fit.c LIBS harness LABELS unit)
