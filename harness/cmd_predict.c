@@ -19,15 +19,24 @@ typedef struct request {
 } request;
 
 enum {
-    OPT_MACHINE = 256, OPT_DTYPE, OPT_DECODE, OPT_KV, OPT_OVERLAP,
-    OPT_POPULARITY, OPT_ROUTING, OPT_SWEEP, OPT_REQUIRE, OPT_JSON, OPT_TRACE,
+    OPT_MACHINE = 256,
+    OPT_DTYPE,
+    OPT_DECODE,
+    OPT_KV,
+    OPT_OVERLAP,
+    OPT_POPULARITY,
+    OPT_ROUTING,
+    OPT_SWEEP,
+    OPT_REQUIRE,
+    OPT_JSON,
+    OPT_TRACE,
     OPT_COLLECTIVES
 };
 
 static const struct argp_option options[] = {
     {"plan", 'p', "PLAN", 0, "preset, string or YAML file (seed-32)", 0},
-    {"machine", OPT_MACHINE, "M", 0,
-     "preset or machine file (gpu-400t-64g)", 0},
+    {"machine", OPT_MACHINE, "M", 0, "preset or machine file (gpu-400t-64g)",
+     0},
     {"batch", 'b', "BxT", 0, "rows and tokens (256x256); decode: B", 0},
     {"dtype", OPT_DTYPE, "T", 0, "of values: fp16, bf16, fp32 (fp16)", 0},
     {"decode", OPT_DECODE, NULL, 0, "one token per row", 0},
@@ -49,20 +58,48 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     request *r = state->input;
     switch (key) {
-    case 'p': r->plan = arg; return 0;
-    case 'b': r->batch = arg; return 0;
-    case OPT_MACHINE: r->machine = arg; return 0;
-    case OPT_DTYPE: r->dtype = arg; return 0;
-    case OPT_DECODE: r->is_decode = true; return 0;
-    case OPT_KV: r->kv = arg; return 0;
-    case OPT_OVERLAP: r->overlap = arg; return 0;
-    case OPT_POPULARITY: r->popularity = arg; return 0;
-    case OPT_ROUTING: r->routing = arg; return 0;
-    case OPT_COLLECTIVES: r->shots = arg; return 0;
-    case OPT_SWEEP: r->sweep = arg; return 0;
-    case OPT_REQUIRE: r->require = arg; return 0;
-    case OPT_JSON: r->json = arg; return 0;
-    case OPT_TRACE: r->trace = arg; return 0;
+    case 'p':
+        r->plan = arg;
+        return 0;
+    case 'b':
+        r->batch = arg;
+        return 0;
+    case OPT_MACHINE:
+        r->machine = arg;
+        return 0;
+    case OPT_DTYPE:
+        r->dtype = arg;
+        return 0;
+    case OPT_DECODE:
+        r->is_decode = true;
+        return 0;
+    case OPT_KV:
+        r->kv = arg;
+        return 0;
+    case OPT_OVERLAP:
+        r->overlap = arg;
+        return 0;
+    case OPT_POPULARITY:
+        r->popularity = arg;
+        return 0;
+    case OPT_ROUTING:
+        r->routing = arg;
+        return 0;
+    case OPT_COLLECTIVES:
+        r->shots = arg;
+        return 0;
+    case OPT_SWEEP:
+        r->sweep = arg;
+        return 0;
+    case OPT_REQUIRE:
+        r->require = arg;
+        return 0;
+    case OPT_JSON:
+        r->json = arg;
+        return 0;
+    case OPT_TRACE:
+        r->trace = arg;
+        return 0;
     case ARGP_KEY_ARG:
         if (state->arg_num > 0)
             argp_error(state, "more than one model: '%s'", arg);
@@ -74,11 +111,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    options, parse_option, "[MODEL]",
+    options,
+    parse_option,
+    "[MODEL]",
     "Predicts latency, throughput, memory, communication, bubble and balance "
     "of a plan on a machine (docs/predict.md).  A requirement that is not met "
     "is a difference.\v" HAR_EXIT_CODES,
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 typedef struct setup {
     core_spec spec;
@@ -124,10 +165,10 @@ static core_status read_routing(setup *s, const request *r)
     int64_t seed = 1;
     CORE_TRY(har_demand_parse(&s->demand, r->popularity, (int)s->spec.n_e));
     s->what.all_ranks = strcmp(r->routing, "expected") != 0;
-    CORE_FAIL_IF(s->what.all_ranks && strncmp(r->routing, "drawn", 5) != 0,
-                 CORE_E_USAGE,
-                 "--routing: expected drawn, drawn:SEED or expected, found '%s'",
-                 r->routing);
+    CORE_FAIL_IF(
+        s->what.all_ranks && strncmp(r->routing, "drawn", 5) != 0, CORE_E_USAGE,
+        "--routing: expected drawn, drawn:SEED or expected, found '%s'",
+        r->routing);
     if (s->what.all_ranks && r->routing[5] == ':')
         CORE_TRY(har_parse_count(&seed, "--routing", r->routing + 6));
     else
@@ -160,8 +201,8 @@ static core_status read_request(setup *s, const request *r)
     s->what.dtype = dtype_of[dtype];
     s->what.overlap = (har_overlap)overlap;
     s->what.algorithm = (har_algorithm)algorithm;
-    CORE_FAIL_IF(r->sweep != NULL &&
-                     (r->require != NULL || r->json != NULL || r->trace != NULL),
+    CORE_FAIL_IF(r->sweep != NULL && (r->require != NULL || r->json != NULL ||
+                                      r->trace != NULL),
                  CORE_E_USAGE,
                  "--sweep prints a table: not with --require, --json, --trace");
     return CORE_OK;
@@ -268,11 +309,10 @@ static void write_row(int64_t x, const setup *s, const har_prediction *p)
 {
     printf("%8lld %5d %10.3f %10.3f - %-10.3f %12.0f %10.2f %6.1f %6.1f %6.1f "
            "%6.1f %8.2f%s\n",
-           (long long)x, p->n_gpu, p->latency.value * 1e3,
-           p->latency.low * 1e3, p->latency.high * 1e3, p->tokens_per_s.value,
-           p->rows_per_s.value, 100 * p->mfu.value,
-           100 * p->communication.value, 100 * p->bubble.value,
-           100 * p->balance.value, p->memory * 1e-9,
+           (long long)x, p->n_gpu, p->latency.value * 1e3, p->latency.low * 1e3,
+           p->latency.high * 1e3, p->tokens_per_s.value, p->rows_per_s.value,
+           100 * p->mfu.value, 100 * p->communication.value,
+           100 * p->bubble.value, 100 * p->balance.value, p->memory * 1e-9,
            p->memory > s->machine.memory_bytes ? " does not fit" : "");
 }
 

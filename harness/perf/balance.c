@@ -14,11 +14,11 @@
 typedef struct counting {
     const par_layout *lay;
     const har_load *load;
-    int n_copy;      /* sets of the experts that are counted apart            */
+    int n_copy; /* sets of the experts that are counted apart            */
     int64_t n_entry;
-    double *rows;    /* [n_copy, n_entry] of one pair                         */
-    double *member;  /* [ep] of one pair and copy                             */
-    double *total;   /* [n_stage or 1, n_copy, ep]                            */
+    double *rows;   /* [n_copy, n_entry] of one pair                         */
+    double *member; /* [ep] of one pair and copy                             */
+    double *total;  /* [n_stage or 1, n_copy, ep]                            */
     double mean, most, expert_mean, expert_most, distinct, n_distinct;
 } counting;
 
@@ -37,9 +37,8 @@ static void gather(counting *c, int layer, int round, int mb)
         c->rows[i] = 0;
     for (int d = 0; d < p->dp; d++)
         for (int t = 0; t < p->tp; t++) {
-            const uint64_t *from =
-                har_load_at(c->load, layer,
-                            ((int64_t)round * p->dp + d) * p->mb + mb, t);
+            const uint64_t *from = har_load_at(
+                c->load, layer, ((int64_t)round * p->dp + d) * p->mb + mb, t);
             double *to = c->rows + copy_of(c->lay, d, t) * c->n_entry;
             for (int64_t i = 0; i < c->n_entry; i++)
                 to[i] += (double)from[i];

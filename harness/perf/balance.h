@@ -15,7 +15,7 @@ typedef struct har_balance {
     double slowest_share; /* its rows / the mean over members                 */
 } har_balance;
 
-/* Arrays live in *arena, which is emptied.  Errors: E_MEMORY.         [local] */
+/* Arrays live in *arena, which is emptied.  Errors: E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_balance_of(har_balance *out, core_arena *arena,
                                           const core_spec *spec,
                                           const par_layout *layout,

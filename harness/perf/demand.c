@@ -60,10 +60,9 @@ static core_status from_exponent(har_demand *d, const char *text,
 {
     char *end = NULL;
     const double x = strtod(digits, &end);
-    CORE_FAIL_IF(end == digits || *end != '\0' || !(x >= 0 && x <= 10),
-                 CORE_E_USAGE,
-                 "%s: expected an exponent from 0 to 10, found '%s'", text,
-                 digits);
+    CORE_FAIL_IF(
+        end == digits || *end != '\0' || !(x >= 0 && x <= 10), CORE_E_USAGE,
+        "%s: expected an exponent from 0 to 10, found '%s'", text, digits);
     for (int e = 0; e < d->n_e; e++) {
         const int place = place_of(e, d->n_e);
         d->share[e] = is_zipf ? pow(place + 1, -x)
@@ -108,8 +107,7 @@ static core_status parse_numbers(har_demand *d, const char *path,
 static core_status from_file(har_demand *d, const char *path)
 {
     char *text = NULL;
-    CORE_TRY(har_read_text(&text, path,
-                           "uniform, zipf:S, power:A or a file"));
+    CORE_TRY(har_read_text(&text, path, "uniform, zipf:S, power:A or a file"));
     const core_status status = parse_numbers(d, path, text);
     free(text);
     return status;

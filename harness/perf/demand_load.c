@@ -16,11 +16,16 @@
 
 #include <math.h>
 
-enum { WIDE = 64 }; /* from this expectation on a binomial is near normal      */
+enum {
+    WIDE = 64
+}; /* from this expectation on a binomial is near normal      */
 
 static const double GOLDEN = 0.6180339887498949;
 
-static double fraction(double x) { return x - floor(x); }
+static double fraction(double x)
+{
+    return x - floor(x);
+}
 
 typedef struct domain {
     const har_demand *demand;
@@ -215,8 +220,8 @@ static void fill_group(filling *f, const har_demand *demand, int64_t n_row,
     const int64_t n_domain = by_row ? n_row : 1;
     const int64_t n = by_row ? n_t : n_row * n_t;
     for (int64_t i = 0; i < n_domain && n > 0; i++) {
-        const uint64_t number = ((uint64_t)layer << 40) +
-                                ((uint64_t)part << 20) + (uint64_t)i;
+        const uint64_t number =
+            ((uint64_t)layer << 40) + ((uint64_t)part << 20) + (uint64_t)i;
         domain m = {.demand = demand,
                     .pi = f->pi,
                     .n_e = demand->n_e,

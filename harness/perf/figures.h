@@ -17,14 +17,14 @@ typedef struct har_figure {
     bool exists;            /* false: the model has no such thing             */
 } har_figure;
 
-/* Figure i of a prediction; false beyond the last.                    [local] */
+/* Figure i of a prediction; false beyond the last.    [local] */
 bool har_figure_at(har_figure *out, const har_prediction *p, int i);
 
-/* The report: headlines with definitions, stages, operators.                  */
+/* The report: headlines with definitions, stages, operators.                 */
 void har_predict_write(FILE *out, const har_predict_case *request,
                        const har_machine *machine, const har_prediction *p);
 
-/* The same for machines, into a file.  Errors: E_FILE, E_MEMORY.      [local] */
+/* The same for machines, into a file.  Errors: E_FILE, E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_predict_json(const char *path,
                                             const har_predict_case *request,
                                             const har_machine *machine,
@@ -34,16 +34,16 @@ CORE_NODISCARD core_status har_predict_json(const char *path,
  *     latency_ms: "< 50"
  *     communication: "< 20%"
  * *met: all of them.  A requirement whose name has several meanings is not met.
- * Errors: E_FILE, E_FORMAT as FILE:LINE:COLUMN.                        [local] */
+ * Errors: E_FILE, E_FORMAT as FILE:LINE:COLUMN.    [local] */
 CORE_NODISCARD core_status har_require(FILE *out, const char *path,
                                        const har_prediction *p, bool *met);
 
-/* The predicted timeline, a track per GPU.  Errors: E_FILE, E_MEMORY. [local] */
+/* The predicted timeline, a track per GPU.  E_FILE, E_MEMORY.         [local] */
 CORE_NODISCARD core_status har_predict_trace(const char *path,
                                              har_predictor *predictor,
                                              int n_gpu);
 
-/* The text of a file, to be freed.  Errors: E_FILE: `expected` and why.       */
+/* The text of a file, to be freed.  Errors: E_FILE: `expected` and why.      */
 CORE_NODISCARD core_status har_read_text(char **out, const char *path,
                                          const char *expected);
 

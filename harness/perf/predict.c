@@ -173,8 +173,7 @@ static core_status keep_memory(har_predictor *p, const har_predict_case *r,
     for (int s = 0; s < r->plan->pp; s++)
         out->stage[s] = (har_stage_memory){0};
     for (int i = 0; i < p->schedule.n_lane; i++)
-        CORE_TRY(
-            har__memory_add(p, r, p->rank_of[i], p->most_rows[i], out));
+        CORE_TRY(har__memory_add(p, r, p->rank_of[i], p->most_rows[i], out));
     har__memory_finish(r->plan, out);
     return CORE_OK;
 }
@@ -288,8 +287,7 @@ core_status har_predict_spans(har_predictor *p,
                               void *self)
 {
     showing s = {p, show, self};
-    har_replay replay = {
-        .lane = p->lane_time, .show = show_event, .self = &s};
+    har_replay replay = {.lane = p->lane_time, .show = show_event, .self = &s};
     return har_replay_run(&p->schedule, p->pass, p->n_pass, NULL, &p->work,
                           &replay);
 }

@@ -129,27 +129,27 @@ typedef struct har_span {
 /* Times once asked for, and buffers; used by one thread at a time.           */
 typedef struct har_predictor har_predictor;
 
-/* Borrows machine.  Errors: E_MEMORY.                                 [local] */
+/* Borrows machine.  Errors: E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_predictor_make(har_predictor **out,
                                               const har_machine *machine);
-void har_predictor_free(har_predictor *predictor); /* accepts NULL             */
+void har_predictor_free(har_predictor *predictor); /* accepts NULL            */
 
 /* Predict a case.  Buffers of the predictor grow with the largest case so far
- * and are kept.  Errors: E_MEMORY; E_USAGE for a dtype the machine lacks; out is
- * then unspecified.                                                    [local] */
+ * and are kept.  Errors: E_MEMORY; E_USAGE for a dtype the machine lacks; out
+ * is then unspecified.    [local] */
 CORE_NODISCARD core_status har_predict(har_predictor *predictor,
                                        const har_predict_case *request,
                                        har_prediction *out);
 
 /* Show the timeline of the case last predicted: of each rank in order of time,
- * ranks interleaved.  Without all_ranks: of the rank that speaks for each stage.
- * Errors: E_MEMORY.                                                   [local] */
+ * ranks interleaved.  Without all_ranks: of the rank that speaks for a stage.
+ * Errors: E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_predict_spans(
     har_predictor *predictor, void (*show)(void *self, const har_span *span),
     void *self);
 
 /* The memory part alone: a plan that does not fit need not be timed.  Fills
- * n_stage, stage, memory, memory_stage.  Errors: E_MEMORY.            [local] */
+ * n_stage, stage, memory, memory_stage.  Errors: E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_predict_memory(har_predictor *predictor,
                                               const har_predict_case *request,
                                               har_prediction *out);

@@ -1,8 +1,8 @@
 /* harness/perf/predict_impl.h -- private to harness/perf: a prediction at work.
  *
  * predict_lanes.c makes the events of a plan, predict.c replays them and draws
- * the conclusions, predict_memory.c counts what ranks hold, predict_range.c says
- * how sure all that is.
+ * the conclusions, predict_memory.c counts what ranks hold, predict_range.c
+ * says how sure all that is.
  */
 #ifndef HAR_PERF_PREDICT_IMPL_H
 #define HAR_PERF_PREDICT_IMPL_H
@@ -47,20 +47,20 @@ struct har_predictor {
 
 typedef enum har__purpose { HAR__PASS, HAR__SERVING } har__purpose;
 
-/* Does serving need lanes of its own, because a pass never fills the pipeline? */
+/* Does serving need lanes of its own: does a pass never fill the pipeline? */
 bool har__is_never_full(const har_predict_case *request);
 
-/* Load, lanes, plays, classes.  Errors: E_MEMORY.                     [local] */
+/* Load, lanes, plays, classes.  Errors: E_MEMORY.    [local] */
 CORE_NODISCARD core_status har__lanes(har_predictor *p,
                                       const har_predict_case *request,
                                       har__purpose purpose);
 
-/* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.      */
+/* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.     */
 CORE_NODISCARD core_status har__layout(har_predictor *p, par_layout *out,
                                        const core_spec *spec,
                                        const par_plan *plan, int rank);
 
-/* Memory of a rank into out->stage, if it is the fullest of its stage so far.  */
+/* Memory of a rank into out->stage, if it is the stage's fullest so far.      */
 CORE_NODISCARD core_status har__memory_add(har_predictor *p,
                                            const har_predict_case *request,
                                            int rank, int64_t most_rows,
@@ -73,7 +73,7 @@ typedef struct har__figures {
 } har__figures;
 enum { HAR__N_KIND = HAR_COLLECTIVE + 1 }; /* kinds of operators              */
 
-/* Intervals of figures: moved[k] are those with kind k's times a sigma longer. */
+/* Intervals of figures: moved[k] have kind k's times a sigma longer. */
 void har__ranges(har_prediction *out, const har__figures *point,
                  const har__figures moved[HAR__N_KIND]);
 

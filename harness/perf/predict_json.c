@@ -26,8 +26,8 @@ static json_t *stages(const har_prediction *p)
         (void)json_array_append_new(
             all, json_pack("{s:i,s:i,s:f,s:f,s:f,s:f,s:f}", "stage", i, "rank",
                            m->rank, "weights", m->weights, "kv", m->kv,
-                           "activations", m->activations, "buffers",
-                           m->buffers, "total", m->total));
+                           "activations", m->activations, "buffers", m->buffers,
+                           "total", m->total));
     }
     return all;
 }
@@ -39,12 +39,12 @@ static json_t *operators(const har_prediction *p)
         const har_class *c = &p->class_of[i];
         (void)json_array_append_new(
             all,
-            json_pack("{s:s,s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}",
-                      "op", c->op, "kind", core_cost_kind_name(c->kind),
-                      "collective", core_collective_name(c->collective),
-                      "axis", core_axis_name(c->axis), "seconds", c->seconds,
-                      "exposed", c->exposed, "flops", c->flops, "bytes",
-                      c->bytes, "bound_compute", c->bound[HAR_BOUND_COMPUTE],
+            json_pack("{s:s,s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "op",
+                      c->op, "kind", core_cost_kind_name(c->kind), "collective",
+                      core_collective_name(c->collective), "axis",
+                      core_axis_name(c->axis), "seconds", c->seconds, "exposed",
+                      c->exposed, "flops", c->flops, "bytes", c->bytes,
+                      "bound_compute", c->bound[HAR_BOUND_COMPUTE],
                       "bound_memory", c->bound[HAR_BOUND_MEMORY], "bound_link",
                       c->bound[HAR_BOUND_LINK], "bound_overhead",
                       c->bound[HAR_BOUND_OVERHEAD] +

@@ -1,11 +1,11 @@
 /* harness/perf/predict_lanes.c -- from a plan to lanes of events.
  *
  * With all_ranks every rank is a lane and the records are those of the whole
- * pass.  Without, one rank speaks for its stage, the one whose experts have most
- * rows, and the records are those of as few micro-batches as show every state of
- * the pipeline: one in scope=stage, where ticks do not know of each other; pp in
- * scope=replica, where an expert serves all stages that are at work in a tick.
- * Ticks that come again are then played again.
+ * pass.  Without, one rank speaks for its stage, the one whose experts have
+ * most rows, and the records are those of as few micro-batches as show every
+ * state of the pipeline: one in scope=stage, where ticks do not know of each
+ * other; pp in scope=replica, where an expert serves all stages that are at
+ * work in a tick. Ticks that come again are then played again.
  *
  * Traps: a group of one rank makes no event; groups are numbered anew, counting
  * only the members that are lanes; the expert group of a lane that speaks for
@@ -35,7 +35,10 @@ bool har__is_never_full(const har_predict_case *request)
            request->plan->mb < request->plan->pp;
 }
 
-static int at_most(int a, int b) { return a < b ? a : b; }
+static int at_most(int a, int b)
+{
+    return a < b ? a : b;
+}
 
 /* The plan and batch whose records are made. */
 static void choose_plan(har_predictor *p, const har_predict_case *r,
@@ -62,8 +65,8 @@ static core_status room_for_load(har_predictor *p, const core_spec *spec,
                                  const par_layout *lay)
 {
     har_load want = {.n_layer = spec->n_l,
-                     .n_part = (int64_t)p->plan.rounds * p->plan.dp *
-                               p->plan.mb,
+                     .n_part =
+                         (int64_t)p->plan.rounds * p->plan.dp * p->plan.mb,
                      .n_slice = p->plan.tp,
                      .n_entry = lay->replica_first[spec->n_e]};
     const int64_t n = har_load_size(&want);
@@ -123,9 +126,8 @@ static double rows_of(const har_predictor *p, const par_layout *lay, int m)
 }
 
 /* The rank that speaks for a stage: of those with number first..first+n of an
- * expert scope, the one with most rows.                                       */
-static int spokesman(const har_predictor *p,
-                     const double *rows, int stage)
+ * expert scope, the one with most rows. */
+static int spokesman(const har_predictor *p, const double *rows, int stage)
 {
     const par_plan *plan = &p->plan;
     const bool by_stage = plan->scope == PAR_SCOPE_STAGE;
@@ -351,10 +353,8 @@ static core_status make_lane(har_predictor *p, const har_predict_case *r,
                              int lane, int n_tick)
 {
     const core_batch batch = {.n_b = p->n_b, .n_t = r->n_t};
-    const har_cost_case records = {.spec = r->spec,
-                                   .plan = &p->plan,
-                                   .batch = &batch,
-                                   .load = &p->load};
+    const har_cost_case records = {
+        .spec = r->spec, .plan = &p->plan, .batch = &batch, .load = &p->load};
     par_layout lay;
     CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, p->rank_of[lane]));
     putting u = {.p = p, .lane = lane, .n_tick = n_tick};
@@ -388,15 +388,14 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
     take_lanes(p, &need, n_lane, n_tick, n_play);
     CORE_TRY(har__room(&p->lanes, &need));
     take_lanes(p, &p->lanes, n_lane, n_tick, n_play);
-    p->schedule = (har_schedule){
-        .n_lane = n_lane,
-        .n_tick = n_tick,
-        .n_group = n_group_ids(&p->plan),
-        .first = p->first,
-        .from = p->from,
-        .n_member = p->n_member,
-        .sends_aside = r->overlap != HAR_OVERLAP_NONE,
-        .meets_aside = r->overlap == HAR_OVERLAP_ALL};
+    p->schedule = (har_schedule){.n_lane = n_lane,
+                                 .n_tick = n_tick,
+                                 .n_group = n_group_ids(&p->plan),
+                                 .first = p->first,
+                                 .from = p->from,
+                                 .n_member = p->n_member,
+                                 .sends_aside = r->overlap != HAR_OVERLAP_NONE,
+                                 .meets_aside = r->overlap == HAR_OVERLAP_ALL};
     memset(p->n_member, 0, (size_t)n_group_ids(&p->plan) * sizeof(int));
     p->n_event = 0;
     p->n_class = 0;

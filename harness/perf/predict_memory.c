@@ -1,10 +1,10 @@
 /* harness/perf/predict_memory.c -- bytes on each GPU.
  *
  * Elements are those of the emulation (cost_sum.h), bytes those of the dtype.
- * Weights: the rank's shards.  KV: what all rows of a replica leave behind, with
- * the whole of a row even where a window would let go of some.  Activations: the
- * buffers of the largest micro-batch, each operator's result in a place of its
- * own.  Buffers: rows of experts of the largest pair.
+ * Weights: the rank's shards.  KV: what all rows of a replica leave behind,
+ * with the whole of a row even where a window would let go of some.
+ * Activations: the buffers of the largest micro-batch, each operator's result
+ * in a place of its own.  Buffers: rows of experts of the largest pair.
  */
 #include "harness/perf/cost_sum.h"
 #include "harness/perf/predict_impl.h"
@@ -33,14 +33,13 @@ core_status har__memory_add(har_predictor *p, const har_predict_case *r,
     const double of_double = size / sizeof(double);
     const int64_t n_row = rows_of(r, lay.d, &most);
     const int64_t n_kept = r->is_decode ? r->n_kv : r->n_t;
-    const har_cost_memory m = har_cost_memory_of(r->spec, &lay, CORE_FP32, most,
-                                                 r->n_t, most_rows);
-    har_stage_memory s = {
-        .weights = (double)m.weights * size,
-        .kv = (double)m.kv * (double)(n_row * n_kept) * size,
-        .activations = (double)m.work_bytes * of_double,
-        .buffers = (double)m.pair_bytes * of_double,
-        .rank = rank};
+    const har_cost_memory m =
+        har_cost_memory_of(r->spec, &lay, CORE_FP32, most, r->n_t, most_rows);
+    har_stage_memory s = {.weights = (double)m.weights * size,
+                          .kv = (double)m.kv * (double)(n_row * n_kept) * size,
+                          .activations = (double)m.work_bytes * of_double,
+                          .buffers = (double)m.pair_bytes * of_double,
+                          .rank = rank};
     s.total = s.weights + s.kv + s.activations + s.buffers;
     if (s.total > out->stage[lay.stage].total)
         out->stage[lay.stage] = s;
@@ -71,9 +70,9 @@ core_status har_predict_memory(har_predictor *p, const har_predict_case *r,
     const int64_t rows = most * r->n_t * r->spec->n_k *
                          (in_step ? plan->pp : plan->etp) / plan->ep;
     for (int s = 0; s < plan->pp; s++)
-        CORE_TRY(har__memory_add(p, r, s * plan->dp * plan->tp,
-                                 in_step ? rows : rows * plan->ep / plan->tp + 1,
-                                 out));
+        CORE_TRY(har__memory_add(
+            p, r, s * plan->dp * plan->tp,
+            in_step ? rows : rows * plan->ep / plan->tp + 1, out));
     har__memory_finish(plan, out);
     return CORE_OK;
 }

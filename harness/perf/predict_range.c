@@ -2,14 +2,15 @@
  *
  * The errors of a kind of operator are taken as one: all its times are wrong by
  * the same factor.  Kinds err independently.  So the pass is replayed once per
- * kind with that kind's times a sigma longer, and what moves adds up in squares:
- * for times as ratios (the interval is [t / f, t f]), for shares as differences.
+ * kind with that kind's times a sigma longer, and what moves adds up in
+ * squares: for times as ratios (the interval is [t / f, t f]), for shares as
+ * differences.
  */
 #include "harness/perf/predict_impl.h"
 
 #include <math.h>
 
-static const double NINETY = 1.645; /* sigmas on both sides hold 90 %          */
+static const double NINETY = 1.645; /* sigmas on both sides hold 90 % */
 
 static har_range of_ratio(double value, double log_sigma)
 {

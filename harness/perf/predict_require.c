@@ -66,8 +66,8 @@ static bool hold(FILE *out, const har_yaml_entry *e, const need *n,
     }
     fprintf(out, "%-10s %s %s: %.5g%s (%.5g - %.5g), %s\n",
             is_met ? "MET" : "NOT MET", e->path, e->text, f->range.value * x,
-            n->is_percent ? " %" : "",
-            f->range.low * x, f->range.high * x, how_sure(n, &f->range));
+            n->is_percent ? " %" : "", f->range.low * x, f->range.high * x,
+            how_sure(n, &f->range));
     return is_met;
 }
 

@@ -1,12 +1,12 @@
 /* harness/perf/predict_text.c -- a prediction for people. */
 #include "harness/perf/figures.h"
 
-static const char *const BOUNDS[HAR_N_BOUND] = {
-    [HAR_BOUND_OVERHEAD] = "overhead",
-    [HAR_BOUND_LATENCY] = "latency",
-    [HAR_BOUND_COMPUTE] = "compute",
-    [HAR_BOUND_MEMORY] = "memory",
-    [HAR_BOUND_LINK] = "link"};
+static const char *const BOUNDS[HAR_N_BOUND] = {[HAR_BOUND_OVERHEAD] =
+                                                    "overhead",
+                                                [HAR_BOUND_LATENCY] = "latency",
+                                                [HAR_BOUND_COMPUTE] = "compute",
+                                                [HAR_BOUND_MEMORY] = "memory",
+                                                [HAR_BOUND_LINK] = "link"};
 
 static const char *const OVERLAPS[] = {[HAR_OVERLAP_NONE] = "none",
                                        [HAR_OVERLAP_PIPELINE] = "pipeline",
@@ -108,9 +108,8 @@ static void write_classes(FILE *out, const har_prediction *p)
         else
             fputs("          -  ", out);
         fprintf(out, "%s %.0f %%\n", BOUNDS[most_binding(c)],
-                c->seconds > 0
-                    ? 100 * c->bound[most_binding(c)] / c->seconds
-                    : 0);
+                c->seconds > 0 ? 100 * c->bound[most_binding(c)] / c->seconds
+                               : 0);
     }
     fprintf(out, "transfers  %.4f ms in all, %.4f ms not hidden\n",
             p->comm_total * 1e3, p->comm_exposed * 1e3);

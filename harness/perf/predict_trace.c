@@ -13,14 +13,13 @@ static void write_span(void *self, const har_span *s)
     snprintf(name, sizeof name, "%s %s", s->op,
              moves ? core_collective_name(s->collective)
                    : core_cost_kind_name(s->kind));
-    const har_trace_event event = {
-        .track = s->rank,
-        .name = name,
-        .category = core_cost_kind_name(s->kind),
-        .start_us = s->start * 1e6,
-        .dur_us = (s->end - s->start) * 1e6,
-        .n_arg = 3,
-        .arg = args};
+    const har_trace_event event = {.track = s->rank,
+                                   .name = name,
+                                   .category = core_cost_kind_name(s->kind),
+                                   .start_us = s->start * 1e6,
+                                   .dur_us = (s->end - s->start) * 1e6,
+                                   .n_arg = 3,
+                                   .arg = args};
     har_trace_put(self, &event);
 }
 

@@ -3,10 +3,10 @@
  * A grouped record says how many experts have rows, how many rows the fullest
  * has and how many there are in all: the others get an even share of the rest.
  *
- * Traps: a record of attention of a decoding step sees one key, its own, because
- * the records are made for rows of one token; its keys are n_kv, as far as the
- * window goes.  Latent attention in decode reads its latents, not keys per head.
- * A collective moves as much as the rank with most in or out of it.
+ * Traps: a record of attention of a decoding step sees one key, its own,
+ * because the records are made for rows of one token; its keys are n_kv, as far
+ * as the window goes.  Latent attention in decode reads its latents, not keys
+ * per head. A collective moves as much as the rank with most in or out of it.
  */
 #include "harness/perf/record_time.h"
 
@@ -26,8 +26,8 @@ struct har_known_time {
 core_status har_timer_make(har_timer *out, const har_machine *machine)
 {
     void *known;
-    CORE_TRY(core_alloc(&known, N_KNOWN, sizeof(har_known_time),
-                        "known times"));
+    CORE_TRY(
+        core_alloc(&known, N_KNOWN, sizeof(har_known_time), "known times"));
     memset(known, 0, N_KNOWN * sizeof(har_known_time));
     *out = (har_timer){.machine = machine, .known = known};
     return CORE_OK;
@@ -121,10 +121,10 @@ static har_time grouped(const har_timer *t, const core_cost *c)
 {
     const double rest = (double)(c->m - c->m_max);
     for (int64_t i = 0; i < c->n_expert; i++)
-        t->row[i] = i == 0 ? (double)c->m_max
-                           : rest / (double)(c->n_expert - 1);
-    return har_time_grouped_gemm(t->machine, t->dtype, t->row,
-                                 (int)c->n_expert, (double)c->n, (double)c->k);
+        t->row[i] =
+            i == 0 ? (double)c->m_max : rest / (double)(c->n_expert - 1);
+    return har_time_grouped_gemm(t->machine, t->dtype, t->row, (int)c->n_expert,
+                                 (double)c->n, (double)c->k);
 }
 
 static har_time compute(const har_timer *t, const core_cost *c)
@@ -155,20 +155,19 @@ static har_time transfer(const har_timer *t, const core_cost *c, int tier)
                                tier);
 }
 
-static void make_key(const har_timer *t, const core_cost *c,
-                     int64_t key[N_KEY])
+static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
-    const int64_t shape[N_KEY] = {
-        1 + (int64_t)c->kind + 8 * (int64_t)t->dtype,
-        c->m,
-        c->n,
-        c->k,
-        is_attention ? c->n_head : c->n_expert,
-        is_attention ? c->kv_read : c->m_max,
-        is_attention ? (t->is_decode ? t->n_kv : 0) * 1000003 +
-                           (int64_t)window_of(t, c->tap.layer)
-                     : 0};
+    const int64_t shape[N_KEY] = {1 + (int64_t)c->kind + 8 * (int64_t)t->dtype,
+                                  c->m,
+                                  c->n,
+                                  c->k,
+                                  is_attention ? c->n_head : c->n_expert,
+                                  is_attention ? c->kv_read : c->m_max,
+                                  is_attention
+                                      ? (t->is_decode ? t->n_kv : 0) * 1000003 +
+                                            (int64_t)window_of(t, c->tap.layer)
+                                      : 0};
     memcpy(key, shape, sizeof shape);
 }
 

@@ -25,13 +25,13 @@ typedef struct har_timer {
     int64_t n_row;
 } har_timer;
 
-/* Errors: E_MEMORY.  Free with har_timer_free.                        [local] */
+/* Errors: E_MEMORY.  Free with har_timer_free.    [local] */
 CORE_NODISCARD core_status har_timer_make(har_timer *out,
                                           const har_machine *machine);
 void har_timer_free(har_timer *timer);
 
 /* *out: the time of a record; tier: of the links of a transfer.  Errors:
- * E_MEMORY.                                                           [local] */
+ * E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_timer_ask(har_timer *timer,
                                          const core_cost *cost, int tier,
                                          har_time *out);
@@ -40,7 +40,7 @@ CORE_NODISCARD core_status har_timer_ask(har_timer *timer,
 har_kind har_timer_kind(core_cost_kind kind);
 
 /* Floating-point operations and bytes through memory (transfers: over links) of
- * a record, attention in decode over all its keys.                    [local] */
+ * a record, attention in decode over all its keys.    [local] */
 double har_timer_flops(const har_timer *timer, const core_cost *cost);
 double har_timer_bytes(const har_timer *timer, const core_cost *cost);
 

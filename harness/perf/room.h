@@ -6,7 +6,7 @@
 #include "core/arena.h"
 
 /* Empty an arena, made anew if it has less room than was measured in `need`.
- * Errors: E_MEMORY; the arena is then empty.                          [local] */
+ * Errors: E_MEMORY; the arena is then empty.    [local] */
 CORE_NODISCARD static inline core_status har__room(core_arena *arena,
                                                    const core_arena *need)
 {

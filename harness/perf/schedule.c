@@ -23,8 +23,8 @@ typedef struct lane {
     int at;                /* in the play                                     */
     int next;              /* of the lanes in the same meeting                */
     int64_t n_sent, n_received;
-    int64_t mailbox;       /* first of its sends in `sent`                    */
-    int waiter;            /* lane that waits for a send of this one, or -1   */
+    int64_t mailbox; /* first of its sends in `sent`                    */
+    int waiter;      /* lane that waits for a send of this one, or -1   */
 } lane;
 
 typedef struct group {
@@ -108,8 +108,8 @@ static bool meet(replay *r, int i, const har_event *e)
     const bool is_first = g->n_here == 0;
     l->arrived = l->clock;
     g->start = is_first ? l->clock : fmax(g->start, l->clock);
-    g->seconds = is_first ? seconds_of(r, e)
-                          : fmax(g->seconds, seconds_of(r, e));
+    g->seconds =
+        is_first ? seconds_of(r, e) : fmax(g->seconds, seconds_of(r, e));
     g->credit = is_first ? l->credit : fmin(g->credit, l->credit);
     l->next = is_first ? -1 : g->first;
     g->first = i;

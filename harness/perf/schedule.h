@@ -1,7 +1,7 @@
 /* harness/perf/schedule.h -- replaying a schedule: who waits for whom.
  *
- * A lane is the list of events of one rank, cut into ticks.  A play is the order
- * of the ticks, the same for all lanes; a tick may come more than once.  Lanes
+ * A lane is the list of events of one rank, cut into ticks.  A play is the
+ * order of the ticks, the same for all lanes; a tick may come twice.  Lanes
  * run freely and meet only in events: a meeting starts when all lanes of its
  * group are there, a receive ends when the message is.
  */
@@ -66,7 +66,7 @@ void har_replay_work_free(har_replay_work *work);
 
 /* Replay the ticks play[0..n_play) with the times of each har_kind scaled by
  * scale (NULL: as they are).  Writes out->seconds, lane, exposed.     [local]
- * Errors: E_MEMORY; E_INTERNAL for lanes that wait for each other for ever.   */
+ * Errors: E_MEMORY; E_INTERNAL for lanes that wait for each other for ever.  */
 CORE_NODISCARD core_status har_replay_run(const har_schedule *schedule,
                                           const int *play, int n_play,
                                           const double scale[HAR_N_KIND],

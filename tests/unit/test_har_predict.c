@@ -39,10 +39,9 @@ static void make_pipe(pipe_case *p, const double *second, int n_stage, int n_mb,
                 p->event[n++] = (har_event){.kind = HAR_EVENT_RECEIVE};
             p->event[n++] = (har_event){.seconds = second[s]};
             if (s + 1 < n_stage)
-                p->event[n++] =
-                    (har_event){.kind = HAR_EVENT_SEND,
-                                .seconds = send,
-                                .uncertainty = HAR_COLLECTIVE};
+                p->event[n++] = (har_event){.kind = HAR_EVENT_SEND,
+                                            .seconds = send,
+                                            .uncertainty = HAR_COLLECTIVE};
         }
         p->first[s * 2 + 1] = n;
     }
@@ -101,7 +100,7 @@ END_TEST
 
 /* Two stages of 1, two micro-batches, sends of 0.5.  Kept: stage 0 computes,
  * sends, computes, sends: 3.0; stage 1 gets them at 1.5 and 3.0, done at 4.
- * Aside: they are there at 1.5 and 2.5, done at 3.5.                          */
+ * Aside: they are there at 1.5 and 2.5, done at 3.5. */
 START_TEST(a_send_keeps_its_sender_unless_it_goes_aside)
 {
     const double second[] = {1, 1};
@@ -132,8 +131,13 @@ START_TEST(a_meeting_waits_for_the_last)
         p.from[i] = -1;
     }
     p.n_member[0] = 2;
-    p.s = (har_schedule){.n_lane = 2, .n_tick = 1, .n_group = 1, .n_class = 1,
-                         .event = p.event, .first = p.first, .from = p.from,
+    p.s = (har_schedule){.n_lane = 2,
+                         .n_tick = 1,
+                         .n_group = 1,
+                         .n_class = 1,
+                         .event = p.event,
+                         .first = p.first,
+                         .from = p.from,
                          .n_member = p.n_member};
     near(replay(&p, NULL), 5);
     near(p.lane[0].wait_peer, 2);
@@ -201,7 +205,8 @@ START_TEST(a_load_has_every_choice)
         ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
         har_demand_load(&d, &f.spec, &f.lay, 31, 11, &load, &n_choice, &n_kept);
         for (int64_t l = 0; l < f.spec.n_l; l++) {
-            const int64_t all = 31 * 11 * f.spec.n_k, n = (int64_t)sum_of(&load, l);
+            const int64_t all = 31 * 11 * f.spec.n_k,
+                          n = (int64_t)sum_of(&load, l);
             if (!core_spec_is_moe(&f.spec, (int)l))
                 ck_assert_int_eq(n, 0);
             else if (d.is_drawn)
@@ -395,10 +400,9 @@ START_TEST(memory_is_the_models)
         kv += p->stage[s].kv;
     }
     const int64_t tied = f.spec.tied ? f.spec.n_v * f.spec.n_d : 0;
-    ck_assert(weights ==
-              2.0 * (double)(core_spec_parameters(&f.spec) + tied));
-    ck_assert(kv == 2.0 * 2 * 16 * (double)(f.spec.n_g * f.spec.n_dh) * 64 *
-                        128);
+    ck_assert(weights == 2.0 * (double)(core_spec_parameters(&f.spec) + tied));
+    ck_assert(kv ==
+              2.0 * 2 * 16 * (double)(f.spec.n_g * f.spec.n_dh) * 64 * 128);
     /* activations: element for element those that the emulation works with */
     const double work = (double)par_arena_bytes(&f.spec, &f.lay, 64, 128);
     ck_assert(p->stage[0].activations == work / 4);
@@ -413,8 +417,11 @@ START_TEST(decoding_grows_with_its_cache)
 {
     fixture f;
     open_case(&f, "seed-30b", "seed-32", 0);
-    har_predict_case c = {.n_b = 256, .n_t = 1, .is_decode = true,
-                          .n_kv = 1024, .dtype = CORE_DTYPE_F16,
+    har_predict_case c = {.n_b = 256,
+                          .n_t = 1,
+                          .is_decode = true,
+                          .n_kv = 1024,
+                          .dtype = CORE_DTYPE_F16,
                           .all_ranks = true};
     har_prediction *one = predict(&f, &c);
     c.n_kv = 4096;
