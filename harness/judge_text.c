@@ -238,6 +238,17 @@ static void write_findings(const har_judgement *g, bool notes, FILE *out)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
 }
 
+/* What the verdict cannot know. */
+static void write_hint(const har_judgement *g, FILE *out)
+{
+    if (g->n_failed == 0 || !g->yard->has_capacity || g->forced_routing)
+        return;
+    fputs("hint       the model drops tokens: a dump with other token groups, or "
+          "in which a\n           token flipped, drops others than the golden; "
+          "--forced-routing judges the rest\n",
+          out);
+}
+
 void har_judge_text(const har_judgement *g, FILE *out)
 {
     char text[HAR_SPOT_TEXT];
@@ -270,6 +281,7 @@ void har_judge_text(const har_judgement *g, FILE *out)
             write_tap(g, i, out);
     if (n > MAX_LINES)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
+    write_hint(g, out);
     fprintf(out, "%-10s %s\n", har_verdict_name(g->verdict),
             har__verdict_text(text, g));
 }

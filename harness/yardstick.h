@@ -42,6 +42,7 @@ typedef struct har_yardstick {
     int64_t n_ignored;           /* tensors of a plain file that are no taps  */
     int64_t n_h, n_g;            /* heads, key-value heads; 0: not known      */
     bool is_latent;              /* latent attention                          */
+    bool has_capacity; /* tokens may be dropped: by the token groups          */
 } har_yardstick;
 
 /* Is this a bundle?  A folder counts as one.                         [local] */

@@ -33,6 +33,7 @@ static core_status read_spec(har_yardstick *y, const json_t *root,
     y->n_h = spec.n_h;
     y->n_g = spec.n_g;
     y->is_latent = core_spec_is_mla(&spec);
+    y->has_capacity = spec.capacity.rule != CORE_CAPACITY_NONE;
     return CORE_OK;
 }
 

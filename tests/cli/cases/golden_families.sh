@@ -25,3 +25,15 @@ expect 0 moeparity compare gold dump.st
 refused 2 'export-weights: .*tiny is a checkpoint already$' \
     moeparity golden make --model "$ORACLE/jamba/tiny" --tokens 2x5 --export-weights --out other
 [ ! -e other ] || fail "a refusal made a folder"
+
+# a model that drops tokens, and a dump with other token groups: the report says
+# what that means; a model without a capacity gets no such line
+expect 0 moeparity golden make --model shadow-a --tokens 4x11 --numerics fp32 --out one
+expect 0 moeparity run --model shadow-a --input one/input.safetensors --numerics fp32 --plan dp=2 --out dump.st
+expect 1 moeparity compare one dump.st
+has out '^hint       the model drops tokens: a dump with other token groups'
+expect 0 moeparity golden make --model "$ORACLE/phimoe/tiny" --tokens 2x5 --seed 1 --numerics fp32 --out other
+expect 0 moeparity golden make --model "$ORACLE/phimoe/tiny" --tokens 2x5 --seed 2 --numerics fp32 --out dumped
+expect 0 moeparity run --model "$ORACLE/phimoe/tiny" --input dumped/input.safetensors --numerics fp32 --out dump.st
+expect 1 moeparity compare other dump.st
+! grep -q '^hint' out || fail 'a hint on capacity for a model without one'
