@@ -166,8 +166,8 @@ static void find_sees(har__walk *w, int64_t row)
     }
 }
 
-/* Add the work of one head on one row to the record. */
-static void add_row(const har__walk *w, core_cost *cost)
+/* Add the work of one head on n_alike rows like the one seen to the record. */
+static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
 {
     const int64_t n_t = w->request->batch->n_t,
                   width = cost->k + core_spec_n_dv(w->spec);
@@ -180,10 +180,11 @@ static void add_row(const har__walk *w, core_cost *cost)
                 continue;
             }
             const int64_t n = i + 1 - core_spec_first_key(w->spec, w->layer, i);
-            cost->n_pair += n;
-            cost->flops += CORE_FLOPS_SOFTMAX * n;
+            cost->n_pair += n_alike * n;
+            cost->flops += n_alike * CORE_FLOPS_SOFTMAX * n;
         }
-        cost->flops += CORE_FLOPS_MULTIPLY_ADD * (i1 - i0) * n_key * width;
+        cost->flops +=
+            n_alike * CORE_FLOPS_MULTIPLY_ADD * (i1 - i0) * n_key * width;
     }
 }
 
@@ -199,10 +200,11 @@ static void put_heads(har__walk *w)
     cost.n = batch->n_t;
     cost.k = spec->n_dh;
     cost.n_head = n_h;
-    for (int64_t b = 0; b < w->n_row; b++) {
-        if (b == 0 || batch->mask != NULL)
-            find_sees(w, w->row0 + b);
-        add_row(w, &cost);
+    /* without a mask all rows are alike */
+    const int64_t n_alike = batch->mask != NULL ? 1 : w->n_row;
+    for (int64_t b = 0; b < w->n_row; b += n_alike) {
+        find_sees(w, w->row0 + b);
+        add_rows(w, &cost, n_alike);
     }
     cost.flops *= n_h;
     cost.n_pair *= n_h;
