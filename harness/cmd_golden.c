@@ -292,9 +292,8 @@ static void print_summary(const gold_case *gold, const gold_summary *summary)
         if (gold->numerics[i] == CORE_EXACT)
             printf("%-10s sums need %.1f of 53 bits\n", name, s->bits);
         else if (s->worst_relative > 0.0)
-            printf(
-                "%-10s tolerances %s\n", name,
-                har_widest_text(widest, s->worst_relative, s->worst_tap));
+            printf("%-10s tolerances %s\n", name,
+                   har_widest_text(widest, s->worst_relative, s->worst_tap));
         else
             printf("%-10s no tolerances\n", name);
     }
