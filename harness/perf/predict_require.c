@@ -118,7 +118,8 @@ core_status har_require(FILE *out, const char *path, const har_prediction *p,
     char *text = NULL;
     core_yaml_list y = {0};
     CORE_TRY(har_read_text(&text, path, "a file of requirements"));
-    core_status status = core_yaml_list_read(&y, text, path, "requirements", NULL);
+    core_status status =
+        core_yaml_list_read(&y, text, path, "requirements", NULL);
     if (status == CORE_OK)
         status = hold_all(out, &y, p, met);
     core_yaml_list_free(&y);
