@@ -39,6 +39,9 @@ typedef struct har_calibration {
 
 void har_calibration_free(har_calibration *calibration);
 
+/* Bytes of the cache that all cores share.                                    */
+double har_shared_cache_bytes(void);
+
 /* Add a row for har_fit.  Errors: E_MEMORY.                           [local] */
 CORE_NODISCARD core_status har_calibration_add(har_calibration *calibration,
                                                const har_shape *shape,

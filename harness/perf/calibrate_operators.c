@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { N_PROBE = 64, N_PASS = 5 };
+enum { N_PROBE = 80, N_PASS = 5 };
 
 typedef struct samples {
     har_rate_sample *at;
@@ -44,7 +44,7 @@ static core_status make_room(samples *s, int64_t n)
 }
 
 static void keep(samples *s, const core_spec *spec, core_dtype dtype,
-                 const har_timed *t, double before, FILE *text)
+                 const har_timed *t, har_residency where, FILE *text)
 {
     char name[HAR_RATE_NAME];
     const core_cost *c = &t->cost;
@@ -54,7 +54,7 @@ static void keep(samples *s, const core_spec *spec, core_dtype dtype,
     *out = (har_rate_sample){.of = har_rate_class_of(spec, c),
                              .dtype = dtype,
                              .cost = *c,
-                             .before = before,
+                             .where = where,
                              .seconds = t->seconds};
     for (int i = 0; i < N_PASS; i++)
         s->apart[s->n_apart++] = fabs(t->pass[i] / t->seconds - 1);
@@ -117,7 +117,7 @@ static core_status measure(har_calibration *out, par_comm *comm, samples *s,
         status = make_room(s, passes.n);
     for (int64_t i = 0; i < passes.n && status == CORE_OK; i++)
         keep(s, &probe.spec, dtype, &passes.at[i],
-             i > 0 ? har_rates_touched(dtype, &passes.at[i - 1].cost) : 0,
+             har_passes_where(&passes, i, dtype, har_shared_cache_bytes()),
              text);
     if (status == CORE_OK)
         status = add_rows(out, &probe, dtype, &passes);

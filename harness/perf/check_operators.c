@@ -44,9 +44,8 @@ static core_status make_room(scores *s, int64_t n)
 }
 
 static void score(scores *s, const har_machine *machine, const core_spec *spec,
-                  core_dtype dtype, const har_timed *t, double before)
+                  core_dtype dtype, const har_timed *t, har_residency where)
 {
-    const har_residency where = {.before = before};
     const core_cost *c = &t->cost;
     if (c->kind == CORE_COST_COLLECTIVE || !(t->seconds > 0))
         return;
@@ -122,7 +121,7 @@ static core_status measure(scores *s, const har_machine *machine,
         status = make_room(s, passes.n);
     for (int64_t i = 0; i < passes.n && status == CORE_OK; i++)
         score(s, machine, &probe.spec, dtype, &passes.at[i],
-              i > 0 ? har_rates_touched(dtype, &passes.at[i - 1].cost) : 0);
+              har_passes_where(&passes, i, dtype, machine->l2_bytes));
     har_passes_free(&passes);
     return status;
 }
