@@ -50,18 +50,12 @@ core_status har_calibration_add(har_calibration *c, const har_shape *shape,
 
 /* --- the first stage --- */
 
-static void show_products(void *self, double done)
+core_status har_calibrate_kernels(har_calibration *out,
+                                  const har_measuring *how)
 {
-    par_at(self, "products", 0);
-    par_set_fraction(self, 0.4 * done);
-}
-
-core_status har_calibrate_kernels(har_calibration *out, par_comm *comm,
-                                  FILE *samples)
-{
-    CORE_TRY(har_calibrate_memory(out, samples));
-    CORE_TRY(har_calibrate_products(out, samples, show_products, comm));
-    return har_calibrate_operators(out, comm, samples);
+    CORE_TRY(har_calibrate_memory(out, how));
+    CORE_TRY(har_calibrate_products(out, how));
+    return har_calibrate_operators(out, how);
 }
 
 /* --- files --- */

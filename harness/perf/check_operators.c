@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_PROBE = 24, N_PASS = 5 };
+enum { N_PROBE = 24, N_QUICK_PROBE = 2, N_PASS = 5 };
 
 typedef struct scored {
     har_rate_class of;
@@ -127,14 +127,15 @@ static core_status measure(scores *s, const har_machine *machine,
 }
 
 core_status har_check_operators(har_check *out, const har_machine *machine,
-                                par_comm *comm)
+                                par_comm *comm, bool quick)
 {
+    const int n = quick ? N_QUICK_PROBE : N_PROBE;
     scores s = {0};
     core_status status = CORE_OK;
     memset(out, 0, sizeof *out);
-    for (int i = 0; i < N_PROBE && status == CORE_OK; i++) {
+    for (int i = 0; i < n && status == CORE_OK; i++) {
         par_at(comm, "operators", i);
-        par_set_fraction(comm, (double)i / N_PROBE);
+        par_set_fraction(comm, (double)i / n);
         status = measure(&s, machine, comm, 2 * i + 1, CORE_FP64);
         if (status == CORE_OK)
             status = measure(&s, machine, comm, 2 * i + 1, CORE_FP32);
