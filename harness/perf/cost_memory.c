@@ -100,8 +100,8 @@ static int64_t elements(const core_spec *spec, const par_layout *lay,
     return n_row * n_col / mine.all * mine.mine;
 }
 
-static int64_t layer_elements(const core_spec *spec, const par_layout *lay,
-                              int layer)
+int64_t har_cost_layer_elements(const core_spec *spec, const par_layout *lay,
+                                int layer)
 {
     int64_t n = 0;
     for (int k = CORE_W_ATTN_NORM; k < CORE_W_FINAL_NORM; k++)
@@ -110,8 +110,8 @@ static int64_t layer_elements(const core_spec *spec, const par_layout *lay,
     return n;
 }
 
-static int64_t expert_elements(const core_spec *spec, const par_layout *lay,
-                               int layer)
+int64_t har_cost_expert_elements(const core_spec *spec, const par_layout *lay,
+                                 int layer)
 {
     int64_t n = 0;
     for (int i = 0; core_spec_is_moe(spec, layer) && i < lay->n_my_expert; i++)
@@ -121,7 +121,7 @@ static int64_t expert_elements(const core_spec *spec, const par_layout *lay,
     return n;
 }
 
-static int64_t end_elements(const core_spec *spec, const par_layout *lay)
+int64_t har_cost_end_elements(const core_spec *spec, const par_layout *lay)
 {
     const bool is_first = lay->stage == 0;
     const bool is_last = lay->stage == lay->plan.pp - 1;
@@ -137,25 +137,32 @@ static int64_t weight_elements(const core_spec *spec, const par_layout *lay)
     const bool all_stages = lay->plan.scope == PAR_SCOPE_REPLICA;
     const int l0 = lay->first_layer[lay->stage];
     const int l1 = lay->first_layer[lay->stage + 1];
-    int64_t n = end_elements(spec, lay);
+    int64_t n = har_cost_end_elements(spec, lay);
     for (int l = 0; l < (int)spec->n_l; l++) {
         const bool is_mine = l >= l0 && l < l1;
-        n += is_mine ? layer_elements(spec, lay, l) : 0;
-        n += is_mine || all_stages ? expert_elements(spec, lay, l) : 0;
+        n += is_mine ? har_cost_layer_elements(spec, lay, l) : 0;
+        n += is_mine || all_stages ? har_cost_expert_elements(spec, lay, l) : 0;
     }
     return n;
 }
 
-/* Elements that a token leaves behind in the layers of my stage. */
-static int64_t kv_elements(const core_spec *spec, const par_layout *lay)
+int64_t har_cost_kv_elements(const core_spec *spec, const par_layout *lay,
+                             int layer)
 {
     const int64_t latent = spec->n_kv_rank + core_spec_n_rot(spec);
     const int64_t heads = (lay->kv1 - lay->kv0) * 2 * spec->n_dh;
+    if (!core_spec_has_attention(spec, layer))
+        return 0;
+    return core_spec_is_mla(spec) ? latent : heads;
+}
+
+/* Of all layers of my stage. */
+static int64_t kv_elements(const core_spec *spec, const par_layout *lay)
+{
     int64_t n = 0;
     for (int l = lay->first_layer[lay->stage];
          l < lay->first_layer[lay->stage + 1]; l++)
-        if (core_spec_has_attention(spec, l))
-            n += core_spec_is_mla(spec) ? latent : heads;
+        n += har_cost_kv_elements(spec, lay, l);
     return n;
 }
 

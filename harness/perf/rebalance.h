@@ -26,13 +26,6 @@ har_ep_balance har_ep_balance_of(const par_plan *plan, const double *share, int 
  */
 void har_rebalance(par_plan *plan, const double *share, int n_e, int n_spare);
 
-/* A file of n_e counts or shares, not negative and not all zero, separated by
- * white space or commas; # starts a comment.  out [n_e] adds up to 1.
- * Errors: E_FILE; E_FORMAT as FILE:LINE: expected, found.             [local]
- */
-CORE_NODISCARD core_status har_popularity_read(double *out, int n_e,
-                                               const char *path);
-
 /* The plan as a YAML file that verify takes; complete or not there at all.
  *   note  a comment for its first line                                [local]
  * Errors: E_FILE, E_SPACE. */

@@ -1,0 +1,384 @@
+/* harness/perf/search_parts.c -- parts of a plan, from their records.
+ *
+ * The records are those of cost_model.c, made for one rank of a small layout
+ * that has the part's degrees: nothing of an operator is known here.  Only the
+ * rows of a pair are this file's own: what a token group can be expected to
+ * send, dealt in whole rows.
+ *
+ * Traps: a tensor rank dispatches only its slice of the tokens; every etp rank
+ * of an expert gets all of its rows; with scope=replica an expert has rows of
+ * its own for every stage; a newer part takes the place of an older one, so
+ * parts are handed out by value.
+ */
+#include "harness/perf/search_impl.h"
+
+#include "harness/perf/cost_sum.h"
+#include "harness/perf/room.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t har__rows_of(const har_quick *e, const har_shape *shape)
+{
+    const int64_t n_part = (int64_t)shape->dp * shape->mb;
+    return (e->n_b + n_part - 1) / n_part;
+}
+
+/* FNV-1a over the words of a key. */
+static uint64_t hash_of(const void *key, size_t bytes)
+{
+    uint64_t h = 1469598103934665603u;
+    for (size_t i = 0; i < bytes; i += sizeof(uint32_t)) {
+        uint32_t word;
+        memcpy(&word, (const char *)key + i, sizeof word);
+        h = (h ^ word) * 1099511628211u;
+    }
+    return h ^ h >> 29;
+}
+
+/* --- a layout with the part's degrees
+ * ------------------------------------------------------------------ */
+
+static core_status lay_out(har_search_memo *m, int tp, int etp)
+{
+    if (m->lay_tp == tp && m->lay_etp == etp)
+        return CORE_OK;
+    const har_shape shape = {.dp = etp, .pp = 1, .tp = tp, .ep = 1, .etp = etp,
+                             .mb = 1, .scope = PAR_SCOPE_STAGE};
+    par_plan *plan = &m->walk.lay.plan; /* as room for one */
+    har_shape_plan(&shape, plan);
+    const par_plan own = *plan;
+    core_arena need = core_arena_measure();
+    m->lay_tp = 0;
+    par_layout_init(&m->lay, &need, m->e->spec, &own, 0);
+    CORE_TRY(har__room(&m->layout, &need));
+    par_layout_init(&m->lay, &m->layout, m->e->spec, &own, 0);
+    m->lay_tp = tp;
+    m->lay_etp = etp;
+    return CORE_OK;
+}
+
+/* --- rows of a pair
+ * ------------------------------------------------------------------ */
+
+/* Running sums over the experts: choices with a slot of n_row rows. */
+static const double *kept_of(har_search_memo *m, int64_t n_row)
+{
+    const int at = (int)(n_row % HAR__KEPT), n_e = m->demand.n_e;
+    double *sum = m->kept + (int64_t)at * (n_e + 1);
+    if (m->kept_row[at] == n_row)
+        return sum;
+    har_demand_kept(&m->demand, m->e->spec, n_row, m->e->n_t, sum + 1);
+    sum[0] = 0;
+    for (int e = 0; e < n_e; e++)
+        sum[e + 1] += sum[e];
+    m->kept_row[at] = n_row;
+    return sum;
+}
+
+static double of_rank(const har_search_memo *m, const double *sum, int ep,
+                      int p)
+{
+    return sum[core_split_first(m->demand.n_e, ep, p + 1)] -
+           sum[core_split_first(m->demand.n_e, ep, p)];
+}
+
+static int fullest(const har_search_memo *m, const double *sum, int ep)
+{
+    int most = 0;
+    for (int p = 1; p < ep; p++)
+        if (of_rank(m, sum, ep, p) > of_rank(m, sum, ep, most) * (1 + 1e-12))
+            most = p;
+    return most;
+}
+
+/* Whole rows of what is expected, the first of them rounded up: x to date, of
+ * which *dealt are given. */
+static int64_t deal(double x, int64_t *dealt)
+{
+    const int64_t to = (int64_t)ceil(x - 1e-9), mine = to - *dealt;
+    *dealt = to;
+    return mine;
+}
+
+static core_status room_for_flow(har_search_memo *m, int n_member,
+                                 int64_t n_bucket)
+{
+    core_arena need = core_arena_measure();
+    har__walk *w = &m->walk;
+    for (int pass = 0; pass < 2; pass++) {
+        core_arena *a = pass == 0 ? &need : &m->flow;
+        w->to = core_arena_i64(a, n_member);
+        w->from = core_arena_i64(a, n_member);
+        w->bucket = core_arena_i64(a, n_bucket);
+        w->sees = core_arena_take(a, m->e->n_t, 1);
+        if (pass == 0)
+            CORE_TRY(har__room(&m->flow, &need));
+    }
+    return CORE_OK;
+}
+
+/* Fill the walk for the fullest rank of a pair. */
+static core_status set_flow(har_search_memo *m, const har__part_key *k,
+                            int64_t n_row, har__part *out)
+{
+    har__walk *w = &m->walk;
+    const int n_e = m->demand.n_e, n_set = k->ep * k->etp;
+    const int n_bucket = k->i > 0 ? k->i : 1;
+    const double *sum = kept_of(m, n_row);
+    const int me = fullest(m, sum, k->ep);
+    const int64_t e0 = core_split_first(n_e, k->ep, me);
+    const int64_t e1 = core_split_first(n_e, k->ep, me + 1);
+    /* members that send, and token groups of one bucket */
+    const int n_sender = k->i > 0 ? k->i * k->tp : n_set;
+    const double n_group = k->i > 0 ? 1 : (double)n_set / k->tp;
+    int64_t dealt = 0, n_row_of_mine = 0;
+    CORE_TRY(room_for_flow(m, n_set, n_bucket * (e1 - e0)));
+    w->lay.plan.pp = n_bucket;
+    w->lay.plan.ep = k->ep;
+    w->lay.ep_group.n = n_set;
+    w->lay.ep_group.me = me * k->etp;
+    w->lay.n_my_expert = (int)(e1 - e0);
+    for (int i = 0; i < n_set; i++)
+        w->to[i] = i % k->etp > 0
+                       ? w->to[i - 1]
+                       : deal(sum[core_split_first(n_e, k->ep,
+                                                   i / k->etp + 1)] / k->tp,
+                              &dealt);
+    for (int b = 0; b < n_bucket; b++) {
+        dealt = 0;
+        for (int64_t e = e0; e < e1; e++)
+            w->bucket[b * (e1 - e0) + e - e0] =
+                deal(n_group * (sum[e + 1] - sum[e0]), &dealt);
+        n_row_of_mine += dealt;
+    }
+    for (int i = 0; i < n_set; i++)
+        w->from[i] = i >= n_sender ? 0
+                                   : core_split_first(n_row_of_mine, n_sender,
+                                                      i + 1) -
+                                         core_split_first(n_row_of_mine,
+                                                          n_sender, i);
+    out->rows = (double)n_row_of_mine;
+    out->balance = sum[n_e] / (k->ep * of_rank(m, sum, k->ep, me));
+    return CORE_OK;
+}
+
+/* --- times
+ * ------------------------------------------------------------------ */
+
+typedef struct adding {
+    har_search_memo *memo;
+    const int *tier;
+    har__part *part;
+} adding;
+
+static har_search_term term_of(const core_cost *c, har_bound bound)
+{
+    if (c->kind == CORE_COST_COLLECTIVE)
+        return c->axis == CORE_AXIS_EP   ? HAR_TERM_EXPERT
+               : c->axis == CORE_AXIS_PP ? HAR_TERM_SEND
+                                         : HAR_TERM_TENSOR;
+    return bound == HAR_BOUND_COMPUTE  ? HAR_TERM_ARITHMETIC
+           : bound == HAR_BOUND_MEMORY ? HAR_TERM_MEMORY
+                                       : HAR_TERM_SMALL;
+}
+
+static void add_record(void *self, const core_cost *c)
+{
+    const adding *a = self;
+    har_time time;
+    if (c->kind == CORE_COST_COLLECTIVE && c->group < 2)
+        return;
+    const core_status status =
+        har_timer_ask(&a->memo->timer, c, a->tier[c->axis], &time);
+    if (status != CORE_OK) {
+        a->memo->status = status;
+        return;
+    }
+    a->part->seconds += time.seconds;
+    a->part->term[term_of(c, time.bound)] += time.seconds;
+}
+
+static core_status make_part(har_search_memo *m, const har__part_key *k,
+                             har__part *out)
+{
+    adding a = {m, k->tier, out};
+    har__walk *w = &m->walk;
+    CORE_TRY(lay_out(m, k->tp, k->etp));
+    *w = (har__walk){.request = &m->request,
+                     .spec = m->e->spec,
+                     .lay = m->lay,
+                     .put = add_record,
+                     .self = &a,
+                     .n_row = k->n_row,
+                     .n = k->n_row * m->e->n_t};
+    w->n_slice = core_split_first(w->n, k->tp, 1);
+    m->batch = (core_batch){.n_b = k->n_row, .n_t = m->e->n_t};
+    if (k->kind == HAR__PAIR)
+        CORE_TRY(set_flow(m, k, k->n_row, out));
+    else
+        CORE_TRY(room_for_flow(m, 0, 0));
+    switch ((har__part_kind)k->kind) {
+    case HAR__OWN:
+        w->layer = m->layer_of[k->i];
+        har__put_layer(w, -1);
+        break;
+    case HAR__PAIR:
+        for (int i = 0; i < m->n_class; i++)
+            if (m->is_moe[i])
+                w->layer = m->layer_of[i];
+        har__put_flow(w, w->layer, true);
+        break;
+    case HAR__EMBED:
+        har__put_embed(w);
+        break;
+    case HAR__HEAD:
+        har__put_head(w);
+        break;
+    case HAR__SEND:
+        w->lay.plan.pp = 2;
+        har__put_stage(w, CORE_SEND, 0);
+        break;
+    case HAR__NO_PART:
+        break;
+    }
+    return m->status;
+}
+
+har__part har__part_of(har_search_memo *m, const har__part_key *key)
+{
+    const uint64_t at = hash_of(key, sizeof *key) % HAR__PARTS;
+    if (memcmp(&m->part_key[at], key, sizeof *key) == 0)
+        return m->part[at];
+    har__part part = {0};
+    const core_status status = make_part(m, key, &part);
+    if (status != CORE_OK) {
+        m->status = status;
+        part = (har__part){.seconds = NAN, .rows = NAN, .balance = NAN};
+    }
+    m->part_key[at] = *key;
+    m->part[at] = part;
+    return part;
+}
+
+/* --- sizes
+ * ------------------------------------------------------------------ */
+
+static core_status make_size(har_search_memo *m, const har__size_key *k,
+                             double *out)
+{
+    const core_spec *s = m->e->spec;
+    CORE_TRY(lay_out(m, k->tp, k->etp));
+    par_layout *lay = &m->walk.lay;
+    *lay = m->lay;
+    int layers[2] = {0, (int)s->n_l};
+    switch ((har__size_kind)k->kind) {
+    case HAR__LAYER_SIZE:
+        *out = (double)har_cost_layer_elements(s, lay, m->layer_of[k->i]);
+        break;
+    case HAR__EXPERT_SIZE:
+        *out = (double)har_cost_expert_elements(s, lay, m->layer_of[k->i]) /
+               fmax(1, (double)lay->n_my_expert);
+        break;
+    case HAR__KV_SIZE:
+        *out = (double)har_cost_kv_elements(s, lay, m->layer_of[k->i]);
+        break;
+    case HAR__END_SIZE:
+        lay->stage = (k->i & 1) == 0;
+        lay->plan.pp = lay->stage + ((k->i & 2) != 0 ? 1 : 2);
+        *out = (double)har_cost_end_elements(s, lay);
+        break;
+    case HAR__WORK_SIZE:
+        if (k->end > 0) {
+            layers[0] = k->first;
+            layers[1] = k->end;
+        }
+        lay->first_layer = layers;
+        lay->plan.pp = k->i == 1 ? 1 : 2;
+        *out = (double)par_arena_bytes(s, lay, k->n_row, m->e->n_t) /
+               sizeof(double);
+        break;
+    case HAR__ROW_SIZE:
+        *out = (double)par_pair_bytes(s, lay, 1) / sizeof(double);
+        break;
+    case HAR__NO_SIZE:
+        break;
+    }
+    return CORE_OK;
+}
+
+double har__size_of(har_search_memo *m, const har__size_key *key)
+{
+    const uint64_t at = hash_of(key, sizeof *key) % HAR__SIZES;
+    if (memcmp(&m->size_key[at], key, sizeof *key) == 0)
+        return m->size[at];
+    double size = 0;
+    const core_status status = make_size(m, key, &size);
+    if (status != CORE_OK) {
+        m->status = status;
+        size = NAN;
+    }
+    m->size_key[at] = *key;
+    m->size[at] = size;
+    return size;
+}
+
+/* --- making
+ * ------------------------------------------------------------------ */
+
+static bool are_alike(const core_spec *s, int a, int b)
+{
+    int64_t f_a = 0, f_b = 0;
+    return core_spec_is_moe(s, a) == core_spec_is_moe(s, b) &&
+           core_spec_has_mlp(s, a, &f_a) == core_spec_has_mlp(s, b, &f_b) &&
+           f_a == f_b && s->ffn[a] == s->ffn[b] &&
+           s->mixer[a] == s->mixer[b] && s->no_rope[a] == s->no_rope[b] &&
+           s->span[a] == s->span[b];
+}
+
+static void find_classes(har_search_memo *m, const core_spec *s)
+{
+    for (int l = 0; l < (int)s->n_l; l++) {
+        int i = 0;
+        while (i < m->n_class && !are_alike(s, m->layer_of[i], l))
+            i++;
+        if (i == m->n_class)
+            m->layer_of[m->n_class++] = l;
+        m->is_moe[i] = core_spec_is_moe(s, l);
+        m->is_mixed |= s->mixer[l] != s->mixer[0];
+        for (int k = 0; k < (int)s->n_l; k++)
+            m->n_before[k][l + 1] = m->n_before[k][l] + (k == i);
+    }
+}
+
+core_status har__memo_make(har_search_memo *m, const har_quick *e)
+{
+    void *kept;
+    const int n_e = (int)e->spec->n_e;
+    m->e = e;
+    m->layout = m->flow = core_arena_measure();
+    m->demand = (har_demand){.text = "popularity", .n_e = n_e};
+    for (int i = 0; i < n_e; i++)
+        m->demand.share[i] = e->share != NULL ? e->share[i] : 1.0 / n_e;
+    find_classes(m, e->spec);
+    m->request = (har_cost_case){.spec = e->spec, .batch = &m->batch};
+    CORE_TRY(har_timer_make(&m->timer, e->machine));
+    m->timer.spec = e->spec;
+    m->timer.dtype = e->dtype;
+    m->timer.algorithm = HAR_LIBRARY;
+    m->timer.is_decode = e->n_kv > 0;
+    m->timer.n_kv = e->n_kv;
+    CORE_TRY(core_alloc(&kept, HAR__KEPT * ((int64_t)n_e + 1), sizeof(double),
+                        "rows of experts"));
+    m->kept = kept;
+    return CORE_OK;
+}
+
+void har__memo_free(har_search_memo *m)
+{
+    har_timer_free(&m->timer);
+    core_arena_free(&m->layout);
+    core_arena_free(&m->flow);
+    free(m->kept);
+}
