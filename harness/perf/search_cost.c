@@ -4,8 +4,8 @@
  * (mb - 1) max(t), which is what a chain of stages does with equal
  * micro-batches.  scope=replica: stages move in step, so a tick takes the
  * longest own time of the stages at work and the pairs of all.  A pair's time
- * is taken as linear in the number of stages at work between one and all, so
- * the pairs of all ticks add up without looking at ticks.
+ * is asked for 1, 2, 4, ... stages at work and all of them, and taken as linear
+ * in between.
  *
  * A full pipeline takes mb max(t) per batch; in decode no less than a row's
  * next token waits for its last one.  Traps: without a micro-batch on every
@@ -55,23 +55,37 @@ static har__part_key key_of(const pricing *p, har__part_kind kind, int i,
     return key;
 }
 
+/* The furthest tier of the groups that share columns of experts: n_set ranks of
+ * a scope, etp of them each; a step from stage to stage is `width` ranks. */
+static int etp_tier(const har_quick *e, const har_shape *s, int first,
+                    int width)
+{
+    int most = 0;
+    for (int i = 0; s->etp > 1 && i < s->ep * s->etp; i += s->etp) {
+        const int j = i + s->etp - 1;
+        const int tier =
+            tier_of(e->machine, first + i / s->tp * width + i % s->tp,
+                    first + j / s->tp * width + j % s->tp);
+        most = tier > most ? tier : most;
+    }
+    return most;
+}
+
 har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
                             int stage, int n_stage)
 {
     const har_shape *s = shape;
     const pricing p = {.e = e, .shape = s, .n_row = har__rows_of(e, s)};
-    const bool in_step = n_stage > 0;
+    const bool in_step = n_stage != 0;
     const int width = s->dp * s->tp, first = in_step ? 0 : stage * width;
-    const int last_ep = in_step ? (s->pp - 1) * width + s->tp
-                                : first + s->ep * s->etp;
-    const int last_etp = in_step ? (s->etp - 1) / s->tp * width +
-                                       (s->etp < s->tp ? s->etp : s->tp)
-                                 : first + s->etp;
+    const int end = in_step ? (s->pp - 1) * width + s->tp
+                            : first + s->ep * s->etp;
     har__part_key key = key_of(&p, HAR__PAIR, n_stage, stage);
     key.ep = s->ep;
     key.etp = s->etp;
-    key.tier[CORE_AXIS_EP] = tier_of(e->machine, first, last_ep - 1);
-    key.tier[CORE_AXIS_ETP] = tier_of(e->machine, first, last_etp - 1);
+    key.tier[CORE_AXIS_EP] = tier_of(e->machine, first, end - 1);
+    key.tier[CORE_AXIS_ETP] =
+        etp_tier(e, s, first, in_step ? width : s->tp);
     return key;
 }
 
@@ -173,47 +187,89 @@ static double sum_of_largest(const double *own, int pp, int mb)
     return sum;
 }
 
-/* n_call pairs in which n_at_work stages (of all calls) have rows: a straight
- * line through one stage at work and `of` stages. */
-static har__part line(const har__part *one, const har__part *all, int of,
-                      double n_call, double n_at_work)
+/* How many pairs have 0, 1, ... pp stages that send rows.                     */
+typedef struct pair_count {
+    double n[CORE_MAX_LAYERS + 1];
+} pair_count;
+
+/* Pairs of a tick that has stages first .. last at work; n_moe: of each. */
+static void count_pairs(pair_count *c, const int *n_moe, int n_pair, int first,
+                        int last, double times)
 {
-    const double slope = of > 1 ? (n_at_work - n_call) / (of - 1) : 0;
-    har__part out = {.balance = all->balance};
-    add(&out, one, of > 1 ? n_call - slope : n_at_work);
-    add(&out, all, slope);
-    return out;
+    for (int pair = 0; pair < n_pair; pair++) {
+        int n = 0;
+        for (int s = first; s <= last; s++)
+            n += n_moe[s] > pair;
+        c->n[n] += times;
+    }
+}
+
+/* Times are asked for none, 1, 2, 4, ... and all stages. */
+static har__part sum_of_pairs(const pricing *p, pair_count *c)
+{
+    const int pp = p->shape->pp;
+    har__part sum = {0}, part;
+    for (int low = 1; low < pp; low *= 2) {
+        const int high = 2 * low < pp ? 2 * low : pp;
+        for (int n = low + 1; n < high; n++) {
+            c->n[low] += c->n[n] * (high - n) / (high - low);
+            c->n[high] += c->n[n] * (n - low) / (high - low);
+            c->n[n] = 0;
+        }
+    }
+    for (int n = 0; n <= pp; n = n < 1 ? 1 : 2 * n < pp || n == pp ? 2 * n : pp)
+        if (c->n[n] != 0) {
+            part = pair_part(p, 0, n > 0 ? n : HAR__NOBODY);
+            add(&sum, &part, c->n[n]);
+        }
+    return sum;
+}
+
+/* Pairs of the ticks of a pass; *full: of those of mb stages at work, one. */
+static void pairs_of_pass(const pricing *p, const int *n_moe, int n_pair,
+                          har__part *all, har__part *full)
+{
+    const int pp = p->shape->pp, mb = p->shape->mb;
+    const int n_full = mb < pp ? pp - mb + 1 : mb - pp + 1;
+    pair_count in_all = {{0}}, in_full = {{0}};
+    for (int k = 0; k < (mb < pp ? mb : pp) - 1; k++) { /* up and down */
+        count_pairs(&in_all, n_moe, n_pair, 0, k, 1);
+        count_pairs(&in_all, n_moe, n_pair, pp - 1 - k, pp - 1, 1);
+    }
+    if (mb < pp)
+        for (int first = 0; first < n_full; first++)
+            count_pairs(&in_full, n_moe, n_pair, first, first + mb - 1, 1);
+    else
+        count_pairs(&in_full, n_moe, n_pair, 0, pp - 1, n_full);
+    const har__part ramp = sum_of_pairs(p, &in_all);
+    const har__part flat = sum_of_pairs(p, &in_full);
+    *all = ramp;
+    add(all, &flat, 1);
+    *full = (har__part){0};
+    add(full, &flat, 1.0 / n_full);
 }
 
 static void in_step(const pricing *p, pass *out)
 {
     const har_shape *s = p->shape;
-    const int pp = s->pp, mb = s->mb, n_full = mb < pp ? mb : pp;
     double own[CORE_MAX_LAYERS], most = 0;
-    int n_pair = 0, n_moe = 0;
-    for (int stage = 0; stage < pp; stage++) {
-        int n;
-        const har__part mine = own_part(p, stage, &n);
+    int n_moe[CORE_MAX_LAYERS], n_pair = 0;
+    har__part pairs, full;
+    pair_count in_serving = {{0}};
+    for (int stage = 0; stage < s->pp; stage++) {
+        const har__part mine = own_part(p, stage, &n_moe[stage]);
         own[stage] = mine.seconds;
-        add(&out->work, &mine, (double)mb / pp);
+        add(&out->work, &mine, (double)s->mb / s->pp);
         most = mine.seconds <= most ? most : mine.seconds;
-        n_pair = n > n_pair ? n : n_pair;
-        n_moe += n;
+        n_pair = n_moe[stage] > n_pair ? n_moe[stage] : n_pair;
     }
-    const har__part one = pair_part(p, 0, 1);
-    const har__part some = n_full > 1 ? pair_part(p, 0, n_full) : one;
-    const har__part all = pp > n_full ? pair_part(p, 0, pp) : some;
-    const har__part pairs = line(&one, &some, n_full,
-                                 (double)n_pair * (mb + pp - 1),
-                                 (double)mb * n_moe);
-    const har__part full = line(&one, &all, pp, n_pair, n_moe);
-    const har__part cycle =
-        line(&one, &some, n_full, (double)n_pair * pp, (double)n_full * n_moe);
-    out->latency = sum_of_largest(own, pp, mb) + pairs.seconds;
-    out->period = mb * (most + full.seconds);
-    out->token = pp * most + cycle.seconds;
-    out->balance = all.balance;
+    pairs_of_pass(p, n_moe, n_pair, &pairs, &full);
+    count_pairs(&in_serving, n_moe, n_pair, 0, s->pp - 1, 1);
     add(&out->work, &pairs, 1);
+    out->latency = sum_of_largest(own, s->pp, s->mb) + pairs.seconds;
+    out->period = s->mb * (most + sum_of_pairs(p, &in_serving).seconds);
+    out->token = s->pp * (most + full.seconds);
+    out->balance = pair_part(p, 0, s->pp).balance;
 }
 
 static double balance_of(const pricing *p, double of_experts)

@@ -23,11 +23,13 @@ typedef struct har__part {
 typedef enum har__part_kind {
     HAR__NO_PART, /* an empty place                                           */
     HAR__OWN,     /* i: class of the layer                                    */
-    HAR__PAIR,    /* i: stages that an expert serves at once; 0: its own only */
+    HAR__PAIR,    /* i: stages that send to an expert; 0: its own, all of it  */
     HAR__EMBED,
     HAR__HEAD,
     HAR__SEND,
 } har__part_kind;
+
+enum { HAR__NOBODY = -1 }; /* pair: no stage sends rows                       */
 
 typedef struct har__part_key {
     int64_t n_row; /* of the micro-batch                                      */
@@ -95,8 +97,8 @@ double har__size_of(har_search_memo *memo, const har__size_key *key);
 /* Rows of the fullest micro-batch of a shape.                                */
 int64_t har__rows_of(const har_quick *e, const har_shape *shape);
 
-/* The pair of a stage; n_stage: how many an expert serves at once, 0 with
- * scope=stage.                                                               */
+/* The pair of a stage; n_stage: how many send to an expert at once (or
+ * HAR__NOBODY), 0 with scope=stage.                                          */
 har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
                             int stage, int n_stage);
 

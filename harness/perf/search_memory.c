@@ -83,7 +83,8 @@ static double pair_values(const sizing *z)
 void har_quick_memory(void *self, const har_shape *shape, har_figures *out)
 {
     const har_quick *e = self;
-    const int64_t n_mine = (e->n_b + shape->dp - 1) / shape->dp;
+    const int64_t n_mine = core_split_first(
+        e->n_b, (int64_t)shape->dp * shape->mb, shape->mb);
     sizing z = {.memo = &e->memo[omp_get_thread_num()],
                 .shape = shape,
                 .n_row = har__rows_of(e, shape),

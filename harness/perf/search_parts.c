@@ -125,14 +125,17 @@ static core_status set_flow(har_search_memo *m, const har__part_key *k,
 {
     har__walk *w = &m->walk;
     const int n_e = m->demand.n_e, n_set = k->ep * k->etp;
+    const bool is_idle = k->i == HAR__NOBODY;
     const int n_bucket = k->i > 0 ? k->i : 1;
     const double *sum = kept_of(m, n_row);
     const int me = fullest(m, sum, k->ep);
     const int64_t e0 = core_split_first(n_e, k->ep, me);
     const int64_t e1 = core_split_first(n_e, k->ep, me + 1);
     /* members that send, and token groups of one bucket */
-    const int n_sender = k->i > 0 ? k->i * k->tp : n_set;
-    const double n_group = k->i > 0 ? 1 : (double)n_set / k->tp;
+    const int n_sender = k->i == 0 ? n_set : k->i < 0 ? 0 : k->i * k->tp;
+    const double n_group = k->i == 0  ? (double)n_set / k->tp
+                           : k->i < 0 ? 0
+                                      : 1;
     int64_t dealt = 0, n_row_of_mine = 0;
     CORE_TRY(room_for_flow(m, n_set, n_bucket * (e1 - e0)));
     w->lay.plan.pp = n_bucket;
@@ -141,7 +144,8 @@ static core_status set_flow(har_search_memo *m, const har__part_key *k,
     w->lay.ep_group.me = me * k->etp;
     w->lay.n_my_expert = (int)(e1 - e0);
     for (int i = 0; i < n_set; i++)
-        w->to[i] = i % k->etp > 0
+        w->to[i] = is_idle ? 0
+                   : i % k->etp > 0
                        ? w->to[i - 1]
                        : deal(sum[core_split_first(n_e, k->ep,
                                                    i / k->etp + 1)] / k->tp,
@@ -228,7 +232,7 @@ static core_status make_part(har_search_memo *m, const har__part_key *k,
         for (int i = 0; i < m->n_class; i++)
             if (m->is_moe[i])
                 w->layer = m->layer_of[i];
-        har__put_flow(w, w->layer, true);
+        har__put_flow(w, w->layer, k->i != HAR__NOBODY);
         break;
     case HAR__EMBED:
         har__put_embed(w);
