@@ -93,11 +93,11 @@ static int fullest(const har_search_memo *m, const double *sum, int ep)
     return most;
 }
 
-/* Whole rows of what is expected, the first of them rounded up: x to date, of
- * which *dealt are given. */
-static int64_t deal(double x, int64_t *dealt)
+/* Whole rows of what is expected: x to date, of which *dealt are given; `up` is
+ * what is added before rounding down. */
+static int64_t deal(double x, double up, int64_t *dealt)
 {
-    const int64_t to = (int64_t)ceil(x - 1e-9), mine = to - *dealt;
+    const int64_t to = (int64_t)floor(x + up), mine = to - *dealt;
     *dealt = to;
     return mine;
 }
@@ -119,52 +119,73 @@ static core_status room_for_flow(har_search_memo *m, int n_member,
     return CORE_OK;
 }
 
+/* What the members of a pair send, in rows. */
+typedef struct flow {
+    const double *sum; /* running sums of a token group's choices             */
+    int n_set, n_sender, n_bucket;
+    double n_group; /* token groups that send to a bucket                     */
+    int me;         /* the fullest member of those with etp_i = 0, / etp      */
+    int64_t e0, e1; /* its experts                                            */
+} flow;
+
+static flow find_flow(har_search_memo *m, const har__part_key *k)
+{
+    const int n_e = m->demand.n_e, n_set = k->ep * k->etp;
+    flow f = {.sum = kept_of(m, k->n_row),
+              .n_set = n_set,
+              .n_sender = n_set,
+              .n_bucket = 1,
+              .n_group = (double)n_set / k->tp};
+    if (k->i != 0) {
+        f.n_bucket = k->i == HAR__NOBODY ? 1 : k->i;
+        f.n_sender = k->i == HAR__NOBODY ? 0 : k->i * k->tp;
+        f.n_group = k->i == HAR__NOBODY ? 0 : 1;
+    }
+    f.me = fullest(m, f.sum, k->ep);
+    f.e0 = core_split_first(n_e, k->ep, f.me);
+    f.e1 = core_split_first(n_e, k->ep, f.me + 1);
+    return f;
+}
+
+static double rows_of(const flow *f)
+{
+    return f->n_bucket * f->n_group * (f->sum[f->e1] - f->sum[f->e0]);
+}
+
 /* Fill the walk for the fullest rank of a pair. */
 static core_status set_flow(har_search_memo *m, const har__part_key *k,
-                            int64_t n_row, har__part *out)
+                            const flow *f, double up)
 {
     har__walk *w = &m->walk;
-    const int n_e = m->demand.n_e, n_set = k->ep * k->etp;
-    const bool is_idle = k->i == HAR__NOBODY;
-    const int n_bucket = k->i > 0 ? k->i : 1;
-    const double *sum = kept_of(m, n_row);
-    const int me = fullest(m, sum, k->ep);
-    const int64_t e0 = core_split_first(n_e, k->ep, me);
-    const int64_t e1 = core_split_first(n_e, k->ep, me + 1);
-    /* members that send, and token groups of one bucket */
-    const int n_sender = k->i == 0 ? n_set : k->i < 0 ? 0 : k->i * k->tp;
-    const double n_group = k->i == 0  ? (double)n_set / k->tp
-                           : k->i < 0 ? 0
-                                      : 1;
-    int64_t dealt = 0, n_row_of_mine = 0;
-    CORE_TRY(room_for_flow(m, n_set, n_bucket * (e1 - e0)));
-    w->lay.plan.pp = n_bucket;
+    const int64_t n_mine = f->e1 - f->e0;
+    int64_t dealt = 0, next = 0;
+    CORE_TRY(room_for_flow(m, f->n_set, f->n_bucket * n_mine));
+    w->lay.plan.pp = f->n_bucket;
     w->lay.plan.ep = k->ep;
-    w->lay.ep_group.n = n_set;
-    w->lay.ep_group.me = me * k->etp;
-    w->lay.n_my_expert = (int)(e1 - e0);
-    for (int i = 0; i < n_set; i++)
-        w->to[i] = is_idle ? 0
-                   : i % k->etp > 0
-                       ? w->to[i - 1]
-                       : deal(sum[core_split_first(n_e, k->ep,
-                                                   i / k->etp + 1)] / k->tp,
-                              &dealt);
-    for (int b = 0; b < n_bucket; b++) {
-        dealt = 0;
-        for (int64_t e = e0; e < e1; e++)
-            w->bucket[b * (e1 - e0) + e - e0] =
-                deal(n_group * (sum[e + 1] - sum[e0]), &dealt);
-        n_row_of_mine += dealt;
+    w->lay.ep_group.n = f->n_set;
+    w->lay.ep_group.me = f->me * k->etp;
+    w->lay.n_my_expert = (int)n_mine;
+    for (int i = 0; i < f->n_set; i++) {
+        const int64_t end =
+            core_split_first(m->demand.n_e, k->ep, i / k->etp + 1);
+        if (i % k->etp == 0)
+            next = f->n_sender == 0 ? 0
+                                    : deal(f->sum[end] / k->tp, up, &dealt);
+        w->to[i] = next;
     }
-    for (int i = 0; i < n_set; i++)
-        w->from[i] = i >= n_sender ? 0
-                                   : core_split_first(n_row_of_mine, n_sender,
-                                                      i + 1) -
-                                         core_split_first(n_row_of_mine,
-                                                          n_sender, i);
-    out->rows = (double)n_row_of_mine;
-    out->balance = sum[n_e] / (k->ep * of_rank(m, sum, k->ep, me));
+    dealt = 0;
+    for (int64_t i = 0; i < f->n_bucket * n_mine; i++) {
+        const double before =
+            (double)(i / n_mine) * (f->sum[f->e1] - f->sum[f->e0]);
+        const int64_t e = f->e0 + i % n_mine + 1;
+        w->bucket[i] =
+            deal(f->n_group * (before + f->sum[e] - f->sum[f->e0]), up, &dealt);
+    }
+    for (int i = 0; i < f->n_set; i++)
+        w->from[i] = i >= f->n_sender
+                         ? 0
+                         : core_split_first(dealt, f->n_sender, i + 1) -
+                               core_split_first(dealt, f->n_sender, i);
     return CORE_OK;
 }
 
@@ -204,25 +225,9 @@ static void add_record(void *self, const core_cost *c)
     a->part->term[term_of(c, time.bound)] += time.seconds;
 }
 
-static core_status make_part(har_search_memo *m, const har__part_key *k,
-                             har__part *out)
+static void put_part(har_search_memo *m, const har__part_key *k)
 {
-    adding a = {m, k->tier, out};
     har__walk *w = &m->walk;
-    CORE_TRY(lay_out(m, k->tp, k->etp));
-    *w = (har__walk){.request = &m->request,
-                     .spec = m->e->spec,
-                     .lay = m->lay,
-                     .put = add_record,
-                     .self = &a,
-                     .n_row = k->n_row,
-                     .n = k->n_row * m->e->n_t};
-    w->n_slice = core_split_first(w->n, k->tp, 1);
-    m->batch = (core_batch){.n_b = k->n_row, .n_t = m->e->n_t};
-    if (k->kind == HAR__PAIR)
-        CORE_TRY(set_flow(m, k, k->n_row, out));
-    else
-        CORE_TRY(room_for_flow(m, 0, 0));
     switch ((har__part_kind)k->kind) {
     case HAR__OWN:
         w->layer = m->layer_of[k->i];
@@ -247,6 +252,62 @@ static core_status make_part(har_search_memo *m, const har__part_key *k,
     case HAR__NO_PART:
         break;
     }
+}
+
+static core_status prepare(har_search_memo *m, const har__part_key *k,
+                           adding *a)
+{
+    har__walk *w = &m->walk;
+    CORE_TRY(lay_out(m, k->tp, k->etp));
+    *w = (har__walk){.request = &m->request,
+                     .spec = m->e->spec,
+                     .lay = m->lay,
+                     .put = add_record,
+                     .self = a,
+                     .n_row = k->n_row,
+                     .n = k->n_row * m->e->n_t};
+    w->n_slice = core_split_first(w->n, k->tp, 1);
+    m->batch = (core_batch){.n_b = k->n_row, .n_t = m->e->n_t};
+    return CORE_OK;
+}
+
+/* Few rows: the mean over the layers, some of which have a row more.  With
+ * scope=replica the ranks wait for the one that has. */
+static core_status make_pair(har_search_memo *m, const har__part_key *k,
+                             har__part *out)
+{
+    static const double EXACT = 1e-9, FEW = 256;
+    const flow f = find_flow(m, k);
+    const double rows = rows_of(&f), part_of_row = rows - floor(rows + EXACT);
+    const bool is_mixed = part_of_row > EXACT && rows < FEW && k->i == 0;
+    adding a = {m, k->tier, out};
+    CORE_TRY(prepare(m, k, &a));
+    CORE_TRY(set_flow(m, k, &f, 1 - EXACT));
+    put_part(m, k);
+    out->rows = ceil(rows - EXACT);
+    out->balance = f.sum[m->demand.n_e] / (k->ep * (f.sum[f.e1] - f.sum[f.e0]));
+    if (!is_mixed)
+        return m->status;
+    har__part low = {0};
+    a.part = &low;
+    CORE_TRY(prepare(m, k, &a));
+    CORE_TRY(set_flow(m, k, &f, EXACT));
+    put_part(m, k);
+    out->seconds += (1 - part_of_row) * (low.seconds - out->seconds);
+    for (int i = 0; i < HAR_N_TERM; i++)
+        out->term[i] += (1 - part_of_row) * (low.term[i] - out->term[i]);
+    return m->status;
+}
+
+static core_status make_part(har_search_memo *m, const har__part_key *k,
+                             har__part *out)
+{
+    adding a = {m, k->tier, out};
+    if (k->kind == HAR__PAIR)
+        return make_pair(m, k, out);
+    CORE_TRY(prepare(m, k, &a));
+    CORE_TRY(room_for_flow(m, 0, 0));
+    put_part(m, k);
     return m->status;
 }
 
