@@ -128,10 +128,10 @@ static const struct argp argp = {
 /* --- options
  * ------------------------------------------------------------------ */
 
-enum { MOST_GPUS = 4096, MOST_REPLAYS = 2000 };
+enum { MOST_GPUS = 4096, MOST_REPLAYS = 1000 };
 
 /* Plans that the closed form sees so near its front are replayed. */
-static const double MARGIN = 0.02;
+static const double MARGIN = 0.25;
 
 static core_status parse_gpus(const char *text, har_search_case *out)
 {

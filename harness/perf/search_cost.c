@@ -92,41 +92,58 @@ har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
 /* --- a stage
  * ------------------------------------------------------------------ */
 
-/* All of a stage but its pairs, for one micro-batch; *n_moe: its pairs. */
-static har__part own_part(const pricing *p, int stage, int *n_moe)
+/* A stage but its pairs, for one micro-batch. */
+typedef struct own_time {
+    har__part all;
+    double ends;                   /* seconds: embedding, head, send          */
+    double layer[CORE_MAX_LAYERS]; /* seconds, by class; 0 if it has none     */
+    int n_moe;                     /* its pairs                               */
+} own_time;
+
+static void add_ends(const pricing *p, int stage, own_time *out)
 {
     const har_shape *s = p->shape;
-    const har_search_memo *m = p->memo;
-    const int n_l = (int)p->e->spec->n_l, width = s->dp * s->tp;
-    const int first = (int)core_split_first(n_l, s->pp, stage);
-    const int end = (int)core_split_first(n_l, s->pp, stage + 1);
-    har__part sum = {0}, part;
-    har__part_key key = key_of(p, HAR__OWN, 0, stage);
-    *n_moe = 0;
-    for (key.i = 0; key.i < m->n_class; key.i++) {
-        const int n = har__count(m, key.i, first, end);
-        *n_moe += m->is_moe[key.i] ? n : 0;
-        if (n == 0)
-            continue;
-        part = har__part_of(p->memo, &key);
-        add(&sum, &part, n);
-    }
-    key.i = 0;
+    const int width = s->dp * s->tp;
+    har__part part;
     if (stage == 0) {
-        key.kind = HAR__EMBED;
+        const har__part_key key = key_of(p, HAR__EMBED, 0, stage);
         part = har__part_of(p->memo, &key);
-        add(&sum, &part, 1);
+        add(&out->all, &part, 1);
+        out->ends = part.seconds;
     }
-    if (stage == s->pp - 1) {
-        key.kind = HAR__HEAD;
-    } else {
-        key.kind = HAR__SEND;
+    const bool is_last = stage == s->pp - 1;
+    har__part_key key =
+        key_of(p, is_last ? HAR__HEAD : HAR__SEND, 0, stage);
+    if (!is_last)
         key.tier[CORE_AXIS_PP] =
             tier_of(p->e->machine, stage * width, (stage + 1) * width);
-    }
     part = har__part_of(p->memo, &key);
-    add(&sum, &part, 1);
-    return sum;
+    add(&out->all, &part, 1);
+    out->ends += part.seconds;
+}
+
+static void find_own(const pricing *p, int stage, own_time *out)
+{
+    const har_search_memo *m = p->memo;
+    const int n_l = (int)p->e->spec->n_l, pp = p->shape->pp;
+    const int first = (int)core_split_first(n_l, pp, stage);
+    const int end = (int)core_split_first(n_l, pp, stage + 1);
+    har__part_key key = key_of(p, HAR__OWN, 0, stage);
+    out->all = (har__part){0};
+    out->ends = 0;
+    out->n_moe = 0;
+    for (int i = 0; i < m->n_class; i++) {
+        const int n = har__count(m, i, first, end);
+        out->n_moe += m->is_moe[i] ? n : 0;
+        out->layer[i] = 0;
+        if (n == 0)
+            continue;
+        key.i = i;
+        const har__part part = har__part_of(p->memo, &key);
+        out->layer[i] = part.seconds;
+        add(&out->all, &part, n);
+    }
+    add_ends(p, stage, out);
 }
 
 /* --- a pass
@@ -152,13 +169,13 @@ static void by_stage(const pricing *p, pass *out)
     const har_shape *s = p->shape;
     double sum = 0, most = 0;
     for (int stage = 0; stage < s->pp; stage++) {
-        int n_moe;
-        har__part mine = own_part(p, stage, &n_moe);
+        own_time mine;
+        find_own(p, stage, &mine);
         const har__part pair = pair_part(p, stage, 0);
-        add(&mine, &pair, n_moe);
-        add(&out->work, &mine, (double)s->mb / s->pp);
-        sum += mine.seconds;
-        most = mine.seconds <= most ? most : mine.seconds; /* NaN stays */
+        add(&mine.all, &pair, mine.n_moe);
+        add(&out->work, &mine.all, (double)s->mb / s->pp);
+        sum += mine.all.seconds;
+        most = mine.all.seconds <= most ? most : mine.all.seconds; /* or NaN */
         out->balance = pair.balance;
     }
     out->latency = sum + (s->mb - 1) * most;
@@ -166,25 +183,31 @@ static void by_stage(const pricing *p, pass *out)
     out->token = sum;
 }
 
+static double largest(const double *own, int first, int last)
+{
+    double most = 0;
+    for (int s = first; s <= last; s++)
+        most = own[s] <= most ? most : own[s];
+    return most;
+}
+
 /* Sum over the ticks of a pass of the largest own[s] of the stages at work:
  * tick k has stages k - mb + 1 .. k. */
 static double sum_of_largest(const double *own, int pp, int mb)
 {
-    double sum = 0;
-    int most = 0;
-    for (int k = 0; k < pp + mb - 1; k++) {
-        const int first = k - mb + 1 > 0 ? k - mb + 1 : 0;
-        const int last = k < pp ? k : pp - 1;
-        if (k < pp && own[k] >= own[most])
-            most = k;
-        if (most < first) {
-            most = first;
-            for (int s = first; s <= last; s++)
-                most = own[s] >= own[most] ? s : most;
-        }
-        sum += own[most];
+    double up = 0, down = 0, sum = 0;
+    if (mb < pp) {
+        for (int k = 0; k < pp + mb - 1; k++)
+            sum += largest(own, k - mb + 1 > 0 ? k - mb + 1 : 0,
+                           k < pp ? k : pp - 1);
+        return sum;
     }
-    return sum;
+    for (int k = 0; k < pp - 1; k++) {
+        up = own[k] <= up ? up : own[k];
+        down = own[pp - 1 - k] <= down ? down : own[pp - 1 - k];
+        sum += up + down;
+    }
+    return sum + (mb - pp + 1) * largest(own, 0, pp - 1);
 }
 
 /* How many pairs have 0, 1, ... pp stages that send rows.                     */
@@ -249,24 +272,60 @@ static void pairs_of_pass(const pricing *p, const int *n_moe, int n_pair,
     add(full, &flat, 1.0 / n_full);
 }
 
+/* What stages do of their own before each pair, [n_pair, pp]: they meet there,
+ * so it is the slowest of them that counts each time.  What comes after the
+ * last pair counts before the first: the next tick's. */
+typedef struct segments {
+    int n_pair, n_moe[CORE_MAX_LAYERS];
+    double seconds[2 * CORE_MAX_LAYERS];
+} segments;
+
+static void find_segments(const pricing *p, segments *out, har__part *work)
+{
+    const har_search_memo *m = p->memo;
+    const int n_l = (int)p->e->spec->n_l, pp = p->shape->pp;
+    int n = 1;
+    for (int stage = 0; stage < pp; stage++) {
+        const int first = (int)core_split_first(n_l, pp, stage);
+        const int end = (int)core_split_first(n_l, pp, stage + 1);
+        const int n_moe = core_spec_count_moe(p->e->spec, first, end);
+        n = n_moe > n ? n_moe : n;
+    }
+    out->n_pair = n;
+    for (int stage = 0; stage < pp; stage++) {
+        const int first = (int)core_split_first(n_l, pp, stage);
+        const int end = (int)core_split_first(n_l, pp, stage + 1);
+        own_time mine;
+        int pair = 0;
+        find_own(p, stage, &mine);
+        add(work, &mine.all, (double)p->shape->mb / pp);
+        out->n_moe[stage] = mine.n_moe;
+        for (int i = 0; i < n; i++)
+            out->seconds[i * pp + stage] = i == 0 ? mine.ends : 0;
+        for (int l = first; l < end; l++) {
+            out->seconds[pair % n * pp + stage] += mine.layer[m->class_of[l]];
+            pair += m->is_moe[m->class_of[l]];
+        }
+    }
+}
+
 static void in_step(const pricing *p, pass *out)
 {
     const har_shape *s = p->shape;
-    double own[CORE_MAX_LAYERS], most = 0;
-    int n_moe[CORE_MAX_LAYERS], n_pair = 0;
+    segments own;
     har__part pairs, full;
     pair_count in_serving = {{0}};
-    for (int stage = 0; stage < s->pp; stage++) {
-        const har__part mine = own_part(p, stage, &n_moe[stage]);
-        own[stage] = mine.seconds;
-        add(&out->work, &mine, (double)s->mb / s->pp);
-        most = mine.seconds <= most ? most : mine.seconds;
-        n_pair = n_moe[stage] > n_pair ? n_moe[stage] : n_pair;
-    }
-    pairs_of_pass(p, n_moe, n_pair, &pairs, &full);
-    count_pairs(&in_serving, n_moe, n_pair, 0, s->pp - 1, 1);
+    double most = 0;
+    find_segments(p, &own, &out->work);
+    pairs_of_pass(p, own.n_moe, own.n_pair, &pairs, &full);
+    count_pairs(&in_serving, own.n_moe, own.n_pair, 0, s->pp - 1, 1);
     add(&out->work, &pairs, 1);
-    out->latency = sum_of_largest(own, s->pp, s->mb) + pairs.seconds;
+    out->latency = pairs.seconds;
+    for (int i = 0; i < own.n_pair; i++) {
+        const double *mine = own.seconds + i * s->pp;
+        out->latency += sum_of_largest(mine, s->pp, s->mb);
+        most += largest(mine, 0, s->pp - 1);
+    }
     out->period = s->mb * (most + sum_of_pairs(p, &in_serving).seconds);
     out->token = s->pp * (most + full.seconds);
     out->balance = pair_part(p, 0, s->pp).balance;

@@ -75,6 +75,7 @@ struct har_search_memo {
     int n_class; /* layers that have the same records                         */
     int layer_of[CORE_MAX_LAYERS];                 /* one of each class       */
     int n_before[CORE_MAX_LAYERS][CORE_MAX_LAYERS + 1]; /* by class           */
+    int class_of[CORE_MAX_LAYERS];                 /* by layer                */
     bool is_moe[CORE_MAX_LAYERS];                  /* by class                */
     bool is_mixed;                                 /* two sorts of mixers     */
 

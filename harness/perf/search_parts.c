@@ -40,6 +40,24 @@ static uint64_t hash_of(const void *key, size_t bytes)
 /* --- a layout with the part's degrees
  * ------------------------------------------------------------------ */
 
+/* The tensor rank that reads most kv heads: where they do not divide, one that
+ * begins in the middle of a kv head reads one more. */
+static int fullest_rank(const core_spec *s, int tp)
+{
+    int64_t most = 0;
+    int best = 0;
+    for (int t = 0; t < tp && s->n_g % tp != 0; t++) {
+        const int64_t h0 = core_split_first(s->n_h, tp, t);
+        const int64_t h1 = core_split_first(s->n_h, tp, t + 1);
+        const int64_t n = (h1 - 1) * s->n_g / s->n_h - h0 * s->n_g / s->n_h;
+        if (h1 > h0 && n > most) {
+            most = n;
+            best = t;
+        }
+    }
+    return best;
+}
+
 static core_status lay_out(har_search_memo *m, int tp, int etp)
 {
     if (m->lay_tp == tp && m->lay_etp == etp)
@@ -51,9 +69,10 @@ static core_status lay_out(har_search_memo *m, int tp, int etp)
     const par_plan own = *plan;
     core_arena need = core_arena_measure();
     m->lay_tp = 0;
-    par_layout_init(&m->lay, &need, m->e->spec, &own, 0);
+    const int rank = fullest_rank(m->e->spec, tp);
+    par_layout_init(&m->lay, &need, m->e->spec, &own, rank);
     CORE_TRY(har__room(&m->layout, &need));
-    par_layout_init(&m->lay, &m->layout, m->e->spec, &own, 0);
+    par_layout_init(&m->lay, &m->layout, m->e->spec, &own, rank);
     m->lay_tp = tp;
     m->lay_etp = etp;
     return CORE_OK;
@@ -410,6 +429,7 @@ static void find_classes(har_search_memo *m, const core_spec *s)
             i++;
         if (i == m->n_class)
             m->layer_of[m->n_class++] = l;
+        m->class_of[l] = i;
         m->is_moe[i] = core_spec_is_moe(s, l);
         m->is_mixed |= s->mixer[l] != s->mixer[0];
         for (int k = 0; k < (int)s->n_l; k++)
