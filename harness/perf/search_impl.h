@@ -80,8 +80,9 @@ struct har_search_memo {
     bool is_mixed;                                 /* two sorts of mixers     */
 
     core_arena layout, flow;
-    par_layout lay; /* of tp and etp below, one stage                         */
-    int lay_tp, lay_etp;
+    par_plan plan;       /* that of walk.lay                                  */
+    int lay_tp, lay_etp; /* its degrees                                       */
+    int layers[2];       /* its first_layer                                   */
     har__walk walk;
 };
 

@@ -58,23 +58,37 @@ static int fullest_rank(const core_spec *s, int tp)
     return best;
 }
 
-static core_status lay_out(har_search_memo *m, int tp, int etp)
+/* One stage, all experts on etp ranks. */
+static core_status make_layout(har_search_memo *m, int tp, int etp)
 {
-    if (m->lay_tp == tp && m->lay_etp == etp)
-        return CORE_OK;
+    par_layout *lay = &m->walk.lay;
     const har_shape shape = {.dp = etp, .pp = 1, .tp = tp, .ep = 1, .etp = etp,
                              .mb = 1, .scope = PAR_SCOPE_STAGE};
-    par_plan *plan = &m->walk.lay.plan; /* as room for one */
-    har_shape_plan(&shape, plan);
-    const par_plan own = *plan;
+    const int rank = fullest_rank(m->e->spec, tp);
     core_arena need = core_arena_measure();
     m->lay_tp = 0;
-    const int rank = fullest_rank(m->e->spec, tp);
-    par_layout_init(&m->lay, &need, m->e->spec, &own, rank);
+    har_shape_plan(&shape, &m->plan);
+    par_layout_init(lay, &need, m->e->spec, &m->plan, rank);
     CORE_TRY(har__room(&m->layout, &need));
-    par_layout_init(&m->lay, &m->layout, m->e->spec, &own, rank);
+    par_layout_init(lay, &m->layout, m->e->spec, &m->plan, rank);
     m->lay_tp = tp;
     m->lay_etp = etp;
+    return CORE_OK;
+}
+
+/* A plan is 18 KB, so the layout is kept where it is used, walk.lay; what parts
+ * change of it is put right first. */
+static core_status lay_out(har_search_memo *m, int tp, int etp)
+{
+    par_layout *lay = &m->walk.lay;
+    if (m->lay_tp != tp || m->lay_etp != etp)
+        CORE_TRY(make_layout(m, tp, etp));
+    lay->plan.pp = lay->plan.ep = 1;
+    lay->stage = lay->etp_i = 0;
+    lay->n_my_expert = lay->ep_group.n = 1;
+    lay->first_layer = m->layers;
+    m->layers[0] = 0;
+    m->layers[1] = (int)m->e->spec->n_l;
     return CORE_OK;
 }
 
@@ -278,13 +292,9 @@ static core_status prepare(har_search_memo *m, const har__part_key *k,
 {
     har__walk *w = &m->walk;
     CORE_TRY(lay_out(m, k->tp, k->etp));
-    *w = (har__walk){.request = &m->request,
-                     .spec = m->e->spec,
-                     .lay = m->lay,
-                     .put = add_record,
-                     .self = a,
-                     .n_row = k->n_row,
-                     .n = k->n_row * m->e->n_t};
+    w->self = a;
+    w->n_row = k->n_row;
+    w->n = k->n_row * m->e->n_t;
     w->n_slice = core_split_first(w->n, k->tp, 1);
     m->batch = (core_batch){.n_b = k->n_row, .n_t = m->e->n_t};
     return CORE_OK;
@@ -355,15 +365,12 @@ static core_status make_size(har_search_memo *m, const har__size_key *k,
     const core_spec *s = m->e->spec;
     CORE_TRY(lay_out(m, k->tp, k->etp));
     par_layout *lay = &m->walk.lay;
-    *lay = m->lay;
-    int layers[2] = {0, (int)s->n_l};
     switch ((har__size_kind)k->kind) {
     case HAR__LAYER_SIZE:
         *out = (double)har_cost_layer_elements(s, lay, m->layer_of[k->i]);
         break;
     case HAR__EXPERT_SIZE:
-        *out = (double)har_cost_expert_elements(s, lay, m->layer_of[k->i]) /
-               fmax(1, (double)lay->n_my_expert);
+        *out = (double)har_cost_expert_elements(s, lay, m->layer_of[k->i]);
         break;
     case HAR__KV_SIZE:
         *out = (double)har_cost_kv_elements(s, lay, m->layer_of[k->i]);
@@ -375,10 +382,9 @@ static core_status make_size(har_search_memo *m, const har__size_key *k,
         break;
     case HAR__WORK_SIZE:
         if (k->end > 0) {
-            layers[0] = k->first;
-            layers[1] = k->end;
+            m->layers[0] = k->first;
+            m->layers[1] = k->end;
         }
-        lay->first_layer = layers;
         lay->plan.pp = k->i == 1 ? 1 : 2;
         *out = (double)par_arena_bytes(s, lay, k->n_row, m->e->n_t) /
                sizeof(double);
@@ -448,6 +454,9 @@ core_status har__memo_make(har_search_memo *m, const har_quick *e)
         m->demand.share[i] = e->share != NULL ? e->share[i] : 1.0 / n_e;
     find_classes(m, e->spec);
     m->request = (har_cost_case){.spec = e->spec, .batch = &m->batch};
+    m->walk.request = &m->request;
+    m->walk.spec = e->spec;
+    m->walk.put = add_record;
     CORE_TRY(har_timer_make(&m->timer, e->machine));
     m->timer.spec = e->spec;
     m->timer.dtype = e->dtype;
