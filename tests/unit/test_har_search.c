@@ -340,8 +340,15 @@ END_TEST
 typedef struct holding {
     har_quick *e;
     har_replayer *r;
+    int64_t n_row;  /* of a micro-batch                                       */
+    bool has_steps; /* scope=replica too: layers are alike                    */
     int n_stage, n_replica;
 } holding;
+
+static bool is_near(double a, double b)
+{
+    return fabs(a / b - 1) <= 1e-9;
+}
 
 /* Equal micro-batches, and rows that every expert and slice divides: both have
  * the same records, and a chain of equal stages has a closed form. */
@@ -351,21 +358,31 @@ static void hold(void *self, const par_plan *plan)
     har_quick *e = h->e;
     har_shape shape;
     const bool in_step = plan->scope == PAR_SCOPE_REPLICA;
-    if (in_step && plan->pp != 2) /* pairs are interpolated between 2 and pp */
+    /* the rank with most kv heads is not the one that the replay looks at */
+    const bool uneven = e->spec->n_g % plan->tp != 0;
+    /* pairs are interpolated between 2 and pp */
+    if (in_step && (plan->pp != 2 || !h->has_steps))
         return;
     har_shape_of(plan, &shape);
     for (int mb = 1; mb <= 3; mb++) {
         har_figures quick = {0};
         shape.mb = mb;
-        e->n_b = (int64_t)shape.dp * mb;
+        e->n_b = shape.dp * mb * h->n_row;
         har_quick_memory(e, &shape, &quick);
         har_quick_time(e, 0, &shape, &quick);
         har_figures replayed = quick;
         ck_assert_int_eq(
             h->r->replay.run(h->r->replay.self, 0, &shape, &replayed), CORE_OK);
+        /* the closed form leaves out the tables of groups and experts */
+        ck_assert_msg(replayed.memory <= quick.memory + 65536 &&
+                          replayed.weight_bytes <= quick.weight_bytes,
+                      "%s,mb=%d: %g bytes, replayed %g", plan->text, mb,
+                      quick.memory, replayed.memory);
+        if (uneven)
+            continue;
         ck_assert_msg(
-            fabs(quick.latency / replayed.latency - 1) <= 1e-9 &&
-                fabs(quick.tokens_per_s / replayed.tokens_per_s - 1) <= 1e-9,
+            is_near(quick.latency, replayed.latency) &&
+                is_near(quick.tokens_per_s, replayed.tokens_per_s),
             "%s,mb=%d: latency %.9g, replayed %.9g; tokens/s %.9g, %.9g",
             plan->text, mb, quick.latency, replayed.latency,
             quick.tokens_per_s, replayed.tokens_per_s);
@@ -377,7 +394,7 @@ static void hold(void *self, const par_plan *plan)
                           har_term_text(t), quick.term[t], replayed.term[t]);
             sum += replayed.term[t];
         }
-        ck_assert(fabs(sum / replayed.latency - 1) <= 1e-9);
+        ck_assert(is_near(sum, replayed.latency));
         h->n_stage += !in_step;
         h->n_replica += in_step;
     }
@@ -411,17 +428,19 @@ static void hold_all(const core_spec *spec, int64_t n_t, int64_t n_kv,
 START_TEST(closed_form_of_families)
 {
     core_spec spec = fix_family(_i);
-    holding h = {0};
+    holding h = {.n_row = 1}, decode = {.n_row = 168};
     spec.capacity.domain = CORE_DOMAIN_GROUP;
-    hold_all(&spec, 168, 0, 1, &h);
+    hold_all(&spec, 168, 0, 6, &h);
+    hold_all(&spec, 1, 300, 6, &decode);
     ck_assert_int_gt(h.n_stage, 0);
+    ck_assert_int_eq(h.n_stage, decode.n_stage);
 }
 END_TEST
 
 START_TEST(closed_form_of_the_seed)
 {
     core_spec spec;
-    holding h = {0};
+    holding h = {.n_row = 1, .has_steps = true};
     ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
     spec.capacity.rule = CORE_CAPACITY_NONE;
     hold_all(&spec, 512, 0, 8, &h);
