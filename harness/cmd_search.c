@@ -276,7 +276,10 @@ static core_status mark_seed(const har_search_case *c, har_replayer *replayer,
         par_plan plan;
         CORE_TRY(par_plan_parse(&plan, name[i]));
         const int world = par_plan_world(&plan);
-        if (world < c->n_gpu0 || world > c->n_gpu1)
+        bool is_marked = false;
+        for (int k = 0; k < *n; k++)
+            is_marked |= strcmp(mark[k].name, name[i]) == 0;
+        if (world < c->n_gpu0 || world > c->n_gpu1 || is_marked)
             continue;
         const bool is_legal =
             par_plan_check_batch(&plan, c->spec, c->n_b) == CORE_OK;
@@ -323,6 +326,7 @@ static core_status place(const request *r, const har_search_view *v,
     CORE_FAIL_IF(p == NULL, CORE_E_USAGE,
                  "--place: expected a plan that fits memory and has ep > 1");
     const int n_e = (int)e->spec->n_e, ep = p->shape.ep;
+    double load[PAR_MAX_EXPERTS];
     double room = v->request->memory_bytes - p->figures.memory, budget = room;
     if (r->budget != NULL)
         CORE_TRY(parse_positive(&budget, "--budget", r->budget));
@@ -330,12 +334,13 @@ static core_status place(const request *r, const har_search_view *v,
         room = fmin(room, budget * 1e9);
     const double most = ceil((double)n_e / ep);
     out->n_spare = (int)fmin(most, floor(room / copy_bytes(e, &p->shape)));
+    har_quick_load(e, &p->shape, load);
     har_shape_plan(&p->shape, &out->plan);
-    out->contiguous = har_ep_balance_of(&out->plan, e->share, n_e);
+    out->contiguous = har_ep_balance_of(&out->plan, load, n_e);
     CORE_TRY(har_search_check_plan(e, &out->plan, &p->figures, true,
                                    &out->before));
-    har_rebalance(&out->plan, e->share, n_e, out->n_spare);
-    out->dealt = har_ep_balance_of(&out->plan, e->share, n_e);
+    har_rebalance(&out->plan, load, n_e, out->n_spare);
+    out->dealt = har_ep_balance_of(&out->plan, load, n_e);
     CORE_TRY(par_plan_check(&out->plan, e->spec));
     return har_search_check_plan(e, &out->plan, &p->figures, true,
                                  &out->after);

@@ -20,7 +20,7 @@ har_ep_balance har_ep_balance_of(const par_plan *plan, const double *share, int 
 /* Give plan a placement: copies of experts, largest load first, each to the
  * least loaded rank that has room and does not hold it.  Of 0 .. ep * n_spare
  * extra copies, each made of the expert whose copies carry most, the number
- * that gives the best balance, the least of equals.  No rank holds more than
+ * that gives the best balance; more copies must be better by 0.2 %.  No rank holds more than
  * ceil(n_e / ep) + n_spare.  The contiguous placement is kept if nothing beats
  * it.  n_e <= PAR_MAX_EXPERTS.                                        [local]
  */

@@ -414,6 +414,17 @@ double har__size_of(har_search_memo *m, const har__size_key *key)
     return size;
 }
 
+void har_quick_load(const har_quick *e, const har_shape *shape, double *share)
+{
+    const har_demand *demand = &e->memo[0].demand;
+    double sum = 0;
+    har_demand_kept(demand, e->spec, har__rows_of(e, shape), e->n_t, share);
+    for (int i = 0; i < demand->n_e; i++)
+        sum += share[i];
+    for (int i = 0; i < demand->n_e; i++)
+        share[i] /= sum;
+}
+
 /* --- making
  * ------------------------------------------------------------------ */
 
