@@ -55,7 +55,8 @@ static const struct argp_option options[] = {
      0},
     {"popularity", OPT_POPULARITY, "FILE", 0,
      "how often each expert is chosen (all alike); also uniform, zipf:S, "
-     "power:A", 0},
+     "power:A",
+     0},
     {"place", OPT_PLACE, NULL, 0,
      "deal the experts of the first marked plan, else of the best that has "
      "ep > 1, by their popularity",
@@ -337,13 +338,12 @@ static core_status place(const request *r, const har_search_view *v,
     har_quick_load(e, &p->shape, load);
     har_shape_plan(&p->shape, &out->plan);
     out->contiguous = har_ep_balance_of(&out->plan, load, n_e);
-    CORE_TRY(har_search_check_plan(e, &out->plan, &p->figures, true,
-                                   &out->before));
+    CORE_TRY(
+        har_search_check_plan(e, &out->plan, &p->figures, true, &out->before));
     har_rebalance(&out->plan, load, n_e, out->n_spare);
     out->dealt = har_ep_balance_of(&out->plan, load, n_e);
     CORE_TRY(par_plan_check(&out->plan, e->spec));
-    return har_search_check_plan(e, &out->plan, &p->figures, true,
-                                 &out->after);
+    return har_search_check_plan(e, &out->plan, &p->figures, true, &out->after);
 }
 
 /* --- search
@@ -394,8 +394,8 @@ static core_status check(har_search_view *v, har_mark *mark,
 #pragma omp parallel for schedule(dynamic, 1) num_threads(v->request->n_thread)
     for (int i = 0; i < n_front + v->n_mark; i++) {
         har_mark *m = i < n_front ? NULL : &mark[i - n_front];
-        const har_search_point *p = m != NULL ? &m->point
-                                              : &v->result->front[i];
+        const har_search_point *p =
+            m != NULL ? &m->point : &v->result->front[i];
         core_status mine = CORE_OK;
         if (m == NULL || m->fits)
             mine = har_search_check(v->estimate, &p->shape,
@@ -403,7 +403,8 @@ static core_status check(har_search_view *v, har_mark *mark,
 #pragma omp critical(search_check)
         status = mine != CORE_OK ? mine : status;
     }
-    CORE_FAIL_IF(status != CORE_OK, status, "a plan on the front has no "
+    CORE_FAIL_IF(status != CORE_OK, status,
+                 "a plan on the front has no "
                  "prediction");
     v->checked = checked;
     return CORE_OK;

@@ -1,11 +1,12 @@
 /* harness/perf/search.c -- enumerate, prune, time, keep the front.
  *
- * The front is search_front.c's.  Memory is asked before time, because it is cheap and most plans of a large
- * model fail it.  Micro-batches: of all numbers that give the same rows per
- * micro-batch only the smallest is a candidate, the others have empty parts.
- * Threads take plans one after another and write to the plan's own place, so
- * the result does not depend on their number.  Traps: a NaN must lose every
- * comparison; a par_plan is 18 KB, so candidates are kept as shapes.
+ * The front is search_front.c's.  Memory is asked before time, because it is
+ * cheap and most plans of a large model fail it.  Micro-batches: of all numbers
+ * that give the same rows per micro-batch only the smallest is a candidate, the
+ * others have empty parts. Threads take plans one after another and write to
+ * the plan's own place, so the result does not depend on their number.  Traps:
+ * a NaN must lose every comparison; a par_plan is 18 KB, so candidates are kept
+ * as shapes.
  */
 #include "harness/perf/search_front.h"
 

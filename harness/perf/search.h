@@ -38,8 +38,8 @@ typedef struct har_figures {
     double latency;      /* of a pass, pipeline empty before and after        */
     double tokens_per_s; /* with the pipeline kept full                       */
     double term[HAR_N_TERM];
-    double balance;      /* mean work of a GPU / that of the busiest          */
-    double next_token;   /* decode: until a row's next token may start        */
+    double balance;    /* mean work of a GPU / that of the busiest          */
+    double next_token; /* decode: until a row's next token may start        */
 } har_figures;
 
 typedef struct har_search_cost { /* both may be called by several threads at
@@ -70,9 +70,9 @@ typedef struct har_search_case { /* borrows everything                        */
     int n_thread;              /* at most HAR_SEARCH_THREADS                */
 
     const har_search_replay *replay; /* NULL: the cost has the last word      */
-    double margin;     /* replay at least what is so near the front: 0.05:
-                        * beaten by nothing by more than 5 % in both figures  */
-    int most_replays;  /* 0: no limit                                         */
+    double margin;    /* replay at least what is so near the front: 0.05:
+                       * beaten by nothing by more than 5 % in both figures  */
+    int most_replays; /* 0: no limit                                         */
     void (*progress)(void *self, int64_t n_replayed, int64_t n); /* or NULL   */
     void *progress_self;
 } har_search_case;
@@ -97,8 +97,8 @@ typedef struct har_search_result {
     double least_latency; /* of the plans timed                             */
     double seconds;       /* of the search, without replays                 */
     int64_t n_replayed;
-    double margin;         /* every plan so near the front was replayed ...  */
-    double replay_margin;  /* ... as far as the replays make it necessary    */
+    double margin;        /* every plan so near the front was replayed ...  */
+    double replay_margin; /* ... as far as the replays make it necessary    */
     double off_latency, off_tokens; /* largest |replay / cost - 1|            */
     double replay_seconds;
 } har_search_result;

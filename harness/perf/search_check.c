@@ -39,8 +39,7 @@ static double next_token(const har_shape *shape, const har_prediction *p,
                          const har_figures *quick)
 {
     if (shape->scope == PAR_SCOPE_STAGE) /* one micro-batch through all */
-        return p->latency.value -
-               p->period.value * (shape->mb - 1) / shape->mb;
+        return p->latency.value - p->period.value * (shape->mb - 1) / shape->mb;
     return quick->next_token * p->latency.value / quick->latency;
 }
 
@@ -66,15 +65,14 @@ core_status har_search_check_plan(const har_quick *e, const par_plan *plan,
     har_prediction p;
     har_shape_of(plan, &shape);
     CORE_TRY(har_predictor_make(&predictor, e->machine));
-    const core_status status =
-        predict(predictor, e, plan, all_ranks, true, &p);
+    const core_status status = predict(predictor, e, plan, all_ranks, true, &p);
     har_predictor_free(predictor);
     CORE_TRY(status);
-    *out = (har_checked){
-        .latency = p.latency,
-        .tokens_per_s = times(p.tokens_per_s, waits(e, &shape, &p, quick)),
-        .memory = {p.memory, p.memory, p.memory},
-        .balance = p.has_experts ? p.balance.value : 1};
+    *out = (har_checked){.latency = p.latency,
+                         .tokens_per_s =
+                             times(p.tokens_per_s, waits(e, &shape, &p, quick)),
+                         .memory = {p.memory, p.memory, p.memory},
+                         .balance = p.has_experts ? p.balance.value : 1};
     return CORE_OK;
 }
 
@@ -130,8 +128,7 @@ static core_status replay(void *self, int thread, const har_shape *shape,
     CORE_TRY(predict(r->predictor[thread], e, &plan, false, false, &p));
     out->latency = p.latency.value;
     out->next_token = next_token(shape, &p, &quick);
-    out->tokens_per_s =
-        p.tokens_per_s.value * waits(e, shape, &p, &quick);
+    out->tokens_per_s = p.tokens_per_s.value * waits(e, shape, &p, &quick);
     out->memory = p.memory;
     out->weight_bytes = p.stage[p.memory_stage].weights;
     set_terms(&p, out);

@@ -78,14 +78,13 @@ har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
     const pricing p = {.e = e, .shape = s, .n_row = har__rows_of(e, s)};
     const bool in_step = n_stage != 0;
     const int width = s->dp * s->tp, first = in_step ? 0 : stage * width;
-    const int end = in_step ? (s->pp - 1) * width + s->tp
-                            : first + s->ep * s->etp;
+    const int end =
+        in_step ? (s->pp - 1) * width + s->tp : first + s->ep * s->etp;
     har__part_key key = key_of(&p, HAR__PAIR, n_stage, stage);
     key.ep = s->ep;
     key.etp = s->etp;
     key.tier[CORE_AXIS_EP] = tier_of(e->machine, first, end - 1);
-    key.tier[CORE_AXIS_ETP] =
-        etp_tier(e, s, first, in_step ? width : s->tp);
+    key.tier[CORE_AXIS_ETP] = etp_tier(e, s, first, in_step ? width : s->tp);
     return key;
 }
 
@@ -112,8 +111,7 @@ static void add_ends(const pricing *p, int stage, own_time *out)
         out->ends = part.seconds;
     }
     const bool is_last = stage == s->pp - 1;
-    har__part_key key =
-        key_of(p, is_last ? HAR__HEAD : HAR__SEND, 0, stage);
+    har__part_key key = key_of(p, is_last ? HAR__HEAD : HAR__SEND, 0, stage);
     if (!is_last)
         key.tier[CORE_AXIS_PP] =
             tier_of(p->e->machine, stage * width, (stage + 1) * width);
@@ -210,7 +208,7 @@ static double sum_of_largest(const double *own, int pp, int mb)
     return sum + (mb - pp + 1) * largest(own, 0, pp - 1);
 }
 
-/* How many pairs have 0, 1, ... pp stages that send rows.                     */
+/* How many pairs have 0, 1, ... pp stages that send rows. */
 typedef struct pair_count {
     double n[CORE_MAX_LAYERS + 1];
 } pair_count;

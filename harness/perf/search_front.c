@@ -70,8 +70,8 @@ int64_t har_search_front(har_search_point *point, int64_t n)
 
 typedef struct contender {
     double distance;
-    int64_t at;              /* its point                                     */
-    double latency, tokens;  /* what the cost said                            */
+    int64_t at;             /* its point                                     */
+    double latency, tokens; /* what the cost said                            */
 } contender;
 
 typedef struct ratios {
@@ -140,8 +140,8 @@ static core_status replay(const har_search_case *request,
 #pragma omp parallel for schedule(dynamic, 1) num_threads(request->n_thread)
     for (int64_t i = first; i < end; i++) {
         har_search_point *p = &point[list[i].at];
-        const core_status mine = r->run(r->self, omp_get_thread_num(),
-                                        &p->shape, &p->figures);
+        const core_status mine =
+            r->run(r->self, omp_get_thread_num(), &p->shape, &p->figures);
         p->is_replayed = mine == CORE_OK;
 #pragma omp critical(search_replay)
         {
@@ -163,10 +163,9 @@ static core_status replay_near(har_search_result *out,
                                har_search_point *point, const contender *list,
                                int64_t n)
 {
-    const int64_t most =
-        request->most_replays > 0 && request->most_replays < n
-            ? request->most_replays
-            : n;
+    const int64_t most = request->most_replays > 0 && request->most_replays < n
+                             ? request->most_replays
+                             : n;
     ratios latency = {INFINITY, 0, 0}, tokens = {INFINITY, 0, 0};
     double margin = request->margin;
     int64_t n_done = 0;
@@ -181,8 +180,9 @@ static core_status replay_near(har_search_result *out,
             see(&latency, f->latency, list[i].latency);
             see(&tokens, f->tokens_per_s, list[i].tokens);
         }
-        margin = fmax(margin, fmax(latency.high / latency.low,
-                                   tokens.high / tokens.low) - 1);
+        margin = fmax(
+            margin,
+            fmax(latency.high / latency.low, tokens.high / tokens.low) - 1);
     }
     out->n_replayed = n_done;
     out->replay_margin = margin;

@@ -73,11 +73,11 @@ struct har_search_memo {
     double *kept; /* [HAR__KEPT, n_e + 1] running sums; owned                 */
 
     int n_class; /* layers that have the same records                         */
-    int layer_of[CORE_MAX_LAYERS];                 /* one of each class       */
+    int layer_of[CORE_MAX_LAYERS]; /* one of each class       */
     int n_before[CORE_MAX_LAYERS][CORE_MAX_LAYERS + 1]; /* by class           */
-    int class_of[CORE_MAX_LAYERS];                 /* by layer                */
-    bool is_moe[CORE_MAX_LAYERS];                  /* by class                */
-    bool is_mixed;                                 /* two sorts of mixers     */
+    int class_of[CORE_MAX_LAYERS]; /* by layer                */
+    bool is_moe[CORE_MAX_LAYERS];  /* by class                */
+    bool is_mixed;                 /* two sorts of mixers     */
 
     core_arena layout, flow;
     par_plan plan;       /* that of walk.lay                                  */
@@ -104,7 +104,8 @@ int64_t har__rows_of(const har_quick *e, const har_shape *shape);
 har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
                             int stage, int n_stage);
 
-/* Errors: E_MEMORY.                                                   [local] */
+/* Errors: E_MEMORY.                                                   [local]
+ */
 CORE_NODISCARD core_status har__memo_make(har_search_memo *memo,
                                           const har_quick *e);
 void har__memo_free(har_search_memo *memo);

@@ -14,10 +14,10 @@
 typedef struct sizing {
     har_search_memo *memo;
     const har_shape *shape;
-    int64_t n_row;       /* of the fullest micro-batch                        */
-    double n_expert;     /* of the rank that holds most                       */
-    double kept;         /* tokens whose keys and values a GPU keeps          */
-    double pair_values;  /* buffers of the largest pair                       */
+    int64_t n_row;      /* of the fullest micro-batch                        */
+    double n_expert;    /* of the rank that holds most                       */
+    double kept;        /* tokens whose keys and values a GPU keeps          */
+    double pair_values; /* buffers of the largest pair                       */
 } sizing;
 
 static double size_of(const sizing *z, har__size_kind kind, int i)
@@ -62,8 +62,8 @@ static void add_stage(const sizing *z, int stage, double *weights, double *all)
         if (m->is_moe[c])
             mine += n_served * z->n_expert * size_of(z, HAR__EXPERT_SIZE, c);
     }
-    const double sum = mine + kv * z->kept + z->pair_values +
-                       work_of(z, first, end, is_last);
+    const double sum =
+        mine + kv * z->kept + z->pair_values + work_of(z, first, end, is_last);
     *weights = mine > *weights ? mine : *weights;
     *all = sum <= *all ? *all : sum; /* NaN stays */
 }
@@ -83,14 +83,14 @@ static double pair_values(const sizing *z)
 void har_quick_memory(void *self, const har_shape *shape, har_figures *out)
 {
     const har_quick *e = self;
-    const int64_t n_mine = core_split_first(
-        e->n_b, (int64_t)shape->dp * shape->mb, shape->mb);
-    sizing z = {.memo = &e->memo[omp_get_thread_num()],
-                .shape = shape,
-                .n_row = har__rows_of(e, shape),
-                .n_expert = (double)core_split_first(e->spec->n_e, shape->ep, 1),
-                .kept = (double)n_mine *
-                        (double)(e->n_kv > 0 ? e->n_kv : e->n_t)};
+    const int64_t n_mine =
+        core_split_first(e->n_b, (int64_t)shape->dp * shape->mb, shape->mb);
+    sizing z = {
+        .memo = &e->memo[omp_get_thread_num()],
+        .shape = shape,
+        .n_row = har__rows_of(e, shape),
+        .n_expert = (double)core_split_first(e->spec->n_e, shape->ep, 1),
+        .kept = (double)n_mine * (double)(e->n_kv > 0 ? e->n_kv : e->n_t)};
     double weights = 0, all = 0;
     z.pair_values = pair_values(&z);
     for (int stage = 0; stage < shape->pp; stage++)

@@ -62,8 +62,13 @@ static int fullest_rank(const core_spec *s, int tp)
 static core_status make_layout(har_search_memo *m, int tp, int etp)
 {
     par_layout *lay = &m->walk.lay;
-    const har_shape shape = {.dp = etp, .pp = 1, .tp = tp, .ep = 1, .etp = etp,
-                             .mb = 1, .scope = PAR_SCOPE_STAGE};
+    const har_shape shape = {.dp = etp,
+                             .pp = 1,
+                             .tp = tp,
+                             .ep = 1,
+                             .etp = etp,
+                             .mb = 1,
+                             .scope = PAR_SCOPE_STAGE};
     const int rank = fullest_rank(m->e->spec, tp);
     core_arena need = core_arena_measure();
     m->lay_tp = 0;
@@ -202,8 +207,7 @@ static core_status set_flow(har_search_memo *m, const har__part_key *k,
         const int64_t end =
             core_split_first(m->demand.n_e, k->ep, i / k->etp + 1);
         if (i % k->etp == 0)
-            next = f->n_sender == 0 ? 0
-                                    : deal(f->sum[end] / k->tp, up, &dealt);
+            next = f->n_sender == 0 ? 0 : deal(f->sum[end] / k->tp, up, &dealt);
         w->to[i] = next;
     }
     dealt = 0;
@@ -433,9 +437,8 @@ static bool are_alike(const core_spec *s, int a, int b)
     int64_t f_a = 0, f_b = 0;
     return core_spec_is_moe(s, a) == core_spec_is_moe(s, b) &&
            core_spec_has_mlp(s, a, &f_a) == core_spec_has_mlp(s, b, &f_b) &&
-           f_a == f_b && s->ffn[a] == s->ffn[b] &&
-           s->mixer[a] == s->mixer[b] && s->no_rope[a] == s->no_rope[b] &&
-           s->span[a] == s->span[b];
+           f_a == f_b && s->ffn[a] == s->ffn[b] && s->mixer[a] == s->mixer[b] &&
+           s->no_rope[a] == s->no_rope[b] && s->span[a] == s->span[b];
 }
 
 static void find_classes(har_search_memo *m, const core_spec *s)

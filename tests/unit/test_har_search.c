@@ -150,7 +150,8 @@ static void wrong_time(void *self, int thread, const har_shape *s,
 {
     const wrong *w = self;
     hand_time(NULL, thread, s, out);
-    out->latency *= factor(s, w->error, 1) * (w->lies && factor(s, 1, 3) > 1 ? 0.5 : 1);
+    out->latency *=
+        factor(s, w->error, 1) * (w->lies && factor(s, 1, 3) > 1 ? 0.5 : 1);
     out->tokens_per_s *= factor(s, w->error, 2);
 }
 
@@ -384,8 +385,8 @@ static void hold(void *self, const par_plan *plan)
             is_near(quick.latency, replayed.latency) &&
                 is_near(quick.tokens_per_s, replayed.tokens_per_s),
             "%s,mb=%d: latency %.9g, replayed %.9g; tokens/s %.9g, %.9g",
-            plan->text, mb, quick.latency, replayed.latency,
-            quick.tokens_per_s, replayed.tokens_per_s);
+            plan->text, mb, quick.latency, replayed.latency, quick.tokens_per_s,
+            replayed.tokens_per_s);
         double sum = 0;
         for (int t = 0; t < HAR_N_TERM; t++) {
             ck_assert_msg(in_step || fabs(quick.term[t] - replayed.term[t]) <=
@@ -470,7 +471,8 @@ START_TEST(dealt_by_hand)
     /* no dealing without copies gets below 0.8; a copy of the hot one helps */
     ck_assert_int_eq(par_plan_parse(&plan, "dp=2,ep=2"), CORE_OK);
     har_rebalance(&plan, hot, 4, 0);
-    ck_assert(fabs(har_ep_balance_of(&plan, hot, 4).balance - 0.5 / 0.8) <= 1e-12);
+    ck_assert(fabs(har_ep_balance_of(&plan, hot, 4).balance - 0.5 / 0.8) <=
+              1e-12);
     har_rebalance(&plan, hot, 4, 1);
     ck_assert_int_eq(plan.n_replica[0], 2);
     const har_ep_balance b = har_ep_balance_of(&plan, hot, 4);
