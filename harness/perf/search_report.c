@@ -69,8 +69,8 @@ static void write_counts(FILE *out, const har_search_view *v)
             100 * r->off_latency, 100 * r->off_tokens);
     if (r->margin < r->replay_margin)
         fprintf(out,
-                "           stopped there: up to %.1f %% a plan could be on "
-                "the front\n",
+                "           stopped there; as the replays differ, plans up to "
+                "%.1f %% from the front could be on it\n",
                 100 * r->replay_margin);
 }
 
