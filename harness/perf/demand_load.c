@@ -37,27 +37,28 @@ typedef struct domain {
 } domain;
 
 /* Probabilities of being among the K choices of a token; they add up to K. */
-static void choose_probabilities(const har_demand *d, int64_t n_k, double *pi)
+static void choose_probabilities(const double *share, int n_e, int64_t n_k,
+                                 double *pi)
 {
     double given = 0, open = 1, scale = (double)n_k;
-    for (int e = 0; e < d->n_e; e++)
+    for (int e = 0; e < n_e; e++)
         pi[e] = 0;
-    for (int pass = 0; pass < d->n_e && open > 0; pass++) {
+    for (int pass = 0; pass < n_e && open > 0; pass++) {
         bool is_over = false;
         scale = ((double)n_k - given) / open;
-        for (int e = 0; e < d->n_e; e++)
-            if (pi[e] < 1 && d->share[e] * scale >= 1) {
+        for (int e = 0; e < n_e; e++)
+            if (pi[e] < 1 && share[e] * scale >= 1) {
                 pi[e] = 1;
                 given += 1;
-                open -= d->share[e];
+                open -= share[e];
                 is_over = true;
             }
         if (!is_over)
             break;
     }
-    for (int e = 0; e < d->n_e; e++)
+    for (int e = 0; e < n_e; e++)
         if (pi[e] < 1)
-            pi[e] = fmin(1, d->share[e] * scale);
+            pi[e] = fmin(1, share[e] * scale);
 }
 
 /* --- drawn --- */
@@ -240,10 +241,14 @@ void har_demand_load(const har_demand *demand, const core_spec *spec,
                      har_load *load, double *n_choice, double *n_kept)
 {
     filling f = {.spec = spec, .lay = layout, .load = load};
-    choose_probabilities(demand, spec->n_k, f.pi);
+    choose_probabilities(demand->share, demand->n_e, spec->n_k, f.pi);
     for (int layer = 0; layer < (int)spec->n_l; layer++) {
         if (!core_spec_is_moe(spec, layer))
             continue;
+        if (demand->by_layer != NULL)
+            choose_probabilities(demand->by_layer +
+                                     (int64_t)layer * demand->n_e,
+                                 demand->n_e, spec->n_k, f.pi);
         for (int64_t part = 0; part < load->n_part; part++) {
             const int64_t n_row =
                 core_split_first(n_b, load->n_part, part + 1) -

@@ -38,8 +38,9 @@ typedef struct har_predict_case { /* borrows everything                       */
     har_algorithm algorithm;      /* of collectives                           */
     const har_demand *demand;     /* of the model; NULL: every expert alike;
                                    * drawn only with all_ranks               */
-    const har_load *load;         /* measured counts, for all_ranks; NULL: of
-                                   * the demand                               */
+    const har_load *load;         /* measured counts of this plan and batch, for
+                                   * all_ranks; NULL: of the demand           */
+    const char *load_from;        /* whose counts, for reports; NULL: unsaid  */
     bool all_ranks;
     bool no_interval;             /* leave low = high = value                 */
 } har_predict_case;
@@ -135,8 +136,8 @@ CORE_NODISCARD core_status har_predictor_make(har_predictor **out,
 void har_predictor_free(har_predictor *predictor); /* accepts NULL            */
 
 /* Predict a case.  Buffers of the predictor grow with the largest case so far
- * and are kept.  Errors: E_MEMORY; E_USAGE for a dtype the machine lacks; out
- * is then unspecified.    [local] */
+ * and are kept.  Errors: E_MEMORY; E_USAGE for a dtype the machine lacks or a
+ * load of another plan; out is then unspecified.    [local] */
 CORE_NODISCARD core_status har_predict(har_predictor *predictor,
                                        const har_predict_case *request,
                                        har_prediction *out);

@@ -83,19 +83,42 @@ static core_status room_for_load(har_predictor *p, const core_spec *spec,
     return CORE_OK;
 }
 
+/* Measured counts.  A pipeline kept full has more micro-batches than the plan:
+ * the measured ones come again. */
+static core_status copy_load(har_predictor *p, const har_predict_case *r)
+{
+    const par_plan *own = r->plan;
+    har_load *to = &p->load;
+    CORE_FAIL_IF(r->load->n_layer != to->n_layer ||
+                     r->load->n_part !=
+                         (int64_t)own->rounds * own->dp * own->mb ||
+                     r->load->n_slice != to->n_slice ||
+                     r->load->n_entry != to->n_entry,
+                 CORE_E_USAGE, "%s: the counts are of another plan",
+                 r->load_from != NULL ? r->load_from : "load");
+    p->n_choice = p->n_kept = 0;
+    for (int64_t l = 0; l < to->n_layer; l++)
+        for (int64_t part = 0; part < to->n_part; part++) {
+            const int64_t d = part / p->plan.mb, m = part % p->plan.mb;
+            memcpy(har_load_at(to, l, part, 0),
+                   har_load_at(r->load, l, d * own->mb + m % own->mb, 0),
+                   (size_t)(to->n_slice * to->n_entry) * sizeof *to->n_row);
+        }
+    for (int64_t i = 0; i < har_load_size(to); i++)
+        p->n_kept += (double)to->n_row[i];
+    p->n_choice = (double)core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) *
+                  (double)(p->n_b * r->n_t * r->spec->n_k);
+    return CORE_OK;
+}
+
 static core_status make_load(har_predictor *p, const har_predict_case *r)
 {
     par_layout lay;
     har_demand even;
     CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
     CORE_TRY(room_for_load(p, r->spec, &lay));
-    if (r->load != NULL && har_load_size(r->load) == har_load_size(&p->load) &&
-        p->plan.mb == r->plan->mb && r->all_ranks) {
-        memcpy(p->load.n_row, r->load->n_row,
-               (size_t)har_load_size(&p->load) * sizeof *p->load.n_row);
-        p->n_choice = p->n_kept = 0;
-        return CORE_OK;
-    }
+    if (r->load != NULL && r->all_ranks)
+        return copy_load(p, r);
     if (r->demand != NULL && (r->all_ranks || !r->demand->is_drawn)) {
         har_demand_load(r->demand, r->spec, &lay, p->n_b, r->n_t, &p->load,
                         &p->n_choice, &p->n_kept);

@@ -15,7 +15,7 @@ static const char *const OVERLAPS[] = {[HAR_OVERLAP_NONE] = "none",
 static void write_head(FILE *out, const har_predict_case *r,
                        const har_machine *machine, const har_prediction *p)
 {
-    char plan[PAR_PLAN_TEXT];
+    char plan[PAR_PLAN_TEXT], routing[HAR_ROUTING_TEXT];
     par_plan_format(r->plan, plan);
     fprintf(out, "model      %s\nplan       %s on %d GPUs\n", r->spec->name,
             plan, p->n_gpu);
@@ -28,9 +28,8 @@ static void write_head(FILE *out, const har_predict_case *r,
         fprintf(out, "batch      prefill: %lld rows x %lld tokens\n",
                 (long long)r->n_b, (long long)r->n_t);
     fprintf(out, "overlap    %s\n", OVERLAPS[r->overlap]);
-    if (p->has_experts && r->demand != NULL)
-        fprintf(out, "routing    %s, %s\n", r->demand->text,
-                r->demand->is_drawn ? "drawn" : "expected");
+    if (har_routing_text(routing, r)[0] != '\0')
+        fprintf(out, "routing    %s\n", routing);
 }
 
 static void write_figures(FILE *out, const har_prediction *p)

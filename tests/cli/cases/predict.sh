@@ -57,8 +57,7 @@ expect 0 moeparity predict --batch 32x1 --sweep seq=128..300
 has out '^ +300 +32 '
 expect 0 $SEED --sweep gpus=8..16
 has out '^ +8  no plan: 8 GPUs are no multiple of pp x tp = 16'
-expect 2 $SEED --sweep gpus=8..8
-has err '^moeparity: --sweep gpus=8..8: no legal plan$'
+refused 2 'sweep gpus=8..8: no legal plan$' $SEED --sweep gpus=8..8
 refused 2 'sweep: expected gpus=A..B' $SEED --sweep gpus=16
 refused 2 'sweep prints a table' $SEED --sweep gpus=16..32 --json x.json
 
