@@ -114,11 +114,11 @@ static int64_t expert_elements(const core_spec *spec, const par_layout *lay,
                                int layer)
 {
     int64_t n = 0;
-    for (int i = 0; core_spec_is_moe(spec, layer) && i < lay->n_my_expert; i++)
-        for (int k = CORE_W_EXPERT_GATE; k <= CORE_W_EXPERT_DOWN_BIAS; k++)
-            n += elements(spec, lay, (core_weight_kind)k, layer,
-                          lay->my_expert[i]);
-    return n;
+    if (!core_spec_is_moe(spec, layer))
+        return 0;
+    for (int k = CORE_W_EXPERT_GATE; k <= CORE_W_EXPERT_DOWN_BIAS; k++)
+        n += elements(spec, lay, (core_weight_kind)k, layer, 0);
+    return n * lay->n_my_expert; /* all experts are alike */
 }
 
 static int64_t end_elements(const core_spec *spec, const par_layout *lay)
@@ -132,7 +132,7 @@ static int64_t end_elements(const core_spec *spec, const par_layout *lay)
     return n;
 }
 
-static int64_t weight_elements(const core_spec *spec, const par_layout *lay)
+int64_t har_cost_weights(const core_spec *spec, const par_layout *lay)
 {
     const bool all_stages = lay->plan.scope == PAR_SCOPE_REPLICA;
     const int l0 = lay->first_layer[lay->stage];
@@ -147,7 +147,7 @@ static int64_t weight_elements(const core_spec *spec, const par_layout *lay)
 }
 
 /* Elements that a token leaves behind in the layers of my stage. */
-static int64_t kv_elements(const core_spec *spec, const par_layout *lay)
+int64_t har_cost_kv(const core_spec *spec, const par_layout *lay)
 {
     const int64_t latent = spec->n_kv_rank + core_spec_n_rot(spec);
     const int64_t heads = (lay->kv1 - lay->kv0) * 2 * spec->n_dh;
@@ -165,8 +165,8 @@ har_cost_memory har_cost_memory_of(const core_spec *spec,
                                    int64_t n_t, int64_t most_rows)
 {
     return (har_cost_memory){
-        .weights = weight_elements(spec, layout),
-        .kv = kv_elements(spec, layout),
+        .weights = har_cost_weights(spec, layout),
+        .kv = har_cost_kv(spec, layout),
         .weight_bytes = par_weight_bytes(spec, layout, numerics),
         .work_bytes = par_arena_bytes(spec, layout, n_row, n_t),
         .pair_bytes = par_pair_bytes(spec, layout, most_rows)};

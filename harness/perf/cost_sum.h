@@ -47,6 +47,10 @@ typedef struct har_cost_memory {
     size_t pair_bytes;   /* buffers for the rows of the largest pair           */
 } har_cost_memory;
 
+/* The first two of them.                                               [local] */
+int64_t har_cost_weights(const core_spec *spec, const par_layout *layout);
+int64_t har_cost_kv(const core_spec *spec, const par_layout *layout);
+
 /* n_row rows of n_t tokens: the largest micro-batch; most_rows: of a har_cost_
  * total.                                                               [local] */
 har_cost_memory har_cost_memory_of(const core_spec *spec,

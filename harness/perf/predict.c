@@ -19,7 +19,8 @@ core_status har_predictor_make(har_predictor **out, const har_machine *machine)
     *p = (har_predictor){.machine = machine,
                          .lanes = core_arena_measure(),
                          .layout = core_arena_measure(),
-                         .counts = core_arena_measure()};
+                         .counts = core_arena_measure(),
+                         .records = core_arena_measure()};
     const core_status status = har_timer_make(&p->timer, machine);
     if (status != CORE_OK) {
         free(p);
@@ -35,10 +36,13 @@ void har_predictor_free(har_predictor *p)
         return;
     har_timer_free(&p->timer);
     free(p->event);
+    free(p->section);
+    free(p->known);
     har_load_free(&p->load);
     core_arena_free(&p->lanes);
     core_arena_free(&p->layout);
     core_arena_free(&p->counts);
+    core_arena_free(&p->records);
     har_replay_work_free(&p->work);
     free(p);
 }

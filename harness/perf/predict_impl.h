@@ -1,6 +1,7 @@
 /* harness/perf/predict_impl.h -- private to harness/perf: a prediction at work.
  *
- * predict_lanes.c makes the events of a plan, predict.c replays them and draws
+ * predict_lanes.c chooses the lanes of a plan, predict_events.c makes their
+ * events, predict.c replays them and draws
  * the conclusions, predict_memory.c counts what ranks hold, predict_range.c
  * says how sure all that is.
  */
@@ -12,6 +13,9 @@
 #include "harness/perf/record_time.h"
 #include "harness/perf/schedule.h"
 
+typedef struct har__section har__section;
+typedef struct har__known har__known;
+
 struct har_predictor {
     const har_machine *machine;
     har_timer timer;
@@ -22,6 +26,9 @@ struct har_predictor {
     int64_t n_b;
     int64_t n_event, n_event_room;
     har_event *event;       /* owned                                          */
+    int64_t n_section, n_section_room, n_known, n_known_room;
+    har__section *section;  /* owned: events that come again                  */
+    har__known *known;      /* owned                                          */
     core_arena lanes;       /* of what follows                                */
     int64_t *first;
     int *from, *rank_of, *n_member;
@@ -37,7 +44,7 @@ struct har_predictor {
     har_load load;          /* owned                                          */
     int64_t n_load_room;
     double n_choice, n_kept;
-    core_arena layout, counts;
+    core_arena layout, counts, records;
     har_replay_work work;
 
     int n_class;
@@ -54,6 +61,12 @@ bool har__is_never_full(const har_predict_case *request);
 CORE_NODISCARD core_status har__lanes(har_predictor *p,
                                       const har_predict_case *request,
                                       har__purpose purpose);
+
+/* The events of a lane, after those of the lanes before; n_tick: of a lane.
+ * Errors: E_MEMORY.    [local] */
+CORE_NODISCARD core_status har__lane_make(har_predictor *p,
+                                          const har_predict_case *request,
+                                          int lane, int n_tick);
 
 /* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.     */
 CORE_NODISCARD core_status har__layout(har_predictor *p, par_layout *out,
