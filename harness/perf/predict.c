@@ -66,42 +66,64 @@ static double model_flops(const har_predict_case *r)
 
 /* --- replays --- */
 
-static core_status replay_pass(har_predictor *p, const double *scale,
-                               double *exposed, har__figures *out)
+/* The world as predicted, and one per kind of operators in which that kind
+ * takes a sigma longer. */
+typedef struct worlds {
+    int n;
+    har_world of[1 + HAR__N_KIND];
+} worlds;
+
+static worlds make_worlds(const har_predictor *p, const har_predict_case *r)
 {
-    har_replay replay = {.lane = p->lane_time, .exposed = exposed};
-    CORE_TRY(har_replay_run(&p->schedule, p->pass, p->n_pass, scale, &p->work,
-                            &replay));
-    const double all = replay.seconds * p->schedule.n_lane;
-    out->latency = replay.seconds;
-    out->compute = out->communication = out->bubble = out->imbalance = 0;
-    for (int i = 0; i < p->schedule.n_lane; i++) {
-        const har_lane_time *t = &p->lane_time[i];
-        out->compute += t->compute / all;
-        out->communication += t->meet / all;
-        out->bubble += t->wait_stage / all;
-        out->imbalance += t->wait_peer / all;
+    worlds w = {.n = r->no_interval ? 1 : 1 + HAR__N_KIND};
+    for (int k = 0; k < w.n; k++)
+        for (int cause = 0; cause < HAR_N_CAUSE; cause++)
+            w.of[k].factor[cause] =
+                cause == k - 1 ? 1 + p->machine->sigma[cause].value : 1;
+    return w;
+}
+
+/* figures[k]: of world k. */
+static core_status replay_pass(har_predictor *p, const worlds *w,
+                               double *exposed, har__figures *figures)
+{
+    const int n_lane = p->schedule.n_lane;
+    har_replay replay = {.n_world = w->n,
+                         .world = w->of,
+                         .lane = p->lane_time,
+                         .exposed = exposed};
+    CORE_TRY(
+        har_replay_run(&p->schedule, p->pass, p->n_pass, &p->work, &replay));
+    for (int k = 0; k < w->n; k++) {
+        har__figures *out = &figures[k];
+        const double all = replay.seconds[k] * n_lane;
+        out->latency = replay.seconds[k];
+        out->compute = out->communication = out->bubble = out->imbalance = 0;
+        for (int i = 0; i < n_lane; i++) {
+            const har_lane_time *t =
+                &p->lane_time[(int64_t)k * n_lane + i];
+            out->compute += t->compute / all;
+            out->communication += t->meet / all;
+            out->bubble += t->wait_stage / all;
+            out->imbalance += t->wait_peer / all;
+        }
     }
     return CORE_OK;
 }
 
-static core_status replay_serving(har_predictor *p, const double *scale,
-                                  har__figures *out)
+static core_status replay_serving(har_predictor *p, const worlds *w,
+                                  har__figures *figures)
 {
-    har_replay more = {.lane = p->lane_time}, less = more;
-    CORE_TRY(har_replay_run(&p->schedule, p->serving, p->n_serving, scale,
-                            &p->work, &more));
-    CORE_TRY(har_replay_run(&p->schedule, p->serving,
-                            p->n_serving - p->n_period, scale, &p->work,
-                            &less));
-    out->period = (more.seconds - less.seconds) / p->period_share;
+    har_replay replay = {.n_world = w->n,
+                         .world = w->of,
+                         .n_mark = p->n_serving - p->n_period,
+                         .lane = p->lane_time};
+    CORE_TRY(har_replay_run(&p->schedule, p->serving, p->n_serving, &p->work,
+                            &replay));
+    for (int k = 0; k < w->n; k++)
+        figures[k].period =
+            (replay.seconds[k] - replay.marked[k]) / p->period_share;
     return CORE_OK;
-}
-
-static void scale_kind(const har_machine *machine, int kind, double *scale)
-{
-    for (int k = 0; k < HAR_N_KIND; k++)
-        scale[k] = k == kind ? 1 + machine->sigma[k].value : 1;
 }
 
 /* --- conclusions --- */
@@ -208,33 +230,14 @@ static core_status check(const har_predictor *p, const har_predict_case *r)
     return CORE_OK;
 }
 
-static core_status replay_all(har_predictor *p, const har_predict_case *r,
-                              har__figures *point, har__figures *moved,
-                              bool pass, bool serving, double *exposed)
-{
-    double scale[HAR_N_KIND];
-    const int n = r->no_interval ? 0 : HAR__N_KIND;
-    for (int k = 0; k < n; k++) {
-        scale_kind(p->machine, k, scale);
-        if (pass)
-            CORE_TRY(replay_pass(p, scale, NULL, &moved[k]));
-        if (serving)
-            CORE_TRY(replay_serving(p, scale, &moved[k]));
-    }
-    if (serving)
-        CORE_TRY(replay_serving(p, NULL, point));
-    if (pass)
-        CORE_TRY(replay_pass(p, NULL, exposed, point));
-    return CORE_OK;
-}
-
 core_status har_predict(har_predictor *p, const har_predict_case *r,
                         har_prediction *out)
 {
-    har__figures point = {0}, moved[HAR__N_KIND] = {{0}};
+    har__figures figures[1 + HAR__N_KIND] = {{0}};
     double exposed[HAR_MAX_CLASS];
     const bool apart = har__is_never_full(r);
     CORE_TRY(check(p, r));
+    const worlds w = make_worlds(p, r);
     p->timer.spec = r->spec;
     p->timer.dtype = r->dtype;
     p->timer.algorithm = r->algorithm;
@@ -242,17 +245,19 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     p->timer.n_kv = r->n_kv;
     if (apart) {
         CORE_TRY(har__lanes(p, r, HAR__SERVING));
-        CORE_TRY(replay_all(p, r, &point, moved, false, true, NULL));
+        CORE_TRY(replay_serving(p, &w, figures));
     }
     CORE_TRY(har__lanes(p, r, HAR__PASS));
-    CORE_TRY(replay_all(p, r, &point, moved, true, !apart, exposed));
+    if (!apart)
+        CORE_TRY(replay_serving(p, &w, figures));
+    CORE_TRY(replay_pass(p, &w, exposed, figures));
     out->n_gpu = par_plan_world(r->plan);
     out->n_row = (double)r->n_b;
     out->n_token = (double)r->n_b * (double)r->n_t;
     keep_work(p, r, out);
-    for (int k = 0; r->no_interval && k < HAR__N_KIND; k++)
-        moved[k] = point;
-    har__ranges(out, &point, moved);
+    for (int k = w.n; k <= HAR__N_KIND; k++)
+        figures[k] = figures[0];
+    har__ranges(out, &figures[0], figures + 1);
     keep_idlest(p, out);
     keep_classes(p, exposed, out);
     CORE_TRY(keep_memory(p, r, out));
@@ -292,6 +297,5 @@ core_status har_predict_spans(har_predictor *p,
 {
     showing s = {p, show, self};
     har_replay replay = {.lane = p->lane_time, .show = show_event, .self = &s};
-    return har_replay_run(&p->schedule, p->pass, p->n_pass, NULL, &p->work,
-                          &replay);
+    return har_replay_run(&p->schedule, p->pass, p->n_pass, &p->work, &replay);
 }

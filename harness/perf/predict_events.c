@@ -133,7 +133,7 @@ static core_status take_record(putting *u, const core_cost *c)
     const har__known known = {
         .event = {.seconds = time.seconds,
                   .kind = (uint8_t)kind,
-                  .uncertainty = (uint8_t)har_timer_kind(c->kind),
+                  .cause = (uint8_t)har_timer_kind(c->kind),
                   .class_i = (int16_t)class_of(p, c),
                   .layer = (int16_t)c->tap.layer,
                   .mb = (int16_t)c->mb,

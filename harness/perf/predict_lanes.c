@@ -199,7 +199,8 @@ static void take_lanes(har_predictor *p, core_arena *a, int n_lane, int n_tick,
     p->most_rows = core_arena_i64(a, n_lane);
     p->pass = core_arena_take(a, n_play, sizeof *p->pass);
     p->serving = core_arena_take(a, n_play, sizeof *p->serving);
-    p->lane_time = core_arena_take(a, n_lane, sizeof *p->lane_time);
+    p->lane_time = core_arena_take(a, (int64_t)n_lane * HAR_MAX_WORLD,
+                                   sizeof *p->lane_time);
 }
 
 /* --- plays --- */

@@ -41,7 +41,7 @@ static void make_pipe(pipe_case *p, const double *second, int n_stage, int n_mb,
             if (s + 1 < n_stage)
                 p->event[n++] = (har_event){.kind = HAR_EVENT_SEND,
                                             .seconds = send,
-                                            .uncertainty = HAR_COLLECTIVE};
+                                            .cause = HAR_COLLECTIVE};
         }
         p->first[s * 2 + 1] = n;
     }
@@ -55,14 +55,32 @@ static void make_pipe(pipe_case *p, const double *second, int n_stage, int n_mb,
                           .n_member = p->n_member};
 }
 
-static double replay(pipe_case *p, const double *scale)
+/* Seconds of the world whose collectives take `factor` times as long; it is
+ * replayed beside another, which must not change it. */
+static double replay_world(pipe_case *p, double factor)
 {
-    har_replay_work work = {.arena = core_arena_measure()};
-    har_replay out = {.lane = p->lane};
-    ck_assert_int_eq(har_replay_run(&p->s, p->play, 1, scale, &work, &out),
-                     CORE_OK);
+    static const har_world as_it_is = {{1, 1, 1, 1, 1}};
+    har_world world[2] = {as_it_is, as_it_is};
+    har_lane_time lane[2 * MAX_STAGE];
+    har_replay_work work = {{0}, {0}};
+    har_replay out = {.n_world = 2, .world = world, .lane = lane};
+    world[0].factor[HAR_COLLECTIVE] = factor;
+    world[1].factor[HAR_GEMM] = 3;
+    ck_assert_int_eq(har_replay_run(&p->s, p->play, 1, &work, &out), CORE_OK);
     har_replay_work_free(&work);
-    return out.seconds;
+    memcpy(p->lane, lane, (size_t)p->s.n_lane * sizeof *lane);
+    ck_assert(out.seconds[1] != out.seconds[0]);
+    return out.seconds[0];
+}
+
+static double replay(pipe_case *p)
+{
+    har_replay_work work = {{0}, {0}};
+    har_replay out = {.lane = p->lane};
+    ck_assert_int_eq(har_replay_run(&p->s, p->play, 1, &work, &out), CORE_OK);
+    har_replay_work_free(&work);
+    ck_assert(replay_world(p, 1) == out.seconds[0]);
+    return out.seconds[0];
 }
 
 static void near(double x, double y)
@@ -77,7 +95,7 @@ START_TEST(equal_stages_have_the_bubble_of_the_book)
     const double second[] = {2, 2, 2, 2};
     pipe_case p;
     make_pipe(&p, second, 4, 8, 0);
-    const double all = replay(&p, NULL);
+    const double all = replay(&p);
     near(all, 2 * (8 + 4 - 1));
     for (int s = 0; s < 4; s++)
         near(p.lane[s].wait_stage / all, 3.0 / 11);
@@ -91,7 +109,7 @@ START_TEST(uneven_stages_wait_for_the_slowest)
     const double second[] = {1, 3, 2};
     pipe_case p;
     make_pipe(&p, second, 3, 4, 0);
-    near(replay(&p, NULL), 15);
+    near(replay(&p), 15);
     near(p.lane[0].wait_stage, 15 - 4);
     near(p.lane[1].wait_stage, 1 + 2);
     near(p.lane[2].wait_stage, 4 + 3 * 1);
@@ -106,13 +124,31 @@ START_TEST(a_send_keeps_its_sender_unless_it_goes_aside)
     const double second[] = {1, 1};
     pipe_case p;
     make_pipe(&p, second, 2, 2, 0.5);
-    near(replay(&p, NULL), 4);
+    near(replay(&p), 4);
     near(p.lane[0].meet, 1);
     p.s.sends_aside = true;
-    near(replay(&p, NULL), 3.5);
+    near(replay(&p), 3.5);
     near(p.lane[0].hidden, 1);
-    const double scale[HAR_N_KIND] = {1, 1, 1, 2, 1};
-    near(replay(&p, scale), 4);
+    near(replay_world(&p, 2), 4);
+}
+END_TEST
+
+/* The play of one tick three times: the mark is what the first two take. */
+START_TEST(a_mark_is_the_end_of_a_shorter_play)
+{
+    const double second[] = {1, 3, 2};
+    const int play[3] = {0, 0, 0};
+    pipe_case p;
+    make_pipe(&p, second, 3, 4, 0.25);
+    for (int n = 1; n < 3; n++) {
+        har_replay_work work = {{0}, {0}};
+        har_replay all = {.lane = p.lane, .n_mark = n}, part = {.lane = p.lane};
+        ck_assert_int_eq(har_replay_run(&p.s, play, 3, &work, &all), CORE_OK);
+        ck_assert_int_eq(har_replay_run(&p.s, play, n, &work, &part), CORE_OK);
+        ck_assert(all.marked[0] == part.seconds[0]);
+        ck_assert(all.seconds[0] > all.marked[0]);
+        har_replay_work_free(&work);
+    }
 }
 END_TEST
 
@@ -139,16 +175,16 @@ START_TEST(a_meeting_waits_for_the_last)
                          .first = p.first,
                          .from = p.from,
                          .n_member = p.n_member};
-    near(replay(&p, NULL), 5);
+    near(replay(&p), 5);
     near(p.lane[0].wait_peer, 2);
     near(p.lane[1].wait_peer, 0 * 1.0);
     p.s.meets_aside = true;
-    near(replay(&p, NULL), 4);
+    near(replay(&p), 4);
     /* a third that never comes */
     p.n_member[0] = 3;
-    har_replay_work work = {.arena = core_arena_measure()};
+    har_replay_work work = {{0}, {0}};
     har_replay out = {.lane = p.lane};
-    ck_assert_int_eq(har_replay_run(&p.s, p.play, 1, NULL, &work, &out),
+    ck_assert_int_eq(har_replay_run(&p.s, p.play, 1, &work, &out),
                      CORE_E_INTERNAL);
     har_replay_work_free(&work);
 }
@@ -463,6 +499,7 @@ int main(void)
     tcase_add_test(t, equal_stages_have_the_bubble_of_the_book);
     tcase_add_test(t, uneven_stages_wait_for_the_slowest);
     tcase_add_test(t, a_send_keeps_its_sender_unless_it_goes_aside);
+    tcase_add_test(t, a_mark_is_the_end_of_a_shorter_play);
     tcase_add_test(t, a_meeting_waits_for_the_last);
     tcase_add_test(t, a_load_has_every_choice);
     tcase_add_test(t, a_load_fits_its_slots);
