@@ -16,7 +16,7 @@ typedef struct counting {
     const har_load *load;
     int n_copy; /* sets of the experts that are counted apart            */
     int64_t n_entry;
-    double *rows;   /* [n_copy, n_entry] of one pair                         */
+    int64_t *rows;  /* [n_copy, n_entry] of one pair                         */
     double *member, *distinct_of; /* [ep] of one pair and copy               */
     double *total;  /* [n_stage or 1, n_copy, ep]                            */
     double mean, most, expert_mean, expert_most, distinct, n_distinct;
@@ -39,13 +39,13 @@ static void gather(counting *c, int layer, int round, int mb)
         for (int t = 0; t < p->tp; t++) {
             const uint64_t *from = har_load_at(
                 c->load, layer, ((int64_t)round * p->dp + d) * p->mb + mb, t);
-            double *to = c->rows + copy_of(c->lay, d, t) * c->n_entry;
+            int64_t *to = c->rows + copy_of(c->lay, d, t) * c->n_entry;
             for (int64_t i = 0; i < c->n_entry; i++)
-                to[i] += (double)from[i];
+                to[i] += (int64_t)from[i];
         }
 }
 
-static void judge(counting *c, const double *rows, double *total,
+static void judge(counting *c, const int64_t *rows, double *total,
                   har_balance *out)
 {
     const int ep = c->lay->plan.ep;
@@ -54,9 +54,9 @@ static void judge(counting *c, const double *rows, double *total,
         c->member[m] = c->distinct_of[m] = 0;
     for (int64_t i = 0; i < c->n_entry; i++) {
         const int m = c->lay->replica_ep[i];
-        c->member[m] += rows[i];
+        c->member[m] += (double)rows[i];
         c->distinct_of[m] += rows[i] > 0;
-        expert_most = rows[i] > expert_most ? rows[i] : expert_most;
+        expert_most = fmax(expert_most, (double)rows[i]);
     }
     for (int m = 0; m < ep; m++) {
         total[m] += c->member[m];
@@ -90,7 +90,7 @@ static void find_slowest(const counting *c, int n_scope, har_balance *out)
 static void take(counting *c, core_arena *arena, int n_scope)
 {
     const int ep = c->lay->plan.ep;
-    c->rows = core_arena_f64(arena, c->n_copy * c->n_entry);
+    c->rows = core_arena_i64(arena, c->n_copy * c->n_entry);
     c->member = core_arena_f64(arena, ep);
     c->distinct_of = core_arena_f64(arena, ep);
     c->total = core_arena_f64(arena, (int64_t)n_scope * c->n_copy * ep);

@@ -166,6 +166,7 @@ typedef struct filling {
     har_load *load;
     double pi[PAR_MAX_EXPERTS];
     double turn[PAR_MAX_EXPERTS]; /* golden turns, so that rounding spreads   */
+    double phase[PAR_MAX_EXPERTS]; /* the same in this domain, in [0, 1)      */
     int64_t rows[PAR_MAX_EXPERTS];
     int64_t until[PAR_MAX_EXPERTS]; /* rows of the slices so far              */
     int64_t n_expected[2];          /* tokens for which `kept` is known       */
@@ -194,15 +195,16 @@ static void split(filling *f, const domain *m, int64_t at, int64_t n_group,
     const int tp = lay->plan.tp;
     const double start = (double)at, end = (double)(at + m->n);
     memset(f->until, 0, (size_t)m->n_e * sizeof f->until[0]);
+    for (int e = 0; tp > 1 && e < m->n_e; e++)
+        f->phase[e] = fraction(f->turn[e] + m->phase);
     for (int t = 0; t < tp; t++) {
         uint64_t *to = har_load_at(f->load, layer, part, t);
         const double b = (double)core_split_first(n_group, tp, t + 1);
         const double v = (fmin(fmax(b, start), end) - start) / (double)m->n;
         for (int e = 0; v > 0 && e < m->n_e; e++) {
-            const double phase = fraction(f->turn[e] + m->phase);
             const int64_t until =
                 v >= 1 ? f->rows[e]
-                       : (int64_t)(v * (double)f->rows[e] + phase);
+                       : (int64_t)(v * (double)f->rows[e] + f->phase[e]);
             put_rows(lay, e, until - f->until[e], to);
             f->until[e] = until;
         }

@@ -100,8 +100,7 @@ static core_status replay_pass(har_predictor *p, const worlds *w,
         out->latency = replay.seconds[k];
         out->compute = out->communication = out->bubble = out->imbalance = 0;
         for (int i = 0; i < n_lane; i++) {
-            const har_lane_time *t =
-                &p->lane_time[(int64_t)k * n_lane + i];
+            const har_lane_time *t = &p->lane_time[(int64_t)i * w->n + k];
             out->compute += t->compute / all;
             out->communication += t->meet / all;
             out->bubble += t->wait_stage / all;
@@ -128,11 +127,12 @@ static core_status replay_serving(har_predictor *p, const worlds *w,
 
 /* --- conclusions --- */
 
-static void keep_idlest(const har_predictor *p, har_prediction *out)
+static void keep_idlest(const har_predictor *p, int n_world,
+                        har_prediction *out)
 {
     out->most_idle = -1;
     for (int i = 0; i < p->schedule.n_lane; i++) {
-        const har_lane_time *t = &p->lane_time[i];
+        const har_lane_time *t = &p->lane_time[(int64_t)i * n_world];
         const double idle = (t->wait_stage + t->wait_peer) /
                             (t->end > 0 ? out->latency.value : 1);
         if (idle > out->most_idle) {
@@ -258,7 +258,7 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     for (int k = w.n; k <= HAR__N_KIND; k++)
         figures[k] = figures[0];
     har__ranges(out, &figures[0], figures + 1);
-    keep_idlest(p, out);
+    keep_idlest(p, w.n, out);
     keep_classes(p, exposed, out);
     CORE_TRY(keep_memory(p, r, out));
     return keep_balance(p, r, out);

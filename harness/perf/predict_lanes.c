@@ -135,16 +135,21 @@ static core_status make_load(har_predictor *p, const har_predict_case *r)
 
 /* --- lanes --- */
 
-/* Rows for the experts of each ep index, of everybody; [ep]. */
+/* Rows for the experts of each ep index, of everybody; [ep].  sum [n_entry] is
+ * scratch. */
 static void count_rows(const har_predictor *p, const par_layout *lay,
-                       double *rows)
+                       int64_t *sum, double *rows)
 {
     const int64_t n = har_load_size(&p->load), n_entry = p->load.n_entry;
-    for (int m = 0; m < p->plan.ep; m++)
-        rows[m] = 0;
+    for (int64_t e = 0; e < n_entry; e++)
+        sum[e] = 0;
     for (int64_t i = 0; i < n; i += n_entry)
         for (int64_t e = 0; e < n_entry; e++)
-            rows[lay->replica_ep[e]] += (double)p->load.n_row[i + e];
+            sum[e] += (int64_t)p->load.n_row[i + e];
+    for (int m = 0; m < p->plan.ep; m++)
+        rows[m] = 0;
+    for (int64_t e = 0; e < n_entry; e++)
+        rows[lay->replica_ep[e]] += (double)sum[e];
 }
 
 /* The rank that speaks for a stage: of those with number first..first+n of an
@@ -174,10 +179,12 @@ static core_status choose_ranks(har_predictor *p, const har_predict_case *r)
     }
     core_arena need = core_arena_measure();
     core_arena_f64(&need, p->plan.ep);
+    core_arena_i64(&need, p->load.n_entry);
     CORE_TRY(har__room(&p->counts, &need));
     rows = core_arena_f64(&p->counts, p->plan.ep);
+    int64_t *sum = core_arena_i64(&p->counts, p->load.n_entry);
     CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
-    count_rows(p, &lay, rows);
+    count_rows(p, &lay, sum, rows);
     for (int i = 0; i < p->schedule.n_lane; i++)
         p->rank_of[i] = spokesman(p, rows, i);
     return CORE_OK;

@@ -65,9 +65,10 @@ static const int64_t *ticks_of(const har_schedule *s, int i)
     return s->first + (int64_t)i * (s->n_tick + 1);
 }
 
-static har_lane_time *account(const replay *r, int world, int i)
+/* Of a lane, [n_world]. */
+static har_lane_time *account(const replay *r, int i)
 {
-    return &r->out->lane[(int64_t)world * r->s->n_lane + i];
+    return &r->out->lane[(int64_t)i * r->n_world];
 }
 
 static void show(const replay *r, int i, int64_t event, double start)
@@ -87,13 +88,13 @@ static void add_exposed(const replay *r, const har_event *e, double seconds)
 static void leave(replay *r, int i, const group *g)
 {
     lane *l = &r->lane[i];
+    har_lane_time *t = account(r, i);
     for (int k = 0; k < r->n_world; k++) {
         const double hides = r->s->meets_aside ? g->credit[k] : 0;
         const double shown = most(0, g->seconds[k] - hides);
-        har_lane_time *t = account(r, k, i);
-        t->wait_peer += g->start[k] - l->arrived[k];
-        t->meet += shown;
-        t->hidden += g->seconds[k] - shown;
+        t[k].wait_peer += g->start[k] - l->arrived[k];
+        t[k].meet += shown;
+        t[k].hidden += g->seconds[k] - shown;
         l->clock[k] = g->start[k] + shown;
         l->credit[k] = 0;
         if (k == 0)
@@ -141,16 +142,17 @@ static void send(replay *r, int i, const har_event *e)
 {
     lane *l = &r->lane[i];
     const double begin = l->clock[0];
+    har_lane_time *t = account(r, i);
     double *sent = r->sent + (l->mailbox + l->n_sent++) * r->n_world;
     for (int k = 0; k < r->n_world; k++) {
         const double seconds = e->seconds * r->world[k].factor[e->cause];
         sent[k] = l->clock[k] + seconds;
         if (r->s->sends_aside) {
-            account(r, k, i)->hidden += seconds;
+            t[k].hidden += seconds;
             continue;
         }
         l->clock[k] += seconds;
-        account(r, k, i)->meet += seconds;
+        t[k].meet += seconds;
         if (k == 0)
             add_exposed(r, e, seconds);
     }
@@ -166,6 +168,7 @@ static bool receive(replay *r, int i)
     lane *l = &r->lane[i];
     lane *from = &r->lane[r->s->from[i]];
     const double begin = l->clock[0];
+    har_lane_time *t = account(r, i);
     if (l->n_received >= from->n_sent) {
         from->waiter = i;
         return false;
@@ -175,7 +178,7 @@ static bool receive(replay *r, int i)
     for (int k = 0; k < r->n_world; k++) {
         const double start = l->clock[k];
         l->clock[k] = most(start, there[k]);
-        account(r, k, i)->wait_stage += l->clock[k] - start;
+        t[k].wait_stage += l->clock[k] - start;
     }
     show(r, i, l->event, begin);
     l->event++;
@@ -186,11 +189,12 @@ static void compute(replay *r, int i, const har_event *e)
 {
     lane *l = &r->lane[i];
     const double begin = l->clock[0];
+    har_lane_time *t = account(r, i);
     for (int k = 0; k < r->n_world; k++) {
         const double seconds = e->seconds * r->world[k].factor[e->cause];
         l->clock[k] += seconds;
         l->credit[k] += seconds;
-        account(r, k, i)->compute += seconds;
+        t[k].compute += seconds;
     }
     show(r, i, l->event, begin);
     l->event++;
@@ -291,7 +295,7 @@ static void start(replay *r, const int64_t *mailbox)
             .waiter = -1,
             .event = r->n_play > 0 ? ticks_of(s, i)[r->play[0]] : 0};
         for (int k = 0; k < r->n_world; k++)
-            *account(r, k, i) = (har_lane_time){0};
+            account(r, i)[k] = (har_lane_time){0};
         r->ready[r->n_ready++] = i;
     }
     for (int k = 0; k < r->n_world; k++)
@@ -306,7 +310,7 @@ static void finish(replay *r, int world)
     for (int i = 0; i < r->s->n_lane; i++)
         *seconds = most(*seconds, r->lane[i].clock[world]);
     for (int i = 0; i < r->s->n_lane; i++) {
-        har_lane_time *t = account(r, world, i);
+        har_lane_time *t = account(r, i) + world;
         t->end = r->lane[i].clock[world];
         t->wait_stage += *seconds - t->end;
     }

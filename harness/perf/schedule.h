@@ -65,7 +65,7 @@ typedef struct har_replay {
 
     double seconds[HAR_MAX_WORLD]; /* until the last lane is done             */
     double marked[HAR_MAX_WORLD];  /* until the last has played n_mark ticks  */
-    har_lane_time *lane;      /* [worlds, n_lane] in the caller's memory      */
+    har_lane_time *lane;      /* [n_lane, worlds] in the caller's memory      */
     double *exposed;          /* [n_class] summed over lanes; may be NULL     */
     void (*show)(void *self, int lane, int64_t event, int64_t tick,
                  double start, double end); /* NULL: none                     */

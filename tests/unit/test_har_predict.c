@@ -1,9 +1,11 @@
 /* tests/unit/test_har_predict.c -- schedules by hand, loads, memory, and what
  * must hold of any prediction.
  */
+#include "harness/perf/balance.h"
+#include "harness/perf/cost_sum.h"
 #include "harness/perf/predict.h"
 #include "harness/perf/schedule.h"
-#include "harness/perf/balance.h"
+#include "tests/support/ref_fixture.h"
 
 #include <check.h>
 #include <math.h>
@@ -68,7 +70,8 @@ static double replay_world(pipe_case *p, double factor)
     world[1].factor[HAR_GEMM] = 3;
     ck_assert_int_eq(har_replay_run(&p->s, p->play, 1, &work, &out), CORE_OK);
     har_replay_work_free(&work);
-    memcpy(p->lane, lane, (size_t)p->s.n_lane * sizeof *lane);
+    for (int i = 0; i < p->s.n_lane; i++)
+        p->lane[i] = lane[2 * i];
     ck_assert(out.seconds[1] != out.seconds[0]);
     return out.seconds[0];
 }
@@ -200,9 +203,9 @@ typedef struct fixture {
     har_machine machine;
 } fixture;
 
-static void open_case(fixture *f, const char *model, const char *plan, int rank)
+/* The spec is set. */
+static void open_plan(fixture *f, const char *plan, int rank)
 {
-    ck_assert_int_eq(core_spec_open(&f->spec, model, NULL), CORE_OK);
     ck_assert_int_eq(par_plan_parse(&f->plan, plan), CORE_OK);
     ck_assert_int_eq(par_plan_check(&f->plan, &f->spec), CORE_OK);
     ck_assert_int_eq(har_machine_open(&f->machine, "gpu-400t-64g"), CORE_OK);
@@ -210,6 +213,12 @@ static void open_case(fixture *f, const char *model, const char *plan, int rank)
     par_layout_init(&f->lay, &f->arena, &f->spec, &f->plan, rank);
     ck_assert_int_eq(core_arena_make(&f->arena), CORE_OK);
     par_layout_init(&f->lay, &f->arena, &f->spec, &f->plan, rank);
+}
+
+static void open_case(fixture *f, const char *model, const char *plan, int rank)
+{
+    ck_assert_int_eq(core_spec_open(&f->spec, model, NULL), CORE_OK);
+    open_plan(f, plan, rank);
 }
 
 static uint64_t sum_of(const har_load *load, int64_t layer)
@@ -386,6 +395,105 @@ START_TEST(a_spokesman_agrees_with_all_ranks)
 }
 END_TEST
 
+/* --- what is looked up is what would be generated --- */
+
+typedef struct counting {
+    const har_prediction *p;
+    double n_record[HAR_MAX_CLASS], flops[HAR_MAX_CLASS], bytes[HAR_MAX_CLASS];
+    int n_unknown;
+} counting;
+
+static void count(void *self, const core_cost *c)
+{
+    counting *n = self;
+    int i = 0;
+    if (c->kind == CORE_COST_COLLECTIVE && c->group < 2)
+        return;
+    for (; i < n->p->n_class; i++) {
+        const har_class *k = &n->p->class_of[i];
+        if (k->op == c->op && k->kind == c->kind && k->axis == c->axis &&
+            k->collective == c->collective)
+            break;
+    }
+    if (i == n->p->n_class) {
+        n->n_unknown++;
+        return;
+    }
+    n->n_record[i]++;
+    n->flops[i] += (double)c->flops;
+    n->bytes[i] += (double)(c->kind == CORE_COST_COLLECTIVE
+                                ? har_cost_sent_bytes(c, 2)
+                                : har_cost_bytes(c, 2));
+}
+
+static void expect_sum(const har_class *c, const char *what, double mean,
+                       double sum, int n_lane)
+{
+    ck_assert_msg(fabs(mean * n_lane - sum) <= 1e-9 * sum,
+                  "%s %s: %s %.17g, records have %.17g", c->op,
+                  core_cost_kind_name(c->kind), what, mean * n_lane, sum);
+}
+
+static const char *const family_plan[] = {
+    "tp=2,pp=3,dp=2,ep=2,mb=3", "tp=3,ep=3,mb=2",
+    "tp=2,pp=3,ep=3,etp=2,scope=replica,mb=2,rounds=2", "tp=6,ep=2,etp=3"};
+
+/* So that layers differ in one thing only, and it has to be looked at. */
+static void make_alike(core_spec *spec, int i)
+{
+    for (int l = 1; l < (int)spec->n_l; l++) {
+        if (i > 0)
+            spec->ffn[l] = spec->ffn[0];
+        if (i == 2)
+            spec->no_rope[l] = spec->no_rope[0];
+        if (i == 3)
+            spec->span[l] = spec->span[0];
+    }
+}
+
+/* Operators of every family: the sums over the records of all ranks.  Seven
+ * rows: micro-batches of two sizes. */
+START_TEST(classes_are_the_sums_of_their_records)
+{
+    for (int i = 0; i < 4; i++) {
+        fixture f;
+        har_demand d;
+        har_load load;
+        double n_choice, n_kept;
+        f.spec = fix_family(_i);
+        make_alike(&f.spec, i);
+        open_plan(&f, family_plan[i], 0);
+        const core_batch batch = {.n_b = 7, .n_t = 70};
+        ck_assert_int_eq(har_demand_parse(&d, "zipf:1", (int)f.spec.n_e),
+                         CORE_OK);
+        ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
+        har_demand_load(&d, &f.spec, &f.lay, batch.n_b, batch.n_t, &load,
+                        &n_choice, &n_kept);
+        har_predict_case c = PREFILL;
+        c.n_b = batch.n_b;
+        c.n_t = batch.n_t;
+        c.load = &load;
+        c.all_ranks = true;
+        har_prediction *p = predict(&f, &c);
+        counting n = {.p = p};
+        const har_cost_case request = {&f.spec, &f.plan, &batch, &load};
+        const int n_lane = par_plan_world(&f.plan);
+        for (int rank = 0; rank < n_lane; rank++)
+            ck_assert_int_eq(har_cost_rank(&request, rank, count, &n), CORE_OK);
+        ck_assert_int_eq(n.n_unknown, 0);
+        for (int k = 0; k < p->n_class; k++) {
+            const har_class *of = &p->class_of[k];
+            expect_sum(of, "records", of->n_record, n.n_record[k], n_lane);
+            expect_sum(of, "flop", of->flops, n.flops[k], n_lane);
+            expect_sum(of, "bytes", of->bytes, n.bytes[k], n_lane);
+        }
+        free(p);
+        har_load_free(&load);
+        core_arena_free(&f.arena);
+    }
+}
+END_TEST
+
 START_TEST(a_better_machine_is_never_slower)
 {
     fixture f;
@@ -506,6 +614,8 @@ int main(void)
     tcase_add_test(t, a_demand_that_says_nothing_is_refused);
     tcase_add_test(t, an_interval_holds_its_value_and_shares_add_up);
     tcase_add_test(t, a_spokesman_agrees_with_all_ranks);
+    tcase_add_loop_test(t, classes_are_the_sums_of_their_records, 0,
+                        FIX_N_FAMILIES);
     tcase_add_test(t, a_better_machine_is_never_slower);
     tcase_add_test(t, memory_is_the_models);
     tcase_add_test(t, decoding_grows_with_its_cache);
