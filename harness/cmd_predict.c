@@ -15,8 +15,8 @@
 
 typedef struct request {
     const char *model, *plan, *machine, *batch, *dtype, *kv, *overlap;
-    const char *popularity, *routing, *prompt, *sweep, *require, *json, *trace,
-        *shots;
+    const char *popularity, *routing, *prompt, *draws, *sweep, *require, *json,
+        *trace, *shots;
     bool is_decode;
 } request;
 
@@ -29,6 +29,7 @@ enum {
     OPT_POPULARITY,
     OPT_ROUTING,
     OPT_PROMPT,
+    OPT_DRAWS,
     OPT_SWEEP,
     OPT_REQUIRE,
     OPT_JSON,
@@ -53,6 +54,8 @@ static const struct argp_option options[] = {
      "drawn[:SEED]; expected: one rank speaks for its stage; measured:FILE: "
      "the choices in a file of taps (drawn)",
      0},
+    {"draws", OPT_DRAWS, "N", 0,
+     "other draws of the routing that the intervals hold, 0 to 64 (7)", 0},
     {"prompt", OPT_PROMPT, "N", 0, "of a file of taps with several: pN", 0},
     {"collectives", OPT_COLLECTIVES, "C", 0, "library or shot (library)", 0},
     {"sweep", OPT_SWEEP, "WHAT=A..B", 0,
@@ -92,6 +95,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_ROUTING:
         r->routing = arg;
+        return 0;
+    case OPT_DRAWS:
+        r->draws = arg;
         return 0;
     case OPT_PROMPT:
         r->prompt = arg;
@@ -189,6 +195,24 @@ static core_status read_routing(setup *s, const request *r)
                                 r->prompt != NULL ? &prompt : NULL);
 }
 
+enum { MAX_DRAWS = 64, DRAWS = 7 };
+
+static core_status read_draws(setup *s, const request *r)
+{
+    int64_t n = DRAWS;
+    if (r->draws != NULL && strcmp(r->draws, "0") == 0)
+        n = 0;
+    else if (r->draws != NULL)
+        CORE_TRY(har_parse_count(&n, "--draws", r->draws));
+    CORE_FAIL_IF(n > MAX_DRAWS, CORE_E_USAGE,
+                 "--draws: expected 0 to %d, found '%s'", MAX_DRAWS, r->draws);
+    CORE_FAIL_IF(r->draws != NULL && (!s->source.all_ranks ||
+                                      s->source.is_measured),
+                 CORE_E_USAGE, "--draws: %s draws nothing", r->routing);
+    s->what.n_draw = (int)n;
+    return CORE_OK;
+}
+
 static core_status read_request(setup *s, const request *r)
 {
     static const char *const dtypes[] = {"fp16", "bf16", "fp32"};
@@ -204,6 +228,7 @@ static core_status read_request(setup *s, const request *r)
     CORE_TRY(choose(&overlap, "--overlap", r->overlap, overlaps, 3));
     CORE_TRY(choose(&algorithm, "--collectives", r->shots, algorithms, 2));
     CORE_TRY(read_routing(s, r));
+    CORE_TRY(read_draws(s, r));
     CORE_TRY(read_batch(s, r));
     s->what.spec = &s->spec;
     s->what.plan = &s->plan;

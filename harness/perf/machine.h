@@ -82,6 +82,8 @@ typedef struct har_link {
     int n_gpu;      /* reaches that many devices (the tier inside included)   */
     double bw;      /* bytes/s out of one device, one direction               */
     double alpha;   /* seconds added to every step over this tier             */
+    double sigma;   /* relative, one sigma, of bw: a judgement where the link
+                     * is assumed; 0: the sigma of collectives says all       */
     har_origin origin;
 } har_link;
 

@@ -66,20 +66,46 @@ static double model_flops(const har_predict_case *r)
 
 /* --- replays --- */
 
-/* The world as predicted, and one per kind of operators in which that kind
- * takes a sigma longer. */
 typedef struct worlds {
     int n;
-    har_world of[1 + HAR__N_KIND];
+    har_world of[HAR__N_WORLD];
 } worlds;
 
-static worlds make_worlds(const har_predictor *p, const har_predict_case *r)
+static har_world as_predicted(void)
 {
-    worlds w = {.n = r->no_interval ? 1 : 1 + HAR__N_KIND};
-    for (int k = 0; k < w.n; k++)
-        for (int cause = 0; cause < HAR_N_CAUSE; cause++)
-            w.of[k].factor[cause] =
-                cause == k - 1 ? 1 + p->machine->sigma[cause].value : 1;
+    har_world w = {{0}, {0}};
+    for (int cause = 0; cause < HAR_N_CAUSE; cause++)
+        w.factor[cause] = 1;
+    return w;
+}
+
+/* The causes [first, end) of a kind of operators. */
+static void causes_of(int kind, int *first, int *end)
+{
+    *first = kind == HAR_COLLECTIVE ? HAR__CAUSE_LINK : kind;
+    *end = kind == HAR_COLLECTIVE ? HAR__CAUSE_LINK + HAR_MAX_LINKS : kind + 1;
+}
+
+static worlds make_worlds(const har_machine *machine, bool is_one)
+{
+    worlds w = {.n = 1, .of = {as_predicted()}};
+    if (is_one)
+        return w;
+    for (int kind = 0; kind < HAR__N_KIND; kind++) {
+        har_world *slow = &w.of[w.n++];
+        int first, end;
+        *slow = as_predicted();
+        causes_of(kind, &first, &end);
+        for (int cause = first; cause < end; cause++)
+            slow->factor[cause] = 1 + machine->sigma[kind].value;
+    }
+    for (int tier = 0; tier < machine->n_link; tier++) {
+        if (!(machine->link[tier].sigma > 0))
+            continue;
+        har_world *slow = &w.of[w.n++];
+        *slow = as_predicted();
+        slow->more[HAR__CAUSE_LINK + tier] = 1;
+    }
     return w;
 }
 
@@ -165,32 +191,41 @@ static void keep_classes(const har_predictor *p, const double *exposed,
     }
 }
 
-static core_status keep_balance(har_predictor *p, const har_predict_case *r,
-                                har_prediction *out)
+static int rank_of_member(const par_plan *plan, const har_balance *b)
 {
-    const par_plan *plan = &p->plan;
+    const int copy = b->slowest / plan->ep;
+    const int number = b->slowest % plan->ep * plan->etp;
+    const int in_stage = plan->dp * plan->tp;
+    return plan->scope == PAR_SCOPE_STAGE
+               ? b->slowest_scope * in_stage + copy * plan->ep * plan->etp +
+                     number
+               : (number / plan->tp * plan->dp + copy) * plan->tp +
+                     number % plan->tp;
+}
+
+static core_status find_balance(har_predictor *p, const har_predict_case *r,
+                                har_balance *out)
+{
     par_layout lay;
-    har_balance b;
+    *out = (har_balance){0};
+    if (core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) == 0)
+        return CORE_OK;
+    CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
+    return har_balance_of(out, &p->counts, r->spec, &lay, &p->load);
+}
+
+static void keep_balance(const har_predictor *p, const har_predict_case *r,
+                         const har_balance *b, har_prediction *out)
+{
     out->has_experts = core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) > 0;
     if (!out->has_experts)
-        return CORE_OK;
-    CORE_TRY(har__layout(p, &lay, r->spec, plan, 0));
-    CORE_TRY(har_balance_of(&b, &p->counts, r->spec, &lay, &p->load));
-    out->balance = (har_range){b.ranks, b.ranks, b.ranks};
-    out->expert_balance = b.experts;
-    out->distinct_mean = b.distinct_mean;
-    out->distinct_most = b.distinct_most;
+        return;
+    out->expert_balance = b->experts;
+    out->distinct_mean = b->distinct_mean;
+    out->distinct_most = b->distinct_most;
     out->dropped = p->n_choice > 0 ? 1 - p->n_kept / p->n_choice : 0;
-    const int copy = b.slowest / plan->ep;
-    const int number = b.slowest % plan->ep * plan->etp;
-    const int in_stage = plan->dp * plan->tp;
-    out->slowest_ep_share = b.slowest_share;
-    out->slowest_ep_rank =
-        plan->scope == PAR_SCOPE_STAGE
-            ? b.slowest_scope * in_stage + copy * plan->ep * plan->etp + number
-            : (number / plan->tp * plan->dp + copy) * plan->tp +
-                  number % plan->tp;
-    return CORE_OK;
+    out->slowest_ep_share = b->slowest_share;
+    out->slowest_ep_rank = rank_of_member(&p->plan, b);
 }
 
 static core_status keep_memory(har_predictor *p, const har_predict_case *r,
@@ -230,38 +265,75 @@ static core_status check(const har_predictor *p, const har_predict_case *r)
     return CORE_OK;
 }
 
+/* The lanes of a case, replayed in all worlds; leaves those of a pass. */
+static core_status replay_case(har_predictor *p, const har_predict_case *r,
+                               const worlds *w, double *exposed,
+                               har__figures *figures)
+{
+    const bool apart = har__is_never_full(r);
+    if (apart) {
+        CORE_TRY(har__lanes(p, r, HAR__SERVING));
+        CORE_TRY(replay_serving(p, w, figures));
+    }
+    CORE_TRY(har__lanes(p, r, HAR__PASS));
+    if (!apart)
+        CORE_TRY(replay_serving(p, w, figures));
+    return replay_pass(p, w, exposed, figures);
+}
+
+/* Other draws of the same demand. */
+static core_status replay_draws(har_predictor *p, const har_predict_case *r,
+                                har__spread *spread)
+{
+    const bool is_drawn =
+        r->all_ranks && r->load == NULL && r->demand != NULL &&
+        r->demand->is_drawn && r->demand->n_e > 0;
+    const worlds one = make_worlds(p->machine, true);
+    har_predict_case other = *r;
+    har_balance b;
+    spread->n_draw = 0;
+    if (!is_drawn || r->no_interval)
+        return CORE_OK;
+    har_demand demand = *r->demand;
+    other.demand = &demand;
+    for (int i = 0; i < r->n_draw && i < HAR__MAX_DRAW; i++) {
+        demand.seed++;
+        CORE_TRY(replay_case(p, &other, &one, NULL, &spread->draw[i]));
+        CORE_TRY(find_balance(p, &other, &b));
+        spread->draw[i].balance = b.ranks;
+        spread->n_draw++;
+    }
+    return CORE_OK;
+}
+
 core_status har_predict(har_predictor *p, const har_predict_case *r,
                         har_prediction *out)
 {
-    har__figures figures[1 + HAR__N_KIND] = {{0}};
+    har__spread spread = {.n_world = 0};
+    har_balance b;
     double exposed[HAR_MAX_CLASS];
-    const bool apart = har__is_never_full(r);
     CORE_TRY(check(p, r));
-    const worlds w = make_worlds(p, r);
+    const worlds w = make_worlds(p->machine, r->no_interval);
     p->timer.spec = r->spec;
     p->timer.dtype = r->dtype;
     p->timer.algorithm = r->algorithm;
     p->timer.is_decode = r->is_decode;
     p->timer.n_kv = r->n_kv;
-    if (apart) {
-        CORE_TRY(har__lanes(p, r, HAR__SERVING));
-        CORE_TRY(replay_serving(p, &w, figures));
-    }
-    CORE_TRY(har__lanes(p, r, HAR__PASS));
-    if (!apart)
-        CORE_TRY(replay_serving(p, &w, figures));
-    CORE_TRY(replay_pass(p, &w, exposed, figures));
+    CORE_TRY(replay_draws(p, r, &spread));
+    CORE_TRY(replay_case(p, r, &w, exposed, spread.world));
+    CORE_TRY(find_balance(p, r, &b));
+    spread.n_world = w.n;
+    for (int k = 0; k < w.n; k++)
+        spread.world[k].balance = b.ranks;
     out->n_gpu = par_plan_world(r->plan);
     out->n_row = (double)r->n_b;
     out->n_token = (double)r->n_b * (double)r->n_t;
     keep_work(p, r, out);
-    for (int k = w.n; k <= HAR__N_KIND; k++)
-        figures[k] = figures[0];
-    har__ranges(out, &figures[0], figures + 1);
+    har__ranges(out, &spread);
     keep_idlest(p, w.n, out);
     keep_classes(p, exposed, out);
-    CORE_TRY(keep_memory(p, r, out));
-    return keep_balance(p, r, out);
+    keep_balance(p, r, &b, out);
+    return keep_memory(p, r, out);
 }
 
 /* --- the timeline --- */

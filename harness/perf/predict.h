@@ -43,12 +43,23 @@ typedef struct har_predict_case { /* borrows everything                       */
     const char *load_from;        /* whose counts, for reports; NULL: unsaid  */
     bool all_ranks;
     bool no_interval;             /* leave low = high = value                 */
+    int n_draw;                   /* of a drawn load: the interval holds how far
+                                   * that many other draws are off; 0: none   */
 } har_predict_case;
 
 /* A figure and its 90 % interval.                                            */
 typedef struct har_range {
     double value, low, high;
 } har_range;
+
+/* What the intervals hold: one sigma of ln(latency) from each source, which are
+ * taken as independent.                                                      */
+typedef struct har_sources {
+    double operators;          /* errors of the kinds of operators            */
+    double links;              /* bandwidths of links that have a sigma       */
+    int n_draw;                /* other draws of the routing; 0: not held     */
+    double routing;            /* rms of their distances                      */
+} har_sources;
 
 enum { HAR_N_BOUND = HAR_BOUND_LINK + 1, HAR_MAX_CLASS = 96 };
 
@@ -75,6 +86,7 @@ typedef struct har_stage_memory {
 typedef struct har_prediction {
     int n_gpu;
     double n_row, n_token;     /* of a pass: one token per row in decode      */
+    har_sources sources;       /* of the intervals                            */
 
     har_range latency;         /* of a pass, pipeline empty before and after  */
     har_range period;          /* from batch to batch, pipeline kept full     */
@@ -98,7 +110,7 @@ typedef struct har_prediction {
     bool has_experts;          /* else the next are 0                         */
     har_range balance;         /* mean / largest rows of an EP rank, a layer
                                 * and token group at a time, weighted by the
-                                * largest; the interval is the value          */
+                                * largest; the interval is that of the draws  */
     double expert_balance;     /* the same over experts                       */
     double dropped;            /* share of the choices                        */
     double distinct_mean;      /* experts with rows, per rank and pair        */

@@ -121,6 +121,13 @@ static har_event_kind event_kind(const core_cost *c)
     return c->collective == CORE_RECEIVE ? HAR_EVENT_RECEIVE : HAR_EVENT_MEET;
 }
 
+static int cause_of(const putting *u, const core_cost *c)
+{
+    return c->kind == CORE_COST_COLLECTIVE
+               ? HAR__CAUSE_LINK + u->tier[c->axis]
+               : (int)har_timer_kind(c->kind);
+}
+
 static core_status take_record(putting *u, const core_cost *c)
 {
     har_predictor *p = u->p;
@@ -133,11 +140,15 @@ static core_status take_record(putting *u, const core_cost *c)
     const har__known known = {
         .event = {.seconds = time.seconds,
                   .kind = (uint8_t)kind,
-                  .cause = (uint8_t)har_timer_kind(c->kind),
+                  .cause = (uint8_t)cause_of(u, c),
                   .class_i = (int16_t)class_of(p, c),
                   .layer = (int16_t)c->tap.layer,
                   .mb = (int16_t)c->mb,
-                  .group = u->group[c->axis]},
+                  .group = u->group[c->axis],
+                  .more = kind == HAR_EVENT_SEND || kind == HAR_EVENT_MEET
+                              ? (float)har_timer_slower(&p->timer, c,
+                                                        u->tier[c->axis])
+                              : 0},
         .flops = har_timer_flops(&p->timer, c),
         .bytes = har_timer_bytes(&p->timer, c),
         .bound = time.bound,

@@ -1,9 +1,8 @@
 /* harness/perf/predict_impl.h -- private to harness/perf: a prediction at work.
  *
  * predict_lanes.c chooses the lanes of a plan, predict_events.c makes their
- * events, predict.c replays them and draws
- * the conclusions, predict_memory.c counts what ranks hold, predict_range.c
- * says how sure all that is.
+ * events, predict.c replays them and draws the conclusions, predict_memory.c
+ * counts what ranks hold, predict_range.c says how sure all that is.
  */
 #ifndef HAR_PERF_PREDICT_IMPL_H
 #define HAR_PERF_PREDICT_IMPL_H
@@ -82,12 +81,28 @@ void har__memory_finish(const par_plan *plan, har_prediction *out);
 
 /* The figures of one replay.                                                 */
 typedef struct har__figures {
-    double latency, period, compute, communication, bubble, imbalance;
+    double latency, period, compute, communication, bubble, imbalance, balance;
 } har__figures;
-enum { HAR__N_KIND = HAR_COLLECTIVE + 1 }; /* kinds of operators              */
 
-/* Intervals of figures: moved[k] have kind k's times a sigma longer. */
-void har__ranges(har_prediction *out, const har__figures *point,
-                 const har__figures moved[HAR__N_KIND]);
+/* Worlds: as predicted; one per kind of operators, whose times are a sigma
+ * longer; one per tier of links, whose bandwidth is a sigma lower.  Draws: other
+ * loads.                                                                     */
+enum {
+    HAR__N_KIND = HAR_COLLECTIVE + 1,
+    HAR__FIRST_LINK = 1 + HAR__N_KIND,
+    HAR__N_WORLD = HAR__FIRST_LINK + HAR_MAX_LINKS,
+    HAR__MAX_DRAW = 64
+};
+
+/* Causes of the times of events: kinds, and transfers by their tier.         */
+enum { HAR__CAUSE_LINK = HAR_COLLECTIVE };
+
+typedef struct har__spread {
+    har__figures world[HAR__N_WORLD], draw[HAR__MAX_DRAW];
+    int n_world, n_draw; /* n_world 1: no interval                            */
+} har__spread;
+
+/* Intervals of the figures of world 0, and their sources. */
+void har__ranges(har_prediction *out, const har__spread *spread);
 
 #endif

@@ -48,6 +48,24 @@ static void write_figures(FILE *out, const har_prediction *p)
     }
 }
 
+/* What the intervals hold. */
+static void write_sources(FILE *out, const har_predict_case *r,
+                          const har_prediction *p)
+{
+    const har_sources *s = &p->sources;
+    if (r->no_interval)
+        return;
+    fprintf(out,
+            "interval   one sigma of the latency: operators %.1f %%, assumed "
+            "links %.1f %%, ",
+            100 * s->operators, 100 * s->links);
+    if (s->n_draw > 0)
+        fprintf(out, "routing %.1f %% (%d other draws)\n", 100 * s->routing,
+                s->n_draw);
+    else
+        fputs("routing not in it\n", out);
+}
+
 static void write_experts(FILE *out, const har_prediction *p)
 {
     if (!p->has_experts)
@@ -144,6 +162,7 @@ void har_predict_write(FILE *out, const har_predict_case *r,
 {
     write_head(out, r, machine, p);
     write_figures(out, p);
+    write_sources(out, r, p);
     fprintf(out, "idlest     rank %d waits %.1f %% of the latency\n",
             p->most_idle_rank, 100 * p->most_idle);
     write_experts(out, p);

@@ -25,17 +25,28 @@ struct har_known_time {
 
 core_status har_timer_make(har_timer *out, const har_machine *machine)
 {
-    void *known;
+    void *known, *slower;
     CORE_TRY(
         core_alloc(&known, N_KNOWN, sizeof(har_known_time), "known times"));
     memset(known, 0, N_KNOWN * sizeof(har_known_time));
-    *out = (har_timer){.machine = machine, .known = known};
+    const core_status status =
+        core_alloc(&slower, 1, sizeof *machine, "a machine");
+    if (status != CORE_OK) {
+        free(known);
+        return status;
+    }
+    har_timer t = {.machine = machine, .known = known, .slower = slower};
+    *t.slower = *machine;
+    for (int i = 0; i < machine->n_link; i++)
+        t.slower->link[i].bw /= 1 + machine->link[i].sigma;
+    *out = t;
     return CORE_OK;
 }
 
 void har_timer_free(har_timer *timer)
 {
     free(timer->known);
+    free(timer->slower);
     free(timer->row);
     *timer = (har_timer){0};
 }
@@ -137,7 +148,8 @@ static har_time compute(const har_timer *t, const core_cost *c)
                          (double)c->k);
 }
 
-static har_time transfer(const har_timer *t, const core_cost *c, int tier)
+static har_time transfer(const har_timer *t, const har_machine *machine,
+                         const core_cost *c, int tier)
 {
     static const har_collective kinds[CORE_N_COLLECTIVES] = {
         [CORE_ALL_REDUCE] = HAR_ALL_REDUCE,
@@ -150,7 +162,7 @@ static har_time transfer(const har_timer *t, const core_cost *c, int tier)
         c->type == CORE_COST_WORDS ? (int64_t)sizeof(int64_t) : value_bytes(t);
     const int64_t most = c->in > c->out ? c->in : c->out;
     const bool is_pair = c->axis == CORE_AXIS_PP;
-    return har_time_collective(t->machine, kinds[c->collective], t->algorithm,
+    return har_time_collective(machine, kinds[c->collective], t->algorithm,
                                (double)(most * size), is_pair ? 2 : c->group,
                                tier);
 }
@@ -194,7 +206,7 @@ core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
 {
     int64_t key[N_KEY];
     if (c->kind == CORE_COST_COLLECTIVE) {
-        *out = transfer(t, c, tier);
+        *out = transfer(t, t->machine, c, tier);
         return CORE_OK;
     }
     const har_rate *rate =
@@ -216,6 +228,14 @@ core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
     }
     *out = known->time;
     return CORE_OK;
+}
+
+double har_timer_slower(const har_timer *t, const core_cost *c, int tier)
+{
+    if (!(t->machine->link[tier].sigma > 0))
+        return 0;
+    return transfer(t, t->slower, c, tier).seconds -
+           transfer(t, t->machine, c, tier).seconds;
 }
 
 double har_timer_flops(const har_timer *t, const core_cost *c)

@@ -46,7 +46,7 @@ typedef struct replay {
 } replay;
 
 static const har_world AS_IT_IS = {
-    {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
+    .factor = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
 
 void har_replay_work_free(har_replay_work *work)
 {
@@ -58,6 +58,12 @@ void har_replay_work_free(har_replay_work *work)
 static double most(double a, double b)
 {
     return a > b ? a : b;
+}
+
+static double seconds_in(const har_world *w, const har_event *e)
+{
+    return e->seconds * w->factor[e->cause] +
+           (double)e->more * w->more[e->cause];
 }
 
 static const int64_t *ticks_of(const har_schedule *s, int i)
@@ -109,7 +115,7 @@ static void arrive(replay *r, int i, const har_event *e, group *g)
     lane *l = &r->lane[i];
     const bool is_first = g->n_here == 0;
     for (int k = 0; k < r->n_world; k++) {
-        const double seconds = e->seconds * r->world[k].factor[e->cause];
+        const double seconds = seconds_in(&r->world[k], e);
         l->arrived[k] = l->clock[k];
         g->start[k] = is_first ? l->clock[k] : most(g->start[k], l->clock[k]);
         g->seconds[k] = is_first ? seconds : most(g->seconds[k], seconds);
@@ -145,7 +151,7 @@ static void send(replay *r, int i, const har_event *e)
     har_lane_time *t = account(r, i);
     double *sent = r->sent + (l->mailbox + l->n_sent++) * r->n_world;
     for (int k = 0; k < r->n_world; k++) {
-        const double seconds = e->seconds * r->world[k].factor[e->cause];
+        const double seconds = seconds_in(&r->world[k], e);
         sent[k] = l->clock[k] + seconds;
         if (r->s->sends_aside) {
             t[k].hidden += seconds;
@@ -191,7 +197,7 @@ static void compute(replay *r, int i, const har_event *e)
     const double begin = l->clock[0];
     har_lane_time *t = account(r, i);
     for (int k = 0; k < r->n_world; k++) {
-        const double seconds = e->seconds * r->world[k].factor[e->cause];
+        const double seconds = seconds_in(&r->world[k], e);
         l->clock[k] += seconds;
         l->credit[k] += seconds;
         t[k].compute += seconds;

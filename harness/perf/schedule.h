@@ -29,6 +29,7 @@ typedef struct har_event {
     int16_t layer;
     int16_t mb;
     int32_t group;       /* of a meeting: below n_group                       */
+    float more;          /* seconds in worlds where its cause is worse        */
 } har_event;
 
 typedef struct har_schedule {
@@ -56,6 +57,7 @@ enum { HAR_N_CAUSE = 16, HAR_MAX_WORLD = 10 };
 
 typedef struct har_world {
     double factor[HAR_N_CAUSE]; /* of the times of each cause                 */
+    double more[HAR_N_CAUSE];   /* 1: events of this cause take `more`        */
 } har_world;
 
 typedef struct har_replay {

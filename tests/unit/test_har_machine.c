@@ -410,6 +410,13 @@ static const struct {
      "links[0].from: expected measured, transferred, assumed or datasheet, "
      "found 'hearsay'"},
     {"from: datasheet", "from: measured", NULL},
+    {"    sigma: 0.5 ", "    #",
+     "t.yaml: links[1].sigma: missing, expected how uncertain"},
+    {"    sigma: 0.5 ", "    sigma: 0 ",
+     "links[1].sigma: expected a number from 0.0001 to 10, found '0'"},
+    {"    sigma: 0.5 ", "    sigma: nan ", "links[1].sigma: expected a number"},
+    {"    sigma: 0.5 ", "    sigma: 0.25 ", NULL},
+    {"from: datasheet", "from: datasheet\n    sigma: 0.1", NULL},
     {"gpus: 1024", "gpus: 8",
      "links[1].gpus: expected more than the 8 of the link before, found 8"},
     {"    gpus: 8 ", "    # ",

@@ -61,7 +61,7 @@ static void make_pipe(pipe_case *p, const double *second, int n_stage, int n_mb,
  * replayed beside another, which must not change it. */
 static double replay_world(pipe_case *p, double factor)
 {
-    static const har_world as_it_is = {{1, 1, 1, 1, 1}};
+    static const har_world as_it_is = {.factor = {1, 1, 1, 1, 1}};
     har_world world[2] = {as_it_is, as_it_is};
     har_lane_time lane[2 * MAX_STAGE];
     har_replay_work work = {{0}, {0}};
@@ -361,6 +361,126 @@ START_TEST(an_interval_holds_its_value_and_shares_add_up)
 }
 END_TEST
 
+/* The root of the mean square of ln(x / point). */
+static double rms_of_logs(double point, const double *x, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += log(x[i] / point) * log(x[i] / point) / n;
+    return sqrt(sum);
+}
+
+/* Other draws are those of the next seeds, and what the interval says of them is
+ * how far they are from the one that is reported, which stays what it was. */
+START_TEST(an_interval_holds_other_draws)
+{
+    fixture f;
+    har_demand d;
+    double latency[3], balance[3];
+    open_case(&f, "seed-mini", "seed-32", 0);
+    ck_assert_int_eq(har_demand_parse(&d, "zipf:1", 64), CORE_OK);
+    har_predict_case c = PREFILL;
+    c.demand = &d;
+    c.all_ranks = true;
+    har_prediction *alone = predict(&f, &c);
+    ck_assert_int_eq(alone->sources.n_draw, 0);
+    ck_assert(alone->sources.routing == 0);
+    ck_assert(alone->balance.low == alone->balance.value);
+    c.n_draw = 3;
+    har_prediction *all = predict(&f, &c);
+    ck_assert(all->latency.value == alone->latency.value);
+    ck_assert(all->latency.high > alone->latency.high);
+    ck_assert(all->balance.low < all->balance.value);
+    c.n_draw = 0;
+    for (int i = 0; i < 3; i++) {
+        d.seed = (uint64_t)i + 2;
+        har_prediction *other = predict(&f, &c);
+        latency[i] = other->latency.value;
+        balance[i] = other->balance.value;
+        free(other);
+    }
+    near(all->sources.routing, rms_of_logs(all->latency.value, latency, 3));
+    double square = 0;
+    for (int i = 0; i < 3; i++)
+        square += pow(balance[i] - all->balance.value, 2) / 3;
+    ck_assert(fabs(all->balance.high - all->balance.value -
+                   1.645 * sqrt(square)) < 1e-12);
+    const double sum = all->sources.operators * all->sources.operators +
+                       all->sources.links * all->sources.links +
+                       all->sources.routing * all->sources.routing;
+    ck_assert(fabs(log(all->latency.high / all->latency.value) -
+                   1.645 * sqrt(sum)) < 1e-12);
+    free(alone);
+    free(all);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* Nothing is drawn: expectations, and a measured load. */
+START_TEST(what_is_not_drawn_has_no_other_draws)
+{
+    fixture f;
+    har_demand d;
+    har_load load;
+    double n_choice, n_kept;
+    open_case(&f, "seed-mini", "seed-32", 0);
+    ck_assert_int_eq(har_demand_parse(&d, "zipf:1", 64), CORE_OK);
+    ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
+    har_demand_load(&d, &f.spec, &f.lay, PREFILL.n_b, PREFILL.n_t, &load,
+                    &n_choice, &n_kept);
+    for (int i = 0; i < 3; i++) {
+        har_predict_case c = PREFILL;
+        c.demand = &d;
+        c.n_draw = 3;
+        c.all_ranks = i > 0;
+        c.load = i == 2 ? &load : NULL;
+        d.is_drawn = i > 0;
+        har_prediction *p = predict(&f, &c);
+        ck_assert_int_eq(p->sources.n_draw, i == 1 ? 3 : 0);
+        ck_assert((p->sources.routing > 0) == (i == 1));
+        free(p);
+    }
+    har_load_free(&load);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* The world in which a tier is a sigma slower is the prediction for a machine
+ * whose links are that much slower. */
+START_TEST(an_interval_holds_the_links_that_are_assumed)
+{
+    fixture f;
+    double moved = 0;
+    open_case(&f, "seed-30b", "seed-32", 0);
+    ck_assert_int_eq(f.machine.n_link, 2);
+    har_predict_case c = PREFILL;
+    c.all_ranks = true;
+    const har_machine machine = f.machine;
+    har_prediction *base = predict(&f, &c);
+    ck_assert(base->sources.links > 0);
+    for (int i = 0; i < 2; i++) {
+        f.machine = machine;
+        f.machine.link[i].bw /= 1 + machine.link[i].sigma;
+        har_prediction *p = predict(&f, &c);
+        moved += pow(log(p->latency.value / base->latency.value), 2);
+        ck_assert(p->latency.value > base->latency.value);
+        free(p);
+    }
+    ck_assert_msg(fabs(base->sources.links / sqrt(moved) - 1) < 1e-6,
+                  "%.17g, machines with slower links say %.17g",
+                  base->sources.links, sqrt(moved));
+    f.machine = machine;
+    f.machine.link[0].sigma = f.machine.link[1].sigma = 0;
+    har_prediction *sure = predict(&f, &c);
+    ck_assert(sure->sources.links == 0);
+    ck_assert(sure->sources.operators == base->sources.operators);
+    ck_assert(sure->latency.high < base->latency.high);
+    free(base);
+    free(sure);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
 /* One rank that speaks for its stage says what all ranks together say, where
  * all of a stage are alike. */
 START_TEST(a_spokesman_agrees_with_all_ranks)
@@ -613,6 +733,9 @@ int main(void)
     tcase_add_test(t, a_load_fits_its_slots);
     tcase_add_test(t, a_demand_that_says_nothing_is_refused);
     tcase_add_test(t, an_interval_holds_its_value_and_shares_add_up);
+    tcase_add_test(t, an_interval_holds_other_draws);
+    tcase_add_test(t, what_is_not_drawn_has_no_other_draws);
+    tcase_add_test(t, an_interval_holds_the_links_that_are_assumed);
     tcase_add_test(t, a_spokesman_agrees_with_all_ranks);
     tcase_add_loop_test(t, classes_are_the_sums_of_their_records, 0,
                         FIX_N_FAMILIES);
