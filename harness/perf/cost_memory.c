@@ -159,6 +159,18 @@ int64_t har_cost_kv(const core_spec *spec, const par_layout *lay)
     return n;
 }
 
+int64_t har_cost_state(const core_spec *spec, const par_layout *lay)
+{
+    const int64_t n_c =
+        lay->first_channel[lay->t + 1] - lay->first_channel[lay->t];
+    int64_t n = 0;
+    for (int l = lay->first_layer[lay->stage];
+         l < lay->first_layer[lay->stage + 1]; l++)
+        if (core_spec_has_mamba(spec, l))
+            n += n_c * (spec->mamba.n_s + spec->mamba.n_conv - 1);
+    return n;
+}
+
 har_cost_memory har_cost_memory_of(const core_spec *spec,
                                    const par_layout *layout,
                                    core_numerics numerics, int64_t n_row,

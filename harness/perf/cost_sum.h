@@ -50,6 +50,8 @@ typedef struct har_cost_memory {
 /* The first two of them.                                               [local] */
 int64_t har_cost_weights(const core_spec *spec, const par_layout *layout);
 int64_t har_cost_kv(const core_spec *spec, const par_layout *layout);
+/* Elements of mamba's states, kept for a row however long it is.       [local] */
+int64_t har_cost_state(const core_spec *spec, const par_layout *layout);
 
 /* n_row rows of n_t tokens: the largest micro-batch; most_rows: of a har_cost_
  * total.                                                               [local] */

@@ -203,6 +203,17 @@ har_time har_time_prefill(const har_machine *machine, core_dtype dtype,
 har_time har_time_decode(const har_machine *machine, core_dtype dtype,
                          const har_attention *attention);
 
+/* Decode of latent attention in absorbed form: every head of the rank asks the
+ * same cached latents, n_latent values and n_rot rotated elements for a key, of
+ * which the n_latent are the value too.                                       */
+typedef struct har_latent {
+    double n_row, n_key, n_h;
+    double n_latent, n_rot;
+} har_latent;
+
+har_time har_time_latent(const har_machine *machine, core_dtype dtype,
+                         const har_latent *attention);
+
 /* A kernel that only moves bytes.                                             */
 har_time har_time_elementwise(const har_machine *machine, double bytes);
 

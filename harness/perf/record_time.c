@@ -3,20 +3,19 @@
  * A grouped record says how many experts have rows, how many rows the fullest
  * has and how many there are in all: the others get an even share of the rest.
  *
- * Traps: a record of attention of a decoding step sees one key, its own,
- * because the records are made for rows of one token; its keys are n_kv, as far
- * as the window goes.  Latent attention in decode reads its latents, not keys
- * per head. A collective moves as much as the rank with most in or out of it.
+ * Decode is record_decode.c.  Trap: a collective moves as much as the rank with
+ * most in or out of it.
  */
 #include "harness/perf/record_time.h"
 
 #include "harness/perf/cost_sum.h"
+#include "harness/perf/record_decode.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_KNOWN = 1 << 13, N_KEY = 7 };
+enum { N_KNOWN = 1 << 13, N_KEY = 8 };
 
 struct har_known_time {
     int64_t key[N_KEY];
@@ -83,37 +82,18 @@ static double window_of(const har_timer *t, int layer)
     }
 }
 
-/* kv heads of a rank, from what it reads of keys and values. */
-static double kv_heads(const har_timer *t, const core_cost *c)
-{
-    const core_spec *s = t->spec;
-    if (t->is_decode && core_spec_is_mla(s))
-        return (double)(s->n_kv_rank + core_spec_n_rot(s)) /
-               (2.0 * (double)s->n_dh);
-    const double columns = (double)(s->n_dh + core_spec_n_dv(s));
-    const double n = (double)c->kv_read / ((double)c->m * columns);
-    return fmin(fmax(1, rint(n)), (double)c->n_head);
-}
-
-static double keys_in_decode(const har_timer *t, const core_cost *c)
-{
-    const double window = window_of(t, c->tap.layer);
-    const double n = (double)t->n_kv;
-    return window > 0 ? fmin(window, n) : n;
-}
-
 static har_time attention(const har_timer *t, const core_cost *c)
 {
-    const har_attention a = {
-        .n_row = t->is_decode ? (double)c->m : (double)c->m / (double)c->n,
-        .n_t = t->is_decode ? (double)t->n_kv : (double)c->n,
-        .n_h = (double)c->n_head,
-        .n_g = kv_heads(t, c),
-        .n_dh = (double)c->k,
-        .window = window_of(t, c->tap.layer),
-        .kv_share = 1};
-    return t->is_decode ? har_time_decode(t->machine, t->dtype, &a)
-                        : har_time_prefill(t->machine, t->dtype, &a);
+    if (t->is_decode)
+        return har__decode_time(t, c);
+    const har_attention a = {.n_row = (double)c->m / (double)c->n,
+                             .n_t = (double)c->n,
+                             .n_h = (double)c->n_head,
+                             .n_g = har__kv_heads(t, c),
+                             .n_dh = (double)c->k,
+                             .window = window_of(t, c->tap.layer),
+                             .kv_share = 1};
+    return har_time_prefill(t->machine, t->dtype, &a);
 }
 
 static core_status room_for_rows(har_timer *t, int64_t n)
@@ -177,6 +157,21 @@ static har_time by_rate(const har_timer *t, const har_rate *rate,
         .bound = HAR_BOUND_COMPUTE};
 }
 
+/* How far attention looks: keys in decode, as another number than windows. */
+static int64_t reach(const har_timer *t, const core_cost *c)
+{
+    return t->is_decode ? -har__decode_keys(t, c->tap.layer)
+                        : (int64_t)window_of(t, c->tap.layer);
+}
+
+/* Whether decode reads latents, and how wide. */
+static int64_t latent(const har_timer *t)
+{
+    return t->is_decode && core_spec_is_mla(t->spec)
+               ? t->spec->n_kv_rank * 65536 + core_spec_n_rot(t->spec)
+               : 0;
+}
+
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
@@ -186,10 +181,8 @@ static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
                                   c->k,
                                   is_attention ? c->n_head : c->n_expert,
                                   is_attention ? c->kv_read : c->m_max,
-                                  is_attention
-                                      ? (t->is_decode ? t->n_kv : 0) * 1000003 +
-                                            (int64_t)window_of(t, c->tap.layer)
-                                      : 0};
+                                  is_attention ? reach(t, c) : 0,
+                                  is_attention ? latent(t) : 0};
     memcpy(key, shape, sizeof shape);
 }
 
@@ -240,21 +233,14 @@ double har_timer_slower(const har_timer *t, const core_cost *c, int tier)
 
 double har_timer_flops(const har_timer *t, const core_cost *c)
 {
-    if (c->kind == CORE_COST_ATTENTION && t->is_decode)
-        return (double)c->flops * keys_in_decode(t, c);
-    return (double)c->flops;
+    return t->is_decode ? har__decode_flops(t, c) : (double)c->flops;
 }
 
 double har_timer_bytes(const har_timer *t, const core_cost *c)
 {
     if (c->kind == CORE_COST_COLLECTIVE)
         return (double)har_cost_sent_bytes(c, value_bytes(t));
-    double bytes = (double)har_cost_bytes(c, value_bytes(t));
-    if (c->kind == CORE_COST_ATTENTION && t->is_decode) {
-        const double one = (double)(c->kv_read * value_bytes(t));
-        const double all = 2 * (double)c->m * kv_heads(t, c) * (double)c->k *
-                           (double)value_bytes(t) * keys_in_decode(t, c);
-        bytes += all - one;
-    }
-    return bytes;
+    if (t->is_decode)
+        return har__decode_elements(t, c) * (double)value_bytes(t);
+    return (double)har_cost_bytes(c, value_bytes(t));
 }
