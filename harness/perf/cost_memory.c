@@ -114,11 +114,11 @@ int64_t har_cost_expert_elements(const core_spec *spec, const par_layout *lay,
                                  int layer)
 {
     int64_t n = 0;
-    for (int i = 0; core_spec_is_moe(spec, layer) && i < lay->n_my_expert; i++)
-        for (int k = CORE_W_EXPERT_GATE; k <= CORE_W_EXPERT_DOWN_BIAS; k++)
-            n += elements(spec, lay, (core_weight_kind)k, layer,
-                          lay->my_expert[i]);
-    return n;
+    if (!core_spec_is_moe(spec, layer))
+        return 0;
+    for (int k = CORE_W_EXPERT_GATE; k <= CORE_W_EXPERT_DOWN_BIAS; k++)
+        n += elements(spec, lay, (core_weight_kind)k, layer, 0);
+    return n * lay->n_my_expert; /* all experts are alike */
 }
 
 int64_t har_cost_end_elements(const core_spec *spec, const par_layout *lay)
@@ -132,7 +132,7 @@ int64_t har_cost_end_elements(const core_spec *spec, const par_layout *lay)
     return n;
 }
 
-static int64_t weight_elements(const core_spec *spec, const par_layout *lay)
+int64_t har_cost_weights(const core_spec *spec, const par_layout *lay)
 {
     const bool all_stages = lay->plan.scope == PAR_SCOPE_REPLICA;
     const int l0 = lay->first_layer[lay->stage];
@@ -156,13 +156,31 @@ int64_t har_cost_kv_elements(const core_spec *spec, const par_layout *lay,
     return core_spec_is_mla(spec) ? latent : heads;
 }
 
-/* Of all layers of my stage. */
-static int64_t kv_elements(const core_spec *spec, const par_layout *lay)
+int64_t har_cost_kv(const core_spec *spec, const par_layout *lay)
 {
     int64_t n = 0;
     for (int l = lay->first_layer[lay->stage];
          l < lay->first_layer[lay->stage + 1]; l++)
         n += har_cost_kv_elements(spec, lay, l);
+    return n;
+}
+
+int64_t har_cost_state_elements(const core_spec *spec, const par_layout *lay,
+                                int layer)
+{
+    const int64_t n_c =
+        lay->first_channel[lay->t + 1] - lay->first_channel[lay->t];
+    return core_spec_has_mamba(spec, layer)
+               ? n_c * (spec->mamba.n_s + spec->mamba.n_conv - 1)
+               : 0;
+}
+
+int64_t har_cost_state(const core_spec *spec, const par_layout *lay)
+{
+    int64_t n = 0;
+    for (int l = lay->first_layer[lay->stage];
+         l < lay->first_layer[lay->stage + 1]; l++)
+        n += har_cost_state_elements(spec, lay, l);
     return n;
 }
 
@@ -172,8 +190,8 @@ har_cost_memory har_cost_memory_of(const core_spec *spec,
                                    int64_t n_t, int64_t most_rows)
 {
     return (har_cost_memory){
-        .weights = weight_elements(spec, layout),
-        .kv = kv_elements(spec, layout),
+        .weights = har_cost_weights(spec, layout),
+        .kv = har_cost_kv(spec, layout),
         .weight_bytes = par_weight_bytes(spec, layout, numerics),
         .work_bytes = par_arena_bytes(spec, layout, n_row, n_t),
         .pair_bytes = par_pair_bytes(spec, layout, most_rows)};

@@ -13,6 +13,8 @@ typedef struct har_demand {
     char text[64];                  /* as written: for reports                */
     int n_e;
     double share[PAR_MAX_EXPERTS];  /* of the choices; adds up to 1           */
+    const double *by_layer;         /* [n_layer, n_e] shares of every layer,
+                                     * borrowed; NULL: all have `share`       */
     bool is_drawn;
     uint64_t seed;                  /* is_drawn: of the draws                 */
 } har_demand;

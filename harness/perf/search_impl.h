@@ -43,6 +43,7 @@ typedef enum har__size_kind {
     HAR__LAYER_SIZE,  /* i: class; elements without experts                   */
     HAR__EXPERT_SIZE, /* i: class; elements of one expert                     */
     HAR__KV_SIZE,     /* i: class; elements that a token leaves               */
+    HAR__STATE_SIZE,  /* i: class; elements that a row leaves                 */
     HAR__END_SIZE,    /* i: bit 0 first stage, bit 1 last                     */
     HAR__WORK_SIZE,   /* i: 1 last stage; values in the buffers of a pass     */
     HAR__ROW_SIZE,    /* values in the buffers of a row of experts            */
@@ -80,9 +81,11 @@ struct har_search_memo {
     bool is_mixed;                 /* two sorts of mixers     */
 
     core_arena layout, flow;
-    par_plan plan;       /* that of walk.lay                                  */
+    par_plan plan;       /* that of lay                                       */
     int lay_tp, lay_etp; /* its degrees                                       */
     int layers[2];       /* its first_layer                                   */
+    par_layout lay;
+    har_cost_reader reader;
     har__walk walk;
 };
 

@@ -16,7 +16,8 @@ typedef struct sizing {
     const har_shape *shape;
     int64_t n_row;      /* of the fullest micro-batch                        */
     double n_expert;    /* of the rank that holds most                       */
-    double kept;        /* tokens whose keys and values a GPU keeps          */
+    double n_mine;      /* rows of a replica                                  */
+    double n_kept;      /* tokens of them whose keys and values are kept      */
     double pair_values; /* buffers of the largest pair                       */
 } sizing;
 
@@ -53,17 +54,18 @@ static void add_stage(const sizing *z, int stage, double *weights, double *all)
     const int end = (int)core_split_first(n_l, shape->pp, stage + 1);
     const bool is_first = stage == 0, is_last = stage == shape->pp - 1;
     const bool everywhere = shape->scope == PAR_SCOPE_REPLICA;
-    double mine = size_of(z, HAR__END_SIZE, is_first + 2 * is_last), kv = 0;
+    double mine = size_of(z, HAR__END_SIZE, is_first + 2 * is_last), kept = 0;
     for (int c = 0; c < m->n_class; c++) {
         const int n = har__count(m, c, first, end);
         const int n_served = everywhere ? har__count(m, c, 0, n_l) : n;
         mine += n * size_of(z, HAR__LAYER_SIZE, c);
-        kv += n * size_of(z, HAR__KV_SIZE, c);
+        kept += n * (size_of(z, HAR__KV_SIZE, c) * z->n_kept +
+                     size_of(z, HAR__STATE_SIZE, c) * z->n_mine);
         if (m->is_moe[c])
             mine += n_served * z->n_expert * size_of(z, HAR__EXPERT_SIZE, c);
     }
     const double sum =
-        mine + kv * z->kept + z->pair_values + work_of(z, first, end, is_last);
+        mine + kept + z->pair_values + work_of(z, first, end, is_last);
     *weights = mine > *weights ? mine : *weights;
     *all = sum <= *all ? *all : sum; /* NaN stays */
 }
@@ -90,7 +92,8 @@ void har_quick_memory(void *self, const har_shape *shape, har_figures *out)
         .shape = shape,
         .n_row = har__rows_of(e, shape),
         .n_expert = (double)core_split_first(e->spec->n_e, shape->ep, 1),
-        .kept = (double)n_mine * (double)(e->n_kv > 0 ? e->n_kv : e->n_t)};
+        .n_mine = (double)n_mine,
+        .n_kept = (double)n_mine * (double)(e->n_kv > 0 ? e->n_kv : e->n_t)};
     double weights = 0, all = 0;
     z.pair_values = pair_values(&z);
     for (int stage = 0; stage < shape->pp; stage++)

@@ -61,7 +61,7 @@ static int fullest_rank(const core_spec *s, int tp)
 /* One stage, all experts on etp ranks. */
 static core_status make_layout(har_search_memo *m, int tp, int etp)
 {
-    par_layout *lay = &m->walk.lay;
+    par_layout *lay = &m->lay;
     const har_shape shape = {.dp = etp,
                              .pp = 1,
                              .tp = tp,
@@ -81,11 +81,11 @@ static core_status make_layout(har_search_memo *m, int tp, int etp)
     return CORE_OK;
 }
 
-/* A plan is 18 KB, so the layout is kept where it is used, walk.lay; what parts
+/* A plan is 18 KB, so the layout is kept where it is used; what parts
  * change of it is put right first. */
 static core_status lay_out(har_search_memo *m, int tp, int etp)
 {
-    par_layout *lay = &m->walk.lay;
+    par_layout *lay = &m->lay;
     if (m->lay_tp != tp || m->lay_etp != etp)
         CORE_TRY(make_layout(m, tp, etp));
     lay->plan.pp = lay->plan.ep = 1;
@@ -198,11 +198,11 @@ static core_status set_flow(har_search_memo *m, const har__part_key *k,
     const int64_t n_mine = f->e1 - f->e0;
     int64_t dealt = 0, next = 0;
     CORE_TRY(room_for_flow(m, f->n_set, f->n_bucket * n_mine));
-    w->lay.plan.pp = f->n_bucket;
-    w->lay.plan.ep = k->ep;
-    w->lay.ep_group.n = f->n_set;
-    w->lay.ep_group.me = f->me * k->etp;
-    w->lay.n_my_expert = (int)n_mine;
+    m->lay.plan.pp = f->n_bucket;
+    m->lay.plan.ep = k->ep;
+    m->lay.ep_group.n = f->n_set;
+    m->lay.ep_group.me = f->me * k->etp;
+    m->lay.n_my_expert = (int)n_mine;
     for (int i = 0; i < f->n_set; i++) {
         const int64_t end =
             core_split_first(m->demand.n_e, k->ep, i / k->etp + 1);
@@ -283,7 +283,7 @@ static void put_part(har_search_memo *m, const har__part_key *k)
         har__put_head(w);
         break;
     case HAR__SEND:
-        w->lay.plan.pp = 2;
+        m->lay.plan.pp = 2;
         har__put_stage(w, CORE_SEND, 0);
         break;
     case HAR__NO_PART:
@@ -296,7 +296,7 @@ static core_status prepare(har_search_memo *m, const har__part_key *k,
 {
     har__walk *w = &m->walk;
     CORE_TRY(lay_out(m, k->tp, k->etp));
-    w->self = a;
+    m->reader.self = a;
     w->n_row = k->n_row;
     w->n = k->n_row * m->e->n_t;
     w->n_slice = core_split_first(w->n, k->tp, 1);
@@ -368,7 +368,7 @@ static core_status make_size(har_search_memo *m, const har__size_key *k,
 {
     const core_spec *s = m->e->spec;
     CORE_TRY(lay_out(m, k->tp, k->etp));
-    par_layout *lay = &m->walk.lay;
+    par_layout *lay = &m->lay;
     switch ((har__size_kind)k->kind) {
     case HAR__LAYER_SIZE:
         *out = (double)har_cost_layer_elements(s, lay, m->layer_of[k->i]);
@@ -378,6 +378,9 @@ static core_status make_size(har_search_memo *m, const har__size_key *k,
         break;
     case HAR__KV_SIZE:
         *out = (double)har_cost_kv_elements(s, lay, m->layer_of[k->i]);
+        break;
+    case HAR__STATE_SIZE:
+        *out = (double)har_cost_state_elements(s, lay, m->layer_of[k->i]);
         break;
     case HAR__END_SIZE:
         lay->stage = (k->i & 1) == 0;
@@ -470,7 +473,9 @@ core_status har__memo_make(har_search_memo *m, const har_quick *e)
     m->request = (har_cost_case){.spec = e->spec, .batch = &m->batch};
     m->walk.request = &m->request;
     m->walk.spec = e->spec;
-    m->walk.put = add_record;
+    m->walk.lay = &m->lay;
+    m->walk.reader = &m->reader;
+    m->reader.put = add_record;
     CORE_TRY(har_timer_make(&m->timer, e->machine));
     m->timer.spec = e->spec;
     m->timer.dtype = e->dtype;
