@@ -308,42 +308,19 @@ static const har_search_point *to_place(const har_search_view *v, int n_asked)
     return NULL;
 }
 
-/* Bytes of one more expert on every GPU: in all layers that a rank serves. */
-static double copy_bytes(const har_quick *e, const har_shape *shape)
-{
-    const core_spec *s = e->spec;
-    const int n_l = (int)s->n_l;
-    const double layers =
-        shape->scope == PAR_SCOPE_REPLICA ? n_l : ceil((double)n_l / shape->pp);
-    return layers * (s->gated ? 3 : 2) * (double)s->n_d *
-           ceil((double)s->n_f / shape->etp) *
-           (double)core_dtype_bytes(e->dtype);
-}
-
 static core_status place(const request *r, const har_search_view *v,
-                         har_quick *e, har_placed *out)
+                         har_placed *out)
 {
     const har_search_point *p = to_place(v, r->n_mark);
+    double budget = 0;
     CORE_FAIL_IF(p == NULL, CORE_E_USAGE,
                  "--place: expected a plan that fits memory and has ep > 1");
-    const int n_e = (int)e->spec->n_e, ep = p->shape.ep;
-    double load[PAR_MAX_EXPERTS];
-    double room = v->request->memory_bytes - p->figures.memory, budget = room;
     if (r->budget != NULL)
         CORE_TRY(parse_positive(&budget, "--budget", r->budget));
-    if (r->budget != NULL)
-        room = fmin(room, budget * 1e9);
-    const double most = ceil((double)n_e / ep);
-    out->n_spare = (int)fmin(most, floor(room / copy_bytes(e, &p->shape)));
-    har_quick_load(e, &p->shape, load);
-    har_shape_plan(&p->shape, &out->plan);
-    out->contiguous = har_ep_balance_of(&out->plan, load, n_e);
-    CORE_TRY(
-        har_search_check_plan(e, &out->plan, &p->figures, true, &out->before));
-    har_rebalance(&out->plan, load, n_e, out->n_spare);
-    out->dealt = har_ep_balance_of(&out->plan, load, n_e);
-    CORE_TRY(par_plan_check(&out->plan, e->spec));
-    return har_search_check_plan(e, &out->plan, &p->figures, true, &out->after);
+    const double room = v->request->memory_bytes - p->figures.memory;
+    return har_search_place(v->estimate, p,
+                            r->budget != NULL ? fmin(room, budget * 1e9) : room,
+                            out);
 }
 
 /* --- search
@@ -410,8 +387,7 @@ static core_status check(har_search_view *v, har_mark *mark,
     return CORE_OK;
 }
 
-static core_status report(const request *r, har_search_view *v, har_quick *e,
-                          har_mark *mark)
+static core_status report(const request *r, har_search_view *v, har_mark *mark)
 {
     har_placed placed;
     har_checked checked[HAR_MAX_CHECKED];
@@ -419,7 +395,7 @@ static core_status report(const request *r, har_search_view *v, har_quick *e,
     v->best = har_search_best(v->result, v->request);
     CORE_TRY(check(v, mark, checked));
     if (r->place) {
-        CORE_TRY(place(r, v, e, &placed));
+        CORE_TRY(place(r, v, &placed));
         v->placed = &placed;
     }
     if (r->write != NULL)
@@ -464,7 +440,7 @@ static core_status search_with(const request *r, har_search_case *c,
     if (status == CORE_OK)
         status = har_quick_status(e);
     if (status == CORE_OK)
-        status = report(r, &view, e, mark);
+        status = report(r, &view, mark);
     har_search_free(&result);
     return status;
 }

@@ -61,6 +61,15 @@ typedef struct har_placed { /* experts dealt by popularity */
     int n_spare; /* copies more that a GPU has room for               */
 } har_placed;
 
+/* Deal the experts of a plan of ep > 1 by the popularity of the estimate, with
+ * copies as far as room_bytes of a GPU's memory go, and replay both placements.
+ * Errors: E_MEMORY, E_USAGE as har_predict.                           [local]
+ */
+CORE_NODISCARD core_status har_search_place(const har_quick *estimate,
+                                            const har_search_point *point,
+                                            double room_bytes,
+                                            har_placed *out);
+
 typedef struct har_search_view { /* borrows everything */
     const har_search_case *request;
     const har_quick *estimate;
