@@ -248,6 +248,36 @@ static core_status check_plan(const setup *s)
     return par_plan_check_batch(&s->plan, &s->spec, s->what.n_b);
 }
 
+/* --- progress on a terminal, after two seconds --- */
+
+typedef struct showing {
+    time_t begin;
+    const char *what; /* of a sweep; else ""                                  */
+    int64_t x;
+    int percent;      /* last shown; -1: none is                              */
+} showing;
+
+static void show_progress(void *self, double done)
+{
+    showing *s = self;
+    const int percent = (int)(100 * done);
+    if (percent == s->percent || time(NULL) - s->begin < 2)
+        return;
+    s->percent = percent;
+    fprintf(stderr, "\r\033[Kpredicting %s", s->what);
+    if (s->x > 0)
+        fprintf(stderr, "=%lld: ", (long long)s->x);
+    fprintf(stderr, "%d %%", percent);
+    fflush(stderr);
+}
+
+static void clear_progress(showing *s)
+{
+    if (s->percent >= 0)
+        fputs("\r\033[K", stderr);
+    s->percent = -1;
+}
+
 /* --- one prediction --- */
 
 static core_status write_files(const setup *s, const request *r,
@@ -283,13 +313,26 @@ static core_status report(const setup *s, const request *r,
     return status;
 }
 
+/* The case of s, whose load is that of its plan now. */
+static core_status predict_case(setup *s, har_predictor *predictor,
+                                showing *progress, har_prediction *p)
+{
+    CORE_TRY(har_load_source_apply(&s->source, &s->what));
+    har_predictor_watch(predictor,
+                        isatty(STDERR_FILENO) == 1 ? show_progress : NULL,
+                        progress);
+    const core_status status = har_predict(predictor, &s->what, p);
+    clear_progress(progress);
+    return status;
+}
+
 static core_status predict_one(setup *s, const request *r,
                                har_predictor *predictor, har_prediction *p,
                                bool *met)
 {
+    showing progress = {.begin = time(NULL), .what = "", .percent = -1};
     CORE_TRY(check_plan(s));
-    CORE_TRY(har_load_source_apply(&s->source, &s->what));
-    CORE_TRY(har_predict(predictor, &s->what, p));
+    CORE_TRY(predict_case(s, predictor, &progress, p));
     return report(s, r, predictor, p, met);
 }
 
@@ -300,9 +343,10 @@ typedef struct range {
     int64_t first, last;
 } range;
 
+static const char *const SWEPT[] = {"gpus", "seq", "mb"};
+
 static core_status read_sweep(range *out, const request *r)
 {
-    static const char *const names[] = {"gpus", "seq", "mb"};
     char text[64], *value, *last;
     snprintf(text, sizeof text, "%s", r->sweep);
     value = strchr(text, '=');
@@ -312,7 +356,7 @@ static core_status read_sweep(range *out, const request *r)
                  r->sweep);
     *value++ = '\0';
     *last = '\0';
-    CORE_TRY(choose(&out->what, "--sweep", text, names, 3));
+    CORE_TRY(choose(&out->what, "--sweep", text, SWEPT, 3));
     CORE_TRY(har_parse_count(&out->first, "--sweep", value));
     CORE_TRY(har_parse_count(&out->last, "--sweep", last + 2));
     CORE_FAIL_IF(out->last < out->first || out->last > 1 << 20, CORE_E_USAGE,
@@ -351,14 +395,6 @@ static void write_row(int64_t x, const setup *s, const har_prediction *p)
            p->memory > s->machine.memory_bytes ? " does not fit" : "");
 }
 
-static void write_progress(time_t begin, int64_t x, bool done)
-{
-    if (isatty(STDERR_FILENO) == 0 || time(NULL) - begin < 2)
-        return;
-    fprintf(stderr, done ? "\r\033[K" : "\r\033[Kpredicting for %lld",
-            (long long)x);
-}
-
 /* The point after x, 0 after the last. */
 static int64_t next_point(const range *w, int64_t x)
 {
@@ -379,17 +415,19 @@ static bool has_point(setup *s, const range *w)
 static core_status sweep(setup *s, const request *r, har_predictor *predictor,
                          har_prediction *p)
 {
-    const time_t begin = time(NULL);
     range w = {0};
     CORE_TRY(read_sweep(&w, r));
     CORE_FAIL_IF(w.what == 1 && !s->what.is_decode && s->source.is_measured,
                  CORE_E_USAGE,
                  "--sweep: seq changes the batch, %s has the routing of one",
                  r->routing);
+    CORE_TRY(har_predict_check(predictor, &s->what));
     CORE_FAIL_IF(!has_point(s, &w), CORE_E_PLAN, "--sweep %s: no legal plan",
                  r->sweep);
+    showing progress = {
+        .begin = time(NULL), .what = SWEPT[w.what], .percent = -1};
     printf("%8s %5s %10s %23s %12s %10s %6s %6s %6s %6s %8s\n",
-           (const char *const[]){"gpus", "seq", "mb"}[w.what], "GPUs",
+           SWEPT[w.what], "GPUs",
            "latency_ms", "90 % interval      ", "tokens/s", "rows/s", "mfu %",
            "comm %", "bub %", "bal %", "GB");
     for (int64_t x = w.first; x > 0; x = next_point(&w, x)) {
@@ -399,10 +437,8 @@ static core_status sweep(setup *s, const request *r, har_predictor *predictor,
             core_message_clear();
             continue;
         }
-        write_progress(begin, x, false);
-        CORE_TRY(har_load_source_apply(&s->source, &s->what));
-        CORE_TRY(har_predict(predictor, &s->what, p));
-        write_progress(begin, x, true);
+        progress.x = x;
+        CORE_TRY(predict_case(s, predictor, &progress, p));
         write_row(x, s, p);
     }
     return CORE_OK;

@@ -47,6 +47,13 @@ void har_predictor_free(har_predictor *p)
     free(p);
 }
 
+void har_predictor_watch(har_predictor *p,
+                         void (*tell)(void *self, double done), void *self)
+{
+    p->tell = tell;
+    p->tell_self = self;
+}
+
 /* Floating-point operations that the model asks for in a pass. */
 static double model_flops(const har_predict_case *r)
 {
@@ -254,7 +261,7 @@ static void keep_work(const har_predictor *p, const har_predict_case *r,
     out->serving_bandwidth = out->bandwidth;
 }
 
-static core_status check(const har_predictor *p, const har_predict_case *r)
+core_status har_predict_check(const har_predictor *p, const har_predict_case *r)
 {
     CORE_FAIL_IF(!(p->machine->peak[r->dtype] > 0), CORE_E_USAGE,
                  "%s: no units for %s", p->machine->name,
@@ -281,22 +288,33 @@ static core_status replay_case(har_predictor *p, const har_predict_case *r,
     return replay_pass(p, w, exposed, figures);
 }
 
+static bool is_drawn(const har_predict_case *r)
+{
+    return r->all_ranks && r->load == NULL && r->demand != NULL &&
+           r->demand->is_drawn && r->demand->n_e > 0;
+}
+
+/* How many other draws a case has. */
+static int n_draws(const har_predict_case *r)
+{
+    if (!is_drawn(r) || r->no_interval)
+        return 0;
+    return r->n_draw < HAR__MAX_DRAW ? r->n_draw : HAR__MAX_DRAW;
+}
+
 /* Other draws of the same demand. */
 static core_status replay_draws(har_predictor *p, const har_predict_case *r,
                                 har__spread *spread)
 {
-    const bool is_drawn =
-        r->all_ranks && r->load == NULL && r->demand != NULL &&
-        r->demand->is_drawn && r->demand->n_e > 0;
     const worlds one = make_worlds(p->machine, true);
     har_predict_case other = *r;
     har_balance b;
+    har_demand demand = {.n_e = 0};
     spread->n_draw = 0;
-    if (!is_drawn || r->no_interval)
-        return CORE_OK;
-    har_demand demand = *r->demand;
+    if (n_draws(r) > 0)
+        demand = *r->demand;
     other.demand = &demand;
-    for (int i = 0; i < r->n_draw && i < HAR__MAX_DRAW; i++) {
+    for (int i = 0; i < n_draws(r); i++) {
         demand.seed++;
         CORE_TRY(replay_case(p, &other, &one, NULL, &spread->draw[i]));
         CORE_TRY(find_balance(p, &other, &b));
@@ -312,13 +330,15 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     har__spread spread = {.n_world = 0};
     har_balance b;
     double exposed[HAR_MAX_CLASS];
-    CORE_TRY(check(p, r));
+    CORE_TRY(har_predict_check(p, r));
     const worlds w = make_worlds(p->machine, r->no_interval);
     p->timer.spec = r->spec;
     p->timer.dtype = r->dtype;
     p->timer.algorithm = r->algorithm;
     p->timer.is_decode = r->is_decode;
     p->timer.n_kv = r->n_kv;
+    p->done = 0;
+    p->share = 1.0 / (n_draws(r) + 1) / (har__is_never_full(r) ? 2 : 1);
     CORE_TRY(replay_draws(p, r, &spread));
     CORE_TRY(replay_case(p, r, &w, exposed, spread.world));
     CORE_TRY(find_balance(p, r, &b));

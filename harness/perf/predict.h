@@ -147,6 +147,15 @@ CORE_NODISCARD core_status har_predictor_make(har_predictor **out,
                                               const har_machine *machine);
 void har_predictor_free(har_predictor *predictor); /* accepts NULL            */
 
+/* From now on, say what share of a prediction is done while it is made; NULL:
+ * say nothing.    [local] */
+void har_predictor_watch(har_predictor *predictor,
+                         void (*tell)(void *self, double done), void *self);
+
+/* What har_predict would refuse of a case.  E_USAGE.    [local] */
+CORE_NODISCARD core_status har_predict_check(const har_predictor *predictor,
+                                             const har_predict_case *request);
+
 /* Predict a case.  Buffers of the predictor grow with the largest case so far
  * and are kept.  Errors: E_MEMORY; E_USAGE for a dtype the machine lacks or a
  * load of another plan; out is then unspecified.    [local] */

@@ -49,6 +49,10 @@ struct har_predictor {
     int n_class;
     har_class class_of[HAR_MAX_CLASS];
     double flops, bytes;    /* of a pass, summed over lanes                   */
+
+    void (*tell)(void *self, double done); /* NULL: nobody watches            */
+    void *tell_self;
+    double done, share;     /* before the lanes at work, and of them          */
 };
 
 typedef enum har__purpose { HAR__PASS, HAR__SERVING } har__purpose;

@@ -281,8 +281,12 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
     make_plays(p, r, n_tick);
     CORE_TRY(make_load(p, r));
     CORE_TRY(choose_ranks(p, r));
-    for (int i = 0; i < n_lane; i++)
+    for (int i = 0; i < n_lane; i++) {
         CORE_TRY(har__lane_make(p, r, i, n_tick));
+        if (p->tell != NULL)
+            p->tell(p->tell_self, p->done + p->share * (i + 1) / n_lane);
+    }
+    p->done += p->share;
     p->schedule.event = p->event;
     p->schedule.n_class = p->n_class;
     return CORE_OK;

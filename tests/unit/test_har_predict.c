@@ -700,6 +700,52 @@ START_TEST(decoding_grows_with_its_cache)
 }
 END_TEST
 
+typedef struct watching {
+    double last;
+    int n, n_back; /* n_back: told less than before                           */
+} watching;
+
+static void watch(void *self, double done)
+{
+    watching *w = self;
+    w->n_back += !(done > w->last);
+    w->last = done;
+    w->n++;
+}
+
+/* What is done only grows, to all of it: with other draws, and where serving
+ * has lanes of its own. */
+START_TEST(a_prediction_says_how_far_it_is)
+{
+    static const char *const plans[] = {"seed-32",
+                                        "pp=4,ep=4,scope=replica,mb=2"};
+    for (int i = 0; i < 2; i++) {
+        fixture f;
+        har_demand d;
+        har_predictor *p;
+        har_prediction *out = malloc(sizeof *out);
+        watching w = {0};
+        open_case(&f, "seed-mini", plans[i], 0);
+        ck_assert_int_eq(har_demand_parse(&d, "uniform", 64), CORE_OK);
+        har_predict_case c = PREFILL;
+        c.spec = &f.spec;
+        c.plan = &f.plan;
+        c.demand = &d;
+        c.all_ranks = true;
+        c.n_draw = 2;
+        ck_assert_int_eq(har_predictor_make(&p, &f.machine), CORE_OK);
+        har_predictor_watch(p, watch, &w);
+        ck_assert_int_eq(har_predict(p, &c, out), CORE_OK);
+        ck_assert_int_eq(w.n, 3 * (1 + i) * par_plan_world(&f.plan));
+        ck_assert_int_eq(w.n_back, 0);
+        near(w.last, 1);
+        har_predictor_free(p);
+        free(out);
+        core_arena_free(&f.arena);
+    }
+}
+END_TEST
+
 START_TEST(a_dtype_without_units_is_refused)
 {
     fixture f;
@@ -742,6 +788,7 @@ int main(void)
     tcase_add_test(t, a_better_machine_is_never_slower);
     tcase_add_test(t, memory_is_the_models);
     tcase_add_test(t, decoding_grows_with_its_cache);
+    tcase_add_test(t, a_prediction_says_how_far_it_is);
     tcase_add_test(t, a_dtype_without_units_is_refused);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
