@@ -278,8 +278,12 @@ core_status har__lane_make(har_predictor *p, const har_predict_case *r,
     par_layout lay;
     CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, p->rank_of[lane]));
     putting u = {.p = p, .lane = lane, .n_tick = n_tick, .t = lay.t};
-    const har_cost_reader reader = {
-        .self = &u, .put = put, .has = has, .ends = ends};
+    /* a processor's time depends on the record before, see har_timer_ask */
+    const har_cost_reader reader = {.self = &u,
+                                    .put = put,
+                                    .has = p->machine->rates.n > 0 ? NULL : has,
+                                    .ends = ends};
+    p->timer.before = 0;
     p->first[(int64_t)lane * (n_tick + 1)] = p->n_event;
     p->most_rows[lane] = 0;
     join(&u, CORE_AXIS_TP, &lay.tp_group);
