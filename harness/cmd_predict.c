@@ -5,6 +5,7 @@
  */
 #include "harness/cmd.h"
 #include "harness/perf/figures.h"
+#include "harness/perf/load_source.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@
 
 typedef struct request {
     const char *model, *plan, *machine, *batch, *dtype, *kv, *overlap;
-    const char *popularity, *routing, *sweep, *require, *json, *trace, *shots;
+    const char *popularity, *routing, *prompt, *draws, *sweep, *require, *json,
+        *trace, *shots;
     bool is_decode;
 } request;
 
@@ -26,6 +28,8 @@ enum {
     OPT_OVERLAP,
     OPT_POPULARITY,
     OPT_ROUTING,
+    OPT_PROMPT,
+    OPT_DRAWS,
     OPT_SWEEP,
     OPT_REQUIRE,
     OPT_JSON,
@@ -43,9 +47,16 @@ static const struct argp_option options[] = {
     {"kv", OPT_KV, "L", 0, "decode: cached tokens of a row", 0},
     {"overlap", OPT_OVERLAP, "O", 0, "none, pipeline or all (pipeline)", 0},
     {"popularity", OPT_POPULARITY, "P", 0,
-     "of experts: uniform, zipf:S, power:A or a file (uniform)", 0},
+     "of experts: uniform, zipf:S, power:A, a file, or taps:FILE: each layer's "
+     "in a file of taps (uniform)",
+     0},
     {"routing", OPT_ROUTING, "R", 0,
-     "drawn[:SEED], or expected: one rank speaks for its stage (drawn)", 0},
+     "drawn[:SEED]; expected: one rank speaks for its stage; measured:FILE: "
+     "the choices in a file of taps (drawn)",
+     0},
+    {"draws", OPT_DRAWS, "N", 0,
+     "other draws of the routing that the intervals hold, 0 to 64 (7)", 0},
+    {"prompt", OPT_PROMPT, "N", 0, "of a file of taps with several: pN", 0},
     {"collectives", OPT_COLLECTIVES, "C", 0, "library or shot (library)", 0},
     {"sweep", OPT_SWEEP, "WHAT=A..B", 0,
      "a row for each doubling of gpus (scales dp), seq or mb", 0},
@@ -84,6 +95,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_ROUTING:
         r->routing = arg;
+        return 0;
+    case OPT_DRAWS:
+        r->draws = arg;
+        return 0;
+    case OPT_PROMPT:
+        r->prompt = arg;
         return 0;
     case OPT_COLLECTIVES:
         r->shots = arg;
@@ -125,7 +142,7 @@ typedef struct setup {
     core_spec spec;
     par_plan plan;
     har_machine machine;
-    har_demand demand;
+    har_load_source source;
     har_predict_case what;
 } setup;
 
@@ -148,34 +165,51 @@ static core_status choose(int *out, const char *option, const char *text,
 static core_status read_batch(setup *s, const request *r)
 {
     har_predict_case *w = &s->what;
+    const bool is_measured = s->source.is_measured && r->batch == NULL;
     w->is_decode = r->is_decode;
     CORE_FAIL_IF(r->is_decode != (r->kv != NULL), CORE_E_USAGE,
                  "--decode and --kv L go together, found one of them");
+    if (is_measured) {
+        w->n_b = s->source.measured.n_b;
+        w->n_t = r->is_decode ? 1 : s->source.measured.n_t;
+    }
+    if (is_measured && !r->is_decode)
+        return CORE_OK;
     if (!r->is_decode)
         return har_parse_batch(&w->n_b, &w->n_t, "--batch",
                                r->batch != NULL ? r->batch : "256x256");
     w->n_t = 1;
     CORE_TRY(har_parse_count(&w->n_kv, "--kv", r->kv));
+    if (is_measured)
+        return CORE_OK;
     return har_parse_count(&w->n_b, "--batch",
                            r->batch != NULL ? r->batch : "256");
 }
 
 static core_status read_routing(setup *s, const request *r)
 {
-    int64_t seed = 1;
-    CORE_TRY(har_demand_parse(&s->demand, r->popularity, (int)s->spec.n_e));
-    s->what.all_ranks = strcmp(r->routing, "expected") != 0;
-    CORE_FAIL_IF(
-        s->what.all_ranks && strncmp(r->routing, "drawn", 5) != 0, CORE_E_USAGE,
-        "--routing: expected drawn, drawn:SEED or expected, found '%s'",
-        r->routing);
-    if (s->what.all_ranks && r->routing[5] == ':')
-        CORE_TRY(har_parse_count(&seed, "--routing", r->routing + 6));
-    else
-        CORE_FAIL_IF(s->what.all_ranks && r->routing[5] != '\0', CORE_E_USAGE,
-                     "--routing: expected drawn:SEED, found '%s'", r->routing);
-    s->demand.is_drawn = s->what.all_ranks;
-    s->demand.seed = (uint64_t)seed;
+    int64_t prompt = 0;
+    if (r->prompt != NULL && strcmp(r->prompt, "0") != 0)
+        CORE_TRY(har_parse_count(&prompt, "--prompt", r->prompt));
+    return har_load_source_open(&s->source, &s->spec, r->routing, r->popularity,
+                                r->prompt != NULL ? &prompt : NULL);
+}
+
+enum { MAX_DRAWS = 64, DRAWS = 7 };
+
+static core_status read_draws(setup *s, const request *r)
+{
+    int64_t n = DRAWS;
+    if (r->draws != NULL && strcmp(r->draws, "0") == 0)
+        n = 0;
+    else if (r->draws != NULL)
+        CORE_TRY(har_parse_count(&n, "--draws", r->draws));
+    CORE_FAIL_IF(n > MAX_DRAWS, CORE_E_USAGE,
+                 "--draws: expected 0 to %d, found '%s'", MAX_DRAWS, r->draws);
+    CORE_FAIL_IF(r->draws != NULL && (!s->source.all_ranks ||
+                                      s->source.is_measured),
+                 CORE_E_USAGE, "--draws: %s draws nothing", r->routing);
+    s->what.n_draw = (int)n;
     return CORE_OK;
 }
 
@@ -193,11 +227,11 @@ static core_status read_request(setup *s, const request *r)
     CORE_TRY(choose(&dtype, "--dtype", r->dtype, dtypes, 3));
     CORE_TRY(choose(&overlap, "--overlap", r->overlap, overlaps, 3));
     CORE_TRY(choose(&algorithm, "--collectives", r->shots, algorithms, 2));
-    CORE_TRY(read_batch(s, r));
     CORE_TRY(read_routing(s, r));
+    CORE_TRY(read_draws(s, r));
+    CORE_TRY(read_batch(s, r));
     s->what.spec = &s->spec;
     s->what.plan = &s->plan;
-    s->what.demand = &s->demand;
     s->what.dtype = dtype_of[dtype];
     s->what.overlap = (har_overlap)overlap;
     s->what.algorithm = (har_algorithm)algorithm;
@@ -212,6 +246,36 @@ static core_status check_plan(const setup *s)
 {
     CORE_TRY(par_plan_check(&s->plan, &s->spec));
     return par_plan_check_batch(&s->plan, &s->spec, s->what.n_b);
+}
+
+/* --- progress on a terminal, after two seconds --- */
+
+typedef struct showing {
+    time_t begin;
+    const char *what; /* of a sweep; else ""                                  */
+    int64_t x;
+    int percent;      /* last shown; -1: none is                              */
+} showing;
+
+static void show_progress(void *self, double done)
+{
+    showing *s = self;
+    const int percent = (int)(100 * done);
+    if (percent == s->percent || time(NULL) - s->begin < 2)
+        return;
+    s->percent = percent;
+    fprintf(stderr, "\r\033[Kpredicting %s", s->what);
+    if (s->x > 0)
+        fprintf(stderr, "=%lld: ", (long long)s->x);
+    fprintf(stderr, "%d %%", percent);
+    fflush(stderr);
+}
+
+static void clear_progress(showing *s)
+{
+    if (s->percent >= 0)
+        fputs("\r\033[K", stderr);
+    s->percent = -1;
 }
 
 /* --- one prediction --- */
@@ -249,12 +313,26 @@ static core_status report(const setup *s, const request *r,
     return status;
 }
 
-static core_status predict_one(const setup *s, const request *r,
+/* The case of s, whose load is that of its plan now. */
+static core_status predict_case(setup *s, har_predictor *predictor,
+                                showing *progress, har_prediction *p)
+{
+    CORE_TRY(har_load_source_apply(&s->source, &s->what));
+    har_predictor_watch(predictor,
+                        isatty(STDERR_FILENO) == 1 ? show_progress : NULL,
+                        progress);
+    const core_status status = har_predict(predictor, &s->what, p);
+    clear_progress(progress);
+    return status;
+}
+
+static core_status predict_one(setup *s, const request *r,
                                har_predictor *predictor, har_prediction *p,
                                bool *met)
 {
+    showing progress = {.begin = time(NULL), .what = "", .percent = -1};
     CORE_TRY(check_plan(s));
-    CORE_TRY(har_predict(predictor, &s->what, p));
+    CORE_TRY(predict_case(s, predictor, &progress, p));
     return report(s, r, predictor, p, met);
 }
 
@@ -265,9 +343,10 @@ typedef struct range {
     int64_t first, last;
 } range;
 
+static const char *const SWEPT[] = {"gpus", "seq", "mb"};
+
 static core_status read_sweep(range *out, const request *r)
 {
-    static const char *const names[] = {"gpus", "seq", "mb"};
     char text[64], *value, *last;
     snprintf(text, sizeof text, "%s", r->sweep);
     value = strchr(text, '=');
@@ -277,7 +356,7 @@ static core_status read_sweep(range *out, const request *r)
                  r->sweep);
     *value++ = '\0';
     *last = '\0';
-    CORE_TRY(choose(&out->what, "--sweep", text, names, 3));
+    CORE_TRY(choose(&out->what, "--sweep", text, SWEPT, 3));
     CORE_TRY(har_parse_count(&out->first, "--sweep", value));
     CORE_TRY(har_parse_count(&out->last, "--sweep", last + 2));
     CORE_FAIL_IF(out->last < out->first || out->last > 1 << 20, CORE_E_USAGE,
@@ -316,42 +395,52 @@ static void write_row(int64_t x, const setup *s, const har_prediction *p)
            p->memory > s->machine.memory_bytes ? " does not fit" : "");
 }
 
-static void write_progress(time_t begin, int64_t x, bool done)
+/* The point after x, 0 after the last. */
+static int64_t next_point(const range *w, int64_t x)
 {
-    if (isatty(STDERR_FILENO) == 0 || time(NULL) - begin < 2)
-        return;
-    fprintf(stderr, done ? "\r\033[K" : "\r\033[Kpredicting for %lld",
-            (long long)x);
+    if (x == w->last)
+        return 0;
+    return 2 * x < w->last ? 2 * x : w->last;
+}
+
+static bool has_point(setup *s, const range *w)
+{
+    bool has = false;
+    for (int64_t x = w->first; x > 0 && !has; x = next_point(w, x))
+        has = set_point(s, w, x) == CORE_OK;
+    core_message_clear();
+    return has;
 }
 
 static core_status sweep(setup *s, const request *r, har_predictor *predictor,
                          har_prediction *p)
 {
-    const time_t begin = time(NULL);
     range w = {0};
-    int n_row = 0;
     CORE_TRY(read_sweep(&w, r));
-    for (int64_t x = w.first;; x = 2 * x < w.last ? 2 * x : w.last) {
-        write_progress(begin, x, false);
-        core_status status = set_point(s, &w, x);
-        if (status == CORE_OK)
-            CORE_TRY(har_predict(predictor, &s->what, p));
-        write_progress(begin, x, true);
-        if (status == CORE_OK && n_row++ == 0)
-            printf("%8s %5s %10s %23s %12s %10s %6s %6s %6s %6s %8s\n",
-                   (const char *const[]){"gpus", "seq", "mb"}[w.what], "GPUs",
-                   "latency_ms", "90 % interval      ", "tokens/s", "rows/s",
-                   "mfu %", "comm %", "bub %", "bal %", "GB");
-        if (status == CORE_OK)
-            write_row(x, s, p);
-        else
-            printf("%8lld  no plan: %s\n", (long long)x, core_message());
-        core_message_clear();
-        if (x == w.last)
-            break;
-    }
-    CORE_FAIL_IF(n_row == 0, CORE_E_PLAN, "--sweep %s: no legal plan",
+    CORE_FAIL_IF(w.what == 1 && !s->what.is_decode && s->source.is_measured,
+                 CORE_E_USAGE,
+                 "--sweep: seq changes the batch, %s has the routing of one",
+                 r->routing);
+    CORE_TRY(har_predict_check(predictor, &s->what));
+    CORE_FAIL_IF(!has_point(s, &w), CORE_E_PLAN, "--sweep %s: no legal plan",
                  r->sweep);
+    showing progress = {
+        .begin = time(NULL), .what = SWEPT[w.what], .percent = -1};
+    printf("%8s %5s %10s %23s %12s %10s %6s %6s %6s %6s %8s\n",
+           SWEPT[w.what], "GPUs",
+           "latency_ms", "90 % interval      ", "tokens/s", "rows/s", "mfu %",
+           "comm %", "bub %", "bal %", "GB");
+    for (int64_t x = w.first; x > 0; x = next_point(&w, x)) {
+        const core_status status = set_point(s, &w, x);
+        if (status != CORE_OK) {
+            printf("%8lld  no plan: %s\n", (long long)x, core_message());
+            core_message_clear();
+            continue;
+        }
+        progress.x = x;
+        CORE_TRY(predict_case(s, predictor, &progress, p));
+        write_row(x, s, p);
+    }
     return CORE_OK;
 }
 
@@ -362,7 +451,6 @@ int har_cmd_predict(int argc, char **argv)
                  .machine = "gpu-400t-64g",
                  .dtype = "fp16",
                  .overlap = "pipeline",
-                 .popularity = "uniform",
                  .routing = "drawn",
                  .shots = "library"};
     static setup s;
@@ -379,6 +467,7 @@ int har_cmd_predict(int argc, char **argv)
     else if (status == CORE_OK)
         status = predict_one(&s, &r, predictor, &p, &met);
     har_predictor_free(predictor);
+    har_load_source_close(&s.source);
     if (status == CORE_OK && !met)
         return core_status_exit_code(CORE_E_DIFFERS);
     return har_end(status);
