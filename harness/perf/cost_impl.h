@@ -75,6 +75,15 @@ void har__take_pairs(har__walk *w, core_arena *arena);
 /* The pair number `pair` of this tick; w->layer is its MoE layer, unless this
  * rank has nothing to send.                                                  */
 void har__put_pair(har__walk *w, int pair, bool sends);
+/* A pair of layer `layer` whose rows are already in to, from and bucket.     */
+void har__put_flow(har__walk *w, int layer, bool sends);
+
+/* The layer w->layer and, if it is a MoE layer, its pair; pair < 0: without. */
+void har__put_layer(har__walk *w, int pair);
+/* What only the first and the last stage do; a transfer from stage to stage. */
+void har__put_embed(har__walk *w);
+void har__put_head(har__walk *w);
+void har__put_stage(har__walk *w, core_collective collective, int layer);
 
 /* Elements that member `me` of n_member sends to others. */
 int64_t har__all_reduce_sends(int n_member, int me, int64_t n);

@@ -246,14 +246,14 @@ static void put_rest(har__walk *w)
     put_add(w, CORE_TAP_OUT, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
 }
 
-static void put_layer(har__walk *w, int pair)
+void har__put_layer(har__walk *w, int pair)
 {
     if (!har__has(w, HAR_COST_MIXER)) {
         put_mixer(w);
         put_norm(w, CORE_TAP_FFN_NORM);
         har__end(w);
     }
-    if (core_spec_is_moe(w->spec, w->layer))
+    if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)
         har__put_pair(w, pair, true);
     if (!har__has(w, HAR_COST_MLP)) {
         put_rest(w);
@@ -279,7 +279,7 @@ static int64_t n_own_ids(const har__walk *w)
     return n;
 }
 
-static void put_embed(har__walk *w)
+void har__put_embed(har__walk *w)
 {
     const int64_t n_d = w->spec->n_d;
     if (w->spec->n_h == 0 || har__has(w, HAR_COST_EMBED))
@@ -294,7 +294,7 @@ static void put_embed(har__walk *w)
     har__end(w);
 }
 
-static void put_head(har__walk *w)
+void har__put_head(har__walk *w)
 {
     const int64_t n_v =
         w->lay->first_vocab[w->lay->t + 1] - w->lay->first_vocab[w->lay->t];
@@ -310,7 +310,7 @@ static void put_head(har__walk *w)
     har__end(w);
 }
 
-static void put_stage(har__walk *w, core_collective collective, int layer)
+void har__put_stage(har__walk *w, core_collective collective, int layer)
 {
     const int64_t n = w->n * w->spec->n_d;
     w->op = "pipeline";
@@ -358,11 +358,11 @@ static void put_tick(har__walk *w)
     int pair = 0;
     if (w->mb >= 0) {
         if (lay->stage > 0)
-            put_stage(w, CORE_RECEIVE, first);
+            har__put_stage(w, CORE_RECEIVE, first);
         else
-            put_embed(w);
+            har__put_embed(w);
         for (w->layer = first; w->layer < end; w->layer++) {
-            put_layer(w, pair);
+            har__put_layer(w, pair);
             pair += core_spec_is_moe(w->spec, w->layer) ? 1 : 0;
         }
     }
@@ -370,9 +370,9 @@ static void put_tick(har__walk *w)
         for (; pair < lay->n_pair; pair++)
             har__put_pair(w, pair, false);
     if (w->mb >= 0 && lay->stage == lay->plan.pp - 1)
-        put_head(w);
+        har__put_head(w);
     if (w->mb >= 0 && lay->next_rank >= 0)
-        put_stage(w, CORE_SEND, end - 1);
+        har__put_stage(w, CORE_SEND, end - 1);
 }
 
 static void take(har__walk *w, core_arena *arena)

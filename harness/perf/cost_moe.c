@@ -318,18 +318,17 @@ static int name_pair(const har__walk *w, int pair)
     return layer;
 }
 
-void har__put_pair(har__walk *w, int pair, bool sends)
+void har__put_flow(har__walk *w, int layer, bool sends)
 {
     const int own = w->layer, etp = w->lay->plan.etp;
     int64_t n_kept = 0;
-    find_flow(w, pair, sends);
     for (int i = 0; i < w->lay->ep_group.n; i += etp)
         n_kept += w->to[i];
     if (sends && !har__has(w, HAR_COST_ROUTER)) {
         put_router(w);
         har__end(w);
     }
-    w->layer = name_pair(w, pair);
+    w->layer = layer;
     w->op = par_operator_name(PAR_OP_DISPATCH);
     if (sends)
         put_pack(w, n_kept);
@@ -340,4 +339,10 @@ void har__put_pair(har__walk *w, int pair, bool sends)
     w->layer = own;
     if (sends)
         put_combine(w, n_kept);
+}
+
+void har__put_pair(har__walk *w, int pair, bool sends)
+{
+    find_flow(w, pair, sends);
+    har__put_flow(w, name_pair(w, pair), sends);
 }

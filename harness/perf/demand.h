@@ -36,4 +36,10 @@ void har_demand_load(const har_demand *demand, const core_spec *spec,
                      const par_layout *layout, int64_t n_b, int64_t n_t,
                      har_load *load, double *n_choice, double *n_kept);
 
+/* Choices with a slot that each expert can expect of a group of n_row rows of
+ * n_t tokens.
+ *   kept  [demand->n_e]    [local] */
+void har_demand_kept(const har_demand *demand, const core_spec *spec,
+                     int64_t n_row, int64_t n_t, double *kept);
+
 #endif

@@ -293,3 +293,19 @@ void har_demand_load(const har_demand *demand, const core_spec *spec,
     *n_choice = f.n_choice;
     *n_kept = f.n_kept;
 }
+
+void har_demand_kept(const har_demand *demand, const core_spec *spec,
+                     int64_t n_row, int64_t n_t, double *kept)
+{
+    const bool by_row = spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
+    const int64_t n = by_row ? n_t : n_row * n_t;
+    const int64_t capacity = core_spec_capacity(spec, n);
+    double last_pi = -1, each = 0;
+    choose_probabilities(demand->share, demand->n_e, spec->n_k, kept);
+    for (int e = 0; e < demand->n_e; e++) {
+        if (kept[e] != last_pi)
+            each = expect_kept(n, kept[e], capacity);
+        last_pi = kept[e];
+        kept[e] = each * (double)(by_row ? n_row : 1);
+    }
+}

@@ -9,7 +9,9 @@ add_unit(test_har_half SOURCES test_har_half.c LIBS harness LABELS unit)
 add_unit(test_har_place SOURCES test_har_place.c LIBS harness LABELS unit)
 add_unit(test_har_namemap SOURCES test_har_namemap.c LIBS harness LABELS unit)
 add_unit(test_har_judge SOURCES test_har_judge.c LIBS harness LABELS unit)
-add_unit(test_har_search SOURCES test_har_search.c LIBS harness LABELS unit)
+add_unit(test_har_search
+  SOURCES test_har_search.c ../support/ref_fixture.c ../support/ref_families.c
+  LIBS harness LABELS unit)
 add_unit(test_har_cost
   SOURCES test_har_cost.c ../support/mpi_check.c ../support/random_case.c
           ../support/shadow_plans.c ../support/ref_fixture.c ../support/ref_families.c
