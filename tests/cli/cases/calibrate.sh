@@ -18,7 +18,7 @@ ls -- *.partial* 2>/dev/null && fail "a partial file was left"
 
 # other commands take it
 expect 0 moeparity predict seed-mini --plan seed-32 --machine cpu.yaml --dtype fp32 --batch 16x32 --json p.json
-jq -e '.latency_ms.value > 0' p.json >jq.out || fail "no latency on this machine"
+jq -e '.figures.latency_ms.value > 0' p.json >jq.out || fail "no latency on this machine"
 
 # records and communicator agree about every element, on every plan
 expect 0 moeparity calibrate --quick --check cpu.yaml --json check.json
