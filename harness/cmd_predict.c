@@ -5,6 +5,7 @@
  */
 #include "harness/cmd.h"
 #include "harness/perf/figures.h"
+#include "harness/question.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -13,40 +14,13 @@
 #include <unistd.h>
 
 typedef struct request {
-    const char *model, *plan, *machine, *batch, *dtype, *kv, *overlap;
-    const char *popularity, *routing, *sweep, *require, *json, *trace, *shots;
-    bool is_decode;
+    har_question asked;
+    const char *sweep, *require, *json, *trace;
 } request;
 
-enum {
-    OPT_MACHINE = 256,
-    OPT_DTYPE,
-    OPT_DECODE,
-    OPT_KV,
-    OPT_OVERLAP,
-    OPT_POPULARITY,
-    OPT_ROUTING,
-    OPT_SWEEP,
-    OPT_REQUIRE,
-    OPT_JSON,
-    OPT_TRACE,
-    OPT_COLLECTIVES
-};
+enum { OPT_SWEEP = HAR_QUESTION_KEYS, OPT_REQUIRE, OPT_JSON, OPT_TRACE };
 
 static const struct argp_option options[] = {
-    {"plan", 'p', "PLAN", 0, "preset, string or YAML file (seed-32)", 0},
-    {"machine", OPT_MACHINE, "M", 0, "preset or machine file (gpu-400t-64g)",
-     0},
-    {"batch", 'b', "BxT", 0, "rows and tokens (256x256); decode: B", 0},
-    {"dtype", OPT_DTYPE, "T", 0, "of values: fp16, bf16, fp32 (fp16)", 0},
-    {"decode", OPT_DECODE, NULL, 0, "one token per row", 0},
-    {"kv", OPT_KV, "L", 0, "decode: cached tokens of a row", 0},
-    {"overlap", OPT_OVERLAP, "O", 0, "none, pipeline or all (pipeline)", 0},
-    {"popularity", OPT_POPULARITY, "P", 0,
-     "of experts: uniform, zipf:S, power:A or a file (uniform)", 0},
-    {"routing", OPT_ROUTING, "R", 0,
-     "drawn[:SEED], or expected: one rank speaks for its stage (drawn)", 0},
-    {"collectives", OPT_COLLECTIVES, "C", 0, "library or shot (library)", 0},
     {"sweep", OPT_SWEEP, "WHAT=A..B", 0,
      "a row for each doubling of gpus (scales dp), seq or mb", 0},
     {"require", OPT_REQUIRE, "FILE", 0, "requirements: exit 1 if not met", 0},
@@ -54,39 +28,15 @@ static const struct argp_option options[] = {
     {"trace", OPT_TRACE, "FILE", 0, "predicted timeline for Perfetto", 0},
     {0}};
 
+static const struct argp_child children[] = {{&har_question_argp, 0, NULL, 0},
+                                             {0}};
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     request *r = state->input;
     switch (key) {
-    case 'p':
-        r->plan = arg;
-        return 0;
-    case 'b':
-        r->batch = arg;
-        return 0;
-    case OPT_MACHINE:
-        r->machine = arg;
-        return 0;
-    case OPT_DTYPE:
-        r->dtype = arg;
-        return 0;
-    case OPT_DECODE:
-        r->is_decode = true;
-        return 0;
-    case OPT_KV:
-        r->kv = arg;
-        return 0;
-    case OPT_OVERLAP:
-        r->overlap = arg;
-        return 0;
-    case OPT_POPULARITY:
-        r->popularity = arg;
-        return 0;
-    case OPT_ROUTING:
-        r->routing = arg;
-        return 0;
-    case OPT_COLLECTIVES:
-        r->shots = arg;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &r->asked;
         return 0;
     case OPT_SWEEP:
         r->sweep = arg;
@@ -100,11 +50,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPT_TRACE:
         r->trace = arg;
         return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one model: '%s'", arg);
-        r->model = arg;
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -117,106 +62,13 @@ static const struct argp argp = {
     "Predicts latency, throughput, memory, communication, bubble and balance "
     "of a plan on a machine (docs/predict.md).  A requirement that is not met "
     "is a difference.\v" HAR_EXIT_CODES,
-    NULL,
+    children,
     NULL,
     NULL};
 
-typedef struct setup {
-    core_spec spec;
-    par_plan plan;
-    har_machine machine;
-    har_demand demand;
-    har_predict_case what;
-} setup;
-
-/* --- reading the request --- */
-
-static core_status choose(int *out, const char *option, const char *text,
-                          const char *const *names, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (strcmp(names[i], text) == 0) {
-            *out = i;
-            return CORE_OK;
-        }
-    CORE_FAIL_IF(true, CORE_E_USAGE, "%s: expected %s, %s%s%s, found '%s'",
-                 option, names[0], names[1], n > 2 ? " or " : "",
-                 n > 2 ? names[2] : "", text);
-    return CORE_OK;
-}
-
-static core_status read_batch(setup *s, const request *r)
-{
-    har_predict_case *w = &s->what;
-    w->is_decode = r->is_decode;
-    CORE_FAIL_IF(r->is_decode != (r->kv != NULL), CORE_E_USAGE,
-                 "--decode and --kv L go together, found one of them");
-    if (!r->is_decode)
-        return har_parse_batch(&w->n_b, &w->n_t, "--batch",
-                               r->batch != NULL ? r->batch : "256x256");
-    w->n_t = 1;
-    CORE_TRY(har_parse_count(&w->n_kv, "--kv", r->kv));
-    return har_parse_count(&w->n_b, "--batch",
-                           r->batch != NULL ? r->batch : "256");
-}
-
-static core_status read_routing(setup *s, const request *r)
-{
-    int64_t seed = 1;
-    CORE_TRY(har_demand_parse(&s->demand, r->popularity, (int)s->spec.n_e));
-    s->what.all_ranks = strcmp(r->routing, "expected") != 0;
-    CORE_FAIL_IF(
-        s->what.all_ranks && strncmp(r->routing, "drawn", 5) != 0, CORE_E_USAGE,
-        "--routing: expected drawn, drawn:SEED or expected, found '%s'",
-        r->routing);
-    if (s->what.all_ranks && r->routing[5] == ':')
-        CORE_TRY(har_parse_count(&seed, "--routing", r->routing + 6));
-    else
-        CORE_FAIL_IF(s->what.all_ranks && r->routing[5] != '\0', CORE_E_USAGE,
-                     "--routing: expected drawn:SEED, found '%s'", r->routing);
-    s->demand.is_drawn = s->what.all_ranks;
-    s->demand.seed = (uint64_t)seed;
-    return CORE_OK;
-}
-
-static core_status read_request(setup *s, const request *r)
-{
-    static const char *const dtypes[] = {"fp16", "bf16", "fp32"};
-    static const core_dtype dtype_of[] = {CORE_DTYPE_F16, CORE_DTYPE_BF16,
-                                          CORE_DTYPE_F32};
-    static const char *const overlaps[] = {"none", "pipeline", "all"};
-    static const char *const algorithms[] = {"library", "shot"};
-    int dtype = 0, overlap = 0, algorithm = 0;
-    CORE_TRY(core_spec_open(&s->spec, r->model, NULL));
-    CORE_TRY(par_plan_parse(&s->plan, r->plan));
-    CORE_TRY(har_machine_open(&s->machine, r->machine));
-    CORE_TRY(choose(&dtype, "--dtype", r->dtype, dtypes, 3));
-    CORE_TRY(choose(&overlap, "--overlap", r->overlap, overlaps, 3));
-    CORE_TRY(choose(&algorithm, "--collectives", r->shots, algorithms, 2));
-    CORE_TRY(read_batch(s, r));
-    CORE_TRY(read_routing(s, r));
-    s->what.spec = &s->spec;
-    s->what.plan = &s->plan;
-    s->what.demand = &s->demand;
-    s->what.dtype = dtype_of[dtype];
-    s->what.overlap = (har_overlap)overlap;
-    s->what.algorithm = (har_algorithm)algorithm;
-    CORE_FAIL_IF(r->sweep != NULL && (r->require != NULL || r->json != NULL ||
-                                      r->trace != NULL),
-                 CORE_E_USAGE,
-                 "--sweep prints a table: not with --require, --json, --trace");
-    return CORE_OK;
-}
-
-static core_status check_plan(const setup *s)
-{
-    CORE_TRY(par_plan_check(&s->plan, &s->spec));
-    return par_plan_check_batch(&s->plan, &s->spec, s->what.n_b);
-}
-
 /* --- one prediction --- */
 
-static core_status write_files(const setup *s, const request *r,
+static core_status write_files(const har_setup *s, const request *r,
                                har_predictor *predictor,
                                const har_prediction *p)
 {
@@ -227,7 +79,7 @@ static core_status write_files(const setup *s, const request *r,
     return CORE_OK;
 }
 
-static core_status report(const setup *s, const request *r,
+static core_status report(const har_setup *s, const request *r,
                           har_predictor *predictor, const har_prediction *p,
                           bool *met)
 {
@@ -249,11 +101,11 @@ static core_status report(const setup *s, const request *r,
     return status;
 }
 
-static core_status predict_one(const setup *s, const request *r,
+static core_status predict_one(const har_setup *s, const request *r,
                                har_predictor *predictor, har_prediction *p,
                                bool *met)
 {
-    CORE_TRY(check_plan(s));
+    CORE_TRY(har_setup_check(s));
     CORE_TRY(har_predict(predictor, &s->what, p));
     return report(s, r, predictor, p, met);
 }
@@ -264,6 +116,15 @@ typedef struct range {
     int what; /* 0 gpus, 1 seq, 2 mb */
     int64_t first, last;
 } range;
+
+static core_status check_sweep(const request *r)
+{
+    CORE_FAIL_IF(r->sweep != NULL && (r->require != NULL || r->json != NULL ||
+                                      r->trace != NULL),
+                 CORE_E_USAGE,
+                 "--sweep prints a table: not with --require, --json, --trace");
+    return CORE_OK;
+}
 
 static core_status read_sweep(range *out, const request *r)
 {
@@ -277,7 +138,7 @@ static core_status read_sweep(range *out, const request *r)
                  r->sweep);
     *value++ = '\0';
     *last = '\0';
-    CORE_TRY(choose(&out->what, "--sweep", text, names, 3));
+    CORE_TRY(har_choose(&out->what, "--sweep", text, names, 3));
     CORE_TRY(har_parse_count(&out->first, "--sweep", value));
     CORE_TRY(har_parse_count(&out->last, "--sweep", last + 2));
     CORE_FAIL_IF(out->last < out->first || out->last > 1 << 20, CORE_E_USAGE,
@@ -287,7 +148,7 @@ static core_status read_sweep(range *out, const request *r)
 }
 
 /* Set the swept number; E_USAGE, E_PLAN where it makes no plan. */
-static core_status set_point(setup *s, const range *w, int64_t x)
+static core_status set_point(har_setup *s, const range *w, int64_t x)
 {
     if (w->what == 0) {
         const int part = s->plan.pp * s->plan.tp;
@@ -302,10 +163,10 @@ static core_status set_point(setup *s, const range *w, int64_t x)
     } else {
         s->plan.mb = (int)x;
     }
-    return check_plan(s);
+    return har_setup_check(s);
 }
 
-static void write_row(int64_t x, const setup *s, const har_prediction *p)
+static void write_row(int64_t x, const har_setup *s, const har_prediction *p)
 {
     printf("%8lld %5d %10.3f %10.3f - %-10.3f %12.0f %10.2f %6.1f %6.1f %6.1f "
            "%6.1f %8.2f%s\n",
@@ -324,7 +185,7 @@ static void write_progress(time_t begin, int64_t x, bool done)
             (long long)x);
 }
 
-static core_status sweep(setup *s, const request *r, har_predictor *predictor,
+static core_status sweep(har_setup *s, const request *r, har_predictor *predictor,
                          har_prediction *p)
 {
     const time_t begin = time(NULL);
@@ -357,21 +218,16 @@ static core_status sweep(setup *s, const request *r, har_predictor *predictor,
 
 int har_cmd_predict(int argc, char **argv)
 {
-    request r = {.model = "seed-30b",
-                 .plan = "seed-32",
-                 .machine = "gpu-400t-64g",
-                 .dtype = "fp16",
-                 .overlap = "pipeline",
-                 .popularity = "uniform",
-                 .routing = "drawn",
-                 .shots = "library"};
-    static setup s;
+    request r = {.asked = HAR_QUESTION};
+    static har_setup s;
     static har_prediction p;
     har_predictor *predictor = NULL;
     bool met = true;
     har_parse(&argp, argc, argv, "predict", &r);
     core_message_clear();
-    core_status status = read_request(&s, &r);
+        core_status status = har_setup_read(&s, &r.asked);
+    if (status == CORE_OK)
+        status = check_sweep(&r);
     if (status == CORE_OK)
         status = har_predictor_make(&predictor, &s.machine);
     if (status == CORE_OK && r.sweep != NULL)
