@@ -109,13 +109,18 @@ static void add_rows(tracing *w, int p, int64_t n)
     }
 }
 
-/* The rows that this rank sends out for one layer and one token group. */
+/* The rows that this rank sends out for one layer and one token group: those
+ * for one ep index are one block, which is returned in whole rows.           */
 static void add_group(tracing *w, int layer, int64_t part)
 {
     const uint64_t *rows = har_load_at(w->load, layer, part, w->lay.t);
-    for (int64_t e = 0; e < w->load->n_entry; e++)
-        if (rows[e] > 0)
-            add_rows(w, w->lay.replica_ep[e], (int64_t)rows[e]);
+    for (int p = 0; p < w->lay.plan.ep; p++) {
+        int64_t n = 0;
+        for (int64_t e = 0; e < w->load->n_entry; e++)
+            n += w->lay.replica_ep[e] == p ? (int64_t)rows[e] : 0;
+        if (n > 0)
+            add_rows(w, p, n);
+    }
 }
 
 static void add_experts(tracing *w)
