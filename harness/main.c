@@ -29,6 +29,7 @@ static const command commands[] = {
      har_cmd_plan},
     {"audit", "are the published figures of a deployment true?", har_cmd_audit},
     {"predict", "what a plan costs on a machine", har_cmd_predict},
+    {"report", "one page about a plan on a machine", har_cmd_report},
     {"golden", "make, seal or check golden cases", har_cmd_golden},
     {"perf", "machine files: fit on measured times, score on them",
      har_cmd_perf},

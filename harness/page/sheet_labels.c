@@ -1,0 +1,80 @@
+/* harness/page/sheet_labels.c -- see sheet_labels.h. */
+#include "harness/page/sheet_labels.h"
+
+#include "harness/page/gnuplot.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LINE = 14 };
+static const double LETTER = 6.3; /* pixels, of a font of 11                  */
+
+static double half_width(const har__label *l)
+{
+    return (double)strlen(l->text) * LETTER / 2 + 2;
+}
+
+static int meets_text(const har__label *a, const har__label *b)
+{
+    return fabs(a->tx - b->tx) < half_width(a) + half_width(b) &&
+           fabs(a->ty - b->ty) < LINE;
+}
+
+static int meets_point(const har__label *text, const har__label *point)
+{
+    return fabs(text->tx - point->x) < half_width(text) + point->r &&
+           fabs(text->ty - point->y) < LINE / 2.0 + point->r;
+}
+
+static int is_free(const har__label *label, int i, int n, double width,
+                   double height)
+{
+    const har__label *l = &label[i];
+    const double half = half_width(l);
+    if (l->tx < half || l->tx + half > width || l->ty < LINE ||
+        l->ty + LINE > height)
+        return 0;
+    for (int k = 0; k < n; k++)
+        if (meets_point(l, &label[k]) ||
+            (k < i && label[k].placed && meets_text(l, &label[k])))
+            return 0;
+    return 1;
+}
+
+/* Right, left, above and below, then the corners, then further away. */
+static int place(har__label *label, int i, int n, double width, double height)
+{
+    static const double way[][2] = {{1, 0}, {-1, 0}, {0, 1},  {0, -1},
+                                    {1, 1}, {1, -1}, {-1, 1}, {-1, -1}};
+    har__label *l = &label[i];
+    for (int away = 0; away < 3; away++)
+        for (size_t k = 0; k < sizeof way / sizeof way[0]; k++) {
+            const double out = l->r + 3 + 10 * away;
+            l->tx = l->x + way[k][0] * (out + half_width(l));
+            l->ty = l->y + way[k][1] * (out + LINE / 2.0 + 1);
+            if (is_free(label, i, n, width, height))
+                return 1;
+        }
+    return 0;
+}
+
+void har__labels_place(har__label *label, int n, double width, double height)
+{
+    for (int i = 0; i < n; i++)
+        label[i].placed = place(label, i, n, width, height);
+}
+
+void har__labels_write(FILE *script, const har__label *label, int n,
+                       double width, double height)
+{
+    for (int i = 0; i < n; i++) {
+        if (!label[i].placed)
+            continue;
+        fputs("set label '", script);
+        har_gnuplot_text(script, label[i].text);
+        fprintf(script,
+                "' at screen %.5f,%.5f center font ',11' textcolor @ink "
+                "front\n",
+                label[i].tx / width, label[i].ty / height);
+    }
+}
