@@ -50,7 +50,7 @@ static core_status predict(har__sheet *s, har_predictor *predictor)
     const int n_gpu = par_plan_world(&setup->plan);
     begin(s->ask, "predicting the plan");
     CORE_TRY(har_predict(predictor, &setup->what, &s->p));
-    CORE_TRY(har__timeline_make(&s->timeline, predictor, &s->p));
+    CORE_TRY(har__timeline_make(&s->timeline, predictor, &setup->plan, &s->p));
     begin(s->ask, "tracing the bytes");
     CORE_TRY(har__modules_make(&s->module, setup));
     CORE_TRY(make_load(s));
@@ -105,6 +105,7 @@ static void drop(har__sheet *s)
     har_load_free(&s->load);
     har_traffic_free(&s->traffic);
     free(s->timeline.busy);
+    free(s->timeline.span);
     if (s->claims != NULL)
         har_audit_free(&s->audit);
     free(s->claims);

@@ -4,6 +4,7 @@
 #include "harness/page/sheet_impl.h"
 
 #include <math.h>
+#include <string.h>
 
 static void tile(FILE *out, const char *what, const char *value,
                  const char *unit, const char *below)
@@ -35,8 +36,8 @@ static void rate_tile(FILE *out, const har_prediction *p)
     snprintf(text, sizeof text, "%.20s to %.20s",
              har__si(low, p->tokens_per_s.low),
              har__si(high, p->tokens_per_s.high));
-    tile(out, "Throughput, kept full", har__si(value, p->tokens_per_s.value),
-         "tokens/s", text);
+    tile(out, "Tokens/s, kept full", har__si(value, p->tokens_per_s.value), "",
+         text);
 }
 
 static void write_tiles(const har__sheet *s, FILE *out)
@@ -50,13 +51,13 @@ static void write_tiles(const har__sheet *s, FILE *out)
     fputs("<div class=\"tiles\">\n", out);
     range_tile(out, "Latency of one pass", p->latency, 1e3, "ms");
     rate_tile(out, p);
-    range_tile(out, "Cost of a million tokens", cost, 1, "GPU seconds");
+    range_tile(out, "GPU seconds for 1 M tokens", cost, 1, "");
     snprintf(text, sizeof text, "%.0f %% of %.20s GB",
              100 * p->memory / s->setup->machine.memory_bytes,
              har__digits(room, s->setup->machine.memory_bytes * 1e-9));
     tile(out, "Fullest GPU", har__digits(value, p->memory * 1e-9), "GB", text);
-    range_tile(out, "Model FLOPs, of the peak", p->serving_mfu, 100, "%");
-    range_tile(out, "GPUs computing, of a pass", p->compute, 100, "%");
+    range_tile(out, "Model FLOPs / peak", p->serving_mfu, 100, "%");
+    range_tile(out, "Time spent computing", p->compute, 100, "%");
     fputs("</div>\n", out);
 }
 
@@ -108,18 +109,27 @@ static void note(FILE *out, const char *class, const char *text)
 
 static void write_verified(const har__sheet *s, FILE *out)
 {
-    char text[160];
-    if (s->verdicts != NULL) {
-        snprintf(text, sizeof text,
-                 "Does a plan compute the model's function? The verdict given "
-                 "is %.20s.",
-                 har__verdicts_word(s->verdicts));
-        note(out, "", text);
-    } else {
+    char text[240];
+    if (s->verdicts == NULL) {
         note(out, "",
              "Nothing on this page says whether the plan computes the right "
              "thing: no verdicts were given.");
+        return;
     }
+    const char *word = har__verdicts_word(s->verdicts);
+    const bool ours = har__verdicts_has(s->verdicts, s->plan);
+    snprintf(text, sizeof text,
+             ours
+                 ? "Does the plan compute the model's function? %.20s, with "
+                   "the model %.60s."
+                 : "The verdicts given (%.20s, model %.60s) are of other plans "
+                   "than this one.",
+             word, har__verdicts_model(s->verdicts));
+    note(out,
+         !ours                           ? ""
+         : strcmp(word, "VERIFIED") == 0 ? "good"
+                                         : "bad",
+         text);
 }
 
 static void write_notes(const har__sheet *s, FILE *out)

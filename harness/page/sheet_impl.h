@@ -17,7 +17,7 @@
 
 /* --- what a GPU holds (sheet_module.c) --- */
 
-enum { HAR__RUNS_TEXT = 120 };
+enum { HAR__RUNS_TEXT = 120, HAR__SHORT_TEXT = 24 };
 
 typedef struct har__module {
     int stage, d, t, ep_i, etp_i, edp_i;
@@ -25,6 +25,7 @@ typedef struct har__module {
     int64_t head0, head1, kv0, kv1, vocab0, vocab1, f0, f1;
     int n_expert;
     char experts[HAR__RUNS_TEXT]; /* "0-3, 9", cut off with "..."             */
+    char some_experts[HAR__SHORT_TEXT];
     double weight_bytes;
     bool is_copy; /* an earlier rank holds the same           */
 } har__module;
@@ -46,16 +47,29 @@ typedef enum har__work {
 
 enum { HAR__N_BIN = 780 };
 
+enum { HAR__MAX_CLOSE = 8 }; /* GPUs of the closer look                       */
+
 typedef struct har__timeline {
     int n_gpu, step; /* every step-th GPU has a track                         */
+    int n_in_stage;
+    int64_t n_of_first; /* operators of GPU 0                                 */
     int n_track;
     double seconds;
-    float *busy; /* [n_track, HAR__N_BIN, HAR__N_WORK] seconds, owned     */
+    float *busy; /* [n_track, HAR__N_BIN, HAR__N_WORK] seconds, owned         */
+
+    /* a closer look: every operator of the first GPU of some stages          */
+    double close0, close1; /* seconds of the pass                             */
+    int n_close;
+    int64_t n_span, n_room;
+    har_span *span; /* owned                                                  */
+    bool is_short;  /* no memory for one                                      */
 } har__timeline;
 
-/* Of the case last predicted.  Free busy also after an error.  E_MEMORY.     */
+/* Of the case last predicted, whose plan this is.  Free busy and span also
+ * after an error.  Errors: E_MEMORY.    [local] */
 CORE_NODISCARD core_status har__timeline_make(har__timeline *out,
                                               har_predictor *predictor,
+                                              const par_plan *plan,
                                               const har_prediction *p);
 
 /* --- other plans (sheet_rivals.c) --- */
@@ -106,6 +120,9 @@ typedef struct har__sheet {
 CORE_NODISCARD core_status har__verdicts_read(void **out, const char *path);
 void har__verdicts_free(void *verdicts);
 const char *har__verdicts_word(const void *verdicts); /* "VERIFIED"           */
+const char *har__verdicts_model(const void *verdicts);
+/* Is a plan, by its canonical text, among those verified?                    */
+bool har__verdicts_has(const void *verdicts, const char *plan);
 
 /* The sections.  Those with plots may fail as har_gnuplot_draw does.         */
 void har__sheet_head(const har__sheet *s, FILE *out);
@@ -139,6 +156,8 @@ const char *har__si(char out[HAR__NUMBER], double x);
 /* Three significant digits without an exponent: "0.0573", "76.0", "12,300".  */
 const char *har__digits(char out[HAR__NUMBER], double x);
 const char *har__percent(char out[HAR__NUMBER], double share);
+/* "1,048,576" */
+const char *har__grouped(char out[HAR__NUMBER], int64_t n);
 
 /* A cell with such a text and the whole number beside it for machines:
  * <td class="n"><data value="0.0760">76.0</data></td>                        */

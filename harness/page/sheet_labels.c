@@ -26,13 +26,12 @@ static int meets_point(const har__label *text, const har__label *point)
            fabs(text->ty - point->y) < LINE / 2.0 + point->r;
 }
 
-static int is_free(const har__label *label, int i, int n, double width,
-                   double height)
+static int is_free(const har__label *label, int i, int n, const har__frame *box)
 {
     const har__label *l = &label[i];
     const double half = half_width(l);
-    if (l->tx < half || l->tx + half > width || l->ty < LINE ||
-        l->ty + LINE > height)
+    if (l->tx - half < box->x0 || l->tx + half > box->x1 ||
+        l->ty - LINE / 2.0 < box->y0 || l->ty + LINE / 2.0 > box->y1)
         return 0;
     for (int k = 0; k < n; k++)
         if (meets_point(l, &label[k]) ||
@@ -42,7 +41,7 @@ static int is_free(const har__label *label, int i, int n, double width,
 }
 
 /* Right, left, above and below, then the corners, then further away. */
-static int place(har__label *label, int i, int n, double width, double height)
+static int place(har__label *label, int i, int n, const har__frame *box)
 {
     static const double way[][2] = {{1, 0}, {-1, 0}, {0, 1},  {0, -1},
                                     {1, 1}, {1, -1}, {-1, 1}, {-1, -1}};
@@ -52,20 +51,40 @@ static int place(har__label *label, int i, int n, double width, double height)
             const double out = l->r + 3 + 10 * away;
             l->tx = l->x + way[k][0] * (out + half_width(l));
             l->ty = l->y + way[k][1] * (out + LINE / 2.0 + 1);
-            if (is_free(label, i, n, width, height))
+            if (is_free(label, i, n, box))
                 return 1;
         }
     return 0;
 }
 
-void har__labels_place(har__label *label, int n, double width, double height)
+har__frame har__frame_of(int width, int height)
+{
+    return (har__frame){.width = width,
+                        .height = height,
+                        .x0 = 78,
+                        .x1 = width - 14,
+                        .y0 = 52,
+                        .y1 = height - 14};
+}
+
+void har__frame_write(FILE *script, const har__frame *box)
+{
+    fprintf(script,
+            "set lmargin at screen %.5f\nset rmargin at screen %.5f\n"
+            "set bmargin at screen %.5f\nset tmargin at screen %.5f\n"
+            "set xlabel offset 0,0.2\n",
+            box->x0 / box->width, box->x1 / box->width, box->y0 / box->height,
+            box->y1 / box->height);
+}
+
+void har__labels_place(har__label *label, int n, const har__frame *box)
 {
     for (int i = 0; i < n; i++)
-        label[i].placed = place(label, i, n, width, height);
+        label[i].placed = label[i].text[0] != '\0' && place(label, i, n, box);
 }
 
 void har__labels_write(FILE *script, const har__label *label, int n,
-                       double width, double height)
+                       const har__frame *box)
 {
     for (int i = 0; i < n; i++) {
         if (!label[i].placed)
@@ -75,6 +94,6 @@ void har__labels_write(FILE *script, const har__label *label, int n,
         fprintf(script,
                 "' at screen %.5f,%.5f center font ',11' textcolor @ink "
                 "front\n",
-                label[i].tx / width, label[i].ty / height);
+                label[i].tx / box->width, label[i].ty / box->height);
     }
 }

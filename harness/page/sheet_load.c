@@ -1,15 +1,15 @@
 /* harness/page/sheet_load.c -- how many rows each expert and each GPU get.
  *
  * The load is the one that the prediction is made for: drawn from the same
- * demand with the same seed.  An expert's bar is its mean over the layers, the
- * whisker reaches from the layer with fewest to that with most.
+ * demand with the same seed.
  */
 #include "harness/page/sheet_impl.h"
+#include "harness/page/sheet_labels.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { HEIGHT = 260 };
+enum { HEIGHT = 240 };
 
 /* Rows of one expert in a layer, all token groups. */
 static double rows_at(const har__sheet *s, const int *replica_first, int layer,
@@ -47,66 +47,79 @@ static spread spread_of(const har__sheet *s, const int *replica_first, int e)
     return x;
 }
 
-/* What every expert would get if all choices were dealt evenly. */
-static double even_rows(const har__sheet *s)
+/* Bars that stand on 1 and axes that show how far they reach: between most
+ * and least there may be a percent or a factor of ten.                       */
+static void write_axes(FILE *script, const char *what, int n, double least,
+                       double most)
 {
-    const core_spec *spec = &s->setup->spec;
-    return s->p.n_token * (double)spec->n_k / (double)spec->n_e;
+    const har__frame box = har__frame_of(HAR__WIDTH, HEIGHT);
+    const double room = fmax(0.005, 0.1 * (most - least));
+    har__frame_write(script, &box);
+    fprintf(script,
+            "set xlabel '%s' textcolor @soft\n"
+            "set ylabel 'rows / mean' textcolor @soft\n"
+            "set xrange [-0.7:%d.7]\nset yrange [%.6g:%.6g]\n"
+            "set format y '%%g'\nunset key\nset grid noxtics\n"
+            "set arrow from graph 0, first 1 to graph 1, first 1 nohead lw 1 "
+            "lc @soft front\n",
+            what, n - 1, fmax(0, fmin(least, 1) - room), fmax(most, 1) + room);
+}
+
+/* Pixels of a bar among n. */
+static double bar_width(int n)
+{
+    return fmin(18, fmax(1, 0.7 * 800 / n));
 }
 
 static void write_experts_script(const har__sheet *s, const int *first,
-                                 FILE *out)
+                                 FILE *script)
 {
     const int n_e = (int)s->setup->spec.n_e;
-    const double even = even_rows(s);
-    double most = 0;
-    fputs("$load << E\n", out);
+    double most = 0, least = INFINITY, mean = 0;
     for (int e = 0; e < n_e; e++) {
         const spread x = spread_of(s, first, e);
-        most = fmax(most, x.most / even);
-        fprintf(out,
+        most = fmax(most, x.most);
+        least = fmin(least, x.least);
+        mean += x.mean / n_e;
+    }
+    write_axes(script, "expert", n_e, least / mean, most / mean);
+    fputs("$load << E\n", script);
+    for (int e = 0; e < n_e; e++) {
+        const spread x = spread_of(s, first, e);
+        fprintf(script,
                 "%d %.6g %.6g %.6g \"expert %d: %.0f rows of a layer, %.0f to "
                 "%.0f\"\n",
-                e, x.mean / even, x.least / even, x.most / even, e, x.mean,
+                e, x.mean / mean, x.least / mean, x.most / mean, e, x.mean,
                 x.least, x.most);
     }
-    fprintf(out,
-            "E\nset xlabel 'expert' textcolor @soft\n"
-            "set ylabel 'rows of a layer / even share' textcolor @soft\n"
-            "set xrange [-0.7:%d.7]\nset yrange [0:%.4g]\n"
-            "set boxwidth 0.8\nunset key\nset grid noxtics\n"
-            "set arrow from graph 0, first 1 to graph 1, first 1 nohead lw 1.2 "
-            "lc @ink front\n"
-            "plot $load using 1:2 with boxes lc @g1, "
-            "'' using 1:2:3:4 with yerrorbars pt 7 ps 0 lw 1.2 lc @ink, "
-            "'' using 1:2:5 with labels hypertext point pt 7 ps 0.35 lc @ink\n",
-            n_e - 1, fmax(1.25, 1.08 * most));
+    fprintf(script,
+            "E\nplot $load using 1:3:(0):($4-$3) with vectors nohead lw 1 lc "
+            "@idle, "
+            "'' using 1:(1):(0):($2-1) with vectors nohead lw %.1f lc @g1, "
+            "'' using 1:2:5 with labels hypertext point pt 7 ps 0.5 lc @g1\n",
+            bar_width(n_e));
 }
 
-static void write_ranks_script(const har__sheet *s, FILE *out)
+static void write_ranks_script(const har__sheet *s, FILE *script)
 {
     const int n = s->p.n_gpu;
-    double mean = 0, most = 0;
+    const double *rows = s->traffic.rows;
+    double mean = 0, most = 0, least = INFINITY;
     for (int i = 0; i < n; i++) {
-        mean += s->traffic.rows[i] / n;
-        most = fmax(most, s->traffic.rows[i]);
+        mean += rows[i] / n;
+        most = fmax(most, rows[i]);
+        least = fmin(least, rows[i]);
     }
-    fputs("$load << E\n", out);
+    write_axes(script, "GPU", n, least / mean, most / mean);
+    fputs("$load << E\n", script);
     for (int i = 0; i < n; i++)
-        fprintf(out, "%d %.9g \"GPU %d: %.0f rows, %.3f of the mean\"\n", i,
-                s->traffic.rows[i], i, s->traffic.rows[i],
-                s->traffic.rows[i] / mean);
-    fprintf(out,
-            "E\nset xlabel 'GPU' textcolor @soft\n"
-            "set ylabel 'rows of experts in a pass' textcolor @soft\n"
-            "set format y '%%.0s %%c'\nset xrange [-0.7:%d.7]\n"
-            "set yrange [0:%.6g]\nset boxwidth 0.8\nunset key\n"
-            "set grid noxtics\n"
-            "set arrow from graph 0, first %.9g to graph 1, first %.9g nohead "
-            "lw 1.2 lc @ink front\n"
-            "plot $load using 1:2 with boxes lc @g0, "
-            "'' using 1:2:3 with labels hypertext point pt 7 ps 0.35 lc @ink\n",
-            n - 1, 1.15 * most, mean, mean);
+        fprintf(script, "%d %.9g \"GPU %d: %.0f rows, %.4f of the mean\"\n", i,
+                rows[i] / mean, i, rows[i], rows[i] / mean);
+    fprintf(script,
+            "E\nplot $load using 1:(1):(0):($2-1) with vectors nohead lw %.1f "
+            "lc @g0, "
+            "'' using 1:2:3 with labels hypertext point pt 7 ps 0.5 lc @g0\n",
+            bar_width(n));
 }
 
 static core_status draw_experts(const har__sheet *s, FILE *out)
@@ -121,7 +134,7 @@ static core_status draw_experts(const har__sheet *s, FILE *out)
     if (status == CORE_OK) {
         write_experts_script(s, lay.replica_first, plot.script);
         status = har__plot_close(&plot, out, HAR__WIDTH, HEIGHT,
-                                 "rows per expert over the even share");
+                                 "rows per expert over the mean");
     }
     core_arena_free(&arena);
     return status;
@@ -140,15 +153,17 @@ static void describe(const har__sheet *s, char *out, size_t bytes)
 {
     const har_prediction *p = &s->p;
     const har_demand *demand = &s->setup->demand;
+    char choices[HAR__NUMBER], kept[HAR__NUMBER];
     snprintf(out, bytes,
-             "Popularity of experts: %s, drawn with seed %llu. Of %.0f "
-             "choices %.0f found a slot; %.2f %% were dropped. In a layer and "
+             "Popularity of experts: %s, drawn with seed %llu. Of %s choices "
+             "%s found a slot; %.2f %% were dropped. In a layer and "
              "micro-batch %.3g experts of a GPU have rows. Mean over most "
              "rows: %.1f %% among the GPUs of an expert group, %.1f %% among "
              "experts.",
-             demand->text, (unsigned long long)demand->seed, s->n_choice,
-             s->n_kept, 100 * p->dropped, p->distinct_mean,
-             100 * p->balance.value, 100 * p->expert_balance);
+             demand->text, (unsigned long long)demand->seed,
+             har__grouped(choices, (int64_t)s->n_choice),
+             har__grouped(kept, (int64_t)s->n_kept), 100 * p->dropped,
+             p->distinct_mean, 100 * p->balance.value, 100 * p->expert_balance);
 }
 
 core_status har__sheet_load(const har__sheet *s, FILE *out)
@@ -158,11 +173,12 @@ core_status har__sheet_load(const har__sheet *s, FILE *out)
         describe(s, text, sizeof text);
     har__section(out, "load", "Load per expert and GPU", text);
     if (s->p.has_experts) {
-        fputs("<h3>Experts: mean over the layers, whiskers from the layer "
-              "with fewest to that with most</h3>\n",
+        fputs("<h3>Rows per expert of a layer, over the mean</h3>\n"
+              "<p>Bars: mean over the layers. Grey lines reach from the layer "
+              "with fewest to that with most.</p>\n",
               out);
         CORE_TRY(draw_experts(s, out));
-        fputs("<h3>GPUs: rows that their experts work on; the line is the "
+        fputs("<h3>Rows that the experts of a GPU work on in a pass, over the "
               "mean</h3>\n",
               out);
         CORE_TRY(draw_ranks(s, out));

@@ -28,7 +28,7 @@ static void write_bar(const har__sheet *s, int stage, double scale, double y,
     const har_stage_memory *m = &s->p.stage[stage];
     const double capacity = s->setup->machine.memory_bytes;
     part list[N_PART];
-    char text[120];
+    char text[120], number[HAR__NUMBER];
     double x = LEFT;
     snprintf(text, sizeof text, "stage %d", stage);
     har_svg_text(out, 0, y + 15, "big", text);
@@ -43,8 +43,9 @@ static void write_bar(const har__sheet *s, int stage, double scale, double y,
         har_svg_title(out, text);
         x += list[i].bytes * scale;
     }
-    snprintf(text, sizeof text, "%.3g GB, %.0f %% (GPU %d)", m->total * 1e-9,
-             100 * m->total / capacity, m->rank);
+    snprintf(text, sizeof text, "%s GB, %.0f %% (GPU %d)",
+             har__digits(number, m->total * 1e-9), 100 * m->total / capacity,
+             m->rank);
     har_svg_text(out, HAR__WIDTH - RIGHT + 12, y + 15, "", text);
 }
 

@@ -14,7 +14,7 @@
 
 /* --- making them --- */
 
-/* "0-3, 9" of ascending numbers. */
+/* "0-3, 9" of ascending numbers, with a dash between them. */
 static void write_runs(char *out, size_t bytes, const int *list, int n)
 {
     size_t at = 0;
@@ -26,10 +26,10 @@ static void write_runs(char *out, size_t bytes, const int *list, int n)
         char run[32];
         while (last + 1 < n && list[last + 1] == list[last] + 1)
             last++;
-        snprintf(run, sizeof run, last > i ? "%s%d-%d" : "%s%d",
+        snprintf(run, sizeof run, last > i ? "%s%d\xe2\x80\x93%d" : "%s%d",
                  i > 0 ? ", " : "", list[i], list[last]);
         if (at + strlen(run) + 4 >= bytes) {
-            snprintf(out + at, bytes - at, "...");
+            snprintf(out + at, bytes - at, "\xe2\x80\xa6");
             return;
         }
         snprintf(out + at, bytes - at, "%s", run);
@@ -66,6 +66,8 @@ static har__module module_of(const har_setup *s, const par_layout *l)
     if (l->n_my_expert == 0)
         m.f0 = m.f1 = 0;
     write_runs(m.experts, sizeof m.experts, l->my_expert, l->n_my_expert);
+    write_runs(m.some_experts, sizeof m.some_experts, l->my_expert,
+               l->n_my_expert);
     return m;
 }
 
@@ -170,8 +172,7 @@ static void write_cell(const har__module *m, int rank, const grid *g, double x,
     har_svg_text(out, x + 8, y + 33, "small", text);
     if (m->n_expert == 0)
         return;
-    snprintf(text, sizeof text, "experts %.13s%s", m->experts,
-             strlen(m->experts) > 13 ? "\xe2\x80\xa6" : "");
+    snprintf(text, sizeof text, "experts %s", m->some_experts);
     har_svg_text(out, x + 8, y + 48, "small", text);
 }
 

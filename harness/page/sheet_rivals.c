@@ -186,16 +186,16 @@ core_status har__rivals_find(har__rivals *r, const har_sheet_ask *ask,
 /* --- the plot --- */
 
 enum { HEIGHT = 380 };
-static const double X0 = 0.085, X1 = 0.985, Y0 = 0.145, Y1 = 0.95;
 
 typedef struct box {
     double x0, x1, y0, y1; /* ms, tokens/s                                    */
     bool is_log;
+    har__frame frame;
 } box;
 
 static box box_of(const har__rivals *r)
 {
-    box b = {INFINITY, 0, INFINITY, 0, false};
+    box b = {.x0 = INFINITY, .frame = har__frame_of(HAR__WIDTH, HEIGHT)};
     for (int i = 0; i < r->n; i++) {
         b.x0 = fmin(b.x0, r->at[i].latency * 1e3);
         b.x1 = fmax(b.x1, r->at[i].latency * 1e3);
@@ -212,14 +212,15 @@ static box box_of(const har__rivals *r)
 static void write_labels(const har__rivals *r, const box *b, FILE *script)
 {
     har__label label[HAR__MAX_RIVALS + 1];
+    const har__frame *f = &b->frame;
     const double left = b->is_log ? log(b->x0) : b->x0;
     const double right = b->is_log ? log(b->x1) : b->x1;
     for (int i = 0; i < r->n; i++) {
         const double ms = r->at[i].latency * 1e3;
         const double x = ((b->is_log ? log(ms) : ms) - left) / (right - left);
         const double y = r->at[i].tokens_per_s / b->y1;
-        label[i] = (har__label){.x = HAR__WIDTH * (X0 + (X1 - X0) * x),
-                                .y = HEIGHT * (Y0 + (Y1 - Y0) * y),
+        label[i] = (har__label){.x = f->x0 + (f->x1 - f->x0) * x,
+                                .y = f->y0 + (f->y1 - f->y0) * y,
                                 .r = r->at[i].is_ours ? 10 : 6};
         if (r->at[i].is_ours)
             snprintf(label[i].text, sizeof label[i].text, "%d: this plan",
@@ -227,8 +228,8 @@ static void write_labels(const har__rivals *r, const box *b, FILE *script)
         else
             snprintf(label[i].text, sizeof label[i].text, "%d", i + 1);
     }
-    har__labels_place(label, r->n, HAR__WIDTH, HEIGHT);
-    har__labels_write(script, label, r->n, HAR__WIDTH, HEIGHT);
+    har__labels_place(label, r->n, f);
+    har__labels_write(script, label, r->n, f);
 }
 
 /* The points of one number of GPUs that are best, or not. */
@@ -258,8 +259,8 @@ static void write_series(const har__rivals *r, FILE *script)
     for (int i = -1; i < r->n_count; i++)
         for (int best = 0; best < 2; best++)
             has[i + 1][best] = write_points(r, i, best == 1, script);
-    fputs("plot $best using 1:2 with steps lw 1.5 lc @idle notitle, "
-          "$ours using 1:2 with points pt 6 ps 1.9 lw 2 lc @bad notitle",
+    fputs("plot $best using 1:2 with steps lw 1.5 lc @idle, "
+          "$ours using 1:2 with points pt 6 ps 1.9 lw 2 lc @bad",
           script);
     for (int i = -1; i < r->n_count; i++)
         for (int best = 0; best < 2; best++) {
@@ -269,24 +270,20 @@ static void write_series(const har__rivals *r, FILE *script)
                     ", $c%d%c using 1:2:3 with labels hypertext point pt %d ps "
                     "1 lw 2 lc @",
                     i + 1, best == 1 ? 'b' : 'o', best == 1 ? 7 : 6);
-            fprintf(script, i < 0 ? "ink notitle" : "g%d notitle", i);
+            fprintf(script, i < 0 ? "ink" : "g%d", i);
         }
-    for (int i = 0; i < r->n_count; i++)
-        fprintf(script, ", NaN with points pt 7 ps 1 lc @g%d title '%d GPUs'",
-                i, r->count[i]);
     fputs("\n", script);
 }
 
 static void write_script(const har__rivals *r, const box *b, FILE *script)
 {
+    har__frame_write(script, &b->frame);
     fprintf(script,
-            "set lmargin at screen %g\nset rmargin at screen %g\n"
-            "set bmargin at screen %g\nset tmargin at screen %g\n"
             "set xrange [%.9g:%.9g]\nset yrange [%.9g:%.9g]\n"
-            "set format y '%%.0s %%c'\nset key bottom right\n"
+            "set format y '%%.0s %%c'\nunset key\n"
             "set xlabel 'latency of a pass, ms' textcolor @soft\n"
             "set ylabel 'tokens/s, kept full' textcolor @soft\n%s",
-            X0, X1, Y0, Y1, b->x0, b->x1, b->y0, b->y1,
+            b->x0, b->x1, b->y0, b->y1,
             b->is_log ? "set logscale x\n"
                         "set xtics (1,2,5,10,20,50,100,200,500,1000,2000,5000,"
                         "10000,20000,50000)\n"
@@ -304,6 +301,19 @@ static void write_script(const har__rivals *r, const box *b, FILE *script)
     fputs("E\n", script);
     write_labels(r, b, script);
     write_series(r, script);
+}
+
+static void write_legend(const har__rivals *r, FILE *out)
+{
+    char text[32], colour[16];
+    har__key_open(out);
+    for (int i = 0; i < r->n_count; i++) {
+        snprintf(colour, sizeof colour, "g%d", i);
+        snprintf(text, sizeof text, r->count[i] == 1 ? "%d GPU" : "%d GPUs",
+                 r->count[i]);
+        har__key(out, colour, 1, text);
+    }
+    har__key_close(out);
 }
 
 /* --- the table --- */
@@ -362,6 +372,7 @@ core_status har__sheet_rivals(const har__sheet *s, FILE *out)
         write_script(r, &b, plot.script);
         CORE_TRY(har__plot_close(&plot, out, HAR__WIDTH, HEIGHT,
                                  "latency and throughput of other plans"));
+        write_legend(r, out);
         write_table(r, out);
     }
     fputs("</section>\n", out);

@@ -10,15 +10,13 @@
 
 #include <math.h>
 
-enum { HEIGHT = 440 };
-
-/* The plot's box, as shares of the picture. */
-static const double X0 = 0.085, X1 = 0.985, Y0 = 0.125, Y1 = 0.965;
+enum { HEIGHT = 440, N_CLEAR = 120 };
 
 typedef struct roof {
     double peak, bw;           /* of the data sheet                           */
     double held_peak, held_bw; /* sustained                                   */
     double x0, x1, y0, y1;     /* what the axes show                          */
+    har__frame box;
 } roof;
 
 static bool is_point(const har_class *c)
@@ -47,17 +45,20 @@ static roof roof_of(const har__sheet *s)
     r.x0 = pow(10, floor(log10(r.x0)));
     r.y0 = pow(10, floor(log10(r.y0)));
     r.y1 = r.peak * 2;
+    r.box = har__frame_of(HAR__WIDTH, HEIGHT);
     return r;
 }
 
 static double place_x(const roof *r, double x)
 {
-    return HAR__WIDTH * (X0 + (X1 - X0) * log(x / r->x0) / log(r->x1 / r->x0));
+    return r->box.x0 +
+           (r->box.x1 - r->box.x0) * log(x / r->x0) / log(r->x1 / r->x0);
 }
 
 static double place_y(const roof *r, double y)
 {
-    return HEIGHT * (Y0 + (Y1 - Y0) * log(y / r->y0) / log(r->y1 / r->y0));
+    return r->box.y0 +
+           (r->box.y1 - r->box.y0) * log(y / r->y0) / log(r->y1 / r->y0);
 }
 
 /* Radius of a point: its area is its share of the pass. */
@@ -66,9 +67,20 @@ static double radius(const har__sheet *s, const har_class *c)
     return fmax(3.5, 24 * sqrt(c->seconds / s->p.latency.value));
 }
 
+/* A roof is something that words keep clear of. */
+static int add_roof(har__label *label, const roof *r, double peak, double bw)
+{
+    for (int i = 0; i < N_CLEAR; i++) {
+        const double x = r->x0 * pow(r->x1 / r->x0, i / (N_CLEAR - 1.0));
+        label[i] = (har__label){
+            .x = place_x(r, x), .y = place_y(r, fmin(peak, bw * x)), .r = 1};
+    }
+    return N_CLEAR;
+}
+
 static void write_labels(const har__sheet *s, const roof *r, FILE *script)
 {
-    har__label label[HAR_MAX_CLASS];
+    har__label label[HAR_MAX_CLASS + 2 * N_CLEAR] = {{.text = ""}};
     int n = 0;
     for (int i = 0; i < s->p.n_class; i++) {
         const har_class *c = &s->p.class_of[i];
@@ -80,8 +92,10 @@ static void write_labels(const har__sheet *s, const roof *r, FILE *script)
         har__class_name(label[n].text, sizeof label[n].text, c);
         n++;
     }
-    har__labels_place(label, n, HAR__WIDTH, HEIGHT);
-    har__labels_write(script, label, n, HAR__WIDTH, HEIGHT);
+    n += add_roof(label + n, r, r->peak, r->bw);
+    n += add_roof(label + n, r, r->held_peak, r->held_bw);
+    har__labels_place(label, n, &r->box);
+    har__labels_write(script, label, n, &r->box);
 }
 
 static void write_points(const har__sheet *s, FILE *script)
@@ -110,28 +124,26 @@ static void write_roof(FILE *script, const char *name, const roof *r,
 
 static void write_script(const har__sheet *s, const roof *r, FILE *script)
 {
+    har__frame_write(script, &r->box);
     fprintf(script,
-            "set lmargin at screen %g\nset rmargin at screen %g\n"
-            "set bmargin at screen %g\nset tmargin at screen %g\n"
             "set logscale xy\nset xrange [%.9g:%.9g]\nset yrange [%.9g:%.9g]\n"
-            "set format x '%%g'\nset format y '%%.0s %%cFLOP/s'\n"
+            "set format x '%%g'\nset format y '%%.0s %%c'\nunset key\n"
             "set xlabel 'flop per byte through memory' textcolor @soft\n"
-            "set key at graph 0.02,0.96 left top reverse Left\n",
-            X0, X1, Y0, Y1, r->x0, r->x1, r->y0, r->y1);
+            "set ylabel 'FLOP/s of a GPU' textcolor @soft\n",
+            r->x0, r->x1, r->y0, r->y1);
     write_roof(script, "roof", r, r->peak, r->bw);
     write_roof(script, "held", r, r->held_peak, r->held_bw);
     write_points(s, script);
     write_labels(s, r, script);
-    fputs("plot $roof using 1:2 with lines lw 2 lc @ink title 'data sheet', "
-          "$held using 1:2 with lines lw 1.5 dt 2 lc @soft title 'sustained, "
-          "by the coefficients of the machine'",
+    fputs("plot $roof using 1:2 with lines lw 2 lc @ink, "
+          "$held using 1:2 with lines lw 1.2 dt 2 lc @soft",
           script);
     for (int i = 0; i < s->p.n_class; i++) {
         const har_class *c = &s->p.class_of[i];
         if (is_point(c))
             fprintf(script,
                     ", $p%d using 1:2:3 with labels hypertext point pt 7 ps "
-                    "%.2f lc @%s notitle",
+                    "%.2f lc @%s",
                     i, radius(s, c) / 4.5,
                     har__is_experts(c->op) ? "g1" : "g0");
     }
@@ -222,18 +234,24 @@ core_status har__sheet_roofline(const har__sheet *s, FILE *out)
     const roof r = roof_of(s);
     char text[400];
     har__plot plot;
-    snprintf(text, sizeof text,
-             "Operators of a GPU, mean over GPUs: blue are attention and dense "
-             "layers, orange experts and routing; a larger point takes more of "
-             "the pass. The data sheet promises %.4g TFLOP/s in %s and %.4g "
-             "TB/s; they meet at %.0f flop per byte.",
-             r.peak * 1e-12, core_dtype_name(s->setup->what.dtype),
-             r.bw * 1e-12, r.peak / r.bw);
+    snprintf(
+        text, sizeof text,
+        "Operators of a GPU while they run, mean over GPUs; a larger point "
+        "takes more of the pass. The solid roof is the data sheet's, "
+        "%.4g TFLOP/s in %s and %.4g TB/s, which meet at %.0f flop per "
+        "byte; the dashed one is what the machine sustains by its "
+        "coefficients.",
+        r.peak * 1e-12, core_dtype_name(s->setup->what.dtype), r.bw * 1e-12,
+        r.peak / r.bw);
     har__section(out, "roofline", "Roofline", text);
     CORE_TRY(har__plot_open(&plot));
     write_script(s, &r, plot.script);
     CORE_TRY(har__plot_close(&plot, out, HAR__WIDTH, HEIGHT,
                              "operators under the roof of the machine"));
+    har__key_open(out);
+    har__key(out, "g0", 1, "attention and dense layers");
+    har__key(out, "g1", 1, "experts and routing");
+    har__key_close(out);
     write_table(s, &r, out);
     fputs("</section>\n", out);
     return CORE_OK;

@@ -25,7 +25,8 @@ const char har__sheet_style[] =
     ".tile b small{font-size:14px;font-weight:500}\n"
     ".tile span{display:block;color:var(--soft);font-size:13px}\n"
     ".note{border-left:4px solid var(--warn);padding:2px 0 2px 12px;margin:"
-    "8px 0;color:var(--ink)}.note.bad{border-color:var(--bad)}\n"
+    "8px 0;color:var(--ink)}.note.bad{border-color:var(--bad)}"
+    ".note.good{border-color:var(--good)}\n"
     ".scroll{max-height:430px;overflow:auto;margin:10px 0 0}\n"
     ".scroll th{position:sticky;top:0;background:var(--card)}\n"
     "tr.ours td{font-weight:600}\n"
@@ -33,6 +34,8 @@ const char har__sheet_style[] =
     "td.plan{white-space:normal;overflow-wrap:anywhere;min-width:15em}\n"
     "th{font-size:13px}\n"
     "svg .big{font-size:13px;font-weight:600}svg .small{font-size:11px}\n"
+    "svg.plot text{fill:inherit}\n"
+    "section>table,.scroll{margin-top:14px}\n"
     "svg .rule{stroke:var(--line);stroke-width:1}\n"
     "@media print{section{break-inside:avoid}.scroll{max-height:none}}\n";
 
@@ -104,6 +107,20 @@ const char *har__si(char out[HAR__NUMBER], double x)
     return out;
 }
 
+const char *har__grouped(char out[HAR__NUMBER], int64_t n)
+{
+    char digits[HAR__NUMBER];
+    const int length = snprintf(digits, sizeof digits, "%lld", (long long)n);
+    int to = 0;
+    for (int i = 0; i < length && to + 2 < HAR__NUMBER; i++) {
+        if (i > 0 && (length - i) % 3 == 0 && digits[i - 1] != '-')
+            out[to++] = ',';
+        out[to++] = digits[i];
+    }
+    out[to] = '\0';
+    return out;
+}
+
 const char *har__percent(char out[HAR__NUMBER], double share)
 {
     snprintf(out, HAR__NUMBER, "%.1f %%", 100 * share);
@@ -122,10 +139,12 @@ void har__number(FILE *out, double x, const char *text)
 void har__class_name(char *out, size_t bytes, const har_class *c)
 {
     const bool moves = c->kind == CORE_COST_COLLECTIVE;
-    snprintf(out, bytes, "%s %s%s%s", c->op,
-             moves ? core_collective_name(c->collective)
-                   : core_cost_kind_name(c->kind),
-             moves ? " over " : "", moves ? core_axis_name(c->axis) : "");
+    const char *what = moves ? core_collective_name(c->collective)
+                             : core_cost_kind_name(c->kind);
+    snprintf(out, bytes, "%s%s%s%s%s", c->op,
+             strcmp(c->op, what) == 0 ? "" : " ",
+             strcmp(c->op, what) == 0 ? "" : what, moves ? " over " : "",
+             moves ? core_axis_name(c->axis) : "");
 }
 
 bool har__is_experts(const char *op)

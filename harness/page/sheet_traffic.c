@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-enum { LEFT = 64, HEAD_H = 40, MATRIX = 640, DECADES = 3 };
+enum { LEFT = 64, HEAD_H = 40, MATRIX = 560, DECADES = 3 };
 
 static double all_at(const har_traffic *t, int i, int j, har_flow *most)
 {
@@ -78,11 +78,10 @@ static void write_axes(const har_traffic *t, double w, FILE *out)
     har_svg_title(out, "nothing is sent");
 }
 
-static void write_scale(const har_traffic *t, double peak, FILE *out)
+static void write_scale(double peak, FILE *out)
 {
     const double x = LEFT + MATRIX + 28;
     char number[HAR__NUMBER], text[48];
-    (void)t;
     for (int k = 0; k < (int)HAR_N_FLOW; k++) {
         const double y = HEAD_H + 20 + 54.0 * k;
         har_svg_text(out, x, y - 6, "small", har_flow_name((har_flow)k));
@@ -118,15 +117,22 @@ static void write_matrix(const har_traffic *t, FILE *out)
         for (int j = 0; j < t->n_cell; j++)
             write_cell(t, i, j, peak, w, out);
     if (peak > 0)
-        write_scale(t, peak, out);
+        write_scale(peak, out);
     fputs("</svg>\n", out);
+}
+
+static void bytes_cell(FILE *out, double bytes)
+{
+    char number[HAR__NUMBER], text[HAR__NUMBER + 4];
+    snprintf(text, sizeof text, bytes > 0 ? "%sB" : "0",
+             har__si(number, bytes));
+    har__number(out, bytes, text);
 }
 
 static void write_links(const har__sheet *s, FILE *out)
 {
     const har_machine *m = &s->setup->machine;
     const har_traffic *t = &s->traffic;
-    char number[HAR__NUMBER];
     fputs("<table><thead><tr><th>bytes of a pass, all GPUs</th>", out);
     for (int i = 0; i < m->n_link; i++) {
         fputs("<th class=\"n\">over ", out);
@@ -140,10 +146,9 @@ static void write_links(const har__sheet *s, FILE *out)
         har_page_cell(out, "", har_flow_name((har_flow)k));
         for (int i = 0; i < m->n_link; i++) {
             sum += t->by_link[k][i];
-            har__number(out, t->by_link[k][i],
-                        har__si(number, t->by_link[k][i]));
+            bytes_cell(out, t->by_link[k][i]);
         }
-        har__number(out, sum, har__si(number, sum));
+        bytes_cell(out, sum);
         fputs("</tr>\n", out);
     }
     fputs("</tbody></table>\n", out);
@@ -161,7 +166,7 @@ void har__sheet_traffic(const har__sheet *s, FILE *out)
         snprintf(every, sizeof every, " A cell is %d by %d GPUs.", t->block,
                  t->block);
     snprintf(text, sizeof text,
-             "Bytes that one GPU sends another in a pass, from left to top. "
+             "Bytes that the GPU of a row sends to that of a column in a pass. "
              "Rows of experts and activations between stages are exact for "
              "the load above; sums of a tensor group go around its ring, as "
              "the machine's time for them assumes. GPU %d sends most, %sB. In "
