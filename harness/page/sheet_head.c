@@ -51,13 +51,13 @@ static void write_tiles(const har__sheet *s, FILE *out)
     fputs("<div class=\"tiles\">\n", out);
     range_tile(out, "Latency of one pass", p->latency, 1e3, "ms");
     rate_tile(out, p);
-    range_tile(out, "GPU seconds for 1 M tokens", cost, 1, "");
+    range_tile(out, "GPU s / M tokens", cost, 1, "");
     snprintf(text, sizeof text, "%.0f %% of %.20s GB",
              100 * p->memory / s->setup->machine.memory_bytes,
              har__digits(room, s->setup->machine.memory_bytes * 1e-9));
     tile(out, "Fullest GPU", har__digits(value, p->memory * 1e-9), "GB", text);
     range_tile(out, "Model FLOPs / peak", p->serving_mfu, 100, "%");
-    range_tile(out, "Time spent computing", p->compute, 100, "%");
+    range_tile(out, "Busy computing", p->compute, 100, "%");
     fputs("</div>\n", out);
 }
 

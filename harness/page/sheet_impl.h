@@ -178,6 +178,7 @@ typedef struct har__plot {
     size_t n;
 } har__plot;
 CORE_NODISCARD core_status har__plot_open(har__plot *plot);
+void har__plot_drop(har__plot *plot);
 /* Draw it and let go of it.  Errors: as har_gnuplot_draw. */
 CORE_NODISCARD core_status har__plot_close(har__plot *plot, FILE *out,
                                            int width, int height,

@@ -46,7 +46,7 @@ static int place(har__label *label, int i, int n, const har__frame *box)
     static const double way[][2] = {{1, 0}, {-1, 0}, {0, 1},  {0, -1},
                                     {1, 1}, {1, -1}, {-1, 1}, {-1, -1}};
     har__label *l = &label[i];
-    for (int away = 0; away < 3; away++)
+    for (int away = 0; away < 6; away++)
         for (size_t k = 0; k < sizeof way / sizeof way[0]; k++) {
             const double out = l->r + 3 + 10 * away;
             l->tx = l->x + way[k][0] * (out + half_width(l));

@@ -96,7 +96,7 @@ static void write_experts_script(const har__sheet *s, const int *first,
             "E\nplot $load using 1:3:(0):($4-$3) with vectors nohead lw 1 lc "
             "@idle, "
             "'' using 1:(1):(0):($2-1) with vectors nohead lw %.1f lc @g1, "
-            "'' using 1:2:5 with labels hypertext point pt 7 ps 0.5 lc @g1\n",
+            "'' using 1:2:5 with labels hypertext point pt 7 ps 0.15 lc @g1\n",
             bar_width(n_e));
 }
 
@@ -118,7 +118,7 @@ static void write_ranks_script(const har__sheet *s, FILE *script)
     fprintf(script,
             "E\nplot $load using 1:(1):(0):($2-1) with vectors nohead lw %.1f "
             "lc @g0, "
-            "'' using 1:2:3 with labels hypertext point pt 7 ps 0.5 lc @g0\n",
+            "'' using 1:2:3 with labels hypertext point pt 7 ps 0.15 lc @g0\n",
             bar_width(n));
 }
 

@@ -185,7 +185,7 @@ core_status har__rivals_find(har__rivals *r, const har_sheet_ask *ask,
 
 /* --- the plot --- */
 
-enum { HEIGHT = 380 };
+enum { HEIGHT = 380, N_CLEAR = 60 };
 
 typedef struct box {
     double x0, x1, y0, y1; /* ms, tokens/s                                    */
@@ -209,27 +209,60 @@ static box box_of(const har__rivals *r)
     return b;
 }
 
-static void write_labels(const har__rivals *r, const box *b, FILE *script)
+static double place_x(const box *b, double ms)
 {
-    har__label label[HAR__MAX_RIVALS + 1];
-    const har__frame *f = &b->frame;
-    const double left = b->is_log ? log(b->x0) : b->x0;
-    const double right = b->is_log ? log(b->x1) : b->x1;
-    for (int i = 0; i < r->n; i++) {
-        const double ms = r->at[i].latency * 1e3;
-        const double x = ((b->is_log ? log(ms) : ms) - left) / (right - left);
-        const double y = r->at[i].tokens_per_s / b->y1;
-        label[i] = (har__label){.x = f->x0 + (f->x1 - f->x0) * x,
-                                .y = f->y0 + (f->y1 - f->y0) * y,
-                                .r = r->at[i].is_ours ? 10 : 6};
-        if (r->at[i].is_ours)
-            snprintf(label[i].text, sizeof label[i].text, "%d: this plan",
-                     i + 1);
-        else
-            snprintf(label[i].text, sizeof label[i].text, "%d", i + 1);
+    const double share = b->is_log ? log(ms / b->x0) / log(b->x1 / b->x0)
+                                   : (ms - b->x0) / (b->x1 - b->x0);
+    return b->frame.x0 + (b->frame.x1 - b->frame.x0) * share;
+}
+
+static double place_y(const box *b, double tokens_per_s)
+{
+    return b->frame.y0 + (b->frame.y1 - b->frame.y0) * tokens_per_s / b->y1;
+}
+
+/* The step from one best point to the next is nothing to write on. */
+static int add_step(har__label *label, const box *b, const har__rival *from,
+                    const har__rival *to)
+{
+    const double x0 = place_x(b, from->latency * 1e3),
+                 x1 = place_x(b, to->latency * 1e3);
+    const double y0 = place_y(b, from->tokens_per_s),
+                 y1 = place_y(b, to->tokens_per_s);
+    for (int i = 0; i < N_CLEAR; i++) {
+        const double share = i / (N_CLEAR - 1.0);
+        label[2 * i] =
+            (har__label){.x = x0 + (x1 - x0) * share, .y = y0, .r = 1};
+        label[2 * i + 1] =
+            (har__label){.x = x1, .y = y0 + (y1 - y0) * share, .r = 1};
     }
-    har__labels_place(label, r->n, f);
-    har__labels_write(script, label, r->n, f);
+    return 2 * N_CLEAR;
+}
+
+static core_status write_labels(const har__rivals *r, const box *b,
+                                FILE *script)
+{
+    void *memory;
+    int n = r->n, last = -1;
+    CORE_TRY(core_alloc(&memory, (int64_t)(r->n + 1) * (1 + 2 * N_CLEAR),
+                        sizeof(har__label), "labels"));
+    har__label *label = memory;
+    for (int i = 0; i < r->n; i++) {
+        label[i] = (har__label){.x = place_x(b, r->at[i].latency * 1e3),
+                                .y = place_y(b, r->at[i].tokens_per_s),
+                                .r = r->at[i].is_ours ? 10 : 6};
+        snprintf(label[i].text, sizeof label[i].text,
+                 r->at[i].is_ours ? "%d: this plan" : "%d", i + 1);
+    }
+    for (int i = 0; i < r->n; i++) {
+        if (r->at[i].is_best && last >= 0)
+            n += add_step(label + n, b, &r->at[last], &r->at[i]);
+        last = r->at[i].is_best ? i : last;
+    }
+    har__labels_place(label, n, &b->frame);
+    har__labels_write(script, label, n, &b->frame);
+    free(label);
+    return CORE_OK;
 }
 
 /* The points of one number of GPUs that are best, or not. */
@@ -275,7 +308,8 @@ static void write_series(const har__rivals *r, FILE *script)
     fputs("\n", script);
 }
 
-static void write_script(const har__rivals *r, const box *b, FILE *script)
+static core_status write_script(const har__rivals *r, const box *b,
+                                FILE *script)
 {
     har__frame_write(script, &b->frame);
     fprintf(script,
@@ -299,8 +333,9 @@ static void write_script(const har__rivals *r, const box *b, FILE *script)
             fprintf(script, "%.9g %.9g\n", r->at[i].latency * 1e3,
                     r->at[i].tokens_per_s);
     fputs("E\n", script);
-    write_labels(r, b, script);
+    CORE_TRY(write_labels(r, b, script));
     write_series(r, script);
+    return CORE_OK;
 }
 
 static void write_legend(const har__rivals *r, FILE *out)
@@ -348,30 +383,39 @@ static void write_table(const har__rivals *r, FILE *out)
     fputs("</tbody></table>\n", out);
 }
 
+static core_status draw(const har__rivals *r, FILE *out)
+{
+    const box b = box_of(r);
+    har__plot plot;
+    CORE_TRY(har__plot_open(&plot));
+    const core_status status = write_script(r, &b, plot.script);
+    if (status != CORE_OK) {
+        har__plot_drop(&plot);
+        return status;
+    }
+    return har__plot_close(&plot, out, HAR__WIDTH, HEIGHT,
+                           "latency and throughput of other plans");
+}
+
 core_status har__sheet_rivals(const har__sheet *s, FILE *out)
 {
     const har__rivals *r = &s->rivals;
-    char text[520];
-    har__plot plot;
+    char text[520], plans[HAR__NUMBER], large[HAR__NUMBER];
     if (r->refused[0] != '\0')
         snprintf(text, sizeof text, "No other plans were searched: %s.",
                  r->refused);
     else
         snprintf(text, sizeof text,
-                 "Of %lld legal plans on %d to %d GPUs (%lld do not fit) those "
+                 "Of %s legal plans on %d to %d GPUs (%s do not fit) those "
                  "that a search leaves over, up to %d for a number of GPUs, "
                  "each predicted as this page's plan is. Filled: no point "
                  "shown beats it in both latency and throughput. Without "
                  "intervals; they are about as wide as this plan's.",
-                 (long long)r->n_plan, s->ask->n_gpu0, s->ask->n_gpu1,
-                 (long long)r->n_large, (int)HAR__RIVALS_OF_COUNT);
+                 har__grouped(plans, r->n_plan), s->ask->n_gpu0, s->ask->n_gpu1,
+                 har__grouped(large, r->n_large), (int)HAR__RIVALS_OF_COUNT);
     har__section(out, "front", "Pareto front: other plans", text);
     if (r->refused[0] == '\0') {
-        const box b = box_of(r);
-        CORE_TRY(har__plot_open(&plot));
-        write_script(r, &b, plot.script);
-        CORE_TRY(har__plot_close(&plot, out, HAR__WIDTH, HEIGHT,
-                                 "latency and throughput of other plans"));
+        CORE_TRY(draw(r, out));
         write_legend(r, out);
         write_table(r, out);
     }

@@ -196,6 +196,12 @@ core_status har__plot_open(har__plot *plot)
     return CORE_OK;
 }
 
+void har__plot_drop(har__plot *plot)
+{
+    fclose(plot->script);
+    free(plot->text);
+}
+
 core_status har__plot_close(har__plot *plot, FILE *out, int width, int height,
                             const char *label)
 {

@@ -214,7 +214,7 @@ static void write_times(double from, double to, double height, FILE *out)
 {
     const double step = nice_step(to - from);
     char text[32];
-    for (double at = ceil(from / step - 1e-9) * step; at <= to; at += step) {
+    for (double at = fmax(ceil(from / step), 0) * step; at <= to; at += step) {
         const double x = LEFT + HAR__N_BIN * (at - from) / (to - from);
         fprintf(out,
                 "<line class=\"rule\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" "
