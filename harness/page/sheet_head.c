@@ -52,7 +52,7 @@ static void write_tiles(const har__sheet *s, FILE *out)
     range_tile(out, "Latency of one pass", p->latency, 1e3, "ms");
     rate_tile(out, p);
     range_tile(out, "GPU s / M tokens", cost, 1, "");
-    snprintf(text, sizeof text, "%.0f %% of %.20s GB",
+    snprintf(text, sizeof text, "%.2g %% of %.20s GB",
              100 * p->memory / s->setup->machine.memory_bytes,
              har__digits(room, s->setup->machine.memory_bytes * 1e-9));
     tile(out, "Fullest GPU", har__digits(value, p->memory * 1e-9), "GB", text);
@@ -132,6 +132,14 @@ static void write_verified(const har__sheet *s, FILE *out)
          text);
 }
 
+static bool is_used(const har_traffic *t, int link)
+{
+    double bytes = 0;
+    for (int k = 0; k < (int)HAR_N_FLOW; k++)
+        bytes += t->by_link[k][link];
+    return bytes > 0;
+}
+
 static void write_notes(const har__sheet *s, FILE *out)
 {
     const har_machine *m = &s->setup->machine;
@@ -144,7 +152,7 @@ static void write_notes(const har__sheet *s, FILE *out)
         note(out, "bad", text);
     }
     for (int i = 0; i < m->n_link; i++)
-        if (m->link[i].origin == HAR_ASSUMED) {
+        if (m->link[i].origin == HAR_ASSUMED && is_used(&s->traffic, i)) {
             snprintf(text, sizeof text,
                      "The speed of %.30s is assumed, nobody measured it: %.3g "
                      "GB/s among %d GPUs.",

@@ -83,6 +83,28 @@ void har__labels_place(har__label *label, int n, const har__frame *box)
         label[i].placed = label[i].text[0] != '\0' && place(label, i, n, box);
 }
 
+/* From a point to words that are further away than their neighbours. */
+static void write_leader(FILE *script, const har__label *l,
+                         const har__frame *box)
+{
+    const double dx = l->tx - l->x, dy = l->ty - l->y;
+    const double side = half_width(l) - 2;
+    const double to_x =
+        fabs(dx) > side ? l->tx - copysign(side, dx) : l->tx - dx / 2;
+    const double to_y =
+        fabs(dy) > LINE / 2.0 ? l->ty - copysign(LINE / 2.0, dy) : l->ty;
+    const double length = hypot(to_x - l->x, to_y - l->y);
+    if (length < l->r + 12)
+        return;
+    const double start = (l->r + 2) / length;
+    fprintf(script,
+            "set arrow from screen %.5f,%.5f to screen %.5f,%.5f nohead lw 0.7 "
+            "lc @soft front\n",
+            (l->x + (to_x - l->x) * start) / box->width,
+            (l->y + (to_y - l->y) * start) / box->height, to_x / box->width,
+            to_y / box->height);
+}
+
 void har__labels_write(FILE *script, const har__label *label, int n,
                        const har__frame *box)
 {
@@ -95,5 +117,6 @@ void har__labels_write(FILE *script, const har__label *label, int n,
                 "' at screen %.5f,%.5f center font ',11' textcolor @ink "
                 "front\n",
                 label[i].tx / box->width, label[i].ty / box->height);
+        write_leader(script, &label[i], box);
     }
 }

@@ -178,6 +178,8 @@ core_status har__sheet_load(const har__sheet *s, FILE *out)
               "with fewest to that with most.</p>\n",
               out);
         CORE_TRY(draw_experts(s, out));
+    }
+    if (s->p.has_experts && s->p.n_gpu > 1) {
         fputs("<h3>Rows that the experts of a GPU work on in a pass, over the "
               "mean</h3>\n",
               out);

@@ -43,7 +43,7 @@ static void write_bar(const har__sheet *s, int stage, double scale, double y,
         har_svg_title(out, text);
         x += list[i].bytes * scale;
     }
-    snprintf(text, sizeof text, "%s GB, %.0f %% (GPU %d)",
+    snprintf(text, sizeof text, "%s GB, %.2g %% (GPU %d)",
              har__digits(number, m->total * 1e-9), 100 * m->total / capacity,
              m->rank);
     har_svg_text(out, HAR__WIDTH - RIGHT + 12, y + 15, "", text);

@@ -250,17 +250,20 @@ void har__sheet_modules(const har__sheet *s, FILE *out)
     char text[480];
     for (int i = 0; i < n; i++)
         n_part += s->module[i].is_copy ? 0 : 1;
-    snprintf(text, sizeof text,
-             "%d GPUs hold %d different modules%s. Layers are split over "
-             "stages, heads and vocabulary over the tensor group; the experts "
-             "shown are those of %s.",
-             n, n_part,
-             n_part < n ? ", the others are copies (paler) that work on other "
-                          "rows of the batch"
-                        : "",
-             in_stage ? "the GPU's own layers"
-                      : "every MoE layer of the model: they are spread over "
-                        "all GPUs of a replica");
+    snprintf(
+        text, sizeof text,
+        n == 1
+            ? "One GPU holds the whole model."
+            : "%d GPUs hold %d different modules%s. Layers are split over "
+              "stages, heads and vocabulary over the tensor group; the experts "
+              "shown are those of %s.",
+        n, n_part,
+        n_part < n ? ", the others are copies (paler) that work on other "
+                     "rows of the batch"
+                   : "",
+        in_stage ? "the GPU's own layers"
+                 : "every MoE layer of the model: they are spread over "
+                   "all GPUs of a replica");
     har__section(out, "plan", "The plan and its modules per GPU", text);
     fputs("<p>Plan <code>", out);
     har_page_text(out, s->plan);

@@ -37,6 +37,8 @@ const char har__sheet_style[] =
     "svg.plot text{fill:inherit}\n"
     "section>table,.scroll{margin-top:14px}\n"
     "svg .rule{stroke:var(--line);stroke-width:1}\n"
+    "@media (max-width:900px){td,th{padding-right:8px;font-size:13px}"
+    "section{padding:16px 14px}}\n"
     "@media print{section{break-inside:avoid}.scroll{max-height:none}}\n";
 
 void har__section(FILE *out, const char *id, const char *heading,
@@ -89,21 +91,14 @@ const char *har__digits(char out[HAR__NUMBER], double x)
 
 const char *har__si(char out[HAR__NUMBER], double x)
 {
-    static const char *const prefix[] = {"n", "\xc2\xb5", "m", "",  "k",
-                                         "M", "G",        "T", "P", "E"};
+    static const char *const prefix[] = {"", " k", " M", " G", " T", " P"};
     char number[HAR__NUMBER];
-    int i = 3;
-    while (fabs(x) >= 999.5 && i < 9) {
+    int i = 0;
+    while (fabs(x) >= 999.5 && i < 5) {
         x /= 1e3;
         i++;
     }
-    while (fabs(x) < 0.9995 && x != 0 && i > 0) {
-        x *= 1e3;
-        i--;
-    }
-    har__digits(number, x);
-    snprintf(out, HAR__NUMBER, "%.20s%s%s", number, i == 3 ? "" : " ",
-             prefix[i]);
+    snprintf(out, HAR__NUMBER, "%.20s%s", har__digits(number, x), prefix[i]);
     return out;
 }
 
