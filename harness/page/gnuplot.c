@@ -164,6 +164,8 @@ static const struct {
                                  "stroke='none'"},
     {"fill=\"black\"", "fill=\"var(--ink)\""},
     {"color=\"black\"", "color=\"var(--ink)\""},
+    {"color=\"white\"", "color=\"var(--card)\""},
+    {"color=\"#FFFFFF\"", "color=\"var(--card)\""},
     {"stroke=\"black\"", "stroke=\"var(--ink)\""},
     {" font-family=\"system-ui,sans-serif\"", ""},
     {" onmouseout=\"gnuplot_svg.hideHypertext()\"", ""},

@@ -31,7 +31,7 @@ const char har__sheet_style[] =
     ".scroll th{position:sticky;top:0;background:var(--card)}\n"
     "tr.ours td{font-weight:600}\n"
     "td small{color:var(--soft);font-size:13px}\n"
-    "td.plan{white-space:normal;overflow-wrap:anywhere;min-width:15em}\n"
+    "td.plan{white-space:normal;overflow-wrap:anywhere;min-width:17em}\n"
     "th{font-size:13px}\n"
     "svg .big{font-size:13px;font-weight:600}svg .small{font-size:11px}\n"
     "svg.plot text{fill:inherit}\n"
