@@ -18,7 +18,13 @@ typedef struct request {
     const char *out, *verify, *claims, *gpus;
 } request;
 
-enum { OPT_VERIFY = HAR_QUESTION_KEYS, OPT_CLAIMS, OPT_GPUS, MOST_GPUS = 4096 };
+enum {
+    OPT_VERIFY = HAR_QUESTION_KEYS,
+    OPT_CLAIMS,
+    OPT_GPUS,
+    MOST_GPUS = 4096,
+    LARGE = 512 /* plans beyond are searched only if asked for */
+};
 
 static const struct argp_option options[] = {
     {"out", 'o', "FILE", 0, "the page (report.html)", 0},
@@ -83,7 +89,7 @@ static core_status read_gpus(har_sheet_ask *ask, const char *text)
 {
     const int n = par_plan_world(&ask->setup->plan);
     const char *dots = text != NULL ? strstr(text, "..") : NULL;
-    int64_t first = n > 1 ? n / 2 : 1, last = 2 * (int64_t)n;
+    int64_t first = n > 1 ? n / 2 : 1, last = n > LARGE ? n : 2 * n;
     char number[32];
     if (text != NULL) {
         CORE_FAIL_IF(dots == NULL || dots - text >= (long)sizeof number,

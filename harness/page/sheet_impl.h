@@ -153,7 +153,7 @@ enum { HAR__NUMBER = 32 };
 
 /* Three significant digits with a prefix of thousands: "1.01 M", "0.30".     */
 const char *har__si(char out[HAR__NUMBER], double x);
-/* Three significant digits without an exponent: "0.057", "76.0", "12300".     */
+/* Three significant digits without an exponent: "0.057", "76.0", "12300". */
 const char *har__digits(char out[HAR__NUMBER], double x);
 const char *har__percent(char out[HAR__NUMBER], double share);
 /* "1,048,576" */

@@ -14,7 +14,13 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { LEFT = 66, HEAD_H = 24, TRACKS = 64, SEEN = 70 };
+enum {
+    LEFT = 66,
+    HEAD_H = 24,
+    TRACKS = 64,
+    SEEN = 70,
+    GAP = 6 /* between stages */
+};
 
 /* --- making it --- */
 
@@ -231,12 +237,15 @@ static void write_times(double from, double to, double height, FILE *out)
 static void write_whole(const har__timeline *t, FILE *out)
 {
     const double pitch = t->n_track <= 16 ? 22 : t->n_track <= 32 ? 18 : 12;
-    const double height = HEAD_H + pitch * t->n_track;
+    const int last = (t->n_track - 1) * t->step / t->n_in_stage;
+    const double height = HEAD_H + pitch * t->n_track + GAP * last;
     har_svg_open(out, HAR__WIDTH, (int)height + 4, "predicted timeline");
     write_times(0, t->seconds * 1e3, height, out);
     har_svg_text(out, HAR__WIDTH, 12, "end dim small", "computing");
     for (int i = 0; i < t->n_track; i++)
-        write_track(t, i, HEAD_H + pitch * i, pitch - 3, out);
+        write_track(t, i,
+                    HEAD_H + pitch * i + GAP * (i * t->step / t->n_in_stage),
+                    pitch - 3, out);
     fputs("</svg>\n", out);
 }
 
