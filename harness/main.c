@@ -28,6 +28,8 @@ static const command commands[] = {
      "ranks, groups and placements of a plan; the legal plans of a model",
      har_cmd_plan},
     {"audit", "are the published figures of a deployment true?", har_cmd_audit},
+    {"calibrate", "measure this machine, or check such a measurement",
+     har_cmd_calibrate},
     {"predict", "what a plan costs on a machine", har_cmd_predict},
     {"report", "one page about a plan on a machine", har_cmd_report},
     {"golden", "make, seal or check golden cases", har_cmd_golden},

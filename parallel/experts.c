@@ -88,9 +88,9 @@ void par__experts(par_model *m, int pair)
     const par_layout *lay = m->layout;
     const int64_t n_d = m->spec->n_d, n = m->flow.received.n;
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
+    par__enter(m, PAR_OP_EXPERT, par__pair_tap(m, CORE_TAP_RECV, pair));
     sort_rows(m, pair);
     const double *x = m->rows_b.at;
-    par__enter(m, PAR_OP_EXPERT, par__pair_tap(m, CORE_TAP_EXPERT_UP, pair));
     double *gate = NULL;
     double *up = par__grow(m, &m->inner_up, n * n_f, sizeof *up);
     if (m->spec->gated) {

@@ -208,8 +208,8 @@ static void put_experts(har__walk *w)
     const core_spec *spec = w->spec;
     const int64_t n = sum(w->from, lay->ep_group.n);
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
-    har__put_rows(w, CORE_TAP_RECV, n, spec->n_d, 0); /* sorted by expert */
     w->op = par_operator_name(PAR_OP_EXPERT);
+    har__put_rows(w, CORE_TAP_RECV, n, spec->n_d, 0); /* sorted by expert */
     if (spec->gated)
         put_grouped(w, CORE_TAP_EXPERT_GATE, n_f, spec->n_d, spec->bias_ffn);
     put_grouped(w, CORE_TAP_EXPERT_UP, n_f, spec->n_d, spec->bias_ffn);

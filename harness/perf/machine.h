@@ -16,6 +16,7 @@
 
 #include "core/dtype.h"
 #include "core/status.h"
+#include "harness/perf/rates.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -103,6 +104,7 @@ typedef struct har_machine {
     har_link link[HAR_MAX_LINKS]; /* nearest first                            */
     har_value coef[HAR_N_COEF];   /* in the units of their keys               */
     har_value sigma[HAR_N_KIND];  /* relative, one sigma                      */
+    har_rates rates;              /* of a processor; none: all zero           */
 } har_machine;
 
 /* Open a preset by its name (har_machine_preset) or a file by its path.
@@ -123,6 +125,9 @@ CORE_NODISCARD core_status har_machine_text(char **out, const char *name);
 /* The text of a machine file with its coefficients and sigma sections
  * replaced by those of `m`, everything else kept letter for letter.  [local] */
 void har_machine_write(FILE *out, const char *text, const har_machine *m);
+
+/* Everything but the name, as a machine file has it.                  [local] */
+void har_machine_print(FILE *out, const har_machine *m);
 
 const char *har_coef_key(har_coef coef);
 har_kind har_coef_kind(har_coef coef);

@@ -5,6 +5,8 @@
  * tiles, the units work in whole waves of them, a unit multiplies a tile at its
  * share of the peak or as fast as the second-level cache feeds it.  Small tiles
  * share a unit and hide each other's filling.
+ *
+ * A machine whose products were measured over a grid (rates.h) answers from it.
  */
 #include "harness/perf/machine_impl.h"
 
@@ -43,10 +45,27 @@ static double sum_of(har__parts parts)
     return parts.latency + har__overlap(parts.compute, parts.memory);
 }
 
+static bool is_measured(const har_machine *machine, core_dtype dtype)
+{
+    const int i = har_rates_index(dtype);
+    return i >= 0 && machine->rates.n_product[i] > 0;
+}
+
+static har_time measured(const har_machine *machine, core_dtype dtype, double m,
+                         double n, double k)
+{
+    return (har_time){
+        .seconds = har_rates_product(&machine->rates, dtype, m, n, k),
+        .sigma = machine->sigma[HAR_GEMM].value,
+        .bound = HAR_BOUND_COMPUTE};
+}
+
 har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
                        double n, double k)
 {
     const double size = (double)core_dtype_bytes(dtype);
+    if (is_measured(machine, dtype))
+        return measured(machine, dtype, m, n, k);
     const product p = {.m = m,
                        .n = n,
                        .k = k,

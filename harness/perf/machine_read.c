@@ -7,6 +7,7 @@
  * there.  Samples are for people and for `calibrate`: not read here.
  */
 #include "harness/perf/machine_impl.h"
+#include "harness/perf/rates_file.h"
 #include "harness/perf/yaml.h"
 
 #include "core/arena.h"
@@ -235,6 +236,8 @@ static core_status read_entry(reader *r, const har_yaml_entry *e)
         return read_coef(r, e, rest);
     if (after(e->path, "sigma.", &rest))
         return read_sigma(r, e, rest);
+    if (har_rates_owns(e))
+        return har_rates_take(&r->m.rates, r->file, e);
     CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown key", r->file, e->line,
               e->column, e->path);
 }
@@ -293,6 +296,7 @@ static core_status check_complete(const reader *r)
                      "%s: sigma.%s: expected {value: NUMBER, from: WORD}, "
                      "found none",
                      r->file, har_kind_name(i));
+    CORE_TRY(har_rates_check(&m->rates, r->file));
     return check_links(r);
 }
 

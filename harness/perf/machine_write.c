@@ -5,6 +5,7 @@
  * which are found by their key in the first column and end at the next one.
  */
 #include "harness/perf/machine_impl.h"
+#include "harness/perf/rates_file.h"
 
 #include <string.h>
 
@@ -51,6 +52,34 @@ static void write_sections(FILE *out, const har_machine *m)
     for (int i = 0; i < HAR_N_KIND; i++)
         fprintf(out, "  %s: {value: %.4g, from: %s}\n", har_kind_name(i),
                 m->sigma[i].value, har_origin_name(m->sigma[i].origin));
+}
+
+void har_machine_print(FILE *out, const har_machine *m)
+{
+    fputs("peak_tflops:\n", out);
+    for (int i = 0; i < CORE_N_DTYPES; i++)
+        if (m->peak[i] > 0)
+            fprintf(out, "  %s: %.5g\n", core_dtype_name((core_dtype)i),
+                    m->peak[i] * 1e-12);
+    fprintf(out, "memory:\n  gbytes: %.4g\n  gbytes_per_s: %.4g\n",
+            m->memory_bytes * 1e-9, m->memory_bw * 1e-9);
+    fprintf(out,
+            "units:\n  count: %.0f\n  clock_mhz: %.5g\n"
+            "  bytes_per_clock: %.4g\n  cache_mbytes: %.4g\n",
+            m->n_unit, m->clock_hz * 1e-6, m->unit_bytes_per_clock,
+            m->l2_bytes * 1e-6);
+    fputs("tiles:\n", out);
+    for (int i = 0; i < m->n_tile; i++)
+        fprintf(out, "  - [%d, %d]\n", m->tile[i][0], m->tile[i][1]);
+    fprintf(out, "max_split: %d\nlinks:\n", m->max_split);
+    for (int i = 0; i < m->n_link; i++)
+        fprintf(out,
+                "  - {name: %s, gpus: %d, gbytes_per_s: %.4g, extra_us: %.4g, "
+                "from: %s}\n",
+                m->link[i].name, m->link[i].n_gpu, m->link[i].bw * 1e-9,
+                m->link[i].alpha * 1e6, har_origin_name(m->link[i].origin));
+    write_sections(out, m);
+    har_rates_write(out, &m->rates);
 }
 
 void har_machine_write(FILE *out, const char *text, const har_machine *m)

@@ -155,6 +155,16 @@ static har_time transfer(const har_timer *t, const core_cost *c, int tier)
                                tier);
 }
 
+/* A processor: products of the emulation, or functions one by one. */
+static har_time by_rate(const har_timer *t, const har_rate *rate,
+                        const core_cost *c)
+{
+    return (har_time){
+        .seconds = har_rates_seconds(&t->machine->rates, rate, c),
+        .sigma = rate->sigma,
+        .bound = HAR_BOUND_COMPUTE};
+}
+
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
@@ -185,6 +195,12 @@ core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
     int64_t key[N_KEY];
     if (c->kind == CORE_COST_COLLECTIVE) {
         *out = transfer(t, c, tier);
+        return CORE_OK;
+    }
+    const har_rate *rate =
+        har_rates_find(&t->machine->rates, t->spec, t->dtype, c);
+    if (rate != NULL && !t->is_decode) {
+        *out = by_rate(t, rate, c);
         return CORE_OK;
     }
     if (c->kind == CORE_COST_ELEMENTWISE || c->m * c->n * c->k == 0) {

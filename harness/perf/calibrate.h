@@ -1,0 +1,82 @@
+/* harness/perf/calibrate.h -- measuring this machine.
+ *
+ * Two stages in processes of their own, because what several ranks do would
+ * disturb what one rank measures: kernels on one rank, links on several.  Each
+ * leaves its results in a file of the run folder; har_calibration_machine makes
+ * a machine of both.
+ *
+ * Units: seconds, bytes, flop.  A "device" of the machine is one rank with a
+ * core to itself.
+ */
+#ifndef HAR_PERF_CALIBRATE_H
+#define HAR_PERF_CALIBRATE_H
+
+#include "harness/perf/table.h"
+#include "parallel/comm.h"
+
+#include <stdio.h>
+
+/* How far repetitions of the same measurement lie apart: quantiles of
+ * |one / middle - 1|.                                                         */
+typedef struct har_noise {
+    double median, p90;
+    int64_t n;
+} har_noise;
+
+typedef struct har_calibration {
+    har_rates rates;
+    double peak[2];       /* largest rate of a product: F64, F32               */
+    double copy_bw;       /* read + written by one core, beyond all caches     */
+    double cache_bw;      /* the same within the core's own cache              */
+    double link_bw;       /* of the largest message between two ranks          */
+    har_noise products, operators, links;
+    int64_t n_row;
+    har_row *row;         /* owned: for har_fit, of several kinds              */
+    int64_t room;
+    char *samples;        /* owned: lines of the file's section `samples`      */
+    size_t n_samples;
+} har_calibration;
+
+void har_calibration_free(har_calibration *calibration);
+
+/* Add a row for har_fit.  Errors: E_MEMORY.                           [local] */
+CORE_NODISCARD core_status har_calibration_add(har_calibration *calibration,
+                                               const har_shape *shape,
+                                               double seconds);
+
+/* Measure kernels and fit rates; comm has one rank.  `samples` gets the lines
+ * of what was measured.  Errors: E_MEMORY, E_FILE.               [collective] */
+CORE_NODISCARD core_status har_calibrate_kernels(har_calibration *out,
+                                                 par_comm *comm,
+                                                 FILE *samples);
+
+/* Measure collectives among the first 2, 4, 8 .. ranks.  Rank 0 gets the
+ * results.  Errors: E_MEMORY, agreed.                            [collective] */
+CORE_NODISCARD core_status har_calibrate_links(har_calibration *out,
+                                               par_comm *comm, FILE *samples);
+
+/* Products over the grid, and the bandwidths: parts of the first.     [local] */
+CORE_NODISCARD core_status har_calibrate_products(har_calibration *out,
+                                                  FILE *samples,
+                                                  void (*show)(void *self,
+                                                               double done),
+                                                  void *self);
+CORE_NODISCARD core_status har_calibrate_memory(har_calibration *out,
+                                                FILE *samples);
+CORE_NODISCARD core_status har_calibrate_operators(har_calibration *out,
+                                                   par_comm *comm,
+                                                   FILE *samples);
+
+/* To and from a file of the run folder.  Errors: E_FILE, E_MEMORY.    [local] */
+CORE_NODISCARD core_status har_calibration_save(const har_calibration *c,
+                                                const char *path);
+CORE_NODISCARD core_status har_calibration_load(har_calibration *out,
+                                                const char *path);
+
+/* A machine of both stages: data of the processor, coefficients fitted on the
+ * rows, rates.  Errors: E_MEMORY, E_INPUT.                            [local] */
+CORE_NODISCARD core_status har_calibration_machine(har_machine *out,
+                                                   har_calibration *kernels,
+                                                   har_calibration *links);
+
+#endif

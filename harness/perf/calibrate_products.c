@@ -1,0 +1,151 @@
+/* harness/perf/calibrate_products.c -- rates of products over a grid.
+ *
+ * Every point is measured as the emulation meets it: weights that lie in the
+ * shared cache but not in the core's own (they come round in a pool), inputs
+ * just written.  Points that would take too long get the rate of the point with
+ * half the rows, half the outputs or half the inputs.
+ *
+ * Trap: the middle of several repetitions, not the least, because the least of
+ * a few microseconds is a lucky one that no pass sees.
+ */
+#include "harness/perf/calibrate.h"
+#include "harness/perf/rates_fit.h"
+
+#include "core/arena.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    POOL = 4 << 20,        /* elements of weights that come round             */
+    MOST_REPEATS = 25,
+    LEAST_REPEATS = 3
+};
+static const double MOST_FLOP = 3e8, POINT_SECONDS = 4e-3;
+
+typedef struct bench {
+    void *x, *w, *y; /* operands, for either dtype                            */
+    size_t at;       /* in the pool                                           */
+    double *apart;   /* |one / middle - 1| of all repetitions                 */
+    int64_t n_apart, room;
+} bench;
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void multiply(const bench *b, int which, int m, int n, int k)
+{
+    if (which == 0)
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1.0,
+                    b->x, k, (const double *)b->w + b->at, k, 0.0, b->y, n);
+    else
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1.0F,
+                    b->x, k, (const float *)b->w + b->at, k, 0.0F, b->y, n);
+}
+
+/* The middle of repetitions. */
+static double time_of(bench *b, int which, int m, int n, int k)
+{
+    const size_t size = (size_t)n * (size_t)k;
+    double seconds[MOST_REPEATS], sum = 0;
+    int r = 0;
+    b->at = 0;
+    multiply(b, which, m, n, k);
+    while (r < LEAST_REPEATS || (sum < POINT_SECONDS && r < MOST_REPEATS)) {
+        b->at = b->at + 2 * size > POOL ? 0 : b->at + size;
+        const double start = cpu_seconds();
+        multiply(b, which, m, n, k);
+        seconds[r] = cpu_seconds() - start;
+        sum += seconds[r++];
+    }
+    har_sort(seconds, r);
+    const double middle = seconds[r / 2];
+    for (int i = 0; i < r && b->n_apart < b->room; i++)
+        b->apart[b->n_apart++] = fabs(seconds[i] / middle - 1);
+    return middle;
+}
+
+static core_status measure(har_calibration *out, bench *b, int which,
+                           const int at[3], FILE *samples)
+{
+    const core_dtype dtype = which == 0 ? CORE_DTYPE_F64 : CORE_DTYPE_F32;
+    const double m = har_grid_m(at[0]), n = har_grid_nk(at[1]);
+    const double k = har_grid_nk(at[2]);
+    const int i = (at[0] * HAR_GRID_NK + at[1]) * HAR_GRID_NK + at[2];
+    const int step[3] = {HAR_GRID_NK * HAR_GRID_NK, HAR_GRID_NK, 1};
+    double *rate = out->rates.log_rate[which];
+    out->rates.n_product[which] = i + 1;
+    for (int d = 0; d < 3 && 2 * m * n * k > MOST_FLOP; d++)
+        if (at[d] > 0) {
+            rate[i] = rate[i - step[d]];
+            return CORE_OK;
+        }
+    const double seconds = time_of(b, which, (int)m, (int)n, (int)k);
+    const har_shape shape = {
+        .kind = HAR_GEMM, .dtype = dtype, .as.gemm = {m, n, k}};
+    rate[i] = log(2 * m * n * k / seconds);
+    out->peak[which] = fmax(out->peak[which], exp(rate[i]));
+    fprintf(samples, "  - [gemm, %s, %g, %g, %g, %.5g]\n",
+            which == 0 ? "f64" : "f32", m, n, k, seconds);
+    return har_calibration_add(out, &shape, seconds);
+}
+
+static core_status measure_all(har_calibration *out, bench *b, FILE *samples,
+                               void (*show)(void *self, double done),
+                               void *self)
+{
+    for (int which = 0; which < 2; which++)
+        for (int i = 0; i < HAR_GRID_M; i++) {
+            show(self, (which + i / (double)HAR_GRID_M) / 2);
+            for (int j = 0; j < HAR_GRID_NK * HAR_GRID_NK; j++) {
+                const int at[3] = {i, j / HAR_GRID_NK, j % HAR_GRID_NK};
+                CORE_TRY(measure(out, b, which, at, samples));
+            }
+        }
+    har_sort(b->apart, b->n_apart);
+    out->products = (har_noise){har_quantile(b->apart, b->n_apart, 0.5),
+                                har_quantile(b->apart, b->n_apart, 0.9),
+                                b->n_apart};
+    return CORE_OK;
+}
+
+static void fill(double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (double)(i % 13) - 6;
+}
+
+core_status har_calibrate_products(har_calibration *out, FILE *samples,
+                                   void (*show)(void *self, double done),
+                                   void *self)
+{
+    const size_t most_m = 1 << (HAR_GRID_M - 1);
+    const size_t most_nk = HAR_GRID_FIRST_NK << (HAR_GRID_NK - 1);
+    const size_t n_x = most_m * most_nk, n_all = 2 * n_x + POOL;
+    bench b = {.room = 2 * HAR_GRID_SIZE * (int64_t)MOST_REPEATS};
+    void *values = NULL, *apart = NULL;
+    core_status status =
+        core_alloc(&values, (int64_t)n_all, sizeof(double), "operands");
+    if (status == CORE_OK)
+        status = core_alloc(&apart, b.room, sizeof(double), "repetitions");
+    if (status == CORE_OK) {
+        double *x = values;
+        fill(x, n_all);
+        b.x = x;
+        b.y = x + n_x;
+        b.w = x + 2 * n_x;
+        b.apart = apart;
+        openblas_set_num_threads(1);
+        status = measure_all(out, &b, samples, show, self);
+    }
+    free(apart);
+    free(values);
+    return status;
+}

@@ -1,0 +1,109 @@
+/* harness/perf/passes.c -- see passes.h.
+ *
+ * The records of every pass are the same in the same order, so the first pass
+ * makes the list and the others fill it.  That first pass also grows buffers and
+ * touches pages for the first time: it makes the list and is not timed.
+ */
+#include "harness/perf/passes.h"
+
+#include "core/arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { COLD_BYTES = 4 << 20 }; /* more than a core's own cache                */
+
+static void add(har_passes *p, const core_cost *cost)
+{
+    if (p->n == p->room) {
+        void *at;
+        const int64_t room = 2 * p->room + 256;
+        p->status = core_alloc(&at, room, sizeof *p->at, "timed operators");
+        if (p->status != CORE_OK)
+            return;
+        if (p->n > 0)
+            memcpy(at, p->at, (size_t)p->n * sizeof *p->at);
+        free(p->at);
+        p->at = at;
+        p->room = room;
+    }
+    p->at[p->n++] = (har_timed){.cost = *cost};
+}
+
+static void see(void *self, const core_cost *cost, const par_cost_time *took)
+{
+    har_passes *p = self;
+    if (p->status != CORE_OK)
+        return;
+    if (p->now < 0)
+        add(p, cost);
+    else
+        p->at[p->next++].pass[p->now] = took->cpu_seconds;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void keep_middle(har_passes *p)
+{
+    double sorted[HAR_MAX_PASSES];
+    for (int64_t i = 0; i < p->n; i++) {
+        memcpy(sorted, p->at[i].pass, sizeof sorted);
+        qsort(sorted, (size_t)p->n_pass, sizeof *sorted, by_size);
+        p->at[i].seconds = sorted[p->n_pass / 2];
+    }
+}
+
+static void empty_cache(double *scratch)
+{
+    for (size_t i = 0; i < COLD_BYTES / sizeof *scratch; i += 8)
+        scratch[i] += 1;
+}
+
+static core_status run(har_passes *p, par_comm *comm, par_model *model,
+                       const har_passes_case *r, double *scratch)
+{
+    for (p->now = -1; p->now < p->n_pass; p->now++) {
+        p->next = 0;
+        if (r->is_cold)
+            empty_cache(scratch);
+        CORE_TRY(par_forward(model, r->batch, &p->stats));
+        CORE_TRY(par_agree(comm, p->status));
+    }
+    keep_middle(p);
+    return CORE_OK;
+}
+
+core_status har_passes_run(har_passes *out, par_comm *comm,
+                           const har_passes_case *r)
+{
+    void *scratch = NULL;
+    par_model *model = NULL;
+    *out = (har_passes){.n_pass = r->n_pass};
+    const par_options options = {.weight_budget_bytes = SIZE_MAX,
+                                 .observer = r->observer,
+                                 .cost = see,
+                                 .cost_self = out};
+    core_status status =
+        core_alloc(&scratch, COLD_BYTES, 1, "what empties the cache");
+    if (status == CORE_OK) {
+        memset(scratch, 0, COLD_BYTES);
+        status = par_model_open(&model, comm, r->layout, r->spec, r->weights,
+                                r->numerics, &options);
+    }
+    status = par_agree(comm, status);
+    if (status == CORE_OK)
+        status = run(out, comm, model, r, scratch);
+    par_model_close(model);
+    free(scratch);
+    return status;
+}
+
+void har_passes_free(har_passes *passes)
+{
+    free(passes->at);
+    *passes = (har_passes){0};
+}

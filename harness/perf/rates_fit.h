@@ -1,0 +1,27 @@
+/* harness/perf/rates_fit.h -- what one of each feature costs, from measurements. */
+#ifndef HAR_PERF_RATES_FIT_H
+#define HAR_PERF_RATES_FIT_H
+
+#include "harness/perf/rates.h"
+
+typedef struct har_rate_sample {
+    har_rate_class of;
+    core_dtype dtype;
+    double amount[HAR_N_FEATURE]; /* har_rates_amounts                         */
+    double seconds;               /* measured, positive                        */
+} har_rate_sample;
+
+/* Fit a rate for every class and dtype among the samples, in the order of their
+ * first sample; a class with fewer than 6 samples gets none.  rates->rate and
+ * rates->n are replaced.  Nothing costs less than nothing: amounts are not
+ * negative.  Deterministic.  Errors: E_MEMORY; E_INTERNAL for more classes than
+ * a machine may have.                                                 [local] */
+CORE_NODISCARD core_status har_rates_fit(har_rates *rates,
+                                         const har_rate_sample *sample,
+                                         int64_t n);
+
+/* Element of sorted[n] that `share` of them lie below.                [local] */
+double har_quantile(const double *sorted, int64_t n, double share);
+void har_sort(double *x, int64_t n);
+
+#endif
