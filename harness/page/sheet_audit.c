@@ -47,7 +47,7 @@ static void write_claim(const har_claim *c, const har_claim_result *r,
     har_page_text(out, c->id);
     fputs("<br><small>", out);
     har_page_text(out, place);
-    fputs("</small></td><td>", out);
+    fputs("</small></td><td class=\"says\">", out);
     har_page_text(out, har_quantity_name(c->quantity));
     fputs(" ", out);
     har_page_text(out, c->written);
@@ -58,8 +58,10 @@ static void write_claim(const har_claim *c, const har_claim_result *r,
     fputs("</tr>\n", out);
 }
 
+/* What does not hold comes first. */
 static void write_table(const har_audit *a, FILE *out)
 {
+    static const char *const order[] = {"FAIL", "MARGINAL", "PASS"};
     char text[PAR_PLAN_TEXT + 40];
     const int *n = a->reading[0].n_verdict;
     fputs("<dl>", out);
@@ -78,8 +80,12 @@ static void write_table(const har_audit *a, FILE *out)
           "<th>claim</th><th>says</th><th>verdict</th><th>why</th></tr>"
           "</thead><tbody>\n",
           out);
-    for (int i = 0; i < a->claims->n; i++)
-        write_claim(&a->claims->at[i], &a->reading[0].claim[i], out);
+    for (size_t k = 0; k < sizeof order / sizeof order[0]; k++)
+        for (int i = 0; i < a->claims->n; i++) {
+            const har_claim_result *r = &a->reading[0].claim[i];
+            if (strcmp(class_of(r->verdict), order[k]) == 0)
+                write_claim(&a->claims->at[i], r, out);
+        }
     fputs("</tbody></table></div>\n", out);
 }
 

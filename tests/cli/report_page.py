@@ -210,9 +210,11 @@ def verdicts(text, page, answer):
 
 
 def claims(text, page, answer):
-    found = [cells(row)[2] for row in page.table("claims")]
-    want = [c["verdict"] for c in answer["audit"]["readings"][0]["claims"]]
-    return "" if found == want else f"{found}"
+    """Those of the audit, what does not hold before what does."""
+    found = [(cells(row)[2], next(row.all("td")).text) for row in page.table("claims")]
+    want = [(c["verdict"], c["id"]) for c in answer["audit"]["readings"][0]["claims"]]
+    holds = [verdict == "holds" for verdict, _ in found]
+    return "" if sorted(found) == sorted(want) and holds == sorted(holds) else f"{found}"
 
 
 def front(text, page, answer):
@@ -277,6 +279,8 @@ TAMPERED = [
     (verdicts, instead(r'(<table id="verdicts">.*?)PASS">PASS', r'\1FAIL">FAIL')),
     (verdicts, without(r'<tr class="ours">.*?</tr>')),
     (claims, instead(">contradicted<", ">holds<")),
+    (claims, instead("(<table id=\"claims\">.*?<tbody>\n)(<tr>.*?</tr>\n)(.*?)</tbody>",
+                     r"\1\3\2</tbody>")),
     (front, instead('(<table id="rivals">.*?)class="ours"', r'\1class=""')),
     (front, instead("not beaten</td>", "</td>")),
     (front, instead(r'(<table id="rivals">.*?<tr class="ours">.*?value=")[0-9]', r"\g<1>99")),
