@@ -48,7 +48,7 @@ static core_status add_rival(har__rivals *r, const har_sheet_ask *ask,
                              har_predictor *predictor, const har_shape *shape,
                              int i_count)
 {
-    static har_prediction p;
+    har_prediction p;
     par_plan plan;
     har_predict_case request = ask->setup->what;
     har_shape_plan(shape, &plan);

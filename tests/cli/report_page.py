@@ -238,8 +238,30 @@ def front(text, page, answer):
     return ""
 
 
+def words_apart(text, page, answer):
+    """Words of a plot lie in the picture and on no other words."""
+    for svg in re.findall('<svg class="plot".*?</svg>', text, re.S):
+        width, height = map(float, re.search('viewBox="0 0 (.*?) (.*?)"', svg).groups())
+        boxes = []
+        for x, y, more, size, anchor, words in re.findall(
+                r'translate\(([-0-9.]+),([-0-9.]+)\)( rotate[^"]*)?"[^>]*font-size="([0-9.]+)"'
+                r'\s+text-anchor="(\w+)">\s*<text>([^<]*)<', svg):
+            w = 0.52 * float(size) * len(words.strip()) * (not more)
+            x0 = float(x) - w * {"start": 0, "middle": 0.5, "end": 1}[anchor]
+            boxes.append((x0, x0 + w, float(y) - 0.7 * float(size), float(y), words))
+        if len(boxes) < 8:
+            return f"only {len(boxes)} words"
+        for i, (a0, a1, b0, b1, words) in enumerate(boxes):
+            if a0 < 0 or a1 > width or b0 < 0 or b1 > height:
+                return f"{words} is cut off"
+            for c0, c1, d0, d1, others in boxes[:i]:
+                if a0 < c1 and c0 < a1 and b0 < d1 and d0 < b1:
+                    return f"{words} lies on {others}"
+    return ""
+
+
 CHECKS = [nested, sections, has_pictures, stands_alone, ids, both_schemes, modules,
-          tracks, figures, memory, operators, load, traffic, verdicts, claims, front]
+          tracks, figures, memory, operators, load, traffic, verdicts, claims, front, words_apart]
 
 
 # --- what each must find fault with -------------------------------------------
@@ -281,6 +303,11 @@ TAMPERED = [
     (claims, instead(">contradicted<", ">holds<")),
     (claims, instead("(<table id=\"claims\">.*?<tbody>\n)(<tr>.*?</tr>\n)(.*?)</tbody>",
                      r"\1\3\2</tbody>")),
+    (words_apart, instead(r"translate\([-0-9.]+,[-0-9.]+\)(?=[^>]*text-anchor)",
+                          "translate(2,20)")),
+    (words_apart, instead(r"(translate\([-0-9.]+,[-0-9.]+\))([^>]*text-anchor.*?)"
+                          r"translate\([-0-9.]+,[-0-9.]+\)(?=[^>]*text-anchor)",
+                          r"\1\2\1")),
     (front, instead('(<table id="rivals">.*?)class="ours"', r'\1class=""')),
     (front, instead("not beaten</td>", "</td>")),
     (front, instead(r'(<table id="rivals">.*?<tr class="ours">.*?value=")[0-9]', r"\g<1>99")),
