@@ -17,25 +17,30 @@
 
 /* --- finding them --- */
 
-static int add_count(har__rivals *r, int n_gpu)
+static void add_count(har__rivals *r, int n_gpu)
 {
     for (int i = 0; i < r->n_count; i++)
         if (r->count[i] == n_gpu)
-            return i;
+            return;
     if (r->n_count < HAR__MAX_COUNTS)
         r->count[r->n_count++] = n_gpu;
-    return r->n_count - 1;
 }
 
-/* Ours if it is among them, then from the last halved down to the first. */
+/* Ours if it is among them, and others from the last down to the first, each
+ * the same power of two smaller, about.                                      */
 static void choose_counts(har__rivals *r, const har_sheet_ask *ask)
 {
+    enum { STEPS = HAR__MAX_COUNTS - 2 };
     const int ours = par_plan_world(&ask->setup->plan);
+    int n_half = 0;
+    while (ask->n_gpu1 >> (n_half + 1) >= ask->n_gpu0)
+        n_half++;
+    const int n_step = n_half < STEPS ? n_half : STEPS;
     if (ours >= ask->n_gpu0 && ours <= ask->n_gpu1)
         add_count(r, ours);
-    for (int n = ask->n_gpu1; n > ask->n_gpu0; n = (n + 1) / 2)
-        add_count(r, n);
-    add_count(r, ask->n_gpu0);
+    for (int i = 0; i < n_step; i++)
+        add_count(r, ask->n_gpu1 >> (i * n_half / n_step));
+    add_count(r, ask->n_gpu1 >> n_half);
     for (int i = 1; i < r->n_count; i++) /* ascending */
         for (int k = i; k > 0 && r->count[k] < r->count[k - 1]; k--) {
             const int swap = r->count[k];
@@ -405,14 +410,15 @@ core_status har__sheet_rivals(const har__sheet *s, FILE *out)
         snprintf(text, sizeof text, "No other plans were searched: %s.",
                  r->refused);
     else
-        snprintf(text, sizeof text,
-                 "Of %s legal plans on %d to %d GPUs (%s do not fit) those "
-                 "that a search leaves over, up to %d for a number of GPUs, "
-                 "each predicted as this page's plan is. Filled: no point "
-                 "shown beats it in both latency and throughput. Without "
-                 "intervals; they are about as wide as this plan's.",
-                 har__grouped(plans, r->n_plan), s->ask->n_gpu0, s->ask->n_gpu1,
-                 har__grouped(large, r->n_large), (int)HAR__RIVALS_OF_COUNT);
+        snprintf(
+            text, sizeof text,
+            "Of %s legal plans on as many GPUs as the colours say (%s do not "
+            "fit) those that a search leaves over, up to %d of a colour, each "
+            "predicted as this page's plan is. Filled: no point shown beats "
+            "it in both latency and throughput. Without intervals; they are "
+            "about as wide as this plan's.",
+            har__grouped(plans, r->n_plan), har__grouped(large, r->n_large),
+            (int)HAR__RIVALS_OF_COUNT);
     har__section(out, "front", "Pareto front: other plans", text);
     if (r->refused[0] == '\0') {
         CORE_TRY(draw(r, out));
