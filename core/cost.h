@@ -68,7 +68,8 @@ typedef struct core_cost {
     int64_t n_token;       /* of the micro-batch                              */
 
     int64_t m, n, k;       /* by kind, see there                              */
-    int64_t n_head;        /* attention: query heads of this rank             */
+    int64_t n_head;        /* attention: query heads of this rank; rotation:
+                            * heads that it rotates                           */
     int64_t n_pair;        /* attention: (query, key) pairs that are neither
                             * in the future nor out of the window, all heads  */
     int64_t n_expert;      /* grouped: (layer, expert) with at least one row  */

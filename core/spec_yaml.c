@@ -55,22 +55,15 @@ static core_status read_key(const core__spec_entries *entries,
     return CORE_OK;
 }
 
-/* Is this very map key there twice, the other one earlier? */
+/* Is the map's key at `pair`, read into `key`, its first of that name? */
 static core_status check_new(const core__spec_entries *entries,
                              struct fy_node *map, struct fy_node_pair *pair,
                              const core__spec_entry *key)
 {
-    void *prev = NULL;
-    struct fy_node_pair *other;
-    while ((other = fy_node_mapping_iterate(map, &prev)) != pair) {
-        core__spec_entry entry = {.line = 0};
-        if (scalar(fy_node_pair_key(other), &entry) &&
-            strcmp(entry.text, key->text) == 0)
-            CORE_FAIL(CORE_E_SPEC,
-                      "%s:%d:%d: %s: given twice, first in line %d",
-                      entries->file, key->line, key->column, key->path,
-                      entry.line);
-    }
+    const int first = core_yaml_repeats(map, pair);
+    CORE_FAIL_IF(first > 0, CORE_E_SPEC,
+                 "%s:%d:%d: %s: given twice, first in line %d", entries->file,
+                 key->line, key->column, key->path, first);
     return CORE_OK;
 }
 

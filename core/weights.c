@@ -244,9 +244,19 @@ static int64_t index_in_layer(const core_spec *spec, core_weight id)
     return n_before;
 }
 
-static int64_t layer_count(const core_spec *spec, int layer)
+/* Tensors of the layers before `end`.  How many a layer has rests on its mixer
+ * and its FFN alone, so each pair of them is counted once. */
+static int64_t count_layers(const core_spec *spec, int end)
 {
-    return index_in_layer(spec, (core_weight){CORE_W_FINAL_NORM, layer, 0});
+    int64_t n = 0, count[2][2] = {{-1, -1}, {-1, -1}}; /* [mixer][ffn] */
+    for (int l = 0; l < end; l++) {
+        int64_t *of_pair = &count[spec->mixer[l]][spec->ffn[l]];
+        if (*of_pair < 0)
+            *of_pair =
+                index_in_layer(spec, (core_weight){CORE_W_FINAL_NORM, l, 0});
+        n += *of_pair;
+    }
+    return n;
 }
 
 /* Kinds from FINAL_NORM to `end`, the tied head left out. */
@@ -263,10 +273,8 @@ static int64_t count_last(const core_spec *spec, int end)
 
 int64_t core_weight_count(const core_spec *spec)
 {
-    int64_t n = spec->n_h > 0 ? 1 : 0;
-    for (int l = 0; l < (int)spec->n_l; l++)
-        n += layer_count(spec, l);
-    return n + count_last(spec, CORE_N_WEIGHT_KINDS);
+    return (spec->n_h > 0 ? 1 : 0) + count_layers(spec, (int)spec->n_l) +
+           count_last(spec, CORE_N_WEIGHT_KINDS);
 }
 
 int64_t core_weight_index(const core_spec *spec, core_weight id)
@@ -274,10 +282,8 @@ int64_t core_weight_index(const core_spec *spec, core_weight id)
     core_assert(core_weight_exists(spec, id));
     if (id.kind == CORE_W_EMBED || (id.kind == CORE_W_HEAD && spec->tied))
         return 0;
-    int64_t n = spec->n_h > 0 ? 1 : 0;
     const int end = is_global(id.kind) ? (int)spec->n_l : id.layer;
-    for (int l = 0; l < end; l++)
-        n += layer_count(spec, l);
+    const int64_t n = (spec->n_h > 0 ? 1 : 0) + count_layers(spec, end);
     if (is_global(id.kind))
         return n + count_last(spec, (int)id.kind);
     return n + index_in_layer(spec, id);

@@ -2,8 +2,8 @@
  *
  * Traps: libfyaml counts the lines and columns of its marks from 0, those of
  * its complaints from 1; it prints the complaints unless they are collected;
- * duplicate keys are for the callers to find, because its own message does not
- * say which key; a second document would be read by nobody.
+ * duplicate keys are for the callers to ask for, because its own message does
+ * not say which key; a second document would be read by nobody.
  */
 #include "core/yaml.h"
 
@@ -24,6 +24,20 @@ bool core_yaml_scalar(struct fy_node *node, core_yaml_word *out)
     }
     out->text = fy_node_get_scalar(node, &out->n);
     return out->text != NULL;
+}
+
+int core_yaml_repeats(struct fy_node *map, struct fy_node_pair *pair)
+{
+    void *prev = NULL;
+    struct fy_node_pair *other;
+    core_yaml_word key, word = {.line = 0};
+    if (!core_yaml_scalar(fy_node_pair_key(pair), &key))
+        return 0;
+    while ((other = fy_node_mapping_iterate(map, &prev)) != pair)
+        if (core_yaml_scalar(fy_node_pair_key(other), &word) &&
+            word.n == key.n && memcmp(word.text, key.text, key.n) == 0)
+            return word.line;
+    return 0;
 }
 
 /* The first complaint, as one line. */

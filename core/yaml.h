@@ -1,6 +1,6 @@
 /* core/yaml.h -- one YAML document, and where its words stand.
  *
- * For sources that already use libfyaml; everybody else never sees it.
+ * For sources that walk libfyaml's nodes; core/yaml_list.h is for the others.
  */
 #ifndef CORE_YAML_H
 #define CORE_YAML_H
@@ -28,5 +28,9 @@ CORE_NODISCARD core_status core_yaml_read(
 /* False if the node is no plain scalar with a text (an alias is none).  The
  * place is set wherever the node has one, else left.                 [local] */
 bool core_yaml_scalar(struct fy_node *node, core_yaml_word *out);
+
+/* The line of an earlier pair of `map` with the key of `pair`, a scalar of the
+ * same bytes; 0 if there is none.                                    [local] */
+int core_yaml_repeats(struct fy_node *map, struct fy_node_pair *pair);
 
 #endif

@@ -8,6 +8,7 @@
 #include "harness/cmd.h"
 #include "harness/golden_check.h"
 #include "harness/guard.h"
+#include "harness/yardstick.h"
 
 #include "core/safetensors.h"
 
@@ -287,12 +288,12 @@ static void print_summary(const gold_case *gold, const gold_summary *summary)
     for (int i = 0; i < gold->n_numerics; i++) {
         const gold_summary *s = &summary[i];
         const char *name = core_numerics_name(gold->numerics[i]);
+        char widest[HAR_WIDEST_TEXT];
         if (gold->numerics[i] == CORE_EXACT)
             printf("%-10s sums need %.1f of 53 bits\n", name, s->bits);
         else if (s->worst_relative > 0.0)
-            printf("%-10s tolerances up to %.2g of a row's largest value, at "
-                   "%s\n",
-                   name, s->worst_relative, s->worst_tap);
+            printf("%-10s tolerances %s\n", name,
+                   har_widest_text(widest, s->worst_relative, s->worst_tap));
         else
             printf("%-10s no tolerances\n", name);
     }

@@ -35,6 +35,21 @@ typedef struct case_list {
     char folder[MAX_CASES][GOLD_PATH_BYTES];
 } case_list;
 
+/* What a run that ended with this exit code has said already. */
+static core_status status_of_run(int code)
+{
+    switch (code) {
+    case 0:
+        return CORE_OK;
+    case 3:
+        return CORE_E_FORMAT;
+    case 4:
+        return CORE_E_MEMORY;
+    default:
+        return CORE_E_INTERNAL;
+    }
+}
+
 /* Run an oracle's checkpoint on its own inputs and compare. */
 static core_status check_oracle(const gold_case *gold, const char *scratch)
 {
@@ -45,9 +60,7 @@ static core_status check_oracle(const gold_case *gold, const char *scratch)
     char *run[] = {"moeparity", "run",    "--model", (char *)gold->folder,
                    "--input",   expected, "--out",   path,
                    NULL};
-    const int code = har_cmd_run(8, run);
-    if (code != 0)
-        return code == 3 ? CORE_E_FORMAT : CORE_E_INTERNAL;
+    CORE_TRY(status_of_run(har_cmd_run(8, run)));
     core_st *want = NULL, *found = NULL;
     har_dump dump = {0};
     core_status status = core_st_open(&want, expected);

@@ -9,6 +9,7 @@
 
 #include "core/arena.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,22 @@ static bool is_choice_of(const har_yard_tap *tap)
     return tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_IDX;
 }
 
+/* The tolerance of a row of the golden, against the row. */
+static void see_width(har__pass *p, int64_t i_tap, int64_t row)
+{
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    double largest = 0.0;
+    if (tap->tolerance == NULL)
+        return;
+    for (int64_t j = 0; j < tap->extent.n_col; j++)
+        largest = fmax(largest, fabs(p->expected[j]));
+    const double relative = har_yardstick_allowed(tap, row) / largest;
+    if (largest == 0.0 || !(relative > p->judged->widest))
+        return;
+    p->judged->widest = relative;
+    p->judged->widest_tap = i_tap;
+}
+
 /* One row that the dump ought to have. */
 static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
                     har_spot *first_missing)
@@ -64,6 +81,7 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     har_tap_judgement *t = &p->judged->tap[i_tap];
     har__yard_row(tap, row, p->expected);
+    see_width(p, i_tap, row);
     const int64_t n_missing =
         har__read_row(p, i_tap, row, har__source_row(p, tap, row));
     t->n_row++;

@@ -59,6 +59,8 @@ typedef struct har_judgement {
     int64_t n_tap;
     har_tap_judgement *tap;    /* [yard->n_tap]; owned                        */
     int64_t n_judged, n_passed, n_marginal, n_failed; /* taps                 */
+    double widest; /* tolerance of a row over its largest magnitude, 0: none  */
+    int64_t widest_tap;
     int64_t first;             /* failing in execution order, -1: none        */
     int64_t n_certified, n_uncertified; /* flips                              */
     int64_t n_excluded;        /* rows set aside, of all taps                 */

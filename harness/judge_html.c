@@ -37,6 +37,10 @@ static void write_facts(const har_judgement *g, FILE *out)
     har_page_fact(out, "tolerances",
          strcmp(g->yard->numerics, "exact") == 0 ? "none, bit for bit"
                                                  : g->yard->estimate);
+    if (g->widest > 0.0)
+        line(out, "at most",
+             har_widest_text(text, g->widest,
+                             har_yard_body(&g->yard->tap[g->widest_tap])));
     snprintf(text, sizeof text,
              "%lld pass, %lld marginal (over half of a bound), %lld fail; %lld "
              "not judged",

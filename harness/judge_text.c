@@ -122,6 +122,7 @@ int har__judge_last_layer(const har_judgement *g, int part)
 static void write_head(const har_judgement *g, FILE *out)
 {
     const har_foreign *d = g->dump;
+    char widest[HAR_WIDEST_TEXT];
     int n_rank = 0;
     for (int i = 0; i < d->n_file; i++)
         n_rank += d->file[i].rank >= 0;
@@ -129,6 +130,10 @@ static void write_head(const har_judgement *g, FILE *out)
             g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics,
             strcmp(g->yard->numerics, "exact") == 0 ? "none, bit for bit"
                                                     : g->yard->estimate);
+    if (g->widest > 0.0)
+        fprintf(out, "tolerances %s\n",
+                har_widest_text(widest, g->widest,
+                                har_yard_body(&g->yard->tap[g->widest_tap])));
     fprintf(out, "dump       %s: %d file%s", d->path, d->n_file,
             d->n_file == 1 ? "" : "s");
     if (n_rank > 0)

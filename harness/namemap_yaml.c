@@ -49,21 +49,6 @@ static bool scalar(reader *r, struct fy_node *node, char *out, size_t bytes)
 typedef core_status (*read_pair)(reader *r, const char *key,
                                  struct fy_node *value, int rank);
 
-static core_status check_new(reader *r, struct fy_node *map,
-                             struct fy_node_pair *pair, const char *key)
-{
-    void *prev = NULL;
-    struct fy_node_pair *other;
-    char text[HAR_MAP_TEXT], where[WHERE_BYTES];
-    memcpy(where, r->where, sizeof where);
-    while ((other = fy_node_mapping_iterate(map, &prev)) != pair)
-        CORE_FAIL_IF(scalar(r, fy_node_pair_key(other), text, sizeof text) &&
-                         strcmp(text, key) == 0,
-                     CORE_E_FORMAT, "%s: %s: given twice", where, key);
-    memcpy(r->where, where, sizeof where);
-    return CORE_OK;
-}
-
 /* Every pair of a map node, in the order of the file. */
 static core_status each(reader *r, struct fy_node *map, const char *what,
                         read_pair read, int rank)
@@ -79,7 +64,10 @@ static core_status each(reader *r, struct fy_node *map, const char *what,
                      CORE_E_FORMAT,
                      "%s: %s: expected a name of less than %d bytes", r->where,
                      what, HAR_MAP_TEXT);
-        CORE_TRY(check_new(r, map, pair, key));
+        const int first = core_yaml_repeats(map, pair);
+        CORE_FAIL_IF(first > 0, CORE_E_FORMAT,
+                     "%s: %s: given twice, first in line %d", r->where, key,
+                     first);
         CORE_TRY(read(r, key, fy_node_pair_value(pair), rank));
     }
     return CORE_OK;

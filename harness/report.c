@@ -325,7 +325,7 @@ static void write_bounds(const har_pass *pass, FILE *out)
         n_marginal += pass->tap[i].diff.n_marginal;
     fprintf(out,
             "  bounds     worst error %.3f of its bound, at %s on rank %d; "
-            "%lld elements over half\n",
+            "%lld elements over half and by more than storing makes\n",
             w->diff.worst_score, core_tap_name(w->tap, name), w->worst_rank,
             (long long)n_marginal);
     const har_tap_result *g = pass->tap;

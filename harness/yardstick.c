@@ -362,6 +362,15 @@ double har_yardstick_allowed(const har_yard_tap *tap, int64_t row)
     return x;
 }
 
+const char *har_widest_text(char text[HAR_WIDEST_TEXT], double relative,
+                            const char *tap)
+{
+    snprintf(text, HAR_WIDEST_TEXT,
+             "up to %.2g of a row's largest value, at %.64s%s", relative, tap,
+             relative >= 1.0 ? ", where a row of zeros would pass" : "");
+    return text;
+}
+
 const char *har_yard_body(const har_yard_tap *tap)
 {
     return tap->data->name + tap->name.prefix_bytes;

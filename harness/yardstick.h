@@ -78,6 +78,14 @@ bool har_yardstick_is_real(const har_yard_part *part, int64_t token);
 /* The largest allowed error of a row.                                [local] */
 double har_yardstick_allowed(const har_yard_tap *tap, int64_t row);
 
+enum { HAR_WIDEST_TEXT = 160 };
+
+/* "up to 0.03 of a row's largest value, at layers.3.out": how wide tolerances
+ * get; `relative` is the tolerance over the largest magnitude of its row.
+ *                                                                    [local] */
+const char *har_widest_text(char text[HAR_WIDEST_TEXT], double relative,
+                            const char *tap);
+
 /* Read the manifest of the bundle at yard->path for yard->numerics.
  * Errors: E_FILE, E_FORMAT.                                          [local] */
 CORE_NODISCARD core_status har__yardstick_manifest(har_yardstick *yard);

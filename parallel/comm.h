@@ -59,7 +59,8 @@ struct par_comm {
     int rank, size;          /* of the ranks that take part                   */
     par_group world;         /* all of them                                   */
     double wait_seconds;     /* wall time spent waiting so far                */
-    int64_t n_bytes[PAR_N_OP_KINDS]; /* sent so far, by kind                  */
+    int64_t n_bytes[PAR_N_OP_KINDS]; /* sent so far, by kind; a message counts
+                                      * when it is posted                     */
     int64_t n_calls[PAR_N_OP_KINDS];
     void (*record)(void *self, const par_comm_record *record); /* NULL: none  */
     void *record_self;

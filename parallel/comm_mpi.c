@@ -316,6 +316,7 @@ static par_request *post(par_comm *comm, par_op_kind kind, int peer, int tag,
 par_request *par_post_send(par_comm *comm, int to, int tag, const void *buf,
                            int64_t bytes)
 {
+    comm->n_bytes[PAR_SEND] += to != comm->rank ? bytes : 0;
     return post(comm, PAR_SEND, to, tag, (void *)(uintptr_t)buf, bytes);
 }
 
@@ -363,7 +364,6 @@ void par_wait(par_comm *comm, par_request *request)
     deliver(request);
     drop_request(comm, request);
     comm->n_calls[kind]++;
-    comm->n_bytes[kind] += bytes;
     if (!comm->record)
         return;
     const par_comm_record record = {

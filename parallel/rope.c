@@ -11,7 +11,8 @@ void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
     const int64_t n_t = m->batch->n_t, half = core_spec_n_rot(m->spec) / 2;
     const bool paired = m->spec->rope.interleaved;
     const int64_t step = paired ? 2 : 1, to_b = paired ? 1 : half;
-    par__cost_rows(m, tap, m->now.n, n_head * 2 * half, CORE_FLOPS_ROTATE);
+    par__cost_rows(m, tap, m->now.n, n_head * 2 * half, CORE_FLOPS_ROTATE)
+        ->n_head = n_head;
     for (int64_t i = 0; i < m->now.n; i++) {
         const double *cos_j = m->work.cos_tj + i % n_t * half;
         const double *sin_j = m->work.sin_tj + i % n_t * half;

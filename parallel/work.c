@@ -273,6 +273,17 @@ size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
     return bytes;
 }
 
+/* What makes reading too early visible is no work of the operator under way. */
+static void poison_aside(par_model *m, void *at, size_t bytes)
+{
+    const par_operator op = m->op;
+    par__pause(m);
+    m->op = PAR_OP_CHECK;
+    par__poison(at, bytes);
+    par__pause(m);
+    m->op = op;
+}
+
 void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes)
 {
     const size_t need = (size_t)n * elem_bytes;
@@ -285,7 +296,7 @@ void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes)
             par_abort(m->comm, status, "%s", core_message());
         buffer->bytes = (size_t)room * elem_bytes;
     }
-    par__poison(buffer->at, need);
+    poison_aside(m, buffer->at, need);
     return buffer->at;
 }
 

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { N_PROBE = 48, N_PASS = 5 };
+enum { N_PROBE = 64, N_PASS = 5 };
 
 typedef struct samples {
     har_rate_sample *at;
@@ -43,8 +43,8 @@ static core_status make_room(samples *s, int64_t n)
     return CORE_OK;
 }
 
-static void keep(samples *s, const har_rates *rates, const core_spec *spec,
-                 core_dtype dtype, const har_timed *t, FILE *text)
+static void keep(samples *s, const core_spec *spec, core_dtype dtype,
+                 const har_timed *t, double before, FILE *text)
 {
     char name[HAR_RATE_NAME];
     const core_cost *c = &t->cost;
@@ -53,8 +53,9 @@ static void keep(samples *s, const har_rates *rates, const core_spec *spec,
     har_rate_sample *out = &s->at[s->n++];
     *out = (har_rate_sample){.of = har_rate_class_of(spec, c),
                              .dtype = dtype,
+                             .cost = *c,
+                             .before = before,
                              .seconds = t->seconds};
-    har_rates_amounts(rates, dtype, c, out->amount);
     for (int i = 0; i < N_PASS; i++)
         s->apart[s->n_apart++] = fabs(t->pass[i] / t->seconds - 1);
     if (c->tap.layer == 0)
@@ -115,7 +116,9 @@ static core_status measure(har_calibration *out, par_comm *comm, samples *s,
     if (status == CORE_OK)
         status = make_room(s, passes.n);
     for (int64_t i = 0; i < passes.n && status == CORE_OK; i++)
-        keep(s, &out->rates, &probe.spec, dtype, &passes.at[i], text);
+        keep(s, &probe.spec, dtype, &passes.at[i],
+             i > 0 ? har_rates_touched(dtype, &passes.at[i - 1].cost) : 0,
+             text);
     if (status == CORE_OK)
         status = add_rows(out, &probe, dtype, &passes);
     har_passes_free(&passes);
@@ -134,16 +137,29 @@ static core_status measure_all(har_calibration *out, par_comm *comm, samples *s,
     return CORE_OK;
 }
 
+/* The probes are too small to show it: it was measured on products. */
+static void add_miss(har_rates *rates, const double miss[2])
+{
+    for (int i = 0; i < rates->n; i++)
+        if (rates->rate[i].of.kind == CORE_COST_GEMM ||
+            rates->rate[i].of.kind == CORE_COST_GROUPED_GEMM)
+            rates->rate[i].amount[HAR_FEATURE_MISS] =
+                miss[har_rates_index(rates->rate[i].dtype)];
+}
+
 core_status har_calibrate_operators(har_calibration *out, par_comm *comm,
                                     FILE *text)
 {
     samples s = {0};
     const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    out->rates.far_from =
-        (double)(cache > 0 ? cache : 1 << 20) / sizeof(double);
     core_status status = measure_all(out, comm, &s, text);
     if (status == CORE_OK)
-        status = har_rates_fit(&out->rates, s.at, s.n);
+        status =
+            har_rates_fit(&out->rates, s.at, s.n,
+                          (double)(cache > 0 ? cache : 1 << 20) /
+                              sizeof(double));
+    if (status == CORE_OK)
+        add_miss(&out->rates, out->miss);
     if (status == CORE_OK) {
         har_sort(s.apart, s.n_apart);
         out->operators = (har_noise){har_quantile(s.apart, s.n_apart, 0.5),

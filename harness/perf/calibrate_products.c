@@ -2,7 +2,8 @@
  *
  * Every point is measured as the emulation meets it: weights that lie in the
  * shared cache but not in the core's own (they come round in a pool), inputs
- * just written.  Points that would take too long get the rate of the point with
+ * just written.  What a weight from memory takes more is measured on a few
+ * shapes with a larger pool.  Points that would take too long get the rate of the point with
  * half the rows, half the outputs or half the inputs.
  *
  * Trap: the middle of several repetitions, not the least, because the least of
@@ -20,7 +21,8 @@
 #include <time.h>
 
 enum {
-    POOL = 4 << 20,        /* elements of weights that come round             */
+    POOL = 24 << 20,       /* elements of weights: beyond the shared cache    */
+    NEAR_POOL = 1 << 20,   /* within it, beyond the core's own                */
     MOST_REPEATS = 25,
     LEAST_REPEATS = 3
 };
@@ -29,6 +31,7 @@ static const double MOST_FLOP = 3e8, POINT_SECONDS = 4e-3;
 typedef struct bench {
     void *x, *w, *y; /* operands, for either dtype                            */
     size_t at;       /* in the pool                                           */
+    size_t pool;     /* elements that come round                              */
     double *apart;   /* |one / middle - 1| of all repetitions                 */
     int64_t n_apart, room;
 } bench;
@@ -56,10 +59,11 @@ static double time_of(bench *b, int which, int m, int n, int k)
     const size_t size = (size_t)n * (size_t)k;
     double seconds[MOST_REPEATS], sum = 0;
     int r = 0;
-    b->at = 0;
+    if (b->at + size > b->pool)
+        b->at = 0;
     multiply(b, which, m, n, k);
     while (r < LEAST_REPEATS || (sum < POINT_SECONDS && r < MOST_REPEATS)) {
-        b->at = b->at + 2 * size > POOL ? 0 : b->at + size;
+        b->at = b->at + 2 * size > b->pool ? 0 : b->at + size;
         const double start = cpu_seconds();
         multiply(b, which, m, n, k);
         seconds[r] = cpu_seconds() - start;
@@ -87,6 +91,7 @@ static core_status measure(har_calibration *out, bench *b, int which,
             rate[i] = rate[i - step[d]];
             return CORE_OK;
         }
+    b->pool = (size_t)fmax(NEAR_POOL, n * k);
     const double seconds = time_of(b, which, (int)m, (int)n, (int)k);
     const har_shape shape = {
         .kind = HAR_GEMM, .dtype = dtype, .as.gemm = {m, n, k}};
@@ -97,18 +102,55 @@ static core_status measure(har_calibration *out, bench *b, int which,
     return har_calibration_add(out, &shape, seconds);
 }
 
+/* Bring the near pool into the shared cache. */
+static void touch(const bench *b)
+{
+    double *w = b->w;
+    for (int64_t i = 0; i < NEAR_POOL; i++)
+        w[i] *= 1;
+}
+
+/* Seconds of a weight from memory beyond those of one from the shared cache:
+ * the middle over some shapes. */
+static double time_of_miss(bench *b, int which)
+{
+    static const int shapes[][3] = {{4, 128, 256},  {8, 256, 128},
+                                    {16, 256, 256}, {32, 128, 512},
+                                    {8, 512, 512},  {64, 256, 256}};
+    enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
+    double extra[N_SHAPES];
+    for (int i = 0; i < N_SHAPES; i++) {
+        const int m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+        const size_t far_at = b->at;
+        b->pool = NEAR_POOL;
+        b->at = 0;
+        touch(b);
+        const double near = time_of(b, which, m, n, k);
+        b->pool = POOL;
+        b->at = far_at > NEAR_POOL ? far_at : NEAR_POOL; /* not yet touched */
+        extra[i] = (time_of(b, which, m, n, k) - near) / n / k;
+    }
+    har_sort(extra, N_SHAPES);
+    return fmax(0, extra[N_SHAPES / 2]);
+}
+
 static core_status measure_all(har_calibration *out, bench *b, FILE *samples,
                                void (*show)(void *self, double done),
                                void *self)
 {
-    for (int which = 0; which < 2; which++)
+    for (int which = 0; which < 2; which++) {
+        out->miss[which] = time_of_miss(b, which);
+        fprintf(samples, "  - [miss, %s, %.5g]\n", which == 0 ? "f64" : "f32",
+                out->miss[which]);
         for (int i = 0; i < HAR_GRID_M; i++) {
             show(self, (which + i / (double)HAR_GRID_M) / 2);
+            touch(b);
             for (int j = 0; j < HAR_GRID_NK * HAR_GRID_NK; j++) {
                 const int at[3] = {i, j / HAR_GRID_NK, j % HAR_GRID_NK};
                 CORE_TRY(measure(out, b, which, at, samples));
             }
         }
+    }
     har_sort(b->apart, b->n_apart);
     out->products = (har_noise){har_quantile(b->apart, b->n_apart, 0.5),
                                 har_quantile(b->apart, b->n_apart, 0.9),

@@ -44,14 +44,15 @@ static core_status make_room(scores *s, int64_t n)
 }
 
 static void score(scores *s, const har_machine *machine, const core_spec *spec,
-                  core_dtype dtype, const har_timed *t)
+                  core_dtype dtype, const har_timed *t, double before)
 {
+    const har_residency where = {.before = before};
     const core_cost *c = &t->cost;
     if (c->kind == CORE_COST_COLLECTIVE || !(t->seconds > 0))
         return;
     const har_rate *rate = har_rates_find(&machine->rates, spec, dtype, c);
     const double predicted =
-        rate != NULL ? har_rates_seconds(&machine->rates, rate, c) : 0;
+        rate != NULL ? har_rates_seconds(&machine->rates, rate, c, &where) : 0;
     scored *out = &s->at[s->n++];
     *out = (scored){.of = har_rate_class_of(spec, c),
                     .dtype = dtype,
@@ -120,7 +121,8 @@ static core_status measure(scores *s, const har_machine *machine,
     if (status == CORE_OK)
         status = make_room(s, passes.n);
     for (int64_t i = 0; i < passes.n && status == CORE_OK; i++)
-        score(s, machine, &probe.spec, dtype, &passes.at[i]);
+        score(s, machine, &probe.spec, dtype, &passes.at[i],
+              i > 0 ? har_rates_touched(dtype, &passes.at[i - 1].cost) : 0);
     har_passes_free(&passes);
     return status;
 }

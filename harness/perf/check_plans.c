@@ -139,13 +139,16 @@ static void predict(void *self, const core_cost *cost)
     p->seconds += time.seconds;
 }
 
+/* weight_bytes: of all ranks, which share the machine's cache. */
 static core_status predict_rank(const job *j, const har_machine *machine,
-                                core_dtype dtype, predicting *p)
+                                core_dtype dtype, double weight_bytes,
+                                predicting *p)
 {
     const har_cost_case request = {&j->spec, &j->plan, &j->batch, &j->load};
     CORE_TRY(har_timer_make(&p->timer, machine));
     p->timer.spec = &j->spec;
     p->timer.dtype = dtype;
+    p->timer.miss = har_rates_miss(weight_bytes, machine->l2_bytes);
     core_status status = har_cost_rank(&request, j->comm->rank, predict, p);
     har_timer_free(&p->timer);
     return status != CORE_OK ? status : p->status;
@@ -172,11 +175,16 @@ static core_status measure(job *j, const har_machine *machine,
                                      N_PASS,    false};
     CORE_TRY(observe(j, numerics));
     core_status status = har_passes_run(&passes, j->comm, &request);
-    if (status == CORE_OK)
+    double weight_bytes = (double)passes.stats.weight_bytes;
+    if (status == CORE_OK) {
+        par_all_reduce(j->comm, &j->comm->world, &weight_bytes, 1, PAR_SUM,
+                       CORE_FP64);
         status = par_agree(
             j->comm,
             predict_rank(j, machine,
-                         out->is_f32 ? CORE_DTYPE_F32 : CORE_DTYPE_F64, &p));
+                         out->is_f32 ? CORE_DTYPE_F32 : CORE_DTYPE_F64,
+                         weight_bytes, &p));
+    }
     for (int i = 0; i < N_PASS && status == CORE_OK; i++)
         sum[i] = pass_seconds(&passes, i);
     har_passes_free(&passes);

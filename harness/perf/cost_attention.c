@@ -100,6 +100,15 @@ static void put_projections(har__walk *w)
         put_norm_head(w, CORE_TAP_Q_NORM, CORE_TAP_K_NORM, spec->n_dh);
 }
 
+static core_cost rotation(const har__walk *w, core_tap_kind tap, int64_t n_head,
+                          int64_t n_rot)
+{
+    core_cost cost =
+        har__rows(w, tap, w->n, n_head * n_rot, CORE_FLOPS_ROTATE);
+    cost.n_head = n_head;
+    return cost;
+}
+
 static void put_positions(har__walk *w)
 {
     const core_spec *spec = w->spec;
@@ -110,10 +119,9 @@ static void put_positions(har__walk *w)
                           CORE_FLOPS_SCALE);
         return;
     }
-    har__put_rows(w, CORE_TAP_Q_ROPE, w->n, n_heads(w) * n_rot,
-                  CORE_FLOPS_ROTATE);
-    put_kv(w, har__rows(w, CORE_TAP_K_ROPE, w->n, n_kv_heads(w) * n_rot,
-                        CORE_FLOPS_ROTATE));
+    const core_cost q = rotation(w, CORE_TAP_Q_ROPE, n_heads(w), n_rot);
+    har__put(w, &q);
+    put_kv(w, rotation(w, CORE_TAP_K_ROPE, n_kv_heads(w), n_rot));
     if (spec->qk_norm == CORE_QK_NORM_ROPED)
         put_norm_head(w, CORE_TAP_Q_ROPE_NORM, CORE_TAP_K_ROPE_NORM, 0);
 }
@@ -144,9 +152,11 @@ static void put_latent_attention(har__walk *w)
                n_kv_rank, CORE_W_KV_A_BIAS);
     put_kv_gemm(w, CORE_TAP_KV_B, n_h * (n_dh - n_rot + core_spec_n_dv(spec)),
                 n_kv_rank, false);
-    har__put_rows(w, CORE_TAP_Q_ROPE, w->n, n_h * n_rot, CORE_FLOPS_ROTATE);
+    const core_cost q = rotation(w, CORE_TAP_Q_ROPE, n_h, n_rot);
+    har__put(w, &q);
     w->op = par_operator_name(PAR_OP_LATENT);
-    har__put_rows(w, CORE_TAP_K_ROPE, w->n, n_rot, CORE_FLOPS_ROTATE);
+    const core_cost k = rotation(w, CORE_TAP_K_ROPE, 1, n_rot);
+    har__put(w, &k);
     put_kv(w, har__rows(w, CORE_TAP_K_ROPE, w->n, n_h * n_dh, 0));
 }
 

@@ -8,14 +8,15 @@
  */
 #include "harness/perf/machine_impl.h"
 #include "harness/perf/rates_file.h"
-#include "harness/perf/yaml.h"
 
-#include "core/arena.h"
+#include "core/text.h"
+#include "core/yaml_list.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 enum { MAX_FILE_BYTES = 4 << 20 };
 
@@ -27,14 +28,14 @@ typedef struct reader {
     bool link_from[HAR_MAX_LINKS];
 } reader;
 
-static core_status refuse(const reader *r, const har_yaml_entry *e,
+static core_status refuse(const reader *r, const core_yaml_entry *e,
                           const char *expected)
 {
     CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: expected %s, found '%.40s'",
               r->file, e->line, e->column, e->path, expected, e->text);
 }
 
-static core_status number(const reader *r, const har_yaml_entry *e,
+static core_status number(const reader *r, const core_yaml_entry *e,
                           double least, double most, double *out)
 {
     char *end = NULL;
@@ -48,7 +49,7 @@ static core_status number(const reader *r, const har_yaml_entry *e,
     return CORE_OK;
 }
 
-static core_status whole(const reader *r, const har_yaml_entry *e, int least,
+static core_status whole(const reader *r, const core_yaml_entry *e, int least,
                          int most, int *out)
 {
     double value = 0;
@@ -59,7 +60,7 @@ static core_status whole(const reader *r, const har_yaml_entry *e, int least,
     return CORE_OK;
 }
 
-static core_status word(const reader *r, const har_yaml_entry *e, char *out,
+static core_status word(const reader *r, const core_yaml_entry *e, char *out,
                         size_t n)
 {
     if (strlen(e->text) >= n)
@@ -68,7 +69,7 @@ static core_status word(const reader *r, const har_yaml_entry *e, char *out,
     return CORE_OK;
 }
 
-static core_status origin(const reader *r, const har_yaml_entry *e,
+static core_status origin(const reader *r, const core_yaml_entry *e,
                           har_origin *out)
 {
     for (int i = 0; i < HAR_N_ORIGIN; i++)
@@ -104,7 +105,7 @@ static const struct {
 };
 enum { N_NUMBERS = sizeof NUMBERS / sizeof NUMBERS[0] };
 
-static core_status read_peak(reader *r, const har_yaml_entry *e,
+static core_status read_peak(reader *r, const core_yaml_entry *e,
                              const char *name)
 {
     for (int i = 0; i < CORE_N_DTYPES; i++)
@@ -117,7 +118,7 @@ static core_status read_peak(reader *r, const har_yaml_entry *e,
               e->column, e->path);
 }
 
-static core_status read_tile(reader *r, const har_yaml_entry *e,
+static core_status read_tile(reader *r, const core_yaml_entry *e,
                              const char *rest)
 {
     int tile = 0, side = 0;
@@ -129,7 +130,7 @@ static core_status read_tile(reader *r, const har_yaml_entry *e,
     return whole(r, e, 1, 4096, &r->m.tile[tile][side]);
 }
 
-static core_status read_link(reader *r, const har_yaml_entry *e,
+static core_status read_link(reader *r, const core_yaml_entry *e,
                              const char *rest)
 {
     int i = 0, n = 0;
@@ -163,7 +164,7 @@ static core_status read_link(reader *r, const har_yaml_entry *e,
 }
 
 /* KEY.value and KEY.from of one entry. */
-static core_status read_value(const reader *r, const har_yaml_entry *e,
+static core_status read_value(const reader *r, const core_yaml_entry *e,
                               const char *rest, double least, double most,
                               har_value *out, bool *has, bool *has_from)
 {
@@ -178,7 +179,7 @@ static core_status read_value(const reader *r, const har_yaml_entry *e,
     return refuse(r, e, "{value: NUMBER, from: WORD}");
 }
 
-static core_status read_coef(reader *r, const har_yaml_entry *e,
+static core_status read_coef(reader *r, const core_yaml_entry *e,
                              const char *key)
 {
     static const double limits[HAR_N_COEF][2] = {
@@ -196,7 +197,7 @@ static core_status read_coef(reader *r, const har_yaml_entry *e,
               e->column, e->path);
 }
 
-static core_status read_sigma(reader *r, const har_yaml_entry *e,
+static core_status read_sigma(reader *r, const core_yaml_entry *e,
                               const char *key)
 {
     const char *rest = NULL;
@@ -209,7 +210,7 @@ static core_status read_sigma(reader *r, const har_yaml_entry *e,
               e->column, e->path);
 }
 
-static core_status read_entry(reader *r, const har_yaml_entry *e)
+static core_status read_entry(reader *r, const core_yaml_entry *e)
 {
     const char *rest = NULL;
     if (strcmp(e->path, "machine") == 0)
@@ -302,11 +303,12 @@ static core_status check_complete(const reader *r)
 
 static core_status read_all(reader *r, const char *text)
 {
-    har_yaml yaml;
-    core_status status = har_yaml_read(&yaml, text, r->file, "samples");
+    core_yaml_list yaml;
+    core_status status =
+        core_yaml_list_read(&yaml, text, r->file, "a machine", "samples");
     for (size_t i = 0; i < yaml.n && status == CORE_OK; i++)
         status = read_entry(r, &yaml.at[i]);
-    har_yaml_free(&yaml);
+    core_yaml_list_free(&yaml);
     return status;
 }
 
@@ -323,38 +325,13 @@ core_status har_machine_parse(har_machine *out, const char *text,
 /* --- files ------------------------------------------------------------------
  */
 
-static core_status read_stream(FILE *file, const char *path, char *buf)
-{
-    const size_t n = fread(buf, 1, MAX_FILE_BYTES, file);
-    CORE_FAIL_IF(ferror(file) != 0, CORE_E_FILE, "%s: %s", path,
-                 strerror(errno));
-    CORE_FAIL_IF(n == MAX_FILE_BYTES, CORE_E_FORMAT,
-                 "%s: a machine has less than %d bytes", path, MAX_FILE_BYTES);
-    CORE_FAIL_IF(memchr(buf, '\0', n) != NULL, CORE_E_FORMAT,
-                 "%s: a zero byte, expected text", path);
-    buf[n] = '\0';
-    return CORE_OK;
-}
-
 static core_status read_file(char **out, const char *path)
 {
-    FILE *file = fopen(path, "rb");
-    CORE_FAIL_IF(file == NULL, CORE_E_FILE,
+    CORE_FAIL_IF(access(path, F_OK) != 0, CORE_E_FILE,
                  "%s: %s; the machines that come with the program are "
                  "gpu-400t-64g, a100-sxm and template",
                  path, strerror(errno));
-    char *buf = malloc(MAX_FILE_BYTES + 1);
-    core_status status = CORE_E_MEMORY;
-    if (buf == NULL)
-        core_fail(status, "%s: no memory to read it", path);
-    else
-        status = read_stream(file, path, buf);
-    fclose(file);
-    if (status == CORE_OK)
-        *out = buf;
-    else
-        free(buf);
-    return status;
+    return core_text_read(out, path, MAX_FILE_BYTES);
 }
 
 core_status har_machine_text(char **out, const char *name)

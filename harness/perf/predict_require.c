@@ -5,7 +5,8 @@
  * answered by all of them and by no verdict.
  */
 #include "harness/perf/figures.h"
-#include "harness/perf/yaml.h"
+
+#include "core/yaml_list.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,8 +17,8 @@ typedef struct need {
     double bound;
 } need;
 
-static core_status read_need(need *out, const har_yaml *y,
-                             const har_yaml_entry *e)
+static core_status read_need(need *out, const core_yaml_list *y,
+                             const core_yaml_entry *e)
 {
     const char *p = e->text + strspn(e->text, " ");
     char *end = NULL;
@@ -54,7 +55,7 @@ static bool find(har_figure *out, const har_prediction *p, const char *key)
     return false;
 }
 
-static bool hold(FILE *out, const har_yaml_entry *e, const need *n,
+static bool hold(FILE *out, const core_yaml_entry *e, const need *n,
                  const har_figure *f)
 {
     const double x = n->is_percent ? 100 : 1;
@@ -71,7 +72,7 @@ static bool hold(FILE *out, const har_yaml_entry *e, const need *n,
     return is_met;
 }
 
-static void say_undefined(FILE *out, const har_yaml_entry *e,
+static void say_undefined(FILE *out, const core_yaml_entry *e,
                           const har_prediction *p)
 {
     static const char *const readings[] = {"busy", "mfu", "bandwidth"};
@@ -84,7 +85,7 @@ static void say_undefined(FILE *out, const har_yaml_entry *e,
     fputc('\n', out);
 }
 
-static core_status hold_all(FILE *out, const har_yaml *y,
+static core_status hold_all(FILE *out, const core_yaml_list *y,
                             const har_prediction *p, bool *met)
 {
     har_figure f;
@@ -115,12 +116,13 @@ core_status har_require(FILE *out, const char *path, const har_prediction *p,
                         bool *met)
 {
     char *text = NULL;
-    har_yaml y = {0};
+    core_yaml_list y = {0};
     CORE_TRY(har_read_text(&text, path, "a file of requirements"));
-    core_status status = har_yaml_read(&y, text, path, NULL);
+    core_status status =
+        core_yaml_list_read(&y, text, path, "requirements", NULL);
     if (status == CORE_OK)
         status = hold_all(out, &y, p, met);
-    har_yaml_free(&y);
+    core_yaml_list_free(&y);
     free(text);
     return status;
 }

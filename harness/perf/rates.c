@@ -39,28 +39,46 @@ static const char *const ACTS[] = {[CORE_ACT_SILU] = "silu",
                                    [CORE_ACT_GELU_TANH] = "gelu_tanh",
                                    [CORE_ACT_RELU] = "relu",
                                    [CORE_ACT_CLAMPED_SWIGLU] = "swiglu"};
-enum { N_ACTS = sizeof ACTS / sizeof ACTS[0] };
+static const char *const ROUTERS[] = {[CORE_ROUTER_SOFTMAX] = "softmax",
+                                      [CORE_ROUTER_SOFTMAX_TOP] = "softmax_top",
+                                      [CORE_ROUTER_SIGMOID] = "sigmoid",
+                                      [CORE_ROUTER_SPARSEMIXER] =
+                                          "sparsemixer"};
 
-static bool is_act(core_tap_kind tap)
+/* Names of the variants of a tap's operator; how many there are. */
+static int variants_of(core_tap_kind tap, const char *const **names)
 {
-    return tap == CORE_TAP_EXPERT_ACT || tap == CORE_TAP_MLP_ACT;
+    *names = tap == CORE_TAP_SLOT ? ROUTERS : ACTS;
+    switch (tap) {
+    case CORE_TAP_SLOT:
+        return (int)(sizeof ROUTERS / sizeof ROUTERS[0]);
+    case CORE_TAP_EXPERT_ACT:
+    case CORE_TAP_MLP_ACT:
+        return (int)(sizeof ACTS / sizeof ACTS[0]);
+    default:
+        return 0;
+    }
 }
 
 har_rate_class har_rate_class_of(const core_spec *spec, const core_cost *cost)
 {
-    har_rate_class out = {.kind = cost->kind, .act = -1};
+    har_rate_class out = {.kind = cost->kind, .variant = -1};
     if (cost->kind != CORE_COST_ELEMENTWISE)
         return out;
     out.tap = cost->tap.kind;
+    out.reads_weights = cost->weights > 0;
     snprintf(out.op, sizeof out.op, "%s", cost->op);
-    if (is_act(out.tap))
-        out.act = (int)spec->act;
+    if (out.tap == CORE_TAP_SLOT)
+        out.variant = (int)spec->router;
+    else if (out.tap == CORE_TAP_EXPERT_ACT || out.tap == CORE_TAP_MLP_ACT)
+        out.variant = (int)spec->act;
     return out;
 }
 
 bool har_rate_class_is(const har_rate_class *a, const har_rate_class *b)
 {
-    return a->kind == b->kind && a->tap == b->tap && a->act == b->act &&
+    return a->kind == b->kind && a->tap == b->tap && a->variant == b->variant &&
+           a->reads_weights == b->reads_weights &&
            strcmp(a->op, b->op) == 0;
 }
 
@@ -76,13 +94,18 @@ const char *har_rate_class_name(const har_rate_class *rate,
                                 char name[HAR_RATE_NAME])
 {
     char tap[CORE_NAME_BYTES];
+    const char *const *names;
     if (rate->kind != CORE_COST_ELEMENTWISE) {
         snprintf(name, HAR_RATE_NAME, "%s", core_cost_kind_name(rate->kind));
         return name;
     }
+    const bool has_variant =
+        rate->variant >= 0 && rate->variant < variants_of(rate->tap, &names);
     core_tap_name((core_tap){rate->tap, 0}, tap);
-    snprintf(name, HAR_RATE_NAME, "%s %.32s%s%s", rate->op, without_layer(tap),
-             rate->act >= 0 ? " " : "", rate->act >= 0 ? ACTS[rate->act] : "");
+    snprintf(name, HAR_RATE_NAME, "%s %.32s%s%s%s", rate->op,
+             without_layer(tap), has_variant ? " " : "",
+             has_variant ? names[rate->variant] : "",
+             rate->reads_weights ? " weights" : "");
     return name;
 }
 
@@ -99,24 +122,41 @@ static bool parse_tap(core_tap_kind *out, const char *text)
     return true;
 }
 
+static bool parse_word(har_rate_class *out, const char *word)
+{
+    const char *const *names;
+    const int n = variants_of(out->tap, &names);
+    if (strcmp(word, "weights") == 0 && !out->reads_weights) {
+        out->reads_weights = true;
+        return true;
+    }
+    for (int i = 0; i < n && out->variant < 0 && !out->reads_weights; i++)
+        if (strcmp(names[i], word) == 0) {
+            out->variant = i;
+            return true;
+        }
+    return false;
+}
+
 bool har_rate_class_parse(har_rate_class *out, const char *name)
 {
-    char tap[40], act[16] = "", end;
-    *out = (har_rate_class){.act = -1};
+    char tap[40], word[2][16], end;
+    const char *const *names;
+    *out = (har_rate_class){.variant = -1};
     for (int k = CORE_COST_GEMM; k < CORE_COST_ELEMENTWISE; k++)
         if (strcmp(name, core_cost_kind_name((core_cost_kind)k)) == 0) {
             out->kind = (core_cost_kind)k;
             return true;
         }
     out->kind = CORE_COST_ELEMENTWISE;
-    const int n =
-        sscanf(name, "%15s %39s %15s %c", out->op, tap, act, &end);
-    if ((n != 2 && n != 3) || !parse_tap(&out->tap, tap))
+    const int n = sscanf(name, "%15s %39s %15s %15s %c", out->op, tap, word[0],
+                         word[1], &end);
+    if (n < 2 || n > 4 || !parse_tap(&out->tap, tap))
         return false;
-    for (int i = 0; n == 3 && i < N_ACTS; i++)
-        if (strcmp(ACTS[i], act) == 0)
-            out->act = i;
-    return (n == 3) == (out->act >= 0) && is_act(out->tap) == (n == 3);
+    for (int i = 0; i < n - 2; i++)
+        if (!parse_word(out, word[i]))
+            return false;
+    return (out->variant >= 0) == (variants_of(out->tap, &names) > 0);
 }
 
 /* --- products --- */
@@ -197,21 +237,41 @@ static double attention_products(const har_rates *rates, core_dtype dtype,
     return sum * (double)c->n_head * (double)c->m / (double)c->n;
 }
 
-void har_rates_amounts(const har_rates *rates, core_dtype dtype,
-                       const core_cost *c, double amount[HAR_N_FEATURE])
+static double values_of(const core_cost *c)
 {
-    const double values =
-        (double)(c->read + c->written + c->kv_read + c->kv_written);
+    return (double)(c->read + c->written + c->kv_read + c->kv_written);
+}
+
+double har_rates_touched(core_dtype dtype, const core_cost *c)
+{
+    const double weight = dtype == CORE_DTYPE_F32 ? 0.5 : 1;
+    return values_of(c) + weight * (double)c->weights +
+           (double)(c->in + c->out);
+}
+
+double har_rates_miss(double weight_bytes, double cache_bytes)
+{
+    return fmin(1, fmax(0, weight_bytes / cache_bytes - 0.5));
+}
+
+void har_rates_amounts(const har_rates *rates, core_dtype dtype,
+                       const core_cost *c, const har_residency *where,
+                       double amount[HAR_N_FEATURE])
+{
+    const double values = values_of(c);
+    const double lost = values + where->before - rates->far_from;
     memset(amount, 0, HAR_N_FEATURE * sizeof *amount);
     amount[HAR_FEATURE_START] = 1;
     amount[HAR_FEATURE_ROW] = (double)c->m;
     amount[HAR_FEATURE_VALUE] = values;
-    amount[HAR_FEATURE_FAR] = fmax(0, values - rates->far_from);
+    amount[HAR_FEATURE_FAR] = fmin(values, fmax(0, lost));
     if (c->kind == CORE_COST_ELEMENTWISE || c->m * c->n * c->k == 0) {
         amount[HAR_FEATURE_WEIGHT] = (double)c->weights;
         amount[HAR_FEATURE_FLOP] = (double)c->flops;
+        amount[HAR_FEATURE_CALL] = (double)(c->n_head * c->m);
         return;
     }
+    amount[HAR_FEATURE_MISS] = where->miss * (double)c->weights;
     if (c->kind == CORE_COST_GEMM)
         amount[HAR_FEATURE_PRODUCT] = har_rates_product(
             rates, dtype, (double)c->m, (double)c->n, (double)c->k);
@@ -242,10 +302,10 @@ const har_rate *har_rates_find(const har_rates *rates, const core_spec *spec,
 }
 
 double har_rates_seconds(const har_rates *rates, const har_rate *rate,
-                         const core_cost *cost)
+                         const core_cost *cost, const har_residency *where)
 {
     double amount[HAR_N_FEATURE], sum = 0;
-    har_rates_amounts(rates, rate->dtype, cost, amount);
+    har_rates_amounts(rates, rate->dtype, cost, where, amount);
     for (int i = 0; i < HAR_N_FEATURE; i++)
         sum += amount[i] * rate->amount[i];
     return sum;

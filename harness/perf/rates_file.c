@@ -19,14 +19,14 @@
 
 static const char *const DTYPES[2] = {"f64", "f32"};
 
-static core_status refuse(const char *file, const har_yaml_entry *e,
+static core_status refuse(const char *file, const core_yaml_entry *e,
                           const char *expected)
 {
     CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: expected %s, found '%.40s'", file,
               e->line, e->column, e->path, expected, e->text);
 }
 
-static core_status number(const char *file, const har_yaml_entry *e,
+static core_status number(const char *file, const core_yaml_entry *e,
                           double least, double most, double *out)
 {
     char *end = NULL, range[64];
@@ -38,14 +38,14 @@ static core_status number(const char *file, const har_yaml_entry *e,
     return CORE_OK;
 }
 
-bool har_rates_owns(const har_yaml_entry *e)
+bool har_rates_owns(const core_yaml_entry *e)
 {
     return strncmp(e->path, "products.", 9) == 0 ||
            strncmp(e->path, "operators[", 10) == 0;
 }
 
 static core_status take_product(har_rates *rates, const char *file,
-                                const har_yaml_entry *e, const char *rest)
+                                const core_yaml_entry *e, const char *rest)
 {
     int dtype = 0, i = 0, n = 0;
     double value = 0;
@@ -64,7 +64,7 @@ static core_status take_product(har_rates *rates, const char *file,
 }
 
 static core_status take_rate(har_rate *rate, const char *file,
-                             const har_yaml_entry *e, const char *key)
+                             const core_yaml_entry *e, const char *key)
 {
     if (strcmp(key, "operator") == 0)
         return har_rate_class_parse(&rate->of, e->text)
@@ -91,7 +91,7 @@ static core_status take_rate(har_rate *rate, const char *file,
 }
 
 core_status har_rates_take(har_rates *rates, const char *file,
-                           const har_yaml_entry *e)
+                           const core_yaml_entry *e)
 {
     int i = 0, n = 0;
     if (strncmp(e->path, "products.", 9) == 0)

@@ -2,18 +2,18 @@
 #ifndef HAR_PERF_RATES_FILE_H
 #define HAR_PERF_RATES_FILE_H
 
+#include "core/yaml_list.h"
 #include "harness/perf/rates.h"
-#include "harness/perf/yaml.h"
 
 #include <stdio.h>
 
 /* True if the entry belongs to the sections `products` or `operators`.        */
-bool har_rates_owns(const har_yaml_entry *entry);
+bool har_rates_owns(const core_yaml_entry *entry);
 
 /* Take one entry.  Errors: E_FORMAT as FILE:LINE:COLUMN: key: expected, found.
  *                                                                     [local] */
 CORE_NODISCARD core_status har_rates_take(har_rates *rates, const char *file,
-                                          const har_yaml_entry *entry);
+                                          const core_yaml_entry *entry);
 
 /* After the last entry: is what must be there, there?  Errors: E_FORMAT.      */
 CORE_NODISCARD core_status har_rates_check(const har_rates *rates,

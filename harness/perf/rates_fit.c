@@ -18,13 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MIN_SAMPLES = 6, N_WEIGHTING = 40, N_SWEEP = 400 };
+enum { MIN_SAMPLES = 6, N_WEIGHTING = 30, N_SWEEP = 2000, N_DOUBLING = 6 };
 static const double LEAST_ERROR = 0.01; /* below it all errors are alike      */
 
 typedef struct rows {
     const har_rate_sample **at;
     double *weight, *error;
     int64_t n;
+    double sum; /* of the errors of all classes                               */
 } rows;
 
 static int compare(const void *a, const void *b)
@@ -85,6 +86,8 @@ static void fit(rows *r, har_rate *out)
             r->weight[i] = 1 / sqrt(fmax(r->error[i], LEAST_ERROR) * y * p);
         }
     }
+    for (int64_t i = 0; i < r->n; i++)
+        r->sum += r->error[i];
     har_sort(r->error, r->n);
     out->sigma = fmax(har_quantile(r->error, r->n, 0.9) / 1.645, 1e-3);
 }
@@ -116,8 +119,40 @@ static core_status fit_class(har_rates *rates, const har_rate_sample *sample,
     return CORE_OK;
 }
 
-core_status har_rates_fit(har_rates *rates, const har_rate_sample *sample,
-                          int64_t n)
+static core_status fit_all(har_rates *rates, har_rate_sample *sample, int64_t n,
+                           rows *r)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const har_residency where = {.before = sample[i].before};
+        har_rates_amounts(rates, sample[i].dtype, &sample[i].cost, &where,
+                          sample[i].amount);
+    }
+    rates->n = 0;
+    r->sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (is_first(sample, i))
+            CORE_TRY(fit_class(rates, sample, n, i, r));
+    return CORE_OK;
+}
+
+static core_status choose_far(har_rates *rates, har_rate_sample *sample,
+                              int64_t n, double cache_values, rows *r)
+{
+    double least = HUGE_VAL, best = cache_values;
+    for (int k = 0; k < N_DOUBLING; k++) {
+        rates->far_from = ldexp(cache_values, k);
+        CORE_TRY(fit_all(rates, sample, n, r));
+        if (r->sum < least) {
+            least = r->sum;
+            best = rates->far_from;
+        }
+    }
+    rates->far_from = best;
+    return fit_all(rates, sample, n, r);
+}
+
+core_status har_rates_fit(har_rates *rates, har_rate_sample *sample, int64_t n,
+                          double cache_values)
 {
     void *at = NULL, *work = NULL;
     CORE_TRY(core_alloc(&at, n, sizeof(har_rate_sample *), "rows of a fit"));
@@ -126,10 +161,7 @@ core_status har_rates_fit(har_rates *rates, const har_rate_sample *sample,
     if (status == CORE_OK) {
         double *weight = work;
         rows r = {.at = at, .weight = weight, .error = weight + n};
-        rates->n = 0;
-        for (int64_t i = 0; i < n && status == CORE_OK; i++)
-            if (is_first(sample, i))
-                status = fit_class(rates, sample, n, i, &r);
+        status = choose_far(rates, sample, n, cache_values, &r);
     }
     free(work);
     free(at);

@@ -7,18 +7,21 @@
 typedef struct har_rate_sample {
     har_rate_class of;
     core_dtype dtype;
-    double amount[HAR_N_FEATURE]; /* har_rates_amounts                         */
+    core_cost cost;
+    double before;                /* har_residency                             */
     double seconds;               /* measured, positive                        */
+    double amount[HAR_N_FEATURE]; /* filled by the fit                         */
 } har_rate_sample;
 
 /* Fit a rate for every class and dtype among the samples, in the order of their
- * first sample; a class with fewer than 6 samples gets none.  rates->rate and
- * rates->n are replaced.  Nothing costs less than nothing: amounts are not
- * negative.  Deterministic.  Errors: E_MEMORY; E_INTERNAL for more classes than
- * a machine may have.                                                 [local] */
+ * first sample; a class with fewer than 6 samples gets none.  rates->rate,
+ * rates->n and rates->far_from are replaced: how much a core's cache keeps is
+ * tried by doublings from cache_values on.  Nothing costs less than nothing.
+ * Deterministic.  Errors: E_MEMORY; E_INTERNAL for more classes than a machine
+ * may have.                                                           [local] */
 CORE_NODISCARD core_status har_rates_fit(har_rates *rates,
-                                         const har_rate_sample *sample,
-                                         int64_t n);
+                                         har_rate_sample *sample, int64_t n,
+                                         double cache_values);
 
 /* Element of sorted[n] that `share` of them lie below.                [local] */
 double har_quantile(const double *sorted, int64_t n, double share);

@@ -159,8 +159,9 @@ static har_time transfer(const har_timer *t, const core_cost *c, int tier)
 static har_time by_rate(const har_timer *t, const har_rate *rate,
                         const core_cost *c)
 {
+    const har_residency where = {.before = t->before, .miss = t->miss};
     return (har_time){
-        .seconds = har_rates_seconds(&t->machine->rates, rate, c),
+        .seconds = har_rates_seconds(&t->machine->rates, rate, c, &where),
         .sigma = rate->sigma,
         .bound = HAR_BOUND_COMPUTE};
 }
@@ -189,8 +190,8 @@ static uint64_t slot_of(const int64_t key[N_KEY])
     return (h ^ (h >> 29)) % N_KNOWN;
 }
 
-core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
-                          har_time *out)
+static core_status ask(har_timer *t, const core_cost *c, int tier,
+                       har_time *out)
 {
     int64_t key[N_KEY];
     if (c->kind == CORE_COST_COLLECTIVE) {
@@ -215,6 +216,15 @@ core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
         known->time = compute(t, c);
     }
     *out = known->time;
+    return CORE_OK;
+}
+
+core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
+                          har_time *out)
+{
+    CORE_TRY(ask(t, c, tier, out));
+    if (t->machine->rates.n > 0)
+        t->before = har_rates_touched(t->dtype, c);
     return CORE_OK;
 }
 

@@ -20,6 +20,7 @@ typedef struct har_timer {
     har_algorithm algorithm;
     bool is_decode;         /* attention over n_kv keys instead of its own    */
     int64_t n_kv;
+    double before, miss;    /* har_residency; before is of the last question  */
     har_known_time *known;  /* owned                                          */
     double *row;            /* owned: rows of each expert                     */
     int64_t n_row;
@@ -30,8 +31,9 @@ CORE_NODISCARD core_status har_timer_make(har_timer *out,
                                           const har_machine *machine);
 void har_timer_free(har_timer *timer);
 
-/* *out: the time of a record; tier: of the links of a transfer.  Errors:
- * E_MEMORY.    [local] */
+/* *out: the time of a record; tier: of the links of a transfer.  Records of a
+ * rank are asked for in the order of execution: on a processor what the one
+ * before touched decides what lies in its cache.  Errors: E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_timer_ask(har_timer *timer,
                                          const core_cost *cost, int tier,
                                          har_time *out);

@@ -68,6 +68,26 @@ START_TEST(indices_are_dense)
 }
 END_TEST
 
+/* Layers of all four kinds among one another: the list and the index agree. */
+START_TEST(the_list_is_by_index)
+{
+    core_spec spec = model(_i);
+    if (_i == 0)
+        for (int l = 0; l < spec.n_l; l++) {
+            spec.mixer[l] =
+                l % 3 == 1 ? CORE_MIXER_MAMBA : CORE_MIXER_ATTENTION;
+            spec.ffn[l] = l % 5 < 3 ? CORE_FFN_DENSE : CORE_FFN_MOE;
+        }
+    const int64_t n = core_weight_count(&spec);
+    core_weight *id = calloc((size_t)n, sizeof *id);
+    ck_assert_ptr_nonnull(id);
+    core_weight_list(&spec, id);
+    for (int64_t i = 0; i < n; i++)
+        ck_assert_int_eq(core_weight_index(&spec, id[i]), i);
+    free(id);
+}
+END_TEST
+
 START_TEST(a_tied_head_is_the_embedding)
 {
     const core_spec spec = preset("shadow-b");
@@ -712,6 +732,7 @@ int main(void)
     TCase *tcase = tcase_create("weights");
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, indices_are_dense, 0, COUNT(MODELS));
+    tcase_add_loop_test(tcase, the_list_is_by_index, 0, COUNT(MODELS));
     tcase_add_test(tcase, a_tied_head_is_the_embedding);
     tcase_add_loop_test(tcase, procedural_rectangles_equal_the_whole, 0,
                         COUNT(MODELS));

@@ -150,7 +150,7 @@ static const struct {
     {"names:\n  a: layers.{l}.out\n", ":2:6: names: a: expected {l} once"},
     {"names:\n  {l}{l}: layers.{l}.out\n", ":2:"},
     {"names:\n  a: [1]\n", ":2:3: names: a: expected the name of a tap"},
-    {"names:\n  a: embed\n  a: logits\n", ":3:3: a: given twice"},
+    {"names:\n  a: embed\n  a: logits\n", ":3:3: a: given twice, first in line 2"},
     {"axes: hsb\n", ":1:7: axes: expected bsh or sbh, found 'hsb'"},
     {"axis: sbh\n", ":1:1: axis: unknown key"},
     {"first_layer: {a: 1}\n", ":1:15: first_layer: expected a number"},

@@ -1,6 +1,6 @@
 # --trace: the timeline in Chrome's format, one track per rank, ticks around operators.
-verified shadow-a --plan tp=2,pp=2,ep=4,scope=replica,mb=3 --trace trace.json --events events
-[ "$(ls)" = "$(printf 'err\nevents\nout\ntrace.json')" ] || fail "left behind: $(ls)"
+verified shadow-a --plan tp=2,pp=2,ep=4,scope=replica,mb=3 --trace trace.json --events events --json report.json
+[ "$(ls)" = "$(printf 'err\nevents\nout\nreport.json\ntrace.json')" ] || fail "left behind: $(ls)"
 
 # numbers are numbers, and whoever is named is there
 jq -e '.displayTimeUnit == "ms" and (.otherData.generator | startswith("moeparity"))
@@ -32,11 +32,21 @@ jq -e '[.traceEvents[] | select(.ph == "X" and .cat != "tick" and .args.micro_ba
        | any(.cat == "collective") and all(.cat != "attention" and .args.tokens == 0)' \
     trace.json >/dev/null || fail "idle ticks"
 
-# what the operators sent is what the communicator counted (a send counts when it is waited for)
-sent=$(jq '[.traceEvents[] | select(.ph == "X" and (.name | startswith("send ") | not)) | .args.sent // 0]
-           | add * 8' trace.json)
-counted=$(jq -s '[.[].bytes | to_entries[] | select(.key != "send") | .value] | add' events)
-[ "$sent" -gt 0 ] && [ "$sent" = "$counted" ] || fail "trace: $sent bytes, events: $counted"
+# what the operators of a tick sent is what the communicator counted in it, the last sends of a round too
+jq -c '[.traceEvents[] | select(.ph == "X" and .cat != "tick")]
+       | group_by([.pid, .tid, .args.tick])[]
+       | [(.[0] | ["exact", "fp32"][.pid], .tid, .args.tick), (map(.args.sent // 0) | add * 8)]' trace.json | sort >sent
+jq -c '[.numerics, .rank, .tick, ([.bytes[]] | add // 0)]' events | sort >counted
+[ "$(wc -l <sent)" = 32 ] && cmp -s sent counted || fail "trace and events: $(diff sent counted | head -4)"
+
+# and over all ranks and ticks they are the totals of the report, which has the agreements on the verdict too
+jq -c '.plans[0].cases[] | .emulation.bytes | [.send, ."all-to-all"]' report.json >totals
+for numerics in exact fp32; do
+    jq -s -c --arg numerics $numerics '[.[] | select(.numerics == $numerics) | .bytes]
+        | [map(.send // 0), map(."all-to-all" // 0)] | map(add)' events
+done >summed
+jq -s -e 'length == 2 and all(.[][]; . > 0)' totals >/dev/null && cmp -s totals summed ||
+    fail "totals: $(cat totals), events: $(cat summed)"
 
 # several plans, several files; run
 verified shadow-a --plan tp=2 --plan ep=2,dp=2 --batch 4x7 --layers 2 --trace many

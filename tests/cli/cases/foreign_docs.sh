@@ -1,5 +1,5 @@
 # The documents: the hook script compiles, has about thirty lines and names what
-# the ready map knows; the YAML map of docs/compare.md is one.
+# the ready map knows; the YAML map of docs/compare.md places all four ranks.
 docs=$DATA/../../docs
 awk '/^```python$/ {on = 1; next} /^```$/ {on = 0} on' "$docs/gpu-teams.md" >hooks.py
 [ "$(grep -c . hooks.py)" -le 38 ] || fail 'the hook script has grown'
@@ -23,3 +23,31 @@ expect 0 moeparity run -m shadow-a --layers 2 --batch 3x5 --numerics fp32 -o tap
 foreign bundle taps.st gold
 awk '/^```yaml$/ {on = 1; next} /^```$/ {on = 0} on' "$docs/compare.md" >map.yaml
 refused 3 "taps.st: no tensor has the name of a tap of gold" moeparity compare gold taps.st --map map.yaml
+
+# four ranks as the map has them: [s, b, h], layers by stage, rows and logits in halves
+cat >ranks.py <<'END'
+import sys
+sys.path.insert(0, sys.argv[1])
+import foreign as f
+taps, _ = f.load("mini.st")
+for rank in range(4):
+    stage, half = divmod(rank, 2)
+    rows, out = slice(8 * half, 8 * half + 8), {}
+    for l in range(8):
+        of = f"layers.{8 * stage + l}."
+        out[f"net.layers.{l}.mlp.output"] = taps[of + "ffn_out"][rows].swapaxes(0, 1)
+        out[f"net.router.{l}.ids"] = taps[of + "topk_idx"].reshape(16, 3, -1)[rows].swapaxes(0, 1).reshape(24, -1)
+    if stage == 1:
+        out["net.head.output"] = taps["logits"][:, :, 256 * half:256 * half + 256].swapaxes(0, 1)
+    f.save(f"ranks/rank_{rank:05d}.safetensors", {name: x.copy() for name, x in out.items()})
+END
+expect 0 moeparity run -m seed-mini --batch 16x3 --numerics fp32 -o mini.st
+foreign bundle mini.st mini
+mkdir ranks
+/usr/bin/python3 -B ranks.py "$DATA/../cli" || fail ranks.py
+expect 0 moeparity compare mini ranks --map map.yaml
+has out '^PASS       33 taps'
+foreign edit ranks/rank_00003.safetensors net.layers.2.mlp.output 'x[1, 5, 7] += 1'
+expect 1 moeparity compare mini ranks --map map.yaml
+has out '^FAIL       first at p0.layers.10.ffn_out, '
+has out 'row 13, position 1, column 7: .*; rank 3'

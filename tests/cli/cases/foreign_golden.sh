@@ -4,6 +4,7 @@ expect 0 moeparity run -m shadow-a --layers 2 --batch 3x5 --numerics exact -o ex
 foreign bundle exact.st gold --numerics exact
 expect 0 moeparity compare gold exact.st
 has out '^golden     gold, exact; tolerances: none, bit for bit$'
+! grep -q '^tolerances ' out || fail 'widths of no tolerances'
 has out '^PASS       16 taps, bit for bit$'
 cp exact.st other.st
 foreign edit other.st layers.1.out 'x[2, 3, 1] += 2.0 ** -10'
@@ -40,7 +41,13 @@ expect 1 moeparity compare "$switch/expected.safetensors" switch.st --junit swit
 has out '^FAIL       first at p1.expert, '
 
 # a decode step holds two positions of every row
+foreign bundle fp32.st gold --relative 1.5
+expect 0 moeparity compare gold fp32.st --html wide.html
+has out "^tolerances up to 1\.5 of a row's largest value, at [a-z0-9._]+, where a row of zeros would pass$"
+has wide.html 'up to 1\.5 of a row.*, where a row of zeros would pass'
 foreign bundle fp32.st gold --relative 1e-5
+expect 0 moeparity compare gold fp32.st
+has out "^tolerances up to 1e-05 of a row's largest value, at [a-z0-9._]+$"
 decode='
 import sys; sys.path.insert(0, sys.argv[1])
 import foreign as f

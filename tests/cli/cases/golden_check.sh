@@ -86,3 +86,10 @@ expect 3 moeparity golden check case whole
 has out '^case .*token_groups'
 has out '^whole +ok$'
 refused 3 'none: no manifest.json in it or below' moeparity golden check whole none
+
+# No room for what an oracle's case computes is no internal error.
+small=$ORACLE/mixtral/leftpad
+expect 0 moeparity golden check "$small"
+expect 4 bash -c 'trap "" XFSZ; ulimit -f 8; exec moeparity golden check "$1"' - "$small"
+has out 'leftpad .*run.safetensors.*: needs [0-9]+ bytes'
+has err 'not every golden case holds$'

@@ -7,6 +7,7 @@ make()
 expect 0 make a
 has out '^exact      sums need [0-9.]+ of 53 bits$'
 has out '^fp32       tolerances up to [0-9.e-]+ of a row.s largest value, at '
+sed -n 's/^fp32 *//p' out >widest
 has out '^golden     a$'
 [ ! -s err ] || fail 'stderr of a good run'
 [ "$(ls a | xargs)" = 'exact.safetensors fp32.safetensors input.safetensors manifest.json' ] ||
@@ -57,6 +58,8 @@ with_numpy values.py "$DATA/../cli"
 expect 0 moeparity run --model seed-mini --input a/input.safetensors \
     --numerics fp32 --plan dp=2,ep=2 --out dump
 reader judge a fp32 dump
+expect 0 moeparity compare a dump --numerics fp32
+grep -Fxq -f widest out || fail "make says '$(cat widest)', compare does not"
 expect 0 moeparity compare a/fp32.safetensors dump
 expect 0 moeparity run --model seed-mini --input a/input.safetensors \
     --numerics exact --plan dp=2,ep=2 --out dump

@@ -96,6 +96,23 @@ expect 0 make $model --input fine --out fine.d
 refused 4 'bits, 53 allowed: a sum does not fit the 53 bits of exact mode; leave exact out' \
     make $model --input wide --out x
 expect 0 make $model --input wide --numerics fp32 --out wide.d
+# A weight that is smaller has a finer grid, and what is added to it needs more
+# bits: a little smaller fits, much smaller does not, and the operator is named.
+for edit in conv1d.bias=mamba.conv D=mamba.y; do
+    for scale in -12 -40; do
+        rm -rf jamba && cp -r "$ORACLE/jamba/tiny" jamba && chmod -R u+w jamba
+        foreign edit jamba/model.safetensors "model.layers.0.mamba.${edit%=*}" "x *= 2.0 ** $scale"
+        if [ $scale = -12 ]; then
+            expect 0 make --model jamba --layers 1 --tokens 2x5 --numerics exact --out good --force
+            expect 0 moeparity verify jamba --layers 1 --numerics exact --plan tp=2 --batch 2x5
+        else
+            refused 4 "layers.0.${edit#*=}: [5-9][0-9].[0-9] bits, 53 allowed: a sum does not fit the 53 bits" \
+                make --model jamba --layers 1 --tokens 2x5 --numerics exact --out x
+            expect 4 moeparity verify jamba --layers 1 --numerics exact --plan tp=2 --batch 2x5
+            has err "reference: layers.0.${edit#*=}: [5-9][0-9].[0-9] bits, 53 allowed; verify fewer layers"
+        fi
+    done
+done
 refused 3 'is [-a-z]*: a golden wants finite values, while computing fp32' \
     make $model --input huge --numerics fp32 --out x
 left=$(ls -d x* ./*.partial* ./*.old* 2>/dev/null)
