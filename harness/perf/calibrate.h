@@ -28,8 +28,6 @@ typedef struct har_calibration {
     double peak[2];       /* largest rate of a product: F64, F32               */
     double copy_bw;       /* read + written by one core, beyond all caches     */
     double cache_bw;      /* the same within the core's own cache              */
-    double miss[2];       /* seconds of a weight from memory beyond those of
-                           * one from the shared cache: F64, F32              */
     double link_bw;       /* of the largest message between two ranks          */
     har_noise products, operators, links;
     int64_t n_row;

@@ -137,16 +137,6 @@ static core_status measure_all(har_calibration *out, par_comm *comm, samples *s,
     return CORE_OK;
 }
 
-/* The probes are too small to show it: it was measured on products. */
-static void add_miss(har_rates *rates, const double miss[2])
-{
-    for (int i = 0; i < rates->n; i++)
-        if (rates->rate[i].of.kind == CORE_COST_GEMM ||
-            rates->rate[i].of.kind == CORE_COST_GROUPED_GEMM)
-            rates->rate[i].amount[HAR_FEATURE_MISS] =
-                miss[har_rates_index(rates->rate[i].dtype)];
-}
-
 core_status har_calibrate_operators(har_calibration *out, par_comm *comm,
                                     FILE *text)
 {
@@ -158,8 +148,6 @@ core_status har_calibrate_operators(har_calibration *out, par_comm *comm,
             har_rates_fit(&out->rates, s.at, s.n,
                           (double)(cache > 0 ? cache : 1 << 20) /
                               sizeof(double));
-    if (status == CORE_OK)
-        add_miss(&out->rates, out->miss);
     if (status == CORE_OK) {
         har_sort(s.apart, s.n_apart);
         out->operators = (har_noise){har_quantile(s.apart, s.n_apart, 0.5),

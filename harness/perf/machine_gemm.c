@@ -55,7 +55,7 @@ static har_time measured(const har_machine *machine, core_dtype dtype, double m,
                          double n, double k)
 {
     return (har_time){
-        .seconds = har_rates_product(&machine->rates, dtype, m, n, k),
+        .seconds = har_rates_product(&machine->rates, dtype, m, n, k, 0),
         .sigma = machine->sigma[HAR_GEMM].value,
         .bound = HAR_BOUND_COMPUTE};
 }

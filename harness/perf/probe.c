@@ -51,6 +51,7 @@ static void throw_attention(dice *d, core_spec *s)
         s->qk_norm = one_in(d, 2) ? CORE_QK_NORM_HEAD : CORE_QK_NORM_ALL;
     }
     s->bias_qkv = one_in(d, 3);
+    s->bias_o = one_in(d, 3);
 }
 
 static void throw_mamba(dice *d, core_spec *s)

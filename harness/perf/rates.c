@@ -185,9 +185,11 @@ static double locate(double x, double first, int n, int *at)
 }
 
 double har_rates_product(const har_rates *rates, core_dtype dtype, double m,
-                         double n, double k)
+                         double n, double k, double miss)
 {
-    const double *grid = rates->log_rate[har_rates_index(dtype)];
+    const int which = har_rates_index(dtype);
+    core_assert(which >= 0);
+    const double *grid = rates->log_rate[which], *late = rates->miss[which];
     int i[3];
     const double share[3] = {locate(m, 1, HAR_GRID_M, &i[0]),
                              locate(n, HAR_GRID_FIRST_NK, HAR_GRID_NK, &i[1]),
@@ -204,20 +206,23 @@ double har_rates_product(const har_rates *rates, core_dtype dtype, double m,
         rate += weight *
                 grid[(at[0] * HAR_GRID_NK + at[1]) * HAR_GRID_NK + at[2]];
     }
-    return 2 * m * n * k / exp(rate);
+    const double extra =
+        late[i[0]] + share[0] * (late[i[0] + 1] - late[i[0]]);
+    return 2 * m * n * k / exp(rate) + miss * extra * n * k;
 }
 
 /* --- records --- */
 
 static double grouped_products(const har_rates *rates, core_dtype dtype,
-                               const core_cost *c)
+                               const core_cost *c, double miss)
 {
     const double n = (double)c->n, k = (double)c->k;
     const double most = (double)c->m_max, others = (double)(c->n_expert - 1);
-    double sum = har_rates_product(rates, dtype, most, n, k);
+    double sum = har_rates_product(rates, dtype, most, n, k, miss);
     if (others > 0 && c->m > c->m_max)
-        sum += others * har_rates_product(rates, dtype,
-                                          ((double)c->m - most) / others, n, k);
+        sum += others *
+               har_rates_product(rates, dtype, ((double)c->m - most) / others,
+                                 n, k, miss);
     return sum;
 }
 
@@ -231,8 +236,8 @@ static double attention_products(const har_rates *rates, core_dtype dtype,
         const int64_t left = c->n - i;
         const double b = (double)(left < QUERY_BLOCK ? left : QUERY_BLOCK);
         const double keys = (double)i + b;
-        sum += har_rates_product(rates, dtype, b, keys, n_dh) +
-               har_rates_product(rates, dtype, b, n_dh, keys);
+        sum += har_rates_product(rates, dtype, b, keys, n_dh, 0) +
+               har_rates_product(rates, dtype, b, n_dh, keys, 0);
     }
     return sum * (double)c->n_head * (double)c->m / (double)c->n;
 }
@@ -271,12 +276,12 @@ void har_rates_amounts(const har_rates *rates, core_dtype dtype,
         amount[HAR_FEATURE_CALL] = (double)(c->n_head * c->m);
         return;
     }
-    amount[HAR_FEATURE_MISS] = where->miss * (double)c->weights;
     if (c->kind == CORE_COST_GEMM)
         amount[HAR_FEATURE_PRODUCT] = har_rates_product(
-            rates, dtype, (double)c->m, (double)c->n, (double)c->k);
+            rates, dtype, (double)c->m, (double)c->n, (double)c->k, where->miss);
     if (c->kind == CORE_COST_GROUPED_GEMM) {
-        amount[HAR_FEATURE_PRODUCT] = grouped_products(rates, dtype, c);
+        amount[HAR_FEATURE_PRODUCT] =
+            grouped_products(rates, dtype, c, where->miss);
         amount[HAR_FEATURE_CALL] = (double)c->n_expert;
     }
     if (c->kind == CORE_COST_ATTENTION) {

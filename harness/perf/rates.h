@@ -27,8 +27,7 @@
     X(FLOP, flop_ns, 1e-9, "operations, where there is no product")            \
     X(PRODUCT, product, 1, "seconds of its products by the grid")              \
     X(CALL, call_us, 1e-6, "products, or heads of rows, that it consists of")  \
-    X(PAIR, pair_ns, 1e-9, "pairs of a query and a key that it sees")          \
-    X(MISS, miss_ns, 1e-9, "weights of products that come from memory")
+    X(PAIR, pair_ns, 1e-9, "pairs of a query and a key that it sees")
 
 typedef enum har_feature {
 #define HAR_FEATURE_ENUM(name, key, unit, text) HAR_FEATURE_##name,
@@ -83,6 +82,9 @@ enum {
 typedef struct har_rates {
     int n_product[2];                   /* [0] F64, [1] F32: 0 or all           */
     double log_rate[2][HAR_GRID_SIZE];  /* ln(flop/s), k fastest, then n       */
+    double miss[2][HAR_GRID_M];         /* seconds of a weight from memory beyond
+                                         * those of one from the shared cache,
+                                         * by m                                */
     double far_from;                    /* doubles that the core's cache holds */
     int n;
     har_rate rate[HAR_MAX_RATES];
@@ -93,10 +95,11 @@ int har_rates_index(core_dtype dtype);
 double har_grid_m(int i);
 double har_grid_nk(int i);
 
-/* Seconds of a product, between the points of the grid in logarithms, beyond
- * them at the rate of the edge.  n_product must be all of them.           [local] */
+/* Seconds of a product whose weights come from memory by a share `miss`, between
+ * the points of the grid in logarithms, beyond them at the rate of the edge.
+ * n_product must be all of them.                                     [local] */
 double har_rates_product(const har_rates *rates, core_dtype dtype, double m,
-                         double n, double k);
+                         double n, double k, double miss);
 
 /* What lies in which cache when a record begins.                             */
 typedef struct har_residency {

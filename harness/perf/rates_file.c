@@ -2,6 +2,7 @@
  *
  *     products:
  *       far_from: 131072
+ *       miss_f64: [0.5, ...]         ns of a weight from memory, by m
  *       f64: [0.21, 0.4, ...]        GFLOP/s, k fastest, then n, then m
  *     operators:
  *       - {operator: norm attn.norm, dtype: f64, start_us: 1.2, value_ns: 0.3,
@@ -44,6 +45,8 @@ bool har_rates_owns(const core_yaml_entry *e)
            strncmp(e->path, "operators[", 10) == 0;
 }
 
+static bool is_dtype(int bits) { return bits == 64 || bits == 32; }
+
 static core_status take_product(har_rates *rates, const char *file,
                                 const core_yaml_entry *e, const char *rest)
 {
@@ -51,9 +54,17 @@ static core_status take_product(har_rates *rates, const char *file,
     double value = 0;
     if (strcmp(rest, "far_from") == 0)
         return number(file, e, 1, 1e12, &rates->far_from);
+    if (sscanf(rest, "miss_f%d[%d]%n", &dtype, &i, &n) == 2 && is_dtype(dtype)) {
+        CORE_TRY(number(file, e, 0, 1e6, &value));
+        if (i >= HAR_GRID_M)
+            return refuse(file, e, "11 numbers");
+        rates->miss[dtype == 64 ? 0 : 1][i] = value * 1e-9;
+        return CORE_OK;
+    }
     if (sscanf(rest, "f%d[%d]%n", &dtype, &i, &n) != 2 || rest[n] != '\0' ||
-        (dtype != 64 && dtype != 32))
-        return refuse(file, e, "far_from, f64 or f32 with a list");
+        !is_dtype(dtype))
+        return refuse(file, e,
+                      "far_from, or f64, f32, miss_f64, miss_f32 with a list");
     if (i >= HAR_GRID_SIZE)
         return refuse(file, e, "1100 numbers");
     CORE_TRY(number(file, e, 1e-6, 1e6, &value));
@@ -152,6 +163,14 @@ static void write_grid(FILE *out, const char *dtype, const double *log_rate)
     fputs("]\n", out);
 }
 
+static void write_miss(FILE *out, const char *dtype, const double *miss)
+{
+    fprintf(out, "  miss_%s: [", dtype);
+    for (int i = 0; i < HAR_GRID_M; i++)
+        fprintf(out, "%s%.4g", i > 0 ? ", " : "", miss[i] * 1e9);
+    fputs("] # ns that a weight takes longer from memory, by m\n", out);
+}
+
 static void write_rate(FILE *out, const har_rate *rate)
 {
     char name[HAR_RATE_NAME];
@@ -174,8 +193,10 @@ void har_rates_write(FILE *out, const har_rates *rates)
                  "  far_from: %.6g # values that the core's own cache holds\n",
             rates->far_from);
     for (int i = 0; i < 2; i++)
-        if (rates->n_product[i] > 0)
+        if (rates->n_product[i] > 0) {
+            write_miss(out, DTYPES[i], rates->miss[i]);
             write_grid(out, DTYPES[i], rates->log_rate[i]);
+        }
     if (rates->n > 0)
         fputs("operators: # of the emulation; what one of each costs, "
               "docs/calibrate.md\n",
