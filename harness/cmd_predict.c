@@ -185,8 +185,8 @@ static void write_progress(time_t begin, int64_t x, bool done)
             (long long)x);
 }
 
-static core_status sweep(har_setup *s, const request *r, har_predictor *predictor,
-                         har_prediction *p)
+static core_status sweep(har_setup *s, const request *r,
+                         har_predictor *predictor, har_prediction *p)
 {
     const time_t begin = time(NULL);
     range w = {0};
@@ -225,7 +225,7 @@ int har_cmd_predict(int argc, char **argv)
     bool met = true;
     har_parse(&argp, argc, argv, "predict", &r);
     core_message_clear();
-        core_status status = har_setup_read(&s, &r.asked);
+    core_status status = har_setup_read(&s, &r.asked);
     if (status == CORE_OK)
         status = check_sweep(&r);
     if (status == CORE_OK)

@@ -35,12 +35,13 @@ static void write_facts(const har_judgement *g, FILE *out)
              g->map_name[0] != '\0' ? ", names by the map " : "", g->map_name);
     har_page_fact(out, "dump", text);
     har_page_fact(out, "tolerances",
-         strcmp(g->yard->numerics, "exact") == 0 ? "none, bit for bit"
-                                                 : g->yard->estimate);
+                  strcmp(g->yard->numerics, "exact") == 0 ? "none, bit for bit"
+                                                          : g->yard->estimate);
     if (g->widest > 0.0)
-        line(out, "at most",
-             har_widest_text(text, g->widest,
-                             har_yard_body(&g->yard->tap[g->widest_tap])));
+        har_page_fact(
+            out, "at most",
+            har_widest_text(text, g->widest,
+                            har_yard_body(&g->yard->tap[g->widest_tap])));
     snprintf(text, sizeof text,
              "%lld pass, %lld marginal (over half of a bound), %lld fail; %lld "
              "not judged",
