@@ -53,7 +53,8 @@ static void write_facts(const har_judgement *g, FILE *out)
              "without; %lld rows set aside after them",
              (long long)n_same, (long long)n_token, (long long)g->n_certified,
              (long long)g->n_uncertified, (long long)g->n_excluded);
-    har_page_fact(out, "routing", g->forced_routing ? "the golden's, not judged" : text);
+    har_page_fact(out, "routing",
+                  g->forced_routing ? "the golden's, not judged" : text);
     fputs("</dl>\n", out);
 }
 
@@ -65,7 +66,8 @@ static void write_header(const har_judgement *g, FILE *out)
     har_page_text(out, har__verdict_text(text, g));
     if (g->first >= 0 && g->tap[g->first].n_failed > 0) {
         fputs("<br>", out);
-        har_page_text(out, har__spot_text(text, g, &g->tap[g->first].first_bad));
+        har_page_text(out,
+                      har__spot_text(text, g, &g->tap[g->first].first_bad));
     } else if (g->verdict != HAR_FAIL && g->n_worst > 0 &&
                g->worst[0].ratio > 0.0) {
         fputs("<br>worst: ", out);
@@ -155,10 +157,11 @@ static void write_spot(const har_judgement *g, const har_spot *s, FILE *out)
     har_page_cell(out, "n", text);
     snprintf(text, sizeof text, "%.7g", s->found);
     har_page_cell(out, "n", text);
-    har_page_cell(out, s->ratio > 1.0   ? "n FAIL"
-              : s->ratio > 0.5 ? "n MARGINAL"
-                               : "n PASS",
-         har__ratio_text(text, s->ratio));
+    har_page_cell(out,
+                  s->ratio > 1.0   ? "n FAIL"
+                  : s->ratio > 0.5 ? "n MARGINAL"
+                                   : "n PASS",
+                  har__ratio_text(text, s->ratio));
     har_page_cell(out, "", har_judge_owner(g, s->file));
     fputs("</tr>\n", out);
 }
@@ -194,7 +197,7 @@ static void write_findings(const har_judgement *g, FILE *out)
         const har_finding *f = &d->finding[i];
         fputs("<tr>", out);
         har_page_cell(out, har_finding_is_note(f->kind) ? "" : "FAIL",
-             har_finding_name(f->kind));
+                      har_finding_name(f->kind));
         har_page_cell(out, "", har_judge_owner(g, f->file));
         har_page_cell(out, "", f->tensor);
         har_page_cell(out, "text", f->text);
@@ -214,13 +217,15 @@ static void write_tap(const har_judgement *g, int64_t i, FILE *out)
     fputs("<tr>", out);
     har_page_cell(out, "", g->yard->tap[i].data->name);
     har_page_cell(out, har__mark_text(t), har__mark_text(t));
-    har_page_cell(out, "n", t->is_judged ? har__ratio_text(text, t->ratio) : "");
+    har_page_cell(out, "n",
+                  t->is_judged ? har__ratio_text(text, t->ratio) : "");
     har_page_count(out, t->n_judged);
     har_page_count(out, t->n_failed);
     har_page_count(out, t->n_marginal);
     har_page_count(out, t->n_excluded);
     har_page_count(out, t->n_missing);
-    har_page_cell(out, "n", t->is_judged ? har__ratio_text(text, t->relative_rms) : "");
+    har_page_cell(out, "n",
+                  t->is_judged ? har__ratio_text(text, t->relative_rms) : "");
     har_page_cell(out, "text", t->problem);
     fputs("</tr>\n", out);
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-    LEFT = 92,       /* room for the labels of lines                          */
+    LEFT = 92, /* room for the labels of lines                          */
     CELL_W = 104,
     CELL_H = 24,
     GAP = 3,
@@ -66,10 +66,9 @@ static void tap_cell(const har_judgement *g, int64_t i, double x, double y,
     const har_tap_judgement *t = &g->tap[i];
     const bool empty = !t->is_judged;
     const bool fails = t->verdict == HAR_FAIL;
-    const char *colour = empty ? (fails ? "bad" : "idle")
-                         : fails && t->ratio <= 1.0
-                             ? "bad"
-                             : zone(t->ratio, &strength);
+    const char *colour = empty                      ? (fails ? "bad" : "idle")
+                         : fails && t->ratio <= 1.0 ? "bad"
+                                                    : zone(t->ratio, &strength);
     if (strength <= 0.0)
         strength = fails ? 0.6 : 0.25;
     har_svg_rect(out, x, y, CELL_W - GAP, CELL_H - GAP, colour, strength);
@@ -79,16 +78,16 @@ static void tap_cell(const har_judgement *g, int64_t i, double x, double y,
     har_svg_title(out, text);
     har__ratio_text(ratio, t->ratio);
     snprintf(text, sizeof text, "%s%s",
-             empty && !fails                       ? "not judged"
+             empty && !fails                        ? "not judged"
              : t->n_missing > 0 && t->n_failed == 0 ? "missing"
              : empty                                ? "missing"
                                                     : ratio,
              fails ? " \xe2\x9c\x97" : "");
     har_svg_text(out, x + (CELL_W - GAP) / 2.0, y + CELL_H / 2.0 + 3.0,
-            empty && !fails                                ? "mid dim"
-            : strength > 0.75 && strcmp(colour, "bad") == 0 ? "mid on"
-                                                            : "mid",
-            text);
+                 empty && !fails                                 ? "mid dim"
+                 : strength > 0.75 && strcmp(colour, "bad") == 0 ? "mid on"
+                                                                 : "mid",
+                 text);
 }
 
 void har__svg_taps(const har_judgement *g, int part, FILE *out)
@@ -99,27 +98,30 @@ void har__svg_taps(const har_judgement *g, int part, FILE *out)
     const int n = har__judge_kinds(g, false, kinds);
     const int width = LEFT + (n < 3 ? 3 : n) * CELL_W;
     har_svg_open(out, width, HEAD_H + (n_layer + 2) * CELL_H + 8,
-             "observed over bound, by layer and tap");
+                 "observed over bound, by layer and tap");
     for (int k = 0; k < n; k++)
-        har_svg_text(out, LEFT + k * CELL_W + (CELL_W - GAP) / 2.0, HEAD_H - 10.0,
-                "mid dim", har__kind_label(label, kinds[k]));
+        har_svg_text(out, LEFT + k * CELL_W + (CELL_W - GAP) / 2.0,
+                     HEAD_H - 10.0, "mid dim",
+                     har__kind_label(label, kinds[k]));
     double y = HEAD_H;
     har_svg_text(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim", "embed");
     tap_cell(g, har__judge_index(g, part, -1, CORE_TAP_EMBED), LEFT, y, out);
     for (int layer = 0; layer < n_layer; layer++) {
         y += CELL_H;
         snprintf(label, sizeof label, "layer %d", layer);
-        har_svg_text(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim", label);
+        har_svg_text(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim",
+                     label);
         for (int k = 0; k < n; k++)
             tap_cell(g, har__judge_index(g, part, layer, kinds[k]),
                      LEFT + (double)k * CELL_W, y, out);
     }
     y += CELL_H;
-    har_svg_text(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim", "final norm");
+    har_svg_text(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim",
+                 "final norm");
     tap_cell(g, har__judge_index(g, part, -1, CORE_TAP_FINAL_NORM), LEFT, y,
              out);
-    har_svg_text(out, LEFT + 2.0 * CELL_W - 10.0, y + CELL_H / 2.0 + 3.0, "end dim",
-            "logits");
+    har_svg_text(out, LEFT + 2.0 * CELL_W - 10.0, y + CELL_H / 2.0 + 3.0,
+                 "end dim", "logits");
     tap_cell(g, har__judge_index(g, part, -1, CORE_TAP_LOGITS),
              LEFT + 2.0 * CELL_W, y, out);
     fputs("</svg>\n", out);
@@ -169,10 +171,11 @@ void har__svg_tokens(const har_judgement *g, int part, FILE *out)
     const int width = LEFT + (int)(w * (double)n_across) + 20;
     char label[64];
     har_svg_open(out, width, HEAD_H + (int)n_down * 16 + 6,
-             "worst observed over bound of every token");
+                 "worst observed over bound of every token");
     har_svg_text(out, LEFT, HEAD_H - 10.0, "dim", "position 0");
     snprintf(label, sizeof label, "%lld", (long long)(p->n_t - 1));
-    har_svg_text(out, LEFT + w * (double)n_across, HEAD_H - 10.0, "end dim", label);
+    har_svg_text(out, LEFT + w * (double)n_across, HEAD_H - 10.0, "end dim",
+                 label);
     for (int64_t i = 0; i < n_down; i++) {
         const int64_t b0 = i * p->n_b / n_down, b1 = (i + 1) * p->n_b / n_down;
         const double y = HEAD_H + h * (double)i;
@@ -180,9 +183,9 @@ void har__svg_tokens(const har_judgement *g, int part, FILE *out)
         har_svg_text(out, LEFT - 10.0, y + 11.0, "end dim", label);
         for (int64_t j = 0; j < n_across; j++) {
             int64_t worst = 0;
-            const double ratio = block_ratio(
-                g, part, b0, b1, j * p->n_t / n_across,
-                (j + 1) * p->n_t / n_across, &worst);
+            const double ratio =
+                block_ratio(g, part, b0, b1, j * p->n_t / n_across,
+                            (j + 1) * p->n_t / n_across, &worst);
             const double box[4] = {LEFT + w * (double)j, y,
                                    w > 4.0 ? w - 1.0 : w, h - 1.0};
             token_cell(g, part, worst, ratio, box, out);
@@ -225,7 +228,8 @@ static void routing_bar(const har_layer_routing *r, double y, FILE *out)
         if (parts[k] == 0)
             continue;
         w = w < 2.0 ? 2.0 : w; /* one flip among thousands is seen */
-        har_svg_rect(out, x, y, w, CELL_H - GAP - 4.0, colours[k], k == 0 ? 0.5 : 0.9);
+        har_svg_rect(out, x, y, w, CELL_H - GAP - 4.0, colours[k],
+                     k == 0 ? 0.5 : 0.9);
         snprintf(text, sizeof text, "layer %d: %lld of %lld tokens %s",
                  r->layer, (long long)parts[k], (long long)n, words[k]);
         har_svg_title(out, text);
@@ -247,7 +251,7 @@ void har__svg_routing(const har_judgement *g, int part, FILE *out)
     char label[32];
     double y = 4.0;
     har_svg_open(out, LEFT + BAR_W + 220, count_layers(g, part) * CELL_H + 8,
-             "agreement of the chosen experts, by layer");
+                 "agreement of the chosen experts, by layer");
     for (int i = 0; i < g->n_routing; i++) {
         const har_layer_routing *r = &g->routing[i];
         if (r->part != part)
@@ -272,7 +276,7 @@ static void load_line(const har_layer_routing *r, double y, double w, FILE *out)
     for (int64_t e = 0; e < r->n_expert; e++) {
         const double x = LEFT + w * (double)e;
         har_svg_rect(out, x, y, w > 4.0 ? w - 1.0 : w, CELL_H - GAP, "load",
-             0.06 + 0.94 * (double)golden[e] / (double)busiest);
+                     0.06 + 0.94 * (double)golden[e] / (double)busiest);
         if (golden[e] != found[e])
             fputs(" stroke=\"var(--bad)\" stroke-width=\"1.5\"", out);
         snprintf(text, sizeof text,
@@ -281,7 +285,8 @@ static void load_line(const har_layer_routing *r, double y, double w, FILE *out)
         har_svg_title(out, text);
     }
     snprintf(text, sizeof text, "busiest %lld", (long long)busiest);
-    har_svg_text(out, LEFT + w * (double)r->n_expert + 12.0, y + 14.0, "dim", text);
+    har_svg_text(out, LEFT + w * (double)r->n_expert + 12.0, y + 14.0, "dim",
+                 text);
 }
 
 void har__svg_load(const har_judgement *g, int part, FILE *out)
@@ -294,11 +299,12 @@ void har__svg_load(const har_judgement *g, int part, FILE *out)
             n_expert = g->routing[i].n_expert;
     const double w = fmin(24.0, BAR_W / (double)n_expert);
     har_svg_open(out, LEFT + (int)(w * (double)n_expert) + 130,
-             HEAD_H + count_layers(g, part) * CELL_H + 4,
-             "choices per expert, by layer");
+                 HEAD_H + count_layers(g, part) * CELL_H + 4,
+                 "choices per expert, by layer");
     har_svg_text(out, LEFT, HEAD_H - 10.0, "dim", "expert 0");
     snprintf(label, sizeof label, "%lld", (long long)(n_expert - 1));
-    har_svg_text(out, LEFT + w * (double)n_expert, HEAD_H - 10.0, "end dim", label);
+    har_svg_text(out, LEFT + w * (double)n_expert, HEAD_H - 10.0, "end dim",
+                 label);
     for (int i = 0; i < g->n_routing; i++) {
         const har_layer_routing *r = &g->routing[i];
         if (r->part != part)
