@@ -14,12 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OPT_OUT = 256, OPT_CHECK, OPT_JSON, OPT_STAGE };
+enum { OPT_OUT = 256, OPT_CHECK, OPT_JSON, OPT_QUICK, OPT_STAGE };
 enum { N_LINK_RANK = 8, N_START = 3 };
 static const double STALL_SECONDS = 60;
 
 typedef struct request {
     const char *out, *check, *json, *stage;
+    bool quick;
 } request;
 
 static const struct argp_option options[] = {
@@ -27,6 +28,8 @@ static const struct argp_option options[] = {
     {"check", OPT_CHECK, "FILE", 0,
      "score a file that calibrate made, on shapes and plans it has not seen", 0},
     {"json", OPT_JSON, "FILE", 0, "check: the scores for machines", 0},
+    {"quick", OPT_QUICK, NULL, 0,
+     "a small part of the measurements: to see that all works, not to use", 0},
     {"stage", OPT_STAGE, "NAME", OPTION_HIDDEN, NULL, 0},
     {0}};
 
@@ -42,6 +45,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPT_JSON:
         r->json = arg;
+        return 0;
+    case OPT_QUICK:
+        r->quick = true;
         return 0;
     case OPT_STAGE:
         r->stage = arg;
@@ -82,10 +88,11 @@ static core_status measure(const request *r, par_comm *comm, const char *path)
     if (samples == NULL)
         status = core_fail(CORE_E_MEMORY, "no memory for the samples");
     status = par_agree(comm, status);
+    const har_measuring how = {comm, samples, r->quick};
     if (status == CORE_OK)
         status = strcmp(r->stage, "links") == 0
-                     ? har_calibrate_links(&c, comm, samples)
-                     : har_calibrate_kernels(&c, comm, samples);
+                     ? har_calibrate_links(&c, &how)
+                     : har_calibrate_kernels(&c, &how);
     if (samples != NULL)
         fclose(samples);
     if (status == CORE_OK && comm->rank == 0)
@@ -100,8 +107,8 @@ static core_status score(const request *r, par_comm *comm, const char *path)
     static har_check scores;
     CORE_TRY(par_agree(comm, har_check_open(&machine, r->check)));
     CORE_TRY(strcmp(r->stage, "check-plans") == 0
-                 ? har_check_plans(&scores, &machine)
-                 : har_check_operators(&scores, &machine, comm));
+                 ? har_check_plans(&scores, &machine, r->quick)
+                 : har_check_operators(&scores, &machine, comm, r->quick));
     return par_agree(comm, comm->rank == 0 ? har_check_save(&scores, path)
                                            : CORE_OK);
 }
@@ -146,10 +153,11 @@ static int launch(const har_run *run, char *const argv[], const char *what,
 }
 
 static int launch_stage(const har_run *run, char *program, char *stage,
-                        int n_rank)
+                        int n_rank, bool quick)
 {
-    char command[] = "calibrate", option[] = "--stage";
-    char *const argv[] = {program, command, option, stage, NULL};
+    char command[] = "calibrate", option[] = "--stage", less[] = "--quick";
+    char *const argv[] = {program, command, option, stage,
+                          quick ? less : NULL, NULL};
     return launch(run, argv, "calibrate", n_rank);
 }
 
@@ -167,7 +175,7 @@ static int time_start(const har_run *run, char *program, int n, double *seconds)
     *seconds = 1e9;
     for (int i = 0; i < N_START; i++) {
         const double start = wall_seconds();
-        const int exit_code = launch_stage(run, program, stage, n);
+        const int exit_code = launch_stage(run, program, stage, n, false);
         if (exit_code != 0)
             return exit_code;
         const double took = wall_seconds() - start;
@@ -231,9 +239,9 @@ static int calibrate(const request *r, char *program)
     if (exit_code == 0)
         exit_code = time_start(&run, program, start.n[1], &start.seconds[1]);
     if (exit_code == 0)
-        exit_code = launch_stage(&run, program, links, N_LINK_RANK);
+        exit_code = launch_stage(&run, program, links, N_LINK_RANK, r->quick);
     if (exit_code == 0)
-        exit_code = launch_stage(&run, program, kernels, 1);
+        exit_code = launch_stage(&run, program, kernels, 1, r->quick);
     if (exit_code == 0)
         exit_code = har_end(
             conclude(r, &run, &start, wall_seconds() - began));
@@ -247,8 +255,9 @@ static core_status check_stage(har_check *out, const har_run *run,
                                const char *name, int n_rank, int *exit_code)
 {
     char command[] = "calibrate", option[] = "--stage", file[] = "--check";
-    char *stage = strdup(name), *path = strdup(r->check);
-    char *const argv[] = {program, command, option, stage, file, path, NULL};
+    char less[] = "--quick", *stage = strdup(name), *path = strdup(r->check);
+    char *const argv[] = {program, command, option, stage, file, path,
+                          r->quick ? less : NULL, NULL};
     core_status status = CORE_OK;
     if (stage == NULL || path == NULL)
         status = core_fail(CORE_E_MEMORY, "no memory for a launch");

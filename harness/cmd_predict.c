@@ -66,6 +66,36 @@ static const struct argp argp = {
     NULL,
     NULL};
 
+/* --- progress on a terminal, after two seconds --- */
+
+typedef struct showing {
+    time_t begin;
+    const char *what; /* of a sweep; else ""                                  */
+    int64_t x;
+    int percent; /* last shown; -1: none is                              */
+} showing;
+
+static void show_progress(void *self, double done)
+{
+    showing *s = self;
+    const int percent = (int)(100 * done);
+    if (percent == s->percent || time(NULL) - s->begin < 2)
+        return;
+    s->percent = percent;
+    fprintf(stderr, "\r\033[Kpredicting %s", s->what);
+    if (s->x > 0)
+        fprintf(stderr, "=%lld: ", (long long)s->x);
+    fprintf(stderr, "%d %%", percent);
+    fflush(stderr);
+}
+
+static void clear_progress(showing *s)
+{
+    if (s->percent >= 0)
+        fputs("\r\033[K", stderr);
+    s->percent = -1;
+}
+
 /* --- one prediction --- */
 
 static core_status write_files(const har_setup *s, const request *r,
@@ -101,12 +131,25 @@ static core_status report(const har_setup *s, const request *r,
     return status;
 }
 
-static core_status predict_one(const har_setup *s, const request *r,
+/* The case of s, whose load is that of its plan now. */
+static core_status predict_case(har_setup *s, har_predictor *predictor,
+                                showing *progress, har_prediction *p)
+{
+    CORE_TRY(har_load_source_apply(&s->source, &s->what));
+    har_predictor_watch(
+        predictor, isatty(STDERR_FILENO) == 1 ? show_progress : NULL, progress);
+    const core_status status = har_predict(predictor, &s->what, p);
+    clear_progress(progress);
+    return status;
+}
+
+static core_status predict_one(har_setup *s, const request *r,
                                har_predictor *predictor, har_prediction *p,
                                bool *met)
 {
+    showing progress = {.begin = time(NULL), .what = "", .percent = -1};
     CORE_TRY(har_setup_check(s));
-    CORE_TRY(har_predict(predictor, &s->what, p));
+    CORE_TRY(predict_case(s, predictor, &progress, p));
     return report(s, r, predictor, p, met);
 }
 
@@ -126,9 +169,10 @@ static core_status check_sweep(const request *r)
     return CORE_OK;
 }
 
+static const char *const SWEPT[] = {"gpus", "seq", "mb"};
+
 static core_status read_sweep(range *out, const request *r)
 {
-    static const char *const names[] = {"gpus", "seq", "mb"};
     char text[64], *value, *last;
     snprintf(text, sizeof text, "%s", r->sweep);
     value = strchr(text, '=');
@@ -138,7 +182,7 @@ static core_status read_sweep(range *out, const request *r)
                  r->sweep);
     *value++ = '\0';
     *last = '\0';
-    CORE_TRY(har_choose(&out->what, "--sweep", text, names, 3));
+    CORE_TRY(har_choose(&out->what, "--sweep", text, SWEPT, 3));
     CORE_TRY(har_parse_count(&out->first, "--sweep", value));
     CORE_TRY(har_parse_count(&out->last, "--sweep", last + 2));
     CORE_FAIL_IF(out->last < out->first || out->last > 1 << 20, CORE_E_USAGE,
@@ -177,42 +221,51 @@ static void write_row(int64_t x, const har_setup *s, const har_prediction *p)
            p->memory > s->machine.memory_bytes ? " does not fit" : "");
 }
 
-static void write_progress(time_t begin, int64_t x, bool done)
+/* The point after x, 0 after the last. */
+static int64_t next_point(const range *w, int64_t x)
 {
-    if (isatty(STDERR_FILENO) == 0 || time(NULL) - begin < 2)
-        return;
-    fprintf(stderr, done ? "\r\033[K" : "\r\033[Kpredicting for %lld",
-            (long long)x);
+    if (x == w->last)
+        return 0;
+    return 2 * x < w->last ? 2 * x : w->last;
+}
+
+static bool has_point(har_setup *s, const range *w)
+{
+    bool has = false;
+    for (int64_t x = w->first; x > 0 && !has; x = next_point(w, x))
+        has = set_point(s, w, x) == CORE_OK;
+    core_message_clear();
+    return has;
 }
 
 static core_status sweep(har_setup *s, const request *r,
                          har_predictor *predictor, har_prediction *p)
 {
-    const time_t begin = time(NULL);
     range w = {0};
-    int n_row = 0;
     CORE_TRY(read_sweep(&w, r));
-    for (int64_t x = w.first;; x = 2 * x < w.last ? 2 * x : w.last) {
-        write_progress(begin, x, false);
-        core_status status = set_point(s, &w, x);
-        if (status == CORE_OK)
-            CORE_TRY(har_predict(predictor, &s->what, p));
-        write_progress(begin, x, true);
-        if (status == CORE_OK && n_row++ == 0)
-            printf("%8s %5s %10s %23s %12s %10s %6s %6s %6s %6s %8s\n",
-                   (const char *const[]){"gpus", "seq", "mb"}[w.what], "GPUs",
-                   "latency_ms", "90 % interval      ", "tokens/s", "rows/s",
-                   "mfu %", "comm %", "bub %", "bal %", "GB");
-        if (status == CORE_OK)
-            write_row(x, s, p);
-        else
-            printf("%8lld  no plan: %s\n", (long long)x, core_message());
-        core_message_clear();
-        if (x == w.last)
-            break;
-    }
-    CORE_FAIL_IF(n_row == 0, CORE_E_PLAN, "--sweep %s: no legal plan",
+    CORE_FAIL_IF(w.what == 1 && !s->what.is_decode && s->source.is_measured,
+                 CORE_E_USAGE,
+                 "--sweep: seq changes the batch, %s has the routing of one",
+                 r->asked.routing);
+    CORE_TRY(har_predict_check(predictor, &s->what));
+    CORE_FAIL_IF(!has_point(s, &w), CORE_E_PLAN, "--sweep %s: no legal plan",
                  r->sweep);
+    showing progress = {
+        .begin = time(NULL), .what = SWEPT[w.what], .percent = -1};
+    printf("%8s %5s %10s %23s %12s %10s %6s %6s %6s %6s %8s\n", SWEPT[w.what],
+           "GPUs", "latency_ms", "90 % interval      ", "tokens/s", "rows/s",
+           "mfu %", "comm %", "bub %", "bal %", "GB");
+    for (int64_t x = w.first; x > 0; x = next_point(&w, x)) {
+        const core_status status = set_point(s, &w, x);
+        if (status != CORE_OK) {
+            printf("%8lld  no plan: %s\n", (long long)x, core_message());
+            core_message_clear();
+            continue;
+        }
+        progress.x = x;
+        CORE_TRY(predict_case(s, predictor, &progress, p));
+        write_row(x, s, p);
+    }
     return CORE_OK;
 }
 
@@ -235,6 +288,7 @@ int har_cmd_predict(int argc, char **argv)
     else if (status == CORE_OK)
         status = predict_one(&s, &r, predictor, &p, &met);
     har_predictor_free(predictor);
+    har_setup_close(&s);
     if (status == CORE_OK && !met)
         return core_status_exit_code(CORE_E_DIFFERS);
     return har_end(status);

@@ -76,7 +76,7 @@ static const struct argp argp = {
 
 static core_status check_question(const har_setup *s)
 {
-    CORE_FAIL_IF(!s->what.all_ranks, CORE_E_USAGE,
+    CORE_FAIL_IF(!s->source.all_ranks, CORE_E_USAGE,
                  "--routing: a report shows every GPU: expected drawn or "
                  "drawn:SEED, found 'expected'");
     CORE_FAIL_IF(s->what.algorithm != HAR_LIBRARY, CORE_E_USAGE,
@@ -149,5 +149,6 @@ int har_cmd_report(int argc, char **argv)
         status = write_file(&ask, r.out);
     if (status == CORE_OK)
         printf("report     %s\n", r.out);
+    har_setup_close(&s);
     return har_end(status);
 }

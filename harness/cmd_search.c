@@ -12,6 +12,8 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 typedef struct request {
     const char *model, *machine, *gpus, *batch, *decode, *dtype, *json, *write;
@@ -52,7 +54,9 @@ static const struct argp_option options[] = {
      "repeated",
      0},
     {"popularity", OPT_POPULARITY, "FILE", 0,
-     "how often each expert is chosen (all alike)", 0},
+     "how often each expert is chosen (all alike); also uniform, zipf:S, "
+     "power:A",
+     0},
     {"place", OPT_PLACE, NULL, 0,
      "deal the experts of the first marked plan, else of the best that has "
      "ep > 1, by their popularity",
@@ -125,7 +129,10 @@ static const struct argp argp = {
 /* --- options
  * ------------------------------------------------------------------ */
 
-enum { MOST_GPUS = 4096 };
+enum { MOST_GPUS = 4096, MOST_REPLAYS = 2000 };
+
+/* Plans that the closed form sees so near its front are replayed. */
+static const double MARGIN = 0.25;
 
 static core_status parse_gpus(const char *text, har_search_case *out)
 {
@@ -226,21 +233,27 @@ static core_status parse_case(const request *r, har_search_case *c,
 /* --- marked plans
  * ------------------------------------------------------------- */
 
-static void price(har_quick *e, const har_search_case *c, const par_plan *plan,
-                  const char *name, har_mark *out)
+static core_status price(har_replayer *r, har_quick *e,
+                         const har_search_case *c, const par_plan *plan,
+                         const char *name, har_mark *out)
 {
+    har_search_point *p = &out->point;
     *out = (har_mark){0};
     snprintf(out->name, sizeof out->name, "%s", name);
-    har_shape_of(plan, &out->point.shape);
-    out->point.shape.mb *= plan->rounds;
-    har_quick_memory(e, &out->point.shape, &out->point.figures);
-    out->fits = out->point.figures.memory <= c->memory_bytes;
-    if (out->fits)
-        har_quick_time(e, 0, &out->point.shape, &out->point.figures);
+    har_shape_of(plan, &p->shape);
+    p->shape.mb *= plan->rounds;
+    har_quick_memory(e, &p->shape, &p->figures);
+    out->fits = p->figures.memory <= c->memory_bytes;
+    if (!out->fits)
+        return CORE_OK;
+    har_quick_time(e, 0, &p->shape, &p->figures);
+    p->is_replayed = true;
+    return r->replay.run(r, 0, &p->shape, &p->figures);
 }
 
 static core_status mark_asked(const request *r, const har_search_case *c,
-                              har_quick *e, har_mark *mark, int *n)
+                              har_replayer *replayer, har_quick *e,
+                              har_mark *mark, int *n)
 {
     for (int i = 0; i < r->n_mark; i++) {
         par_plan plan;
@@ -250,25 +263,30 @@ static core_status mark_asked(const request *r, const har_search_case *c,
                      "--mark: expected a plan without stages and placement, "
                      "found '%s'",
                      r->mark[i]);
-        price(e, c, &plan, r->mark[i], &mark[(*n)++]);
+        CORE_TRY(price(replayer, e, c, &plan, r->mark[i], &mark[(*n)++]));
     }
     return CORE_OK;
 }
 
 /* The readings of the seed's plan that have as many GPUs as are searched. */
-static core_status mark_seed(const har_search_case *c, har_quick *e,
-                             har_mark *mark, int *n)
+static core_status mark_seed(const har_search_case *c, har_replayer *replayer,
+                             har_quick *e, har_mark *mark, int *n)
 {
     static const char *const name[] = {"seed-16", "seed-32", "seed-32-stage"};
     for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
         par_plan plan;
         CORE_TRY(par_plan_parse(&plan, name[i]));
         const int world = par_plan_world(&plan);
-        if (world < c->n_gpu0 || world > c->n_gpu1)
+        bool is_marked = false;
+        for (int k = 0; k < *n; k++)
+            is_marked |= strcmp(mark[k].name, name[i]) == 0;
+        if (world < c->n_gpu0 || world > c->n_gpu1 || is_marked)
             continue;
-        if (par_plan_check_batch(&plan, c->spec, c->n_b) == CORE_OK)
-            price(e, c, &plan, name[i], &mark[(*n)++]);
+        const bool is_legal =
+            par_plan_check_batch(&plan, c->spec, c->n_b) == CORE_OK;
         core_message_clear();
+        if (is_legal)
+            CORE_TRY(price(replayer, e, c, &plan, name[i], &mark[(*n)++]));
     }
     return CORE_OK;
 }
@@ -290,43 +308,19 @@ static const har_search_point *to_place(const har_search_view *v, int n_asked)
     return NULL;
 }
 
-/* Bytes of one more expert on every GPU: in all layers that a rank serves. */
-static double copy_bytes(const har_quick *e, const har_shape *shape)
-{
-    const core_spec *s = e->spec;
-    const int n_l = (int)s->n_l;
-    const double layers =
-        shape->scope == PAR_SCOPE_REPLICA ? n_l : ceil((double)n_l / shape->pp);
-    return layers * (s->gated ? 3 : 2) * (double)s->n_d *
-           ceil((double)s->n_f / shape->etp) *
-           (double)core_dtype_bytes(e->dtype);
-}
-
 static core_status place(const request *r, const har_search_view *v,
-                         har_quick *e, har_placed *out)
+                         har_placed *out)
 {
     const har_search_point *p = to_place(v, r->n_mark);
+    double budget = 0;
     CORE_FAIL_IF(p == NULL, CORE_E_USAGE,
                  "--place: expected a plan that fits memory and has ep > 1");
-    const int n_e = (int)e->spec->n_e, ep = p->shape.ep;
-    double room = v->request->memory_bytes - p->figures.memory, budget = room;
     if (r->budget != NULL)
         CORE_TRY(parse_positive(&budget, "--budget", r->budget));
-    if (r->budget != NULL)
-        room = fmin(room, budget * 1e9);
-    const double most = ceil((double)n_e / ep);
-    out->n_spare = (int)fmin(most, floor(room / copy_bytes(e, &p->shape)));
-    har_shape_plan(&p->shape, &out->plan);
-    out->before = out->after = p->figures;
-    out->contiguous = har_ep_balance_of(&out->plan, e->share, n_e);
-    har_rebalance(&out->plan, e->share, n_e, out->n_spare);
-    out->dealt = har_ep_balance_of(&out->plan, e->share, n_e);
-    CORE_TRY(par_plan_check(&out->plan, e->spec));
-    const double contiguous = e->most_share[ep];
-    e->most_share[ep] = 1 / (ep * out->dealt.balance);
-    har_quick_time(e, 0, &p->shape, &out->after);
-    e->most_share[ep] = contiguous;
-    return CORE_OK;
+    const double room = v->request->memory_bytes - p->figures.memory;
+    return har_search_place(v->estimate, p,
+                            r->budget != NULL ? fmin(room, budget * 1e9) : room,
+                            out);
 }
 
 /* --- search
@@ -357,31 +351,43 @@ static core_status write_best(const request *r, const har_search_view *v)
         plan = v->placed->plan;
     else
         har_shape_plan(&v->best->shape, &plan);
-    const har_figures *f =
-        v->placed != NULL ? &v->placed->after : &v->best->figures;
+    const har_checked *after = v->placed != NULL ? &v->placed->after : NULL;
+    const har_figures *f = &v->best->figures;
     snprintf(note, sizeof note, "%.40s on %.40s: %.3f ms, %.0f tokens/s",
              v->estimate->spec->name, v->estimate->machine->name,
-             f->latency * 1e3, f->tokens_per_s);
+             1e3 * (after != NULL ? after->latency.value : f->latency),
+             after != NULL ? after->tokens_per_s.value : f->tokens_per_s);
     return har_plan_write(&plan, note, r->write);
 }
 
-/* Predict what will be shown. */
+/* Predict what will be shown, with intervals. */
 static core_status check(har_search_view *v, har_mark *mark,
                          har_checked *checked)
 {
-    for (int i = 0; i < v->result->n_front && i < HAR_MAX_CHECKED; i++)
-        CORE_TRY(har_search_check(v->estimate, &v->result->front[i].shape,
-                                  &checked[i]));
-    for (int i = 0; i < v->n_mark; i++)
-        if (mark[i].fits)
-            CORE_TRY(har_search_check(v->estimate, &mark[i].point.shape,
-                                      &mark[i].checked));
+    const int n_front = v->result->n_front < HAR_MAX_CHECKED
+                            ? v->result->n_front
+                            : HAR_MAX_CHECKED;
+    core_status status = CORE_OK;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(v->request->n_thread)
+    for (int i = 0; i < n_front + v->n_mark; i++) {
+        har_mark *m = i < n_front ? NULL : &mark[i - n_front];
+        const har_search_point *p =
+            m != NULL ? &m->point : &v->result->front[i];
+        core_status mine = CORE_OK;
+        if (m == NULL || m->fits)
+            mine = har_search_check(v->estimate, &p->shape,
+                                    m != NULL ? &m->checked : &checked[i]);
+#pragma omp critical(search_check)
+        status = mine != CORE_OK ? mine : status;
+    }
+    CORE_FAIL_IF(status != CORE_OK, status,
+                 "a plan on the front has no "
+                 "prediction");
     v->checked = checked;
     return CORE_OK;
 }
 
-static core_status report(const request *r, har_search_view *v, har_quick *e,
-                          har_mark *mark)
+static core_status report(const request *r, har_search_view *v, har_mark *mark)
 {
     har_placed placed;
     har_checked checked[HAR_MAX_CHECKED];
@@ -389,7 +395,7 @@ static core_status report(const request *r, har_search_view *v, har_quick *e,
     v->best = har_search_best(v->result, v->request);
     CORE_TRY(check(v, mark, checked));
     if (r->place) {
-        CORE_TRY(place(r, v, e, &placed));
+        CORE_TRY(place(r, v, &placed));
         v->placed = &placed;
     }
     if (r->write != NULL)
@@ -400,20 +406,53 @@ static core_status report(const request *r, har_search_view *v, har_quick *e,
     return CORE_OK;
 }
 
-static core_status search(const request *r, har_search_case *c, har_quick *e)
+/* On a terminal, once it takes long. */
+static void show_progress(void *self, int64_t n_replayed, int64_t n)
+{
+    const time_t *start = self;
+    if (isatty(STDERR_FILENO) && time(NULL) - *start > 2)
+        fprintf(stderr, "\r\033[K%s", n_replayed == n ? "" : "search: ");
+    else
+        return;
+    if (n_replayed < n)
+        fprintf(stderr, "%lld of %lld plans replayed", (long long)n_replayed,
+                (long long)n);
+}
+
+static core_status search_with(const request *r, har_search_case *c,
+                               har_quick *e, har_replayer *replayer)
 {
     har_mark mark[HAR_MAX_MARKS];
     har_search_result result;
     const har_search_cost cost = {e, har_quick_memory, har_quick_time};
     har_search_view view = {
         .request = c, .estimate = e, .result = &result, .mark = mark};
-    CORE_TRY(har_quick_make(e));
-    CORE_TRY(mark_asked(r, c, e, mark, &view.n_mark));
-    CORE_TRY(mark_seed(c, e, mark, &view.n_mark));
+    time_t start = time(NULL);
+    CORE_TRY(mark_asked(r, c, replayer, e, mark, &view.n_mark));
+    CORE_TRY(mark_seed(c, replayer, e, mark, &view.n_mark));
     c->cost = &cost;
-    CORE_TRY(har_search_run(&result, c));
-    const core_status status = report(r, &view, e, mark);
+    c->replay = &replayer->replay;
+    c->margin = MARGIN;
+    c->most_replays = MOST_REPLAYS;
+    c->progress = show_progress;
+    c->progress_self = &start;
+    core_status status = har_search_run(&result, c);
+    if (status == CORE_OK)
+        status = har_quick_status(e);
+    if (status == CORE_OK)
+        status = report(r, &view, mark);
     har_search_free(&result);
+    return status;
+}
+
+static core_status search(const request *r, har_search_case *c, har_quick *e)
+{
+    har_replayer replayer;
+    CORE_TRY(har_quick_make(e));
+    core_status status = har_replayer_make(&replayer, e);
+    if (status == CORE_OK)
+        status = search_with(r, c, e, &replayer);
+    har_replayer_free(&replayer);
     return status;
 }
 
@@ -421,7 +460,7 @@ static core_status run(const request *r)
 {
     core_spec spec;
     har_machine machine;
-    double share[PAR_MAX_EXPERTS];
+    har_demand demand;
     har_search_case c = {.spec = &spec};
     har_quick e = {.spec = &spec, .machine = &machine};
     CORE_TRY(parse_case(r, &c, &e));
@@ -434,8 +473,8 @@ static core_status run(const request *r)
                  "--popularity: %s has no experts", spec.name);
     c.memory_bytes = machine.memory_bytes;
     if (r->popularity != NULL) {
-        CORE_TRY(har_popularity_read(share, (int)spec.n_e, r->popularity));
-        e.share = share;
+        CORE_TRY(har_demand_parse(&demand, r->popularity, (int)spec.n_e));
+        e.share = demand.share;
     }
     const core_status status = search(r, &c, &e);
     har_quick_free(&e);

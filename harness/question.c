@@ -17,6 +17,8 @@ enum {
     OPT_OVERLAP,
     OPT_POPULARITY,
     OPT_ROUTING,
+    OPT_PROMPT,
+    OPT_DRAWS,
     OPT_COLLECTIVES
 };
 
@@ -30,9 +32,16 @@ static const struct argp_option options[] = {
     {"kv", OPT_KV, "L", 0, "decode: cached tokens of a row", 0},
     {"overlap", OPT_OVERLAP, "O", 0, "none, pipeline or all (pipeline)", 0},
     {"popularity", OPT_POPULARITY, "P", 0,
-     "of experts: uniform, zipf:S, power:A or a file (uniform)", 0},
+     "of experts: uniform, zipf:S, power:A, a file, or taps:FILE: each layer's "
+     "in a file of taps (uniform)",
+     0},
     {"routing", OPT_ROUTING, "R", 0,
-     "drawn[:SEED], or expected: one rank speaks for its stage (drawn)", 0},
+     "drawn[:SEED]; expected: one rank speaks for its stage; measured:FILE: "
+     "the choices in a file of taps (drawn)",
+     0},
+    {"draws", OPT_DRAWS, "N", 0,
+     "other draws of the routing that the intervals hold, 0 to 64 (7)", 0},
+    {"prompt", OPT_PROMPT, "N", 0, "of a file of taps with several: pN", 0},
     {"collectives", OPT_COLLECTIVES, "C", 0, "library or shot (library)", 0},
     {0}};
 
@@ -67,6 +76,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPT_ROUTING:
         q->routing = arg;
         return 0;
+    case OPT_DRAWS:
+        q->draws = arg;
+        return 0;
+    case OPT_PROMPT:
+        q->prompt = arg;
+        return 0;
     case OPT_COLLECTIVES:
         q->shots = arg;
         return 0;
@@ -97,36 +112,54 @@ core_status har_choose(int *out, const char *option, const char *text,
     return CORE_OK;
 }
 
-static core_status read_batch(har_predict_case *w, const har_question *q)
+static core_status read_batch(har_setup *s, const har_question *q)
 {
+    har_predict_case *w = &s->what;
+    const bool is_measured = s->source.is_measured && q->batch == NULL;
     w->is_decode = q->is_decode;
     CORE_FAIL_IF(q->is_decode != (q->kv != NULL), CORE_E_USAGE,
                  "--decode and --kv L go together, found one of them");
+    if (is_measured) {
+        w->n_b = s->source.measured.n_b;
+        w->n_t = q->is_decode ? 1 : s->source.measured.n_t;
+    }
+    if (is_measured && !q->is_decode)
+        return CORE_OK;
     if (!q->is_decode)
         return har_parse_batch(&w->n_b, &w->n_t, "--batch",
                                q->batch != NULL ? q->batch : "256x256");
     w->n_t = 1;
     CORE_TRY(har_parse_count(&w->n_kv, "--kv", q->kv));
+    if (is_measured)
+        return CORE_OK;
     return har_parse_count(&w->n_b, "--batch",
                            q->batch != NULL ? q->batch : "256");
 }
 
 static core_status read_routing(har_setup *s, const har_question *q)
 {
-    int64_t seed = 1;
-    CORE_TRY(har_demand_parse(&s->demand, q->popularity, (int)s->spec.n_e));
-    s->what.all_ranks = strcmp(q->routing, "expected") != 0;
-    CORE_FAIL_IF(
-        s->what.all_ranks && strncmp(q->routing, "drawn", 5) != 0, CORE_E_USAGE,
-        "--routing: expected drawn, drawn:SEED or expected, found '%s'",
-        q->routing);
-    if (s->what.all_ranks && q->routing[5] == ':')
-        CORE_TRY(har_parse_count(&seed, "--routing", q->routing + 6));
-    else
-        CORE_FAIL_IF(s->what.all_ranks && q->routing[5] != '\0', CORE_E_USAGE,
-                     "--routing: expected drawn:SEED, found '%s'", q->routing);
-    s->demand.is_drawn = s->what.all_ranks;
-    s->demand.seed = (uint64_t)seed;
+    int64_t prompt = 0;
+    if (q->prompt != NULL && strcmp(q->prompt, "0") != 0)
+        CORE_TRY(har_parse_count(&prompt, "--prompt", q->prompt));
+    return har_load_source_open(&s->source, &s->spec, q->routing, q->popularity,
+                                q->prompt != NULL ? &prompt : NULL);
+}
+
+enum { MAX_DRAWS = 64, DRAWS = 7 };
+
+static core_status read_draws(har_setup *s, const har_question *q)
+{
+    int64_t n = DRAWS;
+    if (q->draws != NULL && strcmp(q->draws, "0") == 0)
+        n = 0;
+    else if (q->draws != NULL)
+        CORE_TRY(har_parse_count(&n, "--draws", q->draws));
+    CORE_FAIL_IF(n > MAX_DRAWS, CORE_E_USAGE,
+                 "--draws: expected 0 to %d, found '%s'", MAX_DRAWS, q->draws);
+    CORE_FAIL_IF(q->draws != NULL &&
+                     (!s->source.all_ranks || s->source.is_measured),
+                 CORE_E_USAGE, "--draws: %s draws nothing", q->routing);
+    s->what.n_draw = (int)n;
     return CORE_OK;
 }
 
@@ -144,11 +177,11 @@ core_status har_setup_read(har_setup *s, const har_question *q)
     CORE_TRY(har_choose(&dtype, "--dtype", q->dtype, dtypes, 3));
     CORE_TRY(har_choose(&overlap, "--overlap", q->overlap, overlaps, 3));
     CORE_TRY(har_choose(&algorithm, "--collectives", q->shots, algorithms, 2));
-    CORE_TRY(read_batch(&s->what, q));
     CORE_TRY(read_routing(s, q));
+    CORE_TRY(read_draws(s, q));
+    CORE_TRY(read_batch(s, q));
     s->what.spec = &s->spec;
     s->what.plan = &s->plan;
-    s->what.demand = &s->demand;
     s->what.dtype = dtype_of[dtype];
     s->what.overlap = (har_overlap)overlap;
     s->what.algorithm = (har_algorithm)algorithm;
@@ -159,4 +192,9 @@ core_status har_setup_check(const har_setup *s)
 {
     CORE_TRY(par_plan_check(&s->plan, &s->spec));
     return par_plan_check_batch(&s->plan, &s->spec, s->what.n_b);
+}
+
+void har_setup_close(har_setup *s)
+{
+    har_load_source_close(&s->source);
 }

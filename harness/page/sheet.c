@@ -6,6 +6,7 @@
 #include "harness/page/sheet_impl.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void begin(const har_sheet_ask *ask, const char *what)
 {
@@ -27,28 +28,49 @@ static core_status read_claims(har__sheet *s, const char *path)
     return status;
 }
 
+/* Choices of a pass, and those that the load has rows for. */
+static void count_choices(har__sheet *s)
+{
+    const core_spec *spec = &s->setup->spec;
+    s->n_choice = s->p.n_token * (double)spec->n_k *
+                  core_spec_count_moe(spec, 0, (int)spec->n_l);
+    s->n_kept = 0;
+    for (int64_t i = 0; i < har_load_size(&s->load); i++)
+        s->n_kept += (double)s->load.n_row[i];
+}
+
+/* The load that was predicted: measured, or drawn again. */
 static core_status make_load(har__sheet *s)
 {
     const har_setup *setup = s->setup;
+    const har_predict_case *what = &setup->what;
+    double n_choice, n_kept;
     par_layout lay;
     core_arena arena = core_arena_measure();
     par_layout_init(&lay, &arena, &setup->spec, &setup->plan, 0);
     CORE_TRY(core_arena_make(&arena));
     par_layout_init(&lay, &arena, &setup->spec, &setup->plan, 0);
     const core_status status = har_load_make(&s->load, &setup->spec, &lay);
-    if (status == CORE_OK)
-        har_demand_load(&setup->demand, &setup->spec, &lay, setup->what.n_b,
-                        setup->what.n_t, &s->load, &s->n_choice, &s->n_kept);
+    if (status == CORE_OK && what->load != NULL)
+        memcpy(s->load.n_row, what->load->n_row,
+               (size_t)har_load_size(&s->load) * sizeof *s->load.n_row);
+    else if (status == CORE_OK)
+        har_demand_load(what->demand, &setup->spec, &lay, what->n_b, what->n_t,
+                        &s->load, &n_choice, &n_kept);
     core_arena_free(&arena);
+    if (status == CORE_OK)
+        count_choices(s);
     return status;
 }
 
 static core_status predict(har__sheet *s, har_predictor *predictor)
 {
     enum { CELLS = 64 };
-    const har_setup *setup = s->setup;
+    har_setup *setup = s->ask->setup;
     const int n_gpu = par_plan_world(&setup->plan);
     begin(s->ask, "predicting the plan");
+    CORE_TRY(har_load_source_apply(&setup->source, &setup->what));
+    har_routing_text(s->routing, &setup->what);
     CORE_TRY(har_predict(predictor, &setup->what, &s->p));
     CORE_TRY(har__timeline_make(&s->timeline, predictor, &setup->plan, &s->p));
     begin(s->ask, "tracing the bytes");

@@ -10,7 +10,8 @@
 #include "harness/question.h"
 
 typedef struct har_sheet_ask { /* borrows everything                          */
-    const har_setup *setup;    /* legal, library collectives, all ranks       */
+    har_setup *setup;          /* legal, library collectives, all ranks; its
+                                * load is applied here, plan after plan       */
     const char *verify;        /* a file that verify --json wrote, or NULL    */
     const char *claims;        /* a claims file of audit, or NULL             */
     int n_gpu0, n_gpu1;        /* numbers of GPUs whose plans are searched    */

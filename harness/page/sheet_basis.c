@@ -74,6 +74,18 @@ static void write_numbers(const har_machine *m, FILE *out)
     fputs("</tbody></table></details>\n", out);
 }
 
+/* What the intervals hold. */
+static void write_interval(const har_sources *x, FILE *out)
+{
+    char text[160], routing[60] = "routing not in it";
+    if (x->n_draw > 0)
+        snprintf(routing, sizeof routing, "routing %.1f %% (%d other draws)",
+                 100 * x->routing, x->n_draw);
+    snprintf(text, sizeof text, "operators %.1f %%, assumed links %.1f %%, %s",
+             100 * x->operators, 100 * x->links, routing);
+    har_page_fact(out, "one sigma of the latency", text);
+}
+
 void har__sheet_basis(const har__sheet *s, FILE *out)
 {
     har__section(out, "basis", "What the figures rest on",
@@ -84,6 +96,7 @@ void har__sheet_basis(const har__sheet *s, FILE *out)
     fputs("<dl>", out);
     write_model(s, out);
     write_machine(s, out);
+    write_interval(&s->p.sources, out);
     fputs("</dl>\n", out);
     write_numbers(&s->setup->machine, out);
     fputs("</section>\n", out);

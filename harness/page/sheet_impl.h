@@ -105,6 +105,7 @@ typedef struct har__sheet {
     char plan[PAR_PLAN_TEXT];
     har_prediction p;
     har__module *module; /* [n_gpu]                                      */
+    char routing[HAR_ROUTING_TEXT]; /* where the load is from                 */
     har_load load;
     double n_choice, n_kept;
     har_traffic traffic;

@@ -152,23 +152,22 @@ static core_status draw_ranks(const har__sheet *s, FILE *out)
 static void describe(const har__sheet *s, char *out, size_t bytes)
 {
     const har_prediction *p = &s->p;
-    const har_demand *demand = &s->setup->demand;
     char choices[HAR__NUMBER], kept[HAR__NUMBER];
     snprintf(out, bytes,
-             "Popularity of experts: %s, drawn with seed %llu. Of %s choices "
-             "%s found a slot; %.2f %% were dropped. In a layer and "
+             "Routing: %s. Of %s choices %s found a slot; %.2f %% were "
+             "dropped. In a layer and "
              "micro-batch %.3g experts of a GPU have rows. Mean over most "
              "rows: %.1f %% among the GPUs of an expert group, %.1f %% among "
              "experts.",
-             demand->text, (unsigned long long)demand->seed,
-             har__grouped(choices, (int64_t)s->n_choice),
-             har__grouped(kept, (int64_t)s->n_kept), 100 * p->dropped,
-             p->distinct_mean, 100 * p->balance.value, 100 * p->expert_balance);
+             s->routing, har__grouped(choices, (int64_t)s->n_choice),
+             har__grouped(kept, (int64_t)s->n_kept),
+             100 * (1 - s->n_kept / s->n_choice), p->distinct_mean,
+             100 * p->balance.value, 100 * p->expert_balance);
 }
 
 core_status har__sheet_load(const har__sheet *s, FILE *out)
 {
-    char text[640] = "The model has no experts.";
+    char text[HAR_ROUTING_TEXT + 800] = "The model has no experts.";
     if (s->p.has_experts)
         describe(s, text, sizeof text);
     har__section(out, "load", "Load per expert and GPU", text);

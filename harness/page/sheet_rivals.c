@@ -59,6 +59,7 @@ static core_status add_rival(har__rivals *r, const har_sheet_ask *ask,
     har_shape_plan(shape, &plan);
     request.plan = &plan;
     request.no_interval = true;
+    CORE_TRY(har_load_source_apply(&ask->setup->source, &request));
     CORE_TRY(har_predict(predictor, &request, &p));
     har__rival *at = &r->at[r->n++];
     *at = (har__rival){.n_gpu = p.n_gpu,
@@ -100,6 +101,8 @@ static core_status search_all(har__rivals *r, const har_sheet_ask *ask,
                                              ask->setup->machine.memory_bytes,
                                          .n_thread = estimate->n_thread};
         core_status status = har_search_run(&found, &request);
+        if (status == CORE_OK)
+            status = har_quick_status(estimate);
         if (status == CORE_OK)
             status = add_front(r, ask, predictor, &found, i);
         har_search_free(&found);
@@ -165,7 +168,9 @@ core_status har__rivals_find(har__rivals *r, const har_sheet_ask *ask,
                           .n_t = s->what.n_t,
                           .n_kv = s->what.n_kv,
                           .dtype = s->what.dtype,
-                          .share = s->spec.n_e > 0 ? s->demand.share : NULL,
+                          .share = s->spec.n_e > 0 && !s->source.is_measured
+                                       ? s->source.demand.share
+                                       : NULL,
                           .n_thread = n_thread < HAR_SEARCH_THREADS
                                           ? n_thread
                                           : HAR_SEARCH_THREADS};

@@ -16,8 +16,8 @@ typedef struct counting {
     const har_load *load;
     int n_copy; /* sets of the experts that are counted apart            */
     int64_t n_entry;
-    double *rows;   /* [n_copy, n_entry] of one pair                         */
-    double *member; /* [ep] of one pair and copy                             */
+    int64_t *rows;  /* [n_copy, n_entry] of one pair                         */
+    double *member, *distinct_of; /* [ep] of one pair and copy               */
     double *total;  /* [n_stage or 1, n_copy, ep]                            */
     double mean, most, expert_mean, expert_most, distinct, n_distinct;
 } counting;
@@ -39,34 +39,32 @@ static void gather(counting *c, int layer, int round, int mb)
         for (int t = 0; t < p->tp; t++) {
             const uint64_t *from = har_load_at(
                 c->load, layer, ((int64_t)round * p->dp + d) * p->mb + mb, t);
-            double *to = c->rows + copy_of(c->lay, d, t) * c->n_entry;
+            int64_t *to = c->rows + copy_of(c->lay, d, t) * c->n_entry;
             for (int64_t i = 0; i < c->n_entry; i++)
-                to[i] += (double)from[i];
+                to[i] += (int64_t)from[i];
         }
 }
 
-static void judge(counting *c, const double *rows, double *total,
+static void judge(counting *c, const int64_t *rows, double *total,
                   har_balance *out)
 {
     const int ep = c->lay->plan.ep;
     double sum = 0, most = 0, expert_most = 0;
     for (int m = 0; m < ep; m++)
-        c->member[m] = 0;
+        c->member[m] = c->distinct_of[m] = 0;
+    for (int64_t i = 0; i < c->n_entry; i++) {
+        const int m = c->lay->replica_ep[i];
+        c->member[m] += (double)rows[i];
+        c->distinct_of[m] += rows[i] > 0;
+        expert_most = fmax(expert_most, (double)rows[i]);
+    }
     for (int m = 0; m < ep; m++) {
-        double n_distinct = 0;
-        for (int64_t i = 0; i < c->n_entry; i++) {
-            if (c->lay->replica_ep[i] != m)
-                continue;
-            c->member[m] += rows[i];
-            n_distinct += rows[i] > 0;
-            expert_most = fmax(expert_most, rows[i]);
-        }
         total[m] += c->member[m];
         sum += c->member[m];
         most = fmax(most, c->member[m]);
-        c->distinct += n_distinct;
+        c->distinct += c->distinct_of[m];
         c->n_distinct++;
-        out->distinct_most = fmax(out->distinct_most, n_distinct);
+        out->distinct_most = fmax(out->distinct_most, c->distinct_of[m]);
     }
     c->mean += sum / ep;
     c->most += most;
@@ -92,8 +90,9 @@ static void find_slowest(const counting *c, int n_scope, har_balance *out)
 static void take(counting *c, core_arena *arena, int n_scope)
 {
     const int ep = c->lay->plan.ep;
-    c->rows = core_arena_f64(arena, c->n_copy * c->n_entry);
+    c->rows = core_arena_i64(arena, c->n_copy * c->n_entry);
     c->member = core_arena_f64(arena, ep);
+    c->distinct_of = core_arena_f64(arena, ep);
     c->total = core_arena_f64(arena, (int64_t)n_scope * c->n_copy * ep);
 }
 

@@ -50,18 +50,12 @@ core_status har_calibration_add(har_calibration *c, const har_shape *shape,
 
 /* --- the first stage --- */
 
-static void show_products(void *self, double done)
+core_status har_calibrate_kernels(har_calibration *out,
+                                  const har_measuring *how)
 {
-    par_at(self, "products", 0);
-    par_set_fraction(self, 0.4 * done);
-}
-
-core_status har_calibrate_kernels(har_calibration *out, par_comm *comm,
-                                  FILE *samples)
-{
-    CORE_TRY(har_calibrate_memory(out, samples));
-    CORE_TRY(har_calibrate_products(out, samples, show_products, comm));
-    return har_calibrate_operators(out, comm, samples);
+    CORE_TRY(har_calibrate_memory(out, how));
+    CORE_TRY(har_calibrate_products(out, how));
+    return har_calibrate_operators(out, how);
 }
 
 /* --- files --- */
@@ -109,6 +103,12 @@ core_status har_calibration_load(har_calibration *out, const char *path)
 
 /* --- a machine --- */
 
+double har_shared_cache_bytes(void)
+{
+    const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    return bytes > 0 ? (double)bytes : 8e6;
+}
+
 static double clock_hz(void)
 {
     char line[256];
@@ -126,7 +126,6 @@ static double clock_hz(void)
 static void describe(har_machine *m, const har_calibration *kernels,
                      const har_calibration *links)
 {
-    const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
     m->peak[CORE_DTYPE_F64] = kernels->peak[0];
     m->peak[CORE_DTYPE_F32] = kernels->peak[1];
     m->memory_bytes =
@@ -135,7 +134,7 @@ static void describe(har_machine *m, const har_calibration *kernels,
     m->n_unit = 1;
     m->clock_hz = clock_hz();
     m->unit_bytes_per_clock = kernels->cache_bw / m->clock_hz;
-    m->l2_bytes = cache > 0 ? (double)cache : 8e6;
+    m->l2_bytes = har_shared_cache_bytes();
     m->n_tile = 1; /* the library's blocks of rows and columns               */
     m->tile[0][0] = 32;
     m->tile[0][1] = 64;

@@ -39,33 +39,39 @@ typedef struct har_calibration {
 
 void har_calibration_free(har_calibration *calibration);
 
+/* Bytes of the cache that all cores share.                                    */
+double har_shared_cache_bytes(void);
+
 /* Add a row for har_fit.  Errors: E_MEMORY.                           [local] */
 CORE_NODISCARD core_status har_calibration_add(har_calibration *calibration,
                                                const har_shape *shape,
                                                double seconds);
 
-/* Measure kernels and fit rates; comm has one rank.  `samples` gets the lines
- * of what was measured.  Errors: E_MEMORY, E_FILE.               [collective] */
+/* Where measurements go: lines of the file's section `samples`, and progress.
+ * quick: a small part of everything, to see that all works.                  */
+typedef struct har_measuring {
+    par_comm *comm;
+    FILE *samples;
+    bool quick;
+} har_measuring;
+
+/* Measure kernels and fit rates; comm has one rank.  Errors: E_MEMORY.
+ *                                                                [collective] */
 CORE_NODISCARD core_status har_calibrate_kernels(har_calibration *out,
-                                                 par_comm *comm,
-                                                 FILE *samples);
+                                                 const har_measuring *how);
 
 /* Measure collectives among the first 2, 4, 8 .. ranks.  Rank 0 gets the
  * results.  Errors: E_MEMORY, agreed.                            [collective] */
 CORE_NODISCARD core_status har_calibrate_links(har_calibration *out,
-                                               par_comm *comm, FILE *samples);
+                                               const har_measuring *how);
 
-/* Products over the grid, and the bandwidths: parts of the first.     [local] */
-CORE_NODISCARD core_status har_calibrate_products(har_calibration *out,
-                                                  FILE *samples,
-                                                  void (*show)(void *self,
-                                                               double done),
-                                                  void *self);
+/* The parts of the kernels: bandwidths, products over the grid, operators. */
 CORE_NODISCARD core_status har_calibrate_memory(har_calibration *out,
-                                                FILE *samples);
+                                                const har_measuring *how);
+CORE_NODISCARD core_status har_calibrate_products(har_calibration *out,
+                                                  const har_measuring *how);
 CORE_NODISCARD core_status har_calibrate_operators(har_calibration *out,
-                                                   par_comm *comm,
-                                                   FILE *samples);
+                                                   const har_measuring *how);
 
 /* To and from a file of the run folder.  Errors: E_FILE, E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_calibration_save(const har_calibration *c,

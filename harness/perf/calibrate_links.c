@@ -29,6 +29,7 @@ enum { N_KINDS = sizeof KINDS / sizeof KINDS[0] };
 
 typedef struct bench {
     par_comm *comm;
+    const har_measuring *how;
     par_group group; /* the first n ranks                                      */
     double *in, *out;
     int64_t count[MAX_RANKS], bytes[MAX_RANKS], at[MAX_RANKS];
@@ -101,7 +102,7 @@ static double time_of(bench *b, har_collective kind, int64_t n)
 }
 
 static core_status measure(har_calibration *out, bench *b, int which,
-                           int64_t bytes, FILE *text)
+                           int64_t bytes)
 {
     const int n = b->group.n;
     const double seconds =
@@ -117,14 +118,13 @@ static core_status measure(har_calibration *out, bench *b, int which,
         return CORE_OK;
     if (KINDS[which].kind == HAR_SEND_RECV)
         out->link_bw = fmax(out->link_bw, (double)bytes / seconds);
-    fprintf(text, "  - [%s, f64, %d, %lld, %.5g]\n", KINDS[which].name, n,
+    fprintf(b->how->samples, "  - [%s, f64, %d, %lld, %.5g]\n", KINDS[which].name, n,
             (long long)bytes, seconds);
     return har_calibration_add(out, &shape, seconds);
 }
 
 /* Everything among the first n ranks. */
-static core_status measure_group(har_calibration *out, bench *b, int n,
-                                 FILE *text)
+static core_status measure_group(har_calibration *out, bench *b, int n)
 {
     static int members[MAX_RANKS];
     core_status status = CORE_OK;
@@ -137,23 +137,24 @@ static core_status measure_group(har_calibration *out, bench *b, int n,
         for (int s = 0; s < N_SIZE; s++)
             if (status == CORE_OK &&
                 (KINDS[k].kind != HAR_SEND_RECV || n == 2))
-                status = measure(out, b, k, SIZES[s], text);
+                status = measure(out, b, k, SIZES[s]);
     return par_agree(b->comm, status);
 }
 
-static core_status measure_all(har_calibration *out, bench *b, FILE *text)
+static core_status measure_all(har_calibration *out, bench *b)
 {
-    for (int n = 2; n <= b->comm->size; n *= 2) {
+    const int most = b->how->quick ? 4 : b->comm->size;
+    for (int n = 2; n <= most; n *= 2) {
         par_at(b->comm, "collectives", n);
         par_set_fraction(b->comm, (double)(n - 2) / b->comm->size);
-        CORE_TRY(measure_group(out, b, n, text));
+        CORE_TRY(measure_group(out, b, n));
     }
     return CORE_OK;
 }
 
-core_status har_calibrate_links(har_calibration *out, par_comm *comm,
-                                FILE *text)
+core_status har_calibrate_links(har_calibration *out, const har_measuring *how)
 {
+    par_comm *comm = how->comm;
     const int64_t n = SIZES[N_SIZE - 1] / (int64_t)sizeof(double);
     const int64_t n_apart = (int64_t)N_KINDS * N_SIZE * N_REPEAT * 8;
     void *memory = NULL;
@@ -164,8 +165,9 @@ core_status har_calibrate_links(har_calibration *out, par_comm *comm,
     status = par_agree(comm, status);
     if (status == CORE_OK) {
         double *x = memory;
-        bench b = {.comm = comm, .in = x, .out = x + n, .apart = x + 2 * n};
-        status = measure_all(out, &b, text);
+        bench b = {
+            .comm = comm, .how = how, .in = x, .out = x + n, .apart = x + 2 * n};
+        status = measure_all(out, &b);
         har_sort(b.apart, b.n_apart);
         out->links = (har_noise){har_quantile(b.apart, b.n_apart, 0.5),
                                  har_quantile(b.apart, b.n_apart, 0.9),

@@ -41,7 +41,8 @@ static double bandwidth(double *x, int64_t n, int rounds)
     return 3.0 * (double)n * sizeof *x / seconds[N_REPEAT / 2];
 }
 
-core_status har_calibrate_memory(har_calibration *out, FILE *samples)
+core_status har_calibrate_memory(har_calibration *out,
+                                 const har_measuring *how)
 {
     void *values = NULL;
     CORE_TRY(core_alloc(&values, 2 * (int64_t)FAR_ELEMENTS, sizeof(double),
@@ -51,8 +52,8 @@ core_status har_calibrate_memory(har_calibration *out, FILE *samples)
         x[i] = (double)(i % 7);
     out->copy_bw = bandwidth(x, FAR_ELEMENTS, 1);
     out->cache_bw = bandwidth(x, NEAR_ELEMENTS, NEAR_ROUNDS);
-    fprintf(samples, "  - [bandwidth, memory, %.5g]\n", out->copy_bw);
-    fprintf(samples, "  - [bandwidth, cache, %.5g]\n", out->cache_bw);
+    fprintf(how->samples, "  - [bandwidth, memory, %.5g]\n", out->copy_bw);
+    fprintf(how->samples, "  - [bandwidth, cache, %.5g]\n", out->cache_bw);
     free(values);
     return CORE_OK;
 }

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { N_PROBE = 64, N_PASS = 5 };
+enum { N_PROBE = 80, N_QUICK_PROBE = 24, N_PASS = 5 };
 
 typedef struct samples {
     har_rate_sample *at;
@@ -44,7 +44,7 @@ static core_status make_room(samples *s, int64_t n)
 }
 
 static void keep(samples *s, const core_spec *spec, core_dtype dtype,
-                 const har_timed *t, double before, FILE *text)
+                 const har_timed *t, har_residency where, FILE *text)
 {
     char name[HAR_RATE_NAME];
     const core_cost *c = &t->cost;
@@ -54,7 +54,7 @@ static void keep(samples *s, const core_spec *spec, core_dtype dtype,
     *out = (har_rate_sample){.of = har_rate_class_of(spec, c),
                              .dtype = dtype,
                              .cost = *c,
-                             .before = before,
+                             .where = where,
                              .seconds = t->seconds};
     for (int i = 0; i < N_PASS; i++)
         s->apart[s->n_apart++] = fabs(t->pass[i] / t->seconds - 1);
@@ -104,45 +104,46 @@ static core_status add_rows(har_calibration *out, const har_probe *probe,
     return experts > 0 ? har_calibration_add(out, &shape, experts) : CORE_OK;
 }
 
-static core_status measure(har_calibration *out, par_comm *comm, samples *s,
-                           int number, core_numerics numerics, FILE *text)
+static core_status measure(har_calibration *out, const har_measuring *how,
+                           samples *s, int number, core_numerics numerics)
 {
     const core_dtype dtype =
         numerics == CORE_FP64 ? CORE_DTYPE_F64 : CORE_DTYPE_F32;
     har_probe probe;
     har_passes passes = {0};
     CORE_TRY(har_probe_make(&probe, number));
-    core_status status = har_probe_run(&passes, comm, &probe, numerics, N_PASS);
+    core_status status = har_probe_run(&passes, how->comm, &probe, numerics, N_PASS);
     if (status == CORE_OK)
         status = make_room(s, passes.n);
     for (int64_t i = 0; i < passes.n && status == CORE_OK; i++)
         keep(s, &probe.spec, dtype, &passes.at[i],
-             i > 0 ? har_rates_touched(dtype, &passes.at[i - 1].cost) : 0,
-             text);
+             har_passes_where(&passes, i, dtype, har_shared_cache_bytes()),
+             how->samples);
     if (status == CORE_OK)
         status = add_rows(out, &probe, dtype, &passes);
     har_passes_free(&passes);
     return status;
 }
 
-static core_status measure_all(har_calibration *out, par_comm *comm, samples *s,
-                               FILE *text)
+static core_status measure_all(har_calibration *out, const har_measuring *how,
+                               samples *s)
 {
-    for (int i = 0; i < N_PROBE; i++) {
-        par_at(comm, "operators", i);
-        par_set_fraction(comm, 0.4 + 0.6 * i / N_PROBE);
-        CORE_TRY(measure(out, comm, s, 2 * i, CORE_FP64, text));
-        CORE_TRY(measure(out, comm, s, 2 * i, CORE_FP32, text));
+    const int n = how->quick ? N_QUICK_PROBE : N_PROBE;
+    for (int i = 0; i < n; i++) {
+        par_at(how->comm, "operators", i);
+        par_set_fraction(how->comm, 0.4 + 0.6 * i / n);
+        CORE_TRY(measure(out, how, s, 2 * i, CORE_FP64));
+        CORE_TRY(measure(out, how, s, 2 * i, CORE_FP32));
     }
     return CORE_OK;
 }
 
-core_status har_calibrate_operators(har_calibration *out, par_comm *comm,
-                                    FILE *text)
+core_status har_calibrate_operators(har_calibration *out,
+                                    const har_measuring *how)
 {
     samples s = {0};
     const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    core_status status = measure_all(out, comm, &s, text);
+    core_status status = measure_all(out, how, &s);
     if (status == CORE_OK)
         status =
             har_rates_fit(&out->rates, s.at, s.n,

@@ -27,11 +27,13 @@ enum {
     LEAST_REPEATS = 3
 };
 static const double MOST_FLOP = 3e8, POINT_SECONDS = 4e-3;
+static const double QUICK_FLOP = 1e6, QUICK_SECONDS = 5e-5;
 
 typedef struct bench {
     void *x, *w, *y; /* operands, for either dtype                            */
     size_t at;       /* in the pool                                           */
     size_t pool;     /* elements that come round                              */
+    const har_measuring *how;
     double *apart;   /* |one / middle - 1| of all repetitions                 */
     int64_t n_apart, room;
 } bench;
@@ -62,7 +64,8 @@ static double time_of(bench *b, int which, int m, int n, int k)
     if (b->at + size > b->pool)
         b->at = 0;
     multiply(b, which, m, n, k);
-    while (r < LEAST_REPEATS || (sum < POINT_SECONDS && r < MOST_REPEATS)) {
+    const double enough = b->how->quick ? QUICK_SECONDS : POINT_SECONDS;
+    while (r < LEAST_REPEATS || (sum < enough && r < MOST_REPEATS)) {
         b->at = b->at + 2 * size > b->pool ? 0 : b->at + size;
         const double start = cpu_seconds();
         multiply(b, which, m, n, k);
@@ -77,7 +80,7 @@ static double time_of(bench *b, int which, int m, int n, int k)
 }
 
 static core_status measure(har_calibration *out, bench *b, int which,
-                           const int at[3], FILE *samples)
+                           const int at[3])
 {
     const core_dtype dtype = which == 0 ? CORE_DTYPE_F64 : CORE_DTYPE_F32;
     const double m = har_grid_m(at[0]), n = har_grid_nk(at[1]);
@@ -86,7 +89,8 @@ static core_status measure(har_calibration *out, bench *b, int which,
     const int step[3] = {HAR_GRID_NK * HAR_GRID_NK, HAR_GRID_NK, 1};
     double *rate = out->rates.log_rate[which];
     out->rates.n_product[which] = i + 1;
-    for (int d = 0; d < 3 && 2 * m * n * k > MOST_FLOP; d++)
+    const double most = b->how->quick ? QUICK_FLOP : MOST_FLOP;
+    for (int d = 0; d < 3 && 2 * m * n * k > most; d++)
         if (at[d] > 0) {
             rate[i] = rate[i - step[d]];
             return CORE_OK;
@@ -97,7 +101,7 @@ static core_status measure(har_calibration *out, bench *b, int which,
         .kind = HAR_GEMM, .dtype = dtype, .as.gemm = {m, n, k}};
     rate[i] = log(2 * m * n * k / seconds);
     out->peak[which] = fmax(out->peak[which], exp(rate[i]));
-    fprintf(samples, "  - [gemm, %s, %g, %g, %g, %.5g]\n",
+    fprintf(b->how->samples, "  - [gemm, %s, %g, %g, %g, %.5g]\n",
             which == 0 ? "f64" : "f32", m, n, k, seconds);
     return har_calibration_add(out, &shape, seconds);
 }
@@ -132,20 +136,20 @@ static double time_of_miss(bench *b, int which, int m)
     return fmax(0, extra[N_SHAPES / 2]);
 }
 
-static core_status measure_all(har_calibration *out, bench *b, FILE *samples,
-                               void (*show)(void *self, double done),
-                               void *self)
+static core_status measure_all(har_calibration *out, bench *b)
 {
     for (int which = 0; which < 2; which++) {
         for (int i = 0; i < HAR_GRID_M; i++)
             out->rates.miss[which][i] =
                 time_of_miss(b, which, (int)har_grid_m(i));
         for (int i = 0; i < HAR_GRID_M; i++) {
-            show(self, (which + i / (double)HAR_GRID_M) / 2);
+            par_at(b->how->comm, "products", i);
+            par_set_fraction(b->how->comm,
+                             0.2 * (which + i / (double)HAR_GRID_M));
             touch(b);
             for (int j = 0; j < HAR_GRID_NK * HAR_GRID_NK; j++) {
                 const int at[3] = {i, j / HAR_GRID_NK, j % HAR_GRID_NK};
-                CORE_TRY(measure(out, b, which, at, samples));
+                CORE_TRY(measure(out, b, which, at));
             }
         }
     }
@@ -162,14 +166,13 @@ static void fill(double *x, size_t n)
         x[i] = (double)(i % 13) - 6;
 }
 
-core_status har_calibrate_products(har_calibration *out, FILE *samples,
-                                   void (*show)(void *self, double done),
-                                   void *self)
+core_status har_calibrate_products(har_calibration *out,
+                                   const har_measuring *how)
 {
     const size_t most_m = 1 << (HAR_GRID_M - 1);
     const size_t most_nk = HAR_GRID_FIRST_NK << (HAR_GRID_NK - 1);
     const size_t n_x = most_m * most_nk, n_all = 2 * n_x + POOL;
-    bench b = {.room = 2 * HAR_GRID_SIZE * (int64_t)MOST_REPEATS};
+    bench b = {.room = 2 * HAR_GRID_SIZE * (int64_t)MOST_REPEATS, .how = how};
     void *values = NULL, *apart = NULL;
     core_status status =
         core_alloc(&values, (int64_t)n_all, sizeof(double), "operands");
@@ -183,7 +186,7 @@ core_status har_calibrate_products(har_calibration *out, FILE *samples,
         b.w = x + 2 * n_x;
         b.apart = apart;
         openblas_set_num_threads(1);
-        status = measure_all(out, &b, samples, show, self);
+        status = measure_all(out, &b);
     }
     free(apart);
     free(values);

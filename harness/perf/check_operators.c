@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_PROBE = 24, N_PASS = 5 };
+enum { N_PROBE = 24, N_QUICK_PROBE = 2, N_PASS = 5 };
 
 typedef struct scored {
     har_rate_class of;
@@ -44,9 +44,8 @@ static core_status make_room(scores *s, int64_t n)
 }
 
 static void score(scores *s, const har_machine *machine, const core_spec *spec,
-                  core_dtype dtype, const har_timed *t, double before)
+                  core_dtype dtype, const har_timed *t, har_residency where)
 {
-    const har_residency where = {.before = before};
     const core_cost *c = &t->cost;
     if (c->kind == CORE_COST_COLLECTIVE || !(t->seconds > 0))
         return;
@@ -122,20 +121,21 @@ static core_status measure(scores *s, const har_machine *machine,
         status = make_room(s, passes.n);
     for (int64_t i = 0; i < passes.n && status == CORE_OK; i++)
         score(s, machine, &probe.spec, dtype, &passes.at[i],
-              i > 0 ? har_rates_touched(dtype, &passes.at[i - 1].cost) : 0);
+              har_passes_where(&passes, i, dtype, machine->l2_bytes));
     har_passes_free(&passes);
     return status;
 }
 
 core_status har_check_operators(har_check *out, const har_machine *machine,
-                                par_comm *comm)
+                                par_comm *comm, bool quick)
 {
+    const int n = quick ? N_QUICK_PROBE : N_PROBE;
     scores s = {0};
     core_status status = CORE_OK;
     memset(out, 0, sizeof *out);
-    for (int i = 0; i < N_PROBE && status == CORE_OK; i++) {
+    for (int i = 0; i < n && status == CORE_OK; i++) {
         par_at(comm, "operators", i);
-        par_set_fraction(comm, (double)i / N_PROBE);
+        par_set_fraction(comm, (double)i / n);
         status = measure(&s, machine, comm, 2 * i + 1, CORE_FP64);
         if (status == CORE_OK)
             status = measure(&s, machine, comm, 2 * i + 1, CORE_FP32);

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_PASS = 5, SEED = 5 };
+enum { MOST_PASSES = 5, SEED = 5 };
 
 static const struct {
     const char *model, *plan;
@@ -165,14 +165,15 @@ static double pass_seconds(const har_passes *passes, int i)
 }
 
 static core_status measure(job *j, const har_machine *machine,
-                           core_numerics numerics, har_check_plan *out)
+                           core_numerics numerics, int n_pass,
+                           har_check_plan *out)
 {
     predicting p = {.status = CORE_OK};
     har_passes passes = {0};
-    double sum[N_PASS + 1], sorted[N_PASS];
+    double sum[MOST_PASSES + 1], sorted[MOST_PASSES];
     const har_passes_case request = {&j->spec, &j->layout, j->weights,
                                      &j->batch, numerics,  NULL,
-                                     N_PASS,    false};
+                                     n_pass,    false};
     CORE_TRY(observe(j, numerics));
     core_status status = har_passes_run(&passes, j->comm, &request);
     double weight_bytes = (double)passes.stats.weight_bytes;
@@ -185,21 +186,21 @@ static core_status measure(job *j, const har_machine *machine,
                          out->is_f32 ? CORE_DTYPE_F32 : CORE_DTYPE_F64,
                          weight_bytes, &p));
     }
-    for (int i = 0; i < N_PASS && status == CORE_OK; i++)
+    for (int i = 0; i < n_pass && status == CORE_OK; i++)
         sum[i] = pass_seconds(&passes, i);
     har_passes_free(&passes);
     if (status != CORE_OK)
         return status;
-    sum[N_PASS] = p.seconds;
-    par_all_reduce(j->comm, &j->comm->world, sum, N_PASS + 1, PAR_SUM,
+    sum[n_pass] = p.seconds;
+    par_all_reduce(j->comm, &j->comm->world, sum, n_pass + 1, PAR_SUM,
                    CORE_FP64);
     uint64_t n[2] = {(uint64_t)p.sent, (uint64_t)j->n_element};
     par_all_reduce_u64(j->comm, &j->comm->world, n, 2);
-    memcpy(sorted, sum, sizeof sorted);
-    har_sort(sorted, N_PASS);
-    out->measured = sorted[N_PASS / 2];
-    out->predicted = sum[N_PASS];
-    out->noise = fmax(sorted[N_PASS - 1] / out->measured - 1,
+    memcpy(sorted, sum, (size_t)n_pass * sizeof *sorted);
+    har_sort(sorted, n_pass);
+    out->measured = sorted[n_pass / 2];
+    out->predicted = sum[n_pass];
+    out->noise = fmax(sorted[n_pass - 1] / out->measured - 1,
                       1 - sorted[0] / out->measured);
     out->sent = (int64_t)n[0];
     out->counted = (int64_t)n[1];
@@ -207,17 +208,19 @@ static core_status measure(job *j, const har_machine *machine,
 }
 
 static core_status run_plan(har_check_plan *out, const har_machine *machine,
-                            par_comm *comm, int which)
+                            par_comm *comm, int which, bool quick)
 {
     job j = {.comm = comm, .arena = core_arena_measure()};
     core_status status = par_agree(comm, open_job(&j, which));
     if (status == CORE_OK)
-        status = measure(&j, machine, PLANS[which].numerics, out);
+        status = measure(&j, machine, PLANS[which].numerics,
+                         quick ? 1 : MOST_PASSES, out);
     job_free(&j);
     return status;
 }
 
-core_status har_check_plans(har_check *out, const har_machine *machine)
+core_status har_check_plans(har_check *out, const har_machine *machine,
+                            bool quick)
 {
     par_comm *all = NULL;
     core_status status = CORE_OK;
@@ -237,7 +240,7 @@ core_status har_check_plans(har_check *out, const har_machine *machine)
         if (status == CORE_OK)
             status = par_comm_open(&comm, to->n_rank);
         if (status == CORE_OK && comm != NULL)
-            status = run_plan(to, machine, comm, i);
+            status = run_plan(to, machine, comm, i, quick);
         par_comm_close(comm);
         status = par_agree(all, status);
     }

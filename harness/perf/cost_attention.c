@@ -15,12 +15,12 @@ enum { QUERY_BLOCK = 64 };
 
 static int64_t n_heads(const har__walk *w)
 {
-    return w->lay.first_head[w->lay.t + 1] - w->lay.first_head[w->lay.t];
+    return w->lay->first_head[w->lay->t + 1] - w->lay->first_head[w->lay->t];
 }
 
 static int64_t n_kv_heads(const har__walk *w)
 {
-    return w->lay.kv1 - w->lay.kv0;
+    return w->lay->kv1 - w->lay->kv0;
 }
 
 static void put_kv(har__walk *w, core_cost cost)
@@ -45,9 +45,9 @@ static void put_kv_gemm(har__walk *w, core_tap_kind tap, int64_t n, int64_t k,
 static int64_t n_first_owned(const har__walk *w)
 {
     int64_t n = 0;
-    for (int64_t g = w->lay.kv0; g < w->lay.kv1; g++) {
+    for (int64_t g = w->lay->kv0; g < w->lay->kv1; g++) {
         int index;
-        par_layout_kv_owners(&w->lay, w->spec, g, w->lay.t, &index);
+        par_layout_kv_owners(w->lay, w->spec, g, w->lay->t, &index);
         n += index == 0;
     }
     return n;
@@ -131,7 +131,7 @@ static void put_latent(har__walk *w, core_tap_kind tap, core_tap_kind norm_tap,
                        int64_t n_col, int64_t n_normed, core_weight_kind bias)
 {
     w->op = par_operator_name(PAR_OP_LATENT);
-    har__put_gemm(w, tap, w->n, n_col, w->spec->n_d, har__has(w, bias));
+    har__put_gemm(w, tap, w->n, n_col, w->spec->n_d, har__has_weight(w, bias));
     const core_cost norm = har__rms(w, norm_tap, w->n, n_normed, n_normed);
     har__put(w, &norm);
     w->op = par_operator_name(PAR_OP_QKV);

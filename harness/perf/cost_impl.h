@@ -14,9 +14,9 @@ enum { HAR__META_WORDS = 3 }; /* of a row: layer, expert, choice             */
 typedef struct har__walk { /* one rank, somewhere in its pass                 */
     const har_cost_case *request;
     const core_spec *spec;
-    par_layout lay;
-    void (*put)(void *self, const core_cost *cost);
-    void *self;
+    const par_layout *lay;
+    const har_cost_reader *reader;
+    bool has_sections;     /* rows are alike: no padding, no known ids        */
 
     const char *op;        /* whom the records are charged to                 */
     int layer;
@@ -26,7 +26,12 @@ typedef struct har__walk { /* one rank, somewhere in its pass                 */
     int64_t n_slice;       /* tokens that I dispatch                          */
     uint8_t *sees;         /* [n_t] does the query see a key?                 */
     int64_t *to, *from;    /* [members of ep_group] rows of a pair            */
+    int64_t *to_ep;        /* [ep] the same for each ep index                 */
     int64_t *bucket;       /* [pp, experts of mine] rows of a pair            */
+    int n_entry;           /* entries of a load that are experts of mine      */
+    int *entry, *entry_expert; /* [n_entry] and their places in my_expert     */
+    int *pair_layer;       /* [pp, n_pair] MoE layer of each pair, or -1      */
+    int *like;             /* [n_l] the first layer that is like each         */
 } har__walk;
 
 /* A record of this moment; har__put shows it, unless it is empty.            */
@@ -56,14 +61,31 @@ void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n);
 void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col,
                   bool has_bias);
 void har__put_activation(har__walk *w, core_tap_kind tap, int64_t m, int64_t n);
-bool har__has(const har__walk *w, core_weight_kind kind);
+bool har__has_weight(const har__walk *w, core_weight_kind kind);
 
 void har__put_attention(har__walk *w);
 void har__put_mamba(har__walk *w);
 
+/* Sections (cost_model.h): does the reader have it?  Else its records follow,
+ * and har__end.                                                              */
+bool har__has(har__walk *w, har_cost_part part);
+void har__end(har__walk *w);
+
+/* What the walk of pairs needs: measured, then filled.                       */
+void har__take_pairs(har__walk *w, core_arena *arena);
+
 /* The pair number `pair` of this tick; w->layer is its MoE layer, unless this
  * rank has nothing to send.                                                  */
 void har__put_pair(har__walk *w, int pair, bool sends);
+/* A pair of layer `layer` whose rows are already in to, from and bucket.     */
+void har__put_flow(har__walk *w, int layer, bool sends);
+
+/* The layer w->layer and, if it is a MoE layer, its pair; pair < 0: without. */
+void har__put_layer(har__walk *w, int pair);
+/* What only the first and the last stage do; a transfer from stage to stage. */
+void har__put_embed(har__walk *w);
+void har__put_head(har__walk *w);
+void har__put_stage(har__walk *w, core_collective collective, int layer);
 
 /* Elements that member `me` of n_member sends to others. */
 int64_t har__all_reduce_sends(int n_member, int me, int64_t n);

@@ -43,7 +43,7 @@ static void put_step(har__walk *w, int64_t n_c)
     put_part(w, CORE_TAP_MAMBA_B, mamba->n_s);
     put_part(w, CORE_TAP_MAMBA_C, mamba->n_s);
     har__put_gemm(w, CORE_TAP_MAMBA_DT_RAW, w->n, n_c, mamba->n_r,
-                  har__has(w, CORE_W_MAMBA_DT_BIAS));
+                  har__has_weight(w, CORE_W_MAMBA_DT_BIAS));
     har__put_rows(w, CORE_TAP_MAMBA_DT, w->n, n_c, CORE_FLOPS_FUNCTION);
 }
 
@@ -62,7 +62,7 @@ static void put_scan(har__walk *w, int64_t n_c)
 void har__put_mamba(har__walk *w)
 {
     const int64_t n_c =
-        w->lay.first_channel[w->lay.t + 1] - w->lay.first_channel[w->lay.t];
+        w->lay->first_channel[w->lay->t + 1] - w->lay->first_channel[w->lay->t];
     const int64_t n_d = w->spec->n_d;
     const bool has_bias = w->spec->mamba.bias_proj;
     w->op = par_operator_name(PAR_OP_MAMBA);

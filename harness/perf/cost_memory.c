@@ -100,8 +100,8 @@ static int64_t elements(const core_spec *spec, const par_layout *lay,
     return n_row * n_col / mine.all * mine.mine;
 }
 
-static int64_t layer_elements(const core_spec *spec, const par_layout *lay,
-                              int layer)
+int64_t har_cost_layer_elements(const core_spec *spec, const par_layout *lay,
+                                int layer)
 {
     int64_t n = 0;
     for (int k = CORE_W_ATTN_NORM; k < CORE_W_FINAL_NORM; k++)
@@ -110,18 +110,18 @@ static int64_t layer_elements(const core_spec *spec, const par_layout *lay,
     return n;
 }
 
-static int64_t expert_elements(const core_spec *spec, const par_layout *lay,
-                               int layer)
+int64_t har_cost_expert_elements(const core_spec *spec, const par_layout *lay,
+                                 int layer)
 {
     int64_t n = 0;
-    for (int i = 0; core_spec_is_moe(spec, layer) && i < lay->n_my_expert; i++)
-        for (int k = CORE_W_EXPERT_GATE; k <= CORE_W_EXPERT_DOWN_BIAS; k++)
-            n += elements(spec, lay, (core_weight_kind)k, layer,
-                          lay->my_expert[i]);
-    return n;
+    if (!core_spec_is_moe(spec, layer))
+        return 0;
+    for (int k = CORE_W_EXPERT_GATE; k <= CORE_W_EXPERT_DOWN_BIAS; k++)
+        n += elements(spec, lay, (core_weight_kind)k, layer, 0);
+    return n * lay->n_my_expert; /* all experts are alike */
 }
 
-static int64_t end_elements(const core_spec *spec, const par_layout *lay)
+int64_t har_cost_end_elements(const core_spec *spec, const par_layout *lay)
 {
     const bool is_first = lay->stage == 0;
     const bool is_last = lay->stage == lay->plan.pp - 1;
@@ -132,30 +132,55 @@ static int64_t end_elements(const core_spec *spec, const par_layout *lay)
     return n;
 }
 
-static int64_t weight_elements(const core_spec *spec, const par_layout *lay)
+int64_t har_cost_weights(const core_spec *spec, const par_layout *lay)
 {
     const bool all_stages = lay->plan.scope == PAR_SCOPE_REPLICA;
     const int l0 = lay->first_layer[lay->stage];
     const int l1 = lay->first_layer[lay->stage + 1];
-    int64_t n = end_elements(spec, lay);
+    int64_t n = har_cost_end_elements(spec, lay);
     for (int l = 0; l < (int)spec->n_l; l++) {
         const bool is_mine = l >= l0 && l < l1;
-        n += is_mine ? layer_elements(spec, lay, l) : 0;
-        n += is_mine || all_stages ? expert_elements(spec, lay, l) : 0;
+        n += is_mine ? har_cost_layer_elements(spec, lay, l) : 0;
+        n += is_mine || all_stages ? har_cost_expert_elements(spec, lay, l) : 0;
     }
     return n;
 }
 
-/* Elements that a token leaves behind in the layers of my stage. */
-static int64_t kv_elements(const core_spec *spec, const par_layout *lay)
+int64_t har_cost_kv_elements(const core_spec *spec, const par_layout *lay,
+                             int layer)
 {
     const int64_t latent = spec->n_kv_rank + core_spec_n_rot(spec);
     const int64_t heads = (lay->kv1 - lay->kv0) * 2 * spec->n_dh;
+    if (!core_spec_has_attention(spec, layer))
+        return 0;
+    return core_spec_is_mla(spec) ? latent : heads;
+}
+
+int64_t har_cost_kv(const core_spec *spec, const par_layout *lay)
+{
     int64_t n = 0;
     for (int l = lay->first_layer[lay->stage];
          l < lay->first_layer[lay->stage + 1]; l++)
-        if (core_spec_has_attention(spec, l))
-            n += core_spec_is_mla(spec) ? latent : heads;
+        n += har_cost_kv_elements(spec, lay, l);
+    return n;
+}
+
+int64_t har_cost_state_elements(const core_spec *spec, const par_layout *lay,
+                                int layer)
+{
+    const int64_t n_c =
+        lay->first_channel[lay->t + 1] - lay->first_channel[lay->t];
+    return core_spec_has_mamba(spec, layer)
+               ? n_c * (spec->mamba.n_s + spec->mamba.n_conv - 1)
+               : 0;
+}
+
+int64_t har_cost_state(const core_spec *spec, const par_layout *lay)
+{
+    int64_t n = 0;
+    for (int l = lay->first_layer[lay->stage];
+         l < lay->first_layer[lay->stage + 1]; l++)
+        n += har_cost_state_elements(spec, lay, l);
     return n;
 }
 
@@ -165,8 +190,8 @@ har_cost_memory har_cost_memory_of(const core_spec *spec,
                                    int64_t n_t, int64_t most_rows)
 {
     return (har_cost_memory){
-        .weights = weight_elements(spec, layout),
-        .kv = kv_elements(spec, layout),
+        .weights = har_cost_weights(spec, layout),
+        .kv = har_cost_kv(spec, layout),
         .weight_bytes = par_weight_bytes(spec, layout, numerics),
         .work_bytes = par_arena_bytes(spec, layout, n_row, n_t),
         .pair_bytes = par_pair_bytes(spec, layout, most_rows)};

@@ -10,7 +10,7 @@
  */
 #include "harness/perf/cost_impl.h"
 
-#include "core/arena.h"
+#include "harness/perf/room.h"
 
 #include <stdlib.h>
 
@@ -22,8 +22,8 @@ core_cost har__record(const har__walk *w, core_cost_kind kind,
     return (core_cost){.kind = kind,
                        .op = w->op,
                        .tap = {tap, core_tap_is_global(tap) ? 0 : w->layer},
-                       .stage = w->lay.stage,
-                       .rank = w->lay.rank,
+                       .stage = w->lay->stage,
+                       .rank = w->lay->rank,
                        .round = w->round,
                        .mb = w->mb,
                        .tick = w->tick,
@@ -33,7 +33,7 @@ core_cost har__record(const har__walk *w, core_cost_kind kind,
 void har__put(har__walk *w, const core_cost *cost)
 {
     if (!core_cost_is_empty(cost))
-        w->put(w->self, cost);
+        w->reader->put(w->reader->self, cost);
 }
 
 core_cost har__gemm(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
@@ -98,9 +98,9 @@ void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n)
     core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);
     cost.collective = CORE_ALL_REDUCE;
     cost.axis = CORE_AXIS_TP;
-    cost.group = w->lay.plan.tp;
+    cost.group = w->lay->plan.tp;
     cost.in = cost.out = n;
-    cost.sent = har__all_reduce_sends(w->lay.plan.tp, w->lay.t, n);
+    cost.sent = har__all_reduce_sends(w->lay->plan.tp, w->lay->t, n);
     har__put(w, &cost);
 }
 
@@ -124,7 +124,7 @@ void har__put_activation(har__walk *w, core_tap_kind tap, int64_t m, int64_t n)
     har__put(w, &cost);
 }
 
-bool har__has(const har__walk *w, core_weight_kind kind)
+bool har__has_weight(const har__walk *w, core_weight_kind kind)
 {
     const core_weight id = {kind, w->layer, 0};
     return core_weight_exists(w->spec, id);
@@ -140,6 +140,44 @@ static void put_norm(har__walk *w, core_tap_kind tap)
         cost.weights *= 2;
     }
     har__put(w, &cost);
+}
+
+/* --- sections --- */
+
+/* Do two layers have the same records, but for their numbers?  All that a spec
+ * says of single layers.                                                     */
+static bool is_like(const core_spec *spec, int a, int b)
+{
+    return spec->ffn[a] == spec->ffn[b] && spec->mixer[a] == spec->mixer[b] &&
+           spec->no_rope[a] == spec->no_rope[b] &&
+           spec->span[a] == spec->span[b];
+}
+
+static void find_like(har__walk *w)
+{
+    for (int l = 0; l < (int)w->spec->n_l; l++)
+        for (w->like[l] = 0; !is_like(w->spec, w->like[l], l);)
+            w->like[l]++;
+}
+
+bool har__has(har__walk *w, har_cost_part part)
+{
+    const bool is_end = part == HAR_COST_EMBED || part == HAR_COST_HEAD;
+    if (!w->has_sections)
+        return false;
+    const har_cost_section section = {.part = part,
+                                      .like = is_end ? 0 : w->like[w->layer],
+                                      .n_row = w->n_row,
+                                      .layer = is_end ? 0 : w->layer,
+                                      .mb = w->mb,
+                                      .tick = w->tick};
+    return w->reader->has(w->reader->self, &section);
+}
+
+void har__end(har__walk *w)
+{
+    if (w->has_sections)
+        w->reader->ends(w->reader->self);
 }
 
 /* --- a layer --- */
@@ -167,25 +205,27 @@ static void put_shared_score(har__walk *w)
 
 static void put_mlp(har__walk *w, int64_t n_f)
 {
-    const int tp = w->lay.plan.tp, t = w->lay.t;
+    const int tp = w->lay->plan.tp, t = w->lay->t;
     const int64_t n_d = w->spec->n_d;
     const int64_t mine =
         core_split_first(n_f, tp, t + 1) - core_split_first(n_f, tp, t);
     w->op = par_operator_name(PAR_OP_MLP);
     if (w->spec->gated)
         har__put_gemm(w, CORE_TAP_MLP_GATE, w->n, mine, n_d,
-                      har__has(w, CORE_W_MLP_GATE_BIAS));
+                      har__has_weight(w, CORE_W_MLP_GATE_BIAS));
     har__put_gemm(w, CORE_TAP_MLP_UP, w->n, mine, n_d,
-                  har__has(w, CORE_W_MLP_UP_BIAS));
+                  har__has_weight(w, CORE_W_MLP_UP_BIAS));
     har__put_activation(w, CORE_TAP_MLP_ACT, w->n, mine);
     har__put_gemm(w, CORE_TAP_MLP_OUT, w->n, n_d, mine, false);
-    har__put_sum(w, CORE_TAP_MLP_OUT, n_d, har__has(w, CORE_W_MLP_DOWN_BIAS));
+    har__put_sum(w, CORE_TAP_MLP_OUT, n_d, har__has_weight(w, CORE_W_MLP_DOWN_BIAS));
     if (core_spec_has_shared_gate(w->spec, w->layer))
         put_shared_score(w);
 }
 
 static void put_mixer(har__walk *w)
 {
+    if (w->spec->n_h == 0)
+        return;
     put_norm(w, CORE_TAP_ATTN_NORM);
     if (core_spec_has_mamba(w->spec, w->layer))
         har__put_mamba(w);
@@ -194,21 +234,31 @@ static void put_mixer(har__walk *w)
     put_add(w, CORE_TAP_MID, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
 }
 
-static void put_layer(har__walk *w, int pair)
+/* From the experts on. */
+static void put_rest(har__walk *w)
 {
-    const bool is_moe = core_spec_is_moe(w->spec, w->layer);
     int64_t n_f;
-    if (w->spec->n_h > 0)
-        put_mixer(w);
-    put_norm(w, CORE_TAP_FFN_NORM);
-    if (is_moe)
-        har__put_pair(w, pair, true);
     if (core_spec_has_mlp(w->spec, w->layer, &n_f)) {
         put_mlp(w, n_f);
-        if (is_moe)
+        if (core_spec_is_moe(w->spec, w->layer))
             put_add(w, CORE_TAP_FFN_OUT, CORE_FLOPS_ADD);
     }
     put_add(w, CORE_TAP_OUT, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+}
+
+void har__put_layer(har__walk *w, int pair)
+{
+    if (!har__has(w, HAR_COST_MIXER)) {
+        put_mixer(w);
+        put_norm(w, CORE_TAP_FFN_NORM);
+        har__end(w);
+    }
+    if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)
+        har__put_pair(w, pair, true);
+    if (!har__has(w, HAR_COST_MLP)) {
+        put_rest(w);
+        har__end(w);
+    }
 }
 
 /* --- the two ends --- */
@@ -217,8 +267,8 @@ static void put_layer(har__walk *w, int pair)
 static int64_t n_own_ids(const har__walk *w)
 {
     const core_batch *batch = w->request->batch;
-    const int64_t v0 = w->lay.first_vocab[w->lay.t];
-    const int64_t v1 = w->lay.first_vocab[w->lay.t + 1];
+    const int64_t v0 = w->lay->first_vocab[w->lay->t];
+    const int64_t v1 = w->lay->first_vocab[w->lay->t + 1];
     if (batch->ids == NULL)
         return w->n * (v1 - v0) / w->spec->n_v;
     int64_t n = 0;
@@ -229,10 +279,10 @@ static int64_t n_own_ids(const har__walk *w)
     return n;
 }
 
-static void put_embed(har__walk *w)
+void har__put_embed(har__walk *w)
 {
     const int64_t n_d = w->spec->n_d;
-    if (w->spec->n_h == 0)
+    if (w->spec->n_h == 0 || har__has(w, HAR_COST_EMBED))
         return;
     w->op = par_operator_name(PAR_OP_EMBED);
     core_cost look_up = har__rows(w, CORE_TAP_EMBED, w->n, n_d, 0);
@@ -241,13 +291,14 @@ static void put_embed(har__walk *w)
     har__put(w, &look_up);
     har__put_all_reduce(w, CORE_TAP_EMBED, w->n * n_d);
     har__put_rows(w, CORE_TAP_EMBED, w->n, n_d, CORE_FLOPS_SCALE);
+    har__end(w);
 }
 
-static void put_head(har__walk *w)
+void har__put_head(har__walk *w)
 {
     const int64_t n_v =
-        w->lay.first_vocab[w->lay.t + 1] - w->lay.first_vocab[w->lay.t];
-    if (w->spec->n_h == 0)
+        w->lay->first_vocab[w->lay->t + 1] - w->lay->first_vocab[w->lay->t];
+    if (w->spec->n_h == 0 || har__has(w, HAR_COST_HEAD))
         return;
     put_norm(w, CORE_TAP_FINAL_NORM);
     w->op = par_operator_name(PAR_OP_HEAD);
@@ -256,9 +307,10 @@ static void put_head(har__walk *w)
                                core_weight_exists(w->spec, bias));
     cost.flops += w->n * n_v * CORE_FLOPS_SCALE;
     har__put(w, &cost);
+    har__end(w);
 }
 
-static void put_stage(har__walk *w, core_collective collective, int layer)
+void har__put_stage(har__walk *w, core_collective collective, int layer)
 {
     const int64_t n = w->n * w->spec->n_d;
     w->op = "pipeline";
@@ -268,7 +320,7 @@ static void put_stage(har__walk *w, core_collective collective, int layer)
                     collective == CORE_SEND ? CORE_TAP_OUT : CORE_TAP_IN);
     cost.collective = collective;
     cost.axis = CORE_AXIS_PP;
-    cost.group = w->lay.plan.pp;
+    cost.group = w->lay->plan.pp;
     if (collective == CORE_SEND)
         cost.in = cost.sent = n;
     else
@@ -280,9 +332,9 @@ static void put_stage(har__walk *w, core_collective collective, int layer)
 
 static void set_tick(har__walk *w, int round, int tick)
 {
-    const par_plan *plan = &w->lay.plan;
+    const par_plan *plan = &w->lay->plan;
     const core_batch *batch = w->request->batch;
-    const int mb = tick - w->lay.stage;
+    const int mb = tick - w->lay->stage;
     int64_t row1 = 0, t0, t1;
     w->round = round;
     w->tick_of_round = tick;
@@ -290,26 +342,27 @@ static void set_tick(har__walk *w, int round, int tick)
     w->mb = mb >= 0 && mb < plan->mb ? mb : -1;
     w->row0 = 0;
     if (w->mb >= 0)
-        par_layout_rows(plan, batch->n_b, round, w->lay.d, mb, &w->row0, &row1);
+        par_layout_rows(plan, batch->n_b, round, w->lay->d, mb, &w->row0,
+                        &row1);
     w->n_row = row1 - w->row0;
     w->n = w->n_row * batch->n_t;
-    par_layout_slice(&w->lay, w->n, &t0, &t1);
+    par_layout_slice(w->lay, w->n, &t0, &t1);
     w->n_slice = t1 - t0;
 }
 
 static void put_tick(har__walk *w)
 {
-    const par_layout *lay = &w->lay;
+    const par_layout *lay = w->lay;
     const int first = lay->first_layer[lay->stage];
     const int end = lay->first_layer[lay->stage + 1];
     int pair = 0;
     if (w->mb >= 0) {
         if (lay->stage > 0)
-            put_stage(w, CORE_RECEIVE, first);
+            har__put_stage(w, CORE_RECEIVE, first);
         else
-            put_embed(w);
+            har__put_embed(w);
         for (w->layer = first; w->layer < end; w->layer++) {
-            put_layer(w, pair);
+            har__put_layer(w, pair);
             pair += core_spec_is_moe(w->spec, w->layer) ? 1 : 0;
         }
     }
@@ -317,24 +370,45 @@ static void put_tick(har__walk *w)
         for (; pair < lay->n_pair; pair++)
             har__put_pair(w, pair, false);
     if (w->mb >= 0 && lay->stage == lay->plan.pp - 1)
-        put_head(w);
+        har__put_head(w);
     if (w->mb >= 0 && lay->next_rank >= 0)
-        put_stage(w, CORE_SEND, end - 1);
+        har__put_stage(w, CORE_SEND, end - 1);
 }
 
-static core_status carve(har__walk *w, core_arena *arena, int rank)
+static void take(har__walk *w, core_arena *arena)
 {
-    const har_cost_case *r = w->request;
-    for (int pass = 0; pass < 2; pass++) {
-        par_layout_init(&w->lay, arena, r->spec, r->plan, rank);
-        w->sees = core_arena_take(arena, r->batch->n_t, 1);
-        w->to = core_arena_i64(arena, w->lay.ep_group.n);
-        w->from = core_arena_i64(arena, w->lay.ep_group.n);
-        w->bucket =
-            core_arena_i64(arena, (int64_t)r->plan->pp * w->lay.n_my_expert);
-        if (pass == 0)
-            CORE_TRY(core_arena_make(arena));
-    }
+    const par_layout *lay = w->lay;
+    w->sees = core_arena_take(arena, w->request->batch->n_t, 1);
+    w->to = core_arena_i64(arena, lay->ep_group.n);
+    w->from = core_arena_i64(arena, lay->ep_group.n);
+    w->bucket =
+        core_arena_i64(arena, (int64_t)lay->plan.pp * lay->n_my_expert);
+    w->like = core_arena_take(arena, w->spec->n_l, sizeof *w->like);
+    har__take_pairs(w, arena);
+}
+
+core_status har_cost_walk(const har_cost_case *request,
+                          const par_layout *layout, core_arena *arena,
+                          const har_cost_reader *reader)
+{
+    const par_plan *plan = &layout->plan;
+    const core_batch *batch = request->batch;
+    core_arena need = core_arena_measure();
+    har__walk w = {.request = request,
+                   .spec = request->spec,
+                   .lay = layout,
+                   .reader = reader,
+                   .has_sections = reader->has != NULL && batch->ids == NULL &&
+                                   batch->mask == NULL};
+    take(&w, &need);
+    CORE_TRY(har__room(arena, &need));
+    take(&w, arena);
+    find_like(&w);
+    for (int round = 0; round < plan->rounds; round++)
+        for (int tick = 0; tick < plan->mb + plan->pp - 1; tick++) {
+            set_tick(&w, round, tick);
+            put_tick(&w);
+        }
     return CORE_OK;
 }
 
@@ -342,16 +416,15 @@ core_status har_cost_rank(const har_cost_case *request, int rank,
                           void (*put)(void *self, const core_cost *cost),
                           void *self)
 {
-    const par_plan *plan = request->plan;
-    core_arena arena = core_arena_measure();
-    har__walk w = {
-        .request = request, .spec = request->spec, .put = put, .self = self};
-    CORE_TRY(carve(&w, &arena, rank));
-    for (int round = 0; round < plan->rounds; round++)
-        for (int tick = 0; tick < plan->mb + plan->pp - 1; tick++) {
-            set_tick(&w, round, tick);
-            put_tick(&w);
-        }
+    core_arena arena = core_arena_measure(), work = arena;
+    const har_cost_reader reader = {.self = self, .put = put};
+    par_layout layout;
+    par_layout_init(&layout, &arena, request->spec, request->plan, rank);
+    CORE_TRY(core_arena_make(&arena));
+    par_layout_init(&layout, &arena, request->spec, request->plan, rank);
+    const core_status status =
+        har_cost_walk(request, &layout, &work, &reader);
+    core_arena_free(&work);
     core_arena_free(&arena);
-    return CORE_OK;
+    return status;
 }

@@ -12,14 +12,56 @@
 
 #include <string.h>
 
+/* --- what is known before the first pair --- */
+
+static void find_pairs(har__walk *w)
+{
+    const par_layout *lay = w->lay;
+    for (int s = 0; s < lay->plan.pp; s++) {
+        int n = 0;
+        for (int l = lay->first_layer[s]; l < lay->first_layer[s + 1]; l++)
+            if (core_spec_is_moe(w->spec, l))
+                w->pair_layer[s * lay->n_pair + n++] = l;
+        while (n < lay->n_pair)
+            w->pair_layer[s * lay->n_pair + n++] = -1;
+    }
+}
+
+static void find_entries(har__walk *w)
+{
+    const par_layout *lay = w->lay;
+    w->n_entry = 0;
+    for (int i = 0; i < lay->n_my_expert; i++) {
+        const int e = lay->my_expert[i];
+        for (int r = lay->replica_first[e]; r < lay->replica_first[e + 1]; r++)
+            if (lay->replica_ep[r] == lay->ep_i) {
+                w->entry[w->n_entry] = r;
+                w->entry_expert[w->n_entry++] = i;
+            }
+    }
+}
+
+void har__take_pairs(har__walk *w, core_arena *arena)
+{
+    const par_layout *lay = w->lay;
+    const int64_t n_pair = (int64_t)lay->plan.pp * lay->n_pair;
+    w->to_ep = core_arena_i64(arena, lay->plan.ep);
+    w->entry = core_arena_take(arena, lay->n_my_expert, sizeof *w->entry);
+    w->entry_expert =
+        core_arena_take(arena, lay->n_my_expert, sizeof *w->entry_expert);
+    w->pair_layer = core_arena_take(arena, n_pair, sizeof *w->pair_layer);
+    if (w->pair_layer == NULL)
+        return;
+    find_entries(w);
+    find_pairs(w);
+}
+
+/* --- the flow of a pair --- */
+
 /* The MoE layer that pair `pair` of a stage serves, or -1. */
 static int pair_layer(const har__walk *w, int stage, int pair)
 {
-    for (int l = w->lay.first_layer[stage]; l < w->lay.first_layer[stage + 1];
-         l++)
-        if (core_spec_is_moe(w->spec, l) && pair-- == 0)
-            return l;
-    return -1;
+    return w->pair_layer[stage * w->lay->n_pair + pair];
 }
 
 /* The load of what a rank dispatches in this pair of this tick; NULL: nothing.
@@ -27,7 +69,7 @@ static int pair_layer(const har__walk *w, int stage, int pair)
 static const uint64_t *load_of(const har__walk *w, int rank, int pair,
                                int *stage)
 {
-    const par_plan *plan = &w->lay.plan;
+    const par_plan *plan = &w->lay->plan;
     const int t = rank % plan->tp, d = rank / plan->tp % plan->dp;
     *stage = rank / plan->tp / plan->dp;
     const int mb = w->tick_of_round - *stage;
@@ -38,43 +80,43 @@ static const uint64_t *load_of(const har__walk *w, int rank, int pair,
                        ((int64_t)w->round * plan->dp + d) * plan->mb + mb, t);
 }
 
-/* Rows for the experts of ep index p. */
-static int64_t rows_for(const har__walk *w, const uint64_t *load, int p)
+/* Rows that I send to each member, from my load or none. */
+static void find_to(har__walk *w, const uint64_t *load)
 {
-    int64_t n = 0;
-    for (int64_t i = 0; load != NULL && i < w->lay.replica_first[w->spec->n_e];
-         i++)
-        if (w->lay.replica_ep[i] == p)
-            n += (int64_t)load[i];
-    return n;
+    const par_layout *lay = w->lay;
+    const int n_entry = lay->replica_first[w->spec->n_e];
+    memset(w->to_ep, 0, (size_t)lay->plan.ep * sizeof *w->to_ep);
+    for (int i = 0; load != NULL && i < n_entry; i++)
+        w->to_ep[lay->replica_ep[i]] += (int64_t)load[i];
+    for (int i = 0; i < lay->ep_group.n; i++)
+        w->to[i] = w->to_ep[i / lay->plan.etp];
 }
 
-/* Rows of each (stage, expert of mine) that one member sends. */
-static void add_bucket(const har__walk *w, const uint64_t *load, int stage)
+/* Rows that a member sends for my experts, by stage and expert too. */
+static int64_t add_from(const har__walk *w, const uint64_t *load, int stage)
 {
-    const par_layout *lay = &w->lay;
-    for (int i = 0; load != NULL && i < lay->n_my_expert; i++) {
-        const int e = lay->my_expert[i];
-        for (int r = lay->replica_first[e]; r < lay->replica_first[e + 1]; r++)
-            if (lay->replica_ep[r] == lay->ep_i)
-                w->bucket[stage * lay->n_my_expert + i] += (int64_t)load[r];
+    int64_t *bucket = w->bucket + (int64_t)stage * w->lay->n_my_expert;
+    int64_t n = 0;
+    for (int i = 0; load != NULL && i < w->n_entry; i++) {
+        const int64_t rows = (int64_t)load[w->entry[i]];
+        bucket[w->entry_expert[i]] += rows;
+        n += rows;
     }
+    return n;
 }
 
 /* Fill to, from and bucket for a pair. */
 static void find_flow(har__walk *w, int pair, bool sends)
 {
-    const par_layout *lay = &w->lay;
+    const par_layout *lay = w->lay;
     int stage;
-    const uint64_t *mine = sends ? load_of(w, lay->rank, pair, &stage) : NULL;
+    find_to(w, sends ? load_of(w, lay->rank, pair, &stage) : NULL);
     memset(w->bucket, 0,
            (size_t)lay->plan.pp * (size_t)lay->n_my_expert * sizeof *w->bucket);
     for (int i = 0; i < lay->ep_group.n; i++) {
         const uint64_t *theirs =
             load_of(w, lay->ep_group.rank[i], pair, &stage);
-        w->to[i] = rows_for(w, mine, i / lay->plan.etp);
-        w->from[i] = rows_for(w, theirs, lay->ep_i);
-        add_bucket(w, theirs, stage);
+        w->from[i] = add_from(w, theirs, stage);
     }
 }
 
@@ -89,14 +131,14 @@ static int64_t sum(const int64_t *n, int n_member)
 /* Rows of a block that etp rank i completes. */
 static int64_t share(const har__walk *w, int64_t n, int i)
 {
-    return n * (i + 1) / w->lay.plan.etp - n * i / w->lay.plan.etp;
+    return n * (i + 1) / w->lay->plan.etp - n * i / w->lay->plan.etp;
 }
 
 static int64_t n_completed(const har__walk *w)
 {
     int64_t n = 0;
-    for (int i = 0; i < w->lay.ep_group.n; i++)
-        n += share(w, w->from[i], w->lay.etp_i);
+    for (int i = 0; i < w->lay->ep_group.n; i++)
+        n += share(w, w->from[i], w->lay->etp_i);
     return n;
 }
 
@@ -109,7 +151,7 @@ static void put_exchange(har__walk *w, core_tap_kind tap, core_cost_type type,
     core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);
     cost.collective = CORE_ALL_TO_ALL;
     cost.axis = CORE_AXIS_EP;
-    cost.group = w->lay.ep_group.n;
+    cost.group = w->lay->ep_group.n;
     cost.type = type;
     cost.in = in;
     cost.out = out;
@@ -119,7 +161,7 @@ static void put_exchange(har__walk *w, core_tap_kind tap, core_cost_type type,
 
 static void put_dispatch(har__walk *w)
 {
-    const int n = w->lay.ep_group.n, me = w->lay.ep_group.me;
+    const int n = w->lay->ep_group.n, me = w->lay->ep_group.me;
     const int64_t n_d = w->spec->n_d, to = sum(w->to, n),
                   from = sum(w->from, n);
     const int64_t stays = w->to[me];
@@ -132,7 +174,7 @@ static void put_dispatch(har__walk *w)
 
 static void put_return(har__walk *w)
 {
-    const par_layout *lay = &w->lay;
+    const par_layout *lay = w->lay;
     const int n = lay->ep_group.n, me = lay->ep_group.me;
     const int64_t n_d = w->spec->n_d;
     int64_t out = 0;
@@ -165,7 +207,7 @@ static void put_router(har__walk *w)
     }
     w->op = par_operator_name(PAR_OP_ROUTER);
     har__put_gemm(w, CORE_TAP_ROUTER_LOGITS, n, n_e, spec->n_d,
-                  har__has(w, CORE_W_ROUTER_BIAS));
+                  har__has_weight(w, CORE_W_ROUTER_BIAS));
     core_cost cost = har__rows(w, CORE_TAP_SLOT, n, n_e, flops);
     cost.k = n_k;
     cost.written = n * (3 * n_k + (core_tap_exists(spec, probs) ? n_e : 0));
@@ -187,7 +229,7 @@ static void put_grouped(har__walk *w, core_tap_kind tap, int64_t n, int64_t k,
     core_cost cost = har__record(w, CORE_COST_GROUPED_GEMM, tap);
     cost.n = n;
     cost.k = k;
-    for (int i = 0; i < w->lay.plan.pp * w->lay.n_my_expert; i++) {
+    for (int i = 0; i < w->lay->plan.pp * w->lay->n_my_expert; i++) {
         const int64_t m = w->bucket[i];
         if (m == 0)
             continue;
@@ -204,7 +246,7 @@ static void put_grouped(har__walk *w, core_tap_kind tap, int64_t n, int64_t k,
 
 static void put_experts(har__walk *w)
 {
-    const par_layout *lay = &w->lay;
+    const par_layout *lay = w->lay;
     const core_spec *spec = w->spec;
     const int64_t n = sum(w->from, lay->ep_group.n);
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
@@ -220,7 +262,7 @@ static void put_experts(har__walk *w)
 /* Parts of K made whole over etp; then the bias, a row of it for each row. */
 static void put_completion(har__walk *w)
 {
-    const par_layout *lay = &w->lay;
+    const par_layout *lay = w->lay;
     const int64_t n_d = w->spec->n_d, mine = n_completed(w);
     const int64_t n = sum(w->from, lay->ep_group.n);
     w->op = par_operator_name(PAR_OP_DISPATCH);
@@ -244,7 +286,7 @@ static void put_completion(har__walk *w)
 static void put_combine(har__walk *w, int64_t n_kept)
 {
     const core_spec *spec = w->spec;
-    const par_layout *lay = &w->lay;
+    const par_layout *lay = w->lay;
     const int64_t n_d = spec->n_d;
     const bool passes = spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
     const int64_t n_added = passes ? w->n_slice * spec->n_k : n_kept;
@@ -268,22 +310,23 @@ static void put_combine(har__walk *w, int64_t n_kept)
  */
 static int name_pair(const har__walk *w, int pair)
 {
-    int layer = pair_layer(w, w->lay.stage, pair);
-    for (int s = 0; layer < 0 && s < w->lay.plan.pp; s++)
+    int layer = pair_layer(w, w->lay->stage, pair);
+    for (int s = 0; layer < 0 && s < w->lay->plan.pp; s++)
         layer = pair_layer(w, s, pair);
     return layer;
 }
 
-void har__put_pair(har__walk *w, int pair, bool sends)
+void har__put_flow(har__walk *w, int layer, bool sends)
 {
-    const int own = w->layer, etp = w->lay.plan.etp;
+    const int own = w->layer, etp = w->lay->plan.etp;
     int64_t n_kept = 0;
-    find_flow(w, pair, sends);
-    for (int i = 0; i < w->lay.ep_group.n; i += etp)
+    for (int i = 0; i < w->lay->ep_group.n; i += etp)
         n_kept += w->to[i];
-    if (sends)
+    if (sends && !har__has(w, HAR_COST_ROUTER)) {
         put_router(w);
-    w->layer = name_pair(w, pair);
+        har__end(w);
+    }
+    w->layer = layer;
     w->op = par_operator_name(PAR_OP_DISPATCH);
     if (sends)
         put_pack(w, n_kept);
@@ -294,4 +337,10 @@ void har__put_pair(har__walk *w, int pair, bool sends)
     w->layer = own;
     if (sends)
         put_combine(w, n_kept);
+}
+
+void har__put_pair(har__walk *w, int pair, bool sends)
+{
+    find_flow(w, pair, sends);
+    har__put_flow(w, name_pair(w, pair), sends);
 }

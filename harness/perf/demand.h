@@ -13,6 +13,8 @@ typedef struct har_demand {
     char text[64];                  /* as written: for reports                */
     int n_e;
     double share[PAR_MAX_EXPERTS];  /* of the choices; adds up to 1           */
+    const double *by_layer;         /* [n_layer, n_e] shares of every layer,
+                                     * borrowed; NULL: all have `share`       */
     bool is_drawn;
     uint64_t seed;                  /* is_drawn: of the draws                 */
 } har_demand;
@@ -33,5 +35,11 @@ CORE_NODISCARD core_status har_demand_parse(har_demand *out, const char *text,
 void har_demand_load(const har_demand *demand, const core_spec *spec,
                      const par_layout *layout, int64_t n_b, int64_t n_t,
                      har_load *load, double *n_choice, double *n_kept);
+
+/* Choices with a slot that each expert can expect of a group of n_row rows of
+ * n_t tokens.
+ *   kept  [demand->n_e]    [local] */
+void har_demand_kept(const har_demand *demand, const core_spec *spec,
+                     int64_t n_row, int64_t n_t, double *kept);
 
 #endif

@@ -15,6 +15,7 @@
 #include "core/rng.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
     WIDE = 64
@@ -34,30 +35,32 @@ typedef struct domain {
     int64_t n_k, n, capacity; /* tokens, slots per expert                     */
     uint64_t stream, index;   /* of its random numbers; index steps           */
     double phase;             /* of dealing expectations, in [0, 1)           */
+    const double *kept;       /* expected: rows of each expert with a slot    */
 } domain;
 
 /* Probabilities of being among the K choices of a token; they add up to K. */
-static void choose_probabilities(const har_demand *d, int64_t n_k, double *pi)
+static void choose_probabilities(const double *share, int n_e, int64_t n_k,
+                                 double *pi)
 {
     double given = 0, open = 1, scale = (double)n_k;
-    for (int e = 0; e < d->n_e; e++)
+    for (int e = 0; e < n_e; e++)
         pi[e] = 0;
-    for (int pass = 0; pass < d->n_e && open > 0; pass++) {
+    for (int pass = 0; pass < n_e && open > 0; pass++) {
         bool is_over = false;
         scale = ((double)n_k - given) / open;
-        for (int e = 0; e < d->n_e; e++)
-            if (pi[e] < 1 && d->share[e] * scale >= 1) {
+        for (int e = 0; e < n_e; e++)
+            if (pi[e] < 1 && share[e] * scale >= 1) {
                 pi[e] = 1;
                 given += 1;
-                open -= d->share[e];
+                open -= share[e];
                 is_over = true;
             }
         if (!is_over)
             break;
     }
-    for (int e = 0; e < d->n_e; e++)
+    for (int e = 0; e < n_e; e++)
         if (pi[e] < 1)
-            pi[e] = fmin(1, d->share[e] * scale);
+            pi[e] = fmin(1, share[e] * scale);
 }
 
 /* --- drawn --- */
@@ -145,14 +148,11 @@ static double expect_kept(int64_t n, double p, int64_t c)
 /* Whole rows whose running sums follow those of the expectations. */
 static void expect(const domain *m, int64_t *rows)
 {
-    double sum = m->phase, last_pi = -1, kept = 0;
+    double sum = m->phase;
     int64_t dealt = 0;
     for (int e = 0; e < m->n_e; e++) {
-        if (m->pi[e] != last_pi)
-            kept = expect_kept(m->n, m->pi[e], m->capacity);
-        last_pi = m->pi[e];
-        sum += kept;
-        const int64_t to = (int64_t)floor(sum + 1e-9);
+        sum += m->kept[e];
+        const int64_t to = (int64_t)(sum + 1e-9); /* not negative: floor */
         rows[e] = to - dealt;
         dealt = to;
     }
@@ -160,57 +160,88 @@ static void expect(const domain *m, int64_t *rows)
 
 /* --- into a load --- */
 
-/* Tokens [at, at + n) of a token group of n_group, spread over its slices. */
-static void split(const domain *m, const par_layout *lay, const int64_t *rows,
-                  int64_t at, int64_t n_group, har_load *load, int64_t layer,
-                  int64_t part)
-{
-    const int tp = lay->plan.tp;
-    const double start = (double)at, end = (double)(at + m->n);
-    for (int t = 0; t < tp; t++) {
-        uint64_t *to = har_load_at(load, layer, part, t);
-        const double a = (double)core_split_first(n_group, tp, t);
-        const double b = (double)core_split_first(n_group, tp, t + 1);
-        const double u = (fmin(fmax(a, start), end) - start) / (double)m->n;
-        const double v = (fmin(fmax(b, start), end) - start) / (double)m->n;
-        for (int e = 0; e < m->n_e; e++) {
-            const int first = lay->replica_first[e];
-            const int n = lay->replica_first[e + 1] - first;
-            const double phase = fraction(e * GOLDEN + m->phase);
-            const double x = (double)rows[e];
-            const bool at_end = v >= 1, at_start = u <= 0;
-            int64_t mine = at_end ? rows[e] : (int64_t)floor(v * x + phase);
-            mine -= at_start ? 0 : (int64_t)floor(u * x + phase);
-            for (int r = 0; r < n; r++)
-                to[first + r] += (uint64_t)(core_split_first(mine, n, r + 1) -
-                                            core_split_first(mine, n, r));
-        }
-    }
-}
-
 typedef struct filling {
     const core_spec *spec;
     const par_layout *lay;
     har_load *load;
     double pi[PAR_MAX_EXPERTS];
+    double turn[PAR_MAX_EXPERTS]; /* golden turns, so that rounding spreads   */
+    double phase[PAR_MAX_EXPERTS]; /* the same in this domain, in [0, 1)      */
     int64_t rows[PAR_MAX_EXPERTS];
+    int64_t until[PAR_MAX_EXPERTS]; /* rows of the slices so far              */
+    int64_t n_expected[2];          /* tokens for which `kept` is known       */
+    double kept[2][PAR_MAX_EXPERTS];
     double n_choice, n_kept;
 } filling;
+
+/* A slice's rows of expert e, over its replicas. */
+static void put_rows(const par_layout *lay, int e, int64_t mine, uint64_t *to)
+{
+    const int first = lay->replica_first[e];
+    const int n = lay->replica_first[e + 1] - first;
+    if (n == 1)
+        to[first] += (uint64_t)mine;
+    for (int r = 0; n > 1 && r < n; r++)
+        to[first + r] += (uint64_t)(core_split_first(mine, n, r + 1) -
+                                    core_split_first(mine, n, r));
+}
+
+/* Tokens [at, at + n) of a token group of n_group, spread over its slices: of
+ * the x rows of an expert, floor(v x + phase) are in slices that end by v.    */
+static void split(filling *f, const domain *m, int64_t at, int64_t n_group,
+                  int64_t layer, int64_t part)
+{
+    const par_layout *lay = f->lay;
+    const int tp = lay->plan.tp;
+    const double start = (double)at, end = (double)(at + m->n);
+    memset(f->until, 0, (size_t)m->n_e * sizeof f->until[0]);
+    for (int e = 0; tp > 1 && e < m->n_e; e++)
+        f->phase[e] = fraction(f->turn[e] + m->phase);
+    for (int t = 0; t < tp; t++) {
+        uint64_t *to = har_load_at(f->load, layer, part, t);
+        const double b = (double)core_split_first(n_group, tp, t + 1);
+        const double v = (fmin(fmax(b, start), end) - start) / (double)m->n;
+        for (int e = 0; v > 0 && e < m->n_e; e++) {
+            const int64_t until =
+                v >= 1 ? f->rows[e]
+                       : (int64_t)(v * (double)f->rows[e] + f->phase[e]);
+            put_rows(lay, e, until - f->until[e], to);
+            f->until[e] = until;
+        }
+    }
+}
+
+/* Expected rows of a domain of n tokens; parts have one size or two. */
+static const double *kept_of(filling *f, const domain *m)
+{
+    const int i = m->n == f->n_expected[0] ? 0 : 1;
+    if (m->n == f->n_expected[i])
+        return f->kept[i];
+    const int to = f->n_expected[0] == 0 ? 0 : 1;
+    for (int e = 0; e < m->n_e; e++)
+        f->kept[to][e] = e > 0 && m->pi[e] == m->pi[e - 1]
+                             ? f->kept[to][e - 1]
+                             : expect_kept(m->n, m->pi[e], m->capacity);
+    f->n_expected[to] = m->n;
+    return f->kept[to];
+}
 
 static void fill_domain(filling *f, domain *m, int64_t at, int64_t n_group,
                         int64_t layer, int64_t part)
 {
-    if (m->demand->is_drawn)
+    if (m->demand->is_drawn) {
         draw(m, f->rows);
-    else
+    } else {
+        m->kept = kept_of(f, m);
         expect(m, f->rows);
+    }
     for (int e = 0; e < m->n_e; e++) {
         if (f->rows[e] > m->capacity)
             f->rows[e] = m->capacity;
         f->n_kept += (double)f->rows[e];
     }
     f->n_choice += (double)(m->n * m->n_k);
-    split(m, f->lay, f->rows, at, n_group, f->load, layer, part);
+    split(f, m, at, n_group, layer, part);
 }
 
 static void fill_group(filling *f, const har_demand *demand, int64_t n_row,
@@ -240,10 +271,18 @@ void har_demand_load(const har_demand *demand, const core_spec *spec,
                      har_load *load, double *n_choice, double *n_kept)
 {
     filling f = {.spec = spec, .lay = layout, .load = load};
-    choose_probabilities(demand, spec->n_k, f.pi);
+    choose_probabilities(demand->share, demand->n_e, spec->n_k, f.pi);
+    for (int e = 0; e < demand->n_e; e++)
+        f.turn[e] = e * GOLDEN;
     for (int layer = 0; layer < (int)spec->n_l; layer++) {
         if (!core_spec_is_moe(spec, layer))
             continue;
+        if (demand->by_layer != NULL) {
+            choose_probabilities(demand->by_layer +
+                                     (int64_t)layer * demand->n_e,
+                                 demand->n_e, spec->n_k, f.pi);
+            f.n_expected[0] = f.n_expected[1] = 0;
+        }
         for (int64_t part = 0; part < load->n_part; part++) {
             const int64_t n_row =
                 core_split_first(n_b, load->n_part, part + 1) -
@@ -253,4 +292,20 @@ void har_demand_load(const har_demand *demand, const core_spec *spec,
     }
     *n_choice = f.n_choice;
     *n_kept = f.n_kept;
+}
+
+void har_demand_kept(const har_demand *demand, const core_spec *spec,
+                     int64_t n_row, int64_t n_t, double *kept)
+{
+    const bool by_row = spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
+    const int64_t n = by_row ? n_t : n_row * n_t;
+    const int64_t capacity = core_spec_capacity(spec, n);
+    double last_pi = -1, each = 0;
+    choose_probabilities(demand->share, demand->n_e, spec->n_k, kept);
+    for (int e = 0; e < demand->n_e; e++) {
+        if (kept[e] != last_pi)
+            each = expect_kept(n, kept[e], capacity);
+        last_pi = kept[e];
+        kept[e] = each * (double)(by_row ? n_row : 1);
+    }
 }

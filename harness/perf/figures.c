@@ -1,6 +1,8 @@
 /* harness/perf/figures.c -- see figures.h. */
 #include "harness/perf/figures.h"
 
+#include <stdio.h>
+
 static har_range times(har_range r, double x)
 {
     return (har_range){r.value * x, r.low * x, r.high * x};
@@ -47,4 +49,20 @@ bool har_figure_at(har_figure *out, const har_prediction *p, int i)
         return false;
     *out = list[i];
     return true;
+}
+
+const char *har_routing_text(char text[HAR_ROUTING_TEXT],
+                             const har_predict_case *r)
+{
+    text[0] = '\0';
+    if (core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) == 0)
+        return text;
+    if (r->load != NULL)
+        snprintf(text, HAR_ROUTING_TEXT, "measured%s%s",
+                 r->load_from != NULL ? " in " : "",
+                 r->load_from != NULL ? r->load_from : "");
+    else if (r->demand != NULL)
+        snprintf(text, HAR_ROUTING_TEXT, "%s, %s", r->demand->text,
+                 r->demand->is_drawn ? "drawn" : "expected");
+    return text;
 }

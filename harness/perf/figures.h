@@ -20,6 +20,12 @@ typedef struct har_figure {
 /* Figure i of a prediction; false beyond the last.    [local] */
 bool har_figure_at(har_figure *out, const har_prediction *p, int i);
 
+/* "uniform, drawn", "measured in FILE"; "" for a model without experts or a
+ * case that names no popularity.  Returns text.    [local] */
+enum { HAR_ROUTING_TEXT = 600 };
+const char *har_routing_text(char text[HAR_ROUTING_TEXT],
+                             const har_predict_case *request);
+
 /* The report: headlines with definitions, stages, operators.                 */
 void har_predict_write(FILE *out, const har_predict_case *request,
                        const har_machine *machine, const har_prediction *p);

@@ -82,6 +82,8 @@ typedef struct har_link {
     int n_gpu;      /* reaches that many devices (the tier inside included)   */
     double bw;      /* bytes/s out of one device, one direction               */
     double alpha;   /* seconds added to every step over this tier             */
+    double sigma;   /* relative, one sigma, of bw: a judgement where the link
+                     * is assumed; 0: the sigma of collectives says all       */
     har_origin origin;
 } har_link;
 
@@ -200,6 +202,17 @@ har_time har_time_prefill(const har_machine *machine, core_dtype dtype,
                           const har_attention *attention);
 har_time har_time_decode(const har_machine *machine, core_dtype dtype,
                          const har_attention *attention);
+
+/* Decode of latent attention in absorbed form: every head of the rank asks the
+ * same cached latents, n_latent values and n_rot rotated elements for a key, of
+ * which the n_latent are the value too.                                       */
+typedef struct har_latent {
+    double n_row, n_key, n_h;
+    double n_latent, n_rot;
+} har_latent;
+
+har_time har_time_latent(const har_machine *machine, core_dtype dtype,
+                         const har_latent *attention);
 
 /* A kernel that only moves bytes.                                             */
 har_time har_time_elementwise(const har_machine *machine, double bytes);

@@ -154,6 +154,8 @@ static core_status read_link(reader *r, const core_yaml_entry *e,
         link->bw *= 1e9;
         return CORE_OK;
     }
+    if (strcmp(key, "sigma") == 0)
+        return number(r, e, 1e-4, 10, &link->sigma);
     if (strcmp(key, "extra_us") == 0) {
         CORE_TRY(number(r, e, 0, 1e4, &link->alpha));
         link->alpha *= 1e-6;
@@ -258,6 +260,11 @@ static core_status check_links(const reader *r)
                      CORE_E_FORMAT,
                      "%s: links[%d]: expected name, gpus, gbytes_per_s and "
                      "from",
+                     r->file, i);
+        CORE_FAIL_IF(link->origin == HAR_ASSUMED && !(link->sigma > 0),
+                     CORE_E_FORMAT,
+                     "%s: links[%d].sigma: missing, expected how uncertain a "
+                     "link is that is assumed",
                      r->file, i);
         CORE_FAIL_IF(i > 0 && link->n_gpu <= m->link[i - 1].n_gpu,
                      CORE_E_FORMAT,

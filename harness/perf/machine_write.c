@@ -72,12 +72,16 @@ void har_machine_print(FILE *out, const har_machine *m)
     for (int i = 0; i < m->n_tile; i++)
         fprintf(out, "  - [%d, %d]\n", m->tile[i][0], m->tile[i][1]);
     fprintf(out, "max_split: %d\nlinks:\n", m->max_split);
-    for (int i = 0; i < m->n_link; i++)
+    for (int i = 0; i < m->n_link; i++) {
         fprintf(out,
                 "  - {name: %s, gpus: %d, gbytes_per_s: %.4g, extra_us: %.4g, "
-                "from: %s}\n",
+                "from: %s",
                 m->link[i].name, m->link[i].n_gpu, m->link[i].bw * 1e-9,
                 m->link[i].alpha * 1e6, har_origin_name(m->link[i].origin));
+        if (m->link[i].sigma > 0)
+            fprintf(out, ", sigma: %.4g", m->link[i].sigma);
+        fputs("}\n", out);
+    }
     write_sections(out, m);
     har_rates_write(out, &m->rates);
 }

@@ -102,6 +102,14 @@ core_status har_passes_run(har_passes *out, par_comm *comm,
     return status;
 }
 
+har_residency har_passes_where(const har_passes *p, int64_t i, core_dtype dtype,
+                               double cache_bytes)
+{
+    return (har_residency){
+        .before = i > 0 ? har_rates_touched(dtype, &p->at[i - 1].cost) : 0,
+        .miss = har_rates_miss((double)p->stats.weight_bytes, cache_bytes)};
+}
+
 void har_passes_free(har_passes *passes)
 {
     free(passes->at);

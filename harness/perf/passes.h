@@ -6,6 +6,7 @@
 #ifndef HAR_PERF_PASSES_H
 #define HAR_PERF_PASSES_H
 
+#include "harness/perf/rates.h"
 #include "parallel/forward.h"
 
 enum { HAR_MAX_PASSES = 9 };
@@ -42,6 +43,9 @@ typedef struct har_passes_case { /* borrows everything                        */
  * after errors.  Errors: E_MEMORY, agreed.            [collective over comm] */
 CORE_NODISCARD core_status har_passes_run(har_passes *out, par_comm *comm,
                                           const har_passes_case *request);
+/* What lay in which cache when operator i of one rank alone began.    [local] */
+har_residency har_passes_where(const har_passes *passes, int64_t i,
+                               core_dtype dtype, double cache_bytes);
 void har_passes_free(har_passes *passes);
 
 #endif

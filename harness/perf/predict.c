@@ -19,7 +19,8 @@ core_status har_predictor_make(har_predictor **out, const har_machine *machine)
     *p = (har_predictor){.machine = machine,
                          .lanes = core_arena_measure(),
                          .layout = core_arena_measure(),
-                         .counts = core_arena_measure()};
+                         .counts = core_arena_measure(),
+                         .records = core_arena_measure()};
     const core_status status = har_timer_make(&p->timer, machine);
     if (status != CORE_OK) {
         free(p);
@@ -35,12 +36,22 @@ void har_predictor_free(har_predictor *p)
         return;
     har_timer_free(&p->timer);
     free(p->event);
+    free(p->section);
+    free(p->known);
     har_load_free(&p->load);
     core_arena_free(&p->lanes);
     core_arena_free(&p->layout);
     core_arena_free(&p->counts);
+    core_arena_free(&p->records);
     har_replay_work_free(&p->work);
     free(p);
+}
+
+void har_predictor_watch(har_predictor *p,
+                         void (*tell)(void *self, double done), void *self)
+{
+    p->tell = tell;
+    p->tell_self = self;
 }
 
 /* Floating-point operations that the model asks for in a pass. */
@@ -62,51 +73,99 @@ static double model_flops(const har_predict_case *r)
 
 /* --- replays --- */
 
-static core_status replay_pass(har_predictor *p, const double *scale,
-                               double *exposed, har__figures *out)
+typedef struct worlds {
+    int n;
+    har_world of[HAR__N_WORLD];
+} worlds;
+
+static har_world as_predicted(void)
 {
-    har_replay replay = {.lane = p->lane_time, .exposed = exposed};
-    CORE_TRY(har_replay_run(&p->schedule, p->pass, p->n_pass, scale, &p->work,
-                            &replay));
-    const double all = replay.seconds * p->schedule.n_lane;
-    out->latency = replay.seconds;
-    out->compute = out->communication = out->bubble = out->imbalance = 0;
-    for (int i = 0; i < p->schedule.n_lane; i++) {
-        const har_lane_time *t = &p->lane_time[i];
-        out->compute += t->compute / all;
-        out->communication += t->meet / all;
-        out->bubble += t->wait_stage / all;
-        out->imbalance += t->wait_peer / all;
+    har_world w = {{0}, {0}};
+    for (int cause = 0; cause < HAR_N_CAUSE; cause++)
+        w.factor[cause] = 1;
+    return w;
+}
+
+/* The causes [first, end) of a kind of operators. */
+static void causes_of(int kind, int *first, int *end)
+{
+    *first = kind == HAR_COLLECTIVE ? HAR__CAUSE_LINK : kind;
+    *end = kind == HAR_COLLECTIVE ? HAR__CAUSE_LINK + HAR_MAX_LINKS : kind + 1;
+}
+
+static worlds make_worlds(const har_machine *machine, bool is_one)
+{
+    worlds w = {.n = 1, .of = {as_predicted()}};
+    if (is_one)
+        return w;
+    for (int kind = 0; kind < HAR__N_KIND; kind++) {
+        har_world *slow = &w.of[w.n++];
+        int first, end;
+        *slow = as_predicted();
+        causes_of(kind, &first, &end);
+        for (int cause = first; cause < end; cause++)
+            slow->factor[cause] = 1 + machine->sigma[kind].value;
+    }
+    for (int tier = 0; tier < machine->n_link; tier++) {
+        if (!(machine->link[tier].sigma > 0))
+            continue;
+        har_world *slow = &w.of[w.n++];
+        *slow = as_predicted();
+        slow->more[HAR__CAUSE_LINK + tier] = 1;
+    }
+    return w;
+}
+
+/* figures[k]: of world k. */
+static core_status replay_pass(har_predictor *p, const worlds *w,
+                               double *exposed, har__figures *figures)
+{
+    const int n_lane = p->schedule.n_lane;
+    har_replay replay = {.n_world = w->n,
+                         .world = w->of,
+                         .lane = p->lane_time,
+                         .exposed = exposed};
+    CORE_TRY(
+        har_replay_run(&p->schedule, p->pass, p->n_pass, &p->work, &replay));
+    for (int k = 0; k < w->n; k++) {
+        har__figures *out = &figures[k];
+        const double all = replay.seconds[k] * n_lane;
+        out->latency = replay.seconds[k];
+        out->compute = out->communication = out->bubble = out->imbalance = 0;
+        for (int i = 0; i < n_lane; i++) {
+            const har_lane_time *t = &p->lane_time[(int64_t)i * w->n + k];
+            out->compute += t->compute / all;
+            out->communication += t->meet / all;
+            out->bubble += t->wait_stage / all;
+            out->imbalance += t->wait_peer / all;
+        }
     }
     return CORE_OK;
 }
 
-static core_status replay_serving(har_predictor *p, const double *scale,
-                                  har__figures *out)
+static core_status replay_serving(har_predictor *p, const worlds *w,
+                                  har__figures *figures)
 {
-    har_replay more = {.lane = p->lane_time}, less = more;
-    CORE_TRY(har_replay_run(&p->schedule, p->serving, p->n_serving, scale,
-                            &p->work, &more));
-    CORE_TRY(har_replay_run(&p->schedule, p->serving,
-                            p->n_serving - p->n_period, scale, &p->work,
-                            &less));
-    out->period = (more.seconds - less.seconds) / p->period_share;
+    har_replay replay = {.n_world = w->n,
+                         .world = w->of,
+                         .n_mark = p->n_serving - p->n_period,
+                         .lane = p->lane_time};
+    CORE_TRY(har_replay_run(&p->schedule, p->serving, p->n_serving, &p->work,
+                            &replay));
+    for (int k = 0; k < w->n; k++)
+        figures[k].period =
+            (replay.seconds[k] - replay.marked[k]) / p->period_share;
     return CORE_OK;
-}
-
-static void scale_kind(const har_machine *machine, int kind, double *scale)
-{
-    for (int k = 0; k < HAR_N_KIND; k++)
-        scale[k] = k == kind ? 1 + machine->sigma[k].value : 1;
 }
 
 /* --- conclusions --- */
 
-static void keep_idlest(const har_predictor *p, har_prediction *out)
+static void keep_idlest(const har_predictor *p, int n_world,
+                        har_prediction *out)
 {
     out->most_idle = -1;
     for (int i = 0; i < p->schedule.n_lane; i++) {
-        const har_lane_time *t = &p->lane_time[i];
+        const har_lane_time *t = &p->lane_time[(int64_t)i * n_world];
         const double idle = (t->wait_stage + t->wait_peer) /
                             (t->end > 0 ? out->latency.value : 1);
         if (idle > out->most_idle) {
@@ -139,32 +198,41 @@ static void keep_classes(const har_predictor *p, const double *exposed,
     }
 }
 
-static core_status keep_balance(har_predictor *p, const har_predict_case *r,
-                                har_prediction *out)
+static int rank_of_member(const par_plan *plan, const har_balance *b)
 {
-    const par_plan *plan = &p->plan;
+    const int copy = b->slowest / plan->ep;
+    const int number = b->slowest % plan->ep * plan->etp;
+    const int in_stage = plan->dp * plan->tp;
+    return plan->scope == PAR_SCOPE_STAGE
+               ? b->slowest_scope * in_stage + copy * plan->ep * plan->etp +
+                     number
+               : (number / plan->tp * plan->dp + copy) * plan->tp +
+                     number % plan->tp;
+}
+
+static core_status find_balance(har_predictor *p, const har_predict_case *r,
+                                har_balance *out)
+{
     par_layout lay;
-    har_balance b;
+    *out = (har_balance){0};
+    if (core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) == 0)
+        return CORE_OK;
+    CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
+    return har_balance_of(out, &p->counts, r->spec, &lay, &p->load);
+}
+
+static void keep_balance(const har_predictor *p, const har_predict_case *r,
+                         const har_balance *b, har_prediction *out)
+{
     out->has_experts = core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) > 0;
     if (!out->has_experts)
-        return CORE_OK;
-    CORE_TRY(har__layout(p, &lay, r->spec, plan, 0));
-    CORE_TRY(har_balance_of(&b, &p->counts, r->spec, &lay, &p->load));
-    out->balance = (har_range){b.ranks, b.ranks, b.ranks};
-    out->expert_balance = b.experts;
-    out->distinct_mean = b.distinct_mean;
-    out->distinct_most = b.distinct_most;
+        return;
+    out->expert_balance = b->experts;
+    out->distinct_mean = b->distinct_mean;
+    out->distinct_most = b->distinct_most;
     out->dropped = p->n_choice > 0 ? 1 - p->n_kept / p->n_choice : 0;
-    const int copy = b.slowest / plan->ep;
-    const int number = b.slowest % plan->ep * plan->etp;
-    const int in_stage = plan->dp * plan->tp;
-    out->slowest_ep_share = b.slowest_share;
-    out->slowest_ep_rank =
-        plan->scope == PAR_SCOPE_STAGE
-            ? b.slowest_scope * in_stage + copy * plan->ep * plan->etp + number
-            : (number / plan->tp * plan->dp + copy) * plan->tp +
-                  number % plan->tp;
-    return CORE_OK;
+    out->slowest_ep_share = b->slowest_share;
+    out->slowest_ep_rank = rank_of_member(&p->plan, b);
 }
 
 static core_status keep_memory(har_predictor *p, const har_predict_case *r,
@@ -193,7 +261,7 @@ static void keep_work(const har_predictor *p, const har_predict_case *r,
     out->serving_bandwidth = out->bandwidth;
 }
 
-static core_status check(const har_predictor *p, const har_predict_case *r)
+core_status har_predict_check(const har_predictor *p, const har_predict_case *r)
 {
     CORE_FAIL_IF(!(p->machine->peak[r->dtype] > 0), CORE_E_USAGE,
                  "%s: no units for %s", p->machine->name,
@@ -204,55 +272,88 @@ static core_status check(const har_predictor *p, const har_predict_case *r)
     return CORE_OK;
 }
 
-static core_status replay_all(har_predictor *p, const har_predict_case *r,
-                              har__figures *point, har__figures *moved,
-                              bool pass, bool serving, double *exposed)
+/* The lanes of a case, replayed in all worlds; leaves those of a pass. */
+static core_status replay_case(har_predictor *p, const har_predict_case *r,
+                               const worlds *w, double *exposed,
+                               har__figures *figures)
 {
-    double scale[HAR_N_KIND];
-    const int n = r->no_interval ? 0 : HAR__N_KIND;
-    for (int k = 0; k < n; k++) {
-        scale_kind(p->machine, k, scale);
-        if (pass)
-            CORE_TRY(replay_pass(p, scale, NULL, &moved[k]));
-        if (serving)
-            CORE_TRY(replay_serving(p, scale, &moved[k]));
+    const bool apart = har__is_never_full(r);
+    if (apart) {
+        CORE_TRY(har__lanes(p, r, HAR__SERVING));
+        CORE_TRY(replay_serving(p, w, figures));
     }
-    if (serving)
-        CORE_TRY(replay_serving(p, NULL, point));
-    if (pass)
-        CORE_TRY(replay_pass(p, NULL, exposed, point));
+    CORE_TRY(har__lanes(p, r, HAR__PASS));
+    if (!apart)
+        CORE_TRY(replay_serving(p, w, figures));
+    return replay_pass(p, w, exposed, figures);
+}
+
+static bool is_drawn(const har_predict_case *r)
+{
+    return r->all_ranks && r->load == NULL && r->demand != NULL &&
+           r->demand->is_drawn && r->demand->n_e > 0;
+}
+
+/* How many other draws a case has. */
+static int n_draws(const har_predict_case *r)
+{
+    if (!is_drawn(r) || r->no_interval)
+        return 0;
+    return r->n_draw < HAR__MAX_DRAW ? r->n_draw : HAR__MAX_DRAW;
+}
+
+/* Other draws of the same demand. */
+static core_status replay_draws(har_predictor *p, const har_predict_case *r,
+                                har__spread *spread)
+{
+    const worlds one = make_worlds(p->machine, true);
+    har_predict_case other = *r;
+    har_balance b;
+    har_demand demand = {.n_e = 0};
+    spread->n_draw = 0;
+    if (n_draws(r) > 0)
+        demand = *r->demand;
+    other.demand = &demand;
+    for (int i = 0; i < n_draws(r); i++) {
+        demand.seed++;
+        CORE_TRY(replay_case(p, &other, &one, NULL, &spread->draw[i]));
+        CORE_TRY(find_balance(p, &other, &b));
+        spread->draw[i].balance = b.ranks;
+        spread->n_draw++;
+    }
     return CORE_OK;
 }
 
 core_status har_predict(har_predictor *p, const har_predict_case *r,
                         har_prediction *out)
 {
-    har__figures point = {0}, moved[HAR__N_KIND] = {{0}};
+    har__spread spread = {.n_world = 0};
+    har_balance b;
     double exposed[HAR_MAX_CLASS];
-    const bool apart = har__is_never_full(r);
-    CORE_TRY(check(p, r));
+    CORE_TRY(har_predict_check(p, r));
+    const worlds w = make_worlds(p->machine, r->no_interval);
     p->timer.spec = r->spec;
     p->timer.dtype = r->dtype;
     p->timer.algorithm = r->algorithm;
     p->timer.is_decode = r->is_decode;
     p->timer.n_kv = r->n_kv;
-    if (apart) {
-        CORE_TRY(har__lanes(p, r, HAR__SERVING));
-        CORE_TRY(replay_all(p, r, &point, moved, false, true, NULL));
-    }
-    CORE_TRY(har__lanes(p, r, HAR__PASS));
-    CORE_TRY(replay_all(p, r, &point, moved, true, !apart, exposed));
+    p->done = 0;
+    p->share = 1.0 / (n_draws(r) + 1) / (har__is_never_full(r) ? 2 : 1);
+    CORE_TRY(replay_draws(p, r, &spread));
+    CORE_TRY(replay_case(p, r, &w, exposed, spread.world));
+    CORE_TRY(find_balance(p, r, &b));
+    spread.n_world = w.n;
+    for (int k = 0; k < w.n; k++)
+        spread.world[k].balance = b.ranks;
     out->n_gpu = par_plan_world(r->plan);
     out->n_row = (double)r->n_b;
     out->n_token = (double)r->n_b * (double)r->n_t;
     keep_work(p, r, out);
-    for (int k = 0; r->no_interval && k < HAR__N_KIND; k++)
-        moved[k] = point;
-    har__ranges(out, &point, moved);
-    keep_idlest(p, out);
+    har__ranges(out, &spread);
+    keep_idlest(p, w.n, out);
     keep_classes(p, exposed, out);
-    CORE_TRY(keep_memory(p, r, out));
-    return keep_balance(p, r, out);
+    keep_balance(p, r, &b, out);
+    return keep_memory(p, r, out);
 }
 
 /* --- the timeline --- */
@@ -288,6 +389,5 @@ core_status har_predict_spans(har_predictor *p,
 {
     showing s = {p, show, self};
     har_replay replay = {.lane = p->lane_time, .show = show_event, .self = &s};
-    return har_replay_run(&p->schedule, p->pass, p->n_pass, NULL, &p->work,
-                          &replay);
+    return har_replay_run(&p->schedule, p->pass, p->n_pass, &p->work, &replay);
 }

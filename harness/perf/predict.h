@@ -38,16 +38,28 @@ typedef struct har_predict_case { /* borrows everything                       */
     har_algorithm algorithm;      /* of collectives                           */
     const har_demand *demand;     /* of the model; NULL: every expert alike;
                                    * drawn only with all_ranks               */
-    const har_load *load;         /* measured counts, for all_ranks; NULL: of
-                                   * the demand                               */
+    const har_load *load;         /* measured counts of this plan and batch, for
+                                   * all_ranks; NULL: of the demand           */
+    const char *load_from;        /* whose counts, for reports; NULL: unsaid  */
     bool all_ranks;
     bool no_interval;             /* leave low = high = value                 */
+    int n_draw;                   /* of a drawn load: the interval holds how far
+                                   * that many other draws are off; 0: none   */
 } har_predict_case;
 
 /* A figure and its 90 % interval.                                            */
 typedef struct har_range {
     double value, low, high;
 } har_range;
+
+/* What the intervals hold: one sigma of ln(latency) from each source, which are
+ * taken as independent.                                                      */
+typedef struct har_sources {
+    double operators;          /* errors of the kinds of operators            */
+    double links;              /* bandwidths of links that have a sigma       */
+    int n_draw;                /* other draws of the routing; 0: not held     */
+    double routing;            /* rms of their distances                      */
+} har_sources;
 
 enum { HAR_N_BOUND = HAR_BOUND_LINK + 1, HAR_MAX_CLASS = 96 };
 
@@ -74,6 +86,7 @@ typedef struct har_stage_memory {
 typedef struct har_prediction {
     int n_gpu;
     double n_row, n_token;     /* of a pass: one token per row in decode      */
+    har_sources sources;       /* of the intervals                            */
 
     har_range latency;         /* of a pass, pipeline empty before and after  */
     har_range period;          /* from batch to batch, pipeline kept full     */
@@ -97,7 +110,7 @@ typedef struct har_prediction {
     bool has_experts;          /* else the next are 0                         */
     har_range balance;         /* mean / largest rows of an EP rank, a layer
                                 * and token group at a time, weighted by the
-                                * largest; the interval is the value          */
+                                * largest; the interval is that of the draws  */
     double expert_balance;     /* the same over experts                       */
     double dropped;            /* share of the choices                        */
     double distinct_mean;      /* experts with rows, per rank and pair        */
@@ -134,9 +147,18 @@ CORE_NODISCARD core_status har_predictor_make(har_predictor **out,
                                               const har_machine *machine);
 void har_predictor_free(har_predictor *predictor); /* accepts NULL            */
 
+/* From now on, say what share of a prediction is done while it is made; NULL:
+ * say nothing.    [local] */
+void har_predictor_watch(har_predictor *predictor,
+                         void (*tell)(void *self, double done), void *self);
+
+/* What har_predict would refuse of a case.  E_USAGE.    [local] */
+CORE_NODISCARD core_status har_predict_check(const har_predictor *predictor,
+                                             const har_predict_case *request);
+
 /* Predict a case.  Buffers of the predictor grow with the largest case so far
- * and are kept.  Errors: E_MEMORY; E_USAGE for a dtype the machine lacks; out
- * is then unspecified.    [local] */
+ * and are kept.  Errors: E_MEMORY; E_USAGE for a dtype the machine lacks or a
+ * load of another plan; out is then unspecified.    [local] */
 CORE_NODISCARD core_status har_predict(har_predictor *predictor,
                                        const har_predict_case *request,
                                        har_prediction *out);

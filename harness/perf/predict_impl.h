@@ -1,8 +1,8 @@
 /* harness/perf/predict_impl.h -- private to harness/perf: a prediction at work.
  *
- * predict_lanes.c makes the events of a plan, predict.c replays them and draws
- * the conclusions, predict_memory.c counts what ranks hold, predict_range.c
- * says how sure all that is.
+ * predict_lanes.c chooses the lanes of a plan, predict_events.c makes their
+ * events, predict.c replays them and draws the conclusions, predict_memory.c
+ * counts what ranks hold, predict_range.c says how sure all that is.
  */
 #ifndef HAR_PERF_PREDICT_IMPL_H
 #define HAR_PERF_PREDICT_IMPL_H
@@ -11,6 +11,9 @@
 #include "harness/perf/predict.h"
 #include "harness/perf/record_time.h"
 #include "harness/perf/schedule.h"
+
+typedef struct har__section har__section;
+typedef struct har__known har__known;
 
 struct har_predictor {
     const har_machine *machine;
@@ -22,6 +25,9 @@ struct har_predictor {
     int64_t n_b;
     int64_t n_event, n_event_room;
     har_event *event;       /* owned                                          */
+    int64_t n_section, n_section_room, n_known, n_known_room;
+    har__section *section;  /* owned: events that come again                  */
+    har__known *known;      /* owned                                          */
     core_arena lanes;       /* of what follows                                */
     int64_t *first;
     int *from, *rank_of, *n_member;
@@ -37,12 +43,16 @@ struct har_predictor {
     har_load load;          /* owned                                          */
     int64_t n_load_room;
     double n_choice, n_kept;
-    core_arena layout, counts;
+    core_arena layout, counts, records;
     har_replay_work work;
 
     int n_class;
     har_class class_of[HAR_MAX_CLASS];
     double flops, bytes;    /* of a pass, summed over lanes                   */
+
+    void (*tell)(void *self, double done); /* NULL: nobody watches            */
+    void *tell_self;
+    double done, share;     /* before the lanes at work, and of them          */
 };
 
 typedef enum har__purpose { HAR__PASS, HAR__SERVING } har__purpose;
@@ -54,6 +64,12 @@ bool har__is_never_full(const har_predict_case *request);
 CORE_NODISCARD core_status har__lanes(har_predictor *p,
                                       const har_predict_case *request,
                                       har__purpose purpose);
+
+/* The events of a lane, after those of the lanes before; n_tick: of a lane.
+ * Errors: E_MEMORY.    [local] */
+CORE_NODISCARD core_status har__lane_make(har_predictor *p,
+                                          const har_predict_case *request,
+                                          int lane, int n_tick);
 
 /* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.     */
 CORE_NODISCARD core_status har__layout(har_predictor *p, par_layout *out,
@@ -69,12 +85,28 @@ void har__memory_finish(const par_plan *plan, har_prediction *out);
 
 /* The figures of one replay.                                                 */
 typedef struct har__figures {
-    double latency, period, compute, communication, bubble, imbalance;
+    double latency, period, compute, communication, bubble, imbalance, balance;
 } har__figures;
-enum { HAR__N_KIND = HAR_COLLECTIVE + 1 }; /* kinds of operators              */
 
-/* Intervals of figures: moved[k] have kind k's times a sigma longer. */
-void har__ranges(har_prediction *out, const har__figures *point,
-                 const har__figures moved[HAR__N_KIND]);
+/* Worlds: as predicted; one per kind of operators, whose times are a sigma
+ * longer; one per tier of links, whose bandwidth is a sigma lower.  Draws: other
+ * loads.                                                                     */
+enum {
+    HAR__N_KIND = HAR_COLLECTIVE + 1,
+    HAR__FIRST_LINK = 1 + HAR__N_KIND,
+    HAR__N_WORLD = HAR__FIRST_LINK + HAR_MAX_LINKS,
+    HAR__MAX_DRAW = 64
+};
+
+/* Causes of the times of events: kinds, and transfers by their tier.         */
+enum { HAR__CAUSE_LINK = HAR_COLLECTIVE };
+
+typedef struct har__spread {
+    har__figures world[HAR__N_WORLD], draw[HAR__MAX_DRAW];
+    int n_world, n_draw; /* n_world 1: no interval                            */
+} har__spread;
+
+/* Intervals of the figures of world 0, and their sources. */
+void har__ranges(har_prediction *out, const har__spread *spread);
 
 #endif

@@ -18,6 +18,15 @@ static json_t *figures(const har_prediction *p)
     return all;
 }
 
+/* One sigma of ln(latency) from each source of the 90 % intervals. */
+static json_t *sources(const har_prediction *p)
+{
+    const har_sources *s = &p->sources;
+    return json_pack("{s:f,s:f,s:f,s:f,s:i}", "level", 0.9, "operators",
+                     s->operators, "links", s->links, "routing", s->routing,
+                     "draws", s->n_draw);
+}
+
 static json_t *stages(const har_prediction *p)
 {
     json_t *all = json_array();
@@ -57,17 +66,18 @@ core_status har_predict_json(const char *path, const har_predict_case *r,
                              const har_machine *machine,
                              const har_prediction *p)
 {
-    char plan[PAR_PLAN_TEXT];
+    char plan[PAR_PLAN_TEXT], routing[HAR_ROUTING_TEXT];
     har_outfile file;
     par_plan_format(r->plan, plan);
     json_t *o = json_pack(
-        "{s:i,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:i,s:f,s:f,s:i,s:o,s:o,s:o}",
+        "{s:i,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:i,s:f,s:f,s:i,s:o,s:o,s:o,s:o}",
         "schema", 1, "model", r->spec->name, "plan", plan, "machine",
         machine->name, "dtype", core_dtype_name(r->dtype), "rows",
         (json_int_t)r->n_b, "tokens", (json_int_t)r->n_t, "keys",
-        (json_int_t)(r->is_decode ? r->n_kv : 0), "gpus", p->n_gpu, "dropped",
+        (json_int_t)(r->is_decode ? r->n_kv : 0), "routing",
+        har_routing_text(routing, r), "gpus", p->n_gpu, "dropped",
         p->dropped, "distinct_experts", p->distinct_mean, "slowest_ep_rank",
-        p->slowest_ep_rank, "figures", figures(p), "memory", stages(p),
+        p->slowest_ep_rank, "interval", sources(p), "figures", figures(p), "memory", stages(p),
         "operators", operators(p));
     CORE_FAIL_IF(o == NULL, CORE_E_MEMORY, "%s: no memory for a report", path);
     core_status status = har_outfile_open(&file, path);

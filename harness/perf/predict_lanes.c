@@ -1,4 +1,5 @@
-/* harness/perf/predict_lanes.c -- from a plan to lanes of events.
+/* harness/perf/predict_lanes.c -- from a plan to lanes: whose records, how many
+ * of them, played how often.  predict_events.c makes the events.
  *
  * With all_ranks every rank is a lane and the records are those of the whole
  * pass.  Without, one rank speaks for its stage, the one whose experts have
@@ -7,9 +8,7 @@
  * other; pp in scope=replica, where an expert serves all stages that are at
  * work in a tick. Ticks that come again are then played again.
  *
- * Traps: a group of one rank makes no event; groups are numbered anew, counting
- * only the members that are lanes; the expert group of a lane that speaks for
- * others is as large as ever in the time of its transfers.
+ * Trap: groups are numbered anew, counting only the members that are lanes.
  */
 #include "harness/perf/predict_impl.h"
 
@@ -83,19 +82,42 @@ static core_status room_for_load(har_predictor *p, const core_spec *spec,
     return CORE_OK;
 }
 
+/* Measured counts.  A pipeline kept full has more micro-batches than the plan:
+ * the measured ones come again. */
+static core_status copy_load(har_predictor *p, const har_predict_case *r)
+{
+    const par_plan *own = r->plan;
+    har_load *to = &p->load;
+    CORE_FAIL_IF(r->load->n_layer != to->n_layer ||
+                     r->load->n_part !=
+                         (int64_t)own->rounds * own->dp * own->mb ||
+                     r->load->n_slice != to->n_slice ||
+                     r->load->n_entry != to->n_entry,
+                 CORE_E_USAGE, "%s: the counts are of another plan",
+                 r->load_from != NULL ? r->load_from : "load");
+    p->n_choice = p->n_kept = 0;
+    for (int64_t l = 0; l < to->n_layer; l++)
+        for (int64_t part = 0; part < to->n_part; part++) {
+            const int64_t d = part / p->plan.mb, m = part % p->plan.mb;
+            memcpy(har_load_at(to, l, part, 0),
+                   har_load_at(r->load, l, d * own->mb + m % own->mb, 0),
+                   (size_t)(to->n_slice * to->n_entry) * sizeof *to->n_row);
+        }
+    for (int64_t i = 0; i < har_load_size(to); i++)
+        p->n_kept += (double)to->n_row[i];
+    p->n_choice = (double)core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) *
+                  (double)(p->n_b * r->n_t * r->spec->n_k);
+    return CORE_OK;
+}
+
 static core_status make_load(har_predictor *p, const har_predict_case *r)
 {
     par_layout lay;
     har_demand even;
     CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
     CORE_TRY(room_for_load(p, r->spec, &lay));
-    if (r->load != NULL && har_load_size(r->load) == har_load_size(&p->load) &&
-        p->plan.mb == r->plan->mb && r->all_ranks) {
-        memcpy(p->load.n_row, r->load->n_row,
-               (size_t)har_load_size(&p->load) * sizeof *p->load.n_row);
-        p->n_choice = p->n_kept = 0;
-        return CORE_OK;
-    }
+    if (r->load != NULL && r->all_ranks)
+        return copy_load(p, r);
     if (r->demand != NULL && (r->all_ranks || !r->demand->is_drawn)) {
         har_demand_load(r->demand, r->spec, &lay, p->n_b, r->n_t, &p->load,
                         &p->n_choice, &p->n_kept);
@@ -113,16 +135,21 @@ static core_status make_load(har_predictor *p, const har_predict_case *r)
 
 /* --- lanes --- */
 
-/* Rows for the experts of ep index m, of everybody. */
-static double rows_of(const har_predictor *p, const par_layout *lay, int m)
+/* Rows for the experts of each ep index, of everybody; [ep].  sum [n_entry] is
+ * scratch. */
+static void count_rows(const har_predictor *p, const par_layout *lay,
+                       int64_t *sum, double *rows)
 {
-    const int64_t n = har_load_size(&p->load);
-    double sum = 0;
-    for (int64_t e = 0; e < p->load.n_entry; e++)
-        if (lay->replica_ep[e] == m)
-            for (int64_t i = e; i < n; i += p->load.n_entry)
-                sum += (double)p->load.n_row[i];
-    return sum;
+    const int64_t n = har_load_size(&p->load), n_entry = p->load.n_entry;
+    for (int64_t e = 0; e < n_entry; e++)
+        sum[e] = 0;
+    for (int64_t i = 0; i < n; i += n_entry)
+        for (int64_t e = 0; e < n_entry; e++)
+            sum[e] += (int64_t)p->load.n_row[i + e];
+    for (int m = 0; m < p->plan.ep; m++)
+        rows[m] = 0;
+    for (int64_t e = 0; e < n_entry; e++)
+        rows[lay->replica_ep[e]] += (double)sum[e];
 }
 
 /* The rank that speaks for a stage: of those with number first..first+n of an
@@ -152,11 +179,12 @@ static core_status choose_ranks(har_predictor *p, const har_predict_case *r)
     }
     core_arena need = core_arena_measure();
     core_arena_f64(&need, p->plan.ep);
+    core_arena_i64(&need, p->load.n_entry);
     CORE_TRY(har__room(&p->counts, &need));
     rows = core_arena_f64(&p->counts, p->plan.ep);
+    int64_t *sum = core_arena_i64(&p->counts, p->load.n_entry);
     CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
-    for (int m = 0; m < p->plan.ep; m++)
-        rows[m] = rows_of(p, &lay, m);
+    count_rows(p, &lay, sum, rows);
     for (int i = 0; i < p->schedule.n_lane; i++)
         p->rank_of[i] = spokesman(p, rows, i);
     return CORE_OK;
@@ -178,7 +206,8 @@ static void take_lanes(har_predictor *p, core_arena *a, int n_lane, int n_tick,
     p->most_rows = core_arena_i64(a, n_lane);
     p->pass = core_arena_take(a, n_play, sizeof *p->pass);
     p->serving = core_arena_take(a, n_play, sizeof *p->serving);
-    p->lane_time = core_arena_take(a, n_lane, sizeof *p->lane_time);
+    p->lane_time = core_arena_take(a, (int64_t)n_lane * HAR_MAX_WORLD,
+                                   sizeof *p->lane_time);
 }
 
 /* --- plays --- */
@@ -225,157 +254,6 @@ static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
     }
 }
 
-/* --- records --- */
-
-typedef struct putting {
-    har_predictor *p;
-    int lane, n_tick, tick; /* tick: whose first event is known               */
-    int tier[CORE_N_AXES];
-    int group[CORE_N_AXES];
-    core_status status;
-} putting;
-
-static core_status push(har_predictor *p, const har_event *event)
-{
-    if (p->n_event == p->n_event_room) {
-        const int64_t n = p->n_event_room > 0 ? 2 * p->n_event_room : 4096;
-        void *memory;
-        CORE_TRY(core_alloc(&memory, n, sizeof *p->event, "a schedule"));
-        if (p->n_event > 0)
-            memcpy(memory, p->event, (size_t)p->n_event * sizeof *p->event);
-        free(p->event);
-        p->event = memory;
-        p->n_event_room = n;
-    }
-    p->event[p->n_event++] = *event;
-    return CORE_OK;
-}
-
-static int class_of(har_predictor *p, const core_cost *c)
-{
-    int i = 0;
-    for (; i < p->n_class; i++) {
-        const har_class *k = &p->class_of[i];
-        if (k->kind == c->kind && k->collective == c->collective &&
-            k->axis == c->axis && k->op == c->op)
-            return i;
-    }
-    core_assert(i < HAR_MAX_CLASS);
-    p->class_of[p->n_class++] = (har_class){.op = c->op,
-                                            .kind = c->kind,
-                                            .collective = c->collective,
-                                            .axis = c->axis};
-    return i;
-}
-
-static void add_to_class(har_predictor *p, int i, const core_cost *c,
-                         const har_time *time)
-{
-    const double weight = p->weight[c->tick];
-    const double flops = har_timer_flops(&p->timer, c);
-    const double bytes = har_timer_bytes(&p->timer, c);
-    har_class *k = &p->class_of[i];
-    k->seconds += weight * time->seconds;
-    k->bound[time->bound] += weight * time->seconds;
-    k->flops += weight * flops;
-    k->bytes += weight * bytes;
-    k->n_record += weight;
-    p->flops += weight * flops;
-    if (c->kind != CORE_COST_COLLECTIVE)
-        p->bytes += weight * bytes;
-}
-
-static har_event_kind event_kind(const core_cost *c)
-{
-    if (c->kind != CORE_COST_COLLECTIVE)
-        return HAR_EVENT_COMPUTE;
-    if (c->collective == CORE_SEND)
-        return HAR_EVENT_SEND;
-    return c->collective == CORE_RECEIVE ? HAR_EVENT_RECEIVE : HAR_EVENT_MEET;
-}
-
-static core_status take_record(putting *u, const core_cost *c)
-{
-    har_predictor *p = u->p;
-    const har_event_kind kind = event_kind(c);
-    har_time time = {0};
-    if (c->kind == CORE_COST_COLLECTIVE && c->group < 2)
-        return CORE_OK;
-    if (kind != HAR_EVENT_RECEIVE)
-        CORE_TRY(har_timer_ask(&p->timer, c, u->tier[c->axis], &time));
-    const int i = class_of(p, c);
-    add_to_class(p, i, c, &time);
-    if (c->kind == CORE_COST_GROUPED_GEMM && c->m > p->most_rows[u->lane])
-        p->most_rows[u->lane] = c->m;
-    const har_event event = {.seconds = time.seconds,
-                             .kind = (uint8_t)kind,
-                             .uncertainty = (uint8_t)har_timer_kind(c->kind),
-                             .class_i = (int16_t)i,
-                             .layer = (int16_t)c->tap.layer,
-                             .mb = (int16_t)c->mb,
-                             .group = u->group[c->axis]};
-    return push(p, &event);
-}
-
-static void put(void *self, const core_cost *c)
-{
-    putting *u = self;
-    int64_t *first = u->p->first + (int64_t)u->lane * (u->n_tick + 1);
-    while (u->tick < (int)c->tick)
-        first[++u->tick] = u->p->n_event;
-    if (u->status == CORE_OK)
-        u->status = take_record(u, c);
-}
-
-/* The nearest links that reach all of a group: ranks fill nodes in order. */
-static int tier_of(const har_machine *m, const int *rank, int n)
-{
-    int tier = 0;
-    for (; tier + 1 < m->n_link; tier++) {
-        bool together = true;
-        for (int i = 1; i < n; i++)
-            together = together && rank[i] / m->link[tier].n_gpu ==
-                                       rank[0] / m->link[tier].n_gpu;
-        if (together)
-            break;
-    }
-    return tier;
-}
-
-static void join(putting *u, core_axis axis, const par_group *g)
-{
-    u->tier[axis] = tier_of(u->p->machine, g->rank, g->n);
-    u->group[axis] = g->id;
-    u->p->n_member[g->id]++;
-}
-
-static core_status make_lane(har_predictor *p, const har_predict_case *r,
-                             int lane, int n_tick)
-{
-    const core_batch batch = {.n_b = p->n_b, .n_t = r->n_t};
-    const har_cost_case records = {
-        .spec = r->spec, .plan = &p->plan, .batch = &batch, .load = &p->load};
-    par_layout lay;
-    CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, p->rank_of[lane]));
-    putting u = {.p = p, .lane = lane, .n_tick = n_tick};
-    int64_t *first = p->first + (int64_t)lane * (n_tick + 1);
-    first[0] = p->n_event;
-    p->most_rows[lane] = 0;
-    join(&u, CORE_AXIS_TP, &lay.tp_group);
-    join(&u, CORE_AXIS_EP, &lay.ep_group);
-    join(&u, CORE_AXIS_ETP, &lay.etp_group);
-    const int pair[2] = {lay.rank, lay.next_rank};
-    u.tier[CORE_AXIS_PP] =
-        lay.next_rank >= 0 ? tier_of(p->machine, pair, 2) : 0;
-    p->from[lane] = lay.prev_rank < 0 ? -1
-                    : r->all_ranks    ? lay.prev_rank
-                                      : lane - 1;
-    CORE_TRY(har_cost_rank(&records, p->rank_of[lane], put, &u));
-    while (u.tick < n_tick)
-        first[++u.tick] = p->n_event;
-    return u.status;
-}
-
 core_status har__lanes(har_predictor *p, const har_predict_case *r,
                        har__purpose purpose)
 {
@@ -397,14 +275,18 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
                                  .sends_aside = r->overlap != HAR_OVERLAP_NONE,
                                  .meets_aside = r->overlap == HAR_OVERLAP_ALL};
     memset(p->n_member, 0, (size_t)n_group_ids(&p->plan) * sizeof(int));
-    p->n_event = 0;
+    p->n_event = p->n_section = p->n_known = 0;
     p->n_class = 0;
     p->flops = p->bytes = 0;
     make_plays(p, r, n_tick);
     CORE_TRY(make_load(p, r));
     CORE_TRY(choose_ranks(p, r));
-    for (int i = 0; i < n_lane; i++)
-        CORE_TRY(make_lane(p, r, i, n_tick));
+    for (int i = 0; i < n_lane; i++) {
+        CORE_TRY(har__lane_make(p, r, i, n_tick));
+        if (p->tell != NULL)
+            p->tell(p->tell_self, p->done + p->share * (i + 1) / n_lane);
+    }
+    p->done += p->share;
     p->schedule.event = p->event;
     p->schedule.n_class = p->n_class;
     return CORE_OK;

@@ -1,8 +1,9 @@
 /* harness/perf/predict_memory.c -- bytes on each GPU.
  *
  * Elements are those of the emulation (cost_sum.h), bytes those of the dtype.
- * Weights: the rank's shards.  KV: what all rows of a replica leave behind,
- * with the whole of a row even where a window would let go of some.
+ * Weights: the rank's shards.  KV: what all rows of a replica leave behind
+ * (keys and values, latents, states of mamba), with the whole of a row even
+ * where a window would let go of some.
  * Activations: the buffers of the largest micro-batch, each operator's result
  * in a place of its own.  Buffers: rows of experts of the largest pair.
  */
@@ -33,13 +34,16 @@ core_status har__memory_add(har_predictor *p, const har_predict_case *r,
     const double of_double = size / sizeof(double);
     const int64_t n_row = rows_of(r, lay.d, &most);
     const int64_t n_kept = r->is_decode ? r->n_kv : r->n_t;
-    const har_cost_memory m =
-        har_cost_memory_of(r->spec, &lay, CORE_FP32, most, r->n_t, most_rows);
-    har_stage_memory s = {.weights = (double)m.weights * size,
-                          .kv = (double)m.kv * (double)(n_row * n_kept) * size,
-                          .activations = (double)m.work_bytes * of_double,
-                          .buffers = (double)m.pair_bytes * of_double,
-                          .rank = rank};
+    const double work = (double)par_arena_bytes(r->spec, &lay, most, r->n_t);
+    const double pair = (double)par_pair_bytes(r->spec, &lay, most_rows);
+    const double kept = (double)har_cost_kv(r->spec, &lay) * (double)n_kept +
+                        (double)har_cost_state(r->spec, &lay);
+    har_stage_memory s = {
+        .weights = (double)har_cost_weights(r->spec, &lay) * size,
+        .kv = kept * (double)n_row * size,
+        .activations = work * of_double,
+        .buffers = pair * of_double,
+        .rank = rank};
     s.total = s.weights + s.kv + s.activations + s.buffers;
     if (s.total > out->stage[lay.stage].total)
         out->stage[lay.stage] = s;

@@ -1,14 +1,20 @@
 /* harness/perf/predict_range.c -- 90 % intervals.
  *
  * The errors of a kind of operator are taken as one: all its times are wrong by
- * the same factor.  Kinds err independently.  So the pass is replayed once per
- * kind with that kind's times a sigma longer, and what moves adds up in
- * squares: for times as ratios (the interval is [t / f, t f]), for shares as
- * differences.
+ * the same factor.  So is the bandwidth of a tier of links, and kinds and tiers
+ * err independently.  So the pass is replayed once per kind and tier with that
+ * one a sigma worse, and what moves adds up in squares: for times as ratios (the
+ * interval is [t / f, t f]), for shares as differences.
+ *
+ * Other draws of the routing are one more source: the mean square of their
+ * distances from the draw that is reported.  That holds how far draws are apart
+ * and how odd this one is.
  */
 #include "harness/perf/predict_impl.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <string.h>
 
 static const double NINETY = 1.645; /* sigmas on both sides hold 90 % */
 
@@ -29,44 +35,79 @@ static har_range per(double n, har_range r)
     return (har_range){n / r.value, n / r.high, n / r.low};
 }
 
-static double log_sigma(double point, const double moved[HAR__N_KIND])
+static double at(const har__figures *f, size_t field)
 {
-    double sum = 0;
-    for (int k = 0; k < HAR__N_KIND; k++) {
-        const double x = point > 0 ? log(moved[k] / point) : 0;
-        sum += x * x;
-    }
-    return sqrt(sum);
+    double x;
+    memcpy(&x, (const char *)f + field, sizeof x);
+    return x;
 }
 
-static har_range of_share(double point, const double moved[HAR__N_KIND])
+/* Squares of distances from the point, added up over worlds [first, end). */
+static double add_worlds(const har__spread *s, size_t field, bool is_time,
+                         int first, int end)
 {
+    const double point = at(&s->world[0], field);
     double sum = 0;
-    for (int k = 0; k < HAR__N_KIND; k++)
-        sum += (moved[k] - point) * (moved[k] - point);
-    const double half = NINETY * sqrt(sum);
+    for (int k = first; k < end && k < s->n_world; k++) {
+        const double x = at(&s->world[k], field);
+        const double d = !is_time ? x - point : point > 0 ? log(x / point) : 0;
+        sum += d * d;
+    }
+    return sum;
+}
+
+/* Their mean over the draws. */
+static double mean_draws(const har__spread *s, size_t field, bool is_time)
+{
+    const double point = at(&s->world[0], field);
+    double sum = 0;
+    for (int k = 0; k < s->n_draw; k++) {
+        const double x = at(&s->draw[k], field);
+        const double d = !is_time ? x - point : point > 0 ? log(x / point) : 0;
+        sum += d * d;
+    }
+    return s->n_draw > 0 ? sum / s->n_draw : 0;
+}
+
+static double sigma(const har__spread *s, size_t field, bool is_time)
+{
+    return sqrt(add_worlds(s, field, is_time, 1, HAR__N_WORLD) +
+                mean_draws(s, field, is_time));
+}
+
+static har_range of_time(const har__spread *s, size_t field)
+{
+    return of_ratio(at(&s->world[0], field), sigma(s, field, true));
+}
+
+static har_range of_share(const har__spread *s, size_t field)
+{
+    const double point = at(&s->world[0], field);
+    const double half = NINETY * sigma(s, field, false);
     return (har_range){point, fmax(0, point - half), fmin(1, point + half)};
 }
 
-void har__ranges(har_prediction *out, const har__figures *point,
-                 const har__figures moved[HAR__N_KIND])
+static har_sources sources(const har__spread *s)
 {
-    double a[HAR__N_KIND], b[HAR__N_KIND], c[HAR__N_KIND], d[HAR__N_KIND],
-        e[HAR__N_KIND], f[HAR__N_KIND];
-    for (int k = 0; k < HAR__N_KIND; k++) {
-        a[k] = moved[k].latency;
-        b[k] = moved[k].period;
-        c[k] = moved[k].compute;
-        d[k] = moved[k].communication;
-        e[k] = moved[k].bubble;
-        f[k] = moved[k].imbalance;
-    }
-    out->latency = of_ratio(point->latency, log_sigma(point->latency, a));
-    out->period = of_ratio(point->period, log_sigma(point->period, b));
-    out->compute = of_share(point->compute, c);
-    out->communication = of_share(point->communication, d);
-    out->bubble = of_share(point->bubble, e);
-    out->imbalance = of_share(point->imbalance, f);
+    const size_t field = offsetof(har__figures, latency);
+    return (har_sources){
+        .operators = sqrt(add_worlds(s, field, true, 1, HAR__FIRST_LINK)),
+        .links =
+            sqrt(add_worlds(s, field, true, HAR__FIRST_LINK, HAR__N_WORLD)),
+        .n_draw = s->n_draw,
+        .routing = sqrt(mean_draws(s, field, true))};
+}
+
+void har__ranges(har_prediction *out, const har__spread *s)
+{
+    out->sources = sources(s);
+    out->latency = of_time(s, offsetof(har__figures, latency));
+    out->period = of_time(s, offsetof(har__figures, period));
+    out->compute = of_share(s, offsetof(har__figures, compute));
+    out->communication = of_share(s, offsetof(har__figures, communication));
+    out->bubble = of_share(s, offsetof(har__figures, bubble));
+    out->imbalance = of_share(s, offsetof(har__figures, imbalance));
+    out->balance = of_share(s, offsetof(har__figures, balance));
     out->tokens_per_s = per(out->n_token, out->period);
     out->rows_per_s = per(out->n_row, out->period);
     out->pass_tokens_per_s = per(out->n_token, out->latency);

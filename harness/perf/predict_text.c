@@ -15,7 +15,7 @@ static const char *const OVERLAPS[] = {[HAR_OVERLAP_NONE] = "none",
 static void write_head(FILE *out, const har_predict_case *r,
                        const har_machine *machine, const har_prediction *p)
 {
-    char plan[PAR_PLAN_TEXT];
+    char plan[PAR_PLAN_TEXT], routing[HAR_ROUTING_TEXT];
     par_plan_format(r->plan, plan);
     fprintf(out, "model      %s\nplan       %s on %d GPUs\n", r->spec->name,
             plan, p->n_gpu);
@@ -28,9 +28,8 @@ static void write_head(FILE *out, const har_predict_case *r,
         fprintf(out, "batch      prefill: %lld rows x %lld tokens\n",
                 (long long)r->n_b, (long long)r->n_t);
     fprintf(out, "overlap    %s\n", OVERLAPS[r->overlap]);
-    if (p->has_experts && r->demand != NULL)
-        fprintf(out, "routing    %s, %s\n", r->demand->text,
-                r->demand->is_drawn ? "drawn" : "expected");
+    if (har_routing_text(routing, r)[0] != '\0')
+        fprintf(out, "routing    %s\n", routing);
 }
 
 static void write_figures(FILE *out, const har_prediction *p)
@@ -47,6 +46,24 @@ static void write_figures(FILE *out, const har_prediction *p)
                 f.range.value * x, x > 1 ? "%" : f.unit, f.range.low * x,
                 f.range.high * x, f.meaning);
     }
+}
+
+/* What the intervals hold. */
+static void write_sources(FILE *out, const har_predict_case *r,
+                          const har_prediction *p)
+{
+    const har_sources *s = &p->sources;
+    if (r->no_interval)
+        return;
+    fprintf(out,
+            "interval   one sigma of the latency: operators %.1f %%, assumed "
+            "links %.1f %%, ",
+            100 * s->operators, 100 * s->links);
+    if (s->n_draw > 0)
+        fprintf(out, "routing %.1f %% (%d other draws)\n", 100 * s->routing,
+                s->n_draw);
+    else
+        fputs("routing not in it\n", out);
 }
 
 static void write_experts(FILE *out, const har_prediction *p)
@@ -145,6 +162,7 @@ void har_predict_write(FILE *out, const har_predict_case *r,
 {
     write_head(out, r, machine, p);
     write_figures(out, p);
+    write_sources(out, r, p);
     fprintf(out, "idlest     rank %d waits %.1f %% of the latency\n",
             p->most_idle_rank, 100 * p->most_idle);
     write_experts(out, p);

@@ -123,9 +123,8 @@ static core_status fit_all(har_rates *rates, har_rate_sample *sample, int64_t n,
                            rows *r)
 {
     for (int64_t i = 0; i < n; i++) {
-        const har_residency where = {.before = sample[i].before};
-        har_rates_amounts(rates, sample[i].dtype, &sample[i].cost, &where,
-                          sample[i].amount);
+        har_rates_amounts(rates, sample[i].dtype, &sample[i].cost,
+                          &sample[i].where, sample[i].amount);
     }
     rates->n = 0;
     r->sum = 0;

@@ -8,7 +8,7 @@ typedef struct har_rate_sample {
     har_rate_class of;
     core_dtype dtype;
     core_cost cost;
-    double before;                /* har_residency                             */
+    har_residency where;
     double seconds;               /* measured, positive                        */
     double amount[HAR_N_FEATURE]; /* filled by the fit                         */
 } har_rate_sample;

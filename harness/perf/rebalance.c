@@ -109,7 +109,7 @@ static int jobs_of(job *out, const int *copies, const double *share, int n_e)
 
 void har_rebalance(par_plan *plan, const double *share, int n_e, int n_spare)
 {
-    static const double MARGIN = 1e-12; /* a gain, not a rounding             */
+    static const double MARGIN = 0.002; /* a copy's weights are read, too      */
     job jobs[PAR_MAX_EXPERTS * PAR_MAX_REPLICAS];
     int copies[PAR_MAX_EXPERTS];
     const int most_held = (n_e + plan->ep - 1) / plan->ep + n_spare;

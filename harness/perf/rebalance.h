@@ -20,18 +20,11 @@ har_ep_balance har_ep_balance_of(const par_plan *plan, const double *share, int 
 /* Give plan a placement: copies of experts, largest load first, each to the
  * least loaded rank that has room and does not hold it.  Of 0 .. ep * n_spare
  * extra copies, each made of the expert whose copies carry most, the number
- * that gives the best balance, the least of equals.  No rank holds more than
+ * that gives the best balance; more copies must be better by 0.2 %.  No rank holds more than
  * ceil(n_e / ep) + n_spare.  The contiguous placement is kept if nothing beats
  * it.  n_e <= PAR_MAX_EXPERTS.                                        [local]
  */
 void har_rebalance(par_plan *plan, const double *share, int n_e, int n_spare);
-
-/* A file of n_e counts or shares, not negative and not all zero, separated by
- * white space or commas; # starts a comment.  out [n_e] adds up to 1.
- * Errors: E_FILE; E_FORMAT as FILE:LINE: expected, found.             [local]
- */
-CORE_NODISCARD core_status har_popularity_read(double *out, int n_e,
-                                               const char *path);
 
 /* The plan as a YAML file that verify takes; complete or not there at all.
  *   note  a comment for its first line                                [local]

@@ -3,20 +3,19 @@
  * A grouped record says how many experts have rows, how many rows the fullest
  * has and how many there are in all: the others get an even share of the rest.
  *
- * Traps: a record of attention of a decoding step sees one key, its own,
- * because the records are made for rows of one token; its keys are n_kv, as far
- * as the window goes.  Latent attention in decode reads its latents, not keys
- * per head. A collective moves as much as the rank with most in or out of it.
+ * Decode is record_decode.c.  Trap: a collective moves as much as the rank with
+ * most in or out of it.
  */
 #include "harness/perf/record_time.h"
 
 #include "harness/perf/cost_sum.h"
+#include "harness/perf/record_decode.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_KNOWN = 1 << 13, N_KEY = 7 };
+enum { N_KNOWN = 1 << 13, N_KEY = 8 };
 
 struct har_known_time {
     int64_t key[N_KEY];
@@ -25,17 +24,28 @@ struct har_known_time {
 
 core_status har_timer_make(har_timer *out, const har_machine *machine)
 {
-    void *known;
+    void *known, *slower;
     CORE_TRY(
         core_alloc(&known, N_KNOWN, sizeof(har_known_time), "known times"));
     memset(known, 0, N_KNOWN * sizeof(har_known_time));
-    *out = (har_timer){.machine = machine, .known = known};
+    const core_status status =
+        core_alloc(&slower, 1, sizeof *machine, "a machine");
+    if (status != CORE_OK) {
+        free(known);
+        return status;
+    }
+    har_timer t = {.machine = machine, .known = known, .slower = slower};
+    *t.slower = *machine;
+    for (int i = 0; i < machine->n_link; i++)
+        t.slower->link[i].bw /= 1 + machine->link[i].sigma;
+    *out = t;
     return CORE_OK;
 }
 
 void har_timer_free(har_timer *timer)
 {
     free(timer->known);
+    free(timer->slower);
     free(timer->row);
     *timer = (har_timer){0};
 }
@@ -72,37 +82,18 @@ static double window_of(const har_timer *t, int layer)
     }
 }
 
-/* kv heads of a rank, from what it reads of keys and values. */
-static double kv_heads(const har_timer *t, const core_cost *c)
-{
-    const core_spec *s = t->spec;
-    if (t->is_decode && core_spec_is_mla(s))
-        return (double)(s->n_kv_rank + core_spec_n_rot(s)) /
-               (2.0 * (double)s->n_dh);
-    const double columns = (double)(s->n_dh + core_spec_n_dv(s));
-    const double n = (double)c->kv_read / ((double)c->m * columns);
-    return fmin(fmax(1, rint(n)), (double)c->n_head);
-}
-
-static double keys_in_decode(const har_timer *t, const core_cost *c)
-{
-    const double window = window_of(t, c->tap.layer);
-    const double n = (double)t->n_kv;
-    return window > 0 ? fmin(window, n) : n;
-}
-
 static har_time attention(const har_timer *t, const core_cost *c)
 {
-    const har_attention a = {
-        .n_row = t->is_decode ? (double)c->m : (double)c->m / (double)c->n,
-        .n_t = t->is_decode ? (double)t->n_kv : (double)c->n,
-        .n_h = (double)c->n_head,
-        .n_g = kv_heads(t, c),
-        .n_dh = (double)c->k,
-        .window = window_of(t, c->tap.layer),
-        .kv_share = 1};
-    return t->is_decode ? har_time_decode(t->machine, t->dtype, &a)
-                        : har_time_prefill(t->machine, t->dtype, &a);
+    if (t->is_decode)
+        return har__decode_time(t, c);
+    const har_attention a = {.n_row = (double)c->m / (double)c->n,
+                             .n_t = (double)c->n,
+                             .n_h = (double)c->n_head,
+                             .n_g = har__kv_heads(t, c),
+                             .n_dh = (double)c->k,
+                             .window = window_of(t, c->tap.layer),
+                             .kv_share = 1};
+    return har_time_prefill(t->machine, t->dtype, &a);
 }
 
 static core_status room_for_rows(har_timer *t, int64_t n)
@@ -137,7 +128,8 @@ static har_time compute(const har_timer *t, const core_cost *c)
                          (double)c->k);
 }
 
-static har_time transfer(const har_timer *t, const core_cost *c, int tier)
+static har_time transfer(const har_timer *t, const har_machine *machine,
+                         const core_cost *c, int tier)
 {
     static const har_collective kinds[CORE_N_COLLECTIVES] = {
         [CORE_ALL_REDUCE] = HAR_ALL_REDUCE,
@@ -150,7 +142,7 @@ static har_time transfer(const har_timer *t, const core_cost *c, int tier)
         c->type == CORE_COST_WORDS ? (int64_t)sizeof(int64_t) : value_bytes(t);
     const int64_t most = c->in > c->out ? c->in : c->out;
     const bool is_pair = c->axis == CORE_AXIS_PP;
-    return har_time_collective(t->machine, kinds[c->collective], t->algorithm,
+    return har_time_collective(machine, kinds[c->collective], t->algorithm,
                                (double)(most * size), is_pair ? 2 : c->group,
                                tier);
 }
@@ -166,6 +158,21 @@ static har_time by_rate(const har_timer *t, const har_rate *rate,
         .bound = HAR_BOUND_COMPUTE};
 }
 
+/* How far attention looks: keys in decode, as another number than windows. */
+static int64_t reach(const har_timer *t, const core_cost *c)
+{
+    return t->is_decode ? -har__decode_keys(t, c->tap.layer)
+                        : (int64_t)window_of(t, c->tap.layer);
+}
+
+/* Whether decode reads latents, and how wide. */
+static int64_t latent(const har_timer *t)
+{
+    return t->is_decode && core_spec_is_mla(t->spec)
+               ? t->spec->n_kv_rank * 65536 + core_spec_n_rot(t->spec)
+               : 0;
+}
+
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
@@ -175,10 +182,8 @@ static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
                                   c->k,
                                   is_attention ? c->n_head : c->n_expert,
                                   is_attention ? c->kv_read : c->m_max,
-                                  is_attention
-                                      ? (t->is_decode ? t->n_kv : 0) * 1000003 +
-                                            (int64_t)window_of(t, c->tap.layer)
-                                      : 0};
+                                  is_attention ? reach(t, c) : 0,
+                                  is_attention ? latent(t) : 0};
     memcpy(key, shape, sizeof shape);
 }
 
@@ -195,7 +200,7 @@ static core_status ask(har_timer *t, const core_cost *c, int tier,
 {
     int64_t key[N_KEY];
     if (c->kind == CORE_COST_COLLECTIVE) {
-        *out = transfer(t, c, tier);
+        *out = transfer(t, t->machine, c, tier);
         return CORE_OK;
     }
     const har_rate *rate =
@@ -219,6 +224,14 @@ static core_status ask(har_timer *t, const core_cost *c, int tier,
     return CORE_OK;
 }
 
+double har_timer_slower(const har_timer *t, const core_cost *c, int tier)
+{
+    if (!(t->machine->link[tier].sigma > 0))
+        return 0;
+    return transfer(t, t->slower, c, tier).seconds -
+           transfer(t, t->machine, c, tier).seconds;
+}
+
 core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
                           har_time *out)
 {
@@ -230,21 +243,14 @@ core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
 
 double har_timer_flops(const har_timer *t, const core_cost *c)
 {
-    if (c->kind == CORE_COST_ATTENTION && t->is_decode)
-        return (double)c->flops * keys_in_decode(t, c);
-    return (double)c->flops;
+    return t->is_decode ? har__decode_flops(t, c) : (double)c->flops;
 }
 
 double har_timer_bytes(const har_timer *t, const core_cost *c)
 {
     if (c->kind == CORE_COST_COLLECTIVE)
         return (double)har_cost_sent_bytes(c, value_bytes(t));
-    double bytes = (double)har_cost_bytes(c, value_bytes(t));
-    if (c->kind == CORE_COST_ATTENTION && t->is_decode) {
-        const double one = (double)(c->kv_read * value_bytes(t));
-        const double all = 2 * (double)c->m * kv_heads(t, c) * (double)c->k *
-                           (double)value_bytes(t) * keys_in_decode(t, c);
-        bytes += all - one;
-    }
-    return bytes;
+    if (t->is_decode)
+        return har__decode_elements(t, c) * (double)value_bytes(t);
+    return (double)har_cost_bytes(c, value_bytes(t));
 }

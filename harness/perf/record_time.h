@@ -22,6 +22,7 @@ typedef struct har_timer {
     int64_t n_kv;
     double before, miss;    /* har_residency; before is of the last question  */
     har_known_time *known;  /* owned                                          */
+    har_machine *slower;    /* owned: the same with slower links              */
     double *row;            /* owned: rows of each expert                     */
     int64_t n_row;
 } har_timer;
@@ -38,11 +39,16 @@ CORE_NODISCARD core_status har_timer_ask(har_timer *timer,
                                          const core_cost *cost, int tier,
                                          har_time *out);
 
+/* Seconds that a transfer takes more if the links of its tier are a sigma of
+ * theirs slower.    [local] */
+double har_timer_slower(const har_timer *timer, const core_cost *cost,
+                        int tier);
+
 /* Whose uncertainty a record has.                                            */
 har_kind har_timer_kind(core_cost_kind kind);
 
 /* Floating-point operations and bytes through memory (transfers: over links) of
- * a record, attention in decode over all its keys.    [local] */
+ * a record; in decode with its past (record_decode.h).    [local] */
 double har_timer_flops(const har_timer *timer, const core_cost *cost);
 double har_timer_bytes(const har_timer *timer, const core_cost *cost);
 

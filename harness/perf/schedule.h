@@ -4,6 +4,9 @@
  * order of the ticks, the same for all lanes; a tick may come twice.  Lanes
  * run freely and meet only in events: a meeting starts when all lanes of its
  * group are there, a receive ends when the message is.
+ *
+ * In which order lanes get on does not depend on how long anything takes: one
+ * replay carries several worlds along, whose events take other times.
  */
 #ifndef HAR_PERF_SCHEDULE_H
 #define HAR_PERF_SCHEDULE_H
@@ -21,11 +24,12 @@ typedef enum har_event_kind {
 typedef struct har_event {
     double seconds;      /* a meeting takes the longest of its lanes'         */
     uint8_t kind;        /* har_event_kind                                    */
-    uint8_t uncertainty; /* har_kind                                          */
+    uint8_t cause;       /* whose factor a world has for it                   */
     int16_t class_i;     /* below n_class                                     */
     int16_t layer;
     int16_t mb;
     int32_t group;       /* of a meeting: below n_group                       */
+    float more;          /* seconds in worlds where its cause is worse        */
 } har_event;
 
 typedef struct har_schedule {
@@ -49,28 +53,39 @@ typedef struct har_lane_time {
     double wait_peer;   /* for the others of a meeting                        */
 } har_lane_time;
 
+enum { HAR_N_CAUSE = 16, HAR_MAX_WORLD = 10 };
+
+typedef struct har_world {
+    double factor[HAR_N_CAUSE]; /* of the times of each cause                 */
+    double more[HAR_N_CAUSE];   /* 1: events of this cause take `more`        */
+} har_world;
+
 typedef struct har_replay {
-    double seconds;           /* until the last lane is done                  */
-    har_lane_time *lane;      /* [n_lane] in the caller's memory              */
+    int n_world;              /* 0: one, in which times are as they are       */
+    const har_world *world;
+    int n_mark;               /* ticks of the play: see marked                */
+
+    double seconds[HAR_MAX_WORLD]; /* until the last lane is done             */
+    double marked[HAR_MAX_WORLD];  /* until the last has played n_mark ticks  */
+    har_lane_time *lane;      /* [n_lane, worlds] in the caller's memory      */
     double *exposed;          /* [n_class] summed over lanes; may be NULL     */
     void (*show)(void *self, int lane, int64_t event, int64_t tick,
                  double start, double end); /* NULL: none                     */
-    void *self;
+    void *self;               /* exposed, show: of the first world            */
 } har_replay;
 
 /* Buffers of a replay; start with {0}, free with har_replay_work_free.       */
 typedef struct har_replay_work {
-    core_arena arena;
+    core_arena arena, sends;
 } har_replay_work;
 void har_replay_work_free(har_replay_work *work);
 
-/* Replay the ticks play[0..n_play) with the times of each har_kind scaled by
- * scale (NULL: as they are).  Writes out->seconds, lane, exposed.     [local]
- * Errors: E_MEMORY; E_INTERNAL for lanes that wait for each other for ever.  */
+/* Replay the ticks play[0..n_play).  Writes seconds, marked, lane, exposed.
+ * Errors: E_MEMORY; E_INTERNAL for lanes that wait for each other for ever.
+ * [local]                                                                    */
 CORE_NODISCARD core_status har_replay_run(const har_schedule *schedule,
                                           const int *play, int n_play,
-                                          const double scale[HAR_N_KIND],
                                           har_replay_work *work,
-                                          har_replay *out);
+                                          har_replay *replay);
 
 #endif

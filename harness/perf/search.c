@@ -1,13 +1,14 @@
 /* harness/perf/search.c -- enumerate, prune, time, keep the front.
  *
- * Memory is asked before time, because it is cheap and most plans of a large
- * model fail it.  Micro-batches: of all numbers that give the same rows per
- * micro-batch only the smallest is a candidate, the others have empty parts.
- * Threads take plans one after another and write to the plan's own place, so
- * the result does not depend on their number.  Traps: a NaN must lose every
- * comparison; a par_plan is 18 KB, so candidates are kept as shapes.
+ * The front is search_front.c's.  Memory is asked before time, because it is
+ * cheap and most plans of a large model fail it.  Micro-batches: of all numbers
+ * that give the same rows per micro-batch only the smallest is a candidate, the
+ * others have empty parts. Threads take plans one after another and write to
+ * the plan's own place, so the result does not depend on their number.  Traps:
+ * a NaN must lose every comparison; a par_plan is 18 KB, so candidates are kept
+ * as shapes.
  */
-#include "harness/perf/search.h"
+#include "harness/perf/search_front.h"
 
 #include <math.h>
 #include <omp.h>
@@ -133,54 +134,6 @@ static core_status collect(candidates *c, har_search_result *out)
     return CORE_OK;
 }
 
-/* --- front ------------------------------------------------------------------
- */
-
-static int by_number(double a, double b)
-{
-    return (a > b) - (a < b);
-}
-
-static int by_latency(const void *left, const void *right)
-{
-    const har_search_point *a = left, *b = right;
-    int order = by_number(a->figures.latency, b->figures.latency);
-    if (order == 0)
-        order = by_number(b->figures.tokens_per_s, a->figures.tokens_per_s);
-    if (order == 0)
-        order = har_shape_world(&a->shape) - har_shape_world(&b->shape);
-    if (order == 0)
-        order = by_number(a->figures.memory, b->figures.memory);
-    const int key[][2] = {{a->shape.pp, b->shape.pp},
-                          {a->shape.tp, b->shape.tp},
-                          {a->shape.etp, b->shape.etp},
-                          {a->shape.ep, b->shape.ep},
-                          {a->shape.mb, b->shape.mb},
-                          {(int)a->shape.scope, (int)b->shape.scope}};
-    for (size_t i = 0; order == 0 && i < sizeof key / sizeof key[0]; i++)
-        order = key[i][0] - key[i][1];
-    return order;
-}
-
-int64_t har_search_front(har_search_point *point, int64_t n)
-{
-    int64_t n_real = 0, n_front = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (isfinite(point[i].figures.latency) &&
-            isfinite(point[i].figures.tokens_per_s))
-            point[n_real++] = point[i];
-    if (n_real == 0)
-        return 0;
-    qsort(point, (size_t)n_real, sizeof *point, by_latency);
-    double most = -INFINITY;
-    for (int64_t i = 0; i < n_real; i++)
-        if (point[i].figures.tokens_per_s > most) {
-            most = point[i].figures.tokens_per_s;
-            point[n_front++] = point[i];
-        }
-    return n_front;
-}
-
 /* --- search -----------------------------------------------------------------
  */
 
@@ -201,25 +154,44 @@ static bool is_good(const har_search_case *request, const har_figures *f)
             f->tokens_per_s >= request->least_tokens_per_s);
 }
 
-/* Move the good plans to the front of the list and count the others. */
-static void sift(const har_search_case *request, candidates *c,
-                 har_search_result *out)
+/* Move the plans that fit memory to the front of the list. */
+static void keep_small(const har_search_case *request, candidates *c,
+                       har_search_result *out)
 {
-    out->least_memory = out->least_latency = INFINITY;
+    int64_t n = 0;
+    out->least_memory = INFINITY;
     out->n_plan = c->n;
     for (int64_t i = 0; i < c->n; i++) {
         const har_figures *f = &c->point[i].figures;
         out->least_memory = fmin(out->least_memory, f->memory);
-        if (!(f->memory <= request->memory_bytes)) {
-            out->n_large++;
+        if (f->memory <= request->memory_bytes)
+            c->point[n++] = c->point[i];
+    }
+    c->n = n;
+}
+
+/* Move the good plans to the front of the list, of them only those that had the
+ * last word; count all. */
+static int64_t sift(const har_search_case *request, candidates *c,
+                    har_search_result *out)
+{
+    int64_t n = 0;
+    out->least_latency = INFINITY;
+    for (int64_t i = 0; i < c->n; i++) {
+        const har_figures *f = &c->point[i].figures;
+        if (!(f->memory <= request->memory_bytes))
+            continue;
+        out->least_latency = fmin(out->least_latency, f->latency);
+        if (!is_good(request, f)) {
+            out->n_missed++;
             continue;
         }
-        out->least_latency = fmin(out->least_latency, f->latency);
-        if (is_good(request, f))
-            c->point[out->n_good++] = c->point[i];
-        else
-            out->n_missed++;
+        out->n_good++;
+        if (request->replay == NULL || c->point[i].is_replayed)
+            c->point[n++] = c->point[i];
     }
+    out->n_large = out->n_plan - out->n_missed - out->n_good;
+    return n;
 }
 
 core_status har_search_run(har_search_result *out,
@@ -229,17 +201,17 @@ core_status har_search_run(har_search_result *out,
     candidates c = {.request = request};
     const double start = omp_get_wtime();
     const core_status status = collect(&c, out);
-    if (status != CORE_OK) {
-        free(c.point);
-        return status;
-    }
+    out->front = c.point;
+    CORE_TRY(status);
 #pragma omp parallel for schedule(dynamic, 64) num_threads(request->n_thread)
     for (int64_t i = 0; i < c.n; i++)
         price(request, &c.point[i]);
-    sift(request, &c, out);
-    out->front = c.point;
-    out->n_front = (int)har_search_front(c.point, out->n_good);
+    keep_small(request, &c, out);
     out->seconds = omp_get_wtime() - start;
+    if (request->replay != NULL)
+        CORE_TRY(har__search_replay(out, request, c.point, c.n));
+    out->replay_seconds = omp_get_wtime() - start - out->seconds;
+    out->n_front = (int)har_search_front(c.point, sift(request, &c, out));
     return CORE_OK;
 }
 

@@ -1,445 +1,366 @@
-/* harness/perf/search_cost.c -- a plan's memory and time in closed form.
+/* harness/perf/search_cost.c -- a plan's time in closed form, from its parts.
  *
- * All plans share a few operators, so a thread remembers the times it asked
- * for.  A stage's time t is the sum over its layers; a pass takes sum(t) +
- * (mb - 1) max(t), with scope=replica (mb + pp - 1) max(t), for its stages move
- * in lockstep; a full pipeline takes mb max(t), in decode no less than a pass
- * of one micro-batch.  Traps: with scope=replica a rank holds its experts of
- * all layers and serves all stages at once; a tensor rank dispatches only its
- * slice of the tokens; every etp rank of an expert gets all of its rows; a kv
- * head needed by two tensor ranks is on both.
+ * scope=stage: a stage's time t is the sum of its parts; a pass takes sum(t) +
+ * (mb - 1) max(t), which is what a chain of stages does with equal
+ * micro-batches.  scope=replica: stages move in step, so a tick takes the
+ * longest own time of the stages at work and the pairs of all.  A pair's time
+ * is asked for 1, 2, 4, ... stages at work and all of them, and taken as linear
+ * in between.
+ *
+ * A full pipeline takes mb max(t) per batch; in decode no less than a row's
+ * next token waits for its last one.  Traps: without a micro-batch on every
+ * stage a pass never fills the pipeline, but a full one does; which links a
+ * group uses depends on where in its node the stage begins.
  */
-#include "harness/perf/search_cost.h"
-
-#include "core/batch.h"
+#include "harness/perf/search_impl.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* --- times once asked for
- * ----------------------------------------------------- */
-
-enum { MEMO_BITS = 13, MEMO_SIZE = 1 << MEMO_BITS, N_KEY = 4 };
-
-typedef enum operator_kind {
-    OP_NONE, /* an empty place                                                */
-    OP_GEMM,
-    OP_EXPERTS,
-    OP_ATTENTION,
-    OP_BYTES,
-    OP_COLLECTIVE, /* + har_collective                                        */
-} operator_kind;
-
-typedef struct question {
-    double key[N_KEY];
-    int kind, tier;
-} question;
-
-struct har_search_memo {
-    question asked[MEMO_SIZE];
-    har_time answer[MEMO_SIZE];
-};
 
 typedef struct pricing {
     const har_quick *e;
     har_search_memo *memo;
+    const har_shape *shape;
+    int64_t n_row;
+    bool has_pairs;
 } pricing;
 
-static har_time experts_time(const har_quick *e, const question *q)
+static void add(har__part *sum, const har__part *more, double times)
 {
-    /* one rank's experts, layers side by side; key: rows, experts, columns */
-    const double n_call = ceil(q->key[1] / HAR_MAX_EXPERTS);
-    const har_moe moe = {.n_token = fmax(1, ceil(q->key[0] / n_call)),
-                         .n_d = (double)e->spec->n_d,
-                         .n_f = q->key[2],
-                         .n_expert = (int)ceil(q->key[1] / n_call),
-                         .n_k = 1,
-                         .ep = 1,
-                         .n_matrix = e->spec->gated ? 3 : 2};
-    har_time time = har_time_moe(e->machine, e->dtype, &moe);
-    time.seconds *= n_call;
-    return time;
-}
-
-static har_time attention_time(const har_quick *e, const question *q)
-{
-    const har_attention attention = {
-        .n_row = q->key[0],
-        .n_t = (double)(e->n_kv > 0 ? e->n_kv : e->n_t),
-        .n_h = q->key[1],
-        .n_g = q->key[2],
-        .n_dh = (double)e->spec->n_dh,
-        .window = q->key[3],
-        .kv_share = 1};
-    return e->n_kv > 0 ? har_time_decode(e->machine, e->dtype, &attention)
-                       : har_time_prefill(e->machine, e->dtype, &attention);
-}
-
-static har_time answer(const har_quick *e, const question *q)
-{
-    switch (q->kind) {
-    case OP_GEMM:
-        return har_time_gemm(e->machine, e->dtype, q->key[0], q->key[1],
-                             q->key[2]);
-    case OP_EXPERTS:
-        return experts_time(e, q);
-    case OP_ATTENTION:
-        return attention_time(e, q);
-    case OP_BYTES:
-        return har_time_elementwise(e->machine, q->key[0]);
-    default:
-        return har_time_collective(
-            e->machine, (har_collective)(q->kind - OP_COLLECTIVE), HAR_LIBRARY,
-            q->key[0], (int)q->key[1], q->tier);
-    }
-}
-
-static uint64_t hash_of(const question *q)
-{
-    uint64_t h = (uint64_t)q->kind * 1099511628211u + (uint64_t)q->tier;
-    for (int i = 0; i < N_KEY; i++) {
-        uint64_t bits;
-        memcpy(&bits, &q->key[i], sizeof bits);
-        h = (h ^ bits ^ bits >> 32) * 0x9e3779b97f4a7c15u;
-    }
-    return h >> (64 - MEMO_BITS);
-}
-
-static bool is_same(const question *a, const question *b)
-{
-    return a->kind == b->kind && a->tier == b->tier &&
-           memcmp(a->key, b->key, sizeof a->key) == 0;
-}
-
-static har_time ask(const pricing *p, const question *q)
-{
-    const uint64_t at = hash_of(q);
-    if (!is_same(&p->memo->asked[at], q)) {
-        p->memo->answer[at] = answer(p->e, q);
-        p->memo->asked[at] = *q;
-    }
-    return p->memo->answer[at];
-}
-
-/* --- a layer
- * ------------------------------------------------------------------ */
-
-typedef struct part {
-    double term[HAR_N_TERM];
-} part;
-
-static void add(part *sum, const part *more, double times)
-{
+    if (times == 0)
+        return;
+    sum->seconds += times * more->seconds;
     for (int i = 0; i < HAR_N_TERM; i++)
         sum->term[i] += times * more->term[i];
 }
 
-static double total(const part *p)
+/* The nearest links that reach all of ranks first .. last. */
+static int tier_of(const har_machine *m, int first, int last)
 {
-    double sum = 0;
-    for (int i = 0; i < HAR_N_TERM; i++)
-        sum += p->term[i];
-    return sum;
+    int tier = 0;
+    while (tier + 1 < m->n_link &&
+           first / m->link[tier].n_gpu != last / m->link[tier].n_gpu)
+        tier++;
+    return tier;
 }
 
-static void compute(part *out, const pricing *p, question q)
+static har__part_key key_of(const pricing *p, har__part_kind kind, int i,
+                            int stage)
 {
-    const har_time time = ask(p, &q);
-    const har_search_term term =
-        time.bound == HAR_BOUND_COMPUTE  ? HAR_TERM_ARITHMETIC
-        : time.bound == HAR_BOUND_MEMORY ? HAR_TERM_MEMORY
-                                         : HAR_TERM_SMALL;
-    out->term[term] += time.seconds;
+    const har_shape *s = p->shape;
+    const int first = stage * s->dp * s->tp;
+    har__part_key key = {
+        .n_row = p->n_row, .kind = kind, .i = i, .tp = s->tp, .etp = 1};
+    key.tier[CORE_AXIS_TP] = tier_of(p->e->machine, first, first + s->tp - 1);
+    return key;
 }
 
-static void gemm(part *out, const pricing *p, double m, double n, double k)
+/* The furthest tier of the groups that share columns of experts: n_set ranks of
+ * a scope, etp of them each; a step from stage to stage is `width` ranks. */
+static int etp_tier(const har_quick *e, const har_shape *s, int first,
+                    int width)
 {
-    compute(out, p, (question){{m, n, k}, OP_GEMM, 0});
-}
-
-/* n_span: consecutive GPUs that the group's members are among. */
-static void transfer(part *out, const pricing *p, har_search_term term,
-                     har_collective kind, double bytes, int n, int n_span)
-{
-    const question q = {
-        {bytes, n}, OP_COLLECTIVE + (int)kind, har_tier(p->e->machine, n_span)};
-    if (n > 1)
-        out->term[term] += ask(p, &q).seconds;
-}
-
-typedef struct sizes {
-    double value_bytes;
-    double rows, tokens; /* of the fullest micro-batch                        */
-    double slice;        /* tokens that a tensor rank dispatches              */
-    double n_h, n_g;     /* heads of a tensor rank                            */
-    double row_bytes;    /* of all tokens' hidden states                      */
-} sizes;
-
-static double split_up(double n, double parts)
-{
-    return ceil(n / parts);
-}
-
-static sizes sizes_of(const har_quick *e, const har_shape *shape)
-{
-    const core_spec *s = e->spec;
-    sizes z = {.value_bytes = (double)core_dtype_bytes(e->dtype)};
-    z.rows = split_up(split_up((double)e->n_b, shape->dp), shape->mb);
-    z.tokens = z.rows * (double)e->n_t;
-    z.slice = split_up(z.tokens, shape->tp);
-    z.n_h = (double)s->n_h / shape->tp;
-    z.n_g = split_up((double)s->n_g, shape->tp);
-    z.row_bytes = z.tokens * (double)s->n_d * z.value_bytes;
-    return z;
-}
-
-static double window_of(const core_spec *s, int layer)
-{
-    switch (s->span[layer]) {
-    case CORE_SPAN_FULL:
-        return 0;
-    case CORE_SPAN_CHUNK:
-        return (double)s->chunk;
-    default:
-        return (double)s->sliding_window;
+    int most = 0;
+    for (int i = 0; s->etp > 1 && i < s->ep * s->etp; i += s->etp) {
+        const int j = i + s->etp - 1;
+        const int tier =
+            tier_of(e->machine, first + i / s->tp * width + i % s->tp,
+                    first + j / s->tp * width + j % s->tp);
+        most = tier > most ? tier : most;
     }
+    return most;
 }
 
-static void attention_part(part *out, const pricing *p, const har_shape *shape,
-                           const sizes *z, double window)
+har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
+                            int stage, int n_stage)
 {
-    const core_spec *s = p->e->spec;
-    const double n_d = (double)s->n_d, n_dh = (double)s->n_dh;
-    compute(out, p, (question){{2 * z->row_bytes}, OP_BYTES, 0});
-    gemm(out, p, z->tokens, (z->n_h + 2 * z->n_g) * n_dh, n_d);
-    compute(out, p,
-            (question){{z->rows, z->n_h, z->n_g, window}, OP_ATTENTION, 0});
-    gemm(out, p, z->tokens, n_d, z->n_h * n_dh);
-    transfer(out, p, HAR_TERM_TENSOR, HAR_ALL_REDUCE, z->row_bytes, shape->tp,
-             shape->tp);
-    compute(out, p, (question){{2 * z->row_bytes}, OP_BYTES, 0});
-}
-
-static void mlp_part(part *out, const pricing *p, const har_shape *shape,
-                     const sizes *z, double n_f)
-{
-    const double n_mine = split_up(n_f, shape->tp);
-    const double n_d = (double)p->e->spec->n_d;
-    gemm(out, p, z->tokens, n_mine * (p->e->spec->gated ? 2 : 1), n_d);
-    gemm(out, p, z->tokens, n_d, n_mine);
-    transfer(out, p, HAR_TERM_TENSOR, HAR_ALL_REDUCE, z->row_bytes, shape->tp,
-             shape->tp);
-}
-
-/* Of all choices of an expert group those of its fullest rank; the layers that
- * a rank serves at once. */
-static void moe_part(part *out, const pricing *p, const har_shape *shape,
-                     const sizes *z)
-{
-    const har_quick *e = p->e;
-    const core_spec *s = e->spec;
-    const bool replica = shape->scope == PAR_SCOPE_REPLICA;
-    const int n_set = shape->ep * shape->etp;
-    const int n_layer = replica ? shape->pp : 1;
-    const int n_span =
-        replica ? (shape->pp - 1) * shape->dp * shape->tp + shape->tp : n_set;
-    const double sent = z->slice * (double)s->n_k;
-    const double rows = ceil(sent * n_set * e->most_share[shape->ep]);
-    const double bytes =
-        fmax(sent * shape->etp, rows) * (double)s->n_d * z->value_bytes;
-    gemm(out, p, z->tokens, (double)s->n_e, (double)s->n_d);
-    for (int i = 0; i < 2; i++) /* there and back */
-        transfer(out, p, HAR_TERM_EXPERT, HAR_ALL_TO_ALL, bytes, n_set, n_span);
-    compute(out, p,
-            (question){{rows, split_up((double)s->n_e, shape->ep) * n_layer,
-                        split_up((double)s->n_f, shape->etp)},
-                       OP_EXPERTS,
-                       0});
-    transfer(out, p, HAR_TERM_TENSOR, HAR_ALL_GATHER, z->row_bytes, shape->tp,
-             shape->tp);
+    const har_shape *s = shape;
+    const pricing p = {.e = e, .shape = s, .n_row = har__rows_of(e, s)};
+    const bool in_step = n_stage != 0;
+    const int width = s->dp * s->tp, first = in_step ? 0 : stage * width;
+    const int end =
+        in_step ? (s->pp - 1) * width + s->tp : first + s->ep * s->etp;
+    har__part_key key = key_of(&p, HAR__PAIR, n_stage, stage);
+    key.ep = s->ep;
+    key.etp = s->etp;
+    key.tier[CORE_AXIS_EP] = tier_of(e->machine, first, end - 1);
+    key.tier[CORE_AXIS_ETP] = etp_tier(e, s, first, in_step ? width : s->tp);
+    return key;
 }
 
 /* --- a stage
  * ------------------------------------------------------------------ */
 
-static void first_last(int *first, int *end, int64_t n_l, int pp, int stage)
-{
-    *first = (int)core_split_first(n_l, pp, stage);
-    *end = (int)core_split_first(n_l, pp, stage + 1);
-}
+/* A stage but its pairs, for one micro-batch. */
+typedef struct own_time {
+    har__part all;
+    double ends;                   /* seconds: embedding, head, send          */
+    double layer[CORE_MAX_LAYERS]; /* seconds, by class; 0 if it has none     */
+    int n_moe;                     /* its pairs                               */
+} own_time;
 
-/* Parts that layers share, made once a plan. */
-typedef struct layer_parts {
-    part attention[3]; /* by core_span                                        */
-    part moe, mlp[2];  /* mlp: of a dense layer, of a shared expert           */
-} layer_parts;
-
-static void make_parts(layer_parts *out, const pricing *p,
-                       const har_shape *shape, const sizes *z)
+static void add_ends(const pricing *p, int stage, own_time *out)
 {
-    const core_spec *s = p->e->spec;
-    bool has_span[3] = {false, false, false}, has_ffn[2] = {false, false};
-    *out = (layer_parts){0};
-    for (int l = 0; l < (int)s->n_l; l++) {
-        const bool dense = !core_spec_is_moe(s, l);
-        int64_t n_f;
-        if (!has_span[s->span[l]])
-            attention_part(&out->attention[s->span[l]], p, shape, z,
-                           window_of(s, l));
-        has_span[s->span[l]] = true;
-        if (has_ffn[dense])
-            continue;
-        has_ffn[dense] = true;
-        if (!dense)
-            moe_part(&out->moe, p, shape, z);
-        if (core_spec_has_mlp(s, l, &n_f))
-            mlp_part(&out->mlp[!dense], p, shape, z, (double)n_f);
-    }
-}
-
-static part stage_part(const pricing *p, const har_shape *shape, const sizes *z,
-                       const layer_parts *parts, int stage)
-{
-    const core_spec *s = p->e->spec;
-    part out = {{0}};
-    int first, end;
-    first_last(&first, &end, s->n_l, shape->pp, stage);
-    for (int l = first; l < end; l++) {
-        const bool dense = !core_spec_is_moe(s, l);
-        add(&out, &parts->attention[s->span[l]], 1);
-        add(&out, &parts->moe, dense ? 0 : 1);
-        add(&out, &parts->mlp[!dense], 1);
-    }
+    const har_shape *s = p->shape;
+    const int width = s->dp * s->tp;
+    har__part part;
     if (stage == 0) {
-        compute(&out, p, (question){{2 * z->row_bytes}, OP_BYTES, 0});
-        transfer(&out, p, HAR_TERM_TENSOR, HAR_ALL_REDUCE, z->row_bytes,
-                 shape->tp, shape->tp);
+        const har__part_key key = key_of(p, HAR__EMBED, 0, stage);
+        part = har__part_of(p->memo, &key);
+        add(&out->all, &part, 1);
+        out->ends = part.seconds;
     }
-    if (stage == shape->pp - 1)
-        gemm(&out, p, z->tokens, split_up((double)s->n_v, shape->tp),
-             (double)s->n_d);
+    const bool is_last = stage == s->pp - 1;
+    har__part_key key = key_of(p, is_last ? HAR__HEAD : HAR__SEND, 0, stage);
+    if (!is_last)
+        key.tier[CORE_AXIS_PP] =
+            tier_of(p->e->machine, stage * width, (stage + 1) * width);
+    part = har__part_of(p->memo, &key);
+    add(&out->all, &part, 1);
+    out->ends += part.seconds;
+}
+
+static void find_own(const pricing *p, int stage, own_time *out)
+{
+    const har_search_memo *m = p->memo;
+    const int n_l = (int)p->e->spec->n_l, pp = p->shape->pp;
+    const int first = (int)core_split_first(n_l, pp, stage);
+    const int end = (int)core_split_first(n_l, pp, stage + 1);
+    har__part_key key = key_of(p, HAR__OWN, 0, stage);
+    out->all = (har__part){0};
+    out->ends = 0;
+    out->n_moe = 0;
+    for (int i = 0; i < m->n_class; i++) {
+        const int n = har__count(m, i, first, end);
+        out->n_moe += m->is_moe[i] ? n : 0;
+        out->layer[i] = 0;
+        if (n == 0)
+            continue;
+        key.i = i;
+        const har__part part = har__part_of(p->memo, &key);
+        out->layer[i] = part.seconds;
+        add(&out->all, &part, n);
+    }
+    add_ends(p, stage, out);
+}
+
+/* --- a pass
+ * ------------------------------------------------------------------ */
+
+typedef struct pass {
+    double latency;
+    double period;  /* of a batch, pipeline kept full                         */
+    double token;   /* until a row's next token may start                     */
+    har__part work; /* of one GPU in a pass, mean over the stages             */
+    double balance; /* of the expert ranks                                    */
+} pass;
+
+static har__part pair_part(const pricing *p, int stage, int n_stage)
+{
+    const har__part_key key = har__pair_key(p->e, p->shape, stage, n_stage);
+    return p->has_pairs ? har__part_of(p->memo, &key)
+                        : (har__part){.balance = 1};
+}
+
+static void by_stage(const pricing *p, pass *out)
+{
+    const har_shape *s = p->shape;
+    double sum = 0, most = 0;
+    for (int stage = 0; stage < s->pp; stage++) {
+        own_time mine;
+        find_own(p, stage, &mine);
+        const har__part pair = pair_part(p, stage, 0);
+        add(&mine.all, &pair, mine.n_moe);
+        add(&out->work, &mine.all, (double)s->mb / s->pp);
+        sum += mine.all.seconds;
+        most = mine.all.seconds <= most ? most : mine.all.seconds; /* or NaN */
+        out->balance = pair.balance;
+    }
+    out->latency = sum + (s->mb - 1) * most;
+    out->period = s->mb * most;
+    out->token = sum;
+}
+
+static double largest(const double *own, int first, int last)
+{
+    double most = 0;
+    for (int s = first; s <= last; s++)
+        most = own[s] <= most ? most : own[s];
+    return most;
+}
+
+/* Sum over the ticks of a pass of the largest own[s] of the stages at work:
+ * tick k has stages k - mb + 1 .. k. */
+static double sum_of_largest(const double *own, int pp, int mb)
+{
+    double up = 0, down = 0, sum = 0;
+    if (mb < pp) {
+        for (int k = 0; k < pp + mb - 1; k++)
+            sum += largest(own, k - mb + 1 > 0 ? k - mb + 1 : 0,
+                           k < pp ? k : pp - 1);
+        return sum;
+    }
+    for (int k = 0; k < pp - 1; k++) {
+        up = own[k] <= up ? up : own[k];
+        down = own[pp - 1 - k] <= down ? down : own[pp - 1 - k];
+        sum += up + down;
+    }
+    return sum + (mb - pp + 1) * largest(own, 0, pp - 1);
+}
+
+/* How many pairs have 0, 1, ... pp stages that send rows. */
+typedef struct pair_count {
+    double n[CORE_MAX_LAYERS + 1];
+} pair_count;
+
+/* Pairs of a tick that has stages first .. last at work; n_moe: of each. */
+static void count_pairs(pair_count *c, const int *n_moe, int n_pair, int first,
+                        int last, double times)
+{
+    for (int pair = 0; pair < n_pair; pair++) {
+        int n = 0;
+        for (int s = first; s <= last; s++)
+            n += n_moe[s] > pair;
+        c->n[n] += times;
+    }
+}
+
+/* Times are asked for none, 1, 2, 4, ... and all stages. */
+static har__part sum_of_pairs(const pricing *p, pair_count *c)
+{
+    const int pp = p->shape->pp;
+    har__part sum = {0}, part;
+    for (int low = 1; low < pp; low *= 2) {
+        const int high = 2 * low < pp ? 2 * low : pp;
+        for (int n = low + 1; n < high; n++) {
+            c->n[low] += c->n[n] * (high - n) / (high - low);
+            c->n[high] += c->n[n] * (n - low) / (high - low);
+            c->n[n] = 0;
+        }
+    }
+    for (int n = 0; n <= pp; n = n < 1 ? 1 : 2 * n < pp || n == pp ? 2 * n : pp)
+        if (c->n[n] != 0) {
+            part = pair_part(p, 0, n > 0 ? n : HAR__NOBODY);
+            add(&sum, &part, c->n[n]);
+        }
+    return sum;
+}
+
+/* Pairs of the ticks of a pass; *full: of those of mb stages at work, one. */
+static void pairs_of_pass(const pricing *p, const int *n_moe, int n_pair,
+                          har__part *all, har__part *full)
+{
+    const int pp = p->shape->pp, mb = p->shape->mb;
+    const int n_full = mb < pp ? pp - mb + 1 : mb - pp + 1;
+    pair_count in_all = {{0}}, in_full = {{0}};
+    for (int k = 0; k < (mb < pp ? mb : pp) - 1; k++) { /* up and down */
+        count_pairs(&in_all, n_moe, n_pair, 0, k, 1);
+        count_pairs(&in_all, n_moe, n_pair, pp - 1 - k, pp - 1, 1);
+    }
+    if (mb < pp)
+        for (int first = 0; first < n_full; first++)
+            count_pairs(&in_full, n_moe, n_pair, first, first + mb - 1, 1);
     else
-        transfer(&out, p, HAR_TERM_SEND, HAR_SEND_RECV, z->row_bytes, 2,
-                 2 * shape->dp * shape->tp);
-    return out;
+        count_pairs(&in_full, n_moe, n_pair, 0, pp - 1, n_full);
+    const har__part ramp = sum_of_pairs(p, &in_all);
+    const har__part flat = sum_of_pairs(p, &in_full);
+    *all = ramp;
+    add(all, &flat, 1);
+    *full = (har__part){0};
+    add(full, &flat, 1.0 / n_full);
 }
 
-static double balance_of(const har_quick *e, const har_shape *shape,
-                         const sizes *z)
+/* What stages do of their own before each pair, [n_pair, pp]: they meet there,
+ * so it is the slowest of them that counts each time.  What comes after the
+ * last pair counts before the first: the next tick's. */
+typedef struct segments {
+    int n_pair, n_moe[CORE_MAX_LAYERS];
+    double seconds[2 * CORE_MAX_LAYERS];
+} segments;
+
+static void find_segments(const pricing *p, segments *out, har__part *work)
 {
-    const double rows = (double)e->n_b / (shape->dp * shape->mb * z->rows);
-    const double layers =
-        (double)e->spec->n_l /
-        (shape->pp * split_up((double)e->spec->n_l, shape->pp));
-    const double experts = 1 / (shape->ep * e->most_share[shape->ep]);
-    return rows * layers * experts;
+    const har_search_memo *m = p->memo;
+    const int n_l = (int)p->e->spec->n_l, pp = p->shape->pp;
+    int n = 1;
+    for (int stage = 0; stage < pp; stage++) {
+        const int first = (int)core_split_first(n_l, pp, stage);
+        const int end = (int)core_split_first(n_l, pp, stage + 1);
+        const int n_moe = core_spec_count_moe(p->e->spec, first, end);
+        n = n_moe > n ? n_moe : n;
+    }
+    out->n_pair = n;
+    for (int stage = 0; stage < pp; stage++) {
+        const int first = (int)core_split_first(n_l, pp, stage);
+        const int end = (int)core_split_first(n_l, pp, stage + 1);
+        own_time mine;
+        int pair = 0;
+        find_own(p, stage, &mine);
+        add(work, &mine.all, (double)p->shape->mb / pp);
+        out->n_moe[stage] = mine.n_moe;
+        for (int i = 0; i < n; i++)
+            out->seconds[i * pp + stage] = i == 0 ? mine.ends : 0;
+        for (int l = first; l < end; l++) {
+            out->seconds[pair % n * pp + stage] += mine.layer[m->class_of[l]];
+            pair += m->is_moe[m->class_of[l]];
+        }
+    }
 }
 
-/* From batch to batch.  In decode a row's next token waits for the last one, so
- * fewer micro-batches than stages leave the pipeline empty in between. */
-static double period(const har_quick *e, const har_shape *shape, double sum,
-                     double most)
+static void in_step(const pricing *p, pass *out)
 {
-    const double full = shape->mb * most;
-    if (e->n_kv == 0)
-        return full;
-    return fmax(full,
-                shape->scope == PAR_SCOPE_REPLICA ? shape->pp * most : sum);
+    const har_shape *s = p->shape;
+    segments own;
+    har__part pairs, full;
+    pair_count in_serving = {{0}};
+    double most = 0;
+    find_segments(p, &own, &out->work);
+    pairs_of_pass(p, own.n_moe, own.n_pair, &pairs, &full);
+    count_pairs(&in_serving, own.n_moe, own.n_pair, 0, s->pp - 1, 1);
+    add(&out->work, &pairs, 1);
+    out->latency = pairs.seconds;
+    for (int i = 0; i < own.n_pair; i++) {
+        const double *mine = own.seconds + i * s->pp;
+        out->latency += sum_of_largest(mine, s->pp, s->mb);
+        most += largest(mine, 0, s->pp - 1);
+    }
+    out->period = s->mb * (most + sum_of_pairs(p, &in_serving).seconds);
+    out->token = s->pp * (most + full.seconds);
+    out->balance = pair_part(p, 0, s->pp).balance;
+}
+
+static double balance_of(const pricing *p, double of_experts)
+{
+    const har_shape *s = p->shape;
+    const double n_l = (double)p->e->spec->n_l;
+    const double rows =
+        (double)p->e->n_b / ((double)s->dp * s->mb * (double)p->n_row);
+    return rows * n_l / (s->pp * ceil(n_l / s->pp)) * of_experts;
 }
 
 void har_quick_time(void *self, int thread, const har_shape *shape,
                     har_figures *out)
 {
     const har_quick *e = self;
-    const pricing p = {e, &e->memo[thread]};
-    const sizes z = sizes_of(e, shape);
-    layer_parts parts;
-    part slowest = {{0}};
-    double sum = 0;
-    make_parts(&parts, &p, shape, &z);
-    for (int stage = 0; stage < shape->pp; stage++) {
-        const part mine = stage_part(&p, shape, &z, &parts, stage);
-        sum += total(&mine);
-        if (total(&mine) > total(&slowest))
-            slowest = mine;
-    }
-    const double most = total(&slowest);
-    out->latency = shape->scope == PAR_SCOPE_REPLICA
-                       ? (shape->mb + shape->pp - 1) * most
-                       : sum + (shape->mb - 1) * most;
-    out->tokens_per_s = (double)(e->n_b * e->n_t) / period(e, shape, sum, most);
+    const pricing p = {.e = e,
+                       .memo = &e->memo[thread],
+                       .shape = shape,
+                       .n_row = har__rows_of(e, shape),
+                       .has_pairs = e->spec->n_e > 0};
+    pass at = {0};
+    if (shape->scope == PAR_SCOPE_STAGE)
+        by_stage(&p, &at);
+    else
+        in_step(&p, &at);
+    const bool waits = e->n_kv > 0 && !(at.token <= at.period);
+    out->latency = at.latency;
+    out->next_token = at.token;
+    out->tokens_per_s =
+        (double)(e->n_b * e->n_t) / (waits ? at.token : at.period);
     for (int i = 0; i < HAR_N_TERM; i++)
-        out->term[i] = shape->mb * slowest.term[i];
-    out->term[HAR_TERM_BUBBLE] = out->latency - shape->mb * most;
-    out->balance = balance_of(e, shape, &z);
-}
-
-/* --- memory
- * ------------------------------------------------------------------- */
-
-/* Elements of the weights of a stage's rank. */
-static double stage_weights(const core_spec *s, const har_shape *shape,
-                            const sizes *z, int stage)
-{
-    const double n_d = (double)s->n_d, n_matrix = s->gated ? 3 : 2;
-    const double vocab = split_up((double)s->n_v, shape->tp) * n_d;
-    const double experts = split_up((double)s->n_e, shape->ep) * n_matrix *
-                           n_d * split_up((double)s->n_f, shape->etp);
-    const bool first_too = stage == 0, last_too = stage == shape->pp - 1;
-    int first, end;
-    int64_t n_f;
-    first_last(&first, &end, s->n_l, shape->pp, stage);
-    double n = (first_too ? vocab : 0) + (last_too ? vocab : 0);
-    if (first_too && last_too && s->tied)
-        n = vocab;
-    for (int l = 0; l < (int)s->n_l; l++) {
-        const bool mine = l >= first && l < end;
-        if (core_spec_is_moe(s, l) &&
-            (mine || shape->scope == PAR_SCOPE_REPLICA))
-            n += experts;
-        if (!mine)
-            continue;
-        n += n_d * (double)s->n_dh * 2 * (z->n_h + z->n_g) + 2 * n_d;
-        if (core_spec_is_moe(s, l))
-            n += n_d * (double)s->n_e;
-        if (core_spec_has_mlp(s, l, &n_f))
-            n += n_matrix * n_d * split_up((double)n_f, shape->tp);
-    }
-    return n;
-}
-
-/* Elements of the largest micro-batch in flight: hidden states, queries, keys
- * and values, the rows of experts with their inner columns, and the logits. */
-static double activations(const har_quick *e, const har_shape *shape,
-                          const sizes *z)
-{
-    const core_spec *s = e->spec;
-    const bool has_experts = s->n_e > 0;
-    const double n_set = (double)shape->ep * shape->etp;
-    const double rows = has_experts ? z->slice * (double)s->n_k * n_set *
-                                          e->most_share[shape->ep]
-                                    : 0;
-    const double inner = split_up((double)s->n_f, shape->etp);
-    return z->tokens *
-               (4 * (double)s->n_d + 2 * (z->n_h + z->n_g) * (double)s->n_dh) +
-           rows * (2 * (double)s->n_d + 2 * inner) +
-           z->tokens * split_up((double)s->n_v, shape->tp);
-}
-
-void har_quick_memory(void *self, const har_shape *shape, har_figures *out)
-{
-    const har_quick *e = self;
-    const sizes z = sizes_of(e, shape);
-    const double kept = (double)(e->n_kv > 0 ? e->n_kv : e->n_t);
-    const double kv = split_up((double)e->n_b, shape->dp) * kept * 2 * z.n_g *
-                      (double)e->spec->n_dh *
-                      split_up((double)e->spec->n_l, shape->pp);
-    double most = 0;
-    for (int stage = 0; stage < shape->pp; stage++)
-        most = fmax(most, stage_weights(e->spec, shape, &z, stage));
-    out->weight_bytes = most * z.value_bytes;
-    out->memory = (most + kv + activations(e, shape, &z)) * z.value_bytes;
+        out->term[i] = at.work.term[i];
+    out->term[HAR_TERM_BUBBLE] = at.latency - at.work.seconds;
+    out->balance = balance_of(&p, at.balance);
 }
 
 /* --- making
@@ -450,57 +371,36 @@ static core_status check_model(const har_quick *e)
     const core_spec *s = e->spec;
     CORE_FAIL_IF(s->n_h == 0, CORE_E_SPEC,
                  "%s: a single sub-layer, expected a whole model", s->name);
-    CORE_FAIL_IF(core_spec_is_mla(s), CORE_E_SPEC,
-                 "%s: latent attention, which the search does not time",
-                 s->name);
-    for (int l = 0; l < (int)s->n_l; l++)
-        CORE_FAIL_IF(core_spec_has_mamba(s, l), CORE_E_SPEC,
-                     "%s: layer %d has a mamba mixer, which the search does "
-                     "not time",
-                     s->name, l);
     CORE_FAIL_IF(!(e->machine->peak[e->dtype] > 0), CORE_E_USAGE,
                  "%s has no peak for %s", e->machine->name,
                  core_dtype_name(e->dtype));
     return CORE_OK;
 }
 
-/* The share of the fullest of ep ranks that hold consecutive experts. */
-static double fullest(const har_quick *e, int ep)
-{
-    double most = 0;
-    for (int r = 0; r < ep; r++) {
-        const int64_t e0 = core_split_first(e->spec->n_e, ep, r);
-        const int64_t e1 = core_split_first(e->spec->n_e, ep, r + 1);
-        double sum = 0;
-        for (int64_t i = e0; i < e1; i++)
-            sum += e->share != NULL ? e->share[i] : 1.0 / (double)e->spec->n_e;
-        most = fmax(most, sum);
-    }
-    return most;
-}
-
 core_status har_quick_make(har_quick *estimate)
 {
     estimate->memo = NULL;
-    estimate->most_share = NULL;
     CORE_TRY(check_model(estimate));
-    const int n_e = (int)estimate->spec->n_e;
     estimate->memo = calloc((size_t)estimate->n_thread, sizeof *estimate->memo);
-    estimate->most_share =
-        calloc((size_t)n_e + 2, sizeof *estimate->most_share);
-    CORE_FAIL_IF(estimate->memo == NULL || estimate->most_share == NULL,
-                 CORE_E_MEMORY, "no memory for the times of %d threads",
-                 estimate->n_thread);
-    estimate->most_share[1] = 1;
-    for (int ep = 1; ep <= n_e; ep++)
-        estimate->most_share[ep] = fullest(estimate, ep);
+    CORE_FAIL_IF(estimate->memo == NULL, CORE_E_MEMORY,
+                 "no memory for the times of %d threads", estimate->n_thread);
+    for (int i = 0; i < estimate->n_thread; i++)
+        CORE_TRY(har__memo_make(&estimate->memo[i], estimate));
+    return CORE_OK;
+}
+
+core_status har_quick_status(const har_quick *estimate)
+{
+    for (int i = 0; i < estimate->n_thread; i++)
+        CORE_FAIL_IF(estimate->memo[i].status != CORE_OK, CORE_E_MEMORY,
+                     "no memory for the times of a plan");
     return CORE_OK;
 }
 
 void har_quick_free(har_quick *estimate)
 {
+    for (int i = 0; estimate->memo != NULL && i < estimate->n_thread; i++)
+        har__memo_free(&estimate->memo[i]);
     free(estimate->memo);
-    free(estimate->most_share);
     estimate->memo = NULL;
-    estimate->most_share = NULL;
 }

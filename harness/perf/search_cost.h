@@ -1,8 +1,7 @@
 /* harness/perf/search_cost.h -- what a plan costs, in closed form, fast.
  *
- * The busiest stage's operators on the fullest micro-batch, and the pipeline as
- * a formula: docs/search.md.  A model of attention and experts; latent
- * attention and mamba mixers are refused.
+ * The records of the fullest micro-batch on one rank of every stage, made once
+ * for all plans that share them, and the pipeline as a formula: docs/search.md.
  */
 #ifndef HAR_PERF_SEARCH_COST_H
 #define HAR_PERF_SEARCH_COST_H
@@ -21,17 +20,30 @@ typedef struct har_quick { /* borrows spec and machine                      */
     const double *share; /* [E] of the choices, adding up to 1; NULL: even */
     int n_thread;
     har_search_memo *memo; /* [n_thread] owned                              */
-    double *most_share;    /* [E + 1] owned: of the fullest of ep ranks      */
 } har_quick;
 
-/* Fill memo and most_share of an estimate whose other members are set; to be
- * freed with har_quick_free also after an error.
+/* Fill memo of an estimate whose other members are set; to be freed with
+ * har_quick_free also after an error.
  * Errors: E_MEMORY; E_SPEC; E_USAGE: the machine has no such dtype.    [local]
  */
 CORE_NODISCARD core_status har_quick_make(har_quick *estimate);
 void har_quick_free(har_quick *estimate);
 
-/* The members of a har_search_cost; self is a har_quick.           [local] */
+/* What went wrong since, if anything: plans have then no times (NaN).
+ * Errors: E_MEMORY.                                                    [local]
+ */
+CORE_NODISCARD core_status har_quick_status(const har_quick *estimate);
+
+/* Each expert's share of the rows that find a slot in a micro-batch of a shape:
+ * what a placement has to deal with where capacity drops choices.
+ *   share  [E] adds up to 1                                           [local]
+ */
+void har_quick_load(const har_quick *estimate, const har_shape *shape,
+                    double *share);
+
+/* The members of a har_search_cost; self is a har_quick.  har_quick_memory
+ * counts on omp_get_thread_num() being below n_thread.                 [local]
+ */
 void har_quick_memory(void *self, const har_shape *shape, har_figures *out);
 void har_quick_time(void *self, int thread, const har_shape *shape,
                     har_figures *out);

@@ -60,6 +60,18 @@ static void write_counts(FILE *out, const har_search_view *v)
             "thread\n",
             r->seconds, v->request->n_thread,
             (double)r->n_plan / r->seconds / v->request->n_thread);
+    if (v->request->replay == NULL)
+        return;
+    fprintf(out,
+            "replayed   %lld plans within %.1f %% of the front, in %.2f s; off "
+            "by up to %.1f %% in latency, %.1f %% in tokens/s\n",
+            (long long)r->n_replayed, 100 * r->margin, r->replay_seconds,
+            100 * r->off_latency, 100 * r->off_tokens);
+    if (r->margin < r->replay_margin)
+        fprintf(out,
+                "           stopped there; as the replays differ, plans up to "
+                "%.1f %% from the front could be on it\n",
+                100 * r->replay_margin);
 }
 
 static void write_checked(FILE *out, const char *name, const har_shape *shape,
@@ -75,7 +87,7 @@ static void write_checked(FILE *out, const char *name, const har_shape *shape,
 
 static void write_predictions(FILE *out, const har_search_view *v)
 {
-    fputs("\npredicted by replay, with 90 % intervals\n", out);
+    fputs("\n90 % intervals\n", out);
     for (int i = 0; i < v->result->n_front && i < HAR_MAX_CHECKED; i++)
         write_checked(out, &v->result->front[i] == v->best ? "best" : "",
                       &v->result->front[i].shape, &v->checked[i]);
@@ -119,13 +131,14 @@ static void write_placed(FILE *out, const har_placed *p)
     fprintf(out, "placement  %s, room for %d more experts per GPU\n", text,
             p->n_spare);
     fprintf(out, "  before   balance %.1f %%, latency %.3f ms, %.0f tokens/s\n",
-            100 * p->contiguous.balance, 1e3 * p->before.latency,
-            p->before.tokens_per_s);
+            100 * p->before.balance, 1e3 * p->before.latency.value,
+            p->before.tokens_per_s.value);
     fprintf(out,
             "  after    balance %.1f %%, latency %.3f ms, %.0f tokens/s; "
             "%d copies, at most %d on a GPU\n",
-            100 * p->dealt.balance, 1e3 * p->after.latency,
-            p->after.tokens_per_s, p->dealt.n_copy, p->dealt.most_experts);
+            100 * p->after.balance, 1e3 * p->after.latency.value,
+            p->after.tokens_per_s.value, p->dealt.n_copy,
+            p->dealt.most_experts);
 }
 
 void har_search_write_text(FILE *out, const har_search_view *v)
@@ -208,15 +221,23 @@ static json_t *json_root(const har_search_view *v)
         "missed_limits", (json_int_t)r->n_missed, "left", (json_int_t)r->n_good,
         "seconds", r->seconds, "threads", v->request->n_thread, "best",
         json_point(v->best, NULL, true), "front", front, "marked", marks);
+    if (root != NULL && v->request->replay != NULL)
+        json_object_set_new(
+            root, "replayed",
+            json_pack("{s:I, s:f, s:f, s:f, s:f, s:f}", "plans",
+                      (json_int_t)r->n_replayed, "margin", r->margin,
+                      "margin_needed", r->replay_margin, "off_latency",
+                      r->off_latency, "off_tokens_per_s", r->off_tokens,
+                      "seconds", r->replay_seconds));
     if (root != NULL && v->placed != NULL)
         json_object_set_new(
             root, "placement",
             json_pack("{s:f, s:f, s:i, s:f, s:f}", "balance_before",
-                      v->placed->contiguous.balance, "balance_after",
-                      v->placed->dealt.balance, "copies",
+                      v->placed->before.balance, "balance_after",
+                      v->placed->after.balance, "copies",
                       v->placed->dealt.n_copy, "latency_before_s",
-                      v->placed->before.latency, "latency_after_s",
-                      v->placed->after.latency));
+                      v->placed->before.latency.value, "latency_after_s",
+                      v->placed->after.latency.value));
     return root;
 }
 

@@ -3,7 +3,7 @@
 #
 # A line per figure: what, measured, wanted, the command.  Nothing is judged:
 # the figures mean what the machine was doing meanwhile, so look at the load in
-# the first line.  PART: ref wide mini large row many (all of them: some six
+# the first line.  PART: ref predict wide mini large row many (all of them: some six
 # minutes, of which half is for the 512 ranks of `many`).
 set -u
 program=$1
@@ -55,6 +55,11 @@ part() {
             "$(sed -n 's/^reference . dgemm *//p' "$out")" "at least 80 %"
         sed 's/^/    /' "$out"
         ;;
+    predict)
+        "$(dirname "$bench_ref")/bench_predict" >"$out" 2>&1
+        line "predictions per second, one thread" "$(head -n 1 "$out")" ""
+        sed '1d; s/^/    /' "$out"
+        ;;
     wide)
         show "wide model, 4 ranks" "owned at most 1.5 x the reference" \
             verify "$here/wide.yaml" --batch 4x256 \
@@ -91,7 +96,7 @@ part() {
 
 echo "$(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg)"
 line "WHAT" "MEASURED" "WANTED"
-[ $# -gt 0 ] || set -- ref wide mini large row many
+[ $# -gt 0 ] || set -- ref predict wide mini large row many
 for name in "$@"; do
     part "$name"
 done

@@ -9,16 +9,20 @@ add_unit(test_har_half SOURCES test_har_half.c LIBS harness LABELS unit)
 add_unit(test_har_place SOURCES test_har_place.c LIBS harness LABELS unit)
 add_unit(test_har_namemap SOURCES test_har_namemap.c LIBS harness LABELS unit)
 add_unit(test_har_judge SOURCES test_har_judge.c LIBS harness LABELS unit)
-add_unit(test_har_search SOURCES test_har_search.c LIBS harness LABELS unit)
+add_unit(test_har_search
+  SOURCES test_har_search.c ../support/ref_fixture.c ../support/ref_families.c
+  LIBS harness LABELS unit)
 add_unit(test_har_cost
   SOURCES test_har_cost.c ../support/mpi_check.c ../support/random_case.c
           ../support/shadow_plans.c ../support/ref_fixture.c ../support/ref_families.c
   LIBS harness LABELS unit mpi NPROCS 36 TIMEOUT 240)
+add_unit(test_har_decode SOURCES test_har_decode.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)
+add_unit(test_har_measured SOURCES test_har_measured.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)
 add_unit(test_har_trace SOURCES test_har_trace.c LIBS harness PkgConfig::JANSSON LABELS unit)
 add_unit(test_har_machine SOURCES test_har_machine.c LIBS harness LABELS unit)
 add_unit(test_har_fit SOURCES test_har_fit.c LIBS harness LABELS unit)
 add_unit(test_har_audit SOURCES test_har_audit.c LIBS harness LABELS unit)
 target_compile_definitions(test_har_audit PRIVATE CLAIMS_DIR="${PROJECT_SOURCE_DIR}/docs/claims")
 add_unit(test_har_systems SOURCES test_har_systems.c LIBS harness LABELS unit)
-add_unit(test_har_predict SOURCES test_har_predict.c LIBS harness m LABELS unit)
+add_unit(test_har_predict SOURCES test_har_predict.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)
 add_unit(test_har_traffic SOURCES test_har_traffic.c LIBS harness m LABELS unit)

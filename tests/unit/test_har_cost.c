@@ -5,8 +5,13 @@
  * from that load alone.  They must be equal field by field, in order; and what
  * the collectives among them sent must be what the communicator counted, so
  * that no transfer is without a record.
+ *
+ * The experts that tokens chose are written into a file of taps on the way, and
+ * the load that is read back from it must be the load of the run.
  */
+#include "core/tapfile.h"
 #include "harness/perf/cost_sum.h"
+#include "harness/perf/measured.h"
 #include "tests/support/mpi_check.h"
 #include "tests/support/random_case.h"
 #include "tests/support/ref_fixture.h"
@@ -15,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct records {
     core_cost *cost;
@@ -49,10 +55,6 @@ static void keep_emitted(void *self, const core_cost *cost,
         r->n_odd_time++;
 }
 
-static void see(void *self, const par_piece *piece)
-{
-    har_load_see(self, piece);
-}
 
 typedef struct run_case {
     const char *name;
@@ -62,10 +64,17 @@ typedef struct run_case {
     size_t budget;    /* 0: experts are read a tile at a time */
 } run_case;
 
+/* What the tokens of the batch chose, [n_l, N, K]; zero on all ranks but the
+ * one that owns the piece. */
+typedef struct choices {
+    uint64_t *idx, *weight; /* weight: the bits of a double */
+} choices;
+
 /* What one rank did. */
 typedef struct run {
     records emitted, generated;
     har_load load;
+    choices chosen;
     int64_t n_element[PAR_N_OP_KINDS]; /* sent, by the communicator's count */
     par_stats stats;
 } run;
@@ -79,6 +88,48 @@ static void make_layout(par_layout *out, core_arena *arena, const run_case *c,
     par_layout_init(out, arena, &c->spec, &c->plan, rank);
 }
 
+static int64_t n_choices(const run_case *c)
+{
+    return c->spec.n_l * c->batch.n_b * c->batch.n_t * c->spec.n_k;
+}
+
+typedef struct watch {
+    const run_case *c;
+    har_load_watch load;
+    choices chosen;
+} watch;
+
+static void see(void *self, const par_piece *piece)
+{
+    watch *w = self;
+    const int64_t n_k = w->c->spec.n_k;
+    const int64_t n_token = w->c->batch.n_b * w->c->batch.n_t;
+    const bool is_idx = piece->tap.kind == CORE_TAP_TOPK_IDX;
+    har_load_see(&w->load, piece);
+    if ((!is_idx && piece->tap.kind != CORE_TAP_TOPK_WEIGHT) ||
+        piece->i_owner != 0)
+        return;
+    for (int64_t i = 0; i < piece->n_row; i++)
+        for (int64_t k = 0; k < n_k; k++) {
+            const int64_t at =
+                (piece->tap.layer * n_token + piece->row_ids[i]) * n_k + k;
+            if (is_idx)
+                w->chosen.idx[at] = (uint64_t)piece->ints[i * piece->ld + k];
+            else
+                memcpy(&w->chosen.weight[at], &piece->values[i * piece->ld + k],
+                       sizeof(double));
+        }
+}
+
+static choices make_choices(const run_case *c)
+{
+    const size_t n = (size_t)n_choices(c) + 1;
+    const choices out = {calloc(n, sizeof *out.idx),
+                         calloc(n, sizeof *out.weight)};
+    ck_assert(out.idx != NULL && out.weight != NULL);
+    return out;
+}
+
 static void emit(run *out, par_comm *comm, const run_case *c,
                  const core_weights *weights)
 {
@@ -87,8 +138,8 @@ static void emit(run *out, par_comm *comm, const run_case *c,
     par_model *model = NULL;
     make_layout(&layout, &arena, c, comm->rank);
     ck_assert_int_eq(har_load_make(&out->load, &c->spec, &layout), CORE_OK);
-    har_load_watch watch = {&out->load, &c->spec, &layout, NULL};
-    const par_observer observer = {&watch, see};
+    watch w = {c, {&out->load, &c->spec, &layout, NULL}, make_choices(c)};
+    const par_observer observer = {&w, see};
     const par_options options = {c->budget, &observer,    NULL,
                                  NULL,      keep_emitted, &out->emitted};
     ck_assert_int_eq(
@@ -103,6 +154,9 @@ static void emit(run *out, par_comm *comm, const run_case *c,
     par_model_close(model);
     par_all_reduce_u64(comm, &comm->world, out->load.n_row,
                        har_load_size(&out->load));
+    par_all_reduce_u64(comm, &comm->world, w.chosen.idx, n_choices(c));
+    par_all_reduce_u64(comm, &comm->world, w.chosen.weight, n_choices(c));
+    out->chosen = w.chosen;
     core_arena_free(&arena);
 }
 
@@ -129,6 +183,73 @@ static void run_free(run *r)
     free(r->emitted.cost);
     free(r->generated.cost);
     har_load_free(&r->load);
+    free(r->chosen.idx);
+    free(r->chosen.weight);
+}
+
+/* --- the load that a file of taps holds --- */
+
+static void put_layer(core_tapfile *file, const run_case *c, const choices *of,
+                      int layer)
+{
+    const int64_t n = c->batch.n_b * c->batch.n_t, n_k = c->spec.n_k;
+    const int64_t at = layer * n * n_k;
+    core_tapfile_put(file, "", (core_tap){CORE_TAP_TOPK_IDX, layer}, NULL,
+                     (const int64_t *)of->idx + at, n_k, NULL, 0, n, 0, n_k);
+    core_tapfile_put(file, "", (core_tap){CORE_TAP_TOPK_WEIGHT, layer},
+                     (const double *)of->weight + at, NULL, n_k, NULL, 0, n, 0,
+                     n_k);
+}
+
+static core_status write_taps(const char *path, const run_case *c,
+                              const choices *of)
+{
+    const core_tapfile_part part = {"", c->batch.n_b, c->batch.n_t, NULL};
+    core_tapfile *file = NULL;
+    CORE_TRY(core_tapfile_create(&file, path, &c->spec, CORE_FP64, true, false,
+                                 &part, 1, NULL));
+    for (int l = 0; l < (int)c->spec.n_l; l++)
+        if (core_spec_is_moe(&c->spec, l))
+            put_layer(file, c, of, l);
+    const core_status status = core_tapfile_commit(file);
+    core_tapfile_close(file);
+    return status;
+}
+
+static core_status read_load(const char *path, const run_case *c,
+                             har_load *read)
+{
+    har_measured measured;
+    CORE_TRY(har_measured_open(&measured, path, &c->spec, NULL));
+    const core_status status = har_measured_load(
+        &measured, &c->plan, c->batch.n_b, c->batch.n_t, read);
+    har_measured_close(&measured);
+    return status;
+}
+
+/* Rows that differ between a load and the one that a file of these choices
+ * says; -1: there is no such file, see core_message.  On one rank. */
+static int64_t n_misread(const run_case *c, const choices *of,
+                         const har_load *load)
+{
+    char folder[] = "/tmp/test_har_cost-XXXXXX", path[64];
+    har_load read = {0};
+    int64_t n = 0;
+    if (core_spec_count_moe(&c->spec, 0, (int)c->spec.n_l) == 0)
+        return 0;
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/taps", folder);
+    if (write_taps(path, c, of) != CORE_OK ||
+        read_load(path, c, &read) != CORE_OK ||
+        har_load_size(&read) != har_load_size(load))
+        n = -1;
+    for (int64_t i = 0; n >= 0 && i < har_load_size(load); i++)
+        n += read.n_row[i] != load->n_row[i];
+    har_load_free(&read);
+    unlink(path);
+    rmdir(folder);
+    return n;
 }
 
 /* --- judgement --- */
@@ -211,6 +332,12 @@ static void check_case(const run_case *c)
     if (comm != NULL) {
         run r = do_run(comm, c);
         ok = !is_wrong(&r, why);
+        if (comm->rank == 0 && ok) {
+            const int64_t n = n_misread(c, &r.chosen, &r.load);
+            ok = n == 0;
+            snprintf(why, WHY, "%lld rows of experts are other in the taps %s",
+                     (long long)n, n < 0 ? core_message() : "");
+        }
         run_free(&r);
     }
     par_comm_close(comm);
@@ -313,7 +440,8 @@ START_TEST(drops_agree)
     if (comm != NULL) {
         run r = do_run(comm, &c);
         n_dropped = (uint64_t)r.stats.n_dropped;
-        ok = !is_wrong(&r, why);
+        ok = !is_wrong(&r, why) &&
+             (comm->rank != 0 || n_misread(&c, &r.chosen, &r.load) == 0);
         run_free(&r);
     }
     par_comm_close(comm);
@@ -522,6 +650,57 @@ END_TEST
 
 /* --- the comparison itself --- */
 
+/* The first token goes to an expert that it did not choose. */
+static void plant_choice(const core_spec *spec, const choices *of)
+{
+    for (bool is_used = true; is_used;) {
+        of->idx[0] = (of->idx[0] + 1) % (uint64_t)spec->n_e;
+        is_used = false;
+        for (int64_t k = 1; k < spec->n_k; k++)
+            is_used = is_used || of->idx[k] == of->idx[0];
+    }
+}
+
+/* The lightest choices get the slots. */
+static void plant_weights(const run_case *c, const choices *of)
+{
+    for (int64_t i = 0; i < n_choices(c); i++)
+        of->weight[i] ^= (uint64_t)1 << 63;
+}
+
+/* One token that chose another expert, or other choices that are dropped, and
+ * the load that is read is not that of the run. */
+START_TEST(another_routing_is_seen)
+{
+    const core_capacity capacity[2] = {{.rule = CORE_CAPACITY_NONE},
+                                       {.rule = CORE_CAPACITY_FACTOR,
+                                        .priority = CORE_PRIORITY_PROB,
+                                        .factor = 0.6}};
+    core_spec spec = fix_family(FIX_NORM_ALL);
+    spec.capacity = capacity[_i];
+    run_case c = make_case(&spec, "tp=2,ep=2,mb=2", 5, 9);
+    par_comm *comm;
+    int64_t n_same = 0, n_other = 1;
+    ck_assert_int_eq(par_comm_open(&comm, par_plan_world(&c.plan)), CORE_OK);
+    if (comm != NULL) {
+        run r = do_run(comm, &c);
+        if (comm->rank == 0) {
+            n_same = n_misread(&c, &r.chosen, &r.load);
+            if (_i == 0)
+                plant_choice(&spec, &r.chosen);
+            else
+                plant_weights(&c, &r.chosen);
+            n_other = n_misread(&c, &r.chosen, &r.load);
+        }
+        run_free(&r);
+    }
+    par_comm_close(comm);
+    mpi_assert(n_same == 0 && n_other > 0, "%lld rows, %lld with a fault",
+               (long long)n_same, (long long)n_other);
+    core_batch_free(&c.batch);
+}
+END_TEST
+
 START_TEST(difference_is_seen)
 {
     core_cost changed[2];
@@ -552,6 +731,7 @@ int main(void)
     Suite *suite = suite_create("har_cost");
     TCase *tc = tcase_create("cost");
     tcase_add_test(tc, difference_is_seen);
+    tcase_add_loop_test(tc, another_routing_is_seen, 0, 2);
     tcase_add_test(tc, shadow_plans_agree);
     tcase_add_loop_test(tc, families_agree, 0, FIX_N_FAMILIES);
     tcase_add_loop_test(tc, drops_agree, 0, 2);

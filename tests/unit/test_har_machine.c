@@ -265,6 +265,32 @@ START_TEST(decode_reads_the_cache)
 }
 END_TEST
 
+/* Few heads: the latents are read once, whatever the number of heads.  Many:
+ * every head multiplies with every latent, 128 heads with 2 (2 x 512 + 64) flop
+ * per key. */
+START_TEST(latents_are_read_once_and_multiplied_by_all_heads)
+{
+    hand.coef[HAR_COEF_FILL].value = 1e-6;
+    har_latent a = {.n_row = 64,
+                    .n_key = 10000,
+                    .n_h = 1,
+                    .n_latent = 512,
+                    .n_rot = 64};
+    const double bytes = 4 * 64 * 1e4 * 576;
+    hand.peak[CORE_DTYPE_F32] = 1e18;
+    near(har_time_latent(&hand, CORE_DTYPE_F32, &a).seconds, bytes / 1e11,
+         1e-3);
+    a.n_h = 16;
+    near(har_time_latent(&hand, CORE_DTYPE_F32, &a).seconds, bytes / 1e11,
+         1e-3);
+    hand.peak[CORE_DTYPE_F32] = 1e12;
+    hand.memory_bw = 1e18;
+    a.n_h = 128;
+    const double flop = 2 * 64 * 128 * 1e4 * (2 * 512 + 64);
+    near(har_time_latent(&hand, CORE_DTYPE_F32, &a).seconds, flop / 1e12, 1e-3);
+}
+END_TEST
+
 /* --- collectives ------------------------------------------------------------
  */
 
@@ -418,6 +444,13 @@ static const struct {
      "links[0].from: expected measured, transferred, assumed or datasheet, "
      "found 'hearsay'"},
     {"from: datasheet", "from: measured", NULL},
+    {"    sigma: 0.5 ", "    #",
+     "t.yaml: links[1].sigma: missing, expected how uncertain"},
+    {"    sigma: 0.5 ", "    sigma: 0 ",
+     "links[1].sigma: expected a number from 0.0001 to 10, found '0'"},
+    {"    sigma: 0.5 ", "    sigma: nan ", "links[1].sigma: expected a number"},
+    {"    sigma: 0.5 ", "    sigma: 0.25 ", NULL},
+    {"from: datasheet", "from: datasheet\n    sigma: 0.1", NULL},
     {"gpus: 1024", "gpus: 8",
      "links[1].gpus: expected more than the 8 of the link before, found 8"},
     {"    gpus: 8 ", "    # ",
@@ -540,6 +573,7 @@ static Suite *machine_suite(void)
     tcase_add_test(times, groups_are_padded_to_blocks_and_empty_ones_not_read);
     tcase_add_test(times, prefill_is_causal_and_a_window_cuts_it);
     tcase_add_test(times, decode_reads_the_cache);
+    tcase_add_test(times, latents_are_read_once_and_multiplied_by_all_heads);
     tcase_add_test(times, ring_by_hand);
     tcase_add_test(times, small_messages_do_not_wait_for_a_rendezvous);
     tcase_add_test(times, one_shot_then_two_shots);

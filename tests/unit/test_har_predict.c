@@ -1,9 +1,11 @@
 /* tests/unit/test_har_predict.c -- schedules by hand, loads, memory, and what
  * must hold of any prediction.
  */
+#include "harness/perf/balance.h"
+#include "harness/perf/cost_sum.h"
 #include "harness/perf/predict.h"
 #include "harness/perf/schedule.h"
-#include "harness/perf/balance.h"
+#include "tests/support/ref_fixture.h"
 
 #include <check.h>
 #include <math.h>
@@ -41,7 +43,7 @@ static void make_pipe(pipe_case *p, const double *second, int n_stage, int n_mb,
             if (s + 1 < n_stage)
                 p->event[n++] = (har_event){.kind = HAR_EVENT_SEND,
                                             .seconds = send,
-                                            .uncertainty = HAR_COLLECTIVE};
+                                            .cause = HAR_COLLECTIVE};
         }
         p->first[s * 2 + 1] = n;
     }
@@ -55,14 +57,33 @@ static void make_pipe(pipe_case *p, const double *second, int n_stage, int n_mb,
                           .n_member = p->n_member};
 }
 
-static double replay(pipe_case *p, const double *scale)
+/* Seconds of the world whose collectives take `factor` times as long; it is
+ * replayed beside another, which must not change it. */
+static double replay_world(pipe_case *p, double factor)
 {
-    har_replay_work work = {.arena = core_arena_measure()};
-    har_replay out = {.lane = p->lane};
-    ck_assert_int_eq(har_replay_run(&p->s, p->play, 1, scale, &work, &out),
-                     CORE_OK);
+    static const har_world as_it_is = {.factor = {1, 1, 1, 1, 1}};
+    har_world world[2] = {as_it_is, as_it_is};
+    har_lane_time lane[2 * MAX_STAGE];
+    har_replay_work work = {{0}, {0}};
+    har_replay out = {.n_world = 2, .world = world, .lane = lane};
+    world[0].factor[HAR_COLLECTIVE] = factor;
+    world[1].factor[HAR_GEMM] = 3;
+    ck_assert_int_eq(har_replay_run(&p->s, p->play, 1, &work, &out), CORE_OK);
     har_replay_work_free(&work);
-    return out.seconds;
+    for (int i = 0; i < p->s.n_lane; i++)
+        p->lane[i] = lane[2 * i];
+    ck_assert(out.seconds[1] != out.seconds[0]);
+    return out.seconds[0];
+}
+
+static double replay(pipe_case *p)
+{
+    har_replay_work work = {{0}, {0}};
+    har_replay out = {.lane = p->lane};
+    ck_assert_int_eq(har_replay_run(&p->s, p->play, 1, &work, &out), CORE_OK);
+    har_replay_work_free(&work);
+    ck_assert(replay_world(p, 1) == out.seconds[0]);
+    return out.seconds[0];
 }
 
 static void near(double x, double y)
@@ -77,7 +98,7 @@ START_TEST(equal_stages_have_the_bubble_of_the_book)
     const double second[] = {2, 2, 2, 2};
     pipe_case p;
     make_pipe(&p, second, 4, 8, 0);
-    const double all = replay(&p, NULL);
+    const double all = replay(&p);
     near(all, 2 * (8 + 4 - 1));
     for (int s = 0; s < 4; s++)
         near(p.lane[s].wait_stage / all, 3.0 / 11);
@@ -91,7 +112,7 @@ START_TEST(uneven_stages_wait_for_the_slowest)
     const double second[] = {1, 3, 2};
     pipe_case p;
     make_pipe(&p, second, 3, 4, 0);
-    near(replay(&p, NULL), 15);
+    near(replay(&p), 15);
     near(p.lane[0].wait_stage, 15 - 4);
     near(p.lane[1].wait_stage, 1 + 2);
     near(p.lane[2].wait_stage, 4 + 3 * 1);
@@ -106,13 +127,31 @@ START_TEST(a_send_keeps_its_sender_unless_it_goes_aside)
     const double second[] = {1, 1};
     pipe_case p;
     make_pipe(&p, second, 2, 2, 0.5);
-    near(replay(&p, NULL), 4);
+    near(replay(&p), 4);
     near(p.lane[0].meet, 1);
     p.s.sends_aside = true;
-    near(replay(&p, NULL), 3.5);
+    near(replay(&p), 3.5);
     near(p.lane[0].hidden, 1);
-    const double scale[HAR_N_KIND] = {1, 1, 1, 2, 1};
-    near(replay(&p, scale), 4);
+    near(replay_world(&p, 2), 4);
+}
+END_TEST
+
+/* The play of one tick three times: the mark is what the first two take. */
+START_TEST(a_mark_is_the_end_of_a_shorter_play)
+{
+    const double second[] = {1, 3, 2};
+    const int play[3] = {0, 0, 0};
+    pipe_case p;
+    make_pipe(&p, second, 3, 4, 0.25);
+    for (int n = 1; n < 3; n++) {
+        har_replay_work work = {{0}, {0}};
+        har_replay all = {.lane = p.lane, .n_mark = n}, part = {.lane = p.lane};
+        ck_assert_int_eq(har_replay_run(&p.s, play, 3, &work, &all), CORE_OK);
+        ck_assert_int_eq(har_replay_run(&p.s, play, n, &work, &part), CORE_OK);
+        ck_assert(all.marked[0] == part.seconds[0]);
+        ck_assert(all.seconds[0] > all.marked[0]);
+        har_replay_work_free(&work);
+    }
 }
 END_TEST
 
@@ -139,16 +178,16 @@ START_TEST(a_meeting_waits_for_the_last)
                          .first = p.first,
                          .from = p.from,
                          .n_member = p.n_member};
-    near(replay(&p, NULL), 5);
+    near(replay(&p), 5);
     near(p.lane[0].wait_peer, 2);
     near(p.lane[1].wait_peer, 0 * 1.0);
     p.s.meets_aside = true;
-    near(replay(&p, NULL), 4);
+    near(replay(&p), 4);
     /* a third that never comes */
     p.n_member[0] = 3;
-    har_replay_work work = {.arena = core_arena_measure()};
+    har_replay_work work = {{0}, {0}};
     har_replay out = {.lane = p.lane};
-    ck_assert_int_eq(har_replay_run(&p.s, p.play, 1, NULL, &work, &out),
+    ck_assert_int_eq(har_replay_run(&p.s, p.play, 1, &work, &out),
                      CORE_E_INTERNAL);
     har_replay_work_free(&work);
 }
@@ -164,9 +203,9 @@ typedef struct fixture {
     har_machine machine;
 } fixture;
 
-static void open_case(fixture *f, const char *model, const char *plan, int rank)
+/* The spec is set. */
+static void open_plan(fixture *f, const char *plan, int rank)
 {
-    ck_assert_int_eq(core_spec_open(&f->spec, model, NULL), CORE_OK);
     ck_assert_int_eq(par_plan_parse(&f->plan, plan), CORE_OK);
     ck_assert_int_eq(par_plan_check(&f->plan, &f->spec), CORE_OK);
     ck_assert_int_eq(har_machine_open(&f->machine, "gpu-400t-64g"), CORE_OK);
@@ -174,6 +213,12 @@ static void open_case(fixture *f, const char *model, const char *plan, int rank)
     par_layout_init(&f->lay, &f->arena, &f->spec, &f->plan, rank);
     ck_assert_int_eq(core_arena_make(&f->arena), CORE_OK);
     par_layout_init(&f->lay, &f->arena, &f->spec, &f->plan, rank);
+}
+
+static void open_case(fixture *f, const char *model, const char *plan, int rank)
+{
+    ck_assert_int_eq(core_spec_open(&f->spec, model, NULL), CORE_OK);
+    open_plan(f, plan, rank);
 }
 
 static uint64_t sum_of(const har_load *load, int64_t layer)
@@ -316,6 +361,126 @@ START_TEST(an_interval_holds_its_value_and_shares_add_up)
 }
 END_TEST
 
+/* The root of the mean square of ln(x / point). */
+static double rms_of_logs(double point, const double *x, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += log(x[i] / point) * log(x[i] / point) / n;
+    return sqrt(sum);
+}
+
+/* Other draws are those of the next seeds, and what the interval says of them is
+ * how far they are from the one that is reported, which stays what it was. */
+START_TEST(an_interval_holds_other_draws)
+{
+    fixture f;
+    har_demand d;
+    double latency[3], balance[3];
+    open_case(&f, "seed-mini", "seed-32", 0);
+    ck_assert_int_eq(har_demand_parse(&d, "zipf:1", 64), CORE_OK);
+    har_predict_case c = PREFILL;
+    c.demand = &d;
+    c.all_ranks = true;
+    har_prediction *alone = predict(&f, &c);
+    ck_assert_int_eq(alone->sources.n_draw, 0);
+    ck_assert(alone->sources.routing == 0);
+    ck_assert(alone->balance.low == alone->balance.value);
+    c.n_draw = 3;
+    har_prediction *all = predict(&f, &c);
+    ck_assert(all->latency.value == alone->latency.value);
+    ck_assert(all->latency.high > alone->latency.high);
+    ck_assert(all->balance.low < all->balance.value);
+    c.n_draw = 0;
+    for (int i = 0; i < 3; i++) {
+        d.seed = (uint64_t)i + 2;
+        har_prediction *other = predict(&f, &c);
+        latency[i] = other->latency.value;
+        balance[i] = other->balance.value;
+        free(other);
+    }
+    near(all->sources.routing, rms_of_logs(all->latency.value, latency, 3));
+    double square = 0;
+    for (int i = 0; i < 3; i++)
+        square += pow(balance[i] - all->balance.value, 2) / 3;
+    ck_assert(fabs(all->balance.high - all->balance.value -
+                   1.645 * sqrt(square)) < 1e-12);
+    const double sum = all->sources.operators * all->sources.operators +
+                       all->sources.links * all->sources.links +
+                       all->sources.routing * all->sources.routing;
+    ck_assert(fabs(log(all->latency.high / all->latency.value) -
+                   1.645 * sqrt(sum)) < 1e-12);
+    free(alone);
+    free(all);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* Nothing is drawn: expectations, and a measured load. */
+START_TEST(what_is_not_drawn_has_no_other_draws)
+{
+    fixture f;
+    har_demand d;
+    har_load load;
+    double n_choice, n_kept;
+    open_case(&f, "seed-mini", "seed-32", 0);
+    ck_assert_int_eq(har_demand_parse(&d, "zipf:1", 64), CORE_OK);
+    ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
+    har_demand_load(&d, &f.spec, &f.lay, PREFILL.n_b, PREFILL.n_t, &load,
+                    &n_choice, &n_kept);
+    for (int i = 0; i < 3; i++) {
+        har_predict_case c = PREFILL;
+        c.demand = &d;
+        c.n_draw = 3;
+        c.all_ranks = i > 0;
+        c.load = i == 2 ? &load : NULL;
+        d.is_drawn = i > 0;
+        har_prediction *p = predict(&f, &c);
+        ck_assert_int_eq(p->sources.n_draw, i == 1 ? 3 : 0);
+        ck_assert((p->sources.routing > 0) == (i == 1));
+        free(p);
+    }
+    har_load_free(&load);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* The world in which a tier is a sigma slower is the prediction for a machine
+ * whose links are that much slower. */
+START_TEST(an_interval_holds_the_links_that_are_assumed)
+{
+    fixture f;
+    double moved = 0;
+    open_case(&f, "seed-30b", "seed-32", 0);
+    ck_assert_int_eq(f.machine.n_link, 2);
+    har_predict_case c = PREFILL;
+    c.all_ranks = true;
+    const har_machine machine = f.machine;
+    har_prediction *base = predict(&f, &c);
+    ck_assert(base->sources.links > 0);
+    for (int i = 0; i < 2; i++) {
+        f.machine = machine;
+        f.machine.link[i].bw /= 1 + machine.link[i].sigma;
+        har_prediction *p = predict(&f, &c);
+        moved += pow(log(p->latency.value / base->latency.value), 2);
+        ck_assert(p->latency.value > base->latency.value);
+        free(p);
+    }
+    ck_assert_msg(fabs(base->sources.links / sqrt(moved) - 1) < 1e-6,
+                  "%.17g, machines with slower links say %.17g",
+                  base->sources.links, sqrt(moved));
+    f.machine = machine;
+    f.machine.link[0].sigma = f.machine.link[1].sigma = 0;
+    har_prediction *sure = predict(&f, &c);
+    ck_assert(sure->sources.links == 0);
+    ck_assert(sure->sources.operators == base->sources.operators);
+    ck_assert(sure->latency.high < base->latency.high);
+    free(base);
+    free(sure);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
 /* One rank that speaks for its stage says what all ranks together say, where
  * all of a stage are alike. */
 START_TEST(a_spokesman_agrees_with_all_ranks)
@@ -345,6 +510,105 @@ START_TEST(a_spokesman_agrees_with_all_ranks)
                       one->period.value, all->period.value);
         free(one);
         free(all);
+        core_arena_free(&f.arena);
+    }
+}
+END_TEST
+
+/* --- what is looked up is what would be generated --- */
+
+typedef struct counting {
+    const har_prediction *p;
+    double n_record[HAR_MAX_CLASS], flops[HAR_MAX_CLASS], bytes[HAR_MAX_CLASS];
+    int n_unknown;
+} counting;
+
+static void count(void *self, const core_cost *c)
+{
+    counting *n = self;
+    int i = 0;
+    if (c->kind == CORE_COST_COLLECTIVE && c->group < 2)
+        return;
+    for (; i < n->p->n_class; i++) {
+        const har_class *k = &n->p->class_of[i];
+        if (k->op == c->op && k->kind == c->kind && k->axis == c->axis &&
+            k->collective == c->collective)
+            break;
+    }
+    if (i == n->p->n_class) {
+        n->n_unknown++;
+        return;
+    }
+    n->n_record[i]++;
+    n->flops[i] += (double)c->flops;
+    n->bytes[i] += (double)(c->kind == CORE_COST_COLLECTIVE
+                                ? har_cost_sent_bytes(c, 2)
+                                : har_cost_bytes(c, 2));
+}
+
+static void expect_sum(const har_class *c, const char *what, double mean,
+                       double sum, int n_lane)
+{
+    ck_assert_msg(fabs(mean * n_lane - sum) <= 1e-9 * sum,
+                  "%s %s: %s %.17g, records have %.17g", c->op,
+                  core_cost_kind_name(c->kind), what, mean * n_lane, sum);
+}
+
+static const char *const family_plan[] = {
+    "tp=2,pp=3,dp=2,ep=2,mb=3", "tp=3,ep=3,mb=2",
+    "tp=2,pp=3,ep=3,etp=2,scope=replica,mb=2,rounds=2", "tp=6,ep=2,etp=3"};
+
+/* So that layers differ in one thing only, and it has to be looked at. */
+static void make_alike(core_spec *spec, int i)
+{
+    for (int l = 1; l < (int)spec->n_l; l++) {
+        if (i > 0)
+            spec->ffn[l] = spec->ffn[0];
+        if (i == 2)
+            spec->no_rope[l] = spec->no_rope[0];
+        if (i == 3)
+            spec->span[l] = spec->span[0];
+    }
+}
+
+/* Operators of every family: the sums over the records of all ranks.  Seven
+ * rows: micro-batches of two sizes. */
+START_TEST(classes_are_the_sums_of_their_records)
+{
+    for (int i = 0; i < 4; i++) {
+        fixture f;
+        har_demand d;
+        har_load load;
+        double n_choice, n_kept;
+        f.spec = fix_family(_i);
+        make_alike(&f.spec, i);
+        open_plan(&f, family_plan[i], 0);
+        const core_batch batch = {.n_b = 7, .n_t = 70};
+        ck_assert_int_eq(har_demand_parse(&d, "zipf:1", (int)f.spec.n_e),
+                         CORE_OK);
+        ck_assert_int_eq(har_load_make(&load, &f.spec, &f.lay), CORE_OK);
+        har_demand_load(&d, &f.spec, &f.lay, batch.n_b, batch.n_t, &load,
+                        &n_choice, &n_kept);
+        har_predict_case c = PREFILL;
+        c.n_b = batch.n_b;
+        c.n_t = batch.n_t;
+        c.load = &load;
+        c.all_ranks = true;
+        har_prediction *p = predict(&f, &c);
+        counting n = {.p = p};
+        const har_cost_case request = {&f.spec, &f.plan, &batch, &load};
+        const int n_lane = par_plan_world(&f.plan);
+        for (int rank = 0; rank < n_lane; rank++)
+            ck_assert_int_eq(har_cost_rank(&request, rank, count, &n), CORE_OK);
+        ck_assert_int_eq(n.n_unknown, 0);
+        for (int k = 0; k < p->n_class; k++) {
+            const har_class *of = &p->class_of[k];
+            expect_sum(of, "records", of->n_record, n.n_record[k], n_lane);
+            expect_sum(of, "flop", of->flops, n.flops[k], n_lane);
+            expect_sum(of, "bytes", of->bytes, n.bytes[k], n_lane);
+        }
+        free(p);
+        har_load_free(&load);
         core_arena_free(&f.arena);
     }
 }
@@ -436,6 +700,52 @@ START_TEST(decoding_grows_with_its_cache)
 }
 END_TEST
 
+typedef struct watching {
+    double last;
+    int n, n_back; /* n_back: told less than before                           */
+} watching;
+
+static void watch(void *self, double done)
+{
+    watching *w = self;
+    w->n_back += !(done > w->last);
+    w->last = done;
+    w->n++;
+}
+
+/* What is done only grows, to all of it: with other draws, and where serving
+ * has lanes of its own. */
+START_TEST(a_prediction_says_how_far_it_is)
+{
+    static const char *const plans[] = {"seed-32",
+                                        "pp=4,ep=4,scope=replica,mb=2"};
+    for (int i = 0; i < 2; i++) {
+        fixture f;
+        har_demand d;
+        har_predictor *p;
+        har_prediction *out = malloc(sizeof *out);
+        watching w = {0};
+        open_case(&f, "seed-mini", plans[i], 0);
+        ck_assert_int_eq(har_demand_parse(&d, "uniform", 64), CORE_OK);
+        har_predict_case c = PREFILL;
+        c.spec = &f.spec;
+        c.plan = &f.plan;
+        c.demand = &d;
+        c.all_ranks = true;
+        c.n_draw = 2;
+        ck_assert_int_eq(har_predictor_make(&p, &f.machine), CORE_OK);
+        har_predictor_watch(p, watch, &w);
+        ck_assert_int_eq(har_predict(p, &c, out), CORE_OK);
+        ck_assert_int_eq(w.n, 3 * (1 + i) * par_plan_world(&f.plan));
+        ck_assert_int_eq(w.n_back, 0);
+        near(w.last, 1);
+        har_predictor_free(p);
+        free(out);
+        core_arena_free(&f.arena);
+    }
+}
+END_TEST
+
 START_TEST(a_dtype_without_units_is_refused)
 {
     fixture f;
@@ -463,15 +773,22 @@ int main(void)
     tcase_add_test(t, equal_stages_have_the_bubble_of_the_book);
     tcase_add_test(t, uneven_stages_wait_for_the_slowest);
     tcase_add_test(t, a_send_keeps_its_sender_unless_it_goes_aside);
+    tcase_add_test(t, a_mark_is_the_end_of_a_shorter_play);
     tcase_add_test(t, a_meeting_waits_for_the_last);
     tcase_add_test(t, a_load_has_every_choice);
     tcase_add_test(t, a_load_fits_its_slots);
     tcase_add_test(t, a_demand_that_says_nothing_is_refused);
     tcase_add_test(t, an_interval_holds_its_value_and_shares_add_up);
+    tcase_add_test(t, an_interval_holds_other_draws);
+    tcase_add_test(t, what_is_not_drawn_has_no_other_draws);
+    tcase_add_test(t, an_interval_holds_the_links_that_are_assumed);
     tcase_add_test(t, a_spokesman_agrees_with_all_ranks);
+    tcase_add_loop_test(t, classes_are_the_sums_of_their_records, 0,
+                        FIX_N_FAMILIES);
     tcase_add_test(t, a_better_machine_is_never_slower);
     tcase_add_test(t, memory_is_the_models);
     tcase_add_test(t, decoding_grows_with_its_cache);
+    tcase_add_test(t, a_prediction_says_how_far_it_is);
     tcase_add_test(t, a_dtype_without_units_is_refused);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -13,7 +13,11 @@ jq -e '.plans == .too_large + .missed_limits + .left and .illegal > 0 and .too_l
        and all(.front[]; .gpus >= 16 and .gpus <= 64 and .memory_bytes <= 64e9)' \
     s.json >/dev/null || fail "json: $(head -c 400 s.json)"
 
-# the replay of what is shown agrees on who wins, and on who fits
+# what is shown is the replay's word, and it says who wins and who fits
+jq -e '.replayed.plans > (.front | length) and .replayed.margin >= 0.25
+       and all(.front[], .marked[]; .latency_s == .predicted.latency_s
+               and (.tokens_per_s / .predicted.tokens_per_s - 1 | fabs) < 1e-9)' \
+    s.json >/dev/null || fail "replayed"
 jq -e '.best.plan as $best | (.front[] | select(.plan == $best) | .predicted) as $p
        | all(.front[]; .predicted.memory_bytes <= 64e9)
        and all(.marked[].predicted; .latency_s > $p.latency_s and .tokens_per_s < $p.tokens_per_s
@@ -25,13 +29,32 @@ expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x8 --write best.yaml
 verified seed-mini --layers 2 --plan best.yaml
 seq 1 64 | awk '{print 1 / $1}' >popularity
 expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x8 --mark dp=4,ep=4 \
-    --popularity popularity --place --write placed.yaml --json s.json
+    --popularity popularity --place --write placed.yaml
 has out '^  before   balance'
 has placed.yaml '^placement:'
-has placed.yaml '^  - \[[0-9]+, ' # a replica
-jq -e '.placement | .balance_before < 0.5 and .balance_after > 0.99
-       and .latency_after_s <= .latency_before_s' s.json >/dev/null || fail "balance"
 verified seed-mini --layers 2 --plan placed.yaml
+# enough rows: before and after by replay of every rank
+expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x512 --mark dp=4,ep=4 \
+    --popularity popularity --place --write placed.yaml --json s.json
+jq -e '.placement | .balance_before < 0.6 and .balance_after > 0.99
+       and .latency_after_s < .latency_before_s' s.json >/dev/null || fail "balance"
+verified seed-mini --layers 2 --plan placed.yaml
+
+# without a capacity the most popular expert is more than a rank's share: copies
+printf '9\n1\n1\n1\n1\n1\n1\n1\n' >hot
+expect 0 moeparity search "$ORACLE/mixtral/tiny" $on --gpus 4 --batch 16x512 --mark dp=4,ep=4 \
+    --popularity hot --place --write placed.yaml --json s.json
+jq -e '.placement | .balance_before < 0.5 and .balance_after > 0.9 and .copies > 8' \
+    s.json >/dev/null || fail "copies"
+has placed.yaml '^  - \[[0-9]+, ' # a replica
+verified "$ORACLE/mixtral/tiny" --plan placed.yaml
+
+# every model: latent attention, a mamba mixer
+for model in "$ORACLE/deepseek_v3/yarn_bf16" "$ORACLE/jamba/tiny"; do
+    expect 0 moeparity search "$model" $on --gpus 1..8 --batch 16x64
+    has out '^best '
+    expect 0 moeparity search "$model" $on --gpus 1..8 --decode 16x300
+done
 
 # limits, decode
 expect 0 moeparity search seed-30b $on --gpus 32 --decode 256x2048 --slo 'latency_ms<50'
@@ -61,8 +84,14 @@ bad '--place: expected --popularity' seed-mini $on --gpus 4 --batch 16x8 --place
 bad '--place: expected a plan' seed-mini $on --gpus 4 --batch 16x8 --place --popularity popularity --mark tp=4
 bad 'no legal plan' seed-mini $on --gpus 17 --batch 16x8
 sed 5s/.*/-1/ popularity >negative
-refused 3 "negative:5: expected a number, at least 0, found '-1'" \
+refused 3 "negative: number 5: expected 0 or more, found '-1'" \
     moeparity search seed-mini $on --gpus 4 --batch 16x8 --popularity negative
 head -63 popularity >short
-refused 3 'short: expected 64 numbers, one per expert, found 63' \
+refused 3 'short: expected one number for each of 64 experts, found 63' \
     moeparity search seed-mini $on --gpus 4 --batch 16x8 --popularity short
+cat popularity short >long
+refused 3 'long: expected one number for each of 64 experts, found 127' \
+    moeparity search seed-mini $on --gpus 4 --batch 16x8 --popularity long
+sed s/.*/0/ popularity >zero
+refused 3 'zero: expected numbers with a sum above 0' \
+    moeparity search seed-mini $on --gpus 4 --batch 16x8 --popularity zero

@@ -27,6 +27,20 @@ cmp -s out first || fail "two runs differ"
 expect 0 $SEED --routing drawn:2
 cmp -s out first && fail "another seed changes nothing"
 
+# what the intervals hold
+expect 0 $SEED --draws 3 --json p.json
+has out '^interval   one sigma of the latency: operators [0-9.]+ %, assumed links [0-9.]+ %, routing [0-9.]+ % .3 other draws.$'
+jq -e '.interval | .draws == 3 and .links > 0 and .routing > 0 and .operators > 0' p.json >jq.out || fail "interval"
+expect 0 $SEED --draws 0 --json none.json
+has out ', routing not in it$'
+jq -e --slurpfile a none.json '.figures.latency_ms.value == $a[0].figures.latency_ms.value and
+    .figures.latency_ms.high > $a[0].figures.latency_ms.high' p.json >jq.out || fail "draws move the value"
+rm none.json
+expect 0 $SEED --routing expected
+has out ', routing not in it$'
+refused 2 'draws: expected draws nothing' $SEED --routing expected --draws 3
+refused 2 'draws: expected 0 to 64' $SEED --draws 65
+
 # the gate
 cat >easy.yaml <<END
 memory_gb: "< 64"
@@ -57,8 +71,10 @@ expect 0 moeparity predict --batch 32x1 --sweep seq=128..300
 has out '^ +300 +32 '
 expect 0 $SEED --sweep gpus=8..16
 has out '^ +8  no plan: 8 GPUs are no multiple of pp x tp = 16'
-expect 2 $SEED --sweep gpus=8..8
-has err '^moeparity: --sweep gpus=8..8: no legal plan$'
+refused 2 'sweep gpus=8..8: no legal plan$' $SEED --sweep gpus=8..8
+sed 's/^  f16: .*//' "$DATA/../../harness/perf/machines/template.yaml" >half.yaml
+refused 2 'no units for F16' moeparity predict --machine half.yaml --sweep mb=1..2
+expect 0 moeparity predict --machine half.yaml --sweep mb=1..2 --dtype fp32
 refused 2 'sweep: expected gpus=A..B' $SEED --sweep gpus=16
 refused 2 'sweep prints a table' $SEED --sweep gpus=16..32 --json x.json
 

@@ -33,9 +33,18 @@ has many.html 'Of 66 GPUs every 2nd is shown'
 [ "$(grep -c 'class="track"' many.html)" = 33 ] || fail 'tracks of many.html'
 [ "$(grep -c '^<tr data-rank=' many.html)" = 66 ] || fail 'modules of many.html'
 
-# a model that the search does not know still has its page; so has decoding
+# a layer that the search does not know still has its page; so have latent
+# attention, decoding, and the choices of a run
+for layer in "$ORACLE"/switch_layer/*/; do
+    expect 0 moeparity report "$layer" --plan tp=1 --batch 4x16 -o layer.html
+    has layer.html 'No other plans were searched: switch_transformers: a single sub-layer'
+done
 expect 0 moeparity report "$ORACLE/deepseek_v2/grouped_yarn" --plan tp=2 --batch 4x16 -o latent.html
-has latent.html 'No other plans were searched: deepseek_v2: latent attention'
+has latent.html '<table id="rivals">'
+expect 0 moeparity run -m shadow-a --batch 12x11 -o taps.st
+expect 0 moeparity report shadow-a --plan $PLAN --routing measured:taps.st -o measured.html
+has measured.html 'Routing: measured in taps.st'
+has measured.html 'a pass over 12 rows of 11 tokens'
 expect 0 moeparity report --decode --kv 1024 --batch 64 -o decode.html
 has decode.html 'one token for each of 64 rows with 1024 cached'
 

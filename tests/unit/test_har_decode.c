@@ -1,0 +1,248 @@
+/* tests/unit/test_har_decode.c -- a decoding step, by hand.
+ *
+ * Five rows on rank 1 of tp=2 (3 of 6 heads), values of 2 bytes.  What is
+ * expected is worked out in the comments from the extents of the models of
+ * tests/support/ref_families.c, not from the program.
+ */
+#include "harness/perf/cost_sum.h"
+#include "harness/perf/demand.h"
+#include "harness/perf/record_time.h"
+#include "tests/support/ref_fixture.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_B = 5, RANK = 1, MAX_COST = 512 };
+
+typedef struct step {
+    core_spec spec;
+    par_plan plan;
+    core_arena arena;
+    par_layout lay;
+    har_machine machine;
+    har_timer timer;
+    har_load load;
+    core_cost cost[MAX_COST];
+    int n;
+} step;
+
+static void keep(void *self, const core_cost *c)
+{
+    step *s = self;
+    ck_assert_int_lt(s->n, MAX_COST);
+    s->cost[s->n++] = *c;
+}
+
+static step *make_step(int family, int64_t n_kv)
+{
+    step *s = calloc(1, sizeof *s);
+    har_demand even;
+    double n_choice, n_kept;
+    const core_batch batch = {.n_b = N_B, .n_t = 1};
+    ck_assert_ptr_nonnull(s);
+    s->spec = fix_family(family);
+    ck_assert_int_eq(par_plan_parse(&s->plan, "tp=2,ep=2"), CORE_OK);
+    par_layout_init(&s->lay, &s->arena, &s->spec, &s->plan, RANK);
+    ck_assert_int_eq(core_arena_make(&s->arena), CORE_OK);
+    par_layout_init(&s->lay, &s->arena, &s->spec, &s->plan, RANK);
+    ck_assert_int_eq(har_machine_open(&s->machine, "gpu-400t-64g"), CORE_OK);
+    ck_assert_int_eq(har_timer_make(&s->timer, &s->machine), CORE_OK);
+    s->timer.spec = &s->spec;
+    s->timer.dtype = CORE_DTYPE_F16;
+    s->timer.is_decode = true;
+    s->timer.n_kv = n_kv;
+    ck_assert_int_eq(har_demand_parse(&even, "uniform", (int)s->spec.n_e),
+                     CORE_OK);
+    ck_assert_int_eq(har_load_make(&s->load, &s->spec, &s->lay), CORE_OK);
+    har_demand_load(&even, &s->spec, &s->lay, N_B, 1, &s->load, &n_choice,
+                    &n_kept);
+    const har_cost_case request = {&s->spec, &s->plan, &batch, &s->load};
+    ck_assert_int_eq(har_cost_rank(&request, RANK, keep, s), CORE_OK);
+    return s;
+}
+
+static void free_step(step *s)
+{
+    har_load_free(&s->load);
+    har_timer_free(&s->timer);
+    core_arena_free(&s->arena);
+    free(s);
+}
+
+static const core_cost *find(const step *s, core_tap_kind tap, int layer,
+                             core_cost_kind kind, bool is_kv)
+{
+    for (int i = 0; i < s->n; i++) {
+        const core_cost *c = &s->cost[i];
+        if (c->tap.kind == tap && c->tap.layer == layer && c->kind == kind &&
+            (!is_kv || c->kv_written > 0))
+            return c;
+    }
+    ck_abort_msg("no record of tap %d in layer %d", (int)tap, layer);
+    return NULL;
+}
+
+static void expect(const step *s, const core_cost *c, double flops,
+                   double bytes)
+{
+    const double f = har_timer_flops(&s->timer, c);
+    const double b = har_timer_bytes(&s->timer, c);
+    ck_assert_msg(f == flops, "tap %d: %.17g flop, expected %.17g",
+                  (int)c->tap.kind, f, flops);
+    ck_assert_msg(b == bytes, "tap %d: %.17g bytes, expected %.17g",
+                  (int)c->tap.kind, b, bytes);
+}
+
+static void expect_attention(int family, int64_t n_kv, int layer, double flops,
+                             double bytes)
+{
+    step *s = make_step(family, n_kv);
+    expect(s, find(s, CORE_TAP_CONTEXT, layer, CORE_COST_ATTENTION, false),
+           flops, bytes);
+    free_step(s);
+}
+
+/* Heads of 10 (6 and 4 rotated), values of 9, latents of 11 and 4.
+ *   scores and context of a head and key: 5 of softmax, 2 x 15, 2 x 11: 57 flop
+ *   a row: 3 heads x 37 keys x 57; five rows: 31635
+ *   the cache: 37 x 15 elements a row, once for all heads; queries and context
+ *   3 x (15 + 11): 5 x (555 + 78) = 3165 elements */
+START_TEST(latent_attention_reads_its_latents_once)
+{
+    expect_attention(FIX_LATENT, 37, 0, 31635, 2 * 3165);
+    expect_attention(FIX_LATENT_Q, 37, 2, 31635, 2 * 3165);
+    expect_attention(FIX_LATENT, 1, 0, 5 * 3 * 57, 2 * 5 * (15 + 78));
+}
+END_TEST
+
+/* The absorbed halves of kv_b: 3 heads x (6 + 9) outputs, 11 inputs.
+ *   2 x 5 x 45 x 11 = 4950 flop; weights 495 elements; queries 6 in, 11 out, of
+ *   the context 11 in, 9 out: 5 x 3 x 37 = 555
+ * What is cached: 15 elements a row, read and written. */
+START_TEST(latents_are_not_expanded)
+{
+    step *s = make_step(FIX_LATENT, 37);
+    expect(s, find(s, CORE_TAP_KV_B, 0, CORE_COST_GEMM, false), 4950,
+           2 * (495 + 555));
+    expect(s, find(s, CORE_TAP_K_ROPE, 0, CORE_COST_ELEMENTWISE, true), 0,
+           2 * 2 * 5 * 15);
+    /* prefill makes keys and values: 45 columns, and 30 of keys copied */
+    s->timer.is_decode = false;
+    expect(s, find(s, CORE_TAP_KV_B, 0, CORE_COST_GEMM, false), 4950,
+           2 * (495 + 5 * 11 + 5 * 45));
+    expect(s, find(s, CORE_TAP_K_ROPE, 0, CORE_COST_ELEMENTWISE, true), 0,
+           2 * 2 * 5 * 30);
+    free_step(s);
+}
+END_TEST
+
+/* Twice the heads take no more bytes of the cache, and longer only where the
+ * products bind; twice the keys take longer. */
+START_TEST(latent_attention_takes_its_time)
+{
+    har_time time[3];
+    for (int i = 0; i < 3; i++) {
+        step *s = make_step(FIX_LATENT, i == 2 ? 400000 : 200000);
+        core_cost c =
+            *find(s, CORE_TAP_CONTEXT, 0, CORE_COST_ATTENTION, false);
+        c.n_head = i == 1 ? 2 * c.n_head : c.n_head;
+        ck_assert_int_eq(har_timer_ask(&s->timer, &c, 0, &time[i]), CORE_OK);
+        free_step(s);
+    }
+    ck_assert(time[0].seconds > 0 && time[1].seconds == time[0].seconds);
+    ck_assert(time[2].seconds > 1.5 * time[0].seconds);
+}
+END_TEST
+
+/* One timer, two models of the same shape: what is remembered of keys per head
+ * is not said of latents. */
+START_TEST(latents_are_not_taken_for_keys)
+{
+    step *s = make_step(FIX_LATENT, 200000);
+    const core_cost *c =
+        find(s, CORE_TAP_CONTEXT, 0, CORE_COST_ATTENTION, false);
+    har_time latent, keys, again;
+    core_spec plain = s->spec;
+    plain.n_kv_rank = 0;
+    ck_assert_int_eq(har_timer_ask(&s->timer, c, 0, &latent), CORE_OK);
+    s->timer.spec = &plain;
+    ck_assert_int_eq(har_timer_ask(&s->timer, c, 0, &keys), CORE_OK);
+    s->timer.spec = &s->spec;
+    ck_assert_int_eq(har_timer_ask(&s->timer, c, 0, &again), CORE_OK);
+    ck_assert(keys.seconds > latent.seconds);
+    ck_assert(again.seconds == latent.seconds);
+    free_step(s);
+}
+END_TEST
+
+/* Heads of 8, one kv head on the rank, a window of 4 in layer 0, none in 2.
+ *   of a head and key: 5 + 2 x 16 = 37 flop; of a key 16 elements
+ *   queries and context: 5 x 3 x 16 = 240 */
+START_TEST(a_window_ends_the_keys)
+{
+    expect_attention(FIX_NORM_HEAD, 37, 0, 5 * 3 * 4 * 37,
+                     2 * (240 + 5 * 4 * 16));
+    expect_attention(FIX_NORM_HEAD, 37, 2, 5 * 3 * 37 * 37,
+                     2 * (240 + 5 * 37 * 16));
+    expect_attention(FIX_NORM_HEAD, 3, 0, 5 * 3 * 3 * 37,
+                     2 * (240 + 5 * 3 * 16));
+}
+END_TEST
+
+/* Chunks of 4: with 37 tokens the newest is the first of its chunk, with 40 the
+ * last.  Layer 1 sees all. */
+START_TEST(a_chunk_ends_the_keys_where_it_began)
+{
+    expect_attention(FIX_CHUNK, 37, 0, 5 * 3 * 1 * 37, 2 * (240 + 5 * 16));
+    expect_attention(FIX_CHUNK, 40, 0, 5 * 3 * 4 * 37, 2 * (240 + 5 * 4 * 16));
+    expect_attention(FIX_CHUNK, 37, 1, 5 * 3 * 37 * 37,
+                     2 * (240 + 5 * 37 * 16));
+}
+END_TEST
+
+/* 19 of 38 channels, 5 states and 3 remembered inputs each.
+ *   convolution: 4 taps (2 x 4), bias, silu: 10 flop a channel, 950; in, out 190
+ *   elements, weights 19 x 5, the last three inputs in and out 5 x 19 x 6 = 570
+ *   scan: 5 x 7 + 2 flop a channel, 3515; u, dt, B, C 2 x 5 x (19 + 5) = 240, out
+ *   95, weights 19 x 6, the states in and out 5 x 19 x 10 = 950
+ * The past is in the state: no key is seen, however many there are. */
+START_TEST(mamba_reads_and_writes_its_state)
+{
+    static const int64_t n_kv[2] = {37, 5000};
+    for (int i = 0; i < 2; i++) {
+        step *s = make_step(FIX_MAMBA, n_kv[i]);
+        expect(s,
+               find(s, CORE_TAP_MAMBA_ACT, 0, CORE_COST_ELEMENTWISE, false),
+               950, 2 * (190 + 95 + 570));
+        expect(s, find(s, CORE_TAP_MAMBA_Y, 2, CORE_COST_ELEMENTWISE, false),
+               3515, 2 * (240 + 95 + 114 + 950));
+        for (int k = 0; k < s->n; k++)
+            ck_assert(s->cost[k].kind != CORE_COST_ATTENTION ||
+                      s->cost[k].tap.layer == 1);
+        /* two layers of 19 x (5 + 3) */
+        ck_assert_int_eq(har_cost_state(&s->spec, &s->lay), 2 * 19 * 8);
+        free_step(s);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("decode");
+    TCase *t = tcase_create("all");
+    tcase_add_test(t, latent_attention_reads_its_latents_once);
+    tcase_add_test(t, latents_are_not_expanded);
+    tcase_add_test(t, latent_attention_takes_its_time);
+    tcase_add_test(t, latents_are_not_taken_for_keys);
+    tcase_add_test(t, a_window_ends_the_keys);
+    tcase_add_test(t, a_chunk_ends_the_keys_where_it_began);
+    tcase_add_test(t, mamba_reads_and_writes_its_state);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    const int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? 0 : 1;
+}
