@@ -45,8 +45,8 @@ CORE_NODISCARD core_status har_check_save(const har_check *check,
 CORE_NODISCARD core_status har_check_load(har_check *out, const char *path);
 
 /* Operators, on one rank; plans, on HAR_CHECK_RANKS of which each plan takes
- * what it needs.  Rank 0 gets the scores.  quick: few probes; every plan, but
- * one pass of it.  Errors: E_MEMORY.                             [collective] */
+ * what it needs.  Rank 0 gets the scores.  quick: few probes; every second
+ * plan, one pass of it.  Errors: E_MEMORY.                             [collective] */
 CORE_NODISCARD core_status har_check_operators(har_check *out,
                                                const har_machine *machine,
                                                par_comm *comm, bool quick);

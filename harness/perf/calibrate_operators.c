@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { N_PROBE = 80, N_QUICK_PROBE = 24, N_PASS = 5 };
+enum { N_PROBE = 80, N_QUICK_PROBE = 6, N_PASS = 5 };
 
 typedef struct samples {
     har_rate_sample *at;
