@@ -1,0 +1,33 @@
+# moeparity calibrate: a machine file that everything takes, and its check.
+
+expect 2 moeparity calibrate --out a.yaml --check b.yaml
+expect 2 moeparity calibrate --json a.json
+refused 3 'none.yaml: No such file' moeparity calibrate --check none.yaml
+refused 3 'a100-sxm: operators: expected the rates that moeparity calibrate writes' moeparity calibrate --check a100-sxm
+
+expect 0 moeparity calibrate --quick --out cpu.yaml
+has out '^  products f64 +[0-9.]+ GFLOP/s at best$'
+has out '^  start-up +[0-9.]+ s for 1 rank, [0-9.]+ s for 8$'
+has out '^  operators +median +[0-9.]+ %   p90 +[0-9.]+ %   of [0-9]+$'
+for word in '^machine: this-cpu$' '^# versions: moeparity ' '^# noise of operators: median' \
+    'measured 20[0-9-]+T' '^samples:' '^  - \[start-up, 8, ' '^  - \[all-reduce, f64, 4, 2097152, ' \
+    '^  - \[gemm, f32, 64, 64, 64, ' '^  - \[attention, f64, ' '^  - \[bandwidth, memory, '; do
+    has cpu.yaml "$word"
+done
+ls -- *.partial* 2>/dev/null && fail "a partial file was left"
+
+# other commands take it
+expect 0 moeparity predict seed-mini --plan seed-32 --machine cpu.yaml --dtype fp32 --batch 16x32 --json p.json
+jq -e '.latency_ms.value > 0' p.json >jq.out || fail "no latency on this machine"
+
+# records and communicator agree about every element, on every plan
+expect 0 moeparity calibrate --quick --check cpu.yaml --json check.json
+jq -e '(.plans | length) >= 7 and all(.plans[]; .elements_predicted == .elements_sent and .predicted_s > 0 and .measured_s > 0)' \
+    check.json >jq.out || fail "plans of check.json"
+jq -e '.all.n > 100 and all(.operators[]; .n > 0)' check.json >jq.out || fail "operators of check.json"
+
+# a file that lost a number is refused, and a calibration that cannot be written leaves nothing
+sed 's/^  f64: \[[^,]*, /  f64: [/' cpu.yaml >short.yaml
+refused 3 'products.f64: expected 1100 rates, found 1099' moeparity calibrate --check short.yaml
+expect 3 moeparity calibrate --quick --out nowhere/cpu.yaml
+[ ! -e nowhere ] || fail "a folder was made"

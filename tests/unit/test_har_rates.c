@@ -1,0 +1,355 @@
+/* tests/unit/test_har_rates.c -- what calibrate measured, and what is made of it.
+ *
+ * Rates are planted: products at a known speed, operators that take a known time
+ * per row and value.  What is planted has to come back, through the fit and
+ * through a file; a file that lost a number has to be refused.
+ */
+#include "harness/perf/calibrate_check.h"
+#include "harness/perf/machine.h"
+#include "harness/perf/probe.h"
+#include "harness/perf/rates_file.h"
+#include "harness/perf/rates_fit.h"
+#include "tests/support/check_main.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const har_residency NEAR = {0, 0};
+
+static void near(double found, double expected, double relative)
+{
+    ck_assert_msg(fabs(found - expected) <= relative * fabs(expected),
+                  "found %.9g, expected %.9g", found, expected);
+}
+
+/* Rates of products that grow with m alone: m GFLOP/s. */
+static void plant_products(har_rates *rates, int which)
+{
+    const int of_m = HAR_GRID_NK * HAR_GRID_NK;
+    for (int i = 0; i < HAR_GRID_SIZE; i++)
+        rates->log_rate[which][i] = log(1e9 * har_grid_m(i / of_m));
+    for (int i = 0; i < HAR_GRID_M; i++)
+        rates->miss[which][i] = 1e-9 * (i + 1);
+    rates->n_product[which] = HAR_GRID_SIZE;
+    rates->far_from = 1000;
+}
+
+/* --- products --- */
+
+START_TEST(a_product_lies_between_the_points_of_the_grid)
+{
+    static har_rates r;
+    plant_products(&r, 0);
+    near(har_rates_product(&r, CORE_DTYPE_F64, 8, 16, 32, 0),
+         2.0 * 8 * 16 * 32 / 8e9, 1e-12);
+    /* between 8 and 16 rows: the rate's logarithm half way is sqrt(8 * 16) */
+    const double m = sqrt(8.0 * 16.0);
+    near(har_rates_product(&r, CORE_DTYPE_F64, m, 100, 100, 0),
+         2 * m * 100 * 100 / (1e9 * m), 1e-12);
+    /* beyond the grid at the rate of the edge */
+    near(har_rates_product(&r, CORE_DTYPE_F64, 4096, 1, 9999, 0),
+         2.0 * 4096 * 9999 / 1024e9, 1e-12);
+}
+END_TEST
+
+START_TEST(weights_from_memory_take_longer)
+{
+    static har_rates r;
+    plant_products(&r, 0);
+    const double hot = har_rates_product(&r, CORE_DTYPE_F64, 4, 64, 64, 0);
+    const double half = har_rates_product(&r, CORE_DTYPE_F64, 4, 64, 64, 0.5);
+    near(half - hot, 0.5 * 3e-9 * 64 * 64, 1e-9);
+    near(har_rates_miss(8e6, 16e6), 0, 0);
+    near(har_rates_miss(16e6, 16e6), 0.5, 1e-12);
+    near(har_rates_miss(1e9, 16e6), 1, 0);
+}
+END_TEST
+
+/* --- records --- */
+
+START_TEST(the_amounts_of_a_grouped_product_by_hand)
+{
+    static har_rates r;
+    double a[HAR_N_FEATURE];
+    plant_products(&r, 1);
+    /* 3 experts with 10 rows: 4, and 3 each */
+    const core_cost c = {.kind = CORE_COST_GROUPED_GEMM,
+                         .m = 10, .n = 8, .k = 16,
+                         .n_expert = 3, .m_max = 4,
+                         .weights = 3 * 8 * 16, .read = 160, .written = 80};
+    har_rates_amounts(&r, CORE_DTYPE_F32, &c, &NEAR, a);
+    near(a[HAR_FEATURE_PRODUCT], 3 * 2.0 * 8 * 16 / 1e9, 1e-12);
+    near(a[HAR_FEATURE_CALL], 3, 0);
+    near(a[HAR_FEATURE_VALUE], 240, 0);
+    near(a[HAR_FEATURE_FAR], 0, 0);
+    near(a[HAR_FEATURE_WEIGHT], 0, 0); /* they are in the product */
+    const har_residency after = {.before = 900};
+    har_rates_amounts(&r, CORE_DTYPE_F32, &c, &after, a);
+    near(a[HAR_FEATURE_FAR], 140, 1e-12);
+}
+END_TEST
+
+START_TEST(the_amounts_of_attention_by_hand)
+{
+    static har_rates r;
+    double a[HAR_N_FEATURE];
+    plant_products(&r, 0);
+    /* 2 rows of 96 tokens, 3 heads of 8: blocks of 64 and 32 queries */
+    const core_cost c = {.kind = CORE_COST_ATTENTION, .m = 192, .n = 96,
+                         .k = 8, .n_head = 3, .n_pair = 77};
+    har_rates_amounts(&r, CORE_DTYPE_F64, &c, &NEAR, a);
+    near(a[HAR_FEATURE_CALL], 2 * 3 * 2, 0);
+    near(a[HAR_FEATURE_PAIR], 77, 0);
+    near(a[HAR_FEATURE_PRODUCT],
+         6 * 2 * (2.0 * 64 * 8 / 1e9 + 2.0 * 96 * 8 / 1e9), 1e-9);
+}
+END_TEST
+
+/* --- classes --- */
+
+static har_rate_class class_of(core_cost_kind kind, const char *op,
+                               core_tap_kind tap, int64_t weights)
+{
+    static core_spec spec;
+    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
+    const core_cost c = {
+        .kind = kind, .op = op, .tap = {tap, 3}, .weights = weights};
+    return har_rate_class_of(&spec, &c);
+}
+
+START_TEST(a_class_has_a_name_and_is_found_by_it)
+{
+    const har_rate_class all[] = {
+        class_of(CORE_COST_GEMM, "qkv", CORE_TAP_Q, 9),
+        class_of(CORE_COST_GROUPED_GEMM, "expert", CORE_TAP_EXPERT_UP, 9),
+        class_of(CORE_COST_ATTENTION, "attention", CORE_TAP_CONTEXT, 0),
+        class_of(CORE_COST_ELEMENTWISE, "expert", CORE_TAP_EXPERT_ACT, 0),
+        class_of(CORE_COST_ELEMENTWISE, "router", CORE_TAP_SLOT, 0),
+        class_of(CORE_COST_ELEMENTWISE, "norm", CORE_TAP_FINAL_NORM, 9),
+        class_of(CORE_COST_ELEMENTWISE, "dispatch", CORE_TAP_RECV, 0)};
+    static const char *const names[] = {"gemm",
+                                        "grouped gemm",
+                                        "attention",
+                                        "expert moe.act gelu",
+                                        "router moe.slot softmax",
+                                        "norm final_norm weights",
+                                        "dispatch moe.recv"};
+    char name[HAR_RATE_NAME];
+    har_rate_class back;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        ck_assert_str_eq(har_rate_class_name(&all[i], name), names[i]);
+        ck_assert(har_rate_class_parse(&back, names[i]));
+        for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
+            ck_assert_int_eq(har_rate_class_is(&back, &all[k]), i == k);
+    }
+}
+END_TEST
+
+START_TEST(a_name_of_no_class_is_refused)
+{
+    static const char *const names[] = {
+        "",          "gem",
+        "norm",      "norm nowhere",
+        "expert moe.act", /* of which function? */
+        "expert moe.act softmax", "norm attn.norm gelu",
+        "norm attn.norm weights weights",
+        "norm attn.norm weights and more"};
+    har_rate_class out;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        ck_assert_msg(!har_rate_class_parse(&out, names[i]), "'%s'", names[i]);
+}
+END_TEST
+
+/* --- the fit --- */
+
+enum { N_SAMPLE = 40 };
+
+/* 5 us + 20 ns a row + 0.5 ns a value, and 2 ns a value that came from far. */
+static void plant_samples(har_rate_sample *s, double lie)
+{
+    for (int i = 0; i < N_SAMPLE; i++) {
+        const int64_t m = 3 + i * i, n = 7 + 11 * (i % 5);
+        s[i] = (har_rate_sample){
+            .of = class_of(CORE_COST_ELEMENTWISE, "dispatch", CORE_TAP_RECV, 0),
+            .dtype = CORE_DTYPE_F64,
+            .cost = {.kind = CORE_COST_ELEMENTWISE, .op = "dispatch",
+                     .m = m, .n = n, .read = m * n, .written = m * n}};
+        const double values = 2.0 * (double)(m * n);
+        s[i].seconds = 5e-6 + 20e-9 * (double)m + 0.5e-9 * values +
+                       2e-9 * fmax(0, values - 4000);
+        if (i % 10 == 9)
+            s[i].seconds *= lie;
+    }
+}
+
+START_TEST(planted_rates_come_back)
+{
+    static har_rates r;
+    har_rate_sample s[N_SAMPLE];
+    plant_samples(s, 1);
+    ck_assert_int_eq(har_rates_fit(&r, s, N_SAMPLE, 1000), CORE_OK);
+    ck_assert_int_eq(r.n, 1);
+    near(r.far_from, 4000, 0); /* 1000 doubled twice */
+    for (int i = 0; i < N_SAMPLE; i++)
+        near(har_rates_seconds(&r, &r.rate[0], &s[i].cost, &NEAR),
+             s[i].seconds, 0.01);
+    ck_assert(r.rate[0].sigma < 0.01);
+}
+END_TEST
+
+START_TEST(one_wrong_measurement_in_ten_does_not_move_the_fit)
+{
+    static har_rates r;
+    har_rate_sample s[N_SAMPLE], honest[N_SAMPLE];
+    plant_samples(s, 3);
+    plant_samples(honest, 1);
+    ck_assert_int_eq(har_rates_fit(&r, s, N_SAMPLE, 4000), CORE_OK);
+    for (int i = 0; i < N_SAMPLE; i++)
+        near(har_rates_seconds(&r, &r.rate[0], &s[i].cost, &NEAR),
+             honest[i].seconds, 0.05);
+}
+END_TEST
+
+START_TEST(five_samples_are_too_few)
+{
+    static har_rates r;
+    har_rate_sample s[N_SAMPLE];
+    plant_samples(s, 1);
+    ck_assert_int_eq(har_rates_fit(&r, s, 5, 1000), CORE_OK);
+    ck_assert_int_eq(r.n, 0);
+    ck_assert_int_eq(har_rates_fit(&r, s, 6, 1000), CORE_OK);
+    ck_assert_int_eq(r.n, 1);
+}
+END_TEST
+
+/* --- files --- */
+
+/* A preset with planted rates, as text; the caller frees it. */
+static char *text_of(void)
+{
+    static har_machine m;
+    char *text = NULL;
+    size_t n = 0;
+    ck_assert_int_eq(har_machine_open(&m, "a100-sxm"), CORE_OK);
+    plant_products(&m.rates, 0);
+    m.rates.n = 2;
+    m.rates.rate[0] = (har_rate){
+        .of = class_of(CORE_COST_GEMM, "qkv", CORE_TAP_Q, 9),
+        .dtype = CORE_DTYPE_F64, .sigma = 0.125,
+        .amount = {[HAR_FEATURE_START] = 1e-6, [HAR_FEATURE_PRODUCT] = 1.5}};
+    m.rates.rate[1] = (har_rate){
+        .of = class_of(CORE_COST_ELEMENTWISE, "norm", CORE_TAP_ATTN_NORM, 9),
+        .dtype = CORE_DTYPE_F64, .sigma = 0.25,
+        .amount = {[HAR_FEATURE_VALUE] = 3e-9, [HAR_FEATURE_CALL] = 2e-6}};
+    FILE *out = open_memstream(&text, &n);
+    ck_assert_ptr_nonnull(out);
+    fputs("machine: planted\n", out);
+    har_machine_print(out, &m);
+    fclose(out);
+    return text;
+}
+
+START_TEST(a_file_says_what_was_written)
+{
+    static har_machine m;
+    char *text = text_of();
+    ck_assert_msg(har_machine_parse(&m, text, "f") == CORE_OK, "%s",
+                  core_message());
+    ck_assert_int_eq(m.rates.n, 2);
+    ck_assert_int_eq(m.rates.n_product[0], HAR_GRID_SIZE);
+    ck_assert_int_eq(m.rates.n_product[1], 0);
+    near(m.rates.far_from, 1000, 0);
+    near(m.rates.miss[0][10], 11e-9, 1e-9);
+    near(m.rates.rate[0].amount[HAR_FEATURE_PRODUCT], 1.5, 0);
+    near(m.rates.rate[1].amount[HAR_FEATURE_VALUE], 3e-9, 1e-12);
+    near(m.rates.rate[1].amount[HAR_FEATURE_CALL], 2e-6, 1e-12);
+    near(m.rates.rate[1].sigma, 0.25, 0);
+    near(har_time_gemm(&m, CORE_DTYPE_F64, 8, 16, 32).seconds,
+         2.0 * 8 * 16 * 32 / 8e9, 1e-3);
+    free(text);
+}
+END_TEST
+
+/* The text with `from` replaced by `to` is refused with `expected`. */
+static void refuse(const char *from, const char *to, const char *expected)
+{
+    static har_machine m;
+    char *text = text_of(), *changed = NULL;
+    size_t n = 0;
+    char *at = strstr(text, from);
+    ck_assert_msg(at != NULL, "no '%s'", from);
+    FILE *out = open_memstream(&changed, &n);
+    fprintf(out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    fclose(out);
+    core_message_clear();
+    ck_assert_int_eq(har_machine_parse(&m, changed, "f"), CORE_E_FORMAT);
+    ck_assert_msg(strstr(core_message(), expected) != NULL,
+                  "expected '%s' in '%s'", expected, core_message());
+    free(changed);
+    free(text);
+}
+
+START_TEST(a_damaged_file_is_refused)
+{
+    refuse("  f64: [1, ", "  f64: [",
+           "products.f64: expected 1100 rates, found 1099");
+    refuse("  f64: [1, ", "  f64: [1, 1, ", "expected 1100 numbers");
+    refuse("  f64: [1, ", "  f64: [nan, ", "a number from");
+    refuse("  f64: [1, ", "  f16: [1, ", "f64, f32, miss_f64");
+    refuse("  far_from: 1000 ", "  far_from: 0 ", "far_from: expected");
+    refuse("  miss_f64: [1,", "  miss_f64: [1, 1,", "11 numbers");
+    refuse("operator: gemm", "operator: gem", "gemm, grouped gemm, attention");
+    refuse("dtype: f64, start", "dtype: f16, start", "f64 or f32");
+    refuse("dtype: f64, start", "dtype: f32, start", "rates for every dtype");
+    refuse("start_us: 1,", "start_us: -1,", "a number from 0");
+    refuse("start_us: 1,", "start_ms: 1,", "unknown key");
+    refuse(", sigma: 0.125", "", "operators[0]: expected operator, dtype");
+}
+END_TEST
+
+START_TEST(a_machine_without_rates_is_no_calibration)
+{
+    static har_machine m;
+    core_message_clear();
+    ck_assert_int_eq(har_check_open(&m, "a100-sxm"), CORE_E_INPUT);
+    ck_assert_ptr_nonnull(strstr(core_message(), "operators: expected"));
+}
+END_TEST
+
+/* --- probes --- */
+
+START_TEST(every_probe_is_a_model_and_no_two_are_alike)
+{
+    har_probe probe[160];
+    for (int i = 0; i < 160; i++)
+        ck_assert_msg(har_probe_make(&probe[i], i) == CORE_OK, "probe %d: %s",
+                      i, core_message());
+    for (int i = 0; i < 160; i++)
+        for (int k = 0; k < i; k++)
+            ck_assert(probe[i].spec.n_d != probe[k].spec.n_d ||
+                      probe[i].spec.n_f != probe[k].spec.n_f ||
+                      probe[i].n_t != probe[k].n_t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("rates");
+    TCase *rates = tcase_create("rates");
+    tcase_add_test(rates, a_product_lies_between_the_points_of_the_grid);
+    tcase_add_test(rates, weights_from_memory_take_longer);
+    tcase_add_test(rates, the_amounts_of_a_grouped_product_by_hand);
+    tcase_add_test(rates, the_amounts_of_attention_by_hand);
+    tcase_add_test(rates, a_class_has_a_name_and_is_found_by_it);
+    tcase_add_test(rates, a_name_of_no_class_is_refused);
+    tcase_add_test(rates, planted_rates_come_back);
+    tcase_add_test(rates, one_wrong_measurement_in_ten_does_not_move_the_fit);
+    tcase_add_test(rates, five_samples_are_too_few);
+    tcase_add_test(rates, a_file_says_what_was_written);
+    tcase_add_test(rates, a_damaged_file_is_refused);
+    tcase_add_test(rates, a_machine_without_rates_is_no_calibration);
+    tcase_add_test(rates, every_probe_is_a_model_and_no_two_are_alike);
+    suite_add_tcase(suite, rates);
+    return check_main(suite);
+}
