@@ -25,6 +25,7 @@
     X(E_MEMORY, 40, 4, "not enough memory")                                    \
     X(E_SPACE, 41, 4, "not enough room for a file")                            \
     X(E_EXACT, 42, 4, "a sum does not fit the 53 bits that exact mode has")    \
+    X(E_PROGRAM, 43, 4, "another program is missing or fails")                 \
     X(E_PEER, 50, 5, "another rank died, hangs or does something else")        \
     X(E_INTERNAL, 51, 5, "internal error")
 

@@ -22,6 +22,7 @@ int har_cmd_plan(int argc, char **argv);
 int har_cmd_golden(int argc, char **argv);
 int har_cmd_calibrate(int argc, char **argv);
 int har_cmd_predict(int argc, char **argv);
+int har_cmd_report(int argc, char **argv);
 int har_cmd_perf(int argc, char **argv);
 int har_cmd_audit(int argc, char **argv);
 int har_cmd_search(int argc, char **argv);

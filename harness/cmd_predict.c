@@ -5,7 +5,7 @@
  */
 #include "harness/cmd.h"
 #include "harness/perf/figures.h"
-#include "harness/perf/load_source.h"
+#include "harness/question.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -14,50 +14,13 @@
 #include <unistd.h>
 
 typedef struct request {
-    const char *model, *plan, *machine, *batch, *dtype, *kv, *overlap;
-    const char *popularity, *routing, *prompt, *draws, *sweep, *require, *json,
-        *trace, *shots;
-    bool is_decode;
+    har_question asked;
+    const char *sweep, *require, *json, *trace;
 } request;
 
-enum {
-    OPT_MACHINE = 256,
-    OPT_DTYPE,
-    OPT_DECODE,
-    OPT_KV,
-    OPT_OVERLAP,
-    OPT_POPULARITY,
-    OPT_ROUTING,
-    OPT_PROMPT,
-    OPT_DRAWS,
-    OPT_SWEEP,
-    OPT_REQUIRE,
-    OPT_JSON,
-    OPT_TRACE,
-    OPT_COLLECTIVES
-};
+enum { OPT_SWEEP = HAR_QUESTION_KEYS, OPT_REQUIRE, OPT_JSON, OPT_TRACE };
 
 static const struct argp_option options[] = {
-    {"plan", 'p', "PLAN", 0, "preset, string or YAML file (seed-32)", 0},
-    {"machine", OPT_MACHINE, "M", 0, "preset or machine file (gpu-400t-64g)",
-     0},
-    {"batch", 'b', "BxT", 0, "rows and tokens (256x256); decode: B", 0},
-    {"dtype", OPT_DTYPE, "T", 0, "of values: fp16, bf16, fp32 (fp16)", 0},
-    {"decode", OPT_DECODE, NULL, 0, "one token per row", 0},
-    {"kv", OPT_KV, "L", 0, "decode: cached tokens of a row", 0},
-    {"overlap", OPT_OVERLAP, "O", 0, "none, pipeline or all (pipeline)", 0},
-    {"popularity", OPT_POPULARITY, "P", 0,
-     "of experts: uniform, zipf:S, power:A, a file, or taps:FILE: each layer's "
-     "in a file of taps (uniform)",
-     0},
-    {"routing", OPT_ROUTING, "R", 0,
-     "drawn[:SEED]; expected: one rank speaks for its stage; measured:FILE: "
-     "the choices in a file of taps (drawn)",
-     0},
-    {"draws", OPT_DRAWS, "N", 0,
-     "other draws of the routing that the intervals hold, 0 to 64 (7)", 0},
-    {"prompt", OPT_PROMPT, "N", 0, "of a file of taps with several: pN", 0},
-    {"collectives", OPT_COLLECTIVES, "C", 0, "library or shot (library)", 0},
     {"sweep", OPT_SWEEP, "WHAT=A..B", 0,
      "a row for each doubling of gpus (scales dp), seq or mb", 0},
     {"require", OPT_REQUIRE, "FILE", 0, "requirements: exit 1 if not met", 0},
@@ -65,45 +28,15 @@ static const struct argp_option options[] = {
     {"trace", OPT_TRACE, "FILE", 0, "predicted timeline for Perfetto", 0},
     {0}};
 
+static const struct argp_child children[] = {{&har_question_argp, 0, NULL, 0},
+                                             {0}};
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     request *r = state->input;
     switch (key) {
-    case 'p':
-        r->plan = arg;
-        return 0;
-    case 'b':
-        r->batch = arg;
-        return 0;
-    case OPT_MACHINE:
-        r->machine = arg;
-        return 0;
-    case OPT_DTYPE:
-        r->dtype = arg;
-        return 0;
-    case OPT_DECODE:
-        r->is_decode = true;
-        return 0;
-    case OPT_KV:
-        r->kv = arg;
-        return 0;
-    case OPT_OVERLAP:
-        r->overlap = arg;
-        return 0;
-    case OPT_POPULARITY:
-        r->popularity = arg;
-        return 0;
-    case OPT_ROUTING:
-        r->routing = arg;
-        return 0;
-    case OPT_DRAWS:
-        r->draws = arg;
-        return 0;
-    case OPT_PROMPT:
-        r->prompt = arg;
-        return 0;
-    case OPT_COLLECTIVES:
-        r->shots = arg;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &r->asked;
         return 0;
     case OPT_SWEEP:
         r->sweep = arg;
@@ -117,11 +50,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPT_TRACE:
         r->trace = arg;
         return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one model: '%s'", arg);
-        r->model = arg;
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -134,119 +62,9 @@ static const struct argp argp = {
     "Predicts latency, throughput, memory, communication, bubble and balance "
     "of a plan on a machine (docs/predict.md).  A requirement that is not met "
     "is a difference.\v" HAR_EXIT_CODES,
-    NULL,
+    children,
     NULL,
     NULL};
-
-typedef struct setup {
-    core_spec spec;
-    par_plan plan;
-    har_machine machine;
-    har_load_source source;
-    har_predict_case what;
-} setup;
-
-/* --- reading the request --- */
-
-static core_status choose(int *out, const char *option, const char *text,
-                          const char *const *names, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (strcmp(names[i], text) == 0) {
-            *out = i;
-            return CORE_OK;
-        }
-    CORE_FAIL_IF(true, CORE_E_USAGE, "%s: expected %s, %s%s%s, found '%s'",
-                 option, names[0], names[1], n > 2 ? " or " : "",
-                 n > 2 ? names[2] : "", text);
-    return CORE_OK;
-}
-
-static core_status read_batch(setup *s, const request *r)
-{
-    har_predict_case *w = &s->what;
-    const bool is_measured = s->source.is_measured && r->batch == NULL;
-    w->is_decode = r->is_decode;
-    CORE_FAIL_IF(r->is_decode != (r->kv != NULL), CORE_E_USAGE,
-                 "--decode and --kv L go together, found one of them");
-    if (is_measured) {
-        w->n_b = s->source.measured.n_b;
-        w->n_t = r->is_decode ? 1 : s->source.measured.n_t;
-    }
-    if (is_measured && !r->is_decode)
-        return CORE_OK;
-    if (!r->is_decode)
-        return har_parse_batch(&w->n_b, &w->n_t, "--batch",
-                               r->batch != NULL ? r->batch : "256x256");
-    w->n_t = 1;
-    CORE_TRY(har_parse_count(&w->n_kv, "--kv", r->kv));
-    if (is_measured)
-        return CORE_OK;
-    return har_parse_count(&w->n_b, "--batch",
-                           r->batch != NULL ? r->batch : "256");
-}
-
-static core_status read_routing(setup *s, const request *r)
-{
-    int64_t prompt = 0;
-    if (r->prompt != NULL && strcmp(r->prompt, "0") != 0)
-        CORE_TRY(har_parse_count(&prompt, "--prompt", r->prompt));
-    return har_load_source_open(&s->source, &s->spec, r->routing, r->popularity,
-                                r->prompt != NULL ? &prompt : NULL);
-}
-
-enum { MAX_DRAWS = 64, DRAWS = 7 };
-
-static core_status read_draws(setup *s, const request *r)
-{
-    int64_t n = DRAWS;
-    if (r->draws != NULL && strcmp(r->draws, "0") == 0)
-        n = 0;
-    else if (r->draws != NULL)
-        CORE_TRY(har_parse_count(&n, "--draws", r->draws));
-    CORE_FAIL_IF(n > MAX_DRAWS, CORE_E_USAGE,
-                 "--draws: expected 0 to %d, found '%s'", MAX_DRAWS, r->draws);
-    CORE_FAIL_IF(r->draws != NULL && (!s->source.all_ranks ||
-                                      s->source.is_measured),
-                 CORE_E_USAGE, "--draws: %s draws nothing", r->routing);
-    s->what.n_draw = (int)n;
-    return CORE_OK;
-}
-
-static core_status read_request(setup *s, const request *r)
-{
-    static const char *const dtypes[] = {"fp16", "bf16", "fp32"};
-    static const core_dtype dtype_of[] = {CORE_DTYPE_F16, CORE_DTYPE_BF16,
-                                          CORE_DTYPE_F32};
-    static const char *const overlaps[] = {"none", "pipeline", "all"};
-    static const char *const algorithms[] = {"library", "shot"};
-    int dtype = 0, overlap = 0, algorithm = 0;
-    CORE_TRY(core_spec_open(&s->spec, r->model, NULL));
-    CORE_TRY(par_plan_parse(&s->plan, r->plan));
-    CORE_TRY(har_machine_open(&s->machine, r->machine));
-    CORE_TRY(choose(&dtype, "--dtype", r->dtype, dtypes, 3));
-    CORE_TRY(choose(&overlap, "--overlap", r->overlap, overlaps, 3));
-    CORE_TRY(choose(&algorithm, "--collectives", r->shots, algorithms, 2));
-    CORE_TRY(read_routing(s, r));
-    CORE_TRY(read_draws(s, r));
-    CORE_TRY(read_batch(s, r));
-    s->what.spec = &s->spec;
-    s->what.plan = &s->plan;
-    s->what.dtype = dtype_of[dtype];
-    s->what.overlap = (har_overlap)overlap;
-    s->what.algorithm = (har_algorithm)algorithm;
-    CORE_FAIL_IF(r->sweep != NULL && (r->require != NULL || r->json != NULL ||
-                                      r->trace != NULL),
-                 CORE_E_USAGE,
-                 "--sweep prints a table: not with --require, --json, --trace");
-    return CORE_OK;
-}
-
-static core_status check_plan(const setup *s)
-{
-    CORE_TRY(par_plan_check(&s->plan, &s->spec));
-    return par_plan_check_batch(&s->plan, &s->spec, s->what.n_b);
-}
 
 /* --- progress on a terminal, after two seconds --- */
 
@@ -254,7 +72,7 @@ typedef struct showing {
     time_t begin;
     const char *what; /* of a sweep; else ""                                  */
     int64_t x;
-    int percent;      /* last shown; -1: none is                              */
+    int percent; /* last shown; -1: none is                              */
 } showing;
 
 static void show_progress(void *self, double done)
@@ -280,7 +98,7 @@ static void clear_progress(showing *s)
 
 /* --- one prediction --- */
 
-static core_status write_files(const setup *s, const request *r,
+static core_status write_files(const har_setup *s, const request *r,
                                har_predictor *predictor,
                                const har_prediction *p)
 {
@@ -291,7 +109,7 @@ static core_status write_files(const setup *s, const request *r,
     return CORE_OK;
 }
 
-static core_status report(const setup *s, const request *r,
+static core_status report(const har_setup *s, const request *r,
                           har_predictor *predictor, const har_prediction *p,
                           bool *met)
 {
@@ -314,24 +132,23 @@ static core_status report(const setup *s, const request *r,
 }
 
 /* The case of s, whose load is that of its plan now. */
-static core_status predict_case(setup *s, har_predictor *predictor,
+static core_status predict_case(har_setup *s, har_predictor *predictor,
                                 showing *progress, har_prediction *p)
 {
     CORE_TRY(har_load_source_apply(&s->source, &s->what));
-    har_predictor_watch(predictor,
-                        isatty(STDERR_FILENO) == 1 ? show_progress : NULL,
-                        progress);
+    har_predictor_watch(
+        predictor, isatty(STDERR_FILENO) == 1 ? show_progress : NULL, progress);
     const core_status status = har_predict(predictor, &s->what, p);
     clear_progress(progress);
     return status;
 }
 
-static core_status predict_one(setup *s, const request *r,
+static core_status predict_one(har_setup *s, const request *r,
                                har_predictor *predictor, har_prediction *p,
                                bool *met)
 {
     showing progress = {.begin = time(NULL), .what = "", .percent = -1};
-    CORE_TRY(check_plan(s));
+    CORE_TRY(har_setup_check(s));
     CORE_TRY(predict_case(s, predictor, &progress, p));
     return report(s, r, predictor, p, met);
 }
@@ -342,6 +159,15 @@ typedef struct range {
     int what; /* 0 gpus, 1 seq, 2 mb */
     int64_t first, last;
 } range;
+
+static core_status check_sweep(const request *r)
+{
+    CORE_FAIL_IF(r->sweep != NULL && (r->require != NULL || r->json != NULL ||
+                                      r->trace != NULL),
+                 CORE_E_USAGE,
+                 "--sweep prints a table: not with --require, --json, --trace");
+    return CORE_OK;
+}
 
 static const char *const SWEPT[] = {"gpus", "seq", "mb"};
 
@@ -356,7 +182,7 @@ static core_status read_sweep(range *out, const request *r)
                  r->sweep);
     *value++ = '\0';
     *last = '\0';
-    CORE_TRY(choose(&out->what, "--sweep", text, SWEPT, 3));
+    CORE_TRY(har_choose(&out->what, "--sweep", text, SWEPT, 3));
     CORE_TRY(har_parse_count(&out->first, "--sweep", value));
     CORE_TRY(har_parse_count(&out->last, "--sweep", last + 2));
     CORE_FAIL_IF(out->last < out->first || out->last > 1 << 20, CORE_E_USAGE,
@@ -366,7 +192,7 @@ static core_status read_sweep(range *out, const request *r)
 }
 
 /* Set the swept number; E_USAGE, E_PLAN where it makes no plan. */
-static core_status set_point(setup *s, const range *w, int64_t x)
+static core_status set_point(har_setup *s, const range *w, int64_t x)
 {
     if (w->what == 0) {
         const int part = s->plan.pp * s->plan.tp;
@@ -381,10 +207,10 @@ static core_status set_point(setup *s, const range *w, int64_t x)
     } else {
         s->plan.mb = (int)x;
     }
-    return check_plan(s);
+    return har_setup_check(s);
 }
 
-static void write_row(int64_t x, const setup *s, const har_prediction *p)
+static void write_row(int64_t x, const har_setup *s, const har_prediction *p)
 {
     printf("%8lld %5d %10.3f %10.3f - %-10.3f %12.0f %10.2f %6.1f %6.1f %6.1f "
            "%6.1f %8.2f%s\n",
@@ -403,7 +229,7 @@ static int64_t next_point(const range *w, int64_t x)
     return 2 * x < w->last ? 2 * x : w->last;
 }
 
-static bool has_point(setup *s, const range *w)
+static bool has_point(har_setup *s, const range *w)
 {
     bool has = false;
     for (int64_t x = w->first; x > 0 && !has; x = next_point(w, x))
@@ -412,24 +238,23 @@ static bool has_point(setup *s, const range *w)
     return has;
 }
 
-static core_status sweep(setup *s, const request *r, har_predictor *predictor,
-                         har_prediction *p)
+static core_status sweep(har_setup *s, const request *r,
+                         har_predictor *predictor, har_prediction *p)
 {
     range w = {0};
     CORE_TRY(read_sweep(&w, r));
     CORE_FAIL_IF(w.what == 1 && !s->what.is_decode && s->source.is_measured,
                  CORE_E_USAGE,
                  "--sweep: seq changes the batch, %s has the routing of one",
-                 r->routing);
+                 r->asked.routing);
     CORE_TRY(har_predict_check(predictor, &s->what));
     CORE_FAIL_IF(!has_point(s, &w), CORE_E_PLAN, "--sweep %s: no legal plan",
                  r->sweep);
     showing progress = {
         .begin = time(NULL), .what = SWEPT[w.what], .percent = -1};
-    printf("%8s %5s %10s %23s %12s %10s %6s %6s %6s %6s %8s\n",
-           SWEPT[w.what], "GPUs",
-           "latency_ms", "90 % interval      ", "tokens/s", "rows/s", "mfu %",
-           "comm %", "bub %", "bal %", "GB");
+    printf("%8s %5s %10s %23s %12s %10s %6s %6s %6s %6s %8s\n", SWEPT[w.what],
+           "GPUs", "latency_ms", "90 % interval      ", "tokens/s", "rows/s",
+           "mfu %", "comm %", "bub %", "bal %", "GB");
     for (int64_t x = w.first; x > 0; x = next_point(&w, x)) {
         const core_status status = set_point(s, &w, x);
         if (status != CORE_OK) {
@@ -446,20 +271,16 @@ static core_status sweep(setup *s, const request *r, har_predictor *predictor,
 
 int har_cmd_predict(int argc, char **argv)
 {
-    request r = {.model = "seed-30b",
-                 .plan = "seed-32",
-                 .machine = "gpu-400t-64g",
-                 .dtype = "fp16",
-                 .overlap = "pipeline",
-                 .routing = "drawn",
-                 .shots = "library"};
-    static setup s;
+    request r = {.asked = HAR_QUESTION};
+    static har_setup s;
     static har_prediction p;
     har_predictor *predictor = NULL;
     bool met = true;
     har_parse(&argp, argc, argv, "predict", &r);
     core_message_clear();
-    core_status status = read_request(&s, &r);
+    core_status status = har_setup_read(&s, &r.asked);
+    if (status == CORE_OK)
+        status = check_sweep(&r);
     if (status == CORE_OK)
         status = har_predictor_make(&predictor, &s.machine);
     if (status == CORE_OK && r.sweep != NULL)
@@ -467,7 +288,7 @@ int har_cmd_predict(int argc, char **argv)
     else if (status == CORE_OK)
         status = predict_one(&s, &r, predictor, &p, &met);
     har_predictor_free(predictor);
-    har_load_source_close(&s.source);
+    har_setup_close(&s);
     if (status == CORE_OK && !met)
         return core_status_exit_code(CORE_E_DIFFERS);
     return har_end(status);

@@ -1,76 +1,13 @@
 /* harness/judge_html.c -- a judgement as one page that stands alone.
  *
- * No script, no font, no image from elsewhere: the page is kept with a CI run
- * and opened years later.  Colours are CSS variables with a light and a dark
- * set.  Everything that comes from a file's header goes through har__xml.
+ * The page's frame and style are page/page.h's.  Everything that comes from a
+ * file's header goes through har_page_text.
  */
 #include "harness/judge_svg.h"
+#include "harness/page/page.h"
 
 #include <math.h>
 #include <string.h>
-
-static const char STYLE[] =
-    ":root{color-scheme:light dark;--paper:#fbfbfa;--card:#fff;--line:#e3e3df;"
-    "--ink:#1d1f21;--soft:#6a6f75;--good:#2b8a6e;--warn:#d98a00;--bad:#c8362b;"
-    "--idle:#9aa0a6;--load:#3d6fb6}\n"
-    "@media (prefers-color-scheme:dark){:root{--paper:#15171a;--card:#1d2024;"
-    "--line:#32363b;--ink:#e8e9ea;--soft:#9aa1a9;--good:#47b494;--warn:#f0a93b;"
-    "--bad:#f0655a;--idle:#70767d;--load:#6fa0ea}}\n"
-    "*{box-sizing:border-box}\n"
-    "body{margin:0;background:var(--paper);color:var(--ink);"
-    "font:15px/1.5 system-ui,sans-serif}\n"
-    "main{max-width:1120px;margin:0 auto;padding:28px 20px 60px}\n"
-    "section,header{background:var(--card);border:1px solid var(--line);"
-    "border-radius:10px;padding:18px 22px;margin:0 0 18px;overflow-x:auto}\n"
-    "h1{font-size:26px;margin:0;line-height:1.2}\n"
-    "h2{font-size:17px;margin:0 0 2px}\n"
-    "p{margin:4px 0 12px;color:var(--soft)}\n"
-    "header{border-left:10px solid var(--verdict)}\n"
-    "header h1{color:var(--verdict)}\n"
-    "header p{color:var(--ink);font-size:16px}\n"
-    "dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 18px;margin:"
-    "12px 0 0}\n"
-    "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\n"
-    "svg{display:block;max-width:none;font:12px system-ui,sans-serif}\n"
-    "svg text{fill:var(--ink)}svg .dim{fill:var(--soft)}"
-    "svg .on{fill:var(--card)}\n"
-    "svg .mid{text-anchor:middle}svg .end{text-anchor:end}\n"
-    "table{border-collapse:collapse;font-size:14px;font-variant-numeric:"
-    "tabular-nums;width:100%}\n"
-    "th{text-align:left;color:var(--soft);font-weight:500}\n"
-    "td,th{padding:5px 14px 5px 0;border-bottom:1px solid var(--line);"
-    "vertical-align:top;white-space:nowrap}\n"
-    "td.text{white-space:normal;min-width:20em}\n"
-    ".n{text-align:right}\n"
-    ".FAIL{color:var(--bad);font-weight:600}.MARGINAL{color:var(--warn);"
-    "font-weight:600}.PASS{color:var(--good)}\n"
-    ".key{display:flex;flex-wrap:wrap;gap:4px 20px;font-size:13px;"
-    "color:var(--soft);margin:10px 0 0}\n"
-    ".key i{display:inline-block;width:13px;height:13px;border-radius:3px;"
-    "margin-right:6px;vertical-align:-2px}\n"
-    "summary{cursor:pointer;font-weight:600}\n"
-    "footer{color:var(--soft);font-size:13px}\n";
-
-static void line(FILE *out, const char *name, const char *text)
-{
-    fputs("<dt>", out);
-    har__xml(out, name);
-    fputs("</dt><dd>", out);
-    har__xml(out, text);
-    fputs("</dd>\n", out);
-}
-
-static void cell(FILE *out, const char *class, const char *text)
-{
-    fprintf(out, "<td class=\"%s\">", class);
-    har__xml(out, text);
-    fputs("</td>", out);
-}
-
-static void number(FILE *out, int64_t n)
-{
-    fprintf(out, "<td class=\"n\">%lld</td>", (long long)n);
-}
 
 /* --- head --- */
 
@@ -92,30 +29,32 @@ static void write_facts(const har_judgement *g, FILE *out)
     fputs("<dl>\n", out);
     snprintf(text, sizeof text, "%s%s%s", g->yard->path,
              g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics);
-    line(out, "golden", text);
+    har_page_fact(out, "golden", text);
     snprintf(text, sizeof text, "%s, %d %s%s%s", g->dump->path, g->dump->n_file,
              g->dump->n_file == 1 ? "file" : "files",
              g->map_name[0] != '\0' ? ", names by the map " : "", g->map_name);
-    line(out, "dump", text);
-    line(out, "tolerances",
-         strcmp(g->yard->numerics, "exact") == 0 ? "none, bit for bit"
-                                                 : g->yard->estimate);
+    har_page_fact(out, "dump", text);
+    har_page_fact(out, "tolerances",
+                  strcmp(g->yard->numerics, "exact") == 0 ? "none, bit for bit"
+                                                          : g->yard->estimate);
     if (g->widest > 0.0)
-        line(out, "at most",
-             har_widest_text(text, g->widest,
-                             har_yard_body(&g->yard->tap[g->widest_tap])));
+        har_page_fact(
+            out, "at most",
+            har_widest_text(text, g->widest,
+                            har_yard_body(&g->yard->tap[g->widest_tap])));
     snprintf(text, sizeof text,
              "%lld pass, %lld marginal (over half of a bound), %lld fail; %lld "
              "not judged",
              (long long)g->n_passed, (long long)g->n_marginal,
              (long long)g->n_failed, (long long)(g->n_tap - g->n_judged));
-    line(out, "taps", text);
+    har_page_fact(out, "taps", text);
     snprintf(text, sizeof text,
              "%lld of %lld choices agree; flips: %lld with a certificate, %lld "
              "without; %lld rows set aside after them",
              (long long)n_same, (long long)n_token, (long long)g->n_certified,
              (long long)g->n_uncertified, (long long)g->n_excluded);
-    line(out, "routing", g->forced_routing ? "the golden's, not judged" : text);
+    har_page_fact(out, "routing",
+                  g->forced_routing ? "the golden's, not judged" : text);
     fputs("</dl>\n", out);
 }
 
@@ -124,16 +63,17 @@ static void write_header(const har_judgement *g, FILE *out)
     char text[HAR_SPOT_TEXT];
     fprintf(out, "<header style=\"--verdict:var(--%s)\">\n<h1>%s</h1>\n<p>",
             colour_of(g->verdict), har_verdict_name(g->verdict));
-    har__xml(out, har__verdict_text(text, g));
+    har_page_text(out, har__verdict_text(text, g));
     if (g->first >= 0 && g->tap[g->first].n_failed > 0) {
         fputs("<br>", out);
-        har__xml(out, har__spot_text(text, g, &g->tap[g->first].first_bad));
+        har_page_text(out,
+                      har__spot_text(text, g, &g->tap[g->first].first_bad));
     } else if (g->verdict != HAR_FAIL && g->n_worst > 0 &&
                g->worst[0].ratio > 0.0) {
         fputs("<br>worst: ", out);
-        har__xml(out, g->yard->tap[g->worst[0].i_tap].data->name);
+        har_page_text(out, g->yard->tap[g->worst[0].i_tap].data->name);
         fputs(", ", out);
-        har__xml(out, har__spot_text(text, g, &g->worst[0]));
+        har_page_text(out, har__spot_text(text, g, &g->worst[0]));
     }
     fputs("</p>\n", out);
     write_facts(g, out);
@@ -146,11 +86,11 @@ static void open_section(FILE *out, const char *heading, const char *prefix,
                          const char *text)
 {
     fputs("<section><h2>", out);
-    har__xml(out, heading);
+    har_page_text(out, heading);
     fputs(prefix[0] != '\0' ? " \xc2\xb7 prompt " : "", out);
-    har__xml(out, prefix);
+    har_page_text(out, prefix);
     fputs("</h2><p>", out);
-    har__xml(out, text);
+    har_page_text(out, text);
     fputs("</p>\n", out);
 }
 
@@ -206,22 +146,23 @@ static void write_spot(const har_judgement *g, const har_spot *s, FILE *out)
 {
     char text[64];
     fputs("<tr>", out);
-    cell(out, "", g->yard->tap[s->i_tap].data->name);
-    number(out, s->b);
-    number(out, s->t);
-    number(out, s->col);
+    har_page_cell(out, "", g->yard->tap[s->i_tap].data->name);
+    har_page_count(out, s->b);
+    har_page_count(out, s->t);
+    har_page_count(out, s->col);
     snprintf(text, sizeof text, s->head >= 0 ? "head %lld" : "expert %lld",
              (long long)(s->head >= 0 ? s->head : s->expert));
-    cell(out, "", s->head >= 0 || s->expert >= 0 ? text : "");
+    har_page_cell(out, "", s->head >= 0 || s->expert >= 0 ? text : "");
     snprintf(text, sizeof text, "%.7g", s->expected);
-    cell(out, "n", text);
+    har_page_cell(out, "n", text);
     snprintf(text, sizeof text, "%.7g", s->found);
-    cell(out, "n", text);
-    cell(out, s->ratio > 1.0   ? "n FAIL"
-              : s->ratio > 0.5 ? "n MARGINAL"
-                               : "n PASS",
-         har__ratio_text(text, s->ratio));
-    cell(out, "", har_judge_owner(g, s->file));
+    har_page_cell(out, "n", text);
+    har_page_cell(out,
+                  s->ratio > 1.0   ? "n FAIL"
+                  : s->ratio > 0.5 ? "n MARGINAL"
+                                   : "n PASS",
+                  har__ratio_text(text, s->ratio));
+    har_page_cell(out, "", har_judge_owner(g, s->file));
     fputs("</tr>\n", out);
 }
 
@@ -255,11 +196,11 @@ static void write_findings(const har_judgement *g, FILE *out)
     for (int64_t i = 0; i < d->n_finding && i < MAX_ROWS; i++) {
         const har_finding *f = &d->finding[i];
         fputs("<tr>", out);
-        cell(out, har_finding_is_note(f->kind) ? "" : "FAIL",
-             har_finding_name(f->kind));
-        cell(out, "", har_judge_owner(g, f->file));
-        cell(out, "", f->tensor);
-        cell(out, "text", f->text);
+        har_page_cell(out, har_finding_is_note(f->kind) ? "" : "FAIL",
+                      har_finding_name(f->kind));
+        har_page_cell(out, "", har_judge_owner(g, f->file));
+        har_page_cell(out, "", f->tensor);
+        har_page_cell(out, "text", f->text);
         fputs("</tr>\n", out);
     }
     fputs("</table>\n", out);
@@ -274,16 +215,18 @@ static void write_tap(const har_judgement *g, int64_t i, FILE *out)
     const har_tap_judgement *t = &g->tap[i];
     char text[HAR_RATIO_TEXT];
     fputs("<tr>", out);
-    cell(out, "", g->yard->tap[i].data->name);
-    cell(out, har__mark_text(t), har__mark_text(t));
-    cell(out, "n", t->is_judged ? har__ratio_text(text, t->ratio) : "");
-    number(out, t->n_judged);
-    number(out, t->n_failed);
-    number(out, t->n_marginal);
-    number(out, t->n_excluded);
-    number(out, t->n_missing);
-    cell(out, "n", t->is_judged ? har__ratio_text(text, t->relative_rms) : "");
-    cell(out, "text", t->problem);
+    har_page_cell(out, "", g->yard->tap[i].data->name);
+    har_page_cell(out, har__mark_text(t), har__mark_text(t));
+    har_page_cell(out, "n",
+                  t->is_judged ? har__ratio_text(text, t->ratio) : "");
+    har_page_count(out, t->n_judged);
+    har_page_count(out, t->n_failed);
+    har_page_count(out, t->n_marginal);
+    har_page_count(out, t->n_excluded);
+    har_page_count(out, t->n_missing);
+    har_page_cell(out, "n",
+                  t->is_judged ? har__ratio_text(text, t->relative_rms) : "");
+    har_page_cell(out, "text", t->problem);
     fputs("</tr>\n", out);
 }
 
@@ -301,21 +244,17 @@ static void write_taps(const har_judgement *g, FILE *out)
 
 void har_judge_html(const har_judgement *g, FILE *out)
 {
-    fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width\">\n<title>",
-          out);
-    fprintf(out, "%s \xc2\xb7 moeparity compare</title>\n<style>\n",
-            har_verdict_name(g->verdict));
-    fputs(STYLE, out);
-    fputs("</style></head><body><main>\n", out);
+    char title[64];
+    snprintf(title, sizeof title, "%s \xc2\xb7 moeparity compare",
+             har_verdict_name(g->verdict));
+    har_page_begin(out, title, "");
     write_header(g, out);
     for (int i = 0; i < g->yard->n_part; i++)
         write_pictures(g, i, out);
     write_worst(g, out);
     write_findings(g, out);
     write_taps(g, out);
-    fputs("<footer>moeparity " HAR_VERSION ". A verdict by tolerance is an "
-          "estimate: a correct implementation stays within it, an error "
-          "smaller than it is not seen.</footer>\n</main></body></html>\n",
-          out);
+    har_page_end(out, "A verdict by tolerance is an estimate: a correct "
+                      "implementation stays within it, an error smaller than "
+                      "it is not seen.");
 }

@@ -2,46 +2,11 @@
  *
  * The class of a case is its layer, so that CI systems group by it.  A finding
  * that belongs to no tap (a rank's file is missing) fails a case of its own.
- * Traps: XML 1.0 cannot hold most control characters, not even escaped; a path
- * need not be UTF-8.
  */
 #include "harness/judge_report.h"
+#include "harness/page/page.h"
 
 #include <string.h>
-
-/* Bytes of the UTF-8 character at text; 0 if there is none. */
-static int utf8_bytes(const unsigned char *text)
-{
-    const int n = text[0] < 0x80                        ? 1
-                  : text[0] >= 0xc2 && text[0] <= 0xdf ? 2
-                  : text[0] >= 0xe0 && text[0] <= 0xef ? 3
-                  : text[0] >= 0xf0 && text[0] <= 0xf4 ? 4
-                                                        : 0;
-    for (int i = 1; i < n; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
-void har__xml(FILE *out, const char *text)
-{
-    while (*text != '\0') {
-        const int n = utf8_bytes((const unsigned char *)text);
-        switch (*text) {
-        case '&': fputs("&amp;", out); break;
-        case '<': fputs("&lt;", out); break;
-        case '>': fputs("&gt;", out); break;
-        case '"': fputs("&quot;", out); break;
-        case '\'': fputs("&#39;", out); break;
-        default:
-            if (n == 0 || (unsigned char)*text < ' ' || *text == 0x7f)
-                fputc('?', out);
-            else
-                fwrite(text, 1, (size_t)n, out);
-        }
-        text += n > 0 ? n : 1;
-    }
-}
 
 static void write_findings(const har_judgement *g, int64_t i_tap, FILE *out)
 {
@@ -49,13 +14,13 @@ static void write_findings(const har_judgement *g, int64_t i_tap, FILE *out)
         const har_finding *f = &g->dump->finding[i];
         if (f->i_tap != i_tap || har_finding_is_note(f->kind))
             continue;
-        har__xml(out, har_finding_name(f->kind));
+        har_page_text(out, har_finding_name(f->kind));
         fputs(": ", out);
-        har__xml(out, f->file >= 0 ? har_judge_owner(g, f->file) : "");
+        har_page_text(out, f->file >= 0 ? har_judge_owner(g, f->file) : "");
         fputs(f->file >= 0 ? ", " : "", out);
-        har__xml(out, f->tensor);
+        har_page_text(out, f->tensor);
         fputs(": ", out);
-        har__xml(out, f->text);
+        har_page_text(out, f->text);
         fputc('\n', out);
     }
 }
@@ -66,7 +31,7 @@ static void write_failure(const har_judgement *g, int64_t i, FILE *out)
     char text[HAR_SPOT_TEXT], ratio[HAR_RATIO_TEXT];
     fprintf(out, "      <failure type=\"FAIL\" message=\"");
     if (t->problem[0] != '\0')
-        har__xml(out, t->problem);
+        har_page_text(out, t->problem);
     else if (t->n_failed > 0)
         fprintf(out, "%lld of %lld rows, observed / bound %s",
                 (long long)t->n_failed, (long long)t->n_row,
@@ -76,7 +41,7 @@ static void write_failure(const har_judgement *g, int64_t i, FILE *out)
     fputs("\">", out);
     write_findings(g, i, out);
     for (int k = 0; k < t->n_spot && t->n_failed > 0; k++) {
-        har__xml(out, har__spot_text(text, g, &t->spot[k]));
+        har_page_text(out, har__spot_text(text, g, &t->spot[k]));
         fputc('\n', out);
     }
     fputs("</failure>\n", out);
@@ -85,7 +50,7 @@ static void write_failure(const har_judgement *g, int64_t i, FILE *out)
 static void write_class(const har_yard_tap *tap, FILE *out)
 {
     const char *body = har_yard_body(tap);
-    har__xml(out, tap->data->name);
+    har_page_text(out, tap->data->name);
     fputs("\" classname=\"", out);
     if (tap->name.is_tap && strncmp(body, "layers.", 7) == 0)
         fprintf(out, "layer %d", tap->name.tap.layer);
@@ -104,7 +69,7 @@ static void write_case(const har_judgement *g, int64_t i, FILE *out)
         write_failure(g, i, out);
     } else if (!t->is_judged) {
         fputs("      <skipped message=\"", out);
-        har__xml(out, t->problem);
+        har_page_text(out, t->problem);
         fputs("\"/>\n", out);
     } else {
         fprintf(out,
@@ -142,9 +107,9 @@ void har_judge_junit(const har_judgement *g, FILE *out)
     fprintf(out, "<testsuites tests=\"%lld\" failures=\"%lld\">\n", n,
             n_failed);
     fputs("  <testsuite name=\"moeparity compare ", out);
-    har__xml(out, g->yard->path);
+    har_page_text(out, g->yard->path);
     fputs(" ", out);
-    har__xml(out, g->dump->path);
+    har_page_text(out, g->dump->path);
     fprintf(out, "\" tests=\"%lld\" failures=\"%lld\" skipped=\"%lld\">\n", n,
             n_failed, (long long)count_skipped(g));
     fputs("    <testcase name=\"files\" classname=\"dump\">\n", out);

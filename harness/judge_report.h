@@ -39,9 +39,6 @@ const char *har__verdict_text(char text[HAR_SPOT_TEXT],
 /* "PASS", "MARGINAL", "FAIL", "-" of a tap.                          [local] */
 const char *har__mark_text(const har_tap_judgement *tap);
 
-/* Text with &, <, >, quotes and control characters written for XML.          */
-void har__xml(FILE *out, const char *text);
-
 /* The kinds that some layer of the yardstick has, coarse ones only if asked;
  * returns how many; kinds: [CORE_N_TAP_KINDS].                       [local] */
 int har__judge_kinds(const har_judgement *judged, bool coarse_only,

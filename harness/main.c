@@ -31,6 +31,7 @@ static const command commands[] = {
     {"calibrate", "measure this machine, or check such a measurement",
      har_cmd_calibrate},
     {"predict", "what a plan costs on a machine", har_cmd_predict},
+    {"report", "one page about a plan on a machine", har_cmd_report},
     {"golden", "make, seal or check golden cases", har_cmd_golden},
     {"perf", "machine files: fit on measured times, score on them",
      har_cmd_perf},

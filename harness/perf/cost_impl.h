@@ -9,6 +9,8 @@
 #include "core/weights.h"
 #include "harness/perf/cost_model.h"
 
+enum { HAR__META_WORDS = 3 }; /* of a row: layer, expert, choice             */
+
 typedef struct har__walk { /* one rank, somewhere in its pass                 */
     const har_cost_case *request;
     const core_spec *spec;

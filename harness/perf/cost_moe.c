@@ -12,8 +12,6 @@
 
 #include <string.h>
 
-enum { META_WORDS = 3 }; /* of a row: layer, expert, choice                   */
-
 /* --- what is known before the first pair --- */
 
 static void find_pairs(har__walk *w)
@@ -168,8 +166,8 @@ static void put_dispatch(har__walk *w)
                   from = sum(w->from, n);
     const int64_t stays = w->to[me];
     put_exchange(w, CORE_TAP_RECV, CORE_COST_WORDS, n, n, 1);
-    put_exchange(w, CORE_TAP_RECV, CORE_COST_WORDS, META_WORDS * to,
-                 META_WORDS * from, META_WORDS * stays);
+    put_exchange(w, CORE_TAP_RECV, CORE_COST_WORDS, HAR__META_WORDS * to,
+                 HAR__META_WORDS * from, HAR__META_WORDS * stays);
     put_exchange(w, CORE_TAP_RECV, CORE_COST_VALUES, n_d * to, n_d * from,
                  n_d * stays);
 }

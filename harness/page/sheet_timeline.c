@@ -1,0 +1,323 @@
+/* harness/page/sheet_timeline.c -- what every GPU does when, in one pass.
+ *
+ * A pass has tens of thousands of operators and the picture some hundred
+ * columns, so the time of each kind of work is added up per column; a column
+ * takes the colour of what fills most of it, waiting included.  A run of equal
+ * columns is one piece of a path: a path per track and kind.  Trap: sends that
+ * go beside the computing take no time of their GPU and cannot be seen; waiting
+ * for a message is drawn as waiting.
+ */
+#include "harness/page/sheet_impl.h"
+
+#include "core/arena.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum {
+    LEFT = 66,
+    HEAD_H = 24,
+    TRACKS = 64,
+    SEEN = 70,
+    GAP = 6 /* between stages */
+};
+
+/* --- making it --- */
+
+static har__work work_of(const har_span *s)
+{
+    if (s->kind != CORE_COST_COLLECTIVE)
+        return har__is_experts(s->op) ? HAR__EXPERTS : HAR__DENSE;
+    if (s->axis == CORE_AXIS_TP)
+        return HAR__TO_TENSOR;
+    return s->axis == CORE_AXIS_PP ? HAR__TO_STAGE : HAR__TO_EXPERTS;
+}
+
+static bool waits(const har_span *s)
+{
+    return !(s->end > s->start) ||
+           (s->kind == CORE_COST_COLLECTIVE && s->collective == CORE_RECEIVE);
+}
+
+static void add_span(void *self, const har_span *s)
+{
+    har__timeline *t = self;
+    if (waits(s))
+        return;
+    t->n_of_first += s->rank == 0;
+    if (s->rank % t->step != 0)
+        return;
+    const double bin = t->seconds / HAR__N_BIN;
+    float *track =
+        t->busy + (int64_t)(s->rank / t->step) * HAR__N_BIN * HAR__N_WORK;
+    const int first = (int)(s->start / bin);
+    for (int i = first; i < HAR__N_BIN && i * bin < s->end; i++) {
+        const double part =
+            fmin(s->end, (i + 1) * bin) - fmax(s->start, i * bin);
+        track[i * HAR__N_WORK + (int)work_of(s)] += (float)fmax(part, 0);
+    }
+}
+
+/* Keep an operator of the closer look. */
+static void add_close(void *self, const har_span *s)
+{
+    har__timeline *t = self;
+    if (s->rank % t->n_in_stage != 0 || s->rank / t->n_in_stage >= t->n_close ||
+        waits(s) || !(s->end > t->close0) || !(s->start < t->close1) ||
+        t->is_short)
+        return;
+    if (t->n_span == t->n_room) {
+        const int64_t room = 2 * t->n_room + 256;
+        har_span *more = realloc(t->span, (size_t)room * sizeof *more);
+        t->is_short = more == NULL;
+        if (more == NULL)
+            return;
+        t->span = more;
+        t->n_room = room;
+    }
+    t->span[t->n_span++] = *s;
+}
+
+/* As much of the middle of the pass as has SEEN operators of a GPU. */
+static core_status look_closer(har__timeline *t, har_predictor *predictor,
+                               const par_plan *plan)
+{
+    const double share =
+        t->n_of_first > SEEN ? SEEN / (double)t->n_of_first : 1;
+    t->close0 = t->seconds * (0.5 - share / 2);
+    t->close1 = t->seconds * (0.5 + share / 2);
+    t->n_close = plan->pp < HAR__MAX_CLOSE ? plan->pp : HAR__MAX_CLOSE;
+    CORE_TRY(har_predict_spans(predictor, add_close, t));
+    CORE_FAIL_IF(t->is_short, CORE_E_MEMORY, "no memory for a timeline");
+    return CORE_OK;
+}
+
+core_status har__timeline_make(har__timeline *out, har_predictor *predictor,
+                               const par_plan *plan, const har_prediction *p)
+{
+    void *memory;
+    *out = (har__timeline){.n_gpu = p->n_gpu,
+                           .step = (p->n_gpu + TRACKS - 1) / TRACKS,
+                           .n_in_stage = plan->dp * plan->tp,
+                           .seconds = p->latency.value};
+    out->n_track = (p->n_gpu + out->step - 1) / out->step;
+    const int64_t n = (int64_t)out->n_track * HAR__N_BIN * HAR__N_WORK;
+    CORE_TRY(core_alloc(&memory, n, sizeof(float), "a timeline"));
+    out->busy = memory;
+    for (int64_t i = 0; i < n; i++)
+        out->busy[i] = 0;
+    CORE_TRY(har_predict_spans(predictor, add_span, out));
+    return look_closer(out, predictor, plan);
+}
+
+/* --- writing it --- */
+
+/* What fills most of a column: a kind of work, or -1 for waiting. */
+static int winner(const har__timeline *t, int track, int bin)
+{
+    const float *busy =
+        t->busy + ((int64_t)track * HAR__N_BIN + bin) * HAR__N_WORK;
+    double left = t->seconds / HAR__N_BIN, most = 0;
+    int best = -1;
+    for (int k = 0; k < (int)HAR__N_WORK; k++) {
+        left -= (double)busy[k];
+        if ((double)busy[k] > most) {
+            most = (double)busy[k];
+            best = k;
+        }
+    }
+    return left > most ? -1 : best;
+}
+
+static double seconds_of(const har__timeline *t, int track, int kind)
+{
+    double sum = 0;
+    for (int i = 0; i < HAR__N_BIN; i++)
+        sum +=
+            (double)
+                t->busy[((int64_t)track * HAR__N_BIN + i) * HAR__N_WORK + kind];
+    return sum;
+}
+
+static const char *work_text(har__work work)
+{
+    static const char *const names[HAR__N_WORK] = {
+        [HAR__DENSE] = "attention and dense layers",
+        [HAR__EXPERTS] = "experts and routing",
+        [HAR__TO_TENSOR] = "transfers of the tensor group",
+        [HAR__TO_EXPERTS] = "transfers to experts and back",
+        [HAR__TO_STAGE] = "sends to the next stage"};
+    return names[work];
+}
+
+/* Transfers are paler, so that computing is seen to be what is wanted. */
+static double strength(har__work work)
+{
+    return work == HAR__DENSE || work == HAR__EXPERTS ? 1 : 0.55;
+}
+
+static void write_path(const har__timeline *t, int track, int kind, double y,
+                       double h, FILE *out)
+{
+    bool open = false;
+    for (int i = 0; i < HAR__N_BIN;) {
+        int end = i;
+        while (end < HAR__N_BIN && winner(t, track, end) == kind)
+            end++;
+        if (end > i) {
+            fprintf(out,
+                    open ? "M%d %gh%dv%gh-%dz" : "<path d=\"M%d %gh%dv%gh-%dz",
+                    LEFT + i, y, end - i, h, end - i);
+            open = true;
+        }
+        i = end > i ? end : i + 1;
+    }
+    if (!open)
+        return;
+    const double seconds = seconds_of(t, track, kind);
+    fprintf(out,
+            "\" fill=\"var(--%s)\" fill-opacity=\"%g\"><title>GPU %d, %s: "
+            "%.3g ms, %.1f %%</title></path>\n",
+            har__work_colour((har__work)kind), strength((har__work)kind),
+            track * t->step, work_text((har__work)kind), seconds * 1e3,
+            100 * seconds / t->seconds);
+}
+
+static void write_track(const har__timeline *t, int track, double y, double h,
+                        FILE *out)
+{
+    char text[48];
+    double busy = 0;
+    const int every = h >= 13 ? 1 : 4;
+    fprintf(out, "<g class=\"track\" data-rank=\"%d\">\n", track * t->step);
+    har_svg_rect(out, LEFT, y, HAR__N_BIN, h, "idle", 0.13);
+    snprintf(text, sizeof text, "GPU %d waits", track * t->step);
+    har_svg_title(out, text);
+    for (int k = 0; k < (int)HAR__N_WORK; k++) {
+        write_path(t, track, k, y, h, out);
+        busy +=
+            k == HAR__DENSE || k == HAR__EXPERTS ? seconds_of(t, track, k) : 0;
+    }
+    if (track % every == 0) {
+        snprintf(text, sizeof text, "GPU %d", track * t->step);
+        har_svg_text(out, LEFT - 8, y + h / 2 + 4, "end dim small", text);
+        snprintf(text, sizeof text, "%.0f %%", 100 * busy / t->seconds);
+        har_svg_text(out, HAR__WIDTH, y + h / 2 + 4, "end dim small", text);
+    }
+    fputs("</g>\n", out);
+}
+
+/* 1, 2 or 5 times a power of ten, eight or fewer of which fit. */
+static double nice_step(double all)
+{
+    const double power = pow(10, floor(log10(all / 8)));
+    const double x = all / 8 / power;
+    return power * (x <= 1 ? 1 : x <= 2 ? 2 : x <= 5 ? 5 : 10);
+}
+
+/* Times from `from` to `to`, in milliseconds, across the tracks. */
+static void write_times(double from, double to, double height, FILE *out)
+{
+    const double step = nice_step(to - from);
+    char text[32];
+    for (double at = fmax(ceil(from / step), 0) * step; at <= to; at += step) {
+        const double x = LEFT + HAR__N_BIN * (at - from) / (to - from);
+        fprintf(out,
+                "<line class=\"rule\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" "
+                "y2=\"%.1f\"/>\n",
+                x, x, HEAD_H - 6, height);
+        if (x > LEFT + HAR__N_BIN - 44) /* a heading may stand there */
+            continue;
+        snprintf(text, sizeof text, "%.4g ms", at);
+        har_svg_text(out, x, 12, x > LEFT + 16 ? "mid dim small" : "dim small",
+                     text);
+    }
+}
+
+static void write_whole(const har__timeline *t, FILE *out)
+{
+    const double pitch = t->n_track <= 16 ? 22 : t->n_track <= 32 ? 18 : 12;
+    const int last = (t->n_track - 1) * t->step / t->n_in_stage;
+    const double height = HEAD_H + pitch * t->n_track + GAP * last;
+    har_svg_open(out, HAR__WIDTH, (int)height + 4, "predicted timeline");
+    write_times(0, t->seconds * 1e3, height, out);
+    har_svg_text(out, HAR__WIDTH, 12, "end dim small", "computing");
+    for (int i = 0; i < t->n_track; i++)
+        write_track(t, i,
+                    HEAD_H + pitch * i + GAP * (i * t->step / t->n_in_stage),
+                    pitch - 3, out);
+    fputs("</svg>\n", out);
+}
+
+/* --- the closer look --- */
+
+static void write_span(const har__timeline *t, const har_span *s, double h,
+                       FILE *out)
+{
+    const bool moves = s->kind == CORE_COST_COLLECTIVE;
+    const double scale = HAR__N_BIN / (t->close1 - t->close0);
+    const double from = fmax(s->start, t->close0) - t->close0;
+    const double to = fmin(s->end, t->close1) - t->close0;
+    const double y = HEAD_H + (h + 6) * (s->rank / t->n_in_stage);
+    char text[200];
+    har_svg_rect(out, LEFT + from * scale, y, fmax((to - from) * scale, 0.4), h,
+                 har__work_colour(work_of(s)), strength(work_of(s)));
+    snprintf(text, sizeof text,
+             "GPU %d, %s %s, layer %d, micro-batch %d: %.3f to %.3f ms",
+             s->rank, s->op,
+             moves ? core_collective_name(s->collective)
+                   : core_cost_kind_name(s->kind),
+             s->layer, s->mb, s->start * 1e3, s->end * 1e3);
+    har_svg_title(out, text);
+}
+
+static void write_close(const har__timeline *t, FILE *out)
+{
+    enum { H = 26 };
+    const int height = HEAD_H + t->n_close * (H + 6);
+    char text[80];
+    har_svg_open(out, HAR__WIDTH, height, "a part of the timeline");
+    write_times(t->close0 * 1e3, t->close1 * 1e3, height, out);
+    for (int i = 0; i < t->n_close; i++) {
+        const double y = HEAD_H + (H + 6.0) * i;
+        har_svg_rect(out, LEFT, y, HAR__N_BIN, H, "idle", 0.13);
+        snprintf(text, sizeof text, "GPU %d waits", i * t->n_in_stage);
+        har_svg_title(out, text);
+        snprintf(text, sizeof text, "GPU %d", i * t->n_in_stage);
+        har_svg_text(out, LEFT - 8, y + H / 2.0 + 4, "end dim small", text);
+    }
+    for (int64_t i = 0; i < t->n_span; i++)
+        write_span(t, &t->span[i], H, out);
+    fputs("</svg>\n", out);
+}
+
+void har__sheet_timeline(const har__sheet *s, FILE *out)
+{
+    const har__timeline *t = &s->timeline;
+    char text[400], every[120] = "";
+    if (t->step > 1)
+        snprintf(every, sizeof every,
+                 " Of %d GPUs every %d%s is shown, beginning with GPU 0.",
+                 t->n_gpu, t->step,
+                 t->step == 2   ? "nd"
+                 : t->step == 3 ? "rd"
+                                : "th");
+    snprintf(text, sizeof text,
+             "One pass, from an empty pipeline to an empty one: %.4g ms. A "
+             "column shows what fills most of it; pale is waiting for a "
+             "micro-batch or for peers. On the right the share of computing.%s",
+             t->seconds * 1e3, every);
+    har__section(out, "timeline", "Timeline", text);
+    write_whole(t, out);
+    har__key_open(out);
+    for (int k = 0; k < (int)HAR__N_WORK; k++)
+        har__key(out, har__work_colour((har__work)k), strength((har__work)k),
+                 work_text((har__work)k));
+    har__key(out, "idle", 0.3, "waiting");
+    har__key_close(out);
+    fputs("<h3>A closer look: the middle of the pass, the first GPU of each "
+          "stage</h3>\n",
+          out);
+    write_close(t, out);
+    fputs("</section>\n", out);
+}
