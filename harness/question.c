@@ -27,7 +27,7 @@ static const struct argp_option options[] = {
     {"machine", OPT_MACHINE, "M", 0, "preset or machine file (gpu-400t-64g)",
      0},
     {"batch", 'b', "BxT", 0, "rows and tokens (256x256); decode: B", 0},
-    {"dtype", OPT_DTYPE, "T", 0, "of values: fp16, bf16, fp32 (fp16)", 0},
+    {"dtype", OPT_DTYPE, "T", 0, "of values: fp16, bf16, fp32, fp64 (fp16)", 0},
     {"decode", OPT_DECODE, NULL, 0, "one token per row", 0},
     {"kv", OPT_KV, "L", 0, "decode: cached tokens of a row", 0},
     {"overlap", OPT_OVERLAP, "O", 0, "none, pipeline or all (pipeline)", 0},
@@ -106,10 +106,15 @@ core_status har_choose(int *out, const char *option, const char *text,
             *out = i;
             return CORE_OK;
         }
-    CORE_FAIL_IF(true, CORE_E_USAGE, "%s: expected %s, %s%s%s, found '%s'",
-                 option, names[0], names[1], n > 2 ? " or " : "",
-                 n > 2 ? names[2] : "", text);
-    return CORE_OK;
+    char all[128];
+    int at = 0;
+    for (int i = 0; i < n; i++)
+        at += snprintf(all + at, sizeof all - (size_t)at, "%s%s",
+                       i == 0       ? ""
+                       : i == n - 1 ? " or "
+                                    : ", ",
+                       names[i]);
+    CORE_FAIL(CORE_E_USAGE, "%s: expected %s, found '%s'", option, all, text);
 }
 
 static core_status read_batch(har_setup *s, const har_question *q)
@@ -165,16 +170,16 @@ static core_status read_draws(har_setup *s, const har_question *q)
 
 core_status har_setup_read(har_setup *s, const har_question *q)
 {
-    static const char *const dtypes[] = {"fp16", "bf16", "fp32"};
+    static const char *const dtypes[] = {"fp16", "bf16", "fp32", "fp64"};
     static const core_dtype dtype_of[] = {CORE_DTYPE_F16, CORE_DTYPE_BF16,
-                                          CORE_DTYPE_F32};
+                                          CORE_DTYPE_F32, CORE_DTYPE_F64};
     static const char *const overlaps[] = {"none", "pipeline", "all"};
     static const char *const algorithms[] = {"library", "shot"};
     int dtype = 0, overlap = 0, algorithm = 0;
     CORE_TRY(core_spec_open(&s->spec, q->model, NULL));
     CORE_TRY(par_plan_parse(&s->plan, q->plan));
     CORE_TRY(har_machine_open(&s->machine, q->machine));
-    CORE_TRY(har_choose(&dtype, "--dtype", q->dtype, dtypes, 3));
+    CORE_TRY(har_choose(&dtype, "--dtype", q->dtype, dtypes, 4));
     CORE_TRY(har_choose(&overlap, "--overlap", q->overlap, overlaps, 3));
     CORE_TRY(har_choose(&algorithm, "--collectives", q->shots, algorithms, 2));
     CORE_TRY(read_routing(s, q));

@@ -33,7 +33,7 @@ typedef struct har_predict_case { /* borrows everything                       */
     bool is_decode;               /* one token per row (n_t 1) with n_kv
                                    * cached, itself included                  */
     int64_t n_kv;
-    core_dtype dtype;             /* of values: F16, BF16, F32                */
+    core_dtype dtype;             /* of values: F16, BF16, F32, F64           */
     har_overlap overlap;
     har_algorithm algorithm;      /* of collectives                           */
     const har_demand *demand;     /* of the model; NULL: every expert alike;
