@@ -5,7 +5,8 @@
  * scope=replica a group has ranks of several stages, but they ascend: it is
  * as far apart as its first and last.
  *
- * Trap: a search asks this for every plan, so nothing here looks at each rank.
+ * Trap: a search asks this for every stage of every plan, so nothing here looks
+ * at each rank.
  */
 #include "harness/perf/tiers.h"
 
@@ -24,13 +25,13 @@ static int most(int a, int b)
 }
 
 /* Ranks [first, first + n) in groups of `each`: does a border between nodes lie
- * inside a group? */
+ * inside a group?  If the first two do not, no other does: they are all a node
+ * apart. */
 static bool is_cut(int first, int n, int each, int node)
 {
-    for (int at = (first / node + 1) * node; at < first + n; at += node)
-        if ((at - first) % each != 0)
-            return true;
-    return false;
+    const int at = node - first % node;
+    return each > 1 && ((at < n && at % each != 0) ||
+                        (at + node < n && (at + node) % each != 0));
 }
 
 static int of_neighbours(const har_machine *m, int first, int n, int each)
@@ -61,14 +62,16 @@ static int etp_of_replica(const har_machine *m, const har_mesh *k, int stage,
 static void of_replicas(const har_machine *m, const har_mesh *k, int stage,
                         int *tier)
 {
+    const int last = k->pp * k->tp - 1;
     for (int d = 0; d < k->dp; d++) {
         tier[CORE_AXIS_EP] =
             most(tier[CORE_AXIS_EP],
-                 har_tier_between(m, rank_of(k, d, 0),
-                                  rank_of(k, d, k->pp * k->tp - 1)));
+                 har_tier_between(m, rank_of(k, d, 0), rank_of(k, d, last)));
         if (k->etp > 1)
             tier[CORE_AXIS_ETP] =
                 most(tier[CORE_AXIS_ETP], etp_of_replica(m, k, stage, d));
+        if (k->etp == 1 && tier[CORE_AXIS_EP] == m->n_link - 1)
+            break;
     }
 }
 
