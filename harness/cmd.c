@@ -95,6 +95,23 @@ core_status har_parse_count(int64_t *out, const char *option, const char *text)
     return CORE_OK;
 }
 
+core_status har_parse_range(int64_t *first, int64_t *last, const char *option,
+                            const char *text, int64_t most)
+{
+    char low[32];
+    const char *dots = strstr(text, "..");
+    const size_t n = dots != NULL ? (size_t)(dots - text) : strlen(text);
+    snprintf(low, sizeof low, "%.*s", n < sizeof low ? (int)n : 0, text);
+    CORE_TRY(har_parse_count(first, option, low));
+    *last = *first;
+    if (dots != NULL)
+        CORE_TRY(har_parse_count(last, option, dots + 2));
+    CORE_FAIL_IF(*first > *last || *last > most, CORE_E_USAGE,
+                 "%s: expected N or N..N2, rising, at most %lld, found '%s'",
+                 option, (long long)most, text);
+    return CORE_OK;
+}
+
 core_status har_parse_batch(int64_t *n_b, int64_t *n_t, const char *option,
                             const char *text)
 {

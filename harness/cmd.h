@@ -58,6 +58,13 @@ CORE_NODISCARD core_status har_report_close(FILE *out);
 CORE_NODISCARD core_status har_parse_count(int64_t *out, const char *option,
                                            const char *text);
 
+/* "16..64", rising, or "16" for both ends, at most `most`; E_USAGE naming the
+ * option.                                                             [local]
+ */
+CORE_NODISCARD core_status har_parse_range(int64_t *first, int64_t *last,
+                                           const char *option, const char *text,
+                                           int64_t most);
+
 /* "16x11": rows and tokens of an option.  Errors: E_USAGE naming it.  [local]
  */
 CORE_NODISCARD core_status har_parse_batch(int64_t *n_b, int64_t *n_t,

@@ -173,22 +173,14 @@ static const char *const SWEPT[] = {"gpus", "seq", "mb"};
 
 static core_status read_sweep(range *out, const request *r)
 {
-    char text[64], *value, *last;
-    snprintf(text, sizeof text, "%s", r->sweep);
-    value = strchr(text, '=');
-    last = value != NULL ? strstr(value, "..") : NULL;
-    CORE_FAIL_IF(last == NULL, CORE_E_USAGE,
+    char name[16];
+    const char *is = strchr(r->sweep, '=');
+    CORE_FAIL_IF(is == NULL || is - r->sweep >= (long)sizeof name, CORE_E_USAGE,
                  "--sweep: expected gpus=A..B, seq=A..B or mb=A..B, found '%s'",
                  r->sweep);
-    *value++ = '\0';
-    *last = '\0';
-    CORE_TRY(har_choose(&out->what, "--sweep", text, SWEPT, 3));
-    CORE_TRY(har_parse_count(&out->first, "--sweep", value));
-    CORE_TRY(har_parse_count(&out->last, "--sweep", last + 2));
-    CORE_FAIL_IF(out->last < out->first || out->last > 1 << 20, CORE_E_USAGE,
-                 "--sweep: expected A <= B <= %d, found '%s'", 1 << 20,
-                 r->sweep);
-    return CORE_OK;
+    snprintf(name, sizeof name, "%.*s", (int)(is - r->sweep), r->sweep);
+    CORE_TRY(har_choose(&out->what, "--sweep", name, SWEPT, 3));
+    return har_parse_range(&out->first, &out->last, "--sweep", is + 1, 1 << 20);
 }
 
 /* Set the swept number; E_USAGE, E_PLAN where it makes no plan. */

@@ -88,19 +88,9 @@ static core_status check_question(const har_setup *s)
 static core_status read_gpus(har_sheet_ask *ask, const char *text)
 {
     const int n = par_plan_world(&ask->setup->plan);
-    const char *dots = text != NULL ? strstr(text, "..") : NULL;
     int64_t first = n > 1 ? n / 2 : 1, last = n > LARGE ? n : 2 * n;
-    char number[32];
-    if (text != NULL) {
-        CORE_FAIL_IF(dots == NULL || dots - text >= (long)sizeof number,
-                     CORE_E_USAGE, "--gpus: expected A..B, found '%s'", text);
-        snprintf(number, sizeof number, "%.*s", (int)(dots - text), text);
-        CORE_TRY(har_parse_count(&first, "--gpus", number));
-        CORE_TRY(har_parse_count(&last, "--gpus", dots + 2));
-        CORE_FAIL_IF(first > last || last > MOST_GPUS, CORE_E_USAGE,
-                     "--gpus: expected A..B, rising, at most %d, found '%s'",
-                     MOST_GPUS, text);
-    }
+    if (text != NULL)
+        CORE_TRY(har_parse_range(&first, &last, "--gpus", text, MOST_GPUS));
     ask->n_gpu0 = (int)first;
     ask->n_gpu1 = (int)last;
     return CORE_OK;

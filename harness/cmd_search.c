@@ -136,18 +136,8 @@ static const double MARGIN = 0.25;
 
 static core_status parse_gpus(const char *text, har_search_case *out)
 {
-    char first[32];
     int64_t a, b;
-    const char *dots = strstr(text, "..");
-    snprintf(first, sizeof first, "%.*s",
-             dots != NULL ? (int)(dots - text) : (int)strlen(text), text);
-    CORE_TRY(har_parse_count(&a, "--gpus", first));
-    b = a;
-    if (dots != NULL)
-        CORE_TRY(har_parse_count(&b, "--gpus", dots + 2));
-    CORE_FAIL_IF(a > b || b > MOST_GPUS, CORE_E_USAGE,
-                 "--gpus: expected N or N..N2, rising, at most %d, found '%s'",
-                 MOST_GPUS, text);
+    CORE_TRY(har_parse_range(&a, &b, "--gpus", text, MOST_GPUS));
     out->n_gpu0 = (int)a;
     out->n_gpu1 = (int)b;
     return CORE_OK;
@@ -257,8 +247,8 @@ static core_status mark_asked(const request *r, const har_search_case *c,
 {
     for (int i = 0; i < r->n_mark; i++) {
         par_plan plan;
-        CORE_TRY_CTX(par_plan_parse(&plan, r->mark[i]), " (--mark)");
-        CORE_TRY_CTX(par_plan_check(&plan, c->spec), " (--mark)");
+        CORE_TRY_CTX(par_plan_parse(&plan, r->mark[i]), "reading --mark");
+        CORE_TRY_CTX(par_plan_check(&plan, c->spec), "reading --mark");
         CORE_FAIL_IF(plan.n_stage > 0 || plan.n_placed > 0, CORE_E_USAGE,
                      "--mark: expected a plan without stages and placement, "
                      "found '%s'",

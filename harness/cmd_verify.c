@@ -332,7 +332,7 @@ static const char *plan_file(char path[PATH_BYTES], const char *file,
     return path;
 }
 
-/* All numerics of a plan; who is asked for watches. */
+/* All numerics of a plan; who is asked for watches.  Ranks agree. */
 static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
                                    har_events *events, har_trace_run *trace)
 {
@@ -377,7 +377,7 @@ static core_status verify_plan(rank_run *run, par_comm *comm, int i)
     if (status == CORE_OK)
         status = traced;
     const core_status closed = har_events_close(&events, status == CORE_OK);
-    return par_agree(comm, status != CORE_OK ? status : closed);
+    return status != CORE_OK ? status : par_agree(comm, closed);
 }
 
 static core_status write_report(const rank_run *run)

@@ -7,9 +7,12 @@
 #include "harness/page/sheet_impl.h"
 
 #include "core/json.h"
+#include "core/text.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { MAX_FILE_BYTES = 1 << 20 };
 
 static const char SCHEMA[] = "moeparity.verify/1";
 
@@ -80,7 +83,8 @@ core_status har__verdicts_read(void **out, const char *path)
 {
     char *text = NULL;
     json_t *read = NULL;
-    CORE_TRY(har_read_text(&text, path, "a report of verify --json"));
+    CORE_TRY_CTX(core_text_read(&text, path, MAX_FILE_BYTES),
+                 "reading a report of verify --json");
     core_status status = core_json_parse(&read, text, strlen(text), path);
     free(text);
     if (status == CORE_OK)

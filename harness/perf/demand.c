@@ -8,13 +8,13 @@
 #include "harness/perf/demand.h"
 
 #include "core/rng.h"
-#include "harness/perf/figures.h"
+#include "core/text.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PERMUTATION_SEED = 1, HIGHEST_WEIGHT = 1000 };
+enum { PERMUTATION_SEED = 1, HIGHEST_WEIGHT = 1000, MAX_FILE_BYTES = 1 << 20 };
 
 static uint32_t word_of(int e)
 {
@@ -107,7 +107,8 @@ static core_status parse_numbers(har_demand *d, const char *path,
 static core_status from_file(har_demand *d, const char *path)
 {
     char *text = NULL;
-    CORE_TRY(har_read_text(&text, path, "uniform, zipf:S, power:A or a file"));
+    CORE_TRY_CTX(core_text_read(&text, path, MAX_FILE_BYTES),
+                 "reading a popularity: uniform, zipf:S, power:A or a file");
     const core_status status = parse_numbers(d, path, text);
     free(text);
     return status;

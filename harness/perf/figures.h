@@ -49,8 +49,4 @@ CORE_NODISCARD core_status har_predict_trace(const char *path,
                                              har_predictor *predictor,
                                              int n_gpu);
 
-/* The text of a file, to be freed.  Errors: E_FILE: `expected` and why.      */
-CORE_NODISCARD core_status har_read_text(char **out, const char *path,
-                                         const char *expected);
-
 #endif

@@ -6,11 +6,14 @@
  */
 #include "harness/perf/figures.h"
 
+#include "core/text.h"
 #include "core/yaml_list.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { MAX_FILE_BYTES = 1 << 20 };
 
 typedef struct need {
     bool is_less, is_percent;
@@ -117,7 +120,8 @@ core_status har_require(FILE *out, const char *path, const har_prediction *p,
 {
     char *text = NULL;
     core_yaml_list y = {0};
-    CORE_TRY(har_read_text(&text, path, "a file of requirements"));
+    CORE_TRY_CTX(core_text_read(&text, path, MAX_FILE_BYTES),
+                 "reading requirements");
     core_status status =
         core_yaml_list_read(&y, text, path, "requirements", NULL);
     if (status == CORE_OK)

@@ -84,7 +84,7 @@ bad 'one of --batch BxT and --decode' seed-mini $on --gpus 4 --batch 16x8 --deco
 bad '--slo: expected latency_ms<X' seed-mini $on --gpus 4 --batch 16x8 --slo 'latency<5'
 bad "--slo: expected a number above 0, found 'nan'" seed-mini $on --gpus 4 --batch 16x8 --slo 'latency_ms<nan'
 bad '--dtype: expected' seed-mini $on --gpus 4 --batch 16x8 --dtype f8
-bad 'H % tp' seed-mini $on --gpus 4 --batch 16x8 --mark tp=3
+bad 'H % tp.*, while reading --mark$' seed-mini $on --gpus 4 --batch 16x8 --mark tp=3
 bad '--place: expected --popularity' seed-mini $on --gpus 4 --batch 16x8 --place
 bad '--place: expected a plan' seed-mini $on --gpus 4 --batch 16x8 --place --popularity popularity --mark tp=4
 bad 'no legal plan' seed-mini $on --gpus 17 --batch 16x8

@@ -109,7 +109,7 @@ for edit in conv1d.bias=mamba.conv D=mamba.y; do
             refused 4 "layers.0.${edit#*=}: [5-9][0-9].[0-9] bits, 53 allowed: a sum does not fit the 53 bits" \
                 make --model jamba --layers 1 --tokens 2x5 --numerics exact --out x
             expect 4 moeparity verify jamba --layers 1 --numerics exact --plan tp=2 --batch 2x5
-            has err "reference: layers.0.${edit#*=}: [5-9][0-9].[0-9] bits, 53 allowed; verify fewer layers"
+            has err "^moeparity: rank 0: reference: layers.0.${edit#*=}: [5-9][0-9].[0-9] bits, 53 allowed; verify fewer layers"
         fi
     done
 done

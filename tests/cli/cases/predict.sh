@@ -58,7 +58,7 @@ echo 'latency_ms: 50' >bad.yaml
 refused 3 'bad.yaml:1:[0-9]+: latency_ms: expected "< NUMBER"' $SEED --require bad.yaml
 echo 'latency: "< 50"' >bad.yaml
 refused 3 'bad.yaml:1:[0-9]+: latency: expected the name of a figure' $SEED --require bad.yaml
-refused 3 'none.yaml: expected a file of requirements' $SEED --require none.yaml --json none.json
+refused 3 'none.yaml: No such file or directory, while reading requirements' $SEED --require none.yaml --json none.json
 [ ! -e none.json ] || fail "a refusal left a file"
 
 # sweeps
@@ -75,7 +75,9 @@ refused 2 'sweep gpus=8..8: no legal plan$' $SEED --sweep gpus=8..8
 sed 's/^  f16: .*//' "$DATA/../../harness/perf/machines/template.yaml" >half.yaml
 refused 2 'no units for F16' moeparity predict --machine half.yaml --sweep mb=1..2
 expect 0 moeparity predict --machine half.yaml --sweep mb=1..2 --dtype fp32
-refused 2 'sweep: expected gpus=A..B' $SEED --sweep gpus=16
+refused 2 'sweep: expected gpus=A..B' $SEED --sweep 16..32
+refused 2 'sweep: expected N or N..N2, rising, at most 1048576' $SEED --sweep gpus=32..16
+expect 0 $SEED --sweep gpus=32
 refused 2 'sweep prints a table' $SEED --sweep gpus=16..32 --json x.json
 
 # decoding

@@ -75,7 +75,7 @@ no_page()
 }
 no_page 3 'nobody: no such model' moeparity report nobody
 no_page 2 'H % tp' moeparity report --plan tp=3
-no_page 3 'absent.json: expected a report of verify --json' moeparity report --verify absent.json
+no_page 3 'absent.json: No such file or directory, while reading a report of verify --json' moeparity report --verify absent.json
 no_page 3 'predict.json: schema: expected moeparity.verify/1, .* found none' moeparity report --verify predict.json
 no_page 3 'audit.json: schema: expected moeparity.verify/1, .* found moeparity.audit/1' moeparity report --verify audit.json
 echo '{' >broken.json
@@ -87,8 +87,8 @@ no_page 3 'typed.json: plans.world: .* a value of another type' moeparity report
 no_page 3 'absent.yaml: No such file' moeparity report --claims absent.yaml
 no_page 2 'routing: a report shows every GPU' moeparity report --routing expected
 no_page 2 "collectives: a report draws the library's rings" moeparity report --collectives shot
-no_page 2 "gpus: expected A..B, found '8'" moeparity report --gpus 8
-no_page 2 "gpus: expected A..B, rising, at most 4096, found '8..4'" moeparity report --gpus 8..4
+no_page 2 "gpus: expected a positive number, found ''" moeparity report --gpus ..8
+no_page 2 "gpus: expected N or N..N2, rising, at most 4096, found '8..4'" moeparity report --gpus 8..4
 no_page 2 "decode and --kv L go together" moeparity report --decode
 refused 3 'no/where.html: cannot be written' moeparity report -o no/where.html
 
