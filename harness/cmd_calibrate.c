@@ -4,6 +4,7 @@
  * with a hidden option.  The machine file is written when all have ended, so a
  * run that is interrupted leaves the old one.
  */
+#include "harness/clock.h"
 #include "harness/cmd.h"
 #include "harness/perf/calibrate.h"
 #include "harness/perf/calibrate_check.h"
@@ -11,7 +12,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { OPT_OUT = 256, OPT_CHECK, OPT_JSON, OPT_QUICK, OPT_STAGE };
@@ -161,24 +161,17 @@ static int launch_stage(const har_run *run, char *program, char *stage,
     return launch(run, argv, "calibrate", n_rank);
 }
 
-static double wall_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Least of some launches of n ranks that do nothing. */
 static int time_start(const har_run *run, char *program, int n, double *seconds)
 {
     char stage[] = "start";
     *seconds = 1e9;
     for (int i = 0; i < N_START; i++) {
-        const double start = wall_seconds();
+        const double start = har_wall_seconds();
         const int exit_code = launch_stage(run, program, stage, n, false);
         if (exit_code != 0)
             return exit_code;
-        const double took = wall_seconds() - start;
+        const double took = har_wall_seconds() - start;
         *seconds = took < *seconds ? took : *seconds;
     }
     return 0;
@@ -230,7 +223,7 @@ static int calibrate(const request *r, char *program)
     har_run run;
     har_start_up start = {.n = {1, N_LINK_RANK}};
     char kernels[] = "kernels", links[] = "links";
-    const double began = wall_seconds();
+    const double began = har_wall_seconds();
     core_status status =
         har_run_open(&run, (64 << 20) + N_LINK_RANK * HAR_MESSAGE_BYTES);
     if (status != CORE_OK)
@@ -244,7 +237,7 @@ static int calibrate(const request *r, char *program)
         exit_code = launch_stage(&run, program, kernels, 1, r->quick);
     if (exit_code == 0)
         exit_code = har_end(
-            conclude(r, &run, &start, wall_seconds() - began));
+            conclude(r, &run, &start, har_wall_seconds() - began));
     har_run_close(&run);
     return exit_code;
 }

@@ -11,17 +11,11 @@
 #ifndef HAR_PERF_CALIBRATE_H
 #define HAR_PERF_CALIBRATE_H
 
+#include "harness/perf/spread.h"
 #include "harness/perf/table.h"
 #include "parallel/comm.h"
 
 #include <stdio.h>
-
-/* How far repetitions of the same measurement lie apart: quantiles of
- * |one / middle - 1|.                                                         */
-typedef struct har_noise {
-    double median, p90;
-    int64_t n;
-} har_noise;
 
 typedef struct har_calibration {
     har_rates rates;

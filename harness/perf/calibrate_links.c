@@ -4,15 +4,14 @@
  * numbers of ranks.  More ranks than cores take turns, and the time says so:
  * these figures are of this machine, not of a link.
  */
+#include "harness/clock.h"
 #include "harness/perf/calibrate.h"
-#include "harness/perf/rates_fit.h"
 
 #include "core/arena.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { N_REPEAT = 7, MAX_RANKS = 64, N_SIZE = 6, TAG = 21 };
 static const int64_t SIZES[N_SIZE] = {1 << 8,  1 << 11, 1 << 14,
@@ -36,13 +35,6 @@ typedef struct bench {
     double *apart;
     int64_t n_apart;
 } bench;
-
-static double wall_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Even blocks of a buffer of n doubles. */
 static void split(bench *b, int64_t n)
@@ -89,9 +81,9 @@ static double time_of(bench *b, har_collective kind, int64_t n)
     transfer(b, kind, n);
     for (int r = 0; r < N_REPEAT; r++) {
         par_barrier(b->comm, &b->group);
-        const double start = wall_seconds();
+        const double start = har_wall_seconds();
         transfer(b, kind, n);
-        seconds[r] = wall_seconds() - start;
+        seconds[r] = har_wall_seconds() - start;
         par_all_reduce(b->comm, &b->group, &seconds[r], 1, PAR_MAX, CORE_FP64);
     }
     har_sort(seconds, N_REPEAT);
@@ -168,10 +160,7 @@ core_status har_calibrate_links(har_calibration *out, const har_measuring *how)
         bench b = {
             .comm = comm, .how = how, .in = x, .out = x + n, .apart = x + 2 * n};
         status = measure_all(out, &b);
-        har_sort(b.apart, b.n_apart);
-        out->links = (har_noise){har_quantile(b.apart, b.n_apart, 0.5),
-                                 har_quantile(b.apart, b.n_apart, 0.9),
-                                 b.n_apart};
+        out->links = har_noise_of(b.apart, b.n_apart);
     }
     free(memory);
     return status;

@@ -3,14 +3,12 @@
  * y = a x + y over arrays far beyond the caches, and over arrays that fit the
  * core's own: read x, read y, write y.
  */
+#include "harness/clock.h"
 #include "harness/perf/calibrate.h"
-#include "harness/perf/rates_fit.h"
 
 #include "core/arena.h"
 
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
     FAR_ELEMENTS = 8 << 20, /* of each array: 64 MB                           */
@@ -19,23 +17,16 @@ enum {
     NEAR_ROUNDS = 200
 };
 
-static double cpu_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static double bandwidth(double *x, int64_t n, int rounds)
 {
     double seconds[N_REPEAT];
     double *y = x + n;
     for (int r = 0; r < N_REPEAT; r++) {
-        const double start = cpu_seconds();
+        const double start = har_cpu_seconds();
         for (int k = 0; k < rounds; k++)
             for (int64_t i = 0; i < n; i++)
                 y[i] += 0.5 * x[i];
-        seconds[r] = (cpu_seconds() - start) / rounds;
+        seconds[r] = (har_cpu_seconds() - start) / rounds;
     }
     har_sort(seconds, N_REPEAT);
     return 3.0 * (double)n * sizeof *x / seconds[N_REPEAT / 2];

@@ -9,8 +9,8 @@
  * Trap: the middle of several repetitions, not the least, because the least of
  * a few microseconds is a lucky one that no pass sees.
  */
+#include "harness/clock.h"
 #include "harness/perf/calibrate.h"
-#include "harness/perf/rates_fit.h"
 
 #include "core/arena.h"
 
@@ -18,7 +18,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     POOL = 24 << 20,       /* elements of weights: beyond the shared cache    */
@@ -37,13 +36,6 @@ typedef struct bench {
     double *apart;   /* |one / middle - 1| of all repetitions                 */
     int64_t n_apart, room;
 } bench;
-
-static double cpu_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void multiply(const bench *b, int which, int m, int n, int k)
 {
@@ -67,9 +59,9 @@ static double time_of(bench *b, int which, int m, int n, int k)
     const double enough = b->how->quick ? QUICK_SECONDS : POINT_SECONDS;
     while (r < LEAST_REPEATS || (sum < enough && r < MOST_REPEATS)) {
         b->at = b->at + 2 * size > b->pool ? 0 : b->at + size;
-        const double start = cpu_seconds();
+        const double start = har_cpu_seconds();
         multiply(b, which, m, n, k);
-        seconds[r] = cpu_seconds() - start;
+        seconds[r] = har_cpu_seconds() - start;
         sum += seconds[r++];
     }
     har_sort(seconds, r);
@@ -153,10 +145,7 @@ static core_status measure_all(har_calibration *out, bench *b)
             }
         }
     }
-    har_sort(b->apart, b->n_apart);
-    out->products = (har_noise){har_quantile(b->apart, b->n_apart, 0.5),
-                                har_quantile(b->apart, b->n_apart, 0.9),
-                                b->n_apart};
+    out->products = har_noise_of(b->apart, b->n_apart);
     return CORE_OK;
 }
 

@@ -6,7 +6,6 @@
  */
 #include "harness/perf/calibrate_check.h"
 #include "harness/perf/probe.h"
-#include "harness/perf/rates_fit.h"
 
 #include "core/arena.h"
 

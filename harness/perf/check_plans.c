@@ -12,7 +12,6 @@
 #include "harness/perf/calibrate_check.h"
 #include "harness/perf/cost_model.h"
 #include "harness/perf/passes.h"
-#include "harness/perf/rates_fit.h"
 #include "harness/perf/record_time.h"
 
 #include "core/arena.h"

@@ -1,6 +1,5 @@
 /* harness/perf/check_report.c -- the scores of a calibrated machine, in words. */
 #include "harness/perf/calibrate_check.h"
-#include "harness/perf/rates_fit.h"
 
 #include "core/json.h"
 #include "harness/outfile.h"

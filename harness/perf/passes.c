@@ -6,6 +6,8 @@
  */
 #include "harness/perf/passes.h"
 
+#include "harness/perf/spread.h"
+
 #include "core/arena.h"
 
 #include <stdlib.h>
@@ -41,18 +43,12 @@ static void see(void *self, const core_cost *cost, const par_cost_time *took)
         p->at[p->next++].pass[p->now] = took->cpu_seconds;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void keep_middle(har_passes *p)
 {
     double sorted[HAR_MAX_PASSES];
     for (int64_t i = 0; i < p->n; i++) {
         memcpy(sorted, p->at[i].pass, sizeof sorted);
-        qsort(sorted, (size_t)p->n_pass, sizeof *sorted, by_size);
+        har_sort(sorted, p->n_pass);
         p->at[i].seconds = sorted[p->n_pass / 2];
     }
 }

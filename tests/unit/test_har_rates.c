@@ -9,6 +9,7 @@
 #include "harness/perf/probe.h"
 #include "harness/perf/rates_file.h"
 #include "harness/perf/rates_fit.h"
+#include "harness/perf/spread.h"
 #include "tests/support/check_main.h"
 
 #include <math.h>
@@ -63,6 +64,28 @@ START_TEST(weights_from_memory_take_longer)
     near(har_rates_miss(8e6, 16e6), 0, 0);
     near(har_rates_miss(16e6, 16e6), 0.5, 1e-12);
     near(har_rates_miss(1e9, 16e6), 1, 0);
+}
+END_TEST
+
+/* --- numbers --- */
+
+START_TEST(noise_is_the_middle_and_the_ninetieth_of_a_hundred)
+{
+    double apart[101];
+    for (int i = 0; i < 101; i++)
+        apart[i] = (i * 37 + 5) % 101; /* 0 .. 100, each once */
+    const har_noise noise = har_noise_of(apart, 101);
+    near(noise.median, 50, 0);
+    near(noise.p90, 90, 0);
+    ck_assert_int_eq(noise.n, 101);
+}
+END_TEST
+
+START_TEST(noise_of_nothing_reads_nothing)
+{
+    const har_noise noise = har_noise_of(NULL, 0);
+    ck_assert_int_eq(noise.n, 0);
+    ck_assert(noise.median == 0 && noise.p90 == 0);
 }
 END_TEST
 
@@ -339,6 +362,8 @@ int main(void)
     TCase *rates = tcase_create("rates");
     tcase_add_test(rates, a_product_lies_between_the_points_of_the_grid);
     tcase_add_test(rates, weights_from_memory_take_longer);
+    tcase_add_test(rates, noise_is_the_middle_and_the_ninetieth_of_a_hundred);
+    tcase_add_test(rates, noise_of_nothing_reads_nothing);
     tcase_add_test(rates, the_amounts_of_a_grouped_product_by_hand);
     tcase_add_test(rates, the_amounts_of_attention_by_hand);
     tcase_add_test(rates, a_class_has_a_name_and_is_found_by_it);
