@@ -187,5 +187,6 @@ core_status har_calibration_machine(har_machine *out, har_calibration *kernels,
     take_sigma(m, HAR_GEMM, CORE_COST_GEMM);
     take_sigma(m, HAR_MOE, CORE_COST_GROUPED_GEMM);
     take_sigma(m, HAR_ATTENTION, CORE_COST_ATTENTION);
+    har_machine_clamp(m);
     return CORE_OK;
 }

@@ -134,6 +134,7 @@ static core_status measure_all(har_calibration *out, bench *b)
         for (int i = 0; i < HAR_GRID_M; i++)
             out->rates.miss[which][i] =
                 time_of_miss(b, which, (int)har_grid_m(i));
+        out->rates.n_miss[which] = HAR_GRID_M;
         for (int i = 0; i < HAR_GRID_M; i++) {
             par_at(b->how->comm, "products", i);
             par_set_fraction(b->how->comm,

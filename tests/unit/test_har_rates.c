@@ -313,6 +313,44 @@ static void refuse(const char *from, const char *to, const char *expected)
     free(text);
 }
 
+/* What no machine should show and some do: what is printed is read again. */
+START_TEST(odd_numbers_are_kept_within_what_a_file_may_have)
+{
+    static har_machine m, back;
+    char *text = text_of(), *odd = NULL;
+    size_t n = 0;
+    ck_assert_int_eq(har_machine_parse(&m, text, "f"), CORE_OK);
+    free(text);
+    m.memory_bytes = -4096; /* sysconf knows nothing */
+    m.unit_bytes_per_clock = 0.01;
+    m.clock_hz = 1e3;
+    m.l2_bytes = 0;
+    m.memory_bw = (double)NAN;
+    m.peak[CORE_DTYPE_F32] = HUGE_VAL;
+    m.link[0].bw = 0;
+    m.coef[HAR_COEF_HOST].value = 1e9;
+    m.sigma[HAR_COLLECTIVE].value = 11;
+    m.rates.log_rate[0][5] = HUGE_VAL;
+    m.rates.miss[0][3] = (double)NAN;
+    m.rates.rate[0].sigma = 1e-9;
+    m.rates.rate[1].amount[HAR_FEATURE_VALUE] = 1e9;
+    har_machine_clamp(&m);
+    FILE *out = open_memstream(&odd, &n);
+    ck_assert_ptr_nonnull(out);
+    fputs("machine: odd\n", out);
+    har_machine_print(out, &m);
+    fclose(out);
+    ck_assert_msg(har_machine_parse(&back, odd, "odd") == CORE_OK, "%s",
+                  core_message());
+    near(back.memory_bytes, 1e8, 1e-9);
+    near(back.memory_bw, 1e8, 1e-9);
+    near(back.peak[CORE_DTYPE_F32], 1e18, 1e-9);
+    near(back.sigma[HAR_COLLECTIVE].value, 10, 0);
+    near(back.peak[CORE_DTYPE_F64], m.peak[CORE_DTYPE_F64], 1e-4); /* as was */
+    free(odd);
+}
+END_TEST
+
 START_TEST(a_damaged_file_is_refused)
 {
     refuse("  f64: [1, ", "  f64: [",
@@ -322,6 +360,12 @@ START_TEST(a_damaged_file_is_refused)
     refuse("  f64: [1, ", "  f16: [1, ", "f64, f32, miss_f64");
     refuse("  far_from: 1000 ", "  far_from: 0 ", "far_from: expected");
     refuse("  miss_f64: [1,", "  miss_f64: [1, 1,", "11 numbers");
+    refuse("  miss_f64: [1,", "  miss_f64: [",
+           "products.miss_f64: expected 11 numbers, found 10");
+    refuse("  miss_f64: [1,", "  miss_f64: [[1, 1],", "far_from, or f64");
+    refuse("  miss_f64: [1,", "  miss_f16: [1,", "far_from, or f64");
+    refuse("operator: norm attn.norm weights", "operator: gemm",
+           "operators[1]: gemm f64: given twice");
     refuse("operator: gemm", "operator: gem", "gemm, grouped gemm, attention");
     refuse("dtype: f64, start", "dtype: f16, start", "f64 or f32");
     refuse("dtype: f64, start", "dtype: f32, start", "rates for every dtype");
@@ -372,6 +416,7 @@ int main(void)
     tcase_add_test(rates, one_wrong_measurement_in_ten_does_not_move_the_fit);
     tcase_add_test(rates, five_samples_are_too_few);
     tcase_add_test(rates, a_file_says_what_was_written);
+    tcase_add_test(rates, odd_numbers_are_kept_within_what_a_file_may_have);
     tcase_add_test(rates, a_damaged_file_is_refused);
     tcase_add_test(rates, a_machine_without_rates_is_no_calibration);
     tcase_add_test(rates, every_probe_is_a_model_and_no_two_are_alike);
