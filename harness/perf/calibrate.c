@@ -7,6 +7,7 @@
  */
 #include "harness/perf/calibrate.h"
 
+#include "harness/perf/cpuinfo.h"
 #include "harness/perf/fit.h"
 #include "harness/perf/rates_fit.h"
 
@@ -105,20 +106,6 @@ double har_shared_cache_bytes(void)
     return bytes > 0 ? (double)bytes : 8e6;
 }
 
-static double clock_hz(void)
-{
-    char line[256];
-    double mhz = 0;
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    while (file != NULL && !(mhz > 0) &&
-           fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "cpu MHz : %lf", &mhz) != 1)
-            mhz = 0;
-    if (file != NULL)
-        fclose(file);
-    return mhz > 0 ? mhz * 1e6 : 2e9;
-}
-
 static void describe(har_machine *m, const har_calibration *kernels,
                      const har_calibration *links)
 {
@@ -128,7 +115,7 @@ static void describe(har_machine *m, const har_calibration *kernels,
         (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     m->memory_bw = kernels->copy_bw;
     m->n_unit = 1;
-    m->clock_hz = clock_hz();
+    m->clock_hz = har_cpuinfo_hz();
     m->unit_bytes_per_clock = kernels->cache_bw / m->clock_hz;
     m->l2_bytes = har_shared_cache_bytes();
     m->n_tile = 1; /* the library's blocks of rows and columns               */

@@ -5,6 +5,7 @@
  * through a file; a file that lost a number has to be refused.
  */
 #include "harness/perf/calibrate_check.h"
+#include "harness/perf/cpuinfo.h"
 #include "harness/perf/machine.h"
 #include "harness/perf/probe.h"
 #include "harness/perf/rates_file.h"
@@ -351,6 +352,58 @@ START_TEST(odd_numbers_are_kept_within_what_a_file_may_have)
 }
 END_TEST
 
+/* The name that a text like /proc/cpuinfo has. */
+static const char *name_in(char *text, char name[32])
+{
+    FILE *in = fmemopen(text, strlen(text), "r");
+    ck_assert_ptr_nonnull(in);
+    (void)har_cpuinfo_value(name, 32, in, "model name");
+    fclose(in);
+    return name;
+}
+
+START_TEST(a_processor_is_found_by_its_key)
+{
+    char one[] = "model\t\t: 1\nmodel name\t: Big Core @ 2GHz\nmodel name: 2\n";
+    char arm[] = "processor 0\nBogoMIPS 50\n", bare[] = "model name :";
+    char none[] = "model name\n", odd[] = "model name: a\tb\xc3\xa9\n",
+         name[32];
+    char longer[] = "model name : 0123456789012345678901234567890123456789";
+    ck_assert_str_eq(name_in(one, name), "Big Core @ 2GHz");
+    ck_assert_str_eq(name_in(arm, name), "");
+    ck_assert_str_eq(name_in(none, name), "");
+    ck_assert_str_eq(name_in(bare, name), "");
+    ck_assert_str_eq(name_in(odd, name), "a?b??");
+    ck_assert_str_eq(name_in(longer, name), "0123456789012345678901234567890");
+    ck_assert(!har_cpuinfo_value(name, sizeof name, NULL, "model name"));
+    har_cpuinfo_name(name, sizeof name);
+    ck_assert(name[0] != '\0');
+    ck_assert(har_cpuinfo_hz() > 1e6);
+}
+END_TEST
+
+START_TEST(a_processor_may_be_called_what_it_likes)
+{
+    static const char *const names[] = {"Plain 1", "Odd's: CPU # 3", "- {a: [b",
+                                        "\"x\" \\ 'y'", "%d &a *b !c |"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        static har_machine m;
+        char *text = text_of(), *about = NULL;
+        size_t n = 0;
+        FILE *out = open_memstream(&about, &n);
+        ck_assert_ptr_nonnull(out);
+        har_cpuinfo_about(out, names[i], "2026-01-02T03:04:05Z");
+        fputs(text, out);
+        fclose(out);
+        ck_assert_msg(har_machine_parse(&m, about, "f") == CORE_OK, "%s: %s",
+                      names[i], core_message());
+        ck_assert_str_eq(m.name, "planted");
+        free(about);
+        free(text);
+    }
+}
+END_TEST
+
 START_TEST(a_damaged_file_is_refused)
 {
     refuse("  f64: [1, ", "  f64: [",
@@ -417,6 +470,8 @@ int main(void)
     tcase_add_test(rates, five_samples_are_too_few);
     tcase_add_test(rates, a_file_says_what_was_written);
     tcase_add_test(rates, odd_numbers_are_kept_within_what_a_file_may_have);
+    tcase_add_test(rates, a_processor_is_found_by_its_key);
+    tcase_add_test(rates, a_processor_may_be_called_what_it_likes);
     tcase_add_test(rates, a_damaged_file_is_refused);
     tcase_add_test(rates, a_machine_without_rates_is_no_calibration);
     tcase_add_test(rates, every_probe_is_a_model_and_no_two_are_alike);
