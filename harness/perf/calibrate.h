@@ -67,7 +67,8 @@ CORE_NODISCARD core_status har_calibrate_products(har_calibration *out,
 CORE_NODISCARD core_status har_calibrate_operators(har_calibration *out,
                                                    const har_measuring *how);
 
-/* To and from a file of the run folder.  Errors: E_FILE, E_MEMORY.    [local] */
+/* To and from a file of the run folder; *out only changes on success.  Errors:
+ * E_FILE, E_MEMORY.                                                   [local] */
 CORE_NODISCARD core_status har_calibration_save(const har_calibration *c,
                                                 const char *path);
 CORE_NODISCARD core_status har_calibration_load(har_calibration *out,

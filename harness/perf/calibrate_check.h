@@ -39,7 +39,8 @@ typedef struct har_check {
  * if it has no rates of operators.                                    [local] */
 CORE_NODISCARD core_status har_check_open(har_machine *out, const char *file);
 
-/* To and from a file of the run folder.  Errors: E_FILE.              [local] */
+/* To and from a file of the run folder; *out only changes on success.  Errors:
+ * E_FILE.                                                             [local] */
 CORE_NODISCARD core_status har_check_save(const har_check *check,
                                           const char *path);
 CORE_NODISCARD core_status har_check_load(har_check *out, const char *path);

@@ -16,6 +16,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const har_residency NEAR = {0, 0};
 
@@ -437,6 +438,124 @@ START_TEST(a_machine_without_rates_is_no_calibration)
 }
 END_TEST
 
+/* --- files of the run folder --- */
+
+/* A file of this name in a folder of the test; caller frees. */
+static char *new_file(const void *bytes, size_t n)
+{
+    char *path = strdup("/tmp/test_har_rates_XXXXXX");
+    ck_assert_ptr_nonnull(path);
+    const int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    FILE *file = fdopen(fd, "wb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(bytes, 1, n, file), n);
+    ck_assert_int_eq(fclose(file), 0);
+    return path;
+}
+
+/* All bytes of a saved calibration; the caller frees. */
+static char *saved(const har_calibration *c, size_t *n)
+{
+    char *path = new_file("", 0), *bytes = calloc(1, 1 << 20);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_int_eq(har_calibration_save(c, path), CORE_OK);
+    FILE *file = fopen(path, "rb");
+    ck_assert_ptr_nonnull(file);
+    *n = fread(bytes, 1, 1 << 20, file);
+    fclose(file);
+    unlink(path);
+    free(path);
+    return bytes;
+}
+
+static core_status load_bytes(har_calibration *out, const void *bytes, size_t n)
+{
+    char *path = new_file(bytes, n);
+    core_message_clear();
+    const core_status status = har_calibration_load(out, path);
+    unlink(path);
+    free(path);
+    return status;
+}
+
+static void plant_calibration(har_calibration *c)
+{
+    const har_shape shape = {.kind = HAR_GEMM, .as.gemm = {1, 2, 3}};
+    *c = (har_calibration){
+        .copy_bw = 5, .samples = strdup("  - [a, 1]\n"), .n_samples = 11};
+    for (int i = 0; i < 300; i++)
+        ck_assert_int_eq(har_calibration_add(c, &shape, 0.5 * i), CORE_OK);
+}
+
+START_TEST(a_calibration_comes_back_from_its_file_and_grows)
+{
+    static har_calibration c, back;
+    size_t n = 0;
+    plant_calibration(&c);
+    char *bytes = saved(&c, &n);
+    ck_assert_int_eq(load_bytes(&back, bytes, n), CORE_OK);
+    ck_assert_int_eq(back.n_row, 300);
+    near(back.row[299].seconds, 149.5, 0);
+    ck_assert_str_eq(back.samples, "  - [a, 1]\n");
+    ck_assert_int_eq(har_calibration_add(&back, &back.row[0].shape, 7),
+                     CORE_OK);
+    near(back.row[300].seconds, 7, 0);
+    har_calibration_free(&back);
+    har_calibration_free(&c);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(a_calibration_that_is_cut_or_lies_is_refused)
+{
+    static har_calibration c;
+    har_calibration back = {.n_row = 77}, *head;
+    size_t n = 0;
+    plant_calibration(&c);
+    char *bytes = saved(&c, &n);
+    const size_t cut[] = {0, 8, sizeof c - 1, sizeof c, n - 12, n - 1};
+    for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++)
+        ck_assert_int_eq(load_bytes(&back, bytes, cut[i]), CORE_E_FILE);
+    ck_assert_int_eq(load_bytes(&back, bytes, n + 1), CORE_E_FILE);
+    head = (har_calibration *)(void *)bytes;
+    head->n_row = -1;
+    ck_assert_int_eq(load_bytes(&back, bytes, n), CORE_E_FILE);
+    head->n_row = INT64_MAX / 2;
+    ck_assert_int_eq(load_bytes(&back, bytes, n), CORE_E_FILE);
+    head->n_row = 300;
+    head->rates.n = HAR_MAX_RATES + 1;
+    ck_assert_int_eq(load_bytes(&back, bytes, n), CORE_E_FILE);
+    head->rates.n = 0;
+    head->n_samples = SIZE_MAX;
+    ck_assert_int_eq(load_bytes(&back, bytes, n), CORE_E_FILE);
+    ck_assert(back.n_row == 77 && back.row == NULL);
+    har_calibration_free(&c);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(scores_come_back_whole_or_not_at_all)
+{
+    static har_check check, back;
+    check = (har_check){.n_line = 2, .n_plan = 1, .line[1] = {.n = 9}};
+    for (int extra = 0; extra < 3; extra++) {
+        char *path = new_file(&check, sizeof check);
+        if (extra == 1)
+            check.n_plan = HAR_CHECK_PLANS + 1;
+        ck_assert_int_eq(har_check_save(&check, path), CORE_OK);
+        if (extra == 2)
+            ck_assert_int_eq(truncate(path, sizeof check - 1), 0);
+        ck_assert_int_eq(har_check_load(&back, path),
+                         extra == 0 ? CORE_OK : CORE_E_FILE);
+        check.n_plan = 1;
+        ck_assert(back.n_line == 2 && back.n_plan == 1 && back.line[1].n == 9);
+        unlink(path);
+        free(path);
+    }
+}
+END_TEST
+
 /* --- probes --- */
 
 START_TEST(every_probe_is_a_model_and_no_two_are_alike)
@@ -473,6 +592,9 @@ int main(void)
     tcase_add_test(rates, a_processor_is_found_by_its_key);
     tcase_add_test(rates, a_processor_may_be_called_what_it_likes);
     tcase_add_test(rates, a_damaged_file_is_refused);
+    tcase_add_test(rates, a_calibration_comes_back_from_its_file_and_grows);
+    tcase_add_test(rates, a_calibration_that_is_cut_or_lies_is_refused);
+    tcase_add_test(rates, scores_come_back_whole_or_not_at_all);
     tcase_add_test(rates, a_machine_without_rates_is_no_calibration);
     tcase_add_test(rates, every_probe_is_a_model_and_no_two_are_alike);
     suite_add_tcase(suite, rates);
