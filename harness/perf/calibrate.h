@@ -49,8 +49,13 @@ typedef struct har_measuring {
     bool quick;
 } har_measuring;
 
-/* Measure kernels and fit rates; comm has one rank.  Errors: E_MEMORY.
- *                                                                [collective] */
+/* Said (E_PROGRAM) where processor time does not pass while something runs. */
+#define HAR_COARSE_CLOCK                                                       \
+    "the clock of processor time stands still during a measurement: expected " \
+    "one that counts parts of a microsecond"
+
+/* Measure kernels and fit rates; comm has one rank.  Errors: E_MEMORY;
+ * E_PROGRAM if the clock stands still.                           [collective] */
 CORE_NODISCARD core_status har_calibrate_kernels(har_calibration *out,
                                                  const har_measuring *how);
 

@@ -8,6 +8,7 @@
 
 #include "core/arena.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum {
@@ -43,8 +44,10 @@ core_status har_calibrate_memory(har_calibration *out,
         x[i] = (double)(i % 7);
     out->copy_bw = bandwidth(x, FAR_ELEMENTS, 1);
     out->cache_bw = bandwidth(x, NEAR_ELEMENTS, NEAR_ROUNDS);
+    free(values);
+    CORE_FAIL_IF(!isfinite(out->copy_bw) || !isfinite(out->cache_bw),
+                 CORE_E_PROGRAM, HAR_COARSE_CLOCK);
     fprintf(how->samples, "  - [bandwidth, memory, %.5g]\n", out->copy_bw);
     fprintf(how->samples, "  - [bandwidth, cache, %.5g]\n", out->cache_bw);
-    free(values);
     return CORE_OK;
 }

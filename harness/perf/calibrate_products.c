@@ -3,8 +3,8 @@
  * Every point is measured as the emulation meets it: weights that lie in the
  * shared cache but not in the core's own (they come round in a pool), inputs
  * just written.  What a weight from memory takes more is measured on a few
- * shapes with a larger pool.  Points that would take too long get the rate of the point with
- * half the rows, half the outputs or half the inputs.
+ * shapes with a larger pool.  Points that would take too long get the rate of
+ * the point with half the rows, half the outputs or half the inputs.
  *
  * Trap: the middle of several repetitions, not the least, because the least of
  * a few microseconds is a lucky one that no pass sees.
@@ -66,7 +66,7 @@ static double time_of(bench *b, int which, int m, int n, int k)
     }
     har_sort(seconds, r);
     const double middle = seconds[r / 2];
-    for (int i = 0; i < r && b->n_apart < b->room; i++)
+    for (int i = 0; i < r && b->n_apart < b->room && middle > 0; i++)
         b->apart[b->n_apart++] = fabs(seconds[i] / middle - 1);
     return middle;
 }
@@ -89,6 +89,7 @@ static core_status measure(har_calibration *out, bench *b, int which,
         }
     b->pool = (size_t)fmax(NEAR_POOL, n * k);
     const double seconds = time_of(b, which, (int)m, (int)n, (int)k);
+    CORE_FAIL_IF(!(seconds > 0), CORE_E_PROGRAM, HAR_COARSE_CLOCK);
     const har_shape shape = {
         .kind = HAR_GEMM, .dtype = dtype, .as.gemm = {m, n, k}};
     rate[i] = log(2 * m * n * k / seconds);
