@@ -129,7 +129,7 @@ static const struct argp argp = {
 /* --- options
  * ------------------------------------------------------------------ */
 
-enum { MOST_GPUS = 4096, MOST_REPLAYS = 2000 };
+enum { MOST_GPUS = 4096, MOST_REPLAYS = 20000 };
 
 /* Plans that the closed form sees so near its front are replayed. */
 static const double MARGIN = 0.25;
