@@ -4,14 +4,14 @@
  * with a hidden option.  The machine file is written when all have ended, so a
  * run that is interrupted leaves the old one.
  */
+#include "harness/clock.h"
 #include "harness/cmd.h"
+#include "harness/outfile.h"
 #include "harness/perf/calibrate.h"
 #include "harness/perf/calibrate_check.h"
 #include "harness/perf/calibrate_file.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { OPT_OUT = 256, OPT_CHECK, OPT_JSON, OPT_QUICK, OPT_STAGE };
@@ -19,7 +19,8 @@ enum { N_LINK_RANK = 8, N_START = 3 };
 static const double STALL_SECONDS = 60;
 
 typedef struct request {
-    const char *out, *check, *json, *stage;
+    const char *out, *json;
+    char *check, *stage;
     bool quick;
 } request;
 
@@ -32,6 +33,18 @@ static const struct argp_option options[] = {
      "a small part of the measurements: to see that all works, not to use", 0},
     {"stage", OPT_STAGE, "NAME", OPTION_HIDDEN, NULL, 0},
     {0}};
+
+static bool is_stage(const request *r)
+{
+    static const char *const names[2][3] = {{"start", "links", "kernels"},
+                                            {"check-operators", "check-plans"}};
+    for (int i = 0; i < 3; i++) {
+        const char *name = names[r->check != NULL][i];
+        if (name != NULL && strcmp(r->stage, name) == 0)
+            return true;
+    }
+    return false;
+}
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
@@ -60,6 +73,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
             argp_error(state, "--out and --check: one of them");
         if (r->json != NULL && r->check == NULL)
             argp_error(state, "--json belongs to --check");
+        if (r->stage != NULL && !is_stage(r))
+            argp_error(state, "--stage: found '%s'", r->stage);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -72,8 +87,8 @@ static const struct argp argp = {
     "[--out FILE]\n--check FILE [--json FILE]",
     "Measures kernels, memory, collectives and start-up of this machine and "
     "fits a machine file (docs/calibrate.md), or scores such a file against "
-    "new measurements.\vNeeds the machine for itself for two or three "
-    "minutes.\n" HAR_EXIT_CODES,
+    "new measurements.\vNeeds the machine for itself for about a "
+    "minute.\n" HAR_EXIT_CODES,
     NULL,
     NULL,
     NULL};
@@ -93,8 +108,8 @@ static core_status measure(const request *r, par_comm *comm, const char *path)
         status = strcmp(r->stage, "links") == 0
                      ? har_calibrate_links(&c, &how)
                      : har_calibrate_kernels(&c, &how);
-    if (samples != NULL)
-        fclose(samples);
+    if (samples != NULL && fclose(samples) != 0 && status == CORE_OK)
+        status = core_fail(CORE_E_MEMORY, "no memory for the samples");
     if (status == CORE_OK && comm->rank == 0)
         status = har_calibration_save(&c, path);
     har_calibration_free(&c);
@@ -141,47 +156,58 @@ static int run_rank(const request *r)
 
 /* --- on the launcher --- */
 
-static int launch(const har_run *run, char *const argv[], const char *what,
-                  int n_rank)
+/* A stage on n ranks, which leave what they found in the run folder. */
+static int launch(const request *r, const har_run *run, char *program,
+                  char *stage, int n_rank)
 {
+    char command[] = "calibrate", option[] = "--stage", what[40];
+    char quick[] = "--quick", check[] = "--check";
+    char *argv[8] = {program, command, option, stage};
+    int n = 4, exit_code = core_status_exit_code(CORE_E_INTERNAL);
+    if (r->quick)
+        argv[n++] = quick;
+    if (r->check != NULL) {
+        argv[n++] = check;
+        argv[n++] = r->check;
+    }
+    snprintf(what, sizeof what, "calibrate: %s", stage);
     const har_launch_options launch_options = {n_rank, STALL_SECONDS, what,
                                                isatty(STDERR_FILENO) == 1};
-    int exit_code = core_status_exit_code(CORE_E_INTERNAL);
     const core_status status =
         har_launch(run, &launch_options, argv, &exit_code);
     return status != CORE_OK ? har_end(status) : exit_code;
 }
 
-static int launch_stage(const har_run *run, char *program, char *stage,
-                        int n_rank, bool quick)
-{
-    char command[] = "calibrate", option[] = "--stage", less[] = "--quick";
-    char *const argv[] = {program, command, option, stage,
-                          quick ? less : NULL, NULL};
-    return launch(run, argv, "calibrate", n_rank);
-}
-
-static double wall_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Least of some launches of n ranks that do nothing. */
-static int time_start(const har_run *run, char *program, int n, double *seconds)
+static int time_start(const request *r, const har_run *run, char *program,
+                      int n, double *seconds)
 {
     char stage[] = "start";
     *seconds = 1e9;
     for (int i = 0; i < N_START; i++) {
-        const double start = wall_seconds();
-        const int exit_code = launch_stage(run, program, stage, n, false);
+        const double start = har_wall_seconds();
+        const int exit_code = launch(r, run, program, stage, n);
         if (exit_code != 0)
             return exit_code;
-        const double took = wall_seconds() - start;
+        const double took = har_wall_seconds() - start;
         *seconds = took < *seconds ? took : *seconds;
     }
     return 0;
+}
+
+/* Measure everything; how the last launch ended. */
+static int measure_all(const request *r, const har_run *run, char *program,
+                       har_start_up *start)
+{
+    char kernels[] = "kernels", links[] = "links";
+    int exit_code =
+        time_start(r, run, program, start->n[0], &start->seconds[0]);
+    if (exit_code == 0)
+        exit_code =
+            time_start(r, run, program, start->n[1], &start->seconds[1]);
+    if (exit_code == 0)
+        exit_code = launch(r, run, program, links, N_LINK_RANK);
+    return exit_code != 0 ? exit_code : launch(r, run, program, kernels, 1);
 }
 
 static core_status load(har_calibration *out, const har_run *run,
@@ -189,9 +215,7 @@ static core_status load(har_calibration *out, const har_run *run,
 {
     char path[300];
     snprintf(path, sizeof path, "%s/%s", run->folder, stage);
-    const core_status status = har_calibration_load(out, path);
-    unlink(path);
-    return status;
+    return har_calibration_load(out, path);
 }
 
 static core_status load_scores(har_check *out, const har_run *run,
@@ -199,76 +223,47 @@ static core_status load_scores(har_check *out, const har_run *run,
 {
     char path[300];
     snprintf(path, sizeof path, "%s/%s", run->folder, stage);
-    const core_status status = har_check_load(out, path);
-    unlink(path);
-    return status;
+    return har_check_load(out, path);
 }
 
-static core_status conclude(const request *r, const har_run *run,
-                            const har_start_up *start, double seconds)
+static core_status conclude(const request *r, har_calibration *kernels,
+                            har_calibration *links, const har_start_up *start,
+                            double seconds)
 {
-    har_calibration kernels = {.samples = NULL}, links = {.samples = NULL};
     static har_machine machine;
-    core_status status = load(&kernels, run, "kernels");
-    if (status == CORE_OK)
-        status = load(&links, run, "links");
-    if (status == CORE_OK)
-        status = har_calibration_machine(&machine, &kernels, &links);
-    if (status == CORE_OK && r->out != NULL)
-        status = har_calibration_write(r->out, &machine, &kernels, &links,
-                                       start);
-    if (status == CORE_OK)
-        har_calibration_report(stdout, &machine, &kernels, &links, start,
-                               seconds);
-    har_calibration_free(&kernels);
-    har_calibration_free(&links);
-    return status;
+    CORE_TRY(har_calibration_machine(&machine, kernels, links));
+    if (r->out != NULL)
+        CORE_TRY(
+            har_calibration_write(r->out, &machine, kernels, links, start));
+    har_calibration_report(stdout, &machine, kernels, links, start, seconds);
+    return CORE_OK;
 }
 
 static int calibrate(const request *r, char *program)
 {
     har_run run;
     har_start_up start = {.n = {1, N_LINK_RANK}};
-    char kernels[] = "kernels", links[] = "links";
-    const double began = wall_seconds();
-    core_status status =
-        har_run_open(&run, (64 << 20) + N_LINK_RANK * HAR_MESSAGE_BYTES);
+    har_calibration kernels = {.samples = NULL}, links = {.samples = NULL};
+    const double began = har_wall_seconds();
+    core_status status = r->out != NULL ? har_outfile_try(r->out) : CORE_OK;
+    if (status == CORE_OK)
+        status =
+            har_run_open(&run, (64 << 20) + N_LINK_RANK * HAR_MESSAGE_BYTES);
     if (status != CORE_OK)
         return har_end(status);
-    int exit_code = time_start(&run, program, start.n[0], &start.seconds[0]);
-    if (exit_code == 0)
-        exit_code = time_start(&run, program, start.n[1], &start.seconds[1]);
-    if (exit_code == 0)
-        exit_code = launch_stage(&run, program, links, N_LINK_RANK, r->quick);
-    if (exit_code == 0)
-        exit_code = launch_stage(&run, program, kernels, 1, r->quick);
-    if (exit_code == 0)
-        exit_code = har_end(
-            conclude(r, &run, &start, wall_seconds() - began));
-    har_run_close(&run);
-    return exit_code;
-}
-
-/* One half of a check: a launch that leaves its scores in the run folder. */
-static core_status check_stage(har_check *out, const har_run *run,
-                               const request *r, char *program,
-                               const char *name, int n_rank, int *exit_code)
-{
-    char command[] = "calibrate", option[] = "--stage", file[] = "--check";
-    char less[] = "--quick", *stage = strdup(name), *path = strdup(r->check);
-    char *const argv[] = {program, command, option, stage, file, path,
-                          r->quick ? less : NULL, NULL};
-    core_status status = CORE_OK;
-    if (stage == NULL || path == NULL)
-        status = core_fail(CORE_E_MEMORY, "no memory for a launch");
-    if (status == CORE_OK) {
-        *exit_code = launch(run, argv, "calibrate --check", n_rank);
-        if (*exit_code == 0)
-            status = load_scores(out, run, name);
+    const int exit_code = measure_all(r, &run, program, &start);
+    if (exit_code == 0) {
+        status = load(&kernels, &run, "kernels");
+        if (status == CORE_OK)
+            status = load(&links, &run, "links");
     }
-    free(stage);
-    free(path);
-    return status;
+    har_run_close(&run); /* whoever interrupts the fit leaves nothing behind */
+    if (exit_code == 0 && status == CORE_OK)
+        status =
+            conclude(r, &kernels, &links, &start, har_wall_seconds() - began);
+    har_calibration_free(&kernels);
+    har_calibration_free(&links);
+    return status != CORE_OK ? har_end(status) : exit_code;
 }
 
 static bool is_exact(const har_check *plans)
@@ -283,14 +278,14 @@ static core_status check_in(const har_run *run, const request *r, char *program,
                             int *exit_code)
 {
     static har_check operators, plans;
-    CORE_TRY(check_stage(&operators, run, r, program, "check-operators", 1,
-                         exit_code));
+    char one[] = "check-operators", many[] = "check-plans";
+    *exit_code = launch(r, run, program, one, 1);
+    if (*exit_code == 0)
+        *exit_code = launch(r, run, program, many, HAR_CHECK_RANKS);
     if (*exit_code != 0)
         return CORE_OK;
-    CORE_TRY(check_stage(&plans, run, r, program, "check-plans",
-                         HAR_CHECK_RANKS, exit_code));
-    if (*exit_code != 0)
-        return CORE_OK;
+    CORE_TRY(load_scores(&operators, run, one));
+    CORE_TRY(load_scores(&plans, run, many));
     if (r->json != NULL)
         CORE_TRY(har_check_json(r->json, &operators, &plans, r->check));
     har_check_report(stdout, &operators, &plans, r->check);
@@ -304,6 +299,8 @@ static int check(const request *r, char *program)
     int exit_code = 0;
     har_machine machine;
     core_status status = har_check_open(&machine, r->check);
+    if (status == CORE_OK && r->json != NULL)
+        status = har_outfile_try(r->json);
     if (status == CORE_OK)
         status = har_run_open(&run, (64 << 20) +
                                         HAR_CHECK_RANKS * HAR_MESSAGE_BYTES);
@@ -321,5 +318,8 @@ int har_cmd_calibrate(int argc, char **argv)
     core_message_clear();
     if (r.stage != NULL)
         return run_rank(&r);
+    if (har_is_rank())
+        return har_end(core_fail(CORE_E_USAGE, "calibrate starts its ranks "
+                                               "itself: expected no mpiexec"));
     return r.check != NULL ? check(&r, argv[0]) : calibrate(&r, argv[0]);
 }

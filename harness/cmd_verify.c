@@ -4,6 +4,7 @@
  * line and refuse what is wrong; then the launcher starts the ranks and waits,
  * and the ranks verify.  Ranks outside a plan's world wait for the next plan.
  */
+#include "harness/clock.h"
 #include "harness/cmd.h"
 #include "harness/events.h"
 #include "harness/launch.h"
@@ -13,7 +14,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct request { /* the command line                              */
     const char *model;
@@ -278,13 +278,6 @@ static core_status understand(task *t, const request *r)
 
 /* --- in the ranks --- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 typedef struct rank_run {
     const request *request;
     const task *task;
@@ -399,7 +392,7 @@ static core_status write_report(const rank_run *run)
                                t->numerics,
                                t->estimate,
                                run->result,
-                               now() - run->start};
+                               har_wall_seconds() - run->start};
     const har_case_result *first;
     FILE *out = NULL;
     CORE_TRY(har_report_open(&out));
@@ -439,7 +432,7 @@ static int run_rank(const request *r, task *t)
         return har_end(core_fail(CORE_E_MEMORY, "no memory for the run"));
     run->request = r;
     run->task = t;
-    run->start = now();
+    run->start = har_wall_seconds();
     const core_status status = verify_all(run);
     const int exit_code = status == CORE_E_DIFFERS
                               ? core_status_exit_code(status)

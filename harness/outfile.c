@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 core_status har_outfile_open(har_outfile *out, const char *path)
@@ -19,6 +20,18 @@ core_status har_outfile_open(har_outfile *out, const char *path)
     CORE_FAIL_IF(out->file == NULL, CORE_E_FILE, "%s: cannot be written: %s",
                  path, strerror(errno));
     har_run_partial(out->partial);
+    return CORE_OK;
+}
+
+core_status har_outfile_try(const char *path)
+{
+    struct stat st;
+    har_outfile file;
+    CORE_FAIL_IF(path[0] == '\0', CORE_E_FILE, "'': no name of a file");
+    CORE_FAIL_IF(stat(path, &st) == 0 && S_ISDIR(st.st_mode), CORE_E_FILE,
+                 "%s: cannot be written: %s", path, strerror(EISDIR));
+    CORE_TRY(har_outfile_open(&file, path));
+    har_outfile_drop(&file);
     return CORE_OK;
 }
 

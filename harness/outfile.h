@@ -18,6 +18,10 @@ typedef struct har_outfile {
 /* Errors: E_FILE.                                                     [local] */
 CORE_NODISCARD core_status har_outfile_open(har_outfile *out, const char *path);
 
+/* Could PATH be written now?  Nothing is left of the attempt.  For commands
+ * that work long before they write.  Errors: E_FILE.                 [local] */
+CORE_NODISCARD core_status har_outfile_try(const char *path);
+
 /* Flush, check and rename; on an error the partial file is removed.  Errors:
  * E_FILE, E_SPACE.                                                    [local] */
 CORE_NODISCARD core_status har_outfile_commit(har_outfile *out);

@@ -7,20 +7,13 @@
 
 #include "core/arena.h"
 #include "harness/choosing.h"
+#include "harness/clock.h"
 #include "harness/estimate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- the reference --- */
 
@@ -245,13 +238,13 @@ static core_status forward(rank_state *s, har_case_result *out,
                                  s->job->tick_self,
                                  is_first ? s->job->cost : NULL,
                                  s->job->cost_self};
-    const double start = now();
+    const double start = har_wall_seconds();
     par_model *model = NULL;
     core_status status = par_agree(
         s->comm, par_model_open(&model, s->comm, &s->layout, s->job->spec,
                                 s->job->weights, out->numerics, &options));
     if (is_first)
-        out->startup_seconds = now() - start;
+        out->startup_seconds = har_wall_seconds() - start;
     if (status == CORE_OK)
         status = par_forward(model, s->job->batch, stats);
     par_model_close(model);

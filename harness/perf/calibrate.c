@@ -7,6 +7,7 @@
  */
 #include "harness/perf/calibrate.h"
 
+#include "harness/perf/cpuinfo.h"
 #include "harness/perf/fit.h"
 #include "harness/perf/rates_fit.h"
 
@@ -17,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { MOST_ROWS = 1 << 20, MOST_SAMPLE_BYTES = 64 << 20 };
 
 void har_calibration_free(har_calibration *c)
 {
@@ -69,31 +72,52 @@ core_status har_calibration_save(const har_calibration *c, const char *path)
     return CORE_OK;
 }
 
+/* A file of the run folder says how long it is: nothing is taken from one that
+ * says what no stage writes. */
+static bool is_possible(const har_calibration *c)
+{
+    return c->n_row >= 0 && c->n_row <= MOST_ROWS &&
+           c->n_samples <= MOST_SAMPLE_BYTES && c->rates.n >= 0 &&
+           c->rates.n <= HAR_MAX_RATES;
+}
+
+/* Rows and samples of a calibration whose pointers mean nothing here. */
 static core_status load_parts(har_calibration *c, FILE *file, const char *path)
 {
     void *row, *text;
-    CORE_FAIL_IF(fread(c, sizeof *c, 1, file) != 1, CORE_E_FILE,
-                 "%s: cannot be read", path);
     c->row = NULL;
     c->samples = NULL;
-    CORE_TRY(core_alloc(&row, c->n_row + 1, sizeof *c->row, "shapes"));
+    c->room = 0;
+    CORE_FAIL_IF(!is_possible(c), CORE_E_FILE, "%s: no calibration", path);
+    CORE_TRY(core_alloc(&row, c->n_row, sizeof *c->row, "shapes"));
     c->row = row;
+    c->room = c->n_row;
     CORE_TRY(core_alloc(&text, (int64_t)c->n_samples + 1, 1, "samples"));
     c->samples = text;
     c->samples[c->n_samples] = '\0';
     CORE_FAIL_IF(fread(c->row, sizeof *c->row, (size_t)c->n_row, file) !=
                          (size_t)c->n_row ||
-                     fread(c->samples, 1, c->n_samples, file) != c->n_samples,
+                     fread(c->samples, 1, c->n_samples, file) != c->n_samples ||
+                     fgetc(file) != EOF,
                  CORE_E_FILE, "%s: cannot be read", path);
     return CORE_OK;
 }
 
 core_status har_calibration_load(har_calibration *out, const char *path)
 {
+    har_calibration c;
     FILE *file = fopen(path, "rb");
     CORE_FAIL_IF(file == NULL, CORE_E_FILE, "%s: %s", path, strerror(errno));
-    const core_status status = load_parts(out, file, path);
+    if (fread(&c, sizeof c, 1, file) != 1) {
+        fclose(file);
+        CORE_FAIL(CORE_E_FILE, "%s: cannot be read", path);
+    }
+    const core_status status = load_parts(&c, file, path);
     fclose(file);
+    if (status == CORE_OK)
+        *out = c;
+    else
+        har_calibration_free(&c);
     return status;
 }
 
@@ -105,20 +129,6 @@ double har_shared_cache_bytes(void)
     return bytes > 0 ? (double)bytes : 8e6;
 }
 
-static double clock_hz(void)
-{
-    char line[256];
-    double mhz = 0;
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    while (file != NULL && !(mhz > 0) &&
-           fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "cpu MHz : %lf", &mhz) != 1)
-            mhz = 0;
-    if (file != NULL)
-        fclose(file);
-    return mhz > 0 ? mhz * 1e6 : 2e9;
-}
-
 static void describe(har_machine *m, const har_calibration *kernels,
                      const har_calibration *links)
 {
@@ -128,7 +138,7 @@ static void describe(har_machine *m, const har_calibration *kernels,
         (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     m->memory_bw = kernels->copy_bw;
     m->n_unit = 1;
-    m->clock_hz = clock_hz();
+    m->clock_hz = har_cpuinfo_hz();
     m->unit_bytes_per_clock = kernels->cache_bw / m->clock_hz;
     m->l2_bytes = har_shared_cache_bytes();
     m->n_tile = 1; /* the library's blocks of rows and columns               */
@@ -187,5 +197,6 @@ core_status har_calibration_machine(har_machine *out, har_calibration *kernels,
     take_sigma(m, HAR_GEMM, CORE_COST_GEMM);
     take_sigma(m, HAR_MOE, CORE_COST_GROUPED_GEMM);
     take_sigma(m, HAR_ATTENTION, CORE_COST_ATTENTION);
+    har_machine_clamp(m);
     return CORE_OK;
 }

@@ -11,17 +11,11 @@
 #ifndef HAR_PERF_CALIBRATE_H
 #define HAR_PERF_CALIBRATE_H
 
+#include "harness/perf/spread.h"
 #include "harness/perf/table.h"
 #include "parallel/comm.h"
 
 #include <stdio.h>
-
-/* How far repetitions of the same measurement lie apart: quantiles of
- * |one / middle - 1|.                                                         */
-typedef struct har_noise {
-    double median, p90;
-    int64_t n;
-} har_noise;
 
 typedef struct har_calibration {
     har_rates rates;
@@ -55,8 +49,13 @@ typedef struct har_measuring {
     bool quick;
 } har_measuring;
 
-/* Measure kernels and fit rates; comm has one rank.  Errors: E_MEMORY.
- *                                                                [collective] */
+/* Said (E_PROGRAM) where processor time does not pass while something runs. */
+#define HAR_COARSE_CLOCK                                                       \
+    "the clock of processor time stands still during a measurement: expected " \
+    "one that counts parts of a microsecond"
+
+/* Measure kernels and fit rates; comm has one rank.  Errors: E_MEMORY;
+ * E_PROGRAM if the clock stands still.                           [collective] */
 CORE_NODISCARD core_status har_calibrate_kernels(har_calibration *out,
                                                  const har_measuring *how);
 
@@ -73,7 +72,8 @@ CORE_NODISCARD core_status har_calibrate_products(har_calibration *out,
 CORE_NODISCARD core_status har_calibrate_operators(har_calibration *out,
                                                    const har_measuring *how);
 
-/* To and from a file of the run folder.  Errors: E_FILE, E_MEMORY.    [local] */
+/* To and from a file of the run folder; *out only changes on success.  Errors:
+ * E_FILE, E_MEMORY.                                                   [local] */
 CORE_NODISCARD core_status har_calibration_save(const har_calibration *c,
                                                 const char *path);
 CORE_NODISCARD core_status har_calibration_load(har_calibration *out,

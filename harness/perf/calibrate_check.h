@@ -9,7 +9,11 @@
 
 #include "harness/perf/calibrate.h"
 
-enum { HAR_CHECK_RANKS = 16, HAR_CHECK_LINES = 96, HAR_CHECK_PLANS = 24 };
+enum {
+    HAR_CHECK_RANKS = 16,
+    HAR_CHECK_LINES = HAR_MAX_RATES,
+    HAR_CHECK_PLANS = 24
+};
 
 /* Errors |predicted / measured - 1| of a class of records.                    */
 typedef struct har_check_line {
@@ -35,18 +39,20 @@ typedef struct har_check {
     har_check_plan plan[HAR_CHECK_PLANS];
 } har_check;
 
-/* Open a machine that calibrate made.  Errors: those of har_machine_open; E_INPUT
- * if it has no rates of operators.                                    [local] */
+/* Open a machine that calibrate made.  Errors: those of har_machine_open;
+ * E_INPUT if it has no rates of operators.                            [local] */
 CORE_NODISCARD core_status har_check_open(har_machine *out, const char *file);
 
-/* To and from a file of the run folder.  Errors: E_FILE.              [local] */
+/* To and from a file of the run folder; *out only changes on success.  Errors:
+ * E_FILE.                                                             [local] */
 CORE_NODISCARD core_status har_check_save(const har_check *check,
                                           const char *path);
 CORE_NODISCARD core_status har_check_load(har_check *out, const char *path);
 
 /* Operators, on one rank; plans, on HAR_CHECK_RANKS of which each plan takes
  * what it needs.  Rank 0 gets the scores.  quick: few probes; every second
- * plan, one pass of it.  Errors: E_MEMORY.                             [collective] */
+ * plan, one pass of it.  Errors: E_MEMORY; E_PROGRAM if the clock stands still;
+ * E_INTERNAL for more than HAR_CHECK_LINES classes.              [collective] */
 CORE_NODISCARD core_status har_check_operators(har_check *out,
                                                const har_machine *machine,
                                                par_comm *comm, bool quick);

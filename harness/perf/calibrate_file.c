@@ -2,28 +2,13 @@
 #include "harness/perf/calibrate_file.h"
 
 #include "harness/outfile.h"
+#include "harness/perf/cpuinfo.h"
 
 #include <cblas.h>
-#include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 
 static const char *const DTYPES[2] = {"f64", "f32"};
-
-static void processor(char *out, size_t n)
-{
-    char line[256];
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    snprintf(out, n, "unknown processor");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, "model name", 10) == 0) {
-            const char *name = strchr(line, ':');
-            snprintf(out, n, "%.*s", (int)strcspn(name + 2, "\n"), name + 2);
-            break;
-        }
-    if (file != NULL)
-        fclose(file);
-}
 
 static void write_noise(FILE *out, const char *what, const har_noise *noise)
 {
@@ -31,20 +16,21 @@ static void write_noise(FILE *out, const char *what, const har_noise *noise)
             100 * noise->median, 100 * noise->p90, (long long)noise->n);
 }
 
-static void write_head(FILE *out, const har_calibration *kernels,
-                       const har_calibration *links,
-                       const har_start_up *start)
+static void write_head(FILE *out, const har_machine *machine,
+                       const har_calibration *kernels,
+                       const har_calibration *links, const har_start_up *start)
 {
     char cpu[128], date[40];
     struct utsname system = {.release = ""};
     const time_t now = time(NULL);
-    processor(cpu, sizeof cpu);
-    uname(&system);
+    har_cpuinfo_name(cpu, sizeof cpu);
+    (void)uname(&system);
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     fprintf(out,
             "# Made by moeparity calibrate; docs/calibrate.md says what is in "
-            "it.\nmachine: this-cpu\nabout: one core of %s, measured %s\n",
-            cpu, date);
+            "it.\nmachine: %s\n",
+            machine->name);
+    har_cpuinfo_about(out, cpu, date);
     fprintf(out,
             "# versions: moeparity %s; %s; compiler %s; %s %s\n"
             "# start-up: %d rank %.3f s, %d ranks %.3f s\n",
@@ -64,7 +50,7 @@ core_status har_calibration_write(const char *path, const har_machine *machine,
 {
     har_outfile file;
     CORE_TRY(har_outfile_open(&file, path));
-    write_head(file.file, kernels, links, start);
+    write_head(file.file, machine, kernels, links, start);
     har_machine_print(file.file, machine);
     fputs("samples: # [what, dtype, sizes .., seconds]; bandwidth in bytes/s\n",
           file.file);

@@ -4,17 +4,16 @@
  * numbers of ranks.  More ranks than cores take turns, and the time says so:
  * these figures are of this machine, not of a link.
  */
+#include "harness/clock.h"
 #include "harness/perf/calibrate.h"
-#include "harness/perf/rates_fit.h"
 
 #include "core/arena.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { N_REPEAT = 7, MAX_RANKS = 64, N_SIZE = 6, TAG = 21 };
+enum { N_REPEAT = 7, MAX_RANKS = 64, QUICK_RANKS = 4, N_SIZE = 6, TAG = 21 };
 static const int64_t SIZES[N_SIZE] = {1 << 8,  1 << 11, 1 << 14,
                                       1 << 17, 1 << 19, 1 << 21};
 static const struct {
@@ -32,17 +31,11 @@ typedef struct bench {
     const har_measuring *how;
     par_group group; /* the first n ranks                                      */
     double *in, *out;
+    int member[MAX_RANKS];
     int64_t count[MAX_RANKS], bytes[MAX_RANKS], at[MAX_RANKS];
     double *apart;
     int64_t n_apart;
 } bench;
-
-static double wall_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Even blocks of a buffer of n doubles. */
 static void split(bench *b, int64_t n)
@@ -89,9 +82,9 @@ static double time_of(bench *b, har_collective kind, int64_t n)
     transfer(b, kind, n);
     for (int r = 0; r < N_REPEAT; r++) {
         par_barrier(b->comm, &b->group);
-        const double start = wall_seconds();
+        const double start = har_wall_seconds();
         transfer(b, kind, n);
-        seconds[r] = wall_seconds() - start;
+        seconds[r] = har_wall_seconds() - start;
         par_all_reduce(b->comm, &b->group, &seconds[r], 1, PAR_MAX, CORE_FP64);
     }
     har_sort(seconds, N_REPEAT);
@@ -101,12 +94,11 @@ static double time_of(bench *b, har_collective kind, int64_t n)
     return seconds[N_REPEAT / 2];
 }
 
-static core_status measure(har_calibration *out, bench *b, int which,
-                           int64_t bytes)
+/* What rank 0 keeps of a measurement. */
+static core_status keep(har_calibration *out, const bench *b, int which,
+                        int64_t bytes, double seconds)
 {
     const int n = b->group.n;
-    const double seconds =
-        time_of(b, KINDS[which].kind, bytes / (int64_t)sizeof(double));
     const har_shape shape = {.kind = HAR_COLLECTIVE,
                              .dtype = CORE_DTYPE_F64,
                              .as.collective = {.kind = KINDS[which].kind,
@@ -114,39 +106,44 @@ static core_status measure(har_calibration *out, bench *b, int which,
                                                .bytes = (double)bytes,
                                                .n = n,
                                                .n_gpu = n}};
-    if (b->comm->rank != 0)
-        return CORE_OK;
     if (KINDS[which].kind == HAR_SEND_RECV)
         out->link_bw = fmax(out->link_bw, (double)bytes / seconds);
-    fprintf(b->how->samples, "  - [%s, f64, %d, %lld, %.5g]\n", KINDS[which].name, n,
-            (long long)bytes, seconds);
+    fprintf(b->how->samples, "  - [%s, f64, %d, %lld, %.5g]\n",
+            KINDS[which].name, n, (long long)bytes, seconds);
     return har_calibration_add(out, &shape, seconds);
 }
 
-/* Everything among the first n ranks. */
+/* Everything among the first n ranks.  Rank 0 goes on measuring when it has no
+ * memory for what it measured: the others would wait for it. */
 static core_status measure_group(har_calibration *out, bench *b, int n)
 {
-    static int members[MAX_RANKS];
     core_status status = CORE_OK;
     for (int i = 0; i < n; i++)
-        members[i] = i;
-    b->group = (par_group){
-        .name = "calibrate", .id = n, .n = n, .me = b->comm->rank,
-        .rank = members};
+        b->member[i] = i;
+    b->group = (par_group){.name = "calibrate",
+                           .id = n,
+                           .n = n,
+                           .me = b->comm->rank,
+                           .rank = b->member};
     for (int k = 0; k < N_KINDS && b->comm->rank < n; k++)
-        for (int s = 0; s < N_SIZE; s++)
-            if (status == CORE_OK &&
-                (KINDS[k].kind != HAR_SEND_RECV || n == 2))
-                status = measure(out, b, k, SIZES[s]);
+        for (int s = 0; s < N_SIZE; s++) {
+            if (KINDS[k].kind == HAR_SEND_RECV && n != 2)
+                continue;
+            const double seconds =
+                time_of(b, KINDS[k].kind, SIZES[s] / (int64_t)sizeof(double));
+            if (b->comm->rank == 0 && status == CORE_OK)
+                status = keep(out, b, k, SIZES[s], seconds);
+        }
     return par_agree(b->comm, status);
 }
 
 static core_status measure_all(har_calibration *out, bench *b)
 {
-    const int most = b->how->quick ? 4 : b->comm->size;
+    const int size = b->comm->size;
+    const int most = b->how->quick && size > QUICK_RANKS ? QUICK_RANKS : size;
     for (int n = 2; n <= most; n *= 2) {
         par_at(b->comm, "collectives", n);
-        par_set_fraction(b->comm, (double)(n - 2) / b->comm->size);
+        par_set_fraction(b->comm, (double)(n - 2) / most);
         CORE_TRY(measure_group(out, b, n));
     }
     return CORE_OK;
@@ -158,6 +155,7 @@ core_status har_calibrate_links(har_calibration *out, const har_measuring *how)
     const int64_t n = SIZES[N_SIZE - 1] / (int64_t)sizeof(double);
     const int64_t n_apart = (int64_t)N_KINDS * N_SIZE * N_REPEAT * 8;
     void *memory = NULL;
+    core_assert(comm->size <= MAX_RANKS);
     core_status status = core_alloc(&memory, 2 * n + n_apart, sizeof(double),
                                     "messages");
     if (status == CORE_OK)
@@ -168,10 +166,7 @@ core_status har_calibrate_links(har_calibration *out, const har_measuring *how)
         bench b = {
             .comm = comm, .how = how, .in = x, .out = x + n, .apart = x + 2 * n};
         status = measure_all(out, &b);
-        har_sort(b.apart, b.n_apart);
-        out->links = (har_noise){har_quantile(b.apart, b.n_apart, 0.5),
-                                 har_quantile(b.apart, b.n_apart, 0.9),
-                                 b.n_apart};
+        out->links = har_noise_of(b.apart, b.n_apart);
     }
     free(memory);
     return status;

@@ -3,14 +3,13 @@
  * y = a x + y over arrays far beyond the caches, and over arrays that fit the
  * core's own: read x, read y, write y.
  */
+#include "harness/clock.h"
 #include "harness/perf/calibrate.h"
-#include "harness/perf/rates_fit.h"
 
 #include "core/arena.h"
 
+#include <math.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
     FAR_ELEMENTS = 8 << 20, /* of each array: 64 MB                           */
@@ -19,23 +18,16 @@ enum {
     NEAR_ROUNDS = 200
 };
 
-static double cpu_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static double bandwidth(double *x, int64_t n, int rounds)
 {
     double seconds[N_REPEAT];
     double *y = x + n;
     for (int r = 0; r < N_REPEAT; r++) {
-        const double start = cpu_seconds();
+        const double start = har_cpu_seconds();
         for (int k = 0; k < rounds; k++)
             for (int64_t i = 0; i < n; i++)
                 y[i] += 0.5 * x[i];
-        seconds[r] = (cpu_seconds() - start) / rounds;
+        seconds[r] = (har_cpu_seconds() - start) / rounds;
     }
     har_sort(seconds, N_REPEAT);
     return 3.0 * (double)n * sizeof *x / seconds[N_REPEAT / 2];
@@ -52,8 +44,10 @@ core_status har_calibrate_memory(har_calibration *out,
         x[i] = (double)(i % 7);
     out->copy_bw = bandwidth(x, FAR_ELEMENTS, 1);
     out->cache_bw = bandwidth(x, NEAR_ELEMENTS, NEAR_ROUNDS);
+    free(values);
+    CORE_FAIL_IF(!isfinite(out->copy_bw) || !isfinite(out->cache_bw),
+                 CORE_E_PROGRAM, HAR_COARSE_CLOCK);
     fprintf(how->samples, "  - [bandwidth, memory, %.5g]\n", out->copy_bw);
     fprintf(how->samples, "  - [bandwidth, cache, %.5g]\n", out->cache_bw);
-    free(values);
     return CORE_OK;
 }

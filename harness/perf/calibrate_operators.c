@@ -149,12 +149,8 @@ core_status har_calibrate_operators(har_calibration *out,
             har_rates_fit(&out->rates, s.at, s.n,
                           (double)(cache > 0 ? cache : 1 << 20) /
                               sizeof(double));
-    if (status == CORE_OK) {
-        har_sort(s.apart, s.n_apart);
-        out->operators = (har_noise){har_quantile(s.apart, s.n_apart, 0.5),
-                                     har_quantile(s.apart, s.n_apart, 0.9),
-                                     s.n_apart};
-    }
+    if (status == CORE_OK)
+        out->operators = har_noise_of(s.apart, s.n_apart);
     free(s.apart);
     free(s.at);
     return status;

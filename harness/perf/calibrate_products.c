@@ -3,14 +3,14 @@
  * Every point is measured as the emulation meets it: weights that lie in the
  * shared cache but not in the core's own (they come round in a pool), inputs
  * just written.  What a weight from memory takes more is measured on a few
- * shapes with a larger pool.  Points that would take too long get the rate of the point with
- * half the rows, half the outputs or half the inputs.
+ * shapes with a larger pool.  Points that would take too long get the rate of
+ * the point with half the rows, half the outputs or half the inputs.
  *
  * Trap: the middle of several repetitions, not the least, because the least of
  * a few microseconds is a lucky one that no pass sees.
  */
+#include "harness/clock.h"
 #include "harness/perf/calibrate.h"
-#include "harness/perf/rates_fit.h"
 
 #include "core/arena.h"
 
@@ -18,7 +18,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     POOL = 24 << 20,       /* elements of weights: beyond the shared cache    */
@@ -37,13 +36,6 @@ typedef struct bench {
     double *apart;   /* |one / middle - 1| of all repetitions                 */
     int64_t n_apart, room;
 } bench;
-
-static double cpu_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void multiply(const bench *b, int which, int m, int n, int k)
 {
@@ -67,14 +59,14 @@ static double time_of(bench *b, int which, int m, int n, int k)
     const double enough = b->how->quick ? QUICK_SECONDS : POINT_SECONDS;
     while (r < LEAST_REPEATS || (sum < enough && r < MOST_REPEATS)) {
         b->at = b->at + 2 * size > b->pool ? 0 : b->at + size;
-        const double start = cpu_seconds();
+        const double start = har_cpu_seconds();
         multiply(b, which, m, n, k);
-        seconds[r] = cpu_seconds() - start;
+        seconds[r] = har_cpu_seconds() - start;
         sum += seconds[r++];
     }
     har_sort(seconds, r);
     const double middle = seconds[r / 2];
-    for (int i = 0; i < r && b->n_apart < b->room; i++)
+    for (int i = 0; i < r && b->n_apart < b->room && middle > 0; i++)
         b->apart[b->n_apart++] = fabs(seconds[i] / middle - 1);
     return middle;
 }
@@ -97,6 +89,7 @@ static core_status measure(har_calibration *out, bench *b, int which,
         }
     b->pool = (size_t)fmax(NEAR_POOL, n * k);
     const double seconds = time_of(b, which, (int)m, (int)n, (int)k);
+    CORE_FAIL_IF(!(seconds > 0), CORE_E_PROGRAM, HAR_COARSE_CLOCK);
     const har_shape shape = {
         .kind = HAR_GEMM, .dtype = dtype, .as.gemm = {m, n, k}};
     rate[i] = log(2 * m * n * k / seconds);
@@ -142,6 +135,7 @@ static core_status measure_all(har_calibration *out, bench *b)
         for (int i = 0; i < HAR_GRID_M; i++)
             out->rates.miss[which][i] =
                 time_of_miss(b, which, (int)har_grid_m(i));
+        out->rates.n_miss[which] = HAR_GRID_M;
         for (int i = 0; i < HAR_GRID_M; i++) {
             par_at(b->how->comm, "products", i);
             par_set_fraction(b->how->comm,
@@ -153,10 +147,7 @@ static core_status measure_all(har_calibration *out, bench *b)
             }
         }
     }
-    har_sort(b->apart, b->n_apart);
-    out->products = (har_noise){har_quantile(b->apart, b->n_apart, 0.5),
-                                har_quantile(b->apart, b->n_apart, 0.9),
-                                b->n_apart};
+    out->products = har_noise_of(b->apart, b->n_apart);
     return CORE_OK;
 }
 

@@ -6,7 +6,6 @@
  */
 #include "harness/perf/calibrate_check.h"
 #include "harness/perf/probe.h"
-#include "harness/perf/rates_fit.h"
 
 #include "core/arena.h"
 
@@ -101,11 +100,18 @@ static core_status conclude(har_check *out, const scores *s)
     CORE_TRY(core_alloc(&memory, 2 * s->n, sizeof(double), "errors"));
     double *error = memory, *apart = error + s->n;
     out->all = line_of(s, NULL, error, apart);
-    for (int64_t i = 0; i < s->n; i++)
-        if (is_first(s, i) && out->n_line < HAR_CHECK_LINES)
+    core_status status = CORE_OK;
+    for (int64_t i = 0; i < s->n && status == CORE_OK; i++) {
+        if (!is_first(s, i))
+            continue;
+        if (out->n_line < HAR_CHECK_LINES)
             out->line[out->n_line++] = line_of(s, &s->at[i], error, apart);
+        else
+            status = core_fail(CORE_E_INTERNAL, "more than %d classes",
+                               HAR_CHECK_LINES);
+    }
     free(memory);
-    return CORE_OK;
+    return status;
 }
 
 static core_status measure(scores *s, const har_machine *machine,

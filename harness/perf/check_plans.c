@@ -12,7 +12,6 @@
 #include "harness/perf/calibrate_check.h"
 #include "harness/perf/cost_model.h"
 #include "harness/perf/passes.h"
-#include "harness/perf/rates_fit.h"
 #include "harness/perf/record_time.h"
 
 #include "core/arena.h"
@@ -199,6 +198,7 @@ static core_status measure(job *j, const har_machine *machine,
     memcpy(sorted, sum, (size_t)n_pass * sizeof *sorted);
     har_sort(sorted, n_pass);
     out->measured = sorted[n_pass / 2];
+    CORE_FAIL_IF(!(sorted[0] > 0), CORE_E_PROGRAM, HAR_COARSE_CLOCK);
     out->predicted = sum[n_pass];
     out->noise = fmax(sorted[n_pass - 1] / out->measured - 1,
                       1 - sorted[0] / out->measured);
@@ -235,7 +235,7 @@ core_status har_check_plans(har_check *out, const har_machine *machine,
         par_set_fraction(all, (double)i / N_PLANS);
         status = par_plan_parse(&plan, PLANS[i].plan);
         to->is_f32 = PLANS[i].numerics == CORE_FP32;
-        to->n_rank = par_plan_world(&plan);
+        to->n_rank = status == CORE_OK ? par_plan_world(&plan) : 0;
         snprintf(to->model, sizeof to->model, "%s", PLANS[i].model);
         snprintf(to->plan, sizeof to->plan, "%s", PLANS[i].plan);
         if (status == CORE_OK)

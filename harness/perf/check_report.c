@@ -1,6 +1,5 @@
 /* harness/perf/check_report.c -- the scores of a calibrated machine, in words. */
 #include "harness/perf/calibrate_check.h"
-#include "harness/perf/rates_fit.h"
 
 #include "core/json.h"
 #include "harness/outfile.h"
@@ -33,11 +32,16 @@ core_status har_check_save(const har_check *check, const char *path)
 
 core_status har_check_load(har_check *out, const char *path)
 {
+    har_check check;
     FILE *file = fopen(path, "rb");
     CORE_FAIL_IF(file == NULL, CORE_E_FILE, "%s: %s", path, strerror(errno));
-    const bool ok = fread(out, sizeof *out, 1, file) == 1;
+    const bool ok =
+        fread(&check, sizeof check, 1, file) == 1 && fgetc(file) == EOF;
     fclose(file);
-    CORE_FAIL_IF(!ok, CORE_E_FILE, "%s: cannot be read", path);
+    CORE_FAIL_IF(!ok || check.n_line < 0 || check.n_line > HAR_CHECK_LINES ||
+                     check.n_plan < 0 || check.n_plan > HAR_CHECK_PLANS,
+                 CORE_E_FILE, "%s: cannot be read", path);
+    *out = check;
     return CORE_OK;
 }
 

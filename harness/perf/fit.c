@@ -10,6 +10,8 @@
  */
 #include "harness/perf/fit.h"
 
+#include "harness/perf/spread.h"
+
 #include "core/arena.h"
 
 #include <math.h>
@@ -83,20 +85,14 @@ static void search(har_machine *m, har_kind kind, const sample *s,
     }
 }
 
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Sigma so that exp(+-1.645 sigma) holds nine of ten rows. */
 static void set_sigma(har_machine *m, har_kind kind, const sample *s,
                       double *work)
 {
     for (int64_t i = 0; i < s->n; i++)
         work[i] = fabs(log_error(m, s->row[i]));
-    qsort(work, (size_t)s->n, sizeof *work, compare);
-    const double p90 = work[(int64_t)(0.9 * (double)(s->n - 1))];
+    har_sort(work, s->n);
+    const double p90 = har_quantile(work, s->n, 0.9);
     m->sigma[kind] = (har_value){fmax(p90 / 1.645, 1e-3), HAR_MEASURED};
 }
 

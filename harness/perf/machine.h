@@ -118,6 +118,10 @@ CORE_NODISCARD core_status har_machine_open(har_machine *out, const char *name);
 CORE_NODISCARD core_status har_machine_parse(har_machine *out, const char *text,
                                              const char *name);
 
+/* Put every number that was measured or fitted into the range that a machine
+ * file may have: what har_machine_print writes is then read again.  [local] */
+void har_machine_clamp(har_machine *m);
+
 /* Name and YAML text of preset i; false beyond the last.             [local] */
 bool har_machine_preset(int i, const char **name, const char **text);
 

@@ -2,6 +2,7 @@
 #ifndef HAR_PERF_MACHINE_IMPL_H
 #define HAR_PERF_MACHINE_IMPL_H
 
+#include "core/yaml_list.h"
 #include "harness/perf/machine.h"
 
 #include <math.h>
@@ -39,6 +40,24 @@ static inline double har__feed_bw(const har_machine *m)
 {
     return m->n_unit * m->clock_hz * m->unit_bytes_per_clock *
            har__coef(m, HAR_COEF_FEED);
+}
+
+/* E_FORMAT: FILE:LINE:COLUMN: key: expected ..., found '...'.         [local]
+ */
+CORE_NODISCARD core_status har__read_refuse(const char *file,
+                                            const core_yaml_entry *entry,
+                                            const char *expected);
+
+/* The entry as a number in [least, most].  Errors: E_FORMAT.         [local] */
+CORE_NODISCARD core_status har__read_number(const char *file,
+                                            const core_yaml_entry *entry,
+                                            double least, double most,
+                                            double *out);
+
+/* x, or the limit that it is beyond; NaN is below.                           */
+static inline double har__within(double x, double least, double most)
+{
+    return fmin(most, fmax(least, x));
 }
 
 /* What a kernel's parts are, before they are put together.                   */

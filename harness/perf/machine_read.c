@@ -10,7 +10,6 @@
 #include "harness/perf/rates_file.h"
 
 #include "core/text.h"
-#include "core/yaml_list.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,23 +27,21 @@ typedef struct reader {
     bool link_from[HAR_MAX_LINKS];
 } reader;
 
-static core_status refuse(const reader *r, const core_yaml_entry *e,
-                          const char *expected)
+core_status har__read_refuse(const char *file, const core_yaml_entry *e,
+                             const char *expected)
 {
-    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: expected %s, found '%.40s'",
-              r->file, e->line, e->column, e->path, expected, e->text);
+    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: expected %s, found '%.40s'", file,
+              e->line, e->column, e->path, expected, e->text);
 }
 
-static core_status number(const reader *r, const core_yaml_entry *e,
-                          double least, double most, double *out)
+core_status har__read_number(const char *file, const core_yaml_entry *e,
+                             double least, double most, double *out)
 {
-    char *end = NULL;
+    char *end = NULL, range[64];
     const double value = strtod(e->text, &end);
-    if (*end != '\0' || !(value >= least && value <= most)) {
-        char range[64];
-        snprintf(range, sizeof range, "a number from %g to %g", least, most);
-        return refuse(r, e, range);
-    }
+    snprintf(range, sizeof range, "a number from %g to %g", least, most);
+    if (end == e->text || *end != '\0' || !(value >= least && value <= most))
+        return har__read_refuse(file, e, range);
     *out = value;
     return CORE_OK;
 }
@@ -53,9 +50,9 @@ static core_status whole(const reader *r, const core_yaml_entry *e, int least,
                          int most, int *out)
 {
     double value = 0;
-    CORE_TRY(number(r, e, least, most, &value));
+    CORE_TRY(har__read_number(r->file, e, least, most, &value));
     if (value != floor(value))
-        return refuse(r, e, "a whole number");
+        return har__read_refuse(r->file, e, "a whole number");
     *out = (int)value;
     return CORE_OK;
 }
@@ -64,7 +61,7 @@ static core_status word(const reader *r, const core_yaml_entry *e, char *out,
                         size_t n)
 {
     if (strlen(e->text) >= n)
-        return refuse(r, e, "a shorter name");
+        return har__read_refuse(r->file, e, "a shorter name");
     memcpy(out, e->text, strlen(e->text) + 1);
     return CORE_OK;
 }
@@ -77,7 +74,8 @@ static core_status origin(const reader *r, const core_yaml_entry *e,
             *out = i;
             return CORE_OK;
         }
-    return refuse(r, e, "measured, transferred, assumed or datasheet");
+    return har__read_refuse(r->file, e,
+                            "measured, transferred, assumed or datasheet");
 }
 
 static bool after(const char *path, const char *prefix, const char **rest)
@@ -105,12 +103,46 @@ static const struct {
 };
 enum { N_NUMBERS = sizeof NUMBERS / sizeof NUMBERS[0] };
 
+static const double PEAK[2] = {1e-6, 1e6}, LINK[2] = {1e-3, 1e5};
+static const double SIGMA[2] = {1e-4, 10};
+static const double COEFS[HAR_N_COEF][2] = {
+#define COEF_LIMITS(name, key, kind, start, least, most, text) {least, most},
+    HAR_COEF_LIST(COEF_LIMITS)
+#undef COEF_LIMITS
+};
+
+void har_machine_clamp(har_machine *m)
+{
+    for (int i = 0; i < (int)N_NUMBERS; i++) {
+        double value;
+        const double unit = NUMBERS[i].unit;
+        memcpy(&value, (char *)m + NUMBERS[i].offset, sizeof value);
+        value =
+            har__within(value, NUMBERS[i].least * unit, NUMBERS[i].most * unit);
+        memcpy((char *)m + NUMBERS[i].offset, &value, sizeof value);
+    }
+    for (int i = 0; i < CORE_N_DTYPES; i++)
+        if (m->peak[i] != 0)
+            m->peak[i] =
+                har__within(m->peak[i], PEAK[0] * 1e12, PEAK[1] * 1e12);
+    for (int i = 0; i < m->n_link; i++)
+        m->link[i].bw =
+            har__within(m->link[i].bw, LINK[0] * 1e9, LINK[1] * 1e9);
+    for (int i = 0; i < HAR_N_COEF; i++)
+        m->coef[i].value =
+            har__within(m->coef[i].value, COEFS[i][0], COEFS[i][1]);
+    for (int i = 0; i < HAR_N_KIND; i++)
+        m->sigma[i].value = har__within(m->sigma[i].value, SIGMA[0], SIGMA[1]);
+    har_rates_clamp(&m->rates);
+}
+
 static core_status read_peak(reader *r, const core_yaml_entry *e,
                              const char *name)
 {
     for (int i = 0; i < CORE_N_DTYPES; i++)
         if (strcasecmp(name, core_dtype_name(i)) == 0) {
-            CORE_TRY(number(r, e, 1e-6, 1e6, &r->m.peak[i]));
+            CORE_TRY(
+                har__read_number(r->file, e, PEAK[0], PEAK[1], &r->m.peak[i]));
             r->m.peak[i] *= 1e12;
             return CORE_OK;
         }
@@ -123,9 +155,9 @@ static core_status read_tile(reader *r, const core_yaml_entry *e,
 {
     int tile = 0, side = 0;
     if (sscanf(rest, "%d][%d]", &tile, &side) != 2 || side > 1)
-        return refuse(r, e, "pairs of rows and columns");
+        return har__read_refuse(r->file, e, "pairs of rows and columns");
     if (tile >= HAR_MAX_TILES)
-        return refuse(r, e, "at most 12 tiles");
+        return har__read_refuse(r->file, e, "at most 12 tiles");
     r->m.n_tile = tile + 1;
     return whole(r, e, 1, 4096, &r->m.tile[tile][side]);
 }
@@ -135,9 +167,9 @@ static core_status read_link(reader *r, const core_yaml_entry *e,
 {
     int i = 0, n = 0;
     if (sscanf(rest, "%d].%n", &i, &n) != 1 || n == 0)
-        return refuse(r, e, "links with name, gpus and so on");
+        return har__read_refuse(r->file, e, "links with name, gpus and so on");
     if (i >= HAR_MAX_LINKS)
-        return refuse(r, e, "at most 4 links");
+        return har__read_refuse(r->file, e, "at most 4 links");
     r->m.n_link = i + 1;
     har_link *link = &r->m.link[i];
     const char *key = rest + n;
@@ -150,14 +182,14 @@ static core_status read_link(reader *r, const core_yaml_entry *e,
         return origin(r, e, &link->origin);
     }
     if (strcmp(key, "gbytes_per_s") == 0) {
-        CORE_TRY(number(r, e, 1e-3, 1e5, &link->bw));
+        CORE_TRY(har__read_number(r->file, e, LINK[0], LINK[1], &link->bw));
         link->bw *= 1e9;
         return CORE_OK;
     }
     if (strcmp(key, "sigma") == 0)
-        return number(r, e, 1e-4, 10, &link->sigma);
+        return har__read_number(r->file, e, SIGMA[0], SIGMA[1], &link->sigma);
     if (strcmp(key, "extra_us") == 0) {
-        CORE_TRY(number(r, e, 0, 1e4, &link->alpha));
+        CORE_TRY(har__read_number(r->file, e, 0, 1e4, &link->alpha));
         link->alpha *= 1e-6;
         return CORE_OK;
     }
@@ -172,28 +204,23 @@ static core_status read_value(const reader *r, const core_yaml_entry *e,
 {
     if (strcmp(rest, ".value") == 0) {
         *has = true;
-        return number(r, e, least, most, &out->value);
+        return har__read_number(r->file, e, least, most, &out->value);
     }
     if (strcmp(rest, ".from") == 0) {
         *has_from = true;
         return origin(r, e, &out->origin);
     }
-    return refuse(r, e, "{value: NUMBER, from: WORD}");
+    return har__read_refuse(r->file, e, "{value: NUMBER, from: WORD}");
 }
 
 static core_status read_coef(reader *r, const core_yaml_entry *e,
                              const char *key)
 {
-    static const double limits[HAR_N_COEF][2] = {
-#define COEF_LIMITS(name, key, kind, start, least, most, text) {least, most},
-        HAR_COEF_LIST(COEF_LIMITS)
-#undef COEF_LIMITS
-    };
     const char *rest = NULL;
     for (int i = 0; i < HAR_N_COEF; i++)
         if (after(key, har_coef_key(i), &rest) &&
             (*rest == '.' || *rest == '\0'))
-            return read_value(r, e, rest, limits[i][0], limits[i][1],
+            return read_value(r, e, rest, COEFS[i][0], COEFS[i][1],
                               &r->m.coef[i], &r->coef[i], &r->coef_from[i]);
     CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown key", r->file, e->line,
               e->column, e->path);
@@ -206,7 +233,7 @@ static core_status read_sigma(reader *r, const core_yaml_entry *e,
     for (int i = 0; i < HAR_N_KIND; i++)
         if (after(key, har_kind_name(i), &rest) &&
             (*rest == '.' || *rest == '\0'))
-            return read_value(r, e, rest, 1e-4, 10, &r->m.sigma[i],
+            return read_value(r, e, rest, SIGMA[0], SIGMA[1], &r->m.sigma[i],
                               &r->sigma[i], &r->sigma_from[i]);
     CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown key", r->file, e->line,
               e->column, e->path);
@@ -224,7 +251,8 @@ static core_status read_entry(reader *r, const core_yaml_entry *e)
     for (int i = 0; i < (int)N_NUMBERS; i++)
         if (strcmp(e->path, NUMBERS[i].path) == 0) {
             double value = 0;
-            CORE_TRY(number(r, e, NUMBERS[i].least, NUMBERS[i].most, &value));
+            CORE_TRY(har__read_number(r->file, e, NUMBERS[i].least,
+                                      NUMBERS[i].most, &value));
             value *= NUMBERS[i].unit;
             memcpy((char *)&r->m + NUMBERS[i].offset, &value, sizeof value);
             return CORE_OK;

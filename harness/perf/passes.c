@@ -6,6 +6,8 @@
  */
 #include "harness/perf/passes.h"
 
+#include "harness/perf/spread.h"
+
 #include "core/arena.h"
 
 #include <stdlib.h>
@@ -35,16 +37,12 @@ static void see(void *self, const core_cost *cost, const par_cost_time *took)
     har_passes *p = self;
     if (p->status != CORE_OK)
         return;
-    if (p->now < 0)
+    if (p->now < 0) {
         add(p, cost);
-    else
-        p->at[p->next++].pass[p->now] = took->cpu_seconds;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+        return;
+    }
+    core_assert(p->next < p->n); /* else a pass does what the first did not */
+    p->at[p->next++].pass[p->now] = took->cpu_seconds;
 }
 
 static void keep_middle(har_passes *p)
@@ -52,7 +50,7 @@ static void keep_middle(har_passes *p)
     double sorted[HAR_MAX_PASSES];
     for (int64_t i = 0; i < p->n; i++) {
         memcpy(sorted, p->at[i].pass, sizeof sorted);
-        qsort(sorted, (size_t)p->n_pass, sizeof *sorted, by_size);
+        har_sort(sorted, p->n_pass);
         p->at[i].seconds = sorted[p->n_pass / 2];
     }
 }
@@ -82,6 +80,7 @@ core_status har_passes_run(har_passes *out, par_comm *comm,
 {
     void *scratch = NULL;
     par_model *model = NULL;
+    core_assert(r->n_pass > 0 && r->n_pass <= HAR_MAX_PASSES);
     *out = (har_passes){.n_pass = r->n_pass};
     const par_options options = {.weight_budget_bytes = SIZE_MAX,
                                  .observer = r->observer,

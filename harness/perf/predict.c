@@ -332,14 +332,10 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     double exposed[HAR_MAX_CLASS];
     CORE_TRY(har_predict_check(p, r));
     const worlds w = make_worlds(p->machine, r->no_interval);
-    p->timer.spec = r->spec;
-    p->timer.dtype = r->dtype;
+    har_timer_aim(&p->timer, r->spec, r->dtype);
     p->timer.algorithm = r->algorithm;
     p->timer.is_decode = r->is_decode;
     p->timer.n_kv = r->n_kv;
-    p->timer.miss = har_rates_miss((double)core_spec_parameters(r->spec) *
-                                       (double)core_dtype_bytes(r->dtype),
-                                   p->machine->l2_bytes);
     p->done = 0;
     p->share = 1.0 / (n_draws(r) + 1) / (har__is_never_full(r) ? 2 : 1);
     CORE_TRY(replay_draws(p, r, &spread));

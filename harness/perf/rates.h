@@ -81,6 +81,7 @@ enum {
 
 typedef struct har_rates {
     int n_product[2];                   /* [0] F64, [1] F32: 0 or all           */
+    int n_miss[2];                      /* the same                             */
     double log_rate[2][HAR_GRID_SIZE];  /* ln(flop/s), k fastest, then n       */
     double miss[2][HAR_GRID_M];         /* seconds of a weight from memory beyond
                                          * those of one from the shared cache,

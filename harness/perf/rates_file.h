@@ -19,6 +19,9 @@ CORE_NODISCARD core_status har_rates_take(har_rates *rates, const char *file,
 CORE_NODISCARD core_status har_rates_check(const har_rates *rates,
                                            const char *file);
 
+/* Put every number into the range that a file may have.              [local] */
+void har_rates_clamp(har_rates *rates);
+
 /* The sections as text, read back to the printed digits.             [local] */
 void har_rates_write(FILE *out, const har_rates *rates);
 

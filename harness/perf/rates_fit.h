@@ -23,8 +23,4 @@ CORE_NODISCARD core_status har_rates_fit(har_rates *rates,
                                          har_rate_sample *sample, int64_t n,
                                          double cache_values);
 
-/* Element of sorted[n] that `share` of them lie below.                [local] */
-double har_quantile(const double *sorted, int64_t n, double share);
-void har_sort(double *x, int64_t n);
-
 #endif

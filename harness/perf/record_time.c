@@ -50,6 +50,15 @@ void har_timer_free(har_timer *timer)
     *timer = (har_timer){0};
 }
 
+void har_timer_aim(har_timer *t, const core_spec *spec, core_dtype dtype)
+{
+    const double bytes =
+        (double)core_spec_parameters(spec) * (double)core_dtype_bytes(dtype);
+    t->spec = spec;
+    t->dtype = dtype;
+    t->miss = har_rates_miss(bytes, t->machine->l2_bytes);
+}
+
 har_kind har_timer_kind(core_cost_kind kind)
 {
     switch (kind) {

@@ -32,6 +32,10 @@ CORE_NODISCARD core_status har_timer_make(har_timer *out,
                                           const har_machine *machine);
 void har_timer_free(har_timer *timer);
 
+/* Whose records are asked for, and so how much of the weights comes from memory
+ * where one copy of them shares the cache of all ranks.              [local] */
+void har_timer_aim(har_timer *timer, const core_spec *spec, core_dtype dtype);
+
 /* *out: the time of a record; tier: of the links of a transfer.  Records of a
  * rank are asked for in the order of execution: on a processor what the one
  * before touched decides what lies in its cache.  Errors: E_MEMORY.    [local] */

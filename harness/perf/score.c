@@ -11,6 +11,8 @@
  */
 #include "harness/perf/score.h"
 
+#include "harness/perf/spread.h"
+
 #include "core/arena.h"
 
 #include <math.h>
@@ -24,13 +26,7 @@ typedef struct point {
     double predicted;
 } point;
 
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The quantile of n sorted numbers. */
+/* The nearest of n sorted numbers: figures that were published are rounded so. */
 static double quantile(const double *sorted, int64_t n, double q)
 {
     return sorted[(int64_t)(q * (double)(n - 1) + 0.5)];
@@ -48,7 +44,7 @@ static void add_errors(har_score *out, const har_machine *machine,
         sum += log(ratio);
         inside += fabs(log(ratio)) <= SIGMAS_90 * sigma;
     }
-    qsort(error, (size_t)out->n, sizeof *error, compare);
+    har_sort(error, out->n);
     out->median = quantile(error, out->n, 0.5);
     out->p90 = quantile(error, out->n, 0.9);
     out->bias = sum / (double)out->n;

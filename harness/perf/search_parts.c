@@ -478,8 +478,7 @@ core_status har__memo_make(har_search_memo *m, const har_quick *e)
     m->walk.reader = &m->reader;
     m->reader.put = add_record;
     CORE_TRY(har_timer_make(&m->timer, e->machine));
-    m->timer.spec = e->spec;
-    m->timer.dtype = e->dtype;
+    har_timer_aim(&m->timer, e->spec, e->dtype);
     m->timer.algorithm = HAR_LIBRARY;
     m->timer.is_decode = e->n_kv > 0;
     m->timer.n_kv = e->n_kv;

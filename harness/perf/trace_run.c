@@ -6,19 +6,12 @@
 #include "harness/perf/trace_run.h"
 
 #include "core/arena.h"
+#include "harness/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { TAG = 17 };
-
-static double clock_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 core_status har_trace_open(har_trace_run *out, par_comm *comm, const char *path)
 {
@@ -40,7 +33,7 @@ core_status har_trace_open(har_trace_run *out, par_comm *comm, const char *path)
         return status;
     }
     out->is_on = true;
-    out->origin = clock_seconds();
+    out->origin = har_wall_seconds();
     par_broadcast(comm, &comm->world, &out->origin, sizeof out->origin, 0);
     return CORE_OK;
 }

@@ -21,6 +21,10 @@ add_unit(test_har_measured SOURCES test_har_measured.c ../support/ref_fixture.c 
 add_unit(test_har_trace SOURCES test_har_trace.c LIBS harness PkgConfig::JANSSON LABELS unit)
 add_unit(test_har_machine SOURCES test_har_machine.c LIBS harness LABELS unit)
 add_unit(test_har_fit SOURCES test_har_fit.c LIBS harness LABELS unit)
+add_unit(test_har_calibrate
+  SOURCES test_har_calibrate.c ../support/mpi_check.c
+  LIBS harness LABELS unit mpi NPROCS 3)
+target_link_options(test_har_calibrate PRIVATE -Wl,--wrap=core_alloc)
 add_unit(test_har_rates SOURCES test_har_rates.c LIBS harness m LABELS unit)
 add_unit(test_har_audit SOURCES test_har_audit.c LIBS harness LABELS unit)
 target_compile_definitions(test_har_audit PRIVATE CLAIMS_DIR="${PROJECT_SOURCE_DIR}/docs/claims")

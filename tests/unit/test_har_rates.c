@@ -5,15 +5,18 @@
  * through a file; a file that lost a number has to be refused.
  */
 #include "harness/perf/calibrate_check.h"
+#include "harness/perf/cpuinfo.h"
 #include "harness/perf/machine.h"
 #include "harness/perf/probe.h"
 #include "harness/perf/rates_file.h"
 #include "harness/perf/rates_fit.h"
+#include "harness/perf/spread.h"
 #include "tests/support/check_main.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const har_residency NEAR = {0, 0};
 
@@ -63,6 +66,28 @@ START_TEST(weights_from_memory_take_longer)
     near(har_rates_miss(8e6, 16e6), 0, 0);
     near(har_rates_miss(16e6, 16e6), 0.5, 1e-12);
     near(har_rates_miss(1e9, 16e6), 1, 0);
+}
+END_TEST
+
+/* --- numbers --- */
+
+START_TEST(noise_is_the_middle_and_the_ninetieth_of_a_hundred)
+{
+    double apart[101];
+    for (int i = 0; i < 101; i++)
+        apart[i] = (i * 37 + 5) % 101; /* 0 .. 100, each once */
+    const har_noise noise = har_noise_of(apart, 101);
+    near(noise.median, 50, 0);
+    near(noise.p90, 90, 0);
+    ck_assert_int_eq(noise.n, 101);
+}
+END_TEST
+
+START_TEST(noise_of_nothing_reads_nothing)
+{
+    const har_noise noise = har_noise_of(NULL, 0);
+    ck_assert_int_eq(noise.n, 0);
+    ck_assert(noise.median == 0 && noise.p90 == 0);
 }
 END_TEST
 
@@ -290,6 +315,96 @@ static void refuse(const char *from, const char *to, const char *expected)
     free(text);
 }
 
+/* What no machine should show and some do: what is printed is read again. */
+START_TEST(odd_numbers_are_kept_within_what_a_file_may_have)
+{
+    static har_machine m, back;
+    char *text = text_of(), *odd = NULL;
+    size_t n = 0;
+    ck_assert_int_eq(har_machine_parse(&m, text, "f"), CORE_OK);
+    free(text);
+    m.memory_bytes = -4096; /* sysconf knows nothing */
+    m.unit_bytes_per_clock = 0.01;
+    m.clock_hz = 1e3;
+    m.l2_bytes = 0;
+    m.memory_bw = (double)NAN;
+    m.peak[CORE_DTYPE_F32] = HUGE_VAL;
+    m.link[0].bw = 0;
+    m.coef[HAR_COEF_HOST].value = 1e9;
+    m.sigma[HAR_COLLECTIVE].value = 11;
+    m.rates.log_rate[0][5] = HUGE_VAL;
+    m.rates.miss[0][3] = (double)NAN;
+    m.rates.rate[0].sigma = 1e-9;
+    m.rates.rate[1].amount[HAR_FEATURE_VALUE] = 1e9;
+    har_machine_clamp(&m);
+    FILE *out = open_memstream(&odd, &n);
+    ck_assert_ptr_nonnull(out);
+    fputs("machine: odd\n", out);
+    har_machine_print(out, &m);
+    fclose(out);
+    ck_assert_msg(har_machine_parse(&back, odd, "odd") == CORE_OK, "%s",
+                  core_message());
+    near(back.memory_bytes, 1e8, 1e-9);
+    near(back.memory_bw, 1e8, 1e-9);
+    near(back.peak[CORE_DTYPE_F32], 1e18, 1e-9);
+    near(back.sigma[HAR_COLLECTIVE].value, 10, 0);
+    near(back.peak[CORE_DTYPE_F64], m.peak[CORE_DTYPE_F64], 1e-4); /* as was */
+    free(odd);
+}
+END_TEST
+
+/* The name that a text like /proc/cpuinfo has. */
+static const char *name_in(char *text, char name[32])
+{
+    FILE *in = fmemopen(text, strlen(text), "r");
+    ck_assert_ptr_nonnull(in);
+    (void)har_cpuinfo_value(name, 32, in, "model name");
+    fclose(in);
+    return name;
+}
+
+START_TEST(a_processor_is_found_by_its_key)
+{
+    char one[] = "model\t\t: 1\nmodel name\t: Big Core @ 2GHz\nmodel name: 2\n";
+    char arm[] = "processor 0\nBogoMIPS 50\n", bare[] = "model name :";
+    char none[] = "model name\n", odd[] = "model name: a\tb\xc3\xa9\n",
+         name[32];
+    char longer[] = "model name : 0123456789012345678901234567890123456789";
+    ck_assert_str_eq(name_in(one, name), "Big Core @ 2GHz");
+    ck_assert_str_eq(name_in(arm, name), "");
+    ck_assert_str_eq(name_in(none, name), "");
+    ck_assert_str_eq(name_in(bare, name), "");
+    ck_assert_str_eq(name_in(odd, name), "a?b??");
+    ck_assert_str_eq(name_in(longer, name), "0123456789012345678901234567890");
+    ck_assert(!har_cpuinfo_value(name, sizeof name, NULL, "model name"));
+    har_cpuinfo_name(name, sizeof name);
+    ck_assert(name[0] != '\0');
+    ck_assert(har_cpuinfo_hz() > 1e6);
+}
+END_TEST
+
+START_TEST(a_processor_may_be_called_what_it_likes)
+{
+    static const char *const names[] = {"Plain 1", "Odd's: CPU # 3", "- {a: [b",
+                                        "\"x\" \\ 'y'", "%d &a *b !c |"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        static har_machine m;
+        char *text = text_of(), *about = NULL;
+        size_t n = 0;
+        FILE *out = open_memstream(&about, &n);
+        ck_assert_ptr_nonnull(out);
+        har_cpuinfo_about(out, names[i], "2026-01-02T03:04:05Z");
+        fputs(text, out);
+        fclose(out);
+        ck_assert_msg(har_machine_parse(&m, about, "f") == CORE_OK, "%s: %s",
+                      names[i], core_message());
+        ck_assert_str_eq(m.name, "planted");
+        free(about);
+        free(text);
+    }
+}
+END_TEST
+
 START_TEST(a_damaged_file_is_refused)
 {
     refuse("  f64: [1, ", "  f64: [",
@@ -299,6 +414,12 @@ START_TEST(a_damaged_file_is_refused)
     refuse("  f64: [1, ", "  f16: [1, ", "f64, f32, miss_f64");
     refuse("  far_from: 1000 ", "  far_from: 0 ", "far_from: expected");
     refuse("  miss_f64: [1,", "  miss_f64: [1, 1,", "11 numbers");
+    refuse("  miss_f64: [1,", "  miss_f64: [",
+           "products.miss_f64: expected 11 numbers, found 10");
+    refuse("  miss_f64: [1,", "  miss_f64: [[1, 1],", "far_from, or f64");
+    refuse("  miss_f64: [1,", "  miss_f16: [1,", "far_from, or f64");
+    refuse("operator: norm attn.norm weights", "operator: gemm",
+           "operators[1]: gemm f64: given twice");
     refuse("operator: gemm", "operator: gem", "gemm, grouped gemm, attention");
     refuse("dtype: f64, start", "dtype: f16, start", "f64 or f32");
     refuse("dtype: f64, start", "dtype: f32, start", "rates for every dtype");
@@ -314,6 +435,124 @@ START_TEST(a_machine_without_rates_is_no_calibration)
     core_message_clear();
     ck_assert_int_eq(har_check_open(&m, "a100-sxm"), CORE_E_INPUT);
     ck_assert_ptr_nonnull(strstr(core_message(), "operators: expected"));
+}
+END_TEST
+
+/* --- files of the run folder --- */
+
+/* A file of this name in a folder of the test; caller frees. */
+static char *new_file(const void *bytes, size_t n)
+{
+    char *path = strdup("/tmp/test_har_rates_XXXXXX");
+    ck_assert_ptr_nonnull(path);
+    const int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    FILE *file = fdopen(fd, "wb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(bytes, 1, n, file), n);
+    ck_assert_int_eq(fclose(file), 0);
+    return path;
+}
+
+/* All bytes of a saved calibration; the caller frees. */
+static char *saved(const har_calibration *c, size_t *n)
+{
+    char *path = new_file("", 0), *bytes = calloc(1, 1 << 20);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_int_eq(har_calibration_save(c, path), CORE_OK);
+    FILE *file = fopen(path, "rb");
+    ck_assert_ptr_nonnull(file);
+    *n = fread(bytes, 1, 1 << 20, file);
+    fclose(file);
+    unlink(path);
+    free(path);
+    return bytes;
+}
+
+static core_status load_bytes(har_calibration *out, const void *bytes, size_t n)
+{
+    char *path = new_file(bytes, n);
+    core_message_clear();
+    const core_status status = har_calibration_load(out, path);
+    unlink(path);
+    free(path);
+    return status;
+}
+
+static void plant_calibration(har_calibration *c)
+{
+    const har_shape shape = {.kind = HAR_GEMM, .as.gemm = {1, 2, 3}};
+    *c = (har_calibration){
+        .copy_bw = 5, .samples = strdup("  - [a, 1]\n"), .n_samples = 11};
+    for (int i = 0; i < 300; i++)
+        ck_assert_int_eq(har_calibration_add(c, &shape, 0.5 * i), CORE_OK);
+}
+
+START_TEST(a_calibration_comes_back_from_its_file_and_grows)
+{
+    static har_calibration c, back;
+    size_t n = 0;
+    plant_calibration(&c);
+    char *bytes = saved(&c, &n);
+    ck_assert_int_eq(load_bytes(&back, bytes, n), CORE_OK);
+    ck_assert_int_eq(back.n_row, 300);
+    near(back.row[299].seconds, 149.5, 0);
+    ck_assert_str_eq(back.samples, "  - [a, 1]\n");
+    ck_assert_int_eq(har_calibration_add(&back, &back.row[0].shape, 7),
+                     CORE_OK);
+    near(back.row[300].seconds, 7, 0);
+    har_calibration_free(&back);
+    har_calibration_free(&c);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(a_calibration_that_is_cut_or_lies_is_refused)
+{
+    static har_calibration c;
+    har_calibration back = {.n_row = 77}, *head;
+    size_t n = 0;
+    plant_calibration(&c);
+    char *bytes = saved(&c, &n);
+    const size_t cut[] = {0, 8, sizeof c - 1, sizeof c, n - 12, n - 1};
+    for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++)
+        ck_assert_int_eq(load_bytes(&back, bytes, cut[i]), CORE_E_FILE);
+    ck_assert_int_eq(load_bytes(&back, bytes, n + 1), CORE_E_FILE);
+    head = (har_calibration *)(void *)bytes;
+    head->n_row = -1;
+    ck_assert_int_eq(load_bytes(&back, bytes, n), CORE_E_FILE);
+    head->n_row = INT64_MAX / 2;
+    ck_assert_int_eq(load_bytes(&back, bytes, n), CORE_E_FILE);
+    head->n_row = 300;
+    head->rates.n = HAR_MAX_RATES + 1;
+    ck_assert_int_eq(load_bytes(&back, bytes, n), CORE_E_FILE);
+    head->rates.n = 0;
+    head->n_samples = SIZE_MAX;
+    ck_assert_int_eq(load_bytes(&back, bytes, n), CORE_E_FILE);
+    ck_assert(back.n_row == 77 && back.row == NULL);
+    har_calibration_free(&c);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(scores_come_back_whole_or_not_at_all)
+{
+    static har_check check, back;
+    check = (har_check){.n_line = 2, .n_plan = 1, .line[1] = {.n = 9}};
+    for (int extra = 0; extra < 3; extra++) {
+        char *path = new_file(&check, sizeof check);
+        if (extra == 1)
+            check.n_plan = HAR_CHECK_PLANS + 1;
+        ck_assert_int_eq(har_check_save(&check, path), CORE_OK);
+        if (extra == 2)
+            ck_assert_int_eq(truncate(path, sizeof check - 1), 0);
+        ck_assert_int_eq(har_check_load(&back, path),
+                         extra == 0 ? CORE_OK : CORE_E_FILE);
+        check.n_plan = 1;
+        ck_assert(back.n_line == 2 && back.n_plan == 1 && back.line[1].n == 9);
+        unlink(path);
+        free(path);
+    }
 }
 END_TEST
 
@@ -339,6 +578,8 @@ int main(void)
     TCase *rates = tcase_create("rates");
     tcase_add_test(rates, a_product_lies_between_the_points_of_the_grid);
     tcase_add_test(rates, weights_from_memory_take_longer);
+    tcase_add_test(rates, noise_is_the_middle_and_the_ninetieth_of_a_hundred);
+    tcase_add_test(rates, noise_of_nothing_reads_nothing);
     tcase_add_test(rates, the_amounts_of_a_grouped_product_by_hand);
     tcase_add_test(rates, the_amounts_of_attention_by_hand);
     tcase_add_test(rates, a_class_has_a_name_and_is_found_by_it);
@@ -347,7 +588,13 @@ int main(void)
     tcase_add_test(rates, one_wrong_measurement_in_ten_does_not_move_the_fit);
     tcase_add_test(rates, five_samples_are_too_few);
     tcase_add_test(rates, a_file_says_what_was_written);
+    tcase_add_test(rates, odd_numbers_are_kept_within_what_a_file_may_have);
+    tcase_add_test(rates, a_processor_is_found_by_its_key);
+    tcase_add_test(rates, a_processor_may_be_called_what_it_likes);
     tcase_add_test(rates, a_damaged_file_is_refused);
+    tcase_add_test(rates, a_calibration_comes_back_from_its_file_and_grows);
+    tcase_add_test(rates, a_calibration_that_is_cut_or_lies_is_refused);
+    tcase_add_test(rates, scores_come_back_whole_or_not_at_all);
     tcase_add_test(rates, a_machine_without_rates_is_no_calibration);
     tcase_add_test(rates, every_probe_is_a_model_and_no_two_are_alike);
     suite_add_tcase(suite, rates);

@@ -401,20 +401,17 @@ static void hold(void *self, const par_plan *plan)
     }
 }
 
-/* Nodes of n_node: groups that cross them, too. */
-static void hold_all(const core_spec *spec, int64_t n_t, int64_t n_kv,
-                     int most_gpus, int n_node, holding *h)
+static void hold_on(const har_machine *machine, core_dtype dtype,
+                    const core_spec *spec, int64_t n_t, int64_t n_kv,
+                    int most_gpus, holding *h)
 {
-    har_machine machine;
     har_replayer replayer;
-    ck_assert_int_eq(har_machine_open(&machine, "gpu-400t-64g"), CORE_OK);
-    machine.link[0].n_gpu = n_node;
     har_quick e = {.spec = spec,
-                   .machine = &machine,
+                   .machine = machine,
                    .n_b = 1,
                    .n_t = n_t,
                    .n_kv = n_kv,
-                   .dtype = CORE_DTYPE_F16,
+                   .dtype = dtype,
                    .n_thread = 1};
     ck_assert_int_eq(har_quick_make(&e), CORE_OK);
     ck_assert_int_eq(har_replayer_make(&replayer, &e), CORE_OK);
@@ -426,6 +423,53 @@ static void hold_all(const core_spec *spec, int64_t n_t, int64_t n_kv,
     har_replayer_free(&replayer);
     har_quick_free(&e);
 }
+
+/* Nodes of n_node: groups that cross them, too. */
+static void hold_all(const core_spec *spec, int64_t n_t, int64_t n_kv,
+                     int most_gpus, int n_node, holding *h)
+{
+    har_machine machine;
+    ck_assert_int_eq(har_machine_open(&machine, "gpu-400t-64g"), CORE_OK);
+    machine.link[0].n_gpu = n_node;
+    hold_on(&machine, CORE_DTYPE_F16, spec, n_t, n_kv, most_gpus, h);
+}
+
+/* Products of a processor at 1 GFLOP/s, and 1 ns for a weight from memory. */
+static void plant_rates(har_machine *m, double cache_bytes)
+{
+    har_rates *r = &m->rates;
+    m->peak[CORE_DTYPE_F64] = 1e12;
+    m->l2_bytes = cache_bytes;
+    for (int i = 0; i < HAR_GRID_SIZE; i++)
+        r->log_rate[0][i] = log(1e9);
+    for (int i = 0; i < HAR_GRID_M; i++)
+        r->miss[0][i] = 1e-9;
+    r->n_product[0] = HAR_GRID_SIZE;
+    r->far_from = 1e12;
+    r->n = 2;
+    for (int i = 0; i < r->n; i++)
+        r->rate[i] = (har_rate){
+            .of = {.kind = i == 0 ? CORE_COST_GEMM : CORE_COST_GROUPED_GEMM,
+                   .variant = -1},
+            .dtype = CORE_DTYPE_F64,
+            .sigma = 0.1,
+            .amount = {[HAR_FEATURE_PRODUCT] = 1}};
+}
+
+/* Weights that fit the cache of a processor, and weights that do not. */
+START_TEST(closed_form_on_a_processor)
+{
+    core_spec spec;
+    har_machine machine;
+    holding h = {.n_row = 1};
+    ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
+    spec.capacity.rule = CORE_CAPACITY_NONE;
+    ck_assert_int_eq(har_machine_open(&machine, "gpu-400t-64g"), CORE_OK);
+    plant_rates(&machine, _i == 0 ? 1e12 : 1);
+    hold_on(&machine, CORE_DTYPE_F64, &spec, 512, 0, 8, &h);
+    ck_assert_int_gt(h.n_stage, 0);
+}
+END_TEST
 
 /* Latent attention, mamba, windows, shared experts, dense layers. */
 START_TEST(closed_form_of_families)
@@ -517,6 +561,7 @@ int main(void)
     tcase_add_test(tests, front_is_that_of_the_replay);
     tcase_add_test(tests, replays_end);
     tcase_add_test(tests, closed_form_of_the_seed);
+    tcase_add_loop_test(tests, closed_form_on_a_processor, 0, 2);
     tcase_add_loop_test(tests, closed_form_of_families, 0, FIX_N_FAMILIES);
     tcase_add_test(tests, weights_are_those_of_the_shards);
     tcase_add_test(tests, dealt_by_hand);

@@ -5,6 +5,37 @@ expect 2 moeparity calibrate --json a.json
 refused 3 'none.yaml: No such file' moeparity calibrate --check none.yaml
 refused 3 'a100-sxm: operators: expected the rates that moeparity calibrate writes' moeparity calibrate --check a100-sxm
 
+expect 2 moeparity calibrate --stage elsewhere
+expect 2 mpiexec -n 2 moeparity calibrate --quick
+has err '^moeparity: calibrate starts its ranks itself: expected no mpiexec$'
+
+# what cannot be written is refused before anything is measured: no rank is started
+export MOEPARITY_MPIEXEC=/nowhere/mpiexec
+refused 3 'nowhere/cpu.yaml: cannot be written: No such file' moeparity calibrate --out nowhere/cpu.yaml
+refused 3 "'': no name of a file" moeparity calibrate --out ''
+mkdir folder
+refused 3 'folder: cannot be written: Is a directory' moeparity calibrate --out folder
+refused 3 "mpiexec '/nowhere/mpiexec' cannot be started" moeparity calibrate --out cpu.yaml
+unset MOEPARITY_MPIEXEC
+[ ! -e nowhere ] && [ ! -e cpu.yaml ] || fail "a refusal made something"
+
+# an interrupted run leaves the file that was there, and no run folder
+mkdir run
+echo old >kept.yaml
+MOEPARITY_RUN_DIR=$PWD/run env --default-signal=INT moeparity calibrate --out kept.yaml >out 2>err &
+guard=$!
+for _ in $(seq 300); do # until the second stage measures
+    ! ls run/*/links >/dev/null 2>&1 || break
+    sleep 0.1
+done
+ls run/*/links >/dev/null || fail 'it never began'
+kill -INT $guard
+wait $guard
+[ $? = 130 ] || fail "exit of an interrupted run"
+has err '^moeparity: interrupted by signal 2$'
+[ "$(cat kept.yaml)" = old ] && [ ! -s out ] || fail 'something of an interrupted run'
+[ -z "$(ls run)" ] || fail "left: $(ls run)"
+
 expect 0 moeparity calibrate --quick --out cpu.yaml
 has out '^  products f64 +[0-9.]+ GFLOP/s at best$'
 has out '^  start-up +[0-9.]+ s for 1 rank, [0-9.]+ s for 8$'
@@ -25,9 +56,9 @@ expect 0 moeparity calibrate --quick --check cpu.yaml --json check.json
 jq -e '(.plans | length) >= 7 and all(.plans[]; .elements_predicted == .elements_sent and .predicted_s > 0 and .measured_s > 0)' \
     check.json >jq.out || fail "plans of check.json"
 jq -e '.all.n > 100 and all(.operators[]; .n > 0)' check.json >jq.out || fail "operators of check.json"
+MOEPARITY_MPIEXEC=/nowhere/mpiexec refused 3 'nowhere/c.json: cannot be written' \
+    moeparity calibrate --check cpu.yaml --json nowhere/c.json
 
-# a file that lost a number is refused, and a calibration that cannot be written leaves nothing
+# a file that lost a number is refused
 sed 's/^  f64: \[[^,]*, /  f64: [/' cpu.yaml >short.yaml
 refused 3 'products.f64: expected 1100 rates, found 1099' moeparity calibrate --check short.yaml
-expect 3 moeparity calibrate --quick --out nowhere/cpu.yaml
-[ ! -e nowhere ] || fail "a folder was made"
