@@ -44,7 +44,7 @@ static const struct argp_option options[] = {
     {"batch", OPT_BATCH, "BxT", 0, "prefill: rows x tokens", 0},
     {"decode", OPT_DECODE, "BxL", 0,
      "a token for each of B rows, L cached ones before it", 0},
-    {"dtype", OPT_DTYPE, "NAME", 0, "of values: f16, bf16, f32 (f16)", 0},
+    {"dtype", OPT_DTYPE, "NAME", 0, "of values: f16, bf16, f32, f64 (f16)", 0},
     {"slo", OPT_SLO, "LIMIT", 0,
      "latency_ms<X or tokens_per_s>X; both may be "
      "given",
@@ -177,14 +177,15 @@ static core_status parse_dtype(core_dtype *out, const char *name)
         core_dtype dtype;
     } known[] = {{"f16", CORE_DTYPE_F16},
                  {"bf16", CORE_DTYPE_BF16},
-                 {"f32", CORE_DTYPE_F32}};
+                 {"f32", CORE_DTYPE_F32},
+                 {"f64", CORE_DTYPE_F64}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i].name) == 0) {
             *out = known[i].dtype;
             return CORE_OK;
         }
-    CORE_FAIL(CORE_E_USAGE, "--dtype: expected f16, bf16 or f32, found '%s'",
-              name);
+    CORE_FAIL(CORE_E_USAGE,
+              "--dtype: expected f16, bf16, f32 or f64, found '%s'", name);
 }
 
 static core_status parse_work(const request *r, har_quick *e)

@@ -61,6 +61,13 @@ expect 0 moeparity search seed-30b $on --gpus 16..64 --decode 256x2048 --json s.
 jq -e '.replayed | .margin > 0.25 and .margin == .margin_needed and .plans > 2000' s.json >/dev/null ||
     fail "not all replayed that could be on the front: $(jq -c .replayed s.json)"
 
+# twice the bytes of f32
+for dtype in f32 f64; do
+    expect 0 moeparity search seed-mini $on --gpus 1 --batch 16x8 --dtype $dtype --json $dtype.json
+done
+jq -es '(.[1].best.memory_bytes - 2 * .[0].best.memory_bytes | fabs) < 65536' f32.json f64.json >/dev/null ||
+    fail "f64: $(jq -c .best f32.json f64.json)"
+
 # limits, decode
 expect 0 moeparity search seed-30b $on --gpus 32 --decode 256x2048 --slo 'latency_ms<50'
 refused 1 'none of [0-9]+ plans meets the limits; the least latency is' \
@@ -83,7 +90,7 @@ bad 'one of --batch BxT and --decode' seed-mini $on --gpus 4
 bad 'one of --batch BxT and --decode' seed-mini $on --gpus 4 --batch 16x8 --decode 16x8
 bad '--slo: expected latency_ms<X' seed-mini $on --gpus 4 --batch 16x8 --slo 'latency<5'
 bad "--slo: expected a number above 0, found 'nan'" seed-mini $on --gpus 4 --batch 16x8 --slo 'latency_ms<nan'
-bad '--dtype: expected' seed-mini $on --gpus 4 --batch 16x8 --dtype f8
+bad '--dtype: expected f16, bf16, f32 or f64' seed-mini $on --gpus 4 --batch 16x8 --dtype f8
 bad 'H % tp.*, while reading --mark$' seed-mini $on --gpus 4 --batch 16x8 --mark tp=3
 bad '--place: expected --popularity' seed-mini $on --gpus 4 --batch 16x8 --place
 bad '--place: expected a plan' seed-mini $on --gpus 4 --batch 16x8 --place --popularity popularity --mark tp=4
