@@ -6,6 +6,7 @@
  * read before the search.
  */
 #include "harness/cmd.h"
+#include "harness/perf/load_source.h"
 #include "harness/perf/search_report.h"
 
 #include <math.h>
@@ -55,7 +56,7 @@ static const struct argp_option options[] = {
      0},
     {"popularity", OPT_POPULARITY, "FILE", 0,
      "how often each expert is chosen (all alike); also uniform, zipf:S, "
-     "power:A",
+     "power:A, or taps:FILE of a run",
      0},
     {"place", OPT_PLACE, NULL, 0,
      "deal the experts of the first marked plan, else of the best that has "
@@ -129,7 +130,7 @@ static const struct argp argp = {
 /* --- options
  * ------------------------------------------------------------------ */
 
-enum { MOST_GPUS = 4096, MOST_REPLAYS = 2000 };
+enum { MOST_GPUS = 4096, MOST_REPLAYS = 20000 };
 
 /* Plans that the closed form sees so near its front are replayed. */
 static const double MARGIN = 0.25;
@@ -456,6 +457,30 @@ static core_status search(const request *r, har_search_case *c, har_quick *e)
     return status;
 }
 
+/* One placement serves all layers, so of taps the mean share over layers. */
+static core_status read_popularity(har_demand *out, const core_spec *spec,
+                                   const char *text)
+{
+    static const char taps[] = "taps:";
+    har_load_source source = {0};
+    if (strncmp(text, taps, sizeof taps - 1) != 0)
+        return har_demand_parse(out, text, (int)spec->n_e);
+    const core_status status =
+        har_load_source_open(&source, spec, "expected", text, NULL);
+    if (status == CORE_OK) {
+        const double n_moe = core_spec_count_moe(spec, 0, (int)spec->n_l);
+        *out = source.demand;
+        out->by_layer = NULL;
+        for (int64_t e = 0; e < spec->n_e; e++) {
+            out->share[e] = 0;
+            for (int64_t l = 0; l < spec->n_l; l++)
+                out->share[e] += source.by_layer[l * spec->n_e + e] / n_moe;
+        }
+    }
+    har_load_source_close(&source);
+    return status;
+}
+
 static core_status run(const request *r)
 {
     core_spec spec;
@@ -473,7 +498,7 @@ static core_status run(const request *r)
                  "--popularity: %s has no experts", spec.name);
     c.memory_bytes = machine.memory_bytes;
     if (r->popularity != NULL) {
-        CORE_TRY(har_demand_parse(&demand, r->popularity, (int)spec.n_e));
+        CORE_TRY(read_popularity(&demand, &spec, r->popularity));
         e.share = demand.share;
     }
     const core_status status = search(r, &c, &e);

@@ -6,8 +6,10 @@
  *
  * Two ways: `all_ranks` replays every rank and every micro-batch, for the
  * routing that `load` or the demand gives; without it one rank speaks for each
- * stage and one micro-batch for all, which is the same where the batch splits
- * evenly and the load is even, and is fast enough for a search.
+ * stage, with the slowest links of any group there, and one micro-batch for all,
+ * which is the same where the batch splits evenly and the load is even, and is
+ * fast enough for a search.  Where replicas with slow links are others in one
+ * stage than in the next, it says more than all ranks would, never less.
  *
  * Units: seconds, bytes, flop.  A pass is one forward pass of the whole batch.
  */

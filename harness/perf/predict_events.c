@@ -6,11 +6,14 @@
  * one is copied, with another layer, micro-batch and group.
  *
  * Traps: a group of one rank makes no event; the expert group of a lane that
- * speaks for others is as large as ever in the time of its transfers; sums of a
+ * speaks for others is as large as ever in the time of its transfers, and its
+ * links are the slowest of any group of its stage (tiers.h); sums of a
  * class are added in the order of the records, so that they do not depend on
  * what was looked up.
  */
 #include "harness/perf/predict_impl.h"
+
+#include "harness/perf/tiers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +40,7 @@ typedef struct putting {
     int t;
     int tier[CORE_N_AXES];
     int group[CORE_N_AXES];
-    bool is_kept;           /* the records are those of a new section         */
+    bool is_kept; /* the records are those of a new section         */
     core_status status;
 } putting;
 
@@ -123,9 +126,8 @@ static har_event_kind event_kind(const core_cost *c)
 
 static int cause_of(const putting *u, const core_cost *c)
 {
-    return c->kind == CORE_COST_COLLECTIVE
-               ? HAR__CAUSE_LINK + u->tier[c->axis]
-               : (int)har_timer_kind(c->kind);
+    return c->kind == CORE_COST_COLLECTIVE ? HAR__CAUSE_LINK + u->tier[c->axis]
+                                           : (int)har_timer_kind(c->kind);
 }
 
 static core_status take_record(putting *u, const core_cost *c)
@@ -201,8 +203,7 @@ static core_status begin(putting *u, const har_cost_section *now)
 {
     har_predictor *p = u->p;
     void *list = p->section;
-    CORE_TRY(
-        grow(&list, p->n_section, &p->n_section_room, sizeof *p->section));
+    CORE_TRY(grow(&list, p->n_section, &p->n_section_room, sizeof *p->section));
     p->section = list;
     p->section[p->n_section++] = (har__section){.part = now->part,
                                                 .like = now->like,
@@ -247,26 +248,34 @@ static void ends(void *self)
 
 /* --- lanes --- */
 
-/* The nearest links that reach all of a group: ranks fill nodes in order. */
-static int tier_of(const har_machine *m, const int *rank, int n)
-{
-    int tier = 0;
-    for (; tier + 1 < m->n_link; tier++) {
-        bool together = true;
-        for (int i = 1; i < n; i++)
-            together = together && rank[i] / m->link[tier].n_gpu ==
-                                       rank[0] / m->link[tier].n_gpu;
-        if (together)
-            break;
-    }
-    return tier;
-}
-
+/* Members of a group ascend. */
 static void join(putting *u, core_axis axis, const par_group *g)
 {
-    u->tier[axis] = tier_of(u->p->machine, g->rank, g->n);
+    u->tier[axis] =
+        har_tier_between(u->p->machine, g->rank[0], g->rank[g->n - 1]);
     u->group[axis] = g->id;
     u->p->n_member[g->id]++;
+}
+
+/* Groups, and the links they use: for a lane that speaks for its stage the
+ * slowest there. */
+static void join_all(putting *u, const par_layout *lay, bool speaks)
+{
+    const har_machine *m = u->p->machine;
+    const par_plan *k = &lay->plan;
+    const har_mesh mesh = {.dp = k->dp,
+                           .pp = k->pp,
+                           .tp = k->tp,
+                           .ep = k->ep,
+                           .etp = k->etp,
+                           .scope = k->scope};
+    join(u, CORE_AXIS_TP, &lay->tp_group);
+    join(u, CORE_AXIS_EP, &lay->ep_group);
+    join(u, CORE_AXIS_ETP, &lay->etp_group);
+    if (lay->next_rank >= 0)
+        u->tier[CORE_AXIS_PP] = har_tier_between(m, lay->rank, lay->next_rank);
+    if (speaks)
+        har_stage_tiers(m, &mesh, lay->stage, u->tier);
 }
 
 core_status har__lane_make(har_predictor *p, const har_predict_case *r,
@@ -286,12 +295,7 @@ core_status har__lane_make(har_predictor *p, const har_predict_case *r,
     p->timer.before = 0;
     p->first[(int64_t)lane * (n_tick + 1)] = p->n_event;
     p->most_rows[lane] = 0;
-    join(&u, CORE_AXIS_TP, &lay.tp_group);
-    join(&u, CORE_AXIS_EP, &lay.ep_group);
-    join(&u, CORE_AXIS_ETP, &lay.etp_group);
-    const int pair[2] = {lay.rank, lay.next_rank};
-    u.tier[CORE_AXIS_PP] =
-        lay.next_rank >= 0 ? tier_of(p->machine, pair, 2) : 0;
+    join_all(&u, &lay, !r->all_ranks);
     p->from[lane] = lay.prev_rank < 0 ? -1
                     : r->all_ranks    ? lay.prev_rank
                                       : lane - 1;

@@ -14,6 +14,8 @@
  */
 #include "harness/perf/search_impl.h"
 
+#include "harness/perf/tiers.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -34,57 +36,44 @@ static void add(har__part *sum, const har__part *more, double times)
         sum->term[i] += times * more->term[i];
 }
 
-/* The nearest links that reach all of ranks first .. last. */
-static int tier_of(const har_machine *m, int first, int last)
+static void find_tiers(const har_quick *e, const har_shape *s, int stage,
+                       int *tier)
 {
-    int tier = 0;
-    while (tier + 1 < m->n_link &&
-           first / m->link[tier].n_gpu != last / m->link[tier].n_gpu)
-        tier++;
-    return tier;
+    const har_mesh mesh = {.dp = s->dp,
+                           .pp = s->pp,
+                           .tp = s->tp,
+                           .ep = s->ep,
+                           .etp = s->etp,
+                           .scope = s->scope};
+    har_stage_tiers(e->machine, &mesh, stage, tier);
 }
 
 static har__part_key key_of(const pricing *p, har__part_kind kind, int i,
-                            int stage)
+                            const int *tier)
 {
-    const har_shape *s = p->shape;
-    const int first = stage * s->dp * s->tp;
     har__part_key key = {
-        .n_row = p->n_row, .kind = kind, .i = i, .tp = s->tp, .etp = 1};
-    key.tier[CORE_AXIS_TP] = tier_of(p->e->machine, first, first + s->tp - 1);
+        .n_row = p->n_row, .kind = kind, .i = i, .tp = p->shape->tp, .etp = 1};
+    key.tier[CORE_AXIS_TP] = tier[CORE_AXIS_TP];
     return key;
 }
 
-/* The furthest tier of the groups that share columns of experts: n_set ranks of
- * a scope, etp of them each; a step from stage to stage is `width` ranks. */
-static int etp_tier(const har_quick *e, const har_shape *s, int first,
-                    int width)
-{
-    int most = 0;
-    for (int i = 0; s->etp > 1 && i < s->ep * s->etp; i += s->etp) {
-        const int j = i + s->etp - 1;
-        const int tier =
-            tier_of(e->machine, first + i / s->tp * width + i % s->tp,
-                    first + j / s->tp * width + j % s->tp);
-        most = tier > most ? tier : most;
-    }
-    return most;
-}
-
+/* Stages in step wait for the one with the slowest links. */
 har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
                             int stage, int n_stage)
 {
-    const har_shape *s = shape;
-    const pricing p = {.e = e, .shape = s, .n_row = har__rows_of(e, s)};
-    const bool in_step = n_stage != 0;
-    const int width = s->dp * s->tp, first = in_step ? 0 : stage * width;
-    const int end =
-        in_step ? (s->pp - 1) * width + s->tp : first + s->ep * s->etp;
-    har__part_key key = key_of(&p, HAR__PAIR, n_stage, stage);
-    key.ep = s->ep;
-    key.etp = s->etp;
-    key.tier[CORE_AXIS_EP] = tier_of(e->machine, first, end - 1);
-    key.tier[CORE_AXIS_ETP] = etp_tier(e, s, first, in_step ? width : s->tp);
+    const pricing p = {.e = e, .shape = shape, .n_row = har__rows_of(e, shape)};
+    const int end = n_stage != 0 ? shape->pp : stage + 1;
+    int tier[CORE_N_AXES], most[CORE_N_AXES] = {0};
+    for (int s = stage; s < end; s++) {
+        find_tiers(e, shape, s, tier);
+        for (int axis = 0; axis < CORE_N_AXES; axis++)
+            most[axis] = tier[axis] > most[axis] ? tier[axis] : most[axis];
+    }
+    har__part_key key = key_of(&p, HAR__PAIR, n_stage, most);
+    key.ep = shape->ep;
+    key.etp = shape->etp;
+    key.tier[CORE_AXIS_EP] = most[CORE_AXIS_EP];
+    key.tier[CORE_AXIS_ETP] = most[CORE_AXIS_ETP];
     return key;
 }
 
@@ -99,22 +88,19 @@ typedef struct own_time {
     int n_moe;                     /* its pairs                               */
 } own_time;
 
-static void add_ends(const pricing *p, int stage, own_time *out)
+static void add_ends(const pricing *p, int stage, const int *tier,
+                     own_time *out)
 {
-    const har_shape *s = p->shape;
-    const int width = s->dp * s->tp;
     har__part part;
     if (stage == 0) {
-        const har__part_key key = key_of(p, HAR__EMBED, 0, stage);
+        const har__part_key key = key_of(p, HAR__EMBED, 0, tier);
         part = har__part_of(p->memo, &key);
         add(&out->all, &part, 1);
         out->ends = part.seconds;
     }
-    const bool is_last = stage == s->pp - 1;
-    har__part_key key = key_of(p, is_last ? HAR__HEAD : HAR__SEND, 0, stage);
-    if (!is_last)
-        key.tier[CORE_AXIS_PP] =
-            tier_of(p->e->machine, stage * width, (stage + 1) * width);
+    const bool is_last = stage == p->shape->pp - 1;
+    har__part_key key = key_of(p, is_last ? HAR__HEAD : HAR__SEND, 0, tier);
+    key.tier[CORE_AXIS_PP] = tier[CORE_AXIS_PP];
     part = har__part_of(p->memo, &key);
     add(&out->all, &part, 1);
     out->ends += part.seconds;
@@ -126,7 +112,9 @@ static void find_own(const pricing *p, int stage, own_time *out)
     const int n_l = (int)p->e->spec->n_l, pp = p->shape->pp;
     const int first = (int)core_split_first(n_l, pp, stage);
     const int end = (int)core_split_first(n_l, pp, stage + 1);
-    har__part_key key = key_of(p, HAR__OWN, 0, stage);
+    int tier[CORE_N_AXES];
+    find_tiers(p->e, p->shape, stage, tier);
+    har__part_key key = key_of(p, HAR__OWN, 0, tier);
     out->all = (har__part){0};
     out->ends = 0;
     out->n_moe = 0;
@@ -141,7 +129,7 @@ static void find_own(const pricing *p, int stage, own_time *out)
         out->layer[i] = part.seconds;
         add(&out->all, &part, n);
     }
-    add_ends(p, stage, out);
+    add_ends(p, stage, tier, out);
 }
 
 /* --- a pass

@@ -10,6 +10,7 @@
 
 #include "harness/perf/cost_impl.h"
 #include "harness/perf/room.h"
+#include "harness/perf/tiers.h"
 
 #include <stdlib.h>
 
@@ -23,14 +24,6 @@ typedef struct tracing {
     bool follows_words;
 } tracing;
 
-static int nearest_link(const har_machine *m, int a, int b)
-{
-    int i = 0;
-    while (i + 1 < m->n_link && a / m->link[i].n_gpu != b / m->link[i].n_gpu)
-        i++;
-    return i;
-}
-
 static void add(tracing *w, har_flow flow, int from, int to, double bytes)
 {
     har_traffic *t = w->traffic;
@@ -39,7 +32,7 @@ static void add(tracing *w, har_flow flow, int from, int to, double bytes)
     const int64_t row = (int64_t)flow * t->n_cell + from / t->block;
     t->sent[row * t->n_cell + to / t->block] += bytes;
     t->out[from] += bytes;
-    t->by_link[flow][nearest_link(w->machine, from, to)] += bytes;
+    t->by_link[flow][har_tier_between(w->machine, from, to)] += bytes;
 }
 
 /* Each member sends its share to the next one. */

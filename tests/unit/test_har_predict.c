@@ -5,6 +5,7 @@
 #include "harness/perf/cost_sum.h"
 #include "harness/perf/predict.h"
 #include "harness/perf/schedule.h"
+#include "harness/perf/tiers.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
@@ -515,6 +516,194 @@ START_TEST(a_spokesman_agrees_with_all_ranks)
 }
 END_TEST
 
+/* --- groups that cross nodes --- */
+
+enum { N_TIER_AXIS = 4 };
+static const core_axis tier_axis[N_TIER_AXIS] = {CORE_AXIS_TP, CORE_AXIS_EP,
+                                                 CORE_AXIS_ETP, CORE_AXIS_PP};
+
+typedef struct crossing {
+    const core_spec *spec;
+    const har_machine *machine;
+    int n_plan;
+    int n_nearer[CORE_N_AXES]; /* stages whose first rank sees nearer links   */
+} crossing;
+
+static int most_of(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* The nearest links that reach all of some ranks, one by one. */
+static int tier_by_hand(const har_machine *m, const int *rank, int n)
+{
+    for (int tier = 0; tier + 1 < m->n_link; tier++) {
+        int n_there = 0;
+        for (int i = 0; i < n; i++)
+            n_there += rank[i] / m->link[tier].n_gpu ==
+                       rank[0] / m->link[tier].n_gpu;
+        if (n_there == n)
+            return tier;
+    }
+    return m->n_link - 1;
+}
+
+static void tiers_of_rank(const crossing *x, const par_plan *plan, int rank,
+                          int *tier)
+{
+    par_layout lay;
+    core_arena arena = core_arena_measure();
+    par_layout_init(&lay, &arena, x->spec, plan, rank);
+    ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
+    par_layout_init(&lay, &arena, x->spec, plan, rank);
+    const int pair[2] = {lay.rank, lay.next_rank};
+    tier[CORE_AXIS_TP] =
+        tier_by_hand(x->machine, lay.tp_group.rank, lay.tp_group.n);
+    tier[CORE_AXIS_EP] =
+        tier_by_hand(x->machine, lay.ep_group.rank, lay.ep_group.n);
+    tier[CORE_AXIS_ETP] =
+        tier_by_hand(x->machine, lay.etp_group.rank, lay.etp_group.n);
+    tier[CORE_AXIS_PP] =
+        tier_by_hand(x->machine, pair, lay.next_rank < 0 ? 1 : 2);
+    core_arena_free(&arena);
+}
+
+static void hold_tiers(void *self, const par_plan *plan)
+{
+    crossing *x = self;
+    const int n = plan->dp * plan->tp;
+    const har_mesh mesh = {plan->dp, plan->pp,  plan->tp,
+                           plan->ep, plan->etp, plan->scope};
+    for (int stage = 0; stage < plan->pp; stage++) {
+        int first[CORE_N_AXES], mine[CORE_N_AXES], tier[CORE_N_AXES];
+        int most[CORE_N_AXES] = {0};
+        for (int i = 0; i < n; i++) {
+            tiers_of_rank(x, plan, stage * n + i, mine);
+            for (int k = 0; k < N_TIER_AXIS; k++)
+                most[tier_axis[k]] =
+                    most_of(most[tier_axis[k]], mine[tier_axis[k]]);
+            if (i == 0)
+                memcpy(first, mine, sizeof first);
+        }
+        har_stage_tiers(x->machine, &mesh, stage, tier);
+        for (int k = 0; k < N_TIER_AXIS; k++) {
+            const core_axis axis = tier_axis[k];
+            ck_assert_msg(tier[axis] == most[axis],
+                          "%s, stage %d: axis %d has links %d, found %d",
+                          plan->text, stage, (int)axis, most[axis], tier[axis]);
+            x->n_nearer[axis] += first[axis] < most[axis];
+        }
+    }
+    x->n_plan++;
+}
+
+/* Every legal plan, nodes of 8 in islands of 24: against all ranks. */
+START_TEST(tiers_are_the_furthest_of_a_stage)
+{
+    static const int n_gpu[] = {7, 12, 24, 30, 48};
+    fixture f;
+    open_case(&f, "seed-mini", "seed-32", 0);
+    f.machine.n_link = 3;
+    f.machine.link[2] = f.machine.link[1];
+    f.machine.link[1].n_gpu = 24;
+    ck_assert_int_eq(f.machine.link[0].n_gpu, 8);
+    crossing x = {.spec = &f.spec, .machine = &f.machine};
+    for (int i = 0; i < 5; i++)
+        par_plan_each_legal(&f.spec, n_gpu[i], hold_tiers, &x);
+    ck_assert_int_gt(x.n_plan, 300);
+    for (int k = 0; k < N_TIER_AXIS; k++)
+        ck_assert_msg(x.n_nearer[tier_axis[k]] > 0,
+                      "axis %d: the first rank says it all",
+                      (int)tier_axis[k]);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
+/* Every slice, column part and expert gets whole rows. */
+static void open_even(fixture *f, har_demand *d, const char *plan)
+{
+    ck_assert_int_eq(core_spec_open(&f->spec, "seed-mini", NULL), CORE_OK);
+    f->spec.capacity.rule = CORE_CAPACITY_NONE;
+    f->spec.n_e = 60;
+    f->spec.n_f = 240;
+    open_plan(f, plan, 0);
+    ck_assert_int_eq(har_demand_parse(d, "uniform", 60), CORE_OK);
+    d->is_drawn = false;
+}
+
+/* By the stage's rank, by all ranks, and by that rank with its own links, which
+ * is what it says where a node holds all: its groups do not cross. */
+static void ask_three(fixture *f, const har_demand *d, int64_t n_b,
+                      har_prediction *out[3])
+{
+    har_predict_case c = PREFILL;
+    c.n_b = n_b;
+    c.n_t = 900;
+    c.demand = d;
+    c.no_interval = true;
+    out[0] = predict(f, &c);
+    c.all_ranks = true;
+    out[1] = predict(f, &c);
+    c.all_ranks = false;
+    f->machine.link[0].n_gpu = 1024;
+    out[2] = predict(f, &c);
+}
+
+/* Groups of every axis cross nodes of 8, none of rank 0, and with all ranks
+ * alike one says what all say; with its own links only, less. */
+START_TEST(a_spokesman_knows_the_links_of_its_stage)
+{
+    static const struct {
+        const char *plan;
+        int64_t n_b;
+        bool crosses;
+    } cases[] = {{"dp=20,ep=4", 60, false},
+                 {"dp=9,ep=3", 36, true},
+                 {"dp=15,ep=1,etp=5", 60, true},
+                 {"dp=12,ep=2,etp=3", 60, true},
+                 {"dp=6,pp=2,ep=1,mb=2", 48, true},
+                 {"dp=60,ep=3,etp=5", 60, true},
+                 {"dp=3,pp=2,tp=2,ep=4,scope=replica,mb=3", 36, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture f;
+        har_demand d;
+        har_prediction *p[3];
+        open_even(&f, &d, cases[i].plan);
+        ask_three(&f, &d, cases[i].n_b, p);
+        const double one = p[0]->latency.value, all = p[1]->latency.value;
+        const double alone = p[2]->latency.value;
+        ck_assert_msg(fabs(one / all - 1) <= 1e-9, "%s: %.12g, all ranks %.12g",
+                      cases[i].plan, one, all);
+        ck_assert(fabs(p[0]->period.value / p[1]->period.value - 1) <= 1e-9);
+        ck_assert_msg(cases[i].crosses ? alone < all * (1 - 1e-3)
+                                       : fabs(alone / all - 1) <= 1e-9,
+                      "%s: %g by itself, all ranks %g", cases[i].plan, alone,
+                      all);
+        for (int k = 0; k < 3; k++)
+            free(p[k]);
+        core_arena_free(&f.arena);
+    }
+}
+END_TEST
+
+/* Other replicas have the slow links in the first stage than in the second, and
+ * no micro-batch passes both: one rank says more than all, never less. */
+START_TEST(a_spokesman_is_never_too_fast)
+{
+    fixture f;
+    har_demand d;
+    har_prediction *p[3];
+    open_even(&f, &d, "dp=12,pp=2,ep=1,etp=3,mb=2");
+    ask_three(&f, &d, 48, p);
+    ck_assert(p[0]->latency.value >= p[1]->latency.value * 1.05);
+    ck_assert(p[2]->latency.value <= p[1]->latency.value * 0.95);
+    ck_assert(fabs(p[0]->period.value / p[1]->period.value - 1) <= 1e-9);
+    for (int k = 0; k < 3; k++)
+        free(p[k]);
+    core_arena_free(&f.arena);
+}
+END_TEST
+
 /* --- what is looked up is what would be generated --- */
 
 typedef struct counting {
@@ -783,6 +972,9 @@ int main(void)
     tcase_add_test(t, what_is_not_drawn_has_no_other_draws);
     tcase_add_test(t, an_interval_holds_the_links_that_are_assumed);
     tcase_add_test(t, a_spokesman_agrees_with_all_ranks);
+    tcase_add_test(t, tiers_are_the_furthest_of_a_stage);
+    tcase_add_test(t, a_spokesman_knows_the_links_of_its_stage);
+    tcase_add_test(t, a_spokesman_is_never_too_fast);
     tcase_add_loop_test(t, classes_are_the_sums_of_their_records, 0,
                         FIX_N_FAMILIES);
     tcase_add_test(t, a_better_machine_is_never_slower);

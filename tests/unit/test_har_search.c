@@ -417,18 +417,20 @@ static void hold_on(const har_machine *machine, core_dtype dtype,
     ck_assert_int_eq(har_replayer_make(&replayer, &e), CORE_OK);
     h->e = &e;
     h->r = &replayer;
-    for (int n = 1; n <= most_gpus; n++) /* all in one node */
+    for (int n = 1; n <= most_gpus; n++)
         par_plan_each_legal(spec, n, hold, h);
     ck_assert_int_eq(har_quick_status(&e), CORE_OK);
     har_replayer_free(&replayer);
     har_quick_free(&e);
 }
 
+/* Nodes of n_node: groups that cross them, too. */
 static void hold_all(const core_spec *spec, int64_t n_t, int64_t n_kv,
-                     int most_gpus, holding *h)
+                     int most_gpus, int n_node, holding *h)
 {
     har_machine machine;
     ck_assert_int_eq(har_machine_open(&machine, "gpu-400t-64g"), CORE_OK);
+    machine.link[0].n_gpu = n_node;
     hold_on(&machine, CORE_DTYPE_F16, spec, n_t, n_kv, most_gpus, h);
 }
 
@@ -475,8 +477,8 @@ START_TEST(closed_form_of_families)
     core_spec spec = fix_family(_i);
     holding h = {.n_row = 1}, decode = {.n_row = 168};
     spec.capacity.domain = CORE_DOMAIN_GROUP;
-    hold_all(&spec, 168, 0, 6, &h);
-    hold_all(&spec, 1, 300, 6, &decode);
+    hold_all(&spec, 168, 0, 6, 4, &h);
+    hold_all(&spec, 1, 300, 6, 4, &decode);
     ck_assert_int_gt(h.n_stage, 0);
     ck_assert_int_eq(h.n_stage, decode.n_stage);
 }
@@ -488,7 +490,7 @@ START_TEST(closed_form_of_the_seed)
     holding h = {.n_row = 1, .has_steps = true};
     ck_assert_int_eq(core_spec_open(&spec, "seed-mini", NULL), CORE_OK);
     spec.capacity.rule = CORE_CAPACITY_NONE;
-    hold_all(&spec, 512, 0, 8, &h);
+    hold_all(&spec, 512, 0, 8, 4, &h);
     ck_assert_int_gt(h.n_stage, 0);
     ck_assert_int_gt(h.n_replica, 0);
 }

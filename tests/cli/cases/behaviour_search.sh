@@ -56,6 +56,11 @@ for model in "$ORACLE/deepseek_v3/yarn_bf16" "$ORACLE/jamba/tiny"; do
     expect 0 moeparity search "$model" $on --gpus 1..8 --decode 16x300
 done
 
+# decode of few rows, where closed form and replay differ: whatever could be on the front is replayed
+expect 0 moeparity search seed-30b $on --gpus 16..64 --decode 256x2048 --json s.json
+jq -e '.replayed | .margin > 0.25 and .margin == .margin_needed and .plans > 2000' s.json >/dev/null ||
+    fail "not all replayed that could be on the front: $(jq -c .replayed s.json)"
+
 # limits, decode
 expect 0 moeparity search seed-30b $on --gpus 32 --decode 256x2048 --slo 'latency_ms<50'
 refused 1 'none of [0-9]+ plans meets the limits; the least latency is' \
@@ -83,6 +88,28 @@ bad 'H % tp' seed-mini $on --gpus 4 --batch 16x8 --mark tp=3
 bad '--place: expected --popularity' seed-mini $on --gpus 4 --batch 16x8 --place
 bad '--place: expected a plan' seed-mini $on --gpus 4 --batch 16x8 --place --popularity popularity --mark tp=4
 bad 'no legal plan' seed-mini $on --gpus 17 --batch 16x8
+# the experts that a run chose, counted here and read from its taps: the same placement
+expect 0 moeparity run --model seed-mini --batch 16x32 --plan tp=2 --out taps.safetensors
+python3 - >counted <<'END'
+import json, struct
+f = open("taps.safetensors", "rb").read()
+n = struct.unpack("<Q", f[:8])[0]
+count = [0] * 64
+for name, t in json.loads(f[8:8 + n]).items():
+    if name.endswith(".topk_idx"):
+        a, b = t["data_offsets"]
+        for e in struct.unpack("<%dq" % ((b - a) // 8), f[8 + n + a:8 + n + b]):
+            count[e] += 1
+print("\n".join(map(str, count)))
+END
+for source in counted taps:taps.safetensors; do
+    expect 0 moeparity search seed-mini $on --gpus 4 --batch 16x32 --mark dp=4,ep=4 \
+        --popularity "$source" --place --write "placed.${source%%:*}"
+done
+cmp placed.counted placed.taps || fail "counted experts and those of taps are placed differently"
+refused 3 'none.safetensors: ' \
+    moeparity search seed-mini $on --gpus 4 --batch 16x8 --popularity taps:none.safetensors
+
 sed 5s/.*/-1/ popularity >negative
 refused 3 "negative: number 5: expected 0 or more, found '-1'" \
     moeparity search seed-mini $on --gpus 4 --batch 16x8 --popularity negative
