@@ -161,13 +161,13 @@ static int launch(const request *r, const har_run *run, char *program,
                   char *stage, int n_rank)
 {
     char command[] = "calibrate", option[] = "--stage", what[40];
-    char quick[] = "--quick", check[] = "--check";
+    char less[] = "--quick", file[] = "--check";
     char *argv[8] = {program, command, option, stage};
     int n = 4, exit_code = core_status_exit_code(CORE_E_INTERNAL);
     if (r->quick)
-        argv[n++] = quick;
+        argv[n++] = less;
     if (r->check != NULL) {
-        argv[n++] = check;
+        argv[n++] = file;
         argv[n++] = r->check;
     }
     snprintf(what, sizeof what, "calibrate: %s", stage);

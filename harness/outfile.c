@@ -26,7 +26,7 @@ core_status har_outfile_open(har_outfile *out, const char *path)
 core_status har_outfile_try(const char *path)
 {
     struct stat st;
-    har_outfile file;
+    har_outfile file = {.file = NULL};
     CORE_FAIL_IF(path[0] == '\0', CORE_E_FILE, "'': no name of a file");
     CORE_FAIL_IF(stat(path, &st) == 0 && S_ISDIR(st.st_mode), CORE_E_FILE,
                  "%s: cannot be written: %s", path, strerror(EISDIR));

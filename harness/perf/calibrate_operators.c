@@ -112,7 +112,8 @@ static core_status measure(har_calibration *out, const har_measuring *how,
     har_probe probe;
     har_passes passes = {0};
     CORE_TRY(har_probe_make(&probe, number));
-    core_status status = har_probe_run(&passes, how->comm, &probe, numerics, N_PASS);
+    core_status status =
+        har_probe_run(&passes, how->comm, &probe, numerics, N_PASS);
     if (status == CORE_OK)
         status = make_room(s, passes.n);
     for (int64_t i = 0; i < passes.n && status == CORE_OK; i++)

@@ -129,18 +129,20 @@ core_status har_check_json(const char *path, const har_check *operators,
                            const har_check *plans, const char *file)
 {
     har_outfile out = {.file = NULL};
+    bool ok = true;
     json_t *lines = json_array(), *rows = json_array();
     for (int i = 0; i < operators->n_line; i++)
-        json_array_append_new(lines, line_json(&operators->line[i]));
+        ok &= json_array_append_new(lines, line_json(&operators->line[i])) == 0;
     for (int i = 0; i < plans->n_plan; i++)
-        json_array_append_new(rows, plan_json(&plans->plan[i]));
+        ok &= json_array_append_new(rows, plan_json(&plans->plan[i])) == 0;
     json_t *root = json_pack("{s:s, s:o, s:o, s:o, s:o}", "schema",
                              "moeparity.calibrate-check/1", "machine",
                              core_json_text(file), "all",
                              line_json(&operators->all), "operators", lines,
                              "plans", rows);
-    CORE_FAIL_IF(root == NULL, CORE_E_MEMORY, "no memory for %s", path);
-    core_status status = har_outfile_open(&out, path);
+    core_status status =
+        root != NULL && ok ? har_outfile_open(&out, path)
+                           : core_fail(CORE_E_MEMORY, "no memory for %s", path);
     if (status == CORE_OK && json_dumpf(root, out.file, JSON_INDENT(1)) != 0)
         status = core_fail(CORE_E_FILE, "%s: cannot be written", path);
     json_decref(root);

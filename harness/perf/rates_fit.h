@@ -1,4 +1,4 @@
-/* harness/perf/rates_fit.h -- what one of each feature costs, from measurements. */
+/* harness/perf/rates_fit.h -- what one of a feature costs, from measurements. */
 #ifndef HAR_PERF_RATES_FIT_H
 #define HAR_PERF_RATES_FIT_H
 

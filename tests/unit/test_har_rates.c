@@ -498,8 +498,8 @@ START_TEST(a_calibration_comes_back_from_its_file_and_grows)
     ck_assert_int_eq(back.n_row, 300);
     near(back.row[299].seconds, 149.5, 0);
     ck_assert_str_eq(back.samples, "  - [a, 1]\n");
-    ck_assert_int_eq(har_calibration_add(&back, &back.row[0].shape, 7),
-                     CORE_OK);
+    const har_shape shape = back.row[0].shape;
+    ck_assert_int_eq(har_calibration_add(&back, &shape, 7), CORE_OK);
     near(back.row[300].seconds, 7, 0);
     har_calibration_free(&back);
     har_calibration_free(&c);
