@@ -29,19 +29,37 @@ core_status gold__open_weights(core_weights **out, const gold_case *gold)
                : core_weights_open_procedural(out, &gold->spec, gold->seed);
 }
 
+/* --- progress: the share of the passes of one numerics that is done --- */
+
+typedef struct showing {
+    const gold_options *options;
+    core_numerics numerics;
+    int i_pass, n_pass;
+} showing;
+
+static void show_progress(void *self, double done)
+{
+    const showing *s = self;
+    s->options->progress(s->options->progress_self, s->numerics,
+                         (s->i_pass + done) / s->n_pass);
+}
+
+/* --- the passes --- */
+
 static const int64_t *honest_routing(void *self, core_tap tap)
 {
     return gold__taps_find(self, tap)->ints;
 }
 
 static core_status perturbed_passes(const gold_case *gold, gold__pass *pass,
-                                    ref_model *model)
+                                    ref_model *model, showing *progress)
 {
     const core_groups groups = {gold->n_group, gold->first_row};
     const core_tap_sink sink = gold__drift_sink(&pass->taps);
     for (uint64_t i = 0; i < GOLD__RUNS; i++) {
         const ref_perturbation perturbation = {GOLD__SEED, i, honest_routing,
                                                &pass->taps};
+        progress->i_pass++;
         CORE_TRY(ref_forward_perturbed(model, &gold->batch, &groups,
                                        &perturbation, &sink, NULL));
     }
@@ -53,10 +71,15 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                             const gold_options *options, gold_summary *summary)
 {
     const bool rounds = gold__roundoff(numerics) > 0.0;
+    showing progress = {options, numerics, 0, rounds ? 1 + GOLD__RUNS : 1};
     const ref_options ref = {.n_threads = options->n_threads,
                              .weight_budget_bytes =
                                  options->weight_budget_bytes,
-                             .bounds = rounds};
+                             .bounds = rounds,
+                             .progress = options->progress != NULL
+                                             ? show_progress
+                                             : NULL,
+                             .progress_self = &progress};
     const core_groups groups = {gold->n_group, gold->first_row};
     const core_tap_sink sink = gold__taps_sink(&pass->taps);
     ref_model *model = NULL;
@@ -70,7 +93,7 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                            "leave exact out of --numerics",
                            stats.not_exact);
     if (status == CORE_OK && rounds)
-        status = perturbed_passes(gold, pass, model);
+        status = perturbed_passes(gold, pass, model, &progress);
     ref_model_close(model);
     CORE_TRY(status);
     CORE_TRY(gold__routing_margins(&pass->taps, &pass->spec, weights));

@@ -56,6 +56,8 @@ typedef struct gold_options {
     size_t weight_budget_bytes; /* see ref_options */
     bool export_weights; /* the bundle is a checkpoint folder, too; make only,
                           * and not of a checkpoint                           */
+    void (*progress)(void *self, core_numerics numerics, double done);
+    void *progress_self; /* progress may be NULL                              */
 } gold_options;
 
 /* What was seen while a numerics was computed. */

@@ -8,6 +8,7 @@
 #include "harness/cmd.h"
 #include "harness/golden_check.h"
 #include "harness/guard.h"
+#include "harness/waiting.h"
 #include "harness/yardstick.h"
 
 #include "core/safetensors.h"
@@ -300,13 +301,27 @@ static void print_summary(const gold_case *gold, const gold_summary *summary)
     printf("%-10s %s\n", "golden", gold->folder);
 }
 
+static void show_progress(void *self, core_numerics numerics, double done)
+{
+    char what[CORE_NAME_BYTES + 16];
+    snprintf(what, sizeof what, "golden make, %s",
+             core_numerics_name(numerics));
+    har_waiting_share(self, what, done);
+}
+
 static core_status make_bundle(void *self)
 {
     const making *m = self;
     gold_options opts = har_golden_options(&m->gold);
     opts.export_weights = m->export_weights;
+    har_waiting waiting = har_waiting_begin();
+    opts.progress = show_progress;
+    opts.progress_self = &waiting;
     gold_summary summary[GOLD_MAX_NUMERICS] = {{0}};
-    CORE_TRY(gold_make(&m->gold, &opts, m->partial, summary));
+    const core_status status =
+        gold_make(&m->gold, &opts, m->partial, summary);
+    har_waiting_end(&waiting);
+    CORE_TRY(status);
     print_summary(&m->gold, summary);
     CORE_TRY(har_report_close(stdout));
     return gold_commit(&m->gold, m->partial);

@@ -8,12 +8,11 @@
 #include "harness/outfile.h"
 #include "harness/perf/fit.h"
 #include "harness/perf/score.h"
+#include "harness/waiting.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { MAX_TABLES = 8 };
 
@@ -116,13 +115,14 @@ static core_status check_request(const request *r)
 /* --- fit --------------------------------------------------------------------
  */
 
+static har_waiting waiting; /* for a fit, which hands nothing on */
+
 static void show_progress(int round, double error)
 {
-    static time_t start;
-    if (round == 0)
-        start = time(NULL);
-    if (isatty(STDERR_FILENO) && time(NULL) - start > 2)
-        fprintf(stderr, "\rround %d, mean error %.2f %% ", round, 100 * error);
+    char text[64];
+    snprintf(text, sizeof text, "round %d, mean error %.2f %%", round,
+             100 * error);
+    har_waiting_say(&waiting, text);
 }
 
 static core_status write_machine(const request *r, const char *text,
@@ -141,10 +141,12 @@ static core_status fit_table(const request *r, const har_table *table)
     char *text = NULL;
     har_machine machine;
     int64_t used = 0;
+    waiting = har_waiting_begin();
     CORE_TRY(har_machine_text(&text, r->machine));
     core_status status = har_machine_parse(&machine, text, r->machine);
     if (status == CORE_OK)
         status = har_fit(&machine, table, &used, show_progress);
+    har_waiting_end(&waiting);
     if (status == CORE_OK)
         status = write_machine(r, text, &machine);
     free(text);

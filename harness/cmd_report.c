@@ -8,10 +8,9 @@
 #include "harness/outfile.h"
 #include "harness/page/gnuplot.h"
 #include "harness/page/sheet.h"
+#include "harness/waiting.h"
 
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 typedef struct request {
     har_question asked;
@@ -96,12 +95,9 @@ static core_status read_gpus(har_sheet_ask *ask, const char *text)
     return CORE_OK;
 }
 
-/* A line on a terminal, once the work has taken two seconds; begun is when. */
 static void show_progress(void *self, const char *what)
 {
-    const time_t *begun = self;
-    if (isatty(STDERR_FILENO) != 0 && time(NULL) - *begun >= 2)
-        fprintf(stderr, "\r\033[K%s", what);
+    har_waiting_say(self, what);
 }
 
 static core_status write_file(const har_sheet_ask *ask, const char *path)
@@ -109,7 +105,7 @@ static core_status write_file(const har_sheet_ask *ask, const char *path)
     har_outfile file;
     CORE_TRY(har_outfile_open(&file, path));
     const core_status status = har_sheet_write(file.file, ask);
-    show_progress(ask->self, "");
+    har_waiting_end(ask->self);
     if (status != CORE_OK) {
         har_outfile_drop(&file);
         return status;
@@ -121,9 +117,9 @@ int har_cmd_report(int argc, char **argv)
 {
     request r = {.asked = HAR_QUESTION, .out = "report.html"};
     static har_setup s;
-    time_t begun = time(NULL);
+    har_waiting waiting = har_waiting_begin();
     har_sheet_ask ask = {
-        .setup = &s, .progress = show_progress, .self = &begun};
+        .setup = &s, .progress = show_progress, .self = &waiting};
     har_parse(&argp, argc, argv, "report", &r);
     core_message_clear();
     core_status status = har_setup_read(&s, &r.asked);

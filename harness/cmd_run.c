@@ -8,6 +8,7 @@
 #include "harness/estimate.h"
 #include "harness/perf/trace_run.h"
 #include "harness/switch_layer.h"
+#include "harness/waiting.h"
 #include "parallel/forward.h"
 #include "ref/ref.h"
 
@@ -301,10 +302,16 @@ static core_status finish_taps(task *t, const request *r)
 
 /* --- without a plan --- */
 
+static void show_progress(void *self, double done)
+{
+    har_waiting_share(self, "reference", done);
+}
+
 static core_status run_reference(task *t, const job *j)
 {
+    har_waiting waiting = har_waiting_begin();
     const ref_options ref = {har_n_cores(), har_memory_available() / 2, false,
-                             NULL, NULL};
+                             show_progress, &waiting};
     const int64_t first_row[2] = {0, j->batch->n_b};
     const core_groups groups = {1, first_row};
     ref_model *model = NULL;
@@ -315,6 +322,7 @@ static core_status run_reference(task *t, const job *j)
         ref_model_open(&model, j->spec, t->weights, t->numerics, &ref);
     if (status == CORE_OK)
         status = ref_forward(model, j->batch, &groups, &sink, &stats);
+    har_waiting_end(&waiting);
     if (status == CORE_OK && t->numerics == CORE_EXACT)
         t->is_exact &= stats.exact;
     ref_model_close(model);

@@ -56,7 +56,7 @@ static void write_tiles(const har__sheet *s, FILE *out)
              100 * p->memory / s->setup->machine.memory_bytes,
              har__digits(room, s->setup->machine.memory_bytes * 1e-9));
     tile(out, "Fullest GPU", har__digits(value, p->memory * 1e-9), "GB", text);
-    range_tile(out, "Model FLOPs / peak", p->serving_mfu, 100, "%");
+    range_tile(out, "MFU, kept full", p->serving_mfu, 100, "%");
     range_tile(out, "Busy computing", p->compute, 100, "%");
     fputs("</div>\n", out);
 }
@@ -203,7 +203,7 @@ void har__sheet_head(const har__sheet *s, FILE *out)
     write_batch(&s->setup->what, out);
     fprintf(out, " in %s, plan <code>", core_dtype_name(s->setup->what.dtype));
     har_page_text(out, s->plan);
-    fputs("</code>. Ranges hold with 90 %.</p>\n", out);
+    fputs("</code>. Ranges are 90 % intervals.</p>\n", out);
     write_tiles(s, out);
     write_shares(&s->p, out);
     write_notes(s, out);

@@ -258,7 +258,7 @@ void har__sheet_modules(const har__sheet *s, FILE *out)
               "stages, heads and vocabulary over the tensor group; the experts "
               "shown are those of %s.",
         n, n_part,
-        n_part < n ? ", the others are copies (paler) that work on other "
+        n_part < n ? ", the others are copies (fainter) that work on other "
                      "rows of the batch"
                    : "",
         in_stage ? "the GPU's own layers"

@@ -226,7 +226,10 @@ static void write_table(const har__sheet *s, const roof *r, FILE *out)
         seconds = s->p.class_of[i].seconds;
         write_row(s, &s->p.class_of[i], r, out);
     }
-    fputs("</tbody></table>\n", out);
+    fputs("</tbody></table>\n<p>Not hidden: from the last arrival at a "
+          "transfer to its end, for all its members; so it can be more than "
+          "the mean of what they take.</p>\n",
+          out);
 }
 
 core_status har__sheet_roofline(const har__sheet *s, FILE *out)

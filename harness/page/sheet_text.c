@@ -18,8 +18,8 @@ const char har__sheet_style[] =
     "code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}\n"
     "nav{display:flex;flex-wrap:wrap;gap:2px 16px;margin:14px 0 0;"
     "font-size:14px}nav a{color:var(--load)}\n"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(158px,"
-    "1fr));gap:10px;margin:16px 0}\n"
+    ".tiles{display:grid;grid-template-columns:repeat(6,1fr);gap:10px;"
+    "margin:16px 0}\n"
     ".tile{border:1px solid var(--line);border-radius:8px;padding:10px 12px}\n"
     ".tile b{display:block;font-size:23px;font-weight:600;line-height:1.25}\n"
     ".tile b small{font-size:14px;font-weight:500}\n"
@@ -27,7 +27,11 @@ const char har__sheet_style[] =
     ".note{border-left:4px solid var(--warn);padding:2px 0 2px 12px;margin:"
     "8px 0;color:var(--ink)}.note.bad{border-color:var(--bad)}"
     ".note.good{border-color:var(--good)}\n"
-    ".scroll{max-height:430px;overflow:auto;margin:10px 0 0}\n"
+    /* a shade at the lower edge, under a cover that scrolls with the rows */
+    ".scroll{max-height:430px;overflow:auto;margin:10px 0 0;background:"
+    "linear-gradient(transparent,var(--card) 60%) 0 100%/100% 36px no-repeat "
+    "local,linear-gradient(transparent,var(--line)) 0 100%/100% 22px no-repeat}"
+    "\n"
     ".scroll th{position:sticky;top:0;background:var(--card)}\n"
     "tr.ours td{font-weight:600}\n"
     "td small{color:var(--soft);font-size:13px}\n"
@@ -39,7 +43,9 @@ const char har__sheet_style[] =
     "section>table,.scroll{margin-top:14px}\n"
     "svg .rule{stroke:var(--line);stroke-width:1}\n"
     "@media (max-width:900px){td,th{padding-right:8px;font-size:13px}"
-    "section{padding:16px 14px}}\n"
+    "section{padding:16px 14px}section>svg{min-width:720px}"
+    ".tiles{grid-template-columns:repeat(3,1fr)}}\n"
+    "@media (max-width:500px){.tiles{grid-template-columns:repeat(2,1fr)}}\n"
     "@media print{section{break-inside:avoid}.scroll{max-height:none}}\n";
 
 void har__section(FILE *out, const char *id, const char *heading,

@@ -304,7 +304,7 @@ void har__sheet_timeline(const har__sheet *s, FILE *out)
                                 : "th");
     snprintf(text, sizeof text,
              "One pass, from an empty pipeline to an empty one: %.4g ms. A "
-             "column shows what fills most of it; pale is waiting for a "
+             "column shows what fills most of it; grey is waiting for a "
              "micro-batch or for peers. On the right the share of computing.%s",
              t->seconds * 1e3, every);
     har__section(out, "timeline", "Timeline", text);
