@@ -20,8 +20,8 @@ void har__show_progress(const par_board *board,
         snprintf(doing, sizeof doing, "%d of %d ranks started", n_started,
                  board->n_rank);
     else
-        snprintf(doing, sizeof doing, "%d ranks, %d %%, %.40s", board->n_rank,
-                 atomic_load(&board->fraction) / 10, board->rank[0].what);
+        snprintf(doing, sizeof doing, "%d rank%s, %d %%, %.40s", board->n_rank,
+                 board->n_rank == 1 ? "" : "s", atomic_load(&board->fraction) / 10, board->rank[0].what);
     fprintf(stderr, "\r\033[K%s: %s, %.0f s", options->what, doing, seconds);
     fflush(stderr);
 }

@@ -22,7 +22,7 @@ static const command commands[] = {
     {"verify", "does a parallel plan compute the same function as the model?",
      har_cmd_verify},
     {"run", "forward pass of every prompt of a file", har_cmd_run},
-    {"compare", "two tap files: first and worst difference", har_cmd_compare},
+    {"compare", "a dump against a golden, or two tap files", har_cmd_compare},
     {"spec", "sizes, parameters and memory of a model", har_cmd_spec},
     {"plan",
      "ranks, groups and placements of a plan; the legal plans of a model",

@@ -10,7 +10,7 @@
  *   located  the first differing tap matches the glob of the mutant
  *   seen     every check named by the mutant fired too: coverage, replica,
  *            poison or precision among the faults of that tap, or conservation
- *            of the run
+ *            of the run; "!NAME" must not
  *   alone    on correct inputs only that operator fails, in whichever layers.
  *            A figure, not a demand: a wrong shard feeds several operators
  *
@@ -107,15 +107,22 @@ static bool is_conserved(const json_t *root)
     return !json_is_false(json_object_get(only, "conserved"));
 }
 
+/* "!NAME" must not fire. */
 static bool checks_fired(const json_t *root, const json_t *first,
                          const char *names)
 {
     char text[MAX_TEXT];
     snprintf(text, sizeof text, "%s", names);
-    for (char *name = strtok(text, " "); name != NULL; name = strtok(NULL, " "))
-        if (strcmp(name, "conservation") == 0 ? is_conserved(root)
-                                              : !has_fault(first, name))
+    for (char *name = strtok(text, " "); name != NULL;
+         name = strtok(NULL, " ")) {
+        const bool wanted = name[0] != '!';
+        name += wanted ? 0 : 1;
+        const bool fired = strcmp(name, "conservation") == 0
+                               ? !is_conserved(root)
+                               : has_fault(first, name);
+        if (fired != wanted)
             return false;
+    }
     return true;
 }
 
@@ -192,7 +199,7 @@ static void print_outcome(const mutant *m, const outcome *o)
     else if (o->others[0] != '\0')
         printf("     on correct inputs also:%s\n", o->others);
     if (o->code == 1 && !o->seen)
-        printf("     %s: did not fire: %s\n", m->stem, m->check);
+        printf("     %s: expected of the checks: %s\n", m->stem, m->check);
     fflush(stdout);
 }
 
