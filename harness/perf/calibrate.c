@@ -125,8 +125,8 @@ core_status har_calibration_load(har_calibration *out, const char *path)
 
 double har_shared_cache_bytes(void)
 {
-    const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    return bytes > 0 ? (double)bytes : 8e6;
+    const double bytes = har_cpuinfo_cache_bytes();
+    return bytes > 0 ? bytes : 8e6;
 }
 
 static void describe(har_machine *m, const har_calibration *kernels,

@@ -34,6 +34,7 @@ typedef struct har_check_plan {
 
 typedef struct har_check {
     int n_line, n_plan;
+    double drift; /* shapes that the fit saw: what they take now / took then   */
     har_check_line all; /* of all records                                      */
     har_check_line line[HAR_CHECK_LINES];
     har_check_plan plan[HAR_CHECK_PLANS];
@@ -59,6 +60,12 @@ CORE_NODISCARD core_status har_check_operators(har_check *out,
 CORE_NODISCARD core_status har_check_plans(har_check *out,
                                            const har_machine *machine,
                                            bool quick);
+
+/* How much slower the machine is now than when it was calibrated: the middle over
+ * shapes that the fit saw.  comm has one rank.  Errors: E_MEMORY. [collective] */
+CORE_NODISCARD core_status har_check_drift(double *out,
+                                           const har_machine *machine,
+                                           par_comm *comm);
 
 /* Median and p90 of |predicted / measured - 1| over plans.            [local] */
 void har_check_plan_errors(const har_check *check, double *median, double *p90);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_PROBE = 24, N_QUICK_PROBE = 2, N_PASS = 5 };
+enum { N_PROBE = 24, N_QUICK_PROBE = 2, N_DRIFT_PROBE = 6, N_PASS = 5 };
 
 typedef struct scored {
     har_rate_class of;
@@ -132,6 +132,29 @@ static core_status measure(scores *s, const har_machine *machine,
     return status;
 }
 
+/* What the fit saw is predicted as it was then. */
+core_status har_check_drift(double *out, const har_machine *machine,
+                            par_comm *comm)
+{
+    scores s = {0};
+    void *ratio = NULL;
+    core_status status = CORE_OK;
+    for (int i = 0; i < N_DRIFT_PROBE && status == CORE_OK; i++)
+        status = measure(&s, machine, comm, 2 * i, CORE_FP64);
+    if (status == CORE_OK)
+        status = core_alloc(&ratio, s.n + 1, sizeof(double), "ratios");
+    if (status == CORE_OK) {
+        double *x = ratio;
+        for (int64_t i = 0; i < s.n; i++)
+            x[i] = s.at[i].ratio;
+        har_sort(x, s.n);
+        *out = 1 / har_quantile(x, s.n, 0.5);
+    }
+    free(ratio);
+    free(s.at);
+    return status;
+}
+
 core_status har_check_operators(har_check *out, const har_machine *machine,
                                 par_comm *comm, bool quick)
 {
@@ -148,6 +171,8 @@ core_status har_check_operators(har_check *out, const har_machine *machine,
     }
     if (status == CORE_OK)
         status = conclude(out, &s);
+    if (status == CORE_OK)
+        status = har_check_drift(&out->drift, machine, comm);
     free(s.at);
     return status;
 }

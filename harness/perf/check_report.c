@@ -96,15 +96,17 @@ void har_check_report(FILE *out, const har_check *operators,
     report_line(out, &operators->all);
     fprintf(out,
             "  noise: the middle of the largest |repetition / middle - 1| of "
-            "each record\n\nWhole emulated passes, processor time of all ranks "
+            "each record\n  drift: shapes that the fit saw take %.3f of what they "
+            "took then\n\nWhole emulated passes, processor time of all ranks "
             "without transfers\n  %-10s %-36s %3s %3s %9s %9s %8s %7s  %s\n",
-            "model", "plan", "", "n", "predicted", "measured", "error", "noise",
-            "elements sent");
+            operators->drift, "model", "plan", "", "n", "predicted", "measured",
+            "error", "noise", "elements sent");
     for (int i = 0; i < plans->n_plan; i++)
         report_plan(out, &plans->plan[i]);
     har_check_plan_errors(plans, &median, &p90);
-    fprintf(out, "  all plans: median %.1f %%, p90 %.1f %%; milliseconds\n",
-            100 * median, 100 * p90);
+    fprintf(out,
+            "  all plans: median %.1f %%, p90 %.1f %%, drift %.3f; milliseconds\n",
+            100 * median, 100 * p90, plans->drift);
 }
 
 static json_t *line_json(const har_check_line *l)
@@ -135,9 +137,11 @@ core_status har_check_json(const char *path, const har_check *operators,
         ok &= json_array_append_new(lines, line_json(&operators->line[i])) == 0;
     for (int i = 0; i < plans->n_plan; i++)
         ok &= json_array_append_new(rows, plan_json(&plans->plan[i])) == 0;
-    json_t *root = json_pack("{s:s, s:o, s:o, s:o, s:o}", "schema",
+    json_t *root = json_pack("{s:s, s:o, s:f, s:f, s:o, s:o, s:o}", "schema",
                              "moeparity.calibrate-check/1", "machine",
-                             core_json_text(file), "all",
+                             core_json_text(file), "operators_drift",
+                             operators->drift, "plans_drift", plans->drift,
+                             "all",
                              line_json(&operators->all), "operators", lines,
                              "plans", rows);
     core_status status =

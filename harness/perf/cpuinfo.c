@@ -6,9 +6,12 @@
  */
 #include "harness/perf/cpuinfo.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_CACHES = 8 };
 static const char CPUINFO[] = "/proc/cpuinfo";
 
 /* What stands after "KEY :" in a line; NULL if it is another line. */
@@ -64,6 +67,33 @@ double har_cpuinfo_hz(void)
     ask(text, sizeof text, "cpu MHz");
     const double mhz = strtod(text, NULL);
     return mhz > 0 ? mhz * 1e6 : 2e9;
+}
+
+double har_cpuinfo_size(const char *text)
+{
+    char unit = '\0', end = '\0';
+    int64_t n = 0;
+    if (sscanf(text, "%9" SCNd64 "%c%c", &n, &unit, &end) < 2 || n <= 0 ||
+        (unit != 'K' && unit != 'M') || (end != '\0' && end != '\n'))
+        return 0;
+    return (double)n * (unit == 'K' ? 1024 : 1024 * 1024);
+}
+
+double har_cpuinfo_cache_bytes(void)
+{
+    double most = 0;
+    for (int i = 0; i < MOST_CACHES; i++) {
+        char path[80], text[32] = "";
+        snprintf(path, sizeof path,
+                 "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
+        FILE *file = fopen(path, "r");
+        if (file == NULL)
+            break;
+        if (fgets(text, sizeof text, file) != NULL)
+            most = fmax(most, har_cpuinfo_size(text));
+        fclose(file);
+    }
+    return most;
 }
 
 void har_cpuinfo_about(FILE *out, const char *name, const char *date)

@@ -15,6 +15,14 @@ bool har_cpuinfo_value(char *out, size_t n, FILE *cpuinfo, const char *key);
 void har_cpuinfo_name(char *out, size_t n);
 double har_cpuinfo_hz(void);
 
+/* Bytes of a size as sysfs writes it, "32768K" or "32M"; 0 for anything else.
+ *                                                                     [local] */
+double har_cpuinfo_size(const char *text);
+
+/* The largest cache that the first core sees, shared or not.  Not sysconf's:
+ * that may be the sum over a socket's dies, of which a core sees one. [local] */
+double har_cpuinfo_cache_bytes(void);
+
 /* "about: 'one core of NAME, measured DATE'": a line of YAML, whatever NAME
  * has in it.                                                          [local] */
 void har_cpuinfo_about(FILE *out, const char *name, const char *date);

@@ -383,6 +383,17 @@ START_TEST(a_processor_is_found_by_its_key)
 }
 END_TEST
 
+START_TEST(a_cache_has_a_size_in_words_of_the_kernel)
+{
+    near(har_cpuinfo_size("32768K\n"), 33554432, 0);
+    near(har_cpuinfo_size("48M"), 50331648, 0);
+    static const char *const none[] = {"", "K", "12", "-1K", "0K", "1G", "1Kx"};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        ck_assert_msg(har_cpuinfo_size(none[i]) == 0, "'%s'", none[i]);
+    ck_assert(har_cpuinfo_cache_bytes() >= 0);
+}
+END_TEST
+
 START_TEST(a_processor_may_be_called_what_it_likes)
 {
     static const char *const names[] = {"Plain 1", "Odd's: CPU # 3", "- {a: [b",
@@ -590,6 +601,7 @@ int main(void)
     tcase_add_test(rates, a_file_says_what_was_written);
     tcase_add_test(rates, odd_numbers_are_kept_within_what_a_file_may_have);
     tcase_add_test(rates, a_processor_is_found_by_its_key);
+    tcase_add_test(rates, a_cache_has_a_size_in_words_of_the_kernel);
     tcase_add_test(rates, a_processor_may_be_called_what_it_likes);
     tcase_add_test(rates, a_damaged_file_is_refused);
     tcase_add_test(rates, a_calibration_comes_back_from_its_file_and_grows);
