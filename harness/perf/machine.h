@@ -77,6 +77,9 @@ typedef enum har_origin {
 
 enum { HAR_MAX_TILES = 12, HAR_MAX_LINKS = 4, HAR_MACHINE_NAME = 64 };
 
+/* Of an assumed link whose file gives none.                                  */
+#define HAR_ASSUMED_LINK_SIGMA 0.5
+
 typedef struct har_link {
     char name[32];
     int n_gpu;      /* reaches that many devices (the tier inside included)   */

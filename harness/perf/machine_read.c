@@ -276,6 +276,14 @@ static core_status read_entry(reader *r, const core_yaml_entry *e)
 /* --- what must be there -----------------------------------------------------
  */
 
+/* Files of before links had a sigma say nothing about it. */
+static void assume_sigma(har_machine *m)
+{
+    for (int i = 0; i < m->n_link; i++)
+        if (m->link[i].origin == HAR_ASSUMED && !(m->link[i].sigma > 0))
+            m->link[i].sigma = HAR_ASSUMED_LINK_SIGMA;
+}
+
 static core_status check_links(const reader *r)
 {
     const har_machine *m = &r->m;
@@ -288,11 +296,6 @@ static core_status check_links(const reader *r)
                      CORE_E_FORMAT,
                      "%s: links[%d]: expected name, gpus, gbytes_per_s and "
                      "from",
-                     r->file, i);
-        CORE_FAIL_IF(link->origin == HAR_ASSUMED && !(link->sigma > 0),
-                     CORE_E_FORMAT,
-                     "%s: links[%d].sigma: missing, expected how uncertain a "
-                     "link is that is assumed",
                      r->file, i);
         CORE_FAIL_IF(i > 0 && link->n_gpu <= m->link[i - 1].n_gpu,
                      CORE_E_FORMAT,
@@ -353,6 +356,7 @@ core_status har_machine_parse(har_machine *out, const char *text,
     reader r = {.file = name};
     CORE_TRY(read_all(&r, text));
     CORE_TRY(check_complete(&r));
+    assume_sigma(&r.m);
     *out = r.m;
     return CORE_OK;
 }

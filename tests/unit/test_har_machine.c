@@ -444,8 +444,7 @@ static const struct {
      "links[0].from: expected measured, transferred, assumed or datasheet, "
      "found 'hearsay'"},
     {"from: datasheet", "from: measured", NULL},
-    {"    sigma: 0.5 ", "    #",
-     "t.yaml: links[1].sigma: missing, expected how uncertain"},
+    {"    sigma: 0.5 ", "    #", NULL},
     {"    sigma: 0.5 ", "    sigma: 0 ",
      "links[1].sigma: expected a number from 0.0001 to 10, found '0'"},
     {"    sigma: 0.5 ", "    sigma: nan ", "links[1].sigma: expected a number"},
@@ -586,9 +585,29 @@ static Suite *machine_suite(void)
     tcase_add_test(files, a_file_without_a_coefficient_is_refused);
     tcase_add_test(files, no_such_machine);
     tcase_add_test(files, writing_replaces_two_sections);
+    tcase_add_test(files, an_assumed_link_without_sigma_gets_the_documented_one);
     suite_add_tcase(suite, files);
     return suite;
 }
+
+/* A judgement that is not there is the one that the document states. */
+START_TEST(an_assumed_link_without_sigma_gets_the_documented_one)
+{
+    har_machine m;
+    char *text = NULL, *at;
+    ck_assert_int_eq(har_machine_text(&text, "template"), CORE_OK);
+    at = strstr(text, "    sigma: 0.5 ");
+    ck_assert_ptr_nonnull(at);
+    memcpy(at, "    sigma: 0.2 ", 15);
+    ck_assert_int_eq(har_machine_parse(&m, text, "t"), CORE_OK);
+    near(m.link[1].sigma, 0.2, 0);
+    memcpy(at, "    #           ", 15);
+    ck_assert_int_eq(har_machine_parse(&m, text, "t"), CORE_OK);
+    near(m.link[1].sigma, 0.5, 0);
+    near(m.link[0].sigma, 0, 0); /* not assumed */
+    free(text);
+}
+END_TEST
 
 int main(void)
 {
