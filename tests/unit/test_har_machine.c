@@ -554,6 +554,25 @@ START_TEST(writing_replaces_two_sections)
 }
 END_TEST
 
+/* A judgement that is not there is the one that the document states. */
+START_TEST(an_assumed_link_without_sigma_gets_the_documented_one)
+{
+    har_machine m;
+    char *text = NULL, *at;
+    ck_assert_int_eq(har_machine_text(&text, "template"), CORE_OK);
+    at = strstr(text, "    sigma: 0.5 ");
+    ck_assert_ptr_nonnull(at);
+    memcpy(at, "    sigma: 0.2 ", 15);
+    ck_assert_int_eq(har_machine_parse(&m, text, "t"), CORE_OK);
+    near(m.link[1].sigma, 0.2, 0);
+    memcpy(at, "    #           ", 15);
+    ck_assert_int_eq(har_machine_parse(&m, text, "t"), CORE_OK);
+    near(m.link[1].sigma, 0.5, 0);
+    near(m.link[0].sigma, 0, 0); /* not assumed */
+    free(text);
+}
+END_TEST
+
 static Suite *machine_suite(void)
 {
     Suite *suite = suite_create("har_machine");
@@ -589,25 +608,6 @@ static Suite *machine_suite(void)
     suite_add_tcase(suite, files);
     return suite;
 }
-
-/* A judgement that is not there is the one that the document states. */
-START_TEST(an_assumed_link_without_sigma_gets_the_documented_one)
-{
-    har_machine m;
-    char *text = NULL, *at;
-    ck_assert_int_eq(har_machine_text(&text, "template"), CORE_OK);
-    at = strstr(text, "    sigma: 0.5 ");
-    ck_assert_ptr_nonnull(at);
-    memcpy(at, "    sigma: 0.2 ", 15);
-    ck_assert_int_eq(har_machine_parse(&m, text, "t"), CORE_OK);
-    near(m.link[1].sigma, 0.2, 0);
-    memcpy(at, "    #           ", 15);
-    ck_assert_int_eq(har_machine_parse(&m, text, "t"), CORE_OK);
-    near(m.link[1].sigma, 0.5, 0);
-    near(m.link[0].sigma, 0, 0); /* not assumed */
-    free(text);
-}
-END_TEST
 
 int main(void)
 {
