@@ -236,6 +236,10 @@ static core_status conclude(const request *r, har_calibration *kernels,
         CORE_TRY(
             har_calibration_write(r->out, &machine, kernels, links, start));
     har_calibration_report(stdout, &machine, kernels, links, start, seconds);
+    if (r->out != NULL)
+        printf("\ncalibrated %s\n", r->out);
+    else
+        puts("\nnothing was written: --out FILE keeps the machine");
     return CORE_OK;
 }
 

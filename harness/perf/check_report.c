@@ -64,7 +64,7 @@ void har_check_plan_errors(const har_check *check, double *median, double *p90)
 
 static void report_line(FILE *out, const har_check_line *l)
 {
-    fprintf(out, "  %-32s %6lld %7.1f %% %7.1f %% %+7.1f %% %7.1f %%\n", l->name,
+    fprintf(out, "  %-36s %6lld %7.1f %% %7.1f %% %+7.1f %% %7.1f %%\n", l->name,
             (long long)l->n, 100 * l->median, 100 * l->p90, 100 * l->bias,
             100 * l->noise);
 }
@@ -89,7 +89,7 @@ void har_check_report(FILE *out, const har_check *operators,
     fprintf(out,
             "%s against new measurements, |predicted / measured - 1|\n\n"
             "Operators, held-out shapes, one rank\n"
-            "  %-32s %6s %9s %9s %9s %9s\n",
+            "  %-36s %6s %9s %9s %9s %9s\n",
             file, "", "n", "median", "p90", "bias", "noise");
     for (int i = 0; i < operators->n_line; i++)
         report_line(out, &operators->line[i]);

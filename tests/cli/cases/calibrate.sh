@@ -40,6 +40,7 @@ expect 0 moeparity calibrate --quick --out cpu.yaml
 has out '^  products f64 +[0-9.]+ GFLOP/s at best$'
 has out '^  start-up +[0-9.]+ s for 1 rank, [0-9.]+ s for 8$'
 has out '^  operators +median +[0-9.]+ %   p90 +[0-9.]+ %   of [0-9]+$'
+has out '^calibrated cpu.yaml$'
 for word in '^machine: this-cpu$' '^# versions: moeparity ' '^# noise of operators: median' \
     'measured 20[0-9-]+T' '^samples:' '^  - \[start-up, 8, ' '^  - \[all-reduce, f64, 4, 2097152, ' \
     '^  - \[gemm, f32, 64, 64, 64, ' '^  - \[attention, f64, ' '^  - \[bandwidth, memory, '; do
