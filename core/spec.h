@@ -267,4 +267,9 @@ CORE_NODISCARD core_status core_spec_validate(const core_spec *spec);
 /* The name of preset i; NULL after the last.                         [local] */
 const char *core_spec_preset_name(int i);
 
+/* The word of a spec file for an activation, for how a router scores; NULL after
+ * the last.                                                          [local] */
+const char *core_act_name(int act);
+const char *core_router_name(int router);
+
 #endif

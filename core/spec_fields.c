@@ -66,6 +66,24 @@ static const char *const PRIORITIES[] = {"position", "prob", NULL};
 static const char *const DROPPED[] = {"zero", "passthrough", NULL};
 static const char *const FFNS[] = {"moe", "dense", NULL};
 
+static const char *name_of(const char *const *names, int i)
+{
+    for (int k = 0; k <= i; k++)
+        if (names[k] == NULL)
+            return NULL;
+    return i < 0 ? NULL : names[i];
+}
+
+const char *core_act_name(int act)
+{
+    return name_of(ACTS, act);
+}
+
+const char *core_router_name(int router)
+{
+    return name_of(ROUTERS, router);
+}
+
 static bool is_switch(const core_spec *spec)
 {
     return spec->family == CORE_FAMILY_SWITCH;

@@ -171,8 +171,7 @@ static core_status measure(job *j, const har_machine *machine,
     har_passes passes = {0};
     double sum[MOST_PASSES + 1], sorted[MOST_PASSES];
     const har_passes_case request = {&j->spec, &j->layout, j->weights,
-                                     &j->batch, numerics,  NULL,
-                                     n_pass,    false};
+                                     &j->batch, numerics,  n_pass, false};
     CORE_TRY(observe(j, numerics));
     core_status status = har_passes_run(&passes, j->comm, &request);
     double weight_bytes = (double)passes.stats.weight_bytes;

@@ -11,8 +11,6 @@
  */
 #include "harness/perf/cost_impl.h"
 
-enum { QUERY_BLOCK = 64 };
-
 static int64_t n_heads(const har__walk *w)
 {
     return w->lay->first_head[w->lay->t + 1] - w->lay->first_head[w->lay->t];
@@ -181,8 +179,8 @@ static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
 {
     const int64_t n_t = w->request->batch->n_t,
                   width = cost->k + core_spec_n_dv(w->spec);
-    for (int64_t i0 = 0; i0 < n_t; i0 += QUERY_BLOCK) {
-        const int64_t i1 = i0 + QUERY_BLOCK < n_t ? i0 + QUERY_BLOCK : n_t;
+    for (int64_t i0 = 0; i0 < n_t; i0 += HAR_QUERY_BLOCK) {
+        const int64_t i1 = i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
         int64_t n_key = i1 - core_spec_first_key(w->spec, w->layer, i0);
         for (int64_t i = i0; i < i1; i++) {
             if (!w->sees[i]) {

@@ -11,6 +11,10 @@
 #include "core/cost.h"
 #include "harness/perf/load.h"
 
+/* Queries of a row and head that attention multiplies at a time
+ * (docs/cost-records.md).                                                    */
+enum { HAR_QUERY_BLOCK = 64 };
+
 typedef struct har_cost_case { /* borrows everything                           */
     const core_spec *spec;
     const par_plan *plan;      /* legal for spec and batch                     */

@@ -83,7 +83,6 @@ core_status har_passes_run(har_passes *out, par_comm *comm,
     core_assert(r->n_pass > 0 && r->n_pass <= HAR_MAX_PASSES);
     *out = (har_passes){.n_pass = r->n_pass};
     const par_options options = {.weight_budget_bytes = SIZE_MAX,
-                                 .observer = r->observer,
                                  .cost = see,
                                  .cost_self = out};
     core_status status =

@@ -34,7 +34,6 @@ typedef struct har_passes_case { /* borrows everything                        */
     const core_weights *weights; /* prepared for numerics                     */
     const core_batch *batch;
     core_numerics numerics;
-    const par_observer *observer; /* or NULL                                  */
     int n_pass;                  /* odd, at most HAR_MAX_PASSES               */
     bool is_cold;                /* the core's cache is emptied before a pass */
 } har_passes_case;

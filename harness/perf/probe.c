@@ -125,7 +125,7 @@ core_status har_probe_run(har_passes *passes, par_comm *comm,
     if (status == CORE_OK)
         status = core_weights_prepare(weights, numerics, NULL);
     const har_passes_case request = {&probe->spec, &layout, weights, &batch,
-                                     numerics,     NULL,    n_pass,  true};
+                                     numerics,     n_pass,  true};
     if (status == CORE_OK)
         status = har_passes_run(passes, comm, &request);
     core_weights_close(weights);

@@ -7,11 +7,11 @@
  */
 #include "harness/perf/rates.h"
 
+#include "harness/perf/cost_model.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { QUERY_BLOCK = 64 }; /* of the emulation, parallel/heads.c              */
 
 static const struct {
     const char *key;
@@ -34,29 +34,17 @@ double har_feature_unit(har_feature feature)
 
 /* --- classes --- */
 
-static const char *const ACTS[] = {[CORE_ACT_SILU] = "silu",
-                                   [CORE_ACT_GELU] = "gelu",
-                                   [CORE_ACT_GELU_TANH] = "gelu_tanh",
-                                   [CORE_ACT_RELU] = "relu",
-                                   [CORE_ACT_CLAMPED_SWIGLU] = "swiglu"};
-static const char *const ROUTERS[] = {[CORE_ROUTER_SOFTMAX] = "softmax",
-                                      [CORE_ROUTER_SOFTMAX_TOP] = "softmax_top",
-                                      [CORE_ROUTER_SIGMOID] = "sigmoid",
-                                      [CORE_ROUTER_SPARSEMIXER] =
-                                          "sparsemixer"};
-
-/* Names of the variants of a tap's operator; how many there are. */
-static int variants_of(core_tap_kind tap, const char *const **names)
+/* Variant i of a tap's operator; NULL after the last, and where all are one. */
+static const char *variant_name(core_tap_kind tap, int i)
 {
-    *names = tap == CORE_TAP_SLOT ? ROUTERS : ACTS;
     switch (tap) {
     case CORE_TAP_SLOT:
-        return (int)(sizeof ROUTERS / sizeof ROUTERS[0]);
+        return core_router_name(i);
     case CORE_TAP_EXPERT_ACT:
     case CORE_TAP_MLP_ACT:
-        return (int)(sizeof ACTS / sizeof ACTS[0]);
+        return core_act_name(i);
     default:
-        return 0;
+        return NULL;
     }
 }
 
@@ -94,17 +82,15 @@ const char *har_rate_class_name(const har_rate_class *rate,
                                 char name[HAR_RATE_NAME])
 {
     char tap[CORE_NAME_BYTES];
-    const char *const *names;
     if (rate->kind != CORE_COST_ELEMENTWISE) {
         snprintf(name, HAR_RATE_NAME, "%s", core_cost_kind_name(rate->kind));
         return name;
     }
-    const bool has_variant =
-        rate->variant >= 0 && rate->variant < variants_of(rate->tap, &names);
+    const char *variant = variant_name(rate->tap, rate->variant);
     core_tap_name((core_tap){rate->tap, 0}, tap);
     snprintf(name, HAR_RATE_NAME, "%s %.32s%s%s%s", rate->op,
-             without_layer(tap), has_variant ? " " : "",
-             has_variant ? names[rate->variant] : "",
+             without_layer(tap), variant != NULL ? " " : "",
+             variant != NULL ? variant : "",
              rate->reads_weights ? " weights" : "");
     return name;
 }
@@ -124,14 +110,15 @@ static bool parse_tap(core_tap_kind *out, const char *text)
 
 static bool parse_word(har_rate_class *out, const char *word)
 {
-    const char *const *names;
-    const int n = variants_of(out->tap, &names);
+    const char *name;
     if (strcmp(word, "weights") == 0 && !out->reads_weights) {
         out->reads_weights = true;
         return true;
     }
-    for (int i = 0; i < n && out->variant < 0 && !out->reads_weights; i++)
-        if (strcmp(names[i], word) == 0) {
+    for (int i = 0; out->variant < 0 && !out->reads_weights &&
+                    (name = variant_name(out->tap, i)) != NULL;
+         i++)
+        if (strcmp(name, word) == 0) {
             out->variant = i;
             return true;
         }
@@ -141,7 +128,6 @@ static bool parse_word(har_rate_class *out, const char *word)
 bool har_rate_class_parse(har_rate_class *out, const char *name)
 {
     char tap[40], word[2][16], end;
-    const char *const *names;
     *out = (har_rate_class){.variant = -1};
     for (int k = CORE_COST_GEMM; k < CORE_COST_ELEMENTWISE; k++)
         if (strcmp(name, core_cost_kind_name((core_cost_kind)k)) == 0) {
@@ -156,7 +142,7 @@ bool har_rate_class_parse(har_rate_class *out, const char *name)
     for (int i = 0; i < n - 2; i++)
         if (!parse_word(out, word[i]))
             return false;
-    return (out->variant >= 0) == (variants_of(out->tap, &names) > 0);
+    return (out->variant >= 0) == (variant_name(out->tap, 0) != NULL);
 }
 
 /* --- products --- */
@@ -232,9 +218,9 @@ static double attention_products(const har_rates *rates, core_dtype dtype,
 {
     const double n_dh = (double)c->k;
     double sum = 0;
-    for (int64_t i = 0; i < c->n; i += QUERY_BLOCK) {
+    for (int64_t i = 0; i < c->n; i += HAR_QUERY_BLOCK) {
         const int64_t left = c->n - i;
-        const double b = (double)(left < QUERY_BLOCK ? left : QUERY_BLOCK);
+        const double b = (double)(left < HAR_QUERY_BLOCK ? left : HAR_QUERY_BLOCK);
         const double keys = (double)i + b;
         sum += har_rates_product(rates, dtype, b, keys, n_dh, 0) +
                har_rates_product(rates, dtype, b, n_dh, keys, 0);
@@ -289,7 +275,7 @@ void har_rates_amounts(const har_rates *rates, core_dtype dtype,
         amount[HAR_FEATURE_PAIR] = (double)c->n_pair;
         amount[HAR_FEATURE_CALL] =
             (double)(c->n_head * (c->m / c->n) *
-                     ((c->n + QUERY_BLOCK - 1) / QUERY_BLOCK));
+                     ((c->n + HAR_QUERY_BLOCK - 1) / HAR_QUERY_BLOCK));
     }
 }
 
