@@ -7,6 +7,8 @@
  */
 #include "core/yaml.h"
 
+#include "core/text.h"
+
 #include <string.h>
 
 bool core_yaml_scalar(struct fy_node *node, core_yaml_word *out)
@@ -77,6 +79,7 @@ core_status core_yaml_read(const char *text, const char *name,
                                                struct fy_node *root),
                            void *self)
 {
+    CORE_TRY(core_text_check(text, name));
     struct fy_diag_cfg diag_cfg;
     fy_diag_cfg_default(&diag_cfg);
     struct fy_diag *diag = fy_diag_create(&diag_cfg);

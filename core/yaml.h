@@ -19,8 +19,8 @@ typedef struct core_yaml_word {
 
 /* Hand the root (NULL: an empty document) of the one document in `text` to
  * read(self, root).  `name` is used in messages.                      [local]
- * Errors: E_FORMAT as "NAME:LINE:COLUMN: reason" for no document or a second
- * one; E_MEMORY; what read returns.                                          */
+ * Errors: E_FORMAT as "NAME:LINE:COLUMN: reason" for what core_text_check
+ * refuses, no document or a second one; E_MEMORY; what read returns.         */
 CORE_NODISCARD core_status core_yaml_read(
     const char *text, const char *name,
     core_status (*read)(void *self, struct fy_node *root), void *self);
