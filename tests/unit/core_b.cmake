@@ -1,6 +1,7 @@
 add_unit(test_core_rng SOURCES test_core_rng.c LABELS unit)
 add_unit(test_core_elementary SOURCES test_core_elementary.c LABELS unit)
 add_unit(test_core_taps SOURCES test_core_taps.c LABELS unit)
+add_unit(test_core_target SOURCES test_core_target.c LABELS unit)
 add_unit(test_core_text SOURCES test_core_text.c LABELS unit)
 add_unit(test_core_batch SOURCES test_core_batch.c LABELS unit)
 add_unit(test_core_spec SOURCES test_core_spec.c LABELS unit)
