@@ -4,7 +4,7 @@
  * it read it; the expected numbers come from the shapes of MODELS' families,
  * index by index, not from the patterns under test.
  */
-#include "core/checkpoint_impl.h"
+#include "core/weights/checkpoint_impl.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>
