@@ -7,8 +7,8 @@
 #ifndef PAR_FORWARD_H
 #define PAR_FORWARD_H
 
-#include "core/pass/cost.h"
 #include "core/model/taps.h"
+#include "core/pass/cost.h"
 #include "core/weights/weights.h"
 #include "parallel/layout.h"
 

@@ -6,8 +6,8 @@
 #ifndef REF_REF_H
 #define REF_REF_H
 
-#include "core/pass/batch.h"
 #include "core/model/taps.h"
+#include "core/pass/batch.h"
 #include "core/weights/weights.h"
 
 #include <stddef.h>

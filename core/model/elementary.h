@@ -6,8 +6,8 @@
 #ifndef CORE_ELEMENTARY_H
 #define CORE_ELEMENTARY_H
 
-#include "core/numbers/numerics.h"
 #include "core/model/spec.h"
+#include "core/numbers/numerics.h"
 
 double core_act_apply(core_act act, double x);
 

@@ -8,7 +8,7 @@
  */
 #include "core/model/spec.h"
 
-#include "core/weights/weights.h"
+#include "core/model/weight_list.h"
 
 #include <math.h>
 

@@ -10,8 +10,8 @@
 #ifndef CORE_TAPS_H
 #define CORE_TAPS_H
 
-#include "core/numbers/numerics.h"
 #include "core/model/spec.h"
+#include "core/numbers/numerics.h"
 
 typedef enum core_tap_rows {
     CORE_ROWS_TOKEN,  /* one row per token                                    */

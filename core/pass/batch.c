@@ -10,9 +10,9 @@
 #include "core/pass/batch.h"
 
 #include "core/base/arena.h"
+#include "core/files/safetensors.h"
 #include "core/numbers/numerics.h"
 #include "core/numbers/rng.h"
-#include "core/files/safetensors.h"
 
 #include <math.h>
 #include <stdio.h>

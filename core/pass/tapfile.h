@@ -10,9 +10,9 @@
 #ifndef CORE_TAPFILE_H
 #define CORE_TAPFILE_H
 
-#include "core/pass/batch.h"
 #include "core/files/safetensors.h"
 #include "core/model/taps.h"
+#include "core/pass/batch.h"
 
 typedef struct core_tapfile core_tapfile;
 

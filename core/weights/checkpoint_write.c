@@ -7,9 +7,9 @@
 #include "core/weights/weights_impl.h"
 
 #include "core/base/arena.h"
-#include "core/weights/checkpoint_impl.h"
 #include "core/files/json.h"
 #include "core/files/text_impl.h"
+#include "core/weights/checkpoint_impl.h"
 
 #include <errno.h>
 #include <stdio.h>

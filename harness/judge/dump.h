@@ -10,8 +10,8 @@
 #define HAR_DUMP_H
 
 #include "core/files/safetensors.h"
-#include "harness/verify/compare.h"
 #include "harness/judge/tapname.h"
+#include "harness/verify/compare.h"
 
 #include <stdio.h>
 

@@ -2,8 +2,8 @@
 #ifndef HAR_JUDGE_IMPL_H
 #define HAR_JUDGE_IMPL_H
 
-#include "harness/verify/compare.h"
 #include "harness/judge/judge.h"
+#include "harness/verify/compare.h"
 
 /* No tap comes as late as this: nothing of the token is set aside.           */
 #define HAR__NEVER INT64_MAX

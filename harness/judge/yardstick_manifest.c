@@ -7,8 +7,8 @@
 #include "harness/judge/yardstick.h"
 
 #include "core/files/json.h"
-#include "core/model/spec.h"
 #include "core/files/text.h"
+#include "core/model/spec.h"
 
 #include <stdio.h>
 #include <stdlib.h>

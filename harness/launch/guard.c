@@ -9,7 +9,7 @@
 #include "harness/launch/guard.h"
 
 #include "golden/golden.h"
-#include "harness/program/command.h"
+#include "harness/launch/ending.h"
 
 #include <errno.h>
 #include <signal.h>

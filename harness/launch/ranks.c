@@ -1,11 +1,7 @@
-/* harness/launch/ranks.c -- starting and ending the ranks of a command, see program/command.h.
- *
- * A rank may have been started by our launcher (there is a run folder with a
- * board in it) or by somebody else's mpiexec (rank 0 makes a folder).
- */
-#include "harness/program/command.h"
+/* harness/launch/ranks.c -- see ranks.h. */
+#include "harness/launch/ranks.h"
 
-#include "harness/launch/launch.h"
+#include "harness/launch/ending.h"
 
 #include <string.h>
 #include <unistd.h>

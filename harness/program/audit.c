@@ -1,6 +1,6 @@
 /* harness/program/audit.c -- are the published figures of a deployment true? */
-#include "harness/program/command.h"
 #include "harness/perf/audit/audit.h"
+#include "harness/program/command.h"
 
 #include "core/base/arena.h"
 

@@ -5,11 +5,12 @@
  * run that is interrupted leaves the old one.
  */
 #include "harness/launch/clock.h"
-#include "harness/program/command.h"
 #include "harness/launch/outfile.h"
+#include "harness/launch/ranks.h"
 #include "harness/perf/calibrate/calibrate.h"
 #include "harness/perf/calibrate/check.h"
 #include "harness/perf/calibrate/file.h"
+#include "harness/program/command.h"
 
 #include <string.h>
 #include <unistd.h>

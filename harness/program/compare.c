@@ -4,10 +4,10 @@
  * in a folder, a name map, positions or a report for people or CI mean a
  * foreign dump, which is judged row by row (judge.h).
  */
-#include "harness/program/command.h"
 #include "harness/judge/dump.h"
 #include "harness/judge/report.h"
 #include "harness/launch/outfile.h"
+#include "harness/program/command.h"
 
 #include <string.h>
 

@@ -5,11 +5,11 @@
  * the same guard.  Everything that can be refused is refused before the long
  * part begins.
  */
-#include "harness/program/command.h"
-#include "harness/judge/golden_check.h"
+#include "harness/program/golden_check.h"
+#include "harness/judge/yardstick.h"
 #include "harness/launch/guard.h"
 #include "harness/launch/waiting.h"
-#include "harness/judge/yardstick.h"
+#include "harness/program/command.h"
 
 #include "core/files/safetensors.h"
 

@@ -4,11 +4,11 @@
  * table; `score` says how far a machine's predictions are from a table.  Both
  * split shapes by their hash, so that --held-out scores what no fit has seen.
  */
-#include "harness/program/command.h"
 #include "harness/launch/outfile.h"
+#include "harness/launch/waiting.h"
 #include "harness/perf/score/fit.h"
 #include "harness/perf/score/score.h"
-#include "harness/launch/waiting.h"
+#include "harness/program/command.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
  * or Partial on each axis of its mesh.
  */
 #include "harness/program/command.h"
-#include "harness/verify/estimate.h"
 #include "harness/systems/systems.h"
+#include "harness/verify/estimate.h"
 #include "parallel/forward.h"
 
 #include "core/base/arena.h"

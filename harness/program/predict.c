@@ -3,9 +3,9 @@
  * Everything that can be refused is refused before the first line is written:
  * the requirements are judged into memory, then the report is printed.
  */
-#include "harness/program/command.h"
 #include "harness/perf/predict/figures.h"
-#include "harness/perf/predict/question.h"
+#include "harness/program/command.h"
+#include "harness/program/question_options.h"
 
 #include <limits.h>
 #include <stdlib.h>

@@ -4,11 +4,12 @@
  * renamed.  Whether there is a gnuplot is asked first, because everything else
  * takes longer.
  */
-#include "harness/program/command.h"
 #include "harness/launch/outfile.h"
+#include "harness/launch/waiting.h"
 #include "harness/page/gnuplot.h"
 #include "harness/page/sheet.h"
-#include "harness/launch/waiting.h"
+#include "harness/program/command.h"
+#include "harness/program/question_options.h"
 
 #include <string.h>
 

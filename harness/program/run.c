@@ -4,11 +4,12 @@
  * rank 0 has made; without, the reference fills it.  A Switch layer is run with
  * both rules for dropped tokens and written under the oracle's names.
  */
+#include "harness/launch/ranks.h"
+#include "harness/launch/waiting.h"
+#include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
 #include "harness/verify/estimate.h"
-#include "harness/perf/cost/trace_run.h"
 #include "harness/verify/switch_layer.h"
-#include "harness/launch/waiting.h"
 #include "parallel/forward.h"
 #include "ref/ref.h"
 

@@ -5,9 +5,9 @@
  * further micro-batches; the popularity of experts changes the times, so it is
  * read before the search.
  */
-#include "harness/program/command.h"
 #include "harness/perf/predict/load_source.h"
 #include "harness/perf/search/report.h"
+#include "harness/program/command.h"
 
 #include <math.h>
 #include <omp.h>

@@ -5,11 +5,12 @@
  * and the ranks verify.  Ranks outside a plan's world wait for the next plan.
  */
 #include "harness/launch/clock.h"
-#include "harness/program/command.h"
 #include "harness/launch/events.h"
 #include "harness/launch/launch.h"
 #include "harness/launch/outfile.h"
+#include "harness/launch/ranks.h"
 #include "harness/perf/cost/trace_run.h"
+#include "harness/program/command.h"
 #include "harness/verify/report.h"
 
 #include <stdlib.h>

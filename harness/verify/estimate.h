@@ -6,8 +6,8 @@
 #ifndef HAR_ESTIMATE_H
 #define HAR_ESTIMATE_H
 
-#include "core/pass/batch.h"
 #include "core/numbers/numerics.h"
+#include "core/pass/batch.h"
 #include "parallel/plan.h"
 
 #include <stddef.h>

@@ -6,8 +6,8 @@
 #include "harness/verify/verify.h"
 
 #include "core/base/arena.h"
-#include "harness/verify/choosing.h"
 #include "harness/launch/clock.h"
+#include "harness/verify/choosing.h"
 #include "harness/verify/estimate.h"
 
 #include <stdio.h>

@@ -2,8 +2,8 @@
  * is one value away from a file that reads. */
 #include "core/pass/batch.h"
 
-#include "core/numbers/numerics.h"
 #include "core/files/safetensors.h"
+#include "core/numbers/numerics.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -4,8 +4,8 @@
 #include "core/weights/weights.h"
 
 #include "core/files/safetensors.h"
-#include "core/weights/weights_impl.h"
 #include "core/numbers/rng.h"
+#include "core/weights/weights_impl.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

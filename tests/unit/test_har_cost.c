@@ -10,8 +10,8 @@
  * the load that is read back from it must be the load of the run.
  */
 #include "core/pass/tapfile.h"
-#include "harness/perf/cost/sum.h"
 #include "harness/perf/cost/measured.h"
+#include "harness/perf/cost/sum.h"
 #include "tests/support/mpi_check.h"
 #include "tests/support/random_case.h"
 #include "tests/support/ref_fixture.h"

@@ -6,10 +6,10 @@
  */
 #include "harness/perf/calibrate/check.h"
 #include "harness/perf/calibrate/cpuinfo.h"
-#include "harness/perf/machine/machine.h"
 #include "harness/perf/calibrate/probe.h"
-#include "harness/perf/machine/rates_file.h"
 #include "harness/perf/calibrate/rates_fit.h"
+#include "harness/perf/machine/machine.h"
+#include "harness/perf/machine/rates_file.h"
 #include "harness/perf/score/spread.h"
 #include "tests/support/check_main.h"
 

@@ -8,8 +8,8 @@
 #include "harness/perf/calibrate/calibrate.h"
 
 #include "harness/perf/calibrate/cpuinfo.h"
-#include "harness/perf/score/fit.h"
 #include "harness/perf/calibrate/rates_fit.h"
+#include "harness/perf/score/fit.h"
 
 #include "core/base/arena.h"
 

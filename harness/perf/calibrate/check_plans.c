@@ -10,8 +10,8 @@
  * that of waiting.
  */
 #include "harness/perf/calibrate/check.h"
-#include "harness/perf/cost/model.h"
 #include "harness/perf/calibrate/passes.h"
+#include "harness/perf/cost/model.h"
 #include "harness/perf/machine/record_time.h"
 
 #include "core/base/arena.h"

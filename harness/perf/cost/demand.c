@@ -7,8 +7,8 @@
  */
 #include "harness/perf/cost/demand.h"
 
-#include "core/numbers/rng.h"
 #include "core/files/text.h"
+#include "core/numbers/rng.h"
 
 #include <math.h>
 #include <stdlib.h>

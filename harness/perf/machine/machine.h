@@ -14,8 +14,8 @@
 #ifndef HAR_PERF_MACHINE_H
 #define HAR_PERF_MACHINE_H
 
-#include "core/numbers/dtype.h"
 #include "core/base/status.h"
+#include "core/numbers/dtype.h"
 #include "harness/perf/machine/rates.h"
 
 #include <stdint.h>

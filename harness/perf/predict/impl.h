@@ -7,9 +7,9 @@
 #ifndef HAR_PERF_PREDICT_IMPL_H
 #define HAR_PERF_PREDICT_IMPL_H
 
+#include "harness/perf/machine/record_time.h"
 #include "harness/perf/predict/balance.h"
 #include "harness/perf/predict/predict.h"
-#include "harness/perf/machine/record_time.h"
 #include "harness/perf/predict/schedule.h"
 
 typedef struct har__section har__section;

@@ -5,7 +5,7 @@
  */
 #include "harness/perf/predict/load_source.h"
 
-#include "harness/program/command.h"
+#include "harness/words/words.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -16,8 +16,8 @@
 #ifndef HAR_PERF_PREDICT_H
 #define HAR_PERF_PREDICT_H
 
-#include "harness/perf/cost/model.h"
 #include "harness/perf/cost/demand.h"
+#include "harness/perf/cost/model.h"
 #include "harness/perf/machine/machine.h"
 
 /* What may go on while a rank computes.                                      */

@@ -9,8 +9,6 @@
 
 #include "harness/perf/predict/load_source.h"
 
-#include <argp.h>
-
 typedef struct har_question { /* as given on the command line; borrowed       */
     const char *model, *plan, *machine, *batch, *dtype, *kv, *overlap;
     const char *popularity, *routing, *prompt, *draws, *shots;
@@ -24,11 +22,6 @@ typedef struct har_question { /* as given on the command line; borrowed       */
         .dtype = "fp16", .overlap = "pipeline", .routing = "drawn",            \
         .shots = "library"                                                     \
     }
-
-/* A command's argp has this as a child, its input a har_question; its own keys
- * begin at HAR_QUESTION_KEYS.                                                */
-extern const struct argp har_question_argp;
-enum { HAR_QUESTION_KEYS = 512 };
 
 typedef struct har_setup {
     core_spec spec;
@@ -48,10 +41,5 @@ void har_setup_close(har_setup *setup);
 
 /* Is the plan legal for model and batch?  Errors: E_PLAN.    [local] */
 CORE_NODISCARD core_status har_setup_check(const har_setup *setup);
-
-/* *out: which of n names (2 or 3) the text is.  Errors: E_USAGE.    [local] */
-CORE_NODISCARD core_status har_choose(int *out, const char *option,
-                                      const char *text,
-                                      const char *const *names, int n);
 
 #endif

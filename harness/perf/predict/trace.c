@@ -1,7 +1,7 @@
 /* harness/perf/predict/trace.c -- the predicted timeline for Perfetto. */
 #include "harness/launch/outfile.h"
-#include "harness/perf/predict/figures.h"
 #include "harness/perf/cost/trace.h"
+#include "harness/perf/predict/figures.h"
 
 static void write_span(void *self, const har_span *s)
 {

@@ -8,8 +8,8 @@
 #ifndef HAR_PERF_SEARCH_IMPL_H
 #define HAR_PERF_SEARCH_IMPL_H
 
-#include "harness/perf/cost/impl.h"
 #include "harness/perf/cost/demand.h"
+#include "harness/perf/cost/impl.h"
 #include "harness/perf/machine/record_time.h"
 #include "harness/perf/search/cost.h"
 

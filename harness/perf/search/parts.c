@@ -12,8 +12,8 @@
  */
 #include "harness/perf/search/impl.h"
 
-#include "harness/perf/cost/sum.h"
 #include "harness/perf/cost/room.h"
+#include "harness/perf/cost/sum.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
 #define HAR_PERF_SEARCH_REPORT_H
 
 #include "harness/perf/predict/predict.h"
-#include "harness/perf/search/rebalance.h"
 #include "harness/perf/search/cost.h"
+#include "harness/perf/search/rebalance.h"
 
 enum { HAR_MAX_MARKS = 16 };
 

@@ -1,14 +1,14 @@
-/* harness/judge/golden_check.c -- golden check: every golden below some folders.
+/* harness/program/golden_check.c -- golden check: every golden below some folders.
  *
  * Reads the fingerprints of every case and then computes it again: our own bit
  * for bit (what rounds, on another processor, within its tolerances), an
  * oracle's within its rule.  It goes on after a bad case, so that one run names
  * them all.
  */
-#include "harness/judge/golden_check.h"
+#include "harness/program/golden_check.h"
 
-#include "harness/program/command.h"
 #include "harness/judge/dump.h"
+#include "harness/program/command.h"
 #include "harness/verify/estimate.h"
 
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* harness/judge/golden_check.h -- what `golden check` does, in a scratch folder. */
+/* harness/program/golden_check.h -- what `golden check` does, in a scratch folder. */
 #ifndef HAR_GOLDEN_CHECK_H
 #define HAR_GOLDEN_CHECK_H
 
