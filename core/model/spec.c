@@ -17,6 +17,22 @@ bool core_spec_is_moe(const core_spec *spec, int layer)
     return spec->ffn[layer] == CORE_FFN_MOE;
 }
 
+core_mixer core_spec_mixer(const core_spec *spec, int layer)
+{
+    return spec->n_h > 0 ? (core_mixer)spec->mixer[layer] : CORE_N_MIXERS;
+}
+
+core_projection core_spec_projection(const core_spec *spec)
+{
+    return spec->n_kv_rank > 0 ? CORE_PROJECTION_LATENT : CORE_PROJECTION_QKV;
+}
+
+core_shared core_spec_shared(const core_spec *spec, int layer)
+{
+    return core_spec_has_shared_gate(spec, layer) ? CORE_SHARED_SHARED_GATE
+                                                  : CORE_N_SHARED;
+}
+
 bool core_spec_has_mamba(const core_spec *spec, int layer)
 {
     return spec->n_h > 0 && spec->mixer[layer] == CORE_MIXER_MAMBA;

@@ -12,6 +12,7 @@
 #define CORE_SPEC_H
 
 #include "core/base/status.h"
+#include "core/model/operators.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -41,9 +42,6 @@ typedef enum core_norm {
     CORE_NORM_RMS,
     CORE_NORM_LAYER, /* mean and variance, weight and bias                    */
 } core_norm;
-
-/* What the first half of a layer is. */
-typedef enum core_mixer { CORE_MIXER_ATTENTION, CORE_MIXER_MAMBA } core_mixer;
 
 /* The earlier keys that a query of a layer sees. */
 typedef enum core_span {
@@ -208,6 +206,12 @@ typedef struct core_spec {
 
 /* True if the layer's feed-forward part is a mixture of experts.     [local] */
 bool core_spec_is_moe(const core_spec *spec, int layer);
+
+/* Which operator of a list (operators.h) the layer has; CORE_N_...: none, as in
+ * a Switch layer, which has no mixer.                                [local] */
+core_mixer core_spec_mixer(const core_spec *spec, int layer);
+core_projection core_spec_projection(const core_spec *spec);
+core_shared core_spec_shared(const core_spec *spec, int layer);
 
 /* True if the layer has attention, true if it has rope.              [local] */
 bool core_spec_has_attention(const core_spec *spec, int layer);
