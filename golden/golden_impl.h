@@ -2,9 +2,9 @@
 #ifndef GOLD_GOLDEN_IMPL_H
 #define GOLD_GOLDEN_IMPL_H
 
-#include "core/safetensors.h"
-#include "core/taps.h"
-#include "core/weights.h"
+#include "core/files/safetensors.h"
+#include "core/model/taps.h"
+#include "core/weights/weights.h"
 #include "golden/golden.h"
 
 #include <jansson.h>

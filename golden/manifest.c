@@ -6,7 +6,7 @@
  */
 #include "golden/golden_impl.h"
 
-#include "core/target.h"
+#include "core/files/target.h"
 
 #include <cblas.h>
 #include <errno.h>

@@ -13,7 +13,7 @@
 #ifndef PAR_BOARD_H
 #define PAR_BOARD_H
 
-#include "core/status.h"
+#include "core/base/status.h"
 #include "parallel/comm.h"
 #include "parallel/process.h"
 

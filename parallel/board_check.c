@@ -4,7 +4,7 @@
  *
  * Is somebody dead?  A rank is dead if its process is gone or a zombie.  When
  * one rank dies, mpiexec kills the others within a millisecond, and no look can
- * tell who was first: a launcher can (harness/launch_deaths.c) and then does
+ * tell who was first: a launcher can (harness/launch/deaths.c) and then does
  * this alone.  Without one, a single death is named at once, several only if
  * somebody still lives a second later to name them.  Reading /proc of every
  * rank costs milliseconds at 512 ranks, so zombies are looked for in turn, and

@@ -7,9 +7,9 @@
 #ifndef PAR_FORWARD_H
 #define PAR_FORWARD_H
 
-#include "core/cost.h"
-#include "core/taps.h"
-#include "core/weights.h"
+#include "core/model/taps.h"
+#include "core/pass/cost.h"
+#include "core/weights/weights.h"
 #include "parallel/layout.h"
 
 /* A piece of a tap that this rank holds: rows row_ids[0..n_row) (global rows of
@@ -69,7 +69,7 @@ typedef struct par_tick {
     double seconds, wait_seconds;
 } par_tick;
 
-/* What an operator took, beside what it computes (core/cost.h).              */
+/* What an operator took, beside what it computes (core/pass/cost.h).              */
 typedef struct par_cost_time {
     double start;        /* on the host's monotonic clock                       */
     double seconds;      /* of wall time, without those of observers            */

@@ -12,7 +12,7 @@
 #ifndef PAR_FORWARD_IMPL_H
 #define PAR_FORWARD_IMPL_H
 
-#include "core/elementary.h"
+#include "core/model/elementary.h"
 #include "parallel/forward.h"
 
 enum {

@@ -15,8 +15,8 @@
 #ifndef PAR_LAYOUT_H
 #define PAR_LAYOUT_H
 
-#include "core/arena.h"
-#include "core/batch.h"
+#include "core/base/arena.h"
+#include "core/pass/batch.h"
 #include "parallel/comm.h"
 #include "parallel/plan.h"
 
@@ -52,7 +52,7 @@ typedef struct par_layout {
 } par_layout;
 
 /* Make the layout of one rank.  The plan must have passed par_plan_check; the
- * arrays live in *arena (measure mode allowed: see core/arena.h).    [local] */
+ * arrays live in *arena (measure mode allowed: see core/base/arena.h).    [local] */
 void par_layout_init(par_layout *out, core_arena *arena, const core_spec *spec,
                      const par_plan *plan, int rank);
 

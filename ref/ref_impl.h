@@ -11,8 +11,8 @@
 #ifndef REF_IMPL_H
 #define REF_IMPL_H
 
-#include "core/arena.h"
-#include "core/elementary.h"
+#include "core/base/arena.h"
+#include "core/model/elementary.h"
 #include "ref/ref.h"
 
 enum {

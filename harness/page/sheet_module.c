@@ -7,8 +7,8 @@
  */
 #include "harness/page/sheet_impl.h"
 
-#include "harness/perf/cost_sum.h"
-#include "harness/perf/room.h"
+#include "harness/perf/cost/room.h"
+#include "harness/perf/cost/sum.h"
 
 #include <string.h>
 

@@ -9,7 +9,7 @@
  */
 #include "harness/page/sheet_impl.h"
 
-#include "core/arena.h"
+#include "core/base/arena.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
  */
 #include "tests/support/random_case.h"
 
-#include "core/rng.h"
+#include "core/numbers/rng.h"
 
 #include <stdio.h>
 #include <string.h>

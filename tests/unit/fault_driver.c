@@ -6,7 +6,7 @@
  * TOKEN marks its processes for test_comm_faults.sh.  The ranks add numbers
  * over pairs ("pair") and over the world; in tick 3 rank 2 commits FAULT.
  */
-#include "harness/launch.h"
+#include "harness/launch/launch.h"
 #include "parallel/comm.h"
 
 #include <signal.h>

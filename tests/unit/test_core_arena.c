@@ -1,5 +1,5 @@
 /* test_core_arena.c -- measured size is taken size; nothing overlaps. */
-#include "core/arena.h"
+#include "core/base/arena.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

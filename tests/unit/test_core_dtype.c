@@ -1,7 +1,7 @@
 /* test_core_dtype.c -- every code of the small floats against the definition
  * sign * 2^(exponent - bias) * (1 + mantissa), and rounding at every midpoint.
  */
-#include "core/dtype.h"
+#include "core/numbers/dtype.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -5,9 +5,9 @@
  * text with one string replaced.  What the settings do is for the passes'
  * tests.
  */
-#include "core/spec.h"
+#include "core/model/spec.h"
 
-#include "core/weights.h"
+#include "core/weights/weights.h"
 #include "tests/support/check_main.h"
 #include "tests/support/oracle_cases.h"
 

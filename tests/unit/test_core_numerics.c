@@ -1,6 +1,6 @@
 /* test_core_numerics.c -- the fast rounding against rint, and its edges. */
-#include "core/numerics.h"
-#include "core/status.h"
+#include "core/base/status.h"
+#include "core/numbers/numerics.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -3,7 +3,7 @@
  *
  * Every refusal below is one field away from GOOD, which opens.
  */
-#include "core/safetensors.h"
+#include "core/files/safetensors.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

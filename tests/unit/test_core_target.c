@@ -2,7 +2,7 @@
  *
  * No real device is named here: what must never be replaced is a fifo.
  */
-#include "core/target.h"
+#include "core/files/target.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

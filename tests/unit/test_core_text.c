@@ -1,6 +1,6 @@
 /* test_core_text.c -- which texts a YAML parser may see. */
-#include "core/spec.h"
-#include "core/text.h"
+#include "core/model/spec.h"
+#include "core/files/text.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

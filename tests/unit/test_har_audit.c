@@ -4,7 +4,7 @@
  * document, in which every claim is changed alone and must be found; the
  * refusals of the reader, each beside a twin that is read.
  */
-#include "harness/perf/audit.h"
+#include "harness/perf/audit/audit.h"
 
 #include <check.h>
 #include <math.h>

@@ -5,8 +5,8 @@
  * Three ranks, so that groups of two leave one out; a rank that waits for one
  * that gave up would end the run.
  */
-#include "harness/perf/calibrate_check.h"
-#include "harness/perf/probe.h"
+#include "harness/perf/calibrate/check.h"
+#include "harness/perf/calibrate/probe.h"
 #include "tests/support/mpi_check.h"
 
 #include <stdlib.h>

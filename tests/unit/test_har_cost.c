@@ -9,9 +9,9 @@
  * The experts that tokens chose are written into a file of taps on the way, and
  * the load that is read back from it must be the load of the run.
  */
-#include "core/tapfile.h"
-#include "harness/perf/cost_sum.h"
-#include "harness/perf/measured.h"
+#include "core/pass/tapfile.h"
+#include "harness/perf/cost/measured.h"
+#include "harness/perf/cost/sum.h"
 #include "tests/support/mpi_check.h"
 #include "tests/support/random_case.h"
 #include "tests/support/ref_fixture.h"

@@ -4,9 +4,9 @@
  * expected is worked out in the comments from the extents of the models of
  * tests/support/ref_families.c, not from the program.
  */
-#include "harness/perf/cost_sum.h"
-#include "harness/perf/demand.h"
-#include "harness/perf/record_time.h"
+#include "harness/perf/cost/demand.h"
+#include "harness/perf/cost/sum.h"
+#include "harness/perf/machine/record_time.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>

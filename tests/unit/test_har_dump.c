@@ -3,7 +3,7 @@
  * A yardstick with two prompts is written once per test; each mutant is a copy
  * that is wrong in one way.  All must differ, the untouched copy must not.
  */
-#include "harness/dump.h"
+#include "harness/judge/dump.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

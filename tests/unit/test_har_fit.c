@@ -5,8 +5,8 @@
  * the fit starts elsewhere and sees one shape in five.  Errors of a score are
  * planted too, so that every figure of it is known.
  */
-#include "harness/perf/fit.h"
-#include "harness/perf/score.h"
+#include "harness/perf/score/fit.h"
+#include "harness/perf/score/score.h"
 
 #include <check.h>
 #include <math.h>

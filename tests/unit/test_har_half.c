@@ -3,7 +3,7 @@
  * What a GPU stored in 16 bits is read as the numbers it stands for: the same
  * numbers pass, and one that is a unit of storage off is named.
  */
-#include "harness/dump.h"
+#include "harness/judge/dump.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -4,7 +4,7 @@
  * and a dump of it; each test changes the dump (or the golden) in one way.  The
  * unchanged dump passes, every change is found and named.
  */
-#include "harness/judge.h"
+#include "harness/judge/judge.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -4,7 +4,7 @@
  * is then changed to what a rank of another host, or one whose number has gone
  * to another process, would have left there.
  */
-#include "harness/launch_impl.h"
+#include "harness/launch/impl.h"
 #include "parallel/board.h"
 #include "tests/support/check_main.h"
 

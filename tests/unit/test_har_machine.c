@@ -4,7 +4,7 @@
  * out on paper: 1 Tflop/s over ten units, 100 GB/s, every fraction 1.  What a
  * search relies on is held on the real presets: more work never takes less.
  */
-#include "harness/perf/machine.h"
+#include "harness/perf/machine/machine.h"
 
 #include <check.h>
 #include <math.h>

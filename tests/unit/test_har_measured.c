@@ -1,8 +1,8 @@
 /* tests/unit/test_har_measured.c -- the routing in a file of taps: rows by hand,
  * and what is refused.  Against the emulation: test_har_cost.
  */
-#include "core/tapfile.h"
-#include "harness/perf/load_source.h"
+#include "core/pass/tapfile.h"
+#include "harness/perf/predict/load_source.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>

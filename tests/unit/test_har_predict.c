@@ -1,11 +1,11 @@
 /* tests/unit/test_har_predict.c -- schedules by hand, loads, memory, and what
  * must hold of any prediction.
  */
-#include "harness/perf/balance.h"
-#include "harness/perf/cost_sum.h"
-#include "harness/perf/predict.h"
-#include "harness/perf/schedule.h"
-#include "harness/perf/tiers.h"
+#include "harness/perf/cost/sum.h"
+#include "harness/perf/machine/tiers.h"
+#include "harness/perf/predict/balance.h"
+#include "harness/perf/predict/predict.h"
+#include "harness/perf/predict/schedule.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>

@@ -4,13 +4,13 @@
  * per row and value.  What is planted has to come back, through the fit and
  * through a file; a file that lost a number has to be refused.
  */
-#include "harness/perf/calibrate_check.h"
-#include "harness/perf/cpuinfo.h"
-#include "harness/perf/machine.h"
-#include "harness/perf/probe.h"
-#include "harness/perf/rates_file.h"
-#include "harness/perf/rates_fit.h"
-#include "harness/perf/spread.h"
+#include "harness/perf/calibrate/check.h"
+#include "harness/perf/calibrate/cpuinfo.h"
+#include "harness/perf/calibrate/probe.h"
+#include "harness/perf/calibrate/rates_fit.h"
+#include "harness/perf/machine/machine.h"
+#include "harness/perf/machine/rates_file.h"
+#include "harness/perf/score/spread.h"
 #include "tests/support/check_main.h"
 
 #include <math.h>

@@ -4,7 +4,7 @@
  * arguments unchanged; the ones it cannot are those that the rules name, no
  * others.
  */
-#include "harness/systems.h"
+#include "harness/systems/systems.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* tests/unit/test_har_trace.c -- a trace is JSON, whatever it has to say. */
-#include "harness/perf/trace.h"
+#include "harness/perf/cost/trace.h"
 
 #include <check.h>
 #include <jansson.h>

@@ -1,8 +1,8 @@
 /* tests/unit/test_har_traffic.c -- bytes from rank to rank, against the records
  * of cost, which count them another way.
  */
-#include "harness/perf/cost_sum.h"
-#include "harness/perf/traffic.h"
+#include "harness/perf/cost/sum.h"
+#include "harness/perf/predict/traffic.h"
 
 #include <check.h>
 #include <math.h>

@@ -6,7 +6,7 @@
  * the control: the same function must find its many coincidences.  The rows of
  * one model are held to the same rule, apart from what that model's sizes fix.
  */
-#include "core/batch.h"
+#include "core/pass/batch.h"
 #include "parallel/layout.h"
 #include "tests/support/check_main.h"
 #include "tests/support/shadow_plans.h"

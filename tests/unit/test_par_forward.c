@@ -6,7 +6,7 @@
  * coordinates.  Every element must be shown by exactly its declared owners, and
  * every choice that was sent must arrive and return.
  */
-#include "core/batch.h"
+#include "core/pass/batch.h"
 #include "parallel/forward.h"
 #include "tests/support/mpi_check.h"
 #include "tests/support/random_case.h"

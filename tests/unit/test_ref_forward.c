@@ -1,6 +1,6 @@
 /* test_ref_forward.c -- properties of whole passes that need no other witness:
  * what must not change a bit, what must, and bounds that hold and bite. */
-#include "core/elementary.h"
+#include "core/model/elementary.h"
 #include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 

@@ -72,7 +72,7 @@ has out '^ +300 +32 '
 expect 0 $SEED --sweep gpus=8..16
 has out '^ +8  no plan: 8 GPUs are no multiple of pp x tp = 16'
 refused 2 'sweep gpus=8..8: no legal plan$' $SEED --sweep gpus=8..8
-sed 's/^  f16: .*//' "$DATA/../../harness/perf/machines/template.yaml" >half.yaml
+sed 's/^  f16: .*//' "$DATA/../../harness/perf/machine/presets/template.yaml" >half.yaml
 refused 2 'no units for F16' moeparity predict --machine half.yaml --sweep mb=1..2
 expect 0 moeparity predict --machine half.yaml --sweep mb=1..2 --dtype fp32
 refused 2 'sweep: expected gpus=A..B' $SEED --sweep 16..32

@@ -1,0 +1,256 @@
+/* harness/program/compare.c -- what was computed, against what it should be.
+ *
+ * Two files of taps are compared as they are (dump.h).  A golden bundle, a dump
+ * in a folder, a name map, positions or a report for people or CI mean a
+ * foreign dump, which is judged row by row (judge.h).
+ */
+#include "harness/judge/dump.h"
+#include "harness/judge/report.h"
+#include "harness/launch/outfile.h"
+#include "harness/program/command.h"
+
+#include <string.h>
+
+typedef struct request {
+    const char *golden, *dump, *map, *numerics, *positions;
+    const char *json, *junit, *html;
+    bool forced_routing;
+} request;
+
+enum {
+    OPT_FORCED_ROUTING = 256,
+    OPT_JSON,
+    OPT_JUNIT,
+    OPT_HTML,
+    OPT_MAP,
+    OPT_NUMERICS,
+    OPT_POSITIONS,
+};
+
+static const struct argp_option options[] = {
+    {"map", OPT_MAP, "MAP", 0,
+     "names of the dump: hf, megatron, or a YAML file (docs/compare.md)", 0},
+    {"numerics", OPT_NUMERICS, "NAME", 0,
+     "file of the bundle to compare with: exact, fp64, fp32, bf16; else by the "
+     "types of the dump",
+     0},
+    {"positions", OPT_POSITIONS, "FROM:TO", 0,
+     "the dump holds these positions of every row, TO not among them (a decode "
+     "step)",
+     0},
+    {"forced-routing", OPT_FORCED_ROUTING, NULL, 0,
+     "bundle: the dump used the golden's routing, which is then not judged; "
+     "two tap files: set tokens aside from where their experts differ on, and "
+     "count them",
+     0},
+    {"json", OPT_JSON, "FILE", 0, "the result for machines", 0},
+    {"junit", OPT_JUNIT, "FILE", 0, "the result for CI systems", 0},
+    {"html", OPT_HTML, "FILE", 0, "the result as one page to look at", 0},
+    {0}};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    request *r = state->input;
+    switch (key) {
+    case OPT_FORCED_ROUTING: r->forced_routing = true; return 0;
+    case OPT_JSON: r->json = arg; return 0;
+    case OPT_JUNIT: r->junit = arg; return 0;
+    case OPT_HTML: r->html = arg; return 0;
+    case OPT_MAP: r->map = arg; return 0;
+    case OPT_NUMERICS: r->numerics = arg; return 0;
+    case OPT_POSITIONS: r->positions = arg; return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num > 1)
+            argp_error(state, "more than two arguments: '%s'", arg);
+        *(state->arg_num == 0 ? &r->golden : &r->dump) = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (state->arg_num < 2)
+            argp_error(state, "expected GOLDEN and DUMP");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options,
+    parse_option,
+    "GOLDEN DUMP",
+    "Compares DUMP with the yardstick GOLDEN, tap by tap.\vGOLDEN is a golden "
+    "bundle (a folder) or a file of taps; DUMP is a file or a folder of files, "
+    "one per rank or not.  Every tap of GOLDEN must be in DUMP, or with --map "
+    "every one that the map names.  " HAR_EXIT_CODES,
+    NULL,
+    NULL,
+    NULL};
+
+/* --- two files of taps --- */
+
+typedef void (*write_fn)(const void *result, FILE *out);
+
+/* A complete file or none; path NULL: nothing to do. */
+static core_status write_file(const char *path, write_fn write,
+                              const void *result)
+{
+    har_outfile out;
+    if (path == NULL)
+        return CORE_OK;
+    CORE_TRY(har_outfile_open(&out, path));
+    write(result, out.file);
+    return har_outfile_commit(&out);
+}
+
+static void dump_json(const void *result, FILE *out)
+{
+    har_dump_json(result, out);
+}
+
+static core_status compare_files(const request *r)
+{
+    core_st *a = NULL, *b = NULL;
+    har_dump dump = {0};
+    core_status status = core_st_open(&a, r->golden);
+    if (status == CORE_OK)
+        status = core_st_open(&b, r->dump);
+    if (status == CORE_OK)
+        status = har_dump_compare(&dump, a, b, r->forced_routing);
+    if (status == CORE_OK) {
+        har_dump_text(&dump, a, b, stdout);
+        status = write_file(r->json, dump_json, &dump);
+        if (status == CORE_OK && dump.n_failed > 0)
+            status = CORE_E_DIFFERS;
+    }
+    har_dump_free(&dump);
+    core_st_close(a);
+    core_st_close(b);
+    return status;
+}
+
+/* --- a foreign dump --- */
+
+static void judge_json(const void *result, FILE *out)
+{
+    har_judge_json(result, out);
+}
+
+static void judge_junit(const void *result, FILE *out)
+{
+    har_judge_junit(result, out);
+}
+
+static void judge_html(const void *result, FILE *out)
+{
+    har_judge_html(result, out);
+}
+
+static core_status write_reports(const request *r, const har_judgement *judged)
+{
+    har_judge_text(judged, stdout);
+    CORE_TRY(write_file(r->json, judge_json, judged));
+    CORE_TRY(write_file(r->junit, judge_junit, judged));
+    return write_file(r->html, judge_html, judged);
+}
+
+/* The numerics of a bundle that a dump is held against. */
+static core_status choose_numerics(const request *r, const har_foreign *dump,
+                                   const char **out)
+{
+    static const char *const all[] = {"exact", "fp64", "fp32", "bf16"};
+    *out = NULL;
+    if (!har_yardstick_is_bundle(r->golden))
+        return CORE_OK;
+    for (int i = 0; i < 4; i++)
+        if (strcmp(dump->numerics, all[i]) == 0)
+            *out = all[i];
+    if (r->numerics == NULL && *out == all[1] &&
+        !har_yardstick_has(r->golden, all[1]))
+        *out = all[0]; /* doubles that do not say what they are */
+    CORE_FAIL_IF(!har_yardstick_has(r->golden, *out), CORE_E_INPUT,
+                 "%s: expected %s.safetensors for this dump's types "
+                 "(--numerics chooses another)",
+                 r->golden, *out);
+    return CORE_OK;
+}
+
+static core_status open_yardstick(const request *r, const har_foreign *dump,
+                                  har_yardstick *yard)
+{
+    const char *numerics = NULL;
+    CORE_TRY(choose_numerics(r, dump, &numerics));
+    return har_yardstick_open(yard, r->golden, numerics,
+                              strcmp(dump->numerics, "exact") == 0);
+}
+
+static core_status judge_dump(const request *r,
+                              const har_foreign_options *with)
+{
+    har_foreign dump = {0};
+    har_yardstick yard = {0};
+    har_judgement judged = {0};
+    core_status status = har_foreign_open(&dump, r->dump, with);
+    if (status == CORE_OK)
+        status = open_yardstick(r, &dump, &yard);
+    if (status == CORE_OK)
+        status = har_foreign_place(&dump, &yard, with);
+    if (status == CORE_OK)
+        status = har_judge_make(&judged, &yard, &dump, with->map,
+                                r->forced_routing);
+    if (status == CORE_OK)
+        status = write_reports(r, &judged);
+    if (status == CORE_OK && judged.verdict == HAR_FAIL)
+        status = CORE_E_DIFFERS;
+    har_judge_free(&judged);
+    har_yardstick_close(&yard);
+    har_foreign_close(&dump);
+    return status;
+}
+
+static core_status compare_foreign(const request *r)
+{
+    har_namemap map;
+    har_range positions;
+    const har_foreign_options with = {
+        .map = &map,
+        .positions = r->positions != NULL ? &positions : NULL,
+        .numerics = r->numerics};
+    CORE_FAIL_IF(r->positions != NULL &&
+                     !har_range_parse(&positions, r->positions),
+                 CORE_E_USAGE,
+                 "--positions: expected a range such as 7:9, found '%s'",
+                 r->positions);
+    CORE_FAIL_IF(r->numerics != NULL && strcmp(r->numerics, "exact") != 0 &&
+                     strcmp(r->numerics, "fp64") != 0 &&
+                     strcmp(r->numerics, "fp32") != 0 &&
+                     strcmp(r->numerics, "bf16") != 0,
+                 CORE_E_USAGE,
+                 "--numerics: expected exact, fp64, fp32 or bf16, found '%s'",
+                 r->numerics);
+    CORE_FAIL_IF(r->numerics != NULL && !har_yardstick_is_bundle(r->golden),
+                 CORE_E_USAGE,
+                 "--numerics: chooses a file of a bundle, %s is none",
+                 r->golden);
+    CORE_TRY(har_namemap_open(&map, r->map));
+    const core_status status = judge_dump(r, &with);
+    har_namemap_free(&map);
+    return status;
+}
+
+/* Are these two files of our own taps? */
+static bool is_plain(const request *r)
+{
+    return !har_yardstick_is_bundle(r->golden) &&
+           !har_yardstick_is_bundle(r->dump) && r->map == NULL &&
+           r->positions == NULL && r->numerics == NULL && r->junit == NULL &&
+           r->html == NULL;
+}
+
+int har_cmd_compare(int argc, char **argv)
+{
+    request r = {.golden = NULL};
+    har_parse(&argp, argc, argv, "compare", &r);
+    core_message_clear();
+    const core_status status = is_plain(&r) ? compare_files(&r)
+                                            : compare_foreign(&r);
+    return status == CORE_E_DIFFERS ? core_status_exit_code(status)
+                                    : har_end(status);
+}

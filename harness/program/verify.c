@@ -1,0 +1,510 @@
+/* harness/program/verify.c -- the main job.
+ *
+ * The same text runs in the launcher and in every rank: both read the command
+ * line and refuse what is wrong; then the launcher starts the ranks and waits,
+ * and the ranks verify.  Ranks outside a plan's world wait for the next plan.
+ */
+#include "harness/launch/clock.h"
+#include "harness/launch/events.h"
+#include "harness/launch/launch.h"
+#include "harness/launch/outfile.h"
+#include "harness/launch/ranks.h"
+#include "harness/perf/cost/trace_run.h"
+#include "harness/program/command.h"
+#include "harness/verify/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct request { /* the command line                              */
+    const char *model;
+    int n_plan;
+    const char *plan_text[HAR_MAX_PLANS];
+    const char *batch, *layers, *seed_text, *numerics_text, *stall_text;
+    const char *json, *events, *trace;
+    bool is_forced, keeps, is_padded;
+} request;
+
+typedef struct task {     /* what it means                                 */
+    core_spec full, spec; /* as opened; shortened                          */
+    bool is_checkpoint;
+    par_plan plan[HAR_MAX_PLANS];
+    int n_plan;
+    core_numerics numerics[HAR_MAX_NUMERICS];
+    int n_numerics;
+    int64_t n_b, n_t;
+    uint64_t seed;
+    double stall_seconds;
+    int n_rank;        /* of the largest plan                           */
+    double seconds;    /* of all plans and numerics        */
+    size_t need_bytes; /* in the run folder                             */
+    har_estimate estimate[HAR_MAX_PLANS];
+} task;
+
+/* --- the command line --- */
+
+enum {
+    OPT_JSON = 256,
+    OPT_EVENTS,
+    OPT_TRACE,
+    OPT_KEEP,
+    OPT_STALL,
+    OPT_FORCED,
+    OPT_LAYERS,
+    OPT_PADDING
+};
+
+static const struct argp_option options[] = {
+    {"plan", 'p', "PLAN", 0,
+     "a preset, a string such as tp=2,pp=2,ep=4 or a YAML "
+     "file; may be repeated (seed-32)",
+     0},
+    {"batch", 'b', "BxT", 0, "rows x tokens (a row for every part of the plan)",
+     0},
+    {"seed", 's', "N", 0, "of procedural weights and of the batch (1)", 0},
+    {"padding", OPT_PADDING, NULL, 0,
+     "rows are padded on the left, each to another length", 0},
+    {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 0},
+    {"numerics", 'n', "LIST", 0, "a list of exact, fp32 and bf16 (exact,fp32)",
+     0},
+    {"forced", OPT_FORCED, NULL, 0,
+     "only judge every operator on correct inputs", 0},
+    {"stall", OPT_STALL, "SECONDS", 0,
+     "end the run when nothing moves for so long "
+     "(30)",
+     0},
+    {"json", OPT_JSON, "FILE", 0, "the report for machines", 0},
+    {"events", OPT_EVENTS, "FILE", 0,
+     "a JSON line per tick and rank; with "
+     "several plans FILE.1, FILE.2 ...",
+     0},
+    {"trace", OPT_TRACE, "FILE", 0,
+     "the timeline of every rank's operators, for ui.perfetto.dev; with "
+     "several plans FILE.1, FILE.2 ...",
+     0},
+    {"keep", OPT_KEEP, NULL, 0, "keep the run folder", 0},
+    {0}};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    request *r = state->input;
+    switch (key) {
+    case 'p':
+        if (r->n_plan == HAR_MAX_PLANS)
+            argp_error(state, "more than %d plans", (int)HAR_MAX_PLANS);
+        r->plan_text[r->n_plan++] = arg;
+        return 0;
+    case 'b':
+        r->batch = arg;
+        return 0;
+    case 's':
+        r->seed_text = arg;
+        return 0;
+    case OPT_LAYERS:
+        r->layers = arg;
+        return 0;
+    case 'n':
+        r->numerics_text = arg;
+        return 0;
+    case OPT_PADDING:
+        r->is_padded = true;
+        return 0;
+    case OPT_FORCED:
+        r->is_forced = true;
+        return 0;
+    case OPT_STALL:
+        r->stall_text = arg;
+        return 0;
+    case OPT_JSON:
+        r->json = arg;
+        return 0;
+    case OPT_EVENTS:
+        r->events = arg;
+        return 0;
+    case OPT_TRACE:
+        r->trace = arg;
+        return 0;
+    case OPT_KEEP:
+        r->keeps = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num > 0)
+            argp_error(state, "more than one MODEL: '%s'", arg);
+        r->model = arg;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options,
+    parse_option,
+    "[MODEL]",
+    "Compares a single-process forward pass of MODEL with an emulation of a "
+    "parallel plan in which every rank holds only its shards.\vMODEL is a "
+    "preset "
+    "(seed-mini), a spec file or a checkpoint folder. " HAR_EXIT_CODES,
+    NULL,
+    NULL,
+    NULL};
+
+static core_status refuse_numerics(const char *text)
+{
+    CORE_FAIL(CORE_E_USAGE,
+              "--numerics: expected a list of exact, fp32 and bf16, each at "
+              "most once, found '%s'",
+              text);
+}
+
+static core_status read_numerics(task *t, const char *text)
+{
+    char copy[64];
+    if (strlen(text) >= sizeof copy)
+        return refuse_numerics(text);
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *word = strtok(copy, ","); word != NULL;
+         word = strtok(NULL, ",")) {
+        core_numerics numerics;
+        CORE_TRY(core_numerics_parse(&numerics, word));
+        bool is_new = numerics != CORE_FP64;
+        for (int i = 0; i < t->n_numerics; i++)
+            is_new &= t->numerics[i] != numerics;
+        if (!is_new)
+            return refuse_numerics(text);
+        t->numerics[t->n_numerics++] = numerics;
+    }
+    return t->n_numerics > 0 ? CORE_OK : refuse_numerics(text);
+}
+
+static core_status read_model(task *t, const request *r)
+{
+    CORE_TRY(core_spec_open(&t->full, r->model, &t->is_checkpoint));
+    t->spec = t->full;
+    if (r->layers == NULL)
+        return CORE_OK;
+    int64_t n_l = 0;
+    CORE_TRY(har_parse_count(&n_l, "--layers", r->layers));
+    CORE_FAIL_IF(n_l > t->full.n_l, CORE_E_USAGE,
+                 "--layers: %s has %lld layers, found %lld", t->full.name,
+                 (long long)t->full.n_l, (long long)n_l);
+    t->spec.n_l = n_l;
+    return CORE_OK;
+}
+
+static core_status read_plans(task *t, const request *r)
+{
+    t->n_plan = r->n_plan > 0 ? r->n_plan : 1;
+    for (int i = 0; i < t->n_plan; i++) {
+        const char *text = r->n_plan > 0 ? r->plan_text[i] : "seed-32";
+        CORE_TRY(par_plan_parse(&t->plan[i], text));
+        CORE_TRY(par_plan_check(&t->plan[i], &t->spec));
+        if (par_plan_world(&t->plan[i]) > t->n_rank)
+            t->n_rank = par_plan_world(&t->plan[i]);
+    }
+    if (r->batch != NULL)
+        CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, "--batch", r->batch));
+    else
+        har_default_batch(&t->spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
+    for (int i = 0; i < t->n_plan; i++)
+        CORE_TRY(par_plan_check_batch(&t->plan[i], &t->spec, t->n_b));
+    return CORE_OK;
+}
+
+/* The estimate looks at every rank of a plan: a million are refused before. */
+static core_status check_n_rank(const par_plan *plan)
+{
+    const size_t rank_bytes = (size_t)4 << 20; /* docs/launcher.md */
+    const int n_rank = par_plan_world(plan);
+    char want[16], have[16];
+    CORE_FAIL_IF(!((size_t)n_rank * rank_bytes <= har_memory_available()),
+                 CORE_E_MEMORY,
+                 "%d ranks: needs at least %s of memory to start them, %s are "
+                 "available",
+                 n_rank, har_format_bytes((size_t)n_rank * rank_bytes, want),
+                 har_format_bytes(har_memory_available(), have));
+    return CORE_OK;
+}
+
+/* Other plans may use a reference again. */
+static bool keeps_references(const task *t, const request *r)
+{
+    return t->n_plan > 1 || r->keeps;
+}
+
+static size_t max_bytes(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static core_status estimate(task *t, const request *r)
+{
+    for (int i = 0; i < t->n_plan; i++) {
+        if (!har_is_rank())
+            CORE_TRY(check_n_rank(&t->plan[i]));
+        for (int j = t->n_numerics - 1; j >= 0; j--) { /* ends with the first */
+            CORE_TRY(har_estimate_make(&t->estimate[i], &t->spec, &t->plan[i],
+                                       t->n_b, t->n_t, t->numerics[j],
+                                       har_n_cores()));
+            if (!keeps_references(t, r) && j + 1 < t->n_numerics)
+                t->need_bytes =
+                    max_bytes(t->need_bytes, t->estimate[i].tap_bytes);
+            else
+                t->need_bytes += t->estimate[i].tap_bytes;
+            t->seconds += t->estimate[i].seconds;
+        }
+        if (!har_is_rank()) /* ranks were started because it fits */
+            CORE_TRY(har_estimate_check(&t->estimate[i], &t->spec, &t->plan[i],
+                                        har_memory_available()));
+    }
+    t->need_bytes += (size_t)1 << 20;
+    return CORE_OK;
+}
+
+static core_status understand(task *t, const request *r)
+{
+    int64_t number = 1;
+    if (r->stall_text != NULL)
+        CORE_TRY(har_parse_count(&number, "--stall", r->stall_text));
+    t->stall_seconds = r->stall_text != NULL ? (double)number : 30.0;
+    number = 1;
+    if (r->seed_text != NULL)
+        CORE_TRY(har_parse_count(&number, "--seed", r->seed_text));
+    t->seed = (uint64_t)number;
+    CORE_TRY(read_numerics(t, r->numerics_text));
+    CORE_TRY(read_model(t, r));
+    CORE_TRY(read_plans(t, r));
+    return CORE_OK;
+}
+
+/* --- in the ranks --- */
+
+typedef struct rank_run {
+    const request *request;
+    const task *task;
+    har_ranks ranks;
+    core_weights *weights;
+    core_batch batch;
+    har_job job;
+    har_case_result result[HAR_MAX_PLANS * HAR_MAX_NUMERICS];
+    double start;
+} rank_run;
+
+static core_status open_model(rank_run *run)
+{
+    const task *t = run->task;
+    if (t->is_checkpoint)
+        CORE_TRY(core_weights_open_checkpoint(&run->weights, &t->full,
+                                              run->request->model));
+    else
+        CORE_TRY(
+            core_weights_open_procedural(&run->weights, &t->full, t->seed));
+    CORE_TRY(core_batch_make(&run->batch, &t->spec, t->n_b, t->n_t, t->seed));
+    if (run->request->is_padded)
+        CORE_TRY(core_batch_pad_left(&run->batch, &t->spec));
+    run->job.spec = &t->spec;
+    run->job.weight_spec = &t->full;
+    run->job.weights = run->weights;
+    run->job.batch = &run->batch;
+    run->job.folder = run->ranks.folder;
+    return CORE_OK;
+}
+
+enum { PATH_BYTES = 600 };
+
+/* The file of plan i: FILE, with several plans FILE.1, FILE.2 ...; NULL if none
+ * is wanted.                                                                 */
+static const char *plan_file(char path[PATH_BYTES], const char *file,
+                             const task *t, int i)
+{
+    if (file == NULL)
+        return NULL;
+    if (t->n_plan > 1)
+        snprintf(path, PATH_BYTES, "%s.%d", file, i + 1);
+    else
+        snprintf(path, PATH_BYTES, "%s", file);
+    return path;
+}
+
+/* All numerics of a plan; who is asked for watches.  Ranks agree. */
+static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
+                                   har_events *events, har_trace_run *trace)
+{
+    const task *t = run->task;
+    const har_passes passes =
+        run->request->is_forced ? HAR_PASSES_FORCED : HAR_PASSES_USUAL;
+    core_status status = CORE_OK;
+    if (events->fd >= 0) {
+        run->job.tick = har_events_tick;
+        run->job.tick_self = events;
+    }
+    if (trace->is_on) {
+        run->job.cost = har_trace_cost;
+        run->job.cost_self = trace;
+    }
+    for (int j = 0; j < t->n_numerics && status == CORE_OK; j++) {
+        har_events_label(events, &t->plan[i], t->numerics[j]);
+        har_trace_pass(trace, core_numerics_name(t->numerics[j]));
+        status = har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
+                                comm, &t->plan[i], t->numerics[j], passes);
+        if (!keeps_references(t, run->request))
+            har_job_close(&run->job);
+    }
+    run->job.tick = NULL;
+    run->job.cost = NULL;
+    return status;
+}
+
+static core_status verify_plan(rank_run *run, par_comm *comm, int i)
+{
+    const request *r = run->request;
+    har_events events;
+    har_trace_run trace;
+    char path[PATH_BYTES];
+    CORE_TRY(har_events_open(&events, comm,
+                             plan_file(path, r->events, run->task, i)));
+    core_status status =
+        har_trace_open(&trace, comm, plan_file(path, r->trace, run->task, i));
+    if (status == CORE_OK)
+        status = verify_numerics(run, comm, i, &events, &trace);
+    const core_status traced = har_trace_close(&trace, status == CORE_OK);
+    if (status == CORE_OK)
+        status = traced;
+    const core_status closed = har_events_close(&events, status == CORE_OK);
+    return status != CORE_OK ? status : par_agree(comm, closed);
+}
+
+static core_status write_report(const rank_run *run)
+{
+    const task *t = run->task;
+    const har_report report = {run->request->model,
+                               &t->spec,
+                               core_weights_origin(run->weights),
+                               t->is_checkpoint,
+                               t->spec.n_l != t->full.n_l,
+                               t->seed,
+                               t->n_b,
+                               t->n_t,
+                               run->request->batch == NULL,
+                               run->request->is_padded,
+                               t->n_plan,
+                               t->n_numerics,
+                               t->plan,
+                               t->numerics,
+                               t->estimate,
+                               run->result,
+                               har_wall_seconds() - run->start};
+    const har_case_result *first;
+    FILE *out = NULL;
+    CORE_TRY(har_report_open(&out));
+    har_report_text(&report, out);
+    CORE_TRY(har_report_close(out));
+    if (run->request->json != NULL)
+        CORE_TRY(har_report_json(&report, run->request->json));
+    if (har_verdict_is_bad(har_report_verdict(&report, &first)))
+        return CORE_E_DIFFERS;
+    return CORE_OK;
+}
+
+static core_status verify_all(rank_run *run)
+{
+    const task *t = run->task;
+    CORE_TRY(har_ranks_start(&run->ranks, t->n_rank, t->stall_seconds,
+                             t->need_bytes));
+    CORE_TRY(har_ranks_agree(open_model(run)));
+    for (int i = 0; i < t->n_plan; i++) {
+        par_comm *comm = NULL;
+        CORE_TRY(par_comm_open(&comm, par_plan_world(&t->plan[i])));
+        const core_status status =
+            comm == NULL ? CORE_OK : verify_plan(run, comm, i);
+        par_comm_close(comm);
+        CORE_TRY(har_ranks_join(status));
+    }
+    core_status status = CORE_OK;
+    if (par_comm_my_start() == 0)
+        status = write_report(run);
+    return har_ranks_join(status);
+}
+
+static int run_rank(const request *r, task *t)
+{
+    rank_run *run = calloc(1, sizeof *run);
+    if (run == NULL)
+        return har_end(core_fail(CORE_E_MEMORY, "no memory for the run"));
+    run->request = r;
+    run->task = t;
+    run->start = har_wall_seconds();
+    const core_status status = verify_all(run);
+    const int exit_code = status == CORE_E_DIFFERS
+                              ? core_status_exit_code(status)
+                              : har_end(status);
+    if (!r->keeps)
+        har_job_close(&run->job);
+    for (int i = 0; i < t->n_plan * t->n_numerics; i++)
+        har_case_result_free(&run->result[i]);
+    core_batch_free(&run->batch);
+    core_weights_close(run->weights);
+    har_ranks_stop(&run->ranks, r->keeps);
+    free(run);
+    return exit_code;
+}
+
+/* --- in the launcher --- */
+
+/* Minutes of work are not for a file that nobody can write. */
+static core_status try_to_write(const char *path)
+{
+    har_outfile out;
+    if (path == NULL)
+        return CORE_OK;
+    CORE_TRY(har_outfile_open(&out, path));
+    har_outfile_drop(&out);
+    return CORE_OK;
+}
+
+static int launch(const request *r, const task *t, char **argv)
+{
+    char what[128], memory[16], room[16];
+    size_t largest = 0;
+    for (int i = 0; i < t->n_plan; i++) {
+        if (t->estimate[i].all_ranks_bytes > largest)
+            largest = t->estimate[i].all_ranks_bytes;
+    }
+    fprintf(stderr,
+            "moeparity: about %.0f s on %d core%s, %s of memory for %d "
+            "rank%s%s, %s for taps\n",
+            t->seconds + har_start_seconds(t->n_rank, har_n_cores()),
+            har_n_cores(), har_n_cores() == 1 ? "" : "s",
+            har_format_bytes(largest, memory), t->n_rank,
+            t->n_rank == 1 ? "" : "s", t->n_rank == 1 ? "" : " together",
+            har_format_bytes(t->need_bytes, room));
+    snprintf(what, sizeof what, "verify %s", t->spec.name);
+    return har_launch_again(argv, what, t->n_rank, t->stall_seconds,
+                            t->need_bytes, r->keeps);
+}
+
+int har_cmd_verify(int argc, char **argv)
+{
+    request r = {.model = "seed-mini", .numerics_text = "exact,fp32"};
+    har_parse(&argp, argc, argv, "verify", &r);
+    core_message_clear();
+    task *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return har_end(core_fail(CORE_E_MEMORY, "no memory for the plans"));
+    core_status status = understand(t, &r);
+    if (status == CORE_OK && har_started_as() == 0)
+        status = estimate(t, &r);
+    int exit_code;
+    if (status != CORE_OK)
+        exit_code = har_end(status);
+    else if (har_is_rank())
+        exit_code = run_rank(&r, t);
+    else if (try_to_write(r.json) != CORE_OK ||
+             try_to_write(r.events) != CORE_OK ||
+             try_to_write(r.trace) != CORE_OK)
+        exit_code = har_end(CORE_E_FILE);
+    else
+        exit_code = launch(&r, t, argv);
+    free(t);
+    return exit_code;
+}
