@@ -1,3 +1,4 @@
+add_unit(test_core_blas SOURCES test_core_blas.c LIBS core_blas PkgConfig::OPENBLAS OpenMP::OpenMP_C LABELS unit)
 add_unit(test_core_rng SOURCES test_core_rng.c LABELS unit)
 add_unit(test_core_elementary SOURCES test_core_elementary.c LABELS unit)
 add_unit(test_core_taps SOURCES test_core_taps.c LABELS unit)
