@@ -135,8 +135,8 @@ static core_status make_manifest(json_t *root, const gold_case *gold,
 
 core_status gold__write_manifest(const gold_case *gold, const char *folder)
 {
-    char path[2 * GOLD_PATH_BYTES], partial[2 * GOLD_PATH_BYTES + 16];
-    CORE_TRY(gold__path(path, folder, GOLD__MANIFEST));
+    char path[CORE_PATH_BYTES], partial[CORE_PATH_BYTES + 16];
+    CORE_TRY(core_path_join(path, folder, GOLD__MANIFEST));
     snprintf(partial, sizeof partial, "%s.partial", path);
     json_t *root = json_object();
     core_status status = make_manifest(root, gold, folder);

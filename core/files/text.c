@@ -3,7 +3,7 @@
  * The size is not asked for beforehand: a pipe has none, and a file may grow
  * between the question and the reading.
  */
-#include "core/files/text_impl.h"
+#include "core/files/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -52,13 +52,4 @@ core_status core_text_read(char **out, const char *path, size_t max_bytes)
     else
         free(text);
     return status;
-}
-
-core_status core__path_join(char path[CORE_PATH_BYTES], const char *folder,
-                            const char *name)
-{
-    const int n = snprintf(path, CORE_PATH_BYTES, "%s/%s", folder, name);
-    CORE_FAIL_IF(n >= CORE_PATH_BYTES, CORE_E_FILE, "path too long: %.64s...",
-                 folder);
-    return CORE_OK;
 }

@@ -8,7 +8,7 @@
 
 #include "core/base/arena.h"
 #include "core/files/json.h"
-#include "core/files/text_impl.h"
+#include "core/files/path.h"
 #include "core/weights/checkpoint_impl.h"
 
 #include <errno.h>
@@ -147,7 +147,7 @@ static core_status write_tensors(export *x)
     char path[CORE_PATH_BYTES];
     static const char *const METADATA[] = {"format", "pt", NULL};
     core_st *file = NULL;
-    CORE_TRY(core__path_join(path, x->folder, "model.safetensors"));
+    CORE_TRY(core_path_join(path, x->folder, "model.safetensors"));
     CORE_TRY(core_st_create(&file, path, x->tensor, x->n_tensor, METADATA));
     for (int64_t i = 0; i < x->n_weight; i++)
         write_weight(x, i, file);
@@ -180,8 +180,8 @@ static core_status config_text(const core_spec *spec, char **out)
 static core_status write_config(const export *x)
 {
     char path[CORE_PATH_BYTES], partial[CORE_PATH_BYTES], *text;
-    CORE_TRY(core__path_join(path, x->folder, "config.json"));
-    CORE_TRY(core__path_join(partial, x->folder, "config.json.partial"));
+    CORE_TRY(core_path_join(path, x->folder, "config.json"));
+    CORE_TRY(core_path_join(partial, x->folder, "config.json.partial"));
     CORE_TRY(config_text(x->spec, &text));
     FILE *file = fopen(partial, "w");
     bool ok = file != NULL && fprintf(file, "%s\n", text) > 0;
