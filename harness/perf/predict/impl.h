@@ -1,4 +1,4 @@
-/* harness/perf/predict/impl.h -- private to harness/perf: a prediction at work.
+/* harness/perf/predict/impl.h -- private: a prediction at work.
  *
  * lanes.c chooses the lanes of a plan, events.c makes their
  * events, predict.c replays them and draws the conclusions, memory.c
@@ -57,8 +57,9 @@ struct har_predictor {
 };
 
 /* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.     */
-CORE_NODISCARD static inline core_status har__layout(har_predictor *p, par_layout *out,
-                        const core_spec *spec, const par_plan *plan, int rank)
+CORE_NODISCARD static inline core_status
+har__layout(har_predictor *p, par_layout *out, const core_spec *spec,
+            const par_plan *plan, int rank)
 {
     core_arena need = core_arena_measure();
     par_layout_init(out, &need, spec, plan, rank);

@@ -1,4 +1,4 @@
-/* harness/perf/score/table_impl.h -- private to harness/perf: the formats of tables. */
+/* harness/perf/score/table_impl.h -- private: the formats of tables. */
 #ifndef HAR_PERF_TABLE_IMPL_H
 #define HAR_PERF_TABLE_IMPL_H
 
