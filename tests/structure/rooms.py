@@ -1,8 +1,8 @@
 """Who may include whom: draws the graph of #include between the rooms of a checkout.
 
-    rooms.py SOURCE_DIR          fails on an arrow that runs up, a circle, a folder that is no room, and on a room
-                                 that is not one target, one line of README.md and one row, a true one,
-                                 of docs/architecture.md
+    rooms.py SOURCE_DIR          fails on an arrow that runs up, a circle, a folder that is no room, a private
+                                 header (*impl.h) that another room includes, and on a room that is not one
+                                 target, one line of README.md and one row, a true one, of docs/architecture.md
     rooms.py SOURCE_DIR --draw   prints the arrows
     rooms.py --itself            shows that each of these failures is seen
 """
@@ -61,6 +61,8 @@ def faults(source_dir):
             continue
         if FLOOR[there] >= FLOOR[here] or (here, there) in FORBIDDEN:
             found.append(f"{file} includes {included}: {here}/ stands no higher than {there}/ or may not see it")
+        if included.endswith("impl.h"):
+            found.append(f"{file} includes {included}: it is private to {there}/")
     return found
 
 
@@ -116,6 +118,8 @@ def check_itself():
     cases = [
         (True, {"core/base/a.h": "", "ref/b.c": '#include "core/base/a.h"\n'}),
         (True, {"ref/a.h": "", "ref/b.c": '#include "ref/a.h"\n'}),
+        (True, {"core/base/impl.h": "", "core/base/b.c": '#include "core/base/impl.h"\n'}),
+        (False, {"core/base/impl.h": "", "ref/b.c": '#include "core/base/impl.h"\n'}),
         (False, {"core/base/a.h": '#include "ref/b.h"\n', "ref/b.h": ""}),
         (False, {"parallel/a.h": "", "ref/b.c": '#include "parallel/a.h"\n'}),
         (False, {"parallel/a.h": "", "golden/b.c": '#include "parallel/a.h"\n'}),
