@@ -26,10 +26,9 @@ static int64_t count_parameters(const core_spec *spec, int64_t n_e_used)
             n += tensor_elements(spec, (core_weight_kind)k, 0);
     for (int l = 0; l < (int)spec->n_l; l++) {
         for (int k = CORE_W_ATTN_NORM; k < CORE_W_FINAL_NORM; k++) {
-            const bool is_expert =
-                k >= CORE_W_EXPERT_GATE && k <= CORE_W_EXPERT_DOWN_BIAS;
-            n += tensor_elements(spec, (core_weight_kind)k, l) *
-                 (is_expert ? n_e_used : 1);
+            const core_weight_kind kind = (core_weight_kind)k;
+            const bool many = core_weight_scope_of(kind) == CORE_SCOPE_EXPERT;
+            n += tensor_elements(spec, kind, l) * (many ? n_e_used : 1);
         }
     }
     return n;
