@@ -1,5 +1,4 @@
-/* harness/perf/cost/room.h -- an arena that is kept from call to call.  Private to
- * harness/perf.                                                              */
+/* harness/perf/cost/room.h -- an arena that is kept from call to call. */
 #ifndef HAR_PERF_ROOM_H
 #define HAR_PERF_ROOM_H
 

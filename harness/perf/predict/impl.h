@@ -1,4 +1,4 @@
-/* harness/perf/predict/impl.h -- private to harness/perf: a prediction at work.
+/* harness/perf/predict/impl.h -- private: a prediction at work.
  *
  * lanes.c chooses the lanes of a plan, events.c makes their
  * events, predict.c replays them and draws the conclusions, memory.c
@@ -7,6 +7,7 @@
 #ifndef HAR_PERF_PREDICT_IMPL_H
 #define HAR_PERF_PREDICT_IMPL_H
 
+#include "harness/perf/cost/room.h"
 #include "harness/perf/machine/record_time.h"
 #include "harness/perf/predict/balance.h"
 #include "harness/perf/predict/predict.h"
@@ -55,6 +56,18 @@ struct har_predictor {
     double done, share;     /* before the lanes at work, and of them          */
 };
 
+/* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.     */
+CORE_NODISCARD static inline core_status
+har__layout(har_predictor *p, par_layout *out, const core_spec *spec,
+            const par_plan *plan, int rank)
+{
+    core_arena need = core_arena_measure();
+    par_layout_init(out, &need, spec, plan, rank);
+    CORE_TRY(har__room(&p->layout, &need));
+    par_layout_init(out, &p->layout, spec, plan, rank);
+    return CORE_OK;
+}
+
 typedef enum har__purpose { HAR__PASS, HAR__SERVING } har__purpose;
 
 /* Does serving need lanes of its own: does a pass never fill the pipeline? */
@@ -70,11 +83,6 @@ CORE_NODISCARD core_status har__lanes(har_predictor *p,
 CORE_NODISCARD core_status har__lane_make(har_predictor *p,
                                           const har_predict_case *request,
                                           int lane, int n_tick);
-
-/* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.     */
-CORE_NODISCARD core_status har__layout(har_predictor *p, par_layout *out,
-                                       const core_spec *spec,
-                                       const par_plan *plan, int rank);
 
 /* Memory of a rank into out->stage, if it is the stage's fullest so far.      */
 CORE_NODISCARD core_status har__memory_add(har_predictor *p,

@@ -18,16 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-core_status har__layout(har_predictor *p, par_layout *out,
-                        const core_spec *spec, const par_plan *plan, int rank)
-{
-    core_arena need = core_arena_measure();
-    par_layout_init(out, &need, spec, plan, rank);
-    CORE_TRY(har__room(&p->layout, &need));
-    par_layout_init(out, &p->layout, spec, plan, rank);
-    return CORE_OK;
-}
-
 bool har__is_never_full(const har_predict_case *request)
 {
     return request->plan->scope == PAR_SCOPE_REPLICA &&
