@@ -255,7 +255,7 @@ void ref__layernorm(ref__run *run, core_weight_kind weight,
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
 
-/* ---- rope.c, qkv.c, mla.c, attention.c, mamba.c -------------------------- */
+/* ---- rope.c, attention.c ------------------------------------------------- */
 
 /* Turn r[0..n_rot).                                                          */
 void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
@@ -264,37 +264,6 @@ void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
  * place, the tap is delivered.                                               */
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first);
-
-/* What attention works on, whatever it was made from. */
-typedef struct ref__heads {
-    double *q; /* [N, H*n_dh]                                                 */
-    double *k; /* [N, n_g*n_dh]                                               */
-    double *v; /* [N, n_g*n_dv]                                               */
-    int64_t n_g, n_dh, n_dv;
-} ref__heads;
-
-/* Taps q_a .. q_temper of xn.                                                */
-void ref__qkv(ref__run *run, int layer, const ref__heads *heads);
-void ref__mla(ref__run *run, int layer, const ref__heads *heads, bool dry);
-/* r = attention(xn), taps q .. attn_out.                                     */
-void ref__attention(ref__run *run, int layer, bool dry);
-
-/* r = mamba(xn), taps mamba.u .. attn_out.                                   */
-void ref__mamba(ref__run *run, int layer, bool dry);
-
-/* The recurrence inside it: a, dt, b, c are complete before, y is written.   */
-typedef struct ref__scan {
-    const double *a, *dt; /* [N, C]                                           */
-    const double *b, *c;  /* [N, S]                                           */
-    double *y;            /* [N, C]                                           */
-    double *a_log, *d;    /* [C, S], [C]                                      */
-    double *state;        /* [n_threads, channels of a task, S]               */
-    double *error;        /* of the state, likewise; with bounds              */
-} ref__scan;
-
-ref__scan ref__scan_take(ref__run *run, const double *a, const double *dt,
-                         const double *b, const double *c, double *y);
-void ref__scan_states(ref__run *run, int layer, const ref__scan *scan);
 
 /* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
  * passes, the exponentials stored before they are summed.  mask may be NULL.
@@ -379,12 +348,35 @@ void ref__ffn_group(ref__run *run, const ref__ffn *ffn, int layer,
                     const ref__piece *piece, int64_t n_piece);
 void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer);
 
-/* The operators take what they need from the arena; `dry` only takes (to
- * measure).  The caller rewinds.                                             */
 void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry);
-void ref__moe(ref__run *run, int layer, double *out, bool dry);
-/* out [N, D] *= sigmoid(xn . g), taps mlp.score_logit .. mlp.weighted.       */
-void ref__shared_gate(ref__run *run, int layer, double *out, bool dry);
 void ref__layer(ref__run *run, int layer, bool dry);
+
+/* ---- core/model/operators.h: an operator is the file of its name --------- */
+
+/* out [N, D] from xn, and the taps on the way; one of CORE_SHARED_LIST
+ * multiplies what out holds.  An operator takes what it needs from the arena;
+ * `dry` only takes (to measure).  The caller rewinds.                        */
+typedef void ref__operator(ref__run *run, int layer, double *out, bool dry);
+
+/* What attention works on, whatever it was made from. */
+typedef struct ref__heads {
+    double *q; /* [N, H*n_dh]                                                 */
+    double *k; /* [N, n_g*n_dh]                                               */
+    double *v; /* [N, n_g*n_dv]                                               */
+    int64_t n_g, n_dh, n_dv;
+} ref__heads;
+
+/* The heads from xn, likewise.                                               */
+typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
+                             bool dry);
+
+ref__operator ref__moe;
+#define REF__OPERATOR(kind, name) ref__operator ref__##name;
+CORE_MIXER_LIST(REF__OPERATOR)
+CORE_SHARED_LIST(REF__OPERATOR)
+#undef REF__OPERATOR
+#define REF__PROJECTION(kind, name) ref__projection ref__##name;
+CORE_PROJECTION_LIST(REF__PROJECTION)
+#undef REF__PROJECTION
 
 #endif

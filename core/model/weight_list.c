@@ -211,6 +211,50 @@ void core_weight_shape(const core_spec *spec, core_weight id, int64_t *n_row,
     *n_col = shape[id.kind][1];
 }
 
+core_weight_kind core_weight_bias(core_weight_kind kind)
+{
+    switch (kind) {
+    case CORE_W_Q:
+        return CORE_W_Q_BIAS;
+    case CORE_W_K:
+        return CORE_W_K_BIAS;
+    case CORE_W_V:
+        return CORE_W_V_BIAS;
+    case CORE_W_O:
+        return CORE_W_O_BIAS;
+    case CORE_W_ROUTER:
+        return CORE_W_ROUTER_BIAS;
+    case CORE_W_EXPERT_GATE:
+        return CORE_W_EXPERT_GATE_BIAS;
+    case CORE_W_EXPERT_UP:
+        return CORE_W_EXPERT_UP_BIAS;
+    case CORE_W_EXPERT_DOWN:
+        return CORE_W_EXPERT_DOWN_BIAS;
+    case CORE_W_MLP_GATE:
+        return CORE_W_MLP_GATE_BIAS;
+    case CORE_W_MLP_UP:
+        return CORE_W_MLP_UP_BIAS;
+    case CORE_W_MLP_DOWN:
+        return CORE_W_MLP_DOWN_BIAS;
+    case CORE_W_Q_A:
+        return CORE_W_Q_A_BIAS;
+    case CORE_W_KV_A:
+        return CORE_W_KV_A_BIAS;
+    case CORE_W_MAMBA_U:
+        return CORE_W_MAMBA_U_BIAS;
+    case CORE_W_MAMBA_GATE:
+        return CORE_W_MAMBA_GATE_BIAS;
+    case CORE_W_MAMBA_DT:
+        return CORE_W_MAMBA_DT_BIAS;
+    case CORE_W_MAMBA_OUT:
+        return CORE_W_MAMBA_OUT_BIAS;
+    case CORE_W_HEAD:
+        return CORE_W_HEAD_BIAS;
+    default:
+        return CORE_N_WEIGHT_KINDS;
+    }
+}
+
 const char *core_weight_name(core_weight id, char name[CORE_NAME_BYTES])
 {
     snprintf(name, CORE_NAME_BYTES, NAME_FORMAT[id.kind], id.layer, id.expert);

@@ -89,6 +89,9 @@ typedef struct core_weight {
 bool core_weight_exists(const core_spec *spec, core_weight id);
 void core_weight_shape(const core_spec *spec, core_weight id, int64_t *n_row,
                        int64_t *n_col);
+/* The bias that is added to the rows of a matrix; CORE_N_WEIGHT_KINDS: none
+ * ever.  Whether this model has it is core_weight_exists' answer.    [local] */
+core_weight_kind core_weight_bias(core_weight_kind kind);
 const char *core_weight_name(core_weight id, char name[CORE_NAME_BYTES]);
 
 /* Dense index of a tensor in [0, core_weight_count); layer by layer. [local] */
