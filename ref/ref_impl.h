@@ -13,6 +13,7 @@
 
 #include "core/base/arena.h"
 #include "core/model/elementary.h"
+#include "core/model/operators.h"
 #include "ref/ref.h"
 
 enum {
@@ -273,6 +274,33 @@ int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
                          int64_t hi, const uint8_t *mask, double scale,
                          double sink);
 
+/* ---- core/model/operators.h: an operator is the file of its name --------- */
+
+/* out [N, D] from xn, and the taps on the way; one of CORE_SHARED_LIST
+ * multiplies what out holds.  An operator takes what it needs from the arena;
+ * `dry` only takes (to measure).  The caller rewinds.                        */
+typedef void ref__operator(ref__run *run, int layer, double *out, bool dry);
+
+/* What attention works on, whatever it was made from. */
+typedef struct ref__heads {
+    double *q; /* [N, H*n_dh]                                                 */
+    double *k; /* [N, n_g*n_dh]                                               */
+    double *v; /* [N, n_g*n_dv]                                               */
+    int64_t n_g, n_dh, n_dv;
+} ref__heads;
+
+/* The heads from xn, likewise.                                               */
+typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
+                             bool dry);
+
+#define REF__OPERATOR(kind, name) ref__operator ref__##name;
+CORE_MIXER_LIST(REF__OPERATOR)
+CORE_SHARED_LIST(REF__OPERATOR)
+#undef REF__OPERATOR
+#define REF__PROJECTION(kind, name) ref__projection ref__##name;
+CORE_PROJECTION_LIST(REF__PROJECTION)
+#undef REF__PROJECTION
+
 /* ---- router_scores.c, router.c ------------------------------------------- */
 
 /* What the router decides for N tokens. */
@@ -313,8 +341,7 @@ size_t ref__slots_bytes(const core_spec *spec, int64_t n);
 ref__routing ref__routing_take(ref__run *run, int layer);
 void ref__router(ref__run *run, int layer, ref__routing *routing, void *work);
 
-/* ---- ffn.c, moe.c, layer.c ------------------------------------------------
- */
+/* ---- ffn.c, moe.c, layer.c ----------------------------------------------- */
 
 /* A tap whose rows come from many pieces; NULL members: nobody wants it. */
 typedef struct ref__tapbuf {
@@ -349,34 +376,7 @@ void ref__ffn_group(ref__run *run, const ref__ffn *ffn, int layer,
 void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer);
 
 void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry);
-void ref__layer(ref__run *run, int layer, bool dry);
-
-/* ---- core/model/operators.h: an operator is the file of its name --------- */
-
-/* out [N, D] from xn, and the taps on the way; one of CORE_SHARED_LIST
- * multiplies what out holds.  An operator takes what it needs from the arena;
- * `dry` only takes (to measure).  The caller rewinds.                        */
-typedef void ref__operator(ref__run *run, int layer, double *out, bool dry);
-
-/* What attention works on, whatever it was made from. */
-typedef struct ref__heads {
-    double *q; /* [N, H*n_dh]                                                 */
-    double *k; /* [N, n_g*n_dh]                                               */
-    double *v; /* [N, n_g*n_dv]                                               */
-    int64_t n_g, n_dh, n_dv;
-} ref__heads;
-
-/* The heads from xn, likewise.                                               */
-typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
-                             bool dry);
-
 ref__operator ref__moe;
-#define REF__OPERATOR(kind, name) ref__operator ref__##name;
-CORE_MIXER_LIST(REF__OPERATOR)
-CORE_SHARED_LIST(REF__OPERATOR)
-#undef REF__OPERATOR
-#define REF__PROJECTION(kind, name) ref__projection ref__##name;
-CORE_PROJECTION_LIST(REF__PROJECTION)
-#undef REF__PROJECTION
+void ref__layer(ref__run *run, int layer, bool dry);
 
 #endif
