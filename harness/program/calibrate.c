@@ -15,25 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_OUT = 256, OPT_CHECK, OPT_JSON, OPT_QUICK, OPT_STAGE };
 enum { N_LINK_RANK = 8, N_START = 3 };
 static const double STALL_SECONDS = 60;
 
 typedef struct request {
-    const char *out, *json;
-    char *check, *stage;
+    const char *out, *json, *check, *stage;
     bool quick;
 } request;
-
-static const struct argp_option options[] = {
-    {"out", OPT_OUT, "FILE", 0, "the machine file to write", 0},
-    {"check", OPT_CHECK, "FILE", 0,
-     "score a file that calibrate made, on shapes and plans it has not seen", 0},
-    {"json", OPT_JSON, "FILE", 0, "check: the scores for machines", 0},
-    {"quick", OPT_QUICK, NULL, 0,
-     "a small part of the measurements: to see that all works, not to use", 0},
-    {"stage", OPT_STAGE, "NAME", OPTION_HIDDEN, NULL, 0},
-    {0}};
 
 static bool is_stage(const request *r)
 {
@@ -47,52 +35,41 @@ static bool is_stage(const request *r)
     return false;
 }
 
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static void check_request(const void *self, struct argp_state *state)
 {
-    request *r = state->input;
-    switch (key) {
-    case OPT_OUT:
-        r->out = arg;
-        return 0;
-    case OPT_CHECK:
-        r->check = arg;
-        return 0;
-    case OPT_JSON:
-        r->json = arg;
-        return 0;
-    case OPT_QUICK:
-        r->quick = true;
-        return 0;
-    case OPT_STAGE:
-        r->stage = arg;
-        return 0;
-    case ARGP_KEY_ARG:
-        argp_error(state, "unexpected '%s'", arg);
-        return 0;
-    case ARGP_KEY_END:
-        if (r->out != NULL && r->check != NULL)
-            argp_error(state, "--out and --check: one of them");
-        if (r->json != NULL && r->check == NULL)
-            argp_error(state, "--json belongs to --check");
-        if (r->stage != NULL && !is_stage(r))
-            argp_error(state, "--stage: found '%s'", r->stage);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    const request *r = self;
+    if (r->out != NULL && r->check != NULL)
+        argp_error(state, "--out and --check: one of them");
+    if (r->json != NULL && r->check == NULL)
+        argp_error(state, "--json belongs to --check");
+    if (r->stage != NULL && !is_stage(r))
+        argp_error(state, "--stage: found '%s'", r->stage);
 }
 
-static const struct argp argp = {
-    options,
-    parse_option,
-    "[--out FILE]\n--check FILE [--json FILE]",
-    "Measures kernels, memory, collectives and start-up of this machine and "
-    "fits a machine file (docs/calibrate.md), or scores such a file against "
-    "new measurements.\vNeeds the machine for itself for about a "
-    "minute.\n" HAR_EXIT_CODES,
-    NULL,
-    NULL,
-    NULL};
+static const har_command_line line = {
+    "calibrate", "[--out FILE]\n--check FILE [--json FILE]",
+    "Measures kernels, memory, collectives and start-up of this "
+    "machine and fits a machine file (docs/calibrate.md), or scores "
+    "such a file against new measurements.\vNeeds the machine for "
+    "itself for about a minute.\n" HAR_EXIT_CODES,
+    check_request};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {"out", .text = &r->out},
+        {"check", .text = &r->check, .argument = "FILE",
+         .help = "score a file that calibrate made, on shapes and plans it has "
+                 "not seen"},
+        {"json", .text = &r->json},
+        {"quick", .flag = &r->quick,
+         .help = "a small part of the measurements: to see that all works, not "
+                 "to use"},
+        {"stage", .text = &r->stage, .argument = "NAME",
+         .flags = OPTION_HIDDEN},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 /* --- on the ranks --- */
 
@@ -169,7 +146,7 @@ static int launch(const request *r, const har_run *run, char *program,
         argv[n++] = less;
     if (r->check != NULL) {
         argv[n++] = file;
-        argv[n++] = r->check;
+        argv[n++] = (char *)r->check;
     }
     snprintf(what, sizeof what, "calibrate: %s", stage);
     const har_launch_options launch_options = {n_rank, STALL_SECONDS, what,
@@ -319,7 +296,7 @@ static int check(const request *r, char *program)
 int har_cmd_calibrate(int argc, char **argv)
 {
     request r = {.out = NULL};
-    har_parse(&argp, argc, argv, "calibrate", &r);
+    read_command_line(&r, argc, argv);
     core_message_clear();
     if (r.stage != NULL)
         return run_rank(&r);

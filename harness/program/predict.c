@@ -18,53 +18,26 @@ typedef struct request {
     const char *sweep, *require, *json, *trace;
 } request;
 
-enum { OPT_SWEEP = HAR_QUESTION_KEYS, OPT_REQUIRE, OPT_JSON, OPT_TRACE };
-
-static const struct argp_option options[] = {
-    {"sweep", OPT_SWEEP, "WHAT=A..B", 0,
-     "a row for each doubling of gpus (scales dp), seq or mb", 0},
-    {"require", OPT_REQUIRE, "FILE", 0, "requirements: exit 1 if not met", 0},
-    {"json", OPT_JSON, "FILE", 0, "the report for machines", 0},
-    {"trace", OPT_TRACE, "FILE", 0, "predicted timeline for Perfetto", 0},
-    {0}};
-
-static const struct argp_child children[] = {{&har_question_argp, 0, NULL, 0},
-                                             {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    request *r = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &r->asked;
-        return 0;
-    case OPT_SWEEP:
-        r->sweep = arg;
-        return 0;
-    case OPT_REQUIRE:
-        r->require = arg;
-        return 0;
-    case OPT_JSON:
-        r->json = arg;
-        return 0;
-    case OPT_TRACE:
-        r->trace = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
-    "[MODEL]",
-    "Predicts latency, throughput, memory, communication, bubble and balance "
-    "of a plan on a machine (docs/predict.md).  A requirement that is not met "
-    "is a difference.\v" HAR_EXIT_CODES,
-    children,
-    NULL,
+static const har_command_line line = {
+    "predict", "[MODEL]",
+    "Predicts latency, throughput, memory, communication, bubble and "
+    "balance of a plan on a machine (docs/predict.md).  A requirement "
+    "that is not met is a difference.\v" HAR_EXIT_CODES,
     NULL};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        HAR_QUESTION_OPTIONS(&r->asked),
+        {"sweep", .text = &r->sweep, .argument = "WHAT=A..B",
+         .help = "a row for each doubling of gpus (scales dp), seq or mb"},
+        {"require", .text = &r->require, .argument = "FILE",
+         .help = "requirements: exit 1 if not met"},
+        {"json", .text = &r->json},
+        {"trace", .text = &r->trace},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 /* --- progress on a terminal, after two seconds --- */
 
@@ -268,7 +241,7 @@ int har_cmd_predict(int argc, char **argv)
     static har_prediction p;
     har_predictor *predictor = NULL;
     bool met = true;
-    har_parse(&argp, argc, argv, "predict", &r);
+    read_command_line(&r, argc, argv);
     core_message_clear();
     core_status status = har_setup_read(&s, &r.asked);
     if (status == CORE_OK)

@@ -55,89 +55,42 @@ typedef struct task {
 
 /* --- the command line --- */
 
-enum { OPT_STALL = 256, OPT_LAYERS, OPT_TRACE };
-
-static const struct argp_option options[] = {
-    {"model", 'm', "MODEL", 0, "preset, spec file or checkpoint folder", 0},
-    {"input", 'i', "FILE", 0,
-     "safetensors with input_ids, or p0.input_ids, "
-     "p1.input_ids ... (and attention_mask; Switch layer: hidden_in)",
-     0},
-    {"batch", 'b', "BxT", 0, "rows x tokens made from the seed, not --input",
-     0},
-    {"seed", 's', "N", 0, "of procedural weights and of --batch (1)", 0},
-    {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 0},
-    {"out", 'o', "FILE", 0, "the taps, under the same prefixes", 0},
-    {"output", 0, NULL, OPTION_ALIAS, NULL, 0},
-    {"plan", 'p', "PLAN", 0,
-     "run the emulation of this plan, not the reference", 0},
-    {"numerics", 'n', "NAME", 0, "exact, fp64, fp32 or bf16 (fp64)", 0},
-    {"trace", OPT_TRACE, "FILE", 0,
-     "with --plan: the timeline of every rank's operators, for "
-     "ui.perfetto.dev",
-     0},
-    {"stall", OPT_STALL, "SECONDS", 0,
-     "end the run when nothing moves for so long "
-     "(30)",
-     0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static void check_request(const void *self, struct argp_state *state)
 {
-    request *r = state->input;
-    switch (key) {
-    case 'm':
-        r->model = arg;
-        return 0;
-    case 'i':
-        r->input = arg;
-        return 0;
-    case 'b':
-        r->batch = arg;
-        return 0;
-    case 's':
-        r->seed = arg;
-        return 0;
-    case OPT_LAYERS:
-        r->layers = arg;
-        return 0;
-    case 'o':
-        r->output = arg;
-        return 0;
-    case 'p':
-        r->plan = arg;
-        return 0;
-    case 'n':
-        r->numerics = arg;
-        return 0;
-    case OPT_STALL:
-        r->stall = arg;
-        return 0;
-    case OPT_TRACE:
-        r->trace = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (r->trace != NULL && r->plan == NULL)
-            argp_error(state, "--trace needs --plan: it shows the ranks");
-        if (r->model == NULL || r->output == NULL ||
-            (r->input == NULL) == (r->batch == NULL))
-            argp_error(state,
-                       "--model, --out and one of --input and --batch are "
-                       "needed");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    const request *r = self;
+    if (r->trace != NULL && r->plan == NULL)
+        argp_error(state, "--trace needs --plan: it shows the ranks");
+    if (r->model == NULL || r->output == NULL ||
+        (r->input == NULL) == (r->batch == NULL))
+        argp_error(state, "--model, --out and one of --input and --batch are "
+                          "needed");
 }
 
-static const struct argp argp = {options,
-                                 parse_option,
-                                 "--model MODEL --input FILE --out FILE",
-                                 "Runs the forward pass of every prompt and "
-                                 "writes every coarse tap.\v" HAR_EXIT_CODES,
-                                 NULL,
-                                 NULL,
-                                 NULL};
+static const har_command_line line = {
+    "run", "--model MODEL --input FILE --out FILE",
+    "Runs the forward pass of every prompt and writes every coarse tap "
+    "under the same prefixes.\vWith --batch the prompt is made from "
+    "the seed; with --plan its emulation runs, not the reference. "
+    HAR_EXIT_CODES,
+    check_request};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {"model", .text = &r->model},
+        {"input", .text = &r->input},
+        {"batch", .text = &r->batch},
+        {"seed", .text = &r->seed},
+        {"layers", .text = &r->layers},
+        {"out", .text = &r->output},
+        {"output", .text = &r->output, .flags = OPTION_ALIAS},
+        {"plan", .text = &r->plan},
+        {"numerics", .text = &r->numerics},
+        {"trace", .text = &r->trace},
+        {"stall", .text = &r->stall},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 /* --- what is to be run --- */
 
@@ -204,11 +157,9 @@ static void plan_jobs(task *t)
 
 static core_status read_numbers(task *t, const request *r)
 {
-    int64_t stall = 30, seed = 1, n_l = t->full.n_l;
-    if (r->stall != NULL)
-        CORE_TRY(har_parse_count(&stall, "--stall", r->stall));
-    if (r->seed != NULL)
-        CORE_TRY(har_parse_count(&seed, "--seed", r->seed));
+    int64_t stall, seed, n_l = t->full.n_l;
+    CORE_TRY(har_parse_count(&stall, "--stall", r->stall));
+    CORE_TRY(har_parse_count(&seed, "--seed", r->seed));
     if (r->layers != NULL)
         CORE_TRY(har_parse_count(&n_l, "--layers", r->layers));
     CORE_FAIL_IF(n_l > t->full.n_l, CORE_E_USAGE,
@@ -465,8 +416,8 @@ static void task_free(task *t)
 
 int har_cmd_run(int argc, char **argv)
 {
-    request r = {.numerics = "fp64"};
-    har_parse(&argp, argc, argv, "run", &r);
+    request r = {.numerics = "fp64", .seed = "1", .stall = "30"};
+    read_command_line(&r, argc, argv);
     core_message_clear();
     task *t = calloc(1, sizeof *t);
     if (t == NULL)

@@ -24,108 +24,45 @@ typedef struct request {
     bool place;
 } request;
 
-enum {
-    OPT_MACHINE = 256,
-    OPT_GPUS,
-    OPT_BATCH,
-    OPT_DECODE,
-    OPT_DTYPE,
-    OPT_SLO,
-    OPT_JSON,
-    OPT_WRITE,
-    OPT_MARK,
-    OPT_POPULARITY,
-    OPT_PLACE,
-    OPT_BUDGET
-};
-
-static const struct argp_option options[] = {
-    {"machine", OPT_MACHINE, "M", 0, "a preset's name or a machine file", 0},
-    {"gpus", OPT_GPUS, "N[..N2]", 0, "numbers of GPUs to search", 0},
-    {"batch", OPT_BATCH, "BxT", 0, "prefill: rows x tokens", 0},
-    {"decode", OPT_DECODE, "BxL", 0,
-     "a token for each of B rows, L cached ones before it", 0},
-    {"dtype", OPT_DTYPE, "NAME", 0, "of values: f16, bf16, f32, f64 (f16)", 0},
-    {"slo", OPT_SLO, "LIMIT", 0,
-     "latency_ms<X or tokens_per_s>X; both may be "
-     "given",
-     0},
-    {"mark", OPT_MARK, "PLAN", 0,
-     "hold this plan against the best; may be "
-     "repeated",
-     0},
-    {"popularity", OPT_POPULARITY, "FILE", 0,
-     "how often each expert is chosen (all alike); also uniform, zipf:S, "
-     "power:A, or taps:FILE of a run",
-     0},
-    {"place", OPT_PLACE, NULL, 0,
-     "deal the experts of the first marked plan, else of the best that has "
-     "ep > 1, by their popularity",
-     0},
-    {"budget", OPT_BUDGET, "GB", 0,
-     "memory of a GPU for copies of experts (what is left, but no more than "
-     "the experts already have)",
-     0},
-    {"json", OPT_JSON, "FILE", 0, "the result for machines", 0},
-    {"write", OPT_WRITE, "FILE", 0,
-     "the best plan, with --place the placed one, as YAML for verify", 0},
-    {0}};
-
-static error_t add_text(const char **list, int *n, int most, const char *text,
-                        const char *option, struct argp_state *state)
-{
-    if (*n == most)
-        argp_error(state, "--%s: given more than %d times", option, most);
-    else
-        list[(*n)++] = text;
-    return 0;
-}
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    request *r = state->input;
-    const struct {
-        int key;
-        const char **out;
-    } text[] = {{OPT_MACHINE, &r->machine}, {OPT_GPUS, &r->gpus},
-                {OPT_BATCH, &r->batch},     {OPT_DECODE, &r->decode},
-                {OPT_DTYPE, &r->dtype},     {OPT_JSON, &r->json},
-                {OPT_WRITE, &r->write},     {OPT_POPULARITY, &r->popularity},
-                {OPT_BUDGET, &r->budget}};
-    for (size_t i = 0; i < sizeof text / sizeof text[0]; i++)
-        if (key == text[i].key) {
-            *text[i].out = arg;
-            return 0;
-        }
-    switch (key) {
-    case OPT_SLO:
-        return add_text(r->slo, &r->n_slo, 2, arg, "slo", state);
-    case OPT_MARK:
-        return add_text(r->mark, &r->n_mark, HAR_MAX_MARKS - 3, arg, "mark",
-                        state);
-    case OPT_PLACE:
-        r->place = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one model: '%s'", arg);
-        r->model = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
+static const har_command_line line = {
+    "search",
     "MODEL --machine M --gpus N[..N2] --batch BxT\n"
     "MODEL --machine M --gpus N[..N2] --decode BxL",
-    "Times every legal plan that fits memory and shows those that no other "
-    "beats in both latency and throughput.\v" HAR_EXIT_CODES,
-    NULL,
-    NULL,
+    "Times every legal plan that fits memory and shows those that no "
+    "other beats in both latency and throughput.\v" HAR_EXIT_CODES,
     NULL};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->model},
+        {"machine", .text = &r->machine},
+        {"gpus", .text = &r->gpus, .argument = "N[..N2]",
+         .help = "numbers of GPUs to search"},
+        {"batch", .text = &r->batch},
+        {"decode", .text = &r->decode, .argument = "BxL",
+         .help = "instead: a token for each of B rows, L cached ones before "
+                 "it"},
+        {"dtype", .text = &r->dtype},
+        {"slo", .text = r->slo, .n = &r->n_slo, .most = 2, .argument = "LIMIT",
+         .help = "latency_ms<X or tokens_per_s>X; both may be given"},
+        {"mark", .text = r->mark, .n = &r->n_mark, .most = HAR_MAX_MARKS - 3,
+         .argument = "PLAN",
+         .help = "hold this plan against the best; may be repeated"},
+        {"popularity", .text = &r->popularity},
+        {"place", .flag = &r->place,
+         .help = "deal the experts of the first marked plan, else of the best "
+                 "that has ep > 1, by their popularity"},
+        {"budget", .text = &r->budget, .argument = "GB",
+         .help = "memory of a GPU for copies of experts (what is left, but no "
+                 "more than the experts already have)"},
+        {"json", .text = &r->json},
+        {"write", .text = &r->write, .argument = "FILE",
+         .help = "the best plan, with --place the placed one, as YAML for "
+                 "verify"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 /* --- options
  * ------------------------------------------------------------------ */
@@ -193,7 +130,7 @@ static core_status parse_work(const request *r, har_quick *e)
 {
     CORE_FAIL_IF((r->batch == NULL) == (r->decode == NULL), CORE_E_USAGE,
                  "expected one of --batch BxT and --decode BxL");
-    CORE_TRY(parse_dtype(&e->dtype, r->dtype != NULL ? r->dtype : "f16"));
+    CORE_TRY(parse_dtype(&e->dtype, r->dtype));
     if (r->batch != NULL)
         return har_parse_batch(&e->n_b, &e->n_t, "--batch", r->batch);
     e->n_t = 1;
@@ -499,8 +436,8 @@ static core_status run(const request *r)
 
 int har_cmd_search(int argc, char **argv)
 {
-    request r = {0};
-    har_parse(&argp, argc, argv, "search", &r);
+    request r = {.dtype = "f16"};
+    read_command_line(&r, argc, argv);
     core_message_clear();
     return har_end(run(&r));
 }

@@ -18,9 +18,9 @@
 
 typedef struct request { /* the command line                              */
     const char *model;
-    int n_plan;
-    const char *plan_text[HAR_MAX_PLANS];
-    const char *batch, *layers, *seed_text, *numerics_text, *stall_text;
+    int n_plan; /* given: without any the first counts                      */
+    const char *plan[HAR_MAX_PLANS];
+    const char *batch, *layers, *seed, *numerics, *stall;
     const char *json, *events, *trace;
     bool is_forced, keeps, is_padded;
 } request;
@@ -43,111 +43,38 @@ typedef struct task {     /* what it means                                 */
 
 /* --- the command line --- */
 
-enum {
-    OPT_JSON = 256,
-    OPT_EVENTS,
-    OPT_TRACE,
-    OPT_KEEP,
-    OPT_STALL,
-    OPT_FORCED,
-    OPT_LAYERS,
-    OPT_PADDING
-};
-
-static const struct argp_option options[] = {
-    {"plan", 'p', "PLAN", 0,
-     "a preset, a string such as tp=2,pp=2,ep=4 or a YAML "
-     "file; may be repeated (seed-32)",
-     0},
-    {"batch", 'b', "BxT", 0, "rows x tokens (a row for every part of the plan)",
-     0},
-    {"seed", 's', "N", 0, "of procedural weights and of the batch (1)", 0},
-    {"padding", OPT_PADDING, NULL, 0,
-     "rows are padded on the left, each to another length", 0},
-    {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 0},
-    {"numerics", 'n', "LIST", 0, "a list of exact, fp32 and bf16 (exact,fp32)",
-     0},
-    {"forced", OPT_FORCED, NULL, 0,
-     "only judge every operator on correct inputs", 0},
-    {"stall", OPT_STALL, "SECONDS", 0,
-     "end the run when nothing moves for so long "
-     "(30)",
-     0},
-    {"json", OPT_JSON, "FILE", 0, "the report for machines", 0},
-    {"events", OPT_EVENTS, "FILE", 0,
-     "a JSON line per tick and rank; with "
-     "several plans FILE.1, FILE.2 ...",
-     0},
-    {"trace", OPT_TRACE, "FILE", 0,
-     "the timeline of every rank's operators, for ui.perfetto.dev; with "
-     "several plans FILE.1, FILE.2 ...",
-     0},
-    {"keep", OPT_KEEP, NULL, 0, "keep the run folder", 0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    request *r = state->input;
-    switch (key) {
-    case 'p':
-        if (r->n_plan == HAR_MAX_PLANS)
-            argp_error(state, "more than %d plans", (int)HAR_MAX_PLANS);
-        r->plan_text[r->n_plan++] = arg;
-        return 0;
-    case 'b':
-        r->batch = arg;
-        return 0;
-    case 's':
-        r->seed_text = arg;
-        return 0;
-    case OPT_LAYERS:
-        r->layers = arg;
-        return 0;
-    case 'n':
-        r->numerics_text = arg;
-        return 0;
-    case OPT_PADDING:
-        r->is_padded = true;
-        return 0;
-    case OPT_FORCED:
-        r->is_forced = true;
-        return 0;
-    case OPT_STALL:
-        r->stall_text = arg;
-        return 0;
-    case OPT_JSON:
-        r->json = arg;
-        return 0;
-    case OPT_EVENTS:
-        r->events = arg;
-        return 0;
-    case OPT_TRACE:
-        r->trace = arg;
-        return 0;
-    case OPT_KEEP:
-        r->keeps = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one MODEL: '%s'", arg);
-        r->model = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
-    "[MODEL]",
-    "Compares a single-process forward pass of MODEL with an emulation of a "
-    "parallel plan in which every rank holds only its shards.\vMODEL is a "
-    "preset "
-    "(seed-mini), a spec file or a checkpoint folder. " HAR_EXIT_CODES,
-    NULL,
-    NULL,
+static const har_command_line line = {
+    "verify", "[MODEL]",
+    "Compares a single-process forward pass of MODEL with an emulation "
+    "of a parallel plan in which every rank holds only its "
+    "shards.\vMODEL is a preset (seed-mini), a spec file or a "
+    "checkpoint folder.  --plan may be repeated: --events and --trace "
+    "then write FILE.1, FILE.2 ...  The batch has a row for every part "
+    "of the plan; --numerics takes a list, without fp64. " HAR_EXIT_CODES,
     NULL};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->model},
+        {"plan", .text = r->plan, .n = &r->n_plan, .most = HAR_MAX_PLANS},
+        {"batch", .text = &r->batch},
+        {"seed", .text = &r->seed},
+        {"layers", .text = &r->layers},
+        {"numerics", .text = &r->numerics},
+        {"stall", .text = &r->stall},
+        {"json", .text = &r->json},
+        {"trace", .text = &r->trace},
+        {"events", .text = &r->events, .argument = "FILE",
+         .help = "a JSON line per tick and rank"},
+        {"padding", .flag = &r->is_padded,
+         .help = "rows are padded on the left, each to another length"},
+        {"forced", .flag = &r->is_forced,
+         .help = "only judge every operator on correct inputs"},
+        {"keep", .flag = &r->keeps, .help = "keep the run folder"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 static core_status refuse_numerics(const char *text)
 {
@@ -196,8 +123,7 @@ static core_status read_plans(task *t, const request *r)
 {
     t->n_plan = r->n_plan > 0 ? r->n_plan : 1;
     for (int i = 0; i < t->n_plan; i++) {
-        const char *text = r->n_plan > 0 ? r->plan_text[i] : "seed-32";
-        CORE_TRY(par_plan_parse(&t->plan[i], text));
+        CORE_TRY(par_plan_parse(&t->plan[i], r->plan[i]));
         CORE_TRY(par_plan_check(&t->plan[i], &t->spec));
         if (par_plan_world(&t->plan[i]) > t->n_rank)
             t->n_rank = par_plan_world(&t->plan[i]);
@@ -263,15 +189,12 @@ static core_status estimate(task *t, const request *r)
 
 static core_status understand(task *t, const request *r)
 {
-    int64_t number = 1;
-    if (r->stall_text != NULL)
-        CORE_TRY(har_parse_count(&number, "--stall", r->stall_text));
-    t->stall_seconds = r->stall_text != NULL ? (double)number : 30.0;
-    number = 1;
-    if (r->seed_text != NULL)
-        CORE_TRY(har_parse_count(&number, "--seed", r->seed_text));
+    int64_t number;
+    CORE_TRY(har_parse_count(&number, "--stall", r->stall));
+    t->stall_seconds = (double)number;
+    CORE_TRY(har_parse_count(&number, "--seed", r->seed));
     t->seed = (uint64_t)number;
-    CORE_TRY(read_numerics(t, r->numerics_text));
+    CORE_TRY(read_numerics(t, r->numerics));
     CORE_TRY(read_model(t, r));
     CORE_TRY(read_plans(t, r));
     return CORE_OK;
@@ -485,8 +408,9 @@ static int launch(const request *r, const task *t, char **argv)
 
 int har_cmd_verify(int argc, char **argv)
 {
-    request r = {.model = "seed-mini", .numerics_text = "exact,fp32"};
-    har_parse(&argp, argc, argv, "verify", &r);
+    request r = {.model = "seed-mini", .plan = {"seed-32"}, .seed = "1",
+                 .numerics = "exact,fp32", .stall = "30"};
+    read_command_line(&r, argc, argv);
     core_message_clear();
     task *t = calloc(1, sizeof *t);
     if (t == NULL)
