@@ -184,22 +184,18 @@ static core_status compare_foreign(const request *r)
 {
     har_namemap map;
     har_range positions;
-    const har_foreign_options with = {
-        .map = &map,
-        .positions = r->positions != NULL ? &positions : NULL,
-        .numerics = r->numerics};
+    core_numerics numerics;
+    har_foreign_options with = {
+        .map = &map, .positions = r->positions != NULL ? &positions : NULL};
     CORE_FAIL_IF(r->positions != NULL &&
                      !har_range_parse(&positions, r->positions),
                  CORE_E_USAGE,
                  "--positions: expected a range such as 7:9, found '%s'",
                  r->positions);
-    CORE_FAIL_IF(r->numerics != NULL && strcmp(r->numerics, "exact") != 0 &&
-                     strcmp(r->numerics, "fp64") != 0 &&
-                     strcmp(r->numerics, "fp32") != 0 &&
-                     strcmp(r->numerics, "bf16") != 0,
-                 CORE_E_USAGE,
-                 "--numerics: expected exact, fp64, fp32 or bf16, found '%s'",
-                 r->numerics);
+    if (r->numerics != NULL) {
+        CORE_TRY(core_numerics_parse(&numerics, r->numerics));
+        with.numerics = core_numerics_name(numerics);
+    }
     CORE_FAIL_IF(r->numerics != NULL && !har_yardstick_is_bundle(r->golden),
                  CORE_E_USAGE,
                  "--numerics: chooses a file of a bundle, %s is none",

@@ -108,29 +108,11 @@ static core_status parse_slo(const char *text, har_search_case *out)
                           text + strlen(tokens));
 }
 
-static core_status parse_dtype(core_dtype *out, const char *name)
-{
-    static const struct {
-        const char *name;
-        core_dtype dtype;
-    } known[] = {{"f16", CORE_DTYPE_F16},
-                 {"bf16", CORE_DTYPE_BF16},
-                 {"f32", CORE_DTYPE_F32},
-                 {"f64", CORE_DTYPE_F64}};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcmp(name, known[i].name) == 0) {
-            *out = known[i].dtype;
-            return CORE_OK;
-        }
-    CORE_FAIL(CORE_E_USAGE,
-              "--dtype: expected f16, bf16, f32 or f64, found '%s'", name);
-}
-
 static core_status parse_work(const request *r, har_quick *e)
 {
     CORE_FAIL_IF((r->batch == NULL) == (r->decode == NULL), CORE_E_USAGE,
                  "expected one of --batch BxT and --decode BxL");
-    CORE_TRY(parse_dtype(&e->dtype, r->dtype));
+    CORE_TRY(har_parse_dtype(&e->dtype, "--dtype", r->dtype));
     if (r->batch != NULL)
         return har_parse_batch(&e->n_b, &e->n_t, "--batch", r->batch);
     e->n_t = 1;

@@ -435,6 +435,9 @@ static const struct {
     {"  bf16: 989", "  bf17: 989",
      "t.yaml:13:9: peak_tflops.bf17: unknown "
      "dtype"},
+    {"  f32: 67\n", "  f32: 67\n  float: 67\n",
+     "peak_tflops.float: another word for a dtype already given"},
+    {"  f32: 67\n", "  float32: 67\n", NULL},
     {"  f32: 67\n", "", "t.yaml: peak_tflops.f32: missing"},
     {"  - [64, 32]", "  - [64, 0]",
      "tiles[7][1]: expected a number from 1 to 4096, found '0'"},

@@ -15,18 +15,11 @@
 static const double GROUPED_KV_SHARE = 0.5;
 enum { MAX_SIZE = 1 << 24, MAX_RANKS = 1 << 16, NODE_GPUS = 8 };
 
-static const char *const DTYPES[] = {"bfloat16", "half", "float16",
-                                     "float",    "int8", "fp8"};
-static const core_dtype DTYPE_OF[] = {CORE_DTYPE_BF16, CORE_DTYPE_F16,
-                                      CORE_DTYPE_F16,  CORE_DTYPE_F32,
-                                      CORE_DTYPE_I8,   CORE_DTYPE_F8_E4M3};
-enum { N_DTYPES = sizeof DTYPES / sizeof DTYPES[0] };
-
 static core_status read_dtype(const har__line *l, int i, core_dtype *out)
 {
-    int word = 0;
-    CORE_TRY(har__field_word(l, i, DTYPES, N_DTYPES, &word));
-    *out = DTYPE_OF[word];
+    CORE_FAIL_IF(!core_dtype_of_word(out, l->field[i]), CORE_E_FORMAT,
+                 "%s:%d:%d: %s: unknown word '%.40s'", l->path, l->number,
+                 i + 1, l->format->column[i], l->field[i]);
     return CORE_OK;
 }
 
