@@ -199,10 +199,10 @@ START_TEST(ranking_of_a_reversed_order)
     har_row row[3] = {{.line = 2}};
     double t[3];
     for (int i = 0; i < 3; i++) {
-        row[i].shape = (har_shape){.kind = HAR_PLAN};
+        row[i].shape = (har_op_shape){.kind = HAR_PLAN};
         row[i].shape.as.training =
             (har_training){4, 16, 1, 1024, 16, 12, 1024, 1 << i, 4 >> i, 1};
-        t[i] = har_shape_time(&m, &row[i].shape).seconds;
+        t[i] = har_op_time(&m, &row[i].shape).seconds;
     }
     for (int i = 0; i < 3; i++)
         row[i].seconds = t[i];

@@ -29,7 +29,7 @@ void har_calibration_free(har_calibration *c)
     c->samples = NULL;
 }
 
-core_status har_calibration_add(har_calibration *c, const har_shape *shape,
+core_status har_calibration_add(har_calibration *c, const har_op_shape *shape,
                                 double seconds)
 {
     if (c->n_row == c->room) {

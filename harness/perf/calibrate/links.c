@@ -99,7 +99,7 @@ static core_status keep(har_calibration *out, const bench *b, int which,
                         int64_t bytes, double seconds)
 {
     const int n = b->group.n;
-    const har_shape shape = {.kind = HAR_COLLECTIVE,
+    const har_op_shape shape = {.kind = HAR_COLLECTIVE,
                              .dtype = CORE_DTYPE_F64,
                              .as.collective = {.kind = KINDS[which].kind,
                                                .algorithm = HAR_LIBRARY,

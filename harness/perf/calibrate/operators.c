@@ -81,7 +81,7 @@ static core_status add_rows(har_calibration *out, const har_probe *probe,
             experts += t->seconds;
         if (c->tap.layer != 0 || c->kind != CORE_COST_ATTENTION)
             continue;
-        const har_shape shape = {.kind = HAR_ATTENTION,
+        const har_op_shape shape = {.kind = HAR_ATTENTION,
                                  .dtype = dtype,
                                  .as.attention = {.n_row = (double)probe->n_b,
                                                   .n_t = (double)probe->n_t,
@@ -91,7 +91,7 @@ static core_status add_rows(har_calibration *out, const har_probe *probe,
                                                   .kv_share = 1}};
         CORE_TRY(har_calibration_add(out, &shape, t->seconds));
     }
-    const har_shape shape = {.kind = HAR_MOE,
+    const har_op_shape shape = {.kind = HAR_MOE,
                              .dtype = dtype,
                              .as.moe = {.n_token =
                                             (double)(probe->n_b * probe->n_t),

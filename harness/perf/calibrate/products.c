@@ -90,7 +90,7 @@ static core_status measure(har_calibration *out, bench *b, int which,
     b->pool = (size_t)fmax(NEAR_POOL, n * k);
     const double seconds = time_of(b, which, (int)m, (int)n, (int)k);
     CORE_FAIL_IF(!(seconds > 0), CORE_E_PROGRAM, HAR_COARSE_CLOCK);
-    const har_shape shape = {
+    const har_op_shape shape = {
         .kind = HAR_GEMM, .dtype = dtype, .as.gemm = {m, n, k}};
     rate[i] = log(2 * m * n * k / seconds);
     out->peak[which] = fmax(out->peak[which], exp(rate[i]));

@@ -23,7 +23,7 @@ static core_status read_dtype(const har__line *l, int i, core_dtype *out)
     return CORE_OK;
 }
 
-static core_status read_mnk(const har__line *l, int first, har_shape *out)
+static core_status read_mnk(const har__line *l, int first, har_op_shape *out)
 {
     for (int i = 0; i < 3; i++)
         CORE_TRY(
@@ -31,12 +31,12 @@ static core_status read_mnk(const har__line *l, int first, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_gemm(const har__line *l, har_shape *out)
+static core_status read_gemm(const har__line *l, har_op_shape *out)
 {
     return read_mnk(l, 0, out);
 }
 
-static core_status read_gemm_long(const har__line *l, har_shape *out)
+static core_status read_gemm_long(const har__line *l, har_op_shape *out)
 {
     CORE_TRY(read_dtype(l, 1, &out->dtype));
     return read_mnk(l, 2, out);
@@ -63,7 +63,7 @@ static core_status read_popularity(const har__line *l, int i,
               l->path, l->number, i + 1, l->format->column[i], text);
 }
 
-static core_status read_moe(const har__line *l, har_shape *out)
+static core_status read_moe(const har__line *l, har_op_shape *out)
 {
     har_moe *moe = &out->as.moe;
     int tp = 0;
@@ -79,7 +79,7 @@ static core_status read_moe(const har__line *l, har_shape *out)
     return read_popularity(l, 8, &moe->popularity);
 }
 
-static core_status read_heads(const har__line *l, int first, har_shape *out)
+static core_status read_heads(const har__line *l, int first, har_op_shape *out)
 {
     har_attention *a = &out->as.attention;
     CORE_TRY(har__field_number(l, first, 1, MAX_RANKS, &a->n_h));
@@ -89,7 +89,7 @@ static core_status read_heads(const har__line *l, int first, har_shape *out)
     return read_dtype(l, first + 4, &out->dtype);
 }
 
-static core_status read_context(const har__line *l, har_shape *out)
+static core_status read_context(const har__line *l, har_op_shape *out)
 {
     out->as.attention = (har_attention){.kv_share = 1};
     CORE_TRY(har__field_number(l, 0, 1, MAX_SIZE, &out->as.attention.n_row));
@@ -97,7 +97,7 @@ static core_status read_context(const har__line *l, har_shape *out)
     return read_heads(l, 2, out);
 }
 
-static core_status read_generation(const har__line *l, har_shape *out)
+static core_status read_generation(const har__line *l, har_op_shape *out)
 {
     har_attention *a = &out->as.attention;
     double step = 0;
@@ -114,7 +114,7 @@ static core_status read_generation(const har__line *l, har_shape *out)
 }
 
 static core_status read_message(const har__line *l, int gpus, int size,
-                                har_shape *out)
+                                har_op_shape *out)
 {
     CORE_TRY(har__field_whole(l, gpus, 2, MAX_RANKS, &out->as.collective.n));
     CORE_TRY(har__field_number(l, size, 1, 1e12, &out->as.collective.bytes));
@@ -122,7 +122,7 @@ static core_status read_message(const har__line *l, int gpus, int size,
     return CORE_OK;
 }
 
-static core_status read_nccl(const har__line *l, har_shape *out)
+static core_status read_nccl(const har__line *l, har_op_shape *out)
 {
     static const char *const ops[] = {"all_reduce", "all_gather",
                                       "reduce_scatter", "alltoall"};
@@ -135,7 +135,7 @@ static core_status read_nccl(const har__line *l, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_custom(const har__line *l, har_shape *out)
+static core_status read_custom(const har__line *l, har_op_shape *out)
 {
     static const char *const backends[] = {"vllm_graph", "vllm_eager"};
     int backend = 0;
@@ -148,7 +148,7 @@ static core_status read_custom(const har__line *l, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_vidur(const har__line *l, har_shape *out)
+static core_status read_vidur(const har__line *l, har_op_shape *out)
 {
     static const char *const ops[] = {"all_reduce", "send_recv"};
     int op = 0, per_node = 0;
@@ -161,7 +161,7 @@ static core_status read_vidur(const har__line *l, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_training(const har__line *l, har_shape *out)
+static core_status read_training(const har__line *l, har_op_shape *out)
 {
     har_training *t = &out->as.training;
     int *const fields[] = {&t->n_gpu, &t->batch, &t->micro_batch, &t->n_d,
@@ -261,7 +261,7 @@ const int har__n_format =
     (int)(sizeof har__format_list / sizeof har__format_list[0]);
 
 static har_time collective_time(const har_machine *machine,
-                                const har_shape *shape)
+                                const har_op_shape *shape)
 {
     har_time time = har_time_collective(
         machine, shape->as.collective.kind, shape->as.collective.algorithm,
@@ -273,7 +273,7 @@ static har_time collective_time(const har_machine *machine,
     return time;
 }
 
-har_time har_shape_time(const har_machine *machine, const har_shape *shape)
+har_time har_op_time(const har_machine *machine, const har_op_shape *shape)
 {
     switch (shape->kind) {
     case HAR_GEMM:
