@@ -1,4 +1,5 @@
-/* core/model/config_impl.h -- private to spec_config.c and config_*.c: reading a
+/* core/model/config_impl.h -- private to spec_config.c and config_*.c: reading
+ * a
  * Hugging Face config.json.
  *
  * A key that is null means the same as an absent one; integers may be written

@@ -22,20 +22,63 @@ core_mixer core_spec_mixer(const core_spec *spec, int layer)
     return spec->n_h > 0 ? (core_mixer)spec->mixer[layer] : CORE_N_MIXERS;
 }
 
-core_projection core_spec_projection(const core_spec *spec)
+core_projection core_spec_projection(const core_spec *s)
 {
-    return spec->n_kv_rank > 0 ? CORE_PROJECTION_LATENT : CORE_PROJECTION_QKV;
+#define PROJECTION_CHOSEN(kind, name)                                          \
+    if (CORE_##kind##_CHOSEN)                                                  \
+        return CORE_PROJECTION_##kind;
+    CORE_PROJECTION_LIST(PROJECTION_CHOSEN)
+#undef PROJECTION_CHOSEN
+    return CORE_N_PROJECTIONS;
 }
 
-core_shared core_spec_shared(const core_spec *spec, int layer)
+core_shared core_spec_shared(const core_spec *s, int l)
 {
-    return core_spec_has_shared_gate(spec, layer) ? CORE_SHARED_SHARED_GATE
-                                                  : CORE_N_SHARED;
+#define SHARED_HERE(kind, name)                                                \
+    if (CORE_##kind##_HERE)                                                    \
+        return CORE_SHARED_##kind;
+    CORE_SHARED_LIST(SHARED_HERE)
+#undef SHARED_HERE
+    return CORE_N_SHARED;
 }
 
-bool core_spec_has_mamba(const core_spec *spec, int layer)
+static const struct {
+    const char *name, *module;
+    bool takes_padding;
+} MIXERS[] = {
+#define MIXER_ROW(kind, name)                                                  \
+    {#name, CORE_##kind##_MODULE, CORE_##kind##_TAKES_PADDING},
+    CORE_MIXER_LIST(MIXER_ROW)
+#undef MIXER_ROW
+};
+
+const char *core_mixer_name(core_mixer mixer)
 {
-    return spec->n_h > 0 && spec->mixer[layer] == CORE_MIXER_MAMBA;
+    return MIXERS[mixer].name;
+}
+
+const char *core_mixer_module(core_mixer mixer)
+{
+    return MIXERS[mixer].module;
+}
+
+bool core_mixer_takes_padding(core_mixer mixer)
+{
+    return MIXERS[mixer].takes_padding;
+}
+
+double core_mixer_flops(const core_spec *s, int layer)
+{
+    switch (core_spec_mixer(s, layer)) {
+#define MIXER_FLOPS(kind, name)                                                \
+    case CORE_MIXER_##kind:                                                    \
+        return CORE_##kind##_FLOPS;
+        CORE_MIXER_LIST(MIXER_FLOPS)
+#undef MIXER_FLOPS
+    case CORE_N_MIXERS:
+        break;
+    }
+    return 0.0;
 }
 
 bool core_spec_has_attention(const core_spec *spec, int layer)
@@ -46,11 +89,6 @@ bool core_spec_has_attention(const core_spec *spec, int layer)
 bool core_spec_has_rope(const core_spec *spec, int layer)
 {
     return core_spec_has_attention(spec, layer) && spec->no_rope[layer] == 0;
-}
-
-bool core_spec_is_mla(const core_spec *spec)
-{
-    return spec->n_kv_rank > 0;
 }
 
 int64_t core_spec_n_rot(const core_spec *spec)
@@ -83,17 +121,15 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i)
     return 0;
 }
 
-bool core_spec_has_mlp(const core_spec *spec, int layer, int64_t *n_f)
+int64_t core_spec_n_mlp(const core_spec *spec, int layer)
 {
-    *n_f = core_spec_is_moe(spec, layer) ? spec->n_f_shared : spec->n_f_dense;
-    return *n_f > 0;
+    return core_spec_is_moe(spec, layer) ? spec->n_f_shared : spec->n_f_dense;
 }
 
-bool core_spec_has_shared_gate(const core_spec *spec, int layer)
+bool core_spec_has_mlp(const core_spec *spec, int layer, int64_t *n_f)
 {
-    int64_t n_f;
-    return spec->shared_gate && core_spec_is_moe(spec, layer) &&
-           core_spec_has_mlp(spec, layer, &n_f);
+    *n_f = core_spec_n_mlp(spec, layer);
+    return *n_f > 0;
 }
 
 int core_spec_count_moe(const core_spec *spec, int first, int end)
@@ -124,10 +160,9 @@ static int64_t count_parameters(const core_spec *spec, int64_t n_e_used)
             n += tensor_elements(spec, (core_weight_kind)k, 0);
     for (int l = 0; l < (int)spec->n_l; l++) {
         for (int k = CORE_W_ATTN_NORM; k < CORE_W_FINAL_NORM; k++) {
-            const bool is_expert =
-                k >= CORE_W_EXPERT_GATE && k <= CORE_W_EXPERT_DOWN_BIAS;
-            n += tensor_elements(spec, (core_weight_kind)k, l) *
-                 (is_expert ? n_e_used : 1);
+            const core_weight_kind kind = (core_weight_kind)k;
+            const bool many = core_weight_scope_of(kind) == CORE_SCOPE_EXPERT;
+            n += tensor_elements(spec, kind, l) * (many ? n_e_used : 1);
         }
     }
     return n;
@@ -153,4 +188,19 @@ int64_t core_spec_capacity(const core_spec *spec, int64_t n_t)
     const double slots =
         ceil((double)n_t * (double)spec->n_k / (double)spec->n_e * c->factor);
     return slots < 0x1p62 ? (int64_t)slots : INT64_MAX;
+}
+
+bool core_spec_has_mamba(const core_spec *spec, int layer)
+{
+    return core_spec_mixer(spec, layer) == CORE_MIXER_MAMBA;
+}
+
+bool core_spec_is_mla(const core_spec *spec)
+{
+    return spec->n_kv_rank > 0;
+}
+
+bool core_spec_has_shared_gate(const core_spec *spec, int layer)
+{
+    return core_spec_shared(spec, layer) != CORE_N_SHARED;
 }

@@ -1,7 +1,7 @@
 /* core/model/spec.h -- the description of a model: plain data, no behaviour.
  *
  * A family of published models is a row of settings here, plus the names of its
- * tensors (core/weights/checkpoint_names.c): no forward pass ever asks for the family.
+ * tensors (core/model/families/): no forward pass ever asks for the family.
  * In a field that a model does not use, 0 means "none".
  *
  * Axis letters used in names everywhere (see ref/MODEL.md):
@@ -12,31 +12,13 @@
 #define CORE_SPEC_H
 
 #include "core/base/status.h"
+#include "core/model/families.h"
 #include "core/model/operators.h"
 
 #include <stdint.h>
 #include <stdio.h>
 
 enum { CORE_MAX_LAYERS = 256, CORE_NAME_BYTES = 64 };
-
-/* Whose tensor names a checkpoint has. */
-typedef enum core_family {
-    CORE_FAMILY_SEED,   /* our own spec files and presets                     */
-    CORE_FAMILY_MIXTRAL,
-    CORE_FAMILY_SWITCH, /* one Switch feed-forward sub-layer, from hidden_in  */
-    CORE_FAMILY_QWEN2_MOE,
-    CORE_FAMILY_QWEN3_MOE,
-    CORE_FAMILY_OLMOE,
-    CORE_FAMILY_GPT_OSS,
-    CORE_FAMILY_DEEPSEEK_V2,
-    CORE_FAMILY_DEEPSEEK_V3,
-    CORE_FAMILY_GLM4_MOE,
-    CORE_FAMILY_DOTS1,
-    CORE_FAMILY_LLAMA4,
-    CORE_FAMILY_GRANITEMOE,
-    CORE_FAMILY_PHIMOE,
-    CORE_FAMILY_JAMBA,
-} core_family;
 
 typedef enum core_norm {
     CORE_NORM_RMS,
@@ -136,15 +118,6 @@ typedef struct core_capacity {
 
 typedef enum core_ffn { CORE_FFN_MOE, CORE_FFN_DENSE } core_ffn;
 
-/* A selective state space in place of attention (CORE_MIXER_MAMBA).         */
-typedef struct core_mamba {
-    int64_t n_c;    /* channels                                               */
-    int64_t n_s;    /* states of a channel                                    */
-    int64_t n_conv; /* positions that the causal convolution sees             */
-    int64_t n_r;    /* columns of the compressed time step                    */
-    bool bias_conv, bias_proj; /* bias_proj: of in_proj and out_proj          */
-} core_mamba;
-
 typedef struct core_spec {
     char name[CORE_NAME_BYTES];
     core_family family;
@@ -166,10 +139,10 @@ typedef struct core_spec {
     int64_t sliding_window;           /* keys per query, itself included; 0 = all */
     int64_t chunk;                    /* of CORE_SPAN_CHUNK                   */
     uint8_t span[CORE_MAX_LAYERS];    /* core_span of each layer              */
-    int64_t n_kv_rank;                /* latent attention (MLA): columns of the
-                                       * compressed keys and values, 0: none  */
-    int64_t n_q_rank;                 /* MLA: of the short query, 0: none     */
-    int64_t n_dv;                     /* MLA: value head size; else 0: Dh     */
+    int64_t n_kv_rank;                /* columns of compressed keys and values,
+                                       * 0: they are not compressed           */
+    int64_t n_q_rank;                 /* then: of the short query, 0: none    */
+    int64_t n_dv;                     /* then: value head size; else 0: Dh    */
     core_qk_norm qk_norm;
     double clip_qkv;                  /* q, k, v clamped to [-c, c]; 0: not   */
     bool sinks;                       /* a learnt logit per head that takes
@@ -194,7 +167,7 @@ typedef struct core_spec {
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */
-    bool bias_qkv;    /* of q, k, v; MLA: of the two compressing projections  */
+    bool bias_qkv;    /* of q, k, v; of what compresses q and kv instead      */
     bool bias_o, bias_router, bias_ffn, bias_head;
     core_capacity capacity;
 
@@ -213,12 +186,17 @@ core_mixer core_spec_mixer(const core_spec *spec, int layer);
 core_projection core_spec_projection(const core_spec *spec);
 core_shared core_spec_shared(const core_spec *spec, int layer);
 
+/* Of a mixer: its word, the module of a Hugging Face layer that it is, and
+ * whether it leaves rows alone that padding stands before.           [local] */
+const char *core_mixer_name(core_mixer mixer);
+const char *core_mixer_module(core_mixer mixer);
+bool core_mixer_takes_padding(core_mixer mixer);
+/* Operations per token of the layer's mixer, beyond products and scores.     */
+double core_mixer_flops(const core_spec *spec, int layer);
+
 /* True if the layer has attention, true if it has rope.              [local] */
 bool core_spec_has_attention(const core_spec *spec, int layer);
 bool core_spec_has_rope(const core_spec *spec, int layer);
-bool core_spec_has_mamba(const core_spec *spec, int layer);
-/* Latent attention: keys and values come from one compressed vector.         */
-bool core_spec_is_mla(const core_spec *spec);
 /* Rotated elements of a head, value head size, factor of the scores, with
  * their "0 means" resolved.                                          [local] */
 int64_t core_spec_n_rot(const core_spec *spec);
@@ -230,10 +208,11 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
 /* True if the layer has a tensor-parallel MLP: a dense layer, or the shared
  * expert of an MoE layer; *n_f receives its inner size.              [local] */
 bool core_spec_has_mlp(const core_spec *spec, int layer, int64_t *n_f);
+int64_t core_spec_n_mlp(const core_spec *spec, int layer); /* 0: none         */
 
-/* True if the layer has a shared expert that is weighted by a sigmoid.       */
+bool core_spec_has_mamba(const core_spec *spec, int layer);
+bool core_spec_is_mla(const core_spec *spec);
 bool core_spec_has_shared_gate(const core_spec *spec, int layer);
-
 /* Number of MoE layers in [first, end).                              [local] */
 int core_spec_count_moe(const core_spec *spec, int first, int end);
 

@@ -1,6 +1,6 @@
 /* core/model/spec_config.c -- a Hugging Face config.json as a spec.
  *
- * The rules of each family are in config_families.c; whatever would change the
+ * The rules of each family are in its file of families/; whatever would change the
  * result and is not supported is refused by its name and value, never ignored.
  */
 #include "core/model/config_impl.h"

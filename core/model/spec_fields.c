@@ -43,17 +43,14 @@ _Static_assert(sizeof(core_family) == sizeof(unsigned) &&
                    sizeof(core_router) == sizeof(unsigned),
                "words are stored through an unsigned");
 
-static const char *const FAMILIES[] = {
-    "seed",        "mixtral",  "switch",  "qwen2_moe",
-    "qwen3_moe",   "olmoe",    "gpt_oss", "deepseek_v2",
-    "deepseek_v3", "glm4_moe", "dots1",   "llama4",
-    "granitemoe",  "phimoe",   "jamba",   NULL};
+#define WORD(kind, name) #name,
+static const char *const FAMILIES[] = {CORE_FAMILY_LIST(WORD) NULL};
 static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu", "gelu",           "gelu_tanh",
                                    "relu", "clamped_swiglu", NULL};
 static const char *const NORMS[] = {"rms", "layer", NULL};
-static const char *const MIXERS[] = {"attention", "mamba", NULL};
+static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
 static const char *const POSITIONS[] = {"rope", "none", NULL};
 static const char *const QK_NORMS[] = {"none", "head", "all", "roped", NULL};
@@ -105,11 +102,6 @@ static bool is_llama3(const core_spec *spec)
     return spec->rope.scaling == CORE_ROPE_LLAMA3;
 }
 
-static bool has_latent(const core_spec *spec)
-{
-    return core_spec_is_mla(spec);
-}
-
 static bool has_groups(const core_spec *spec)
 {
     return spec->n_group > 0;
@@ -123,14 +115,6 @@ static bool is_sparsemixer(const core_spec *spec)
 static bool has_temper(const core_spec *spec)
 {
     return spec->temper_scale > 0.0;
-}
-
-static bool any_mamba(const core_spec *spec)
-{
-    for (int l = 0; l < CORE_MAX_LAYERS; l++)
-        if (spec->mixer[l] == CORE_MIXER_MAMBA)
-            return true;
-    return false;
 }
 
 static bool is_yarn(const core_spec *spec)
@@ -148,7 +132,25 @@ static bool has_slots(const core_spec *spec)
     return spec->capacity.rule == CORE_CAPACITY_ABSOLUTE;
 }
 
+static bool any_mixer(const core_spec *spec, core_mixer mixer)
+{
+    return memchr(spec->mixer, (int)mixer, sizeof spec->mixer) != NULL;
+}
+
+/* The fields of operators: when_ID says when one applies. */
+#define FIELD_WHEN(id, path, type, member, when, optional)                     \
+    static bool when_##id(const core_spec *s)                                  \
+    {                                                                          \
+        (void)s;                                                               \
+        return when;                                                           \
+    }
+CORE_PROJECTION_FIELDS(FIELD_WHEN)
+CORE_MIXER_FIELDS(FIELD_WHEN)
+CORE_SHARED_FIELDS(FIELD_WHEN)
+
 #define AT(member) offsetof(core_spec, member)
+#define OPERATOR_FIELD(id, path, type, member, when, optional)                 \
+    {path, FIELD_##type, AT(member), NULL, when_##id, optional},
 
 static const field FIELDS[] = {
     {"name", FIELD_NAME, AT(name), NULL, NULL, false},
@@ -159,9 +161,7 @@ static const field FIELDS[] = {
     {"kv_heads", FIELD_I64, AT(n_g), NULL, NULL, false},
     {"head_size", FIELD_I64, AT(n_dh), NULL, NULL, false},
     {"rotated", FIELD_I64, AT(n_rot), NULL, NULL, true},
-    {"latent.kv_rank", FIELD_I64, AT(n_kv_rank), NULL, NULL, true},
-    {"latent.query_rank", FIELD_I64, AT(n_q_rank), NULL, has_latent, true},
-    {"value_size", FIELD_I64, AT(n_dv), NULL, has_latent, true},
+    CORE_PROJECTION_FIELDS(OPERATOR_FIELD)
     {"experts", FIELD_I64, AT(n_e), NULL, NULL, false},
     {"experts_per_token", FIELD_I64, AT(n_k), NULL, NULL, false},
     {"expert_inner", FIELD_I64, AT(n_f), NULL, NULL, false},
@@ -196,14 +196,7 @@ static const field FIELDS[] = {
     {"attention.temper_scale", FIELD_REAL, AT(temper_scale), NULL, NULL, true},
     {"attention.temper_floor", FIELD_REAL, AT(temper_floor), NULL, has_temper,
      false},
-    {"mamba.channels", FIELD_I64, AT(mamba.n_c), NULL, any_mamba, false},
-    {"mamba.state", FIELD_I64, AT(mamba.n_s), NULL, any_mamba, false},
-    {"mamba.conv", FIELD_I64, AT(mamba.n_conv), NULL, any_mamba, false},
-    {"mamba.dt_rank", FIELD_I64, AT(mamba.n_r), NULL, any_mamba, false},
-    {"mamba.bias_conv", FIELD_FLAG, AT(mamba.bias_conv), NULL, any_mamba,
-     false},
-    {"mamba.bias_proj", FIELD_FLAG, AT(mamba.bias_proj), NULL, any_mamba,
-     false},
+    CORE_MIXER_FIELDS(OPERATOR_FIELD)
     {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},
@@ -219,7 +212,7 @@ static const field FIELDS[] = {
     {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
     {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
     {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},
-    {"shared_gate", FIELD_FLAG, AT(shared_gate), NULL, NULL, true},
+    CORE_SHARED_FIELDS(OPERATOR_FIELD)
     {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL, false},
     {"tied_head", FIELD_FLAG, AT(tied), NULL, NULL, false},
     {"bias.qkv", FIELD_FLAG, AT(bias_qkv), NULL, NULL, false},

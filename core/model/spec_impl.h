@@ -36,6 +36,17 @@ core_spec core__spec_blank(void);
 CORE_NODISCARD core_status core__spec_from_entries(
     core_spec *out, const core__spec_entries *entries);
 
+/* E_SPEC unless least <= value <= most; what: the field's path.      [local] */
+CORE_NODISCARD core_status core__check_size(const core_spec *spec,
+                                            const char *what, int64_t value,
+                                            int64_t least, int64_t most);
+
+/* The rules of an operator's settings, of any model that has attention.      */
+#define CORE_CHECK_DECLARE(name)                                               \
+    CORE_NODISCARD core_status core__check_##name(const core_spec *spec);
+CORE_CHECK_LIST(CORE_CHECK_DECLARE)
+#undef CORE_CHECK_DECLARE
+
 /* Fill *out if there is a preset of that name.                       [local] */
 bool core__spec_preset(core_spec *out, const char *name);
 

@@ -6,14 +6,14 @@
  * bounded by 2^31 - 1: products of two then fit 64 bits, and BLAS takes them;
  * all parameters together by 2^50, so that their bytes can be counted.
  */
-#include "core/model/spec.h"
+#include "core/model/spec_impl.h"
 
 #include "core/model/weight_list.h"
 
 #include <math.h>
 
-static core_status check_size(const core_spec *spec, const char *what,
-                              int64_t value, int64_t least, int64_t most)
+core_status core__check_size(const core_spec *spec, const char *what,
+                             int64_t value, int64_t least, int64_t most)
 {
     CORE_FAIL_IF(value < least || value > most, CORE_E_SPEC,
                  "%s: %s %lld, expected %lld to %lld", spec->name, what,
@@ -65,41 +65,6 @@ static core_status check_rope(const core_spec *spec)
                           rope->attention_factor);
 }
 
-/* Latent attention has one kv head per query head, and none of the forms of
- * queries and keys that other families add. */
-static core_status check_latent(const core_spec *spec)
-{
-    const int64_t most = INT32_MAX;
-    CORE_TRY(check_size(spec, "latent.query_rank", spec->n_q_rank, 0, most));
-    CORE_TRY(check_size(spec, "latent.kv_rank", spec->n_kv_rank, 0, most));
-    CORE_TRY(check_size(spec, "value_size", spec->n_dv, 0, most / spec->n_h));
-    if (!core_spec_is_mla(spec)) {
-        CORE_FAIL_IF(spec->n_q_rank > 0 || core_spec_n_dv(spec) != spec->n_dh,
-                     CORE_E_SPEC,
-                     "%s: latent.query_rank and value_size need latent.kv_rank",
-                     spec->name);
-        return CORE_OK;
-    }
-    CORE_FAIL_IF(spec->n_g != spec->n_h, CORE_E_SPEC,
-                 "%s: kv_heads %lld, latent attention expects %lld", spec->name,
-                 (long long)spec->n_g, (long long)spec->n_h);
-    CORE_FAIL_IF(core_spec_n_rot(spec) == spec->n_dh, CORE_E_SPEC,
-                 "%s: rotated %lld, latent attention expects less than "
-                 "head_size %lld",
-                 spec->name, (long long)spec->n_dh, (long long)spec->n_dh);
-    CORE_FAIL_IF(spec->qk_norm != CORE_QK_NORM_NONE || spec->sinks ||
-                     spec->clip_qkv > 0.0 || spec->temper_scale > 0.0,
-                 CORE_E_SPEC,
-                 "%s: latent attention has no qk_norm, clip, sinks or "
-                 "temperature",
-                 spec->name);
-    for (int l = 0; l < (int)spec->n_l; l++)
-        CORE_FAIL_IF(spec->no_rope[l] != 0, CORE_E_SPEC,
-                     "%s: layer %d has no rope, latent attention expects it",
-                     spec->name, l);
-    return CORE_OK;
-}
-
 static core_status check_not_negative(const core_spec *spec, const char *what,
                                       double value)
 {
@@ -119,36 +84,23 @@ static core_status check_scores(const core_spec *spec)
     if (spec->temper_scale > 0.0)
         CORE_TRY(
             check_positive(spec, "attention.temper_floor", spec->temper_floor));
-    CORE_TRY(
-        check_size(spec, "sliding_window", spec->sliding_window, 0, INT32_MAX));
+    CORE_TRY(core__check_size(spec, "sliding_window", spec->sliding_window, 0,
+                              INT32_MAX));
     for (int l = 0; l < (int)spec->n_l; l++)
         if (spec->span[l] == CORE_SPAN_CHUNK)
-            return check_size(spec, "chunk", spec->chunk, 1, INT32_MAX);
+            return core__check_size(spec, "chunk", spec->chunk, 1, INT32_MAX);
     return CORE_OK;
-}
-
-static core_status check_mamba(const core_spec *spec)
-{
-    bool any = false;
-    for (int l = 0; l < (int)spec->n_l; l++)
-        any = any || core_spec_has_mamba(spec, l);
-    if (!any)
-        return CORE_OK;
-    const int64_t most = INT32_MAX;
-    CORE_TRY(check_size(spec, "mamba.channels", spec->mamba.n_c, 1, most));
-    CORE_TRY(check_size(spec, "mamba.state", spec->mamba.n_s, 1, 1 << 20));
-    CORE_TRY(check_size(spec, "mamba.conv", spec->mamba.n_conv, 1, 1 << 20));
-    return check_size(spec, "mamba.dt_rank", spec->mamba.n_r, 1, 1 << 20);
 }
 
 static core_status check_attention(const core_spec *spec)
 {
     const int64_t most = INT32_MAX;
-    CORE_TRY(check_size(spec, "heads", spec->n_h, 1, most));
-    CORE_TRY(check_size(spec, "kv_heads", spec->n_g, 1, spec->n_h));
-    CORE_TRY(check_size(spec, "head_size", spec->n_dh, 2, most / spec->n_h));
-    CORE_TRY(check_size(spec, "vocabulary", spec->n_v, 1, most));
-    CORE_TRY(check_size(spec, "rotated", spec->n_rot, 0, spec->n_dh));
+    CORE_TRY(core__check_size(spec, "heads", spec->n_h, 1, most));
+    CORE_TRY(core__check_size(spec, "kv_heads", spec->n_g, 1, spec->n_h));
+    CORE_TRY(
+        core__check_size(spec, "head_size", spec->n_dh, 2, most / spec->n_h));
+    CORE_TRY(core__check_size(spec, "vocabulary", spec->n_v, 1, most));
+    CORE_TRY(core__check_size(spec, "rotated", spec->n_rot, 0, spec->n_dh));
     CORE_FAIL_IF(spec->n_h % spec->n_g != 0, CORE_E_SPEC,
                  "%s: heads %lld, not a multiple of kv_heads %lld", spec->name,
                  (long long)spec->n_h, (long long)spec->n_g);
@@ -160,21 +112,24 @@ static core_status check_attention(const core_spec *spec)
     CORE_TRY(check_positive(spec, "scale.residual", spec->residual_scale));
     CORE_TRY(
         check_positive(spec, "scale.logits_divisor", spec->logits_divisor));
-    CORE_TRY(check_latent(spec));
+#define CHECK_OPERATOR(name) CORE_TRY(core__check_##name(spec));
+    CORE_CHECK_LIST(CHECK_OPERATOR)
+#undef CHECK_OPERATOR
     CORE_TRY(check_scores(spec));
-    CORE_TRY(check_mamba(spec));
     return check_rope(spec);
 }
 
 /* One Switch layer: the only model without attention. */
 static core_status check_switch(const core_spec *spec)
 {
-    CORE_TRY(check_size(spec, "layers of a switch model", spec->n_l, 1, 1));
-    CORE_TRY(check_size(spec, "heads of a switch model", spec->n_h, 0, 0));
-    CORE_TRY(check_size(spec, "experts_per_token of a switch model", spec->n_k,
-                        1, 1));
-    return check_size(spec, "switch_block", spec->switch_block, 0,
-                      CORE_MAX_LAYERS - 1);
+    CORE_TRY(
+        core__check_size(spec, "layers of a switch model", spec->n_l, 1, 1));
+    CORE_TRY(
+        core__check_size(spec, "heads of a switch model", spec->n_h, 0, 0));
+    CORE_TRY(core__check_size(spec, "experts_per_token of a switch model",
+                              spec->n_k, 1, 1));
+    return core__check_size(spec, "switch_block", spec->switch_block, 0,
+                            CORE_MAX_LAYERS - 1);
 }
 
 static core_status check_router(const core_spec *spec)
@@ -186,11 +141,12 @@ static core_status check_router(const core_spec *spec)
                  "sigmoid",
                  spec->name);
     if (spec->router == CORE_ROUTER_SPARSEMIXER) {
-        CORE_TRY(check_size(spec, "experts_per_token of sparsemixer", spec->n_k,
-                            2, 2));
+        CORE_TRY(core__check_size(spec, "experts_per_token of sparsemixer",
+                                  spec->n_k, 2, 2));
         CORE_TRY(check_not_negative(spec, "router.jitter", spec->jitter));
     }
-    CORE_TRY(check_size(spec, "router.groups", spec->n_group, 0, spec->n_e));
+    CORE_TRY(
+        core__check_size(spec, "router.groups", spec->n_group, 0, spec->n_e));
     if (spec->n_group == 0)
         return CORE_OK;
     CORE_FAIL_IF(spec->router != CORE_ROUTER_SOFTMAX &&
@@ -201,25 +157,26 @@ static core_status check_router(const core_spec *spec)
     CORE_FAIL_IF(spec->n_e % spec->n_group != 0, CORE_E_SPEC,
                  "%s: experts %lld, not a multiple of router.groups %lld",
                  spec->name, (long long)spec->n_e, (long long)spec->n_group);
-    CORE_TRY(check_size(spec, "router.groups_kept", spec->n_group_kept, 1,
-                        spec->n_group));
+    CORE_TRY(core__check_size(spec, "router.groups_kept", spec->n_group_kept, 1,
+                              spec->n_group));
     const int64_t of_group = spec->n_e / spec->n_group;
     CORE_FAIL_IF(spec->group_score == CORE_GROUP_SCORE_BEST_TWO && of_group < 2,
                  CORE_E_SPEC,
                  "%s: groups of one expert have no two best to add up",
                  spec->name);
-    return check_size(spec, "experts_per_token of the kept groups", spec->n_k,
-                      1, spec->n_group_kept * of_group);
+    return core__check_size(spec, "experts_per_token of the kept groups",
+                            spec->n_k, 1, spec->n_group_kept * of_group);
 }
 
 static core_status check_experts(const core_spec *spec)
 {
     const int64_t most = INT32_MAX;
-    CORE_TRY(check_size(spec, "experts", spec->n_e, 1, most));
-    CORE_TRY(check_size(spec, "experts_per_token", spec->n_k, 1, spec->n_e));
-    CORE_TRY(check_size(spec, "expert_inner", spec->n_f, 1, most));
-    CORE_TRY(check_size(spec, "shared_inner", spec->n_f_shared, 0, most));
-    CORE_TRY(check_size(spec, "dense_inner", spec->n_f_dense, 0, most));
+    CORE_TRY(core__check_size(spec, "experts", spec->n_e, 1, most));
+    CORE_TRY(
+        core__check_size(spec, "experts_per_token", spec->n_k, 1, spec->n_e));
+    CORE_TRY(core__check_size(spec, "expert_inner", spec->n_f, 1, most));
+    CORE_TRY(core__check_size(spec, "shared_inner", spec->n_f_shared, 0, most));
+    CORE_TRY(core__check_size(spec, "dense_inner", spec->n_f_dense, 0, most));
     CORE_FAIL_IF(spec->act == CORE_ACT_CLAMPED_SWIGLU && !spec->gated,
                  CORE_E_SPEC, "%s: activation clamped_swiglu needs gated true",
                  spec->name);
@@ -245,7 +202,8 @@ static core_status check_capacity(const core_spec *spec)
     if (c->rule == CORE_CAPACITY_FACTOR)
         return check_positive(spec, "capacity.factor", c->factor);
     if (c->rule == CORE_CAPACITY_ABSOLUTE)
-        return check_size(spec, "capacity.slots", c->absolute, 1, INT32_MAX);
+        return core__check_size(spec, "capacity.slots", c->absolute, 1,
+                                INT32_MAX);
     return CORE_OK;
 }
 
@@ -276,8 +234,8 @@ static core_status check_total(const core_spec *spec)
 
 core_status core_spec_validate(const core_spec *spec)
 {
-    CORE_TRY(check_size(spec, "layers", spec->n_l, 1, CORE_MAX_LAYERS));
-    CORE_TRY(check_size(spec, "hidden", spec->n_d, 1, INT32_MAX));
+    CORE_TRY(core__check_size(spec, "layers", spec->n_l, 1, CORE_MAX_LAYERS));
+    CORE_TRY(core__check_size(spec, "hidden", spec->n_d, 1, INT32_MAX));
     CORE_TRY(check_positive(spec, "norm_eps", spec->norm_eps));
     CORE_TRY(spec->family == CORE_FAMILY_SWITCH ? check_switch(spec)
                                                 : check_attention(spec));

@@ -1,4 +1,5 @@
-/* core/model/spec_yaml.c -- a YAML document as a flat list of fields with places.
+/* core/model/spec_yaml.c -- a YAML document as a flat list of fields with
+ * places.
  *
  * What the fields mean is spec_fields.c.  At most two levels of maps and one
  * list of scalars exist in a spec, so nothing here recurses.  Trap: a key that

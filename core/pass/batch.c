@@ -91,13 +91,15 @@ core_status core_batch_make(core_batch *out, const core_spec *spec, int64_t n_b,
     return CORE_OK;
 }
 
-/* A state space carries what it saw of padding into the tokens behind it. */
 static core_status refuse_padding(const core_spec *spec)
 {
-    for (int l = 0; l < (int)spec->n_l; l++)
-        CORE_FAIL_IF(core_spec_has_mamba(spec, l), CORE_E_INPUT,
-                     "%s: layer %d is mamba, padded rows are not supported",
-                     spec->name, l);
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const core_mixer mixer = core_spec_mixer(spec, l);
+        CORE_FAIL_IF(mixer != CORE_N_MIXERS && !core_mixer_takes_padding(mixer),
+                     CORE_E_INPUT,
+                     "%s: layer %d is %s, padded rows are not supported",
+                     spec->name, l, core_mixer_name(mixer));
+    }
     return CORE_OK;
 }
 

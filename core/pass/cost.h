@@ -100,7 +100,7 @@ enum {
     CORE_FLOPS_FUNCTION = 1,  /* activation, sigmoid, softplus                */
     CORE_FLOPS_ADD = 1,
     CORE_FLOPS_MULTIPLY_ADD = 2,
-    CORE_FLOPS_STATE = 7,     /* of mamba: decay, * h, dt b, * a, +; h c, +   */
+    CORE_FLOPS_STATE = 7,     /* of a state: decay, * h, dt b, * a, +; h c, + */
 };
 
 const char *core_cost_kind_name(core_cost_kind kind);

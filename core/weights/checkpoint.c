@@ -1,7 +1,7 @@
 /* core/weights/checkpoint.c -- weights in a Hugging Face checkpoint folder.
  *
  * Everything is checked when the folder is opened: each tensor that the spec
- * wants is found under its family's name (checkpoint_names.c), with its shape
+ * wants is found under its family's name (file_tensor.c), with its shape
  * and a type that we read (checkpoint_view.c), and nothing is left over; reading
  * a rectangle then cannot fail.  Traps: a tied head may or may not be stored;
  * old files carry the rotary frequencies, which are not weights; the index of a
@@ -152,7 +152,7 @@ static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
                          core__view *view)
 {
     char name[CORE_FILE_TENSOR_BYTES];
-    const core__layout layout = core__file_tensor(spec, id, name);
+    const core_layout layout = core_file_tensor(spec, id, name);
     CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
                  "%s: no checkpoint format has the tensor %s of model %s",
                  c->folder, core_weight_name(id, name), spec->name);
@@ -201,7 +201,7 @@ static const core_st_tensor *find_unknown(const core_spec *spec,
 {
     for (int64_t t = 0; t < core_st_count(file); t++) {
         const core_st_tensor *tensor = core_st_at(file, t);
-        if (!core__is_tolerated(spec, tensor->name) &&
+        if (!core_file_is_tolerated(spec, tensor->name) &&
             !bsearch(&tensor, known, n_known, sizeof *known, compare_names))
             return tensor;
     }

@@ -5,40 +5,8 @@
 #define CORE_CHECKPOINT_IMPL_H
 
 #include "core/files/safetensors.h"
+#include "core/model/file_tensor.h"
 #include "core/weights/weights.h"
-
-enum { CORE_FILE_TENSOR_BYTES = 160 };
-
-/* How a matrix of ours, [rows, cols], lies in a file tensor.  E experts. */
-typedef enum core__layout {
-    CORE_LAYOUT_NONE,       /* the family has no such tensor                 */
-    CORE_LAYOUT_MATRIX,     /* [rows, cols]                                  */
-    CORE_LAYOUT_VECTOR,     /* [cols], rows is 1                             */
-    CORE_LAYOUT_CONV,       /* [rows, 1, cols]                               */
-    CORE_LAYOUT_FIRST_ROWS, /* [2 rows, cols], the first half                */
-    CORE_LAYOUT_LAST_ROWS,  /* the other one                                 */
-    CORE_LAYOUT_FIRST_COLS, /* [2 cols], rows is 1                           */
-    CORE_LAYOUT_LAST_COLS,
-    CORE_LAYOUT_E_IN_OUT, /* [E, cols, rows]                               */
-    CORE_LAYOUT_E_EVEN,   /* [E, cols, 2 rows], every second, from the first */
-    CORE_LAYOUT_E_ODD,
-    CORE_LAYOUT_E_LEFT, /* [E, cols, 2 rows], the first half             */
-    CORE_LAYOUT_E_RIGHT,
-    CORE_LAYOUT_E_OUT_IN, /* [E, rows, cols]                               */
-    CORE_LAYOUT_E_TOP,    /* [E, 2 rows, cols], the first half             */
-    CORE_LAYOUT_E_BOTTOM,
-    CORE_LAYOUT_E_VECTOR, /* [E, cols], rows is 1                          */
-    CORE_LAYOUT_E_VECTOR_EVEN, /* [E, 2 cols]                                 */
-    CORE_LAYOUT_E_VECTOR_ODD,
-} core__layout;
-
-/* The file tensor of a weight: its name, and how the weight lies in it.
- * CORE_LAYOUT_NONE if the family has none.                           [local] */
-core__layout core__file_tensor(const core_spec *spec, core_weight id,
-                               char name[CORE_FILE_TENSOR_BYTES]);
-
-/* True for a tensor that may be in the files and is no weight of the model. */
-bool core__is_tolerated(const core_spec *spec, const char *name);
 
 /* A layout for given sizes: the shape of the tensor, and where element (r, c)
  * of the weight lies in it. */
@@ -49,7 +17,7 @@ typedef struct core__pattern {
 } core__pattern;
 
 /* Of a weight [shape[0], shape[1]] of expert e of n_e.               [local] */
-core__pattern core__pattern_of(core__layout layout, const int64_t shape[2],
+core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
                                int64_t e, int64_t n_e);
 
 /* A weight in a file: element (r, c) is element offset + r*row_step +
@@ -67,7 +35,7 @@ typedef struct core__view {
 CORE_NODISCARD core_status core__view_make(core__view *out, const core_st *file,
                                            const core_st_tensor *tensor,
                                            const core_st_tensor *scale,
-                                           core__layout layout,
+                                           core_layout layout,
                                            const int64_t shape[2], int e,
                                            int64_t n_e);
 
@@ -76,7 +44,7 @@ CORE_NODISCARD core_status core__view_make(core__view *out, const core_st *file,
  * in]. */
 CORE_NODISCARD core_status core__view_make_mxfp4(
     core__view *out, const core_st *file, const core_st_tensor *blocks,
-    const core_st_tensor *scales, core__layout layout, const int64_t shape[2],
+    const core_st_tensor *scales, core_layout layout, const int64_t shape[2],
     int e, int64_t n_e);
 
 /* As core_weights_read, for this weight.                             [local] */

@@ -1,4 +1,5 @@
-/* core/weights/checkpoint_view.c -- a weight of ours as a pattern in a file tensor.
+/* core/weights/checkpoint_view.c -- a weight of ours as a pattern in a file
+ * tensor.
  *
  * Whatever a family does with its matrices (all experts in one tensor, gate and
  * up interleaved, in halves, transposed), an element of ours is found by two
@@ -19,7 +20,7 @@ enum {
     SCAN_CHUNK = SCAN_TILE * SCAN_TILE
 };
 
-core__pattern core__pattern_of(core__layout layout, const int64_t shape[2],
+core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
                                int64_t e, int64_t n_e)
 {
     const int64_t r = shape[0], c = shape[1];
@@ -91,7 +92,7 @@ static core_status check_type(const core_st *file, const core_st_tensor *tensor,
 }
 
 static core_status check_fp8(const core_st *file, const core_st_tensor *tensor,
-                             const core_st_tensor *scale, core__layout layout,
+                             const core_st_tensor *scale, core_layout layout,
                              const int64_t shape[2])
 {
     CORE_FAIL_IF(scale == NULL, CORE_E_WEIGHTS,
@@ -108,7 +109,7 @@ static core_status check_fp8(const core_st *file, const core_st_tensor *tensor,
 
 core_status core__view_make(core__view *out, const core_st *file,
                             const core_st_tensor *tensor,
-                            const core_st_tensor *scale, core__layout layout,
+                            const core_st_tensor *scale, core_layout layout,
                             const int64_t shape[2], int e, int64_t n_e)
 {
     const core__pattern p = core__pattern_of(layout, shape, e, n_e);
@@ -138,7 +139,7 @@ core_status core__view_make(core__view *out, const core_st *file,
 core_status core__view_make_mxfp4(core__view *out, const core_st *file,
                                   const core_st_tensor *blocks,
                                   const core_st_tensor *scales,
-                                  core__layout layout, const int64_t shape[2],
+                                  core_layout layout, const int64_t shape[2],
                                   int e, int64_t n_e)
 {
     const bool pairs = layout != CORE_LAYOUT_E_IN_OUT;

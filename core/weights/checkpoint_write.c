@@ -1,4 +1,5 @@
-/* core/weights/checkpoint_write.c -- a model's weights as a checkpoint of its family.
+/* core/weights/checkpoint_write.c -- a model's weights as a checkpoint of its
+ * family.
  *
  * The patterns that find a weight in a file tensor also put it there, so that
  * experts that share a tensor are written into it one after the other.  The
@@ -84,7 +85,7 @@ static core_status place(export *x, int64_t i, json_t *known)
     const core_weight id = x->id[i];
     char *name = x->name[x->n_tensor], own[CORE_NAME_BYTES];
     int64_t shape[2];
-    const core__layout layout = core__file_tensor(x->spec, id, name);
+    const core_layout layout = core_file_tensor(x->spec, id, name);
     CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
                  "%s: no checkpoint format has the tensor %s of model %s",
                  x->folder, core_weight_name(id, own), x->spec->name);

@@ -1,4 +1,5 @@
-/* core/weights/procedural.c -- weights that are a function of their coordinates.
+/* core/weights/procedural.c -- weights that are a function of their
+ * coordinates.
  *
  * Element i of a tensor (i = row * n_col + column of the WHOLE tensor) is made
  * from 16 bits, lane i mod 8 of Philox block i / 8 of the stream that the
@@ -6,7 +7,7 @@
  * so that nothing is ever zero; 11 bits so that exact mode has nothing to snap.
  *
  * The steps keep a deep model's activations of order one: matrices have a
- * standard deviation near gain / sqrt(fan-in), with the gain of each kind below
+ * standard deviation near gain / sqrt(fan-in), with the gain of each kind
  * chosen so that an error in any operator is large in its output (attention far
  * from uniform, routing decisive).  Every fourth router row is half as long, so
  * that experts differ in load.  Norm weights are 1 +- 1/4; a channel's decay
@@ -139,67 +140,28 @@ static void make_range(uint64_t seed, uint64_t stream, scale s, int64_t i0,
     }
 }
 
-/* Standard deviation of a matrix times sqrt(fan-in); 0 for vectors. */
-static double gain_of(core_weight_kind kind)
-{
-    switch (kind) {
-    case CORE_W_Q:
-    case CORE_W_K:
-    case CORE_W_O:
-    case CORE_W_KV_B:
-    case CORE_W_MAMBA_OUT:
-        return 1.5;
-    case CORE_W_EXPERT_DOWN: /* its result is weighted by a probability < 1 */
-    case CORE_W_MLP_DOWN:
-        return 2.0;
-    case CORE_W_ROUTER:
-        return 2.5;
-    case CORE_W_V:
-    case CORE_W_Q_A:
-    case CORE_W_KV_A:
-    case CORE_W_MAMBA_U:
-    case CORE_W_MAMBA_GATE:
-    case CORE_W_MAMBA_CONV:
-    case CORE_W_MAMBA_X:
-    case CORE_W_MAMBA_DT:
-    case CORE_W_SHARED_GATE:
-    case CORE_W_EXPERT_GATE:
-    case CORE_W_EXPERT_UP:
-    case CORE_W_MLP_GATE:
-    case CORE_W_MLP_UP:
-    case CORE_W_HEAD:
-        return 1.0;
-    default:
-        return 0.0;
-    }
-}
+/* How each kind is made: of a matrix its gain, the standard deviation times
+ * sqrt(fan-in); of all others, whose gain is 0, the scale itself. */
+static const struct {
+    double gain;
+    scale fixed;
+} VALUES[CORE_N_WEIGHT_KINDS] = {
+#define VALUES_MATRIX(gain) {gain, {0.0, 0.0, 0}}
+#define VALUES_NORM {0.0, {1.0, 0x1p-10, 3}}   /* 1 +- 255/1024 */
+#define VALUES_DECAY {0.0, {-1.0, 0x1p-10, 3}}
+#define VALUES_SMALL {0.0, {0.0, 0x1p-14, 0}}  /* beside scores in (0, 1) */
+#define VALUES_TABLE {0.0, {0.0, 0x1p-10, 0}}  /* +-2, deviation 1.15 */
+#define VALUES_BIAS {0.0, {0.0, 0x1p-12, 0}}   /* +-1/2, 0.29 */
+#define VALUES_ROW(kind, scope, name, here, rows, cols, values, ...)           \
+    VALUES_##values,
+    CORE_WEIGHT_LIST(VALUES_ROW)
+};
 
 static scale scale_of(const core_spec *spec, core_weight id, int64_t row)
 {
-    switch (id.kind) {
-    case CORE_W_ATTN_NORM:
-    case CORE_W_FFN_NORM:
-    case CORE_W_FINAL_NORM:
-    case CORE_W_Q_A_NORM:
-    case CORE_W_KV_A_NORM:
-    case CORE_W_Q_NORM:
-    case CORE_W_K_NORM:
-    case CORE_W_MAMBA_DT_NORM:
-    case CORE_W_MAMBA_B_NORM:
-    case CORE_W_MAMBA_C_NORM:
-        return (scale){1.0, 0x1p-10, 3}; /* 1 +- 255/1024 */
-    case CORE_W_MAMBA_A_LOG:
-        return (scale){-1.0, 0x1p-10, 3};
-    case CORE_W_CORRECTION: /* small beside scores in (0, 1) */
-        return (scale){0.0, 0x1p-14, 0};
-    case CORE_W_EMBED:
-        return (scale){0.0, 0x1p-10, 0}; /* +-2, standard deviation 1.15 */
-    default:
-        break;
-    }
-    const double gain = gain_of(id.kind);
+    const double gain = VALUES[id.kind].gain;
     if (gain == 0.0)
-        return (scale){0.0, 0x1p-12, 0}; /* biases: +-1/2, 0.29 */
+        return VALUES[id.kind].fixed;
     int64_t n_row, n_col;
     core_weight_shape(spec, id, &n_row, &n_col);
     const double deviation = gain / sqrt((double)n_col);

@@ -1,4 +1,6 @@
-/* core/weights/weights.c -- asking a source for weights, in the numerics of a run. */
+/* core/weights/weights.c -- asking a source for weights, in the numerics of a
+ * run.
+ */
 #include "core/weights/weights_impl.h"
 
 #include "core/base/arena.h"

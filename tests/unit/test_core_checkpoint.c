@@ -46,7 +46,7 @@ static void number(int i, core_st_tensor tensor)
 
 /* One layout: the shape of its tensor, and where (e, r, c) lies in it. */
 typedef struct layout_case {
-    core__layout layout;
+    core_layout layout;
     bool is_vector;
     int n_dim;
     int64_t shape[3];
@@ -186,7 +186,7 @@ START_TEST(fp4_codes_and_their_scales)
                                   .dtype = CORE_DTYPE_U8,
                                   .n_dim = 3,
                                   .shape = {2, 4, 2}}};
-    const core__layout layouts[3] = {CORE_LAYOUT_E_IN_OUT, CORE_LAYOUT_E_EVEN,
+    const core_layout layouts[3] = {CORE_LAYOUT_E_IN_OUT, CORE_LAYOUT_E_EVEN,
                                      CORE_LAYOUT_E_ODD};
     core_st *file = make_file(t, 2, fill_mxfp4);
     const core_st_tensor *blocks = core_st_find(file, "w_blocks");
@@ -288,15 +288,15 @@ END_TEST
 START_TEST(what_may_stand_in_a_file_beside_the_weights)
 {
     core_spec spec = {.family = CORE_FAMILY_DEEPSEEK_V3, .n_l = 61};
-    ck_assert(core__is_tolerated(&spec, "model.layers.61.embed_tokens.weight"));
-    ck_assert(!core__is_tolerated(&spec, "model.layers.60.eh_proj.weight"));
-    ck_assert(core__is_tolerated(
+    ck_assert(core_file_is_tolerated(&spec, "model.layers.61.embed_tokens.weight"));
+    ck_assert(!core_file_is_tolerated(&spec, "model.layers.60.eh_proj.weight"));
+    ck_assert(core_file_is_tolerated(
         &spec, "model.layers.3.self_attn.rotary_emb.inv_freq"));
-    ck_assert(!core__is_tolerated(&spec, "lm_head.weight"));
+    ck_assert(!core_file_is_tolerated(&spec, "lm_head.weight"));
     spec.tied = true;
-    ck_assert(core__is_tolerated(&spec, "lm_head.weight"));
+    ck_assert(core_file_is_tolerated(&spec, "lm_head.weight"));
     spec.family = CORE_FAMILY_MIXTRAL;
-    ck_assert(!core__is_tolerated(&spec, "model.layers.61.eh_proj.weight"));
+    ck_assert(!core_file_is_tolerated(&spec, "model.layers.61.eh_proj.weight"));
 }
 END_TEST
 
