@@ -13,7 +13,6 @@
 #include "harness/program/command.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum { N_LINK_RANK = 8, N_START = 3 };
 static const double STALL_SECONDS = 60;
@@ -149,8 +148,7 @@ static int launch(const request *r, const har_run *run, char *program,
         argv[n++] = (char *)r->check;
     }
     snprintf(what, sizeof what, "calibrate: %s", stage);
-    const har_launch_options launch_options = {n_rank, STALL_SECONDS, what,
-                                               isatty(STDERR_FILENO) == 1};
+    const har_launch_options launch_options = {n_rank, STALL_SECONDS, what};
     const core_status status =
         har_launch(run, &launch_options, argv, &exit_code);
     return status != CORE_OK ? har_end(status) : exit_code;

@@ -3,6 +3,7 @@
  * Everything that can be refused is refused before the first line is written:
  * the requirements are judged into memory, then the report is printed.
  */
+#include "harness/launch/waiting.h"
 #include "harness/perf/predict/figures.h"
 #include "harness/program/command.h"
 #include "harness/program/question_options.h"
@@ -10,8 +11,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 typedef struct request {
     har_question asked;
@@ -39,34 +38,15 @@ static void read_command_line(request *r, int argc, char **argv)
     har_parse(&line, options, r, argc, argv);
 }
 
-/* --- progress on a terminal, after two seconds --- */
-
 typedef struct showing {
-    time_t begin;
-    const char *what; /* of a sweep; else ""                                  */
-    int64_t x;
-    int percent; /* last shown; -1: none is                              */
+    har_waiting waiting;
+    char what[48]; /* "predicting seq=4" */
 } showing;
 
 static void show_progress(void *self, double done)
 {
     showing *s = self;
-    const int percent = (int)(100 * done);
-    if (percent == s->percent || time(NULL) - s->begin < 2)
-        return;
-    s->percent = percent;
-    fprintf(stderr, "\r\033[Kpredicting %s", s->what);
-    if (s->x > 0)
-        fprintf(stderr, "=%lld: ", (long long)s->x);
-    fprintf(stderr, "%d %%", percent);
-    fflush(stderr);
-}
-
-static void clear_progress(showing *s)
-{
-    if (s->percent >= 0)
-        fputs("\r\033[K", stderr);
-    s->percent = -1;
+    har_waiting_share(&s->waiting, s->what, done);
 }
 
 /* --- one prediction --- */
@@ -109,10 +89,9 @@ static core_status predict_case(har_setup *s, har_predictor *predictor,
                                 showing *progress, har_prediction *p)
 {
     CORE_TRY(har_load_source_apply(&s->source, &s->what));
-    har_predictor_watch(
-        predictor, isatty(STDERR_FILENO) == 1 ? show_progress : NULL, progress);
+    har_predictor_watch(predictor, show_progress, progress);
     const core_status status = har_predict(predictor, &s->what, p);
-    clear_progress(progress);
+    har_waiting_end(&progress->waiting);
     return status;
 }
 
@@ -120,7 +99,7 @@ static core_status predict_one(har_setup *s, const request *r,
                                har_predictor *predictor, har_prediction *p,
                                bool *met)
 {
-    showing progress = {.begin = time(NULL), .what = "", .percent = -1};
+    showing progress = {har_waiting_begin(), "predicting"};
     CORE_TRY(har_setup_check(s));
     CORE_TRY(predict_case(s, predictor, &progress, p));
     return report(s, r, predictor, p, met);
@@ -215,8 +194,7 @@ static core_status sweep(har_setup *s, const request *r,
     CORE_TRY(har_predict_check(predictor, &s->what));
     CORE_FAIL_IF(!has_point(s, &w), CORE_E_PLAN, "--sweep %s: no legal plan",
                  r->sweep);
-    showing progress = {
-        .begin = time(NULL), .what = SWEPT[w.what], .percent = -1};
+    showing progress = {.waiting = har_waiting_begin()};
     printf("%8s %5s %10s %23s %12s %10s %6s %6s %6s %6s %8s\n", SWEPT[w.what],
            "GPUs", "latency_ms", "90 % interval      ", "tokens/s", "rows/s",
            "mfu %", "comm %", "bub %", "bal %", "GB");
@@ -227,7 +205,8 @@ static core_status sweep(har_setup *s, const request *r,
             core_message_clear();
             continue;
         }
-        progress.x = x;
+        snprintf(progress.what, sizeof progress.what, "predicting %s=%lld",
+                 SWEPT[w.what], (long long)x);
         CORE_TRY(predict_case(s, predictor, &progress, p));
         write_row(x, s, p);
     }

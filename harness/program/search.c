@@ -5,6 +5,7 @@
  * further micro-batches; the popularity of experts changes the times, so it is
  * read before the search.
  */
+#include "harness/launch/waiting.h"
 #include "harness/perf/predict/load_source.h"
 #include "harness/perf/search/report.h"
 #include "harness/program/command.h"
@@ -13,8 +14,6 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 typedef struct request {
     const char *model, *machine, *gpus, *batch, *decode, *dtype, *json, *write;
@@ -317,17 +316,12 @@ static core_status report(const request *r, har_search_view *v, har_mark *mark)
     return CORE_OK;
 }
 
-/* On a terminal, once it takes long. */
 static void show_progress(void *self, int64_t n_replayed, int64_t n)
 {
-    const time_t *start = self;
-    if (isatty(STDERR_FILENO) && time(NULL) - *start > 2)
-        fprintf(stderr, "\r\033[K%s", n_replayed == n ? "" : "search: ");
-    else
-        return;
-    if (n_replayed < n)
-        fprintf(stderr, "%lld of %lld plans replayed", (long long)n_replayed,
-                (long long)n);
+    char text[80];
+    snprintf(text, sizeof text, "search: %lld of %lld plans replayed",
+             (long long)n_replayed, (long long)n);
+    har_waiting_say(self, text);
 }
 
 static core_status search_with(const request *r, har_search_case *c,
@@ -338,7 +332,7 @@ static core_status search_with(const request *r, har_search_case *c,
     const har_search_cost cost = {e, har_quick_memory, har_quick_time};
     har_search_view view = {
         .request = c, .estimate = e, .result = &result, .mark = mark};
-    time_t start = time(NULL);
+    har_waiting waiting = har_waiting_begin();
     CORE_TRY(mark_asked(r, c, replayer, e, mark, &view.n_mark));
     CORE_TRY(mark_seed(c, replayer, e, mark, &view.n_mark));
     c->cost = &cost;
@@ -346,8 +340,9 @@ static core_status search_with(const request *r, har_search_case *c,
     c->margin = MARGIN;
     c->most_replays = MOST_REPLAYS;
     c->progress = show_progress;
-    c->progress_self = &start;
+    c->progress_self = &waiting;
     core_status status = har_search_run(&result, c);
+    har_waiting_end(&waiting);
     if (status == CORE_OK)
         status = har_quick_status(e);
     if (status == CORE_OK)
