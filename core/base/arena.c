@@ -139,3 +139,22 @@ core_status core_alloc(void **out, int64_t n, size_t elem_bytes,
     *out = memory;
     return CORE_OK;
 }
+
+void *core_grow(void *list, int64_t *room, int64_t n, size_t elem_bytes,
+                const char *what)
+{
+    const int64_t least = 4096 / (int64_t)elem_bytes + 1;
+    if (n <= *room)
+        return list;
+    int64_t more = n > 2 * *room ? n : 2 * *room;
+    more = more > least ? more : least;
+    void *grown = NULL;
+    if (more <= PTRDIFF_MAX / (int64_t)elem_bytes)
+        grown = realloc(list, (size_t)more * elem_bytes);
+    if (grown == NULL)
+        core_fail(CORE_E_MEMORY, "no memory for %s: %lld elements of %zu bytes",
+                  what, (long long)more, elem_bytes);
+    else
+        *room = more;
+    return grown;
+}

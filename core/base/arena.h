@@ -39,4 +39,10 @@ void core_arena_free(core_arena *arena);
  * *out is written only on success; free() releases it.                       */
 CORE_NODISCARD core_status core_alloc(void **out, int64_t n, size_t elem_bytes,
                                       const char *what);
+
+/* realloc of a list so that n elements fit; *room, of how many it has room,
+ * doubles at least.  NULL: E_MEMORY naming what is recorded, and list and *room
+ * are as they were.                                                          */
+void *core_grow(void *list, int64_t *room, int64_t n, size_t elem_bytes,
+                const char *what);
 #endif

@@ -135,6 +135,29 @@ START_TEST(alloc_checks_its_product)
 }
 END_TEST
 
+START_TEST(a_list_grows_and_keeps_what_it_has)
+{
+    int64_t room = 0;
+    double *list = NULL;
+    for (int64_t n = 0; n < 10000; n++) {
+        double *more = core_grow(list, &room, n + 1, sizeof *more, "numbers");
+        ck_assert_ptr_nonnull(more);
+        ck_assert_int_gt(room, n);
+        list = more;
+        list[n] = (double)n;
+    }
+    for (int64_t n = 0; n < 10000; n++)
+        ck_assert_double_eq(list[n], (double)n);
+    const int64_t before = room;
+    core_message_clear();
+    ck_assert_ptr_null(core_grow(list, &room, INT64_MAX / 4, 8, "the list"));
+    ck_assert_ptr_nonnull(strstr(core_message(), "no memory for the list"));
+    ck_assert_int_eq(room, before);
+    ck_assert_double_eq(list[9999], 9999);
+    free(list);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_arena");
@@ -145,6 +168,7 @@ int main(void)
     tcase_add_test_raise_signal(tcase, overflowing_size_aborts, 6);
     tcase_add_test(tcase, an_arena_too_big_is_refused);
     tcase_add_test(tcase, alloc_checks_its_product);
+    tcase_add_test(tcase, a_list_grows_and_keeps_what_it_has);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }
