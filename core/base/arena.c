@@ -81,6 +81,20 @@ core_status core_arena_make(core_arena *arena)
     return CORE_OK;
 }
 
+core_status core_arena_room(core_arena *arena, const core_arena *need)
+{
+    if (arena->base != NULL && arena->size_bytes >= need->peak_bytes) {
+        core_arena_rewind(arena, 0);
+        return CORE_OK;
+    }
+    core_arena bigger = *need;
+    bigger.peak_bytes += bigger.peak_bytes / 4;
+    core_arena_free(arena);
+    CORE_TRY(core_arena_make(&bigger));
+    *arena = bigger;
+    return CORE_OK;
+}
+
 void *core_arena_take(core_arena *arena, int64_t n, size_t elem_bytes)
 {
     const size_t room = SIZE_MAX / 2 - arena->used_bytes;

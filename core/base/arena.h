@@ -25,6 +25,12 @@ core_arena core_arena_measure(void);
 /* Allocate what was measured and reset.  Errors: E_MEMORY with the size.     */
 CORE_NODISCARD core_status core_arena_make(core_arena *arena);
 
+/* The same for an arena that is kept from call to call: it is emptied, and made
+ * anew only if it has less room than was measured in `need`.  Errors: E_MEMORY;
+ * the arena is then empty.                                                   */
+CORE_NODISCARD core_status core_arena_room(core_arena *arena,
+                                           const core_arena *need);
+
 /* n elements of elem_bytes, aligned to 64 bytes; NULL in measure mode.  Debug
  * builds fill with NaN bits.  Overflow and overrun are programmer errors.    */
 void *core_arena_take(core_arena *arena, int64_t n, size_t elem_bytes);

@@ -10,6 +10,7 @@
 #include "harness/launch/guard.h"
 #include "harness/launch/waiting.h"
 #include "harness/program/command.h"
+#include "harness/program/model.h"
 
 #include "core/files/safetensors.h"
 
@@ -177,7 +178,7 @@ static core_status get_taps(gold_case *gold, const char *taps)
 
 static core_status understand(gold_case *gold, const request *r)
 {
-    int64_t seed;
+    har_model model;
     CORE_FAIL_IF(r->model == NULL || r->output == NULL ||
                      (r->input == NULL) == (r->tokens == NULL),
                  CORE_E_USAGE,
@@ -194,17 +195,13 @@ static core_status understand(gold_case *gold, const request *r)
     for (size_t n = strlen(gold->folder); n > 1 && gold->folder[n - 1] == '/';)
         gold->folder[--n] = '\0';
     snprintf(gold->generator, sizeof gold->generator, "moeparity " HAR_VERSION);
-    CORE_TRY(core_spec_open(&gold->spec, r->model, &gold->is_checkpoint));
+    CORE_TRY(har_model_read(&model, r->model, r->layers, r->seed));
+    gold->spec = model.full;
+    gold->n_l = model.spec.n_l;
+    gold->is_checkpoint = model.is_checkpoint;
+    gold->seed = model.seed;
     CORE_FAIL_IF(r->export_weights && gold->is_checkpoint, CORE_E_USAGE,
                  "--export-weights: %s is a checkpoint already", r->model);
-    gold->n_l = gold->spec.n_l;
-    CORE_TRY(har_parse_count(&seed, "--seed", r->seed));
-    gold->seed = (uint64_t)seed;
-    if (r->layers != NULL)
-        CORE_TRY(har_parse_count(&gold->n_l, "--layers", r->layers));
-    CORE_FAIL_IF(gold->n_l > gold->spec.n_l, CORE_E_USAGE,
-                 "--layers: %s has %lld layers, found %lld", gold->spec.name,
-                 (long long)gold->spec.n_l, (long long)gold->n_l);
     CORE_TRY(get_numerics(gold, r->numerics));
     CORE_TRY(get_taps(gold, r->taps));
     CORE_TRY(get_batch(gold, r));

@@ -172,9 +172,7 @@ static core_status with_layout(const core_spec *spec, const par_plan *plan,
 {
     core_arena arena = core_arena_measure();
     par_layout layout;
-    par_layout_init(&layout, &arena, spec, plan, rank);
-    CORE_TRY(core_arena_make(&arena));
-    par_layout_init(&layout, &arena, spec, plan, rank);
+    CORE_TRY(par_layout_make(&layout, &arena, spec, plan, rank));
     if (rank == 0) {
         printf("groups\n");
         write_group(&layout.tp_group);

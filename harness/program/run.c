@@ -8,6 +8,7 @@
 #include "harness/launch/waiting.h"
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
+#include "harness/program/model.h"
 #include "harness/verify/estimate.h"
 #include "harness/verify/switch_layer.h"
 #include "parallel/forward.h"
@@ -37,10 +38,9 @@ typedef struct job {
 } job;
 
 typedef struct task {
-    bool is_checkpoint, is_switch, has_plan;
-    core_spec full;              /* as opened: what the weights belong to */
-    core_spec spec, passthrough; /* shortened; with the other rule */
-    uint64_t seed;
+    bool is_switch, has_plan;
+    har_model model;
+    core_spec passthrough; /* with the other rule */
     par_plan plan;
     core_numerics numerics;
     double stall_seconds;
@@ -102,16 +102,17 @@ static core_status add_prompt(task *t, const char *prefix, const char *made)
     if (made != NULL) {
         int64_t n_b, n_t;
         CORE_TRY(har_parse_batch(&n_b, &n_t, "--batch", made));
-        CORE_TRY(core_batch_make(&p->batch, &t->spec, n_b, n_t, t->seed));
+        CORE_TRY(core_batch_make(&p->batch, &t->model.spec, n_b, n_t,
+                                 t->model.seed));
     } else {
         CORE_FAIL_IF(t->n_prompt == MAX_PARTS, CORE_E_INPUT,
                      "%s: more than %d prompts", core_st_path(t->input),
                      (int)MAX_PARTS);
-        CORE_TRY(core_batch_read(&p->batch, &t->spec, t->input, prefix));
+        CORE_TRY(core_batch_read(&p->batch, &t->model.spec, t->input, prefix));
     }
     t->n_prompt++;
     if (t->has_plan)
-        CORE_TRY(par_plan_check_batch(&t->plan, &t->spec, p->batch.n_b));
+        CORE_TRY(par_plan_check_batch(&t->plan, &t->model.spec, p->batch.n_b));
     return CORE_OK;
 }
 
@@ -147,46 +148,31 @@ static void plan_jobs(task *t)
 {
     for (int i = 0; i < t->n_prompt; i++) {
         if (t->is_switch) {
-            add_job(t, &t->prompt[i], &t->spec, HAR_SWITCH_ZERO);
+            add_job(t, &t->prompt[i], &t->model.spec, HAR_SWITCH_ZERO);
             add_job(t, &t->prompt[i], &t->passthrough, HAR_SWITCH_PASSTHROUGH);
         } else {
-            add_job(t, &t->prompt[i], &t->spec, "");
+            add_job(t, &t->prompt[i], &t->model.spec, "");
         }
     }
 }
 
-static core_status read_numbers(task *t, const request *r)
-{
-    int64_t stall, seed, n_l = t->full.n_l;
-    CORE_TRY(har_parse_count(&stall, "--stall", r->stall));
-    CORE_TRY(har_parse_count(&seed, "--seed", r->seed));
-    if (r->layers != NULL)
-        CORE_TRY(har_parse_count(&n_l, "--layers", r->layers));
-    CORE_FAIL_IF(n_l > t->full.n_l, CORE_E_USAGE,
-                 "--layers: %s has %lld layers, found %lld", t->full.name,
-                 (long long)t->full.n_l, (long long)n_l);
-    t->stall_seconds = (double)stall;
-    t->seed = (uint64_t)seed;
-    t->spec = t->full;
-    t->spec.n_l = n_l;
-    return CORE_OK;
-}
-
 static core_status understand(task *t, const request *r)
 {
+    int64_t stall;
     CORE_TRY(core_numerics_parse(&t->numerics, r->numerics));
-    CORE_TRY(core_spec_open(&t->full, r->model, &t->is_checkpoint));
-    CORE_TRY(read_numbers(t, r));
-    t->is_switch = t->spec.family == CORE_FAMILY_SWITCH;
+    CORE_TRY(har_parse_count(&stall, "--stall", r->stall));
+    t->stall_seconds = (double)stall;
+    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed));
+    t->is_switch = t->model.spec.family == CORE_FAMILY_SWITCH;
     if (t->is_switch) {
-        t->spec.capacity.dropped = CORE_DROPPED_ZERO;
-        t->passthrough = t->spec;
+        t->model.spec.capacity.dropped = CORE_DROPPED_ZERO;
+        t->passthrough = t->model.spec;
         t->passthrough.capacity.dropped = CORE_DROPPED_PASSTHROUGH;
     }
     t->has_plan = r->plan != NULL;
     if (t->has_plan) {
         CORE_TRY(par_plan_parse(&t->plan, r->plan));
-        CORE_TRY(par_plan_check(&t->plan, &t->spec));
+        CORE_TRY(par_plan_check(&t->plan, &t->model.spec));
     }
     if (r->batch != NULL) {
         CORE_TRY(add_prompt(t, "", r->batch));
@@ -198,12 +184,9 @@ static core_status understand(task *t, const request *r)
     return CORE_OK;
 }
 
-static core_status open_weights(task *t, const request *r)
+static core_status open_weights(task *t)
 {
-    if (t->is_checkpoint)
-        CORE_TRY(core_weights_open_checkpoint(&t->weights, &t->full, r->model));
-    else
-        CORE_TRY(core_weights_open_procedural(&t->weights, &t->full, t->seed));
+    CORE_TRY(har_model_weights(&t->model, &t->weights));
     return core_weights_prepare(t->weights, t->numerics, NULL);
 }
 
@@ -217,7 +200,7 @@ static core_status create_taps(task *t, const request *r)
     core_tapfile_part part[2 * MAX_PARTS];
     char path[600];
     char model[CORE_NAME_BYTES], plan[PAR_PLAN_TEXT] = "none";
-    snprintf(model, sizeof model, "%s", t->spec.name);
+    snprintf(model, sizeof model, "%s", t->model.spec.name);
     if (t->has_plan)
         par_plan_format(&t->plan, plan);
     const char *const metadata[] = {
@@ -231,7 +214,7 @@ static core_status create_taps(task *t, const request *r)
                                       t->job[i].batch->n_t,
                                       t->is_switch ? NULL : t->job[i].batch};
     snprintf(path, sizeof path, "%s%s", r->output, t->is_switch ? ".taps" : "");
-    return core_tapfile_create(&t->taps, path, &t->spec, t->numerics,
+    return core_tapfile_create(&t->taps, path, &t->model.spec, t->numerics,
                                !t->is_switch, false, part, t->n_job, metadata);
 }
 
@@ -243,13 +226,13 @@ static core_status finish_taps(task *t, const request *r)
     CORE_FAIL_IF(!t->is_exact, CORE_E_EXACT,
                  "%s: a sum does not fit the 53 bits "
                  "of exact mode; use --numerics fp64",
-                 t->spec.name);
+                 t->model.spec.name);
     if (!t->is_switch)
         return core_tapfile_commit(t->taps);
     for (int i = 0; i < t->n_prompt; i++)
         part[i] = (har_switch_part){t->prompt[i].prefix, &t->prompt[i].batch};
-    return har_switch_write(r->output, &t->spec, t->taps, part, t->n_prompt,
-                            metadata);
+    return har_switch_write(r->output, &t->model.spec, t->taps, part,
+                            t->n_prompt, metadata);
 }
 
 /* --- without a plan --- */
@@ -284,7 +267,7 @@ static core_status run_reference(task *t, const job *j)
 
 static core_status run_alone(task *t, const request *r)
 {
-    CORE_TRY(open_weights(t, r));
+    CORE_TRY(open_weights(t));
     CORE_TRY(create_taps(t, r));
     for (int i = 0; i < t->n_job; i++)
         CORE_TRY_CTX(run_reference(t, &t->job[i]), "running prompt %s",
@@ -323,7 +306,8 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
                              trace};
     par_model *model = NULL;
     par_stats stats;
-    har_trace_pass(trace, j->prefix[0] != '\0' ? j->prefix : t->spec.name);
+    har_trace_pass(trace,
+                   j->prefix[0] != '\0' ? j->prefix : t->model.spec.name);
     core_status status =
         par_agree(comm, par_model_open(&model, comm, layout, j->spec,
                                        t->weights, t->numerics, &par));
@@ -354,8 +338,8 @@ static core_status share_taps(task *t, const request *r, par_comm *comm)
         return status;
     par_broadcast(comm, &comm->world, path, (int64_t)sizeof path, 0);
     if (comm->rank != 0)
-        status =
-            core_tapfile_open(&t->taps, path, &t->spec, !t->is_switch, true);
+        status = core_tapfile_open(&t->taps, path, &t->model.spec,
+                                   !t->is_switch, true);
     return par_agree(comm, status);
 }
 
@@ -375,12 +359,11 @@ static core_status run_plan(task *t, const request *r, par_comm *comm)
 {
     core_arena arena = core_arena_measure();
     par_layout layout;
-    CORE_TRY(par_agree(comm, open_weights(t, r)));
+    CORE_TRY(par_agree(comm, open_weights(t)));
     CORE_TRY(share_taps(t, r, comm));
-    par_layout_init(&layout, &arena, &t->spec, &t->plan, comm->rank);
-    core_status status = par_agree(comm, core_arena_make(&arena));
-    if (status == CORE_OK)
-        par_layout_init(&layout, &arena, &t->spec, &t->plan, comm->rank);
+    core_status status =
+        par_agree(comm, par_layout_make(&layout, &arena, &t->model.spec,
+                                        &t->plan, comm->rank));
     if (status == CORE_OK)
         status = run_jobs(t, r, comm, &layout);
     core_arena_free(&arena);

@@ -362,26 +362,14 @@ static core_status search(const request *r, har_search_case *c, har_quick *e)
     return status;
 }
 
-/* One placement serves all layers, so of taps the mean share over layers. */
-static core_status read_popularity(har_demand *out, const core_spec *spec,
+static core_status read_popularity(double *share, const core_spec *spec,
                                    const char *text)
 {
-    static const char taps[] = "taps:";
     har_load_source source = {0};
-    if (strncmp(text, taps, sizeof taps - 1) != 0)
-        return har_demand_parse(out, text, (int)spec->n_e);
     const core_status status =
         har_load_source_open(&source, spec, "expected", text, NULL);
-    if (status == CORE_OK) {
-        const double n_moe = core_spec_count_moe(spec, 0, (int)spec->n_l);
-        *out = source.demand;
-        out->by_layer = NULL;
-        for (int64_t e = 0; e < spec->n_e; e++) {
-            out->share[e] = 0;
-            for (int64_t l = 0; l < spec->n_l; l++)
-                out->share[e] += source.by_layer[l * spec->n_e + e] / n_moe;
-        }
-    }
+    if (status == CORE_OK)
+        har_load_source_shares(&source, spec, share);
     har_load_source_close(&source);
     return status;
 }
@@ -390,7 +378,7 @@ static core_status run(const request *r)
 {
     core_spec spec;
     har_machine machine;
-    har_demand demand;
+    double share[PAR_MAX_EXPERTS];
     har_search_case c = {.spec = &spec};
     har_quick e = {.spec = &spec, .machine = &machine};
     CORE_TRY(parse_case(r, &c, &e));
@@ -403,8 +391,8 @@ static core_status run(const request *r)
                  "--popularity: %s has no experts", spec.name);
     c.memory_bytes = machine.memory_bytes;
     if (r->popularity != NULL) {
-        CORE_TRY(read_popularity(&demand, &spec, r->popularity));
-        e.share = demand.share;
+        CORE_TRY(read_popularity(share, &spec, r->popularity));
+        e.share = share;
     }
     const core_status status = search(r, &c, &e);
     har_quick_free(&e);

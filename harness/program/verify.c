@@ -11,6 +11,7 @@
 #include "harness/launch/ranks.h"
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
+#include "harness/program/model.h"
 #include "harness/verify/report.h"
 
 #include <stdlib.h>
@@ -26,14 +27,12 @@ typedef struct request { /* the command line                              */
 } request;
 
 typedef struct task {     /* what it means                                 */
-    core_spec full, spec; /* as opened; shortened                          */
-    bool is_checkpoint;
+    har_model model;
     par_plan plan[HAR_MAX_PLANS];
     int n_plan;
     core_numerics numerics[HAR_MAX_NUMERICS];
     int n_numerics;
     int64_t n_b, n_t;
-    uint64_t seed;
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
     double seconds;    /* of all plans and numerics        */
@@ -104,36 +103,21 @@ static core_status read_numerics(task *t, const char *text)
     return t->n_numerics > 0 ? CORE_OK : refuse_numerics(text);
 }
 
-static core_status read_model(task *t, const request *r)
-{
-    CORE_TRY(core_spec_open(&t->full, r->model, &t->is_checkpoint));
-    t->spec = t->full;
-    if (r->layers == NULL)
-        return CORE_OK;
-    int64_t n_l = 0;
-    CORE_TRY(har_parse_count(&n_l, "--layers", r->layers));
-    CORE_FAIL_IF(n_l > t->full.n_l, CORE_E_USAGE,
-                 "--layers: %s has %lld layers, found %lld", t->full.name,
-                 (long long)t->full.n_l, (long long)n_l);
-    t->spec.n_l = n_l;
-    return CORE_OK;
-}
-
 static core_status read_plans(task *t, const request *r)
 {
     t->n_plan = r->n_plan > 0 ? r->n_plan : 1;
     for (int i = 0; i < t->n_plan; i++) {
         CORE_TRY(par_plan_parse(&t->plan[i], r->plan[i]));
-        CORE_TRY(par_plan_check(&t->plan[i], &t->spec));
+        CORE_TRY(par_plan_check(&t->plan[i], &t->model.spec));
         if (par_plan_world(&t->plan[i]) > t->n_rank)
             t->n_rank = par_plan_world(&t->plan[i]);
     }
     if (r->batch != NULL)
         CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, "--batch", r->batch));
     else
-        har_default_batch(&t->spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
+        har_default_batch(&t->model.spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
     for (int i = 0; i < t->n_plan; i++)
-        CORE_TRY(par_plan_check_batch(&t->plan[i], &t->spec, t->n_b));
+        CORE_TRY(par_plan_check_batch(&t->plan[i], &t->model.spec, t->n_b));
     return CORE_OK;
 }
 
@@ -169,9 +153,9 @@ static core_status estimate(task *t, const request *r)
         if (!har_is_rank())
             CORE_TRY(check_n_rank(&t->plan[i]));
         for (int j = t->n_numerics - 1; j >= 0; j--) { /* ends with the first */
-            CORE_TRY(har_estimate_make(&t->estimate[i], &t->spec, &t->plan[i],
-                                       t->n_b, t->n_t, t->numerics[j],
-                                       har_n_cores()));
+            CORE_TRY(har_estimate_make(&t->estimate[i], &t->model.spec,
+                                       &t->plan[i], t->n_b, t->n_t,
+                                       t->numerics[j], har_n_cores()));
             if (!keeps_references(t, r) && j + 1 < t->n_numerics)
                 t->need_bytes =
                     max_bytes(t->need_bytes, t->estimate[i].tap_bytes);
@@ -180,8 +164,8 @@ static core_status estimate(task *t, const request *r)
             t->seconds += t->estimate[i].seconds;
         }
         if (!har_is_rank()) /* ranks were started because it fits */
-            CORE_TRY(har_estimate_check(&t->estimate[i], &t->spec, &t->plan[i],
-                                        har_memory_available()));
+            CORE_TRY(har_estimate_check(&t->estimate[i], &t->model.spec,
+                                        &t->plan[i], har_memory_available()));
     }
     t->need_bytes += (size_t)1 << 20;
     return CORE_OK;
@@ -192,10 +176,8 @@ static core_status understand(task *t, const request *r)
     int64_t number;
     CORE_TRY(har_parse_count(&number, "--stall", r->stall));
     t->stall_seconds = (double)number;
-    CORE_TRY(har_parse_count(&number, "--seed", r->seed));
-    t->seed = (uint64_t)number;
     CORE_TRY(read_numerics(t, r->numerics));
-    CORE_TRY(read_model(t, r));
+    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed));
     CORE_TRY(read_plans(t, r));
     return CORE_OK;
 }
@@ -216,17 +198,13 @@ typedef struct rank_run {
 static core_status open_model(rank_run *run)
 {
     const task *t = run->task;
-    if (t->is_checkpoint)
-        CORE_TRY(core_weights_open_checkpoint(&run->weights, &t->full,
-                                              run->request->model));
-    else
-        CORE_TRY(
-            core_weights_open_procedural(&run->weights, &t->full, t->seed));
-    CORE_TRY(core_batch_make(&run->batch, &t->spec, t->n_b, t->n_t, t->seed));
+    CORE_TRY(har_model_weights(&t->model, &run->weights));
+    CORE_TRY(core_batch_make(&run->batch, &t->model.spec, t->n_b, t->n_t,
+                             t->model.seed));
     if (run->request->is_padded)
-        CORE_TRY(core_batch_pad_left(&run->batch, &t->spec));
-    run->job.spec = &t->spec;
-    run->job.weight_spec = &t->full;
+        CORE_TRY(core_batch_pad_left(&run->batch, &t->model.spec));
+    run->job.spec = &t->model.spec;
+    run->job.weight_spec = &t->model.full;
     run->job.weights = run->weights;
     run->job.batch = &run->batch;
     run->job.folder = run->ranks.folder;
@@ -301,11 +279,11 @@ static core_status write_report(const rank_run *run)
 {
     const task *t = run->task;
     const har_report report = {run->request->model,
-                               &t->spec,
+                               &t->model.spec,
                                core_weights_origin(run->weights),
-                               t->is_checkpoint,
-                               t->spec.n_l != t->full.n_l,
-                               t->seed,
+                               t->model.is_checkpoint,
+                               t->model.spec.n_l != t->model.full.n_l,
+                               t->model.seed,
                                t->n_b,
                                t->n_t,
                                run->request->batch == NULL,
@@ -401,7 +379,7 @@ static int launch(const request *r, const task *t, char **argv)
             har_format_bytes(largest, memory), t->n_rank,
             t->n_rank == 1 ? "" : "s", t->n_rank == 1 ? "" : " together",
             har_format_bytes(t->need_bytes, room));
-    snprintf(what, sizeof what, "verify %s", t->spec.name);
+    snprintf(what, sizeof what, "verify %s", t->model.spec.name);
     return har_launch_again(argv, what, t->n_rank, t->stall_seconds,
                             t->need_bytes, r->keeps);
 }

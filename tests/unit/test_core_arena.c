@@ -135,6 +135,24 @@ START_TEST(alloc_checks_its_product)
 }
 END_TEST
 
+START_TEST(an_arena_that_has_room_is_kept)
+{
+    core_arena kept = core_arena_measure(), need = core_arena_measure();
+    core_arena_f64(&need, 100);
+    ck_assert_int_eq(core_arena_room(&kept, &need), CORE_OK);
+    double *first = core_arena_f64(&kept, 100);
+    ck_assert_int_eq(core_arena_room(&kept, &need), CORE_OK);
+    ck_assert_ptr_eq(core_arena_f64(&kept, 100), first);
+    core_arena_f64(&need, 100000);
+    ck_assert_int_eq(core_arena_room(&kept, &need), CORE_OK);
+    double *all = core_arena_f64(&kept, 100000);
+    all[99999] = 1;
+    core_arena_take(&need, (int64_t)1 << 61, 1);
+    ck_assert_int_eq(core_arena_room(&kept, &need), CORE_E_MEMORY);
+    ck_assert_ptr_null(kept.base);
+}
+END_TEST
+
 START_TEST(a_list_grows_and_keeps_what_it_has)
 {
     int64_t room = 0;
@@ -168,6 +186,7 @@ int main(void)
     tcase_add_test_raise_signal(tcase, overflowing_size_aborts, 6);
     tcase_add_test(tcase, an_arena_too_big_is_refused);
     tcase_add_test(tcase, alloc_checks_its_product);
+    tcase_add_test(tcase, an_arena_that_has_room_is_kept);
     tcase_add_test(tcase, a_list_grows_and_keeps_what_it_has);
     suite_add_tcase(suite, tcase);
     return check_main(suite);

@@ -44,9 +44,8 @@ static step *make_step(int family, int64_t n_kv)
     ck_assert_ptr_nonnull(s);
     s->spec = fix_family(family);
     ck_assert_int_eq(par_plan_parse(&s->plan, "tp=2,ep=2"), CORE_OK);
-    par_layout_init(&s->lay, &s->arena, &s->spec, &s->plan, RANK);
-    ck_assert_int_eq(core_arena_make(&s->arena), CORE_OK);
-    par_layout_init(&s->lay, &s->arena, &s->spec, &s->plan, RANK);
+    ck_assert_int_eq(
+        par_layout_make(&s->lay, &s->arena, &s->spec, &s->plan, RANK), CORE_OK);
     ck_assert_int_eq(har_machine_open(&s->machine, "gpu-400t-64g"), CORE_OK);
     ck_assert_int_eq(har_timer_make(&s->timer, &s->machine), CORE_OK);
     s->timer.spec = &s->spec;

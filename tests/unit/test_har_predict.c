@@ -211,9 +211,8 @@ static void open_plan(fixture *f, const char *plan, int rank)
     ck_assert_int_eq(par_plan_check(&f->plan, &f->spec), CORE_OK);
     ck_assert_int_eq(har_machine_open(&f->machine, "gpu-400t-64g"), CORE_OK);
     f->arena = core_arena_measure();
-    par_layout_init(&f->lay, &f->arena, &f->spec, &f->plan, rank);
-    ck_assert_int_eq(core_arena_make(&f->arena), CORE_OK);
-    par_layout_init(&f->lay, &f->arena, &f->spec, &f->plan, rank);
+    ck_assert_int_eq(
+        par_layout_make(&f->lay, &f->arena, &f->spec, &f->plan, rank), CORE_OK);
 }
 
 static void open_case(fixture *f, const char *model, const char *plan, int rank)
@@ -553,9 +552,8 @@ static void tiers_of_rank(const crossing *x, const par_plan *plan, int rank,
 {
     par_layout lay;
     core_arena arena = core_arena_measure();
-    par_layout_init(&lay, &arena, x->spec, plan, rank);
-    ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
-    par_layout_init(&lay, &arena, x->spec, plan, rank);
+    ck_assert_int_eq(par_layout_make(&lay, &arena, x->spec, plan, rank),
+                     CORE_OK);
     const int pair[2] = {lay.rank, lay.next_rank};
     tier[CORE_AXIS_TP] =
         tier_by_hand(x->machine, lay.tp_group.rank, lay.tp_group.n);

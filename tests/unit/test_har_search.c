@@ -285,9 +285,8 @@ static int64_t most_weights(const core_spec *spec, const par_plan *plan)
     for (int rank = 0; rank < par_plan_world(plan); rank++) {
         par_layout layout;
         core_arena arena = core_arena_measure();
-        par_layout_init(&layout, &arena, spec, plan, rank);
-        ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
-        par_layout_init(&layout, &arena, spec, plan, rank);
+        ck_assert_int_eq(par_layout_make(&layout, &arena, spec, plan, rank),
+                         CORE_OK);
         const har_cost_memory m =
             har_cost_memory_of(spec, &layout, CORE_EXACT, 1, 4, 4);
         most = m.weights > most ? m.weights : most;

@@ -27,9 +27,7 @@ static void ok(core_status status)
 static void layout_of(fixture *f, par_layout *out, int rank, core_arena *arena)
 {
     *arena = core_arena_measure();
-    par_layout_init(out, arena, &f->spec, &f->plan, rank);
-    ok(core_arena_make(arena));
-    par_layout_init(out, arena, &f->spec, &f->plan, rank);
+    ok(par_layout_make(out, arena, &f->spec, &f->plan, rank));
 }
 
 static void make(fixture *f, const char *model, const char *plan, int block)

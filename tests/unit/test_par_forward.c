@@ -140,9 +140,8 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
 {
     core_arena arena = core_arena_measure();
     par_layout layout;
-    par_layout_init(&layout, &arena, spec, plan, comm->rank);
-    ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
-    par_layout_init(&layout, &arena, spec, plan, comm->rank);
+    ck_assert_int_eq(par_layout_make(&layout, &arena, spec, plan, comm->rank),
+                     CORE_OK);
     const par_observer observer = {.self = w, .observe = see};
     const par_options options = {.weight_budget_bytes = budget,
                                  .observer = w ? &observer : NULL};
@@ -599,9 +598,9 @@ START_TEST(bytes_are_measured)
     ck_assert_int_eq(core_batch_make(&batch, &c.spec, 5, 7, 5), CORE_OK);
     core_arena arena = core_arena_measure();
     par_layout layout;
-    par_layout_init(&layout, &arena, &c.spec, &c.plan, mpi_world->rank);
-    ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
-    par_layout_init(&layout, &arena, &c.spec, &c.plan, mpi_world->rank);
+    ck_assert_int_eq(
+        par_layout_make(&layout, &arena, &c.spec, &c.plan, mpi_world->rank),
+        CORE_OK);
     const size_t measured = par_weight_bytes(&c.spec, &layout, CORE_FP32);
     const par_stats full = run_plan(mpi_world, &c.spec, &c.plan, weights,
                                     &batch, CORE_FP32, measured, NULL);

@@ -275,7 +275,8 @@ core_status har__lane_make(har_predictor *p, const har_predict_case *r,
     const har_cost_case records = {
         .spec = r->spec, .plan = &p->plan, .batch = &batch, .load = &p->load};
     par_layout lay;
-    CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, p->rank_of[lane]));
+    CORE_TRY(
+        par_layout_make(&lay, &p->layout, r->spec, &p->plan, p->rank_of[lane]));
     putting u = {.p = p, .lane = lane, .n_tick = n_tick, .t = lay.t};
     /* a processor's time depends on the record before, see har_timer_ask */
     const har_cost_reader reader = {.self = &u,

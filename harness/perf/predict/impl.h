@@ -71,11 +71,6 @@ CORE_NODISCARD core_status har__lane_make(har_predictor *p,
                                           const har_predict_case *request,
                                           int lane, int n_tick);
 
-/* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.     */
-CORE_NODISCARD core_status har__layout(har_predictor *p, par_layout *out,
-                                       const core_spec *spec,
-                                       const par_plan *plan, int rank);
-
 /* Memory of a rank into out->stage, if it is the stage's fullest so far.      */
 CORE_NODISCARD core_status har__memory_add(har_predictor *p,
                                            const har_predict_case *request,
