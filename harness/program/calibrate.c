@@ -4,7 +4,7 @@
  * with a hidden option.  The machine file is written when all have ended, so a
  * run that is interrupted leaves the old one.
  */
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/launch/outfile.h"
 #include "harness/launch/ranks.h"
 #include "harness/perf/calibrate/calibrate.h"
@@ -161,11 +161,11 @@ static int time_start(const request *r, const har_run *run, char *program,
     char stage[] = "start";
     *seconds = 1e9;
     for (int i = 0; i < N_START; i++) {
-        const double start = har_wall_seconds();
+        const double start = core_seconds(CLOCK_MONOTONIC);
         const int exit_code = launch(r, run, program, stage, n);
         if (exit_code != 0)
             return exit_code;
-        const double took = har_wall_seconds() - start;
+        const double took = core_seconds(CLOCK_MONOTONIC) - start;
         *seconds = took < *seconds ? took : *seconds;
     }
     return 0;
@@ -224,7 +224,7 @@ static int calibrate(const request *r, char *program)
     har_run run;
     har_start_up start = {.n = {1, N_LINK_RANK}};
     har_calibration kernels = {.samples = NULL}, links = {.samples = NULL};
-    const double began = har_wall_seconds();
+    const double began = core_seconds(CLOCK_MONOTONIC);
     core_status status = r->out != NULL ? har_outfile_try(r->out) : CORE_OK;
     if (status == CORE_OK)
         status =
@@ -240,7 +240,7 @@ static int calibrate(const request *r, char *program)
     har_run_close(&run); /* whoever interrupts the fit leaves nothing behind */
     if (exit_code == 0 && status == CORE_OK)
         status =
-            conclude(r, &kernels, &links, &start, har_wall_seconds() - began);
+            conclude(r, &kernels, &links, &start, core_seconds(CLOCK_MONOTONIC) - began);
     har_calibration_free(&kernels);
     har_calibration_free(&links);
     return status != CORE_OK ? har_end(status) : exit_code;

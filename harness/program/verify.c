@@ -4,7 +4,7 @@
  * line and refuse what is wrong; then the launcher starts the ranks and waits,
  * and the ranks verify.  Ranks outside a plan's world wait for the next plan.
  */
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/launch/events.h"
 #include "harness/launch/launch.h"
 #include "harness/launch/outfile.h"
@@ -294,7 +294,7 @@ static core_status write_report(const rank_run *run)
                                t->numerics,
                                t->estimate,
                                run->result,
-                               har_wall_seconds() - run->start};
+                               core_seconds(CLOCK_MONOTONIC) - run->start};
     const har_case_result *first;
     FILE *out = NULL;
     CORE_TRY(har_report_open(&out));
@@ -334,7 +334,7 @@ static int run_rank(const request *r, task *t)
         return har_end(core_fail(CORE_E_MEMORY, "no memory for the run"));
     run->request = r;
     run->task = t;
-    run->start = har_wall_seconds();
+    run->start = core_seconds(CLOCK_MONOTONIC);
     const core_status status = verify_all(run);
     const int exit_code = status == CORE_E_DIFFERS
                               ? core_status_exit_code(status)

@@ -6,7 +6,7 @@
 #include "harness/verify/verify.h"
 
 #include "core/base/arena.h"
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/verify/choosing.h"
 #include "harness/verify/estimate.h"
 
@@ -234,13 +234,13 @@ static core_status forward(rank_state *s, har_case_result *out,
                                  s->job->tick_self,
                                  is_first ? s->job->cost : NULL,
                                  s->job->cost_self};
-    const double start = har_wall_seconds();
+    const double start = core_seconds(CLOCK_MONOTONIC);
     par_model *model = NULL;
     core_status status = par_agree(
         s->comm, par_model_open(&model, s->comm, &s->layout, s->job->spec,
                                 s->job->weights, out->numerics, &options));
     if (is_first)
-        out->startup_seconds = har_wall_seconds() - start;
+        out->startup_seconds = core_seconds(CLOCK_MONOTONIC) - start;
     if (status == CORE_OK)
         status = par_forward(model, s->job->batch, stats);
     par_model_close(model);

@@ -7,9 +7,9 @@
 #include "harness/perf/cost/demand.h"
 #include "harness/perf/cost/sum.h"
 #include "harness/perf/machine/record_time.h"
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,9 +239,5 @@ int main(void)
     tcase_add_test(t, a_chunk_ends_the_keys_where_it_began);
     tcase_add_test(t, mamba_reads_and_writes_its_state);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    const int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return check_main(s);
 }

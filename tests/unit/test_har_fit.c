@@ -7,8 +7,8 @@
  */
 #include "harness/perf/score/fit.h"
 #include "harness/perf/score/score.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,9 +313,5 @@ static Suite *fit_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(fit_suite());
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(fit_suite());
 }

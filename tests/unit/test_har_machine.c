@@ -5,8 +5,8 @@
  * search relies on is held on the real presets: more work never takes less.
  */
 #include "harness/perf/machine/machine.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -614,9 +614,5 @@ static Suite *machine_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(machine_suite());
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(machine_suite());
 }

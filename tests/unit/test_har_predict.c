@@ -6,9 +6,9 @@
 #include "harness/perf/predict/balance.h"
 #include "harness/perf/predict/predict.h"
 #include "harness/perf/predict/schedule.h"
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -981,9 +981,5 @@ int main(void)
     tcase_add_test(t, a_prediction_says_how_far_it_is);
     tcase_add_test(t, a_dtype_without_units_is_refused);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    const int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return check_main(s);
 }

@@ -9,9 +9,9 @@
 #include "harness/perf/cost/sum.h"
 #include "harness/perf/search/rebalance.h"
 #include "harness/perf/search/report.h"
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -566,9 +566,5 @@ int main(void)
     tcase_add_test(tests, dealt_by_hand);
     tcase_add_test(tests, dealt_is_legal);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed > 0;
+    return check_main(suite);
 }

@@ -3,8 +3,8 @@
  */
 #include "harness/perf/cost/sum.h"
 #include "harness/perf/predict/traffic.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -216,9 +216,5 @@ int main(void)
     tcase_add_loop_test(t, bytes_go_where_the_layout_says, 0, N_PLAN);
     tcase_add_loop_test(t, blocks_links_and_rows_add_up, 0, N_PLAN);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -9,7 +9,7 @@
  * Trap: the middle of several repetitions, not the least, because the least of
  * a few microseconds is a lucky one that no pass sees.
  */
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/perf/calibrate/calibrate.h"
 
 #include "core/base/arena.h"
@@ -59,9 +59,9 @@ static double time_of(bench *b, int which, int m, int n, int k)
     const double enough = b->how->quick ? QUICK_SECONDS : POINT_SECONDS;
     while (r < LEAST_REPEATS || (sum < enough && r < MOST_REPEATS)) {
         b->at = b->at + 2 * size > b->pool ? 0 : b->at + size;
-        const double start = har_cpu_seconds();
+        const double start = core_seconds(CLOCK_THREAD_CPUTIME_ID);
         multiply(b, which, m, n, k);
-        seconds[r] = har_cpu_seconds() - start;
+        seconds[r] = core_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
         sum += seconds[r++];
     }
     har_sort(seconds, r);
