@@ -7,10 +7,14 @@
  */
 #include "golden/golden_impl.h"
 
+#include "core/json.h"
+#include "core/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+enum { MAX_MANIFEST = 1 << 26 }; /* bytes */
 
 void gold_close(gold_case *gold)
 {
@@ -22,15 +26,15 @@ core_status gold__read_manifest(json_t **root, gold_origin *origin,
 {
     char path[2 * GOLD_PATH_BYTES];
     CORE_TRY(gold__path(path, folder, GOLD__MANIFEST));
-    CORE_FAIL_IF(access(path, R_OK) != 0, CORE_E_FILE, "%s: cannot be opened",
-                 path);
+    char *text = NULL;
+    json_t *read = NULL;
+    CORE_TRY(core_text_read(&text, path, MAX_MANIFEST));
+    core_status status = core_json_parse(&read, text, strlen(text), path);
+    free(text);
+    CORE_TRY(status);
     json_error_t error;
-    json_t *read = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    CORE_FAIL_IF(read == NULL, CORE_E_FORMAT, "%s:%d: %s", path, error.line,
-                 error.text);
     const char *schema = NULL, *who = NULL, *generator = NULL;
     json_t *files = NULL;
-    core_status status = CORE_OK;
     if (json_unpack_ex(read, &error, 0, "{s:s, s:s, s:s, s:o}", "schema",
                        &schema, "origin", &who, "generator", &generator,
                        "files", &files) != 0)

@@ -79,4 +79,9 @@ par_comm *par__comm_all(void);
 /* Called by a waiting rank between two naps: ends the run if it must end. */
 void par__watch(par_comm *comm, int peer);
 
+/* --- tests of faults (hold.c) --- */
+
+/* Does not return if MOEPARITY_HOLD holds this rank at `what`.       [local] */
+void par__hold(par_comm *comm, const char *what);
+
 #endif

@@ -10,7 +10,8 @@
  */
 #include "parallel/forward_impl.h"
 
-#include <cblas.h>
+#include "core/numbers/blas.h"
+
 #include <stdlib.h>
 
 static core_weight weight(core_weight_kind kind, int layer, int expert)
@@ -394,7 +395,7 @@ core_status par_model_open(par_model **out, par_comm *comm,
                                  spec->name);
     }
     carve(m, resident);
-    openblas_set_num_threads(1); /* a rank is one thread */
+    (void)core_blas_set_threads(1); /* a rank is one thread */
     *out = m;
     return CORE_OK;
 }

@@ -8,8 +8,8 @@
 #include "ref/ref_impl.h"
 
 #include "core/base/clock.h"
+#include "core/numbers/blas.h"
 
-#include <cblas.h>
 #include <omp.h>
 #include <string.h>
 
@@ -243,10 +243,9 @@ static core_status forward(ref_model *model, const core_batch *batch,
     } else {
         run.arena = model->work;
     }
-    const int blas_threads = openblas_get_num_threads();
-    openblas_set_num_threads(1);
+    const core_blas_threads before = core_blas_set_threads(1);
     pass(&run, false);
-    openblas_set_num_threads(blas_threads);
+    core_blas_restore_threads(before);
     core_arena_rewind(&run.arena, 0);
     model->work = run.arena;
     result.wall_seconds = core_seconds(CLOCK_MONOTONIC) - wall;

@@ -33,6 +33,34 @@ refused()
     has err "^moeparity: .*$2"
 }
 
+# hold RANK POINT COMMAND...: run it in the background, as process $run, with a
+# rank that waits there for its end, as process $held.  (A shell starts
+# background jobs with SIGINT ignored: env puts it back.)
+hold()
+{
+    rm -f out err
+    mkfifo fifo
+    MOEPARITY_HOLD="$1 $2 $PWD/fifo" env --default-signal=INT "${@:3}" \
+        >out 2>err &
+    run=$!
+    exec 3<>fifo
+    until read -t 1 -r held <&3; do
+        kill -0 $run || fail "the run is over, and rank $1 never came to $2"
+    done
+    exec 3<&-
+    rm fifo
+}
+
+# ended CODE: the run that had a rank held ends so, and leaves no other files
+ended()
+{
+    wait $run
+    code=$?
+    [ $code = "$1" ] || fail "exit $code, expected $1"
+    [ ! -s out ] || fail 'a report of a run that was ended'
+    [ "$(ls)" = "$(printf 'err\nout')" ] || fail "files: $(ls)"
+}
+
 # verified ARGS...: moeparity verify, both numerics, report in ./out
 verified()
 {

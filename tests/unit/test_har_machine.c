@@ -26,8 +26,8 @@ static void setup(void)
                          .tile = {{100, 100}},
                          .max_split = 1,
                          .n_link = 2,
-                         .link = {{"near", 8, 1e10, 0, HAR_ASSUMED},
-                                  {"far", 64, 1e9, 5e-6, HAR_ASSUMED}}};
+                         .link = {{"near", 8, 1e10, 0, 0, HAR_ASSUMED},
+                                  {"far", 64, 1e9, 5e-6, 0, HAR_ASSUMED}}};
     hand.peak[CORE_DTYPE_F32] = 1e12;
     for (int i = 0; i < HAR_N_COEF; i++)
         hand.coef[i] = (har_value){1, HAR_ASSUMED};
@@ -463,7 +463,8 @@ static const struct {
      "t.yaml:5:1: samples: expected a list"},
     {"machine: template", "machine: &m x", NULL},
     {"machine: template", "machine:", "t.yaml:4:1: machine: expected a value"},
-    {"machine: template", "machine: [", "t.yaml:"},
+    {"machine: template", "machine: \"\"", "t.yaml:4:1: machine: expected a v"},
+    {"machine: template", "machine: [", "t.yaml:5: no valid YAML at 'about"},
     {"  hop_us:", "  hip_us:", "coefficients.hip_us.value: unknown key"},
     {"max_split: 16", "max_split: 1.5",
      "max_split: expected a whole number, found '1.5'"},

@@ -1,11 +1,13 @@
 /* test_ref_forward.c -- properties of whole passes that need no other witness:
  * what must not change a bit, what must, and bounds that hold and bite. */
 #include "core/model/elementary.h"
+#include "core/numbers/blas.h"
 #include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +41,22 @@ START_TEST(threads_change_nothing)
     same(&spec, &batch, &one, &two);
     two.n_threads = 3;
     same(&spec, &batch, &one, &two);
+    core_batch_free(&batch);
+}
+END_TEST
+
+START_TEST(the_threads_of_others_come_back)
+{
+    const core_spec spec = fix_spec();
+    core_batch batch = fix_batch(&spec, 1, 3);
+    const fix_run run = {.numerics = CORE_FP64, .n_threads = 1};
+    fix_taps taps = {0};
+    const int n = omp_get_num_procs() > 1 ? 2 : 1;
+    (void)core_blas_set_threads(n);
+    fix_forward(&spec, &batch, &run, &taps);
+    ck_assert_int_eq(omp_get_max_threads(), n);
+    ck_assert_int_eq(core_blas_used_threads(), n);
+    fix_free(&taps);
     core_batch_free(&batch);
 }
 END_TEST
@@ -561,6 +579,7 @@ int main(void)
     TCase *cut = tcase_create("what changes no bit");
     tcase_add_loop_test(cut, threads_change_nothing, 0,
                         CORE_N_NUMERICS);
+    tcase_add_test(cut, the_threads_of_others_come_back);
     tcase_add_loop_test(cut, reading_by_tiles_changes_nothing, 0,
                         CORE_N_NUMERICS);
     tcase_add_loop_test(cut, no_cut_changes_a_bit_in_exact_mode, 0, 4);

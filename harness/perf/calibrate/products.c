@@ -13,6 +13,7 @@
 #include "harness/perf/calibrate/calibrate.h"
 
 #include "core/base/arena.h"
+#include "core/numbers/blas.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -131,6 +132,11 @@ static double time_of_miss(bench *b, int which, int m)
 
 static core_status measure_all(har_calibration *out, bench *b)
 {
+    (void)core_blas_set_threads(1); /* the clock is that of one */
+    const int n_thread = core_blas_used_threads();
+    CORE_FAIL_IF(n_thread != 1, CORE_E_PROGRAM,
+                 "OpenBLAS: expected products on one thread, found %d",
+                 n_thread);
     for (int which = 0; which < 2; which++) {
         for (int i = 0; i < HAR_GRID_M; i++)
             out->rates.miss[which][i] =
@@ -176,7 +182,6 @@ core_status har_calibrate_products(har_calibration *out,
         b.y = x + n_x;
         b.w = x + 2 * n_x;
         b.apart = apart;
-        openblas_set_num_threads(1);
         status = measure_all(out, &b);
     }
     free(apart);
