@@ -5,8 +5,8 @@
  * search relies on is held on the real presets: more work never takes less.
  */
 #include "harness/perf/machine/machine.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -435,6 +435,9 @@ static const struct {
     {"  bf16: 989", "  bf17: 989",
      "t.yaml:13:9: peak_tflops.bf17: unknown "
      "dtype"},
+    {"  f32: 67\n", "  f32: 67\n  float: 67\n",
+     "peak_tflops.float: another word for a dtype already given"},
+    {"  f32: 67\n", "  float32: 67\n", NULL},
     {"  f32: 67\n", "", "t.yaml: peak_tflops.f32: missing"},
     {"  - [64, 32]", "  - [64, 0]",
      "tiles[7][1]: expected a number from 1 to 4096, found '0'"},
@@ -612,9 +615,5 @@ static Suite *machine_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(machine_suite());
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(machine_suite());
 }
