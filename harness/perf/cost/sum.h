@@ -40,8 +40,7 @@ int64_t har_cost_sent_bytes(const core_cost *cost, int64_t value_bytes);
  * emulation measures of itself.                                               */
 typedef struct har_cost_memory {
     int64_t weights;     /* elements of its shards                             */
-    int64_t kv;          /* elements to be kept for one token; latent attention
-                          * keeps its latents                                  */
+    int64_t kv;          /* elements to be kept for one token                  */
     size_t weight_bytes; /* par_weight_bytes: with alignment, tables, a tile   */
     size_t work_bytes;   /* activations of the largest micro-batch             */
     size_t pair_bytes;   /* buffers for the rows of the largest pair           */
@@ -50,7 +49,7 @@ typedef struct har_cost_memory {
 /* The first two of them.                                               [local] */
 int64_t har_cost_weights(const core_spec *spec, const par_layout *layout);
 int64_t har_cost_kv(const core_spec *spec, const par_layout *layout);
-/* Elements of mamba's states, kept for a row however long it is.       [local] */
+/* Elements of states, kept for a row however long it is.               [local] */
 int64_t har_cost_state(const core_spec *spec, const par_layout *layout);
 
 /* n_row rows of n_t tokens: the largest micro-batch; most_rows: of a har_cost_
@@ -62,14 +61,14 @@ har_cost_memory har_cost_memory_of(const core_spec *spec,
 
 /* Its parts: elements of a layer without its experts, of the experts of mine in
  * a layer, of what the first and last stage have beside layers; elements that a
- * token leaves behind in a layer, and a row.                           [local] */
+ * token leaves behind in a layer with so many kv heads, and a row.     [local] */
 int64_t har_cost_layer_elements(const core_spec *spec, const par_layout *layout,
                                 int layer);
 int64_t har_cost_expert_elements(const core_spec *spec,
                                  const par_layout *layout, int layer);
 int64_t har_cost_end_elements(const core_spec *spec, const par_layout *layout);
-int64_t har_cost_kv_elements(const core_spec *spec, const par_layout *layout,
-                             int layer);
+int64_t har_cost_kv_elements(const core_spec *spec, int layer,
+                             int64_t n_kv_head);
 int64_t har_cost_state_elements(const core_spec *spec,
                                 const par_layout *layout, int layer);
 

@@ -93,9 +93,30 @@ static har_time decode(const har_machine *machine, const decoding *d,
     return har__together(machine, HAR_ATTENTION, parts);
 }
 
+static har_time latent(const har_machine *machine, core_dtype dtype,
+                       const har_attention *a)
+{
+    const double size = (double)core_dtype_bytes(dtype);
+    const double peak = har__peak(machine, dtype) *
+                        har__coef(machine, HAR_COEF_COMPUTE) *
+                        har__coef(machine, HAR_COEF_ATTENTION);
+    const double rows = ceil(a->n_h / GROUP_ROWS) * GROUP_ROWS;
+    const double bytes = size * a->n_row * a->n_t * (a->n_shared + a->n_rot);
+    const decoding d = {.n_tile = a->n_row * ceil(a->n_h / LATENT_ROWS),
+                        .per_unit = 1,
+                        .n_key = a->n_t,
+                        .bytes = bytes,
+                        .fed = bytes * ceil(a->n_h / LATENT_ROWS),
+                        .product = 2 * a->n_row * rows * a->n_t *
+                                   (2 * a->n_shared + a->n_rot) / peak};
+    return decode(machine, &d, 1);
+}
+
 har_time har_time_decode(const har_machine *machine, core_dtype dtype,
                          const har_attention *a)
 {
+    if (a->n_shared > 0)
+        return latent(machine, dtype, a);
     const double size = (double)core_dtype_bytes(dtype);
     const double seen = a->window > 0 ? fmin(a->window, a->n_t) : a->n_t;
     const double group = a->n_h / a->n_g;
@@ -109,23 +130,4 @@ har_time har_time_decode(const har_machine *machine, core_dtype dtype,
         .bytes = bytes,
         .fed = alone ? bytes * group : bytes};
     return decode(machine, &d, a->kv_share);
-}
-
-har_time har_time_latent(const har_machine *machine, core_dtype dtype,
-                         const har_latent *a)
-{
-    const double size = (double)core_dtype_bytes(dtype);
-    const double peak = har__peak(machine, dtype) *
-                        har__coef(machine, HAR_COEF_COMPUTE) *
-                        har__coef(machine, HAR_COEF_ATTENTION);
-    const double rows = ceil(a->n_h / GROUP_ROWS) * GROUP_ROWS;
-    const double bytes = size * a->n_row * a->n_key * (a->n_latent + a->n_rot);
-    const decoding d = {.n_tile = a->n_row * ceil(a->n_h / LATENT_ROWS),
-                        .per_unit = 1,
-                        .n_key = a->n_key,
-                        .bytes = bytes,
-                        .fed = bytes * ceil(a->n_h / LATENT_ROWS),
-                        .product = 2 * a->n_row * rows * a->n_key *
-                                   (2 * a->n_latent + a->n_rot) / peak};
-    return decode(machine, &d, 1);
 }

@@ -5,19 +5,15 @@
  *   attention   its query sees the cached keys that its span reaches: of n_kv,
  *               the newest its own, the last sliding_window or those of the
  *               chunk that it is in
- *   latent      absorbed: each head's query goes through the half of kv_b that
- *               makes keys, all heads ask the cached latents (kv_rank + rope),
- *               and what they find goes through the half that makes values.  The
- *               two halves are the product of the kv_b record, other operands
- *   mamba       the convolution has n_conv products and its last n_conv - 1
- *               inputs, the scan its state of n_s per channel: both are read and
- *               written
+ *   operators   with a past of their own, or that work on what is cached in
+ *               another way, say so in their rows (cost/operators.h)
  *
  * Private to harness/perf.
  */
 #ifndef HAR_PERF_RECORD_DECODE_H
 #define HAR_PERF_RECORD_DECODE_H
 
+#include "harness/perf/cost/operators.h"
 #include "harness/perf/machine/record_time.h"
 
 /* Cached keys that the query of a layer sees.                                */
@@ -29,8 +25,7 @@ double har__kv_heads(const har_timer *timer, const core_cost *cost);
 /* Of attention: seconds.                                                     */
 har_time har__decode_time(const har_timer *timer, const core_cost *cost);
 
-/* Of any record but a collective: flop; elements through memory.             */
-double har__decode_flops(const har_timer *timer, const core_cost *cost);
-double har__decode_elements(const har_timer *timer, const core_cost *cost);
+/* Of any record but a collective.                                            */
+har__step har__decode(const har_timer *timer, const core_cost *cost);
 
 #endif

@@ -174,12 +174,11 @@ static int64_t reach(const har_timer *t, const core_cost *c)
                         : (int64_t)window_of(t, c->tap.layer);
 }
 
-/* Whether decode reads latents, and how wide. */
-static int64_t latent(const har_timer *t)
+/* Whether all heads read the same, and how wide. */
+static int64_t shared(const har_timer *t, const core_cost *c)
 {
-    return t->is_decode && core_spec_is_mla(t->spec)
-               ? t->spec->n_kv_rank * 65536 + core_spec_n_rot(t->spec)
-               : 0;
+    const int64_t n = t->is_decode ? har__decode(t, c).n_shared : 0;
+    return n > 0 ? n * 65536 + core_spec_n_rot(t->spec) : 0;
 }
 
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
@@ -192,7 +191,7 @@ static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
                                   is_attention ? c->n_head : c->n_expert,
                                   is_attention ? c->kv_read : c->m_max,
                                   is_attention ? reach(t, c) : 0,
-                                  is_attention ? latent(t) : 0};
+                                  is_attention ? shared(t, c) : 0};
     memcpy(key, shape, sizeof shape);
 }
 
@@ -252,7 +251,7 @@ core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
 
 double har_timer_flops(const har_timer *t, const core_cost *c)
 {
-    return t->is_decode ? har__decode_flops(t, c) : (double)c->flops;
+    return t->is_decode ? har__decode(t, c).flops : (double)c->flops;
 }
 
 double har_timer_bytes(const har_timer *t, const core_cost *c)
@@ -260,6 +259,6 @@ double har_timer_bytes(const har_timer *t, const core_cost *c)
     if (c->kind == CORE_COST_COLLECTIVE)
         return (double)har_cost_sent_bytes(c, value_bytes(t));
     if (t->is_decode)
-        return har__decode_elements(t, c) * (double)value_bytes(t);
+        return har__decode(t, c).elements * (double)value_bytes(t);
     return (double)har_cost_bytes(c, value_bytes(t));
 }

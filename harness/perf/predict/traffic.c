@@ -8,8 +8,8 @@
  */
 #include "harness/perf/predict/traffic.h"
 
-#include "harness/perf/cost/impl.h"
 #include "harness/perf/cost/room.h"
+#include "harness/perf/cost/walk.h"
 #include "harness/perf/machine/tiers.h"
 
 #include <stdlib.h>
