@@ -8,7 +8,7 @@
 #include "harness/page/sheet_impl.h"
 
 #include "harness/perf/cost/room.h"
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 
 #include <string.h>
 

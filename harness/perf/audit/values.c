@@ -6,7 +6,7 @@
  * quantity is derived from itself.
  */
 #include "harness/perf/audit/impl.h"
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 
 #include <math.h>
 

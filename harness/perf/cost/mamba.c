@@ -6,11 +6,6 @@
 #include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/record.h"
 
-static har__split channels(const par_layout *lay)
-{
-    return har__split_of(lay->first_channel, lay->t, lay->plan.tp);
-}
-
 /* Products of the convolution for one channel along one row. */
 static int64_t n_taps(int64_t n_t, int64_t n_conv)
 {
@@ -67,7 +62,8 @@ static void put_scan(har__walk *w, int64_t n_c)
 
 static void put_mamba(har__walk *w)
 {
-    const int64_t n_c = channels(w->lay).mine, n_d = w->spec->n_d;
+    const int64_t n_c = har__split_tp(w->lay, w->spec->mamba.n_c).mine;
+    const int64_t n_d = w->spec->n_d;
     const bool has_bias = w->spec->mamba.bias_proj;
     w->op = par_operator_name(PAR_OP_MAMBA);
     har__put(w, har__gemm(w, CORE_TAP_MAMBA_U, w->n, n_c, n_d, has_bias));
@@ -88,29 +84,18 @@ static void put_mamba(har__walk *w)
 static har__split split(const core_spec *spec, const par_layout *lay,
                         core_weight_kind kind)
 {
-    (void)spec;
-    switch (kind) {
-    case CORE_W_MAMBA_U:
-    case CORE_W_MAMBA_GATE:
-    case CORE_W_MAMBA_U_BIAS:
-    case CORE_W_MAMBA_GATE_BIAS:
-    case CORE_W_MAMBA_CONV:
-    case CORE_W_MAMBA_CONV_BIAS:
-    case CORE_W_MAMBA_X:
-    case CORE_W_MAMBA_DT:
-    case CORE_W_MAMBA_DT_BIAS:
-    case CORE_W_MAMBA_A_LOG:
-    case CORE_W_MAMBA_D:
-    case CORE_W_MAMBA_OUT:
-        return channels(lay);
-    default:
-        return HAR__WHOLE;
-    }
+    const bool is_norm = kind == CORE_W_MAMBA_DT_NORM ||
+                         kind == CORE_W_MAMBA_B_NORM ||
+                         kind == CORE_W_MAMBA_C_NORM;
+    return kind >= CORE_W_MAMBA_U && kind <= CORE_W_MAMBA_OUT && !is_norm
+               ? har__split_tp(lay, spec->mamba.n_c)
+               : HAR__WHOLE;
 }
 
 static int64_t state(const core_spec *spec, const par_layout *lay)
 {
-    return channels(lay).mine * (spec->mamba.n_s + spec->mamba.n_conv - 1);
+    return har__split_tp(lay, spec->mamba.n_c).mine *
+           (spec->mamba.n_s + spec->mamba.n_conv - 1);
 }
 
 /* The convolution has its last n_conv - 1 inputs, the scan its state: both are

@@ -6,15 +6,7 @@
  * ends; experts follow the expert scope, not the stage.
  */
 #include "harness/perf/cost/operators.h"
-#include "harness/perf/cost/sum.h"
-
-static har__split split_columns(int64_t n_f, const par_layout *lay)
-{
-    const int tp = lay->plan.tp;
-    return (har__split){core_split_first(n_f, tp, lay->t + 1) -
-                            core_split_first(n_f, tp, lay->t),
-                        n_f};
-}
+#include "harness/perf/cost/memory.h"
 
 /* How is a tensor of my stage split? */
 static har__split split_of(const core_spec *spec, const par_layout *lay,
@@ -22,7 +14,6 @@ static har__split split_of(const core_spec *spec, const par_layout *lay,
 {
     const har__operator *mixer =
         har__mixer_row[core_spec_mixer(spec, id.layer)];
-    int64_t n_f = 0;
     switch (id.kind) {
     case CORE_W_EMBED:
     case CORE_W_HEAD:
@@ -33,8 +24,7 @@ static har__split split_of(const core_spec *spec, const par_layout *lay,
     case CORE_W_MLP_DOWN:
     case CORE_W_MLP_GATE_BIAS:
     case CORE_W_MLP_UP_BIAS:
-        (void)core_spec_has_mlp(spec, id.layer, &n_f);
-        return split_columns(n_f, lay);
+        return har__split_tp(lay, core_spec_n_mlp(spec, id.layer));
     case CORE_W_EXPERT_GATE:
     case CORE_W_EXPERT_UP:
     case CORE_W_EXPERT_DOWN:
@@ -48,9 +38,9 @@ static har__split split_of(const core_spec *spec, const par_layout *lay,
 }
 
 static int64_t elements(const core_spec *spec, const par_layout *lay,
-                        core_weight_kind kind, int layer, int expert)
+                        core_weight_kind kind, int layer)
 {
-    const core_weight id = {kind, layer, expert};
+    const core_weight id = {kind, layer, 0};
     int64_t n_row, n_col;
     if (!core_weight_exists(spec, id))
         return 0;
@@ -59,35 +49,38 @@ static int64_t elements(const core_spec *spec, const par_layout *lay,
     return n_row * n_col / mine.all * mine.mine;
 }
 
+static int64_t scope_elements(const core_spec *spec, const par_layout *lay,
+                              int layer, core_weight_scope scope)
+{
+    int64_t n = 0;
+    for (int k = 0; k < (int)CORE_N_WEIGHT_KINDS; k++)
+        if (core_weight_scope_of((core_weight_kind)k) == scope)
+            n += elements(spec, lay, (core_weight_kind)k, layer);
+    return n;
+}
+
 int64_t har_cost_layer_elements(const core_spec *spec, const par_layout *lay,
                                 int layer)
 {
-    int64_t n = 0;
-    for (int k = CORE_W_ATTN_NORM; k < CORE_W_FINAL_NORM; k++)
-        if (k < CORE_W_EXPERT_GATE || k > CORE_W_EXPERT_DOWN_BIAS)
-            n += elements(spec, lay, (core_weight_kind)k, layer, 0);
-    return n;
+    return scope_elements(spec, lay, layer, CORE_SCOPE_LAYER);
 }
 
 int64_t har_cost_expert_elements(const core_spec *spec, const par_layout *lay,
                                  int layer)
 {
-    int64_t n = 0;
-    if (!core_spec_is_moe(spec, layer))
-        return 0;
-    for (int k = CORE_W_EXPERT_GATE; k <= CORE_W_EXPERT_DOWN_BIAS; k++)
-        n += elements(spec, lay, (core_weight_kind)k, layer, 0);
-    return n * lay->n_my_expert; /* all experts are alike */
+    /* all experts are alike */
+    return scope_elements(spec, lay, layer, CORE_SCOPE_EXPERT) *
+           lay->n_my_expert;
 }
 
 int64_t har_cost_end_elements(const core_spec *spec, const par_layout *lay)
 {
     const bool is_first = lay->stage == 0;
     const bool is_last = lay->stage == lay->plan.pp - 1;
-    int64_t n = is_first ? elements(spec, lay, CORE_W_EMBED, 0, 0) : 0;
+    int64_t n = is_first ? elements(spec, lay, CORE_W_EMBED, 0) : 0;
     for (int k = CORE_W_FINAL_NORM; is_last && k < CORE_N_WEIGHT_KINDS; k++)
         if (!(k == CORE_W_HEAD && spec->tied && is_first))
-            n += elements(spec, lay, (core_weight_kind)k, 0, 0);
+            n += elements(spec, lay, (core_weight_kind)k, 0);
     return n;
 }
 

@@ -37,10 +37,7 @@ static void put_add(har__walk *w, core_tap_kind tap, int64_t flops)
 
 static void put_mlp(har__walk *w, int64_t n_f)
 {
-    const int tp = w->lay->plan.tp, t = w->lay->t;
-    const int64_t n_d = w->spec->n_d;
-    const int64_t mine =
-        core_split_first(n_f, tp, t + 1) - core_split_first(n_f, tp, t);
+    const int64_t n_d = w->spec->n_d, mine = har__split_tp(w->lay, n_f).mine;
     w->op = par_operator_name(PAR_OP_MLP);
     if (w->spec->gated)
         har__put(w, har__gemm(w, CORE_TAP_MLP_GATE, w->n, mine, n_d,

@@ -21,6 +21,14 @@ static inline har__split har__split_of(const int64_t *first, int i, int n)
     return (har__split){first[i + 1] - first[i], first[n]};
 }
 
+/* An axis of n over tp. */
+static inline har__split har__split_tp(const par_layout *lay, int64_t n)
+{
+    const int tp = lay->plan.tp;
+    const int64_t first = core_split_first(n, tp, lay->t);
+    return (har__split){core_split_first(n, tp, lay->t + 1) - first, n};
+}
+
 static inline har__split har__split_heads(const par_layout *lay)
 {
     return har__split_of(lay->first_head, lay->t, lay->plan.tp);

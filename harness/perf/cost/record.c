@@ -137,3 +137,19 @@ void har__end(har__walk *w)
     if (w->has_sections)
         w->reader->ends(w->reader->self);
 }
+
+/* --- of one that was made --- */
+
+int64_t har_cost_bytes(const core_cost *cost, int64_t value_bytes)
+{
+    return (cost->weights + cost->read + cost->written + cost->kv_read +
+            cost->kv_written) *
+           value_bytes;
+}
+
+int64_t har_cost_sent_bytes(const core_cost *cost, int64_t value_bytes)
+{
+    const int64_t word_bytes = sizeof(int64_t);
+    return cost->sent *
+           (cost->type == CORE_COST_WORDS ? word_bytes : value_bytes);
+}

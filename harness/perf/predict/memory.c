@@ -7,7 +7,7 @@
  * Activations: the buffers of the largest micro-batch, each operator's result
  * in a place of its own.  Buffers: rows of experts of the largest pair.
  */
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 #include "harness/perf/predict/impl.h"
 
 /* Rows of replica d; of its largest micro-batch into *most. */

@@ -13,7 +13,7 @@
 #include "harness/perf/search/impl.h"
 
 #include "harness/perf/cost/room.h"
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
