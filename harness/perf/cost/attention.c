@@ -1,8 +1,8 @@
 /* harness/perf/cost/attention.c -- attention, split by heads.
  *
  * Keys and values are whatever the scores are made with and taken from: the
- * buffers that a projection (qkv.c, latent.c) writes and changes, and that
- * attention reads once for every row.
+ * buffers that a projection writes and changes, and that attention reads once
+ * for every row.
  *
  * The emulation makes scores for blocks of 64 queries against every key that
  * one of them may need, so it multiplies more than the (query, key) pairs that

@@ -79,8 +79,7 @@ static void decode(har__step *step, const core_spec *s, const core_cost *c,
         const double n_h = (double)c->n / (wide + n_dv);
         step->elements = weights + m * n_h * ((wide + rank) + (rank + n_dv));
     } else if (c->tap.kind == CORE_TAP_K_ROPE && c->kv_written > 0) {
-        step->elements =
-            2 * m * cached; /* into the cache, once for all heads */
+        step->elements = 2 * m * cached; /* into the cache */
     }
 }
 

@@ -5,8 +5,9 @@
  * ranks read is on both; a tied head is a second copy unless one stage has both
  * ends; experts follow the expert scope, not the stage.
  */
-#include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/memory.h"
+
+#include "harness/perf/cost/operators.h"
 
 /* How is a tensor of my stage split? */
 static har__split split_of(const core_spec *spec, const par_layout *lay,

@@ -36,8 +36,8 @@ core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
 /* Of the first n_rot elements of every head.                                 */
 core_cost har__rotation(const har__walk *w, core_tap_kind tap, int64_t n_head);
 
-/* Show a record, unless it is empty; one whose operand (product: result) is
- * keys or values.                                                            */
+/* Show a record, unless it is empty; one that changes keys or values (product:
+ * makes them).                                                               */
 void har__put(har__walk *w, core_cost cost);
 void har__put_kv(har__walk *w, core_cost cost);
 

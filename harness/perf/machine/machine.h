@@ -203,10 +203,9 @@ typedef struct har_attention {
     double n_dh;
     double window;      /* tokens a query sees; 0: all                        */
     double kv_share;    /* of the cached bytes that come from memory; 1       */
-    double n_shared;    /* latent attention in absorbed form: all heads ask the
-                         * same vector of a key, n_shared values and n_rot
-                         * rotated elements, of which the n_shared are the
-                         * value too; 0: not.  Decode                         */
+    double n_shared;    /* decode, absorbed: all heads ask the same vector of a
+                         * key, n_shared elements, which are its value too,
+                         * and n_rot rotated ones; 0: each kv head its own    */
     double n_rot;
 } har_attention;
 
