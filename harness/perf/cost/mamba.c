@@ -61,8 +61,9 @@ static void put_scan(har__walk *w, int64_t n_c)
 
 void har__put_mamba(har__walk *w)
 {
-    const int64_t n_c =
-        w->lay->first_channel[w->lay->t + 1] - w->lay->first_channel[w->lay->t];
+    const int64_t n = w->spec->mamba.n_c, tp = w->lay->plan.tp;
+    const int64_t n_c = core_split_first(n, tp, w->lay->t + 1) -
+                        core_split_first(n, tp, w->lay->t);
     const int64_t n_d = w->spec->n_d;
     const bool has_bias = w->spec->mamba.bias_proj;
     w->op = par_operator_name(PAR_OP_MAMBA);

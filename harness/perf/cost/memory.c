@@ -29,14 +29,20 @@ static part of_kv_heads(const core_spec *spec, const par_layout *lay)
     return (part){lay->kv1 - lay->kv0, spec->n_g};
 }
 
-static part of_mlp(const core_spec *spec, const par_layout *lay, int layer)
+/* Of an axis of n that is split over tp. */
+static part of_tp(const par_layout *lay, int64_t n)
 {
     const int tp = lay->plan.tp;
+    return (part){core_split_first(n, tp, lay->t + 1) -
+                      core_split_first(n, tp, lay->t),
+                  n};
+}
+
+static part of_mlp(const core_spec *spec, const par_layout *lay, int layer)
+{
     int64_t n_f = 0;
     (void)core_spec_has_mlp(spec, layer, &n_f);
-    return (part){core_split_first(n_f, tp, lay->t + 1) -
-                      core_split_first(n_f, tp, lay->t),
-                  n_f};
+    return of_tp(lay, n_f);
 }
 
 /* Along which axis is a tensor of my stage split? */
@@ -83,7 +89,7 @@ static part part_of(const core_spec *spec, const par_layout *lay,
         return of_first(lay->first_f, lay->etp_i, lay->plan.etp);
     default:
         if (id.kind >= CORE_W_MAMBA_U && id.kind <= CORE_W_MAMBA_OUT)
-            return of_first(lay->first_channel, lay->t, lay->plan.tp);
+            return of_tp(lay, spec->mamba.n_c);
         return WHOLE;
     }
 }
@@ -168,8 +174,7 @@ int64_t har_cost_kv(const core_spec *spec, const par_layout *lay)
 int64_t har_cost_state_elements(const core_spec *spec, const par_layout *lay,
                                 int layer)
 {
-    const int64_t n_c =
-        lay->first_channel[lay->t + 1] - lay->first_channel[lay->t];
+    const int64_t n_c = of_tp(lay, spec->mamba.n_c).mine;
     return core_spec_has_mamba(spec, layer)
                ? n_c * (spec->mamba.n_s + spec->mamba.n_conv - 1)
                : 0;
