@@ -55,7 +55,8 @@ typedef struct har_measuring {
     "one that counts parts of a microsecond"
 
 /* Measure kernels and fit rates; comm has one rank.  Errors: E_MEMORY;
- * E_PROGRAM if the clock stands still.                           [collective] */
+ * E_PROGRAM if the clock stands still, or products take more than one thread.
+ * [collective]                                                               */
 CORE_NODISCARD core_status har_calibrate_kernels(har_calibration *out,
                                                  const har_measuring *how);
 
