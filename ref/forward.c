@@ -7,7 +7,7 @@
  */
 #include "ref/ref_impl.h"
 
-#include "core/numbers/blas.h"
+#include "core/blas/blas.h"
 
 #include <omp.h>
 #include <string.h>
