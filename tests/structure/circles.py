@@ -20,6 +20,7 @@ STAYING = {
     ("parallel", "board", "comm_ops"): "the board says in words which operation a rank is in",
     ("parallel", "board_check", "comm_ops"): "the same",
     ("parallel", "comm_watch", "comm_mpi"): "whoever waits watches the ranks; a watch that sees one die ends all",
+    ("parallel", "hold", "comm_mpi"): "a rank that cannot be held ends all",
     ("parallel", "comm_mpi", "comm_ops"): "the first and the last thing all ranks do is an operation of theirs",
     ("parallel", "comm_mpi", "comm_agree"): "the communicator of all ranks is made as every other is",
     ("harness_cost", "model", "attention"): "records of an operator are put by what puts records of all",
