@@ -147,7 +147,7 @@ void har_judge_json(const har_judgement *g, FILE *out)
     json_object_set_new(o, "numerics", core_json_text(g->yard->numerics));
     json_object_set_new(o, "map", core_json_text(g->map_name));
     json_object_set_new(o, "tolerances_are_an_estimate",
-                        json_boolean(strcmp(g->yard->numerics, "exact") != 0));
+                        json_boolean(!g->yard->is_exact));
     json_object_set_new(o, "forced_routing", json_boolean(g->forced_routing));
     json_object_set_new(o, "first", g->first < 0
                                         ? json_null()
