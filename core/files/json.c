@@ -7,6 +7,7 @@
  */
 #include "core/files/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,4 +68,27 @@ json_t *core_json_text(const char *text)
     out = json_string(copy);
     free(copy);
     return out;
+}
+
+json_t *core_json_real(double x)
+{
+    return isfinite(x) ? json_real(x)
+                       : json_string(isnan(x)  ? "nan"
+                                     : x > 0.0 ? "inf"
+                                               : "-inf");
+}
+
+void core_json_set_text(json_t *object, const char *key, const char *text)
+{
+    json_object_set_new(object, key, core_json_text(text));
+}
+
+void core_json_set_real(json_t *object, const char *key, double x)
+{
+    json_object_set_new(object, key, core_json_real(x));
+}
+
+void core_json_set_int(json_t *object, const char *key, int64_t x)
+{
+    json_object_set_new(object, key, json_integer((json_int_t)x));
 }

@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Parse n_bytes of UTF-8 text; duplicate keys and anything after the value but
  * white space are refused.  The caller frees *out with json_decref.   [local]
@@ -23,5 +24,13 @@ CORE_NODISCARD core_status core_json_parse(json_t **out, const char *text,
  * would be missing without a word, all its bytes beyond ASCII become '?'.
  * NULL only without memory.                                          [local] */
 json_t *core_json_text(const char *text);
+
+/* x, or "nan", "inf", "-inf": JSON has no such numbers.              [local] */
+json_t *core_json_real(double x);
+
+/* Set a member of an object to one of these.                         [local] */
+void core_json_set_text(json_t *object, const char *key, const char *text);
+void core_json_set_real(json_t *object, const char *key, double x);
+void core_json_set_int(json_t *object, const char *key, int64_t x);
 
 #endif

@@ -136,8 +136,6 @@ static core_status write_json(const request *r, const har_table *table,
                               const har_machine *machine,
                               const har_score *score)
 {
-    har_outfile out;
-    CORE_TRY(har_outfile_open(&out, r->json));
     json_t *root = json_pack(
         "{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:f, s:f, s:f}", "schema", 1,
         "machine", machine->name, "kind", har_kind_name(table->kind), "source",
@@ -150,14 +148,7 @@ static core_status write_json(const request *r, const har_table *table,
                                       (json_int_t)score->n_group, "tau",
                                       score->tau, "regret", score->regret,
                                       "worst_regret", score->worst_regret));
-    core_status status = CORE_OK;
-    if (root == NULL || json_dumpf(root, out.file, JSON_INDENT(2)) != 0)
-        status = core_fail(CORE_E_FILE, "%s: cannot be written", r->json);
-    else
-        status = har_outfile_commit(&out);
-    json_decref(root);
-    har_outfile_drop(&out);
-    return status;
+    return har_outfile_json(r->json, root, 2, "");
 }
 
 static core_status score_table(const request *r, const har_table *table)
