@@ -23,15 +23,6 @@ static bool ends_with(const char *text, const char *end)
     return n >= n_end && strcmp(text + n - n_end, end) == 0;
 }
 
-static double value_at(const core_st_tensor *t, int64_t i)
-{
-    double x;
-    core_dtype_to_f64(
-        &x, (const char *)t->data + (size_t)i * core_dtype_bytes(t->dtype),
-        t->dtype, 1);
-    return x;
-}
-
 /* Is every row of b within the tolerance that a's file stores for it?  fp64 has
  * none: there it is what the oracle's figures allow.                         */
 static bool is_within(const core_st *want, const core_st_tensor *a,
@@ -43,9 +34,10 @@ static bool is_within(const core_st *want, const core_st_tensor *a,
     const int64_t n_col =
         tolerance != NULL && tolerance->n > 0 ? a->n / tolerance->n : a->n;
     for (int64_t i = 0; i < a->n; i++) {
-        const double allowed =
-            tolerance != NULL ? value_at(tolerance, i / n_col) : FP64_AGREES;
-        if (!(fabs(value_at(a, i) - value_at(b, i)) <= allowed))
+        const double allowed = tolerance != NULL
+                                   ? core_st_value(tolerance, i / n_col)
+                                   : FP64_AGREES;
+        if (!(fabs(core_st_value(a, i) - core_st_value(b, i)) <= allowed))
             return false;
     }
     return true;

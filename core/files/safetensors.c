@@ -157,3 +157,17 @@ const char *core_st_shape_text(char text[CORE_ST_SHAPE_BYTES],
                              i == 0 ? "" : ",", (long long)shape[i]);
     return text;
 }
+
+void core_st_read(const core_st_tensor *t, int64_t first, int64_t n,
+                  double *out)
+{
+    const size_t skipped = (size_t)first * core_dtype_bytes(t->dtype);
+    core_dtype_to_f64(out, (const char *)t->data + skipped, t->dtype, n);
+}
+
+double core_st_value(const core_st_tensor *t, int64_t i)
+{
+    double x;
+    core_st_read(t, i, 1, &x);
+    return x;
+}

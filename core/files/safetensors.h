@@ -38,6 +38,12 @@ const char *core_st_path(const core_st *file);
 const char *core_st_shape_text(char text[CORE_ST_SHAPE_BYTES],
                                const int64_t *shape, int n_dim);
 
+/* Elements [first, first + n) in the file's order, as doubles; element i.
+ *                                                                    [local] */
+void core_st_read(const core_st_tensor *tensor, int64_t first, int64_t n,
+                  double *out);
+double core_st_value(const core_st_tensor *tensor, int64_t i);
+
 /* Key and value of metadata entry i (sorted by key), false after the last.   */
 bool core_st_metadata_at(const core_st *file, int64_t i, const char **key,
                          const char **value);

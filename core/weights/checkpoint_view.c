@@ -183,22 +183,7 @@ static double block_scale(const core__view *view, int64_t r, int64_t c)
 {
     const int64_t per_row = (view->n_col + FP8_BLOCK - 1) / FP8_BLOCK;
     const int64_t at = r / FP8_BLOCK * per_row + c / FP8_BLOCK;
-    double scale;
-    core_dtype_to_f64(
-        &scale, (const char *)view->scale->data + (size_t)at * sizeof(float),
-        CORE_DTYPE_F32, 1);
-    return scale;
-}
-
-/* Values [first, first + n) of the tensor, without block scales. */
-static void plain_values(const core__view *view, int64_t first, int64_t n,
-                         double *out)
-{
-    const core_dtype dtype = view->tensor->dtype;
-    core_dtype_to_f64(out,
-                      (const char *)view->tensor->data +
-                          (size_t)first * core_dtype_bytes(dtype),
-                      dtype, n);
+    return core_st_value(view->scale, at);
 }
 
 /* Elements of a row that lie side by side. */
@@ -210,7 +195,7 @@ static void read_row(const core__view *view, int64_t r, int64_t c0, int64_t c1,
         decode_mxfp4(view, first, c1 - c0, out);
         return;
     }
-    plain_values(view, first, c1 - c0, out);
+    core_st_read(view->tensor, first, c1 - c0, out);
     for (int64_t c = c0; view->scale != NULL && c < c1; c++)
         out[c - c0] *= block_scale(view, r, c);
 }
@@ -225,7 +210,7 @@ static void read_column(const core__view *view, int64_t c, int64_t r0,
     const int64_t most = step < SCAN_CHUNK ? (SCAN_CHUNK - 1) / step + 1 : 1;
     for (int64_t r = r0; r < r1; r += most) {
         const int64_t n = r1 - r < most ? r1 - r : most;
-        plain_values(view, view->offset + r * step + c * view->col_step,
+        core_st_read(view->tensor, view->offset + r * step + c * view->col_step,
                      (n - 1) * step + 1, chunk);
         for (int64_t i = 0; i < n; i++)
             out[(r - r0 + i) * ld] = chunk[i * step];

@@ -15,36 +15,16 @@
 
 /* --- names --- */
 
-static bool is_int_type(core_dtype dtype)
-{
-    return !core_dtype_is_float(dtype);
-}
-
-/* Split a name into prefix and tap; false for names that are not compared. */
-static bool understand(har_dump_tap *t, const char *name)
-{
-    har_tapname parsed;
-    if (!har_tapname_parse(&parsed, name))
-        return false;
-    memset(t, 0, sizeof *t);
-    snprintf(t->name, sizeof t->name, "%s", name);
-    t->prefix_bytes = parsed.prefix_bytes;
-    memcpy(t->order, parsed.order, sizeof t->order);
-    t->tap = parsed.tap;
-    t->is_tap = parsed.is_tap;
-    return true;
-}
-
 static int by_order(const void *x, const void *y)
 {
     const har_dump_tap *a = x, *b = y;
-    const int order = har_tapname_compare(a->order, b->order);
+    const int order = har_tapname_compare(a->parsed.order, b->parsed.order);
     return order != 0 ? order : strcmp(a->name, b->name);
 }
 
 static bool body_is(const har_dump_tap *t, const char *body)
 {
-    return strcmp(t->name + t->prefix_bytes, body) == 0;
+    return strcmp(t->name + t->parsed.prefix_bytes, body) == 0;
 }
 
 /* The tensor PREFIX of t + body in a file. */
@@ -52,7 +32,8 @@ static const core_st_tensor *sibling(const core_st *file, const har_dump_tap *t,
                                      const char *body)
 {
     char name[2 * HAR_DUMP_NAME];
-    snprintf(name, sizeof name, "%.*s%s", t->prefix_bytes, t->name, body);
+    snprintf(name, sizeof name, "%.*s%s", t->parsed.prefix_bytes, t->name,
+             body);
     return core_st_find(file, name);
 }
 
@@ -65,21 +46,14 @@ static int64_t n_cols(const core_st_tensor *t)
 
 static void read_row(const core_st_tensor *t, int64_t row, double *out)
 {
-    const int64_t n_col = n_cols(t);
-    core_dtype_to_f64(out,
-                      (const char *)t->data +
-                          (size_t)(row * n_col) * core_dtype_bytes(t->dtype),
-                      t->dtype, n_col);
+    core_st_read(t, row * n_cols(t), n_cols(t), out);
 }
 
-static double rms(const core_st_tensor *t)
+double har_tensor_rms(const core_st_tensor *t)
 {
     double sum = 0.0;
     for (int64_t i = 0; i < t->n; i++) {
-        double x;
-        core_dtype_to_f64(
-            &x, (const char *)t->data + (size_t)i * core_dtype_bytes(t->dtype),
-            t->dtype, 1);
+        const double x = core_st_value(t, i);
         sum += x * x;
     }
     return t->n > 0 ? sqrt(sum / (double)t->n) : 0.0;
@@ -94,9 +68,9 @@ static bool says(const core_st *file, const char *key, const char *value)
 double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
                           const core_st_tensor *logits)
 {
-    const double size = rms(tensor);
+    const double size = har_tensor_rms(tensor);
     const char *text = core_st_metadata(file, "logits_fp32_vs_fp64_max_abs");
-    const double logits_rms = logits != NULL ? rms(logits) : size;
+    const double logits_rms = logits != NULL ? har_tensor_rms(logits) : size;
     const double d = text != NULL ? strtod(text, NULL) : 1e-6 * logits_rms;
     const double free_run =
         logits_rms > 0.0 ? 10.0 * d * size / logits_rms : 0.0;
@@ -108,7 +82,7 @@ static har_rule rule_of(const har_dump_tap *t, const core_st *a,
                         const core_st *b)
 {
     har_rule rule = {HAR_RULE_BITS, 0.0};
-    if (is_int_type(t->a->dtype) ||
+    if (!core_dtype_is_float(t->a->dtype) ||
         (says(a, "numerics", "exact") && says(b, "numerics", "exact") &&
          t->a->dtype == CORE_DTYPE_F64 && t->b->dtype == CORE_DTYPE_F64))
         return rule;
@@ -149,11 +123,13 @@ static bool pair_up(har_dump_tap *t, const core_st *b)
                  "expected shape [%.60s], found [%.60s]",
                  core_st_shape_text(want, t->a->shape, t->a->n_dim),
                  core_st_shape_text(have, t->b->shape, t->b->n_dim));
-    } else if (is_int_type(t->a->dtype) != is_int_type(t->b->dtype))
+    } else if (core_dtype_is_float(t->a->dtype) !=
+               core_dtype_is_float(t->b->dtype))
         snprintf(t->problem, sizeof t->problem, "expected type %s, found %s",
                  core_dtype_name(t->a->dtype), core_dtype_name(t->b->dtype));
-    else if (t->is_tap && core_tap_grid(t->tap.kind) == CORE_GRID_INT &&
-             !is_int_type(t->a->dtype)) /* a NaN is no integer */
+    else if (t->parsed.is_tap &&
+             core_tap_grid(t->parsed.tap.kind) == CORE_GRID_INT &&
+             core_dtype_is_float(t->a->dtype)) /* a NaN is no integer */
         snprintf(t->problem, sizeof t->problem,
                  "expected integers, found type %s",
                  core_dtype_name(t->a->dtype));
@@ -181,12 +157,13 @@ static bool row_excluded(const excluded *x, const har_dump_tap *t, int64_t row,
     if (x == NULL || x->layer == NULL)
         return false;
     const int since = x->layer[row * x->n_token / n_row];
-    if (t->order[1] >= 8) /* final norm, logits */
+    if (t->parsed.order[1] >= 8) /* final norm, logits */
         return since != NEVER;
-    if (!t->is_tap || t->tap.kind == CORE_TAP_EMBED)
+    if (!t->parsed.is_tap || t->parsed.tap.kind == CORE_TAP_EMBED)
         return false;
-    return since < t->tap.layer ||
-           (since == t->tap.layer && t->tap.kind >= CORE_TAP_TOPK_IDX);
+    return since < t->parsed.tap.layer ||
+           (since == t->parsed.tap.layer &&
+            t->parsed.tap.kind >= CORE_TAP_TOPK_IDX);
 }
 
 static int64_t tokens_per_row(const core_st *a, const har_dump_tap *t,
@@ -216,7 +193,7 @@ static void exclude_flips(har_dump *dump, excluded *x, const har_dump_tap *t,
     const int64_t k = n_cols(t->a);
     for (int64_t row = 0; row < x->n_token; row++) {
         har_diff diff;
-        if (x->layer[row] < t->tap.layer)
+        if (x->layer[row] < t->parsed.tap.layer)
             continue;
         har_diff_init(&diff);
         read_ids(t->a, row, tmp, ids);
@@ -227,8 +204,8 @@ static void exclude_flips(har_dump *dump, excluded *x, const har_dump_tap *t,
             continue;
         dump->n_flip++;
         for (int64_t r = row; r < x->n_token && r / x->n_t == row / x->n_t; r++)
-            if (x->layer[r] > t->tap.layer)
-                x->layer[r] = t->tap.layer;
+            if (x->layer[r] > t->parsed.tap.layer)
+                x->layer[r] = t->parsed.tap.layer;
     }
 }
 
@@ -240,8 +217,8 @@ static core_status find_flips(har_dump *dump, excluded *x, const core_st *a,
     x->part = part;
     for (int64_t i = 0; i < dump->n_tap; i++) {
         const har_dump_tap *t = &dump->tap[i];
-        if (t->order[0] != part || !t->is_tap ||
-            t->tap.kind != CORE_TAP_TOPK_IDX || t->problem[0] != '\0')
+        if (t->parsed.order[0] != part || !t->parsed.is_tap ||
+            t->parsed.tap.kind != CORE_TAP_TOPK_IDX || t->problem[0] != '\0')
             continue;
         if (x->layer == NULL) {
             void *p = NULL;
@@ -270,14 +247,14 @@ static bool find_ids(const har_dump_tap *t, const core_st *a, const core_st *b,
                      const core_st_tensor **ia, const core_st_tensor **ib)
 {
     char body[CORE_NAME_BYTES];
-    if (!t->is_tap || t->tap.kind != CORE_TAP_TOPK_WEIGHT)
+    if (!t->parsed.is_tap || t->parsed.tap.kind != CORE_TAP_TOPK_WEIGHT)
         return false;
-    core_tap_name((core_tap){CORE_TAP_TOPK_IDX, t->tap.layer}, body);
+    core_tap_name((core_tap){CORE_TAP_TOPK_IDX, t->parsed.tap.layer}, body);
     *ia = sibling(a, t, body);
     *ib = sibling(b, t, body);
     return *ia != NULL && *ib != NULL && same_shape(*ia, t->a) &&
-           same_shape(*ib, t->a) && is_int_type((*ia)->dtype) &&
-           is_int_type((*ib)->dtype);
+           same_shape(*ib, t->a) && !core_dtype_is_float((*ia)->dtype) &&
+           !core_dtype_is_float((*ib)->dtype);
 }
 
 static void compare_row(har_dump_tap *t, int64_t row, const scratch *s,
@@ -286,7 +263,7 @@ static void compare_row(har_dump_tap *t, int64_t row, const scratch *s,
     const int64_t n_col = n_cols(t->a);
     read_row(t->a, row, s->a);
     read_row(t->b, row, s->b);
-    if (t->is_tap && t->tap.kind == CORE_TAP_TOPK_IDX) {
+    if (t->parsed.is_tap && t->parsed.tap.kind == CORE_TAP_TOPK_IDX) {
         for (int64_t j = 0; j < n_col; j++) {
             s->ids[j] = (int64_t)s->a[j];
             s->ids[n_col + j] = (int64_t)s->b[j];
@@ -336,8 +313,9 @@ static core_status compare_all(har_dump *dump, const core_st *a,
     dump->first = -1;
     for (int64_t i = 0; i < dump->n_tap && status == CORE_OK; i++) {
         har_dump_tap *t = &dump->tap[i];
-        if (forced_routing && t->order[0] != x.part)
-            status = find_flips(dump, &x, a, t->order[0], s->tmp, s->ids);
+        if (forced_routing && t->parsed.order[0] != x.part)
+            status =
+                find_flips(dump, &x, a, t->parsed.order[0], s->tmp, s->ids);
         if (t->problem[0] == '\0')
             compare_tap(t, a, b, s, forced_routing ? &x : NULL);
         else
@@ -358,18 +336,18 @@ static core_status list_taps(har_dump *dump, const core_st *a, const core_st *b,
                              int64_t *widest)
 {
     void *p = NULL;
-    har_dump_tap extra;
+    har_tapname extra;
     CORE_TRY(core_alloc(&p, core_st_count(a) + 1, sizeof *dump->tap, "taps"));
     dump->tap = p;
     *widest = 1;
     for (int64_t i = 0; i < core_st_count(a); i++) {
         const core_st_tensor *tensor = core_st_at(a, i);
         har_dump_tap *t = &dump->tap[dump->n_tap];
-        if (!understand(t, tensor->name)) {
+        *t = (har_dump_tap){.name = tensor->name, .a = tensor};
+        if (!har_tapname_parse(&t->parsed, tensor->name)) {
             dump->n_ignored++;
             continue;
         }
-        t->a = tensor;
         har_diff_init(&t->diff);
         pair_up(t, b);
         if (n_cols(tensor) > *widest)
@@ -377,7 +355,7 @@ static core_status list_taps(har_dump *dump, const core_st *a, const core_st *b,
         dump->n_tap++;
     }
     for (int64_t i = 0; i < core_st_count(b); i++)
-        if (understand(&extra, core_st_at(b, i)->name) &&
+        if (har_tapname_parse(&extra, core_st_at(b, i)->name) &&
             core_st_find(a, core_st_at(b, i)->name) == NULL)
             dump->n_extra++;
     CORE_FAIL_IF(dump->n_tap == 0, CORE_E_INPUT,

@@ -16,12 +16,9 @@
 #include <stdio.h>
 
 typedef struct har_dump_tap {
-    char name[HAR_DUMP_NAME];  /* with its prefix                             */
-    int prefix_bytes;
-    int64_t order[4];          /* part, phase, layer, kind: execution order   */
+    const char *name; /* with its prefix; the yardstick's            */
+    har_tapname parsed;
     const core_st_tensor *a, *b;
-    core_tap tap;
-    bool is_tap;               /* else one of the other known names           */
     har_rule rule;
     har_diff diff;
     int64_t n_excluded;        /* rows set aside by forced routing            */
@@ -50,6 +47,9 @@ void har_dump_free(har_dump *dump);
  * NULL if there are none.                                            [local] */
 double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
                           const core_st_tensor *logits);
+
+/* Root mean square of a tensor's elements, 0 of none.                [local] */
+double har_tensor_rms(const core_st_tensor *tensor);
 
 void har_dump_text(const har_dump *dump, const core_st *a, const core_st *b,
                    FILE *out);

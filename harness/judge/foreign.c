@@ -145,6 +145,19 @@ static bool is_wanted(const struct dirent *entry)
            strcmp(entry->d_name + n - (sizeof SUFFIX - 1), SUFFIX) == 0;
 }
 
+static core_status add_file(har_foreign *d, int64_t *room, const char *name)
+{
+    har_dump_file *file =
+        core_grow(d->file, room, d->n_file + 1, sizeof *file, "files");
+    if (file == NULL)
+        return CORE_E_MEMORY;
+    d->file = file;
+    file += d->n_file++;
+    *file = (har_dump_file){.rank = -1};
+    snprintf(file->name, sizeof file->name, "%.127s", name);
+    return CORE_OK;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const har_dump_file *)a)->name,
@@ -172,35 +185,25 @@ static bool is_meant(const har_foreign *d, const struct dirent *entry)
             strcmp(entry->d_name, "input.safetensors") == 0);
 }
 
-/* Count the files of an open folder, or list the n that were counted. */
-static core_status read_folder(har_foreign *d, DIR *dir, int *n)
+/* The files of an open folder, by name. */
+static core_status read_folder(har_foreign *d, DIR *dir)
 {
     const struct dirent *entry;
-    const int room = d->file != NULL ? *n : MAX_FILES;
-    *n = 0;
+    int64_t room = 0;
     while ((entry = readdir(dir)) != NULL) {
         if (!is_meant(d, entry))
             continue;
-        CORE_FAIL_IF(*n == room ||
+        CORE_FAIL_IF(d->n_file == MAX_FILES ||
                          strlen(entry->d_name) >= sizeof d->file->name,
                      CORE_E_INPUT,
                      "%s: more than %d files, or a name that is too long: "
                      "'%.100s'",
-                     d->path, room, entry->d_name);
-        if (d->file != NULL)
-            snprintf(d->file[*n].name, sizeof d->file->name, "%s",
-                     entry->d_name);
-        (*n)++;
+                     d->path, MAX_FILES, entry->d_name);
+        CORE_TRY(add_file(d, &room, entry->d_name));
     }
-    return CORE_OK;
-}
-
-static core_status make_files(har_foreign *d, int n)
-{
-    void *p = NULL;
-    CORE_TRY(core_alloc(&p, n, sizeof *d->file, "files"));
-    d->file = p;
-    memset(d->file, 0, (size_t)n * sizeof *d->file);
+    CORE_FAIL_IF(d->n_file == 0, CORE_E_INPUT,
+                 "%s: expected files *.safetensors, found none", d->path);
+    qsort(d->file, (size_t)d->n_file, sizeof *d->file, by_name);
     return CORE_OK;
 }
 
@@ -208,7 +211,6 @@ static core_status list_folder(har_foreign *d, const char *numerics)
 {
     struct stat info;
     char manifest[1024];
-    int n = 0;
     snprintf(manifest, sizeof manifest, "%s/manifest.json", d->path);
     d->is_bundle = stat(manifest, &info) == 0;
     if (d->is_bundle)
@@ -216,31 +218,16 @@ static core_status list_folder(har_foreign *d, const char *numerics)
                  numerics != NULL ? numerics : numerics_of_bundle(d->path));
     DIR *dir = opendir(d->path);
     CORE_FAIL_IF(dir == NULL, CORE_E_FILE, "%s: %s", d->path, strerror(errno));
-    core_status status = read_folder(d, dir, &n);
-    if (status == CORE_OK && n == 0)
-        status = core_fail(CORE_E_INPUT,
-                           "%s: expected files *.safetensors, found none",
-                           d->path);
-    if (status == CORE_OK)
-        status = make_files(d, n);
-    rewinddir(dir);
-    if (status == CORE_OK)
-        status = read_folder(d, dir, &n);
+    const core_status status = read_folder(d, dir);
     closedir(dir);
-    CORE_TRY(status);
-    d->n_file = n;
-    qsort(d->file, (size_t)d->n_file, sizeof *d->file, by_name);
-    return CORE_OK;
+    return status;
 }
 
 static core_status list_file(har_foreign *d)
 {
     const char *slash = strrchr(d->path, '/');
-    CORE_TRY(make_files(d, 1));
-    d->n_file = 1;
-    snprintf(d->file->name, sizeof d->file->name, "%.120s",
-             slash != NULL ? slash + 1 : d->path);
-    return CORE_OK;
+    int64_t room = 0;
+    return add_file(d, &room, slash != NULL ? slash + 1 : d->path);
 }
 
 static core_status open_files(har_foreign *d, const har_namemap *map,
@@ -251,7 +238,6 @@ static core_status open_files(har_foreign *d, const har_namemap *map,
         har_dump_file *f = &d->file[i];
         snprintf(path, sizeof path, "%s%s%s", d->path, is_folder ? "/" : "",
                  is_folder ? f->name : "");
-        f->rank = -1;
         CORE_TRY(core_st_open(&f->st, path));
         CORE_TRY(read_metadata(f, map, &d->world));
         for (int j = 0; j < i; j++)
@@ -307,18 +293,6 @@ static const char *by_types(const har_foreign *d, const har_namemap *map)
     return says(d, "exact") ? "exact" : says(d, "bf16") ? "bf16" : names[type];
 }
 
-/* Room for every finding there can be: see har_foreign_find. */
-static core_status make_lists(har_foreign *d)
-{
-    void *p = NULL;
-    int64_t n = 0;
-    for (int i = 0; i < d->n_file; i++)
-        n += core_st_count(d->file[i].st);
-    CORE_TRY(core_alloc(&p, n + 1, sizeof *d->piece, "pieces"));
-    d->piece = p;
-    return CORE_OK;
-}
-
 core_status har_foreign_open(har_foreign *out, const char *path,
                              const har_foreign_options *options)
 {
@@ -335,8 +309,6 @@ core_status har_foreign_open(har_foreign *out, const char *path,
                                    : list_file(&d);
     if (status == CORE_OK)
         status = open_files(&d, options->map, is_folder);
-    if (status == CORE_OK)
-        status = make_lists(&d);
     if (status == CORE_OK && d.numerics[0] == '\0')
         snprintf(d.numerics, sizeof d.numerics, "%s",
                  options->numerics != NULL ? options->numerics

@@ -249,17 +249,20 @@ static void find_lost_ranks(har_foreign *d)
                      wanted, n_rank, lost);
 }
 
-/* A tensor may be misshapen or unknown, or else non-finite and a differing
- * replica; a tap may miss elements; a rank's file may.                       */
-static core_status make_findings(har_foreign *d, const har_yardstick *yard)
+/* Room for every piece and finding there can be: a tensor may be misshapen or
+ * unknown, or else non-finite and a differing replica; a tap may miss elements;
+ * a rank's file may.                                                         */
+static core_status make_lists(har_foreign *d, const har_yardstick *yard)
 {
     void *p = NULL;
-    int64_t n = 1 + yard->n_tap;
+    int64_t n_tensor = 0;
     for (int i = 0; i < d->n_file; i++)
-        n += 2 * core_st_count(d->file[i].st);
-    CORE_TRY(core_alloc(&p, n, sizeof *d->finding, "findings"));
+        n_tensor += core_st_count(d->file[i].st);
+    CORE_TRY(core_alloc(&p, n_tensor + 1, sizeof *d->piece, "pieces"));
+    d->piece = p;
+    d->max_finding = 1 + yard->n_tap + 2 * n_tensor;
+    CORE_TRY(core_alloc(&p, d->max_finding, sizeof *d->finding, "findings"));
     d->finding = p;
-    d->max_finding = n;
     return CORE_OK;
 }
 
@@ -267,7 +270,7 @@ core_status har_foreign_place(har_foreign *dump, const har_yardstick *yard,
                               const har_foreign_options *options)
 {
     placing p = {dump, yard, options, NULL, 0};
-    CORE_TRY(make_findings(dump, yard));
+    CORE_TRY(make_lists(dump, yard));
     CORE_TRY(want_positions(&p));
     for (int i = 0; i < dump->n_file; i++) {
         p.file = &dump->file[i];

@@ -80,7 +80,7 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
 {
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     har_tap_judgement *t = &p->judged->tap[i_tap];
-    har__yard_row(tap, row, p->expected);
+    har_yardstick_row(tap, row, p->expected);
     see_width(p, i_tap, row);
     const int64_t n_missing =
         har__read_row(p, i_tap, row, har__source_row(p, tap, row));

@@ -67,7 +67,4 @@ void har__golden_ids(const har_yard_tap *idx, int64_t token, int64_t *out);
  *                                                                    [local] */
 int64_t har__source_row(har__pass *pass, const har_yard_tap *tap, int64_t row);
 
-/* Elements of a row of a golden tensor as doubles.                   [local] */
-void har__yard_row(const har_yard_tap *tap, int64_t row, double *out);
-
 #endif

@@ -75,6 +75,9 @@ const core_st_tensor *har_yardstick_margin(const har_yardstick *yard, int part,
 /* Is the token real?                                                 [local] */
 bool har_yardstick_is_real(const har_yard_part *part, int64_t token);
 
+/* The elements of a row.                                             [local] */
+void har_yardstick_row(const har_yard_tap *tap, int64_t row, double *out);
+
 /* The largest allowed error of a row.                                [local] */
 double har_yardstick_allowed(const har_yard_tap *tap, int64_t row);
 

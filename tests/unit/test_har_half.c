@@ -75,7 +75,7 @@ START_TEST(a_unit_of_storage_is_seen)
     compare(&dump, types[_i], 1.0 + 0x1p-7);
     ck_assert_int_eq(dump.n_failed, 1);
     const har_dump_tap *tap = &dump.tap[dump.first];
-    ck_assert_int_eq(tap->tap.kind, CORE_TAP_LOGITS);
+    ck_assert_int_eq(tap->parsed.tap.kind, CORE_TAP_LOGITS);
     ck_assert_int_eq(tap->diff.n_bad, 1);
     ck_assert_int_eq(tap->diff.first.row, 12 / COLS);
     ck_assert_int_eq(tap->diff.first.col, 12 % COLS);
