@@ -59,31 +59,22 @@ static void set_coordinates(par_layout *l)
 
 /* --- layers and split axes ------------------------------------------------ */
 
-static int stage_first(const par_plan *plan, int64_t n_l, int stage)
-{
-    if (plan->n_stage == 0)
-        return (int)core_split_first(n_l, plan->pp, stage);
-    int first = 0;
-    for (int s = 0; s < stage; s++)
-        first += plan->stage_layers[s];
-    return first;
-}
-
 static void set_layers(par_layout *l, core_arena *arena, const core_spec *spec)
 {
     const par_plan *p = &l->plan;
+    int first = 0;
     l->first_layer = take_ints(arena, p->pp + 1);
     l->n_pair = 0;
-    for (int s = 0; s <= p->pp; s++) {
-        const int first = stage_first(p, spec->n_l, s);
-        if (l->first_layer != NULL)
-            l->first_layer[s] = first;
-        if (s == p->pp)
-            break;
-        const int end = stage_first(p, spec->n_l, s + 1);
+    for (int s = 0; s < p->pp; s++) {
+        const int end = first + par_plan_layers(p, spec->n_l, s);
         const int n_moe = core_spec_count_moe(spec, first, end);
+        if (l->first_layer != NULL) {
+            l->first_layer[s] = first;
+            l->first_layer[s + 1] = end;
+        }
         if (n_moe > l->n_pair)
             l->n_pair = n_moe;
+        first = end;
     }
 }
 

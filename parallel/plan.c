@@ -6,6 +6,8 @@
  */
 #include "parallel/plan_keys.h"
 
+#include "core/pass/batch.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +36,14 @@ bool par_plan_preset(int i, const char **name, const char **text)
 int par_plan_world(const par_plan *plan)
 {
     return plan->dp * plan->pp * plan->tp;
+}
+
+int par_plan_layers(const par_plan *plan, int64_t n_l, int stage)
+{
+    if (plan->n_stage > 0)
+        return plan->stage_layers[stage];
+    const int64_t first = core_split_first(n_l, plan->pp, stage);
+    return (int)(core_split_first(n_l, plan->pp, stage + 1) - first);
 }
 
 /* --- reading -------------------------------------------------------------- */

@@ -44,6 +44,9 @@ bool par_plan_preset(int i, const char **name, const char **text);
 /* dp * pp * tp.                                                      [local] */
 int par_plan_world(const par_plan *plan);
 
+/* Layers of a stage, of n_l.                                         [local] */
+int par_plan_layers(const par_plan *plan, int64_t n_l, int stage);
+
 /* Is the plan legal for the model?  E_PLAN names the equation that fails and up
  * to three nearest legal plans with as many ranks.                   [local] */
 CORE_NODISCARD core_status par_plan_check(const par_plan *plan,

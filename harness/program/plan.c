@@ -203,17 +203,20 @@ static core_status show_plan(const request *r)
 
 /* --- other systems --- */
 
+static const char *const systems[] = {
+    [HAR_MEGATRON] = "megatron", [HAR_VLLM] = "vllm"};
+
 static core_status emit_plan(const request *r)
 {
     core_spec spec;
     par_plan plan;
-    har_system system;
-    CORE_TRY(har_system_parse(&system, r->emit));
+    int system;
+    CORE_TRY(har_choose(&system, "--emit", r->emit, systems, 2));
     CORE_FAIL_IF(r->name == NULL, CORE_E_USAGE, "--emit: expected a plan");
     CORE_TRY(core_spec_open(&spec, r->model, NULL));
     CORE_TRY(par_plan_parse(&plan, r->name));
     CORE_TRY(par_plan_check(&plan, &spec));
-    return har_system_emit(system, &plan, &spec, stdout);
+    return har_system_emit((har_system)system, &plan, &spec, stdout);
 }
 
 /* The file's text, or the text itself where there is no such file. */

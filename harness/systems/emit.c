@@ -8,22 +8,6 @@
  */
 #include "harness/systems/systems.h"
 
-#include <string.h>
-
-static const char *const names[] = {"megatron", "vllm"};
-
-core_status har_system_parse(har_system *out, const char *name)
-{
-    for (int i = 0; i < 2; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = (har_system)i;
-            return CORE_OK;
-        }
-    }
-    CORE_FAIL(CORE_E_USAGE, "--emit: expected megatron or vllm, found '%s'",
-              name);
-}
-
 /* --- what neither can do --- */
 
 static core_status check_divides(const char *who, const char *what, int64_t n,
@@ -68,13 +52,6 @@ static core_status check_common(const char *who, const par_plan *p,
     return check_divides(who, "shared inner columns", s->n_f_shared, p->tp);
 }
 
-static int stage_layers(const par_plan *p, const core_spec *s, int stage)
-{
-    if (p->n_stage > 0)
-        return p->stage_layers[stage];
-    return (int)(s->n_l / p->pp) + (stage < s->n_l % p->pp ? 1 : 0);
-}
-
 /* --- Megatron --- */
 
 /* Layers of the first and of the last stage where they differ from those
@@ -82,14 +59,14 @@ static int stage_layers(const par_plan *p, const core_spec *s, int stage)
 static core_status megatron_stages(const par_plan *p, const core_spec *s,
                                    int *first, int *last)
 {
-    const int n0 = stage_layers(p, s, 0);
-    const int n1 = stage_layers(p, s, p->pp - 1);
-    const int middle = p->pp > 2 ? stage_layers(p, s, 1) : n1;
+    const int n0 = par_plan_layers(p, s->n_l, 0);
+    const int n1 = par_plan_layers(p, s->n_l, p->pp - 1);
+    const int middle = p->pp > 2 ? par_plan_layers(p, s->n_l, 1) : n1;
     for (int i = 1; i < p->pp - 1; i++)
-        CORE_FAIL_IF(stage_layers(p, s, i) != middle, CORE_E_PLAN,
+        CORE_FAIL_IF(par_plan_layers(p, s->n_l, i) != middle, CORE_E_PLAN,
                      "megatron: stages: only the first and the last may "
                      "differ, found %d layers in stage %d and %d in stage 1",
-                     stage_layers(p, s, i), i, middle);
+                     par_plan_layers(p, s->n_l, i), i, middle);
     *first = n0 != middle ? n0 : 0;
     *last = n1 != middle ? n1 : 0;
     return CORE_OK;
@@ -178,12 +155,13 @@ static void write_vllm_stages(const par_plan *p, const core_spec *s, FILE *out)
 {
     bool even = true;
     for (int i = 1; i < p->pp; i++)
-        even = even && stage_layers(p, s, i) == stage_layers(p, s, 0);
+        even = even &&
+               par_plan_layers(p, s->n_l, i) == par_plan_layers(p, s->n_l, 0);
     if (even)
         return;
     fputs("VLLM_PP_LAYER_PARTITION=", out);
     for (int i = 0; i < p->pp; i++)
-        fprintf(out, "%s%d", i > 0 ? "," : "", stage_layers(p, s, i));
+        fprintf(out, "%s%d", i > 0 ? "," : "", par_plan_layers(p, s->n_l, i));
     fputc('\n', out);
 }
 

@@ -218,9 +218,10 @@ static core_status read_stages(const arguments *a, const core_spec *s,
 /* Stages that are what an even split gives need no list. */
 static void drop_even_stages(const core_spec *s, par_plan *p)
 {
+    par_plan even = *p;
+    even.n_stage = 0;
     for (int i = 0; i < p->n_stage; i++)
-        if (p->stage_layers[i] !=
-            s->n_l / p->pp + (i < s->n_l % p->pp ? 1 : 0))
+        if (p->stage_layers[i] != par_plan_layers(&even, s->n_l, i))
             return;
     p->n_stage = 0;
     memset(p->stage_layers, 0, sizeof p->stage_layers);

@@ -13,9 +13,6 @@
 
 typedef enum har_system { HAR_MEGATRON, HAR_VLLM } har_system;
 
-/* "megatron", "vllm".  Errors: E_USAGE.                               [local] */
-CORE_NODISCARD core_status har_system_parse(har_system *out, const char *name);
-
 /* Write the launch arguments of a legal plan, one per line.           [local]
  * Errors: E_PLAN with what the system cannot express; nothing is written.     */
 CORE_NODISCARD core_status har_system_emit(har_system system,

@@ -51,11 +51,8 @@ static void write_stages(const par_plan *plan, const core_spec *spec, FILE *out)
 {
     fputs("layers ", out);
     for (int s = 0; s < plan->pp; s++) {
-        const int64_t n = plan->n_stage > 0
-                              ? plan->stage_layers[s]
-                              : core_split_first(spec->n_l, plan->pp, s + 1) -
-                                    core_split_first(spec->n_l, plan->pp, s);
-        fprintf(out, "%s%lld", s > 0 ? "/" : "", (long long)n);
+        fprintf(out, "%s%d", s > 0 ? "/" : "",
+                par_plan_layers(plan, spec->n_l, s));
         if (s == 7 && plan->pp > 9) {
             fputs("/...", out);
             break;
