@@ -17,84 +17,144 @@
 /* --- identities ----------------------------------------------------------- */
 
 static const struct {
-    const char *name;
+    const char *name; /* of the rule whose formula it is, if there is no f */
     har_interval (*f)(const har_interval *x);
     har_interval x[HAR_MAX_INPUTS];
     double lo, hi;
 } identities[] = {
-    {"same", har_id_same, {{2, 3}}, 2, 3},
+    {"shortest sequence", NULL, {{2, 3}}, 2, 3},
     {"part", har_id_part_of, {{2, 3}}, 0, 3},
-    {"product", har_id_product, {{2, 3}, {5, 7}}, 10, 21},
-    {"product with nothing", har_id_product, {{0, 0}, {1, INFINITY}}, 0, 0},
-    {"quotient", har_id_quotient, {{6, 8}, {2, 4}}, 1.5, 4},
-    {"quotient by 0", har_id_quotient, {{6, 8}, {0, 2}}, 3, INFINITY},
+    {"effective compute", NULL, {{2, 3}, {5, 7}}, 10, 21},
+    {"effective compute", NULL, {{0, 0}, {1, INFINITY}}, 0, 0},
+    {"heads of a GPU", NULL, {{6, 8}, {2, 4}}, 1.5, 4},
+    {"heads of a GPU", NULL, {{6, 8}, {0, 2}}, 3, INFINITY},
     {"share of 10 in 4", har_id_share_up, {{10, 10}, {4, 4}}, 3, 3},
     /* 256 * 250 / 0.02 */
-    {"pass", har_id_tokens_of_pass, {{256, 256}, {250, 250}, {0.02, 0.02}},
-     3.2e6, 3.2e6},
+    {"tokens of a pass",
+     NULL,
+     {{256, 256}, {250, 250}, {0.02, 0.02}},
+     3.2e6,
+     3.2e6},
     {"excess", har_id_excess, {{30, 30}, {20, 20}}, 0.5, 0.5},
     /* 1000 * 1e9 / (4 * 1e12) */
-    {"mfu", har_id_mfu, {{1000, 1000}, {1e9, 1e9}, {4, 4}, {1e12, 1e12}},
-     0.25, 0.25},
+    {"MFU of the throughput",
+     NULL,
+     {{1000, 1000}, {1e9, 1e9}, {4, 4}, {1e12, 1e12}},
+     0.25,
+     0.25},
     /* 8 * 100 * 1e9 / (0.5 * 4 * 1e12) */
-    {"mfu of a pass", har_id_mfu_of_pass,
-     {{8, 8}, {100, 100}, {1e9, 1e9}, {0.5, 0.5}, {4, 4}, {1e12, 1e12}}, 0.4,
+    {"MFU of a pass",
+     NULL,
+     {{8, 8}, {100, 100}, {1e9, 1e9}, {0.5, 0.5}, {4, 4}, {1e12, 1e12}},
+     0.4,
      0.4},
-    {"least latency", har_id_least_latency,
-     {{8, 8}, {100, 100}, {1e9, 1e9}, {4, 4}, {1e12, 1e12}}, 0.2, 0.2},
-    {"least step", har_id_least_step,
-     {{8, 8}, {1e9, 1e9}, {4, 4}, {1e12, 1e12}}, 0.002, 0.002},
+    {"compute of a pass",
+     NULL,
+     {{8, 8}, {100, 100}, {1e9, 1e9}, {4, 4}, {1e12, 1e12}},
+     0.2,
+     0.2},
+    {"compute of a step",
+     NULL,
+     {{8, 8}, {1e9, 1e9}, {4, 4}, {1e12, 1e12}},
+     0.002,
+     0.002},
     /* 2 * 1000, and 4 * 2 * 3 * 5 * 7 of scores */
-    {"flop", har_id_flop_per_token,
-     {{1000, 1000}, {2, 2}, {3, 3}, {5, 5}, {7, 7}}, 2000, 2840},
+    {"flop",
+     har_id_flop_per_token,
+     {{1000, 1000}, {2, 2}, {3, 3}, {5, 5}, {7, 7}},
+     2000,
+     2840},
     {"flop at least", har_id_flop_at_least, {{1000, 1000}}, 2000, INFINITY},
     /* 100 / 400; (100 + 2 * 2 * 5 * 3 * 5) / (400 + the same) */
-    {"share", har_id_attention_share,
-     {{100, 100}, {300, 300}, {2, 2}, {5, 5}, {3, 3}, {5, 5}}, 0.25,
+    {"share",
+     har_id_attention_share,
+     {{100, 100}, {300, 300}, {2, 2}, {5, 5}, {3, 3}, {5, 5}},
+     0.25,
      400.0 / 700.0},
-    {"share at least", har_id_attention_at_least, {{100, 100}, {300, 300}},
-     0.25, 1},
+    {"share at least",
+     har_id_attention_at_least,
+     {{100, 100}, {300, 300}},
+     0.25,
+     1},
     {"bubble", har_id_bubble, {{4, 4}, {8, 8}}, 3.0 / 11, 3.0 / 11},
     {"bubble of one stage", har_id_bubble, {{1, 1}, {8, 8}}, 0, 0},
     /* waiting 3 / 8 of a share of 1/8: 3/8 / (8 + 3/8) */
-    {"lockstep", har_id_bubble_lockstep, {{4, 4}, {8, 8}, {0.125, 1}},
-     3.0 / 67, 3.0 / 11},
-    {"busy", har_id_busy, {{0.2, 0.2}, {0.05, 0.1}}, 0.7, 0.75},
-    {"busy of nothing", har_id_busy, {{0.8, 0.8}, {0.3, 0.4}}, 0, 0},
+    {"lockstep",
+     har_id_bubble_lockstep,
+     {{4, 4}, {8, 8}, {0.125, 1}},
+     3.0 / 67,
+     3.0 / 11},
+    {"busy time", NULL, {{0.2, 0.2}, {0.05, 0.1}}, 0.7, 0.75},
+    {"busy time", NULL, {{0.8, 0.8}, {0.3, 0.4}}, 0, 0},
     /* 0.8 / (0.5 + 0.5 / 0.5) */
-    {"busy balanced", har_id_busy_balanced,
-     {{0.2, 0.2}, {0, 0}, {0.5, 0.5}, {0.5, 0.5}}, 0.8 / 1.5, 0.8 / 1.5},
-    {"busy schedule", har_id_busy_schedule, {{4, 4}, {8, 8}}, 8.0 / 11,
+    {"busy balanced",
+     har_id_busy_balanced,
+     {{0.2, 0.2}, {0, 0}, {0.5, 0.5}, {0.5, 0.5}},
+     0.8 / 1.5,
+     0.8 / 1.5},
+    {"busy schedule",
+     har_id_busy_schedule,
+     {{4, 4}, {8, 8}},
+     8.0 / 11,
      8.0 / 11},
-    {"busy lockstep", har_id_busy_lockstep, {{4, 4}, {8, 8}, {0.125, 1}},
-     8.0 / 11, 64.0 / 67},
-    {"balance", har_id_least_balance, {{1.25, 1.25}, {0.5, 0.5}}, 0.4, 0.4},
-    {"headroom", har_id_headroom, {{16, 16}, {64, 64}}, 0.75, 0.75},
-    {"no headroom", har_id_headroom, {{80, 80}, {64, 64}}, 0, 0},
+    {"busy lockstep",
+     har_id_busy_lockstep,
+     {{4, 4}, {8, 8}, {0.125, 1}},
+     8.0 / 11,
+     64.0 / 67},
+    {"balance and capacity", NULL, {{1.25, 1.25}, {0.5, 0.5}}, 0.4, 0.4},
+    {"headroom", NULL, {{16, 16}, {64, 64}}, 0.75, 0.75},
+    {"headroom", NULL, {{80, 80}, {64, 64}}, 0, 0},
     /* (120 / (2 * 3) + 600 / (5 * 2 * 3)) * 2 */
-    {"weights", har_id_weight_bytes,
+    {"weights of a GPU",
+     NULL,
      {{120, 120}, {600, 600}, {2, 2}, {2, 2}, {3, 3}, {5, 5}, {2, 2}, {3, 3}},
-     80, 80},
+     80,
+     80},
     /* 10 * 4 * 100 * 2 / (2 * 2 * 5) */
-    {"kv", har_id_kv_bytes,
-     {{10, 10}, {4, 4}, {100, 100}, {2, 2}, {2, 2}, {2, 2}, {5, 5}}, 400, 400},
+    {"KV cache of a GPU",
+     NULL,
+     {{10, 10}, {4, 4}, {100, 100}, {2, 2}, {2, 2}, {2, 2}, {5, 5}},
+     400,
+     400},
     /* 7 + 11 + 4 * 100 * 10 * 2 / (2 * 5) */
-    {"memory", har_id_memory,
+    {"weights, KV and activations",
+     NULL,
      {{7, 7}, {11, 11}, {4, 4}, {100, 100}, {10, 10}, {2, 2}, {2, 2}, {5, 5}},
-     818, 818},
-    {"longest", har_id_memory_longest,
+     818,
+     818},
+    {"memory at the longest sequence",
+     NULL,
      {{7, 7}, {10, 10}, {4, 4}, {100, 100}, {2, 2}, {2, 2}, {2, 2}, {5, 5}},
-     407, 407},
+     407,
+     407},
     /* (100 + 500 / 1.25) * 2 / 10, to all 600 of them */
-    {"least read", har_id_least_read,
-     {{100, 100}, {500, 500}, {2, 2}, {10, 10}, {1.25, 1.25}}, 100, 120},
-    {"bandwidth", har_id_bandwidth_share, {{50, 50}, {0.5, 0.5}, {200, 200}},
-     0.5, 0.5},
+    {"least read",
+     har_id_least_read,
+     {{100, 100}, {500, 500}, {2, 2}, {10, 10}, {1.25, 1.25}},
+     100,
+     120},
+    {"traffic of the weights",
+     NULL,
+     {{50, 50}, {0.5, 0.5}, {200, 200}},
+     0.5,
+     0.5},
     /* 40 tokens of 10 numbers of 2 bytes, 3 layers of a stage; all-reduce 1,
      * experts 2 * 3 / 2 * (3 / 4) = 2.25 */
-    {"traffic", har_id_traffic,
-     {{8, 8}, {10, 10}, {10, 10}, {2, 2}, {6, 6}, {2, 2}, {2, 2}, {2, 2},
-      {4, 4}, {3, 3}}, 40 * 20 * 3 * 3.25, 40 * 20 * 3 * 3.25},
+    {"traffic",
+     har_id_traffic,
+     {{8, 8},
+      {10, 10},
+      {10, 10},
+      {2, 2},
+      {6, 6},
+      {2, 2},
+      {2, 2},
+      {2, 2},
+      {4, 4},
+      {3, 3}},
+     40 * 20 * 3 * 3.25,
+     40 * 20 * 3 * 3.25},
 };
 
 static void assert_near(const char *what, double found, double expected)
@@ -105,9 +165,21 @@ static void assert_near(const char *what, double found, double expected)
     ck_assert_msg(ok, "%s: %.17g, expected %.17g", what, found, expected);
 }
 
+static const har_rule *rule_named(const char *name)
+{
+    int i = 0;
+    while (strcmp(har_rule_at(i)->name, name) != 0)
+        i++;
+    return har_rule_at(i);
+}
+
 START_TEST(test_identity)
 {
-    const har_interval r = identities[_i].f(identities[_i].x);
+    const har_interval *x = identities[_i].x;
+    const har_interval r =
+        identities[_i].f != NULL
+            ? identities[_i].f(x)
+            : har_rule_value(rule_named(identities[_i].name), x);
     assert_near(identities[_i].name, r.lo, identities[_i].lo);
     assert_near(identities[_i].name, r.hi, identities[_i].hi);
 }
@@ -119,9 +191,13 @@ START_TEST(test_identity_nan)
     har_interval x[HAR_MAX_INPUTS];
     for (int i = 0; i < HAR_MAX_INPUTS; i++)
         x[i] = har_point((double)NAN);
-    ck_assert(!har_intervals_meet(har_id_mfu(x), har_point(1.0)));
-    ck_assert(!har_intervals_meet(har_id_quotient(x), har_point(1.0)));
-    ck_assert(!har_intervals_meet(har_id_tokens_of_pass(x), har_point(0.0)));
+    ck_assert(!har_intervals_meet(
+        har_rule_value(rule_named("MFU of the throughput"), x),
+        har_point(1.0)));
+    ck_assert(!har_intervals_meet(
+        har_rule_value(rule_named("heads of a GPU"), x), har_point(1.0)));
+    ck_assert(!har_intervals_meet(
+        har_rule_value(rule_named("tokens of a pass"), x), har_point(0.0)));
     ck_assert(har_intervals_meet((har_interval){1, 2}, (har_interval){2, 3}));
     ck_assert(!har_intervals_meet((har_interval){1, 2}, (har_interval){2.1, 3}));
 }

@@ -197,14 +197,15 @@ typedef struct har_rule {
     har_rule_kind kind;
     int n_input;
     har_quantity input[HAR_MAX_INPUTS];
-    har_interval (*f)(const har_interval *x);
     const char *formula; /* with $0 $1 for the inputs                          */
+    har_interval (*f)(const har_interval *x); /* NULL: as the formula says     */
     har_rule_scope scope;
     int word, meaning;   /* applies under this meaning only; meaning 0: always */
 } har_rule;
 
-/* Rule i, NULL after the last. */
+/* Rule i, NULL after the last; what a rule gives for its inputs. */
 const har_rule *har_rule_at(int i);
+har_interval har_rule_value(const har_rule *rule, const har_interval *x);
 
 /* --- readings and verdicts ------------------------------------------------- */
 

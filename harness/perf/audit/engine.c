@@ -204,7 +204,7 @@ static void check_rule(har_finding *f, har__case *c, int i, bool with_text)
         return;
     for (int k = 0; k < rule->n_input; k++)
         x[k] = input[k].x;
-    const har_interval found = rule->f(x);
+    const har_interval found = har_rule_value(rule, x);
     const bool ok = rule_is_kept(rule, target.x, found);
     if (rule->kind == HAR_RULE_IS_OTHER && ok)
         return; /* that it is not something else says nothing for it */

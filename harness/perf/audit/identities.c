@@ -9,7 +9,10 @@
  */
 #include "harness/perf/audit/identities.h"
 
+#include "core/base/status.h"
+
 #include <math.h>
+#include <string.h>
 
 har_interval har_point(double x) { return (har_interval){x, x}; }
 
@@ -54,18 +57,65 @@ static har_interval rest(har_interval a)
     return (har_interval){r.lo < 0.0 ? 0.0 : r.lo, r.hi < 0.0 ? 0.0 : r.hi};
 }
 
-har_interval har_id_same(const har_interval *x) { return x[0]; }
+/* --- formulas --- */
+
+static har_interval sum_of(const char **at, const har_interval *x);
+
+static har_interval factor_of(const char **at, const har_interval *x)
+{
+    har_interval value;
+    if (**at == '(') {
+        (*at)++;
+        value = sum_of(at, x);
+        core_assert(**at == ')');
+        (*at)++;
+    } else {
+        core_assert((*at)[0] == '$' && (*at)[1] >= '0' && (*at)[1] <= '9');
+        value = x[(*at)[1] - '0'];
+        *at += 2;
+    }
+    *at += strspn(*at, " ");
+    return value;
+}
+
+static har_interval product_of(const char **at, const har_interval *x)
+{
+    har_interval value = factor_of(at, x);
+    while (**at == '*' || **at == '/') {
+        const bool is_product = **at == '*';
+        *at += 2;
+        const har_interval next = factor_of(at, x);
+        value = is_product ? mul(value, next) : quot(value, next);
+    }
+    return value;
+}
+
+/* a + b, or 1 - a - b */
+static har_interval sum_of(const char **at, const har_interval *x)
+{
+    const bool is_rest = strncmp(*at, "1 - ", 4) == 0;
+    *at += is_rest ? 4 : 0;
+    har_interval value = product_of(at, x);
+    while (**at == (is_rest ? '-' : '+')) {
+        *at += 2;
+        value = add(value, product_of(at, x));
+    }
+    return is_rest ? rest(value) : value;
+}
+
+har_interval har_formula(const char *formula, const har_interval *x)
+{
+    const har_interval value = sum_of(&formula, x);
+    core_assert(*formula == '\0');
+    return value;
+}
+
+/* --- degrees --- */
 
 har_interval har_id_part_of(const har_interval *x)
 {
     return (har_interval){0.0, x[0].hi};
 }
-
-/* --- degrees --- */
-
-har_interval har_id_product(const har_interval *x) { return mul(x[0], x[1]); }
-
-har_interval har_id_quotient(const har_interval *x) { return quot(x[0], x[1]); }
 
 har_interval har_id_share_up(const har_interval *x)
 {
@@ -75,35 +125,10 @@ har_interval har_id_share_up(const har_interval *x)
 
 /* --- throughput and latency --- */
 
-har_interval har_id_tokens_of_pass(const har_interval *x)
-{
-    return quot(mul(x[0], x[1]), x[2]);
-}
-
 har_interval har_id_excess(const har_interval *x)
 {
     const har_interval q = quot(x[0], x[1]);
     return (har_interval){q.lo - 1.0, q.hi - 1.0};
-}
-
-har_interval har_id_mfu(const har_interval *x)
-{
-    return quot(mul(x[0], x[1]), mul(x[2], x[3]));
-}
-
-har_interval har_id_mfu_of_pass(const har_interval *x)
-{
-    return quot(mul(mul(x[0], x[1]), x[2]), mul(mul(x[3], x[4]), x[5]));
-}
-
-har_interval har_id_least_latency(const har_interval *x)
-{
-    return quot(mul(mul(x[0], x[1]), x[2]), mul(x[3], x[4]));
-}
-
-har_interval har_id_least_step(const har_interval *x)
-{
-    return quot(mul(x[0], x[1]), mul(x[2], x[3]));
 }
 
 har_interval har_id_flop_per_token(const har_interval *x)
@@ -179,8 +204,6 @@ har_interval har_id_bubble_lockstep(const har_interval *x)
     return (har_interval){lo, har_id_bubble(x).hi};
 }
 
-har_interval har_id_busy(const har_interval *x) { return rest(add(x[0], x[1])); }
-
 har_interval har_id_busy_schedule(const har_interval *x)
 {
     return rest(har_id_bubble(x));
@@ -199,58 +222,19 @@ static double stretch(double share, double balance)
 
 har_interval har_id_busy_balanced(const har_interval *x)
 {
-    const har_interval whole = har_id_busy(x);
+    const har_interval whole = rest(add(x[0], x[1]));
     const double best = stretch(x[2].hi, x[3].hi > 1.0 ? 1.0 : x[3].hi);
     return (har_interval){over(whole.lo, stretch(x[2].lo, x[3].lo)),
                           over(whole.hi, best)};
 }
 
-har_interval har_id_least_balance(const har_interval *x)
-{
-    return quot(rest(x[1]), x[0]);
-}
-
 /* --- memory --- */
-
-har_interval har_id_headroom(const har_interval *x)
-{
-    return rest(quot(x[0], x[1]));
-}
-
-har_interval har_id_weight_bytes(const har_interval *x)
-{
-    const har_interval dense = quot(x[0], mul(x[3], x[4]));
-    const har_interval experts = quot(x[1], mul(mul(x[5], x[6]), x[7]));
-    return mul(add(dense, experts), x[2]);
-}
-
-har_interval har_id_kv_bytes(const har_interval *x)
-{
-    const har_interval all = mul(mul(x[0], x[1]), mul(x[2], x[3]));
-    return quot(all, mul(mul(x[4], x[5]), x[6]));
-}
-
-har_interval har_id_memory(const har_interval *x)
-{
-    const har_interval rows = quot(x[2], mul(x[6], x[7]));
-    return add(add(x[0], x[1]), mul(mul(rows, x[3]), mul(x[4], x[5])));
-}
-
-har_interval har_id_memory_longest(const har_interval *x)
-{
-    return add(x[0], har_id_kv_bytes(x + 1));
-}
 
 har_interval har_id_least_read(const har_interval *x)
 {
     const double all = x[1].lo / fmax(1.0, x[4].hi);
     const har_interval n = {x[0].lo + all, x[0].hi + x[1].hi};
     return quot(mul(n, x[2]), x[3]);
-}
-
-har_interval har_id_bandwidth_share(const har_interval *x)
-{
-    return quot(x[0], mul(x[1], x[2]));
 }
 
 /* --- communication --- */

@@ -1,5 +1,5 @@
-/* harness/perf/audit/identities.h -- the arithmetic of an audit, one identity
- * or bound per function.
+/* harness/perf/audit/identities.h -- the arithmetic of an audit: formulas, and
+ * a function for each identity or bound that is more than one.
  *
  * Values are intervals of non-negative numbers in base units; a result contains
  * every value that the inputs allow (rounded outward only as far as double
@@ -20,29 +20,19 @@ har_interval har_point(double x);
 /* Can the two be the same number?  False if a bound is NaN. */
 bool har_intervals_meet(har_interval a, har_interval b);
 
-/* a */
-har_interval har_id_same(const har_interval *x);
+/* What a formula gives: $0 to $9 for x[0] to x[9], *, /, +, parentheses, and
+ * 1 - a or 1 - a - b for what is left of a whole, at least 0.                 */
+har_interval har_formula(const char *formula, const har_interval *x);
+
 /* 0 to a */
 har_interval har_id_part_of(const har_interval *x);
 
 /* --- degrees --- */
-har_interval har_id_product(const har_interval *x);   /* a * b                */
-har_interval har_id_quotient(const har_interval *x);  /* a / b                */
 har_interval har_id_share_up(const har_interval *x);  /* ceil(a / b)          */
 
 /* --- throughput and latency --- */
-/* batch * length / latency */
-har_interval har_id_tokens_of_pass(const har_interval *x);
 /* tokens/s / target - 1 */
 har_interval har_id_excess(const har_interval *x);
-/* tokens/s * FLOP per token / (GPUs * peak) */
-har_interval har_id_mfu(const har_interval *x);
-/* batch * length * FLOP per token / (latency * GPUs * peak) */
-har_interval har_id_mfu_of_pass(const har_interval *x);
-/* batch * length * FLOP per token / (GPUs * peak) */
-har_interval har_id_least_latency(const har_interval *x);
-/* batch * FLOP per token / (GPUs * peak) */
-har_interval har_id_least_step(const har_interval *x);
 /* active parameters, layers, heads, head size, length: from 2 * active (scores
  * left out) to 2 * active + 4 * layers * heads * size * length (no mask) */
 har_interval har_id_flop_per_token(const har_interval *x);
@@ -68,8 +58,6 @@ double har_replay_lockstep(int pp, int mb, double share);
 /* stages, micro-batches, attention share: from the ideal above to the bubble of
  * a schedule whose ticks all take as long (experts bound by reading weights) */
 har_interval har_id_bubble_lockstep(const har_interval *x);
-/* 1 - bubble - communication */
-har_interval har_id_busy(const har_interval *x);
 /* bubble, communication, share, balance: (1 - bubble - communication) over
  * share + (1 - share) / balance */
 har_interval har_id_busy_balanced(const har_interval *x);
@@ -77,30 +65,12 @@ har_interval har_id_busy_balanced(const har_interval *x);
 har_interval har_id_busy_schedule(const har_interval *x);
 /* stages, micro-batches, share: 1 - lockstep bubble */
 har_interval har_id_busy_lockstep(const har_interval *x);
-/* capacity factor, dropped: (1 - dropped) / factor.  No expert, so no GPU, has
- * more than factor times the mean of all choices */
-har_interval har_id_least_balance(const har_interval *x);
 
 /* --- memory --- */
-/* used, capacity: 1 - used / capacity */
-har_interval har_id_headroom(const har_interval *x);
-/* dense, expert parameters, bytes, tp, pp, ep, etp, expert stages:
- * (dense / (tp pp) + expert / (ep etp stages)) * bytes */
-har_interval har_id_weight_bytes(const har_interval *x);
-/* numbers per token, batch, length, bytes, tp, pp, dp:
- * numbers * batch * length * bytes / (tp pp dp) */
-har_interval har_id_kv_bytes(const har_interval *x);
-/* weights, KV, batch, length, hidden, bytes, dp, micro-batches:
- * weights + KV + the hidden states of one micro-batch */
-har_interval har_id_memory(const har_interval *x);
-/* weights, numbers per token, batch, length, bytes, tp, pp, dp: weights + KV */
-har_interval har_id_memory_longest(const har_interval *x);
 /* dense, expert parameters, bytes, GPUs, capacity factor: the weights that a
  * pass which drops nothing must read, per GPU.  An expert takes at most factor
  * times its fair share, so at least 1 / factor of the experts have tokens */
 har_interval har_id_least_read(const har_interval *x);
-/* bytes, time, bandwidth: bytes / (time * bandwidth) */
-har_interval har_id_bandwidth_share(const har_interval *x);
 
 /* --- communication --- */
 /* batch, length, hidden, bytes, layers, tp, pp, dp, ep, k: what a GPU sends in

@@ -187,7 +187,7 @@ static bool derive_by(har__case *c, const har_rule *rule, har__value *out)
         x[i] = v.x;
         from |= v.from;
     }
-    *out = (har__value){rule->f(x), from, -1, -1};
+    *out = (har__value){har_rule_value(rule, x), from, -1, -1};
     return true;
 }
 
