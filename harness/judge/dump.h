@@ -53,6 +53,6 @@ double har_tensor_rms(const core_st_tensor *tensor);
 
 void har_dump_text(const har_dump *dump, const core_st *a, const core_st *b,
                    FILE *out);
-void har_dump_json(const har_dump *dump, FILE *out); /* moeparity.compare/1 */
+struct json_t *har_dump_json(const har_dump *dump); /* moeparity.compare/1 */
 
 #endif

@@ -82,7 +82,7 @@ static json_t *tap_object(const har_dump_tap *t)
     return o;
 }
 
-void har_dump_json(const har_dump *d, FILE *out)
+json_t *har_dump_json(const har_dump *d)
 {
     json_t *o = json_object(), *taps = json_array();
     const bool differs = d->n_failed > 0;
@@ -97,6 +97,5 @@ void har_dump_json(const har_dump *d, FILE *out)
     json_object_set_new(
         o, "first", d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
     json_object_set_new(o, "taps", taps);
-    json_dumpf(o, out, JSON_INDENT(1));
-    json_decref(o);
+    return o;
 }

@@ -113,7 +113,7 @@ static json_t *tokens_object(const har_judgement *g)
     return o;
 }
 
-void har_judge_json(const har_judgement *g, FILE *out)
+json_t *har_judge_json(const har_judgement *g)
 {
     json_t *o = json_object(), *taps = json_array(), *findings = json_array(),
            *routing = json_array();
@@ -145,7 +145,5 @@ void har_judge_json(const har_judgement *g, FILE *out)
     json_object_set_new(o, "routing", routing);
     json_object_set_new(o, "taps", taps);
     json_object_set_new(o, "token_ratio", tokens_object(g));
-    json_dumpf(o, out, JSON_INDENT(1));
-    fputc('\n', out);
-    json_decref(o);
+    return o;
 }

@@ -135,15 +135,12 @@ static void absent_tap(har__pass *p, int64_t i_tap, bool is_misshapen)
     har_tap_judgement *t = &p->judged->tap[i_tap];
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     bool optional = false;
-    if (tap->is_input || !har_namemap_expects(p->map, har_yard_body(tap),
-                                              &optional)) {
+    const bool expected =
+        har_namemap_expects(p->map, har_yard_body(tap), &optional);
+    if (tap->is_input || !expected || (optional && !is_misshapen)) {
         snprintf(t->problem, sizeof t->problem,
-                 tap->is_input ? "not in the dump"
-                               : "the map has no name for it");
-        return;
-    }
-    if (optional && !is_misshapen) {
-        snprintf(t->problem, sizeof t->problem, "not in the dump");
+                 tap->is_input || expected ? "not in the dump"
+                                           : "the map has no name for it");
         return;
     }
     t->verdict = HAR_FAIL;

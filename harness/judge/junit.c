@@ -47,24 +47,17 @@ static void write_failure(const har_judgement *g, int64_t i, FILE *out)
     fputs("</failure>\n", out);
 }
 
-static void write_class(const har_yard_tap *tap, FILE *out)
-{
-    const char *body = har_yard_body(tap);
-    har_page_text(out, tap->data->name);
-    fputs("\" classname=\"", out);
-    if (tap->name.is_tap && strncmp(body, "layers.", 7) == 0)
-        fprintf(out, "layer %d", tap->name.tap.layer);
-    else
-        fputs("model", out);
-}
-
 static void write_case(const har_judgement *g, int64_t i, FILE *out)
 {
     const har_tap_judgement *t = &g->tap[i];
+    const har_yard_tap *tap = &g->yard->tap[i];
     char ratio[HAR_RATIO_TEXT];
     fputs("    <testcase name=\"", out);
-    write_class(&g->yard->tap[i], out);
-    fputs("\">\n", out);
+    har_page_text(out, tap->data->name);
+    if (tap->name.is_tap && strncmp(har_yard_body(tap), "layers.", 7) == 0)
+        fprintf(out, "\" classname=\"layer %d\">\n", tap->name.tap.layer);
+    else
+        fputs("\" classname=\"model\">\n", out);
     if (t->verdict == HAR_FAIL) {
         write_failure(g, i, out);
     } else if (!t->is_judged) {

@@ -12,8 +12,8 @@
 
 void har_judge_text(const har_judgement *judged, FILE *out);
 
-/* Schema moeparity.compare/2. */
-void har_judge_json(const har_judgement *judged, FILE *out);
+/* Schema moeparity.compare/2, to be dropped with json_decref. */
+struct json_t *har_judge_json(const har_judgement *judged);
 
 /* A test case per tap, and one for the files. */
 void har_judge_junit(const har_judgement *judged, FILE *out);

@@ -254,17 +254,13 @@ static core_status copy_picture(FILE *out, const char *text, int width,
 
 static core_status read_back(FILE *file, char **out)
 {
-    rewind(file);
-    CORE_FAIL_IF(fseek(file, 0, SEEK_END) != 0, CORE_E_FILE,
-                 "a temporary file for a plot: %s", strerror(errno));
-    const long n = ftell(file);
-    rewind(file);
-    *out = calloc(1, (size_t)n + 1);
+    size_t room = 1;
+    *out = calloc(1, room); /* what an empty file is */
     CORE_FAIL_IF(*out == NULL, CORE_E_MEMORY, "no memory for a plot");
-    if (fread(*out, 1, (size_t)n, file) == (size_t)n)
-        return CORE_OK;
-    free(*out);
-    CORE_FAIL(CORE_E_FILE, "a temporary file for a plot: cannot be read");
+    rewind(file);
+    CORE_FAIL_IF(getdelim(out, &room, '\0', file) < 0 && ferror(file) != 0,
+                 CORE_E_FILE, "a temporary file for a plot: cannot be read");
+    return CORE_OK;
 }
 
 core_status har_gnuplot_draw(FILE *out, const char *script, int width,

@@ -21,7 +21,7 @@
 enum { HAR__RUNS_TEXT = 120, HAR__SHORT_TEXT = 24 };
 
 typedef struct har__module {
-    int stage, d, t, ep_i, etp_i, edp_i;
+    int stage, d, t, ep_i, etp_i;
     int layer0, layer1;
     int64_t head0, head1, kv0, kv1, vocab0, vocab1, f0, f1;
     int n_expert;

@@ -46,7 +46,6 @@ static har__module module_of(const har_setup *s, const par_layout *l)
                      .t = l->t,
                      .ep_i = l->ep_i,
                      .etp_i = l->etp_i,
-                     .edp_i = l->edp_i,
                      .layer0 = l->first_layer[l->stage],
                      .layer1 = l->first_layer[l->stage + 1],
                      .head0 = l->first_head[l->t],
@@ -110,7 +109,7 @@ enum {
 typedef struct grid {
     int n_across; /* cells side by side                                      */
     int n_line;   /* lines of a stage                                        */
-    double w, h, gap_stage;
+    double w, h;
 } grid;
 
 static grid grid_of(const par_plan *plan)
@@ -120,7 +119,7 @@ static grid grid_of(const par_plan *plan)
     const int most = words ? WIDE : NARROW;
     const int across = n < most ? n : most;
     const double w = (HAR__WIDTH - LEFT) / (double)(across < 4 ? 4 : across);
-    return (grid){across, (n + across - 1) / across, w, words ? 60 : 20, 10};
+    return (grid){across, (n + across - 1) / across, w, words ? 60 : 20};
 }
 
 static void range_text(char *out, size_t bytes, const char *what, int64_t from,
@@ -135,35 +134,27 @@ static void range_text(char *out, size_t bytes, const char *what, int64_t from,
                  (long long)to - 1);
 }
 
-static void describe(const har__module *m, int rank, char *out, size_t bytes)
+static void write_cell(const har__module *m, int rank, const grid *g, double x,
+                       double y, FILE *out)
 {
     char layers[48], heads[48], columns[64];
     range_text(layers, sizeof layers, "layers", m->layer0, m->layer1);
     range_text(heads, sizeof heads, "heads", m->head0, m->head1);
     range_text(columns, sizeof columns, "columns", m->f0, m->f1);
-    snprintf(out, bytes,
-             "GPU %d: stage %d, replica %d, tensor %d; %s, %s; experts %s, %s; "
-             "%.3g GB of weights%s",
-             rank, m->stage, m->d, m->t, layers, heads, m->experts, columns,
-             m->weight_bytes * 1e-9,
-             m->is_copy ? "; an earlier GPU holds the same" : "");
-}
-
-static void write_cell(const har__module *m, int rank, const grid *g, double x,
-                       double y, FILE *out)
-{
-    char text[480];
     har_svg_rect(out, x, y, g->w - 4, g->h - 4, "g0", m->is_copy ? 0.08 : 0.2);
     fputs(" rx=\"4\"", out);
-    describe(m, rank, text, sizeof text);
-    har_svg_title(out, "%s", text);
+    har_svg_title(out,
+                  "GPU %d: stage %d, replica %d, tensor %d; %s, %s; experts "
+                  "%s, %s; %.3g GB of weights%s",
+                  rank, m->stage, m->d, m->t, layers, heads, m->experts,
+                  columns, m->weight_bytes * 1e-9,
+                  m->is_copy ? "; an earlier GPU holds the same" : "");
     if (g->h <= 30) { /* no words */
         har_svg_text(out, x + (g->w - 4) / 2, y + 12, "mid small", "%d", rank);
         return;
     }
     har_svg_text(out, x + 8, y + 17, "big", "GPU %d", rank);
-    range_text(text, sizeof text, "heads", m->head0, m->head1);
-    har_svg_text(out, x + 8, y + 33, "small", "%s", text);
+    har_svg_text(out, x + 8, y + 33, "small", "%s", heads);
     if (m->n_expert > 0)
         har_svg_text(out, x + 8, y + 48, "small", "experts %s",
                      m->some_experts);
@@ -189,7 +180,7 @@ static void write_picture(const har__sheet *s, FILE *out)
 {
     const par_plan *plan = &s->setup->plan;
     const grid g = grid_of(plan);
-    const double stage_h = g.h * g.n_line + g.gap_stage;
+    const double stage_h = g.h * g.n_line + 10;
     har_svg_open(out, HAR__WIDTH, HEAD_H + (int)(stage_h * plan->pp),
                  "modules of the GPUs, a row per stage");
     for (int d = 0; d < plan->dp && g.n_line == 1; d++)

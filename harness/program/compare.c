@@ -61,25 +61,6 @@ static void read_command_line(request *r, int argc, char **argv)
 
 /* --- two files of taps --- */
 
-typedef void (*write_fn)(const void *result, FILE *out);
-
-/* A complete file or none; path NULL: nothing to do. */
-static core_status write_file(const char *path, write_fn write,
-                              const void *result)
-{
-    har_outfile out;
-    if (path == NULL)
-        return CORE_OK;
-    CORE_TRY(har_outfile_open(&out, path));
-    write(result, out.file);
-    return har_outfile_commit(&out);
-}
-
-static void dump_json(const void *result, FILE *out)
-{
-    har_dump_json(result, out);
-}
-
 static core_status compare_files(const request *r)
 {
     core_st *a = NULL, *b = NULL;
@@ -91,7 +72,8 @@ static core_status compare_files(const request *r)
         status = har_dump_compare(&dump, a, b, r->forced_routing);
     if (status == CORE_OK) {
         har_dump_text(&dump, a, b, stdout);
-        status = write_file(r->json, dump_json, &dump);
+        if (r->json != NULL)
+            status = har_outfile_json(r->json, har_dump_json(&dump), 1, "");
         if (status == CORE_OK && dump.n_failed > 0)
             status = CORE_E_DIFFERS;
     }
@@ -103,27 +85,27 @@ static core_status compare_files(const request *r)
 
 /* --- a foreign dump --- */
 
-static void judge_json(const void *result, FILE *out)
+/* A complete file or none; path NULL: nothing to do. */
+static core_status write_file(const char *path,
+                              void (*write)(const har_judgement *judged,
+                                            FILE *out),
+                              const har_judgement *judged)
 {
-    har_judge_json(result, out);
-}
-
-static void judge_junit(const void *result, FILE *out)
-{
-    har_judge_junit(result, out);
-}
-
-static void judge_html(const void *result, FILE *out)
-{
-    har_judge_html(result, out);
+    har_outfile out;
+    if (path == NULL)
+        return CORE_OK;
+    CORE_TRY(har_outfile_open(&out, path));
+    write(judged, out.file);
+    return har_outfile_commit(&out);
 }
 
 static core_status write_reports(const request *r, const har_judgement *judged)
 {
     har_judge_text(judged, stdout);
-    CORE_TRY(write_file(r->json, judge_json, judged));
-    CORE_TRY(write_file(r->junit, judge_junit, judged));
-    return write_file(r->html, judge_html, judged);
+    if (r->json != NULL)
+        CORE_TRY(har_outfile_json(r->json, har_judge_json(judged), 1, "\n"));
+    CORE_TRY(write_file(r->junit, har_judge_junit, judged));
+    return write_file(r->html, har_judge_html, judged);
 }
 
 /* The numerics of a bundle that a dump is held against. */

@@ -230,8 +230,7 @@ const char *har_claim_verdict_name(har_claim_verdict v);
 typedef struct har_check {
     bool ok;
     int rule;             /* index, or HAR_CHECK_*                             */
-    uint64_t others;      /* claims that took part, a bit each                 */
-    har_interval found;   /* what the rule says of its target                  */
+    uint64_t others; /* claims that took part, a bit each                 */
     char text[520];       /* the arithmetic; "" unless asked for               */
 } har_check;
 

@@ -9,7 +9,7 @@
  */
 #include "harness/perf/audit/impl.h"
 
-#include <math.h>
+#include <stdarg.h>
 #include <string.h>
 
 _Static_assert(HAR_N_QUANTITIES <= 64, "har__case.visiting has a bit for each");
@@ -22,12 +22,22 @@ const char *har_claim_verdict_name(har_claim_verdict v)
     return names[v];
 }
 
-static har_check *add_check(har_finding *f, int rule, bool ok, uint64_t others)
+/* Note a check; its words only where somebody reads them. */
+static void add_check(har_finding *f, const har__case *c, int rule, bool ok,
+                      uint64_t others, const char *fmt, ...) CORE_PRINTF(6, 7);
+
+static void add_check(har_finding *f, const har__case *c, int rule, bool ok,
+                      uint64_t others, const char *fmt, ...)
 {
     core_assert(f->n_check < HAR_MAX_CHECKS);
     har_check *check = &f->check[f->n_check++];
     *check = (har_check){.ok = ok, .rule = rule, .others = others};
-    return check;
+    if (!c->with_text)
+        return;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(check->text, sizeof check->text, fmt, args);
+    va_end(args);
 }
 
 static uint64_t bit(int claim) { return UINT64_C(1) << claim; }
@@ -48,7 +58,7 @@ static bool reaches(const har_claim *requirement, double figure)
 }
 
 /* Other figures of the same quantity. */
-static void check_same(har_finding *f, const har__case *c, bool with_text)
+static void check_same(har_finding *f, const har__case *c)
 {
     const har_claim *mine = &c->claims->at[c->trial];
     const bool figure = har__is_figure(mine);
@@ -59,18 +69,15 @@ static void check_same(har_finding *f, const har__case *c, bool with_text)
             continue;
         const bool ok = figure ? har_intervals_meet(mine->range, other->range)
                                : reaches(mine, other->value);
-        har_check *check = add_check(
-            f, figure ? HAR_CHECK_SAME : HAR_CHECK_REQUIREMENT, ok, bit(i));
-        if (with_text)
-            snprintf(check->text, sizeof check->text,
-                     figure ? "%s: %s here, %s in %s" : "%s: %s; %s in %s",
-                     har_quantity_name(har__quantity_of(c, c->trial)),
-                     mine->written, other->written, other->id);
+        add_check(f, c, figure ? HAR_CHECK_SAME : HAR_CHECK_REQUIREMENT, ok,
+                  bit(i), figure ? "%s: %s here, %s in %s" : "%s: %s; %s in %s",
+                  har_quantity_name(har__quantity_of(c, c->trial)),
+                  mine->written, other->written, other->id);
     }
 }
 
 /* Data sheet and model. */
-static void check_fact(har_finding *f, const har__case *c, bool with_text)
+static void check_fact(har_finding *f, const har__case *c)
 {
     const har_claim *mine = &c->claims->at[c->trial];
     const har_quantity q = har__quantity_of(c, c->trial);
@@ -84,12 +91,10 @@ static void check_fact(har_finding *f, const har__case *c, bool with_text)
     }
     const bool ok = har__is_figure(mine) ? har_intervals_meet(mine->range, x)
                                          : reaches(mine, x.lo);
-    har_check *check = add_check(f, HAR_CHECK_FACT, ok, 0);
     char text[64];
     har_quantity_write(text, sizeof text, q, x);
-    if (with_text)
-        snprintf(check->text, sizeof check->text, "%s: stated %s; %s has %s",
-                 har_quantity_name(q), mine->written, whose, text);
+    add_check(f, c, HAR_CHECK_FACT, ok, 0, "%s: stated %s; %s has %s",
+              har_quantity_name(q), mine->written, whose, text);
 }
 
 static const char *as_other_thing(const har_reading *r, double stated)
@@ -103,7 +108,7 @@ static const char *as_other_thing(const har_reading *r, double stated)
 }
 
 /* Degrees against the reading. */
-static void check_plan(har_finding *f, const har__case *c, bool with_text)
+static void check_plan(har_finding *f, const har__case *c)
 {
     const har_claim *mine = &c->claims->at[c->trial];
     const har_reading *r = c->reading;
@@ -120,29 +125,24 @@ static void check_plan(har_finding *f, const har__case *c, bool with_text)
             others |= bit(i);
     }
     const bool ok = mine->value == degree;
-    har_check *check = add_check(f, HAR_CHECK_PLAN, ok, others);
-    if (!with_text)
-        return;
-    snprintf(check->text, sizeof check->text,
-             "degrees: tp * pp * dp = %d * %d * %d = %d GPUs, experts on ep * "
-             "etp = %d * %d; %s is %.0f, stated %.0f%s",
-             r->tp, r->pp, r->dp, r->tp * r->pp * r->dp, r->ep, r->etp,
-             har_quantity_name(q), degree, mine->value,
-             !ok && q == HAR_Q_DP ? as_other_thing(r, mine->value) : "");
+    add_check(f, c, HAR_CHECK_PLAN, ok, others,
+              "degrees: tp * pp * dp = %d * %d * %d = %d GPUs, experts on ep * "
+              "etp = %d * %d; %s is %.0f, stated %.0f%s",
+              r->tp, r->pp, r->dp, r->tp * r->pp * r->dp, r->ep, r->etp,
+              har_quantity_name(q), degree, mine->value,
+              !ok && q == HAR_Q_DP ? as_other_thing(r, mine->value) : "");
 }
 
 /* A share of a whole; only a broken one is worth a word. */
-static void check_fraction(har_finding *f, const har__case *c, bool with_text)
+static void check_fraction(har_finding *f, const har__case *c)
 {
     const har_claim *mine = &c->claims->at[c->trial];
     if (har_quantity_dimension(mine->quantity) != HAR_DIM_FRACTION ||
         mine->quantity == HAR_Q_TARGET_EXCESS || mine->range.lo <= 1.0)
         return;
-    har_check *check = add_check(f, HAR_CHECK_FRACTION, false, 0);
-    if (with_text)
-        snprintf(check->text, sizeof check->text,
-                 "%s: stated %s, a share is at most 100 %%",
-                 har_quantity_name(mine->quantity), mine->written);
+    add_check(f, c, HAR_CHECK_FRACTION, false, 0,
+              "%s: stated %s, a share is at most 100 %%",
+              har_quantity_name(mine->quantity), mine->written);
 }
 
 /* --- rules --- */
@@ -188,7 +188,7 @@ static bool is_given(const har_finding *f)
                               f->check[0].rule == HAR_CHECK_PLAN);
 }
 
-static void check_rule(har_finding *f, har__case *c, int i, bool with_text)
+static void check_rule(har_finding *f, har__case *c, int i)
 {
     const har_rule *rule = har_rule_at(i);
     har__value target, input[HAR_MAX_INPUTS];
@@ -210,11 +210,10 @@ static void check_rule(har_finding *f, har__case *c, int i, bool with_text)
         return; /* that it is not something else says nothing for it */
     if (!ok && is_given(f))
         return; /* as given: what breaks with it is the others' */
-    har_check *check = add_check(f, i, ok, from & ~bit(c->trial));
-    check->found = found;
-    if (with_text)
-        har__write_rule(check->text, sizeof check->text, c, rule, input, found,
-                        &target);
+    char text[sizeof f->check->text] = "";
+    if (c->with_text)
+        har__write_rule(text, sizeof text, c, rule, input, found, &target);
+    add_check(f, c, i, ok, from & ~bit(c->trial), "%s", text);
 }
 
 /* --- verdict --- */
@@ -284,18 +283,22 @@ void har_audit_one(har_finding *findings, const har_claims *claims,
                    const har_reading *reading, const int meaning[HAR_N_WORDS],
                    bool with_text)
 {
-    har__case c = {claims, reading, meaning, -1, 0, -1, false};
+    har__case c = {.claims = claims,
+                   .reading = reading,
+                   .meaning = meaning,
+                   .barred = -1,
+                   .with_text = with_text};
     for (int i = 0; i < claims->n; i++) {
         har_finding *f = &findings[i];
         c.trial = i;
         f->n_check = 0;
         f->missing[0] = '\0';
-        check_fact(f, &c, with_text);
-        check_plan(f, &c, with_text);
-        check_fraction(f, &c, with_text);
-        check_same(f, &c, with_text);
+        check_fact(f, &c);
+        check_plan(f, &c);
+        check_fraction(f, &c);
+        check_same(f, &c);
         for (int r = 0; har_rule_at(r) != NULL; r++)
-            check_rule(f, &c, r, with_text);
+            check_rule(f, &c, r);
         f->verdict = verdict_of(f);
         if (f->n_check == 0 && with_text)
             find_missing(f, &c);

@@ -16,6 +16,7 @@ typedef struct har__case {
     uint64_t visiting;  /* quantities being derived, a bit each                */
     int barred;         /* rule that must not derive its target, or -1         */
     bool without_claims; /* plan, hardware and model only                      */
+    bool with_text; /* fill har_check.text                                */
 } har__case;
 
 typedef struct har__value {

@@ -71,19 +71,24 @@ static bool is_wrong(har_claim_verdict v)
     return v != HAR_CLAIM_HOLDS && v != HAR_CLAIM_UNDEFINED;
 }
 
+/* Do two combinations differ in this word alone? */
+static bool differ_by(const workspace *w, int j, int k, int word)
+{
+    for (int o = 0; o < (int)HAR_N_WORDS; o++)
+        if ((w->meaning[j][o] != w->meaning[k][o]) != (o == word))
+            return false;
+    return true;
+}
+
 /* Does the verdict change with this word alone? */
 static bool turns_on(const workspace *w, int n, int claim, int word)
 {
     for (int k = 0; k < w->n_combination; k++) {
         for (int j = 0; j < w->n_combination; j++) {
-            bool alike = w->meaning[k][word] != w->meaning[j][word];
-            for (int o = 0; o < (int)HAR_N_WORDS; o++)
-                alike = alike &&
-                        (o == word || w->meaning[k][o] == w->meaning[j][o]);
             const har_claim_verdict a = at(w, n, k, claim)->verdict;
             const har_claim_verdict b = at(w, n, j, claim)->verdict;
-            if (alike && (is_wrong(a) != is_wrong(b) ||
-                          (!is_wrong(a) && a != b)))
+            if (differ_by(w, j, k, word) &&
+                (is_wrong(a) != is_wrong(b) || (!is_wrong(a) && a != b)))
                 return true;
         }
     }
@@ -102,14 +107,9 @@ static const har_check *telling_check(const har_finding *f)
 /* The same claim under the other meaning of a word. */
 static int other_meaning(const workspace *w, int k, int word)
 {
-    for (int j = 0; j < w->n_combination; j++) {
-        bool is_it = w->meaning[j][word] != w->meaning[k][word];
-        for (int o = 0; o < (int)HAR_N_WORDS; o++)
-            is_it = is_it &&
-                    (o == word || w->meaning[j][o] == w->meaning[k][o]);
-        if (is_it)
+    for (int j = 0; j < w->n_combination; j++)
+        if (differ_by(w, j, k, word))
             return j;
-    }
     return k;
 }
 

@@ -233,7 +233,12 @@ bool har__given(const har_claims *claims, const har_reading *reading,
                 const int meaning[HAR_N_WORDS], har_quantity q,
                 har_interval *out)
 {
-    har__case c = {claims, reading, meaning, -1, 0, -1, true};
+    har__case c = {.claims = claims,
+                   .reading = reading,
+                   .meaning = meaning,
+                   .trial = -1,
+                   .barred = -1,
+                   .without_claims = true};
     har__value v;
     const bool known = har__resolve(&c, q, &v);
     *out = v.x;
