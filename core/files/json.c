@@ -70,7 +70,7 @@ json_t *core_json_text(const char *text)
     return out;
 }
 
-json_t *core_json_real(double x)
+json_t *core_json_number(double x)
 {
     return isfinite(x) ? json_real(x)
                        : json_string(isnan(x)  ? "nan"
@@ -78,17 +78,17 @@ json_t *core_json_real(double x)
                                                : "-inf");
 }
 
-void core_json_set_text(json_t *object, const char *key, const char *text)
+void core_json_put_text(json_t *object, const char *key, const char *text)
 {
     json_object_set_new(object, key, core_json_text(text));
 }
 
-void core_json_set_real(json_t *object, const char *key, double x)
+void core_json_put_number(json_t *object, const char *key, double x)
 {
-    json_object_set_new(object, key, core_json_real(x));
+    json_object_set_new(object, key, core_json_number(x));
 }
 
-void core_json_set_int(json_t *object, const char *key, int64_t x)
+void core_json_put_int(json_t *object, const char *key, int64_t x)
 {
     json_object_set_new(object, key, json_integer((json_int_t)x));
 }
