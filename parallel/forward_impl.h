@@ -251,7 +251,6 @@ void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
 /* Exact mode: record the first sum that needs more than 53 bits.             */
 void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
                 double step_x, double step_w);
-double par__wall_seconds(void);
 void par__poison(void *at, size_t bytes);
 
 /* --- cost.c: records of what is computed --------------------------------- */

@@ -52,9 +52,11 @@ typedef struct par_layout {
 } par_layout;
 
 /* Make the layout of one rank.  The plan must have passed par_plan_check; the
- * arrays live in *arena (measure mode allowed: see core/base/arena.h).    [local] */
-void par_layout_init(par_layout *out, core_arena *arena, const core_spec *spec,
-                     const par_plan *plan, int rank);
+ * arrays live in *arena, which is emptied or made anew (core_arena_room): free
+ * it.  Errors: E_MEMORY.                                             [local] */
+CORE_NODISCARD core_status par_layout_make(par_layout *out, core_arena *arena,
+                                           const core_spec *spec,
+                                           const par_plan *plan, int rank);
 
 /* Rows [*row0, *row1) of the batch that micro-batch m of replica d works on in a
  * round; may be empty.  Parts are numbered (round*dp + d)*mb + m.    [local] */

@@ -6,6 +6,8 @@
  */
 #include "core/files/text.h"
 
+#include "core/base/arena.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,16 +19,13 @@
 static core_status read_stream(FILE *file, const char *path, size_t max_bytes,
                                char **text, size_t *n)
 {
-    size_t room = 0;
+    int64_t room = 0;
     for (;;) {
-        if (*n + 1 >= room) {
-            room = room == 0 ? 1 << 14 : 2 * room;
-            char *bigger = realloc(*text, room);
-            CORE_FAIL_IF(bigger == NULL, CORE_E_MEMORY,
-                         "%s: no memory for %zu bytes", path, room);
-            *text = bigger;
-        }
-        const size_t got = fread(*text + *n, 1, room - 1 - *n, file);
+        char *bigger = core_grow(*text, &room, (int64_t)*n + 2, 1, path);
+        if (bigger == NULL)
+            return CORE_E_MEMORY;
+        *text = bigger;
+        const size_t got = fread(*text + *n, 1, (size_t)room - 1 - *n, file);
         CORE_FAIL_IF(ferror(file), CORE_E_FILE, "%s: %s", path,
                      strerror(errno));
         if (got == 0)

@@ -36,7 +36,6 @@ typedef struct watch {
     pid_t mpiexec;
     bool ended;      /* mpiexec has                                       */
     int wait_status; /* then: of mpiexec                                  */
-    bool shown;      /* a progress line is on the terminal                */
 } watch;
 
 bool har_is_rank(void)
@@ -86,17 +85,13 @@ static bool is_over(watch *w, int nap)
 static void watch_run(watch *w)
 {
     const int64_t start = par_now_ns();
-    double seconds = 0, shown = 2;
+    double seconds = 0;
+    har_waiting waiting = har_waiting_begin();
     while (!is_over(w, seconds < 1 ? 5 : 100)) {
         seconds = (double)(par_now_ns() - start) * 1e-9;
-        if (w->options->progress && seconds > shown) {
-            har__show_progress(w->board, w->options, seconds);
-            w->shown = true;
-            shown = seconds + 0.5;
-        }
+        har__say_progress(&waiting, w->board, w->options, seconds);
     }
-    if (w->shown)
-        har__clear_progress();
+    har_waiting_end(&waiting);
 }
 
 /* --- the end of it --- */

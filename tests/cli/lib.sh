@@ -77,6 +77,23 @@ count()
     grep '^  routing' "$1" | grep -Eo "[0-9]+ $2" | awk '{n += $1} END {print n + 0}'
 }
 
+# every_shadow_plan MODEL: those of tests/support/shadow_plans.c: uneven stages,
+# ranks without a token, experts over capacity, exact ties
+every_shadow_plan()
+{
+    local model name plan batch word n=0
+    shadow_plan_list | grep "^$1 " >plans
+    while read -r model name plan batch <&3; do
+        verified "$model" --plan "$plan" --batch "$batch"
+        for word in dropped 'exact ties' 'of [0-9]+ experts idle'; do
+            [ "$(count out "$word")" -gt 0 ] || fail "$name: no $word"
+        done
+        has out '^  checks     coverage ok, replicas ok, conservation ok .* vacuity ok$'
+        n=$((n + 1))
+    done 3<plans
+    [ $n -ge 6 ] || fail "only $n plans"
+}
+
 # header FILE: the JSON header of a safetensors file
 header()
 {

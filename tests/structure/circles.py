@@ -23,9 +23,6 @@ STAYING = {
     ("parallel", "hold", "comm_mpi"): "a rank that cannot be held ends all",
     ("parallel", "comm_mpi", "comm_ops"): "the first and the last thing all ranks do is an operation of theirs",
     ("parallel", "comm_mpi", "comm_agree"): "the communicator of all ranks is made as every other is",
-    ("harness_cost", "model", "attention"): "records of an operator are put by what puts records of all",
-    ("harness_cost", "model", "mamba"): "the same",
-    ("harness_cost", "model", "moe"): "the same",
 }
 
 

@@ -38,7 +38,7 @@ double har_shared_cache_bytes(void);
 
 /* Add a row for har_fit.  Errors: E_MEMORY.                           [local] */
 CORE_NODISCARD core_status har_calibration_add(har_calibration *calibration,
-                                               const har_shape *shape,
+                                               const har_op_shape *shape,
                                                double seconds);
 
 /* Where measurements go: lines of the file's section `samples`, and progress.

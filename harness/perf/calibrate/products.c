@@ -9,7 +9,7 @@
  * Trap: the middle of several repetitions, not the least, because the least of
  * a few microseconds is a lucky one that no pass sees.
  */
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/perf/calibrate/calibrate.h"
 
 #include "core/base/arena.h"
@@ -60,9 +60,9 @@ static double time_of(bench *b, int which, int m, int n, int k)
     const double enough = b->how->quick ? QUICK_SECONDS : POINT_SECONDS;
     while (r < LEAST_REPEATS || (sum < enough && r < MOST_REPEATS)) {
         b->at = b->at + 2 * size > b->pool ? 0 : b->at + size;
-        const double start = har_cpu_seconds();
+        const double start = core_seconds(CLOCK_THREAD_CPUTIME_ID);
         multiply(b, which, m, n, k);
-        seconds[r] = har_cpu_seconds() - start;
+        seconds[r] = core_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
         sum += seconds[r++];
     }
     har_sort(seconds, r);
@@ -91,7 +91,7 @@ static core_status measure(har_calibration *out, bench *b, int which,
     b->pool = (size_t)fmax(NEAR_POOL, n * k);
     const double seconds = time_of(b, which, (int)m, (int)n, (int)k);
     CORE_FAIL_IF(!(seconds > 0), CORE_E_PROGRAM, HAR_COARSE_CLOCK);
-    const har_shape shape = {
+    const har_op_shape shape = {
         .kind = HAR_GEMM, .dtype = dtype, .as.gemm = {m, n, k}};
     rate[i] = log(2 * m * n * k / seconds);
     out->peak[which] = fmax(out->peak[which], exp(rate[i]));

@@ -7,7 +7,6 @@
 #ifndef HAR_PERF_PREDICT_IMPL_H
 #define HAR_PERF_PREDICT_IMPL_H
 
-#include "harness/perf/cost/room.h"
 #include "harness/perf/machine/record_time.h"
 #include "harness/perf/predict/balance.h"
 #include "harness/perf/predict/predict.h"
@@ -55,18 +54,6 @@ struct har_predictor {
     void *tell_self;
     double done, share;     /* before the lanes at work, and of them          */
 };
-
-/* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.     */
-CORE_NODISCARD static inline core_status
-har__layout(har_predictor *p, par_layout *out, const core_spec *spec,
-            const par_plan *plan, int rank)
-{
-    core_arena need = core_arena_measure();
-    par_layout_init(out, &need, spec, plan, rank);
-    CORE_TRY(har__room(&p->layout, &need));
-    par_layout_init(out, &p->layout, spec, plan, rank);
-    return CORE_OK;
-}
 
 typedef enum har__purpose { HAR__PASS, HAR__SERVING } har__purpose;
 

@@ -12,8 +12,6 @@
  */
 #include "harness/perf/predict/impl.h"
 
-#include "harness/perf/cost/room.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,7 +102,7 @@ static core_status make_load(har_predictor *p, const har_predict_case *r)
 {
     par_layout lay;
     har_demand even;
-    CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
     CORE_TRY(room_for_load(p, r->spec, &lay));
     if (r->load != NULL && r->all_ranks)
         return copy_load(p, r);
@@ -170,10 +168,10 @@ static core_status choose_ranks(har_predictor *p, const har_predict_case *r)
     core_arena need = core_arena_measure();
     core_arena_f64(&need, p->plan.ep);
     core_arena_i64(&need, p->load.n_entry);
-    CORE_TRY(har__room(&p->counts, &need));
+    CORE_TRY(core_arena_room(&p->counts, &need));
     rows = core_arena_f64(&p->counts, p->plan.ep);
     int64_t *sum = core_arena_i64(&p->counts, p->load.n_entry);
-    CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
     count_rows(p, &lay, sum, rows);
     for (int i = 0; i < p->schedule.n_lane; i++)
         p->rank_of[i] = spokesman(p, rows, i);
@@ -254,7 +252,7 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
                        r->plan->rounds * (r->plan->mb + 2) * p->plan.pp;
     core_arena need = core_arena_measure();
     take_lanes(p, &need, n_lane, n_tick, n_play);
-    CORE_TRY(har__room(&p->lanes, &need));
+    CORE_TRY(core_arena_room(&p->lanes, &need));
     take_lanes(p, &p->lanes, n_lane, n_tick, n_play);
     p->schedule = (har_schedule){.n_lane = n_lane,
                                  .n_tick = n_tick,

@@ -2,12 +2,12 @@
  *
  * Elements are those of the emulation (cost/sum.h), bytes those of the dtype.
  * Weights: the rank's shards.  KV: what all rows of a replica leave behind
- * (keys and values, latents, states of mamba), with the whole of a row even
+ * (keys and values, states), with the whole of a row even
  * where a window would let go of some.
  * Activations: the buffers of the largest micro-batch, each operator's result
  * in a place of its own.  Buffers: rows of experts of the largest pair.
  */
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 #include "harness/perf/predict/impl.h"
 
 /* Rows of replica d; of its largest micro-batch into *most. */
@@ -29,7 +29,7 @@ core_status har__memory_add(har_predictor *p, const har_predict_case *r,
 {
     par_layout lay;
     int64_t most;
-    CORE_TRY(har__layout(p, &lay, r->spec, r->plan, rank));
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, r->plan, rank));
     const double size = (double)core_dtype_bytes(r->dtype);
     const double of_double = size / sizeof(double);
     const int64_t n_row = rows_of(r, lay.d, &most);

@@ -15,7 +15,7 @@ typedef struct har__format {
     const char *column[HAR__MAX_FIELDS];
     int time;          /* the column with the milliseconds that count         */
     unsigned measured; /* a bit for each column that is no part of the shape  */
-    core_status (*read)(const har__line *line, har_shape *out);
+    core_status (*read)(const har__line *line, har_op_shape *out);
 } har__format;
 
 struct har__line {

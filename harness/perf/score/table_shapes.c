@@ -16,13 +16,6 @@
 static const double GROUPED_KV_SHARE = 0.5;
 enum { MAX_SIZE = 1 << 24, MAX_RANKS = 1 << 16, NODE_GPUS = 8 };
 
-static const char *const DTYPES[] = {"bfloat16", "half", "float16",
-                                     "float",    "int8", "fp8"};
-static const core_dtype DTYPE_OF[] = {CORE_DTYPE_BF16, CORE_DTYPE_F16,
-                                      CORE_DTYPE_F16,  CORE_DTYPE_F32,
-                                      CORE_DTYPE_I8,   CORE_DTYPE_F8_E4M3};
-enum { N_DTYPES = sizeof DTYPES / sizeof DTYPES[0] };
-
 /* --- fields --- */
 
 core_status har__field_number(const har__line *l, int i, double least,
@@ -66,13 +59,13 @@ static core_status field_word(const har__line *l, int i,
 
 static core_status read_dtype(const har__line *l, int i, core_dtype *out)
 {
-    int word = 0;
-    CORE_TRY(field_word(l, i, DTYPES, N_DTYPES, &word));
-    *out = DTYPE_OF[word];
+    CORE_FAIL_IF(!core_dtype_of_word(out, l->field[i]), CORE_E_FORMAT,
+                 "%s:%d:%d: %s: unknown word '%.40s'", l->path, l->number,
+                 i + 1, l->format->column[i], l->field[i]);
     return CORE_OK;
 }
 
-static core_status read_mnk(const har__line *l, int first, har_shape *out)
+static core_status read_mnk(const har__line *l, int first, har_op_shape *out)
 {
     for (int i = 0; i < 3; i++)
         CORE_TRY(
@@ -80,12 +73,12 @@ static core_status read_mnk(const har__line *l, int first, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_gemm(const har__line *l, har_shape *out)
+static core_status read_gemm(const har__line *l, har_op_shape *out)
 {
     return read_mnk(l, 0, out);
 }
 
-static core_status read_gemm_long(const har__line *l, har_shape *out)
+static core_status read_gemm_long(const har__line *l, har_op_shape *out)
 {
     CORE_TRY(read_dtype(l, 1, &out->dtype));
     return read_mnk(l, 2, out);
@@ -112,7 +105,7 @@ static core_status read_popularity(const har__line *l, int i,
               l->path, l->number, i + 1, l->format->column[i], text);
 }
 
-static core_status read_moe(const har__line *l, har_shape *out)
+static core_status read_moe(const har__line *l, har_op_shape *out)
 {
     har_moe *moe = &out->as.moe;
     int tp = 0;
@@ -128,7 +121,7 @@ static core_status read_moe(const har__line *l, har_shape *out)
     return read_popularity(l, 8, &moe->popularity);
 }
 
-static core_status read_heads(const har__line *l, int first, har_shape *out)
+static core_status read_heads(const har__line *l, int first, har_op_shape *out)
 {
     har_attention *a = &out->as.attention;
     CORE_TRY(har__field_number(l, first, 1, MAX_RANKS, &a->n_h));
@@ -138,7 +131,7 @@ static core_status read_heads(const har__line *l, int first, har_shape *out)
     return read_dtype(l, first + 4, &out->dtype);
 }
 
-static core_status read_context(const har__line *l, har_shape *out)
+static core_status read_context(const har__line *l, har_op_shape *out)
 {
     out->as.attention = (har_attention){.kv_share = 1};
     CORE_TRY(har__field_number(l, 0, 1, MAX_SIZE, &out->as.attention.n_row));
@@ -146,7 +139,7 @@ static core_status read_context(const har__line *l, har_shape *out)
     return read_heads(l, 2, out);
 }
 
-static core_status read_generation(const har__line *l, har_shape *out)
+static core_status read_generation(const har__line *l, har_op_shape *out)
 {
     har_attention *a = &out->as.attention;
     double step = 0;
@@ -163,7 +156,7 @@ static core_status read_generation(const har__line *l, har_shape *out)
 }
 
 static core_status read_message(const har__line *l, int gpus, int size,
-                                har_shape *out)
+                                har_op_shape *out)
 {
     CORE_TRY(field_whole(l, gpus, 2, MAX_RANKS, &out->as.collective.n));
     CORE_TRY(har__field_number(l, size, 1, 1e12, &out->as.collective.bytes));
@@ -171,7 +164,7 @@ static core_status read_message(const har__line *l, int gpus, int size,
     return CORE_OK;
 }
 
-static core_status read_nccl(const har__line *l, har_shape *out)
+static core_status read_nccl(const har__line *l, har_op_shape *out)
 {
     static const char *const ops[] = {"all_reduce", "all_gather",
                                       "reduce_scatter", "alltoall"};
@@ -184,7 +177,7 @@ static core_status read_nccl(const har__line *l, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_custom(const har__line *l, har_shape *out)
+static core_status read_custom(const har__line *l, har_op_shape *out)
 {
     static const char *const backends[] = {"vllm_graph", "vllm_eager"};
     int backend = 0;
@@ -197,7 +190,7 @@ static core_status read_custom(const har__line *l, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_vidur(const har__line *l, har_shape *out)
+static core_status read_vidur(const har__line *l, har_op_shape *out)
 {
     static const char *const ops[] = {"all_reduce", "send_recv"};
     int op = 0, per_node = 0;
@@ -210,7 +203,7 @@ static core_status read_vidur(const har__line *l, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_training(const har__line *l, har_shape *out)
+static core_status read_training(const har__line *l, har_op_shape *out)
 {
     har_training *t = &out->as.training;
     int *const fields[] = {&t->n_gpu, &t->batch, &t->micro_batch, &t->n_d,
@@ -310,7 +303,7 @@ const int har__n_format =
     (int)(sizeof har__format_list / sizeof har__format_list[0]);
 
 static har_time collective_time(const har_machine *machine,
-                                const har_shape *shape)
+                                const har_op_shape *shape)
 {
     har_time time = har_time_collective(
         machine, shape->as.collective.kind, shape->as.collective.algorithm,
@@ -322,7 +315,7 @@ static har_time collective_time(const har_machine *machine,
     return time;
 }
 
-har_time har_shape_time(const har_machine *machine, const har_shape *shape)
+har_time har_op_time(const har_machine *machine, const har_op_shape *shape)
 {
     switch (shape->kind) {
     case HAR_GEMM:
