@@ -7,6 +7,7 @@
  */
 #include "core/files/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,4 +68,13 @@ json_t *core_json_text(const char *text)
     out = json_string(copy);
     free(copy);
     return out;
+}
+
+json_t *core_json_number(double x)
+{
+    if (isnan(x))
+        return json_string("nan");
+    if (isinf(x))
+        return json_string(x > 0.0 ? "inf" : "-inf");
+    return json_real(x);
 }

@@ -24,4 +24,7 @@ CORE_NODISCARD core_status core_json_parse(json_t **out, const char *text,
  * NULL only without memory.                                          [local] */
 json_t *core_json_text(const char *text);
 
+/* A number; what JSON has none for is the text "nan", "inf" or "-inf". [local] */
+json_t *core_json_number(double x);
+
 #endif

@@ -4,8 +4,7 @@
  */
 #include "harness/judge/dump.h"
 
-#include <jansson.h>
-#include <math.h>
+#include "core/files/json.h"
 
 static void write_tap(const har_dump_tap *t, FILE *out)
 {
@@ -61,14 +60,6 @@ void har_dump_text(const har_dump *d, const core_st *a, const core_st *b,
     fputs(d->n_failed > 0 ? "DIFFERS\n" : "SAME\n", out);
 }
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x)
-                       : json_string(isnan(x)  ? "nan"
-                                     : x > 0.0 ? "inf"
-                                               : "-inf");
-}
-
 static json_t *tap_object(const har_dump_tap *t)
 {
     json_t *o = json_object();
@@ -80,15 +71,15 @@ static json_t *tap_object(const har_dump_tap *t)
                         json_integer((json_int_t)t->diff.n_bad));
     json_object_set_new(o, "excluded_rows",
                         json_integer((json_int_t)t->n_excluded));
-    json_object_set_new(o, "tolerance", number(t->rule.tolerance));
-    json_object_set_new(o, "worst_score", number(t->diff.worst_score));
+    json_object_set_new(o, "tolerance", core_json_number(t->rule.tolerance));
+    json_object_set_new(o, "worst_score", core_json_number(t->diff.worst_score));
     if (t->diff.n_bad > 0) {
         json_object_set_new(o, "row",
                             json_integer((json_int_t)t->diff.first.row));
         json_object_set_new(o, "column",
                             json_integer((json_int_t)t->diff.first.col));
-        json_object_set_new(o, "expected", number(t->diff.first.expected));
-        json_object_set_new(o, "found", number(t->diff.first.found));
+        json_object_set_new(o, "expected", core_json_number(t->diff.first.expected));
+        json_object_set_new(o, "found", core_json_number(t->diff.first.found));
     }
     return o;
 }

@@ -7,16 +7,7 @@
 
 #include "core/files/json.h"
 
-#include <math.h>
 #include <string.h>
-
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x)
-                       : json_string(isnan(x)  ? "nan"
-                                     : x > 0.0 ? "inf"
-                                               : "-inf");
-}
 
 static json_t *integer(int64_t x)
 {
@@ -38,10 +29,10 @@ static json_t *spot_object(const har_judgement *g, const har_spot *s)
                         s->head < 0 ? json_null() : integer(s->head));
     json_object_set_new(o, "expert",
                         s->expert < 0 ? json_null() : integer(s->expert));
-    json_object_set_new(o, "expected", number(s->expected));
-    json_object_set_new(o, "found", number(s->found));
-    json_object_set_new(o, "bound", number(s->allowed));
-    json_object_set_new(o, "ratio", number(s->ratio));
+    json_object_set_new(o, "expected", core_json_number(s->expected));
+    json_object_set_new(o, "found", core_json_number(s->found));
+    json_object_set_new(o, "bound", core_json_number(s->allowed));
+    json_object_set_new(o, "ratio", core_json_number(s->ratio));
     json_object_set_new(o, "rank", f == NULL || f->rank < 0
                                        ? json_null()
                                        : json_integer(f->rank));
@@ -64,14 +55,14 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     json_t *o = json_object();
     json_object_set_new(o, "tap", json_string(g->yard->tap[i].data->name));
     json_object_set_new(o, "verdict", json_string(har__mark_text(t)));
-    json_object_set_new(o, "ratio", number(t->ratio));
+    json_object_set_new(o, "ratio", core_json_number(t->ratio));
     json_object_set_new(o, "rows", integer(t->n_row));
     json_object_set_new(o, "judged_rows", integer(t->n_judged));
     json_object_set_new(o, "failed_rows", integer(t->n_failed));
     json_object_set_new(o, "marginal_rows", integer(t->n_marginal));
     json_object_set_new(o, "excluded_rows", integer(t->n_excluded));
     json_object_set_new(o, "missing_rows", integer(t->n_missing));
-    json_object_set_new(o, "relative_rms", number(t->relative_rms));
+    json_object_set_new(o, "relative_rms", core_json_number(t->relative_rms));
     json_object_set_new(o, "problem", core_json_text(t->problem));
     json_object_set_new(o, "worst", spot_array(g, t->spot, t->n_spot));
     if (t->n_failed > 0)
@@ -120,7 +111,7 @@ static json_t *tokens_object(const har_judgement *g)
         for (int64_t token = 0; token < part->n_b * part->n_t; token++) {
             const double ratio = g->token_ratio[i][token];
             json_array_append_new(list,
-                                  ratio < 0.0 ? json_null() : number(ratio));
+                                  ratio < 0.0 ? json_null() : core_json_number(ratio));
         }
         json_object_set_new(o, part->prefix, list);
     }

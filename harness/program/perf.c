@@ -4,13 +4,13 @@
  * table; `score` says how far a machine's predictions are from a table.  Both
  * split shapes by their hash, so that --held-out scores what no fit has seen.
  */
+#include "harness/launch/jsonfile.h"
 #include "harness/launch/outfile.h"
 #include "harness/launch/waiting.h"
 #include "harness/perf/score/fit.h"
 #include "harness/perf/score/score.h"
 #include "harness/program/command.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,8 +136,6 @@ static core_status write_json(const request *r, const har_table *table,
                               const har_machine *machine,
                               const har_score *score)
 {
-    har_outfile out;
-    CORE_TRY(har_outfile_open(&out, r->json));
     json_t *root = json_pack(
         "{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:f, s:f, s:f}", "schema", 1,
         "machine", machine->name, "kind", har_kind_name(table->kind), "source",
@@ -150,14 +148,7 @@ static core_status write_json(const request *r, const har_table *table,
                                       (json_int_t)score->n_group, "tau",
                                       score->tau, "regret", score->regret,
                                       "worst_regret", score->worst_regret));
-    core_status status = CORE_OK;
-    if (root == NULL || json_dumpf(root, out.file, JSON_INDENT(2)) != 0)
-        status = core_fail(CORE_E_FILE, "%s: cannot be written", r->json);
-    else
-        status = har_outfile_commit(&out);
-    json_decref(root);
-    har_outfile_drop(&out);
-    return status;
+    return har_json_write(r->json, root);
 }
 
 static core_status score_table(const request *r, const har_table *table)

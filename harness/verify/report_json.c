@@ -7,19 +7,9 @@
 #include "harness/verify/report.h"
 
 #include "core/files/json.h"
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
-#include <math.h>
 #include <string.h>
-
-static json_t *number(double x)
-{
-    if (isnan(x))
-        return json_string("nan");
-    if (isinf(x))
-        return json_string(x > 0.0 ? "inf" : "-inf");
-    return json_real(x);
-}
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -61,9 +51,9 @@ static json_t *element(const har_element *e)
     json_t *o = json_object();
     set_int(o, "row", e->row);
     set_int(o, "column", e->col);
-    set(o, "expected", number(e->expected));
-    set(o, "found", number(e->found));
-    set(o, "allowed", number(e->allowed));
+    set(o, "expected", core_json_number(e->expected));
+    set(o, "found", core_json_number(e->found));
+    set(o, "allowed", core_json_number(e->allowed));
     return o;
 }
 
@@ -87,12 +77,12 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     set_int(o, "elements", t->diff.n);
     set_int(o, "bad_elements", t->diff.n_bad);
     set_int(o, "nan_elements", t->diff.n_nan);
-    set(o, "worst_score", number(t->diff.worst_score));
-    set(o, "rms_error", number(har_diff_relative_rms(&t->diff)));
+    set(o, "worst_score", core_json_number(t->diff.worst_score));
+    set(o, "rms_error", core_json_number(har_diff_relative_rms(&t->diff)));
     if (t->grade.n > 0.0)
-        set(o, "rms_ratio", number(har_precision_ratio(&t->grade)));
+        set(o, "rms_ratio", core_json_number(har_precision_ratio(&t->grade)));
     if (t->verdict == HAR_PRECISION)
-        set(o, "bits", number(har_precision_bits(&t->grade, pass->numerics)));
+        set(o, "bits", core_json_number(har_precision_bits(&t->grade, pass->numerics)));
     if (t->detailed && t->first_rank >= 0) {
         json_t *first = element(&t->diff.first);
         set_int(first, "rank", t->first_rank);
@@ -104,7 +94,7 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
         set(o, "worst_element", element(&t->diff.worst));
     }
     if (har_diff_ratio(&t->diff, &ratio))
-        set(o, "ratio", number(ratio));
+        set(o, "ratio", core_json_number(ratio));
     if (t->row0 >= 0)
         set(o, "rows",
             json_pack("[I,I]", (json_int_t)t->row0, (json_int_t)t->row1));
@@ -126,7 +116,7 @@ static json_t *drift_of(const har_pass *pass)
     for (int64_t i = 0; i < pass->n_tap; i++)
         if (pass->tap[i].tap.kind == CORE_TAP_OUT)
             json_array_append_new(
-                list, number(har_diff_relative_rms(&pass->tap[i].diff)));
+                list, core_json_number(har_diff_relative_rms(&pass->tap[i].diff)));
     return list;
 }
 
@@ -147,7 +137,7 @@ static json_t *pass_object(const har_pass *pass)
         set(o, "layer_rms_error", drift_of(pass));
         set_int(o, "flips", pass->n_flip);
         set_int(o, "flips_excused", pass->n_flip_excused);
-        set(o, "flip_margin_max", number(pass->flip_margin));
+        set(o, "flip_margin_max", core_json_number(pass->flip_margin));
     }
     return o;
 }
@@ -161,13 +151,13 @@ static json_t *totals_object(const har_case_result *c)
     set_int(o, "sent", t->n_sent);
     set_int(o, "received", t->n_received);
     set_int(o, "returned", t->n_returned);
-    set(o, "wall_seconds", number(t->wall_seconds));
-    set(o, "wait_seconds", number(t->wait_seconds));
-    set(o, "startup_seconds", number(c->startup_seconds));
+    set(o, "wall_seconds", core_json_number(t->wall_seconds));
+    set(o, "wait_seconds", core_json_number(t->wait_seconds));
+    set(o, "startup_seconds", core_json_number(c->startup_seconds));
     set_int(o, "largest_rank_weight_bytes", (int64_t)t->weight_bytes);
     set_int(o, "largest_rank_work_bytes", (int64_t)t->work_bytes);
     for (int i = 0; i < (int)PAR_N_OPERATORS; i++)
-        set(cpu, par_operator_name((par_operator)i), number(t->cpu_seconds[i]));
+        set(cpu, par_operator_name((par_operator)i), core_json_number(t->cpu_seconds[i]));
     for (int i = 0; i < (int)PAR_N_OP_KINDS; i++)
         set_int(bytes, par_op_name((par_op_kind)i), t->n_bytes[i]);
     set(o, "cpu_seconds", cpu);
@@ -178,10 +168,10 @@ static json_t *totals_object(const har_case_result *c)
 static json_t *reference_object(const har_case_result *c)
 {
     json_t *o = json_object();
-    set(o, "wall_seconds", number(c->reference.wall_seconds));
-    set(o, "cpu_seconds", number(c->reference.cpu_seconds));
-    set(o, "gemm_flops", number(c->reference.gemm_flops));
-    set(o, "bits", number(c->reference.bits));
+    set(o, "wall_seconds", core_json_number(c->reference.wall_seconds));
+    set(o, "cpu_seconds", core_json_number(c->reference.cpu_seconds));
+    set(o, "gemm_flops", core_json_number(c->reference.gemm_flops));
+    set(o, "bits", core_json_number(c->reference.bits));
     set_int(o, "bytes", (int64_t)c->reference_bytes);
     set(o, "made_earlier", json_boolean(!c->reference_was_made));
     return o;
@@ -237,7 +227,7 @@ static json_t *plan_object(const har_report *r, int i)
     set_int(o, "rounds", p->rounds);
     set_int(o, "estimated_largest_rank_bytes",
             (int64_t)r->estimate[i].largest_rank_bytes);
-    set(o, "estimated_seconds", number(r->estimate[i].seconds));
+    set(o, "estimated_seconds", core_json_number(r->estimate[i].seconds));
     for (int j = 0; j < r->n_numerics; j++)
         json_array_append_new(cases,
                               case_object(&r->result[i * r->n_numerics + j]));
@@ -298,7 +288,7 @@ static json_t *report_object(const har_report *r)
     set(o, "seed", json_integer((json_int_t)r->seed));
     set(o, "batch", json_pack("[I,I]", (json_int_t)r->n_b, (json_int_t)r->n_t));
     set(o, "padded", json_boolean(r->is_padded));
-    set(o, "seconds", number(r->seconds));
+    set(o, "seconds", core_json_number(r->seconds));
     for (int i = 0; i < r->n_plan; i++)
         json_array_append_new(plans, plan_object(r, i));
     set(o, "plans", plans);
@@ -307,19 +297,5 @@ static json_t *report_object(const har_report *r)
 
 core_status har_report_json(const har_report *report, const char *path)
 {
-    har_outfile out;
-    json_t *object = report_object(report);
-    CORE_FAIL_IF(object == NULL, CORE_E_MEMORY, "no memory for the report");
-    core_status status = har_outfile_open(&out, path);
-    if (status == CORE_OK) {
-        if (json_dumpf(object, out.file, JSON_INDENT(1)) != 0)
-            status = core_fail(CORE_E_FILE, "%s: cannot be written", path);
-        fputc('\n', out.file);
-        if (status == CORE_OK)
-            status = har_outfile_commit(&out);
-        else
-            har_outfile_drop(&out);
-    }
-    json_decref(object);
-    return status;
+    return har_json_write(path, report_object(report));
 }

@@ -5,9 +5,8 @@
  */
 #include "harness/perf/audit/impl.h"
 
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
-#include <jansson.h>
 #include <math.h>
 
 static void set(json_t *object, const char *key, json_t *value)
@@ -103,7 +102,6 @@ static json_t *reading(const har_audit *a, int i)
 
 core_status har_audit_write_json(const har_audit *a, const char *path)
 {
-    har_outfile file;
     json_t *root = json_object(), *readings = json_array();
     for (int i = 0; i < a->n_reading; i++)
         json_array_append_new(readings, reading(a, i));
@@ -113,15 +111,5 @@ core_status har_audit_write_json(const har_audit *a, const char *path)
     set(root, "searched", json_integer((json_int_t)a->n_searched));
     set(root, "exit", json_integer(har_audit_is_clean(a) ? 0 : 1));
     set(root, "readings", readings);
-    core_status status = har_outfile_open(&file, path);
-    if (status == CORE_OK) {
-        if (json_dumpf(root, file.file, JSON_INDENT(1)) != 0 ||
-            fputc('\n', file.file) == EOF)
-            status = core_fail(CORE_E_FILE, "%s: cannot be written", path);
-        else
-            status = har_outfile_commit(&file);
-        har_outfile_drop(&file);
-    }
-    json_decref(root);
-    return status;
+    return har_json_write(path, root);
 }
