@@ -136,9 +136,9 @@ static core_status make_manifest(json_t *root, const gold_case *gold,
 
 core_status gold__write_manifest(const gold_case *gold, const char *folder)
 {
-    char path[2 * GOLD_PATH_BYTES];
+    char path[CORE_PATH_BYTES];
     core_target target;
-    CORE_TRY(gold__path(path, folder, GOLD__MANIFEST));
+    CORE_TRY(core_path_join(path, folder, GOLD__MANIFEST));
     json_t *root = json_object();
     core_status status = make_manifest(root, gold, folder);
     if (status == CORE_OK)

@@ -4,7 +4,7 @@
  * between the question and the reading.  Trap: libfyaml never returns from some
  * texts that are no UTF-8.
  */
-#include "core/files/text_impl.h"
+#include "core/files/text.h"
 
 #include "core/base/arena.h"
 
@@ -99,14 +99,5 @@ core_status core_text_check(const char *text, const char *name)
         line += c == '\n';
         column = c == '\n' ? 1 : column + 1;
     }
-    return CORE_OK;
-}
-
-core_status core__path_join(char path[CORE_PATH_BYTES], const char *folder,
-                            const char *name)
-{
-    const int n = snprintf(path, CORE_PATH_BYTES, "%s/%s", folder, name);
-    CORE_FAIL_IF(n >= CORE_PATH_BYTES, CORE_E_FILE, "path too long: %.64s...",
-                 folder);
     return CORE_OK;
 }

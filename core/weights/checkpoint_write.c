@@ -9,8 +9,8 @@
 
 #include "core/base/arena.h"
 #include "core/files/json.h"
+#include "core/files/path.h"
 #include "core/files/target.h"
-#include "core/files/text_impl.h"
 #include "core/weights/checkpoint_impl.h"
 
 #include <errno.h>
@@ -148,7 +148,7 @@ static core_status write_tensors(export *x)
     char path[CORE_PATH_BYTES];
     static const char *const METADATA[] = {"format", "pt", NULL};
     core_st *file = NULL;
-    CORE_TRY(core__path_join(path, x->folder, "model.safetensors"));
+    CORE_TRY(core_path_join(path, x->folder, "model.safetensors"));
     CORE_TRY(core_st_create(&file, path, x->tensor, x->n_tensor, METADATA));
     for (int64_t i = 0; i < x->n_weight; i++)
         write_weight(x, i, file);
@@ -182,7 +182,7 @@ static core_status write_config(const export *x)
 {
     char path[CORE_PATH_BYTES], *text;
     core_target target;
-    CORE_TRY(core__path_join(path, x->folder, "config.json"));
+    CORE_TRY(core_path_join(path, x->folder, "config.json"));
     CORE_TRY(config_text(x->spec, &text));
     const core_status status = core_target_open(&target, path);
     if (status != CORE_OK) {

@@ -72,6 +72,14 @@ static void read_command_line(request *r, int argc, char **argv)
 
 /* --- on the ranks --- */
 
+static core_status measure_kernels(har_calibration *out,
+                                   const har_measuring *how)
+{
+    CORE_TRY(har_calibrate_memory(out, how));
+    CORE_TRY(har_calibrate_products(out, how));
+    return har_calibrate_operators(out, how);
+}
+
 static core_status measure(const request *r, par_comm *comm, const char *path)
 {
     har_calibration c = {.samples = NULL};
@@ -82,9 +90,8 @@ static core_status measure(const request *r, par_comm *comm, const char *path)
     status = par_agree(comm, status);
     const har_measuring how = {comm, samples, r->quick};
     if (status == CORE_OK)
-        status = strcmp(r->stage, "links") == 0
-                     ? har_calibrate_links(&c, &how)
-                     : har_calibrate_kernels(&c, &how);
+        status = strcmp(r->stage, "links") == 0 ? har_calibrate_links(&c, &how)
+                                                : measure_kernels(&c, &how);
     if (samples != NULL && fclose(samples) != 0 && status == CORE_OK)
         status = core_fail(CORE_E_MEMORY, "no memory for the samples");
     if (status == CORE_OK && comm->rank == 0)

@@ -1,4 +1,4 @@
-/* harness/perf/calibrate/calibrate.c -- the stages together, and a machine of them.
+/* harness/perf/calibrate/calibrate.c -- what was measured, and a machine of it.
  *
  * The coefficients that every machine has are fitted as `perf fit` does it, but
  * on all shapes; the rates of products and operators are then added.  Where
@@ -40,16 +40,6 @@ core_status har_calibration_add(har_calibration *c, const har_op_shape *shape,
     /* hash 0: all are for fitting; what is held out is measured by --check */
     c->row[c->n_row++] = (har_row){.shape = *shape, .seconds = seconds};
     return CORE_OK;
-}
-
-/* --- the first stage --- */
-
-core_status har_calibrate_kernels(har_calibration *out,
-                                  const har_measuring *how)
-{
-    CORE_TRY(har_calibrate_memory(out, how));
-    CORE_TRY(har_calibrate_products(out, how));
-    return har_calibrate_operators(out, how);
 }
 
 /* --- files --- */

@@ -26,25 +26,6 @@ typedef struct reader {
     bool link_from[HAR_MAX_LINKS];
 } reader;
 
-core_status har__read_refuse(const char *file, const core_yaml_entry *e,
-                             const char *expected)
-{
-    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: expected %s, found '%.40s'", file,
-              e->line, e->column, e->path, expected, e->text);
-}
-
-core_status har__read_number(const char *file, const core_yaml_entry *e,
-                             double least, double most, double *out)
-{
-    char *end = NULL, range[64];
-    const double value = strtod(e->text, &end);
-    snprintf(range, sizeof range, "a number from %g to %g", least, most);
-    if (end == e->text || *end != '\0' || !(value >= least && value <= most))
-        return har__read_refuse(file, e, range);
-    *out = value;
-    return CORE_OK;
-}
-
 static core_status whole(const reader *r, const core_yaml_entry *e, int least,
                          int most, int *out)
 {

@@ -1,4 +1,4 @@
-/* harness/perf/predict/impl.h -- private to harness/perf: a prediction at work.
+/* harness/perf/predict/impl.h -- private: a prediction at work.
  *
  * lanes.c chooses the lanes of a plan, events.c makes their
  * events, predict.c replays them and draws the conclusions, memory.c

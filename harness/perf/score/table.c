@@ -10,7 +10,6 @@
 #include "core/base/arena.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,45 +33,6 @@ static int cut(char *line, char *field[HAR__MAX_FIELDS])
         at = comma;
     }
     return n;
-}
-
-core_status har__field_number(const har__line *l, int i, double least,
-                              double most, double *out)
-{
-    char *end = NULL;
-    const char *text = l->field[i];
-    const double value = strtod(text, &end);
-    CORE_FAIL_IF(
-        end == text || *end != '\0' || !(value >= least && value <= most),
-        CORE_E_FORMAT,
-        "%s:%d:%d: %s: expected a number from %g to %g, found '%.40s'", l->path,
-        l->number, i + 1, l->format->column[i], least, most, text);
-    *out = value;
-    return CORE_OK;
-}
-
-core_status har__field_whole(const har__line *l, int i, int least, int most,
-                             int *out)
-{
-    double value = 0;
-    CORE_TRY(har__field_number(l, i, least, most, &value));
-    CORE_FAIL_IF(value != floor(value), CORE_E_FORMAT,
-                 "%s:%d:%d: %s: expected a whole number, found '%.40s'",
-                 l->path, l->number, i + 1, l->format->column[i], l->field[i]);
-    *out = (int)value;
-    return CORE_OK;
-}
-
-core_status har__field_word(const har__line *l, int i,
-                            const char *const words[], int n, int *out)
-{
-    for (int k = 0; k < n; k++)
-        if (strcmp(l->field[i], words[k]) == 0) {
-            *out = k;
-            return CORE_OK;
-        }
-    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown word '%.40s'", l->path,
-              l->number, i + 1, l->format->column[i], l->field[i]);
 }
 
 /* FNV-1a over the columns of the shape, then mixed. */

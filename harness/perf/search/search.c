@@ -19,11 +19,6 @@
 /* --- shapes -----------------------------------------------------------------
  */
 
-int har_shape_world(const har_shape *shape)
-{
-    return shape->dp * shape->pp * shape->tp;
-}
-
 void har_shape_plan(const har_shape *shape, par_plan *out)
 {
     *out = (par_plan){.dp = shape->dp,
