@@ -20,8 +20,6 @@ typedef struct ready_rule {
 
 static const ready_rule HF[] = {
     {"model.embed_tokens", "embed"},
-    {"model.layers.{l}.self_attn", "layers.{l}.attn_out"},
-    {"model.layers.{l}.mamba", "layers.{l}.attn_out"},
     {"model.layers.{l}.mlp.gate", "layers.{l}.router_logits?"},
     {"model.layers.{l}.mlp.router", "layers.{l}.router_logits?"},
     {"model.layers.{l}.block_sparse_moe.gate", "layers.{l}.router_logits?"},
@@ -76,6 +74,12 @@ bool har__namemap_ready(har_namemap *out, const char *name)
         rule->optional = mark != NULL;
         if (mark != NULL)
             *mark = '\0';
+    }
+    for (int m = 0; is_hf && m < (int)CORE_N_MIXERS; m++) {
+        har_map_rule *rule = &out->rule[out->n_rule++];
+        snprintf(rule->from, sizeof rule->from, "model.layers.{l}.%s",
+                 core_mixer_module((core_mixer)m));
+        snprintf(rule->to, sizeof rule->to, "layers.{l}.attn_out");
     }
     return true;
 }

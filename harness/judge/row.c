@@ -100,34 +100,12 @@ har_spot har__blank_spot(const har__pass *p, int64_t i_tap, int64_t row)
                       .file = p->dump->piece[p->owner[0]].file};
 }
 
-/* Heads that the columns of a tap inside attention fall apart into; 0: none. */
-static int64_t heads_of(const har_yardstick *y, core_tap_kind kind)
-{
-    switch (kind) {
-    case CORE_TAP_Q:
-    case CORE_TAP_Q_NORM:
-    case CORE_TAP_Q_ROPE:
-    case CORE_TAP_Q_ROPE_NORM:
-    case CORE_TAP_Q_TEMPER:
-    case CORE_TAP_KV_B:
-    case CORE_TAP_CONTEXT:
-        return y->n_h;
-    case CORE_TAP_K_ROPE: /* of latent attention: one that all heads share */
-        return y->is_latent ? 0 : y->n_g;
-    case CORE_TAP_K:
-    case CORE_TAP_K_NORM:
-    case CORE_TAP_K_ROPE_NORM:
-    case CORE_TAP_V:
-        return y->n_g;
-    default:
-        return 0;
-    }
-}
-
 static int64_t head_of(const har__pass *p, const har_yard_tap *tap, int64_t col)
 {
     const int64_t n =
-        tap->name.is_tap ? heads_of(p->yard, tap->name.tap.kind) : 0;
+        tap->name.is_tap
+                          ? core_tap_heads(&p->yard->spec, tap->name.tap.kind)
+                          : 0;
     if (n == 0 || tap->extent.n_col % n != 0)
         return -1;
     return col / (tap->extent.n_col / n);

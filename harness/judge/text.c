@@ -246,7 +246,8 @@ static void write_findings(const har_judgement *g, bool notes, FILE *out)
 /* What the verdict cannot know. */
 static void write_hint(const har_judgement *g, FILE *out)
 {
-    if (g->n_failed == 0 || !g->yard->has_capacity || g->forced_routing)
+    if (g->n_failed == 0 ||
+        g->yard->spec.capacity.rule == CORE_CAPACITY_NONE || g->forced_routing)
         return;
     fputs("hint       the model drops tokens: a dump with other token groups, or "
           "in which a\n           token flipped, drops others than the golden; "

@@ -9,6 +9,7 @@
 #define HAR_YARDSTICK_H
 
 #include "core/files/safetensors.h"
+#include "core/model/spec.h"
 #include "harness/judge/place.h"
 #include "harness/judge/tapname.h"
 
@@ -40,9 +41,7 @@ typedef struct har_yardstick {
     int64_t n_tap;
     har_yard_tap *tap;           /* owned; in execution order                 */
     int64_t n_ignored;           /* tensors of a plain file that are no taps  */
-    int64_t n_h, n_g;            /* heads, key-value heads; 0: not known      */
-    bool is_latent;              /* latent attention                          */
-    bool has_capacity; /* tokens may be dropped: by the token groups          */
+    core_spec spec;              /* of a bundle; all 0: not known             */
 } har_yardstick;
 
 /* Is this a bundle?  A folder counts as one.                         [local] */

@@ -1,6 +1,6 @@
 /* harness/judge/yardstick_manifest.c -- what a comparison takes from a manifest.json.
  *
- * The schema must be ours; the heads and how the tolerances were made are told
+ * The schema must be ours; the model and how the tolerances were made are told
  * in reports.  Fingerprints are the business of `golden check`: a bundle that
  * somebody edited is still one to compare with.
  */
@@ -8,7 +8,6 @@
 
 #include "core/files/json.h"
 #include "core/files/text.h"
-#include "core/model/spec.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,21 +18,15 @@
 
 enum { MAX_MANIFEST = 1 << 26 };
 
-/* Heads from the spec. */
 static core_status read_spec(har_yardstick *y, const json_t *root,
                              const char *path)
 {
     const char *text = json_string_value(
         json_object_get(json_object_get(root, "model"), "spec"));
-    core_spec spec;
     if (text == NULL)
         return CORE_OK;
-    CORE_TRY_CTX(core_spec_parse_yaml(&spec, text, "model.spec"), "reading %s",
-                 path);
-    y->n_h = spec.n_h;
-    y->n_g = spec.n_g;
-    y->is_latent = core_spec_is_mla(&spec);
-    y->has_capacity = spec.capacity.rule != CORE_CAPACITY_NONE;
+    CORE_TRY_CTX(core_spec_parse_yaml(&y->spec, text, "model.spec"),
+                 "reading %s", path);
     return CORE_OK;
 }
 

@@ -7,7 +7,7 @@
  */
 #include "harness/page/sheet_impl.h"
 
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 
 #include <string.h>
 

@@ -28,14 +28,12 @@ double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t)
 {
     const int64_t n_qv = spec->n_dh + core_spec_n_dv(spec);
     const double attention = 2.0 * (double)(spec->n_h * n_qv) * (double)n_t;
-    const double scan = 6.0 * (double)(spec->mamba.n_c * spec->mamba.n_s);
     const double head = (double)(spec->tied ? 0 : spec->n_v * spec->n_d);
     const double active = (double)core_spec_active_parameters(spec) - head;
     double mixers = 0.0;
     for (int l = 0; l < (int)spec->n_l; l++)
-        mixers += core_spec_has_attention(spec, l) ? attention
-                  : core_spec_has_mamba(spec, l)   ? scan
-                                                   : 0.0;
+        mixers += core_mixer_flops(spec, l) +
+                  (core_spec_has_attention(spec, l) ? attention : 0.0);
     return (double)n_token * (2.0 * active + mixers);
 }
 

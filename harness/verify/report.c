@@ -23,70 +23,6 @@ har_verdict har_report_verdict(const har_report *report,
     return worst;
 }
 
-const char *har_tap_words(core_tap_kind kind)
-{
-    static const char *const words[CORE_N_TAP_KINDS] = {
-        [CORE_TAP_EMBED] = "embedding",
-        [CORE_TAP_IN] = "arrival of the layer's input",
-        [CORE_TAP_ATTN_NORM] = "norm before attention",
-        [CORE_TAP_Q_A] = "compression of the queries",
-        [CORE_TAP_Q_A_NORM] = "norm of the compressed queries",
-        [CORE_TAP_Q] = "query projection",
-        [CORE_TAP_KV_A] = "compression of keys and values",
-        [CORE_TAP_KV_A_NORM] = "norm of the compressed keys and values",
-        [CORE_TAP_KV_B] = "expansion to keys and values",
-        [CORE_TAP_K] = "key projection",
-        [CORE_TAP_V] = "value projection",
-        [CORE_TAP_Q_NORM] = "norm of the queries",
-        [CORE_TAP_K_NORM] = "norm of the keys",
-        [CORE_TAP_Q_ROPE] = "rotation of the queries",
-        [CORE_TAP_K_ROPE] = "rotation of the keys",
-        [CORE_TAP_Q_ROPE_NORM] = "norm of the rotated queries",
-        [CORE_TAP_K_ROPE_NORM] = "norm of the rotated keys",
-        [CORE_TAP_Q_TEMPER] = "temperature of the queries",
-        [CORE_TAP_CONTEXT] = "attention",
-        [CORE_TAP_MAMBA_U] = "mamba input projection",
-        [CORE_TAP_MAMBA_GATE] = "mamba gate projection",
-        [CORE_TAP_MAMBA_CONV] = "mamba convolution",
-        [CORE_TAP_MAMBA_ACT] = "mamba activation",
-        [CORE_TAP_MAMBA_X] = "mamba projection to step, B and C",
-        [CORE_TAP_MAMBA_DT_NORM] = "norm of the compressed time step",
-        [CORE_TAP_MAMBA_B] = "norm of B",
-        [CORE_TAP_MAMBA_C] = "norm of C",
-        [CORE_TAP_MAMBA_DT_RAW] = "time step projection",
-        [CORE_TAP_MAMBA_DT] = "time step",
-        [CORE_TAP_MAMBA_Y] = "mamba scan",
-        [CORE_TAP_MAMBA_GATED] = "mamba gate",
-        [CORE_TAP_ATTN_OUT] = "output projection",
-        [CORE_TAP_MID] = "residual of the layer's first half",
-        [CORE_TAP_FFN_NORM] = "norm before the feed-forward part",
-        [CORE_TAP_ROUTER_LOGITS] = "router scores",
-        [CORE_TAP_ROUTER_PROBS] = "router probabilities",
-        [CORE_TAP_TOPK_IDX] = "choice of experts",
-        [CORE_TAP_TOPK_WEIGHT] = "weights of the chosen experts",
-        [CORE_TAP_SLOT] = "capacity",
-        [CORE_TAP_RECV] = "arrival of tokens at the experts",
-        [CORE_TAP_EXPERT_GATE] = "expert gate projection",
-        [CORE_TAP_EXPERT_UP] = "expert up projection",
-        [CORE_TAP_EXPERT_ACT] = "expert activation",
-        [CORE_TAP_EXPERT_OUT] = "expert down projection",
-        [CORE_TAP_BACK] = "return of the experts' results",
-        [CORE_TAP_COMBINE] = "weighted sum of the experts",
-        [CORE_TAP_MLP_GATE] = "mlp gate projection",
-        [CORE_TAP_MLP_UP] = "mlp up projection",
-        [CORE_TAP_MLP_ACT] = "mlp activation",
-        [CORE_TAP_MLP_OUT] = "mlp down projection",
-        [CORE_TAP_SHARED_LOGIT] = "logit of the shared expert",
-        [CORE_TAP_SHARED_SCORE] = "score of the shared expert",
-        [CORE_TAP_SHARED_WEIGHTED] = "weighted shared expert",
-        [CORE_TAP_FFN_OUT] = "feed-forward result",
-        [CORE_TAP_OUT] = "residual after the feed-forward part",
-        [CORE_TAP_FINAL_NORM] = "final norm",
-        [CORE_TAP_LOGITS] = "head",
-    };
-    return words[kind];
-}
-
 /* --- head --- */
 
 static void write_model(const har_report *r, FILE *out)
@@ -197,32 +133,6 @@ static void write_fault(unsigned fault, FILE *out)
     }
 }
 
-/* Columns of a head in taps that have one after the other; else 0. */
-static int64_t head_columns(const core_spec *spec, core_tap_kind kind)
-{
-    const int64_t n_dv = core_spec_n_dv(spec);
-    switch (kind) {
-    case CORE_TAP_Q:
-    case CORE_TAP_K:
-    case CORE_TAP_V:
-    case CORE_TAP_Q_NORM:
-    case CORE_TAP_K_NORM:
-    case CORE_TAP_Q_ROPE:
-    case CORE_TAP_Q_ROPE_NORM:
-    case CORE_TAP_K_ROPE_NORM:
-    case CORE_TAP_Q_TEMPER:
-        return spec->n_dh;
-    case CORE_TAP_K_ROPE: /* of latent attention one head, which all share */
-        return core_spec_is_mla(spec) ? 0 : spec->n_dh;
-    case CORE_TAP_KV_B:
-        return spec->n_dh - core_spec_n_rot(spec) + n_dv;
-    case CORE_TAP_CONTEXT:
-        return n_dv;
-    default:
-        return 0;
-    }
-}
-
 static void write_place(const har_report *r, const har_tap_result *t, FILE *out)
 {
     const int64_t k = r->spec->n_k, row = t->diff.first.row;
@@ -237,10 +147,11 @@ static void write_place(const har_report *r, const har_tap_result *t, FILE *out)
         fprintf(out, ", choice %lld (expert %lld)", (long long)(row % k),
                 (long long)t->expert);
     fprintf(out, ", column %lld", (long long)t->diff.first.col);
-    const int64_t n_col_of_head = head_columns(r->spec, t->tap.kind);
-    if (n_col_of_head > 0)
+    const int64_t n_head = core_tap_heads(r->spec, t->tap.kind);
+    if (n_head > 0)
         fprintf(out, " (head %lld)",
-                (long long)(t->diff.first.col / n_col_of_head));
+                (long long)(t->diff.first.col * n_head /
+                            core_tap_cols(r->spec, t->tap)));
     fputc('\n', out);
 }
 
@@ -252,7 +163,7 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
     double ratio;
     fprintf(out, "  %-10s first at %s: %s\n",
             t->verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
-            core_tap_name(t->tap, name), har_tap_words(t->tap.kind));
+            core_tap_name(t->tap, name), core_tap_words(t->tap.kind));
     fputs("    ranks      ", out);
     write_ranks(pass, pass->first, out);
     fputs(" (", out);

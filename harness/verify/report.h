@@ -39,7 +39,4 @@ void har_report_text(const har_report *report, FILE *out);
 CORE_NODISCARD core_status har_report_json(const har_report *report,
                                            const char *path);
 
-/* "attention output projection" for attn_out.                         [local] */
-const char *har_tap_words(core_tap_kind kind);
-
 #endif

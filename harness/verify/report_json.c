@@ -70,7 +70,7 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     set_text(o, "tap", name);
     set_int(o, "layer", t->tap.layer);
     set_text(o, "operator", operator== NULL ? name : operator+ 1);
-    set_text(o, "words", har_tap_words(t->tap.kind));
+    set_text(o, "words", core_tap_words(t->tap.kind));
     set_text(o, "verdict", har_verdict_name(t->verdict));
     set(o, "faults", faults_of(t->fault));
     set(o, "ranks", ranks_of(pass, i));

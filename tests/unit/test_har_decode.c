@@ -5,7 +5,7 @@
  * tests/support/ref_families.c, not from the program.
  */
 #include "harness/perf/cost/demand.h"
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 #include "harness/perf/machine/record_time.h"
 #include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"

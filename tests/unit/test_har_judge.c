@@ -344,9 +344,9 @@ static core_status compare(void)
     CORE_TRY(har_foreign_open(&dump, path, &with));
     snprintf(path, sizeof path, "%s/gold", folder);
     CORE_TRY(har_yardstick_open(&yard, path, "fp32", false));
-    yard.n_h = 10; /* as a manifest with a spec would say */
-    yard.n_g = 5;
-    yard.is_latent = is_latent;
+    yard.spec.n_h = 10; /* as a manifest with a spec would say */
+    yard.spec.n_g = 5;
+    yard.spec.n_kv_rank = is_latent;
     CORE_TRY(har_foreign_place(&dump, &yard, &with));
     return har_judge_make(&judged, &yard, &dump, &map, forced);
 }

@@ -271,23 +271,20 @@ END_TEST
 START_TEST(latents_are_read_once_and_multiplied_by_all_heads)
 {
     hand.coef[HAR_COEF_FILL].value = 1e-6;
-    har_latent a = {.n_row = 64,
-                    .n_key = 10000,
-                    .n_h = 1,
-                    .n_latent = 512,
-                    .n_rot = 64};
+    har_attention a = {
+        .n_row = 64, .n_t = 10000, .n_h = 1, .n_shared = 512, .n_rot = 64};
     const double bytes = 4 * 64 * 1e4 * 576;
     hand.peak[CORE_DTYPE_F32] = 1e18;
-    near(har_time_latent(&hand, CORE_DTYPE_F32, &a).seconds, bytes / 1e11,
+    near(har_time_decode(&hand, CORE_DTYPE_F32, &a).seconds, bytes / 1e11,
          1e-3);
     a.n_h = 16;
-    near(har_time_latent(&hand, CORE_DTYPE_F32, &a).seconds, bytes / 1e11,
+    near(har_time_decode(&hand, CORE_DTYPE_F32, &a).seconds, bytes / 1e11,
          1e-3);
     hand.peak[CORE_DTYPE_F32] = 1e12;
     hand.memory_bw = 1e18;
     a.n_h = 128;
     const double flop = 2 * 64 * 128 * 1e4 * (2 * 512 + 64);
-    near(har_time_latent(&hand, CORE_DTYPE_F32, &a).seconds, flop / 1e12, 1e-3);
+    near(har_time_decode(&hand, CORE_DTYPE_F32, &a).seconds, flop / 1e12, 1e-3);
 }
 END_TEST
 

@@ -1,7 +1,7 @@
 /* tests/unit/test_har_predict.c -- schedules by hand, loads, memory, and what
  * must hold of any prediction.
  */
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 #include "harness/perf/machine/tiers.h"
 #include "harness/perf/predict/balance.h"
 #include "harness/perf/predict/predict.h"

@@ -6,7 +6,7 @@
  * form against the shards that the layout counts, and against har_predict where
  * both must say the same: equal micro-batches, whole rows for every expert.
  */
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 #include "harness/perf/search/rebalance.h"
 #include "harness/perf/search/report.h"
 #include "tests/support/check_main.h"

@@ -1,7 +1,7 @@
 /* tests/unit/test_har_traffic.c -- bytes from rank to rank, against the records
  * of cost, which count them another way.
  */
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 #include "harness/perf/predict/traffic.h"
 #include "tests/support/check_main.h"
 

@@ -6,6 +6,7 @@
  * quantity is derived from itself.
  */
 #include "harness/perf/audit/impl.h"
+#include "harness/perf/cost/memory.h"
 
 #include <math.h>
 
@@ -58,13 +59,8 @@ static double expert_parameters(const core_spec *s, int64_t n)
 static double kv_per_token(const core_spec *s)
 {
     double n = 0.0;
-    for (int l = 0; l < (int)s->n_l; l++) {
-        if (!core_spec_has_attention(s, l))
-            continue;
-        n += core_spec_is_mla(s)
-                 ? (double)(s->n_kv_rank + core_spec_n_rot(s))
-                 : (double)(s->n_g * (s->n_dh + core_spec_n_dv(s)));
-    }
+    for (int l = 0; l < (int)s->n_l; l++)
+        n += (double)har_cost_kv_elements(s, l, s->n_g);
     return n;
 }
 

@@ -5,130 +5,83 @@
  * ranks read is on both; a tied head is a second copy unless one stage has both
  * ends; experts follow the expert scope, not the stage.
  */
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 
-/* My part of an axis: mine of all. */
-typedef struct part {
-    int64_t mine, all;
-} part;
+#include "harness/perf/cost/operators.h"
 
-static const part WHOLE = {1, 1};
-
-static part of_first(const int64_t *first, int i, int n)
+/* How is a tensor of my stage split? */
+static har__split split_of(const core_spec *spec, const par_layout *lay,
+                           core_weight id)
 {
-    return (part){first[i + 1] - first[i], first[n]};
-}
-
-static part of_heads(const par_layout *lay)
-{
-    return of_first(lay->first_head, lay->t, lay->plan.tp);
-}
-
-static part of_kv_heads(const core_spec *spec, const par_layout *lay)
-{
-    return (part){lay->kv1 - lay->kv0, spec->n_g};
-}
-
-static part of_mlp(const core_spec *spec, const par_layout *lay, int layer)
-{
-    const int tp = lay->plan.tp;
-    int64_t n_f = 0;
-    (void)core_spec_has_mlp(spec, layer, &n_f);
-    return (part){core_split_first(n_f, tp, lay->t + 1) -
-                      core_split_first(n_f, tp, lay->t),
-                  n_f};
-}
-
-/* Along which axis is a tensor of my stage split? */
-static part part_of(const core_spec *spec, const par_layout *lay,
-                    core_weight id)
-{
-    const bool by_head = spec->qk_norm == CORE_QK_NORM_HEAD;
+    const har__operator *mixer =
+        har__mixer_row[core_spec_mixer(spec, id.layer)];
     switch (id.kind) {
     case CORE_W_EMBED:
     case CORE_W_HEAD:
     case CORE_W_HEAD_BIAS:
-        return of_first(lay->first_vocab, lay->t, lay->plan.tp);
-    case CORE_W_Q:
-    case CORE_W_Q_BIAS:
-    case CORE_W_KV_B:
-    case CORE_W_O:
-    case CORE_W_SINKS:
-        return of_heads(lay);
-    case CORE_W_Q_NORM:
-        return by_head ? WHOLE : of_heads(lay);
-    case CORE_W_K:
-    case CORE_W_V:
-    case CORE_W_K_BIAS:
-    case CORE_W_V_BIAS:
-        return of_kv_heads(spec, lay);
-    case CORE_W_K_NORM:
-        return by_head ? WHOLE : of_kv_heads(spec, lay);
-    case CORE_W_MAMBA_DT_NORM:
-    case CORE_W_MAMBA_B_NORM:
-    case CORE_W_MAMBA_C_NORM:
-    case CORE_W_MAMBA_OUT_BIAS:
-        return WHOLE;
+        return har__split_of(lay->first_vocab, lay->t, lay->plan.tp);
     case CORE_W_MLP_GATE:
     case CORE_W_MLP_UP:
     case CORE_W_MLP_DOWN:
     case CORE_W_MLP_GATE_BIAS:
     case CORE_W_MLP_UP_BIAS:
-        return of_mlp(spec, lay, id.layer);
+        return har__split_tp(lay, core_spec_n_mlp(spec, id.layer));
     case CORE_W_EXPERT_GATE:
     case CORE_W_EXPERT_UP:
     case CORE_W_EXPERT_DOWN:
     case CORE_W_EXPERT_GATE_BIAS:
     case CORE_W_EXPERT_UP_BIAS:
-        return of_first(lay->first_f, lay->etp_i, lay->plan.etp);
+        return har__split_of(lay->first_f, lay->etp_i, lay->plan.etp);
     default:
-        if (id.kind >= CORE_W_MAMBA_U && id.kind <= CORE_W_MAMBA_OUT)
-            return of_first(lay->first_channel, lay->t, lay->plan.tp);
-        return WHOLE;
+        return mixer->split != NULL ? mixer->split(spec, lay, id.kind)
+                                    : HAR__WHOLE;
     }
 }
 
 static int64_t elements(const core_spec *spec, const par_layout *lay,
-                        core_weight_kind kind, int layer, int expert)
+                        core_weight_kind kind, int layer)
 {
-    const core_weight id = {kind, layer, expert};
+    const core_weight id = {kind, layer, 0};
     int64_t n_row, n_col;
     if (!core_weight_exists(spec, id))
         return 0;
     core_weight_shape(spec, id, &n_row, &n_col);
-    const part mine = part_of(spec, lay, id);
+    const har__split mine = split_of(spec, lay, id);
     return n_row * n_col / mine.all * mine.mine;
+}
+
+static int64_t scope_elements(const core_spec *spec, const par_layout *lay,
+                              int layer, core_weight_scope scope)
+{
+    int64_t n = 0;
+    for (int k = 0; k < (int)CORE_N_WEIGHT_KINDS; k++)
+        if (core_weight_scope_of((core_weight_kind)k) == scope)
+            n += elements(spec, lay, (core_weight_kind)k, layer);
+    return n;
 }
 
 int64_t har_cost_layer_elements(const core_spec *spec, const par_layout *lay,
                                 int layer)
 {
-    int64_t n = 0;
-    for (int k = CORE_W_ATTN_NORM; k < CORE_W_FINAL_NORM; k++)
-        if (k < CORE_W_EXPERT_GATE || k > CORE_W_EXPERT_DOWN_BIAS)
-            n += elements(spec, lay, (core_weight_kind)k, layer, 0);
-    return n;
+    return scope_elements(spec, lay, layer, CORE_SCOPE_LAYER);
 }
 
 int64_t har_cost_expert_elements(const core_spec *spec, const par_layout *lay,
                                  int layer)
 {
-    int64_t n = 0;
-    if (!core_spec_is_moe(spec, layer))
-        return 0;
-    for (int k = CORE_W_EXPERT_GATE; k <= CORE_W_EXPERT_DOWN_BIAS; k++)
-        n += elements(spec, lay, (core_weight_kind)k, layer, 0);
-    return n * lay->n_my_expert; /* all experts are alike */
+    /* all experts are alike */
+    return scope_elements(spec, lay, layer, CORE_SCOPE_EXPERT) *
+           lay->n_my_expert;
 }
 
 int64_t har_cost_end_elements(const core_spec *spec, const par_layout *lay)
 {
     const bool is_first = lay->stage == 0;
     const bool is_last = lay->stage == lay->plan.pp - 1;
-    int64_t n = is_first ? elements(spec, lay, CORE_W_EMBED, 0, 0) : 0;
+    int64_t n = is_first ? elements(spec, lay, CORE_W_EMBED, 0) : 0;
     for (int k = CORE_W_FINAL_NORM; is_last && k < CORE_N_WEIGHT_KINDS; k++)
         if (!(k == CORE_W_HEAD && spec->tied && is_first))
-            n += elements(spec, lay, (core_weight_kind)k, 0, 0);
+            n += elements(spec, lay, (core_weight_kind)k, 0);
     return n;
 }
 
@@ -146,14 +99,11 @@ int64_t har_cost_weights(const core_spec *spec, const par_layout *lay)
     return n;
 }
 
-int64_t har_cost_kv_elements(const core_spec *spec, const par_layout *lay,
-                             int layer)
+int64_t har_cost_kv_elements(const core_spec *spec, int layer,
+                             int64_t n_kv_head)
 {
-    const int64_t latent = spec->n_kv_rank + core_spec_n_rot(spec);
-    const int64_t heads = (lay->kv1 - lay->kv0) * 2 * spec->n_dh;
-    if (!core_spec_has_attention(spec, layer))
-        return 0;
-    return core_spec_is_mla(spec) ? latent : heads;
+    const har__operator *mixer = har__mixer_row[core_spec_mixer(spec, layer)];
+    return mixer->kept != NULL ? mixer->kept(spec, n_kv_head) : 0;
 }
 
 int64_t har_cost_kv(const core_spec *spec, const par_layout *lay)
@@ -161,18 +111,15 @@ int64_t har_cost_kv(const core_spec *spec, const par_layout *lay)
     int64_t n = 0;
     for (int l = lay->first_layer[lay->stage];
          l < lay->first_layer[lay->stage + 1]; l++)
-        n += har_cost_kv_elements(spec, lay, l);
+        n += har_cost_kv_elements(spec, l, lay->kv1 - lay->kv0);
     return n;
 }
 
 int64_t har_cost_state_elements(const core_spec *spec, const par_layout *lay,
                                 int layer)
 {
-    const int64_t n_c =
-        lay->first_channel[lay->t + 1] - lay->first_channel[lay->t];
-    return core_spec_has_mamba(spec, layer)
-               ? n_c * (spec->mamba.n_s + spec->mamba.n_conv - 1)
-               : 0;
+    const har__operator *mixer = har__mixer_row[core_spec_mixer(spec, layer)];
+    return mixer->state != NULL ? mixer->state(spec, lay) : 0;
 }
 
 int64_t har_cost_state(const core_spec *spec, const par_layout *lay)

@@ -5,128 +5,12 @@
  * scope=replica: every rank takes part in every pair of every tick.
  *
  * Nothing here knows how an operator is computed, only the shapes that the
- * layout gives it.  Trap: an operator without rows is no record, but a product
- * whose K is elsewhere is one: it writes zeros.
+ * layout gives it.
  */
-#include "harness/perf/cost/impl.h"
+#include "harness/perf/cost/operators.h"
+#include "harness/perf/cost/record.h"
 
 #include <stdlib.h>
-
-/* --- records --- */
-
-core_cost har__record(const har__walk *w, core_cost_kind kind,
-                      core_tap_kind tap)
-{
-    return (core_cost){.kind = kind,
-                       .op = w->op,
-                       .tap = {tap, core_tap_is_global(tap) ? 0 : w->layer},
-                       .stage = w->lay->stage,
-                       .rank = w->lay->rank,
-                       .round = w->round,
-                       .mb = w->mb,
-                       .tick = w->tick,
-                       .n_token = w->n};
-}
-
-void har__put(har__walk *w, const core_cost *cost)
-{
-    if (!core_cost_is_empty(cost))
-        w->reader->put(w->reader->self, cost);
-}
-
-core_cost har__gemm(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
-                    int64_t k, bool has_bias)
-{
-    core_cost cost = har__record(w, CORE_COST_GEMM, tap);
-    cost.m = m;
-    cost.n = n;
-    cost.k = k;
-    cost.flops = 2 * m * n * k + (has_bias ? m * n : 0);
-    cost.weights = m > 0 ? n * k + (has_bias ? n : 0) : 0;
-    cost.read = n > 0 ? m * k : 0;
-    cost.written = m * n;
-    return cost;
-}
-
-void har__put_gemm(har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
-                   int64_t k, bool has_bias)
-{
-    const core_cost cost = har__gemm(w, tap, m, n, k, has_bias);
-    har__put(w, &cost);
-}
-
-core_cost har__rows(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
-                    int64_t flops)
-{
-    core_cost cost = har__record(w, CORE_COST_ELEMENTWISE, tap);
-    cost.m = m;
-    cost.n = n;
-    cost.flops = m * n * flops;
-    cost.read = cost.written = m * n;
-    return cost;
-}
-
-void har__put_rows(har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
-                   int64_t flops)
-{
-    const core_cost cost = har__rows(w, tap, m, n, flops);
-    har__put(w, &cost);
-}
-
-core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
-                   int64_t n_weight)
-{
-    const int64_t n_scale = n_weight > 0 ? 2 : 1; /* / rms, * weight */
-    core_cost cost = har__rows(w, tap, m, n,
-                               CORE_FLOPS_SQUARES + n_scale * CORE_FLOPS_SCALE);
-    cost.weights = m > 0 ? n_weight : 0;
-    return cost;
-}
-
-core_cost har__as_kv(core_cost cost)
-{
-    cost.kv_read += cost.read;
-    cost.kv_written += cost.written;
-    cost.read = cost.written = 0;
-    return cost;
-}
-
-void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n)
-{
-    core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);
-    cost.collective = CORE_ALL_REDUCE;
-    cost.axis = CORE_AXIS_TP;
-    cost.group = w->lay->plan.tp;
-    cost.in = cost.out = n;
-    cost.sent = har__all_reduce_sends(w->lay->plan.tp, w->lay->t, n);
-    har__put(w, &cost);
-}
-
-void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col, bool has_bias)
-{
-    har__put_all_reduce(w, tap, w->n * n_col);
-    if (!has_bias)
-        return;
-    core_cost bias = har__rows(w, tap, w->n, n_col, CORE_FLOPS_ADD);
-    bias.weights = w->n > 0 ? n_col : 0;
-    har__put(w, &bias);
-}
-
-void har__put_activation(har__walk *w, core_tap_kind tap, int64_t m, int64_t n)
-{
-    core_cost cost = har__rows(w, tap, m, n, CORE_FLOPS_FUNCTION);
-    if (w->spec->gated) {
-        cost.flops += m * n * CORE_FLOPS_SCALE;
-        cost.read *= 2;
-    }
-    har__put(w, &cost);
-}
-
-bool har__has_weight(const har__walk *w, core_weight_kind kind)
-{
-    const core_weight id = {kind, w->layer, 0};
-    return core_weight_exists(w->spec, id);
-}
 
 static void put_norm(har__walk *w, core_tap_kind tap)
 {
@@ -137,45 +21,7 @@ static void put_norm(har__walk *w, core_tap_kind tap)
         cost.flops = w->n * n_d * CORE_FLOPS_LAYERNORM;
         cost.weights *= 2;
     }
-    har__put(w, &cost);
-}
-
-/* --- sections --- */
-
-/* Do two layers have the same records, but for their numbers?  All that a spec
- * says of single layers.                                                     */
-static bool is_like(const core_spec *spec, int a, int b)
-{
-    return spec->ffn[a] == spec->ffn[b] && spec->mixer[a] == spec->mixer[b] &&
-           spec->no_rope[a] == spec->no_rope[b] &&
-           spec->span[a] == spec->span[b];
-}
-
-static void find_like(har__walk *w)
-{
-    for (int l = 0; l < (int)w->spec->n_l; l++)
-        for (w->like[l] = 0; !is_like(w->spec, w->like[l], l);)
-            w->like[l]++;
-}
-
-bool har__has(har__walk *w, har_cost_part part)
-{
-    const bool is_end = part == HAR_COST_EMBED || part == HAR_COST_HEAD;
-    if (!w->has_sections)
-        return false;
-    const har_cost_section section = {.part = part,
-                                      .like = is_end ? 0 : w->like[w->layer],
-                                      .n_row = w->n_row,
-                                      .layer = is_end ? 0 : w->layer,
-                                      .mb = w->mb,
-                                      .tick = w->tick};
-    return w->reader->has(w->reader->self, &section);
-}
-
-void har__end(har__walk *w)
-{
-    if (w->has_sections)
-        w->reader->ends(w->reader->self);
+    har__put(w, cost);
 }
 
 /* --- a layer --- */
@@ -185,50 +31,34 @@ static void put_add(har__walk *w, core_tap_kind tap, int64_t flops)
 {
     core_cost cost = har__rows(w, tap, w->n, w->spec->n_d, flops);
     cost.read *= 2;
-    har__put(w, &cost);
-}
-
-/* A shared expert times the sigmoid of one more logit. */
-static void put_shared_score(har__walk *w)
-{
-    const int64_t n_d = w->spec->n_d;
-    har__put_gemm(w, CORE_TAP_SHARED_LOGIT, w->n, 1, n_d, false);
-    core_cost cost =
-        har__rows(w, CORE_TAP_SHARED_WEIGHTED, w->n, n_d, CORE_FLOPS_SCALE);
-    cost.flops += w->n * CORE_FLOPS_FUNCTION;
-    cost.read += w->n;
-    cost.written += w->n;
-    har__put(w, &cost);
+    har__put(w, cost);
 }
 
 static void put_mlp(har__walk *w, int64_t n_f)
 {
-    const int tp = w->lay->plan.tp, t = w->lay->t;
-    const int64_t n_d = w->spec->n_d;
-    const int64_t mine =
-        core_split_first(n_f, tp, t + 1) - core_split_first(n_f, tp, t);
+    const int64_t n_d = w->spec->n_d, mine = har__split_tp(w->lay, n_f).mine;
     w->op = par_operator_name(PAR_OP_MLP);
     if (w->spec->gated)
-        har__put_gemm(w, CORE_TAP_MLP_GATE, w->n, mine, n_d,
-                      har__has_weight(w, CORE_W_MLP_GATE_BIAS));
-    har__put_gemm(w, CORE_TAP_MLP_UP, w->n, mine, n_d,
-                  har__has_weight(w, CORE_W_MLP_UP_BIAS));
+        har__put(w, har__gemm(w, CORE_TAP_MLP_GATE, w->n, mine, n_d,
+                              har__has_weight(w, CORE_W_MLP_GATE_BIAS)));
+    har__put(w, har__gemm(w, CORE_TAP_MLP_UP, w->n, mine, n_d,
+                          har__has_weight(w, CORE_W_MLP_UP_BIAS)));
     har__put_activation(w, CORE_TAP_MLP_ACT, w->n, mine);
-    har__put_gemm(w, CORE_TAP_MLP_OUT, w->n, n_d, mine, false);
-    har__put_sum(w, CORE_TAP_MLP_OUT, n_d, har__has_weight(w, CORE_W_MLP_DOWN_BIAS));
-    if (core_spec_has_shared_gate(w->spec, w->layer))
-        put_shared_score(w);
+    har__put(w, har__gemm(w, CORE_TAP_MLP_OUT, w->n, n_d, mine, false));
+    har__put_sum(w, CORE_TAP_MLP_OUT, n_d,
+                 har__has_weight(w, CORE_W_MLP_DOWN_BIAS));
+    const int shared = core_spec_shared(w->spec, w->layer);
+    if (shared < CORE_N_SHARED)
+        har__shared_row[shared]->put(w);
 }
 
 static void put_mixer(har__walk *w)
 {
-    if (w->spec->n_h == 0)
+    const int mixer = core_spec_mixer(w->spec, w->layer);
+    if (mixer == CORE_N_MIXERS)
         return;
     put_norm(w, CORE_TAP_ATTN_NORM);
-    if (core_spec_has_mamba(w->spec, w->layer))
-        har__put_mamba(w);
-    else
-        har__put_attention(w);
+    har__mixer_row[mixer]->put(w);
     put_add(w, CORE_TAP_MID, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
 }
 
@@ -286,9 +116,9 @@ void har__put_embed(har__walk *w)
     core_cost look_up = har__rows(w, CORE_TAP_EMBED, w->n, n_d, 0);
     look_up.read = 0;
     look_up.weights = n_own_ids(w) * n_d;
-    har__put(w, &look_up);
+    har__put(w, look_up);
     har__put_all_reduce(w, CORE_TAP_EMBED, w->n * n_d);
-    har__put_rows(w, CORE_TAP_EMBED, w->n, n_d, CORE_FLOPS_SCALE);
+    har__put(w, har__rows(w, CORE_TAP_EMBED, w->n, n_d, CORE_FLOPS_SCALE));
     har__end(w);
 }
 
@@ -304,7 +134,7 @@ void har__put_head(har__walk *w)
     core_cost cost = har__gemm(w, CORE_TAP_LOGITS, w->n, n_v, w->spec->n_d,
                                core_weight_exists(w->spec, bias));
     cost.flops += w->n * n_v * CORE_FLOPS_SCALE;
-    har__put(w, &cost);
+    har__put(w, cost);
     har__end(w);
 }
 
@@ -323,10 +153,25 @@ void har__put_stage(har__walk *w, core_collective collective, int layer)
         cost.in = cost.sent = n;
     else
         cost.out = n;
-    har__put(w, &cost);
+    har__put(w, cost);
 }
 
 /* --- ticks --- */
+
+/* All that a spec says of single layers. */
+bool har__is_like(const core_spec *spec, int a, int b)
+{
+    return spec->ffn[a] == spec->ffn[b] && spec->mixer[a] == spec->mixer[b] &&
+           spec->no_rope[a] == spec->no_rope[b] &&
+           spec->span[a] == spec->span[b];
+}
+
+static void find_like(har__walk *w)
+{
+    for (int l = 0; l < (int)w->spec->n_l; l++)
+        for (w->like[l] = 0; !har__is_like(w->spec, w->like[l], l);)
+            w->like[l]++;
+}
 
 static void set_tick(har__walk *w, int round, int tick)
 {

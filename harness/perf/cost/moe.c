@@ -8,7 +8,7 @@
  * The etp ranks of an expert get the same rows; each completes and returns its
  * share of every source's block, [n i / etp, n (i+1) / etp).
  */
-#include "harness/perf/cost/impl.h"
+#include "harness/perf/cost/record.h"
 
 #include <string.h>
 
@@ -156,7 +156,7 @@ static void put_exchange(har__walk *w, core_tap_kind tap, core_cost_type type,
     cost.in = in;
     cost.out = out;
     cost.sent = in - stays;
-    har__put(w, &cost);
+    har__put(w, cost);
 }
 
 static void put_dispatch(har__walk *w)
@@ -206,20 +206,20 @@ static void put_router(har__walk *w)
         break;
     }
     w->op = par_operator_name(PAR_OP_ROUTER);
-    har__put_gemm(w, CORE_TAP_ROUTER_LOGITS, n, n_e, spec->n_d,
-                  har__has_weight(w, CORE_W_ROUTER_BIAS));
+    har__put(w, har__gemm(w, CORE_TAP_ROUTER_LOGITS, n, n_e, spec->n_d,
+                          har__has_weight(w, CORE_W_ROUTER_BIAS)));
     core_cost cost = har__rows(w, CORE_TAP_SLOT, n, n_e, flops);
     cost.k = n_k;
     cost.written = n * (3 * n_k + (core_tap_exists(spec, probs) ? n_e : 0));
     cost.weights = spec->correction && n > 0 ? n_e : 0;
-    har__put(w, &cost);
+    har__put(w, cost);
 }
 
 /* My kept choices become rows to send. */
 static void put_pack(har__walk *w, int64_t n_kept)
 {
-    har__put_rows(w, CORE_TAP_RECV, n_kept, w->spec->n_d,
-                  w->spec->weigh_input ? CORE_FLOPS_SCALE : 0);
+    har__put(w, har__rows(w, CORE_TAP_RECV, n_kept, w->spec->n_d,
+                          w->spec->weigh_input ? CORE_FLOPS_SCALE : 0));
 }
 
 /* One product for every expert that has rows; n outputs, k inputs. */
@@ -241,7 +241,7 @@ static void put_grouped(har__walk *w, core_tap_kind tap, int64_t n, int64_t k,
     cost.weights = cost.n_expert * (n * k + (has_bias ? n : 0));
     cost.read = cost.m * k;
     cost.written = cost.m * n;
-    har__put(w, &cost);
+    har__put(w, cost);
 }
 
 static void put_experts(har__walk *w)
@@ -251,7 +251,8 @@ static void put_experts(har__walk *w)
     const int64_t n = sum(w->from, lay->ep_group.n);
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
     w->op = par_operator_name(PAR_OP_EXPERT);
-    har__put_rows(w, CORE_TAP_RECV, n, spec->n_d, 0); /* sorted by expert */
+    har__put(
+        w, har__rows(w, CORE_TAP_RECV, n, spec->n_d, 0)); /* sorted by expert */
     if (spec->gated)
         put_grouped(w, CORE_TAP_EXPERT_GATE, n_f, spec->n_d, spec->bias_ffn);
     put_grouped(w, CORE_TAP_EXPERT_UP, n_f, spec->n_d, spec->bias_ffn);
@@ -266,7 +267,8 @@ static void put_completion(har__walk *w)
     const int64_t n_d = w->spec->n_d, mine = n_completed(w);
     const int64_t n = sum(w->from, lay->ep_group.n);
     w->op = par_operator_name(PAR_OP_DISPATCH);
-    har__put_rows(w, CORE_TAP_EXPERT_OUT, n, n_d, 0); /* put in order */
+    har__put(w,
+             har__rows(w, CORE_TAP_EXPERT_OUT, n, n_d, 0)); /* put in order */
     core_cost cost = har__record(w, CORE_COST_COLLECTIVE, CORE_TAP_EXPERT_OUT);
     cost.collective = CORE_REDUCE_SCATTER;
     cost.axis = CORE_AXIS_ETP;
@@ -274,13 +276,13 @@ static void put_completion(har__walk *w)
     cost.in = n * n_d;
     cost.out = mine * n_d;
     cost.sent = cost.in - cost.out;
-    har__put(w, &cost);
+    har__put(w, cost);
     if (!w->spec->bias_ffn)
         return;
     core_cost bias =
         har__rows(w, CORE_TAP_EXPERT_OUT, mine, n_d, CORE_FLOPS_ADD);
     bias.weights = mine * n_d;
-    har__put(w, &bias);
+    har__put(w, bias);
 }
 
 static void put_combine(har__walk *w, int64_t n_kept)
@@ -294,7 +296,7 @@ static void put_combine(har__walk *w, int64_t n_kept)
     core_cost cost = har__rows(w, CORE_TAP_COMBINE, w->n_slice, n_d, 0);
     cost.read = n_added * n_d;
     cost.flops = n_added * n_d * CORE_FLOPS_MULTIPLY_ADD;
-    har__put(w, &cost);
+    har__put(w, cost);
     core_cost gather = har__record(w, CORE_COST_COLLECTIVE, CORE_TAP_COMBINE);
     gather.collective = CORE_ALL_GATHER;
     gather.axis = CORE_AXIS_TP;
@@ -303,7 +305,7 @@ static void put_combine(har__walk *w, int64_t n_kept)
     gather.out = w->n * n_d;
     gather.sent =
         har__all_gather_sends(lay->plan.tp, lay->t, gather.in, gather.out);
-    har__put(w, &gather);
+    har__put(w, gather);
 }
 
 /* A pair is named after a layer that it serves, my own stage's if there is one.

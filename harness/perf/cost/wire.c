@@ -7,7 +7,7 @@
  * comm_ops.c).  Another machine's collectives are its own business: `in`,
  * `out` and `group` of a record say what has to be done.
  */
-#include "harness/perf/cost/impl.h"
+#include "harness/perf/cost/record.h"
 
 enum { PAIRWISE = 16, DIRECT = 16384 / 8 };
 

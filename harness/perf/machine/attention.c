@@ -10,9 +10,10 @@
  * before.  The cached tokens of a row are split over the units when rows and
  * heads alone do not fill them.
  *
- * Latent attention decodes with all heads over the same latents: so many
- * products per byte that they may bind.  No table has it: the form is that of
- * decode, the rate of the products that of prefill.
+ * Where all heads share the vector of a key (keys and values absorbed into what
+ * comes before and after), there are so many products per byte that they may
+ * bind.  No table has it: the form is that of decode, the rate of the products
+ * that of prefill.
  */
 #include "harness/perf/machine/impl.h"
 
@@ -24,7 +25,7 @@ enum {
     TILES_PER_UNIT = 3, /* of one query each                                 */
     GROUP_ROWS = 16,    /* queries of one kv head in a tile                  */
     MAX_GROUP = 32,     /* more have no kernel: each query reads for itself  */
-    LATENT_ROWS = 64,   /* heads that share a tile of latents                */
+    SHARED_ROWS = 64,   /* heads in a tile of keys that all share            */
     FIRST_FILLS = 2,    /* before the first keys are there                   */
     JOIN_FILLS = 2,     /* adding up the parts of a row                      */
     N_PREFILL = 6,
@@ -93,9 +94,30 @@ static har_time decode(const har_machine *machine, const decoding *d,
     return har__together(machine, HAR_ATTENTION, parts);
 }
 
+static har_time decode_shared(const har_machine *machine, core_dtype dtype,
+                              const har_attention *a)
+{
+    const double size = (double)core_dtype_bytes(dtype);
+    const double peak = har__peak(machine, dtype) *
+                        har__coef(machine, HAR_COEF_COMPUTE) *
+                        har__coef(machine, HAR_COEF_ATTENTION);
+    const double rows = ceil(a->n_h / GROUP_ROWS) * GROUP_ROWS;
+    const double bytes = size * a->n_row * a->n_t * (a->n_shared + a->n_rot);
+    const decoding d = {.n_tile = a->n_row * ceil(a->n_h / SHARED_ROWS),
+                        .per_unit = 1,
+                        .n_key = a->n_t,
+                        .bytes = bytes,
+                        .fed = bytes * ceil(a->n_h / SHARED_ROWS),
+                        .product = 2 * a->n_row * rows * a->n_t *
+                                   (2 * a->n_shared + a->n_rot) / peak};
+    return decode(machine, &d, 1);
+}
+
 har_time har_time_decode(const har_machine *machine, core_dtype dtype,
                          const har_attention *a)
 {
+    if (a->n_shared > 0)
+        return decode_shared(machine, dtype, a);
     const double size = (double)core_dtype_bytes(dtype);
     const double seen = a->window > 0 ? fmin(a->window, a->n_t) : a->n_t;
     const double group = a->n_h / a->n_g;
@@ -109,23 +131,4 @@ har_time har_time_decode(const har_machine *machine, core_dtype dtype,
         .bytes = bytes,
         .fed = alone ? bytes * group : bytes};
     return decode(machine, &d, a->kv_share);
-}
-
-har_time har_time_latent(const har_machine *machine, core_dtype dtype,
-                         const har_latent *a)
-{
-    const double size = (double)core_dtype_bytes(dtype);
-    const double peak = har__peak(machine, dtype) *
-                        har__coef(machine, HAR_COEF_COMPUTE) *
-                        har__coef(machine, HAR_COEF_ATTENTION);
-    const double rows = ceil(a->n_h / GROUP_ROWS) * GROUP_ROWS;
-    const double bytes = size * a->n_row * a->n_key * (a->n_latent + a->n_rot);
-    const decoding d = {.n_tile = a->n_row * ceil(a->n_h / LATENT_ROWS),
-                        .per_unit = 1,
-                        .n_key = a->n_key,
-                        .bytes = bytes,
-                        .fed = bytes * ceil(a->n_h / LATENT_ROWS),
-                        .product = 2 * a->n_row * rows * a->n_key *
-                                   (2 * a->n_latent + a->n_rot) / peak};
-    return decode(machine, &d, 1);
 }

@@ -203,23 +203,16 @@ typedef struct har_attention {
     double n_dh;
     double window;      /* tokens a query sees; 0: all                        */
     double kv_share;    /* of the cached bytes that come from memory; 1       */
+    double n_shared;    /* decode, absorbed: all heads ask the same vector of a
+                         * key, n_shared elements, which are its value too,
+                         * and n_rot rotated ones; 0: each kv head its own    */
+    double n_rot;
 } har_attention;
 
 har_time har_time_prefill(const har_machine *machine, core_dtype dtype,
                           const har_attention *attention);
 har_time har_time_decode(const har_machine *machine, core_dtype dtype,
                          const har_attention *attention);
-
-/* Decode of latent attention in absorbed form: every head of the rank asks the
- * same cached latents, n_latent values and n_rot rotated elements for a key, of
- * which the n_latent are the value too.                                       */
-typedef struct har_latent {
-    double n_row, n_key, n_h;
-    double n_latent, n_rot;
-} har_latent;
-
-har_time har_time_latent(const har_machine *machine, core_dtype dtype,
-                         const har_latent *attention);
 
 /* A kernel that only moves bytes.                                             */
 har_time har_time_elementwise(const har_machine *machine, double bytes);

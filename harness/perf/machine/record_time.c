@@ -3,13 +3,16 @@
  * A grouped record says how many experts have rows, how many rows the fullest
  * has and how many there are in all: the others get an even share of the rest.
  *
- * Decode is record_decode.c.  Trap: a collective moves as much as the rank with
- * most in or out of it.
+ * Records are made for rows of one token; a step that decodes has a past.  The
+ * query of attention sees the cached keys that its span reaches: of n_kv, the
+ * newest its own, the last sliding_window or those of the chunk that it is in.
+ * What else is different stands in the operators' rows (cost/operators.h).
+ *
+ * Trap: a collective moves as much as the rank with most in or out of it.
  */
 #include "harness/perf/machine/record_time.h"
 
-#include "harness/perf/cost/sum.h"
-#include "harness/perf/machine/record_decode.h"
+#include "harness/perf/cost/operators.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -91,14 +94,55 @@ static double window_of(const har_timer *t, int layer)
     }
 }
 
+/* kv heads of a rank, from what a record reads of keys and values. */
+static double kv_heads(const har_timer *t, const core_cost *c)
+{
+    const core_spec *s = t->spec;
+    const double columns = (double)(s->n_dh + core_spec_n_dv(s));
+    const double n = (double)c->kv_read / ((double)c->m * columns);
+    return fmin(fmax(1, rint(n)), (double)c->n_head);
+}
+
+/* Cached keys that the query of a layer sees. */
+static int64_t decode_keys(const har_timer *t, int layer)
+{
+    return t->n_kv - core_spec_first_key(t->spec, layer, t->n_kv - 1);
+}
+
+static har__step decode_step(const har_timer *t, const core_cost *c)
+{
+    const int layer = c->tap.layer;
+    har__step step = {.flops = (double)c->flops,
+                      .elements = (double)har_cost_bytes(c, 1)};
+    if (c->tap.kind >= CORE_TAP_ATTN_OUT) /* only mixers have a past */
+        return step;
+    const har__operator *mixer = har__mixer_row[core_spec_mixer(t->spec, layer)];
+    if (mixer->decode != NULL)
+        mixer->decode(&step, t->spec, c, decode_keys(t, layer));
+    return step;
+}
+
+static har_time decode(const har_timer *t, const core_cost *c)
+{
+    const har_attention a = {.n_row = (double)c->m,
+                             .n_t = (double)decode_keys(t, c->tap.layer),
+                             .n_h = (double)c->n_head,
+                             .n_g = kv_heads(t, c),
+                             .n_dh = (double)c->k,
+                             .kv_share = 1,
+                             .n_shared = (double)decode_step(t, c).n_shared,
+                             .n_rot = (double)core_spec_n_rot(t->spec)};
+    return har_time_decode(t->machine, t->dtype, &a);
+}
+
 static har_time attention(const har_timer *t, const core_cost *c)
 {
     if (t->is_decode)
-        return har__decode_time(t, c);
+        return decode(t, c);
     const har_attention a = {.n_row = (double)c->m / (double)c->n,
                              .n_t = (double)c->n,
                              .n_h = (double)c->n_head,
-                             .n_g = har__kv_heads(t, c),
+                             .n_g = kv_heads(t, c),
                              .n_dh = (double)c->k,
                              .window = window_of(t, c->tap.layer),
                              .kv_share = 1};
@@ -170,16 +214,15 @@ static har_time by_rate(const har_timer *t, const har_rate *rate,
 /* How far attention looks: keys in decode, as another number than windows. */
 static int64_t reach(const har_timer *t, const core_cost *c)
 {
-    return t->is_decode ? -har__decode_keys(t, c->tap.layer)
+    return t->is_decode ? -decode_keys(t, c->tap.layer)
                         : (int64_t)window_of(t, c->tap.layer);
 }
 
-/* Whether decode reads latents, and how wide. */
-static int64_t latent(const har_timer *t)
+/* Whether all heads read the same, and how wide. */
+static int64_t shared(const har_timer *t, const core_cost *c)
 {
-    return t->is_decode && core_spec_is_mla(t->spec)
-               ? t->spec->n_kv_rank * 65536 + core_spec_n_rot(t->spec)
-               : 0;
+    const int64_t n = t->is_decode ? decode_step(t, c).n_shared : 0;
+    return n > 0 ? n * 65536 + core_spec_n_rot(t->spec) : 0;
 }
 
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
@@ -192,7 +235,7 @@ static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
                                   is_attention ? c->n_head : c->n_expert,
                                   is_attention ? c->kv_read : c->m_max,
                                   is_attention ? reach(t, c) : 0,
-                                  is_attention ? latent(t) : 0};
+                                  is_attention ? shared(t, c) : 0};
     memcpy(key, shape, sizeof shape);
 }
 
@@ -252,7 +295,7 @@ core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
 
 double har_timer_flops(const har_timer *t, const core_cost *c)
 {
-    return t->is_decode ? har__decode_flops(t, c) : (double)c->flops;
+    return t->is_decode ? decode_step(t, c).flops : (double)c->flops;
 }
 
 double har_timer_bytes(const har_timer *t, const core_cost *c)
@@ -260,6 +303,6 @@ double har_timer_bytes(const har_timer *t, const core_cost *c)
     if (c->kind == CORE_COST_COLLECTIVE)
         return (double)har_cost_sent_bytes(c, value_bytes(t));
     if (t->is_decode)
-        return har__decode_elements(t, c) * (double)value_bytes(t);
+        return decode_step(t, c).elements * (double)value_bytes(t);
     return (double)har_cost_bytes(c, value_bytes(t));
 }

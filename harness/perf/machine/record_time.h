@@ -52,7 +52,7 @@ double har_timer_slower(const har_timer *timer, const core_cost *cost,
 har_kind har_timer_kind(core_cost_kind kind);
 
 /* Floating-point operations and bytes through memory (transfers: over links) of
- * a record; in decode with its past (record_decode.h).    [local] */
+ * a record; in decode with its past.    [local] */
 double har_timer_flops(const har_timer *timer, const core_cost *cost);
 double har_timer_bytes(const har_timer *timer, const core_cost *cost);
 

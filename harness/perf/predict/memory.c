@@ -2,12 +2,12 @@
  *
  * Elements are those of the emulation (cost/sum.h), bytes those of the dtype.
  * Weights: the rank's shards.  KV: what all rows of a replica leave behind
- * (keys and values, latents, states of mamba), with the whole of a row even
+ * (keys and values, states), with the whole of a row even
  * where a window would let go of some.
  * Activations: the buffers of the largest micro-batch, each operator's result
  * in a place of its own.  Buffers: rows of experts of the largest pair.
  */
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 #include "harness/perf/predict/impl.h"
 
 /* Rows of replica d; of its largest micro-batch into *most. */

@@ -8,7 +8,7 @@
  */
 #include "harness/perf/predict/traffic.h"
 
-#include "harness/perf/cost/impl.h"
+#include "harness/perf/cost/walk.h"
 #include "harness/perf/machine/tiers.h"
 
 #include <stdlib.h>

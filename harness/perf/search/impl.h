@@ -9,7 +9,7 @@
 #define HAR_PERF_SEARCH_IMPL_H
 
 #include "harness/perf/cost/demand.h"
-#include "harness/perf/cost/impl.h"
+#include "harness/perf/cost/walk.h"
 #include "harness/perf/machine/record_time.h"
 #include "harness/perf/search/cost.h"
 

@@ -12,7 +12,7 @@
  */
 #include "harness/perf/search/impl.h"
 
-#include "harness/perf/cost/sum.h"
+#include "harness/perf/cost/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -374,7 +374,8 @@ static core_status make_size(har_search_memo *m, const har__size_key *k,
         *out = (double)har_cost_expert_elements(s, lay, m->layer_of[k->i]);
         break;
     case HAR__KV_SIZE:
-        *out = (double)har_cost_kv_elements(s, lay, m->layer_of[k->i]);
+        *out = (double)har_cost_kv_elements(s, m->layer_of[k->i],
+                                            lay->kv1 - lay->kv0);
         break;
     case HAR__STATE_SIZE:
         *out = (double)har_cost_state_elements(s, lay, m->layer_of[k->i]);
@@ -432,20 +433,11 @@ void har_quick_load(const har_quick *e, const har_shape *shape, double *share)
 /* --- making
  * ------------------------------------------------------------------ */
 
-static bool are_alike(const core_spec *s, int a, int b)
-{
-    int64_t f_a = 0, f_b = 0;
-    return core_spec_is_moe(s, a) == core_spec_is_moe(s, b) &&
-           core_spec_has_mlp(s, a, &f_a) == core_spec_has_mlp(s, b, &f_b) &&
-           f_a == f_b && s->ffn[a] == s->ffn[b] && s->mixer[a] == s->mixer[b] &&
-           s->no_rope[a] == s->no_rope[b] && s->span[a] == s->span[b];
-}
-
 static void find_classes(har_search_memo *m, const core_spec *s)
 {
     for (int l = 0; l < (int)s->n_l; l++) {
         int i = 0;
-        while (i < m->n_class && !are_alike(s, m->layer_of[i], l))
+        while (i < m->n_class && !har__is_like(s, m->layer_of[i], l))
             i++;
         if (i == m->n_class)
             m->layer_of[m->n_class++] = l;
