@@ -222,7 +222,6 @@ static void lay_out(par_layout *out, core_arena *arena, const core_spec *spec,
     set_layers(out, arena, spec);
     out->first_head = split_axis(arena, spec->n_h, plan->tp);
     out->first_vocab = split_axis(arena, spec->n_v, plan->tp);
-    out->first_channel = split_axis(arena, spec->mamba.n_c, plan->tp);
     out->first_f = split_axis(arena, spec->n_f, plan->etp);
     kv_range(plan, spec, out->t, &out->kv0, &out->kv1);
     set_experts(out, arena, spec->n_e);

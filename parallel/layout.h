@@ -31,7 +31,6 @@ typedef struct par_layout {
     int *first_layer;           /* [pp+1] layers of each stage                  */
     int64_t *first_head;        /* [tp+1] query heads of each t                 */
     int64_t *first_vocab;       /* [tp+1] vocabulary rows of each t             */
-    int64_t *first_channel;     /* [tp+1] mamba channels of each t              */
     int64_t *first_f;           /* [etp+1] inner columns of each etp_i          */
     int64_t kv0, kv1;           /* kv heads of mine: floor(h0*G/H) .. floor((h1-1)*G/H)+1 */
 

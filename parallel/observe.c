@@ -19,22 +19,6 @@
 
 #define PAR_MANTISSA_BITS 53
 
-const char *par_operator_name(par_operator op)
-{
-    static const char *const name[] = {
-#define PAR_OPERATOR_NAME(id, text) [PAR_OP_##id] = text,
-        PAR_OPERATOR_LIST(PAR_OPERATOR_NAME)
-#undef PAR_OPERATOR_NAME
-    };
-    core_assert(op >= 0 && op < PAR_N_OPERATORS);
-    return name[op];
-}
-
-bool par_operator_is_replicated(par_operator op)
-{
-    return op == PAR_OP_NORM || op == PAR_OP_LATENT || op == PAR_OP_ROUTER;
-}
-
 void par__pause(par_model *m)
 {
     const double now = core_seconds(CLOCK_THREAD_CPUTIME_ID);

@@ -125,15 +125,6 @@ static void write_group(const par_group *g)
     printf(g->n > 16 ? " ... (%d ranks)\n" : "\n", g->n);
 }
 
-static bool any_layer(const core_spec *spec,
-                      bool (*has)(const core_spec *spec, int layer))
-{
-    for (int l = 0; l < (int)spec->n_l; l++)
-        if (has(spec, l))
-            return true;
-    return false;
-}
-
 static void write_placements(const core_spec *spec)
 {
     puts("placements (attention mesh: pp, dp, tp; expert mesh: ep, etp, edp)");
@@ -149,13 +140,8 @@ static void write_placements(const core_spec *spec)
     if (spec->qk_norm == CORE_QK_NORM_ALL)
         puts("  norm of all heads    tp Shard(heads); its sum of squares is "
              "Partial over tp until reduced");
-    if (core_spec_is_mla(spec))
-        puts("  latents of q, k, v   pp Shard(layer), dp Replicate, tp "
-             "Replicate; what expands them tp Shard(heads)");
-    if (any_layer(spec, core_spec_has_mamba))
-        puts("  mamba                pp Shard(layer), dp Replicate, tp "
-             "Shard(channels); what leaves the channels is Partial over tp "
-             "until reduced");
+    for (int i = 0; par_placement(spec, i) != NULL; i++)
+        printf("  %s\n", par_placement(spec, i));
     puts("  experts              ep Shard(expert), etp Shard(inner), edp "
          "Replicate; "
          "their result is Partial over etp until reduced");

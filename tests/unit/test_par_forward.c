@@ -6,6 +6,7 @@
  * coordinates.  Every element must be shown by exactly its declared owners, and
  * every choice that was sent must arrive and return.
  */
+#include "core/numbers/blas.h"
 #include "core/pass/batch.h"
 #include "parallel/forward.h"
 #include "tests/support/mpi_check.h"
@@ -147,10 +148,12 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
                                  .observer = w ? &observer : NULL};
     par_model *model = NULL;
     par_stats stats;
+    (void)core_blas_set_threads(2); /* as a rank that nobody told may start */
     const core_status opened =
         par_agree(comm, par_model_open(&model, comm, &layout, spec, weights,
                                        numerics, &options));
     ck_assert_msg(opened == CORE_OK, "%s", core_message());
+    ck_assert_int_eq(core_blas_used_threads(), 1);
     const core_status status = par_forward(model, batch, &stats);
     ck_assert_msg(status == CORE_OK, "%s", core_message());
     par_model_close(model);

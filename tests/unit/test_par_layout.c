@@ -79,7 +79,6 @@ static void random_spec(core_spec *s)
     s->n_k = 1;
     s->n_f = any(3, 20);
     s->n_v = any(20, 50);
-    s->mamba.n_c = any(0, 20);
     for (int l = 0; l < s->n_l; l++)
         s->ffn[l] = any(0, 3) == 0 ? CORE_FFN_DENSE : CORE_FFN_MOE;
     if (any(0, 9) == 0) { /* a single sub-layer */
@@ -261,7 +260,6 @@ static void check_tensor_axes(const world *w)
         const par_layout *l = &w->rank[r];
         check_split(l->first_head, w->plan.tp, w->spec.n_h);
         check_split(l->first_vocab, w->plan.tp, w->spec.n_v);
-        check_split(l->first_channel, w->plan.tp, w->spec.mamba.n_c);
         check_split(l->first_f, w->plan.etp, w->spec.n_f);
     }
 }
