@@ -5,7 +5,6 @@
  */
 #include "harness/program/command.h"
 #include "harness/systems/systems.h"
-#include "harness/verify/estimate.h"
 #include "parallel/forward.h"
 
 #include "core/base/arena.h"

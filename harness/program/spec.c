@@ -1,7 +1,6 @@
 /* harness/program/spec.c -- the sizes of a model. */
 #include "core/model/taps.h"
 #include "harness/program/command.h"
-#include "harness/verify/estimate.h"
 
 #include <stdlib.h>
 
