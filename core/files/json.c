@@ -78,3 +78,23 @@ json_t *core_json_number(double x)
         return json_string(x > 0.0 ? "inf" : "-inf");
     return json_real(x);
 }
+
+void core_json_put(json_t *object, const char *key, json_t *value)
+{
+    json_object_set_new(object, key, value);
+}
+
+void core_json_put_int(json_t *object, const char *key, int64_t value)
+{
+    core_json_put(object, key, json_integer((json_int_t)value));
+}
+
+void core_json_put_number(json_t *object, const char *key, double value)
+{
+    core_json_put(object, key, core_json_number(value));
+}
+
+void core_json_put_text(json_t *object, const char *key, const char *value)
+{
+    core_json_put(object, key, core_json_text(value));
+}
