@@ -302,7 +302,6 @@ int har_cmd_calibrate(int argc, char **argv)
 {
     request r = {.out = NULL};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     if (r.stage != NULL)
         return run_rank(&r);
     if (har_is_rank())

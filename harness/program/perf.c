@@ -55,15 +55,13 @@ static void read_command_line(request *r, int argc, char **argv)
 
 static core_status parse_kind(har_kind *out, const char *name)
 {
+    const char *names[HAR_N_KIND];
+    int kind = 0;
     for (int i = 0; i < HAR_N_KIND; i++)
-        if (strcmp(name, har_kind_name(i)) == 0) {
-            *out = i;
-            return CORE_OK;
-        }
-    CORE_FAIL(CORE_E_USAGE,
-              "--kind: expected gemm, moe, attention, collective or plan, "
-              "found '%s'",
-              name);
+        names[i] = har_kind_name(i);
+    CORE_TRY(har_choose(&kind, "--kind", name, names, HAR_N_KIND));
+    *out = (har_kind)kind;
+    return CORE_OK;
 }
 
 static core_status check_request(const request *r)
@@ -219,7 +217,6 @@ int har_cmd_perf(int argc, char **argv)
 {
     request r = {.action = ""};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     if (strcmp(r.action, "machines") == 0)
         return har_end(list_machines());
     if (strcmp(r.action, "fit") != 0 && strcmp(r.action, "score") != 0)

@@ -262,7 +262,6 @@ int har_cmd_plan(int argc, char **argv)
 {
     request r = {.model = "seed-30b"};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     if (r.import != NULL)
         return har_end(import_plan(&r));
     if (r.emit != NULL)

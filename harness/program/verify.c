@@ -378,7 +378,6 @@ int har_cmd_verify(int argc, char **argv)
     request r = {.model = "seed-mini", .plan = {"seed-32"}, .seed = "1",
                  .numerics = "exact,fp32", .stall = "30"};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     task *t = calloc(1, sizeof *t);
     if (t == NULL)
         return har_end(core_fail(CORE_E_MEMORY, "no memory for the plans"));

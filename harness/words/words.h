@@ -31,7 +31,7 @@ CORE_NODISCARD core_status har_parse_batch(int64_t *n_b, int64_t *n_t,
 CORE_NODISCARD core_status har_parse_dtype(core_dtype *out, const char *option,
                                            const char *text);
 
-/* *out: which of n names (2 or 3) the text is.  Errors: E_USAGE.    [local] */
+/* *out: which of n names (2 to 8) the text is.  Errors: E_USAGE.    [local] */
 CORE_NODISCARD core_status har_choose(int *out, const char *option,
                                       const char *text,
                                       const char *const *names, int n);
