@@ -7,6 +7,7 @@
  */
 #include "core/files/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,4 +68,33 @@ json_t *core_json_text(const char *text)
     out = json_string(copy);
     free(copy);
     return out;
+}
+
+json_t *core_json_number(double x)
+{
+    if (isnan(x))
+        return json_string("nan");
+    if (isinf(x))
+        return json_string(x > 0.0 ? "inf" : "-inf");
+    return json_real(x);
+}
+
+void core_json_put(json_t *object, const char *key, json_t *value)
+{
+    json_object_set_new(object, key, value);
+}
+
+void core_json_put_int(json_t *object, const char *key, int64_t value)
+{
+    core_json_put(object, key, json_integer((json_int_t)value));
+}
+
+void core_json_put_number(json_t *object, const char *key, double value)
+{
+    core_json_put(object, key, core_json_number(value));
+}
+
+void core_json_put_text(json_t *object, const char *key, const char *value)
+{
+    core_json_put(object, key, core_json_text(value));
 }

@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Parse n_bytes of UTF-8 text; duplicate keys and anything after the value but
  * white space are refused.  The caller frees *out with json_decref.   [local]
@@ -23,5 +24,14 @@ CORE_NODISCARD core_status core_json_parse(json_t **out, const char *text,
  * would be missing without a word, all its bytes beyond ASCII become '?'.
  * NULL only without memory.                                          [local] */
 json_t *core_json_text(const char *text);
+
+/* A number; what JSON has none for is the text "nan", "inf", "-inf".  [local] */
+json_t *core_json_number(double x);
+
+/* Members of an object.  put takes the value over.                   [local] */
+void core_json_put(json_t *object, const char *key, json_t *value);
+void core_json_put_int(json_t *object, const char *key, int64_t value);
+void core_json_put_number(json_t *object, const char *key, double value);
+void core_json_put_text(json_t *object, const char *key, const char *value);
 
 #endif

@@ -4,8 +4,7 @@
  */
 #include "harness/judge/dump.h"
 
-#include <jansson.h>
-#include <math.h>
+#include "core/files/json.h"
 
 static void write_tap(const har_dump_tap *t, FILE *out)
 {
@@ -61,34 +60,22 @@ void har_dump_text(const har_dump *d, const core_st *a, const core_st *b,
     fputs(d->n_failed > 0 ? "DIFFERS\n" : "SAME\n", out);
 }
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x)
-                       : json_string(isnan(x)  ? "nan"
-                                     : x > 0.0 ? "inf"
-                                               : "-inf");
-}
-
 static json_t *tap_object(const har_dump_tap *t)
 {
     json_t *o = json_object();
-    json_object_set_new(o, "tap", json_string(t->name));
-    json_object_set_new(o, "failed", json_boolean(t->failed));
-    json_object_set_new(o, "problem", json_string(t->problem));
-    json_object_set_new(o, "elements", json_integer((json_int_t)t->diff.n));
-    json_object_set_new(o, "bad_elements",
-                        json_integer((json_int_t)t->diff.n_bad));
-    json_object_set_new(o, "excluded_rows",
-                        json_integer((json_int_t)t->n_excluded));
-    json_object_set_new(o, "tolerance", number(t->rule.tolerance));
-    json_object_set_new(o, "worst_score", number(t->diff.worst_score));
+    core_json_put_text(o, "tap", t->name);
+    core_json_put(o, "failed", json_boolean(t->failed));
+    core_json_put_text(o, "problem", t->problem);
+    core_json_put_int(o, "elements", t->diff.n);
+    core_json_put_int(o, "bad_elements", t->diff.n_bad);
+    core_json_put_int(o, "excluded_rows", t->n_excluded);
+    core_json_put_number(o, "tolerance", t->rule.tolerance);
+    core_json_put_number(o, "worst_score", t->diff.worst_score);
     if (t->diff.n_bad > 0) {
-        json_object_set_new(o, "row",
-                            json_integer((json_int_t)t->diff.first.row));
-        json_object_set_new(o, "column",
-                            json_integer((json_int_t)t->diff.first.col));
-        json_object_set_new(o, "expected", number(t->diff.first.expected));
-        json_object_set_new(o, "found", number(t->diff.first.found));
+        core_json_put_int(o, "row", t->diff.first.row);
+        core_json_put_int(o, "column", t->diff.first.col);
+        core_json_put_number(o, "expected", t->diff.first.expected);
+        core_json_put_number(o, "found", t->diff.first.found);
     }
     return o;
 }
@@ -99,15 +86,14 @@ void har_dump_json(const har_dump *d, FILE *out)
     const bool differs = d->n_failed > 0;
     for (int64_t i = 0; i < d->n_tap; i++)
         json_array_append_new(taps, tap_object(&d->tap[i]));
-    json_object_set_new(o, "schema", json_string("moeparity.compare/1"));
-    json_object_set_new(o, "verdict",
-                        json_string(differs ? "DIFFERS" : "SAME"));
-    json_object_set_new(o, "exit", json_integer(differs ? 1 : 0));
-    json_object_set_new(o, "ignored", json_integer((json_int_t)d->n_ignored));
-    json_object_set_new(o, "flips", json_integer((json_int_t)d->n_flip));
-    json_object_set_new(
-        o, "first", d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
-    json_object_set_new(o, "taps", taps);
+    core_json_put_text(o, "schema", "moeparity.compare/1");
+    core_json_put_text(o, "verdict", differs ? "DIFFERS" : "SAME");
+    core_json_put_int(o, "exit", differs ? 1 : 0);
+    core_json_put_int(o, "ignored", d->n_ignored);
+    core_json_put_int(o, "flips", d->n_flip);
+    core_json_put(o, "first",
+                  d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
+    core_json_put(o, "taps", taps);
     json_dumpf(o, out, JSON_INDENT(1));
     json_decref(o);
 }

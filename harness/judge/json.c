@@ -7,46 +7,29 @@
 
 #include "core/files/json.h"
 
-#include <math.h>
 #include <string.h>
-
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x)
-                       : json_string(isnan(x)  ? "nan"
-                                     : x > 0.0 ? "inf"
-                                               : "-inf");
-}
-
-static json_t *integer(int64_t x)
-{
-    return json_integer((json_int_t)x);
-}
 
 static json_t *spot_object(const har_judgement *g, const har_spot *s)
 {
     const har_dump_file *f =
         s->file >= 0 ? &g->dump->file[s->file] : NULL;
     json_t *o = json_object();
-    json_object_set_new(o, "tap",
-                        json_string(g->yard->tap[s->i_tap].data->name));
-    json_object_set_new(o, "row", integer(s->b));
-    json_object_set_new(o, "position", integer(s->t));
-    json_object_set_new(o, "tap_row", integer(s->row));
-    json_object_set_new(o, "column", integer(s->col));
-    json_object_set_new(o, "head",
-                        s->head < 0 ? json_null() : integer(s->head));
-    json_object_set_new(o, "expert",
-                        s->expert < 0 ? json_null() : integer(s->expert));
-    json_object_set_new(o, "expected", number(s->expected));
-    json_object_set_new(o, "found", number(s->found));
-    json_object_set_new(o, "bound", number(s->allowed));
-    json_object_set_new(o, "ratio", number(s->ratio));
-    json_object_set_new(o, "rank", f == NULL || f->rank < 0
-                                       ? json_null()
-                                       : json_integer(f->rank));
-    json_object_set_new(o, "file",
-                        f == NULL ? json_null() : core_json_text(f->name));
+    core_json_put_text(o, "tap", g->yard->tap[s->i_tap].data->name);
+    core_json_put_int(o, "row", s->b);
+    core_json_put_int(o, "position", s->t);
+    core_json_put_int(o, "tap_row", s->row);
+    core_json_put_int(o, "column", s->col);
+    core_json_put(o, "head", s->head < 0 ? json_null() : json_integer(s->head));
+    core_json_put(o, "expert",
+                  s->expert < 0 ? json_null() : json_integer(s->expert));
+    core_json_put_number(o, "expected", s->expected);
+    core_json_put_number(o, "found", s->found);
+    core_json_put_number(o, "bound", s->allowed);
+    core_json_put_number(o, "ratio", s->ratio);
+    core_json_put(o, "rank",
+                  f == NULL || f->rank < 0 ? json_null()
+                                           : json_integer(f->rank));
+    core_json_put(o, "file", f == NULL ? json_null() : core_json_text(f->name));
     return o;
 }
 
@@ -62,20 +45,20 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
 {
     const har_tap_judgement *t = &g->tap[i];
     json_t *o = json_object();
-    json_object_set_new(o, "tap", json_string(g->yard->tap[i].data->name));
-    json_object_set_new(o, "verdict", json_string(har__mark_text(t)));
-    json_object_set_new(o, "ratio", number(t->ratio));
-    json_object_set_new(o, "rows", integer(t->n_row));
-    json_object_set_new(o, "judged_rows", integer(t->n_judged));
-    json_object_set_new(o, "failed_rows", integer(t->n_failed));
-    json_object_set_new(o, "marginal_rows", integer(t->n_marginal));
-    json_object_set_new(o, "excluded_rows", integer(t->n_excluded));
-    json_object_set_new(o, "missing_rows", integer(t->n_missing));
-    json_object_set_new(o, "relative_rms", number(t->relative_rms));
-    json_object_set_new(o, "problem", core_json_text(t->problem));
-    json_object_set_new(o, "worst", spot_array(g, t->spot, t->n_spot));
+    core_json_put_text(o, "tap", g->yard->tap[i].data->name);
+    core_json_put_text(o, "verdict", har__mark_text(t));
+    core_json_put_number(o, "ratio", t->ratio);
+    core_json_put_int(o, "rows", t->n_row);
+    core_json_put_int(o, "judged_rows", t->n_judged);
+    core_json_put_int(o, "failed_rows", t->n_failed);
+    core_json_put_int(o, "marginal_rows", t->n_marginal);
+    core_json_put_int(o, "excluded_rows", t->n_excluded);
+    core_json_put_int(o, "missing_rows", t->n_missing);
+    core_json_put_number(o, "relative_rms", t->relative_rms);
+    core_json_put_text(o, "problem", t->problem);
+    core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
     if (t->n_failed > 0)
-        json_object_set_new(o, "first_bad", spot_object(g, &t->first_bad));
+        core_json_put(o, "first_bad", spot_object(g, &t->first_bad));
     return o;
 }
 
@@ -93,7 +76,7 @@ static json_t *load_array(const int64_t *load, int64_t n)
 {
     json_t *list = json_array();
     for (int64_t e = 0; e < n; e++)
-        json_array_append_new(list, integer(load[e]));
+        json_array_append_new(list, json_integer(load[e]));
     return list;
 }
 
@@ -119,10 +102,10 @@ static json_t *tokens_object(const har_judgement *g)
         json_t *list = json_array();
         for (int64_t token = 0; token < part->n_b * part->n_t; token++) {
             const double ratio = g->token_ratio[i][token];
-            json_array_append_new(list,
-                                  ratio < 0.0 ? json_null() : number(ratio));
+            json_array_append_new(list, ratio < 0.0 ? json_null()
+                                                    : core_json_number(ratio));
         }
-        json_object_set_new(o, part->prefix, list);
+        core_json_put(o, part->prefix, list);
     }
     return o;
 }
@@ -138,29 +121,27 @@ void har_judge_json(const har_judgement *g, FILE *out)
                               finding_object(g, &g->dump->finding[i]));
     for (int i = 0; i < g->n_routing; i++)
         json_array_append_new(routing, routing_object(g, &g->routing[i]));
-    json_object_set_new(o, "schema", json_string("moeparity.compare/2"));
-    json_object_set_new(o, "verdict",
-                        json_string(har_verdict_name(g->verdict)));
-    json_object_set_new(o, "exit", json_integer(g->verdict == HAR_FAIL));
-    json_object_set_new(o, "golden", core_json_text(g->yard->path));
-    json_object_set_new(o, "dump", core_json_text(g->dump->path));
-    json_object_set_new(o, "numerics", core_json_text(g->yard->numerics));
-    json_object_set_new(o, "map", core_json_text(g->map_name));
-    json_object_set_new(o, "tolerances_are_an_estimate",
-                        json_boolean(strcmp(g->yard->numerics, "exact") != 0));
-    json_object_set_new(o, "forced_routing", json_boolean(g->forced_routing));
-    json_object_set_new(o, "first", g->first < 0
-                                        ? json_null()
-                                        : tap_object(g, g->first));
-    json_object_set_new(o, "worst", spot_array(g, g->worst, g->n_worst));
-    json_object_set_new(o, "certified_flips", integer(g->n_certified));
-    json_object_set_new(o, "uncertified_flips", integer(g->n_uncertified));
-    json_object_set_new(o, "excluded_rows", integer(g->n_excluded));
-    json_object_set_new(o, "padding_tokens", integer(g->n_padding));
-    json_object_set_new(o, "findings", findings);
-    json_object_set_new(o, "routing", routing);
-    json_object_set_new(o, "taps", taps);
-    json_object_set_new(o, "token_ratio", tokens_object(g));
+    core_json_put_text(o, "schema", "moeparity.compare/2");
+    core_json_put_text(o, "verdict", har_verdict_name(g->verdict));
+    core_json_put_int(o, "exit", g->verdict == HAR_FAIL);
+    core_json_put_text(o, "golden", g->yard->path);
+    core_json_put_text(o, "dump", g->dump->path);
+    core_json_put_text(o, "numerics", g->yard->numerics);
+    core_json_put_text(o, "map", g->map_name);
+    core_json_put(o, "tolerances_are_an_estimate",
+                  json_boolean(strcmp(g->yard->numerics, "exact") != 0));
+    core_json_put(o, "forced_routing", json_boolean(g->forced_routing));
+    core_json_put(o, "first",
+                  g->first < 0 ? json_null() : tap_object(g, g->first));
+    core_json_put(o, "worst", spot_array(g, g->worst, g->n_worst));
+    core_json_put_int(o, "certified_flips", g->n_certified);
+    core_json_put_int(o, "uncertified_flips", g->n_uncertified);
+    core_json_put_int(o, "excluded_rows", g->n_excluded);
+    core_json_put_int(o, "padding_tokens", g->n_padding);
+    core_json_put(o, "findings", findings);
+    core_json_put(o, "routing", routing);
+    core_json_put(o, "taps", taps);
+    core_json_put(o, "token_ratio", tokens_object(g));
     json_dumpf(o, out, JSON_INDENT(1));
     fputc('\n', out);
     json_decref(o);

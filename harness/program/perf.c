@@ -4,13 +4,13 @@
  * table; `score` says how far a machine's predictions are from a table.  Both
  * split shapes by their hash, so that --held-out scores what no fit has seen.
  */
+#include "harness/launch/jsonfile.h"
 #include "harness/launch/outfile.h"
 #include "harness/launch/waiting.h"
 #include "harness/perf/score/fit.h"
 #include "harness/perf/score/score.h"
 #include "harness/program/command.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,15 +55,13 @@ static void read_command_line(request *r, int argc, char **argv)
 
 static core_status parse_kind(har_kind *out, const char *name)
 {
+    const char *names[HAR_N_KIND];
+    int kind = 0;
     for (int i = 0; i < HAR_N_KIND; i++)
-        if (strcmp(name, har_kind_name(i)) == 0) {
-            *out = i;
-            return CORE_OK;
-        }
-    CORE_FAIL(CORE_E_USAGE,
-              "--kind: expected gemm, moe, attention, collective or plan, "
-              "found '%s'",
-              name);
+        names[i] = har_kind_name(i);
+    CORE_TRY(har_choose(&kind, "--kind", name, names, HAR_N_KIND));
+    *out = (har_kind)kind;
+    return CORE_OK;
 }
 
 static core_status check_request(const request *r)
@@ -136,8 +134,6 @@ static core_status write_json(const request *r, const har_table *table,
                               const har_machine *machine,
                               const har_score *score)
 {
-    har_outfile out;
-    CORE_TRY(har_outfile_open(&out, r->json));
     json_t *root = json_pack(
         "{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:f, s:f, s:f}", "schema", 1,
         "machine", machine->name, "kind", har_kind_name(table->kind), "source",
@@ -150,14 +146,7 @@ static core_status write_json(const request *r, const har_table *table,
                                       (json_int_t)score->n_group, "tau",
                                       score->tau, "regret", score->regret,
                                       "worst_regret", score->worst_regret));
-    core_status status = CORE_OK;
-    if (root == NULL || json_dumpf(root, out.file, JSON_INDENT(2)) != 0)
-        status = core_fail(CORE_E_FILE, "%s: cannot be written", r->json);
-    else
-        status = har_outfile_commit(&out);
-    json_decref(root);
-    har_outfile_drop(&out);
-    return status;
+    return har_json_write(r->json, root);
 }
 
 static core_status score_table(const request *r, const har_table *table)
@@ -228,7 +217,6 @@ int har_cmd_perf(int argc, char **argv)
 {
     request r = {.action = ""};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     if (strcmp(r.action, "machines") == 0)
         return har_end(list_machines());
     if (strcmp(r.action, "fit") != 0 && strcmp(r.action, "score") != 0)

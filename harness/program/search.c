@@ -403,6 +403,5 @@ int har_cmd_search(int argc, char **argv)
 {
     request r = {.dtype = "f16"};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     return har_end(run(&r));
 }

@@ -62,7 +62,4 @@ double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t);
 size_t har_memory_available(void);
 int har_n_cores(void);
 
-/* "1.5 GiB" into text[16]; returns text. */
-const char *har_format_bytes(size_t bytes, char text[16]);
-
 #endif

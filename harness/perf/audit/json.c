@@ -5,15 +5,9 @@
  */
 #include "harness/perf/audit/impl.h"
 
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
-#include <jansson.h>
 #include <math.h>
-
-static void set(json_t *object, const char *key, json_t *value)
-{
-    json_object_set_new(object, key, value);
-}
 
 static json_t *number(double x)
 {
@@ -50,10 +44,10 @@ static json_t *checks(const har_claims *claims, const har_finding *f)
     for (int i = 0; i < f->n_check; i++) {
         const har_check *c = &f->check[i];
         json_t *check = json_object();
-        set(check, "rule", json_string(rule_name(c->rule)));
-        set(check, "ok", json_boolean(c->ok));
-        set(check, "with", ids(claims, c->others));
-        set(check, "text", json_string(c->text));
+        core_json_put_text(check, "rule", rule_name(c->rule));
+        core_json_put(check, "ok", json_boolean(c->ok));
+        core_json_put(check, "with", ids(claims, c->others));
+        core_json_put_text(check, "text", c->text);
         json_array_append_new(list, check);
     }
     return list;
@@ -69,15 +63,16 @@ static json_t *claim(const har_claims *claims, int i,
         if (r->depends[w])
             json_array_append_new(depends,
                                   json_string(har_word_name((har_word)w)));
-    set(object, "id", json_string(c->id));
-    set(object, "quantity", json_string(har_quantity_name(c->quantity)));
-    set(object, "written", json_string(c->written));
-    set(object, "range", interval(c->range));
-    set(object, "line", c->line > 0 ? json_integer(c->line) : json_null());
-    set(object, "verdict", json_string(har_claim_verdict_name(r->verdict)));
-    set(object, "undefined_words", depends);
-    set(object, "note", json_string(r->note));
-    set(object, "checks", checks(claims, &r->finding));
+    core_json_put_text(object, "id", c->id);
+    core_json_put_text(object, "quantity", har_quantity_name(c->quantity));
+    core_json_put_text(object, "written", c->written);
+    core_json_put(object, "range", interval(c->range));
+    core_json_put(object, "line",
+                  c->line > 0 ? json_integer(c->line) : json_null());
+    core_json_put_text(object, "verdict", har_claim_verdict_name(r->verdict));
+    core_json_put(object, "undefined_words", depends);
+    core_json_put_text(object, "note", r->note);
+    core_json_put(object, "checks", checks(claims, &r->finding));
     return object;
 }
 
@@ -87,41 +82,29 @@ static json_t *reading(const har_audit *a, int i)
     char text[PAR_PLAN_TEXT + 40];
     json_t *object = json_object(), *claims = json_array();
     har_reading_write(&r->reading, text, sizeof text);
-    set(object, "plan", json_string(text));
-    set(object, "gpus",
-        json_integer((json_int_t)r->reading.tp * r->reading.pp *
-                     r->reading.dp));
-    set(object, "best", json_boolean(i < a->n_best));
+    core_json_put_text(object, "plan", text);
+    core_json_put_int(object, "gpus",
+                      (int64_t)r->reading.tp * r->reading.pp * r->reading.dp);
+    core_json_put(object, "best", json_boolean(i < a->n_best));
     for (int k = 0; k < a->claims->n; k++)
         json_array_append_new(claims, claim(a->claims, k, &r->claim[k]));
     for (int v = 0; v <= (int)HAR_CLAIM_UNDEFINED; v++)
-        set(object, har_claim_verdict_name((har_claim_verdict)v),
-            json_integer(r->n_verdict[v]));
-    set(object, "claims", claims);
+        core_json_put_int(object, har_claim_verdict_name((har_claim_verdict)v),
+                          r->n_verdict[v]);
+    core_json_put(object, "claims", claims);
     return object;
 }
 
 core_status har_audit_write_json(const har_audit *a, const char *path)
 {
-    har_outfile file;
     json_t *root = json_object(), *readings = json_array();
     for (int i = 0; i < a->n_reading; i++)
         json_array_append_new(readings, reading(a, i));
-    set(root, "schema", json_string("moeparity.audit/1"));
-    set(root, "document", json_string(a->claims->document));
-    set(root, "model", json_string(a->claims->spec.name));
-    set(root, "searched", json_integer((json_int_t)a->n_searched));
-    set(root, "exit", json_integer(har_audit_is_clean(a) ? 0 : 1));
-    set(root, "readings", readings);
-    core_status status = har_outfile_open(&file, path);
-    if (status == CORE_OK) {
-        if (json_dumpf(root, file.file, JSON_INDENT(1)) != 0 ||
-            fputc('\n', file.file) == EOF)
-            status = core_fail(CORE_E_FILE, "%s: cannot be written", path);
-        else
-            status = har_outfile_commit(&file);
-        har_outfile_drop(&file);
-    }
-    json_decref(root);
-    return status;
+    core_json_put_text(root, "schema", "moeparity.audit/1");
+    core_json_put_text(root, "document", a->claims->document);
+    core_json_put_text(root, "model", a->claims->spec.name);
+    core_json_put_int(root, "searched", a->n_searched);
+    core_json_put_int(root, "exit", har_audit_is_clean(a) ? 0 : 1);
+    core_json_put(root, "readings", readings);
+    return har_json_write(path, root);
 }

@@ -2,7 +2,7 @@
 #include "harness/perf/calibrate/check.h"
 
 #include "core/files/json.h"
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
 #include <errno.h>
 #include <math.h>
@@ -130,7 +130,6 @@ static json_t *plan_json(const har_check_plan *p)
 core_status har_check_json(const char *path, const har_check *operators,
                            const har_check *plans, const char *file)
 {
-    har_outfile out = {.file = NULL};
     bool ok = true;
     json_t *lines = json_array(), *rows = json_array();
     for (int i = 0; i < operators->n_line; i++)
@@ -144,14 +143,9 @@ core_status har_check_json(const char *path, const har_check *operators,
                              "all",
                              line_json(&operators->all), "operators", lines,
                              "plans", rows);
-    core_status status =
-        root != NULL && ok ? har_outfile_open(&out, path)
-                           : core_fail(CORE_E_MEMORY, "no memory for %s", path);
-    if (status == CORE_OK && json_dumpf(root, out.file, JSON_INDENT(1)) != 0)
-        status = core_fail(CORE_E_FILE, "%s: cannot be written", path);
-    json_decref(root);
-    if (status == CORE_OK)
-        status = har_outfile_commit(&out);
-    har_outfile_drop(&out);
-    return status;
+    if (!ok) {
+        json_decref(root);
+        root = NULL;
+    }
+    return har_json_write(path, root);
 }

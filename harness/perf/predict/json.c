@@ -1,8 +1,7 @@
 /* harness/perf/predict/json.c -- a prediction for machines, schema 1. */
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 #include "harness/perf/predict/figures.h"
 
-#include <jansson.h>
 
 static json_t *figures(const har_prediction *p)
 {
@@ -67,7 +66,6 @@ core_status har_predict_json(const char *path, const har_predict_case *r,
                              const har_prediction *p)
 {
     char plan[PAR_PLAN_TEXT], routing[HAR_ROUTING_TEXT];
-    har_outfile file;
     par_plan_format(r->plan, plan);
     json_t *o = json_pack(
         "{s:i,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:i,s:f,s:f,s:i,s:o,s:o,s:o,s:o}",
@@ -79,13 +77,5 @@ core_status har_predict_json(const char *path, const har_predict_case *r,
         p->dropped, "distinct_experts", p->distinct_mean, "slowest_ep_rank",
         p->slowest_ep_rank, "interval", sources(p), "figures", figures(p), "memory", stages(p),
         "operators", operators(p));
-    CORE_FAIL_IF(o == NULL, CORE_E_MEMORY, "%s: no memory for a report", path);
-    core_status status = har_outfile_open(&file, path);
-    if (status == CORE_OK) {
-        (void)json_dumpf(o, file.file, JSON_INDENT(1));
-        fputc('\n', file.file);
-        status = har_outfile_commit(&file);
-    }
-    json_decref(o);
-    return status;
+    return har_json_write(path, o);
 }

@@ -5,9 +5,8 @@
  */
 #include "harness/perf/search/report.h"
 
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
-#include <jansson.h>
 #include <math.h>
 
 static void text_of(const har_shape *shape, char out[PAR_PLAN_TEXT])
@@ -243,18 +242,5 @@ static json_t *json_root(const har_search_view *v)
 
 core_status har_search_write_json(const har_search_view *view, const char *path)
 {
-    har_outfile out;
-    json_t *root = json_root(view);
-    CORE_FAIL_IF(root == NULL, CORE_E_MEMORY, "%s: no memory for the result",
-                 path);
-    core_status status = har_outfile_open(&out, path);
-    if (status == CORE_OK) {
-        if (json_dumpf(root, out.file, JSON_INDENT(2)) != 0)
-            status = core_fail(CORE_E_FILE, "%s: cannot be written", path);
-        else
-            status = har_outfile_commit(&out);
-        har_outfile_drop(&out);
-    }
-    json_decref(root);
-    return status;
+    return har_json_write(path, json_root(view));
 }
