@@ -7,10 +7,14 @@
  */
 #include "golden/golden_impl.h"
 
+#include "core/files/json.h"
+#include "core/files/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+enum { MAX_MANIFEST = 1 << 26 }; /* bytes */
 
 void gold_close(gold_case *gold)
 {
@@ -20,17 +24,17 @@ void gold_close(gold_case *gold)
 core_status gold__read_manifest(json_t **root, gold_origin *origin,
                                 const char *folder)
 {
-    char path[2 * GOLD_PATH_BYTES];
-    CORE_TRY(gold__path(path, folder, GOLD__MANIFEST));
-    CORE_FAIL_IF(access(path, R_OK) != 0, CORE_E_FILE, "%s: cannot be opened",
-                 path);
+    char path[CORE_PATH_BYTES];
+    CORE_TRY(core_path_join(path, folder, GOLD__MANIFEST));
+    char *text = NULL;
+    json_t *read = NULL;
+    CORE_TRY(core_text_read(&text, path, MAX_MANIFEST));
+    core_status status = core_json_parse(&read, text, strlen(text), path);
+    free(text);
+    CORE_TRY(status);
     json_error_t error;
-    json_t *read = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    CORE_FAIL_IF(read == NULL, CORE_E_FORMAT, "%s:%d: %s", path, error.line,
-                 error.text);
     const char *schema = NULL, *who = NULL, *generator = NULL;
     json_t *files = NULL;
-    core_status status = CORE_OK;
     if (json_unpack_ex(read, &error, 0, "{s:s, s:s, s:s, s:o}", "schema",
                        &schema, "origin", &who, "generator", &generator,
                        "files", &files) != 0)
@@ -208,9 +212,9 @@ static core_status read_numerics(gold_case *gold, const members *m,
 static core_status read_input(gold_case *gold, const members *m,
                               const char *manifest)
 {
-    char path[2 * GOLD_PATH_BYTES];
+    char path[CORE_PATH_BYTES];
     core_st *st = NULL;
-    CORE_TRY(gold__path(path, gold->folder, GOLD__INPUT));
+    CORE_TRY(core_path_join(path, gold->folder, GOLD__INPUT));
     CORE_TRY(core_st_open(&st, path));
     const core_status status =
         core_batch_read(&gold->batch, &gold->spec, st, GOLD_PREFIX);
@@ -236,12 +240,12 @@ core_status gold__read_self(gold_case *gold, json_t *root, const char *path)
 core_status gold_open(gold_case *out, const char *folder)
 {
     gold_case gold = {0};
-    char path[2 * GOLD_PATH_BYTES];
+    char path[CORE_PATH_BYTES];
     json_t *root = NULL;
     CORE_FAIL_IF(strlen(folder) >= sizeof gold.folder, CORE_E_FILE,
                  "path too long: %.64s...", folder);
     strcpy(gold.folder, folder);
-    CORE_TRY(gold__path(path, folder, GOLD__MANIFEST));
+    CORE_TRY(core_path_join(path, folder, GOLD__MANIFEST));
     CORE_TRY(gold__read_manifest(&root, &gold.origin, folder));
     snprintf(gold.generator, sizeof gold.generator, "%s",
              json_string_value(json_object_get(root, "generator")));

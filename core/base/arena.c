@@ -81,6 +81,20 @@ core_status core_arena_make(core_arena *arena)
     return CORE_OK;
 }
 
+core_status core_arena_room(core_arena *arena, const core_arena *need)
+{
+    if (arena->base != NULL && arena->size_bytes >= need->peak_bytes) {
+        core_arena_rewind(arena, 0);
+        return CORE_OK;
+    }
+    core_arena bigger = *need;
+    bigger.peak_bytes += bigger.peak_bytes / 4;
+    core_arena_free(arena);
+    CORE_TRY(core_arena_make(&bigger));
+    *arena = bigger;
+    return CORE_OK;
+}
+
 void *core_arena_take(core_arena *arena, int64_t n, size_t elem_bytes)
 {
     const size_t room = SIZE_MAX / 2 - arena->used_bytes;
@@ -138,4 +152,23 @@ core_status core_alloc(void **out, int64_t n, size_t elem_bytes,
                  what, bytes);
     *out = memory;
     return CORE_OK;
+}
+
+void *core_grow(void *list, int64_t *room, int64_t n, size_t elem_bytes,
+                const char *what)
+{
+    const int64_t least = 4096 / (int64_t)elem_bytes + 1;
+    if (n <= *room)
+        return list;
+    int64_t more = n > 2 * *room ? n : 2 * *room;
+    more = more > least ? more : least;
+    void *grown = NULL;
+    if (more <= PTRDIFF_MAX / (int64_t)elem_bytes)
+        grown = realloc(list, (size_t)more * elem_bytes);
+    if (grown == NULL)
+        core_fail(CORE_E_MEMORY, "no memory for %s: %lld elements of %zu bytes",
+                  what, (long long)more, elem_bytes);
+    else
+        *room = more;
+    return grown;
 }

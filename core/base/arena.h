@@ -25,6 +25,12 @@ core_arena core_arena_measure(void);
 /* Allocate what was measured and reset.  Errors: E_MEMORY with the size.     */
 CORE_NODISCARD core_status core_arena_make(core_arena *arena);
 
+/* The same for an arena that is kept from call to call: it is emptied, and made
+ * anew only if it has less room than was measured in `need`.  Errors: E_MEMORY;
+ * the arena is then empty.                                                   */
+CORE_NODISCARD core_status core_arena_room(core_arena *arena,
+                                           const core_arena *need);
+
 /* n elements of elem_bytes, aligned to 64 bytes; NULL in measure mode.  Debug
  * builds fill with NaN bits.  Overflow and overrun are programmer errors.    */
 void *core_arena_take(core_arena *arena, int64_t n, size_t elem_bytes);
@@ -39,4 +45,10 @@ void core_arena_free(core_arena *arena);
  * *out is written only on success; free() releases it.                       */
 CORE_NODISCARD core_status core_alloc(void **out, int64_t n, size_t elem_bytes,
                                       const char *what);
+
+/* realloc of a list so that n elements fit; *room, of how many it has room,
+ * doubles at least.  NULL: E_MEMORY naming what is recorded, and list and *room
+ * are as they were.                                                          */
+void *core_grow(void *list, int64_t *room, int64_t n, size_t elem_bytes,
+                const char *what);
 #endif

@@ -1,13 +1,38 @@
 /* core/files/json.c -- jansson's parser, our errors.
  *
  * JSON says nothing about duplicate keys, and jansson by default lets the last
- * one win: a file that says two things is refused instead.  jansson quotes the
- * offending text; its control characters would break our one-line rule.
+ * one win: a file that says two things is refused instead.  A place is told
+ * with the text before it, for files of one long line; its control characters
+ * would break our one-line rule.
  */
 #include "core/files/json.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { SHOWN = 24 }; /* bytes before a bad place in a message */
+
+static const char *reason_of(const json_error_t *error)
+{
+    switch (json_error_code(error)) {
+    case json_error_out_of_memory:
+        return "no memory to parse";
+    case json_error_stack_overflow:
+        return "nested too deep";
+    case json_error_invalid_utf8:
+        return "no UTF-8";
+    case json_error_premature_end_of_input:
+        return "ends too early";
+    case json_error_end_of_input_expected:
+        return "more text after the value";
+    case json_error_duplicate_key:
+        return "a key given twice";
+    case json_error_numeric_overflow:
+        return "a number too large";
+    default:
+        return "no valid JSON";
+    }
+}
 
 core_status core_json_parse(json_t **out, const char *text, size_t n_bytes,
                             const char *name)
@@ -15,14 +40,16 @@ core_status core_json_parse(json_t **out, const char *text, size_t n_bytes,
     json_error_t error;
     json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &error);
     if (root == NULL) {
-        for (char *c = error.text; *c != '\0'; c++) {
-            if ((unsigned char)*c < ' ')
-                *c = ' ';
-        }
+        char before[SHOWN + 1] = "";
+        int n = 0;
+        for (int i = error.position - SHOWN; i < error.position; i++)
+            if (i >= 0 && (size_t)i < n_bytes)
+                before[n++] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
         CORE_FAIL(json_error_code(&error) == json_error_out_of_memory
                       ? CORE_E_MEMORY
                       : CORE_E_FORMAT,
-                  "%s:%d:%d: %s", name, error.line, error.column, error.text);
+                  "%s:%d:%d: %s, after '%s'", name, error.line, error.column,
+                  reason_of(&error), before);
     }
     *out = root;
     return CORE_OK;

@@ -84,13 +84,13 @@ void core_st_close(core_st *file)
         return;
     if (file->map != NULL)
         munmap(file->map, file->map_bytes);
-    if (file->final_path != NULL)
-        unlink(file->path); /* created and never committed */
+    if (file->target != NULL)
+        core_target_drop(file->target); /* created and never committed */
     json_decref(file->header);
     free(file->tensors);
     free(file->by_name);
     free(file->metadata);
-    free(file->final_path);
+    free(file->target);
     free(file->path);
     free(file);
 }

@@ -42,10 +42,11 @@ const char *core_st_shape_text(char text[CORE_ST_SHAPE_BYTES],
 bool core_st_metadata_at(const core_st *file, int64_t i, const char **key,
                          const char **value);
 
-/* Create PATH.partial-PID with room for the tensors (name, dtype, n_dim, shape
- * are read; the names are copied) and map it writable.  Nothing named PATH
- * exists before core_st_commit renames it; core_st_close without a commit
- * removes the partial file.  metadata: pairs key, value, ..., NULL.   [local]
+/* Create a partial file with room for the tensors (name, dtype, n_dim, shape
+ * are read; the names are copied) and map it writable.  Nothing new is at PATH
+ * before core_st_commit puts it there (core/files/target.h); core_st_close without a
+ * commit removes the partial file.  metadata: pairs key, value, ..., NULL.
+ * [local]
  * Errors: E_FILE, E_SPACE (the space is reserved now, not when written).     */
 CORE_NODISCARD core_status core_st_create(core_st **out, const char *path,
                                           const core_st_tensor *tensors,

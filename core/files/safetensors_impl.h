@@ -3,6 +3,7 @@
 #define CORE_SAFETENSORS_IMPL_H
 
 #include "core/files/safetensors.h"
+#include "core/files/target.h"
 
 #include <jansson.h>
 
@@ -13,8 +14,8 @@ typedef struct core__st_pair {
 } core__st_pair;
 
 struct core_st {
-    char *path;       /* of the bytes now: the partial file, then PATH */
-    char *final_path; /* where commit renames to; NULL: not a creator  */
+    char *path; /* of the bytes now: the partial file, then PATH       */
+    core_target *target; /* where commit puts them; NULL: not a creator */
     unsigned char *map;
     size_t map_bytes;
     json_t *header;          /* kept: names and metadata are its strings      */

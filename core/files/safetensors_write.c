@@ -173,7 +173,7 @@ static core_status write_all(int fd, const char *path, const char *bytes,
     return CORE_OK;
 }
 
-/* The whole partial file, its data zero.  Removed again after an error. */
+/* The whole partial file, its data zero. */
 static core_status write_file(const char *partial, const char *header,
                               size_t header_bytes, int64_t data_bytes)
 {
@@ -187,68 +187,66 @@ static core_status write_file(const char *partial, const char *header,
         status = write_all(fd, partial, header, header_bytes);
     if (close(fd) != 0 && status == CORE_OK)
         status = core_fail(CORE_E_FILE, "%s: %s", partial, strerror(errno));
-    if (status != CORE_OK)
-        unlink(partial);
     return status;
 }
 
-/* Names that outlive the call: PATH and PATH.partial-PID. */
-static core_status make_names(const char *path, char **final_path,
-                              char **partial)
+/* The same, mapped.  Removed again after an error. */
+static core_status fill_partial(core_st **out, const core_target *target,
+                                const char *header, size_t header_bytes,
+                                int64_t data_bytes)
 {
-    struct stat info;
-    CORE_FAIL_IF(stat(path, &info) == 0 && S_ISDIR(info.st_mode), CORE_E_FILE,
-                 "%s: is a directory", path);
-    const size_t bytes = strlen(path) + sizeof ".partial-" + 20;
-    void *memory = NULL;
-    CORE_TRY(core_alloc(&memory, (int64_t)bytes, 1, path));
-    *final_path = strcpy(memory, path);
-    CORE_TRY(core_alloc(&memory, (int64_t)bytes, 1, path));
-    *partial = memory;
-    snprintf(*partial, bytes, "%s.partial-%ld", path, (long)getpid());
-    return CORE_OK;
+    core_status status =
+        write_file(target->partial, header, header_bytes, data_bytes);
+    if (status == CORE_OK)
+        status = core__st_map(out, target->partial, true);
+    if (status != CORE_OK)
+        core_target_drop(target);
+    return status;
 }
 
 core_status core_st_create(core_st **out, const char *path,
                            const core_st_tensor *tensors, int64_t n_tensor,
                            const char *const *metadata)
 {
-    char *final_path = NULL, *partial = NULL, *header = NULL;
+    void *target = NULL;
+    char *header = NULL;
     size_t header_bytes = 0;
     int64_t data_bytes = 0;
     core_st *file = NULL;
-    core_status status = make_names(path, &final_path, &partial);
+    core_status status = core_alloc(&target, 1, sizeof(core_target), path);
     if (status == CORE_OK)
         status = make_header(tensors, n_tensor, metadata, &header,
                              &header_bytes, &data_bytes);
     if (status == CORE_OK)
-        status = write_file(partial, header, header_bytes, data_bytes);
+        status = core_target_open(target, path);
+    if (status == CORE_OK)
+        status = fill_partial(&file, target, header, header_bytes, data_bytes);
     if (status == CORE_OK) {
-        status = core__st_map(&file, partial, true);
-        if (status != CORE_OK)
-            unlink(partial);
-    }
-    if (status == CORE_OK) {
-        file->final_path = final_path;
-        final_path = NULL;
+        file->target = target;
+        target = NULL;
         *out = file;
     } else {
         status = core_fail_context(status, "creating %s", path);
     }
     free(header);
-    free(partial);
-    free(final_path);
+    free(target);
     return status;
 }
 
 core_status core_st_commit(core_st *file)
 {
-    core_assert(file->final_path != NULL);
-    CORE_FAIL_IF(rename(file->path, file->final_path) != 0, CORE_E_FILE,
-                 "%s: cannot rename to %s: %s", file->path, file->final_path,
-                 strerror(errno));
+    core_assert(file->target != NULL);
+    const char *path = file->target->path;
+    void *copy = NULL;
+    CORE_TRY(core_alloc(&copy, (int64_t)strlen(path) + 1, 1, path));
+    const core_status status = core_target_commit(file->target);
+    if (status != CORE_OK) {
+        free(copy);
+        return status;
+    }
     free(file->path);
-    file->path = file->final_path;
-    file->final_path = NULL;
+    file->path = strcpy(copy, path);
+    free(file->target);
+    file->target = NULL;
     return CORE_OK;
 }

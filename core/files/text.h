@@ -12,4 +12,10 @@
 CORE_NODISCARD core_status core_text_read(char **out, const char *path,
                                           size_t max_bytes);
 
+/* Is it a text that a YAML parser may see: UTF-8, without the characters that
+ * YAML forbids (control characters other than tab and line ends, U+FFFE,
+ * U+FFFF)?  `name` is used in messages.                              [local]
+ * Errors: E_FORMAT as "NAME:LINE:COLUMN: reason"; columns are characters.    */
+CORE_NODISCARD core_status core_text_check(const char *text, const char *name);
+
 #endif

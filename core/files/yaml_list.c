@@ -7,6 +7,7 @@
  */
 #include "core/files/yaml_list.h"
 
+#include "core/base/arena.h"
 #include "core/files/yaml.h"
 
 #include <stdlib.h>
@@ -33,14 +34,11 @@ static core_status refuse(const reader *r, const way *w, const char *reason)
 
 static core_status append(core_yaml_list *list, const core_yaml_entry *entry)
 {
-    if (list->n == list->capacity) {
-        const size_t capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
-        core_yaml_entry *at = realloc(list->at, capacity * sizeof *at);
-        CORE_FAIL_IF(at == NULL, CORE_E_MEMORY, "%s: no memory to read it",
-                     list->file);
-        list->at = at;
-        list->capacity = capacity;
-    }
+    core_yaml_entry *at = core_grow(list->at, &list->room,
+                                    (int64_t)list->n + 1, sizeof *at, "YAML");
+    if (at == NULL)
+        return CORE_E_MEMORY;
+    list->at = at;
     list->at[list->n++] = *entry;
     return CORE_OK;
 }

@@ -13,6 +13,7 @@
 #include "core/base/status.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum { CORE_YAML_PATH = 96, CORE_YAML_TEXT = 300, CORE_YAML_DEPTH = 6 };
 
@@ -26,7 +27,8 @@ typedef struct core_yaml_entry {
 typedef struct core_yaml_list {
     const char *file; /* stands in messages; borrowed                         */
     core_yaml_entry *at;
-    size_t n, capacity;
+    size_t n;
+    int64_t room;
 } core_yaml_list;
 
 /* Flatten `text`; the value of the top-level key `skip` (NULL: none) must be a

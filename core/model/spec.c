@@ -1,14 +1,11 @@
 /* core/model/spec.c -- questions about a model that its plain data answers.
  *
- * Nothing here knows a file format or a preset.  The traps: `gated` changes the
- * number of matrices of every feed-forward part, dense layers and shared
- * experts included; a Switch layer (n_h == 0) has neither attention nor
- * embedding; the capacity formula is evaluated left to right in double, which
- * for factor 1.1 gives 111 slots where exact arithmetic would give 110.
+ * Nothing here knows a file format or a preset.  The traps: a Switch layer
+ * (n_h == 0) has neither attention nor embedding; the capacity formula is
+ * evaluated left to right in double, which for factor 1.1 gives 111 slots where
+ * exact arithmetic would give 110.
  */
 #include "core/model/spec.h"
-
-#include "core/model/weight_list.h"
 
 #include <math.h>
 
@@ -140,44 +137,6 @@ int core_spec_count_moe(const core_spec *spec, int first, int end)
     return n;
 }
 
-static int64_t tensor_elements(const core_spec *spec, core_weight_kind kind,
-                               int layer)
-{
-    const core_weight id = {kind, layer, 0};
-    if (!core_weight_exists(spec, id))
-        return 0;
-    int64_t n_row, n_col;
-    core_weight_shape(spec, id, &n_row, &n_col);
-    return n_row * n_col;
-}
-
-/* Parameters when every MoE layer uses n_e_used of its experts. */
-static int64_t count_parameters(const core_spec *spec, int64_t n_e_used)
-{
-    int64_t n = tensor_elements(spec, CORE_W_EMBED, 0);
-    for (int k = CORE_W_FINAL_NORM; k < CORE_N_WEIGHT_KINDS; k++)
-        if (!(spec->tied && k == CORE_W_HEAD))
-            n += tensor_elements(spec, (core_weight_kind)k, 0);
-    for (int l = 0; l < (int)spec->n_l; l++) {
-        for (int k = CORE_W_ATTN_NORM; k < CORE_W_FINAL_NORM; k++) {
-            const core_weight_kind kind = (core_weight_kind)k;
-            const bool many = core_weight_scope_of(kind) == CORE_SCOPE_EXPERT;
-            n += tensor_elements(spec, kind, l) * (many ? n_e_used : 1);
-        }
-    }
-    return n;
-}
-
-int64_t core_spec_parameters(const core_spec *spec)
-{
-    return count_parameters(spec, spec->n_e);
-}
-
-int64_t core_spec_active_parameters(const core_spec *spec)
-{
-    return count_parameters(spec, spec->n_k);
-}
-
 int64_t core_spec_capacity(const core_spec *spec, int64_t n_t)
 {
     const core_capacity *c = &spec->capacity;
@@ -188,19 +147,4 @@ int64_t core_spec_capacity(const core_spec *spec, int64_t n_t)
     const double slots =
         ceil((double)n_t * (double)spec->n_k / (double)spec->n_e * c->factor);
     return slots < 0x1p62 ? (int64_t)slots : INT64_MAX;
-}
-
-bool core_spec_has_mamba(const core_spec *spec, int layer)
-{
-    return core_spec_mixer(spec, layer) == CORE_MIXER_MAMBA;
-}
-
-bool core_spec_is_mla(const core_spec *spec)
-{
-    return spec->n_kv_rank > 0;
-}
-
-bool core_spec_has_shared_gate(const core_spec *spec, int layer)
-{
-    return core_spec_shared(spec, layer) != CORE_N_SHARED;
 }

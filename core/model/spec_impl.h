@@ -37,9 +37,15 @@ CORE_NODISCARD core_status core__spec_from_entries(
     core_spec *out, const core__spec_entries *entries);
 
 /* E_SPEC unless least <= value <= most; what: the field's path.      [local] */
-CORE_NODISCARD core_status core__check_size(const core_spec *spec,
-                                            const char *what, int64_t value,
-                                            int64_t least, int64_t most);
+CORE_NODISCARD static inline core_status
+core__check_size(const core_spec *spec, const char *what, int64_t value,
+                 int64_t least, int64_t most)
+{
+    CORE_FAIL_IF(value < least || value > most, CORE_E_SPEC,
+                 "%s: %s %lld, expected %lld to %lld", spec->name, what,
+                 (long long)value, (long long)least, (long long)most);
+    return CORE_OK;
+}
 
 /* The rules of an operator's settings, of any model that has attention.      */
 #define CORE_CHECK_DECLARE(name)                                               \

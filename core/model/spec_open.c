@@ -6,6 +6,7 @@
  */
 #include "core/model/spec_impl.h"
 
+#include "core/files/path.h"
 #include "core/files/text.h"
 
 #include <stdlib.h>
@@ -45,12 +46,10 @@ core_status core_spec_open(core_spec *out, const char *model,
     const char *slash = strrchr(model, '/');
     CORE_FAIL_IF(!folder && strcmp(slash ? slash + 1 : model, "config.json") == 0,
                  CORE_E_SPEC, "%s: a checkpoint is opened by its folder", model);
-    char path[4096];
-    const int n = snprintf(path, sizeof path, "%s%s", model,
-                           folder ? "/config.json" : "");
-    CORE_FAIL_IF(n >= (int)sizeof path, CORE_E_FILE, "path too long: %.64s...",
-                 model);
-    char *text = NULL;
+    char config[CORE_PATH_BYTES], *text = NULL;
+    if (folder)
+        CORE_TRY(core_path_join(config, model, "config.json"));
+    const char *path = folder ? config : model;
     CORE_TRY(core_text_read(&text, path, MAX_TEXT_BYTES));
     const core_status status = folder ? core_spec_parse_config(out, text, path)
                                       : core_spec_parse_yaml(out, text, path);

@@ -12,15 +12,6 @@
 
 #include <math.h>
 
-core_status core__check_size(const core_spec *spec, const char *what,
-                             int64_t value, int64_t least, int64_t most)
-{
-    CORE_FAIL_IF(value < least || value > most, CORE_E_SPEC,
-                 "%s: %s %lld, expected %lld to %lld", spec->name, what,
-                 (long long)value, (long long)least, (long long)most);
-    return CORE_OK;
-}
-
 static core_status check_positive(const core_spec *spec, const char *what,
                                   double value)
 {

@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 enum { F64_MANTISSA = 52, F64_BIAS = 1023 };
 
@@ -43,6 +44,31 @@ bool core_dtype_parse(core_dtype *out, const char *name)
             return true;
         }
     }
+    return false;
+}
+
+static const struct {
+    const char *word;
+    core_dtype dtype;
+} words[] = {{"fp64", CORE_DTYPE_F64},      {"float64", CORE_DTYPE_F64},
+             {"double", CORE_DTYPE_F64},    {"fp32", CORE_DTYPE_F32},
+             {"float32", CORE_DTYPE_F32},   {"float", CORE_DTYPE_F32},
+             {"fp16", CORE_DTYPE_F16},      {"float16", CORE_DTYPE_F16},
+             {"half", CORE_DTYPE_F16},      {"bfloat16", CORE_DTYPE_BF16},
+             {"fp8", CORE_DTYPE_F8_E4M3},   {"int8", CORE_DTYPE_I8}};
+
+bool core_dtype_of_word(core_dtype *out, const char *word)
+{
+    for (int i = 0; i < CORE_N_DTYPES; i++)
+        if (strcasecmp(word, core_dtype_name((core_dtype)i)) == 0) {
+            *out = (core_dtype)i;
+            return true;
+        }
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcasecmp(word, words[i].word) == 0) {
+            *out = words[i].dtype;
+            return true;
+        }
     return false;
 }
 

@@ -22,7 +22,12 @@ typedef enum core_dtype {
 
 size_t core_dtype_bytes(core_dtype dtype);
 const char *core_dtype_name(core_dtype dtype);
+/* The type of a name; false: there is none.                          [local] */
 bool core_dtype_parse(core_dtype *out, const char *name);
+
+/* The same for what people and other programs write: names in any case, and
+ * fp16, float16, half, bfloat16, float ...                           [local] */
+bool core_dtype_of_word(core_dtype *out, const char *word);
 bool core_dtype_is_float(core_dtype dtype);
 
 /* out[i] = in[i], exactly, for n elements of a float or integer type up to 32

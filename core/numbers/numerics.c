@@ -29,8 +29,11 @@ const char *core_numerics_name(core_numerics numerics)
 
 core_status core_numerics_parse(core_numerics *out, const char *text)
 {
+    core_dtype type = CORE_N_DTYPES, mine;
+    const bool is_type = core_dtype_of_word(&type, text);
     for (int i = 0; i < CORE_N_NUMERICS; i++) {
-        if (strcmp(text, names[i]) == 0) {
+        if (strcmp(text, names[i]) == 0 ||
+            (is_type && core_dtype_of_word(&mine, names[i]) && mine == type)) {
             *out = (core_numerics)i;
             return CORE_OK;
         }

@@ -37,7 +37,8 @@ typedef enum core_grid {
 #define CORE_STEP_TABLE 0x1p-14 /* cos and sin of RoPE                        */
 #define CORE_WEIGHT_BITS 11     /* of a weight tensor's largest magnitude     */
 
-/* "exact", "fp64", "fp32", "bf16".                                   [local] */
+/* "exact", "fp64", "fp32", "bf16"; read with other words for these types, too.
+ * [local] */
 const char *core_numerics_name(core_numerics numerics);
 CORE_NODISCARD core_status core_numerics_parse(core_numerics *out,
                                                const char *text);

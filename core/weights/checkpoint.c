@@ -12,7 +12,8 @@
 
 #include "core/base/arena.h"
 #include "core/files/json.h"
-#include "core/files/text_impl.h"
+#include "core/files/path.h"
+#include "core/files/text.h"
 #include "core/weights/checkpoint_impl.h"
 
 #include <stdio.h>
@@ -59,7 +60,7 @@ static core_status open_shard(checkpoint *c, const char *name, core_st **out)
                  c->n_shard + 1);
     c->shards = more;
     char path[CORE_PATH_BYTES];
-    CORE_TRY(core__path_join(path, c->folder, name));
+    CORE_TRY(core_path_join(path, c->folder, name));
     shard *s = &c->shards[c->n_shard];
     CORE_TRY(core_st_open(&s->file, path));
     snprintf(s->name, sizeof s->name, "%s", name);
@@ -108,10 +109,10 @@ static core_status open_files(checkpoint *c)
     static const char INDEX[] = "model.safetensors.index.json";
     char path[CORE_PATH_BYTES];
     core_st *file;
-    CORE_TRY(core__path_join(path, c->folder, SINGLE));
+    CORE_TRY(core_path_join(path, c->folder, SINGLE));
     if (access(path, F_OK) == 0)
         return open_shard(c, SINGLE, &file);
-    CORE_TRY(core__path_join(path, c->folder, INDEX));
+    CORE_TRY(core_path_join(path, c->folder, INDEX));
     CORE_FAIL_IF(access(path, F_OK) != 0, CORE_E_FILE,
                  "%s: neither %s nor %s", c->folder, SINGLE, INDEX);
     return open_index(c, path);

@@ -9,7 +9,8 @@
 
 #include "core/base/arena.h"
 #include "core/files/json.h"
-#include "core/files/text_impl.h"
+#include "core/files/path.h"
+#include "core/files/target.h"
 #include "core/weights/checkpoint_impl.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { CHUNK_DOUBLES = 1 << 16 };
 
@@ -148,7 +148,7 @@ static core_status write_tensors(export *x)
     char path[CORE_PATH_BYTES];
     static const char *const METADATA[] = {"format", "pt", NULL};
     core_st *file = NULL;
-    CORE_TRY(core__path_join(path, x->folder, "model.safetensors"));
+    CORE_TRY(core_path_join(path, x->folder, "model.safetensors"));
     CORE_TRY(core_st_create(&file, path, x->tensor, x->n_tensor, METADATA));
     for (int64_t i = 0; i < x->n_weight; i++)
         write_weight(x, i, file);
@@ -180,21 +180,25 @@ static core_status config_text(const core_spec *spec, char **out)
 
 static core_status write_config(const export *x)
 {
-    char path[CORE_PATH_BYTES], partial[CORE_PATH_BYTES], *text;
-    CORE_TRY(core__path_join(path, x->folder, "config.json"));
-    CORE_TRY(core__path_join(partial, x->folder, "config.json.partial"));
+    char path[CORE_PATH_BYTES], *text;
+    core_target target;
+    CORE_TRY(core_path_join(path, x->folder, "config.json"));
     CORE_TRY(config_text(x->spec, &text));
-    FILE *file = fopen(partial, "w");
+    const core_status status = core_target_open(&target, path);
+    if (status != CORE_OK) {
+        free(text);
+        return status;
+    }
+    FILE *file = fopen(target.partial, "w");
     bool ok = file != NULL && fprintf(file, "%s\n", text) > 0;
     ok = file != NULL && fclose(file) == 0 && ok;
-    ok = ok && rename(partial, path) == 0;
     const int why = errno;
     free(text);
-    if (!ok)
-        unlink(partial);
-    CORE_FAIL_IF(!ok, why == ENOSPC ? CORE_E_SPACE : CORE_E_FILE,
-                 "%s: cannot be written: %s", path, strerror(why));
-    return CORE_OK;
+    if (ok)
+        return core_target_commit(&target);
+    core_target_drop(&target);
+    return core_fail(why == ENOSPC ? CORE_E_SPACE : CORE_E_FILE,
+                     "%s: cannot be written: %s", path, strerror(why));
 }
 
 core_status core_weights_export(const core_weights *weights, const char *folder)

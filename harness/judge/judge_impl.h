@@ -1,4 +1,4 @@
-/* harness/judge/judge_impl.h -- private to judge*.c: one pass over the taps. */
+/* harness/judge/judge_impl.h -- private: one pass over the taps. */
 #ifndef HAR_JUDGE_IMPL_H
 #define HAR_JUDGE_IMPL_H
 

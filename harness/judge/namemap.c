@@ -84,17 +84,6 @@ bool har__namemap_ready(har_namemap *out, const char *name)
     return true;
 }
 
-core_status har_namemap_open(har_namemap *out, const char *what)
-{
-    if (what == NULL) {
-        memset(out, 0, sizeof *out);
-        return CORE_OK;
-    }
-    if (har__namemap_ready(out, what))
-        return CORE_OK;
-    return har__namemap_read(out, what);
-}
-
 void har_namemap_free(har_namemap *map)
 {
     free(map->slice);

@@ -68,8 +68,4 @@ int har_namemap_first_layer(const har_namemap *map, int rank);
 /* The ready map of that name.                                        [local] */
 bool har__namemap_ready(har_namemap *out, const char *name);
 
-/* Errors as of har_namemap_open.                                     [local] */
-CORE_NODISCARD core_status har__namemap_read(har_namemap *out,
-                                             const char *path);
-
 #endif

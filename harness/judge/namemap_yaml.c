@@ -1,4 +1,4 @@
-/* harness/judge/namemap_yaml.c -- a name map from a YAML file.
+/* harness/judge/namemap_yaml.c -- opening a name map, mostly from a YAML file.
  *
  *     prefix: "module."
  *     axes: sbh
@@ -219,7 +219,7 @@ static core_status read_root(void *self, struct fy_node *root)
     return each(self, root, "map", read_root_pair, 0);
 }
 
-core_status har__namemap_read(har_namemap *out, const char *path)
+static core_status read_file(har_namemap *out, const char *path)
 {
     char *text = NULL;
     har_namemap map;
@@ -240,4 +240,13 @@ core_status har__namemap_read(har_namemap *out, const char *path)
     else
         har_namemap_free(&map);
     return status;
+}
+
+core_status har_namemap_open(har_namemap *out, const char *what)
+{
+    if (what == NULL) {
+        memset(out, 0, sizeof *out);
+        return CORE_OK;
+    }
+    return har__namemap_ready(out, what) ? CORE_OK : read_file(out, what);
 }

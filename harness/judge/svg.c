@@ -213,6 +213,13 @@ static int count_layers(const har_judgement *g, int part)
     return n;
 }
 
+static void name_layer(const har_layer_routing *r, double y, FILE *out)
+{
+    char label[32];
+    snprintf(label, sizeof label, "layer %d", r->layer);
+    har_svg_text(out, LEFT - 10.0, y + 14.0, "end dim", label);
+}
+
 static void routing_bar(const har_layer_routing *r, double y, FILE *out)
 {
     static const char *const colours[] = {"good", "warn", "bad", "idle"};
@@ -248,7 +255,6 @@ static void routing_bar(const har_layer_routing *r, double y, FILE *out)
 
 void har__svg_routing(const har_judgement *g, int part, FILE *out)
 {
-    char label[32];
     double y = 4.0;
     har_svg_open(out, LEFT + BAR_W + 220, count_layers(g, part) * CELL_H + 8,
                  "agreement of the chosen experts, by layer");
@@ -256,8 +262,7 @@ void har__svg_routing(const har_judgement *g, int part, FILE *out)
         const har_layer_routing *r = &g->routing[i];
         if (r->part != part)
             continue;
-        snprintf(label, sizeof label, "layer %d", r->layer);
-        har_svg_text(out, LEFT - 10.0, y + 14.0, "end dim", label);
+        name_layer(r, y, out);
         routing_bar(r, y, out);
         y += CELL_H;
     }
@@ -309,8 +314,7 @@ void har__svg_load(const har_judgement *g, int part, FILE *out)
         const har_layer_routing *r = &g->routing[i];
         if (r->part != part)
             continue;
-        snprintf(label, sizeof label, "layer %d", r->layer);
-        har_svg_text(out, LEFT - 10.0, y + 14.0, "end dim", label);
+        name_layer(r, y, out);
         load_line(r, y, w, out);
         y += CELL_H;
     }

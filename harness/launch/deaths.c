@@ -11,7 +11,8 @@
  * it counts as dead (measured: without the copy one death in eight was blamed
  * on another rank), and a kernel or container may forbid the copy.
  *
- * A rank that has agreed to stop may end.
+ * A rank that has agreed to stop may end.  Of a rank on another host nothing is
+ * known here: mpiexec ends the run.
  */
 #include "harness/launch/impl.h"
 
@@ -86,14 +87,19 @@ static void watch_newcomers(har__deaths *d)
 {
     for (int i = 0; i < d->board->n_rank; i++) {
         const int pid = atomic_load(&d->board->rank[i].pid);
-        if (pid <= 0 || d->pid_fd[i] >= 0)
+        if (!par_board_is_home(d->board, i) || d->pid_fd[i] >= 0)
             continue;
+        par_process process;
         const int fd = (int)syscall(SYS_pidfd_open, pid, 0);
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
         if (fd < 0 && errno == ESRCH && d->first < 0 && !has_finished(d, i))
             d->first = i;
         if (fd < 0)
             continue;
+        if (par_board_life(d->board, i, &process) == PAR_LIFE_UNKNOWN) {
+            close(fd); /* of another process */
+            continue;
+        }
         d->pid_fd[i] = fd;
         d->n_watched++;
         const int manager_fd = atomic_load(&d->board->rank[i].manager_fd);

@@ -10,6 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
+static core_status open_partial(har_events *out, int flags)
+{
+    out->fd = open(out->target.partial, O_WRONLY | O_APPEND | flags, 0666);
+    CORE_FAIL_IF(out->fd < 0, CORE_E_FILE, "%s: cannot be written: %s",
+                 out->target.path, strerror(errno));
+    return CORE_OK;
+}
+
 core_status har_events_open(har_events *out, par_comm *comm, const char *path)
 {
     core_status status = CORE_OK;
@@ -19,28 +27,19 @@ core_status har_events_open(har_events *out, par_comm *comm, const char *path)
     if (path == NULL)
         return CORE_OK; /* on all ranks alike */
     if (comm->rank == 0) {
-        snprintf(out->path, sizeof out->path, "%s", path);
-        snprintf(out->partial, sizeof out->partial, "%s.partial-%ld", path,
-                 (long)getpid());
-        out->fd =
-            open(out->partial, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0666);
-        if (out->fd < 0)
-            status = core_fail(CORE_E_FILE, "%s: cannot be written: %s", path,
-                               strerror(errno));
-        else
-            har_run_partial(out->partial);
+        status = core_target_open(&out->target, path);
+        if (status == CORE_OK)
+            status = open_partial(out, O_CREAT | O_TRUNC);
+        if (status == CORE_OK)
+            har_run_partial(out->target.partial);
     }
     status = par_agree(comm, status);
     if (status != CORE_OK)
         return status;
-    par_broadcast(comm, &comm->world, out->partial,
-                  (int64_t)sizeof out->partial, 0);
-    if (comm->rank != 0) {
-        out->fd = open(out->partial, O_WRONLY | O_APPEND);
-        if (out->fd < 0)
-            status = core_fail(CORE_E_FILE, "%s: cannot be written: %s", path,
-                               strerror(errno));
-    }
+    par_broadcast(comm, &comm->world, &out->target,
+                  (int64_t)sizeof out->target, 0);
+    if (comm->rank != 0)
+        status = open_partial(out, 0);
     return par_agree(comm, status);
 }
 
@@ -104,12 +103,8 @@ core_status har_events_close(har_events *events, bool commit)
     events->fd = -1;
     if (events->rank != 0)
         return status;
-    if (commit && status == CORE_OK) {
-        if (rename(events->partial, events->path) == 0)
-            return CORE_OK;
-        status = core_fail(CORE_E_FILE, "%s: cannot be written: %s",
-                           events->path, strerror(errno));
-    }
-    unlink(events->partial);
+    if (commit && status == CORE_OK)
+        return core_target_commit(&events->target);
+    core_target_drop(&events->target);
     return status;
 }

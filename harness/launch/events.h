@@ -1,7 +1,7 @@
 /* harness/launch/events.h -- one JSON line per tick and rank, while the run goes on.
  *
  * All ranks append to one partial file, each line in a single write, so lines
- * never mix; rank 0 renames it when the run has ended.
+ * never mix; rank 0 puts it in its place when the run has ended.
  *     {"plan":"tp=2","numerics":"exact","rank":3,"round":0,"tick":5,
  *      "micro_batch":2,"tokens":16,"expert_rows":[4,0],"bytes":{"send":8192},
  *      "seconds":0.01,"wait_seconds":0.002}
@@ -9,6 +9,7 @@
 #ifndef HAR_EVENTS_H
 #define HAR_EVENTS_H
 
+#include "core/files/target.h"
 #include "parallel/forward.h"
 #include "parallel/plan.h"
 
@@ -18,7 +19,7 @@ typedef struct har_events {
     bool is_failed;     /* a write did not succeed                             */
     char plan[PAR_PLAN_TEXT];
     char numerics[8];
-    char path[512], partial[544];
+    core_target target; /* rank 0's, on all                                    */
 } har_events;
 
 /* Open the partial file that rank 0 names; path NULL: no events.
@@ -33,7 +34,8 @@ void har_events_label(har_events *events, const par_plan *plan,
 /* The tick callback; self is a har_events.                            [local] */
 void har_events_tick(void *self, const par_tick *tick);
 
-/* Close; rank 0 renames (commit) or removes the file.  Errors: E_FILE. [local] */
+/* Close; rank 0 puts the file in its place (commit) or removes it.    [local]
+ * Errors: E_FILE, E_SPACE.                                                    */
 CORE_NODISCARD core_status har_events_close(har_events *events, bool commit);
 
 #endif

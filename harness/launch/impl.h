@@ -3,6 +3,7 @@
 #define HAR_LAUNCH_IMPL_H
 
 #include "harness/launch/launch.h"
+#include "harness/launch/waiting.h"
 #include "parallel/board.h"
 
 #include <stdio.h>
@@ -38,9 +39,8 @@ int har__deaths_first(const har__deaths *deaths);
  */
 void har__copy_log(const har_run *run, FILE *to);
 
-/* One line of progress on stderr; clear takes it away. */
-void har__show_progress(const par_board *board,
-                        const har_launch_options *options, double seconds);
-void har__clear_progress(void);
+/* What the ranks are doing, for a terminal. */
+void har__say_progress(har_waiting *waiting, const par_board *board,
+                       const har_launch_options *options, double seconds);
 
 #endif

@@ -3,7 +3,8 @@
  * The launcher polls the board.  The run is over when mpiexec has ended, a rank
  * died, somebody claimed the board with a line, or a signal came.  Then
  * everything that still lives is killed: SIGKILL works on stopped processes
- * too, and every rank's process id is on the board.
+ * too, and every rank's process id is on the board.  Ranks of other hosts are
+ * mpiexec's to end.
  *
  * Nobody survives the launcher: mpiexec gets SIGTERM when it dies, and the
  * ranks SIGKILL when mpiexec's proxy dies.
@@ -35,7 +36,6 @@ typedef struct watch {
     pid_t mpiexec;
     bool ended;      /* mpiexec has                                       */
     int wait_status; /* then: of mpiexec                                  */
-    bool shown;      /* a progress line is on the terminal                */
 } watch;
 
 bool har_is_rank(void)
@@ -85,33 +85,16 @@ static bool is_over(watch *w, int nap)
 static void watch_run(watch *w)
 {
     const int64_t start = par_now_ns();
-    double seconds = 0, shown = 2;
+    double seconds = 0;
+    har_waiting waiting = har_waiting_begin();
     while (!is_over(w, seconds < 1 ? 5 : 100)) {
         seconds = (double)(par_now_ns() - start) * 1e-9;
-        if (w->options->progress && seconds > shown) {
-            har__show_progress(w->board, w->options, seconds);
-            w->shown = true;
-            shown = seconds + 0.5;
-        }
+        har__say_progress(&waiting, w->board, w->options, seconds);
     }
-    if (w->shown)
-        har__clear_progress();
+    har_waiting_end(&waiting);
 }
 
 /* --- the end of it --- */
-
-static int kill_ranks(const par_board *board, int signal_number)
-{
-    int n = 0;
-    for (int i = 0; i < board->n_rank; i++) {
-        const int pid = atomic_load(&board->rank[i].pid);
-        if (pid > 0 && par_process_is_alive(pid)) {
-            kill(pid, signal_number);
-            n++;
-        }
-    }
-    return n;
-}
 
 /* A run that ended by itself gets no signal: its ranks are gone already. */
 static void end_everything(watch *w)
@@ -119,7 +102,7 @@ static void end_everything(watch *w)
     const bool aborted = atomic_load(&w->board->aborted) != 0;
     for (int k = 0; k < 10 && aborted && !reap(w); k++)
         nap_ms(50); /* MPI_Abort is under way: mpiexec cleans up itself */
-    for (int k = 0; k < 100 && kill_ranks(w->board, SIGKILL) > 0; k++)
+    for (int k = 0; k < 100 && par_board_kill(w->board, SIGKILL) > 0; k++)
         nap_ms(20);
     for (int k = 0; k < 250 && !reap(w); k++) {
         if (k == 0 || k == 50)

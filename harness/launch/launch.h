@@ -45,7 +45,6 @@ typedef struct har_launch_options {
     int n_rank;
     double stall_seconds;
     const char *what;     /* for the progress line: "verify seed-mini"          */
-    bool progress;        /* show it (stderr is a terminal)                     */
 } har_launch_options;
 
 /* Run `argv` again under mpiexec with n_rank ranks and wait.  The ranks see

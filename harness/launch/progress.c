@@ -11,23 +11,18 @@ static int n_in_state(const par_board *board, par_rank_state least)
     return n;
 }
 
-void har__show_progress(const par_board *board,
-                        const har_launch_options *options, double seconds)
+void har__say_progress(har_waiting *waiting, const par_board *board,
+                       const har_launch_options *options, double seconds)
 {
     const int n_started = n_in_state(board, PAR_RANK_COMPUTING);
-    char doing[128];
+    char doing[128], line[sizeof waiting->said];
     if (n_started < board->n_rank)
         snprintf(doing, sizeof doing, "%d of %d ranks started", n_started,
                  board->n_rank);
     else
         snprintf(doing, sizeof doing, "%d rank%s, %d %%, %.40s", board->n_rank,
                  board->n_rank == 1 ? "" : "s", atomic_load(&board->fraction) / 10, board->rank[0].what);
-    fprintf(stderr, "\r\033[K%s: %s, %.0f s", options->what, doing, seconds);
-    fflush(stderr);
-}
-
-void har__clear_progress(void)
-{
-    fputs("\r\033[K", stderr);
-    fflush(stderr);
+    snprintf(line, sizeof line, "%.40s: %.100s, %.0f s", options->what, doing,
+             seconds);
+    har_waiting_say(waiting, line);
 }

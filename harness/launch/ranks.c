@@ -4,7 +4,6 @@
 #include "harness/launch/ending.h"
 
 #include <string.h>
-#include <unistd.h>
 
 static core_status agree_folder(par_comm *all, har_ranks *out,
                                 size_t need_bytes)
@@ -87,8 +86,7 @@ int har_launch_again(char **argv, const char *what, int n_rank,
         har_run_open(&run, need_bytes + (size_t)n_rank * HAR_MESSAGE_BYTES);
     if (status != CORE_OK)
         return har_end(status);
-    const har_launch_options options = {n_rank, stall_seconds, what,
-                                        isatty(STDERR_FILENO) == 1};
+    const har_launch_options options = {n_rank, stall_seconds, what};
     status = har_launch(&run, &options, argv, &exit_code);
     if (keep) {
         fprintf(stderr, "moeparity: the run folder is kept: %s\n", run.folder);

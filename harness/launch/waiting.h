@@ -12,7 +12,7 @@
 typedef struct har_waiting {
     FILE *out;    /* NULL: nobody looks                                       */
     time_t begun; /* seconds, any clock that time() shows                     */
-    char said[96];
+    char said[160];
 } har_waiting;
 
 har_waiting har_waiting_begin(void);

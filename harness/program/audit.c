@@ -11,48 +11,30 @@ typedef struct request {
     bool quantities;
 } request;
 
-enum { OPT_JSON = 256, OPT_QUANTITIES };
-
-static const struct argp_option options[] = {
-    {"json", OPT_JSON, "FILE", 0, "write the audit for machines", 0},
-    {"quantities", OPT_QUANTITIES, NULL, 0,
-     "list the quantities of a claims file and their units", 0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static void check_request(const void *self, struct argp_state *state)
 {
-    request *r = state->input;
-    switch (key) {
-    case OPT_JSON:
-        r->json = arg;
-        return 0;
-    case OPT_QUANTITIES:
-        r->quantities = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one claims file: '%s'", arg);
-        r->path = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (r->path == NULL && !r->quantities)
-            argp_error(state, "expected a claims file");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    const request *r = self;
+    if (r->path == NULL && !r->quantities)
+        argp_error(state, "expected a claims file");
 }
 
-static const struct argp argp = {
-    options,
-    parse_option,
-    "CLAIMS.yaml",
-    "Holds the figures that a document publishes against each other, against "
-    "hardware and model, and against every plan that it may mean.  Exit 1 if "
-    "a claim does not hold.\v" HAR_EXIT_CODES,
-    NULL,
-    NULL,
-    NULL};
+static const har_command_line line = {
+    "audit", "CLAIMS.yaml",
+    "Holds the figures that a document publishes against each other, "
+    "against hardware and model, and against every plan that it may "
+    "mean.  Exit 1 if a claim does not hold.\v" HAR_EXIT_CODES,
+    check_request};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->path},
+        {"json", .text = &r->json},
+        {"quantities", .flag = &r->quantities,
+         .help = "list the quantities of a claims file and their units"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 static void write_quantities(void)
 {
@@ -85,7 +67,7 @@ int har_cmd_audit(int argc, char **argv)
 {
     request r = {NULL, NULL, false};
     void *claims = NULL;
-    har_parse(&argp, argc, argv, "audit", &r);
+    read_command_line(&r, argc, argv);
     core_message_clear();
     if (r.quantities) {
         write_quantities();

@@ -4,7 +4,7 @@
  * with a hidden option.  The machine file is written when all have ended, so a
  * run that is interrupted leaves the old one.
  */
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/launch/outfile.h"
 #include "harness/launch/ranks.h"
 #include "harness/perf/calibrate/calibrate.h"
@@ -13,27 +13,14 @@
 #include "harness/program/command.h"
 
 #include <string.h>
-#include <unistd.h>
 
-enum { OPT_OUT = 256, OPT_CHECK, OPT_JSON, OPT_QUICK, OPT_STAGE };
 enum { N_LINK_RANK = 8, N_START = 3 };
 static const double STALL_SECONDS = 60;
 
 typedef struct request {
-    const char *out, *json;
-    char *check, *stage;
+    const char *out, *json, *check, *stage;
     bool quick;
 } request;
-
-static const struct argp_option options[] = {
-    {"out", OPT_OUT, "FILE", 0, "the machine file to write", 0},
-    {"check", OPT_CHECK, "FILE", 0,
-     "score a file that calibrate made, on shapes and plans it has not seen", 0},
-    {"json", OPT_JSON, "FILE", 0, "check: the scores for machines", 0},
-    {"quick", OPT_QUICK, NULL, 0,
-     "a small part of the measurements: to see that all works, not to use", 0},
-    {"stage", OPT_STAGE, "NAME", OPTION_HIDDEN, NULL, 0},
-    {0}};
 
 static bool is_stage(const request *r)
 {
@@ -47,54 +34,51 @@ static bool is_stage(const request *r)
     return false;
 }
 
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static void check_request(const void *self, struct argp_state *state)
 {
-    request *r = state->input;
-    switch (key) {
-    case OPT_OUT:
-        r->out = arg;
-        return 0;
-    case OPT_CHECK:
-        r->check = arg;
-        return 0;
-    case OPT_JSON:
-        r->json = arg;
-        return 0;
-    case OPT_QUICK:
-        r->quick = true;
-        return 0;
-    case OPT_STAGE:
-        r->stage = arg;
-        return 0;
-    case ARGP_KEY_ARG:
-        argp_error(state, "unexpected '%s'", arg);
-        return 0;
-    case ARGP_KEY_END:
-        if (r->out != NULL && r->check != NULL)
-            argp_error(state, "--out and --check: one of them");
-        if (r->json != NULL && r->check == NULL)
-            argp_error(state, "--json belongs to --check");
-        if (r->stage != NULL && !is_stage(r))
-            argp_error(state, "--stage: found '%s'", r->stage);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    const request *r = self;
+    if (r->out != NULL && r->check != NULL)
+        argp_error(state, "--out and --check: one of them");
+    if (r->json != NULL && r->check == NULL)
+        argp_error(state, "--json belongs to --check");
+    if (r->stage != NULL && !is_stage(r))
+        argp_error(state, "--stage: found '%s'", r->stage);
 }
 
-static const struct argp argp = {
-    options,
-    parse_option,
-    "[--out FILE]\n--check FILE [--json FILE]",
-    "Measures kernels, memory, collectives and start-up of this machine and "
-    "fits a machine file (docs/calibrate.md), or scores such a file against "
-    "new measurements.\vNeeds the machine for itself for about a "
-    "minute.\n" HAR_EXIT_CODES,
-    NULL,
-    NULL,
-    NULL};
+static const har_command_line line = {
+    "calibrate", "[--out FILE]\n--check FILE [--json FILE]",
+    "Measures kernels, memory, collectives and start-up of this "
+    "machine and fits a machine file (docs/calibrate.md), or scores "
+    "such a file against new measurements.\vNeeds the machine for "
+    "itself for about a minute.\n" HAR_EXIT_CODES,
+    check_request};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {"out", .text = &r->out},
+        {"check", .text = &r->check, .argument = "FILE",
+         .help = "score a file that calibrate made, on shapes and plans it has "
+                 "not seen"},
+        {"json", .text = &r->json},
+        {"quick", .flag = &r->quick,
+         .help = "a small part of the measurements: to see that all works, not "
+                 "to use"},
+        {"stage", .text = &r->stage, .argument = "NAME",
+         .flags = OPTION_HIDDEN},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 /* --- on the ranks --- */
+
+static core_status measure_kernels(har_calibration *out,
+                                   const har_measuring *how)
+{
+    CORE_TRY(har_calibrate_memory(out, how));
+    CORE_TRY(har_calibrate_products(out, how));
+    return har_calibrate_operators(out, how);
+}
 
 static core_status measure(const request *r, par_comm *comm, const char *path)
 {
@@ -106,9 +90,8 @@ static core_status measure(const request *r, par_comm *comm, const char *path)
     status = par_agree(comm, status);
     const har_measuring how = {comm, samples, r->quick};
     if (status == CORE_OK)
-        status = strcmp(r->stage, "links") == 0
-                     ? har_calibrate_links(&c, &how)
-                     : har_calibrate_kernels(&c, &how);
+        status = strcmp(r->stage, "links") == 0 ? har_calibrate_links(&c, &how)
+                                                : measure_kernels(&c, &how);
     if (samples != NULL && fclose(samples) != 0 && status == CORE_OK)
         status = core_fail(CORE_E_MEMORY, "no memory for the samples");
     if (status == CORE_OK && comm->rank == 0)
@@ -169,11 +152,10 @@ static int launch(const request *r, const har_run *run, char *program,
         argv[n++] = less;
     if (r->check != NULL) {
         argv[n++] = file;
-        argv[n++] = r->check;
+        argv[n++] = (char *)r->check;
     }
     snprintf(what, sizeof what, "calibrate: %s", stage);
-    const har_launch_options launch_options = {n_rank, STALL_SECONDS, what,
-                                               isatty(STDERR_FILENO) == 1};
+    const har_launch_options launch_options = {n_rank, STALL_SECONDS, what};
     const core_status status =
         har_launch(run, &launch_options, argv, &exit_code);
     return status != CORE_OK ? har_end(status) : exit_code;
@@ -186,11 +168,11 @@ static int time_start(const request *r, const har_run *run, char *program,
     char stage[] = "start";
     *seconds = 1e9;
     for (int i = 0; i < N_START; i++) {
-        const double start = har_wall_seconds();
+        const double start = core_seconds(CLOCK_MONOTONIC);
         const int exit_code = launch(r, run, program, stage, n);
         if (exit_code != 0)
             return exit_code;
-        const double took = har_wall_seconds() - start;
+        const double took = core_seconds(CLOCK_MONOTONIC) - start;
         *seconds = took < *seconds ? took : *seconds;
     }
     return 0;
@@ -249,7 +231,7 @@ static int calibrate(const request *r, char *program)
     har_run run;
     har_start_up start = {.n = {1, N_LINK_RANK}};
     har_calibration kernels = {.samples = NULL}, links = {.samples = NULL};
-    const double began = har_wall_seconds();
+    const double began = core_seconds(CLOCK_MONOTONIC);
     core_status status = r->out != NULL ? har_outfile_try(r->out) : CORE_OK;
     if (status == CORE_OK)
         status =
@@ -265,7 +247,7 @@ static int calibrate(const request *r, char *program)
     har_run_close(&run); /* whoever interrupts the fit leaves nothing behind */
     if (exit_code == 0 && status == CORE_OK)
         status =
-            conclude(r, &kernels, &links, &start, har_wall_seconds() - began);
+            conclude(r, &kernels, &links, &start, core_seconds(CLOCK_MONOTONIC) - began);
     har_calibration_free(&kernels);
     har_calibration_free(&links);
     return status != CORE_OK ? har_end(status) : exit_code;
@@ -319,7 +301,7 @@ static int check(const request *r, char *program)
 int har_cmd_calibrate(int argc, char **argv)
 {
     request r = {.out = NULL};
-    har_parse(&argp, argc, argv, "calibrate", &r);
+    read_command_line(&r, argc, argv);
     core_message_clear();
     if (r.stage != NULL)
         return run_rank(&r);

@@ -7,10 +7,8 @@
 #define HAR_CMD_H
 
 #include "harness/launch/ending.h"
+#include "harness/program/options.h"
 #include "harness/words/words.h"
-
-#include <argp.h>
-#include <stdio.h>
 
 int har_cmd_verify(int argc, char **argv);
 int har_cmd_run(int argc, char **argv);
@@ -29,11 +27,5 @@ int har_cmd_search(int argc, char **argv);
 #define HAR_EXIT_CODES                                                         \
     "Exit codes: 0 verified or ok, 1 differs, 2 usage, 3 bad input, "          \
     "4 not enough resources, 5 internal error."
-
-/* Parse the options of a command; does not return for --help and usage errors
- * (exit 0 and 2).  argv is not changed.                               [local]
- */
-void har_parse(const struct argp *argp, int argc, char **argv,
-               const char *command, void *input);
 
 #endif

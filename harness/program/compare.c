@@ -17,72 +17,47 @@ typedef struct request {
     bool forced_routing;
 } request;
 
-enum {
-    OPT_FORCED_ROUTING = 256,
-    OPT_JSON,
-    OPT_JUNIT,
-    OPT_HTML,
-    OPT_MAP,
-    OPT_NUMERICS,
-    OPT_POSITIONS,
-};
-
-static const struct argp_option options[] = {
-    {"map", OPT_MAP, "MAP", 0,
-     "names of the dump: hf, megatron, or a YAML file (docs/compare.md)", 0},
-    {"numerics", OPT_NUMERICS, "NAME", 0,
-     "file of the bundle to compare with: exact, fp64, fp32, bf16; else by the "
-     "types of the dump",
-     0},
-    {"positions", OPT_POSITIONS, "FROM:TO", 0,
-     "the dump holds these positions of every row, TO not among them (a decode "
-     "step)",
-     0},
-    {"forced-routing", OPT_FORCED_ROUTING, NULL, 0,
-     "bundle: the dump used the golden's routing, which is then not judged; "
-     "two tap files: set tokens aside from where their experts differ on, and "
-     "count them",
-     0},
-    {"json", OPT_JSON, "FILE", 0, "the result for machines", 0},
-    {"junit", OPT_JUNIT, "FILE", 0, "the result for CI systems", 0},
-    {"html", OPT_HTML, "FILE", 0, "the result as one page to look at", 0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static void check_request(const void *self, struct argp_state *state)
 {
-    request *r = state->input;
-    switch (key) {
-    case OPT_FORCED_ROUTING: r->forced_routing = true; return 0;
-    case OPT_JSON: r->json = arg; return 0;
-    case OPT_JUNIT: r->junit = arg; return 0;
-    case OPT_HTML: r->html = arg; return 0;
-    case OPT_MAP: r->map = arg; return 0;
-    case OPT_NUMERICS: r->numerics = arg; return 0;
-    case OPT_POSITIONS: r->positions = arg; return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 1)
-            argp_error(state, "more than two arguments: '%s'", arg);
-        *(state->arg_num == 0 ? &r->golden : &r->dump) = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (state->arg_num < 2)
-            argp_error(state, "expected GOLDEN and DUMP");
-        return 0;
-    default: return ARGP_ERR_UNKNOWN;
-    }
+    const request *r = self;
+    if (r->dump == NULL)
+        argp_error(state, "expected GOLDEN and DUMP");
 }
 
-static const struct argp argp = {
-    options,
-    parse_option,
-    "GOLDEN DUMP",
-    "Compares DUMP with the yardstick GOLDEN, tap by tap.\vGOLDEN is a golden "
-    "bundle (a folder) or a file of taps; DUMP is a file or a folder of files, "
-    "one per rank or not.  Every tap of GOLDEN must be in DUMP, or with --map "
-    "every one that the map names.  " HAR_EXIT_CODES,
-    NULL,
-    NULL,
-    NULL};
+static const har_command_line line = {
+    "compare", "GOLDEN DUMP",
+    "Compares DUMP with the yardstick GOLDEN, tap by tap.\vGOLDEN is a "
+    "golden bundle (a folder) or a file of taps; DUMP is a file or a "
+    "folder of files, one per rank or not.  Every tap of GOLDEN must "
+    "be in DUMP, or with --map every one that the map names.  "
+    "--numerics chooses the file of a bundle; else the types of the "
+    "dump do.  " HAR_EXIT_CODES,
+    check_request};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->golden},
+        {.text = &r->dump},
+        {"map", .text = &r->map, .argument = "MAP",
+         .help = "names of the dump: hf, megatron, or a YAML file "
+                 "(docs/compare.md)"},
+        {"numerics", .text = &r->numerics},
+        {"positions", .text = &r->positions, .argument = "FROM:TO",
+         .help = "the dump holds these positions of every row, TO not among "
+                 "them (a decode step)"},
+        {"forced-routing", .flag = &r->forced_routing,
+         .help = "bundle: the dump used the golden's routing, which is then "
+                 "not judged; two tap files: set tokens aside from where their "
+                 "experts differ on, and count them"},
+        {"json", .text = &r->json},
+        {"junit", .text = &r->junit, .argument = "FILE",
+         .help = "the result for CI systems"},
+        {"html", .text = &r->html, .argument = "FILE",
+         .help = "the result as one page to look at"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 /* --- two files of taps --- */
 
@@ -209,22 +184,18 @@ static core_status compare_foreign(const request *r)
 {
     har_namemap map;
     har_range positions;
-    const har_foreign_options with = {
-        .map = &map,
-        .positions = r->positions != NULL ? &positions : NULL,
-        .numerics = r->numerics};
+    core_numerics numerics;
+    har_foreign_options with = {
+        .map = &map, .positions = r->positions != NULL ? &positions : NULL};
     CORE_FAIL_IF(r->positions != NULL &&
                      !har_range_parse(&positions, r->positions),
                  CORE_E_USAGE,
                  "--positions: expected a range such as 7:9, found '%s'",
                  r->positions);
-    CORE_FAIL_IF(r->numerics != NULL && strcmp(r->numerics, "exact") != 0 &&
-                     strcmp(r->numerics, "fp64") != 0 &&
-                     strcmp(r->numerics, "fp32") != 0 &&
-                     strcmp(r->numerics, "bf16") != 0,
-                 CORE_E_USAGE,
-                 "--numerics: expected exact, fp64, fp32 or bf16, found '%s'",
-                 r->numerics);
+    if (r->numerics != NULL) {
+        CORE_TRY(core_numerics_parse(&numerics, r->numerics));
+        with.numerics = core_numerics_name(numerics);
+    }
     CORE_FAIL_IF(r->numerics != NULL && !har_yardstick_is_bundle(r->golden),
                  CORE_E_USAGE,
                  "--numerics: chooses a file of a bundle, %s is none",
@@ -247,7 +218,7 @@ static bool is_plain(const request *r)
 int har_cmd_compare(int argc, char **argv)
 {
     request r = {.golden = NULL};
-    har_parse(&argp, argc, argv, "compare", &r);
+    read_command_line(&r, argc, argv);
     core_message_clear();
     const core_status status = is_plain(&r) ? compare_files(&r)
                                             : compare_foreign(&r);

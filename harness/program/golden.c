@@ -10,6 +10,7 @@
 #include "harness/launch/guard.h"
 #include "harness/launch/waiting.h"
 #include "harness/program/command.h"
+#include "harness/program/model.h"
 
 #include "core/files/safetensors.h"
 
@@ -25,122 +26,60 @@ typedef struct request {
     const char *parts, *numerics, *taps, *output, *generator;
     bool force, export_weights;
     int n_folder;
-    char *folder[MAX_FOLDERS];
+    const char *folder[MAX_FOLDERS];
 } request;
 
-enum {
-    OPT_LAYERS = 256,
-    OPT_PARTS,
-    OPT_GENERATOR,
-    OPT_TAPS,
-    OPT_FORCE,
-    OPT_PROMPT,
-    OPT_EXPORT
-};
-
-static const struct argp_option options[] = {
-    {NULL, 0, NULL, 0, "make:", 1},
-    {"model", 'm', "MODEL", 0, "preset, spec file or checkpoint folder", 1},
-    {"input", 'i', "FILE", 0, "the batch, as `run' reads it", 1},
-    {"prompt", OPT_PROMPT, "N", 0, "of an input with several: pN", 1},
-    {"tokens", 't', "BxT", 0, "instead: rows x tokens made from the seed", 1},
-    {"batch", 'b', NULL, OPTION_ALIAS, NULL, 1},
-    {"seed", 's', "N", 0, "of procedural weights and of --tokens (1)", 1},
-    {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 1},
-    {"parts", OPT_PARTS, "N", 0,
-     "token groups the rows are dealt over: rounds x dp x mb of a plan (1)", 1},
-    {"numerics", 'n', "LIST", 0,
-     "of exact, fp64, fp32, bf16, one file each (exact,fp32)", 1},
-    {"taps", OPT_TAPS, "WHICH", 0, "coarse or all (coarse)", 1},
-    {"out", 'o', "FOLDER", 0, "the bundle", 1},
-    {"output", 0, NULL, OPTION_ALIAS, NULL, 1},
-    {"export-weights", OPT_EXPORT, NULL, 0,
-     "of procedural models: the bundle is a checkpoint folder, too", 1},
-    {"force", OPT_FORCE, NULL, 0, "replace a bundle that is there", 1},
-    {NULL, 0, NULL, 0, "seal:", 2},
-    {"generator", OPT_GENERATOR, "TEXT", 0, "who made the numbers", 2},
-    {0}};
-
-static error_t parse_argument(request *r, char *arg, struct argp_state *state)
+static void check_request(const void *self, struct argp_state *state)
 {
-    if (r->action == NULL) {
-        r->action = arg;
-        return 0;
-    }
-    if (r->n_folder == MAX_FOLDERS)
-        argp_error(state, "more than %d folders", (int)MAX_FOLDERS);
-    r->folder[r->n_folder++] = arg;
-    return 0;
+    const request *r = self;
+    if (r->action == NULL)
+        argp_error(state, "expected make, seal or check");
 }
 
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    request *r = state->input;
-    switch (key) {
-    case 'm':
-        r->model = arg;
-        return 0;
-    case 'i':
-        r->input = arg;
-        return 0;
-    case OPT_PROMPT:
-        r->prompt = arg;
-        return 0;
-    case 't':
-    case 'b':
-        r->tokens = arg;
-        return 0;
-    case 's':
-        r->seed = arg;
-        return 0;
-    case OPT_LAYERS:
-        r->layers = arg;
-        return 0;
-    case OPT_PARTS:
-        r->parts = arg;
-        return 0;
-    case 'n':
-        r->numerics = arg;
-        return 0;
-    case OPT_TAPS:
-        r->taps = arg;
-        return 0;
-    case 'o':
-        r->output = arg;
-        return 0;
-    case OPT_FORCE:
-        r->force = true;
-        return 0;
-    case OPT_EXPORT:
-        r->export_weights = true;
-        return 0;
-    case OPT_GENERATOR:
-        r->generator = arg;
-        return 0;
-    case ARGP_KEY_ARG:
-        return parse_argument(r, arg, state);
-    case ARGP_KEY_END:
-        if (r->action == NULL)
-            argp_error(state, "expected make, seal or check");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
+static const har_command_line line = {
+    "golden",
     "make --model MODEL --out FOLDER [OPTION...]\n"
     "seal FOLDER --generator TEXT\ncheck FOLDER...",
-    "Goldens: what an implementation must produce, with fingerprints.\vmake "
-    "computes a bundle: input, every tap, routing margins, tolerances, and a "
-    "manifest (docs/golden.md); seal writes the manifest of other people's "
-    "files in FOLDER; check verifies the fingerprints of every golden below "
-    "the FOLDERs and computes each again. " HAR_EXIT_CODES,
-    NULL,
-    NULL,
-    NULL};
+    "Goldens: what an implementation must produce, with "
+    "fingerprints.\vmake computes a bundle: input, every tap, routing "
+    "margins, tolerances, and a manifest (docs/golden.md); --numerics "
+    "takes a list, one file each; seal writes the manifest of other "
+    "people's files in FOLDER; check verifies the fingerprints of "
+    "every golden below the FOLDERs and computes each again. "
+    HAR_EXIT_CODES,
+    check_request};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->action},
+        {.text = r->folder, .n = &r->n_folder, .most = MAX_FOLDERS},
+        {.help = "make:"},
+        {"model", .text = &r->model},
+        {"input", .text = &r->input},
+        {"prompt", .text = &r->prompt},
+        {"batch", .text = &r->tokens},
+        {"tokens", .text = &r->tokens, .letter = 't', .flags = OPTION_ALIAS},
+        {"seed", .text = &r->seed},
+        {"layers", .text = &r->layers},
+        {"parts", .text = &r->parts, .argument = "N",
+         .help = "token groups the rows are dealt over: rounds x dp x mb of a "
+                 "plan"},
+        {"numerics", .text = &r->numerics},
+        {"taps", .text = &r->taps, .argument = "WHICH",
+         .help = "coarse or all"},
+        {"out", .text = &r->output},
+        {"output", .text = &r->output, .flags = OPTION_ALIAS},
+        {"export-weights", .flag = &r->export_weights,
+         .help = "of procedural models: the bundle is a checkpoint folder, "
+                 "too"},
+        {"force", .flag = &r->force, .help = "replace a bundle that is there"},
+        {.help = "seal:"},
+        {"generator", .text = &r->generator, .argument = "TEXT",
+         .help = "who made the numbers"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 /* --- make: what is to be computed --- */
 
@@ -215,9 +154,8 @@ static core_status get_numerics(gold_case *gold, const char *list)
 
 static core_status get_groups(gold_case *gold, const char *parts)
 {
-    int64_t n_part = 1;
-    if (parts != NULL)
-        CORE_TRY(har_parse_count(&n_part, "--parts", parts));
+    int64_t n_part;
+    CORE_TRY(har_parse_count(&n_part, "--parts", parts));
     CORE_FAIL_IF(n_part > GOLD_MAX_GROUPS, CORE_E_USAGE,
                  "--parts: at most %d, found %lld", (int)GOLD_MAX_GROUPS,
                  (long long)n_part);
@@ -228,7 +166,7 @@ static core_status get_groups(gold_case *gold, const char *parts)
 
 static core_status get_taps(gold_case *gold, const char *taps)
 {
-    if (taps == NULL || strcmp(taps, "coarse") == 0)
+    if (strcmp(taps, "coarse") == 0)
         return CORE_OK;
     CORE_FAIL_IF(strcmp(taps, "all") != 0, CORE_E_USAGE,
                  "--taps: expected coarse or all, found '%s'", taps);
@@ -240,7 +178,7 @@ static core_status get_taps(gold_case *gold, const char *taps)
 
 static core_status understand(gold_case *gold, const request *r)
 {
-    int64_t seed = 1;
+    har_model model;
     CORE_FAIL_IF(r->model == NULL || r->output == NULL ||
                      (r->input == NULL) == (r->tokens == NULL),
                  CORE_E_USAGE,
@@ -257,18 +195,13 @@ static core_status understand(gold_case *gold, const request *r)
     for (size_t n = strlen(gold->folder); n > 1 && gold->folder[n - 1] == '/';)
         gold->folder[--n] = '\0';
     snprintf(gold->generator, sizeof gold->generator, "moeparity " HAR_VERSION);
-    CORE_TRY(core_spec_open(&gold->spec, r->model, &gold->is_checkpoint));
+    CORE_TRY(har_model_read(&model, r->model, r->layers, r->seed));
+    gold->spec = model.full;
+    gold->n_l = model.spec.n_l;
+    gold->is_checkpoint = model.is_checkpoint;
+    gold->seed = model.seed;
     CORE_FAIL_IF(r->export_weights && gold->is_checkpoint, CORE_E_USAGE,
                  "--export-weights: %s is a checkpoint already", r->model);
-    gold->n_l = gold->spec.n_l;
-    if (r->seed != NULL)
-        CORE_TRY(har_parse_count(&seed, "--seed", r->seed));
-    gold->seed = (uint64_t)seed;
-    if (r->layers != NULL)
-        CORE_TRY(har_parse_count(&gold->n_l, "--layers", r->layers));
-    CORE_FAIL_IF(gold->n_l > gold->spec.n_l, CORE_E_USAGE,
-                 "--layers: %s has %lld layers, found %lld", gold->spec.name,
-                 (long long)gold->spec.n_l, (long long)gold->n_l);
     CORE_TRY(get_numerics(gold, r->numerics));
     CORE_TRY(get_taps(gold, r->taps));
     CORE_TRY(get_batch(gold, r));
@@ -375,8 +308,9 @@ static int check(const request *r)
 
 int har_cmd_golden(int argc, char **argv)
 {
-    request r = {.numerics = "exact,fp32"};
-    har_parse(&argp, argc, argv, "golden", &r);
+    request r = {.numerics = "exact,fp32", .seed = "1", .parts = "1",
+                 .taps = "coarse"};
+    read_command_line(&r, argc, argv);
     core_message_clear();
     if (strcmp(r.action, "make") == 0)
         return make(&r);

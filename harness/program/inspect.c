@@ -2,32 +2,11 @@
 #include "core/files/safetensors.h"
 #include "harness/program/command.h"
 
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static void check_path(const void *self, struct argp_state *state)
 {
-    const char **path = state->input;
-    switch (key) {
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one file: '%s'", arg);
-        *path = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (state->arg_num < 1)
-            argp_error(state, "expected a file");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    if (*(const char *const *)self == NULL)
+        argp_error(state, "expected a file");
 }
-
-static const struct argp argp = {NULL,
-                                 parse_option,
-                                 "FILE",
-                                 "Lists the metadata and the tensors of a "
-                                 "safetensors file.\v" HAR_EXIT_CODES,
-                                 NULL,
-                                 NULL,
-                                 NULL};
 
 static void write_file(const core_st *file)
 {
@@ -47,11 +26,18 @@ static void write_file(const core_st *file)
            bytes);
 }
 
+static const har_command_line line = {
+    "inspect", "FILE",
+    "Lists the metadata and the tensors of a "
+    "safetensors file.\v" HAR_EXIT_CODES,
+    check_path};
+
 int har_cmd_inspect(int argc, char **argv)
 {
     const char *path = NULL;
     core_st *file = NULL;
-    har_parse(&argp, argc, argv, "inspect", &path);
+    const har_option options[] = {{.text = &path}, {0}};
+    har_parse(&line, options, &path, argc, argv);
     core_message_clear();
     const core_status status = core_st_open(&file, path);
     if (status == CORE_OK)

@@ -23,67 +23,35 @@ typedef struct request {
     bool held_out;
 } request;
 
-enum { OPT_MACHINE = 256, OPT_KIND, OPT_TABLE, OPT_OUT, OPT_HELD, OPT_JSON };
-
-static const struct argp_option options[] = {
-    {"machine", OPT_MACHINE, "M", 0, "a preset's name or a machine file", 0},
-    {"kind", OPT_KIND, "KIND", 0,
-     "gemm, moe, attention, collective or plan: what the table holds", 0},
-    {"table", OPT_TABLE, "FILE", 0,
-     "measured times, comma-separated; may be repeated", 0},
-    {"out", OPT_OUT, "FILE", 0, "fit: the machine file to write", 0},
-    {"held-out", OPT_HELD, NULL, 0, "score only shapes that no fit has seen",
-     0},
-    {"json", OPT_JSON, "FILE", 0, "score: the result for machines", 0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    request *r = state->input;
-    switch (key) {
-    case OPT_MACHINE:
-        r->machine = arg;
-        return 0;
-    case OPT_KIND:
-        r->kind = arg;
-        return 0;
-    case OPT_TABLE:
-        if (r->n_table == MAX_TABLES)
-            argp_error(state, "more than %d tables", MAX_TABLES);
-        r->table[r->n_table++] = arg;
-        return 0;
-    case OPT_OUT:
-        r->out = arg;
-        return 0;
-    case OPT_HELD:
-        r->held_out = true;
-        return 0;
-    case OPT_JSON:
-        r->json = arg;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one action: '%s'", arg);
-        r->action = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
+static const har_command_line line = {
+    "perf",
     "fit --machine M --kind KIND --table FILE... --out FILE\n"
     "score --machine M --kind KIND --table FILE... [--held-out]\n"
     "machines",
-    "Fits the coefficients of a machine on a table of measured times, scores "
-    "its predictions on one, or lists the machines that come with the "
-    "program.\vOne shape in five, chosen by its hash, is for "
+    "Fits the coefficients of a machine on a table of measured times, "
+    "scores its predictions on one, or lists the machines that come "
+    "with the program.\vOne shape in five, chosen by its hash, is for "
     "fitting.\n" HAR_EXIT_CODES,
-    NULL,
-    NULL,
     NULL};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->action},
+        {"machine", .text = &r->machine},
+        {"kind", .text = &r->kind, .argument = "KIND",
+         .help = "gemm, moe, attention, collective or plan: what the table "
+                 "holds"},
+        {"table", .text = r->table, .n = &r->n_table, .most = MAX_TABLES,
+         .argument = "FILE",
+         .help = "measured times, comma-separated; may be repeated"},
+        {"out", .text = &r->out},
+        {"held-out", .flag = &r->held_out,
+         .help = "score only shapes that no fit has seen"},
+        {"json", .text = &r->json},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 static core_status parse_kind(har_kind *out, const char *name)
 {
@@ -259,7 +227,7 @@ static core_status list_machines(void)
 int har_cmd_perf(int argc, char **argv)
 {
     request r = {.action = ""};
-    har_parse(&argp, argc, argv, "perf", &r);
+    read_command_line(&r, argc, argv);
     core_message_clear();
     if (strcmp(r.action, "machines") == 0)
         return har_end(list_machines());

@@ -18,52 +18,30 @@ typedef struct request {
     const char *name, *model, *gpus, *emit, *import;
 } request;
 
-enum { OPT_GPUS = 256, OPT_EMIT, OPT_IMPORT, MAX_ARGUMENT_BYTES = 1 << 16 };
+enum { MAX_ARGUMENT_BYTES = 1 << 16 };
 
-static const struct argp_option options[] = {
-    {"model", 'm', "MODEL", 0, "the model the plan is for (seed-30b)", 0},
-    {"gpus", OPT_GPUS, "N", 0, "list the legal plans of MODEL on N ranks", 0},
-    {"emit", OPT_EMIT, "SYSTEM", 0,
-     "print the plan as launch arguments of megatron or vllm", 0},
-    {"import", OPT_IMPORT, "ARGS", 0,
-     "print the plan that Megatron's arguments mean: a text or a file", 0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    request *r = state->input;
-    switch (key) {
-    case 'm':
-        r->model = arg;
-        return 0;
-    case OPT_GPUS:
-        r->gpus = arg;
-        return 0;
-    case OPT_EMIT:
-        r->emit = arg;
-        return 0;
-    case OPT_IMPORT:
-        r->import = arg;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one argument: '%s'", arg);
-        r->name = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
+static const har_command_line line = {
+    "plan",
     "[PLAN]\nPLAN --emit SYSTEM\n--import ARGS\nMODEL --gpus N",
-    "Shows ranks, groups and placements of a plan, or the legal plans of a "
-    "model; without arguments, the presets.\v" HAR_EXIT_CODES,
-    NULL,
-    NULL,
+    "Shows ranks, groups and placements of a plan, or the legal plans "
+    "of a model; without arguments, the presets.\v" HAR_EXIT_CODES,
     NULL};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->name},
+        {"model", .text = &r->model},
+        {"gpus", .text = &r->gpus, .argument = "N",
+         .help = "list the legal plans of MODEL on N ranks"},
+        {"emit", .text = &r->emit, .argument = "SYSTEM",
+         .help = "print the plan as launch arguments of megatron or vllm"},
+        {"import", .text = &r->import, .argument = "ARGS",
+         .help = "print the plan that Megatron's arguments mean: a text or a "
+                 "file"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 static void write_presets(void)
 {
@@ -147,15 +125,6 @@ static void write_group(const par_group *g)
     printf(g->n > 16 ? " ... (%d ranks)\n" : "\n", g->n);
 }
 
-static bool any_layer(const core_spec *spec,
-                      bool (*has)(const core_spec *spec, int layer))
-{
-    for (int l = 0; l < (int)spec->n_l; l++)
-        if (has(spec, l))
-            return true;
-    return false;
-}
-
 static void write_placements(const core_spec *spec)
 {
     puts("placements (attention mesh: pp, dp, tp; expert mesh: ep, etp, edp)");
@@ -171,13 +140,8 @@ static void write_placements(const core_spec *spec)
     if (spec->qk_norm == CORE_QK_NORM_ALL)
         puts("  norm of all heads    tp Shard(heads); its sum of squares is "
              "Partial over tp until reduced");
-    if (core_spec_is_mla(spec))
-        puts("  latents of q, k, v   pp Shard(layer), dp Replicate, tp "
-             "Replicate; what expands them tp Shard(heads)");
-    if (any_layer(spec, core_spec_has_mamba))
-        puts("  mamba                pp Shard(layer), dp Replicate, tp "
-             "Shard(channels); what leaves the channels is Partial over tp "
-             "until reduced");
+    for (int i = 0; par_placement(spec, i) != NULL; i++)
+        printf("  %s\n", par_placement(spec, i));
     puts("  experts              ep Shard(expert), etp Shard(inner), edp "
          "Replicate; "
          "their result is Partial over etp until reduced");
@@ -194,9 +158,7 @@ static core_status with_layout(const core_spec *spec, const par_plan *plan,
 {
     core_arena arena = core_arena_measure();
     par_layout layout;
-    par_layout_init(&layout, &arena, spec, plan, rank);
-    CORE_TRY(core_arena_make(&arena));
-    par_layout_init(&layout, &arena, spec, plan, rank);
+    CORE_TRY(par_layout_make(&layout, &arena, spec, plan, rank));
     if (rank == 0) {
         printf("groups\n");
         write_group(&layout.tp_group);
@@ -300,7 +262,7 @@ static core_status import_plan(const request *r)
 int har_cmd_plan(int argc, char **argv)
 {
     request r = {.model = "seed-30b"};
-    har_parse(&argp, argc, argv, "plan", &r);
+    read_command_line(&r, argc, argv);
     core_message_clear();
     if (r.import != NULL)
         return har_end(import_plan(&r));

@@ -3,6 +3,7 @@
  * Everything that can be refused is refused before the first line is written:
  * the requirements are judged into memory, then the report is printed.
  */
+#include "harness/launch/waiting.h"
 #include "harness/perf/predict/figures.h"
 #include "harness/program/command.h"
 #include "harness/program/question_options.h"
@@ -10,90 +11,42 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 typedef struct request {
     har_question asked;
     const char *sweep, *require, *json, *trace;
 } request;
 
-enum { OPT_SWEEP = HAR_QUESTION_KEYS, OPT_REQUIRE, OPT_JSON, OPT_TRACE };
-
-static const struct argp_option options[] = {
-    {"sweep", OPT_SWEEP, "WHAT=A..B", 0,
-     "a row for each doubling of gpus (scales dp), seq or mb", 0},
-    {"require", OPT_REQUIRE, "FILE", 0, "requirements: exit 1 if not met", 0},
-    {"json", OPT_JSON, "FILE", 0, "the report for machines", 0},
-    {"trace", OPT_TRACE, "FILE", 0, "predicted timeline for Perfetto", 0},
-    {0}};
-
-static const struct argp_child children[] = {{&har_question_argp, 0, NULL, 0},
-                                             {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    request *r = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &r->asked;
-        return 0;
-    case OPT_SWEEP:
-        r->sweep = arg;
-        return 0;
-    case OPT_REQUIRE:
-        r->require = arg;
-        return 0;
-    case OPT_JSON:
-        r->json = arg;
-        return 0;
-    case OPT_TRACE:
-        r->trace = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
-    "[MODEL]",
-    "Predicts latency, throughput, memory, communication, bubble and balance "
-    "of a plan on a machine (docs/predict.md).  A requirement that is not met "
-    "is a difference.\v" HAR_EXIT_CODES,
-    children,
-    NULL,
+static const har_command_line line = {
+    "predict", "[MODEL]",
+    "Predicts latency, throughput, memory, communication, bubble and "
+    "balance of a plan on a machine (docs/predict.md).  A requirement "
+    "that is not met is a difference.\v" HAR_EXIT_CODES,
     NULL};
 
-/* --- progress on a terminal, after two seconds --- */
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        HAR_QUESTION_OPTIONS(&r->asked),
+        {"sweep", .text = &r->sweep, .argument = "WHAT=A..B",
+         .help = "a row for each doubling of gpus (scales dp), seq or mb"},
+        {"require", .text = &r->require, .argument = "FILE",
+         .help = "requirements: exit 1 if not met"},
+        {"json", .text = &r->json},
+        {"trace", .text = &r->trace},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 typedef struct showing {
-    time_t begin;
-    const char *what; /* of a sweep; else ""                                  */
-    int64_t x;
-    int percent; /* last shown; -1: none is                              */
+    har_waiting waiting;
+    char what[48]; /* "predicting seq=4" */
 } showing;
 
 static void show_progress(void *self, double done)
 {
     showing *s = self;
-    const int percent = (int)(100 * done);
-    if (percent == s->percent || time(NULL) - s->begin < 2)
-        return;
-    s->percent = percent;
-    fprintf(stderr, "\r\033[Kpredicting %s", s->what);
-    if (s->x > 0)
-        fprintf(stderr, "=%lld: ", (long long)s->x);
-    fprintf(stderr, "%d %%", percent);
-    fflush(stderr);
-}
-
-static void clear_progress(showing *s)
-{
-    if (s->percent >= 0)
-        fputs("\r\033[K", stderr);
-    s->percent = -1;
+    har_waiting_share(&s->waiting, s->what, done);
 }
 
 /* --- one prediction --- */
@@ -136,10 +89,9 @@ static core_status predict_case(har_setup *s, har_predictor *predictor,
                                 showing *progress, har_prediction *p)
 {
     CORE_TRY(har_load_source_apply(&s->source, &s->what));
-    har_predictor_watch(
-        predictor, isatty(STDERR_FILENO) == 1 ? show_progress : NULL, progress);
+    har_predictor_watch(predictor, show_progress, progress);
     const core_status status = har_predict(predictor, &s->what, p);
-    clear_progress(progress);
+    har_waiting_end(&progress->waiting);
     return status;
 }
 
@@ -147,7 +99,7 @@ static core_status predict_one(har_setup *s, const request *r,
                                har_predictor *predictor, har_prediction *p,
                                bool *met)
 {
-    showing progress = {.begin = time(NULL), .what = "", .percent = -1};
+    showing progress = {har_waiting_begin(), "predicting"};
     CORE_TRY(har_setup_check(s));
     CORE_TRY(predict_case(s, predictor, &progress, p));
     return report(s, r, predictor, p, met);
@@ -242,8 +194,7 @@ static core_status sweep(har_setup *s, const request *r,
     CORE_TRY(har_predict_check(predictor, &s->what));
     CORE_FAIL_IF(!has_point(s, &w), CORE_E_PLAN, "--sweep %s: no legal plan",
                  r->sweep);
-    showing progress = {
-        .begin = time(NULL), .what = SWEPT[w.what], .percent = -1};
+    showing progress = {.waiting = har_waiting_begin()};
     printf("%8s %5s %10s %23s %12s %10s %6s %6s %6s %6s %8s\n", SWEPT[w.what],
            "GPUs", "latency_ms", "90 % interval      ", "tokens/s", "rows/s",
            "mfu %", "comm %", "bub %", "bal %", "GB");
@@ -254,7 +205,8 @@ static core_status sweep(har_setup *s, const request *r,
             core_message_clear();
             continue;
         }
-        progress.x = x;
+        snprintf(progress.what, sizeof progress.what, "predicting %s=%lld",
+                 SWEPT[w.what], (long long)x);
         CORE_TRY(predict_case(s, predictor, &progress, p));
         write_row(x, s, p);
     }
@@ -268,7 +220,7 @@ int har_cmd_predict(int argc, char **argv)
     static har_prediction p;
     har_predictor *predictor = NULL;
     bool met = true;
-    har_parse(&argp, argc, argv, "predict", &r);
+    read_command_line(&r, argc, argv);
     core_message_clear();
     core_status status = har_setup_read(&s, &r.asked);
     if (status == CORE_OK)

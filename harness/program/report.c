@@ -19,60 +19,32 @@ typedef struct request {
 } request;
 
 enum {
-    OPT_VERIFY = HAR_QUESTION_KEYS,
-    OPT_CLAIMS,
-    OPT_GPUS,
     MOST_GPUS = 4096,
     LARGE = 512 /* plans beyond are searched only if asked for */
 };
 
-static const struct argp_option options[] = {
-    {"out", 'o', "FILE", 0, "the page (report.html)", 0},
-    {"verify", OPT_VERIFY, "FILE", 0,
-     "show the verdicts that verify --json wrote", 0},
-    {"claims", OPT_CLAIMS, "FILE", 0, "audit these claims and show it", 0},
-    {"gpus", OPT_GPUS, "A..B", 0,
-     "numbers of GPUs whose best plans are shown (half to twice the plan's)",
-     0},
-    {0}};
-
-static const struct argp_child children[] = {{&har_question_argp, 0, NULL, 0},
-                                             {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    request *r = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &r->asked;
-        return 0;
-    case 'o':
-        r->out = arg;
-        return 0;
-    case OPT_VERIFY:
-        r->verify = arg;
-        return 0;
-    case OPT_CLAIMS:
-        r->claims = arg;
-        return 0;
-    case OPT_GPUS:
-        r->gpus = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
-    "[MODEL]",
-    "Writes one page about a plan on a machine: modules, verdicts, memory, "
-    "load, communication, timeline, roofline, other plans, audit "
-    "(docs/report.md).  Draws with gnuplot.\v" HAR_EXIT_CODES,
-    children,
-    NULL,
+static const har_command_line line = {
+    "report", "[MODEL]",
+    "Writes one page about a plan on a machine: modules, verdicts, "
+    "memory, load, communication, timeline, roofline, other plans, "
+    "audit (docs/report.md).  Draws with gnuplot.\v" HAR_EXIT_CODES,
     NULL};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        HAR_QUESTION_OPTIONS(&r->asked),
+        {"out", .text = &r->out},
+        {"verify", .text = &r->verify, .argument = "FILE",
+         .help = "show the verdicts that verify --json wrote"},
+        {"claims", .text = &r->claims, .argument = "FILE",
+         .help = "audit these claims and show it"},
+        {"gpus", .text = &r->gpus, .argument = "A..B",
+         .help = "numbers of GPUs whose best plans are shown (half to twice "
+                 "the plan's)"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 static core_status check_question(const har_setup *s)
 {
@@ -121,7 +93,7 @@ int har_cmd_report(int argc, char **argv)
     har_waiting waiting = har_waiting_begin();
     har_sheet_ask ask = {
         .setup = &s, .progress = show_progress, .self = &waiting};
-    har_parse(&argp, argc, argv, "report", &r);
+    read_command_line(&r, argc, argv);
     core_message_clear();
     core_status status = har_setup_read(&s, &r.asked);
     if (status == CORE_OK)

@@ -8,6 +8,7 @@
 #include "harness/launch/waiting.h"
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
+#include "harness/program/model.h"
 #include "harness/verify/estimate.h"
 #include "harness/verify/switch_layer.h"
 #include "parallel/forward.h"
@@ -37,10 +38,9 @@ typedef struct job {
 } job;
 
 typedef struct task {
-    bool is_checkpoint, is_switch, has_plan;
-    core_spec full;              /* as opened: what the weights belong to */
-    core_spec spec, passthrough; /* shortened; with the other rule */
-    uint64_t seed;
+    bool is_switch, has_plan;
+    har_model model;
+    core_spec passthrough; /* with the other rule */
     par_plan plan;
     core_numerics numerics;
     double stall_seconds;
@@ -55,89 +55,42 @@ typedef struct task {
 
 /* --- the command line --- */
 
-enum { OPT_STALL = 256, OPT_LAYERS, OPT_TRACE };
-
-static const struct argp_option options[] = {
-    {"model", 'm', "MODEL", 0, "preset, spec file or checkpoint folder", 0},
-    {"input", 'i', "FILE", 0,
-     "safetensors with input_ids, or p0.input_ids, "
-     "p1.input_ids ... (and attention_mask; Switch layer: hidden_in)",
-     0},
-    {"batch", 'b', "BxT", 0, "rows x tokens made from the seed, not --input",
-     0},
-    {"seed", 's', "N", 0, "of procedural weights and of --batch (1)", 0},
-    {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 0},
-    {"out", 'o', "FILE", 0, "the taps, under the same prefixes", 0},
-    {"output", 0, NULL, OPTION_ALIAS, NULL, 0},
-    {"plan", 'p', "PLAN", 0,
-     "run the emulation of this plan, not the reference", 0},
-    {"numerics", 'n', "NAME", 0, "exact, fp64, fp32 or bf16 (fp64)", 0},
-    {"trace", OPT_TRACE, "FILE", 0,
-     "with --plan: the timeline of every rank's operators, for "
-     "ui.perfetto.dev",
-     0},
-    {"stall", OPT_STALL, "SECONDS", 0,
-     "end the run when nothing moves for so long "
-     "(30)",
-     0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static void check_request(const void *self, struct argp_state *state)
 {
-    request *r = state->input;
-    switch (key) {
-    case 'm':
-        r->model = arg;
-        return 0;
-    case 'i':
-        r->input = arg;
-        return 0;
-    case 'b':
-        r->batch = arg;
-        return 0;
-    case 's':
-        r->seed = arg;
-        return 0;
-    case OPT_LAYERS:
-        r->layers = arg;
-        return 0;
-    case 'o':
-        r->output = arg;
-        return 0;
-    case 'p':
-        r->plan = arg;
-        return 0;
-    case 'n':
-        r->numerics = arg;
-        return 0;
-    case OPT_STALL:
-        r->stall = arg;
-        return 0;
-    case OPT_TRACE:
-        r->trace = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (r->trace != NULL && r->plan == NULL)
-            argp_error(state, "--trace needs --plan: it shows the ranks");
-        if (r->model == NULL || r->output == NULL ||
-            (r->input == NULL) == (r->batch == NULL))
-            argp_error(state,
-                       "--model, --out and one of --input and --batch are "
-                       "needed");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    const request *r = self;
+    if (r->trace != NULL && r->plan == NULL)
+        argp_error(state, "--trace needs --plan: it shows the ranks");
+    if (r->model == NULL || r->output == NULL ||
+        (r->input == NULL) == (r->batch == NULL))
+        argp_error(state, "--model, --out and one of --input and --batch are "
+                          "needed");
 }
 
-static const struct argp argp = {options,
-                                 parse_option,
-                                 "--model MODEL --input FILE --out FILE",
-                                 "Runs the forward pass of every prompt and "
-                                 "writes every coarse tap.\v" HAR_EXIT_CODES,
-                                 NULL,
-                                 NULL,
-                                 NULL};
+static const har_command_line line = {
+    "run", "--model MODEL --input FILE --out FILE",
+    "Runs the forward pass of every prompt and writes every coarse tap "
+    "under the same prefixes.\vWith --batch the prompt is made from "
+    "the seed; with --plan its emulation runs, not the reference. "
+    HAR_EXIT_CODES,
+    check_request};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {"model", .text = &r->model},
+        {"input", .text = &r->input},
+        {"batch", .text = &r->batch},
+        {"seed", .text = &r->seed},
+        {"layers", .text = &r->layers},
+        {"out", .text = &r->output},
+        {"output", .text = &r->output, .flags = OPTION_ALIAS},
+        {"plan", .text = &r->plan},
+        {"numerics", .text = &r->numerics},
+        {"trace", .text = &r->trace},
+        {"stall", .text = &r->stall},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 /* --- what is to be run --- */
 
@@ -149,16 +102,17 @@ static core_status add_prompt(task *t, const char *prefix, const char *made)
     if (made != NULL) {
         int64_t n_b, n_t;
         CORE_TRY(har_parse_batch(&n_b, &n_t, "--batch", made));
-        CORE_TRY(core_batch_make(&p->batch, &t->spec, n_b, n_t, t->seed));
+        CORE_TRY(core_batch_make(&p->batch, &t->model.spec, n_b, n_t,
+                                 t->model.seed));
     } else {
         CORE_FAIL_IF(t->n_prompt == MAX_PARTS, CORE_E_INPUT,
                      "%s: more than %d prompts", core_st_path(t->input),
                      (int)MAX_PARTS);
-        CORE_TRY(core_batch_read(&p->batch, &t->spec, t->input, prefix));
+        CORE_TRY(core_batch_read(&p->batch, &t->model.spec, t->input, prefix));
     }
     t->n_prompt++;
     if (t->has_plan)
-        CORE_TRY(par_plan_check_batch(&t->plan, &t->spec, p->batch.n_b));
+        CORE_TRY(par_plan_check_batch(&t->plan, &t->model.spec, p->batch.n_b));
     return CORE_OK;
 }
 
@@ -194,48 +148,31 @@ static void plan_jobs(task *t)
 {
     for (int i = 0; i < t->n_prompt; i++) {
         if (t->is_switch) {
-            add_job(t, &t->prompt[i], &t->spec, HAR_SWITCH_ZERO);
+            add_job(t, &t->prompt[i], &t->model.spec, HAR_SWITCH_ZERO);
             add_job(t, &t->prompt[i], &t->passthrough, HAR_SWITCH_PASSTHROUGH);
         } else {
-            add_job(t, &t->prompt[i], &t->spec, "");
+            add_job(t, &t->prompt[i], &t->model.spec, "");
         }
     }
 }
 
-static core_status read_numbers(task *t, const request *r)
-{
-    int64_t stall = 30, seed = 1, n_l = t->full.n_l;
-    if (r->stall != NULL)
-        CORE_TRY(har_parse_count(&stall, "--stall", r->stall));
-    if (r->seed != NULL)
-        CORE_TRY(har_parse_count(&seed, "--seed", r->seed));
-    if (r->layers != NULL)
-        CORE_TRY(har_parse_count(&n_l, "--layers", r->layers));
-    CORE_FAIL_IF(n_l > t->full.n_l, CORE_E_USAGE,
-                 "--layers: %s has %lld layers, found %lld", t->full.name,
-                 (long long)t->full.n_l, (long long)n_l);
-    t->stall_seconds = (double)stall;
-    t->seed = (uint64_t)seed;
-    t->spec = t->full;
-    t->spec.n_l = n_l;
-    return CORE_OK;
-}
-
 static core_status understand(task *t, const request *r)
 {
+    int64_t stall;
     CORE_TRY(core_numerics_parse(&t->numerics, r->numerics));
-    CORE_TRY(core_spec_open(&t->full, r->model, &t->is_checkpoint));
-    CORE_TRY(read_numbers(t, r));
-    t->is_switch = t->spec.family == CORE_FAMILY_SWITCH;
+    CORE_TRY(har_parse_count(&stall, "--stall", r->stall));
+    t->stall_seconds = (double)stall;
+    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed));
+    t->is_switch = t->model.spec.family == CORE_FAMILY_SWITCH;
     if (t->is_switch) {
-        t->spec.capacity.dropped = CORE_DROPPED_ZERO;
-        t->passthrough = t->spec;
+        t->model.spec.capacity.dropped = CORE_DROPPED_ZERO;
+        t->passthrough = t->model.spec;
         t->passthrough.capacity.dropped = CORE_DROPPED_PASSTHROUGH;
     }
     t->has_plan = r->plan != NULL;
     if (t->has_plan) {
         CORE_TRY(par_plan_parse(&t->plan, r->plan));
-        CORE_TRY(par_plan_check(&t->plan, &t->spec));
+        CORE_TRY(par_plan_check(&t->plan, &t->model.spec));
     }
     if (r->batch != NULL) {
         CORE_TRY(add_prompt(t, "", r->batch));
@@ -247,12 +184,9 @@ static core_status understand(task *t, const request *r)
     return CORE_OK;
 }
 
-static core_status open_weights(task *t, const request *r)
+static core_status open_weights(task *t)
 {
-    if (t->is_checkpoint)
-        CORE_TRY(core_weights_open_checkpoint(&t->weights, &t->full, r->model));
-    else
-        CORE_TRY(core_weights_open_procedural(&t->weights, &t->full, t->seed));
+    CORE_TRY(har_model_weights(&t->model, &t->weights));
     return core_weights_prepare(t->weights, t->numerics, NULL);
 }
 
@@ -266,7 +200,7 @@ static core_status create_taps(task *t, const request *r)
     core_tapfile_part part[2 * MAX_PARTS];
     char path[600];
     char model[CORE_NAME_BYTES], plan[PAR_PLAN_TEXT] = "none";
-    snprintf(model, sizeof model, "%s", t->spec.name);
+    snprintf(model, sizeof model, "%s", t->model.spec.name);
     if (t->has_plan)
         par_plan_format(&t->plan, plan);
     const char *const metadata[] = {
@@ -280,7 +214,7 @@ static core_status create_taps(task *t, const request *r)
                                       t->job[i].batch->n_t,
                                       t->is_switch ? NULL : t->job[i].batch};
     snprintf(path, sizeof path, "%s%s", r->output, t->is_switch ? ".taps" : "");
-    return core_tapfile_create(&t->taps, path, &t->spec, t->numerics,
+    return core_tapfile_create(&t->taps, path, &t->model.spec, t->numerics,
                                !t->is_switch, false, part, t->n_job, metadata);
 }
 
@@ -292,13 +226,13 @@ static core_status finish_taps(task *t, const request *r)
     CORE_FAIL_IF(!t->is_exact, CORE_E_EXACT,
                  "%s: a sum does not fit the 53 bits "
                  "of exact mode; use --numerics fp64",
-                 t->spec.name);
+                 t->model.spec.name);
     if (!t->is_switch)
         return core_tapfile_commit(t->taps);
     for (int i = 0; i < t->n_prompt; i++)
         part[i] = (har_switch_part){t->prompt[i].prefix, &t->prompt[i].batch};
-    return har_switch_write(r->output, &t->spec, t->taps, part, t->n_prompt,
-                            metadata);
+    return har_switch_write(r->output, &t->model.spec, t->taps, part,
+                            t->n_prompt, metadata);
 }
 
 /* --- without a plan --- */
@@ -333,7 +267,7 @@ static core_status run_reference(task *t, const job *j)
 
 static core_status run_alone(task *t, const request *r)
 {
-    CORE_TRY(open_weights(t, r));
+    CORE_TRY(open_weights(t));
     CORE_TRY(create_taps(t, r));
     for (int i = 0; i < t->n_job; i++)
         CORE_TRY_CTX(run_reference(t, &t->job[i]), "running prompt %s",
@@ -372,7 +306,8 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
                              trace};
     par_model *model = NULL;
     par_stats stats;
-    har_trace_pass(trace, j->prefix[0] != '\0' ? j->prefix : t->spec.name);
+    har_trace_pass(trace,
+                   j->prefix[0] != '\0' ? j->prefix : t->model.spec.name);
     core_status status =
         par_agree(comm, par_model_open(&model, comm, layout, j->spec,
                                        t->weights, t->numerics, &par));
@@ -403,8 +338,8 @@ static core_status share_taps(task *t, const request *r, par_comm *comm)
         return status;
     par_broadcast(comm, &comm->world, path, (int64_t)sizeof path, 0);
     if (comm->rank != 0)
-        status =
-            core_tapfile_open(&t->taps, path, &t->spec, !t->is_switch, true);
+        status = core_tapfile_open(&t->taps, path, &t->model.spec,
+                                   !t->is_switch, true);
     return par_agree(comm, status);
 }
 
@@ -424,12 +359,11 @@ static core_status run_plan(task *t, const request *r, par_comm *comm)
 {
     core_arena arena = core_arena_measure();
     par_layout layout;
-    CORE_TRY(par_agree(comm, open_weights(t, r)));
+    CORE_TRY(par_agree(comm, open_weights(t)));
     CORE_TRY(share_taps(t, r, comm));
-    par_layout_init(&layout, &arena, &t->spec, &t->plan, comm->rank);
-    core_status status = par_agree(comm, core_arena_make(&arena));
-    if (status == CORE_OK)
-        par_layout_init(&layout, &arena, &t->spec, &t->plan, comm->rank);
+    core_status status =
+        par_agree(comm, par_layout_make(&layout, &arena, &t->model.spec,
+                                        &t->plan, comm->rank));
     if (status == CORE_OK)
         status = run_jobs(t, r, comm, &layout);
     core_arena_free(&arena);
@@ -465,8 +399,8 @@ static void task_free(task *t)
 
 int har_cmd_run(int argc, char **argv)
 {
-    request r = {.numerics = "fp64"};
-    har_parse(&argp, argc, argv, "run", &r);
+    request r = {.numerics = "fp64", .seed = "1", .stall = "30"};
+    read_command_line(&r, argc, argv);
     core_message_clear();
     task *t = calloc(1, sizeof *t);
     if (t == NULL)

@@ -5,6 +5,7 @@
  * further micro-batches; the popularity of experts changes the times, so it is
  * read before the search.
  */
+#include "harness/launch/waiting.h"
 #include "harness/perf/predict/load_source.h"
 #include "harness/perf/search/report.h"
 #include "harness/program/command.h"
@@ -13,8 +14,6 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 typedef struct request {
     const char *model, *machine, *gpus, *batch, *decode, *dtype, *json, *write;
@@ -24,108 +23,45 @@ typedef struct request {
     bool place;
 } request;
 
-enum {
-    OPT_MACHINE = 256,
-    OPT_GPUS,
-    OPT_BATCH,
-    OPT_DECODE,
-    OPT_DTYPE,
-    OPT_SLO,
-    OPT_JSON,
-    OPT_WRITE,
-    OPT_MARK,
-    OPT_POPULARITY,
-    OPT_PLACE,
-    OPT_BUDGET
-};
-
-static const struct argp_option options[] = {
-    {"machine", OPT_MACHINE, "M", 0, "a preset's name or a machine file", 0},
-    {"gpus", OPT_GPUS, "N[..N2]", 0, "numbers of GPUs to search", 0},
-    {"batch", OPT_BATCH, "BxT", 0, "prefill: rows x tokens", 0},
-    {"decode", OPT_DECODE, "BxL", 0,
-     "a token for each of B rows, L cached ones before it", 0},
-    {"dtype", OPT_DTYPE, "NAME", 0, "of values: f16, bf16, f32, f64 (f16)", 0},
-    {"slo", OPT_SLO, "LIMIT", 0,
-     "latency_ms<X or tokens_per_s>X; both may be "
-     "given",
-     0},
-    {"mark", OPT_MARK, "PLAN", 0,
-     "hold this plan against the best; may be "
-     "repeated",
-     0},
-    {"popularity", OPT_POPULARITY, "FILE", 0,
-     "how often each expert is chosen (all alike); also uniform, zipf:S, "
-     "power:A, or taps:FILE of a run",
-     0},
-    {"place", OPT_PLACE, NULL, 0,
-     "deal the experts of the first marked plan, else of the best that has "
-     "ep > 1, by their popularity",
-     0},
-    {"budget", OPT_BUDGET, "GB", 0,
-     "memory of a GPU for copies of experts (what is left, but no more than "
-     "the experts already have)",
-     0},
-    {"json", OPT_JSON, "FILE", 0, "the result for machines", 0},
-    {"write", OPT_WRITE, "FILE", 0,
-     "the best plan, with --place the placed one, as YAML for verify", 0},
-    {0}};
-
-static error_t add_text(const char **list, int *n, int most, const char *text,
-                        const char *option, struct argp_state *state)
-{
-    if (*n == most)
-        argp_error(state, "--%s: given more than %d times", option, most);
-    else
-        list[(*n)++] = text;
-    return 0;
-}
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    request *r = state->input;
-    const struct {
-        int key;
-        const char **out;
-    } text[] = {{OPT_MACHINE, &r->machine}, {OPT_GPUS, &r->gpus},
-                {OPT_BATCH, &r->batch},     {OPT_DECODE, &r->decode},
-                {OPT_DTYPE, &r->dtype},     {OPT_JSON, &r->json},
-                {OPT_WRITE, &r->write},     {OPT_POPULARITY, &r->popularity},
-                {OPT_BUDGET, &r->budget}};
-    for (size_t i = 0; i < sizeof text / sizeof text[0]; i++)
-        if (key == text[i].key) {
-            *text[i].out = arg;
-            return 0;
-        }
-    switch (key) {
-    case OPT_SLO:
-        return add_text(r->slo, &r->n_slo, 2, arg, "slo", state);
-    case OPT_MARK:
-        return add_text(r->mark, &r->n_mark, HAR_MAX_MARKS - 3, arg, "mark",
-                        state);
-    case OPT_PLACE:
-        r->place = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one model: '%s'", arg);
-        r->model = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
+static const har_command_line line = {
+    "search",
     "MODEL --machine M --gpus N[..N2] --batch BxT\n"
     "MODEL --machine M --gpus N[..N2] --decode BxL",
-    "Times every legal plan that fits memory and shows those that no other "
-    "beats in both latency and throughput.\v" HAR_EXIT_CODES,
-    NULL,
-    NULL,
+    "Times every legal plan that fits memory and shows those that no "
+    "other beats in both latency and throughput.\v" HAR_EXIT_CODES,
     NULL};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->model},
+        {"machine", .text = &r->machine},
+        {"gpus", .text = &r->gpus, .argument = "N[..N2]",
+         .help = "numbers of GPUs to search"},
+        {"batch", .text = &r->batch},
+        {"decode", .text = &r->decode, .argument = "BxL",
+         .help = "instead: a token for each of B rows, L cached ones before "
+                 "it"},
+        {"dtype", .text = &r->dtype},
+        {"slo", .text = r->slo, .n = &r->n_slo, .most = 2, .argument = "LIMIT",
+         .help = "latency_ms<X or tokens_per_s>X; both may be given"},
+        {"mark", .text = r->mark, .n = &r->n_mark, .most = HAR_MAX_MARKS - 3,
+         .argument = "PLAN",
+         .help = "hold this plan against the best; may be repeated"},
+        {"popularity", .text = &r->popularity},
+        {"place", .flag = &r->place,
+         .help = "deal the experts of the first marked plan, else of the best "
+                 "that has ep > 1, by their popularity"},
+        {"budget", .text = &r->budget, .argument = "GB",
+         .help = "memory of a GPU for copies of experts (what is left, but no "
+                 "more than the experts already have)"},
+        {"json", .text = &r->json},
+        {"write", .text = &r->write, .argument = "FILE",
+         .help = "the best plan, with --place the placed one, as YAML for "
+                 "verify"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 /* --- options
  * ------------------------------------------------------------------ */
@@ -171,29 +107,11 @@ static core_status parse_slo(const char *text, har_search_case *out)
                           text + strlen(tokens));
 }
 
-static core_status parse_dtype(core_dtype *out, const char *name)
-{
-    static const struct {
-        const char *name;
-        core_dtype dtype;
-    } known[] = {{"f16", CORE_DTYPE_F16},
-                 {"bf16", CORE_DTYPE_BF16},
-                 {"f32", CORE_DTYPE_F32},
-                 {"f64", CORE_DTYPE_F64}};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcmp(name, known[i].name) == 0) {
-            *out = known[i].dtype;
-            return CORE_OK;
-        }
-    CORE_FAIL(CORE_E_USAGE,
-              "--dtype: expected f16, bf16, f32 or f64, found '%s'", name);
-}
-
 static core_status parse_work(const request *r, har_quick *e)
 {
     CORE_FAIL_IF((r->batch == NULL) == (r->decode == NULL), CORE_E_USAGE,
                  "expected one of --batch BxT and --decode BxL");
-    CORE_TRY(parse_dtype(&e->dtype, r->dtype != NULL ? r->dtype : "f16"));
+    CORE_TRY(har_parse_dtype(&e->dtype, "--dtype", r->dtype));
     if (r->batch != NULL)
         return har_parse_batch(&e->n_b, &e->n_t, "--batch", r->batch);
     e->n_t = 1;
@@ -398,17 +316,12 @@ static core_status report(const request *r, har_search_view *v, har_mark *mark)
     return CORE_OK;
 }
 
-/* On a terminal, once it takes long. */
 static void show_progress(void *self, int64_t n_replayed, int64_t n)
 {
-    const time_t *start = self;
-    if (isatty(STDERR_FILENO) && time(NULL) - *start > 2)
-        fprintf(stderr, "\r\033[K%s", n_replayed == n ? "" : "search: ");
-    else
-        return;
-    if (n_replayed < n)
-        fprintf(stderr, "%lld of %lld plans replayed", (long long)n_replayed,
-                (long long)n);
+    char text[80];
+    snprintf(text, sizeof text, "search: %lld of %lld plans replayed",
+             (long long)n_replayed, (long long)n);
+    har_waiting_say(self, text);
 }
 
 static core_status search_with(const request *r, har_search_case *c,
@@ -419,7 +332,7 @@ static core_status search_with(const request *r, har_search_case *c,
     const har_search_cost cost = {e, har_quick_memory, har_quick_time};
     har_search_view view = {
         .request = c, .estimate = e, .result = &result, .mark = mark};
-    time_t start = time(NULL);
+    har_waiting waiting = har_waiting_begin();
     CORE_TRY(mark_asked(r, c, replayer, e, mark, &view.n_mark));
     CORE_TRY(mark_seed(c, replayer, e, mark, &view.n_mark));
     c->cost = &cost;
@@ -427,8 +340,9 @@ static core_status search_with(const request *r, har_search_case *c,
     c->margin = MARGIN;
     c->most_replays = MOST_REPLAYS;
     c->progress = show_progress;
-    c->progress_self = &start;
+    c->progress_self = &waiting;
     core_status status = har_search_run(&result, c);
+    har_waiting_end(&waiting);
     if (status == CORE_OK)
         status = har_quick_status(e);
     if (status == CORE_OK)
@@ -448,26 +362,14 @@ static core_status search(const request *r, har_search_case *c, har_quick *e)
     return status;
 }
 
-/* One placement serves all layers, so of taps the mean share over layers. */
-static core_status read_popularity(har_demand *out, const core_spec *spec,
+static core_status read_popularity(double *share, const core_spec *spec,
                                    const char *text)
 {
-    static const char taps[] = "taps:";
     har_load_source source = {0};
-    if (strncmp(text, taps, sizeof taps - 1) != 0)
-        return har_demand_parse(out, text, (int)spec->n_e);
     const core_status status =
         har_load_source_open(&source, spec, "expected", text, NULL);
-    if (status == CORE_OK) {
-        const double n_moe = core_spec_count_moe(spec, 0, (int)spec->n_l);
-        *out = source.demand;
-        out->by_layer = NULL;
-        for (int64_t e = 0; e < spec->n_e; e++) {
-            out->share[e] = 0;
-            for (int64_t l = 0; l < spec->n_l; l++)
-                out->share[e] += source.by_layer[l * spec->n_e + e] / n_moe;
-        }
-    }
+    if (status == CORE_OK)
+        har_load_source_shares(&source, spec, share);
     har_load_source_close(&source);
     return status;
 }
@@ -476,7 +378,7 @@ static core_status run(const request *r)
 {
     core_spec spec;
     har_machine machine;
-    har_demand demand;
+    double share[PAR_MAX_EXPERTS];
     har_search_case c = {.spec = &spec};
     har_quick e = {.spec = &spec, .machine = &machine};
     CORE_TRY(parse_case(r, &c, &e));
@@ -489,8 +391,8 @@ static core_status run(const request *r)
                  "--popularity: %s has no experts", spec.name);
     c.memory_bytes = machine.memory_bytes;
     if (r->popularity != NULL) {
-        CORE_TRY(read_popularity(&demand, &spec, r->popularity));
-        e.share = demand.share;
+        CORE_TRY(read_popularity(share, &spec, r->popularity));
+        e.share = share;
     }
     const core_status status = search(r, &c, &e);
     har_quick_free(&e);
@@ -499,8 +401,8 @@ static core_status run(const request *r)
 
 int har_cmd_search(int argc, char **argv)
 {
-    request r = {0};
-    har_parse(&argp, argc, argv, "search", &r);
+    request r = {.dtype = "f16"};
+    read_command_line(&r, argc, argv);
     core_message_clear();
     return har_end(run(&r));
 }

@@ -10,41 +10,22 @@ typedef struct request {
     bool yaml, taps;
 } request;
 
-enum { OPT_YAML = 256, OPT_TAPS };
+static const har_command_line line = {
+    "spec", "[MODEL]",
+    "Shows the sizes of a model; without MODEL, "
+    "the names of the presets.\v" HAR_EXIT_CODES,
+    NULL};
 
-static const struct argp_option options[] = {
-    {"yaml", OPT_YAML, NULL, 0, "print it in our own form, to be edited", 0},
-    {"taps", OPT_TAPS, NULL, 0, "list every observation point", 0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static void read_command_line(request *r, int argc, char **argv)
 {
-    request *r = state->input;
-    switch (key) {
-    case OPT_YAML:
-        r->yaml = true;
-        return 0;
-    case OPT_TAPS:
-        r->taps = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one MODEL: '%s'", arg);
-        r->model = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    const har_option options[] = {
+        {.text = &r->model},
+        {"yaml", .flag = &r->yaml,
+         .help = "print it in our own form, to be edited"},
+        {"taps", .flag = &r->taps, .help = "list every observation point"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
 }
-
-static const struct argp argp = {options,
-                                 parse_option,
-                                 "[MODEL]",
-                                 "Shows the sizes of a model; without MODEL, "
-                                 "the names of the presets.\v" HAR_EXIT_CODES,
-                                 NULL,
-                                 NULL,
-                                 NULL};
 
 static void write_memory(const core_spec *spec)
 {
@@ -122,7 +103,7 @@ int har_cmd_spec(int argc, char **argv)
 {
     request r = {NULL, false, false};
     core_spec spec;
-    har_parse(&argp, argc, argv, "spec", &r);
+    read_command_line(&r, argc, argv);
     core_message_clear();
     if (r.model == NULL) {
         for (int i = 0; core_spec_preset_name(i) != NULL; i++)

@@ -4,13 +4,14 @@
  * line and refuse what is wrong; then the launcher starts the ranks and waits,
  * and the ranks verify.  Ranks outside a plan's world wait for the next plan.
  */
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/launch/events.h"
 #include "harness/launch/launch.h"
 #include "harness/launch/outfile.h"
 #include "harness/launch/ranks.h"
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
+#include "harness/program/model.h"
 #include "harness/verify/report.h"
 
 #include <stdlib.h>
@@ -18,22 +19,20 @@
 
 typedef struct request { /* the command line                              */
     const char *model;
-    int n_plan;
-    const char *plan_text[HAR_MAX_PLANS];
-    const char *batch, *layers, *seed_text, *numerics_text, *stall_text;
+    int n_plan; /* given: without any the first counts                      */
+    const char *plan[HAR_MAX_PLANS];
+    const char *batch, *layers, *seed, *numerics, *stall;
     const char *json, *events, *trace;
     bool is_forced, keeps, is_padded;
 } request;
 
 typedef struct task {     /* what it means                                 */
-    core_spec full, spec; /* as opened; shortened                          */
-    bool is_checkpoint;
+    har_model model;
     par_plan plan[HAR_MAX_PLANS];
     int n_plan;
     core_numerics numerics[HAR_MAX_NUMERICS];
     int n_numerics;
     int64_t n_b, n_t;
-    uint64_t seed;
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
     double seconds;    /* of all plans and numerics        */
@@ -43,111 +42,38 @@ typedef struct task {     /* what it means                                 */
 
 /* --- the command line --- */
 
-enum {
-    OPT_JSON = 256,
-    OPT_EVENTS,
-    OPT_TRACE,
-    OPT_KEEP,
-    OPT_STALL,
-    OPT_FORCED,
-    OPT_LAYERS,
-    OPT_PADDING
-};
-
-static const struct argp_option options[] = {
-    {"plan", 'p', "PLAN", 0,
-     "a preset, a string such as tp=2,pp=2,ep=4 or a YAML "
-     "file; may be repeated (seed-32)",
-     0},
-    {"batch", 'b', "BxT", 0, "rows x tokens (a row for every part of the plan)",
-     0},
-    {"seed", 's', "N", 0, "of procedural weights and of the batch (1)", 0},
-    {"padding", OPT_PADDING, NULL, 0,
-     "rows are padded on the left, each to another length", 0},
-    {"layers", OPT_LAYERS, "N", 0, "only the first N layers", 0},
-    {"numerics", 'n', "LIST", 0, "a list of exact, fp32 and bf16 (exact,fp32)",
-     0},
-    {"forced", OPT_FORCED, NULL, 0,
-     "only judge every operator on correct inputs", 0},
-    {"stall", OPT_STALL, "SECONDS", 0,
-     "end the run when nothing moves for so long "
-     "(30)",
-     0},
-    {"json", OPT_JSON, "FILE", 0, "the report for machines", 0},
-    {"events", OPT_EVENTS, "FILE", 0,
-     "a JSON line per tick and rank; with "
-     "several plans FILE.1, FILE.2 ...",
-     0},
-    {"trace", OPT_TRACE, "FILE", 0,
-     "the timeline of every rank's operators, for ui.perfetto.dev; with "
-     "several plans FILE.1, FILE.2 ...",
-     0},
-    {"keep", OPT_KEEP, NULL, 0, "keep the run folder", 0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    request *r = state->input;
-    switch (key) {
-    case 'p':
-        if (r->n_plan == HAR_MAX_PLANS)
-            argp_error(state, "more than %d plans", (int)HAR_MAX_PLANS);
-        r->plan_text[r->n_plan++] = arg;
-        return 0;
-    case 'b':
-        r->batch = arg;
-        return 0;
-    case 's':
-        r->seed_text = arg;
-        return 0;
-    case OPT_LAYERS:
-        r->layers = arg;
-        return 0;
-    case 'n':
-        r->numerics_text = arg;
-        return 0;
-    case OPT_PADDING:
-        r->is_padded = true;
-        return 0;
-    case OPT_FORCED:
-        r->is_forced = true;
-        return 0;
-    case OPT_STALL:
-        r->stall_text = arg;
-        return 0;
-    case OPT_JSON:
-        r->json = arg;
-        return 0;
-    case OPT_EVENTS:
-        r->events = arg;
-        return 0;
-    case OPT_TRACE:
-        r->trace = arg;
-        return 0;
-    case OPT_KEEP:
-        r->keeps = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 0)
-            argp_error(state, "more than one MODEL: '%s'", arg);
-        r->model = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
-    "[MODEL]",
-    "Compares a single-process forward pass of MODEL with an emulation of a "
-    "parallel plan in which every rank holds only its shards.\vMODEL is a "
-    "preset "
-    "(seed-mini), a spec file or a checkpoint folder. " HAR_EXIT_CODES,
-    NULL,
-    NULL,
+static const har_command_line line = {
+    "verify", "[MODEL]",
+    "Compares a single-process forward pass of MODEL with an emulation "
+    "of a parallel plan in which every rank holds only its "
+    "shards.\vMODEL is a preset (seed-mini), a spec file or a "
+    "checkpoint folder.  --plan may be repeated: --events and --trace "
+    "then write FILE.1, FILE.2 ...  The batch has a row for every part "
+    "of the plan; --numerics takes a list, without fp64. " HAR_EXIT_CODES,
     NULL};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->model},
+        {"plan", .text = r->plan, .n = &r->n_plan, .most = HAR_MAX_PLANS},
+        {"batch", .text = &r->batch},
+        {"seed", .text = &r->seed},
+        {"layers", .text = &r->layers},
+        {"numerics", .text = &r->numerics},
+        {"stall", .text = &r->stall},
+        {"json", .text = &r->json},
+        {"trace", .text = &r->trace},
+        {"events", .text = &r->events, .argument = "FILE",
+         .help = "a JSON line per tick and rank"},
+        {"padding", .flag = &r->is_padded,
+         .help = "rows are padded on the left, each to another length"},
+        {"forced", .flag = &r->is_forced,
+         .help = "only judge every operator on correct inputs"},
+        {"keep", .flag = &r->keeps, .help = "keep the run folder"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
 
 static core_status refuse_numerics(const char *text)
 {
@@ -177,37 +103,21 @@ static core_status read_numerics(task *t, const char *text)
     return t->n_numerics > 0 ? CORE_OK : refuse_numerics(text);
 }
 
-static core_status read_model(task *t, const request *r)
-{
-    CORE_TRY(core_spec_open(&t->full, r->model, &t->is_checkpoint));
-    t->spec = t->full;
-    if (r->layers == NULL)
-        return CORE_OK;
-    int64_t n_l = 0;
-    CORE_TRY(har_parse_count(&n_l, "--layers", r->layers));
-    CORE_FAIL_IF(n_l > t->full.n_l, CORE_E_USAGE,
-                 "--layers: %s has %lld layers, found %lld", t->full.name,
-                 (long long)t->full.n_l, (long long)n_l);
-    t->spec.n_l = n_l;
-    return CORE_OK;
-}
-
 static core_status read_plans(task *t, const request *r)
 {
     t->n_plan = r->n_plan > 0 ? r->n_plan : 1;
     for (int i = 0; i < t->n_plan; i++) {
-        const char *text = r->n_plan > 0 ? r->plan_text[i] : "seed-32";
-        CORE_TRY(par_plan_parse(&t->plan[i], text));
-        CORE_TRY(par_plan_check(&t->plan[i], &t->spec));
+        CORE_TRY(par_plan_parse(&t->plan[i], r->plan[i]));
+        CORE_TRY(par_plan_check(&t->plan[i], &t->model.spec));
         if (par_plan_world(&t->plan[i]) > t->n_rank)
             t->n_rank = par_plan_world(&t->plan[i]);
     }
     if (r->batch != NULL)
         CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, "--batch", r->batch));
     else
-        har_default_batch(&t->spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
+        har_default_batch(&t->model.spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
     for (int i = 0; i < t->n_plan; i++)
-        CORE_TRY(par_plan_check_batch(&t->plan[i], &t->spec, t->n_b));
+        CORE_TRY(par_plan_check_batch(&t->plan[i], &t->model.spec, t->n_b));
     return CORE_OK;
 }
 
@@ -243,9 +153,9 @@ static core_status estimate(task *t, const request *r)
         if (!har_is_rank())
             CORE_TRY(check_n_rank(&t->plan[i]));
         for (int j = t->n_numerics - 1; j >= 0; j--) { /* ends with the first */
-            CORE_TRY(har_estimate_make(&t->estimate[i], &t->spec, &t->plan[i],
-                                       t->n_b, t->n_t, t->numerics[j],
-                                       har_n_cores()));
+            CORE_TRY(har_estimate_make(&t->estimate[i], &t->model.spec,
+                                       &t->plan[i], t->n_b, t->n_t,
+                                       t->numerics[j], har_n_cores()));
             if (!keeps_references(t, r) && j + 1 < t->n_numerics)
                 t->need_bytes =
                     max_bytes(t->need_bytes, t->estimate[i].tap_bytes);
@@ -254,8 +164,8 @@ static core_status estimate(task *t, const request *r)
             t->seconds += t->estimate[i].seconds;
         }
         if (!har_is_rank()) /* ranks were started because it fits */
-            CORE_TRY(har_estimate_check(&t->estimate[i], &t->spec, &t->plan[i],
-                                        har_memory_available()));
+            CORE_TRY(har_estimate_check(&t->estimate[i], &t->model.spec,
+                                        &t->plan[i], har_memory_available()));
     }
     t->need_bytes += (size_t)1 << 20;
     return CORE_OK;
@@ -263,16 +173,11 @@ static core_status estimate(task *t, const request *r)
 
 static core_status understand(task *t, const request *r)
 {
-    int64_t number = 1;
-    if (r->stall_text != NULL)
-        CORE_TRY(har_parse_count(&number, "--stall", r->stall_text));
-    t->stall_seconds = r->stall_text != NULL ? (double)number : 30.0;
-    number = 1;
-    if (r->seed_text != NULL)
-        CORE_TRY(har_parse_count(&number, "--seed", r->seed_text));
-    t->seed = (uint64_t)number;
-    CORE_TRY(read_numerics(t, r->numerics_text));
-    CORE_TRY(read_model(t, r));
+    int64_t number;
+    CORE_TRY(har_parse_count(&number, "--stall", r->stall));
+    t->stall_seconds = (double)number;
+    CORE_TRY(read_numerics(t, r->numerics));
+    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed));
     CORE_TRY(read_plans(t, r));
     return CORE_OK;
 }
@@ -293,17 +198,13 @@ typedef struct rank_run {
 static core_status open_model(rank_run *run)
 {
     const task *t = run->task;
-    if (t->is_checkpoint)
-        CORE_TRY(core_weights_open_checkpoint(&run->weights, &t->full,
-                                              run->request->model));
-    else
-        CORE_TRY(
-            core_weights_open_procedural(&run->weights, &t->full, t->seed));
-    CORE_TRY(core_batch_make(&run->batch, &t->spec, t->n_b, t->n_t, t->seed));
+    CORE_TRY(har_model_weights(&t->model, &run->weights));
+    CORE_TRY(core_batch_make(&run->batch, &t->model.spec, t->n_b, t->n_t,
+                             t->model.seed));
     if (run->request->is_padded)
-        CORE_TRY(core_batch_pad_left(&run->batch, &t->spec));
-    run->job.spec = &t->spec;
-    run->job.weight_spec = &t->full;
+        CORE_TRY(core_batch_pad_left(&run->batch, &t->model.spec));
+    run->job.spec = &t->model.spec;
+    run->job.weight_spec = &t->model.full;
     run->job.weights = run->weights;
     run->job.batch = &run->batch;
     run->job.folder = run->ranks.folder;
@@ -378,11 +279,11 @@ static core_status write_report(const rank_run *run)
 {
     const task *t = run->task;
     const har_report report = {run->request->model,
-                               &t->spec,
+                               &t->model.spec,
                                core_weights_origin(run->weights),
-                               t->is_checkpoint,
-                               t->spec.n_l != t->full.n_l,
-                               t->seed,
+                               t->model.is_checkpoint,
+                               t->model.spec.n_l != t->model.full.n_l,
+                               t->model.seed,
                                t->n_b,
                                t->n_t,
                                run->request->batch == NULL,
@@ -393,7 +294,7 @@ static core_status write_report(const rank_run *run)
                                t->numerics,
                                t->estimate,
                                run->result,
-                               har_wall_seconds() - run->start};
+                               core_seconds(CLOCK_MONOTONIC) - run->start};
     const har_case_result *first;
     FILE *out = NULL;
     CORE_TRY(har_report_open(&out));
@@ -433,7 +334,7 @@ static int run_rank(const request *r, task *t)
         return har_end(core_fail(CORE_E_MEMORY, "no memory for the run"));
     run->request = r;
     run->task = t;
-    run->start = har_wall_seconds();
+    run->start = core_seconds(CLOCK_MONOTONIC);
     const core_status status = verify_all(run);
     const int exit_code = status == CORE_E_DIFFERS
                               ? core_status_exit_code(status)
@@ -478,15 +379,16 @@ static int launch(const request *r, const task *t, char **argv)
             har_format_bytes(largest, memory), t->n_rank,
             t->n_rank == 1 ? "" : "s", t->n_rank == 1 ? "" : " together",
             har_format_bytes(t->need_bytes, room));
-    snprintf(what, sizeof what, "verify %s", t->spec.name);
+    snprintf(what, sizeof what, "verify %s", t->model.spec.name);
     return har_launch_again(argv, what, t->n_rank, t->stall_seconds,
                             t->need_bytes, r->keeps);
 }
 
 int har_cmd_verify(int argc, char **argv)
 {
-    request r = {.model = "seed-mini", .numerics_text = "exact,fp32"};
-    har_parse(&argp, argc, argv, "verify", &r);
+    request r = {.model = "seed-mini", .plan = {"seed-32"}, .seed = "1",
+                 .numerics = "exact,fp32", .stall = "30"};
+    read_command_line(&r, argc, argv);
     core_message_clear();
     task *t = calloc(1, sizeof *t);
     if (t == NULL)

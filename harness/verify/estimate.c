@@ -79,9 +79,7 @@ static core_status add_rank(har_estimate *e, const core_spec *spec,
 {
     core_arena arena = core_arena_measure();
     par_layout layout;
-    par_layout_init(&layout, &arena, spec, plan, rank);
-    CORE_TRY(core_arena_make(&arena));
-    par_layout_init(&layout, &arena, spec, plan, rank);
+    CORE_TRY(par_layout_make(&layout, &arena, spec, plan, rank));
     const size_t weights = par_weight_bytes(spec, &layout, numerics);
     const size_t work = par_work_bytes(spec, &layout, n_row, n_t);
     const size_t tiled = par_tiled_weight_bytes(spec, &layout, numerics);

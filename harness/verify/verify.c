@@ -6,7 +6,7 @@
 #include "harness/verify/verify.h"
 
 #include "core/base/arena.h"
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/verify/choosing.h"
 #include "harness/verify/estimate.h"
 
@@ -174,15 +174,6 @@ typedef struct rank_state { /* of one rank during a case                      */
     size_t budget;
 } rank_state;
 
-static core_status make_layout(rank_state *s, const par_plan *plan)
-{
-    s->arena = core_arena_measure();
-    par_layout_init(&s->layout, &s->arena, s->job->spec, plan, s->comm->rank);
-    CORE_TRY(core_arena_make(&s->arena));
-    par_layout_init(&s->layout, &s->arena, s->job->spec, plan, s->comm->rank);
-    return CORE_OK;
-}
-
 static void merge_totals(har_totals *out, par_comm *comm, const par_stats *mine,
                          const int64_t *bytes_before)
 {
@@ -243,13 +234,13 @@ static core_status forward(rank_state *s, har_case_result *out,
                                  s->job->tick_self,
                                  is_first ? s->job->cost : NULL,
                                  s->job->cost_self};
-    const double start = har_wall_seconds();
+    const double start = core_seconds(CLOCK_MONOTONIC);
     par_model *model = NULL;
     core_status status = par_agree(
         s->comm, par_model_open(&model, s->comm, &s->layout, s->job->spec,
                                 s->job->weights, out->numerics, &options));
     if (is_first)
-        out->startup_seconds = har_wall_seconds() - start;
+        out->startup_seconds = core_seconds(CLOCK_MONOTONIC) - start;
     if (status == CORE_OK)
         status = par_forward(model, s->job->batch, stats);
     par_model_close(model);
@@ -401,7 +392,9 @@ static core_status verify(rank_state *s, har_case_result *out,
     s->budget = har_weight_budget(plan, har_memory_available());
     par_broadcast(s->comm, &s->comm->world, &s->budget,
                   (int64_t)sizeof s->budget, 0);
-    CORE_TRY(par_agree(s->comm, make_layout(s, plan)));
+    CORE_TRY(par_agree(s->comm,
+                       par_layout_make(&s->layout, &s->arena, s->job->spec,
+                                       plan, s->comm->rank)));
     CORE_TRY(run_passes(s, out, passes));
     conclude(out);
     return CORE_OK;

@@ -54,6 +54,20 @@ core_status har_parse_batch(int64_t *n_b, int64_t *n_t, const char *option,
     return CORE_OK;
 }
 
+core_status har_parse_dtype(core_dtype *out, const char *option,
+                            const char *text)
+{
+    core_dtype type;
+    const bool is_known =
+        core_dtype_of_word(&type, text) && core_dtype_is_float(type) &&
+        core_dtype_bytes(type) > 1;
+    CORE_FAIL_IF(!is_known, CORE_E_USAGE,
+                 "%s: expected f16, bf16, f32 or f64, found '%s'", option,
+                 text);
+    *out = type;
+    return CORE_OK;
+}
+
 core_status har_choose(int *out, const char *option, const char *text,
                        const char *const *names, int n)
 {

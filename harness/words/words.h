@@ -2,7 +2,7 @@
 #ifndef HAR_WORDS_H
 #define HAR_WORDS_H
 
-#include "core/base/status.h"
+#include "core/numbers/dtype.h"
 
 #include <stdint.h>
 
@@ -22,6 +22,12 @@ CORE_NODISCARD core_status har_parse_range(int64_t *first, int64_t *last,
  */
 CORE_NODISCARD core_status har_parse_batch(int64_t *n_b, int64_t *n_t,
                                            const char *option,
+                                           const char *text);
+
+/* The type of values that a word means, of F16, BF16, F32 and F64.  Errors:
+ * E_USAGE naming the option and them.                                 [local]
+ */
+CORE_NODISCARD core_status har_parse_dtype(core_dtype *out, const char *option,
                                            const char *text);
 
 /* *out: which of n names (2 or 3) the text is.  Errors: E_USAGE.    [local] */

@@ -175,8 +175,8 @@ static void roll_ends(dice *d, core_spec *spec)
 
 static void roll_spec(dice *d, core_spec *spec)
 {
-    if (core_spec_open(spec, "shadow-a", NULL) != CORE_OK)
-        core_assert(!"the preset shadow-a opens");
+    const core_status opened = core_spec_open(spec, "shadow-a", NULL);
+    core_assert(opened == CORE_OK);
     snprintf(spec->name, sizeof spec->name, "random-%llu",
              (unsigned long long)d->seed);
     roll_sizes(d, spec);
@@ -225,7 +225,7 @@ static void roll_placement(dice *d, par_plan *plan, const core_spec *spec)
 static bool can_pad(const core_spec *spec)
 {
     for (int l = 0; l < (int)spec->n_l; l++)
-        if (core_spec_has_mamba(spec, l))
+        if (core_spec_mixer(spec, l) == CORE_MIXER_MAMBA)
             return false;
     return !spec->sinks;
 }
@@ -235,11 +235,11 @@ void random_case_make(random_case *out, uint64_t seed, int max_rank)
     dice d = {seed, 0};
     *out = (random_case){.seed = seed};
     roll_spec(&d, &out->spec);
-    if (core_spec_validate(&out->spec) != CORE_OK) {
+    const core_status valid = core_spec_validate(&out->spec);
+    if (valid != CORE_OK)
         fprintf(stderr, "seed %llu: %s\n", (unsigned long long)seed,
                 core_message());
-        core_assert(!"the dice throw valid models");
-    }
+    core_assert(valid == CORE_OK);
     core_status status = CORE_E_PLAN;
     while (status != CORE_OK || par_plan_world(&out->plan) > max_rank) {
         roll_plan(&d, &out->plan);

@@ -4,6 +4,7 @@
  * it read it; the expected numbers come from the shapes of MODELS' families,
  * index by index, not from the patterns under test.
  */
+#include "core/files/path.h"
 #include "core/weights/checkpoint_impl.h"
 #include "tests/support/check_main.h"
 
@@ -300,6 +301,18 @@ START_TEST(what_may_stand_in_a_file_beside_the_weights)
 }
 END_TEST
 
+START_TEST(a_path_is_whole_or_refused)
+{
+    static char folder[CORE_PATH_BYTES], path[CORE_PATH_BYTES];
+    memset(folder, 'f', CORE_PATH_BYTES - 3);
+    ck_assert_int_eq(core_path_join(path, folder, "n"), CORE_OK);
+    ck_assert_uint_eq(strlen(path), CORE_PATH_BYTES - 1);
+    ck_assert_str_eq(path + CORE_PATH_BYTES - 4, "f/n");
+    ck_assert_int_eq(core_path_join(path, folder, "nn"), CORE_E_FILE);
+    ck_assert_ptr_nonnull(strstr(core_message(), "path too long: fff"));
+}
+END_TEST
+
 #define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
 
 int main(void)
@@ -313,6 +326,7 @@ int main(void)
     tcase_add_test(tcase, fp4_codes_and_their_scales);
     tcase_add_test(tcase, fp8_blocks_have_scales);
     tcase_add_test(tcase, what_may_stand_in_a_file_beside_the_weights);
+    tcase_add_test(tcase, a_path_is_whole_or_refused);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

@@ -59,8 +59,8 @@ static void check_refused(const char *path, core_status want,
 static const struct bad_file {
     const char *name, *fragment;
 } bad_files[] = {
-    {"bad_utf8", "unable to decode byte 0xff"},
-    {"duplicate_key", "duplicate object key"},
+    {"bad_utf8", "no UTF-8, after"},
+    {"duplicate_key", "a key given twice"},
     {"empty", "found 0"},
     {"end_before_begin", "tensor 'a': data_offsets end before they begin"},
     {"header_len_huge", "expected a header of at most 100000000 bytes"},
@@ -155,7 +155,7 @@ static const struct bad_header {
     /* 2^61 elements fit, their bytes do not */
     {ENTRY("\"F32\"", "[2305843009213693952]", "[0,8]"),
      "product of shape overflows"},
-    {ENTRY("\"F32\"", "[99999999999999999999]", "[0,8]"), "too big integer"},
+    {ENTRY("\"F32\"", "[99999999999999999999]", "[0,8]"), "a number too large"},
     {ENTRY("32", "[2]", "[0,8]"), "dtype is not a string"},
     {ENTRY("\"F32\"", "[2]", "[0,8,8]"), "array of two integers"},
     {ENTRY("\"F32\"", "[2]", "[0.5,8]"), "expected integers in data_offsets"},
@@ -167,14 +167,14 @@ static const struct bad_header {
      "field 'dtype' is missing"},
     {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[2],"
      "\"data_offsets\":[0,8]}}",
-     "duplicate object key"},
+     "a key given twice"},
     {"{\"a\":[2]}", "tensor 'a': its entry is not an object"},
     {"{\"a\\nb\":{}}", "control characters"},
     {"{\"__metadata__\":{\"k\":1}}", "value of 'k' in __metadata__"},
     {"{\"__metadata__\":[]}", "__metadata__ is not an object"},
     {"{}", "8 bytes follow the last tensor"},
     {" " GOOD, "does not start with '{'"},
-    {GOOD "x", "end of file expected"},
+    {GOOD "x", "more text after the value"},
     {"{\"a\":", "made.safetensors:1:5"},
     {"", "does not start with '{'"},
 };
@@ -366,7 +366,7 @@ START_TEST(what_cannot_be_created_says_why)
                       "tensor 'huge': its size overflows");
     check_not_created("/nowhere/x", wanted, NULL, CORE_E_FILE,
                       strerror(ENOENT));
-    check_not_created(folder, wanted, NULL, CORE_E_FILE, "is a directory");
+    check_not_created(folder, wanted, NULL, CORE_E_FILE, "Is a directory");
     const char *const metadata[] = {"k", "\xff", NULL};
     check_not_created(in_folder("utf8"), wanted, metadata, CORE_E_FORMAT,
                       "metadata 'k': not UTF-8");

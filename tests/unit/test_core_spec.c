@@ -192,7 +192,8 @@ static const change BAD_YAML[] = {
                                           "18"},
     {"twin_expert: 7", "twin_expert: 7\n--- {}", "a second document"},
     {"name: good", "name: go od", "expected letters"},
-    {"rope:\n", "rope: [\n", "good.yaml:18:10: missing comma"},
+    {"rope:\n", "rope: [\n", "good.yaml:18: no valid YAML at 'scaling: plain': "
+                             "look for a bracket"},
     {"family: seed", "family: switch", "switch_block: missing"},
     {"family: seed", "family: mistral",
      "'mistral', expected one of seed, mixtral, switch, qwen2_moe, qwen3_moe, "

@@ -655,7 +655,8 @@ static const struct {
     {"{\"weight_map\": []}", "weight_map: expected an object"},
     {"{\"weight_map\": {\"a\": 1}}", "weight_map: a: expected a file name"},
     {"{\"weight_map\": {\"a\": \"\"}}", "shard '', expected a file name"},
-    {"{\"weight_map\": {\"a\": \"x\", \"a\": \"x\"}}", "duplicate"},
+    {"{\"weight_map\": {\"a\": \"x\", \"a\": \"x\"}}",
+     ":29: a key given twice, after 'ght_map\": {\"a\": \"x\", \"a\"'"},
     {"{\"weight_map\": {}}", "layer_norm.weight: missing"},
 };
 

@@ -83,9 +83,8 @@ static void make_layout(par_layout *out, core_arena *arena, const run_case *c,
                         int rank)
 {
     *arena = core_arena_measure();
-    par_layout_init(out, arena, &c->spec, &c->plan, rank);
-    ck_assert_int_eq(core_arena_make(arena), CORE_OK);
-    par_layout_init(out, arena, &c->spec, &c->plan, rank);
+    ck_assert_int_eq(par_layout_make(out, arena, &c->spec, &c->plan, rank),
+                     CORE_OK);
 }
 
 static int64_t n_choices(const run_case *c)

@@ -6,6 +6,7 @@
  */
 #include "harness/judge/judge.h"
 #include "tests/support/check_main.h"
+#include "tests/support/scratch.h"
 
 #include <check.h>
 #include <math.h>
@@ -50,7 +51,6 @@ static double margin[N_L][N];
 static dump_file file[MAX_FILE];
 static int n_file;
 static bool forced;
-static char folder[64];
 static const char *map_name, *positions;
 static char schema[64];
 static bool has_mask, is_latent;
@@ -277,8 +277,7 @@ static void four_ranks(void)
 
 static void setup(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/har_judgement-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_folder();
     int n = 0;
     make_table(n++, "embed", N_D, true);
     for (int layer = 0; layer < N_L; layer++) {
@@ -317,10 +316,8 @@ static void close_all(void)
 
 static void teardown(void)
 {
-    char command[128];
     close_all();
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    ck_assert_int_eq(system(command), 0);
+    remove_folder();
 }
 
 /* Write both and compare. */

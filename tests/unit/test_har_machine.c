@@ -5,8 +5,8 @@
  * search relies on is held on the real presets: more work never takes less.
  */
 #include "harness/perf/machine/machine.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +26,8 @@ static void setup(void)
                          .tile = {{100, 100}},
                          .max_split = 1,
                          .n_link = 2,
-                         .link = {{"near", 8, 1e10, 0, HAR_ASSUMED},
-                                  {"far", 64, 1e9, 5e-6, HAR_ASSUMED}}};
+                         .link = {{"near", 8, 1e10, 0, 0, HAR_ASSUMED},
+                                  {"far", 64, 1e9, 5e-6, 0, HAR_ASSUMED}}};
     hand.peak[CORE_DTYPE_F32] = 1e12;
     for (int i = 0; i < HAR_N_COEF; i++)
         hand.coef[i] = (har_value){1, HAR_ASSUMED};
@@ -432,6 +432,9 @@ static const struct {
     {"  bf16: 989", "  bf17: 989",
      "t.yaml:13:9: peak_tflops.bf17: unknown "
      "dtype"},
+    {"  f32: 67\n", "  f32: 67\n  float: 67\n",
+     "peak_tflops.float: another word for a dtype already given"},
+    {"  f32: 67\n", "  float32: 67\n", NULL},
     {"  f32: 67\n", "", "t.yaml: peak_tflops.f32: missing"},
     {"  - [64, 32]", "  - [64, 0]",
      "tiles[7][1]: expected a number from 1 to 4096, found '0'"},
@@ -457,7 +460,8 @@ static const struct {
      "t.yaml:5:1: samples: expected a list"},
     {"machine: template", "machine: &m x", NULL},
     {"machine: template", "machine:", "t.yaml:4:1: machine: expected a value"},
-    {"machine: template", "machine: [", "t.yaml:"},
+    {"machine: template", "machine: \"\"", "t.yaml:4:1: machine: expected a v"},
+    {"machine: template", "machine: [", "t.yaml:5: no valid YAML at 'about"},
     {"  hop_us:", "  hip_us:", "coefficients.hip_us.value: unknown key"},
     {"max_split: 16", "max_split: 1.5",
      "max_split: expected a whole number, found '1.5'"},
@@ -608,9 +612,5 @@ static Suite *machine_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(machine_suite());
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(machine_suite());
 }

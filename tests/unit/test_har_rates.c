@@ -492,7 +492,7 @@ static core_status load_bytes(har_calibration *out, const void *bytes, size_t n)
 
 static void plant_calibration(har_calibration *c)
 {
-    const har_shape shape = {.kind = HAR_GEMM, .as.gemm = {1, 2, 3}};
+    const har_op_shape shape = {.kind = HAR_GEMM, .as.gemm = {1, 2, 3}};
     *c = (har_calibration){
         .copy_bw = 5, .samples = strdup("  - [a, 1]\n"), .n_samples = 11};
     for (int i = 0; i < 300; i++)
@@ -509,7 +509,7 @@ START_TEST(a_calibration_comes_back_from_its_file_and_grows)
     ck_assert_int_eq(back.n_row, 300);
     near(back.row[299].seconds, 149.5, 0);
     ck_assert_str_eq(back.samples, "  - [a, 1]\n");
-    const har_shape shape = back.row[0].shape;
+    const har_op_shape shape = back.row[0].shape;
     ck_assert_int_eq(har_calibration_add(&back, &shape, 7), CORE_OK);
     near(back.row[300].seconds, 7, 0);
     har_calibration_free(&back);

@@ -195,6 +195,7 @@ START_TEST(test_all_to_all)
     const int n = mpi_world->size, me = mpi_world->rank;
     int64_t in_offset[MAX_RANKS], in_bytes[MAX_RANKS], n_in = 0;
     int64_t out_offset[MAX_RANKS], out_bytes[MAX_RANKS], n_out = 0;
+    ck_assert(n > 0 && n <= MAX_RANKS);
     for (int i = n - 1; i >= 0; i--) { /* blocks lie backwards, with gaps */
         in_bytes[i] = sent(me, i, unit[_i]);
         out_bytes[i] = sent(i, me, unit[_i]);

@@ -1,4 +1,4 @@
-/* harness/perf/audit/impl.h -- private to audit_*.c: values of quantities.
+/* harness/perf/audit/impl.h -- private: values of quantities.
  *
  * A case is one reading of the plan, one meaning of each word, and the claim on
  * trial, whose value stands for its quantity while it is judged.

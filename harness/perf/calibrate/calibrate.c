@@ -1,4 +1,4 @@
-/* harness/perf/calibrate/calibrate.c -- the stages together, and a machine of them.
+/* harness/perf/calibrate/calibrate.c -- what was measured, and a machine of it.
  *
  * The coefficients that every machine has are fitted as `perf fit` does it, but
  * on all shapes; the rates of products and operators are then added.  Where
@@ -29,32 +29,17 @@ void har_calibration_free(har_calibration *c)
     c->samples = NULL;
 }
 
-core_status har_calibration_add(har_calibration *c, const har_shape *shape,
+core_status har_calibration_add(har_calibration *c, const har_op_shape *shape,
                                 double seconds)
 {
-    if (c->n_row == c->room) {
-        void *row;
-        const int64_t room = 2 * c->room + 256;
-        CORE_TRY(core_alloc(&row, room, sizeof *c->row, "measured shapes"));
-        if (c->n_row > 0)
-            memcpy(row, c->row, (size_t)c->n_row * sizeof *c->row);
-        free(c->row);
-        c->row = row;
-        c->room = room;
-    }
+    har_row *row = core_grow(c->row, &c->room, c->n_row + 1, sizeof *row,
+                             "measured shapes");
+    if (row == NULL)
+        return CORE_E_MEMORY;
+    c->row = row;
     /* hash 0: all are for fitting; what is held out is measured by --check */
     c->row[c->n_row++] = (har_row){.shape = *shape, .seconds = seconds};
     return CORE_OK;
-}
-
-/* --- the first stage --- */
-
-core_status har_calibrate_kernels(har_calibration *out,
-                                  const har_measuring *how)
-{
-    CORE_TRY(har_calibrate_memory(out, how));
-    CORE_TRY(har_calibrate_products(out, how));
-    return har_calibrate_operators(out, how);
 }
 
 /* --- files --- */

@@ -38,7 +38,7 @@ double har_shared_cache_bytes(void);
 
 /* Add a row for har_fit.  Errors: E_MEMORY.                           [local] */
 CORE_NODISCARD core_status har_calibration_add(har_calibration *calibration,
-                                               const har_shape *shape,
+                                               const har_op_shape *shape,
                                                double seconds);
 
 /* Where measurements go: lines of the file's section `samples`, and progress.
@@ -54,17 +54,14 @@ typedef struct har_measuring {
     "the clock of processor time stands still during a measurement: expected " \
     "one that counts parts of a microsecond"
 
-/* Measure kernels and fit rates; comm has one rank.  Errors: E_MEMORY;
- * E_PROGRAM if the clock stands still.                           [collective] */
-CORE_NODISCARD core_status har_calibrate_kernels(har_calibration *out,
-                                                 const har_measuring *how);
-
 /* Measure collectives among the first 2, 4, 8 .. ranks.  Rank 0 gets the
  * results.  Errors: E_MEMORY, agreed.                            [collective] */
 CORE_NODISCARD core_status har_calibrate_links(har_calibration *out,
                                                const har_measuring *how);
 
-/* The parts of the kernels: bandwidths, products over the grid, operators. */
+/* The stage of the kernels, in this order: bandwidths, products over the grid,
+ * operators, to which rates are fitted; comm has one rank.  Errors: E_MEMORY;
+ * E_PROGRAM if the clock stands still.                           [collective] */
 CORE_NODISCARD core_status har_calibrate_memory(har_calibration *out,
                                                 const har_measuring *how);
 CORE_NODISCARD core_status har_calibrate_products(har_calibration *out,

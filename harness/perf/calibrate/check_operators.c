@@ -29,16 +29,11 @@ typedef struct scores {
 
 static core_status make_room(scores *s, int64_t n)
 {
-    void *at;
-    if (s->n + n <= s->room)
-        return CORE_OK;
-    const int64_t room = 2 * (s->n + n);
-    CORE_TRY(core_alloc(&at, room, sizeof *s->at, "scored operators"));
-    if (s->n > 0)
-        memcpy(at, s->at, (size_t)s->n * sizeof *s->at);
-    free(s->at);
+    scored *at = core_grow(s->at, &s->room, s->n + n, sizeof *at,
+                           "scored operators");
+    if (at == NULL)
+        return CORE_E_MEMORY;
     s->at = at;
-    s->room = room;
     return CORE_OK;
 }
 

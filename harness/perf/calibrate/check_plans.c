@@ -71,9 +71,8 @@ static core_status open_job(job *j, int which)
     CORE_TRY(core_spec_open(&j->spec, PLANS[which].model, NULL));
     CORE_TRY(par_plan_parse(&j->plan, PLANS[which].plan));
     CORE_TRY(par_plan_check_batch(&j->plan, &j->spec, PLANS[which].n_b));
-    par_layout_init(&j->layout, &j->arena, &j->spec, &j->plan, j->comm->rank);
-    CORE_TRY(core_arena_make(&j->arena));
-    par_layout_init(&j->layout, &j->arena, &j->spec, &j->plan, j->comm->rank);
+    CORE_TRY(par_layout_make(&j->layout, &j->arena, &j->spec, &j->plan,
+                             j->comm->rank));
     CORE_TRY(core_batch_make(&j->batch, &j->spec, PLANS[which].n_b,
                              PLANS[which].n_t, SEED));
     CORE_TRY(core_weights_open_procedural(&j->weights, &j->spec, SEED));

@@ -4,7 +4,7 @@
  * numbers of ranks.  More ranks than cores take turns, and the time says so:
  * these figures are of this machine, not of a link.
  */
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/perf/calibrate/calibrate.h"
 
 #include "core/base/arena.h"
@@ -82,9 +82,9 @@ static double time_of(bench *b, har_collective kind, int64_t n)
     transfer(b, kind, n);
     for (int r = 0; r < N_REPEAT; r++) {
         par_barrier(b->comm, &b->group);
-        const double start = har_wall_seconds();
+        const double start = core_seconds(CLOCK_MONOTONIC);
         transfer(b, kind, n);
-        seconds[r] = har_wall_seconds() - start;
+        seconds[r] = core_seconds(CLOCK_MONOTONIC) - start;
         par_all_reduce(b->comm, &b->group, &seconds[r], 1, PAR_MAX, CORE_FP64);
     }
     har_sort(seconds, N_REPEAT);
@@ -99,7 +99,7 @@ static core_status keep(har_calibration *out, const bench *b, int which,
                         int64_t bytes, double seconds)
 {
     const int n = b->group.n;
-    const har_shape shape = {.kind = HAR_COLLECTIVE,
+    const har_op_shape shape = {.kind = HAR_COLLECTIVE,
                              .dtype = CORE_DTYPE_F64,
                              .as.collective = {.kind = KINDS[which].kind,
                                                .algorithm = HAR_LIBRARY,

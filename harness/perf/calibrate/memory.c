@@ -3,7 +3,7 @@
  * y = a x + y over arrays far beyond the caches, and over arrays that fit the
  * core's own: read x, read y, write y.
  */
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/perf/calibrate/calibrate.h"
 
 #include "core/base/arena.h"
@@ -23,11 +23,11 @@ static double bandwidth(double *x, int64_t n, int rounds)
     double seconds[N_REPEAT];
     double *y = x + n;
     for (int r = 0; r < N_REPEAT; r++) {
-        const double start = har_cpu_seconds();
+        const double start = core_seconds(CLOCK_THREAD_CPUTIME_ID);
         for (int k = 0; k < rounds; k++)
             for (int64_t i = 0; i < n; i++)
                 y[i] += 0.5 * x[i];
-        seconds[r] = (har_cpu_seconds() - start) / rounds;
+        seconds[r] = (core_seconds(CLOCK_THREAD_CPUTIME_ID) - start) / rounds;
     }
     har_sort(seconds, N_REPEAT);
     return 3.0 * (double)n * sizeof *x / seconds[N_REPEAT / 2];

@@ -20,26 +20,21 @@ enum { N_PROBE = 80, N_QUICK_PROBE = 6, N_PASS = 5 };
 typedef struct samples {
     har_rate_sample *at;
     double *apart; /* |one / middle - 1| of all passes                        */
-    int64_t n, room, n_apart;
+    int64_t n, room, n_apart, apart_room;
 } samples;
 
 static core_status make_room(samples *s, int64_t n)
 {
-    void *at = NULL, *apart = NULL;
-    if (s->n + n <= s->room)
-        return CORE_OK;
-    const int64_t room = 2 * (s->n + n);
-    CORE_TRY(core_alloc(&at, room, sizeof *s->at, "measured operators"));
-    if (s->n > 0)
-        memcpy(at, s->at, (size_t)s->n * sizeof *s->at);
-    free(s->at);
+    har_rate_sample *at = core_grow(s->at, &s->room, s->n + n, sizeof *at,
+                                    "measured operators");
+    if (at == NULL)
+        return CORE_E_MEMORY;
     s->at = at;
-    CORE_TRY(core_alloc(&apart, room * N_PASS, sizeof(double), "repetitions"));
-    if (s->n > 0)
-        memcpy(apart, s->apart, (size_t)s->n_apart * sizeof *s->apart);
-    free(s->apart);
+    double *apart = core_grow(s->apart, &s->apart_room, s->n_apart + n * N_PASS,
+                              sizeof *apart, "repetitions");
+    if (apart == NULL)
+        return CORE_E_MEMORY;
     s->apart = apart;
-    s->room = room;
     return CORE_OK;
 }
 
@@ -81,7 +76,7 @@ static core_status add_rows(har_calibration *out, const har_probe *probe,
             experts += t->seconds;
         if (c->tap.layer != 0 || c->kind != CORE_COST_ATTENTION)
             continue;
-        const har_shape shape = {.kind = HAR_ATTENTION,
+        const har_op_shape shape = {.kind = HAR_ATTENTION,
                                  .dtype = dtype,
                                  .as.attention = {.n_row = (double)probe->n_b,
                                                   .n_t = (double)probe->n_t,
@@ -91,7 +86,7 @@ static core_status add_rows(har_calibration *out, const har_probe *probe,
                                                   .kv_share = 1}};
         CORE_TRY(har_calibration_add(out, &shape, t->seconds));
     }
-    const har_shape shape = {.kind = HAR_MOE,
+    const har_op_shape shape = {.kind = HAR_MOE,
                              .dtype = dtype,
                              .as.moe = {.n_token =
                                             (double)(probe->n_b * probe->n_t),

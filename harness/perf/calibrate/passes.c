@@ -17,18 +17,13 @@ enum { COLD_BYTES = 4 << 20 }; /* more than a core's own cache                */
 
 static void add(har_passes *p, const core_cost *cost)
 {
-    if (p->n == p->room) {
-        void *at;
-        const int64_t room = 2 * p->room + 256;
-        p->status = core_alloc(&at, room, sizeof *p->at, "timed operators");
-        if (p->status != CORE_OK)
-            return;
-        if (p->n > 0)
-            memcpy(at, p->at, (size_t)p->n * sizeof *p->at);
-        free(p->at);
-        p->at = at;
-        p->room = room;
+    har_timed *at =
+        core_grow(p->at, &p->room, p->n + 1, sizeof *at, "timed operators");
+    if (at == NULL) {
+        p->status = CORE_E_MEMORY;
+        return;
     }
+    p->at = at;
     p->at[p->n++] = (har_timed){.cost = *cost};
 }
 

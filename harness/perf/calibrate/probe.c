@@ -71,13 +71,11 @@ core_status har_probe_run(har_passes *passes, par_comm *comm,
     core_arena arena = core_arena_measure();
     CORE_TRY(par_plan_parse(&alone, "mb=1"));
     CORE_TRY(par_plan_check(&alone, &probe->spec));
-    par_layout_init(&layout, &arena, &probe->spec, &alone, 0);
-    core_status status = core_arena_make(&arena);
-    if (status == CORE_OK) {
-        par_layout_init(&layout, &arena, &probe->spec, &alone, 0);
+    core_status status =
+        par_layout_make(&layout, &arena, &probe->spec, &alone, 0);
+    if (status == CORE_OK)
         status = core_batch_make(&batch, &probe->spec, probe->n_b, probe->n_t,
                                  SEED);
-    }
     if (status == CORE_OK)
         status = core_weights_open_procedural(&weights, &probe->spec, SEED);
     if (status == CORE_OK)

@@ -9,10 +9,11 @@
  * Trap: the middle of several repetitions, not the least, because the least of
  * a few microseconds is a lucky one that no pass sees.
  */
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 #include "harness/perf/calibrate/calibrate.h"
 
 #include "core/base/arena.h"
+#include "core/blas/blas.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -59,9 +60,9 @@ static double time_of(bench *b, int which, int m, int n, int k)
     const double enough = b->how->quick ? QUICK_SECONDS : POINT_SECONDS;
     while (r < LEAST_REPEATS || (sum < enough && r < MOST_REPEATS)) {
         b->at = b->at + 2 * size > b->pool ? 0 : b->at + size;
-        const double start = har_cpu_seconds();
+        const double start = core_seconds(CLOCK_THREAD_CPUTIME_ID);
         multiply(b, which, m, n, k);
-        seconds[r] = har_cpu_seconds() - start;
+        seconds[r] = core_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
         sum += seconds[r++];
     }
     har_sort(seconds, r);
@@ -90,7 +91,7 @@ static core_status measure(har_calibration *out, bench *b, int which,
     b->pool = (size_t)fmax(NEAR_POOL, n * k);
     const double seconds = time_of(b, which, (int)m, (int)n, (int)k);
     CORE_FAIL_IF(!(seconds > 0), CORE_E_PROGRAM, HAR_COARSE_CLOCK);
-    const har_shape shape = {
+    const har_op_shape shape = {
         .kind = HAR_GEMM, .dtype = dtype, .as.gemm = {m, n, k}};
     rate[i] = log(2 * m * n * k / seconds);
     out->peak[which] = fmax(out->peak[which], exp(rate[i]));
@@ -131,6 +132,11 @@ static double time_of_miss(bench *b, int which, int m)
 
 static core_status measure_all(har_calibration *out, bench *b)
 {
+    (void)core_blas_set_threads(1); /* the clock is that of one */
+    const int n_thread = core_blas_used_threads();
+    CORE_FAIL_IF(n_thread != 1, CORE_E_PROGRAM,
+                 "OpenBLAS: expected products on one thread, found %d",
+                 n_thread);
     for (int which = 0; which < 2; which++) {
         for (int i = 0; i < HAR_GRID_M; i++)
             out->rates.miss[which][i] =
@@ -176,7 +182,6 @@ core_status har_calibrate_products(har_calibration *out,
         b.y = x + n_x;
         b.w = x + 2 * n_x;
         b.apart = apart;
-        openblas_set_num_threads(1);
         status = measure_all(out, &b);
     }
     free(apart);

@@ -307,9 +307,7 @@ core_status har_measured_load(const har_measured *m, const par_plan *plan,
                  "%lld x %lld",
                  core_st_path(m->file), (long long)m->n_b, (long long)m->n_t,
                  (long long)n_b, (long long)n_t);
-    par_layout_init(&lay, &arena, m->spec, plan, 0);
-    CORE_TRY(core_arena_make(&arena));
-    par_layout_init(&lay, &arena, m->spec, plan, 0);
+    CORE_TRY(par_layout_make(&lay, &arena, m->spec, plan, 0));
     core_status status = har_load_make(&load, m->spec, &lay);
     if (status == CORE_OK)
         status = deal_all(m, &lay, &load);

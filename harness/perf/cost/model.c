@@ -9,7 +9,6 @@
  */
 #include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/record.h"
-#include "harness/perf/cost/room.h"
 
 #include <stdlib.h>
 
@@ -245,7 +244,7 @@ core_status har_cost_walk(const har_cost_case *request,
                    .has_sections = reader->has != NULL && batch->ids == NULL &&
                                    batch->mask == NULL};
     take(&w, &need);
-    CORE_TRY(har__room(arena, &need));
+    CORE_TRY(core_arena_room(arena, &need));
     take(&w, arena);
     find_like(&w);
     for (int round = 0; round < plan->rounds; round++)
@@ -263,9 +262,8 @@ core_status har_cost_rank(const har_cost_case *request, int rank,
     core_arena arena = core_arena_measure(), work = arena;
     const har_cost_reader reader = {.self = self, .put = put};
     par_layout layout;
-    par_layout_init(&layout, &arena, request->spec, request->plan, rank);
-    CORE_TRY(core_arena_make(&arena));
-    par_layout_init(&layout, &arena, request->spec, request->plan, rank);
+    CORE_TRY(
+        par_layout_make(&layout, &arena, request->spec, request->plan, rank));
     const core_status status =
         har_cost_walk(request, &layout, &work, &reader);
     core_arena_free(&work);

@@ -6,7 +6,7 @@
 #include "harness/perf/cost/trace_run.h"
 
 #include "core/base/arena.h"
-#include "harness/launch/clock.h"
+#include "core/base/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@ core_status har_trace_open(har_trace_run *out, par_comm *comm, const char *path)
         return status;
     }
     out->is_on = true;
-    out->origin = har_wall_seconds();
+    out->origin = core_seconds(CLOCK_MONOTONIC);
     par_broadcast(comm, &comm->world, &out->origin, sizeof out->origin, 0);
     return CORE_OK;
 }

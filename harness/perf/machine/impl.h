@@ -1,4 +1,4 @@
-/* harness/perf/machine/impl.h -- private to harness/perf: the parts of a time. */
+/* harness/perf/machine/impl.h -- private: the parts of a time. */
 #ifndef HAR_PERF_MACHINE_IMPL_H
 #define HAR_PERF_MACHINE_IMPL_H
 

@@ -79,12 +79,12 @@ static core_status take_rate(har_rate *rate, const char *file,
                                       "gemm, grouped gemm, attention or an "
                                       "operator and its tap");
     if (strcmp(key, "dtype") == 0) {
-        rate->dtype = strcmp(e->text, "f64") == 0   ? CORE_DTYPE_F64
-                      : strcmp(e->text, "f32") == 0 ? CORE_DTYPE_F32
-                                                    : CORE_N_DTYPES;
-        return rate->dtype == CORE_N_DTYPES
-                   ? har__read_refuse(file, e, "f64 or f32")
-                   : CORE_OK;
+        core_dtype type;
+        if (!core_dtype_of_word(&type, e->text) ||
+            (type != CORE_DTYPE_F64 && type != CORE_DTYPE_F32))
+            return har__read_refuse(file, e, "f64 or f32");
+        rate->dtype = type;
+        return CORE_OK;
     }
     if (strcmp(key, "sigma") == 0)
         return har__read_number(file, e, SIGMA[0], SIGMA[1], &rate->sigma);

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 enum { MAX_FILE_BYTES = 4 << 20 };
@@ -26,25 +25,6 @@ typedef struct reader {
     bool sigma[HAR_N_KIND], sigma_from[HAR_N_KIND];
     bool link_from[HAR_MAX_LINKS];
 } reader;
-
-core_status har__read_refuse(const char *file, const core_yaml_entry *e,
-                             const char *expected)
-{
-    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: expected %s, found '%.40s'", file,
-              e->line, e->column, e->path, expected, e->text);
-}
-
-core_status har__read_number(const char *file, const core_yaml_entry *e,
-                             double least, double most, double *out)
-{
-    char *end = NULL, range[64];
-    const double value = strtod(e->text, &end);
-    snprintf(range, sizeof range, "a number from %g to %g", least, most);
-    if (end == e->text || *end != '\0' || !(value >= least && value <= most))
-        return har__read_refuse(file, e, range);
-    *out = value;
-    return CORE_OK;
-}
 
 static core_status whole(const reader *r, const core_yaml_entry *e, int least,
                          int most, int *out)
@@ -139,15 +119,17 @@ void har_machine_clamp(har_machine *m)
 static core_status read_peak(reader *r, const core_yaml_entry *e,
                              const char *name)
 {
-    for (int i = 0; i < CORE_N_DTYPES; i++)
-        if (strcasecmp(name, core_dtype_name(i)) == 0) {
-            CORE_TRY(
-                har__read_number(r->file, e, PEAK[0], PEAK[1], &r->m.peak[i]));
-            r->m.peak[i] *= 1e12;
-            return CORE_OK;
-        }
-    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown dtype", r->file, e->line,
-              e->column, e->path);
+    core_dtype type;
+    CORE_FAIL_IF(!core_dtype_of_word(&type, name), CORE_E_FORMAT,
+                 "%s:%d:%d: %s: unknown dtype", r->file, e->line, e->column,
+                 e->path);
+    double *peak = &r->m.peak[type];
+    CORE_FAIL_IF(*peak != 0, CORE_E_FORMAT,
+                 "%s:%d:%d: %s: another word for a dtype already given",
+                 r->file, e->line, e->column, e->path);
+    CORE_TRY(har__read_number(r->file, e, PEAK[0], PEAK[1], peak));
+    *peak *= 1e12;
+    return CORE_OK;
 }
 
 static core_status read_tile(reader *r, const core_yaml_entry *e,

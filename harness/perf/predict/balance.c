@@ -7,8 +7,6 @@
  */
 #include "harness/perf/predict/balance.h"
 
-#include "harness/perf/cost/room.h"
-
 #include <math.h>
 
 typedef struct counting {
@@ -117,7 +115,7 @@ core_status har_balance_of(har_balance *out, core_arena *arena,
                   .n_entry = load->n_entry};
     core_arena need = core_arena_measure();
     take(&c, &need, n_scope);
-    CORE_TRY(har__room(arena, &need));
+    CORE_TRY(core_arena_room(arena, &need));
     take(&c, arena, n_scope);
     const int n = c.n_copy * p->ep;
     for (int i = 0; i < n_scope * n; i++)

@@ -13,10 +13,10 @@
  */
 #include "harness/perf/predict/impl.h"
 
+#include "core/base/arena.h"
 #include "harness/perf/machine/tiers.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* An event of a section, and what its record adds to its class. */
 struct har__known {
@@ -46,37 +46,24 @@ typedef struct putting {
 
 /* --- memory --- */
 
-/* Room for one more of n elements of a list. */
-static core_status grow(void **list, int64_t n, int64_t *room,
-                        size_t elem_bytes)
-{
-    void *memory;
-    if (n < *room)
-        return CORE_OK;
-    const int64_t more = *room > 0 ? 2 * *room : 4096;
-    CORE_TRY(core_alloc(&memory, more, elem_bytes, "a schedule"));
-    if (n > 0)
-        memcpy(memory, *list, (size_t)n * elem_bytes);
-    free(*list);
-    *list = memory;
-    *room = more;
-    return CORE_OK;
-}
-
 static core_status push(har_predictor *p, const har_event *event)
 {
-    void *list = p->event;
-    CORE_TRY(grow(&list, p->n_event, &p->n_event_room, sizeof *p->event));
-    p->event = list;
+    har_event *more = core_grow(p->event, &p->n_event_room, p->n_event + 1,
+                                sizeof *more, "a schedule");
+    if (more == NULL)
+        return CORE_E_MEMORY;
+    p->event = more;
     p->event[p->n_event++] = *event;
     return CORE_OK;
 }
 
 static core_status keep(har_predictor *p, const har__known *known)
 {
-    void *list = p->known;
-    CORE_TRY(grow(&list, p->n_known, &p->n_known_room, sizeof *p->known));
-    p->known = list;
+    har__known *more = core_grow(p->known, &p->n_known_room, p->n_known + 1,
+                                 sizeof *more, "a schedule");
+    if (more == NULL)
+        return CORE_E_MEMORY;
+    p->known = more;
     p->known[p->n_known++] = *known;
     return CORE_OK;
 }
@@ -202,9 +189,12 @@ static core_status recall(putting *u, const har__section *known,
 static core_status begin(putting *u, const har_cost_section *now)
 {
     har_predictor *p = u->p;
-    void *list = p->section;
-    CORE_TRY(grow(&list, p->n_section, &p->n_section_room, sizeof *p->section));
-    p->section = list;
+    har__section *more = core_grow(p->section, &p->n_section_room,
+                                   p->n_section + 1, sizeof *more,
+                                   "a schedule");
+    if (more == NULL)
+        return CORE_E_MEMORY;
+    p->section = more;
     p->section[p->n_section++] = (har__section){.part = now->part,
                                                 .like = now->like,
                                                 .t = u->t,
@@ -285,7 +275,8 @@ core_status har__lane_make(har_predictor *p, const har_predict_case *r,
     const har_cost_case records = {
         .spec = r->spec, .plan = &p->plan, .batch = &batch, .load = &p->load};
     par_layout lay;
-    CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, p->rank_of[lane]));
+    CORE_TRY(
+        par_layout_make(&lay, &p->layout, r->spec, &p->plan, p->rank_of[lane]));
     putting u = {.p = p, .lane = lane, .n_tick = n_tick, .t = lay.t};
     /* a processor's time depends on the record before, see har_timer_ask */
     const har_cost_reader reader = {.self = &u,

@@ -1,4 +1,4 @@
-/* harness/perf/predict/impl.h -- private to harness/perf: a prediction at work.
+/* harness/perf/predict/impl.h -- private: a prediction at work.
  *
  * lanes.c chooses the lanes of a plan, events.c makes their
  * events, predict.c replays them and draws the conclusions, memory.c
@@ -70,11 +70,6 @@ CORE_NODISCARD core_status har__lanes(har_predictor *p,
 CORE_NODISCARD core_status har__lane_make(har_predictor *p,
                                           const har_predict_case *request,
                                           int lane, int n_tick);
-
-/* The layout of one rank of a plan, in the predictor's arena.  E_MEMORY.     */
-CORE_NODISCARD core_status har__layout(har_predictor *p, par_layout *out,
-                                       const core_spec *spec,
-                                       const par_plan *plan, int rank);
 
 /* Memory of a rank into out->stage, if it is the stage's fullest so far.      */
 CORE_NODISCARD core_status har__memory_add(har_predictor *p,

@@ -12,21 +12,9 @@
  */
 #include "harness/perf/predict/impl.h"
 
-#include "harness/perf/cost/room.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-core_status har__layout(har_predictor *p, par_layout *out,
-                        const core_spec *spec, const par_plan *plan, int rank)
-{
-    core_arena need = core_arena_measure();
-    par_layout_init(out, &need, spec, plan, rank);
-    CORE_TRY(har__room(&p->layout, &need));
-    par_layout_init(out, &p->layout, spec, plan, rank);
-    return CORE_OK;
-}
 
 bool har__is_never_full(const har_predict_case *request)
 {
@@ -114,7 +102,7 @@ static core_status make_load(har_predictor *p, const har_predict_case *r)
 {
     par_layout lay;
     har_demand even;
-    CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
     CORE_TRY(room_for_load(p, r->spec, &lay));
     if (r->load != NULL && r->all_ranks)
         return copy_load(p, r);
@@ -180,10 +168,10 @@ static core_status choose_ranks(har_predictor *p, const har_predict_case *r)
     core_arena need = core_arena_measure();
     core_arena_f64(&need, p->plan.ep);
     core_arena_i64(&need, p->load.n_entry);
-    CORE_TRY(har__room(&p->counts, &need));
+    CORE_TRY(core_arena_room(&p->counts, &need));
     rows = core_arena_f64(&p->counts, p->plan.ep);
     int64_t *sum = core_arena_i64(&p->counts, p->load.n_entry);
-    CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
     count_rows(p, &lay, sum, rows);
     for (int i = 0; i < p->schedule.n_lane; i++)
         p->rank_of[i] = spokesman(p, rows, i);
@@ -264,7 +252,7 @@ core_status har__lanes(har_predictor *p, const har_predict_case *r,
                        r->plan->rounds * (r->plan->mb + 2) * p->plan.pp;
     core_arena need = core_arena_measure();
     take_lanes(p, &need, n_lane, n_tick, n_play);
-    CORE_TRY(har__room(&p->lanes, &need));
+    CORE_TRY(core_arena_room(&p->lanes, &need));
     take_lanes(p, &p->lanes, n_lane, n_tick, n_play);
     p->schedule = (har_schedule){.n_lane = n_lane,
                                  .n_tick = n_tick,

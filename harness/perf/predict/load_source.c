@@ -87,6 +87,17 @@ void har_load_source_close(har_load_source *s)
     *s = (har_load_source){0};
 }
 
+void har_load_source_shares(const har_load_source *s, const core_spec *spec,
+                            double *share)
+{
+    const double n_moe = core_spec_count_moe(spec, 0, (int)spec->n_l);
+    for (int64_t e = 0; e < spec->n_e; e++) {
+        share[e] = s->by_layer != NULL ? 0 : s->demand.share[e];
+        for (int64_t l = 0; s->by_layer != NULL && l < spec->n_l; l++)
+            share[e] += s->by_layer[l * spec->n_e + e] / n_moe;
+    }
+}
+
 core_status har_load_source_apply(har_load_source *s, har_predict_case *what)
 {
     what->all_ranks = s->all_ranks;

@@ -32,6 +32,11 @@ CORE_NODISCARD core_status har_load_source_open(har_load_source *source,
                                                 const int64_t *prompt);
 void har_load_source_close(har_load_source *source);
 
+/* The share of each expert, of a file of taps the mean over the layers: for what
+ * serves all layers.  share: [spec->n_e]    [local] */
+void har_load_source_shares(const har_load_source *source,
+                            const core_spec *spec, double *share);
+
 /* Set demand, load and all_ranks of a case whose plan and batch are set.  The
  * case borrows them until the next call.  Errors: E_INPUT for another batch
  * than was measured, E_MEMORY.    [local] */

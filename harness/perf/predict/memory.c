@@ -29,7 +29,7 @@ core_status har__memory_add(har_predictor *p, const har_predict_case *r,
 {
     par_layout lay;
     int64_t most;
-    CORE_TRY(har__layout(p, &lay, r->spec, r->plan, rank));
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, r->plan, rank));
     const double size = (double)core_dtype_bytes(r->dtype);
     const double of_double = size / sizeof(double);
     const int64_t n_row = rows_of(r, lay.d, &most);

@@ -6,8 +6,6 @@
  */
 #include "harness/perf/predict/impl.h"
 
-#include "harness/perf/cost/room.h"
-
 #include <math.h>
 #include <stdlib.h>
 
@@ -217,7 +215,7 @@ static core_status find_balance(har_predictor *p, const har_predict_case *r,
     *out = (har_balance){0};
     if (core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) == 0)
         return CORE_OK;
-    CORE_TRY(har__layout(p, &lay, r->spec, &p->plan, 0));
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
     return har_balance_of(out, &p->counts, r->spec, &lay, &p->load);
 }
 

@@ -62,16 +62,13 @@ static core_status read_draws(har_setup *s, const har_question *q)
 
 core_status har_setup_read(har_setup *s, const har_question *q)
 {
-    static const char *const dtypes[] = {"fp16", "bf16", "fp32", "fp64"};
-    static const core_dtype dtype_of[] = {CORE_DTYPE_F16, CORE_DTYPE_BF16,
-                                          CORE_DTYPE_F32, CORE_DTYPE_F64};
     static const char *const overlaps[] = {"none", "pipeline", "all"};
     static const char *const algorithms[] = {"library", "shot"};
-    int dtype = 0, overlap = 0, algorithm = 0;
+    int overlap = 0, algorithm = 0;
     CORE_TRY(core_spec_open(&s->spec, q->model, NULL));
     CORE_TRY(par_plan_parse(&s->plan, q->plan));
     CORE_TRY(har_machine_open(&s->machine, q->machine));
-    CORE_TRY(har_choose(&dtype, "--dtype", q->dtype, dtypes, 4));
+    CORE_TRY(har_parse_dtype(&s->what.dtype, "--dtype", q->dtype));
     CORE_TRY(har_choose(&overlap, "--overlap", q->overlap, overlaps, 3));
     CORE_TRY(har_choose(&algorithm, "--collectives", q->shots, algorithms, 2));
     CORE_TRY(read_routing(s, q));
@@ -79,7 +76,6 @@ core_status har_setup_read(har_setup *s, const har_question *q)
     CORE_TRY(read_batch(s, q));
     s->what.spec = &s->spec;
     s->what.plan = &s->plan;
-    s->what.dtype = dtype_of[dtype];
     s->what.overlap = (har_overlap)overlap;
     s->what.algorithm = (har_algorithm)algorithm;
     return CORE_OK;

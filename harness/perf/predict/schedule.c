@@ -11,8 +11,6 @@
  */
 #include "harness/perf/predict/schedule.h"
 
-#include "harness/perf/cost/room.h"
-
 #include <string.h>
 
 typedef struct lane {
@@ -275,7 +273,7 @@ static core_status carve(replay *r, har_replay_work *work, int64_t **mailbox)
     core_arena need = core_arena_measure();
     int64_t n_sent = 0;
     core_arena_i64(&need, r->s->n_tick + r->s->n_lane);
-    CORE_TRY(har__room(&work->sends, &need));
+    CORE_TRY(core_arena_room(&work->sends, &need));
     int64_t *scratch =
         core_arena_i64(&work->sends, r->s->n_tick + r->s->n_lane);
     *mailbox = scratch + r->s->n_tick;
@@ -285,7 +283,7 @@ static core_status carve(replay *r, har_replay_work *work, int64_t **mailbox)
     }
     need = core_arena_measure();
     take(r, &need, n_sent);
-    CORE_TRY(har__room(&work->arena, &need));
+    CORE_TRY(core_arena_room(&work->arena, &need));
     take(r, &work->arena, n_sent);
     return CORE_OK;
 }

@@ -8,7 +8,6 @@
  */
 #include "harness/perf/predict/traffic.h"
 
-#include "harness/perf/cost/room.h"
 #include "harness/perf/cost/walk.h"
 #include "harness/perf/machine/tiers.h"
 
@@ -137,10 +136,7 @@ static core_status add_rank(tracing *w, core_arena *arena, int rank)
     const core_batch batch = {.n_b = r->n_b, .n_t = r->n_t};
     const har_cost_case records = {
         .spec = r->spec, .plan = r->plan, .batch = &batch, .load = w->load};
-    core_arena need = core_arena_measure();
-    par_layout_init(&w->lay, &need, r->spec, r->plan, rank);
-    CORE_TRY(har__room(arena, &need));
-    par_layout_init(&w->lay, arena, r->spec, r->plan, rank);
+    CORE_TRY(par_layout_make(&w->lay, arena, r->spec, r->plan, rank));
     w->follows_words = false;
     add_experts(w);
     return har_cost_rank(&records, rank, take_record, w);

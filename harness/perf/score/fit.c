@@ -34,7 +34,7 @@ typedef struct sample {
 
 static double log_error(const har_machine *m, const har_row *row)
 {
-    return log(har_shape_time(m, &row->shape).seconds / row->seconds);
+    return log(har_op_time(m, &row->shape).seconds / row->seconds);
 }
 
 static double mean_error(const har_machine *m, const sample *s)

@@ -39,7 +39,7 @@ static void add_errors(har_score *out, const har_machine *machine,
     double sum = 0;
     for (int64_t i = 0; i < out->n; i++) {
         const double ratio = at[i].predicted / at[i].row->seconds;
-        const double sigma = har_shape_time(machine, &at[i].row->shape).sigma;
+        const double sigma = har_op_time(machine, &at[i].row->shape).sigma;
         error[i] = ratio > 0 ? fabs(ratio - 1) : HUGE_VAL;
         sum += log(ratio);
         inside += fabs(log(ratio)) <= SIGMAS_90 * sigma;
@@ -133,7 +133,7 @@ core_status har_score_table(har_score *out, const har_machine *machine,
         if (held_out && har_is_for_fitting(row->hash))
             continue;
         at[score.n++] =
-            (point){row, har_shape_time(machine, &row->shape).seconds};
+            (point){row, har_op_time(machine, &row->shape).seconds};
     }
     if (status == CORE_OK && score.n == 0)
         status = core_fail(CORE_E_INPUT, "no row of the table is held out");

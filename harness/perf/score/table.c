@@ -10,7 +10,6 @@
 #include "core/base/arena.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,45 +33,6 @@ static int cut(char *line, char *field[HAR__MAX_FIELDS])
         at = comma;
     }
     return n;
-}
-
-core_status har__field_number(const har__line *l, int i, double least,
-                              double most, double *out)
-{
-    char *end = NULL;
-    const char *text = l->field[i];
-    const double value = strtod(text, &end);
-    CORE_FAIL_IF(
-        end == text || *end != '\0' || !(value >= least && value <= most),
-        CORE_E_FORMAT,
-        "%s:%d:%d: %s: expected a number from %g to %g, found '%.40s'", l->path,
-        l->number, i + 1, l->format->column[i], least, most, text);
-    *out = value;
-    return CORE_OK;
-}
-
-core_status har__field_whole(const har__line *l, int i, int least, int most,
-                             int *out)
-{
-    double value = 0;
-    CORE_TRY(har__field_number(l, i, least, most, &value));
-    CORE_FAIL_IF(value != floor(value), CORE_E_FORMAT,
-                 "%s:%d:%d: %s: expected a whole number, found '%.40s'",
-                 l->path, l->number, i + 1, l->format->column[i], l->field[i]);
-    *out = (int)value;
-    return CORE_OK;
-}
-
-core_status har__field_word(const har__line *l, int i,
-                            const char *const words[], int n, int *out)
-{
-    for (int k = 0; k < n; k++)
-        if (strcmp(l->field[i], words[k]) == 0) {
-            *out = k;
-            return CORE_OK;
-        }
-    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown word '%.40s'", l->path,
-              l->number, i + 1, l->format->column[i], l->field[i]);
 }
 
 /* FNV-1a over the columns of the shape, then mixed. */
@@ -141,17 +101,13 @@ static core_status read_header(FILE *file, const char *path, har_kind kind,
               path, har_kind_name(kind));
 }
 
-static core_status append(har_table *table, int64_t *capacity,
-                          const har_row *row)
+static core_status append(har_table *table, int64_t *room, const har_row *row)
 {
-    if (table->n == *capacity) {
-        *capacity = *capacity == 0 ? 1024 : 2 * *capacity;
-        har_row *grown = realloc(table->row, (size_t)*capacity * sizeof *grown);
-        CORE_FAIL_IF(grown == NULL, CORE_E_MEMORY,
-                     "no memory for a table of %lld rows",
-                     (long long)*capacity);
-        table->row = grown;
-    }
+    har_row *grown = core_grow(table->row, room, table->n + 1, sizeof *grown,
+                               "rows of a table");
+    if (grown == NULL)
+        return CORE_E_MEMORY;
+    table->row = grown;
     table->row[table->n++] = *row;
     return CORE_OK;
 }
@@ -159,7 +115,7 @@ static core_status append(har_table *table, int64_t *capacity,
 static core_status read_lines(har_table *table, FILE *file, har__line *l)
 {
     char text[MAX_LINE];
-    int64_t capacity = 0;
+    int64_t room = 0;
     har_row row;
     for (l->number = 2; fgets(text, sizeof text, file) != NULL; l->number++) {
         CORE_FAIL_IF(strchr(text, '\n') == NULL && !feof(file), CORE_E_FORMAT,
@@ -172,7 +128,7 @@ static core_status read_lines(har_table *table, FILE *file, har__line *l)
                      n > HAR__MAX_FIELDS ? "more than " : "",
                      n > HAR__MAX_FIELDS ? HAR__MAX_FIELDS : n);
         CORE_TRY(read_row(l, &row));
-        CORE_TRY(append(table, &capacity, &row));
+        CORE_TRY(append(table, &room, &row));
     }
     CORE_FAIL_IF(ferror(file) != 0, CORE_E_FILE, "%s: %s", l->path,
                  strerror(errno));
@@ -198,10 +154,12 @@ core_status har_table_read(har_table *out, const char *path, har_kind kind)
 
 core_status har_table_join(har_table *table, har_table *more)
 {
+    int64_t room = table->n;
     const int64_t n = table->n + more->n;
-    har_row *row = realloc(table->row, (size_t)n * sizeof *row);
-    CORE_FAIL_IF(row == NULL, CORE_E_MEMORY,
-                 "no memory for a table of %lld rows", (long long)n);
+    har_row *row =
+        core_grow(table->row, &room, n, sizeof *row, "rows of a table");
+    if (row == NULL)
+        return CORE_E_MEMORY;
     memcpy(row + table->n, more->row, (size_t)more->n * sizeof *row);
     table->row = row;
     table->n = n;

@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-typedef struct har_shape {
+typedef struct har_op_shape {
     har_kind kind;
     core_dtype dtype;
     union {
@@ -29,10 +29,10 @@ typedef struct har_shape {
         har_training training;
     } as;
     bool is_decode;
-} har_shape;
+} har_op_shape;
 
 typedef struct har_row {
-    har_shape shape;
+    har_op_shape shape;
     double seconds; /* measured                                               */
     uint64_t hash;  /* of the columns that make the shape                     */
     int line;
@@ -57,7 +57,7 @@ CORE_NODISCARD core_status har_table_join(har_table *table, har_table *more);
 void har_table_free(har_table *table);
 
 /* The model's time for a shape.                                       [local] */
-har_time har_shape_time(const har_machine *machine, const har_shape *shape);
+har_time har_op_time(const har_machine *machine, const har_op_shape *shape);
 
 /* One shape in five is for fitting; the same shape always falls on the same
  * side, in whatever table and row it stands.                                  */

@@ -1,4 +1,4 @@
-/* harness/perf/score/table_impl.h -- private to harness/perf: the formats of tables. */
+/* harness/perf/score/table_impl.h -- private: the formats of tables. */
 #ifndef HAR_PERF_TABLE_IMPL_H
 #define HAR_PERF_TABLE_IMPL_H
 
@@ -15,7 +15,7 @@ typedef struct har__format {
     const char *column[HAR__MAX_FIELDS];
     int time;          /* the column with the milliseconds that count         */
     unsigned measured; /* a bit for each column that is no part of the shape  */
-    core_status (*read)(const har__line *line, har_shape *out);
+    core_status (*read)(const har__line *line, har_op_shape *out);
 } har__format;
 
 struct har__line {
@@ -28,15 +28,10 @@ struct har__line {
 extern const har__format har__format_list[];
 extern const int har__n_format;
 
-/* Field i as a number in a range, a whole number, one of n words.
- * Errors: E_FORMAT with the place and the column's name.              [local] */
+/* Field i as a number in a range.  Errors: E_FORMAT with the place and the
+ * column's name.                                                      [local] */
 CORE_NODISCARD core_status har__field_number(const har__line *line, int i,
                                              double least, double most,
                                              double *out);
-CORE_NODISCARD core_status har__field_whole(const har__line *line, int i,
-                                            int least, int most, int *out);
-CORE_NODISCARD core_status har__field_word(const har__line *line, int i,
-                                           const char *const words[], int n,
-                                           int *out);
 
 #endif

@@ -9,28 +9,63 @@
  */
 #include "harness/perf/score/table_impl.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const double GROUPED_KV_SHARE = 0.5;
 enum { MAX_SIZE = 1 << 24, MAX_RANKS = 1 << 16, NODE_GPUS = 8 };
 
-static const char *const DTYPES[] = {"bfloat16", "half", "float16",
-                                     "float",    "int8", "fp8"};
-static const core_dtype DTYPE_OF[] = {CORE_DTYPE_BF16, CORE_DTYPE_F16,
-                                      CORE_DTYPE_F16,  CORE_DTYPE_F32,
-                                      CORE_DTYPE_I8,   CORE_DTYPE_F8_E4M3};
-enum { N_DTYPES = sizeof DTYPES / sizeof DTYPES[0] };
+/* --- fields --- */
 
-static core_status read_dtype(const har__line *l, int i, core_dtype *out)
+core_status har__field_number(const har__line *l, int i, double least,
+                              double most, double *out)
 {
-    int word = 0;
-    CORE_TRY(har__field_word(l, i, DTYPES, N_DTYPES, &word));
-    *out = DTYPE_OF[word];
+    char *end = NULL;
+    const char *text = l->field[i];
+    const double value = strtod(text, &end);
+    CORE_FAIL_IF(
+        end == text || *end != '\0' || !(value >= least && value <= most),
+        CORE_E_FORMAT,
+        "%s:%d:%d: %s: expected a number from %g to %g, found '%.40s'", l->path,
+        l->number, i + 1, l->format->column[i], least, most, text);
+    *out = value;
     return CORE_OK;
 }
 
-static core_status read_mnk(const har__line *l, int first, har_shape *out)
+static core_status field_whole(const har__line *l, int i, int least, int most,
+                               int *out)
+{
+    double value = 0;
+    CORE_TRY(har__field_number(l, i, least, most, &value));
+    CORE_FAIL_IF(value != floor(value), CORE_E_FORMAT,
+                 "%s:%d:%d: %s: expected a whole number, found '%.40s'",
+                 l->path, l->number, i + 1, l->format->column[i], l->field[i]);
+    *out = (int)value;
+    return CORE_OK;
+}
+
+static core_status field_word(const har__line *l, int i,
+                              const char *const words[], int n, int *out)
+{
+    for (int k = 0; k < n; k++)
+        if (strcmp(l->field[i], words[k]) == 0) {
+            *out = k;
+            return CORE_OK;
+        }
+    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: unknown word '%.40s'", l->path,
+              l->number, i + 1, l->format->column[i], l->field[i]);
+}
+
+static core_status read_dtype(const har__line *l, int i, core_dtype *out)
+{
+    CORE_FAIL_IF(!core_dtype_of_word(out, l->field[i]), CORE_E_FORMAT,
+                 "%s:%d:%d: %s: unknown word '%.40s'", l->path, l->number,
+                 i + 1, l->format->column[i], l->field[i]);
+    return CORE_OK;
+}
+
+static core_status read_mnk(const har__line *l, int first, har_op_shape *out)
 {
     for (int i = 0; i < 3; i++)
         CORE_TRY(
@@ -38,12 +73,12 @@ static core_status read_mnk(const har__line *l, int first, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_gemm(const har__line *l, har_shape *out)
+static core_status read_gemm(const har__line *l, har_op_shape *out)
 {
     return read_mnk(l, 0, out);
 }
 
-static core_status read_gemm_long(const har__line *l, har_shape *out)
+static core_status read_gemm_long(const har__line *l, har_op_shape *out)
 {
     CORE_TRY(read_dtype(l, 1, &out->dtype));
     return read_mnk(l, 2, out);
@@ -70,7 +105,7 @@ static core_status read_popularity(const har__line *l, int i,
               l->path, l->number, i + 1, l->format->column[i], text);
 }
 
-static core_status read_moe(const har__line *l, har_shape *out)
+static core_status read_moe(const har__line *l, har_op_shape *out)
 {
     har_moe *moe = &out->as.moe;
     int tp = 0;
@@ -78,15 +113,15 @@ static core_status read_moe(const har__line *l, har_shape *out)
     CORE_TRY(har__field_number(l, 1, 1, MAX_SIZE, &moe->n_token));
     CORE_TRY(har__field_number(l, 2, 1, MAX_SIZE, &moe->n_d));
     CORE_TRY(har__field_number(l, 3, 1, MAX_SIZE, &moe->n_f));
-    CORE_TRY(har__field_whole(l, 5, 1, HAR_MAX_EXPERTS, &moe->n_expert));
-    CORE_TRY(har__field_whole(l, 4, 1, moe->n_expert, &moe->n_k));
-    CORE_TRY(har__field_whole(l, 6, 1, (int)moe->n_f, &tp));
-    CORE_TRY(har__field_whole(l, 7, 1, moe->n_expert, &moe->ep));
+    CORE_TRY(field_whole(l, 5, 1, HAR_MAX_EXPERTS, &moe->n_expert));
+    CORE_TRY(field_whole(l, 4, 1, moe->n_expert, &moe->n_k));
+    CORE_TRY(field_whole(l, 6, 1, (int)moe->n_f, &tp));
+    CORE_TRY(field_whole(l, 7, 1, moe->n_expert, &moe->ep));
     moe->n_f /= tp;
     return read_popularity(l, 8, &moe->popularity);
 }
 
-static core_status read_heads(const har__line *l, int first, har_shape *out)
+static core_status read_heads(const har__line *l, int first, har_op_shape *out)
 {
     har_attention *a = &out->as.attention;
     CORE_TRY(har__field_number(l, first, 1, MAX_RANKS, &a->n_h));
@@ -96,7 +131,7 @@ static core_status read_heads(const har__line *l, int first, har_shape *out)
     return read_dtype(l, first + 4, &out->dtype);
 }
 
-static core_status read_context(const har__line *l, har_shape *out)
+static core_status read_context(const har__line *l, har_op_shape *out)
 {
     out->as.attention = (har_attention){.kv_share = 1};
     CORE_TRY(har__field_number(l, 0, 1, MAX_SIZE, &out->as.attention.n_row));
@@ -104,7 +139,7 @@ static core_status read_context(const har__line *l, har_shape *out)
     return read_heads(l, 2, out);
 }
 
-static core_status read_generation(const har__line *l, har_shape *out)
+static core_status read_generation(const har__line *l, har_op_shape *out)
 {
     har_attention *a = &out->as.attention;
     double step = 0;
@@ -121,20 +156,20 @@ static core_status read_generation(const har__line *l, har_shape *out)
 }
 
 static core_status read_message(const har__line *l, int gpus, int size,
-                                har_shape *out)
+                                har_op_shape *out)
 {
-    CORE_TRY(har__field_whole(l, gpus, 2, MAX_RANKS, &out->as.collective.n));
+    CORE_TRY(field_whole(l, gpus, 2, MAX_RANKS, &out->as.collective.n));
     CORE_TRY(har__field_number(l, size, 1, 1e12, &out->as.collective.bytes));
     out->as.collective.n_gpu = out->as.collective.n;
     return CORE_OK;
 }
 
-static core_status read_nccl(const har__line *l, har_shape *out)
+static core_status read_nccl(const har__line *l, har_op_shape *out)
 {
     static const char *const ops[] = {"all_reduce", "all_gather",
                                       "reduce_scatter", "alltoall"};
     int op = 0;
-    CORE_TRY(har__field_word(l, 0, ops, 4, &op));
+    CORE_TRY(field_word(l, 0, ops, 4, &op));
     CORE_TRY(read_dtype(l, 1, &out->dtype));
     out->as.collective.kind = (har_collective)op;
     CORE_TRY(read_message(l, 2, 3, out));
@@ -142,12 +177,12 @@ static core_status read_nccl(const har__line *l, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_custom(const har__line *l, har_shape *out)
+static core_status read_custom(const har__line *l, har_op_shape *out)
 {
     static const char *const backends[] = {"vllm_graph", "vllm_eager"};
     int backend = 0;
     CORE_TRY(read_dtype(l, 1, &out->dtype));
-    CORE_TRY(har__field_word(l, 5, backends, 2, &backend));
+    CORE_TRY(field_word(l, 5, backends, 2, &backend));
     out->as.collective.algorithm = HAR_SHOT;
     out->as.collective.is_eager = backend == 1;
     CORE_TRY(read_message(l, 2, 3, out));
@@ -155,27 +190,27 @@ static core_status read_custom(const har__line *l, har_shape *out)
     return CORE_OK;
 }
 
-static core_status read_vidur(const har__line *l, har_shape *out)
+static core_status read_vidur(const har__line *l, har_op_shape *out)
 {
     static const char *const ops[] = {"all_reduce", "send_recv"};
     int op = 0, per_node = 0;
-    CORE_TRY(har__field_word(l, 9, ops, 2, &op));
+    CORE_TRY(field_word(l, 9, ops, 2, &op));
     out->as.collective.kind = op == 0 ? HAR_ALL_REDUCE : HAR_SEND_RECV;
     CORE_TRY(read_message(l, 7, 8, out));
-    CORE_TRY(har__field_whole(l, 10, 1, NODE_GPUS, &per_node));
+    CORE_TRY(field_whole(l, 10, 1, NODE_GPUS, &per_node));
     if (per_node < out->as.collective.n)
         out->as.collective.n_gpu = NODE_GPUS + 1;
     return CORE_OK;
 }
 
-static core_status read_training(const har__line *l, har_shape *out)
+static core_status read_training(const har__line *l, har_op_shape *out)
 {
     har_training *t = &out->as.training;
     int *const fields[] = {&t->n_gpu, &t->batch, &t->micro_batch, &t->n_d,
                            &t->n_h,   &t->n_l,   &t->n_t,         &t->tp,
                            &t->dp,    &t->pp};
     for (int i = 0; i < 10; i++)
-        CORE_TRY(har__field_whole(l, i, 1, 1 << 20, fields[i]));
+        CORE_TRY(field_whole(l, i, 1, 1 << 20, fields[i]));
     CORE_FAIL_IF((int64_t)t->tp * t->dp * t->pp != t->n_gpu, CORE_E_FORMAT,
                  "%s:%d:8: tensor x data x pipeline parallelism = %lld, "
                  "expected the %d GPUs",
@@ -268,7 +303,7 @@ const int har__n_format =
     (int)(sizeof har__format_list / sizeof har__format_list[0]);
 
 static har_time collective_time(const har_machine *machine,
-                                const har_shape *shape)
+                                const har_op_shape *shape)
 {
     har_time time = har_time_collective(
         machine, shape->as.collective.kind, shape->as.collective.algorithm,
@@ -280,7 +315,7 @@ static har_time collective_time(const har_machine *machine,
     return time;
 }
 
-har_time har_shape_time(const har_machine *machine, const har_shape *shape)
+har_time har_op_time(const har_machine *machine, const har_op_shape *shape)
 {
     switch (shape->kind) {
     case HAR_GEMM:

@@ -12,7 +12,6 @@
  */
 #include "harness/perf/search/impl.h"
 
-#include "harness/perf/cost/room.h"
 #include "harness/perf/cost/memory.h"
 
 #include <math.h>
@@ -70,12 +69,9 @@ static core_status make_layout(har_search_memo *m, int tp, int etp)
                              .mb = 1,
                              .scope = PAR_SCOPE_STAGE};
     const int rank = fullest_rank(m->e->spec, tp);
-    core_arena need = core_arena_measure();
     m->lay_tp = 0;
     har_shape_plan(&shape, &m->plan);
-    par_layout_init(lay, &need, m->e->spec, &m->plan, rank);
-    CORE_TRY(har__room(&m->layout, &need));
-    par_layout_init(lay, &m->layout, m->e->spec, &m->plan, rank);
+    CORE_TRY(par_layout_make(lay, &m->layout, m->e->spec, &m->plan, rank));
     m->lay_tp = tp;
     m->lay_etp = etp;
     return CORE_OK;
@@ -152,7 +148,7 @@ static core_status room_for_flow(har_search_memo *m, int n_member,
         w->bucket = core_arena_i64(a, n_bucket);
         w->sees = core_arena_take(a, m->e->n_t, 1);
         if (pass == 0)
-            CORE_TRY(har__room(&m->flow, &need));
+            CORE_TRY(core_arena_room(&m->flow, &need));
     }
     return CORE_OK;
 }

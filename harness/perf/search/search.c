@@ -10,17 +10,14 @@
  */
 #include "harness/perf/search/front.h"
 
+#include "core/base/arena.h"
+
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 
 /* --- shapes -----------------------------------------------------------------
  */
-
-int har_shape_world(const har_shape *shape)
-{
-    return shape->dp * shape->pp * shape->tp;
-}
 
 void har_shape_plan(const har_shape *shape, par_plan *out)
 {
@@ -58,17 +55,15 @@ typedef struct candidates {
 
 static void keep(candidates *c, const har_shape *shape)
 {
-    if (c->n == c->room && !c->failed) {
-        const int64_t room = 2 * c->room + 1024;
-        har_search_point *more = realloc(c->point, (size_t)room * sizeof *more);
-        c->failed = more == NULL;
-        if (!c->failed) {
-            c->point = more;
-            c->room = room;
-        }
-    }
-    if (!c->failed)
-        c->point[c->n++] = (har_search_point){.shape = *shape};
+    if (c->failed)
+        return;
+    har_search_point *more =
+        core_grow(c->point, &c->room, c->n + 1, sizeof *more, "plans");
+    c->failed = more == NULL;
+    if (c->failed)
+        return;
+    c->point = more;
+    c->point[c->n++] = (har_search_point){.shape = *shape};
 }
 
 static void add_plan(void *self, const par_plan *plan)

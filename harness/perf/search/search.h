@@ -20,6 +20,11 @@ typedef struct har_shape {
     par_scope scope;
 } har_shape;
 
+static inline int har_shape_world(const har_shape *shape)
+{
+    return shape->dp * shape->pp * shape->tp;
+}
+
 /* Where the latency goes, mean over the GPUs; they add up to the latency. */
 typedef enum har_search_term {
     HAR_TERM_ARITHMETIC, /* operators bound by arithmetic                     */
@@ -123,7 +128,6 @@ void har_search_free(har_search_result *result);
  */
 int64_t har_search_front(har_search_point *point, int64_t n);
 
-int har_shape_world(const har_shape *shape);
 void har_shape_plan(const har_shape *shape, par_plan *out);
 void har_shape_of(const par_plan *plan, har_shape *out);
 

@@ -60,7 +60,6 @@ expect 0 moeparity run --model seed-mini --input a/input.safetensors \
 reader judge a fp32 dump
 expect 0 moeparity compare a dump --numerics fp32
 grep -Fxq -f widest out || fail "make says '$(cat widest)', compare does not"
-expect 0 moeparity compare a/fp32.safetensors dump
 expect 0 moeparity run --model seed-mini --input a/input.safetensors \
     --numerics exact --plan dp=2,ep=2 --out dump
 reader equal a exact dump
@@ -80,6 +79,17 @@ expect 0 make a --force --seed 2 --numerics exact
     fail "files: $(ls a)"
 expect 0 moeparity golden check a
 ! cmp -s a/input.safetensors b/input.safetensors || fail 'seed 2 is seed 1'
+
+# Two files of taps are compared without a golden's tolerances: 2e-5 of a tap's
+# size is allowed everywhere, however a model carries roundings on.  Two layers
+# stay below 0.4 of it with the kernels of seven processors, sixteen do not (1.5).
+expect 0 moeparity golden make --model seed-mini --layers 2 --numerics fp32 \
+    --input b/input.safetensors --parts 2 --out two
+expect 0 moeparity run --model seed-mini --layers 2 --numerics fp32 \
+    --input b/input.safetensors --plan dp=2,ep=2 --out dump
+expect 0 moeparity compare two/fp32.safetensors dump
+flip dump p0.layers.1.out 2 8
+expect 1 moeparity compare two/fp32.safetensors dump
 
 # Finer taps, fewer layers, an input of a file, a spec file.
 expect 0 moeparity golden make --model seed-mini --layers 2 --taps all \

@@ -74,7 +74,7 @@ rm good/notes
 mkdir mine
 echo x >mine/notes
 refused 3 'mine: expected no such folder' make $base --out mine
-refused 3 'mine/manifest.json: cannot be opened' make $base --out mine --force
+refused 3 'mine/manifest.json: No such file' make $base --out mine --force
 copy_case "$ORACLE/mixtral/tiny"
 refused 3 'case: other people.s numbers' make $base --out case --force
 expect 0 moeparity golden check case good

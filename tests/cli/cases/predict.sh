@@ -95,5 +95,5 @@ expect 0 $SEED --popularity zipf:1 --routing expected
 refused 2 'zipf:x: expected an exponent' $SEED --popularity zipf:x
 refused 2 'routing: expected drawn' $SEED --routing guessed
 refused 2 'overlap: expected none, pipeline or all' $SEED --overlap some
-refused 2 'dtype: expected fp16, bf16, fp32 or fp64' $SEED --dtype fp8
+refused 2 'dtype: expected f16, bf16, f32 or f64' $SEED --dtype fp8
 refused 2 '.*' moeparity predict --plan tp=3

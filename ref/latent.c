@@ -1,4 +1,4 @@
-/* ref/mla.c -- queries, keys and values of latent attention.
+/* ref/latent.c -- queries, keys and values of latent attention.
  *
  * Keys and values of all heads are rebuilt from one short vector per token; a
  * rotated part of the key is beside it and the same for every head.  Here both
@@ -94,7 +94,7 @@ static void spell_out(const ref__run *run, const latent *la,
     }
 }
 
-void ref__mla(ref__run *run, int layer, const ref__heads *heads, bool dry)
+void ref__latent(ref__run *run, int layer, const ref__heads *heads, bool dry)
 {
     const core_spec *spec = run->spec;
     const int64_t n_rot = core_spec_n_rot(spec), n_dn = spec->n_dh - n_rot;
