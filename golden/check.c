@@ -149,11 +149,10 @@ static core_status check_numerics(const gold_case *gold, core_weights *weights,
                                   const gold_options *options,
                                   const char *scratch, bool bitwise)
 {
-    char name[CORE_NAME_BYTES], want[2 * GOLD_PATH_BYTES],
-        found[2 * GOLD_PATH_BYTES];
+    char name[CORE_NAME_BYTES], want[CORE_PATH_BYTES], found[CORE_PATH_BYTES];
     snprintf(name, sizeof name, "%s.safetensors", core_numerics_name(numerics));
-    CORE_TRY(gold__path(want, gold->folder, name));
-    CORE_TRY(gold__path(found, scratch, name));
+    CORE_TRY(core_path_join(want, gold->folder, name));
+    CORE_TRY(core_path_join(found, scratch, name));
     CORE_TRY(gold__compute(gold, weights, numerics, options, found, NULL));
     return gold__compare_files(want, found, bitwise);
 }

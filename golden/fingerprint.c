@@ -7,7 +7,7 @@
  */
 #include "golden/golden_impl.h"
 
-#include "core/arena.h"
+#include "core/base/arena.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -81,10 +81,10 @@ core_status gold__fingerprint_folder(const char *folder, json_t *files)
         if (entry->d_name[0] == '.' ||
             strcmp(entry->d_name, GOLD__MANIFEST) == 0)
             continue;
-        char path[2 * GOLD_PATH_BYTES], hex[GOLD_HEX_BYTES] = "";
+        char path[CORE_PATH_BYTES], hex[GOLD_HEX_BYTES] = "";
         json_int_t bytes = 0;
         json_t *tensors = json_object();
-        status = gold__path(path, folder, entry->d_name);
+        status = core_path_join(path, folder, entry->d_name);
         if (status == CORE_OK)
             status = fingerprint_file(path, hex, &bytes);
         if (status == CORE_OK && is_safetensors(entry->d_name))

@@ -12,8 +12,8 @@
 #ifndef GOLD_GOLDEN_H
 #define GOLD_GOLDEN_H
 
-#include "core/batch.h"
-#include "core/numerics.h"
+#include "core/numbers/numerics.h"
+#include "core/pass/batch.h"
 
 #include <stddef.h>
 

@@ -2,9 +2,10 @@
 #ifndef GOLD_GOLDEN_IMPL_H
 #define GOLD_GOLDEN_IMPL_H
 
-#include "core/safetensors.h"
-#include "core/taps.h"
-#include "core/weights.h"
+#include "core/files/path.h"
+#include "core/files/safetensors.h"
+#include "core/model/taps.h"
+#include "core/weights/weights.h"
 #include "golden/golden.h"
 
 #include <jansson.h>
@@ -34,10 +35,6 @@ CORE_NODISCARD core_status gold__fingerprint_weights(char out[GOLD_HEX_BYTES],
 
 /* ---- manifest.c, manifest_read.c ------------------------------------------
  */
-
-/* PATH = FOLDER/NAME.  Errors: E_FILE if that is too long.                   */
-CORE_NODISCARD core_status gold__path(char path[2 * GOLD_PATH_BYTES],
-                                      const char *folder, const char *name);
 
 /* The spec in its YAML form; free().  Errors: E_MEMORY.                      */
 CORE_NODISCARD core_status gold__spec_yaml(char **out, const core_spec *spec);

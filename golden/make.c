@@ -16,15 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-core_status gold__path(char path[2 * GOLD_PATH_BYTES], const char *folder,
-                       const char *name)
-{
-    const int n = snprintf(path, 2 * GOLD_PATH_BYTES, "%s/%s", folder, name);
-    CORE_FAIL_IF(n < 0 || n >= 2 * GOLD_PATH_BYTES, CORE_E_FILE,
-                 "path too long: %.64s...", folder);
-    return CORE_OK;
-}
-
 /* --- the target --- */
 
 /* Is every file of the folder one of the manifest's? */
@@ -98,7 +89,7 @@ void gold_remove(const char *folder)
     if (dir == NULL)
         return;
     for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
-        char path[2 * GOLD_PATH_BYTES];
+        char path[CORE_PATH_BYTES];
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
             (size_t)snprintf(path, sizeof path, "%s/%s", folder, e->d_name) <
                 sizeof path)
@@ -151,8 +142,8 @@ core_status gold__write_input(const gold_case *gold, const char *folder)
                          .shape = {batch->n_b, batch->n_t, gold->spec.n_d}};
     if (batch->hidden != NULL)
         tensors[n++] = t;
-    char path[2 * GOLD_PATH_BYTES];
-    CORE_TRY(gold__path(path, folder, GOLD__INPUT));
+    char path[CORE_PATH_BYTES];
+    CORE_TRY(core_path_join(path, folder, GOLD__INPUT));
     core_st *st = NULL;
     CORE_TRY(core_st_create(&st, path, tensors, n, metadata));
     for (int64_t i = 0; i < core_st_count(st); i++) {
@@ -194,10 +185,10 @@ static core_status make_files(gold_case *gold, core_weights *weights,
         CORE_TRY(export_weights(gold, partial));
     CORE_TRY(gold__fingerprint_weights(gold->weights_xxh3, &spec, weights));
     for (int i = 0; i < gold->n_numerics; i++) {
-        char name[CORE_NAME_BYTES], path[2 * GOLD_PATH_BYTES];
+        char name[CORE_NAME_BYTES], path[CORE_PATH_BYTES];
         snprintf(name, sizeof name, "%s.safetensors",
                  core_numerics_name(gold->numerics[i]));
-        CORE_TRY(gold__path(path, partial, name));
+        CORE_TRY(core_path_join(path, partial, name));
         CORE_TRY_CTX(gold__compute(gold, weights, gold->numerics[i], options,
                                    path, &summary[i]),
                      "computing %s", core_numerics_name(gold->numerics[i]));

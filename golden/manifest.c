@@ -6,13 +6,14 @@
  */
 #include "golden/golden_impl.h"
 
+#include "core/files/target.h"
+
 #include <cblas.h>
 #include <errno.h>
 #include <gnu/libc-version.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 core_status gold__spec_yaml(char **out, const core_spec *spec)
@@ -135,19 +136,23 @@ static core_status make_manifest(json_t *root, const gold_case *gold,
 
 core_status gold__write_manifest(const gold_case *gold, const char *folder)
 {
-    char path[2 * GOLD_PATH_BYTES], partial[2 * GOLD_PATH_BYTES + 16];
-    CORE_TRY(gold__path(path, folder, GOLD__MANIFEST));
-    snprintf(partial, sizeof partial, "%s.partial", path);
+    char path[CORE_PATH_BYTES];
+    core_target target;
+    CORE_TRY(core_path_join(path, folder, GOLD__MANIFEST));
     json_t *root = json_object();
     core_status status = make_manifest(root, gold, folder);
-    if (status == CORE_OK &&
-        (json_dump_file(root, partial, JSON_INDENT(1) | JSON_SORT_KEYS) != 0 ||
-         rename(partial, path) != 0)) {
+    if (status == CORE_OK)
+        status = core_target_open(&target, path);
+    if (status == CORE_OK && json_dump_file(root, target.partial,
+                                            JSON_INDENT(1) |
+                                                JSON_SORT_KEYS) != 0) {
         const int why = errno;
-        unlink(partial);
+        core_target_drop(&target);
         status = core_fail(why == ENOSPC ? CORE_E_SPACE : CORE_E_FILE,
                            "%s: cannot be written: %s", path, strerror(why));
     }
+    if (status == CORE_OK)
+        status = core_target_commit(&target);
     json_decref(root);
     return status;
 }

@@ -7,8 +7,8 @@
  */
 #include "golden/golden_impl.h"
 
-#include "core/json.h"
-#include "core/text.h"
+#include "core/files/json.h"
+#include "core/files/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +24,8 @@ void gold_close(gold_case *gold)
 core_status gold__read_manifest(json_t **root, gold_origin *origin,
                                 const char *folder)
 {
-    char path[2 * GOLD_PATH_BYTES];
-    CORE_TRY(gold__path(path, folder, GOLD__MANIFEST));
+    char path[CORE_PATH_BYTES];
+    CORE_TRY(core_path_join(path, folder, GOLD__MANIFEST));
     char *text = NULL;
     json_t *read = NULL;
     CORE_TRY(core_text_read(&text, path, MAX_MANIFEST));
@@ -212,9 +212,9 @@ static core_status read_numerics(gold_case *gold, const members *m,
 static core_status read_input(gold_case *gold, const members *m,
                               const char *manifest)
 {
-    char path[2 * GOLD_PATH_BYTES];
+    char path[CORE_PATH_BYTES];
     core_st *st = NULL;
-    CORE_TRY(gold__path(path, gold->folder, GOLD__INPUT));
+    CORE_TRY(core_path_join(path, gold->folder, GOLD__INPUT));
     CORE_TRY(core_st_open(&st, path));
     const core_status status =
         core_batch_read(&gold->batch, &gold->spec, st, GOLD_PREFIX);
@@ -240,12 +240,12 @@ core_status gold__read_self(gold_case *gold, json_t *root, const char *path)
 core_status gold_open(gold_case *out, const char *folder)
 {
     gold_case gold = {0};
-    char path[2 * GOLD_PATH_BYTES];
+    char path[CORE_PATH_BYTES];
     json_t *root = NULL;
     CORE_FAIL_IF(strlen(folder) >= sizeof gold.folder, CORE_E_FILE,
                  "path too long: %.64s...", folder);
     strcpy(gold.folder, folder);
-    CORE_TRY(gold__path(path, folder, GOLD__MANIFEST));
+    CORE_TRY(core_path_join(path, folder, GOLD__MANIFEST));
     CORE_TRY(gold__read_manifest(&root, &gold.origin, folder));
     snprintf(gold.generator, sizeof gold.generator, "%s",
              json_string_value(json_object_get(root, "generator")));

@@ -8,8 +8,8 @@
  */
 #include "golden/golden_impl.h"
 
-#include "core/arena.h"
-#include "core/tapfile.h"
+#include "core/base/arena.h"
+#include "core/pass/tapfile.h"
 #include "golden/switch_names.h"
 
 #include <stdio.h>

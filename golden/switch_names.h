@@ -7,7 +7,7 @@
 #ifndef GOLD_SWITCH_NAMES_H
 #define GOLD_SWITCH_NAMES_H
 
-#include "core/taps.h"
+#include "core/model/taps.h"
 
 typedef enum gold_switch_source {
     GOLD_FROM_TAP,

@@ -7,7 +7,7 @@
  */
 #include "golden/golden_impl.h"
 
-#include "core/arena.h"
+#include "core/base/arena.h"
 
 #include <math.h>
 #include <stdlib.h>

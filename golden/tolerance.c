@@ -9,7 +9,7 @@
  */
 #include "golden/golden_impl.h"
 
-#include "core/arena.h"
+#include "core/base/arena.h"
 #include "ref/ref.h"
 
 #include <float.h>

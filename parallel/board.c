@@ -6,10 +6,9 @@
  */
 #include "parallel/board.h"
 
-#include "parallel/process.h"
-
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,6 +42,7 @@ core_status par_board_create(par_board **out, const char *path, int n_rank,
     }
     par_board *board = map; /* new pages are zero */
     board->nonce = (uint64_t)par_now_ns() ^ ((uint64_t)getpid() << 40);
+    board->host = par_process_host();
     board->n_rank = n_rank;
     board->has_launcher = has_launcher;
     board->stall_seconds = stall_seconds > 0 ? stall_seconds : 30;
@@ -85,12 +85,56 @@ void par_board_join(par_board_rank *record, par_rank_state state)
 {
     const par_board_op none = {.kind = PAR_N_OP_KINDS,
                                .group_id = PAR_NO_GROUP};
+    par_process me = {.start_ticks = 0}; /* no process's: not to be judged */
+    (void)par_process_read(&me, (int)getpid());
+    atomic_store(&record->host, par_process_host());
+    atomic_store(&record->start_ticks, me.start_ticks);
     atomic_store(&record->op, par_board_op_pack(none));
     atomic_store(&record->peer, -1);
     atomic_store(&record->tick, -1);
     atomic_store(&record->state, state);
     atomic_store(&record->pid, (int)getpid());
 }
+
+/* --- processes --- */
+
+bool par_board_is_home(const par_board *board, int rank)
+{
+    const par_board_rank *r = &board->rank[rank];
+    return atomic_load(&r->pid) > 0 && atomic_load(&r->host) == board->host;
+}
+
+par_life par_board_life(const par_board *board, int rank, par_process *out)
+{
+    const par_board_rank *r = &board->rank[rank];
+    const int pid = atomic_load(&r->pid);
+    par_process process;
+    if (!par_board_is_home(board, rank))
+        return PAR_LIFE_UNKNOWN;
+    if (kill(pid, 0) != 0 && errno == ESRCH)
+        return PAR_LIFE_DEAD;
+    if (!par_process_read(&process, pid) ||
+        process.start_ticks != atomic_load(&r->start_ticks))
+        return PAR_LIFE_UNKNOWN;
+    *out = process;
+    return process.state == 'Z' || process.state == 'X' ? PAR_LIFE_DEAD
+                                                        : PAR_LIFE_RUNS;
+}
+
+int par_board_kill(const par_board *board, int signal_number)
+{
+    int n = 0;
+    for (int i = 0; i < board->n_rank; i++) {
+        par_process process;
+        if (par_board_life(board, i, &process) == PAR_LIFE_RUNS) {
+            kill(atomic_load(&board->rank[i].pid), signal_number);
+            n++;
+        }
+    }
+    return n;
+}
+
+/* --- texts --- */
 
 uint64_t par_board_op_pack(par_board_op op)
 {

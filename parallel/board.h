@@ -13,8 +13,9 @@
 #ifndef PAR_BOARD_H
 #define PAR_BOARD_H
 
-#include "core/status.h"
+#include "core/base/status.h"
 #include "parallel/comm.h"
+#include "parallel/process.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -42,7 +43,9 @@ typedef struct par_board_op {
 enum { PAR_NO_GROUP = 0xfffff };
 
 typedef struct par_board_rank {
-    _Alignas(64) _Atomic int pid;
+    _Alignas(64) _Atomic int pid; /* of a process of ...                      */
+    _Atomic uint64_t host;        /* ... par_process_host                     */
+    _Atomic uint64_t start_ticks; /* par_process                              */
     _Atomic int state; /* par_rank_state                                      */
     _Atomic int manager_fd; /* its connection to mpiexec; 0: not known        */
     _Atomic uint64_t progress;
@@ -58,6 +61,7 @@ enum { PAR_BOARD_LINE = 1024 };
 
 typedef struct par_board {
     uint64_t magic, nonce;
+    uint64_t host; /* where it was made, par_process_host                */
     int n_rank;
     bool has_launcher; /* it prints `line`, ranks stay silent            */
     double stall_seconds;
@@ -86,6 +90,24 @@ void par_board_unmap(par_board *board); /* accepts NULL */
 /* This process is rank `rank` from now on.                           [local] */
 void par_board_join(par_board_rank *record, par_rank_state state);
 
+/* What the board's host knows about a rank's process. */
+typedef enum par_life {
+    PAR_LIFE_UNKNOWN, /* no rank yet, a process of another host, or one with
+                       * the rank's number that started at another time       */
+    PAR_LIFE_DEAD,
+    PAR_LIFE_RUNS /* or is stopped                                            */
+} par_life;
+
+/* Is the rank's process one of the board's host?                     [local] */
+bool par_board_is_home(const par_board *board, int rank);
+
+/* *out is set if it runs.  On the board's host only.                 [local] */
+par_life par_board_life(const par_board *board, int rank, par_process *out);
+
+/* Send a signal to every rank that is known to run; returns how many those are.
+ * On the board's host only.                                          [local] */
+int par_board_kill(const par_board *board, int signal_number);
+
 uint64_t par_board_op_pack(par_board_op op);
 par_board_op par_board_op_unpack(uint64_t word);
 
@@ -102,7 +124,8 @@ bool par_board_claim(par_board *board, core_status status, const char *line);
 /* Look at all ranks, at most ten times a second over all callers.  True if the
  * run must end, with the line that says why: a rank died (where a launcher
  * watches, that is its business), or nothing moved for stall_seconds.  A rank
- * that computes moves as long as its processor time does. [local] */
+ * that computes moves as long as its processor time does; on another host it is
+ * believed.  On the board's host only: clocks differ between hosts.  [local] */
 bool par_board_check(par_board *board, char line[PAR_BOARD_LINE]);
 
 /* The line for a rank known to have died.                            [local] */

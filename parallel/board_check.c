@@ -4,7 +4,7 @@
  *
  * Is somebody dead?  A rank is dead if its process is gone or a zombie.  When
  * one rank dies, mpiexec kills the others within a millisecond, and no look can
- * tell who was first: a launcher can (harness/launch_deaths.c) and then does
+ * tell who was first: a launcher can (harness/launch/deaths.c) and then does
  * this alone.  Without one, a single death is named at once, several only if
  * somebody still lives a second later to name them.  Reading /proc of every
  * rank costs milliseconds at 512 ranks, so zombies are looked for in turn, and
@@ -16,8 +16,6 @@
  * stopped must.
  */
 #include "parallel/board.h"
-
-#include "parallel/process.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -36,26 +34,31 @@ static bool can_die(const par_board_rank *r)
            atomic_load(&r->state) != PAR_RANK_FINISHED;
 }
 
-static bool is_gone(const par_board_rank *r)
+static bool is_gone(const par_board *board, int rank)
 {
-    return can_die(r) && kill(atomic_load(&r->pid), 0) != 0 && errno == ESRCH;
+    const par_board_rank *r = &board->rank[rank];
+    return can_die(r) && par_board_is_home(board, rank) &&
+           kill(atomic_load(&r->pid), 0) != 0 && errno == ESRCH;
 }
 
-static bool is_dead(const par_board_rank *r)
+static bool is_dead(const par_board *board, int rank)
 {
-    return can_die(r) && !par_process_is_alive(atomic_load(&r->pid)) &&
+    const par_board_rank *r = &board->rank[rank];
+    par_process process;
+    return can_die(r) &&
+           par_board_life(board, rank, &process) == PAR_LIFE_DEAD &&
            can_die(r); /* it may have finished since */
 }
 
 static bool suspect_death(par_board *board)
 {
     for (int i = 0; i < board->n_rank; i++)
-        if (is_gone(&board->rank[i]))
+        if (is_gone(board, i))
             return true;
     for (int k = 0; k < ZOMBIES_PER_LOOK && k < board->n_rank; k++) {
         const int i = atomic_fetch_add(&board->next_zombie, 1);
         const int rank = (int)((unsigned)i % (unsigned)board->n_rank);
-        if (is_dead(&board->rank[rank]))
+        if (is_dead(board, rank))
             return true;
     }
     return false;
@@ -90,7 +93,7 @@ static void say_many_died(const par_board *board, char line[PAR_BOARD_LINE])
     int n = 0;
     size_t used = 0;
     for (int i = 0; i < board->n_rank; i++)
-        if (is_dead(&board->rank[i]) && n++ < 8)
+        if (is_dead(board, i) && n++ < 8)
             used += (size_t)snprintf(line + used, PAR_BOARD_LINE - used,
                                      used ? ", %d" : "ranks %d", i);
     snprintf(line + used, PAR_BOARD_LINE - used, "%s died",
@@ -103,7 +106,7 @@ static bool find_death(par_board *board, char line[PAR_BOARD_LINE])
         return false;
     int n = 0, who = 0;
     for (int i = 0; i < board->n_rank; i++)
-        if (is_dead(&board->rank[i])) {
+        if (is_dead(board, i)) {
             n++;
             who = i;
         }
@@ -137,19 +140,23 @@ static bool sum_progress(const par_board *board, uint64_t *sum)
     return true;
 }
 
-/* True if a rank that computes has used processor time since the last look. */
+/* True if a rank that computes has used processor time since the last look, or
+ * may have, where that cannot be seen.                                       */
 static bool somebody_computes(par_board *board)
 {
     bool moved = false;
     for (int i = 0; i < board->n_rank && !moved; i++) {
         par_board_rank *r = &board->rank[i];
         const int state = atomic_load(&r->state);
+        if (state != PAR_RANK_COMPUTING && state != PAR_RANK_STARTING)
+            continue;
         par_process process;
-        if ((state == PAR_RANK_COMPUTING || state == PAR_RANK_STARTING) &&
-            par_process_read(&process, atomic_load(&r->pid)) &&
-            process.state != 'T')
+        const par_life life = par_board_life(board, i, &process);
+        if (life == PAR_LIFE_RUNS && process.state != 'T')
             moved = atomic_exchange(&r->cpu_ticks, process.cpu_ticks) !=
                     process.cpu_ticks;
+        else
+            moved = life == PAR_LIFE_UNKNOWN;
     }
     return moved;
 }
@@ -173,7 +180,7 @@ static int find_idle_rank(const par_board *board, bool *stopped)
         const int state = atomic_load(&r->state);
         par_process process;
         if (state == PAR_RANK_FINISHED ||
-            !par_process_read(&process, atomic_load(&r->pid)))
+            par_board_life(board, i, &process) != PAR_LIFE_RUNS)
             continue;
         if (process.state == 'T' || process.state == 't') {
             *stopped = true;

@@ -18,8 +18,8 @@
 #ifndef PAR_COMM_H
 #define PAR_COMM_H
 
-#include "core/numerics.h"
-#include "core/status.h"
+#include "core/base/status.h"
+#include "core/numbers/numerics.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -23,7 +23,7 @@ struct par_comm_impl {
     par_board_rank private_record;
     int *world_rank;  /* [size] 0, 1, 2 ...                           */
     uint32_t *n_call; /* [n_call_ids] operations so far, by group id  */
-    int n_call_ids;
+    int64_t n_call_ids;
     par_request **requests; /* [2*size] of the operation under way          */
     int n_requests;
     char *scratch; /* grows, never shrinks                         */
@@ -78,5 +78,10 @@ par_comm *par__comm_all(void);
 
 /* Called by a waiting rank between two naps: ends the run if it must end. */
 void par__watch(par_comm *comm, int peer);
+
+/* --- tests of faults (hold.c) --- */
+
+/* Does not return if MOEPARITY_HOLD holds this rank at `what`.       [local] */
+void par__hold(par_comm *comm, const char *what);
 
 #endif

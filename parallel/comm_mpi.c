@@ -384,6 +384,7 @@ void par_at(par_comm *comm, const char *what, int64_t tick)
     mine->what[n < room ? n : room] = '\0';
     atomic_store(&mine->tick, tick);
     atomic_fetch_add(&mine->progress, 1);
+    par__hold(comm, what);
 }
 
 void par_set_fraction(par_comm *comm, double fraction)

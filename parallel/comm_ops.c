@@ -11,6 +11,7 @@
  */
 #include "parallel/comm_impl.h"
 
+#include "core/base/arena.h"
 #include "parallel/process.h"
 
 #include <stdlib.h>
@@ -33,14 +34,14 @@ static uint32_t next_call(par_comm *comm, int group_id)
     struct par_comm_impl *impl = comm->impl;
     core_assert(group_id >= 0 && group_id < PAR_NO_GROUP);
     if (group_id >= impl->n_call_ids) {
-        const int n = 2 * group_id + 16;
-        uint32_t *grown = realloc(impl->n_call, (size_t)n * sizeof *grown);
+        const int64_t had = impl->n_call_ids;
+        uint32_t *grown = core_grow(impl->n_call, &impl->n_call_ids,
+                                    group_id + 1, sizeof *grown, "groups");
         if (!grown)
-            par_abort(comm, CORE_E_MEMORY, "no memory for %d groups", n);
-        memset(grown + impl->n_call_ids, 0,
-               (size_t)(n - impl->n_call_ids) * sizeof *grown);
+            par_abort(comm, CORE_E_MEMORY, "no memory for %d groups", group_id);
+        memset(grown + had, 0,
+               (size_t)(impl->n_call_ids - had) * sizeof *grown);
         impl->n_call = grown;
-        impl->n_call_ids = n;
     }
     return ++impl->n_call[group_id];
 }

@@ -17,6 +17,7 @@ void par__watch(par_comm *comm, int peer)
     impl->watched_ns = now;
     char line[PAR_BOARD_LINE];
     if (par_board_mismatch(impl->board, comm->rank, peer, line) ||
-        par_board_check(impl->board, line))
+        (par_board_is_home(impl->board, comm->rank) &&
+         par_board_check(impl->board, line)))
         par_abort(comm, CORE_E_PEER, "%s", line);
 }

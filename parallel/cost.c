@@ -11,6 +11,8 @@
  */
 #include "parallel/forward_impl.h"
 
+#include "core/base/clock.h"
+
 enum { ELEMENT = 8 }; /* bytes on the wire of a double and of an integer      */
 
 static double operator_seconds(const par_model *m)
@@ -25,7 +27,7 @@ static par_cost_time clocks(par_model *m)
 {
     par__pause(m);
     par__resume(m);
-    return (par_cost_time){.start = par__wall_seconds(),
+    return (par_cost_time){.start = core_seconds(CLOCK_MONOTONIC),
                            .seconds = m->cost.away_seconds,
                            .wait_seconds = m->comm->wait_seconds,
                            .cpu_seconds = operator_seconds(m)};

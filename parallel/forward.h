@@ -7,9 +7,9 @@
 #ifndef PAR_FORWARD_H
 #define PAR_FORWARD_H
 
-#include "core/cost.h"
-#include "core/taps.h"
-#include "core/weights.h"
+#include "core/model/taps.h"
+#include "core/pass/cost.h"
+#include "core/weights/weights.h"
 #include "parallel/layout.h"
 
 /* A piece of a tap that this rank holds: rows row_ids[0..n_row) (global rows of
@@ -36,25 +36,28 @@ typedef struct par_observer {
     void (*observe)(void *self, const par_piece *piece);
 } par_observer;
 
-/* Operators whose processor seconds are kept apart. */
+/* Whom processor time is charged to: kind, name. */
 #define PAR_OPERATOR_LIST(X)                                                   \
-    X(EMBED, "embed") X(NORM, "norm") X(LATENT, "latent") X(QKV, "qkv")        \
-    X(ATTENTION, "attention") X(ATTN_OUT, "attn_out") X(MAMBA, "mamba")        \
-    X(ROUTER, "router") X(DISPATCH, "dispatch")                                \
-    X(EXPERT, "expert") X(COMBINE, "combine") X(MLP, "mlp") X(HEAD, "head")    \
-    X(CHECK, "check")
+    X(EMBED, embed) X(NORM, norm) CORE_PROJECTION_LIST(X) CORE_MIXER_LIST(X)   \
+    X(ATTN_OUT, attn_out) X(ROUTER, router) X(DISPATCH, dispatch)              \
+    X(EXPERT, expert) X(COMBINE, combine) X(MLP, mlp) X(HEAD, head)            \
+    X(CHECK, check)
 typedef enum par_operator {
-#define PAR_OPERATOR_ENUM(name, text) PAR_OP_##name,
+#define PAR_OPERATOR_ENUM(kind, name) PAR_OP_##kind,
     PAR_OPERATOR_LIST(PAR_OPERATOR_ENUM)
 #undef PAR_OPERATOR_ENUM
     PAR_N_OPERATORS
 } par_operator;
 const char *par_operator_name(par_operator op);
 
-/* True for operators that the plan repeats on every rank of a tensor group
- * (norms, what compresses in latent attention, router): counted apart when work
- * is compared with the reference.                                            */
+/* True for operators that the plan repeats on every rank of a tensor group:
+ * counted apart when work is compared with the reference.                    */
 bool par_operator_is_replicated(par_operator op);
+
+/* How the model's operator number i is placed, a line of text ("word  pp
+ * Shard(layer), ..."), of those that not every model has; NULL after the last.
+ *                                                                    [local] */
+const char *par_placement(const core_spec *spec, int i);
 
 /* What one tick did on this rank; for --events. */
 typedef struct par_tick {
@@ -69,7 +72,7 @@ typedef struct par_tick {
     double seconds, wait_seconds;
 } par_tick;
 
-/* What an operator took, beside what it computes (core/cost.h).              */
+/* What an operator took, beside what it computes (core/pass/cost.h).              */
 typedef struct par_cost_time {
     double start;        /* on the host's monotonic clock                       */
     double seconds;      /* of wall time, without those of observers            */

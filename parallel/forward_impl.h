@@ -1,8 +1,9 @@
 /* parallel/forward_impl.h -- what the files of the distributed pass share.
  *
- * Read in this order: schedule.c (ticks) -> layer.c -> attention.c (qk_norm.c,
- * mla.c, rope.c, heads.c), mamba.c, mlp.c, router.c (scores.c, choose.c), moe.c
- * -> dispatch.c, experts.c; below them linear.c and shard.c.
+ * Read in this order: schedule.c (ticks) -> layer.c -> the layer's operators
+ * (operators.h), first of all attention.c (qkv.c, qk_norm.c, rope.c, heads.c) ->
+ * mlp.c, router.c (scores.c, choose.c), moe.c -> dispatch.c, experts.c; below
+ * them linear.c and shard.c.
  *
  * Placements, in the words of the field: the residual stream x is Replicate over
  * tp; q, k, v, context, gate, up are Shard(columns); products with a weight that
@@ -12,8 +13,9 @@
 #ifndef PAR_FORWARD_IMPL_H
 #define PAR_FORWARD_IMPL_H
 
-#include "core/elementary.h"
+#include "core/model/elementary.h"
 #include "parallel/forward.h"
+#include "parallel/operators.h"
 
 enum {
     PAR_TILE_ELEMENTS = 1 << 20, /* 8 MB of doubles: a tile of a weight       */
@@ -39,8 +41,7 @@ typedef struct par_mlp {
     bool exists;
     par_shard gate, up, down;
     const double *gate_bias, *up_bias, *down_bias;
-    bool is_scored;    /* a shared expert times sigmoid(xn . score)           */
-    par_shard score;
+    const void *shared; /* of what multiplies a shared expert (par__shared)   */
 } par_mlp;
 
 /* A norm over whole rows: Replicate.  bias: NULL for an RMS norm.            */
@@ -48,32 +49,19 @@ typedef struct par_norm {
     const double *weight, *bias;
 } par_norm;
 
-/* Latent attention: what compresses is Replicate, what expands Shard(head).  */
-typedef struct par_latent {
-    par_shard q_a, kv_a, kv_b;
-    const double *q_a_bias, *q_a_norm, *kv_a_bias, *kv_a_norm;
-} par_latent;
-
-/* Shard(channel) but for the norms, which are Replicate.                     */
-typedef struct par_mamba {
-    int64_t c0, n_c;       /* channels of mine                                */
-    par_shard u, gate, x, dt, out;
-    const double *u_bias, *gate_bias, *dt_bias, *out_bias;
-    const double *conv;    /* [n_c, Kc]                                       */
-    const double *conv_bias, *d;          /* [n_c]                            */
-    const double *a_log;   /* [n_c, S]                                        */
-    const double *dt_norm, *b_norm, *c_norm;
-} par_mamba;
+/* Shard(head) but for the bias. */
+typedef struct par_attention {
+    const void *projection; /* of what makes q, k and v (par__projection)     */
+    const double *sinks;    /* of my heads                                    */
+    par_shard o;
+    const double *o_bias;
+} par_attention;
 
 typedef struct par_layer {
     par_norm attn_norm, ffn_norm;
-    par_shard q, k, v, o, router;
-    const double *q_bias, *k_bias, *v_bias, *o_bias, *router_bias;
-    const double *q_norm, *k_norm; /* [Dh], or of my heads                    */
-    const double *sinks;           /* of my heads                             */
-    const double *correction;      /* [E]                                     */
-    par_latent latent;
-    par_mamba mamba;
+    const void *mixer;      /* shards of par__mixer                           */
+    par_shard router;
+    const double *router_bias, *correction; /* [E]                            */
     par_mlp mlp;
 } par_layer;
 
@@ -106,42 +94,29 @@ typedef struct par_slot_key {
     int64_t choice;
 } par_slot_key;
 
-/* The buffers of a mamba layer; R columns of a time step, S states.          */
-typedef struct par_mamba_work {
-    double *u, *gate, *act, *dt, *y; /* [n, own channels]                     */
-    double *x;                       /* [n, R + 2S]                           */
-    double *dt_norm;                 /* [n, R]                                */
-    double *b, *c;                   /* [n, S]                                */
-    double *state;                   /* [S] of the channel at hand            */
-} par_mamba_work;
-
-/* The buffers of latent attention.                                           */
-typedef struct par_latent_work {
-    double *q_a, *q_a_norm;   /* [n, Rq]                                      */
-    double *kv_a, *kv_a_norm; /* [n, Rkv + Dr], [n, Rkv]                      */
-    double *kv_b;             /* [n, own heads * (Dn + Dv)]                   */
-    double *k_rope;           /* [n, Dr] one head for all                     */
-} par_latent_work;
-
 /* The buffers of a tick: carved for the largest micro-batch.                 */
 typedef struct par_work {
     core_arena arena;
+    int64_t n, n_t;                 /* tokens: of the largest, of a row       */
+    int64_t n_in, n_out;            /* widest operand, widest buffer of rows  */
     par_grow fresh[PAR_MAX_FRESH];  /* what every tick starts by poisoning    */
     int n_fresh;
     double *x[2];                   /* residual stream, by micro-batch parity */
     int64_t *token_id;              /* [n] global tokens                      */
     double *cos_tj, *sin_tj;        /* [T, Dr/2]                              */
     double *xn;                     /* [n, D] normed input                    */
-    double *q, *k, *v;              /* [n, own heads * Dh]                    */
+    void *mixer[CORE_N_MIXERS];     /* buffers of operators: what their carve */
+    void *projection;               /* returned                               */
+    void *shared[CORE_N_SHARED];
+    double *q, *k;                  /* [n, own heads * Dh]                    */
+    double *v;                      /* [n, ld_v] head g: from column v_first  */
+    int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
     double *context;                /* [n, own heads * Dv]                    */
     double *square;                 /* [n, 2] sums over all heads of q, of k  */
-    par_latent_work latent;
-    par_mamba_work mamba;
     double *score;                  /* [PAR_QUERY_BLOCK, T]                   */
     uint8_t *sees;                  /* [T] query has a visible key            */
     double *out, *mlp_out;          /* [n, D]                                 */
     double *gate, *up;              /* [n, own MLP columns]                   */
-    double *score_logit, *mlp_score; /* [n] of a shared expert                */
     double *logits_e, *probs;       /* [n, E]                                 */
     double *choosing;               /* [E] what experts are chosen by         */
     double *group_score;            /* [groups]                               */
@@ -251,7 +226,6 @@ void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
 /* Exact mode: record the first sum that needs more than 53 bits.             */
 void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
                 double step_x, double step_w);
-double par__wall_seconds(void);
 void par__poison(void *at, size_t bytes);
 
 /* --- cost.c: records of what is computed --------------------------------- */
@@ -285,9 +259,21 @@ par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
 /* Columns [c0, c1) of a weight vector; NULL if the model does not have it.   */
 const double *par__vector_make(par_model *m, core_weight id, int64_t c0,
                                int64_t c1);
-/* Rows [r0, r1) as doubles, for what is no product.                          */
-const double *par__rows_make(par_model *m, core_weight id, int64_t r0,
-                             int64_t r1);
+/* The same of layer l: of a matrix that splits by its outputs, or not at all;
+ * of one whose product is Partial over tp; of a vector; of one that every rank
+ * has whole; rows as doubles, for what is no product.                        */
+par_shard par__rows(par_model *m, core_weight_kind kind, int l, int64_t r0,
+                    int64_t r1);
+par_shard par__all_rows(par_model *m, core_weight_kind kind, int l);
+par_shard par__columns(par_model *m, core_weight_kind kind, int l, int64_t c0,
+                       int64_t c1);
+const double *par__part(par_model *m, core_weight_kind kind, int l, int64_t c0,
+                        int64_t c1);
+const double *par__whole(par_model *m, core_weight_kind kind, int l);
+const double *par__doubles(par_model *m, core_weight_kind kind, int l,
+                           int64_t r0, int64_t r1);
+/* A copy in the arena; NULL in measure mode.                                 */
+void *par__keep(core_arena *arena, const void *from, size_t bytes);
 
 /* y [n, n_row] = x [n, n_col] W^T of a shard; row strides ldy, ldx.  The tap is
  * named if the sums are not exact.  par__product adds to the open record of
@@ -320,26 +306,23 @@ void par__rms_apply(double *y, const double *x, const double *weight,
 void par__embed(par_model *m);
 void par__head(par_model *m);
 
-/* attention.c, qk_norm.c, rope.c, mla.c, heads.c; l: the layer               */
-void par__attention(par_model *m, const par_layer *layer, int l, double *out);
+/* attention.c, qk_norm.c, rope.c, heads.c; l: the layer                      */
+int64_t par__n_heads(const par_layout *layout); /* of mine */
 /* Store and show values of my heads, `width` columns each; of my kv heads.   */
 void par__tap_heads(par_model *m, core_tap tap, double *values, int64_t width);
 void par__tap_kv(par_model *m, core_tap tap, double *values);
 /* Clamp n values, if the model does.                                         */
 void par__clip(const par_model *m, double *values, int64_t n);
-void par__qk_norm(par_model *m, const par_layer *layer, int l);
+void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,
+                  int l);
 void par__qk_norm_roped(par_model *m, int l);
 /* Rotate Dr elements in place, of n_head heads that lie `stride` apart; x: the
  * first of them, ld from token to token.                                     */
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap);
 void par__temper(par_model *m, int l);
-/* w->q and w->k ready for scores, the values in w->latent.kv_b.              */
-void par__latent(par_model *m, const par_layer *layer, int l);
 /* Every (row, head) of mine: w->context.                                     */
-void par__heads(par_model *m, const par_layer *layer, int l);
-
-void par__mamba(par_model *m, const par_mamba *mamba, int l, double *out);
+void par__heads(par_model *m, const par_attention *attention, int l);
 
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, core_tap tap);
@@ -366,6 +349,12 @@ core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
 
 void par__work_carve(par_work *work, const core_spec *spec,
                      const par_layout *layout, int64_t n_row, int64_t n_t);
+/* Buffers that every tick starts by poisoning: n elements; rows of n_col columns
+ * for all tokens, that products read, or only write.                         */
+void *par__fresh(par_work *work, int64_t n, size_t elem_bytes);
+double *par__fresh_f64(par_work *work, int64_t n);
+double *par__operand(par_work *work, int64_t n_col);
+double *par__result(par_work *work, int64_t n_col);
 /* Room for n elements, poisoned; ends the run if there is no memory.         */
 void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes);
 void par__grow_free(par_grow *buffer);

@@ -193,8 +193,8 @@ static void check_head(par_model *m, const head *h, core_tap tap)
 }
 
 /* Head i_h of mine in a row that starts at token `row`: kv head g of the model
- * lies at g - kv0; latent attention has a key and a value for every head.    */
-static void point(const par_model *m, const par_layer *layer, head *h,
+ * lies at g - kv0.                                                           */
+static void point(const par_model *m, const par_attention *attention, head *h,
                   int64_t row, int64_t i_h)
 {
     const par_work *w = &m->work;
@@ -204,26 +204,19 @@ static void point(const par_model *m, const par_layer *layer, head *h,
     const int64_t g = i_h * spec->n_g / spec->n_h - lay->kv0;
     h->q = w->q + row * h->ld_q + (i_h - h0) * n_dh;
     h->k = w->k + row * h->ld_k + g * n_dh;
-    h->v = w->v + row * h->ld_v + g * n_dh;
-    if (core_spec_is_mla(spec)) {
-        const int64_t n_part = n_dh - core_spec_n_rot(spec);
-        h->v = w->latent.kv_b + row * h->ld_v +
-               g * (n_part + core_spec_n_dv(spec)) + n_part;
-    }
+    h->v = w->v + row * h->ld_v + w->v_first + g * w->v_step;
     h->context = w->context + row * h->ld_o + (i_h - h0) * core_spec_n_dv(spec);
-    h->sink =
-        layer->sinks != NULL ? layer->sinks[i_h - h0] : -(double)INFINITY;
+    h->sink = attention->sinks != NULL ? attention->sinks[i_h - h0]
+                                       : -(double)INFINITY;
 }
 
-static head make_head(const par_model *m, const par_layer *layer, int l)
+static head make_head(const par_model *m, int l)
 {
     const par_layout *lay = m->layout;
-    const int64_t n_h = lay->first_head[lay->t + 1] - lay->first_head[lay->t];
-    const int64_t n_kv = (lay->kv1 - lay->kv0) * m->spec->n_dh;
+    const int64_t n_h = par__n_heads(lay);
     return (head){.ld_q = n_h * m->spec->n_dh,
-                  .ld_k = n_kv,
-                  .ld_v = core_spec_is_mla(m->spec) ? layer->latent.kv_b.n_row
-                                                    : n_kv,
+                  .ld_k = (lay->kv1 - lay->kv0) * m->spec->n_dh,
+                  .ld_v = m->work.ld_v,
                   .ld_o = n_h * core_spec_n_dv(m->spec),
                   .layer = l};
 }
@@ -237,13 +230,12 @@ static void count_block(par_model *m, const block *b)
 }
 
 /* Queries in, context out; every key and value that I have once. */
-static void count_operands(par_model *m, const par_layer *layer, int l)
+static void count_operands(par_model *m, const par_attention *attention, int l)
 {
     const par_layout *lay = m->layout;
     const core_spec *spec = m->spec;
     const int64_t n = m->now.n, n_dv = core_spec_n_dv(spec);
-    const int64_t n_h = lay->first_head[lay->t + 1] - lay->first_head[lay->t];
-    const int64_t n_kv = core_spec_is_mla(spec) ? n_h : lay->kv1 - lay->kv0;
+    const int64_t n_h = par__n_heads(lay), n_kv = lay->kv1 - lay->kv0;
     core_cost *cost =
         par__cost(m, CORE_COST_ATTENTION, par__tap(CORE_TAP_CONTEXT, l));
     cost->m = n;
@@ -253,24 +245,24 @@ static void count_operands(par_model *m, const par_layer *layer, int l)
     cost->read = n * n_h * spec->n_dh;
     cost->written = n * n_h * n_dv;
     cost->kv_read = n * n_kv * (spec->n_dh + n_dv);
-    cost->weights = layer->sinks != NULL && n > 0 ? n_h : 0;
+    cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
 }
 
-void par__heads(par_model *m, const par_layer *layer, int l)
+void par__heads(par_model *m, const par_attention *attention, int l)
 {
     const par_layout *lay = m->layout;
     const int64_t h0 = lay->first_head[lay->t];
     const int64_t h1 = lay->first_head[lay->t + 1];
     const int64_t n_t = m->batch->n_t;
-    head h = make_head(m, layer, l);
-    count_operands(m, layer, l);
+    head h = make_head(m, l);
+    count_operands(m, attention, l);
     for (int64_t b = 0; b < m->now.n_row; b++) {
         const int64_t row = b * n_t;
         if (m->batch->mask != NULL)
             h.mask = m->batch->mask + (m->now.row0 + b) * n_t;
         find_sees(m, &h);
         for (int64_t i_h = h0; i_h < h1; i_h++) {
-            point(m, layer, &h, row, i_h);
+            point(m, attention, &h, row, i_h);
             check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
             for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
                 const block blk = make_block(m, l, i0);

@@ -43,14 +43,12 @@ void par__layer(par_model *m, int l, int pair)
 {
     par_work *w = &m->work;
     const par_layer *layer = &m->layer[l - m->layer0];
+    const par__entry *mixer = par__mixer(m->spec, l);
     par__tap_replicated(m, par__tap(CORE_TAP_IN, l), m->now.x);
-    if (m->spec->n_h > 0) {
+    if (mixer != NULL) {
         par__norm(m, w->xn, m->now.x, &layer->attn_norm,
                   par__tap(CORE_TAP_ATTN_NORM, l));
-        if (core_spec_has_mamba(m->spec, l))
-            par__mamba(m, &layer->mamba, l, w->out);
-        else
-            par__attention(m, layer, l, w->out);
+        mixer->run(m, layer->mixer, l, w->out);
         add(m, w->out, par__tap(CORE_TAP_MID, l));
     }
     par__norm(m, w->xn, m->now.x, &layer->ffn_norm,

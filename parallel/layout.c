@@ -209,10 +209,8 @@ static void set_groups(par_layout *l, core_arena *arena)
         etp_rank[i] = ep_rank[l->ep_i * p->etp + i];
 }
 
-/* --- interface ------------------------------------------------------------ */
-
-void par_layout_init(par_layout *out, core_arena *arena, const core_spec *spec,
-                     const par_plan *plan, int rank)
+static void lay_out(par_layout *out, core_arena *arena, const core_spec *spec,
+                    const par_plan *plan, int rank)
 {
     memset(out, 0, sizeof *out);
     out->plan = *plan;
@@ -224,11 +222,23 @@ void par_layout_init(par_layout *out, core_arena *arena, const core_spec *spec,
     set_layers(out, arena, spec);
     out->first_head = split_axis(arena, spec->n_h, plan->tp);
     out->first_vocab = split_axis(arena, spec->n_v, plan->tp);
-    out->first_channel = split_axis(arena, spec->mamba.n_c, plan->tp);
     out->first_f = split_axis(arena, spec->n_f, plan->etp);
     kv_range(plan, spec, out->t, &out->kv0, &out->kv1);
     set_experts(out, arena, spec->n_e);
     set_groups(out, arena);
+}
+
+/* --- interface ------------------------------------------------------------ */
+
+core_status par_layout_make(par_layout *out, core_arena *arena,
+                            const core_spec *spec, const par_plan *plan,
+                            int rank)
+{
+    core_arena need = core_arena_measure();
+    lay_out(out, &need, spec, plan, rank);
+    CORE_TRY(core_arena_room(arena, &need));
+    lay_out(out, arena, spec, plan, rank);
+    return CORE_OK;
 }
 
 void par_layout_rows(const par_plan *plan, int64_t n_b, int round, int d, int m,

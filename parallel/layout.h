@@ -15,8 +15,8 @@
 #ifndef PAR_LAYOUT_H
 #define PAR_LAYOUT_H
 
-#include "core/arena.h"
-#include "core/batch.h"
+#include "core/base/arena.h"
+#include "core/pass/batch.h"
 #include "parallel/comm.h"
 #include "parallel/plan.h"
 
@@ -31,7 +31,6 @@ typedef struct par_layout {
     int *first_layer;           /* [pp+1] layers of each stage                  */
     int64_t *first_head;        /* [tp+1] query heads of each t                 */
     int64_t *first_vocab;       /* [tp+1] vocabulary rows of each t             */
-    int64_t *first_channel;     /* [tp+1] mamba channels of each t              */
     int64_t *first_f;           /* [etp+1] inner columns of each etp_i          */
     int64_t kv0, kv1;           /* kv heads of mine: floor(h0*G/H) .. floor((h1-1)*G/H)+1 */
 
@@ -52,9 +51,11 @@ typedef struct par_layout {
 } par_layout;
 
 /* Make the layout of one rank.  The plan must have passed par_plan_check; the
- * arrays live in *arena (measure mode allowed: see core/arena.h).    [local] */
-void par_layout_init(par_layout *out, core_arena *arena, const core_spec *spec,
-                     const par_plan *plan, int rank);
+ * arrays live in *arena, which is emptied or made anew (core_arena_room): free
+ * it.  Errors: E_MEMORY.                                             [local] */
+CORE_NODISCARD core_status par_layout_make(par_layout *out, core_arena *arena,
+                                           const core_spec *spec,
+                                           const par_plan *plan, int rank);
 
 /* Rows [*row0, *row1) of the batch that micro-batch m of replica d works on in a
  * round; may be empty.  Parts are numbered (round*dp + d)*mb + m.    [local] */

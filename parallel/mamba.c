@@ -15,6 +15,80 @@
 #include <math.h>
 #include <string.h>
 
+/* Shard(channel) but for the norms, which are Replicate.                     */
+typedef struct shards {
+    int64_t c0, n_c; /* channels of mine                                      */
+    par_shard u, gate, x, dt, out;
+    const double *u_bias, *gate_bias, *dt_bias, *out_bias;
+    const double *conv; /* [n_c, Kc]                                          */
+    const double *conv_bias, *d; /* [n_c]                                     */
+    const double *a_log; /* [n_c, S]                                          */
+    const double *dt_norm, *b_norm, *c_norm;
+} shards;
+
+typedef struct buffers {
+    double *u, *gate, *act, *dt, *y; /* [n, own channels]                     */
+    double *x;                       /* [n, R + 2S]                           */
+    double *dt_norm;                 /* [n, R]                                */
+    double *b, *c;                   /* [n, S]                                */
+    double *state;                   /* [S] of the channel at hand            */
+} buffers;
+
+static int64_t first_channel(const core_spec *spec, const par_layout *lay,
+                             int t)
+{
+    return core_split_first(spec->mamba.n_c, lay->plan.tp, t);
+}
+
+static void *make(par_model *m, int l)
+{
+    const par_layout *lay = m->layout;
+    const int64_t c0 = first_channel(m->spec, lay, lay->t);
+    const int64_t c1 = first_channel(m->spec, lay, lay->t + 1);
+    shards s = {.c0 = c0, .n_c = c1 - c0};
+    s.u = par__rows(m, CORE_W_MAMBA_U, l, c0, c1);
+    s.gate = par__rows(m, CORE_W_MAMBA_GATE, l, c0, c1);
+    s.x = par__columns(m, CORE_W_MAMBA_X, l, c0, c1);
+    s.dt = par__rows(m, CORE_W_MAMBA_DT, l, c0, c1);
+    s.out = par__columns(m, CORE_W_MAMBA_OUT, l, c0, c1);
+    s.conv = par__doubles(m, CORE_W_MAMBA_CONV, l, c0, c1);
+    s.a_log = par__doubles(m, CORE_W_MAMBA_A_LOG, l, c0, c1);
+    s.u_bias = par__part(m, CORE_W_MAMBA_U_BIAS, l, c0, c1);
+    s.gate_bias = par__part(m, CORE_W_MAMBA_GATE_BIAS, l, c0, c1);
+    s.conv_bias = par__part(m, CORE_W_MAMBA_CONV_BIAS, l, c0, c1);
+    s.dt_bias = par__part(m, CORE_W_MAMBA_DT_BIAS, l, c0, c1);
+    s.d = par__part(m, CORE_W_MAMBA_D, l, c0, c1);
+    s.out_bias = par__whole(m, CORE_W_MAMBA_OUT_BIAS, l);
+    s.dt_norm = par__whole(m, CORE_W_MAMBA_DT_NORM, l);
+    s.b_norm = par__whole(m, CORE_W_MAMBA_B_NORM, l);
+    s.c_norm = par__whole(m, CORE_W_MAMBA_C_NORM, l);
+    return par__keep(&m->shards, &s, sizeof s);
+}
+
+static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
+{
+    const int64_t c0 = first_channel(spec, lay, lay->t);
+    const int64_t n_c = first_channel(spec, lay, lay->t + 1) - c0;
+    const int64_t n_r = spec->mamba.n_r, n_s = spec->mamba.n_s;
+    buffers b;
+    b.u = par__result(w, n_c);
+    b.gate = par__result(w, n_c);
+    b.act = par__operand(w, n_c);
+    b.dt = par__result(w, n_c);
+    b.y = par__operand(w, n_c);
+    b.x = par__operand(w, n_r + 2 * n_s); /* the step's part of it */
+    b.dt_norm = par__operand(w, n_r);
+    b.b = par__result(w, n_s);
+    b.c = par__result(w, n_s);
+    b.state = par__fresh_f64(w, n_s);
+    return par__keep(&w->arena, &b, sizeof b);
+}
+
+static const buffers *buffers_of(const par_model *m)
+{
+    return m->work.mixer[CORE_MIXER_MAMBA];
+}
+
 /* Column-parallel: y [n, channels of mine] = x W^T + b, stored and shown. */
 static void columns(par_model *m, double *y, const double *x, int64_t n_x,
                     const par_shard *w, const double *bias, core_tap tap)
@@ -35,8 +109,7 @@ static double largest_magnitude(const double *x, int64_t n)
 }
 
 /* Exact mode: Kc products of u with a row of the weight. */
-static void check_convolution(par_model *m, const par_mamba *mamba,
-                              core_tap tap)
+static void check_convolution(par_model *m, const shards *mamba, core_tap tap)
 {
     const int64_t n_conv = m->spec->mamba.n_conv, n_c = mamba->n_c;
     const core_weight id = {CORE_W_MAMBA_CONV, tap.layer, 0};
@@ -44,14 +117,14 @@ static void check_convolution(par_model *m, const par_mamba *mamba,
         return;
     par__check(m, tap,
                sqrt((double)n_conv) *
-                   largest_magnitude(m->work.mamba.u, m->now.n * n_c),
+                   largest_magnitude(buffers_of(m)->u, m->now.n * n_c),
                core_max_row_norm(mamba->conv, n_c, n_conv, n_conv),
                CORE_STEP_ACT, core_weights_step(m->weights, id));
 }
 
-static void convolve(par_model *m, const par_mamba *mamba, int l)
+static void convolve(par_model *m, const shards *mamba, int l)
 {
-    const par_mamba_work *w = &m->work.mamba;
+    const buffers *w = buffers_of(m);
     const int64_t n_conv = m->spec->mamba.n_conv, n_c = mamba->n_c;
     const int64_t n_t = m->batch->n_t;
     const core_tap tap = par__tap(CORE_TAP_MAMBA_CONV, l);
@@ -83,14 +156,14 @@ static void part_of_z(par_model *m, double *y, int64_t c0, int64_t n_col,
                       const double *weight, core_tap tap)
 {
     const int64_t ld = m->spec->mamba.n_r + 2 * m->spec->mamba.n_s;
-    par__rms_rows(m, y, n_col, m->work.mamba.x + c0, ld, m->now.n, n_col,
+    par__rms_rows(m, y, n_col, buffers_of(m)->x + c0, ld, m->now.n, n_col,
                   weight, m->spec->norm_eps, tap);
     par__tap_replicated(m, tap, y);
 }
 
-static void select_step(par_model *m, const par_mamba *mamba, int l)
+static void select_step(par_model *m, const shards *mamba, int l)
 {
-    const par_mamba_work *w = &m->work.mamba;
+    const buffers *w = buffers_of(m);
     const int64_t n_r = m->spec->mamba.n_r, n_s = m->spec->mamba.n_s;
     const int64_t n = m->now.n, n_c = mamba->n_c, n_x = n_r + 2 * n_s;
     const core_tap tap = par__tap(CORE_TAP_MAMBA_X, l);
@@ -113,10 +186,10 @@ static void select_step(par_model *m, const par_mamba *mamba, int l)
 
 /* One channel along the row that starts at token i0.  Returns the largest sum
  * of squares of its state.                                                   */
-static double scan_channel(par_model *m, const par_mamba *mamba, int64_t i0,
+static double scan_channel(par_model *m, const shards *mamba, int64_t i0,
                            int64_t c)
 {
-    const par_mamba_work *w = &m->work.mamba;
+    const buffers *w = buffers_of(m);
     const int64_t n_s = m->spec->mamba.n_s, n_c = mamba->n_c;
     const double *a_log = mamba->a_log + c * n_s;
     double *h = w->state, largest = 0.0;
@@ -139,15 +212,14 @@ static double scan_channel(par_model *m, const par_mamba *mamba, int64_t i0,
     return largest;
 }
 
-static void scan(par_model *m, const par_mamba *mamba, int l)
+static void scan(par_model *m, const shards *mamba, int l)
 {
-    const par_mamba_work *w = &m->work.mamba;
+    const buffers *w = buffers_of(m);
     const int64_t n_s = m->spec->mamba.n_s, n = m->now.n, n_c = mamba->n_c;
     const core_tap tap = par__tap(CORE_TAP_MAMBA_Y, l);
     double largest = 0.0;
-    core_cost *cost =
-        par__cost_rows(m, tap, n, n_c,
-                       CORE_FLOPS_STATE * n_s + CORE_FLOPS_MULTIPLY_ADD);
+    core_cost *cost = par__cost_rows(
+        m, tap, n, n_c, CORE_FLOPS_STATE * n_s + CORE_FLOPS_MULTIPLY_ADD);
     cost->k = n_s;
     cost->read = 2 * n * n_c + 2 * n * n_s; /* dt, act; B, C */
     cost->weights = n > 0 ? n_c * n_s + n_c : 0;
@@ -163,9 +235,10 @@ static void scan(par_model *m, const par_mamba *mamba, int l)
     par__tap_columns(m, tap, w->y, mamba->c0, n_c);
 }
 
-void par__mamba(par_model *m, const par_mamba *mamba, int l, double *out)
+static void run(par_model *m, const void *of_layer, int l, double *out)
 {
-    par_mamba_work *w = &m->work.mamba;
+    const shards *mamba = of_layer;
+    const buffers *w = buffers_of(m);
     const int64_t n_d = m->spec->n_d, n = m->now.n, n_c = mamba->n_c;
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
     par__enter(m, PAR_OP_MAMBA, par__tap(CORE_TAP_MAMBA_U, l));
@@ -188,3 +261,18 @@ void par__mamba(par_model *m, const par_mamba *mamba, int l, double *out)
     par__add_bias(m, out, n, n_d, mamba->out_bias);
     par__tap_replicated(m, tap, out);
 }
+
+static int64_t n_channels(const core_spec *spec)
+{
+    return spec->mamba.n_c;
+}
+
+const par__entry par__mamba = {
+    .cut = {"C", "mamba channels", n_channels, false},
+    .placement = "mamba                pp Shard(layer), dp Replicate, tp "
+                 "Shard(channels); what leaves the channels is Partial over tp "
+                 "until reduced",
+    .make = make,
+    .carve = carve,
+    .run = run,
+};

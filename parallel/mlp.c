@@ -1,8 +1,8 @@
 /* parallel/mlp.c -- the tensor-parallel MLP: a dense layer, or a shared expert.
  *
  * gate and up split by rows (inner columns), down by columns: one reduction at
- * the end.  The row bias of down is added once, to the whole sum; so does a
- * shared expert's score multiply it, whose one logit every rank makes itself.
+ * the end.  The row bias of down is added once, to the whole sum, and so
+ * multiplies it what a shared expert's output is multiplied by.
  */
 #include "parallel/forward_impl.h"
 
@@ -34,28 +34,6 @@ static void columns(par_model *m, double *y, const par_shard *w,
     par__tap_columns(m, tap, y, f0, w->n_row);
 }
 
-/* out = sigmoid(xn . g) * out: Replicate, after the sum is whole. */
-static void score_shared(par_model *m, const par_mlp *mlp, int l, double *out)
-{
-    par_work *w = &m->work;
-    const int64_t n_d = m->spec->n_d, n = m->now.n;
-    const core_tap tap = par__tap(CORE_TAP_SHARED_LOGIT, l);
-    par__linear(m, w->score_logit, 1, w->xn, n_d, n, &mlp->score, tap);
-    par__tap_replicated(m, tap, w->score_logit);
-    core_cost *cost = par__cost_rows(m, par__tap(CORE_TAP_SHARED_WEIGHTED, l),
-                                     n, n_d, CORE_FLOPS_SCALE);
-    cost->flops += CORE_FLOPS_FUNCTION * n;
-    cost->read += n;
-    cost->written += n;
-    for (int64_t i = 0; i < n; i++)
-        w->mlp_score[i] = core_sigmoid(w->score_logit[i]);
-    par__tap_replicated(m, par__tap(CORE_TAP_SHARED_SCORE, l), w->mlp_score);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t d = 0; d < n_d; d++)
-            out[i * n_d + d] *= w->mlp_score[i];
-    par__tap_replicated(m, par__tap(CORE_TAP_SHARED_WEIGHTED, l), out);
-}
-
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
 {
     par_work *w = &m->work;
@@ -74,6 +52,6 @@ void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
     par__reduce_tp(m, out, n * n_d);
     par__add_bias(m, out, n, n_d, mlp->down_bias);
     par__tap_replicated(m, tap, out);
-    if (mlp->is_scored)
-        score_shared(m, mlp, l, out);
+    if (mlp->shared != NULL)
+        par__shared(m->spec, l)->run(m, mlp->shared, l, out);
 }

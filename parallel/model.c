@@ -1,16 +1,17 @@
 /* parallel/model.c -- the shards of one rank: opened, measured, closed.
  *
- * A rank holds the layers of its stage: heads, channels, MLP columns and
- * vocabulary rows of its t; norms, latents and the router whole.  Of the
- * experts it holds its own ids and inner columns, of the layers that its expert
- * scope serves: those of its stage (scope=stage) or all (scope=replica).
+ * A rank holds the layers of its stage: its operators' parts, MLP columns and
+ * vocabulary rows of its t; norms and the router whole.  Of the experts it
+ * holds its own ids and inner columns, of the layers that its expert scope
+ * serves: those of its stage (scope=stage) or all (scope=replica).
  *
  * One function carves it all, first only counting: par_weight_bytes is that
  * first run.
  */
 #include "parallel/forward_impl.h"
 
-#include <cblas.h>
+#include "core/blas/blas.h"
+
 #include <stdlib.h>
 
 static core_weight weight(core_weight_kind kind, int layer, int expert)
@@ -18,148 +19,17 @@ static core_weight weight(core_weight_kind kind, int layer, int expert)
     return (core_weight){.kind = kind, .layer = layer, .expert = expert};
 }
 
-/* A vector that every rank has whole. */
-static const double *whole(par_model *m, core_weight_kind kind, int l)
-{
-    int64_t n_row, n_col;
-    core_weight_shape(m->spec, weight(kind, l, 0), &n_row, &n_col);
-    return par__vector_make(m, weight(kind, l, 0), 0, n_col);
-}
-
-/* Rows [r0, r1) of a matrix that splits by its outputs, or not at all. */
-static par_shard rows(par_model *m, core_weight_kind kind, int l, int64_t r0,
-                      int64_t r1)
-{
-    int64_t n_row, n_col;
-    core_weight_shape(m->spec, weight(kind, l, 0), &n_row, &n_col);
-    return par__shard_make(m, weight(kind, l, 0), r0, r1, 0, n_col, 1, true);
-}
-
-static par_shard all_rows(par_model *m, core_weight_kind kind, int l)
-{
-    int64_t n_row, n_col;
-    core_weight_shape(m->spec, weight(kind, l, 0), &n_row, &n_col);
-    return rows(m, kind, l, 0, n_row);
-}
-
-/* Columns [c0, c1) of a matrix whose product is Partial over tp. */
-static par_shard columns(par_model *m, core_weight_kind kind, int l, int64_t c0,
-                         int64_t c1)
-{
-    int64_t n_row, n_col;
-    core_weight_shape(m->spec, weight(kind, l, 0), &n_row, &n_col);
-    return par__shard_make(m, weight(kind, l, 0), 0, n_row, c0, c1,
-                           m->layout->plan.tp, true);
-}
-
 static par_norm make_norm(par_model *m, core_weight_kind w,
                           core_weight_kind bias, int l)
 {
-    return (par_norm){.weight = whole(m, w, l), .bias = whole(m, bias, l)};
-}
-
-/* Keys and values of my kv heads [g0, g1). */
-static void make_kv(par_model *m, par_layer *layer, int l)
-{
-    const int64_t n_dh = m->spec->n_dh;
-    const int64_t k0 = m->layout->kv0 * n_dh, k1 = m->layout->kv1 * n_dh;
-    layer->k = rows(m, CORE_W_K, l, k0, k1);
-    layer->v = rows(m, CORE_W_V, l, k0, k1);
-    layer->k_bias = par__vector_make(m, weight(CORE_W_K_BIAS, l, 0), k0, k1);
-    layer->v_bias = par__vector_make(m, weight(CORE_W_V_BIAS, l, 0), k0, k1);
-}
-
-/* The latents whole; kv_b by my heads [h0, h1), [key part | value] each. */
-static void make_latent(par_model *m, par_latent *latent, int l, int64_t h0,
-                        int64_t h1)
-{
-    const core_spec *spec = m->spec;
-    const int64_t width =
-        spec->n_dh - core_spec_n_rot(spec) + core_spec_n_dv(spec);
-    if (spec->n_q_rank > 0)
-        latent->q_a = all_rows(m, CORE_W_Q_A, l);
-    latent->q_a_bias = whole(m, CORE_W_Q_A_BIAS, l);
-    latent->q_a_norm = whole(m, CORE_W_Q_A_NORM, l);
-    latent->kv_a = all_rows(m, CORE_W_KV_A, l);
-    latent->kv_a_bias = whole(m, CORE_W_KV_A_BIAS, l);
-    latent->kv_a_norm = whole(m, CORE_W_KV_A_NORM, l);
-    latent->kv_b = rows(m, CORE_W_KV_B, l, h0 * width, h1 * width);
-}
-
-/* Norms of queries and keys: one head's weights, or those of my heads. */
-static void make_qk_norm(par_model *m, par_layer *layer, int l, int64_t h0,
-                         int64_t h1)
-{
-    const int64_t n_dh = m->spec->n_dh;
-    if (m->spec->qk_norm == CORE_QK_NORM_HEAD) {
-        layer->q_norm = whole(m, CORE_W_Q_NORM, l);
-        layer->k_norm = whole(m, CORE_W_K_NORM, l);
-        return;
-    }
-    layer->q_norm = par__vector_make(m, weight(CORE_W_Q_NORM, l, 0), h0 * n_dh,
-                                     h1 * n_dh);
-    layer->k_norm =
-        par__vector_make(m, weight(CORE_W_K_NORM, l, 0),
-                         m->layout->kv0 * n_dh, m->layout->kv1 * n_dh);
-}
-
-static void make_attention(par_model *m, par_layer *layer, int l)
-{
-    const core_spec *spec = m->spec;
-    const par_layout *lay = m->layout;
-    const int64_t h0 = lay->first_head[lay->t];
-    const int64_t h1 = lay->first_head[lay->t + 1];
-    const int64_t q0 = h0 * spec->n_dh, q1 = h1 * spec->n_dh;
-    const int64_t n_dv = core_spec_n_dv(spec);
-    layer->q = rows(m, CORE_W_Q, l, q0, q1);
-    layer->q_bias = par__vector_make(m, weight(CORE_W_Q_BIAS, l, 0), q0, q1);
-    if (core_spec_is_mla(spec))
-        make_latent(m, &layer->latent, l, h0, h1);
-    else
-        make_kv(m, layer, l);
-    make_qk_norm(m, layer, l, h0, h1);
-    layer->sinks = par__vector_make(m, weight(CORE_W_SINKS, l, 0), h0, h1);
-    layer->o = columns(m, CORE_W_O, l, h0 * n_dv, h1 * n_dv);
-    layer->o_bias = whole(m, CORE_W_O_BIAS, l);
-}
-
-static void make_mamba(par_model *m, par_mamba *mamba, int l)
-{
-    const par_layout *lay = m->layout;
-    const int64_t c0 = lay->first_channel[lay->t];
-    const int64_t c1 = lay->first_channel[lay->t + 1];
-    mamba->c0 = c0;
-    mamba->n_c = c1 - c0;
-    mamba->u = rows(m, CORE_W_MAMBA_U, l, c0, c1);
-    mamba->gate = rows(m, CORE_W_MAMBA_GATE, l, c0, c1);
-    mamba->x = columns(m, CORE_W_MAMBA_X, l, c0, c1);
-    mamba->dt = rows(m, CORE_W_MAMBA_DT, l, c0, c1);
-    mamba->out = columns(m, CORE_W_MAMBA_OUT, l, c0, c1);
-    mamba->conv = par__rows_make(m, weight(CORE_W_MAMBA_CONV, l, 0), c0, c1);
-    mamba->a_log = par__rows_make(m, weight(CORE_W_MAMBA_A_LOG, l, 0), c0, c1);
-    const struct {
-        const double **to;
-        core_weight_kind kind;
-    } by_channel[] = {
-        {&mamba->u_bias, CORE_W_MAMBA_U_BIAS},
-        {&mamba->gate_bias, CORE_W_MAMBA_GATE_BIAS},
-        {&mamba->conv_bias, CORE_W_MAMBA_CONV_BIAS},
-        {&mamba->dt_bias, CORE_W_MAMBA_DT_BIAS},
-        {&mamba->d, CORE_W_MAMBA_D},
-    };
-    for (size_t i = 0; i < sizeof by_channel / sizeof *by_channel; i++)
-        *by_channel[i].to =
-            par__vector_make(m, weight(by_channel[i].kind, l, 0), c0, c1);
-    mamba->out_bias = whole(m, CORE_W_MAMBA_OUT_BIAS, l);
-    mamba->dt_norm = whole(m, CORE_W_MAMBA_DT_NORM, l);
-    mamba->b_norm = whole(m, CORE_W_MAMBA_B_NORM, l);
-    mamba->c_norm = whole(m, CORE_W_MAMBA_C_NORM, l);
+    return (par_norm){.weight = par__whole(m, w, l),
+                      .bias = par__whole(m, bias, l)};
 }
 
 static void make_mlp(par_model *m, par_mlp *mlp, int l)
 {
     const int tp = m->layout->plan.tp, t = m->layout->t;
-    const int64_t n_d = m->spec->n_d;
+    const par__entry *shared = par__shared(m->spec, l);
     int64_t n_f;
     if (!core_spec_has_mlp(m->spec, l, &n_f))
         return;
@@ -169,39 +39,26 @@ static void make_mlp(par_model *m, par_mlp *mlp, int l)
     mlp->f0 = f0;
     mlp->n_f = f1 - f0;
     if (m->spec->gated)
-        mlp->gate = par__shard_make(m, weight(CORE_W_MLP_GATE, l, 0), f0, f1, 0,
-                                    n_d, 1, true);
-    mlp->up = par__shard_make(m, weight(CORE_W_MLP_UP, l, 0), f0, f1, 0, n_d, 1,
-                              true);
-    mlp->down = par__shard_make(m, weight(CORE_W_MLP_DOWN, l, 0), 0, n_d, f0,
-                                f1, tp, true);
-    mlp->gate_bias =
-        par__vector_make(m, weight(CORE_W_MLP_GATE_BIAS, l, 0), f0, f1);
-    mlp->up_bias =
-        par__vector_make(m, weight(CORE_W_MLP_UP_BIAS, l, 0), f0, f1);
-    mlp->down_bias =
-        par__vector_make(m, weight(CORE_W_MLP_DOWN_BIAS, l, 0), 0, n_d);
-    mlp->is_scored = core_spec_has_shared_gate(m->spec, l);
-    if (mlp->is_scored)
-        mlp->score = all_rows(m, CORE_W_SHARED_GATE, l);
+        mlp->gate = par__rows(m, CORE_W_MLP_GATE, l, f0, f1);
+    mlp->up = par__rows(m, CORE_W_MLP_UP, l, f0, f1);
+    mlp->down = par__columns(m, CORE_W_MLP_DOWN, l, f0, f1);
+    mlp->gate_bias = par__part(m, CORE_W_MLP_GATE_BIAS, l, f0, f1);
+    mlp->up_bias = par__part(m, CORE_W_MLP_UP_BIAS, l, f0, f1);
+    mlp->down_bias = par__whole(m, CORE_W_MLP_DOWN_BIAS, l);
+    mlp->shared = shared != NULL ? shared->make(m, l) : NULL;
 }
 
 static par_layer make_layer(par_model *m, int l)
 {
-    const core_spec *spec = m->spec;
+    const par__entry *mixer = par__mixer(m->spec, l);
     par_layer layer = {0};
     layer.attn_norm = make_norm(m, CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS, l);
-    if (core_spec_has_attention(spec, l))
-        make_attention(m, &layer, l);
-    if (core_spec_has_mamba(spec, l))
-        make_mamba(m, &layer.mamba, l);
+    layer.mixer = mixer != NULL ? mixer->make(m, l) : NULL;
     layer.ffn_norm = make_norm(m, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS, l);
-    if (core_spec_is_moe(spec, l)) {
-        layer.router = par__shard_make(m, weight(CORE_W_ROUTER, l, 0), 0,
-                                       spec->n_e, 0, spec->n_d, 1, true);
-        layer.router_bias =
-            par__vector_make(m, weight(CORE_W_ROUTER_BIAS, l, 0), 0, spec->n_e);
-        layer.correction = whole(m, CORE_W_CORRECTION, l);
+    if (core_spec_is_moe(m->spec, l)) {
+        layer.router = par__all_rows(m, CORE_W_ROUTER, l);
+        layer.router_bias = par__whole(m, CORE_W_ROUTER_BIAS, l);
+        layer.correction = par__whole(m, CORE_W_CORRECTION, l);
     }
     make_mlp(m, &layer.mlp, l);
     return layer;
@@ -261,29 +118,22 @@ static void make_tables(par_model *m)
                 m->pair_layer[s * lay->n_pair + j++] = l;
 }
 
-/* One tile of the largest matrix. */
+/* One tile of the largest matrix: whole if it is small, else at least a row. */
 static void make_tiles(par_model *m)
 {
-    const core_spec *spec = m->spec;
-    const int64_t n_rot = core_spec_n_rot(spec), n_dv = core_spec_n_dv(spec);
-    const int64_t size[] = {spec->n_d,
-                            spec->n_h * spec->n_dh,
-                            spec->n_h * (spec->n_dh - n_rot + n_dv),
-                            spec->n_q_rank,
-                            spec->n_kv_rank + n_rot,
-                            spec->mamba.n_c,
-                            spec->mamba.n_r + 2 * spec->mamba.n_s,
-                            spec->n_f,
-                            spec->n_f_shared,
-                            spec->n_f_dense,
-                            spec->n_e};
-    int64_t widest = 0;
-    for (size_t i = 0; i < sizeof size / sizeof *size; i++)
-        widest = size[i] > widest ? size[i] : widest;
-    const int64_t longest = spec->n_v > widest ? spec->n_v : widest;
-    int64_t n = longest * widest;
-    if (n > PAR_TILE_ELEMENTS)
-        n = widest > PAR_TILE_ELEMENTS ? widest : PAR_TILE_ELEMENTS;
+    int64_t n = 0;
+    for (int l = 0; l < m->spec->n_l; l++)
+        for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
+            const core_weight id = weight((core_weight_kind)k, l, 0);
+            int64_t n_row, n_col;
+            if (!core_weight_exists(m->spec, id))
+                continue;
+            core_weight_shape(m->spec, id, &n_row, &n_col);
+            const int64_t most =
+                n_col > PAR_TILE_ELEMENTS ? n_col : PAR_TILE_ELEMENTS;
+            const int64_t size = n_row * n_col < most ? n_row * n_col : most;
+            n = size > n ? size : n;
+        }
     const int64_t n32 = core_uses_floats(m->numerics) ? n : 0;
     m->tile64 = core_arena_f64(&m->shards, n);
     m->tile32 = core_arena_take(&m->shards, n32, sizeof(float));
@@ -394,7 +244,7 @@ core_status par_model_open(par_model **out, par_comm *comm,
                                  spec->name);
     }
     carve(m, resident);
-    openblas_set_num_threads(1); /* a rank is one thread */
+    (void)core_blas_set_threads(1); /* a rank is one thread */
     *out = m;
     return CORE_OK;
 }

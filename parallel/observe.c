@@ -11,51 +11,24 @@
  */
 #include "parallel/forward_impl.h"
 
+#include "core/base/clock.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define PAR_MANTISSA_BITS 53
 
-const char *par_operator_name(par_operator op)
-{
-    static const char *const name[] = {
-#define PAR_OPERATOR_NAME(id, text) [PAR_OP_##id] = text,
-        PAR_OPERATOR_LIST(PAR_OPERATOR_NAME)
-#undef PAR_OPERATOR_NAME
-    };
-    core_assert(op >= 0 && op < PAR_N_OPERATORS);
-    return name[op];
-}
-
-bool par_operator_is_replicated(par_operator op)
-{
-    return op == PAR_OP_NORM || op == PAR_OP_LATENT || op == PAR_OP_ROUTER;
-}
-
-static double clock_seconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-double par__wall_seconds(void)
-{
-    return clock_seconds(CLOCK_MONOTONIC);
-}
-
 void par__pause(par_model *m)
 {
-    const double now = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
+    const double now = core_seconds(CLOCK_THREAD_CPUTIME_ID);
     m->stats->cpu_seconds[m->op] += now - m->cpu_mark;
     m->cpu_mark = now;
 }
 
 void par__resume(par_model *m)
 {
-    m->cpu_mark = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
+    m->cpu_mark = core_seconds(CLOCK_THREAD_CPUTIME_ID);
 }
 
 void par__enter(par_model *m, par_operator op, core_tap tap)
@@ -84,10 +57,10 @@ void par__observe(par_model *m, const par_piece *piece)
     if (observer == NULL)
         return;
     par__pause(m);
-    const double start = m->options.cost != NULL ? par__wall_seconds() : 0.0;
+    const double start = m->options.cost != NULL ? core_seconds(CLOCK_MONOTONIC) : 0.0;
     observer->observe(observer->self, piece);
     if (m->options.cost != NULL)
-        m->cost.away_seconds += par__wall_seconds() - start;
+        m->cost.away_seconds += core_seconds(CLOCK_MONOTONIC) - start;
     par__resume(m);
 }
 

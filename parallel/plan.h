@@ -6,7 +6,7 @@
 #ifndef PAR_PLAN_H
 #define PAR_PLAN_H
 
-#include "core/spec.h"
+#include "core/model/spec.h"
 
 typedef enum par_scope {
     PAR_SCOPE_STAGE,   /* a layer's experts live on the ranks of its own stage  */

@@ -6,6 +6,7 @@
  * change is worth little.  Not rules: dealing rows, layers, vocabulary, experts
  * or inner columns evenly; uneven parts and parts without a row are legal.
  */
+#include "parallel/operators.h"
 #include "parallel/plan_keys.h"
 
 #include <stdarg.h>
@@ -50,26 +51,23 @@ static bool at_most(const char *degree, int64_t value, const char *extent,
                   (long long)value, extent, (long long)limit, what);
 }
 
-static bool has_layer(const core_spec *s,
-                      bool (*has)(const core_spec *spec, int layer))
-{
-    for (int l = 0; l < (int)s->n_l; l++)
-        if (has(s, l))
-            return true;
-    return false;
-}
-
-/* What tensor parallelism cuts: heads where a layer has attention, channels
- * where one has a mamba mixer, and the vocabulary.                           */
+/* What tensor parallelism cuts: what the mixers of the layers say (heads,
+ * channels), and the vocabulary.                                             */
 static bool tensor_ok(const par_plan *p, const core_spec *s, const reason *why)
 {
-    if (has_layer(s, core_spec_has_attention) && s->n_h % p->tp != 0)
-        return broken(why, "H %% tp = %lld %% %d = %lld, expected 0 "
-                      "(query heads)", (long long)s->n_h, p->tp,
-                      (long long)(s->n_h % p->tp));
-    if (has_layer(s, core_spec_has_mamba) &&
-        !at_most("tp", p->tp, "C", s->mamba.n_c, "mamba channels", why))
-        return false;
+    for (int k = 0; k < CORE_N_MIXERS; k++) {
+        const par__cut *cut = &par__mixers[k]->cut;
+        if (!par__has(s, 0, (int)s->n_l, par__mixers[k]))
+            continue;
+        const int64_t n = cut->length(s);
+        if (cut->is_even && n % p->tp != 0)
+            return broken(why, "%s %% tp = %lld %% %d = %lld, expected 0 (%s)",
+                          cut->letter, (long long)n, p->tp,
+                          (long long)(n % p->tp), cut->what);
+        if (!cut->is_even &&
+            !at_most("tp", p->tp, cut->letter, n, cut->what, why))
+            return false;
+    }
     return at_most("tp", p->tp, "V", s->n_v, "vocabulary rows", why);
 }
 

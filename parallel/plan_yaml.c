@@ -13,8 +13,8 @@
  */
 #include "parallel/plan_keys.h"
 
-#include "core/text.h"
-#include "core/yaml.h"
+#include "core/files/text.h"
+#include "core/files/yaml.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,48 +1,60 @@
-/* parallel/process.c -- /proc/PID/stat.
+/* parallel/process.c -- /proc/PID/stat, and which host that is.
  *
  * The second field is the program's name in parentheses and may itself contain
  * spaces and parentheses: everything is counted from the last ')'.
  */
 #include "parallel/process.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
+#include <xxhash.h>
+
+/* A small file's text; its bytes, 0 if it cannot be read. */
+static size_t read_text(const char *path, char *text, size_t room)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? 0 : read(fd, text, room - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0 ? (size_t)n : 0;
+}
 
 bool par_process_read(par_process *out, int pid)
 {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (read_text(path, text, sizeof text) == 0)
         return false;
-    const ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0)
-        return false;
-    text[n] = '\0';
     const char *after_name = strrchr(text, ')');
     unsigned long user, system;
+    unsigned long long start;
     if (!after_name ||
         sscanf(after_name + 1,
-               " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-               &out->state, &user, &system) != 3)
+               " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d "
+               "%*d %*d %*d %*d %llu",
+               &out->state, &user, &system, &start) != 4)
         return false;
     out->cpu_ticks = (uint64_t)user + system;
+    out->start_ticks = start;
     return true;
 }
 
-bool par_process_is_alive(int pid)
+/* What cannot be read is left out. */
+uint64_t par_process_host(void)
 {
-    if (kill(pid, 0) != 0 && errno == ESRCH)
-        return false;
-    par_process process;
-    return par_process_read(&process, pid) && process.state != 'Z' &&
-           process.state != 'X';
+    char boot[64], numbers[64] = "", all[512];
+    struct utsname system = {.nodename = ""};
+    (void)read_text("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+    (void)!readlink("/proc/self/ns/pid", numbers, sizeof numbers - 1);
+    (void)uname(&system);
+    const int n = snprintf(all, sizeof all, "%s %s %s", boot, numbers,
+                           system.nodename);
+    return XXH3_64bits(all, (size_t)n);
 }
 
 int64_t par_now_ns(void)

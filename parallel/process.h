@@ -1,7 +1,8 @@
 /* parallel/process.h -- what the kernel says about a process of this host.
  *
  * A rank that was killed, was stopped or sits still says nothing itself; /proc
- * does.  Depends on nothing.
+ * does.  A process is known by its host, its number and when it started: the
+ * same number is another process elsewhere, and later.
  */
 #ifndef PAR_PROCESS_H
 #define PAR_PROCESS_H
@@ -12,13 +13,16 @@
 typedef struct par_process {
     char state;         /* R, S, D, T (stopped), Z (dead, not collected) ...  */
     uint64_t cpu_ticks; /* user + system time so far                          */
+    uint64_t start_ticks; /* when it started, since the host did              */
 } par_process;
 
 /* False if there is no such process.                                 [local] */
 bool par_process_read(par_process *out, int pid);
 
-/* True unless the process is gone or a zombie.                       [local] */
-bool par_process_is_alive(int pid);
+/* The same for all processes that see each other under the same numbers, and
+ * for no others: a hash of the host's start, its name and the container (the
+ * namespace of process numbers).                                     [local] */
+uint64_t par_process_host(void);
 
 /* Monotonic clock of the host, the same in all its processes.        [local] */
 int64_t par_now_ns(void);

@@ -14,12 +14,6 @@ static int64_t n_kv(const par_model *m)
     return m->layout->kv1 - m->layout->kv0;
 }
 
-static int64_t n_heads(const par_model *m)
-{
-    const par_layout *lay = m->layout;
-    return lay->first_head[lay->t + 1] - lay->first_head[lay->t];
-}
-
 /* Comparisons that keep a NaN. */
 static double clamped(double x, double c)
 {
@@ -54,7 +48,7 @@ static void sum_squares(par_model *m, int l)
 {
     par_work *w = &m->work;
     const par_layout *lay = m->layout;
-    const int64_t n_dh = m->spec->n_dh, n_q = n_heads(m) * n_dh;
+    const int64_t n_dh = m->spec->n_dh, n_q = par__n_heads(m->layout) * n_dh;
     const int64_t n_k = n_kv(m) * n_dh;
     core_cost *cost = par__cost_rows(m, par__tap(CORE_TAP_Q_NORM, l), m->now.n,
                                      n_q, CORE_FLOPS_SQUARES);
@@ -95,7 +89,8 @@ static void apply_all(par_model *m, double *x, const double *square,
                        square[2 * i], (double)n_all, m->spec->norm_eps);
 }
 
-void par__qk_norm(par_model *m, const par_layer *layer, int l)
+void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,
+                  int l)
 {
     par_work *w = &m->work;
     const core_qk_norm kind = m->spec->qk_norm;
@@ -107,17 +102,17 @@ void par__qk_norm(par_model *m, const par_layer *layer, int l)
     if (kind == CORE_QK_NORM_ALL)
         sum_squares(m, l);
     if (kind == CORE_QK_NORM_ALL)
-        apply_all(m, w->q, w->square, layer->q_norm, n_heads(m) * n_dh,
+        apply_all(m, w->q, w->square, q_norm, par__n_heads(m->layout) * n_dh,
                   m->spec->n_h * n_dh, q_tap);
     else
-        head_norm(m, w->q, n_heads(m), layer->q_norm, q_tap);
-    par__clip(m, w->q, m->now.n * n_heads(m) * n_dh);
+        head_norm(m, w->q, par__n_heads(m->layout), q_norm, q_tap);
+    par__clip(m, w->q, m->now.n * par__n_heads(m->layout) * n_dh);
     par__tap_heads(m, q_tap, w->q, n_dh);
     if (kind == CORE_QK_NORM_ALL)
-        apply_all(m, w->k, w->square + 1, layer->k_norm, n_kv(m) * n_dh,
+        apply_all(m, w->k, w->square + 1, k_norm, n_kv(m) * n_dh,
                   m->spec->n_g * n_dh, k_tap);
     else
-        head_norm(m, w->k, n_kv(m), layer->k_norm, k_tap);
+        head_norm(m, w->k, n_kv(m), k_norm, k_tap);
     par__cost_is_kv(m);
     par__clip(m, w->k, m->now.n * n_kv(m) * n_dh);
     par__tap_kv(m, k_tap, w->k);
@@ -130,7 +125,7 @@ void par__qk_norm_roped(par_model *m, int l)
     const core_tap k_tap = par__tap(CORE_TAP_K_ROPE_NORM, l);
     if (m->spec->qk_norm != CORE_QK_NORM_ROPED)
         return;
-    head_norm(m, w->q, n_heads(m), NULL, q_tap);
+    head_norm(m, w->q, par__n_heads(m->layout), NULL, q_tap);
     par__tap_heads(m, q_tap, w->q, m->spec->n_dh);
     head_norm(m, w->k, n_kv(m), NULL, k_tap);
     par__cost_is_kv(m);

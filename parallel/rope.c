@@ -30,10 +30,8 @@ void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
 
 void par__temper(par_model *m, int l)
 {
-    const par_layout *lay = m->layout;
     const int64_t n_dh = m->spec->n_dh, n_t = m->batch->n_t;
-    const int64_t n_q =
-        (lay->first_head[lay->t + 1] - lay->first_head[lay->t]) * n_dh;
+    const int64_t n_q = par__n_heads(m->layout) * n_dh;
     if (!(m->spec->temper_scale > 0.0))
         return;
     const core_tap tap = par__tap(CORE_TAP_Q_TEMPER, l);

@@ -13,6 +13,8 @@
  */
 #include "parallel/forward_impl.h"
 
+#include "core/base/clock.h"
+
 #include <string.h>
 
 static bool is_micro_batch(const par_model *m, int mb)
@@ -148,7 +150,7 @@ static void run_tick(par_model *m, int round, int tick)
 static void observe_tick(par_model *m, int round, int tick)
 {
     const par_comm *comm = m->comm;
-    const double start = par__wall_seconds(), waited = comm->wait_seconds;
+    const double start = core_seconds(CLOCK_MONOTONIC), waited = comm->wait_seconds;
     par_tick report = {.round = round};
     memcpy(report.n_bytes, comm->n_bytes, sizeof report.n_bytes);
     run_tick(m, round, tick);
@@ -161,7 +163,7 @@ static void observe_tick(par_model *m, int round, int tick)
     report.n_token = m->now.n;
     report.n_expert = m->work.n_expert;
     report.n_n_expert = (int64_t)m->layout->n_pair * m->layout->n_my_expert;
-    report.seconds = par__wall_seconds() - start;
+    report.seconds = core_seconds(CLOCK_MONOTONIC) - start;
     report.wait_seconds = comm->wait_seconds - waited;
     m->options.tick(m->options.tick_self, &report);
 }
@@ -205,7 +207,7 @@ core_status par_forward(par_model *m, const core_batch *batch, par_stats *stats)
 {
     const par_plan *plan = &m->layout->plan;
     const int n_tick = plan->rounds * (plan->mb + plan->pp - 1);
-    const double begin = par__wall_seconds(), waited = m->comm->wait_seconds;
+    const double begin = core_seconds(CLOCK_MONOTONIC), waited = m->comm->wait_seconds;
     *stats = (par_stats){.exact = true};
     m->batch = batch;
     m->stats = stats;
@@ -226,7 +228,7 @@ core_status par_forward(par_model *m, const core_batch *batch, par_stats *stats)
         free_stream(m, 0);
         free_stream(m, 1);
     }
-    stats->wall_seconds = par__wall_seconds() - begin;
+    stats->wall_seconds = core_seconds(CLOCK_MONOTONIC) - begin;
     stats->wait_seconds = m->comm->wait_seconds - waited;
     finish(m);
     return CORE_OK;

@@ -8,6 +8,8 @@
  */
 #include "parallel/forward_impl.h"
 
+#include <string.h>
+
 static bool is_measuring(const par_model *m)
 {
     return m->shards.base == NULL;
@@ -68,13 +70,62 @@ const double *par__vector_make(par_model *m, core_weight id, int64_t c0,
     return v;
 }
 
-const double *par__rows_make(par_model *m, core_weight id, int64_t r0,
-                             int64_t r1)
+par_shard par__rows(par_model *m, core_weight_kind kind, int l, int64_t r0,
+                    int64_t r1)
 {
+    const core_weight id = {.kind = kind, .layer = l};
+    int64_t n_row, n_col;
+    core_weight_shape(m->spec, id, &n_row, &n_col);
+    return par__shard_make(m, id, r0, r1, 0, n_col, 1, true);
+}
+
+par_shard par__all_rows(par_model *m, core_weight_kind kind, int l)
+{
+    int64_t n_row, n_col;
+    core_weight_shape(m->spec, (core_weight){.kind = kind, .layer = l}, &n_row,
+                      &n_col);
+    return par__rows(m, kind, l, 0, n_row);
+}
+
+par_shard par__columns(par_model *m, core_weight_kind kind, int l, int64_t c0,
+                       int64_t c1)
+{
+    const core_weight id = {.kind = kind, .layer = l};
+    int64_t n_row, n_col;
+    core_weight_shape(m->spec, id, &n_row, &n_col);
+    return par__shard_make(m, id, 0, n_row, c0, c1, m->layout->plan.tp, true);
+}
+
+const double *par__part(par_model *m, core_weight_kind kind, int l, int64_t c0,
+                        int64_t c1)
+{
+    return par__vector_make(m, (core_weight){.kind = kind, .layer = l}, c0, c1);
+}
+
+const double *par__whole(par_model *m, core_weight_kind kind, int l)
+{
+    int64_t n_row, n_col;
+    core_weight_shape(m->spec, (core_weight){.kind = kind, .layer = l}, &n_row,
+                      &n_col);
+    return par__part(m, kind, l, 0, n_col);
+}
+
+const double *par__doubles(par_model *m, core_weight_kind kind, int l,
+                           int64_t r0, int64_t r1)
+{
+    const core_weight id = {.kind = kind, .layer = l};
     int64_t n_row, n_col;
     core_weight_shape(m->spec, id, &n_row, &n_col);
     double *w = core_arena_f64(&m->shards, (r1 - r0) * n_col);
     if (!is_measuring(m) && r1 > r0)
         core_weights_read(m->weights, id, r0, r1, 0, n_col, w, n_col);
     return w;
+}
+
+void *par__keep(core_arena *arena, const void *from, size_t bytes)
+{
+    void *to = core_arena_take(arena, 1, bytes);
+    if (to != NULL)
+        memcpy(to, from, bytes);
+    return to;
 }

@@ -2,11 +2,11 @@
  *
  * One task is a block of queries of one (row, head): scores by dgemm against
  * the keys the block can see, softmax per query, context by dgemm.  T x T never
- * exists.  Where queries, keys and values come from is another file's business
- * (qkv.c, mla.c).  Traps: padding masks keys, not queries; a query that sees no
- * key at all attends uniformly to ALL keys of its row, later ones too, unless a
- * sink takes everything; head h reads kv head floor(h G / H); exponentials are
- * stored before they are summed.
+ * exists.  Where queries, keys and values come from is the projection's
+ * business, a file each.  Traps: padding masks keys, not queries; a query that
+ * sees no key at all attends uniformly to ALL keys of its row, later ones too,
+ * unless a sink takes everything; head h reads kv head floor(h G / H);
+ * exponentials are stored before they are summed.
  */
 #include "ref/ref_impl.h"
 
@@ -15,6 +15,12 @@
 #include <omp.h>
 
 enum { QUERY_BLOCK = 128 };
+
+static ref__projection *const PROJECTION[CORE_N_PROJECTIONS] = {
+#define PROJECTION_ROW(kind, name) [CORE_PROJECTION_##kind] = ref__##name,
+    CORE_PROJECTION_LIST(PROJECTION_ROW)
+#undef PROJECTION_ROW
+};
 
 typedef struct attention {
     ref__heads heads;
@@ -317,15 +323,12 @@ static attention take(ref__run *run, int layer, ref__heads heads)
     return at;
 }
 
-void ref__attention(ref__run *run, int layer, bool dry)
+void ref__attention(ref__run *run, int layer, double *out, bool dry)
 {
     const core_spec *spec = run->spec;
     const ref__heads heads = take_heads(run);
     const size_t mark = run->arena.used_bytes;
-    if (core_spec_is_mla(spec))
-        ref__mla(run, layer, &heads, dry);
-    else if (!dry)
-        ref__qkv(run, layer, &heads);
+    PROJECTION[core_spec_projection(spec)](run, layer, &heads, dry);
     core_arena_rewind(&run->arena, mark);
     attention at = take(run, layer, heads);
     if (dry)
@@ -338,5 +341,5 @@ void ref__attention(ref__run *run, int layer, bool dry)
     context(run, &at);
     const ref__rows o =
         ref__measure(run, at.context, run->n, spec->n_h * heads.n_dv);
-    ref__linear(run, &o, CORE_W_O, layer, CORE_TAP_ATTN_OUT, run->r);
+    ref__linear(run, &o, CORE_W_O, layer, CORE_TAP_ATTN_OUT, out);
 }

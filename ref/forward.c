@@ -7,10 +7,11 @@
  */
 #include "ref/ref_impl.h"
 
-#include <cblas.h>
+#include "core/base/clock.h"
+#include "core/blas/blas.h"
+
 #include <omp.h>
 #include <string.h>
-#include <time.h>
 
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer)
 {
@@ -210,20 +211,13 @@ static void pass(ref__run *run, bool dry)
     head(run, dry);
 }
 
-static double seconds(clockid_t clock)
-{
-    struct timespec t;
-    (void)clock_gettime(clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static core_status forward(ref_model *model, const core_batch *batch,
                            const core_groups *groups,
                            const ref_perturbation *perturbation,
                            const core_tap_sink *sink, ref_stats *stats)
 {
-    const double wall = seconds(CLOCK_MONOTONIC);
-    const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    const double wall = core_seconds(CLOCK_MONOTONIC);
+    const double cpu = core_seconds(CLOCK_PROCESS_CPUTIME_ID);
     ref_stats result = {.exact = model->numerics == CORE_EXACT};
     ref__run run = {
         .model = model,
@@ -249,14 +243,13 @@ static core_status forward(ref_model *model, const core_batch *batch,
     } else {
         run.arena = model->work;
     }
-    const int blas_threads = openblas_get_num_threads();
-    openblas_set_num_threads(1);
+    const core_blas_threads before = core_blas_set_threads(1);
     pass(&run, false);
-    openblas_set_num_threads(blas_threads);
+    core_blas_restore_threads(before);
     core_arena_rewind(&run.arena, 0);
     model->work = run.arena;
-    result.wall_seconds = seconds(CLOCK_MONOTONIC) - wall;
-    result.cpu_seconds = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    result.wall_seconds = core_seconds(CLOCK_MONOTONIC) - wall;
+    result.cpu_seconds = core_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     if (stats != NULL)
         *stats = result;
     return CORE_OK;

@@ -1,11 +1,23 @@
 /* ref/layer.c -- one layer: x + c mix(norm x), then x + c ffn(norm x).
  *
- * The order of the taps is the order of this text.  The mixer is attention or
- * mamba.  An MoE layer may have a shared expert beside it (an MLP that every
- * token takes), and that a gate; a layer of a Switch sub-layer model has no
- * mixer.  c is 1 but in models that scale their residuals.
+ * The order of the taps is the order of this text.  An MoE layer may have a
+ * shared expert beside it (an MLP that every token takes), and that a factor; a
+ * layer of a Switch sub-layer model has no mixer.  Mixers and factors are those
+ * of core/model/operators.h.  c is 1 but in models that scale their residuals.
  */
 #include "ref/ref_impl.h"
+
+static ref__operator *const MIXER[CORE_N_MIXERS] = {
+#define MIXER_ROW(kind, name) [CORE_MIXER_##kind] = ref__##name,
+    CORE_MIXER_LIST(MIXER_ROW)
+#undef MIXER_ROW
+};
+
+static ref__operator *const SHARED[CORE_N_SHARED] = {
+#define SHARED_ROW(kind, name) [CORE_SHARED_##kind] = ref__##name,
+    CORE_SHARED_LIST(SHARED_ROW)
+#undef SHARED_ROW
+};
 
 /* a := store(a + scale * b), delivered as tap `kind`; b NULL: a as it is. */
 static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
@@ -25,13 +37,13 @@ static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
 
 static void mixer_part(ref__run *run, int layer, bool dry)
 {
+    const core_mixer mixer = core_spec_mixer(run->spec, layer);
+    if (mixer == CORE_N_MIXERS)
+        return;
     if (!dry)
         ref__norm_stream(run, CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS, layer,
                          CORE_TAP_ATTN_NORM);
-    if (core_spec_has_mamba(run->spec, layer))
-        ref__mamba(run, layer, dry);
-    else
-        ref__attention(run, layer, dry);
+    MIXER[mixer](run, layer, run->r, dry);
     if (!dry)
         add(run, CORE_TAP_MID, layer, run->x, run->r,
             run->spec->residual_scale);
@@ -42,6 +54,7 @@ static void ffn_part(ref__run *run, int layer, bool dry)
     int64_t n_f;
     const bool is_moe = core_spec_is_moe(run->spec, layer);
     const bool has_mlp = core_spec_has_mlp(run->spec, layer, &n_f);
+    const core_shared factor = core_spec_shared(run->spec, layer);
     const int64_t n = run->n * run->spec->n_d;
     double *shared = is_moe && has_mlp ? core_arena_f64(&run->arena, n) : NULL;
     if (!dry)
@@ -54,8 +67,8 @@ static void ffn_part(ref__run *run, int layer, bool dry)
     if (has_mlp)
         ref__mlp(run, layer, n_f, is_moe ? shared : run->r, dry);
     core_arena_rewind(&run->arena, mark);
-    if (core_spec_has_shared_gate(run->spec, layer))
-        ref__shared_gate(run, layer, shared, dry);
+    if (factor != CORE_N_SHARED)
+        SHARED[factor](run, layer, shared, dry);
     if (dry)
         return;
     add(run, CORE_TAP_FFN_OUT, layer, run->r, shared, 1.0);
@@ -68,8 +81,7 @@ void ref__layer(ref__run *run, int layer, bool dry)
     if (!dry)
         ref__put_transfer(run, CORE_TAP_IN, layer, run->x,
                           run->n * run->spec->n_d);
-    if (run->spec->n_h > 0)
-        mixer_part(run, layer, dry);
+    mixer_part(run, layer, dry);
     core_arena_rewind(&run->arena, mark);
     ffn_part(run, layer, dry);
     core_arena_rewind(&run->arena, mark);

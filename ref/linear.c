@@ -43,55 +43,11 @@ ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
     return (ref__rows){v, n, n_k, max_norm, norm};
 }
 
-/* The bias that belongs to a weight; CORE_N_WEIGHT_KINDS: none ever. */
-static core_weight_kind bias_of(core_weight_kind kind)
-{
-    switch (kind) {
-    case CORE_W_Q:
-        return CORE_W_Q_BIAS;
-    case CORE_W_K:
-        return CORE_W_K_BIAS;
-    case CORE_W_V:
-        return CORE_W_V_BIAS;
-    case CORE_W_O:
-        return CORE_W_O_BIAS;
-    case CORE_W_ROUTER:
-        return CORE_W_ROUTER_BIAS;
-    case CORE_W_EXPERT_GATE:
-        return CORE_W_EXPERT_GATE_BIAS;
-    case CORE_W_EXPERT_UP:
-        return CORE_W_EXPERT_UP_BIAS;
-    case CORE_W_EXPERT_DOWN:
-        return CORE_W_EXPERT_DOWN_BIAS;
-    case CORE_W_MLP_GATE:
-        return CORE_W_MLP_GATE_BIAS;
-    case CORE_W_MLP_UP:
-        return CORE_W_MLP_UP_BIAS;
-    case CORE_W_MLP_DOWN:
-        return CORE_W_MLP_DOWN_BIAS;
-    case CORE_W_Q_A:
-        return CORE_W_Q_A_BIAS;
-    case CORE_W_KV_A:
-        return CORE_W_KV_A_BIAS;
-    case CORE_W_MAMBA_U:
-        return CORE_W_MAMBA_U_BIAS;
-    case CORE_W_MAMBA_GATE:
-        return CORE_W_MAMBA_GATE_BIAS;
-    case CORE_W_MAMBA_DT:
-        return CORE_W_MAMBA_DT_BIAS;
-    case CORE_W_MAMBA_OUT:
-        return CORE_W_MAMBA_OUT_BIAS;
-    case CORE_W_HEAD:
-        return CORE_W_HEAD_BIAS;
-    default:
-        return CORE_N_WEIGHT_KINDS;
-    }
-}
-
 static void get_bias(const ref__run *run, ref__tile *tile, core_weight weight,
                      int64_t r0)
 {
-    const core_weight id = {bias_of(weight.kind), weight.layer, weight.expert};
+    const core_weight id = {core_weight_bias(weight.kind), weight.layer,
+                            weight.expert};
     tile->has_bias =
         id.kind != CORE_N_WEIGHT_KINDS && core_weight_exists(run->spec, id);
     if (!tile->has_bias)

@@ -1,16 +1,24 @@
 /* ref/mamba.c -- a selective state space in place of attention.
  *
  * Projections, a causal convolution over a few positions, and between them the
- * state (mamba_scan.c), which is all that a row remembers.  Buffers of N*C are
- * used again as soon as their tap is delivered.  Traps: the convolution's last
- * weight belongs to the position itself; positions before the row's first do
- * not exist, and their weights meet nothing; time step, B and C are three norms
- * of three parts of one projection.
+ * state, which is all that a row remembers:
+ *     h_s = store(decay(A_log_s, dt) h_s + (dt B_s) a)     s < S
+ *     y   = sum_s h_s C_s + D a
+ * Buffers of N*C are used again as soon as their tap is delivered.  Traps: the
+ * convolution's last weight belongs to the position itself; positions before
+ * the row's first do not exist, and their weights meet nothing; time step, B
+ * and C are three norms of three parts of one projection; h is stored at every
+ * position though it is no tap: the next one starts from the stored value.
  */
 #include "ref/ref_impl.h"
 
 #include <math.h>
+#include <omp.h>
 #include <string.h>
+
+enum { CHANNELS = 16 }; /* of a task of the recurrence                        */
+
+static const double U = 0x1p-24;
 
 typedef struct mamba {
     double *u;    /* [N, C], then y                                           */
@@ -20,6 +28,9 @@ typedef struct mamba {
     double *dt_norm, *b, *c; /* [N, R], [N, S], [N, S]                        */
     double *dt;              /* [N, C] raw, then softplus                     */
     double *conv, *conv_bias; /* [Kc, C], [C]                                 */
+    double *a_log, *d;        /* [C, S], [C]                                  */
+    double *h;     /* [n_threads, CHANNELS, S] states                         */
+    double *error; /* of the states, likewise; with bounds                    */
 } mamba;
 
 static mamba take(ref__run *run)
@@ -27,6 +38,7 @@ static mamba take(ref__run *run)
     const core_mamba *m = &run->spec->mamba;
     core_arena *a = &run->arena;
     const int64_t n = run->n, n_c = n * m->n_c;
+    const int64_t n_state = run->n_threads * CHANNELS * m->n_s;
     return (mamba){
         .u = core_arena_f64(a, n_c),
         .gate = core_arena_f64(a, n_c),
@@ -38,6 +50,10 @@ static mamba take(ref__run *run)
         .dt = core_arena_f64(a, n_c),
         .conv = core_arena_f64(a, m->n_conv * m->n_c),
         .conv_bias = core_arena_f64(a, m->n_c),
+        .a_log = core_arena_f64(a, m->n_c * m->n_s),
+        .d = core_arena_f64(a, m->n_c),
+        .h = core_arena_f64(a, n_state),
+        .error = run->bounds ? core_arena_f64(a, n_state) : NULL,
     };
 }
 
@@ -170,6 +186,127 @@ static void time_steps(ref__run *run, int layer, double *dt)
     ref__put(run, CORE_TAP_MAMBA_DT, layer, dt, bound);
 }
 
+/* Channels [c0, c1) of row b, and their states: a task of the recurrence.
+ * Nothing goes from channel to channel.                                      */
+typedef struct task {
+    int64_t b, c0, c1;
+    double *h, *error; /* [c1 - c0, S]; error NULL: no bounds                 */
+    float *bound;      /* of y, or NULL                                       */
+} task;
+
+/* One position of one channel: h of S states, not yet stored.  Their error goes
+ * along and decays as they do; one step adds, per u: of the factor decay, 3
+ * |exponent| (exp, its product with dt, both rounded, the first twice) + 2
+ * (exp), of its product with h 1; of dt B a 2.                               */
+static void advance(const double *a_log, int64_t n_s, double dt, double a,
+                    const double *b, double *h, double *error)
+{
+    for (int64_t s = 0; s < n_s; s++) {
+        const double decay = core_decay(a_log[s], dt);
+        const double input = (dt * b[s]) * a;
+        if (error != NULL) {
+            const double exponent = exp(a_log[s]) * dt;
+            error[s] = decay * error[s] +
+                       U * ((3.0 * exponent + 3.0) * decay * fabs(h[s]) +
+                            2.0 * fabs(input));
+        }
+        h[s] = decay * h[s] + input;
+    }
+}
+
+/* y of one channel; returns the sum of magnitudes of its terms. */
+static double read_out(const double *h, const double *c, int64_t n_s, double da,
+                       double *y)
+{
+    double sum = 0.0, magnitude = 0.0;
+    for (int64_t s = 0; s < n_s; s++) {
+        sum += h[s] * c[s];
+        magnitude += fabs(h[s] * c[s]);
+    }
+    *y = sum + da;
+    return magnitude + fabs(da);
+}
+
+/* What the errors of the states are in y. */
+static double carried(const double *error, const double *c, int64_t n_s)
+{
+    double sum = 0.0;
+    for (int64_t s = 0; s < n_s; s++)
+        sum += error[s] * fabs(c[s]);
+    return sum;
+}
+
+/* All positions of a task; returns the largest sum of magnitudes.  The states
+ * are stored on both sides, as y is in ref__up.                              */
+static double run_task(const ref__run *run, const mamba *m, const task *k)
+{
+    const int64_t n_c = run->spec->mamba.n_c, n_s = run->spec->mamba.n_s;
+    const int64_t n_state = (k->c1 - k->c0) * n_s;
+    double largest = 0.0;
+    memset(k->h, 0, (size_t)n_state * sizeof *k->h);
+    if (k->error != NULL)
+        memset(k->error, 0, (size_t)n_state * sizeof *k->error);
+    for (int64_t t = 0; t < run->batch->n_t; t++) {
+        const int64_t token = k->b * run->batch->n_t + t;
+        const double *a = m->a + token * n_c, *dt = m->dt + token * n_c;
+        const double *b = m->b + token * n_s, *c = m->c + token * n_s;
+        for (int64_t i = k->c0, at = 0; i < k->c1; i++, at += n_s)
+            advance(m->a_log + i * n_s, n_s, dt[i], a[i], b, k->h + at,
+                    k->error != NULL ? k->error + at : NULL);
+        core_store(run->numerics, CORE_GRID_ACT, k->h, n_state);
+        for (int64_t i = 0; k->error != NULL && i < n_state; i++)
+            k->error[i] = (k->error[i] + 2.0 * run->u_store * fabs(k->h[i])) *
+                          (1.0 + run->u_store);
+        for (int64_t i = k->c0, at = 0; i < k->c1; i++, at += n_s) {
+            double *y = m->u + token * n_c + i;
+            const double magnitude =
+                read_out(k->h + at, c, n_s, m->d[i] * a[i], y);
+            core_store(run->numerics, CORE_GRID_ACT, y, 1);
+            largest = ref__worse(largest, magnitude);
+            if (k->bound != NULL)
+                ref__bound_sum(run->u_store, k->bound + token * n_c + i,
+                               magnitude, *y, n_s + 1,
+                               carried(k->error + at, c, n_s));
+        }
+    }
+    return largest;
+}
+
+/* y from a, dt, b and c. */
+static void recur(ref__run *run, int layer, const mamba *m)
+{
+    const int64_t n_c = run->spec->mamba.n_c, n_s = run->spec->mamba.n_s;
+    const core_weight d = {CORE_W_MAMBA_D, layer, 0};
+    float *bound = ref__bound_buffer(run, CORE_TAP_MAMBA_Y, layer);
+    const int64_t n_block = (n_c + CHANNELS - 1) / CHANNELS;
+    double largest = 0.0;
+    ref__read_vector(run, CORE_W_MAMBA_A_LOG, layer, m->a_log);
+    ref__read_vector(run, CORE_W_MAMBA_D, layer, m->d);
+#pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
+    reduction(max                                                              \
+              : largest)
+    for (int64_t i = 0; i < run->batch->n_b * n_block; i++) {
+        const int64_t c0 = i % n_block * CHANNELS;
+        const int64_t at = omp_get_thread_num() * CHANNELS * n_s;
+        const task k = {
+            .b = i / n_block,
+            .c0 = c0,
+            .c1 = c0 + CHANNELS < n_c ? c0 + CHANNELS : n_c,
+            .h = m->h + at,
+            .error = bound != NULL ? m->error + at : NULL,
+            .bound = bound,
+        };
+        largest = ref__worse(largest, run_task(run, m, &k));
+    }
+    if (run->exact) {
+        const double step = core_weights_step(run->model->weights, d);
+        ref__record_bits(
+            run, CORE_TAP_MAMBA_Y, layer,
+            ref__bits(largest, CORE_STEP_ACT * fmin(CORE_STEP_ACT, step)));
+    }
+    ref__put(run, CORE_TAP_MAMBA_Y, layer, m->u, bound);
+}
+
 /* y := y * silu(gate). */
 static void apply_gate(ref__run *run, int layer, const double *gate, double *y)
 {
@@ -188,10 +325,9 @@ static void apply_gate(ref__run *run, int layer, const double *gate, double *y)
     ref__put(run, CORE_TAP_MAMBA_GATED, layer, y, bound);
 }
 
-void ref__mamba(ref__run *run, int layer, bool dry)
+void ref__mamba(ref__run *run, int layer, double *out, bool dry)
 {
     const mamba m = take(run);
-    const ref__scan scan = ref__scan_take(run, m.a, m.dt, m.b, m.c, m.u);
     if (dry)
         return;
     const core_mamba *s = &run->spec->mamba;
@@ -213,8 +349,8 @@ void ref__mamba(ref__run *run, int layer, bool dry)
     const ref__rows dt = ref__measure(run, m.dt_norm, run->n, s->n_r);
     ref__linear(run, &dt, CORE_W_MAMBA_DT, layer, CORE_TAP_MAMBA_DT_RAW, m.dt);
     time_steps(run, layer, m.dt);
-    ref__scan_states(run, layer, &scan);
+    recur(run, layer, &m);
     apply_gate(run, layer, m.gate, m.u);
     const ref__rows y = ref__measure(run, m.u, run->n, s->n_c);
-    ref__linear(run, &y, CORE_W_MAMBA_OUT, layer, CORE_TAP_ATTN_OUT, run->r);
+    ref__linear(run, &y, CORE_W_MAMBA_OUT, layer, CORE_TAP_ATTN_OUT, out);
 }

@@ -10,7 +10,7 @@
  */
 #include "ref/ref_impl.h"
 
-#include "core/rng.h"
+#include "core/numbers/rng.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -47,8 +47,10 @@ static void temper(ref__run *run, int layer, double *q)
     ref__put(run, CORE_TAP_Q_TEMPER, layer, q, bound);
 }
 
-void ref__qkv(ref__run *run, int layer, const ref__heads *heads)
+void ref__qkv(ref__run *run, int layer, const ref__heads *heads, bool dry)
 {
+    if (dry)
+        return;
     const core_spec *spec = run->spec;
     const core_qk_norm norm = spec->qk_norm;
     const int64_t n_h = spec->n_h, n_g = spec->n_g, n_dh = spec->n_dh;

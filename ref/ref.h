@@ -6,9 +6,9 @@
 #ifndef REF_REF_H
 #define REF_REF_H
 
-#include "core/batch.h"
-#include "core/taps.h"
-#include "core/weights.h"
+#include "core/model/taps.h"
+#include "core/pass/batch.h"
+#include "core/weights/weights.h"
 
 #include <stddef.h>
 
@@ -49,7 +49,7 @@ void ref_model_close(ref_model *model); /* accepts NULL */
 /* One forward pass of the whole batch.  Every tap goes to *sink (NULL: none).
  * The capacity rule reads `groups` only for the domain "group"; NULL: the
  * batch is one group.                                                [local]
- * A model with mamba layers takes no padding: core/batch.h refuses it.
+ * Some mixers take no padding: core/pass/batch.h refuses it.
  * Errors: E_MEMORY; E_EXACT is not returned: see stats->exact.               */
 CORE_NODISCARD core_status ref_forward(ref_model *model,
                                        const core_batch *batch,

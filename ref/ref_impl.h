@@ -11,8 +11,9 @@
 #ifndef REF_IMPL_H
 #define REF_IMPL_H
 
-#include "core/arena.h"
-#include "core/elementary.h"
+#include "core/base/arena.h"
+#include "core/model/elementary.h"
+#include "core/model/operators.h"
 #include "ref/ref.h"
 
 enum {
@@ -255,7 +256,7 @@ void ref__layernorm(ref__run *run, core_weight_kind weight,
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
 
-/* ---- rope.c, qkv.c, mla.c, attention.c, mamba.c -------------------------- */
+/* ---- rope.c, attention.c ------------------------------------------------- */
 
 /* Turn r[0..n_rot).                                                          */
 void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
@@ -265,6 +266,21 @@ void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first);
 
+/* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
+ * passes, the exponentials stored before they are summed.  mask may be NULL.
+ * sink: a logit that takes its share and gives nothing; -HUGE_VAL: none.
+ * Returns the number of visible keys.                                        */
+int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
+                         int64_t hi, const uint8_t *mask, double scale,
+                         double sink);
+
+/* ---- core/model/operators.h: an operator is the file of its name --------- */
+
+/* out [N, D] from xn, and the taps on the way; one of CORE_SHARED_LIST
+ * multiplies what out holds.  An operator takes what it needs from the arena;
+ * `dry` only takes (to measure).  The caller rewinds.                        */
+typedef void ref__operator(ref__run *run, int layer, double *out, bool dry);
+
 /* What attention works on, whatever it was made from. */
 typedef struct ref__heads {
     double *q; /* [N, H*n_dh]                                                 */
@@ -273,36 +289,17 @@ typedef struct ref__heads {
     int64_t n_g, n_dh, n_dv;
 } ref__heads;
 
-/* Taps q_a .. q_temper of xn.                                                */
-void ref__qkv(ref__run *run, int layer, const ref__heads *heads);
-void ref__mla(ref__run *run, int layer, const ref__heads *heads, bool dry);
-/* r = attention(xn), taps q .. attn_out.                                     */
-void ref__attention(ref__run *run, int layer, bool dry);
+/* The heads from xn, likewise.                                               */
+typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
+                             bool dry);
 
-/* r = mamba(xn), taps mamba.u .. attn_out.                                   */
-void ref__mamba(ref__run *run, int layer, bool dry);
-
-/* The recurrence inside it: a, dt, b, c are complete before, y is written.   */
-typedef struct ref__scan {
-    const double *a, *dt; /* [N, C]                                           */
-    const double *b, *c;  /* [N, S]                                           */
-    double *y;            /* [N, C]                                           */
-    double *a_log, *d;    /* [C, S], [C]                                      */
-    double *state;        /* [n_threads, channels of a task, S]               */
-    double *error;        /* of the state, likewise; with bounds              */
-} ref__scan;
-
-ref__scan ref__scan_take(ref__run *run, const double *a, const double *dt,
-                         const double *b, const double *c, double *y);
-void ref__scan_states(ref__run *run, int layer, const ref__scan *scan);
-
-/* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
- * passes, the exponentials stored before they are summed.  mask may be NULL.
- * sink: a logit that takes its share and gives nothing; -HUGE_VAL: none.
- * Returns the number of visible keys.                                        */
-int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
-                         int64_t hi, const uint8_t *mask, double scale,
-                         double sink);
+#define REF__OPERATOR(kind, name) ref__operator ref__##name;
+CORE_MIXER_LIST(REF__OPERATOR)
+CORE_SHARED_LIST(REF__OPERATOR)
+#undef REF__OPERATOR
+#define REF__PROJECTION(kind, name) ref__projection ref__##name;
+CORE_PROJECTION_LIST(REF__PROJECTION)
+#undef REF__PROJECTION
 
 /* ---- router_scores.c, router.c ------------------------------------------- */
 
@@ -344,8 +341,7 @@ size_t ref__slots_bytes(const core_spec *spec, int64_t n);
 ref__routing ref__routing_take(ref__run *run, int layer);
 void ref__router(ref__run *run, int layer, ref__routing *routing, void *work);
 
-/* ---- ffn.c, moe.c, layer.c ------------------------------------------------
- */
+/* ---- ffn.c, moe.c, layer.c ----------------------------------------------- */
 
 /* A tap whose rows come from many pieces; NULL members: nobody wants it. */
 typedef struct ref__tapbuf {
@@ -379,12 +375,8 @@ void ref__ffn_group(ref__run *run, const ref__ffn *ffn, int layer,
                     const ref__piece *piece, int64_t n_piece);
 void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer);
 
-/* The operators take what they need from the arena; `dry` only takes (to
- * measure).  The caller rewinds.                                             */
 void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry);
-void ref__moe(ref__run *run, int layer, double *out, bool dry);
-/* out [N, D] *= sigmoid(xn . g), taps mlp.score_logit .. mlp.weighted.       */
-void ref__shared_gate(ref__run *run, int layer, double *out, bool dry);
+ref__operator ref__moe;
 void ref__layer(ref__run *run, int layer, bool dry);
 
 #endif

@@ -9,7 +9,7 @@
 #ifndef HAR_PAGE_GNUPLOT_H
 #define HAR_PAGE_GNUPLOT_H
 
-#include "core/status.h"
+#include "core/base/status.h"
 
 #include <stdio.h>
 

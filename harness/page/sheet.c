@@ -47,9 +47,7 @@ static core_status make_load(har__sheet *s)
     double n_choice, n_kept;
     par_layout lay;
     core_arena arena = core_arena_measure();
-    par_layout_init(&lay, &arena, &setup->spec, &setup->plan, 0);
-    CORE_TRY(core_arena_make(&arena));
-    par_layout_init(&lay, &arena, &setup->spec, &setup->plan, 0);
+    CORE_TRY(par_layout_make(&lay, &arena, &setup->spec, &setup->plan, 0));
     const core_status status = har_load_make(&s->load, &setup->spec, &lay);
     if (status == CORE_OK && what->load != NULL)
         memcpy(s->load.n_row, what->load->n_row,

@@ -7,7 +7,7 @@
 #ifndef HAR_PAGE_SHEET_H
 #define HAR_PAGE_SHEET_H
 
-#include "harness/question.h"
+#include "harness/perf/predict/question.h"
 
 typedef struct har_sheet_ask { /* borrows everything                          */
     har_setup *setup;          /* legal, library collectives, all ranks; its

@@ -11,9 +11,9 @@
 #include "harness/page/page.h"
 #include "harness/page/sheet.h"
 #include "harness/page/svg.h"
-#include "harness/perf/audit.h"
-#include "harness/perf/figures.h"
-#include "harness/perf/traffic.h"
+#include "harness/perf/audit/audit.h"
+#include "harness/perf/predict/figures.h"
+#include "harness/perf/predict/traffic.h"
 
 /* --- what a GPU holds (sheet_module.c) --- */
 

@@ -127,9 +127,8 @@ static core_status draw_experts(const har__sheet *s, FILE *out)
     har__plot plot;
     par_layout lay;
     core_arena arena = core_arena_measure();
-    par_layout_init(&lay, &arena, &s->setup->spec, &s->setup->plan, 0);
-    CORE_TRY(core_arena_make(&arena));
-    par_layout_init(&lay, &arena, &s->setup->spec, &s->setup->plan, 0);
+    CORE_TRY(
+        par_layout_make(&lay, &arena, &s->setup->spec, &s->setup->plan, 0));
     core_status status = har__plot_open(&plot);
     if (status == CORE_OK) {
         write_experts_script(s, lay.replica_first, plot.script);

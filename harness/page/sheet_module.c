@@ -7,8 +7,7 @@
  */
 #include "harness/page/sheet_impl.h"
 
-#include "harness/perf/cost_sum.h"
-#include "harness/perf/room.h"
+#include "harness/perf/cost/memory.h"
 
 #include <string.h>
 
@@ -87,12 +86,9 @@ core_status har__modules_make(har__module **out, const har_setup *s)
     *out = memory;
     for (int rank = 0; rank < n && status == CORE_OK; rank++) {
         par_layout lay;
-        core_arena need = core_arena_measure();
-        par_layout_init(&lay, &need, &s->spec, &s->plan, rank);
-        status = har__room(&arena, &need);
+        status = par_layout_make(&lay, &arena, &s->spec, &s->plan, rank);
         if (status != CORE_OK)
             break;
-        par_layout_init(&lay, &arena, &s->spec, &s->plan, rank);
         (*out)[rank] = module_of(s, &lay);
         for (int i = 0; i < rank && !(*out)[rank].is_copy; i++)
             (*out)[rank].is_copy = is_same(&(*out)[i], &(*out)[rank]);

@@ -8,7 +8,7 @@
 #include "harness/page/sheet_impl.h"
 #include "harness/page/sheet_labels.h"
 
-#include "harness/perf/search_cost.h"
+#include "harness/perf/search/cost.h"
 
 #include <math.h>
 #include <omp.h>

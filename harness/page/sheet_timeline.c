@@ -9,7 +9,7 @@
  */
 #include "harness/page/sheet_impl.h"
 
-#include "core/arena.h"
+#include "core/base/arena.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -66,15 +66,12 @@ static void add_close(void *self, const har_span *s)
         waits(s) || !(s->end > t->close0) || !(s->start < t->close1) ||
         t->is_short)
         return;
-    if (t->n_span == t->n_room) {
-        const int64_t room = 2 * t->n_room + 256;
-        har_span *more = realloc(t->span, (size_t)room * sizeof *more);
-        t->is_short = more == NULL;
-        if (more == NULL)
-            return;
-        t->span = more;
-        t->n_room = room;
-    }
+    har_span *more = core_grow(t->span, &t->n_room, t->n_span + 1,
+                               sizeof *more, "a timeline");
+    t->is_short = more == NULL;
+    if (t->is_short)
+        return;
+    t->span = more;
     t->span[t->n_span++] = *s;
 }
 

@@ -6,8 +6,8 @@
  */
 #include "harness/page/sheet_impl.h"
 
-#include "core/json.h"
-#include "core/text.h"
+#include "core/files/json.h"
+#include "core/files/text.h"
 
 #include <stdlib.h>
 #include <string.h>

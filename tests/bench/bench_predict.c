@@ -3,7 +3,7 @@
  * Legal plans of seed-30b on 16 to 128 GPUs, one after the other with one
  * predictor, as a search asks.  Nothing is judged.
  */
-#include "harness/perf/predict.h"
+#include "harness/perf/predict/predict.h"
 
 #include <stdio.h>
 #include <stdlib.h>

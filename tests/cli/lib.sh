@@ -33,6 +33,34 @@ refused()
     has err "^moeparity: .*$2"
 }
 
+# hold RANK POINT COMMAND...: run it in the background, as process $run, with a
+# rank that waits there for its end, as process $held.  (A shell starts
+# background jobs with SIGINT ignored: env puts it back.)
+hold()
+{
+    rm -f out err
+    mkfifo fifo
+    MOEPARITY_HOLD="$1 $2 $PWD/fifo" env --default-signal=INT "${@:3}" \
+        >out 2>err &
+    run=$!
+    exec 3<>fifo
+    until read -t 1 -r held <&3; do
+        kill -0 $run || fail "the run is over, and rank $1 never came to $2"
+    done
+    exec 3<&-
+    rm fifo
+}
+
+# ended CODE: the run that had a rank held ends so, and leaves no other files
+ended()
+{
+    wait $run
+    code=$?
+    [ $code = "$1" ] || fail "exit $code, expected $1"
+    [ ! -s out ] || fail 'a report of a run that was ended'
+    [ "$(ls)" = "$(printf 'err\nout')" ] || fail "files: $(ls)"
+}
+
 # verified ARGS...: moeparity verify, both numerics, report in ./out
 verified()
 {
@@ -47,6 +75,23 @@ verified()
 count()
 {
     grep '^  routing' "$1" | grep -Eo "[0-9]+ $2" | awk '{n += $1} END {print n + 0}'
+}
+
+# every_shadow_plan MODEL: those of tests/support/shadow_plans.c: uneven stages,
+# ranks without a token, experts over capacity, exact ties
+every_shadow_plan()
+{
+    local model name plan batch word n=0
+    shadow_plan_list | grep "^$1 " >plans
+    while read -r model name plan batch <&3; do
+        verified "$model" --plan "$plan" --batch "$batch"
+        for word in dropped 'exact ties' 'of [0-9]+ experts idle'; do
+            [ "$(count out "$word")" -gt 0 ] || fail "$name: no $word"
+        done
+        has out '^  checks     coverage ok, replicas ok, conservation ok .* vacuity ok$'
+        n=$((n + 1))
+    done 3<plans
+    [ $n -ge 6 ] || fail "only $n plans"
 }
 
 # header FILE: the JSON header of a safetensors file

@@ -8,7 +8,7 @@
  * smallest case that still fails in the same way, found by leaving out degrees,
  * layers and features; `prop_verify SEED 1` repeats it.
  */
-#include "harness/verify.h"
+#include "harness/verify/verify.h"
 #include "tests/support/random_case.h"
 
 #include <stdio.h>

@@ -229,3 +229,50 @@ void fix_rows_are_independent(const core_spec *spec)
     fix_free(&all);
     core_batch_free(&batch);
 }
+
+bool fix_row_differs(const fix_taps *a, const fix_taps *b, core_tap_kind kind,
+                     int layer, int64_t t)
+{
+    const int64_t cols = core_tap_cols(&a->spec, (core_tap){kind, layer});
+    return memcmp(fix_find(a, kind, layer) + t * cols,
+                  fix_find(b, kind, layer) + t * cols,
+                  (size_t)cols * sizeof(double)) != 0;
+}
+
+void fix_changed_token(const core_spec *spec, int64_t n_t, int64_t changed,
+                       fix_taps *a, fix_taps *b)
+{
+    core_batch batch = fix_batch(spec, 1, n_t);
+    const fix_run how = {.numerics = CORE_EXACT};
+    fix_forward(spec, &batch, &how, a);
+    int64_t *ids = (int64_t *)batch.ids;
+    ids[changed] = (ids[changed] + 1) % spec->n_v;
+    fix_forward(spec, &batch, &how, b);
+    core_batch_free(&batch);
+}
+
+void fix_is_causal(const core_spec *spec, int64_t n_t, int64_t changed,
+                   int64_t n)
+{
+    fix_taps a = {0}, b = {0};
+    fix_changed_token(spec, n_t, changed, &a, &b);
+    fix_same_rows(&a, &b, 0, changed);
+    for (int64_t t = changed; t < changed + n; t++)
+        ck_assert(fix_row_differs(&a, &b, CORE_TAP_LOGITS, 0, t));
+    fix_free(&a);
+    fix_free(&b);
+}
+
+void fix_begins_like(const core_spec *spec, int64_t n_long, int64_t n_short,
+                     fix_taps *all)
+{
+    core_batch batch = fix_batch(spec, 1, n_long);
+    const core_batch part = {.n_b = 1, .n_t = n_short, .ids = batch.ids};
+    const fix_run how = {.numerics = CORE_EXACT, .n_threads = 2};
+    fix_taps begin = {0};
+    fix_forward(spec, &batch, &how, all);
+    fix_forward(spec, &part, &how, &begin);
+    fix_same_rows(all, &begin, 0, n_short);
+    fix_free(&begin);
+    core_batch_free(&batch);
+}

@@ -57,6 +57,10 @@ const char *fix_first_difference(const fix_taps *a, const fix_taps *b,
  * aside, which count other tokens. */
 void fix_same_rows(const fix_taps *a, const fix_taps *b, int64_t r0, int64_t n);
 
+/* Does row t of a tap differ in a bit? */
+bool fix_row_differs(const fix_taps *a, const fix_taps *b, core_tap_kind kind,
+                     int layer, int64_t t);
+
 /* How to run a pass; zeros are the defaults. */
 typedef struct fix_run {
     core_numerics numerics;
@@ -69,6 +73,21 @@ typedef struct fix_run {
 
 ref_stats fix_forward(const core_spec *spec, const core_batch *batch,
                       const fix_run *how, fix_taps *taps);
+
+/* Exact passes over a row of n_t tokens, and over the same with another token at
+ * `changed`; fix_free both. */
+void fix_changed_token(const core_spec *spec, int64_t n_t, int64_t changed,
+                       fix_taps *a, fix_taps *b);
+
+/* Expect such a change to change no row before, and the logits of the n rows from
+ * there on. */
+void fix_is_causal(const core_spec *spec, int64_t n_t, int64_t changed,
+                   int64_t n);
+
+/* Expect a row of n_long tokens to begin like one of its first n_short, in exact
+ * passes; fix_free *all, the taps of the long one. */
+void fix_begins_like(const core_spec *spec, int64_t n_long, int64_t n_short,
+                     fix_taps *all);
 
 /* Tokens of one seed; core_batch_free.                                       */
 core_batch fix_batch(const core_spec *spec, int64_t n_b, int64_t n_t);

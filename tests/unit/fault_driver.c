@@ -6,7 +6,7 @@
  * TOKEN marks its processes for test_comm_faults.sh.  The ranks add numbers
  * over pairs ("pair") and over the world; in tick 3 rank 2 commits FAULT.
  */
-#include "harness/launch.h"
+#include "harness/launch/launch.h"
 #include "parallel/comm.h"
 
 #include <signal.h>
@@ -123,8 +123,7 @@ int main(int argc, char **argv)
     har_run run;
     const har_launch_options options = {.n_rank = argc > 3 ? atoi(argv[3]) : 4,
                                         .stall_seconds = 2,
-                                        .what = "faults",
-                                        .progress = isatty(2)};
+                                        .what = "faults"};
     int exit_code = 5;
     core_status status = har_run_open(&run, 1 << 20);
     if (status == CORE_OK) {

@@ -1,3 +1,3 @@
 add_unit(test_par_forward
   SOURCES test_par_forward.c ../support/mpi_check.c ../support/random_case.c
-  LIBS parallel LABELS unit mpi NPROCS 1 2 4 6 TIMEOUT 120)
+  LIBS parallel core_blas LABELS unit mpi NPROCS 1 2 4 6 TIMEOUT 120)

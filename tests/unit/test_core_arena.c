@@ -1,5 +1,5 @@
 /* test_core_arena.c -- measured size is taken size; nothing overlaps. */
-#include "core/arena.h"
+#include "core/base/arena.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>
@@ -135,6 +135,47 @@ START_TEST(alloc_checks_its_product)
 }
 END_TEST
 
+START_TEST(an_arena_that_has_room_is_kept)
+{
+    core_arena kept = core_arena_measure(), need = core_arena_measure();
+    core_arena_f64(&need, 100);
+    ck_assert_int_eq(core_arena_room(&kept, &need), CORE_OK);
+    double *first = core_arena_f64(&kept, 100);
+    ck_assert_int_eq(core_arena_room(&kept, &need), CORE_OK);
+    ck_assert_ptr_eq(core_arena_f64(&kept, 100), first);
+    core_arena_f64(&need, 100000);
+    ck_assert_int_eq(core_arena_room(&kept, &need), CORE_OK);
+    double *all = core_arena_f64(&kept, 100000);
+    all[99999] = 1;
+    core_arena_take(&need, (int64_t)1 << 61, 1);
+    ck_assert_int_eq(core_arena_room(&kept, &need), CORE_E_MEMORY);
+    ck_assert_ptr_null(kept.base);
+}
+END_TEST
+
+START_TEST(a_list_grows_and_keeps_what_it_has)
+{
+    int64_t room = 0;
+    double *list = NULL;
+    for (int64_t n = 0; n < 10000; n++) {
+        double *more = core_grow(list, &room, n + 1, sizeof *more, "numbers");
+        ck_assert_ptr_nonnull(more);
+        ck_assert_int_gt(room, n);
+        list = more;
+        list[n] = (double)n;
+    }
+    for (int64_t n = 0; n < 10000; n++)
+        ck_assert_double_eq(list[n], (double)n);
+    const int64_t before = room;
+    core_message_clear();
+    ck_assert_ptr_null(core_grow(list, &room, INT64_MAX / 4, 8, "the list"));
+    ck_assert_ptr_nonnull(strstr(core_message(), "no memory for the list"));
+    ck_assert_int_eq(room, before);
+    ck_assert_double_eq(list[9999], 9999);
+    free(list);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_arena");
@@ -145,6 +186,8 @@ int main(void)
     tcase_add_test_raise_signal(tcase, overflowing_size_aborts, 6);
     tcase_add_test(tcase, an_arena_too_big_is_refused);
     tcase_add_test(tcase, alloc_checks_its_product);
+    tcase_add_test(tcase, an_arena_that_has_room_is_kept);
+    tcase_add_test(tcase, a_list_grows_and_keeps_what_it_has);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

@@ -1,9 +1,9 @@
 /* test_core_batch.c -- even splits, made batches, and input files: each refusal
  * is one value away from a file that reads. */
-#include "core/batch.h"
+#include "core/pass/batch.h"
 
-#include "core/numerics.h"
-#include "core/safetensors.h"
+#include "core/files/safetensors.h"
+#include "core/numbers/numerics.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

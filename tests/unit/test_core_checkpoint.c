@@ -4,7 +4,8 @@
  * it read it; the expected numbers come from the shapes of MODELS' families,
  * index by index, not from the patterns under test.
  */
-#include "core/checkpoint_impl.h"
+#include "core/files/path.h"
+#include "core/weights/checkpoint_impl.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>
@@ -46,7 +47,7 @@ static void number(int i, core_st_tensor tensor)
 
 /* One layout: the shape of its tensor, and where (e, r, c) lies in it. */
 typedef struct layout_case {
-    core__layout layout;
+    core_layout layout;
     bool is_vector;
     int n_dim;
     int64_t shape[3];
@@ -186,7 +187,7 @@ START_TEST(fp4_codes_and_their_scales)
                                   .dtype = CORE_DTYPE_U8,
                                   .n_dim = 3,
                                   .shape = {2, 4, 2}}};
-    const core__layout layouts[3] = {CORE_LAYOUT_E_IN_OUT, CORE_LAYOUT_E_EVEN,
+    const core_layout layouts[3] = {CORE_LAYOUT_E_IN_OUT, CORE_LAYOUT_E_EVEN,
                                      CORE_LAYOUT_E_ODD};
     core_st *file = make_file(t, 2, fill_mxfp4);
     const core_st_tensor *blocks = core_st_find(file, "w_blocks");
@@ -288,15 +289,27 @@ END_TEST
 START_TEST(what_may_stand_in_a_file_beside_the_weights)
 {
     core_spec spec = {.family = CORE_FAMILY_DEEPSEEK_V3, .n_l = 61};
-    ck_assert(core__is_tolerated(&spec, "model.layers.61.embed_tokens.weight"));
-    ck_assert(!core__is_tolerated(&spec, "model.layers.60.eh_proj.weight"));
-    ck_assert(core__is_tolerated(
+    ck_assert(core_file_is_tolerated(&spec, "model.layers.61.embed_tokens.weight"));
+    ck_assert(!core_file_is_tolerated(&spec, "model.layers.60.eh_proj.weight"));
+    ck_assert(core_file_is_tolerated(
         &spec, "model.layers.3.self_attn.rotary_emb.inv_freq"));
-    ck_assert(!core__is_tolerated(&spec, "lm_head.weight"));
+    ck_assert(!core_file_is_tolerated(&spec, "lm_head.weight"));
     spec.tied = true;
-    ck_assert(core__is_tolerated(&spec, "lm_head.weight"));
+    ck_assert(core_file_is_tolerated(&spec, "lm_head.weight"));
     spec.family = CORE_FAMILY_MIXTRAL;
-    ck_assert(!core__is_tolerated(&spec, "model.layers.61.eh_proj.weight"));
+    ck_assert(!core_file_is_tolerated(&spec, "model.layers.61.eh_proj.weight"));
+}
+END_TEST
+
+START_TEST(a_path_is_whole_or_refused)
+{
+    static char folder[CORE_PATH_BYTES], path[CORE_PATH_BYTES];
+    memset(folder, 'f', CORE_PATH_BYTES - 3);
+    ck_assert_int_eq(core_path_join(path, folder, "n"), CORE_OK);
+    ck_assert_uint_eq(strlen(path), CORE_PATH_BYTES - 1);
+    ck_assert_str_eq(path + CORE_PATH_BYTES - 4, "f/n");
+    ck_assert_int_eq(core_path_join(path, folder, "nn"), CORE_E_FILE);
+    ck_assert_ptr_nonnull(strstr(core_message(), "path too long: fff"));
 }
 END_TEST
 
@@ -313,6 +326,7 @@ int main(void)
     tcase_add_test(tcase, fp4_codes_and_their_scales);
     tcase_add_test(tcase, fp8_blocks_have_scales);
     tcase_add_test(tcase, what_may_stand_in_a_file_beside_the_weights);
+    tcase_add_test(tcase, a_path_is_whole_or_refused);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

@@ -1,7 +1,7 @@
 /* test_core_dtype.c -- every code of the small floats against the definition
  * sign * 2^(exponent - bias) * (1 + mantissa), and rounding at every midpoint.
  */
-#include "core/dtype.h"
+#include "core/numbers/dtype.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>
@@ -169,6 +169,32 @@ START_TEST(names_and_sizes)
 }
 END_TEST
 
+START_TEST(words_of_other_programs)
+{
+    static const struct {
+        core_dtype dtype;
+        const char *word[8];
+    } known[] = {
+        {CORE_DTYPE_F16, {"f16", "F16", "fp16", "FP16", "float16", "half"}},
+        {CORE_DTYPE_BF16, {"bf16", "BF16", "bfloat16"}},
+        {CORE_DTYPE_F32, {"f32", "F32", "fp32", "float32", "float"}},
+        {CORE_DTYPE_F64, {"f64", "F64", "fp64", "float64", "double"}},
+        {CORE_DTYPE_I8, {"i8", "int8"}},
+        {CORE_DTYPE_F8_E4M3, {"f8_e4m3", "fp8"}}};
+    core_dtype type = CORE_N_DTYPES;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        for (int k = 0; known[i].word[k] != NULL; k++) {
+            ck_assert_msg(core_dtype_of_word(&type, known[i].word[k]), "%s",
+                          known[i].word[k]);
+            ck_assert_int_eq(type, known[i].dtype);
+        }
+    static const char *const unknown[] = {"", "f17", "fp", "float128", "f16 "};
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+        ck_assert(!core_dtype_of_word(&type, unknown[i]));
+    ck_assert_int_eq(type, CORE_DTYPE_F8_E4M3);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_dtype");
@@ -178,6 +204,7 @@ int main(void)
     tcase_add_test(tcase, every_8_bit_float_code_has_its_defined_value);
     tcase_add_test(tcase, unaligned_input_of_every_integer_type);
     tcase_add_test(tcase, names_and_sizes);
+    tcase_add_test(tcase, words_of_other_programs);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

@@ -1,7 +1,7 @@
 /* test_core_elementary.c -- the non-linear functions against values computed
  * elsewhere (30-digit arithmetic), and the RoPE tables against their formula,
  * their grid and their fp32 form. */
-#include "core/elementary.h"
+#include "core/model/elementary.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -1,6 +1,6 @@
 /* test_core_numerics.c -- the fast rounding against rint, and its edges. */
-#include "core/numerics.h"
-#include "core/status.h"
+#include "core/base/status.h"
+#include "core/numbers/numerics.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>
@@ -234,6 +234,11 @@ START_TEST(names_parse_back)
             CORE_OK);
         ck_assert_int_eq(back, i);
     }
+    core_numerics other = CORE_EXACT;
+    ck_assert_int_eq(core_numerics_parse(&other, "float32"), CORE_OK);
+    ck_assert_int_eq(other, CORE_FP32);
+    ck_assert_int_eq(core_numerics_parse(&other, "bfloat16"), CORE_OK);
+    ck_assert_int_eq(other, CORE_BF16);
     core_numerics unchanged = CORE_FP64;
     ck_assert_int_eq(core_numerics_parse(&unchanged, "fp16"), CORE_E_USAGE);
     ck_assert_ptr_nonnull(strstr(core_message(), "found 'fp16'"));

@@ -1,6 +1,6 @@
 /* test_core_rng.c -- the generator is Philox 4x32-10, by its published vectors
  * (Random123, tests/kat_vectors), and its bounded form stays in bounds. */
-#include "core/rng.h"
+#include "core/numbers/rng.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

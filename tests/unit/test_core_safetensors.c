@@ -3,7 +3,7 @@
  *
  * Every refusal below is one field away from GOOD, which opens.
  */
-#include "core/safetensors.h"
+#include "core/files/safetensors.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>
@@ -366,7 +366,7 @@ START_TEST(what_cannot_be_created_says_why)
                       "tensor 'huge': its size overflows");
     check_not_created("/nowhere/x", wanted, NULL, CORE_E_FILE,
                       strerror(ENOENT));
-    check_not_created(folder, wanted, NULL, CORE_E_FILE, "is a directory");
+    check_not_created(folder, wanted, NULL, CORE_E_FILE, "Is a directory");
     const char *const metadata[] = {"k", "\xff", NULL};
     check_not_created(in_folder("utf8"), wanted, metadata, CORE_E_FORMAT,
                       "metadata 'k': not UTF-8");

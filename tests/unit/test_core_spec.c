@@ -3,7 +3,7 @@
  * tests/data/spec holds one good text of each kind; every refusal is that text
  * with one string replaced, so the reason is the one that is tested.
  */
-#include "core/spec.h"
+#include "core/model/spec.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

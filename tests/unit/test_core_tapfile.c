@@ -1,7 +1,7 @@
 /* test_core_tapfile.c -- every tap is there with its shape, pieces land where
  * their global rows and columns say, and files that lack something are refused.
  */
-#include "core/tapfile.h"
+#include "core/pass/tapfile.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -1,6 +1,6 @@
 /* test_core_taps.c -- which taps a model has, how wide they are, and that a
  * name leads to one tap and back. */
-#include "core/taps.h"
+#include "core/model/taps.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

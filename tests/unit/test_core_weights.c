@@ -1,11 +1,11 @@
 /* test_core_weights.c -- weights as functions of their coordinates: any
  * rectangle equals that part of the whole, whatever the source; exact values
  * lie on the tensor's grid; a checkpoint that does not fit is refused by name. */
-#include "core/weights.h"
+#include "core/weights/weights.h"
 
-#include "core/safetensors.h"
-#include "core/weights_impl.h"
-#include "core/rng.h"
+#include "core/files/safetensors.h"
+#include "core/numbers/rng.h"
+#include "core/weights/weights_impl.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -2,6 +2,7 @@
  */
 #include "golden/golden_impl.h"
 #include "tests/support/check_main.h"
+#include "tests/support/scratch.h"
 
 #include <check.h>
 #include <math.h>
@@ -10,24 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char folder[64];
-
-static void setup(void)
-{
-    strcpy(folder, "/tmp/test_gold-XXXXXX");
-    ck_assert(mkdtemp(folder) != NULL);
-}
-
-static void teardown(void)
-{
-    gold_remove(folder);
-}
-
-static void path_of(char path[128], const char *name)
-{
-    snprintf(path, 128, "%s/%s", folder, name);
-}
 
 static void touch(const char *name)
 {
@@ -285,7 +268,7 @@ int main(void)
 {
     Suite *suite = suite_create("gold");
     TCase *tests = tcase_create("bundle");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, make_folder, remove_folder);
     tcase_add_test(tests, the_unit_roundoff_is_asked_of_the_numerics);
     tcase_add_test(tests, a_tolerance_is_of_its_row);
     tcase_add_loop_test(tests, a_margin_is_last_chosen_minus_first_rejected, 0,

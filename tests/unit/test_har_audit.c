@@ -4,9 +4,9 @@
  * document, in which every claim is changed alone and must be found; the
  * refusals of the reader, each beside a twin that is read.
  */
-#include "harness/perf/audit.h"
+#include "harness/perf/audit/audit.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -544,9 +544,5 @@ int main(void)
     tcase_add_loop_test(reader, test_refusal, 0, N_ROWS(refusals));
     tcase_add_loop_test(reader, test_range, 0, N_ROWS(ranges));
     suite_add_tcase(suite, reader);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

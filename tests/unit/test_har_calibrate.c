@@ -1,12 +1,13 @@
 /* tests/unit/test_har_calibrate.c -- measuring, where something fails.
  *
  * What is measured depends on the machine and is not looked at, but for being
- * there.  core_alloc is wrapped by the linker: it has no memory for one thing.
+ * there.  The linker wraps core_alloc, which has no memory for one thing, and
+ * core_blas_used_threads, which finds more.
  * Three ranks, so that groups of two leave one out; a rank that waits for one
  * that gave up would end the run.
  */
-#include "harness/perf/calibrate_check.h"
-#include "harness/perf/probe.h"
+#include "harness/perf/calibrate/check.h"
+#include "harness/perf/calibrate/probe.h"
 #include "tests/support/mpi_check.h"
 
 #include <stdlib.h>
@@ -27,6 +28,18 @@ core_status __wrap_core_alloc(void **out, int64_t n, size_t elem_bytes,
     if (no_memory_for != NULL && strcmp(what, no_memory_for) == 0)
         return core_fail(CORE_E_MEMORY, "no memory for %s", what);
     return __real_core_alloc(out, n, elem_bytes, what);
+}
+
+/* --- threads that should not be there --- */
+
+static int n_more_thread;
+
+int __real_core_blas_used_threads(void);
+int __wrap_core_blas_used_threads(void);
+
+int __wrap_core_blas_used_threads(void)
+{
+    return __real_core_blas_used_threads() + n_more_thread;
 }
 
 /* --- links --- */
@@ -147,6 +160,24 @@ START_TEST(a_stage_without_memory_says_for_what)
 }
 END_TEST
 
+/* The stage that lacks "nothing" is the twin. */
+START_TEST(products_on_two_threads_are_not_timed)
+{
+    static har_calibration c;
+    const har_measuring how = {mpi_world, stderr, true};
+    c = (har_calibration){.copy_bw = 0};
+    core_message_clear();
+    n_more_thread = 1;
+    const core_status status = har_calibrate_products(&c, &how);
+    n_more_thread = 0;
+    mpi_assert(status == CORE_E_PROGRAM && c.n_row == 0 &&
+                   strcmp(core_message(), "OpenBLAS: expected products on one "
+                                          "thread, found 2") == 0,
+               "%s", core_message());
+    har_calibration_free(&c);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("har_calibrate");
@@ -154,6 +185,7 @@ int main(void)
     tcase_add_loop_test(tc, groups_are_powers_of_two_among_the_ranks, 0, 2);
     tcase_add_test(tc, nobody_waits_for_a_first_rank_without_memory);
     tcase_add_loop_test(tc, a_stage_without_memory_says_for_what, 0, N_STAGES);
+    tcase_add_test(tc, products_on_two_threads_are_not_timed);
     suite_add_tcase(suite, tc);
     return mpi_check_run(suite);
 }

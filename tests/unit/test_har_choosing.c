@@ -1,5 +1,5 @@
 /* tests/unit/test_har_choosing.c -- scores, groups and certificates by hand. */
-#include "harness/choosing.h"
+#include "harness/verify/choosing.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -3,7 +3,7 @@
  * Each mutant is a wrong tensor that some comparator in the field has accepted.
  * All of them must be caught under every rule, and the clean tensor accepted.
  */
-#include "harness/compare.h"
+#include "harness/verify/compare.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -3,7 +3,7 @@
  * A tap of 9 x 8 is cut into pieces as ranks would show them: two column
  * halves, each held by two owners.  Each fault changes one piece.
  */
-#include "harness/cover.h"
+#include "harness/verify/cover.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -4,12 +4,12 @@
  * expected is worked out in the comments from the extents of the models of
  * tests/support/ref_families.c, not from the program.
  */
-#include "harness/perf/cost_sum.h"
-#include "harness/perf/demand.h"
-#include "harness/perf/record_time.h"
+#include "harness/perf/cost/demand.h"
+#include "harness/perf/cost/memory.h"
+#include "harness/perf/machine/record_time.h"
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,9 +44,8 @@ static step *make_step(int family, int64_t n_kv)
     ck_assert_ptr_nonnull(s);
     s->spec = fix_family(family);
     ck_assert_int_eq(par_plan_parse(&s->plan, "tp=2,ep=2"), CORE_OK);
-    par_layout_init(&s->lay, &s->arena, &s->spec, &s->plan, RANK);
-    ck_assert_int_eq(core_arena_make(&s->arena), CORE_OK);
-    par_layout_init(&s->lay, &s->arena, &s->spec, &s->plan, RANK);
+    ck_assert_int_eq(
+        par_layout_make(&s->lay, &s->arena, &s->spec, &s->plan, RANK), CORE_OK);
     ck_assert_int_eq(har_machine_open(&s->machine, "gpu-400t-64g"), CORE_OK);
     ck_assert_int_eq(har_timer_make(&s->timer, &s->machine), CORE_OK);
     s->timer.spec = &s->spec;
@@ -240,9 +239,5 @@ int main(void)
     tcase_add_test(t, a_chunk_ends_the_keys_where_it_began);
     tcase_add_test(t, mamba_reads_and_writes_its_state);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    const int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return check_main(s);
 }

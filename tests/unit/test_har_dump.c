@@ -3,10 +3,10 @@
  * A yardstick with two prompts is written once per test; each mutant is a copy
  * that is wrong in one way.  All must differ, the untouched copy must not.
  */
-#include "harness/dump.h"
+#include "harness/judge/dump.h"
 #include "tests/support/check_main.h"
+#include "tests/support/scratch.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,6 @@ typedef struct dump_file {
     const char *emptied;   /* ... or without elements                       */
 } dump_file;
 
-static char folder[64];
 static dump_file a, b;
 
 static void fill(double *x, int n, int salt)
@@ -57,8 +56,7 @@ static void make_content(content *c, int salt)
 
 static void setup(void)
 {
-    strcpy(folder, "/tmp/test_har_dump-XXXXXX");
-    ck_assert(mkdtemp(folder) != NULL);
+    make_folder();
     memset(&a, 0, sizeof a);
     a.dtype = CORE_DTYPE_F64;
     a.idx_dtype = CORE_DTYPE_I64;
@@ -66,21 +64,6 @@ static void setup(void)
     make_content(&a.part[0], 1);
     make_content(&a.part[1], 2);
     b = a;
-}
-
-static void path_of(char path[128], const char *name)
-{
-    snprintf(path, 128, "%s/%s", folder, name);
-}
-
-static void teardown(void)
-{
-    char path[128];
-    path_of(path, "a");
-    unlink(path);
-    path_of(path, "b");
-    unlink(path);
-    rmdir(folder);
 }
 
 typedef struct layout {
@@ -367,7 +350,7 @@ int main(void)
 {
     Suite *suite = suite_create("har_dump");
     TCase *tests = tcase_create("dump");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, setup, remove_folder);
     tcase_add_loop_test(tests, harmless_differences_pass, 0,
                         sizeof harmless / sizeof harmless[0]);
     tcase_add_loop_test(tests, a_wrong_tensor_is_named, 0,

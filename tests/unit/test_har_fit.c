@@ -5,10 +5,10 @@
  * the fit starts elsewhere and sees one shape in five.  Errors of a score are
  * planted too, so that every figure of it is known.
  */
-#include "harness/perf/fit.h"
-#include "harness/perf/score.h"
+#include "harness/perf/score/fit.h"
+#include "harness/perf/score/score.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,10 +199,10 @@ START_TEST(ranking_of_a_reversed_order)
     har_row row[3] = {{.line = 2}};
     double t[3];
     for (int i = 0; i < 3; i++) {
-        row[i].shape = (har_shape){.kind = HAR_PLAN};
+        row[i].shape = (har_op_shape){.kind = HAR_PLAN};
         row[i].shape.as.training =
             (har_training){4, 16, 1, 1024, 16, 12, 1024, 1 << i, 4 >> i, 1};
-        t[i] = har_shape_time(&m, &row[i].shape).seconds;
+        t[i] = har_op_time(&m, &row[i].shape).seconds;
     }
     for (int i = 0; i < 3; i++)
         row[i].seconds = t[i];
@@ -313,9 +313,5 @@ static Suite *fit_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(fit_suite());
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(fit_suite());
 }

@@ -3,42 +3,15 @@
  * What a GPU stored in 16 bits is read as the numbers it stands for: the same
  * numbers pass, and one that is a unit of storage off is named.
  */
-#include "harness/dump.h"
+#include "harness/judge/dump.h"
 #include "tests/support/check_main.h"
-
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "tests/support/scratch.h"
 
 enum { ROWS = 6, COLS = 5, N = ROWS * COLS };
 
 static const core_dtype types[] = {CORE_DTYPE_F16, CORE_DTYPE_BF16};
 static const char *const names[] = {"embed", "layers.0.out", "logits"};
 enum { N_NAME = sizeof names / sizeof *names };
-
-static char folder[64];
-
-static void setup(void)
-{
-    strcpy(folder, "/tmp/test_har_half-XXXXXX");
-    ck_assert(mkdtemp(folder) != NULL);
-}
-
-static void path_of(char path[128], const char *name)
-{
-    snprintf(path, 128, "%s/%s", folder, name);
-}
-
-static void teardown(void)
-{
-    char path[128];
-    path_of(path, "a");
-    unlink(path);
-    path_of(path, "b");
-    unlink(path);
-    rmdir(folder);
-}
 
 /* Values of few bits, from the largest of fp16 to its subnormals. */
 static double value(int i)
@@ -115,7 +88,7 @@ int main(void)
     Suite *suite = suite_create("har_half");
     TCase *tcase = tcase_create("16 bits");
     const int n_type = sizeof types / sizeof *types;
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, make_folder, remove_folder);
     tcase_add_loop_test(tcase, the_same_numbers_pass, 0, n_type);
     tcase_add_loop_test(tcase, a_unit_of_storage_is_seen, 0, n_type);
     suite_add_tcase(suite, tcase);

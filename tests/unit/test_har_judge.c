@@ -4,8 +4,9 @@
  * and a dump of it; each test changes the dump (or the golden) in one way.  The
  * unchanged dump passes, every change is found and named.
  */
-#include "harness/judge.h"
+#include "harness/judge/judge.h"
 #include "tests/support/check_main.h"
+#include "tests/support/scratch.h"
 
 #include <check.h>
 #include <math.h>
@@ -50,7 +51,6 @@ static double margin[N_L][N];
 static dump_file file[MAX_FILE];
 static int n_file;
 static bool forced;
-static char folder[64];
 static const char *map_name, *positions;
 static char schema[64];
 static bool has_mask, is_latent;
@@ -277,8 +277,7 @@ static void four_ranks(void)
 
 static void setup(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/har_judgement-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    make_folder();
     int n = 0;
     make_table(n++, "embed", N_D, true);
     for (int layer = 0; layer < N_L; layer++) {
@@ -317,10 +316,8 @@ static void close_all(void)
 
 static void teardown(void)
 {
-    char command[128];
     close_all();
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    ck_assert_int_eq(system(command), 0);
+    remove_folder();
 }
 
 /* Write both and compare. */
@@ -347,9 +344,9 @@ static core_status compare(void)
     CORE_TRY(har_foreign_open(&dump, path, &with));
     snprintf(path, sizeof path, "%s/gold", folder);
     CORE_TRY(har_yardstick_open(&yard, path, "fp32", false));
-    yard.n_h = 10; /* as a manifest with a spec would say */
-    yard.n_g = 5;
-    yard.is_latent = is_latent;
+    yard.spec.n_h = 10; /* as a manifest with a spec would say */
+    yard.spec.n_g = 5;
+    yard.spec.n_kv_rank = is_latent;
     CORE_TRY(har_foreign_place(&dump, &yard, &with));
     return har_judge_make(&judged, &yard, &dump, &map, forced);
 }

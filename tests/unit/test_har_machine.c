@@ -4,9 +4,9 @@
  * out on paper: 1 Tflop/s over ten units, 100 GB/s, every fraction 1.  What a
  * search relies on is held on the real presets: more work never takes less.
  */
-#include "harness/perf/machine.h"
+#include "harness/perf/machine/machine.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,23 +271,20 @@ END_TEST
 START_TEST(latents_are_read_once_and_multiplied_by_all_heads)
 {
     hand.coef[HAR_COEF_FILL].value = 1e-6;
-    har_latent a = {.n_row = 64,
-                    .n_key = 10000,
-                    .n_h = 1,
-                    .n_latent = 512,
-                    .n_rot = 64};
+    har_attention a = {
+        .n_row = 64, .n_t = 10000, .n_h = 1, .n_shared = 512, .n_rot = 64};
     const double bytes = 4 * 64 * 1e4 * 576;
     hand.peak[CORE_DTYPE_F32] = 1e18;
-    near(har_time_latent(&hand, CORE_DTYPE_F32, &a).seconds, bytes / 1e11,
+    near(har_time_decode(&hand, CORE_DTYPE_F32, &a).seconds, bytes / 1e11,
          1e-3);
     a.n_h = 16;
-    near(har_time_latent(&hand, CORE_DTYPE_F32, &a).seconds, bytes / 1e11,
+    near(har_time_decode(&hand, CORE_DTYPE_F32, &a).seconds, bytes / 1e11,
          1e-3);
     hand.peak[CORE_DTYPE_F32] = 1e12;
     hand.memory_bw = 1e18;
     a.n_h = 128;
     const double flop = 2 * 64 * 128 * 1e4 * (2 * 512 + 64);
-    near(har_time_latent(&hand, CORE_DTYPE_F32, &a).seconds, flop / 1e12, 1e-3);
+    near(har_time_decode(&hand, CORE_DTYPE_F32, &a).seconds, flop / 1e12, 1e-3);
 }
 END_TEST
 
@@ -435,6 +432,9 @@ static const struct {
     {"  bf16: 989", "  bf17: 989",
      "t.yaml:13:9: peak_tflops.bf17: unknown "
      "dtype"},
+    {"  f32: 67\n", "  f32: 67\n  float: 67\n",
+     "peak_tflops.float: another word for a dtype already given"},
+    {"  f32: 67\n", "  float32: 67\n", NULL},
     {"  f32: 67\n", "", "t.yaml: peak_tflops.f32: missing"},
     {"  - [64, 32]", "  - [64, 0]",
      "tiles[7][1]: expected a number from 1 to 4096, found '0'"},
@@ -612,9 +612,5 @@ static Suite *machine_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(machine_suite());
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(machine_suite());
 }

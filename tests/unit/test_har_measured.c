@@ -1,11 +1,11 @@
 /* tests/unit/test_har_measured.c -- the routing in a file of taps: rows by hand,
  * and what is refused.  Against the emulation: test_har_cost.
  */
-#include "core/tapfile.h"
-#include "harness/perf/load_source.h"
+#include "core/pass/tapfile.h"
+#include "harness/perf/predict/load_source.h"
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -307,11 +307,8 @@ int main(void)
     tcase_add_test(t, a_prediction_uses_what_was_measured);
     tcase_add_test(t, a_source_is_said_once);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    const int failed = srunner_ntests_failed(r);
-    srunner_free(r);
+    const int status = check_main(s);
     unlink(path);
     rmdir(folder);
-    return failed == 0 ? 0 : 1;
+    return status;
 }

@@ -1,5 +1,5 @@
 /* tests/unit/test_har_namemap.c -- other people's names, and maps in YAML. */
-#include "harness/namemap.h"
+#include "harness/judge/namemap.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -3,10 +3,10 @@
  * A real reference of one small model is made; then its own taps are shown to
  * the observer as if one rank had computed them, untouched or spoiled.
  */
-#include "core/arena.h"
-#include "core/batch.h"
-#include "harness/pieces.h"
-#include "harness/routing.h"
+#include "core/base/arena.h"
+#include "core/pass/batch.h"
+#include "harness/verify/pieces.h"
+#include "harness/verify/routing.h"
 #include "ref/ref.h"
 #include "tests/support/check_main.h"
 

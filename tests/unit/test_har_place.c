@@ -3,7 +3,7 @@
  * B = 3, T = 5: a mix-up of axes, of local and global numbers, or of tokens and
  * choices gives another row.
  */
-#include "harness/place.h"
+#include "harness/judge/place.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

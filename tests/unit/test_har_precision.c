@@ -4,9 +4,9 @@
  * to round must be graded as such, with about its bits; every wrong operator,
  * however small its error, must not.
  */
-#include "harness/precision.h"
+#include "harness/verify/precision.h"
 
-#include "core/dtype.h"
+#include "core/numbers/dtype.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

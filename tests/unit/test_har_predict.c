@@ -1,14 +1,14 @@
 /* tests/unit/test_har_predict.c -- schedules by hand, loads, memory, and what
  * must hold of any prediction.
  */
-#include "harness/perf/balance.h"
-#include "harness/perf/cost_sum.h"
-#include "harness/perf/predict.h"
-#include "harness/perf/schedule.h"
-#include "harness/perf/tiers.h"
+#include "harness/perf/cost/memory.h"
+#include "harness/perf/machine/tiers.h"
+#include "harness/perf/predict/balance.h"
+#include "harness/perf/predict/predict.h"
+#include "harness/perf/predict/schedule.h"
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,9 +211,8 @@ static void open_plan(fixture *f, const char *plan, int rank)
     ck_assert_int_eq(par_plan_check(&f->plan, &f->spec), CORE_OK);
     ck_assert_int_eq(har_machine_open(&f->machine, "gpu-400t-64g"), CORE_OK);
     f->arena = core_arena_measure();
-    par_layout_init(&f->lay, &f->arena, &f->spec, &f->plan, rank);
-    ck_assert_int_eq(core_arena_make(&f->arena), CORE_OK);
-    par_layout_init(&f->lay, &f->arena, &f->spec, &f->plan, rank);
+    ck_assert_int_eq(
+        par_layout_make(&f->lay, &f->arena, &f->spec, &f->plan, rank), CORE_OK);
 }
 
 static void open_case(fixture *f, const char *model, const char *plan, int rank)
@@ -553,9 +552,8 @@ static void tiers_of_rank(const crossing *x, const par_plan *plan, int rank,
 {
     par_layout lay;
     core_arena arena = core_arena_measure();
-    par_layout_init(&lay, &arena, x->spec, plan, rank);
-    ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
-    par_layout_init(&lay, &arena, x->spec, plan, rank);
+    ck_assert_int_eq(par_layout_make(&lay, &arena, x->spec, plan, rank),
+                     CORE_OK);
     const int pair[2] = {lay.rank, lay.next_rank};
     tier[CORE_AXIS_TP] =
         tier_by_hand(x->machine, lay.tp_group.rank, lay.tp_group.n);
@@ -983,9 +981,5 @@ int main(void)
     tcase_add_test(t, a_prediction_says_how_far_it_is);
     tcase_add_test(t, a_dtype_without_units_is_refused);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    const int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return check_main(s);
 }

@@ -4,13 +4,13 @@
  * per row and value.  What is planted has to come back, through the fit and
  * through a file; a file that lost a number has to be refused.
  */
-#include "harness/perf/calibrate_check.h"
-#include "harness/perf/cpuinfo.h"
-#include "harness/perf/machine.h"
-#include "harness/perf/probe.h"
-#include "harness/perf/rates_file.h"
-#include "harness/perf/rates_fit.h"
-#include "harness/perf/spread.h"
+#include "harness/perf/calibrate/check.h"
+#include "harness/perf/calibrate/cpuinfo.h"
+#include "harness/perf/calibrate/probe.h"
+#include "harness/perf/calibrate/rates_fit.h"
+#include "harness/perf/machine/machine.h"
+#include "harness/perf/machine/rates_file.h"
+#include "harness/perf/score/spread.h"
 #include "tests/support/check_main.h"
 
 #include <math.h>
@@ -492,7 +492,7 @@ static core_status load_bytes(har_calibration *out, const void *bytes, size_t n)
 
 static void plant_calibration(har_calibration *c)
 {
-    const har_shape shape = {.kind = HAR_GEMM, .as.gemm = {1, 2, 3}};
+    const har_op_shape shape = {.kind = HAR_GEMM, .as.gemm = {1, 2, 3}};
     *c = (har_calibration){
         .copy_bw = 5, .samples = strdup("  - [a, 1]\n"), .n_samples = 11};
     for (int i = 0; i < 300; i++)
@@ -509,7 +509,7 @@ START_TEST(a_calibration_comes_back_from_its_file_and_grows)
     ck_assert_int_eq(back.n_row, 300);
     near(back.row[299].seconds, 149.5, 0);
     ck_assert_str_eq(back.samples, "  - [a, 1]\n");
-    const har_shape shape = back.row[0].shape;
+    const har_op_shape shape = back.row[0].shape;
     ck_assert_int_eq(har_calibration_add(&back, &shape, 7), CORE_OK);
     near(back.row[300].seconds, 7, 0);
     har_calibration_free(&back);

@@ -6,12 +6,12 @@
  * form against the shards that the layout counts, and against har_predict where
  * both must say the same: equal micro-batches, whole rows for every expert.
  */
-#include "harness/perf/cost_sum.h"
-#include "harness/perf/rebalance.h"
-#include "harness/perf/search_report.h"
+#include "harness/perf/cost/memory.h"
+#include "harness/perf/search/rebalance.h"
+#include "harness/perf/search/report.h"
+#include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,9 +285,8 @@ static int64_t most_weights(const core_spec *spec, const par_plan *plan)
     for (int rank = 0; rank < par_plan_world(plan); rank++) {
         par_layout layout;
         core_arena arena = core_arena_measure();
-        par_layout_init(&layout, &arena, spec, plan, rank);
-        ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
-        par_layout_init(&layout, &arena, spec, plan, rank);
+        ck_assert_int_eq(par_layout_make(&layout, &arena, spec, plan, rank),
+                         CORE_OK);
         const har_cost_memory m =
             har_cost_memory_of(spec, &layout, CORE_EXACT, 1, 4, 4);
         most = m.weights > most ? m.weights : most;
@@ -567,9 +566,5 @@ int main(void)
     tcase_add_test(tests, dealt_by_hand);
     tcase_add_test(tests, dealt_is_legal);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed > 0;
+    return check_main(suite);
 }

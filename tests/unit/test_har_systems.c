@@ -4,9 +4,9 @@
  * arguments unchanged; the ones it cannot are those that the rules name, no
  * others.
  */
-#include "harness/systems.h"
+#include "harness/systems/systems.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -310,9 +310,5 @@ int main(void)
     tcase_add_loop_test(all, test_import, 0, N_ROWS(imports));
     tcase_add_loop_test(all, test_bad_import, 0, N_ROWS(bad_imports));
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -1,7 +1,7 @@
 /* tests/unit/test_har_trace.c -- a trace is JSON, whatever it has to say. */
-#include "harness/perf/trace.h"
+#include "harness/perf/cost/trace.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -128,9 +128,5 @@ int main(void)
     tcase_add_test(tc, any_text_and_number_is_json);
     tcase_add_test(tc, costs_are_named);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed != 0;
+    return check_main(suite);
 }

@@ -1,10 +1,10 @@
 /* tests/unit/test_har_traffic.c -- bytes from rank to rank, against the records
  * of cost, which count them another way.
  */
-#include "harness/perf/cost_sum.h"
-#include "harness/perf/traffic.h"
+#include "harness/perf/cost/memory.h"
+#include "harness/perf/predict/traffic.h"
+#include "tests/support/check_main.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -27,9 +27,7 @@ static void ok(core_status status)
 static void layout_of(fixture *f, par_layout *out, int rank, core_arena *arena)
 {
     *arena = core_arena_measure();
-    par_layout_init(out, arena, &f->spec, &f->plan, rank);
-    ok(core_arena_make(arena));
-    par_layout_init(out, arena, &f->spec, &f->plan, rank);
+    ok(par_layout_make(out, arena, &f->spec, &f->plan, rank));
 }
 
 static void make(fixture *f, const char *model, const char *plan, int block)
@@ -218,9 +216,5 @@ int main(void)
     tcase_add_loop_test(t, bytes_go_where_the_layout_says, 0, N_PLAN);
     tcase_add_loop_test(t, blocks_links_and_rows_add_up, 0, N_PLAN);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main(suite);
 }

@@ -2,7 +2,7 @@
  *
  * The time at which the work began is made up, so that nothing has to wait.
  */
-#include "harness/waiting.h"
+#include "harness/launch/waiting.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -6,7 +6,7 @@
  * the control: the same function must find its many coincidences.  The rows of
  * one model are held to the same rule, apart from what that model's sizes fix.
  */
-#include "core/batch.h"
+#include "core/pass/batch.h"
 #include "parallel/layout.h"
 #include "tests/support/check_main.h"
 #include "tests/support/shadow_plans.h"
@@ -128,9 +128,7 @@ static void quantities(const shadow_plan *row, int64_t q[N_QUANTITIES])
                       par_plan_check_batch(&plan, &spec, row->n_b) == CORE_OK,
                   "%s, %s: %s", row->model, row->name, core_message());
     core_arena arena = core_arena_measure();
-    par_layout_init(&layout, &arena, &spec, &plan, 0);
-    ck_assert(core_arena_make(&arena) == CORE_OK);
-    par_layout_init(&layout, &arena, &spec, &plan, 0);
+    ck_assert(par_layout_make(&layout, &arena, &spec, &plan, 0) == CORE_OK);
     spec_quantities(&spec, q);
     plan_quantities(&plan, q);
     layout_quantities(&layout, q);

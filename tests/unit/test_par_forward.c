@@ -6,7 +6,8 @@
  * coordinates.  Every element must be shown by exactly its declared owners, and
  * every choice that was sent must arrive and return.
  */
-#include "core/batch.h"
+#include "core/blas/blas.h"
+#include "core/pass/batch.h"
 #include "parallel/forward.h"
 #include "tests/support/mpi_check.h"
 #include "tests/support/random_case.h"
@@ -140,18 +141,19 @@ static par_stats run_plan(par_comm *comm, const core_spec *spec,
 {
     core_arena arena = core_arena_measure();
     par_layout layout;
-    par_layout_init(&layout, &arena, spec, plan, comm->rank);
-    ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
-    par_layout_init(&layout, &arena, spec, plan, comm->rank);
+    ck_assert_int_eq(par_layout_make(&layout, &arena, spec, plan, comm->rank),
+                     CORE_OK);
     const par_observer observer = {.self = w, .observe = see};
     const par_options options = {.weight_budget_bytes = budget,
                                  .observer = w ? &observer : NULL};
     par_model *model = NULL;
     par_stats stats;
+    (void)core_blas_set_threads(2); /* as a rank that nobody told may start */
     const core_status opened =
         par_agree(comm, par_model_open(&model, comm, &layout, spec, weights,
                                        numerics, &options));
     ck_assert_msg(opened == CORE_OK, "%s", core_message());
+    ck_assert_int_eq(core_blas_used_threads(), 1);
     const core_status status = par_forward(model, batch, &stats);
     ck_assert_msg(status == CORE_OK, "%s", core_message());
     par_model_close(model);
@@ -270,16 +272,22 @@ static bool judge(par_comm *comm, const run_case *c,
            w.n_piece > 0;
 }
 
+static void open_case(const run_case *c, core_numerics numerics,
+                      core_weights **weights, core_batch *batch)
+{
+    ck_assert_int_eq(core_weights_open_procedural(weights, &c->spec, 7),
+                     CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(*weights, numerics, NULL), CORE_OK);
+    ck_assert_int_eq(core_batch_make(batch, &c->spec, c->n_b, c->n_t, 5),
+                     CORE_OK);
+}
+
 static void check_case(const run_case *c, bool spoil)
 {
     core_weights *weights;
     core_batch batch;
     char text[300] = "";
-    ck_assert_int_eq(core_weights_open_procedural(&weights, &c->spec, 7),
-                     CORE_OK);
-    ck_assert_int_eq(core_weights_prepare(weights, c->numerics, NULL), CORE_OK);
-    ck_assert_int_eq(core_batch_make(&batch, &c->spec, c->n_b, c->n_t, 5),
-                     CORE_OK);
+    open_case(c, c->numerics, &weights, &batch);
     uint8_t *mask = c->pads ? make_mask(c) : NULL;
     core_batch padded = batch;
     padded.mask = mask;
@@ -456,10 +464,7 @@ START_TEST(observer_may_overwrite)
     run_case c = any_case();
     core_weights *weights;
     core_batch batch;
-    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7),
-                     CORE_OK);
-    ck_assert_int_eq(core_weights_prepare(weights, CORE_EXACT, NULL), CORE_OK);
-    ck_assert_int_eq(core_batch_make(&batch, &c.spec, 5, 7, 5), CORE_OK);
+    open_case(&c, CORE_EXACT, &weights, &batch);
     table t = table_make(&c.spec, &batch);
     witness w = {.t = &t, .is_writing = true, .zeroes_embed = true};
     run_plan(mpi_world, &c.spec, &c.plan, weights, &batch, CORE_EXACT, RESIDENT,
@@ -565,10 +570,7 @@ START_TEST(swollen_value_is_noticed)
     core_batch batch;
     c.spec.capacity.rule = CORE_CAPACITY_NONE;
     swollen[_i].change(&c.spec);
-    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7),
-                     CORE_OK);
-    ck_assert_int_eq(core_weights_prepare(weights, CORE_EXACT, NULL), CORE_OK);
-    ck_assert_int_eq(core_batch_make(&batch, &c.spec, 5, 7, 5), CORE_OK);
+    open_case(&c, CORE_EXACT, &weights, &batch);
     table t = table_make(&c.spec, &batch);
     witness w = {.t = &t, .is_writing = true, .swells = swollen[_i].swells};
     const par_stats stats = run_plan(mpi_world, &c.spec, &c.plan, weights,
@@ -593,15 +595,12 @@ START_TEST(bytes_are_measured)
     run_case c = any_case();
     core_weights *weights;
     core_batch batch;
-    ck_assert_int_eq(core_weights_open_procedural(&weights, &c.spec, 7),
-                     CORE_OK);
-    ck_assert_int_eq(core_weights_prepare(weights, CORE_FP32, NULL), CORE_OK);
-    ck_assert_int_eq(core_batch_make(&batch, &c.spec, 5, 7, 5), CORE_OK);
+    open_case(&c, CORE_FP32, &weights, &batch);
     core_arena arena = core_arena_measure();
     par_layout layout;
-    par_layout_init(&layout, &arena, &c.spec, &c.plan, mpi_world->rank);
-    ck_assert_int_eq(core_arena_make(&arena), CORE_OK);
-    par_layout_init(&layout, &arena, &c.spec, &c.plan, mpi_world->rank);
+    ck_assert_int_eq(
+        par_layout_make(&layout, &arena, &c.spec, &c.plan, mpi_world->rank),
+        CORE_OK);
     const size_t measured = par_weight_bytes(&c.spec, &layout, CORE_FP32);
     const par_stats full = run_plan(mpi_world, &c.spec, &c.plan, weights,
                                     &batch, CORE_FP32, measured, NULL);

@@ -121,9 +121,7 @@ static size_t bytes_of(const core_spec *spec, const char *text, int rank)
                   core_message());
     core_arena arena = core_arena_measure();
     par_layout layout;
-    par_layout_init(&layout, &arena, spec, &plan, rank);
-    ck_assert(core_arena_make(&arena) == CORE_OK);
-    par_layout_init(&layout, &arena, spec, &plan, rank);
+    ck_assert(par_layout_make(&layout, &arena, spec, &plan, rank) == CORE_OK);
     const size_t bytes = par_weight_bytes(spec, &layout, CORE_FP64);
     core_arena_free(&arena);
     return bytes;

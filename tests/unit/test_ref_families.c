@@ -74,26 +74,8 @@ END_TEST
 
 START_TEST(a_later_token_changes_no_earlier_output)
 {
-    enum { T = 12, CHANGED = 7 };
     const core_spec spec = fix_family(_i);
-    core_batch batch = fix_batch(&spec, 1, T);
-    int64_t ids[T];
-    memcpy(ids, batch.ids, sizeof ids);
-    ids[CHANGED] = (ids[CHANGED] + 1) % spec.n_v;
-    const core_batch other = {.n_b = 1, .n_t = T, .ids = ids};
-    const fix_run how = {.numerics = CORE_EXACT};
-    fix_taps a = {0}, b = {0};
-    fix_forward(&spec, &batch, &how, &a);
-    fix_forward(&spec, &other, &how, &b);
-    fix_same_rows(&a, &b, 0, CHANGED);
-    const double *ya = fix_find(&a, CORE_TAP_LOGITS, 0);
-    const double *yb = fix_find(&b, CORE_TAP_LOGITS, 0);
-    for (int64_t t = CHANGED; t < CHANGED + 2; t++)
-        ck_assert(memcmp(ya + t * spec.n_v, yb + t * spec.n_v,
-                         (size_t)spec.n_v * sizeof *ya) != 0);
-    fix_free(&a);
-    fix_free(&b);
-    core_batch_free(&batch);
+    fix_is_causal(&spec, 12, 7, 2);
 }
 END_TEST
 
@@ -138,24 +120,12 @@ END_TEST
 static void context_changes(const core_spec *spec, int layer, int64_t n_t,
                             int64_t changed, bool *changes)
 {
-    core_batch batch = fix_batch(spec, 1, n_t);
-    int64_t ids[MAX_TOKENS];
-    memcpy(ids, batch.ids, (size_t)n_t * sizeof *ids);
-    ids[changed] = (ids[changed] + 1) % spec->n_v;
-    const core_batch other = {.n_b = 1, .n_t = n_t, .ids = ids};
-    const fix_run how = {.numerics = CORE_EXACT};
     fix_taps a = {0}, b = {0};
-    fix_forward(spec, &batch, &how, &a);
-    fix_forward(spec, &other, &how, &b);
-    const double *ca = fix_find(&a, CORE_TAP_CONTEXT, layer);
-    const double *cb = fix_find(&b, CORE_TAP_CONTEXT, layer);
-    const int64_t cols = spec->n_h * core_spec_n_dv(spec);
+    fix_changed_token(spec, n_t, changed, &a, &b);
     for (int64_t t = 0; t < n_t; t++)
-        changes[t] = memcmp(ca + t * cols, cb + t * cols,
-                            (size_t)cols * sizeof *ca) != 0;
+        changes[t] = fix_row_differs(&a, &b, CORE_TAP_CONTEXT, layer, t);
     fix_free(&a);
     fix_free(&b);
-    core_batch_free(&batch);
 }
 
 START_TEST(a_chunk_sees_itself_only)
@@ -192,13 +162,8 @@ START_TEST(a_long_row_of_chunks_begins_like_a_short_one)
     enum { LONG = 300, SHORT = 50 };
     core_spec spec = fix_family(FIX_CHUNK);
     spec.chunk = 100;
-    core_batch batch = fix_batch(&spec, 1, LONG);
-    const core_batch part = {.n_b = 1, .n_t = SHORT, .ids = batch.ids};
-    const fix_run how = {.numerics = CORE_EXACT, .n_threads = 2};
-    fix_taps a = {0}, b = {0};
-    fix_forward(&spec, &batch, &how, &a);
-    fix_forward(&spec, &part, &how, &b);
-    fix_same_rows(&a, &b, 0, SHORT);
+    fix_taps a = {0};
+    fix_begins_like(&spec, LONG, SHORT, &a);
     /* the first token of a chunk sees itself only */
     const double *v = fix_find(&a, CORE_TAP_V, 0);
     const double *o = fix_find(&a, CORE_TAP_CONTEXT, 0);
@@ -206,8 +171,6 @@ START_TEST(a_long_row_of_chunks_begins_like_a_short_one)
     for (int64_t d = 0; d < n_dh; d++)
         ck_assert_double_eq(o[200 * spec.n_h * n_dh + d], v[200 * ld_v + d]);
     fix_free(&a);
-    fix_free(&b);
-    core_batch_free(&batch);
 }
 END_TEST
 

@@ -1,11 +1,13 @@
 /* test_ref_forward.c -- properties of whole passes that need no other witness:
  * what must not change a bit, what must, and bounds that hold and bite. */
-#include "core/elementary.h"
+#include "core/model/elementary.h"
+#include "core/blas/blas.h"
 #include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 
 #include <check.h>
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +41,22 @@ START_TEST(threads_change_nothing)
     same(&spec, &batch, &one, &two);
     two.n_threads = 3;
     same(&spec, &batch, &one, &two);
+    core_batch_free(&batch);
+}
+END_TEST
+
+START_TEST(the_threads_of_others_come_back)
+{
+    const core_spec spec = fix_spec();
+    core_batch batch = fix_batch(&spec, 1, 3);
+    const fix_run run = {.numerics = CORE_FP64, .n_threads = 1};
+    fix_taps taps = {0};
+    const int n = omp_get_num_procs() > 1 ? 2 : 1;
+    (void)core_blas_set_threads(n);
+    fix_forward(&spec, &batch, &run, &taps);
+    ck_assert_int_eq(omp_get_max_threads(), n);
+    ck_assert_int_eq(core_blas_used_threads(), n);
+    fix_free(&taps);
     core_batch_free(&batch);
 }
 END_TEST
@@ -118,26 +136,8 @@ END_TEST
 
 START_TEST(a_later_token_changes_no_earlier_output)
 {
-    enum { T = 12, CHANGED = 8 };
     const core_spec spec = fix_spec();
-    core_batch batch = fix_batch(&spec, 1, T);
-    int64_t ids[T];
-    memcpy(ids, batch.ids, sizeof ids);
-    ids[CHANGED] = (ids[CHANGED] + 1) % spec.n_v;
-    const core_batch other = {.n_b = 1, .n_t = T, .ids = ids};
-    const fix_run how = {.numerics = CORE_EXACT};
-    fix_taps a = {0}, b = {0};
-    fix_forward(&spec, &batch, &how, &a);
-    fix_forward(&spec, &other, &how, &b);
-    fix_same_rows(&a, &b, 0, CHANGED);
-    const double *ya = fix_find(&a, CORE_TAP_LOGITS, 0);
-    const double *yb = fix_find(&b, CORE_TAP_LOGITS, 0);
-    for (int64_t t = CHANGED; t < T; t++) /* but every later one */
-        ck_assert(memcmp(ya + t * spec.n_v, yb + t * spec.n_v,
-                         (size_t)spec.n_v * sizeof *ya) != 0);
-    fix_free(&a);
-    fix_free(&b);
-    core_batch_free(&batch);
+    fix_is_causal(&spec, 12, 8, 4); /* but every later one */
 }
 END_TEST
 
@@ -147,26 +147,13 @@ START_TEST(a_window_holds_w_keys_and_the_query_is_one)
     core_spec spec = fix_spec();
     spec.n_l = 1;
     spec.sliding_window = W;
-    core_batch batch = fix_batch(&spec, 1, T);
-    int64_t ids[T];
-    memcpy(ids, batch.ids, sizeof ids);
-    ids[2] = (ids[2] + 1) % spec.n_v;
-    const core_batch other = {.n_b = 1, .n_t = T, .ids = ids};
-    const fix_run how = {.numerics = CORE_EXACT};
     fix_taps a = {0}, b = {0};
-    fix_forward(&spec, &batch, &how, &a);
-    fix_forward(&spec, &other, &how, &b);
-    const double *ca = fix_find(&a, CORE_TAP_CONTEXT, 0);
-    const double *cb = fix_find(&b, CORE_TAP_CONTEXT, 0);
-    const int64_t cols = spec.n_h * spec.n_dh;
-    for (int64_t t = 0; t < T; t++) {
-        const bool sees = t >= 2 && t < 2 + W;
-        ck_assert((memcmp(ca + t * cols, cb + t * cols,
-                          (size_t)cols * sizeof *ca) != 0) == sees);
-    }
+    fix_changed_token(&spec, T, 2, &a, &b);
+    for (int64_t t = 0; t < T; t++)
+        ck_assert(fix_row_differs(&a, &b, CORE_TAP_CONTEXT, 0, t) ==
+                  (t >= 2 && t < 2 + W));
     fix_free(&a);
     fix_free(&b);
-    core_batch_free(&batch);
 }
 END_TEST
 
@@ -176,16 +163,9 @@ START_TEST(a_long_row_begins_like_a_short_one)
     enum { LONG = 300, SHORT = 40 };
     core_spec spec = fix_spec();
     spec.sliding_window = 3 * _i; /* 0: all keys */
-    core_batch batch = fix_batch(&spec, 1, LONG);
-    const core_batch part = {.n_b = 1, .n_t = SHORT, .ids = batch.ids};
-    const fix_run how = {.numerics = CORE_EXACT, .n_threads = 2};
-    fix_taps a = {0}, b = {0};
-    fix_forward(&spec, &batch, &how, &a);
-    fix_forward(&spec, &part, &how, &b);
-    fix_same_rows(&a, &b, 0, SHORT);
+    fix_taps a = {0};
+    fix_begins_like(&spec, LONG, SHORT, &a);
     fix_free(&a);
-    fix_free(&b);
-    core_batch_free(&batch);
 }
 END_TEST
 
@@ -592,6 +572,7 @@ int main(void)
     TCase *cut = tcase_create("what changes no bit");
     tcase_add_loop_test(cut, threads_change_nothing, 0,
                         CORE_N_NUMERICS);
+    tcase_add_test(cut, the_threads_of_others_come_back);
     tcase_add_loop_test(cut, reading_by_tiles_changes_nothing, 0,
                         CORE_N_NUMERICS);
     tcase_add_loop_test(cut, no_cut_changes_a_bit_in_exact_mode, 0, 4);

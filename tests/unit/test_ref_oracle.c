@@ -4,7 +4,7 @@
  * 4.57.6; weights as stored, computed in fp32, and the logits once more in
  * float64).  The reference runs in fp64: its logits must reach logits_f64 to
  * 1e-9, its other taps the fp32 figures within what fp32 costs the case. */
-#include "core/safetensors.h"
+#include "core/files/safetensors.h"
 #include "tests/support/check_main.h"
 #include "tests/support/oracle_cases.h"
 #include "tests/support/ref_fixture.h"

@@ -27,6 +27,10 @@ has out '^VERIFIED   bit-identical$'
 expect 0 moeparity spec seed-mini --yaml
 cp out mine.yaml
 expect 0 moeparity spec mine.yaml
+printf '# 7 %% gr\303\266\303\237er\n' | cat - mine.yaml >large.yaml
+expect 0 moeparity spec large.yaml
+printf '# 7 %% gr\366\337er\n%%\377\n' | cat - mine.yaml >latin1.yaml
+bad 3 'latin1.yaml:1:9: expected UTF-8, found the byte 0xF6$' spec latin1.yaml
 expect 0 moeparity spec shadow-a --taps
 [ "$(wc -l <out)" -gt 100 ] || fail 'taps'
 expect 0 moeparity plan seed-mini --gpus 8

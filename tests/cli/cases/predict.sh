@@ -72,7 +72,7 @@ has out '^ +300 +32 '
 expect 0 $SEED --sweep gpus=8..16
 has out '^ +8  no plan: 8 GPUs are no multiple of pp x tp = 16'
 refused 2 'sweep gpus=8..8: no legal plan$' $SEED --sweep gpus=8..8
-sed 's/^  f16: .*//' "$DATA/../../harness/perf/machines/template.yaml" >half.yaml
+sed 's/^  f16: .*//' "$DATA/../../harness/perf/machine/presets/template.yaml" >half.yaml
 refused 2 'no units for F16' moeparity predict --machine half.yaml --sweep mb=1..2
 expect 0 moeparity predict --machine half.yaml --sweep mb=1..2 --dtype fp32
 refused 2 'sweep: expected gpus=A..B' $SEED --sweep 16..32
@@ -95,5 +95,5 @@ expect 0 $SEED --popularity zipf:1 --routing expected
 refused 2 'zipf:x: expected an exponent' $SEED --popularity zipf:x
 refused 2 'routing: expected drawn' $SEED --routing guessed
 refused 2 'overlap: expected none, pipeline or all' $SEED --overlap some
-refused 2 'dtype: expected fp16, bf16, fp32 or fp64' $SEED --dtype fp8
+refused 2 'dtype: expected f16, bf16, f32 or f64' $SEED --dtype fp8
 refused 2 '.*' moeparity predict --plan tp=3

@@ -54,7 +54,7 @@ expect 0 moeparity report $ASKED --verify words.json -o words.html
 has words.html '&lt;script&gt;alert\(1\)&lt;/script&gt;'
 has words.html 'a&amp;b&lt;c&gt;'
 ! grep -q '<script' words.html || fail 'a script from a file'
-cp "$DATA/../../harness/perf/machines/gpu-400t-64g.yaml" machine.yaml
+cp "$DATA/../../harness/perf/machine/presets/gpu-400t-64g.yaml" machine.yaml
 sed -i 's/^machine:.*/machine: "<b> \& '"'"'c"/' machine.yaml
 expect 0 moeparity report $ASKED --machine machine.yaml -o machine.html
 has machine.html '&lt;b&gt; &amp; &#39;c'

@@ -1,0 +1,100 @@
+/* core/files/json.c -- jansson's parser, our errors.
+ *
+ * JSON says nothing about duplicate keys, and jansson by default lets the last
+ * one win: a file that says two things is refused instead.  A place is told
+ * with the text before it, for files of one long line; its control characters
+ * would break our one-line rule.
+ */
+#include "core/files/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN = 24 }; /* bytes before a bad place in a message */
+
+static const char *reason_of(const json_error_t *error)
+{
+    switch (json_error_code(error)) {
+    case json_error_out_of_memory:
+        return "no memory to parse";
+    case json_error_stack_overflow:
+        return "nested too deep";
+    case json_error_invalid_utf8:
+        return "no UTF-8";
+    case json_error_premature_end_of_input:
+        return "ends too early";
+    case json_error_end_of_input_expected:
+        return "more text after the value";
+    case json_error_duplicate_key:
+        return "a key given twice";
+    case json_error_numeric_overflow:
+        return "a number too large";
+    default:
+        return "no valid JSON";
+    }
+}
+
+core_status core_json_parse(json_t **out, const char *text, size_t n_bytes,
+                            const char *name)
+{
+    json_error_t error;
+    json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &error);
+    if (root == NULL) {
+        char before[SHOWN + 1] = "";
+        int n = 0;
+        for (int i = error.position - SHOWN; i < error.position; i++)
+            if (i >= 0 && (size_t)i < n_bytes)
+                before[n++] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
+        CORE_FAIL(json_error_code(&error) == json_error_out_of_memory
+                      ? CORE_E_MEMORY
+                      : CORE_E_FORMAT,
+                  "%s:%d:%d: %s, after '%s'", name, error.line, error.column,
+                  reason_of(&error), before);
+    }
+    *out = root;
+    return CORE_OK;
+}
+
+json_t *core_json_text(const char *text)
+{
+    json_t *out = json_string(text);
+    char *copy = out == NULL ? malloc(strlen(text) + 1) : NULL;
+    if (copy == NULL)
+        return out;
+    strcpy(copy, text);
+    for (char *c = copy; *c != '\0'; c++)
+        *c = (unsigned char)*c < 0x80 ? *c : '?';
+    out = json_string(copy);
+    free(copy);
+    return out;
+}
+
+json_t *core_json_number(double x)
+{
+    if (isnan(x))
+        return json_string("nan");
+    if (isinf(x))
+        return json_string(x > 0.0 ? "inf" : "-inf");
+    return json_real(x);
+}
+
+void core_json_put(json_t *object, const char *key, json_t *value)
+{
+    json_object_set_new(object, key, value);
+}
+
+void core_json_put_int(json_t *object, const char *key, int64_t value)
+{
+    core_json_put(object, key, json_integer((json_int_t)value));
+}
+
+void core_json_put_number(json_t *object, const char *key, double value)
+{
+    core_json_put(object, key, core_json_number(value));
+}
+
+void core_json_put_text(json_t *object, const char *key, const char *value)
+{
+    core_json_put(object, key, core_json_text(value));
+}

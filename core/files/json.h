@@ -1,0 +1,37 @@
+/* core/files/json.h -- one way to parse JSON, with errors that name the place; and to
+ * write texts that need not be UTF-8.
+ *
+ * For sources that already use jansson; everybody else never sees it.
+ */
+#ifndef CORE_JSON_H
+#define CORE_JSON_H
+
+#include "core/base/status.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Parse n_bytes of UTF-8 text; duplicate keys and anything after the value but
+ * white space are refused.  The caller frees *out with json_decref.   [local]
+ * Errors: E_FORMAT as "NAME:LINE:COLUMN: reason, after 'TEXT'"; E_MEMORY; *out
+ * unchanged.                                                                 */
+CORE_NODISCARD core_status core_json_parse(json_t **out, const char *text,
+                                           size_t n_bytes, const char *name);
+
+/* json_string for a path, a file's name or a message that was cut off: where
+ * the text is no UTF-8, which json_string answers with NULL, so that a member
+ * would be missing without a word, all its bytes beyond ASCII become '?'.
+ * NULL only without memory.                                          [local] */
+json_t *core_json_text(const char *text);
+
+/* A number; what JSON has none for is the text "nan", "inf", "-inf".  [local] */
+json_t *core_json_number(double x);
+
+/* Members of an object.  put takes the value over.                   [local] */
+void core_json_put(json_t *object, const char *key, json_t *value);
+void core_json_put_int(json_t *object, const char *key, int64_t value);
+void core_json_put_number(json_t *object, const char *key, double value);
+void core_json_put_text(json_t *object, const char *key, const char *value);
+
+#endif

@@ -1,0 +1,159 @@
+/* core/files/safetensors.c -- a mapped safetensors file.
+ *
+ * Opening costs as much as the header is long; tensor bytes are read when they
+ * are touched.  The parsed header stays alive because it owns the names.  The
+ * same mapping serves readers and, while a file is being created, its writers
+ * in several processes (MAP_SHARED).
+ */
+#include "core/files/safetensors_impl.h"
+
+#include "core/base/arena.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Map the file's bytes into *file. */
+static core_status map_bytes(core_st *file, int fd, bool writable)
+{
+    struct stat info;
+    CORE_FAIL_IF(fstat(fd, &info) != 0, CORE_E_FILE, "%s: %s", file->path,
+                 strerror(errno));
+    CORE_FAIL_IF(!S_ISREG(info.st_mode), CORE_E_FILE,
+                 "%s: expected a regular file, found %s", file->path,
+                 S_ISDIR(info.st_mode) ? "a directory" : "a special file");
+    CORE_FAIL_IF(info.st_size < CORE__ST_LENGTH_BYTES, CORE_E_FORMAT,
+                 "%s: expected at least the %d bytes of the header's length, "
+                 "found %lld",
+                 file->path, (int)CORE__ST_LENGTH_BYTES,
+                 (long long)info.st_size);
+    const size_t bytes = (size_t)info.st_size;
+    void *map = mmap(NULL, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+                     MAP_SHARED, fd, 0);
+    CORE_FAIL_IF(map == MAP_FAILED, CORE_E_FILE, "%s: cannot map %zu bytes: %s",
+                 file->path, bytes, strerror(errno));
+    file->map = map;
+    file->map_bytes = bytes;
+    return CORE_OK;
+}
+
+static core_status open_and_read(core_st *file, const char *path, bool writable)
+{
+    void *copy = NULL;
+    CORE_TRY(core_alloc(&copy, (int64_t)strlen(path) + 1, 1, path));
+    file->path = strcpy(copy, path);
+    const int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: %s", path, strerror(errno));
+    const core_status status = map_bytes(file, fd, writable);
+    close(fd); /* the mapping keeps the file */
+    CORE_TRY(status);
+    return core__st_read_header(file);
+}
+
+core_status core__st_map(core_st **out, const char *path, bool writable)
+{
+    core_st *file = calloc(1, sizeof *file);
+    CORE_FAIL_IF(file == NULL, CORE_E_MEMORY, "no memory to open %s", path);
+    const core_status status = open_and_read(file, path, writable);
+    if (status != CORE_OK) {
+        core_st_close(file);
+        return status;
+    }
+    *out = file;
+    return CORE_OK;
+}
+
+core_status core_st_open(core_st **out, const char *path)
+{
+    return core__st_map(out, path, false);
+}
+
+core_status core_st_attach(core_st **out, const char *path)
+{
+    return core__st_map(out, path, true);
+}
+
+void core_st_close(core_st *file)
+{
+    if (file == NULL)
+        return;
+    if (file->map != NULL)
+        munmap(file->map, file->map_bytes);
+    if (file->target != NULL)
+        core_target_drop(file->target); /* created and never committed */
+    json_decref(file->header);
+    free(file->tensors);
+    free(file->by_name);
+    free(file->metadata);
+    free(file->target);
+    free(file->path);
+    free(file);
+}
+
+int64_t core_st_count(const core_st *file)
+{
+    return file->n_tensor;
+}
+
+const core_st_tensor *core_st_at(const core_st *file, int64_t i)
+{
+    core_assert(i >= 0 && i < file->n_tensor);
+    return &file->tensors[i];
+}
+
+static int compare_to_name(const void *key, const void *element)
+{
+    const core_st_tensor *const *tensor = element;
+    return strcmp(key, (*tensor)->name);
+}
+
+const core_st_tensor *core_st_find(const core_st *file, const char *name)
+{
+    if (file->n_tensor == 0)
+        return NULL;
+    core_st_tensor *const *found =
+        bsearch(name, file->by_name, (size_t)file->n_tensor,
+                sizeof *file->by_name, compare_to_name);
+    return found == NULL ? NULL : *found;
+}
+
+const char *core_st_metadata(const core_st *file, const char *key)
+{
+    for (int64_t i = 0; i < file->n_metadata; i++) {
+        if (strcmp(file->metadata[i].key, key) == 0)
+            return file->metadata[i].value;
+    }
+    return NULL;
+}
+
+bool core_st_metadata_at(const core_st *file, int64_t i, const char **key,
+                         const char **value)
+{
+    if (i < 0 || i >= file->n_metadata)
+        return false;
+    *key = file->metadata[i].key;
+    *value = file->metadata[i].value;
+    return true;
+}
+
+const char *core_st_path(const core_st *file)
+{
+    return file->path;
+}
+
+const char *core_st_shape_text(char text[CORE_ST_SHAPE_BYTES],
+                               const int64_t *shape, int n_dim)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < n_dim; i++)
+        used +=
+            (size_t)snprintf(text + used, CORE_ST_SHAPE_BYTES - used, "%s%lld",
+                             i == 0 ? "" : ",", (long long)shape[i]);
+    return text;
+}

@@ -1,0 +1,144 @@
+/* core/files/target.c -- see target.h.
+ *
+ * Traps: a link's file may lie on another disk, so the partial file lies beside
+ * that file; in a folder of devices nobody but root can make one, and renaming
+ * over a device as root takes it away from everybody.
+ */
+#include "core/files/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static core_status not_written(const char *path, int why)
+{
+    return core_fail(why == ENOSPC ? CORE_E_SPACE : CORE_E_FILE,
+                     "%s: cannot be written: %s", path, strerror(why));
+}
+
+/* --- names --- */
+
+/* Under a rank's standard output lies the launcher's log, for instance. */
+static bool is_printed_to(const struct stat *file)
+{
+    struct stat st;
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fstat(fd, &st) == 0 && st.st_dev == file->st_dev &&
+            st.st_ino == file->st_ino)
+            return true;
+    return false;
+}
+
+static core_status copy_later(core_target *out)
+{
+    const char *tmp = getenv("TMPDIR");
+    out->is_copied = true;
+    if (access(out->path, W_OK) != 0)
+        return not_written(out->path, errno);
+    snprintf(out->partial, sizeof out->partial, "%.4000s/moeparity-XXXXXX",
+             tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
+    const int fd = mkstemp(out->partial);
+    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: cannot be written: %s: %s",
+                 out->path, out->partial, strerror(errno));
+    close(fd);
+    return CORE_OK;
+}
+
+/* *place: behind links, if there are any. */
+static core_status follow(const struct stat *file, const char *path,
+                          char place[CORE_TARGET_BYTES])
+{
+    struct stat link;
+    char real[PATH_MAX];
+    CORE_FAIL_IF(is_printed_to(file), CORE_E_FILE,
+                 "%s: cannot be written: this process prints to it", path);
+    if (lstat(path, &link) != 0 || !S_ISLNK(link.st_mode))
+        return CORE_OK;
+    if (realpath(path, real) == NULL || strlen(real) >= CORE_TARGET_BYTES)
+        return not_written(path, errno);
+    strcpy(place, real);
+    return CORE_OK;
+}
+
+core_status core_target_open(core_target *out, const char *path)
+{
+    struct stat st;
+    *out = (core_target){.is_copied = false};
+    CORE_FAIL_IF(path[0] == '\0', CORE_E_FILE, "'': no name of a file");
+    CORE_FAIL_IF(strlen(path) >= sizeof out->path, CORE_E_FILE,
+                 "%.64s...: path is longer than %zu bytes", path,
+                 sizeof out->path - 1);
+    strcpy(out->path, path);
+    strcpy(out->place, path);
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode))
+            return not_written(path, EISDIR);
+        if (!S_ISREG(st.st_mode))
+            return copy_later(out);
+        CORE_TRY(follow(&st, path, out->place));
+    } else {
+        CORE_FAIL_IF(lstat(path, &st) == 0, CORE_E_FILE,
+                     "%s: cannot be written: a link to nothing", path);
+    }
+    snprintf(out->partial, sizeof out->partial, "%s.partial-%ld", out->place,
+             (long)getpid());
+    return CORE_OK;
+}
+
+/* --- the end --- */
+
+/* 0, or errno. */
+static int copy_bytes(int from, int to)
+{
+    char block[1 << 16];
+    for (;;) {
+        const ssize_t n = read(from, block, sizeof block);
+        if (n == 0)
+            return 0;
+        if (n < 0)
+            return errno;
+        for (ssize_t done = 0, k; done < n; done += k) {
+            k = write(to, block + done, (size_t)(n - done));
+            if (k < 0)
+                return errno;
+        }
+    }
+}
+
+/* Opening a pipe waits for its reader, and one that leaves ends this process:
+ * the partial file has lost its name by then.                                */
+static core_status copy(const core_target *target)
+{
+    const int from = open(target->partial, O_RDONLY | O_CLOEXEC);
+    int why = from < 0 ? errno : 0;
+    core_target_drop(target);
+    const int to = why != 0 ? -1 : open(target->place, O_WRONLY | O_CLOEXEC);
+    if (why == 0)
+        why = to < 0 ? errno : copy_bytes(from, to);
+    if (to >= 0 && close(to) != 0 && why == 0)
+        why = errno;
+    if (from >= 0)
+        close(from);
+    return why == 0 ? CORE_OK : not_written(target->path, why);
+}
+
+core_status core_target_commit(const core_target *target)
+{
+    if (target->is_copied)
+        return copy(target);
+    if (rename(target->partial, target->place) == 0)
+        return CORE_OK;
+    const int why = errno;
+    core_target_drop(target);
+    return not_written(target->path, why);
+}
+
+void core_target_drop(const core_target *target)
+{
+    unlink(target->partial);
+}

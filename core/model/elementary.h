@@ -1,0 +1,39 @@
+/* core/model/elementary.h -- the non-linear functions: one definition for all.
+ *
+ * They act on complete, identical inputs, so sharing them hides no partition
+ * bug; two libm variants would only raise false alarms.  Scalar libm, double.
+ */
+#ifndef CORE_ELEMENTARY_H
+#define CORE_ELEMENTARY_H
+
+#include "core/model/spec.h"
+#include "core/numbers/numerics.h"
+
+double core_act_apply(core_act act, double x);
+
+/* y[i] = core_act_apply(act, x[i]) for n elements; y may be x.       [local] */
+void core_act_apply_row(core_act act, const double *x, double *y, int64_t n);
+
+/* The inner activation of a gated network: act(gate) * up, or
+ * (up' + 1) * gate' * sigmoid(1.702 gate') with gate' = min(gate, 7) and up' =
+ * clamp(up, -7, 7) for CORE_ACT_CLAMPED_SWIGLU.                      [local] */
+double core_gated(core_act act, double gate, double up);
+
+double core_sigmoid(double z);  /* 1 / (1 + exp(-z))                          */
+double core_softplus(double z); /* log1p(exp(z)), z itself above 20           */
+
+/* What is left of a channel's state after a step: exp(-exp(a_log) * dt).     */
+double core_decay(double a_log, double dt);
+
+/* Temperature of the query at position t:
+ * 1 + temper_scale * log1p(floor((t+1) / temper_floor)).                     */
+double core_temper(const core_spec *spec, int64_t t);
+
+/* cos and sin [n_t, Dr/2] of positions 0..n_t-1, attention factor included, in
+ * the numerics of the run (exact: snapped to CORE_STEP_TABLE; fp32: every step
+ * of the computation rounded to fp32, as the model families do; bf16: that
+ * table rounded to bf16).                                            [local] */
+void core_rope_table(const core_spec *spec, core_numerics numerics, int64_t n_t,
+                     double *cos_tj, double *sin_tj);
+
+#endif

@@ -1,0 +1,32 @@
+/* core/model/families.h -- families of published models, one file each in
+ * core/model/families/.  X(ENUMERATOR, name); the name is that of `family` in a
+ * spec file.
+ */
+#ifndef CORE_FAMILIES_H
+#define CORE_FAMILIES_H
+
+#define CORE_FAMILY_LIST(X)                                                    \
+    X(SEED, seed)                                                              \
+    X(MIXTRAL, mixtral)                                                        \
+    X(SWITCH, switch)                                                          \
+    X(QWEN2_MOE, qwen2_moe)                                                    \
+    X(QWEN3_MOE, qwen3_moe)                                                    \
+    X(OLMOE, olmoe)                                                            \
+    X(GPT_OSS, gpt_oss)                                                        \
+    X(DEEPSEEK_V2, deepseek_v2)                                                \
+    X(DEEPSEEK_V3, deepseek_v3)                                                \
+    X(GLM4_MOE, glm4_moe)                                                      \
+    X(DOTS1, dots1)                                                            \
+    X(LLAMA4, llama4)                                                          \
+    X(GRANITEMOE, granitemoe)                                                  \
+    X(PHIMOE, phimoe)                                                          \
+    X(JAMBA, jamba)
+
+typedef enum core_family {
+#define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,
+    CORE_FAMILY_LIST(CORE_FAMILY_ENUM)
+#undef CORE_FAMILY_ENUM
+    CORE_N_FAMILIES
+} core_family;
+
+#endif

@@ -1,0 +1,85 @@
+/* core/model/families/family.h -- a family: how its config.json is read, and
+ * what its tensors are called.
+ *
+ * A family is one file here with one core__family, and one line of
+ * core/model/families.h.  Rules and defaults are those of the model classes of
+ * transformers 4.57; "absent" and null are the same.  A default differs from
+ * family to family (whether weights are renormalised, whether biases exist).
+ */
+#ifndef CORE_FAMILY_H
+#define CORE_FAMILY_H
+
+#include "core/model/config_impl.h"
+#include "core/model/file_tensor.h"
+
+typedef enum core__head_rule {
+    CORE_HEAD_OF_KEY,   /* head_dim, and hidden / heads where it is absent   */
+    CORE_HEAD_REQUIRED, /* head_dim */
+    CORE_HEAD_OF_WIDTH, /* hidden / heads, whatever head_dim says */
+    CORE_HEAD_OF_PARTS,   /* qk_nope_head_dim + qk_rope_head_dim   */
+} core__head_rule;
+
+/* A tensor that is not called as in the operators' rows; a list of them ends
+ * with CORE_PLACES_END.  A %d is the layer, the next one the expert.         */
+typedef struct core__place {
+    core_weight_kind kind;
+    core_layout layout;
+    const char *format;
+} core__place;
+#define CORE_PLACES_END                                                        \
+    {                                                                          \
+        CORE_W_NONE, CORE_LAYOUT_NONE, NULL                                    \
+    }
+
+typedef struct core__family {
+    const char *model_type; /* in config.json; NULL: in no such file     */
+    /* A whole file, or what a decoder has beside what all have:              */
+    core_status (*parse)(core_spec *spec, core__reader r);
+    core_status (*add)(core_spec *spec, core__reader r);
+    const char *experts, *inner; /* keys of the expert count and inner size   */
+    core__head_rule head;
+    bool no_rope;               /* the file says nothing of rope             */
+    bool partial_rope;          /* a part of a head may be rotated           */
+    const char *quantised;      /* the quant_method that may be, or NULL     */
+    const core__place *own;     /* or NULL                                   */
+    const char *dense, *shared; /* prefixes of the two MLPs, NULL: has none  */
+    bool looks_ahead;           /* files hold a layer beyond the last        */
+} core__family;
+
+#define CORE_FAMILY_DECLARE(kind, name)                                        \
+    extern const core__family core__family_##name;
+CORE_FAMILY_LIST(CORE_FAMILY_DECLARE)
+#undef CORE_FAMILY_DECLARE
+
+const core__family *core__family_of(core_family family);
+
+/* --- shared.c: all return E_SPEC with file and key --------------------------
+ */
+
+/* bias_qkv, and bias_o if output_too, from a flag.                           */
+CORE_NODISCARD core_status core__get_attention_bias(core_spec *spec,
+                                                    core__reader r,
+                                                    const char *key,
+                                                    bool fallback,
+                                                    bool output_too);
+CORE_NODISCARD core_status core__get_window(core_spec *spec, core__reader r);
+/* layer_types, and whether the file has them.                                */
+CORE_NODISCARD core_status core__get_spans(core_spec *spec, core__reader r,
+                                           bool *found);
+/* The inner size of dense layers, if there are any.                          */
+CORE_NODISCARD core_status core__get_dense_inner(core_spec *spec,
+                                                 core__reader r,
+                                                 const char *key);
+CORE_NODISCARD core_status core__get_sparse_step(core_spec *spec,
+                                                 core__reader r);
+CORE_NODISCARD core_status core__get_first_dense(core_spec *spec,
+                                                 core__reader r);
+CORE_NODISCARD core_status core__get_groups(core_spec *spec, core__reader r);
+CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
+                                               bool renormalise);
+CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
+/* Refuses quantised files but those of `method` (NULL: all).                 */
+CORE_NODISCARD core_status core__get_quantisation(core__reader r,
+                                                  const char *method);
+
+#endif

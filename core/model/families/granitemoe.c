@@ -1,0 +1,38 @@
+/* core/model/families/granitemoe.c -- Granite-MoE: scaled embedding, residual
+ * and logits.
+ *
+ * Trap: gate and up of all experts are one tensor, one above the other.
+ */
+#include "core/model/families/family.h"
+
+static core_status add(core_spec *spec, core__reader r)
+{
+    spec->router = CORE_ROUTER_SOFTMAX_TOP;
+    CORE_TRY(core__config_expect(r, "position_embedding_type", "rope"));
+    CORE_TRY(core__config_real(r, "attention_multiplier", &spec->score_scale));
+    CORE_TRY(core__config_real(r, "embedding_multiplier", &spec->embed_scale));
+    CORE_TRY(
+        core__config_real(r, "residual_multiplier", &spec->residual_scale));
+    CORE_TRY(core__config_real(r, "logits_scaling", &spec->logits_divisor));
+    return core__get_attention_bias(spec, r, "attention_bias", false, true);
+}
+
+static const core__place OWN[] = {
+    {CORE_W_ROUTER, CORE_LAYOUT_MATRIX,
+     "model.layers.%d.block_sparse_moe.router.layer.weight"},
+    {CORE_W_EXPERT_GATE, CORE_LAYOUT_E_TOP,
+     "model.layers.%d.block_sparse_moe.input_linear.weight"},
+    {CORE_W_EXPERT_UP, CORE_LAYOUT_E_BOTTOM,
+     "model.layers.%d.block_sparse_moe.input_linear.weight"},
+    {CORE_W_EXPERT_DOWN, CORE_LAYOUT_E_OUT_IN,
+     "model.layers.%d.block_sparse_moe.output_linear.weight"},
+    CORE_PLACES_END};
+
+const core__family core__family_granitemoe = {
+    .model_type = "granitemoe",
+    .add = add,
+    .experts = "num_local_experts",
+    .inner = "intermediate_size",
+    .head = CORE_HEAD_OF_WIDTH,
+    .own = OWN,
+};

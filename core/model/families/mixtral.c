@@ -1,0 +1,31 @@
+/* core/model/families/mixtral.c -- Mixtral.
+ *
+ * Trap: an expert's matrices are w1 (gate), w3 (up) and w2 (down).
+ */
+#include "core/model/families/family.h"
+
+static core_status add(core_spec *spec, core__reader r)
+{
+    spec->renormalise = true;
+    return core__get_window(spec, r);
+}
+
+static const core__place OWN[] = {
+    {CORE_W_ROUTER, CORE_LAYOUT_MATRIX,
+     "model.layers.%d.block_sparse_moe.gate.weight"},
+    {CORE_W_EXPERT_GATE, CORE_LAYOUT_MATRIX,
+     "model.layers.%d.block_sparse_moe.experts.%d.w1.weight"},
+    {CORE_W_EXPERT_UP, CORE_LAYOUT_MATRIX,
+     "model.layers.%d.block_sparse_moe.experts.%d.w3.weight"},
+    {CORE_W_EXPERT_DOWN, CORE_LAYOUT_MATRIX,
+     "model.layers.%d.block_sparse_moe.experts.%d.w2.weight"},
+    CORE_PLACES_END};
+
+const core__family core__family_mixtral = {
+    .model_type = "mixtral",
+    .add = add,
+    .experts = "num_local_experts",
+    .inner = "intermediate_size",
+    .head = CORE_HEAD_OF_KEY,
+    .own = OWN,
+};

@@ -1,0 +1,25 @@
+/* core/model/families/qwen2_moe.c -- Qwen2-MoE: a shared expert that is
+ * weighted, sparse steps.
+ */
+#include "core/model/families/family.h"
+
+static core_status add(core_spec *spec, core__reader r)
+{
+    CORE_TRY(core__config_expect_flag(r, "use_sliding_window", false));
+    CORE_TRY(core__get_attention_bias(spec, r, "qkv_bias", true, false));
+    CORE_TRY(core__config_flag(r, "norm_topk_prob", false, &spec->renormalise));
+    spec->shared_gate = true;
+    CORE_TRY(core__config_count(r, "shared_expert_intermediate_size",
+                                &spec->n_f_shared));
+    return core__get_sparse_step(spec, r);
+}
+
+const core__family core__family_qwen2_moe = {
+    .model_type = "qwen2_moe",
+    .add = add,
+    .experts = "num_experts",
+    .inner = "moe_intermediate_size",
+    .head = CORE_HEAD_OF_WIDTH,
+    .dense = "model.layers.%d.mlp.",
+    .shared = "model.layers.%d.mlp.shared_expert.",
+};

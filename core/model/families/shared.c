@@ -1,0 +1,145 @@
+/* core/model/families/shared.c -- what several families have in common. */
+#include "core/model/families/family.h"
+
+#include <math.h>
+#include <string.h>
+
+core_status core__get_attention_bias(core_spec *spec, core__reader r,
+                                     const char *key, bool fallback,
+                                     bool output_too)
+{
+    CORE_TRY(core__config_flag(r, key, fallback, &spec->bias_qkv));
+    spec->bias_o = output_too && spec->bias_qkv;
+    return CORE_OK;
+}
+
+core_status core__get_window(core_spec *spec, core__reader r)
+{
+    return core__config_value(r, "sliding_window") == NULL
+               ? CORE_OK
+               : core__config_count(r, "sliding_window", &spec->sliding_window);
+}
+
+/* layer_types, and whether the file has them. */
+core_status core__get_spans(core_spec *spec, core__reader r, bool *found)
+{
+    static const char *const WORDS[] = {[CORE_SPAN_WINDOW] =
+                                            "sliding_attention",
+                                        [CORE_SPAN_FULL] = "full_attention",
+                                        [CORE_SPAN_CHUNK] = "chunked_attention",
+                                        NULL};
+    return core__config_layers(r, "layer_types", WORDS, spec->n_l, spec->span,
+                               found);
+}
+
+static bool any_dense(const core_spec *spec)
+{
+    return core_spec_count_moe(spec, 0, (int)spec->n_l) < spec->n_l;
+}
+
+core_status core__get_dense_inner(core_spec *spec, core__reader r,
+                                  const char *key)
+{
+    return any_dense(spec) ? core__config_count(r, key, &spec->n_f_dense)
+                           : CORE_OK;
+}
+
+/* Qwen: every step-th layer has experts, unless a list says it has none. */
+core_status core__get_sparse_step(core_spec *spec, core__reader r)
+{
+    uint8_t dense[CORE_MAX_LAYERS] = {0};
+    int64_t step;
+    bool found;
+    CORE_TRY(core__config_count(r, "decoder_sparse_step", &step));
+    CORE_TRY(
+        core__config_layer_set(r, "mlp_only_layers", spec->n_l, dense, &found));
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->ffn[l] = dense[l] != 0 || (l + 1) % step != 0 ? CORE_FFN_DENSE
+                                                            : CORE_FFN_MOE;
+    return core__get_dense_inner(spec, r, "intermediate_size");
+}
+
+/* DeepSeek and those after it: the first layers dense, shared experts. */
+core_status core__get_first_dense(core_spec *spec, core__reader r)
+{
+    int64_t n_dense, n_shared, step;
+    CORE_TRY(core__config_count_or(r, "first_k_dense_replace", 0, &n_dense));
+    CORE_TRY(core__config_count_or(r, "n_shared_experts", 0, &n_shared));
+    CORE_TRY(core__config_count_or(r, "moe_layer_freq", 1, &step));
+    CORE_FAIL_IF(step != 1, CORE_E_SPEC,
+                 "%s: moe_layer_freq: %lld is not supported, expected 1",
+                 r.where, (long long)step);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->ffn[l] = l < n_dense ? CORE_FFN_DENSE : CORE_FFN_MOE;
+    spec->n_f_shared = spec->n_f * n_shared;
+    return core__get_dense_inner(spec, r, "intermediate_size");
+}
+
+/* One group of all experts is no choice of groups. */
+core_status core__get_groups(core_spec *spec, core__reader r)
+{
+    CORE_TRY(core__config_count_or(r, "n_group", 1, &spec->n_group));
+    if (spec->n_group <= 1) {
+        spec->n_group = 0;
+        return CORE_OK;
+    }
+    return core__config_count(r, "topk_group", &spec->n_group_kept);
+}
+
+/* The router of DeepSeek-V3. */
+core_status core__get_v3_router(core_spec *spec, core__reader r,
+                                bool renormalise)
+{
+    spec->router = CORE_ROUTER_SIGMOID;
+    spec->correction = true;
+    CORE_TRY(core__config_expect(r, "scoring_func", "sigmoid"));
+    CORE_TRY(core__config_expect(r, "topk_method", "noaux_tc"));
+    CORE_TRY(core__get_groups(spec, r));
+    if (spec->n_group > 0)
+        spec->group_score = CORE_GROUP_SCORE_BEST_TWO;
+    CORE_TRY(core__config_flag(r, "norm_topk_prob", renormalise,
+                               &spec->renormalise));
+    return core__config_real(r, "routed_scaling_factor", &spec->routed_scale);
+}
+
+/* Sizes of latent attention, and the scale that yarn puts on whole scores. */
+core_status core__get_latent(core_spec *spec, core__reader r)
+{
+    double mscale;
+    CORE_TRY(core__config_count_or(r, "q_lora_rank", 0, &spec->n_q_rank));
+    CORE_TRY(core__config_count(r, "kv_lora_rank", &spec->n_kv_rank));
+    CORE_TRY(core__config_count(r, "qk_rope_head_dim", &spec->n_rot));
+    CORE_TRY(core__config_count(r, "v_head_dim", &spec->n_dv));
+    CORE_TRY(core__config_mscale_all_dim(r, &mscale));
+    if (mscale != 0.0 && spec->rope.scaling == CORE_ROPE_YARN) {
+        const double m = core__mscale(spec->rope.factor, mscale);
+        spec->score_scale = 1.0 / sqrt((double)spec->n_dh) * m * m;
+    }
+    CORE_TRY(core__config_expect_flag(r, "mlp_bias", false));
+    return core__get_attention_bias(spec, r, "attention_bias", false, true);
+}
+
+/* Quantised files say so; which tensors are, the files themselves show. */
+core_status core__get_quantisation(core__reader r, const char *method)
+{
+    const core__reader q = {core__config_value(r, "quantization_config"),
+                            r.where};
+    const char *found;
+    if (q.object == NULL)
+        return CORE_OK;
+    CORE_FAIL_IF(method == NULL, CORE_E_SPEC,
+                 "%s: quantization_config: not supported", r.where);
+    CORE_TRY(core__config_text(q, "quant_method", NULL, &found));
+    CORE_FAIL_IF(strcmp(found, method) != 0, CORE_E_SPEC,
+                 "%s: quantization_config: quant_method: '%s' is not "
+                 "supported, expected %s",
+                 r.where, found, method);
+    const json_t *block = core__config_value(q, "weight_block_size");
+    for (size_t i = 0; i < json_array_size(block); i++)
+        CORE_FAIL_IF(json_integer_value(json_array_get(block, i)) != 128,
+                     CORE_E_SPEC,
+                     "%s: quantization_config: weight_block_size: expected "
+                     "128, 128",
+                     r.where);
+    return CORE_OK;
+}

@@ -1,0 +1,78 @@
+/* core/model/file_tensor.c -- the names of a family's tensors.
+ *
+ * Nearly all families use the names in the rows of the operators; a family's
+ * own list holds what differs.  Traps: the dense MLP and the shared expert are
+ * one kind of ours under two prefixes; a Switch file counts its layers as
+ * blocks of an encoder.
+ */
+#include "core/model/file_tensor.h"
+
+#include "core/model/families/family.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static core__place common(const core_spec *s, core_weight_kind kind)
+{
+    switch (kind) {
+#define COMMON_PLACE(kind, scope, name, here, rows, cols, values, bias,        \
+                     layout, file)                                             \
+    case CORE_W_##kind:                                                        \
+        return (core__place){CORE_W_##kind, CORE_LAYOUT_##layout, file};
+        CORE_WEIGHT_LIST(COMMON_PLACE)
+#undef COMMON_PLACE
+    case CORE_N_WEIGHT_KINDS:
+        break;
+    }
+    return (core__place){CORE_W_NONE, CORE_LAYOUT_NONE, ""};
+}
+
+static core__place find(const core_spec *spec, core_weight_kind kind)
+{
+    const core__place *own = core__family_of(spec->family)->own;
+    for (; own != NULL && own->kind != CORE_W_NONE; own++)
+        if (own->kind == kind)
+            return *own;
+    return common(spec, kind);
+}
+
+core_layout core_file_tensor(const core_spec *spec, core_weight id,
+                             char name[CORE_FILE_TENSOR_BYTES])
+{
+    const core__family *family = core__family_of(spec->family);
+    const core__place at = find(spec, id.kind);
+    int n = 0;
+    if (id.kind >= CORE_W_MLP_GATE && id.kind <= CORE_W_MLP_DOWN_BIAS) {
+        const char *prefix =
+            core_spec_is_moe(spec, id.layer) ? family->shared : family->dense;
+        if (prefix == NULL)
+            return CORE_LAYOUT_NONE;
+        n = snprintf(name, CORE_FILE_TENSOR_BYTES, prefix, id.layer);
+    }
+    const int layer =
+        spec->family == CORE_FAMILY_SWITCH ? spec->switch_block : id.layer;
+    snprintf(name + n, CORE_FILE_TENSOR_BYTES - (size_t)n, at.format, layer,
+             id.expert);
+    return at.layout;
+}
+
+/* Files may hold, beyond the last layer, one that predicts further tokens. */
+static bool is_beyond_last_layer(const core_spec *spec, const char *name)
+{
+    static const char LAYERS[] = "model.layers.";
+    const size_t n = sizeof LAYERS - 1;
+    return core__family_of(spec->family)->looks_ahead &&
+           strncmp(name, LAYERS, n) == 0 && name[n] >= '0' && name[n] <= '9' &&
+           strtol(name + n, NULL, 10) >= spec->n_l;
+}
+
+bool core_file_is_tolerated(const core_spec *spec, const char *name)
+{
+    static const char ROTARY[] = ".rotary_emb.inv_freq";
+    const size_t n = strlen(name), n_rotary = sizeof ROTARY - 1;
+    if (n > n_rotary && strcmp(name + n - n_rotary, ROTARY) == 0)
+        return true;
+    return is_beyond_last_layer(spec, name) ||
+           (spec->tied && strcmp(name, common(spec, CORE_W_HEAD).format) == 0);
+}

@@ -1,0 +1,41 @@
+/* core/model/file_tensor.h -- where a weight lies in the files of its family.
+ */
+#ifndef CORE_FILE_TENSOR_H
+#define CORE_FILE_TENSOR_H
+
+#include "core/model/weight_list.h"
+
+enum { CORE_FILE_TENSOR_BYTES = 160 };
+
+/* How a matrix of ours, [rows, cols], lies in a file tensor.  E experts. */
+typedef enum core_layout {
+    CORE_LAYOUT_NONE,       /* the family has no such tensor                 */
+    CORE_LAYOUT_MATRIX,     /* [rows, cols]                                  */
+    CORE_LAYOUT_VECTOR,     /* [cols], rows is 1                             */
+    CORE_LAYOUT_CONV,       /* [rows, 1, cols]                               */
+    CORE_LAYOUT_FIRST_ROWS, /* [2 rows, cols], the first half                */
+    CORE_LAYOUT_LAST_ROWS,  /* the other one                                 */
+    CORE_LAYOUT_FIRST_COLS, /* [2 cols], rows is 1                           */
+    CORE_LAYOUT_LAST_COLS,
+    CORE_LAYOUT_E_IN_OUT, /* [E, cols, rows]                               */
+    CORE_LAYOUT_E_EVEN,   /* [E, cols, 2 rows], every second, from the first */
+    CORE_LAYOUT_E_ODD,
+    CORE_LAYOUT_E_LEFT, /* [E, cols, 2 rows], the first half             */
+    CORE_LAYOUT_E_RIGHT,
+    CORE_LAYOUT_E_OUT_IN, /* [E, rows, cols]                               */
+    CORE_LAYOUT_E_TOP,    /* [E, 2 rows, cols], the first half             */
+    CORE_LAYOUT_E_BOTTOM,
+    CORE_LAYOUT_E_VECTOR, /* [E, cols], rows is 1                          */
+    CORE_LAYOUT_E_VECTOR_EVEN, /* [E, 2 cols]                                 */
+    CORE_LAYOUT_E_VECTOR_ODD,
+} core_layout;
+
+/* The file tensor of a weight: its name, and how the weight lies in it.
+ * CORE_LAYOUT_NONE if the family has none.                           [local] */
+core_layout core_file_tensor(const core_spec *spec, core_weight id,
+                             char name[CORE_FILE_TENSOR_BYTES]);
+
+/* True for a tensor that may be in the files and is no weight of the model. */
+bool core_file_is_tolerated(const core_spec *spec, const char *name);
+
+#endif

@@ -1,0 +1,108 @@
+/* core/model/operators.h -- what layers are made of.
+ *
+ * An operator has one home: its file in core/model/operators/ says what it
+ * stores (taps), which weights it has, its settings, and when it is there.  The
+ * lists below put the rows of all of them together, in the order of execution;
+ * lists of taps and weights, sizes, names in files, parameter counts and what a
+ * golden holds follow from them.  Adding one: docs/adding-an-operator.md.
+ *
+ * A row is an X(...) of these columns, expressions of the spec `s` and the
+ * layer `l`:
+ *   tap     kind, name (%d = layer), rows (TOKEN | CHOICE), grid (ACT | PROB |
+ *           INT), coarse (one of the oracle's names), when it is there,
+ *           columns, heads side by side in them (0: none), words for a report
+ *   weight  kind, scope (ONCE | LAYER | EXPERT), name (%d = layer, expert),
+ *           when it is there, rows, columns, procedural values (procedural.c),
+ *           its bias, how it lies in a file tensor (file_tensor.h), and the name
+ *           of that; families that call it otherwise say so (families/)
+ */
+#ifndef CORE_OPERATORS_H
+#define CORE_OPERATORS_H
+
+#include "core/model/operators/attention.h"
+#include "core/model/operators/ends.h"
+#include "core/model/operators/latent.h"
+#include "core/model/operators/mamba.h"
+#include "core/model/operators/mlp.h"
+#include "core/model/operators/moe.h"
+#include "core/model/operators/shared_gate.h"
+#include "core/model/operators/stream.h"
+
+/* --- operators that stand in each other's place ----------------------------
+ *
+ * X(ENUMERATOR, name), a list for each place.  Both passes and the records of
+ * cost make their tables from these lists, so that nothing else names an
+ * operator but its own files.
+ */
+
+/* The first half of a layer: from the normed input to what is added to the
+ * stream.  The words of `mixer` in a spec file.                              */
+#define CORE_MIXER_LIST(X) X(ATTENTION, attention) X(MAMBA, mamba)
+
+/* How attention gets its queries, keys and values.                           */
+#define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
+
+/* What the output of a shared expert is multiplied by.                       */
+#define CORE_SHARED_LIST(X) X(SHARED_GATE, shared_gate)
+
+typedef enum core_mixer {
+#define CORE_MIXER_ENUM(kind, name) CORE_MIXER_##kind,
+    CORE_MIXER_LIST(CORE_MIXER_ENUM)
+#undef CORE_MIXER_ENUM
+    CORE_N_MIXERS
+} core_mixer;
+
+typedef enum core_projection {
+#define CORE_PROJECTION_ENUM(kind, name) CORE_PROJECTION_##kind,
+    CORE_PROJECTION_LIST(CORE_PROJECTION_ENUM)
+#undef CORE_PROJECTION_ENUM
+    CORE_N_PROJECTIONS
+} core_projection;
+
+typedef enum core_shared {
+#define CORE_SHARED_ENUM(kind, name) CORE_SHARED_##kind,
+    CORE_SHARED_LIST(CORE_SHARED_ENUM)
+#undef CORE_SHARED_ENUM
+    CORE_N_SHARED
+} core_shared;
+
+/* Operators whose settings have rules of their own (operators/NAME.c).       */
+#define CORE_CHECK_LIST(X) X(latent) X(mamba)
+
+/* Their fields in a spec file, by place.                                     */
+#define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
+#define CORE_MIXER_FIELDS(X) CORE_MAMBA_FIELDS(X)
+#define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
+
+/* --- all rows --------------------------------------------------------------- */
+
+#define CORE_TAP_LIST(X)                                                       \
+    CORE_EMBED_TAPS(X)                                                         \
+    CORE_LAYER_IN_TAPS(X)                                                      \
+    CORE_LATENT_QUERY_TAPS(X)                                                  \
+    CORE_QUERY_TAPS(X)                                                         \
+    CORE_LATENT_KEY_TAPS(X)                                                    \
+    CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_MAMBA_TAPS(X)                                                         \
+    CORE_LAYER_MID_TAPS(X)                                                     \
+    CORE_MOE_TAPS(X)                                                           \
+    CORE_MLP_TAPS(X)                                                           \
+    CORE_SHARED_GATE_TAPS(X)                                                   \
+    CORE_LAYER_OUT_TAPS(X)                                                     \
+    CORE_HEAD_TAPS(X)
+
+#define CORE_WEIGHT_LIST(X)                                                    \
+    CORE_EMBED_WEIGHTS(X)                                                      \
+    CORE_MIXER_NORM_WEIGHTS(X)                                                 \
+    CORE_LATENT_QUERY_WEIGHTS(X)                                               \
+    CORE_QUERY_WEIGHTS(X)                                                      \
+    CORE_LATENT_KEY_WEIGHTS(X)                                                 \
+    CORE_ATTENTION_WEIGHTS(X)                                                  \
+    CORE_MAMBA_WEIGHTS(X)                                                      \
+    CORE_FFN_NORM_WEIGHTS(X)                                                   \
+    CORE_MOE_WEIGHTS(X)                                                        \
+    CORE_MLP_WEIGHTS(X)                                                        \
+    CORE_SHARED_GATE_WEIGHTS(X)                                                \
+    CORE_HEAD_WEIGHTS(X)
+
+#endif

@@ -1,0 +1,19 @@
+/* core/model/operators/mamba.c -- sizes of a state space. */
+#include "core/model/spec_impl.h"
+
+core_status core__check_mamba(const core_spec *spec)
+{
+    bool any = false;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        any = any || core_spec_mixer(spec, l) == CORE_MIXER_MAMBA;
+    if (!any)
+        return CORE_OK;
+    const int64_t most = INT32_MAX;
+    CORE_TRY(
+        core__check_size(spec, "mamba.channels", spec->mamba.n_c, 1, most));
+    CORE_TRY(
+        core__check_size(spec, "mamba.state", spec->mamba.n_s, 1, 1 << 20));
+    CORE_TRY(
+        core__check_size(spec, "mamba.conv", spec->mamba.n_conv, 1, 1 << 20));
+    return core__check_size(spec, "mamba.dt_rank", spec->mamba.n_r, 1, 1 << 20);
+}

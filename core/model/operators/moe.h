@@ -1,0 +1,66 @@
+/* core/model/operators/moe.h -- router, dispatch, experts, combine. */
+#ifndef CORE_OPERATORS_MOE_H
+#define CORE_OPERATORS_MOE_H
+
+#define CORE_MOE_HERE (core_spec_is_moe(s, l))
+/* Routers whose scores are values of all experts.                            */
+#define CORE_PROBS_HERE                                                        \
+    (CORE_MOE_HERE && (s->router == CORE_ROUTER_SOFTMAX ||                     \
+                       s->router == CORE_ROUTER_SIGMOID))
+
+#define CORE_MOE_TAPS(X)                                                       \
+    X(ROUTER_LOGITS, "layers.%d.router_logits", TOKEN, ACT, true,              \
+      CORE_MOE_HERE, s->n_e, 0, "router scores")                               \
+    X(ROUTER_PROBS, "layers.%d.moe.probs", TOKEN, PROB, false,                 \
+      CORE_PROBS_HERE, s->n_e, 0, "router probabilities")                      \
+    X(TOPK_IDX, "layers.%d.topk_idx", TOKEN, INT, true,                        \
+      CORE_MOE_HERE, s->n_k, 0, "choice of experts")                           \
+    X(TOPK_WEIGHT, "layers.%d.topk_weight", TOKEN, PROB, true,                 \
+      CORE_MOE_HERE, s->n_k, 0, "weights of the chosen experts")               \
+    X(SLOT, "layers.%d.moe.slot", TOKEN, INT, false,                           \
+      CORE_MOE_HERE, s->n_k, 0, "capacity")                                    \
+    X(RECV, "layers.%d.moe.recv", CHOICE, ACT, false,                          \
+      CORE_MOE_HERE, s->n_d, 0, "arrival of tokens at the experts")            \
+    X(EXPERT_GATE, "layers.%d.moe.gate", CHOICE, ACT, false,                   \
+      CORE_MOE_HERE && s->gated, s->n_f, 0, "expert gate projection")          \
+    X(EXPERT_UP, "layers.%d.moe.up", CHOICE, ACT, false,                       \
+      CORE_MOE_HERE, s->n_f, 0, "expert up projection")                        \
+    X(EXPERT_ACT, "layers.%d.moe.act", CHOICE, ACT, false,                     \
+      CORE_MOE_HERE, s->n_f, 0, "expert activation")                           \
+    X(EXPERT_OUT, "layers.%d.moe.expert_out", CHOICE, ACT, false,              \
+      CORE_MOE_HERE, s->n_d, 0, "expert down projection")                      \
+    X(BACK, "layers.%d.moe.back", CHOICE, ACT, false,                          \
+      CORE_MOE_HERE, s->n_d, 0, "return of the experts' results")              \
+    X(COMBINE, "layers.%d.moe.combine", TOKEN, ACT, false,                     \
+      CORE_MOE_HERE, s->n_d, 0, "weighted sum of the experts")
+
+#define CORE_MOE_WEIGHTS(X)                                                    \
+    X(ROUTER, LAYER, "layers.%d.router", CORE_MOE_HERE, s->n_e, s->n_d,        \
+      MATRIX(2.5), ROUTER_BIAS, MATRIX, "model.layers.%d.mlp.gate.weight")     \
+    X(ROUTER_BIAS, LAYER, "layers.%d.router_bias",                             \
+      CORE_MOE_HERE && s->bias_router, 1, s->n_e, BIAS, NONE, VECTOR,          \
+      "model.layers.%d.mlp.gate.bias")                                         \
+    X(CORRECTION, LAYER, "layers.%d.router_correction",                        \
+      CORE_MOE_HERE && s->correction, 1, s->n_e, SMALL, NONE, VECTOR,          \
+      "model.layers.%d.mlp.gate.e_score_correction_bias")                      \
+    X(EXPERT_GATE, EXPERT, "layers.%d.experts.%d.gate",                        \
+      CORE_MOE_HERE && s->gated, s->n_f, s->n_d,                               \
+      MATRIX(1.0), EXPERT_GATE_BIAS, MATRIX,                                   \
+      "model.layers.%d.mlp.experts.%d.gate_proj.weight")                       \
+    X(EXPERT_UP, EXPERT, "layers.%d.experts.%d.up",                            \
+      CORE_MOE_HERE, s->n_f, s->n_d, MATRIX(1.0), EXPERT_UP_BIAS, MATRIX,      \
+      "model.layers.%d.mlp.experts.%d.up_proj.weight")                         \
+    X(EXPERT_DOWN, EXPERT, "layers.%d.experts.%d.down",                        \
+      CORE_MOE_HERE, s->n_d, s->n_f, MATRIX(2.0), EXPERT_DOWN_BIAS, MATRIX,    \
+      "model.layers.%d.mlp.experts.%d.down_proj.weight")                       \
+    X(EXPERT_GATE_BIAS, EXPERT, "layers.%d.experts.%d.gate_bias",              \
+      CORE_MOE_HERE && s->gated && s->bias_ffn, 1, s->n_f,                     \
+      BIAS, NONE, VECTOR, "model.layers.%d.mlp.experts.%d.gate_proj.bias")     \
+    X(EXPERT_UP_BIAS, EXPERT, "layers.%d.experts.%d.up_bias",                  \
+      CORE_MOE_HERE && s->bias_ffn, 1, s->n_f, BIAS, NONE, VECTOR,             \
+      "model.layers.%d.mlp.experts.%d.up_proj.bias")                           \
+    X(EXPERT_DOWN_BIAS, EXPERT, "layers.%d.experts.%d.down_bias",              \
+      CORE_MOE_HERE && s->bias_ffn, 1, s->n_d, BIAS, NONE, VECTOR,             \
+      "model.layers.%d.mlp.experts.%d.down_proj.bias")
+
+#endif

@@ -1,0 +1,150 @@
+/* core/model/spec.c -- questions about a model that its plain data answers.
+ *
+ * Nothing here knows a file format or a preset.  The traps: a Switch layer
+ * (n_h == 0) has neither attention nor embedding; the capacity formula is
+ * evaluated left to right in double, which for factor 1.1 gives 111 slots where
+ * exact arithmetic would give 110.
+ */
+#include "core/model/spec.h"
+
+#include <math.h>
+
+bool core_spec_is_moe(const core_spec *spec, int layer)
+{
+    return spec->ffn[layer] == CORE_FFN_MOE;
+}
+
+core_mixer core_spec_mixer(const core_spec *spec, int layer)
+{
+    return spec->n_h > 0 ? (core_mixer)spec->mixer[layer] : CORE_N_MIXERS;
+}
+
+core_projection core_spec_projection(const core_spec *s)
+{
+#define PROJECTION_CHOSEN(kind, name)                                          \
+    if (CORE_##kind##_CHOSEN)                                                  \
+        return CORE_PROJECTION_##kind;
+    CORE_PROJECTION_LIST(PROJECTION_CHOSEN)
+#undef PROJECTION_CHOSEN
+    return CORE_N_PROJECTIONS;
+}
+
+core_shared core_spec_shared(const core_spec *s, int l)
+{
+#define SHARED_HERE(kind, name)                                                \
+    if (CORE_##kind##_HERE)                                                    \
+        return CORE_SHARED_##kind;
+    CORE_SHARED_LIST(SHARED_HERE)
+#undef SHARED_HERE
+    return CORE_N_SHARED;
+}
+
+static const struct {
+    const char *name, *module;
+    bool takes_padding;
+} MIXERS[] = {
+#define MIXER_ROW(kind, name)                                                  \
+    {#name, CORE_##kind##_MODULE, CORE_##kind##_TAKES_PADDING},
+    CORE_MIXER_LIST(MIXER_ROW)
+#undef MIXER_ROW
+};
+
+const char *core_mixer_name(core_mixer mixer)
+{
+    return MIXERS[mixer].name;
+}
+
+const char *core_mixer_module(core_mixer mixer)
+{
+    return MIXERS[mixer].module;
+}
+
+bool core_mixer_takes_padding(core_mixer mixer)
+{
+    return MIXERS[mixer].takes_padding;
+}
+
+double core_mixer_flops(const core_spec *s, int layer)
+{
+    switch (core_spec_mixer(s, layer)) {
+#define MIXER_FLOPS(kind, name)                                                \
+    case CORE_MIXER_##kind:                                                    \
+        return CORE_##kind##_FLOPS;
+        CORE_MIXER_LIST(MIXER_FLOPS)
+#undef MIXER_FLOPS
+    case CORE_N_MIXERS:
+        break;
+    }
+    return 0.0;
+}
+
+bool core_spec_has_attention(const core_spec *spec, int layer)
+{
+    return spec->n_h > 0 && spec->mixer[layer] == CORE_MIXER_ATTENTION;
+}
+
+bool core_spec_has_rope(const core_spec *spec, int layer)
+{
+    return core_spec_has_attention(spec, layer) && spec->no_rope[layer] == 0;
+}
+
+int64_t core_spec_n_rot(const core_spec *spec)
+{
+    return spec->n_rot > 0 ? spec->n_rot : spec->n_dh;
+}
+
+int64_t core_spec_n_dv(const core_spec *spec)
+{
+    return spec->n_dv > 0 ? spec->n_dv : spec->n_dh;
+}
+
+double core_spec_score_scale(const core_spec *spec)
+{
+    return spec->score_scale > 0.0 ? spec->score_scale
+                                   : 1.0 / sqrt((double)spec->n_dh);
+}
+
+int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i)
+{
+    const int64_t window = spec->sliding_window;
+    switch ((core_span)spec->span[layer]) {
+    case CORE_SPAN_WINDOW:
+        return window > 0 && i >= window ? i - window + 1 : 0;
+    case CORE_SPAN_CHUNK:
+        return i / spec->chunk * spec->chunk;
+    case CORE_SPAN_FULL:
+        break;
+    }
+    return 0;
+}
+
+int64_t core_spec_n_mlp(const core_spec *spec, int layer)
+{
+    return core_spec_is_moe(spec, layer) ? spec->n_f_shared : spec->n_f_dense;
+}
+
+bool core_spec_has_mlp(const core_spec *spec, int layer, int64_t *n_f)
+{
+    *n_f = core_spec_n_mlp(spec, layer);
+    return *n_f > 0;
+}
+
+int core_spec_count_moe(const core_spec *spec, int first, int end)
+{
+    int n = 0;
+    for (int l = first; l < end; l++)
+        n += core_spec_is_moe(spec, l) ? 1 : 0;
+    return n;
+}
+
+int64_t core_spec_capacity(const core_spec *spec, int64_t n_t)
+{
+    const core_capacity *c = &spec->capacity;
+    if (c->rule == CORE_CAPACITY_NONE)
+        return INT64_MAX;
+    if (c->rule == CORE_CAPACITY_ABSOLUTE)
+        return c->absolute;
+    const double slots =
+        ceil((double)n_t * (double)spec->n_k / (double)spec->n_e * c->factor);
+    return slots < 0x1p62 ? (int64_t)slots : INT64_MAX;
+}

@@ -1,0 +1,255 @@
+/* core/model/spec.h -- the description of a model: plain data, no behaviour.
+ *
+ * A family of published models is a row of settings here, plus the names of its
+ * tensors (core/model/families/): no forward pass ever asks for the family.
+ * In a field that a model does not use, 0 means "none".
+ *
+ * Axis letters used in names everywhere (see ref/MODEL.md):
+ *   T tokens, D model width, H query heads, G kv heads, Dh head size,
+ *   E experts, K experts per token, F expert inner size, V vocabulary, L layers.
+ */
+#ifndef CORE_SPEC_H
+#define CORE_SPEC_H
+
+#include "core/base/status.h"
+#include "core/model/families.h"
+#include "core/model/operators.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum { CORE_MAX_LAYERS = 256, CORE_NAME_BYTES = 64 };
+
+typedef enum core_norm {
+    CORE_NORM_RMS,
+    CORE_NORM_LAYER, /* mean and variance, weight and bias                    */
+} core_norm;
+
+/* The earlier keys that a query of a layer sees. */
+typedef enum core_span {
+    CORE_SPAN_WINDOW, /* the last sliding_window, itself included; all if 0   */
+    CORE_SPAN_FULL,   /* all                                                  */
+    CORE_SPAN_CHUNK,  /* those of its own chunk: j / chunk == i / chunk       */
+} core_span;
+
+/* Norm of queries and keys. */
+typedef enum core_qk_norm {
+    CORE_QK_NORM_NONE,
+    CORE_QK_NORM_HEAD,  /* over each head, before rope, weight [Dh]           */
+    CORE_QK_NORM_ALL,   /* over all heads together, before rope, weight [H*Dh]
+                         * and [G*Dh]                                         */
+    CORE_QK_NORM_ROPED, /* over each head, after rope, no weight, only in
+                         * layers that have rope                              */
+} core_qk_norm;
+
+/* How router logits become scores and weights (ref/MODEL.md, "Router"). */
+typedef enum core_router {
+    CORE_ROUTER_SOFTMAX,     /* softmax over all experts                      */
+    CORE_ROUTER_SOFTMAX_TOP, /* K largest logits, softmax over those          */
+    CORE_ROUTER_SIGMOID,
+    CORE_ROUTER_SPARSEMIXER, /* K is 2                                        */
+} core_router;
+
+typedef enum core_group_score {
+    CORE_GROUP_SCORE_MAX,
+    CORE_GROUP_SCORE_BEST_TWO, /* sum of the two largest                      */
+} core_group_score;
+
+typedef enum core_rope_scaling {
+    CORE_ROPE_PLAIN,
+    CORE_ROPE_LINEAR,
+    CORE_ROPE_YARN,
+    CORE_ROPE_LLAMA3,
+} core_rope_scaling;
+
+typedef struct core_rope {
+    double theta;
+    core_rope_scaling scaling;
+    double factor;             /* linear, yarn, llama3                        */
+    double beta_fast, beta_slow;
+    double low_freq, high_freq; /* llama3: low_ and high_freq_factor          */
+    double original_positions; /* yarn, llama3: max_position_embeddings of
+                                * the training                              */
+    double attention_factor;   /* multiplies cos and sin; resolved at parsing */
+    bool truncate;             /* yarn: floor/ceil the correction range       */
+    bool interleaved;          /* pairs (2j, 2j+1) instead of (j, j + half)   */
+} core_rope;
+
+typedef enum core_act {
+    CORE_ACT_SILU,
+    CORE_ACT_GELU,      /* erf form                                           */
+    CORE_ACT_GELU_TANH, /* "gelu_new"                                         */
+    CORE_ACT_RELU,
+    CORE_ACT_CLAMPED_SWIGLU, /* GPT-OSS, only gated: core_gated               */
+} core_act;
+
+typedef enum core_capacity_rule {
+    CORE_CAPACITY_NONE,     /* nothing is ever dropped                        */
+    CORE_CAPACITY_FACTOR,   /* C = ceil((double)tokens*K/E*factor), left to right */
+    CORE_CAPACITY_ABSOLUTE, /* C is a number of the spec                      */
+} core_capacity_rule;
+
+/* The tokens that compete for an expert's slots. */
+typedef enum core_capacity_domain {
+    CORE_DOMAIN_GROUP,    /* one token group (see core_groups)                */
+    CORE_DOMAIN_SEQUENCE, /* one row of the batch                             */
+    CORE_DOMAIN_BATCH,    /* all tokens                                       */
+} core_capacity_domain;
+
+typedef enum core_priority {
+    CORE_PRIORITY_POSITION, /* lower token index first                        */
+    CORE_PRIORITY_PROB,     /* larger topk_weight first, ties by token index  */
+} core_priority;
+
+/* What the sub-layer returns for a (token, choice) that found no slot. */
+typedef enum core_dropped {
+    CORE_DROPPED_ZERO,        /* nothing; the other weights stay as they are  */
+    CORE_DROPPED_PASSTHROUGH, /* weight * normed input (Switch before 4.52)   */
+} core_dropped;
+
+typedef struct core_capacity {
+    core_capacity_rule rule;
+    core_capacity_domain domain;
+    core_priority priority;
+    core_dropped dropped;
+    double factor;
+    int64_t absolute;
+} core_capacity;
+
+typedef enum core_ffn { CORE_FFN_MOE, CORE_FFN_DENSE } core_ffn;
+
+typedef struct core_spec {
+    char name[CORE_NAME_BYTES];
+    core_family family;
+
+    int64_t n_l, n_d, n_h, n_g, n_dh; /* n_h == 0: no attention, embedding,
+                                       * final norm or head (Switch layer)    */
+    int64_t n_e, n_k, n_f, n_v;
+    int64_t n_f_shared;               /* shared expert's inner size, 0: none  */
+    int64_t n_f_dense;                /* dense layers' inner size, 0: none    */
+    uint8_t ffn[CORE_MAX_LAYERS];     /* core_ffn of each layer               */
+    uint8_t mixer[CORE_MAX_LAYERS];   /* core_mixer of each layer             */
+
+    core_norm norm;
+    double norm_eps;
+
+    core_rope rope;
+    int64_t n_rot;                    /* rotated elements of a head, 0: all   */
+    uint8_t no_rope[CORE_MAX_LAYERS]; /* 1: the layer has no rope             */
+    int64_t sliding_window;           /* keys per query, itself included; 0 = all */
+    int64_t chunk;                    /* of CORE_SPAN_CHUNK                   */
+    uint8_t span[CORE_MAX_LAYERS];    /* core_span of each layer              */
+    int64_t n_kv_rank;                /* columns of compressed keys and values,
+                                       * 0: they are not compressed           */
+    int64_t n_q_rank;                 /* then: of the short query, 0: none    */
+    int64_t n_dv;                     /* then: value head size; else 0: Dh    */
+    core_qk_norm qk_norm;
+    double clip_qkv;                  /* q, k, v clamped to [-c, c]; 0: not   */
+    bool sinks;                       /* a learnt logit per head that takes
+                                       * probability and gives nothing        */
+    double score_scale;               /* 0: 1 / sqrt(Dh)                      */
+    double temper_scale, temper_floor; /* layers without rope: q times
+                                       * 1 + scale * log1p(floor((t+1)/floor));
+                                       * scale 0: not                         */
+    core_mamba mamba;
+    double embed_scale, residual_scale, logits_divisor; /* 1: none            */
+
+    bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
+    core_act act;
+    core_router router;
+    bool renormalise; /* the K chosen probabilities are divided by their sum  */
+    double routed_scale;          /* multiplies the K weights; 1: none        */
+    int64_t n_group, n_group_kept; /* experts in groups of which only the best
+                                   * n_group_kept are eligible; n_group 0: no */
+    core_group_score group_score;
+    bool correction;  /* a bias per expert, for choosing only (SIGMOID)       */
+    double jitter;    /* SPARSEMIXER: eps of its threshold                    */
+    bool weigh_input; /* the weight multiplies the expert's input, not output */
+    bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
+    bool tied;        /* the head is the embedding                            */
+    bool bias_qkv;    /* of q, k, v; of what compresses q and kv instead      */
+    bool bias_o, bias_router, bias_ffn, bias_head;
+    core_capacity capacity;
+
+    int twin_expert;  /* procedural weights: expert twin_expert+1 has the same
+                       * router row as expert twin_expert, so every token ties
+                       * between the two; -1: none                            */
+    int switch_block; /* Switch: encoder block of the sub-layer, file names   */
+} core_spec;
+
+/* True if the layer's feed-forward part is a mixture of experts.     [local] */
+bool core_spec_is_moe(const core_spec *spec, int layer);
+
+/* Which operator of a list (operators.h) the layer has; CORE_N_...: none, as in
+ * a Switch layer, which has no mixer.                                [local] */
+core_mixer core_spec_mixer(const core_spec *spec, int layer);
+core_projection core_spec_projection(const core_spec *spec);
+core_shared core_spec_shared(const core_spec *spec, int layer);
+
+/* Of a mixer: its word, the module of a Hugging Face layer that it is, and
+ * whether it leaves rows alone that padding stands before.           [local] */
+const char *core_mixer_name(core_mixer mixer);
+const char *core_mixer_module(core_mixer mixer);
+bool core_mixer_takes_padding(core_mixer mixer);
+/* Operations per token of the layer's mixer, beyond products and scores.     */
+double core_mixer_flops(const core_spec *spec, int layer);
+
+/* True if the layer has attention, true if it has rope.              [local] */
+bool core_spec_has_attention(const core_spec *spec, int layer);
+bool core_spec_has_rope(const core_spec *spec, int layer);
+/* Rotated elements of a head, value head size, factor of the scores, with
+ * their "0 means" resolved.                                          [local] */
+int64_t core_spec_n_rot(const core_spec *spec);
+int64_t core_spec_n_dv(const core_spec *spec);
+double core_spec_score_scale(const core_spec *spec);
+/* The first key that query i of the layer may see: 0 if all earlier ones.    */
+int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
+
+/* True if the layer has a tensor-parallel MLP: a dense layer, or the shared
+ * expert of an MoE layer; *n_f receives its inner size.              [local] */
+bool core_spec_has_mlp(const core_spec *spec, int layer, int64_t *n_f);
+int64_t core_spec_n_mlp(const core_spec *spec, int layer); /* 0: none         */
+
+/* Number of MoE layers in [first, end).                              [local] */
+int core_spec_count_moe(const core_spec *spec, int first, int end);
+
+/* Parameters in all / used by one token.                             [local] */
+int64_t core_spec_parameters(const core_spec *spec);
+int64_t core_spec_active_parameters(const core_spec *spec);
+
+/* Slots per expert for a capacity domain of n_t tokens; INT64_MAX if nothing
+ * can be dropped.                                                    [local] */
+int64_t core_spec_capacity(const core_spec *spec, int64_t n_t);
+
+/* Fill *out from MODEL: a preset's name ("seed-30b", "seed-mini", "shadow-a",
+ * "shadow-b"), a spec file (*.yaml), or a checkpoint folder (its config.json).
+ * *is_checkpoint (may be NULL) tells the last from the others.       [local]
+ * Errors: E_SPEC, E_FILE, E_FORMAT naming file, line and field; *out unchanged. */
+CORE_NODISCARD core_status core_spec_open(core_spec *out, const char *model,
+                                          bool *is_checkpoint);
+
+/* Our own YAML form; every field must be there.  `name` is used in messages. */
+CORE_NODISCARD core_status core_spec_parse_yaml(core_spec *out,
+                                                const char *text,
+                                                const char *name);
+
+/* A Hugging Face config.json, family by model_type.                          */
+CORE_NODISCARD core_status core_spec_parse_config(core_spec *out,
+                                                  const char *text,
+                                                  const char *name);
+
+/* Write the spec in our own YAML form: core_spec_parse_yaml reads it back.   */
+void core_spec_write_yaml(const core_spec *spec, FILE *out);
+
+/* Check sizes and combinations; every parser ends with it.                   */
+CORE_NODISCARD core_status core_spec_validate(const core_spec *spec);
+
+/* The name of preset i; NULL after the last.                         [local] */
+const char *core_spec_preset_name(int i);
+
+/* The word of a spec file for an activation, for how a router scores; NULL after
+ * the last.                                                          [local] */
+const char *core_act_name(int act);
+const char *core_router_name(int router);
+
+#endif

@@ -1,0 +1,236 @@
+/* core/model/spec_validate.c -- is this a model at all?
+ *
+ * Every parser ends here, so that the rest of the program never meets a size
+ * that overflows, a head that cannot be halved for RoPE or an expert that is
+ * its own twin.  Messages use the words of our own spec file.  Sizes are
+ * bounded by 2^31 - 1: products of two then fit 64 bits, and BLAS takes them;
+ * all parameters together by 2^50, so that their bytes can be counted.
+ */
+#include "core/model/spec_impl.h"
+
+#include "core/model/weight_list.h"
+
+#include <math.h>
+
+static core_status check_positive(const core_spec *spec, const char *what,
+                                  double value)
+{
+    CORE_FAIL_IF(!(value > 0.0 && isfinite(value)), CORE_E_SPEC,
+                 "%s: %s %g, expected a positive number", spec->name, what,
+                 value);
+    return CORE_OK;
+}
+
+static core_status check_rope(const core_spec *spec)
+{
+    const core_rope *rope = &spec->rope;
+    bool any = false;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        any = any || core_spec_has_rope(spec, l);
+    if (!any)
+        return CORE_OK;
+    CORE_TRY(check_positive(spec, "rope.theta", rope->theta));
+    if (rope->scaling == CORE_ROPE_PLAIN)
+        return CORE_OK;
+    CORE_TRY(check_positive(spec, "rope.factor", rope->factor));
+    if (rope->scaling == CORE_ROPE_LINEAR)
+        return CORE_OK;
+    CORE_TRY(check_positive(spec, "rope.original_positions",
+                            rope->original_positions));
+    if (rope->scaling == CORE_ROPE_LLAMA3) {
+        CORE_TRY(check_positive(spec, "rope.low_freq", rope->low_freq));
+        CORE_FAIL_IF(
+            !(rope->high_freq > rope->low_freq && isfinite(rope->high_freq)),
+            CORE_E_SPEC,
+            "%s: rope.high_freq %g, expected more than "
+            "rope.low_freq %g",
+            spec->name, rope->high_freq, rope->low_freq);
+        return CORE_OK;
+    }
+    CORE_FAIL_IF(rope->theta == 1.0, CORE_E_SPEC,
+                 "%s: rope.theta 1 has no logarithm to divide by in yarn",
+                 spec->name);
+    CORE_TRY(check_positive(spec, "rope.beta_fast", rope->beta_fast));
+    CORE_TRY(check_positive(spec, "rope.beta_slow", rope->beta_slow));
+    return check_positive(spec, "rope.attention_factor",
+                          rope->attention_factor);
+}
+
+static core_status check_not_negative(const core_spec *spec, const char *what,
+                                      double value)
+{
+    CORE_FAIL_IF(!(value >= 0.0 && isfinite(value)), CORE_E_SPEC,
+                 "%s: %s %g, expected 0 or a positive number", spec->name, what,
+                 value);
+    return CORE_OK;
+}
+
+/* What acts on queries, keys and scores. */
+static core_status check_scores(const core_spec *spec)
+{
+    CORE_TRY(check_not_negative(spec, "attention.clip", spec->clip_qkv));
+    CORE_TRY(check_not_negative(spec, "attention.scale", spec->score_scale));
+    CORE_TRY(
+        check_not_negative(spec, "attention.temper_scale", spec->temper_scale));
+    if (spec->temper_scale > 0.0)
+        CORE_TRY(
+            check_positive(spec, "attention.temper_floor", spec->temper_floor));
+    CORE_TRY(core__check_size(spec, "sliding_window", spec->sliding_window, 0,
+                              INT32_MAX));
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (spec->span[l] == CORE_SPAN_CHUNK)
+            return core__check_size(spec, "chunk", spec->chunk, 1, INT32_MAX);
+    return CORE_OK;
+}
+
+static core_status check_attention(const core_spec *spec)
+{
+    const int64_t most = INT32_MAX;
+    CORE_TRY(core__check_size(spec, "heads", spec->n_h, 1, most));
+    CORE_TRY(core__check_size(spec, "kv_heads", spec->n_g, 1, spec->n_h));
+    CORE_TRY(
+        core__check_size(spec, "head_size", spec->n_dh, 2, most / spec->n_h));
+    CORE_TRY(core__check_size(spec, "vocabulary", spec->n_v, 1, most));
+    CORE_TRY(core__check_size(spec, "rotated", spec->n_rot, 0, spec->n_dh));
+    CORE_FAIL_IF(spec->n_h % spec->n_g != 0, CORE_E_SPEC,
+                 "%s: heads %lld, not a multiple of kv_heads %lld", spec->name,
+                 (long long)spec->n_h, (long long)spec->n_g);
+    CORE_FAIL_IF(core_spec_n_rot(spec) % 2 != 0, CORE_E_SPEC,
+                 "%s: %s %lld, expected an even number", spec->name,
+                 spec->n_rot > 0 ? "rotated" : "head_size",
+                 (long long)core_spec_n_rot(spec));
+    CORE_TRY(check_positive(spec, "scale.embedding", spec->embed_scale));
+    CORE_TRY(check_positive(spec, "scale.residual", spec->residual_scale));
+    CORE_TRY(
+        check_positive(spec, "scale.logits_divisor", spec->logits_divisor));
+#define CHECK_OPERATOR(name) CORE_TRY(core__check_##name(spec));
+    CORE_CHECK_LIST(CHECK_OPERATOR)
+#undef CHECK_OPERATOR
+    CORE_TRY(check_scores(spec));
+    return check_rope(spec);
+}
+
+/* One Switch layer: the only model without attention. */
+static core_status check_switch(const core_spec *spec)
+{
+    CORE_TRY(
+        core__check_size(spec, "layers of a switch model", spec->n_l, 1, 1));
+    CORE_TRY(
+        core__check_size(spec, "heads of a switch model", spec->n_h, 0, 0));
+    CORE_TRY(core__check_size(spec, "experts_per_token of a switch model",
+                              spec->n_k, 1, 1));
+    return core__check_size(spec, "switch_block", spec->switch_block, 0,
+                            CORE_MAX_LAYERS - 1);
+}
+
+static core_status check_router(const core_spec *spec)
+{
+    CORE_TRY(check_positive(spec, "router.scale", spec->routed_scale));
+    CORE_FAIL_IF(spec->correction && spec->router != CORE_ROUTER_SIGMOID,
+                 CORE_E_SPEC,
+                 "%s: router.correction needs router.scores "
+                 "sigmoid",
+                 spec->name);
+    if (spec->router == CORE_ROUTER_SPARSEMIXER) {
+        CORE_TRY(core__check_size(spec, "experts_per_token of sparsemixer",
+                                  spec->n_k, 2, 2));
+        CORE_TRY(check_not_negative(spec, "router.jitter", spec->jitter));
+    }
+    CORE_TRY(
+        core__check_size(spec, "router.groups", spec->n_group, 0, spec->n_e));
+    if (spec->n_group == 0)
+        return CORE_OK;
+    CORE_FAIL_IF(spec->router != CORE_ROUTER_SOFTMAX &&
+                     spec->router != CORE_ROUTER_SIGMOID,
+                 CORE_E_SPEC,
+                 "%s: router.groups needs router.scores softmax or sigmoid",
+                 spec->name);
+    CORE_FAIL_IF(spec->n_e % spec->n_group != 0, CORE_E_SPEC,
+                 "%s: experts %lld, not a multiple of router.groups %lld",
+                 spec->name, (long long)spec->n_e, (long long)spec->n_group);
+    CORE_TRY(core__check_size(spec, "router.groups_kept", spec->n_group_kept, 1,
+                              spec->n_group));
+    const int64_t of_group = spec->n_e / spec->n_group;
+    CORE_FAIL_IF(spec->group_score == CORE_GROUP_SCORE_BEST_TWO && of_group < 2,
+                 CORE_E_SPEC,
+                 "%s: groups of one expert have no two best to add up",
+                 spec->name);
+    return core__check_size(spec, "experts_per_token of the kept groups",
+                            spec->n_k, 1, spec->n_group_kept * of_group);
+}
+
+static core_status check_experts(const core_spec *spec)
+{
+    const int64_t most = INT32_MAX;
+    CORE_TRY(core__check_size(spec, "experts", spec->n_e, 1, most));
+    CORE_TRY(
+        core__check_size(spec, "experts_per_token", spec->n_k, 1, spec->n_e));
+    CORE_TRY(core__check_size(spec, "expert_inner", spec->n_f, 1, most));
+    CORE_TRY(core__check_size(spec, "shared_inner", spec->n_f_shared, 0, most));
+    CORE_TRY(core__check_size(spec, "dense_inner", spec->n_f_dense, 0, most));
+    CORE_FAIL_IF(spec->act == CORE_ACT_CLAMPED_SWIGLU && !spec->gated,
+                 CORE_E_SPEC, "%s: activation clamped_swiglu needs gated true",
+                 spec->name);
+    CORE_FAIL_IF(
+        spec->weigh_input && spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH,
+        CORE_E_SPEC, "%s: router.weigh_input does not go with passthrough",
+        spec->name);
+    CORE_TRY(check_router(spec));
+    CORE_FAIL_IF(spec->twin_expert != -1 && (spec->twin_expert < 0 ||
+                                             spec->twin_expert > spec->n_e - 2),
+                 CORE_E_SPEC, "%s: twin_expert %d, expected -1 or 0 to %lld",
+                 spec->name, spec->twin_expert, (long long)spec->n_e - 2);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        CORE_FAIL_IF(!core_spec_is_moe(spec, l) && spec->n_f_dense == 0,
+                     CORE_E_SPEC, "%s: layer %d is dense, but dense_inner is 0",
+                     spec->name, l);
+    return CORE_OK;
+}
+
+static core_status check_capacity(const core_spec *spec)
+{
+    const core_capacity *c = &spec->capacity;
+    if (c->rule == CORE_CAPACITY_FACTOR)
+        return check_positive(spec, "capacity.factor", c->factor);
+    if (c->rule == CORE_CAPACITY_ABSOLUTE)
+        return core__check_size(spec, "capacity.slots", c->absolute, 1,
+                                INT32_MAX);
+    return CORE_OK;
+}
+
+static double parameters_of(const core_spec *spec, core_weight_kind kind, int l)
+{
+    const bool per_expert =
+        kind >= CORE_W_EXPERT_GATE && kind <= CORE_W_EXPERT_DOWN_BIAS;
+    const core_weight id = {kind, l, 0};
+    int64_t n_row, n_col;
+    if (!core_weight_exists(spec, id))
+        return 0.0;
+    core_weight_shape(spec, id, &n_row, &n_col);
+    return (double)n_row * (double)n_col *
+           (per_expert ? (double)spec->n_e : 1.0);
+}
+
+/* In double, where nothing overflows. */
+static core_status check_total(const core_spec *spec)
+{
+    double n = 0.0;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        for (int kind = 0; kind < (int)CORE_N_WEIGHT_KINDS; kind++)
+            n += parameters_of(spec, (core_weight_kind)kind, l);
+    CORE_FAIL_IF(!(n <= 0x1p50), CORE_E_SPEC,
+                 "%s: %.3g parameters, expected at most 2^50", spec->name, n);
+    return CORE_OK;
+}
+
+core_status core_spec_validate(const core_spec *spec)
+{
+    CORE_TRY(core__check_size(spec, "layers", spec->n_l, 1, CORE_MAX_LAYERS));
+    CORE_TRY(core__check_size(spec, "hidden", spec->n_d, 1, INT32_MAX));
+    CORE_TRY(check_positive(spec, "norm_eps", spec->norm_eps));
+    CORE_TRY(spec->family == CORE_FAMILY_SWITCH ? check_switch(spec)
+                                                : check_attention(spec));
+    CORE_TRY(check_experts(spec));
+    CORE_TRY(check_capacity(spec));
+    return check_total(spec);
+}

@@ -1,0 +1,57 @@
+/* core/weights/checkpoint_impl.h -- private to checkpoint_*.c and checkpoint.c:
+ * where a tensor of ours lies in the files of a family.
+ */
+#ifndef CORE_CHECKPOINT_IMPL_H
+#define CORE_CHECKPOINT_IMPL_H
+
+#include "core/files/safetensors.h"
+#include "core/model/file_tensor.h"
+#include "core/weights/weights.h"
+
+/* A layout for given sizes: the shape of the tensor, and where element (r, c)
+ * of the weight lies in it. */
+typedef struct core__pattern {
+    int n_dim;
+    int64_t shape[4];
+    int64_t offset, row_step, col_step;
+} core__pattern;
+
+/* Of a weight [shape[0], shape[1]] of expert e of n_e.               [local] */
+core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
+                               int64_t e, int64_t n_e);
+
+/* A weight in a file: element (r, c) is element offset + r*row_step +
+ * c*col_step of the tensor's values.                                         */
+typedef struct core__view {
+    const core_st_tensor *tensor; /* borrowed: the values, or their codes     */
+    const core_st_tensor *scale;  /* of blocks (FP8, MXFP4), else NULL        */
+    int64_t n_row, n_col;
+    int64_t offset, row_step, col_step;
+} core__view;
+
+/* The view of a weight [n_row, n_col] (of expert e of n_e) in `tensor`.
+ *   scale  block scales of F8_E4M3 values, or NULL
+ * Errors: E_WEIGHTS naming file and tensor: shape or element type.   [local] */
+CORE_NODISCARD core_status core__view_make(core__view *out, const core_st *file,
+                                           const core_st_tensor *tensor,
+                                           const core_st_tensor *scale,
+                                           core_layout layout,
+                                           const int64_t shape[2], int e,
+                                           int64_t n_e);
+
+/* The same for MXFP4: blocks U8 [E, out, in/32, 16] and scales U8 [E, out,
+ * in/32] of a layout E_IN_OUT, E_EVEN or E_ODD, which they hold as [E, out,
+ * in]. */
+CORE_NODISCARD core_status core__view_make_mxfp4(
+    core__view *out, const core_st *file, const core_st_tensor *blocks,
+    const core_st_tensor *scales, core_layout layout, const int64_t shape[2],
+    int e, int64_t n_e);
+
+/* As core_weights_read, for this weight.                             [local] */
+void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,
+                     int64_t c1, double *out, int64_t ld);
+
+/* Largest magnitude of all elements; not finite if one of them is not.       */
+double core__view_largest(const core__view *view);
+
+#endif

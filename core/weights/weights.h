@@ -1,0 +1,60 @@
+/* core/weights/weights.h -- weights as a function of (tensor, rectangle).
+ *
+ * Every tensor of core/model/weight_list.h is a matrix [rows, cols] of doubles.
+ * A shard is a rectangle of it; whoever wants one reads one, and nothing bigger
+ * is ever made.  Two sources answer: procedural
+ * (a counter-based generator of seed, tensor name and global element index) and
+ * a checkpoint folder (mmap).
+ */
+#ifndef CORE_WEIGHTS_H
+#define CORE_WEIGHTS_H
+
+#include "core/model/weight_list.h"
+#include "core/numbers/numerics.h"
+
+typedef struct core_weights core_weights; /* opaque; read-only once prepared,
+                                           * then safe to use from threads    */
+
+CORE_NODISCARD core_status core_weights_open_procedural(core_weights **out,
+                                                        const core_spec *spec,
+                                                        uint64_t seed);
+
+/* Map the safetensors files of a checkpoint folder and check that every tensor
+ * the spec wants is there with its shape, and that nothing unknown is. [local]
+ * Errors: E_FILE, E_FORMAT, E_WEIGHTS naming file and tensor.                */
+CORE_NODISCARD core_status core_weights_open_checkpoint(core_weights **out,
+                                                        const core_spec *spec,
+                                                        const char *folder);
+void core_weights_close(core_weights *weights); /* accepts NULL */
+
+/* Choose the numerics of what core_weights_read returns.  For exact mode the
+ * step of every tensor is needed, derived from the whole tensor:
+ *   steps == NULL  derive them here (procedural: known; checkpoint: one scan)
+ *   else           [core_weight_count] steps that another process derived.
+ * May be called again with other numerics.  Not thread-safe.         [local] */
+CORE_NODISCARD core_status core_weights_prepare(core_weights *weights,
+                                                core_numerics numerics,
+                                                const double *steps);
+
+/* The steps in use, [core_weight_count]; NULL unless prepared for exact.     */
+const double *core_weights_steps(const core_weights *weights);
+double core_weights_step(const core_weights *weights, core_weight id);
+
+/* out[(r-r0)*ld + (c-c0)] = W[r, c] for r in [r0, r1), c in [c0, c1).
+ * Values are those of the numerics prepared for.  Cannot fail.       [local] */
+void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
+                       int64_t r1, int64_t c0, int64_t c1, double *out,
+                       int64_t ld);
+
+/* Write the model as a checkpoint folder (made if it is not there): F32 values
+ * as core_weights_read returns them, in the tensors of the spec's family, and a
+ * config.json of model_type "moeparity" that holds the spec.  A GPU program can
+ * load the tensors, core_weights_open_checkpoint both.               [local]
+ * Errors: E_FILE, E_SPACE; E_WEIGHTS for a tensor without a name in the family. */
+CORE_NODISCARD core_status core_weights_export(const core_weights *weights,
+                                               const char *folder);
+
+/* One line on where the weights come from, for reports.              [local] */
+const char *core_weights_origin(const core_weights *weights);
+
+#endif

@@ -1,0 +1,45 @@
+/* core/weights/weights_impl.h -- private to weights*.c: what a source of weights is.
+ *
+ * A source returns the values it has; the object around it applies the
+ * numerics.  Values of an `is_dyadic` source lie on their grid already (11
+ * bits), so nothing is ever rounded.
+ */
+#ifndef CORE_WEIGHTS_IMPL_H
+#define CORE_WEIGHTS_IMPL_H
+
+#include "core/weights/weights.h"
+
+enum { CORE_ORIGIN_BYTES = 256 };
+
+typedef struct core__weight_source {
+    void *self; /* owned                                                      */
+    bool is_dyadic;
+    void (*close)(void *self);
+    /* The step of the whole tensor in exact mode: may scan it.  0 if it holds
+     * something that is not finite.                                          */
+    double (*step)(const void *self, const core_spec *spec, core_weight id);
+    /* As core_weights_read, never called with CORE_W_HEAD of a tied model.   */
+    void (*read)(const void *self, const core_spec *spec, core_weight id,
+                 int64_t r0, int64_t r1, int64_t c0, int64_t c1, double *out,
+                 int64_t ld);
+} core__weight_source;
+
+/* Take over `source` (closed if this fails).                         [local] */
+CORE_NODISCARD core_status core__weights_make(core_weights **out,
+                                              const core_spec *spec,
+                                              core__weight_source source,
+                                              const char *origin);
+
+/* The model that the weights belong to; borrowed.                    [local] */
+const core_spec *core__weights_spec(const core_weights *weights);
+
+/* The step that gives a tensor of this largest magnitude CORE_WEIGHT_BITS; 0
+ * if it is not finite.                                                       */
+double core__weight_grid(double max_magnitude);
+
+/* Fill word[4*b + w] with word w of block first + b, b < n_block: core_rng for
+ * many consecutive blocks of one stream.                             [local] */
+void core__rng_blocks(uint64_t seed, uint64_t stream, uint64_t first,
+                      int64_t n_block, uint32_t *word);
+
+#endif

@@ -1,0 +1,58 @@
+/* harness/judge/dump.h -- two files of taps: a yardstick and a candidate.
+ *
+ * Every tap of the yardstick must be in the candidate with its shape.  Tap names
+ * are the oracle's, with any prefix ("p0."); the Switch layer's names too.
+ * Tolerance per tap, d being the yardstick's own fp32 error of the logits:
+ *     max(10 d rms(tap) / rms(logits), 2e-5 rms(tap))
+ * and bit for bit where both files were made by exact numerics.
+ */
+#ifndef HAR_DUMP_H
+#define HAR_DUMP_H
+
+#include "core/files/safetensors.h"
+#include "harness/judge/tapname.h"
+#include "harness/verify/compare.h"
+
+#include <stdio.h>
+
+typedef struct har_dump_tap {
+    char name[HAR_DUMP_NAME];  /* with its prefix                             */
+    int prefix_bytes;
+    int64_t order[4];          /* part, phase, layer, kind: execution order   */
+    const core_st_tensor *a, *b;
+    core_tap tap;
+    bool is_tap;               /* else one of the other known names           */
+    har_rule rule;
+    har_diff diff;
+    int64_t n_excluded;        /* rows set aside by forced routing            */
+    char problem[160];         /* missing, shape, type: "" if comparable      */
+    bool failed;
+} har_dump_tap;
+
+typedef struct har_dump {
+    int64_t n_tap;
+    har_dump_tap *tap;         /* in execution order                          */
+    int64_t n_failed;
+    int64_t first;             /* failing, -1: none                           */
+    int64_t worst;             /* largest score                               */
+    int64_t n_flip;            /* tokens with other experts (forced routing)  */
+    int64_t n_extra;           /* taps only the candidate has                 */
+    int64_t n_ignored;         /* tensors of the yardstick that are no taps   */
+} har_dump;
+
+/* Errors: E_INPUT if the yardstick holds no tap, E_MEMORY.           [local] */
+CORE_NODISCARD core_status har_dump_compare(har_dump *out, const core_st *a,
+                                            const core_st *b,
+                                            bool forced_routing);
+void har_dump_free(har_dump *dump);
+
+/* The tolerance above for one tensor of a yardstick; logits: of the same prompt,
+ * NULL if there are none.                                            [local] */
+double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
+                          const core_st_tensor *logits);
+
+void har_dump_text(const har_dump *dump, const core_st *a, const core_st *b,
+                   FILE *out);
+void har_dump_json(const har_dump *dump, FILE *out); /* moeparity.compare/1 */
+
+#endif

@@ -1,0 +1,391 @@
+/* harness/judge/foreign.c -- opening a dump, see foreign.h.
+ *
+ * The files of a folder are taken in the order of their names.  Traps: a folder
+ * in which rank 2 of 4 is missing looks complete if only its files are counted;
+ * a dump in bf16 with a few fp32 tensors is a bf16 dump; another golden bundle
+ * has several files of the same taps, of which one is meant.
+ */
+#include "harness/judge/foreign.h"
+
+#include "core/base/arena.h"
+#include "core/files/json.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAX_FILES = 1 << 16, MAX_RANK = 1 << 24 };
+
+static const char SUFFIX[] = ".safetensors";
+
+/* --- metadata of a file --- */
+
+static core_status bad_metadata(const har_dump_file *f, const char *key,
+                                const char *expected, const char *found)
+{
+    CORE_FAIL(CORE_E_FORMAT, "%s: metadata '%s': expected %s, found '%.80s'",
+              core_st_path(f->st), key, expected, found);
+}
+
+static core_status read_count(const har_dump_file *f, const char *key, int *out)
+{
+    const char *text = core_st_metadata(f->st, key);
+    char *end = NULL;
+    if (text == NULL)
+        return CORE_OK;
+    const long n = strtol(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || n > MAX_RANK)
+        return bad_metadata(f, key, "a number", text);
+    *out = (int)n;
+    return CORE_OK;
+}
+
+/* "rank 3 (tp 1, dp 0)" */
+static core_status read_owner(har_dump_file *f)
+{
+    const char *text = core_st_metadata(f->st, "plan"), *key;
+    json_t *plan = NULL, *value;
+    size_t n = 0;
+    bool good = true;
+    if (f->rank < 0)
+        n = (size_t)snprintf(f->owner, sizeof f->owner, "%.60s", f->name);
+    else
+        n = (size_t)snprintf(f->owner, sizeof f->owner, "rank %d", f->rank);
+    if (text == NULL || text[0] != '{') /* `run` writes its plan's text */
+        return CORE_OK;
+    CORE_TRY_CTX(core_json_parse(&plan, text, strlen(text), "metadata 'plan'"),
+                 "reading %s", core_st_path(f->st));
+    good = json_is_object(plan);
+    const char *before = " (";
+    json_object_foreach(plan, key, value)
+    {
+        good = good && json_is_integer(value);
+        if (n < sizeof f->owner)
+            n += (size_t)snprintf(f->owner + n, sizeof f->owner - n,
+                                  "%s%.8s %d", before, key,
+                                  (int)json_integer_value(value));
+        before = ", ";
+    }
+    if (n < sizeof f->owner && before[0] == ',')
+        snprintf(f->owner + n, sizeof f->owner - n, ")");
+    json_decref(plan);
+    return good ? CORE_OK
+                : bad_metadata(f, "plan", "coordinates such as {\"tp\":1}",
+                               text);
+}
+
+static bool starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* The keys we know that name a tensor must name one of the file. */
+static core_status check_keys(har_dump_file *f)
+{
+    static const char *const with_name[] = {"slice:", "token_ids:"};
+    const char *key, *value;
+    for (int64_t i = 0; core_st_metadata_at(f->st, i, &key, &value); i++) {
+        for (int k = 0; k < 2; k++) {
+            if (!starts_with(key, with_name[k]))
+                continue;
+            const char *name = key + strlen(with_name[k]);
+            CORE_FAIL_IF(core_st_find(f->st, name) == NULL, CORE_E_FORMAT,
+                         "%s: metadata '%.80s': there is no tensor '%.80s'",
+                         core_st_path(f->st), key, name);
+            f->is_listed |= k == 1;
+        }
+    }
+    return CORE_OK;
+}
+
+static core_status read_world(const har_dump_file *f, int *world)
+{
+    int here = *world;
+    CORE_TRY(read_count(f, "world", &here));
+    CORE_FAIL_IF(*world != 0 && here != *world, CORE_E_FORMAT,
+                 "%s: metadata 'world': expected %d as in another file, found "
+                 "%d",
+                 core_st_path(f->st), *world, here);
+    *world = here;
+    return CORE_OK;
+}
+
+static core_status read_metadata(har_dump_file *f, const har_namemap *map,
+                                 int *world)
+{
+    int rank = -1;
+    if (sscanf(f->name, "rank_%d.safetensors", &rank) == 1 && rank >= 0)
+        f->rank = rank;
+    CORE_TRY(read_count(f, "rank", &f->rank));
+    CORE_TRY(read_world(f, world));
+    f->first_layer = har_namemap_first_layer(map, f->rank);
+    CORE_TRY(read_count(f, "first_layer", &f->first_layer));
+    f->axes = map->has_axes ? map->axes : HAR_AXES_BSH;
+    const char *axes = core_st_metadata(f->st, "axes");
+    if (axes != NULL && !har_axes_parse(&f->axes, axes))
+        return bad_metadata(f, "axes", "bsh or sbh", axes);
+    const char *positions = core_st_metadata(f->st, "positions");
+    f->positions = (har_range){0, -1};
+    if (positions != NULL && !har_range_parse(&f->positions, positions))
+        return bad_metadata(f, "positions", "a range such as 7:9", positions);
+    CORE_TRY(check_keys(f));
+    return read_owner(f);
+}
+
+/* --- files --- */
+
+static bool is_wanted(const struct dirent *entry)
+{
+    const size_t n = strlen(entry->d_name);
+    return n > sizeof SUFFIX - 1 && entry->d_name[0] != '.' &&
+           strcmp(entry->d_name + n - (sizeof SUFFIX - 1), SUFFIX) == 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const har_dump_file *)a)->name,
+                  ((const har_dump_file *)b)->name);
+}
+
+/* Of another bundle, the numerics that is meant: the first that is there. */
+static const char *numerics_of_bundle(const char *path)
+{
+    static const char *const order[] = {"exact", "fp32", "bf16", "fp64"};
+    for (int i = 0; i < 4; i++)
+        if (har_yardstick_has(path, order[i]))
+            return order[i];
+    return order[0];
+}
+
+/* Is the file of a folder one of the dump's?  Of a bundle, its input and the
+ * numerics that is meant.                                                    */
+static bool is_meant(const har_foreign *d, const struct dirent *entry)
+{
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "%.20s%s", d->numerics, SUFFIX);
+    return is_wanted(entry) &&
+           (!d->is_bundle || strcmp(entry->d_name, wanted) == 0 ||
+            strcmp(entry->d_name, "input.safetensors") == 0);
+}
+
+/* Count the files of an open folder, or list the n that were counted. */
+static core_status read_folder(har_foreign *d, DIR *dir, int *n)
+{
+    const struct dirent *entry;
+    const int room = d->file != NULL ? *n : MAX_FILES;
+    *n = 0;
+    while ((entry = readdir(dir)) != NULL) {
+        if (!is_meant(d, entry))
+            continue;
+        CORE_FAIL_IF(*n == room ||
+                         strlen(entry->d_name) >= sizeof d->file->name,
+                     CORE_E_INPUT,
+                     "%s: more than %d files, or a name that is too long: "
+                     "'%.100s'",
+                     d->path, room, entry->d_name);
+        if (d->file != NULL)
+            snprintf(d->file[*n].name, sizeof d->file->name, "%s",
+                     entry->d_name);
+        (*n)++;
+    }
+    return CORE_OK;
+}
+
+static core_status make_files(har_foreign *d, int n)
+{
+    void *p = NULL;
+    CORE_TRY(core_alloc(&p, n, sizeof *d->file, "files"));
+    d->file = p;
+    memset(d->file, 0, (size_t)n * sizeof *d->file);
+    return CORE_OK;
+}
+
+static core_status list_folder(har_foreign *d, const char *numerics)
+{
+    struct stat info;
+    char manifest[1024];
+    int n = 0;
+    snprintf(manifest, sizeof manifest, "%s/manifest.json", d->path);
+    d->is_bundle = stat(manifest, &info) == 0;
+    if (d->is_bundle)
+        snprintf(d->numerics, sizeof d->numerics, "%s",
+                 numerics != NULL ? numerics : numerics_of_bundle(d->path));
+    DIR *dir = opendir(d->path);
+    CORE_FAIL_IF(dir == NULL, CORE_E_FILE, "%s: %s", d->path, strerror(errno));
+    core_status status = read_folder(d, dir, &n);
+    if (status == CORE_OK && n == 0)
+        status = core_fail(CORE_E_INPUT,
+                           "%s: expected files *.safetensors, found none",
+                           d->path);
+    if (status == CORE_OK)
+        status = make_files(d, n);
+    rewinddir(dir);
+    if (status == CORE_OK)
+        status = read_folder(d, dir, &n);
+    closedir(dir);
+    CORE_TRY(status);
+    d->n_file = n;
+    qsort(d->file, (size_t)d->n_file, sizeof *d->file, by_name);
+    return CORE_OK;
+}
+
+static core_status list_file(har_foreign *d)
+{
+    const char *slash = strrchr(d->path, '/');
+    CORE_TRY(make_files(d, 1));
+    d->n_file = 1;
+    snprintf(d->file->name, sizeof d->file->name, "%.120s",
+             slash != NULL ? slash + 1 : d->path);
+    return CORE_OK;
+}
+
+static core_status open_files(har_foreign *d, const har_namemap *map,
+                              bool is_folder)
+{
+    for (int i = 0; i < d->n_file; i++) {
+        char path[1024];
+        har_dump_file *f = &d->file[i];
+        snprintf(path, sizeof path, "%s%s%s", d->path, is_folder ? "/" : "",
+                 is_folder ? f->name : "");
+        f->rank = -1;
+        CORE_TRY(core_st_open(&f->st, path));
+        CORE_TRY(read_metadata(f, map, &d->world));
+        for (int j = 0; j < i; j++)
+            CORE_FAIL_IF(f->rank >= 0 && d->file[j].rank == f->rank,
+                         CORE_E_FORMAT, "%s: rank %d is also in %s",
+                         core_st_path(f->st), f->rank, d->file[j].name);
+    }
+    return CORE_OK;
+}
+
+/* Does every file say that it holds these numerics? */
+static bool says(const har_foreign *d, const char *numerics)
+{
+    for (int i = 0; i < d->n_file; i++) {
+        const char *word = core_st_metadata(d->file[i].st, "numerics");
+        if (word == NULL || strcmp(word, numerics) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* The coarsest type of a dump's taps, or of all its tensors: 0 none, 1 double,
+ * 2 single, 3 half.                                                          */
+static int coarsest(const har_foreign *d, const har_namemap *map, bool all)
+{
+    int found = 0;
+    for (int i = 0; i < d->n_file; i++) {
+        const core_st *st = d->file[i].st;
+        for (int64_t j = 0; j < core_st_count(st); j++) {
+            const core_st_tensor *t = core_st_at(st, j);
+            char name[HAR_DUMP_NAME];
+            const int type =
+                t->dtype == CORE_DTYPE_BF16 || t->dtype == CORE_DTYPE_F16 ? 3
+                : t->dtype == CORE_DTYPE_F32                              ? 2
+                : t->dtype == CORE_DTYPE_F64                              ? 1
+                                                                          : 0;
+            if (type > found &&
+                (all || har_namemap_apply(map, t->name, 0, name)))
+                found = type;
+        }
+    }
+    return found;
+}
+
+/* The numerics that the types stand for: but our own runs hold values on the
+ * grid in doubles, and those of bf16 in singles, and say so.                 */
+static const char *by_types(const har_foreign *d, const har_namemap *map)
+{
+    static const char *const names[] = {"fp64", "fp64", "fp32", "bf16"};
+    int type = coarsest(d, map, false);
+    if (type == 0) /* no name fits: who looks for one is told which */
+        type = coarsest(d, map, true);
+    return says(d, "exact") ? "exact" : says(d, "bf16") ? "bf16" : names[type];
+}
+
+/* Room for every finding there can be: see har_foreign_find. */
+static core_status make_lists(har_foreign *d)
+{
+    void *p = NULL;
+    int64_t n = 0;
+    for (int i = 0; i < d->n_file; i++)
+        n += core_st_count(d->file[i].st);
+    CORE_TRY(core_alloc(&p, n + 1, sizeof *d->piece, "pieces"));
+    d->piece = p;
+    return CORE_OK;
+}
+
+core_status har_foreign_open(har_foreign *out, const char *path,
+                             const har_foreign_options *options)
+{
+    har_foreign d;
+    struct stat info;
+    memset(&d, 0, sizeof d);
+    CORE_FAIL_IF(strlen(path) >= sizeof d.path, CORE_E_FILE,
+                 "%s: path is longer than %zu bytes", path, sizeof d.path - 1);
+    snprintf(d.path, sizeof d.path, "%s", path);
+    CORE_FAIL_IF(stat(path, &info) != 0, CORE_E_FILE, "%s: %s", path,
+                 strerror(errno));
+    const bool is_folder = S_ISDIR(info.st_mode);
+    core_status status = is_folder ? list_folder(&d, options->numerics)
+                                   : list_file(&d);
+    if (status == CORE_OK)
+        status = open_files(&d, options->map, is_folder);
+    if (status == CORE_OK)
+        status = make_lists(&d);
+    if (status == CORE_OK && d.numerics[0] == '\0')
+        snprintf(d.numerics, sizeof d.numerics, "%s",
+                 options->numerics != NULL ? options->numerics
+                                           : by_types(&d, options->map));
+    if (status == CORE_OK)
+        *out = d;
+    else
+        har_foreign_close(&d);
+    return status;
+}
+
+void har_foreign_close(har_foreign *d)
+{
+    for (int i = 0; i < d->n_file; i++)
+        core_st_close(d->file[i].st);
+    for (int64_t i = 0; i < d->n_piece; i++)
+        har_place_free(&d->piece[i].place);
+    for (int i = 0; i < d->n_part; i++)
+        free(d->wanted[i]);
+    free(d->wanted);
+    free(d->file);
+    free(d->piece);
+    free(d->finding);
+    memset(d, 0, sizeof *d);
+}
+
+/* --- findings --- */
+
+const char *har_finding_name(har_finding_kind kind)
+{
+    static const char *const names[HAR_N_FOUND_KINDS] = {
+        "missing", "replica", "extra", "misshapen", "unknown", "non-finite"};
+    return names[kind];
+}
+
+bool har_finding_is_note(har_finding_kind kind)
+{
+    return kind == HAR_FOUND_EXTRA || kind == HAR_FOUND_UNKNOWN;
+}
+
+void har_foreign_find(har_foreign *d, har_finding_kind kind, int64_t i_tap,
+                      int file, const char *tensor, const char *fmt, ...)
+{
+    core_assert(d->n_finding < d->max_finding);
+    har_finding *f = &d->finding[d->n_finding++];
+    *f = (har_finding){.kind = kind, .i_tap = i_tap, .file = file,
+                       .tensor = tensor};
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(f->text, sizeof f->text, fmt, args);
+    va_end(args);
+}

@@ -1,0 +1,306 @@
+/* harness/judge/foreign_place.c -- which tap a dump's tensor is part of, and where.
+ *
+ * What is said nearest wins: slice:NAME of the file, then the file's slice,
+ * then the map's slice for the rank, then the whole.  What cannot be read is
+ * refused (exit 3); what can be read and does not fit is a finding, and its
+ * tap fails. Trap: a decode dump holds few positions, so those that no file
+ * claims are not missing, while a position that one file claims is expected
+ * of every tap.
+ */
+#include "harness/judge/foreign.h"
+
+#include "core/base/arena.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct placing {
+    har_foreign *dump;
+    const har_yardstick *yard;
+    const har_foreign_options *options;
+    har_dump_file *file;
+    int i_file;
+} placing;
+
+/* --- positions --- */
+
+static const har_range *positions_of(const placing *p)
+{
+    if (p->options->positions != NULL)
+        return p->options->positions;
+    return p->file->positions.end >= 0 ? &p->file->positions : NULL;
+}
+
+/* Which positions of each prompt does some file claim? */
+static core_status want_positions(placing *p)
+{
+    har_foreign *d = p->dump;
+    void *memory = NULL;
+    CORE_TRY(
+        core_alloc(&memory, p->yard->n_part, sizeof *d->wanted, "prompts"));
+    d->wanted = memory;
+    for (int i = 0; i < p->yard->n_part; i++) {
+        const int64_t n_t = p->yard->part[i].n_t;
+        CORE_TRY(core_alloc(&memory, n_t, sizeof **d->wanted, "positions"));
+        d->wanted[d->n_part++] = memory;
+        memset(memory, 0, (size_t)n_t * sizeof **d->wanted);
+        for (int f = 0; f < d->n_file; f++) {
+            p->file = &d->file[f];
+            const har_range *claimed = positions_of(p);
+            for (int64_t t = 0; t < n_t; t++)
+                d->wanted[i][t] |= claimed == NULL ||
+                                   (t >= claimed->begin && t < claimed->end);
+            CORE_FAIL_IF(claimed != NULL && claimed->end > n_t, CORE_E_INPUT,
+                         "%s: expected positions within 0:%lld, found "
+                         "%lld:%lld",
+                         core_st_path(p->file->st), (long long)n_t,
+                         (long long)claimed->begin, (long long)claimed->end);
+        }
+    }
+    return CORE_OK;
+}
+
+/* --- places --- */
+
+/* The slice of a tensor; *given false if nobody says one. */
+static core_status slice_of(const placing *p, const core_st_tensor *t,
+                            const char *body, har_slice *out, bool *given)
+{
+    char key[2 * HAR_DUMP_NAME], where[1024];
+    snprintf(key, sizeof key, "slice:%.200s", t->name);
+    const char *text = core_st_metadata(p->file->st, key);
+    if (text == NULL) {
+        snprintf(key, sizeof key, "slice");
+        text = core_st_metadata(p->file->st, key);
+    }
+    *given = text != NULL;
+    if (text != NULL) {
+        snprintf(where, sizeof where, "%s: metadata '%s'",
+                 core_st_path(p->file->st), key);
+        return har_slice_parse(out, text, where);
+    }
+    const har_slice *of_map =
+        har_namemap_slice(p->options->map, p->file->rank, body);
+    *given = of_map != NULL;
+    if (*given)
+        *out = *of_map;
+    return CORE_OK;
+}
+
+/* The ids that list the rows of a tensor; NULL if nothing does. */
+static core_status ids_of(const placing *p, const core_st_tensor *t,
+                          const core_st_tensor **out)
+{
+    char key[2 * HAR_DUMP_NAME];
+    snprintf(key, sizeof key, "token_ids:%.200s", t->name);
+    const char *name = core_st_metadata(p->file->st, key);
+    *out = NULL;
+    if (name == NULL)
+        return CORE_OK;
+    *out = core_st_find(p->file->st, name);
+    CORE_FAIL_IF(*out == NULL || (*out)->dtype != CORE_DTYPE_I64,
+                 CORE_E_FORMAT, "%s: metadata '%s': expected the name of an "
+                 "I64 tensor, found '%.80s'",
+                 core_st_path(p->file->st), key, name);
+    return CORE_OK;
+}
+
+/* A copy of the ids that is aligned. */
+static core_status place_listed(const har_yard_tap *tap, const int64_t *shape,
+                                int n_dim, const core_st_tensor *ids,
+                                const har_slice *slice, har_place *out,
+                                bool *fits, char problem[HAR_PLACE_TEXT])
+{
+    void *copy = NULL;
+    CORE_TRY(core_alloc(&copy, ids->n + 1, sizeof(int64_t), "token ids"));
+    if (ids->bytes > 0)
+        memcpy(copy, ids->data, ids->bytes);
+    const core_status status =
+        har_place_make_listed(out, tap->extent, shape, n_dim, copy, ids->n,
+                              slice, fits, problem);
+    free(copy);
+    return status;
+}
+
+/* Types must agree: a NaN is no expert. */
+static bool check_type(const har_yard_tap *tap, const core_st_tensor *t,
+                       char problem[HAR_PLACE_TEXT])
+{
+    const bool wants_float = core_dtype_is_float(tap->data->dtype);
+    if (wants_float == core_dtype_is_float(t->dtype))
+        return true;
+    snprintf(problem, HAR_PLACE_TEXT, "expected %s, found type %s",
+             wants_float ? "floating-point numbers" : "integers",
+             core_dtype_name(t->dtype));
+    return false;
+}
+
+static core_status place_tensor(placing *p, const core_st_tensor *t,
+                                int64_t i_tap)
+{
+    har_foreign *d = p->dump;
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    const core_st_tensor *ids = NULL;
+    har_slice slice;
+    char problem[HAR_PLACE_TEXT] = "";
+    bool given = false, fits = false;
+    int64_t shape[CORE_ST_MAX_DIM + 1];
+    int n_dim = t->n_dim;
+    memcpy(shape, t->shape, sizeof t->shape);
+    if (tap->is_flat || (tap->extent.n_col == 1 && n_dim == 1))
+        shape[n_dim++] = 1; /* ids have no columns, nor need one column any */
+    har_piece piece = {.file = p->i_file, .tensor = t, .i_tap = i_tap};
+    CORE_TRY(slice_of(p, t, har_yard_body(tap), &slice, &given));
+    CORE_TRY(ids_of(p, t, &ids));
+    if (!check_type(tap, t, problem))
+        fits = false;
+    else if (ids != NULL)
+        CORE_TRY(place_listed(tap, shape, n_dim, ids, given ? &slice : NULL,
+                              &piece.place, &fits, problem));
+    else
+        fits = har_place_make(&piece.place, tap->extent, shape, n_dim,
+                              p->file->axes, given ? &slice : NULL,
+                              positions_of(p), problem);
+    if (fits)
+        d->piece[d->n_piece++] = piece;
+    else
+        har_foreign_find(d, HAR_FOUND_MISSHAPEN, i_tap, p->i_file, t->name,
+                         "%s", problem);
+    return CORE_OK;
+}
+
+/* Is the tensor only there to say where others lie? */
+static bool lists_others(const har_dump_file *f, const core_st_tensor *t)
+{
+    const char *key, *value;
+    for (int64_t i = 0; core_st_metadata_at(f->st, i, &key, &value); i++)
+        if (strncmp(key, "token_ids:", 10) == 0 && strcmp(value, t->name) == 0)
+            return true;
+    return false;
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+    const size_t n = strlen(name), m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* Inputs that every dump may hold, and what a golden bundle holds beside its
+ * taps.                                                                      */
+static bool is_companion(const har_foreign *d, const char *name)
+{
+    return ends_with(name, "attention_mask") || ends_with(name, "hidden_in") ||
+           (d->is_bundle && (ends_with(name, ".tolerance") ||
+                             ends_with(name, "routing_margin")));
+}
+
+static core_status take_tensor(placing *p, const core_st_tensor *t)
+{
+    char name[HAR_DUMP_NAME];
+    har_tapname parsed;
+    if ((p->file->is_listed && lists_others(p->file, t)) ||
+        is_companion(p->dump, t->name))
+        return CORE_OK;
+    const bool mapped = har_namemap_apply(p->options->map, t->name,
+                                          p->file->first_layer, name);
+    const int64_t i_tap = mapped ? har_yardstick_index(p->yard, name) : -1;
+    if (i_tap >= 0)
+        return place_tensor(p, t, i_tap);
+    if (mapped && har_tapname_parse(&parsed, name) && parsed.is_tap)
+        har_foreign_find(p->dump, HAR_FOUND_EXTRA, -1, p->i_file, t->name,
+                         "expected no tap '%s', the yardstick has none", name);
+    else
+        har_foreign_find(p->dump, HAR_FOUND_UNKNOWN, -1, p->i_file, t->name,
+                         "expected the name of a tap%s",
+                         p->options->map->n_rule > 0 ? " by the map" : "");
+    return CORE_OK;
+}
+
+static int by_tap(const void *x, const void *y)
+{
+    const har_piece *a = x, *b = y;
+    if (a->i_tap != b->i_tap)
+        return a->i_tap < b->i_tap ? -1 : 1;
+    if (a->file != b->file)
+        return a->file < b->file ? -1 : 1;
+    return strcmp(a->tensor->name, b->tensor->name);
+}
+
+/* A rank whose file is not there. */
+static void find_lost_ranks(har_foreign *d)
+{
+    int n_rank = 0, highest = -1, lost = -1;
+    for (int i = 0; i < d->n_file; i++) {
+        n_rank += d->file[i].rank >= 0;
+        highest = d->file[i].rank > highest ? d->file[i].rank : highest;
+    }
+    const int wanted = d->world > highest + 1 ? d->world : highest + 1;
+    if (n_rank == 0 || n_rank == wanted)
+        return;
+    for (int r = 0; r < wanted && lost < 0; r++) {
+        lost = r;
+        for (int i = 0; i < d->n_file; i++)
+            lost = d->file[i].rank == r ? -1 : lost;
+    }
+    har_foreign_find(d, HAR_FOUND_MISSING, -1, -1, "(a rank's file)",
+                     "expected %d ranks, found %d; the first that is missing "
+                     "is rank %d",
+                     wanted, n_rank, lost);
+}
+
+/* A tensor may be misshapen or unknown, or else non-finite and a differing
+ * replica; a tap may miss elements; a rank's file may.                       */
+static core_status make_findings(har_foreign *d, const har_yardstick *yard)
+{
+    void *p = NULL;
+    int64_t n = 1 + yard->n_tap;
+    for (int i = 0; i < d->n_file; i++)
+        n += 2 * core_st_count(d->file[i].st);
+    CORE_TRY(core_alloc(&p, n, sizeof *d->finding, "findings"));
+    d->finding = p;
+    d->max_finding = n;
+    return CORE_OK;
+}
+
+core_status har_foreign_place(har_foreign *dump, const har_yardstick *yard,
+                              const har_foreign_options *options)
+{
+    placing p = {dump, yard, options, NULL, 0};
+    CORE_TRY(make_findings(dump, yard));
+    CORE_TRY(want_positions(&p));
+    for (int i = 0; i < dump->n_file; i++) {
+        p.file = &dump->file[i];
+        p.i_file = i;
+        for (int64_t j = 0; j < core_st_count(p.file->st); j++)
+            CORE_TRY(take_tensor(&p, core_st_at(p.file->st, j)));
+    }
+    CORE_FAIL_IF(dump->n_piece == 0 && dump->n_finding > 0 &&
+                     har_finding_is_note(dump->finding[0].kind),
+                 CORE_E_INPUT,
+                 "%s: no tensor has the name of a tap of %s; found e.g. "
+                 "'%.80s', expected e.g. '%.80s' (is a --map needed?)",
+                 dump->path, yard->path, dump->finding[0].tensor,
+                 yard->tap[yard->n_tap - 1].data->name);
+    CORE_FAIL_IF(dump->n_piece == 0 && dump->n_finding == 0, CORE_E_INPUT,
+                 "%s: holds no tensor", dump->path);
+    qsort(dump->piece, (size_t)dump->n_piece, sizeof *dump->piece, by_tap);
+    find_lost_ranks(dump);
+    return CORE_OK;
+}
+
+void har_foreign_pieces(const har_foreign *dump, int64_t i_tap, int64_t *begin,
+                        int64_t *end)
+{
+    int64_t low = 0, high = dump->n_piece;
+    while (low < high) {
+        const int64_t mid = low + (high - low) / 2;
+        if (dump->piece[mid].i_tap < i_tap)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *begin = *end = low;
+    while (*end < dump->n_piece && dump->piece[*end].i_tap == i_tap)
+        (*end)++;
+}

@@ -1,0 +1,260 @@
+/* harness/judge/html.c -- a judgement as one page that stands alone.
+ *
+ * The page's frame and style are page/page.h's.  Everything that comes from a
+ * file's header goes through har_page_text.
+ */
+#include "harness/judge/svg.h"
+#include "harness/page/page.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --- head --- */
+
+static const char *colour_of(har_verdict verdict)
+{
+    return verdict == HAR_FAIL       ? "bad"
+           : verdict == HAR_MARGINAL ? "warn"
+                                     : "good";
+}
+
+static void write_facts(const har_judgement *g, FILE *out)
+{
+    char text[1024];
+    int64_t n_same = 0, n_token = 0;
+    for (int i = 0; i < g->n_routing; i++) {
+        n_same += g->routing[i].n_same;
+        n_token += g->routing[i].n_token;
+    }
+    fputs("<dl>\n", out);
+    snprintf(text, sizeof text, "%s%s%s", g->yard->path,
+             g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics);
+    har_page_fact(out, "golden", text);
+    snprintf(text, sizeof text, "%s, %d %s%s%s", g->dump->path, g->dump->n_file,
+             g->dump->n_file == 1 ? "file" : "files",
+             g->map_name[0] != '\0' ? ", names by the map " : "", g->map_name);
+    har_page_fact(out, "dump", text);
+    har_page_fact(out, "tolerances",
+                  strcmp(g->yard->numerics, "exact") == 0 ? "none, bit for bit"
+                                                          : g->yard->estimate);
+    if (g->widest > 0.0)
+        har_page_fact(
+            out, "at most",
+            har_widest_text(text, g->widest,
+                            har_yard_body(&g->yard->tap[g->widest_tap])));
+    snprintf(text, sizeof text,
+             "%lld pass, %lld marginal (over half of a bound), %lld fail; %lld "
+             "not judged",
+             (long long)g->n_passed, (long long)g->n_marginal,
+             (long long)g->n_failed, (long long)(g->n_tap - g->n_judged));
+    har_page_fact(out, "taps", text);
+    snprintf(text, sizeof text,
+             "%lld of %lld choices agree; flips: %lld with a certificate, %lld "
+             "without; %lld rows set aside after them",
+             (long long)n_same, (long long)n_token, (long long)g->n_certified,
+             (long long)g->n_uncertified, (long long)g->n_excluded);
+    har_page_fact(out, "routing",
+                  g->forced_routing ? "the golden's, not judged" : text);
+    fputs("</dl>\n", out);
+}
+
+static void write_header(const har_judgement *g, FILE *out)
+{
+    char text[HAR_SPOT_TEXT];
+    fprintf(out, "<header style=\"--verdict:var(--%s)\">\n<h1>%s</h1>\n<p>",
+            colour_of(g->verdict), har_verdict_name(g->verdict));
+    har_page_text(out, har__verdict_text(text, g));
+    if (g->first >= 0 && g->tap[g->first].n_failed > 0) {
+        fputs("<br>", out);
+        har_page_text(out,
+                      har__spot_text(text, g, &g->tap[g->first].first_bad));
+    } else if (g->verdict != HAR_FAIL && g->n_worst > 0 &&
+               g->worst[0].ratio > 0.0) {
+        fputs("<br>worst: ", out);
+        har_page_text(out, g->yard->tap[g->worst[0].i_tap].data->name);
+        fputs(", ", out);
+        har_page_text(out, har__spot_text(text, g, &g->worst[0]));
+    }
+    fputs("</p>\n", out);
+    write_facts(g, out);
+    fputs("</header>\n", out);
+}
+
+/* --- pictures --- */
+
+static void open_section(FILE *out, const char *heading, const char *prefix,
+                         const char *text)
+{
+    fputs("<section><h2>", out);
+    har_page_text(out, heading);
+    fputs(prefix[0] != '\0' ? " \xc2\xb7 prompt " : "", out);
+    har_page_text(out, prefix);
+    fputs("</h2><p>", out);
+    har_page_text(out, text);
+    fputs("</p>\n", out);
+}
+
+static const char ZONES[] =
+    "<div class=\"key\"><span><i style=\"background:var(--good);opacity:.5\">"
+    "</i>within half of the bound</span><span><i "
+    "style=\"background:var(--warn)\"></i>over half: marginal</span><span><i "
+    "style=\"background:var(--bad)\"></i>over the bound, or missing</span>"
+    "<span><i style=\"background:var(--idle);opacity:.4\"></i>not judged"
+    "</span></div>\n";
+
+static void write_pictures(const har_judgement *g, int part, FILE *out)
+{
+    const char *prefix = g->yard->n_part > 1 ? g->yard->part[part].prefix : "";
+    core_tap_kind kinds[CORE_N_TAP_KINDS];
+    if (har__judge_kinds(g, false, kinds) > 0) { /* not of a Switch layer */
+        open_section(out, "Observed / bound", prefix,
+                     "The worst token row of every tap, in the order of "
+                     "execution from top left. A frame marks the first tap "
+                     "that fails.");
+        har__svg_taps(g, part, out);
+        fputs(ZONES, out);
+        fputs("</section>\n", out);
+    }
+    open_section(out, "Where in the batch", prefix,
+                 "For every token the worst of all taps.");
+    har__svg_tokens(g, part, out);
+    fputs("</section>\n", out);
+    if (!har__svg_has_routing(g, part))
+        return;
+    open_section(out, "Routing agreement", prefix,
+                 "Tokens that chose the golden's experts, as sets. A flip is "
+                 "excused only with a certificate: the golden's scores lie "
+                 "within the tolerance of that token.");
+    har__svg_routing(g, part, out);
+    fputs("<div class=\"key\"><span><i style=\"background:var(--good);"
+          "opacity:.5\"></i>agree</span><span><i style=\"background:"
+          "var(--warn)\"></i>flip with a certificate</span><span><i "
+          "style=\"background:var(--bad)\"></i>flip without</span><span><i "
+          "style=\"background:var(--idle)\"></i>set aside after a flip</span>"
+          "</div></section>\n",
+          out);
+    open_section(out, "Load per expert", prefix,
+                 "How often the golden's tokens chose each expert; framed "
+                 "where the dump's number is another.");
+    har__svg_load(g, part, out);
+    fputs("</section>\n", out);
+}
+
+/* --- tables --- */
+
+static void write_spot(const har_judgement *g, const har_spot *s, FILE *out)
+{
+    char text[64];
+    fputs("<tr>", out);
+    har_page_cell(out, "", g->yard->tap[s->i_tap].data->name);
+    har_page_count(out, s->b);
+    har_page_count(out, s->t);
+    har_page_count(out, s->col);
+    snprintf(text, sizeof text, s->head >= 0 ? "head %lld" : "expert %lld",
+             (long long)(s->head >= 0 ? s->head : s->expert));
+    har_page_cell(out, "", s->head >= 0 || s->expert >= 0 ? text : "");
+    snprintf(text, sizeof text, "%.7g", s->expected);
+    har_page_cell(out, "n", text);
+    snprintf(text, sizeof text, "%.7g", s->found);
+    har_page_cell(out, "n", text);
+    har_page_cell(out,
+                  s->ratio > 1.0   ? "n FAIL"
+                  : s->ratio > 0.5 ? "n MARGINAL"
+                                   : "n PASS",
+                  har__ratio_text(text, s->ratio));
+    har_page_cell(out, "", har_judge_owner(g, s->file));
+    fputs("</tr>\n", out);
+}
+
+static void write_worst(const har_judgement *g, FILE *out)
+{
+    if (g->n_worst == 0 || !(g->worst[0].ratio > 0.0))
+        return;
+    open_section(out, "Worst rows", "",
+                 "Observed / bound at the worst element of a token row; at "
+                 "most three rows of a tap.");
+    fputs("<table><tr><th>tap<th class=\"n\">row<th class=\"n\">position"
+          "<th class=\"n\">column<th><th class=\"n\">expected<th class=\"n\">"
+          "found<th class=\"n\">observed / bound<th>owner</tr>\n",
+          out);
+    for (int i = 0; i < g->n_worst && g->worst[i].ratio > 0.0; i++)
+        write_spot(g, &g->worst[i], out);
+    fputs("</table></section>\n", out);
+}
+
+static void write_findings(const har_judgement *g, FILE *out)
+{
+    enum { MAX_ROWS = 100 };
+    const har_foreign *d = g->dump;
+    if (d->n_finding == 0)
+        return;
+    open_section(out, "Tensors", "",
+                 "Missing, differing between ranks, misshapen and non-finite "
+                 "tensors fail; extra and unknown ones are only told.");
+    fputs("<table><tr><th>what<th>owner<th>tensor<th>expected and found</tr>\n",
+          out);
+    for (int64_t i = 0; i < d->n_finding && i < MAX_ROWS; i++) {
+        const har_finding *f = &d->finding[i];
+        fputs("<tr>", out);
+        har_page_cell(out, har_finding_is_note(f->kind) ? "" : "FAIL",
+                      har_finding_name(f->kind));
+        har_page_cell(out, "", har_judge_owner(g, f->file));
+        har_page_cell(out, "", f->tensor);
+        har_page_cell(out, "text", f->text);
+        fputs("</tr>\n", out);
+    }
+    fputs("</table>\n", out);
+    if (d->n_finding > MAX_ROWS)
+        fprintf(out, "<p>and %lld more</p>\n",
+                (long long)(d->n_finding - MAX_ROWS));
+    fputs("</section>\n", out);
+}
+
+static void write_tap(const har_judgement *g, int64_t i, FILE *out)
+{
+    const har_tap_judgement *t = &g->tap[i];
+    char text[HAR_RATIO_TEXT];
+    fputs("<tr>", out);
+    har_page_cell(out, "", g->yard->tap[i].data->name);
+    har_page_cell(out, har__mark_text(t), har__mark_text(t));
+    har_page_cell(out, "n",
+                  t->is_judged ? har__ratio_text(text, t->ratio) : "");
+    har_page_count(out, t->n_judged);
+    har_page_count(out, t->n_failed);
+    har_page_count(out, t->n_marginal);
+    har_page_count(out, t->n_excluded);
+    har_page_count(out, t->n_missing);
+    har_page_cell(out, "n",
+                  t->is_judged ? har__ratio_text(text, t->relative_rms) : "");
+    har_page_cell(out, "text", t->problem);
+    fputs("</tr>\n", out);
+}
+
+static void write_taps(const har_judgement *g, FILE *out)
+{
+    fputs("<section><details><summary>All taps</summary>\n<table><tr><th>tap"
+          "<th>verdict<th class=\"n\">observed / bound<th class=\"n\">rows"
+          "<th class=\"n\">fail<th class=\"n\">marginal<th class=\"n\">set "
+          "aside<th class=\"n\">missing<th class=\"n\">relative rms<th></tr>\n",
+          out);
+    for (int64_t i = 0; i < g->n_tap; i++)
+        write_tap(g, i, out);
+    fputs("</table></details></section>\n", out);
+}
+
+void har_judge_html(const har_judgement *g, FILE *out)
+{
+    char title[64];
+    snprintf(title, sizeof title, "%s \xc2\xb7 moeparity compare",
+             har_verdict_name(g->verdict));
+    har_page_begin(out, title, "");
+    write_header(g, out);
+    for (int i = 0; i < g->yard->n_part; i++)
+        write_pictures(g, i, out);
+    write_worst(g, out);
+    write_findings(g, out);
+    write_taps(g, out);
+    har_page_end(out, "A verdict by tolerance is an estimate: a correct "
+                      "implementation stays within it, an error smaller than "
+                      "it is not seen.");
+}

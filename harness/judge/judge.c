@@ -1,0 +1,351 @@
+/* harness/judge/judge.c -- judging a foreign dump, see judge.h.
+ *
+ * One pass over the taps in the order of execution, of each tap over its rows.
+ * Traps: a tap that no file holds has no bad row, so it must fail by its
+ * absence; with half of the rows set aside a pass would say nothing; a dump of
+ * which nothing was compared is no correct one.
+ */
+#include "harness/judge/judge_impl.h"
+
+#include "core/base/arena.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- what is remembered --- */
+
+static bool is_worse(const har_spot *a, const har_spot *b)
+{
+    return a->ratio > b->ratio;
+}
+
+/* Put a spot into a list of at most `room`, the worst first. */
+static void keep(har_spot *list, int *n, int room, const har_spot *spot)
+{
+    int at = *n;
+    while (at > 0 && is_worse(spot, &list[at - 1]))
+        at--;
+    if (at >= room)
+        return;
+    const int last = *n < room ? *n : room - 1;
+    memmove(list + at + 1, list + at, (size_t)(last - at) * sizeof *list);
+    list[at] = *spot;
+    *n = *n < room ? *n + 1 : room;
+}
+
+static void remember(har__pass *p, har_tap_judgement *t, const har_spot *spot,
+                     bool good)
+{
+    const har_yard_tap *tap = &p->yard->tap[spot->i_tap];
+    double *of_token =
+        &p->judged->token_ratio[tap->part][spot->row / tap->extent.n_k];
+    t->n_judged++;
+    t->n_marginal += good && spot->ratio > 0.5;
+    if (!good && t->n_failed++ == 0)
+        t->first_bad = *spot;
+    t->ratio = spot->ratio > t->ratio ? spot->ratio : t->ratio;
+    *of_token = spot->ratio > *of_token ? spot->ratio : *of_token;
+    keep(t->spot, &t->n_spot, HAR_TAP_SPOTS, spot);
+}
+
+/* --- a tap --- */
+
+/* Does the tap hold the experts that were chosen? */
+static bool is_choice_of(const har_yard_tap *tap)
+{
+    return tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_IDX;
+}
+
+/* The tolerance of a row of the golden, against the row. */
+static void see_width(har__pass *p, int64_t i_tap, int64_t row)
+{
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    double largest = 0.0;
+    if (tap->tolerance == NULL)
+        return;
+    for (int64_t j = 0; j < tap->extent.n_col; j++)
+        largest = fmax(largest, fabs(p->expected[j]));
+    const double relative = har_yardstick_allowed(tap, row) / largest;
+    if (largest == 0.0 || !(relative > p->judged->widest))
+        return;
+    p->judged->widest = relative;
+    p->judged->widest_tap = i_tap;
+}
+
+/* One row that the dump ought to have. */
+static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
+                    har_spot *first_missing)
+{
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    har_tap_judgement *t = &p->judged->tap[i_tap];
+    har__yard_row(tap, row, p->expected);
+    see_width(p, i_tap, row);
+    const int64_t n_missing =
+        har__read_row(p, i_tap, row, har__source_row(p, tap, row));
+    t->n_row++;
+    if (n_missing > 0) {
+        if (t->n_missing++ == 0)
+            for (int64_t j = tap->extent.n_col - 1; j >= 0; j--)
+                if (p->owner[j] < 0)
+                    *first_missing = (har_spot){.row = row, .col = j};
+        return;
+    }
+    har_spot spot = har__blank_spot(p, i_tap, row);
+    const bool excluded = har__routing_excludes(p, tap, row);
+    bool good = true;
+    if (is_choice_of(tap))
+        good = har__routing_judge(p, i_tap, row, &spot);
+    else if (!excluded)
+        good = har__judge_row(p, i_tap, row, &spot, sum);
+    if (excluded)
+        t->n_excluded++;
+    else
+        remember(p, t, &spot, good);
+}
+
+static void see_rows(har__pass *p, int64_t i_tap, har_diff *sum)
+{
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    const har_yard_part *part = &p->yard->part[tap->part];
+    har_tap_judgement *t = &p->judged->tap[i_tap];
+    const int64_t n_row = part->n_b * part->n_t * tap->extent.n_k;
+    har_spot missing = {.row = 0};
+    for (int64_t row = 0; row < n_row; row++) {
+        const int64_t token = row / tap->extent.n_k;
+        if (p->dump->wanted[tap->part][token % part->n_t] &&
+            har_yardstick_is_real(part, token))
+            see_row(p, i_tap, row, sum, &missing);
+    }
+    if (t->n_missing > 0)
+        har_foreign_find(
+            p->dump, HAR_FOUND_MISSING, i_tap, -1, tap->data->name,
+            "expected %lld rows, %lld of them are not whole; the first is row "
+            "%lld, position %lld, from column %lld on",
+            (long long)t->n_row, (long long)t->n_missing,
+            (long long)(missing.row / tap->extent.n_k / part->n_t),
+            (long long)(missing.row / tap->extent.n_k % part->n_t),
+            (long long)missing.col);
+}
+
+/* A tap of which the dump holds nothing at all. */
+static void absent_tap(har__pass *p, int64_t i_tap, bool is_misshapen)
+{
+    har_tap_judgement *t = &p->judged->tap[i_tap];
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    bool optional = false;
+    if (tap->is_input || !har_namemap_expects(p->map, har_yard_body(tap),
+                                              &optional)) {
+        snprintf(t->problem, sizeof t->problem,
+                 tap->is_input ? "not in the dump"
+                               : "the map has no name for it");
+        return;
+    }
+    if (optional && !is_misshapen) {
+        snprintf(t->problem, sizeof t->problem, "not in the dump");
+        return;
+    }
+    t->verdict = HAR_FAIL;
+    if (!is_misshapen)
+        har_foreign_find(p->dump, HAR_FOUND_MISSING, i_tap, -1,
+                         tap->data->name,
+                         "expected in the dump, found nothing");
+}
+
+static bool has_finding(const har__pass *p, int64_t i_tap)
+{
+    for (int64_t i = 0; i < p->dump->n_finding; i++)
+        if (p->dump->finding[i].i_tap == i_tap)
+            return true;
+    return false;
+}
+
+static void tell_nonfinite(har__pass *p, int64_t begin, int64_t end)
+{
+    for (int64_t i = begin; i < end; i++) {
+        const har_piece *piece = &p->dump->piece[i];
+        const har_extent *e = &p->yard->tap[piece->i_tap].extent;
+        if (piece->n_nonfinite > 0)
+            har_foreign_find(p->dump, HAR_FOUND_NONFINITE, piece->i_tap,
+                             piece->file, piece->tensor->name,
+                             "%lld elements; expected finite numbers, found %g "
+                             "at row %lld, position %lld, column %lld",
+                             (long long)piece->n_nonfinite, piece->bad_value,
+                             (long long)(piece->bad_row / e->n_k / e->n_t),
+                             (long long)(piece->bad_row / e->n_k % e->n_t),
+                             (long long)piece->bad_col);
+    }
+}
+
+/* The verdict of a tap whose rows have been seen. */
+static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
+{
+    har_tap_judgement *t = &p->judged->tap[i_tap];
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    t->is_judged = t->n_judged > 0;
+    t->relative_rms = har_diff_relative_rms(sum);
+    if (2 * t->n_excluded > t->n_row)
+        snprintf(t->problem, sizeof t->problem,
+                 "%lld of %lld rows follow a certified flip: too little is "
+                 "left to compare, dump with the golden's routing and use "
+                 "--forced-routing",
+                 (long long)t->n_excluded, (long long)t->n_row);
+    if (t->n_failed > 0 || t->problem[0] != '\0' || has_finding(p, i_tap) ||
+        (t->n_judged == 0 && t->n_row > 0))
+        t->verdict = HAR_FAIL;
+    else if (t->n_marginal > 0)
+        t->verdict = HAR_MARGINAL;
+    if (p->judged->forced_routing && is_choice_of(tap) &&
+        t->verdict != HAR_FAIL) {
+        t->is_judged = false;
+        snprintf(t->problem, sizeof t->problem,
+                 "the dump used the golden's routing");
+    }
+}
+
+static core_status judge_tap(har__pass *p, int64_t i_tap)
+{
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    har_diff sum;
+    int64_t begin, end;
+    har_diff_init(&sum);
+    CORE_TRY(har__routing_enter(p, tap));
+    har_foreign_pieces(p->dump, i_tap, &begin, &end);
+    if (begin == end) {
+        absent_tap(p, i_tap, has_finding(p, i_tap));
+        return CORE_OK;
+    }
+    see_rows(p, i_tap, &sum);
+    tell_nonfinite(p, begin, end);
+    conclude(p, i_tap, &sum);
+    return CORE_OK;
+}
+
+/* --- the whole --- */
+
+static void sum_up(har__pass *p)
+{
+    har_judgement *g = p->judged;
+    g->first = -1;
+    for (int64_t i = 0; i < g->n_tap; i++) {
+        const har_tap_judgement *t = &g->tap[i];
+        const bool counts = t->is_judged || t->verdict == HAR_FAIL;
+        g->n_judged += counts;
+        g->n_passed += counts && t->verdict == HAR_PASS;
+        g->n_marginal += t->verdict == HAR_MARGINAL;
+        g->n_failed += t->verdict == HAR_FAIL;
+        g->n_excluded += t->n_excluded;
+        if (t->verdict == HAR_FAIL && g->first < 0)
+            g->first = i;
+        for (int k = 0; k < t->n_spot; k++)
+            keep(g->worst, &g->n_worst, HAR_WORST_ROWS, &t->spot[k]);
+        g->verdict = t->verdict > g->verdict ? t->verdict : g->verdict;
+    }
+    for (int64_t i = 0; i < p->dump->n_finding; i++) {
+        if (har_finding_is_note(p->dump->finding[i].kind))
+            g->n_note++;
+        else
+            g->verdict = HAR_FAIL;
+    }
+    if (g->n_judged == 0)
+        g->verdict = HAR_FAIL;
+}
+
+/* Buffers of a pass, and what the judgement holds. */
+static core_status make_room(har__pass *p)
+{
+    har_judgement *g = p->judged;
+    int64_t widest = 1;
+    void *m = NULL;
+    for (int64_t i = 0; i < p->yard->n_tap; i++)
+        if (p->yard->tap[i].extent.n_col > widest)
+            widest = p->yard->tap[i].extent.n_col;
+    CORE_TRY(core_alloc(&m, 3 * widest, sizeof(double), "rows"));
+    p->expected = m;
+    p->found = p->expected + widest;
+    p->tmp = p->found + widest;
+    CORE_TRY(core_alloc(&m, 2 * widest, sizeof(int64_t), "ids"));
+    p->ids = m;
+    CORE_TRY(core_alloc(&m, widest, sizeof(int), "owners"));
+    p->owner = m;
+    CORE_TRY(core_alloc(&m, p->yard->n_tap, sizeof *g->tap, "judgements"));
+    g->tap = m;
+    g->n_tap = p->yard->n_tap;
+    memset(g->tap, 0, (size_t)g->n_tap * sizeof *g->tap);
+    CORE_TRY(core_alloc(&m, p->yard->n_tap, sizeof *g->routing, "layers"));
+    g->routing = m;
+    CORE_TRY(
+        core_alloc(&m, p->yard->n_part, sizeof *g->token_ratio, "prompts"));
+    g->token_ratio = m;
+    memset(m, 0, (size_t)p->yard->n_part * sizeof *g->token_ratio);
+    return CORE_OK;
+}
+
+static core_status list_tokens(har__pass *p)
+{
+    for (int i = 0; i < p->yard->n_part; i++) {
+        const har_yard_part *part = &p->yard->part[i];
+        const int64_t n = part->n_b * part->n_t;
+        void *m = NULL;
+        CORE_TRY(core_alloc(&m, n, sizeof(double), "tokens"));
+        p->judged->token_ratio[i] = m;
+        for (int64_t token = 0; token < n; token++) {
+            p->judged->token_ratio[i][token] = -1.0;
+            p->judged->n_padding += !har_yardstick_is_real(part, token);
+        }
+    }
+    return CORE_OK;
+}
+
+core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
+                           har_foreign *dump, const har_namemap *map,
+                           bool forced_routing)
+{
+    har_judgement judged;
+    memset(&judged, 0, sizeof judged);
+    judged.yard = yard;
+    judged.dump = dump;
+    judged.map_name = map->name;
+    judged.forced_routing = forced_routing;
+    har__pass p = {.judged = &judged, .yard = yard, .dump = dump, .map = map};
+    p.routing.part = -1;
+    core_status status = make_room(&p);
+    if (status == CORE_OK)
+        status = list_tokens(&p);
+    for (int64_t i = 0; i < yard->n_tap && status == CORE_OK; i++)
+        status = judge_tap(&p, i);
+    if (status == CORE_OK)
+        sum_up(&p);
+    free(p.expected);
+    free(p.ids);
+    free(p.owner);
+    free(p.routing.found);
+    free(p.routing.is_known);
+    free(p.routing.from);
+    if (status == CORE_OK)
+        *out = judged;
+    else
+        har_judge_free(&judged);
+    return status;
+}
+
+void har_judge_free(har_judgement *judged)
+{
+    for (int i = 0; i < judged->n_routing; i++)
+        free(judged->routing[i].load);
+    const int n_part = judged->token_ratio != NULL ? judged->yard->n_part : 0;
+    for (int i = 0; i < n_part; i++)
+        free(judged->token_ratio[i]);
+    free(judged->token_ratio);
+    free(judged->routing);
+    free(judged->tap);
+    memset(judged, 0, sizeof *judged);
+}
+
+const char *har_judge_owner(const har_judgement *judged, int file)
+{
+    return file >= 0 && file < judged->dump->n_file
+               ? judged->dump->file[file].owner
+               : "-";
+}

@@ -1,0 +1,88 @@
+/* harness/judge/judge.h -- a foreign dump, judged row by row.
+ *
+ * Every token row of every tap has a bound; what is told is observed / bound of
+ * the row, at its worst element, never a figure over a tensor alone.  Chosen
+ * experts are compared as sets.  A flip, another set, is excused only with a
+ * certificate: the golden's own scores were so close that the tolerance of that
+ * token's router logits may decide between them.  What such a token decides
+ * afterwards, and what the later tokens of its row see of it, is set aside and
+ * counted.
+ */
+#ifndef HAR_JUDGE_H
+#define HAR_JUDGE_H
+
+#include "harness/judge/foreign.h"
+#include "harness/verify/verdict.h"
+
+enum { HAR_TAP_SPOTS = 3, HAR_WORST_ROWS = 12 };
+
+/* A row of a tap, at its worst element.                                      */
+typedef struct har_spot {
+    int64_t i_tap, row, b, t, col;
+    int64_t head, expert; /* -1: the tap has none, or it is not known         */
+    double expected, found, allowed;
+    double ratio;         /* observed / bound; infinite where nothing is
+                           * allowed or a value is not finite                 */
+    int file;             /* whose element it is                              */
+} har_spot;
+
+typedef struct har_tap_judgement {
+    har_verdict verdict;
+    bool is_judged;       /* else nothing could be compared, see problem      */
+    int64_t n_row;        /* rows that were expected of the dump              */
+    int64_t n_judged, n_failed, n_marginal;
+    int64_t n_excluded;   /* set aside after a certified flip                 */
+    int64_t n_missing;    /* rows with an element that no file holds          */
+    double ratio;         /* of the worst row                                 */
+    double relative_rms;
+    int n_spot;
+    har_spot spot[HAR_TAP_SPOTS]; /* rows, the worst first                    */
+    har_spot first_bad;   /* if n_failed > 0                                  */
+    char problem[200];
+} har_tap_judgement;
+
+/* The choices of one layer.                                                  */
+typedef struct har_layer_routing {
+    int part, layer;
+    int64_t n_token;      /* compared                                         */
+    int64_t n_same, n_certified, n_uncertified, n_excluded;
+    int64_t n_expert;
+    int64_t *load;        /* [2][n_expert]: the golden's, the dump's          */
+} har_layer_routing;
+
+typedef struct har_judgement {
+    const har_yardstick *yard; /* borrowed                                    */
+    const har_foreign *dump;   /* borrowed                                    */
+    const char *map_name;      /* borrowed; "" for none                       */
+    bool forced_routing;
+    har_verdict verdict;
+    int64_t n_tap;
+    har_tap_judgement *tap;    /* [yard->n_tap]; owned                        */
+    int64_t n_judged, n_passed, n_marginal, n_failed; /* taps                 */
+    double widest; /* tolerance of a row over its largest magnitude, 0: none  */
+    int64_t widest_tap;
+    int64_t first;             /* failing in execution order, -1: none        */
+    int64_t n_certified, n_uncertified; /* flips                              */
+    int64_t n_excluded;        /* rows set aside, of all taps                 */
+    int64_t n_padding;         /* tokens that are no real ones: not judged    */
+    int64_t n_note;            /* findings that fail nothing                  */
+    int n_routing;
+    har_layer_routing *routing; /* owned                                      */
+    double **token_ratio;      /* [part][B*T] worst of all taps, < 0: none    */
+    int n_worst;
+    har_spot worst[HAR_WORST_ROWS]; /* of all taps, the worst first           */
+} har_judgement;
+
+/* Errors: E_MEMORY.  Adds findings to the dump.  Free with har_judge_free.
+ *                                                                    [local] */
+CORE_NODISCARD core_status har_judge_make(har_judgement *out,
+                                          const har_yardstick *yard,
+                                          har_foreign *dump,
+                                          const har_namemap *map,
+                                          bool forced_routing);
+void har_judge_free(har_judgement *judged);
+
+/* "rank 3 (tp 1, dp 0)" or the file's name.                          [local] */
+const char *har_judge_owner(const har_judgement *judged, int file);
+
+#endif

@@ -1,0 +1,73 @@
+/* harness/judge/judge_impl.h -- private: one pass over the taps. */
+#ifndef HAR_JUDGE_IMPL_H
+#define HAR_JUDGE_IMPL_H
+
+#include "harness/judge/judge.h"
+#include "harness/verify/compare.h"
+
+/* No tap comes as late as this: nothing of the token is set aside.           */
+#define HAR__NEVER INT64_MAX
+
+/* The routing of the layer at hand, and what follows from it.                */
+typedef struct har__routing {
+    int part, layer;     /* -1 before the first                               */
+    int64_t n_k;
+    const har_yard_tap *idx; /* NULL: the layer has none                      */
+    int64_t *found;      /* [tokens * K] experts of the dump                  */
+    bool *is_known;      /* [tokens] found[] holds them                       */
+    int64_t *from;       /* [tokens] first tap (har__moment) set aside        */
+    int64_t room;        /* tokens * K that found[] has room for              */
+} har__routing;
+
+typedef struct har__pass {
+    har_judgement *judged;
+    const har_yardstick *yard;
+    har_foreign *dump;
+    const har_namemap *map;
+    /* one row of the widest tap */
+    double *expected, *found, *tmp;
+    int64_t *ids;        /* two rows                                          */
+    int *owner;          /* piece of each element, -1: none                   */
+    har__routing routing;
+} har__pass;
+
+/* When a tap is computed: comparable with har__routing.from.         [local] */
+int64_t har__moment(const har_yard_tap *tap);
+
+/* Assemble row `source` of the dump's tap into found[] and owner[]: the number
+ * of elements that nobody holds.  `row` is the golden's.             [local] */
+int64_t har__read_row(har__pass *pass, int64_t i_tap, int64_t row,
+                      int64_t source);
+
+/* The spot of a row that is in found[], nothing wrong with it yet.   [local] */
+har_spot har__blank_spot(const har__pass *pass, int64_t i_tap, int64_t row);
+
+/* Judge the row in found[] against expected[]: false if it is bad.  Its errors
+ * are added to sum.                                                  [local] */
+bool har__judge_row(har__pass *pass, int64_t i_tap, int64_t row, har_spot *spot,
+                    har_diff *sum);
+
+/* Go to the routing of this tap's part and layer.  Errors: E_MEMORY. [local] */
+CORE_NODISCARD core_status har__routing_enter(har__pass *pass,
+                                              const har_yard_tap *tap);
+
+/* Judge one token of a topk_idx tap, whose row is in found[]; *spot tells the
+ * flip.  Returns true unless it is a flip without a certificate.     [local] */
+bool har__routing_judge(har__pass *pass, int64_t i_tap, int64_t token,
+                        har_spot *spot);
+
+/* Is the row set aside?                                              [local] */
+bool har__routing_excludes(const har__pass *pass, const har_yard_tap *tap,
+                           int64_t row);
+
+/* The golden's experts of a token.                                   [local] */
+void har__golden_ids(const har_yard_tap *idx, int64_t token, int64_t *out);
+
+/* Row of the dump that holds the golden's row: choices follow their expert.
+ *                                                                    [local] */
+int64_t har__source_row(har__pass *pass, const har_yard_tap *tap, int64_t row);
+
+/* Elements of a row of a golden tensor as doubles.                   [local] */
+void har__yard_row(const har_yard_tap *tap, int64_t row, double *out);
+
+#endif

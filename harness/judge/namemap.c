@@ -1,0 +1,228 @@
+/* harness/judge/namemap.c -- see namemap.h; the ready maps, and how names match.
+ *
+ * {l} stands for a number without leading zeros, so a name has one reading.
+ * Traps: Megatron counts the layers of a pipeline stage from 0; a hook on a
+ * layer and one on its mlp differ only in what follows the number, so patterns
+ * match whole names.
+ */
+#include "harness/judge/namemap.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- ready maps --- */
+
+typedef struct ready_rule {
+    const char *from, *to;
+} ready_rule;
+
+static const ready_rule HF[] = {
+    {"model.embed_tokens", "embed"},
+    {"model.layers.{l}.mlp.gate", "layers.{l}.router_logits?"},
+    {"model.layers.{l}.mlp.router", "layers.{l}.router_logits?"},
+    {"model.layers.{l}.block_sparse_moe.gate", "layers.{l}.router_logits?"},
+    {"model.layers.{l}.feed_forward.router", "layers.{l}.router_logits?"},
+    {"model.layers.{l}.mlp.topk_idx", "layers.{l}.topk_idx?"},
+    {"model.layers.{l}.mlp.topk_weight", "layers.{l}.topk_weight?"},
+    {"model.layers.{l}.block_sparse_moe.topk_idx", "layers.{l}.topk_idx?"},
+    {"model.layers.{l}.block_sparse_moe.topk_weight",
+     "layers.{l}.topk_weight?"},
+    {"model.layers.{l}.feed_forward.topk_idx", "layers.{l}.topk_idx?"},
+    {"model.layers.{l}.feed_forward.topk_weight", "layers.{l}.topk_weight?"},
+    {"model.layers.{l}.mlp", "layers.{l}.ffn_out"},
+    {"model.layers.{l}.block_sparse_moe", "layers.{l}.ffn_out"},
+    {"model.layers.{l}.feed_forward", "layers.{l}.ffn_out"},
+    {"model.layers.{l}", "layers.{l}.out"},
+    {"model.norm", "final_norm"},
+    {"model.final_layernorm", "final_norm"},
+    {"lm_head", "logits"},
+    {"input_ids", "input_ids?"},
+    {NULL, NULL}};
+
+static const ready_rule MEGATRON[] = {
+    {"embedding", "embed"},
+    {"decoder.layers.{l}.self_attention", "layers.{l}.attn_out"},
+    {"decoder.layers.{l}.mlp.router.logits", "layers.{l}.router_logits?"},
+    {"decoder.layers.{l}.mlp.router.topk_idx", "layers.{l}.topk_idx?"},
+    {"decoder.layers.{l}.mlp.router.topk_weight", "layers.{l}.topk_weight?"},
+    {"decoder.layers.{l}.mlp", "layers.{l}.ffn_out"},
+    {"decoder.layers.{l}", "layers.{l}.out"},
+    {"decoder.final_layernorm", "final_norm"},
+    {"output_layer", "logits"},
+    {"input_ids", "input_ids?"},
+    {NULL, NULL}};
+
+bool har__namemap_ready(har_namemap *out, const char *name)
+{
+    const bool is_hf = strcmp(name, "hf") == 0;
+    const ready_rule *ready = is_hf ? HF : MEGATRON;
+    if (!is_hf && strcmp(name, "megatron") != 0)
+        return false;
+    memset(out, 0, sizeof *out);
+    snprintf(out->name, sizeof out->name, "%s", name);
+    out->is_ready = true;
+    out->has_axes = !is_hf;
+    out->axes = is_hf ? HAR_AXES_BSH : HAR_AXES_SBH;
+    for (; ready[out->n_rule].from != NULL; out->n_rule++) {
+        har_map_rule *rule = &out->rule[out->n_rule];
+        const ready_rule *from = &ready[out->n_rule];
+        snprintf(rule->from, sizeof rule->from, "%s", from->from);
+        snprintf(rule->to, sizeof rule->to, "%s", from->to);
+        char *mark = strchr(rule->to, '?');
+        rule->optional = mark != NULL;
+        if (mark != NULL)
+            *mark = '\0';
+    }
+    for (int m = 0; is_hf && m < (int)CORE_N_MIXERS; m++) {
+        har_map_rule *rule = &out->rule[out->n_rule++];
+        snprintf(rule->from, sizeof rule->from, "model.layers.{l}.%s",
+                 core_mixer_module((core_mixer)m));
+        snprintf(rule->to, sizeof rule->to, "layers.{l}.attn_out");
+    }
+    return true;
+}
+
+void har_namemap_free(har_namemap *map)
+{
+    free(map->slice);
+    free(map->first);
+    memset(map, 0, sizeof *map);
+}
+
+/* --- names --- */
+
+/* A layer's number at text: its digits, 0 if there is none. */
+static size_t read_layer(const char *text, int *layer)
+{
+    size_t n = 0;
+    *layer = 0;
+    for (; isdigit((unsigned char)text[n]) && n < 6; n++)
+        *layer = *layer * 10 + (text[n] - '0');
+    return n > 1 && text[0] == '0' ? 0 : n;
+}
+
+/* Is the text, all n bytes, the pattern?  *layer: what {l} stands for, -1. */
+static bool matches(const char *pattern, const char *text, size_t n, int *layer)
+{
+    const char *hole = strstr(pattern, "{l}");
+    *layer = -1;
+    if (hole == NULL)
+        return strlen(pattern) == n && memcmp(pattern, text, n) == 0;
+    const size_t before = (size_t)(hole - pattern), after = strlen(hole + 3);
+    if (n < before + after || memcmp(pattern, text, before) != 0)
+        return false;
+    const size_t digits = read_layer(text + before, layer);
+    return digits > 0 && n == before + digits + after &&
+           memcmp(hole + 3, text + before + digits, after) == 0;
+}
+
+/* The target with {l} filled in. */
+static bool fill(char out[HAR_DUMP_NAME], const char *part, size_t n_part,
+                 const char *to, int layer)
+{
+    const char *hole = strstr(to, "{l}");
+    int n;
+    if (hole == NULL)
+        n = snprintf(out, HAR_DUMP_NAME, "%.*s%s", (int)n_part, part, to);
+    else
+        n = snprintf(out, HAR_DUMP_NAME, "%.*s%.*s%d%s", (int)n_part, part,
+                     (int)(hole - to), to, layer, hole + 3);
+    return n > 0 && n < HAR_DUMP_NAME;
+}
+
+/* Bytes of a prompt's prefix "p12." at the start of a name. */
+static size_t part_bytes(const char *name)
+{
+    size_t n = 1;
+    if (name[0] != 'p')
+        return 0;
+    while (isdigit((unsigned char)name[n]))
+        n++;
+    return n > 1 && name[n] == '.' ? n + 1 : 0;
+}
+
+/* Names that are the taps' own: only the layer may have to be shifted. */
+static bool apply_none(const char *name, int first_layer,
+                       char out[HAR_DUMP_NAME])
+{
+    har_tapname parsed;
+    char body[CORE_NAME_BYTES];
+    if (!har_tapname_parse(&parsed, name))
+        return false;
+    snprintf(out, HAR_DUMP_NAME, "%s", name);
+    if (parsed.is_tap && first_layer > 0 &&
+        !core_tap_is_global(parsed.tap.kind)) {
+        parsed.tap.layer += first_layer;
+        snprintf(out, HAR_DUMP_NAME, "%.*s%s", parsed.prefix_bytes, name,
+                 core_tap_name(parsed.tap, body));
+    }
+    return true;
+}
+
+bool har_namemap_apply(const har_namemap *map, const char *name,
+                       int first_layer, char out[HAR_DUMP_NAME])
+{
+    static const char MODULE[] = "module.", OUTPUT[] = ".output";
+    const size_t part = part_bytes(name), prefix = strlen(map->prefix);
+    const char *body = name + part;
+    int layer;
+    if (strlen(name) >= HAR_DUMP_NAME)
+        return false;
+    if (map->n_rule == 0)
+        return apply_none(name, first_layer, out);
+    if (strncmp(body, map->prefix, prefix) != 0)
+        return false;
+    body += prefix;
+    while (map->is_ready && strncmp(body, MODULE, sizeof MODULE - 1) == 0)
+        body += sizeof MODULE - 1;
+    size_t n = strlen(body);
+    if (map->is_ready && n > sizeof OUTPUT - 1 &&
+        strcmp(body + n - (sizeof OUTPUT - 1), OUTPUT) == 0)
+        n -= sizeof OUTPUT - 1;
+    for (int i = 0; i < map->n_rule; i++)
+        if (matches(map->rule[i].from, body, n, &layer))
+            return fill(out, name, part, map->rule[i].to, layer + first_layer);
+    return false;
+}
+
+bool har_namemap_expects(const har_namemap *map, const char *body,
+                         bool *optional)
+{
+    bool expected = map->n_rule == 0;
+    int layer;
+    *optional = map->n_rule > 0;
+    for (int i = 0; i < map->n_rule; i++) {
+        if (!matches(map->rule[i].to, body, strlen(body), &layer))
+            continue;
+        expected = true;
+        *optional = *optional && map->rule[i].optional;
+    }
+    return expected;
+}
+
+const har_slice *har_namemap_slice(const har_namemap *map, int rank,
+                                   const char *body)
+{
+    const har_slice *found = NULL;
+    int layer;
+    for (int64_t i = 0; i < map->n_slice; i++) {
+        const har_map_slice *s = &map->slice[i];
+        if (s->rank != rank)
+            continue;
+        if (matches(s->tap, body, strlen(body), &layer))
+            return &s->slice;
+        if (strcmp(s->tap, "*") == 0)
+            found = &s->slice;
+    }
+    return found;
+}
+
+int har_namemap_first_layer(const har_namemap *map, int rank)
+{
+    for (int64_t i = 0; i < map->n_first; i++)
+        if (map->first[i].rank == rank)
+            return map->first[i].layer;
+    return 0;
+}

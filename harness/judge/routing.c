@@ -1,0 +1,338 @@
+/* harness/judge/routing.c -- chosen experts: flips, certificates, consequences.
+ *
+ * A certificate speaks about the experts that were exchanged.  Where the
+ * golden's choice is simply the largest router logits (softmax or sigmoid,
+ * then top-k), every expert that left and every one that came must be within
+ * twice the token's tolerance of each other: both logits may have moved.
+ * Where it is not (a selection bias, groups), only the stored margin is
+ * known: scores are then probabilities, which move by at most half as much
+ * as the logits, so the bound is once the tolerance.  Without margin or
+ * tolerance there is no certificate. Traps: a small margin does not excuse
+ * an expert far down the list; a NaN margin excuses nothing; a flip acts on
+ * its own token from there on, on the later tokens of its row only from the
+ * next layer on, through attention.
+ */
+#include "harness/judge/judge_impl.h"
+
+#include "core/base/arena.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t har__moment(const har_yard_tap *tap)
+{
+    const core_tap at = tap->name.tap;
+    if (!tap->name.is_tap || at.kind == CORE_TAP_EMBED)
+        return -1;
+    if (core_tap_is_global(at.kind))
+        return HAR__NEVER - 1;
+    return (int64_t)at.layer * CORE_N_TAP_KINDS + (int64_t)at.kind;
+}
+
+void har__yard_row(const har_yard_tap *tap, int64_t row, double *out)
+{
+    const core_st_tensor *t = tap->data;
+    const int64_t n_col = tap->extent.n_col;
+    core_dtype_to_f64(out,
+                      (const char *)t->data +
+                          (size_t)(row * n_col) * core_dtype_bytes(t->dtype),
+                      t->dtype, n_col);
+}
+
+/* The expert's number; -1 for what is none and no int64_t may hold. */
+static int64_t id_of(double x)
+{
+    return fabs(x) < 0x1p53 ? (int64_t)x : -1;
+}
+
+void har__golden_ids(const har_yard_tap *idx, int64_t token, int64_t *out)
+{
+    const core_st_tensor *t = idx->data;
+    const int64_t n_k = idx->extent.n_col;
+    const size_t bytes = core_dtype_bytes(t->dtype);
+    for (int64_t j = 0; j < n_k; j++) {
+        double x = 0.0;
+        core_dtype_to_f64(&x,
+                          (const char *)t->data +
+                              (size_t)(token * n_k + j) * bytes,
+                          t->dtype, 1);
+        out[j] = id_of(x);
+    }
+}
+
+static bool holds(const int64_t *ids, int64_t n, int64_t id)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+/* --- entering a layer --- */
+
+/* New numbers of a layer: experts and how often each is chosen. */
+static core_status add_layer(har__pass *p, const har_yard_tap *idx)
+{
+    har_judgement *g = p->judged;
+    har_layer_routing *r = &g->routing[g->n_routing];
+    void *memory = NULL;
+    const har_yard_tap *logits = har_yardstick_find(
+        p->yard, idx->part,
+        (core_tap){CORE_TAP_ROUTER_LOGITS, idx->name.tap.layer});
+    *r = (har_layer_routing){.part = idx->part, .layer = idx->name.tap.layer};
+    const int64_t n_token = idx->extent.n_b * idx->extent.n_t;
+    r->n_expert = logits != NULL ? logits->extent.n_col : 1;
+    for (int64_t token = 0; token < n_token; token++) {
+        har__golden_ids(idx, token, p->ids);
+        for (int64_t j = 0; j < idx->extent.n_col; j++)
+            if (p->ids[j] >= r->n_expert && p->ids[j] < 1 << 20)
+                r->n_expert = p->ids[j] + 1;
+    }
+    CORE_TRY(core_alloc(&memory, 2 * r->n_expert, sizeof *r->load, "loads"));
+    r->load = memory;
+    memset(r->load, 0, (size_t)(2 * r->n_expert) * sizeof *r->load);
+    g->n_routing++;
+    return CORE_OK;
+}
+
+static core_status enter_part(har__pass *p, const har_yard_tap *tap)
+{
+    har__routing *r = &p->routing;
+    void *memory = NULL;
+    const int64_t n_token = tap->extent.n_b * tap->extent.n_t;
+    free(r->from);
+    free(r->is_known);
+    r->from = NULL;
+    r->is_known = NULL;
+    CORE_TRY(core_alloc(&memory, n_token, sizeof *r->from, "tokens"));
+    r->from = memory;
+    CORE_TRY(core_alloc(&memory, n_token, sizeof *r->is_known, "tokens"));
+    r->is_known = memory;
+    for (int64_t i = 0; i < n_token; i++)
+        r->from[i] = HAR__NEVER;
+    memset(r->is_known, 0, (size_t)n_token * sizeof *r->is_known);
+    r->part = tap->part;
+    r->layer = -1;
+    r->idx = NULL;
+    return CORE_OK;
+}
+
+core_status har__routing_enter(har__pass *p, const har_yard_tap *tap)
+{
+    har__routing *r = &p->routing;
+    void *memory = NULL;
+    if (r->part != tap->part)
+        CORE_TRY(enter_part(p, tap));
+    const core_tap at = tap->name.tap;
+    const int layer =
+        tap->name.is_tap && !core_tap_is_global(at.kind) ? at.layer : -1;
+    if (layer == r->layer)
+        return CORE_OK;
+    r->layer = layer;
+    const core_tap idx = {CORE_TAP_TOPK_IDX, layer};
+    r->idx = layer < 0 ? NULL : har_yardstick_find(p->yard, tap->part, idx);
+    const int64_t n_token = tap->extent.n_b * tap->extent.n_t;
+    memset(r->is_known, 0, (size_t)n_token * sizeof *r->is_known);
+    if (r->idx == NULL)
+        return CORE_OK;
+    r->n_k = r->idx->extent.n_col;
+    if (n_token * r->n_k > r->room) {
+        free(r->found);
+        r->found = NULL;
+        CORE_TRY(core_alloc(&memory, n_token * r->n_k, sizeof *r->found,
+                            "chosen experts"));
+        r->found = memory;
+        r->room = n_token * r->n_k;
+    }
+    return add_layer(p, r->idx);
+}
+
+/* --- certificates --- */
+
+/* Are the chosen experts those with the largest logits?  (Ties are.) */
+static bool is_plain_top_k(const int64_t *ids, int64_t n_k,
+                           const double *logits, int64_t n_e)
+{
+    double last = (double)INFINITY, first = -(double)INFINITY;
+    for (int64_t e = 0; e < n_e; e++) {
+        if (holds(ids, n_k, e))
+            last = logits[e] < last ? logits[e] : last;
+        else
+            first = logits[e] > first ? logits[e] : first;
+    }
+    return last >= first;
+}
+
+static bool are_experts(const int64_t *ids, int64_t n_k, int64_t n_e)
+{
+    for (int64_t i = 0; i < n_k; i++)
+        if (ids[i] < 0 || ids[i] >= n_e || holds(ids, i, ids[i]))
+            return false;
+    return true;
+}
+
+/* The widest gap between an expert that left and one that came; both are lists
+ * of different experts.                                                      */
+static double widest_gap(const int64_t *golden, const int64_t *found,
+                         int64_t n_k, const double *logits)
+{
+    double gap = 0.0;
+    for (int64_t i = 0; i < n_k; i++) {
+        for (int64_t j = 0; j < n_k; j++) {
+            const double d = logits[golden[j]] - logits[found[i]];
+            if (holds(golden, n_k, found[i]) || holds(found, n_k, golden[j]))
+                continue;
+            if (isnan(d))
+                return (double)INFINITY;
+            gap = d > gap ? d : gap;
+        }
+    }
+    return gap;
+}
+
+/* How close the golden's decision was, and in *bound how close it must have
+ * been; infinite if nothing is known.                                        */
+static double distance_of(har__pass *p, int64_t token, const int64_t *golden,
+                          const int64_t *found, double *bound)
+{
+    const har__routing *r = &p->routing;
+    const core_st_tensor *margins =
+        har_yardstick_margin(p->yard, r->part, r->layer);
+    const har_yard_tap *tap = har_yardstick_find(
+        p->yard, r->part, (core_tap){CORE_TAP_ROUTER_LOGITS, r->layer});
+    double margin = 0.0, *logits = p->expected;
+    *bound = 0.0;
+    if (margins == NULL || tap == NULL || tap->tolerance == NULL ||
+        !are_experts(golden, r->n_k, tap->extent.n_col) ||
+        !are_experts(found, r->n_k, tap->extent.n_col))
+        return (double)INFINITY;
+    core_dtype_to_f64(&margin, (const char *)margins->data + token * 8,
+                      CORE_DTYPE_F64, 1);
+    *bound = har_yardstick_allowed(tap, token);
+    har__yard_row(tap, token, logits);
+    if (!is_plain_top_k(golden, r->n_k, logits, tap->extent.n_col))
+        return margin;
+    *bound *= 2.0;
+    const double gap = widest_gap(golden, found, r->n_k, logits);
+    return margin <= gap ? gap : margin;
+}
+
+/* distance / bound; at most 1: a certificate. */
+static double certificate(har__pass *p, int64_t token, const int64_t *golden,
+                          const int64_t *found, double *bound)
+{
+    const double distance = distance_of(p, token, golden, found, bound);
+    if (!(isfinite(distance) && isfinite(*bound) && *bound > 0.0))
+        return distance == 0.0 && *bound == 0.0 ? 0.0 : (double)INFINITY;
+    return distance / *bound;
+}
+
+/* What follows a certified flip is set aside. */
+static void exclude(har__pass *p, const har_yard_tap *idx, int64_t token)
+{
+    har__routing *r = &p->routing;
+    const int64_t now = har__moment(idx), n_t = idx->extent.n_t;
+    const int64_t next = (int64_t)(r->layer + 1) * CORE_N_TAP_KINDS;
+    r->from[token] = r->from[token] < now + 1 ? r->from[token] : now + 1;
+    for (int64_t i = token + 1; i / n_t == token / n_t; i++)
+        r->from[i] = r->from[i] < next ? r->from[i] : next;
+}
+
+bool har__routing_excludes(const har__pass *p, const har_yard_tap *tap,
+                           int64_t row)
+{
+    return har__moment(tap) >= p->routing.from[row / tap->extent.n_k];
+}
+
+/* Every expert the same number of times? */
+static bool same_set(const int64_t *a, const int64_t *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int64_t in_a = 0, in_b = 0;
+        for (int64_t j = 0; j < n; j++) {
+            in_a += a[j] == a[i];
+            in_b += b[j] == a[i];
+        }
+        if (in_a != in_b)
+            return false;
+    }
+    return true;
+}
+
+static void count_load(har_layer_routing *l, const int64_t *golden,
+                       const int64_t *found, int64_t n_k)
+{
+    for (int64_t j = 0; j < n_k; j++) {
+        if (golden[j] >= 0 && golden[j] < l->n_expert)
+            l->load[golden[j]]++;
+        if (found[j] >= 0 && found[j] < l->n_expert)
+            l->load[l->n_expert + found[j]]++;
+    }
+}
+
+/* The first exchange of a flip: which expert should have been there. */
+static void describe_flip(har_spot *spot, const int64_t *golden,
+                          const int64_t *found, int64_t n_k)
+{
+    for (int64_t j = 0; j < n_k; j++) {
+        if (!holds(found, n_k, golden[j]) || spot->expert < 0) {
+            spot->expert = golden[j];
+            spot->col = j;
+            spot->expected = (double)golden[j];
+        }
+        if (!holds(golden, n_k, found[j]))
+            spot->found = (double)found[j];
+    }
+}
+
+bool har__routing_judge(har__pass *p, int64_t i_tap, int64_t token,
+                        har_spot *spot)
+{
+    har__routing *r = &p->routing;
+    const har_yard_tap *idx = &p->yard->tap[i_tap];
+    har_layer_routing *l = &p->judged->routing[p->judged->n_routing - 1];
+    int64_t *golden = p->ids, *found = r->found + token * r->n_k;
+    for (int64_t j = 0; j < r->n_k; j++)
+        found[j] = id_of(p->found[j]);
+    r->is_known[token] = true;
+    har__golden_ids(idx, token, golden);
+    count_load(l, golden, found, r->n_k);
+    if (har__routing_excludes(p, idx, token)) {
+        l->n_excluded++;
+        return true;
+    }
+    l->n_token++;
+    if (same_set(golden, found, r->n_k)) {
+        l->n_same++;
+        return true;
+    }
+    describe_flip(spot, golden, found, r->n_k);
+    if (p->judged->forced_routing) { /* its weights are those of our experts */
+        r->is_known[token] = false;
+        return true;
+    }
+    spot->ratio = certificate(p, token, golden, found, &spot->allowed);
+    if (spot->ratio <= 1.0) {
+        l->n_certified++;
+        p->judged->n_certified++;
+        exclude(p, idx, token);
+        return true;
+    }
+    l->n_uncertified++;
+    p->judged->n_uncertified++;
+    return false;
+}
+
+int64_t har__source_row(har__pass *p, const har_yard_tap *tap, int64_t row)
+{
+    const har__routing *r = &p->routing;
+    const int64_t n_k = tap->extent.n_k, token = row / n_k;
+    if (n_k == 1 || r->idx == NULL || n_k != r->n_k || !r->is_known[token])
+        return row;
+    har__golden_ids(r->idx, token, p->ids);
+    for (int64_t j = 0; j < n_k; j++)
+        if (r->found[token * n_k + j] == p->ids[row % n_k])
+            return token * n_k + j;
+    return row;
+}

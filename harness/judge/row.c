@@ -1,0 +1,180 @@
+/* harness/judge/row.c -- one row of a tap: put together, then judged.
+ *
+ * A row is assembled from the pieces that hold it, so no tap is ever whole in
+ * memory and every element has an owner to name.  Traps: an element that two
+ * ranks hold is judged once but must be the same on both; a value that is not
+ * finite is counted even where the row is set aside; weights follow their
+ * expert, not their column.
+ */
+#include "harness/judge/judge_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool same_bits(double a, double b)
+{
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+
+/* --- putting a row together --- */
+
+static void tell_difference(har__pass *p, har_piece *piece, int64_t row,
+                            int64_t col, const har_piece *other, double there,
+                            double here)
+{
+    const har_yard_tap *tap = &p->yard->tap[piece->i_tap];
+    const int64_t token = row / tap->extent.n_k;
+    if (piece->has_differed)
+        return;
+    piece->has_differed = true;
+    har_foreign_find(p->dump, HAR_FOUND_REPLICA, piece->i_tap, piece->file,
+                     piece->tensor->name,
+                     "row %lld, position %lld, column %lld: expected %.9g as "
+                     "on %s, found %.9g; the golden has %.9g",
+                     (long long)(token / tap->extent.n_t),
+                     (long long)(token % tap->extent.n_t), (long long)col,
+                     there, p->dump->file[other->file].owner, here,
+                     p->expected[col]);
+}
+
+/* Columns of one piece's row into found[]. */
+static void take_columns(har__pass *p, int64_t i_piece, int64_t row,
+                         const double *values)
+{
+    har_piece *piece = &p->dump->piece[i_piece];
+    const int64_t c0 = piece->place.c.begin;
+    for (int64_t j = c0; j < piece->place.c.end; j++) {
+        const double x = values[j - c0];
+        if (p->owner[j] < 0) {
+            p->owner[j] = (int)i_piece;
+            p->found[j] = x;
+        } else if (!same_bits(x, p->found[j])) {
+            tell_difference(p, piece, row, j, &p->dump->piece[p->owner[j]],
+                            p->found[j], x);
+        }
+        if (isfinite(x) || (isinf(x) && same_bits(x, p->expected[j])))
+            continue;
+        if (piece->n_nonfinite++ == 0) {
+            piece->bad_row = row;
+            piece->bad_col = j;
+            piece->bad_value = x;
+        }
+    }
+}
+
+int64_t har__read_row(har__pass *p, int64_t i_tap, int64_t row, int64_t source)
+{
+    const int64_t n_col = p->yard->tap[i_tap].extent.n_col;
+    int64_t begin, end, n_missing = 0;
+    for (int64_t j = 0; j < n_col; j++)
+        p->owner[j] = -1;
+    har_foreign_pieces(p->dump, i_tap, &begin, &end);
+    for (int64_t i = begin; i < end; i++) {
+        const har_piece *piece = &p->dump->piece[i];
+        const core_st_tensor *t = piece->tensor;
+        const int64_t local = har_place_row(&piece->place, source);
+        const int64_t width = piece->place.c.end - piece->place.c.begin;
+        if (local < 0)
+            continue;
+        const size_t at = (size_t)(local * width) * core_dtype_bytes(t->dtype);
+        core_dtype_to_f64(p->tmp, (const char *)t->data + at, t->dtype, width);
+        take_columns(p, i, row, p->tmp);
+    }
+    for (int64_t j = 0; j < n_col; j++)
+        n_missing += p->owner[j] < 0;
+    return n_missing;
+}
+
+/* --- judging a row --- */
+
+har_spot har__blank_spot(const har__pass *p, int64_t i_tap, int64_t row)
+{
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    const int64_t token = row / tap->extent.n_k;
+    return (har_spot){.i_tap = i_tap,
+                      .row = row,
+                      .b = token / tap->extent.n_t,
+                      .t = token % tap->extent.n_t,
+                      .head = -1,
+                      .expert = -1,
+                      .file = p->dump->piece[p->owner[0]].file};
+}
+
+static int64_t head_of(const har__pass *p, const har_yard_tap *tap, int64_t col)
+{
+    const int64_t n =
+        tap->name.is_tap
+                          ? core_tap_heads(&p->yard->spec, tap->name.tap.kind)
+                          : 0;
+    if (n == 0 || tap->extent.n_col % n != 0)
+        return -1;
+    return col / (tap->extent.n_col / n);
+}
+
+/* The expert that a row of a choice, or a column of the router, is about. */
+static int64_t expert_of(har__pass *p, const har_yard_tap *tap, int64_t row,
+                         int64_t col)
+{
+    const core_tap_kind kind = tap->name.tap.kind;
+    if (!tap->name.is_tap || p->routing.idx == NULL)
+        return -1;
+    if (kind == CORE_TAP_ROUTER_LOGITS || kind == CORE_TAP_ROUTER_PROBS)
+        return col;
+    const int64_t n_k = p->routing.n_k;
+    const bool by_row = tap->extent.n_k > 1 && tap->extent.n_k == n_k;
+    if (!by_row && kind != CORE_TAP_TOPK_WEIGHT && kind != CORE_TAP_SLOT)
+        return -1;
+    har__golden_ids(p->routing.idx, row / tap->extent.n_k, p->ids);
+    return by_row ? p->ids[row % n_k] : col < n_k ? p->ids[col] : -1;
+}
+
+/* Compare found[] with expected[]; weights follow their expert. */
+static har_diff compare_row(har__pass *p, const har_yard_tap *tap, int64_t row,
+                            double allowed)
+{
+    const har__routing *r = &p->routing;
+    har_diff diff;
+    const har_rule rule = {tap->tolerance != NULL || tap->flat_tolerance > 0.0
+                               ? HAR_RULE_TOLERANCE
+                               : HAR_RULE_BITS,
+                           allowed};
+    const bool is_weight = tap->name.is_tap &&
+                           tap->name.tap.kind == CORE_TAP_TOPK_WEIGHT &&
+                           r->idx != NULL && r->is_known[row] &&
+                           r->n_k == tap->extent.n_col;
+    har_diff_init(&diff);
+    if (is_weight) {
+        har__golden_ids(r->idx, row, p->ids);
+        har_diff_row_topk(&diff, rule, row, r->n_k, p->ids,
+                          r->found + row * r->n_k, p->expected, p->found);
+    } else {
+        har_diff_row(&diff, rule, row, 0, tap->extent.n_col, p->expected,
+                     p->found, NULL);
+    }
+    return diff;
+}
+
+/* Judge the row in found[]: false if it is bad. */
+bool har__judge_row(har__pass *p, int64_t i_tap, int64_t row, har_spot *spot,
+                    har_diff *sum)
+{
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    const double allowed = har_yardstick_allowed(tap, row);
+    const har_diff diff = compare_row(p, tap, row, allowed);
+    const har_element *e = diff.n_bad > 0 && !(diff.worst_score > 0.0)
+                               ? &diff.first
+                               : &diff.worst;
+    spot->col = e->col;
+    spot->expected = e->expected;
+    spot->found = e->found;
+    spot->allowed = e->allowed;
+    spot->ratio = diff.worst_score;
+    if (diff.n_bad > 0 && !(e->allowed > 0.0 && diff.worst_score > 1.0))
+        spot->ratio = (double)INFINITY;
+    spot->head = head_of(p, tap, e->col);
+    spot->expert = expert_of(p, tap, row, e->col);
+    spot->file = p->dump->piece[p->owner[e->col]].file;
+    sum->sum_sq_error += diff.sum_sq_error;
+    sum->sum_sq_expected += diff.sum_sq_expected;
+    return diff.n_bad == 0;
+}

@@ -1,0 +1,75 @@
+/* harness/judge/yardstick_manifest.c -- what a comparison takes from a manifest.json.
+ *
+ * The schema must be ours; the model and how the tolerances were made are told
+ * in reports.  Fingerprints are the business of `golden check`: a bundle that
+ * somebody edited is still one to compare with.
+ */
+#include "harness/judge/yardstick.h"
+
+#include "core/files/json.h"
+#include "core/files/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SCHEMA "moeparity.golden/2"
+
+enum { MAX_MANIFEST = 1 << 26 };
+
+static core_status read_spec(har_yardstick *y, const json_t *root,
+                             const char *path)
+{
+    const char *text = json_string_value(
+        json_object_get(json_object_get(root, "model"), "spec"));
+    if (text == NULL)
+        return CORE_OK;
+    CORE_TRY_CTX(core_spec_parse_yaml(&y->spec, text, "model.spec"),
+                 "reading %s", path);
+    return CORE_OK;
+}
+
+/* What the manifest says of how its tolerances were made. */
+static void read_estimate(har_yardstick *y, const json_t *root)
+{
+    const json_t *numerics =
+        json_object_get(json_object_get(root, "numerics"), y->numerics);
+    const json_t *tolerance = json_object_get(numerics, "tolerance");
+    const json_t *runs = json_object_get(tolerance, "runs");
+    const json_t *factor = json_object_get(tolerance, "factor");
+    if (json_is_integer(runs) && json_is_number(factor))
+        snprintf(y->estimate, sizeof y->estimate,
+                 "%g times the drift of %lld perturbed reference runs",
+                 json_number_value(factor),
+                 (long long)json_integer_value(runs));
+    else
+        snprintf(y->estimate, sizeof y->estimate, "as the golden states them");
+}
+
+static core_status read_members(har_yardstick *y, const json_t *root,
+                                const char *path)
+{
+    const char *schema = json_string_value(json_object_get(root, "schema"));
+    CORE_FAIL_IF(schema == NULL || strcmp(schema, SCHEMA) != 0, CORE_E_FORMAT,
+                 "%s: expected schema '%s', found '%.60s'", path, SCHEMA,
+                 schema != NULL ? schema : "nothing");
+    read_estimate(y, root);
+    return read_spec(y, root, path);
+}
+
+core_status har__yardstick_manifest(har_yardstick *y)
+{
+    char path[1024], *text = NULL;
+    json_t *root = NULL;
+    snprintf(path, sizeof path, "%s/manifest.json", y->path);
+    CORE_FAIL_IF(access(path, R_OK) != 0, CORE_E_FILE,
+                 "%s: cannot be read; a golden bundle has one", path);
+    CORE_TRY(core_text_read(&text, path, MAX_MANIFEST));
+    core_status status = core_json_parse(&root, text, strlen(text), path);
+    if (status == CORE_OK)
+        status = read_members(y, root, path);
+    json_decref(root);
+    free(text);
+    return status;
+}

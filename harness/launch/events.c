@@ -1,0 +1,110 @@
+/* harness/launch/events.c -- see events.h. */
+#include "harness/launch/events.h"
+
+#include "harness/launch/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static core_status open_partial(har_events *out, int flags)
+{
+    out->fd = open(out->target.partial, O_WRONLY | O_APPEND | flags, 0666);
+    CORE_FAIL_IF(out->fd < 0, CORE_E_FILE, "%s: cannot be written: %s",
+                 out->target.path, strerror(errno));
+    return CORE_OK;
+}
+
+core_status har_events_open(har_events *out, par_comm *comm, const char *path)
+{
+    core_status status = CORE_OK;
+    memset(out, 0, sizeof *out);
+    out->fd = -1;
+    out->rank = comm->rank;
+    if (path == NULL)
+        return CORE_OK; /* on all ranks alike */
+    if (comm->rank == 0) {
+        status = core_target_open(&out->target, path);
+        if (status == CORE_OK)
+            status = open_partial(out, O_CREAT | O_TRUNC);
+        if (status == CORE_OK)
+            har_run_partial(out->target.partial);
+    }
+    status = par_agree(comm, status);
+    if (status != CORE_OK)
+        return status;
+    par_broadcast(comm, &comm->world, &out->target,
+                  (int64_t)sizeof out->target, 0);
+    if (comm->rank != 0)
+        status = open_partial(out, 0);
+    return par_agree(comm, status);
+}
+
+void har_events_label(har_events *events, const par_plan *plan,
+                      core_numerics numerics)
+{
+    par_plan_format(plan, events->plan);
+    snprintf(events->numerics, sizeof events->numerics, "%s",
+             core_numerics_name(numerics));
+}
+
+static void write_line(FILE *out, const har_events *events,
+                       const par_tick *tick)
+{
+    const char *comma = "";
+    fprintf(out,
+            "{\"plan\":\"%s\",\"numerics\":\"%s\",\"rank\":%d,"
+            "\"round\":%d,\"tick\":%lld,\"micro_batch\":%d,\"tokens\":%lld,"
+            "\"expert_rows\":[",
+            events->plan, events->numerics, events->rank, tick->round,
+            (long long)tick->tick, tick->mb, (long long)tick->n_token);
+    for (int64_t i = 0; i < tick->n_n_expert; i++)
+        fprintf(out, "%s%lld", i > 0 ? "," : "", (long long)tick->n_expert[i]);
+    fputs("],\"bytes\":{", out);
+    for (int kind = 0; kind < (int)PAR_N_OP_KINDS; kind++) {
+        if (tick->n_bytes[kind] == 0)
+            continue;
+        fprintf(out, "%s\"%s\":%lld", comma, par_op_name((par_op_kind)kind),
+                (long long)tick->n_bytes[kind]);
+        comma = ",";
+    }
+    fprintf(out, "},\"seconds\":%.6f,\"wait_seconds\":%.6f}\n", tick->seconds,
+            tick->wait_seconds);
+}
+
+void har_events_tick(void *self, const par_tick *tick)
+{
+    har_events *events = self;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = events->fd < 0 ? NULL : open_memstream(&text, &bytes);
+    if (out == NULL) {
+        events->is_failed |= events->fd >= 0;
+        return;
+    }
+    write_line(out, events, tick);
+    if (fclose(out) != 0 || write(events->fd, text, bytes) != (ssize_t)bytes)
+        events->is_failed = true;
+    free(text);
+}
+
+core_status har_events_close(har_events *events, bool commit)
+{
+    core_status status = CORE_OK;
+    if (events->fd < 0)
+        return CORE_OK;
+    if (close(events->fd) != 0 || events->is_failed)
+        status =
+            core_fail(CORE_E_FILE, "rank %d could not write all its events",
+                      events->rank);
+    events->fd = -1;
+    if (events->rank != 0)
+        return status;
+    if (commit && status == CORE_OK)
+        return core_target_commit(&events->target);
+    core_target_drop(&events->target);
+    return status;
+}

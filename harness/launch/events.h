@@ -1,0 +1,41 @@
+/* harness/launch/events.h -- one JSON line per tick and rank, while the run goes on.
+ *
+ * All ranks append to one partial file, each line in a single write, so lines
+ * never mix; rank 0 puts it in its place when the run has ended.
+ *     {"plan":"tp=2","numerics":"exact","rank":3,"round":0,"tick":5,
+ *      "micro_batch":2,"tokens":16,"expert_rows":[4,0],"bytes":{"send":8192},
+ *      "seconds":0.01,"wait_seconds":0.002}
+ */
+#ifndef HAR_EVENTS_H
+#define HAR_EVENTS_H
+
+#include "core/files/target.h"
+#include "parallel/forward.h"
+#include "parallel/plan.h"
+
+typedef struct har_events {
+    int fd;             /* -1: no events wanted                                */
+    int rank;
+    bool is_failed;     /* a write did not succeed                             */
+    char plan[PAR_PLAN_TEXT];
+    char numerics[8];
+    core_target target; /* rank 0's, on all                                    */
+} har_events;
+
+/* Open the partial file that rank 0 names; path NULL: no events.
+ * Errors, agreed: E_FILE.                                  [collective, world] */
+CORE_NODISCARD core_status har_events_open(har_events *out, par_comm *comm,
+                                           const char *path);
+
+/* Set plan and numerics of the lines that follow.                     [local] */
+void har_events_label(har_events *events, const par_plan *plan,
+                      core_numerics numerics);
+
+/* The tick callback; self is a har_events.                            [local] */
+void har_events_tick(void *self, const par_tick *tick);
+
+/* Close; rank 0 puts the file in its place (commit) or removes it.    [local]
+ * Errors: E_FILE, E_SPACE.                                                    */
+CORE_NODISCARD core_status har_events_close(har_events *events, bool commit);
+
+#endif

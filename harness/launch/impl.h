@@ -1,0 +1,46 @@
+/* harness/launch/impl.h -- shared by the files of the launcher. */
+#ifndef HAR_LAUNCH_IMPL_H
+#define HAR_LAUNCH_IMPL_H
+
+#include "harness/launch/launch.h"
+#include "harness/launch/waiting.h"
+#include "parallel/board.h"
+
+#include <stdio.h>
+#include <sys/types.h>
+
+enum { HAR_PATH = 320 };
+
+/* FOLDER/name. */
+void har__path(char out[HAR_PATH], const har_run *run, const char *name);
+
+/* Start mpiexec; *pid is its process.  Errors: E_FILE.               [local] */
+CORE_NODISCARD core_status har__start_mpiexec(pid_t *pid, const har_run *run,
+                                              int n_rank, char *const argv[]);
+
+/* --- deaths (deaths.c) --- */
+
+typedef struct har__deaths har__deaths;
+
+/* Borrows board.  Errors: E_MEMORY.                                  [local] */
+CORE_NODISCARD core_status har__deaths_open(har__deaths **out,
+                                            const par_board *board);
+void har__deaths_close(har__deaths *deaths); /* accepts NULL */
+
+/* Nap for so long, or until a rank dies: true.                       [local] */
+bool har__deaths_wait(har__deaths *deaths, int timeout_ms);
+
+/* The rank that died first; -1 if none is known to have died.        [local] */
+int har__deaths_first(const har__deaths *deaths);
+
+/* --- the log and the terminal --- */
+
+/* What the ranks left in the log, without mpiexec's own talk: the last lines.
+ */
+void har__copy_log(const har_run *run, FILE *to);
+
+/* What the ranks are doing, for a terminal. */
+void har__say_progress(har_waiting *waiting, const par_board *board,
+                       const har_launch_options *options, double seconds);
+
+#endif

@@ -1,0 +1,168 @@
+/* harness/launch/mpiexec.c -- starting mpiexec, and reading what it left.
+ *
+ * No shell: arguments reach the ranks as they are.  mpiexec's output, with the
+ * banners it prints when a rank dies, goes to FOLDER/log.
+ *
+ * The environment keeps many ranks on one host light, unless the user has set
+ * these variables or names hosts (measured with MPICH 4.0.2 on two cores, 512
+ * ranks that do nothing: docs/launcher.md).
+ */
+#include "harness/launch/impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef HAR_MPIEXEC
+#define HAR_MPIEXEC "mpiexec"
+#endif
+
+void har__path(char out[HAR_PATH], const har_run *run, const char *name)
+{
+    snprintf(out, HAR_PATH, "%s/%s", run->folder, name);
+}
+
+/* --- start --- */
+
+static void set_environment(const har_run *run)
+{
+    static const char *const one_host[][2] = {
+        /* no network: memory, threads; cma: long messages in one copy        */
+        {"UCX_TLS", "posix,cma,self"},
+        {"MPIR_CVAR_NOLOCAL", "1"}, /* MPICH's own shared memory spins    */
+        {"HYDRA_LAUNCHER", "fork"}, /* no ssh or srun for this host       */
+        {"HYDRA_RMK", "user"},
+        {"HYDRA_BINDING", "none"},
+    };
+    if (!getenv("HYDRA_HOST_FILE"))
+        for (size_t i = 0; i < sizeof one_host / sizeof one_host[0]; i++)
+            setenv(one_host[i][0], one_host[i][1], 0);
+    setenv("UCX_WARN_UNUSED_ENV_VARS", "n", 0);
+    setenv("UCX_POSIX_DIR", run->folder, 0); /* has room, and vanishes with it */
+    setenv("OMP_NUM_THREADS", "1", 1);
+    setenv("OMP_WAIT_POLICY", "passive", 0); /* the reference shares its cores
+                                              * with ranks that poll          */
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    setenv("MOEPARITY_RUN_FOLDER", run->folder, 1);
+}
+
+/* In the child: never returns; writes errno to report_fd if exec fails. */
+static _Noreturn void become_mpiexec(const char *mpiexec, char **args,
+                                     const har_run *run, int log_fd,
+                                     int report_fd)
+{
+    const int null_fd = open("/dev/null", O_RDONLY);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setpgid(0, 0); /* ^C reaches the launcher alone, which cleans up */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (null_fd >= 0 && dup2(null_fd, 0) >= 0 && dup2(log_fd, 1) >= 0 &&
+        dup2(log_fd, 2) >= 0) {
+        set_environment(run);
+        execvp(mpiexec, args);
+    }
+    const int error = errno;
+    (void)!write(report_fd, &error, sizeof error);
+    _exit(127);
+}
+
+/* mpiexec -n N /path/of/this/program argv[1] ... ; caller frees. */
+static char **make_args(const char *mpiexec, const char *self, const char *n,
+                        char *const argv[])
+{
+    size_t n_arg = 0;
+    while (argv[n_arg])
+        n_arg++;
+    const char **args = calloc(n_arg + 5, sizeof *args);
+    if (!args)
+        return NULL;
+    args[0] = mpiexec;
+    args[1] = "-n";
+    args[2] = n;
+    args[3] = self;
+    for (size_t i = 1; i < n_arg; i++)
+        args[3 + i] = argv[i];
+    return (char **)(uintptr_t)args;
+}
+
+core_status har__start_mpiexec(pid_t *pid, const har_run *run, int n_rank,
+                               char *const argv[])
+{
+    const char *chosen = getenv("MOEPARITY_MPIEXEC");
+    const char *mpiexec = chosen && chosen[0] ? chosen : HAR_MPIEXEC;
+    char self[4096], n[16], log[HAR_PATH];
+    const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    CORE_FAIL_IF(length < 0, CORE_E_FILE, "/proc/self/exe: %s",
+                 strerror(errno));
+    self[length] = '\0';
+    snprintf(n, sizeof n, "%d", n_rank);
+    har__path(log, run, "log");
+    const int log_fd =
+        open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    CORE_FAIL_IF(log_fd < 0, CORE_E_FILE, "%s: %s", log, strerror(errno));
+    int pipe_fd[2] = {-1, -1}, error = 0;
+    char **args = make_args(mpiexec, self, n, argv);
+    if (!args || pipe(pipe_fd) != 0) {
+        free(args);
+        close(log_fd);
+        CORE_FAIL(CORE_E_MEMORY, "no memory to start mpiexec");
+    }
+    fcntl(pipe_fd[0], F_SETFD, FD_CLOEXEC);
+    fcntl(pipe_fd[1], F_SETFD, FD_CLOEXEC);
+    fflush(NULL);
+    *pid = fork();
+    if (*pid == 0)
+        become_mpiexec(mpiexec, args, run, log_fd, pipe_fd[1]);
+    error = *pid < 0 ? errno : 0;
+    close(pipe_fd[1]);
+    close(log_fd);
+    free(args);
+    if (*pid > 0 && read(pipe_fd[0], &error, sizeof error) > 0)
+        waitpid(*pid, NULL, 0);
+    close(pipe_fd[0]);
+    CORE_FAIL_IF(error != 0, CORE_E_FILE, "mpiexec '%s' cannot be started: %s",
+                 mpiexec, strerror(error));
+    return CORE_OK;
+}
+
+/* --- what it left --- */
+
+static bool is_talk_of_mpiexec(const char *line)
+{
+    static const char *const start[] = {"=",
+                                        "\n",
+                                        "YOUR APPLICATION TERMINATED",
+                                        "This typically refers",
+                                        "Please see the FAQ",
+                                        "[mpiexec@",
+                                        "[proxy:",
+                                        "Abort("};
+    for (size_t i = 0; i < sizeof start / sizeof start[0]; i++)
+        if (strncmp(line, start[i], strlen(start[i])) == 0)
+            return true;
+    return false;
+}
+
+void har__copy_log(const har_run *run, FILE *to)
+{
+    enum { MOST = 12, WIDTH = 256 };
+    static const char indent[] = "    ";
+    char path[HAR_PATH], line[MOST][WIDTH];
+    har__path(path, run, "log");
+    FILE *log = fopen(path, "r");
+    int n = 0;
+    while (log && fgets(line[n % MOST], WIDTH, log))
+        n += !is_talk_of_mpiexec(line[n % MOST]);
+    if (log)
+        fclose(log);
+    for (int i = n > MOST ? n - MOST : 0; i < n; i++) {
+        line[i % MOST][strcspn(line[i % MOST], "\n")] = '\0';
+        fprintf(to, "%s%s\n", indent, line[i % MOST]);
+    }
+}

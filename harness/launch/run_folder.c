@@ -1,0 +1,167 @@
+/* harness/launch/run_folder.c -- where the ranks of a run meet: a folder in memory.
+ *
+ * A launcher that was killed cannot clean up, so every launcher holds a lock on
+ * a file of its folder for as long as it lives, and removes the folders whose
+ * lock nobody holds.  A process id in the name would not do: it means something
+ * else in another container.  A folder younger than a minute is left alone, it
+ * may not be locked yet.
+ */
+#include "harness/launch/launch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char prefix[] = "moeparity-run-";
+
+/* What the link points at: a partial file of a rank that did not live to rename
+ * it.  A file that was completed has another name by now.                    */
+static void remove_target(int folder, const char *link)
+{
+    char target[4096];
+    const ssize_t n = readlinkat(folder, link, target, sizeof target - 1);
+    if (n > 0) {
+        target[n] = '\0';
+        unlink(target);
+    }
+}
+
+/* Remove a folder of plain files and of links to partial files elsewhere. */
+static void remove_folder(const char *path)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return;
+    for (const struct dirent *e; (e = readdir(dir));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+            remove_target(dirfd(dir), e->d_name);
+            unlinkat(dirfd(dir), e->d_name, 0);
+        }
+    closedir(dir);
+    rmdir(path);
+}
+
+static void remove_if_stale(const char *path)
+{
+    char lock[600];
+    struct stat st;
+    snprintf(lock, sizeof lock, "%s/lock", path);
+    if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode) ||
+        st.st_uid != getuid() || time(NULL) - st.st_mtime < 60)
+        return;
+    const int fd = open(lock, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        remove_folder(path);
+    close(fd);
+}
+
+#define MIB 1048576.0
+
+static void sweep(const char *parent)
+{
+    DIR *dir = opendir(parent);
+    if (!dir)
+        return;
+    for (const struct dirent *e; (e = readdir(dir));)
+        if (strncmp(e->d_name, prefix, sizeof prefix - 1) == 0) {
+            char path[512];
+            snprintf(path, sizeof path, "%s/%.200s", parent, e->d_name);
+            remove_if_stale(path);
+        }
+    closedir(dir);
+}
+
+static bool make_folder(har_run *run, const char *parent)
+{
+    if ((size_t)snprintf(run->folder, sizeof run->folder, "%s/%sXXXXXX", parent,
+                         prefix) >= sizeof run->folder ||
+        !mkdtemp(run->folder))
+        return false;
+    char lock[300];
+    snprintf(lock, sizeof lock, "%s/lock", run->folder);
+    run->lock_fd = open(lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (run->lock_fd < 0 || flock(run->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (run->lock_fd >= 0)
+            close(run->lock_fd);
+        remove_folder(run->folder);
+        return false;
+    }
+    return true;
+}
+
+core_status har_run_open(har_run *out, size_t need_bytes)
+{
+    const char *candidate[] = {getenv("MOEPARITY_RUN_DIR"), "/dev/shm",
+                               getenv("TMPDIR"), "/tmp"};
+    char tried[500] = "";
+    for (size_t i = 0; i < sizeof candidate / sizeof candidate[0]; i++) {
+        struct statvfs fs;
+        const char *parent = candidate[i];
+        if (!parent || !parent[0] || (i > 2 && candidate[2] &&
+                                      strcmp(parent, candidate[2]) == 0))
+            continue;
+        sweep(parent);
+        const size_t used = strlen(tried);
+        if (statvfs(parent, &fs) != 0) {
+            snprintf(tried + used, sizeof tried - used, "%s%.80s: %s",
+                     used ? ", " : "", parent, strerror(errno));
+            continue;
+        }
+        const double free_bytes = (double)fs.f_bavail * (double)fs.f_frsize;
+        har_run run;
+        const bool room = free_bytes >= (double)need_bytes;
+        if (room && make_folder(&run, parent)) {
+            *out = run;
+            return CORE_OK;
+        }
+        snprintf(tried + used, sizeof tried - used,
+                 "%s%.80s: %.1f MiB free%s", used ? ", " : "", parent,
+                 free_bytes / MIB, room ? " but no folder can be made" : "");
+    }
+    CORE_FAIL(CORE_E_SPACE,
+              "no room for the run's files: %.1f MiB needed; %s "
+              "(set MOEPARITY_RUN_DIR)",
+              (double)need_bytes / MIB, tried);
+}
+
+void har_run_close(har_run *run)
+{
+    if (!run || !run->folder[0])
+        return;
+    remove_folder(run->folder);
+    close(run->lock_fd);
+    run->folder[0] = '\0';
+}
+
+/* Without a lock file no later launcher takes the folder for an orphan. */
+void har_run_keep(har_run *run)
+{
+    char lock[300];
+    snprintf(lock, sizeof lock, "%s/lock", run->folder);
+    unlink(lock);
+    close(run->lock_fd);
+    run->folder[0] = '\0';
+}
+
+void har_run_partial(const char *path)
+{
+    const char *folder = har_rank_folder();
+    char *target = folder ? realpath(path, NULL) : NULL;
+    char link[400];
+    for (int i = 0; target && i < 1000; i++) {
+        snprintf(link, sizeof link, "%s/partial-%d", folder, i);
+        if (symlink(target, link) == 0 || errno != EEXIST)
+            break;
+    }
+    free(target);
+}

@@ -1,0 +1,267 @@
+/* harness/perf/audit/identities.c -- see identities.h.
+ *
+ * Every quantity is non-negative, so a product or quotient is monotone in each
+ * of its factors and its range comes from the ends.  Traps: a number that
+ * appears twice in a formula is taken as two numbers, which only widens the
+ * result; zero times infinity counts as zero at the lower end; the upper end of
+ * a quotient by something that may be 0 is infinite, never NaN, and a NaN that
+ * comes in stays one, so that no comparison with it succeeds.
+ */
+#include "harness/perf/audit/identities.h"
+
+#include <math.h>
+
+har_interval har_point(double x) { return (har_interval){x, x}; }
+
+bool har_intervals_meet(har_interval a, har_interval b)
+{
+    return a.lo <= b.hi && b.lo <= a.hi;
+}
+
+static double times(double a, double b)
+{
+    return a == 0.0 || b == 0.0 ? 0.0 : a * b;
+}
+
+static double over(double a, double b)
+{
+    if (isnan(a) || isnan(b))
+        return a + b;
+    if (isinf(a) || (b == 0.0 && a > 0.0))
+        return (double)INFINITY;
+    return a == 0.0 || isinf(b) ? 0.0 : a / b;
+}
+
+static har_interval mul(har_interval a, har_interval b)
+{
+    return (har_interval){times(a.lo, b.lo), times(a.hi, b.hi)};
+}
+
+static har_interval quot(har_interval a, har_interval b)
+{
+    return (har_interval){over(a.lo, b.hi), over(a.hi, b.lo)};
+}
+
+static har_interval add(har_interval a, har_interval b)
+{
+    return (har_interval){a.lo + b.lo, a.hi + b.hi};
+}
+
+/* 1 - a, at least 0: what is left of a whole */
+static har_interval rest(har_interval a)
+{
+    const har_interval r = {1.0 - a.hi, 1.0 - a.lo};
+    return (har_interval){r.lo < 0.0 ? 0.0 : r.lo, r.hi < 0.0 ? 0.0 : r.hi};
+}
+
+har_interval har_id_same(const har_interval *x) { return x[0]; }
+
+har_interval har_id_part_of(const har_interval *x)
+{
+    return (har_interval){0.0, x[0].hi};
+}
+
+/* --- degrees --- */
+
+har_interval har_id_product(const har_interval *x) { return mul(x[0], x[1]); }
+
+har_interval har_id_quotient(const har_interval *x) { return quot(x[0], x[1]); }
+
+har_interval har_id_share_up(const har_interval *x)
+{
+    const har_interval q = quot(x[0], x[1]);
+    return (har_interval){ceil(q.lo), ceil(q.hi)};
+}
+
+/* --- throughput and latency --- */
+
+har_interval har_id_tokens_of_pass(const har_interval *x)
+{
+    return quot(mul(x[0], x[1]), x[2]);
+}
+
+har_interval har_id_excess(const har_interval *x)
+{
+    const har_interval q = quot(x[0], x[1]);
+    return (har_interval){q.lo - 1.0, q.hi - 1.0};
+}
+
+har_interval har_id_mfu(const har_interval *x)
+{
+    return quot(mul(x[0], x[1]), mul(x[2], x[3]));
+}
+
+har_interval har_id_mfu_of_pass(const har_interval *x)
+{
+    return quot(mul(mul(x[0], x[1]), x[2]), mul(mul(x[3], x[4]), x[5]));
+}
+
+har_interval har_id_least_latency(const har_interval *x)
+{
+    return quot(mul(mul(x[0], x[1]), x[2]), mul(x[3], x[4]));
+}
+
+har_interval har_id_least_step(const har_interval *x)
+{
+    return quot(mul(x[0], x[1]), mul(x[2], x[3]));
+}
+
+har_interval har_id_flop_per_token(const har_interval *x)
+{
+    const double scores = 4.0 * x[1].hi * x[2].hi * times(x[3].hi, x[4].hi);
+    return (har_interval){2.0 * x[0].lo, 2.0 * x[0].hi + scores};
+}
+
+har_interval har_id_flop_at_least(const har_interval *x)
+{
+    return (har_interval){2.0 * x[0].lo, INFINITY};
+}
+
+har_interval har_id_attention_share(const har_interval *x)
+{
+    const double scores = 2.0 * x[2].hi * x[3].hi * times(x[4].hi, x[5].hi);
+    const double most = x[0].hi + scores;
+    return (har_interval){over(x[0].lo, x[0].lo + x[1].hi),
+                          over(most, most + x[1].lo)};
+}
+
+har_interval har_id_attention_at_least(const har_interval *x)
+{
+    return (har_interval){over(x[0].lo, x[0].lo + x[1].hi), 1.0};
+}
+
+/* --- schedule --- */
+
+har_interval har_id_bubble(const har_interval *x)
+{
+    /* grows with pp, shrinks with mb */
+    const double lo = over(x[0].lo - 1.0, x[1].hi + x[0].lo - 1.0);
+    const double hi = over(x[0].hi - 1.0, x[1].lo + x[0].hi - 1.0);
+    return (har_interval){lo, hi};
+}
+
+/* Stages with a micro-batch in this tick: micro-batch tick - s is in stage s. */
+static int busy_stages(int pp, int mb, int tick)
+{
+    int n = 0;
+    for (int s = 0; s < pp; s++)
+        n += tick >= s && tick - s < mb ? 1 : 0;
+    return n;
+}
+
+double har_replay_bubble(int pp, int mb)
+{
+    double busy = 0.0, all = 0.0;
+    for (int tick = 0; tick < mb + pp - 1; tick++) {
+        busy += busy_stages(pp, mb, tick);
+        all += pp;
+    }
+    return 1.0 - busy / all;
+}
+
+double har_replay_lockstep(int pp, int mb, double share)
+{
+    double busy = 0.0, all = 0.0;
+    for (int tick = 0; tick < mb + pp - 1; tick++) {
+        const double active = (double)busy_stages(pp, mb, tick) / pp;
+        busy += share * active + (1.0 - share) * active;
+        all += share + (1.0 - share) * active;
+    }
+    return 1.0 - busy / all;
+}
+
+har_interval har_id_bubble_lockstep(const har_interval *x)
+{
+    /* waiting (pp-1) share of (mb+pp-1) share + mb (1-share): grows with pp and
+     * share, shrinks with mb */
+    const double pp = x[0].lo, mb = x[1].hi, a = x[2].lo;
+    const double lo = over((pp - 1.0) * a, mb + (pp - 1.0) * a);
+    return (har_interval){lo, har_id_bubble(x).hi};
+}
+
+har_interval har_id_busy(const har_interval *x) { return rest(add(x[0], x[1])); }
+
+har_interval har_id_busy_schedule(const har_interval *x)
+{
+    return rest(har_id_bubble(x));
+}
+
+har_interval har_id_busy_lockstep(const har_interval *x)
+{
+    return rest(har_id_bubble_lockstep(x));
+}
+
+/* share + (1 - share) / balance */
+static double stretch(double share, double balance)
+{
+    return share + over(1.0 - share, balance);
+}
+
+har_interval har_id_busy_balanced(const har_interval *x)
+{
+    const har_interval whole = har_id_busy(x);
+    const double best = stretch(x[2].hi, x[3].hi > 1.0 ? 1.0 : x[3].hi);
+    return (har_interval){over(whole.lo, stretch(x[2].lo, x[3].lo)),
+                          over(whole.hi, best)};
+}
+
+har_interval har_id_least_balance(const har_interval *x)
+{
+    return quot(rest(x[1]), x[0]);
+}
+
+/* --- memory --- */
+
+har_interval har_id_headroom(const har_interval *x)
+{
+    return rest(quot(x[0], x[1]));
+}
+
+har_interval har_id_weight_bytes(const har_interval *x)
+{
+    const har_interval dense = quot(x[0], mul(x[3], x[4]));
+    const har_interval experts = quot(x[1], mul(mul(x[5], x[6]), x[7]));
+    return mul(add(dense, experts), x[2]);
+}
+
+har_interval har_id_kv_bytes(const har_interval *x)
+{
+    const har_interval all = mul(mul(x[0], x[1]), mul(x[2], x[3]));
+    return quot(all, mul(mul(x[4], x[5]), x[6]));
+}
+
+har_interval har_id_memory(const har_interval *x)
+{
+    const har_interval rows = quot(x[2], mul(x[6], x[7]));
+    return add(add(x[0], x[1]), mul(mul(rows, x[3]), mul(x[4], x[5])));
+}
+
+har_interval har_id_memory_longest(const har_interval *x)
+{
+    return add(x[0], har_id_kv_bytes(x + 1));
+}
+
+har_interval har_id_least_read(const har_interval *x)
+{
+    const double all = x[1].lo / fmax(1.0, x[4].hi);
+    const har_interval n = {x[0].lo + all, x[0].hi + x[1].hi};
+    return quot(mul(n, x[2]), x[3]);
+}
+
+har_interval har_id_bandwidth_share(const har_interval *x)
+{
+    return quot(x[0], mul(x[1], x[2]));
+}
+
+/* --- communication --- */
+
+har_interval har_id_traffic(const har_interval *x)
+{
+    const har_interval tokens = quot(mul(x[0], x[1]), x[7]);
+    const har_interval row = mul(x[2], x[3]);
+    const har_interval layers = quot(x[4], x[6]);
+    const double tp = x[5].lo, ep = x[8].lo, k = x[9].lo;
+    const double reduce = 2.0 * (tp - 1.0) / tp;
+    const double experts = 2.0 * k / tp * (ep - 1.0) / ep;
+    return mul(mul(tokens, row), mul(layers, har_point(reduce + experts)));
+}

@@ -1,0 +1,213 @@
+/* harness/perf/audit/readings.c -- which plans a document may mean.
+ *
+ * Degrees and a number of GPUs that do not fit leave open which of them counts
+ * the GPUs.  So every product of stated degrees, and the stated number, is
+ * taken as the number of ranks, and every legal plan on it, with either scope,
+ * is a candidate.  A degree that nobody states is 1, except etp.  Candidates are
+ * ordered by how many claims about the structure they contradict, then by how
+ * far their degrees are from the stated ones, then by whether the experts have
+ * dp copies, then by size.
+ */
+#include "harness/perf/audit/impl.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_WORLD = 1 << 14, MAX_WORLDS = 20 };
+
+static const har_quantity degrees[] = {HAR_Q_TP, HAR_Q_PP, HAR_Q_DP, HAR_Q_EP};
+enum { N_DEGREES = sizeof degrees / sizeof degrees[0] };
+
+/* The first figure of a quantity, 0 if nobody states it. */
+static int stated(const har_claims *claims, har_quantity q)
+{
+    for (int i = 0; i < claims->n; i++) {
+        const har_claim *c = &claims->at[i];
+        if (c->quantity == q && har__is_figure(c) && c->value >= 1.0 &&
+            c->value <= (double)MAX_WORLD)
+            return (int)c->value;
+    }
+    return 0;
+}
+
+static int add_world(int *world, int n, int64_t size)
+{
+    for (int i = 0; i < n; i++)
+        if (world[i] == size)
+            return n;
+    if (size < 1 || size > MAX_WORLD || n == MAX_WORLDS)
+        return n;
+    world[n] = (int)size;
+    return n + 1;
+}
+
+/* The stated number of GPUs and every product of stated degrees. */
+static int list_worlds(int *world, const har_claims *claims)
+{
+    int n = add_world(world, 0, stated(claims, HAR_Q_GPUS));
+    for (unsigned set = 1; set < 1u << N_DEGREES; set++) {
+        int64_t size = 1;
+        for (unsigned i = 0; i < N_DEGREES; i++)
+            if ((set >> i & 1u) != 0 && stated(claims, degrees[i]) > 0)
+                size *= stated(claims, degrees[i]);
+        n = add_world(world, n, size);
+    }
+    return n;
+}
+
+/* --- candidates --- */
+
+typedef struct search {
+    const har_claims *claims;
+    int64_t n_searched;
+    int n;
+    har_reading best[HAR_MAX_READINGS];
+} search;
+
+static bool is_structural(har_quantity q)
+{
+    double ignored = 0.0;
+    const har_reading any = {true, 1, 1, 1, 1, 1, 1, 1, PAR_SCOPE_STAGE, 0};
+    return har__degree(&any, q, &ignored) || q == HAR_Q_EXPERTS_PER_GPU ||
+           q == HAR_Q_LAYERS_PER_STAGE || q == HAR_Q_HEADS_PER_GPU ||
+           q == HAR_Q_MODULES || q == HAR_Q_MODULES_PER_GPU;
+}
+
+/* Structural figures that differ from what the plan gives. */
+static int count_broken(const har_claims *claims, const har_reading *reading)
+{
+    static const int any_meaning[HAR_N_WORDS] = {1, 1, 1};
+    int n = 0;
+    for (int i = 0; i < claims->n; i++) {
+        const har_claim *claim = &claims->at[i];
+        har_interval given;
+        if (is_structural(claim->quantity) && har__is_figure(claim) &&
+            har__given(claims, reading, any_meaning, claim->quantity, &given) &&
+            !har_intervals_meet(claim->range, given))
+            n++;
+    }
+    return n;
+}
+
+static int copies(const har_reading *r)
+{
+    const int in_scope = r->scope == PAR_SCOPE_STAGE ? r->dp : r->dp * r->pp;
+    return in_scope * r->tp / (r->ep * r->etp);
+}
+
+/* How far the degrees are from the stated ones, in doublings. */
+static double distance(const har_claims *claims, const har_reading *r)
+{
+    const int number[] = {r->tp, r->pp, r->dp, r->ep};
+    double sum = 0.0;
+    for (int i = 0; i < N_DEGREES; i++)
+        if (stated(claims, degrees[i]) > 0)
+            sum += fabs(log2((double)number[i] / stated(claims, degrees[i])));
+    return sum;
+}
+
+static bool is_better(const har_reading *a, const har_reading *b,
+                      const har_claims *claims)
+{
+    const int dp = stated(claims, HAR_Q_DP);
+    const double far_a = distance(claims, a), far_b = distance(claims, b);
+    if (a->n_broken_degree != b->n_broken_degree)
+        return a->n_broken_degree < b->n_broken_degree;
+    if (far_a != far_b)
+        return far_a < far_b;
+    if ((copies(a) == dp) != (copies(b) == dp))
+        return copies(a) == dp;
+    if (a->tp * a->pp * a->dp != b->tp * b->pp * b->dp)
+        return a->tp * a->pp * a->dp < b->tp * b->pp * b->dp;
+    return a->etp < b->etp;
+}
+
+static void keep(search *s, const har_reading *r)
+{
+    int at = s->n;
+    while (at > 0 && is_better(r, &s->best[at - 1], s->claims))
+        at--;
+    if (at == HAR_MAX_READINGS)
+        return;
+    const int last = s->n < HAR_MAX_READINGS ? s->n++ : HAR_MAX_READINGS - 1;
+    memmove(s->best + at + 1, s->best + at,
+            (size_t)(last - at) * sizeof *s->best);
+    s->best[at] = *r;
+}
+
+static har_reading reading_of(const par_plan *p)
+{
+    return (har_reading){true,  p->tp, p->pp,     p->dp,    p->ep,
+                         p->etp, p->mb, p->rounds, p->scope, 0};
+}
+
+static void consider(void *self, const par_plan *plan)
+{
+    search *s = self;
+    const har_claims *claims = s->claims;
+    const int number[] = {plan->tp, plan->pp, plan->dp, plan->ep};
+    s->n_searched++;
+    for (int i = 0; i < N_DEGREES; i++)
+        if (stated(claims, degrees[i]) == 0 && number[i] != 1)
+            return;
+    har_reading r = reading_of(plan);
+    const int dp = stated(claims, HAR_Q_DP);
+    const int mb = stated(claims, HAR_Q_MICRO_BATCHES);
+    r.mb = mb > 0 ? mb : 1;
+    r.rounds = r.dp < dp && dp % r.dp == 0 ? dp / r.dp : 1;
+    r.n_broken_degree = count_broken(claims, &r);
+    keep(s, &r);
+}
+
+int har_readings_find(har_reading *out, const har_claims *claims,
+                      int64_t *n_searched)
+{
+    int world[MAX_WORLDS];
+    search s = {.claims = claims};
+    bool any = false;
+    *n_searched = 0;
+    for (int i = 0; i < N_DEGREES; i++)
+        any = any || stated(claims, degrees[i]) > 0;
+    if (claims->has_plan || !any) {
+        out[0] = (har_reading){.exists = false, .mb = 1};
+        if (claims->has_plan)
+            out[0] = reading_of(&claims->plan);
+        return 1;
+    }
+    const int n = list_worlds(world, claims);
+    for (int i = 0; i < n; i++)
+        par_plan_each_legal(&claims->spec, world[i], consider, &s);
+    memcpy(out, s.best, (size_t)s.n * sizeof *out);
+    *n_searched = s.n_searched;
+    return s.n;
+}
+
+void har_reading_write(const har_reading *r, char *out, size_t bytes)
+{
+    char text[PAR_PLAN_TEXT], known[PAR_PLAN_TEXT];
+    const char *name, *preset;
+    par_plan plan;
+    if (par_plan_parse(&plan, "tp=1") != CORE_OK || !r->exists) {
+        snprintf(out, bytes, "no plan");
+        return;
+    }
+    plan.tp = r->tp;
+    plan.pp = r->pp;
+    plan.dp = r->dp;
+    plan.ep = r->ep;
+    plan.etp = r->etp;
+    plan.mb = r->mb;
+    plan.rounds = r->rounds;
+    plan.scope = r->scope;
+    par_plan_format(&plan, text);
+    for (int i = 0; par_plan_preset(i, &name, &preset); i++) {
+        if (par_plan_parse(&plan, preset) != CORE_OK)
+            continue;
+        par_plan_format(&plan, known);
+        if (strcmp(known, text) == 0) {
+            snprintf(out, bytes, "%s (%s)", name, text);
+            return;
+        }
+    }
+    snprintf(out, bytes, "%s", text);
+}

@@ -1,0 +1,138 @@
+/* harness/perf/cost/attention.c -- attention, split by heads.
+ *
+ * Keys and values are whatever the scores are made with and taken from: the
+ * buffers that a projection writes and changes, and that attention reads once
+ * for every row.
+ *
+ * The emulation makes scores for blocks of 64 queries against every key that
+ * one of them may need, so it multiplies more than the (query, key) pairs that
+ * count; flops says what is multiplied, n_pair what counts.  Trap: a query that
+ * sees no key (padding) attends to all keys of its row, which widens its block.
+ */
+#include "harness/perf/cost/operators.h"
+#include "harness/perf/cost/record.h"
+
+static const har__operator *const PROJECTIONS[CORE_N_PROJECTIONS] = {
+#define PROJECTION(kind, name) &har__projection_##name,
+    CORE_PROJECTION_LIST(PROJECTION)
+#undef PROJECTION
+};
+
+static const har__operator *projection(const core_spec *spec)
+{
+    return PROJECTIONS[core_spec_projection(spec)];
+}
+
+/* Which queries of the row see a key at all? */
+static void find_sees(har__walk *w, int64_t row)
+{
+    const core_batch *batch = w->request->batch;
+    const uint8_t *mask =
+        batch->mask != NULL ? batch->mask + row * batch->n_t : NULL;
+    for (int64_t i = 0; i < batch->n_t; i++) {
+        int64_t j = core_spec_first_key(w->spec, w->layer, i);
+        while (mask != NULL && j <= i && mask[j] == 0)
+            j++;
+        w->sees[i] = j <= i;
+    }
+}
+
+/* Add the work of one head on n_alike rows like the one seen to the record. */
+static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
+{
+    const int64_t n_t = w->request->batch->n_t,
+                  width = cost->k + core_spec_n_dv(w->spec);
+    for (int64_t i0 = 0; i0 < n_t; i0 += HAR_QUERY_BLOCK) {
+        const int64_t i1 =
+            i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
+        int64_t n_key = i1 - core_spec_first_key(w->spec, w->layer, i0);
+        for (int64_t i = i0; i < i1; i++) {
+            if (!w->sees[i]) {
+                n_key = n_t;
+                continue;
+            }
+            const int64_t n = i + 1 - core_spec_first_key(w->spec, w->layer, i);
+            cost->n_pair += n_alike * n;
+            cost->flops += n_alike * CORE_FLOPS_SOFTMAX * n;
+        }
+        cost->flops +=
+            n_alike * CORE_FLOPS_MULTIPLY_ADD * (i1 - i0) * n_key * width;
+    }
+}
+
+static void put_heads(har__walk *w)
+{
+    const core_batch *batch = w->request->batch;
+    const core_spec *spec = w->spec;
+    const int64_t n_h = har__n_heads(w), n_dv = core_spec_n_dv(spec);
+    w->op = par_operator_name(PAR_OP_ATTENTION);
+    core_cost cost = har__record(w, CORE_COST_ATTENTION, CORE_TAP_CONTEXT);
+    cost.m = w->n;
+    cost.n = batch->n_t;
+    cost.k = spec->n_dh;
+    cost.n_head = n_h;
+    /* without a mask all rows are alike */
+    const int64_t n_alike = batch->mask != NULL ? 1 : w->n_row;
+    for (int64_t b = 0; b < w->n_row; b += n_alike) {
+        find_sees(w, w->row0 + b);
+        add_rows(w, &cost, n_alike);
+    }
+    cost.flops *= n_h;
+    cost.n_pair *= n_h;
+    cost.weights = spec->sinks && w->n > 0 ? n_h : 0;
+    cost.read = w->n * n_h * spec->n_dh;
+    cost.written = w->n * n_h * n_dv;
+    cost.kv_read = w->n * har__n_kv_heads(w) * (spec->n_dh + n_dv);
+    har__put(w, cost);
+}
+
+static void put_attention(har__walk *w)
+{
+    const core_spec *spec = w->spec;
+    projection(spec)->put(w);
+    put_heads(w);
+    w->op = par_operator_name(PAR_OP_ATTN_OUT);
+    har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, spec->n_d,
+                          har__n_heads(w) * core_spec_n_dv(spec), false));
+    har__put_sum(w, CORE_TAP_ATTN_OUT, spec->n_d, spec->bias_o);
+}
+
+/* --- beside its records --- */
+
+static har__split split(const core_spec *spec, const par_layout *lay,
+                        core_weight_kind kind)
+{
+    if (kind == CORE_W_Q || kind == CORE_W_O || kind == CORE_W_SINKS)
+        return har__split_heads(lay);
+    return projection(spec)->split(spec, lay, kind);
+}
+
+static int64_t kept(const core_spec *spec, int64_t n_kv_head)
+{
+    return projection(spec)->kept(spec, n_kv_head);
+}
+
+static void decode(har__step *step, const core_spec *spec, const core_cost *c,
+                   int64_t n_key)
+{
+    projection(spec)->decode(step, spec, c, n_key);
+}
+
+static void probe(har_dice *d, core_spec *s)
+{
+    s->n_dh = 2 * har_dice_between(d, 4, 48);
+    s->n_g = har_dice_between(d, 1, 6);
+    s->n_h = s->n_g * har_dice_between(d, 1, 4);
+    int i = CORE_N_PROJECTIONS - 1;
+    while (i > 0 && !har_dice_one_in(d, 4))
+        i--;
+    PROJECTIONS[i]->probe(d, s);
+    s->bias_qkv = har_dice_one_in(d, 3);
+    s->bias_o = har_dice_one_in(d, 3);
+}
+
+const har__operator har__mixer_attention = {.put = put_attention,
+                                            .split = split,
+                                            .kept = kept,
+                                            .decode = decode,
+                                            .probe = probe};

@@ -1,0 +1,311 @@
+/* harness/perf/cost/demand_load.c -- from shares to rows.
+ *
+ * A token chooses K different experts; expert e is among them with probability
+ * pi = min(1, K share), the excess of the popular given to the others.  So a
+ * domain of n tokens has Binomial(n, pi) rows for e, of which its C slots keep
+ * min(rows, C).  Drawn: the counts of all experts one after the other, each
+ * given what is left.  Expected: E min(rows, C), dealt in whole rows so that
+ * every sum of experts is within one row of its expectation.
+ *
+ * A domain's rows are split over its slices of tokens as evenly as whole rows
+ * can be: where in the domain a chosen token stands is not known.
+ */
+#include "harness/perf/cost/demand.h"
+
+#include "core/numbers/rng.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    WIDE = 64
+}; /* from this expectation on a binomial is near normal      */
+
+static const double GOLDEN = 0.6180339887498949;
+
+static double fraction(double x)
+{
+    return x - floor(x);
+}
+
+typedef struct domain {
+    const har_demand *demand;
+    const double *pi;
+    int n_e;
+    int64_t n_k, n, capacity; /* tokens, slots per expert                     */
+    uint64_t stream, index;   /* of its random numbers; index steps           */
+    double phase;             /* of dealing expectations, in [0, 1)           */
+    const double *kept;       /* expected: rows of each expert with a slot    */
+} domain;
+
+/* Probabilities of being among the K choices of a token; they add up to K. */
+static void choose_probabilities(const double *share, int n_e, int64_t n_k,
+                                 double *pi)
+{
+    double given = 0, open = 1, scale = (double)n_k;
+    for (int e = 0; e < n_e; e++)
+        pi[e] = 0;
+    for (int pass = 0; pass < n_e && open > 0; pass++) {
+        bool is_over = false;
+        scale = ((double)n_k - given) / open;
+        for (int e = 0; e < n_e; e++)
+            if (pi[e] < 1 && share[e] * scale >= 1) {
+                pi[e] = 1;
+                given += 1;
+                open -= share[e];
+                is_over = true;
+            }
+        if (!is_over)
+            break;
+    }
+    for (int e = 0; e < n_e; e++)
+        if (pi[e] < 1)
+            pi[e] = fmin(1, share[e] * scale);
+}
+
+/* --- drawn --- */
+
+static double uniform(domain *m)
+{
+    const core_rng_block b = core_rng(m->demand->seed, m->stream, m->index++);
+    return ((double)b.word[0] + 0.5) / 4294967296.0;
+}
+
+static double normal(domain *m)
+{
+    const double u = uniform(m), v = uniform(m);
+    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
+}
+
+/* Binomial(n, p) with n p <= WIDE and p <= 1/2: from 0 upwards. */
+static int64_t invert(int64_t n, double p, double u)
+{
+    double mass = exp((double)n * log1p(-p)), sum = mass;
+    int64_t x = 0;
+    while (sum < u && x < n) {
+        mass *= (double)(n - x) / (double)(x + 1) * p / (1 - p);
+        sum += mass;
+        x++;
+    }
+    return x;
+}
+
+static int64_t binomial(domain *m, int64_t n, double p)
+{
+    if (p > 0.5)
+        return n - binomial(m, n, 1 - p);
+    if (n <= 0 || p <= 0)
+        return 0;
+    const double mean = (double)n * p;
+    if (mean <= WIDE)
+        return invert(n, p, uniform(m));
+    const double x = rint(mean + sqrt(mean * (1 - p)) * normal(m));
+    return (int64_t)fmin(fmax(x, 0), (double)n);
+}
+
+/* Rows of every expert before capacity; they add up to n K. */
+static void draw(domain *m, int64_t *rows)
+{
+    double left_pi = (double)m->n_k;
+    int64_t left = m->n * m->n_k;
+    for (int e = 0; e < m->n_e; e++) {
+        const int64_t least = left - m->n * (m->n_e - 1 - e);
+        const double p = left_pi > 0 ? fmin(1, m->pi[e] / left_pi) : 1;
+        int64_t x = binomial(m, left, p);
+        x = x > m->n ? m->n : x;
+        x = x < least ? least : x;
+        rows[e] = e + 1 < m->n_e ? x : left;
+        left -= rows[e];
+        left_pi -= m->pi[e];
+    }
+}
+
+/* --- expected --- */
+
+/* E min(X, c) of X ~ Binomial(n, p). */
+static double expect_kept(int64_t n, double p, int64_t c)
+{
+    const double mean = (double)n * p, sd = sqrt(mean * (1 - p));
+    if (c >= n || p <= 0)
+        return mean;
+    if (p >= 1)
+        return (double)c;
+    if (mean > WIDE) {
+        const double z = ((double)c - mean) / sd;
+        const double above = 0.5 * erfc(z / sqrt(2.0));
+        const double density = exp(-z * z / 2) / sqrt(6.283185307179586);
+        return mean - sd * (density - z * above);
+    }
+    double mass = exp((double)n * log1p(-p)), below = 0, kept = 0;
+    for (int64_t x = 0; x < c; x++) {
+        below += mass;
+        kept += (double)x * mass;
+        mass *= (double)(n - x) / (double)(x + 1) * p / (1 - p);
+    }
+    return kept + (double)c * (1 - below);
+}
+
+/* Whole rows whose running sums follow those of the expectations. */
+static void expect(const domain *m, int64_t *rows)
+{
+    double sum = m->phase;
+    int64_t dealt = 0;
+    for (int e = 0; e < m->n_e; e++) {
+        sum += m->kept[e];
+        const int64_t to = (int64_t)(sum + 1e-9); /* not negative: floor */
+        rows[e] = to - dealt;
+        dealt = to;
+    }
+}
+
+/* --- into a load --- */
+
+typedef struct filling {
+    const core_spec *spec;
+    const par_layout *lay;
+    har_load *load;
+    double pi[PAR_MAX_EXPERTS];
+    double turn[PAR_MAX_EXPERTS]; /* golden turns, so that rounding spreads   */
+    double phase[PAR_MAX_EXPERTS]; /* the same in this domain, in [0, 1)      */
+    int64_t rows[PAR_MAX_EXPERTS];
+    int64_t until[PAR_MAX_EXPERTS]; /* rows of the slices so far              */
+    int64_t n_expected[2];          /* tokens for which `kept` is known       */
+    double kept[2][PAR_MAX_EXPERTS];
+    double n_choice, n_kept;
+} filling;
+
+/* A slice's rows of expert e, over its replicas. */
+static void put_rows(const par_layout *lay, int e, int64_t mine, uint64_t *to)
+{
+    const int first = lay->replica_first[e];
+    const int n = lay->replica_first[e + 1] - first;
+    if (n == 1)
+        to[first] += (uint64_t)mine;
+    for (int r = 0; n > 1 && r < n; r++)
+        to[first + r] += (uint64_t)(core_split_first(mine, n, r + 1) -
+                                    core_split_first(mine, n, r));
+}
+
+/* Tokens [at, at + n) of a token group of n_group, spread over its slices: of
+ * the x rows of an expert, floor(v x + phase) are in slices that end by v.    */
+static void split(filling *f, const domain *m, int64_t at, int64_t n_group,
+                  int64_t layer, int64_t part)
+{
+    const par_layout *lay = f->lay;
+    const int tp = lay->plan.tp;
+    const double start = (double)at, end = (double)(at + m->n);
+    memset(f->until, 0, (size_t)m->n_e * sizeof f->until[0]);
+    for (int e = 0; tp > 1 && e < m->n_e; e++)
+        f->phase[e] = fraction(f->turn[e] + m->phase);
+    for (int t = 0; t < tp; t++) {
+        uint64_t *to = har_load_at(f->load, layer, part, t);
+        const double b = (double)core_split_first(n_group, tp, t + 1);
+        const double v = (fmin(fmax(b, start), end) - start) / (double)m->n;
+        for (int e = 0; v > 0 && e < m->n_e; e++) {
+            const int64_t until =
+                v >= 1 ? f->rows[e]
+                       : (int64_t)(v * (double)f->rows[e] + f->phase[e]);
+            put_rows(lay, e, until - f->until[e], to);
+            f->until[e] = until;
+        }
+    }
+}
+
+/* Expected rows of a domain of n tokens; parts have one size or two. */
+static const double *kept_of(filling *f, const domain *m)
+{
+    const int i = m->n == f->n_expected[0] ? 0 : 1;
+    if (m->n == f->n_expected[i])
+        return f->kept[i];
+    const int to = f->n_expected[0] == 0 ? 0 : 1;
+    for (int e = 0; e < m->n_e; e++)
+        f->kept[to][e] = e > 0 && m->pi[e] == m->pi[e - 1]
+                             ? f->kept[to][e - 1]
+                             : expect_kept(m->n, m->pi[e], m->capacity);
+    f->n_expected[to] = m->n;
+    return f->kept[to];
+}
+
+static void fill_domain(filling *f, domain *m, int64_t at, int64_t n_group,
+                        int64_t layer, int64_t part)
+{
+    if (m->demand->is_drawn) {
+        draw(m, f->rows);
+    } else {
+        m->kept = kept_of(f, m);
+        expect(m, f->rows);
+    }
+    for (int e = 0; e < m->n_e; e++) {
+        if (f->rows[e] > m->capacity)
+            f->rows[e] = m->capacity;
+        f->n_kept += (double)f->rows[e];
+    }
+    f->n_choice += (double)(m->n * m->n_k);
+    split(f, m, at, n_group, layer, part);
+}
+
+static void fill_group(filling *f, const har_demand *demand, int64_t n_row,
+                       int64_t n_t, int64_t layer, int64_t part)
+{
+    const bool by_row = f->spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
+    const int64_t n_domain = by_row ? n_row : 1;
+    const int64_t n = by_row ? n_t : n_row * n_t;
+    for (int64_t i = 0; i < n_domain && n > 0; i++) {
+        const uint64_t number =
+            ((uint64_t)layer << 40) + ((uint64_t)part << 20) + (uint64_t)i;
+        domain m = {.demand = demand,
+                    .pi = f->pi,
+                    .n_e = demand->n_e,
+                    .n_k = f->spec->n_k,
+                    .n = n,
+                    .capacity = core_spec_capacity(f->spec, n),
+                    .stream = core_rng_stream("load") + number,
+                    .phase =
+                        fraction((double)(layer * 31 + part + i) * GOLDEN)};
+        fill_domain(f, &m, i * n, n_row * n_t, layer, part);
+    }
+}
+
+void har_demand_load(const har_demand *demand, const core_spec *spec,
+                     const par_layout *layout, int64_t n_b, int64_t n_t,
+                     har_load *load, double *n_choice, double *n_kept)
+{
+    filling f = {.spec = spec, .lay = layout, .load = load};
+    choose_probabilities(demand->share, demand->n_e, spec->n_k, f.pi);
+    for (int e = 0; e < demand->n_e; e++)
+        f.turn[e] = e * GOLDEN;
+    for (int layer = 0; layer < (int)spec->n_l; layer++) {
+        if (!core_spec_is_moe(spec, layer))
+            continue;
+        if (demand->by_layer != NULL) {
+            choose_probabilities(demand->by_layer +
+                                     (int64_t)layer * demand->n_e,
+                                 demand->n_e, spec->n_k, f.pi);
+            f.n_expected[0] = f.n_expected[1] = 0;
+        }
+        for (int64_t part = 0; part < load->n_part; part++) {
+            const int64_t n_row =
+                core_split_first(n_b, load->n_part, part + 1) -
+                core_split_first(n_b, load->n_part, part);
+            fill_group(&f, demand, n_row, n_t, layer, part);
+        }
+    }
+    *n_choice = f.n_choice;
+    *n_kept = f.n_kept;
+}
+
+void har_demand_kept(const har_demand *demand, const core_spec *spec,
+                     int64_t n_row, int64_t n_t, double *kept)
+{
+    const bool by_row = spec->capacity.domain == CORE_DOMAIN_SEQUENCE;
+    const int64_t n = by_row ? n_t : n_row * n_t;
+    const int64_t capacity = core_spec_capacity(spec, n);
+    double last_pi = -1, each = 0;
+    choose_probabilities(demand->share, demand->n_e, spec->n_k, kept);
+    for (int e = 0; e < demand->n_e; e++) {
+        if (kept[e] != last_pi)
+            each = expect_kept(n, kept[e], capacity);
+        last_pi = kept[e];
+        kept[e] = each * (double)(by_row ? n_row : 1);
+    }
+}

@@ -1,0 +1,272 @@
+/* harness/perf/cost/model.c -- ticks, layers and the operators all models have.
+ *
+ * The walk is that of the schedule: in tick k of a round, stage s works on
+ * micro-batch k - s.  scope=stage: a stage without one does nothing.
+ * scope=replica: every rank takes part in every pair of every tick.
+ *
+ * Nothing here knows how an operator is computed, only the shapes that the
+ * layout gives it.
+ */
+#include "harness/perf/cost/operators.h"
+#include "harness/perf/cost/record.h"
+
+#include <stdlib.h>
+
+static void put_norm(har__walk *w, core_tap_kind tap)
+{
+    const int64_t n_d = w->spec->n_d;
+    w->op = par_operator_name(PAR_OP_NORM);
+    core_cost cost = har__rms(w, tap, w->n, n_d, n_d);
+    if (w->spec->norm == CORE_NORM_LAYER) {
+        cost.flops = w->n * n_d * CORE_FLOPS_LAYERNORM;
+        cost.weights *= 2;
+    }
+    har__put(w, cost);
+}
+
+/* --- a layer --- */
+
+/* x += scale * y, or with one flop x += y. */
+static void put_add(har__walk *w, core_tap_kind tap, int64_t flops)
+{
+    core_cost cost = har__rows(w, tap, w->n, w->spec->n_d, flops);
+    cost.read *= 2;
+    har__put(w, cost);
+}
+
+static void put_mlp(har__walk *w, int64_t n_f)
+{
+    const int64_t n_d = w->spec->n_d, mine = har__split_tp(w->lay, n_f).mine;
+    w->op = par_operator_name(PAR_OP_MLP);
+    if (w->spec->gated)
+        har__put(w, har__gemm(w, CORE_TAP_MLP_GATE, w->n, mine, n_d,
+                              har__has_weight(w, CORE_W_MLP_GATE_BIAS)));
+    har__put(w, har__gemm(w, CORE_TAP_MLP_UP, w->n, mine, n_d,
+                          har__has_weight(w, CORE_W_MLP_UP_BIAS)));
+    har__put_activation(w, CORE_TAP_MLP_ACT, w->n, mine);
+    har__put(w, har__gemm(w, CORE_TAP_MLP_OUT, w->n, n_d, mine, false));
+    har__put_sum(w, CORE_TAP_MLP_OUT, n_d,
+                 har__has_weight(w, CORE_W_MLP_DOWN_BIAS));
+    const int shared = core_spec_shared(w->spec, w->layer);
+    if (shared < CORE_N_SHARED)
+        har__shared_row[shared]->put(w);
+}
+
+static void put_mixer(har__walk *w)
+{
+    const int mixer = core_spec_mixer(w->spec, w->layer);
+    if (mixer == CORE_N_MIXERS)
+        return;
+    put_norm(w, CORE_TAP_ATTN_NORM);
+    har__mixer_row[mixer]->put(w);
+    put_add(w, CORE_TAP_MID, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+}
+
+/* From the experts on. */
+static void put_rest(har__walk *w)
+{
+    int64_t n_f;
+    if (core_spec_has_mlp(w->spec, w->layer, &n_f)) {
+        put_mlp(w, n_f);
+        if (core_spec_is_moe(w->spec, w->layer))
+            put_add(w, CORE_TAP_FFN_OUT, CORE_FLOPS_ADD);
+    }
+    put_add(w, CORE_TAP_OUT, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+}
+
+void har__put_layer(har__walk *w, int pair)
+{
+    if (!har__has(w, HAR_COST_MIXER)) {
+        put_mixer(w);
+        put_norm(w, CORE_TAP_FFN_NORM);
+        har__end(w);
+    }
+    if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)
+        har__put_pair(w, pair, true);
+    if (!har__has(w, HAR_COST_MLP)) {
+        put_rest(w);
+        har__end(w);
+    }
+}
+
+/* --- the two ends --- */
+
+/* Tokens whose row of the embedding is mine. */
+static int64_t n_own_ids(const har__walk *w)
+{
+    const core_batch *batch = w->request->batch;
+    const int64_t v0 = w->lay->first_vocab[w->lay->t];
+    const int64_t v1 = w->lay->first_vocab[w->lay->t + 1];
+    if (batch->ids == NULL)
+        return w->n * (v1 - v0) / w->spec->n_v;
+    int64_t n = 0;
+    for (int64_t i = 0; i < w->n; i++) {
+        const int64_t id = batch->ids[w->row0 * batch->n_t + i];
+        n += id >= v0 && id < v1;
+    }
+    return n;
+}
+
+void har__put_embed(har__walk *w)
+{
+    const int64_t n_d = w->spec->n_d;
+    if (w->spec->n_h == 0 || har__has(w, HAR_COST_EMBED))
+        return;
+    w->op = par_operator_name(PAR_OP_EMBED);
+    core_cost look_up = har__rows(w, CORE_TAP_EMBED, w->n, n_d, 0);
+    look_up.read = 0;
+    look_up.weights = n_own_ids(w) * n_d;
+    har__put(w, look_up);
+    har__put_all_reduce(w, CORE_TAP_EMBED, w->n * n_d);
+    har__put(w, har__rows(w, CORE_TAP_EMBED, w->n, n_d, CORE_FLOPS_SCALE));
+    har__end(w);
+}
+
+void har__put_head(har__walk *w)
+{
+    const int64_t n_v =
+        w->lay->first_vocab[w->lay->t + 1] - w->lay->first_vocab[w->lay->t];
+    if (w->spec->n_h == 0 || har__has(w, HAR_COST_HEAD))
+        return;
+    put_norm(w, CORE_TAP_FINAL_NORM);
+    w->op = par_operator_name(PAR_OP_HEAD);
+    const core_weight bias = {CORE_W_HEAD_BIAS, 0, 0};
+    core_cost cost = har__gemm(w, CORE_TAP_LOGITS, w->n, n_v, w->spec->n_d,
+                               core_weight_exists(w->spec, bias));
+    cost.flops += w->n * n_v * CORE_FLOPS_SCALE;
+    har__put(w, cost);
+    har__end(w);
+}
+
+void har__put_stage(har__walk *w, core_collective collective, int layer)
+{
+    const int64_t n = w->n * w->spec->n_d;
+    w->op = "pipeline";
+    w->layer = layer;
+    core_cost cost =
+        har__record(w, CORE_COST_COLLECTIVE,
+                    collective == CORE_SEND ? CORE_TAP_OUT : CORE_TAP_IN);
+    cost.collective = collective;
+    cost.axis = CORE_AXIS_PP;
+    cost.group = w->lay->plan.pp;
+    if (collective == CORE_SEND)
+        cost.in = cost.sent = n;
+    else
+        cost.out = n;
+    har__put(w, cost);
+}
+
+/* --- ticks --- */
+
+/* All that a spec says of single layers. */
+bool har__is_like(const core_spec *spec, int a, int b)
+{
+    return spec->ffn[a] == spec->ffn[b] && spec->mixer[a] == spec->mixer[b] &&
+           spec->no_rope[a] == spec->no_rope[b] &&
+           spec->span[a] == spec->span[b];
+}
+
+static void find_like(har__walk *w)
+{
+    for (int l = 0; l < (int)w->spec->n_l; l++)
+        for (w->like[l] = 0; !har__is_like(w->spec, w->like[l], l);)
+            w->like[l]++;
+}
+
+static void set_tick(har__walk *w, int round, int tick)
+{
+    const par_plan *plan = &w->lay->plan;
+    const core_batch *batch = w->request->batch;
+    const int mb = tick - w->lay->stage;
+    int64_t row1 = 0, t0, t1;
+    w->round = round;
+    w->tick_of_round = tick;
+    w->tick = (int64_t)round * (plan->mb + plan->pp - 1) + tick;
+    w->mb = mb >= 0 && mb < plan->mb ? mb : -1;
+    w->row0 = 0;
+    if (w->mb >= 0)
+        par_layout_rows(plan, batch->n_b, round, w->lay->d, mb, &w->row0,
+                        &row1);
+    w->n_row = row1 - w->row0;
+    w->n = w->n_row * batch->n_t;
+    par_layout_slice(w->lay, w->n, &t0, &t1);
+    w->n_slice = t1 - t0;
+}
+
+static void put_tick(har__walk *w)
+{
+    const par_layout *lay = w->lay;
+    const int first = lay->first_layer[lay->stage];
+    const int end = lay->first_layer[lay->stage + 1];
+    int pair = 0;
+    if (w->mb >= 0) {
+        if (lay->stage > 0)
+            har__put_stage(w, CORE_RECEIVE, first);
+        else
+            har__put_embed(w);
+        for (w->layer = first; w->layer < end; w->layer++) {
+            har__put_layer(w, pair);
+            pair += core_spec_is_moe(w->spec, w->layer) ? 1 : 0;
+        }
+    }
+    if (lay->plan.scope == PAR_SCOPE_REPLICA)
+        for (; pair < lay->n_pair; pair++)
+            har__put_pair(w, pair, false);
+    if (w->mb >= 0 && lay->stage == lay->plan.pp - 1)
+        har__put_head(w);
+    if (w->mb >= 0 && lay->next_rank >= 0)
+        har__put_stage(w, CORE_SEND, end - 1);
+}
+
+static void take(har__walk *w, core_arena *arena)
+{
+    const par_layout *lay = w->lay;
+    w->sees = core_arena_take(arena, w->request->batch->n_t, 1);
+    w->to = core_arena_i64(arena, lay->ep_group.n);
+    w->from = core_arena_i64(arena, lay->ep_group.n);
+    w->bucket =
+        core_arena_i64(arena, (int64_t)lay->plan.pp * lay->n_my_expert);
+    w->like = core_arena_take(arena, w->spec->n_l, sizeof *w->like);
+    har__take_pairs(w, arena);
+}
+
+core_status har_cost_walk(const har_cost_case *request,
+                          const par_layout *layout, core_arena *arena,
+                          const har_cost_reader *reader)
+{
+    const par_plan *plan = &layout->plan;
+    const core_batch *batch = request->batch;
+    core_arena need = core_arena_measure();
+    har__walk w = {.request = request,
+                   .spec = request->spec,
+                   .lay = layout,
+                   .reader = reader,
+                   .has_sections = reader->has != NULL && batch->ids == NULL &&
+                                   batch->mask == NULL};
+    take(&w, &need);
+    CORE_TRY(core_arena_room(arena, &need));
+    take(&w, arena);
+    find_like(&w);
+    for (int round = 0; round < plan->rounds; round++)
+        for (int tick = 0; tick < plan->mb + plan->pp - 1; tick++) {
+            set_tick(&w, round, tick);
+            put_tick(&w);
+        }
+    return CORE_OK;
+}
+
+core_status har_cost_rank(const har_cost_case *request, int rank,
+                          void (*put)(void *self, const core_cost *cost),
+                          void *self)
+{
+    core_arena arena = core_arena_measure(), work = arena;
+    const har_cost_reader reader = {.self = self, .put = put};
+    par_layout layout;
+    CORE_TRY(
+        par_layout_make(&layout, &arena, request->spec, request->plan, rank));
+    const core_status status =
+        har_cost_walk(request, &layout, &work, &reader);
+    core_arena_free(&work);
+    core_arena_free(&arena);
+    return status;
+}

@@ -1,0 +1,348 @@
+/* harness/perf/cost/moe.c -- router, dispatch, experts, combine.
+ *
+ * What a rank has to do here depends on the others: rows come from every member
+ * of its expert group, each of which works on its own micro-batch and, in
+ * scope=replica, on its own stage's layer.  So the walk asks for each member
+ * what it is at in this tick, and what the load says it sends.
+ *
+ * The etp ranks of an expert get the same rows; each completes and returns its
+ * share of every source's block, [n i / etp, n (i+1) / etp).
+ */
+#include "harness/perf/cost/record.h"
+
+#include <string.h>
+
+/* --- what is known before the first pair --- */
+
+static void find_pairs(har__walk *w)
+{
+    const par_layout *lay = w->lay;
+    for (int s = 0; s < lay->plan.pp; s++) {
+        int n = 0;
+        for (int l = lay->first_layer[s]; l < lay->first_layer[s + 1]; l++)
+            if (core_spec_is_moe(w->spec, l))
+                w->pair_layer[s * lay->n_pair + n++] = l;
+        while (n < lay->n_pair)
+            w->pair_layer[s * lay->n_pair + n++] = -1;
+    }
+}
+
+static void find_entries(har__walk *w)
+{
+    const par_layout *lay = w->lay;
+    w->n_entry = 0;
+    for (int i = 0; i < lay->n_my_expert; i++) {
+        const int e = lay->my_expert[i];
+        for (int r = lay->replica_first[e]; r < lay->replica_first[e + 1]; r++)
+            if (lay->replica_ep[r] == lay->ep_i) {
+                w->entry[w->n_entry] = r;
+                w->entry_expert[w->n_entry++] = i;
+            }
+    }
+}
+
+void har__take_pairs(har__walk *w, core_arena *arena)
+{
+    const par_layout *lay = w->lay;
+    const int64_t n_pair = (int64_t)lay->plan.pp * lay->n_pair;
+    w->to_ep = core_arena_i64(arena, lay->plan.ep);
+    w->entry = core_arena_take(arena, lay->n_my_expert, sizeof *w->entry);
+    w->entry_expert =
+        core_arena_take(arena, lay->n_my_expert, sizeof *w->entry_expert);
+    w->pair_layer = core_arena_take(arena, n_pair, sizeof *w->pair_layer);
+    if (w->pair_layer == NULL)
+        return;
+    find_entries(w);
+    find_pairs(w);
+}
+
+/* --- the flow of a pair --- */
+
+/* The MoE layer that pair `pair` of a stage serves, or -1. */
+static int pair_layer(const har__walk *w, int stage, int pair)
+{
+    return w->pair_layer[stage * w->lay->n_pair + pair];
+}
+
+/* The load of what a rank dispatches in this pair of this tick; NULL: nothing.
+ * *stage receives its stage.                                                 */
+static const uint64_t *load_of(const har__walk *w, int rank, int pair,
+                               int *stage)
+{
+    const par_plan *plan = &w->lay->plan;
+    const int t = rank % plan->tp, d = rank / plan->tp % plan->dp;
+    *stage = rank / plan->tp / plan->dp;
+    const int mb = w->tick_of_round - *stage;
+    const int layer = pair_layer(w, *stage, pair);
+    if (layer < 0 || mb < 0 || mb >= plan->mb)
+        return NULL;
+    return har_load_at(w->request->load, layer,
+                       ((int64_t)w->round * plan->dp + d) * plan->mb + mb, t);
+}
+
+/* Rows that I send to each member, from my load or none. */
+static void find_to(har__walk *w, const uint64_t *load)
+{
+    const par_layout *lay = w->lay;
+    const int n_entry = lay->replica_first[w->spec->n_e];
+    memset(w->to_ep, 0, (size_t)lay->plan.ep * sizeof *w->to_ep);
+    for (int i = 0; load != NULL && i < n_entry; i++)
+        w->to_ep[lay->replica_ep[i]] += (int64_t)load[i];
+    for (int i = 0; i < lay->ep_group.n; i++)
+        w->to[i] = w->to_ep[i / lay->plan.etp];
+}
+
+/* Rows that a member sends for my experts, by stage and expert too. */
+static int64_t add_from(const har__walk *w, const uint64_t *load, int stage)
+{
+    int64_t *bucket = w->bucket + (int64_t)stage * w->lay->n_my_expert;
+    int64_t n = 0;
+    for (int i = 0; load != NULL && i < w->n_entry; i++) {
+        const int64_t rows = (int64_t)load[w->entry[i]];
+        bucket[w->entry_expert[i]] += rows;
+        n += rows;
+    }
+    return n;
+}
+
+/* Fill to, from and bucket for a pair. */
+static void find_flow(har__walk *w, int pair, bool sends)
+{
+    const par_layout *lay = w->lay;
+    int stage;
+    find_to(w, sends ? load_of(w, lay->rank, pair, &stage) : NULL);
+    memset(w->bucket, 0,
+           (size_t)lay->plan.pp * (size_t)lay->n_my_expert * sizeof *w->bucket);
+    for (int i = 0; i < lay->ep_group.n; i++) {
+        const uint64_t *theirs =
+            load_of(w, lay->ep_group.rank[i], pair, &stage);
+        w->from[i] = add_from(w, theirs, stage);
+    }
+}
+
+static int64_t sum(const int64_t *n, int n_member)
+{
+    int64_t total = 0;
+    for (int i = 0; i < n_member; i++)
+        total += n[i];
+    return total;
+}
+
+/* Rows of a block that etp rank i completes. */
+static int64_t share(const har__walk *w, int64_t n, int i)
+{
+    return n * (i + 1) / w->lay->plan.etp - n * i / w->lay->plan.etp;
+}
+
+static int64_t n_completed(const har__walk *w)
+{
+    int64_t n = 0;
+    for (int i = 0; i < w->lay->ep_group.n; i++)
+        n += share(w, w->from[i], w->lay->etp_i);
+    return n;
+}
+
+/* --- transfers --- */
+
+/* in and out count what stays on this rank, `stays`, too. */
+static void put_exchange(har__walk *w, core_tap_kind tap, core_cost_type type,
+                         int64_t in, int64_t out, int64_t stays)
+{
+    core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);
+    cost.collective = CORE_ALL_TO_ALL;
+    cost.axis = CORE_AXIS_EP;
+    cost.group = w->lay->ep_group.n;
+    cost.type = type;
+    cost.in = in;
+    cost.out = out;
+    cost.sent = in - stays;
+    har__put(w, cost);
+}
+
+static void put_dispatch(har__walk *w)
+{
+    const int n = w->lay->ep_group.n, me = w->lay->ep_group.me;
+    const int64_t n_d = w->spec->n_d, to = sum(w->to, n),
+                  from = sum(w->from, n);
+    const int64_t stays = w->to[me];
+    put_exchange(w, CORE_TAP_RECV, CORE_COST_WORDS, n, n, 1);
+    put_exchange(w, CORE_TAP_RECV, CORE_COST_WORDS, HAR__META_WORDS * to,
+                 HAR__META_WORDS * from, HAR__META_WORDS * stays);
+    put_exchange(w, CORE_TAP_RECV, CORE_COST_VALUES, n_d * to, n_d * from,
+                 n_d * stays);
+}
+
+static void put_return(har__walk *w)
+{
+    const par_layout *lay = w->lay;
+    const int n = lay->ep_group.n, me = lay->ep_group.me;
+    const int64_t n_d = w->spec->n_d;
+    int64_t out = 0;
+    for (int i = 0; i < n; i++)
+        out += share(w, w->to[i], i % lay->plan.etp);
+    put_exchange(w, CORE_TAP_BACK, CORE_COST_VALUES, n_d * n_completed(w),
+                 n_d * out, n_d * share(w, w->from[me], lay->etp_i));
+}
+
+/* --- computing --- */
+
+static void put_router(har__walk *w)
+{
+    const core_spec *spec = w->spec;
+    const int64_t n = w->n, n_e = spec->n_e, n_k = spec->n_k;
+    const core_tap probs = {CORE_TAP_ROUTER_PROBS, w->layer};
+    int64_t flops = n_k; /* a search for each of the K */
+    switch (spec->router) {
+    case CORE_ROUTER_SOFTMAX:
+        flops += CORE_FLOPS_SOFTMAX;
+        break;
+    case CORE_ROUTER_SIGMOID:
+        flops += CORE_FLOPS_FUNCTION;
+        break;
+    case CORE_ROUTER_SPARSEMIXER:
+        flops += 2 * CORE_FLOPS_SOFTMAX;
+        break;
+    case CORE_ROUTER_SOFTMAX_TOP:
+        break;
+    }
+    w->op = par_operator_name(PAR_OP_ROUTER);
+    har__put(w, har__gemm(w, CORE_TAP_ROUTER_LOGITS, n, n_e, spec->n_d,
+                          har__has_weight(w, CORE_W_ROUTER_BIAS)));
+    core_cost cost = har__rows(w, CORE_TAP_SLOT, n, n_e, flops);
+    cost.k = n_k;
+    cost.written = n * (3 * n_k + (core_tap_exists(spec, probs) ? n_e : 0));
+    cost.weights = spec->correction && n > 0 ? n_e : 0;
+    har__put(w, cost);
+}
+
+/* My kept choices become rows to send. */
+static void put_pack(har__walk *w, int64_t n_kept)
+{
+    har__put(w, har__rows(w, CORE_TAP_RECV, n_kept, w->spec->n_d,
+                          w->spec->weigh_input ? CORE_FLOPS_SCALE : 0));
+}
+
+/* One product for every expert that has rows; n outputs, k inputs. */
+static void put_grouped(har__walk *w, core_tap_kind tap, int64_t n, int64_t k,
+                        bool has_bias)
+{
+    core_cost cost = har__record(w, CORE_COST_GROUPED_GEMM, tap);
+    cost.n = n;
+    cost.k = k;
+    for (int i = 0; i < w->lay->plan.pp * w->lay->n_my_expert; i++) {
+        const int64_t m = w->bucket[i];
+        if (m == 0)
+            continue;
+        cost.m += m;
+        cost.m_max = m > cost.m_max ? m : cost.m_max;
+        cost.n_expert++;
+    }
+    cost.flops = 2 * cost.m * n * k + (has_bias ? cost.m * n : 0);
+    cost.weights = cost.n_expert * (n * k + (has_bias ? n : 0));
+    cost.read = cost.m * k;
+    cost.written = cost.m * n;
+    har__put(w, cost);
+}
+
+static void put_experts(har__walk *w)
+{
+    const par_layout *lay = w->lay;
+    const core_spec *spec = w->spec;
+    const int64_t n = sum(w->from, lay->ep_group.n);
+    const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
+    w->op = par_operator_name(PAR_OP_EXPERT);
+    har__put(
+        w, har__rows(w, CORE_TAP_RECV, n, spec->n_d, 0)); /* sorted by expert */
+    if (spec->gated)
+        put_grouped(w, CORE_TAP_EXPERT_GATE, n_f, spec->n_d, spec->bias_ffn);
+    put_grouped(w, CORE_TAP_EXPERT_UP, n_f, spec->n_d, spec->bias_ffn);
+    har__put_activation(w, CORE_TAP_EXPERT_ACT, n, n_f);
+    put_grouped(w, CORE_TAP_EXPERT_OUT, spec->n_d, n_f, false);
+}
+
+/* Parts of K made whole over etp; then the bias, a row of it for each row. */
+static void put_completion(har__walk *w)
+{
+    const par_layout *lay = w->lay;
+    const int64_t n_d = w->spec->n_d, mine = n_completed(w);
+    const int64_t n = sum(w->from, lay->ep_group.n);
+    w->op = par_operator_name(PAR_OP_DISPATCH);
+    har__put(w,
+             har__rows(w, CORE_TAP_EXPERT_OUT, n, n_d, 0)); /* put in order */
+    core_cost cost = har__record(w, CORE_COST_COLLECTIVE, CORE_TAP_EXPERT_OUT);
+    cost.collective = CORE_REDUCE_SCATTER;
+    cost.axis = CORE_AXIS_ETP;
+    cost.group = lay->plan.etp;
+    cost.in = n * n_d;
+    cost.out = mine * n_d;
+    cost.sent = cost.in - cost.out;
+    har__put(w, cost);
+    if (!w->spec->bias_ffn)
+        return;
+    core_cost bias =
+        har__rows(w, CORE_TAP_EXPERT_OUT, mine, n_d, CORE_FLOPS_ADD);
+    bias.weights = mine * n_d;
+    har__put(w, bias);
+}
+
+static void put_combine(har__walk *w, int64_t n_kept)
+{
+    const core_spec *spec = w->spec;
+    const par_layout *lay = w->lay;
+    const int64_t n_d = spec->n_d;
+    const bool passes = spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
+    const int64_t n_added = passes ? w->n_slice * spec->n_k : n_kept;
+    w->op = par_operator_name(PAR_OP_COMBINE);
+    core_cost cost = har__rows(w, CORE_TAP_COMBINE, w->n_slice, n_d, 0);
+    cost.read = n_added * n_d;
+    cost.flops = n_added * n_d * CORE_FLOPS_MULTIPLY_ADD;
+    har__put(w, cost);
+    core_cost gather = har__record(w, CORE_COST_COLLECTIVE, CORE_TAP_COMBINE);
+    gather.collective = CORE_ALL_GATHER;
+    gather.axis = CORE_AXIS_TP;
+    gather.group = lay->plan.tp;
+    gather.in = w->n_slice * n_d;
+    gather.out = w->n * n_d;
+    gather.sent =
+        har__all_gather_sends(lay->plan.tp, lay->t, gather.in, gather.out);
+    har__put(w, gather);
+}
+
+/* A pair is named after a layer that it serves, my own stage's if there is one.
+ */
+static int name_pair(const har__walk *w, int pair)
+{
+    int layer = pair_layer(w, w->lay->stage, pair);
+    for (int s = 0; layer < 0 && s < w->lay->plan.pp; s++)
+        layer = pair_layer(w, s, pair);
+    return layer;
+}
+
+void har__put_flow(har__walk *w, int layer, bool sends)
+{
+    const int own = w->layer, etp = w->lay->plan.etp;
+    int64_t n_kept = 0;
+    for (int i = 0; i < w->lay->ep_group.n; i += etp)
+        n_kept += w->to[i];
+    if (sends && !har__has(w, HAR_COST_ROUTER)) {
+        put_router(w);
+        har__end(w);
+    }
+    w->layer = layer;
+    w->op = par_operator_name(PAR_OP_DISPATCH);
+    if (sends)
+        put_pack(w, n_kept);
+    put_dispatch(w);
+    put_experts(w);
+    put_completion(w);
+    put_return(w);
+    w->layer = own;
+    if (sends)
+        put_combine(w, n_kept);
+}
+
+void har__put_pair(har__walk *w, int pair, bool sends)
+{
+    find_flow(w, pair, sends);
+    har__put_flow(w, name_pair(w, pair), sends);
+}

@@ -1,0 +1,77 @@
+/* harness/perf/cost/operators.h -- what the performance side knows of an
+ * operator: one row, at the end of the operator's file.
+ *
+ * The lists are those of core/model/operators.h.  Private to harness/perf.
+ */
+#ifndef HAR_COST_OPERATORS_H
+#define HAR_COST_OPERATORS_H
+
+#include "harness/perf/cost/dice.h"
+#include "harness/perf/cost/walk.h"
+
+/* A rank's part of the axis that a tensor is split along: mine of all.       */
+typedef struct har__split {
+    int64_t mine, all;
+} har__split;
+
+static const har__split HAR__WHOLE = {1, 1};
+
+static inline har__split har__split_of(const int64_t *first, int i, int n)
+{
+    return (har__split){first[i + 1] - first[i], first[n]};
+}
+
+/* An axis of n over tp. */
+static inline har__split har__split_tp(const par_layout *lay, int64_t n)
+{
+    const int tp = lay->plan.tp;
+    const int64_t first = core_split_first(n, tp, lay->t);
+    return (har__split){core_split_first(n, tp, lay->t + 1) - first, n};
+}
+
+static inline har__split har__split_heads(const par_layout *lay)
+{
+    return har__split_of(lay->first_head, lay->t, lay->plan.tp);
+}
+
+/* What a decoding step makes of a record of rows of one token.               */
+typedef struct har__step {
+    double flops, elements; /* through memory                                 */
+    int64_t n_shared; /* attention whose heads all read one vector per key: its
+                       * columns that are values; 0: each kv head has its own */
+} har__step;
+
+/* NULL: nothing of the kind.                                                 */
+typedef struct har__operator {
+    /* Its records. */
+    void (*put)(har__walk *w);
+    /* My part of one of its weights. */
+    har__split (*split)(const core_spec *spec, const par_layout *layout,
+                        core_weight_kind kind);
+    /* Elements that a token leaves behind, with so many kv heads; that a row
+     * does, however long it is. */
+    int64_t (*kept)(const core_spec *spec, int64_t n_kv_head);
+    int64_t (*state)(const core_spec *spec, const par_layout *layout);
+    /* Change *step where a step has a past; its query sees n_key keys. */
+    void (*decode)(har__step *step, const core_spec *spec,
+                   const core_cost *cost, int64_t n_key);
+    /* Throw its sizes in a model of which every rank can time all operators. */
+    void (*probe)(har_dice *dice, core_spec *spec);
+} har__operator;
+
+#define HAR__MIXER(kind, name) extern const har__operator har__mixer_##name;
+CORE_MIXER_LIST(HAR__MIXER)
+#undef HAR__MIXER
+#define HAR__PROJECTION(kind, name)                                            \
+    extern const har__operator har__projection_##name;
+CORE_PROJECTION_LIST(HAR__PROJECTION)
+#undef HAR__PROJECTION
+#define HAR__SHARED(kind, name) extern const har__operator har__shared_##name;
+CORE_SHARED_LIST(HAR__SHARED)
+#undef HAR__SHARED
+
+/* By core_spec_mixer, without a mixer too; by core_spec_shared.              */
+extern const har__operator *const har__mixer_row[CORE_N_MIXERS + 1];
+extern const har__operator *const har__shared_row[CORE_N_SHARED];
+
+#endif

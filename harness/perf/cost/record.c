@@ -1,0 +1,155 @@
+/* harness/perf/cost/record.c -- see record.h.
+ *
+ * Trap: an operator without rows is no record, but a product whose K is
+ * elsewhere is one: it writes zeros.
+ */
+#include "harness/perf/cost/record.h"
+
+core_cost har__record(const har__walk *w, core_cost_kind kind,
+                      core_tap_kind tap)
+{
+    return (core_cost){.kind = kind,
+                       .op = w->op,
+                       .tap = {tap, core_tap_is_global(tap) ? 0 : w->layer},
+                       .stage = w->lay->stage,
+                       .rank = w->lay->rank,
+                       .round = w->round,
+                       .mb = w->mb,
+                       .tick = w->tick,
+                       .n_token = w->n};
+}
+
+core_cost har__gemm(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                    int64_t k, bool has_bias)
+{
+    core_cost cost = har__record(w, CORE_COST_GEMM, tap);
+    cost.m = m;
+    cost.n = n;
+    cost.k = k;
+    cost.flops = 2 * m * n * k + (has_bias ? m * n : 0);
+    cost.weights = m > 0 ? n * k + (has_bias ? n : 0) : 0;
+    cost.read = n > 0 ? m * k : 0;
+    cost.written = m * n;
+    return cost;
+}
+
+core_cost har__rows(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                    int64_t flops)
+{
+    core_cost cost = har__record(w, CORE_COST_ELEMENTWISE, tap);
+    cost.m = m;
+    cost.n = n;
+    cost.flops = m * n * flops;
+    cost.read = cost.written = m * n;
+    return cost;
+}
+
+core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                   int64_t n_weight)
+{
+    const int64_t n_scale = n_weight > 0 ? 2 : 1; /* / rms, * weight */
+    core_cost cost = har__rows(w, tap, m, n,
+                               CORE_FLOPS_SQUARES + n_scale * CORE_FLOPS_SCALE);
+    cost.weights = m > 0 ? n_weight : 0;
+    return cost;
+}
+
+core_cost har__rotation(const har__walk *w, core_tap_kind tap, int64_t n_head)
+{
+    core_cost cost = har__rows(w, tap, w->n, n_head * core_spec_n_rot(w->spec),
+                               CORE_FLOPS_ROTATE);
+    cost.n_head = n_head;
+    return cost;
+}
+
+void har__put(har__walk *w, core_cost cost)
+{
+    if (!core_cost_is_empty(&cost))
+        w->reader->put(w->reader->self, &cost);
+}
+
+void har__put_kv(har__walk *w, core_cost cost)
+{
+    cost.kv_written += cost.written;
+    cost.written = 0;
+    if (cost.kind != CORE_COST_GEMM) {
+        cost.kv_read += cost.read;
+        cost.read = 0;
+    }
+    har__put(w, cost);
+}
+
+void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n)
+{
+    core_cost cost = har__record(w, CORE_COST_COLLECTIVE, tap);
+    cost.collective = CORE_ALL_REDUCE;
+    cost.axis = CORE_AXIS_TP;
+    cost.group = w->lay->plan.tp;
+    cost.in = cost.out = n;
+    cost.sent = har__all_reduce_sends(w->lay->plan.tp, w->lay->t, n);
+    har__put(w, cost);
+}
+
+void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col, bool has_bias)
+{
+    har__put_all_reduce(w, tap, w->n * n_col);
+    if (!has_bias)
+        return;
+    core_cost bias = har__rows(w, tap, w->n, n_col, CORE_FLOPS_ADD);
+    bias.weights = w->n > 0 ? n_col : 0;
+    har__put(w, bias);
+}
+
+void har__put_activation(har__walk *w, core_tap_kind tap, int64_t m, int64_t n)
+{
+    core_cost cost = har__rows(w, tap, m, n, CORE_FLOPS_FUNCTION);
+    if (w->spec->gated) {
+        cost.flops += m * n * CORE_FLOPS_SCALE;
+        cost.read *= 2;
+    }
+    har__put(w, cost);
+}
+
+bool har__has_weight(const har__walk *w, core_weight_kind kind)
+{
+    const core_weight id = {kind, w->layer, 0};
+    return core_weight_exists(w->spec, id);
+}
+
+/* --- sections --- */
+
+bool har__has(har__walk *w, har_cost_part part)
+{
+    const bool is_end = part == HAR_COST_EMBED || part == HAR_COST_HEAD;
+    if (!w->has_sections)
+        return false;
+    const har_cost_section section = {.part = part,
+                                      .like = is_end ? 0 : w->like[w->layer],
+                                      .n_row = w->n_row,
+                                      .layer = is_end ? 0 : w->layer,
+                                      .mb = w->mb,
+                                      .tick = w->tick};
+    return w->reader->has(w->reader->self, &section);
+}
+
+void har__end(har__walk *w)
+{
+    if (w->has_sections)
+        w->reader->ends(w->reader->self);
+}
+
+/* --- of one that was made --- */
+
+int64_t har_cost_bytes(const core_cost *cost, int64_t value_bytes)
+{
+    return (cost->weights + cost->read + cost->written + cost->kv_read +
+            cost->kv_written) *
+           value_bytes;
+}
+
+int64_t har_cost_sent_bytes(const core_cost *cost, int64_t value_bytes)
+{
+    const int64_t word_bytes = sizeof(int64_t);
+    return cost->sent *
+           (cost->type == CORE_COST_WORDS ? word_bytes : value_bytes);
+}

@@ -1,0 +1,62 @@
+/* harness/perf/cost/record.h -- how records are made and shown; private to the
+ * operators of this folder.
+ */
+#ifndef HAR_COST_RECORD_H
+#define HAR_COST_RECORD_H
+
+#include "harness/perf/cost/walk.h"
+
+/* Of my rank.                                                                */
+static inline int64_t har__n_heads(const har__walk *w)
+{
+    return w->lay->first_head[w->lay->t + 1] - w->lay->first_head[w->lay->t];
+}
+
+static inline int64_t har__n_kv_heads(const har__walk *w)
+{
+    return w->lay->kv1 - w->lay->kv0;
+}
+
+/* A record of this moment.                                                   */
+core_cost har__record(const har__walk *w, core_cost_kind kind,
+                      core_tap_kind tap);
+
+/* y [m, n] = x [m, k] W^T + bias.                                            */
+core_cost har__gemm(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                    int64_t k, bool has_bias);
+
+/* Every element read, worked on with `flops` operations, written.            */
+core_cost har__rows(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                    int64_t flops);
+
+/* An rms norm of m rows; n_weight: elements of its weight.                   */
+core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
+                   int64_t n_weight);
+
+/* Of the first n_rot elements of every head.                                 */
+core_cost har__rotation(const har__walk *w, core_tap_kind tap, int64_t n_head);
+
+/* Show a record, unless it is empty; one that changes keys or values (product:
+ * makes them).                                                               */
+void har__put(har__walk *w, core_cost cost);
+void har__put_kv(har__walk *w, core_cost cost);
+
+void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n);
+/* The sum over tp that completes a row-parallel product of all tokens, and its
+ * bias.                                                                      */
+void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col,
+                  bool has_bias);
+void har__put_activation(har__walk *w, core_tap_kind tap, int64_t m, int64_t n);
+bool har__has_weight(const har__walk *w, core_weight_kind kind);
+
+/* Sections (model.h): does the reader have it?  Else its records follow,
+ * and har__end.                                                              */
+bool har__has(har__walk *w, har_cost_part part);
+void har__end(har__walk *w);
+
+/* Elements that member `me` of n_member sends to others.                     */
+int64_t har__all_reduce_sends(int n_member, int me, int64_t n);
+int64_t har__all_gather_sends(int n_member, int me, int64_t mine,
+                              int64_t total);
+
+#endif

@@ -1,0 +1,55 @@
+/* harness/perf/cost/walk.h -- one rank, somewhere in its pass.
+ *
+ * model.c walks a whole pass; the search for plans makes single parts of one.
+ * Private to harness/perf.
+ */
+#ifndef HAR_COST_WALK_H
+#define HAR_COST_WALK_H
+
+#include "core/weights/weights.h"
+#include "harness/perf/cost/model.h"
+
+enum { HAR__META_WORDS = 3 }; /* of a row: layer, expert, choice             */
+
+typedef struct har__walk {
+    const har_cost_case *request;
+    const core_spec *spec;
+    const par_layout *lay;
+    const har_cost_reader *reader;
+    bool has_sections;     /* rows are alike: no padding, no known ids        */
+
+    const char *op;        /* whom the records are charged to                 */
+    int layer;
+    int round, tick_of_round, mb;
+    int64_t tick;
+    int64_t row0, n_row, n; /* of the micro-batch: rows, tokens                */
+    int64_t n_slice;       /* tokens that I dispatch                          */
+    uint8_t *sees;         /* [n_t] does the query see a key?                 */
+    int64_t *to, *from;    /* [members of ep_group] rows of a pair            */
+    int64_t *to_ep;        /* [ep] the same for each ep index                 */
+    int64_t *bucket;       /* [pp, experts of mine] rows of a pair            */
+    int n_entry;           /* entries of a load that are experts of mine      */
+    int *entry, *entry_expert; /* [n_entry] and their places in my_expert     */
+    int *pair_layer;       /* [pp, n_pair] MoE layer of each pair, or -1      */
+    int *like;             /* [n_l] the first layer that is like each         */
+} har__walk;
+
+/* Do two layers have the same records, but for their numbers?        [local] */
+bool har__is_like(const core_spec *spec, int a, int b);
+
+/* The layer w->layer and, if it is a MoE layer, its pair; pair < 0: without. */
+void har__put_layer(har__walk *w, int pair);
+/* What only the first and the last stage do; a transfer from stage to stage. */
+void har__put_embed(har__walk *w);
+void har__put_head(har__walk *w);
+void har__put_stage(har__walk *w, core_collective collective, int layer);
+
+/* What the walk of pairs needs: measured, then filled.                       */
+void har__take_pairs(har__walk *w, core_arena *arena);
+/* The pair number `pair` of this tick; w->layer is its MoE layer, unless this
+ * rank has nothing to send.                                                  */
+void har__put_pair(har__walk *w, int pair, bool sends);
+/* A pair of layer `layer` whose rows are already in to, from and bucket.     */
+void har__put_flow(har__walk *w, int layer, bool sends);
+
+#endif

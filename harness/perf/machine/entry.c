@@ -1,0 +1,23 @@
+/* harness/perf/machine/entry.c -- a number of a machine file, or why not. */
+#include "harness/perf/machine/impl.h"
+
+#include <stdlib.h>
+
+core_status har__read_refuse(const char *file, const core_yaml_entry *e,
+                             const char *expected)
+{
+    CORE_FAIL(CORE_E_FORMAT, "%s:%d:%d: %s: expected %s, found '%.40s'", file,
+              e->line, e->column, e->path, expected, e->text);
+}
+
+core_status har__read_number(const char *file, const core_yaml_entry *e,
+                             double least, double most, double *out)
+{
+    char *end = NULL, range[64];
+    const double value = strtod(e->text, &end);
+    snprintf(range, sizeof range, "a number from %g to %g", least, most);
+    if (end == e->text || *end != '\0' || !(value >= least && value <= most))
+        return har__read_refuse(file, e, range);
+    *out = value;
+    return CORE_OK;
+}

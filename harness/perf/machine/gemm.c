@@ -1,0 +1,97 @@
+/* harness/perf/machine/gemm.c -- products: whole tiles, whole waves, split K.
+ *
+ * A library has kernels for several tile shapes and takes the best; so does
+ * this.  For each tile and each split of K: the output is a whole number of
+ * tiles, the units work in whole waves of them, a unit multiplies a tile at its
+ * share of the peak or as fast as the second-level cache feeds it.  Small tiles
+ * share a unit and hide each other's filling.
+ *
+ * A machine whose products were measured over a grid (rates.h) answers from it.
+ */
+#include "harness/perf/machine/impl.h"
+
+typedef struct product {
+    double m, n, k, bytes_per; /* of an element                              */
+    double peak;               /* of one unit, sustained                     */
+    double feed_bw;            /* bytes/s from the cache into all units      */
+    double bytes;              /* each operand once                          */
+} product;
+
+static har__parts with_tile(const har_machine *machine, const product *p,
+                            const int tile[2], double n_split)
+{
+    const double units = machine->n_unit;
+    const double n_tile = ceil(p->m / tile[0]) * ceil(p->n / tile[1]) * n_split;
+    const double waves = ceil(n_tile / units);
+    const double k = ceil(p->k / n_split / 32) * 32;
+    const double area = (double)tile[0] * tile[1];
+    const double mma = 2 * area * k / p->peak;
+    const double feed =
+        (tile[0] + tile[1]) * k * p->bytes_per * units / p->feed_bw;
+    const double share = fmin(8, fmax(1, 128 * 256 / area));
+    har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH),
+                        .latency = har__seconds(machine, HAR_COEF_FILL) *
+                                   fmax(1, waves / share),
+                        .compute = waves * har__overlap(mma, feed),
+                        .memory = p->bytes / har__memory_bw(machine)};
+    if (n_split > 1) /* partial sums in fp32, written and read */
+        parts.latency += har__seconds(machine, HAR_COEF_FILL) +
+                         8 * p->m * p->n * n_split / p->feed_bw;
+    return parts;
+}
+
+static double sum_of(har__parts parts)
+{
+    return parts.latency + har__overlap(parts.compute, parts.memory);
+}
+
+static bool is_measured(const har_machine *machine, core_dtype dtype)
+{
+    const int i = har_rates_index(dtype);
+    return i >= 0 && machine->rates.n_product[i] > 0;
+}
+
+static har_time measured(const har_machine *machine, core_dtype dtype, double m,
+                         double n, double k)
+{
+    return (har_time){
+        .seconds = har_rates_product(&machine->rates, dtype, m, n, k, 0),
+        .sigma = machine->sigma[HAR_GEMM].value,
+        .bound = HAR_BOUND_COMPUTE};
+}
+
+har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
+                       double n, double k)
+{
+    const double size = (double)core_dtype_bytes(dtype);
+    if (is_measured(machine, dtype))
+        return measured(machine, dtype, m, n, k);
+    const product p = {.m = m,
+                       .n = n,
+                       .k = k,
+                       .bytes_per = size,
+                       .peak = har__peak(machine, dtype) *
+                               har__coef(machine, HAR_COEF_COMPUTE) /
+                               machine->n_unit,
+                       .feed_bw = har__feed_bw(machine),
+                       .bytes = size * (m * k + k * n + m * n)};
+    har__parts best = {.latency = HUGE_VAL};
+    for (int i = 0; i < machine->n_tile; i++)
+        for (int s = 1; s <= machine->max_split && s * 128 <= fmax(k, 128);
+             s *= 2) {
+            const har__parts parts =
+                with_tile(machine, &p, machine->tile[i], s);
+            if (sum_of(parts) < sum_of(best))
+                best = parts;
+        }
+    return har__together(machine, HAR_GEMM, best);
+}
+
+har_time har_time_elementwise(const har_machine *machine, double bytes)
+{
+    const har__parts parts = {.overhead =
+                                  har__seconds(machine, HAR_COEF_LAUNCH),
+                              .latency = har__seconds(machine, HAR_COEF_FILL),
+                              .memory = bytes / har__memory_bw(machine)};
+    return har__together(machine, HAR_GEMM, parts);
+}

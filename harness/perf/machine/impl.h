@@ -1,0 +1,71 @@
+/* harness/perf/machine/impl.h -- private: the parts of a time. */
+#ifndef HAR_PERF_MACHINE_IMPL_H
+#define HAR_PERF_MACHINE_IMPL_H
+
+#include "core/files/yaml_list.h"
+#include "harness/perf/machine/machine.h"
+
+#include <math.h>
+
+static inline double har__coef(const har_machine *m, har_coef coef)
+{
+    return m->coef[coef].value;
+}
+
+/* The same in seconds, for keys that end in _us.                             */
+static inline double har__seconds(const har_machine *m, har_coef coef)
+{
+    return m->coef[coef].value * 1e-6;
+}
+
+/* Between max(a, b) and a + b: two things that overlap, not perfectly.       */
+static inline double har__overlap(double a, double b)
+{
+    const double a2 = a * a, b2 = b * b;
+    return sqrt(sqrt(a2 * a2 + b2 * b2));
+}
+
+static inline double har__peak(const har_machine *m, core_dtype dtype)
+{
+    return m->peak[dtype] > 0 ? m->peak[dtype] : m->peak[CORE_DTYPE_F32];
+}
+
+static inline double har__memory_bw(const har_machine *m)
+{
+    return m->memory_bw * har__coef(m, HAR_COEF_MEMORY);
+}
+
+/* From the cache into all units.                                             */
+static inline double har__feed_bw(const har_machine *m)
+{
+    return m->n_unit * m->clock_hz * m->unit_bytes_per_clock *
+           har__coef(m, HAR_COEF_FEED);
+}
+
+/* E_FORMAT: FILE:LINE:COLUMN: key: expected ..., found '...'.         [local]
+ */
+CORE_NODISCARD core_status har__read_refuse(const char *file,
+                                            const core_yaml_entry *entry,
+                                            const char *expected);
+
+/* The entry as a number in [least, most].  Errors: E_FORMAT.         [local] */
+CORE_NODISCARD core_status har__read_number(const char *file,
+                                            const core_yaml_entry *entry,
+                                            double least, double most,
+                                            double *out);
+
+/* x, or the limit that it is beyond; NaN is below.                           */
+static inline double har__within(double x, double least, double most)
+{
+    return fmin(most, fmax(least, x));
+}
+
+/* What a kernel's parts are, before they are put together.                   */
+typedef struct har__parts {
+    double overhead, latency, compute, memory;
+} har__parts;
+
+/* overhead + latency + overlap(compute, memory), and which is the largest.   */
+har_time har__together(const har_machine *m, har_kind kind, har__parts parts);
+
+#endif

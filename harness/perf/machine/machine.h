@@ -1,0 +1,250 @@
+/* harness/perf/machine/machine.h -- what a machine is, and what an operator costs on it.
+ *
+ * A machine is the numbers of a data sheet (peaks, bandwidths, units, tiles,
+ * links), a dozen coefficients that no data sheet has, and how far its
+ * predictions were off.  One form serves processors and accelerators:
+ *
+ *     time = overhead + max(compute in whole tiles and waves, bytes / bandwidth)
+ *
+ * Units: seconds, bytes, flop; rates per second.  The har_time_* functions are
+ * called millions of times by a search: no allocation, no strings, they cannot
+ * fail and change nothing (any thread).  Their arguments are positive and a
+ * machine comes from har_machine_open, which refuses what would divide by zero.
+ */
+#ifndef HAR_PERF_MACHINE_H
+#define HAR_PERF_MACHINE_H
+
+#include "core/base/status.h"
+#include "core/numbers/dtype.h"
+#include "harness/perf/machine/rates.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* --- coefficients: what a data sheet does not say ---------------------------
+ * enumerator, key in the file, what it is fitted on, start, least, most, text.
+ * All are fractions of a data sheet's number, tiles or microseconds, so that
+ * they carry over to a machine with other numbers.                           */
+#define HAR_COEF_LIST(X)                                                       \
+    X(LAUNCH, launch_us, GEMM, 2.5, 0.05, 50, "one kernel in a queue")         \
+    X(COMPUTE, compute_fraction, GEMM, 0.8, 0.05, 1,                           \
+      "sustained share of the peak")                                           \
+    X(MEMORY, memory_fraction, GEMM, 0.85, 0.05, 1,                            \
+      "sustained share of the memory bandwidth")                               \
+    X(FILL, fill_us, GEMM, 1, 0.001, 50,                                       \
+      "filling and draining the pipeline of a tile")                           \
+    X(FEED, feed_fraction, GEMM, 0.5, 0.02, 1,                                 \
+      "sustained share of the cache bandwidth into the units")                 \
+    X(MOE, moe_fraction, MOE, 0.5, 0.05, 1.5,                                  \
+      "grouped GEMM's share of the sustained peak")                            \
+    X(ATTENTION, attention_fraction, ATTENTION, 0.6, 0.05, 1.5,                \
+      "attention's share of the sustained peak")                               \
+    X(LINK, link_fraction, COLLECTIVE, 0.75, 0.05, 1,                          \
+      "sustained share of a link, large messages")                             \
+    X(SMALL, small_fraction, COLLECTIVE, 0.3, 0.01, 1,                         \
+      "share of a link, messages with flags in them")                          \
+    X(HOP, hop_us, COLLECTIVE, 1, 0.01, 100, "one step between neighbours")    \
+    X(RENDEZVOUS, rendezvous_us, COLLECTIVE, 20, 0.1, 500,                     \
+      "starting the large-message protocol")                                   \
+    X(HOST, host_us, PLAN, 40, 0.1, 500, "the host starting one operator")
+
+typedef enum har_coef {
+#define HAR_COEF_ENUM(name, key, kind, start, least, most, text)               \
+    HAR_COEF_##name,
+    HAR_COEF_LIST(HAR_COEF_ENUM)
+#undef HAR_COEF_ENUM
+    HAR_N_COEF
+} har_coef;
+
+/* Kinds of tables and of uncertainty.                                        */
+typedef enum har_kind {
+    HAR_GEMM,
+    HAR_MOE,
+    HAR_ATTENTION,
+    HAR_COLLECTIVE,
+    HAR_PLAN,
+    HAR_N_KIND
+} har_kind;
+
+/* Where a number comes from.                                                 */
+typedef enum har_origin {
+    HAR_DATASHEET,   /* printed by the maker                                  */
+    HAR_MEASURED,    /* fitted on measurements of this machine                */
+    HAR_TRANSFERRED, /* measured on another machine, carried over             */
+    HAR_ASSUMED,     /* nobody measured it                                    */
+    HAR_N_ORIGIN
+} har_origin;
+
+enum { HAR_MAX_TILES = 12, HAR_MAX_LINKS = 4, HAR_MACHINE_NAME = 64 };
+
+/* Of an assumed link whose file gives none.                                  */
+#define HAR_ASSUMED_LINK_SIGMA 0.5
+
+typedef struct har_link {
+    char name[32];
+    int n_gpu;      /* reaches that many devices (the tier inside included)   */
+    double bw;      /* bytes/s out of one device, one direction               */
+    double alpha;   /* seconds added to every step over this tier             */
+    double sigma;   /* relative, one sigma, of bw: a judgement where the link
+                     * is assumed; 0: the sigma of collectives says all       */
+    har_origin origin;
+} har_link;
+
+typedef struct har_value {
+    double value;
+    har_origin origin;
+} har_value;
+
+typedef struct har_machine {
+    char name[HAR_MACHINE_NAME];
+    double peak[CORE_N_DTYPES]; /* flop/s; 0: the machine has no such unit    */
+    double memory_bytes, memory_bw;
+    double n_unit, clock_hz;    /* SMs or cores                               */
+    double unit_bytes_per_clock; /* from the shared cache into one unit       */
+    double l2_bytes;
+    int n_tile;
+    int tile[HAR_MAX_TILES][2]; /* rows, columns of an output tile            */
+    int max_split;              /* most parts of K: a power of two            */
+    int n_link;
+    har_link link[HAR_MAX_LINKS]; /* nearest first                            */
+    har_value coef[HAR_N_COEF];   /* in the units of their keys               */
+    har_value sigma[HAR_N_KIND];  /* relative, one sigma                      */
+    har_rates rates;              /* of a processor; none: all zero           */
+} har_machine;
+
+/* Open a preset by its name (har_machine_preset) or a file by its path.
+ *   out   written only on success; plain data, nothing to free        [local]
+ * Errors: E_FILE; E_FORMAT as FILE:LINE:COLUMN: key: expected, found.        */
+CORE_NODISCARD core_status har_machine_open(har_machine *out, const char *name);
+
+/* The same from a text; `name` stands in messages.                   [local] */
+CORE_NODISCARD core_status har_machine_parse(har_machine *out, const char *text,
+                                             const char *name);
+
+/* Put every number that was measured or fitted into the range that a machine
+ * file may have: what har_machine_print writes is then read again.  [local] */
+void har_machine_clamp(har_machine *m);
+
+/* Name and YAML text of preset i; false beyond the last.             [local] */
+bool har_machine_preset(int i, const char **name, const char **text);
+
+/* The preset's or file's text; the caller frees *out.  Errors: E_FILE.       */
+CORE_NODISCARD core_status har_machine_text(char **out, const char *name);
+
+/* The text of a machine file with its coefficients and sigma sections
+ * replaced by those of `m`, everything else kept letter for letter.  [local] */
+void har_machine_write(FILE *out, const char *text, const har_machine *m);
+
+/* Everything but the name, as a machine file has it.                  [local] */
+void har_machine_print(FILE *out, const har_machine *m);
+
+const char *har_coef_key(har_coef coef);
+har_kind har_coef_kind(har_coef coef);
+const char *har_kind_name(har_kind kind);
+const char *har_origin_name(har_origin origin);
+
+/* --- times ------------------------------------------------------------------ */
+
+typedef enum har_bound {
+    HAR_BOUND_OVERHEAD, /* launches, host, latency of links                   */
+    HAR_BOUND_LATENCY,  /* too few tiles to fill the machine                  */
+    HAR_BOUND_COMPUTE,
+    HAR_BOUND_MEMORY,
+    HAR_BOUND_LINK
+} har_bound;
+
+typedef struct har_time {
+    double seconds;
+    double sigma; /* relative, one sigma; 1.645 of it is the 90 % interval    */
+    har_bound bound;
+} har_time;
+
+/* out [m, n] = a [m, k] times b [k, n].                                       */
+har_time har_time_gemm(const har_machine *machine, core_dtype dtype, double m,
+                       double n, double k);
+
+/* Products of row[i] rows, i < n_group, each with its own b [k, n], in one
+ * kernel; groups of no row are not read.                                      */
+har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
+                               const double *row, int n_group, double n,
+                               double k);
+
+/* Which experts are popular.  A power law has each expert's share drawn from
+ * p(x) ~ x^-exponent between 1 and 0.8 times the tokens.                      */
+typedef struct har_popularity {
+    bool is_power_law;
+    double exponent;
+} har_popularity;
+
+typedef struct har_moe {
+    double n_token;            /* tokens of the layer, over all EP ranks      */
+    double n_d, n_f;           /* width; an expert's inner width on one rank  */
+    int n_expert, n_k, ep;
+    int n_matrix;              /* of an expert: 3 gated, 2 plain              */
+    har_popularity popularity;
+    bool runs_all_choices;     /* a rank computes every choice of the tokens
+                                  that reach it, its own experts' or not      */
+} har_moe;
+
+/* A fused MoE layer on its slowest EP rank, without communication.            */
+har_time har_time_moe(const har_machine *machine, core_dtype dtype,
+                      const har_moe *moe);
+
+/* Tokens on each of the ep * (n_expert / ep) experts of a layer, as expected;
+ * count [n_expert], the slowest rank's experts first.                         */
+void har_moe_counts(const har_moe *moe, double *count);
+
+enum { HAR_MAX_EXPERTS = 1024 };
+
+typedef struct har_attention {
+    double n_row;       /* sequences                                          */
+    double n_t;         /* prefill: tokens of each; decode: cached tokens     */
+    double n_h, n_g;    /* heads, kv heads of this rank                       */
+    double n_dh;
+    double window;      /* tokens a query sees; 0: all                        */
+    double kv_share;    /* of the cached bytes that come from memory; 1       */
+    double n_shared;    /* decode, absorbed: all heads ask the same vector of a
+                         * key, n_shared elements, which are its value too,
+                         * and n_rot rotated ones; 0: each kv head its own    */
+    double n_rot;
+} har_attention;
+
+har_time har_time_prefill(const har_machine *machine, core_dtype dtype,
+                          const har_attention *attention);
+har_time har_time_decode(const har_machine *machine, core_dtype dtype,
+                         const har_attention *attention);
+
+/* A kernel that only moves bytes.                                             */
+har_time har_time_elementwise(const har_machine *machine, double bytes);
+
+typedef enum har_collective {
+    HAR_ALL_REDUCE,
+    HAR_ALL_GATHER,
+    HAR_REDUCE_SCATTER,
+    HAR_ALL_TO_ALL,
+    HAR_SEND_RECV
+} har_collective;
+
+typedef enum har_algorithm {
+    HAR_LIBRARY, /* ring, in the faster of two protocols                      */
+    HAR_SHOT     /* all-reduce by peers reading each other: one or two shots  */
+} har_algorithm;
+
+/* A collective of n devices on tier `tier` of the machine.  bytes: the whole
+ * buffer (all-gather: gathered; reduce-scatter, all-to-all: before).          */
+har_time har_time_collective(const har_machine *machine, har_collective kind,
+                             har_algorithm algorithm, double bytes, int n,
+                             int tier);
+
+/* The nearest tier that reaches n devices; the last if none does.             */
+int har_tier(const har_machine *machine, int n_gpu);
+
+/* A step of training a GPT with activation recompute, vTrain's columns.       */
+typedef struct har_training {
+    int n_gpu, batch, micro_batch, n_d, n_h, n_l, n_t, tp, dp, pp;
+} har_training;
+
+har_time har_time_training(const har_machine *machine,
+                           const har_training *step);
+
+#endif

@@ -1,0 +1,174 @@
+/* harness/perf/machine/moe.c -- a fused MoE layer on its slowest EP rank.
+ *
+ * Two grouped products in kernels whose blocks hold rows of one expert: every
+ * expert's rows are padded to whole blocks, its weights are read once if it has
+ * a row, and not at all if it has none, so that the number of distinct experts
+ * decides what few tokens cost.  The kernels of serving systems use blocks of
+ * 16 rows up to one token per expert and of 64 beyond.
+ *
+ * The power law is that of the published tables: every expert's weight is drawn
+ * from p(x) ~ x^-a, here taken at the middles of equal slices of probability,
+ * the counts are rounded to whole tokens, what is missing goes to the most
+ * popular.  Experts of a rank are then a random sample: the slowest rank has
+ * the most popular expert and an even share of the others.
+ */
+#include "harness/perf/machine/impl.h"
+
+enum {
+    SMALL_ROWS = 16,
+    LARGE_ROWS = 64,
+    BLOCK_COLUMNS = 64,
+    TILES_PER_UNIT = 4, /* that hide each other's filling                     */
+    N_KERNEL = 12       /* router, sort of the choices, products, activation,
+                           sum                                               */
+};
+
+/* x at probability u of p(x) ~ x^-a on [low, high]. */
+static double quantile(double a, double low, double high, double u)
+{
+    const double e = 1 - a;
+    if (fabs(e) < 1e-6)
+        return low * pow(high / low, u);
+    return pow((pow(high, e) - pow(low, e)) * u + pow(low, e), 1 / e);
+}
+
+/* Whole numbers in the ratios of count, largest first, that add up to total. */
+static void round_to(double *count, int n, double total)
+{
+    double sum = 0, rounded = 0;
+    for (int i = 0; i < n; i++)
+        sum += count[i];
+    for (int i = 0; i < n; i++) {
+        count[i] = rint(count[i] / sum * total);
+        rounded += count[i];
+    }
+    for (int i = 0; rounded < total; i = (i + 1) % n, rounded++)
+        count[i]++;
+    for (int i = n - 1; rounded > total; i = i > 0 ? i - 1 : n - 1)
+        if (count[i] > 0) {
+            count[i]--;
+            rounded--;
+        }
+}
+
+static void power_law(const har_moe *moe, double *count)
+{
+    const int n = moe->n_expert;
+    const double total = moe->n_token * moe->n_k;
+    const bool many = total > n && moe->n_token * 0.8 > 1;
+    for (int i = 0; i < n; i++)
+        count[i] = quantile(moe->popularity.exponent, many ? 1 : 0.01,
+                            many ? moe->n_token * 0.8 : 2, (n - i - 0.5) / n);
+    round_to(count, n, total);
+    for (int i = 0, spare = moe->n_k; i < n; i++) {
+        count[i] = fmin(count[i], moe->n_token);
+        if (!many && count[0] > 1 && count[i] < 1 && spare-- > 0)
+            count[i] = 1;
+    }
+}
+
+static void balanced(const har_moe *moe, double *count)
+{
+    for (int i = 0; i < moe->n_expert; i++)
+        count[i] = 1;
+    round_to(count, moe->n_expert, moe->n_token * moe->n_k);
+}
+
+void har_moe_counts(const har_moe *moe, double *count)
+{
+    if (moe->popularity.is_power_law)
+        power_law(moe, count);
+    else
+        balanced(moe, count);
+}
+
+/* What the slowest rank computes. */
+typedef struct share {
+    double blocks;   /* of block_rows rows, padding included                  */
+    double rows;     /* without padding                                       */
+    double distinct; /* experts whose weights are read                        */
+    double block_rows;
+} share;
+
+static double reached(const har_moe *moe, const double *count)
+{
+    const int n_local = moe->n_expert / moe->ep;
+    double none = 1, sum = 0;
+    for (int i = 0; i < n_local; i++) {
+        none *= 1 - fmin(1, count[i * moe->ep] / moe->n_token);
+        sum += count[i * moe->ep];
+    }
+    if (!moe->popularity.is_power_law)
+        return fmin(moe->n_token, sum);
+    return fmax(1, moe->n_token * (1 - none));
+}
+
+static share slowest(const har_moe *moe, const double *count)
+{
+    const int n_local = moe->n_expert / moe->ep;
+    const double tokens = reached(moe, count);
+    share out = {.block_rows = tokens <= n_local ? SMALL_ROWS : LARGE_ROWS};
+    for (int i = 0; i < n_local; i++) {
+        const double c = count[i * moe->ep];
+        out.rows += c;
+        out.blocks += ceil(c / out.block_rows);
+        out.distinct += fmin(1, c);
+    }
+    const double other = tokens * moe->n_k - out.rows;
+    if (moe->runs_all_choices && other > 0) {
+        out.rows += other;
+        out.blocks += ceil(other / out.block_rows);
+    }
+    return out;
+}
+
+static void add_product(const har_machine *machine, core_dtype dtype,
+                        const share *s, double n, double k, har__parts *parts)
+{
+    const double size = (double)core_dtype_bytes(dtype);
+    const double units = machine->n_unit;
+    const double peak = har__peak(machine, dtype) *
+                        har__coef(machine, HAR_COEF_COMPUTE) *
+                        har__coef(machine, HAR_COEF_MOE) / units;
+    const double n_tile = s->blocks * ceil(n / BLOCK_COLUMNS);
+    const double waves = fmax(1, n_tile / units);
+    const double mma = 2 * s->block_rows * BLOCK_COLUMNS * k / peak;
+    const double feed = (s->block_rows + BLOCK_COLUMNS) * k * size * units /
+                        har__feed_bw(machine);
+    parts->compute += waves * har__overlap(mma, feed);
+    parts->memory += size * (s->distinct * n * k + s->rows * (n + k)) /
+                     har__memory_bw(machine);
+    parts->latency +=
+        har__seconds(machine, HAR_COEF_FILL) * fmax(1, waves / TILES_PER_UNIT);
+}
+
+har_time har_time_grouped_gemm(const har_machine *machine, core_dtype dtype,
+                               const double *row, int n_group, double n,
+                               double k)
+{
+    share s = {.rows = 0};
+    for (int i = 0; i < n_group; i++)
+        s.rows += row[i];
+    s.block_rows = s.rows <= n_group ? SMALL_ROWS : LARGE_ROWS;
+    for (int i = 0; i < n_group; i++) {
+        s.blocks += ceil(row[i] / s.block_rows);
+        s.distinct += fmin(1, row[i]);
+    }
+    har__parts parts = {.overhead = har__seconds(machine, HAR_COEF_LAUNCH)};
+    add_product(machine, dtype, &s, n, k, &parts);
+    return har__together(machine, HAR_MOE, parts);
+}
+
+har_time har_time_moe(const har_machine *machine, core_dtype dtype,
+                      const har_moe *moe)
+{
+    double count[HAR_MAX_EXPERTS];
+    har_moe_counts(moe, count);
+    const share s = slowest(moe, count);
+    har__parts parts = {.overhead =
+                            N_KERNEL * har__seconds(machine, HAR_COEF_LAUNCH)};
+    add_product(machine, dtype, &s, (moe->n_matrix - 1) * moe->n_f, moe->n_d,
+                &parts);
+    add_product(machine, dtype, &s, moe->n_d, moe->n_f, &parts);
+    return har__together(machine, HAR_MOE, parts);
+}

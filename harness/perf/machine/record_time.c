@@ -1,0 +1,308 @@
+/* harness/perf/machine/record_time.c -- see record_time.h.
+ *
+ * A grouped record says how many experts have rows, how many rows the fullest
+ * has and how many there are in all: the others get an even share of the rest.
+ *
+ * Records are made for rows of one token; a step that decodes has a past.  The
+ * query of attention sees the cached keys that its span reaches: of n_kv, the
+ * newest its own, the last sliding_window or those of the chunk that it is in.
+ * What else is different stands in the operators' rows (cost/operators.h).
+ *
+ * Trap: a collective moves as much as the rank with most in or out of it.
+ */
+#include "harness/perf/machine/record_time.h"
+
+#include "harness/perf/cost/operators.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_KNOWN = 1 << 13, N_KEY = 8 };
+
+struct har_known_time {
+    int64_t key[N_KEY];
+    har_time time;
+};
+
+core_status har_timer_make(har_timer *out, const har_machine *machine)
+{
+    void *known, *slower;
+    CORE_TRY(
+        core_alloc(&known, N_KNOWN, sizeof(har_known_time), "known times"));
+    memset(known, 0, N_KNOWN * sizeof(har_known_time));
+    const core_status status =
+        core_alloc(&slower, 1, sizeof *machine, "a machine");
+    if (status != CORE_OK) {
+        free(known);
+        return status;
+    }
+    har_timer t = {.machine = machine, .known = known, .slower = slower};
+    *t.slower = *machine;
+    for (int i = 0; i < machine->n_link; i++)
+        t.slower->link[i].bw /= 1 + machine->link[i].sigma;
+    *out = t;
+    return CORE_OK;
+}
+
+void har_timer_free(har_timer *timer)
+{
+    free(timer->known);
+    free(timer->slower);
+    free(timer->row);
+    *timer = (har_timer){0};
+}
+
+void har_timer_aim(har_timer *t, const core_spec *spec, core_dtype dtype)
+{
+    const double bytes =
+        (double)core_spec_parameters(spec) * (double)core_dtype_bytes(dtype);
+    t->spec = spec;
+    t->dtype = dtype;
+    t->miss = har_rates_miss(bytes, t->machine->l2_bytes);
+}
+
+har_kind har_timer_kind(core_cost_kind kind)
+{
+    switch (kind) {
+    case CORE_COST_GROUPED_GEMM:
+        return HAR_MOE;
+    case CORE_COST_ATTENTION:
+        return HAR_ATTENTION;
+    case CORE_COST_COLLECTIVE:
+        return HAR_COLLECTIVE;
+    default:
+        return HAR_GEMM;
+    }
+}
+
+static int64_t value_bytes(const har_timer *t)
+{
+    return (int64_t)core_dtype_bytes(t->dtype);
+}
+
+/* Keys that a query may see; 0: all before it. */
+static double window_of(const har_timer *t, int layer)
+{
+    switch ((core_span)t->spec->span[layer]) {
+    case CORE_SPAN_WINDOW:
+        return (double)t->spec->sliding_window;
+    case CORE_SPAN_CHUNK:
+        return (double)t->spec->chunk;
+    default:
+        return 0;
+    }
+}
+
+/* kv heads of a rank, from what a record reads of keys and values. */
+static double kv_heads(const har_timer *t, const core_cost *c)
+{
+    const core_spec *s = t->spec;
+    const double columns = (double)(s->n_dh + core_spec_n_dv(s));
+    const double n = (double)c->kv_read / ((double)c->m * columns);
+    return fmin(fmax(1, rint(n)), (double)c->n_head);
+}
+
+/* Cached keys that the query of a layer sees. */
+static int64_t decode_keys(const har_timer *t, int layer)
+{
+    return t->n_kv - core_spec_first_key(t->spec, layer, t->n_kv - 1);
+}
+
+static har__step decode_step(const har_timer *t, const core_cost *c)
+{
+    const int layer = c->tap.layer;
+    const core_mixer kind = core_spec_mixer(t->spec, layer);
+    const har__operator *mixer = har__mixer_row[kind];
+    har__step step = {.flops = (double)c->flops,
+                      .elements = (double)har_cost_bytes(c, 1)};
+    /* only mixers have a past */
+    if (c->tap.kind < CORE_TAP_ATTN_OUT && mixer->decode != NULL)
+        mixer->decode(&step, t->spec, c, decode_keys(t, layer));
+    return step;
+}
+
+static har_time decode(const har_timer *t, const core_cost *c)
+{
+    const har_attention a = {.n_row = (double)c->m,
+                             .n_t = (double)decode_keys(t, c->tap.layer),
+                             .n_h = (double)c->n_head,
+                             .n_g = kv_heads(t, c),
+                             .n_dh = (double)c->k,
+                             .kv_share = 1,
+                             .n_shared = (double)decode_step(t, c).n_shared,
+                             .n_rot = (double)core_spec_n_rot(t->spec)};
+    return har_time_decode(t->machine, t->dtype, &a);
+}
+
+static har_time attention(const har_timer *t, const core_cost *c)
+{
+    if (t->is_decode)
+        return decode(t, c);
+    const har_attention a = {.n_row = (double)c->m / (double)c->n,
+                             .n_t = (double)c->n,
+                             .n_h = (double)c->n_head,
+                             .n_g = kv_heads(t, c),
+                             .n_dh = (double)c->k,
+                             .window = window_of(t, c->tap.layer),
+                             .kv_share = 1};
+    return har_time_prefill(t->machine, t->dtype, &a);
+}
+
+static core_status room_for_rows(har_timer *t, int64_t n)
+{
+    void *row;
+    if (n <= t->n_row)
+        return CORE_OK;
+    CORE_TRY(core_alloc(&row, 2 * n, sizeof *t->row, "rows of experts"));
+    free(t->row);
+    t->row = row;
+    t->n_row = 2 * n;
+    return CORE_OK;
+}
+
+static har_time grouped(const har_timer *t, const core_cost *c)
+{
+    const double rest = (double)(c->m - c->m_max);
+    for (int64_t i = 0; i < c->n_expert; i++)
+        t->row[i] =
+            i == 0 ? (double)c->m_max : rest / (double)(c->n_expert - 1);
+    return har_time_grouped_gemm(t->machine, t->dtype, t->row, (int)c->n_expert,
+                                 (double)c->n, (double)c->k);
+}
+
+static har_time compute(const har_timer *t, const core_cost *c)
+{
+    if (c->kind == CORE_COST_ATTENTION)
+        return attention(t, c);
+    if (c->kind == CORE_COST_GROUPED_GEMM)
+        return grouped(t, c);
+    return har_time_gemm(t->machine, t->dtype, (double)c->m, (double)c->n,
+                         (double)c->k);
+}
+
+static har_time transfer(const har_timer *t, const har_machine *machine,
+                         const core_cost *c, int tier)
+{
+    static const har_collective kinds[CORE_N_COLLECTIVES] = {
+        [CORE_ALL_REDUCE] = HAR_ALL_REDUCE,
+        [CORE_ALL_GATHER] = HAR_ALL_GATHER,
+        [CORE_REDUCE_SCATTER] = HAR_REDUCE_SCATTER,
+        [CORE_ALL_TO_ALL] = HAR_ALL_TO_ALL,
+        [CORE_SEND] = HAR_SEND_RECV,
+        [CORE_RECEIVE] = HAR_SEND_RECV};
+    const int64_t size =
+        c->type == CORE_COST_WORDS ? (int64_t)sizeof(int64_t) : value_bytes(t);
+    const int64_t most = c->in > c->out ? c->in : c->out;
+    const bool is_pair = c->axis == CORE_AXIS_PP;
+    return har_time_collective(machine, kinds[c->collective], t->algorithm,
+                               (double)(most * size), is_pair ? 2 : c->group,
+                               tier);
+}
+
+/* A processor: products of the emulation, or functions one by one. */
+static har_time by_rate(const har_timer *t, const har_rate *rate,
+                        const core_cost *c)
+{
+    const har_residency where = {.before = t->before, .miss = t->miss};
+    return (har_time){
+        .seconds = har_rates_seconds(&t->machine->rates, rate, c, &where),
+        .sigma = rate->sigma,
+        .bound = HAR_BOUND_COMPUTE};
+}
+
+/* How far attention looks: keys in decode, as another number than windows. */
+static int64_t reach(const har_timer *t, const core_cost *c)
+{
+    return t->is_decode ? -decode_keys(t, c->tap.layer)
+                        : (int64_t)window_of(t, c->tap.layer);
+}
+
+/* Whether all heads read the same, and how wide. */
+static int64_t shared(const har_timer *t, const core_cost *c)
+{
+    const int64_t n = t->is_decode ? decode_step(t, c).n_shared : 0;
+    return n > 0 ? n * 65536 + core_spec_n_rot(t->spec) : 0;
+}
+
+static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
+{
+    const bool is_attention = c->kind == CORE_COST_ATTENTION;
+    const int64_t shape[N_KEY] = {1 + (int64_t)c->kind + 8 * (int64_t)t->dtype,
+                                  c->m,
+                                  c->n,
+                                  c->k,
+                                  is_attention ? c->n_head : c->n_expert,
+                                  is_attention ? c->kv_read : c->m_max,
+                                  is_attention ? reach(t, c) : 0,
+                                  is_attention ? shared(t, c) : 0};
+    memcpy(key, shape, sizeof shape);
+}
+
+static uint64_t slot_of(const int64_t key[N_KEY])
+{
+    uint64_t h = 1469598103934665603u;
+    for (int i = 0; i < N_KEY; i++)
+        h = (h ^ (uint64_t)key[i]) * 1099511628211u;
+    return (h ^ (h >> 29)) % N_KNOWN;
+}
+
+static core_status ask(har_timer *t, const core_cost *c, int tier,
+                       har_time *out)
+{
+    int64_t key[N_KEY];
+    if (c->kind == CORE_COST_COLLECTIVE) {
+        *out = transfer(t, t->machine, c, tier);
+        return CORE_OK;
+    }
+    const har_rate *rate =
+        har_rates_find(&t->machine->rates, t->spec, t->dtype, c);
+    if (rate != NULL && !t->is_decode) {
+        *out = by_rate(t, rate, c);
+        return CORE_OK;
+    }
+    if (c->kind == CORE_COST_ELEMENTWISE || c->m * c->n * c->k == 0) {
+        *out = har_time_elementwise(t->machine, har_timer_bytes(t, c));
+        return CORE_OK;
+    }
+    make_key(t, c, key);
+    har_known_time *known = &t->known[slot_of(key)];
+    if (memcmp(known->key, key, sizeof key) != 0) {
+        CORE_TRY(room_for_rows(t, c->n_expert));
+        memcpy(known->key, key, sizeof key);
+        known->time = compute(t, c);
+    }
+    *out = known->time;
+    return CORE_OK;
+}
+
+double har_timer_slower(const har_timer *t, const core_cost *c, int tier)
+{
+    if (!(t->machine->link[tier].sigma > 0))
+        return 0;
+    return transfer(t, t->slower, c, tier).seconds -
+           transfer(t, t->machine, c, tier).seconds;
+}
+
+core_status har_timer_ask(har_timer *t, const core_cost *c, int tier,
+                          har_time *out)
+{
+    CORE_TRY(ask(t, c, tier, out));
+    if (t->machine->rates.n > 0)
+        t->before = har_rates_touched(t->dtype, c);
+    return CORE_OK;
+}
+
+double har_timer_flops(const har_timer *t, const core_cost *c)
+{
+    return t->is_decode ? decode_step(t, c).flops : (double)c->flops;
+}
+
+double har_timer_bytes(const har_timer *t, const core_cost *c)
+{
+    if (c->kind == CORE_COST_COLLECTIVE)
+        return (double)har_cost_sent_bytes(c, value_bytes(t));
+    if (t->is_decode)
+        return decode_step(t, c).elements * (double)value_bytes(t);
+    return (double)har_cost_bytes(c, value_bytes(t));
+}

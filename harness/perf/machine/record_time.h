@@ -1,0 +1,59 @@
+/* harness/perf/machine/record_time.h -- seconds of a record of cost on a machine.
+ *
+ * Which har_time_* function a record asks, and with what.  Products, grouped
+ * products and attention are remembered, because a plan asks the same again and
+ * again: a table in which a newer shape takes the place of an older one.
+ */
+#ifndef HAR_PERF_RECORD_TIME_H
+#define HAR_PERF_RECORD_TIME_H
+
+#include "core/base/arena.h"
+#include "core/pass/cost.h"
+#include "harness/perf/machine/machine.h"
+
+typedef struct har_known_time har_known_time;
+
+typedef struct har_timer {
+    const har_machine *machine;
+    const core_spec *spec;
+    core_dtype dtype;
+    har_algorithm algorithm;
+    bool is_decode;         /* attention over n_kv keys instead of its own    */
+    int64_t n_kv;
+    double before, miss;    /* har_residency; before is of the last question  */
+    har_known_time *known;  /* owned                                          */
+    har_machine *slower;    /* owned: the same with slower links              */
+    double *row;            /* owned: rows of each expert                     */
+    int64_t n_row;
+} har_timer;
+
+/* Errors: E_MEMORY.  Free with har_timer_free.    [local] */
+CORE_NODISCARD core_status har_timer_make(har_timer *out,
+                                          const har_machine *machine);
+void har_timer_free(har_timer *timer);
+
+/* Whose records are asked for, and so how much of the weights comes from memory
+ * where one copy of them shares the cache of all ranks.              [local] */
+void har_timer_aim(har_timer *timer, const core_spec *spec, core_dtype dtype);
+
+/* *out: the time of a record; tier: of the links of a transfer.  Records of a
+ * rank are asked for in the order of execution: on a processor what the one
+ * before touched decides what lies in its cache.  Errors: E_MEMORY.    [local] */
+CORE_NODISCARD core_status har_timer_ask(har_timer *timer,
+                                         const core_cost *cost, int tier,
+                                         har_time *out);
+
+/* Seconds that a transfer takes more if the links of its tier are a sigma of
+ * theirs slower.    [local] */
+double har_timer_slower(const har_timer *timer, const core_cost *cost,
+                        int tier);
+
+/* Whose uncertainty a record has.                                            */
+har_kind har_timer_kind(core_cost_kind kind);
+
+/* Floating-point operations and bytes through memory (transfers: over links) of
+ * a record; in decode with its past.    [local] */
+double har_timer_flops(const har_timer *timer, const core_cost *cost);
+double har_timer_bytes(const har_timer *timer, const core_cost *cost);
+
+#endif

@@ -1,0 +1,296 @@
+/* harness/perf/predict/events.c -- the events of one lane.
+ *
+ * Records get their times and become events.  Sections of records that come
+ * again (cost/model.h) are looked up: what a rank of the same place in its
+ * tensor group, over the same links, did with as many rows in a layer like this
+ * one is copied, with another layer, micro-batch and group.
+ *
+ * Traps: a group of one rank makes no event; the expert group of a lane that
+ * speaks for others is as large as ever in the time of its transfers, and its
+ * links are the slowest of any group of its stage (tiers.h); sums of a
+ * class are added in the order of the records, so that they do not depend on
+ * what was looked up.
+ */
+#include "harness/perf/predict/impl.h"
+
+#include "core/base/arena.h"
+#include "harness/perf/machine/tiers.h"
+
+#include <stdlib.h>
+
+/* An event of a section, and what its record adds to its class. */
+struct har__known {
+    har_event event;
+    double flops, bytes;
+    har_bound bound;
+    core_axis axis;
+    bool is_global; /* its tap is of no layer                                 */
+};
+
+/* Known events [first, first + n) of a section. */
+struct har__section {
+    har_cost_part part;
+    int like, t, tier;
+    int64_t n_row, first, n;
+};
+
+typedef struct putting {
+    har_predictor *p;
+    int lane, n_tick, tick; /* tick: whose first event is known               */
+    int t;
+    int tier[CORE_N_AXES];
+    int group[CORE_N_AXES];
+    bool is_kept; /* the records are those of a new section         */
+    core_status status;
+} putting;
+
+/* --- memory --- */
+
+static core_status push(har_predictor *p, const har_event *event)
+{
+    har_event *more = core_grow(p->event, &p->n_event_room, p->n_event + 1,
+                                sizeof *more, "a schedule");
+    if (more == NULL)
+        return CORE_E_MEMORY;
+    p->event = more;
+    p->event[p->n_event++] = *event;
+    return CORE_OK;
+}
+
+static core_status keep(har_predictor *p, const har__known *known)
+{
+    har__known *more = core_grow(p->known, &p->n_known_room, p->n_known + 1,
+                                 sizeof *more, "a schedule");
+    if (more == NULL)
+        return CORE_E_MEMORY;
+    p->known = more;
+    p->known[p->n_known++] = *known;
+    return CORE_OK;
+}
+
+/* --- records --- */
+
+static int class_of(har_predictor *p, const core_cost *c)
+{
+    int i = 0;
+    for (; i < p->n_class; i++) {
+        const har_class *k = &p->class_of[i];
+        if (k->kind == c->kind && k->collective == c->collective &&
+            k->axis == c->axis && k->op == c->op)
+            return i;
+    }
+    core_assert(i < HAR_MAX_CLASS);
+    p->class_of[p->n_class++] = (har_class){.op = c->op,
+                                            .kind = c->kind,
+                                            .collective = c->collective,
+                                            .axis = c->axis};
+    return i;
+}
+
+/* A record is played `weight` times in a pass. */
+static void add_to_class(har_predictor *p, const har__known *known,
+                         double weight)
+{
+    har_class *k = &p->class_of[known->event.class_i];
+    k->seconds += weight * known->event.seconds;
+    k->bound[known->bound] += weight * known->event.seconds;
+    k->flops += weight * known->flops;
+    k->bytes += weight * known->bytes;
+    k->n_record += weight;
+    p->flops += weight * known->flops;
+    if (k->kind != CORE_COST_COLLECTIVE)
+        p->bytes += weight * known->bytes;
+}
+
+static har_event_kind event_kind(const core_cost *c)
+{
+    if (c->kind != CORE_COST_COLLECTIVE)
+        return HAR_EVENT_COMPUTE;
+    if (c->collective == CORE_SEND)
+        return HAR_EVENT_SEND;
+    return c->collective == CORE_RECEIVE ? HAR_EVENT_RECEIVE : HAR_EVENT_MEET;
+}
+
+static int cause_of(const putting *u, const core_cost *c)
+{
+    return c->kind == CORE_COST_COLLECTIVE ? HAR__CAUSE_LINK + u->tier[c->axis]
+                                           : (int)har_timer_kind(c->kind);
+}
+
+static core_status take_record(putting *u, const core_cost *c)
+{
+    har_predictor *p = u->p;
+    const har_event_kind kind = event_kind(c);
+    har_time time = {0};
+    if (c->kind == CORE_COST_COLLECTIVE && c->group < 2)
+        return CORE_OK;
+    if (kind != HAR_EVENT_RECEIVE)
+        CORE_TRY(har_timer_ask(&p->timer, c, u->tier[c->axis], &time));
+    const har__known known = {
+        .event = {.seconds = time.seconds,
+                  .kind = (uint8_t)kind,
+                  .cause = (uint8_t)cause_of(u, c),
+                  .class_i = (int16_t)class_of(p, c),
+                  .layer = (int16_t)c->tap.layer,
+                  .mb = (int16_t)c->mb,
+                  .group = u->group[c->axis],
+                  .more = kind == HAR_EVENT_SEND || kind == HAR_EVENT_MEET
+                              ? (float)har_timer_slower(&p->timer, c,
+                                                        u->tier[c->axis])
+                              : 0},
+        .flops = har_timer_flops(&p->timer, c),
+        .bytes = har_timer_bytes(&p->timer, c),
+        .bound = time.bound,
+        .axis = c->axis,
+        .is_global = core_tap_is_global(c->tap.kind)};
+    add_to_class(p, &known, p->weight[c->tick]);
+    if (c->kind == CORE_COST_GROUPED_GEMM && c->m > p->most_rows[u->lane])
+        p->most_rows[u->lane] = c->m;
+    if (u->is_kept)
+        CORE_TRY(keep(p, &known));
+    return push(p, &known.event);
+}
+
+/* The events from here on are of this tick. */
+static void reach(putting *u, int64_t tick)
+{
+    int64_t *first = u->p->first + (int64_t)u->lane * (u->n_tick + 1);
+    while (u->tick < (int)tick)
+        first[++u->tick] = u->p->n_event;
+}
+
+static void put(void *self, const core_cost *c)
+{
+    putting *u = self;
+    reach(u, c->tick);
+    if (u->status == CORE_OK)
+        u->status = take_record(u, c);
+}
+
+/* --- sections --- */
+
+static core_status recall(putting *u, const har__section *known,
+                          const har_cost_section *now)
+{
+    har_predictor *p = u->p;
+    const double weight = p->weight[now->tick];
+    for (int64_t i = known->first; i < known->first + known->n; i++) {
+        const har__known *k = &p->known[i];
+        har_event event = k->event;
+        event.layer = (int16_t)(k->is_global ? 0 : now->layer);
+        event.mb = (int16_t)now->mb;
+        event.group = u->group[k->axis];
+        add_to_class(p, k, weight);
+        CORE_TRY(push(p, &event));
+    }
+    return CORE_OK;
+}
+
+static core_status begin(putting *u, const har_cost_section *now)
+{
+    har_predictor *p = u->p;
+    har__section *more = core_grow(p->section, &p->n_section_room,
+                                   p->n_section + 1, sizeof *more,
+                                   "a schedule");
+    if (more == NULL)
+        return CORE_E_MEMORY;
+    p->section = more;
+    p->section[p->n_section++] = (har__section){.part = now->part,
+                                                .like = now->like,
+                                                .t = u->t,
+                                                .tier = u->tier[CORE_AXIS_TP],
+                                                .n_row = now->n_row,
+                                                .first = p->n_known};
+    u->is_kept = true;
+    return CORE_OK;
+}
+
+static bool has(void *self, const har_cost_section *now)
+{
+    putting *u = self;
+    const har_predictor *p = u->p;
+    reach(u, now->tick);
+    /* newest first: what this lane did in the layer before */
+    for (int64_t i = p->n_section - 1; i >= 0 && u->status == CORE_OK; i--) {
+        const har__section *s = &p->section[i];
+        if (s->part == now->part && s->like == now->like &&
+            s->n_row == now->n_row && s->t == u->t &&
+            s->tier == u->tier[CORE_AXIS_TP]) {
+            u->status = recall(u, s, now);
+            return true;
+        }
+    }
+    if (u->status == CORE_OK)
+        u->status = begin(u, now);
+    return false;
+}
+
+static void ends(void *self)
+{
+    putting *u = self;
+    har_predictor *p = u->p;
+    if (u->is_kept) {
+        har__section *s = &p->section[p->n_section - 1];
+        s->n = p->n_known - s->first;
+    }
+    u->is_kept = false;
+}
+
+/* --- lanes --- */
+
+/* Members of a group ascend. */
+static void join(putting *u, core_axis axis, const par_group *g)
+{
+    u->tier[axis] =
+        har_tier_between(u->p->machine, g->rank[0], g->rank[g->n - 1]);
+    u->group[axis] = g->id;
+    u->p->n_member[g->id]++;
+}
+
+/* Groups, and the links they use: for a lane that speaks for its stage the
+ * slowest there. */
+static void join_all(putting *u, const par_layout *lay, bool speaks)
+{
+    const har_machine *m = u->p->machine;
+    const par_plan *k = &lay->plan;
+    const har_mesh mesh = {.dp = k->dp,
+                           .pp = k->pp,
+                           .tp = k->tp,
+                           .ep = k->ep,
+                           .etp = k->etp,
+                           .scope = k->scope};
+    join(u, CORE_AXIS_TP, &lay->tp_group);
+    join(u, CORE_AXIS_EP, &lay->ep_group);
+    join(u, CORE_AXIS_ETP, &lay->etp_group);
+    if (lay->next_rank >= 0)
+        u->tier[CORE_AXIS_PP] = har_tier_between(m, lay->rank, lay->next_rank);
+    if (speaks)
+        har_stage_tiers(m, &mesh, lay->stage, u->tier);
+}
+
+core_status har__lane_make(har_predictor *p, const har_predict_case *r,
+                           int lane, int n_tick)
+{
+    const core_batch batch = {.n_b = p->n_b, .n_t = r->n_t};
+    const har_cost_case records = {
+        .spec = r->spec, .plan = &p->plan, .batch = &batch, .load = &p->load};
+    par_layout lay;
+    CORE_TRY(
+        par_layout_make(&lay, &p->layout, r->spec, &p->plan, p->rank_of[lane]));
+    putting u = {.p = p, .lane = lane, .n_tick = n_tick, .t = lay.t};
+    /* a processor's time depends on the record before, see har_timer_ask */
+    const har_cost_reader reader = {.self = &u,
+                                    .put = put,
+                                    .has = p->machine->rates.n > 0 ? NULL : has,
+                                    .ends = ends};
+    p->timer.before = 0;
+    p->first[(int64_t)lane * (n_tick + 1)] = p->n_event;
+    p->most_rows[lane] = 0;
+    join_all(&u, &lay, !r->all_ranks);
+    p->from[lane] = lay.prev_rank < 0 ? -1
+                    : r->all_ranks    ? lay.prev_rank
+                                      : lane - 1;
+    CORE_TRY(har_cost_walk(&records, &lay, &p->records, &reader));
+    reach(&u, n_tick);
+    return u.status;
+}

@@ -1,0 +1,107 @@
+/* harness/perf/predict/impl.h -- private: a prediction at work.
+ *
+ * lanes.c chooses the lanes of a plan, events.c makes their
+ * events, predict.c replays them and draws the conclusions, memory.c
+ * counts what ranks hold, range.c says how sure all that is.
+ */
+#ifndef HAR_PERF_PREDICT_IMPL_H
+#define HAR_PERF_PREDICT_IMPL_H
+
+#include "harness/perf/machine/record_time.h"
+#include "harness/perf/predict/balance.h"
+#include "harness/perf/predict/predict.h"
+#include "harness/perf/predict/schedule.h"
+
+typedef struct har__section har__section;
+typedef struct har__known har__known;
+
+struct har_predictor {
+    const har_machine *machine;
+    har_timer timer;
+
+    /* the schedule, made by har__lanes                                       */
+    har_schedule schedule;
+    par_plan plan;          /* whose records it is made of                    */
+    int64_t n_b;
+    int64_t n_event, n_event_room;
+    har_event *event;       /* owned                                          */
+    int64_t n_section, n_section_room, n_known, n_known_room;
+    har__section *section;  /* owned: events that come again                  */
+    har__known *known;      /* owned                                          */
+    core_arena lanes;       /* of what follows                                */
+    int64_t *first;
+    int *from, *rank_of, *n_member;
+    double *weight;         /* [n_tick] times that a pass plays a tick        */
+    int64_t *most_rows;     /* [n_lane] of experts in one pair                */
+    int *pass;              /* [n_pass] the play of a pass                    */
+    int n_pass;
+    int *serving;           /* [n_serving] the play of the pipeline kept full */
+    int n_serving, n_period; /* its last n_period ticks come again and again  */
+    double period_share;    /* passes in those                                */
+    har_lane_time *lane_time;
+
+    har_load load;          /* owned                                          */
+    int64_t n_load_room;
+    double n_choice, n_kept;
+    core_arena layout, counts, records;
+    har_replay_work work;
+
+    int n_class;
+    har_class class_of[HAR_MAX_CLASS];
+    double flops, bytes;    /* of a pass, summed over lanes                   */
+
+    void (*tell)(void *self, double done); /* NULL: nobody watches            */
+    void *tell_self;
+    double done, share;     /* before the lanes at work, and of them          */
+};
+
+typedef enum har__purpose { HAR__PASS, HAR__SERVING } har__purpose;
+
+/* Does serving need lanes of its own: does a pass never fill the pipeline? */
+bool har__is_never_full(const har_predict_case *request);
+
+/* Load, lanes, plays, classes.  Errors: E_MEMORY.    [local] */
+CORE_NODISCARD core_status har__lanes(har_predictor *p,
+                                      const har_predict_case *request,
+                                      har__purpose purpose);
+
+/* The events of a lane, after those of the lanes before; n_tick: of a lane.
+ * Errors: E_MEMORY.    [local] */
+CORE_NODISCARD core_status har__lane_make(har_predictor *p,
+                                          const har_predict_case *request,
+                                          int lane, int n_tick);
+
+/* Memory of a rank into out->stage, if it is the stage's fullest so far.      */
+CORE_NODISCARD core_status har__memory_add(har_predictor *p,
+                                           const har_predict_case *request,
+                                           int rank, int64_t most_rows,
+                                           har_prediction *out);
+void har__memory_finish(const par_plan *plan, har_prediction *out);
+
+/* The figures of one replay.                                                 */
+typedef struct har__figures {
+    double latency, period, compute, communication, bubble, imbalance, balance;
+} har__figures;
+
+/* Worlds: as predicted; one per kind of operators, whose times are a sigma
+ * longer; one per tier of links, whose bandwidth is a sigma lower.  Draws: other
+ * loads.                                                                     */
+enum {
+    HAR__N_KIND = HAR_COLLECTIVE + 1,
+    HAR__FIRST_LINK = 1 + HAR__N_KIND,
+    HAR__N_WORLD = HAR__FIRST_LINK + HAR_MAX_LINKS,
+    HAR__MAX_DRAW = 64
+};
+
+/* Causes of the times of events: kinds, and transfers by their tier.         */
+enum { HAR__CAUSE_LINK = HAR_COLLECTIVE };
+
+typedef struct har__spread {
+    har__figures world[HAR__N_WORLD], draw[HAR__MAX_DRAW];
+    int n_world, n_draw; /* n_world 1: no interval                            */
+} har__spread;
+
+/* Intervals of the figures of world 0, and their sources. */
+void har__ranges(har_prediction *out, const har__spread *spread);
+
+#endif

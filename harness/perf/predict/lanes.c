@@ -1,0 +1,281 @@
+/* harness/perf/predict/lanes.c -- from a plan to lanes: whose records, how many
+ * of them, played how often.  events.c makes the events.
+ *
+ * With all_ranks every rank is a lane and the records are those of the whole
+ * pass.  Without, one rank speaks for its stage, the one whose experts have
+ * most rows, and the records are those of as few micro-batches as show every
+ * state of the pipeline: one in scope=stage, where ticks do not know of each
+ * other; pp in scope=replica, where an expert serves all stages that are at
+ * work in a tick. Ticks that come again are then played again.
+ *
+ * Trap: groups are numbered anew, counting only the members that are lanes.
+ */
+#include "harness/perf/predict/impl.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool har__is_never_full(const har_predict_case *request)
+{
+    return request->plan->scope == PAR_SCOPE_REPLICA &&
+           request->plan->mb < request->plan->pp;
+}
+
+static int at_most(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* The plan and batch whose records are made. */
+static void choose_plan(har_predictor *p, const har_predict_case *r,
+                        har__purpose purpose)
+{
+    const bool in_step = r->plan->scope == PAR_SCOPE_REPLICA;
+    const bool fills = purpose == HAR__SERVING && har__is_never_full(r);
+    p->plan = *r->plan;
+    p->n_b = r->n_b;
+    if (r->all_ranks && !fills)
+        return;
+    const int64_t n_part = (int64_t)p->plan.rounds * p->plan.dp * p->plan.mb;
+    p->plan.rounds = 1;
+    if (fills)
+        p->plan.mb = p->plan.pp;
+    else
+        p->plan.mb = in_step ? at_most(p->plan.mb, p->plan.pp) : 1;
+    p->n_b = (r->n_b + n_part - 1) / n_part * p->plan.dp * p->plan.mb;
+}
+
+/* --- load --- */
+
+static core_status room_for_load(har_predictor *p, const core_spec *spec,
+                                 const par_layout *lay)
+{
+    har_load want = {.n_layer = spec->n_l,
+                     .n_part =
+                         (int64_t)p->plan.rounds * p->plan.dp * p->plan.mb,
+                     .n_slice = p->plan.tp,
+                     .n_entry = lay->replica_first[spec->n_e]};
+    const int64_t n = har_load_size(&want);
+    if (n > p->n_load_room || p->load.n_row == NULL) {
+        har_load_free(&p->load);
+        p->n_load_room = 0;
+        CORE_TRY(har_load_make(&p->load, spec, lay));
+        p->n_load_room = n;
+        return CORE_OK;
+    }
+    want.n_row = p->load.n_row;
+    memset(want.n_row, 0, (size_t)n * sizeof *want.n_row);
+    p->load = want;
+    return CORE_OK;
+}
+
+/* Measured counts.  A pipeline kept full has more micro-batches than the plan:
+ * the measured ones come again. */
+static core_status copy_load(har_predictor *p, const har_predict_case *r)
+{
+    const par_plan *own = r->plan;
+    har_load *to = &p->load;
+    CORE_FAIL_IF(r->load->n_layer != to->n_layer ||
+                     r->load->n_part !=
+                         (int64_t)own->rounds * own->dp * own->mb ||
+                     r->load->n_slice != to->n_slice ||
+                     r->load->n_entry != to->n_entry,
+                 CORE_E_USAGE, "%s: the counts are of another plan",
+                 r->load_from != NULL ? r->load_from : "load");
+    p->n_choice = p->n_kept = 0;
+    for (int64_t l = 0; l < to->n_layer; l++)
+        for (int64_t part = 0; part < to->n_part; part++) {
+            const int64_t d = part / p->plan.mb, m = part % p->plan.mb;
+            memcpy(har_load_at(to, l, part, 0),
+                   har_load_at(r->load, l, d * own->mb + m % own->mb, 0),
+                   (size_t)(to->n_slice * to->n_entry) * sizeof *to->n_row);
+        }
+    for (int64_t i = 0; i < har_load_size(to); i++)
+        p->n_kept += (double)to->n_row[i];
+    p->n_choice = (double)core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) *
+                  (double)(p->n_b * r->n_t * r->spec->n_k);
+    return CORE_OK;
+}
+
+static core_status make_load(har_predictor *p, const har_predict_case *r)
+{
+    par_layout lay;
+    har_demand even;
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
+    CORE_TRY(room_for_load(p, r->spec, &lay));
+    if (r->load != NULL && r->all_ranks)
+        return copy_load(p, r);
+    if (r->demand != NULL && (r->all_ranks || !r->demand->is_drawn)) {
+        har_demand_load(r->demand, r->spec, &lay, p->n_b, r->n_t, &p->load,
+                        &p->n_choice, &p->n_kept);
+        return CORE_OK;
+    }
+    if (r->demand != NULL)
+        even = *r->demand;
+    else
+        CORE_TRY(har_demand_parse(&even, "uniform", (int)r->spec->n_e));
+    even.is_drawn = false;
+    har_demand_load(&even, r->spec, &lay, p->n_b, r->n_t, &p->load,
+                    &p->n_choice, &p->n_kept);
+    return CORE_OK;
+}
+
+/* --- lanes --- */
+
+/* Rows for the experts of each ep index, of everybody; [ep].  sum [n_entry] is
+ * scratch. */
+static void count_rows(const har_predictor *p, const par_layout *lay,
+                       int64_t *sum, double *rows)
+{
+    const int64_t n = har_load_size(&p->load), n_entry = p->load.n_entry;
+    for (int64_t e = 0; e < n_entry; e++)
+        sum[e] = 0;
+    for (int64_t i = 0; i < n; i += n_entry)
+        for (int64_t e = 0; e < n_entry; e++)
+            sum[e] += (int64_t)p->load.n_row[i + e];
+    for (int m = 0; m < p->plan.ep; m++)
+        rows[m] = 0;
+    for (int64_t e = 0; e < n_entry; e++)
+        rows[lay->replica_ep[e]] += (double)sum[e];
+}
+
+/* The rank that speaks for a stage: of those with number first..first+n of an
+ * expert scope, the one with most rows. */
+static int spokesman(const har_predictor *p, const double *rows, int stage)
+{
+    const par_plan *plan = &p->plan;
+    const bool by_stage = plan->scope == PAR_SCOPE_STAGE;
+    const int first = by_stage ? 0 : stage * plan->tp;
+    const int n = by_stage ? plan->ep * plan->etp : plan->tp;
+    int best = first;
+    for (int i = first; i < first + n; i++)
+        if (rows[i / plan->etp] > rows[best / plan->etp])
+            best = i;
+    return by_stage ? stage * plan->dp * plan->tp + best
+                    : stage * plan->dp * plan->tp + best - first;
+}
+
+static core_status choose_ranks(har_predictor *p, const har_predict_case *r)
+{
+    par_layout lay;
+    double *rows;
+    if (r->all_ranks) {
+        for (int i = 0; i < p->schedule.n_lane; i++)
+            p->rank_of[i] = i;
+        return CORE_OK;
+    }
+    core_arena need = core_arena_measure();
+    core_arena_f64(&need, p->plan.ep);
+    core_arena_i64(&need, p->load.n_entry);
+    CORE_TRY(core_arena_room(&p->counts, &need));
+    rows = core_arena_f64(&p->counts, p->plan.ep);
+    int64_t *sum = core_arena_i64(&p->counts, p->load.n_entry);
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
+    count_rows(p, &lay, sum, rows);
+    for (int i = 0; i < p->schedule.n_lane; i++)
+        p->rank_of[i] = spokesman(p, rows, i);
+    return CORE_OK;
+}
+
+static int n_group_ids(const par_plan *plan)
+{
+    return 4 * par_plan_world(plan) + 8;
+}
+
+static void take_lanes(har_predictor *p, core_arena *a, int n_lane, int n_tick,
+                       int n_play)
+{
+    p->first = core_arena_i64(a, (int64_t)n_lane * (n_tick + 1));
+    p->from = core_arena_take(a, n_lane, sizeof *p->from);
+    p->rank_of = core_arena_take(a, n_lane, sizeof *p->rank_of);
+    p->n_member = core_arena_take(a, n_group_ids(&p->plan), sizeof(int));
+    p->weight = core_arena_f64(a, n_tick);
+    p->most_rows = core_arena_i64(a, n_lane);
+    p->pass = core_arena_take(a, n_play, sizeof *p->pass);
+    p->serving = core_arena_take(a, n_play, sizeof *p->serving);
+    p->lane_time = core_arena_take(a, (int64_t)n_lane * HAR_MAX_WORLD,
+                                   sizeof *p->lane_time);
+}
+
+/* --- plays --- */
+
+static void play(int *list, int *n, int first, int end)
+{
+    for (int tick = first; tick < end; tick++)
+        list[(*n)++] = tick;
+}
+
+static void make_plays(har_predictor *p, const har_predict_case *r, int n_tick)
+{
+    const int pp = p->plan.pp, mb = p->plan.mb;
+    const int times = r->plan->rounds * r->plan->mb;
+    const bool in_step = p->plan.scope == PAR_SCOPE_REPLICA;
+    const bool repeats = !r->all_ranks;
+    p->n_pass = p->n_serving = p->n_period = 0;
+    if (!repeats)
+        play(p->pass, &p->n_pass, 0, n_tick);
+    for (int i = 0; repeats && !in_step && i < times; i++)
+        play(p->pass, &p->n_pass, 0, pp);
+    for (int i = 0; repeats && in_step && i < r->plan->rounds; i++) {
+        play(p->pass, &p->n_pass, 0, at_most(pp, mb) - 1);
+        for (int k = mb; k <= r->plan->mb; k++)
+            play(p->pass, &p->n_pass, mb - 1, mb);
+        play(p->pass, &p->n_pass, mb, mb + pp - 1);
+    }
+    for (int k = 0; k < n_tick; k++)
+        p->weight[k] = 0;
+    for (int i = 0; i < p->n_pass; i++)
+        p->weight[p->pass[i]]++;
+    if (in_step && mb >= pp) {
+        play(p->serving, &p->n_serving, 0, pp - 1);
+        for (int i = 0; i < 3; i++)
+            play(p->serving, &p->n_serving, pp - 1, mb);
+        p->n_period = mb - pp + 1;
+        p->period_share = (double)p->n_period / times;
+    } else if (!in_step) {
+        const int again = repeats ? 2 * pp + 2 : 3;
+        for (int i = 0; i < again; i++)
+            play(p->serving, &p->n_serving, 0, repeats ? pp : n_tick);
+        p->n_period = repeats ? pp : n_tick;
+        p->period_share = repeats ? 1.0 / times : 1;
+    }
+}
+
+core_status har__lanes(har_predictor *p, const har_predict_case *r,
+                       har__purpose purpose)
+{
+    choose_plan(p, r, purpose);
+    const int n_lane = r->all_ranks ? par_plan_world(&p->plan) : p->plan.pp;
+    const int n_tick = p->plan.rounds * (p->plan.mb + p->plan.pp - 1);
+    const int n_play = 3 * n_tick + p->plan.pp * (2 * p->plan.pp + 4) +
+                       r->plan->rounds * (r->plan->mb + 2) * p->plan.pp;
+    core_arena need = core_arena_measure();
+    take_lanes(p, &need, n_lane, n_tick, n_play);
+    CORE_TRY(core_arena_room(&p->lanes, &need));
+    take_lanes(p, &p->lanes, n_lane, n_tick, n_play);
+    p->schedule = (har_schedule){.n_lane = n_lane,
+                                 .n_tick = n_tick,
+                                 .n_group = n_group_ids(&p->plan),
+                                 .first = p->first,
+                                 .from = p->from,
+                                 .n_member = p->n_member,
+                                 .sends_aside = r->overlap != HAR_OVERLAP_NONE,
+                                 .meets_aside = r->overlap == HAR_OVERLAP_ALL};
+    memset(p->n_member, 0, (size_t)n_group_ids(&p->plan) * sizeof(int));
+    p->n_event = p->n_section = p->n_known = 0;
+    p->n_class = 0;
+    p->flops = p->bytes = 0;
+    make_plays(p, r, n_tick);
+    CORE_TRY(make_load(p, r));
+    CORE_TRY(choose_ranks(p, r));
+    for (int i = 0; i < n_lane; i++) {
+        CORE_TRY(har__lane_make(p, r, i, n_tick));
+        if (p->tell != NULL)
+            p->tell(p->tell_self, p->done + p->share * (i + 1) / n_lane);
+    }
+    p->done += p->share;
+    p->schedule.event = p->event;
+    p->schedule.n_class = p->n_class;
+    return CORE_OK;
+}

@@ -1,0 +1,82 @@
+/* harness/perf/predict/memory.c -- bytes on each GPU.
+ *
+ * Elements are those of the emulation (cost/memory.h), bytes those of the
+ * dtype.  Weights: the rank's shards.  KV: what all rows of a replica leave
+ * behind (keys and values, states), with the whole of a row even where a window
+ * would let go of some.
+ * Activations: the buffers of the largest micro-batch, each operator's result
+ * in a place of its own.  Buffers: rows of experts of the largest pair.
+ */
+#include "harness/perf/cost/memory.h"
+#include "harness/perf/predict/impl.h"
+
+/* Rows of replica d; of its largest micro-batch into *most. */
+static int64_t rows_of(const har_predict_case *r, int d, int64_t *most)
+{
+    int64_t row0, row1, n = 0;
+    *most = 0;
+    for (int round = 0; round < r->plan->rounds; round++)
+        for (int m = 0; m < r->plan->mb; m++) {
+            par_layout_rows(r->plan, r->n_b, round, d, m, &row0, &row1);
+            n += row1 - row0;
+            *most = row1 - row0 > *most ? row1 - row0 : *most;
+        }
+    return n;
+}
+
+core_status har__memory_add(har_predictor *p, const har_predict_case *r,
+                            int rank, int64_t most_rows, har_prediction *out)
+{
+    par_layout lay;
+    int64_t most;
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, r->plan, rank));
+    const double size = (double)core_dtype_bytes(r->dtype);
+    const double of_double = size / sizeof(double);
+    const int64_t n_row = rows_of(r, lay.d, &most);
+    const int64_t n_kept = r->is_decode ? r->n_kv : r->n_t;
+    const double work = (double)par_arena_bytes(r->spec, &lay, most, r->n_t);
+    const double pair = (double)par_pair_bytes(r->spec, &lay, most_rows);
+    const double kept = (double)har_cost_kv(r->spec, &lay) * (double)n_kept +
+                        (double)har_cost_state(r->spec, &lay);
+    har_stage_memory s = {
+        .weights = (double)har_cost_weights(r->spec, &lay) * size,
+        .kv = kept * (double)n_row * size,
+        .activations = work * of_double,
+        .buffers = pair * of_double,
+        .rank = rank};
+    s.total = s.weights + s.kv + s.activations + s.buffers;
+    if (s.total > out->stage[lay.stage].total)
+        out->stage[lay.stage] = s;
+    return CORE_OK;
+}
+
+void har__memory_finish(const par_plan *plan, har_prediction *out)
+{
+    out->n_stage = plan->pp;
+    out->memory = 0;
+    for (int s = 0; s < plan->pp; s++)
+        if (out->stage[s].total > out->memory) {
+            out->memory = out->stage[s].total;
+            out->memory_stage = s;
+        }
+}
+
+core_status har_predict_memory(har_predictor *p, const har_predict_case *r,
+                               har_prediction *out)
+{
+    const par_plan *plan = r->plan;
+    const bool in_step = plan->scope == PAR_SCOPE_REPLICA;
+    int64_t most;
+    (void)rows_of(r, 0, &most);
+    for (int s = 0; s < plan->pp; s++)
+        out->stage[s] = (har_stage_memory){0};
+    /* a member's share of what the ranks of its expert group dispatch */
+    const int64_t rows = most * r->n_t * r->spec->n_k *
+                         (in_step ? plan->pp : plan->etp) / plan->ep;
+    for (int s = 0; s < plan->pp; s++)
+        CORE_TRY(har__memory_add(
+            p, r, s * plan->dp * plan->tp,
+            in_step ? rows : rows * plan->ep / plan->tp + 1, out));
+    har__memory_finish(plan, out);
+    return CORE_OK;
+}

@@ -1,0 +1,390 @@
+/* harness/perf/predict/predict.c -- replays, and what follows from them.
+ *
+ * A pass is replayed from an empty pipeline to an empty one.  Serving is
+ * replayed with the pipeline kept full: the play ends in ticks that come again
+ * and again, and the period is what one more of them takes.
+ */
+#include "harness/perf/predict/impl.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+core_status har_predictor_make(har_predictor **out, const har_machine *machine)
+{
+    void *memory;
+    CORE_TRY(core_alloc(&memory, 1, sizeof(har_predictor), "a predictor"));
+    har_predictor *p = memory;
+    *p = (har_predictor){.machine = machine,
+                         .lanes = core_arena_measure(),
+                         .layout = core_arena_measure(),
+                         .counts = core_arena_measure(),
+                         .records = core_arena_measure()};
+    const core_status status = har_timer_make(&p->timer, machine);
+    if (status != CORE_OK) {
+        free(p);
+        return status;
+    }
+    *out = p;
+    return CORE_OK;
+}
+
+void har_predictor_free(har_predictor *p)
+{
+    if (p == NULL)
+        return;
+    har_timer_free(&p->timer);
+    free(p->event);
+    free(p->section);
+    free(p->known);
+    har_load_free(&p->load);
+    core_arena_free(&p->lanes);
+    core_arena_free(&p->layout);
+    core_arena_free(&p->counts);
+    core_arena_free(&p->records);
+    har_replay_work_free(&p->work);
+    free(p);
+}
+
+void har_predictor_watch(har_predictor *p,
+                         void (*tell)(void *self, double done), void *self)
+{
+    p->tell = tell;
+    p->tell_self = self;
+}
+
+/* Floating-point operations that the model asks for in a pass. */
+static double model_flops(const har_predict_case *r)
+{
+    const core_spec *s = r->spec;
+    const double n_t = (double)r->n_t;
+    const double keys = r->is_decode ? (double)r->n_kv : (n_t + 1) / 2;
+    double weights = (double)core_spec_active_parameters(s);
+    double attention = 0;
+    if (!s->tied && s->n_h > 0)
+        weights -= (double)s->n_v * (double)s->n_d;
+    for (int l = 0; l < (int)s->n_l; l++)
+        if (core_spec_has_attention(s, l))
+            attention += 2 * keys * (double)s->n_h *
+                         (double)(s->n_dh + core_spec_n_dv(s));
+    return (double)r->n_b * n_t * (2 * weights + attention);
+}
+
+/* --- replays --- */
+
+typedef struct worlds {
+    int n;
+    har_world of[HAR__N_WORLD];
+} worlds;
+
+static har_world as_predicted(void)
+{
+    har_world w = {{0}, {0}};
+    for (int cause = 0; cause < HAR_N_CAUSE; cause++)
+        w.factor[cause] = 1;
+    return w;
+}
+
+/* The causes [first, end) of a kind of operators. */
+static void causes_of(int kind, int *first, int *end)
+{
+    *first = kind == HAR_COLLECTIVE ? HAR__CAUSE_LINK : kind;
+    *end = kind == HAR_COLLECTIVE ? HAR__CAUSE_LINK + HAR_MAX_LINKS : kind + 1;
+}
+
+static worlds make_worlds(const har_machine *machine, bool is_one)
+{
+    worlds w = {.n = 1, .of = {as_predicted()}};
+    if (is_one)
+        return w;
+    for (int kind = 0; kind < HAR__N_KIND; kind++) {
+        har_world *slow = &w.of[w.n++];
+        int first, end;
+        *slow = as_predicted();
+        causes_of(kind, &first, &end);
+        for (int cause = first; cause < end; cause++)
+            slow->factor[cause] = 1 + machine->sigma[kind].value;
+    }
+    for (int tier = 0; tier < machine->n_link; tier++) {
+        if (!(machine->link[tier].sigma > 0))
+            continue;
+        har_world *slow = &w.of[w.n++];
+        *slow = as_predicted();
+        slow->more[HAR__CAUSE_LINK + tier] = 1;
+    }
+    return w;
+}
+
+/* figures[k]: of world k. */
+static core_status replay_pass(har_predictor *p, const worlds *w,
+                               double *exposed, har__figures *figures)
+{
+    const int n_lane = p->schedule.n_lane;
+    har_replay replay = {.n_world = w->n,
+                         .world = w->of,
+                         .lane = p->lane_time,
+                         .exposed = exposed};
+    CORE_TRY(
+        har_replay_run(&p->schedule, p->pass, p->n_pass, &p->work, &replay));
+    for (int k = 0; k < w->n; k++) {
+        har__figures *out = &figures[k];
+        const double all = replay.seconds[k] * n_lane;
+        out->latency = replay.seconds[k];
+        out->compute = out->communication = out->bubble = out->imbalance = 0;
+        for (int i = 0; i < n_lane; i++) {
+            const har_lane_time *t = &p->lane_time[(int64_t)i * w->n + k];
+            out->compute += t->compute / all;
+            out->communication += t->meet / all;
+            out->bubble += t->wait_stage / all;
+            out->imbalance += t->wait_peer / all;
+        }
+    }
+    return CORE_OK;
+}
+
+static core_status replay_serving(har_predictor *p, const worlds *w,
+                                  har__figures *figures)
+{
+    har_replay replay = {.n_world = w->n,
+                         .world = w->of,
+                         .n_mark = p->n_serving - p->n_period,
+                         .lane = p->lane_time};
+    CORE_TRY(har_replay_run(&p->schedule, p->serving, p->n_serving, &p->work,
+                            &replay));
+    for (int k = 0; k < w->n; k++)
+        figures[k].period =
+            (replay.seconds[k] - replay.marked[k]) / p->period_share;
+    return CORE_OK;
+}
+
+/* --- conclusions --- */
+
+static void keep_idlest(const har_predictor *p, int n_world,
+                        har_prediction *out)
+{
+    out->most_idle = -1;
+    for (int i = 0; i < p->schedule.n_lane; i++) {
+        const har_lane_time *t = &p->lane_time[(int64_t)i * n_world];
+        const double idle = (t->wait_stage + t->wait_peer) /
+                            (t->end > 0 ? out->latency.value : 1);
+        if (idle > out->most_idle) {
+            out->most_idle = idle;
+            out->most_idle_rank = p->rank_of[i];
+        }
+    }
+}
+
+static void keep_classes(const har_predictor *p, const double *exposed,
+                         har_prediction *out)
+{
+    const double n = p->schedule.n_lane;
+    out->n_class = p->n_class;
+    out->comm_total = out->comm_exposed = 0;
+    for (int i = 0; i < p->n_class; i++) {
+        har_class c = p->class_of[i];
+        c.seconds /= n;
+        c.flops /= n;
+        c.bytes /= n;
+        c.n_record /= n;
+        c.exposed = exposed[i] / n;
+        for (int b = 0; b < HAR_N_BOUND; b++)
+            c.bound[b] /= n;
+        if (c.kind == CORE_COST_COLLECTIVE) {
+            out->comm_total += c.seconds;
+            out->comm_exposed += c.exposed;
+        }
+        out->class_of[i] = c;
+    }
+}
+
+static int rank_of_member(const par_plan *plan, const har_balance *b)
+{
+    const int copy = b->slowest / plan->ep;
+    const int number = b->slowest % plan->ep * plan->etp;
+    const int in_stage = plan->dp * plan->tp;
+    return plan->scope == PAR_SCOPE_STAGE
+               ? b->slowest_scope * in_stage + copy * plan->ep * plan->etp +
+                     number
+               : (number / plan->tp * plan->dp + copy) * plan->tp +
+                     number % plan->tp;
+}
+
+static core_status find_balance(har_predictor *p, const har_predict_case *r,
+                                har_balance *out)
+{
+    par_layout lay;
+    *out = (har_balance){0};
+    if (core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) == 0)
+        return CORE_OK;
+    CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, &p->plan, 0));
+    return har_balance_of(out, &p->counts, r->spec, &lay, &p->load);
+}
+
+static void keep_balance(const har_predictor *p, const har_predict_case *r,
+                         const har_balance *b, har_prediction *out)
+{
+    out->has_experts = core_spec_count_moe(r->spec, 0, (int)r->spec->n_l) > 0;
+    if (!out->has_experts)
+        return;
+    out->expert_balance = b->experts;
+    out->distinct_mean = b->distinct_mean;
+    out->distinct_most = b->distinct_most;
+    out->dropped = p->n_choice > 0 ? 1 - p->n_kept / p->n_choice : 0;
+    out->slowest_ep_share = b->slowest_share;
+    out->slowest_ep_rank = rank_of_member(&p->plan, b);
+}
+
+static core_status keep_memory(har_predictor *p, const har_predict_case *r,
+                               har_prediction *out)
+{
+    for (int s = 0; s < r->plan->pp; s++)
+        out->stage[s] = (har_stage_memory){0};
+    for (int i = 0; i < p->schedule.n_lane; i++)
+        CORE_TRY(har__memory_add(p, r, p->rank_of[i], p->most_rows[i], out));
+    har__memory_finish(r->plan, out);
+    return CORE_OK;
+}
+
+/* Work of a pass, and the shares of the peaks per second of a pass. */
+static void keep_work(const har_predictor *p, const har_predict_case *r,
+                      har_prediction *out)
+{
+    const double n_gpu = out->n_gpu;
+    const double each = n_gpu / p->schedule.n_lane;
+    out->model_flops = model_flops(r);
+    out->record_flops = p->flops * each;
+    out->record_bytes = p->bytes * each;
+    out->mfu.value = out->model_flops / n_gpu / p->machine->peak[r->dtype];
+    out->bandwidth.value = out->record_bytes / n_gpu / p->machine->memory_bw;
+    out->serving_mfu = out->mfu;
+    out->serving_bandwidth = out->bandwidth;
+}
+
+core_status har_predict_check(const har_predictor *p, const har_predict_case *r)
+{
+    CORE_FAIL_IF(!(p->machine->peak[r->dtype] > 0), CORE_E_USAGE,
+                 "%s: no units for %s", p->machine->name,
+                 core_dtype_name(r->dtype));
+    CORE_FAIL_IF(par_plan_world(r->plan) > 1 && p->machine->n_link == 0,
+                 CORE_E_USAGE, "%s: no links, the plan needs %d devices",
+                 p->machine->name, par_plan_world(r->plan));
+    return CORE_OK;
+}
+
+/* The lanes of a case, replayed in all worlds; leaves those of a pass. */
+static core_status replay_case(har_predictor *p, const har_predict_case *r,
+                               const worlds *w, double *exposed,
+                               har__figures *figures)
+{
+    const bool apart = har__is_never_full(r);
+    if (apart) {
+        CORE_TRY(har__lanes(p, r, HAR__SERVING));
+        CORE_TRY(replay_serving(p, w, figures));
+    }
+    CORE_TRY(har__lanes(p, r, HAR__PASS));
+    if (!apart)
+        CORE_TRY(replay_serving(p, w, figures));
+    return replay_pass(p, w, exposed, figures);
+}
+
+static bool is_drawn(const har_predict_case *r)
+{
+    return r->all_ranks && r->load == NULL && r->demand != NULL &&
+           r->demand->is_drawn && r->demand->n_e > 0;
+}
+
+/* How many other draws a case has. */
+static int n_draws(const har_predict_case *r)
+{
+    if (!is_drawn(r) || r->no_interval)
+        return 0;
+    return r->n_draw < HAR__MAX_DRAW ? r->n_draw : HAR__MAX_DRAW;
+}
+
+/* Other draws of the same demand. */
+static core_status replay_draws(har_predictor *p, const har_predict_case *r,
+                                har__spread *spread)
+{
+    const worlds one = make_worlds(p->machine, true);
+    har_predict_case other = *r;
+    har_balance b;
+    har_demand demand = {.n_e = 0};
+    spread->n_draw = 0;
+    if (n_draws(r) > 0)
+        demand = *r->demand;
+    other.demand = &demand;
+    for (int i = 0; i < n_draws(r); i++) {
+        demand.seed++;
+        CORE_TRY(replay_case(p, &other, &one, NULL, &spread->draw[i]));
+        CORE_TRY(find_balance(p, &other, &b));
+        spread->draw[i].balance = b.ranks;
+        spread->n_draw++;
+    }
+    return CORE_OK;
+}
+
+core_status har_predict(har_predictor *p, const har_predict_case *r,
+                        har_prediction *out)
+{
+    har__spread spread = {.n_world = 0};
+    har_balance b;
+    double exposed[HAR_MAX_CLASS];
+    CORE_TRY(har_predict_check(p, r));
+    const worlds w = make_worlds(p->machine, r->no_interval);
+    har_timer_aim(&p->timer, r->spec, r->dtype);
+    p->timer.algorithm = r->algorithm;
+    p->timer.is_decode = r->is_decode;
+    p->timer.n_kv = r->n_kv;
+    p->done = 0;
+    p->share = 1.0 / (n_draws(r) + 1) / (har__is_never_full(r) ? 2 : 1);
+    CORE_TRY(replay_draws(p, r, &spread));
+    CORE_TRY(replay_case(p, r, &w, exposed, spread.world));
+    CORE_TRY(find_balance(p, r, &b));
+    spread.n_world = w.n;
+    for (int k = 0; k < w.n; k++)
+        spread.world[k].balance = b.ranks;
+    out->n_gpu = par_plan_world(r->plan);
+    out->n_row = (double)r->n_b;
+    out->n_token = (double)r->n_b * (double)r->n_t;
+    keep_work(p, r, out);
+    har__ranges(out, &spread);
+    keep_idlest(p, w.n, out);
+    keep_classes(p, exposed, out);
+    keep_balance(p, r, &b, out);
+    return keep_memory(p, r, out);
+}
+
+/* --- the timeline --- */
+
+typedef struct showing {
+    const har_predictor *p;
+    void (*show)(void *self, const har_span *span);
+    void *self;
+} showing;
+
+static void show_event(void *self, int lane, int64_t event, int64_t at,
+                       double start, double end)
+{
+    const showing *s = self;
+    const har_event *e = &s->p->event[event];
+    const har_class *c = &s->p->class_of[e->class_i];
+    const har_span span = {.rank = s->p->rank_of[lane],
+                           .start = start,
+                           .end = end,
+                           .op = c->op,
+                           .kind = c->kind,
+                           .collective = c->collective,
+                           .axis = c->axis,
+                           .layer = e->layer,
+                           .mb = e->mb,
+                           .tick = s->p->pass[at]};
+    s->show(s->self, &span);
+}
+
+core_status har_predict_spans(har_predictor *p,
+                              void (*show)(void *self, const har_span *span),
+                              void *self)
+{
+    showing s = {p, show, self};
+    har_replay replay = {.lane = p->lane_time, .show = show_event, .self = &s};
+    return har_replay_run(&p->schedule, p->pass, p->n_pass, &p->work, &replay);
+}

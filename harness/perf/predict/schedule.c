@@ -1,0 +1,345 @@
+/* harness/perf/predict/schedule.c -- lanes that run until they have to wait.
+ *
+ * Every lane has a clock in every world.  A stack holds the lanes that can go
+ * on; one is taken and runs until it comes to a meeting that lacks somebody or
+ * to a message that was not sent yet.  Who arrives last, or sends, puts the
+ * others back on the stack.  The result does not depend on the order in which
+ * lanes run, because each event's time is a function of the events before it.
+ *
+ * Trap: a tick may be played several times, so a lane's place is (index into
+ * the play, event), and messages are numbered by play, not by event.
+ */
+#include "harness/perf/predict/schedule.h"
+
+#include <string.h>
+
+typedef struct lane {
+    double clock[HAR_MAX_WORLD];
+    double arrived[HAR_MAX_WORLD]; /* at the meeting it waits in              */
+    double credit[HAR_MAX_WORLD];  /* computed since the last meeting         */
+    int64_t event;                 /* next one                                */
+    int at;                        /* in the play                             */
+    int next;                      /* of the lanes in the same meeting        */
+    int64_t n_sent, n_received;
+    int64_t mailbox; /* first of its sends in `sent`                          */
+    int waiter;      /* lane that waits for a send of this one, or -1         */
+} lane;
+
+typedef struct group {
+    double start[HAR_MAX_WORLD], seconds[HAR_MAX_WORLD], credit[HAR_MAX_WORLD];
+    int n_here, first; /* lanes that wait, linked by next                     */
+} group;
+
+typedef struct replay {
+    const har_schedule *s;
+    const int *play;
+    int n_play, n_world;
+    const har_world *world;
+    har_replay *out;
+    lane *lane;
+    group *group;
+    double *sent; /* [sends, n_world] when each message is there              */
+    int *ready;
+    int n_ready, n_done;
+} replay;
+
+static const har_world AS_IT_IS = {
+    .factor = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
+
+void har_replay_work_free(har_replay_work *work)
+{
+    core_arena_free(&work->arena);
+    core_arena_free(&work->sends);
+    *work = (har_replay_work){0};
+}
+
+static double most(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double seconds_in(const har_world *w, const har_event *e)
+{
+    return e->seconds * w->factor[e->cause] +
+           (double)e->more * w->more[e->cause];
+}
+
+static const int64_t *ticks_of(const har_schedule *s, int i)
+{
+    return s->first + (int64_t)i * (s->n_tick + 1);
+}
+
+/* Of a lane, [n_world]. */
+static har_lane_time *account(const replay *r, int i)
+{
+    return &r->out->lane[(int64_t)i * r->n_world];
+}
+
+static void show(const replay *r, int i, int64_t event, double start)
+{
+    if (r->out->show != NULL)
+        r->out->show(r->out->self, i, event, r->lane[i].at, start,
+                     r->lane[i].clock[0]);
+}
+
+static void add_exposed(const replay *r, const har_event *e, double seconds)
+{
+    if (r->out->exposed != NULL)
+        r->out->exposed[e->class_i] += seconds;
+}
+
+/* A lane leaves a meeting, as far as what it computed does not hide it. */
+static void leave(replay *r, int i, const group *g)
+{
+    lane *l = &r->lane[i];
+    har_lane_time *t = account(r, i);
+    for (int k = 0; k < r->n_world; k++) {
+        const double hides = r->s->meets_aside ? g->credit[k] : 0;
+        const double shown = most(0, g->seconds[k] - hides);
+        t[k].wait_peer += g->start[k] - l->arrived[k];
+        t[k].meet += shown;
+        t[k].hidden += g->seconds[k] - shown;
+        l->clock[k] = g->start[k] + shown;
+        l->credit[k] = 0;
+        if (k == 0)
+            add_exposed(r, &r->s->event[l->event], shown);
+    }
+    show(r, i, l->event, g->start[0]);
+    l->event++;
+}
+
+static void arrive(replay *r, int i, const har_event *e, group *g)
+{
+    lane *l = &r->lane[i];
+    const bool is_first = g->n_here == 0;
+    for (int k = 0; k < r->n_world; k++) {
+        const double seconds = seconds_in(&r->world[k], e);
+        l->arrived[k] = l->clock[k];
+        g->start[k] = is_first ? l->clock[k] : most(g->start[k], l->clock[k]);
+        g->seconds[k] = is_first ? seconds : most(g->seconds[k], seconds);
+        g->credit[k] = is_first || l->credit[k] < g->credit[k] ? l->credit[k]
+                                                               : g->credit[k];
+    }
+    l->next = is_first ? -1 : g->first;
+    g->first = i;
+    g->n_here++;
+}
+
+/* True if the meeting is over for this lane, false if it waits. */
+static bool meet(replay *r, int i, const har_event *e)
+{
+    group *g = &r->group[e->group];
+    arrive(r, i, e, g);
+    if (g->n_here < r->s->n_member[e->group])
+        return false;
+    for (int k = g->first, next; k >= 0; k = next) {
+        next = r->lane[k].next;
+        leave(r, k, g);
+        if (k != i)
+            r->ready[r->n_ready++] = k;
+    }
+    g->n_here = 0;
+    return true;
+}
+
+static void send(replay *r, int i, const har_event *e)
+{
+    lane *l = &r->lane[i];
+    const double begin = l->clock[0];
+    har_lane_time *t = account(r, i);
+    double *sent = r->sent + (l->mailbox + l->n_sent++) * r->n_world;
+    for (int k = 0; k < r->n_world; k++) {
+        const double seconds = seconds_in(&r->world[k], e);
+        sent[k] = l->clock[k] + seconds;
+        if (r->s->sends_aside) {
+            t[k].hidden += seconds;
+            continue;
+        }
+        l->clock[k] += seconds;
+        t[k].meet += seconds;
+        if (k == 0)
+            add_exposed(r, e, seconds);
+    }
+    show(r, i, l->event, begin);
+    l->event++;
+    if (l->waiter >= 0)
+        r->ready[r->n_ready++] = l->waiter;
+    l->waiter = -1;
+}
+
+static bool receive(replay *r, int i)
+{
+    lane *l = &r->lane[i];
+    lane *from = &r->lane[r->s->from[i]];
+    const double begin = l->clock[0];
+    har_lane_time *t = account(r, i);
+    if (l->n_received >= from->n_sent) {
+        from->waiter = i;
+        return false;
+    }
+    const double *there =
+        r->sent + (from->mailbox + l->n_received++) * r->n_world;
+    for (int k = 0; k < r->n_world; k++) {
+        const double start = l->clock[k];
+        l->clock[k] = most(start, there[k]);
+        t[k].wait_stage += l->clock[k] - start;
+    }
+    show(r, i, l->event, begin);
+    l->event++;
+    return true;
+}
+
+static void compute(replay *r, int i, const har_event *e)
+{
+    lane *l = &r->lane[i];
+    const double begin = l->clock[0];
+    har_lane_time *t = account(r, i);
+    for (int k = 0; k < r->n_world; k++) {
+        const double seconds = seconds_in(&r->world[k], e);
+        l->clock[k] += seconds;
+        l->credit[k] += seconds;
+        t[k].compute += seconds;
+    }
+    show(r, i, l->event, begin);
+    l->event++;
+}
+
+static bool do_event(replay *r, int i, const har_event *e)
+{
+    switch ((har_event_kind)e->kind) {
+    case HAR_EVENT_MEET:
+        return meet(r, i, e);
+    case HAR_EVENT_RECEIVE:
+        return receive(r, i);
+    case HAR_EVENT_SEND:
+        send(r, i, e);
+        return true;
+    case HAR_EVENT_COMPUTE:
+        compute(r, i, e);
+        return true;
+    }
+    return true;
+}
+
+/* Run a lane until it waits or is done. */
+static void run(replay *r, int i)
+{
+    const int64_t *first = ticks_of(r->s, i);
+    lane *l = &r->lane[i];
+    while (l->at < r->n_play) {
+        const int64_t end = first[r->play[l->at] + 1];
+        while (l->event < end)
+            if (!do_event(r, i, &r->s->event[l->event]))
+                return;
+        if (++l->at < r->n_play)
+            l->event = first[r->play[l->at]];
+        for (int k = 0; l->at == r->out->n_mark && k < r->n_world; k++)
+            r->out->marked[k] = most(r->out->marked[k], l->clock[k]);
+    }
+    r->n_done++;
+}
+
+static void take(replay *r, core_arena *a, int64_t n_sent)
+{
+    r->lane = core_arena_take(a, r->s->n_lane, sizeof *r->lane);
+    r->group = core_arena_take(a, r->s->n_group, sizeof *r->group);
+    r->sent = core_arena_f64(a, n_sent * r->n_world);
+    r->ready = core_arena_take(a, r->s->n_lane, sizeof *r->ready);
+}
+
+static int64_t count_sends(const har_schedule *s, int64_t first, int64_t end)
+{
+    int64_t n = 0;
+    for (int64_t e = first; e < end; e++)
+        n += s->event[e].kind == HAR_EVENT_SEND;
+    return n;
+}
+
+/* Sends of a lane in the whole play; n_send [n_tick] is scratch. */
+static int64_t sends_of(const replay *r, int i, int64_t *n_send)
+{
+    const int64_t *first = ticks_of(r->s, i);
+    int64_t n = 0;
+    for (int t = 0; t < r->s->n_tick; t++)
+        n_send[t] = count_sends(r->s, first[t], first[t + 1]);
+    for (int p = 0; p < r->n_play; p++)
+        n += n_send[r->play[p]];
+    return n;
+}
+
+/* *mailbox: [n_lane] the first message of each lane. */
+static core_status carve(replay *r, har_replay_work *work, int64_t **mailbox)
+{
+    core_arena need = core_arena_measure();
+    int64_t n_sent = 0;
+    core_arena_i64(&need, r->s->n_tick + r->s->n_lane);
+    CORE_TRY(core_arena_room(&work->sends, &need));
+    int64_t *scratch =
+        core_arena_i64(&work->sends, r->s->n_tick + r->s->n_lane);
+    *mailbox = scratch + r->s->n_tick;
+    for (int i = 0; i < r->s->n_lane; i++) {
+        (*mailbox)[i] = n_sent;
+        n_sent += sends_of(r, i, scratch);
+    }
+    need = core_arena_measure();
+    take(r, &need, n_sent);
+    CORE_TRY(core_arena_room(&work->arena, &need));
+    take(r, &work->arena, n_sent);
+    return CORE_OK;
+}
+
+static void start(replay *r, const int64_t *mailbox)
+{
+    const har_schedule *s = r->s;
+    for (int g = 0; g < s->n_group; g++)
+        r->group[g].n_here = 0;
+    for (int i = 0; i < s->n_lane; i++) {
+        r->lane[i] = (lane){
+            .mailbox = mailbox[i],
+            .waiter = -1,
+            .event = r->n_play > 0 ? ticks_of(s, i)[r->play[0]] : 0};
+        for (int k = 0; k < r->n_world; k++)
+            account(r, i)[k] = (har_lane_time){0};
+        r->ready[r->n_ready++] = i;
+    }
+    for (int k = 0; k < r->n_world; k++)
+        r->out->seconds[k] = r->out->marked[k] = 0;
+    if (r->out->exposed != NULL)
+        memset(r->out->exposed, 0, (size_t)s->n_class * sizeof(double));
+}
+
+static void finish(replay *r, int world)
+{
+    double *seconds = &r->out->seconds[world];
+    for (int i = 0; i < r->s->n_lane; i++)
+        *seconds = most(*seconds, r->lane[i].clock[world]);
+    for (int i = 0; i < r->s->n_lane; i++) {
+        har_lane_time *t = account(r, i) + world;
+        t->end = r->lane[i].clock[world];
+        t->wait_stage += *seconds - t->end;
+    }
+}
+
+core_status har_replay_run(const har_schedule *schedule, const int *play,
+                           int n_play, har_replay_work *work, har_replay *out)
+{
+    const bool has_worlds = out->n_world > 0;
+    replay r = {.s = schedule,
+                .play = play,
+                .n_play = n_play,
+                .n_world = has_worlds ? out->n_world : 1,
+                .world = has_worlds ? out->world : &AS_IT_IS,
+                .out = out};
+    int64_t *mailbox;
+    core_assert(r.n_world <= HAR_MAX_WORLD);
+    CORE_TRY(carve(&r, work, &mailbox));
+    start(&r, mailbox);
+    while (r.n_ready > 0)
+        run(&r, r.ready[--r.n_ready]);
+    CORE_FAIL_IF(r.n_done < schedule->n_lane, CORE_E_INTERNAL,
+                 "replay: %d of %d ranks wait for each other for ever",
+                 schedule->n_lane - r.n_done, schedule->n_lane);
+    for (int k = 0; k < r.n_world; k++)
+        finish(&r, k);
+    return CORE_OK;
+}

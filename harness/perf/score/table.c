@@ -1,0 +1,174 @@
+/* harness/perf/score/table.c -- from lines of text to shapes.
+ *
+ * A format is a list of columns: its header must name exactly those, in that
+ * order.  Numbers are read by position; what they mean is in table_shapes.c.
+ * The hash of a shape is made from the text of its columns, the measured ones
+ * left out, so that two rows of one shape fall on the same side of the split.
+ */
+#include "harness/perf/score/table_impl.h"
+
+#include "core/base/arena.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_LINE = 1024 };
+
+/* --- one line ---------------------------------------------------------------
+ */
+
+/* Cut at commas in place; the number of fields, MAX + 1 if there are more. */
+static int cut(char *line, char *field[HAR__MAX_FIELDS])
+{
+    int n = 0;
+    line[strcspn(line, "\r\n")] = '\0';
+    for (char *at = line; at != NULL; n++) {
+        char *comma = strchr(at, ',');
+        if (n == HAR__MAX_FIELDS)
+            return n + 1;
+        field[n] = at;
+        if (comma != NULL)
+            *comma++ = '\0';
+        at = comma;
+    }
+    return n;
+}
+
+/* FNV-1a over the columns of the shape, then mixed. */
+static uint64_t hash_of(const har__line *l)
+{
+    uint64_t h = 14695981039346656037u;
+    for (int i = 0; i < l->format->n_column; i++) {
+        if ((l->format->measured >> i & 1) != 0)
+            continue;
+        for (const char *c = l->field[i]; *c != '\0'; c++)
+            h = (h ^ (unsigned char)*c) * 1099511628211u;
+        h = (h ^ ',') * 1099511628211u;
+    }
+    h ^= h >> 32;
+    h *= 0x9E3779B97F4A7C15u;
+    return h ^ h >> 29;
+}
+
+bool har_is_for_fitting(uint64_t hash)
+{
+    return hash % 5 == 0;
+}
+
+static core_status read_row(const har__line *l, har_row *out)
+{
+    double ms = 0;
+    *out =
+        (har_row){.shape = {.kind = l->format->kind, .dtype = CORE_DTYPE_BF16},
+                  .line = l->number};
+    out->hash = hash_of(l);
+    CORE_TRY(har__field_number(l, l->format->time, 1e-6, 1e9, &ms));
+    out->seconds = ms * 1e-3;
+    return l->format->read(l, &out->shape);
+}
+
+/* --- the file ---------------------------------------------------------------
+ */
+
+static bool fits(const har__format *format, char *const field[], int n)
+{
+    if (n != format->n_column)
+        return false;
+    for (int i = 0; i < n; i++)
+        if (strcmp(field[i], format->column[i]) != 0)
+            return false;
+    return true;
+}
+
+static core_status read_header(FILE *file, const char *path, har_kind kind,
+                               const har__format **out)
+{
+    char text[MAX_LINE], *field[HAR__MAX_FIELDS];
+    CORE_FAIL_IF(fgets(text, sizeof text, file) == NULL, CORE_E_FORMAT,
+                 "%s:1:1: an empty table", path);
+    const int n = cut(text, field);
+    for (int i = 0; i < har__n_format; i++)
+        if (fits(&har__format_list[i], field, n)) {
+            *out = &har__format_list[i];
+            CORE_FAIL_IF((*out)->kind != kind, CORE_E_FORMAT,
+                         "%s:1:1: columns of a table of kind %s, expected %s",
+                         path, har_kind_name((*out)->kind),
+                         har_kind_name(kind));
+            return CORE_OK;
+        }
+    CORE_FAIL(CORE_E_FORMAT, "%s:1:1: the columns of no known table of kind %s",
+              path, har_kind_name(kind));
+}
+
+static core_status append(har_table *table, int64_t *room, const har_row *row)
+{
+    har_row *grown = core_grow(table->row, room, table->n + 1, sizeof *grown,
+                               "rows of a table");
+    if (grown == NULL)
+        return CORE_E_MEMORY;
+    table->row = grown;
+    table->row[table->n++] = *row;
+    return CORE_OK;
+}
+
+static core_status read_lines(har_table *table, FILE *file, har__line *l)
+{
+    char text[MAX_LINE];
+    int64_t room = 0;
+    har_row row;
+    for (l->number = 2; fgets(text, sizeof text, file) != NULL; l->number++) {
+        CORE_FAIL_IF(strchr(text, '\n') == NULL && !feof(file), CORE_E_FORMAT,
+                     "%s:%d:1: a line of more than %d characters", l->path,
+                     l->number, MAX_LINE - 2);
+        const int n = cut(text, l->field);
+        CORE_FAIL_IF(n != l->format->n_column, CORE_E_FORMAT,
+                     "%s:%d:%d: expected %d fields, found %s%d", l->path,
+                     l->number, n, l->format->n_column,
+                     n > HAR__MAX_FIELDS ? "more than " : "",
+                     n > HAR__MAX_FIELDS ? HAR__MAX_FIELDS : n);
+        CORE_TRY(read_row(l, &row));
+        CORE_TRY(append(table, &room, &row));
+    }
+    CORE_FAIL_IF(ferror(file) != 0, CORE_E_FILE, "%s: %s", l->path,
+                 strerror(errno));
+    CORE_FAIL_IF(table->n == 0, CORE_E_FORMAT, "%s: a table without a row",
+                 l->path);
+    return CORE_OK;
+}
+
+core_status har_table_read(har_table *out, const char *path, har_kind kind)
+{
+    *out = (har_table){.kind = kind};
+    har__line line = {.path = path};
+    FILE *file = fopen(path, "r");
+    CORE_FAIL_IF(file == NULL, CORE_E_FILE, "%s: %s", path, strerror(errno));
+    core_status status = read_header(file, path, kind, &line.format);
+    if (status == CORE_OK) {
+        out->source = line.format->source;
+        status = read_lines(out, file, &line);
+    }
+    fclose(file);
+    return status;
+}
+
+core_status har_table_join(har_table *table, har_table *more)
+{
+    int64_t room = table->n;
+    const int64_t n = table->n + more->n;
+    har_row *row =
+        core_grow(table->row, &room, n, sizeof *row, "rows of a table");
+    if (row == NULL)
+        return CORE_E_MEMORY;
+    memcpy(row + table->n, more->row, (size_t)more->n * sizeof *row);
+    table->row = row;
+    table->n = n;
+    har_table_free(more);
+    return CORE_OK;
+}
+
+void har_table_free(har_table *table)
+{
+    free(table->row);
+    *table = (har_table){.row = NULL};
+}

@@ -1,0 +1,40 @@
+/* harness/perf/search/rebalance_file.c -- a plan, key by key as plan_yaml.c reads it. */
+#include "harness/launch/outfile.h"
+#include "harness/perf/search/rebalance.h"
+
+static void write_placement(FILE *out, const par_plan *plan)
+{
+    if (plan->n_placed > 0)
+        fputs("placement: # ep indices of every expert\n", out);
+    for (int e = 0; e < plan->n_placed; e++) {
+        fputs("  - [", out);
+        for (int i = 0; i < plan->n_replica[e]; i++)
+            fprintf(out, "%s%d", i > 0 ? ", " : "", plan->replica[e][i]);
+        fputs("]\n", out);
+    }
+}
+
+static void write_stages(FILE *out, const par_plan *plan)
+{
+    for (int i = 0; i < plan->n_stage; i++)
+        fprintf(out, "%s%d", i > 0 ? ", " : "stages: [", plan->stage_layers[i]);
+    if (plan->n_stage > 0)
+        fputs("]\n", out);
+}
+
+core_status har_plan_write(const par_plan *plan, const char *note,
+                           const char *path)
+{
+    har_outfile out;
+    CORE_TRY(har_outfile_open(&out, path));
+    fprintf(out.file,
+            "# %s\ntp: %d\npp: %d\ndp: %d\nep: %d\netp: %d\nmb: %d\n"
+            "rounds: %d\nscope: %s\n",
+            note, plan->tp, plan->pp, plan->dp, plan->ep, plan->etp, plan->mb,
+            plan->rounds, plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
+    write_stages(out.file, plan);
+    write_placement(out.file, plan);
+    const core_status status = har_outfile_commit(&out);
+    har_outfile_drop(&out);
+    return status;
+}

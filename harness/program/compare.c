@@ -1,0 +1,226 @@
+/* harness/program/compare.c -- what was computed, against what it should be.
+ *
+ * Two files of taps are compared as they are (dump.h).  A golden bundle, a dump
+ * in a folder, a name map, positions or a report for people or CI mean a
+ * foreign dump, which is judged row by row (judge.h).
+ */
+#include "harness/judge/dump.h"
+#include "harness/judge/report.h"
+#include "harness/launch/outfile.h"
+#include "harness/program/command.h"
+
+#include <string.h>
+
+typedef struct request {
+    const char *golden, *dump, *map, *numerics, *positions;
+    const char *json, *junit, *html;
+    bool forced_routing;
+} request;
+
+static void check_request(const void *self, struct argp_state *state)
+{
+    const request *r = self;
+    if (r->dump == NULL)
+        argp_error(state, "expected GOLDEN and DUMP");
+}
+
+static const har_command_line line = {
+    "compare", "GOLDEN DUMP",
+    "Compares DUMP with the yardstick GOLDEN, tap by tap.\vGOLDEN is a "
+    "golden bundle (a folder) or a file of taps; DUMP is a file or a "
+    "folder of files, one per rank or not.  Every tap of GOLDEN must "
+    "be in DUMP, or with --map every one that the map names.  "
+    "--numerics chooses the file of a bundle; else the types of the "
+    "dump do.  " HAR_EXIT_CODES,
+    check_request};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->golden},
+        {.text = &r->dump},
+        {"map", .text = &r->map, .argument = "MAP",
+         .help = "names of the dump: hf, megatron, or a YAML file "
+                 "(docs/compare.md)"},
+        {"numerics", .text = &r->numerics},
+        {"positions", .text = &r->positions, .argument = "FROM:TO",
+         .help = "the dump holds these positions of every row, TO not among "
+                 "them (a decode step)"},
+        {"forced-routing", .flag = &r->forced_routing,
+         .help = "bundle: the dump used the golden's routing, which is then "
+                 "not judged; two tap files: set tokens aside from where their "
+                 "experts differ on, and count them"},
+        {"json", .text = &r->json},
+        {"junit", .text = &r->junit, .argument = "FILE",
+         .help = "the result for CI systems"},
+        {"html", .text = &r->html, .argument = "FILE",
+         .help = "the result as one page to look at"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
+
+/* --- two files of taps --- */
+
+typedef void (*write_fn)(const void *result, FILE *out);
+
+/* A complete file or none; path NULL: nothing to do. */
+static core_status write_file(const char *path, write_fn write,
+                              const void *result)
+{
+    har_outfile out;
+    if (path == NULL)
+        return CORE_OK;
+    CORE_TRY(har_outfile_open(&out, path));
+    write(result, out.file);
+    return har_outfile_commit(&out);
+}
+
+static void dump_json(const void *result, FILE *out)
+{
+    har_dump_json(result, out);
+}
+
+static core_status compare_files(const request *r)
+{
+    core_st *a = NULL, *b = NULL;
+    har_dump dump = {0};
+    core_status status = core_st_open(&a, r->golden);
+    if (status == CORE_OK)
+        status = core_st_open(&b, r->dump);
+    if (status == CORE_OK)
+        status = har_dump_compare(&dump, a, b, r->forced_routing);
+    if (status == CORE_OK) {
+        har_dump_text(&dump, a, b, stdout);
+        status = write_file(r->json, dump_json, &dump);
+        if (status == CORE_OK && dump.n_failed > 0)
+            status = CORE_E_DIFFERS;
+    }
+    har_dump_free(&dump);
+    core_st_close(a);
+    core_st_close(b);
+    return status;
+}
+
+/* --- a foreign dump --- */
+
+static void judge_json(const void *result, FILE *out)
+{
+    har_judge_json(result, out);
+}
+
+static void judge_junit(const void *result, FILE *out)
+{
+    har_judge_junit(result, out);
+}
+
+static void judge_html(const void *result, FILE *out)
+{
+    har_judge_html(result, out);
+}
+
+static core_status write_reports(const request *r, const har_judgement *judged)
+{
+    har_judge_text(judged, stdout);
+    CORE_TRY(write_file(r->json, judge_json, judged));
+    CORE_TRY(write_file(r->junit, judge_junit, judged));
+    return write_file(r->html, judge_html, judged);
+}
+
+/* The numerics of a bundle that a dump is held against. */
+static core_status choose_numerics(const request *r, const har_foreign *dump,
+                                   const char **out)
+{
+    static const char *const all[] = {"exact", "fp64", "fp32", "bf16"};
+    *out = NULL;
+    if (!har_yardstick_is_bundle(r->golden))
+        return CORE_OK;
+    for (int i = 0; i < 4; i++)
+        if (strcmp(dump->numerics, all[i]) == 0)
+            *out = all[i];
+    if (r->numerics == NULL && *out == all[1] &&
+        !har_yardstick_has(r->golden, all[1]))
+        *out = all[0]; /* doubles that do not say what they are */
+    CORE_FAIL_IF(!har_yardstick_has(r->golden, *out), CORE_E_INPUT,
+                 "%s: expected %s.safetensors for this dump's types "
+                 "(--numerics chooses another)",
+                 r->golden, *out);
+    return CORE_OK;
+}
+
+static core_status open_yardstick(const request *r, const har_foreign *dump,
+                                  har_yardstick *yard)
+{
+    const char *numerics = NULL;
+    CORE_TRY(choose_numerics(r, dump, &numerics));
+    return har_yardstick_open(yard, r->golden, numerics,
+                              strcmp(dump->numerics, "exact") == 0);
+}
+
+static core_status judge_dump(const request *r,
+                              const har_foreign_options *with)
+{
+    har_foreign dump = {0};
+    har_yardstick yard = {0};
+    har_judgement judged = {0};
+    core_status status = har_foreign_open(&dump, r->dump, with);
+    if (status == CORE_OK)
+        status = open_yardstick(r, &dump, &yard);
+    if (status == CORE_OK)
+        status = har_foreign_place(&dump, &yard, with);
+    if (status == CORE_OK)
+        status = har_judge_make(&judged, &yard, &dump, with->map,
+                                r->forced_routing);
+    if (status == CORE_OK)
+        status = write_reports(r, &judged);
+    if (status == CORE_OK && judged.verdict == HAR_FAIL)
+        status = CORE_E_DIFFERS;
+    har_judge_free(&judged);
+    har_yardstick_close(&yard);
+    har_foreign_close(&dump);
+    return status;
+}
+
+static core_status compare_foreign(const request *r)
+{
+    har_namemap map;
+    har_range positions;
+    core_numerics numerics;
+    har_foreign_options with = {
+        .map = &map, .positions = r->positions != NULL ? &positions : NULL};
+    CORE_FAIL_IF(r->positions != NULL &&
+                     !har_range_parse(&positions, r->positions),
+                 CORE_E_USAGE,
+                 "--positions: expected a range such as 7:9, found '%s'",
+                 r->positions);
+    if (r->numerics != NULL) {
+        CORE_TRY(core_numerics_parse(&numerics, r->numerics));
+        with.numerics = core_numerics_name(numerics);
+    }
+    CORE_FAIL_IF(r->numerics != NULL && !har_yardstick_is_bundle(r->golden),
+                 CORE_E_USAGE,
+                 "--numerics: chooses a file of a bundle, %s is none",
+                 r->golden);
+    CORE_TRY(har_namemap_open(&map, r->map));
+    const core_status status = judge_dump(r, &with);
+    har_namemap_free(&map);
+    return status;
+}
+
+/* Are these two files of our own taps? */
+static bool is_plain(const request *r)
+{
+    return !har_yardstick_is_bundle(r->golden) &&
+           !har_yardstick_is_bundle(r->dump) && r->map == NULL &&
+           r->positions == NULL && r->numerics == NULL && r->junit == NULL &&
+           r->html == NULL;
+}
+
+int har_cmd_compare(int argc, char **argv)
+{
+    request r = {.golden = NULL};
+    read_command_line(&r, argc, argv);
+    const core_status status = is_plain(&r) ? compare_files(&r)
+                                            : compare_foreign(&r);
+    return status == CORE_E_DIFFERS ? core_status_exit_code(status)
+                                    : har_end(status);
+}

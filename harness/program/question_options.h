@@ -1,0 +1,29 @@
+/* harness/program/question_options.h -- the options of a prediction. */
+#ifndef HAR_QUESTION_OPTIONS_H
+#define HAR_QUESTION_OPTIONS_H
+
+#include "harness/perf/predict/question.h"
+
+/* Rows of a command's har_option list, for the har_question at q.            */
+#define HAR_QUESTION_OPTIONS(q)                                                \
+    {.text = &(q)->model}, {"plan", .text = &(q)->plan},                       \
+        {"machine", .text = &(q)->machine}, {"batch", .text = &(q)->batch},    \
+        {"dtype", .text = &(q)->dtype},                                        \
+        {"popularity", .text = &(q)->popularity},                              \
+        {"prompt", .text = &(q)->prompt},                                      \
+        {"decode", .flag = &(q)->is_decode,                                    \
+         .help = "one token per row: --batch B (256); else BxT (256x256)"},    \
+        {"kv", .text = &(q)->kv, .argument = "L",                              \
+         .help = "decode: cached tokens of a row"},                            \
+        {"overlap", .text = &(q)->overlap, .argument = "O",                    \
+         .help = "none, pipeline or all"},                                     \
+        {"routing", .text = &(q)->routing, .argument = "R",                    \
+         .help = "drawn[:SEED]; expected: one rank speaks for its stage; "     \
+                 "measured:FILE: the choices in a file of taps"},              \
+        {"draws", .text = &(q)->draws, .argument = "N",                        \
+         .help = "other draws of the routing that the intervals hold, 0 to "   \
+                 "64 (7)"},                                                    \
+        {"collectives", .text = &(q)->shots, .argument = "C",                  \
+         .help = "library or shot"}
+
+#endif

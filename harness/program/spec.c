@@ -1,0 +1,119 @@
+/* harness/program/spec.c -- the sizes of a model. */
+#include "core/model/taps.h"
+#include "harness/program/command.h"
+
+#include <stdlib.h>
+
+typedef struct request {
+    const char *model;
+    bool yaml, taps;
+} request;
+
+static const har_command_line line = {
+    "spec", "[MODEL]",
+    "Shows the sizes of a model; without MODEL, "
+    "the names of the presets.\v" HAR_EXIT_CODES,
+    NULL};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->model},
+        {"yaml", .flag = &r->yaml,
+         .help = "print it in our own form, to be edited"},
+        {"taps", .flag = &r->taps, .help = "list every observation point"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
+
+static void write_memory(const core_spec *spec)
+{
+    static const struct {
+        const char *name;
+        size_t bytes;
+    } types[] = {{"f64", 8}, {"f32", 4}, {"bf16", 2}, {"fp8", 1}};
+    char text[16];
+    printf("memory     ");
+    for (int i = 0; i < 4; i++)
+        printf("%s %s%s", types[i].name,
+               har_format_bytes(
+                   (size_t)core_spec_parameters(spec) * types[i].bytes, text),
+               i < 3 ? ", " : " of weights\n");
+}
+
+static void write_experts(const core_spec *s)
+{
+    printf("experts    %lld, top-%lld, inner %lld, %s%s\n", (long long)s->n_e,
+           (long long)s->n_k, (long long)s->n_f,
+           s->gated ? "gated" : "two matrices",
+           s->renormalise ? ", weights renormalised" : "");
+    if (s->n_f_shared > 0)
+        printf("shared     one expert of inner %lld\n",
+               (long long)s->n_f_shared);
+    if (s->capacity.rule == CORE_CAPACITY_FACTOR)
+        printf("capacity   factor %g\n", s->capacity.factor);
+    else if (s->capacity.rule == CORE_CAPACITY_ABSOLUTE)
+        printf("capacity   %lld per expert\n", (long long)s->capacity.absolute);
+    else
+        printf("capacity   unlimited\n");
+}
+
+static void write_spec(const core_spec *s)
+{
+    const int n_moe = core_spec_count_moe(s, 0, (int)s->n_l);
+    printf("model      %s\n", s->name);
+    printf("layers     %lld, of them %d with experts\n", (long long)s->n_l,
+           n_moe);
+    printf("hidden     %lld", (long long)s->n_d);
+    if (s->n_h > 0)
+        printf(", %lld heads x %lld, %lld kv heads", (long long)s->n_h,
+               (long long)s->n_dh, (long long)s->n_g);
+    printf("\n");
+    write_experts(s);
+    if (s->n_h > 0)
+        printf("vocabulary %lld%s\n", (long long)s->n_v,
+               s->tied ? ", tied head" : "");
+    printf("parameters %lld, active per token %lld\n",
+           (long long)core_spec_parameters(s),
+           (long long)core_spec_active_parameters(s));
+    write_memory(s);
+    printf("taps       %lld\n", (long long)core_taps(s, NULL, 0));
+}
+
+static core_status write_taps(const core_spec *spec)
+{
+    const int64_t n = core_taps(spec, NULL, 0);
+    core_tap *taps = calloc((size_t)n, sizeof *taps);
+    char name[CORE_NAME_BYTES];
+    CORE_FAIL_IF(taps == NULL, CORE_E_MEMORY, "no memory for the taps");
+    core_taps(spec, taps, n);
+    for (int64_t i = 0; i < n; i++)
+        printf("%-32s %lld columns%s%s\n", core_tap_name(taps[i], name),
+               (long long)core_tap_cols(spec, taps[i]),
+               core_tap_row_kind(taps[i].kind) == CORE_ROWS_CHOICE
+                   ? ", a row per choice"
+                   : "",
+               core_tap_is_coarse(taps[i].kind) ? ", coarse" : "");
+    free(taps);
+    return CORE_OK;
+}
+
+int har_cmd_spec(int argc, char **argv)
+{
+    request r = {NULL, false, false};
+    core_spec spec;
+    read_command_line(&r, argc, argv);
+    if (r.model == NULL) {
+        for (int i = 0; core_spec_preset_name(i) != NULL; i++)
+            puts(core_spec_preset_name(i));
+        return 0;
+    }
+    core_status status = core_spec_open(&spec, r.model, NULL);
+    if (status == CORE_OK && r.yaml)
+        core_spec_write_yaml(&spec, stdout);
+    else if (status == CORE_OK)
+        write_spec(&spec);
+    if (status == CORE_OK && r.taps)
+        status = write_taps(&spec);
+    return har_end(status);
+}

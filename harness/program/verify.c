@@ -1,0 +1,400 @@
+/* harness/program/verify.c -- the main job.
+ *
+ * The same text runs in the launcher and in every rank: both read the command
+ * line and refuse what is wrong; then the launcher starts the ranks and waits,
+ * and the ranks verify.  Ranks outside a plan's world wait for the next plan.
+ */
+#include "core/base/clock.h"
+#include "harness/launch/events.h"
+#include "harness/launch/launch.h"
+#include "harness/launch/outfile.h"
+#include "harness/launch/ranks.h"
+#include "harness/perf/cost/trace_run.h"
+#include "harness/program/command.h"
+#include "harness/program/model.h"
+#include "harness/verify/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct request { /* the command line                              */
+    const char *model;
+    int n_plan; /* given: without any the first counts                      */
+    const char *plan[HAR_MAX_PLANS];
+    const char *batch, *layers, *seed, *numerics, *stall;
+    const char *json, *events, *trace;
+    bool is_forced, keeps, is_padded;
+} request;
+
+typedef struct task {     /* what it means                                 */
+    har_model model;
+    par_plan plan[HAR_MAX_PLANS];
+    int n_plan;
+    core_numerics numerics[HAR_MAX_NUMERICS];
+    int n_numerics;
+    int64_t n_b, n_t;
+    double stall_seconds;
+    int n_rank;        /* of the largest plan                           */
+    double seconds;    /* of all plans and numerics        */
+    size_t need_bytes; /* in the run folder                             */
+    har_estimate estimate[HAR_MAX_PLANS];
+} task;
+
+/* --- the command line --- */
+
+static const har_command_line line = {
+    "verify", "[MODEL]",
+    "Compares a single-process forward pass of MODEL with an emulation "
+    "of a parallel plan in which every rank holds only its "
+    "shards.\vMODEL is a preset (seed-mini), a spec file or a "
+    "checkpoint folder.  --plan may be repeated: --events and --trace "
+    "then write FILE.1, FILE.2 ...  The batch has a row for every part "
+    "of the plan; --numerics takes a list, without fp64. " HAR_EXIT_CODES,
+    NULL};
+
+static void read_command_line(request *r, int argc, char **argv)
+{
+    const har_option options[] = {
+        {.text = &r->model},
+        {"plan", .text = r->plan, .n = &r->n_plan, .most = HAR_MAX_PLANS},
+        {"batch", .text = &r->batch},
+        {"seed", .text = &r->seed},
+        {"layers", .text = &r->layers},
+        {"numerics", .text = &r->numerics},
+        {"stall", .text = &r->stall},
+        {"json", .text = &r->json},
+        {"trace", .text = &r->trace},
+        {"events", .text = &r->events, .argument = "FILE",
+         .help = "a JSON line per tick and rank"},
+        {"padding", .flag = &r->is_padded,
+         .help = "rows are padded on the left, each to another length"},
+        {"forced", .flag = &r->is_forced,
+         .help = "only judge every operator on correct inputs"},
+        {"keep", .flag = &r->keeps, .help = "keep the run folder"},
+        {0}};
+    har_parse(&line, options, r, argc, argv);
+}
+
+static core_status refuse_numerics(const char *text)
+{
+    CORE_FAIL(CORE_E_USAGE,
+              "--numerics: expected a list of exact, fp32 and bf16, each at "
+              "most once, found '%s'",
+              text);
+}
+
+static core_status read_numerics(task *t, const char *text)
+{
+    char copy[64];
+    if (strlen(text) >= sizeof copy)
+        return refuse_numerics(text);
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *word = strtok(copy, ","); word != NULL;
+         word = strtok(NULL, ",")) {
+        core_numerics numerics;
+        CORE_TRY(core_numerics_parse(&numerics, word));
+        bool is_new = numerics != CORE_FP64;
+        for (int i = 0; i < t->n_numerics; i++)
+            is_new &= t->numerics[i] != numerics;
+        if (!is_new)
+            return refuse_numerics(text);
+        t->numerics[t->n_numerics++] = numerics;
+    }
+    return t->n_numerics > 0 ? CORE_OK : refuse_numerics(text);
+}
+
+static core_status read_plans(task *t, const request *r)
+{
+    t->n_plan = r->n_plan > 0 ? r->n_plan : 1;
+    for (int i = 0; i < t->n_plan; i++) {
+        CORE_TRY(par_plan_parse(&t->plan[i], r->plan[i]));
+        CORE_TRY(par_plan_check(&t->plan[i], &t->model.spec));
+        if (par_plan_world(&t->plan[i]) > t->n_rank)
+            t->n_rank = par_plan_world(&t->plan[i]);
+    }
+    if (r->batch != NULL)
+        CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, "--batch", r->batch));
+    else
+        har_default_batch(&t->model.spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
+    for (int i = 0; i < t->n_plan; i++)
+        CORE_TRY(par_plan_check_batch(&t->plan[i], &t->model.spec, t->n_b));
+    return CORE_OK;
+}
+
+/* The estimate looks at every rank of a plan: a million are refused before. */
+static core_status check_n_rank(const par_plan *plan)
+{
+    const size_t rank_bytes = (size_t)4 << 20; /* docs/launcher.md */
+    const int n_rank = par_plan_world(plan);
+    char want[16], have[16];
+    CORE_FAIL_IF(!((size_t)n_rank * rank_bytes <= har_memory_available()),
+                 CORE_E_MEMORY,
+                 "%d ranks: needs at least %s of memory to start them, %s are "
+                 "available",
+                 n_rank, har_format_bytes((size_t)n_rank * rank_bytes, want),
+                 har_format_bytes(har_memory_available(), have));
+    return CORE_OK;
+}
+
+/* Other plans may use a reference again. */
+static bool keeps_references(const task *t, const request *r)
+{
+    return t->n_plan > 1 || r->keeps;
+}
+
+static size_t max_bytes(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static core_status estimate(task *t, const request *r)
+{
+    for (int i = 0; i < t->n_plan; i++) {
+        if (!har_is_rank())
+            CORE_TRY(check_n_rank(&t->plan[i]));
+        for (int j = t->n_numerics - 1; j >= 0; j--) { /* ends with the first */
+            CORE_TRY(har_estimate_make(&t->estimate[i], &t->model.spec,
+                                       &t->plan[i], t->n_b, t->n_t,
+                                       t->numerics[j], har_n_cores()));
+            if (!keeps_references(t, r) && j + 1 < t->n_numerics)
+                t->need_bytes =
+                    max_bytes(t->need_bytes, t->estimate[i].tap_bytes);
+            else
+                t->need_bytes += t->estimate[i].tap_bytes;
+            t->seconds += t->estimate[i].seconds;
+        }
+        if (!har_is_rank()) /* ranks were started because it fits */
+            CORE_TRY(har_estimate_check(&t->estimate[i], &t->model.spec,
+                                        &t->plan[i], har_memory_available()));
+    }
+    t->need_bytes += (size_t)1 << 20;
+    return CORE_OK;
+}
+
+static core_status understand(task *t, const request *r)
+{
+    int64_t number;
+    CORE_TRY(har_parse_count(&number, "--stall", r->stall));
+    t->stall_seconds = (double)number;
+    CORE_TRY(read_numerics(t, r->numerics));
+    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed));
+    CORE_TRY(read_plans(t, r));
+    return CORE_OK;
+}
+
+/* --- in the ranks --- */
+
+typedef struct rank_run {
+    const request *request;
+    const task *task;
+    har_ranks ranks;
+    core_weights *weights;
+    core_batch batch;
+    har_job job;
+    har_case_result result[HAR_MAX_PLANS * HAR_MAX_NUMERICS];
+    double start;
+} rank_run;
+
+static core_status open_model(rank_run *run)
+{
+    const task *t = run->task;
+    CORE_TRY(har_model_weights(&t->model, &run->weights));
+    CORE_TRY(core_batch_make(&run->batch, &t->model.spec, t->n_b, t->n_t,
+                             t->model.seed));
+    if (run->request->is_padded)
+        CORE_TRY(core_batch_pad_left(&run->batch, &t->model.spec));
+    run->job.spec = &t->model.spec;
+    run->job.weight_spec = &t->model.full;
+    run->job.weights = run->weights;
+    run->job.batch = &run->batch;
+    run->job.folder = run->ranks.folder;
+    return CORE_OK;
+}
+
+enum { PATH_BYTES = 600 };
+
+/* The file of plan i: FILE, with several plans FILE.1, FILE.2 ...; NULL if none
+ * is wanted.                                                                 */
+static const char *plan_file(char path[PATH_BYTES], const char *file,
+                             const task *t, int i)
+{
+    if (file == NULL)
+        return NULL;
+    if (t->n_plan > 1)
+        snprintf(path, PATH_BYTES, "%s.%d", file, i + 1);
+    else
+        snprintf(path, PATH_BYTES, "%s", file);
+    return path;
+}
+
+/* All numerics of a plan; who is asked for watches.  Ranks agree. */
+static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
+                                   har_events *events, har_trace_run *trace)
+{
+    const task *t = run->task;
+    const har_passes passes =
+        run->request->is_forced ? HAR_PASSES_FORCED : HAR_PASSES_USUAL;
+    core_status status = CORE_OK;
+    if (events->fd >= 0) {
+        run->job.tick = har_events_tick;
+        run->job.tick_self = events;
+    }
+    if (trace->is_on) {
+        run->job.cost = har_trace_cost;
+        run->job.cost_self = trace;
+    }
+    for (int j = 0; j < t->n_numerics && status == CORE_OK; j++) {
+        har_events_label(events, &t->plan[i], t->numerics[j]);
+        har_trace_pass(trace, core_numerics_name(t->numerics[j]));
+        status = har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
+                                comm, &t->plan[i], t->numerics[j], passes);
+        if (!keeps_references(t, run->request))
+            har_job_close(&run->job);
+    }
+    run->job.tick = NULL;
+    run->job.cost = NULL;
+    return status;
+}
+
+static core_status verify_plan(rank_run *run, par_comm *comm, int i)
+{
+    const request *r = run->request;
+    har_events events;
+    har_trace_run trace;
+    char path[PATH_BYTES];
+    CORE_TRY(har_events_open(&events, comm,
+                             plan_file(path, r->events, run->task, i)));
+    core_status status =
+        har_trace_open(&trace, comm, plan_file(path, r->trace, run->task, i));
+    if (status == CORE_OK)
+        status = verify_numerics(run, comm, i, &events, &trace);
+    const core_status traced = har_trace_close(&trace, status == CORE_OK);
+    if (status == CORE_OK)
+        status = traced;
+    const core_status closed = har_events_close(&events, status == CORE_OK);
+    return status != CORE_OK ? status : par_agree(comm, closed);
+}
+
+static core_status write_report(const rank_run *run)
+{
+    const task *t = run->task;
+    const har_report report = {run->request->model,
+                               &t->model.spec,
+                               core_weights_origin(run->weights),
+                               t->model.is_checkpoint,
+                               t->model.spec.n_l != t->model.full.n_l,
+                               t->model.seed,
+                               t->n_b,
+                               t->n_t,
+                               run->request->batch == NULL,
+                               run->request->is_padded,
+                               t->n_plan,
+                               t->n_numerics,
+                               t->plan,
+                               t->numerics,
+                               t->estimate,
+                               run->result,
+                               core_seconds(CLOCK_MONOTONIC) - run->start};
+    const har_case_result *first;
+    FILE *out = NULL;
+    CORE_TRY(har_report_open(&out));
+    har_report_text(&report, out);
+    CORE_TRY(har_report_close(out));
+    if (run->request->json != NULL)
+        CORE_TRY(har_report_json(&report, run->request->json));
+    if (har_verdict_is_bad(har_report_verdict(&report, &first)))
+        return CORE_E_DIFFERS;
+    return CORE_OK;
+}
+
+static core_status verify_all(rank_run *run)
+{
+    const task *t = run->task;
+    CORE_TRY(har_ranks_start(&run->ranks, t->n_rank, t->stall_seconds,
+                             t->need_bytes));
+    CORE_TRY(har_ranks_agree(open_model(run)));
+    for (int i = 0; i < t->n_plan; i++) {
+        par_comm *comm = NULL;
+        CORE_TRY(par_comm_open(&comm, par_plan_world(&t->plan[i])));
+        const core_status status =
+            comm == NULL ? CORE_OK : verify_plan(run, comm, i);
+        par_comm_close(comm);
+        CORE_TRY(har_ranks_join(status));
+    }
+    core_status status = CORE_OK;
+    if (par_comm_my_start() == 0)
+        status = write_report(run);
+    return har_ranks_join(status);
+}
+
+static int run_rank(const request *r, task *t)
+{
+    rank_run *run = calloc(1, sizeof *run);
+    if (run == NULL)
+        return har_end(core_fail(CORE_E_MEMORY, "no memory for the run"));
+    run->request = r;
+    run->task = t;
+    run->start = core_seconds(CLOCK_MONOTONIC);
+    const core_status status = verify_all(run);
+    const int exit_code = status == CORE_E_DIFFERS
+                              ? core_status_exit_code(status)
+                              : har_end(status);
+    if (!r->keeps)
+        har_job_close(&run->job);
+    for (int i = 0; i < t->n_plan * t->n_numerics; i++)
+        har_case_result_free(&run->result[i]);
+    core_batch_free(&run->batch);
+    core_weights_close(run->weights);
+    har_ranks_stop(&run->ranks, r->keeps);
+    free(run);
+    return exit_code;
+}
+
+/* --- in the launcher --- */
+
+static int launch(const request *r, const task *t, char **argv)
+{
+    char what[128], memory[16], room[16];
+    size_t largest = 0;
+    for (int i = 0; i < t->n_plan; i++) {
+        if (t->estimate[i].all_ranks_bytes > largest)
+            largest = t->estimate[i].all_ranks_bytes;
+    }
+    fprintf(stderr,
+            "moeparity: about %.0f s on %d core%s, %s of memory for %d "
+            "rank%s%s, %s for taps\n",
+            t->seconds + har_start_seconds(t->n_rank, har_n_cores()),
+            har_n_cores(), har_n_cores() == 1 ? "" : "s",
+            har_format_bytes(largest, memory), t->n_rank,
+            t->n_rank == 1 ? "" : "s", t->n_rank == 1 ? "" : " together",
+            har_format_bytes(t->need_bytes, room));
+    snprintf(what, sizeof what, "verify %s", t->model.spec.name);
+    return har_launch_again(argv, what, t->n_rank, t->stall_seconds,
+                            t->need_bytes, r->keeps);
+}
+
+int har_cmd_verify(int argc, char **argv)
+{
+    request r = {.model = "seed-mini", .plan = {"seed-32"}, .seed = "1",
+                 .numerics = "exact,fp32", .stall = "30"};
+    read_command_line(&r, argc, argv);
+    task *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return har_end(core_fail(CORE_E_MEMORY, "no memory for the plans"));
+    core_status status = understand(t, &r);
+    if (status == CORE_OK && har_started_as() == 0)
+        status = estimate(t, &r);
+    int exit_code;
+    if (status != CORE_OK)
+        exit_code = har_end(status);
+    else if (har_is_rank())
+        exit_code = run_rank(&r, t);
+    else if (har_outfile_try(r.json) != CORE_OK ||
+             har_outfile_try(r.events) != CORE_OK ||
+             har_outfile_try(r.trace) != CORE_OK)
+        exit_code = har_end(CORE_E_FILE);
+    else
+        exit_code = launch(&r, t, argv);
+    free(t);
+    return exit_code;
+}

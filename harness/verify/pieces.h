@@ -1,0 +1,78 @@
+/* harness/verify/pieces.h -- what a rank shows, held against the reference.
+ *
+ * The observer of a distributed pass.  Every rank has the reference's tap file
+ * mapped and compares its own pieces in place, by global coordinates; it knows
+ * nothing of plans.  A piece is compared first and may then be replaced:
+ *   HAR_FREE            nothing is replaced: the real run
+ *   HAR_FORCED          every tap is replaced, so that each operator is judged
+ *                       on correct inputs
+ *   HAR_FORCED_ROUTING  only experts, weights and slots are replaced; values are
+ *                       measured, not judged (the drift of fp32, bf16)
+ */
+#ifndef HAR_PIECES_H
+#define HAR_PIECES_H
+
+#include "core/pass/tapfile.h"
+#include "harness/verify/compare.h"
+#include "harness/verify/cover.h"
+#include "harness/verify/precision.h"
+#include "parallel/forward.h"
+
+typedef enum har_mode { HAR_FREE, HAR_FORCED, HAR_FORCED_ROUTING } har_mode;
+
+const char *har_mode_name(har_mode mode); /* "free", "forced", ... */
+
+typedef struct har_tap_watch {
+    core_tap tap;
+    int64_t n_row, n_col;
+    bool is_int;
+    const core_st_tensor *expected;
+    const core_st_tensor *bound; /* NULL unless judged by a bound             */
+    har_diff diff;
+    har_precision grade;             /* where judged by a bound               */
+    int64_t n_marginal;          /* so too: of diff, less those that storing
+                                  * alone explains                            */
+    int first_round, first_mb;   /* of diff.first                             */
+    int64_t n_outside;           /* elements beyond the tap's rows or columns */
+    int64_t n_flip;              /* tokens that chose other experts, ...      */
+    int64_t n_flip_excused;      /* ... with a certificate                    */
+    double flip_margin;          /* the largest margin among them             */
+    har_cover cover;
+} har_tap_watch;
+
+typedef struct har_watch {
+    const core_spec *spec;
+    core_numerics numerics;
+    har_mode mode;
+    int64_t n_token;
+    int64_t n_tap;
+    har_tap_watch *tap;          /* [n_tap] in execution order                */
+    int *index;                  /* [n_l * CORE_N_TAP_KINDS] into tap, or -1  */
+    int64_t n_scratch;
+    double *expected_row, *bound_row, *error_row; /* [n_scratch]              */
+    double *score;               /* [n_score_row, E] router logits last shown */
+    int64_t *score_row;          /* their rows                                */
+    int64_t n_score_row, score_capacity;
+    double *flip_room;           /* to judge a flip in                        */
+    const double *correction;    /* [n_l, E] of the router, borrowed; NULL:
+                                  * none.  To be set after opening            */
+} har_watch;
+
+/* Watch a pass over n_token tokens against a finished reference file.  Borrows
+ * spec and file.  Errors: E_MEMORY, E_FORMAT if a tap is missing.    [local] */
+CORE_NODISCARD core_status har_watch_open(har_watch **out,
+                                          const core_spec *spec,
+                                          core_numerics numerics, har_mode mode,
+                                          const core_tapfile *file,
+                                          int64_t n_token);
+void har_watch_close(har_watch *watch); /* accepts NULL */
+
+/* The observer to hand to par_model_open.                                    */
+par_observer har_watch_observer(har_watch *watch);
+
+/* One row of a reference tensor, as doubles / as integers.           [local] */
+void har_reference_row(const core_st_tensor *tensor, int64_t row, int64_t col0,
+                       int64_t n, int64_t n_col, double *out);
+int64_t har_reference_int(const core_st_tensor *tensor, int64_t i);
+
+#endif

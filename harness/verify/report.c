@@ -1,0 +1,434 @@
+/* harness/verify/report.c -- the text report, see report.h.
+ *
+ * Most runs are clean and most readers want one line, so it comes last; who has
+ * a difference wants place, value and count, in this order.
+ */
+#include "harness/verify/report.h"
+
+#include "harness/words/words.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+har_verdict har_report_verdict(const har_report *report,
+                               const har_case_result **first)
+{
+    har_verdict worst = HAR_PASS;
+    *first = NULL;
+    for (int i = 0; i < report->n_plan * report->n_numerics; i++) {
+        if (report->result[i].verdict > worst) {
+            worst = report->result[i].verdict;
+            *first = &report->result[i];
+        }
+    }
+    return worst;
+}
+
+/* --- head --- */
+
+static void write_model(const har_report *r, FILE *out)
+{
+    const core_spec *s = r->spec;
+    fprintf(out, "model      %s: %lld layers%s, hidden %lld", s->name,
+            (long long)s->n_l, r->is_shortened ? " (shortened)" : "",
+            (long long)s->n_d);
+    if (s->n_h > 0)
+        fprintf(out, ", %lld heads x %lld, %lld kv heads", (long long)s->n_h,
+                (long long)s->n_dh, (long long)s->n_g);
+    fprintf(out, ", %lld experts, top-%lld\n", (long long)s->n_e,
+            (long long)s->n_k);
+    fprintf(out, "weights    %s%s\n", r->origin,
+            r->is_checkpoint ? " (exact mode: its grid twin)" : "");
+    fprintf(out,
+            "batch      %lld rows x %lld tokens = %lld tokens, seed %llu%s%s\n",
+            (long long)r->n_b, (long long)r->n_t, (long long)(r->n_b * r->n_t),
+            (unsigned long long)r->seed, r->is_padded ? ", left-padded" : "",
+            r->batch_was_chosen ? ", chosen so that every part has a row and "
+                                  "experts have slots"
+                                : "");
+}
+
+static void write_stages(const par_plan *plan, const core_spec *spec, FILE *out)
+{
+    fputs("layers ", out);
+    for (int s = 0; s < plan->pp; s++) {
+        const int64_t n = plan->n_stage > 0
+                              ? plan->stage_layers[s]
+                              : core_split_first(spec->n_l, plan->pp, s + 1) -
+                                    core_split_first(spec->n_l, plan->pp, s);
+        fprintf(out, "%s%lld", s > 0 ? "/" : "", (long long)n);
+        if (s == 7 && plan->pp > 9) {
+            fputs("/...", out);
+            break;
+        }
+    }
+}
+
+static void write_plan(const har_report *r, int i, FILE *out)
+{
+    const par_plan *p = &r->plan[i];
+    const int world = par_plan_world(p);
+    const int n_part = p->rounds * p->dp * p->mb;
+    const int scope =
+        p->scope == PAR_SCOPE_STAGE ? p->dp * p->tp : p->pp * p->tp;
+    char text[PAR_PLAN_TEXT], size[16], ref[16];
+    par_plan_format(p, text);
+    fprintf(out, "plan       %s%s%s on %d ranks\n",
+            strcmp(p->text, text) == 0 ? "" : p->text,
+            strcmp(p->text, text) == 0 ? "" : ": ", text, world);
+    fprintf(out, "  attention  %d stage%s x %d replica%s x %d tensor rank%s; ",
+            p->pp, p->pp == 1 ? "" : "s", p->dp, p->dp == 1 ? "" : "s", p->tp,
+            p->tp == 1 ? "" : "s");
+    write_stages(p, r->spec, out);
+    fprintf(out,
+            "\n  experts    %d part%s x %d column part%s x %d replica%s, "
+            "over the ranks of one %s\n",
+            p->ep, p->ep == 1 ? "" : "s", p->etp, p->etp == 1 ? "" : "s",
+            scope / (p->ep * p->etp), scope == p->ep * p->etp ? "" : "s",
+            p->scope == PAR_SCOPE_STAGE ? "stage" : "data-parallel replica");
+    fprintf(out,
+            "  groups     %d token group%s (%d round%s x %d replica%s x %d "
+            "micro-batch%s)\n",
+            n_part, n_part == 1 ? "" : "s", p->rounds, p->rounds == 1 ? "" : "s", p->dp,
+            p->dp == 1 ? "" : "s", p->mb, p->mb == 1 ? "" : "es");
+    fprintf(out,
+            "  memory     largest rank %s for weights and work; the "
+            "reference alone %s\n",
+            har_format_bytes(r->estimate[i].largest_rank_bytes, size),
+            har_format_bytes(r->estimate[i].reference_bytes, ref));
+}
+
+/* --- one case --- */
+
+static void write_ranks(const har_pass *pass, int64_t i_tap, FILE *out)
+{
+    int n = 0;
+    for (int rank = 0; rank < pass->n_rank; rank++) {
+        if (!har_pass_has_rank(pass, i_tap, rank))
+            continue;
+        int last = rank;
+        while (last + 1 < pass->n_rank &&
+               har_pass_has_rank(pass, i_tap, last + 1))
+            last++;
+        fprintf(out, n++ > 0 ? ",%d" : "%d", rank);
+        if (last > rank)
+            fprintf(out, "-%d", last);
+        rank = last;
+    }
+    if (n == 0)
+        fputs("none by one value", out);
+}
+
+static void write_fault(unsigned fault, FILE *out)
+{
+    static const char *const name[HAR_N_FAULTS] = {
+        "value", "never written (NaN)", "coverage", "replicas", "precision"};
+    const char *comma = "";
+    if ((fault & HAR_FAULT_POISON) != 0)
+        fault &= ~(unsigned)HAR_FAULT_VALUE;
+    for (unsigned i = 0; i < HAR_N_FAULTS; i++) {
+        if (((fault >> i) & 1) == 0)
+            continue;
+        fprintf(out, "%s%s", comma, name[i]);
+        comma = ", ";
+    }
+}
+
+static void write_place(const har_report *r, const har_tap_result *t, FILE *out)
+{
+    const int64_t k = r->spec->n_k, row = t->diff.first.row;
+    const bool is_choice = core_tap_row_kind(t->tap.kind) == CORE_ROWS_CHOICE;
+    const int64_t token = is_choice ? row / k : row;
+    fprintf(out,
+            "    where      rank %d, round %d, micro-batch %d: row %lld, "
+            "token %lld",
+            t->first_rank, t->first_round, t->first_mb,
+            (long long)(token / r->n_t), (long long)(token % r->n_t));
+    if (is_choice)
+        fprintf(out, ", choice %lld (expert %lld)", (long long)(row % k),
+                (long long)t->expert);
+    fprintf(out, ", column %lld", (long long)t->diff.first.col);
+    const int64_t n_head = core_tap_heads(r->spec, t->tap.kind);
+    if (n_head > 0)
+        fprintf(out, " (head %lld)",
+                (long long)(t->diff.first.col * n_head /
+                            core_tap_cols(r->spec, t->tap)));
+    fputc('\n', out);
+}
+
+static void write_first(const har_report *r, const har_pass *pass, FILE *out)
+{
+    const har_tap_result *t = &pass->tap[pass->first];
+    const har_diff *d = &t->diff;
+    char name[CORE_NAME_BYTES], grade[HAR_PRECISION_TEXT];
+    double ratio;
+    fprintf(out, "  %-10s first at %s: %s\n",
+            t->verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
+            core_tap_name(t->tap, name), core_tap_words(t->tap.kind));
+    fputs("    ranks      ", out);
+    write_ranks(pass, pass->first, out);
+    fputs(" (", out);
+    write_fault(t->fault, out);
+    fputs(")\n", out);
+    if (t->verdict == HAR_PRECISION)
+        fprintf(out, "    grade      %s\n",
+                har_precision_format(&t->grade, pass->numerics, grade));
+    if (d->n_bad > 0) {
+        write_place(r, t, out);
+        fprintf(out, "    values     expected %.10g, found %.10g",
+                d->first.expected, d->first.found);
+        if (d->first.allowed > 0.0)
+            fprintf(out, ", allowed error %.3g", d->first.allowed);
+        if (har_diff_ratio(d, &ratio))
+            fprintf(out, "; found = %.4g x expected everywhere", ratio);
+        fprintf(out,
+                "\n    how many   %lld of %lld elements, largest error %.4g\n",
+                (long long)d->n_bad, (long long)d->n,
+                fabs(d->worst.found - d->worst.expected));
+    }
+    if ((t->fault & (HAR_FAULT_COVERAGE | HAR_FAULT_REPLICA)) != 0)
+        fprintf(out, "    rows       %lld to %lld of the tap: %s\n",
+                (long long)t->row0, (long long)t->row1 - 1,
+                (t->fault & HAR_FAULT_COVERAGE) != 0
+                    ? "not every element has its declared number of owners"
+                    : "copies on different ranks are not equal");
+    fprintf(out, "    in all     %lld of %lld taps differ in this pass\n",
+            (long long)pass->n_failed, (long long)pass->n_tap);
+}
+
+static void write_wrong_operators(const har_pass *pass, FILE *out)
+{
+    enum { MAX_LINES = 12 };
+    char name[CORE_NAME_BYTES];
+    int n = 0;
+    if (pass->n_failed == 0) {
+        fputs("  forced     no operator is wrong on correct inputs: the fault "
+              "lies "
+              "between them, or does not repeat\n",
+              out);
+        return;
+    }
+    fprintf(out, "  forced     %s on correct inputs: %lld operator%s\n",
+            pass->verdict == HAR_PRECISION ? "imprecise" : "wrong",
+            (long long)pass->n_failed, pass->n_failed == 1 ? "" : "s");
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        const har_tap_result *t = &pass->tap[i];
+        if (!har_verdict_is_bad(t->verdict))
+            continue;
+        if (n++ == MAX_LINES) {
+            fprintf(out, "    and %lld more\n",
+                    (long long)(pass->n_failed - MAX_LINES));
+            break;
+        }
+        fprintf(out, "    %-28s ranks ", core_tap_name(t->tap, name));
+        write_ranks(pass, i, out);
+        fprintf(out, ", %lld elements: ", (long long)t->diff.n_bad);
+        write_fault(t->fault, out);
+        fputc('\n', out);
+    }
+}
+
+static void write_bounds(const har_pass *pass, FILE *out)
+{
+    const har_tap_result *w = &pass->tap[pass->worst];
+    char name[CORE_NAME_BYTES];
+    int64_t n_marginal = 0;
+    for (int64_t i = 0; i < pass->n_tap; i++)
+        n_marginal += pass->tap[i].diff.n_marginal;
+    fprintf(out,
+            "  bounds     worst error %.3f of its bound, at %s on rank %d; "
+            "%lld elements over half and by more than storing makes\n",
+            w->diff.worst_score, core_tap_name(w->tap, name), w->worst_rank,
+            (long long)n_marginal);
+    const har_tap_result *g = pass->tap;
+    for (int64_t i = 1; i < pass->n_tap; i++)
+        if (har_precision_ratio(&pass->tap[i].grade) > har_precision_ratio(&g->grade))
+            g = &pass->tap[i];
+    fprintf(out,
+            "  precision  worst rms error %.3f of what %s explains, at %s\n",
+            har_precision_ratio(&g->grade), core_numerics_name(pass->numerics),
+            core_tap_name(g->tap, name));
+}
+
+static void write_drift(const har_report *r, const har_pass *pass, FILE *out)
+{
+    const int64_t step = r->spec->n_l > 8 ? (r->spec->n_l + 7) / 8 : 1;
+    fputs("  drift      rms error of a free run by layer (not judged):", out);
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        const har_tap_result *t = &pass->tap[i];
+        if (t->tap.kind == CORE_TAP_OUT &&
+            (t->tap.layer % step == 0 || t->tap.layer == r->spec->n_l - 1))
+            fprintf(out, " %d:%.1e", t->tap.layer,
+                    har_diff_relative_rms(&t->diff));
+    }
+    fprintf(out,
+            "\n  flips      %lld tokens chose other experts, %lld of them "
+            "excused by their margin",
+            (long long)pass->n_flip, (long long)pass->n_flip_excused);
+    if (pass->n_flip > 0)
+        fprintf(out, " (largest %.2e)", pass->flip_margin);
+    fputc('\n', out);
+}
+
+static void write_times(const har_case_result *c, FILE *out)
+{
+    const har_totals *t = &c->totals;
+    double owned = 0.0, replicated = 0.0;
+    char weight[16], work[16];
+    for (int op = 0; op < (int)PAR_N_OPERATORS; op++) {
+        if (op == PAR_OP_CHECK)
+            continue;
+        if (par_operator_is_replicated((par_operator)op))
+            replicated += t->cpu_seconds[op];
+        else
+            owned += t->cpu_seconds[op];
+    }
+    fprintf(out, "  reference  %.2f s%s", c->reference.wall_seconds,
+            c->reference_was_made ? "" : " (made earlier)");
+    if (c->numerics == CORE_EXACT)
+        fprintf(out, "; sums need %.1f of 53 bits", c->reference.bits);
+    fprintf(out,
+            "\n  emulation  %.2f s, start-up %.2f s; processor seconds of all "
+            "ranks: owned %.2f, replicated %.2f, checks %.2f; waiting %.1f s\n",
+            t->wall_seconds, c->startup_seconds, owned, replicated,
+            t->cpu_seconds[PAR_OP_CHECK], t->wait_seconds);
+    fprintf(
+        out,
+        "             the reference's processor seconds %.2f: owned work is "
+        "%.2f of it\n",
+        c->reference.cpu_seconds, owned / c->reference.cpu_seconds);
+    fprintf(out, "             largest rank held %s of weights, %s of work\n",
+            har_format_bytes(t->weight_bytes, weight),
+            har_format_bytes(t->work_bytes, work));
+}
+
+static void write_routing(const har_case_result *c, FILE *out)
+{
+    const har_routing *g = &c->routing;
+    if (g->n_expert == 0)
+        return;
+    fprintf(out,
+            "  routing    %lld choices, %lld dropped, %lld exact ties, %lld of "
+            "%lld experts idle",
+            (long long)g->n_choice, (long long)g->n_dropped,
+            (long long)g->n_tie, (long long)g->n_idle, (long long)g->n_expert);
+    if (g->busy_expert >= 0)
+        fprintf(out, "; busiest: layer %d expert %lld, %lld rows",
+                g->busy_layer, (long long)g->busy_expert,
+                (long long)g->busy_rows);
+    fputc('\n', out);
+}
+
+static void write_checks(const har_case_result *c, FILE *out)
+{
+    unsigned fault = 0;
+    for (int p = 0; p < c->n_pass; p++) {
+        /* after a difference a free pass may route otherwise, which is no fault
+         * of coverage: the forced pass, which always follows, tells */
+        if (c->pass[p].mode == HAR_FREE && c->n_pass > 1)
+            continue;
+        for (int64_t i = 0; i < c->pass[p].n_tap; i++)
+            fault |= c->pass[p].tap[i].fault;
+    }
+    fprintf(out,
+            "  checks     coverage %s, replicas %s, conservation %s (%lld "
+            "dispatched, %lld received, %lld returned), vacuity %s\n",
+            (fault & HAR_FAULT_COVERAGE) != 0 ? "FAILED" : "ok",
+            (fault & HAR_FAULT_REPLICA) != 0 ? "FAILED" : "ok",
+            c->is_conserved ? "ok" : "FAILED", (long long)c->totals.n_sent,
+            (long long)c->totals.n_received, (long long)c->totals.n_returned,
+            c->is_telling ? "ok" : "FAILED");
+}
+
+static void write_pass(const har_report *r, const har_case_result *c, int p,
+                       FILE *out)
+{
+    const har_pass *pass = &c->pass[p];
+    const bool explains = p > 0 && pass->mode == HAR_FORCED;
+    if (explains) {
+        write_wrong_operators(pass, out);
+        return;
+    }
+    fprintf(out, "  compared   %lld elements at %lld taps, %s, %s pass\n",
+            (long long)pass->n_element, (long long)pass->n_tap,
+            pass->numerics == CORE_EXACT ? "bit for bit"
+            : pass->mode == HAR_FORCED   ? "by bound"
+                                         : "routing only",
+            har_mode_name(pass->mode));
+    if (core_uses_floats(pass->numerics) && pass->mode == HAR_FORCED)
+        write_bounds(pass, out);
+    if (pass->mode == HAR_FORCED_ROUTING)
+        write_drift(r, pass, out);
+    if (har_verdict_is_bad(pass->verdict))
+        write_first(r, pass, out);
+    if (har_verdict_is_bad(pass->verdict) && pass->mode == HAR_FORCED)
+        write_wrong_operators(pass, out);
+}
+
+static void write_case(const har_report *r, const har_case_result *c, FILE *out)
+{
+    fprintf(out, "%-10s %s", core_numerics_name(c->numerics),
+            har_verdict_name(c->verdict));
+    if (c->numerics == CORE_EXACT)
+        fputs(
+            "  (grid: activations 2^-10, probabilities 2^-20, weights 11 bits)",
+            out);
+    fputc('\n', out);
+    if (c->reason[0] != '\0')
+        fprintf(out, "  reason     %s\n", c->reason);
+    write_times(c, out);
+    write_routing(c, out);
+    write_checks(c, out);
+    for (int p = 0; p < c->n_pass; p++)
+        write_pass(r, c, p, out);
+}
+
+/* "bit-identical, and fp32 and bf16 within bounds" */
+static void write_verified(const har_report *r, FILE *out)
+{
+    bool exact = false;
+    int n_bounded = 0;
+    for (int i = 0; i < r->n_numerics; i++)
+        exact |= r->numerics[i] == CORE_EXACT;
+    if (exact)
+        fputs("bit-identical", out);
+    for (int i = 0; i < r->n_numerics; i++) {
+        if (!core_uses_floats(r->numerics[i]))
+            continue;
+        fprintf(out, "%s%s", n_bounded > 0 ? " and " : exact ? ", and " : "",
+                core_numerics_name(r->numerics[i]));
+        n_bounded++;
+    }
+    if (n_bounded > 0)
+        fputs(" within bounds", out);
+}
+
+static void write_verdict(const har_report *r, FILE *out)
+{
+    const har_case_result *first;
+    const har_verdict verdict = har_report_verdict(r, &first);
+    fprintf(out, "time       %.1f s in all\n", r->seconds);
+    if (har_verdict_is_bad(verdict)) {
+        fprintf(out, "%-10s %s (%s)\n",
+                verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
+                first->reason, core_numerics_name(first->numerics));
+        return;
+    }
+    fputs("VERIFIED   ", out);
+    write_verified(r, out);
+    fprintf(out, "%s\n",
+            verdict == HAR_MARGINAL ? " (marginal: over half of one)" : "");
+}
+
+void har_report_text(const har_report *report, FILE *out)
+{
+    write_model(report, out);
+    for (int i = 0; i < report->n_plan; i++) {
+        write_plan(report, i, out);
+        for (int j = 0; j < report->n_numerics; j++)
+            write_case(report, &report->result[i * report->n_numerics + j],
+                       out);
+    }
+    write_verdict(report, out);
+}

@@ -1,0 +1,42 @@
+/* harness/verify/report.h -- what verify says, for people and for machines. */
+#ifndef HAR_REPORT_H
+#define HAR_REPORT_H
+
+#include "harness/verify/estimate.h"
+#include "harness/verify/verify.h"
+
+#include <stdio.h>
+
+enum { HAR_MAX_PLANS = 16, HAR_MAX_NUMERICS = 3 };
+
+typedef struct har_report {
+    const char *model;          /* as the user named it                        */
+    const core_spec *spec;
+    const char *origin;         /* of the weights                              */
+    bool is_checkpoint;
+    bool is_shortened;          /* --layers                                    */
+    uint64_t seed;
+    int64_t n_b, n_t;
+    bool batch_was_chosen;      /* no --batch given                            */
+    bool is_padded;             /* --padding                                   */
+    int n_plan, n_numerics;
+    const par_plan *plan;       /* [n_plan]                                    */
+    const core_numerics *numerics; /* [n_numerics]                             */
+    const har_estimate *estimate;  /* [n_plan], of the first numerics          */
+    const har_case_result *result; /* [n_plan * n_numerics]                    */
+    double seconds;             /* the whole run                               */
+} har_report;
+
+/* The worst verdict, and the case it is from (the first that fails).  [local] */
+har_verdict har_report_verdict(const har_report *report,
+                               const har_case_result **first);
+
+/* 25-40 lines of text, more for differences.                          [local] */
+void har_report_text(const har_report *report, FILE *out);
+
+/* Schema "moeparity.verify/1" into a file that appears when complete.
+ * Errors: E_FILE, E_SPACE, E_MEMORY.                                  [local] */
+CORE_NODISCARD core_status har_report_json(const har_report *report,
+                                           const char *path);
+
+#endif

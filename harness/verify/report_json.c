@@ -1,0 +1,292 @@
+/* harness/verify/report_json.c -- the report for machines: "moeparity.verify/1".
+ *
+ * Keys may be added within a schema version, never renamed.  `first` and
+ * `forced` are those of the first case that fails; every case repeats its own.
+ * Numbers that JSON cannot hold (NaN, infinities) are strings.
+ */
+#include "harness/verify/report.h"
+
+#include "core/files/json.h"
+#include "harness/launch/jsonfile.h"
+
+#include <string.h>
+
+static json_t *ranks_of(const har_pass *pass, int64_t i)
+{
+    json_t *ranks = json_array();
+    for (int rank = 0; rank < pass->n_rank; rank++)
+        if (har_pass_has_rank(pass, i, rank))
+            json_array_append_new(ranks, json_integer(rank));
+    return ranks;
+}
+
+static json_t *faults_of(unsigned fault)
+{
+    static const char *const name[HAR_N_FAULTS] = {
+        "value", "poison", "coverage", "replica", "precision"};
+    json_t *faults = json_array();
+    for (unsigned i = 0; i < HAR_N_FAULTS; i++)
+        if (((fault >> i) & 1) != 0)
+            json_array_append_new(faults, json_string(name[i]));
+    return faults;
+}
+
+static json_t *element(const har_element *e)
+{
+    json_t *o = json_object();
+    core_json_put_int(o, "row", e->row);
+    core_json_put_int(o, "column", e->col);
+    core_json_put_number(o, "expected", e->expected);
+    core_json_put_number(o, "found", e->found);
+    core_json_put_number(o, "allowed", e->allowed);
+    return o;
+}
+
+static json_t *tap_object(const har_pass *pass, int64_t i)
+{
+    const har_tap_result *t = &pass->tap[i];
+    char name[CORE_NAME_BYTES];
+    double ratio;
+    json_t *o = json_object();
+    core_tap_name(t->tap, name);
+    const char *operator= strrchr(name, '.');
+    if (!core_tap_is_global(t->tap.kind)) /* drop "layers.N." */
+        operator= strchr(strchr(name, '.') + 1, '.');
+    core_json_put_text(o, "tap", name);
+    core_json_put_int(o, "layer", t->tap.layer);
+    core_json_put_text(o, "operator", operator== NULL ? name : operator+ 1);
+    core_json_put_text(o, "words", core_tap_words(t->tap.kind));
+    core_json_put_text(o, "verdict", har_verdict_name(t->verdict));
+    core_json_put(o, "faults", faults_of(t->fault));
+    core_json_put(o, "ranks", ranks_of(pass, i));
+    core_json_put_int(o, "elements", t->diff.n);
+    core_json_put_int(o, "bad_elements", t->diff.n_bad);
+    core_json_put_int(o, "nan_elements", t->diff.n_nan);
+    core_json_put_number(o, "worst_score", t->diff.worst_score);
+    core_json_put_number(o, "rms_error", har_diff_relative_rms(&t->diff));
+    if (t->grade.n > 0.0)
+        core_json_put_number(o, "rms_ratio", har_precision_ratio(&t->grade));
+    if (t->verdict == HAR_PRECISION)
+        core_json_put_number(o, "bits",
+                             har_precision_bits(&t->grade, pass->numerics));
+    if (t->detailed && t->first_rank >= 0) {
+        json_t *first = element(&t->diff.first);
+        core_json_put_int(first, "rank", t->first_rank);
+        core_json_put_int(first, "round", t->first_round);
+        core_json_put_int(first, "micro_batch", t->first_mb);
+        if (t->expert >= 0)
+            core_json_put_int(first, "expert", t->expert);
+        core_json_put(o, "first_element", first);
+        core_json_put(o, "worst_element", element(&t->diff.worst));
+    }
+    if (har_diff_ratio(&t->diff, &ratio))
+        core_json_put_number(o, "ratio", ratio);
+    if (t->row0 >= 0)
+        core_json_put(
+            o, "rows",
+            json_pack("[I,I]", (json_int_t)t->row0, (json_int_t)t->row1));
+    return o;
+}
+
+static json_t *failing_taps(const har_pass *pass)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < pass->n_tap; i++)
+        if (har_verdict_is_bad(pass->tap[i].verdict))
+            json_array_append_new(list, tap_object(pass, i));
+    return list;
+}
+
+static json_t *drift_of(const har_pass *pass)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < pass->n_tap; i++)
+        if (pass->tap[i].tap.kind == CORE_TAP_OUT)
+            json_array_append_new(list, core_json_number(har_diff_relative_rms(
+                                            &pass->tap[i].diff)));
+    return list;
+}
+
+static json_t *pass_object(const har_pass *pass)
+{
+    json_t *o = json_object();
+    core_json_put_text(o, "mode", har_mode_name(pass->mode));
+    core_json_put_text(o, "verdict", har_verdict_name(pass->verdict));
+    core_json_put_int(o, "taps", pass->n_tap);
+    core_json_put_int(o, "elements", pass->n_element);
+    core_json_put_int(o, "failed_taps", pass->n_failed);
+    core_json_put(o, "first",
+                  pass->first < 0 ? json_null()
+                                  : tap_object(pass, pass->first));
+    core_json_put(o, "worst", tap_object(pass, pass->worst));
+    if (pass->mode == HAR_FORCED)
+        core_json_put(o, "failing", failing_taps(pass));
+    if (pass->mode == HAR_FORCED_ROUTING) {
+        core_json_put(o, "layer_rms_error", drift_of(pass));
+        core_json_put_int(o, "flips", pass->n_flip);
+        core_json_put_int(o, "flips_excused", pass->n_flip_excused);
+        core_json_put_number(o, "flip_margin_max", pass->flip_margin);
+    }
+    return o;
+}
+
+static json_t *totals_object(const har_case_result *c)
+{
+    const har_totals *t = &c->totals;
+    json_t *o = json_object(), *cpu = json_object(), *bytes = json_object();
+    core_json_put_int(o, "choices", t->n_choice);
+    core_json_put_int(o, "dropped", t->n_dropped);
+    core_json_put_int(o, "sent", t->n_sent);
+    core_json_put_int(o, "received", t->n_received);
+    core_json_put_int(o, "returned", t->n_returned);
+    core_json_put_number(o, "wall_seconds", t->wall_seconds);
+    core_json_put_number(o, "wait_seconds", t->wait_seconds);
+    core_json_put_number(o, "startup_seconds", c->startup_seconds);
+    core_json_put_int(o, "largest_rank_weight_bytes", (int64_t)t->weight_bytes);
+    core_json_put_int(o, "largest_rank_work_bytes", (int64_t)t->work_bytes);
+    for (int i = 0; i < (int)PAR_N_OPERATORS; i++)
+        core_json_put_number(cpu, par_operator_name((par_operator)i),
+                             t->cpu_seconds[i]);
+    for (int i = 0; i < (int)PAR_N_OP_KINDS; i++)
+        core_json_put_int(bytes, par_op_name((par_op_kind)i), t->n_bytes[i]);
+    core_json_put(o, "cpu_seconds", cpu);
+    core_json_put(o, "bytes", bytes);
+    return o;
+}
+
+static json_t *reference_object(const har_case_result *c)
+{
+    json_t *o = json_object();
+    core_json_put_number(o, "wall_seconds", c->reference.wall_seconds);
+    core_json_put_number(o, "cpu_seconds", c->reference.cpu_seconds);
+    core_json_put_number(o, "gemm_flops", c->reference.gemm_flops);
+    core_json_put_number(o, "bits", c->reference.bits);
+    core_json_put_int(o, "bytes", (int64_t)c->reference_bytes);
+    core_json_put(o, "made_earlier", json_boolean(!c->reference_was_made));
+    return o;
+}
+
+static json_t *routing_object(const har_routing *g)
+{
+    json_t *o = json_object();
+    core_json_put_int(o, "choices", g->n_choice);
+    core_json_put_int(o, "dropped", g->n_dropped);
+    core_json_put_int(o, "ties", g->n_tie);
+    core_json_put_int(o, "experts", g->n_expert);
+    core_json_put_int(o, "experts_idle", g->n_idle);
+    core_json_put_int(o, "busiest_layer", g->busy_layer);
+    core_json_put_int(o, "busiest_expert", g->busy_expert);
+    core_json_put_int(o, "busiest_rows", g->busy_rows);
+    return o;
+}
+
+static json_t *case_object(const har_case_result *c)
+{
+    json_t *o = json_object(), *passes = json_array();
+    core_json_put_text(o, "numerics", core_numerics_name(c->numerics));
+    core_json_put_text(o, "verdict", har_verdict_name(c->verdict));
+    core_json_put_text(o, "reason", c->reason);
+    core_json_put(o, "conserved", json_boolean(c->is_conserved));
+    core_json_put(o, "telling", json_boolean(c->is_telling));
+    core_json_put(o, "reference", reference_object(c));
+    core_json_put(o, "emulation", totals_object(c));
+    core_json_put(o, "routing", routing_object(&c->routing));
+    for (int i = 0; i < c->n_pass; i++)
+        json_array_append_new(passes, pass_object(&c->pass[i]));
+    core_json_put(o, "passes", passes);
+    return o;
+}
+
+static json_t *plan_object(const har_report *r, int i)
+{
+    const par_plan *p = &r->plan[i];
+    char text[PAR_PLAN_TEXT];
+    json_t *o = json_object(), *cases = json_array();
+    par_plan_format(p, text);
+    core_json_put_text(o, "text", p->text);
+    core_json_put_text(o, "plan", text);
+    core_json_put_int(o, "world", par_plan_world(p));
+    core_json_put_int(o, "tp", p->tp);
+    core_json_put_int(o, "pp", p->pp);
+    core_json_put_int(o, "dp", p->dp);
+    core_json_put_int(o, "ep", p->ep);
+    core_json_put_int(o, "etp", p->etp);
+    core_json_put_text(o, "scope",
+                       p->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
+    core_json_put_int(o, "micro_batches", p->mb);
+    core_json_put_int(o, "rounds", p->rounds);
+    core_json_put_int(o, "estimated_largest_rank_bytes",
+                      (int64_t)r->estimate[i].largest_rank_bytes);
+    core_json_put_number(o, "estimated_seconds", r->estimate[i].seconds);
+    for (int j = 0; j < r->n_numerics; j++)
+        json_array_append_new(cases,
+                              case_object(&r->result[i * r->n_numerics + j]));
+    core_json_put(o, "cases", cases);
+    return o;
+}
+
+static json_t *model_object(const har_report *r)
+{
+    const core_spec *s = r->spec;
+    json_t *o = json_object();
+    core_json_put_text(o, "name", s->name);
+    core_json_put_text(o, "argument", r->model);
+    core_json_put_text(o, "weights", r->origin);
+    core_json_put_int(o, "layers", s->n_l);
+    core_json_put_int(o, "hidden", s->n_d);
+    core_json_put_int(o, "heads", s->n_h);
+    core_json_put_int(o, "experts", s->n_e);
+    core_json_put_int(o, "top_k", s->n_k);
+    core_json_put_int(o, "parameters", core_spec_parameters(s));
+    return o;
+}
+
+/* The pass of a failing case that names its wrong operators, or NULL. */
+static const har_pass *forced_pass(const har_case_result *c)
+{
+    for (int i = 0; i < c->n_pass; i++)
+        if (c->pass[i].mode == HAR_FORCED)
+            return &c->pass[i];
+    return NULL;
+}
+
+static json_t *report_object(const har_report *r)
+{
+    const har_case_result *first;
+    const har_verdict verdict = har_report_verdict(r, &first);
+    const bool is_bad = har_verdict_is_bad(verdict);
+    json_t *o = json_object(), *plans = json_array();
+    core_json_put_text(o, "schema", "moeparity.verify/1");
+    core_json_put_text(o, "verdict",
+                       verdict == HAR_FAIL        ? "DIFFERS"
+                       : verdict == HAR_PRECISION ? "PRECISION"
+                                                  : "VERIFIED");
+    core_json_put_int(o, "exit", is_bad ? 1 : 0);
+    core_json_put_text(o, "reason", first != NULL ? first->reason : "");
+    core_json_put(o, "first", json_null());
+    core_json_put(o, "forced", json_array());
+    for (int i = 0; is_bad && i < first->n_pass; i++) {
+        const har_pass *pass = &first->pass[i];
+        if (pass->first >= 0) {
+            core_json_put(o, "first", tap_object(pass, pass->first));
+            break;
+        }
+    }
+    if (is_bad && forced_pass(first) != NULL)
+        core_json_put(o, "forced", failing_taps(forced_pass(first)));
+    core_json_put(o, "model", model_object(r));
+    core_json_put_int(o, "seed", (int64_t)r->seed);
+    core_json_put(o, "batch",
+                  json_pack("[I,I]", (json_int_t)r->n_b, (json_int_t)r->n_t));
+    core_json_put(o, "padded", json_boolean(r->is_padded));
+    core_json_put_number(o, "seconds", r->seconds);
+    for (int i = 0; i < r->n_plan; i++)
+        json_array_append_new(plans, plan_object(r, i));
+    core_json_put(o, "plans", plans);
+    return o;
+}
+
+core_status har_report_json(const har_report *report, const char *path)
+{
+    return har_json_write(path, report_object(report));
+}

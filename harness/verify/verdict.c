@@ -1,0 +1,401 @@
+/* harness/verify/verdict.c -- merging the ranks' comparisons, see verdict.h.
+ *
+ * Three steps, so that a clean run costs one small reduction: sums per tap; for
+ * taps that fail, the set of ranks; for the first few, every rank's first and
+ * worst element.  After each step all ranks know the same, so all take the same
+ * branches.
+ */
+#include "harness/verify/verdict.h"
+
+#include "core/base/arena.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *har_verdict_name(har_verdict verdict)
+{
+    switch (verdict) {
+    case HAR_PASS:
+        return "PASS";
+    case HAR_MARGINAL:
+        return "MARGINAL";
+    case HAR_PRECISION:
+        return "PRECISION";
+    case HAR_FAIL:
+        return "FAIL";
+    }
+    return "?";
+}
+
+bool har_verdict_is_bad(har_verdict verdict)
+{
+    return verdict == HAR_PRECISION || verdict == HAR_FAIL;
+}
+
+bool har_pass_has_rank(const har_pass *pass, int64_t i_tap, int rank)
+{
+    const uint64_t word = pass->rank_set[i_tap * pass->n_word + rank / 64];
+    return ((word >> (rank % 64)) & 1) != 0;
+}
+
+void har_pass_free(har_pass *pass)
+{
+    free(pass->tap);
+    free(pass->rank_set);
+    memset(pass, 0, sizeof *pass);
+}
+
+/* --- step 1: sums per tap --- */
+
+enum {
+    SUM_N,
+    SUM_BAD,
+    SUM_BAD_ROWS,
+    SUM_NAN,
+    SUM_MARGINAL,
+    SUM_RATIO,
+    SUM_OUTSIDE,
+    SUM_FLIP,
+    SUM_EXCUSED,
+    SUM_ONCE,
+    SUM_BALANCE,
+    SUM_REPLICA,
+    N_SUM
+};
+enum {
+    REAL_ERROR,
+    REAL_EXPECTED,
+    REAL_GRADE,
+    N_REAL = REAL_GRADE + HAR_PRECISION_SUMS
+};
+enum { MAX_SCORE, MAX_MARGIN, MAX_RATIO_HIGH, MAX_RATIO_LOW, N_MAX };
+enum { N_DOUBLE = (int)N_REAL > (int)N_MAX ? (int)N_REAL : (int)N_MAX };
+
+static uint64_t sum_blocks(const uint64_t block[HAR_COVER_BLOCKS])
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < HAR_COVER_BLOCKS; i++)
+        sum += block[i];
+    return sum;
+}
+
+static void fill_counts(uint64_t *to, const har_tap_watch *w)
+{
+    to[SUM_N] = (uint64_t)w->diff.n;
+    to[SUM_BAD] = (uint64_t)w->diff.n_bad;
+    to[SUM_BAD_ROWS] = (uint64_t)w->diff.n_bad_rows;
+    to[SUM_NAN] = (uint64_t)w->diff.n_nan;
+    to[SUM_MARGINAL] = (uint64_t)w->n_marginal;
+    to[SUM_RATIO] = (uint64_t)w->diff.n_ratio;
+    to[SUM_OUTSIDE] = (uint64_t)w->n_outside;
+    to[SUM_FLIP] = (uint64_t)w->n_flip;
+    to[SUM_EXCUSED] = (uint64_t)w->n_flip_excused;
+    to[SUM_ONCE] = sum_blocks(w->cover.once);
+    to[SUM_BALANCE] = sum_blocks(w->cover.balance);
+    to[SUM_REPLICA] = sum_blocks(w->cover.replica);
+}
+
+static void take_counts(har_tap_result *r, const uint64_t *from)
+{
+    r->diff.n = (int64_t)from[SUM_N];
+    r->diff.n_bad = (int64_t)from[SUM_BAD];
+    r->diff.n_bad_rows = (int64_t)from[SUM_BAD_ROWS];
+    r->diff.n_nan = (int64_t)from[SUM_NAN];
+    r->diff.n_marginal = (int64_t)from[SUM_MARGINAL];
+    r->diff.n_ratio = (int64_t)from[SUM_RATIO];
+    r->n_flip = (int64_t)from[SUM_FLIP];
+    r->n_flip_excused = (int64_t)from[SUM_EXCUSED];
+}
+
+/* The score to maximise; a NaN must not get lost in a maximum. */
+static double max_score(const har_diff *diff)
+{
+    if (isnan(diff->worst_score))
+        return INFINITY;
+    return diff->worst_score;
+}
+
+/* Sums of doubles: errors for the norms, and the grade. */
+static void merge_real_sums(par_comm *comm, har_pass *pass,
+                            const har_watch *watch, double *buf)
+{
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        double *to = buf + i * N_REAL;
+        to[REAL_ERROR] = watch->tap[i].diff.sum_sq_error;
+        to[REAL_EXPECTED] = watch->tap[i].diff.sum_sq_expected;
+        memcpy(to + REAL_GRADE, &watch->tap[i].grade, sizeof(har_precision));
+    }
+    par_all_reduce(comm, &comm->world, buf, pass->n_tap * N_REAL, PAR_SUM,
+                   CORE_FP64);
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        const double *from = buf + i * N_REAL;
+        pass->tap[i].diff.sum_sq_error = from[REAL_ERROR];
+        pass->tap[i].diff.sum_sq_expected = from[REAL_EXPECTED];
+        memcpy(&pass->tap[i].grade, from + REAL_GRADE, sizeof(har_precision));
+    }
+}
+
+static void merge_maxima(par_comm *comm, har_pass *pass, const har_watch *watch,
+                         double *buf)
+{
+    const int64_t n = pass->n_tap;
+    for (int64_t i = 0; i < n; i++) {
+        const har_tap_watch *w = &watch->tap[i];
+        buf[i * N_MAX + MAX_SCORE] = max_score(&w->diff);
+        buf[i * N_MAX + MAX_MARGIN] = w->flip_margin;
+        buf[i * N_MAX + MAX_RATIO_HIGH] = w->diff.ratio_high;
+        buf[i * N_MAX + MAX_RATIO_LOW] = -w->diff.ratio_low;
+    }
+    par_all_reduce(comm, &comm->world, buf, n * N_MAX, PAR_MAX, CORE_FP64);
+    for (int64_t i = 0; i < n; i++) {
+        har_tap_result *r = &pass->tap[i];
+        r->diff.worst_score = buf[i * N_MAX + MAX_SCORE];
+        r->flip_margin = buf[i * N_MAX + MAX_MARGIN];
+        r->diff.ratio_high = buf[i * N_MAX + MAX_RATIO_HIGH];
+        r->diff.ratio_low = -buf[i * N_MAX + MAX_RATIO_LOW];
+    }
+}
+
+static void judge(har_tap_result *r, const har_watch *watch,
+                  const uint64_t *sums, const uint8_t *live)
+{
+    const bool is_int = core_tap_grid(r->tap.kind) == CORE_GRID_INT;
+    uint64_t once[HAR_COVER_BLOCKS];
+    har_cover_expect(once, live, r->n_row, r->n_col);
+    if (r->diff.n_bad > 0)
+        r->fault |= HAR_FAULT_VALUE;
+    if (r->diff.n_nan > 0)
+        r->fault |= HAR_FAULT_POISON;
+    if (sums[SUM_ONCE] != sum_blocks(once) || sums[SUM_BALANCE] != 0 ||
+        sums[SUM_OUTSIDE] != 0)
+        r->fault |= HAR_FAULT_COVERAGE;
+    /* in floats copies made by differently shaped products may differ by
+     * rounding, and each is held against its bound; discrete data may not */
+    if (sums[SUM_REPLICA] != 0 &&
+        (is_int || !core_uses_floats(watch->numerics)) &&
+        !(is_int && watch->mode == HAR_FORCED_ROUTING))
+        r->fault |= HAR_FAULT_REPLICA;
+    const bool imprecise =
+        r->fault == HAR_FAULT_VALUE
+            ? har_precision_is_rounding(&r->grade, watch->numerics)
+            : r->fault == 0 && !(har_precision_ratio(&r->grade) <= 1.0);
+    if (imprecise)
+        r->fault = HAR_FAULT_PRECISION;
+    r->verdict = imprecise                ? HAR_PRECISION
+                 : r->fault != 0          ? HAR_FAIL
+                 : r->diff.n_marginal > 0 ? HAR_MARGINAL
+                                          : HAR_PASS;
+}
+
+static const uint8_t *live_of(core_tap tap, uint8_t *const *live)
+{
+    return core_tap_row_kind(tap.kind) == CORE_ROWS_CHOICE ? live[tap.layer]
+                                                           : NULL;
+}
+
+static void merge_sums(har_pass *pass, par_comm *comm, const har_watch *watch,
+                       uint8_t *const *live, uint64_t *counts, double *reals)
+{
+    for (int64_t i = 0; i < pass->n_tap; i++)
+        fill_counts(counts + i * N_SUM, &watch->tap[i]);
+    par_all_reduce_u64(comm, &comm->world, counts, pass->n_tap * N_SUM);
+    merge_real_sums(comm, pass, watch, reals);
+    merge_maxima(comm, pass, watch, reals);
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        har_tap_result *r = &pass->tap[i];
+        take_counts(r, counts + i * N_SUM);
+        judge(r, watch, counts + i * N_SUM, live_of(r->tap, live));
+    }
+}
+
+static void summarise(har_pass *pass)
+{
+    double score = -1.0;
+    pass->first = -1;
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        const har_tap_result *r = &pass->tap[i];
+        pass->n_element += r->diff.n;
+        pass->n_flip += r->n_flip;
+        pass->n_flip_excused += r->n_flip_excused;
+        pass->flip_margin = fmax(pass->flip_margin, r->flip_margin);
+        if (r->verdict > pass->verdict)
+            pass->verdict = r->verdict;
+        if (har_verdict_is_bad(r->verdict)) {
+            pass->n_failed++;
+            if (pass->first < 0)
+                pass->first = i;
+        }
+        if (r->diff.worst_score > score) {
+            score = r->diff.worst_score;
+            pass->worst = i;
+        }
+    }
+}
+
+/* --- steps 2 and 3: who, and what exactly --- */
+
+static void merge_rank_sets(har_pass *pass, par_comm *comm,
+                            const har_watch *watch)
+{
+    for (int64_t i = 0; i < pass->n_tap; i++)
+        if (watch->tap[i].diff.n_bad > 0 || watch->tap[i].n_outside > 0)
+            pass->rank_set[i * pass->n_word + comm->rank / 64] |=
+                UINT64_C(1) << (comm->rank % 64);
+    par_all_reduce_u64(comm, &comm->world, pass->rank_set,
+                       pass->n_tap * pass->n_word);
+}
+
+typedef struct detail {
+    har_element first, worst;
+    double score;
+    int64_t n_bad;
+    int round, mb;
+} detail;
+
+static void take_details(har_tap_result *r, const detail *d, int n_rank)
+{
+    r->first_rank = r->worst_rank = -1;
+    double score = -1.0;
+    for (int rank = 0; rank < n_rank; rank++) {
+        const har_element *e = &d[rank].first, *f = &r->diff.first;
+        if (d[rank].n_bad > 0 && (r->first_rank < 0 || e->row < f->row ||
+                                  (e->row == f->row && e->col < f->col))) {
+            r->diff.first = *e;
+            r->first_rank = rank;
+            r->first_round = d[rank].round;
+            r->first_mb = d[rank].mb;
+        }
+        if (d[rank].score > score) {
+            score = d[rank].score;
+            r->diff.worst = d[rank].worst;
+            r->worst_rank = rank;
+        }
+    }
+    r->detailed = true;
+}
+
+static core_status merge_details(har_pass *pass, par_comm *comm,
+                                 const har_watch *watch, int64_t i)
+{
+    har_tap_result *r = &pass->tap[i];
+    const har_tap_watch *w = &watch->tap[i];
+    void *p = NULL, *q = NULL;
+    core_status status = core_alloc(&p, comm->size, sizeof(detail), "details");
+    if (status == CORE_OK)
+        status = core_alloc(&q, comm->size, sizeof(int64_t), "counts");
+    status = par_agree(comm, status);
+    if (status == CORE_OK) {
+        detail *all = p;
+        int64_t *count = q;
+        detail mine;
+        memset(&mine, 0, sizeof mine);
+        mine.first = w->diff.first;
+        mine.worst = w->diff.worst;
+        mine.score = max_score(&w->diff);
+        mine.n_bad = w->diff.n_bad;
+        mine.round = w->first_round;
+        mine.mb = w->first_mb;
+        for (int rank = 0; rank < comm->size; rank++)
+            count[rank] = (int64_t)sizeof(detail);
+        par_all_gather(comm, &comm->world, &mine, all, count);
+        take_details(r, all, comm->size);
+    }
+    free(p);
+    free(q);
+    return status;
+}
+
+/* Which rows are not covered once, or have unequal copies. */
+static void merge_blocks(har_tap_result *r, par_comm *comm,
+                         const har_tap_watch *w, const uint8_t *live)
+{
+    har_cover sum = w->cover;
+    uint64_t once[HAR_COVER_BLOCKS];
+    par_all_reduce_u64(comm, &comm->world, (uint64_t *)&sum,
+                       (int64_t)(sizeof sum / sizeof(uint64_t)));
+    har_cover_expect(once, live, r->n_row, r->n_col);
+    r->row0 = r->row1 = -1;
+    for (int64_t row = 0; row < r->n_row; row++) {
+        const int b = har_cover_block(row, r->n_row);
+        if (sum.once[b] == once[b] && sum.balance[b] == 0 &&
+            sum.replica[b] == 0) {
+            if (r->row0 >= 0)
+                break;
+            continue;
+        }
+        if (r->row0 < 0)
+            r->row0 = row;
+        r->row1 = row + 1;
+    }
+}
+
+static core_status make_pass(har_pass *pass, par_comm *comm,
+                             const har_watch *watch, uint64_t **counts,
+                             double **reals)
+{
+    void *p = NULL;
+    memset(pass, 0, sizeof *pass);
+    pass->mode = watch->mode;
+    pass->numerics = watch->numerics;
+    pass->n_rank = comm->size;
+    pass->n_tap = watch->n_tap;
+    pass->n_word = (comm->size + 63) / 64;
+    CORE_TRY(core_alloc(&p, watch->n_tap, sizeof *pass->tap, "tap results"));
+    pass->tap = p;
+    memset(pass->tap, 0, (size_t)watch->n_tap * sizeof *pass->tap);
+    CORE_TRY(core_alloc(&p, watch->n_tap * pass->n_word, sizeof(uint64_t),
+                        "rank sets"));
+    pass->rank_set = p;
+    memset(p, 0, (size_t)(watch->n_tap * pass->n_word) * sizeof(uint64_t));
+    CORE_TRY(core_alloc(&p, watch->n_tap * N_SUM, sizeof(uint64_t), "sums"));
+    *counts = p;
+    CORE_TRY(core_alloc(&p, watch->n_tap * N_DOUBLE, sizeof(double), "sums"));
+    *reals = p;
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        har_diff_init(&pass->tap[i].diff);
+        pass->tap[i].tap = watch->tap[i].tap;
+        pass->tap[i].n_row = watch->tap[i].n_row;
+        pass->tap[i].n_col = watch->tap[i].n_col;
+        pass->tap[i].first_rank = pass->tap[i].worst_rank = -1;
+        pass->tap[i].row0 = pass->tap[i].row1 = -1;
+        pass->tap[i].expert = -1;
+    }
+    return CORE_OK;
+}
+
+core_status har_pass_agree(har_pass *out, par_comm *comm,
+                           const har_watch *watch, uint8_t *const *live)
+{
+    har_pass pass;
+    uint64_t *counts = NULL;
+    double *reals = NULL;
+    core_status status = make_pass(&pass, comm, watch, &counts, &reals);
+    status = par_agree(comm, status);
+    if (status == CORE_OK) {
+        merge_sums(&pass, comm, watch, live, counts, reals);
+        summarise(&pass);
+        if (pass.n_failed > 0)
+            merge_rank_sets(&pass, comm, watch);
+        int n_detailed = 0;
+        for (int64_t i = 0; i < pass.n_tap && status == CORE_OK; i++) {
+            har_tap_result *r = &pass.tap[i];
+            if (!har_verdict_is_bad(r->verdict) ||
+                n_detailed++ >= HAR_MAX_DETAILS)
+                continue;
+            status = merge_details(&pass, comm, watch, i);
+            if ((r->fault & (HAR_FAULT_COVERAGE | HAR_FAULT_REPLICA)) != 0)
+                merge_blocks(r, comm, &watch->tap[i], live_of(r->tap, live));
+        }
+        /* the worst tap of a clean pass is shown too */
+        if (status == CORE_OK && pass.n_failed == 0)
+            status = merge_details(&pass, comm, watch, pass.worst);
+    }
+    free(counts);
+    free(reals);
+    if (status == CORE_OK)
+        *out = pass;
+    else
+        har_pass_free(&pass);
+    return status;
+}

@@ -1,0 +1,77 @@
+/* harness/verify/verdict.h -- what all ranks together found in one pass.
+ *
+ * Each rank has compared its own pieces; here the results are merged so that
+ * every rank holds the same verdict: which taps fail, on which ranks, the first
+ * one in execution order, and the numbers to show.
+ */
+#ifndef HAR_VERDICT_H
+#define HAR_VERDICT_H
+
+#include "harness/verify/pieces.h"
+
+typedef enum har_verdict {
+    HAR_PASS,
+    HAR_MARGINAL,  /* accepted, but over half of a bound                      */
+    HAR_PRECISION, /* right values, with fewer bits than the numerics promise */
+    HAR_FAIL       /* wrong values, or values at the wrong place              */
+} har_verdict;
+
+const char *har_verdict_name(har_verdict verdict); /* "PASS" ... */
+bool har_verdict_is_bad(har_verdict verdict); /* PRECISION or FAIL            */
+
+/* Why a tap fails; a set. */
+enum {
+    HAR_FAULT_VALUE = 1,    /* a value differs                                */
+    HAR_FAULT_POISON = 2,   /* NaN: never written, or made of such            */
+    HAR_FAULT_COVERAGE = 4, /* elements missing, twice or out of range        */
+    HAR_FAULT_REPLICA = 8,  /* copies that ought to be equal are not          */
+    HAR_FAULT_PRECISION = 16, /* errors of rounding, larger than promised; if
+                             * set, then alone                                */
+};
+enum { HAR_N_FAULTS = 5 };
+
+enum { HAR_MAX_DETAILS = 16 };
+
+typedef struct har_tap_result {
+    core_tap tap;
+    int64_t n_row, n_col;
+    har_verdict verdict;
+    unsigned fault;         /* HAR_FAULT_...                                  */
+    har_diff diff;          /* of all ranks: counts, worst; first if detailed */
+    har_precision grade;        /* of all ranks                               */
+    bool detailed;          /* among the first HAR_MAX_DETAILS that fail      */
+    int first_rank, first_round, first_mb; /* where diff.first was found      */
+    int worst_rank;
+    int64_t expert;         /* of diff.first, for taps with a row per choice; -1 */
+    int64_t row0, row1;     /* coverage, replica: rows of the first bad block */
+    int64_t n_flip, n_flip_excused;
+    double flip_margin;
+} har_tap_result;
+
+typedef struct har_pass {
+    har_mode mode;
+    core_numerics numerics;
+    int n_rank;
+    int64_t n_tap;
+    har_tap_result *tap;    /* [n_tap] in execution order                     */
+    int n_word;             /* words of a rank set                            */
+    uint64_t *rank_set;     /* [n_tap * n_word] ranks with a bad element      */
+    har_verdict verdict;
+    int64_t n_failed;       /* taps with a bad verdict                        */
+    int64_t first;          /* index of the first failing tap, -1: none       */
+    int64_t worst;          /* index of the tap with the largest score        */
+    int64_t n_element;      /* compared, on all ranks                         */
+    int64_t n_flip, n_flip_excused;
+    double flip_margin;
+} har_pass;
+
+/* Merge.  live[layer] marks the choices with a slot, [N*K] (NULL for a layer
+ * without experts).                                        [collective, world] */
+CORE_NODISCARD core_status har_pass_agree(har_pass *out, par_comm *comm,
+                                          const har_watch *watch,
+                                          uint8_t *const *live);
+void har_pass_free(har_pass *pass);
+
+bool har_pass_has_rank(const har_pass *pass, int64_t i_tap, int rank);
+
+#endif

@@ -1,0 +1,177 @@
+/* parallel/latent.c -- latent attention: keys and values out of one vector.
+ *
+ * What compresses (q_a, kv_a) and the norms of the latents are Replicate: every
+ * rank of the tensor group makes the same latents from the whole xn, and the
+ * rotated key, one head that all share, with them.  What expands (q, kv_b) is
+ * Shard(head).  So nothing is reduced before the output projection.
+ *
+ * Traps: the latent norms have an eps of their own; of a head the LAST Dr
+ * elements are rotated; the rows of kv_b go head by head, key part then value.
+ */
+#include "parallel/forward_impl.h"
+
+#include <string.h>
+
+static const double LATENT_EPS = 1e-6;
+
+typedef struct shards {
+    par_shard q, q_a, kv_a, kv_b;
+    const double *q_a_bias, *q_a_norm, *kv_a_bias, *kv_a_norm;
+} shards;
+
+typedef struct buffers {
+    double *q_a, *q_a_norm;   /* [n, Rq]                                      */
+    double *kv_a, *kv_a_norm; /* [n, Rkv + Dr], [n, Rkv]                      */
+    double *kv_b;             /* [n, own heads * (Dn + Dv)]                   */
+    double *k_rope;           /* [n, Dr] one head for all                     */
+} buffers;
+
+/* Columns of kv_b for a head: key part, then value. */
+static int64_t n_key_part(const core_spec *spec)
+{
+    return spec->n_dh - core_spec_n_rot(spec);
+}
+
+static int64_t n_expanded(const core_spec *spec)
+{
+    return n_key_part(spec) + core_spec_n_dv(spec);
+}
+
+static void *make(par_model *m, int l)
+{
+    const core_spec *spec = m->spec;
+    const int64_t h0 = m->layout->first_head[m->layout->t];
+    const int64_t h1 = m->layout->first_head[m->layout->t + 1];
+    const int64_t width = n_expanded(spec);
+    shards s = {0};
+    s.q = par__rows(m, CORE_W_Q, l, h0 * spec->n_dh, h1 * spec->n_dh);
+    if (spec->n_q_rank > 0)
+        s.q_a = par__all_rows(m, CORE_W_Q_A, l);
+    s.q_a_bias = par__whole(m, CORE_W_Q_A_BIAS, l);
+    s.q_a_norm = par__whole(m, CORE_W_Q_A_NORM, l);
+    s.kv_a = par__all_rows(m, CORE_W_KV_A, l);
+    s.kv_a_bias = par__whole(m, CORE_W_KV_A_BIAS, l);
+    s.kv_a_norm = par__whole(m, CORE_W_KV_A_NORM, l);
+    s.kv_b = par__rows(m, CORE_W_KV_B, l, h0 * width, h1 * width);
+    return par__keep(&m->shards, &s, sizeof s);
+}
+
+static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
+{
+    const int64_t n_rot = core_spec_n_rot(spec);
+    buffers b;
+    b.q_a = par__result(w, spec->n_q_rank);
+    b.q_a_norm = par__operand(w, spec->n_q_rank);
+    b.kv_a = par__result(w, spec->n_kv_rank + n_rot);
+    b.kv_a_norm = par__operand(w, spec->n_kv_rank);
+    b.k_rope = par__result(w, n_rot);
+    w->v_step = n_expanded(spec);
+    w->v_first = n_key_part(spec);
+    w->ld_v = par__n_heads(lay) * w->v_step;
+    b.kv_b = w->v = par__result(w, w->ld_v);
+    return par__keep(&w->arena, &b, sizeof b);
+}
+
+/* y = x W^T + b, whole on every rank. */
+static void compress(par_model *m, double *y, const par_shard *w,
+                     const double *bias, core_tap tap)
+{
+    const int64_t n_d = m->spec->n_d, n = m->now.n;
+    par__enter(m, PAR_OP_LATENT, tap);
+    par__linear(m, y, w->n_row, m->work.xn, n_d, n, w, tap);
+    par__add_bias(m, y, n, w->n_row, bias);
+    par__tap_replicated(m, tap, y);
+}
+
+static void queries(par_model *m, const shards *s, int l)
+{
+    par_work *w = &m->work;
+    const buffers *b = w->projection;
+    const core_spec *spec = m->spec;
+    const int64_t n_r = spec->n_q_rank, n = m->now.n;
+    const core_tap norm = par__tap(CORE_TAP_Q_A_NORM, l);
+    const core_tap tap = par__tap(CORE_TAP_Q, l);
+    const double *x = w->xn;
+    int64_t n_x = spec->n_d;
+    if (n_r > 0) {
+        compress(m, b->q_a, &s->q_a, s->q_a_bias, par__tap(CORE_TAP_Q_A, l));
+        par__rms_rows(m, b->q_a_norm, n_r, b->q_a, n_r, n, n_r, s->q_a_norm,
+                      LATENT_EPS, norm);
+        par__tap_replicated(m, norm, b->q_a_norm);
+        x = b->q_a_norm;
+        n_x = n_r;
+    }
+    par__enter(m, PAR_OP_QKV, tap);
+    par__linear(m, w->q, s->q.n_row, x, n_x, n, &s->q, tap);
+    par__tap_heads(m, tap, w->q, spec->n_dh);
+}
+
+static void keys_and_values(par_model *m, const shards *s, int l)
+{
+    par_work *w = &m->work;
+    const buffers *b = w->projection;
+    const core_spec *spec = m->spec;
+    const int64_t n_r = spec->n_kv_rank, n = m->now.n;
+    const int64_t ld = n_r + core_spec_n_rot(spec);
+    const core_tap norm = par__tap(CORE_TAP_KV_A_NORM, l);
+    const core_tap tap = par__tap(CORE_TAP_KV_B, l);
+    compress(m, b->kv_a, &s->kv_a, s->kv_a_bias, par__tap(CORE_TAP_KV_A, l));
+    par__rms_rows(m, b->kv_a_norm, n_r, b->kv_a, ld, n, n_r, s->kv_a_norm,
+                  LATENT_EPS, norm);
+    par__tap_replicated(m, norm, b->kv_a_norm);
+    par__enter(m, PAR_OP_QKV, tap);
+    par__linear(m, b->kv_b, s->kv_b.n_row, b->kv_a_norm, n_r, n, &s->kv_b, tap);
+    par__cost_is_kv(m);
+    par__tap_heads(m, tap, b->kv_b, w->v_step);
+}
+
+/* w->k: the key part of each of my heads, then the rotated key of all. */
+static void assemble_keys(par_model *m)
+{
+    par_work *w = &m->work;
+    const buffers *b = w->projection;
+    const int64_t n_dh = m->spec->n_dh, n_part = w->v_first;
+    const int64_t n_rot = n_dh - n_part, n_h = par__n_heads(m->layout);
+    for (int64_t i = 0; i < m->now.n; i++)
+        for (int64_t h = 0; h < n_h; h++) {
+            double *k = w->k + (i * n_h + h) * n_dh;
+            memcpy(k, b->kv_b + (i * n_h + h) * w->v_step,
+                   (size_t)n_part * sizeof *k);
+            memcpy(k + n_part, b->k_rope + i * n_rot,
+                   (size_t)n_rot * sizeof *k);
+        }
+}
+
+static void run(par_model *m, const void *of_layer, int l, double *out)
+{
+    const shards *s = of_layer;
+    par_work *w = &m->work;
+    const buffers *b = w->projection;
+    const int64_t n_dh = m->spec->n_dh, n_rot = core_spec_n_rot(m->spec);
+    const int64_t n_r = m->spec->n_kv_rank, n_h = par__n_heads(m->layout);
+    const core_tap q_tap = par__tap(CORE_TAP_Q_ROPE, l);
+    const core_tap k_tap = par__tap(CORE_TAP_K_ROPE, l);
+    (void)out;
+    queries(m, s, l);
+    keys_and_values(m, s, l);
+    par__rope(m, w->q + n_dh - n_rot, n_h * n_dh, n_h, n_dh, q_tap);
+    par__tap_heads(m, q_tap, w->q, n_dh);
+    for (int64_t i = 0; i < m->now.n; i++)
+        memcpy(b->k_rope + i * n_rot, b->kv_a + i * (n_r + n_rot) + n_r,
+               (size_t)n_rot * sizeof(double));
+    par__enter(m, PAR_OP_LATENT, k_tap);
+    par__rope(m, b->k_rope, n_rot, 1, n_rot, k_tap);
+    par__tap_replicated(m, k_tap, b->k_rope);
+    par__cost_rows(m, k_tap, m->now.n, n_h * n_dh, 0);
+    par__cost_is_kv(m);
+    assemble_keys(m);
+}
+
+const par__entry par__latent = {
+    .placement = "latents of q, k, v   pp Shard(layer), dp Replicate, tp "
+                 "Replicate; what expands them tp Shard(heads)",
+    .is_replicated = true,
+    .make = make,
+    .carve = carve,
+    .run = run,
+};

@@ -1,0 +1,69 @@
+/* parallel/operators.c -- the tables of operators, made from the core's lists.
+ */
+#include "parallel/operators.h"
+#include "parallel/forward.h"
+
+#define ROW(kind, name) &par__##name,
+const par__entry *const par__mixers[] = {CORE_MIXER_LIST(ROW)};
+const par__entry *const par__shareds[] = {CORE_SHARED_LIST(ROW)};
+static const par__entry *const projections[] = {CORE_PROJECTION_LIST(ROW)};
+static const par__entry *const all[] = {
+    CORE_PROJECTION_LIST(ROW) CORE_MIXER_LIST(ROW) CORE_SHARED_LIST(ROW)};
+#undef ROW
+
+const par__entry *par__mixer(const core_spec *spec, int l)
+{
+    const core_mixer kind = core_spec_mixer(spec, l);
+    return kind < CORE_N_MIXERS ? par__mixers[kind] : NULL;
+}
+
+const par__entry *par__projection(const core_spec *spec)
+{
+    return projections[core_spec_projection(spec)];
+}
+
+const par__entry *par__shared(const core_spec *spec, int l)
+{
+    const core_shared kind = core_spec_shared(spec, l);
+    return kind < CORE_N_SHARED ? par__shareds[kind] : NULL;
+}
+
+bool par__has(const core_spec *spec, int l0, int l1, const par__entry *op)
+{
+    for (int l = l0; l < l1; l++) {
+        const par__entry *mixer = par__mixer(spec, l);
+        if (mixer == op || par__shared(spec, l) == op ||
+            (mixer == &par__attention && par__projection(spec) == op))
+            return true;
+    }
+    return false;
+}
+
+const char *par_placement(const core_spec *spec, int i)
+{
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        if (all[k]->placement != NULL &&
+            par__has(spec, 0, (int)spec->n_l, all[k]) && i-- == 0)
+            return all[k]->placement;
+    return NULL;
+}
+
+const char *par_operator_name(par_operator op)
+{
+#define ROW(kind, name) [PAR_OP_##kind] = #name,
+    static const char *const name[] = {PAR_OPERATOR_LIST(ROW)};
+#undef ROW
+    core_assert(op >= 0 && op < PAR_N_OPERATORS);
+    return name[op];
+}
+
+/* What else is repeated: norms over whole rows, and the router. */
+bool par_operator_is_replicated(par_operator op)
+{
+#define ROW(kind, name) [PAR_OP_##kind] = &par__##name,
+    static const par__entry *const by_name[PAR_N_OPERATORS] = {
+        CORE_PROJECTION_LIST(ROW) CORE_MIXER_LIST(ROW)};
+#undef ROW
+    return op == PAR_OP_NORM || op == PAR_OP_ROUTER ||
+           (by_name[op] != NULL && by_name[op]->is_replicated);
+}

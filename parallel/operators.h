@@ -1,0 +1,54 @@
+/* parallel/operators.h -- what the distributed pass knows of an operator.
+ *
+ * Every name of the lists in core/model/operators.h has a file here, which
+ * defines par__NAME: its shards, its buffers, its pass, its part of a plan. All
+ * else goes by these tables.
+ */
+#ifndef PAR_OPERATORS_H
+#define PAR_OPERATORS_H
+
+#include "parallel/layout.h"
+
+struct par_model;
+struct par_work;
+
+/* What tensor parallelism cuts a mixer into.                                 */
+typedef struct par__cut {
+    const char *letter, *what; /* "H", "query heads"                          */
+    int64_t (*length)(const core_spec *spec);
+    bool is_even; /* tp divides the length; else no part may be empty         */
+} par__cut;
+
+typedef struct par__entry {
+    par__cut cut;          /* of a mixer                                      */
+    const char *placement; /* its line of `plan`, NULL: among the common ones */
+    bool is_replicated;    /* a tensor group's ranks repeat what is charged to
+                            * the operator's name                             */
+    /* The shards of layer l, kept in m->shards; NULL in measure mode.        */
+    void *(*make)(struct par_model *m, int l);
+    /* Its buffers for a tick, kept in w->arena; NULL in measure mode.  A
+     * shared operator need not have any: no function.                        */
+    void *(*carve)(struct par_work *w, const core_spec *spec,
+                   const par_layout *layout);
+    /* mixer: out = f(xn); projection: q, k, v of the work; shared: out times
+     * something.                                                [collective] */
+    void (*run)(struct par_model *m, const void *shards, int l, double *out);
+} par__entry;
+
+#define PAR__DECLARE(kind, name) extern const par__entry par__##name;
+CORE_MIXER_LIST(PAR__DECLARE)
+CORE_PROJECTION_LIST(PAR__DECLARE)
+CORE_SHARED_LIST(PAR__DECLARE)
+#undef PAR__DECLARE
+
+extern const par__entry *const par__mixers[CORE_N_MIXERS];
+extern const par__entry *const par__shareds[CORE_N_SHARED];
+
+/* The operator of a layer, of a model; NULL: none.                           */
+const par__entry *par__mixer(const core_spec *spec, int l);
+const par__entry *par__projection(const core_spec *spec);
+const par__entry *par__shared(const core_spec *spec, int l);
+/* Does a layer of [l0, l1) have it?                                          */
+bool par__has(const core_spec *spec, int l0, int l1, const par__entry *op);
+
+#endif

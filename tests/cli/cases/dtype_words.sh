@@ -1,0 +1,38 @@
+# A type of values has several names: each command that takes one takes them all, and prints one name.
+mini='shadow-a --machine gpu-400t-64g --plan dp=2,ep=2'
+each()
+{
+    printed=$1
+    shift
+    for word in "$@"; do
+        expect 0 moeparity predict $mini --batch 8x8 --dtype "$word"
+        has out "^machine .*, $printed$"
+        expect 0 moeparity search ${mini% --plan*} --gpus 2 --batch 8x8 --dtype "$word"
+        has out ", $printed$"
+        if command -v gnuplot >/dev/null; then
+            expect 0 moeparity report $mini --batch 8x8 --gpus 2 --dtype "$word" --out page.html
+            has page.html " in $printed, plan "
+        fi
+    done
+}
+each F16 f16 F16 fp16 FP16 float16 half
+each BF16 bf16 BF16 bfloat16
+each F32 f32 F32 fp32 float32 float
+each F64 f64 F64 fp64 float64 double
+for command in "predict $mini" "report $mini" "search ${mini% --plan*} --gpus 2 --batch 8x8"; do
+    for word in f17 fp8 int8 ''; do
+        refused 2 "dtype: expected f16, bf16, f32 or f64, found '$word'" moeparity $command --dtype "$word"
+    done
+done
+
+# numerics are types, too, but for exact and halves
+for word in fp32 f32 float32 FLOAT; do
+    expect 0 moeparity run -m shadow-a --layers 1 -b 1x2 -n "$word" -o "$word.st"
+    header "$word.st" | jq -e '.__metadata__.numerics == "fp32"' >/dev/null || fail "$word"
+done
+expect 0 moeparity golden make -m shadow-a --layers 1 -b 1x2 -n double,bfloat16 -o gold
+[ -f gold/fp64.safetensors ] && [ -f gold/bf16.safetensors ] || fail "$(ls gold)"
+expect 0 moeparity compare gold gold --numerics float64
+expect 0 moeparity verify shadow-a --layers 1 --plan tp=2 --numerics f32
+has out fp32
+refused 2 "numerics: expected exact, fp64, fp32 or bf16, found 'half'" moeparity run -m shadow-a -b 1x2 -n half -o x.st

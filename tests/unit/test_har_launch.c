@@ -1,0 +1,205 @@
+/* test_har_launch.c -- whose process is it?
+ *
+ * A board with one rank, a child that waits for its end.  What is on the board
+ * is then changed to what a rank of another host, or one whose number has gone
+ * to another process, would have left there.
+ */
+#include "harness/launch/impl.h"
+#include "parallel/board.h"
+#include "tests/support/check_main.h"
+
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct fixture {
+    char folder[32], path[48];
+    par_board *board;
+    par_board_rank *rank;
+    pid_t child;
+} fixture;
+
+static fixture f;
+
+static void nap(void)
+{
+    const struct timespec ms = {.tv_nsec = 1000000};
+    nanosleep(&ms, NULL);
+}
+
+static void set_up(void)
+{
+    strcpy(f.folder, "/tmp/launch-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(f.folder));
+    snprintf(f.path, sizeof f.path, "%s/board", f.folder);
+    ck_assert_int_eq(par_board_create(&f.board, f.path, 1, 30, false), CORE_OK);
+    f.rank = &f.board->rank[0];
+    f.child = fork();
+    if (f.child == 0) {
+        par_board_join(f.rank, PAR_RANK_COMPUTING);
+        for (;;)
+            pause();
+    }
+    ck_assert_int_gt(f.child, 0);
+    while (atomic_load(&f.rank->pid) == 0)
+        nap();
+}
+
+static void tear_down(void)
+{
+    kill(f.child, SIGKILL);
+    waitpid(f.child, NULL, 0);
+    par_board_unmap(f.board);
+    unlink(f.path);
+    rmdir(f.folder);
+}
+
+/* Ended; collected, so that its number is nobody's, or not.  A zombie can be
+ * waited for without collecting it.                                          */
+static void end_child(bool collect)
+{
+    siginfo_t info;
+    kill(f.child, SIGKILL);
+    ck_assert_int_eq(
+        waitid(P_PID, (id_t)f.child, &info, WEXITED | (collect ? 0 : WNOWAIT)),
+        0);
+}
+
+static void move_to_another_host(void)
+{
+    atomic_fetch_add(&f.rank->host, 1);
+}
+
+static void give_number_to_another(void)
+{
+    atomic_fetch_add(&f.rank->start_ticks, 1);
+}
+
+static bool is_said_dead(void)
+{
+    char line[PAR_BOARD_LINE], expected[64];
+    f.board->looked_ns = 0; /* the last look was long ago */
+    if (!par_board_check(f.board, line))
+        return false;
+    snprintf(expected, sizeof expected, "rank 0 (pid %d) died; ", (int)f.child);
+    ck_assert_msg(strncmp(line, expected, strlen(expected)) == 0, "%s", line);
+    return true;
+}
+
+/* The launcher comes to know the rank only now. */
+static bool is_seen_dead(void)
+{
+    har__deaths *deaths;
+    ck_assert_int_eq(har__deaths_open(&deaths, f.board), CORE_OK);
+    const bool dead = har__deaths_wait(deaths, 0);
+    ck_assert_int_eq(har__deaths_first(deaths), dead ? 0 : -1);
+    har__deaths_close(deaths);
+    return dead;
+}
+
+START_TEST(a_rank_that_runs_here_is_killed)
+{
+    ck_assert(!is_said_dead() && !is_seen_dead());
+    ck_assert_int_eq(par_board_kill(f.board, SIGKILL), 1);
+    int status;
+    ck_assert_int_eq(waitpid(f.child, &status, 0), f.child);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+END_TEST
+
+START_TEST(a_rank_that_ended_here_is_dead)
+{
+    end_child(_i != 0);
+    ck_assert(is_said_dead() && is_seen_dead());
+    ck_assert_int_eq(par_board_kill(f.board, SIGKILL), 0);
+}
+END_TEST
+
+START_TEST(the_death_of_a_watched_rank_is_seen)
+{
+    har__deaths *deaths;
+    ck_assert_int_eq(har__deaths_open(&deaths, f.board), CORE_OK);
+    ck_assert(!har__deaths_wait(deaths, 0));
+    kill(f.child, SIGKILL);
+    while (!har__deaths_wait(deaths, 10)) {
+    }
+    ck_assert_int_eq(har__deaths_first(deaths), 0);
+    har__deaths_close(deaths);
+}
+END_TEST
+
+static void (*const CHANGE[])(void) = {move_to_another_host,
+                                       give_number_to_another};
+
+START_TEST(the_number_of_another_process_is_not_used)
+{
+    CHANGE[_i]();
+    ck_assert(!is_said_dead() && !is_seen_dead());
+    ck_assert_int_eq(par_board_kill(f.board, SIGKILL), 0);
+    ck_assert_int_eq(kill(f.child, 0), 0);
+    end_child(false); /* that of the process with the number says nothing */
+    ck_assert(!is_said_dead() && !is_seen_dead());
+}
+END_TEST
+
+START_TEST(a_rank_elsewhere_whose_number_nobody_has_here_is_not_dead)
+{
+    end_child(true);
+    move_to_another_host();
+    ck_assert(!is_said_dead() && !is_seen_dead());
+}
+END_TEST
+
+/* Nothing has moved for a minute.  The first look notes the processor time of
+ * a rank here, the second finds that it is the same.                         */
+START_TEST(a_rank_elsewhere_is_believed_to_compute)
+{
+    char line[PAR_BOARD_LINE];
+    const bool elsewhere = _i == 1;
+    if (elsewhere)
+        move_to_another_host();
+    bool is_stalled = false;
+    for (int look = 0; look < 2; look++) {
+        f.board->looked_ns = 0;
+        f.board->progress_ns = par_now_ns() - 60 * (int64_t)1000000000;
+        is_stalled = par_board_check(f.board, line);
+    }
+    ck_assert(is_stalled == !elsewhere);
+    if (is_stalled)
+        ck_assert_msg(strstr(line, "uses no processor time") != NULL, "%s",
+                      line);
+}
+END_TEST
+
+START_TEST(a_process_knows_its_host_and_its_start)
+{
+    par_process me, child;
+    ck_assert(par_process_read(&me, (int)getpid()));
+    ck_assert(par_process_read(&child, (int)f.child));
+    ck_assert_uint_eq(child.start_ticks, f.rank->start_ticks);
+    ck_assert(me.start_ticks > 0 && me.start_ticks <= child.start_ticks);
+    ck_assert_uint_eq(f.board->host, f.rank->host);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("har_launch");
+    TCase *tcase = tcase_create("processes");
+    tcase_add_checked_fixture(tcase, set_up, tear_down);
+    tcase_add_test(tcase, a_process_knows_its_host_and_its_start);
+    tcase_add_test(tcase, a_rank_that_runs_here_is_killed);
+    tcase_add_loop_test(tcase, a_rank_that_ended_here_is_dead, 0, 2);
+    tcase_add_test(tcase, the_death_of_a_watched_rank_is_seen);
+    tcase_add_loop_test(tcase, the_number_of_another_process_is_not_used, 0, 2);
+    tcase_add_test(tcase,
+                   a_rank_elsewhere_whose_number_nobody_has_here_is_not_dead);
+    tcase_add_loop_test(tcase, a_rank_elsewhere_is_believed_to_compute, 0, 2);
+    suite_add_tcase(suite, tcase);
+    return check_main(suite);
+}
