@@ -50,7 +50,6 @@ static void *make(par_model *m, int l)
     attention.projection = par__projection(m->spec)->make(m, l);
     attention.sinks = par__part(m, CORE_W_SINKS, l, h0, h1);
     attention.o = par__columns(m, CORE_W_O, l, h0 * n_dv, h1 * n_dv);
-    attention.o_bias = par__whole(m, CORE_W_O_BIAS, l);
     return par__keep(&m->shards, &attention, sizeof attention);
 }
 
@@ -82,7 +81,7 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__linear(m, out, n_d, w->context, attention->o.n_col, n, &attention->o,
                 tap);
     par__reduce_tp(m, out, n * n_d);
-    par__add_bias(m, out, n, n_d, attention->o_bias);
+    par__add_bias(m, out, n, n_d, attention->o.bias);
     par__tap_replicated(m, tap, out);
 }
 

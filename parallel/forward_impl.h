@@ -33,14 +33,13 @@ typedef struct par_shard {
     const double *w64; /* resident (exact, fp64), or NULL                     */
     const float *w32;  /* resident (floats) or NULL; neither: read by the tile */
     double norm;       /* exact and resident: its largest row norm            */
+    const double *bias; /* of its rows; NULL: none                            */
 } par_shard;
 
-/* Absent biases are NULL.  Row biases (o, down) are whole on every rank.     */
 typedef struct par_mlp {
     int64_t n_f, f0;   /* inner columns of mine; 0 if the layer has no MLP    */
     bool exists;
     par_shard gate, up, down;
-    const double *gate_bias, *up_bias, *down_bias;
     const void *shared; /* of what multiplies a shared expert (par__shared)   */
 } par_mlp;
 
@@ -49,25 +48,23 @@ typedef struct par_norm {
     const double *weight, *bias;
 } par_norm;
 
-/* Shard(head) but for the bias. */
+/* Shard(head). */
 typedef struct par_attention {
     const void *projection; /* of what makes q, k and v (par__projection)     */
-    const double *sinks;    /* of my heads                                    */
+    const double *sinks;
     par_shard o;
-    const double *o_bias;
 } par_attention;
 
 typedef struct par_layer {
     par_norm attn_norm, ffn_norm;
     const void *mixer;      /* shards of par__mixer                           */
     par_shard router;
-    const double *router_bias, *correction; /* [E]                            */
+    const double *correction; /* [E]                                          */
     par_mlp mlp;
 } par_layer;
 
 typedef struct par_expert {
     par_shard gate, up, down;
-    const double *gate_bias, *up_bias, *down_bias;
 } par_expert;
 
 /* A buffer whose size depends on routing: grows, never shrinks.              */
@@ -182,7 +179,6 @@ struct par_model {
     int *pair_layer;            /* [pp * n_pair] layer that a pair serves, -1 */
     par_shard embed, head;
     par_norm final_norm;
-    const double *head_bias;    /* of my vocabulary                           */
     double *tile64;             /* one tile of a weight                       */
     float *tile32;
 
@@ -253,8 +249,8 @@ void par__cost_close(par_model *m);
 
 /* --- shard.c, linear.c --------------------------------------------------- */
 
-/* The rectangle rows [r0, r1) x columns [c0, c1); in measure mode only its
- * bytes are counted.                                                         */
+/* The rectangle rows [r0, r1) x columns [c0, c1), and the bias of the rows; in
+ * measure mode only their bytes are counted.                                 */
 par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
                           int64_t c0, int64_t c1, int n_part, bool resident);
 /* Columns [c0, c1) of a weight vector; NULL if the model does not have it.   */
@@ -283,6 +279,11 @@ void par__product(par_model *m, double *y, int64_t ldy, const double *x,
                   int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
 void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
                  int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
+/* y [tokens, n_row] = x W^T + bias; column-parallel: stored and shown, too.   */
+void par__affine(par_model *m, double *y, const double *x, int64_t ldx,
+                 const par_shard *w, core_tap tap);
+void par__affine_columns(par_model *m, double *y, const double *x, int64_t ldx,
+                         const par_shard *w, core_tap tap);
 /* Part of the operator whose record is open, but for a collective.           */
 void par__add_bias(par_model *m, double *y, int64_t n, int64_t n_col,
                    const double *bias);

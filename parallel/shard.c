@@ -40,6 +40,9 @@ par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
                    .n_col = c1 - c0,
                    .n_part = n_part};
     const int64_t n = s.n_row * s.n_col;
+    const core_weight bias = {core_weight_bias(id.kind), id.layer, id.expert};
+    if (bias.kind != CORE_W_NONE)
+        s.bias = par__vector_make(m, bias, r0, r1);
     if (!resident || n == 0)
         return s;
     if (core_uses_floats(m->numerics)) {
@@ -70,29 +73,34 @@ const double *par__vector_make(par_model *m, core_weight id, int64_t c0,
     return v;
 }
 
+static core_weight find(const par_model *m, core_weight_kind kind, int l,
+                        int64_t *n_row, int64_t *n_col)
+{
+    const core_weight id = {.kind = kind, .layer = l};
+    core_weight_shape(m->spec, id, n_row, n_col);
+    return id;
+}
+
 par_shard par__rows(par_model *m, core_weight_kind kind, int l, int64_t r0,
                     int64_t r1)
 {
-    const core_weight id = {.kind = kind, .layer = l};
     int64_t n_row, n_col;
-    core_weight_shape(m->spec, id, &n_row, &n_col);
+    const core_weight id = find(m, kind, l, &n_row, &n_col);
     return par__shard_make(m, id, r0, r1, 0, n_col, 1, true);
 }
 
 par_shard par__all_rows(par_model *m, core_weight_kind kind, int l)
 {
     int64_t n_row, n_col;
-    core_weight_shape(m->spec, (core_weight){.kind = kind, .layer = l}, &n_row,
-                      &n_col);
-    return par__rows(m, kind, l, 0, n_row);
+    const core_weight id = find(m, kind, l, &n_row, &n_col);
+    return par__shard_make(m, id, 0, n_row, 0, n_col, 1, true);
 }
 
 par_shard par__columns(par_model *m, core_weight_kind kind, int l, int64_t c0,
                        int64_t c1)
 {
-    const core_weight id = {.kind = kind, .layer = l};
     int64_t n_row, n_col;
-    core_weight_shape(m->spec, id, &n_row, &n_col);
+    const core_weight id = find(m, kind, l, &n_row, &n_col);
     return par__shard_make(m, id, 0, n_row, c0, c1, m->layout->plan.tp, true);
 }
 
@@ -105,17 +113,14 @@ const double *par__part(par_model *m, core_weight_kind kind, int l, int64_t c0,
 const double *par__whole(par_model *m, core_weight_kind kind, int l)
 {
     int64_t n_row, n_col;
-    core_weight_shape(m->spec, (core_weight){.kind = kind, .layer = l}, &n_row,
-                      &n_col);
-    return par__part(m, kind, l, 0, n_col);
+    return par__vector_make(m, find(m, kind, l, &n_row, &n_col), 0, n_col);
 }
 
 const double *par__doubles(par_model *m, core_weight_kind kind, int l,
                            int64_t r0, int64_t r1)
 {
-    const core_weight id = {.kind = kind, .layer = l};
     int64_t n_row, n_col;
-    core_weight_shape(m->spec, id, &n_row, &n_col);
+    const core_weight id = find(m, kind, l, &n_row, &n_col);
     double *w = core_arena_f64(&m->shards, (r1 - r0) * n_col);
     if (!is_measuring(m) && r1 > r0)
         core_weights_read(m->weights, id, r0, r1, 0, n_col, w, n_col);
