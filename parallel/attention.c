@@ -23,6 +23,7 @@ void par__tap_kv(par_model *m, core_tap tap, double *values)
 {
     const par_layout *lay = m->layout;
     const int64_t n_dh = m->spec->n_dh, ld = (lay->kv1 - lay->kv0) * n_dh;
+    par__cost_is_kv(m);
     par__store(m, tap.kind, values, m->now.n * ld);
     for (int64_t g = lay->kv0; g < lay->kv1; g++) {
         par_piece piece = {.tap = tap,
@@ -48,7 +49,7 @@ static void *make(par_model *m, int l)
     const int64_t n_dv = core_spec_n_dv(m->spec);
     par_attention attention;
     attention.projection = par__projection(m->spec)->make(m, l);
-    attention.sinks = par__part(m, CORE_W_SINKS, l, h0, h1);
+    attention.sinks = par__vector(m, CORE_W_SINKS, l, h0, h1);
     attention.o = par__columns(m, CORE_W_O, l, h0 * n_dv, h1 * n_dv);
     return par__keep(&m->shards, &attention, sizeof attention);
 }

@@ -20,6 +20,7 @@
 enum {
     PAR_TILE_ELEMENTS = 1 << 20, /* 8 MB of doubles: a tile of a weight       */
     PAR_QUERY_BLOCK = 64,        /* queries whose scores exist at a time      */
+    PAR_END = -1,                /* the end of an axis, of rows or columns    */
     PAR_META = 3,                /* layer, expert, global choice id of a row  */
     PAR_MAX_FRESH = 64           /* buffers that a tick starts by poisoning   */
 };
@@ -250,23 +251,18 @@ void par__cost_close(par_model *m);
 /* --- shard.c, linear.c --------------------------------------------------- */
 
 /* The rectangle rows [r0, r1) x columns [c0, c1), and the bias of the rows; in
- * measure mode only their bytes are counted.                                 */
+ * measure mode only their bytes are counted.  An end may be PAR_END.         */
 par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
                           int64_t c0, int64_t c1, int n_part, bool resident);
-/* Columns [c0, c1) of a weight vector; NULL if the model does not have it.   */
-const double *par__vector_make(par_model *m, core_weight id, int64_t c0,
-                               int64_t c1);
-/* The same of layer l: of a matrix that splits by its outputs, or not at all;
- * of one whose product is Partial over tp; of a vector; of one that every rank
- * has whole; rows as doubles, for what is no product.                        */
+/* Of layer l: a matrix split by its outputs; one whose product is Partial over
+ * tp; a vector, NULL if the model does not have it; rows as doubles, for what is
+ * no product.                                                                */
 par_shard par__rows(par_model *m, core_weight_kind kind, int l, int64_t r0,
                     int64_t r1);
-par_shard par__all_rows(par_model *m, core_weight_kind kind, int l);
 par_shard par__columns(par_model *m, core_weight_kind kind, int l, int64_t c0,
                        int64_t c1);
-const double *par__part(par_model *m, core_weight_kind kind, int l, int64_t c0,
-                        int64_t c1);
-const double *par__whole(par_model *m, core_weight_kind kind, int l);
+const double *par__vector(par_model *m, core_weight_kind kind, int l,
+                          int64_t c0, int64_t c1);
 const double *par__doubles(par_model *m, core_weight_kind kind, int l,
                            int64_t r0, int64_t r1);
 /* A copy in the arena; NULL in measure mode.                                 */
@@ -310,7 +306,8 @@ void par__head(par_model *m);
 
 /* attention.c, qk_norm.c, rope.c, heads.c; l: the layer                      */
 int64_t par__n_heads(const par_layout *layout); /* of mine */
-/* Store and show values of my heads, `width` columns each; of my kv heads.   */
+/* Store and show values of my heads, `width` columns each; keys or values of my
+ * kv heads, which the open record is told.                                   */
 void par__tap_heads(par_model *m, core_tap tap, double *values, int64_t width);
 void par__tap_kv(par_model *m, core_tap tap, double *values);
 /* Clamp n values, if the model does.                                         */

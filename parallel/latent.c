@@ -46,10 +46,10 @@ static void *make(par_model *m, int l)
     shards s = {0};
     s.q = par__rows(m, CORE_W_Q, l, h0 * spec->n_dh, h1 * spec->n_dh);
     if (spec->n_q_rank > 0)
-        s.q_a = par__all_rows(m, CORE_W_Q_A, l);
-    s.q_a_norm = par__whole(m, CORE_W_Q_A_NORM, l);
-    s.kv_a = par__all_rows(m, CORE_W_KV_A, l);
-    s.kv_a_norm = par__whole(m, CORE_W_KV_A_NORM, l);
+        s.q_a = par__rows(m, CORE_W_Q_A, l, 0, PAR_END);
+    s.q_a_norm = par__vector(m, CORE_W_Q_A_NORM, l, 0, PAR_END);
+    s.kv_a = par__rows(m, CORE_W_KV_A, l, 0, PAR_END);
+    s.kv_a_norm = par__vector(m, CORE_W_KV_A_NORM, l, 0, PAR_END);
     s.kv_b = par__rows(m, CORE_W_KV_B, l, h0 * width, h1 * width);
     return par__keep(&m->shards, &s, sizeof s);
 }

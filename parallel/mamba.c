@@ -52,11 +52,11 @@ static void *make(par_model *m, int l)
     s.out = par__columns(m, CORE_W_MAMBA_OUT, l, c0, c1);
     s.conv = par__doubles(m, CORE_W_MAMBA_CONV, l, c0, c1);
     s.a_log = par__doubles(m, CORE_W_MAMBA_A_LOG, l, c0, c1);
-    s.conv_bias = par__part(m, CORE_W_MAMBA_CONV_BIAS, l, c0, c1);
-    s.d = par__part(m, CORE_W_MAMBA_D, l, c0, c1);
-    s.dt_norm = par__whole(m, CORE_W_MAMBA_DT_NORM, l);
-    s.b_norm = par__whole(m, CORE_W_MAMBA_B_NORM, l);
-    s.c_norm = par__whole(m, CORE_W_MAMBA_C_NORM, l);
+    s.conv_bias = par__vector(m, CORE_W_MAMBA_CONV_BIAS, l, c0, c1);
+    s.d = par__vector(m, CORE_W_MAMBA_D, l, c0, c1);
+    s.dt_norm = par__vector(m, CORE_W_MAMBA_DT_NORM, l, 0, PAR_END);
+    s.b_norm = par__vector(m, CORE_W_MAMBA_B_NORM, l, 0, PAR_END);
+    s.c_norm = par__vector(m, CORE_W_MAMBA_C_NORM, l, 0, PAR_END);
     return par__keep(&m->shards, &s, sizeof s);
 }
 

@@ -21,8 +21,8 @@ static core_weight weight(core_weight_kind kind, int layer, int expert)
 static par_norm make_norm(par_model *m, core_weight_kind w,
                           core_weight_kind bias, int l)
 {
-    return (par_norm){.weight = par__whole(m, w, l),
-                      .bias = par__whole(m, bias, l)};
+    return (par_norm){.weight = par__vector(m, w, l, 0, PAR_END),
+                      .bias = par__vector(m, bias, l, 0, PAR_END)};
 }
 
 static void make_mlp(par_model *m, par_mlp *mlp, int l)
@@ -52,8 +52,8 @@ static par_layer make_layer(par_model *m, int l)
     layer.mixer = mixer != NULL ? mixer->make(m, l) : NULL;
     layer.ffn_norm = make_norm(m, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS, l);
     if (core_spec_is_moe(m->spec, l)) {
-        layer.router = par__all_rows(m, CORE_W_ROUTER, l);
-        layer.correction = par__whole(m, CORE_W_CORRECTION, l);
+        layer.router = par__rows(m, CORE_W_ROUTER, l, 0, PAR_END);
+        layer.correction = par__vector(m, CORE_W_CORRECTION, l, 0, PAR_END);
     }
     make_mlp(m, &layer.mlp, l);
     return layer;
@@ -64,15 +64,14 @@ static par_expert make_expert(par_model *m, int l, int e, bool resident)
     const par_layout *lay = m->layout;
     const int64_t f0 = lay->first_f[lay->etp_i];
     const int64_t f1 = lay->first_f[lay->etp_i + 1];
-    const int64_t n_d = m->spec->n_d;
     par_expert x = {0};
     if (m->spec->gated)
         x.gate = par__shard_make(m, weight(CORE_W_EXPERT_GATE, l, e), f0, f1, 0,
-                                 n_d, 1, resident);
-    x.up = par__shard_make(m, weight(CORE_W_EXPERT_UP, l, e), f0, f1, 0, n_d, 1,
-                           resident);
-    x.down = par__shard_make(m, weight(CORE_W_EXPERT_DOWN, l, e), 0, n_d, f0,
-                             f1, lay->plan.etp, resident);
+                                 PAR_END, 1, resident);
+    x.up = par__shard_make(m, weight(CORE_W_EXPERT_UP, l, e), f0, f1, 0,
+                           PAR_END, 1, resident);
+    x.down = par__shard_make(m, weight(CORE_W_EXPERT_DOWN, l, e), 0, PAR_END,
+                             f0, f1, lay->plan.etp, resident);
     return x;
 }
 
@@ -152,7 +151,7 @@ static void make_ends(par_model *m)
             par__shard_make(m, spec->tied ? embed : weight(CORE_W_HEAD, 0, 0),
                             v0, v1, 0, spec->n_d, 1, true);
     if (spec->tied)
-        m->head.bias = par__part(m, CORE_W_HEAD_BIAS, 0, v0, v1);
+        m->head.bias = par__vector(m, CORE_W_HEAD_BIAS, 0, v0, v1);
 }
 
 static void carve(par_model *m, bool resident_experts)

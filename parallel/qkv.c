@@ -22,10 +22,10 @@ static void *make(par_model *m, int l)
     s.q = par__rows(m, CORE_W_Q, l, q0, q1);
     s.k = par__rows(m, CORE_W_K, l, k0, k1);
     s.v = par__rows(m, CORE_W_V, l, k0, k1);
-    s.q_norm = per_head ? par__whole(m, CORE_W_Q_NORM, l)
-                        : par__part(m, CORE_W_Q_NORM, l, q0, q1);
-    s.k_norm = per_head ? par__whole(m, CORE_W_K_NORM, l)
-                        : par__part(m, CORE_W_K_NORM, l, k0, k1);
+    s.q_norm = per_head ? par__vector(m, CORE_W_Q_NORM, l, 0, PAR_END)
+                        : par__vector(m, CORE_W_Q_NORM, l, q0, q1);
+    s.k_norm = per_head ? par__vector(m, CORE_W_K_NORM, l, 0, PAR_END)
+                        : par__vector(m, CORE_W_K_NORM, l, k0, k1);
     return par__keep(&m->shards, &s, sizeof s);
 }
 
@@ -60,11 +60,9 @@ static void project(par_model *m, const shards *s, int l)
     par__clip(m, w->q, early ? n * s->q.n_row : 0);
     par__tap_heads(m, q_tap, w->q, m->spec->n_dh);
     par__affine(m, w->k, w->xn, n_d, &s->k, k_tap);
-    par__cost_is_kv(m);
     par__clip(m, w->k, early ? n * n_kv : 0);
     par__tap_kv(m, k_tap, w->k);
     par__affine(m, w->v, w->xn, n_d, &s->v, v_tap);
-    par__cost_is_kv(m);
     par__clip(m, w->v, n * n_kv);
     par__tap_kv(m, v_tap, w->v);
 }
@@ -83,7 +81,6 @@ static void place(par_model *m, int l)
     par__rope(m, w->q, n_h * n_dh, n_h, n_dh, par__tap(CORE_TAP_Q_ROPE, l));
     par__tap_heads(m, par__tap(CORE_TAP_Q_ROPE, l), w->q, n_dh);
     par__rope(m, w->k, n_kv * n_dh, n_kv, n_dh, par__tap(CORE_TAP_K_ROPE, l));
-    par__cost_is_kv(m);
     par__tap_kv(m, par__tap(CORE_TAP_K_ROPE, l), w->k);
     par__qk_norm_roped(m, l);
 }
