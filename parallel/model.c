@@ -10,7 +10,7 @@
  */
 #include "parallel/forward_impl.h"
 
-#include "core/numbers/blas.h"
+#include "core/blas/blas.h"
 
 #include <stdlib.h>
 

@@ -8,7 +8,7 @@
 #include "ref/ref_impl.h"
 
 #include "core/base/clock.h"
-#include "core/numbers/blas.h"
+#include "core/blas/blas.h"
 
 #include <omp.h>
 #include <string.h>

@@ -33,7 +33,7 @@ static core_status get_kv_heads(core__reader r, core_spec *spec)
 static core_status get_head_size(core__reader r, core__head_rule rule,
                                  core_spec *spec)
 {
-    if (rule == CORE_HEAD_LATENT) {
+    if (rule == CORE_HEAD_OF_PARTS) {
         int64_t nope, rope;
         CORE_TRY(core__config_count(r, "qk_nope_head_dim", &nope));
         CORE_TRY(core__config_count(r, "qk_rope_head_dim", &rope));

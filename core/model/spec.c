@@ -148,18 +148,3 @@ int64_t core_spec_capacity(const core_spec *spec, int64_t n_t)
         ceil((double)n_t * (double)spec->n_k / (double)spec->n_e * c->factor);
     return slots < 0x1p62 ? (int64_t)slots : INT64_MAX;
 }
-
-bool core_spec_has_mamba(const core_spec *spec, int layer)
-{
-    return core_spec_mixer(spec, layer) == CORE_MIXER_MAMBA;
-}
-
-bool core_spec_is_mla(const core_spec *spec)
-{
-    return spec->n_kv_rank > 0;
-}
-
-bool core_spec_has_shared_gate(const core_spec *spec, int layer)
-{
-    return core_spec_shared(spec, layer) != CORE_N_SHARED;
-}

@@ -210,9 +210,6 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
 bool core_spec_has_mlp(const core_spec *spec, int layer, int64_t *n_f);
 int64_t core_spec_n_mlp(const core_spec *spec, int layer); /* 0: none         */
 
-bool core_spec_has_mamba(const core_spec *spec, int layer);
-bool core_spec_is_mla(const core_spec *spec);
-bool core_spec_has_shared_gate(const core_spec *spec, int layer);
 /* Number of MoE layers in [first, end).                              [local] */
 int core_spec_count_moe(const core_spec *spec, int first, int end);
 

@@ -6,7 +6,7 @@
  * changes from second to second, so a burst of one product proves nothing.  The
  * figure is the median of the pairs' ratios.  Not a test: it judges nothing.
  */
-#include "core/numbers/blas.h"
+#include "core/blas/blas.h"
 #include "core/numbers/rng.h"
 #include "ref/ref.h"
 

@@ -225,7 +225,7 @@ static void roll_placement(dice *d, par_plan *plan, const core_spec *spec)
 static bool can_pad(const core_spec *spec)
 {
     for (int l = 0; l < (int)spec->n_l; l++)
-        if (core_spec_has_mamba(spec, l))
+        if (core_spec_mixer(spec, l) == CORE_MIXER_MAMBA)
             return false;
     return !spec->sinks;
 }

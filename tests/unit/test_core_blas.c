@@ -3,7 +3,7 @@
  * The witness is the kernel: what the processor did for this process and not
  * for this thread, others did.
  */
-#include "core/numbers/blas.h"
+#include "core/blas/blas.h"
 #include "tests/support/check_main.h"
 
 #include <cblas.h>

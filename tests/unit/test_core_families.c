@@ -311,7 +311,7 @@ START_TEST(layers_are_of_the_stated_kinds)
     read_config(text, "jamba/tiny", "config.json");
     s = parse(text);
     for (int l = 0; l < 4; l++) {
-        ck_assert_int_eq(core_spec_has_mamba(&s, l), l % 2 == 0);
+        ck_assert_int_eq(core_spec_mixer(&s, l) == CORE_MIXER_MAMBA, l % 2 == 0);
         ck_assert_int_eq(core_spec_is_moe(&s, l), l % 2 == 1);
         ck_assert(!core_spec_has_rope(&s, l));
     }

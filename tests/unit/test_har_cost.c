@@ -540,8 +540,9 @@ static int64_t untouched(const run_case *c, const par_layout *lay, const run *r)
     return n * (c->spec.gated ? 3 : 2) * n_f * c->spec.n_d;
 }
 
-/* Is the memory what the run used?  One token group and no bias that is read row by row: then every weight but the
- * embedding is read once, and what is held and touched is what is read.       */
+/* Is the memory what the run used?  One token group and no bias that is read row
+ * by row: then every weight but the embedding is read once, and what is held and
+ * touched is what is read. */
 static bool is_memory_wrong(const run_case *c, const run *r, int rank,
                             char why[WHY])
 {

@@ -6,7 +6,7 @@
  * coordinates.  Every element must be shown by exactly its declared owners, and
  * every choice that was sent must arrive and return.
  */
-#include "core/numbers/blas.h"
+#include "core/blas/blas.h"
 #include "core/pass/batch.h"
 #include "parallel/forward.h"
 #include "tests/support/mpi_check.h"

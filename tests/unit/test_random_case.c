@@ -18,7 +18,7 @@ typedef bool (*question)(const random_case *c, int layer);
 
 static bool has_mamba(const random_case *c, int l)
 {
-    return core_spec_has_mamba(&c->spec, l) && c->plan.tp > 1;
+    return core_spec_mixer(&c->spec, l) == CORE_MIXER_MAMBA && c->plan.tp > 1;
 }
 
 static bool has_uneven_channels(const random_case *c, int l)
@@ -150,7 +150,7 @@ static bool weighs_input(const random_case *c, int l)
 
 static bool scores_shared(const random_case *c, int l)
 {
-    return core_spec_has_shared_gate(&c->spec, l) && c->plan.tp > 1;
+    return core_spec_shared(&c->spec, l) == CORE_SHARED_SHARED_GATE && c->plan.tp > 1;
 }
 
 static bool is_dense(const random_case *c, int l)

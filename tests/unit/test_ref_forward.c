@@ -1,7 +1,7 @@
 /* test_ref_forward.c -- properties of whole passes that need no other witness:
  * what must not change a bit, what must, and bounds that hold and bite. */
 #include "core/model/elementary.h"
-#include "core/numbers/blas.h"
+#include "core/blas/blas.h"
 #include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
 

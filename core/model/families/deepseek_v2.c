@@ -30,7 +30,7 @@ const core__family core__family_deepseek_v2 = {
     .add = add,
     .experts = "n_routed_experts",
     .inner = "moe_intermediate_size",
-    .head = CORE_HEAD_LATENT,
+    .head = CORE_HEAD_OF_PARTS,
     .dense = "model.layers.%d.mlp.",
     .shared = "model.layers.%d.mlp.shared_experts.",
 };

@@ -16,7 +16,7 @@ typedef enum core__head_rule {
     CORE_HEAD_OF_KEY,   /* head_dim, and hidden / heads where it is absent   */
     CORE_HEAD_REQUIRED, /* head_dim */
     CORE_HEAD_OF_WIDTH, /* hidden / heads, whatever head_dim says */
-    CORE_HEAD_LATENT,   /* qk_nope_head_dim + qk_rope_head_dim   */
+    CORE_HEAD_OF_PARTS,   /* qk_nope_head_dim + qk_rope_head_dim   */
 } core__head_rule;
 
 /* A tensor that is not called as in the operators' rows; a list of them ends

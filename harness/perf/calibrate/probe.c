@@ -25,7 +25,8 @@ static void throw_experts(har_dice *d, core_spec *s)
     s->gated = har_dice_one_in(d, 2);
     s->act = s->gated ? CORE_ACT_SILU : CORE_ACT_GELU;
     s->renormalise = s->n_k > 1;
-    s->router = har_dice_one_in(d, 3) ? CORE_ROUTER_SIGMOID : CORE_ROUTER_SOFTMAX;
+    s->router =
+        har_dice_one_in(d, 3) ? CORE_ROUTER_SIGMOID : CORE_ROUTER_SOFTMAX;
     s->n_f_shared = har_dice_one_in(d, 2) ? har_dice_between(d, 16, 512) : 0;
     for (int i = 0; i < (int)CORE_N_SHARED && s->n_f_shared > 0; i++)
         if (har_dice_one_in(d, 3))

@@ -13,7 +13,7 @@
 #include "harness/perf/calibrate/calibrate.h"
 
 #include "core/base/arena.h"
-#include "core/numbers/blas.h"
+#include "core/blas/blas.h"
 
 #include <cblas.h>
 #include <math.h>

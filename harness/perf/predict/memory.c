@@ -1,9 +1,9 @@
 /* harness/perf/predict/memory.c -- bytes on each GPU.
  *
- * Elements are those of the emulation (cost/sum.h), bytes those of the dtype.
- * Weights: the rank's shards.  KV: what all rows of a replica leave behind
- * (keys and values, states), with the whole of a row even
- * where a window would let go of some.
+ * Elements are those of the emulation (cost/memory.h), bytes those of the
+ * dtype.  Weights: the rank's shards.  KV: what all rows of a replica leave
+ * behind (keys and values, states), with the whole of a row even where a window
+ * would let go of some.
  * Activations: the buffers of the largest micro-batch, each operator's result
  * in a place of its own.  Buffers: rows of experts of the largest pair.
  */

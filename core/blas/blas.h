@@ -1,4 +1,4 @@
-/* core/numbers/blas.h -- how many threads a product of OpenBLAS takes.
+/* core/blas/blas.h -- how many threads a product of OpenBLAS takes.
  *
  * The only place that sets it.  A library of its own, core_blas, for those who
  * multiply with OpenBLAS: the rest of core does not know it.

@@ -1,4 +1,4 @@
-/* core/numbers/blas.c -- see blas.h.
+/* core/blas/blas.c -- see blas.h.
  *
  * Which number counts depends on the release and on how it was built:
  *     built for POSIX threads    openblas_set_num_threads
@@ -7,7 +7,7 @@
  * so both are set.  Trap: there openblas_get_num_threads answers what was set
  * last, and only after the next product what that product took.
  */
-#include "core/numbers/blas.h"
+#include "core/blas/blas.h"
 
 #include <cblas.h>
 #include <omp.h>
