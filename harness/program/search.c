@@ -5,6 +5,7 @@
  * further micro-batches; the popularity of experts changes the times, so it is
  * read before the search.
  */
+#include "core/files/text.h"
 #include "harness/launch/waiting.h"
 #include "harness/perf/predict/load_source.h"
 #include "harness/perf/search/report.h"
@@ -93,18 +94,16 @@ static core_status parse_positive(double *out, const char *option,
 
 static core_status parse_slo(const char *text, har_search_case *out)
 {
-    static const char latency[] = "latency_ms<", tokens[] = "tokens_per_s>";
-    if (strncmp(text, latency, strlen(latency)) == 0) {
-        CORE_TRY(parse_positive(&out->most_latency, "--slo",
-                                text + strlen(latency)));
+    const char *number;
+    if (core_text_after(text, "latency_ms<", &number)) {
+        CORE_TRY(parse_positive(&out->most_latency, "--slo", number));
         out->most_latency /= 1e3;
         return CORE_OK;
     }
-    CORE_FAIL_IF(strncmp(text, tokens, strlen(tokens)) != 0, CORE_E_USAGE,
+    CORE_FAIL_IF(!core_text_after(text, "tokens_per_s>", &number), CORE_E_USAGE,
                  "--slo: expected latency_ms<X or tokens_per_s>X, found '%s'",
                  text);
-    return parse_positive(&out->least_tokens_per_s, "--slo",
-                          text + strlen(tokens));
+    return parse_positive(&out->least_tokens_per_s, "--slo", number);
 }
 
 static core_status parse_work(const request *r, har_quick *e)
