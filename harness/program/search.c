@@ -64,8 +64,7 @@ static void read_command_line(request *r, int argc, char **argv)
     har_parse(&line, options, r, argc, argv);
 }
 
-/* --- options
- * ------------------------------------------------------------------ */
+/* --- options --- */
 
 enum { MOST_GPUS = 4096, MOST_REPLAYS = 20000 };
 
@@ -139,8 +138,7 @@ static core_status parse_case(const request *r, har_search_case *c,
     return CORE_OK;
 }
 
-/* --- marked plans
- * ------------------------------------------------------------- */
+/* --- marked plans --- */
 
 static core_status price(har_replayer *r, har_quick *e,
                          const har_search_case *c, const par_plan *plan,
@@ -200,8 +198,7 @@ static core_status mark_seed(const har_search_case *c, har_replayer *replayer,
     return CORE_OK;
 }
 
-/* --- placement
- * ---------------------------------------------------------------- */
+/* --- placement --- */
 
 static const har_search_point *to_place(const har_search_view *v, int n_asked)
 {
@@ -232,8 +229,7 @@ static core_status place(const request *r, const har_search_view *v,
                             out);
 }
 
-/* --- search
- * ------------------------------------------------------------------- */
+/* --- search --- */
 
 static core_status check_found(const har_search_view *v)
 {

@@ -58,8 +58,7 @@ static core_status origin(const reader *r, const core_yaml_entry *e,
                             "measured, transferred, assumed or datasheet");
 }
 
-/* --- the keys ---------------------------------------------------------------
- */
+/* --- the keys --- */
 
 static const struct {
     const char *path;
@@ -248,8 +247,7 @@ static core_status read_entry(reader *r, const core_yaml_entry *e)
               e->column, e->path);
 }
 
-/* --- what must be there -----------------------------------------------------
- */
+/* --- what must be there --- */
 
 /* Files of before links had a sigma say nothing about it. */
 static void assume_sigma(har_machine *m)
@@ -336,8 +334,7 @@ core_status har_machine_parse(har_machine *out, const char *text,
     return CORE_OK;
 }
 
-/* --- files ------------------------------------------------------------------
- */
+/* --- files --- */
 
 static core_status read_file(char **out, const char *path)
 {
