@@ -69,7 +69,8 @@ static void carve_operators(par_work *w, const core_spec *spec,
         if (par__has(spec, l0, l1, par__mixers[k]))
             w->mixer[k] = par__mixers[k]->carve(w, spec, lay);
     for (int k = 0; k < CORE_N_SHARED; k++)
-        if (par__has(spec, l0, l1, par__shareds[k]))
+        if (par__shareds[k]->carve != NULL &&
+            par__has(spec, l0, l1, par__shareds[k]))
             w->shared[k] = par__shareds[k]->carve(w, spec, lay);
 }
 

@@ -6,8 +6,6 @@
 
 #include "core/files/json.h"
 
-#include <math.h>
-
 static void write_tap(const har_dump_tap *t, FILE *out)
 {
     if (t->problem[0] != '\0') {
@@ -66,7 +64,7 @@ static json_t *tap_object(const har_dump_tap *t)
 {
     json_t *o = json_object();
     core_json_put_text(o, "tap", t->name);
-    json_object_set_new(o, "failed", json_boolean(t->failed));
+    core_json_put(o, "failed", json_boolean(t->failed));
     core_json_put_text(o, "problem", t->problem);
     core_json_put_int(o, "elements", t->diff.n);
     core_json_put_int(o, "bad_elements", t->diff.n_bad);
@@ -89,14 +87,13 @@ void har_dump_json(const har_dump *d, FILE *out)
     for (int64_t i = 0; i < d->n_tap; i++)
         json_array_append_new(taps, tap_object(&d->tap[i]));
     core_json_put_text(o, "schema", "moeparity.compare/1");
-    json_object_set_new(o, "verdict",
-                        json_string(differs ? "DIFFERS" : "SAME"));
-    json_object_set_new(o, "exit", json_integer(differs ? 1 : 0));
+    core_json_put_text(o, "verdict", differs ? "DIFFERS" : "SAME");
+    core_json_put_int(o, "exit", differs ? 1 : 0);
     core_json_put_int(o, "ignored", d->n_ignored);
     core_json_put_int(o, "flips", d->n_flip);
-    json_object_set_new(
-        o, "first", d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
-    json_object_set_new(o, "taps", taps);
+    core_json_put(o, "first",
+                  d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
+    core_json_put(o, "taps", taps);
     json_dumpf(o, out, JSON_INDENT(1));
     json_decref(o);
 }

@@ -7,7 +7,6 @@
 
 #include "core/files/json.h"
 
-#include <math.h>
 #include <string.h>
 
 static json_t *spot_object(const har_judgement *g, const har_spot *s)
@@ -20,19 +19,17 @@ static json_t *spot_object(const har_judgement *g, const har_spot *s)
     core_json_put_int(o, "position", s->t);
     core_json_put_int(o, "tap_row", s->row);
     core_json_put_int(o, "column", s->col);
-    json_object_set_new(o, "head",
-                        s->head < 0 ? json_null() : json_integer(s->head));
-    json_object_set_new(o, "expert",
-                        s->expert < 0 ? json_null() : json_integer(s->expert));
+    core_json_put(o, "head", s->head < 0 ? json_null() : json_integer(s->head));
+    core_json_put(o, "expert",
+                  s->expert < 0 ? json_null() : json_integer(s->expert));
     core_json_put_number(o, "expected", s->expected);
     core_json_put_number(o, "found", s->found);
     core_json_put_number(o, "bound", s->allowed);
     core_json_put_number(o, "ratio", s->ratio);
-    json_object_set_new(o, "rank",
-                        f == NULL || f->rank < 0 ? json_null()
-                                                 : json_integer(f->rank));
-    json_object_set_new(o, "file",
-                        f == NULL ? json_null() : core_json_text(f->name));
+    core_json_put(o, "rank",
+                  f == NULL || f->rank < 0 ? json_null()
+                                           : json_integer(f->rank));
+    core_json_put(o, "file", f == NULL ? json_null() : core_json_text(f->name));
     return o;
 }
 
@@ -59,9 +56,9 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     core_json_put_int(o, "missing_rows", t->n_missing);
     core_json_put_number(o, "relative_rms", t->relative_rms);
     core_json_put_text(o, "problem", t->problem);
-    json_object_set_new(o, "worst", spot_array(g, t->spot, t->n_spot));
+    core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
     if (t->n_failed > 0)
-        json_object_set_new(o, "first_bad", spot_object(g, &t->first_bad));
+        core_json_put(o, "first_bad", spot_object(g, &t->first_bad));
     return o;
 }
 
@@ -108,7 +105,7 @@ static json_t *tokens_object(const har_judgement *g)
             json_array_append_new(list, ratio < 0.0 ? json_null()
                                                     : core_json_number(ratio));
         }
-        json_object_set_new(o, part->prefix, list);
+        core_json_put(o, part->prefix, list);
     }
     return o;
 }
@@ -131,20 +128,20 @@ void har_judge_json(const har_judgement *g, FILE *out)
     core_json_put_text(o, "dump", g->dump->path);
     core_json_put_text(o, "numerics", g->yard->numerics);
     core_json_put_text(o, "map", g->map_name);
-    json_object_set_new(o, "tolerances_are_an_estimate",
-                        json_boolean(!g->yard->is_exact));
-    json_object_set_new(o, "forced_routing", json_boolean(g->forced_routing));
-    json_object_set_new(o, "first",
-                        g->first < 0 ? json_null() : tap_object(g, g->first));
-    json_object_set_new(o, "worst", spot_array(g, g->worst, g->n_worst));
+    core_json_put(o, "tolerances_are_an_estimate",
+                  json_boolean(strcmp(g->yard->numerics, "exact") != 0));
+    core_json_put(o, "forced_routing", json_boolean(g->forced_routing));
+    core_json_put(o, "first",
+                  g->first < 0 ? json_null() : tap_object(g, g->first));
+    core_json_put(o, "worst", spot_array(g, g->worst, g->n_worst));
     core_json_put_int(o, "certified_flips", g->n_certified);
     core_json_put_int(o, "uncertified_flips", g->n_uncertified);
     core_json_put_int(o, "excluded_rows", g->n_excluded);
     core_json_put_int(o, "padding_tokens", g->n_padding);
-    json_object_set_new(o, "findings", findings);
-    json_object_set_new(o, "routing", routing);
-    json_object_set_new(o, "taps", taps);
-    json_object_set_new(o, "token_ratio", tokens_object(g));
+    core_json_put(o, "findings", findings);
+    core_json_put(o, "routing", routing);
+    core_json_put(o, "taps", taps);
+    core_json_put(o, "token_ratio", tokens_object(g));
     json_dumpf(o, out, JSON_INDENT(1));
     fputc('\n', out);
     json_decref(o);

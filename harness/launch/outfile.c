@@ -21,6 +21,8 @@ core_status har_outfile_open(har_outfile *out, const char *path)
 core_status har_outfile_try(const char *path)
 {
     har_outfile file;
+    if (path == NULL)
+        return CORE_OK;
     CORE_TRY(har_outfile_open(&file, path));
     har_outfile_drop(&file);
     return CORE_OK;

@@ -219,7 +219,6 @@ int har_cmd_compare(int argc, char **argv)
 {
     request r = {.golden = NULL};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     const core_status status = is_plain(&r) ? compare_files(&r)
                                             : compare_foreign(&r);
     return status == CORE_E_DIFFERS ? core_status_exit_code(status)

@@ -5,6 +5,8 @@
  */
 #include "harness/verify/report.h"
 
+#include "harness/words/words.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include "harness/verify/report.h"
 
 #include "core/files/json.h"
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
 #include <string.h>
 
@@ -57,8 +57,8 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     core_json_put_text(o, "operator", operator== NULL ? name : operator+ 1);
     core_json_put_text(o, "words", core_tap_words(t->tap.kind));
     core_json_put_text(o, "verdict", har_verdict_name(t->verdict));
-    json_object_set_new(o, "faults", faults_of(t->fault));
-    json_object_set_new(o, "ranks", ranks_of(pass, i));
+    core_json_put(o, "faults", faults_of(t->fault));
+    core_json_put(o, "ranks", ranks_of(pass, i));
     core_json_put_int(o, "elements", t->diff.n);
     core_json_put_int(o, "bad_elements", t->diff.n_bad);
     core_json_put_int(o, "nan_elements", t->diff.n_nan);
@@ -68,7 +68,7 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
         core_json_put_number(o, "rms_ratio", har_precision_ratio(&t->grade));
     if (t->verdict == HAR_PRECISION)
         core_json_put_number(o, "bits",
-                           har_precision_bits(&t->grade, pass->numerics));
+                             har_precision_bits(&t->grade, pass->numerics));
     if (t->detailed && t->first_rank >= 0) {
         json_t *first = element(&t->diff.first);
         core_json_put_int(first, "rank", t->first_rank);
@@ -76,13 +76,13 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
         core_json_put_int(first, "micro_batch", t->first_mb);
         if (t->expert >= 0)
             core_json_put_int(first, "expert", t->expert);
-        json_object_set_new(o, "first_element", first);
-        json_object_set_new(o, "worst_element", element(&t->diff.worst));
+        core_json_put(o, "first_element", first);
+        core_json_put(o, "worst_element", element(&t->diff.worst));
     }
     if (har_diff_ratio(&t->diff, &ratio))
         core_json_put_number(o, "ratio", ratio);
     if (t->row0 >= 0)
-        json_object_set_new(
+        core_json_put(
             o, "rows",
             json_pack("[I,I]", (json_int_t)t->row0, (json_int_t)t->row1));
     return o;
@@ -115,14 +115,14 @@ static json_t *pass_object(const har_pass *pass)
     core_json_put_int(o, "taps", pass->n_tap);
     core_json_put_int(o, "elements", pass->n_element);
     core_json_put_int(o, "failed_taps", pass->n_failed);
-    json_object_set_new(o, "first",
-                        pass->first < 0 ? json_null()
-                                        : tap_object(pass, pass->first));
-    json_object_set_new(o, "worst", tap_object(pass, pass->worst));
+    core_json_put(o, "first",
+                  pass->first < 0 ? json_null()
+                                  : tap_object(pass, pass->first));
+    core_json_put(o, "worst", tap_object(pass, pass->worst));
     if (pass->mode == HAR_FORCED)
-        json_object_set_new(o, "failing", failing_taps(pass));
+        core_json_put(o, "failing", failing_taps(pass));
     if (pass->mode == HAR_FORCED_ROUTING) {
-        json_object_set_new(o, "layer_rms_error", drift_of(pass));
+        core_json_put(o, "layer_rms_error", drift_of(pass));
         core_json_put_int(o, "flips", pass->n_flip);
         core_json_put_int(o, "flips_excused", pass->n_flip_excused);
         core_json_put_number(o, "flip_margin_max", pass->flip_margin);
@@ -146,11 +146,11 @@ static json_t *totals_object(const har_case_result *c)
     core_json_put_int(o, "largest_rank_work_bytes", (int64_t)t->work_bytes);
     for (int i = 0; i < (int)PAR_N_OPERATORS; i++)
         core_json_put_number(cpu, par_operator_name((par_operator)i),
-                           t->cpu_seconds[i]);
+                             t->cpu_seconds[i]);
     for (int i = 0; i < (int)PAR_N_OP_KINDS; i++)
         core_json_put_int(bytes, par_op_name((par_op_kind)i), t->n_bytes[i]);
-    json_object_set_new(o, "cpu_seconds", cpu);
-    json_object_set_new(o, "bytes", bytes);
+    core_json_put(o, "cpu_seconds", cpu);
+    core_json_put(o, "bytes", bytes);
     return o;
 }
 
@@ -162,8 +162,7 @@ static json_t *reference_object(const har_case_result *c)
     core_json_put_number(o, "gemm_flops", c->reference.gemm_flops);
     core_json_put_number(o, "bits", c->reference.bits);
     core_json_put_int(o, "bytes", (int64_t)c->reference_bytes);
-    json_object_set_new(o, "made_earlier",
-                        json_boolean(!c->reference_was_made));
+    core_json_put(o, "made_earlier", json_boolean(!c->reference_was_made));
     return o;
 }
 
@@ -187,14 +186,14 @@ static json_t *case_object(const har_case_result *c)
     core_json_put_text(o, "numerics", core_numerics_name(c->numerics));
     core_json_put_text(o, "verdict", har_verdict_name(c->verdict));
     core_json_put_text(o, "reason", c->reason);
-    json_object_set_new(o, "conserved", json_boolean(c->is_conserved));
-    json_object_set_new(o, "telling", json_boolean(c->is_telling));
-    json_object_set_new(o, "reference", reference_object(c));
-    json_object_set_new(o, "emulation", totals_object(c));
-    json_object_set_new(o, "routing", routing_object(&c->routing));
+    core_json_put(o, "conserved", json_boolean(c->is_conserved));
+    core_json_put(o, "telling", json_boolean(c->is_telling));
+    core_json_put(o, "reference", reference_object(c));
+    core_json_put(o, "emulation", totals_object(c));
+    core_json_put(o, "routing", routing_object(&c->routing));
     for (int i = 0; i < c->n_pass; i++)
         json_array_append_new(passes, pass_object(&c->pass[i]));
-    json_object_set_new(o, "passes", passes);
+    core_json_put(o, "passes", passes);
     return o;
 }
 
@@ -222,7 +221,7 @@ static json_t *plan_object(const har_report *r, int i)
     for (int j = 0; j < r->n_numerics; j++)
         json_array_append_new(cases,
                               case_object(&r->result[i * r->n_numerics + j]));
-    json_object_set_new(o, "cases", cases);
+    core_json_put(o, "cases", cases);
     return o;
 }
 
@@ -264,30 +263,30 @@ static json_t *report_object(const har_report *r)
                                                   : "VERIFIED");
     core_json_put_int(o, "exit", is_bad ? 1 : 0);
     core_json_put_text(o, "reason", first != NULL ? first->reason : "");
-    json_object_set_new(o, "first", json_null());
-    json_object_set_new(o, "forced", json_array());
+    core_json_put(o, "first", json_null());
+    core_json_put(o, "forced", json_array());
     for (int i = 0; is_bad && i < first->n_pass; i++) {
         const har_pass *pass = &first->pass[i];
         if (pass->first >= 0) {
-            json_object_set_new(o, "first", tap_object(pass, pass->first));
+            core_json_put(o, "first", tap_object(pass, pass->first));
             break;
         }
     }
     if (is_bad && forced_pass(first) != NULL)
-        json_object_set_new(o, "forced", failing_taps(forced_pass(first)));
-    json_object_set_new(o, "model", model_object(r));
+        core_json_put(o, "forced", failing_taps(forced_pass(first)));
+    core_json_put(o, "model", model_object(r));
     core_json_put_int(o, "seed", (int64_t)r->seed);
-    json_object_set_new(
-        o, "batch", json_pack("[I,I]", (json_int_t)r->n_b, (json_int_t)r->n_t));
-    json_object_set_new(o, "padded", json_boolean(r->is_padded));
+    core_json_put(o, "batch",
+                  json_pack("[I,I]", (json_int_t)r->n_b, (json_int_t)r->n_t));
+    core_json_put(o, "padded", json_boolean(r->is_padded));
     core_json_put_number(o, "seconds", r->seconds);
     for (int i = 0; i < r->n_plan; i++)
         json_array_append_new(plans, plan_object(r, i));
-    json_object_set_new(o, "plans", plans);
+    core_json_put(o, "plans", plans);
     return o;
 }
 
 core_status har_report_json(const har_report *report, const char *path)
 {
-    return har_outfile_json(path, report_object(report), 1, "\n");
+    return har_json_write(path, report_object(report));
 }

@@ -2,7 +2,7 @@
 #include "harness/perf/calibrate/check.h"
 
 #include "core/files/json.h"
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
 #include <errno.h>
 #include <math.h>
@@ -143,9 +143,9 @@ core_status har_check_json(const char *path, const har_check *operators,
                              "all",
                              line_json(&operators->all), "operators", lines,
                              "plans", rows);
-    if (!ok) { /* a list is cut off */
+    if (!ok) {
         json_decref(root);
         root = NULL;
     }
-    return har_outfile_json(path, root, 1, "");
+    return har_json_write(path, root);
 }
