@@ -169,9 +169,6 @@ void har__class_name(char *out, size_t bytes, const har_class *c);
 /* Is it the work of experts, and of bringing rows to them?                   */
 bool har__is_experts(const char *op);
 
-/* What every plot begins with: borders, grid, colours of words. */
-void har__plot_begin(FILE *script);
-
 /* A script under way. */
 typedef struct har__plot {
     FILE *script;

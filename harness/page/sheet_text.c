@@ -178,7 +178,8 @@ const char *har__flow_colour(har_flow flow)
 
 /* --- plots --- */
 
-void har__plot_begin(FILE *script)
+/* What every plot begins with: borders, grid, colours of words. */
+static void plot_begin(FILE *script)
 {
     fputs("set encoding utf8\n"
           "set border 3 lw 1 lc @line\n"
@@ -194,7 +195,7 @@ core_status har__plot_open(har__plot *plot)
     *plot = (har__plot){0};
     plot->script = open_memstream(&plot->text, &plot->n);
     CORE_FAIL_IF(plot->script == NULL, CORE_E_MEMORY, "no memory for a plot");
-    har__plot_begin(plot->script);
+    plot_begin(plot->script);
     return CORE_OK;
 }
 
