@@ -1,4 +1,4 @@
-/* core/pass/cost.c -- see cost.h. */
+/* core/pass/cost.c -- records of cost in words. */
 #include "core/pass/cost.h"
 
 bool core_cost_is_empty(const core_cost *c)
