@@ -47,10 +47,6 @@ CORE_NODISCARD core_status gold__check_text(const char *what, const char *text);
 CORE_NODISCARD core_status gold__write_manifest(const gold_case *gold,
                                                 const char *folder);
 
-/* The members of a bundle's manifest, with its batch.                        */
-CORE_NODISCARD core_status gold__read_self(gold_case *gold, json_t *root,
-                                           const char *path);
-
 /* Read and judge the frame of a manifest; json_decref(*root).                */
 CORE_NODISCARD core_status gold__read_manifest(json_t **root,
                                                gold_origin *origin,
@@ -130,10 +126,6 @@ CORE_NODISCARD core_status gold__open_weights(core_weights **out,
 
 /* The model as it is run.                                                    */
 core_spec gold__short_spec(const gold_case *gold);
-
-/* Write FOLDER/input.safetensors.                                            */
-CORE_NODISCARD core_status gold__write_input(const gold_case *gold,
-                                             const char *folder);
 
 /* --- check.c --- */
 

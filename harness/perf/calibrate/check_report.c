@@ -52,7 +52,8 @@ static double error_of(const har_check_plan *p)
     return fabs(p->predicted / p->measured - 1);
 }
 
-void har_check_plan_errors(const har_check *check, double *median, double *p90)
+/* Median and p90 of |predicted / measured - 1| over plans. */
+static void plan_errors(const har_check *check, double *median, double *p90)
 {
     double error[HAR_CHECK_PLANS];
     for (int i = 0; i < check->n_plan; i++)
@@ -103,7 +104,7 @@ void har_check_report(FILE *out, const har_check *operators,
             "error", "noise", "elements sent");
     for (int i = 0; i < plans->n_plan; i++)
         report_plan(out, &plans->plan[i]);
-    har_check_plan_errors(plans, &median, &p90);
+    plan_errors(plans, &median, &p90);
     fprintf(out,
             "  all plans: median %.1f %%, p90 %.1f %%, drift %.3f; milliseconds\n",
             100 * median, 100 * p90, plans->drift);
