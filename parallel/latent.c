@@ -67,7 +67,7 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     w->v_first = n_key_part(spec);
     w->ld_v = par__n_heads(lay) * w->v_step;
     b.kv_b = w->v = par__result(w, w->ld_v);
-    return par__keep(&w->arena, &b, sizeof b);
+    return par__keep_buffers(w, &b, sizeof b);
 }
 
 /* y = x W^T + b, whole on every rank. */

@@ -76,7 +76,7 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     b.b = par__result(w, n_s);
     b.c = par__result(w, n_s);
     b.state = par__fresh_f64(w, n_s);
-    return par__keep(&w->arena, &b, sizeof b);
+    return par__keep_buffers(w, &b, sizeof b);
 }
 
 static const buffers *buffers_of(const par_model *m)
