@@ -39,7 +39,6 @@ typedef struct par_shard {
 } par_shard;
 
 typedef struct par_mlp {
-    int64_t n_f, f0;   /* inner columns of mine; 0 if the layer has no MLP    */
     bool exists;
     par_shard gate, up, down;
     const void *shared; /* of what multiplies a shared expert (par__shared)   */
