@@ -16,7 +16,7 @@ static const double LATENT_EPS = 1e-6;
 
 typedef struct shards {
     par_shard q, q_a, kv_a, kv_b;
-    const double *q_a_bias, *q_a_norm, *kv_a_bias, *kv_a_norm;
+    const double *q_a_norm, *kv_a_norm;
 } shards;
 
 typedef struct buffers {
@@ -46,12 +46,10 @@ static void *make(par_model *m, int l)
     shards s = {0};
     s.q = par__rows(m, CORE_W_Q, l, h0 * spec->n_dh, h1 * spec->n_dh);
     if (spec->n_q_rank > 0)
-        s.q_a = par__all_rows(m, CORE_W_Q_A, l);
-    s.q_a_bias = par__whole(m, CORE_W_Q_A_BIAS, l);
-    s.q_a_norm = par__whole(m, CORE_W_Q_A_NORM, l);
-    s.kv_a = par__all_rows(m, CORE_W_KV_A, l);
-    s.kv_a_bias = par__whole(m, CORE_W_KV_A_BIAS, l);
-    s.kv_a_norm = par__whole(m, CORE_W_KV_A_NORM, l);
+        s.q_a = par__rows(m, CORE_W_Q_A, l, 0, PAR_END);
+    s.q_a_norm = par__vector(m, CORE_W_Q_A_NORM, l, 0, PAR_END);
+    s.kv_a = par__rows(m, CORE_W_KV_A, l, 0, PAR_END);
+    s.kv_a_norm = par__vector(m, CORE_W_KV_A_NORM, l, 0, PAR_END);
     s.kv_b = par__rows(m, CORE_W_KV_B, l, h0 * width, h1 * width);
     return par__keep(&m->shards, &s, sizeof s);
 }
@@ -73,13 +71,10 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 }
 
 /* y = x W^T + b, whole on every rank. */
-static void compress(par_model *m, double *y, const par_shard *w,
-                     const double *bias, core_tap tap)
+static void compress(par_model *m, double *y, const par_shard *w, core_tap tap)
 {
-    const int64_t n_d = m->spec->n_d, n = m->now.n;
     par__enter(m, PAR_OP_LATENT, tap);
-    par__linear(m, y, w->n_row, m->work.xn, n_d, n, w, tap);
-    par__add_bias(m, y, n, w->n_row, bias);
+    par__affine(m, y, m->work.xn, m->spec->n_d, w, tap);
     par__tap_replicated(m, tap, y);
 }
 
@@ -94,7 +89,7 @@ static void queries(par_model *m, const shards *s, int l)
     const double *x = w->xn;
     int64_t n_x = spec->n_d;
     if (n_r > 0) {
-        compress(m, b->q_a, &s->q_a, s->q_a_bias, par__tap(CORE_TAP_Q_A, l));
+        compress(m, b->q_a, &s->q_a, par__tap(CORE_TAP_Q_A, l));
         par__rms_rows(m, b->q_a_norm, n_r, b->q_a, n_r, n, n_r, s->q_a_norm,
                       LATENT_EPS, norm);
         par__tap_replicated(m, norm, b->q_a_norm);
@@ -115,7 +110,7 @@ static void keys_and_values(par_model *m, const shards *s, int l)
     const int64_t ld = n_r + core_spec_n_rot(spec);
     const core_tap norm = par__tap(CORE_TAP_KV_A_NORM, l);
     const core_tap tap = par__tap(CORE_TAP_KV_B, l);
-    compress(m, b->kv_a, &s->kv_a, s->kv_a_bias, par__tap(CORE_TAP_KV_A, l));
+    compress(m, b->kv_a, &s->kv_a, par__tap(CORE_TAP_KV_A, l));
     par__rms_rows(m, b->kv_a_norm, n_r, b->kv_a, ld, n, n_r, s->kv_a_norm,
                   LATENT_EPS, norm);
     par__tap_replicated(m, norm, b->kv_a_norm);

@@ -19,7 +19,6 @@
 typedef struct shards {
     int64_t c0, n_c; /* channels of mine                                      */
     par_shard u, gate, x, dt, out;
-    const double *u_bias, *gate_bias, *dt_bias, *out_bias;
     const double *conv; /* [n_c, Kc]                                          */
     const double *conv_bias, *d; /* [n_c]                                     */
     const double *a_log; /* [n_c, S]                                          */
@@ -53,15 +52,11 @@ static void *make(par_model *m, int l)
     s.out = par__columns(m, CORE_W_MAMBA_OUT, l, c0, c1);
     s.conv = par__doubles(m, CORE_W_MAMBA_CONV, l, c0, c1);
     s.a_log = par__doubles(m, CORE_W_MAMBA_A_LOG, l, c0, c1);
-    s.u_bias = par__part(m, CORE_W_MAMBA_U_BIAS, l, c0, c1);
-    s.gate_bias = par__part(m, CORE_W_MAMBA_GATE_BIAS, l, c0, c1);
-    s.conv_bias = par__part(m, CORE_W_MAMBA_CONV_BIAS, l, c0, c1);
-    s.dt_bias = par__part(m, CORE_W_MAMBA_DT_BIAS, l, c0, c1);
-    s.d = par__part(m, CORE_W_MAMBA_D, l, c0, c1);
-    s.out_bias = par__whole(m, CORE_W_MAMBA_OUT_BIAS, l);
-    s.dt_norm = par__whole(m, CORE_W_MAMBA_DT_NORM, l);
-    s.b_norm = par__whole(m, CORE_W_MAMBA_B_NORM, l);
-    s.c_norm = par__whole(m, CORE_W_MAMBA_C_NORM, l);
+    s.conv_bias = par__vector(m, CORE_W_MAMBA_CONV_BIAS, l, c0, c1);
+    s.d = par__vector(m, CORE_W_MAMBA_D, l, c0, c1);
+    s.dt_norm = par__vector(m, CORE_W_MAMBA_DT_NORM, l, 0, PAR_END);
+    s.b_norm = par__vector(m, CORE_W_MAMBA_B_NORM, l, 0, PAR_END);
+    s.c_norm = par__vector(m, CORE_W_MAMBA_C_NORM, l, 0, PAR_END);
     return par__keep(&m->shards, &s, sizeof s);
 }
 
@@ -87,16 +82,6 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 static const buffers *buffers_of(const par_model *m)
 {
     return m->work.mixer[CORE_MIXER_MAMBA];
-}
-
-/* Column-parallel: y [n, channels of mine] = x W^T + b, stored and shown. */
-static void columns(par_model *m, double *y, const double *x, int64_t n_x,
-                    const par_shard *w, const double *bias, core_tap tap)
-{
-    const int64_t n = m->now.n;
-    par__linear(m, y, w->n_row, x, n_x, n, w, tap);
-    par__add_bias(m, y, n, w->n_row, bias);
-    par__tap_columns(m, tap, y, w->r0, w->n_row);
 }
 
 static double largest_magnitude(const double *x, int64_t n)
@@ -175,8 +160,8 @@ static void select_step(par_model *m, const shards *mamba, int l)
     part_of_z(m, w->b, n_r, n_s, mamba->b_norm, par__tap(CORE_TAP_MAMBA_B, l));
     part_of_z(m, w->c, n_r + n_s, n_s, mamba->c_norm,
               par__tap(CORE_TAP_MAMBA_C, l));
-    columns(m, w->dt, w->dt_norm, n_r, &mamba->dt, mamba->dt_bias,
-            par__tap(CORE_TAP_MAMBA_DT_RAW, l));
+    par__affine_columns(m, w->dt, w->dt_norm, n_r, &mamba->dt,
+                        par__tap(CORE_TAP_MAMBA_DT_RAW, l));
     const core_tap dt_tap = par__tap(CORE_TAP_MAMBA_DT, l);
     par__cost_rows(m, dt_tap, n, n_c, CORE_FLOPS_FUNCTION);
     for (int64_t i = 0; i < n * n_c; i++)
@@ -242,10 +227,10 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     const int64_t n_d = m->spec->n_d, n = m->now.n, n_c = mamba->n_c;
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
     par__enter(m, PAR_OP_MAMBA, par__tap(CORE_TAP_MAMBA_U, l));
-    columns(m, w->u, m->work.xn, n_d, &mamba->u, mamba->u_bias,
-            par__tap(CORE_TAP_MAMBA_U, l));
-    columns(m, w->gate, m->work.xn, n_d, &mamba->gate, mamba->gate_bias,
-            par__tap(CORE_TAP_MAMBA_GATE, l));
+    par__affine_columns(m, w->u, m->work.xn, n_d, &mamba->u,
+                        par__tap(CORE_TAP_MAMBA_U, l));
+    par__affine_columns(m, w->gate, m->work.xn, n_d, &mamba->gate,
+                        par__tap(CORE_TAP_MAMBA_GATE, l));
     convolve(m, mamba, l);
     select_step(m, mamba, l);
     scan(m, mamba, l);
@@ -258,7 +243,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__enter(m, PAR_OP_MAMBA, tap);
     par__linear(m, out, n_d, w->y, n_c, n, &mamba->out, tap);
     par__reduce_tp(m, out, n * n_d);
-    par__add_bias(m, out, n, n_d, mamba->out_bias);
+    par__add_bias(m, out, n, n_d, mamba->out.bias);
     par__tap_replicated(m, tap, out);
 }
 

@@ -11,7 +11,7 @@ typedef struct buffers {
 
 static void *make(par_model *m, int l)
 {
-    const par_shard gate = par__all_rows(m, CORE_W_SHARED_GATE, l);
+    const par_shard gate = par__rows(m, CORE_W_SHARED_GATE, l, 0, PAR_END);
     return par__keep(&m->shards, &gate, sizeof gate);
 }
 

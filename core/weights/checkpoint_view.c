@@ -183,11 +183,7 @@ static double block_scale(const core__view *view, int64_t r, int64_t c)
 {
     const int64_t per_row = (view->n_col + FP8_BLOCK - 1) / FP8_BLOCK;
     const int64_t at = r / FP8_BLOCK * per_row + c / FP8_BLOCK;
-    double scale;
-    core_dtype_to_f64(
-        &scale, (const char *)view->scale->data + (size_t)at * sizeof(float),
-        CORE_DTYPE_F32, 1);
-    return scale;
+    return core_st_value(view->scale, at);
 }
 
 /* Values [first, first + n) of the tensor, without block scales. */

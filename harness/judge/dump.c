@@ -65,24 +65,7 @@ static int64_t n_cols(const core_st_tensor *t)
 
 static void read_row(const core_st_tensor *t, int64_t row, double *out)
 {
-    const int64_t n_col = n_cols(t);
-    core_dtype_to_f64(out,
-                      (const char *)t->data +
-                          (size_t)(row * n_col) * core_dtype_bytes(t->dtype),
-                      t->dtype, n_col);
-}
-
-static double rms(const core_st_tensor *t)
-{
-    double sum = 0.0;
-    for (int64_t i = 0; i < t->n; i++) {
-        double x;
-        core_dtype_to_f64(
-            &x, (const char *)t->data + (size_t)i * core_dtype_bytes(t->dtype),
-            t->dtype, 1);
-        sum += x * x;
-    }
-    return t->n > 0 ? sqrt(sum / (double)t->n) : 0.0;
+    core_st_read(t, row * n_cols(t), n_cols(t), out);
 }
 
 static bool says(const core_st *file, const char *key, const char *value)
@@ -94,9 +77,9 @@ static bool says(const core_st *file, const char *key, const char *value)
 double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
                           const core_st_tensor *logits)
 {
-    const double size = rms(tensor);
+    const double size = core_st_rms(tensor);
     const char *text = core_st_metadata(file, "logits_fp32_vs_fp64_max_abs");
-    const double logits_rms = logits != NULL ? rms(logits) : size;
+    const double logits_rms = logits != NULL ? core_st_rms(logits) : size;
     const double d = text != NULL ? strtod(text, NULL) : 1e-6 * logits_rms;
     const double free_run =
         logits_rms > 0.0 ? 10.0 * d * size / logits_rms : 0.0;

@@ -32,12 +32,8 @@ int64_t har__moment(const har_yard_tap *tap)
 
 void har__yard_row(const har_yard_tap *tap, int64_t row, double *out)
 {
-    const core_st_tensor *t = tap->data;
     const int64_t n_col = tap->extent.n_col;
-    core_dtype_to_f64(out,
-                      (const char *)t->data +
-                          (size_t)(row * n_col) * core_dtype_bytes(t->dtype),
-                      t->dtype, n_col);
+    core_st_read(tap->data, row * n_col, n_col, out);
 }
 
 /* The expert's number; -1 for what is none and no int64_t may hold. */
@@ -48,17 +44,9 @@ static int64_t id_of(double x)
 
 void har__golden_ids(const har_yard_tap *idx, int64_t token, int64_t *out)
 {
-    const core_st_tensor *t = idx->data;
     const int64_t n_k = idx->extent.n_col;
-    const size_t bytes = core_dtype_bytes(t->dtype);
-    for (int64_t j = 0; j < n_k; j++) {
-        double x = 0.0;
-        core_dtype_to_f64(&x,
-                          (const char *)t->data +
-                              (size_t)(token * n_k + j) * bytes,
-                          t->dtype, 1);
-        out[j] = id_of(x);
-    }
+    for (int64_t j = 0; j < n_k; j++)
+        out[j] = id_of(core_st_value(idx->data, token * n_k + j));
 }
 
 static bool holds(const int64_t *ids, int64_t n, int64_t id)
@@ -207,8 +195,7 @@ static double distance_of(har__pass *p, int64_t token, const int64_t *golden,
         !are_experts(golden, r->n_k, tap->extent.n_col) ||
         !are_experts(found, r->n_k, tap->extent.n_col))
         return (double)INFINITY;
-    core_dtype_to_f64(&margin, (const char *)margins->data + token * 8,
-                      CORE_DTYPE_F64, 1);
+    margin = core_st_value(margins, token);
     *bound = har_yardstick_allowed(tap, token);
     har__yard_row(tap, token, logits);
     if (!is_plain_top_k(golden, r->n_k, logits, tap->extent.n_col))

@@ -71,13 +71,11 @@ int64_t har__read_row(har__pass *p, int64_t i_tap, int64_t row, int64_t source)
     har_foreign_pieces(p->dump, i_tap, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
         const har_piece *piece = &p->dump->piece[i];
-        const core_st_tensor *t = piece->tensor;
         const int64_t local = har_place_row(&piece->place, source);
         const int64_t width = piece->place.c.end - piece->place.c.begin;
         if (local < 0)
             continue;
-        const size_t at = (size_t)(local * width) * core_dtype_bytes(t->dtype);
-        core_dtype_to_f64(p->tmp, (const char *)t->data + at, t->dtype, width);
+        core_st_read(piece->tensor, local * width, width, p->tmp);
         take_columns(p, i, row, p->tmp);
     }
     for (int64_t j = 0; j < n_col; j++)

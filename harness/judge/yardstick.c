@@ -134,18 +134,6 @@ static const core_st_tensor *logits_of(const har_yardstick *y,
     return input_tensor(y, y->part[t->part].prefix, "logits");
 }
 
-static double rms(const core_st_tensor *t)
-{
-    double sum = 0.0, x = 0.0;
-    const size_t bytes = core_dtype_bytes(t->dtype);
-    for (int64_t i = 0; i < t->n; i++) {
-        core_dtype_to_f64(&x, (const char *)t->data + (size_t)i * bytes,
-                          t->dtype, 1);
-        sum += x * x;
-    }
-    return sqrt(sum / (double)t->n);
-}
-
 static core_status set_tolerance(const har_yardstick *y, har_yard_tap *t,
                                  bool bits)
 {
@@ -162,13 +150,13 @@ static core_status set_tolerance(const har_yardstick *y, har_yard_tap *t,
                  core_dtype_name(t->tolerance->dtype),
                  (long long)t->tolerance->n);
     if (t->is_input || !core_dtype_is_float(t->data->dtype) ||
-        t->tolerance != NULL || strcmp(y->numerics, "exact") == 0 || bits)
+        t->tolerance != NULL || y->is_exact || bits)
         return CORE_OK;
     if (!y->is_bundle)
         t->flat_tolerance =
             har_dump_tolerance(y->taps, t->data, logits_of(y, t));
     else if (strcmp(y->numerics, "fp64") == 0)
-        t->flat_tolerance = 1e-9 * rms(t->data);
+        t->flat_tolerance = 1e-9 * core_st_rms(t->data);
     else
         CORE_FAIL(CORE_E_FORMAT, "%s: expected the tensor '%s'",
                   core_st_path(y->taps), name);
@@ -287,6 +275,9 @@ core_status har_yardstick_open(har_yardstick *out, const char *path,
              numerics != NULL ? numerics : "");
     core_status status = har_yardstick_is_bundle(path) ? open_bundle(&y)
                                                        : open_plain(&y);
+    y.is_exact = strcmp(y.numerics, "exact") == 0;
+    if (y.is_exact)
+        snprintf(y.estimate, sizeof y.estimate, "none, bit for bit");
     if (status == CORE_OK)
         status = list_taps(&y, bits);
     if (status == CORE_OK)
@@ -343,23 +334,13 @@ const core_st_tensor *har_yardstick_margin(const har_yardstick *yard, int part,
 
 bool har_yardstick_is_real(const har_yard_part *part, int64_t token)
 {
-    double x = 1.0;
-    if (part->mask == NULL)
-        return true;
-    core_dtype_to_f64(&x,
-                      (const char *)part->mask->data +
-                          (size_t)token * core_dtype_bytes(part->mask->dtype),
-                      part->mask->dtype, 1);
-    return x != 0.0;
+    return part->mask == NULL || core_st_value(part->mask, token) != 0.0;
 }
 
 double har_yardstick_allowed(const har_yard_tap *tap, int64_t row)
 {
-    double x = tap->flat_tolerance;
-    if (tap->tolerance != NULL)
-        core_dtype_to_f64(&x, (const char *)tap->tolerance->data + row * 4,
-                          CORE_DTYPE_F32, 1);
-    return x;
+    return tap->tolerance != NULL ? core_st_value(tap->tolerance, row)
+                                  : tap->flat_tolerance;
 }
 
 const char *har_widest_text(char text[HAR_WIDEST_TEXT], double relative,

@@ -78,8 +78,7 @@ static core_status check_request(const request *r)
     return CORE_OK;
 }
 
-/* --- fit --------------------------------------------------------------------
- */
+/* --- fit --- */
 
 static har_waiting waiting; /* for a fit, which hands nothing on */
 
@@ -127,8 +126,7 @@ static core_status fit_table(const request *r, const har_table *table)
     return CORE_OK;
 }
 
-/* --- score ------------------------------------------------------------------
- */
+/* --- score --- */
 
 static core_status write_json(const request *r, const har_table *table,
                               const har_machine *machine,

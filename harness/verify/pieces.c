@@ -29,10 +29,7 @@ const char *har_mode_name(har_mode mode)
 void har_reference_row(const core_st_tensor *tensor, int64_t row, int64_t col0,
                        int64_t n, int64_t n_col, double *out)
 {
-    const size_t bytes = core_dtype_bytes(tensor->dtype);
-    const char *at =
-        (const char *)tensor->data + (size_t)(row * n_col + col0) * bytes;
-    core_dtype_to_f64(out, at, tensor->dtype, n);
+    core_st_read(tensor, row * n_col + col0, n, out);
 }
 
 int64_t har_reference_int(const core_st_tensor *tensor, int64_t i)

@@ -12,6 +12,7 @@
 #include "core/pass/tapfile.h"
 #include "harness/perf/cost/measured.h"
 #include "harness/perf/cost/memory.h"
+#include "tests/support/cost_text.h"
 #include "tests/support/mpi_check.h"
 #include "tests/support/random_case.h"
 #include "tests/support/ref_fixture.h"
@@ -259,27 +260,27 @@ enum { WHY = 1024 };
 static bool first_difference(const records *emitted, const records *generated,
                              char why[WHY])
 {
-    char a[CORE_COST_TEXT], b[CORE_COST_TEXT];
+    char a[COST_TEXT], b[COST_TEXT];
     int64_t x = 0, y = 0;
     for (int64_t i = 0; i < emitted->n || i < generated->n; i++) {
         if (i >= emitted->n || i >= generated->n) {
             snprintf(why, WHY, "record %lld only %s: %s", (long long)i,
                      i < emitted->n ? "emitted" : "generated",
-                     core_cost_format(i < emitted->n ? &emitted->cost[i]
+                     cost_format(i < emitted->n ? &emitted->cost[i]
                                                      : &generated->cost[i],
                                       a));
             return true;
         }
-        const char *field = core_cost_difference(&emitted->cost[i],
-                                                 &generated->cost[i], &x, &y);
+        const char *field = cost_difference(&emitted->cost[i],
+                                            &generated->cost[i], &x, &y);
         if (field == NULL)
             continue;
         snprintf(why, WHY,
                  "record %lld: %s is %lld emitted, %lld generated\n  emitted: "
                  "  %s\n  generated: %s",
                  (long long)i, field, (long long)x, (long long)y,
-                 core_cost_format(&emitted->cost[i], a),
-                 core_cost_format(&generated->cost[i], b));
+                 cost_format(&emitted->cost[i], a),
+                 cost_format(&generated->cost[i], b));
         return true;
     }
     return false;

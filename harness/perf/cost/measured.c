@@ -128,16 +128,6 @@ static core_status check_choices(const har_measured *m, const core_st_tensor *t)
     return CORE_OK;
 }
 
-static double weight_at(const core_st_tensor *t, int64_t i)
-{
-    double x;
-    core_dtype_to_f64(&x,
-                      (const char *)t->data +
-                          (size_t)i * core_dtype_bytes(t->dtype),
-                      t->dtype, 1);
-    return x;
-}
-
 static bool needs_weights(const core_spec *spec)
 {
     return spec->capacity.rule != CORE_CAPACITY_NONE &&
@@ -150,7 +140,7 @@ static core_status check_weights(const har_measured *m, int layer)
     CORE_TRY(find(m, CORE_TAP_TOPK_WEIGHT, layer, &t));
     CORE_TRY(check_shape(m, t, false));
     for (int64_t i = 0; i < t->n; i++)
-        CORE_FAIL_IF(!isfinite(weight_at(t, i)), CORE_E_INPUT,
+        CORE_FAIL_IF(!isfinite(core_st_value(t, i)), CORE_E_INPUT,
                      "%s: tensor '%s': choice %lld: expected a finite weight",
                      core_st_path(m->file), t->name, (long long)i);
     return CORE_OK;
@@ -241,7 +231,7 @@ static void deal(dealing *d, int64_t a, int64_t b, int64_t t0, int64_t t1,
     const int64_t n_entry = lay->replica_first[spec->n_e];
     for (int64_t i = 0; i < n; i++)
         d->claim[i] = (claim){d->weight != NULL
-                                  ? weight_at(d->weight, a * n_k + i)
+                                  ? core_st_value(d->weight, a * n_k + i)
                                   : 0.0,
                               a * n_k + i};
     if (d->weight != NULL && n > 0)

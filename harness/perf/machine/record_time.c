@@ -112,13 +112,13 @@ static int64_t decode_keys(const har_timer *t, int layer)
 static har__step decode_step(const har_timer *t, const core_cost *c)
 {
     const int layer = c->tap.layer;
-    const core_mixer kind = core_spec_mixer(t->spec, layer);
-    const har__operator *mixer = har__mixer_row[kind];
     har__step step = {.flops = (double)c->flops,
                       .elements = (double)har_cost_bytes(c, 1)};
-    /* only mixers have a past */
-    if (c->tap.kind < CORE_TAP_ATTN_OUT && mixer->decode != NULL)
-        mixer->decode(&step, t->spec, c, decode_keys(t, layer));
+    if (c->tap.kind >= CORE_TAP_ATTN_OUT) /* only mixers have a past */
+        return step;
+    const core_mixer kind = core_spec_mixer(t->spec, layer);
+    if (har__mixer_row[kind]->decode != NULL)
+        har__mixer_row[kind]->decode(&step, t->spec, c, decode_keys(t, layer));
     return step;
 }
 

@@ -60,23 +60,3 @@ void har__memory_finish(const par_plan *plan, har_prediction *out)
             out->memory_stage = s;
         }
 }
-
-core_status har_predict_memory(har_predictor *p, const har_predict_case *r,
-                               har_prediction *out)
-{
-    const par_plan *plan = r->plan;
-    const bool in_step = plan->scope == PAR_SCOPE_REPLICA;
-    int64_t most;
-    (void)rows_of(r, 0, &most);
-    for (int s = 0; s < plan->pp; s++)
-        out->stage[s] = (har_stage_memory){0};
-    /* a member's share of what the ranks of its expert group dispatch */
-    const int64_t rows = most * r->n_t * r->spec->n_k *
-                         (in_step ? plan->pp : plan->etp) / plan->ep;
-    for (int s = 0; s < plan->pp; s++)
-        CORE_TRY(har__memory_add(
-            p, r, s * plan->dp * plan->tp,
-            in_step ? rows : rows * plan->ep / plan->tp + 1, out));
-    har__memory_finish(plan, out);
-    return CORE_OK;
-}

@@ -159,8 +159,7 @@ void har_search_write_text(FILE *out, const har_search_view *v)
         write_placed(out, v->placed);
 }
 
-/* --- JSON
- * --------------------------------------------------------------------- */
+/* --- JSON --- */
 
 static json_t *json_point(const har_search_point *p, const char *name,
                           bool has_times)
