@@ -20,7 +20,7 @@ build() {
     cmake --build "$scratch/build" --target moeparity >"$scratch/log" 2>&1 || { tail -40 "$scratch/log"; fail "does not build"; }
 }
 cmake -S . -B "$scratch/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DMOEPARITY_BUILD_TESTS=OFF \
-    -DCMAKE_C_FLAGS="-O0 -g0 -w" >/dev/null
+    -DCMAKE_C_FLAGS="-O0 -g0 -w -Werror=implicit-function-declaration" >/dev/null
 build
 moeparity=$scratch/build/harness/moeparity
 
