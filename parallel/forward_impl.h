@@ -349,10 +349,10 @@ core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
 
 void par__work_carve(par_work *work, const core_spec *spec,
                      const par_layout *layout, int64_t n_row, int64_t n_t);
+/* A copy of a struct of pointers to buffers.  It lies in *work itself.       */
+void *par__keep_buffers(par_work *work, const void *from, size_t bytes);
 /* Buffers that every tick starts by poisoning: n elements; rows of n_col columns
  * for all tokens, that products read, or only write.                         */
-/* A copy of the struct, of nothing but pointers to buffers of the arena.     */
-void *par__keep_buffers(par_work *w, const void *from, size_t bytes);
 void *par__fresh(par_work *work, int64_t n, size_t elem_bytes);
 double *par__fresh_f64(par_work *work, int64_t n);
 double *par__operand(par_work *work, int64_t n_col);
