@@ -10,18 +10,14 @@
  */
 #include "golden/golden_impl.h"
 
+#include "core/files/text.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FP64_AGREES 1e-9 /* what is asked of fp64 logits everywhere */
-
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), n_end = strlen(end);
-    return n >= n_end && strcmp(text + n - n_end, end) == 0;
-}
 
 /* Is every row of b within the tolerance that a's file stores for it?  fp64 has
  * none: there it is what the oracle's figures allow.                         */
@@ -34,9 +30,8 @@ static bool is_within(const core_st *want, const core_st_tensor *a,
     const int64_t n_col =
         tolerance != NULL && tolerance->n > 0 ? a->n / tolerance->n : a->n;
     for (int64_t i = 0; i < a->n; i++) {
-        const double allowed = tolerance != NULL
-                                   ? core_st_value(tolerance, i / n_col)
-                                   : FP64_AGREES;
+        const double allowed =
+            tolerance != NULL ? core_st_value(tolerance, i / n_col) : FP64_AGREES;
         if (!(fabs(core_st_value(a, i) - core_st_value(b, i)) <= allowed))
             return false;
     }
@@ -52,8 +47,8 @@ static bool agrees(const core_st *want, const core_st_tensor *a,
         return false;
     if (bitwise || !core_dtype_is_float(a->dtype))
         return memcmp(a->data, b->data, a->bytes) == 0;
-    return ends_with(a->name, ".tolerance") ||
-           ends_with(a->name, "routing_margin") || is_within(want, a, b);
+    return core_text_ends(a->name, ".tolerance") ||
+           core_text_ends(a->name, "routing_margin") || is_within(want, a, b);
 }
 
 core_status gold__compare_files(const char *want_path, const char *found_path,

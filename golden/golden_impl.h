@@ -19,8 +19,7 @@ enum { GOLD__NAME_BYTES = 160, GOLD__RUNS = 8, GOLD__SEED = 20240607 };
  * docs/golden.md for why.                                                    */
 #define GOLD__FACTOR 3.0
 
-/* ---- fingerprint.c --------------------------------------------------------
- */
+/* --- fingerprint.c --- */
 
 /* Every file of a folder but the manifest: size, XXH3, and the dtype, shape and
  * XXH3 of every tensor.  Errors: E_FILE, E_FORMAT.                           */
@@ -33,8 +32,7 @@ CORE_NODISCARD core_status gold__fingerprint_weights(char out[GOLD_HEX_BYTES],
                                                      const core_spec *spec,
                                                      core_weights *weights);
 
-/* ---- manifest.c, manifest_read.c ------------------------------------------
- */
+/* --- manifest.c, manifest_read.c --- */
 
 /* The spec in its YAML form; free().  Errors: E_MEMORY.                      */
 CORE_NODISCARD core_status gold__spec_yaml(char **out, const core_spec *spec);
@@ -49,17 +47,12 @@ CORE_NODISCARD core_status gold__check_text(const char *what, const char *text);
 CORE_NODISCARD core_status gold__write_manifest(const gold_case *gold,
                                                 const char *folder);
 
-/* The members of a bundle's manifest, with its batch.                        */
-CORE_NODISCARD core_status gold__read_self(gold_case *gold, json_t *root,
-                                           const char *path);
-
 /* Read and judge the frame of a manifest; json_decref(*root).                */
 CORE_NODISCARD core_status gold__read_manifest(json_t **root,
                                                gold_origin *origin,
                                                const char *folder);
 
-/* ---- taps.c: the taps of a pass, in memory --------------------------------
- */
+/* --- taps.c: the taps of a pass, in memory --- */
 
 typedef struct gold__tap {
     core_tap tap;
@@ -93,8 +86,7 @@ core_tap_sink gold__drift_sink(gold__taps *taps);
 /* Errors: E_INPUT naming the first tap with a value that is not finite.      */
 CORE_NODISCARD core_status gold__taps_are_finite(const gold__taps *taps);
 
-/* ---- tolerance.c -----------------------------------------------------------
- */
+/* --- tolerance.c --- */
 
 /* Half the distance from 1 to the next stored number: 2^-24 for fp32; 0 where
  * tolerances make no sense (exact, and fp64, which is the truth).            */
@@ -109,8 +101,7 @@ CORE_NODISCARD core_status gold__routing_margins(gold__taps *taps,
                                                  const core_spec *spec,
                                                  const core_weights *weights);
 
-/* ---- compute.c, outputs.c ---------------------------------------------------
- */
+/* --- compute.c, outputs.c --- */
 
 /* A pass and its taps: one for a model, two for a Switch layer. */
 typedef struct gold__pass {
@@ -136,12 +127,7 @@ CORE_NODISCARD core_status gold__open_weights(core_weights **out,
 /* The model as it is run.                                                    */
 core_spec gold__short_spec(const gold_case *gold);
 
-/* Write FOLDER/input.safetensors.                                            */
-CORE_NODISCARD core_status gold__write_input(const gold_case *gold,
-                                             const char *folder);
-
-/* ---- check.c ----------------------------------------------------------------
- */
+/* --- check.c --- */
 
 /* Compare two files of a numerics: bit for bit, or (bitwise false) values
  * within the tolerances stored in `want`.  Errors: E_DIFFERS.                */

@@ -122,7 +122,8 @@ core_status gold_commit(const gold_case *gold, const char *partial)
 
 /* --- the files --- */
 
-core_status gold__write_input(const gold_case *gold, const char *folder)
+/* Write FOLDER/input.safetensors.                                            */
+static core_status write_input(const gold_case *gold, const char *folder)
 {
     const core_batch *batch = &gold->batch;
     const char *const metadata[] = {"schema", GOLD_SCHEMA, NULL};
@@ -180,7 +181,7 @@ static core_status make_files(gold_case *gold, core_weights *weights,
                               gold_summary *summary)
 {
     const core_spec spec = gold__short_spec(gold);
-    CORE_TRY(gold__write_input(gold, partial));
+    CORE_TRY(write_input(gold, partial));
     if (options->export_weights)
         CORE_TRY(export_weights(gold, partial));
     CORE_TRY(gold__fingerprint_weights(gold->weights_xxh3, &spec, weights));

@@ -227,7 +227,8 @@ static core_status read_input(gold_case *gold, const members *m,
     return CORE_OK;
 }
 
-core_status gold__read_self(gold_case *gold, json_t *root, const char *path)
+/* The members of a bundle's manifest, with its batch.                        */
+static core_status read_self(gold_case *gold, json_t *root, const char *path)
 {
     members m = {0};
     CORE_TRY(unpack(&m, root, path));
@@ -251,7 +252,7 @@ core_status gold_open(gold_case *out, const char *folder)
              json_string_value(json_object_get(root, "generator")));
     core_status status = check_files(folder, json_object_get(root, "files"));
     if (status == CORE_OK && gold.origin == GOLD_SELF)
-        status = gold__read_self(&gold, root, path);
+        status = read_self(&gold, root, path);
     json_decref(root);
     if (status == CORE_OK)
         *out = gold;

@@ -23,6 +23,7 @@ void par__tap_kv(par_model *m, core_tap tap, double *values)
 {
     const par_layout *lay = m->layout;
     const int64_t n_dh = m->spec->n_dh, ld = (lay->kv1 - lay->kv0) * n_dh;
+    par__cost_is_kv(m);
     par__store(m, tap.kind, values, m->now.n * ld);
     for (int64_t g = lay->kv0; g < lay->kv1; g++) {
         par_piece piece = {.tap = tap,
@@ -48,9 +49,8 @@ static void *make(par_model *m, int l)
     const int64_t n_dv = core_spec_n_dv(m->spec);
     par_attention attention;
     attention.projection = par__projection(m->spec)->make(m, l);
-    attention.sinks = par__part(m, CORE_W_SINKS, l, h0, h1);
+    attention.sinks = par__vector(m, CORE_W_SINKS, l, h0, h1);
     attention.o = par__columns(m, CORE_W_O, l, h0 * n_dv, h1 * n_dv);
-    attention.o_bias = par__whole(m, CORE_W_O_BIAS, l);
     return par__keep(&m->shards, &attention, sizeof attention);
 }
 
@@ -82,7 +82,7 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__linear(m, out, n_d, w->context, attention->o.n_col, n, &attention->o,
                 tap);
     par__reduce_tp(m, out, n * n_d);
-    par__add_bias(m, out, n, n_d, attention->o_bias);
+    par__add_bias(m, out, n, n_d, attention->o.bias);
     par__tap_replicated(m, tap, out);
 }
 

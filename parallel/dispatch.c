@@ -261,8 +261,8 @@ static double *complete(par_model *m, int pair)
         const par_expert *e =
             &m->expert[m->moe_index[mine->layer[i]] * lay->n_my_expert +
                        lay->local_expert[mine->expert[i]]];
-        par__cost_add_rows(m, e->down_bias != NULL ? 1 : 0, n_d, 0);
-        par__add_bias(m, y + i * n_d, 1, n_d, e->down_bias);
+        par__cost_add_rows(m, e->down.bias != NULL ? 1 : 0, n_d, 0);
+        par__add_bias(m, y + i * n_d, 1, n_d, e->down.bias);
     }
     par__store(m, CORE_TAP_EXPERT_OUT, y, mine->n * n_d);
     par__observe_choices(m, CORE_TAP_EXPERT_OUT, pair, y, mine, 0, n_d, 1, 0);

@@ -67,8 +67,7 @@ static void grouped_product(par_model *m, which part, double *y, int64_t ldy,
         par__product(m, y + r * ldy, ldy, x + r * ldx, ldx, n,
                      shard_of(e, part), tap);
         if (part != DOWN)
-            par__add_bias(m, y + r * ldy, n, ldy,
-                          part == GATE ? e->gate_bias : e->up_bias);
+            par__add_bias(m, y + r * ldy, n, ldy, shard_of(e, part)->bias);
         cost->n_expert++;
         cost->m_max = n > cost->m_max ? n : cost->m_max;
     }

@@ -20,7 +20,9 @@
 enum {
     PAR_TILE_ELEMENTS = 1 << 20, /* 8 MB of doubles: a tile of a weight       */
     PAR_QUERY_BLOCK = 64,        /* queries whose scores exist at a time      */
+    PAR_END = -1,                /* the end of an axis, of rows or columns    */
     PAR_META = 3,                /* layer, expert, global choice id of a row  */
+    PAR_MAX_KEPT = 64,           /* pointers to buffers of operators          */
     PAR_MAX_FRESH = 64           /* buffers that a tick starts by poisoning   */
 };
 
@@ -33,14 +35,12 @@ typedef struct par_shard {
     const double *w64; /* resident (exact, fp64), or NULL                     */
     const float *w32;  /* resident (floats) or NULL; neither: read by the tile */
     double norm;       /* exact and resident: its largest row norm            */
+    const double *bias; /* of its rows; NULL: none                            */
 } par_shard;
 
-/* Absent biases are NULL.  Row biases (o, down) are whole on every rank.     */
 typedef struct par_mlp {
-    int64_t n_f, f0;   /* inner columns of mine; 0 if the layer has no MLP    */
     bool exists;
     par_shard gate, up, down;
-    const double *gate_bias, *up_bias, *down_bias;
     const void *shared; /* of what multiplies a shared expert (par__shared)   */
 } par_mlp;
 
@@ -49,25 +49,23 @@ typedef struct par_norm {
     const double *weight, *bias;
 } par_norm;
 
-/* Shard(head) but for the bias. */
+/* Shard(head). */
 typedef struct par_attention {
     const void *projection; /* of what makes q, k and v (par__projection)     */
-    const double *sinks;    /* of my heads                                    */
+    const double *sinks;
     par_shard o;
-    const double *o_bias;
 } par_attention;
 
 typedef struct par_layer {
     par_norm attn_norm, ffn_norm;
     const void *mixer;      /* shards of par__mixer                           */
     par_shard router;
-    const double *router_bias, *correction; /* [E]                            */
+    const double *correction; /* [E]                                          */
     par_mlp mlp;
 } par_layer;
 
 typedef struct par_expert {
     par_shard gate, up, down;
-    const double *gate_bias, *up_bias, *down_bias;
 } par_expert;
 
 /* A buffer whose size depends on routing: grows, never shrinks.              */
@@ -106,8 +104,10 @@ typedef struct par_work {
     double *cos_tj, *sin_tj;        /* [T, Dr/2]                              */
     double *xn;                     /* [n, D] normed input                    */
     void *mixer[CORE_N_MIXERS];     /* buffers of operators: what their carve */
-    void *projection;               /* returned                               */
+    void *projection;               /* returned, which lies in kept           */
     void *shared[CORE_N_SHARED];
+    void *kept[PAR_MAX_KEPT];
+    int n_kept;
     double *q, *k;                  /* [n, own heads * Dh]                    */
     double *v;                      /* [n, ld_v] head g: from column v_first  */
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
@@ -182,7 +182,6 @@ struct par_model {
     int *pair_layer;            /* [pp * n_pair] layer that a pair serves, -1 */
     par_shard embed, head;
     par_norm final_norm;
-    const double *head_bias;    /* of my vocabulary                           */
     double *tile64;             /* one tile of a weight                       */
     float *tile32;
 
@@ -252,27 +251,22 @@ void par__cost_close(par_model *m);
 
 /* --- shard.c, linear.c --------------------------------------------------- */
 
-/* The rectangle rows [r0, r1) x columns [c0, c1); in measure mode only its
- * bytes are counted.                                                         */
+/* The rectangle rows [r0, r1) x columns [c0, c1), and the bias of the rows; in
+ * measure mode only their bytes are counted.  An end may be PAR_END.         */
 par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
                           int64_t c0, int64_t c1, int n_part, bool resident);
-/* Columns [c0, c1) of a weight vector; NULL if the model does not have it.   */
-const double *par__vector_make(par_model *m, core_weight id, int64_t c0,
-                               int64_t c1);
-/* The same of layer l: of a matrix that splits by its outputs, or not at all;
- * of one whose product is Partial over tp; of a vector; of one that every rank
- * has whole; rows as doubles, for what is no product.                        */
+/* Of layer l: a matrix split by its outputs; one whose product is Partial over
+ * tp; a vector, NULL if the model does not have it; rows as doubles, for what is
+ * no product.                                                                */
 par_shard par__rows(par_model *m, core_weight_kind kind, int l, int64_t r0,
                     int64_t r1);
-par_shard par__all_rows(par_model *m, core_weight_kind kind, int l);
 par_shard par__columns(par_model *m, core_weight_kind kind, int l, int64_t c0,
                        int64_t c1);
-const double *par__part(par_model *m, core_weight_kind kind, int l, int64_t c0,
-                        int64_t c1);
-const double *par__whole(par_model *m, core_weight_kind kind, int l);
+const double *par__vector(par_model *m, core_weight_kind kind, int l,
+                          int64_t c0, int64_t c1);
 const double *par__doubles(par_model *m, core_weight_kind kind, int l,
                            int64_t r0, int64_t r1);
-/* A copy in the arena; NULL in measure mode.                                 */
+/* A copy of an operator's shards; NULL in measure mode.                      */
 void *par__keep(core_arena *arena, const void *from, size_t bytes);
 
 /* y [n, n_row] = x [n, n_col] W^T of a shard; row strides ldy, ldx.  The tap is
@@ -282,6 +276,11 @@ void par__product(par_model *m, double *y, int64_t ldy, const double *x,
                   int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
 void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
                  int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
+/* y [tokens, n_row] = x W^T + bias; column-parallel: stored and shown, too.   */
+void par__affine(par_model *m, double *y, const double *x, int64_t ldx,
+                 const par_shard *w, core_tap tap);
+void par__affine_columns(par_model *m, double *y, const double *x, int64_t ldx,
+                         const par_shard *w, core_tap tap);
 /* Part of the operator whose record is open, but for a collective.           */
 void par__add_bias(par_model *m, double *y, int64_t n, int64_t n_col,
                    const double *bias);
@@ -308,7 +307,8 @@ void par__head(par_model *m);
 
 /* attention.c, qk_norm.c, rope.c, heads.c; l: the layer                      */
 int64_t par__n_heads(const par_layout *layout); /* of mine */
-/* Store and show values of my heads, `width` columns each; of my kv heads.   */
+/* Store and show values of my heads, `width` columns each; keys or values of my
+ * kv heads, which the open record is told.                                   */
 void par__tap_heads(par_model *m, core_tap tap, double *values, int64_t width);
 void par__tap_kv(par_model *m, core_tap tap, double *values);
 /* Clamp n values, if the model does.                                         */
@@ -349,6 +349,8 @@ core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
 
 void par__work_carve(par_work *work, const core_spec *spec,
                      const par_layout *layout, int64_t n_row, int64_t n_t);
+/* A copy of a struct of pointers to buffers.  It lies in *work itself.       */
+void *par__keep_buffers(par_work *work, const void *from, size_t bytes);
 /* Buffers that every tick starts by poisoning: n elements; rows of n_col columns
  * for all tokens, that products read, or only write.                         */
 void *par__fresh(par_work *work, int64_t n, size_t elem_bytes);

@@ -200,25 +200,20 @@ static void point(const par_model *m, const par_attention *attention, head *h,
     const par_work *w = &m->work;
     const core_spec *spec = m->spec;
     const par_layout *lay = m->layout;
-    const int64_t h0 = lay->first_head[lay->t], n_dh = spec->n_dh;
+    const int64_t n_h = par__n_heads(lay), n_dh = spec->n_dh;
+    const int64_t n_dv = core_spec_n_dv(spec);
+    const int64_t h0 = lay->first_head[lay->t];
     const int64_t g = i_h * spec->n_g / spec->n_h - lay->kv0;
+    h->ld_q = n_h * n_dh;
+    h->ld_k = (lay->kv1 - lay->kv0) * n_dh;
+    h->ld_v = w->ld_v;
+    h->ld_o = n_h * n_dv;
     h->q = w->q + row * h->ld_q + (i_h - h0) * n_dh;
     h->k = w->k + row * h->ld_k + g * n_dh;
     h->v = w->v + row * h->ld_v + w->v_first + g * w->v_step;
-    h->context = w->context + row * h->ld_o + (i_h - h0) * core_spec_n_dv(spec);
+    h->context = w->context + row * h->ld_o + (i_h - h0) * n_dv;
     h->sink = attention->sinks != NULL ? attention->sinks[i_h - h0]
                                        : -(double)INFINITY;
-}
-
-static head make_head(const par_model *m, int l)
-{
-    const par_layout *lay = m->layout;
-    const int64_t n_h = par__n_heads(lay);
-    return (head){.ld_q = n_h * m->spec->n_dh,
-                  .ld_k = (lay->kv1 - lay->kv0) * m->spec->n_dh,
-                  .ld_v = m->work.ld_v,
-                  .ld_o = n_h * core_spec_n_dv(m->spec),
-                  .layer = l};
 }
 
 /* Two products of a block: with the keys, with the values. */
@@ -254,7 +249,7 @@ void par__heads(par_model *m, const par_attention *attention, int l)
     const int64_t h0 = lay->first_head[lay->t];
     const int64_t h1 = lay->first_head[lay->t + 1];
     const int64_t n_t = m->batch->n_t;
-    head h = make_head(m, l);
+    head h = {.layer = l};
     count_operands(m, attention, l);
     for (int64_t b = 0; b < m->now.n_row; b++) {
         const int64_t row = b * n_t;

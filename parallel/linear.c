@@ -146,6 +146,20 @@ void par__add_bias(par_model *m, double *y, int64_t n, int64_t n_col,
             y[i * n_col + c] += bias[c];
 }
 
+void par__affine(par_model *m, double *y, const double *x, int64_t ldx,
+                 const par_shard *w, core_tap tap)
+{
+    par__linear(m, y, w->n_row, x, ldx, m->now.n, w, tap);
+    par__add_bias(m, y, m->now.n, w->n_row, w->bias);
+}
+
+void par__affine_columns(par_model *m, double *y, const double *x, int64_t ldx,
+                         const par_shard *w, core_tap tap)
+{
+    par__affine(m, y, x, ldx, w, tap);
+    par__tap_columns(m, tap, y, w->r0, w->n_row);
+}
+
 void par__reduce_tp(par_model *m, double *values, int64_t n)
 {
     par__cost_collective(m, PAR_ALL_REDUCE, &m->layout->tp_group,

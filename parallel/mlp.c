@@ -24,33 +24,23 @@ void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
             up[i] = core_act_apply(act, up[i]);
 }
 
-/* Column-parallel half: gate and up of my inner columns, stored and shown. */
-static void columns(par_model *m, double *y, const par_shard *w,
-                    const double *bias, int64_t f0, core_tap tap)
-{
-    const int64_t n_d = m->spec->n_d, n = m->now.n;
-    par__linear(m, y, w->n_row, m->work.xn, n_d, n, w, tap);
-    par__add_bias(m, y, n, w->n_row, bias);
-    par__tap_columns(m, tap, y, f0, w->n_row);
-}
-
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
 {
     par_work *w = &m->work;
-    const int64_t n_d = m->spec->n_d, n = m->now.n;
+    const int64_t n_d = m->spec->n_d, n = m->now.n, n_f = mlp->up.n_row;
     const core_tap tap = par__tap(CORE_TAP_MLP_OUT, l);
     par__enter(m, PAR_OP_MLP, tap);
     if (m->spec->gated)
-        columns(m, w->gate, &mlp->gate, mlp->gate_bias, mlp->f0,
-                par__tap(CORE_TAP_MLP_GATE, l));
-    columns(m, w->up, &mlp->up, mlp->up_bias, mlp->f0,
-            par__tap(CORE_TAP_MLP_UP, l));
+        par__affine_columns(m, w->gate, w->xn, n_d, &mlp->gate,
+                            par__tap(CORE_TAP_MLP_GATE, l));
+    par__affine_columns(m, w->up, w->xn, n_d, &mlp->up,
+                        par__tap(CORE_TAP_MLP_UP, l));
     const core_tap act_tap = par__tap(CORE_TAP_MLP_ACT, l);
-    par__activate(m, w->gate, w->up, n, mlp->n_f, act_tap);
-    par__tap_columns(m, act_tap, w->up, mlp->f0, mlp->n_f);
-    par__linear(m, out, n_d, w->up, mlp->n_f, n, &mlp->down, tap);
+    par__activate(m, w->gate, w->up, n, n_f, act_tap);
+    par__tap_columns(m, act_tap, w->up, mlp->up.r0, n_f);
+    par__linear(m, out, n_d, w->up, n_f, n, &mlp->down, tap);
     par__reduce_tp(m, out, n * n_d);
-    par__add_bias(m, out, n, n_d, mlp->down_bias);
+    par__add_bias(m, out, n, n_d, mlp->down.bias);
     par__tap_replicated(m, tap, out);
     if (mlp->shared != NULL)
         par__shared(m->spec, l)->run(m, mlp->shared, l, out);

@@ -22,8 +22,8 @@ static core_weight weight(core_weight_kind kind, int layer, int expert)
 static par_norm make_norm(par_model *m, core_weight_kind w,
                           core_weight_kind bias, int l)
 {
-    return (par_norm){.weight = par__whole(m, w, l),
-                      .bias = par__whole(m, bias, l)};
+    return (par_norm){.weight = par__vector(m, w, l, 0, PAR_END),
+                      .bias = par__vector(m, bias, l, 0, PAR_END)};
 }
 
 static void make_mlp(par_model *m, par_mlp *mlp, int l)
@@ -36,15 +36,10 @@ static void make_mlp(par_model *m, par_mlp *mlp, int l)
     const int64_t f0 = core_split_first(n_f, tp, t);
     const int64_t f1 = core_split_first(n_f, tp, t + 1);
     mlp->exists = true;
-    mlp->f0 = f0;
-    mlp->n_f = f1 - f0;
     if (m->spec->gated)
         mlp->gate = par__rows(m, CORE_W_MLP_GATE, l, f0, f1);
     mlp->up = par__rows(m, CORE_W_MLP_UP, l, f0, f1);
     mlp->down = par__columns(m, CORE_W_MLP_DOWN, l, f0, f1);
-    mlp->gate_bias = par__part(m, CORE_W_MLP_GATE_BIAS, l, f0, f1);
-    mlp->up_bias = par__part(m, CORE_W_MLP_UP_BIAS, l, f0, f1);
-    mlp->down_bias = par__whole(m, CORE_W_MLP_DOWN_BIAS, l);
     mlp->shared = shared != NULL ? shared->make(m, l) : NULL;
 }
 
@@ -56,9 +51,8 @@ static par_layer make_layer(par_model *m, int l)
     layer.mixer = mixer != NULL ? mixer->make(m, l) : NULL;
     layer.ffn_norm = make_norm(m, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS, l);
     if (core_spec_is_moe(m->spec, l)) {
-        layer.router = par__all_rows(m, CORE_W_ROUTER, l);
-        layer.router_bias = par__whole(m, CORE_W_ROUTER_BIAS, l);
-        layer.correction = par__whole(m, CORE_W_CORRECTION, l);
+        layer.router = par__rows(m, CORE_W_ROUTER, l, 0, PAR_END);
+        layer.correction = par__vector(m, CORE_W_CORRECTION, l, 0, PAR_END);
     }
     make_mlp(m, &layer.mlp, l);
     return layer;
@@ -69,21 +63,14 @@ static par_expert make_expert(par_model *m, int l, int e, bool resident)
     const par_layout *lay = m->layout;
     const int64_t f0 = lay->first_f[lay->etp_i];
     const int64_t f1 = lay->first_f[lay->etp_i + 1];
-    const int64_t n_d = m->spec->n_d;
     par_expert x = {0};
     if (m->spec->gated)
         x.gate = par__shard_make(m, weight(CORE_W_EXPERT_GATE, l, e), f0, f1, 0,
-                                 n_d, 1, resident);
-    x.up = par__shard_make(m, weight(CORE_W_EXPERT_UP, l, e), f0, f1, 0, n_d, 1,
-                           resident);
-    x.down = par__shard_make(m, weight(CORE_W_EXPERT_DOWN, l, e), 0, n_d, f0,
-                             f1, lay->plan.etp, resident);
-    x.gate_bias =
-        par__vector_make(m, weight(CORE_W_EXPERT_GATE_BIAS, l, e), f0, f1);
-    x.up_bias =
-        par__vector_make(m, weight(CORE_W_EXPERT_UP_BIAS, l, e), f0, f1);
-    x.down_bias =
-        par__vector_make(m, weight(CORE_W_EXPERT_DOWN_BIAS, l, e), 0, n_d);
+                                 PAR_END, 1, resident);
+    x.up = par__shard_make(m, weight(CORE_W_EXPERT_UP, l, e), f0, f1, 0,
+                           PAR_END, 1, resident);
+    x.down = par__shard_make(m, weight(CORE_W_EXPERT_DOWN, l, e), 0, PAR_END,
+                             f0, f1, lay->plan.etp, resident);
     return x;
 }
 
@@ -118,22 +105,25 @@ static void make_tables(par_model *m)
                 m->pair_layer[s * lay->n_pair + j++] = l;
 }
 
-/* One tile of the largest matrix: whole if it is small, else at least a row. */
+/* One tile of a matrix that is as large as any. */
 static void make_tiles(par_model *m)
 {
-    int64_t n = 0;
+    int64_t widest = 0;
     for (int l = 0; l < m->spec->n_l; l++)
         for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
             const core_weight id = weight((core_weight_kind)k, l, 0);
             int64_t n_row, n_col;
-            if (!core_weight_exists(m->spec, id))
+            if (core_weight_scope_of(id.kind) == CORE_SCOPE_ONCE ||
+                !core_weight_exists(m->spec, id))
                 continue;
             core_weight_shape(m->spec, id, &n_row, &n_col);
-            const int64_t most =
-                n_col > PAR_TILE_ELEMENTS ? n_col : PAR_TILE_ELEMENTS;
-            const int64_t size = n_row * n_col < most ? n_row * n_col : most;
-            n = size > n ? size : n;
+            n_row = n_row > n_col ? n_row : n_col;
+            widest = n_row > widest ? n_row : widest;
         }
+    const int64_t longest = m->spec->n_v > widest ? m->spec->n_v : widest;
+    int64_t n = longest * widest;
+    if (n > PAR_TILE_ELEMENTS)
+        n = widest > PAR_TILE_ELEMENTS ? widest : PAR_TILE_ELEMENTS;
     const int64_t n32 = core_uses_floats(m->numerics) ? n : 0;
     m->tile64 = core_arena_f64(&m->shards, n);
     m->tile32 = core_arena_take(&m->shards, n32, sizeof(float));
@@ -153,13 +143,14 @@ static void make_ends(par_model *m)
     if (!is_last)
         return;
     m->final_norm = make_norm(m, CORE_W_FINAL_NORM, CORE_W_FINAL_NORM_BIAS, 0);
-    m->head_bias = par__vector_make(m, weight(CORE_W_HEAD_BIAS, 0, 0), v0, v1);
     if (spec->tied && is_first)
         m->head = m->embed; /* the very same rectangle, in the same place */
     else
         m->head =
             par__shard_make(m, spec->tied ? embed : weight(CORE_W_HEAD, 0, 0),
                             v0, v1, 0, spec->n_d, 1, true);
+    if (spec->tied)
+        m->head.bias = par__vector(m, CORE_W_HEAD_BIAS, 0, v0, v1);
 }
 
 static void carve(par_model *m, bool resident_experts)

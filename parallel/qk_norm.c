@@ -113,7 +113,6 @@ void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,
                   m->spec->n_g * n_dh, k_tap);
     else
         head_norm(m, w->k, n_kv(m), k_norm, k_tap);
-    par__cost_is_kv(m);
     par__clip(m, w->k, m->now.n * n_kv(m) * n_dh);
     par__tap_kv(m, k_tap, w->k);
 }
@@ -128,6 +127,5 @@ void par__qk_norm_roped(par_model *m, int l)
     head_norm(m, w->q, par__n_heads(m->layout), NULL, q_tap);
     par__tap_heads(m, q_tap, w->q, m->spec->n_dh);
     head_norm(m, w->k, n_kv(m), NULL, k_tap);
-    par__cost_is_kv(m);
     par__tap_kv(m, k_tap, w->k);
 }

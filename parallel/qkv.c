@@ -7,7 +7,6 @@
 
 typedef struct shards {
     par_shard q, k, v;
-    const double *q_bias, *k_bias, *v_bias;
     const double *q_norm, *k_norm; /* [Dh], or of my heads                    */
 } shards;
 
@@ -23,13 +22,10 @@ static void *make(par_model *m, int l)
     s.q = par__rows(m, CORE_W_Q, l, q0, q1);
     s.k = par__rows(m, CORE_W_K, l, k0, k1);
     s.v = par__rows(m, CORE_W_V, l, k0, k1);
-    s.q_bias = par__part(m, CORE_W_Q_BIAS, l, q0, q1);
-    s.k_bias = par__part(m, CORE_W_K_BIAS, l, k0, k1);
-    s.v_bias = par__part(m, CORE_W_V_BIAS, l, k0, k1);
-    s.q_norm = per_head ? par__whole(m, CORE_W_Q_NORM, l)
-                        : par__part(m, CORE_W_Q_NORM, l, q0, q1);
-    s.k_norm = per_head ? par__whole(m, CORE_W_K_NORM, l)
-                        : par__part(m, CORE_W_K_NORM, l, k0, k1);
+    s.q_norm = per_head ? par__vector(m, CORE_W_Q_NORM, l, 0, PAR_END)
+                        : par__vector(m, CORE_W_Q_NORM, l, q0, q1);
+    s.k_norm = per_head ? par__vector(m, CORE_W_K_NORM, l, 0, PAR_END)
+                        : par__vector(m, CORE_W_K_NORM, l, k0, k1);
     return par__keep(&m->shards, &s, sizeof s);
 }
 
@@ -45,61 +41,48 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 }
 
 /* Where queries and keys are normed later, their clamp comes later, too. */
-static bool is_clipped_early(const core_spec *spec)
-{
-    return spec->qk_norm != CORE_QK_NORM_HEAD &&
-           spec->qk_norm != CORE_QK_NORM_ALL;
-}
-
 static void project(par_model *m, const shards *s, int l)
 {
     par_work *w = &m->work;
-    const int64_t n = m->now.n, n_d = m->spec->n_d;
-    const int64_t ld_q = s->q.n_row, ld_k = s->k.n_row;
-    const bool early = is_clipped_early(m->spec);
-    par__enter(m, PAR_OP_QKV, par__tap(CORE_TAP_Q, l));
-    par__linear(m, w->q, ld_q, w->xn, n_d, n, &s->q, par__tap(CORE_TAP_Q, l));
-    par__add_bias(m, w->q, n, ld_q, s->q_bias);
-    par__clip(m, w->q, early ? n * ld_q : 0);
-    par__tap_heads(m, par__tap(CORE_TAP_Q, l), w->q, m->spec->n_dh);
-    par__linear(m, w->k, ld_k, w->xn, n_d, n, &s->k, par__tap(CORE_TAP_K, l));
-    par__add_bias(m, w->k, n, ld_k, s->k_bias);
-    par__cost_is_kv(m);
-    par__clip(m, w->k, early ? n * ld_k : 0);
-    par__tap_kv(m, par__tap(CORE_TAP_K, l), w->k);
-    par__linear(m, w->v, ld_k, w->xn, n_d, n, &s->v, par__tap(CORE_TAP_V, l));
-    par__add_bias(m, w->v, n, ld_k, s->v_bias);
-    par__cost_is_kv(m);
-    par__clip(m, w->v, n * ld_k);
-    par__tap_kv(m, par__tap(CORE_TAP_V, l), w->v);
+    const core_qk_norm norm = m->spec->qk_norm;
+    const bool early = norm != CORE_QK_NORM_HEAD && norm != CORE_QK_NORM_ALL;
+    const int64_t n = m->now.n, n_d = m->spec->n_d, n_kv = s->k.n_row;
+    const core_tap q_tap = par__tap(CORE_TAP_Q, l);
+    const core_tap k_tap = par__tap(CORE_TAP_K, l);
+    const core_tap v_tap = par__tap(CORE_TAP_V, l);
+    par__enter(m, PAR_OP_QKV, q_tap);
+    par__affine(m, w->q, w->xn, n_d, &s->q, q_tap);
+    par__clip(m, w->q, early ? n * s->q.n_row : 0);
+    par__tap_heads(m, q_tap, w->q, m->spec->n_dh);
+    par__affine(m, w->k, w->xn, n_d, &s->k, k_tap);
+    par__clip(m, w->k, early ? n * n_kv : 0);
+    par__tap_kv(m, k_tap, w->k);
+    par__affine(m, w->v, w->xn, n_d, &s->v, v_tap);
+    par__clip(m, w->v, n * n_kv);
+    par__tap_kv(m, v_tap, w->v);
 }
 
-/* Rotated queries and keys, or in a layer without rope tempered queries. */
-static void place(par_model *m, int l)
+/* At the end queries and keys are rotated, or in a layer without rope queries
+ * tempered.                                                                  */
+static void run(par_model *m, const void *of_layer, int l, double *out)
 {
+    const shards *s = of_layer;
     par_work *w = &m->work;
-    const par_layout *lay = m->layout;
-    const int64_t n_dh = m->spec->n_dh, n_h = par__n_heads(lay);
-    const int64_t n_kv = lay->kv1 - lay->kv0;
+    const int64_t n_dh = m->spec->n_dh, n_q = s->q.n_row, n_k = s->k.n_row;
+    const core_tap q_tap = par__tap(CORE_TAP_Q_ROPE, l);
+    const core_tap k_tap = par__tap(CORE_TAP_K_ROPE, l);
+    (void)out;
+    project(m, s, l);
+    par__qk_norm(m, s->q_norm, s->k_norm, l);
     if (!core_spec_has_rope(m->spec, l)) {
         par__temper(m, l);
         return;
     }
-    par__rope(m, w->q, n_h * n_dh, n_h, n_dh, par__tap(CORE_TAP_Q_ROPE, l));
-    par__tap_heads(m, par__tap(CORE_TAP_Q_ROPE, l), w->q, n_dh);
-    par__rope(m, w->k, n_kv * n_dh, n_kv, n_dh, par__tap(CORE_TAP_K_ROPE, l));
-    par__cost_is_kv(m);
-    par__tap_kv(m, par__tap(CORE_TAP_K_ROPE, l), w->k);
+    par__rope(m, w->q, n_q, n_q / n_dh, n_dh, q_tap);
+    par__tap_heads(m, q_tap, w->q, n_dh);
+    par__rope(m, w->k, n_k, n_k / n_dh, n_dh, k_tap);
+    par__tap_kv(m, k_tap, w->k);
     par__qk_norm_roped(m, l);
-}
-
-static void run(par_model *m, const void *of_layer, int l, double *out)
-{
-    const shards *s = of_layer;
-    (void)out;
-    project(m, s, l);
-    par__qk_norm(m, s->q_norm, s->k_norm, l);
-    place(m, l);
 }
 
 const par__entry par__qkv = {.make = make, .carve = carve, .run = run};

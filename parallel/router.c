@@ -95,7 +95,7 @@ void par__route(par_model *m, const par_layer *layer, int l)
     const core_tap tap = par__tap(CORE_TAP_ROUTER_LOGITS, l);
     par__enter(m, PAR_OP_ROUTER, tap);
     par__linear(m, w->logits_e, n_e, w->xn, spec->n_d, n, &layer->router, tap);
-    par__add_bias(m, w->logits_e, n, n_e, layer->router_bias);
+    par__add_bias(m, w->logits_e, n, n_e, layer->router.bias);
     par__tap_replicated(m, tap, w->logits_e);
 
     count_routing(m, layer, l);

@@ -15,6 +15,15 @@ static bool is_measuring(const par_model *m)
     return m->shards.base == NULL;
 }
 
+static double *read_f64(par_model *m, core_weight id, int64_t r0, int64_t r1,
+                       int64_t c0, int64_t c1)
+{
+    double *w = core_arena_f64(&m->shards, (r1 - r0) * (c1 - c0));
+    if (!is_measuring(m) && r1 > r0 && c1 > c0)
+        core_weights_read(m->weights, id, r0, r1, c0, c1, w, c1 - c0);
+    return w;
+}
+
 /* Floats are converted a tile of rows at a time. */
 static void read_f32(par_model *m, const par_shard *s, float *out)
 {
@@ -33,6 +42,10 @@ static void read_f32(par_model *m, const par_shard *s, float *out)
 par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
                           int64_t c0, int64_t c1, int n_part, bool resident)
 {
+    int64_t n_row, n_col;
+    core_weight_shape(m->spec, id, &n_row, &n_col);
+    r1 = r1 == PAR_END ? n_row : r1;
+    c1 = c1 == PAR_END ? n_col : c1;
     par_shard s = {.id = id,
                    .r0 = r0,
                    .c0 = c0,
@@ -40,6 +53,9 @@ par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
                    .n_col = c1 - c0,
                    .n_part = n_part};
     const int64_t n = s.n_row * s.n_col;
+    const core_weight bias = {core_weight_bias(id.kind), id.layer, id.expert};
+    if (bias.kind != CORE_W_NONE && core_weight_exists(m->spec, bias))
+        s.bias = read_f64(m, bias, 0, 1, r0, r1);
     if (!resident || n == 0)
         return s;
     if (core_uses_floats(m->numerics)) {
@@ -49,65 +65,35 @@ par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
         s.w32 = w;
         return s;
     }
-    double *w = core_arena_f64(&m->shards, n);
-    if (!is_measuring(m)) {
-        core_weights_read(m->weights, id, r0, r1, c0, c1, w, s.n_col);
-        if (m->numerics == CORE_EXACT)
-            s.norm = core_max_row_norm(w, s.n_row, s.n_col, s.n_col);
-    }
-    s.w64 = w;
+    s.w64 = read_f64(m, id, r0, r1, c0, c1);
+    if (!is_measuring(m) && m->numerics == CORE_EXACT)
+        s.norm = core_max_row_norm(s.w64, s.n_row, s.n_col, s.n_col);
     return s;
-}
-
-const double *par__vector_make(par_model *m, core_weight id, int64_t c0,
-                               int64_t c1)
-{
-    if (!core_weight_exists(m->spec, id))
-        return NULL;
-    double *v = core_arena_f64(&m->shards, c1 - c0);
-    if (!is_measuring(m) && c1 > c0)
-        core_weights_read(m->weights, id, 0, 1, c0, c1, v, c1 - c0);
-    return v;
 }
 
 par_shard par__rows(par_model *m, core_weight_kind kind, int l, int64_t r0,
                     int64_t r1)
 {
     const core_weight id = {.kind = kind, .layer = l};
-    int64_t n_row, n_col;
-    core_weight_shape(m->spec, id, &n_row, &n_col);
-    return par__shard_make(m, id, r0, r1, 0, n_col, 1, true);
-}
-
-par_shard par__all_rows(par_model *m, core_weight_kind kind, int l)
-{
-    int64_t n_row, n_col;
-    core_weight_shape(m->spec, (core_weight){.kind = kind, .layer = l}, &n_row,
-                      &n_col);
-    return par__rows(m, kind, l, 0, n_row);
+    return par__shard_make(m, id, r0, r1, 0, PAR_END, 1, true);
 }
 
 par_shard par__columns(par_model *m, core_weight_kind kind, int l, int64_t c0,
                        int64_t c1)
 {
     const core_weight id = {.kind = kind, .layer = l};
+    return par__shard_make(m, id, 0, PAR_END, c0, c1, m->layout->plan.tp, true);
+}
+
+const double *par__vector(par_model *m, core_weight_kind kind, int l,
+                          int64_t c0, int64_t c1)
+{
+    const core_weight id = {.kind = kind, .layer = l};
     int64_t n_row, n_col;
+    if (!core_weight_exists(m->spec, id))
+        return NULL;
     core_weight_shape(m->spec, id, &n_row, &n_col);
-    return par__shard_make(m, id, 0, n_row, c0, c1, m->layout->plan.tp, true);
-}
-
-const double *par__part(par_model *m, core_weight_kind kind, int l, int64_t c0,
-                        int64_t c1)
-{
-    return par__vector_make(m, (core_weight){.kind = kind, .layer = l}, c0, c1);
-}
-
-const double *par__whole(par_model *m, core_weight_kind kind, int l)
-{
-    int64_t n_row, n_col;
-    core_weight_shape(m->spec, (core_weight){.kind = kind, .layer = l}, &n_row,
-                      &n_col);
-    return par__part(m, kind, l, 0, n_col);
+    return read_f64(m, id, 0, 1, c0, c1 == PAR_END ? n_col : c1);
 }
 
 const double *par__doubles(par_model *m, core_weight_kind kind, int l,
@@ -116,10 +102,7 @@ const double *par__doubles(par_model *m, core_weight_kind kind, int l,
     const core_weight id = {.kind = kind, .layer = l};
     int64_t n_row, n_col;
     core_weight_shape(m->spec, id, &n_row, &n_col);
-    double *w = core_arena_f64(&m->shards, (r1 - r0) * n_col);
-    if (!is_measuring(m) && r1 > r0)
-        core_weights_read(m->weights, id, r0, r1, 0, n_col, w, n_col);
-    return w;
+    return read_f64(m, id, r0, r1, 0, n_col);
 }
 
 void *par__keep(core_arena *arena, const void *from, size_t bytes)

@@ -63,7 +63,7 @@ void par__head(par_model *m)
               par__tap(CORE_TAP_FINAL_NORM, 0));
     par__enter(m, PAR_OP_HEAD, tap);
     par__linear(m, w->logits, n_v, w->xn, n_d, m->now.n, &m->head, tap);
-    par__add_bias(m, w->logits, m->now.n, n_v, m->head_bias);
+    par__add_bias(m, w->logits, m->now.n, n_v, m->head.bias);
     m->cost.record.flops += CORE_FLOPS_SCALE * m->now.n * n_v;
     for (int64_t i = 0; i < m->now.n * n_v; i++)
         w->logits[i] /= m->spec->logits_divisor;

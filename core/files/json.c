@@ -70,25 +70,31 @@ json_t *core_json_text(const char *text)
     return out;
 }
 
-json_t *core_json_real(double x)
+json_t *core_json_number(double x)
 {
-    return isfinite(x) ? json_real(x)
-                       : json_string(isnan(x)  ? "nan"
-                                     : x > 0.0 ? "inf"
-                                               : "-inf");
+    if (isnan(x))
+        return json_string("nan");
+    if (isinf(x))
+        return json_string(x > 0.0 ? "inf" : "-inf");
+    return json_real(x);
 }
 
-void core_json_set_text(json_t *object, const char *key, const char *text)
+void core_json_put(json_t *object, const char *key, json_t *value)
 {
-    json_object_set_new(object, key, core_json_text(text));
+    json_object_set_new(object, key, value);
 }
 
-void core_json_set_real(json_t *object, const char *key, double x)
+void core_json_put_int(json_t *object, const char *key, int64_t value)
 {
-    json_object_set_new(object, key, core_json_real(x));
+    core_json_put(object, key, json_integer((json_int_t)value));
 }
 
-void core_json_set_int(json_t *object, const char *key, int64_t x)
+void core_json_put_number(json_t *object, const char *key, double value)
 {
-    json_object_set_new(object, key, json_integer((json_int_t)x));
+    core_json_put(object, key, core_json_number(value));
+}
+
+void core_json_put_text(json_t *object, const char *key, const char *value)
+{
+    core_json_put(object, key, core_json_text(value));
 }

@@ -25,12 +25,13 @@ CORE_NODISCARD core_status core_json_parse(json_t **out, const char *text,
  * NULL only without memory.                                          [local] */
 json_t *core_json_text(const char *text);
 
-/* x, or "nan", "inf", "-inf": JSON has no such numbers.              [local] */
-json_t *core_json_real(double x);
+/* A number; what JSON has none for is the text "nan", "inf", "-inf".  [local] */
+json_t *core_json_number(double x);
 
-/* Set a member of an object to one of these.                         [local] */
-void core_json_set_text(json_t *object, const char *key, const char *text);
-void core_json_set_real(json_t *object, const char *key, double x);
-void core_json_set_int(json_t *object, const char *key, int64_t x);
+/* Members of an object.  put takes the value over.                   [local] */
+void core_json_put(json_t *object, const char *key, json_t *value);
+void core_json_put_int(json_t *object, const char *key, int64_t value);
+void core_json_put_number(json_t *object, const char *key, double value);
+void core_json_put_text(json_t *object, const char *key, const char *value);
 
 #endif

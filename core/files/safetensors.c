@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,16 +159,26 @@ const char *core_st_shape_text(char text[CORE_ST_SHAPE_BYTES],
     return text;
 }
 
-void core_st_read(const core_st_tensor *t, int64_t first, int64_t n,
+void core_st_read(const core_st_tensor *tensor, int64_t first, int64_t n,
                   double *out)
 {
-    const size_t skipped = (size_t)first * core_dtype_bytes(t->dtype);
-    core_dtype_to_f64(out, (const char *)t->data + skipped, t->dtype, n);
+    const size_t at = (size_t)first * core_dtype_bytes(tensor->dtype);
+    core_dtype_to_f64(out, (const char *)tensor->data + at, tensor->dtype, n);
 }
 
-double core_st_value(const core_st_tensor *t, int64_t i)
+double core_st_value(const core_st_tensor *tensor, int64_t i)
 {
-    double x;
-    core_st_read(t, i, 1, &x);
-    return x;
+    double value;
+    core_st_read(tensor, i, 1, &value);
+    return value;
+}
+
+double core_st_rms(const core_st_tensor *tensor)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < tensor->n; i++) {
+        const double x = core_st_value(tensor, i);
+        sum += x * x;
+    }
+    return tensor->n > 0 ? sqrt(sum / (double)tensor->n) : 0.0;
 }

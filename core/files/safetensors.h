@@ -22,6 +22,13 @@ typedef struct core_st_tensor {
                         * that was opened, writable in one being created      */
 } core_st_tensor;
 
+/* Elements first, first + 1 .. of a tensor as doubles, n of them; one of them; the
+ * root of their mean square, 0 where there are none.                 [local] */
+void core_st_read(const core_st_tensor *tensor, int64_t first, int64_t n,
+                  double *out);
+double core_st_value(const core_st_tensor *tensor, int64_t i);
+double core_st_rms(const core_st_tensor *tensor);
+
 typedef struct core_st core_st;
 
 /* Map a file.  Errors: E_FILE, E_FORMAT; *out unchanged.             [local] */
@@ -37,12 +44,6 @@ const char *core_st_path(const core_st *file);
 /* "2,3" for messages; returns text.  n_dim <= CORE_ST_MAX_DIM.        [local] */
 const char *core_st_shape_text(char text[CORE_ST_SHAPE_BYTES],
                                const int64_t *shape, int n_dim);
-
-/* Elements [first, first + n) in the file's order, as doubles; element i.
- *                                                                    [local] */
-void core_st_read(const core_st_tensor *tensor, int64_t first, int64_t n,
-                  double *out);
-double core_st_value(const core_st_tensor *tensor, int64_t i);
 
 /* Key and value of metadata entry i (sorted by key), false after the last.   */
 bool core_st_metadata_at(const core_st *file, int64_t i, const char **key,

@@ -101,3 +101,19 @@ core_status core_text_check(const char *text, const char *name)
     }
     return CORE_OK;
 }
+
+bool core_text_after(const char *text, const char *start, const char **rest)
+{
+    const size_t n = strlen(start);
+    if (strncmp(text, start, n) != 0)
+        return false;
+    if (rest != NULL)
+        *rest = text + n;
+    return true;
+}
+
+bool core_text_ends(const char *text, const char *end)
+{
+    const size_t n = strlen(text), n_end = strlen(end);
+    return n >= n_end && strcmp(text + n - n_end, end) == 0;
+}

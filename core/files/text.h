@@ -12,6 +12,11 @@
 CORE_NODISCARD core_status core_text_read(char **out, const char *path,
                                           size_t max_bytes);
 
+/* Does a text begin so, and what follows then (rest: or NULL)?  Does it end so?
+ * [local] */
+bool core_text_after(const char *text, const char *start, const char **rest);
+bool core_text_ends(const char *text, const char *end);
+
 /* Is it a text that a YAML parser may see: UTF-8, without the characters that
  * YAML forbids (control characters other than tab and line ends, U+FFFE,
  * U+FFFF)?  `name` is used in messages.                              [local]

@@ -251,8 +251,7 @@ core_spec core__spec_blank(void)
     return spec;
 }
 
-/* --- reading ----------------------------------------------------------------
- */
+/* --- reading --- */
 
 static bool parse_integer(const char *text, int64_t *out)
 {
@@ -441,8 +440,7 @@ core_status core__spec_from_entries(core_spec *out,
     return CORE_OK;
 }
 
-/* --- writing ----------------------------------------------------------------
- */
+/* --- writing --- */
 
 static void write_layers(const core_spec *spec, const field *f, FILE *out)
 {

@@ -68,7 +68,8 @@ core_dtype core_numerics_dtype(core_numerics numerics)
     return core_uses_floats(numerics) ? CORE_DTYPE_F32 : CORE_DTYPE_F64;
 }
 
-double core_grid_step(core_grid grid)
+/* The step of a grid in exact mode (any but INT). */
+static double grid_step(core_grid grid)
 {
     core_assert(grid != CORE_GRID_INT);
     return grid == CORE_GRID_ACT ? CORE_STEP_ACT : CORE_STEP_PROB;
@@ -152,7 +153,7 @@ void core_store(core_numerics numerics, core_grid grid, double *x, int64_t n)
 {
     switch (numerics) {
     case CORE_EXACT:
-        core_snap(x, n, core_grid_step(grid));
+        core_snap(x, n, grid_step(grid));
         break;
     case CORE_FP64:
         break;

@@ -60,9 +60,6 @@ double core_store_error(core_numerics numerics, double y);
  * F32, which holds them exactly and which every reader knows.        [local] */
 core_dtype core_numerics_dtype(core_numerics numerics);
 
-/* The step of a grid in exact mode (any but INT).                    [local] */
-double core_grid_step(core_grid grid);
-
 /* Round x[0..n) to multiples of step, half to even; never leaves a -0.0.
  * step is a power of two.                                            [local] */
 void core_snap(double *x, int64_t n, double step);

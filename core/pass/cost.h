@@ -111,14 +111,4 @@ const char *core_axis_name(core_axis axis);
  * ranks meet in it.                                                  [local] */
 bool core_cost_is_empty(const core_cost *cost);
 
-/* The name of the first field that differs, NULL if none does; its values into
- * *x and *y (no numbers for op and layers).                         [local] */
-const char *core_cost_difference(const core_cost *a, const core_cost *b,
-                                 int64_t *x, int64_t *y);
-
-enum { CORE_COST_TEXT = 320 };
-
-/* "gemm qkv layers.3.attn.q, rank 5, tick 2: 64 x 60 x 36, ..." into text.   */
-const char *core_cost_format(const core_cost *cost, char text[CORE_COST_TEXT]);
-
 #endif

@@ -8,7 +8,6 @@
 
 #include "core/base/arena.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,16 +48,6 @@ static void read_row(const core_st_tensor *t, int64_t row, double *out)
     core_st_read(t, row * n_cols(t), n_cols(t), out);
 }
 
-double har_tensor_rms(const core_st_tensor *t)
-{
-    double sum = 0.0;
-    for (int64_t i = 0; i < t->n; i++) {
-        const double x = core_st_value(t, i);
-        sum += x * x;
-    }
-    return t->n > 0 ? sqrt(sum / (double)t->n) : 0.0;
-}
-
 static bool says(const core_st *file, const char *key, const char *value)
 {
     const char *found = core_st_metadata(file, key);
@@ -68,9 +57,9 @@ static bool says(const core_st *file, const char *key, const char *value)
 double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
                           const core_st_tensor *logits)
 {
-    const double size = har_tensor_rms(tensor);
+    const double size = core_st_rms(tensor);
     const char *text = core_st_metadata(file, "logits_fp32_vs_fp64_max_abs");
-    const double logits_rms = logits != NULL ? har_tensor_rms(logits) : size;
+    const double logits_rms = logits != NULL ? core_st_rms(logits) : size;
     const double d = text != NULL ? strtod(text, NULL) : 1e-6 * logits_rms;
     const double free_run =
         logits_rms > 0.0 ? 10.0 * d * size / logits_rms : 0.0;

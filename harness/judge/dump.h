@@ -48,11 +48,8 @@ void har_dump_free(har_dump *dump);
 double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
                           const core_st_tensor *logits);
 
-/* Root mean square of a tensor's elements, 0 of none.                [local] */
-double har_tensor_rms(const core_st_tensor *tensor);
-
 void har_dump_text(const har_dump *dump, const core_st *a, const core_st *b,
                    FILE *out);
-struct json_t *har_dump_json(const har_dump *dump); /* moeparity.compare/1 */
+void har_dump_json(const har_dump *dump, FILE *out); /* moeparity.compare/1 */
 
 #endif

@@ -6,8 +6,6 @@
 
 #include "core/files/json.h"
 
-#include <math.h>
-
 static void write_tap(const har_dump_tap *t, FILE *out)
 {
     if (t->problem[0] != '\0') {
@@ -65,37 +63,37 @@ void har_dump_text(const har_dump *d, const core_st *a, const core_st *b,
 static json_t *tap_object(const har_dump_tap *t)
 {
     json_t *o = json_object();
-    core_json_set_text(o, "tap", t->name);
-    json_object_set_new(o, "failed", json_boolean(t->failed));
-    core_json_set_text(o, "problem", t->problem);
-    core_json_set_int(o, "elements", t->diff.n);
-    core_json_set_int(o, "bad_elements", t->diff.n_bad);
-    core_json_set_int(o, "excluded_rows", t->n_excluded);
-    core_json_set_real(o, "tolerance", t->rule.tolerance);
-    core_json_set_real(o, "worst_score", t->diff.worst_score);
+    core_json_put_text(o, "tap", t->name);
+    core_json_put(o, "failed", json_boolean(t->failed));
+    core_json_put_text(o, "problem", t->problem);
+    core_json_put_int(o, "elements", t->diff.n);
+    core_json_put_int(o, "bad_elements", t->diff.n_bad);
+    core_json_put_int(o, "excluded_rows", t->n_excluded);
+    core_json_put_number(o, "tolerance", t->rule.tolerance);
+    core_json_put_number(o, "worst_score", t->diff.worst_score);
     if (t->diff.n_bad > 0) {
-        core_json_set_int(o, "row", t->diff.first.row);
-        core_json_set_int(o, "column", t->diff.first.col);
-        core_json_set_real(o, "expected", t->diff.first.expected);
-        core_json_set_real(o, "found", t->diff.first.found);
+        core_json_put_int(o, "row", t->diff.first.row);
+        core_json_put_int(o, "column", t->diff.first.col);
+        core_json_put_number(o, "expected", t->diff.first.expected);
+        core_json_put_number(o, "found", t->diff.first.found);
     }
     return o;
 }
 
-json_t *har_dump_json(const har_dump *d)
+void har_dump_json(const har_dump *d, FILE *out)
 {
     json_t *o = json_object(), *taps = json_array();
     const bool differs = d->n_failed > 0;
     for (int64_t i = 0; i < d->n_tap; i++)
         json_array_append_new(taps, tap_object(&d->tap[i]));
-    core_json_set_text(o, "schema", "moeparity.compare/1");
-    json_object_set_new(o, "verdict",
-                        json_string(differs ? "DIFFERS" : "SAME"));
-    json_object_set_new(o, "exit", json_integer(differs ? 1 : 0));
-    core_json_set_int(o, "ignored", d->n_ignored);
-    core_json_set_int(o, "flips", d->n_flip);
-    json_object_set_new(
-        o, "first", d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
-    json_object_set_new(o, "taps", taps);
-    return o;
+    core_json_put_text(o, "schema", "moeparity.compare/1");
+    core_json_put_text(o, "verdict", differs ? "DIFFERS" : "SAME");
+    core_json_put_int(o, "exit", differs ? 1 : 0);
+    core_json_put_int(o, "ignored", d->n_ignored);
+    core_json_put_int(o, "flips", d->n_flip);
+    core_json_put(o, "first",
+                  d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
+    core_json_put(o, "taps", taps);
+    json_dumpf(o, out, JSON_INDENT(1));
+    json_decref(o);
 }

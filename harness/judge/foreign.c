@@ -9,6 +9,7 @@
 
 #include "core/base/arena.h"
 #include "core/files/json.h"
+#include "core/files/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -78,11 +79,6 @@ static core_status read_owner(har_dump_file *f)
                                text);
 }
 
-static bool starts_with(const char *text, const char *start)
-{
-    return strncmp(text, start, strlen(start)) == 0;
-}
-
 /* The keys we know that name a tensor must name one of the file. */
 static core_status check_keys(har_dump_file *f)
 {
@@ -90,7 +86,7 @@ static core_status check_keys(har_dump_file *f)
     const char *key, *value;
     for (int64_t i = 0; core_st_metadata_at(f->st, i, &key, &value); i++) {
         for (int k = 0; k < 2; k++) {
-            if (!starts_with(key, with_name[k]))
+            if (!core_text_after(key, with_name[k], NULL))
                 continue;
             const char *name = key + strlen(with_name[k]);
             CORE_FAIL_IF(core_st_find(f->st, name) == NULL, CORE_E_FORMAT,

@@ -10,6 +10,7 @@
 #include "harness/judge/foreign.h"
 
 #include "core/base/arena.h"
+#include "core/files/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,19 +181,13 @@ static bool lists_others(const har_dump_file *f, const core_st_tensor *t)
     return false;
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-    const size_t n = strlen(name), m = strlen(end);
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
 /* Inputs that every dump may hold, and what a golden bundle holds beside its
  * taps.                                                                      */
 static bool is_companion(const har_foreign *d, const char *name)
 {
-    return ends_with(name, "attention_mask") || ends_with(name, "hidden_in") ||
-           (d->is_bundle && (ends_with(name, ".tolerance") ||
-                             ends_with(name, "routing_margin")));
+    return core_text_ends(name, "attention_mask") || core_text_ends(name, "hidden_in") ||
+           (d->is_bundle && (core_text_ends(name, ".tolerance") ||
+                             core_text_ends(name, "routing_margin")));
 }
 
 static core_status take_tensor(placing *p, const core_st_tensor *t)

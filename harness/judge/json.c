@@ -7,32 +7,27 @@
 
 #include "core/files/json.h"
 
-#include <math.h>
-#include <string.h>
-
 static json_t *spot_object(const har_judgement *g, const har_spot *s)
 {
     const har_dump_file *f =
         s->file >= 0 ? &g->dump->file[s->file] : NULL;
     json_t *o = json_object();
-    core_json_set_text(o, "tap", g->yard->tap[s->i_tap].data->name);
-    core_json_set_int(o, "row", s->b);
-    core_json_set_int(o, "position", s->t);
-    core_json_set_int(o, "tap_row", s->row);
-    core_json_set_int(o, "column", s->col);
-    json_object_set_new(o, "head",
-                        s->head < 0 ? json_null() : json_integer(s->head));
-    json_object_set_new(o, "expert",
-                        s->expert < 0 ? json_null() : json_integer(s->expert));
-    core_json_set_real(o, "expected", s->expected);
-    core_json_set_real(o, "found", s->found);
-    core_json_set_real(o, "bound", s->allowed);
-    core_json_set_real(o, "ratio", s->ratio);
-    json_object_set_new(o, "rank",
-                        f == NULL || f->rank < 0 ? json_null()
-                                                 : json_integer(f->rank));
-    json_object_set_new(o, "file",
-                        f == NULL ? json_null() : core_json_text(f->name));
+    core_json_put_text(o, "tap", g->yard->tap[s->i_tap].data->name);
+    core_json_put_int(o, "row", s->b);
+    core_json_put_int(o, "position", s->t);
+    core_json_put_int(o, "tap_row", s->row);
+    core_json_put_int(o, "column", s->col);
+    core_json_put(o, "head", s->head < 0 ? json_null() : json_integer(s->head));
+    core_json_put(o, "expert",
+                  s->expert < 0 ? json_null() : json_integer(s->expert));
+    core_json_put_number(o, "expected", s->expected);
+    core_json_put_number(o, "found", s->found);
+    core_json_put_number(o, "bound", s->allowed);
+    core_json_put_number(o, "ratio", s->ratio);
+    core_json_put(o, "rank",
+                  f == NULL || f->rank < 0 ? json_null()
+                                           : json_integer(f->rank));
+    core_json_put(o, "file", f == NULL ? json_null() : core_json_text(f->name));
     return o;
 }
 
@@ -48,20 +43,20 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
 {
     const har_tap_judgement *t = &g->tap[i];
     json_t *o = json_object();
-    core_json_set_text(o, "tap", g->yard->tap[i].data->name);
-    core_json_set_text(o, "verdict", har__mark_text(t));
-    core_json_set_real(o, "ratio", t->ratio);
-    core_json_set_int(o, "rows", t->n_row);
-    core_json_set_int(o, "judged_rows", t->n_judged);
-    core_json_set_int(o, "failed_rows", t->n_failed);
-    core_json_set_int(o, "marginal_rows", t->n_marginal);
-    core_json_set_int(o, "excluded_rows", t->n_excluded);
-    core_json_set_int(o, "missing_rows", t->n_missing);
-    core_json_set_real(o, "relative_rms", t->relative_rms);
-    core_json_set_text(o, "problem", t->problem);
-    json_object_set_new(o, "worst", spot_array(g, t->spot, t->n_spot));
+    core_json_put_text(o, "tap", g->yard->tap[i].data->name);
+    core_json_put_text(o, "verdict", har__mark_text(t));
+    core_json_put_number(o, "ratio", t->ratio);
+    core_json_put_int(o, "rows", t->n_row);
+    core_json_put_int(o, "judged_rows", t->n_judged);
+    core_json_put_int(o, "failed_rows", t->n_failed);
+    core_json_put_int(o, "marginal_rows", t->n_marginal);
+    core_json_put_int(o, "excluded_rows", t->n_excluded);
+    core_json_put_int(o, "missing_rows", t->n_missing);
+    core_json_put_number(o, "relative_rms", t->relative_rms);
+    core_json_put_text(o, "problem", t->problem);
+    core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
     if (t->n_failed > 0)
-        json_object_set_new(o, "first_bad", spot_object(g, &t->first_bad));
+        core_json_put(o, "first_bad", spot_object(g, &t->first_bad));
     return o;
 }
 
@@ -106,9 +101,9 @@ static json_t *tokens_object(const har_judgement *g)
         for (int64_t token = 0; token < part->n_b * part->n_t; token++) {
             const double ratio = g->token_ratio[i][token];
             json_array_append_new(list, ratio < 0.0 ? json_null()
-                                                    : core_json_real(ratio));
+                                                    : core_json_number(ratio));
         }
-        json_object_set_new(o, part->prefix, list);
+        core_json_put(o, part->prefix, list);
     }
     return o;
 }
@@ -124,26 +119,26 @@ json_t *har_judge_json(const har_judgement *g)
                               finding_object(g, &g->dump->finding[i]));
     for (int i = 0; i < g->n_routing; i++)
         json_array_append_new(routing, routing_object(g, &g->routing[i]));
-    core_json_set_text(o, "schema", "moeparity.compare/2");
-    core_json_set_text(o, "verdict", har_verdict_name(g->verdict));
-    core_json_set_int(o, "exit", g->verdict == HAR_FAIL);
-    core_json_set_text(o, "golden", g->yard->path);
-    core_json_set_text(o, "dump", g->dump->path);
-    core_json_set_text(o, "numerics", g->yard->numerics);
-    core_json_set_text(o, "map", g->map_name);
-    json_object_set_new(o, "tolerances_are_an_estimate",
-                        json_boolean(!g->yard->is_exact));
-    json_object_set_new(o, "forced_routing", json_boolean(g->forced_routing));
-    json_object_set_new(o, "first",
-                        g->first < 0 ? json_null() : tap_object(g, g->first));
-    json_object_set_new(o, "worst", spot_array(g, g->worst, g->n_worst));
-    core_json_set_int(o, "certified_flips", g->n_certified);
-    core_json_set_int(o, "uncertified_flips", g->n_uncertified);
-    core_json_set_int(o, "excluded_rows", g->n_excluded);
-    core_json_set_int(o, "padding_tokens", g->n_padding);
-    json_object_set_new(o, "findings", findings);
-    json_object_set_new(o, "routing", routing);
-    json_object_set_new(o, "taps", taps);
-    json_object_set_new(o, "token_ratio", tokens_object(g));
+    core_json_put_text(o, "schema", "moeparity.compare/2");
+    core_json_put_text(o, "verdict", har_verdict_name(g->verdict));
+    core_json_put_int(o, "exit", g->verdict == HAR_FAIL);
+    core_json_put_text(o, "golden", g->yard->path);
+    core_json_put_text(o, "dump", g->dump->path);
+    core_json_put_text(o, "numerics", g->yard->numerics);
+    core_json_put_text(o, "map", g->map_name);
+    core_json_put(o, "tolerances_are_an_estimate",
+                  json_boolean(!g->yard->is_exact));
+    core_json_put(o, "forced_routing", json_boolean(g->forced_routing));
+    core_json_put(o, "first",
+                  g->first < 0 ? json_null() : tap_object(g, g->first));
+    core_json_put(o, "worst", spot_array(g, g->worst, g->n_worst));
+    core_json_put_int(o, "certified_flips", g->n_certified);
+    core_json_put_int(o, "uncertified_flips", g->n_uncertified);
+    core_json_put_int(o, "excluded_rows", g->n_excluded);
+    core_json_put_int(o, "padding_tokens", g->n_padding);
+    core_json_put(o, "findings", findings);
+    core_json_put(o, "routing", routing);
+    core_json_put(o, "taps", taps);
+    core_json_put(o, "token_ratio", tokens_object(g));
     return o;
 }

@@ -15,7 +15,7 @@ typedef struct har__routing {
     const har_yard_tap *idx; /* NULL: the layer has none                      */
     int64_t *found;      /* [tokens * K] experts of the dump                  */
     bool *is_known;      /* [tokens] found[] holds them                       */
-    int64_t *from;       /* [tokens] first tap (har__moment) set aside        */
+    int64_t *from;       /* [tokens] first tap (its moment) set aside         */
     int64_t room;        /* tokens * K that found[] has room for              */
 } har__routing;
 
@@ -30,9 +30,6 @@ typedef struct har__pass {
     int *owner;          /* piece of each element, -1: none                   */
     har__routing routing;
 } har__pass;
-
-/* When a tap is computed: comparable with har__routing.from.         [local] */
-int64_t har__moment(const har_yard_tap *tap);
 
 /* Assemble row `source` of the dump's tap into found[] and owner[]: the number
  * of elements that nobody holds.  `row` is the golden's.             [local] */

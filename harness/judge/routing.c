@@ -20,7 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int64_t har__moment(const har_yard_tap *tap)
+/* When a tap is computed: comparable with har__routing.from. */
+static int64_t moment(const har_yard_tap *tap)
 {
     const core_tap at = tap->name.tap;
     if (!tap->name.is_tap || at.kind == CORE_TAP_EMBED)
@@ -213,7 +214,7 @@ static double certificate(har__pass *p, int64_t token, const int64_t *golden,
 static void exclude(har__pass *p, const har_yard_tap *idx, int64_t token)
 {
     har__routing *r = &p->routing;
-    const int64_t now = har__moment(idx), n_t = idx->extent.n_t;
+    const int64_t now = moment(idx), n_t = idx->extent.n_t;
     const int64_t next = (int64_t)(r->layer + 1) * CORE_N_TAP_KINDS;
     r->from[token] = r->from[token] < now + 1 ? r->from[token] : now + 1;
     for (int64_t i = token + 1; i / n_t == token / n_t; i++)
@@ -223,7 +224,7 @@ static void exclude(har__pass *p, const har_yard_tap *idx, int64_t token)
 bool har__routing_excludes(const har__pass *p, const har_yard_tap *tap,
                            int64_t row)
 {
-    return har__moment(tap) >= p->routing.from[row / tap->extent.n_k];
+    return moment(tap) >= p->routing.from[row / tap->extent.n_k];
 }
 
 /* Every expert the same number of times? */

@@ -10,7 +10,6 @@
 #include "harness/page/svg.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {

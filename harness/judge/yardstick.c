@@ -149,7 +149,7 @@ static core_status set_tolerance(const har_yardstick *y, har_yard_tap *t,
             y->taps, t->data,
             input_tensor(y, y->part[t->part].prefix, "logits"));
     else if (strcmp(y->numerics, "fp64") == 0)
-        t->flat_tolerance = 1e-9 * har_tensor_rms(t->data);
+        t->flat_tolerance = 1e-9 * core_st_rms(t->data);
     else
         CORE_FAIL(CORE_E_FORMAT, "%s: expected the tensor '%s'",
                   core_st_path(y->taps), name);

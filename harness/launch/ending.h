@@ -10,13 +10,11 @@
 
 #include <stdio.h>
 
-/* Number of this process in its job, before MPI is started; 0 alone.  [local]
- */
+/* Number of this process in its job, before MPI is started; 0 alone. [local] */
 int har_started_as(void);
 
 /* Print the recorded message as "moeparity: ..." (once among ranks) and return
- * the exit code of the status.                                        [local]
- */
+ * the exit code of the status.                                       [local] */
 int har_end(core_status status);
 
 /* Where the report goes: stdout, or the file that the launcher shows at the

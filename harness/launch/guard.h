@@ -12,8 +12,7 @@
  * keeps what it has renamed.  Must be called before this process has made a
  * thread.  Returns the exit code: the work's own, with its message on stderr;
  * 128 + signal if SIGINT, SIGTERM or SIGHUP came; 4 or 5, with a line, if the
- * child was killed.                                                   [local]
- */
+ * child was killed.                                                  [local] */
 int har_guard(const char *folder, core_status (*work)(void *self), void *self);
 
 #endif

@@ -4,7 +4,6 @@
 #include "harness/launch/launch.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <string.h>
 
 core_status har_outfile_open(har_outfile *out, const char *path)
@@ -21,6 +20,8 @@ core_status har_outfile_open(har_outfile *out, const char *path)
 core_status har_outfile_try(const char *path)
 {
     har_outfile file;
+    if (path == NULL)
+        return CORE_OK;
     CORE_TRY(har_outfile_open(&file, path));
     har_outfile_drop(&file);
     return CORE_OK;
@@ -48,23 +49,4 @@ void har_outfile_drop(har_outfile *out)
     fclose(out->file);
     core_target_drop(&out->target);
     out->file = NULL;
-}
-
-core_status har_outfile_json(const char *path, json_t *root, int indent,
-                             const char *end)
-{
-    har_outfile out = {.file = NULL};
-    core_status status =
-        root != NULL
-            ? har_outfile_open(&out, path)
-            : core_fail(CORE_E_MEMORY, "%s: no memory for the result", path);
-    if (status == CORE_OK &&
-        (json_dumpf(root, out.file, JSON_INDENT((size_t)indent)) != 0 ||
-         fputs(end, out.file) == EOF))
-        status = core_fail(CORE_E_FILE, "%s: cannot be written", path);
-    json_decref(root);
-    if (status == CORE_OK)
-        status = har_outfile_commit(&out);
-    har_outfile_drop(&out);
-    return status;
 }

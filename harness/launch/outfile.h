@@ -10,8 +10,6 @@
 
 #include <stdio.h>
 
-struct json_t;
-
 typedef struct har_outfile {
     FILE *file;
     core_target target;
@@ -20,8 +18,8 @@ typedef struct har_outfile {
 /* Errors: E_FILE.                                                     [local] */
 CORE_NODISCARD core_status har_outfile_open(har_outfile *out, const char *path);
 
-/* Could PATH be written now?  Nothing is left of the attempt.  For commands
- * that work long before they write.  Errors: E_FILE.                 [local] */
+/* Could PATH (NULL: no file) be written now?  Nothing is left of the attempt.
+ * For commands that work long before they write.  Errors: E_FILE.                 [local] */
 CORE_NODISCARD core_status har_outfile_try(const char *path);
 
 /* Flush, check and put in its place; on an error nothing is left.  Errors:
@@ -30,12 +28,5 @@ CORE_NODISCARD core_status har_outfile_commit(har_outfile *out);
 
 /* Remove an uncommitted file; harmless after a commit.                        */
 void har_outfile_drop(har_outfile *out);
-
-/* A file of JSON, with `end` after it; takes the root, NULL: there was no
- * memory for it.  Errors: E_FILE, E_SPACE, E_MEMORY.                  [local]
- */
-CORE_NODISCARD core_status har_outfile_json(const char *path,
-                                            struct json_t *root, int indent,
-                                            const char *end);
 
 #endif

@@ -21,8 +21,7 @@ CORE_NODISCARD core_status har_ranks_start(har_ranks *out, int n_rank,
                                            double stall_seconds,
                                            size_t need_bytes);
 
-/* All started ranks learn the worst status and its message.      [collective]
- */
+/* All started ranks learn the worst status and its message.     [collective] */
 CORE_NODISCARD core_status har_ranks_agree(core_status status);
 
 /* All started ranks learn the worst status; who has a message keeps it.  For
@@ -32,8 +31,7 @@ CORE_NODISCARD core_status har_ranks_join(core_status status);
 
 void har_ranks_stop(har_ranks *ranks, bool keep);
 
-/* Start this command again under mpiexec and wait: the exit code.     [local]
- */
+/* Start this command again under mpiexec and wait: the exit code.    [local] */
 int har_launch_again(char **argv, const char *what, int n_rank,
                      double stall_seconds, size_t need_bytes, bool keep);
 

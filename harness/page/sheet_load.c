@@ -7,7 +7,6 @@
 #include "harness/page/sheet_labels.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { HEIGHT = 240 };
 

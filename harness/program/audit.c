@@ -68,7 +68,6 @@ int har_cmd_audit(int argc, char **argv)
     request r = {NULL, NULL, false};
     void *claims = NULL;
     read_command_line(&r, argc, argv);
-    core_message_clear();
     if (r.quantities) {
         write_quantities();
         return 0;

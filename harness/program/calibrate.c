@@ -232,7 +232,7 @@ static int calibrate(const request *r, char *program)
     har_start_up start = {.n = {1, N_LINK_RANK}};
     har_calibration kernels = {.samples = NULL}, links = {.samples = NULL};
     const double began = core_seconds(CLOCK_MONOTONIC);
-    core_status status = r->out != NULL ? har_outfile_try(r->out) : CORE_OK;
+    core_status status = har_outfile_try(r->out);
     if (status == CORE_OK)
         status =
             har_run_open(&run, (64 << 20) + N_LINK_RANK * HAR_MESSAGE_BYTES);
@@ -286,7 +286,7 @@ static int check(const request *r, char *program)
     int exit_code = 0;
     har_machine machine;
     core_status status = har_check_open(&machine, r->check);
-    if (status == CORE_OK && r->json != NULL)
+    if (status == CORE_OK)
         status = har_outfile_try(r->json);
     if (status == CORE_OK)
         status = har_run_open(&run, (64 << 20) +
@@ -302,7 +302,6 @@ int har_cmd_calibrate(int argc, char **argv)
 {
     request r = {.out = NULL};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     if (r.stage != NULL)
         return run_rank(&r);
     if (har_is_rank())

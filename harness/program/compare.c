@@ -6,6 +6,7 @@
  */
 #include "harness/judge/dump.h"
 #include "harness/judge/report.h"
+#include "harness/launch/jsonfile.h"
 #include "harness/launch/outfile.h"
 #include "harness/program/command.h"
 
@@ -61,6 +62,15 @@ static void read_command_line(request *r, int argc, char **argv)
 
 /* --- two files of taps --- */
 
+/* A complete file or none. */
+static core_status write_dump(const char *path, const har_dump *dump)
+{
+    har_outfile out;
+    CORE_TRY(har_outfile_open(&out, path));
+    har_dump_json(dump, out.file);
+    return har_outfile_commit(&out);
+}
+
 static core_status compare_files(const request *r)
 {
     core_st *a = NULL, *b = NULL;
@@ -73,7 +83,7 @@ static core_status compare_files(const request *r)
     if (status == CORE_OK) {
         har_dump_text(&dump, a, b, stdout);
         if (r->json != NULL)
-            status = har_outfile_json(r->json, har_dump_json(&dump), 1, "");
+            status = write_dump(r->json, &dump);
         if (status == CORE_OK && dump.n_failed > 0)
             status = CORE_E_DIFFERS;
     }
@@ -103,7 +113,7 @@ static core_status write_reports(const request *r, const har_judgement *judged)
 {
     har_judge_text(judged, stdout);
     if (r->json != NULL)
-        CORE_TRY(har_outfile_json(r->json, har_judge_json(judged), 1, "\n"));
+        CORE_TRY(har_json_write(r->json, har_judge_json(judged)));
     CORE_TRY(write_file(r->junit, har_judge_junit, judged));
     return write_file(r->html, har_judge_html, judged);
 }
@@ -201,7 +211,6 @@ int har_cmd_compare(int argc, char **argv)
 {
     request r = {.golden = NULL};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     const core_status status = is_plain(&r) ? compare_files(&r)
                                             : compare_foreign(&r);
     return status == CORE_E_DIFFERS ? core_status_exit_code(status)

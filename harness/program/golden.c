@@ -311,7 +311,6 @@ int har_cmd_golden(int argc, char **argv)
     request r = {.numerics = "exact,fp32", .seed = "1", .parts = "1",
                  .taps = "coarse"};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     if (strcmp(r.action, "make") == 0)
         return make(&r);
     if (strcmp(r.action, "seal") == 0)

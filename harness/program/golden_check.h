@@ -15,8 +15,7 @@ gold_options har_golden_options(const gold_case *gold);
 
 /* Check every golden found, one line each on stdout; self is a
  * har_golden_check.  Errors: E_DIFFERS or worse once all were looked at.
- * [local]
- */
+ *                                                                    [local] */
 CORE_NODISCARD core_status har_golden_check_run(void *self);
 
 #endif

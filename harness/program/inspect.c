@@ -38,7 +38,6 @@ int har_cmd_inspect(int argc, char **argv)
     core_st *file = NULL;
     const har_option options[] = {{.text = &path}, {0}};
     har_parse(&line, options, &path, argc, argv);
-    core_message_clear();
     const core_status status = core_st_open(&file, path);
     if (status == CORE_OK)
         write_file(file);

@@ -157,4 +157,5 @@ void har_parse(const har_command_line *line, const har_option *rows,
                               line->about, NULL, NULL, NULL};
     argp_parse(&argp, argc - 1, copy, 0, NULL, &p);
     free(copy);
+    core_message_clear();
 }

@@ -4,13 +4,13 @@
  * table; `score` says how far a machine's predictions are from a table.  Both
  * split shapes by their hash, so that --held-out scores what no fit has seen.
  */
+#include "harness/launch/jsonfile.h"
 #include "harness/launch/outfile.h"
 #include "harness/launch/waiting.h"
 #include "harness/perf/score/fit.h"
 #include "harness/perf/score/score.h"
 #include "harness/program/command.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,15 +55,13 @@ static void read_command_line(request *r, int argc, char **argv)
 
 static core_status parse_kind(har_kind *out, const char *name)
 {
+    const char *names[HAR_N_KIND];
+    int kind = 0;
     for (int i = 0; i < HAR_N_KIND; i++)
-        if (strcmp(name, har_kind_name(i)) == 0) {
-            *out = i;
-            return CORE_OK;
-        }
-    CORE_FAIL(CORE_E_USAGE,
-              "--kind: expected gemm, moe, attention, collective or plan, "
-              "found '%s'",
-              name);
+        names[i] = har_kind_name(i);
+    CORE_TRY(har_choose(&kind, "--kind", name, names, HAR_N_KIND));
+    *out = (har_kind)kind;
+    return CORE_OK;
 }
 
 static core_status check_request(const request *r)
@@ -80,8 +78,7 @@ static core_status check_request(const request *r)
     return CORE_OK;
 }
 
-/* --- fit --------------------------------------------------------------------
- */
+/* --- fit --- */
 
 static har_waiting waiting; /* for a fit, which hands nothing on */
 
@@ -129,8 +126,7 @@ static core_status fit_table(const request *r, const har_table *table)
     return CORE_OK;
 }
 
-/* --- score ------------------------------------------------------------------
- */
+/* --- score --- */
 
 static core_status write_json(const request *r, const har_table *table,
                               const har_machine *machine,
@@ -148,7 +144,7 @@ static core_status write_json(const request *r, const har_table *table,
                                       (json_int_t)score->n_group, "tau",
                                       score->tau, "regret", score->regret,
                                       "worst_regret", score->worst_regret));
-    return har_outfile_json(r->json, root, 2, "");
+    return har_json_write(r->json, root);
 }
 
 static core_status score_table(const request *r, const har_table *table)
@@ -219,7 +215,6 @@ int har_cmd_perf(int argc, char **argv)
 {
     request r = {.action = ""};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     if (strcmp(r.action, "machines") == 0)
         return har_end(list_machines());
     if (strcmp(r.action, "fit") != 0 && strcmp(r.action, "score") != 0)

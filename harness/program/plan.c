@@ -5,7 +5,6 @@
  */
 #include "harness/program/command.h"
 #include "harness/systems/systems.h"
-#include "harness/verify/estimate.h"
 #include "parallel/forward.h"
 
 #include "core/base/arena.h"
@@ -266,7 +265,6 @@ int har_cmd_plan(int argc, char **argv)
 {
     request r = {.model = "seed-30b"};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     if (r.import != NULL)
         return har_end(import_plan(&r));
     if (r.emit != NULL)

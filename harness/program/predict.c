@@ -221,7 +221,6 @@ int har_cmd_predict(int argc, char **argv)
     har_predictor *predictor = NULL;
     bool met = true;
     read_command_line(&r, argc, argv);
-    core_message_clear();
     core_status status = har_setup_read(&s, &r.asked);
     if (status == CORE_OK)
         status = check_sweep(&r);

@@ -94,7 +94,6 @@ int har_cmd_report(int argc, char **argv)
     har_sheet_ask ask = {
         .setup = &s, .progress = show_progress, .self = &waiting};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     core_status status = har_setup_read(&s, &r.asked);
     if (status == CORE_OK)
         status = check_question(&s);

@@ -401,7 +401,6 @@ int har_cmd_run(int argc, char **argv)
 {
     request r = {.numerics = "fp64", .seed = "1", .stall = "30"};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     task *t = calloc(1, sizeof *t);
     if (t == NULL)
         return har_end(core_fail(CORE_E_MEMORY, "no memory for the prompts"));

@@ -5,6 +5,7 @@
  * further micro-batches; the popularity of experts changes the times, so it is
  * read before the search.
  */
+#include "core/files/text.h"
 #include "harness/launch/waiting.h"
 #include "harness/perf/predict/load_source.h"
 #include "harness/perf/search/report.h"
@@ -63,8 +64,7 @@ static void read_command_line(request *r, int argc, char **argv)
     har_parse(&line, options, r, argc, argv);
 }
 
-/* --- options
- * ------------------------------------------------------------------ */
+/* --- options --- */
 
 enum { MOST_GPUS = 4096, MOST_REPLAYS = 20000 };
 
@@ -93,18 +93,16 @@ static core_status parse_positive(double *out, const char *option,
 
 static core_status parse_slo(const char *text, har_search_case *out)
 {
-    static const char latency[] = "latency_ms<", tokens[] = "tokens_per_s>";
-    if (strncmp(text, latency, strlen(latency)) == 0) {
-        CORE_TRY(parse_positive(&out->most_latency, "--slo",
-                                text + strlen(latency)));
+    const char *number;
+    if (core_text_after(text, "latency_ms<", &number)) {
+        CORE_TRY(parse_positive(&out->most_latency, "--slo", number));
         out->most_latency /= 1e3;
         return CORE_OK;
     }
-    CORE_FAIL_IF(strncmp(text, tokens, strlen(tokens)) != 0, CORE_E_USAGE,
+    CORE_FAIL_IF(!core_text_after(text, "tokens_per_s>", &number), CORE_E_USAGE,
                  "--slo: expected latency_ms<X or tokens_per_s>X, found '%s'",
                  text);
-    return parse_positive(&out->least_tokens_per_s, "--slo",
-                          text + strlen(tokens));
+    return parse_positive(&out->least_tokens_per_s, "--slo", number);
 }
 
 static core_status parse_work(const request *r, har_quick *e)
@@ -140,8 +138,7 @@ static core_status parse_case(const request *r, har_search_case *c,
     return CORE_OK;
 }
 
-/* --- marked plans
- * ------------------------------------------------------------- */
+/* --- marked plans --- */
 
 static core_status price(har_replayer *r, har_quick *e,
                          const har_search_case *c, const par_plan *plan,
@@ -201,8 +198,7 @@ static core_status mark_seed(const har_search_case *c, har_replayer *replayer,
     return CORE_OK;
 }
 
-/* --- placement
- * ---------------------------------------------------------------- */
+/* --- placement --- */
 
 static const har_search_point *to_place(const har_search_view *v, int n_asked)
 {
@@ -233,8 +229,7 @@ static core_status place(const request *r, const har_search_view *v,
                             out);
 }
 
-/* --- search
- * ------------------------------------------------------------------- */
+/* --- search --- */
 
 static core_status check_found(const har_search_view *v)
 {
@@ -403,6 +398,5 @@ int har_cmd_search(int argc, char **argv)
 {
     request r = {.dtype = "f16"};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     return har_end(run(&r));
 }

@@ -1,7 +1,6 @@
 /* harness/program/spec.c -- the sizes of a model. */
 #include "core/model/taps.h"
 #include "harness/program/command.h"
-#include "harness/verify/estimate.h"
 
 #include <stdlib.h>
 
@@ -104,7 +103,6 @@ int har_cmd_spec(int argc, char **argv)
     request r = {NULL, false, false};
     core_spec spec;
     read_command_line(&r, argc, argv);
-    core_message_clear();
     if (r.model == NULL) {
         for (int i = 0; core_spec_preset_name(i) != NULL; i++)
             puts(core_spec_preset_name(i));

@@ -352,17 +352,6 @@ static int run_rank(const request *r, task *t)
 
 /* --- in the launcher --- */
 
-/* Minutes of work are not for a file that nobody can write. */
-static core_status try_to_write(const char *path)
-{
-    har_outfile out;
-    if (path == NULL)
-        return CORE_OK;
-    CORE_TRY(har_outfile_open(&out, path));
-    har_outfile_drop(&out);
-    return CORE_OK;
-}
-
 static int launch(const request *r, const task *t, char **argv)
 {
     char what[128], memory[16], room[16];
@@ -389,7 +378,6 @@ int har_cmd_verify(int argc, char **argv)
     request r = {.model = "seed-mini", .plan = {"seed-32"}, .seed = "1",
                  .numerics = "exact,fp32", .stall = "30"};
     read_command_line(&r, argc, argv);
-    core_message_clear();
     task *t = calloc(1, sizeof *t);
     if (t == NULL)
         return har_end(core_fail(CORE_E_MEMORY, "no memory for the plans"));
@@ -401,9 +389,9 @@ int har_cmd_verify(int argc, char **argv)
         exit_code = har_end(status);
     else if (har_is_rank())
         exit_code = run_rank(&r, t);
-    else if (try_to_write(r.json) != CORE_OK ||
-             try_to_write(r.events) != CORE_OK ||
-             try_to_write(r.trace) != CORE_OK)
+    else if (har_outfile_try(r.json) != CORE_OK ||
+             har_outfile_try(r.events) != CORE_OK ||
+             har_outfile_try(r.trace) != CORE_OK)
         exit_code = har_end(CORE_E_FILE);
     else
         exit_code = launch(&r, t, argv);

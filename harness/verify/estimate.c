@@ -7,6 +7,7 @@
 #include "harness/verify/estimate.h"
 
 #include "core/model/taps.h"
+#include "harness/words/words.h"
 #include "parallel/forward.h"
 #include "ref/ref.h"
 
@@ -230,17 +231,4 @@ int har_n_cores(void)
 {
     const long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (int)n : 1;
-}
-
-const char *har_format_bytes(size_t bytes, char text[16])
-{
-    static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double value = (double)bytes;
-    int i = 0;
-    while (value >= 1024.0 && i < 4) {
-        value /= 1024.0;
-        i++;
-    }
-    snprintf(text, 16, i == 0 ? "%.0f %s" : "%.1f %s", value, unit[i]);
-    return text;
 }

@@ -24,19 +24,16 @@ typedef struct har_estimate {
     double seconds;         /* reference and emulation, one numerics        */
 } har_estimate;
 
-/* n_core processors share the work of all ranks.  Errors: E_MEMORY.   [local]
- */
+/* n_core processors share the work of all ranks.  Errors: E_MEMORY.  [local] */
 CORE_NODISCARD core_status har_estimate_make(
     har_estimate *out, const core_spec *spec, const par_plan *plan, int64_t n_b,
     int64_t n_t, core_numerics numerics, int n_core);
 
 /* Bytes of a rank for weights that stay, when `available` are free: 0 if every
- * expert is needed only once, so that it is read when it is.          [local]
- */
+ * expert is needed only once, so that it is read when it is.         [local] */
 size_t har_weight_budget(const par_plan *plan, size_t available);
 
-/* Seconds to start and end so many ranks, beside the work.            [local]
- */
+/* Seconds to start and end so many ranks, beside the work.           [local] */
 double har_start_seconds(int n_rank, int n_core);
 
 /* Refuse what cannot fit into `available` bytes: E_MEMORY with the figures. */
@@ -47,8 +44,7 @@ CORE_NODISCARD core_status har_estimate_check(const har_estimate *estimate,
 
 /* A batch that every part of the plans gets a row of: the largest rounds*dp*mb
  * (twice that if it is below 8) rows of 16 tokens, or of more until an expert
- * has two slots, as far as 4096 tokens in all allow.                  [local]
- */
+ * has two slots, as far as 4096 tokens in all allow.                 [local] */
 void har_default_batch(const core_spec *spec, const par_plan *plans, int n_plan,
                        int64_t *n_b, int64_t *n_t);
 
@@ -57,12 +53,8 @@ void har_default_batch(const core_spec *spec, const par_plan *plans, int n_plan,
 double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t);
 
 /* What the machine has: bytes that can be used without swapping (the smaller of
- * the kernel's and the control group's figure), processors.           [local]
- */
+ * the kernel's and the control group's figure), processors.          [local] */
 size_t har_memory_available(void);
 int har_n_cores(void);
-
-/* "1.5 GiB" into text[16]; returns text. */
-const char *har_format_bytes(size_t bytes, char text[16]);
 
 #endif

@@ -74,7 +74,8 @@ static double relative_rms(const har_precision *grade)
                : 0.0;
 }
 
-double har_precision_kurtosis(const har_precision *grade)
+/* n sum(error^4) / (sum error^2)^2: 3 for a normal distribution. */
+static double kurtosis(const har_precision *grade)
 {
     const double square = grade->sum_sq_error;
     return grade->n * grade->sum_4th_error / (square * square);
@@ -103,7 +104,7 @@ bool har_precision_is_rounding(const har_precision *grade,
                   (1.0 - computing) / core_store_roundoff(numerics));
     return relative_rms(grade) <= 0x1p-4 &&
            sqrt(grade->sum_share / grade->n) <= coarsest &&
-           har_precision_kurtosis(grade) <= 40.0 &&
+           kurtosis(grade) <= 40.0 &&
            grade->sum_sq_gain <= 0.9 * grade->sum_sq_error &&
            fabs(grade->sum_lag) <= 0.5 * grade->sum_sq_error;
 }

@@ -46,9 +46,6 @@ double har_precision_ratio(const har_precision *grade);
 bool har_precision_is_rounding(const har_precision *grade,
                                core_numerics numerics);
 
-/* n sum(error^4) / (sum error^2)^2: 3 for a normal distribution.     [local] */
-double har_precision_kurtosis(const har_precision *grade);
-
 /* The bits that the results seem to have been computed with.         [local] */
 double har_precision_bits(const har_precision *grade, core_numerics numerics);
 

@@ -5,8 +5,9 @@
  */
 #include "harness/verify/report.h"
 
+#include "harness/words/words.h"
+
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 har_verdict har_report_verdict(const har_report *report,

@@ -7,7 +7,7 @@
 #include "harness/verify/report.h"
 
 #include "core/files/json.h"
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
 #include <string.h>
 
@@ -34,11 +34,11 @@ static json_t *faults_of(unsigned fault)
 static json_t *element(const har_element *e)
 {
     json_t *o = json_object();
-    core_json_set_int(o, "row", e->row);
-    core_json_set_int(o, "column", e->col);
-    core_json_set_real(o, "expected", e->expected);
-    core_json_set_real(o, "found", e->found);
-    core_json_set_real(o, "allowed", e->allowed);
+    core_json_put_int(o, "row", e->row);
+    core_json_put_int(o, "column", e->col);
+    core_json_put_number(o, "expected", e->expected);
+    core_json_put_number(o, "found", e->found);
+    core_json_put_number(o, "allowed", e->allowed);
     return o;
 }
 
@@ -52,37 +52,37 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     const char *operator= strrchr(name, '.');
     if (!core_tap_is_global(t->tap.kind)) /* drop "layers.N." */
         operator= strchr(strchr(name, '.') + 1, '.');
-    core_json_set_text(o, "tap", name);
-    core_json_set_int(o, "layer", t->tap.layer);
-    core_json_set_text(o, "operator", operator== NULL ? name : operator+ 1);
-    core_json_set_text(o, "words", core_tap_words(t->tap.kind));
-    core_json_set_text(o, "verdict", har_verdict_name(t->verdict));
-    json_object_set_new(o, "faults", faults_of(t->fault));
-    json_object_set_new(o, "ranks", ranks_of(pass, i));
-    core_json_set_int(o, "elements", t->diff.n);
-    core_json_set_int(o, "bad_elements", t->diff.n_bad);
-    core_json_set_int(o, "nan_elements", t->diff.n_nan);
-    core_json_set_real(o, "worst_score", t->diff.worst_score);
-    core_json_set_real(o, "rms_error", har_diff_relative_rms(&t->diff));
+    core_json_put_text(o, "tap", name);
+    core_json_put_int(o, "layer", t->tap.layer);
+    core_json_put_text(o, "operator", operator== NULL ? name : operator+ 1);
+    core_json_put_text(o, "words", core_tap_words(t->tap.kind));
+    core_json_put_text(o, "verdict", har_verdict_name(t->verdict));
+    core_json_put(o, "faults", faults_of(t->fault));
+    core_json_put(o, "ranks", ranks_of(pass, i));
+    core_json_put_int(o, "elements", t->diff.n);
+    core_json_put_int(o, "bad_elements", t->diff.n_bad);
+    core_json_put_int(o, "nan_elements", t->diff.n_nan);
+    core_json_put_number(o, "worst_score", t->diff.worst_score);
+    core_json_put_number(o, "rms_error", har_diff_relative_rms(&t->diff));
     if (t->grade.n > 0.0)
-        core_json_set_real(o, "rms_ratio", har_precision_ratio(&t->grade));
+        core_json_put_number(o, "rms_ratio", har_precision_ratio(&t->grade));
     if (t->verdict == HAR_PRECISION)
-        core_json_set_real(o, "bits",
-                           har_precision_bits(&t->grade, pass->numerics));
+        core_json_put_number(o, "bits",
+                             har_precision_bits(&t->grade, pass->numerics));
     if (t->detailed && t->first_rank >= 0) {
         json_t *first = element(&t->diff.first);
-        core_json_set_int(first, "rank", t->first_rank);
-        core_json_set_int(first, "round", t->first_round);
-        core_json_set_int(first, "micro_batch", t->first_mb);
+        core_json_put_int(first, "rank", t->first_rank);
+        core_json_put_int(first, "round", t->first_round);
+        core_json_put_int(first, "micro_batch", t->first_mb);
         if (t->expert >= 0)
-            core_json_set_int(first, "expert", t->expert);
-        json_object_set_new(o, "first_element", first);
-        json_object_set_new(o, "worst_element", element(&t->diff.worst));
+            core_json_put_int(first, "expert", t->expert);
+        core_json_put(o, "first_element", first);
+        core_json_put(o, "worst_element", element(&t->diff.worst));
     }
     if (har_diff_ratio(&t->diff, &ratio))
-        core_json_set_real(o, "ratio", ratio);
+        core_json_put_number(o, "ratio", ratio);
     if (t->row0 >= 0)
-        json_object_set_new(
+        core_json_put(
             o, "rows",
             json_pack("[I,I]", (json_int_t)t->row0, (json_int_t)t->row1));
     return o;
@@ -102,7 +102,7 @@ static json_t *drift_of(const har_pass *pass)
     json_t *list = json_array();
     for (int64_t i = 0; i < pass->n_tap; i++)
         if (pass->tap[i].tap.kind == CORE_TAP_OUT)
-            json_array_append_new(list, core_json_real(har_diff_relative_rms(
+            json_array_append_new(list, core_json_number(har_diff_relative_rms(
                                             &pass->tap[i].diff)));
     return list;
 }
@@ -110,22 +110,22 @@ static json_t *drift_of(const har_pass *pass)
 static json_t *pass_object(const har_pass *pass)
 {
     json_t *o = json_object();
-    core_json_set_text(o, "mode", har_mode_name(pass->mode));
-    core_json_set_text(o, "verdict", har_verdict_name(pass->verdict));
-    core_json_set_int(o, "taps", pass->n_tap);
-    core_json_set_int(o, "elements", pass->n_element);
-    core_json_set_int(o, "failed_taps", pass->n_failed);
-    json_object_set_new(o, "first",
-                        pass->first < 0 ? json_null()
-                                        : tap_object(pass, pass->first));
-    json_object_set_new(o, "worst", tap_object(pass, pass->worst));
+    core_json_put_text(o, "mode", har_mode_name(pass->mode));
+    core_json_put_text(o, "verdict", har_verdict_name(pass->verdict));
+    core_json_put_int(o, "taps", pass->n_tap);
+    core_json_put_int(o, "elements", pass->n_element);
+    core_json_put_int(o, "failed_taps", pass->n_failed);
+    core_json_put(o, "first",
+                  pass->first < 0 ? json_null()
+                                  : tap_object(pass, pass->first));
+    core_json_put(o, "worst", tap_object(pass, pass->worst));
     if (pass->mode == HAR_FORCED)
-        json_object_set_new(o, "failing", failing_taps(pass));
+        core_json_put(o, "failing", failing_taps(pass));
     if (pass->mode == HAR_FORCED_ROUTING) {
-        json_object_set_new(o, "layer_rms_error", drift_of(pass));
-        core_json_set_int(o, "flips", pass->n_flip);
-        core_json_set_int(o, "flips_excused", pass->n_flip_excused);
-        core_json_set_real(o, "flip_margin_max", pass->flip_margin);
+        core_json_put(o, "layer_rms_error", drift_of(pass));
+        core_json_put_int(o, "flips", pass->n_flip);
+        core_json_put_int(o, "flips_excused", pass->n_flip_excused);
+        core_json_put_number(o, "flip_margin_max", pass->flip_margin);
     }
     return o;
 }
@@ -134,67 +134,66 @@ static json_t *totals_object(const har_case_result *c)
 {
     const har_totals *t = &c->totals;
     json_t *o = json_object(), *cpu = json_object(), *bytes = json_object();
-    core_json_set_int(o, "choices", t->n_choice);
-    core_json_set_int(o, "dropped", t->n_dropped);
-    core_json_set_int(o, "sent", t->n_sent);
-    core_json_set_int(o, "received", t->n_received);
-    core_json_set_int(o, "returned", t->n_returned);
-    core_json_set_real(o, "wall_seconds", t->wall_seconds);
-    core_json_set_real(o, "wait_seconds", t->wait_seconds);
-    core_json_set_real(o, "startup_seconds", c->startup_seconds);
-    core_json_set_int(o, "largest_rank_weight_bytes", (int64_t)t->weight_bytes);
-    core_json_set_int(o, "largest_rank_work_bytes", (int64_t)t->work_bytes);
+    core_json_put_int(o, "choices", t->n_choice);
+    core_json_put_int(o, "dropped", t->n_dropped);
+    core_json_put_int(o, "sent", t->n_sent);
+    core_json_put_int(o, "received", t->n_received);
+    core_json_put_int(o, "returned", t->n_returned);
+    core_json_put_number(o, "wall_seconds", t->wall_seconds);
+    core_json_put_number(o, "wait_seconds", t->wait_seconds);
+    core_json_put_number(o, "startup_seconds", c->startup_seconds);
+    core_json_put_int(o, "largest_rank_weight_bytes", (int64_t)t->weight_bytes);
+    core_json_put_int(o, "largest_rank_work_bytes", (int64_t)t->work_bytes);
     for (int i = 0; i < (int)PAR_N_OPERATORS; i++)
-        core_json_set_real(cpu, par_operator_name((par_operator)i),
-                           t->cpu_seconds[i]);
+        core_json_put_number(cpu, par_operator_name((par_operator)i),
+                             t->cpu_seconds[i]);
     for (int i = 0; i < (int)PAR_N_OP_KINDS; i++)
-        core_json_set_int(bytes, par_op_name((par_op_kind)i), t->n_bytes[i]);
-    json_object_set_new(o, "cpu_seconds", cpu);
-    json_object_set_new(o, "bytes", bytes);
+        core_json_put_int(bytes, par_op_name((par_op_kind)i), t->n_bytes[i]);
+    core_json_put(o, "cpu_seconds", cpu);
+    core_json_put(o, "bytes", bytes);
     return o;
 }
 
 static json_t *reference_object(const har_case_result *c)
 {
     json_t *o = json_object();
-    core_json_set_real(o, "wall_seconds", c->reference.wall_seconds);
-    core_json_set_real(o, "cpu_seconds", c->reference.cpu_seconds);
-    core_json_set_real(o, "gemm_flops", c->reference.gemm_flops);
-    core_json_set_real(o, "bits", c->reference.bits);
-    core_json_set_int(o, "bytes", (int64_t)c->reference_bytes);
-    json_object_set_new(o, "made_earlier",
-                        json_boolean(!c->reference_was_made));
+    core_json_put_number(o, "wall_seconds", c->reference.wall_seconds);
+    core_json_put_number(o, "cpu_seconds", c->reference.cpu_seconds);
+    core_json_put_number(o, "gemm_flops", c->reference.gemm_flops);
+    core_json_put_number(o, "bits", c->reference.bits);
+    core_json_put_int(o, "bytes", (int64_t)c->reference_bytes);
+    core_json_put(o, "made_earlier", json_boolean(!c->reference_was_made));
     return o;
 }
 
 static json_t *routing_object(const har_routing *g)
 {
     json_t *o = json_object();
-    core_json_set_int(o, "choices", g->n_choice);
-    core_json_set_int(o, "dropped", g->n_dropped);
-    core_json_set_int(o, "ties", g->n_tie);
-    core_json_set_int(o, "experts", g->n_expert);
-    core_json_set_int(o, "experts_idle", g->n_idle);
-    core_json_set_int(o, "busiest_layer", g->busy_layer);
-    core_json_set_int(o, "busiest_expert", g->busy_expert);
-    core_json_set_int(o, "busiest_rows", g->busy_rows);
+    core_json_put_int(o, "choices", g->n_choice);
+    core_json_put_int(o, "dropped", g->n_dropped);
+    core_json_put_int(o, "ties", g->n_tie);
+    core_json_put_int(o, "experts", g->n_expert);
+    core_json_put_int(o, "experts_idle", g->n_idle);
+    core_json_put_int(o, "busiest_layer", g->busy_layer);
+    core_json_put_int(o, "busiest_expert", g->busy_expert);
+    core_json_put_int(o, "busiest_rows", g->busy_rows);
     return o;
 }
 
 static json_t *case_object(const har_case_result *c)
 {
     json_t *o = json_object(), *passes = json_array();
-    core_json_set_text(o, "numerics", core_numerics_name(c->numerics));
-    core_json_set_text(o, "verdict", har_verdict_name(c->verdict));
-    core_json_set_text(o, "reason", c->reason);
-    json_object_set_new(o, "conserved", json_boolean(c->is_conserved));
-    json_object_set_new(o, "telling", json_boolean(c->is_telling));
-    json_object_set_new(o, "reference", reference_object(c));
-    json_object_set_new(o, "emulation", totals_object(c));
-    json_object_set_new(o, "routing", routing_object(&c->routing));
+    core_json_put_text(o, "numerics", core_numerics_name(c->numerics));
+    core_json_put_text(o, "verdict", har_verdict_name(c->verdict));
+    core_json_put_text(o, "reason", c->reason);
+    core_json_put(o, "conserved", json_boolean(c->is_conserved));
+    core_json_put(o, "telling", json_boolean(c->is_telling));
+    core_json_put(o, "reference", reference_object(c));
+    core_json_put(o, "emulation", totals_object(c));
+    core_json_put(o, "routing", routing_object(&c->routing));
     for (int i = 0; i < c->n_pass; i++)
         json_array_append_new(passes, pass_object(&c->pass[i]));
-    json_object_set_new(o, "passes", passes);
+    core_json_put(o, "passes", passes);
     return o;
 }
 
@@ -204,25 +203,25 @@ static json_t *plan_object(const har_report *r, int i)
     char text[PAR_PLAN_TEXT];
     json_t *o = json_object(), *cases = json_array();
     par_plan_format(p, text);
-    core_json_set_text(o, "text", p->text);
-    core_json_set_text(o, "plan", text);
-    core_json_set_int(o, "world", par_plan_world(p));
-    core_json_set_int(o, "tp", p->tp);
-    core_json_set_int(o, "pp", p->pp);
-    core_json_set_int(o, "dp", p->dp);
-    core_json_set_int(o, "ep", p->ep);
-    core_json_set_int(o, "etp", p->etp);
-    core_json_set_text(o, "scope",
+    core_json_put_text(o, "text", p->text);
+    core_json_put_text(o, "plan", text);
+    core_json_put_int(o, "world", par_plan_world(p));
+    core_json_put_int(o, "tp", p->tp);
+    core_json_put_int(o, "pp", p->pp);
+    core_json_put_int(o, "dp", p->dp);
+    core_json_put_int(o, "ep", p->ep);
+    core_json_put_int(o, "etp", p->etp);
+    core_json_put_text(o, "scope",
                        p->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
-    core_json_set_int(o, "micro_batches", p->mb);
-    core_json_set_int(o, "rounds", p->rounds);
-    core_json_set_int(o, "estimated_largest_rank_bytes",
+    core_json_put_int(o, "micro_batches", p->mb);
+    core_json_put_int(o, "rounds", p->rounds);
+    core_json_put_int(o, "estimated_largest_rank_bytes",
                       (int64_t)r->estimate[i].largest_rank_bytes);
-    core_json_set_real(o, "estimated_seconds", r->estimate[i].seconds);
+    core_json_put_number(o, "estimated_seconds", r->estimate[i].seconds);
     for (int j = 0; j < r->n_numerics; j++)
         json_array_append_new(cases,
                               case_object(&r->result[i * r->n_numerics + j]));
-    json_object_set_new(o, "cases", cases);
+    core_json_put(o, "cases", cases);
     return o;
 }
 
@@ -230,15 +229,15 @@ static json_t *model_object(const har_report *r)
 {
     const core_spec *s = r->spec;
     json_t *o = json_object();
-    core_json_set_text(o, "name", s->name);
-    core_json_set_text(o, "argument", r->model);
-    core_json_set_text(o, "weights", r->origin);
-    core_json_set_int(o, "layers", s->n_l);
-    core_json_set_int(o, "hidden", s->n_d);
-    core_json_set_int(o, "heads", s->n_h);
-    core_json_set_int(o, "experts", s->n_e);
-    core_json_set_int(o, "top_k", s->n_k);
-    core_json_set_int(o, "parameters", core_spec_parameters(s));
+    core_json_put_text(o, "name", s->name);
+    core_json_put_text(o, "argument", r->model);
+    core_json_put_text(o, "weights", r->origin);
+    core_json_put_int(o, "layers", s->n_l);
+    core_json_put_int(o, "hidden", s->n_d);
+    core_json_put_int(o, "heads", s->n_h);
+    core_json_put_int(o, "experts", s->n_e);
+    core_json_put_int(o, "top_k", s->n_k);
+    core_json_put_int(o, "parameters", core_spec_parameters(s));
     return o;
 }
 
@@ -257,37 +256,37 @@ static json_t *report_object(const har_report *r)
     const har_verdict verdict = har_report_verdict(r, &first);
     const bool is_bad = har_verdict_is_bad(verdict);
     json_t *o = json_object(), *plans = json_array();
-    core_json_set_text(o, "schema", "moeparity.verify/1");
-    core_json_set_text(o, "verdict",
+    core_json_put_text(o, "schema", "moeparity.verify/1");
+    core_json_put_text(o, "verdict",
                        verdict == HAR_FAIL        ? "DIFFERS"
                        : verdict == HAR_PRECISION ? "PRECISION"
                                                   : "VERIFIED");
-    core_json_set_int(o, "exit", is_bad ? 1 : 0);
-    core_json_set_text(o, "reason", first != NULL ? first->reason : "");
-    json_object_set_new(o, "first", json_null());
-    json_object_set_new(o, "forced", json_array());
+    core_json_put_int(o, "exit", is_bad ? 1 : 0);
+    core_json_put_text(o, "reason", first != NULL ? first->reason : "");
+    core_json_put(o, "first", json_null());
+    core_json_put(o, "forced", json_array());
     for (int i = 0; is_bad && i < first->n_pass; i++) {
         const har_pass *pass = &first->pass[i];
         if (pass->first >= 0) {
-            json_object_set_new(o, "first", tap_object(pass, pass->first));
+            core_json_put(o, "first", tap_object(pass, pass->first));
             break;
         }
     }
     if (is_bad && forced_pass(first) != NULL)
-        json_object_set_new(o, "forced", failing_taps(forced_pass(first)));
-    json_object_set_new(o, "model", model_object(r));
-    core_json_set_int(o, "seed", (int64_t)r->seed);
-    json_object_set_new(
-        o, "batch", json_pack("[I,I]", (json_int_t)r->n_b, (json_int_t)r->n_t));
-    json_object_set_new(o, "padded", json_boolean(r->is_padded));
-    core_json_set_real(o, "seconds", r->seconds);
+        core_json_put(o, "forced", failing_taps(forced_pass(first)));
+    core_json_put(o, "model", model_object(r));
+    core_json_put_int(o, "seed", (int64_t)r->seed);
+    core_json_put(o, "batch",
+                  json_pack("[I,I]", (json_int_t)r->n_b, (json_int_t)r->n_t));
+    core_json_put(o, "padded", json_boolean(r->is_padded));
+    core_json_put_number(o, "seconds", r->seconds);
     for (int i = 0; i < r->n_plan; i++)
         json_array_append_new(plans, plan_object(r, i));
-    json_object_set_new(o, "plans", plans);
+    core_json_put(o, "plans", plans);
     return o;
 }
 
 core_status har_report_json(const har_report *report, const char *path)
 {
-    return har_outfile_json(path, report_object(report), 1, "\n");
+    return har_json_write(path, report_object(report));
 }

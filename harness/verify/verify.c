@@ -426,35 +426,3 @@ void har_case_result_free(har_case_result *result)
         har_pass_free(&result->pass[i]);
     result->n_pass = 0;
 }
-
-core_status har_verify_case(har_case_result *out, par_comm *comm,
-                            const har_case *request)
-{
-    core_weights *weights = NULL;
-    core_batch batch = {0, 0, NULL, NULL, NULL};
-    har_job *job = calloc(1, sizeof *job);
-    core_status status =
-        job == NULL ? core_fail(CORE_E_MEMORY, "no memory") : CORE_OK;
-    if (status == CORE_OK)
-        status = core_weights_open_procedural(&weights, request->spec,
-                                              request->seed);
-    if (status == CORE_OK)
-        status = core_batch_make(&batch, request->spec, request->n_b,
-                                 request->n_t, request->seed);
-    if (status == CORE_OK && request->pads)
-        status = core_batch_pad_left(&batch, request->spec);
-    status = par_agree(comm, status);
-    if (status == CORE_OK) {
-        job->spec = request->spec;
-        job->weights = weights;
-        job->batch = &batch;
-        job->folder = request->folder;
-        status = har_job_verify(out, job, comm, request->plan,
-                                request->numerics, request->passes);
-        har_job_close(job);
-    }
-    free(job);
-    core_batch_free(&batch);
-    core_weights_close(weights);
-    return status;
-}

@@ -84,19 +84,4 @@ void har_case_result_free(har_case_result *result);
 /* Remove the reference files that rank 0 made.                       [local] */
 void har_job_close(har_job *job);
 
-/* A self-contained case with procedural weights, for tests that run many.    */
-typedef struct har_case {
-    const core_spec *spec;
-    const par_plan *plan;    /* legal; comm has par_plan_world(plan) ranks    */
-    uint64_t seed;
-    int64_t n_b, n_t;
-    bool pads;               /* rows are padded on the left                   */
-    core_numerics numerics;
-    har_passes passes;
-    const char *folder;
-} har_case;
-
-CORE_NODISCARD core_status har_verify_case(har_case_result *out, par_comm *comm,
-                                           const har_case *request);
-
 #endif

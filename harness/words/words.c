@@ -86,3 +86,16 @@ core_status har_choose(int *out, const char *option, const char *text,
                        names[i]);
     CORE_FAIL(CORE_E_USAGE, "%s: expected %s, found '%s'", option, all, text);
 }
+
+const char *har_format_bytes(size_t bytes, char text[16])
+{
+    static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    int i = 0;
+    while (value >= 1024.0 && i < 4) {
+        value /= 1024.0;
+        i++;
+    }
+    snprintf(text, 16, i == 0 ? "%.0f %s" : "%.1f %s", value, unit[i]);
+    return text;
+}

@@ -1,38 +1,38 @@
-/* harness/words/words.h -- values as they are written in options. */
+/* harness/words/words.h -- values as they are written in options and reports. */
 #ifndef HAR_WORDS_H
 #define HAR_WORDS_H
 
 #include "core/numbers/dtype.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
-/* Positive decimal integer of an option; E_USAGE naming it.           [local]
- */
+/* Positive decimal integer of an option; E_USAGE naming it.          [local] */
 CORE_NODISCARD core_status har_parse_count(int64_t *out, const char *option,
                                            const char *text);
 
 /* "16..64", rising, or "16" for both ends, at most `most`; E_USAGE naming the
- * option.                                                             [local]
- */
+ * option.                                                            [local] */
 CORE_NODISCARD core_status har_parse_range(int64_t *first, int64_t *last,
                                            const char *option, const char *text,
                                            int64_t most);
 
-/* "16x11": rows and tokens of an option.  Errors: E_USAGE naming it.  [local]
- */
+/* "16x11": rows and tokens of an option.  Errors: E_USAGE naming it. [local] */
 CORE_NODISCARD core_status har_parse_batch(int64_t *n_b, int64_t *n_t,
                                            const char *option,
                                            const char *text);
 
 /* The type of values that a word means, of F16, BF16, F32 and F64.  Errors:
- * E_USAGE naming the option and them.                                 [local]
- */
+ * E_USAGE naming the option and them.                                [local] */
 CORE_NODISCARD core_status har_parse_dtype(core_dtype *out, const char *option,
                                            const char *text);
 
-/* *out: which of n names (2 or 3) the text is.  Errors: E_USAGE.    [local] */
+/* *out: which of n names (2 to 8) the text is.  Errors: E_USAGE.    [local] */
 CORE_NODISCARD core_status har_choose(int *out, const char *option,
                                       const char *text,
                                       const char *const *names, int n);
+
+/* "1.5 GiB" into text[16]; returns text. */
+const char *har_format_bytes(size_t bytes, char text[16]);
 
 #endif

@@ -59,6 +59,39 @@ static failure failure_of(const har_case_result *result, core_status status)
     return result->is_conserved ? PROVES_NOTHING : LOST;
 }
 
+/* The case, with procedural weights. */
+static core_status verify(har_case_result *out, par_comm *comm,
+                          const random_case *c, core_numerics numerics,
+                          const char *folder)
+{
+    core_batch batch = {0};
+    core_weights *weights = NULL;
+    har_job *job = calloc(1, sizeof *job);
+    core_status status =
+        job == NULL ? core_fail(CORE_E_MEMORY, "no memory") : CORE_OK;
+    if (status == CORE_OK)
+        status = core_weights_open_procedural(&weights, &c->spec, c->seed);
+    if (status == CORE_OK)
+        status =
+            core_batch_make(&batch, &c->spec, c->n_b, c->n_t, c->seed);
+    if (status == CORE_OK && c->pads)
+        status = core_batch_pad_left(&batch, &c->spec);
+    status = par_agree(comm, status);
+    if (status == CORE_OK) {
+        job->spec = &c->spec;
+        job->weights = weights;
+        job->batch = &batch;
+        job->folder = folder;
+        status = har_job_verify(out, job, comm, &c->plan, numerics,
+                                HAR_PASSES_USUAL);
+        har_job_close(job);
+    }
+    free(job);
+    core_batch_free(&batch);
+    core_weights_close(weights);
+    return status;
+}
+
 /* What this rank sees of a case, NONE if it has no part; why (rank 0). */
 static failure see_case(const random_case *c, core_numerics numerics,
                         const char *folder, char why[WHY_BYTES])
@@ -68,17 +101,8 @@ static failure see_case(const random_case *c, core_numerics numerics,
         return UNFINISHED;
     if (comm == NULL)
         return NONE;
-    const har_case request = {.spec = &c->spec,
-                              .plan = &c->plan,
-                              .seed = c->seed,
-                              .n_b = c->n_b,
-                              .n_t = c->n_t,
-                              .pads = c->pads,
-                              .numerics = numerics,
-                              .passes = HAR_PASSES_USUAL,
-                              .folder = folder};
     har_case_result result = {0};
-    const core_status status = har_verify_case(&result, comm, &request);
+    const core_status status = verify(&result, comm, c, numerics, folder);
     const failure seen = failure_of(&result, status);
     snprintf(why, WHY_BYTES, "%s",
              status != CORE_OK ? core_message() : result.reason);

@@ -13,9 +13,13 @@ STAYING = {
     ("ref", "forward", "layer"): "operators show their values to the pass (ref__put), whose options say who wants them",
     ("ref", "forward", "linear"): "the same",
     ("ref", "forward", "norm"): "the same",
-    ("parallel", "attention", "mla"): "operators of one layer show the heads as attention does",
-    ("parallel", "attention", "qk_norm"): "the same",
-    ("parallel", "attention", "rope"): "the same",
+    ("parallel", "operators", "attention"): "the table of operators points at each, and an operator asks it for others",
+    ("parallel", "operators", "latent"): "the same",
+    ("parallel", "operators", "mamba"): "the same",
+    ("parallel", "operators", "qkv"): "the same",
+    ("parallel", "operators", "shared_gate"): "the same",
+    ("parallel", "work", "attention"): "whether a stage has attention is asked with attention's row",
+    ("parallel", "heads", "attention"): "which heads are mine is the same for whoever makes them",
     ("parallel", "plan_check", "plan_legal"): "a refusal names the nearest legal plan, which is found by asking",
     ("parallel", "board", "comm_ops"): "the board says in words which operation a rank is in",
     ("parallel", "board_check", "comm_ops"): "the same",
@@ -23,9 +27,6 @@ STAYING = {
     ("parallel", "hold", "comm_mpi"): "a rank that cannot be held ends all",
     ("parallel", "comm_mpi", "comm_ops"): "the first and the last thing all ranks do is an operation of theirs",
     ("parallel", "comm_mpi", "comm_agree"): "the communicator of all ranks is made as every other is",
-    ("harness_cost", "model", "attention"): "records of an operator are put by what puts records of all",
-    ("harness_cost", "model", "mamba"): "the same",
-    ("harness_cost", "model", "moe"): "the same",
 }
 
 

@@ -262,3 +262,17 @@ void fix_is_causal(const core_spec *spec, int64_t n_t, int64_t changed,
     fix_free(&a);
     fix_free(&b);
 }
+
+void fix_begins_like(const core_spec *spec, int64_t n_long, int64_t n_short,
+                     fix_taps *all)
+{
+    core_batch batch = fix_batch(spec, 1, n_long);
+    const core_batch part = {.n_b = 1, .n_t = n_short, .ids = batch.ids};
+    const fix_run how = {.numerics = CORE_EXACT, .n_threads = 2};
+    fix_taps begin = {0};
+    fix_forward(spec, &batch, &how, all);
+    fix_forward(spec, &part, &how, &begin);
+    fix_same_rows(all, &begin, 0, n_short);
+    fix_free(&begin);
+    core_batch_free(&batch);
+}

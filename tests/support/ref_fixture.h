@@ -84,6 +84,11 @@ void fix_changed_token(const core_spec *spec, int64_t n_t, int64_t changed,
 void fix_is_causal(const core_spec *spec, int64_t n_t, int64_t changed,
                    int64_t n);
 
+/* Expect a row of n_long tokens to begin like one of its first n_short, in exact
+ * passes; fix_free *all, the taps of the long one. */
+void fix_begins_like(const core_spec *spec, int64_t n_long, int64_t n_short,
+                     fix_taps *all);
+
 /* Tokens of one seed; core_batch_free.                                       */
 core_batch fix_batch(const core_spec *spec, int64_t n_b, int64_t n_t);
 

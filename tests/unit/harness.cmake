@@ -24,7 +24,8 @@ add_unit(test_har_fit SOURCES test_har_fit.c LIBS harness LABELS unit)
 add_unit(test_har_calibrate
   SOURCES test_har_calibrate.c ../support/mpi_check.c
   LIBS harness LABELS unit mpi NPROCS 3)
-target_link_options(test_har_calibrate PRIVATE -Wl,--wrap=core_alloc -Wl,--wrap=core_blas_used_threads)
+target_link_options(test_har_calibrate PRIVATE -Wl,--wrap=core_alloc -Wl,--wrap=core_grow
+  -Wl,--wrap=core_blas_used_threads)
 add_unit(test_har_rates SOURCES test_har_rates.c LIBS harness m LABELS unit)
 add_unit(test_har_audit SOURCES test_har_audit.c LIBS harness LABELS unit)
 target_compile_definitions(test_har_audit PRIVATE CLAIMS_DIR="${PROJECT_SOURCE_DIR}/docs/claims")

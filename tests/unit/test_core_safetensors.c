@@ -8,6 +8,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -296,6 +297,21 @@ START_TEST(created_files_read_back)
 }
 END_TEST
 
+START_TEST(elements_are_read_as_doubles)
+{
+    const uint16_t half[] = {0x3c00, 0xc000, 0x4200, 0}; /* 1, -2, 3, 0 */
+    const core_st_tensor t = {
+        .dtype = CORE_DTYPE_F16, .n = 4, .data = (void *)half};
+    const core_st_tensor none = {.dtype = CORE_DTYPE_F64, .n = 0};
+    double x[3];
+    core_st_read(&t, 1, 3, x);
+    ck_assert(x[0] == -2.0 && x[1] == 3.0 && x[2] == 0.0);
+    ck_assert_double_eq(core_st_value(&t, 2), 3.0);
+    ck_assert_double_eq(core_st_rms(&t), sqrt(3.5));
+    ck_assert_double_eq(core_st_rms(&none), 0.0);
+}
+END_TEST
+
 START_TEST(another_process_fills_what_one_created)
 {
     const char *path = in_folder("shared.safetensors");
@@ -387,6 +403,7 @@ int main(void)
     tcase_add_test(read, legal_files_open);
     tcase_add_loop_test(read, bad_headers_are_refused, 0, N_BAD_HEADERS);
     tcase_add_test(read, the_header_they_are_one_step_from_opens);
+    tcase_add_test(read, elements_are_read_as_doubles);
     tcase_add_test(read, what_is_not_a_file_is_refused);
     tcase_add_test(read, a_file_larger_than_memory_opens);
     suite_add_tcase(suite, read);

@@ -82,12 +82,28 @@ START_TEST(a_spec_file_with_umlauts_and_percent_signs_is_read)
 }
 END_TEST
 
+START_TEST(a_text_begins_and_ends)
+{
+    const char *rest = NULL;
+    ck_assert(core_text_after("taps:file", "taps:", &rest));
+    ck_assert_str_eq(rest, "file");
+    ck_assert(core_text_after("taps:", "taps:", NULL));
+    ck_assert(!core_text_after("tap", "taps:", &rest));
+    ck_assert_str_eq(rest, "file");
+    ck_assert(core_text_ends("a.tolerance", ".tolerance"));
+    ck_assert(core_text_ends("a", "a"));
+    ck_assert(!core_text_ends("a", "ba"));
+    ck_assert(!core_text_ends("a.tolerances", ".tolerance"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_text");
     TCase *tcase = tcase_create("text");
     tcase_add_loop_test(tcase, what_is_no_text_is_refused_in_its_place, 0,
                         COUNT(BAD));
+    tcase_add_test(tcase, a_text_begins_and_ends);
     tcase_add_test(tcase, the_limits_of_every_length_are_text);
     tcase_add_test(tcase, a_spec_file_with_umlauts_and_percent_signs_is_read);
     suite_add_tcase(suite, tcase);

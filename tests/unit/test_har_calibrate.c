@@ -1,8 +1,8 @@
 /* tests/unit/test_har_calibrate.c -- measuring, where something fails.
  *
  * What is measured depends on the machine and is not looked at, but for being
- * there.  The linker wraps core_alloc, which has no memory for one thing, and
- * core_blas_used_threads, which finds more.
+ * there.  The linker wraps core_alloc and core_grow, which have no memory for one
+ * thing, and core_blas_used_threads, which finds more.
  * Three ranks, so that groups of two leave one out; a rank that waits for one
  * that gave up would end the run.
  */
@@ -28,6 +28,20 @@ core_status __wrap_core_alloc(void **out, int64_t n, size_t elem_bytes,
     if (no_memory_for != NULL && strcmp(what, no_memory_for) == 0)
         return core_fail(CORE_E_MEMORY, "no memory for %s", what);
     return __real_core_alloc(out, n, elem_bytes, what);
+}
+
+void *__real_core_grow(void *list, int64_t *room, int64_t n, size_t elem_bytes,
+                       const char *what);
+void *__wrap_core_grow(void *list, int64_t *room, int64_t n, size_t elem_bytes,
+                       const char *what);
+
+void *__wrap_core_grow(void *list, int64_t *room, int64_t n, size_t elem_bytes,
+                       const char *what)
+{
+    if (no_memory_for == NULL || strcmp(what, no_memory_for) != 0)
+        return __real_core_grow(list, room, n, elem_bytes, what);
+    core_fail(CORE_E_MEMORY, "no memory for %s", what);
+    return NULL;
 }
 
 /* --- threads that should not be there --- */

@@ -1,5 +1,6 @@
 /* tests/unit/test_har_estimate.c -- what is said before a run. */
 #include "harness/verify/estimate.h"
+#include "harness/words/words.h"
 #include "tests/support/check_main.h"
 
 #include <check.h>

@@ -53,8 +53,7 @@ CORE_FAMILY_LIST(CORE_FAMILY_DECLARE)
 
 const core__family *core__family_of(core_family family);
 
-/* --- shared.c: all return E_SPEC with file and key --------------------------
- */
+/* --- shared.c: all return E_SPEC with file and key --- */
 
 /* bias_qkv, and bias_o if output_too, from a flag.                           */
 CORE_NODISCARD core_status core__get_attention_bias(core_spec *spec,

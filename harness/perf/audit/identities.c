@@ -165,36 +165,6 @@ har_interval har_id_bubble(const har_interval *x)
     return (har_interval){lo, hi};
 }
 
-/* Stages with a micro-batch in this tick: micro-batch tick - s is in stage s. */
-static int busy_stages(int pp, int mb, int tick)
-{
-    int n = 0;
-    for (int s = 0; s < pp; s++)
-        n += tick >= s && tick - s < mb ? 1 : 0;
-    return n;
-}
-
-double har_replay_bubble(int pp, int mb)
-{
-    double busy = 0.0, all = 0.0;
-    for (int tick = 0; tick < mb + pp - 1; tick++) {
-        busy += busy_stages(pp, mb, tick);
-        all += pp;
-    }
-    return 1.0 - busy / all;
-}
-
-double har_replay_lockstep(int pp, int mb, double share)
-{
-    double busy = 0.0, all = 0.0;
-    for (int tick = 0; tick < mb + pp - 1; tick++) {
-        const double active = (double)busy_stages(pp, mb, tick) / pp;
-        busy += share * active + (1.0 - share) * active;
-        all += share + (1.0 - share) * active;
-    }
-    return 1.0 - busy / all;
-}
-
 har_interval har_id_bubble_lockstep(const har_interval *x)
 {
     /* waiting (pp-1) share of (mb+pp-1) share + mb (1-share): grows with pp and

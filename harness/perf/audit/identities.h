@@ -48,15 +48,10 @@ har_interval har_id_attention_at_least(const har_interval *x);
 /* --- schedule --- */
 /* stages, micro-batches: (pp - 1) / (mb + pp - 1) */
 har_interval har_id_bubble(const har_interval *x);
-/* The same by walking the ticks: a stage without a micro-batch idles through
- * the tick.  For tests. */
-double har_replay_bubble(int pp, int mb);
-/* scope=replica, where idle stages still serve experts.  A full tick takes
- * share + (1 - share); the experts of a tick with a busy stages take a / pp of
- * theirs.  Waiting / all, by walking the ticks. */
-double har_replay_lockstep(int pp, int mb, double share);
-/* stages, micro-batches, attention share: from the ideal above to the bubble of
- * a schedule whose ticks all take as long (experts bound by reading weights) */
+/* stages, micro-batches, attention share, with scope=replica, where idle stages
+ * still serve experts: from the ideal, where the experts of a tick with a busy
+ * stages take a / pp of theirs, to the bubble of a schedule whose ticks all take
+ * as long (experts bound by reading weights) */
 har_interval har_id_bubble_lockstep(const har_interval *x);
 /* bubble, communication, share, balance: (1 - bubble - communication) over
  * share + (1 - share) / balance */

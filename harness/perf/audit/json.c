@@ -5,8 +5,7 @@
  */
 #include "harness/perf/audit/impl.h"
 
-#include "core/files/json.h"
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
 #include <math.h>
 
@@ -45,10 +44,10 @@ static json_t *checks(const har_claims *claims, const har_finding *f)
     for (int i = 0; i < f->n_check; i++) {
         const har_check *c = &f->check[i];
         json_t *check = json_object();
-        core_json_set_text(check, "rule", rule_name(c->rule));
-        json_object_set_new(check, "ok", json_boolean(c->ok));
-        json_object_set_new(check, "with", ids(claims, c->others));
-        core_json_set_text(check, "text", c->text);
+        core_json_put_text(check, "rule", rule_name(c->rule));
+        core_json_put(check, "ok", json_boolean(c->ok));
+        core_json_put(check, "with", ids(claims, c->others));
+        core_json_put_text(check, "text", c->text);
         json_array_append_new(list, check);
     }
     return list;
@@ -64,16 +63,16 @@ static json_t *claim(const har_claims *claims, int i,
         if (r->depends[w])
             json_array_append_new(depends,
                                   json_string(har_word_name((har_word)w)));
-    core_json_set_text(object, "id", c->id);
-    core_json_set_text(object, "quantity", har_quantity_name(c->quantity));
-    core_json_set_text(object, "written", c->written);
-    json_object_set_new(object, "range", interval(c->range));
-    json_object_set_new(object, "line",
-                        c->line > 0 ? json_integer(c->line) : json_null());
-    core_json_set_text(object, "verdict", har_claim_verdict_name(r->verdict));
-    json_object_set_new(object, "undefined_words", depends);
-    core_json_set_text(object, "note", r->note);
-    json_object_set_new(object, "checks", checks(claims, &r->finding));
+    core_json_put_text(object, "id", c->id);
+    core_json_put_text(object, "quantity", har_quantity_name(c->quantity));
+    core_json_put_text(object, "written", c->written);
+    core_json_put(object, "range", interval(c->range));
+    core_json_put(object, "line",
+                  c->line > 0 ? json_integer(c->line) : json_null());
+    core_json_put_text(object, "verdict", har_claim_verdict_name(r->verdict));
+    core_json_put(object, "undefined_words", depends);
+    core_json_put_text(object, "note", r->note);
+    core_json_put(object, "checks", checks(claims, &r->finding));
     return object;
 }
 
@@ -83,16 +82,16 @@ static json_t *reading(const har_audit *a, int i)
     char text[PAR_PLAN_TEXT + 40];
     json_t *object = json_object(), *claims = json_array();
     har_reading_write(&r->reading, text, sizeof text);
-    core_json_set_text(object, "plan", text);
-    core_json_set_int(object, "gpus",
-                      r->reading.tp * r->reading.pp * r->reading.dp);
-    json_object_set_new(object, "best", json_boolean(i < a->n_best));
+    core_json_put_text(object, "plan", text);
+    core_json_put_int(object, "gpus",
+                      (int64_t)r->reading.tp * r->reading.pp * r->reading.dp);
+    core_json_put(object, "best", json_boolean(i < a->n_best));
     for (int k = 0; k < a->claims->n; k++)
         json_array_append_new(claims, claim(a->claims, k, &r->claim[k]));
     for (int v = 0; v <= (int)HAR_CLAIM_UNDEFINED; v++)
-        core_json_set_int(object, har_claim_verdict_name((har_claim_verdict)v),
+        core_json_put_int(object, har_claim_verdict_name((har_claim_verdict)v),
                           r->n_verdict[v]);
-    json_object_set_new(object, "claims", claims);
+    core_json_put(object, "claims", claims);
     return object;
 }
 
@@ -101,11 +100,11 @@ core_status har_audit_write_json(const har_audit *a, const char *path)
     json_t *root = json_object(), *readings = json_array();
     for (int i = 0; i < a->n_reading; i++)
         json_array_append_new(readings, reading(a, i));
-    core_json_set_text(root, "schema", "moeparity.audit/1");
-    core_json_set_text(root, "document", a->claims->document);
-    core_json_set_text(root, "model", a->claims->spec.name);
-    core_json_set_int(root, "searched", a->n_searched);
-    core_json_set_int(root, "exit", har_audit_is_clean(a) ? 0 : 1);
-    json_object_set_new(root, "readings", readings);
-    return har_outfile_json(path, root, 1, "\n");
+    core_json_put_text(root, "schema", "moeparity.audit/1");
+    core_json_put_text(root, "document", a->claims->document);
+    core_json_put_text(root, "model", a->claims->spec.name);
+    core_json_put_int(root, "searched", a->n_searched);
+    core_json_put_int(root, "exit", har_audit_is_clean(a) ? 0 : 1);
+    core_json_put(root, "readings", readings);
+    return har_json_write(path, root);
 }

@@ -67,9 +67,6 @@ CORE_NODISCARD core_status har_check_drift(double *out,
                                            const har_machine *machine,
                                            par_comm *comm);
 
-/* Median and p90 of |predicted / measured - 1| over plans.            [local] */
-void har_check_plan_errors(const har_check *check, double *median, double *p90);
-
 /* The tables for a person; `file` was scored.                         [local] */
 void har_check_report(FILE *out, const har_check *operators,
                       const har_check *plans, const char *file);

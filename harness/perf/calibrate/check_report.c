@@ -2,7 +2,7 @@
 #include "harness/perf/calibrate/check.h"
 
 #include "core/files/json.h"
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
 #include <errno.h>
 #include <math.h>
@@ -52,7 +52,8 @@ static double error_of(const har_check_plan *p)
     return fabs(p->predicted / p->measured - 1);
 }
 
-void har_check_plan_errors(const har_check *check, double *median, double *p90)
+/* Median and p90 of |predicted / measured - 1| over plans. */
+static void plan_errors(const har_check *check, double *median, double *p90)
 {
     double error[HAR_CHECK_PLANS];
     for (int i = 0; i < check->n_plan; i++)
@@ -103,7 +104,7 @@ void har_check_report(FILE *out, const har_check *operators,
             "error", "noise", "elements sent");
     for (int i = 0; i < plans->n_plan; i++)
         report_plan(out, &plans->plan[i]);
-    har_check_plan_errors(plans, &median, &p90);
+    plan_errors(plans, &median, &p90);
     fprintf(out,
             "  all plans: median %.1f %%, p90 %.1f %%, drift %.3f; milliseconds\n",
             100 * median, 100 * p90, plans->drift);
@@ -143,9 +144,9 @@ core_status har_check_json(const char *path, const har_check *operators,
                              "all",
                              line_json(&operators->all), "operators", lines,
                              "plans", rows);
-    if (!ok) { /* a list is cut off */
+    if (!ok) {
         json_decref(root);
         root = NULL;
     }
-    return har_outfile_json(path, root, 1, "");
+    return har_json_write(path, root);
 }

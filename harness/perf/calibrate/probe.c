@@ -17,6 +17,32 @@ enum {
     SEED = 11             /* of weights and tokens                            */
 };
 
+/* An operator that throws nothing is in no probe. */
+static bool falls(har_dice *d, const har__operator *row)
+{
+    return row->probe != NULL && har_dice_one_in(d, 3);
+}
+
+static void throw_shared(har_dice *d, core_spec *s)
+{
+    for (int i = 0; i < (int)CORE_N_SHARED; i++)
+        if (falls(d, har__shared_row[i])) {
+            har__shared_row[i]->probe(d, s);
+            return;
+        }
+}
+
+/* Attention, and in a layer of its own what else falls. */
+static void throw_mixers(har_dice *d, core_spec *s)
+{
+    s->n_l = CORE_N_MIXERS + 1;
+    for (int i = 0; i < (int)CORE_N_MIXERS; i++)
+        if (i == CORE_MIXER_ATTENTION || falls(d, har__mixer_row[i])) {
+            har__mixer_row[i]->probe(d, s);
+            s->mixer[i] = (uint8_t)i;
+        }
+}
+
 static void throw_experts(har_dice *d, core_spec *s)
 {
     s->n_e = har_dice_between(d, 2, 64);
@@ -25,11 +51,11 @@ static void throw_experts(har_dice *d, core_spec *s)
     s->gated = har_dice_one_in(d, 2);
     s->act = s->gated ? CORE_ACT_SILU : CORE_ACT_GELU;
     s->renormalise = s->n_k > 1;
-    s->router = har_dice_one_in(d, 3) ? CORE_ROUTER_SIGMOID : CORE_ROUTER_SOFTMAX;
+    s->router =
+        har_dice_one_in(d, 3) ? CORE_ROUTER_SIGMOID : CORE_ROUTER_SOFTMAX;
     s->n_f_shared = har_dice_one_in(d, 2) ? har_dice_between(d, 16, 512) : 0;
-    for (int i = 0; i < (int)CORE_N_SHARED && s->n_f_shared > 0; i++)
-        if (har_dice_one_in(d, 3))
-            har__shared_row[i]->probe(d, s);
+    if (s->n_f_shared > 0)
+        throw_shared(d, s);
     s->bias_ffn = har_dice_one_in(d, 4);
     s->capacity.rule =
         har_dice_one_in(d, 2) ? CORE_CAPACITY_NONE : CORE_CAPACITY_FACTOR;
@@ -41,16 +67,11 @@ core_status har_probe_make(har_probe *out, int number)
     core_spec *s = &out->spec;
     CORE_TRY(core_spec_open(s, "seed-mini", NULL));
     snprintf(s->name, sizeof s->name, "probe-%d", number);
-    s->n_l = CORE_N_MIXERS + 1;
     s->n_d = 2 * har_dice_between(&d, 24, 300);
     s->n_v = har_dice_between(&d, 64, 4096);
     s->norm = har_dice_one_in(&d, 4) ? CORE_NORM_LAYER : CORE_NORM_RMS;
     s->tied = har_dice_one_in(&d, 2);
-    for (int i = 0; i < (int)CORE_N_MIXERS; i++)
-        if (i == CORE_MIXER_ATTENTION || har_dice_one_in(&d, 3)) {
-            har__mixer_row[i]->probe(&d, s);
-            s->mixer[i] = (uint8_t)i;
-        }
+    throw_mixers(&d, s);
     throw_experts(&d, s);
     do {
         out->n_b = har_dice_between(&d, 2, 24);

@@ -124,7 +124,7 @@ static void probe(har_dice *d, core_spec *s)
     s->n_g = har_dice_between(d, 1, 6);
     s->n_h = s->n_g * har_dice_between(d, 1, 4);
     int i = CORE_N_PROJECTIONS - 1;
-    while (i > 0 && !har_dice_one_in(d, 4))
+    while (i > 0 && (PROJECTIONS[i]->probe == NULL || !har_dice_one_in(d, 4)))
         i--;
     PROJECTIONS[i]->probe(d, s);
     s->bias_qkv = har_dice_one_in(d, 3);

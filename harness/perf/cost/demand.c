@@ -46,13 +46,12 @@ static core_status normalise(har_demand *d, const char *text)
     return CORE_OK;
 }
 
-/* x at probability u of p(x) ~ x^-a on [1, HIGHEST_WEIGHT]. */
-static double quantile(double a, double u)
+double har_power_quantile(double a, double low, double high, double u)
 {
     const double e = 1 - a;
     if (fabs(e) < 1e-6)
-        return pow(HIGHEST_WEIGHT, u);
-    return pow((pow(HIGHEST_WEIGHT, e) - 1) * u + 1, 1 / e);
+        return low * pow(high / low, u);
+    return pow((pow(high, e) - pow(low, e)) * u + pow(low, e), 1 / e);
 }
 
 static core_status from_exponent(har_demand *d, const char *text,
@@ -66,7 +65,8 @@ static core_status from_exponent(har_demand *d, const char *text,
     for (int e = 0; e < d->n_e; e++) {
         const int place = place_of(e, d->n_e);
         d->share[e] = is_zipf ? pow(place + 1, -x)
-                              : quantile(x, 1 - (place + 0.5) / d->n_e);
+                              : har_power_quantile(x, 1, HIGHEST_WEIGHT,
+                                                   1 - (place + 0.5) / d->n_e);
     }
     return normalise(d, text);
 }

@@ -29,6 +29,9 @@ typedef struct har_demand {
 CORE_NODISCARD core_status har_demand_parse(har_demand *out, const char *text,
                                             int n_e);
 
+/* x at probability u of p(x) ~ x^-a on [low, high].                  [local] */
+double har_power_quantile(double a, double low, double high, double u);
+
 /* Fill a load that har_load_make made; a token's choices are different experts.
  *   n_b, n_t  the batch that the plan splits
  *   n_choice, n_kept  choices, and those of them with a slot    [local] */

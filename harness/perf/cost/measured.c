@@ -230,9 +230,10 @@ static void deal(dealing *d, int64_t a, int64_t b, int64_t t0, int64_t t1,
     const int64_t capacity = core_spec_capacity(spec, b - a);
     const int64_t n_entry = lay->replica_first[spec->n_e];
     for (int64_t i = 0; i < n; i++)
-        d->claim[i] = (claim){
-            d->weight != NULL ? core_st_value(d->weight, a * n_k + i) : 0.0,
-            a * n_k + i};
+        d->claim[i] = (claim){d->weight != NULL
+                                  ? core_st_value(d->weight, a * n_k + i)
+                                  : 0.0,
+                              a * n_k + i};
     if (d->weight != NULL && n > 0)
         qsort(d->claim, (size_t)n, sizeof *d->claim, by_weight);
     memset(d->taken, 0, (size_t)spec->n_e * sizeof *d->taken);

@@ -68,7 +68,7 @@ CORE_NODISCARD core_status har_cost_rank(const har_cost_case *request, int rank,
                                          void *self);
 
 /* Bytes that an operator moves from and to memory; that a rank sends: those of
- * a value are a parameter, 8 in the emulation, 2 on a GPU in fp16.    [local] */
+ * a value are a parameter, 8 in the emulation, 2 on a GPU in fp16.   [local] */
 int64_t har_cost_bytes(const core_cost *cost, int64_t value_bytes);
 int64_t har_cost_sent_bytes(const core_cost *cost, int64_t value_bytes);
 

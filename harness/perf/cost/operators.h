@@ -41,7 +41,8 @@ typedef struct har__step {
                        * columns that are values; 0: each kv head has its own */
 } har__step;
 
-/* NULL: nothing of the kind.                                                 */
+/* NULL: nothing of the kind; a way to queries, keys and values (projection) has
+ * put, split, kept and decode.                                               */
 typedef struct har__operator {
     /* Its records. */
     void (*put)(har__walk *w);
@@ -55,7 +56,8 @@ typedef struct har__operator {
     /* Change *step where a step has a past; its query sees n_key keys. */
     void (*decode)(har__step *step, const core_spec *spec,
                    const core_cost *cost, int64_t n_key);
-    /* Throw its sizes in a model of which every rank can time all operators. */
+    /* Throw its sizes for a model that is timed (calibrate/probe.h); NULL: no
+     * such model has it. */
     void (*probe)(har_dice *dice, core_spec *spec);
 } har__operator;
 

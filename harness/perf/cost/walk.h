@@ -34,7 +34,7 @@ typedef struct har__walk {
     int *like;             /* [n_l] the first layer that is like each         */
 } har__walk;
 
-/* Do two layers have the same records, but for their numbers?         [local] */
+/* Do two layers have the same records, but for their numbers?        [local] */
 bool har__is_like(const core_spec *spec, int a, int b);
 
 /* The layer w->layer and, if it is a MoE layer, its pair; pair < 0: without. */

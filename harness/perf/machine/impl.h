@@ -42,8 +42,7 @@ static inline double har__feed_bw(const har_machine *m)
            har__coef(m, HAR_COEF_FEED);
 }
 
-/* E_FORMAT: FILE:LINE:COLUMN: key: expected ..., found '...'.         [local]
- */
+/* E_FORMAT: FILE:LINE:COLUMN: key: expected ..., found '...'.        [local] */
 CORE_NODISCARD core_status har__read_refuse(const char *file,
                                             const core_yaml_entry *entry,
                                             const char *expected);

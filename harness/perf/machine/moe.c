@@ -14,6 +14,8 @@
  */
 #include "harness/perf/machine/impl.h"
 
+#include "harness/perf/cost/demand.h"
+
 enum {
     SMALL_ROWS = 16,
     LARGE_ROWS = 64,
@@ -22,15 +24,6 @@ enum {
     N_KERNEL = 12       /* router, sort of the choices, products, activation,
                            sum                                               */
 };
-
-/* x at probability u of p(x) ~ x^-a on [low, high]. */
-static double quantile(double a, double low, double high, double u)
-{
-    const double e = 1 - a;
-    if (fabs(e) < 1e-6)
-        return low * pow(high / low, u);
-    return pow((pow(high, e) - pow(low, e)) * u + pow(low, e), 1 / e);
-}
 
 /* Whole numbers in the ratios of count, largest first, that add up to total. */
 static void round_to(double *count, int n, double total)
@@ -57,8 +50,9 @@ static void power_law(const har_moe *moe, double *count)
     const double total = moe->n_token * moe->n_k;
     const bool many = total > n && moe->n_token * 0.8 > 1;
     for (int i = 0; i < n; i++)
-        count[i] = quantile(moe->popularity.exponent, many ? 1 : 0.01,
-                            many ? moe->n_token * 0.8 : 2, (n - i - 0.5) / n);
+        count[i] = har_power_quantile(
+            moe->popularity.exponent, many ? 1 : 0.01,
+            many ? moe->n_token * 0.8 : 2, (n - i - 0.5) / n);
     round_to(count, n, total);
     for (int i = 0, spare = moe->n_k; i < n; i++) {
         count[i] = fmin(count[i], moe->n_token);

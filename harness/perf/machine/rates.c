@@ -7,6 +7,7 @@
  */
 #include "harness/perf/machine/rates.h"
 
+#include "core/files/text.h"
 #include "harness/perf/cost/model.h"
 
 #include <math.h>
@@ -73,9 +74,8 @@ bool har_rate_class_is(const har_rate_class *a, const har_rate_class *b)
 /* "moe.recv" of "layers.0.moe.recv". */
 static const char *without_layer(const char *tap)
 {
-    static const char first[] = "layers.0.";
-    return strncmp(tap, first, sizeof first - 1) == 0 ? tap + sizeof first - 1
-                                                      : tap;
+    core_text_after(tap, "layers.0.", &tap);
+    return tap;
 }
 
 const char *har_rate_class_name(const har_rate_class *rate,

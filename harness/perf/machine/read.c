@@ -58,15 +58,7 @@ static core_status origin(const reader *r, const core_yaml_entry *e,
                             "measured, transferred, assumed or datasheet");
 }
 
-static bool after(const char *path, const char *prefix, const char **rest)
-{
-    const size_t n = strlen(prefix);
-    *rest = path + n;
-    return strncmp(path, prefix, n) == 0;
-}
-
-/* --- the keys ---------------------------------------------------------------
- */
+/* --- the keys --- */
 
 static const struct {
     const char *path;
@@ -200,7 +192,7 @@ static core_status read_coef(reader *r, const core_yaml_entry *e,
 {
     const char *rest = NULL;
     for (int i = 0; i < HAR_N_COEF; i++)
-        if (after(key, har_coef_key(i), &rest) &&
+        if (core_text_after(key, har_coef_key(i), &rest) &&
             (*rest == '.' || *rest == '\0'))
             return read_value(r, e, rest, COEFS[i][0], COEFS[i][1],
                               &r->m.coef[i], &r->coef[i], &r->coef_from[i]);
@@ -213,7 +205,7 @@ static core_status read_sigma(reader *r, const core_yaml_entry *e,
 {
     const char *rest = NULL;
     for (int i = 0; i < HAR_N_KIND; i++)
-        if (after(key, har_kind_name(i), &rest) &&
+        if (core_text_after(key, har_kind_name(i), &rest) &&
             (*rest == '.' || *rest == '\0'))
             return read_value(r, e, rest, SIGMA[0], SIGMA[1], &r->m.sigma[i],
                               &r->sigma[i], &r->sigma_from[i]);
@@ -239,15 +231,15 @@ static core_status read_entry(reader *r, const core_yaml_entry *e)
             memcpy((char *)&r->m + NUMBERS[i].offset, &value, sizeof value);
             return CORE_OK;
         }
-    if (after(e->path, "peak_tflops.", &rest))
+    if (core_text_after(e->path, "peak_tflops.", &rest))
         return read_peak(r, e, rest);
-    if (after(e->path, "tiles[", &rest))
+    if (core_text_after(e->path, "tiles[", &rest))
         return read_tile(r, e, rest);
-    if (after(e->path, "links[", &rest))
+    if (core_text_after(e->path, "links[", &rest))
         return read_link(r, e, rest);
-    if (after(e->path, "coefficients.", &rest))
+    if (core_text_after(e->path, "coefficients.", &rest))
         return read_coef(r, e, rest);
-    if (after(e->path, "sigma.", &rest))
+    if (core_text_after(e->path, "sigma.", &rest))
         return read_sigma(r, e, rest);
     if (har_rates_owns(e))
         return har_rates_take(&r->m.rates, r->file, e);
@@ -255,8 +247,7 @@ static core_status read_entry(reader *r, const core_yaml_entry *e)
               e->column, e->path);
 }
 
-/* --- what must be there -----------------------------------------------------
- */
+/* --- what must be there --- */
 
 /* Files of before links had a sigma say nothing about it. */
 static void assume_sigma(har_machine *m)
@@ -343,8 +334,7 @@ core_status har_machine_parse(har_machine *out, const char *text,
     return CORE_OK;
 }
 
-/* --- files ------------------------------------------------------------------
- */
+/* --- files --- */
 
 static core_status read_file(char **out, const char *path)
 {

@@ -116,9 +116,9 @@ static har__step decode_step(const har_timer *t, const core_cost *c)
                       .elements = (double)har_cost_bytes(c, 1)};
     if (c->tap.kind >= CORE_TAP_ATTN_OUT) /* only mixers have a past */
         return step;
-    const har__operator *mixer = har__mixer_row[core_spec_mixer(t->spec, layer)];
-    if (mixer->decode != NULL)
-        mixer->decode(&step, t->spec, c, decode_keys(t, layer));
+    const core_mixer kind = core_spec_mixer(t->spec, layer);
+    if (har__mixer_row[kind]->decode != NULL)
+        har__mixer_row[kind]->decode(&step, t->spec, c, decode_keys(t, layer));
     return step;
 }
 

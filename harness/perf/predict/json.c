@@ -1,8 +1,7 @@
 /* harness/perf/predict/json.c -- a prediction for machines, schema 1. */
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 #include "harness/perf/predict/figures.h"
 
-#include <jansson.h>
 
 static json_t *figures(const har_prediction *p)
 {
@@ -78,5 +77,5 @@ core_status har_predict_json(const char *path, const har_predict_case *r,
         p->dropped, "distinct_experts", p->distinct_mean, "slowest_ep_rank",
         p->slowest_ep_rank, "interval", sources(p), "figures", figures(p), "memory", stages(p),
         "operators", operators(p));
-    return har_outfile_json(path, o, 1, "\n");
+    return har_json_write(path, o);
 }

@@ -5,24 +5,18 @@
  */
 #include "harness/perf/predict/load_source.h"
 
+#include "core/files/text.h"
 #include "harness/words/words.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static bool after(const char *text, const char *prefix, const char **rest)
-{
-    const size_t n = strlen(prefix);
-    *rest = text + n;
-    return strncmp(text, prefix, n) == 0;
-}
 
 static core_status read_popularity(har_load_source *s, const core_spec *spec,
                                    const char *text, const int64_t *prompt)
 {
     const char *path;
     void *shares;
-    if (!after(text, "taps:", &path))
+    if (!core_text_after(text, "taps:", &path))
         return har_demand_parse(&s->demand, text, (int)spec->n_e);
     CORE_TRY(har_demand_parse(&s->demand, "uniform", (int)spec->n_e));
     CORE_TRY(har_measured_open(&s->measured, path, spec, prompt));
@@ -41,7 +35,7 @@ static core_status read_seed(har_load_source *s, const char *routing)
     int64_t seed = 1;
     s->all_ranks = strcmp(routing, "expected") != 0;
     if (s->all_ranks) {
-        CORE_FAIL_IF(!after(routing, "drawn", &rest) ||
+        CORE_FAIL_IF(!core_text_after(routing, "drawn", &rest) ||
                          (*rest != '\0' && *rest != ':'),
                      CORE_E_USAGE,
                      "--routing: expected drawn, drawn:SEED, expected or "
@@ -61,7 +55,7 @@ core_status har_load_source_open(har_load_source *s, const core_spec *spec,
 {
     const char *path;
     s->routing = routing;
-    s->is_measured = after(routing, "measured:", &path);
+    s->is_measured = core_text_after(routing, "measured:", &path);
     CORE_FAIL_IF(s->is_measured && popularity != NULL, CORE_E_USAGE,
                  "--popularity: %s has the choices of every token, a "
                  "popularity says nothing more",

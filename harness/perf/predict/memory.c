@@ -1,9 +1,9 @@
 /* harness/perf/predict/memory.c -- bytes on each GPU.
  *
- * Elements are those of the emulation (cost/sum.h), bytes those of the dtype.
- * Weights: the rank's shards.  KV: what all rows of a replica leave behind
- * (keys and values, states), with the whole of a row even
- * where a window would let go of some.
+ * Elements are those of the emulation (cost/memory.h), bytes those of the
+ * dtype.  Weights: the rank's shards.  KV: what all rows of a replica leave
+ * behind (keys and values, states), with the whole of a row even where a window
+ * would let go of some.
  * Activations: the buffers of the largest micro-batch, each operator's result
  * in a place of its own.  Buffers: rows of experts of the largest pair.
  */
@@ -59,24 +59,4 @@ void har__memory_finish(const par_plan *plan, har_prediction *out)
             out->memory = out->stage[s].total;
             out->memory_stage = s;
         }
-}
-
-core_status har_predict_memory(har_predictor *p, const har_predict_case *r,
-                               har_prediction *out)
-{
-    const par_plan *plan = r->plan;
-    const bool in_step = plan->scope == PAR_SCOPE_REPLICA;
-    int64_t most;
-    (void)rows_of(r, 0, &most);
-    for (int s = 0; s < plan->pp; s++)
-        out->stage[s] = (har_stage_memory){0};
-    /* a member's share of what the ranks of its expert group dispatch */
-    const int64_t rows = most * r->n_t * r->spec->n_k *
-                         (in_step ? plan->pp : plan->etp) / plan->ep;
-    for (int s = 0; s < plan->pp; s++)
-        CORE_TRY(har__memory_add(
-            p, r, s * plan->dp * plan->tp,
-            in_step ? rows : rows * plan->ep / plan->tp + 1, out));
-    har__memory_finish(plan, out);
-    return CORE_OK;
 }

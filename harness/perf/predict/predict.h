@@ -172,10 +172,4 @@ CORE_NODISCARD core_status har_predict_spans(
     har_predictor *predictor, void (*show)(void *self, const har_span *span),
     void *self);
 
-/* The memory part alone: a plan that does not fit need not be timed.  Fills
- * n_stage, stage, memory, memory_stage.  Errors: E_MEMORY.    [local] */
-CORE_NODISCARD core_status har_predict_memory(har_predictor *predictor,
-                                              const har_predict_case *request,
-                                              har_prediction *out);
-
 #endif

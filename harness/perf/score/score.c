@@ -51,8 +51,7 @@ static void add_errors(har_score *out, const har_machine *machine,
     out->coverage = (double)inside / (double)out->n;
 }
 
-/* --- ranking ----------------------------------------------------------------
- */
+/* --- ranking --- */
 
 static int compare_group(const void *a, const void *b)
 {

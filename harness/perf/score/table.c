@@ -15,8 +15,7 @@
 
 enum { MAX_LINE = 1024 };
 
-/* --- one line ---------------------------------------------------------------
- */
+/* --- one line --- */
 
 /* Cut at commas in place; the number of fields, MAX + 1 if there are more. */
 static int cut(char *line, char *field[HAR__MAX_FIELDS])
@@ -68,8 +67,7 @@ static core_status read_row(const har__line *l, har_row *out)
     return l->format->read(l, &out->shape);
 }
 
-/* --- the file ---------------------------------------------------------------
- */
+/* --- the file --- */
 
 static bool fits(const har__format *format, char *const field[], int n)
 {

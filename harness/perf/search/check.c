@@ -86,8 +86,7 @@ core_status har_search_check(const har_quick *e, const har_shape *shape,
     return har_search_check_plan(e, &plan, &quick, false, out);
 }
 
-/* --- the last word
- * ------------------------------------------------------------------ */
+/* --- the last word --- */
 
 static har_search_term term_of(const har_class *c)
 {

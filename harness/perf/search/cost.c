@@ -77,8 +77,7 @@ har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
     return key;
 }
 
-/* --- a stage
- * ------------------------------------------------------------------ */
+/* --- a stage --- */
 
 /* A stage but its pairs, for one micro-batch. */
 typedef struct own_time {
@@ -132,8 +131,7 @@ static void find_own(const pricing *p, int stage, own_time *out)
     add_ends(p, stage, tier, out);
 }
 
-/* --- a pass
- * ------------------------------------------------------------------ */
+/* --- a pass --- */
 
 typedef struct pass {
     double latency;
@@ -351,8 +349,7 @@ void har_quick_time(void *self, int thread, const har_shape *shape,
     out->balance = balance_of(&p, at.balance);
 }
 
-/* --- making
- * ------------------------------------------------------------------- */
+/* --- making --- */
 
 static core_status check_model(const har_quick *e)
 {

@@ -24,26 +24,22 @@ typedef struct har_quick { /* borrows spec and machine                      */
 
 /* Fill memo of an estimate whose other members are set; to be freed with
  * har_quick_free also after an error.
- * Errors: E_MEMORY; E_SPEC; E_USAGE: the machine has no such dtype.    [local]
- */
+ * Errors: E_MEMORY; E_SPEC; E_USAGE: the machine has no such dtype.  [local] */
 CORE_NODISCARD core_status har_quick_make(har_quick *estimate);
 void har_quick_free(har_quick *estimate);
 
 /* What went wrong since, if anything: plans have then no times (NaN).
- * Errors: E_MEMORY.                                                    [local]
- */
+ * Errors: E_MEMORY.                                                  [local] */
 CORE_NODISCARD core_status har_quick_status(const har_quick *estimate);
 
 /* Each expert's share of the rows that find a slot in a micro-batch of a shape:
  * what a placement has to deal with where capacity drops choices.
- *   share  [E] adds up to 1                                           [local]
- */
+ *   share  [E] adds up to 1                                          [local] */
 void har_quick_load(const har_quick *estimate, const har_shape *shape,
                     double *share);
 
 /* The members of a har_search_cost; self is a har_quick.  har_quick_memory
- * counts on omp_get_thread_num() being below n_thread.                 [local]
- */
+ * counts on omp_get_thread_num() being below n_thread.               [local] */
 void har_quick_memory(void *self, const har_shape *shape, har_figures *out);
 void har_quick_time(void *self, int thread, const har_shape *shape,
                     har_figures *out);

@@ -65,8 +65,7 @@ int64_t har_search_front(har_search_point *point, int64_t n)
     return n_front;
 }
 
-/* --- who may be on it -------------------------------------------------------
- */
+/* --- who may be on it --- */
 
 typedef struct contender {
     double distance;

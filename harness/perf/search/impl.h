@@ -107,8 +107,7 @@ int64_t har__rows_of(const har_quick *e, const har_shape *shape);
 har__part_key har__pair_key(const har_quick *e, const har_shape *shape,
                             int stage, int n_stage);
 
-/* Errors: E_MEMORY.                                                   [local]
- */
+/* Errors: E_MEMORY.                                                  [local] */
 CORE_NODISCARD core_status har__memo_make(har_search_memo *memo,
                                           const har_quick *e);
 void har__memo_free(har_search_memo *memo);

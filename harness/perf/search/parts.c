@@ -36,8 +36,7 @@ static uint64_t hash_of(const void *key, size_t bytes)
     return h ^ h >> 29;
 }
 
-/* --- a layout with the part's degrees
- * ------------------------------------------------------------------ */
+/* --- a layout with the part's degrees --- */
 
 /* The tensor rank that reads most kv heads: where they do not divide, one that
  * begins in the middle of a kv head reads one more. */
@@ -93,8 +92,7 @@ static core_status lay_out(har_search_memo *m, int tp, int etp)
     return CORE_OK;
 }
 
-/* --- rows of a pair
- * ------------------------------------------------------------------ */
+/* --- rows of a pair --- */
 
 /* Running sums over the experts: choices with a slot of n_row rows. */
 static const double *kept_of(har_search_memo *m, int64_t n_row)
@@ -222,8 +220,7 @@ static core_status set_flow(har_search_memo *m, const har__part_key *k,
     return CORE_OK;
 }
 
-/* --- times
- * ------------------------------------------------------------------ */
+/* --- times --- */
 
 typedef struct adding {
     har_search_memo *memo;
@@ -357,8 +354,7 @@ har__part har__part_of(har_search_memo *m, const har__part_key *key)
     return part;
 }
 
-/* --- sizes
- * ------------------------------------------------------------------ */
+/* --- sizes --- */
 
 static core_status make_size(har_search_memo *m, const har__size_key *k,
                              double *out)
@@ -430,8 +426,7 @@ void har_quick_load(const har_quick *e, const har_shape *shape, double *share)
         share[i] /= sum;
 }
 
-/* --- making
- * ------------------------------------------------------------------ */
+/* --- making --- */
 
 static void find_classes(har_search_memo *m, const core_spec *s)
 {

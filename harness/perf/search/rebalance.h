@@ -22,8 +22,7 @@ har_ep_balance har_ep_balance_of(const par_plan *plan, const double *share, int 
  * extra copies, each made of the expert whose copies carry most, the number
  * that gives the best balance; more copies must be better by 0.2 %.  No rank holds more than
  * ceil(n_e / ep) + n_spare.  The contiguous placement is kept if nothing beats
- * it.  n_e <= PAR_MAX_EXPERTS.                                        [local]
- */
+ * it.  n_e <= PAR_MAX_EXPERTS.                                       [local] */
 void har_rebalance(par_plan *plan, const double *share, int n_e, int n_spare);
 
 /* The plan as a YAML file that verify takes; complete or not there at all.

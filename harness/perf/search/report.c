@@ -5,9 +5,8 @@
  */
 #include "harness/perf/search/report.h"
 
-#include "harness/launch/outfile.h"
+#include "harness/launch/jsonfile.h"
 
-#include <jansson.h>
 #include <math.h>
 
 static void text_of(const har_shape *shape, char out[PAR_PLAN_TEXT])
@@ -160,8 +159,7 @@ void har_search_write_text(FILE *out, const har_search_view *v)
         write_placed(out, v->placed);
 }
 
-/* --- JSON
- * --------------------------------------------------------------------- */
+/* --- JSON --- */
 
 static json_t *json_point(const har_search_point *p, const char *name,
                           bool has_times)
@@ -243,5 +241,5 @@ static json_t *json_root(const har_search_view *v)
 
 core_status har_search_write_json(const har_search_view *view, const char *path)
 {
-    return har_outfile_json(path, json_root(view), 2, "");
+    return har_json_write(path, json_root(view));
 }

@@ -15,8 +15,7 @@ typedef struct har_checked {
 } har_checked;
 
 /* The prediction of a shape, with intervals; the popularity of the estimate
- * counts.  Errors: E_MEMORY, E_USAGE as har_predict.                  [local]
- */
+ * counts.  Errors: E_MEMORY, E_USAGE as har_predict.                 [local] */
 CORE_NODISCARD core_status har_search_check(const har_quick *estimate,
                                             const har_shape *shape,
                                             har_checked *out);
@@ -24,8 +23,7 @@ CORE_NODISCARD core_status har_search_check(const har_quick *estimate,
 /* The same of a plan, which may have a placement; all_ranks: replay every rank
  * and micro-batch.
  *   quick  what the closed form says of its shape
- * Errors: E_MEMORY, E_USAGE as har_predict.                           [local]
- */
+ * Errors: E_MEMORY, E_USAGE as har_predict.                          [local] */
 CORE_NODISCARD core_status har_search_check_plan(const har_quick *estimate,
                                                  const par_plan *plan,
                                                  const har_figures *quick,
@@ -34,8 +32,7 @@ CORE_NODISCARD core_status har_search_check_plan(const har_quick *estimate,
 
 /* The har_search_replay of an estimate: `replay` is its member, valid as long
  * as the object stays where it is.  Borrows estimate.  Free also after an
- * error.  Errors: E_MEMORY.                                           [local]
- */
+ * error.  Errors: E_MEMORY.                                          [local] */
 typedef struct har_replayer {
     har_search_replay replay;
     const har_quick *estimate;
@@ -63,8 +60,7 @@ typedef struct har_placed { /* experts dealt by popularity */
 
 /* Deal the experts of a plan of ep > 1 by the popularity of the estimate, with
  * copies as far as room_bytes of a GPU's memory go, and replay both placements.
- * Errors: E_MEMORY, E_USAGE as har_predict.                           [local]
- */
+ * Errors: E_MEMORY, E_USAGE as har_predict.                          [local] */
 CORE_NODISCARD core_status har_search_place(const har_quick *estimate,
                                             const har_search_point *point,
                                             double room_bytes,
@@ -83,8 +79,7 @@ typedef struct har_search_view { /* borrows everything */
 
 void har_search_write_text(FILE *out, const har_search_view *view);
 
-/* Errors: E_FILE, E_SPACE, E_MEMORY.                                  [local]
- */
+/* Errors: E_FILE, E_SPACE, E_MEMORY.                                 [local] */
 CORE_NODISCARD core_status har_search_write_json(const har_search_view *view,
                                                  const char *path);
 

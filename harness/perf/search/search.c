@@ -16,8 +16,7 @@
 #include <omp.h>
 #include <stdlib.h>
 
-/* --- shapes -----------------------------------------------------------------
- */
+/* --- shapes --- */
 
 void har_shape_plan(const har_shape *shape, par_plan *out)
 {
@@ -43,8 +42,7 @@ void har_shape_of(const par_plan *plan, har_shape *out)
                        .scope = plan->scope};
 }
 
-/* --- candidates -------------------------------------------------------------
- */
+/* --- candidates --- */
 
 typedef struct candidates {
     const har_search_case *request;
@@ -129,8 +127,7 @@ static core_status collect(candidates *c, har_search_result *out)
     return CORE_OK;
 }
 
-/* --- search -----------------------------------------------------------------
- */
+/* --- search --- */
 
 static void price(const har_search_case *request, har_search_point *point)
 {

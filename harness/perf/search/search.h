@@ -116,30 +116,26 @@ typedef struct har_search_result {
  * (replay_margin).  If the ratios of all other plans are no further apart, the
  * front is that of the replay.  Stopped by most_replays, margin stays below
  * replay_margin.
- * Errors: E_MEMORY; those of the replay.                              [local]
- */
+ * Errors: E_MEMORY; those of the replay.                             [local] */
 CORE_NODISCARD core_status har_search_run(har_search_result *out,
                                           const har_search_case *request);
 void har_search_free(har_search_result *result);
 
 /* Keep the front of n points, sorted by latency; returns how many.  Of plans
  * with equal figures the one with fewest GPUs, least memory, earliest is kept.
- * A figure that is not a number is never on it.                       [local]
- */
+ * A figure that is not a number is never on it.                      [local] */
 int64_t har_search_front(har_search_point *point, int64_t n);
 
 void har_shape_plan(const har_shape *shape, par_plan *out);
 void har_shape_of(const par_plan *plan, har_shape *out);
 
 /* The point with the most tokens/s if there is a limit of latency, else the one
- * with the least latency; NULL for an empty front.                    [local]
- */
+ * with the least latency; NULL for an empty front.                   [local] */
 const har_search_point *har_search_best(const har_search_result *result,
                                         const har_search_case *request);
 
 /* Words for a term; the term with the largest share of the latency, bubble
- * included.                                                           [local]
- */
+ * included.                                                          [local] */
 const char *har_term_text(har_search_term term);
 har_search_term har_term_largest(const har_figures *figures);
 

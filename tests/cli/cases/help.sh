@@ -18,6 +18,21 @@ for command in $commands; do
     has err "^moeparity $command: .*--no-such-option"
     [ ! -s out ] || fail 'stdout of a usage error'
 done
+# an option of several commands says the same in each, and what is usual
+for command in $commands; do
+    moeparity "$command" --help | sed -n 's/^ *\(-.,\)\? *\(--[a-z]*\)=[A-Zx]* *\([^(]*\).*/\2 \3/p' | sed 's/ *$//'
+done | sort -u >said
+for option in batch dtype json layers machine model numerics plan popularity seed stall trace; do
+    [ "$(grep -c -- "^--$option " said)" = 1 ] || fail "--$option: $(grep -- "^--$option " said)"
+done
+expect 0 moeparity verify --help
+has out '^ +--stall=SECONDS +.* \(30\)$'
+has out '^ +-s, --seed=N .* \(1\)$'
+
+expect 2 moeparity verify one two
+has err "^moeparity verify: unexpected 'two'$"
+expect 2 moeparity search one --slo 'latency_ms<1' --slo 'latency_ms<2' --slo 'latency_ms<3'
+has err '^moeparity search: --slo: given more than 2 times$'
 expect 0 moeparity --version
 grep -Eqx 'moeparity [0-9]+\.[0-9]+\.[0-9]+' out || fail 'version'
 expect 2 moeparity

@@ -1,0 +1,22 @@
+/* harness/launch/jsonfile.c -- see jsonfile.h. */
+#include "harness/launch/jsonfile.h"
+
+#include "harness/launch/outfile.h"
+
+core_status har_json_write(const char *path, json_t *value)
+{
+    har_outfile out;
+    CORE_FAIL_IF(value == NULL, CORE_E_MEMORY, "%s: no memory for a report",
+                 path);
+    core_status status = har_outfile_open(&out, path);
+    if (status == CORE_OK) {
+        if (json_dumpf(value, out.file, JSON_INDENT(1)) != 0 ||
+            fputc('\n', out.file) == EOF)
+            status = core_fail(CORE_E_FILE, "%s: cannot be written", path);
+        else
+            status = har_outfile_commit(&out);
+        har_outfile_drop(&out);
+    }
+    json_decref(value);
+    return status;
+}
