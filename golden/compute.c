@@ -12,8 +12,6 @@
 #include "ref/ref.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 core_spec gold__short_spec(const gold_case *gold)
 {

@@ -11,7 +11,6 @@
 #include "core/base/arena.h"
 #include "harness/judge/dump.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -12,7 +12,6 @@
  */
 #include "harness/perf/predict/impl.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
