@@ -1,4 +1,4 @@
-/* core/pass/cost.c -- records of cost in words. */
+/* core/pass/cost.c -- see cost.h. */
 #include "core/pass/cost.h"
 
 bool core_cost_is_empty(const core_cost *c)

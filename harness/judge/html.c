@@ -19,41 +19,35 @@ static const char *colour_of(har_verdict verdict)
 
 static void write_facts(const har_judgement *g, FILE *out)
 {
-    char text[1024];
-    int64_t n_same = 0, n_token = 0;
-    for (int i = 0; i < g->n_routing; i++) {
-        n_same += g->routing[i].n_same;
-        n_token += g->routing[i].n_token;
-    }
+    char text[HAR_WIDEST_TEXT];
     fputs("<dl>\n", out);
-    snprintf(text, sizeof text, "%s%s%s", g->yard->path,
-             g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics);
-    har_page_fact(out, "golden", text);
-    snprintf(text, sizeof text, "%s, %d %s%s%s", g->dump->path, g->dump->n_file,
-             g->dump->n_file == 1 ? "file" : "files",
-             g->map_name[0] != '\0' ? ", names by the map " : "", g->map_name);
-    har_page_fact(out, "dump", text);
-    har_page_fact(out, "tolerances",
-                  strcmp(g->yard->numerics, "exact") == 0 ? "none, bit for bit"
-                                                          : g->yard->estimate);
+    har_page_fact(out, "golden", "%s%s%s", g->yard->path,
+                  g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics);
+    har_page_fact(out, "dump", "%s, %d %s%s%s", g->dump->path, g->dump->n_file,
+                  g->dump->n_file == 1 ? "file" : "files",
+                  g->map_name[0] != '\0' ? ", names by the map " : "",
+                  g->map_name);
+    har_page_fact(out, "tolerances", "%s", g->yard->estimate);
     if (g->widest > 0.0)
         har_page_fact(
-            out, "at most",
+            out, "at most", "%s",
             har_widest_text(text, g->widest,
                             har_yard_body(&g->yard->tap[g->widest_tap])));
-    snprintf(text, sizeof text,
-             "%lld pass, %lld marginal (over half of a bound), %lld fail; %lld "
-             "not judged",
-             (long long)g->n_passed, (long long)g->n_marginal,
-             (long long)g->n_failed, (long long)(g->n_tap - g->n_judged));
-    har_page_fact(out, "taps", text);
-    snprintf(text, sizeof text,
-             "%lld of %lld choices agree; flips: %lld with a certificate, %lld "
-             "without; %lld rows set aside after them",
-             (long long)n_same, (long long)n_token, (long long)g->n_certified,
-             (long long)g->n_uncertified, (long long)g->n_excluded);
-    har_page_fact(out, "routing",
-                  g->forced_routing ? "the golden's, not judged" : text);
+    har_page_fact(out, "taps",
+                  "%lld pass, %lld marginal (over half of a bound), %lld fail; "
+                  "%lld not judged",
+                  (long long)g->n_passed, (long long)g->n_marginal,
+                  (long long)g->n_failed, (long long)(g->n_tap - g->n_judged));
+    if (g->forced_routing)
+        har_page_fact(out, "routing", "the golden's, not judged");
+    else
+        har_page_fact(out, "routing",
+                      "%lld of %lld choices agree; flips: %lld with a "
+                      "certificate, %lld without; %lld rows set aside after "
+                      "them",
+                      (long long)g->n_same, (long long)g->n_choice,
+                      (long long)g->n_certified, (long long)g->n_uncertified,
+                      (long long)g->n_excluded);
     fputs("</dl>\n", out);
 }
 
@@ -84,9 +78,8 @@ static void write_header(const har_judgement *g, FILE *out)
 static void open_section(FILE *out, const char *heading, const char *prefix,
                          const char *text)
 {
-    fputs("<section><h2>", out);
-    har_page_text(out, heading);
-    fputs(prefix[0] != '\0' ? " \xc2\xb7 prompt " : "", out);
+    fprintf(out, "<section><h2>%s%s", heading,
+            prefix[0] != '\0' ? " \xc2\xb7 prompt " : "");
     har_page_text(out, prefix);
     fputs("</h2><p>", out);
     har_page_text(out, text);
@@ -143,25 +136,25 @@ static void write_pictures(const har_judgement *g, int part, FILE *out)
 
 static void write_spot(const har_judgement *g, const har_spot *s, FILE *out)
 {
-    char text[64];
+    char text[HAR_RATIO_TEXT];
     fputs("<tr>", out);
-    har_page_cell(out, "", g->yard->tap[s->i_tap].data->name);
+    har_page_cell(out, "", "%s", g->yard->tap[s->i_tap].data->name);
     har_page_count(out, s->b);
     har_page_count(out, s->t);
     har_page_count(out, s->col);
-    snprintf(text, sizeof text, s->head >= 0 ? "head %lld" : "expert %lld",
-             (long long)(s->head >= 0 ? s->head : s->expert));
-    har_page_cell(out, "", s->head >= 0 || s->expert >= 0 ? text : "");
-    snprintf(text, sizeof text, "%.7g", s->expected);
-    har_page_cell(out, "n", text);
-    snprintf(text, sizeof text, "%.7g", s->found);
-    har_page_cell(out, "n", text);
+    har_page_cell(out, "",
+                  s->head >= 0     ? "head %lld"
+                  : s->expert >= 0 ? "expert %lld"
+                                   : "",
+                  (long long)(s->head >= 0 ? s->head : s->expert));
+    har_page_cell(out, "n", "%.7g", s->expected);
+    har_page_cell(out, "n", "%.7g", s->found);
     har_page_cell(out,
                   s->ratio > 1.0   ? "n FAIL"
                   : s->ratio > 0.5 ? "n MARGINAL"
                                    : "n PASS",
-                  har__ratio_text(text, s->ratio));
-    har_page_cell(out, "", har_judge_owner(g, s->file));
+                  "%s", har__ratio_text(text, s->ratio));
+    har_page_cell(out, "", "%s", har_judge_owner(g, s->file));
     fputs("</tr>\n", out);
 }
 
@@ -195,11 +188,11 @@ static void write_findings(const har_judgement *g, FILE *out)
     for (int64_t i = 0; i < d->n_finding && i < MAX_ROWS; i++) {
         const har_finding *f = &d->finding[i];
         fputs("<tr>", out);
-        har_page_cell(out, har_finding_is_note(f->kind) ? "" : "FAIL",
+        har_page_cell(out, har_finding_is_note(f->kind) ? "" : "FAIL", "%s",
                       har_finding_name(f->kind));
-        har_page_cell(out, "", har_judge_owner(g, f->file));
-        har_page_cell(out, "", f->tensor);
-        har_page_cell(out, "text", f->text);
+        har_page_cell(out, "", "%s", har_judge_owner(g, f->file));
+        har_page_cell(out, "", "%s", f->tensor);
+        har_page_cell(out, "text", "%s", f->text);
         fputs("</tr>\n", out);
     }
     fputs("</table>\n", out);
@@ -214,18 +207,18 @@ static void write_tap(const har_judgement *g, int64_t i, FILE *out)
     const har_tap_judgement *t = &g->tap[i];
     char text[HAR_RATIO_TEXT];
     fputs("<tr>", out);
-    har_page_cell(out, "", g->yard->tap[i].data->name);
-    har_page_cell(out, har__mark_text(t), har__mark_text(t));
-    har_page_cell(out, "n",
+    har_page_cell(out, "", "%s", g->yard->tap[i].data->name);
+    har_page_cell(out, har__mark_text(t), "%s", har__mark_text(t));
+    har_page_cell(out, "n", "%s",
                   t->is_judged ? har__ratio_text(text, t->ratio) : "");
     har_page_count(out, t->n_judged);
     har_page_count(out, t->n_failed);
     har_page_count(out, t->n_marginal);
     har_page_count(out, t->n_excluded);
     har_page_count(out, t->n_missing);
-    har_page_cell(out, "n",
+    har_page_cell(out, "n", "%s",
                   t->is_judged ? har__ratio_text(text, t->relative_rms) : "");
-    har_page_cell(out, "text", t->problem);
+    har_page_cell(out, "text", "%s", t->problem);
     fputs("</tr>\n", out);
 }
 

@@ -241,6 +241,10 @@ static void sum_up(har__pass *p)
             keep(g->worst, &g->n_worst, HAR_WORST_ROWS, &t->spot[k]);
         g->verdict = t->verdict > g->verdict ? t->verdict : g->verdict;
     }
+    for (int i = 0; i < g->n_routing; i++) {
+        g->n_choice += g->routing[i].n_token;
+        g->n_same += g->routing[i].n_same;
+    }
     for (int64_t i = 0; i < p->dump->n_finding; i++) {
         if (har_finding_is_note(p->dump->finding[i].kind))
             g->n_note++;

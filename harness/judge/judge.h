@@ -62,6 +62,7 @@ typedef struct har_judgement {
     double widest; /* tolerance of a row over its largest magnitude, 0: none  */
     int64_t widest_tap;
     int64_t first;             /* failing in execution order, -1: none        */
+    int64_t n_choice, n_same;  /* compared, those that agree                  */
     int64_t n_certified, n_uncertified; /* flips                              */
     int64_t n_excluded;        /* rows set aside, of all taps                 */
     int64_t n_padding;         /* tokens that are no real ones: not judged    */

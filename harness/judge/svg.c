@@ -43,23 +43,10 @@ static const char *zone(double ratio, double *strength)
 
 /* --- taps --- */
 
-static void tap_title(const har_judgement *g, int64_t i, char *text, size_t n)
-{
-    const har_tap_judgement *t = &g->tap[i];
-    char spot[HAR_SPOT_TEXT] = "";
-    if (t->n_spot > 0)
-        har__spot_text(spot, g, &t->spot[0]);
-    snprintf(text, n, "%s: %s, %lld of %lld rows fail%s%s%s%s",
-             g->yard->tap[i].data->name, har__mark_text(t),
-             (long long)t->n_failed, (long long)t->n_row,
-             t->n_spot > 0 ? "; worst " : "", spot,
-             t->problem[0] != '\0' ? "; " : "", t->problem);
-}
-
 static void tap_cell(const har_judgement *g, int64_t i, double x, double y,
                      FILE *out)
 {
-    char text[3 * HAR_SPOT_TEXT], ratio[HAR_RATIO_TEXT];
+    char spot[HAR_SPOT_TEXT] = "", ratio[HAR_RATIO_TEXT];
     double strength = 0.0;
     if (i < 0)
         return;
@@ -74,20 +61,29 @@ static void tap_cell(const har_judgement *g, int64_t i, double x, double y,
     har_svg_rect(out, x, y, CELL_W - GAP, CELL_H - GAP, colour, strength);
     fprintf(out, " rx=\"3\"%s",
             i == g->first ? " stroke=\"var(--ink)\" stroke-width=\"2\"" : "");
-    tap_title(g, i, text, sizeof text);
-    har_svg_title(out, text);
-    har__ratio_text(ratio, t->ratio);
-    snprintf(text, sizeof text, "%s%s",
-             empty && !fails                        ? "not judged"
-             : t->n_missing > 0 && t->n_failed == 0 ? "missing"
-             : empty                                ? "missing"
-                                                    : ratio,
-             fails ? " \xe2\x9c\x97" : "");
+    if (t->n_spot > 0)
+        har__spot_text(spot, g, &t->spot[0]);
+    har_svg_title(out, "%s: %s, %lld of %lld rows fail%s%s%s%s",
+                  g->yard->tap[i].data->name, har__mark_text(t),
+                  (long long)t->n_failed, (long long)t->n_row,
+                  t->n_spot > 0 ? "; worst " : "", spot,
+                  t->problem[0] != '\0' ? "; " : "", t->problem);
     har_svg_text(out, x + (CELL_W - GAP) / 2.0, y + CELL_H / 2.0 + 3.0,
                  empty && !fails                                 ? "mid dim"
                  : strength > 0.75 && strcmp(colour, "bad") == 0 ? "mid on"
                                                                  : "mid",
-                 text);
+                 "%s%s",
+                 empty && !fails ? "not judged"
+                 : empty || (t->n_missing > 0 && t->n_failed == 0)
+                     ? "missing"
+                     : har__ratio_text(ratio, t->ratio),
+                 fails ? " \xe2\x9c\x97" : "");
+}
+
+/* The name of a line, left of it. */
+static void name_line(double x, double y, FILE *out, const char *text)
+{
+    har_svg_text(out, x - 10.0, y + CELL_H / 2.0 + 3.0, "end dim", "%s", text);
 }
 
 void har__svg_taps(const har_judgement *g, int part, FILE *out)
@@ -101,27 +97,24 @@ void har__svg_taps(const har_judgement *g, int part, FILE *out)
                  "observed over bound, by layer and tap");
     for (int k = 0; k < n; k++)
         har_svg_text(out, LEFT + k * CELL_W + (CELL_W - GAP) / 2.0,
-                     HEAD_H - 10.0, "mid dim",
+                     HEAD_H - 10.0, "mid dim", "%s",
                      har__kind_label(label, kinds[k]));
     double y = HEAD_H;
-    har_svg_text(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim", "embed");
+    name_line(LEFT, y, out, "embed");
     tap_cell(g, har__judge_index(g, part, -1, CORE_TAP_EMBED), LEFT, y, out);
     for (int layer = 0; layer < n_layer; layer++) {
         y += CELL_H;
         snprintf(label, sizeof label, "layer %d", layer);
-        har_svg_text(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim",
-                     label);
+        name_line(LEFT, y, out, label);
         for (int k = 0; k < n; k++)
             tap_cell(g, har__judge_index(g, part, layer, kinds[k]),
                      LEFT + (double)k * CELL_W, y, out);
     }
     y += CELL_H;
-    har_svg_text(out, LEFT - 10.0, y + CELL_H / 2.0 + 3.0, "end dim",
-                 "final norm");
+    name_line(LEFT, y, out, "final norm");
     tap_cell(g, har__judge_index(g, part, -1, CORE_TAP_FINAL_NORM), LEFT, y,
              out);
-    har_svg_text(out, LEFT + 2.0 * CELL_W - 10.0, y + CELL_H / 2.0 + 3.0,
-                 "end dim", "logits");
+    name_line(LEFT + 2.0 * CELL_W, y, out, "logits");
     tap_cell(g, har__judge_index(g, part, -1, CORE_TAP_LOGITS),
              LEFT + 2.0 * CELL_W, y, out);
     fputs("</svg>\n", out);
@@ -152,14 +145,13 @@ static void token_cell(const har_judgement *g, int part, int64_t worst,
                        double ratio, const double box[4], FILE *out)
 {
     const int64_t n_t = g->yard->part[part].n_t;
-    char text[160], number[HAR_RATIO_TEXT];
+    char number[HAR_RATIO_TEXT];
     double strength = 0.25;
     const char *colour = ratio < 0.0 ? "idle" : zone(ratio, &strength);
     har_svg_rect(out, box[0], box[1], box[2], box[3], colour, strength);
-    snprintf(text, sizeof text, "row %lld, position %lld: %s",
-             (long long)(worst / n_t), (long long)(worst % n_t),
-             ratio < 0.0 ? "not judged" : har__ratio_text(number, ratio));
-    har_svg_title(out, text);
+    har_svg_title(out, "row %lld, position %lld: %s",
+                  (long long)(worst / n_t), (long long)(worst % n_t),
+                  ratio < 0.0 ? "not judged" : har__ratio_text(number, ratio));
 }
 
 void har__svg_tokens(const har_judgement *g, int part, FILE *out)
@@ -169,18 +161,16 @@ void har__svg_tokens(const har_judgement *g, int part, FILE *out)
     const int64_t n_down = p->n_b < MAX_DOWN ? p->n_b : MAX_DOWN;
     const double w = fmin(24.0, TOKENS_W / (double)n_across), h = 16.0;
     const int width = LEFT + (int)(w * (double)n_across) + 20;
-    char label[64];
     har_svg_open(out, width, HEAD_H + (int)n_down * 16 + 6,
                  "worst observed over bound of every token");
     har_svg_text(out, LEFT, HEAD_H - 10.0, "dim", "position 0");
-    snprintf(label, sizeof label, "%lld", (long long)(p->n_t - 1));
     har_svg_text(out, LEFT + w * (double)n_across, HEAD_H - 10.0, "end dim",
-                 label);
+                 "%lld", (long long)(p->n_t - 1));
     for (int64_t i = 0; i < n_down; i++) {
         const int64_t b0 = i * p->n_b / n_down, b1 = (i + 1) * p->n_b / n_down;
         const double y = HEAD_H + h * (double)i;
-        snprintf(label, sizeof label, "row %lld", (long long)b0);
-        har_svg_text(out, LEFT - 10.0, y + 11.0, "end dim", label);
+        har_svg_text(out, LEFT - 10.0, y + 11.0, "end dim", "row %lld",
+                     (long long)b0);
         for (int64_t j = 0; j < n_across; j++) {
             int64_t worst = 0;
             const double ratio =
@@ -215,9 +205,7 @@ static int count_layers(const har_judgement *g, int part)
 
 static void name_layer(const har_layer_routing *r, double y, FILE *out)
 {
-    char label[32];
-    snprintf(label, sizeof label, "layer %d", r->layer);
-    har_svg_text(out, LEFT - 10.0, y + 14.0, "end dim", label);
+    har_svg_text(out, LEFT - 10.0, y + 14.0, "end dim", "layer %d", r->layer);
 }
 
 static void routing_bar(const har_layer_routing *r, double y, FILE *out)
@@ -229,7 +217,6 @@ static void routing_bar(const har_layer_routing *r, double y, FILE *out)
                              r->n_excluded};
     const int64_t n = r->n_token + r->n_excluded;
     double x = LEFT;
-    char text[160];
     for (int k = 0; k < 4 && n > 0; k++) {
         double w = BAR_W * (double)parts[k] / (double)n;
         if (parts[k] == 0)
@@ -237,20 +224,17 @@ static void routing_bar(const har_layer_routing *r, double y, FILE *out)
         w = w < 2.0 ? 2.0 : w; /* one flip among thousands is seen */
         har_svg_rect(out, x, y, w, CELL_H - GAP - 4.0, colours[k],
                      k == 0 ? 0.5 : 0.9);
-        snprintf(text, sizeof text, "layer %d: %lld of %lld tokens %s",
-                 r->layer, (long long)parts[k], (long long)n, words[k]);
-        har_svg_title(out, text);
+        har_svg_title(out, "layer %d: %lld of %lld tokens %s", r->layer,
+                      (long long)parts[k], (long long)n, words[k]);
         x += w;
     }
-    snprintf(text, sizeof text, "%.2f %%",
-             r->n_token > 0 ? 100.0 * (double)r->n_same / (double)r->n_token
-                            : 0.0);
-    har_svg_text(out, LEFT + BAR_W + 16.0, y + 14.0, "", text);
-    if (r->n_certified + r->n_uncertified > 0) {
-        snprintf(text, sizeof text, "%lld + %lld flips",
-                 (long long)r->n_certified, (long long)r->n_uncertified);
-        har_svg_text(out, LEFT + BAR_W + 90.0, y + 14.0, "dim", text);
-    }
+    har_svg_text(out, LEFT + BAR_W + 16.0, y + 14.0, "", "%.2f %%",
+                 r->n_token > 0 ? 100.0 * (double)r->n_same / (double)r->n_token
+                                : 0.0);
+    if (r->n_certified + r->n_uncertified > 0)
+        har_svg_text(out, LEFT + BAR_W + 90.0, y + 14.0, "dim",
+                     "%lld + %lld flips", (long long)r->n_certified,
+                     (long long)r->n_uncertified);
 }
 
 void har__svg_routing(const har_judgement *g, int part, FILE *out)
@@ -275,7 +259,6 @@ static void load_line(const har_layer_routing *r, double y, double w, FILE *out)
 {
     const int64_t *golden = r->load, *found = r->load + r->n_expert;
     int64_t busiest = 1;
-    char text[160];
     for (int64_t e = 0; e < r->n_expert; e++)
         busiest = golden[e] > busiest ? golden[e] : busiest;
     for (int64_t e = 0; e < r->n_expert; e++) {
@@ -284,20 +267,17 @@ static void load_line(const har_layer_routing *r, double y, double w, FILE *out)
                      0.06 + 0.94 * (double)golden[e] / (double)busiest);
         if (golden[e] != found[e])
             fputs(" stroke=\"var(--bad)\" stroke-width=\"1.5\"", out);
-        snprintf(text, sizeof text,
-                 "layer %d, expert %lld: golden %lld, dump %lld", r->layer,
-                 (long long)e, (long long)golden[e], (long long)found[e]);
-        har_svg_title(out, text);
+        har_svg_title(out, "layer %d, expert %lld: golden %lld, dump %lld",
+                      r->layer, (long long)e, (long long)golden[e],
+                      (long long)found[e]);
     }
-    snprintf(text, sizeof text, "busiest %lld", (long long)busiest);
     har_svg_text(out, LEFT + w * (double)r->n_expert + 12.0, y + 14.0, "dim",
-                 text);
+                 "busiest %lld", (long long)busiest);
 }
 
 void har__svg_load(const har_judgement *g, int part, FILE *out)
 {
     int64_t n_expert = 1;
-    char label[32];
     double y = HEAD_H;
     for (int i = 0; i < g->n_routing; i++)
         if (g->routing[i].part == part && g->routing[i].n_expert > n_expert)
@@ -307,9 +287,8 @@ void har__svg_load(const har_judgement *g, int part, FILE *out)
                  HEAD_H + count_layers(g, part) * CELL_H + 4,
                  "choices per expert, by layer");
     har_svg_text(out, LEFT, HEAD_H - 10.0, "dim", "expert 0");
-    snprintf(label, sizeof label, "%lld", (long long)(n_expert - 1));
     har_svg_text(out, LEFT + w * (double)n_expert, HEAD_H - 10.0, "end dim",
-                 label);
+                 "%lld", (long long)(n_expert - 1));
     for (int i = 0; i < g->n_routing; i++) {
         const har_layer_routing *r = &g->routing[i];
         if (r->part != part)

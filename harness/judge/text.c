@@ -48,10 +48,10 @@ const char *har__spot_text(char text[HAR_SPOT_TEXT], const har_judgement *g,
 
 const char *har__verdict_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
 {
-    const bool bits = strcmp(g->yard->numerics, "exact") == 0;
-    const char *what = bits ? "bit for bit"
-                            : "by tolerances per token row, which are an "
-                              "estimate";
+    const char *what =
+        g->yard->is_exact
+            ? "bit for bit"
+            : "by tolerances per token row, which are an estimate";
     if (g->n_judged == 0)
         snprintf(text, HAR_SPOT_TEXT, "nothing was compared");
     else if (g->first >= 0)
@@ -128,8 +128,7 @@ static void write_head(const har_judgement *g, FILE *out)
         n_rank += d->file[i].rank >= 0;
     fprintf(out, "golden     %s%s%s; tolerances: %s\n", g->yard->path,
             g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics,
-            strcmp(g->yard->numerics, "exact") == 0 ? "none, bit for bit"
-                                                    : g->yard->estimate);
+            g->yard->estimate);
     if (g->widest > 0.0)
         fprintf(out, "tolerances %s\n",
                 har_widest_text(widest, g->widest,
@@ -146,19 +145,14 @@ static void write_head(const har_judgement *g, FILE *out)
 
 static void write_routing(const har_judgement *g, FILE *out)
 {
-    int64_t n_token = 0, n_same = 0;
-    for (int i = 0; i < g->n_routing; i++) {
-        n_token += g->routing[i].n_token;
-        n_same += g->routing[i].n_same;
-    }
     if (g->forced_routing)
         fputs("routing    the golden's, not judged\n", out);
-    else if (n_token > 0)
+    else if (g->n_choice > 0)
         fprintf(out,
                 "routing    %lld of %lld choices of experts agree; flips: %lld "
                 "with a certificate, %lld without; %lld rows set aside after "
                 "them\n",
-                (long long)n_same, (long long)n_token,
+                (long long)g->n_same, (long long)g->n_choice,
                 (long long)g->n_certified, (long long)g->n_uncertified,
                 (long long)g->n_excluded);
 }

@@ -148,7 +148,7 @@ static core_status set_tolerance(const har_yardstick *y, har_yard_tap *t,
         core_st_path(y->taps), name, (long long)n_row,
         core_dtype_name(t->tolerance->dtype), (long long)t->tolerance->n);
     if (t->is_input || !core_dtype_is_float(t->data->dtype) ||
-        t->tolerance != NULL || strcmp(y->numerics, "exact") == 0 || bits)
+        t->tolerance != NULL || y->is_exact || bits)
         return CORE_OK;
     if (!y->is_bundle)
         t->flat_tolerance =
@@ -271,8 +271,11 @@ core_status har_yardstick_open(har_yardstick *out, const char *path,
     snprintf(y.path, sizeof y.path, "%s", path);
     snprintf(y.numerics, sizeof y.numerics, "%.15s",
              numerics != NULL ? numerics : "");
-    core_status status =
-        har_yardstick_is_bundle(path) ? open_bundle(&y) : open_plain(&y);
+    core_status status = har_yardstick_is_bundle(path) ? open_bundle(&y)
+                                                       : open_plain(&y);
+    y.is_exact = strcmp(y.numerics, "exact") == 0;
+    if (y.is_exact)
+        snprintf(y.estimate, sizeof y.estimate, "none, bit for bit");
     if (status == CORE_OK)
         status = list_taps(&y, bits);
     if (status == CORE_OK)

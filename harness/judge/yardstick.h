@@ -34,6 +34,7 @@ typedef struct har_yardstick {
     char path[512];
     char numerics[16];           /* "fp32"; "": a plain file that says none   */
     bool is_bundle;
+    bool is_exact;               /* numerics: bit for bit, no tolerances      */
     char estimate[160];          /* how its tolerances were made, for reports */
     core_st *taps, *input;       /* owned; input may be NULL                  */
     int n_part;

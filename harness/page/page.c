@@ -91,6 +91,13 @@ void har_page_text(FILE *out, const char *text)
     }
 }
 
+void har_page_format(FILE *out, const char *fmt, va_list args)
+{
+    char text[2048];
+    vsnprintf(text, sizeof text, fmt, args);
+    har_page_text(out, text);
+}
+
 void har_page_begin(FILE *out, const char *title, const char *more_style)
 {
     fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -110,20 +117,24 @@ void har_page_end(FILE *out, const char *note)
     fputs("</footer>\n</main></body></html>\n", out);
 }
 
-void har_page_fact(FILE *out, const char *name, const char *text)
+void har_page_fact(FILE *out, const char *name, const char *fmt, ...)
 {
-    fputs("<dt>", out);
-    har_page_text(out, name);
-    fputs("</dt><dd>", out);
-    har_page_text(out, text);
+    va_list args;
+    va_start(args, fmt);
+    fprintf(out, "<dt>%s</dt><dd>", name);
+    har_page_format(out, fmt, args);
     fputs("</dd>\n", out);
+    va_end(args);
 }
 
-void har_page_cell(FILE *out, const char *class, const char *text)
+void har_page_cell(FILE *out, const char *class, const char *fmt, ...)
 {
+    va_list args;
+    va_start(args, fmt);
     fprintf(out, "<td class=\"%s\">", class);
-    har_page_text(out, text);
+    har_page_format(out, fmt, args);
     fputs("</td>", out);
+    va_end(args);
 }
 
 void har_page_count(FILE *out, int64_t n)

@@ -129,7 +129,7 @@ static void drop(har__sheet *s)
     if (s->claims != NULL)
         har_audit_free(&s->audit);
     free(s->claims);
-    har__verdicts_free(s->verdicts);
+    json_decref(s->verdicts);
 }
 
 core_status har_sheet_write(FILE *out, const har_sheet_ask *ask)

@@ -9,35 +9,19 @@
 static void tile(FILE *out, const char *what, const char *value,
                  const char *unit, const char *below)
 {
-    fputs("<div class=\"tile\"><span>", out);
-    har_page_text(out, what);
-    fputs("</span><b>", out);
-    har_page_text(out, value);
-    fputs(" <small>", out);
-    har_page_text(out, unit);
-    fputs("</small></b><span>", out);
-    har_page_text(out, below);
-    fputs("</span></div>\n", out);
+    fprintf(out,
+            "<div class=\"tile\"><span>%s</span><b>%s <small>%s</small></b>"
+            "<span>%s</span></div>\n",
+            what, value, unit, below);
 }
 
 static void range_tile(FILE *out, const char *what, har_range r, double scale,
-                       const char *unit)
+                       const char *unit, har__words words)
 {
     char value[HAR__NUMBER], low[HAR__NUMBER], high[HAR__NUMBER], text[80];
-    snprintf(text, sizeof text, "%.20s to %.20s",
-             har__digits(low, r.low * scale),
-             har__digits(high, r.high * scale));
-    tile(out, what, har__digits(value, r.value * scale), unit, text);
-}
-
-static void rate_tile(FILE *out, const har_prediction *p)
-{
-    char value[HAR__NUMBER], low[HAR__NUMBER], high[HAR__NUMBER], text[80];
-    snprintf(text, sizeof text, "%.20s to %.20s",
-             har__si(low, p->tokens_per_s.low),
-             har__si(high, p->tokens_per_s.high));
-    tile(out, "Tokens/s, kept full", har__si(value, p->tokens_per_s.value), "",
-         text);
+    snprintf(text, sizeof text, "%.20s to %.20s", words(low, r.low * scale),
+             words(high, r.high * scale));
+    tile(out, what, words(value, r.value * scale), unit, text);
 }
 
 static void write_tiles(const har__sheet *s, FILE *out)
@@ -49,15 +33,15 @@ static void write_tiles(const har__sheet *s, FILE *out)
                             gpus / p->tokens_per_s.low};
     char value[HAR__NUMBER], room[HAR__NUMBER], text[80];
     fputs("<div class=\"tiles\">\n", out);
-    range_tile(out, "Latency of one pass", p->latency, 1e3, "ms");
-    rate_tile(out, p);
-    range_tile(out, "GPU s / M tokens", cost, 1, "");
+    range_tile(out, "Latency of one pass", p->latency, 1e3, "ms", har__digits);
+    range_tile(out, "Tokens/s, kept full", p->tokens_per_s, 1, "", har__si);
+    range_tile(out, "GPU s / M tokens", cost, 1, "", har__digits);
     snprintf(text, sizeof text, "%.2g %% of %.20s GB",
              100 * p->memory / s->setup->machine.memory_bytes,
              har__digits(room, s->setup->machine.memory_bytes * 1e-9));
     tile(out, "Fullest GPU", har__digits(value, p->memory * 1e-9), "GB", text);
-    range_tile(out, "MFU, kept full", p->serving_mfu, 100, "%");
-    range_tile(out, "Busy computing", p->compute, 100, "%");
+    range_tile(out, "MFU, kept full", p->serving_mfu, 100, "%", har__digits);
+    range_tile(out, "Busy computing", p->compute, 100, "%", har__digits);
     fputs("</div>\n", out);
 }
 
@@ -75,61 +59,61 @@ static void write_shares(const har_prediction *p, FILE *out)
                 {"idle", "waiting for work of the pipeline", 0.45, p->bubble}};
     enum { N = sizeof part / sizeof part[0] };
     double x = 0;
-    char text[120];
     fputs("<h3>Where a pass goes, mean over the GPUs</h3>\n", out);
     har_svg_open(out, HAR__WIDTH, 30, "shares of the latency");
     for (int i = 0; i < N; i++) {
         const double w = HAR__WIDTH * part[i].r.value;
         har_svg_rect(out, x, 2, fmax(w - 1, 0), 26, part[i].colour,
                      part[i].strength);
-        snprintf(text, sizeof text, "%s: %.1f %% (%.1f to %.1f)", part[i].text,
-                 100 * part[i].r.value, 100 * part[i].r.low,
-                 100 * part[i].r.high);
-        har_svg_title(out, text);
+        har_svg_title(out, "%s: %.1f %% (%.1f to %.1f)", part[i].text,
+                      100 * part[i].r.value, 100 * part[i].r.low,
+                      100 * part[i].r.high);
         x += w;
     }
     fputs("</svg>\n", out);
     har__key_open(out);
-    for (int i = 0; i < N; i++) {
-        snprintf(text, sizeof text, "%s %.1f %%", part[i].text,
-                 100 * part[i].r.value);
-        har__key(out, part[i].colour, part[i].strength, text);
-    }
+    for (int i = 0; i < N; i++)
+        har__key(out, part[i].colour, part[i].strength, "%s %.1f %%",
+                 part[i].text, 100 * part[i].r.value);
     har__key_close(out);
 }
 
 /* --- what to know before believing it --- */
 
-static void note(FILE *out, const char *class, const char *text)
+static void note(FILE *out, const char *class, const char *fmt, ...)
+    CORE_PRINTF(3, 4);
+
+static void note(FILE *out, const char *class, const char *fmt, ...)
 {
+    va_list args;
+    va_start(args, fmt);
     fprintf(out, "<div class=\"note %s\">", class);
-    har_page_text(out, text);
+    har_page_format(out, fmt, args);
     fputs("</div>\n", out);
+    va_end(args);
 }
 
 static void write_verified(const har__sheet *s, FILE *out)
 {
-    char text[240];
     if (s->verdicts == NULL) {
         note(out, "",
              "Nothing on this page says whether the plan computes the right "
              "thing: no verdicts were given.");
         return;
     }
-    const char *word = har__verdicts_word(s->verdicts);
-    const bool ours = har__verdicts_has(s->verdicts, s->plan);
-    snprintf(text, sizeof text,
-             ours
-                 ? "Does the plan compute the model's function? %.20s, with "
-                   "the model %.60s."
-                 : "The verdicts given (%.20s, model %.60s) are of other plans "
-                   "than this one.",
-             word, har__verdicts_model(s->verdicts));
-    note(out,
-         !ours                           ? ""
-         : strcmp(word, "VERIFIED") == 0 ? "good"
-                                         : "bad",
-         text);
+    const char *word = har__text_of(s->verdicts, "verdict");
+    const char *model =
+        har__text_of(json_object_get(s->verdicts, "model"), "name");
+    if (har__verdicts_has(s->verdicts, s->plan))
+        note(out, strcmp(word, "VERIFIED") == 0 ? "good" : "bad",
+             "Does the plan compute the model's function? %.20s, with the "
+             "model %.60s.",
+             word, model);
+    else
+        note(out, "",
+             "The verdicts given (%.20s, model %.60s) are of other plans than "
+             "this one.",
+             word, model);
 }
 
 static bool is_used(const har_traffic *t, int link)
@@ -143,22 +127,17 @@ static bool is_used(const har_traffic *t, int link)
 static void write_notes(const har__sheet *s, FILE *out)
 {
     const har_machine *m = &s->setup->machine;
-    char text[240];
-    if (!(s->p.memory <= m->memory_bytes)) {
-        snprintf(text, sizeof text,
-                 "The plan does not fit: its fullest GPU needs %.3g GB and has "
-                 "%.3g GB.",
-                 s->p.memory * 1e-9, m->memory_bytes * 1e-9);
-        note(out, "bad", text);
-    }
+    if (!(s->p.memory <= m->memory_bytes))
+        note(out, "bad",
+             "The plan does not fit: its fullest GPU needs %.3g GB and has "
+             "%.3g GB.",
+             s->p.memory * 1e-9, m->memory_bytes * 1e-9);
     for (int i = 0; i < m->n_link; i++)
-        if (m->link[i].origin == HAR_ASSUMED && is_used(&s->traffic, i)) {
-            snprintf(text, sizeof text,
-                     "The speed of %.30s is assumed, nobody measured it: %.3g "
-                     "GB/s among %d GPUs.",
-                     m->link[i].name, m->link[i].bw * 1e-9, m->link[i].n_gpu);
-            note(out, "", text);
-        }
+        if (m->link[i].origin == HAR_ASSUMED && is_used(&s->traffic, i))
+            note(out, "",
+                 "The speed of %.30s is assumed, nobody measured it: %.3g "
+                 "GB/s among %d GPUs.",
+                 m->link[i].name, m->link[i].bw * 1e-9, m->link[i].n_gpu);
     write_verified(s, out);
 }
 
@@ -216,9 +195,8 @@ void har__sheet_head(const har__sheet *s, FILE *out)
 void har__sheet_figures(const har__sheet *s, FILE *out)
 {
     har_figure f;
-    char number[HAR__NUMBER];
     har__section(out, "figures", "Figures",
-                 "Every headline figure with its 90 % interval and what it "
+                 "Every headline figure with its 90 %% interval and what it "
                  "means, as moeparity predict prints them.");
     fputs("<table><thead><tr><th>figure</th><th class=\"n\">value</th>"
           "<th class=\"n\">low</th><th class=\"n\">high</th><th>unit</th>"
@@ -229,11 +207,11 @@ void har__sheet_figures(const har__sheet *s, FILE *out)
             continue;
         const double x = f.unit[0] == '\0' ? 100 : 1;
         fprintf(out, "<tr data-figure=\"%s\"><td>%s</td>", f.key, f.key);
-        har__number(out, f.range.value, har__si(number, f.range.value * x));
-        har__number(out, f.range.low, har__si(number, f.range.low * x));
-        har__number(out, f.range.high, har__si(number, f.range.high * x));
-        har_page_cell(out, "", x > 1 ? "%" : f.unit);
-        har_page_cell(out, "text", f.meaning);
+        har__number(out, f.range.value, x, har__si);
+        har__number(out, f.range.low, x, har__si);
+        har__number(out, f.range.high, x, har__si);
+        har_page_cell(out, "", "%s", x > 1 ? "%" : f.unit);
+        har_page_cell(out, "text", "%s", f.meaning);
         fputs("</tr>\n", out);
     }
     fputs("</tbody></table></section>\n", out);

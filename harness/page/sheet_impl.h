@@ -7,6 +7,7 @@
 #ifndef HAR_PAGE_SHEET_IMPL_H
 #define HAR_PAGE_SHEET_IMPL_H
 
+#include "core/files/json.h"
 #include "harness/page/gnuplot.h"
 #include "harness/page/page.h"
 #include "harness/page/sheet.h"
@@ -113,17 +114,16 @@ typedef struct har__sheet {
     har__rivals rivals;
     har_claims *claims; /* NULL: none given                             */
     har_audit audit;
-    void *verdicts; /* a json_t; NULL: none given                   */
+    json_t *verdicts; /* NULL: none given                             */
 } har__sheet;
 
-/* Read and check the verdicts of `verify --json`.  Errors: E_FILE, E_FORMAT.
- * To be freed by har__verdicts_free.    [local] */
-CORE_NODISCARD core_status har__verdicts_read(void **out, const char *path);
-void har__verdicts_free(void *verdicts);
-const char *har__verdicts_word(const void *verdicts); /* "VERIFIED"           */
-const char *har__verdicts_model(const void *verdicts);
+/* Read and check the verdicts of `verify --json`; *out is to be dropped after
+ * an error, too.  Errors: E_FILE, E_FORMAT.    [local] */
+CORE_NODISCARD core_status har__verdicts_read(json_t **out, const char *path);
 /* Is a plan, by its canonical text, among those verified?                    */
-bool har__verdicts_has(const void *verdicts, const char *plan);
+bool har__verdicts_has(const json_t *verdicts, const char *plan);
+/* A member of the verdicts that is a text, or of their model. */
+const char *har__text_of(const json_t *o, const char *key);
 
 /* The sections.  Those with plots may fail as har_gnuplot_draw does.         */
 void har__sheet_head(const har__sheet *s, FILE *out);
@@ -143,11 +143,12 @@ void har__sheet_basis(const har__sheet *s, FILE *out);
 
 /* The head of a section: id, heading, what is seen (plain text). */
 void har__section(FILE *out, const char *id, const char *heading,
-                  const char *text);
+                  const char *fmt, ...) CORE_PRINTF(4, 5);
 
 /* A line of a legend: the colour's variable, its strength, what it means. */
 void har__key_open(FILE *out);
-void har__key(FILE *out, const char *colour, double strength, const char *text);
+void har__key(FILE *out, const char *colour, double strength, const char *fmt,
+              ...) CORE_PRINTF(4, 5);
 void har__key_close(FILE *out);
 
 enum { HAR__NUMBER = 32 };
@@ -156,31 +157,31 @@ enum { HAR__NUMBER = 32 };
 const char *har__si(char out[HAR__NUMBER], double x);
 /* Three significant digits without an exponent: "0.057", "76.0", "12300". */
 const char *har__digits(char out[HAR__NUMBER], double x);
-const char *har__percent(char out[HAR__NUMBER], double share);
 /* "1,048,576" */
 const char *har__grouped(char out[HAR__NUMBER], int64_t n);
 
-/* A cell with such a text and the whole number beside it for machines:
+/* har__si, har__digits */
+typedef const char *(*har__words)(char out[HAR__NUMBER], double x);
+
+/* A cell with scale * x in words and the whole number beside it for machines:
  * <td class="n"><data value="0.0760">76.0</data></td>                        */
-void har__number(FILE *out, double x, const char *text);
+void har__number(FILE *out, double x, double scale, har__words words);
 
 /* "expert grouped gemm", "attn_out all-reduce over tp".                      */
 void har__class_name(char *out, size_t bytes, const har_class *c);
 /* Is it the work of experts, and of bringing rows to them?                   */
 bool har__is_experts(const char *op);
 
-/* A script under way. */
+/* A script under way, begun with borders, grid and colours of words.         */
 typedef struct har__plot {
     FILE *script;
     char *text;
     size_t n;
 } har__plot;
 CORE_NODISCARD core_status har__plot_open(har__plot *plot);
-void har__plot_drop(har__plot *plot);
-/* Draw it and let go of it.  Errors: as har_gnuplot_draw. */
+/* Draw it HAR__WIDTH wide and let go of it.  Errors: as har_gnuplot_draw. */
 CORE_NODISCARD core_status har__plot_close(har__plot *plot, FILE *out,
-                                           int width, int height,
-                                           const char *label);
+                                           int height, const char *label);
 
 /* The colour variables of kinds of work and of flows. */
 const char *har__work_colour(har__work work);

@@ -1,7 +1,7 @@
 /* harness/page/sheet_labels.c -- see sheet_labels.h. */
 #include "harness/page/sheet_labels.h"
 
-#include "harness/page/gnuplot.h"
+#include "harness/page/sheet_impl.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,8 +30,8 @@ static int is_free(const har__label *label, int i, int n, const har__frame *box)
 {
     const har__label *l = &label[i];
     const double half = half_width(l);
-    if (l->tx - half < box->x0 || l->tx + half > box->x1 ||
-        l->ty - LINE / 2.0 < box->y0 || l->ty + LINE / 2.0 > box->y1)
+    if (l->tx - half < box->left || l->tx + half > box->right ||
+        l->ty - LINE / 2.0 < box->bottom || l->ty + LINE / 2.0 > box->top)
         return 0;
     for (int k = 0; k < n; k++)
         if (meets_point(l, &label[k]) ||
@@ -57,14 +57,14 @@ static int place(har__label *label, int i, int n, const har__frame *box)
     return 0;
 }
 
-har__frame har__frame_of(int width, int height)
+har__frame har__frame_of(int height)
 {
-    return (har__frame){.width = width,
+    return (har__frame){.width = HAR__WIDTH,
                         .height = height,
-                        .x0 = 78,
-                        .x1 = width - 14,
-                        .y0 = 52,
-                        .y1 = height - 14};
+                        .left = 78,
+                        .right = HAR__WIDTH - 14,
+                        .bottom = 52,
+                        .top = height - 14};
 }
 
 void har__frame_write(FILE *script, const har__frame *box)
@@ -73,8 +73,38 @@ void har__frame_write(FILE *script, const har__frame *box)
             "set lmargin at screen %.5f\nset rmargin at screen %.5f\n"
             "set bmargin at screen %.5f\nset tmargin at screen %.5f\n"
             "set xlabel offset 0,0.2\n",
-            box->x0 / box->width, box->x1 / box->width, box->y0 / box->height,
-            box->y1 / box->height);
+            box->left / box->width, box->right / box->width,
+            box->bottom / box->height, box->top / box->height);
+}
+
+void har__axes_write(FILE *script, const har__frame *box, const char *x_title,
+                     const char *y_title)
+{
+    har__frame_write(script, box);
+    fprintf(script,
+            "%s%sset xrange [%.9g:%.9g]\nset yrange [%.9g:%.9g]\n"
+            "set format y '%%.0s %%c'\nunset key\n"
+            "set xlabel '%s' textcolor @soft\n"
+            "set ylabel '%s' textcolor @soft\n",
+            box->log_x ? "set logscale x\n" : "",
+            box->log_y ? "set logscale y\n" : "", box->x0, box->x1, box->y0,
+            box->y1, x_title, y_title);
+}
+
+/* How far x is on the way from x0 to x1. */
+static double share(double x, double x0, double x1, bool is_log)
+{
+    return is_log ? log(x / x0) / log(x1 / x0) : (x - x0) / (x1 - x0);
+}
+
+har__label har__label_at(const har__frame *box, double x, double y, double r)
+{
+    return (har__label){
+        .x = box->left + (box->right - box->left) *
+                             share(x, box->x0, box->x1, box->log_x),
+        .y = box->bottom + (box->top - box->bottom) *
+                               share(y, box->y0, box->y1, box->log_y),
+        .r = r};
 }
 
 void har__labels_place(har__label *label, int n, const har__frame *box)

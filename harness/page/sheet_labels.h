@@ -7,6 +7,7 @@
 #ifndef HAR_PAGE_SHEET_LABELS_H
 #define HAR_PAGE_SHEET_LABELS_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 typedef struct har__label {
@@ -18,12 +19,22 @@ typedef struct har__label {
 
 typedef struct har__frame { /* of a plot, pixels from the bottom left         */
     double width, height;   /* of the picture                                 */
-    double x0, x1, y0, y1;  /* between the axes                               */
+    double left, right, bottom, top; /* the axes                              */
+    double x0, x1, y0, y1;  /* what they show; y0 = 0 unless log_y            */
+    bool log_x, log_y;
 } har__frame;
 
-/* The usual one, and the margins that make it true of a script.              */
-har__frame har__frame_of(int width, int height);
+/* The usual one, HAR__WIDTH wide, whose axes show nothing yet; and the margins
+ * that make it true of a script.                                             */
+har__frame har__frame_of(int height);
 void har__frame_write(FILE *script, const har__frame *box);
+
+/* Ranges and titles of the axes.                                             */
+void har__axes_write(FILE *script, const har__frame *box, const char *x_title,
+                     const char *y_title);
+
+/* A point without words at these values. */
+har__label har__label_at(const har__frame *box, double x, double y, double r);
 
 /* Place n labels between the axes, the first first. */
 void har__labels_place(har__label *label, int n, const har__frame *box);

@@ -52,7 +52,7 @@ static spread spread_of(const har__sheet *s, const int *replica_first, int e)
 static void write_axes(FILE *script, const char *what, int n, double least,
                        double most)
 {
-    const har__frame box = har__frame_of(HAR__WIDTH, HEIGHT);
+    const har__frame box = har__frame_of(HEIGHT);
     const double room = fmax(0.005, 0.1 * (most - least));
     har__frame_write(script, &box);
     fprintf(script,
@@ -132,7 +132,7 @@ static core_status draw_experts(const har__sheet *s, FILE *out)
     core_status status = har__plot_open(&plot);
     if (status == CORE_OK) {
         write_experts_script(s, lay.replica_first, plot.script);
-        status = har__plot_close(&plot, out, HAR__WIDTH, HEIGHT,
+        status = har__plot_close(&plot, out, HEIGHT,
                                  "rows per expert over the mean");
     }
     core_arena_free(&arena);
@@ -144,40 +144,34 @@ static core_status draw_ranks(const har__sheet *s, FILE *out)
     har__plot plot;
     CORE_TRY(har__plot_open(&plot));
     write_ranks_script(s, plot.script);
-    return har__plot_close(&plot, out, HAR__WIDTH, HEIGHT,
-                           "rows of experts per GPU");
-}
-
-static void describe(const har__sheet *s, char *out, size_t bytes)
-{
-    const har_prediction *p = &s->p;
-    char choices[HAR__NUMBER], kept[HAR__NUMBER];
-    snprintf(out, bytes,
-             "Routing: %s. Of %s choices %s found a slot; %.2f %% were "
-             "dropped. In a layer and "
-             "micro-batch %.3g experts of a GPU have rows. Mean over most "
-             "rows: %.1f %% among the GPUs of an expert group, %.1f %% among "
-             "experts.",
-             s->routing, har__grouped(choices, (int64_t)s->n_choice),
-             har__grouped(kept, (int64_t)s->n_kept),
-             100 * (1 - s->n_kept / s->n_choice), p->distinct_mean,
-             100 * p->balance.value, 100 * p->expert_balance);
+    return har__plot_close(&plot, out, HEIGHT, "rows of experts per GPU");
 }
 
 core_status har__sheet_load(const har__sheet *s, FILE *out)
 {
-    char text[HAR_ROUTING_TEXT + 800] = "The model has no experts.";
-    if (s->p.has_experts)
-        describe(s, text, sizeof text);
-    har__section(out, "load", "Load per expert and GPU", text);
-    if (s->p.has_experts) {
-        fputs("<h3>Rows per expert of a layer, over the mean</h3>\n"
-              "<p>Bars: mean over the layers. Grey lines reach from the layer "
-              "with fewest to that with most.</p>\n",
-              out);
-        CORE_TRY(draw_experts(s, out));
+    static const char heading[] = "Load per expert and GPU";
+    const har_prediction *p = &s->p;
+    char choices[HAR__NUMBER], kept[HAR__NUMBER];
+    if (!p->has_experts) {
+        har__section(out, "load", heading, "The model has no experts.");
+        fputs("</section>\n", out);
+        return CORE_OK;
     }
-    if (s->p.has_experts && s->p.n_gpu > 1) {
+    har__section(out, "load", heading,
+                 "Routing: %s. Of %s choices %s found a slot; %.2f %% were "
+                 "dropped. In a layer and micro-batch %.3g experts of a GPU "
+                 "have rows. Mean over most rows: %.1f %% among the GPUs of "
+                 "an expert group, %.1f %% among experts.",
+                 s->routing, har__grouped(choices, (int64_t)s->n_choice),
+                 har__grouped(kept, (int64_t)s->n_kept),
+                 100 * (1 - s->n_kept / s->n_choice), p->distinct_mean,
+                 100 * p->balance.value, 100 * p->expert_balance);
+    fputs("<h3>Rows per expert of a layer, over the mean</h3>\n"
+          "<p>Bars: mean over the layers. Grey lines reach from the layer "
+          "with fewest to that with most.</p>\n",
+          out);
+    CORE_TRY(draw_experts(s, out));
+    if (p->n_gpu > 1) {
         fputs("<h3>Rows that the experts of a GPU work on in a pass, over the "
               "mean</h3>\n",
               out);

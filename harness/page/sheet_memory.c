@@ -28,25 +28,22 @@ static void write_bar(const har__sheet *s, int stage, double scale, double y,
     const har_stage_memory *m = &s->p.stage[stage];
     const double capacity = s->setup->machine.memory_bytes;
     part list[N_PART];
-    char text[120], number[HAR__NUMBER];
+    char number[HAR__NUMBER];
     double x = LEFT;
-    snprintf(text, sizeof text, "stage %d", stage);
-    har_svg_text(out, 0, y + 15, "big", text);
+    har_svg_text(out, 0, y + 15, "big", "stage %d", stage);
     har_svg_rect(out, LEFT, y, capacity * scale, BAR_H, "idle", 0.14);
     har_svg_title(out, "memory of a GPU");
     parts_of(m, list);
     for (int i = 0; i < N_PART; i++) {
         har_svg_rect(out, x, y, list[i].bytes * scale, BAR_H, list[i].colour,
                      1);
-        snprintf(text, sizeof text, "stage %d, %s: %.4g GB", stage,
-                 list[i].text, list[i].bytes * 1e-9);
-        har_svg_title(out, text);
+        har_svg_title(out, "stage %d, %s: %.4g GB", stage, list[i].text,
+                      list[i].bytes * 1e-9);
         x += list[i].bytes * scale;
     }
-    snprintf(text, sizeof text, "%s GB, %.2g %% (GPU %d)",
-             har__digits(number, m->total * 1e-9), 100 * m->total / capacity,
-             m->rank);
-    har_svg_text(out, HAR__WIDTH - RIGHT + 12, y + 15, "", text);
+    har_svg_text(out, HAR__WIDTH - RIGHT + 12, y + 15, "",
+                 "%s GB, %.2g %% (GPU %d)", har__digits(number, m->total * 1e-9),
+                 100 * m->total / capacity, m->rank);
 }
 
 static void write_bars(const har__sheet *s, FILE *out)
@@ -56,10 +53,9 @@ static void write_bars(const har__sheet *s, FILE *out)
         (HAR__WIDTH - LEFT - RIGHT) / fmax(capacity, s->p.memory);
     const double end = LEFT + capacity * scale;
     const int height = HEAD_H + s->p.n_stage * LINE_H;
-    char text[80];
     har_svg_open(out, HAR__WIDTH, height, "memory of the stages");
-    snprintf(text, sizeof text, "a GPU has %.3g GB", capacity * 1e-9);
-    har_svg_text(out, end, 12, "end dim", text);
+    har_svg_text(out, end, 12, "end dim", "a GPU has %.3g GB",
+                 capacity * 1e-9);
     for (int i = 0; i < s->p.n_stage; i++)
         write_bar(s, i, scale, HEAD_H + (double)i * LINE_H, out);
     fprintf(out,
@@ -71,7 +67,6 @@ static void write_bars(const har__sheet *s, FILE *out)
 void har__sheet_memory(const har__sheet *s, FILE *out)
 {
     part list[N_PART];
-    char number[HAR__NUMBER];
     har__section(out, "memory", "Memory",
                  "The fullest GPU of each stage, in 1e9 bytes: its shards of "
                  "the weights, keys and values of all rows of its replica, "
@@ -81,7 +76,7 @@ void har__sheet_memory(const har__sheet *s, FILE *out)
     parts_of(&s->p.stage[0], list);
     har__key_open(out);
     for (int i = 0; i < N_PART; i++)
-        har__key(out, list[i].colour, 1, list[i].text);
+        har__key(out, list[i].colour, 1, "%s", list[i].text);
     har__key(out, "idle", 0.3, "free");
     har__key_close(out);
     fputs("<table><thead><tr><th class=\"n\">stage</th><th class=\"n\">GPU</th>"
@@ -96,9 +91,8 @@ void har__sheet_memory(const har__sheet *s, FILE *out)
         har_page_count(out, i);
         har_page_count(out, m->rank);
         for (int k = 0; k < N_PART; k++)
-            har__number(out, list[k].bytes,
-                        har__digits(number, list[k].bytes * 1e-9));
-        har__number(out, m->total, har__digits(number, m->total * 1e-9));
+            har__number(out, list[k].bytes, 1e-9, har__digits);
+        har__number(out, m->total, 1e-9, har__digits);
         fputs("</tr>\n", out);
     }
     fputs("</tbody></table></section>\n", out);

@@ -153,23 +153,20 @@ static void write_cell(const har__module *m, int rank, const grid *g, double x,
                        double y, FILE *out)
 {
     char text[480];
-    const bool words = g->h > 30;
     har_svg_rect(out, x, y, g->w - 4, g->h - 4, "g0", m->is_copy ? 0.08 : 0.2);
     fputs(" rx=\"4\"", out);
     describe(m, rank, text, sizeof text);
-    har_svg_title(out, text);
-    snprintf(text, sizeof text, words ? "GPU %d" : "%d", rank);
-    if (!words) {
-        har_svg_text(out, x + (g->w - 4) / 2, y + 12, "mid small", text);
+    har_svg_title(out, "%s", text);
+    if (g->h <= 30) { /* no words */
+        har_svg_text(out, x + (g->w - 4) / 2, y + 12, "mid small", "%d", rank);
         return;
     }
-    har_svg_text(out, x + 8, y + 17, "big", text);
+    har_svg_text(out, x + 8, y + 17, "big", "GPU %d", rank);
     range_text(text, sizeof text, "heads", m->head0, m->head1);
-    har_svg_text(out, x + 8, y + 33, "small", text);
-    if (m->n_expert == 0)
-        return;
-    snprintf(text, sizeof text, "experts %s", m->some_experts);
-    har_svg_text(out, x + 8, y + 48, "small", text);
+    har_svg_text(out, x + 8, y + 33, "small", "%s", text);
+    if (m->n_expert > 0)
+        har_svg_text(out, x + 8, y + 48, "small", "experts %s",
+                     m->some_experts);
 }
 
 static void write_stage(const har__sheet *s, const grid *g, int stage, double y,
@@ -178,11 +175,10 @@ static void write_stage(const har__sheet *s, const grid *g, int stage, double y,
     const par_plan *plan = &s->setup->plan;
     const int n = plan->dp * plan->tp;
     char text[64];
-    snprintf(text, sizeof text, "stage %d", stage);
-    har_svg_text(out, 0, y + 15, "big", text);
+    har_svg_text(out, 0, y + 15, "big", "stage %d", stage);
     const har__module *first = &s->module[stage * n];
     range_text(text, sizeof text, "layers", first->layer0, first->layer1);
-    har_svg_text(out, 0, y + 31, "dim small", text);
+    har_svg_text(out, 0, y + 31, "dim small", "%s", text);
     for (int i = 0; i < n; i++)
         write_cell(first + i, stage * n + i, g,
                    LEFT + g->w * (double)(i % g->n_across),
@@ -194,13 +190,11 @@ static void write_picture(const har__sheet *s, FILE *out)
     const par_plan *plan = &s->setup->plan;
     const grid g = grid_of(plan);
     const double stage_h = g.h * g.n_line + g.gap_stage;
-    char text[64];
     har_svg_open(out, HAR__WIDTH, HEAD_H + (int)(stage_h * plan->pp),
                  "modules of the GPUs, a row per stage");
-    for (int d = 0; d < plan->dp && g.n_line == 1; d++) {
-        snprintf(text, sizeof text, "replica %d", d);
-        har_svg_text(out, LEFT + g.w * d * plan->tp, 12, "dim small", text);
-    }
+    for (int d = 0; d < plan->dp && g.n_line == 1; d++)
+        har_svg_text(out, LEFT + g.w * d * plan->tp, 12, "dim small",
+                     "replica %d", d);
     for (int stage = 0; stage < plan->pp; stage++)
         write_stage(s, &g, stage, HEAD_H + stage_h * stage, out);
     fputs("</svg>\n", out);
@@ -210,18 +204,13 @@ static void write_picture(const har__sheet *s, FILE *out)
 
 static void range_cell(FILE *out, int64_t from, int64_t to)
 {
-    if (to <= from)
-        fputs("<td class=\"n\">none</td>", out);
-    else
-        fprintf(out,
-                to == from + 1 ? "<td class=\"n\">%lld</td>"
-                               : "<td class=\"n\">%lld\xe2\x80\x93%lld</td>",
-                (long long)from, (long long)to - 1);
+    char text[48];
+    range_text(text, sizeof text, "", from, to);
+    har_page_cell(out, "n", "%s", to <= from ? "none" : text + 1);
 }
 
 static void write_row(const har__module *m, int rank, FILE *out)
 {
-    char number[HAR__NUMBER];
     fprintf(out, "<tr data-rank=\"%d\">", rank);
     har_page_count(out, rank);
     har_page_count(out, m->stage);
@@ -231,10 +220,9 @@ static void write_row(const har__module *m, int rank, FILE *out)
     range_cell(out, m->head0, m->head1);
     range_cell(out, m->kv0, m->kv1);
     range_cell(out, m->vocab0, m->vocab1);
-    har_page_cell(out, "n", m->experts);
+    har_page_cell(out, "n", "%s", m->experts);
     range_cell(out, m->f0, m->f1);
-    har__number(out, m->weight_bytes,
-                har__digits(number, m->weight_bytes * 1e-9));
+    har__number(out, m->weight_bytes, 1e-9, har__digits);
     fputs("</tr>\n", out);
 }
 
@@ -243,11 +231,10 @@ void har__sheet_modules(const har__sheet *s, FILE *out)
     const int n = s->p.n_gpu;
     const bool in_stage = s->setup->plan.scope == PAR_SCOPE_STAGE;
     int n_part = 0;
-    char text[480];
     for (int i = 0; i < n; i++)
         n_part += s->module[i].is_copy ? 0 : 1;
-    snprintf(
-        text, sizeof text,
+    har__section(
+        out, "plan", "The plan and its modules per GPU",
         n == 1
             ? "One GPU holds the whole model."
             : "%d GPUs hold %d different modules%s. Layers are split over "
@@ -260,7 +247,6 @@ void har__sheet_modules(const har__sheet *s, FILE *out)
         in_stage ? "the GPU's own layers"
                  : "every MoE layer of the model: they are spread over "
                    "all GPUs of a replica");
-    har__section(out, "plan", "The plan and its modules per GPU", text);
     fputs("<p>Plan <code>", out);
     har_page_text(out, s->plan);
     fputs("</code></p>\n", out);

@@ -197,82 +197,53 @@ core_status har__rivals_find(har__rivals *r, const har_sheet_ask *ask,
 
 enum { HEIGHT = 380, N_CLEAR = 60 };
 
-typedef struct box {
-    double x0, x1, y0, y1; /* ms, tokens/s                                    */
-    bool is_log;
-    har__frame frame;
-} box;
-
-static box box_of(const har__rivals *r)
+static har__frame frame_of(const har__rivals *r)
 {
-    box b = {.x0 = INFINITY, .frame = har__frame_of(HAR__WIDTH, HEIGHT)};
+    har__frame b = har__frame_of(HEIGHT);
+    b.x0 = INFINITY;
     for (int i = 0; i < r->n; i++) {
         b.x0 = fmin(b.x0, r->at[i].latency * 1e3);
         b.x1 = fmax(b.x1, r->at[i].latency * 1e3);
         b.y1 = fmax(b.y1, r->at[i].tokens_per_s);
     }
-    b.is_log = b.x1 > 6 * b.x0;
-    b.x0 = b.is_log ? b.x0 / 1.4 : 0;
-    b.x1 *= b.is_log ? 1.4 : 1.12;
-    b.y0 = 0;
+    b.log_x = b.x1 > 6 * b.x0;
+    b.x0 = b.log_x ? b.x0 / 1.4 : 0;
+    b.x1 *= b.log_x ? 1.4 : 1.12;
     b.y1 *= 1.15;
     return b;
 }
 
-static double place_x(const box *b, double ms)
-{
-    const double share = b->is_log ? log(ms / b->x0) / log(b->x1 / b->x0)
-                                   : (ms - b->x0) / (b->x1 - b->x0);
-    return b->frame.x0 + (b->frame.x1 - b->frame.x0) * share;
-}
-
-static double place_y(const box *b, double tokens_per_s)
-{
-    return b->frame.y0 + (b->frame.y1 - b->frame.y0) * tokens_per_s / b->y1;
-}
-
 /* The step from one best point to the next is nothing to write on. */
-static int add_step(har__label *label, const box *b, const har__rival *from,
-                    const har__rival *to)
+static int add_step(har__label *label, const har__label *from,
+                    const har__label *to)
 {
-    const double x0 = place_x(b, from->latency * 1e3),
-                 x1 = place_x(b, to->latency * 1e3);
-    const double y0 = place_y(b, from->tokens_per_s),
-                 y1 = place_y(b, to->tokens_per_s);
     for (int i = 0; i < N_CLEAR; i++) {
         const double share = i / (N_CLEAR - 1.0);
-        label[2 * i] =
-            (har__label){.x = x0 + (x1 - x0) * share, .y = y0, .r = 1};
-        label[2 * i + 1] =
-            (har__label){.x = x1, .y = y0 + (y1 - y0) * share, .r = 1};
+        *label++ = (har__label){
+            .x = from->x + (to->x - from->x) * share, .y = from->y, .r = 1};
+        *label++ = (har__label){
+            .x = to->x, .y = from->y + (to->y - from->y) * share, .r = 1};
     }
     return 2 * N_CLEAR;
 }
 
-static core_status write_labels(const har__rivals *r, const box *b,
-                                FILE *script)
+/* label: room for the points and the steps between them. */
+static void write_labels(const har__rivals *r, const har__frame *box,
+                         har__label *label, FILE *script)
 {
-    void *memory;
     int n = r->n, last = -1;
-    CORE_TRY(core_alloc(&memory, (int64_t)(r->n + 1) * (1 + 2 * N_CLEAR),
-                        sizeof(har__label), "labels"));
-    har__label *label = memory;
     for (int i = 0; i < r->n; i++) {
-        label[i] = (har__label){.x = place_x(b, r->at[i].latency * 1e3),
-                                .y = place_y(b, r->at[i].tokens_per_s),
-                                .r = r->at[i].is_ours ? 10 : 6};
+        const har__rival *at = &r->at[i];
+        label[i] = har__label_at(box, at->latency * 1e3, at->tokens_per_s,
+                                 at->is_ours ? 10 : 6);
         snprintf(label[i].text, sizeof label[i].text,
-                 r->at[i].is_ours ? "%d: this plan" : "%d", i + 1);
+                 at->is_ours ? "%d: this plan" : "%d", i + 1);
+        if (at->is_best && last >= 0)
+            n += add_step(label + n, &label[last], &label[i]);
+        last = at->is_best ? i : last;
     }
-    for (int i = 0; i < r->n; i++) {
-        if (r->at[i].is_best && last >= 0)
-            n += add_step(label + n, b, &r->at[last], &r->at[i]);
-        last = r->at[i].is_best ? i : last;
-    }
-    har__labels_place(label, n, &b->frame);
-    har__labels_write(script, label, n, &b->frame);
-    free(label);
-    return CORE_OK;
+    har__labels_place(label, n, box);
+    har__labels_write(script, label, n, box);
 }
 
 /* The points of one number of GPUs that are best, or not. */
@@ -318,20 +289,15 @@ static void write_series(const har__rivals *r, FILE *script)
     fputs("\n", script);
 }
 
-static core_status write_script(const har__rivals *r, const box *b,
-                                FILE *script)
+static void write_script(const har__rivals *r, har__label *label, FILE *script)
 {
-    har__frame_write(script, &b->frame);
-    fprintf(script,
-            "set xrange [%.9g:%.9g]\nset yrange [%.9g:%.9g]\n"
-            "set format y '%%.0s %%c'\nunset key\n"
-            "set xlabel 'latency of a pass, ms' textcolor @soft\n"
-            "set ylabel 'tokens/s, kept full' textcolor @soft\n%s",
-            b->x0, b->x1, b->y0, b->y1,
-            b->is_log ? "set logscale x\n"
-                        "set xtics (1,2,5,10,20,50,100,200,500,1000,2000,5000,"
-                        "10000,20000,50000)\n"
-                      : "");
+    const har__frame box = frame_of(r);
+    har__axes_write(script, &box, "latency of a pass, ms",
+                    "tokens/s, kept full");
+    if (box.log_x)
+        fputs("set xtics (1,2,5,10,20,50,100,200,500,1000,2000,5000,10000,"
+              "20000,50000)\n",
+              script);
     fputs("$best << E\n", script);
     for (int i = 0; i < r->n; i++)
         if (r->at[i].is_best)
@@ -343,20 +309,18 @@ static core_status write_script(const har__rivals *r, const box *b,
             fprintf(script, "%.9g %.9g\n", r->at[i].latency * 1e3,
                     r->at[i].tokens_per_s);
     fputs("E\n", script);
-    CORE_TRY(write_labels(r, b, script));
+    write_labels(r, &box, label, script);
     write_series(r, script);
-    return CORE_OK;
 }
 
 static void write_legend(const har__rivals *r, FILE *out)
 {
-    char text[32], colour[16];
+    char colour[16];
     har__key_open(out);
     for (int i = 0; i < r->n_count; i++) {
         snprintf(colour, sizeof colour, "g%d", i);
-        snprintf(text, sizeof text, r->count[i] == 1 ? "%d GPU" : "%d GPUs",
+        har__key(out, colour, 1, r->count[i] == 1 ? "%d GPU" : "%d GPUs",
                  r->count[i]);
-        har__key(out, colour, 1, text);
     }
     har__key_close(out);
 }
@@ -365,7 +329,6 @@ static void write_legend(const har__rivals *r, FILE *out)
 
 static void write_table(const har__rivals *r, FILE *out)
 {
-    char number[HAR__NUMBER];
     fputs("<table id=\"rivals\"><thead><tr><th class=\"n\"></th><th>plan</th>"
           "<th class=\"n\">GPUs</th><th class=\"n\">latency, ms</th>"
           "<th class=\"n\">tokens/s</th><th class=\"n\">GPU seconds per "
@@ -377,13 +340,13 @@ static void write_table(const har__rivals *r, FILE *out)
         const double cost = 1e6 * at->n_gpu / at->tokens_per_s;
         fprintf(out, "<tr class=\"%s\">", at->is_ours ? "ours" : "");
         har_page_count(out, i + 1);
-        har_page_cell(out, "plan", at->plan);
+        har_page_cell(out, "plan", "%s", at->plan);
         har_page_count(out, at->n_gpu);
-        har__number(out, at->latency, har__digits(number, at->latency * 1e3));
-        har__number(out, at->tokens_per_s, har__si(number, at->tokens_per_s));
-        har__number(out, cost, har__digits(number, cost));
-        har__number(out, at->memory, har__digits(number, at->memory * 1e-9));
-        har_page_cell(out, "",
+        har__number(out, at->latency, 1e3, har__digits);
+        har__number(out, at->tokens_per_s, 1, har__si);
+        har__number(out, cost, 1, har__digits);
+        har__number(out, at->memory, 1e-9, har__digits);
+        har_page_cell(out, "", "%s",
                       at->is_ours && at->is_best ? "this plan, not beaten"
                       : at->is_ours              ? "this plan"
                       : at->is_best              ? "not beaten"
@@ -395,41 +358,43 @@ static void write_table(const har__rivals *r, FILE *out)
 
 static core_status draw(const har__rivals *r, FILE *out)
 {
-    const box b = box_of(r);
     har__plot plot;
-    CORE_TRY(har__plot_open(&plot));
-    const core_status status = write_script(r, &b, plot.script);
-    if (status != CORE_OK) {
-        har__plot_drop(&plot);
-        return status;
+    void *label;
+    CORE_TRY(core_alloc(&label, (int64_t)r->n * (1 + 2 * N_CLEAR),
+                        sizeof(har__label), "labels"));
+    core_status status = har__plot_open(&plot);
+    if (status == CORE_OK) {
+        write_script(r, label, plot.script);
+        status = har__plot_close(&plot, out, HEIGHT,
+                                 "latency and throughput of other plans");
     }
-    return har__plot_close(&plot, out, HAR__WIDTH, HEIGHT,
-                           "latency and throughput of other plans");
+    free(label);
+    return status;
 }
 
 core_status har__sheet_rivals(const har__sheet *s, FILE *out)
 {
+    static const char heading[] = "Pareto front: other plans";
     const har__rivals *r = &s->rivals;
-    char text[520], plans[HAR__NUMBER], large[HAR__NUMBER];
-    if (r->refused[0] != '\0')
-        snprintf(text, sizeof text, "No other plans were searched: %s.",
-                 r->refused);
-    else
-        snprintf(
-            text, sizeof text,
-            "Of %s legal plans on as many GPUs as the colours say (%s do not "
-            "fit) those that a search leaves over, up to %d of a colour, each "
-            "predicted as this page's plan is. Filled: no point shown beats "
-            "it in both latency and throughput. Without intervals; they are "
-            "about as wide as this plan's.",
-            har__grouped(plans, r->n_plan), har__grouped(large, r->n_large),
-            (int)HAR__RIVALS_OF_COUNT);
-    har__section(out, "front", "Pareto front: other plans", text);
-    if (r->refused[0] == '\0') {
-        CORE_TRY(draw(r, out));
-        write_legend(r, out);
-        write_table(r, out);
+    char plans[HAR__NUMBER], large[HAR__NUMBER];
+    if (r->refused[0] != '\0') {
+        har__section(out, "front", heading,
+                     "No other plans were searched: %s.", r->refused);
+        fputs("</section>\n", out);
+        return CORE_OK;
     }
+    har__section(
+        out, "front", heading,
+        "Of %s legal plans on as many GPUs as the colours say (%s do not "
+        "fit) those that a search leaves over, up to %d of a colour, each "
+        "predicted as this page's plan is. Filled: no point shown beats "
+        "it in both latency and throughput. Without intervals; they are "
+        "about as wide as this plan's.",
+        har__grouped(plans, r->n_plan), har__grouped(large, r->n_large),
+        (int)HAR__RIVALS_OF_COUNT);
+    CORE_TRY(draw(r, out));
+    write_legend(r, out);
+    write_table(r, out);
     fputs("</section>\n", out);
     return CORE_OK;
 }

@@ -15,7 +15,6 @@ enum { HEIGHT = 440, N_CLEAR = 120 };
 typedef struct roof {
     double peak, bw;           /* of the data sheet                           */
     double held_peak, held_bw; /* sustained                                   */
-    double x0, x1, y0, y1;     /* what the axes show                          */
     har__frame box;
 } roof;
 
@@ -31,34 +30,24 @@ static roof roof_of(const har__sheet *s)
     roof r = {.peak = m->peak[s->setup->what.dtype], .bw = m->memory_bw};
     r.held_peak = r.peak * m->coef[HAR_COEF_COMPUTE].value;
     r.held_bw = r.bw * m->coef[HAR_COEF_MEMORY].value;
-    r.x0 = r.peak / r.bw / 10;
-    r.x1 = r.peak / r.bw * 4;
-    r.y0 = r.peak / 10;
+    har__frame *b = &r.box;
+    *b = har__frame_of(HEIGHT);
+    b->log_x = b->log_y = true;
+    b->x0 = r.peak / r.bw / 10;
+    b->x1 = r.peak / r.bw * 4;
+    b->y0 = r.peak / 10;
     for (int i = 0; i < s->p.n_class; i++) {
         const har_class *c = &s->p.class_of[i];
         if (!is_point(c))
             continue;
-        r.x0 = fmin(r.x0, c->flops / c->bytes);
-        r.x1 = fmax(r.x1, c->flops / c->bytes * 1.5);
-        r.y0 = fmin(r.y0, c->flops / c->seconds);
+        b->x0 = fmin(b->x0, c->flops / c->bytes);
+        b->x1 = fmax(b->x1, c->flops / c->bytes * 1.5);
+        b->y0 = fmin(b->y0, c->flops / c->seconds);
     }
-    r.x0 = pow(10, floor(log10(r.x0)));
-    r.y0 = pow(10, floor(log10(r.y0)));
-    r.y1 = r.peak * 2;
-    r.box = har__frame_of(HAR__WIDTH, HEIGHT);
+    b->x0 = pow(10, floor(log10(b->x0)));
+    b->y0 = pow(10, floor(log10(b->y0)));
+    b->y1 = r.peak * 2;
     return r;
-}
-
-static double place_x(const roof *r, double x)
-{
-    return r->box.x0 +
-           (r->box.x1 - r->box.x0) * log(x / r->x0) / log(r->x1 / r->x0);
-}
-
-static double place_y(const roof *r, double y)
-{
-    return r->box.y0 +
-           (r->box.y1 - r->box.y0) * log(y / r->y0) / log(r->y1 / r->y0);
 }
 
 /* Radius of a point: its area is its share of the pass. */
@@ -68,12 +57,12 @@ static double radius(const har__sheet *s, const har_class *c)
 }
 
 /* A roof is something that words keep clear of. */
-static int add_roof(har__label *label, const roof *r, double peak, double bw)
+static int add_roof(har__label *label, const har__frame *box, double peak,
+                    double bw)
 {
     for (int i = 0; i < N_CLEAR; i++) {
-        const double x = r->x0 * pow(r->x1 / r->x0, i / (N_CLEAR - 1.0));
-        label[i] = (har__label){
-            .x = place_x(r, x), .y = place_y(r, fmin(peak, bw * x)), .r = 1};
+        const double x = box->x0 * pow(box->x1 / box->x0, i / (N_CLEAR - 1.0));
+        label[i] = har__label_at(box, x, fmin(peak, bw * x), 1);
     }
     return N_CLEAR;
 }
@@ -86,14 +75,13 @@ static void write_labels(const har__sheet *s, const roof *r, FILE *script)
         const har_class *c = &s->p.class_of[i];
         if (!is_point(c))
             continue;
-        label[n] = (har__label){.x = place_x(r, c->flops / c->bytes),
-                                .y = place_y(r, c->flops / c->seconds),
-                                .r = radius(s, c)};
+        label[n] = har__label_at(&r->box, c->flops / c->bytes,
+                                 c->flops / c->seconds, radius(s, c));
         har__class_name(label[n].text, sizeof label[n].text, c);
         n++;
     }
-    n += add_roof(label + n, r, r->peak, r->bw);
-    n += add_roof(label + n, r, r->held_peak, r->held_bw);
+    n += add_roof(label + n, &r->box, r->peak, r->bw);
+    n += add_roof(label + n, &r->box, r->held_peak, r->held_bw);
     har__labels_place(label, n, &r->box);
     har__labels_write(script, label, n, &r->box);
 }
@@ -119,18 +107,14 @@ static void write_roof(FILE *script, const char *name, const roof *r,
                        double peak, double bw)
 {
     fprintf(script, "$%s << E\n%.9g %.9g\n%.9g %.9g\n%.9g %.9g\nE\n", name,
-            r->x0, r->x0 * bw, peak / bw, peak, r->x1, peak);
+            r->box.x0, r->box.x0 * bw, peak / bw, peak, r->box.x1, peak);
 }
 
 static void write_script(const har__sheet *s, const roof *r, FILE *script)
 {
-    har__frame_write(script, &r->box);
-    fprintf(script,
-            "set logscale xy\nset xrange [%.9g:%.9g]\nset yrange [%.9g:%.9g]\n"
-            "set format x '%%g'\nset format y '%%.0s %%c'\nunset key\n"
-            "set xlabel 'flop per byte through memory' textcolor @soft\n"
-            "set ylabel 'FLOP/s of a GPU' textcolor @soft\n",
-            r->x0, r->x1, r->y0, r->y1);
+    har__axes_write(script, &r->box, "flop per byte through memory",
+                    "FLOP/s of a GPU");
+    fputs("set format x '%g'\n", script);
     write_roof(script, "roof", r, r->peak, r->bw);
     write_roof(script, "held", r, r->held_peak, r->held_bw);
     write_points(s, script);
@@ -170,10 +154,7 @@ static const char *bound_text(const har_class *c)
 static void rate_cell(FILE *out, bool exists, double x)
 {
     char number[HAR__NUMBER];
-    if (exists)
-        har_page_cell(out, "n", har__digits(number, x));
-    else
-        fputs("<td class=\"n\"></td>", out);
+    har_page_cell(out, "n", "%s", exists ? har__digits(number, x) : "");
 }
 
 static void write_row(const har__sheet *s, const har_class *c, const roof *r,
@@ -181,19 +162,19 @@ static void write_row(const har__sheet *s, const har_class *c, const roof *r,
 {
     const bool moves = c->kind == CORE_COST_COLLECTIVE;
     const double top = fmin(r->peak, r->bw * c->flops / c->bytes);
-    char name[96], number[HAR__NUMBER];
+    char name[96];
     har__class_name(name, sizeof name, c);
     fputs("<tr>", out);
-    har_page_cell(out, "", name);
-    har__number(out, c->seconds, har__digits(number, c->seconds * 1e3));
-    har_page_cell(out, "n",
-                  har__percent(number, c->seconds / s->p.latency.value));
+    har_page_cell(out, "", "%s", name);
+    har__number(out, c->seconds, 1e3, har__digits);
+    har_page_cell(out, "n", "%.1f %%",
+                  100 * (c->seconds / s->p.latency.value));
     rate_cell(out, is_point(c), c->flops / c->bytes);
     rate_cell(out, is_point(c), c->flops / c->seconds * 1e-12);
     rate_cell(out, c->bytes > 0 && c->seconds > 0,
               c->bytes / c->seconds * 1e-9);
     rate_cell(out, is_point(c), 100 * c->flops / c->seconds / top);
-    har_page_cell(out, "", bound_text(c));
+    har_page_cell(out, "", "%s", bound_text(c));
     rate_cell(out, moves, c->exposed * 1e3);
     fputs("</tr>\n", out);
 }
@@ -235,10 +216,9 @@ static void write_table(const har__sheet *s, const roof *r, FILE *out)
 core_status har__sheet_roofline(const har__sheet *s, FILE *out)
 {
     const roof r = roof_of(s);
-    char text[400];
     har__plot plot;
-    snprintf(
-        text, sizeof text,
+    har__section(
+        out, "roofline", "Roofline",
         "Operators of a GPU while they run, mean over GPUs; a larger point "
         "takes more of the pass. The solid roof is the data sheet's, "
         "%.4g TFLOP/s in %s and %.4g TB/s, which meet at %.0f flop per "
@@ -246,10 +226,9 @@ core_status har__sheet_roofline(const har__sheet *s, FILE *out)
         "coefficients.",
         r.peak * 1e-12, core_dtype_name(s->setup->what.dtype), r.bw * 1e-12,
         r.peak / r.bw);
-    har__section(out, "roofline", "Roofline", text);
     CORE_TRY(har__plot_open(&plot));
     write_script(s, &r, plot.script);
-    CORE_TRY(har__plot_close(&plot, out, HAR__WIDTH, HEIGHT,
+    CORE_TRY(har__plot_close(&plot, out, HEIGHT,
                              "operators under the roof of the machine"));
     har__key_open(out);
     har__key(out, "g0", 1, "attention and dense layers");

@@ -49,13 +49,14 @@ const char har__sheet_style[] =
     "@media print{section{break-inside:avoid}.scroll{max-height:none}}\n";
 
 void har__section(FILE *out, const char *id, const char *heading,
-                  const char *text)
+                  const char *fmt, ...)
 {
-    fprintf(out, "<section id=\"%s\"><h2>", id);
-    har_page_text(out, heading);
-    fputs("</h2>\n<p>", out);
-    har_page_text(out, text);
+    va_list args;
+    va_start(args, fmt);
+    fprintf(out, "<section id=\"%s\"><h2>%s</h2>\n<p>", id, heading);
+    har_page_format(out, fmt, args);
     fputs("</p>\n", out);
+    va_end(args);
 }
 
 void har__key_open(FILE *out)
@@ -63,12 +64,16 @@ void har__key_open(FILE *out)
     fputs("<div class=\"key\">", out);
 }
 
-void har__key(FILE *out, const char *colour, double strength, const char *text)
+void har__key(FILE *out, const char *colour, double strength, const char *fmt,
+              ...)
 {
+    va_list args;
+    va_start(args, fmt);
     fprintf(out, "<span><i style=\"background:var(--%s);opacity:%.2f\"></i>",
             colour, strength);
-    har_page_text(out, text);
+    har_page_format(out, fmt, args);
     fputs("</span>", out);
+    va_end(args);
 }
 
 void har__key_close(FILE *out)
@@ -123,17 +128,11 @@ const char *har__grouped(char out[HAR__NUMBER], int64_t n)
     return out;
 }
 
-const char *har__percent(char out[HAR__NUMBER], double share)
+void har__number(FILE *out, double x, double scale, har__words words)
 {
-    snprintf(out, HAR__NUMBER, "%.1f %%", 100 * share);
-    return out;
-}
-
-void har__number(FILE *out, double x, const char *text)
-{
-    fprintf(out, "<td class=\"n\"><data value=\"%.17g\">", x);
-    har_page_text(out, text);
-    fputs("</data></td>", out);
+    char text[HAR__NUMBER];
+    fprintf(out, "<td class=\"n\"><data value=\"%.17g\">%s</data></td>", x,
+            words(text, x * scale));
 }
 
 /* --- operators --- */
@@ -178,42 +177,28 @@ const char *har__flow_colour(har_flow flow)
 
 /* --- plots --- */
 
-/* What every plot begins with: borders, grid, colours of words. */
-static void plot_begin(FILE *script)
+core_status har__plot_open(har__plot *plot)
 {
+    *plot = (har__plot){0};
+    plot->script = open_memstream(&plot->text, &plot->n);
+    CORE_FAIL_IF(plot->script == NULL, CORE_E_MEMORY, "no memory for a plot");
     fputs("set encoding utf8\n"
           "set border 3 lw 1 lc @line\n"
           "set tics nomirror scale 0.5 textcolor @soft\n"
           "set grid lw 0.6 lt 1 lc @line\n"
           "set key textcolor @ink samplen 2\n"
           "set style fill solid 1 noborder\n",
-          script);
-}
-
-core_status har__plot_open(har__plot *plot)
-{
-    *plot = (har__plot){0};
-    plot->script = open_memstream(&plot->text, &plot->n);
-    CORE_FAIL_IF(plot->script == NULL, CORE_E_MEMORY, "no memory for a plot");
-    plot_begin(plot->script);
+          plot->script);
     return CORE_OK;
 }
 
-void har__plot_drop(har__plot *plot)
-{
-    fclose(plot->script);
-    free(plot->text);
-}
-
-core_status har__plot_close(har__plot *plot, FILE *out, int width, int height,
+core_status har__plot_close(har__plot *plot, FILE *out, int height,
                             const char *label)
 {
-    const bool failed = fclose(plot->script) != 0;
-    core_status status = CORE_OK;
-    if (failed)
-        status = core_fail(CORE_E_MEMORY, "no memory for a plot");
-    else
-        status = har_gnuplot_draw(out, plot->text, width, height, label);
+    const core_status status =
+        fclose(plot->script) != 0
+            ? core_fail(CORE_E_MEMORY, "no memory for a plot")
+            : har_gnuplot_draw(out, plot->text, HAR__WIDTH, height, label);
     free(plot->text);
     return status;
 }

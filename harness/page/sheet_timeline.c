@@ -108,11 +108,16 @@ core_status har__timeline_make(har__timeline *out, har_predictor *predictor,
 
 /* --- writing it --- */
 
+/* Seconds of each kind of work in a column. */
+static const float *column(const har__timeline *t, int track, int bin)
+{
+    return t->busy + ((int64_t)track * HAR__N_BIN + bin) * HAR__N_WORK;
+}
+
 /* What fills most of a column: a kind of work, or -1 for waiting. */
 static int winner(const har__timeline *t, int track, int bin)
 {
-    const float *busy =
-        t->busy + ((int64_t)track * HAR__N_BIN + bin) * HAR__N_WORK;
+    const float *busy = column(t, track, bin);
     double left = t->seconds / HAR__N_BIN, most = 0;
     int best = -1;
     for (int k = 0; k < (int)HAR__N_WORK; k++) {
@@ -129,9 +134,7 @@ static double seconds_of(const har__timeline *t, int track, int kind)
 {
     double sum = 0;
     for (int i = 0; i < HAR__N_BIN; i++)
-        sum +=
-            (double)
-                t->busy[((int64_t)track * HAR__N_BIN + i) * HAR__N_WORK + kind];
+        sum += (double)column(t, track, i)[kind];
     return sum;
 }
 
@@ -179,26 +182,29 @@ static void write_path(const har__timeline *t, int track, int kind, double y,
             100 * seconds / t->seconds);
 }
 
+static void write_waiting(int rank, double y, double h, FILE *out)
+{
+    har_svg_rect(out, LEFT, y, HAR__N_BIN, h, "idle", 0.13);
+    har_svg_title(out, "GPU %d waits", rank);
+}
+
 static void write_track(const har__timeline *t, int track, double y, double h,
                         FILE *out)
 {
-    char text[48];
     double busy = 0;
     const int every = h >= 13 ? 1 : 4;
     fprintf(out, "<g class=\"track\" data-rank=\"%d\">\n", track * t->step);
-    har_svg_rect(out, LEFT, y, HAR__N_BIN, h, "idle", 0.13);
-    snprintf(text, sizeof text, "GPU %d waits", track * t->step);
-    har_svg_title(out, text);
+    write_waiting(track * t->step, y, h, out);
     for (int k = 0; k < (int)HAR__N_WORK; k++) {
         write_path(t, track, k, y, h, out);
         busy +=
             k == HAR__DENSE || k == HAR__EXPERTS ? seconds_of(t, track, k) : 0;
     }
     if (track % every == 0) {
-        snprintf(text, sizeof text, "GPU %d", track * t->step);
-        har_svg_text(out, LEFT - 8, y + h / 2 + 4, "end dim small", text);
-        snprintf(text, sizeof text, "%.0f %%", 100 * busy / t->seconds);
-        har_svg_text(out, HAR__WIDTH, y + h / 2 + 4, "end dim small", text);
+        har_svg_text(out, LEFT - 8, y + h / 2 + 4, "end dim small", "GPU %d",
+                     track * t->step);
+        har_svg_text(out, HAR__WIDTH, y + h / 2 + 4, "end dim small",
+                     "%.0f %%", 100 * busy / t->seconds);
     }
     fputs("</g>\n", out);
 }
@@ -215,7 +221,6 @@ static double nice_step(double all)
 static void write_times(double from, double to, double height, FILE *out)
 {
     const double step = nice_step(to - from);
-    char text[32];
     for (double at = fmax(ceil(from / step), 0) * step; at <= to; at += step) {
         const double x = LEFT + HAR__N_BIN * (at - from) / (to - from);
         fprintf(out,
@@ -224,9 +229,8 @@ static void write_times(double from, double to, double height, FILE *out)
                 x, x, HEAD_H - 6, height);
         if (x > LEFT + HAR__N_BIN - 44) /* a heading may stand there */
             continue;
-        snprintf(text, sizeof text, "%.4g ms", at);
         har_svg_text(out, x, 12, x > LEFT + 16 ? "mid dim small" : "dim small",
-                     text);
+                     "%.4g ms", at);
     }
 }
 
@@ -255,32 +259,27 @@ static void write_span(const har__timeline *t, const har_span *s, double h,
     const double from = fmax(s->start, t->close0) - t->close0;
     const double to = fmin(s->end, t->close1) - t->close0;
     const double y = HEAD_H + (h + 6) * (s->rank / t->n_in_stage);
-    char text[200];
     har_svg_rect(out, LEFT + from * scale, y, fmax((to - from) * scale, 0.4), h,
                  har__work_colour(work_of(s)), strength(work_of(s)));
-    snprintf(text, sizeof text,
-             "GPU %d, %s %s, layer %d, micro-batch %d: %.3f to %.3f ms",
-             s->rank, s->op,
-             moves ? core_collective_name(s->collective)
-                   : core_cost_kind_name(s->kind),
-             s->layer, s->mb, s->start * 1e3, s->end * 1e3);
-    har_svg_title(out, text);
+    har_svg_title(out,
+                  "GPU %d, %s %s, layer %d, micro-batch %d: %.3f to %.3f ms",
+                  s->rank, s->op,
+                  moves ? core_collective_name(s->collective)
+                        : core_cost_kind_name(s->kind),
+                  s->layer, s->mb, s->start * 1e3, s->end * 1e3);
 }
 
 static void write_close(const har__timeline *t, FILE *out)
 {
     enum { H = 26 };
     const int height = HEAD_H + t->n_close * (H + 6);
-    char text[80];
     har_svg_open(out, HAR__WIDTH, height, "a part of the timeline");
     write_times(t->close0 * 1e3, t->close1 * 1e3, height, out);
     for (int i = 0; i < t->n_close; i++) {
         const double y = HEAD_H + (H + 6.0) * i;
-        har_svg_rect(out, LEFT, y, HAR__N_BIN, H, "idle", 0.13);
-        snprintf(text, sizeof text, "GPU %d waits", i * t->n_in_stage);
-        har_svg_title(out, text);
-        snprintf(text, sizeof text, "GPU %d", i * t->n_in_stage);
-        har_svg_text(out, LEFT - 8, y + H / 2.0 + 4, "end dim small", text);
+        write_waiting(i * t->n_in_stage, y, H, out);
+        har_svg_text(out, LEFT - 8, y + H / 2.0 + 4, "end dim small", "GPU %d",
+                     i * t->n_in_stage);
     }
     for (int64_t i = 0; i < t->n_span; i++)
         write_span(t, &t->span[i], H, out);
@@ -290,7 +289,7 @@ static void write_close(const har__timeline *t, FILE *out)
 void har__sheet_timeline(const har__sheet *s, FILE *out)
 {
     const har__timeline *t = &s->timeline;
-    char text[400], every[120] = "";
+    char every[120] = "";
     if (t->step > 1)
         snprintf(every, sizeof every,
                  " Of %d GPUs every %d%s is shown, beginning with GPU 0.",
@@ -298,17 +297,17 @@ void har__sheet_timeline(const har__sheet *s, FILE *out)
                  t->step == 2   ? "nd"
                  : t->step == 3 ? "rd"
                                 : "th");
-    snprintf(text, sizeof text,
-             "One pass, from an empty pipeline to an empty one: %.4g ms. A "
-             "column shows what fills most of it; grey is waiting for a "
-             "micro-batch or for peers. On the right the share of computing.%s",
-             t->seconds * 1e3, every);
-    har__section(out, "timeline", "Timeline", text);
+    har__section(out, "timeline", "Timeline",
+                 "One pass, from an empty pipeline to an empty one: %.4g ms. A "
+                 "column shows what fills most of it; grey is waiting for a "
+                 "micro-batch or for peers. On the right the share of "
+                 "computing.%s",
+                 t->seconds * 1e3, every);
     write_whole(t, out);
     har__key_open(out);
     for (int k = 0; k < (int)HAR__N_WORK; k++)
         har__key(out, har__work_colour((har__work)k), strength((har__work)k),
-                 work_text((har__work)k));
+                 "%s", work_text((har__work)k));
     har__key(out, "idle", 0.3, "waiting");
     har__key_close(out);
     fputs("<h3>A closer look: the middle of the pass, the first GPU of each "

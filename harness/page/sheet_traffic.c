@@ -10,6 +10,13 @@
 
 enum { LEFT = 64, HEAD_H = 40, MATRIX = 560, DECADES = 3 };
 
+static const char *bytes_of(char out[HAR__NUMBER], double x)
+{
+    char number[HAR__NUMBER];
+    snprintf(out, HAR__NUMBER, x > 0 ? "%.28sB" : "0", har__si(number, x));
+    return out;
+}
+
 static double all_at(const har_traffic *t, int i, int j, har_flow *most)
 {
     double sum = 0, largest = -1;
@@ -49,30 +56,28 @@ static void write_cell(const har_traffic *t, int i, int j, double peak,
                  0.1 + 0.9 * fmax(strength, 0));
     gpus_text(t, i, from, sizeof from);
     gpus_text(t, j, to, sizeof to);
-    int n = snprintf(text, sizeof text, "%s to %s: %sB", from, to,
-                     har__si(number, bytes));
+    int n = snprintf(text, sizeof text, "%s to %s: %s", from, to,
+                     bytes_of(number, bytes));
     for (int k = 0; k < (int)HAR_N_FLOW; k++) {
         const double part = har_traffic_at(t, (har_flow)k, i, j);
         if (part > 0 && n > 0 && n < (int)sizeof text)
-            n += snprintf(text + n, sizeof text - (size_t)n, ", %s %sB",
-                          har_flow_name((har_flow)k), har__si(number, part));
+            n += snprintf(text + n, sizeof text - (size_t)n, ", %s %s",
+                          har_flow_name((har_flow)k), bytes_of(number, part));
     }
-    har_svg_title(out, text);
+    har_svg_title(out, "%s", text);
 }
 
 static void write_axes(const har_traffic *t, double w, FILE *out)
 {
     const int every = t->n_cell > 32 ? 8 : t->n_cell > 16 ? 4 : 1;
-    char text[32];
     har_svg_text(out, LEFT + MATRIX / 2.0, 12, "mid dim", "to GPU");
     har_svg_text(out, 0, HEAD_H + 12, "dim", "from");
     har_svg_text(out, 0, HEAD_H + 26, "dim", "GPU");
     for (int i = 0; i < t->n_cell; i += every) {
-        snprintf(text, sizeof text, "%d", i * t->block);
         har_svg_text(out, LEFT + w * (i + 0.5), HEAD_H - 8, "mid dim small",
-                     text);
+                     "%d", i * t->block);
         har_svg_text(out, LEFT - 8, HEAD_H + w * (i + 0.5) + 4, "end dim small",
-                     text);
+                     "%d", i * t->block);
     }
     har_svg_rect(out, LEFT, HEAD_H, w * t->n_cell, w * t->n_cell, "idle", 0.06);
     har_svg_title(out, "nothing is sent");
@@ -81,21 +86,21 @@ static void write_axes(const har_traffic *t, double w, FILE *out)
 static void write_scale(double peak, FILE *out)
 {
     const double x = LEFT + MATRIX + 28;
-    char number[HAR__NUMBER], text[48];
+    char number[HAR__NUMBER];
     for (int k = 0; k < (int)HAR_N_FLOW; k++) {
         const double y = HEAD_H + 20 + 54.0 * k;
-        har_svg_text(out, x, y - 6, "small", har_flow_name((har_flow)k));
+        const char *name = har_flow_name((har_flow)k);
+        har_svg_text(out, x, y - 6, "small", "%s", name);
         for (int step = 0; step < 12; step++) {
             har_svg_rect(out, x + 13 * step, y, 13, 12,
                          har__flow_colour((har_flow)k),
                          0.1 + 0.9 * step / 11.0);
-            har_svg_title(out, har_flow_name((har_flow)k));
+            har_svg_title(out, "%s", name);
         }
-        snprintf(text, sizeof text, "%sB",
-                 har__si(number, peak / pow(10, DECADES)));
-        har_svg_text(out, x, y + 26, "dim small", text);
-        snprintf(text, sizeof text, "%sB", har__si(number, peak));
-        har_svg_text(out, x + 13 * 12, y + 26, "end dim small", text);
+        har_svg_text(out, x, y + 26, "dim small", "%s",
+                     bytes_of(number, peak / pow(10, DECADES)));
+        har_svg_text(out, x + 13 * 12, y + 26, "end dim small", "%s",
+                     bytes_of(number, peak));
     }
 }
 
@@ -121,14 +126,6 @@ static void write_matrix(const har_traffic *t, FILE *out)
     fputs("</svg>\n", out);
 }
 
-static void bytes_cell(FILE *out, double bytes)
-{
-    char number[HAR__NUMBER], text[HAR__NUMBER + 4];
-    snprintf(text, sizeof text, bytes > 0 ? "%sB" : "0",
-             har__si(number, bytes));
-    har__number(out, bytes, text);
-}
-
 static void write_links(const har__sheet *s, FILE *out)
 {
     const har_machine *m = &s->setup->machine;
@@ -143,12 +140,12 @@ static void write_links(const har__sheet *s, FILE *out)
     for (int k = 0; k < (int)HAR_N_FLOW; k++) {
         double sum = 0;
         fprintf(out, "<tr data-flow=\"%d\">", k);
-        har_page_cell(out, "", har_flow_name((har_flow)k));
+        har_page_cell(out, "", "%s", har_flow_name((har_flow)k));
         for (int i = 0; i < m->n_link; i++) {
             sum += t->by_link[k][i];
-            bytes_cell(out, t->by_link[k][i]);
+            har__number(out, t->by_link[k][i], 1, bytes_of);
         }
-        bytes_cell(out, sum);
+        har__number(out, sum, 1, bytes_of);
         fputs("</tr>\n", out);
     }
     fputs("</tbody></table>\n", out);
@@ -158,28 +155,29 @@ void har__sheet_traffic(const har__sheet *s, FILE *out)
 {
     const har_traffic *t = &s->traffic;
     int most = 0;
-    char text[640], number[HAR__NUMBER], ours[HAR__NUMBER], every[80] = "";
+    char number[HAR__NUMBER], ours[HAR__NUMBER], every[80] = "";
     for (int i = 1; i < t->n_gpu; i++)
         if (t->out[i] > t->out[most])
             most = i;
     if (t->block > 1)
         snprintf(every, sizeof every, " A cell is %d by %d GPUs.", t->block,
                  t->block);
-    snprintf(text, sizeof text,
-             "Bytes that the GPU of a row sends to that of a column in a pass. "
-             "Rows of experts and activations between stages are exact for "
-             "the load above; sums of a tensor group go around its ring, as "
-             "the machine's time for them assumes. GPU %d sends most, %sB. In "
-             "a pass transfers take %s ms of a GPU, %.3g ms of it not "
-             "hidden.%s",
-             most, har__si(number, t->out[most]),
-             har__digits(ours, s->p.comm_total * 1e3), s->p.comm_exposed * 1e3,
-             every);
-    har__section(out, "traffic", "Communication matrix",
-                 t->n_gpu > 1 ? text : "One GPU: nothing is sent.");
     if (t->n_gpu > 1) {
+        har__section(
+            out, "traffic", "Communication matrix",
+            "Bytes that the GPU of a row sends to that of a column in a pass. "
+            "Rows of experts and activations between stages are exact for "
+            "the load above; sums of a tensor group go around its ring, as "
+            "the machine's time for them assumes. GPU %d sends most, %sB. In "
+            "a pass transfers take %s ms of a GPU, %.3g ms of it not "
+            "hidden.%s",
+            most, har__si(number, t->out[most]),
+            har__digits(ours, s->p.comm_total * 1e3), s->p.comm_exposed * 1e3,
+            every);
         write_matrix(t, out);
         write_links(s, out);
-    }
+    } else
+        har__section(out, "traffic", "Communication matrix",
+                     "One GPU: nothing is sent.");
     fputs("</section>\n", out);
 }

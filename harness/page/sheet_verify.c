@@ -6,7 +6,6 @@
  */
 #include "harness/page/sheet_impl.h"
 
-#include "core/files/json.h"
 #include "core/files/text.h"
 
 #include <stdlib.h>
@@ -18,114 +17,95 @@ static const char SCHEMA[] = "moeparity.verify/1";
 
 /* --- reading --- */
 
-static core_status want(const json_t *o, const char *key, json_type type,
-                        const char *path, const char *where)
-{
-    const json_t *found = json_object_get(o, key);
-    CORE_FAIL_IF(found == NULL || json_typeof(found) != type, CORE_E_FORMAT,
-                 "%s: %s%s: expected it in a report of verify --json, found %s",
-                 path, where, key,
-                 found == NULL ? "none" : "a value of another type");
-    return CORE_OK;
-}
+/* What the page shows, and the place of each. */
+static const struct {
+    const char *where, *key;
+    json_type type;
+} members[] = {{"", "verdict", JSON_STRING},
+               {"", "model", JSON_OBJECT},
+               {"", "batch", JSON_ARRAY},
+               {"", "plans", JSON_ARRAY},
+               {"model.", "name", JSON_STRING},
+               {"plans.", "plan", JSON_STRING},
+               {"plans.", "world", JSON_INTEGER},
+               {"plans.", "cases", JSON_ARRAY},
+               {"plans.cases.", "numerics", JSON_STRING},
+               {"plans.cases.", "verdict", JSON_STRING},
+               {"plans.cases.", "reason", JSON_STRING},
+               {"plans.cases.", "passes", JSON_ARRAY},
+               {"passes.", "mode", JSON_STRING},
+               {"passes.", "taps", JSON_INTEGER},
+               {"passes.", "elements", JSON_INTEGER},
+               {"passes.", "failed_taps", JSON_INTEGER}};
 
-static core_status check_case(const json_t *c, const char *path)
+static core_status check(const json_t *o, const char *where, const char *path)
 {
-    static const char where[] = "plans.cases.";
-    size_t i;
-    json_t *pass;
-    CORE_TRY(want(c, "numerics", JSON_STRING, path, where));
-    CORE_TRY(want(c, "verdict", JSON_STRING, path, where));
-    CORE_TRY(want(c, "reason", JSON_STRING, path, where));
-    CORE_TRY(want(c, "passes", JSON_ARRAY, path, where));
-    json_array_foreach(json_object_get(c, "passes"), i, pass)
-    {
-        CORE_TRY(want(pass, "mode", JSON_STRING, path, "passes."));
-        CORE_TRY(want(pass, "taps", JSON_INTEGER, path, "passes."));
-        CORE_TRY(want(pass, "elements", JSON_INTEGER, path, "passes."));
-        CORE_TRY(want(pass, "failed_taps", JSON_INTEGER, path, "passes."));
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        if (strcmp(members[i].where, where) != 0)
+            continue;
+        const json_t *found = json_object_get(o, members[i].key);
+        CORE_FAIL_IF(
+            found == NULL || json_typeof(found) != members[i].type,
+            CORE_E_FORMAT,
+            "%s: %s%s: expected it in a report of verify --json, found %s",
+            path, where, members[i].key,
+            found == NULL ? "none" : "a value of another type");
     }
     return CORE_OK;
 }
 
-static core_status check_plans(const json_t *plans, const char *path)
+static core_status check_plan(const json_t *plan, const char *path)
 {
     size_t i, k;
-    json_t *plan, *c;
-    json_array_foreach(plans, i, plan)
+    json_t *c, *pass;
+    CORE_TRY(check(plan, "plans.", path));
+    json_array_foreach(json_object_get(plan, "cases"), i, c)
     {
-        CORE_TRY(want(plan, "plan", JSON_STRING, path, "plans."));
-        CORE_TRY(want(plan, "world", JSON_INTEGER, path, "plans."));
-        CORE_TRY(want(plan, "cases", JSON_ARRAY, path, "plans."));
-        json_array_foreach(json_object_get(plan, "cases"), k, c)
-            CORE_TRY(check_case(c, path));
+        CORE_TRY(check(c, "plans.cases.", path));
+        json_array_foreach(json_object_get(c, "passes"), k, pass)
+            CORE_TRY(check(pass, "passes.", path));
     }
     return CORE_OK;
 }
 
-static core_status check(const json_t *o, const char *path)
+static core_status check_all(const json_t *o, const char *path)
 {
-    const char *schema = json_string_value(json_object_get(o, "schema"));
+    const char *schema = har__text_of(o, "schema");
+    size_t i;
+    json_t *plan;
     CORE_FAIL_IF(schema == NULL || strcmp(schema, SCHEMA) != 0, CORE_E_FORMAT,
                  "%s: schema: expected %s, which verify --json writes, found "
                  "%.60s",
                  path, SCHEMA, schema != NULL ? schema : "none");
-    CORE_TRY(want(o, "verdict", JSON_STRING, path, ""));
-    CORE_TRY(want(o, "model", JSON_OBJECT, path, ""));
-    CORE_TRY(
-        want(json_object_get(o, "model"), "name", JSON_STRING, path, "model."));
-    CORE_TRY(want(o, "batch", JSON_ARRAY, path, ""));
-    CORE_TRY(want(o, "plans", JSON_ARRAY, path, ""));
-    return check_plans(json_object_get(o, "plans"), path);
-}
-
-core_status har__verdicts_read(void **out, const char *path)
-{
-    char *text = NULL;
-    json_t *read = NULL;
-    CORE_TRY_CTX(core_text_read(&text, path, MAX_FILE_BYTES),
-                 "reading a report of verify --json");
-    core_status status = core_json_parse(&read, text, strlen(text), path);
-    free(text);
-    if (status == CORE_OK)
-        status = check(read, path);
-    if (status != CORE_OK) {
-        json_decref(read);
-        return status;
-    }
-    *out = read;
+    CORE_TRY(check(o, "", path));
+    CORE_TRY(check(json_object_get(o, "model"), "model.", path));
+    json_array_foreach(json_object_get(o, "plans"), i, plan)
+        CORE_TRY(check_plan(plan, path));
     return CORE_OK;
 }
 
-void har__verdicts_free(void *verdicts)
+core_status har__verdicts_read(json_t **out, const char *path)
 {
-    json_decref(verdicts);
+    char *text = NULL;
+    CORE_TRY_CTX(core_text_read(&text, path, MAX_FILE_BYTES),
+                 "reading a report of verify --json");
+    const core_status status = core_json_parse(out, text, strlen(text), path);
+    free(text);
+    return status == CORE_OK ? check_all(*out, path) : status;
 }
 
-static const char *text_of(const json_t *o, const char *key)
+const char *har__text_of(const json_t *o, const char *key)
 {
     return json_string_value(json_object_get(o, key));
 }
 
-const char *har__verdicts_word(const void *verdicts)
-{
-    return text_of(verdicts, "verdict");
-}
-
-const char *har__verdicts_model(const void *verdicts)
-{
-    return text_of(json_object_get(verdicts, "model"), "name");
-}
-
-bool har__verdicts_has(const void *verdicts, const char *plan)
+bool har__verdicts_has(const json_t *verdicts, const char *plan)
 {
     size_t i;
     json_t *at;
     json_array_foreach(json_object_get(verdicts, "plans"), i, at)
-    {
-        if (strcmp(text_of(at, "plan"), plan) == 0)
+        if (strcmp(har__text_of(at, "plan"), plan) == 0)
             return true;
-    }
     return false;
 }
 
@@ -143,23 +123,23 @@ static void write_first(const json_t *c, FILE *out)
     json_t *pass;
     json_array_foreach(json_object_get(c, "passes"), i, pass)
     {
-        const char *tap = text_of(json_object_get(pass, "first"), "tap");
+        const char *tap = har__text_of(json_object_get(pass, "first"), "tap");
         if (tap == NULL)
             continue;
         fputs("first ", out);
         har_page_text(out, tap);
         fputs(", in the ", out);
-        har_page_text(out, text_of(pass, "mode"));
+        har_page_text(out, har__text_of(pass, "mode"));
         fputs(" pass; ", out);
         break;
     }
-    har_page_text(out, text_of(c, "reason"));
+    har_page_text(out, har__text_of(c, "reason"));
 }
 
 static void write_case(const json_t *plan, const json_t *c, bool is_ours,
                        FILE *out)
 {
-    const char *verdict = text_of(c, "verdict");
+    const char *verdict = har__text_of(c, "verdict");
     int64_t taps = 0, elements = 0, failed = 0;
     size_t i;
     json_t *pass;
@@ -170,14 +150,14 @@ static void write_case(const json_t *plan, const json_t *c, bool is_ours,
         failed += number_of(pass, "failed_taps");
     }
     fprintf(out, "<tr class=\"%s\">", is_ours ? "ours" : "");
-    har_page_cell(out, "plan", text_of(plan, "plan"));
+    har_page_cell(out, "plan", "%s", har__text_of(plan, "plan"));
     har_page_count(out, number_of(plan, "world"));
-    har_page_cell(out, "", text_of(c, "numerics"));
+    har_page_cell(out, "", "%s", har__text_of(c, "numerics"));
     har_page_cell(out,
                   strcmp(verdict, "PASS") == 0       ? "PASS"
                   : strcmp(verdict, "MARGINAL") == 0 ? "MARGINAL"
                                                      : "FAIL",
-                  verdict);
+                  "%s", verdict);
     har_page_count(out, taps);
     har_page_count(out, elements);
     har_page_count(out, failed);
@@ -198,7 +178,7 @@ static void write_table(const har__sheet *s, const json_t *o, FILE *out)
           out);
     json_array_foreach(json_object_get(o, "plans"), i, plan)
     {
-        const bool is_ours = strcmp(text_of(plan, "plan"), s->plan) == 0;
+        const bool is_ours = strcmp(har__text_of(plan, "plan"), s->plan) == 0;
         json_array_foreach(json_object_get(plan, "cases"), k, c)
             write_case(plan, c, is_ours, out);
     }
@@ -208,14 +188,13 @@ static void write_table(const har__sheet *s, const json_t *o, FILE *out)
 static void write_run(const json_t *o, FILE *out)
 {
     const json_t *batch = json_object_get(o, "batch");
-    char text[64];
     fputs("<dl>", out);
-    har_page_fact(out, "verdict", text_of(o, "verdict"));
-    har_page_fact(out, "model", text_of(json_object_get(o, "model"), "name"));
-    snprintf(text, sizeof text, "%lld rows of %lld tokens",
-             (long long)json_integer_value(json_array_get(batch, 0)),
-             (long long)json_integer_value(json_array_get(batch, 1)));
-    har_page_fact(out, "batch", text);
+    har_page_fact(out, "verdict", "%s", har__text_of(o, "verdict"));
+    har_page_fact(out, "model", "%s",
+                  har__text_of(json_object_get(o, "model"), "name"));
+    har_page_fact(out, "batch", "%lld rows of %lld tokens",
+                  (long long)json_integer_value(json_array_get(batch, 0)),
+                  (long long)json_integer_value(json_array_get(batch, 1)));
     fputs("</dl>\n", out);
 }
 

@@ -12,11 +12,14 @@ void har_svg_open(FILE *out, int width, int height, const char *label)
 }
 
 void har_svg_text(FILE *out, double x, double y, const char *class,
-                  const char *text)
+                  const char *fmt, ...)
 {
+    va_list args;
+    va_start(args, fmt);
     fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">", x, y, class);
-    har_page_text(out, text);
+    har_page_format(out, fmt, args);
     fputs("</text>\n", out);
+    va_end(args);
 }
 
 void har_svg_rect(FILE *out, double x, double y, double w, double h,
@@ -28,9 +31,12 @@ void har_svg_rect(FILE *out, double x, double y, double w, double h,
             x, y, w, h, colour, strength);
 }
 
-void har_svg_title(FILE *out, const char *text)
+void har_svg_title(FILE *out, const char *fmt, ...)
 {
+    va_list args;
+    va_start(args, fmt);
     fputs("><title>", out);
-    har_page_text(out, text);
+    har_page_format(out, fmt, args);
     fputs("</title></rect>\n", out);
+    va_end(args);
 }

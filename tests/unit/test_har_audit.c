@@ -136,6 +136,8 @@ static int busy_stages(int pp, int mb, int tick)
     return n;
 }
 
+/* Waiting / all, by walking the ticks: a stage without a micro-batch idles
+ * through the tick. */
 static double replay_bubble(int pp, int mb)
 {
     double busy = 0.0, all = 0.0;
@@ -146,7 +148,9 @@ static double replay_bubble(int pp, int mb)
     return 1.0 - busy / all;
 }
 
-/* Waiting / all where idle stages still serve experts. */
+/* The same with scope=replica, where idle stages still serve experts.  A full
+ * tick takes share + (1 - share); the experts of a tick with a busy stages take
+ * a / pp of theirs. */
 static double replay_lockstep(int pp, int mb, double share)
 {
     double busy = 0.0, all = 0.0;

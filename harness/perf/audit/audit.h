@@ -291,6 +291,19 @@ void har_reading_write(const har_reading *reading, char *out, size_t bytes);
 /* 1 if a claim is not HOLDS, for the exit code.                       [local] */
 bool har_audit_is_clean(const har_audit *audit);
 
+enum { HAR_MAX_REASONS = 3, HAR_REASON_TEXT = 200 };
+
+/* Why the verdict, in lines: the first checks that speak for it, two at most,
+ * and the note; `own` is room for a line that stands nowhere else.  Returns
+ * their number.                                                       [local] */
+int har_claim_reasons(const har_claim_result *result,
+                      const char *line[HAR_MAX_REASONS],
+                      char own[HAR_REASON_TEXT]);
+
+/* "8 claims: 5 hold, ..." under the best reading.                     [local] */
+const char *har_audit_counts(const har_audit *audit,
+                             char text[HAR_REASON_TEXT]);
+
 void har_audit_write(const har_audit *audit, FILE *out);
 CORE_NODISCARD core_status har_audit_write_json(const har_audit *audit,
                                                 const char *path);

@@ -58,9 +58,9 @@ har_interval har_id_attention_at_least(const har_interval *x);
 /* --- schedule --- */
 /* stages, micro-batches: (pp - 1) / (mb + pp - 1) */
 har_interval har_id_bubble(const har_interval *x);
-/* stages, micro-batches, attention share: scope=replica, where idle stages still
- * serve experts.  From the ideal, in which the experts of a tick with n busy
- * stages take n / pp of theirs, to the bubble of a schedule whose ticks all take
+/* stages, micro-batches, attention share, with scope=replica, where idle stages
+ * still serve experts: from the ideal, where the experts of a tick with a busy
+ * stages take a / pp of theirs, to the bubble of a schedule whose ticks all take
  * as long (experts bound by reading weights) */
 har_interval har_id_bubble_lockstep(const har_interval *x);
 /* 1 - bubble - communication */

@@ -54,25 +54,26 @@ static void write_others(const har_claims *claims, uint64_t others, FILE *out)
     }
 }
 
-static void write_checks(const har_claim_result *r, FILE *out)
+int har_claim_reasons(const har_claim_result *r,
+                      const char *line[HAR_MAX_REASONS],
+                      char own[HAR_REASON_TEXT])
 {
-    const bool wrong = r->verdict != HAR_CLAIM_HOLDS &&
-                       r->finding.verdict != HAR_CLAIM_HOLDS;
+    const har_finding *f = &r->finding;
+    const bool wrong =
+        r->verdict != HAR_CLAIM_HOLDS && f->verdict != HAR_CLAIM_HOLDS;
     int n = 0;
-    for (int i = 0; i < r->finding.n_check && n < 2; i++) {
-        const har_check *check = &r->finding.check[i];
-        if (check->ok == wrong)
-            continue;
-        fprintf(out, "      %s\n", check->text);
-        n++;
-    }
+    for (int i = 0; i < f->n_check && n < 2; i++)
+        if (f->check[i].ok != wrong)
+            line[n++] = f->check[i].text;
     if (r->note[0] != '\0')
-        fprintf(out, "      %s\n", r->note);
-    if (r->finding.n_check == 0 && r->note[0] == '\0')
-        fprintf(out, "      nothing to hold it against: the document does not "
-                "state %s\n",
-                r->finding.missing[0] != '\0' ? r->finding.missing
-                                              : "what it is part of");
+        line[n++] = r->note;
+    else if (f->n_check == 0) {
+        snprintf(own, HAR_REASON_TEXT,
+                 "nothing to hold it against: the document does not state %s",
+                 f->missing[0] != '\0' ? f->missing : "what it is part of");
+        line[n++] = own;
+    }
+    return n;
 }
 
 /* The claims that the first failing checks rest on. */
@@ -88,7 +89,8 @@ static void write_claim(const har_audit *a, int i, FILE *out)
 {
     const har_claim *c = &a->claims->at[i];
     const har_claim_result *r = &a->reading[0].claim[i];
-    char place[24] = "";
+    const char *line[HAR_MAX_REASONS];
+    char place[24] = "", own[HAR_REASON_TEXT];
     if (c->line > 0)
         snprintf(place, sizeof place, "line %d", c->line);
     fprintf(out, "  %-22s %-8s %s %s: %s", c->id, place,
@@ -102,7 +104,9 @@ static void write_claim(const har_audit *a, int i, FILE *out)
                     har_meaning_name((har_word)w, r->meaning[w]),
                     har_claim_verdict_name(r->finding.verdict));
     fputc('\n', out);
-    write_checks(r, out);
+    const int n = har_claim_reasons(r, line, own);
+    for (int k = 0; k < n; k++)
+        fprintf(out, "      %s\n", line[k]);
 }
 
 static void write_requirements(const har_audit *a, FILE *out)
@@ -121,9 +125,21 @@ static void write_requirements(const har_audit *a, FILE *out)
     }
 }
 
-void har_audit_write(const har_audit *a, FILE *out)
+const char *har_audit_counts(const har_audit *a, char text[HAR_REASON_TEXT])
 {
     const int *n = a->reading[0].n_verdict;
+    snprintf(text, HAR_REASON_TEXT,
+             "%d claims: %d hold, %d not reached, %d contradicted, %d "
+             "impossible, %d undefined",
+             a->claims->n, n[HAR_CLAIM_HOLDS], n[HAR_CLAIM_NOT_REACHED],
+             n[HAR_CLAIM_CONTRADICTED], n[HAR_CLAIM_IMPOSSIBLE],
+             n[HAR_CLAIM_UNDEFINED]);
+    return text;
+}
+
+void har_audit_write(const har_audit *a, FILE *out)
+{
+    char text[HAR_REASON_TEXT];
     fprintf(out, "document   %s\n", a->claims->document);
     fprintf(out, "model      %s\n", a->claims->spec.name);
     write_readings(a, out);
@@ -131,9 +147,5 @@ void har_audit_write(const har_audit *a, FILE *out)
     for (int i = 0; i < a->claims->n; i++)
         write_claim(a, i, out);
     write_requirements(a, out);
-    fprintf(out, "AUDIT      %d claims: %d hold, %d not reached, %d "
-            "contradicted, %d impossible, %d undefined\n",
-            a->claims->n, n[HAR_CLAIM_HOLDS], n[HAR_CLAIM_NOT_REACHED],
-            n[HAR_CLAIM_CONTRADICTED], n[HAR_CLAIM_IMPOSSIBLE],
-            n[HAR_CLAIM_UNDEFINED]);
+    fprintf(out, "AUDIT      %s\n", har_audit_counts(a, text));
 }

@@ -1,6 +1,6 @@
 /* harness/perf/search/memory.c -- the memory of a shape's fullest GPU.
  *
- * Element for element what predict counts: weights, keys and values
+ * Element for element what a prediction counts: weights, keys and values
  * of all rows of a replica, the buffers of a micro-batch, and of the rows of
  * the largest pair.  Traps: with scope=replica a rank holds its experts of all
  * layers; a kv head needed by two tensor ranks is on both; which of its layers
@@ -8,6 +8,7 @@
  */
 #include "harness/perf/search/impl.h"
 
+#include <math.h>
 #include <omp.h>
 
 typedef struct sizing {
