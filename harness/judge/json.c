@@ -5,7 +5,7 @@
  */
 #include "harness/judge/report.h"
 
-#include "core/files/json.h"
+#include "harness/launch/jsonfile.h"
 
 #include <string.h>
 
@@ -108,7 +108,7 @@ static json_t *tokens_object(const har_judgement *g)
     return o;
 }
 
-void har_judge_json(const har_judgement *g, FILE *out)
+core_status har_judge_json(const har_judgement *g, const char *path)
 {
     json_t *o = json_object(), *taps = json_array(), *findings = json_array(),
            *routing = json_array();
@@ -140,7 +140,5 @@ void har_judge_json(const har_judgement *g, FILE *out)
     core_json_put(o, "routing", routing);
     core_json_put(o, "taps", taps);
     core_json_put(o, "token_ratio", tokens_object(g));
-    json_dumpf(o, out, JSON_INDENT(1));
-    fputc('\n', out);
-    json_decref(o);
+    return har_json_write(path, o);
 }

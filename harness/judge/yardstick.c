@@ -82,8 +82,7 @@ static core_status size_part(har_yardstick *y, har_yard_part *part)
         part->mask != NULL && (part->mask->n != part->n_b * part->n_t ||
                                core_dtype_is_float(part->mask->dtype)),
         CORE_E_FORMAT,
-        "%s: '%sattention_mask': expected integers "
-        "[%lld,%lld]",
+        "%s: '%sattention_mask': expected integers [%lld,%lld]",
         y->path, part->prefix, (long long)part->n_b, (long long)part->n_t);
     return CORE_OK;
 }
