@@ -22,6 +22,7 @@ enum {
     PAR_QUERY_BLOCK = 64,        /* queries whose scores exist at a time      */
     PAR_END = -1,                /* the end of an axis, of rows or columns    */
     PAR_META = 3,                /* layer, expert, global choice id of a row  */
+    PAR_MAX_KEPT = 64,           /* pointers to buffers of operators          */
     PAR_MAX_FRESH = 64           /* buffers that a tick starts by poisoning   */
 };
 
@@ -38,7 +39,6 @@ typedef struct par_shard {
 } par_shard;
 
 typedef struct par_mlp {
-    int64_t n_f, f0;   /* inner columns of mine; 0 if the layer has no MLP    */
     bool exists;
     par_shard gate, up, down;
     const void *shared; /* of what multiplies a shared expert (par__shared)   */
@@ -104,8 +104,10 @@ typedef struct par_work {
     double *cos_tj, *sin_tj;        /* [T, Dr/2]                              */
     double *xn;                     /* [n, D] normed input                    */
     void *mixer[CORE_N_MIXERS];     /* buffers of operators: what their carve */
-    void *projection;               /* returned                               */
+    void *projection;               /* returned, which lies in kept           */
     void *shared[CORE_N_SHARED];
+    void *kept[PAR_MAX_KEPT];
+    int n_kept;
     double *q, *k;                  /* [n, own heads * Dh]                    */
     double *v;                      /* [n, ld_v] head g: from column v_first  */
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
@@ -264,7 +266,7 @@ const double *par__vector(par_model *m, core_weight_kind kind, int l,
                           int64_t c0, int64_t c1);
 const double *par__doubles(par_model *m, core_weight_kind kind, int l,
                            int64_t r0, int64_t r1);
-/* A copy in the arena; NULL in measure mode.                                 */
+/* A copy of an operator's shards; NULL in measure mode.                      */
 void *par__keep(core_arena *arena, const void *from, size_t bytes);
 
 /* y [n, n_row] = x [n, n_col] W^T of a shard; row strides ldy, ldx.  The tap is
@@ -349,6 +351,8 @@ void par__work_carve(par_work *work, const core_spec *spec,
                      const par_layout *layout, int64_t n_row, int64_t n_t);
 /* Buffers that every tick starts by poisoning: n elements; rows of n_col columns
  * for all tokens, that products read, or only write.                         */
+/* A copy of the struct, of nothing but pointers to buffers of the arena.     */
+void *par__keep_buffers(par_work *w, const void *from, size_t bytes);
 void *par__fresh(par_work *work, int64_t n, size_t elem_bytes);
 double *par__fresh_f64(par_work *work, int64_t n);
 double *par__operand(par_work *work, int64_t n_col);

@@ -67,57 +67,47 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     w->v_first = n_key_part(spec);
     w->ld_v = par__n_heads(lay) * w->v_step;
     b.kv_b = w->v = par__result(w, w->ld_v);
-    return par__keep(&w->arena, &b, sizeof b);
+    return par__keep_buffers(w, &b, sizeof b);
 }
 
-/* y = x W^T + b, whole on every rank. */
-static void compress(par_model *m, double *y, const par_shard *w, core_tap tap)
+/* y = x W^T + b, and z = norm of its first n_r columns: whole on every rank. */
+static void compress(par_model *m, double *y, const par_shard *w, core_tap tap,
+                     double *z, int64_t n_r, const double *norm,
+                     core_tap norm_tap)
 {
     par__enter(m, PAR_OP_LATENT, tap);
     par__affine(m, y, m->work.xn, m->spec->n_d, w, tap);
     par__tap_replicated(m, tap, y);
+    par__rms_rows(m, z, n_r, y, w->n_row, m->now.n, n_r, norm, LATENT_EPS,
+                  norm_tap);
+    par__tap_replicated(m, norm_tap, z);
 }
 
 static void queries(par_model *m, const shards *s, int l)
 {
     par_work *w = &m->work;
     const buffers *b = w->projection;
-    const core_spec *spec = m->spec;
-    const int64_t n_r = spec->n_q_rank, n = m->now.n;
-    const core_tap norm = par__tap(CORE_TAP_Q_A_NORM, l);
+    const int64_t n_r = m->spec->n_q_rank;
     const core_tap tap = par__tap(CORE_TAP_Q, l);
-    const double *x = w->xn;
-    int64_t n_x = spec->n_d;
-    if (n_r > 0) {
-        compress(m, b->q_a, &s->q_a, par__tap(CORE_TAP_Q_A, l));
-        par__rms_rows(m, b->q_a_norm, n_r, b->q_a, n_r, n, n_r, s->q_a_norm,
-                      LATENT_EPS, norm);
-        par__tap_replicated(m, norm, b->q_a_norm);
-        x = b->q_a_norm;
-        n_x = n_r;
-    }
+    if (n_r > 0)
+        compress(m, b->q_a, &s->q_a, par__tap(CORE_TAP_Q_A, l), b->q_a_norm,
+                 n_r, s->q_a_norm, par__tap(CORE_TAP_Q_A_NORM, l));
     par__enter(m, PAR_OP_QKV, tap);
-    par__linear(m, w->q, s->q.n_row, x, n_x, n, &s->q, tap);
-    par__tap_heads(m, tap, w->q, spec->n_dh);
+    par__affine_columns(m, w->q, n_r > 0 ? b->q_a_norm : w->xn, s->q.n_col,
+                        &s->q, tap);
 }
 
 static void keys_and_values(par_model *m, const shards *s, int l)
 {
-    par_work *w = &m->work;
-    const buffers *b = w->projection;
-    const core_spec *spec = m->spec;
-    const int64_t n_r = spec->n_kv_rank, n = m->now.n;
-    const int64_t ld = n_r + core_spec_n_rot(spec);
-    const core_tap norm = par__tap(CORE_TAP_KV_A_NORM, l);
+    const buffers *b = m->work.projection;
+    const int64_t n_r = m->spec->n_kv_rank;
     const core_tap tap = par__tap(CORE_TAP_KV_B, l);
-    compress(m, b->kv_a, &s->kv_a, par__tap(CORE_TAP_KV_A, l));
-    par__rms_rows(m, b->kv_a_norm, n_r, b->kv_a, ld, n, n_r, s->kv_a_norm,
-                  LATENT_EPS, norm);
-    par__tap_replicated(m, norm, b->kv_a_norm);
+    compress(m, b->kv_a, &s->kv_a, par__tap(CORE_TAP_KV_A, l), b->kv_a_norm,
+             n_r, s->kv_a_norm, par__tap(CORE_TAP_KV_A_NORM, l));
     par__enter(m, PAR_OP_QKV, tap);
-    par__linear(m, b->kv_b, s->kv_b.n_row, b->kv_a_norm, n_r, n, &s->kv_b, tap);
+    par__affine(m, b->kv_b, b->kv_a_norm, n_r, &s->kv_b, tap);
     par__cost_is_kv(m);
-    par__tap_heads(m, tap, b->kv_b, w->v_step);
+    par__tap_heads(m, tap, b->kv_b, m->work.v_step);
 }
 
 /* w->k: the key part of each of my heads, then the rotated key of all. */

@@ -15,9 +15,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Shard(channel) but for the norms, which are Replicate.                     */
+/* Shard(channel), n_c of mine; the norms are Replicate. */
 typedef struct shards {
-    int64_t c0, n_c; /* channels of mine                                      */
     par_shard u, gate, x, dt, out;
     const double *conv; /* [n_c, Kc]                                          */
     const double *conv_bias, *d; /* [n_c]                                     */
@@ -44,7 +43,7 @@ static void *make(par_model *m, int l)
     const par_layout *lay = m->layout;
     const int64_t c0 = first_channel(m->spec, lay, lay->t);
     const int64_t c1 = first_channel(m->spec, lay, lay->t + 1);
-    shards s = {.c0 = c0, .n_c = c1 - c0};
+    shards s;
     s.u = par__rows(m, CORE_W_MAMBA_U, l, c0, c1);
     s.gate = par__rows(m, CORE_W_MAMBA_GATE, l, c0, c1);
     s.x = par__columns(m, CORE_W_MAMBA_X, l, c0, c1);
@@ -76,7 +75,7 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     b.b = par__result(w, n_s);
     b.c = par__result(w, n_s);
     b.state = par__fresh_f64(w, n_s);
-    return par__keep(&w->arena, &b, sizeof b);
+    return par__keep_buffers(w, &b, sizeof b);
 }
 
 static const buffers *buffers_of(const par_model *m)
@@ -96,7 +95,7 @@ static double largest_magnitude(const double *x, int64_t n)
 /* Exact mode: Kc products of u with a row of the weight. */
 static void check_convolution(par_model *m, const shards *mamba, core_tap tap)
 {
-    const int64_t n_conv = m->spec->mamba.n_conv, n_c = mamba->n_c;
+    const int64_t n_conv = m->spec->mamba.n_conv, n_c = mamba->u.n_row;
     const core_weight id = {CORE_W_MAMBA_CONV, tap.layer, 0};
     if (m->numerics != CORE_EXACT)
         return;
@@ -110,7 +109,7 @@ static void check_convolution(par_model *m, const shards *mamba, core_tap tap)
 static void convolve(par_model *m, const shards *mamba, int l)
 {
     const buffers *w = buffers_of(m);
-    const int64_t n_conv = m->spec->mamba.n_conv, n_c = mamba->n_c;
+    const int64_t n_conv = m->spec->mamba.n_conv, n_c = mamba->u.n_row;
     const int64_t n_t = m->batch->n_t;
     const core_tap tap = par__tap(CORE_TAP_MAMBA_CONV, l);
     check_convolution(m, mamba, tap);
@@ -130,9 +129,9 @@ static void convolve(par_model *m, const shards *mamba, int l)
         }
     }
     par__add_bias(m, w->act, m->now.n, n_c, mamba->conv_bias);
-    par__tap_columns(m, tap, w->act, mamba->c0, n_c);
+    par__tap_columns(m, tap, w->act, mamba->u.r0, n_c);
     core_act_apply_row(CORE_ACT_SILU, w->act, w->act, m->now.n * n_c);
-    par__tap_columns(m, par__tap(CORE_TAP_MAMBA_ACT, l), w->act, mamba->c0,
+    par__tap_columns(m, par__tap(CORE_TAP_MAMBA_ACT, l), w->act, mamba->u.r0,
                      n_c);
 }
 
@@ -150,7 +149,7 @@ static void select_step(par_model *m, const shards *mamba, int l)
 {
     const buffers *w = buffers_of(m);
     const int64_t n_r = m->spec->mamba.n_r, n_s = m->spec->mamba.n_s;
-    const int64_t n = m->now.n, n_c = mamba->n_c, n_x = n_r + 2 * n_s;
+    const int64_t n = m->now.n, n_c = mamba->u.n_row, n_x = n_r + 2 * n_s;
     const core_tap tap = par__tap(CORE_TAP_MAMBA_X, l);
     par__linear(m, w->x, n_x, w->act, n_c, n, &mamba->x, tap);
     par__reduce_tp(m, w->x, n * n_x);
@@ -166,7 +165,7 @@ static void select_step(par_model *m, const shards *mamba, int l)
     par__cost_rows(m, dt_tap, n, n_c, CORE_FLOPS_FUNCTION);
     for (int64_t i = 0; i < n * n_c; i++)
         w->dt[i] = core_softplus(w->dt[i]);
-    par__tap_columns(m, dt_tap, w->dt, mamba->c0, n_c);
+    par__tap_columns(m, dt_tap, w->dt, mamba->u.r0, n_c);
 }
 
 /* One channel along the row that starts at token i0.  Returns the largest sum
@@ -175,7 +174,7 @@ static double scan_channel(par_model *m, const shards *mamba, int64_t i0,
                            int64_t c)
 {
     const buffers *w = buffers_of(m);
-    const int64_t n_s = m->spec->mamba.n_s, n_c = mamba->n_c;
+    const int64_t n_s = m->spec->mamba.n_s, n_c = mamba->u.n_row;
     const double *a_log = mamba->a_log + c * n_s;
     double *h = w->state, largest = 0.0;
     memset(h, 0, (size_t)n_s * sizeof *h);
@@ -200,7 +199,7 @@ static double scan_channel(par_model *m, const shards *mamba, int64_t i0,
 static void scan(par_model *m, const shards *mamba, int l)
 {
     const buffers *w = buffers_of(m);
-    const int64_t n_s = m->spec->mamba.n_s, n = m->now.n, n_c = mamba->n_c;
+    const int64_t n_s = m->spec->mamba.n_s, n = m->now.n, n_c = mamba->u.n_row;
     const core_tap tap = par__tap(CORE_TAP_MAMBA_Y, l);
     double largest = 0.0;
     core_cost *cost = par__cost_rows(
@@ -217,14 +216,14 @@ static void scan(par_model *m, const shards *mamba, int l)
     if (m->numerics == CORE_EXACT)
         par__check(m, tap, sqrt(largest), core_max_row_norm(w->c, n, n_s, n_s),
                    CORE_STEP_ACT, CORE_STEP_ACT);
-    par__tap_columns(m, tap, w->y, mamba->c0, n_c);
+    par__tap_columns(m, tap, w->y, mamba->u.r0, n_c);
 }
 
 static void run(par_model *m, const void *of_layer, int l, double *out)
 {
     const shards *mamba = of_layer;
     const buffers *w = buffers_of(m);
-    const int64_t n_d = m->spec->n_d, n = m->now.n, n_c = mamba->n_c;
+    const int64_t n_d = m->spec->n_d, n = m->now.n, n_c = mamba->u.n_row;
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
     par__enter(m, PAR_OP_MAMBA, par__tap(CORE_TAP_MAMBA_U, l));
     par__affine_columns(m, w->u, m->work.xn, n_d, &mamba->u,
@@ -239,7 +238,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
         ->read += n * n_c;
     for (int64_t i = 0; i < n * n_c; i++)
         w->y[i] *= core_act_apply(CORE_ACT_SILU, w->gate[i]);
-    par__tap_columns(m, gated, w->y, mamba->c0, n_c);
+    par__tap_columns(m, gated, w->y, mamba->u.r0, n_c);
     par__enter(m, PAR_OP_MAMBA, tap);
     par__linear(m, out, n_d, w->y, n_c, n, &mamba->out, tap);
     par__reduce_tp(m, out, n * n_d);

@@ -27,7 +27,7 @@ void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
 {
     par_work *w = &m->work;
-    const int64_t n_d = m->spec->n_d, n = m->now.n;
+    const int64_t n_d = m->spec->n_d, n = m->now.n, n_f = mlp->up.n_row;
     const core_tap tap = par__tap(CORE_TAP_MLP_OUT, l);
     par__enter(m, PAR_OP_MLP, tap);
     if (m->spec->gated)
@@ -36,9 +36,9 @@ void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
     par__affine_columns(m, w->up, w->xn, n_d, &mlp->up,
                         par__tap(CORE_TAP_MLP_UP, l));
     const core_tap act_tap = par__tap(CORE_TAP_MLP_ACT, l);
-    par__activate(m, w->gate, w->up, n, mlp->n_f, act_tap);
-    par__tap_columns(m, act_tap, w->up, mlp->f0, mlp->n_f);
-    par__linear(m, out, n_d, w->up, mlp->n_f, n, &mlp->down, tap);
+    par__activate(m, w->gate, w->up, n, n_f, act_tap);
+    par__tap_columns(m, act_tap, w->up, mlp->up.r0, n_f);
+    par__linear(m, out, n_d, w->up, n_f, n, &mlp->down, tap);
     par__reduce_tp(m, out, n * n_d);
     par__add_bias(m, out, n, n_d, mlp->down.bias);
     par__tap_replicated(m, tap, out);

@@ -36,8 +36,6 @@ static void make_mlp(par_model *m, par_mlp *mlp, int l)
     const int64_t f0 = core_split_first(n_f, tp, t);
     const int64_t f1 = core_split_first(n_f, tp, t + 1);
     mlp->exists = true;
-    mlp->f0 = f0;
-    mlp->n_f = f1 - f0;
     if (m->spec->gated)
         mlp->gate = par__rows(m, CORE_W_MLP_GATE, l, f0, f1);
     mlp->up = par__rows(m, CORE_W_MLP_UP, l, f0, f1);

@@ -26,8 +26,8 @@ typedef struct par__entry {
                             * the operator's name                             */
     /* The shards of layer l, kept in m->shards; NULL in measure mode.        */
     void *(*make)(struct par_model *m, int l);
-    /* Its buffers for a tick, kept in w->arena; NULL in measure mode.  A
-     * shared operator need not have any: no function.                        */
+    /* Its buffers for a tick, carved from w->arena: par__keep_buffers.  A shared
+     * operator need not have any: no function.                               */
     void *(*carve)(struct par_work *w, const core_spec *spec,
                    const par_layout *layout);
     /* mixer: out = f(xn); projection: q, k, v of the work; shared: out times

@@ -41,17 +41,12 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 }
 
 /* Where queries and keys are normed later, their clamp comes later, too. */
-static bool is_clipped_early(const core_spec *spec)
-{
-    return spec->qk_norm != CORE_QK_NORM_HEAD &&
-           spec->qk_norm != CORE_QK_NORM_ALL;
-}
-
 static void project(par_model *m, const shards *s, int l)
 {
     par_work *w = &m->work;
+    const core_qk_norm norm = m->spec->qk_norm;
+    const bool early = norm != CORE_QK_NORM_HEAD && norm != CORE_QK_NORM_ALL;
     const int64_t n = m->now.n, n_d = m->spec->n_d, n_kv = s->k.n_row;
-    const bool early = is_clipped_early(m->spec);
     const core_tap q_tap = par__tap(CORE_TAP_Q, l);
     const core_tap k_tap = par__tap(CORE_TAP_K, l);
     const core_tap v_tap = par__tap(CORE_TAP_V, l);
@@ -67,31 +62,27 @@ static void project(par_model *m, const shards *s, int l)
     par__tap_kv(m, v_tap, w->v);
 }
 
-/* Rotated queries and keys, or in a layer without rope tempered queries. */
-static void place(par_model *m, int l)
+/* At the end queries and keys are rotated, or in a layer without rope queries
+ * tempered.                                                                  */
+static void run(par_model *m, const void *of_layer, int l, double *out)
 {
+    const shards *s = of_layer;
     par_work *w = &m->work;
-    const par_layout *lay = m->layout;
-    const int64_t n_dh = m->spec->n_dh, n_h = par__n_heads(lay);
-    const int64_t n_kv = lay->kv1 - lay->kv0;
+    const int64_t n_dh = m->spec->n_dh, n_q = s->q.n_row, n_k = s->k.n_row;
+    const core_tap q_tap = par__tap(CORE_TAP_Q_ROPE, l);
+    const core_tap k_tap = par__tap(CORE_TAP_K_ROPE, l);
+    (void)out;
+    project(m, s, l);
+    par__qk_norm(m, s->q_norm, s->k_norm, l);
     if (!core_spec_has_rope(m->spec, l)) {
         par__temper(m, l);
         return;
     }
-    par__rope(m, w->q, n_h * n_dh, n_h, n_dh, par__tap(CORE_TAP_Q_ROPE, l));
-    par__tap_heads(m, par__tap(CORE_TAP_Q_ROPE, l), w->q, n_dh);
-    par__rope(m, w->k, n_kv * n_dh, n_kv, n_dh, par__tap(CORE_TAP_K_ROPE, l));
-    par__tap_kv(m, par__tap(CORE_TAP_K_ROPE, l), w->k);
+    par__rope(m, w->q, n_q, n_q / n_dh, n_dh, q_tap);
+    par__tap_heads(m, q_tap, w->q, n_dh);
+    par__rope(m, w->k, n_k, n_k / n_dh, n_dh, k_tap);
+    par__tap_kv(m, k_tap, w->k);
     par__qk_norm_roped(m, l);
-}
-
-static void run(par_model *m, const void *of_layer, int l, double *out)
-{
-    const shards *s = of_layer;
-    (void)out;
-    project(m, s, l);
-    par__qk_norm(m, s->q_norm, s->k_norm, l);
-    place(m, l);
 }
 
 const par__entry par__qkv = {.make = make, .carve = carve, .run = run};

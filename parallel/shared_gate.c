@@ -20,7 +20,7 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     const buffers b = {.logit = par__fresh_f64(w, w->n),
                        .score = par__fresh_f64(w, w->n)};
     (void)spec, (void)lay;
-    return par__keep(&w->arena, &b, sizeof b);
+    return par__keep_buffers(w, &b, sizeof b);
 }
 
 static void run(par_model *m, const void *gate, int l, double *out)

@@ -7,6 +7,7 @@
 #include "parallel/forward_impl.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int64_t max_of(int64_t a, int64_t b)
 {
@@ -40,6 +41,14 @@ void *par__fresh(par_work *w, int64_t n, size_t elem_bytes)
 double *par__fresh_f64(par_work *w, int64_t n)
 {
     return par__fresh(w, n, sizeof(double));
+}
+
+void *par__keep_buffers(par_work *w, const void *from, size_t bytes)
+{
+    void **to = w->kept + w->n_kept;
+    w->n_kept += (int)(bytes / sizeof *to);
+    core_assert(bytes % sizeof *to == 0 && w->n_kept <= PAR_MAX_KEPT);
+    return memcpy(to, from, bytes);
 }
 
 static int64_t *fresh_i64(par_work *w, int64_t n)
@@ -160,6 +169,7 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     w->x[0] = core_arena_f64(a, n * spec->n_d);
     w->x[1] = core_arena_f64(a, n * spec->n_d);
     w->n_fresh = 0;
+    w->n_kept = 0;
     w->xn = par__operand(w, spec->n_d);
     w->out = par__result(w, spec->n_d);
     /* a shared expert's sum is whole on ranks that have none of its columns */

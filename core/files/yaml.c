@@ -1,11 +1,12 @@
 /* core/files/yaml.c -- libfyaml's parser, our errors.
  *
  * Traps: libfyaml counts the lines and columns of its marks from 0, those of
- * its complaints from 1; it prints the complaints unless they are collected;
- * their wording, their columns and the place of a value without a text change
- * with its version, so that we say none of them; duplicate keys are for the
- * callers to ask for, because its own message does not say which key; a second
- * document would be read by nobody.
+ * its complaints from 1; it prints the complaints unless they are collected,
+ * and some even then unless they are below a level; their wording, their
+ * columns and the place of a value without a text change with its version, so
+ * that we say none of them; duplicate keys are for the callers to ask for,
+ * because its own message does not say which key; a second document would be
+ * read by nobody.
  */
 #include "core/files/yaml.h"
 
@@ -101,6 +102,7 @@ core_status core_yaml_read(const char *text, const char *name,
     CORE_TRY(core_text_check(text, name));
     struct fy_diag_cfg diag_cfg;
     fy_diag_cfg_default(&diag_cfg);
+    diag_cfg.level = FYET_MAX;
     struct fy_diag *diag = fy_diag_create(&diag_cfg);
     CORE_FAIL_IF(diag == NULL, CORE_E_MEMORY, "%s: no memory to parse", name);
     fy_diag_set_collect_errors(diag, true);

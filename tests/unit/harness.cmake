@@ -13,7 +13,7 @@ add_unit(test_har_search
   SOURCES test_har_search.c ../support/ref_fixture.c ../support/ref_families.c
   LIBS harness LABELS unit)
 add_unit(test_har_cost
-  SOURCES test_har_cost.c ../support/cost_text.c ../support/mpi_check.c ../support/random_case.c
+  SOURCES test_har_cost.c ../support/mpi_check.c ../support/random_case.c
           ../support/shadow_plans.c ../support/ref_fixture.c ../support/ref_families.c
   LIBS harness LABELS unit mpi NPROCS 36 TIMEOUT 240)
 add_unit(test_har_decode SOURCES test_har_decode.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)
