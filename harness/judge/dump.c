@@ -8,7 +8,6 @@
 
 #include "core/base/arena.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -53,6 +53,9 @@ double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
 
 void har_dump_text(const har_dump *dump, const core_st *a, const core_st *b,
                    FILE *out);
-void har_dump_json(const har_dump *dump, FILE *out); /* moeparity.compare/1 */
+
+/* moeparity.compare/1.  Errors: E_MEMORY, E_FILE, E_SPACE.           [local] */
+CORE_NODISCARD core_status har_dump_json(const har_dump *dump,
+                                         const char *path);
 
 #endif

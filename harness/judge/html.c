@@ -6,7 +6,6 @@
 #include "harness/judge/svg.h"
 #include "harness/page/page.h"
 
-#include <math.h>
 #include <string.h>
 
 /* --- head --- */

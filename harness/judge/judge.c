@@ -135,8 +135,8 @@ static void absent_tap(har__pass *p, int64_t i_tap, bool is_misshapen)
     har_tap_judgement *t = &p->judged->tap[i_tap];
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     bool optional = false;
-    if (tap->is_input || !har_namemap_expects(p->map, har_yard_body(tap),
-                                              &optional)) {
+    if (tap->is_input ||
+        !har_namemap_expects(p->map, har_yard_body(tap), &optional)) {
         snprintf(t->problem, sizeof t->problem,
                  tap->is_input ? "not in the dump"
                                : "the map has no name for it");
@@ -148,8 +148,7 @@ static void absent_tap(har__pass *p, int64_t i_tap, bool is_misshapen)
     }
     t->verdict = HAR_FAIL;
     if (!is_misshapen)
-        har_foreign_find(p->dump, HAR_FOUND_MISSING, i_tap, -1,
-                         tap->data->name,
+        har_foreign_find(p->dump, HAR_FOUND_MISSING, i_tap, -1, tap->data->name,
                          "expected in the dump, found nothing");
 }
 

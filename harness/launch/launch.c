@@ -12,10 +12,8 @@
 #include "harness/launch/impl.h"
 #include "parallel/process.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>

@@ -12,7 +12,6 @@
 #include "core/base/arena.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum {
     LEFT = 66,

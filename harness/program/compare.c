@@ -61,6 +61,30 @@ static void read_command_line(request *r, int argc, char **argv)
 
 /* --- two files of taps --- */
 
+static core_status compare_files(const request *r)
+{
+    core_st *a = NULL, *b = NULL;
+    har_dump dump = {0};
+    core_status status = core_st_open(&a, r->golden);
+    if (status == CORE_OK)
+        status = core_st_open(&b, r->dump);
+    if (status == CORE_OK)
+        status = har_dump_compare(&dump, a, b, r->forced_routing);
+    if (status == CORE_OK) {
+        har_dump_text(&dump, a, b, stdout);
+        if (r->json != NULL)
+            status = har_dump_json(&dump, r->json);
+        if (status == CORE_OK && dump.n_failed > 0)
+            status = CORE_E_DIFFERS;
+    }
+    har_dump_free(&dump);
+    core_st_close(a);
+    core_st_close(b);
+    return status;
+}
+
+/* --- a foreign dump --- */
+
 typedef void (*write_fn)(const void *result, FILE *out);
 
 /* A complete file or none; path NULL: nothing to do. */
@@ -73,39 +97,6 @@ static core_status write_file(const char *path, write_fn write,
     CORE_TRY(har_outfile_open(&out, path));
     write(result, out.file);
     return har_outfile_commit(&out);
-}
-
-static void dump_json(const void *result, FILE *out)
-{
-    har_dump_json(result, out);
-}
-
-static core_status compare_files(const request *r)
-{
-    core_st *a = NULL, *b = NULL;
-    har_dump dump = {0};
-    core_status status = core_st_open(&a, r->golden);
-    if (status == CORE_OK)
-        status = core_st_open(&b, r->dump);
-    if (status == CORE_OK)
-        status = har_dump_compare(&dump, a, b, r->forced_routing);
-    if (status == CORE_OK) {
-        har_dump_text(&dump, a, b, stdout);
-        status = write_file(r->json, dump_json, &dump);
-        if (status == CORE_OK && dump.n_failed > 0)
-            status = CORE_E_DIFFERS;
-    }
-    har_dump_free(&dump);
-    core_st_close(a);
-    core_st_close(b);
-    return status;
-}
-
-/* --- a foreign dump --- */
-
-static void judge_json(const void *result, FILE *out)
-{
-    har_judge_json(result, out);
 }
 
 static void judge_junit(const void *result, FILE *out)
@@ -121,7 +112,8 @@ static void judge_html(const void *result, FILE *out)
 static core_status write_reports(const request *r, const har_judgement *judged)
 {
     har_judge_text(judged, stdout);
-    CORE_TRY(write_file(r->json, judge_json, judged));
+    if (r->json != NULL)
+        CORE_TRY(har_judge_json(judged, r->json));
     CORE_TRY(write_file(r->junit, judge_junit, judged));
     return write_file(r->html, judge_html, judged);
 }
@@ -156,8 +148,7 @@ static core_status open_yardstick(const request *r, const har_foreign *dump,
                               strcmp(dump->numerics, "exact") == 0);
 }
 
-static core_status judge_dump(const request *r,
-                              const har_foreign_options *with)
+static core_status judge_dump(const request *r, const har_foreign_options *with)
 {
     har_foreign dump = {0};
     har_yardstick yard = {0};
@@ -187,11 +178,10 @@ static core_status compare_foreign(const request *r)
     core_numerics numerics;
     har_foreign_options with = {
         .map = &map, .positions = r->positions != NULL ? &positions : NULL};
-    CORE_FAIL_IF(r->positions != NULL &&
-                     !har_range_parse(&positions, r->positions),
-                 CORE_E_USAGE,
-                 "--positions: expected a range such as 7:9, found '%s'",
-                 r->positions);
+    CORE_FAIL_IF(
+        r->positions != NULL && !har_range_parse(&positions, r->positions),
+        CORE_E_USAGE, "--positions: expected a range such as 7:9, found '%s'",
+        r->positions);
     if (r->numerics != NULL) {
         CORE_TRY(core_numerics_parse(&numerics, r->numerics));
         with.numerics = core_numerics_name(numerics);

@@ -8,7 +8,6 @@
 #include "harness/words/words.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 har_verdict har_report_verdict(const har_report *report,

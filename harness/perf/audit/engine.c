@@ -9,7 +9,6 @@
  */
 #include "harness/perf/audit/impl.h"
 
-#include <math.h>
 #include <string.h>
 
 _Static_assert(HAR_N_QUANTITIES <= 64, "har__case.visiting has a bit for each");

@@ -6,8 +6,6 @@
  */
 #include "harness/perf/audit/impl.h"
 
-#include <string.h>
-
 /* What holds under this reading and not under the first, or the other way. */
 static void write_changes(const har_audit *a, int i, bool gained, FILE *out)
 {

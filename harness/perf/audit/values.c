@@ -8,8 +8,6 @@
 #include "harness/perf/audit/impl.h"
 #include "harness/perf/cost/memory.h"
 
-#include <math.h>
-
 bool har__is_figure(const har_claim *claim)
 {
     return claim->relation == HAR_REL_EQ || claim->relation == HAR_REL_ABOUT;
