@@ -12,8 +12,6 @@
 #include "ref/ref.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 core_spec gold__short_spec(const gold_case *gold)
 {
@@ -72,14 +70,12 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
 {
     const bool rounds = gold__roundoff(numerics) > 0.0;
     showing progress = {options, numerics, 0, rounds ? 1 + GOLD__RUNS : 1};
-    const ref_options ref = {.n_threads = options->n_threads,
-                             .weight_budget_bytes =
-                                 options->weight_budget_bytes,
-                             .bounds = rounds,
-                             .progress = options->progress != NULL
-                                             ? show_progress
-                                             : NULL,
-                             .progress_self = &progress};
+    const ref_options ref = {
+        .n_threads = options->n_threads,
+        .weight_budget_bytes = options->weight_budget_bytes,
+        .bounds = rounds,
+        .progress = options->progress != NULL ? show_progress : NULL,
+        .progress_self = &progress};
     const core_groups groups = {gold->n_group, gold->first_row};
     const core_tap_sink sink = gold__taps_sink(&pass->taps);
     ref_model *model = NULL;

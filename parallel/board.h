@@ -116,7 +116,8 @@ par_board_op par_board_op_unpack(uint64_t word);
 void par_board_describe(const par_board *board, int rank, char *out,
                         size_t out_bytes);
 
-/* End the run with this line; true for the first caller only.        [local] */
+/* End the run with this line; true for the first caller only.  CORE_OK: nobody
+ * shall end it with a line any more.                                 [local] */
 bool par_board_claim(par_board *board, core_status status, const char *line);
 
 /* --- judgement (board_check.c) --- */

@@ -7,7 +7,6 @@
 #include "parallel/forward_impl.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 static bool is_chosen(const int64_t *idx, int64_t n, int64_t e)
 {

@@ -79,6 +79,11 @@ par_comm *par__comm_all(void);
 /* Called by a waiting rank between two naps: ends the run if it must end. */
 void par__watch(par_comm *comm, int peer);
 
+/* A message to `peer` has failed: because it died?  Then the line says so.  A
+ * rank that dies counts as dead a little after its memory has gone: waits for
+ * that, where a launcher watches, who meanwhile may end us.          [local] */
+bool par__has_died(par_comm *comm, int peer, char line[PAR_BOARD_LINE]);
+
 /* --- tests of faults (hold.c) --- */
 
 /* Does not return if MOEPARITY_HOLD holds this rank at `what`.       [local] */

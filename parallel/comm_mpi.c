@@ -87,6 +87,9 @@ static void must(par_comm *comm, int code, const char *call, int peer)
 {
     if (code == MPI_SUCCESS)
         return;
+    char line[PAR_BOARD_LINE];
+    if (par__has_died(comm, peer, line))
+        par_abort(comm, CORE_E_PEER, "%s", line);
     char text[MPI_MAX_ERROR_STRING] = "";
     int n = 0;
     MPI_Error_string(code, text, &n);

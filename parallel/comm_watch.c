@@ -7,6 +7,8 @@
 
 #include "parallel/process.h"
 
+#include <time.h>
+
 void par__watch(par_comm *comm, int peer)
 {
     struct par_comm_impl *impl = comm->impl;
@@ -20,4 +22,22 @@ void par__watch(par_comm *comm, int peer)
         (par_board_is_home(impl->board, comm->rank) &&
          par_board_check(impl->board, line)))
         par_abort(comm, CORE_E_PEER, "%s", line);
+}
+
+bool par__has_died(par_comm *comm, int peer, char line[PAR_BOARD_LINE])
+{
+    enum { NAPS = 500 };
+    const struct timespec nap = {.tv_nsec = 10000000};
+    const par_board *board = comm->impl->board;
+    if (!board || !board->has_launcher || !par_board_is_home(board, comm->rank))
+        return false;
+    for (int k = 0; k < NAPS; k++) {
+        par_process process;
+        if (par_board_life(board, peer, &process) == PAR_LIFE_DEAD) {
+            par_board_say_died(board, peer, line);
+            return true;
+        }
+        nanosleep(&nap, NULL);
+    }
+    return false;
 }

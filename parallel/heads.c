@@ -12,7 +12,6 @@
 
 #include <cblas.h>
 #include <math.h>
-#include <string.h>
 
 /* What one (row, head) works on; strides ld_* in elements. */
 typedef struct head {

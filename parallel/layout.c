@@ -13,7 +13,6 @@
  */
 #include "parallel/layout.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static int *take_ints(core_arena *arena, int64_t n)

@@ -12,7 +12,6 @@
 #include <cblas.h>
 #include <math.h>
 #include <omp.h>
-#include <string.h>
 
 static double row_norm(const double *row, int64_t n)
 {

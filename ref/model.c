@@ -7,8 +7,6 @@
  */
 #include "ref/ref_impl.h"
 
-#include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 
 enum {

@@ -74,11 +74,10 @@ static core_status syntax_error(const char *text, const char *name,
               name, line, n_word < SHOWN ? n_word : SHOWN, words);
 }
 
-static core_status read_document(struct fy_parser *parser, struct fy_diag *diag,
-                                 const char *text, const char *name,
-                                 core_status (*read)(void *self,
-                                                     struct fy_node *root),
-                                 void *self)
+static core_status
+read_document(struct fy_parser *parser, struct fy_diag *diag, const char *text,
+              const char *name,
+              core_status (*read)(void *self, struct fy_node *root), void *self)
 {
     struct fy_document *document = fy_parse_load_document(parser);
     if (document == NULL)
@@ -107,9 +106,9 @@ core_status core_yaml_read(const char *text, const char *name,
     struct fy_diag *diag = fy_diag_create(&diag_cfg);
     CORE_FAIL_IF(diag == NULL, CORE_E_MEMORY, "%s: no memory to parse", name);
     fy_diag_set_collect_errors(diag, true);
-    const struct fy_parse_cfg cfg = {
-        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS,
-        .diag = diag};
+    const struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG |
+                                              FYPCF_ALLOW_DUPLICATE_KEYS,
+                                     .diag = diag};
     core_status status = CORE_E_MEMORY;
     struct fy_parser *parser = fy_parser_create(&cfg);
     if (parser == NULL || fy_parser_set_string(parser, text, strlen(text)) != 0)

@@ -42,8 +42,7 @@ static core_status check_rope(const core_spec *spec)
         CORE_FAIL_IF(
             !(rope->high_freq > rope->low_freq && isfinite(rope->high_freq)),
             CORE_E_SPEC,
-            "%s: rope.high_freq %g, expected more than "
-            "rope.low_freq %g",
+            "%s: rope.high_freq %g, expected more than rope.low_freq %g",
             spec->name, rope->high_freq, rope->low_freq);
         return CORE_OK;
     }
@@ -128,8 +127,7 @@ static core_status check_router(const core_spec *spec)
     CORE_TRY(check_positive(spec, "router.scale", spec->routed_scale));
     CORE_FAIL_IF(spec->correction && spec->router != CORE_ROUTER_SIGMOID,
                  CORE_E_SPEC,
-                 "%s: router.correction needs router.scores "
-                 "sigmoid",
+                 "%s: router.correction needs router.scores sigmoid",
                  spec->name);
     if (spec->router == CORE_ROUTER_SPARSEMIXER) {
         CORE_TRY(core__check_size(spec, "experts_per_token of sparsemixer",

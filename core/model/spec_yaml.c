@@ -45,9 +45,8 @@ static core_status read_key(const core__spec_entries *entries,
     CORE_FAIL_IF(!scalar(fy_node_pair_key(pair), entry), CORE_E_SPEC,
                  "%s:%d:%d: expected the name of a field", entries->file,
                  entry->line, entry->column);
-    const int n =
-        snprintf(entry->path, sizeof entry->path, "%s%s%s", section,
-                 section[0] == '\0' ? "" : ".", entry->text);
+    const int n = snprintf(entry->path, sizeof entry->path, "%s%s%s", section,
+                           section[0] == '\0' ? "" : ".", entry->text);
     entry->key_line = entry->line;
     entry->key_column = entry->column;
     CORE_FAIL_IF(n >= (int)sizeof entry->path, CORE_E_SPEC,
@@ -83,8 +82,8 @@ static core_status read_list(core__spec_entries *entries,
     return CORE_OK;
 }
 
-static core_status read_value(core__spec_entries *entries,
-                              core__spec_entry key, struct fy_node *value)
+static core_status read_value(core__spec_entries *entries, core__spec_entry key,
+                              struct fy_node *value)
 {
     if (value != NULL && fy_node_get_type(value) == FYNT_SEQUENCE)
         return read_list(entries, key, value);

@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 typedef struct har_dump_tap {
-    const char *name; /* with its prefix; the yardstick's            */
+    const char *name;          /* with its prefix; the yardstick's            */
     har_tapname parsed;
     const core_st_tensor *a, *b;
     har_rule rule;
@@ -50,6 +50,9 @@ double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
 
 void har_dump_text(const har_dump *dump, const core_st *a, const core_st *b,
                    FILE *out);
-void har_dump_json(const har_dump *dump, FILE *out); /* moeparity.compare/1 */
+
+/* moeparity.compare/1.  Errors: E_MEMORY, E_FILE, E_SPACE.           [local] */
+CORE_NODISCARD core_status har_dump_json(const har_dump *dump,
+                                         const char *path);
 
 #endif

@@ -4,7 +4,7 @@
  */
 #include "harness/judge/dump.h"
 
-#include "core/files/json.h"
+#include "harness/launch/jsonfile.h"
 
 static void write_tap(const har_dump_tap *t, FILE *out)
 {
@@ -80,7 +80,7 @@ static json_t *tap_object(const har_dump_tap *t)
     return o;
 }
 
-void har_dump_json(const har_dump *d, FILE *out)
+core_status har_dump_json(const har_dump *d, const char *path)
 {
     json_t *o = json_object(), *taps = json_array();
     const bool differs = d->n_failed > 0;
@@ -94,6 +94,5 @@ void har_dump_json(const har_dump *d, FILE *out)
     core_json_put(o, "first",
                   d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
     core_json_put(o, "taps", taps);
-    json_dumpf(o, out, JSON_INDENT(1));
-    json_decref(o);
+    return har_json_write(path, o);
 }

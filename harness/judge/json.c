@@ -5,12 +5,11 @@
  */
 #include "harness/judge/report.h"
 
-#include "core/files/json.h"
+#include "harness/launch/jsonfile.h"
 
 static json_t *spot_object(const har_judgement *g, const har_spot *s)
 {
-    const har_dump_file *f =
-        s->file >= 0 ? &g->dump->file[s->file] : NULL;
+    const har_dump_file *f = s->file >= 0 ? &g->dump->file[s->file] : NULL;
     json_t *o = json_object();
     core_json_put_text(o, "tap", g->yard->tap[s->i_tap].data->name);
     core_json_put_int(o, "row", s->b);
@@ -62,12 +61,11 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
 
 static json_t *finding_object(const har_judgement *g, const har_finding *f)
 {
-    return json_pack("{s:s, s:o, s:s, s:o, s:b}", "kind",
-                     har_finding_name(f->kind), "file",
-                     f->file < 0 ? json_null()
-                                 : core_json_text(g->dump->file[f->file].name),
-                     "tensor", f->tensor, "text", core_json_text(f->text),
-                     "fails", !har_finding_is_note(f->kind));
+    return json_pack(
+        "{s:s, s:o, s:s, s:o, s:b}", "kind", har_finding_name(f->kind), "file",
+        f->file < 0 ? json_null() : core_json_text(g->dump->file[f->file].name),
+        "tensor", f->tensor, "text", core_json_text(f->text), "fails",
+        !har_finding_is_note(f->kind));
 }
 
 static json_t *load_array(const int64_t *load, int64_t n)
@@ -108,7 +106,7 @@ static json_t *tokens_object(const har_judgement *g)
     return o;
 }
 
-json_t *har_judge_json(const har_judgement *g)
+core_status har_judge_json(const har_judgement *g, const char *path)
 {
     json_t *o = json_object(), *taps = json_array(), *findings = json_array(),
            *routing = json_array();
@@ -140,5 +138,5 @@ json_t *har_judge_json(const har_judgement *g)
     core_json_put(o, "routing", routing);
     core_json_put(o, "taps", taps);
     core_json_put(o, "token_ratio", tokens_object(g));
-    return o;
+    return har_json_write(path, o);
 }

@@ -145,8 +145,7 @@ static void absent_tap(har__pass *p, int64_t i_tap, bool is_misshapen)
     }
     t->verdict = HAR_FAIL;
     if (!is_misshapen)
-        har_foreign_find(p->dump, HAR_FOUND_MISSING, i_tap, -1,
-                         tap->data->name,
+        har_foreign_find(p->dump, HAR_FOUND_MISSING, i_tap, -1, tap->data->name,
                          "expected in the dump, found nothing");
 }
 

@@ -207,9 +207,8 @@ static core_status read_root_pair(reader *r, const char *key,
                  "%s: %s: expected a single value", r->where, key);
     if (!is_axes)
         memcpy(r->map->prefix, text, sizeof text);
-    CORE_FAIL_IF(is_axes && !har_axes_parse(&r->map->axes, text),
-                 CORE_E_FORMAT, "%s: axes: expected bsh or sbh, found '%s'",
-                 r->where, text);
+    CORE_FAIL_IF(is_axes && !har_axes_parse(&r->map->axes, text), CORE_E_FORMAT,
+                 "%s: axes: expected bsh or sbh, found '%s'", r->where, text);
     r->map->has_axes |= is_axes;
     return CORE_OK;
 }

@@ -1,7 +1,7 @@
 /* harness/judge/report.h -- a judgement as text, JSON, JUnit XML and one page.
  *
- * Each writes to a stream that the caller opens and closes; none can fail but
- * by the stream's own error.
+ * Those that write to a stream, which the caller opens and closes, cannot fail
+ * but by the stream's own error.
  */
 #ifndef HAR_JUDGE_REPORT_H
 #define HAR_JUDGE_REPORT_H
@@ -12,8 +12,9 @@
 
 void har_judge_text(const har_judgement *judged, FILE *out);
 
-/* Schema moeparity.compare/2, to be dropped with json_decref. */
-struct json_t *har_judge_json(const har_judgement *judged);
+/* Schema moeparity.compare/2.  Errors: E_MEMORY, E_FILE, E_SPACE.    [local] */
+CORE_NODISCARD core_status har_judge_json(const har_judgement *judged,
+                                          const char *path);
 
 /* A test case per tap, and one for the files. */
 void har_judge_junit(const har_judgement *judged, FILE *out);

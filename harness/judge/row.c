@@ -100,8 +100,7 @@ har_spot har__blank_spot(const har__pass *p, int64_t i_tap, int64_t row)
 
 static int64_t head_of(const har__pass *p, const har_yard_tap *tap, int64_t col)
 {
-    const int64_t n =
-        tap->name.is_tap
+    const int64_t n = tap->name.is_tap
                           ? core_tap_heads(&p->yard->spec, tap->name.tap.kind)
                           : 0;
     if (n == 0 || tap->extent.n_col % n != 0)
@@ -136,10 +135,9 @@ static har_diff compare_row(har__pass *p, const har_yard_tap *tap, int64_t row,
                                ? HAR_RULE_TOLERANCE
                                : HAR_RULE_BITS,
                            allowed};
-    const bool is_weight = tap->name.is_tap &&
-                           tap->name.tap.kind == CORE_TAP_TOPK_WEIGHT &&
-                           r->idx != NULL && r->is_known[row] &&
-                           r->n_k == tap->extent.n_col;
+    const bool is_weight =
+        tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_WEIGHT &&
+        r->idx != NULL && r->is_known[row] && r->n_k == tap->extent.n_col;
     har_diff_init(&diff);
     if (is_weight) {
         har__golden_ids(r->idx, row, p->ids);
@@ -159,9 +157,8 @@ bool har__judge_row(har__pass *p, int64_t i_tap, int64_t row, har_spot *spot,
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     const double allowed = har_yardstick_allowed(tap, row);
     const har_diff diff = compare_row(p, tap, row, allowed);
-    const har_element *e = diff.n_bad > 0 && !(diff.worst_score > 0.0)
-                               ? &diff.first
-                               : &diff.worst;
+    const har_element *e =
+        diff.n_bad > 0 && !(diff.worst_score > 0.0) ? &diff.first : &diff.worst;
     spot->col = e->col;
     spot->expected = e->expected;
     spot->found = e->found;

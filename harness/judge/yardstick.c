@@ -75,16 +75,15 @@ static core_status size_part(har_yardstick *y, har_yard_part *part)
         break;
     }
     CORE_FAIL_IF(part->n_b == 0, CORE_E_INPUT,
-                 "%s: expected '%sinput_ids' with rows and positions",
-                 y->path, part->prefix);
+                 "%s: expected '%sinput_ids' with rows and positions", y->path,
+                 part->prefix);
     part->mask = input_tensor(y, part->prefix, "attention_mask");
-    CORE_FAIL_IF(part->mask != NULL &&
-                     (part->mask->n != part->n_b * part->n_t ||
-                      core_dtype_is_float(part->mask->dtype)),
-                 CORE_E_FORMAT, "%s: '%sattention_mask': expected integers "
-                 "[%lld,%lld]",
-                 y->path, part->prefix, (long long)part->n_b,
-                 (long long)part->n_t);
+    CORE_FAIL_IF(
+        part->mask != NULL && (part->mask->n != part->n_b * part->n_t ||
+                               core_dtype_is_float(part->mask->dtype)),
+        CORE_E_FORMAT,
+        "%s: '%sattention_mask': expected integers [%lld,%lld]",
+        y->path, part->prefix, (long long)part->n_b, (long long)part->n_t);
     return CORE_OK;
 }
 
@@ -133,14 +132,13 @@ static core_status set_tolerance(const har_yardstick *y, har_yard_tap *t,
     const int64_t n_row = t->data->n / t->extent.n_col;
     snprintf(name, sizeof name, "%s.tolerance", t->data->name);
     t->tolerance = core_st_find(y->taps, name);
-    CORE_FAIL_IF(t->tolerance != NULL &&
-                     (t->tolerance->n != n_row ||
-                      t->tolerance->dtype != CORE_DTYPE_F32),
-                 CORE_E_FORMAT,
-                 "%s: '%s': expected F32 [%lld], found %s of %lld elements",
-                 core_st_path(y->taps), name, (long long)n_row,
-                 core_dtype_name(t->tolerance->dtype),
-                 (long long)t->tolerance->n);
+    CORE_FAIL_IF(
+        t->tolerance != NULL &&
+            (t->tolerance->n != n_row || t->tolerance->dtype != CORE_DTYPE_F32),
+        CORE_E_FORMAT,
+        "%s: '%s': expected F32 [%lld], found %s of %lld elements",
+        core_st_path(y->taps), name, (long long)n_row,
+        core_dtype_name(t->tolerance->dtype), (long long)t->tolerance->n);
     if (t->is_input || !core_dtype_is_float(t->data->dtype) ||
         t->tolerance != NULL || y->is_exact || bits)
         return CORE_OK;

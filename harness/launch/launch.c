@@ -12,10 +12,8 @@
 #include "harness/launch/impl.h"
 #include "parallel/process.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -200,6 +198,8 @@ core_status har_launch(const har_run *run, const har_launch_options *options,
     if (status == CORE_OK) {
         watch_run(&w);
         w.first_dead = har__deaths_first(w.deaths);
+        if (w.first_dead >= 0) /* what ranks say from now on is our doing */
+            (void)par_board_claim(w.board, CORE_OK, "");
         har__deaths_close(w.deaths); /* mpiexec may now see its ranks end */
         w.deaths = NULL;
         end_everything(&w);

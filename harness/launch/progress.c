@@ -1,8 +1,6 @@
 /* harness/launch/progress.c -- "verify seed-mini: 32 ranks, 43 %, 12 s". */
 #include "harness/launch/impl.h"
 
-#include <string.h>
-
 static int n_in_state(const par_board *board, par_rank_state least)
 {
     int n = 0;

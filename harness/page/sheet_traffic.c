@@ -169,8 +169,7 @@ void har__sheet_traffic(const har__sheet *s, FILE *out)
             "Rows of experts and activations between stages are exact for "
             "the load above; sums of a tensor group go around its ring, as "
             "the machine's time for them assumes. GPU %d sends most, %sB. In "
-            "a pass transfers take %s ms of a GPU, %.3g ms of it not "
-            "hidden.%s",
+            "a pass transfers take %s ms of a GPU, %.3g ms of it not hidden.%s",
             most, har__si(number, t->out[most]),
             har__digits(ours, s->p.comm_total * 1e3), s->p.comm_exposed * 1e3,
             every);

@@ -6,7 +6,6 @@
  */
 #include "harness/judge/dump.h"
 #include "harness/judge/report.h"
-#include "harness/launch/jsonfile.h"
 #include "harness/launch/outfile.h"
 #include "harness/program/command.h"
 
@@ -62,15 +61,6 @@ static void read_command_line(request *r, int argc, char **argv)
 
 /* --- two files of taps --- */
 
-/* A complete file or none. */
-static core_status write_dump(const char *path, const har_dump *dump)
-{
-    har_outfile out;
-    CORE_TRY(har_outfile_open(&out, path));
-    har_dump_json(dump, out.file);
-    return har_outfile_commit(&out);
-}
-
 static core_status compare_files(const request *r)
 {
     core_st *a = NULL, *b = NULL;
@@ -83,7 +73,7 @@ static core_status compare_files(const request *r)
     if (status == CORE_OK) {
         har_dump_text(&dump, a, b, stdout);
         if (r->json != NULL)
-            status = write_dump(r->json, &dump);
+            status = har_dump_json(&dump, r->json);
         if (status == CORE_OK && dump.n_failed > 0)
             status = CORE_E_DIFFERS;
     }
@@ -113,7 +103,7 @@ static core_status write_reports(const request *r, const har_judgement *judged)
 {
     har_judge_text(judged, stdout);
     if (r->json != NULL)
-        CORE_TRY(har_json_write(r->json, har_judge_json(judged)));
+        CORE_TRY(har_judge_json(judged, r->json));
     CORE_TRY(write_file(r->junit, har_judge_junit, judged));
     return write_file(r->html, har_judge_html, judged);
 }
@@ -148,8 +138,7 @@ static core_status open_yardstick(const request *r, const har_foreign *dump,
                               strcmp(dump->numerics, "exact") == 0);
 }
 
-static core_status judge_dump(const request *r,
-                              const har_foreign_options *with)
+static core_status judge_dump(const request *r, const har_foreign_options *with)
 {
     har_foreign dump = {0};
     har_yardstick yard = {0};
@@ -179,11 +168,10 @@ static core_status compare_foreign(const request *r)
     core_numerics numerics;
     har_foreign_options with = {
         .map = &map, .positions = r->positions != NULL ? &positions : NULL};
-    CORE_FAIL_IF(r->positions != NULL &&
-                     !har_range_parse(&positions, r->positions),
-                 CORE_E_USAGE,
-                 "--positions: expected a range such as 7:9, found '%s'",
-                 r->positions);
+    CORE_FAIL_IF(
+        r->positions != NULL && !har_range_parse(&positions, r->positions),
+        CORE_E_USAGE, "--positions: expected a range such as 7:9, found '%s'",
+        r->positions);
     if (r->numerics != NULL) {
         CORE_TRY(core_numerics_parse(&numerics, r->numerics));
         with.numerics = core_numerics_name(numerics);

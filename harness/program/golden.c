@@ -318,7 +318,6 @@ int har_cmd_golden(int argc, char **argv)
     if (strcmp(r.action, "check") == 0)
         return check(&r);
     return har_end(core_fail(CORE_E_USAGE,
-                             "golden: expected make, seal or "
-                             "check, found '%s'",
+                             "golden: expected make, seal or check, found '%s'",
                              r.action));
 }

@@ -8,7 +8,6 @@
 #include "harness/program/command.h"
 #include "harness/program/question_options.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -11,8 +11,6 @@
 #include "harness/program/command.h"
 #include "harness/program/question_options.h"
 
-#include <string.h>
-
 typedef struct request {
     har_question asked;
     const char *out, *verify, *claims, *gpus;

@@ -286,8 +286,7 @@ static core_status check(har_search_view *v, har_mark *mark,
         status = mine != CORE_OK ? mine : status;
     }
     CORE_FAIL_IF(status != CORE_OK, status,
-                 "a plan on the front has no "
-                 "prediction");
+                 "a plan on the front has no prediction");
     v->checked = checked;
     return CORE_OK;
 }

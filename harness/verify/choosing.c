@@ -15,8 +15,6 @@
 #include "core/model/elementary.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 core_status har_corrections_make(double **out, const core_spec *spec,
                                  const core_weights *weights)

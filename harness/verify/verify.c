@@ -131,8 +131,7 @@ static core_status get_reference(har_job *job, par_comm *comm,
             *entry = *known;
         } else if (job->n_reference == HAR_MAX_REFERENCES) {
             status = core_fail(CORE_E_USAGE,
-                               "more than %d different token "
-                               "groups in one run",
+                               "more than %d different token groups in one run",
                                HAR_MAX_REFERENCES);
         } else {
             entry->n_part = key;

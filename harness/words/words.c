@@ -44,11 +44,10 @@ core_status har_parse_batch(int64_t *n_b, int64_t *n_t, const char *option,
     const bool has_x = end != text && *end == 'x';
     const char *second = has_x ? end + 1 : end;
     const long long tokens = has_x ? strtoll(second, &end, 10) : 0;
-    CORE_FAIL_IF(!has_x || end == second || *end != '\0' || rows < 1 ||
-                     tokens < 1,
-                 CORE_E_USAGE,
-                 "%s: expected ROWSxTOKENS such as 16x16, found '%s'", option,
-                 text);
+    CORE_FAIL_IF(
+        !has_x || end == second || *end != '\0' || rows < 1 || tokens < 1,
+        CORE_E_USAGE, "%s: expected ROWSxTOKENS such as 16x16, found '%s'",
+        option, text);
     *n_b = rows;
     *n_t = tokens;
     return CORE_OK;
@@ -58,9 +57,9 @@ core_status har_parse_dtype(core_dtype *out, const char *option,
                             const char *text)
 {
     core_dtype type;
-    const bool is_known =
-        core_dtype_of_word(&type, text) && core_dtype_is_float(type) &&
-        core_dtype_bytes(type) > 1;
+    const bool is_known = core_dtype_of_word(&type, text) &&
+                          core_dtype_is_float(type) &&
+                          core_dtype_bytes(type) > 1;
     CORE_FAIL_IF(!is_known, CORE_E_USAGE,
                  "%s: expected f16, bf16, f32 or f64, found '%s'", option,
                  text);

@@ -53,8 +53,7 @@ static json_t *checks(const har_claims *claims, const har_finding *f)
     return list;
 }
 
-static json_t *claim(const har_claims *claims, int i,
-                     const har_claim_result *r)
+static json_t *claim(const har_claims *claims, int i, const har_claim_result *r)
 {
     const har_claim *c = &claims->at[i];
     json_t *depends = json_array();

@@ -112,8 +112,7 @@ static core_status read_number(reader *r, const char *key, const char *text,
 {
     if (!parse_number(text, value, last))
         return fail_at(r,
-                       "%s: expected a decimal number such as 11.6, found "
-                       "'%s'",
+                       "%s: expected a decimal number such as 11.6, found '%s'",
                        key, text);
     return CORE_OK;
 }

@@ -54,7 +54,7 @@ typedef struct job {
     core_batch batch;
     core_weights *weights;
     har_load load;
-    int64_t n_element; /* sent by collectives and stages in a pass             */
+    int64_t n_element; /* sent by collectives and stages in a pass */
 } job;
 
 static void job_free(job *j)
@@ -169,8 +169,8 @@ static core_status measure(job *j, const har_machine *machine,
     predicting p = {.status = CORE_OK};
     har_passes passes = {0};
     double sum[MOST_PASSES + 1], sorted[MOST_PASSES];
-    const har_passes_case request = {&j->spec, &j->layout, j->weights,
-                                     &j->batch, numerics,  n_pass, false};
+    const har_passes_case request = {
+        &j->spec, &j->layout, j->weights, &j->batch, numerics, n_pass, false};
     CORE_TRY(observe(j, numerics));
     core_status status = har_passes_run(&passes, j->comm, &request);
     double weight_bytes = (double)passes.stats.weight_bytes;
@@ -178,10 +178,9 @@ static core_status measure(job *j, const har_machine *machine,
         par_all_reduce(j->comm, &j->comm->world, &weight_bytes, 1, PAR_SUM,
                        CORE_FP64);
         status = par_agree(
-            j->comm,
-            predict_rank(j, machine,
-                         out->is_f32 ? CORE_DTYPE_F32 : CORE_DTYPE_F64,
-                         weight_bytes, &p));
+            j->comm, predict_rank(j, machine,
+                                  out->is_f32 ? CORE_DTYPE_F32 : CORE_DTYPE_F64,
+                                  weight_bytes, &p));
     }
     for (int i = 0; i < n_pass && status == CORE_OK; i++)
         sum[i] = pass_seconds(&passes, i);

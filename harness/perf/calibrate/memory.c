@@ -33,8 +33,7 @@ static double bandwidth(double *x, int64_t n, int rounds)
     return 3.0 * (double)n * sizeof *x / seconds[N_REPEAT / 2];
 }
 
-core_status har_calibrate_memory(har_calibration *out,
-                                 const har_measuring *how)
+core_status har_calibrate_memory(har_calibration *out, const har_measuring *how)
 {
     void *values = NULL;
     CORE_TRY(core_alloc(&values, 2 * (int64_t)FAR_ELEMENTS, sizeof(double),

@@ -1,8 +1,8 @@
 /* harness/perf/calibrate/passes.c -- see passes.h.
  *
  * The records of every pass are the same in the same order, so the first pass
- * makes the list and the others fill it.  That first pass also grows buffers and
- * touches pages for the first time: it makes the list and is not timed.
+ * makes the list and the others fill it.  That first pass also grows buffers
+ * and touches pages for the first time: it makes the list and is not timed.
  */
 #include "harness/perf/calibrate/passes.h"
 
@@ -77,9 +77,8 @@ core_status har_passes_run(har_passes *out, par_comm *comm,
     par_model *model = NULL;
     core_assert(r->n_pass > 0 && r->n_pass <= HAR_MAX_PASSES);
     *out = (har_passes){.n_pass = r->n_pass};
-    const par_options options = {.weight_budget_bytes = SIZE_MAX,
-                                 .cost = see,
-                                 .cost_self = out};
+    const par_options options = {
+        .weight_budget_bytes = SIZE_MAX, .cost = see, .cost_self = out};
     core_status status =
         core_alloc(&scratch, COLD_BYTES, 1, "what empties the cache");
     if (status == CORE_OK) {

@@ -18,7 +18,6 @@
 #include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     POOL = 24 << 20,       /* elements of weights: beyond the shared cache    */

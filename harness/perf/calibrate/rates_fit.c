@@ -18,7 +18,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { MIN_SAMPLES = 6, N_WEIGHTING = 30, N_SWEEP = 2000, N_DOUBLING = 6 };
 static const double LEAST_ERROR = 0.01; /* below it all errors are alike      */

@@ -102,12 +102,11 @@ static core_status check_shape(const har_measured *m, const core_st_tensor *t,
         CORE_E_FORMAT, "%s: tensor '%s': expected shape [%s], found [%s]",
         core_st_path(m->file), t->name, core_st_shape_text(a, want, 2),
         core_st_shape_text(b, t->shape, t->n_dim));
-    CORE_FAIL_IF(is_int ? t->dtype != CORE_DTYPE_I64
-                        : !core_dtype_is_float(t->dtype),
-                 CORE_E_FORMAT, "%s: tensor '%s': expected %s, found %s",
-                 core_st_path(m->file), t->name,
-                 is_int ? "I64" : "floating-point numbers",
-                 core_dtype_name(t->dtype));
+    CORE_FAIL_IF(
+        is_int ? t->dtype != CORE_DTYPE_I64 : !core_dtype_is_float(t->dtype),
+        CORE_E_FORMAT, "%s: tensor '%s': expected %s, found %s",
+        core_st_path(m->file), t->name,
+        is_int ? "I64" : "floating-point numbers", core_dtype_name(t->dtype));
     return CORE_OK;
 }
 
@@ -190,7 +189,7 @@ void har_measured_close(har_measured *measured)
 
 typedef struct claim { /* a choice that wants a slot                          */
     double weight;
-    int64_t choice;    /* token * K + k                                       */
+    int64_t choice; /* token * K + k                                       */
 } claim;
 
 typedef struct dealing {
@@ -230,10 +229,9 @@ static void deal(dealing *d, int64_t a, int64_t b, int64_t t0, int64_t t1,
     const int64_t capacity = core_spec_capacity(spec, b - a);
     const int64_t n_entry = lay->replica_first[spec->n_e];
     for (int64_t i = 0; i < n; i++)
-        d->claim[i] = (claim){d->weight != NULL
-                                  ? core_st_value(d->weight, a * n_k + i)
-                                  : 0.0,
-                              a * n_k + i};
+        d->claim[i] = (claim){
+            d->weight != NULL ? core_st_value(d->weight, a * n_k + i) : 0.0,
+            a * n_k + i};
     if (d->weight != NULL && n > 0)
         qsort(d->claim, (size_t)n, sizeof *d->claim, by_weight);
     memset(d->taken, 0, (size_t)spec->n_e * sizeof *d->taken);

@@ -10,8 +10,6 @@
 #include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/record.h"
 
-#include <stdlib.h>
-
 static void put_norm(har__walk *w, core_tap_kind tap)
 {
     const int64_t n_d = w->spec->n_d;

@@ -9,7 +9,6 @@
 #include "core/base/clock.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { TAG = 17 };
 

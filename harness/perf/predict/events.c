@@ -16,8 +16,6 @@
 #include "core/base/arena.h"
 #include "harness/perf/machine/tiers.h"
 
-#include <stdlib.h>
-
 /* An event of a section, and what its record adds to its class. */
 struct har__known {
     har_event event;

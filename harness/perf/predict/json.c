@@ -2,7 +2,6 @@
 #include "harness/launch/jsonfile.h"
 #include "harness/perf/predict/figures.h"
 
-
 static json_t *figures(const har_prediction *p)
 {
     json_t *all = json_object();
@@ -73,9 +72,9 @@ core_status har_predict_json(const char *path, const har_predict_case *r,
         machine->name, "dtype", core_dtype_name(r->dtype), "rows",
         (json_int_t)r->n_b, "tokens", (json_int_t)r->n_t, "keys",
         (json_int_t)(r->is_decode ? r->n_kv : 0), "routing",
-        har_routing_text(routing, r), "gpus", p->n_gpu, "dropped",
-        p->dropped, "distinct_experts", p->distinct_mean, "slowest_ep_rank",
-        p->slowest_ep_rank, "interval", sources(p), "figures", figures(p), "memory", stages(p),
-        "operators", operators(p));
+        har_routing_text(routing, r), "gpus", p->n_gpu, "dropped", p->dropped,
+        "distinct_experts", p->distinct_mean, "slowest_ep_rank",
+        p->slowest_ep_rank, "interval", sources(p), "figures", figures(p),
+        "memory", stages(p), "operators", operators(p));
     return har_json_write(path, o);
 }

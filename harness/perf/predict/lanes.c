@@ -12,7 +12,6 @@
  */
 #include "harness/perf/predict/impl.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,13 +75,12 @@ static core_status copy_load(har_predictor *p, const har_predict_case *r)
 {
     const par_plan *own = r->plan;
     har_load *to = &p->load;
-    CORE_FAIL_IF(r->load->n_layer != to->n_layer ||
-                     r->load->n_part !=
-                         (int64_t)own->rounds * own->dp * own->mb ||
-                     r->load->n_slice != to->n_slice ||
-                     r->load->n_entry != to->n_entry,
-                 CORE_E_USAGE, "%s: the counts are of another plan",
-                 r->load_from != NULL ? r->load_from : "load");
+    CORE_FAIL_IF(
+        r->load->n_layer != to->n_layer ||
+            r->load->n_part != (int64_t)own->rounds * own->dp * own->mb ||
+            r->load->n_slice != to->n_slice || r->load->n_entry != to->n_entry,
+        CORE_E_USAGE, "%s: the counts are of another plan",
+        r->load_from != NULL ? r->load_from : "load");
     p->n_choice = p->n_kept = 0;
     for (int64_t l = 0; l < to->n_layer; l++)
         for (int64_t part = 0; part < to->n_part; part++) {

@@ -64,9 +64,8 @@ core_status har_load_source_open(har_load_source *s, const core_spec *spec,
         s->all_ranks = true;
         return har_measured_open(&s->measured, path, spec, prompt);
     }
-    CORE_TRY(read_popularity(s, spec, popularity != NULL ? popularity
-                                                         : "uniform",
-                             prompt));
+    CORE_TRY(read_popularity(
+        s, spec, popularity != NULL ? popularity : "uniform", prompt));
     CORE_FAIL_IF(prompt != NULL && s->by_layer == NULL, CORE_E_USAGE,
                  "--prompt: chooses from a file of taps, expected --routing "
                  "measured:FILE or --popularity taps:FILE");

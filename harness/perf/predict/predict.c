@@ -6,7 +6,6 @@
  */
 #include "harness/perf/predict/impl.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 core_status har_predictor_make(har_predictor **out, const har_machine *machine)

@@ -16,7 +16,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { MIN_ROWS = 8, MAX_ROUNDS = 200 };
 static const double FIRST_STEP = 0.2, LAST_STEP = 0.004;

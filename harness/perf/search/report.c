@@ -55,8 +55,7 @@ static void write_counts(FILE *out, const har_search_view *v)
     fprintf(out, "           %lld miss the limits, %lld are left\n",
             (long long)r->n_missed, (long long)r->n_good);
     fprintf(out,
-            "speed      %.2f s, %d threads, %.0f plans per second and "
-            "thread\n",
+            "speed      %.2f s, %d threads, %.0f plans per second and thread\n",
             r->seconds, v->request->n_thread,
             (double)r->n_plan / r->seconds / v->request->n_thread);
     if (v->request->replay == NULL)
