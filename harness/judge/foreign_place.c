@@ -64,9 +64,10 @@ static core_status want_positions(placing *p)
 
 /* --- places --- */
 
-/* The slice of a tensor; *given false if nobody says one. */
+/* The slice of a tensor, in `room` or the map's; NULL if nobody says one. */
 static core_status slice_of(const placing *p, const core_st_tensor *t,
-                            const char *body, har_slice *out, bool *given)
+                            const char *body, har_slice *room,
+                            const har_slice **out)
 {
     char key[2 * HAR_DUMP_NAME], where[1024];
     snprintf(key, sizeof key, "slice:%.200s", t->name);
@@ -75,18 +76,14 @@ static core_status slice_of(const placing *p, const core_st_tensor *t,
         snprintf(key, sizeof key, "slice");
         text = core_st_metadata(p->file->st, key);
     }
-    *given = text != NULL;
-    if (text != NULL) {
-        snprintf(where, sizeof where, "%s: metadata '%s'",
-                 core_st_path(p->file->st), key);
-        return har_slice_parse(out, text, where);
+    if (text == NULL) {
+        *out = har_namemap_slice(p->options->map, p->file->rank, body);
+        return CORE_OK;
     }
-    const har_slice *of_map =
-        har_namemap_slice(p->options->map, p->file->rank, body);
-    *given = of_map != NULL;
-    if (*given)
-        *out = *of_map;
-    return CORE_OK;
+    *out = room;
+    snprintf(where, sizeof where, "%s: metadata '%s'",
+             core_st_path(p->file->st), key);
+    return har_slice_parse(room, text, where);
 }
 
 /* The ids that list the rows of a tensor; NULL if nothing does. */
@@ -105,23 +102,6 @@ static core_status ids_of(const placing *p, const core_st_tensor *t,
                  "I64 tensor, found '%.80s'",
                  core_st_path(p->file->st), key, name);
     return CORE_OK;
-}
-
-/* A copy of the ids that is aligned. */
-static core_status place_listed(const har_yard_tap *tap, const int64_t *shape,
-                                int n_dim, const core_st_tensor *ids,
-                                const har_slice *slice, har_place *out,
-                                bool *fits, char problem[HAR_PLACE_TEXT])
-{
-    void *copy = NULL;
-    CORE_TRY(core_alloc(&copy, ids->n + 1, sizeof(int64_t), "token ids"));
-    if (ids->bytes > 0)
-        memcpy(copy, ids->data, ids->bytes);
-    const core_status status =
-        har_place_make_listed(out, tap->extent, shape, n_dim, copy, ids->n,
-                              slice, fits, problem);
-    free(copy);
-    return status;
 }
 
 /* Types must agree: a NaN is no expert. */
@@ -143,26 +123,26 @@ static core_status place_tensor(placing *p, const core_st_tensor *t,
     har_foreign *d = p->dump;
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     const core_st_tensor *ids = NULL;
-    har_slice slice;
+    const har_slice *slice = NULL;
+    har_slice room;
     char problem[HAR_PLACE_TEXT] = "";
-    bool given = false, fits = false;
+    bool fits = false;
     int64_t shape[CORE_ST_MAX_DIM + 1];
     int n_dim = t->n_dim;
     memcpy(shape, t->shape, sizeof t->shape);
     if (tap->is_flat || (tap->extent.n_col == 1 && n_dim == 1))
         shape[n_dim++] = 1; /* ids have no columns, nor need one column any */
     har_piece piece = {.file = p->i_file, .tensor = t, .i_tap = i_tap};
-    CORE_TRY(slice_of(p, t, har_yard_body(tap), &slice, &given));
+    CORE_TRY(slice_of(p, t, har_yard_body(tap), &room, &slice));
     CORE_TRY(ids_of(p, t, &ids));
     if (!check_type(tap, t, problem))
         fits = false;
     else if (ids != NULL)
-        CORE_TRY(place_listed(tap, shape, n_dim, ids, given ? &slice : NULL,
-                              &piece.place, &fits, problem));
+        CORE_TRY(har_place_make_listed(&piece.place, tap->extent, shape, n_dim,
+                                       ids, slice, &fits, problem));
     else
         fits = har_place_make(&piece.place, tap->extent, shape, n_dim,
-                              p->file->axes, given ? &slice : NULL,
-                              positions_of(p), problem);
+                              p->file->axes, slice, positions_of(p), problem);
     if (fits)
         d->piece[d->n_piece++] = piece;
     else

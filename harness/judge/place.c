@@ -199,38 +199,40 @@ bool har_place_make(har_place *out, har_extent whole, const int64_t *shape,
     return true;
 }
 
-/* Fill local[] from the ids; false for an id outside, or one given twice. */
-static bool list_rows(har_place *p, const int64_t *ids, int64_t n_id,
+/* Fill local[] from the ids, which need not be aligned; false for an id
+ * outside, or one given twice. */
+static bool list_rows(har_place *p, const core_st_tensor *ids,
                       char problem[HAR_PLACE_TEXT])
 {
     const int64_t n = whole_rows(p->whole);
     for (int64_t i = 0; i < n; i++)
         p->local[i] = -1;
-    for (int64_t i = 0; i < n_id; i++) {
-        if (ids[i] == -1)
+    for (int64_t i = 0; i < ids->n; i++) {
+        int64_t id;
+        memcpy(&id, (const char *)ids->data + (size_t)i * sizeof id, sizeof id);
+        if (id == -1)
             continue;
-        if (ids[i] < 0 || ids[i] >= n) {
+        if (id < 0 || id >= n) {
             snprintf(problem, HAR_PLACE_TEXT,
                      "expected token ids within 0:%lld, found %lld in row %lld",
-                     (long long)n, (long long)ids[i], (long long)i);
+                     (long long)n, (long long)id, (long long)i);
             return false;
         }
-        if (p->local[ids[i]] >= 0) {
+        if (p->local[id] >= 0) {
             snprintf(problem, HAR_PLACE_TEXT,
                      "expected a token id once, found %lld in rows %lld and "
                      "%lld",
-                     (long long)ids[i], (long long)p->local[ids[i]],
-                     (long long)i);
+                     (long long)id, (long long)p->local[id], (long long)i);
             return false;
         }
-        p->local[ids[i]] = i;
+        p->local[id] = i;
     }
     return true;
 }
 
 core_status har_place_make_listed(har_place *out, har_extent whole,
                                   const int64_t *shape, int n_dim,
-                                  const int64_t *ids, int64_t n_id,
+                                  const core_st_tensor *ids,
                                   const har_slice *slice, bool *fits,
                                   char problem[HAR_PLACE_TEXT])
 {
@@ -243,14 +245,14 @@ core_status har_place_make_listed(har_place *out, har_extent whole,
         return CORE_OK;
     for (int i = 0; i + 1 < n_dim; i++)
         p.n_row *= shape[i];
-    const int64_t wanted[2] = {n_id, length(p.c)};
-    if (n_dim < 2 || p.n_row != n_id || shape[n_dim - 1] != wanted[1]) {
+    const int64_t wanted[2] = {ids->n, length(p.c)};
+    if (n_dim < 2 || p.n_row != ids->n || shape[n_dim - 1] != wanted[1]) {
         wrong_shape(shape, n_dim, wanted, 2, problem);
         return CORE_OK;
     }
     CORE_TRY(core_alloc(&local, whole_rows(whole), sizeof *p.local, "rows"));
     p.local = local;
-    *fits = list_rows(&p, ids, n_id, problem);
+    *fits = list_rows(&p, ids, problem);
     if (*fits)
         *out = p;
     else

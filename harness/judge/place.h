@@ -61,14 +61,13 @@ bool har_place_make(har_place *out, har_extent whole, const int64_t *shape,
                     const har_range *positions,
                     char problem[HAR_PLACE_TEXT]);
 
-/* The same for listed rows: ids[i] is the global row of row i, -1 means that
- * the row is padding.  slice may give the columns.                           *
+/* The same for listed rows: ids, an I64 tensor, has the global row of each row,
+ * -1 means that the row is padding.  slice may give the columns.
  * Errors: E_MEMORY; a misfit is *fits = false and a problem.         [local] */
-CORE_NODISCARD core_status
-har_place_make_listed(har_place *out, har_extent whole, const int64_t *shape,
-                      int n_dim, const int64_t *ids, int64_t n_id,
-                      const har_slice *slice, bool *fits,
-                      char problem[HAR_PLACE_TEXT]);
+CORE_NODISCARD core_status har_place_make_listed(
+    har_place *out, har_extent whole, const int64_t *shape, int n_dim,
+    const core_st_tensor *ids, const har_slice *slice, bool *fits,
+    char problem[HAR_PLACE_TEXT]);
 void har_place_free(har_place *place);
 
 /* The tensor's row that holds row `row` of the tap, -1 if none does. [local] */

@@ -104,7 +104,6 @@ static core_status enter_part(har__pass *p, const har_yard_tap *tap)
 core_status har__routing_enter(har__pass *p, const har_yard_tap *tap)
 {
     har__routing *r = &p->routing;
-    void *memory = NULL;
     if (r->part != tap->part)
         CORE_TRY(enter_part(p, tap));
     const core_tap at = tap->name.tap;
@@ -120,14 +119,11 @@ core_status har__routing_enter(har__pass *p, const har_yard_tap *tap)
     if (r->idx == NULL)
         return CORE_OK;
     r->n_k = r->idx->extent.n_col;
-    if (n_token * r->n_k > r->room) {
-        free(r->found);
-        r->found = NULL;
-        CORE_TRY(core_alloc(&memory, n_token * r->n_k, sizeof *r->found,
-                            "chosen experts"));
-        r->found = memory;
-        r->room = n_token * r->n_k;
-    }
+    int64_t *found = core_grow(r->found, &r->room, n_token * r->n_k,
+                               sizeof *found, "chosen experts");
+    if (found == NULL)
+        return CORE_E_MEMORY;
+    r->found = found;
     return add_layer(p, r->idx);
 }
 

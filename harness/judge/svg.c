@@ -202,12 +202,25 @@ static int count_layers(const har_judgement *g, int part)
     return n;
 }
 
-static void name_layer(const har_layer_routing *r, double y, FILE *out)
+/* A line for each layer of the part, y pixels down; w: what `write` takes. */
+static void write_lines(const har_judgement *g, int part, double y, double w,
+                        void (*write)(const har_layer_routing *r, double y,
+                                      double w, FILE *out),
+                        FILE *out)
 {
-    har_svg_text(out, LEFT - 10.0, y + 14.0, "end dim", "layer %d", r->layer);
+    for (int i = 0; i < g->n_routing; i++) {
+        const har_layer_routing *r = &g->routing[i];
+        if (r->part != part)
+            continue;
+        har_svg_text(out, LEFT - 10.0, y + 14.0, "end dim", "layer %d",
+                     r->layer);
+        write(r, y, w, out);
+        y += CELL_H;
+    }
 }
 
-static void routing_bar(const har_layer_routing *r, double y, FILE *out)
+static void routing_bar(const har_layer_routing *r, double y, double width,
+                        FILE *out)
 {
     static const char *const colours[] = {"good", "warn", "bad", "idle"};
     static const char *const words[] = {"agree", "flips with a certificate",
@@ -217,7 +230,7 @@ static void routing_bar(const har_layer_routing *r, double y, FILE *out)
     const int64_t n = r->n_token + r->n_excluded;
     double x = LEFT;
     for (int k = 0; k < 4 && n > 0; k++) {
-        double w = BAR_W * (double)parts[k] / (double)n;
+        double w = width * (double)parts[k] / (double)n;
         if (parts[k] == 0)
             continue;
         w = w < 2.0 ? 2.0 : w; /* one flip among thousands is seen */
@@ -227,28 +240,20 @@ static void routing_bar(const har_layer_routing *r, double y, FILE *out)
                       (long long)parts[k], (long long)n, words[k]);
         x += w;
     }
-    har_svg_text(out, LEFT + BAR_W + 16.0, y + 14.0, "", "%.2f %%",
+    har_svg_text(out, LEFT + width + 16.0, y + 14.0, "", "%.2f %%",
                  r->n_token > 0 ? 100.0 * (double)r->n_same / (double)r->n_token
                                 : 0.0);
     if (r->n_certified + r->n_uncertified > 0)
-        har_svg_text(out, LEFT + BAR_W + 90.0, y + 14.0, "dim",
+        har_svg_text(out, LEFT + width + 90.0, y + 14.0, "dim",
                      "%lld + %lld flips", (long long)r->n_certified,
                      (long long)r->n_uncertified);
 }
 
 void har__svg_routing(const har_judgement *g, int part, FILE *out)
 {
-    double y = 4.0;
     har_svg_open(out, LEFT + BAR_W + 220, count_layers(g, part) * CELL_H + 8,
                  "agreement of the chosen experts, by layer");
-    for (int i = 0; i < g->n_routing; i++) {
-        const har_layer_routing *r = &g->routing[i];
-        if (r->part != part)
-            continue;
-        name_layer(r, y, out);
-        routing_bar(r, y, out);
-        y += CELL_H;
-    }
+    write_lines(g, part, 4.0, BAR_W, routing_bar, out);
     fputs("</svg>\n", out);
 }
 
@@ -277,7 +282,6 @@ static void load_line(const har_layer_routing *r, double y, double w, FILE *out)
 void har__svg_load(const har_judgement *g, int part, FILE *out)
 {
     int64_t n_expert = 1;
-    double y = HEAD_H;
     for (int i = 0; i < g->n_routing; i++)
         if (g->routing[i].part == part && g->routing[i].n_expert > n_expert)
             n_expert = g->routing[i].n_expert;
@@ -288,13 +292,6 @@ void har__svg_load(const har_judgement *g, int part, FILE *out)
     har_svg_text(out, LEFT, HEAD_H - 10.0, "dim", "expert 0");
     har_svg_text(out, LEFT + w * (double)n_expert, HEAD_H - 10.0, "end dim",
                  "%lld", (long long)(n_expert - 1));
-    for (int i = 0; i < g->n_routing; i++) {
-        const har_layer_routing *r = &g->routing[i];
-        if (r->part != part)
-            continue;
-        name_layer(r, y, out);
-        load_line(r, y, w, out);
-        y += CELL_H;
-    }
+    write_lines(g, part, HEAD_H, w, load_line, out);
     fputs("</svg>\n", out);
 }

@@ -20,7 +20,7 @@ typedef struct har__label {
 typedef struct har__frame { /* of a plot, pixels from the bottom left         */
     double width, height;   /* of the picture                                 */
     double left, right, bottom, top; /* the axes                              */
-    double x0, x1, y0, y1;  /* what they show; y0 = 0 unless log_y            */
+    double x0, x1, y0, y1;  /* what they show                                 */
     bool log_x, log_y;
 } har__frame;
 

@@ -49,6 +49,18 @@ static void choose_counts(har__rivals *r, const har_sheet_ask *ask)
         }
 }
 
+static har__rival rival_of(const par_plan *plan, const har_prediction *p,
+                           int i_count)
+{
+    har__rival x = {.n_gpu = p->n_gpu,
+                    .i_count = i_count,
+                    .latency = p->latency.value,
+                    .tokens_per_s = p->tokens_per_s.value,
+                    .memory = p->memory};
+    par_plan_format(plan, x.plan);
+    return x;
+}
+
 static core_status add_rival(har__rivals *r, const har_sheet_ask *ask,
                              har_predictor *predictor, const har_shape *shape,
                              int i_count)
@@ -61,13 +73,7 @@ static core_status add_rival(har__rivals *r, const har_sheet_ask *ask,
     request.no_interval = true;
     CORE_TRY(har_load_source_apply(&ask->setup->source, &request));
     CORE_TRY(har_predict(predictor, &request, &p));
-    har__rival *at = &r->at[r->n++];
-    *at = (har__rival){.n_gpu = p.n_gpu,
-                       .i_count = i_count,
-                       .latency = p.latency.value,
-                       .tokens_per_s = p.tokens_per_s.value,
-                       .memory = p.memory};
-    par_plan_format(&plan, at->plan);
+    r->at[r->n++] = rival_of(&plan, &p, i_count);
     return CORE_OK;
 }
 
@@ -114,13 +120,8 @@ static core_status search_all(har__rivals *r, const har_sheet_ask *ask,
 static void add_ours(har__rivals *r, const har_sheet_ask *ask,
                      const har_prediction *p)
 {
-    har__rival ours = {.n_gpu = p->n_gpu,
-                       .i_count = -1,
-                       .latency = p->latency.value,
-                       .tokens_per_s = p->tokens_per_s.value,
-                       .memory = p->memory,
-                       .is_ours = true};
-    par_plan_format(&ask->setup->plan, ours.plan);
+    har__rival ours = rival_of(&ask->setup->plan, p, -1);
+    ours.is_ours = true;
     for (int i = 0; i < r->n_count; i++)
         if (r->count[i] == p->n_gpu)
             ours.i_count = i;
@@ -298,17 +299,14 @@ static void write_script(const har__rivals *r, har__label *label, FILE *script)
         fputs("set xtics (1,2,5,10,20,50,100,200,500,1000,2000,5000,10000,"
               "20000,50000)\n",
               script);
-    fputs("$best << E\n", script);
-    for (int i = 0; i < r->n; i++)
-        if (r->at[i].is_best)
-            fprintf(script, "%.9g %.9g\n", r->at[i].latency * 1e3,
-                    r->at[i].tokens_per_s);
-    fputs("E\n$ours << E\n", script);
-    for (int i = 0; i < r->n; i++)
-        if (r->at[i].is_ours)
-            fprintf(script, "%.9g %.9g\n", r->at[i].latency * 1e3,
-                    r->at[i].tokens_per_s);
-    fputs("E\n", script);
+    for (int ours = 0; ours < 2; ours++) {
+        fputs(ours == 1 ? "$ours << E\n" : "$best << E\n", script);
+        for (int i = 0; i < r->n; i++)
+            if (ours == 1 ? r->at[i].is_ours : r->at[i].is_best)
+                fprintf(script, "%.9g %.9g\n", r->at[i].latency * 1e3,
+                        r->at[i].tokens_per_s);
+        fputs("E\n", script);
+    }
     write_labels(r, &box, label, script);
     write_series(r, script);
 }

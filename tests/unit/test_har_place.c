@@ -136,9 +136,10 @@ static bool list(har_place *p, const int64_t *ids, int64_t n, int64_t d0,
                  int64_t d1, const char *text, char problem[HAR_PLACE_TEXT])
 {
     const int64_t shape[2] = {d0, d1};
+    const core_st_tensor tensor = {.n = n, .data = (void *)ids};
     const har_slice s = slice(text != NULL ? text : "b=:");
     bool fits = false;
-    ck_assert_int_eq(har_place_make_listed(p, WHOLE, shape, 2, ids, n,
+    ck_assert_int_eq(har_place_make_listed(p, WHOLE, shape, 2, &tensor,
                                            text != NULL ? &s : NULL, &fits,
                                            problem),
                      CORE_OK);

@@ -16,10 +16,7 @@ static json_t *number(double x)
 
 static json_t *interval(har_interval x)
 {
-    json_t *pair = json_array();
-    json_array_append_new(pair, number(x.lo));
-    json_array_append_new(pair, number(x.hi));
-    return pair;
+    return json_pack("[o,o]", number(x.lo), number(x.hi));
 }
 
 static json_t *ids(const har_claims *claims, uint64_t bits)

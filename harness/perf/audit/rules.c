@@ -1,6 +1,6 @@
 /* harness/perf/audit/rules.c -- which quantities a figure is held against.
  *
- * A row is a rule: target, kind, inputs, identity.  The engine applies every
+ * A row is a rule: target, kind, inputs, formula.  The engine applies every
  * rule in which a claim takes part, as target or as input.  The order matters
  * where two rules derive one quantity: the first whose inputs are known gives
  * it.  A rule without inputs of other claims (hardware, model, plan only) makes
