@@ -10,7 +10,7 @@ static core_status add(core_spec *spec, core__reader r)
     return core__get_window(spec, r);
 }
 
-static const core__place OWN[] = {
+const core__place core__mixtral_places[] = {
     {CORE_W_ROUTER, CORE_LAYOUT_MATRIX,
      "model.layers.%d.block_sparse_moe.gate.weight"},
     {CORE_W_EXPERT_GATE, CORE_LAYOUT_MATRIX,
@@ -27,5 +27,5 @@ const core__family core__family_mixtral = {
     .experts = "num_local_experts",
     .inner = "intermediate_size",
     .head = CORE_HEAD_OF_KEY,
-    .own = OWN,
+    .own = core__mixtral_places,
 };

@@ -1,7 +1,4 @@
-/* core/model/families/phimoe.c -- PhiMoE: LayerNorm, sparsemixer.
- *
- * Trap: an expert's matrices are w1 (gate), w3 (up) and w2 (down).
- */
+/* core/model/families/phimoe.c -- PhiMoE: LayerNorm, sparsemixer. */
 #include "core/model/families/family.h"
 
 static core_status add(core_spec *spec, core__reader r)
@@ -14,22 +11,11 @@ static core_status add(core_spec *spec, core__reader r)
     return core__get_window(spec, r);
 }
 
-static const core__place OWN[] = {
-    {CORE_W_ROUTER, CORE_LAYOUT_MATRIX,
-     "model.layers.%d.block_sparse_moe.gate.weight"},
-    {CORE_W_EXPERT_GATE, CORE_LAYOUT_MATRIX,
-     "model.layers.%d.block_sparse_moe.experts.%d.w1.weight"},
-    {CORE_W_EXPERT_UP, CORE_LAYOUT_MATRIX,
-     "model.layers.%d.block_sparse_moe.experts.%d.w3.weight"},
-    {CORE_W_EXPERT_DOWN, CORE_LAYOUT_MATRIX,
-     "model.layers.%d.block_sparse_moe.experts.%d.w2.weight"},
-    CORE_PLACES_END};
-
 const core__family core__family_phimoe = {
     .model_type = "phimoe",
     .add = add,
     .experts = "num_local_experts",
     .inner = "intermediate_size",
     .head = CORE_HEAD_OF_WIDTH,
-    .own = OWN,
+    .own = core__mixtral_places,
 };
