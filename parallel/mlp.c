@@ -42,6 +42,7 @@ void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
     par__reduce_tp(m, out, n * n_d);
     par__add_bias(m, out, n, n_d, mlp->down.bias);
     par__tap_replicated(m, tap, out);
-    if (mlp->shared != NULL)
-        par__shared(m->spec, l)->run(m, mlp->shared, l, out);
+    const par__entry *shared = par__shared(m->spec, l);
+    if (shared != NULL)
+        shared->run(m, mlp->shared, l, out);
 }

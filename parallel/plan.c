@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Readings of the seed's "TP4, EP16, PP4, DP2 on 16 GPUs": DESIGN section 5. */
+/* Readings of the seed's "TP4, EP16, PP4, DP2 on 16 GPUs": LAYOUTS.md. */
 static const struct {
     const char *name, *text;
 } presets[] = {

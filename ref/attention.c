@@ -36,7 +36,7 @@ typedef struct attention {
     float *bound;        /* of the context, or NULL                          */
 } attention;
 
-/* What the exactness check wants to know of a block's probabilities. */
+/* A block of queries of one (row, head): what a task works on. */
 typedef struct block {
     int64_t b, h, i0, i1; /* row, head, queries                            */
     int64_t j0;           /* first key that any of them can see            */

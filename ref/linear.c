@@ -48,7 +48,7 @@ static void get_bias(const ref__run *run, ref__tile *tile, core_weight weight,
     const core_weight id = {core_weight_bias(weight.kind), weight.layer,
                             weight.expert};
     tile->has_bias =
-        id.kind != CORE_N_WEIGHT_KINDS && core_weight_exists(run->spec, id);
+        id.kind != CORE_W_NONE && core_weight_exists(run->spec, id);
     if (!tile->has_bias)
         return;
     const core_weights *weights = run->model->weights;

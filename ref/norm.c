@@ -46,7 +46,7 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
     const core_weight id = {norm->weight, layer, 0};
     float *bound = ref__bound_buffer(run, kind, layer);
     const double *w =
-        norm->weight == CORE_N_WEIGHT_KINDS
+        norm->weight == CORE_W_NONE
             ? NULL
             : ref__weight_rows(run->model, id, 0, 1, run->tile_scratch);
     double bits = 0.0;

@@ -9,7 +9,7 @@
  */
 #include "ref/ref_impl.h"
 
-/* A norm of [N, n_head*Dh] in place; weight CORE_N_WEIGHT_KINDS: none. */
+/* A norm of [N, n_head*Dh] in place; weight CORE_W_NONE: none. */
 static void norm_heads(ref__run *run, int layer, core_tap_kind kind, double *qk,
                        int64_t n_head, core_weight_kind weight)
 {
@@ -67,7 +67,7 @@ void ref__qkv(ref__run *run, int layer, const ref__heads *heads, bool dry)
         ref__rope(run, layer, CORE_TAP_Q_ROPE, q, n_h, n_dh, 0);
         ref__rope(run, layer, CORE_TAP_K_ROPE, k, n_g, n_dh, 0);
         if (norm == CORE_QK_NORM_ROPED) {
-            const core_weight_kind none = CORE_N_WEIGHT_KINDS;
+            const core_weight_kind none = CORE_W_NONE;
             norm_heads(run, layer, CORE_TAP_Q_ROPE_NORM, q, n_h, none);
             norm_heads(run, layer, CORE_TAP_K_ROPE_NORM, k, n_g, none);
         }

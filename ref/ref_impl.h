@@ -16,9 +16,7 @@
 #include "core/model/operators.h"
 #include "ref/ref.h"
 
-enum {
-    REF__MAX_TILE = 2048
-}; /* rows of a weight that one dgemm takes        */
+enum { REF__MAX_TILE = 2048 }; /* rows of a weight that one dgemm takes       */
 
 struct ref_model {
     const core_spec *spec;       /* borrowed                                  */
@@ -111,7 +109,7 @@ double ref__bits(double magnitude, double step);
 void ref__record_bits(const ref__run *run, core_tap_kind kind, int layer,
                       double bits);
 
-/* ---- bounds.c: u_s is run->u_s, n elements from bound[0] ------------- */
+/* ---- bounds.c: u_s is run->u_store, n elements from bound[0] ------------- */
 
 double ref__sum_error(int64_t n);
 /* d, what computing gives, and the stores of y on both sides, upwards.       */
@@ -235,7 +233,7 @@ typedef struct ref__norm {
     int64_t ld_x; /* from one row of x to the next                            */
     double *y;
     int64_t n_part, n;
-    core_weight_kind weight; /* [1, n], for every part; CORE_N_WEIGHT_KINDS:
+    core_weight_kind weight; /* [1, n], for every part; CORE_W_NONE:
                               * none                                          */
     double eps;
     double clip; /* afterwards clamped to [-clip, clip]; 0: not               */

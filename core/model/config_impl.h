@@ -1,6 +1,4 @@
-/* core/model/config_impl.h -- private to spec_config.c and config_*.c: reading
- * a
- * Hugging Face config.json.
+/* core/model/config_impl.h -- private to core/model: reading a config.json.
  *
  * A key that is null means the same as an absent one; integers may be written
  * 8.0 and reals 4.  Sizes, counts, eps and theta must be there; only flags have

@@ -7,14 +7,16 @@
  * golden holds follow from them.  Adding one: docs/adding-an-operator.md.
  *
  * A row is an X(...) of these columns, expressions of the spec `s` and the
- * layer `l`:
+ * layer `l` (heads, names of files and fields know no layer):
  *   tap     kind, name (%d = layer), rows (TOKEN | CHOICE), grid (ACT | PROB |
  *           INT), coarse (one of the oracle's names), when it is there,
  *           columns, heads side by side in them (0: none), words for a report
  *   weight  kind, scope (ONCE | LAYER | EXPERT), name (%d = layer, expert),
- *           when it is there, rows, columns, procedural values (procedural.c),
+ *           when it is there, rows, columns, procedural values (core/weights/),
  *           its bias, how it lies in a file tensor (file_tensor.h), and the name
  *           of that; families that call it otherwise say so (families/)
+ *   field   of a spec file: id, path, type, member of the spec, when it applies,
+ *           may it be left out
  */
 #ifndef CORE_OPERATORS_H
 #define CORE_OPERATORS_H
@@ -32,7 +34,9 @@
  *
  * X(ENUMERATOR, name), a list for each place.  Both passes and the records of
  * cost make their tables from these lists, so that nothing else names an
- * operator but its own files.
+ * operator but its own files.  The row of a mixer says also CORE_NAME_MODULE,
+ * _TAKES_PADDING and _FLOPS (spec.h), that of a projection CORE_NAME_CHOSEN, of
+ * a shared one CORE_NAME_HERE; the first that is chosen, or here, is taken.
  */
 
 /* The first half of a layer: from the normed input to what is added to the
@@ -74,7 +78,13 @@ typedef enum core_shared {
 #define CORE_MIXER_FIELDS(X) CORE_MAMBA_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
 
-/* --- all rows --------------------------------------------------------------- */
+/* --- all rows --------------------------------------------------------------
+ *
+ * Traps: rows of layers stand between IN and OUT, ATTN_NORM and FINAL_NORM; taps
+ * of mixers before ATTN_OUT; weights of experts together, and those of the MLP.
+ * Whether a layer has a weight may rest on its mixer and its FFN alone:
+ * weight_list.c counts each pair of them once.
+ */
 
 #define CORE_TAP_LIST(X)                                                       \
     CORE_EMBED_TAPS(X)                                                         \

@@ -228,7 +228,8 @@ int64_t core_spec_capacity(const core_spec *spec, int64_t n_t);
 CORE_NODISCARD core_status core_spec_open(core_spec *out, const char *model,
                                           bool *is_checkpoint);
 
-/* Our own YAML form; every field must be there.  `name` is used in messages. */
+/* Our own YAML form, without the fields of operators that the model lacks if it
+ * likes.  `name` is used in messages.                                        */
 CORE_NODISCARD core_status core_spec_parse_yaml(core_spec *out,
                                                 const char *text,
                                                 const char *name);

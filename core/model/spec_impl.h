@@ -1,4 +1,4 @@
-/* core/model/spec_impl.h -- private to spec_*.c: the fields of a spec file.
+/* core/model/spec_impl.h -- private to core/model: fields of a spec file, checks.
  *
  * spec_yaml.c turns a YAML document into a flat list of (path, text, place);
  * spec_fields.c knows which paths there are and what their texts mean.

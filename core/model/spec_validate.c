@@ -198,8 +198,7 @@ static core_status check_capacity(const core_spec *spec)
 
 static double parameters_of(const core_spec *spec, core_weight_kind kind, int l)
 {
-    const bool per_expert =
-        kind >= CORE_W_EXPERT_GATE && kind <= CORE_W_EXPERT_DOWN_BIAS;
+    const bool per_expert = core_weight_scope_of(kind) == CORE_SCOPE_EXPERT;
     const core_weight id = {kind, l, 0};
     int64_t n_row, n_col;
     if (!core_weight_exists(spec, id))

@@ -67,8 +67,8 @@ int64_t core_taps(const core_spec *spec, core_tap *out, int64_t capacity);
  * rows of dropped choices are zero.  bound is NULL unless the run computes
  * bounds: the largest error that a correct implementation in the run's
  * numerics, fed with the reference's inputs of this operator, may show per
- * element.  Of it core_store_error is what storing on two sides alone may do, the rest is
- * what computing may.  All borrowed.                                         */
+ * element.  Of it core_store_error is what storing on two sides alone may do,
+ * the rest is what computing may.  All borrowed.                             */
 typedef struct core_tap_sink {
     void *self;
     void (*put)(void *self, core_tap tap, const double *values,

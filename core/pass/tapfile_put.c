@@ -9,7 +9,6 @@
 
 #include "core/base/arena.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 void core_tapfile_put(core_tapfile *file, const char *prefix, core_tap tap,

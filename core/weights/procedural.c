@@ -155,6 +155,7 @@ static const struct {
 #define VALUES_ROW(kind, scope, name, here, rows, cols, values, ...)           \
     VALUES_##values,
     CORE_WEIGHT_LIST(VALUES_ROW)
+#undef VALUES_ROW
 };
 
 static scale scale_of(const core_spec *spec, core_weight id, int64_t row)

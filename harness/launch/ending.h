@@ -18,7 +18,7 @@ int har_started_as(void);
 int har_end(core_status status);
 
 /* Where the report goes: stdout, or the file that the launcher shows at the
- * end. Errors: E_FILE. [local] */
+ * end.  Errors: E_FILE.                                              [local] */
 CORE_NODISCARD core_status har_report_open(FILE **out);
 
 /* Flush and check; a full disk or closed pipe is an error.  Errors: E_FILE. */

@@ -19,7 +19,7 @@ typedef struct har_outfile {
 CORE_NODISCARD core_status har_outfile_open(har_outfile *out, const char *path);
 
 /* Could PATH (NULL: no file) be written now?  Nothing is left of the attempt.
- * For commands that work long before they write.  Errors: E_FILE.                 [local] */
+ * For commands that work long before they write.  Errors: E_FILE.    [local] */
 CORE_NODISCARD core_status har_outfile_try(const char *path);
 
 /* Flush, check and put in its place; on an error nothing is left.  Errors:

@@ -27,8 +27,9 @@ typedef struct har_command_line {
 } har_command_line;
 
 /* A command begins: no message is recorded, and the values of argv are in the
- * places of the rows, which an empty row ends; the check looks at request.  Does not return for --help and usage errors
- * (exit 0 and 2).  argv is not changed.                              [local] */
+ * places of the rows, which an empty row ends; the check looks at request.
+ * Does not return for --help and usage errors (exit 0 and 2).  argv is not
+ * changed.                                                           [local] */
 void har_parse(const har_command_line *line, const har_option *rows,
                const void *request, int argc, char **argv);
 

@@ -44,10 +44,4 @@ if [ "$includes" != "parallel/comm_mpi.c " ]; then
     failures=$((failures + 1))
 fi
 
-crossing=$(cd "$source_dir" && { grep -nE '#include "(parallel|harness|golden)/' -r ref core; grep -nE '#include "(ref|harness|golden)/' -r parallel; grep -nE '#include "(parallel|harness)/' -r golden; } || true)
-if [ -n "$crossing" ]; then
-    echo "forbidden includes: $crossing"
-    failures=$((failures + 1))
-fi
-
 [ "$failures" = 0 ]

@@ -3,7 +3,7 @@
  * A few hundred random legal (model, plan) pairs; the loop index is the seed.
  * The layouts of all ranks are made, and ownership is counted element by
  * element: each must have exactly the declared number of owners.  Expected
- * values come from the text of DESIGN section 5, not from the functions under
+ * values come from the text of LAYOUTS.md, not from the functions under
  * test.
  */
 #include "parallel/layout.h"

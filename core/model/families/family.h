@@ -13,10 +13,10 @@
 #include "core/model/file_tensor.h"
 
 typedef enum core__head_rule {
-    CORE_HEAD_OF_KEY,   /* head_dim, and hidden / heads where it is absent   */
-    CORE_HEAD_REQUIRED, /* head_dim */
-    CORE_HEAD_OF_WIDTH, /* hidden / heads, whatever head_dim says */
-    CORE_HEAD_OF_PARTS,   /* qk_nope_head_dim + qk_rope_head_dim   */
+    CORE_HEAD_OF_KEY,   /* head_dim, and hidden / heads where it is absent    */
+    CORE_HEAD_REQUIRED, /* head_dim                                           */
+    CORE_HEAD_OF_WIDTH, /* hidden / heads, whatever head_dim says             */
+    CORE_HEAD_OF_PARTS, /* qk_nope_head_dim + qk_rope_head_dim                */
 } core__head_rule;
 
 /* A tensor that is not called as in the operators' rows; a list of them ends
@@ -26,24 +26,22 @@ typedef struct core__place {
     core_layout layout;
     const char *format;
 } core__place;
-#define CORE_PLACES_END                                                        \
-    {                                                                          \
-        CORE_W_NONE, CORE_LAYOUT_NONE, NULL                                    \
-    }
+#define CORE_PLACES_END {CORE_W_NONE, CORE_LAYOUT_NONE, NULL}
+extern const core__place core__mixtral_places[]; /* which PhiMoE has, too     */
 
 typedef struct core__family {
-    const char *model_type; /* in config.json; NULL: in no such file     */
+    const char *model_type;      /* in config.json                            */
     /* A whole file, or what a decoder has beside what all have:              */
     core_status (*parse)(core_spec *spec, core__reader r);
     core_status (*add)(core_spec *spec, core__reader r);
     const char *experts, *inner; /* keys of the expert count and inner size   */
     core__head_rule head;
-    bool no_rope;               /* the file says nothing of rope             */
-    bool partial_rope;          /* a part of a head may be rotated           */
-    const char *quantised;      /* the quant_method that may be, or NULL     */
-    const core__place *own;     /* or NULL                                   */
-    const char *dense, *shared; /* prefixes of the two MLPs, NULL: has none  */
-    bool looks_ahead;           /* files hold a layer beyond the last        */
+    bool no_rope;                /* the file says nothing of rope             */
+    bool partial_rope;           /* a part of a head may be rotated           */
+    const char *quantised;       /* the quant_method that may be, or NULL     */
+    const core__place *own;      /* or NULL                                   */
+    const char *dense, *shared;  /* prefixes of the two MLPs, NULL: has none  */
+    bool looks_ahead;            /* files hold a layer beyond the last        */
 } core__family;
 
 #define CORE_FAMILY_DECLARE(kind, name)                                        \

@@ -59,7 +59,6 @@
       MATRIX(1.5), NONE, MATRIX,                                               \
       "model.layers.%d.self_attn.kv_b_proj.weight")
 
-/* Fields of a spec file: id, path, type, member, when it applies, optional.  */
 #define CORE_LATENT_FIELDS(X)                                                  \
     X(LATENT_KV_RANK, "latent.kv_rank", I64, n_kv_rank, true, true)            \
     X(LATENT_QUERY_RANK, "latent.query_rank", I64, n_q_rank,                   \

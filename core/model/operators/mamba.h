@@ -106,7 +106,6 @@ typedef struct core_mamba {
       CORE_MAMBA_HERE && s->mamba.bias_proj, 1, s->n_d, BIAS, NONE, VECTOR,    \
       "model.layers.%d.mamba.out_proj.bias")
 
-/* Fields of a spec file: id, path, type, member, when it applies, optional.  */
 #define CORE_MAMBA_FIELDS(X)                                                   \
     X(MAMBA_CHANNELS, "mamba.channels", I64, mamba.n_c, CORE_ANY_MAMBA,        \
       false)                                                                   \

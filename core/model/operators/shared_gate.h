@@ -18,7 +18,6 @@
       CORE_SHARED_GATE_HERE, 1, s->n_d, MATRIX(1.0), NONE, MATRIX,             \
       "model.layers.%d.mlp.shared_expert_gate.weight")
 
-/* Fields of a spec file: id, path, type, member, when it applies, optional.  */
 #define CORE_SHARED_GATE_FIELDS(X)                                             \
     X(SHARED_GATE, "shared_gate", FLAG, shared_gate, true, true)
 

@@ -145,7 +145,7 @@ typedef struct har_claims {
     har_interval fact[HAR_N_QUANTITIES];
     bool has_model[HAR_N_QUANTITIES];     /* what the spec fixes              */
     double model[HAR_N_QUANTITIES];
-    int meaning[HAR_N_WORDS]; /* 0: not said; else 1 or 2, see har_meaning    */
+    int meaning[HAR_N_WORDS]; /* 0: not said; else 1 or 2, see har_meaning_name */
     int n;
     har_claim at[HAR_MAX_CLAIMS];
 } har_claims;

@@ -17,7 +17,6 @@
 #include "core/base/arena.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_PASSES = 5, SEED = 5 };

@@ -41,12 +41,12 @@ typedef struct har__step {
                        * columns that are values; 0: each kv head has its own */
 } har__step;
 
-/* NULL: nothing of the kind; a way to queries, keys and values (projection) has
- * put, split, kept and decode.                                               */
+/* NULL: nothing of the kind.  Of a shared operator put and probe are asked; of a
+ * projection put, split, kept and decode, by attention.                      */
 typedef struct har__operator {
     /* Its records. */
     void (*put)(har__walk *w);
-    /* My part of one of its weights. */
+    /* My part of a weight of its layer; HAR__WHOLE of those of others. */
     har__split (*split)(const core_spec *spec, const par_layout *layout,
                         core_weight_kind kind);
     /* Elements that a token leaves behind, with so many kv heads; that a row

@@ -12,7 +12,6 @@
  */
 #include "harness/perf/predict/impl.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 bool har__is_never_full(const har_predict_case *request)

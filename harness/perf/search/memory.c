@@ -8,7 +8,6 @@
  */
 #include "harness/perf/search/impl.h"
 
-#include <math.h>
 #include <omp.h>
 
 typedef struct sizing {
