@@ -48,35 +48,26 @@ typedef struct job {
     par_comm *comm;
     core_spec spec;
     par_plan plan;
-    core_arena arena;
-    par_layout layout;
-    core_batch batch;
-    core_weights *weights;
+    har_inputs in;
     har_load load;
     int64_t n_element; /* sent by collectives and stages in a pass */
 } job;
 
 static void job_free(job *j)
 {
-    core_weights_close(j->weights);
-    core_batch_free(&j->batch);
+    har_inputs_close(&j->in);
     har_load_free(&j->load);
-    core_arena_free(&j->arena);
 }
 
 static core_status open_job(job *j, int which)
 {
-    const core_numerics numerics = PLANS[which].numerics;
     CORE_TRY(core_spec_open(&j->spec, PLANS[which].model, NULL));
     CORE_TRY(par_plan_parse(&j->plan, PLANS[which].plan));
     CORE_TRY(par_plan_check_batch(&j->plan, &j->spec, PLANS[which].n_b));
-    CORE_TRY(par_layout_make(&j->layout, &j->arena, &j->spec, &j->plan,
-                             j->comm->rank));
-    CORE_TRY(core_batch_make(&j->batch, &j->spec, PLANS[which].n_b,
-                             PLANS[which].n_t, SEED));
-    CORE_TRY(core_weights_open_procedural(&j->weights, &j->spec, SEED));
-    CORE_TRY(core_weights_prepare(j->weights, numerics, NULL));
-    return har_load_make(&j->load, &j->spec, &j->layout);
+    CORE_TRY(har_inputs_open(&j->in, &j->spec, &j->plan, j->comm->rank,
+                             PLANS[which].n_b, PLANS[which].n_t, SEED,
+                             PLANS[which].numerics));
+    return har_load_make(&j->load, &j->spec, &j->in.layout);
 }
 
 static void see(void *self, const par_piece *piece)
@@ -98,18 +89,18 @@ static int64_t elements_sent(const par_comm *comm)
 /* The load of a pass, and what it sends. */
 static core_status observe(job *j, core_numerics numerics)
 {
-    har_load_watch watch = {&j->load, &j->spec, &j->layout, NULL};
+    har_load_watch watch = {&j->load, &j->spec, &j->in.layout, NULL};
     const par_observer observer = {&watch, see};
     par_model *model = NULL;
     par_stats stats;
     const par_options options = {.weight_budget_bytes = SIZE_MAX,
                                  .observer = &observer};
     core_status status =
-        par_agree(j->comm, par_model_open(&model, j->comm, &j->layout, &j->spec,
-                                          j->weights, numerics, &options));
+        par_agree(j->comm, par_model_open(&model, j->comm, &j->in.layout, &j->spec,
+                                          j->in.weights, numerics, &options));
     const int64_t before = elements_sent(j->comm);
     if (status == CORE_OK)
-        status = par_forward(model, &j->batch, &stats);
+        status = par_forward(model, &j->in.batch, &stats);
     j->n_element = elements_sent(j->comm) - before;
     par_model_close(model);
     if (status == CORE_OK)
@@ -141,7 +132,7 @@ static core_status predict_rank(const job *j, const har_machine *machine,
                                 core_dtype dtype, double weight_bytes,
                                 predicting *p)
 {
-    const har_cost_case request = {&j->spec, &j->plan, &j->batch, &j->load};
+    const har_cost_case request = {&j->spec, &j->plan, &j->in.batch, &j->load};
     CORE_TRY(har_timer_make(&p->timer, machine));
     p->timer.spec = &j->spec;
     p->timer.dtype = dtype;
@@ -168,8 +159,7 @@ static core_status measure(job *j, const har_machine *machine,
     predicting p = {.status = CORE_OK};
     har_passes passes = {0};
     double sum[MOST_PASSES + 1], sorted[MOST_PASSES];
-    const har_passes_case request = {
-        &j->spec, &j->layout, j->weights, &j->batch, numerics, n_pass, false};
+    const har_passes_case request = {&j->spec, &j->in, numerics, n_pass, false};
     CORE_TRY(observe(j, numerics));
     core_status status = har_passes_run(&passes, j->comm, &request);
     double weight_bytes = (double)passes.stats.weight_bytes;
@@ -206,7 +196,7 @@ static core_status measure(job *j, const har_machine *machine,
 static core_status run_plan(har_check_plan *out, const har_machine *machine,
                             par_comm *comm, int which, bool quick)
 {
-    job j = {.comm = comm, .arena = core_arena_measure()};
+    job j = {.comm = comm};
     core_status status = par_agree(comm, open_job(&j, which));
     if (status == CORE_OK)
         status = measure(&j, machine, PLANS[which].numerics,

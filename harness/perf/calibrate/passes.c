@@ -63,7 +63,7 @@ static core_status run(har_passes *p, par_comm *comm, par_model *model,
         p->next = 0;
         if (r->is_cold)
             empty_cache(scratch);
-        CORE_TRY(par_forward(model, r->batch, &p->stats));
+        CORE_TRY(par_forward(model, &r->inputs->batch, &p->stats));
         CORE_TRY(par_agree(comm, p->status));
     }
     keep_middle(p);
@@ -83,8 +83,8 @@ core_status har_passes_run(har_passes *out, par_comm *comm,
         core_alloc(&scratch, COLD_BYTES, 1, "what empties the cache");
     if (status == CORE_OK) {
         memset(scratch, 0, COLD_BYTES);
-        status = par_model_open(&model, comm, r->layout, r->spec, r->weights,
-                                r->numerics, &options);
+        status = par_model_open(&model, comm, &r->inputs->layout, r->spec,
+                                r->inputs->weights, r->numerics, &options);
     }
     status = par_agree(comm, status);
     if (status == CORE_OK)
@@ -106,4 +106,22 @@ void har_passes_free(har_passes *passes)
 {
     free(passes->at);
     *passes = (har_passes){0};
+}
+
+core_status har_inputs_open(har_inputs *out, const core_spec *spec,
+                            const par_plan *plan, int rank, int64_t n_b,
+                            int64_t n_t, uint64_t seed, core_numerics numerics)
+{
+    *out = (har_inputs){.arena = core_arena_measure()};
+    CORE_TRY(par_layout_make(&out->layout, &out->arena, spec, plan, rank));
+    CORE_TRY(core_batch_make(&out->batch, spec, n_b, n_t, seed));
+    CORE_TRY(core_weights_open_procedural(&out->weights, spec, seed));
+    return core_weights_prepare(out->weights, numerics, NULL);
+}
+
+void har_inputs_close(har_inputs *inputs)
+{
+    core_weights_close(inputs->weights);
+    core_batch_free(&inputs->batch);
+    core_arena_free(&inputs->arena);
 }

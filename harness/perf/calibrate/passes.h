@@ -28,12 +28,26 @@ typedef struct har_passes {
     core_status status;
 } har_passes;
 
+/* What a pass of one rank of a plan takes.                                   */
+typedef struct har_inputs {
+    core_arena arena; /* of the layout                                        */
+    par_layout layout;
+    core_batch batch;
+    core_weights *weights;
+} har_inputs;
+
+/* Weights, prepared for numerics, and a batch of a seed.  Close them also after
+ * errors.  Errors: E_MEMORY.                                         [local] */
+CORE_NODISCARD core_status
+har_inputs_open(har_inputs *out, const core_spec *spec, const par_plan *plan,
+                int rank, int64_t n_b, int64_t n_t, uint64_t seed,
+                core_numerics numerics);
+void har_inputs_close(har_inputs *inputs);
+
 typedef struct har_passes_case { /* borrows everything                        */
     const core_spec *spec;
-    const par_layout *layout;
-    const core_weights *weights; /* prepared for numerics                     */
-    const core_batch *batch;
-    core_numerics numerics;
+    const har_inputs *inputs;
+    core_numerics numerics;      /* as the inputs                             */
     int n_pass;                  /* odd, at most HAR_MAX_PASSES               */
     bool is_cold;                /* the core's cache is emptied before a pass */
 } har_passes_case;

@@ -84,28 +84,17 @@ core_status har_probe_run(har_passes *passes, par_comm *comm,
                           const har_probe *probe, core_numerics numerics,
                           int n_pass)
 {
-    core_weights *weights = NULL;
-    core_batch batch = {0};
-    par_layout layout;
+    har_inputs inputs;
     par_plan alone;
-    core_arena arena = core_arena_measure();
     CORE_TRY(par_plan_parse(&alone, "mb=1"));
     CORE_TRY(par_plan_check(&alone, &probe->spec));
     core_status status =
-        par_layout_make(&layout, &arena, &probe->spec, &alone, 0);
-    if (status == CORE_OK)
-        status = core_batch_make(&batch, &probe->spec, probe->n_b, probe->n_t,
-                                 SEED);
-    if (status == CORE_OK)
-        status = core_weights_open_procedural(&weights, &probe->spec, SEED);
-    if (status == CORE_OK)
-        status = core_weights_prepare(weights, numerics, NULL);
-    const har_passes_case request = {&probe->spec, &layout, weights, &batch,
-                                     numerics,     n_pass,  true};
+        har_inputs_open(&inputs, &probe->spec, &alone, 0, probe->n_b,
+                        probe->n_t, SEED, numerics);
+    const har_passes_case request = {&probe->spec, &inputs, numerics, n_pass,
+                                     true};
     if (status == CORE_OK)
         status = har_passes_run(passes, comm, &request);
-    core_weights_close(weights);
-    core_batch_free(&batch);
-    core_arena_free(&arena);
+    har_inputs_close(&inputs);
     return status;
 }
