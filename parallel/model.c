@@ -30,8 +30,8 @@ static void make_mlp(par_model *m, par_mlp *mlp, int l)
 {
     const int tp = m->layout->plan.tp, t = m->layout->t;
     const par__entry *shared = par__shared(m->spec, l);
-    int64_t n_f;
-    if (!core_spec_has_mlp(m->spec, l, &n_f))
+    const int64_t n_f = core_spec_n_mlp(m->spec, l);
+    if (n_f == 0)
         return;
     const int64_t f0 = core_split_first(n_f, tp, t);
     const int64_t f1 = core_split_first(n_f, tp, t + 1);

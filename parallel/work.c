@@ -20,11 +20,9 @@ static int64_t max_mlp_columns(const core_spec *spec, const par_layout *lay)
     int64_t most = 0;
     for (int l = lay->first_layer[lay->stage];
          l < lay->first_layer[lay->stage + 1]; l++) {
-        int64_t n_f;
-        if (core_spec_has_mlp(spec, l, &n_f))
-            most =
-                max_of(most, core_split_first(n_f, lay->plan.tp, lay->t + 1) -
-                                 core_split_first(n_f, lay->plan.tp, lay->t));
+        const int64_t n_f = core_spec_n_mlp(spec, l);
+        most = max_of(most, core_split_first(n_f, lay->plan.tp, lay->t + 1) -
+                                core_split_first(n_f, lay->plan.tp, lay->t));
     }
     return most;
 }

@@ -51,12 +51,11 @@ static void mixer_part(ref__run *run, int layer, bool dry)
 
 static void ffn_part(ref__run *run, int layer, bool dry)
 {
-    int64_t n_f;
+    const int64_t n_f = core_spec_n_mlp(run->spec, layer);
     const bool is_moe = core_spec_is_moe(run->spec, layer);
-    const bool has_mlp = core_spec_has_mlp(run->spec, layer, &n_f);
     const core_shared factor = core_spec_shared(run->spec, layer);
     const int64_t n = run->n * run->spec->n_d;
-    double *shared = is_moe && has_mlp ? core_arena_f64(&run->arena, n) : NULL;
+    double *shared = is_moe && n_f > 0 ? core_arena_f64(&run->arena, n) : NULL;
     if (!dry)
         ref__norm_stream(run, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS, layer,
                          CORE_TAP_FFN_NORM);
@@ -64,7 +63,7 @@ static void ffn_part(ref__run *run, int layer, bool dry)
     if (is_moe)
         ref__moe(run, layer, run->r, dry);
     core_arena_rewind(&run->arena, mark);
-    if (has_mlp)
+    if (n_f > 0)
         ref__mlp(run, layer, n_f, is_moe ? shared : run->r, dry);
     core_arena_rewind(&run->arena, mark);
     if (factor != CORE_N_SHARED)

@@ -123,12 +123,6 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer)
     return core_spec_is_moe(spec, layer) ? spec->n_f_shared : spec->n_f_dense;
 }
 
-bool core_spec_has_mlp(const core_spec *spec, int layer, int64_t *n_f)
-{
-    *n_f = core_spec_n_mlp(spec, layer);
-    return *n_f > 0;
-}
-
 int core_spec_count_moe(const core_spec *spec, int first, int end)
 {
     int n = 0;

@@ -205,10 +205,9 @@ double core_spec_score_scale(const core_spec *spec);
 /* The first key that query i of the layer may see: 0 if all earlier ones.    */
 int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
 
-/* True if the layer has a tensor-parallel MLP: a dense layer, or the shared
- * expert of an MoE layer; *n_f receives its inner size.              [local] */
-bool core_spec_has_mlp(const core_spec *spec, int layer, int64_t *n_f);
-int64_t core_spec_n_mlp(const core_spec *spec, int layer); /* 0: none         */
+/* Inner size of the layer's tensor-parallel MLP: a dense layer, or the shared
+ * expert of an MoE layer; 0: it has none.                            [local] */
+int64_t core_spec_n_mlp(const core_spec *spec, int layer);
 
 /* Number of MoE layers in [first, end).                              [local] */
 int core_spec_count_moe(const core_spec *spec, int first, int end);

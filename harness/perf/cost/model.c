@@ -63,8 +63,8 @@ static void put_mixer(har__walk *w)
 /* From the experts on. */
 static void put_rest(har__walk *w)
 {
-    int64_t n_f;
-    if (core_spec_has_mlp(w->spec, w->layer, &n_f)) {
+    const int64_t n_f = core_spec_n_mlp(w->spec, w->layer);
+    if (n_f > 0) {
         put_mlp(w, n_f);
         if (core_spec_is_moe(w->spec, w->layer))
             put_add(w, CORE_TAP_FFN_OUT, CORE_FLOPS_ADD);
