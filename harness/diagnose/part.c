@@ -1,0 +1,266 @@
+/* harness/diagnose/part.c -- sums over ranks: whose share was counted how
+ * often?
+ *
+ * A product whose inner columns are dealt to ranks is a sum of shares.  They
+ * are computed anew from the product's input and weights, and how often each
+ * one was counted is fitted: the numbers must come out whole.
+ */
+#include "harness/diagnose/impl.h"
+
+#include "core/pass/batch.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct linear {
+    core_tap_kind out;
+    core_weight_kind weight;
+    core_tap_kind in; /* CORE_N_TAP_KINDS: its sums are not dealt out  */
+} linear;
+
+static const linear products[] = {
+    {CORE_TAP_Q, CORE_W_Q, CORE_N_TAP_KINDS},
+    {CORE_TAP_K, CORE_W_K, CORE_N_TAP_KINDS},
+    {CORE_TAP_V, CORE_W_V, CORE_N_TAP_KINDS},
+    {CORE_TAP_Q_A, CORE_W_Q_A, CORE_N_TAP_KINDS},
+    {CORE_TAP_KV_A, CORE_W_KV_A, CORE_N_TAP_KINDS},
+    {CORE_TAP_ATTN_OUT, CORE_W_O, CORE_TAP_CONTEXT},
+    {CORE_TAP_ROUTER_LOGITS, CORE_W_ROUTER, CORE_N_TAP_KINDS},
+    {CORE_TAP_EXPERT_GATE, CORE_W_EXPERT_GATE, CORE_N_TAP_KINDS},
+    {CORE_TAP_EXPERT_UP, CORE_W_EXPERT_UP, CORE_N_TAP_KINDS},
+    {CORE_TAP_EXPERT_OUT, CORE_W_EXPERT_DOWN, CORE_TAP_EXPERT_ACT},
+    {CORE_TAP_MLP_GATE, CORE_W_MLP_GATE, CORE_N_TAP_KINDS},
+    {CORE_TAP_MLP_UP, CORE_W_MLP_UP, CORE_N_TAP_KINDS},
+    {CORE_TAP_MLP_OUT, CORE_W_MLP_DOWN, CORE_TAP_MLP_ACT},
+    {CORE_TAP_LOGITS, CORE_W_HEAD, CORE_N_TAP_KINDS}};
+
+static const linear *product_of(const har__case *c)
+{
+    if (c->scene->spec == NULL || !c->scene->is_tap)
+        return NULL;
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+        if (products[i].out == c->scene->tap.kind)
+            return &products[i];
+    return NULL;
+}
+
+/* Expert of each row of a tap of choices, 0 for other taps.  NULL: not known.
+ */
+static const int64_t *experts_of(har__case *c)
+{
+    const har_scene *s = c->scene;
+    const core_tap idx = har__beside(c, CORE_TAP_TOPK_IDX);
+    const int64_t k = s->spec->n_k;
+    int64_t *out = (int64_t *)har__room(c, c->n);
+    double *line = har__room(c, k);
+    if (out == NULL || line == NULL)
+        return NULL;
+    memset(out, 0, (size_t)c->n * sizeof *out);
+    if (core_tap_row_kind(s->tap.kind) != CORE_ROWS_CHOICE)
+        return out;
+    if (s->n_col_of(s->self, idx) != k)
+        return NULL;
+    for (int64_t i = 0; i < c->n; i++) {
+        s->read(s->self, idx, c->row[i] / k, line);
+        out[i] = (int64_t)line[c->row[i] % k];
+        if (out[i] < 0 || out[i] >= s->spec->n_e)
+            return NULL;
+    }
+    return out;
+}
+
+bool har__bias_rows(har__case *c, double *out, core_weight_kind *kind)
+{
+    const har_scene *s = c->scene;
+    const linear *of = product_of(c);
+    if (of == NULL || s->weights == NULL)
+        return false;
+    *kind = core_weight_bias(of->weight);
+    const int64_t *expert = experts_of(c);
+    for (int64_t i = 0; i < c->n; i++) {
+        if (expert == NULL || *kind == CORE_W_NONE)
+            return false;
+        const core_weight bias = {*kind, s->tap.layer, (int)expert[i]};
+        if (!core_weight_exists(s->spec, bias))
+            return false;
+        core_weights_read(s->weights, bias, 0, 1, s->col0, s->col0 + c->n_col,
+                          out + i * c->n_col, c->n_col);
+    }
+    return true;
+}
+
+/* --- shares --- */
+
+enum { MAX_SHARES = 8 };
+static const int64_t max_weights = INT64_C(1) << 22;
+
+typedef struct shares {
+    const char *name;              /* of the degree                    */
+    int64_t n;                     /* ranks                            */
+    int64_t n_term;                /* and one more: the bias, if known */
+    int64_t first[MAX_SHARES + 1]; /* inner columns of each            */
+    double *term[MAX_SHARES + 1];  /* [n, n_col]                       */
+} shares;
+
+/* Add x W^T of each share to row i.  w: [n_col, n_k] */
+static void add_row(const har__case *c, shares *s, int64_t i, const double *x,
+                    const double *w, int64_t n_k)
+{
+    for (int64_t p = 0; p < s->n; p++)
+        for (int64_t j = 0; j < c->n_col; j++) {
+            double sum = 0.0;
+            for (int64_t k = s->first[p]; k < s->first[p + 1]; k++)
+                sum += x[k] * w[j * n_k + k];
+            s->term[p][i * c->n_col + j] = sum;
+        }
+}
+
+/* The terms of all rows, expert by expert. */
+static bool make_terms(har__case *c, const linear *of, shares *s)
+{
+    const har_scene *scene = c->scene;
+    const core_weight_kind bias = core_weight_bias(of->weight);
+    const int64_t n_k = scene->n_col_of(scene->self, har__beside(c, of->in));
+    const double *x = har__rows_of(c, har__beside(c, of->in));
+    const int64_t *expert = experts_of(c);
+    double *w = n_k > 0 ? har__room(c, c->n_col * n_k) : NULL;
+    core_weight_kind kind;
+    if (x == NULL || expert == NULL || w == NULL)
+        return false;
+    for (int64_t p = 0; p <= s->n; p++)
+        if ((s->term[p] = har__room(c, c->n * c->n_col)) == NULL)
+            return false;
+    for (int64_t e = 0; e < (scene->spec->n_e > 0 ? scene->spec->n_e : 1);
+         e++) {
+        bool is_read = false;
+        for (int64_t i = 0; i < c->n; i++) {
+            if (expert[i] != e)
+                continue;
+            if (!is_read)
+                core_weights_read(
+                    scene->weights,
+                    (core_weight){of->weight, scene->tap.layer, (int)e},
+                    scene->col0, scene->col0 + c->n_col, 0, n_k, w, n_k);
+            is_read = true;
+            add_row(c, s, i, x + i * n_k, w, n_k);
+        }
+    }
+    s->n_term = s->n;
+    if (bias != CORE_W_NONE &&
+        core_weight_exists(scene->spec,
+                           (core_weight){bias, scene->tap.layer, 0}) &&
+        har__bias_rows(c, s->term[s->n], &kind))
+        s->n_term++;
+    return true;
+}
+
+/* times [n_term] that make found of the terms, least squares; false: they are
+ * not independent. */
+static bool fit(const har__case *c, const shares *s, double *times)
+{
+    enum { N = MAX_SHARES + 1 };
+    double a[N][N + 1] = {{0.0}};
+    const int64_t n = s->n_term;
+    for (int64_t i = 0; i < c->n; i++)
+        for (int64_t j = 0; j < c->n_col; j++) {
+            const int64_t at = i * c->n_col + j;
+            if (!c->is_bad[j])
+                continue;
+            for (int64_t p = 0; p < n; p++) {
+                for (int64_t q = 0; q < n; q++)
+                    a[p][q] += s->term[p][at] * s->term[q][at];
+                a[p][n] += s->term[p][at] * c->found[at];
+            }
+        }
+    for (int64_t p = 0; p < n; p++) { /* positive definite: no pivoting       */
+        const double before = a[p][p];
+        if (!(before > 0.0))
+            return false;
+        for (int64_t q = p + 1; q < n; q++) {
+            const double factor = a[q][p] / a[p][p];
+            for (int64_t r = p; r <= n; r++)
+                a[q][r] -= factor * a[p][r];
+            if (!(a[q][q] > 1e-9 * before))
+                return false;
+        }
+    }
+    for (int64_t p = n - 1; p >= 0; p--) {
+        times[p] = a[p][n];
+        for (int64_t q = p + 1; q < n; q++)
+            times[p] -= a[p][q] * times[q];
+        times[p] /= a[p][p];
+    }
+    return true;
+}
+
+static void say_shares(const shares *s, const double *times, char *text)
+{
+    int used = 0;
+    int64_t n_missing = 0, n_other = 0, missing = 0;
+    for (int64_t p = 0; p < s->n; p++) {
+        n_missing += times[p] == 0.0;
+        n_other += times[p] != 0.0 && times[p] != 1.0;
+        missing = times[p] == 0.0 ? p : missing;
+    }
+    if (n_missing == 1 && n_other == 0)
+        used = snprintf(text, HAR_LIKENESS_TEXT,
+                        "a sum of %lld shares (%s) without share %lld",
+                        (long long)s->n, s->name, (long long)missing);
+    else {
+        used = snprintf(text, HAR_LIKENESS_TEXT,
+                        "a sum of %lld shares (%s) that are counted",
+                        (long long)s->n, s->name);
+        for (int64_t p = 0; p < s->n; p++)
+            used += snprintf(text + used, HAR_LIKENESS_TEXT - (size_t)used,
+                             "%s %g", p > 0 ? "," : "", times[p]);
+        used +=
+            snprintf(text + used, HAR_LIKENESS_TEXT - (size_t)used, " times");
+    }
+    if (s->n_term > s->n && times[s->n] != 1.0)
+        snprintf(text + used, HAR_LIKENESS_TEXT - (size_t)used,
+                 ", the bias %g times", times[s->n]);
+}
+
+static bool is_of_shares(har__case *c, const linear *of, har_degree degree,
+                         char *text)
+{
+    const har_scene *scene = c->scene;
+    const int64_t n_k = scene->n_col_of(scene->self, har__beside(c, of->in));
+    const int64_t unit =
+        of->in == CORE_TAP_CONTEXT ? core_spec_n_dv(scene->spec) : 1;
+    shares s = {.name = degree.name, .n = degree.n};
+    double times[MAX_SHARES + 1];
+    if (degree.n < 2 || degree.n > MAX_SHARES || n_k < degree.n * unit ||
+        c->n_col > max_weights / n_k)
+        return false;
+    for (int64_t p = 0; p <= s.n; p++)
+        s.first[p] = unit * core_split_first(n_k / unit, s.n, p);
+    if (!make_terms(c, of, &s) || !fit(c, &s, times))
+        return false;
+    memset(c->guess, 0, (size_t)(c->n * c->n_col) * sizeof *c->guess);
+    for (int64_t p = 0; p < s.n_term; p++) {
+        times[p] = round(times[p]) + 0.0;
+        for (int64_t i = 0; i < c->n * c->n_col; i++)
+            c->guess[i] += times[p] * s.term[p][i];
+    }
+    har__store(c);
+    say_shares(&s, times, text);
+    return har__accepts(c);
+}
+
+bool har__try_parts(har__case *c, char text[HAR_LIKENESS_TEXT])
+{
+    static const har_degree usual[] = {
+        {"2 ranks", 2}, {"4 ranks", 4}, {"8 ranks", 8}};
+    const har_scene *s = c->scene;
+    const linear *of = product_of(c);
+    const bool is_known = s->n_degree > 0;
+    const int n = is_known ? s->n_degree : 3;
+    if (of == NULL || of->in == CORE_N_TAP_KINDS || s->weights == NULL)
+        return false;
+    for (int i = 0; i < n; i++)
+        if (is_of_shares(c, of, is_known ? s->degree[i] : usual[i], text))
+            return true;
+    return false;
+}
