@@ -20,6 +20,10 @@ const char *har_verdict_name(har_verdict verdict)
         return "PASS";
     case HAR_MARGINAL:
         return "MARGINAL";
+    case HAR_PARTIAL:
+        return "PARTIAL";
+    case HAR_UNPROVEN:
+        return "UNPROVEN";
     case HAR_PRECISION:
         return "PRECISION";
     case HAR_FAIL:
