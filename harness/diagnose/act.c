@@ -61,12 +61,12 @@ static bool open_inputs(har__case *c, inputs *in)
         return false;
     const core_spec *spec = c->scene->spec;
     in->n_all = c->scene->n_col;
-    in->up = har__rows_of(
+    in->up = har__tap_rows(
         c, har__beside(c, is_expert ? CORE_TAP_EXPERT_UP : CORE_TAP_MLP_UP));
     in->gate =
         spec->gated
-            ? har__rows_of(c, har__beside(c, is_expert ? CORE_TAP_EXPERT_GATE
-                                                       : CORE_TAP_MLP_GATE))
+            ? har__tap_rows(c, har__beside(c, is_expert ? CORE_TAP_EXPERT_GATE
+                                                        : CORE_TAP_MLP_GATE))
             : NULL;
     if (in->up == NULL || (spec->gated && in->gate == NULL))
         return false;

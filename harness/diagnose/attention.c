@@ -107,9 +107,9 @@ static bool open_inputs(har__case *c, inputs *in)
     if (!har__is_kind(c, CORE_TAP_CONTEXT) || s->spec->n_kv_rank > 0 ||
         s->n_t < 2 || c->n > most / (s->n_col * s->n_t))
         return false;
-    in->q = har__rows_of(c, last_of(c, queries, 5));
-    in->k = har__whole_of(c, last_of(c, keys, 4));
-    in->v = har__whole_of(c, har__beside(c, CORE_TAP_V));
+    in->q = har__tap_rows(c, last_of(c, queries, 5));
+    in->k = har__tap_whole(c, last_of(c, keys, 4));
+    in->v = har__tap_whole(c, har__beside(c, CORE_TAP_V));
     in->sinks = har__weight_of(c, (core_weight){CORE_W_SINKS, s->tap.layer, 0});
     in->p = har__room(c, s->n_t);
     if (in->q == NULL || in->k == NULL || in->v == NULL || in->p == NULL)

@@ -114,9 +114,9 @@ static bool open_inputs(har__case *c, inputs *in)
 {
     if (!har__is_kind(c, CORE_TAP_COMBINE))
         return false;
-    in->weight = har__rows_of(c, har__beside(c, CORE_TAP_TOPK_WEIGHT));
-    in->idx = har__rows_of(c, har__beside(c, CORE_TAP_TOPK_IDX));
-    in->slot = har__rows_of(c, har__beside(c, CORE_TAP_SLOT));
+    in->weight = har__tap_rows(c, har__beside(c, CORE_TAP_TOPK_WEIGHT));
+    in->idx = har__tap_rows(c, har__beside(c, CORE_TAP_TOPK_IDX));
+    in->slot = har__tap_rows(c, har__beside(c, CORE_TAP_SLOT));
     in->back = read_back(c);
     in->by = har__room(c, c->scene->spec->n_k);
     if (in->weight == NULL || in->idx == NULL || in->slot == NULL ||

@@ -128,7 +128,7 @@ core_tap har__beside(const har__case *c, core_tap_kind kind)
     return (core_tap){kind, c->scene->tap.layer};
 }
 
-const double *har__rows_of(har__case *c, core_tap tap)
+const double *har__tap_rows(har__case *c, core_tap tap)
 {
     const har_scene *s = c->scene;
     const int64_t n_col = s->n_col_of(s->self, tap);
@@ -138,7 +138,7 @@ const double *har__rows_of(har__case *c, core_tap tap)
     return out;
 }
 
-const double *har__whole_of(har__case *c, core_tap tap)
+const double *har__tap_whole(har__case *c, core_tap tap)
 {
     const har_scene *s = c->scene;
     const int64_t n_col = s->n_col_of(s->self, tap);
@@ -356,18 +356,6 @@ static void say_where(const har__case *c, char text[HAR_LIKENESS_TEXT])
         snprintf(text + used, HAR_LIKENESS_TEXT - (size_t)used,
                  "%s%lld of %lld columns", comma, (long long)c->n_bad_col,
                  (long long)c->n_col);
-}
-
-const char *har_diagnosis_text(char text[HAR_DIAGNOSIS_TEXT],
-                               const har_diagnosis *diagnosis, int i)
-{
-    const har_likeness *l = &diagnosis->likeness[i];
-    snprintf(text, HAR_DIAGNOSIS_TEXT,
-             "%s%s%s (explains %.1f %% of the "
-             "difference)",
-             l->text, diagnosis->where[0] != '\0' ? ", " : "", diagnosis->where,
-             100.0 * l->explained);
-    return text;
 }
 
 /* --- all of them --- */

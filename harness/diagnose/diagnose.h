@@ -71,13 +71,6 @@ typedef struct har_diagnosis {
 CORE_NODISCARD core_status har_diagnose(har_diagnosis *out,
                                         const har_scene *scene);
 
-/* "every value is twice what it should be, in 11 of 22 rows (explains 100.0 %
- * of the difference)" of likeness i.  Returns text.                     [local]
- */
-enum { HAR_DIAGNOSIS_TEXT = 2 * HAR_LIKENESS_TEXT + 64 };
-const char *har_diagnosis_text(char text[HAR_DIAGNOSIS_TEXT],
-                               const har_diagnosis *diagnosis, int i);
-
 /* Signature i's name for reports: "ratio"; NULL after the last.      [local] */
 const char *har_signature_name(int i);
 

@@ -42,8 +42,8 @@ double *har__room(har__case *c, int64_t n);
 
 /* Rows of another tap, those of the case, or all; all columns.  NULL: not known
  * (or no memory).                                                    [local] */
-const double *har__rows_of(har__case *c, core_tap tap);
-const double *har__whole_of(har__case *c, core_tap tap);
+const double *har__tap_rows(har__case *c, core_tap tap);
+const double *har__tap_whole(har__case *c, core_tap tap);
 
 /* A tap of the same layer.                                           [local] */
 core_tap har__beside(const har__case *c, core_tap_kind kind);

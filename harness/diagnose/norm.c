@@ -77,7 +77,7 @@ static bool open_norm(har__case *c, inputs *in, size_t which)
     in->n_d = s->n_col;
     if (s->n_col_of(s->self, from) != in->n_d)
         return false;
-    in->x = har__rows_of(c, from);
+    in->x = har__tap_rows(c, from);
     in->weight =
         har__weight_of(c, (core_weight){norms[which].weight, layer, 0});
     in->bias = har__weight_of(c, (core_weight){norms[which].bias, layer, 0});

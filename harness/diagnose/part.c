@@ -122,7 +122,7 @@ static bool make_terms(har__case *c, const linear *of, shares *s)
     const har_scene *scene = c->scene;
     const core_weight_kind bias = core_weight_bias(of->weight);
     const int64_t n_k = scene->n_col_of(scene->self, har__beside(c, of->in));
-    const double *x = har__rows_of(c, har__beside(c, of->in));
+    const double *x = har__tap_rows(c, har__beside(c, of->in));
     const int64_t *expert = experts_of(c);
     double *w = n_k > 0 ? har__room(c, c->n_col * n_k) : NULL;
     core_weight_kind kind;

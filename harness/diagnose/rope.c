@@ -95,7 +95,7 @@ static bool open_inputs(har__case *c, inputs *in)
     if (in->n_x < in->x0 + in->n_head * in->n_dh || half < 1 ||
         in->n_position > most / half)
         return false;
-    in->x = har__rows_of(c, from);
+    in->x = har__tap_rows(c, from);
     in->cos_tj = har__room(c, in->n_position * half);
     in->sin_tj = har__room(c, in->n_position * half);
     in->line = har__room(c, in->n_head * in->n_dh);

@@ -49,7 +49,7 @@ bool har__try_scores(har__case *c, char text[HAR_LIKENESS_TEXT])
                                   ? CORE_ROUTER_SOFTMAX
                                   : CORE_ROUTER_SIGMOID;
     const double *logits =
-        har__rows_of(c, har__beside(c, CORE_TAP_ROUTER_LOGITS));
+        har__tap_rows(c, har__beside(c, CORE_TAP_ROUTER_LOGITS));
     double *line = har__room(c, c->scene->spec->n_e);
     if (logits == NULL || line == NULL)
         return false;
@@ -127,9 +127,9 @@ static bool open_inputs(har__case *c, inputs *in)
     if (spec->router == CORE_ROUTER_SPARSEMIXER)
         return false;
     in->score =
-        har__rows_of(c, har__beside(c, of_logits ? CORE_TAP_ROUTER_LOGITS
-                                                 : CORE_TAP_ROUTER_PROBS));
-    in->idx = har__rows_of(c, har__beside(c, CORE_TAP_TOPK_IDX));
+        har__tap_rows(c, har__beside(c, of_logits ? CORE_TAP_ROUTER_LOGITS
+                                                  : CORE_TAP_ROUTER_PROBS));
+    in->idx = har__tap_rows(c, har__beside(c, CORE_TAP_TOPK_IDX));
     in->correction = har__weight_of(
         c, (core_weight){CORE_W_CORRECTION, c->scene->tap.layer, 0});
     in->line = har__room(c, spec->n_k);

@@ -15,6 +15,7 @@
 #include "core/pass/tapfile.h"
 #include "harness/verify/compare.h"
 #include "harness/verify/cover.h"
+#include "harness/verify/kept.h"
 #include "harness/verify/precision.h"
 #include "parallel/forward.h"
 
@@ -53,6 +54,7 @@ typedef struct har_watch {
     double *score;               /* [n_score_row, E] router logits last shown */
     int64_t *score_row;          /* their rows                                */
     int64_t n_score_row, score_capacity;
+    har_kept kept;               /* of the first tap that differs, HAR_FORCED */
     double *flip_room;           /* to judge a flip in                        */
     const double *correction;    /* [n_l, E] of the router, borrowed; NULL:
                                   * none.  To be set after opening            */
@@ -69,6 +71,9 @@ void har_watch_close(har_watch *watch); /* accepts NULL */
 
 /* The observer to hand to par_model_open.                                    */
 par_observer har_watch_observer(har_watch *watch);
+
+/* What is watched of a tap; NULL: the model has none such.           [local] */
+const har_tap_watch *har_watch_tap(const har_watch *watch, core_tap tap);
 
 /* One row of a reference tensor, as doubles / as integers.           [local] */
 void har_reference_row(const core_st_tensor *tensor, int64_t row, int64_t col0,

@@ -7,6 +7,7 @@
 #include "harness/verify/report.h"
 
 #include "core/files/json.h"
+#include "harness/diagnose/report.h"
 #include "harness/launch/jsonfile.h"
 
 #include <string.h>
@@ -119,8 +120,10 @@ static json_t *pass_object(const har_pass *pass)
                   pass->first < 0 ? json_null()
                                   : tap_object(pass, pass->first));
     core_json_put(o, "worst", tap_object(pass, pass->worst));
-    if (pass->mode == HAR_FORCED)
+    if (pass->mode == HAR_FORCED) {
         core_json_put(o, "failing", failing_taps(pass));
+        core_json_put(o, "diagnosis", har_diagnosis_json(&pass->diagnosis));
+    }
     if (pass->mode == HAR_FORCED_ROUTING) {
         core_json_put(o, "layer_rms_error", drift_of(pass));
         core_json_put_int(o, "flips", pass->n_flip);

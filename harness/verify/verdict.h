@@ -7,6 +7,7 @@
 #ifndef HAR_VERDICT_H
 #define HAR_VERDICT_H
 
+#include "harness/diagnose/diagnose.h"
 #include "harness/verify/pieces.h"
 
 /* In this order: what is worse decides.                                      */
@@ -66,6 +67,7 @@ typedef struct har_pass {
     int64_t n_element;      /* compared, on all ranks                         */
     int64_t n_flip, n_flip_excused;
     double flip_margin;
+    har_diagnosis diagnosis; /* of the first tap, of a forced pass            */
 } har_pass;
 
 /* Merge.  live[layer] marks the choices with a slot, [N*K] (NULL for a layer

@@ -8,6 +8,7 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "harness/verify/choosing.h"
+#include "harness/verify/diagnosing.h"
 #include "harness/verify/estimate.h"
 
 #include <stdio.h>
@@ -281,6 +282,9 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
         status = har_pass_agree(pass, s->comm, watch, s->live);
         if (status == CORE_OK)
             name_experts(pass, s->file);
+        if (status == CORE_OK)
+            status = har_pass_diagnose(pass, s->comm, watch, s->job->weights,
+                                       &s->layout.plan, batch->n_t);
     }
     har_watch_close(watch);
     if (status != CORE_OK)
