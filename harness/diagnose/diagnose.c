@@ -31,6 +31,7 @@ typedef struct signature {
 static const signature signatures[] = {
     {"nonfinite", har__try_nonfinite, 0},
     {"zeros", har__try_zeros, 0},
+    {"maximum", har__try_maximum, 0},
     {"rounded", har__try_rounded, 0},
     {"truncated", har__try_truncated, 0},
     {"ratio", har__try_ratio, 1},
@@ -67,7 +68,11 @@ static const signature signatures[] = {
     {"mask", har__try_mask, 0},
     {"score_scale", har__try_score_scale, 0},
     {"kv_heads", har__try_kv_heads, 0},
+    {"weights", har__try_weights, 1},
+    {"input", har__try_input, 0},
+    {"untransposed", har__try_untransposed, 0},
     {"parts", har__try_parts, 2},
+    {"setting", har__try_setting, 1},
 };
 
 enum { N_SIGNATURE = sizeof signatures / sizeof *signatures };
@@ -360,12 +365,20 @@ static void say_where(const har__case *c, char text[HAR_LIKENESS_TEXT])
 
 /* --- all of them --- */
 
+/* Numbers of experts and slots are not computed: they have their own.        */
+static bool is_for(const signature *signature, const har__case *c)
+{
+    const bool is_int =
+        c->scene->is_tap && core_tap_grid(c->scene->tap.kind) == CORE_GRID_INT;
+    return !is_int || signature->try_it == har__try_ids;
+}
+
 static void try_all(har_diagnosis *out, har__case *c)
 {
     int n_fitted = INT32_MAX;
     for (int i = 0; i < N_SIGNATURE; i++) {
         char text[HAR_LIKENESS_TEXT] = "";
-        if (signatures[i].n_fitted > n_fitted)
+        if (signatures[i].n_fitted > n_fitted || !is_for(&signatures[i], c))
             continue;
         memset(c->skip, 0, (size_t)c->n * sizeof *c->skip);
         if (!signatures[i].try_it(c, text))

@@ -48,6 +48,9 @@ typedef struct har_scene {
     void (*expected)(void *self, int64_t row, double *out);
     int64_t (*n_col_of)(void *self, core_tap tap);
     void (*read)(void *self, core_tap tap, int64_t row, double *out);
+    /* The whole tap of a pass of the model with other settings, [n_row, n_col];
+     * false: it cannot be run.  NULL: the model is not at hand.              */
+    bool (*otherwise)(void *self, const core_spec *spec, double *out);
 } har_scene;
 
 enum { HAR_MAX_LIKENESSES = 3, HAR_LIKENESS_TEXT = 200 };

@@ -37,3 +37,14 @@ bool har__try_zeros(har__case *c, char text[HAR_LIKENESS_TEXT])
              "zeros, as if nothing had been computed or had arrived");
     return har__accepts(c);
 }
+
+/* The largest of several shares that are 0 where they have nothing. */
+bool har__try_maximum(har__case *c, char text[HAR_LIKENESS_TEXT])
+{
+    for (int64_t i = 0; i < c->n * c->n_col; i++)
+        c->guess[i] = fmax(c->expected[i], 0.0);
+    snprintf(text, HAR_LIKENESS_TEXT,
+             "zero where it should be negative, as a maximum in place of a sum "
+             "makes it");
+    return har__accepts(c);
+}

@@ -51,6 +51,22 @@ core_tap har__beside(const har__case *c, core_tap_kind kind);
 /* A weight matrix or vector, whole.  NULL: not known, or absent.     [local] */
 const double *har__weight_of(har__case *c, core_weight weight);
 
+/* A tap that is a product with weights: x W^T, and a bias.                   */
+typedef struct har__product {
+    core_tap_kind out;
+    core_weight_kind weight;
+    core_tap_kind in;
+    bool is_dealt; /* its inner columns are dealt to ranks                    */
+} har__product;
+
+/* The product that the tap is; NULL: none, or its weights are not known.
+ *                                                                    [local] */
+const har__product *har__product_of(const har__case *c);
+
+/* Expert of each row [n] of a tap of choices, 0 for other taps; NULL: not known
+ * (only with a spec).                                                [local] */
+const int64_t *har__experts_of(har__case *c);
+
 /* The bias of each row's outputs, [n, n_col]; *kind says which.  False: there
  * is none, or it is not known.                                          [local]
  */
@@ -78,9 +94,11 @@ har__try har__try_shift, har__try_sequence_first, har__try_reversed,
 /* move_columns.c */
 har__try har__try_transposed, har__try_axes, har__try_roll, har__try_columns;
 /* hole.c */
-har__try har__try_nonfinite, har__try_zeros;
+har__try har__try_nonfinite, har__try_zeros, har__try_maximum;
 /* bits.c */
 har__try har__try_rounded, har__try_truncated;
+/* weights.c */
+har__try har__try_weights, har__try_input, har__try_untransposed;
 /* part.c */
 har__try har__try_parts;
 /* act.c */
@@ -94,6 +112,8 @@ har__try har__try_pairs, har__try_position, har__try_rope_sign, har__try_theta;
 har__try har__try_scores, har__try_renormalised, har__try_ids;
 /* combine.c */
 har__try har__try_combine;
+/* setting.c */
+har__try har__try_setting;
 /* attention.c */
 har__try har__try_mask, har__try_score_scale, har__try_kv_heads;
 

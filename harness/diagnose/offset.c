@@ -159,6 +159,11 @@ bool har__try_other_tap(har__case *c, char text[HAR_LIKENESS_TEXT])
             !core_tap_is_global(s->tap.kind) && is_it(c, tap, text))
             return true;
     }
+    for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++) {
+        const core_tap tap = {(core_tap_kind)kind, s->tap.layer - 1};
+        if (s->tap.kind == CORE_TAP_IN && tap.layer >= 0 && is_it(c, tap, text))
+            return true;
+    }
     for (int layer = 0; layer < CORE_MAX_LAYERS; layer++) {
         const core_tap_kind kind =
             core_tap_is_global(s->tap.kind) ? CORE_TAP_OUT : s->tap.kind;

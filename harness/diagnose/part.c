@@ -13,85 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct linear {
-    core_tap_kind out;
-    core_weight_kind weight;
-    core_tap_kind in; /* CORE_N_TAP_KINDS: its sums are not dealt out  */
-} linear;
-
-static const linear products[] = {
-    {CORE_TAP_Q, CORE_W_Q, CORE_N_TAP_KINDS},
-    {CORE_TAP_K, CORE_W_K, CORE_N_TAP_KINDS},
-    {CORE_TAP_V, CORE_W_V, CORE_N_TAP_KINDS},
-    {CORE_TAP_Q_A, CORE_W_Q_A, CORE_N_TAP_KINDS},
-    {CORE_TAP_KV_A, CORE_W_KV_A, CORE_N_TAP_KINDS},
-    {CORE_TAP_ATTN_OUT, CORE_W_O, CORE_TAP_CONTEXT},
-    {CORE_TAP_ROUTER_LOGITS, CORE_W_ROUTER, CORE_N_TAP_KINDS},
-    {CORE_TAP_EXPERT_GATE, CORE_W_EXPERT_GATE, CORE_N_TAP_KINDS},
-    {CORE_TAP_EXPERT_UP, CORE_W_EXPERT_UP, CORE_N_TAP_KINDS},
-    {CORE_TAP_EXPERT_OUT, CORE_W_EXPERT_DOWN, CORE_TAP_EXPERT_ACT},
-    {CORE_TAP_MLP_GATE, CORE_W_MLP_GATE, CORE_N_TAP_KINDS},
-    {CORE_TAP_MLP_UP, CORE_W_MLP_UP, CORE_N_TAP_KINDS},
-    {CORE_TAP_MLP_OUT, CORE_W_MLP_DOWN, CORE_TAP_MLP_ACT},
-    {CORE_TAP_LOGITS, CORE_W_HEAD, CORE_N_TAP_KINDS}};
-
-static const linear *product_of(const har__case *c)
-{
-    if (c->scene->spec == NULL || !c->scene->is_tap)
-        return NULL;
-    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
-        if (products[i].out == c->scene->tap.kind)
-            return &products[i];
-    return NULL;
-}
-
-/* Expert of each row of a tap of choices, 0 for other taps.  NULL: not known.
- */
-static const int64_t *experts_of(har__case *c)
-{
-    const har_scene *s = c->scene;
-    const core_tap idx = har__beside(c, CORE_TAP_TOPK_IDX);
-    const int64_t k = s->spec->n_k;
-    int64_t *out = (int64_t *)har__room(c, c->n);
-    double *line = har__room(c, k);
-    if (out == NULL || line == NULL)
-        return NULL;
-    memset(out, 0, (size_t)c->n * sizeof *out);
-    if (core_tap_row_kind(s->tap.kind) != CORE_ROWS_CHOICE)
-        return out;
-    if (s->n_col_of(s->self, idx) != k)
-        return NULL;
-    for (int64_t i = 0; i < c->n; i++) {
-        s->read(s->self, idx, c->row[i] / k, line);
-        out[i] = (int64_t)line[c->row[i] % k];
-        if (out[i] < 0 || out[i] >= s->spec->n_e)
-            return NULL;
-    }
-    return out;
-}
-
-bool har__bias_rows(har__case *c, double *out, core_weight_kind *kind)
-{
-    const har_scene *s = c->scene;
-    const linear *of = product_of(c);
-    if (of == NULL || s->weights == NULL)
-        return false;
-    *kind = core_weight_bias(of->weight);
-    const int64_t *expert = experts_of(c);
-    for (int64_t i = 0; i < c->n; i++) {
-        if (expert == NULL || *kind == CORE_W_NONE)
-            return false;
-        const core_weight bias = {*kind, s->tap.layer, (int)expert[i]};
-        if (!core_weight_exists(s->spec, bias))
-            return false;
-        core_weights_read(s->weights, bias, 0, 1, s->col0, s->col0 + c->n_col,
-                          out + i * c->n_col, c->n_col);
-    }
-    return true;
-}
-
-/* --- shares --- */
-
 enum { MAX_SHARES = 8 };
 static const int64_t max_weights = INT64_C(1) << 22;
 
@@ -117,13 +38,13 @@ static void add_row(const har__case *c, shares *s, int64_t i, const double *x,
 }
 
 /* The terms of all rows, expert by expert. */
-static bool make_terms(har__case *c, const linear *of, shares *s)
+static bool make_terms(har__case *c, const har__product *of, shares *s)
 {
     const har_scene *scene = c->scene;
     const core_weight_kind bias = core_weight_bias(of->weight);
     const int64_t n_k = scene->n_col_of(scene->self, har__beside(c, of->in));
     const double *x = har__tap_rows(c, har__beside(c, of->in));
-    const int64_t *expert = experts_of(c);
+    const int64_t *expert = har__experts_of(c);
     double *w = n_k > 0 ? har__room(c, c->n_col * n_k) : NULL;
     core_weight_kind kind;
     if (x == NULL || expert == NULL || w == NULL)
@@ -222,8 +143,8 @@ static void say_shares(const shares *s, const double *times, char *text)
                  ", the bias %g times", times[s->n]);
 }
 
-static bool is_of_shares(har__case *c, const linear *of, har_degree degree,
-                         char *text)
+static bool is_of_shares(har__case *c, const har__product *of,
+                         har_degree degree, char *text)
 {
     const har_scene *scene = c->scene;
     const int64_t n_k = scene->n_col_of(scene->self, har__beside(c, of->in));
@@ -254,10 +175,10 @@ bool har__try_parts(har__case *c, char text[HAR_LIKENESS_TEXT])
     static const har_degree usual[] = {
         {"2 ranks", 2}, {"4 ranks", 4}, {"8 ranks", 8}};
     const har_scene *s = c->scene;
-    const linear *of = product_of(c);
+    const har__product *of = har__product_of(c);
     const bool is_known = s->n_degree > 0;
     const int n = is_known ? s->n_degree : 3;
-    if (of == NULL || of->in == CORE_N_TAP_KINDS || s->weights == NULL)
+    if (of == NULL || !of->is_dealt || s->weights == NULL)
         return false;
     for (int i = 0; i < n; i++)
         if (is_of_shares(c, of, is_known ? s->degree[i] : usual[i], text))

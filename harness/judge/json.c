@@ -5,6 +5,7 @@
  */
 #include "harness/judge/report.h"
 
+#include "harness/diagnose/report.h"
 #include "harness/launch/jsonfile.h"
 
 static json_t *spot_object(const har_judgement *g, const har_spot *s)
@@ -53,6 +54,7 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     core_json_put_int(o, "missing_rows", t->n_missing);
     core_json_put_number(o, "relative_rms", t->relative_rms);
     core_json_put_text(o, "problem", t->problem);
+    core_json_put(o, "diagnosis", har_diagnosis_json(&g->diagnosis));
     core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
     if (t->n_failed > 0)
         core_json_put(o, "first_bad", spot_object(g, &t->first_bad));

@@ -57,6 +57,17 @@ bool har__routing_judge(har__pass *pass, int64_t i_tap, int64_t token,
 bool har__routing_excludes(const har__pass *pass, const har_yard_tap *tap,
                            int64_t row);
 
+/* Is the row one that is expected of the dump and judged?            [local] */
+bool har__wants(const har__pass *pass, int64_t i_tap, int64_t row);
+
+/* Put the weights, or the experts, in found[] into the order of the golden's
+ * experts; other taps as they are.  False: weights of other experts. [local] */
+bool har__by_expert(har__pass *pass, const har_yard_tap *tap, int64_t row);
+
+/* Say what the tap, whose routing is at hand, looks like.  Errors: E_MEMORY.
+ *                                                                    [local] */
+CORE_NODISCARD core_status har__diagnose(har__pass *pass, int64_t i_tap);
+
 /* The golden's experts of a token.                                   [local] */
 void har__golden_ids(const har_yard_tap *idx, int64_t token, int64_t *out);
 

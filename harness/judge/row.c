@@ -125,6 +125,15 @@ static int64_t expert_of(har__pass *p, const har_yard_tap *tap, int64_t row,
     return by_row ? p->ids[row % n_k] : col < n_k ? p->ids[col] : -1;
 }
 
+/* Weights of experts that are known: they follow their expert. */
+static bool holds_weights(const har__pass *p, const har_yard_tap *tap,
+                          int64_t row)
+{
+    const har__routing *r = &p->routing;
+    return tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_WEIGHT &&
+           r->idx != NULL && r->is_known[row] && r->n_k == tap->extent.n_col;
+}
+
 /* Compare found[] with expected[]; weights follow their expert. */
 static har_diff compare_row(har__pass *p, const har_yard_tap *tap, int64_t row,
                             double allowed)
@@ -135,11 +144,8 @@ static har_diff compare_row(har__pass *p, const har_yard_tap *tap, int64_t row,
                                ? HAR_RULE_TOLERANCE
                                : HAR_RULE_BITS,
                            allowed};
-    const bool is_weight =
-        tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_WEIGHT &&
-        r->idx != NULL && r->is_known[row] && r->n_k == tap->extent.n_col;
     har_diff_init(&diff);
-    if (is_weight) {
+    if (holds_weights(p, tap, row)) {
         har__golden_ids(r->idx, row, p->ids);
         har_diff_row_topk(&diff, rule, row, r->n_k, p->ids,
                           r->found + row * r->n_k, p->expected, p->found);
@@ -172,4 +178,35 @@ bool har__judge_row(har__pass *p, int64_t i_tap, int64_t row, har_spot *spot,
     sum->sum_sq_error += diff.sum_sq_error;
     sum->sum_sq_expected += diff.sum_sq_expected;
     return diff.n_bad == 0;
+}
+
+/* Experts that both sides chose, at the golden's places. */
+static void sort_ids(har__pass *p, int64_t n_k)
+{
+    for (int64_t j = 0; j < n_k; j++)
+        for (int64_t k = 0; k < n_k; k++)
+            if (p->found[k] == p->expected[j]) {
+                p->found[k] = p->found[j];
+                p->found[j] = p->expected[j];
+            }
+}
+
+bool har__by_expert(har__pass *p, const har_yard_tap *tap, int64_t row)
+{
+    const har__routing *r = &p->routing;
+    if (tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_IDX)
+        sort_ids(p, tap->extent.n_col);
+    if (!holds_weights(p, tap, row))
+        return true;
+    har__golden_ids(r->idx, row, p->ids);
+    memcpy(p->tmp, p->found, (size_t)r->n_k * sizeof *p->tmp);
+    for (int64_t j = 0; j < r->n_k; j++) {
+        int64_t at = 0;
+        while (at < r->n_k && r->found[row * r->n_k + at] != p->ids[j])
+            at++;
+        if (at == r->n_k)
+            return false;
+        p->found[j] = p->tmp[at];
+    }
+    return true;
 }

@@ -494,6 +494,39 @@ static void first_share_missing(void)
                 found[i * n_col + j] -= x[i * n_k + k] * w[j * n_k + k];
 }
 
+static void of_expert_2(void)
+{
+    static double w[MAX_ELEMENTS], b[64];
+    const double *x = beside(CORE_TAP_RECV), *idx = beside(CORE_TAP_TOPK_IDX);
+    const int64_t n_k = taps.spec.n_d;
+    core_weights_read(weights, (core_weight){CORE_W_EXPERT_UP, 0, 2}, 0, n_col,
+                      0, n_k, w, n_k);
+    core_weights_read(weights, (core_weight){CORE_W_EXPERT_UP_BIAS, 0, 2}, 0, 1,
+                      0, n_col, b, n_col);
+    for (int64_t i = 0; i < n_row; i++)
+        for (int64_t j = 0; j < n_col && idx[i] == 5.0; j++) {
+            found[i * n_col + j] = b[j];
+            for (int64_t k = 0; k < n_k; k++)
+                found[i * n_col + j] += x[i * n_k + k] * w[j * n_k + k];
+        }
+}
+static void from_stream(void)
+{
+    const int64_t n_k = taps.spec.n_d;
+    const double *w = weight(CORE_W_V), *x = beside(CORE_TAP_IN);
+    EACH(0.0);
+    for (int64_t i = 0; i < n_row; i++)
+        for (int64_t j = 0; j < n_col; j++)
+            for (int64_t k = 0; k < n_k; k++)
+                found[i * n_col + j] += x[i * n_k + k] * w[j * n_k + k];
+    const double *bias = weight(CORE_W_V_BIAS);
+    EACH(found[i * n_col + j] + bias[j]);
+}
+static void largest(void)
+{
+    EACH(fmax(AT(i, j), 0.0));
+}
+
 /* --- the table --- */
 
 static const struct plant {
@@ -601,6 +634,12 @@ static const struct plant {
     {"kv_heads", "in turn", FIX_PLAIN, T(CONTEXT), kv_in_turn, NULL, NULL},
     {"parts", "2 shares (tp) without share 0", FIX_PLAIN, T(ATTN_OUT),
      first_share_missing, NULL, NULL},
+    {"weights", "5 with those of 2", FIX_PLAIN, T(EXPERT_UP), of_expert_2, NULL,
+     NULL},
+    {"input", "computed from layers.0.in", FIX_PLAIN, T(V), from_stream, NULL,
+     NULL},
+    {"maximum", "zero where it should be negative", FIX_PLAIN, T(EMBED),
+     largest, NULL, NULL},
     /* not in exact numerics, where all values have few bits */
     {"rounded", "rounded to 8 bits (bf16)", FIX_PLAIN, T(ROUTER_LOGITS),
      rounded, NULL, NULL},
