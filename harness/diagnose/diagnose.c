@@ -366,11 +366,11 @@ static void say_where(const har__case *c, char text[HAR_LIKENESS_TEXT])
 /* --- all of them --- */
 
 /* Numbers of experts and slots are not computed: they have their own.        */
-static bool is_for(const signature *signature, const har__case *c)
+static bool is_for(const signature *s, const har__case *c)
 {
     const bool is_int =
         c->scene->is_tap && core_tap_grid(c->scene->tap.kind) == CORE_GRID_INT;
-    return !is_int || signature->try_it == har__try_ids;
+    return !is_int || s->try_it == har__try_ids;
 }
 
 static void try_all(har_diagnosis *out, har__case *c)

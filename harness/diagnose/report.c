@@ -5,7 +5,6 @@
 #include "harness/diagnose/report.h"
 
 #include <math.h>
-#include <stdio.h>
 
 const char *har_diagnosis_text(char text[HAR_DIAGNOSIS_TEXT],
                                const har_diagnosis *diagnosis, int i)
@@ -16,6 +15,15 @@ const char *har_diagnosis_text(char text[HAR_DIAGNOSIS_TEXT],
              diagnosis->where[0] != '\0' ? ", " : "", diagnosis->where,
              floor(1e4 * l->explained) / 1e2);
     return text;
+}
+
+void har_diagnosis_write(const har_diagnosis *diagnosis, const char *indent,
+                         FILE *out)
+{
+    char text[HAR_DIAGNOSIS_TEXT];
+    for (int i = 0; i < diagnosis->n; i++)
+        fprintf(out, "%s%-10s %s\n", indent, i == 0 ? "looks like" : "or",
+                har_diagnosis_text(text, diagnosis, i));
 }
 
 json_t *har_diagnosis_json(const har_diagnosis *diagnosis)

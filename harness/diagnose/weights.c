@@ -182,7 +182,9 @@ bool har__try_input(har__case *c, char text[HAR_LIKENESS_TEXT])
         core_tap tap = har__beside(c, (core_tap_kind)kind);
         if (core_tap_is_global(s->tap.kind) && !core_tap_is_global(tap.kind))
             tap.layer = (int)s->spec->n_l - 1;
-        if (tap.kind == s->tap.kind || s->n_col_of(s->self, tap) != t.n_k ||
+        if (tap.kind == s->tap.kind ||
+            core_tap_is_global(tap.kind) > core_tap_is_global(s->tap.kind) ||
+            s->n_col_of(s->self, tap) != t.n_k ||
             core_tap_row_kind(tap.kind) != core_tap_row_kind(s->tap.kind))
             continue;
         t.x = har__tap_rows(c, tap);

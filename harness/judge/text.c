@@ -225,14 +225,6 @@ static void write_tap(const har_judgement *g, int64_t i, FILE *out)
         fprintf(out, "    worst    %s\n", har__spot_text(text, g, &t->spot[k]));
 }
 
-static void write_diagnosis(const har_diagnosis *d, FILE *out)
-{
-    char text[HAR_DIAGNOSIS_TEXT];
-    for (int i = 0; i < d->n; i++)
-        fprintf(out, "    %s %s\n", i == 0 ? "looks like" : "or        ",
-                har_diagnosis_text(text, d, i));
-}
-
 static void write_findings(const har_judgement *g, bool notes, FILE *out)
 {
     int64_t n = 0;
@@ -292,7 +284,7 @@ void har_judge_text(const har_judgement *g, FILE *out)
         if (g->tap[i].verdict != HAR_PASS && n++ < MAX_LINES) {
             write_tap(g, i, out);
             if (i == g->diagnosed)
-                write_diagnosis(&g->diagnosis, out);
+                har_diagnosis_write(&g->diagnosis, "    ", out);
         }
     if (n > MAX_LINES)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));

@@ -222,14 +222,6 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
             (long long)pass->n_failed, (long long)pass->n_tap);
 }
 
-static void write_diagnosis(const har_diagnosis *d, FILE *out)
-{
-    char text[HAR_DIAGNOSIS_TEXT];
-    for (int i = 0; i < d->n; i++)
-        fprintf(out, "      %s %s\n", i == 0 ? "looks like:" : "or:        ",
-                har_diagnosis_text(text, d, i));
-}
-
 static void write_wrong_operators(const har_pass *pass, FILE *out)
 {
     enum { MAX_LINES = 12 };
@@ -260,7 +252,7 @@ static void write_wrong_operators(const har_pass *pass, FILE *out)
         write_fault(t->fault, out);
         fputc('\n', out);
         if (i == pass->first)
-            write_diagnosis(&pass->diagnosis, out);
+            har_diagnosis_write(&pass->diagnosis, "      ", out);
     }
 }
 
