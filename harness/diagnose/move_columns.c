@@ -153,6 +153,20 @@ static bool is_rolled(har__case *c, const double *rows, int64_t by, bool around)
     return 10 * n_lost <= c->n_bad_col && har__accepts(c);
 }
 
+static void say_roll(const har__case *c, int64_t by, char *text)
+{
+    const axes a = axes_of(c);
+    const int64_t width = a.n_head > 0 ? a.n_col / a.n_head : 1;
+    const bool is_heads = width > 1 && by % width == 0;
+    const int64_t unit = is_heads ? width : 1;
+    const int64_t col0 = c->scene->col0 / unit, n = (by > 0 ? by : -by) / unit;
+    snprintf(text, HAR_LIKENESS_TEXT,
+             "%s are shifted by %lld: %s %lld holds that of %lld",
+             is_heads ? "heads" : "columns", (long long)n,
+             is_heads ? "head" : "column", (long long)(col0 + (by > 0 ? n : 0)),
+             (long long)(col0 + (by > 0 ? 0 : n)));
+}
+
 bool har__try_roll(har__case *c, char text[HAR_LIKENESS_TEXT])
 {
     const double *rows = c->n_bad_col > 2 ? read_rows(c) : NULL;
@@ -161,25 +175,32 @@ bool har__try_roll(har__case *c, char text[HAR_LIKENESS_TEXT])
         const int64_t by = i % 2 == 0 ? i / 2 : -(i / 2);
         if (!is_rolled(c, rows, by, true) && !is_rolled(c, rows, by, false))
             continue;
-        snprintf(text, HAR_LIKENESS_TEXT,
-                 "columns are shifted by %lld: column %lld holds that of %lld",
-                 (long long)(by > 0 ? by : -by),
-                 (long long)(c->scene->col0 + (by > 0 ? by : 0)),
-                 (long long)(c->scene->col0 + (by > 0 ? 0 : -by)));
+        say_roll(c, by, text);
         return true;
     }
     return false;
 }
 
-/* The one column that j holds; -1: none, or several. */
+static bool are_same(const har__case *c, const double *rows, int64_t a,
+                     int64_t b)
+{
+    const int64_t n = c->scene->n_col;
+    for (int64_t i = 0; i < c->n; i++)
+        if (rows[i * n + a] != rows[i * n + b])
+            return false;
+    return true;
+}
+
+/* The one column that j holds, the first of those that are the same; -1: none,
+ * or several. */
 static int64_t look_for(const har__case *c, const double *rows, int64_t j)
 {
     int64_t at = -1;
     for (int64_t from = 0; from < c->scene->n_col; from++)
         if (holds(c, rows, j, from)) {
-            if (at >= 0)
+            if (at >= 0 && !are_same(c, rows, at, from))
                 return -1;
-            at = from;
+            at = at < 0 ? from : at;
         }
     return at;
 }

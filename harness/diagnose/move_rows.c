@@ -104,8 +104,21 @@ static place sequence_first(const har__case *c, place p, int64_t n)
     return (place){b0 + at % n_in_group, at / n_in_group, p.k};
 }
 
+/* [B, T, ...] read as if it were [T, B, ...]. */
+static place batch_first(const har__case *c, place p, int64_t n)
+{
+    (void)n;
+    const int64_t at = p.t * c->scene->n_b + p.b;
+    return (place){at / c->scene->n_t, at % c->scene->n_t, p.k};
+}
+
 bool har__try_sequence_first(har__case *c, char text[HAR_LIKENESS_TEXT])
 {
+    snprintf(text, HAR_LIKENESS_TEXT,
+             "batch first, taken for sequence first (bsh for sbh)");
+    if (c->scene->n_b > 1 && c->scene->n_b != c->scene->n_t &&
+        obeys(c, batch_first, 0))
+        return true;
     for (int64_t n = 1; n < c->scene->n_b; n++)
         if (obeys(c, sequence_first, n)) {
             snprintf(text, HAR_LIKENESS_TEXT,

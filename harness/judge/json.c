@@ -54,7 +54,6 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     core_json_put_int(o, "missing_rows", t->n_missing);
     core_json_put_number(o, "relative_rms", t->relative_rms);
     core_json_put_text(o, "problem", t->problem);
-    core_json_put(o, "diagnosis", har_diagnosis_json(&g->diagnosis));
     core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
     if (t->n_failed > 0)
         core_json_put(o, "first_bad", spot_object(g, &t->first_bad));
@@ -132,6 +131,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put(o, "forced_routing", json_boolean(g->forced_routing));
     core_json_put(o, "first",
                   g->first < 0 ? json_null() : tap_object(g, g->first));
+    core_json_put(o, "diagnosis", har_diagnosis_json(&g->diagnosis));
     core_json_put(o, "worst", spot_array(g, g->worst, g->n_worst));
     core_json_put_int(o, "certified_flips", g->n_certified);
     core_json_put_int(o, "uncertified_flips", g->n_uncertified);

@@ -180,15 +180,18 @@ bool har__judge_row(har__pass *p, int64_t i_tap, int64_t row, har_spot *spot,
     return diff.n_bad == 0;
 }
 
-/* Experts that both sides chose, at the golden's places. */
+/* The golden's experts in any order become those in its order; others stay in
+ * theirs, which may tell what they are instead. */
 static void sort_ids(har__pass *p, int64_t n_k)
 {
-    for (int64_t j = 0; j < n_k; j++)
-        for (int64_t k = 0; k < n_k; k++)
-            if (p->found[k] == p->expected[j]) {
-                p->found[k] = p->found[j];
-                p->found[j] = p->expected[j];
-            }
+    for (int64_t j = 0; j < n_k; j++) {
+        int64_t k = 0;
+        while (k < n_k && p->found[k] != p->expected[j])
+            k++;
+        if (k == n_k)
+            return;
+    }
+    memcpy(p->found, p->expected, (size_t)n_k * sizeof *p->found);
 }
 
 bool har__by_expert(har__pass *p, const har_yard_tap *tap, int64_t row)

@@ -270,6 +270,10 @@ static void sequence_first(void)
 {
     EACH(AT(i % N_B * N_T + i / N_B, j));
 }
+static void batch_first(void)
+{
+    EACH(AT(i % N_T * N_B + i / N_T, j));
+}
 static void reversed(void)
 {
     EACH(AT(i / N_T * N_T + N_T - 1 - i % N_T, j));
@@ -568,6 +572,8 @@ static const struct plant {
      shifted, NULL, NULL},
     {"shift", "a later one", FIX_PLAIN, T(K), shifted_back, NULL, NULL},
     {"sequence_first", "sbh", FIX_PLAIN, T(OUT), sequence_first, NULL, NULL},
+    {"sequence_first", "bsh for sbh", FIX_PLAIN, T(OUT), batch_first, NULL,
+     NULL},
     {"reversed", "reverse", FIX_PLAIN, T(OUT), reversed, NULL, NULL},
     {"batch_rows", "0 holds 1, 1 holds 2, 2 holds 0", FIX_PLAIN, T(OUT),
      batch_rows, NULL, NULL},

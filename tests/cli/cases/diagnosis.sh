@@ -1,0 +1,82 @@
+# What a difference looks like: foreign dumps with one mistake each, planted with
+# NumPy or by a run of the model with another setting; and those of which nothing
+# is said.
+expect 0 moeparity golden make --model shadow-a --layers 2 --tokens 4x10 --seed 3 --numerics fp32 --out gold
+foreign hf gold/fp32.safetensors right.st
+
+# looks REGEX MODULE EXPRESSION: the module's values changed
+looks()
+{
+    cp right.st wrong.st
+    foreign edit wrong.st "$2" "$3"
+    expect 1 moeparity compare gold wrong.st --map hf --json wrong.json
+    has out "^    looks like $1.* \(explains (99|100)\.[0-9]{2} % of the difference\)$"
+    [ "$(grep -c '^    \(looks like\|or        \) ' out)" = "${4-1}" ] || fail "more than one likeness: $1"
+    [ "$(jq -r '.diagnosis | length' wrong.json)" = "${4-1}" ] || fail "JSON: $1"
+}
+looks 'every value is twice' model.layers.1.mlp 'x *= 2'
+looks 'every value has the other sign' model.layers.0.self_attn 'x *= -1'
+looks 'every row is multiplied by a number of its own' model.layers.0.self_attn 'x *= 1 + np.arange(4)[:, None, None]'
+looks 'every row is off by the same values' model.embed_tokens 'x += np.sin(np.arange(x.shape[-1]))'
+looks 'shifted by 1 position: found are the values of an earlier one' model.layers.1.self_attn 'x[:, 1:] = x[:, :-1].copy()'
+looks 'sequence first' model.layers.1 'x = x.transpose(1, 0, 2).reshape(x.shape)'
+looks 'positions are in reverse order' model.layers.1 'x = x[:, ::-1]'
+looks 'rows of the batch are exchanged: 0 holds 3, ' model.layers.1 'x = x[::-1]'
+looks 'rows hold what other rows hold too, .*: row 2 position 7 that of row 1 position 4' model.norm 'x[2, 7] = x[1, 4]'
+looks 'transposed: \[rows, columns, positions\]' lm_head 'x = x.transpose(0, 2, 1).reshape(x.shape)'
+looks 'experts are permuted: 0 holds that of 19, ' model.layers.0.mlp.gate 'x = x[:, ::-1]'
+looks 'columns are shifted by 1' lm_head 'x[..., 1:] = x[..., :-1].copy()'
+looks 'zeros, .*, in 20 of 40 rows' model.norm 'x[:2] = 0'
+looks 'rounded to 8 bits \(bf16\)' model.layers.0.mlp.gate \
+    'u = x.view(np.uint32); u += 0x7fff + (u >> 16 & 1); u &= 0xffff0000'
+looks 'cut off to 8 bits \(bf16\)' model.layers.0.mlp.gate 'u = x.view(np.uint32); u &= 0xffff0000'
+looks 'numbers of experts are off by [+]1' model.layers.0.mlp.topk_idx 'x += 1'
+
+# two mistakes at once, and a row that is merely wrong: nothing fits
+unlike()
+{
+    cp right.st wrong.st
+    foreign edit wrong.st "$1" "$2"
+    expect 1 moeparity compare gold wrong.st --map hf --json wrong.json
+    ! grep -q 'looks like' out || fail "a diagnosis of $2"
+    [ "$(jq -c .diagnosis wrong.json)" = '[]' ] || fail "JSON of $2"
+}
+unlike model.layers.1.mlp 'x[:2] *= 2; x[2:] = x[2:, ::-1]'
+unlike model.layers.1.mlp 'x += np.random.default_rng(1).normal(size=x.shape)'
+unlike model.layers.1.self_attn 'x[1, 3, 5] += 1'
+
+# the bundle's model with another setting
+expect 0 moeparity spec shadow-a --yaml
+cp out right.yaml
+setting()
+{
+    sed "$2" right.yaml >wrong.yaml
+    ! cmp -s right.yaml wrong.yaml || fail "no $2"
+    expect 0 moeparity run -m wrong.yaml --layers 2 -i gold/input.safetensors --numerics fp32 --seed 3 -o wrong.st
+    expect 1 moeparity compare gold wrong.st
+    has out "^    (looks like|or        ) what the model gives with $1"
+}
+setting 'activation gelu_tanh' 's/activation: silu/activation: gelu_tanh/'
+setting 'activation gelu \(erf\)' 's/activation: silu/activation: gelu/'
+setting 'rope in the other pairs' 's/  theta: 10000/&\n  interleaved: true/'
+setting "rope's theta 5e5" 's/theta: 10000/theta: 500000/'
+setting 'norm eps 1e-3' 's/norm_eps: .*/norm_eps: 0.001/'
+setting 'weights of the chosen experts divided' 's/renormalise: true/renormalise: false/'
+setting "no bias of the attention's output" 's/attention_out: true/attention_out: false/'
+has out '^    looks like layers\.0\.attn\.o_bias is missing '
+setting 'the other priority for slots' 's/priority: prob/priority: position/'
+
+# a bundle that somebody edited says nothing of its model, and two plain files
+# have none
+cp -r gold changed
+edit_json changed/manifest.json '.batch.seed = 4'
+sed 's/activation: silu/activation: gelu_tanh/' right.yaml >wrong.yaml
+expect 0 moeparity run -m wrong.yaml --layers 2 -i gold/input.safetensors --numerics fp32 --seed 3 -o wrong.st
+expect 1 moeparity compare changed wrong.st
+! grep -q 'looks like' out || fail 'a model that is another'
+expect 0 moeparity run -m shadow-a --layers 2 --batch 4x10 --numerics fp32 -o a.st
+cp a.st b.st
+foreign edit b.st layers.1.out 'x = x[:, ::-1]'
+expect 1 moeparity compare a.st b.st --json b.json
+has out '^    looks like positions are in reverse order .*explains 100.00 %'
+[ "$(jq -r '.diagnosis[0].signature' b.json)" = reversed ] || fail 'JSON of two files'
