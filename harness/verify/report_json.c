@@ -23,7 +23,7 @@ static json_t *ranks_of(const har_pass *pass, int64_t i)
 static json_t *faults_of(unsigned fault)
 {
     static const char *const name[HAR_N_FAULTS] = {
-        "value", "poison", "coverage", "replica", "precision"};
+        "value", "poison", "coverage", "replica", "precision", "no tap"};
     json_t *faults = json_array();
     for (unsigned i = 0; i < HAR_N_FAULTS; i++)
         if (((fault >> i) & 1) != 0)
@@ -81,10 +81,17 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     }
     if (har_diff_ratio(&t->diff, &ratio))
         core_json_put_number(o, "ratio", ratio);
-    if (t->row0 >= 0)
+    if (t->row0 >= 0) {
         core_json_put(
             o, "rows",
             json_pack("[I,I]", (json_int_t)t->row0, (json_int_t)t->row1));
+        core_json_put_int(o, "elements_owned", t->n_owned);
+        core_json_put_int(o, "elements_wanted", t->n_wanted);
+        core_json_put_text(o, "ranks_show",
+                           t->ranks == HAR_RANKS_BAD    ? "bad elements"
+                           : t->ranks == HAR_RANKS_ROWS ? "these rows"
+                                                        : "other rows");
+    }
     return o;
 }
 

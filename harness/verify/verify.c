@@ -276,6 +276,8 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
         watch->correction = s->correction;
         status = forward(s, out, watch, &stats);
     }
+    if (status == CORE_OK && !stats.is_written)
+        har_watch_unwritten(watch, stats.unwritten);
     if (status == CORE_OK) {
         par_at(s->comm, "verdict", 0);
         status = har_pass_agree(pass, s->comm, watch, s->live);
@@ -310,7 +312,12 @@ static void give_reason(har_case_result *out, const har_pass *pass)
         snprintf(out->reason, sizeof out->reason, "%s: %s", name,
                  har_precision_format(&tap->grade, pass->numerics, grade));
     else
-        snprintf(out->reason, sizeof out->reason, "%s differs", name);
+        snprintf(out->reason, sizeof out->reason, "%s %s", name,
+                 tap->fault == HAR_FAULT_NO_TAP
+                     ? "is shown, and the reference has no such tap"
+                 : tap->fault == HAR_FAULT_POISON
+                     ? "takes in what was never written (NaN)"
+                     : "differs");
 }
 
 /* The first bad pass decides: what a later one finds may follow from it, as the
