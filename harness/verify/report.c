@@ -389,6 +389,16 @@ static void write_checks(const har_case_result *c, FILE *out)
             c->is_telling ? "ok" : "FAILED");
 }
 
+/* Weights whose owners the run could not tell apart. */
+static void write_equal(const har_case_result *c, FILE *out)
+{
+    char text[HAR_DISTINCT_TEXT];
+    for (har_axis a = har_distinct_next(&c->distinct, -1); a != HAR_N_AXES;
+         a = har_distinct_next(&c->distinct, (int)a))
+        fprintf(out, "  equal      %s (%s)\n",
+                har_distinct_format(&c->distinct, a, text), har_axis_degree(a));
+}
+
 static void write_pass(const har_report *r, const har_case_result *c, int p,
                        FILE *out)
 {
@@ -428,6 +438,7 @@ static void write_case(const har_report *r, const har_case_result *c, FILE *out)
     write_times(c, out);
     write_routing(c, out);
     write_checks(c, out);
+    write_equal(c, out);
     for (int p = 0; p < c->n_pass; p++)
         write_pass(r, c, p, out);
 }

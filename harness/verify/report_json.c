@@ -187,6 +187,30 @@ static json_t *routing_object(const har_routing *g)
     return o;
 }
 
+static json_t *range(const int64_t from_to[2])
+{
+    return json_pack("[I,I]", (json_int_t)from_to[0], (json_int_t)from_to[1]);
+}
+
+static json_t *equal_weights(const har_distinct *distinct)
+{
+    json_t *list = json_array();
+    for (har_axis a = har_distinct_next(distinct, -1); a != HAR_N_AXES;
+         a = har_distinct_next(distinct, (int)a)) {
+        const har_equal *e = &distinct->axis[a];
+        json_t *o = json_object();
+        core_json_put_text(o, "what", har_axis_name(a));
+        core_json_put_text(o, "degree", har_axis_degree(a));
+        core_json_put_int(o, "pairs", e->n_pair);
+        core_json_put(o, "layer",
+                      e->layer < 0 ? json_null() : json_integer(e->layer));
+        core_json_put(o, "first", range(e->first));
+        core_json_put(o, "second", range(e->second));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
 static json_t *case_object(const har_case_result *c)
 {
     json_t *o = json_object(), *passes = json_array();
@@ -195,6 +219,7 @@ static json_t *case_object(const har_case_result *c)
     core_json_put_text(o, "reason", c->reason);
     core_json_put(o, "conserved", json_boolean(c->is_conserved));
     core_json_put(o, "telling", json_boolean(c->is_telling));
+    core_json_put(o, "equal_weights", equal_weights(&c->distinct));
     core_json_put(o, "reference", reference_object(c));
     core_json_put(o, "emulation", totals_object(c));
     core_json_put(o, "routing", routing_object(&c->routing));

@@ -342,6 +342,15 @@ static void conclude(har_case_result *out)
         out->verdict = HAR_UNPROVEN;
         snprintf(out->reason, sizeof out->reason, "%s", out->vacuity);
     }
+    const har_axis equal = har_distinct_next(&out->distinct, -1);
+    if (equal != HAR_N_AXES && out->verdict < HAR_UNPROVEN) {
+        char text[HAR_DISTINCT_TEXT];
+        out->verdict = HAR_UNPROVEN;
+        snprintf(out->reason, sizeof out->reason,
+                 "%s, so agreement would prove nothing about %s",
+                 har_distinct_format(&out->distinct, equal, text),
+                 har_axis_degree(equal));
+    }
 }
 
 static core_status run_passes(rank_state *s, har_case_result *out,
@@ -377,6 +386,25 @@ static core_status open_reference(rank_state *s, har_case_result *out,
     return CORE_OK;
 }
 
+static void show_comparing(void *self)
+{
+    par_at(self, "equal weights", 0);
+}
+
+/* Rank 0 looks for weights that are equal where the plan tells them apart. */
+static core_status find_equal(rank_state *s, har_case_result *out,
+                              const par_plan *plan)
+{
+    core_status status = CORE_OK;
+    if (s->comm->rank == 0)
+        status = har_distinct_find(&out->distinct, s->job->spec, plan,
+                                   s->job->weights, show_comparing, s->comm);
+    CORE_TRY(par_agree(s->comm, status));
+    par_broadcast(s->comm, &s->comm->world, &out->distinct,
+                  (int64_t)sizeof out->distinct, 0);
+    return CORE_OK;
+}
+
 static size_t reference_bytes(const core_spec *spec, const core_batch *batch)
 {
     return (size_t)core_spec_parameters(spec) * sizeof(double) +
@@ -388,6 +416,7 @@ static core_status verify(rank_state *s, har_case_result *out,
 {
     har_reference_entry entry;
     CORE_TRY(prepare_weights(s->job, s->comm, out->numerics));
+    CORE_TRY(find_equal(s, out, plan));
     CORE_TRY(get_reference(s->job, s->comm, plan, out->numerics, &entry,
                            &out->reference_was_made));
     out->reference = entry.stats;
