@@ -6,5 +6,6 @@ add_unit(test_ref_forward SOURCES test_ref_forward.c ${REF_FIXTURE} LIBS ref cor
 add_unit(test_ref_families SOURCES test_ref_families.c ${REF_FIXTURE} LIBS ref LABELS unit)
 add_unit(test_ref_family_bounds SOURCES test_ref_family_bounds.c ${REF_FIXTURE} LIBS ref LABELS unit)
 add_unit(test_ref_bounds SOURCES test_ref_bounds.c ${REF_FIXTURE} LIBS ref LABELS unit)
+add_unit(test_ref_exactness SOURCES test_ref_exactness.c ${REF_FIXTURE} LIBS ref LABELS unit)
 add_unit(test_ref_oracle SOURCES test_ref_oracle.c ${REF_FIXTURE} LIBS ref LABELS oracle)
 add_unit(test_ref_perturb SOURCES test_ref_perturb.c ${REF_FIXTURE} LIBS ref LABELS unit)
