@@ -51,6 +51,7 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     core_json_put_int(o, "marginal_rows", t->n_marginal);
     core_json_put_int(o, "excluded_rows", t->n_excluded);
     core_json_put_int(o, "missing_rows", t->n_missing);
+    core_json_put_int(o, "silent_rows", t->n_silent);
     core_json_put_number(o, "relative_rms", t->relative_rms);
     core_json_put_text(o, "problem", t->problem);
     core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
@@ -134,6 +135,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put_int(o, "certified_flips", g->n_certified);
     core_json_put_int(o, "uncertified_flips", g->n_uncertified);
     core_json_put_int(o, "excluded_rows", g->n_excluded);
+    core_json_put_int(o, "silent_rows", g->n_silent);
     core_json_put_int(o, "padding_tokens", g->n_padding);
     core_json_put(o, "findings", findings);
     core_json_put(o, "routing", routing);

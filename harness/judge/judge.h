@@ -33,6 +33,7 @@ typedef struct har_tap_judgement {
     int64_t n_judged, n_failed, n_marginal;
     int64_t n_excluded;   /* set aside after a certified flip                 */
     int64_t n_missing;    /* rows with an element that no file holds          */
+    int64_t n_silent;     /* choices not captured, or unreadable              */
     double ratio;         /* of the worst row                                 */
     double relative_rms;
     int n_spot;
@@ -65,6 +66,7 @@ typedef struct har_judgement {
     int64_t n_choice, n_same;  /* compared, those that agree                  */
     int64_t n_certified, n_uncertified; /* flips                              */
     int64_t n_excluded;        /* rows set aside, of all taps                 */
+    int64_t n_silent;          /* choices of a token that nobody recorded     */
     int64_t n_padding;         /* tokens that are no real ones: not judged    */
     int64_t n_note;            /* findings that fail nothing                  */
     int n_routing;

@@ -36,6 +36,10 @@ typedef struct har__pass {
 int64_t har__read_row(har__pass *pass, int64_t i_tap, int64_t row,
                       int64_t source);
 
+/* Does the dump have the token's place, but no readable choices there?
+ *                                                                    [local] */
+bool har__is_silent(const har__pass *pass, int64_t i_tap, int64_t row);
+
 /* The spot of a row that is in found[], nothing wrong with it yet.   [local] */
 har_spot har__blank_spot(const har__pass *pass, int64_t i_tap, int64_t row);
 

@@ -5,7 +5,8 @@
  * the first layer of a rank whose layers count from 0, and which slice of a tap
  * a rank holds.  docs/compare.md shows the YAML form.  The taps that no rule
  * leads to are not expected in the dump; a target that ends in '?' may be
- * missing.
+ * missing.  The target HAR_STACKED (chosen.h) stands for the choices of all
+ * layers in one tensor.
  */
 #ifndef HAR_NAMEMAP_H
 #define HAR_NAMEMAP_H
@@ -39,12 +40,14 @@ typedef struct har_namemap {
                                 * behind a name are overlooked                */
     bool has_axes;
     har_axes axes;
+    char logical[HAR_MAP_TEXT]; /* the tensor that says which experts physical
+                                 * ones are; "" where ids are the model's own */
     int64_t n_slice, n_first;
     har_map_slice *slice;      /* owned                                       */
     har_map_first *first;      /* owned                                       */
 } har_namemap;
 
-/* what: "hf", "megatron", a YAML file, or NULL for no map.  Free with
+/* what: "hf", "megatron", "replay", a YAML file, or NULL for no map.  Free with
  * har_namemap_free.  Errors: E_FILE, E_FORMAT with file, line and column.
  *                                                                    [local] */
 CORE_NODISCARD core_status har_namemap_open(har_namemap *out, const char *what);

@@ -62,6 +62,53 @@ static void take_columns(har__pass *p, int64_t i_piece, int64_t row,
     }
 }
 
+/* The experts of a token, of one piece; in which order does not matter. */
+static void take_choices(har__pass *p, int64_t i_piece, int64_t row,
+                         int64_t local)
+{
+    har_piece *piece = &p->dump->piece[i_piece];
+    const int64_t n_k = piece->chosen.n_k;
+    double *ids = p->tmp, bad = 0.0;
+    har_chosen_row(&piece->chosen, piece->tensor, local, ids, &bad);
+    for (int64_t k = 0; k < n_k; k++) {
+        if (ids[k] == HAR_NOT_CAPTURED)
+            return;
+        if (ids[k] != HAR_UNREADABLE)
+            continue;
+        if (piece->n_unreadable++ == 0) {
+            piece->bad_row = row;
+            piece->bad_value = bad;
+        }
+        return;
+    }
+    if (p->owner[0] >= 0 && har_chosen_same(ids, p->found, n_k))
+        return;
+    for (int64_t k = 0; k < n_k; k++) {
+        if (p->owner[k] >= 0) {
+            tell_difference(p, piece, row, k, &p->dump->piece[p->owner[k]],
+                            p->found[k], ids[k]);
+            continue;
+        }
+        p->owner[k] = (int)i_piece;
+        p->found[k] = ids[k];
+    }
+}
+
+bool har__is_silent(const har__pass *p, int64_t i_tap, int64_t row)
+{
+    const har_extent *e = &p->yard->tap[i_tap].extent;
+    int64_t begin, end;
+    har_foreign_pieces(p->dump, i_tap, &begin, &end);
+    for (int64_t i = begin; i < end; i++) {
+        const har_piece *piece = &p->dump->piece[i];
+        const bool is_last = piece->is_short && row % e->n_t == e->n_t - 1;
+        /* a short piece is told by the position before */
+        if (har_place_row(&piece->place, row - (is_last ? 1 : 0)) >= 0)
+            return true;
+    }
+    return false;
+}
+
 int64_t har__read_row(har__pass *p, int64_t i_tap, int64_t row, int64_t source)
 {
     const int64_t n_col = p->yard->tap[i_tap].extent.n_col;
@@ -75,6 +122,10 @@ int64_t har__read_row(har__pass *p, int64_t i_tap, int64_t row, int64_t source)
         const int64_t width = piece->place.c.end - piece->place.c.begin;
         if (local < 0)
             continue;
+        if (piece->chosen.n_k > 0) {
+            take_choices(p, i, row, local);
+            continue;
+        }
         core_st_read(piece->tensor, local * width, width, p->tmp);
         take_columns(p, i, row, p->tmp);
     }

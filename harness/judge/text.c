@@ -18,8 +18,7 @@ const char *har__ratio_text(char text[HAR_RATIO_TEXT], double ratio)
 
 static bool is_choice(const har_judgement *g, const har_spot *s)
 {
-    const har_yard_tap *tap = &g->yard->tap[s->i_tap];
-    return tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_IDX;
+    return har_is_choice(&g->yard->tap[s->i_tap]);
 }
 
 const char *har__spot_text(char text[HAR_SPOT_TEXT], const har_judgement *g,
@@ -157,6 +156,11 @@ static void write_routing(const har_judgement *g, FILE *out)
                 (long long)g->n_same, (long long)g->n_choice,
                 (long long)g->n_certified, (long long)g->n_uncertified,
                 (long long)g->n_excluded);
+    if (g->n_silent > 0)
+        fprintf(out,
+                "routing    %lld choices were not recorded or cannot be read: "
+                "not judged\n",
+                (long long)g->n_silent);
 }
 
 static void write_cell(const har_judgement *g, int64_t i_tap, FILE *out)

@@ -953,11 +953,6 @@ static void expert_far_down(void) /* though the margin is small */
     flip(3, 0x1p-11);
 }
 
-static void no_expert(void)
-{
-    flip(N_E, 0x1p-11);
-}
-
 static void expert_twice(void)
 {
     flip(0, 0x1p-11);
@@ -975,9 +970,8 @@ static void wide_margin(void) /* the golden itself says that it was clear */
     margin[0][TOKEN] = 0.5;
 }
 
-static void (*const uncertified[])(void) = {wide_gap,     expert_far_down,
-                                            no_expert,    expert_twice,
-                                            nan_margin,   wide_margin};
+static void (*const uncertified[])(void) = {
+    wide_gap, expert_far_down, expert_twice, nan_margin, wide_margin};
 
 START_TEST(a_flip_without_a_certificate_fails)
 {
@@ -991,6 +985,18 @@ START_TEST(a_flip_without_a_certificate_fails)
     ck_assert_int_eq(s->b, 2);
     ck_assert_int_eq(s->t, 60);
     ck_assert(s->ratio > 1.0);
+}
+END_TEST
+
+/* A number that no expert has says nothing of where the token went. */
+START_TEST(an_expert_that_does_not_exist_is_no_flip)
+{
+    flip(_i == 0 ? N_E - 1 : N_E, 0x1p-11);
+    ok();
+    ck_assert_int_eq(judged.n_uncertified, _i == 0);
+    ck_assert_int_eq(count_found(HAR_FOUND_UNREADABLE), _i);
+    ck_assert_int_eq(judged.n_silent, _i);
+    ck_assert_str_eq(first(), "p0.layers.0.topk_idx");
 }
 END_TEST
 
@@ -1218,6 +1224,7 @@ int main(void)
     tcase_add_loop_test(tests, a_certificate_does_not_reach_other_tokens, 0, 5);
     tcase_add_loop_test(tests, a_flip_without_a_certificate_fails, 0,
                         sizeof uncertified / sizeof uncertified[0]);
+    tcase_add_loop_test(tests, an_expert_that_does_not_exist_is_no_flip, 0, 2);
     tcase_add_loop_test(tests, a_golden_without_scores_certifies_nothing, 0, 2);
     tcase_add_loop_test(tests, with_a_bias_the_margin_alone_speaks, 0, 2);
     tcase_add_loop_test(tests, forced_routing_is_not_judged, 0, 2);

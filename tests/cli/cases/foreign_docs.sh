@@ -21,7 +21,7 @@ END
 
 expect 0 moeparity run -m shadow-a --layers 2 --batch 3x5 --numerics fp32 -o taps.st
 foreign bundle taps.st gold
-awk '/^```yaml$/ {on = 1; next} /^```$/ {on = 0} on' "$docs/compare.md" >map.yaml
+awk '/^```yaml$/ {on = 1; next} /^```$/ && on {exit} on' "$docs/compare.md" >map.yaml
 refused 3 "taps.st: no tensor has the name of a tap of gold" moeparity compare gold taps.st --map map.yaml
 
 # four ranks as the map has them: [s, b, h], layers by stage, rows and logits in halves
