@@ -1,7 +1,8 @@
 # Dumps of choices alone, in the forms that tools return: stacked over layers,
 # without the last token, -1 where nothing was captured, masks, physical ids.
 # Layers 0 and 1 of this model are dense.
-expect 0 moeparity golden make -m "$ORACLE/deepseek_v3/yarn_bf16" --tokens 3x5 --seed 2 --numerics fp32 -o gold
+model=$ORACLE/deepseek_v3/yarn_bf16
+expect 0 moeparity golden make -m "$model" --tokens 3x5 --seed 2 --numerics fp32 -o gold
 cat >make.py <<'END'
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -139,3 +140,23 @@ expect 1 moeparity compare gold other_lists.st --map physical.yaml
 has out '^FAIL       first at p0.layers.2.topk_idx, '
 refused 3 "unsaid.st: expected the tensor 'p2l', which says what the physical experts of 'routed_experts' are$" \
     moeparity compare gold unsaid.st --map physical.yaml
+
+# predict needs the choices only, and to be told how many rows they are
+cat >choices.py <<'END'
+import sys
+sys.path.insert(0, sys.argv[1])
+import foreign as f
+import numpy as np
+
+taps, _ = f.load("taps.st")
+f.save("choices.st", {k: v.astype(np.int16) for k, v in taps.items() if k.endswith("topk_idx")})
+END
+expect 0 moeparity run -m "$model" -i gold/input.safetensors --numerics fp32 -o taps.st
+/usr/bin/python3 -B choices.py "$DATA/../cli" || fail choices.py
+expect 0 moeparity predict "$model" --plan tp=2,ep=2 --routing measured:taps.st --json taps.json
+expect 0 moeparity predict "$model" --plan tp=2,ep=2 --routing measured:choices.st --batch 3x5 --json choices.json
+diff <(sed 's/taps.st/FILE/' taps.json) <(sed 's/choices.st/FILE/' choices.json) || fail 'the choices alone make another prediction'
+refused 2 '--batch: needed, since choices.st has choices only, which do not say how many rows its 15 tokens are$' \
+    moeparity predict "$model" --plan tp=2,ep=2 --routing measured:choices.st
+refused 3 'choices.st: holds the routing of 15 tokens, the batch is 3 x 6$' \
+    moeparity predict "$model" --plan tp=2,ep=2 --routing measured:choices.st --batch 3x6
