@@ -7,6 +7,7 @@
  *     positions "7:9"          a decode dump: positions of the golden it holds
  *     axes "sbh", first_layer "8"
  *     slice:NAME, slice        place of tensor NAME, of the others (place.h)
+ *     padded:NAME "32"         columns of the whole of NAME, padding included
  *     token_ids:NAME           the I64 tensor that lists the rows of NAME
  *     logical:NAME             the tensor that says which experts the physical
  *                              ones of NAME are
@@ -33,7 +34,7 @@ typedef struct har_finding {
     int64_t i_tap;        /* of the yardstick, -1: none                       */
     int file;             /* -1: none                                         */
     const char *tensor;   /* the dump's name, or the tap's; borrowed          */
-    char text[240];       /* expected and found                               */
+    char text[420];       /* expected and found                               */
 } har_finding;
 
 typedef struct har_dump_file {
@@ -69,6 +70,7 @@ typedef struct har_foreign {
     char held[320];       /* against what it is held, if nothing said so      */
     int n_file, world;    /* world: ranks there should be, 0: not said        */
     har_dump_file *file;  /* owned                                            */
+    int64_t n_padding;    /* values behind the model's columns: not judged    */
     int64_t n_piece;
     har_piece *piece;     /* owned; by tap                                    */
     int64_t n_finding, max_finding;

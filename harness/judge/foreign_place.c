@@ -9,6 +9,8 @@
  */
 #include "harness/judge/foreign.h"
 
+#include "harness/judge/misfit.h"
+
 #include "core/base/arena.h"
 #include "core/files/text.h"
 
@@ -139,6 +141,27 @@ static const har_slice *rows_of(const har_slice *slice, bool is_stacked,
     return room;
 }
 
+/* How many columns there are in all with padding: *out, unchanged if nobody says
+ * so.                                                                        */
+static core_status padded_of(const placing *p, const core_st_tensor *t,
+                             const char *body, int64_t *out)
+{
+    char key[2 * HAR_DUMP_NAME], *end = NULL;
+    snprintf(key, sizeof key, "padded:%.200s", t->name);
+    const char *text = core_st_metadata(p->file->st, key);
+    const int64_t in_map = har_namemap_padded(p->options->map, body);
+    const int64_t n = text != NULL ? strtoll(text, &end, 10) : in_map;
+    if (n == 0 && text == NULL)
+        return CORE_OK;
+    CORE_FAIL_IF(n < *out || (text != NULL && *end != '\0'), CORE_E_FORMAT,
+                 "%s: '%.80s': expected at least %lld columns with padding, "
+                 "found '%.40s'",
+                 core_st_path(p->file->st), t->name, (long long)*out,
+                 text != NULL ? text : "fewer by the map");
+    *out = n;
+    return CORE_OK;
+}
+
 /* Types must agree: a NaN is no expert. */
 static bool check_type(const har_yard_tap *tap, const core_st_tensor *t,
                        char problem[HAR_PLACE_TEXT])
@@ -152,24 +175,43 @@ static bool check_type(const har_yard_tap *tap, const core_st_tensor *t,
     return false;
 }
 
+/* Values of a piece that lie behind the columns of the model. */
+static int64_t count_padding(const har_place *place, int64_t n_col)
+{
+    const int64_t first = place->c.begin > n_col ? place->c.begin : n_col;
+    return place->c.end > first ? place->n_row * (place->c.end - first) : 0;
+}
+
 /* By the tensor's shape.  Tools that record routing as it is used do not have
  * that of the last token, for which nothing was computed.                    */
-static bool place_whole(const placing *p, har_piece *piece,
-                        const har_yard_tap *tap, const int64_t *shape,
-                        int n_dim, const har_slice *slice,
+static bool place_whole(const placing *p, har_piece *piece, har_extent whole,
+                        const int64_t *shape, int n_dim, const har_slice *slice,
                         char problem[HAR_PLACE_TEXT])
 {
     const har_range *positions = positions_of(p);
-    const har_range but_last = {0, tap->extent.n_t - 1};
+    const har_range but_last = {0, whole.n_t - 1};
     char unused[HAR_PLACE_TEXT];
-    if (har_place_make(&piece->place, tap->extent, shape, n_dim, p->file->axes,
-                       slice, positions, problem))
+    if (har_place_make(&piece->place, whole, shape, n_dim, p->file->axes, slice,
+                       positions, problem))
         return true;
     piece->is_short =
         piece->chosen.n_k > 0 && positions == NULL && but_last.end > 0 &&
-        har_place_make(&piece->place, tap->extent, shape, n_dim, p->file->axes,
-                       slice, &but_last, unused);
+        har_place_make(&piece->place, whole, shape, n_dim, p->file->axes, slice,
+                       &but_last, unused);
     return piece->is_short;
+}
+
+static void find_misshapen(const placing *p, const har_yard_tap *tap,
+                           const core_st_tensor *t, const har_slice *slice,
+                           bool may_fit, const char *problem)
+{
+    const har_misfit about = {p->yard, tap,   t, p->file->axes,
+                              slice,   positions_of(p)};
+    char hint[HAR_MISFIT_TEXT] = "";
+    const bool has_hint = may_fit && har_misfit_text(hint, &about);
+    har_foreign_find(p->dump, HAR_FOUND_MISSHAPEN, tap - p->yard->tap,
+                     p->i_file, t->name, "%s%s%s", problem,
+                     has_hint ? "; " : "", hint);
 }
 
 /* i: of har_chosen_layer for a stacked tensor, else -1. */
@@ -192,7 +234,11 @@ static core_status place_tensor(placing *p, const core_st_tensor *t,
     CORE_TRY(slice_of(p, t, i < 0 ? har_yard_body(tap) : HAR_STACKED, &room,
                       &slice));
     CORE_TRY(ids_of(p, t, &ids));
+    har_extent whole = tap->extent;
     bool good = check_type(tap, t, problem);
+    const bool may_fit = good && ids == NULL && !har_is_choice(tap);
+    if (!har_is_choice(tap))
+        CORE_TRY(padded_of(p, t, har_yard_body(tap), &whole.n_col));
     if (har_is_choice(tap) && good) {
         CORE_TRY(logical_of(p, t, &logical));
         good = har_chosen_make(&piece.chosen, p->yard, i_tap, t, i, logical,
@@ -204,15 +250,16 @@ static core_status place_tensor(placing *p, const core_st_tensor *t,
     if (!good)
         fits = false;
     else if (ids != NULL)
-        CORE_TRY(har_place_make_listed(&piece.place, tap->extent, shape, n_dim,
+        CORE_TRY(har_place_make_listed(&piece.place, whole, shape, n_dim,
                                        ids, slice, &fits, problem));
     else
-        fits = place_whole(p, &piece, tap, shape, n_dim, slice, problem);
-    if (fits)
+        fits = place_whole(p, &piece, whole, shape, n_dim, slice, problem);
+    if (fits) {
+        d->n_padding += count_padding(&piece.place, tap->extent.n_col);
         d->piece[d->n_piece++] = piece;
-    else
-        har_foreign_find(d, HAR_FOUND_MISSHAPEN, i_tap, p->i_file, t->name,
-                         "%s", problem);
+    } else {
+        find_misshapen(p, tap, t, slice, may_fit, problem);
+    }
     return CORE_OK;
 }
 

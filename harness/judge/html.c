@@ -48,6 +48,13 @@ static void write_facts(const har_judgement *g, FILE *out)
                       (long long)g->n_same, (long long)g->n_choice,
                       (long long)g->n_certified, (long long)g->n_uncertified,
                       (long long)g->n_excluded);
+    if (g->dump->n_padding > 0)
+        har_page_fact(out, "padding",
+                      "%lld values behind the model's columns, not judged",
+                      (long long)g->dump->n_padding);
+    if (g->misfit[0] != '\0')
+        har_page_fact(out, "hint", "%s: %s", g->yard->tap[g->first].data->name,
+                      g->misfit);
     fputs("</dl>\n", out);
 }
 

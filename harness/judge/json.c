@@ -137,6 +137,8 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put_int(o, "excluded_rows", g->n_excluded);
     core_json_put_int(o, "silent_rows", g->n_silent);
     core_json_put_int(o, "padding_tokens", g->n_padding);
+    core_json_put_int(o, "padding_values", g->dump->n_padding);
+    core_json_put_text(o, "misfit", g->misfit);
     core_json_put(o, "findings", findings);
     core_json_put(o, "routing", routing);
     core_json_put(o, "taps", taps);

@@ -282,6 +282,31 @@ static void sum_up(har__pass *p)
         g->verdict = HAR_FAIL;
 }
 
+/* Would the first wrong tap fit in another order of its axes? */
+static void tell_misfit(har__pass *p)
+{
+    har_judgement *g = p->judged;
+    int64_t begin = 0, end = 0;
+    if (g->first >= 0 && g->tap[g->first].n_failed > 0)
+        har_foreign_pieces(p->dump, g->first, &begin, &end);
+    for (int64_t i = begin; i < end && g->misfit[0] == '\0'; i++) {
+        const har_piece *piece = &p->dump->piece[i];
+        const har_place *at = &piece->place;
+        const bool is_whole = at->n_row == at->whole.n_b * at->whole.n_t *
+                                               at->whole.n_k &&
+                              at->c.end - at->c.begin == at->whole.n_col;
+        const har_slice slice = {.b = at->b, .t = at->t, .c = at->c};
+        const har_misfit about = {p->yard,
+                                  &p->yard->tap[g->first],
+                                  piece->tensor,
+                                  at->axes,
+                                  is_whole ? NULL : &slice,
+                                  NULL};
+        if (piece->chosen.n_k == 0 && at->local == NULL && !at->is_flat)
+            (void)har_misfit_text(g->misfit, &about);
+    }
+}
+
 /* Buffers of a pass, and what the judgement holds. */
 static core_status make_room(har__pass *p)
 {
@@ -291,6 +316,9 @@ static core_status make_room(har__pass *p)
     for (int64_t i = 0; i < p->yard->n_tap; i++)
         if (p->yard->tap[i].extent.n_col > widest)
             widest = p->yard->tap[i].extent.n_col;
+    for (int64_t i = 0; i < p->dump->n_piece; i++) /* with their padding */
+        if (p->dump->piece[i].place.c.end > widest)
+            widest = p->dump->piece[i].place.c.end;
     CORE_TRY(core_alloc(&m, 3 * widest, sizeof(double), "rows"));
     p->expected = m;
     p->found = p->expected + widest;
@@ -347,6 +375,8 @@ core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
         status = judge_tap(&p, i);
     if (status == CORE_OK)
         sum_up(&p);
+    if (status == CORE_OK)
+        tell_misfit(&p);
     free(p.expected);
     free(p.ids);
     free(p.owner);

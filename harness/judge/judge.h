@@ -12,6 +12,7 @@
 #define HAR_JUDGE_H
 
 #include "harness/judge/foreign.h"
+#include "harness/judge/misfit.h"
 #include "harness/verify/verdict.h"
 
 enum { HAR_TAP_SPOTS = 3, HAR_WORST_ROWS = 12 };
@@ -71,6 +72,7 @@ typedef struct har_judgement {
     int64_t n_note;            /* findings that fail nothing                  */
     int n_routing;
     har_layer_routing *routing; /* owned                                      */
+    char misfit[HAR_MISFIT_TEXT]; /* how the first failing tap would fit; ""  */
     double **token_ratio;      /* [part][B*T] worst of all taps, < 0: none    */
     int n_worst;
     har_spot worst[HAR_WORST_ROWS]; /* of all taps, the worst first           */

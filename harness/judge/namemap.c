@@ -231,6 +231,15 @@ const har_slice *har_namemap_slice(const har_namemap *map, int rank,
     return found;
 }
 
+int64_t har_namemap_padded(const har_namemap *map, const char *body)
+{
+    int layer;
+    for (int i = 0; i < map->n_padded; i++)
+        if (matches(map->padded[i].tap, body, strlen(body), &layer))
+            return map->padded[i].n_col;
+    return 0;
+}
+
 int har_namemap_first_layer(const har_namemap *map, int rank)
 {
     for (int64_t i = 0; i < map->n_first; i++)

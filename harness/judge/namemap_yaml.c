@@ -5,6 +5,7 @@
  *     names:
  *       layers.{l}.mlp.output: layers.{l}.ffn_out
  *       router.{l}.ids: layers.{l}.topk_idx?      # may be missing
+ *     padded: {logits: 32768}                     # columns, padding included
  *     logical: physical_to_logical                # ids are of physical experts
  *     first_layer: {4: 8}                         # rank: its layer 0
  *     slices:
@@ -152,6 +153,25 @@ static core_status read_first(reader *r, const char *key, struct fy_node *value,
     return CORE_OK;
 }
 
+static core_status read_padded(reader *r, const char *key,
+                               struct fy_node *value, int unused)
+{
+    (void)unused;
+    har_map_padded *padded = &r->map->padded[r->map->n_padded];
+    char text[HAR_MAP_TEXT];
+    CORE_FAIL_IF(r->map->n_padded == HAR_MAP_PADDED, CORE_E_FORMAT,
+                 "%s: padded: more than %d", r->where, HAR_MAP_PADDED);
+    CORE_FAIL_IF(!is_target(key), CORE_E_FORMAT,
+                 "%s: padded: expected the name of a tap, found '%s'", r->where,
+                 key);
+    CORE_FAIL_IF(!scalar(r, value, text, sizeof text), CORE_E_FORMAT,
+                 "%s: padded: %s: expected a number", r->where, key);
+    CORE_TRY(read_number(r, "padded", text, &padded->n_col));
+    snprintf(padded->tap, sizeof padded->tap, "%s", key);
+    r->map->n_padded++;
+    return CORE_OK;
+}
+
 static core_status read_one_slice(reader *r, const char *key,
                                   struct fy_node *value, int rank)
 {
@@ -188,6 +208,8 @@ static core_status read_root_pair(reader *r, const char *key,
     (void)unused;
     if (strcmp(key, "names") == 0)
         return each(r, value, key, read_name, 0);
+    if (strcmp(key, "padded") == 0)
+        return each(r, value, key, read_padded, 0);
     if (strcmp(key, "slices") == 0) {
         CORE_TRY(core_alloc(&p, MAX_SLICES, sizeof *r->map->slice, "slices"));
         r->map->slice = p;
@@ -207,7 +229,7 @@ static core_status read_root_pair(reader *r, const char *key,
     CORE_FAIL_IF(!is_axes && !is_logical && strcmp(key, "prefix") != 0,
                  CORE_E_FORMAT,
                  "%s: %s: unknown key, expected names, prefix, axes, "
-                 "first_layer, slices or logical",
+                 "first_layer, slices, padded or logical",
                  r->where, key);
     CORE_FAIL_IF(!scalar(r, value, text, sizeof text), CORE_E_FORMAT,
                  "%s: %s: expected a single value", r->where, key);

@@ -42,8 +42,9 @@ static void take_columns(har__pass *p, int64_t i_piece, int64_t row,
                          const double *values)
 {
     har_piece *piece = &p->dump->piece[i_piece];
+    const int64_t n_col = p->yard->tap[piece->i_tap].extent.n_col;
     const int64_t c0 = piece->place.c.begin;
-    for (int64_t j = c0; j < piece->place.c.end; j++) {
+    for (int64_t j = c0; j < piece->place.c.end && j < n_col; j++) {
         const double x = values[j - c0];
         if (p->owner[j] < 0) {
             p->owner[j] = (int)i_piece;

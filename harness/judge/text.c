@@ -246,6 +246,9 @@ static void write_findings(const har_judgement *g, bool notes, FILE *out)
 /* What the verdict cannot know. */
 static void write_hint(const har_judgement *g, FILE *out)
 {
+    if (g->misfit[0] != '\0')
+        fprintf(out, "hint       %s: %s\n",
+                g->yard->tap[g->first].data->name, g->misfit);
     if (g->n_failed == 0 ||
         g->yard->spec.capacity.rule == CORE_CAPACITY_NONE || g->forced_routing)
         return;
@@ -270,6 +273,11 @@ void har_judge_text(const har_judgement *g, FILE *out)
     if (g->n_padding > 0)
         fprintf(out, "padding    %lld tokens are not judged\n",
                 (long long)g->n_padding);
+    if (g->dump->n_padding > 0)
+        fprintf(out,
+                "padding    %lld values behind the model's columns are not "
+                "judged\n",
+                (long long)g->dump->n_padding);
     for (int i = 0; i < g->yard->n_part; i++)
         write_table(g, i, out);
     if (g->dump->n_finding > g->n_note) {
