@@ -17,7 +17,7 @@ static const char *colour_of(har_verdict verdict)
 
 static void write_facts(const har_judgement *g, FILE *out)
 {
-    char text[HAR_WIDEST_TEXT];
+    char text[HAR_WIDEST_TEXT], figures[HAR_SPOT_TEXT];
     fputs("<dl>\n", out);
     har_page_fact(out, "golden", "%s%s%s", g->yard->path,
                   g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics);
@@ -52,6 +52,8 @@ static void write_facts(const har_judgement *g, FILE *out)
         har_page_fact(out, "padding",
                       "%lld values behind the model's columns, not judged",
                       (long long)g->dump->n_padding);
+    if (har__figures_text(figures, g)[0] != '\0')
+        har_page_fact(out, "logits", "%s (not judged by it)", figures);
     if (g->misfit[0] != '\0')
         har_page_fact(out, "hint", "%s: %s", g->yard->tap[g->first].data->name,
                       g->misfit);

@@ -90,6 +90,8 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
                     *first_missing = (har_spot){.row = row, .col = j};
         return;
     }
+    if (tap->name.is_tap && tap->name.tap.kind == CORE_TAP_LOGITS)
+        har__figures_row(p, tap, row);
     har_spot spot = har__blank_spot(p, i_tap, row);
     const bool excluded = har__routing_excludes(p, tap, row);
     bool good = true;

@@ -52,6 +52,17 @@ typedef struct har_layer_routing {
     int64_t *load;        /* [2][n_expert]: the golden's, the dump's          */
 } har_layer_routing;
 
+/* Of the logits' rows that are whole, set aside or not: for those who report
+ * such figures.  No verdict depends on them.                                 */
+typedef struct har_figures {
+    int64_t n_row, n_nonfinite;  /* rows with finite values, the others       */
+    double kl_sum, kl_largest;   /* KL(golden || dump) of a row, in nats      */
+    double cosine_sum, cosine_smallest;
+    int64_t n_top1;              /* rows whose largest logit is the golden's  */
+    double largest;              /* difference, found at b, t, col            */
+    int64_t b, t, col;
+} har_figures;
+
 typedef struct har_judgement {
     const har_yardstick *yard; /* borrowed                                    */
     const har_foreign *dump;   /* borrowed                                    */
@@ -70,6 +81,7 @@ typedef struct har_judgement {
     int64_t n_silent;          /* choices of a token that nobody recorded     */
     int64_t n_padding;         /* tokens that are no real ones: not judged    */
     int64_t n_note;            /* findings that fail nothing                  */
+    har_figures figures;
     int n_routing;
     har_layer_routing *routing; /* owned                                      */
     char misfit[HAR_MISFIT_TEXT]; /* how the first failing tap would fit; ""  */
