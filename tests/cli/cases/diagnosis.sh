@@ -32,6 +32,25 @@ looks 'rounded to 8 bits \(bf16\)' model.layers.0.mlp.gate \
 looks 'cut off to 8 bits \(bf16\)' model.layers.0.mlp.gate 'u = x.view(np.uint32); u &= 0xffff0000'
 looks 'numbers of experts are off by [+]1' model.layers.0.mlp.topk_idx 'x += 1'
 
+# operators, from the model of the bundle: its finer taps and its weights
+expect 0 moeparity golden make --model shadow-a --layers 2 --tokens 4x10 --seed 3 --numerics fp32 --taps all \
+    --export-weights --out all
+file='import sys; sys.path.insert(0, "'$DATA'/../cli")
+import foreign as f
+t, w = f.load("all/fp32.safetensors")[0], f.load("all/model.safetensors")[0]
+'
+looks 'a sum of 2 shares \(2 ranks\) that are counted 2, 1 times' model.layers.0.self_attn "$file
+c = t['p0.layers.0.attn.context'].reshape(4, 10, 60)[..., :30]
+x += c @ w['model.layers.0.self_attn.o_proj.weight'][:, :30].T"
+looks 'layers\.1\.mlp\.out is added once more' model.layers.1.mlp "$file
+x += t['p0.layers.1.mlp.out'].reshape(x.shape)"
+looks 'the values of layers\.1\.moe\.combine' model.layers.1.mlp "$file
+x[:] = t['p0.layers.1.moe.combine'].reshape(x.shape)"
+looks 'weights not divided by their sum' model.layers.0.mlp.topk_weight "$file
+x[:] = np.take_along_axis(t['p0.layers.0.moe.probs'], t['p0.layers.0.topk_idx'], 1)"
+looks 'computed from layers\.0\.mid' model.layers.0.mlp.gate "$file
+x[:] = t['p0.layers.0.mid'] @ w['model.layers.0.mlp.gate.weight'].T + w['model.layers.0.mlp.gate.bias']"
+
 # two mistakes at once, and a row that is merely wrong: nothing fits
 unlike()
 {
