@@ -8,8 +8,6 @@
  */
 #include "harness/diagnose/impl.h"
 
-#include "core/base/arena.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,7 +135,9 @@ const double *har__tap_rows(har__case *c, core_tap tap)
 {
     const har_scene *s = c->scene;
     const int64_t n_col = s->n_col_of(s->self, tap);
-    double *out = n_col > 0 ? har__room(c, c->n * n_col) : NULL;
+    if (n_col <= 0 || c->n > max_whole / n_col)
+        return NULL;
+    double *out = har__room(c, c->n * n_col);
     for (int64_t i = 0; out != NULL && i < c->n; i++)
         s->read(s->self, tap, c->row[i], out + i * n_col);
     return out;
@@ -301,13 +301,13 @@ static void *room_of(har__case *c, int64_t n, size_t bytes)
     return p;
 }
 
-static core_status make_case(har__case *c, const har_scene *s)
+static void make_case(har__case *c, const har_scene *s)
 {
     const int64_t n = s->n_found, n_col = s->n_found_col;
     memset(c, 0, sizeof *c);
     c->scene = s;
     c->n_col = n_col;
-    c->has_source = -1;
+    c->has_source = c->is_product = -1;
     const buffers b = {.row = room_of(c, n, sizeof(int64_t)),
                        .source = room_of(c, n, sizeof(int64_t)),
                        .found = har__room(c, n * n_col),
@@ -317,7 +317,8 @@ static core_status make_case(har__case *c, const har_scene *s)
                        .line = har__room(c, s->n_col),
                        .is_bad = room_of(c, n_col, sizeof(bool)),
                        .skip = room_of(c, n, sizeof(bool))};
-    CORE_FAIL_IF(c->is_full, CORE_E_MEMORY, "no memory for a diagnosis");
+    if (c->is_full)
+        return;
     c->row = b.row;
     c->source = b.source;
     c->found = b.found;
@@ -331,8 +332,6 @@ static core_status make_case(har__case *c, const har_scene *s)
     for (int64_t j = 0; j < n_col; j++)
         c->n_bad_col += c->is_bad[j];
     c->whole = read_whole(c);
-    CORE_FAIL_IF(c->is_full, CORE_E_MEMORY, "no memory for a diagnosis");
-    return CORE_OK;
 }
 
 /* --- words --- */
@@ -395,19 +394,14 @@ static void try_all(har_diagnosis *out, har__case *c)
     }
 }
 
-core_status har_diagnose(har_diagnosis *out, const har_scene *scene)
+void har_diagnose(har_diagnosis *out, const har_scene *scene)
 {
     har__case c;
     memset(out, 0, sizeof *out);
-    core_status status = make_case(&c, scene);
-    if (status == CORE_OK && c.n > 0) {
+    make_case(&c, scene);
+    if (c.n > 0) {
         try_all(out, &c);
         say_where(&c, out->where);
-        if (c.is_full)
-            status = core_fail(CORE_E_MEMORY, "no memory for a diagnosis");
     }
     free_rooms(&c);
-    if (status != CORE_OK)
-        memset(out, 0, sizeof *out);
-    return status;
 }

@@ -70,9 +70,8 @@ typedef struct har_diagnosis {
                                     * everywhere                              */
 } har_diagnosis;
 
-/* Errors: E_MEMORY; *out is then empty.                              [local] */
-CORE_NODISCARD core_status har_diagnose(har_diagnosis *out,
-                                        const har_scene *scene);
+/* Without memory for it there is no diagnosis.                       [local] */
+void har_diagnose(har_diagnosis *out, const har_scene *scene);
 
 /* Signature i's name for reports: "ratio"; NULL after the last.      [local] */
 const char *har_signature_name(int i);

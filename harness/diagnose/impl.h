@@ -22,6 +22,8 @@ typedef struct har__case {
     int64_t *source;         /* [n] which row was found there; made by
                               * har__find_rows, with has_source               */
     int has_source;          /* -1: not looked for yet                        */
+    int is_product;          /* the tap is the product of weights that it was
+                              * thought to be; -1: not looked at yet          */
     double explained;        /* of the last guess that was accepted           */
     struct har__room *room;  /* buffers, freed with the case                  */
     bool is_full;            /* no memory for one                             */
@@ -66,6 +68,10 @@ const har__product *har__product_of(const har__case *c);
 /* Expert of each row [n] of a tap of choices, 0 for other taps; NULL: not known
  * (only with a spec).                                                [local] */
 const int64_t *har__experts_of(har__case *c);
+
+/* May a product with n_k inner columns be computed anew: are weights and
+ * products few enough for some seconds? [local] */
+bool har__is_affordable(const har__case *c, const int64_t *expert, int64_t n_k);
 
 /* The bias of each row's outputs, [n, n_col]; *kind says which.  False: there
  * is none, or it is not known.                                          [local]

@@ -189,10 +189,12 @@ static int64_t look_for(const har__case *c, int64_t i)
 static bool find_rows(har__case *c)
 {
     enum { MIN_COLUMNS = 3 };
+    const int64_t most_pairs = INT64_C(1) << 28;
     if (c->has_source < 0) {
         int64_t n = 0;
         c->has_source = 0;
-        if (c->whole == NULL || c->n_bad_col < MIN_COLUMNS)
+        if (c->whole == NULL || c->n_bad_col < MIN_COLUMNS ||
+            c->scene->n_row > most_pairs / c->n)
             return false;
         for (int64_t i = 0; i < c->n; i++) {
             c->source[i] = look_for(c, i);

@@ -14,7 +14,6 @@
 #include <string.h>
 
 enum { MAX_SHARES = 8 };
-static const int64_t max_weights = INT64_C(1) << 22;
 
 typedef struct shares {
     const char *name;              /* of the degree                    */
@@ -47,7 +46,8 @@ static bool make_terms(har__case *c, const har__product *of, shares *s)
     const int64_t *expert = har__experts_of(c);
     double *w = n_k > 0 ? har__room(c, c->n_col * n_k) : NULL;
     core_weight_kind kind;
-    if (x == NULL || expert == NULL || w == NULL)
+    if (x == NULL || expert == NULL || w == NULL ||
+        !har__is_affordable(c, expert, n_k))
         return false;
     for (int64_t p = 0; p <= s->n; p++)
         if ((s->term[p] = har__room(c, c->n * c->n_col)) == NULL)
@@ -152,8 +152,7 @@ static bool is_of_shares(har__case *c, const har__product *of,
         of->in == CORE_TAP_CONTEXT ? core_spec_n_dv(scene->spec) : 1;
     shares s = {.name = degree.name, .n = degree.n};
     double times[MAX_SHARES + 1];
-    if (degree.n < 2 || degree.n > MAX_SHARES || n_k < degree.n * unit ||
-        c->n_col > max_weights / n_k)
+    if (degree.n < 2 || degree.n > MAX_SHARES || n_k < degree.n * unit)
         return false;
     for (int64_t p = 0; p <= s.n; p++)
         s.first[p] = unit * core_split_first(n_k / unit, s.n, p);

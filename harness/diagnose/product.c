@@ -54,6 +54,21 @@ const int64_t *har__experts_of(har__case *c)
     return out;
 }
 
+bool har__is_affordable(const har__case *c, const int64_t *expert, int64_t n_k)
+{
+    const double most_weights = 0x1p26, most_products = 0x1p30;
+    double n_expert = 0.0;
+    for (int64_t i = 0; i < c->n; i++) {
+        int64_t k = 0;
+        while (k < i && expert[k] != expert[i])
+            k++;
+        n_expert += k == i;
+    }
+    const double n = (double)c->n_col * (double)n_k;
+    return n_k > 0 && n_expert * n <= most_weights &&
+           (double)c->n * n <= most_products;
+}
+
 bool har__bias_rows(har__case *c, double *out, core_weight_kind *kind)
 {
     const har_scene *s = c->scene;

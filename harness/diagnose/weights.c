@@ -22,34 +22,59 @@ typedef struct trial {
     double *line; /* [n_k]                                         */
 } trial;
 
-/* One element of row i: its product and its bias. */
-static double element(const har__case *c, const trial *t, int64_t i,
-                      int64_t col)
+/* Read the weights of a column, of row i's expert: line[], and its bias. */
+static double read_column(const har__case *c, const trial *t, int64_t i,
+                          int64_t col)
 {
     const har_scene *s = c->scene;
     const core_weight w = {t->of->weight, t->layer, (int)t->expert[i]};
     const core_weight bias = {core_weight_bias(w.kind), w.layer, w.expert};
-    double sum = 0.0, b = 0.0;
+    double b = 0.0;
     if (t->is_transposed)
         core_weights_read(s->weights, w, 0, t->n_k, col, col + 1, t->line, 1);
     else
         core_weights_read(s->weights, w, col, col + 1, 0, t->n_k, t->line,
                           t->n_k);
-    for (int64_t k = 0; k < t->n_k; k++)
-        sum += t->x[i * t->n_k + k] * t->line[k];
     if (bias.kind != CORE_W_NONE && core_weight_exists(s->spec, bias))
         core_weights_read(s->weights, bias, 0, 1, col, col + 1, &b, 1);
-    return (sum + b) /
-           (t->of->out == CORE_TAP_LOGITS ? s->spec->logits_divisor : 1.0);
+    return b;
 }
 
+/* Row i times what was read. */
+static double element(const har__case *c, const trial *t, int64_t i, double b)
+{
+    double sum = 0.0;
+    for (int64_t k = 0; k < t->n_k; k++)
+        sum += t->x[i * t->n_k + k] * t->line[k];
+    return (sum + b) / (t->of->out == CORE_TAP_LOGITS
+                            ? c->scene->spec->logits_divisor
+                            : 1.0);
+}
+
+static bool is_first_of_expert(const trial *t, int64_t i)
+{
+    for (int64_t k = 0; k < i; k++)
+        if (t->expert[k] == t->expert[i])
+            return false;
+    return true;
+}
+
+/* Weights are read once for all rows of an expert. */
 static void compute(har__case *c, const trial *t)
 {
-    for (int64_t i = 0; i < c->n; i++)
-        for (int64_t j = 0; j < c->n_col; j++)
-            c->guess[i * c->n_col + j] =
-                c->is_bad[j] ? element(c, t, i, c->scene->col0 + j)
-                             : c->expected[i * c->n_col + j];
+    memcpy(c->guess, c->expected, (size_t)(c->n * c->n_col) * sizeof *c->guess);
+    for (int64_t i = 0; i < c->n; i++) {
+        if (!is_first_of_expert(t, i))
+            continue;
+        for (int64_t j = 0; j < c->n_col; j++) {
+            if (!c->is_bad[j])
+                continue;
+            const double b = read_column(c, t, i, c->scene->col0 + j);
+            for (int64_t k = i; k < c->n; k++)
+                if (t->expert[k] == t->expert[i])
+                    c->guess[k * c->n_col + j] = element(c, t, k, b);
+        }
+    }
     har__store(c);
 }
 
@@ -61,7 +86,8 @@ static bool fits(const har__case *c, const trial *t, int64_t i)
     for (int64_t j = 0; j < c->n_col && n < MOST; j++) {
         if (!c->is_bad[j])
             continue;
-        const double x = element(c, t, i, c->scene->col0 + j);
+        const double b = read_column(c, t, i, c->scene->col0 + j);
+        const double x = element(c, t, i, b);
         if (!(fabs(x - c->found[i * c->n_col + j]) <= 4.0 * c->tolerance[i]))
             return false;
         n++;
@@ -69,9 +95,17 @@ static bool fits(const har__case *c, const trial *t, int64_t i)
     return n > 1;
 }
 
+static bool is_right(har__case *c, const trial *t)
+{
+    if (c->is_product < 0) {
+        compute(c, t);
+        c->is_product = har__is_expected(c);
+    }
+    return c->is_product == 1;
+}
+
 static bool open_trial(har__case *c, trial *t)
 {
-    const int64_t most = INT64_C(1) << 27; /* products of a try               */
     const har_scene *s = c->scene;
     memset(t, 0, sizeof *t);
     t->of = har__product_of(c);
@@ -81,16 +115,13 @@ static bool open_trial(har__case *c, trial *t)
     if (t->of->out == CORE_TAP_Q && s->spec->n_q_rank > 0)
         in.kind = CORE_TAP_Q_A_NORM;
     t->n_k = s->n_col_of(s->self, in);
-    if (t->n_k <= 0 || c->n * c->n_bad_col > most / t->n_k)
+    t->expert = har__experts_of(c);
+    if (t->expert == NULL || !har__is_affordable(c, t->expert, t->n_k))
         return false;
     t->layer = s->tap.layer;
     t->x = har__tap_rows(c, in);
-    t->expert = har__experts_of(c);
     t->line = har__room(c, t->n_k);
-    if (t->x == NULL || t->expert == NULL || t->line == NULL)
-        return false;
-    compute(c, t);
-    return har__is_expected(c);
+    return t->x != NULL && t->line != NULL && is_right(c, t);
 }
 
 /* --- of another layer, of another expert --- */

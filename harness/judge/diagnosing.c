@@ -143,8 +143,7 @@ static core_numerics numerics_of(const har_yardstick *yard)
     return numerics;
 }
 
-static core_status look(har__pass *p, const har_yard_tap *tap,
-                        const rows *wrong)
+static void look(har__pass *p, const har_yard_tap *tap, const rows *wrong)
 {
     const har_yardstick *yard = p->yard;
     const har_yard_part *part = &yard->part[tap->part];
@@ -174,9 +173,8 @@ static core_status look(har__pass *p, const har_yard_tap *tap,
         .read = read,
         .otherwise =
             tap->name.is_tap && model.weights != NULL ? otherwise : NULL};
-    const core_status status = har_diagnose(&p->judged->diagnosis, &scene);
+    har_diagnose(&p->judged->diagnosis, &scene);
     har__model_close(&model);
-    return status;
 }
 
 core_status har__diagnose(har__pass *p, int64_t i_tap)
@@ -190,7 +188,7 @@ core_status har__diagnose(har__pass *p, int64_t i_tap)
     if (status == CORE_OK) {
         collect(p, i_tap, &wrong);
         if (wrong.n > 0)
-            status = look(p, tap, &wrong);
+            look(p, tap, &wrong);
     }
     free_rows(&wrong);
     return status;

@@ -102,7 +102,7 @@ static core_status look(har_dump *dump, const core_st *file,
             .expected = expected,
             .n_col_of = n_col_of,
             .read = read};
-        status = har_diagnose(&dump->diagnosis, &scene);
+        har_diagnose(&dump->diagnosis, &scene);
     }
     free(rows);
     free(found);

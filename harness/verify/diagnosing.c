@@ -5,8 +5,6 @@
  */
 #include "harness/verify/diagnosing.h"
 
-#include "core/base/arena.h"
-
 #include <math.h>
 #include <stdlib.h>
 
@@ -58,17 +56,15 @@ static void add_degree(har_scene *scene, const char *name, int n)
         scene->degree[scene->n_degree++] = (har_degree){name, n};
 }
 
-static core_status look(har_diagnosis *out, const har_watch *watch,
-                        const core_weights *weights, const par_plan *plan,
-                        int64_t n_t)
+static void look(har_diagnosis *out, const har_watch *watch,
+                 const core_weights *weights, const par_plan *plan, int64_t n_t)
 {
     const har_kept *kept = &watch->kept;
     const har_tap_watch *tap = &watch->tap[kept->i_tap];
     source from = {watch, tap};
-    void *allowed = NULL;
-    if (kept->n == 0)
-        return CORE_OK;
-    CORE_TRY(core_alloc(&allowed, kept->n, sizeof(double), "bounds"));
+    double *allowed = malloc((size_t)kept->n * sizeof *allowed);
+    if (allowed == NULL)
+        return;
     read_allowed(watch, tap, allowed);
     har_scene scene = {
         .is_tap = true,
@@ -94,25 +90,22 @@ static core_status look(har_diagnosis *out, const har_watch *watch,
     add_degree(&scene, "tp", plan->tp);
     add_degree(&scene, "ep", plan->ep);
     add_degree(&scene, "etp", plan->etp);
-    const core_status status = har_diagnose(out, &scene);
+    har_diagnose(out, &scene);
     free(allowed);
-    return status;
 }
 
-core_status har_pass_diagnose(har_pass *pass, par_comm *comm,
-                              const har_watch *watch,
-                              const core_weights *weights, const par_plan *plan,
-                              int64_t n_t)
+void har_pass_diagnose(har_pass *pass, par_comm *comm, const har_watch *watch,
+                       const core_weights *weights, const par_plan *plan,
+                       int64_t n_t)
 {
     if (pass->mode != HAR_FORCED || pass->first < 0 ||
         pass->tap[pass->first].first_rank < 0)
-        return CORE_OK;
+        return;
     const int rank = pass->tap[pass->first].first_rank;
-    core_status status = CORE_OK;
-    if (comm->rank == rank && watch->kept.i_tap == pass->first)
-        status = look(&pass->diagnosis, watch, weights, plan, n_t);
-    CORE_TRY(par_agree(comm, status));
+    par_at(comm, "diagnosis", 0);
+    if (comm->rank == rank && watch->kept.n > 0 &&
+        watch->kept.i_tap == pass->first)
+        look(&pass->diagnosis, watch, weights, plan, n_t);
     par_broadcast(comm, &comm->world, &pass->diagnosis,
                   (int64_t)sizeof pass->diagnosis, rank);
-    return CORE_OK;
 }

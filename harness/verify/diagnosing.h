@@ -8,12 +8,10 @@
 
 /* Fill pass->diagnosis: the rank with the first difference of a forced pass,
  * whose inputs are right, looks at what it kept, and tells the others.  The
- * weights are prepared for the numerics of the pass.  Errors: E_MEMORY.
- *                                                          [collective, world]
+ * weights are prepared for the numerics of the pass.       [collective, world]
  */
-CORE_NODISCARD core_status har_pass_diagnose(har_pass *pass, par_comm *comm,
-                                             const har_watch *watch,
-                                             const core_weights *weights,
-                                             const par_plan *plan, int64_t n_t);
+void har_pass_diagnose(har_pass *pass, par_comm *comm, const har_watch *watch,
+                       const core_weights *weights, const par_plan *plan,
+                       int64_t n_t);
 
 #endif

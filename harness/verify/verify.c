@@ -285,8 +285,8 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
         if (status == CORE_OK)
             name_experts(pass, s->file);
         if (status == CORE_OK)
-            status = har_pass_diagnose(pass, s->comm, watch, s->job->weights,
-                                       &s->layout.plan, batch->n_t);
+            har_pass_diagnose(pass, s->comm, watch, s->job->weights,
+                              &s->layout.plan, batch->n_t);
     }
     har_watch_close(watch);
     if (status != CORE_OK)
