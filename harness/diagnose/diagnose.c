@@ -1,10 +1,10 @@
 /* harness/diagnose/diagnose.c -- trying signatures one by one, see diagnose.h.
  *
- * A case is cut down to rows that differ and, when a guess is judged, to
- * columns in which any of them does: a mistake of one rank shows in its part
- * alone. Traps: a guess that predicts the expected values explains nothing, and
- * one that was fitted to every row fits much; so those with less to fit are
- * preferred, and what is left is held against rounding element by element.
+ * A case is cut down to rows that differ and, when a guess is judged, to columns
+ * in which any of them does: a mistake of one rank shows in its part alone.
+ * Traps: a guess that predicts the expected values explains nothing, and one that
+ * was fitted to every row fits much; so those with less to fit are preferred, and
+ * what is left is held against rounding element by element.
  */
 #include "harness/diagnose/impl.h"
 
@@ -23,7 +23,8 @@ static const int64_t max_whole = INT64_C(1) << 22;
 typedef struct signature {
     const char *name;
     har__try *try_it;
-    int n_fitted; /* 0 nothing, 1 a number, 2 one per row, column or part     */
+    int n_fitted; /* 0 nothing, 1 a number or some names, 2 a map or a number of
+                   * each part, 3 a number of each row or column             */
 } signature;
 
 static const signature signatures[] = {

@@ -32,7 +32,7 @@ typedef struct har_scene {
      * columns [col0, col0 + n_found_col).                                    */
     int64_t n_found, col0, n_found_col;
     int64_t n_seen;         /* rows that were looked at, right ones too      */
-    const int64_t *row;     /* [n_found] ascending                           */
+    const int64_t *row;     /* [n_found]                                     */
     const double *found;    /* [n_found, n_found_col]                        */
     const double *allowed;  /* [n_found] largest error of an element that is
                              * no fault; 0: none is                          */

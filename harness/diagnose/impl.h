@@ -69,13 +69,12 @@ const har__product *har__product_of(const har__case *c);
  * (only with a spec).                                                [local] */
 const int64_t *har__experts_of(har__case *c);
 
-/* May a product with n_k inner columns be computed anew: are weights and
- * products few enough for some seconds? [local] */
+/* May a product with n_k inner columns be computed anew: are weights and products
+ * few enough for a second or so?                                     [local] */
 bool har__is_affordable(const har__case *c, const int64_t *expert, int64_t n_k);
 
-/* The bias of each row's outputs, [n, n_col]; *kind says which.  False: there
- * is none, or it is not known.                                          [local]
- */
+/* The bias of each row's outputs, [n, n_col]; *kind says which.  False: there is
+ * none, or it is not known.                                          [local] */
 bool har__bias_rows(har__case *c, double *out, core_weight_kind *kind);
 
 /* Round guess[] as the tap is stored.                                [local] */

@@ -165,6 +165,48 @@ START_TEST(another_layer_is_not_this_one)
 }
 END_TEST
 
+/* What is kept: rows that differ, as they were found, of the earliest tap. */
+START_TEST(the_first_difference_is_kept)
+{
+    har_watch *watch = NULL;
+    shown late = take(CORE_TAP_OUT, 1), early = take(CORE_TAP_OUT, 0);
+    shown ids = take(CORE_TAP_TOPK_IDX, 0);
+    ck_assert_int_eq(
+        har_watch_open(&watch, &spec, numerics, HAR_FORCED, file, N_TOKEN),
+        CORE_OK);
+    const par_observer observer = har_watch_observer(watch);
+    late.values[3] += 1.0;
+    observer.observe(observer.self, &late.piece);
+    ck_assert_int_eq(watch->kept.n, 1);
+    ck_assert_int_eq(watch->kept.row[0], 0);
+    const int64_t n_col = early.piece.n_col;
+    early.values[7 * n_col + 2] = 42.0;
+    early.values[9 * n_col] = 43.0;
+    observer.observe(observer.self, &early.piece);
+    ck_assert_int_eq(watch->kept.n, 2);
+    ck_assert_int_eq(watch->kept.row[1], 9);
+    ck_assert(watch->tap[watch->kept.i_tap].tap.layer == 0);
+    ck_assert(watch->kept.values[2] == 42.0);
+    ck_assert(watch->kept.values[n_col] == 43.0);
+    ck_assert(early.values[9 * n_col] != 43.0); /* replaced */
+    late.values[3] += 1.0;
+    observer.observe(observer.self, &late.piece);
+    ck_assert_int_eq(watch->kept.n, 2);
+    ids.ints[5 * ids.piece.n_col] += 1;
+    observer.observe(observer.self, &ids.piece);
+    ck_assert_int_eq(watch->kept.n, 1);
+    ck_assert(watch->kept.values[0] == (double)har_reference_int(
+                                           har_watch_tap(watch, ids.piece.tap)
+                                               ->expected,
+                                           5 * ids.piece.n_col) +
+                                           1.0);
+    har_watch_close(watch);
+    drop(&late);
+    drop(&early);
+    drop(&ids);
+}
+END_TEST
+
 /* A tap of no operator of the model, of no layer, and of the poison pattern. */
 static const core_tap strange_tap[] = {{CORE_TAP_MAMBA_U, 0},
                                        {CORE_TAP_OUT, 2},
@@ -465,6 +507,7 @@ int main(void)
     tcase_add_checked_fixture(exact, setup_exact, teardown);
     tcase_add_test(exact, the_reference_agrees_with_itself);
     tcase_add_test(exact, another_layer_is_not_this_one);
+    tcase_add_test(exact, the_first_difference_is_kept);
     tcase_add_loop_test(exact, what_is_no_tap_of_the_reference_is_kept_apart, 0,
                         sizeof strange_tap / sizeof strange_tap[0]);
     tcase_add_test(exact, one_wrong_value_is_placed_and_replaced);
