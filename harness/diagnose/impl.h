@@ -29,6 +29,11 @@ typedef struct har__case {
     bool is_full;            /* no memory for one                             */
 } har__case;
 
+/* Make the case of a scene: n == 0 without a difference, or without memory.  Free
+ * with har__case_free, always.                                       [local] */
+void har__case_make(har__case *out, const har_scene *scene);
+void har__case_free(har__case *c);
+
 /* Try to explain the case.  If it does: true, with the sentence in text.     */
 typedef bool har__try(har__case *c, char text[HAR_LIKENESS_TEXT]);
 
