@@ -527,9 +527,9 @@ START_TEST(the_edge_of_a_check)
     open_model(&s);
     const ref_stats fits = run_with_bits(&s, 52.99);
     ck_assert_msg(!is_named(&s, &fits), "52.99 bits: %s", fits.not_exact);
-    const ref_stats not = run_with_bits(&s, 53.01);
-    ck_assert_msg(is_named(&s, &not ), "53.01 bits: %s",
-                  not .exact ? "nothing" : not .not_exact);
+    const ref_stats over = run_with_bits(&s, 53.01);
+    ck_assert_msg(is_named(&s, &over), "53.01 bits: %s",
+                  over.exact ? "nothing" : over.not_exact);
     fix_free(&s.taps);
     ref_model_close(s.model);
     core_weights_close(s.weights);
