@@ -33,6 +33,7 @@ meta = {"padded:p0.logits": "64"}
 f.save("undeclared.st", padded)
 f.save("declared.st", padded, meta)
 f.save("wrong.st", dict(padded, **{"p0.logits": wrong(padded["p0.logits"])}), meta)
+f.save("vocabulary.st", padded, {"padded": "64"})
 f.save("small.st", padded, {"padded:p0.logits": str(n_v - 1)})
 f.save("other.st", padded, {"padded:p0.logits": "63"})
 f.save("unrelated.st", dict(padded, **{"p0.logits": -padded["p0.logits"]}))
@@ -76,6 +77,8 @@ expect 0 moeparity compare gold declared.st --json out.json
 has out '^padding    405 values behind the model.s columns are not judged$' # 15 tokens, 64 - 37
 has out '^PASS '
 jq -e '.padding_values == 405' out.json >/dev/null || fail 'padding_values'
+expect 0 moeparity compare gold vocabulary.st
+has out '^padding    405 values'
 expect 0 moeparity compare gold tp4_said
 has out '^padding    405 values'
 expect 0 moeparity compare gold all.st --map padded.yaml

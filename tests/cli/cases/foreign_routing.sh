@@ -24,6 +24,8 @@ put("flat", stack.reshape(15, len(layers), n_k).astype(np.uint8))
 put("short", stack[:, :-1].astype(np.int16))
 put("short_flat", stack[:, :-1].reshape(12, len(layers), n_k)[:, :, ::-1].astype(np.int8))
 put("row", stack[1, :-1].astype(np.int16), {"slice": "b=1:2"})
+put("only", stack[1, :-1].astype(np.int16))
+put("said", stack[1, :-1].astype(np.int16), {"rows": "1:2"})
 full = np.zeros((15, n_l, n_k), np.int64)  # dense layers have a place, too
 full[:, layers] = stack.reshape(15, len(layers), n_k)
 put("all_layers", full)
@@ -92,6 +94,16 @@ expect 1 moeparity compare gold nothing.st --map replay
 has out "^  FAIL  p0.layers.2.topk_idx: no token's choices can be read$"
 expect 1 moeparity compare gold row.st --map replay
 has out '^  missing    p0.layers.2.topk_idx: expected 15 rows, 10 of them are not whole; the first is row 0, position 0'
+expect 0 moeparity compare gold row.st --map replay --rows 1:2 # the others are not expected
+has out '^routing    8 of 8 choices'
+expect 0 moeparity compare gold only.st --map replay --rows 1:2 # nor is the slice needed
+has out '^routing    8 of 8 choices'
+expect 0 moeparity compare gold said.st --map replay
+has out '^routing    8 of 8 choices'
+expect 1 moeparity compare gold only.st --map replay --rows 0:1
+has out '^FAIL       first at p0.layers.2.topk_idx, '
+refused 3 'only.st: expected rows within 0:3, found 2:4$' moeparity compare gold only.st --map replay --rows 2:4
+refused 2 "\-\-rows: expected a range such as 7:9, found '1'$" moeparity compare gold only.st --map replay --rows 1
 expect 1 moeparity compare gold two_layers_off.st --map replay
 has out '^  misshapen  two_layers_off.st, routed_experts: expected choices of 2 layers with experts \(or of all\), found 8$'
 
