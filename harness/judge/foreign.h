@@ -67,8 +67,10 @@ typedef struct har_foreign {
     char path[512];
     char numerics[16];    /* that its metadata, types or values stand for; ""
                            * if it holds integers only                        */
-    const char *lattice;  /* "bf16", "fp16": where all values of its F32
-                           * activations are numbers of that type, else NULL  */
+    const char *lattice;  /* "bf16", "fp16", "fp32": where all its activations
+                           * are numbers of that type, coarser than `type`,
+                           * which stores them; else NULL                     */
+    core_dtype type;
     char held[320];       /* against what it is held, if nothing said so      */
     int n_file, world;    /* world: ranks there should be, 0: not said        */
     har_dump_file *file;  /* owned                                            */
