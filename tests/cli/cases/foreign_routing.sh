@@ -19,6 +19,7 @@ assert layers[0] > 0 and len(layers) > 1
 stack = np.stack([ids[l] for l in layers], axis=1).reshape(3, 5, len(layers), n_k)
 put = lambda name, x, meta=None, **more: f.save(name + ".st", {"routed_experts": x, **more}, meta)
 
+f.save("logits.st", {"p0.logits": taps["p0.logits"]})
 put("whole", stack.astype(np.int32))
 put("flat", stack.reshape(15, len(layers), n_k).astype(np.uint8))
 put("short", stack[:, :-1].astype(np.int16))
@@ -112,6 +113,13 @@ refused 3 'only.st: expected rows within 0:3, found 2:4$' moeparity compare gold
 refused 2 "\-\-rows: expected a range such as 7:9, found '1'$" moeparity compare gold only.st --map replay --rows 1
 expect 1 moeparity compare gold two_layers_off.st --map replay
 has out '^  misshapen  two_layers_off.st, routed_experts: expected choices of 2 layers with experts \(or of all\), found 8$'
+
+# a stack that a map names must be there, unless it says that it may be missing
+printf 'names: {routed_experts: layers.*.topk_idx, logits: logits}\n' >both.yaml
+expect 1 moeparity compare gold logits.st --map both.yaml
+has out '^  missing    p0.layers.3.topk_idx: expected in the dump, found nothing$'
+sed -i 's/topk_idx/topk_idx?/' both.yaml
+expect 0 moeparity compare gold logits.st --map both.yaml
 
 # rows in a file each; the same row twice, in another order of its experts
 mkdir ranks
