@@ -49,7 +49,7 @@ static const har_command_line line = {
     "shards.\vMODEL is a preset (seed-mini), a spec file or a "
     "checkpoint folder.  --plan may be repeated: --events and --trace "
     "then write FILE.1, FILE.2 ...  The batch has a row for every part "
-    "of the plan; --numerics takes a list, without fp64. " HAR_EXIT_CODES,
+    "of the plan; --numerics takes a list. " HAR_EXIT_CODES,
     NULL};
 
 static void read_command_line(request *r, int argc, char **argv)
@@ -80,8 +80,8 @@ static void read_command_line(request *r, int argc, char **argv)
 static core_status refuse_numerics(const char *text)
 {
     CORE_FAIL(CORE_E_USAGE,
-              "--numerics: expected a list of exact, fp32 and bf16, each at "
-              "most once, found '%s'",
+              "--numerics: expected a list of exact, fp64, fp32 and bf16, each "
+              "at most once, found '%s'",
               text);
 }
 
@@ -95,7 +95,7 @@ static core_status read_numerics(task *t, const char *text)
          word = strtok(NULL, ",")) {
         core_numerics numerics;
         CORE_TRY(core_numerics_parse(&numerics, word));
-        bool is_new = numerics != CORE_FP64;
+        bool is_new = true;
         for (int i = 0; i < t->n_numerics; i++)
             is_new &= t->numerics[i] != numerics;
         if (!is_new)

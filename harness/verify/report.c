@@ -380,7 +380,7 @@ static void write_pass(const har_report *r, const har_case_result *c, int p,
             : pass->mode == HAR_FORCED   ? "by bound"
                                          : "routing only",
             har_mode_name(pass->mode));
-    if (core_uses_floats(pass->numerics) && pass->mode == HAR_FORCED)
+    if (core_has_bounds(pass->numerics) && pass->mode == HAR_FORCED)
         write_bounds(pass, out);
     if (pass->mode == HAR_FORCED_ROUTING)
         write_drift(r, pass, out);
@@ -418,7 +418,7 @@ static void write_verified(const har_report *r, FILE *out)
     if (exact)
         fputs("bit-identical", out);
     for (int i = 0; i < r->n_numerics; i++) {
-        if (!core_uses_floats(r->numerics[i]))
+        if (!core_has_bounds(r->numerics[i]))
             continue;
         fprintf(out, "%s%s", n_bounded > 0 ? " and " : exact ? ", and " : "",
                 core_numerics_name(r->numerics[i]));

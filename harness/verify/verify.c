@@ -28,7 +28,7 @@ static core_status run_reference(har_job *job, par_comm *comm,
                                  har_reference_entry *entry)
 {
     const ref_options options = {har_n_cores(), har_memory_available() / 2,
-                                 core_uses_floats(entry->numerics),
+                                 core_has_bounds(entry->numerics),
                                  show_progress, comm};
     ref_model *model = NULL;
     core_tap_sink sink = {0};
@@ -52,7 +52,7 @@ static core_status make_reference(har_job *job, par_comm *comm,
     CORE_TRY(par_layout_groups(&groups, plan, job->batch->n_b));
     core_status status = core_tapfile_create(
         &file, entry->path, job->spec, entry->numerics, false,
-        core_uses_floats(entry->numerics), &part, 1, NULL);
+        core_has_bounds(entry->numerics), &part, 1, NULL);
     if (status == CORE_OK)
         status = run_reference(job, comm, &groups, file, entry);
     if (status == CORE_OK && !entry->stats.exact &&
@@ -342,7 +342,7 @@ static core_status run_passes(rank_state *s, har_case_result *out,
 {
     if (passes == HAR_PASSES_FORCED)
         return run_pass(s, out, HAR_FORCED);
-    if (core_uses_floats(out->numerics)) {
+    if (core_has_bounds(out->numerics)) {
         CORE_TRY(run_pass(s, out, HAR_FORCED));
         return run_pass(s, out, HAR_FORCED_ROUTING);
     }
