@@ -209,7 +209,10 @@ static core_status open_model(rank_run *run)
     run->job.weight_spec = &t->model.full;
     run->job.weights = run->weights;
     run->job.batch = &run->batch;
+    run->job.seed = t->model.seed;
+    run->job.is_padded = run->request->is_padded;
     run->job.folder = run->ranks.folder;
+    run->job.keeps_files = run->request->keeps;
     return CORE_OK;
 }
 
@@ -251,7 +254,7 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
         status = har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
                                 comm, &t->plan[i], t->numerics[j], passes);
         if (!keeps_references(t, run->request))
-            har_job_close(&run->job);
+            har_job_drop_references(&run->job);
     }
     run->job.tick = NULL;
     run->job.cost = NULL;
@@ -340,8 +343,7 @@ static int run_rank(const request *r, task *t)
         status == CORE_E_DIFFERS || status == CORE_E_UNPROVEN;
     const int exit_code =
         is_verdict ? core_status_exit_code(status) : har_end(status);
-    if (!r->keeps)
-        har_job_close(&run->job);
+    har_job_close(&run->job);
     for (int i = 0; i < t->n_plan * t->n_numerics; i++)
         har_case_result_free(&run->result[i]);
     core_batch_free(&run->batch);

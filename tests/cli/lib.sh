@@ -85,7 +85,7 @@ every_shadow_plan()
     shadow_plan_list | grep "^$1 " >plans
     while read -r model name plan batch <&3; do
         verified "$model" --plan "$plan" --batch "$batch"
-        for word in dropped 'exact ties' 'of [0-9]+ experts idle'; do
+        for word in dropped 'exact ties' 'of [0-9]+ experts not chosen'; do
             [ "$(count out "$word")" -gt 0 ] || fail "$name: no $word"
         done
         has out '^  checks     coverage ok, replicas ok, conservation ok .* vacuity ok$'

@@ -83,6 +83,8 @@ static core_status verify(har_case_result *out, par_comm *comm,
         job->spec = &c->spec;
         job->weights = weights;
         job->batch = &batch;
+        job->seed = c->seed;
+        job->is_padded = c->pads;
         job->folder = folder;
         status = har_job_verify(out, job, comm, &c->plan, numerics,
                                 HAR_PASSES_USUAL);
