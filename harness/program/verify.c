@@ -117,7 +117,8 @@ static core_status read_plans(task *t, const request *r)
     if (r->batch != NULL)
         CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, "--batch", r->batch));
     else
-        har_default_batch(&t->model.spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
+        CORE_TRY(har_default_batch(&t->model.spec, t->plan, t->n_plan, &t->n_b,
+                                   &t->n_t));
     for (int i = 0; i < t->n_plan; i++)
         CORE_TRY(par_plan_check_batch(&t->plan[i], &t->model.spec, t->n_b));
     return CORE_OK;
@@ -158,6 +159,10 @@ static core_status estimate(task *t, const request *r)
             CORE_TRY(har_estimate_make(&t->estimate[i], &t->model.spec,
                                        &t->plan[i], t->n_b, t->n_t,
                                        t->numerics[j], har_n_cores()));
+            if (j == 0)
+                CORE_TRY(har_estimate_exercise(
+                    &t->estimate[i], &t->model.spec, &t->plan[i], t->n_b,
+                    t->n_t, t->numerics[j], har_n_cores()));
             if (!keeps_references(t, r) && j + 1 < t->n_numerics)
                 t->need_bytes =
                     max_bytes(t->need_bytes, t->estimate[i].tap_bytes);
