@@ -27,6 +27,7 @@ typedef struct ref_stats {
     double gemm_flops;   /* 2*m*n*k of every matrix product            */
     bool exact;          /* exact mode: every product fits 53 bits     */
     char not_exact[160]; /* else the first operator and the bits it needs */
+    core_tap not_exact_tap; /* its tap                                    */
     double bits;         /* exact mode: most bits that any product needed */
 } ref_stats;
 

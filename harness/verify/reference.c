@@ -6,9 +6,11 @@
 #include "harness/verify/reference.h"
 
 #include "harness/verify/estimate.h"
+#include "harness/verify/overflow.h"
 #include "harness/verify/routing.h"
 #include "parallel/deal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,14 +40,17 @@ static core_status open_model(maker *m)
                           &options);
 }
 
-/* A pass into an open file; dealt NULL: the router chooses. */
+/* A pass into an open file; dealt NULL: the router chooses.  Says too whether a
+ * value went beyond all numbers, and at which tap.                           */
 static core_status run(const maker *m, const core_batch *batch,
                        const ref_dealt *dealt, core_tapfile *file,
-                       ref_stats *stats)
+                       ref_stats *stats, har_overflow *overflow)
 {
     core_groups groups = {0, NULL};
-    core_tap_sink sink = {0};
-    CORE_TRY(core_tapfile_sink(&sink, file, ""));
+    *overflow = (har_overflow){.spec = m->job->spec,
+                               .n_token = batch->n_b * batch->n_t};
+    const core_tap_sink sink = har_overflow_sink(overflow);
+    CORE_TRY(core_tapfile_sink(&overflow->to, file, ""));
     core_status status = par_layout_groups(&groups, m->plan, batch->n_b);
     if (status == CORE_OK)
         status = dealt == NULL
@@ -53,7 +58,12 @@ static core_status run(const maker *m, const core_batch *batch,
                      : ref_forward_dealt(m->model, batch, &groups, dealt, &sink,
                                          stats);
     free((void *)(uintptr_t)groups.first_row);
-    free(sink.self);
+    free(overflow->to.self);
+    if (status == CORE_OK && !overflow->is_found && m->numerics == CORE_EXACT &&
+        !isfinite(stats->bits)) {
+        overflow->is_found = true; /* in a sum, though no tap shows it */
+        overflow->tap = stats->not_exact_tap;
+    }
     return status;
 }
 
@@ -83,10 +93,14 @@ static core_status make_entry(har_reference_entry *entry, const maker *m)
 {
     const core_batch *batch = har_job_batch(m->job);
     core_tapfile *file = NULL;
+    har_overflow overflow;
     entry->n_redraw = m->job->n_redraw;
     entry->vacuity[0] = '\0';
     CORE_TRY(create(&file, m, entry->path, batch));
-    core_status status = run(m, batch, NULL, file, &entry->stats);
+    core_status status = run(m, batch, NULL, file, &entry->stats, &overflow);
+    if (status == CORE_OK && overflow.is_found)
+        status = har_overflow_error(m->job->spec, m->job->weights, m->numerics,
+                                    overflow.tap);
     if (status == CORE_OK && !entry->stats.exact &&
         entry->numerics == CORE_EXACT)
         status = core_fail(CORE_E_EXACT,
@@ -160,19 +174,24 @@ static core_status run_exercise(har_reference *out, const maker *m,
 {
     const ref_dealt dealt = {deal->expert, deal->weight};
     core_tapfile *file = NULL;
+    char name[CORE_NAME_BYTES];
+    har_overflow overflow;
     ref_stats stats;
     CORE_TRY(make_batch(&out->batch, m->job, deal->n_t));
     if (out->batch.ids != NULL)
         memcpy(ids_of(&out->batch), deal->id,
                (size_t)(deal->n_b * deal->n_t) * sizeof *deal->id);
     CORE_TRY(create(&file, m, out->path, &out->batch));
-    core_status status = run(m, &out->batch, &dealt, file, &stats);
-    out->has_exercise = stats.exact || m->numerics != CORE_EXACT;
-    if (status == CORE_OK && !out->has_exercise)
+    core_status status = run(m, &out->batch, &dealt, file, &stats, &overflow);
+    if (status == CORE_OK && overflow.is_found)
+        snprintf(out->no_exercise, sizeof out->no_exercise, "%s overflows",
+                 core_tap_name(overflow.tap, name));
+    else if (status == CORE_OK && m->numerics == CORE_EXACT && !stats.exact)
         snprintf(out->no_exercise, sizeof out->no_exercise, "%s",
                  stats.not_exact);
     else if (status == CORE_OK)
         status = core_tapfile_commit(file);
+    out->has_exercise = status == CORE_OK && out->no_exercise[0] == '\0';
     core_tapfile_close(file);
     return status;
 }

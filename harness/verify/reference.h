@@ -19,9 +19,9 @@ typedef struct har_reference {
 } har_reference;
 
 /* Make it or find it on rank 0 and tell everybody.  The weights must be
- * prepared.  Errors, agreed: E_MEMORY, E_FILE, E_SPACE, E_USAGE, E_EXACT with
- * operator and remedy.                                     [collective, world]
- */
+ * prepared.  Errors, agreed: E_MEMORY, E_FILE, E_SPACE, E_USAGE; E_SPEC,
+ * E_WEIGHTS, E_INPUT for a reference that overflows; E_EXACT with operator and
+ * remedy.                                                  [collective, world] */
 CORE_NODISCARD core_status har_reference_get(har_reference *out, har_job *job,
                                              par_comm *comm,
                                              const par_plan *plan,

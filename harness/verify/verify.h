@@ -53,8 +53,10 @@ typedef struct har_case_result {
 } har_case_result;
 
 /* Verify one plan.  The same result on every rank.  A difference is a result,
- * not an error.  Errors, agreed: E_MEMORY, E_FILE, E_SPACE, E_EXACT with operator
- * and remedy.                                               [collective, world] */
+ * not an error.  Errors, agreed: E_MEMORY, E_FILE, E_SPACE, those of
+ * har_reference_get.  Cases of one plan come one after the other, and what took
+ * part counts over all of them: the exercise runs in the first.
+ *                                                          [collective, world] */
 CORE_NODISCARD core_status har_job_verify(har_case_result *out, har_job *job,
                                           par_comm *comm, const par_plan *plan,
                                           core_numerics numerics,
