@@ -194,6 +194,8 @@ static core_status watch_pass(rank_state *s, har_case_result *out,
     s->job->reach.batch = v->batch;
     s->is_first = out->n_pass == 0;
     CORE_TRY(par_forward(s->model, v->batch, stats));
+    if (!stats->is_written)
+        har_watch_unwritten(s->watch, stats->unwritten);
     par_at(s->comm, "verdict", 0);
     CORE_TRY(har_pass_agree(pass, s->comm, s->watch, v->live));
     pass->n_t = v->batch->n_t;
@@ -241,7 +243,38 @@ static void give_reason(har_case_result *out, const har_pass *pass)
         snprintf(out->reason, sizeof out->reason, "%s: %s", name,
                  har_precision_format(&tap->grade, pass->numerics, grade));
     else
-        snprintf(out->reason, sizeof out->reason, "%s differs", name);
+        snprintf(out->reason, sizeof out->reason, "%s %s", name,
+                 tap->fault == HAR_FAULT_NO_TAP
+                     ? "is shown, and the reference has no such tap"
+                 : tap->fault == HAR_FAULT_POISON
+                     ? "takes in what was never written (NaN)"
+                     : "differs");
+}
+
+/* No pass is bad; what is the agreement worth? */
+static void qualify(har_case_result *out, const har_reference_entry *reference)
+{
+    const har_axis equal = har_distinct_next(&out->distinct, -1);
+    char tried[80] = "", words[HAR_REACH_TEXT], text[HAR_DISTINCT_TEXT];
+    if (reference->n_redraw > 0)
+        snprintf(tried, sizeof tried,
+                 "; drawn again %d times, last with seed %llu",
+                 reference->n_redraw, (unsigned long long)out->batch_seed);
+    if (!out->is_telling) {
+        out->verdict = HAR_UNPROVEN;
+        snprintf(out->reason, sizeof out->reason, "%s%s", reference->vacuity,
+                 tried);
+    } else if (equal != HAR_N_AXES) {
+        out->verdict = HAR_UNPROVEN;
+        snprintf(out->reason, sizeof out->reason,
+                 "%s, so agreement would prove nothing about %s",
+                 har_distinct_format(&out->distinct, equal, text),
+                 har_axis_degree(equal));
+    } else if (!har_reached_all(&out->reached)) {
+        out->verdict = HAR_PARTIAL;
+        snprintf(out->reason, sizeof out->reason, "right where it ran: %s",
+                 har_reached_words(&out->reached, words));
+    }
 }
 
 /* The first bad pass decides: what a later one finds may follow from it, as the
@@ -262,17 +295,8 @@ static void conclude(har_case_result *out, const har_reference_entry *reference)
                      "choices dispatched, received and returned do not add up");
         out->verdict = HAR_FAIL;
     }
-    if (har_verdict_is_bad(out->verdict))
-        return;
-    if (!out->is_telling) {
-        out->verdict = HAR_UNPROVEN;
-        snprintf(out->reason, sizeof out->reason, "%s", reference->vacuity);
-    } else if (!har_reached_all(&out->reached)) {
-        char words[HAR_REACH_TEXT];
-        out->verdict = HAR_PARTIAL;
-        snprintf(out->reason, sizeof out->reason, "right where it ran: %s",
-                 har_reached_words(&out->reached, words));
-    }
+    if (!har_verdict_is_bad(out->verdict))
+        qualify(out, reference);
 }
 
 /* A pass over what the router left idle, if that is the whole complaint. */
@@ -334,6 +358,25 @@ static core_status open_views(rank_state *s)
                            : CORE_OK;
 }
 
+static void show_comparing(void *self)
+{
+    par_at(self, "equal weights", 0);
+}
+
+/* Rank 0 looks for weights that are equal where the plan tells them apart. */
+static core_status find_equal(rank_state *s, har_case_result *out,
+                              const par_plan *plan)
+{
+    core_status status = CORE_OK;
+    if (s->comm->rank == 0)
+        status = har_distinct_find(&out->distinct, s->job->spec, plan,
+                                   s->job->weights, show_comparing, s->comm);
+    CORE_TRY(par_agree(s->comm, status));
+    par_broadcast(s->comm, &s->comm->world, &out->distinct,
+                  (int64_t)sizeof out->distinct, 0);
+    return CORE_OK;
+}
+
 static size_t reference_bytes(const core_spec *spec, const core_batch *batch)
 {
     return (size_t)core_spec_parameters(spec) * sizeof(double) +
@@ -345,6 +388,7 @@ static core_status verify(rank_state *s, har_case_result *out,
 {
     har_job *job = s->job;
     CORE_TRY(prepare_weights(job, s->comm, out->numerics));
+    CORE_TRY(find_equal(s, out, plan));
     CORE_TRY(har_reference_get(&s->reference, job, s->comm, plan, out->numerics,
                                job->plan != plan));
     const har_reference_entry *main = &s->reference.main;

@@ -6,6 +6,7 @@
 #ifndef HAR_VERIFY_H
 #define HAR_VERIFY_H
 
+#include "harness/verify/distinct.h"
 #include "harness/verify/job.h"
 #include "harness/verify/routing.h"
 #include "harness/verify/verdict.h"
@@ -39,6 +40,7 @@ typedef struct har_case_result {
     har_reached reached;     /* by this case and those of the plan before it  */
     int64_t exercise_n_t;    /* tokens per row of the exercise, 0: none ran   */
     char no_exercise[160];   /* why it could not, else ""                     */
+    har_distinct distinct;   /* weights whose owners could not be seen        */
     bool is_conserved;       /* dispatched = received = returned, and what
                               * was dropped is what the reference drops       */
     bool reference_was_made; /* false: taken from an earlier case             */
