@@ -29,7 +29,7 @@ typedef struct dealer {
     int n_copy;   /* (expert, holder): replica_ep[] of the layout         */
     int n_part;   /* etp ranks that are to complete one of a copy's rows  */
     int *expert;  /* [n_copy] of a copy                                   */
-    int *order;   /* [n_copy] copies, those of one holder far apart       */
+    int *order;   /* [n_copy] in which copies are dealt                   */
     uint8_t *met; /* [n_set, n_copy, n_part]                              */
     int64_t *n_unmet; /* [n_set] of its copies and parts                      */
     uint8_t *asked;   /* [n_copy] within the slice                            */
@@ -64,16 +64,23 @@ static core_status read_sets(dealer *d)
     return CORE_OK;
 }
 
-/* The first copy of every holder, then the second of every holder, ... */
+/* Experts with many copies first: a domain has few slots for all of them.  Of
+ * those with equally many the first of every holder, then the second, ...    */
 static void order_copies(dealer *d)
 {
-    const int n = d->n_copy;
-    for (int i = 0, n_done = 0; n_done < n; i++) {
-        memset(d->rows, 0, (size_t)d->plan->ep * sizeof *d->rows);
-        for (int c = 0; c < n; c++)
-            if (d->rows[d->layout.replica_ep[c]]++ == i)
-                d->order[n_done++] = c;
-    }
+    const int *first = d->layout.replica_first;
+    int n_done = 0;
+    for (int n_same = PAR_MAX_REPLICAS; n_same > 0; n_same--)
+        for (int i = 0, before = -1; n_done > before; i++) {
+            before = n_done;
+            memset(d->rows, 0, (size_t)d->plan->ep * sizeof *d->rows);
+            for (int c = 0; c < d->n_copy; c++) {
+                const int e = d->expert[c];
+                if (first[e + 1] - first[e] == n_same &&
+                    d->rows[d->layout.replica_ep[c]]++ == i)
+                    d->order[n_done++] = c;
+            }
+        }
 }
 
 static core_status open_tables(dealer *d, int64_t n_choice)

@@ -250,7 +250,12 @@ START_TEST(rows_are_short)
                 9}, /* 8 rows of a replica for 64 experts: 8 */
                {"seed-mini", "seed-512", 256, 1},
                {"seed-mini", "tp=2,dp=4,ep=2", 8, 32},
-               {"shadow-b", "dp=2,ep=2", 2, 28}}; /* 26 experts */
+               {"shadow-b", "dp=2,ep=2", 2, 13}, /* 26 experts, a slot each */
+               /* of the two copies of one, each in another token group */
+               {"shadow-b",
+                "dp=2,ep=2,placement=0/0/0/0/0/0/0/0/0/0/0/0/0/1/1/1/1/1/1/1/1/"
+                "1/1/1/1+0/1",
+                2, 14}};
     core_spec spec;
     par_plan plan;
     par_deal deal;
@@ -269,7 +274,7 @@ int main(void)
     TCase *tc = tcase_create("deal");
     tcase_add_loop_test(tc, deals_do_as_they_say, 0, N_SEED);
     tcase_add_test(tc, too_few_tokens_are_admitted);
-    tcase_add_loop_test(tc, rows_are_short, 0, 4);
+    tcase_add_loop_test(tc, rows_are_short, 0, 5);
     suite_add_tcase(suite, tc);
     return check_main(suite);
 }
