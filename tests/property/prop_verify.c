@@ -96,6 +96,9 @@ static core_status verify(har_case_result *out, par_comm *comm,
     return status;
 }
 
+/* Clean cases of which something did not run: their batches are small. */
+static int64_t n_partial;
+
 /* What this rank sees of a case, NONE if it has no part; why (rank 0). */
 static failure see_case(const random_case *c, core_numerics numerics,
                         const char *folder, char why[WHY_BYTES])
@@ -108,6 +111,7 @@ static failure see_case(const random_case *c, core_numerics numerics,
     har_case_result result = {0};
     const core_status status = verify(&result, comm, c, numerics, folder);
     const failure seen = failure_of(&result, status);
+    n_partial += seen == NONE && result.verdict == HAR_PARTIAL;
     snprintf(why, WHY_BYTES, "%s",
              status != CORE_OK ? core_message() : result.reason);
     if (status == CORE_OK)
@@ -198,9 +202,9 @@ int main(int argc, char **argv)
     par_barrier(everyone, &everyone->world);
     if (everyone->rank == 0) {
         rmdir(folder);
-        printf("%llu random cases in %s: %llu failed\n",
+        printf("%llu random cases in %s: %llu failed, %lld ran in part\n",
                (unsigned long long)count, core_numerics_name(numerics),
-               (unsigned long long)n_failed);
+               (unsigned long long)n_failed, (long long)n_partial);
     }
     par_comm_close(everyone);
     par_comm_stop();
