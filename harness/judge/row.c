@@ -23,7 +23,7 @@ bool har__wants(const har__pass *p, int64_t i_tap, int64_t row)
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     const har_yard_part *part = &p->yard->part[tap->part];
     const int64_t token = row / tap->extent.n_k;
-    return p->dump->wanted[tap->part][token % part->n_t] &&
+    return p->dump->wanted[tap->part][token] &&
            har_yardstick_is_real(part, token);
 }
 
