@@ -170,6 +170,11 @@ bool har__is_expected(const har__case *c)
     return true;
 }
 
+bool har__is_clear(double best, double second)
+{
+    return isfinite(best) && best <= 0.01 * second && second > 0.0;
+}
+
 /* --- the case --- */
 
 /* What storing may part two right values by, integers by nothing. */

@@ -44,6 +44,10 @@ bool har__accepts(har__case *c);
  * first: if not, it is another operator than was thought.            [local] */
 bool har__is_expected(const har__case *c);
 
+/* Is the best of several candidates, by its sum of squares, the one beyond doubt?
+ *                                                                    [local] */
+bool har__is_clear(double best, double second);
+
 /* A buffer that lives as long as the case; NULL: no memory.          [local] */
 double *har__room(har__case *c, int64_t n);
 

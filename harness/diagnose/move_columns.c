@@ -109,16 +109,20 @@ static const double *read_rows(har__case *c)
     return out;
 }
 
-/* Does column j hold the tap's column `from`, within rounding? */
-static bool holds(const har__case *c, const double *rows, int64_t j,
-                  int64_t from)
+/* Sum of squares between what column j holds and the tap's column `from`;
+ * infinite beyond rounding. */
+static double distance(const har__case *c, const double *rows, int64_t j,
+                       int64_t from)
 {
+    double sum = 0.0;
     for (int64_t i = 0; i < c->n; i++) {
-        const double e = rows[i * c->scene->n_col + from];
-        if (!(fabs(c->found[i * c->n_col + j] - e) <= c->tolerance[i]))
-            return false;
+        const double error =
+            c->found[i * c->n_col + j] - rows[i * c->scene->n_col + from];
+        if (!(fabs(error) <= c->tolerance[i]))
+            return INFINITY;
+        sum += error * error;
     }
-    return true;
+    return sum;
 }
 
 static void take_column(har__case *c, const double *rows, int64_t j,
@@ -141,7 +145,7 @@ static bool is_rolled(har__case *c, const double *rows, int64_t by, bool around)
             continue;
         if (is_inside || around) {
             const int64_t at = (from + n) % n;
-            if (!holds(c, rows, j, at))
+            if (isinf(distance(c, rows, j, at)))
                 return false;
             take_column(c, rows, j, at);
             continue;
@@ -191,18 +195,21 @@ static bool are_same(const har__case *c, const double *rows, int64_t a,
     return true;
 }
 
-/* The one column that j holds, the first of those that are the same; -1: none,
- * or several. */
+/* The column that j holds, the first of those that are the same; -1: none that
+ * is nearer than any other by far. */
 static int64_t look_for(const har__case *c, const double *rows, int64_t j)
 {
+    double best = INFINITY, second = INFINITY;
     int64_t at = -1;
-    for (int64_t from = 0; from < c->scene->n_col; from++)
-        if (holds(c, rows, j, from)) {
-            if (at >= 0 && !are_same(c, rows, at, from))
-                return -1;
-            at = at < 0 ? from : at;
-        }
-    return at;
+    for (int64_t from = 0; from < c->scene->n_col; from++) {
+        const double d = distance(c, rows, j, from);
+        if (isinf(d) || (at >= 0 && are_same(c, rows, at, from)))
+            continue;
+        second = fmin(second, fmax(d, best));
+        at = d < best ? from : at;
+        best = fmin(best, d);
+    }
+    return har__is_clear(best, second) ? at : -1;
 }
 
 /* "heads are permuted: 0 holds that of 3, 1 ...".  False: columns of a block do

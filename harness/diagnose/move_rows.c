@@ -144,14 +144,21 @@ bool har__try_reversed(har__case *c, char text[HAR_LIKENESS_TEXT])
 
 /* --- looking for rows --- */
 
-static bool is_near(const har__case *c, int64_t i, int64_t source)
+/* Sum of squares between what row i holds and a row of the tap; infinite beyond
+ * rounding. */
+static double distance(const har__case *c, int64_t i, int64_t source)
 {
     const double *there = c->whole + source * c->scene->n_col + c->scene->col0;
-    for (int64_t j = 0; j < c->n_col; j++)
-        if (c->is_bad[j] &&
-            !(fabs(c->found[i * c->n_col + j] - there[j]) <= c->tolerance[i]))
-            return false;
-    return true;
+    double sum = 0.0;
+    for (int64_t j = 0; j < c->n_col; j++) {
+        const double error = c->found[i * c->n_col + j] - there[j];
+        if (!c->is_bad[j])
+            continue;
+        if (!(fabs(error) <= c->tolerance[i]))
+            return INFINITY;
+        sum += error * error;
+    }
+    return sum;
 }
 
 /* Do two rows of the tap hold the same? */
@@ -168,21 +175,25 @@ static bool is_there(const har__case *c, int64_t source, int64_t row)
     return has_tokens(c) && place_of(c, source).t == place_of(c, row).t;
 }
 
-/* The row that row i holds: the nearest within rounding, -1: none.  Where
- * another one is as near there is no evidence, unless both are the same: then
- * the one in row i's position. */
+/* The row that row i holds, -1: none.  It must be nearer than any other by far,
+ * unless both are the same: then it is the one in row i's position.          */
 static int64_t look_for(const har__case *c, int64_t i)
 {
+    double best = INFINITY, second = INFINITY;
     int64_t at = -1;
     for (int64_t r = 0; r < c->scene->n_row; r++) {
-        if (!is_near(c, i, r))
+        const double d = distance(c, i, r);
+        if (isinf(d))
             continue;
-        if (at >= 0 && !are_same(c, at, r))
-            return -1;
-        if (at < 0 || is_there(c, r, c->row[i]))
-            at = r;
+        if (at >= 0 && are_same(c, at, r)) {
+            at = is_there(c, r, c->row[i]) ? r : at;
+            continue;
+        }
+        second = fmin(second, fmax(d, best));
+        at = d < best ? r : at;
+        best = fmin(best, d);
     }
-    return at;
+    return har__is_clear(best, second) ? at : -1;
 }
 
 /* Fill source[]; true if nearly every row was found elsewhere. */
