@@ -15,6 +15,9 @@ looks()
     [ "$(jq -r '.diagnosis | length' wrong.json)" = "${4-1}" ] || fail "JSON: $1"
 }
 looks 'every value is twice' model.layers.1.mlp 'x *= 2'
+expect 1 moeparity compare gold wrong.st --map hf --junit wrong.xml --html wrong.html
+has wrong.xml '^looks like every value is twice .*explains 100.00 %'
+has wrong.html 'looks like.*p0.layers.1.ffn_out: every value is twice'
 looks 'every value has the other sign' model.layers.0.self_attn 'x *= -1'
 looks 'every row is multiplied by a number of its own' model.layers.0.self_attn 'x *= 1 + np.arange(4)[:, None, None]'
 looks 'every row is off by the same values' model.embed_tokens 'x += np.sin(np.arange(x.shape[-1]))'
