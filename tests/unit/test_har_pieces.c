@@ -247,7 +247,8 @@ END_TEST
 /* Of an exercise: what is dealt is taken over and not judged, all else is. */
 START_TEST(what_is_dealt_is_taken_over)
 {
-    shown idx = take(CORE_TAP_TOPK_IDX, 1), weight = take(CORE_TAP_TOPK_WEIGHT, 1);
+    shown idx = take(CORE_TAP_TOPK_IDX, 1);
+    shown weight = take(CORE_TAP_TOPK_WEIGHT, 1);
     shown slot = take(CORE_TAP_SLOT, 1), out = take(CORE_TAP_OUT, 1);
     const int64_t expert = idx.ints[5];
     const double dealt = weight.values[7];
