@@ -214,7 +214,8 @@ static void pass(ref__run *run, bool dry)
 static core_status forward(ref_model *model, const core_batch *batch,
                            const core_groups *groups,
                            const ref_perturbation *perturbation,
-                           const core_tap_sink *sink, ref_stats *stats)
+                           const ref_dealt *dealt, const core_tap_sink *sink,
+                           ref_stats *stats)
 {
     const double wall = core_seconds(CLOCK_MONOTONIC);
     const double cpu = core_seconds(CLOCK_PROCESS_CPUTIME_ID);
@@ -226,6 +227,7 @@ static core_status forward(ref_model *model, const core_batch *batch,
         .groups = groups,
         .sink = sink,
         .perturbation = perturbation,
+        .dealt = dealt,
         .stats = &result,
         .numerics = model->numerics,
         .exact = model->numerics == CORE_EXACT,
@@ -259,7 +261,15 @@ core_status ref_forward(ref_model *model, const core_batch *batch,
                         const core_groups *groups, const core_tap_sink *sink,
                         ref_stats *stats)
 {
-    return forward(model, batch, groups, NULL, sink, stats);
+    return forward(model, batch, groups, NULL, NULL, sink, stats);
+}
+
+core_status ref_forward_dealt(ref_model *model, const core_batch *batch,
+                              const core_groups *groups,
+                              const ref_dealt *dealt,
+                              const core_tap_sink *sink, ref_stats *stats)
+{
+    return forward(model, batch, groups, NULL, dealt, sink, stats);
 }
 
 core_status ref_forward_perturbed(ref_model *model, const core_batch *batch,
@@ -268,7 +278,7 @@ core_status ref_forward_perturbed(ref_model *model, const core_batch *batch,
                                   const core_tap_sink *sink, ref_stats *stats)
 {
     core_assert(perturbation != NULL);
-    return forward(model, batch, groups, perturbation, sink, stats);
+    return forward(model, batch, groups, perturbation, NULL, sink, stats);
 }
 
 size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t)

@@ -51,6 +51,7 @@ typedef struct ref__run {
     const core_groups *groups;
     const core_tap_sink *sink;
     const ref_perturbation *perturbation; /* NULL: an honest pass           */
+    const ref_dealt *dealt;               /* NULL: the router chooses       */
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
