@@ -309,6 +309,7 @@ static void tell_misfit(har__pass *p)
         const har_misfit about = {p->yard,
                                   &p->yard->tap[g->first],
                                   piece->tensor,
+                                  at->whole.n_col,
                                   at->axes,
                                   is_whole ? NULL : &slice,
                                   NULL};
