@@ -223,8 +223,8 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
         t->verdict = HAR_FAIL;
     else if (t->n_marginal > 0)
         t->verdict = HAR_MARGINAL;
-    if (t->verdict == HAR_FAIL && t->problem[0] == '\0' &&
-        !has_finding(p, i_tap))
+    if (t->verdict == HAR_FAIL && t->is_judged &&
+        2 * t->n_excluded <= t->n_row && !has_finding(p, i_tap))
         t->bits = har__grade_bits(p);
     if (p->judged->forced_routing && har_is_choice(tap) &&
         t->verdict != HAR_FAIL) {

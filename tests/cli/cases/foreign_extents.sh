@@ -38,7 +38,7 @@ f.save("vocabulary.st", padded, {"padded": "64"})
 f.save("small.st", padded, {"padded:p0.logits": str(n_v - 1)})
 f.save("other.st", padded, {"padded:p0.logits": "63"})
 f.save("unrelated.st", dict(padded, **{"p0.logits": -padded["p0.logits"]}))
-more = {k: pad(v, 24, -np.inf) if k in router else pad(v, 64, 7) if k.endswith(("out", "embed", "norm")) else v
+more = {k: pad(v, 24, -np.inf) if k in router else pad(v, 64, 7) if k.endswith(("_out", ".out", ".embed", ".final_norm")) else v
         for k, v in padded.items()}
 f.save("all.st", more)
 for name, meta in (("tp4", {}), ("tp4_said", {"padded:p0.logits": "64"})):
