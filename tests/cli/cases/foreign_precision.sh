@@ -19,7 +19,7 @@ f.save("both.st", dict(taps, **{name: bf16, "p0.logits": other}))
 END
 /usr/bin/python3 -B make.py "$DATA/../cli" || fail make.py
 expect 1 moeparity compare gold sums.st --json out.json --html out.html --junit out.xml
-has out '^  PRECISION  p0.layers.1.ffn_out: [0-9]+ of 66 rows, by errors like rounding to about 8 bits$'
+has out '^  PRECISION  p0.layers.1.ffn_out: [0-9]+ of 66 rows, by errors like rounding to about 8 bits'
 has out '^PRECISION  first at p0.layers.1.ffn_out, '
 has out.html '<h1>PRECISION</h1>'
 has out.xml 'PRECISION'
