@@ -15,6 +15,7 @@
 #include "core/pass/tapfile.h"
 #include "harness/verify/compare.h"
 #include "harness/verify/cover.h"
+#include "harness/verify/lattice.h"
 #include "harness/verify/precision.h"
 #include "parallel/forward.h"
 
@@ -37,6 +38,7 @@ typedef struct har_tap_watch {
     int64_t n_flip;              /* tokens that chose other experts, ...      */
     int64_t n_flip_excused;      /* ... with a certificate                    */
     double flip_margin;          /* the largest margin among them             */
+    har_lattice lattice;
     har_cover cover;
 } har_tap_watch;
 
@@ -49,7 +51,7 @@ typedef struct har_watch {
     har_tap_watch *tap;          /* [n_tap] in execution order                */
     int *index;                  /* [n_l * CORE_N_TAP_KINDS] into tap, or -1  */
     int64_t n_scratch;
-    double *expected_row, *bound_row, *error_row; /* [n_scratch]              */
+    double *expected_row, *bound_row, *error_row, *stored_row; /* [n_scratch] */
     double *score;               /* [n_score_row, E] router logits last shown */
     int64_t *score_row;          /* their rows                                */
     int64_t n_score_row, score_capacity;

@@ -119,7 +119,8 @@ static void write_ranks(const har_pass *pass, int64_t i_tap, FILE *out)
 static void write_fault(unsigned fault, FILE *out)
 {
     static const char *const name[HAR_N_FAULTS] = {
-        "value", "never written (NaN)", "coverage", "replicas", "precision"};
+        "value",    "never written (NaN)", "coverage",
+        "replicas", "precision",           "not rounded"};
     const char *comma = "";
     if ((fault & HAR_FAULT_POISON) != 0)
         fault &= ~(unsigned)HAR_FAULT_VALUE;
@@ -157,7 +158,7 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
 {
     const har_tap_result *t = &pass->tap[pass->first];
     const har_diff *d = &t->diff;
-    char name[CORE_NAME_BYTES], grade[HAR_PRECISION_TEXT];
+    char name[CORE_NAME_BYTES], text[HAR_PRECISION_TEXT];
     double ratio;
     fprintf(out, "  %-10s first at %s: %s\n",
             t->verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
@@ -167,9 +168,15 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
     fputs(" (", out);
     write_fault(t->fault, out);
     fputs(")\n", out);
-    if (t->verdict == HAR_PRECISION)
+    if ((t->fault & HAR_FAULT_PRECISION) != 0)
         fprintf(out, "    grade      %s\n",
-                har_precision_format(&t->grade, pass->numerics, grade));
+                har_precision_format(&t->grade, pass->numerics, text));
+    if ((t->fault & HAR_FAULT_LATTICE) != 0)
+        fprintf(out,
+                "    lattice    %s; first on rank %d: row %lld, column %lld\n",
+                har_lattice_format(&t->lattice, pass->numerics, text),
+                t->lattice_rank, (long long)t->lattice.first.row,
+                (long long)t->lattice.first.col);
     if (d->n_bad > 0) {
         write_place(r, t, out);
         fprintf(out, "    values     expected %.10g, found %.10g",

@@ -61,6 +61,7 @@ enum {
     SUM_ONCE,
     SUM_BALANCE,
     SUM_REPLICA,
+    SUM_LATTICE,
     N_SUM
 };
 enum {
@@ -94,6 +95,7 @@ static void fill_counts(uint64_t *to, const har_tap_watch *w)
     to[SUM_ONCE] = sum_blocks(w->cover.once);
     to[SUM_BALANCE] = sum_blocks(w->cover.balance);
     to[SUM_REPLICA] = sum_blocks(w->cover.replica);
+    to[SUM_LATTICE] = (uint64_t)w->lattice.n_off;
 }
 
 static void take_counts(har_tap_result *r, const uint64_t *from)
@@ -106,6 +108,7 @@ static void take_counts(har_tap_result *r, const uint64_t *from)
     r->diff.n_ratio = (int64_t)from[SUM_RATIO];
     r->n_flip = (int64_t)from[SUM_FLIP];
     r->n_flip_excused = (int64_t)from[SUM_EXCUSED];
+    r->lattice.n_off = (int64_t)from[SUM_LATTICE];
 }
 
 /* The score to maximise; a NaN must not get lost in a maximum. */
@@ -182,8 +185,11 @@ static void judge(har_tap_result *r, const har_watch *watch,
             : r->fault == 0 && !(har_precision_ratio(&r->grade) <= 1.0);
     if (imprecise)
         r->fault = HAR_FAULT_PRECISION;
-    r->verdict = imprecise                ? HAR_PRECISION
-                 : r->fault != 0          ? HAR_FAIL
+    const bool is_wrong = r->fault != 0 && !imprecise;
+    if (r->lattice.n_off > 0)
+        r->fault |= HAR_FAULT_LATTICE;
+    r->verdict = is_wrong                 ? HAR_FAIL
+                 : r->fault != 0          ? HAR_PRECISION
                  : r->diff.n_marginal > 0 ? HAR_MARGINAL
                                           : HAR_PASS;
 }
@@ -239,7 +245,8 @@ static void merge_rank_sets(har_pass *pass, par_comm *comm,
                             const har_watch *watch)
 {
     for (int64_t i = 0; i < pass->n_tap; i++)
-        if (watch->tap[i].diff.n_bad > 0 || watch->tap[i].n_outside > 0)
+        if (watch->tap[i].diff.n_bad > 0 || watch->tap[i].n_outside > 0 ||
+            watch->tap[i].lattice.n_off > 0)
             pass->rank_set[i * pass->n_word + comm->rank / 64] |=
                 UINT64_C(1) << (comm->rank % 64);
     par_all_reduce_u64(comm, &comm->world, pass->rank_set,
@@ -248,6 +255,7 @@ static void merge_rank_sets(har_pass *pass, par_comm *comm,
 
 typedef struct detail {
     har_element first, worst;
+    har_lattice lattice;
     double score;
     int64_t n_bad;
     int round, mb;
@@ -255,16 +263,23 @@ typedef struct detail {
 
 static void take_details(har_tap_result *r, const detail *d, int n_rank)
 {
-    r->first_rank = r->worst_rank = -1;
+    r->first_rank = r->worst_rank = r->lattice_rank = -1;
     double score = -1.0;
     for (int rank = 0; rank < n_rank; rank++) {
         const har_element *e = &d[rank].first, *f = &r->diff.first;
-        if (d[rank].n_bad > 0 && (r->first_rank < 0 || e->row < f->row ||
-                                  (e->row == f->row && e->col < f->col))) {
+        if (d[rank].n_bad > 0 &&
+            (r->first_rank < 0 || har_element_is_before(e, f))) {
             r->diff.first = *e;
             r->first_rank = rank;
             r->first_round = d[rank].round;
             r->first_mb = d[rank].mb;
+        }
+        if (d[rank].lattice.n_off > 0 &&
+            (r->lattice_rank < 0 ||
+             har_element_is_before(&d[rank].lattice.first,
+                                   &r->lattice.first))) {
+            r->lattice.first = d[rank].lattice.first;
+            r->lattice_rank = rank;
         }
         if (d[rank].score > score) {
             score = d[rank].score;
@@ -292,6 +307,7 @@ static core_status merge_details(har_pass *pass, par_comm *comm,
         memset(&mine, 0, sizeof mine);
         mine.first = w->diff.first;
         mine.worst = w->diff.worst;
+        mine.lattice = w->lattice;
         mine.score = max_score(&w->diff);
         mine.n_bad = w->diff.n_bad;
         mine.round = w->first_round;
@@ -357,7 +373,9 @@ static core_status make_pass(har_pass *pass, par_comm *comm,
         pass->tap[i].tap = watch->tap[i].tap;
         pass->tap[i].n_row = watch->tap[i].n_row;
         pass->tap[i].n_col = watch->tap[i].n_col;
+        har_lattice_init(&pass->tap[i].lattice);
         pass->tap[i].first_rank = pass->tap[i].worst_rank = -1;
+        pass->tap[i].lattice_rank = -1;
         pass->tap[i].row0 = pass->tap[i].row1 = -1;
         pass->tap[i].expert = -1;
     }

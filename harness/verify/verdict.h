@@ -25,10 +25,11 @@ enum {
     HAR_FAULT_POISON = 2,   /* NaN: never written, or made of such            */
     HAR_FAULT_COVERAGE = 4, /* elements missing, twice or out of range        */
     HAR_FAULT_REPLICA = 8,  /* copies that ought to be equal are not          */
-    HAR_FAULT_PRECISION = 16, /* errors of rounding, larger than promised; if
-                             * set, then alone                                */
+    HAR_FAULT_PRECISION = 16, /* errors of rounding, larger than promised; not
+                               * beside those above */
+    HAR_FAULT_LATTICE = 32, /* a value that its type does not hold            */
 };
-enum { HAR_N_FAULTS = 5 };
+enum { HAR_N_FAULTS = 6 };
 
 enum { HAR_MAX_DETAILS = 16 };
 
@@ -39,6 +40,8 @@ typedef struct har_tap_result {
     unsigned fault;         /* HAR_FAULT_...                                  */
     har_diff diff;          /* of all ranks: counts, worst; first if detailed */
     har_precision grade;        /* of all ranks                               */
+    har_lattice lattice;        /* of all ranks: count; first if detailed     */
+    int lattice_rank;           /* where lattice.first was found              */
     bool detailed;          /* among the first HAR_MAX_DETAILS that fail      */
     int first_rank, first_round, first_mb; /* where diff.first was found      */
     int worst_rank;

@@ -303,12 +303,16 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
 /* Why the first bad tap of a pass is bad. */
 static void give_reason(har_case_result *out, const har_pass *pass)
 {
-    char name[CORE_NAME_BYTES], grade[HAR_PRECISION_TEXT];
+    char name[CORE_NAME_BYTES], text[HAR_PRECISION_TEXT];
     const har_tap_result *tap = &pass->tap[pass->first];
     core_tap_name(tap->tap, name);
-    if (tap->verdict == HAR_PRECISION)
+    if ((tap->fault & HAR_FAULT_PRECISION) != 0)
         snprintf(out->reason, sizeof out->reason, "%s: %s", name,
-                 har_precision_format(&tap->grade, pass->numerics, grade));
+                 har_precision_format(&tap->grade, pass->numerics, text));
+    else if (tap->verdict == HAR_PRECISION)
+        snprintf(out->reason, sizeof out->reason, "%s: %s (rank %d)", name,
+                 har_lattice_format(&tap->lattice, pass->numerics, text),
+                 tap->lattice_rank);
     else
         snprintf(out->reason, sizeof out->reason, "%s differs", name);
 }
