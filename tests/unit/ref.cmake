@@ -6,4 +6,4 @@ add_unit(test_ref_forward SOURCES test_ref_forward.c ${REF_FIXTURE} LIBS ref cor
 add_unit(test_ref_families SOURCES test_ref_families.c ${REF_FIXTURE} LIBS ref LABELS unit)
 add_unit(test_ref_family_bounds SOURCES test_ref_family_bounds.c ${REF_FIXTURE} LIBS ref LABELS unit)
 add_unit(test_ref_oracle SOURCES test_ref_oracle.c ${REF_FIXTURE} LIBS ref LABELS oracle)
-add_unit(test_ref_perturb SOURCES test_ref_perturb.c ${REF_FIXTURE} LIBS ref LABELS unit)
+add_unit(test_ref_draw SOURCES test_ref_draw.c ${REF_FIXTURE} LIBS ref LABELS unit)
