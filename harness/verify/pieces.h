@@ -56,6 +56,8 @@ typedef struct har_watch {
     int64_t *score_row;          /* their rows                                */
     int64_t n_score_row, score_capacity;
     double *flip_room;           /* to judge a flip in                        */
+    const har_precision *honest; /* [n_tap] what drawn roundings make, borrowed;
+                                  * NULL: none.  To be set after opening      */
     const double *correction;    /* [n_l, E] of the router, borrowed; NULL:
                                   * none.  To be set after opening            */
 } har_watch;

@@ -169,8 +169,9 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
     write_fault(t->fault, out);
     fputs(")\n", out);
     if ((t->fault & HAR_FAULT_PRECISION) != 0)
-        fprintf(out, "    grade      %s\n",
-                har_precision_format(&t->grade, pass->numerics, text));
+        fprintf(
+            out, "    grade      %s\n",
+            har_precision_format(&t->grade, &t->honest, pass->numerics, text));
     if ((t->fault & HAR_FAULT_LATTICE) != 0)
         fprintf(out,
                 "    lattice    %s; first on rank %d: row %lld, column %lld\n",
@@ -246,11 +247,11 @@ static void write_bounds(const har_pass *pass, FILE *out)
             (long long)n_marginal);
     const har_tap_result *g = pass->tap;
     for (int64_t i = 1; i < pass->n_tap; i++)
-        if (har_precision_ratio(&pass->tap[i].grade) > har_precision_ratio(&g->grade))
+        if (har_tap_ratio(&pass->tap[i]) > har_tap_ratio(g))
             g = &pass->tap[i];
     fprintf(out,
             "  precision  worst rms error %.3f of what %s explains, at %s\n",
-            har_precision_ratio(&g->grade), core_numerics_name(pass->numerics),
+            har_tap_ratio(g), core_numerics_name(pass->numerics),
             core_tap_name(g->tap, name));
 }
 

@@ -65,7 +65,9 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     core_json_put_number(o, "worst_score", t->diff.worst_score);
     core_json_put_number(o, "rms_error", har_diff_relative_rms(&t->diff));
     if (t->grade.n > 0.0)
-        core_json_put_number(o, "rms_ratio", har_precision_ratio(&t->grade));
+        core_json_put_number(o, "rms_ratio", har_tap_ratio(t));
+    if (t->is_pooled)
+        core_json_put(o, "all_layers", json_true());
     if ((t->fault & HAR_FAULT_PRECISION) != 0)
         core_json_put_number(o, "bits",
                              har_precision_bits(&t->grade, pass->numerics));

@@ -33,6 +33,11 @@ bool har_verdict_is_bad(har_verdict verdict)
     return verdict == HAR_PRECISION || verdict == HAR_FAIL;
 }
 
+double har_tap_ratio(const har_tap_result *tap)
+{
+    return har_precision_ratio(&tap->grade, &tap->honest);
+}
+
 bool har_pass_has_rank(const har_pass *pass, int64_t i_tap, int rank)
 {
     const uint64_t word = pass->rank_set[i_tap * pass->n_word + rank / 64];
@@ -181,8 +186,8 @@ static void judge(har_tap_result *r, const har_watch *watch,
         r->fault |= HAR_FAULT_REPLICA;
     const bool imprecise =
         r->fault == HAR_FAULT_VALUE
-            ? har_precision_is_rounding(&r->grade, watch->numerics)
-            : r->fault == 0 && !(har_precision_ratio(&r->grade) <= 1.0);
+            ? har_precision_is_rounding(&r->grade, &r->honest, watch->numerics)
+            : r->fault == 0 && !(har_tap_ratio(r) <= 1.0);
     if (imprecise)
         r->fault = HAR_FAULT_PRECISION;
     const bool is_wrong = r->fault != 0 && !imprecise;
@@ -213,6 +218,29 @@ static void merge_sums(har_pass *pass, par_comm *comm, const har_watch *watch,
         take_counts(r, counts + i * N_SUM);
         judge(r, watch, counts + i * N_SUM, live_of(r->tap, live));
     }
+}
+
+/* Noise too small for one layer to tell, but not for all of them: the tap that
+ * has most of it stands for the operator.                                    */
+static void pool_layers(har_pass *pass, core_tap_kind kind)
+{
+    har_tap_result all = {0}, *most = NULL;
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        har_tap_result *r = &pass->tap[i];
+        if (r->tap.kind != kind || r->fault != 0 || !(r->honest.n > 0.0))
+            continue;
+        har_precision_add(&all.grade, &r->grade);
+        har_precision_add(&all.honest, &r->honest);
+        if (most == NULL || har_tap_ratio(r) > har_tap_ratio(most))
+            most = r;
+    }
+    if (most == NULL || har_tap_ratio(&all) <= 1.0)
+        return;
+    most->grade = all.grade;
+    most->honest = all.honest;
+    most->is_pooled = true;
+    most->fault = HAR_FAULT_PRECISION;
+    most->verdict = HAR_PRECISION;
 }
 
 static void summarise(har_pass *pass)
@@ -374,6 +402,8 @@ static core_status make_pass(har_pass *pass, par_comm *comm,
         pass->tap[i].n_row = watch->tap[i].n_row;
         pass->tap[i].n_col = watch->tap[i].n_col;
         har_lattice_init(&pass->tap[i].lattice);
+        if (watch->honest != NULL)
+            pass->tap[i].honest = watch->honest[i];
         pass->tap[i].first_rank = pass->tap[i].worst_rank = -1;
         pass->tap[i].lattice_rank = -1;
         pass->tap[i].row0 = pass->tap[i].row1 = -1;
@@ -392,6 +422,8 @@ core_status har_pass_agree(har_pass *out, par_comm *comm,
     status = par_agree(comm, status);
     if (status == CORE_OK) {
         merge_sums(&pass, comm, watch, live, counts, reals);
+        for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++)
+            pool_layers(&pass, (core_tap_kind)kind);
         summarise(&pass);
         if (pass.n_failed > 0)
             merge_rank_sets(&pass, comm, watch);

@@ -40,6 +40,8 @@ typedef struct har_tap_result {
     unsigned fault;         /* HAR_FAULT_...                                  */
     har_diff diff;          /* of all ranks: counts, worst; first if detailed */
     har_precision grade;        /* of all ranks                               */
+    har_precision honest;       /* of the watch                               */
+    bool is_pooled;             /* both of all layers together                */
     har_lattice lattice;        /* of all ranks: count; first if detailed     */
     int lattice_rank;           /* where lattice.first was found              */
     bool detailed;          /* among the first HAR_MAX_DETAILS that fail      */
@@ -74,6 +76,9 @@ CORE_NODISCARD core_status har_pass_agree(har_pass *out, par_comm *comm,
                                           const har_watch *watch,
                                           uint8_t *const *live);
 void har_pass_free(har_pass *pass);
+
+/* har_precision_ratio of a tap.                                      [local] */
+double har_tap_ratio(const har_tap_result *tap);
 
 bool har_pass_has_rank(const har_pass *pass, int64_t i_tap, int rank);
 

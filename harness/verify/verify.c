@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "harness/verify/choosing.h"
 #include "harness/verify/estimate.h"
+#include "harness/verify/spread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,18 @@ static void show_progress(void *self, double fraction)
 {
     par_at(self, "reference", 0);
     par_set_fraction(self, fraction);
+}
+
+static core_status make_spread(har_job *job, ref_model *model,
+                               const core_groups *groups, core_tapfile *file,
+                               har_reference_entry *entry)
+{
+    void *p = NULL;
+    CORE_TRY(core_alloc(&p, core_taps(job->spec, NULL, 0),
+                        sizeof *entry->spread, "the spread of roundings"));
+    entry->spread = p;
+    return har_spread_make(entry->spread, model, job->spec, entry->numerics,
+                           job->batch, groups, file);
 }
 
 static core_status run_reference(har_job *job, par_comm *comm,
@@ -37,6 +50,8 @@ static core_status run_reference(har_job *job, par_comm *comm,
                                         entry->numerics, &options);
     if (status == CORE_OK)
         status = ref_forward(model, job->batch, groups, &sink, &entry->stats);
+    if (status == CORE_OK && har_spread_draws(entry->numerics) > 0)
+        status = make_spread(job, model, groups, file, entry);
     ref_model_close(model);
     free(sink.self);
     return status;
@@ -143,6 +158,8 @@ static core_status get_reference(har_job *job, par_comm *comm,
             status = make_reference(job, comm, plan, entry);
             if (status == CORE_OK)
                 job->reference[job->n_reference++] = *entry;
+            else
+                free(entry->spread);
         }
     }
     status = par_agree(comm, status);
@@ -155,8 +172,10 @@ static core_status get_reference(har_job *job, par_comm *comm,
 
 void har_job_close(har_job *job)
 {
-    for (int i = 0; i < job->n_reference; i++)
+    for (int i = 0; i < job->n_reference; i++) {
         unlink(job->reference[i].path);
+        free(job->reference[i].spread);
+    }
     job->n_reference = 0;
 }
 
@@ -170,6 +189,7 @@ typedef struct rank_state { /* of one rank during a case                      */
     core_tapfile *file;
     uint8_t **live;
     double *correction; /* of the router, all layers; NULL: none              */
+    har_precision *honest; /* [taps] what drawn roundings make; NULL: none    */
     size_t budget;
 } rank_state;
 
@@ -274,6 +294,7 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
                                 s->file, batch->n_b * batch->n_t));
     if (status == CORE_OK) {
         watch->correction = s->correction;
+        watch->honest = s->honest;
         status = forward(s, out, watch, &stats);
     }
     if (status == CORE_OK) {
@@ -307,8 +328,10 @@ static void give_reason(har_case_result *out, const har_pass *pass)
     const har_tap_result *tap = &pass->tap[pass->first];
     core_tap_name(tap->tap, name);
     if ((tap->fault & HAR_FAULT_PRECISION) != 0)
-        snprintf(out->reason, sizeof out->reason, "%s: %s", name,
-                 har_precision_format(&tap->grade, pass->numerics, text));
+        snprintf(out->reason, sizeof out->reason, "%s: %s%s", name,
+                 har_precision_format(&tap->grade, &tap->honest, pass->numerics,
+                                      text),
+                 tap->is_pooled ? ", all layers together" : "");
     else if (tap->verdict == HAR_PRECISION)
         snprintf(out->reason, sizeof out->reason, "%s: %s (rank %d)", name,
                  har_lattice_format(&tap->lattice, pass->numerics, text),
@@ -378,6 +401,24 @@ static size_t reference_bytes(const core_spec *spec, const core_batch *batch)
            ref_workspace_bytes(spec, batch->n_b, batch->n_t);
 }
 
+/* What rank 0 drew when it made the reference. */
+static core_status share_spread(rank_state *s, core_numerics numerics,
+                                const har_reference_entry *entry)
+{
+    const int64_t n_tap = core_taps(s->job->spec, NULL, 0);
+    const int64_t n_bytes = n_tap * (int64_t)sizeof *s->honest;
+    void *p = NULL;
+    if (har_spread_draws(numerics) == 0)
+        return CORE_OK;
+    CORE_TRY(par_agree(s->comm, core_alloc(&p, n_tap, sizeof *s->honest,
+                                           "the spread of roundings")));
+    s->honest = p;
+    if (s->comm->rank == 0)
+        memcpy(p, entry->spread, (size_t)n_bytes);
+    par_broadcast(s->comm, &s->comm->world, p, n_bytes, 0);
+    return CORE_OK;
+}
+
 static core_status verify(rank_state *s, har_case_result *out,
                           const par_plan *plan, har_passes passes)
 {
@@ -387,6 +428,7 @@ static core_status verify(rank_state *s, har_case_result *out,
                            &out->reference_was_made));
     out->reference = entry.stats;
     out->reference_bytes = reference_bytes(s->job->spec, s->job->batch);
+    CORE_TRY(share_spread(s, out->numerics, &entry));
     CORE_TRY(par_agree(s->comm, open_reference(s, out, entry.path)));
     par_broadcast(s->comm, &s->comm->world, &out->is_telling,
                   (int64_t)sizeof out->is_telling, 0);
@@ -407,8 +449,7 @@ core_status har_job_verify(har_case_result *out, har_job *job, par_comm *comm,
                            const par_plan *plan, core_numerics numerics,
                            har_passes passes)
 {
-    rank_state s = {comm, job, core_arena_measure(), {.size = 0}, NULL,
-                    NULL, NULL, 0};
+    rank_state s = {.comm = comm, .job = job, .arena = core_arena_measure()};
     memset(out, 0, sizeof *out);
     out->numerics = numerics;
     out->is_conserved = true;
@@ -416,6 +457,7 @@ core_status har_job_verify(har_case_result *out, har_job *job, par_comm *comm,
     const core_status status = verify(&s, out, plan, passes);
     har_live_free(s.live, job->spec);
     free(s.correction);
+    free(s.honest);
     core_tapfile_close(s.file);
     core_arena_free(&s.arena);
     if (status != CORE_OK)

@@ -20,6 +20,7 @@ typedef struct har_reference_entry {
     core_numerics numerics;
     char path[HAR_PATH_BYTES];
     ref_stats stats;
+    har_precision *spread; /* [taps] spread.h; NULL: none                     */
 } har_reference_entry;
 
 /* What several cases share.  Borrows everything it points to.                */
