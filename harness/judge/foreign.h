@@ -7,13 +7,16 @@
  *     positions "7:9"          a decode dump: positions of the golden it holds
  *     axes "sbh", first_layer "8"
  *     slice:NAME, slice        place of tensor NAME, of the others (place.h)
+ *     padded:NAME "32"         columns of the whole of NAME, padding included
  *     token_ids:NAME           the I64 tensor that lists the rows of NAME
+ *     logical:NAME             the tensor that says which experts the physical
+ *                              ones of NAME are
  */
 #ifndef HAR_FOREIGN_H
 #define HAR_FOREIGN_H
 
+#include "harness/judge/chosen.h"
 #include "harness/judge/namemap.h"
-#include "harness/judge/yardstick.h"
 
 typedef enum har_finding_kind {
     HAR_FOUND_MISSING,    /* a tap, a part of it, or a rank's file            */
@@ -22,6 +25,7 @@ typedef enum har_finding_kind {
     HAR_FOUND_MISSHAPEN,  /* shape, place or type does not fit                */
     HAR_FOUND_UNKNOWN,    /* no name of a tap: a note                         */
     HAR_FOUND_NONFINITE,  /* NaN or infinity where none is expected           */
+    HAR_FOUND_UNREADABLE, /* choices of experts that do not exist             */
     HAR_N_FOUND_KINDS
 } har_finding_kind;
 
@@ -30,7 +34,7 @@ typedef struct har_finding {
     int64_t i_tap;        /* of the yardstick, -1: none                       */
     int file;             /* -1: none                                         */
     const char *tensor;   /* the dump's name, or the tap's; borrowed          */
-    char text[240];       /* expected and found                               */
+    char text[420];       /* expected and found                               */
 } har_finding;
 
 typedef struct har_dump_file {
@@ -41,7 +45,7 @@ typedef struct har_dump_file {
     har_range positions;  /* end < 0: all                                     */
     int first_layer;
     har_axes axes;
-    bool is_listed;       /* has token_ids of its own                         */
+    bool has_lists;       /* has token_ids or logical experts of its own      */
 } har_dump_file;
 
 typedef struct har_piece {
@@ -49,7 +53,9 @@ typedef struct har_piece {
     const core_st_tensor *tensor;
     int64_t i_tap;
     har_place place;
-    int64_t n_nonfinite;  /* counted while reading                            */
+    har_chosen chosen;    /* of topk_idx                                      */
+    bool is_short;        /* choices without those of the last position       */
+    int64_t n_nonfinite, n_unreadable; /* elements, rows; counted in reading  */
     int64_t bad_row, bad_col; /* of the tap: the first of them                */
     double bad_value;
     bool has_differed;    /* from another piece with the same element         */
@@ -57,9 +63,14 @@ typedef struct har_piece {
 
 typedef struct har_foreign {
     char path[512];
-    char numerics[16];    /* that its types stand for                         */
+    char numerics[16];    /* that its metadata, types or values stand for; ""
+                           * if it holds integers only                        */
+    const char *lattice;  /* "bf16", "fp16": where all values of its F32
+                           * activations are numbers of that type, else NULL  */
+    char held[320];       /* against what it is held, if nothing said so      */
     int n_file, world;    /* world: ranks there should be, 0: not said        */
     har_dump_file *file;  /* owned                                            */
+    int64_t n_padding;    /* values behind the model's columns: not judged    */
     int64_t n_piece;
     har_piece *piece;     /* owned; by tap                                    */
     int64_t n_finding, max_finding;
@@ -81,6 +92,20 @@ typedef struct har_foreign_options {
 CORE_NODISCARD core_status har_foreign_open(har_foreign *out, const char *path,
                                             const har_foreign_options *options);
 void har_foreign_close(har_foreign *dump);
+
+/* Set numerics and lattice: what the options say, else the metadata, else the
+ * types and values.                                                  [local] */
+void har__foreign_numerics(har_foreign *dump,
+                           const har_foreign_options *options);
+
+/* Which file of the bundle at `golden` the dump is held against, "fp32", and in
+ * dump->held why, where neither options nor metadata say it.  NULL for a golden
+ * that is no bundle.  Errors: E_INPUT if the bundle has none that fits.
+ *                                                                    [local] */
+CORE_NODISCARD core_status har_foreign_against(har_foreign *dump,
+                                               const char *golden,
+                                               const char *asked,
+                                               const char **out);
 
 /* Find the place of every tensor.  The dump borrows the yardstick's names.
  * Errors: E_FORMAT for a place that cannot be read, E_INPUT if no tensor is a

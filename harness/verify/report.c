@@ -24,6 +24,34 @@ har_verdict har_report_verdict(const har_report *report,
     return worst;
 }
 
+core_status har_report_status(const har_report *report)
+{
+    const har_case_result *first;
+    const har_verdict verdict = har_report_verdict(report, &first);
+    if (har_verdict_is_bad(verdict))
+        return CORE_E_DIFFERS;
+    if (verdict == HAR_UNPROVEN ||
+        (verdict == HAR_PARTIAL && !report->allows_partial))
+        return CORE_E_UNPROVEN;
+    return CORE_OK;
+}
+
+const char *har_report_word(har_verdict verdict)
+{
+    switch (verdict) {
+    case HAR_PASS:
+    case HAR_MARGINAL:
+        return "VERIFIED";
+    case HAR_PARTIAL:
+    case HAR_UNPROVEN:
+    case HAR_PRECISION:
+        return har_verdict_name(verdict);
+    case HAR_FAIL:
+        return "DIFFERS";
+    }
+    return "?";
+}
+
 /* --- head --- */
 
 static void write_model(const har_report *r, FILE *out)
@@ -112,15 +140,21 @@ static void write_ranks(const har_pass *pass, int64_t i_tap, FILE *out)
             fprintf(out, "-%d", last);
         rank = last;
     }
+    const har_rank_set_kind kind = pass->tap[i_tap].ranks;
     if (n == 0)
-        fputs("none by one value", out);
+        fputs("none shows it", out);
+    else if (kind != HAR_RANKS_BAD)
+        fputs(kind == HAR_RANKS_ROWS ? " with these rows"
+                                     : " with other rows, none with these",
+              out);
 }
 
 static void write_fault(unsigned fault, FILE *out)
 {
     static const char *const name[HAR_N_FAULTS] = {
         "value",    "never written (NaN)", "coverage",
-        "replicas", "precision",           "not rounded"};
+        "replicas", "precision",           "no such tap in the reference",
+        "not rounded"};
     const char *comma = "";
     if ((fault & HAR_FAULT_POISON) != 0)
         fault &= ~(unsigned)HAR_FAULT_VALUE;
@@ -152,6 +186,29 @@ static void write_place(const har_report *r, const har_tap_result *t, FILE *out)
                 (long long)(t->diff.first.col * n_head /
                             core_tap_cols(r->spec, t->tap)));
     fputc('\n', out);
+}
+
+/* The rows of a fault of coverage or replicas. */
+static void write_rows(const har_tap_result *t, FILE *out)
+{
+    const bool is_coverage = (t->fault & HAR_FAULT_COVERAGE) != 0;
+    if (!is_coverage && (t->fault & HAR_FAULT_REPLICA) == 0)
+        return;
+    fputs("    rows       ", out);
+    if (t->row0 < 0) {
+        fputs("beyond the tap's rows or columns\n", out);
+        return;
+    }
+    fprintf(out, "%lld to %lld of the tap: ", (long long)t->row0,
+            (long long)t->row1 - 1);
+    if (t->n_owned != t->n_wanted)
+        fprintf(out, "owners show %lld elements, expected %lld\n",
+                (long long)t->n_owned, (long long)t->n_wanted);
+    else
+        fprintf(out, "%s\n",
+                is_coverage
+                    ? "not every element has its declared number of owners"
+                    : "copies on different ranks are not equal");
 }
 
 static void write_first(const har_report *r, const har_pass *pass, FILE *out)
@@ -191,12 +248,7 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
                 (long long)d->n_bad, (long long)d->n,
                 fabs(d->worst.found - d->worst.expected));
     }
-    if ((t->fault & (HAR_FAULT_COVERAGE | HAR_FAULT_REPLICA)) != 0)
-        fprintf(out, "    rows       %lld to %lld of the tap: %s\n",
-                (long long)t->row0, (long long)t->row1 - 1,
-                (t->fault & HAR_FAULT_COVERAGE) != 0
-                    ? "not every element has its declared number of owners"
-                    : "copies on different ranks are not equal");
+    write_rows(t, out);
     fprintf(out, "    in all     %lld of %lld taps differ in this pass\n",
             (long long)pass->n_failed, (long long)pass->n_tap);
 }
@@ -345,6 +397,16 @@ static void write_checks(const har_case_result *c, FILE *out)
             c->is_telling ? "ok" : "FAILED");
 }
 
+/* Weights whose owners the run could not tell apart. */
+static void write_equal(const har_case_result *c, FILE *out)
+{
+    char text[HAR_DISTINCT_TEXT];
+    for (har_axis a = har_distinct_next(&c->distinct, -1); a != HAR_N_AXES;
+         a = har_distinct_next(&c->distinct, (int)a))
+        fprintf(out, "  equal      %s (%s)\n",
+                har_distinct_format(&c->distinct, a, text), har_axis_degree(a));
+}
+
 static void write_pass(const har_report *r, const har_case_result *c, int p,
                        FILE *out)
 {
@@ -384,6 +446,7 @@ static void write_case(const har_report *r, const har_case_result *c, FILE *out)
     write_times(c, out);
     write_routing(c, out);
     write_checks(c, out);
+    write_equal(c, out);
     for (int p = 0; p < c->n_pass; p++)
         write_pass(r, c, p, out);
 }
@@ -413,13 +476,12 @@ static void write_verdict(const har_report *r, FILE *out)
     const har_case_result *first;
     const har_verdict verdict = har_report_verdict(r, &first);
     fprintf(out, "time       %.1f s in all\n", r->seconds);
-    if (har_verdict_is_bad(verdict)) {
-        fprintf(out, "%-10s %s (%s)\n",
-                verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
-                first->reason, core_numerics_name(first->numerics));
+    fprintf(out, "%-10s ", har_report_word(verdict));
+    if (verdict > HAR_MARGINAL) {
+        fprintf(out, "%s (%s)\n", first->reason,
+                core_numerics_name(first->numerics));
         return;
     }
-    fputs("VERIFIED   ", out);
     write_verified(r, out);
     fprintf(out, "%s\n",
             verdict == HAR_MARGINAL ? " (marginal: over half of one)" : "");

@@ -297,6 +297,8 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
         watch->honest = s->honest;
         status = forward(s, out, watch, &stats);
     }
+    if (status == CORE_OK && !stats.is_written)
+        har_watch_unwritten(watch, stats.unwritten);
     if (status == CORE_OK) {
         par_at(s->comm, "verdict", 0);
         status = har_pass_agree(pass, s->comm, watch, s->live);
@@ -337,7 +339,12 @@ static void give_reason(har_case_result *out, const har_pass *pass)
                  har_lattice_format(&tap->lattice, pass->numerics, text),
                  tap->lattice_rank);
     else
-        snprintf(out->reason, sizeof out->reason, "%s differs", name);
+        snprintf(out->reason, sizeof out->reason, "%s %s", name,
+                 tap->fault == HAR_FAULT_NO_TAP
+                     ? "is shown, and the reference has no such tap"
+                 : tap->fault == HAR_FAULT_POISON
+                     ? "takes in what was never written (NaN)"
+                     : "differs");
 }
 
 /* The first bad pass decides: what a later one finds may follow from it, as the
@@ -358,8 +365,19 @@ static void conclude(har_case_result *out)
                      "choices dispatched, received and returned do not add up");
         out->verdict = HAR_FAIL;
     }
-    if (!out->is_telling)
-        out->verdict = HAR_FAIL; /* the reason is there already */
+    if (!out->is_telling && !har_verdict_is_bad(out->verdict)) {
+        out->verdict = HAR_UNPROVEN;
+        snprintf(out->reason, sizeof out->reason, "%s", out->vacuity);
+    }
+    const har_axis equal = har_distinct_next(&out->distinct, -1);
+    if (equal != HAR_N_AXES && out->verdict < HAR_UNPROVEN) {
+        char text[HAR_DISTINCT_TEXT];
+        out->verdict = HAR_UNPROVEN;
+        snprintf(out->reason, sizeof out->reason,
+                 "%s, so agreement would prove nothing about %s",
+                 har_distinct_format(&out->distinct, equal, text),
+                 har_axis_degree(equal));
+    }
 }
 
 static core_status run_passes(rank_state *s, har_case_result *out,
@@ -391,7 +409,26 @@ static core_status open_reference(rank_state *s, har_case_result *out,
     out->is_telling = true;
     if (s->comm->rank == 0)
         out->is_telling =
-            har_taps_are_telling(spec, s->file, n_token, s->live, out->reason);
+            har_taps_are_telling(spec, s->file, n_token, s->live, out->vacuity);
+    return CORE_OK;
+}
+
+static void show_comparing(void *self)
+{
+    par_at(self, "equal weights", 0);
+}
+
+/* Rank 0 looks for weights that are equal where the plan tells them apart. */
+static core_status find_equal(rank_state *s, har_case_result *out,
+                              const par_plan *plan)
+{
+    core_status status = CORE_OK;
+    if (s->comm->rank == 0)
+        status = har_distinct_find(&out->distinct, s->job->spec, plan,
+                                   s->job->weights, show_comparing, s->comm);
+    CORE_TRY(par_agree(s->comm, status));
+    par_broadcast(s->comm, &s->comm->world, &out->distinct,
+                  (int64_t)sizeof out->distinct, 0);
     return CORE_OK;
 }
 
@@ -424,6 +461,7 @@ static core_status verify(rank_state *s, har_case_result *out,
 {
     har_reference_entry entry;
     CORE_TRY(prepare_weights(s->job, s->comm, out->numerics));
+    CORE_TRY(find_equal(s, out, plan));
     CORE_TRY(get_reference(s->job, s->comm, plan, out->numerics, &entry,
                            &out->reference_was_made));
     out->reference = entry.stats;
@@ -432,8 +470,8 @@ static core_status verify(rank_state *s, har_case_result *out,
     CORE_TRY(par_agree(s->comm, open_reference(s, out, entry.path)));
     par_broadcast(s->comm, &s->comm->world, &out->is_telling,
                   (int64_t)sizeof out->is_telling, 0);
-    par_broadcast(s->comm, &s->comm->world, out->reason,
-                  (int64_t)sizeof out->reason, 0);
+    par_broadcast(s->comm, &s->comm->world, out->vacuity,
+                  (int64_t)sizeof out->vacuity, 0);
     s->budget = har_weight_budget(plan, har_memory_available());
     par_broadcast(s->comm, &s->comm->world, &s->budget,
                   (int64_t)sizeof s->budget, 0);

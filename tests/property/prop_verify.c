@@ -51,12 +51,14 @@ static failure failure_of(const har_case_result *result, core_status status)
 {
     if (status != CORE_OK)
         return UNFINISHED;
+    if (result->verdict == HAR_UNPROVEN)
+        return PROVES_NOTHING;
     if (!har_verdict_is_bad(result->verdict))
         return NONE;
     for (int i = 0; i < result->n_pass; i++)
         if (har_verdict_is_bad(result->pass[i].verdict))
             return DIFFERS;
-    return result->is_conserved ? PROVES_NOTHING : LOST;
+    return LOST;
 }
 
 /* The case, with procedural weights. */
