@@ -165,9 +165,9 @@ static bool have_factor(const har_precision *g)
 }
 
 /* As coarse as bf16 would make this operator?  In fp32 draws say what 2^-24
- * makes, of a store alone at least: sums in bf16 make 2^16 times that, and two
- * bits are left to a worse order.  In bf16 the inside of an operator cannot be
- * seen in what was stored of it.                                             */
+ * makes, of a store alone at least: sums in bf16 make 2^16 times that, and a
+ * bit is left to chance.  In bf16 the inside of an operator cannot be seen in
+ * what was stored of it. */
 static bool is_no_coarser_than_bf16(const har_precision *grade,
                                     const har_precision *honest,
                                     core_numerics numerics)
@@ -175,7 +175,7 @@ static bool is_no_coarser_than_bf16(const har_precision *grade,
     const double u = core_sum_roundoff(numerics);
     const double of_honest = fmax(relative_rms(honest), OF_ROUNDING * u);
     const bool is_seen = honest->n > 0.0 && core_store_roundoff(numerics) == u;
-    return !is_seen || relative_rms(grade) <= 4.0 * (0x1p-8 / u) * of_honest;
+    return !is_seen || relative_rms(grade) <= 2.0 * (0x1p-8 / u) * of_honest;
 }
 
 /* What tells rounding from a wrong operator, and what rounding itself gives:
@@ -189,20 +189,21 @@ static bool is_no_coarser_than_bf16(const har_precision *grade,
  *   no gain a factor too much, or a statistic that is wrong for a row, makes
  *           all errors of it the same part of their value; truncation, all of
  *           one sign, reaches 3/4.  Where honest errors have such a factor, a
- *           norm's sum of squares for one, it is rounding, too
+ *           norm's sum of squares for one, it is rounding, too, if all ranks
+ *           that computed it have the same
  *   no line a bias too few is the same error in every row of a column; rounding
  *           knows nothing of the row before
  */
 bool har_precision_is_rounding(const har_precision *grade,
                                const har_precision *honest,
-                               core_numerics numerics)
+                               core_numerics numerics, bool copies_agree)
 {
     const bool has_gain =
         grade->sum_sq_gain > 0.9 * grade->sum_sq_error && have_factor(grade);
     return grade->n_error >= 20.0 && size(grade) <= 0x1p-4 &&
            is_no_coarser_than_bf16(grade, honest, numerics) &&
            kurtosis(grade) <= 40.0 && is_spread(grade) &&
-           (!has_gain || have_factor(honest)) &&
+           (!has_gain || (have_factor(honest) && copies_agree)) &&
            fabs(grade->sum_lag) <= 0.5 * grade->sum_sq_error;
 }
 

@@ -50,10 +50,11 @@ double har_precision_ratio(const har_precision *grade,
                            const har_precision *honest);
 
 /* Elements fail: do all errors look like rounding, with some bits too few?
- * Counts only finite errors.                                         [local] */
+ * copies_agree: ranks that hold the same elements found the same.  Counts only
+ * finite errors.                                                     [local] */
 bool har_precision_is_rounding(const har_precision *grade,
                                const har_precision *honest,
-                               core_numerics numerics);
+                               core_numerics numerics, bool copies_agree);
 
 /* The bits that the results seem to have been computed with.         [local] */
 double har_precision_bits(const har_precision *grade, core_numerics numerics);

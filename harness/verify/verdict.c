@@ -192,7 +192,8 @@ static void judge(har_tap_result *r, const har_watch *watch,
         r->fault |= HAR_FAULT_REPLICA;
     const bool imprecise =
         r->fault == HAR_FAULT_VALUE
-            ? har_precision_is_rounding(&r->grade, &r->honest, watch->numerics)
+            ? har_precision_is_rounding(&r->grade, &r->honest, watch->numerics,
+                                        sums[SUM_REPLICA] == 0)
             : r->fault == 0 && !(har_tap_ratio(r) <= 1.0);
     if (imprecise)
         r->fault = HAR_FAULT_PRECISION;

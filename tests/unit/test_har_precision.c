@@ -135,7 +135,7 @@ START_TEST(rounding_is_graded)
     const har_precision h = honest(CORE_FP32, 0x1p-22, 0x1p-25, 0.0);
     roundings[_i].spoil();
     const har_precision g = grade(CORE_FP32, 0x1p-22);
-    ck_assert(har_precision_is_rounding(&g, &h, CORE_FP32));
+    ck_assert(har_precision_is_rounding(&g, &h, CORE_FP32, true));
     ck_assert(har_precision_ratio(&g, &h) > 1.0);
     ck_assert(fabs(har_precision_bits(&g, CORE_FP32) - roundings[_i].bits) <
               0.7);
@@ -151,7 +151,7 @@ START_TEST(a_rounded_transfer_is_graded)
     const har_precision none = {0};
     roundings[_i].spoil();
     const har_precision g = grade(CORE_FP32, 0.0);
-    ck_assert(har_precision_is_rounding(&g, &none, CORE_FP32));
+    ck_assert(har_precision_is_rounding(&g, &none, CORE_FP32, true));
     ck_assert(fabs(har_precision_bits(&g, CORE_FP32) - roundings[_i].bits) <
               0.7);
 }
@@ -169,8 +169,9 @@ START_TEST(a_factor_per_row_is_rounding_where_honest_errors_have_one)
         found[i] *= f;
     }
     const har_precision g = grade(CORE_FP32, 0x1p-22);
-    ck_assert(har_precision_is_rounding(&g, &with, CORE_FP32));
-    ck_assert(!har_precision_is_rounding(&g, &without, CORE_FP32));
+    ck_assert(har_precision_is_rounding(&g, &with, CORE_FP32, true));
+    ck_assert(!har_precision_is_rounding(&g, &with, CORE_FP32, false));
+    ck_assert(!har_precision_is_rounding(&g, &without, CORE_FP32, true));
 }
 END_TEST
 
@@ -263,11 +264,11 @@ START_TEST(wrong_is_not_rounding)
     const har_precision none = {0};
     wrong[_i]();
     har_precision g = grade(CORE_FP32, 0x1p-22);
-    ck_assert(!har_precision_is_rounding(&g, &h, CORE_FP32));
+    ck_assert(!har_precision_is_rounding(&g, &h, CORE_FP32, true));
     g = grade(CORE_FP32, 0.0);
-    ck_assert(!har_precision_is_rounding(&g, &none, CORE_FP32));
+    ck_assert(!har_precision_is_rounding(&g, &none, CORE_FP32, true));
     g = grade(CORE_BF16, 0x1p-16);
-    ck_assert(!har_precision_is_rounding(&g, &h16, CORE_BF16));
+    ck_assert(!har_precision_is_rounding(&g, &h16, CORE_BF16, true));
 }
 END_TEST
 
@@ -280,9 +281,9 @@ START_TEST(noise_beyond_bf16_is_wrong)
     for (int i = 0; i < N; i++)
         found[i] *= 1.0 + 0.06 * noise();
     har_precision g = grade(CORE_FP32, 0x1p-18);
-    ck_assert(har_precision_is_rounding(&g, &longer, CORE_FP32));
+    ck_assert(har_precision_is_rounding(&g, &longer, CORE_FP32, true));
     g = grade(CORE_FP32, 0x1p-22);
-    ck_assert(!har_precision_is_rounding(&g, &shorter, CORE_FP32));
+    ck_assert(!har_precision_is_rounding(&g, &shorter, CORE_FP32, true));
 }
 END_TEST
 
@@ -330,7 +331,7 @@ START_TEST(what_hides_below_a_unit_is_still_rounding)
     }
     const har_precision g = grade(CORE_BF16, 0x1p-20);
     ck_assert(g.n_error < 0.4 * g.n);
-    ck_assert(har_precision_is_rounding(&g, &h, CORE_BF16));
+    ck_assert(har_precision_is_rounding(&g, &h, CORE_BF16, true));
 }
 END_TEST
 
@@ -347,7 +348,7 @@ START_TEST(errors_in_one_place_are_wrong)
         found[i] *= here ? 1.0 + 0.06 * noise() : 1.0;
     }
     const har_precision g = grade(CORE_BF16, 0x1p-20);
-    ck_assert(har_precision_is_rounding(&g, &h, CORE_BF16) == (_i == 3));
+    ck_assert(har_precision_is_rounding(&g, &h, CORE_BF16, true) == (_i == 3));
 }
 END_TEST
 
