@@ -17,7 +17,8 @@ enum { HAR_PRECISION_TEXT = 160 };
 /* Of the finite elements of a tap that has bounds; sums over pieces and ranks.
  * A piece that m ranks hold counts 1/m on each.                              */
 typedef struct har_precision {
-    double n;          /* elements                                            */
+    double n;          /* elements that err, or that a bound lets err         */
+    double n_still;    /* others, but for zeros: moved, and right             */
     double n_error;    /* of them, not as expected                            */
     double sum_spread; /* of min(1, (error / scale)^2): precision.c           */
     double sum_sq_error, sum_4th_error, sum_sq_expected;

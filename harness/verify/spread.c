@@ -46,11 +46,12 @@ static void see(void *self, core_tap tap, const double *values,
     const core_st_tensor *expected = core_tapfile_find(d->file, "", tap, false);
     const core_st_tensor *bound = core_tapfile_find(d->file, "", tap, true);
     const int64_t n_col = core_tap_cols(d->spec, tap);
+    har_precision *sums = sums_of(d, tap);
     (void)ints, (void)none;
     for (int64_t i = 0; values != NULL && i < expected->n; i += n_col) {
         core_st_read(expected, i, n_col, d->expected);
         core_st_read(bound, i, n_col, d->bound);
-        har_precision_row(sums_of(d, tap), d->numerics, 1.0, n_col, d->expected,
+        har_precision_row(sums, d->numerics, 1.0, n_col, d->expected,
                           values + i, d->bound, d->error, i > 0);
     }
 }

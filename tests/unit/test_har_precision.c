@@ -157,6 +157,22 @@ START_TEST(a_rounded_transfer_is_graded)
 }
 END_TEST
 
+/* One row of a message, or a zero that is none any more. */
+START_TEST(a_part_of_a_transfer_is_wrong)
+{
+    const har_precision none = {0};
+    if (_i == 0) {
+        core_store(CORE_BF16, CORE_GRID_ACT, found + COLS, COLS);
+    } else {
+        whole[7] = 0.0;
+        to_bf16();
+        found[7] = 0x1p-9;
+    }
+    const har_precision g = grade(CORE_FP32, 0.0);
+    ck_assert(!har_precision_is_rounding(&g, &none, CORE_FP32, true));
+}
+END_TEST
+
 /* A statistic of a row that was rounded is one factor of the row: rounding
  * where the operator has such a statistic, wrong where it has none.          */
 START_TEST(a_factor_per_row_is_rounding_where_honest_errors_have_one)
@@ -419,6 +435,7 @@ int main(void)
                         sizeof roundings / sizeof *roundings);
     tcase_add_loop_test(tcase, a_rounded_transfer_is_graded, 0,
                         sizeof roundings / sizeof *roundings);
+    tcase_add_loop_test(tcase, a_part_of_a_transfer_is_wrong, 0, 2);
     tcase_add_test(tcase,
                    a_factor_per_row_is_rounding_where_honest_errors_have_one);
     tcase_add_test(tcase, less_than_a_bit_is_no_finding);
