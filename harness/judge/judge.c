@@ -114,7 +114,7 @@ static void see_rows(har__pass *p, int64_t i_tap, har_diff *sum)
     har_spot missing = {.row = 0};
     for (int64_t row = 0; row < n_row; row++) {
         const int64_t token = row / tap->extent.n_k;
-        if (p->dump->wanted[tap->part][token % part->n_t] &&
+        if (p->dump->wanted[tap->part][token] &&
             har_yardstick_is_real(part, token))
             see_row(p, i_tap, row, sum, &missing);
     }

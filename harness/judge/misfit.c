@@ -84,7 +84,7 @@ static bool fits(const har_misfit *m, reading *r)
     whole.n_col = r->n_col;
     return shape_of(m, r, shape) &&
            har_place_make(&r->place, whole, shape, m->tensor->n_dim, r->axes,
-                          m->slice, m->positions, unused) &&
+                          m->slice, m->claim, unused) &&
            explains(m, r);
 }
 

@@ -325,7 +325,7 @@ static void teardown(void)
 static core_status compare(void)
 {
     char path[160];
-    har_range range;
+    har_foreign_options with = {&map, {{0, -1}, {0, -1}}, NULL};
     core_message_clear();
     snprintf(path, sizeof path, "%s/gold", folder);
     ck_assert_int_eq(mkdir(path, 0700), 0);
@@ -337,9 +337,7 @@ static core_status compare(void)
         write_st(path, file[i].tensor, file[i].n, file[i].meta);
     }
     if (positions != NULL)
-        ck_assert(har_range_parse(&range, positions));
-    const har_foreign_options with = {
-        &map, positions != NULL ? &range : NULL, NULL};
+        ck_assert(har_range_parse(&with.claim.t, positions));
     CORE_TRY(har_namemap_open(&map, map_name));
     snprintf(path, sizeof path, "%s/dump", folder);
     CORE_TRY(har_foreign_open(&dump, path, &with));

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { N_B = 2, N_T = 32, N_TOKEN = N_B * N_T };
+enum { N_B = 2, N_T = 32, N_TOKEN = N_B * N_T, MAX_COLS = 256 };
 
 static core_spec spec;
 static core_tapfile *file;
@@ -248,6 +248,45 @@ START_TEST(rows_outside_the_tap_are_counted_not_used)
     s.piece.col0 = 1;
     ck_assert_int_gt(show(&s, HAR_FREE).n_outside, 2 * s.piece.n_col);
     drop(&s);
+}
+END_TEST
+
+/* Off by 0.9 of its bound an element passes, by 1.1 it does not: one element of
+ * every tap, the one whose bound leaves most room beside fp32's roundings.   */
+START_TEST(a_bound_is_an_edge_at_every_tap)
+{
+    int n_seen = 0;
+    for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++) {
+        const core_tap tap = {(core_tap_kind)kind, 0};
+        if (!core_tap_exists(&spec, tap) ||
+            core_tap_grid(tap.kind) == CORE_GRID_INT)
+            continue;
+        shown s = take(tap.kind, 0);
+        const core_st_tensor *t = core_tapfile_find(file, "", tap, true);
+        double bound[MAX_COLS], *at = NULL, room = 0.0, of_it = 0.0;
+        ck_assert_int_le(s.piece.n_col, MAX_COLS);
+        for (int64_t r = 0; r < s.piece.n_row; r++) {
+            har_reference_row(t, r, 0, s.piece.n_col, s.piece.n_col, bound);
+            for (int64_t j = 0; j < s.piece.n_col; j++) {
+                double *y = s.values + r * s.piece.ld + j;
+                if (*y == 0.0 || !(bound[j] / fabs(*y) > room))
+                    continue;
+                room = bound[j] / fabs(*y);
+                of_it = bound[j];
+                at = y;
+            }
+        }
+        if (room > 0x1p-20) { /* 16 units of the last place */
+            const double y = *at;
+            *at = (double)(float)(y + 0.9 * of_it);
+            ck_assert_int_eq(show(&s, HAR_FORCED).diff.n_bad, 0);
+            *at = (double)(float)(y - 1.1 * of_it);
+            ck_assert_int_eq(show(&s, HAR_FORCED).diff.n_bad, 1);
+            n_seen++;
+        }
+        drop(&s);
+    }
+    ck_assert_int_gt(n_seen, 10);
 }
 END_TEST
 
@@ -503,6 +542,7 @@ int main(void)
     tcase_add_checked_fixture(fp32, setup_fp32, teardown);
     tcase_add_test(fp32, fp32_is_judged_by_the_stored_bound);
     tcase_add_test(fp32, a_value_that_was_not_rounded_is_placed);
+    tcase_add_test(fp32, a_bound_is_an_edge_at_every_tap);
     tcase_add_test(fp32, a_flip_needs_a_certificate);
     suite_add_tcase(suite, fp32);
     TCase *bf16 = tcase_create("bf16");
