@@ -38,7 +38,7 @@ f.save("vocabulary.st", padded, {"padded": "64"})
 f.save("small.st", padded, {"padded:p0.logits": str(n_v - 1)})
 f.save("other.st", padded, {"padded:p0.logits": "63"})
 f.save("unrelated.st", dict(padded, **{"p0.logits": -padded["p0.logits"]}))
-more = {k: pad(v, 24, -np.inf) if k in router else pad(v, 64, 7) if k.endswith(("out", "embed", "norm")) else v
+more = {k: pad(v, 24, -np.inf) if k in router else pad(v, 64, 7) if k.endswith(("_out", ".out", ".embed", ".final_norm")) else v
         for k, v in padded.items()}
 f.save("all.st", more)
 for name, meta in (("tp4", {}), ("tp4_said", {"padded:p0.logits": "64"})):
@@ -91,6 +91,7 @@ has out '^padding    1005 values' # and 15 * (2 * 4 + 8 * 4)
 expect 1 moeparity compare gold wrong.st
 has out '^FAIL       first at p0.logits, '
 has out 'row 1, position 2, column 3: '
+! grep -q 'fit the golden' out || fail 'padding that is declared is told again'
 expect 1 moeparity compare gold other.st
 has out 'p0.logits: expected shape \[3,5,63\], found \[3,5,64\]; its first 37 columns fit the golden; if the others are padding, say padded:p0.logits 64$'
 refused 3 "small.st: 'p0.logits': expected at least 37 columns with padding, found '36'$" moeparity compare gold small.st
