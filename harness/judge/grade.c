@@ -37,6 +37,9 @@ double har__grade_bits(const har__pass *p)
     const double bits = p->grade.n > 0.0
                             ? har_precision_bits(&p->grade, numerics)
                             : 0.0;
-    return bits > 0.0 && har_precision_is_rounding(&p->grade, numerics) ? bits
-                                                                        : 0.0;
+    const har_precision none = {0}; /* no draws: the tolerance is all there is */
+    return bits > 0.0 &&
+                   har_precision_is_rounding(&p->grade, &none, numerics, true)
+               ? bits
+               : 0.0;
 }

@@ -76,6 +76,7 @@ static core_status open_tap(har_watch *watch, har_tap_watch *w, core_tap tap,
                    : NULL;
     w->first_mb = -1;
     har_diff_init(&w->diff);
+    har_lattice_init(&w->lattice);
     CORE_FAIL_IF(w->expected == NULL || w->expected->n != w->n_row * w->n_col,
                  CORE_E_FORMAT,
                  "%s: reference holds %lld elements, expected %lld",
@@ -121,6 +122,8 @@ static core_status open_arrays(har_watch *watch, const core_tapfile *file)
     watch->bound_row = p;
     CORE_TRY(core_alloc(&p, watch->n_scratch, sizeof(double), "a row"));
     watch->error_row = p;
+    CORE_TRY(core_alloc(&p, watch->n_scratch, sizeof(double), "a row"));
+    watch->stored_row = p;
     if (watch->mode == HAR_FORCED_ROUTING) {
         watch->score_capacity = watch->n_token;
         CORE_TRY(core_alloc(&p, watch->n_token * spec->n_e, sizeof(double),
@@ -163,6 +166,7 @@ void har_watch_close(har_watch *watch)
     free(watch->expected_row);
     free(watch->bound_row);
     free(watch->error_row);
+    free(watch->stored_row);
     free(watch->score);
     free(watch->score_row);
     free(watch->flip_room);
@@ -357,6 +361,8 @@ static void see_value_row(har_watch *watch, har_tap_watch *w,
                           watch->bound_row);
     har_diff_row(&w->diff, rule, row, piece->col0, piece->n_col,
                  watch->expected_row, found, watch->bound_row);
+    har_lattice_row(&w->lattice, watch->numerics, core_tap_grid(w->tap.kind),
+                    row, piece->col0, piece->n_col, found, watch->stored_row);
     if (rule.kind == HAR_RULE_BOUND)
         w->n_marginal += har_precision_row(
             &w->grade, watch->numerics, 1.0 / piece->n_owners, piece->n_col,

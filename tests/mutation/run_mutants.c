@@ -9,8 +9,9 @@
  *   killed   exit code 1; a crash or a hang is not a verdict
  *   located  the first differing tap matches the glob of the mutant
  *   seen     every check named by the mutant fired too: coverage, replica,
- *            poison or precision among the faults of that tap, or conservation
- *            of the run, or exercise: no other pass differs; "!NAME" must not
+ *            poison, precision or lattice among the faults of that tap, or
+ *            conservation of the run, or exercise: no other pass differs;
+ *            "!NAME" must not; "bits=N": the tap is said to have about N bits
  *            so did the line that `says` is part of, of report or message
  *   looks    the diagnosis of the forced pass has signatures that the mutant
  *            names, and no other; none if it names none
@@ -29,6 +30,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <jansson.h>
+#include <math.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -110,6 +112,15 @@ static bool has_fault(const json_t *first, const char *name)
     return false;
 }
 
+/* An rms tells bits within one and a half: what is rounded may have half of the
+ * magnitude of what is shown, or be rounded twice.                           */
+static bool has_bits(const json_t *first, int bits)
+{
+    const json_t *found = json_object_get(first, "bits");
+    return json_is_number(found) &&
+           fabs(json_number_value(found) - bits) <= 1.5;
+}
+
 static bool is_conserved(const json_t *root)
 {
     const json_t *plan = json_array_get(json_object_get(root, "plans"), 0);
@@ -143,9 +154,10 @@ static bool checks_fired(const json_t *root, const json_t *first,
         const bool wanted = name[0] != '!';
         name += wanted ? 0 : 1;
         const bool fired =
-            strcmp(name, "conservation") == 0 ? !is_conserved(root)
-            : strcmp(name, "exercise") == 0   ? is_exercise(root)
-                                              : has_fault(first, name);
+            strncmp(name, "bits=", 5) == 0 ? has_bits(first, atoi(name + 5))
+            : strcmp(name, "conservation") == 0 ? !is_conserved(root)
+            : strcmp(name, "exercise") == 0     ? is_exercise(root)
+                                                : has_fault(first, name);
         if (fired != wanted)
             return false;
     }

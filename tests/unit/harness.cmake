@@ -7,6 +7,9 @@ add_unit(test_har_dump SOURCES test_har_dump.c LIBS harness LABELS unit)
 add_unit(test_har_estimate SOURCES test_har_estimate.c LIBS harness LABELS unit)
 add_unit(test_har_pieces SOURCES test_har_pieces.c LIBS harness LABELS unit)
 add_unit(test_har_precision SOURCES test_har_precision.c LIBS harness LABELS unit)
+add_unit(test_har_spread
+  SOURCES test_har_spread.c ../support/ref_fixture.c ../support/ref_families.c
+  LIBS harness LABELS unit)
 add_unit(test_har_choosing SOURCES test_har_choosing.c LIBS harness LABELS unit)
 add_unit(test_har_half SOURCES test_har_half.c LIBS harness LABELS unit)
 add_unit(test_har_place SOURCES test_har_place.c LIBS harness LABELS unit)

@@ -395,15 +395,40 @@ START_TEST(bf16_is_judged_by_element_and_by_tap)
     har_tap_watch w = show(&s, HAR_FORCED);
     ck_assert(w.diff.sum_sq_error > 0.0);
     ck_assert_int_eq(w.diff.n_bad + w.n_marginal, 0);
-    ck_assert(har_precision_ratio(&w.grade) <= 1.0);
+    const har_precision honest = {.n = 4.0 * (double)n};
+    ck_assert(har_precision_ratio(&w.grade, &honest) <= 1.0);
     for (int64_t i = 0; i < n; i += 2)
         s.values[i] *= 1.004;
     core_store(CORE_BF16, CORE_GRID_ACT, s.values, n);
     w = show(&s, HAR_FORCED);
     ck_assert_int_eq(w.diff.n_bad, 0);
-    ck_assert(har_precision_ratio(&w.grade) > 1.0);
+    ck_assert(har_precision_ratio(&w.grade, &honest) > 1.0);
     s.values[0] *= 1.03;
     ck_assert_int_eq(show(&s, HAR_FORCED).diff.n_bad, 1);
+    drop(&s);
+}
+END_TEST
+
+/* Nearer to the truth than any number of the type: no bound sees it. */
+START_TEST(a_value_that_was_not_rounded_is_placed)
+{
+    static const har_mode modes[] = {HAR_FORCED, HAR_FORCED_ROUTING};
+    shown s = take(CORE_TAP_ATTN_OUT, 0);
+    const int64_t at = 5 * s.piece.n_col + 3;
+    for (int i = 0; i < 2; i++) {
+        const double good = s.values[at];
+        ck_assert_int_eq(show(&s, modes[i]).lattice.n_off, 0);
+        s.values[at] = good * (1.0 + 0x1p-26);
+        const har_tap_watch w = show(&s, modes[i]);
+        ck_assert_int_eq(w.diff.n_bad, 0);
+        ck_assert_int_eq(w.lattice.n_off, 1);
+        ck_assert_int_eq(w.lattice.first.row, 5);
+        ck_assert_int_eq(w.lattice.first.col, 3);
+        ck_assert(w.lattice.first.expected == good);
+        s.values[at] = good;
+    }
+    s.values[at] = (double)NAN; /* which is poison */
+    ck_assert_int_eq(show(&s, HAR_FORCED).lattice.n_off, 0);
     drop(&s);
 }
 END_TEST
@@ -592,12 +617,14 @@ int main(void)
     suite_add_tcase(suite, exact);
     tcase_add_checked_fixture(fp32, setup_fp32, teardown);
     tcase_add_test(fp32, fp32_is_judged_by_the_stored_bound);
+    tcase_add_test(fp32, a_value_that_was_not_rounded_is_placed);
     tcase_add_test(fp32, a_bound_is_an_edge_at_every_tap);
     tcase_add_test(fp32, a_flip_needs_a_certificate);
     suite_add_tcase(suite, fp32);
     TCase *bf16 = tcase_create("bf16");
     tcase_add_checked_fixture(bf16, setup_bf16, teardown);
     tcase_add_test(bf16, bf16_is_judged_by_element_and_by_tap);
+    tcase_add_test(bf16, a_value_that_was_not_rounded_is_placed);
     tcase_add_test(bf16, a_flip_in_bf16_needs_its_drift);
     suite_add_tcase(suite, bf16);
     return check_main(suite);
