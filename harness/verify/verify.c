@@ -62,6 +62,7 @@ typedef struct rank_state { /* of one rank during a case                      */
     har_job *job;
     core_arena arena;
     par_layout layout;
+    par_observer observer; /* of the model: whoever watches the pass at hand  */
     par_model *model;
     har_reference reference;
     view main, exercise;
@@ -148,13 +149,13 @@ static core_status open_rank(rank_state *s, const par_plan *plan,
                              core_numerics numerics, size_t budget)
 {
     har_job *job = s->job;
-    const par_observer observer = {s, observe};
     const par_options options = {budget,
-                                 &observer,
+                                 &s->observer,
                                  job->tick != NULL ? pass_tick : NULL,
                                  s,
                                  job->cost != NULL ? pass_cost : NULL,
                                  s};
+    s->observer = (par_observer){s, observe};
     CORE_TRY(
         par_layout_make(&s->layout, &s->arena, job->spec, plan, s->comm->rank));
     if (job->plan != plan) {
@@ -222,8 +223,6 @@ static core_status run_pass(rank_state *s, har_case_result *out, const view *v,
     out->is_conserved &= is_conserved(&totals, &v->routing, pass);
     if (out->n_pass == 1)
         out->totals = totals;
-    if (v->is_exercise)
-        out->exercise_n_t = v->batch->n_t;
     if (!har_verdict_is_bad(pass->verdict) && out->numerics == CORE_EXACT &&
         !stats.exact)
         status = core_fail(CORE_E_EXACT,
@@ -299,7 +298,7 @@ static void conclude(har_case_result *out, const har_reference_entry *reference)
         qualify(out, reference);
 }
 
-/* A pass over what the router left idle, if that is the whole complaint. */
+/* After a clean pass that left something idle: the dealt one. */
 static core_status exercise(rank_state *s, har_case_result *out)
 {
     const bool is_free = out->pass[0].mode == HAR_FREE;

@@ -124,11 +124,12 @@ static void drop(shown *s)
     free(s->rows);
 }
 
-static har_tap_watch show(shown *s, har_mode mode)
+static har_tap_watch show_in(shown *s, har_mode mode, bool is_exercise)
 {
     har_watch *watch = NULL;
     ck_assert_int_eq(
         har_watch_open(&watch, &spec, numerics, mode, file, N_TOKEN), CORE_OK);
+    watch->is_exercise = is_exercise;
     const par_observer observer = har_watch_observer(watch);
     observer.observe(observer.self, &s->piece);
     har_tap_watch seen = {0};
@@ -138,6 +139,11 @@ static har_tap_watch show(shown *s, har_mode mode)
             seen = watch->tap[i];
     har_watch_close(watch);
     return seen;
+}
+
+static har_tap_watch show(shown *s, har_mode mode)
+{
+    return show_in(s, mode, false);
 }
 
 START_TEST(the_reference_agrees_with_itself)
@@ -235,6 +241,32 @@ START_TEST(an_expert_and_a_slot_are_exact)
     s.ints[2]++;
     ck_assert_int_eq(show(&s, HAR_FORCED_ROUTING).diff.n_bad, 1);
     drop(&s);
+}
+END_TEST
+
+/* Of an exercise: what is dealt is taken over and not judged, all else is. */
+START_TEST(what_is_dealt_is_taken_over)
+{
+    shown idx = take(CORE_TAP_TOPK_IDX, 1);
+    shown weight = take(CORE_TAP_TOPK_WEIGHT, 1);
+    shown slot = take(CORE_TAP_SLOT, 1), out = take(CORE_TAP_OUT, 1);
+    const int64_t expert = idx.ints[5];
+    const double dealt = weight.values[7];
+    idx.ints[5] = 25 - idx.ints[5];
+    weight.values[7] = NAN;
+    slot.ints[3]++;
+    out.values[4] += 1.0;
+    ck_assert_int_eq(show_in(&idx, HAR_FREE, true).diff.n_bad, 0);
+    ck_assert_int_eq(idx.ints[5], expert);
+    const har_tap_watch w = show_in(&weight, HAR_FREE, true);
+    ck_assert(w.diff.n_bad == 0 && w.diff.n_nan == 0);
+    ck_assert(weight.values[7] == dealt);
+    ck_assert_int_eq(show_in(&slot, HAR_FREE, true).diff.n_bad, 1);
+    ck_assert_int_eq(show_in(&out, HAR_FREE, true).diff.n_bad, 1);
+    drop(&idx);
+    drop(&weight);
+    drop(&slot);
+    drop(&out);
 }
 END_TEST
 
@@ -509,6 +541,7 @@ int main(void)
     tcase_add_test(exact, one_wrong_value_is_placed_and_replaced);
     tcase_add_test(exact, poison_is_counted);
     tcase_add_test(exact, an_expert_and_a_slot_are_exact);
+    tcase_add_test(exact, what_is_dealt_is_taken_over);
     tcase_add_test(exact, rows_outside_the_tap_are_counted_not_used);
     tcase_add_test(exact, a_reference_tells_something_and_zeros_do_not);
     tcase_add_test(exact, relu_may_make_many_zeros_but_not_only_zeros);
