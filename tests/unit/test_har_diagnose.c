@@ -48,13 +48,12 @@ static void forward(fix_taps *out, const core_spec *spec, core_weights *from)
 
 enum { FIX_PLAIN = -1 };
 
-static void open_tap(int model, core_numerics how, core_tap which)
+static void open_tap(int model, core_tap which)
 {
     const core_spec spec = model == FIX_PLAIN ? fix_spec() : fix_family(model);
-    numerics = how;
     tap = which;
     ck_assert_int_eq(core_weights_open_procedural(&weights, &spec, 5), CORE_OK);
-    ck_assert_int_eq(core_weights_prepare(weights, how, NULL), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(weights, numerics, NULL), CORE_OK);
     forward(&taps, &spec, weights);
     n_row = core_tap_n_rows(&spec, tap, N_TOKEN);
     n_col = core_tap_cols(&spec, tap);
@@ -62,7 +61,7 @@ static void open_tap(int model, core_numerics how, core_tap which)
     expected = fix_find(&taps, tap.kind, tap.layer);
     memcpy(found, expected, (size_t)(n_row * n_col) * sizeof *found);
     const bool is_int = core_tap_grid(tap.kind) == CORE_GRID_INT;
-    const float *bound = core_uses_floats(how) && !is_int
+    const float *bound = core_uses_floats(numerics) && !is_int
                              ? fix_bound(&taps, tap.kind, tap.layer)
                              : NULL;
     for (int64_t i = 0; i < n_row; i++) {
@@ -602,8 +601,6 @@ static const struct plant {
      unweighed_norm, NULL, NULL},
     {"norm_weight", "1 + weight", FIX_PLAIN, T(ATTN_NORM), one_more_norm, NULL,
      NULL},
-    {"eps", "eps 0.001 instead of 1e-05", FIX_PLAIN, T(ATTN_NORM), NULL,
-     set_eps, NULL},
     {"norm_kind", "layernorm", FIX_PLAIN, T(ATTN_NORM), less_the_mean, NULL,
      NULL},
     {"norm_share", "share 0 of 2 (tp)", FIX_PLAIN, T(ATTN_NORM), of_own_columns,
@@ -646,7 +643,10 @@ static const struct plant {
      NULL},
     {"maximum", "zero where it should be negative", FIX_PLAIN, T(EMBED),
      largest, NULL, NULL},
-    /* not in exact numerics, where all values have few bits */
+    /* below what bf16 can tell */
+    {"eps", "eps 0.001 instead of 1e-05", FIX_PLAIN, T(ATTN_NORM), NULL,
+     set_eps, NULL},
+    /* neither where all values have few bits */
     {"rounded", "rounded to 8 bits (bf16)", FIX_PLAIN, T(ROUTER_LOGITS),
      rounded, NULL, NULL},
     {"truncated", "cut off to 8 bits", FIX_PLAIN, T(ROUTER_LOGITS), cut_off,
@@ -656,15 +656,13 @@ static const struct plant {
 
 enum {
     N_PLANT = sizeof plants / sizeof *plants,
-    N_IN_FLOATS_ONLY = 2,
-    N_PLANTED = 2 * N_PLANT - N_IN_FLOATS_ONLY
+    N_IN_EXACT = N_PLANT - 2,
+    N_IN_BF16 = N_PLANT - 3
 };
 
-/* In both: i counts the plants twice. */
-static void plant(int i)
+static void plant(const struct plant *p)
 {
-    const struct plant *p = &plants[i % N_PLANT];
-    open_tap(p->model, i < N_PLANT ? CORE_FP32 : CORE_EXACT, p->tap);
+    open_tap(p->model, p->tap);
     if (p->set != NULL)
         spoil_by_setting(p->set);
     else
@@ -676,8 +674,8 @@ static void plant(int i)
 
 START_TEST(a_plant_is_named_and_nothing_else)
 {
-    const struct plant *p = &plants[_i % N_PLANT];
-    plant(_i);
+    const struct plant *p = &plants[_i];
+    plant(p);
     const har_diagnosis d = diagnose();
     ck_assert_msg(d.n > 0, "%s, %s: no diagnosis", p->signature, p->text);
     bool seen = false;
@@ -701,8 +699,8 @@ END_TEST
 /* A tenth of the difference, in the mean square, that nothing explains. */
 START_TEST(a_plant_under_noise_has_no_diagnosis)
 {
-    const struct plant *p = &plants[_i % N_PLANT];
-    plant(_i);
+    const struct plant *p = &plants[_i];
+    plant(p);
     double difference = 0.0;
     for (int64_t i = 0; i < n_row * n_col; i++)
         if (isfinite(found[i]))
@@ -729,20 +727,41 @@ END_TEST
 
 START_TEST(no_difference_has_no_diagnosis)
 {
-    open_tap(FIX_PLAIN, CORE_FP32, plants[_i].tap);
+    open_tap(FIX_PLAIN, plants[_i].tap);
     ck_assert_int_eq(diagnose().n, 0);
     close_tap();
 }
 END_TEST
 
+static void in_fp32(void)
+{
+    numerics = CORE_FP32;
+}
+static void in_exact(void)
+{
+    numerics = CORE_EXACT;
+}
+static void in_bf16(void)
+{
+    numerics = CORE_BF16;
+}
+
+static void add_case(Suite *suite, const char *name, void (*choose)(void),
+                     int n)
+{
+    TCase *tc = tcase_create(name);
+    tcase_add_checked_fixture(tc, choose, NULL);
+    tcase_add_loop_test(tc, a_plant_is_named_and_nothing_else, 0, n);
+    tcase_add_loop_test(tc, a_plant_under_noise_has_no_diagnosis, 0, n);
+    tcase_add_loop_test(tc, no_difference_has_no_diagnosis, 0, n);
+    suite_add_tcase(suite, tc);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("har_diagnose");
-    TCase *plain = tcase_create("signatures");
-    tcase_add_loop_test(plain, a_plant_is_named_and_nothing_else, 0, N_PLANTED);
-    tcase_add_loop_test(plain, a_plant_under_noise_has_no_diagnosis, 0,
-                        N_PLANTED);
-    tcase_add_loop_test(plain, no_difference_has_no_diagnosis, 0, N_PLANT);
-    suite_add_tcase(suite, plain);
+    add_case(suite, "fp32", in_fp32, N_PLANT);
+    add_case(suite, "exact", in_exact, N_IN_EXACT);
+    add_case(suite, "bf16", in_bf16, N_IN_BF16);
     return check_main(suite);
 }
