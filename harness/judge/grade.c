@@ -1,15 +1,15 @@
 /* harness/judge/grade.c -- do the errors of a tap look like rounding?
  *
- * An honest run may lose bits where its libraries do (a sum over experts that is
- * kept in bf16): its errors are small, without sign, place or common factor,
- * and say how many bits are left (harness/verify/precision.h).  The tolerance of
- * a row stands for the bound there.
+ * An honest run may lose bits where its libraries do (a sum over experts that
+ * is kept in bf16): its errors are small, without sign, place or common factor,
+ * and say how many bits are left (harness/verify/precision.h).  The tolerance
+ * of a row stands for the bound there.
  */
 #include "harness/judge/judge_impl.h"
 
 #include <string.h>
 
-/* The numerics of the yardstick; CORE_EXACT, which has no grades, for others. */
+/* The numerics of the yardstick; CORE_EXACT, which has no grades, if unknown. */
 static core_numerics numerics_of(const har_yardstick *yard)
 {
     core_numerics n = CORE_FP64;
