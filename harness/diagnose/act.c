@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 typedef struct inputs {
-    const double *gate, *up; /* [n, n_all]; gate NULL: not gated             */
+    const double *gate, *up; /* [n, n_all]; gate NULL: not gated              */
     int64_t n_all;
 } inputs;
 

@@ -10,20 +10,20 @@
 #include <stdio.h>
 
 typedef struct inputs {
-    const double *q;     /* [n, H*Dh]                                     */
-    const double *k, *v; /* [N, G*Dh] all rows                            */
-    const double *sinks; /* [H] or NULL                                   */
-    double *p;           /* [T] of a query                                */
+    const double *q;     /* [n, H*Dh]                                         */
+    const double *k, *v; /* [N, G*Dh] all rows                                */
+    const double *sinks; /* [H] or NULL                                       */
+    double *p;           /* [T] of a query                                    */
 } inputs;
 
 /* How a query attends.                                                       */
 typedef struct attending {
     double scale;
     int64_t ahead;  /* keys beyond the query that it sees; -1: not its
-                     * own either                                    */
-    int64_t behind; /* keys more (less: negative) before the first   */
+                     * own either                                             */
+    int64_t behind; /* keys more (less: negative) before the first            */
     bool sees_all;
-    bool in_turn; /* query head h reads kv head h % G              */
+    bool in_turn; /* query head h reads kv head h % G                         */
 } attending;
 
 static void attend(har__case *c, const inputs *in, const attending *how,

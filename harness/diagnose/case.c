@@ -196,7 +196,7 @@ static bool differs(const har_scene *s, int64_t i, int64_t j,
     return !(fabs(was) <= s->allowed[i]);
 }
 
-typedef struct buffers { /* the case's own, to be written                    */
+typedef struct buffers { /* the case's own, to be written                     */
     int64_t *row, *source;
     double *found, *expected, *tolerance, *guess, *line;
     bool *is_bad, *skip;

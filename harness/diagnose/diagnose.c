@@ -14,7 +14,7 @@ typedef struct signature {
     const char *name;
     har__try *try_it;
     int n_fitted; /* 0 nothing, 1 a number or some names, 2 a map or a number of
-                   * each part, 3 a number of each row or column             */
+                   * each part, 3 a number of each row or column              */
 } signature;
 
 static const signature signatures[] = {

@@ -18,26 +18,26 @@
 /* Ranks that a sum, or rows and columns of a tap, may be dealt to. */
 enum { HAR_MAX_DEGREES = 4 };
 typedef struct har_degree {
-    const char *name; /* "tp"; borrowed                                */
-    int64_t n;        /* 1 says nothing                                */
+    const char *name; /* "tp"; borrowed                                       */
+    int64_t n;        /* 1 says nothing                                       */
 } har_degree;
 
 /* What is known of a tap that differs.  Borrows everything.                  */
 typedef struct har_scene {
-    bool is_tap; /* else `tap` says nothing                       */
+    bool is_tap; /* else `tap` says nothing                                   */
     core_tap tap;
-    int64_t n_b, n_t;     /* rows and positions of the batch; 0: not known */
-    int64_t n_row, n_col; /* of the whole tap                              */
+    int64_t n_b, n_t;     /* rows and positions of the batch; 0: not known    */
+    int64_t n_row, n_col; /* of the whole tap                                 */
     /* What was found: some rows, those that differ among them, and of them
      * columns [col0, col0 + n_found_col).                                    */
     int64_t n_found, col0, n_found_col;
-    int64_t n_seen;         /* rows that were looked at, right ones too      */
-    const int64_t *row;     /* [n_found]                                     */
-    const double *found;    /* [n_found, n_found_col]                        */
+    int64_t n_seen;         /* rows that were looked at, right ones too       */
+    const int64_t *row;     /* [n_found]                                      */
+    const double *found;    /* [n_found, n_found_col]                         */
     const double *allowed;  /* [n_found] largest error of an element that is
-                             * no fault; 0: none is                          */
-    core_numerics numerics; /* of both sides                                 */
-    const core_spec *spec;  /* NULL: not known                               */
+                             * no fault; 0: none is                           */
+    core_numerics numerics; /* of both sides                                  */
+    const core_spec *spec;  /* NULL: not known                                */
     const core_weights *weights; /* prepared for those numerics; NULL: not
                                   * known                                     */
     int n_degree;
@@ -57,14 +57,14 @@ enum { HAR_MAX_LIKENESSES = 3, HAR_LIKENESS_TEXT = 200 };
 
 /* One signature that fits.                                                   */
 typedef struct har_likeness {
-    int signature;    /* har_signature_name                            */
-    double explained; /* share of the difference, 0.99 to 1            */
+    int signature;    /* har_signature_name                                   */
+    double explained; /* share of the difference, 0.99 to 1                   */
     char text[HAR_LIKENESS_TEXT]; /* "every value is twice what it should be" */
 } har_likeness;
 
 /* No pointers in it: ranks send it to each other.                            */
 typedef struct har_diagnosis {
-    int n; /* 0: nothing fits                               */
+    int n; /* 0: nothing fits                                                 */
     har_likeness likeness[HAR_MAX_LIKENESSES];
     char where[HAR_LIKENESS_TEXT]; /* "in 11 of 22 rows, columns 30 to 59"; ""
                                     * everywhere                              */

@@ -8,11 +8,11 @@
  * found: row[i] and col0 + j are their places in the tap.                    */
 typedef struct har__case {
     const har_scene *scene;
-    int64_t n, n_col;       /* rows and columns that were found              */
-    const int64_t *row;     /* [n]                                           */
-    const double *found;    /* [n, n_col]                                    */
-    const double *expected; /* [n, n_col]                                    */
-    const bool *is_bad;     /* [n_col] some row differs in the column        */
+    int64_t n, n_col;       /* rows and columns that were found               */
+    const int64_t *row;     /* [n]                                            */
+    const double *found;    /* [n, n_col]                                     */
+    const double *expected; /* [n, n_col]                                     */
+    const bool *is_bad;     /* [n_col] some row differs in the column         */
     int64_t n_bad_col;
     const double *tolerance; /* [n] what rounding leaves of a right element   */
     double *guess;           /* [n, n_col] what a hypothesis predicts         */

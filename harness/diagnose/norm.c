@@ -11,16 +11,16 @@
 
 /* How a norm is computed.                                                    */
 typedef struct norm {
-    bool is_centred; /* LayerNorm: less the mean, and a bias           */
+    bool is_centred; /* LayerNorm: less the mean, and a bias                  */
     double eps;
-    double plus; /* added to the weights                           */
+    double plus; /* added to the weights                                      */
     bool is_weighed;
-    int64_t c0, c1;  /* columns that the statistic is over             */
-    int64_t counted; /* columns that it is divided by                  */
+    int64_t c0, c1;  /* columns that the statistic is over                    */
+    int64_t counted; /* columns that it is divided by                         */
 } norm;
 
 typedef struct inputs {
-    const double *x; /* [n, D]                                         */
+    const double *x; /* [n, D]                                                */
     const double *weight, *bias; /* [D]; bias NULL: none                      */
     int64_t n_d;
     norm right;

@@ -16,11 +16,11 @@
 enum { MAX_SHARES = 8 };
 
 typedef struct shares {
-    const char *name;              /* of the degree                    */
-    int64_t n;                     /* ranks                            */
+    const char *name;              /* of the degree                           */
+    int64_t n;                     /* ranks                                   */
     int64_t n_term;                /* and one more: the bias, if known */
-    int64_t first[MAX_SHARES + 1]; /* inner columns of each            */
-    double *term[MAX_SHARES + 1];  /* [n, n_col]                       */
+    int64_t first[MAX_SHARES + 1]; /* inner columns of each                   */
+    double *term[MAX_SHARES + 1];  /* [n, n_col]                              */
 } shares;
 
 /* Add x W^T of each share to row i.  w: [n_col, n_k] */

@@ -11,20 +11,20 @@
 #include <string.h>
 
 typedef struct inputs {
-    const double *x; /* [n, n_x] of which heads begin at x0          */
+    const double *x; /* [n, n_x] of which heads begin at x0                   */
     int64_t n_x, x0;
     int64_t n_head, n_dh;
-    int64_t first;      /* of a head: its rotated part                  */
-    int64_t n_position; /* of the tables                                */
+    int64_t first;      /* of a head: its rotated part                        */
+    int64_t n_position; /* of the tables                                      */
     double *cos_tj, *sin_tj, *line;
-    int64_t *position; /* [n]                                          */
+    int64_t *position; /* [n]                                                 */
 } inputs;
 
 /* How heads are turned.                                                      */
 typedef struct turn {
     bool interleaved;
     int64_t first;
-    double sign; /* of sin                                       */
+    double sign; /* of sin                                                    */
 } turn;
 
 static void turn_row(const har__case *c, const inputs *in, const turn *how,

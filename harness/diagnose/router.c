@@ -67,15 +67,15 @@ bool har__try_scores(har__case *c, char text[HAR_LIKENESS_TEXT])
 typedef struct weighing {
     bool renormalised;
     double scale;
-    bool corrected; /* the correction, which only chooses, weighs too   */
-    bool of_all;    /* softmax_top: of all logits, not the chosen ones  */
+    bool corrected; /* the correction, which only chooses, weighs too         */
+    bool of_all;    /* softmax_top: of all logits, not the chosen ones        */
 } weighing;
 
 typedef struct inputs {
-    const double *score; /* [n, E] probabilities, or logits of softmax_top   */
-    const double *idx;   /* [n, K]                                           */
+    const double *score; /* [n, E] probabilities, or logits of softmax_top    */
+    const double *idx;   /* [n, K]                                            */
     const double *correction; /* [E] or NULL                                  */
-    double *line, *all; /* [K], [E]                                         */
+    double *line, *all; /* [K], [E]                                           */
     weighing right;
 } inputs;
 

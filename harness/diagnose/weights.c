@@ -15,11 +15,11 @@
 typedef struct trial {
     const har__product *of;
     int64_t n_k;
-    const double *x;       /* [n, n_k]                                      */
-    const int64_t *expert; /* [n] whose weights                             */
+    const double *x;       /* [n, n_k]                                        */
+    const int64_t *expert; /* [n] whose weights                               */
     int layer;
     bool is_transposed;
-    double *line; /* [n_k]                                         */
+    double *line; /* [n_k]                                                    */
 } trial;
 
 /* Read the weights of a column, of row i's expert: line[], and its bias. */

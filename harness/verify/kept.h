@@ -11,11 +11,11 @@
 
 /* All 0: nothing yet.                                                        */
 typedef struct har_kept {
-    int64_t i_tap;       /* of the watch; says nothing while n == 0       */
+    int64_t i_tap;       /* of the watch; says nothing while n == 0           */
     int64_t col0, n_col; /* of all rows; pieces of other columns are left */
-    int64_t n, room;     /* rows                                          */
-    int64_t *row;        /* [room] owned                                  */
-    double *values;      /* [room, n_col] owned                           */
+    int64_t n, room;     /* rows                                              */
+    int64_t *row;        /* [room] owned                                      */
+    double *values;      /* [room, n_col] owned                               */
 } har_kept;
 
 /* Keep a row of tap i_tap, values or ints [n_col], unless an earlier tap is
