@@ -32,14 +32,6 @@ void har_reference_row(const core_st_tensor *tensor, int64_t row, int64_t col0,
     core_st_read(tensor, row * n_col + col0, n, out);
 }
 
-int64_t har_reference_int(const core_st_tensor *tensor, int64_t i)
-{
-    int64_t value;
-    memcpy(&value, (const char *)tensor->data + (size_t)i * sizeof value,
-           sizeof value);
-    return value;
-}
-
 /* --- open and close --- */
 
 static int slot_of(core_tap tap)
@@ -336,7 +328,7 @@ static void see_int_row(har_watch *watch, har_tap_watch *w,
     core_assert(piece->n_col <= MAX_INT_COLS);
     for (int64_t j = 0; j < piece->n_col; j++)
         expected[j] =
-            har_reference_int(w->expected, row * w->n_col + piece->col0 + j);
+            core_st_int(w->expected, row * w->n_col + piece->col0 + j);
     if (watch->mode == HAR_FORCED_ROUTING && w->tap.kind == CORE_TAP_TOPK_IDX &&
         piece->n_col == w->n_col)
         see_choice(watch, w, i, row, expected, found, piece->n_col);
@@ -387,7 +379,7 @@ static void take_dealt(const har_tap_watch *w, const par_piece *piece,
     const int64_t at = piece->row_ids[i] * w->n_col + piece->col0;
     for (int64_t j = 0; w->is_int && j < piece->n_col; j++)
         piece->ints[i * piece->ld + j] =
-            har_reference_int(w->expected, at + j);
+            core_st_int(w->expected, at + j);
     if (!w->is_int)
         core_st_read(w->expected, at, piece->n_col,
                      piece->values + i * piece->ld);

@@ -89,9 +89,8 @@ const har_tap_watch *har_watch_tap(const har_watch *watch, core_tap tap);
 /* The operator took in what nobody has written.                      [local] */
 void har_watch_unwritten(har_watch *watch, core_tap tap);
 
-/* One row of a reference tensor, as doubles / as integers.           [local] */
+/* One row of a reference tensor, as doubles.                         [local] */
 void har_reference_row(const core_st_tensor *tensor, int64_t row, int64_t col0,
                        int64_t n, int64_t n_col, double *out);
-int64_t har_reference_int(const core_st_tensor *tensor, int64_t i);
 
 #endif

@@ -179,7 +179,7 @@ static void name_experts(har_pass *pass, const core_tapfile *file)
         const core_tap idx = {CORE_TAP_TOPK_IDX, t->tap.layer};
         if (t->first_rank >= 0 &&
             core_tap_row_kind(t->tap.kind) == CORE_ROWS_CHOICE)
-            t->expert = har_reference_int(
+            t->expert = core_st_int(
                 core_tapfile_find(file, "", idx, false), t->diff.first.row);
     }
 }

@@ -104,7 +104,7 @@ static shown take(core_tap_kind kind, int layer)
         if (!is_int)
             har_reference_row(t, r, 0, n_col, n_col, s.values + r * n_col);
         for (int64_t j = 0; is_int && j < n_col; j++)
-            s.ints[r * n_col + j] = har_reference_int(t, r * n_col + j);
+            s.ints[r * n_col + j] = core_st_int(t, r * n_col + j);
     }
     s.piece = (par_piece){.tap = tap,
                           .values = is_int ? NULL : s.values,
@@ -201,7 +201,7 @@ START_TEST(the_first_difference_is_kept)
     ids.ints[5 * ids.piece.n_col] += 1;
     observer.observe(observer.self, &ids.piece);
     ck_assert_int_eq(watch->kept.n, 1);
-    ck_assert(watch->kept.values[0] == (double)har_reference_int(
+    ck_assert(watch->kept.values[0] == (double)core_st_int(
                                            har_watch_tap(watch, ids.piece.tap)
                                                ->expected,
                                            5 * ids.piece.n_col) +
