@@ -1,7 +1,7 @@
 /* golden/compute.c -- one numerics of a bundle: the reference's passes.
  *
- * An honest pass gives the values.  Where the numerics rounds, perturbed passes
- * follow: each takes over the honest routing, because a perturbation that makes
+ * An honest pass gives the values.  Where the numerics rounds, drawn passes
+ * follow: each takes over the honest routing, because a rounding that makes
  * a token choose another expert says nothing about the others, and the bundle's
  * tolerances are for dumps with the bundle's routing.  Exact mode makes files
  * that hold for every machine, BLAS and thread count, and for every plan with
@@ -49,17 +49,20 @@ static const int64_t *honest_routing(void *self, core_tap tap)
     return gold__taps_find(self, tap)->ints;
 }
 
-static core_status perturbed_passes(const gold_case *gold, gold__pass *pass,
-                                    ref_model *model, showing *progress)
+static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
+                                ref_model *model, showing *progress)
 {
     const core_groups groups = {gold->n_group, gold->first_row};
     const core_tap_sink sink = gold__drift_sink(&pass->taps);
     for (uint64_t i = 0; i < GOLD__RUNS; i++) {
-        const ref_perturbation perturbation = {GOLD__SEED, i, honest_routing,
-                                               &pass->taps};
+        const ref_draw draw = {.seed = GOLD__SEED,
+                               .run = i,
+                               .forcing = REF_FREE,
+                               .routing = honest_routing,
+                               .self = &pass->taps};
         progress->i_pass++;
-        CORE_TRY(ref_forward_perturbed(model, &gold->batch, &groups,
-                                       &perturbation, &sink, NULL));
+        CORE_TRY(ref_forward_drawn(model, &gold->batch, &groups, &draw, &sink,
+                                   NULL));
     }
     return CORE_OK;
 }
@@ -73,7 +76,6 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
     const ref_options ref = {
         .n_threads = options->n_threads,
         .weight_budget_bytes = options->weight_budget_bytes,
-        .bounds = rounds,
         .progress = options->progress != NULL ? show_progress : NULL,
         .progress_self = &progress};
     const core_groups groups = {gold->n_group, gold->first_row};
@@ -93,7 +95,7 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                            "leave exact out of --numerics",
                            stats.not_exact);
     if (status == CORE_OK && rounds)
-        status = perturbed_passes(gold, pass, model, &progress);
+        status = drawn_passes(gold, pass, model, &progress);
     ref_model_close(model);
     CORE_TRY(status);
     CORE_TRY(gold__routing_margins(&pass->taps, &pass->spec, weights));

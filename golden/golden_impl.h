@@ -13,9 +13,9 @@
 #define GOLD__MANIFEST "manifest.json"
 #define GOLD__INPUT    "input.safetensors"
 
-enum { GOLD__NAME_BYTES = 160, GOLD__RUNS = 8, GOLD__SEED = 20240607 };
+enum { GOLD__NAME_BYTES = 160, GOLD__RUNS = 16, GOLD__SEED = 20240607 };
 
-/* A tolerance is so many times the largest drift of the perturbed runs; see
+/* A tolerance is so many times the largest drift of the drawn runs; see
  * docs/golden.md for why.                                                    */
 #define GOLD__FACTOR 3.0
 

@@ -1,7 +1,7 @@
 /* golden/taps.c -- the taps of a reference pass, kept in memory.
  *
  * Besides what a bundle shows, the scores that the router compared and the
- * slots are kept: margins are made of the first, and a perturbed pass takes its
+ * slots are kept: margins are made of the first, and a drawn pass takes its
  * routing from the second.  Trap: a deviation that is NaN must not be lost by a
  * comparison, so everything that is not finite counts as infinite.
  */
@@ -153,8 +153,8 @@ core_status gold__taps_are_finite(const gold__taps *taps)
                          (long long)(j % t->n_col), t->v[j]);
         for (int64_t r = 0; t->drift != NULL && r < t->n_row; r++)
             CORE_FAIL_IF(!isfinite(t->drift[r]), CORE_E_INPUT,
-                         "%s: row %lld overflows when its inputs are perturbed "
-                         "within their bounds",
+                         "%s: row %lld overflows in a pass that rounds "
+                         "otherwise",
                          core_tap_name(t->tap, name), (long long)r);
     }
     return CORE_OK;

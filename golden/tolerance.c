@@ -2,7 +2,7 @@
  * free, and how close was the router's decision?
  *
  * The tolerance of a row is GOLD__FACTOR times the largest deviation that
- * perturbed passes showed in it, plus one unit in the last place for the two
+ * drawn passes showed in it, plus one unit in the last place for the two
  * numbers being stored.  docs/golden.md has the argument; compute.c runs the
  * passes.  What the numerics can resolve is asked of core_store itself, so that
  * numerics added later need nothing here.

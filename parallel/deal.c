@@ -326,24 +326,9 @@ static int64_t deal_rows_of(dealer *d, par_deal *out, int64_t n_t)
     return out->n_missed;
 }
 
-/* Longer and longer rows until all is reached, then as short as that allows;
- * else the length that misses least.                                         */
-static void find_length(dealer *d, par_deal *out, int64_t most)
+/* The shortest rows of more than too_few tokens that reach all, as n_t do.   */
+static void shorten(dealer *d, par_deal *out, int64_t too_few, int64_t n_t)
 {
-    int64_t too_few = 0, n_t = 1, best = 1, least = INT64_MAX;
-    while (deal_rows_of(d, out, n_t) > 0 && n_t < most) {
-        if (out->n_missed < least) {
-            least = out->n_missed;
-            best = n_t;
-        }
-        too_few = n_t;
-        n_t = 2 * n_t < most ? 2 * n_t : most;
-    }
-    if (out->n_missed > 0) {
-        if (out->n_missed >= least)
-            deal_rows_of(d, out, best);
-        return;
-    }
     while (n_t - too_few > 1) {
         const int64_t middle = too_few + (n_t - too_few) / 2;
         if (deal_rows_of(d, out, middle) == 0)
@@ -352,6 +337,31 @@ static void find_length(dealer *d, par_deal *out, int64_t most)
             too_few = middle;
     }
     deal_rows_of(d, out, n_t);
+}
+
+/* Longer and longer rows until all is reached, then as short as that allows;
+ * else, when longer ones no longer help, the length that misses least.       */
+static void find_length(dealer *d, par_deal *out, int64_t most)
+{
+    enum { PATIENCE = 3 };
+    int64_t best = 1, least = INT64_MAX;
+    int n_stuck = 0;
+    for (int64_t n_t = 1; n_stuck < PATIENCE; n_t *= 2) {
+        const int64_t n = n_t < most ? n_t : most;
+        const int64_t n_missed = deal_rows_of(d, out, n);
+        if (n_missed == 0) {
+            shorten(d, out, n_t / 2, n);
+            return;
+        }
+        n_stuck = n_missed < least ? 0 : n_stuck + 1;
+        if (n_missed < least) {
+            least = n_missed;
+            best = n;
+        }
+        if (n == most)
+            break;
+    }
+    deal_rows_of(d, out, best);
 }
 
 static core_status open_deal(par_deal *deal, const core_spec *spec, int64_t n_b,

@@ -14,8 +14,6 @@
 #include <math.h>
 #include <omp.h>
 
-enum { QUERY_BLOCK = 128 };
-
 static ref__projection *const PROJECTION[CORE_N_PROJECTIONS] = {
 #define PROJECTION_ROW(kind, name) [CORE_PROJECTION_##kind] = ref__##name,
     CORE_PROJECTION_LIST(PROJECTION_ROW)
@@ -25,12 +23,13 @@ static ref__projection *const PROJECTION[CORE_N_PROJECTIONS] = {
 typedef struct attention {
     ref__heads heads;
     int layer;
-    double *context; /* [N, H*Dv]                                            */
-    double *scores;  /* [n_threads, QUERY_BLOCK, T]                          */
-    double *sinks;   /* [H], or NULL                                         */
+    ref__drawn drawn; /* in a drawn pass                                     */
+    double *context;  /* [N, H*Dv]                                            */
+    double *scores;   /* [n_threads, REF__QUERY_BLOCK, T]   */
+    double *sinks;    /* [H], or NULL                                         */
     /* with bounds */
     double *abs_v;       /* [N, G*Dv]                                        */
-    double *sum_p_abs_v; /* [n_threads, QUERY_BLOCK, Dv]                     */
+    double *sum_p_abs_v; /* [n_threads, REF__QUERY_BLOCK, Dv] */
     double *norm_q;      /* [N, H]                                           */
     double *norm_k;      /* [N, G]                                           */
     float *bound;        /* of the context, or NULL                          */
@@ -43,6 +42,7 @@ typedef struct block {
     double *s;            /* [i1-i0, i1-j0] scores, then probabilities     */
     double *sum_p_abs_v;
     double max_norm1; /* largest sum of a query's probabilities        */
+    double sum[REF__QUERY_BLOCK]; /* what a context is divided by in the end */
     double flops;
 } block;
 
@@ -122,6 +122,27 @@ static double max_score_error(const ref__run *run, const attention *at,
     return worst;
 }
 
+/* In a drawn pass: eager and stated ones store probabilities; others
+ * exponentials, as kernels do that never hold a row of scores, and divide in
+ * the end.      */
+static int64_t drawn_softmax_row(const attention *at, double *s, int64_t lo,
+                                 int64_t hi, const uint8_t *mask, double scale,
+                                 double sink, double *sum)
+{
+    const ref__drawn *d = &at->drawn;
+    const bool stores_p = d->eager || d->stated;
+    int64_t n_visible = 0;
+    for (int64_t j = lo; j < hi; j++)
+        n_visible += mask == NULL || mask[j] != 0;
+    const double total =
+        ref__drawn_exponentials(d, s, lo, hi, mask, scale, sink);
+    for (int64_t j = lo; stores_p && n_visible > 0 && j < hi; j++)
+        s[j] = (double)((float)s[j] / (float)total);
+    core_store(d->numerics, CORE_GRID_PROB, s + lo, hi - lo);
+    *sum = stores_p ? 1.0 : total;
+    return n_visible;
+}
+
 /* Scores to probabilities, query by query.  n_visible[] and, with bounds, the
  * score errors are kept for later.                                           */
 static void block_softmax(const ref__run *run, const attention *at, block *blk,
@@ -142,9 +163,15 @@ static void block_softmax(const ref__run *run, const attention *at, block *blk,
             s[j] = 0.0;
         for (int64_t j = i + 1 - blk->j0; j < width; j++)
             s[j] = 0.0;
-        n_visible[i - blk->i0] = ref__softmax_row(
-            run->numerics, s, lo - blk->j0, i + 1 - blk->j0,
-            mask != NULL ? mask + blk->j0 : NULL, scale, sink_of(at, blk));
+        const uint8_t *of_row = mask != NULL ? mask + blk->j0 : NULL;
+        double *sum = &blk->sum[i - blk->i0];
+        n_visible[i - blk->i0] =
+            run->draw != NULL
+                ? drawn_softmax_row(at, s, lo - blk->j0, i + 1 - blk->j0,
+                                    of_row, scale, sink_of(at, blk), sum)
+                : ref__softmax_row(run->numerics, s, lo - blk->j0,
+                                   i + 1 - blk->j0, of_row, scale,
+                                   sink_of(at, blk));
         double norm1 = 0.0;
         for (int64_t j = 0; j < width; j++)
             norm1 += s[j];
@@ -153,10 +180,22 @@ static void block_softmax(const ref__run *run, const attention *at, block *blk,
 }
 
 /* y [n_row, Dv] = p [n_row, n_key] v [n_key, Dv]. */
-static void mix_values(const block *blk, const double *v, int64_t ld_v,
+static void mix_values(const ref__run *run, const attention *at,
+                       const block *blk, const double *v, int64_t ld_v,
                        int64_t n_dv, double *y, int64_t ld_y)
 {
     const int64_t n_key = blk->i1 - blk->j0;
+    if (run->draw != NULL) {
+        const ref__factors f = {.x = blk->s,
+                                .w = v,
+                                .ld_x = n_key,
+                                .ld_w = ld_v,
+                                .n_row = blk->i1 - blk->i0,
+                                .n = n_dv,
+                                .n_k = n_key};
+        ref__drawn_product(run, &at->drawn, &f, y, ld_y);
+        return;
+    }
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans,
                 (blasint)(blk->i1 - blk->i0), (blasint)n_dv, (blasint)n_key,
                 1.0, blk->s, (blasint)n_key, v, (blasint)ld_v, 0.0, y,
@@ -173,6 +212,18 @@ static void block_scores(const ref__run *run, const attention *at, block *blk)
     const int64_t n_key = blk->i1 - blk->j0;
     const double *q = heads->q + (first + blk->i0) * ld_q + blk->h * n_dh;
     const double *k = heads->k + (first + blk->j0) * ld_k + g * n_dh;
+    if (run->draw != NULL) {
+        const ref__factors f = {.x = q,
+                                .w = k,
+                                .ld_x = ld_q,
+                                .ld_w = ld_k,
+                                .n_row = blk->i1 - blk->i0,
+                                .n = n_key,
+                                .n_k = n_dh,
+                                .transposed = true};
+        ref__drawn_product(run, &at->drawn, &f, blk->s, n_key);
+        return;
+    }
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans,
                 (blasint)(blk->i1 - blk->i0), (blasint)n_key, (blasint)n_dh,
                 1.0, q, (blasint)ld_q, k, (blasint)ld_k, 0.0, blk->s,
@@ -187,13 +238,15 @@ static void block_context(const ref__run *run, const attention *at, block *blk)
     const int64_t kv = blk->h * at->heads.n_g / run->spec->n_h * n_dv;
     const int64_t v_at = (first + blk->j0) * ld_v + kv;
     const int64_t o_at = (first + blk->i0) * ld_o + blk->h * n_dv;
-    int64_t n_visible[QUERY_BLOCK];
-    double score_error[QUERY_BLOCK];
+    int64_t n_visible[REF__QUERY_BLOCK];
+    double score_error[REF__QUERY_BLOCK];
     block_scores(run, at, blk);
     block_softmax(run, at, blk, n_visible, score_error);
-    mix_values(blk, at->heads.v + v_at, ld_v, n_dv, at->context + o_at, ld_o);
+    mix_values(run, at, blk, at->heads.v + v_at, ld_v, n_dv, at->context + o_at,
+               ld_o);
     if (at->bound != NULL)
-        mix_values(blk, at->abs_v + v_at, ld_v, n_dv, blk->sum_p_abs_v, n_dv);
+        mix_values(run, at, blk, at->abs_v + v_at, ld_v, n_dv, blk->sum_p_abs_v,
+                   n_dv);
     for (int64_t i = 0; i < n_i; i++) {
         double *o = at->context + o_at + i * ld_o;
         double *sum_abs =
@@ -205,6 +258,9 @@ static void block_context(const ref__run *run, const attention *at, block *blk)
                                 sum_abs);
             n_visible[i] = run->batch->n_t;
             blk->max_norm1 = fmax(blk->max_norm1, 2.0);
+        } else if (run->draw != NULL) {
+            for (int64_t c = 0; c < n_dv; c++)
+                o[c] = (double)((float)o[c] / (float)blk->sum[i]);
         }
         core_store(run->numerics, CORE_GRID_ACT, o, n_dv);
         if (at->bound != NULL)
@@ -244,25 +300,25 @@ static void context(ref__run *run, const attention *at)
 {
     const core_spec *spec = run->spec;
     const int64_t n_t = run->batch->n_t;
-    const int64_t n_block = (n_t + QUERY_BLOCK - 1) / QUERY_BLOCK;
+    const int64_t n_block = (n_t + REF__QUERY_BLOCK - 1) / REF__QUERY_BLOCK;
     const int64_t n_task = run->batch->n_b * spec->n_h * n_block;
     double max_norm1 = 0.0, flops = 0.0;
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
     reduction(max : max_norm1) reduction(+ : flops)
     for (int64_t task = 0; task < n_task; task++) {
-        const int64_t i0 = task % n_block * QUERY_BLOCK;
+        const int64_t i0 = task % n_block * REF__QUERY_BLOCK;
         const int64_t thread = omp_get_thread_num();
         block blk = {
             .b = task / n_block / spec->n_h,
             .h = task / n_block % spec->n_h,
             .i0 = i0,
-            .i1 = i0 + QUERY_BLOCK < n_t ? i0 + QUERY_BLOCK : n_t,
+            .i1 = i0 + REF__QUERY_BLOCK < n_t ? i0 + REF__QUERY_BLOCK : n_t,
             .j0 = core_spec_first_key(spec, at->layer, i0), /* never falls */
-            .s = at->scores + thread * QUERY_BLOCK * n_t,
+            .s = at->scores + thread * REF__QUERY_BLOCK * n_t,
             .sum_p_abs_v = at->sum_p_abs_v,
         };
         if (at->bound != NULL)
-            blk.sum_p_abs_v += thread * QUERY_BLOCK * at->heads.n_dv;
+            blk.sum_p_abs_v += thread * REF__QUERY_BLOCK * at->heads.n_dv;
         block_context(run, at, &blk);
         max_norm1 = fmax(max_norm1, blk.max_norm1);
         flops += blk.flops;
@@ -306,10 +362,11 @@ static attention take(ref__run *run, int layer, ref__heads heads)
     const core_spec *spec = run->spec;
     core_arena *a = &run->arena;
     const int64_t n = run->n;
-    const int64_t n_blk = (int64_t)run->n_threads * QUERY_BLOCK;
+    const int64_t n_blk = (int64_t)run->n_threads * REF__QUERY_BLOCK;
     attention at = {
         .heads = heads,
         .layer = layer,
+        .drawn = ref__draw_operator(run, CORE_TAP_CONTEXT, layer),
         .context = core_arena_f64(a, n * spec->n_h * heads.n_dv),
         .scores = core_arena_f64(a, n_blk * run->batch->n_t),
     };

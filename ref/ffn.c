@@ -118,20 +118,15 @@ static void bound_row(const ref__run *run, float *bound, const double *gate,
         ref__bound_act(run->u, bound, gate, up, a, n, act);
 }
 
-/* In a perturbed pass: the inner activations are used from the tile, so it is
- * here that they are perturbed.  v is what the patch shows.                  */
-static void perturb_patch(const ref__run *run, const group *g,
-                          core_tap_kind kind, const float *bound, double *v,
-                          const patch *p)
+/* The inner activations are used from the tile, so it is here that they are
+ * forced.  v is what the patch shows.                                        */
+static void force_patch(const ref__run *run, const group *g, core_tap_kind kind,
+                        double *v, const patch *p)
 {
-    if (run->perturbation == NULL)
-        return;
-    const uint64_t stream = ref__sign_stream(run, kind, g->layer);
-    for (int64_t i = 0; i < p->n_row; i++) {
-        const int64_t first = g->out_row[p->row + i] * g->ffn->n_f + p->col;
-        ref__perturb(run, stream, core_tap_grid(kind), first, p->n_col,
-                     v + i * p->ld, bound + first);
-    }
+    for (int64_t i = 0; run->draw != NULL && i < p->n_row; i++)
+        ref__force(run, kind, g->layer,
+                   g->out_row[p->row + i] * g->ffn->n_f + p->col, p->n_col,
+                   v + i * p->ld);
 }
 
 /* up := the activations of a patch. */
@@ -139,10 +134,14 @@ static void activate(const ref__run *run, const group *g, const double *gate,
                      double *up, const patch *p)
 {
     const ref__ffn *ffn = g->ffn;
+    const ref__drawn drawn = ref__draw_operator(run, ffn->t_act, g->layer);
     for (int64_t i = 0; i < p->n_row; i++) {
         double *u = up + i * p->ld, a[REF__MAX_TILE];
         const double *z = gate != NULL ? gate + i * p->n_col : NULL;
-        activate_row(run->spec->act, z, u, a, p->n_col);
+        if (run->draw != NULL)
+            ref__drawn_activate(&drawn, run->spec->act, z, u, a, p->n_col);
+        else
+            activate_row(run->spec->act, z, u, a, p->n_col);
         core_store(run->numerics, CORE_GRID_ACT, a, p->n_col);
         if (ffn->act.bound != NULL)
             bound_row(run,
@@ -151,8 +150,8 @@ static void activate(const ref__run *run, const group *g, const double *gate,
                       z, u, a, p->n_col);
         memcpy(u, a, (size_t)p->n_col * sizeof *a);
     }
-    perturb_patch(run, g, ffn->t_act, ffn->act.bound, up, p);
     scatter(ffn->act.v, ffn->n_f, p, g->out_row);
+    force_patch(run, g, ffn->t_act, up, p);
 }
 
 typedef struct hidden_bits {
@@ -190,14 +189,14 @@ static hidden_bits hidden_tile(const ref__run *run, const group *g,
             ref__tile_apply(run, &gate, g->x + row * n_d, n, z, c1 - c0);
             const patch p = {row, n, c0, c1 - c0, z, c1 - c0};
             scatter_bound(run, ffn->gate.bound, n_f, &p, g, &gate);
-            perturb_patch(run, g, ffn->t_gate, ffn->gate.bound, z, &p);
             scatter(ffn->gate.v, n_f, &p, g->out_row);
+            force_patch(run, g, ffn->t_gate, z, &p);
         }
         ref__tile_apply(run, &up, g->x + row * n_d, n, u, n_f);
         const patch p = {row, n, c0, c1 - c0, u, n_f};
         scatter_bound(run, ffn->up.bound, n_f, &p, g, &up);
-        perturb_patch(run, g, ffn->t_up, ffn->up.bound, u, &p);
         scatter(ffn->up.v, n_f, &p, g->out_row);
+        force_patch(run, g, ffn->t_up, u, &p);
         activate(run, g, z, u, &p);
     }
     return bits;

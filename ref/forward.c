@@ -22,8 +22,7 @@ bool ref__wants(const ref__run *run, core_tap_kind kind, int layer)
 
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer)
 {
-    return run->bounds &&
-           (run->perturbation != NULL || ref__wants(run, kind, layer));
+    return run->bounds && ref__wants(run, kind, layer);
 }
 
 float *ref__bound_buffer(const ref__run *run, core_tap_kind kind, int layer)
@@ -42,18 +41,13 @@ void ref__deliver(const ref__run *run, core_tap_kind kind, int layer,
 void ref__put(const ref__run *run, core_tap_kind kind, int layer,
               double *values, const float *bound)
 {
-    enum { STEP = 1 << 14 };
     const core_tap tap = {kind, layer};
-    if (run->perturbation != NULL && values != NULL) {
-        const uint64_t stream = ref__sign_stream(run, kind, layer);
-        const int64_t n = core_tap_n_rows(run->spec, tap, run->n) *
-                          core_tap_cols(run->spec, tap);
-#pragma omp parallel for num_threads(run->n_threads) if (n > STEP)
-        for (int64_t i = 0; i < n; i += STEP)
-            ref__perturb(run, stream, core_tap_grid(kind), i,
-                         i + STEP < n ? STEP : n - i, values + i, bound + i);
-    }
     ref__deliver(run, kind, layer, values, bound);
+    if (values != NULL)
+        ref__force(run, kind, layer, 0,
+                   core_tap_n_rows(run->spec, tap, run->n) *
+                       core_tap_cols(run->spec, tap),
+                   values);
 }
 
 void ref__put_ints(const ref__run *run, core_tap_kind kind, int layer,
@@ -120,6 +114,28 @@ static int64_t largest_tile(const ref_model *m)
     return n;
 }
 
+/* Floats for any product of the pass: of a tile, or of an attention block. */
+static void take_draw(ref__run *run)
+{
+    const core_spec *spec = run->spec;
+    const int64_t rows = run->n * max_i64(1, spec->n_k);
+    const int64_t chunk = run->model->row_chunk;
+    int64_t n_k = max_i64(run->batch->n_t, spec->n_dh);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
+            const core_weight id = {(core_weight_kind)k, l, 0};
+            int64_t n_row, n_col;
+            if (!core_weight_exists(spec, id))
+                continue;
+            core_weight_shape(spec, id, &n_row, &n_col);
+            n_k = n_row > 1 ? max_i64(n_k, n_col) : n_k;
+        }
+    run->draw_stride = ref__draw_floats(
+        max_i64(REF__QUERY_BLOCK, rows < chunk ? rows : chunk), n_k);
+    run->draw_scratch = core_arena_take(
+        &run->arena, run->n_threads * run->draw_stride, sizeof(float));
+}
+
 static void take_base(ref__run *run)
 {
     const core_spec *spec = run->spec;
@@ -137,6 +153,8 @@ static void take_base(ref__run *run)
     run->tile_scratch = core_arena_f64(a, run->n_threads * run->tile_stride);
     run->out_stride = m->row_chunk * REF__MAX_TILE;
     run->out_scratch = core_arena_f64(a, run->n_threads * run->out_stride);
+    if (run->draw != NULL)
+        take_draw(run);
     if (!run->bounds)
         return;
     run->bound = core_arena_take(a, run->n * widest(run), sizeof(float));
@@ -148,6 +166,7 @@ static void embed(ref__run *run)
     const int64_t n_d = run->spec->n_d;
     const double scale = run->spec->embed_scale;
     const core_weight id = {CORE_W_EMBED, 0, 0};
+    const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_EMBED, 0);
     if (run->spec->n_h == 0) {
         memcpy(run->x, run->batch->hidden,
                (size_t)(run->n * n_d) * sizeof *run->x);
@@ -161,7 +180,9 @@ static void embed(ref__run *run)
         const double *w = ref__weight_rows(run->model, id, v, v + 1, x);
         if (w != x)
             memcpy(x, w, (size_t)n_d * sizeof *x);
-        for (int64_t d = 0; scale != 1.0 && d < n_d; d++)
+        if (run->draw != NULL)
+            ref__drawn_scale(&drawn, x, n_d, scale);
+        for (int64_t d = 0; run->draw == NULL && scale != 1.0 && d < n_d; d++)
             x[d] *= scale;
     }
     ref__store(run, CORE_GRID_ACT, run->x, run->n * n_d);
@@ -192,14 +213,22 @@ static void head(ref__run *run, bool dry)
     core_arena_rewind(&run->arena, mark);
 }
 
+/* Draws that are not eager have a wider table, not yet stored in the dtype. */
+static core_numerics table_numerics(const ref__run *run)
+{
+    const ref_draw *draw = run->draw;
+    return draw == NULL || draw->stated || ref__is_eager(draw) ? run->numerics
+                                                               : CORE_FP64;
+}
+
 static void pass(ref__run *run, bool dry)
 {
     const int n_l = (int)run->spec->n_l;
     const ref_options *options = &run->model->options;
     take_base(run);
     if (!dry && run->spec->n_h > 0)
-        core_rope_table(run->spec, run->numerics, run->batch->n_t, run->cos_tj,
-                        run->sin_tj);
+        core_rope_table(run->spec, table_numerics(run), run->batch->n_t,
+                        run->cos_tj, run->sin_tj);
     if (!dry)
         embed(run);
     for (int l = 0; l < n_l; l++) {
@@ -212,8 +241,7 @@ static void pass(ref__run *run, bool dry)
 }
 
 static core_status forward(ref_model *model, const core_batch *batch,
-                           const core_groups *groups,
-                           const ref_perturbation *perturbation,
+                           const core_groups *groups, const ref_draw *draw,
                            const ref_dealt *dealt, const core_tap_sink *sink,
                            ref_stats *stats)
 {
@@ -226,18 +254,20 @@ static core_status forward(ref_model *model, const core_batch *batch,
         .batch = batch,
         .groups = groups,
         .sink = sink,
-        .perturbation = perturbation,
+        .draw = draw,
+        .draw_stream = draw != NULL ? ref__draw_stream(draw) : 0,
         .dealt = dealt,
         .stats = &result,
         .numerics = model->numerics,
         .exact = model->numerics == CORE_EXACT,
-        .bounds = model->options.bounds && core_has_bounds(model->numerics),
+        .bounds = model->options.bounds && draw == NULL &&
+                  core_has_bounds(model->numerics),
         .u = ref__roundoff_of(model->numerics),
         .n_threads = model->options.n_threads,
         .n = batch->n_b * batch->n_t,
         .arena = core_arena_measure(),
     };
-    core_assert(perturbation == NULL || run.bounds);
+    core_assert(draw == NULL || core_uses_floats(model->numerics));
     pass(&run, true);
     if (run.arena.peak_bytes > model->work.size_bytes) {
         core_arena_free(&model->work);
@@ -272,13 +302,13 @@ core_status ref_forward_dealt(ref_model *model, const core_batch *batch,
     return forward(model, batch, groups, NULL, dealt, sink, stats);
 }
 
-core_status ref_forward_perturbed(ref_model *model, const core_batch *batch,
-                                  const core_groups *groups,
-                                  const ref_perturbation *perturbation,
-                                  const core_tap_sink *sink, ref_stats *stats)
+core_status ref_forward_drawn(ref_model *model, const core_batch *batch,
+                              const core_groups *groups, const ref_draw *draw,
+                              const core_tap_sink *sink, ref_stats *stats)
 {
-    core_assert(perturbation != NULL);
-    return forward(model, batch, groups, perturbation, NULL, sink, stats);
+    core_assert(draw != NULL && draw->routing != NULL);
+    core_assert(draw->values != NULL || draw->forcing == REF_FREE);
+    return forward(model, batch, groups, draw, NULL, sink, stats);
 }
 
 size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t)

@@ -25,10 +25,14 @@ static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
 {
     const int64_t n = run->n * run->spec->n_d;
     float *bound = ref__bound_buffer(run, kind, layer);
-    if (b != NULL)
+    if (b != NULL && run->draw != NULL) {
+        const ref__drawn drawn = ref__draw_operator(run, kind, layer);
+        ref__drawn_add(&drawn, a, b, n, scale);
+    } else if (b != NULL) {
 #pragma omp parallel for num_threads(run->n_threads)
         for (int64_t i = 0; i < n; i++)
             a[i] += scale * b[i];
+    }
     ref__store(run, CORE_GRID_ACT, a, n);
     if (bound != NULL)
         ref__bound_residual(run->u, bound, a, b, n, scale);

@@ -44,6 +44,7 @@ void ref__layernorm(ref__run *run, core_weight_kind weight,
 {
     const int64_t n_d = run->spec->n_d;
     const double eps = run->spec->norm_eps;
+    const ref__drawn drawn = ref__draw_operator(run, kind, layer);
     float *bound = ref__bound_buffer(run, kind, layer);
     const double *w = ref__weight_rows(
         run->model, (core_weight){weight, layer, 0}, 0, 1, run->tile_scratch);
@@ -56,7 +57,10 @@ void ref__layernorm(ref__run *run, core_weight_kind weight,
         const double *x_t = run->x + t * n_d;
         double *y_t = run->xn + t * n_d;
         const moments m = measure(x_t, n_d, eps);
-        apply(y_t, x_t, w, b, n_d, m);
+        if (run->draw != NULL)
+            ref__drawn_layernorm(&drawn, y_t, x_t, w, b, n_d, eps);
+        else
+            apply(y_t, x_t, w, b, n_d, m);
         core_store(run->numerics, CORE_GRID_ACT, y_t, n_d);
         if (run->exact)
             bits =

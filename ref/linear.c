@@ -87,6 +87,7 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                              ? m->max_norm[core_weight_index(run->spec, id)]
                              : core_max_row_norm(tile->w, tile->n, n_k, stride);
     }
+    tile->drawn = ref__draw_product(run, id);
     tile->divisor = id.kind == CORE_W_HEAD ? run->spec->logits_divisor : 1.0;
     tile->clip = is_clamped(run->spec, id.kind) ? run->spec->clip_qkv : 0.0;
     for (int64_t i = 0; want_norms && i < tile->n; i++)
@@ -94,9 +95,38 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     get_bias(run, tile, id, r0);
 }
 
+/* In a drawn pass: the same in floats. */
+static void drawn_tile(const ref__run *run, const ref__tile *tile,
+                       const double *x, int64_t n_row, double *y, int64_t ld_y)
+{
+    const ref__drawn *d = &tile->drawn;
+    const ref__factors f = {.x = x,
+                            .w = tile->w,
+                            .ld_x = tile->n_k,
+                            .ld_w = ref__row_stride(tile->n_k),
+                            .n_row = n_row,
+                            .n = tile->n,
+                            .n_k = tile->n_k,
+                            .transposed = true};
+    ref__drawn_product(run, d, &f, y, ld_y);
+    for (int64_t i = 0; i < n_row; i++) {
+        double *y_i = y + i * ld_y;
+        for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
+            y_i[j] = (double)((float)y_i[j] + (float)tile->bias[j]);
+        for (int64_t j = 0; tile->divisor != 1.0 && j < tile->n; j++)
+            y_i[j] = ref__drawn_quotient(d, y_i[j], tile->divisor);
+        ref__clip(y_i, tile->n, tile->clip);
+        core_store(run->numerics, CORE_GRID_ACT, y_i, tile->n);
+    }
+}
+
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
                      const double *x, int64_t n_row, double *y, int64_t ld_y)
 {
+    if (run->draw != NULL) {
+        drawn_tile(run, tile, x, n_row, y, ld_y);
+        return;
+    }
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_row,
                 (blasint)tile->n, (blasint)tile->n_k, 1.0, x,
                 (blasint)tile->n_k, tile->w,

@@ -95,6 +95,24 @@ static double conv_step(const ref__run *run, int layer)
                           w, (core_weight){CORE_W_MAMBA_CONV_BIAS, layer, 0}));
 }
 
+/* In a drawn pass. */
+static void drawn_convolution(const ref__run *run, int layer, const mamba *m)
+{
+    const int64_t n_c = run->spec->mamba.n_c, n_conv = run->spec->mamba.n_conv;
+    const ref__drawn drawn =
+        ref__draw_operator(run, CORE_TAP_MAMBA_CONV, layer);
+    for (int64_t t = 0; t < run->n; t++) {
+        const int64_t position = t % run->batch->n_t;
+        const int64_t n = position + 1 < n_conv ? position + 1 : n_conv;
+        for (int64_t c = 0; c < n_c; c++)
+            m->a[t * n_c + c] = ref__drawn_convolution(
+                &drawn, m->conv + (n_conv - n) * n_c + c,
+                m->u + (t - n + 1) * n_c + c, n_c, n, m->conv_bias[c]);
+    }
+    ref__store(run, CORE_GRID_ACT, m->a, run->n * n_c);
+    ref__put(run, CORE_TAP_MAMBA_CONV, layer, m->a, NULL);
+}
+
 /* a[t] = sum_i conv_i u[t - Kc + 1 + i] + bias, over what the row has. */
 static void convolve(ref__run *run, int layer, const mamba *m)
 {
@@ -102,6 +120,10 @@ static void convolve(ref__run *run, int layer, const mamba *m)
     float *bound = ref__bound_buffer(run, CORE_TAP_MAMBA_CONV, layer);
     const bool measure = run->exact || bound != NULL;
     double largest = 0.0;
+    if (run->draw != NULL) {
+        drawn_convolution(run, layer, m);
+        return;
+    }
 #pragma omp parallel for num_threads(run->n_threads) reduction(max : largest)
     for (int64_t t = 0; t < run->n; t++) {
         const int64_t position = t % run->batch->n_t;
@@ -138,11 +160,15 @@ static void activate(ref__run *run, int layer, double *a)
 {
     const int64_t n_c = run->spec->mamba.n_c;
     float *bound = ref__bound_buffer(run, CORE_TAP_MAMBA_ACT, layer);
+    const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_MAMBA_ACT, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++)
         for (int64_t i = t * n_c; i < (t + 1) * n_c; i++) {
             const double z = a[i];
-            a[i] = core_act_apply(CORE_ACT_SILU, z);
+            if (run->draw != NULL)
+                ref__drawn_activate(&drawn, CORE_ACT_SILU, NULL, &z, a + i, 1);
+            else
+                a[i] = core_act_apply(CORE_ACT_SILU, z);
             core_store(run->numerics, CORE_GRID_ACT, a + i, 1);
             if (bound != NULL)
                 ref__bound_act(run->u, bound + i, NULL, &z, a + i, 1,
@@ -176,7 +202,8 @@ static void time_steps(ref__run *run, int layer, double *dt)
     for (int64_t t = 0; t < run->n; t++)
         for (int64_t i = t * n_c; i < (t + 1) * n_c; i++) {
             const double z = dt[i];
-            dt[i] = core_softplus(z);
+            dt[i] =
+                run->draw != NULL ? ref__drawn_softplus(z) : core_softplus(z);
             core_store(run->numerics, CORE_GRID_PROB, dt + i, 1);
             if (bound != NULL)
                 ref__bound_softplus(run->u, bound + i, z, dt[i]);
@@ -270,12 +297,33 @@ static double run_task(const ref__run *run, const mamba *m, const task *k)
     return largest;
 }
 
+/* The same of a drawn pass. */
+static void run_drawn_task(const ref__run *run, const ref__drawn *drawn,
+                           const mamba *m, const task *k)
+{
+    const int64_t n_c = run->spec->mamba.n_c, n_s = run->spec->mamba.n_s;
+    memset(k->h, 0, (size_t)((k->c1 - k->c0) * n_s) * sizeof *k->h);
+    for (int64_t t = 0; t < run->batch->n_t; t++) {
+        const int64_t token = k->b * run->batch->n_t + t;
+        const double *a = m->a + token * n_c, *dt = m->dt + token * n_c;
+        double *y = m->u + token * n_c;
+        for (int64_t i = k->c0, at = 0; i < k->c1; i++, at += n_s) {
+            ref__drawn_advance(drawn, m->a_log + i * n_s, n_s, dt[i], a[i],
+                               m->b + token * n_s, k->h + at);
+            y[i] = ref__drawn_read_out(drawn, k->h + at, m->c + token * n_s,
+                                       n_s, m->d[i], a[i]);
+        }
+        core_store(run->numerics, CORE_GRID_ACT, y + k->c0, k->c1 - k->c0);
+    }
+}
+
 /* y from a, dt, b and c. */
 static void recur(ref__run *run, int layer, const mamba *m)
 {
     const int64_t n_c = run->spec->mamba.n_c, n_s = run->spec->mamba.n_s;
     const core_weight d = {CORE_W_MAMBA_D, layer, 0};
     float *bound = ref__bound_buffer(run, CORE_TAP_MAMBA_Y, layer);
+    const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_MAMBA_Y, layer);
     const int64_t n_block = (n_c + CHANNELS - 1) / CHANNELS;
     double largest = 0.0;
     ref__read_vector(run, CORE_W_MAMBA_A_LOG, layer, m->a_log);
@@ -294,7 +342,10 @@ static void recur(ref__run *run, int layer, const mamba *m)
             .error = bound != NULL ? m->error + at : NULL,
             .bound = bound,
         };
-        largest = ref__worse(largest, run_task(run, m, &k));
+        if (run->draw != NULL)
+            run_drawn_task(run, &drawn, m, &k);
+        else
+            largest = ref__worse(largest, run_task(run, m, &k));
     }
     if (run->exact) {
         const double step = core_weights_step(run->model->weights, d);
@@ -310,11 +361,17 @@ static void apply_gate(ref__run *run, int layer, const double *gate, double *y)
 {
     const int64_t n_c = run->spec->mamba.n_c;
     float *bound = ref__bound_buffer(run, CORE_TAP_MAMBA_GATED, layer);
+    const ref__drawn drawn =
+        ref__draw_operator(run, CORE_TAP_MAMBA_GATED, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++)
         for (int64_t i = t * n_c; i < (t + 1) * n_c; i++) {
             const double before = y[i];
-            y[i] = before * core_act_apply(CORE_ACT_SILU, gate[i]);
+            if (run->draw != NULL)
+                ref__drawn_activate(&drawn, CORE_ACT_SILU, gate + i, &before,
+                                    y + i, 1);
+            else
+                y[i] = before * core_act_apply(CORE_ACT_SILU, gate[i]);
             core_store(run->numerics, CORE_GRID_ACT, y + i, 1);
             if (bound != NULL)
                 ref__bound_act(run->u, bound + i, gate + i, &before, y + i, 1,

@@ -95,7 +95,7 @@ static void gather(const ref__run *run, const moe *m, int64_t choice, double *x)
         memcpy(x, xn, (size_t)n_d * sizeof *x);
         return;
     }
-    for (int64_t d = 0; d < n_d; d++)
+    for (int64_t d = 0; d < n_d; d++) /* exact before it is stored */
         x[d] = m->routing.weight[choice] * xn[d];
     core_store(run->numerics, CORE_GRID_ACT, x, n_d);
 }
@@ -111,7 +111,7 @@ static void put_recv(const ref__run *run, int layer, const moe *m)
     if (m->ffn.out.bound != NULL)
         memset(m->ffn.out.bound, 0,
                (size_t)(run->n * n_k * n_d) * sizeof *m->ffn.out.bound);
-    if (!ref__wants(run, CORE_TAP_RECV, layer) && run->perturbation == NULL)
+    if (!ref__wants(run, CORE_TAP_RECV, layer) && run->draw == NULL)
         return;
     for (int64_t i = 0; i < n_kept; i++) {
         const int64_t at = m->choice[i] * n_d;
@@ -142,12 +142,12 @@ static int by_length(const void *a, const void *b)
                         : (x->first > y->first) - (x->first < y->first);
 }
 
-/* Weighted inputs of a perturbed pass lie, moved, where put_recv made them. */
+/* Weighted inputs of a drawn pass lie where put_recv made and forced them. */
 static void take_input(const ref__run *run, const moe *m, int64_t choice,
                        double *x)
 {
     const int64_t n_d = run->spec->n_d;
-    if (run->perturbation != NULL && run->spec->weigh_input)
+    if (run->draw != NULL && run->spec->weigh_input)
         memcpy(x, m->ffn.out.v + choice * n_d, (size_t)n_d * sizeof *x);
     else
         gather(run, m, choice, x);
@@ -187,10 +187,26 @@ static void run_experts(ref__run *run, int layer, moe *m)
         run_group(run, layer, m, i0, n, n_piece);
 }
 
-/* out [D] = sum over a token's choices, by ascending expert; sum_abs [D] (or
+/* The choice with the next larger (descending: smaller) expert than `done`. */
+static int64_t next_choice(const int64_t *idx, int64_t n_k, int64_t done,
+                           bool descending)
+{
+    int64_t best = -1;
+    for (int64_t j = 0; j < n_k; j++) {
+        const bool is_left = descending ? idx[j] < done : idx[j] > done;
+        if (is_left && (best < 0 ||
+                        (descending ? idx[j] > idx[best] : idx[j] < idx[best])))
+            best = j;
+    }
+    return best;
+}
+
+/* out [D] = sum over a token's choices, by ascending expert but in some draws;
+ * sum_abs [D] (or
  * NULL) the magnitudes; returns the largest magnitude sum of an element. */
-static double combine_token(const ref__run *run, const moe *m, int64_t t,
-                            double *out, double *sum_abs)
+static double combine_token(const ref__run *run, const ref__drawn *drawn,
+                            const moe *m, int64_t t, double *out,
+                            double *sum_abs)
 {
     const int64_t n_d = run->spec->n_d, n_k = run->spec->n_k;
     const bool pass = run->spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
@@ -199,11 +215,9 @@ static double combine_token(const ref__run *run, const moe *m, int64_t t,
     memset(out, 0, (size_t)n_d * sizeof *out);
     if (sum_abs != NULL)
         memset(sum_abs, 0, (size_t)n_d * sizeof *sum_abs);
-    for (int64_t done = -1, k = 0; k < n_k; k++) {
-        int64_t best = -1; /* the choice with the next larger expert */
-        for (int64_t j = 0; j < n_k; j++)
-            if (idx[j] > done && (best < 0 || idx[j] < idx[best]))
-                best = j;
+    int64_t done = drawn->descending ? run->spec->n_e : -1;
+    for (int64_t k = 0; k < n_k; k++) {
+        const int64_t best = next_choice(idx, n_k, done, drawn->descending);
         done = idx[best];
         const int64_t c = t * n_k + best;
         const bool dropped = m->routing.slot[c] < 0;
@@ -212,6 +226,10 @@ static double combine_token(const ref__run *run, const moe *m, int64_t t,
         const double *y = dropped ? run->xn + t * n_d : m->ffn.out.v + c * n_d;
         const double w = run->spec->weigh_input ? 1.0 : m->routing.weight[c];
         sum_w += w;
+        if (run->draw != NULL) {
+            ref__drawn_multiply_add(drawn, out, y, w, n_d);
+            continue;
+        }
         for (int64_t d = 0; d < n_d; d++) {
             out[d] += w * y[d];
             max_y = fabs(y[d]) <= max_y ? max_y : fabs(y[d]);
@@ -226,13 +244,15 @@ static void combine(ref__run *run, int layer, const moe *m, double *out)
 {
     const int64_t n_d = run->spec->n_d;
     float *bound = ref__bound_buffer(run, CORE_TAP_COMBINE, layer);
+    const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_COMBINE, layer);
     double bits = 0.0;
 #pragma omp parallel for num_threads(run->n_threads) reduction(max : bits)
     for (int64_t t = 0; t < run->n; t++) {
         double *out_t = out + t * n_d;
         double *sum_abs =
             bound != NULL ? m->sum_abs + omp_get_thread_num() * n_d : NULL;
-        const double magnitude = combine_token(run, m, t, out_t, sum_abs);
+        const double magnitude =
+            combine_token(run, &drawn, m, t, out_t, sum_abs);
         bits = fmax(bits, ref__bits(magnitude, CORE_STEP_PROB * CORE_STEP_ACT));
         core_store(run->numerics, CORE_GRID_ACT, out_t, n_d);
         if (bound != NULL)

@@ -44,6 +44,7 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
 {
     const int64_t n = norm->n, width = norm->n_part * n;
     const core_weight id = {norm->weight, layer, 0};
+    const ref__drawn drawn = ref__draw_operator(run, kind, layer);
     float *bound = ref__bound_buffer(run, kind, layer);
     const double *w =
         norm->weight == CORE_W_NONE
@@ -58,7 +59,10 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
             if (run->exact)
                 bits = fmax(bits, ref__bits(sum_of_squares(x_t + i, n),
                                             CORE_STEP_ACT * CORE_STEP_ACT));
-            ref__rmsnorm_row(y_t + i, x_t + i, w, n, norm->eps);
+            if (run->draw != NULL)
+                ref__drawn_rmsnorm(&drawn, y_t + i, x_t + i, w, n, norm->eps);
+            else
+                ref__rmsnorm_row(y_t + i, x_t + i, w, n, norm->eps);
         }
         ref__clip(y_t, width, norm->clip);
         core_store(run->numerics, CORE_GRID_ACT, y_t, width);

@@ -33,11 +33,14 @@ static void temper(ref__run *run, int layer, double *q)
 {
     const int64_t width = run->spec->n_h * run->spec->n_dh;
     float *bound = ref__bound_buffer(run, CORE_TAP_Q_TEMPER, layer);
+    const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_Q_TEMPER, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
         const double c = core_temper(run->spec, t % run->batch->n_t);
         double *q_t = q + t * width;
-        for (int64_t d = 0; d < width; d++)
+        if (run->draw != NULL)
+            ref__drawn_scale(&drawn, q_t, width, c);
+        for (int64_t d = 0; run->draw == NULL && d < width; d++)
             q_t[d] *= c;
         core_store(run->numerics, CORE_GRID_ACT, q_t, width);
         if (bound != NULL)

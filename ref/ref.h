@@ -86,22 +86,42 @@ double ref_routing_margin(const core_spec *spec, const double *row,
                           const double *correction, const int64_t *idx,
                           double *score, int64_t *kept);
 
-/* A pass that errs on purpose, as far as a correct implementation may.       */
-typedef struct ref_perturbation {
-    uint64_t seed, run; /* which signs                                        */
-    /* The routing of another pass, TOPK_IDX and SLOT of a layer [N, K]: this
-     * one takes it instead of choosing.                                      */
+/* What a drawn pass takes over from the honest one, so that only the roundings
+ * behind it are seen.                                                        */
+typedef enum ref_forcing {
+    REF_FREE,  /* nothing: roundings are carried to the end                   */
+    REF_LAYER, /* what every layer and the final norm read: embed, all out    */
+    REF_BLOCK, /* and what mixers, FFNs and the head read: attn_norm,
+                * ffn_norm, final_norm                                        */
+    REF_TAP,   /* what every operator reads: all taps                         */
+} ref_forcing;
+
+/* Does it take over this tap?  (Routing it always does.)             [local] */
+bool ref_is_forced(ref_forcing forcing, core_tap_kind kind);
+
+/* One way to round: ref/draw.c.                                              */
+typedef struct ref_draw {
+    uint64_t seed, run; /* which one; runs 0 to 3 are of different styles, and
+                         * so on: take a multiple of four                     */
+    ref_forcing forcing;
+    /* Elements [first, first + n) of a tap of the honest pass, row-major; asked
+     * for forced taps, by several threads at a time.  REF_FREE: may be NULL. */
+    void (*values)(void *self, core_tap tap, int64_t first, int64_t n,
+                   double *out);
+    /* Its routing, TOPK_IDX and SLOT of a layer [N, K].                      */
     const int64_t *(*routing)(void *self, core_tap tap);
     void *self;
-} ref_perturbation;
+    bool stated; /* without style: stored is what the numerics say, p of a
+                  * softmax and h of a state among it, and nothing else;
+                  * run 0 sums in one piece                                   */
+} ref_draw;
 
-/* As ref_forward, but every operator's stored output y becomes store(y + s b):
- * b its bound, s = +1 or -1 by (seed, run, tap, element), so that the network
- * carries what the bounds allow from tap to tap.  The model must have been
- * opened with bounds, for numerics that have them.                   [local] */
-CORE_NODISCARD core_status ref_forward_perturbed(
+/* As ref_forward, in the numerics' own arithmetic, fp32 or bf16: products and
+ * other sums are floats in a drawn order, functions those of floats, and what
+ * is stored is stored in the dtype.  The sink gets every tap as the operator
+ * made it, before it is forced; bounds are not computed. [local] */
+CORE_NODISCARD core_status ref_forward_drawn(
     ref_model *model, const core_batch *batch, const core_groups *groups,
-    const ref_perturbation *perturbation, const core_tap_sink *sink,
-    ref_stats *stats);
+    const ref_draw *draw, const core_tap_sink *sink, ref_stats *stats);
 
 #endif

@@ -16,7 +16,10 @@
 #include "core/model/operators.h"
 #include "ref/ref.h"
 
-enum { REF__MAX_TILE = 2048 }; /* rows of a weight that one dgemm takes       */
+enum {
+    REF__MAX_TILE = 2048,   /* rows of a weight that one dgemm takes          */
+    REF__QUERY_BLOCK = 128, /* queries of one head that attention takes       */
+};
 
 struct ref_model {
     const core_spec *spec;       /* borrowed                                  */
@@ -50,8 +53,9 @@ typedef struct ref__run {
     const core_batch *batch;
     const core_groups *groups;
     const core_tap_sink *sink;
-    const ref_perturbation *perturbation; /* NULL: an honest pass           */
-    const ref_dealt *dealt;               /* NULL: the router chooses       */
+    const ref_draw *draw; /* NULL: an honest pass                             */
+    uint64_t draw_stream;
+    const ref_dealt *dealt; /* NULL: the router chooses                         */
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
@@ -67,18 +71,20 @@ typedef struct ref__run {
     double *tile_scratch;    /* [n_threads, tile_stride] a weight tile      */
     double *out_scratch;     /* [n_threads, out_stride] an output tile      */
     int64_t tile_stride, out_stride;
+    float *draw_scratch; /* [n_threads, draw_stride] in a drawn pass          */
+    int64_t draw_stride;
 } ref__run;
 
 /* ---- taps (forward.c) --------------------------------------------------- */
 
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer);
-/* True if somebody wants the tap's bound; a perturbed pass wants them all.   */
+/* True if somebody wants the tap's bound.                                    */
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer);
-/* Deliver what an operator stored; `values` is what the next one reads, so a
- * perturbed pass perturbs it here.                                           */
+/* Deliver what an operator stored; `values` is what the next one reads, so here
+ * a drawn pass puts the honest values in their place.                        */
 void ref__put(const ref__run *run, core_tap_kind kind, int layer,
               double *values, const float *bound);
-/* Deliver only: a copy of what has been perturbed where it is used.          */
+/* Deliver only: a copy of what is forced where it is used.                   */
 void ref__deliver(const ref__run *run, core_tap_kind kind, int layer,
                   const double *values, const float *bound);
 void ref__put_ints(const ref__run *run, core_tap_kind kind, int layer,
@@ -91,16 +97,102 @@ float *ref__bound_buffer(const ref__run *run, core_tap_kind kind, int layer);
 void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
                        const double *values, int64_t n);
 
-/* ---- perturb.c ----------------------------------------------------------- */
+/* ---- draw.c -------------------------------------------------------------- */
 
-/* Which signs a tap gets in a perturbed pass.                                */
-uint64_t ref__sign_stream(const ref__run *run, core_tap_kind kind, int layer);
-/* y[i] = store(y[i] +- bound[i]); y[0] is element `first` of its tap.        */
-void ref__perturb(const ref__run *run, uint64_t stream, core_grid grid,
-                  int64_t first, int64_t n, double *y, const float *bound);
-/* The ints of the pass whose routing is taken over, or NULL.                 */
+/* How one operator of a drawn pass rounds.                                   */
+typedef struct ref__drawn {
+    core_numerics numerics;
+    bool eager;  /* stores what it makes on its way                       */
+    bool stated; /* stores what the numerics say, and nothing else        */
+    bool split;  /* a product: stores two halves                          */
+    int n_lane;  /* of a sum: a power of two                              */
+    int n_block; /* of a product's K, the first of them, and the direction */
+    int first;
+    bool descending;
+} ref__drawn;
+
+/* Of odd runs.                                                               */
+static inline bool ref__is_eager(const ref_draw *draw)
+{
+    return draw->run % 2 != 0 && !draw->stated;
+}
+
+uint64_t ref__draw_stream(const ref_draw *draw);
+ref__drawn ref__draw_operator(const ref__run *run, core_tap_kind kind,
+                              int layer);
+ref__drawn ref__draw_product(const ref__run *run, core_weight id);
+
+/* Put elements [first, first + n) of the honest tap in place of values[0..n),
+ * if this pass forces it.                                                    */
+void ref__force(const ref__run *run, core_tap_kind kind, int layer,
+                int64_t first, int64_t n, double *values);
+/* The ints of the pass whose routing is taken over; NULL in an honest pass.  */
 const int64_t *ref__forced_ints(const ref__run *run, core_tap_kind kind,
                                 int layer);
+
+/* The factors of y [n_row, n] = x w^T (w [n, n_k]) or x w (w [n_k, n]).      */
+typedef struct ref__factors {
+    const double *x, *w;
+    int64_t ld_x, ld_w;
+    int64_t n_row, n, n_k;
+    bool transposed;
+} ref__factors;
+
+/* Floats that a thread needs for a product of at most n_row rows over n_k.   */
+int64_t ref__draw_floats(int64_t n_row, int64_t n_k);
+/* y, not yet stored.                                                         */
+void ref__drawn_product(const ref__run *run, const ref__drawn *d,
+                        const ref__factors *f, double *y, int64_t ld_y);
+
+/* ---- draw_rows.c: as their namesakes, in floats, not yet stored -----------
+ */
+
+/* x in the dtype.                                                            */
+float ref__stored(const ref__drawn *d, float x);
+
+void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
+                        const double *w, int64_t n, double eps);
+void ref__drawn_layernorm(const ref__drawn *d, double *y, const double *x,
+                          const double *w, const double *b, int64_t n,
+                          double eps);
+void ref__drawn_rope(const ref__drawn *d, double *r, const double *cos_j,
+                     const double *sin_j, int64_t n_rot, bool interleaved);
+/* x *= scale.                                                                */
+void ref__drawn_scale(const ref__drawn *d, double *x, int64_t n, double scale);
+double ref__drawn_quotient(const ref__drawn *d, double x, double divisor);
+/* Scores to exponentials, and their sum, the sink's included.                */
+double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
+                               int64_t hi, const uint8_t *mask, double scale,
+                               double sink);
+void ref__drawn_softmax(const ref__drawn *d, double *p, const double *logits,
+                        int64_t n);
+double ref__drawn_sigmoid(double z);
+double ref__drawn_softplus(double z);
+/* a = act(up), or the gated form where gate is given.                        */
+void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
+                         const double *up, double *a, int64_t n);
+/* a += scale b.                                                              */
+void ref__drawn_add(const ref__drawn *d, double *a, const double *b, int64_t n,
+                    double scale);
+/* sum += w y, where an eager draw stores the product and every sum.          */
+void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
+                             double w, int64_t n);
+void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
+                      const double *logits, const double *p, const int64_t *idx,
+                      double *w);
+/* sum of w[i ld] u[i ld] over n, and bias.                                   */
+double ref__drawn_convolution(const ref__drawn *d, const double *w,
+                              const double *u, int64_t ld, int64_t n,
+                              double bias);
+/* The states of a channel one position on: stored in eager and stated draws. */
+void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
+                        double dt, double a, const double *b, double *h);
+/* sum_s h_s c_s + skip a.                                                    */
+double ref__drawn_read_out(const ref__drawn *d, const double *h,
+                           const double *c, int64_t n_s, double skip, double a);
+
+/* ---- forward.c ------------------------------------------------------------
+ */
 
 /* core_store over all rows, in parallel.                                     */
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);
@@ -210,6 +302,7 @@ typedef struct ref__tile {
     int64_t n, n_k;
     bool has_bias;
     double bias[REF__MAX_TILE];
+    ref__drawn drawn;           /* in a drawn pass                            */
     double divisor;             /* of the complete sum: 1 but for the head    */
     double clip;                /* results lie in [-clip, clip]; 0: anywhere  */
     double norm[REF__MAX_TILE]; /* with bounds; of the rows / divisor         */

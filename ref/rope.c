@@ -40,16 +40,22 @@ void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
     const int64_t width = n_head * n_dh;
     const bool interleaved = run->spec->rope.interleaved;
     float *bound = ref__bound_buffer(run, kind, layer);
+    const ref__drawn drawn = ref__draw_operator(run, kind, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
         const int64_t position = t % run->batch->n_t;
         double *qk_t = qk + t * width;
         if (bound != NULL)
             bound_heads(run, bound + t * width, qk_t, n_head, n_dh, first);
-        for (int64_t h = 0; h < n_head; h++)
-            ref__rope_row(qk_t + h * n_dh + first,
-                          run->cos_tj + position * half,
-                          run->sin_tj + position * half, n_rot, interleaved);
+        for (int64_t h = 0; h < n_head; h++) {
+            double *r = qk_t + h * n_dh + first;
+            const double *cos_j = run->cos_tj + position * half;
+            const double *sin_j = run->sin_tj + position * half;
+            if (run->draw != NULL)
+                ref__drawn_rope(&drawn, r, cos_j, sin_j, n_rot, interleaved);
+            else
+                ref__rope_row(r, cos_j, sin_j, n_rot, interleaved);
+        }
         core_store(run->numerics, CORE_GRID_ACT, qk_t, width);
     }
     ref__put(run, kind, layer, qk, bound);

@@ -167,6 +167,29 @@ static void put_weights(const ref__run *run, int layer, const ref__routing *ro)
     ref__put(run, CORE_TAP_TOPK_WEIGHT, layer, ro->weight, bound);
 }
 
+static void drawn_scores(const ref__run *run, int layer, const double *logits,
+                         double *p)
+{
+    const core_spec *spec = run->spec;
+    const ref__drawn drawn =
+        ref__draw_operator(run, CORE_TAP_ROUTER_PROBS, layer);
+    if (spec->router == CORE_ROUTER_SOFTMAX)
+        ref__drawn_softmax(&drawn, p, logits, spec->n_e);
+    else
+        for (int64_t e = 0; e < spec->n_e; e++)
+            p[e] = ref__drawn_sigmoid(logits[e]);
+    core_store(run->numerics, CORE_GRID_PROB, p, spec->n_e);
+}
+
+static void drawn_weights(const ref__run *run, int layer, const double *logits,
+                          const double *p, const int64_t *idx, double *w)
+{
+    const ref__drawn drawn =
+        ref__draw_operator(run, CORE_TAP_TOPK_WEIGHT, layer);
+    ref__drawn_weigh(run->spec, &drawn, logits, p, idx, w);
+    core_store(run->numerics, CORE_GRID_PROB, w, run->spec->n_k);
+}
+
 /* Experts of all tokens, or those of the pass whose routing is taken over. */
 static void choose(const ref__run *run, int layer, ref__routing *ro)
 {
@@ -185,8 +208,11 @@ static void choose(const ref__run *run, int layer, ref__routing *ro)
             ref__route_choose(spec, logits, p, ro->correction, idx,
                               ro->score + thread * (n_e + n_g),
                               ro->kept + thread * n_g);
-        ref__route_weigh(spec, run->numerics, logits, p, idx,
-                         ro->weight + t * n_k);
+        if (run->draw != NULL)
+            drawn_weights(run, layer, logits, p, idx, ro->weight + t * n_k);
+        else
+            ref__route_weigh(spec, run->numerics, logits, p, idx,
+                             ro->weight + t * n_k);
     }
 }
 
@@ -209,8 +235,12 @@ void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
     if (ro->probs != NULL) {
 #pragma omp parallel for num_threads(run->n_threads)
         for (int64_t t = 0; t < run->n; t++)
-            ref__route_scores(spec, run->numerics, ro->logits + t * n_e,
-                              ro->probs + t * n_e);
+            if (run->draw != NULL)
+                drawn_scores(run, layer, ro->logits + t * n_e,
+                             ro->probs + t * n_e);
+            else
+                ref__route_scores(spec, run->numerics, ro->logits + t * n_e,
+                                  ro->probs + t * n_e);
         put_probs(run, layer, ro);
     }
     if (run->dealt != NULL)

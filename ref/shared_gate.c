@@ -9,7 +9,8 @@ static void put_score(ref__run *run, int layer, double *score)
 {
     float *bound = ref__bound_buffer(run, CORE_TAP_SHARED_SCORE, layer);
     for (int64_t t = 0; t < run->n; t++)
-        score[t] = core_sigmoid(score[t]);
+        score[t] = run->draw != NULL ? ref__drawn_sigmoid(score[t])
+                                     : core_sigmoid(score[t]);
     core_store(run->numerics, CORE_GRID_PROB, score, run->n);
     if (bound != NULL)
         ref__bound_relative(run->u, bound, score, run->n, REF__ROUNDS_SIGMOID);
@@ -30,7 +31,7 @@ void ref__shared_gate(ref__run *run, int layer, double *out, bool dry)
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
         double *out_t = out + t * n_d;
-        for (int64_t d = 0; d < n_d; d++)
+        for (int64_t d = 0; d < n_d; d++) /* exact before it is stored */
             out_t[d] *= score[t];
         core_store(run->numerics, CORE_GRID_ACT, out_t, n_d);
         if (bound != NULL)

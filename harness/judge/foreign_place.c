@@ -1,4 +1,5 @@
-/* harness/judge/foreign_place.c -- which tap a dump's tensor is part of, and where.
+/* harness/judge/foreign_place.c -- which tap a dump's tensor is part of, and
+ * where.
  *
  * What cannot be read is refused (exit 3); what can be read and does not fit is
  * a finding, and its tap fails.  Trap: a decode dump holds few positions, so
@@ -97,9 +98,9 @@ static int64_t count_padding(const har_place *place, int64_t n_col)
 
 /* By the tensor's shape.  Tools that record routing as it is used do not have
  * that of the last token, for which nothing was computed.                    */
-static bool place_whole(const har__placing *p, har_piece *piece, har_extent whole,
-                        const int64_t *shape, int n_dim, const har_slice *slice,
-                        char problem[HAR_PLACE_TEXT])
+static bool place_whole(const har__placing *p, har_piece *piece,
+                        har_extent whole, const int64_t *shape, int n_dim,
+                        const har_slice *slice, char problem[HAR_PLACE_TEXT])
 {
     har_claim claim = har__said_claim(p);
     const bool may_be_short =
@@ -110,23 +111,40 @@ static bool place_whole(const har__placing *p, har_piece *piece, har_extent whol
         return true;
     claim.t = (har_range){0, whole.n_t - 1};
     piece->is_short =
-        may_be_short &&
-        har_place_make(&piece->place, whole, shape, n_dim, p->file->axes, slice,
-                       &claim, unused);
+        may_be_short && har_place_make(&piece->place, whole, shape, n_dim,
+                                       p->file->axes, slice, &claim, unused);
     return piece->is_short;
 }
 
-static void find_misshapen(const har__placing *p, const har_yard_tap *tap,
-                           const core_st_tensor *t, const har_slice *slice,
-                           bool may_fit, const char *problem)
+/* may_fit: in another reading of its axes or columns. */
+static void find_misshapen(const har__placing *p, const har_piece *piece,
+                           int64_t n_col, const har_slice *slice, bool may_fit,
+                           const char *problem)
 {
     const har_claim claim = har__said_claim(p);
-    const har_misfit about = {p->yard, tap, t, p->file->axes, slice, &claim};
+    const har_misfit about = {p->yard,       &p->yard->tap[piece->i_tap],
+                              piece->tensor, n_col,
+                              p->file->axes, slice,
+                              &claim};
     char hint[HAR_MISFIT_TEXT] = "";
     const bool has_hint = may_fit && har_misfit_text(hint, &about);
-    har_foreign_find(p->dump, HAR_FOUND_MISSHAPEN, tap - p->yard->tap,
-                     p->i_file, t->name, "%s%s%s", problem,
+    har_foreign_find(p->dump, HAR_FOUND_MISSHAPEN, piece->i_tap, p->i_file,
+                     piece->tensor->name, "%s%s%s", problem,
                      has_hint ? "; " : "", hint);
+}
+
+/* How the tensor holds choices, its shape without their form, and its slice. */
+static core_status read_choices(const har__placing *p, har_piece *piece,
+                                int64_t i, int64_t *shape, int *n_dim,
+                                bool *good, char problem[HAR_PLACE_TEXT])
+{
+    const core_st_tensor *logical = NULL;
+    CORE_TRY(har__said_logical(p, piece->tensor, &logical));
+    *good = har_chosen_make(&piece->chosen, p->yard, piece->i_tap,
+                            piece->tensor, i, logical, problem);
+    if (*good)
+        *n_dim = har_chosen_shape(&piece->chosen, piece->tensor, shape);
+    return CORE_OK;
 }
 
 /* i: of har_chosen_layer for a stacked tensor, else -1. */
@@ -135,46 +153,41 @@ static core_status place_tensor(har__placing *p, const core_st_tensor *t,
 {
     har_foreign *d = p->dump;
     const har_yard_tap *tap = &p->yard->tap[i_tap];
-    const core_st_tensor *ids = NULL, *logical = NULL;
+    const bool is_choice = har_is_choice(tap);
+    const char *body = i < 0 ? har_yard_body(tap) : HAR_STACKED;
+    const core_st_tensor *ids = NULL;
     const har_slice *slice = NULL;
     har_slice room;
+    har_extent whole = tap->extent;
     char problem[HAR_PLACE_TEXT] = "";
-    bool fits = false;
     int64_t shape[CORE_ST_MAX_DIM + 1];
     int n_dim = t->n_dim;
     memcpy(shape, t->shape, sizeof t->shape);
     if (tap->is_flat || (tap->extent.n_col == 1 && n_dim == 1))
         shape[n_dim++] = 1; /* ids have no columns, nor need one column any */
     har_piece piece = {.file = p->i_file, .tensor = t, .i_tap = i_tap};
-    CORE_TRY(har__said_slice(p, t, i < 0 ? har_yard_body(tap) : HAR_STACKED, &room,
-                      &slice));
+    CORE_TRY(har__said_slice(p, t, body, &room, &slice));
     CORE_TRY(har__said_ids(p, t, &ids));
-    har_extent whole = tap->extent;
-    bool good = check_type(tap, t, problem);
-    const bool may_fit = good && ids == NULL && !har_is_choice(tap);
-    if (!har_is_choice(tap))
-        CORE_TRY(har__said_columns(p, t, har_yard_body(tap), &whole.n_col));
-    if (har_is_choice(tap) && good) {
-        CORE_TRY(har__said_logical(p, t, &logical));
-        good = har_chosen_make(&piece.chosen, p->yard, i_tap, t, i, logical,
-                               problem);
-        if (good)
-            n_dim = har_chosen_shape(&piece.chosen, t, shape);
+    bool fits = check_type(tap, t, problem);
+    const bool may_fit = fits && ids == NULL && !is_choice;
+    if (is_choice) {
         slice = rows_of(slice, i >= 0, &room);
-    }
-    if (!good)
-        fits = false;
-    else if (ids != NULL)
-        CORE_TRY(har_place_make_listed(&piece.place, whole, shape, n_dim,
-                                       ids, slice, &fits, problem));
-    else
-        fits = place_whole(p, &piece, whole, shape, n_dim, slice, problem);
-    if (fits) {
-        d->n_padding += count_padding(&piece.place, tap->extent.n_col);
-        d->piece[d->n_piece++] = piece;
+        if (fits)
+            CORE_TRY(read_choices(p, &piece, i, shape, &n_dim, &fits, problem));
     } else {
-        find_misshapen(p, tap, t, slice, may_fit, problem);
+        CORE_TRY(har__said_columns(p, t, body, &whole.n_col));
     }
+    if (fits && ids != NULL)
+        CORE_TRY(har_place_make_listed(&piece.place, whole, shape, n_dim, ids,
+                                       slice, &fits, problem));
+    else if (fits)
+        fits = place_whole(p, &piece, whole, shape, n_dim, slice, problem);
+    if (!fits) {
+        find_misshapen(p, &piece, whole.n_col, slice, may_fit, problem);
+        return CORE_OK;
+    }
+    d->n_padding += count_padding(&piece.place, tap->extent.n_col);
+    d->piece[d->n_piece++] = piece;
     return CORE_OK;
 }
 
@@ -182,7 +195,8 @@ static core_status place_tensor(har__placing *p, const core_st_tensor *t,
  * taps.                                                                      */
 static bool is_companion(const har_foreign *d, const char *name)
 {
-    return core_text_ends(name, "attention_mask") || core_text_ends(name, "hidden_in") ||
+    return core_text_ends(name, "attention_mask") ||
+           core_text_ends(name, "hidden_in") ||
            (d->is_bundle && (core_text_ends(name, ".tolerance") ||
                              core_text_ends(name, "routing_margin")));
 }
@@ -206,8 +220,8 @@ static core_status take_tensor(har__placing *p, const core_st_tensor *t)
     har_tapname parsed;
     if (har__said_by(p, t) || is_companion(p->dump, t->name))
         return CORE_OK;
-    const bool mapped = har_namemap_apply(p->options->map, t->name,
-                                          p->file->first_layer, name);
+    const bool mapped =
+        har_namemap_apply(p->options->map, t->name, p->file->first_layer, name);
     if (mapped && core_text_ends(name, HAR_STACKED))
         return place_stacked(p, t, name);
     const int64_t i_tap = mapped ? har_yardstick_index(p->yard, name) : -1;
@@ -255,7 +269,8 @@ static void find_lost_ranks(har_foreign *d)
                      wanted, n_rank, lost);
 }
 
-/* How many pieces a file's tensors can be: stacked choices are one per layer. */
+/* How many pieces a file's tensors can be: stacked choices are one per layer.
+ */
 static int64_t count_pieces(const har_dump_file *f, const har_yardstick *yard,
                             const har_namemap *map)
 {

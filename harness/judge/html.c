@@ -4,6 +4,7 @@
  * file's header goes through har_page_text.
  */
 #include "harness/judge/svg.h"
+#include "harness/diagnose/report.h"
 #include "harness/page/page.h"
 
 /* --- head --- */
@@ -18,6 +19,7 @@ static const char *colour_of(har_verdict verdict)
 static void write_facts(const har_judgement *g, FILE *out)
 {
     char text[HAR_WIDEST_TEXT], figures[HAR_SPOT_TEXT];
+    char likeness[HAR_DIAGNOSIS_TEXT];
     fputs("<dl>\n", out);
     har_page_fact(out, "golden", "%s%s%s", g->yard->path,
                   g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics);
@@ -54,6 +56,10 @@ static void write_facts(const har_judgement *g, FILE *out)
                       (long long)g->dump->n_padding);
     if (har__figures_text(figures, g)[0] != '\0')
         har_page_fact(out, "logits", "%s (not judged by it)", figures);
+    for (int k = 0; k < g->diagnosis.n; k++)
+        har_page_fact(out, "looks like", "%s: %s",
+                      g->yard->tap[g->diagnosed].data->name,
+                      har_diagnosis_text(likeness, &g->diagnosis, k));
     if (g->misfit[0] != '\0')
         har_page_fact(out, "hint", "%s: %s", g->yard->tap[g->first].data->name,
                       g->misfit);
@@ -64,7 +70,7 @@ static void write_header(const har_judgement *g, FILE *out)
 {
     char text[HAR_SPOT_TEXT];
     fprintf(out, "<header style=\"--verdict:var(--%s)\">\n<h1>%s</h1>\n<p>",
-            colour_of(g->verdict), har_verdict_name(g->verdict));
+            colour_of(g->verdict), har__word_text(g));
     har_page_text(out, har__verdict_text(text, g));
     if (g->first >= 0 && g->tap[g->first].n_failed > 0) {
         fputs("<br>", out);
@@ -247,7 +253,7 @@ void har_judge_html(const har_judgement *g, FILE *out)
 {
     char title[64];
     snprintf(title, sizeof title, "%s \xc2\xb7 moeparity compare",
-             har_verdict_name(g->verdict));
+             har__word_text(g));
     har_page_begin(out, title, "");
     write_header(g, out);
     for (int i = 0; i < g->yard->n_part; i++)

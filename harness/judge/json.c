@@ -5,6 +5,7 @@
  */
 #include "harness/judge/report.h"
 
+#include "harness/diagnose/report.h"
 #include "harness/launch/jsonfile.h"
 
 static json_t *spot_object(const har_judgement *g, const har_spot *s)
@@ -53,6 +54,7 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     core_json_put_int(o, "missing_rows", t->n_missing);
     core_json_put_int(o, "silent_rows", t->n_silent);
     core_json_put_number(o, "relative_rms", t->relative_rms);
+    core_json_put(o, "bits", t->bits > 0.0 ? json_real(t->bits) : json_null());
     core_json_put_text(o, "problem", t->problem);
     core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
     if (t->n_failed > 0)
@@ -139,7 +141,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     for (int i = 0; i < g->n_routing; i++)
         json_array_append_new(routing, routing_object(g, &g->routing[i]));
     core_json_put_text(o, "schema", "moeparity.compare/2");
-    core_json_put_text(o, "verdict", har_verdict_name(g->verdict));
+    core_json_put_text(o, "verdict", har__word_text(g));
     core_json_put_int(o, "exit", g->verdict == HAR_FAIL);
     core_json_put_text(o, "golden", g->yard->path);
     core_json_put_text(o, "dump", g->dump->path);
@@ -151,6 +153,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put(o, "forced_routing", json_boolean(g->forced_routing));
     core_json_put(o, "first",
                   g->first < 0 ? json_null() : tap_object(g, g->first));
+    core_json_put(o, "diagnosis", har_diagnosis_json(&g->diagnosis));
     core_json_put(o, "worst", spot_array(g, g->worst, g->n_worst));
     core_json_put_int(o, "certified_flips", g->n_certified);
     core_json_put_int(o, "uncertified_flips", g->n_uncertified);

@@ -112,12 +112,9 @@ static void see_rows(har__pass *p, int64_t i_tap, har_diff *sum)
     har_tap_judgement *t = &p->judged->tap[i_tap];
     const int64_t n_row = part->n_b * part->n_t * tap->extent.n_k;
     har_spot missing = {.row = 0};
-    for (int64_t row = 0; row < n_row; row++) {
-        const int64_t token = row / tap->extent.n_k;
-        if (p->dump->wanted[tap->part][token] &&
-            har_yardstick_is_real(part, token))
+    for (int64_t row = 0; row < n_row; row++)
+        if (har__wants(p, i_tap, row))
             see_row(p, i_tap, row, sum, &missing);
-    }
     if (t->n_missing > 0)
         har_foreign_find(
             p->dump, HAR_FOUND_MISSING, i_tap, -1, tap->data->name,
@@ -223,6 +220,9 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
         t->verdict = HAR_FAIL;
     else if (t->n_marginal > 0)
         t->verdict = HAR_MARGINAL;
+    if (t->verdict == HAR_FAIL && t->is_judged &&
+        2 * t->n_excluded <= t->n_row && !has_finding(p, i_tap))
+        t->bits = har__grade_bits(p);
     if (p->judged->forced_routing && har_is_choice(tap) &&
         t->verdict != HAR_FAIL) {
         t->is_judged = false;
@@ -237,6 +237,7 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
     har_diff sum;
     int64_t begin, end;
     har_diff_init(&sum);
+    p->grade = (har_precision){0};
     CORE_TRY(har__routing_enter(p, tap));
     har_foreign_pieces(p->dump, i_tap, &begin, &end);
     if (begin == end) {
@@ -246,6 +247,8 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
     see_rows(p, i_tap, &sum);
     tell_bad_values(p, begin, end);
     conclude(p, i_tap, &sum);
+    if (p->judged->tap[i_tap].n_failed > 0 && p->judged->diagnosed < 0)
+        CORE_TRY(har__diagnose(p, i_tap));
     return CORE_OK;
 }
 
@@ -254,6 +257,7 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
 static void sum_up(har__pass *p)
 {
     har_judgement *g = p->judged;
+    int64_t n_imprecise = 0;
     g->first = -1;
     for (int64_t i = 0; i < g->n_tap; i++) {
         const har_tap_judgement *t = &g->tap[i];
@@ -262,6 +266,7 @@ static void sum_up(har__pass *p)
         g->n_passed += counts && t->verdict == HAR_PASS;
         g->n_marginal += t->verdict == HAR_MARGINAL;
         g->n_failed += t->verdict == HAR_FAIL;
+        n_imprecise += t->bits > 0.0;
         g->n_excluded += t->n_excluded;
         g->n_silent += t->n_silent;
         if (t->verdict == HAR_FAIL && g->first < 0)
@@ -282,6 +287,8 @@ static void sum_up(har__pass *p)
     }
     if (g->n_judged == 0)
         g->verdict = HAR_FAIL;
+    g->is_imprecise = n_imprecise > 0 && n_imprecise == g->n_failed &&
+                      g->n_note == p->dump->n_finding;
 }
 
 /* Would the first wrong tap fit in another order of its axes? */
@@ -301,6 +308,7 @@ static void tell_misfit(har__pass *p)
         const har_misfit about = {p->yard,
                                   &p->yard->tap[g->first],
                                   piece->tensor,
+                                  at->whole.n_col,
                                   at->axes,
                                   is_whole ? NULL : &slice,
                                   NULL};
@@ -321,10 +329,12 @@ static core_status make_room(har__pass *p)
     for (int64_t i = 0; i < p->dump->n_piece; i++) /* with their padding */
         if (p->dump->piece[i].place.c.end > widest)
             widest = p->dump->piece[i].place.c.end;
-    CORE_TRY(core_alloc(&m, 3 * widest, sizeof(double), "rows"));
+    CORE_TRY(core_alloc(&m, 5 * widest, sizeof(double), "rows"));
     p->expected = m;
     p->found = p->expected + widest;
     p->tmp = p->found + widest;
+    p->error = p->tmp + widest;
+    p->bound = p->error + widest;
     CORE_TRY(core_alloc(&m, 2 * widest, sizeof(int64_t), "ids"));
     p->ids = m;
     CORE_TRY(core_alloc(&m, widest, sizeof(int), "owners"));
@@ -368,6 +378,7 @@ core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
     judged.dump = dump;
     judged.map_name = map->name;
     judged.forced_routing = forced_routing;
+    judged.diagnosed = -1;
     har__pass p = {.judged = &judged, .yard = yard, .dump = dump, .map = map};
     p.routing.part = -1;
     core_status status = make_room(&p);

@@ -11,6 +11,7 @@
 #ifndef HAR_JUDGE_H
 #define HAR_JUDGE_H
 
+#include "harness/diagnose/diagnose.h"
 #include "harness/judge/foreign.h"
 #include "harness/judge/misfit.h"
 #include "harness/verify/verdict.h"
@@ -37,6 +38,8 @@ typedef struct har_tap_judgement {
     int64_t n_silent;     /* choices not captured, or unreadable              */
     double ratio;         /* of the worst row                                 */
     double relative_rms;
+    double bits;          /* FAIL, but its errors look like rounding to so many
+                           * bits: PRECISION; else 0                          */
     int n_spot;
     har_spot spot[HAR_TAP_SPOTS]; /* rows, the worst first                    */
     har_spot first_bad;   /* if n_failed > 0                                  */
@@ -72,9 +75,12 @@ typedef struct har_judgement {
     int64_t n_tap;
     har_tap_judgement *tap;    /* [yard->n_tap]; owned                        */
     int64_t n_judged, n_passed, n_marginal, n_failed; /* taps                 */
+    bool is_imprecise;         /* FAIL by such taps only: PRECISION           */
     double widest; /* tolerance of a row over its largest magnitude, 0: none  */
     int64_t widest_tap;
     int64_t first;             /* failing in execution order, -1: none        */
+    int64_t diagnosed;         /* the first with wrong values, -1: none       */
+    har_diagnosis diagnosis;   /* of that tap                                 */
     int64_t n_choice, n_same;  /* compared, those that agree                  */
     int64_t n_certified, n_uncertified; /* flips                              */
     int64_t n_excluded;        /* rows set aside, of all taps                 */

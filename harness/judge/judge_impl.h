@@ -27,6 +27,8 @@ typedef struct har__pass {
     /* one row of the widest tap */
     double *expected, *found, *tmp;
     int64_t *ids;        /* two rows                                          */
+    double *error, *bound; /* of the grade                                    */
+    har_precision grade; /* of the tap at hand                                */
     int *owner;          /* piece of each element, -1: none                   */
     har__routing routing;
 } har__pass;
@@ -48,6 +50,11 @@ har_spot har__blank_spot(const har__pass *pass, int64_t i_tap, int64_t row);
 bool har__judge_row(har__pass *pass, int64_t i_tap, int64_t row, har_spot *spot,
                     har_diff *sum);
 
+/* Take the row in found[] into the grade of the tap; the tap's bits if its
+ * errors look like rounding, else 0.                                 [local] */
+void har__grade_row(har__pass *pass, const har_yard_tap *tap, double allowed);
+double har__grade_bits(const har__pass *pass);
+
 /* Take a row of the logits, in expected[] and found[], into the figures.
  *                                                                    [local] */
 void har__figures_row(har__pass *pass, const har_yard_tap *tap, int64_t row);
@@ -64,6 +71,17 @@ bool har__routing_judge(har__pass *pass, int64_t i_tap, int64_t token,
 /* Is the row set aside?                                              [local] */
 bool har__routing_excludes(const har__pass *pass, const har_yard_tap *tap,
                            int64_t row);
+
+/* Is the row one that is expected of the dump and judged?            [local] */
+bool har__wants(const har__pass *pass, int64_t i_tap, int64_t row);
+
+/* Put the weights, or the experts, in found[] into the order of the golden's
+ * experts; other taps as they are.  False: weights of other experts. [local] */
+bool har__by_expert(har__pass *pass, const har_yard_tap *tap, int64_t row);
+
+/* Say what the tap, whose routing is at hand, looks like.  Errors: E_MEMORY.
+ *                                                                    [local] */
+CORE_NODISCARD core_status har__diagnose(har__pass *pass, int64_t i_tap);
 
 /* The golden's experts of a token.                                   [local] */
 void har__golden_ids(const har_yard_tap *idx, int64_t token, int64_t *out);

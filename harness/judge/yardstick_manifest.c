@@ -40,7 +40,7 @@ static void read_estimate(har_yardstick *y, const json_t *root)
     const json_t *factor = json_object_get(tolerance, "factor");
     if (json_is_integer(runs) && json_is_number(factor))
         snprintf(y->estimate, sizeof y->estimate,
-                 "%g times the drift of %lld perturbed reference runs",
+                 "%g times the drift of %lld drawn reference runs",
                  json_number_value(factor),
                  (long long)json_integer_value(runs));
     else

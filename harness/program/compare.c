@@ -30,8 +30,8 @@ static const har_command_line line = {
     "golden bundle (a folder) or a file of taps; DUMP is a file or a "
     "folder of files, one per rank or not.  Every tap of GOLDEN must "
     "be in DUMP, or with --map every one that the map names.  "
-    "--numerics chooses the file of a bundle; else the types of the "
-    "dump do.  " HAR_EXIT_CODES,
+    "--numerics chooses the file of a bundle; else metadata, types and "
+    "values of the dump do.  " HAR_EXIT_CODES,
     check_request};
 
 static void read_command_line(request *r, int argc, char **argv)

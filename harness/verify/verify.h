@@ -38,7 +38,6 @@ typedef struct har_case_result {
     bool is_telling;         /* vacuity guard                                 */
     uint64_t batch_seed;     /* that the batch was drawn by                   */
     har_reached reached;     /* by this case and those of the plan before it  */
-    int64_t exercise_n_t;    /* tokens per row of the exercise, 0: none ran   */
     char no_exercise[160];   /* why it could not, else ""                     */
     har_distinct distinct;   /* weights whose owners could not be seen        */
     bool is_conserved;       /* dispatched = received = returned, and what

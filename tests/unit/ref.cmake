@@ -8,4 +8,4 @@ add_unit(test_ref_family_bounds SOURCES test_ref_family_bounds.c ${REF_FIXTURE} 
 add_unit(test_ref_bounds SOURCES test_ref_bounds.c ${REF_FIXTURE} LIBS ref LABELS unit)
 add_unit(test_ref_exactness SOURCES test_ref_exactness.c ${REF_FIXTURE} LIBS ref LABELS unit)
 add_unit(test_ref_oracle SOURCES test_ref_oracle.c ${REF_FIXTURE} LIBS ref LABELS oracle)
-add_unit(test_ref_perturb SOURCES test_ref_perturb.c ${REF_FIXTURE} LIBS ref LABELS unit)
+add_unit(test_ref_draw SOURCES test_ref_draw.c ${REF_FIXTURE} LIBS ref LABELS unit)

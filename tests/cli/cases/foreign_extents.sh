@@ -38,7 +38,7 @@ f.save("vocabulary.st", padded, {"padded": "64"})
 f.save("small.st", padded, {"padded:p0.logits": str(n_v - 1)})
 f.save("other.st", padded, {"padded:p0.logits": "63"})
 f.save("unrelated.st", dict(padded, **{"p0.logits": -padded["p0.logits"]}))
-more = {k: pad(v, 24, -np.inf) if k in router else pad(v, 64, 7) if k.endswith(("out", "embed", "norm")) else v
+more = {k: pad(v, 24, -np.inf) if k in router else pad(v, 64, 7) if k.endswith(("_out", ".out", ".embed", ".final_norm")) else v
         for k, v in padded.items()}
 f.save("all.st", more)
 for name, meta in (("tp4", {}), ("tp4_said", {"padded:p0.logits": "64"})):
@@ -56,6 +56,7 @@ f.save("middle.st", dict(whole, **{"p0.embed": whole["p0.embed"].transpose(0, 2,
 f.save("first.st", dict(whole, **{"p0.embed": whole["p0.embed"].transpose(2, 1, 0)}))
 f.save("first_flat.st", dict(whole, **{"p0.layers.0.router_logits": whole["p0.layers.0.router_logits"].T}))
 f.save("sbh_padded.st", dict(whole, **{"p0.logits": seq(padded["p0.logits"])}))
+f.save("sbh_declared.st", dict(whole, **{"p0.logits": seq(padded["p0.logits"])}), {"padded": "64"})
 same = taps("square")
 f.save("square.st", {k: v.swapaxes(0, 1) if v.ndim == 3 else v for k, v in same.items()})
 line = taps("line")  # one row: both orders of axes are the same
@@ -91,6 +92,7 @@ has out '^padding    1005 values' # and 15 * (2 * 4 + 8 * 4)
 expect 1 moeparity compare gold wrong.st
 has out '^FAIL       first at p0.logits, '
 has out 'row 1, position 2, column 3: '
+! grep -q 'fit the golden' out || fail 'padding that is declared is told again'
 expect 1 moeparity compare gold other.st
 has out 'p0.logits: expected shape \[3,5,63\], found \[3,5,64\]; its first 37 columns fit the golden; if the others are padding, say padded:p0.logits 64$'
 refused 3 "small.st: 'p0.logits': expected at least 37 columns with padding, found '36'$" moeparity compare gold small.st
@@ -121,6 +123,7 @@ fits middle.st 'p0.embed: .*; its values fit the golden as \[rows, columns, posi
 fits first.st 'p0.embed: .*; its values fit the golden as \[columns, positions, rows\]: write it with the columns last$'
 fits first_flat.st 'router_logits: .*; its values fit the golden as \[columns, rows, positions\]: write it with the columns last$'
 fits sbh_padded.st 'p0.logits: .* as \[positions, rows, columns\]: say axes sbh; if the others are padding, say padded:p0.logits 64$'
+fits sbh_declared.st 'p0.logits: .* as \[positions, rows, columns\]: say axes sbh$'
 fits half.st 'p0.embed: .*; its values fit the golden as \[positions, rows, columns\]: say axes sbh$'
 fits flat_wrong.st '^FAIL       first at p0.embed'
 ! grep -q 'fit the golden' out || fail 'a hint where nothing fits'

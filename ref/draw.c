@@ -1,0 +1,198 @@
+/* ref/draw.c -- a pass as an honest implementation may have rounded it.
+ *
+ * The reference sums in double and rounds where a tap is stored; engines sum
+ * floats, in an order of their own.  A drawn pass does as they do: its products
+ * are sgemm over blocks of K, added up in a drawn order, its other sums are
+ * floats in a drawn number of lanes (draw_rows.c).  Draws come in styles, by
+ * the number of the run, because an engine is of a kind and not of another for
+ * every operator: `eager` ones store every intermediate result in the dtype,
+ * as frameworks do that call an operator at a time, the others only what is a
+ * tap; `split` ones store two halves of what a tensor-parallel group sums.  A
+ * `stated` draw has no style: it stores where the reference does, and the first
+ * of them adds one term after the other.
+ * What is drawn is a function of (seed, run, operator): no thread count and no
+ * tile changes it.  Trap: discrete choices are taken over from the honest pass,
+ * because one other expert would hide everything else.
+ */
+#include "ref/ref_impl.h"
+
+#include "core/numbers/rng.h"
+
+#include <cblas.h>
+#include <inttypes.h>
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    STRIP = 64,      /* outputs of one sgemm                                  */
+    MAX_BLOCKS = 8,  /* of K                                                  */
+    MIN_BLOCK = 16,  /* terms of a block, but for the last                    */
+    LANE_CHOICES = 7 /* 1, 2, .. 64                                           */
+};
+
+/* --- what is drawn --- */
+
+uint64_t ref__draw_stream(const ref_draw *draw)
+{
+    char text[40];
+    snprintf(text, sizeof text, "draw.%" PRIu64, draw->run);
+    return core_rng_stream(text);
+}
+
+static ref__drawn draw(const ref__run *run, uint64_t index)
+{
+    if (run->draw == NULL)
+        return (ref__drawn){.numerics = run->numerics};
+    const core_rng_block block =
+        core_rng(run->draw->seed, run->draw_stream, index);
+    const bool in_one_piece = run->draw->stated && run->draw->run == 0;
+    return (ref__drawn){
+        .numerics = run->numerics,
+        .eager = ref__is_eager(run->draw),
+        .stated = run->draw->stated,
+        .n_lane = in_one_piece ? 1 : 1 << block.word[0] % LANE_CHOICES,
+        .n_block = in_one_piece ? 1 : 1 + (int)(block.word[1] % MAX_BLOCKS),
+        .first = (int)(block.word[2] % MAX_BLOCKS),
+        .descending = block.word[3] % 2 != 0,
+    };
+}
+
+ref__drawn ref__draw_operator(const ref__run *run, core_tap_kind kind,
+                              int layer)
+{
+    return draw(run, (uint64_t)layer * CORE_N_TAP_KINDS + (uint64_t)kind);
+}
+
+/* Products over what a tensor-parallel group splits. */
+static bool is_row_parallel(core_weight_kind kind)
+{
+    return kind == CORE_W_O || kind == CORE_W_MLP_DOWN ||
+           kind == CORE_W_EXPERT_DOWN || kind == CORE_W_MAMBA_X ||
+           kind == CORE_W_MAMBA_OUT;
+}
+
+ref__drawn ref__draw_product(const ref__run *run, core_weight id)
+{
+    const uint64_t behind_taps = UINT64_C(1) << 32;
+    ref__drawn d =
+        draw(run, behind_taps + (uint64_t)core_weight_index(run->spec, id));
+    d.split = run->draw != NULL && !d.stated && run->draw->run / 2 % 2 != 0 &&
+              is_row_parallel(id.kind);
+    return d;
+}
+
+/* --- forcing --- */
+
+bool ref_is_forced(ref_forcing forcing, core_tap_kind kind)
+{
+    switch (forcing) {
+    case REF_FREE:
+        return false;
+    case REF_LAYER:
+        return kind == CORE_TAP_EMBED || kind == CORE_TAP_OUT;
+    case REF_BLOCK:
+        return kind == CORE_TAP_EMBED || kind == CORE_TAP_OUT ||
+               kind == CORE_TAP_ATTN_NORM || kind == CORE_TAP_FFN_NORM ||
+               kind == CORE_TAP_FINAL_NORM;
+    case REF_TAP:
+        break;
+    }
+    return core_tap_grid(kind) != CORE_GRID_INT;
+}
+
+void ref__force(const ref__run *run, core_tap_kind kind, int layer,
+                int64_t first, int64_t n, double *values)
+{
+    if (run->draw != NULL && ref_is_forced(run->draw->forcing, kind))
+        run->draw->values(run->draw->self, (core_tap){kind, layer}, first, n,
+                          values);
+}
+
+const int64_t *ref__forced_ints(const ref__run *run, core_tap_kind kind,
+                                int layer)
+{
+    return run->draw != NULL
+               ? run->draw->routing(run->draw->self, (core_tap){kind, layer})
+               : NULL;
+}
+
+/* --- products --- */
+
+/* Room for the floats of one product of at most n_row x n_k by n_k. */
+int64_t ref__draw_floats(int64_t n_row, int64_t n_k)
+{
+    return n_row * n_k + STRIP * n_k + 2 * n_row * STRIP;
+}
+
+static void to_floats(float *y, int64_t ld_y, const double *x, int64_t ld_x,
+                      int64_t n_row, int64_t n_col)
+{
+    for (int64_t i = 0; i < n_row; i++)
+        for (int64_t j = 0; j < n_col; j++)
+            y[i * ld_y + j] = (float)x[i * ld_x + j];
+}
+
+/* A product of floats, and its operands: y [n_row, n] = x w^T or x w. */
+typedef struct floats {
+    const float *x; /* [n_row, n_k]                                           */
+    const float *w; /* transposed: [n, n_k], else [n_k, n]                    */
+    int64_t n_row, n, n_k;
+    bool transposed;
+} floats;
+
+/* y = the terms [k0, k1) of it, block by block. */
+static void sum_blocks(const ref__drawn *d, const floats *p, int64_t k0,
+                       int64_t k1, float *y)
+{
+    const int64_t n_k = k1 - k0, most = (n_k + MIN_BLOCK - 1) / MIN_BLOCK;
+    const int64_t n_block = d->n_block < most ? d->n_block : most;
+    for (int64_t i = 0; i < n_block; i++) {
+        const int64_t turn = (d->first + i) % n_block;
+        const int64_t b = d->descending ? n_block - 1 - turn : turn;
+        const int64_t from = k0 + b * n_k / n_block;
+        const int64_t to = k0 + (b + 1) * n_k / n_block;
+        cblas_sgemm(CblasRowMajor, CblasNoTrans,
+                    p->transposed ? CblasTrans : CblasNoTrans,
+                    (blasint)p->n_row, (blasint)p->n, (blasint)(to - from),
+                    1.0f, p->x + from, (blasint)p->n_k,
+                    p->transposed ? p->w + from : p->w + from * p->n,
+                    (blasint)(p->transposed ? p->n_k : p->n),
+                    i == 0 ? 0.0f : 1.0f, y, (blasint)p->n);
+    }
+}
+
+/* y = both halves of the sum, each stored in the dtype. */
+static void sum_halves(const ref__drawn *d, const floats *p, float *y,
+                       float *other)
+{
+    sum_blocks(d, p, 0, p->n_k / 2, y);
+    sum_blocks(d, p, p->n_k / 2, p->n_k, other);
+    for (int64_t i = 0; i < p->n_row * p->n; i++)
+        y[i] = ref__stored(d, y[i]) + ref__stored(d, other[i]);
+}
+
+void ref__drawn_product(const ref__run *run, const ref__drawn *d,
+                        const ref__factors *f, double *y, int64_t ld_y)
+{
+    float *x = run->draw_scratch + omp_get_thread_num() * run->draw_stride;
+    float *w = x + f->n_row * f->n_k, *out = w + STRIP * f->n_k;
+    float *other = out + f->n_row * STRIP;
+    core_assert(other + f->n_row * STRIP - x <= run->draw_stride);
+    to_floats(x, f->n_k, f->x, f->ld_x, f->n_row, f->n_k);
+    for (int64_t j = 0; j < f->n; j += STRIP) {
+        const int64_t n = j + STRIP < f->n ? STRIP : f->n - j;
+        const floats p = {x, w, f->n_row, n, f->n_k, f->transposed};
+        if (f->transposed)
+            to_floats(w, f->n_k, f->w + j * f->ld_w, f->ld_w, n, f->n_k);
+        else
+            to_floats(w, n, f->w + j, f->ld_w, f->n_k, n);
+        if (d->split && f->n_k > 1)
+            sum_halves(d, &p, out, other);
+        else
+            sum_blocks(d, &p, 0, f->n_k, out);
+        for (int64_t i = 0; i < f->n_row; i++)
+            for (int64_t c = 0; c < n; c++)
+                y[i * ld_y + j + c] = (double)out[i * n + c];
+    }
+}

@@ -1,0 +1,313 @@
+/* ref/draw_rows.c -- the operators that are no products, in floats.
+ *
+ * One row each, as ref/draw.c says: floats throughout, sums in a drawn number
+ * of lanes, and where a draw is `eager` what an operator of a framework would
+ * hand to the next one is stored on the way.  The formulas are MODEL.md's; of
+ * those that are written in two ways (a quotient or a product with the
+ * reciprocal, a variance of deviations or of sums) one style takes each.  The
+ * caller stores the result.
+ */
+#include "ref/ref_impl.h"
+
+#include <math.h>
+
+enum { MAX_LANES = 64 };
+
+float ref__stored(const ref__drawn *d, float x)
+{
+    double y = (double)x;
+    core_store(d->numerics, CORE_GRID_ACT, &y, 1);
+    return (float)y;
+}
+
+/* What an eager draw stores on its way. */
+static float kept(const ref__drawn *d, float x)
+{
+    return d->eager ? ref__stored(d, x) : x;
+}
+
+/* --- a sum in lanes --- */
+
+typedef struct lanes {
+    float sum[MAX_LANES];
+    int n;
+    int64_t i;
+} lanes;
+
+static lanes lanes_init(const ref__drawn *d)
+{
+    return (lanes){.n = d->n_lane};
+}
+
+static inline void lanes_add(lanes *l, float x)
+{
+    l->sum[l->i++ & (l->n - 1)] += x;
+}
+
+static float lanes_total(lanes *l)
+{
+    for (int n = l->n / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            l->sum[i] += l->sum[i + n];
+    return l->sum[0];
+}
+
+/* --- norms, rope --- */
+
+void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
+                        const double *w, int64_t n, double eps)
+{
+    lanes squares = lanes_init(d);
+    for (int64_t i = 0; i < n; i++)
+        lanes_add(&squares, (float)x[i] * (float)x[i]);
+    const float r = sqrtf(lanes_total(&squares) / (float)n + (float)eps);
+    const float inverse = 1.0f / r;
+    for (int64_t i = 0; i < n; i++) {
+        const float z = d->eager ? (float)x[i] * inverse : (float)x[i] / r;
+        y[i] = (double)(w != NULL ? (float)w[i] * kept(d, z) : z);
+    }
+}
+
+void ref__drawn_layernorm(const ref__drawn *d, double *y, const double *x,
+                          const double *w, const double *b, int64_t n,
+                          double eps)
+{
+    lanes sum = lanes_init(d), squares = lanes_init(d);
+    for (int64_t i = 0; i < n; i++)
+        lanes_add(&sum, (float)x[i]);
+    const float mean = lanes_total(&sum) / (float)n;
+    for (int64_t i = 0; i < n; i++) {
+        const float z = d->eager ? (float)x[i] - mean : (float)x[i];
+        lanes_add(&squares, z * z);
+    }
+    const float square = lanes_total(&squares) / (float)n;
+    const float var = d->eager ? square : square - mean * mean;
+    const float r = sqrtf(fmaxf(var, 0.0f) + (float)eps);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (double)((float)w[i] * (((float)x[i] - mean) / r) + (float)b[i]);
+}
+
+void ref__drawn_rope(const ref__drawn *d, double *r, const double *cos_j,
+                     const double *sin_j, int64_t n_rot, bool interleaved)
+{
+    const int64_t half = n_rot / 2;
+    const int64_t step = interleaved ? 2 : 1, apart = interleaved ? 1 : half;
+    for (int64_t j = 0; j < half; j++) {
+        double *first = r + j * step, *second = first + apart;
+        const float c = (float)cos_j[j], s = (float)sin_j[j];
+        const float a = (float)*first, b = (float)*second;
+        *first = (double)(kept(d, a * c) - kept(d, b * s));
+        *second = (double)(kept(d, b * c) + kept(d, a * s));
+    }
+}
+
+void ref__drawn_scale(const ref__drawn *d, double *x, int64_t n, double scale)
+{
+    const float c = kept(d, (float)scale);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (double)((float)x[i] * c);
+}
+
+double ref__drawn_quotient(const ref__drawn *d, double x, double divisor)
+{
+    return (double)(kept(d, (float)x) / (float)divisor);
+}
+
+/* --- softmax and activations --- */
+
+double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
+                               int64_t hi, const uint8_t *mask, double scale,
+                               double sink)
+{
+    float max = (float)sink;
+    for (int64_t j = lo; j < hi; j++) {
+        if (mask != NULL && mask[j] == 0)
+            continue;
+        s[j] = (double)((float)s[j] * (float)scale);
+        max = fmaxf(max, (float)s[j]);
+    }
+    lanes sum = lanes_init(d);
+    for (int64_t j = lo; j < hi; j++) {
+        const bool hidden = mask != NULL && mask[j] == 0;
+        const float e = hidden ? 0.0f : expf((float)s[j] - max);
+        lanes_add(&sum, e);
+        s[j] = (double)e;
+    }
+    return (double)(lanes_total(&sum) + expf((float)sink - max));
+}
+
+void ref__drawn_softmax(const ref__drawn *d, double *p, const double *logits,
+                        int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        p[i] = logits[i];
+    const float sum =
+        (float)ref__drawn_exponentials(d, p, 0, n, NULL, 1.0, -HUGE_VAL);
+    const float inverse = 1.0f / sum;
+    for (int64_t i = 0; i < n; i++)
+        p[i] = (double)(d->eager ? (float)p[i] / sum : (float)p[i] * inverse);
+}
+
+static float sigmoid(float z)
+{
+    return 1.0f / (1.0f + expf(-z));
+}
+
+double ref__drawn_sigmoid(double z)
+{
+    return (double)sigmoid((float)z);
+}
+
+double ref__drawn_softplus(double z)
+{
+    return z > 20.0 ? z : (double)log1pf(expf((float)z));
+}
+
+static float act(core_act kind, float z)
+{
+    switch (kind) {
+    case CORE_ACT_SILU:
+        return z / (1.0f + expf(-z));
+    case CORE_ACT_GELU:
+        return 0.5f * z * (1.0f + erff(z * (float)M_SQRT1_2));
+    case CORE_ACT_GELU_TANH:
+        return 0.5f * z *
+               (1.0f + tanhf((float)(M_SQRT1_2 * M_2_SQRTPI) *
+                             (z + 0.044715f * (z * z * z))));
+    case CORE_ACT_RELU:
+    case CORE_ACT_CLAMPED_SWIGLU: /* exists as a gated form only */
+        break;
+    }
+    return fmaxf(z, 0.0f);
+}
+
+static float clamped(const ref__drawn *d, float gate, float up)
+{
+    const float g = fminf(gate, 7.0f), u = fmaxf(fminf(up, 7.0f), -7.0f);
+    return (u + 1.0f) * kept(d, g * sigmoid(1.702f * g));
+}
+
+void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
+                         const double *up, double *a, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float u = (float)up[i];
+        if (gate == NULL)
+            a[i] = (double)act(kind, u);
+        else if (kind == CORE_ACT_CLAMPED_SWIGLU)
+            a[i] = (double)clamped(d, (float)gate[i], u);
+        else
+            a[i] = (double)(kept(d, act(kind, (float)gate[i])) * u);
+    }
+}
+
+/* --- sums of two, and of a token's experts --- */
+
+void ref__drawn_add(const ref__drawn *d, double *a, const double *b, int64_t n,
+                    double scale)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float product = (float)b[i] * (float)scale;
+        a[i] = (double)((float)a[i] + kept(d, product));
+    }
+}
+
+void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
+                             double w, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float product = kept(d, (float)w * (float)y[i]);
+        sum[i] = (double)kept(d, (float)sum[i] + product);
+    }
+}
+
+/* --- the router's weights --- */
+
+static void divide_by_sum(const core_spec *spec, const ref__drawn *d, double *w,
+                          float start)
+{
+    lanes sum = lanes_init(d);
+    for (int64_t k = 0; k < spec->n_k; k++)
+        lanes_add(&sum, (float)w[k]);
+    const float total = lanes_total(&sum) + start;
+    for (int64_t k = 0; k < spec->n_k; k++)
+        w[k] = (double)((float)w[k] / total);
+}
+
+/* 1 / sum of exp(l_j - m) over the j != without close to m, the logit of the
+ * chosen one: router_scores.c.                                               */
+static double sparse_weight(const core_spec *spec, const ref__drawn *d,
+                            const double *logits, int64_t without,
+                            int64_t chosen)
+{
+    const float m = (float)logits[chosen];
+    lanes sum = lanes_init(d);
+    for (int64_t j = 0; j < spec->n_e; j++) {
+        const float l = (float)logits[j];
+        const float ratio = (m - l) / fmaxf(fabsf(l), m);
+        if (j != without && !(ratio > 2.0f * (float)spec->jitter))
+            lanes_add(&sum, expf(l - m));
+    }
+    return (double)(1.0f / lanes_total(&sum));
+}
+
+void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
+                      const double *logits, const double *p, const int64_t *idx,
+                      double *w)
+{
+    const int64_t n_k = spec->n_k;
+    switch (spec->router) {
+    case CORE_ROUTER_SOFTMAX:
+    case CORE_ROUTER_SIGMOID:
+        for (int64_t k = 0; k < n_k; k++)
+            w[k] = p[idx[k]];
+        if (spec->renormalise)
+            divide_by_sum(spec, d, w,
+                          spec->router == CORE_ROUTER_SIGMOID ? 1e-20f : 0.0f);
+        break;
+    case CORE_ROUTER_SOFTMAX_TOP:
+        for (int64_t k = 0; k < n_k; k++)
+            w[k] = logits[idx[k]];
+        ref__drawn_softmax(d, w, w, n_k);
+        break;
+    case CORE_ROUTER_SPARSEMIXER:
+        w[0] = sparse_weight(spec, d, logits, -1, idx[0]);
+        w[1] = sparse_weight(spec, d, logits, idx[0], idx[1]);
+        break;
+    }
+    for (int64_t k = 0; k < n_k; k++)
+        w[k] = (double)((float)w[k] * (float)spec->routed_scale);
+}
+
+/* --- the state of a state space --- */
+
+double ref__drawn_convolution(const ref__drawn *d, const double *w,
+                              const double *u, int64_t ld, int64_t n,
+                              double bias)
+{
+    lanes sum = lanes_init(d);
+    for (int64_t i = 0; i < n; i++)
+        lanes_add(&sum, (float)w[i * ld] * (float)u[i * ld]);
+    return (double)(lanes_total(&sum) + (float)bias);
+}
+
+void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
+                        double dt, double a, const double *b, double *h)
+{
+    const float step = (float)dt;
+    for (int64_t s = 0; s < n_s; s++) {
+        const float decay = expf(-expf((float)a_log[s]) * step);
+        const float input = step * (float)b[s] * (float)a;
+        const float next = decay * (float)h[s] + input;
+        h[s] = (double)(d->stated ? ref__stored(d, next) : kept(d, next));
+    }
+}
+
+double ref__drawn_read_out(const ref__drawn *d, const double *h,
+                           const double *c, int64_t n_s, double skip, double a)
+{
+    lanes sum = lanes_init(d);
+    for (int64_t s = 0; s < n_s; s++)
+        lanes_add(&sum, (float)h[s] * (float)c[s]);
+    return (double)(lanes_total(&sum) + (float)skip * (float)a);
+}
