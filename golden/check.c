@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FP64_AGREES 1e-9 /* what is asked of fp64 logits everywhere */
 
@@ -73,6 +74,24 @@ core_status gold__compare_files(const char *want_path, const char *found_path,
     core_st_close(found);
     core_st_close(want);
     return status;
+}
+
+core_status gold_find_model(gold_case *gold, const char *given)
+{
+    if (!gold->is_checkpoint)
+        return CORE_OK;
+    char path[GOLD_PATH_BYTES];
+    const int n = given != NULL ? snprintf(path, sizeof path, "%s", given)
+                                : snprintf(path, sizeof path, "%s/../%s",
+                                           gold->folder, gold->model);
+    CORE_FAIL_IF(n >= (int)sizeof path, CORE_E_FILE, "path too long: %.64s...",
+                 path);
+    CORE_FAIL_IF(given == NULL && access(path, F_OK) != 0, CORE_E_FILE,
+                 "%s: made from checkpoint %s, which is not beside it; --model "
+                 "says where it is",
+                 gold->folder, gold->model);
+    strcpy(gold->model, path);
+    return CORE_OK;
 }
 
 /* Is MODEL still the model of the manifest?  A preset's name says so; the spec

@@ -33,9 +33,10 @@ typedef enum gold_origin { GOLD_SELF, GOLD_ORACLE } gold_origin;
 typedef struct gold_case {
     char folder[GOLD_PATH_BYTES];
     gold_origin origin;
-    char generator[128]; /* program and version that made the numbers         */
+    char generator[GOLD_TEXT_BYTES]; /* what made the numbers                 */
     /* origin self: what to compute */
-    char model[GOLD_PATH_BYTES]; /* the MODEL argument                        */
+    char model[GOLD_PATH_BYTES]; /* the MODEL argument; of gold_open, its name,
+                                  * and gold_find_model says where it lies    */
     bool is_checkpoint;
     core_spec spec;   /* the whole model                                      */
     int64_t n_l;      /* its first layers, that are run                       */
@@ -100,6 +101,11 @@ CORE_NODISCARD core_status gold_seal(const gold_case *gold);
  * Errors: E_FILE, E_FORMAT; E_DIFFERS naming the file or tensor whose
  * fingerprint is another.                                                    */
 CORE_NODISCARD core_status gold_open(gold_case *out, const char *folder);
+
+/* Where the checkpoint of an open bundle lies: at `given`, or, if that is NULL,
+ * in a folder of its name beside the bundle.  Nothing happens to a bundle of
+ * other weights.  Errors: E_FILE.                                    [local] */
+CORE_NODISCARD core_status gold_find_model(gold_case *gold, const char *given);
 
 /* Compute an open bundle again, into files in the folder `scratch`, and
  * compare: exact bit for bit; other numerics bit for bit where the libraries

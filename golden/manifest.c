@@ -1,8 +1,8 @@
 /* golden/manifest.c -- writing manifest.json.
  *
- * Keys are sorted and nothing depends on the time or the place, so the same
- * command on the same machine writes the same bytes.  docs/golden.md names
- * every member.
+ * Keys are sorted and nothing depends on the time or on where a folder lies, so
+ * the same command on the same machine writes the same bytes.  docs/golden.md
+ * names every member.
  */
 #include "golden/golden_impl.h"
 
@@ -29,6 +29,26 @@ core_status gold__spec_yaml(char **out, const core_spec *spec)
         CORE_FAIL(CORE_E_MEMORY, "no memory for a spec");
     }
     return CORE_OK;
+}
+
+void gold__model_name(char out[GOLD_PATH_BYTES], const char *model)
+{
+    size_t n = strlen(model);
+    while (n > 1 && model[n - 1] == '/')
+        n--;
+    size_t first = n;
+    while (first > 0 && model[first - 1] != '/')
+        first--;
+    char *whole = NULL;
+    const bool is_dots =
+        n - first <= 2 && strspn(model + first, ".") == n - first;
+    if (is_dots) /* "." has a name elsewhere */
+        whole = realpath(model, NULL);
+    if (whole != NULL && strcmp(whole, "/") != 0)
+        gold__model_name(out, whole);
+    else
+        snprintf(out, GOLD_PATH_BYTES, "%.*s", (int)(n - first), model + first);
+    free(whole);
 }
 
 void gold__arithmetic(char out[GOLD_TEXT_BYTES])
@@ -87,7 +107,8 @@ static json_t *integer_or_null(bool is_there, uint64_t value)
 /* What a bundle was made from. */
 static core_status add_self(json_t *root, const gold_case *gold)
 {
-    char *yaml = NULL;
+    char *yaml = NULL, name[GOLD_PATH_BYTES];
+    gold__model_name(name, gold->model);
     CORE_TRY(gold__spec_yaml(&yaml, &gold->spec));
     json_t *groups = json_array(), *numerics = json_object();
     for (int64_t i = 0; i <= gold->n_group; i++)
@@ -97,9 +118,8 @@ static core_status add_self(json_t *root, const gold_case *gold)
                             numerics_entry(gold->numerics[i]));
     json_object_set_new(root, "libraries", libraries());
     json_object_set_new(root, "model",
-                        json_pack("{s:s, s:I, s:s}", "argument", gold->model,
-                                  "layers", (json_int_t)gold->n_l, "spec",
-                                  yaml));
+                        json_pack("{s:s, s:I, s:s}", "argument", name, "layers",
+                                  (json_int_t)gold->n_l, "spec", yaml));
     json_object_set_new(
         root, "weights",
         json_pack("{s:s, s:o, s:s}", "origin",

@@ -142,7 +142,7 @@ static core_status read_model(gold_case *gold, const members *m,
                  "%s: model.argument, libraries.arithmetic or weights.xxh3 is "
                  "too long or short",
                  path);
-    strcpy(gold->model, m->argument);
+    gold__model_name(gold->model, m->argument);
     strcpy(gold->arithmetic, m->arithmetic);
     strcpy(gold->weights_xxh3, m->xxh3);
     CORE_TRY_CTX(core_spec_parse_yaml(&gold->spec, m->yaml, "model.spec"),

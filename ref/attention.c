@@ -105,15 +105,16 @@ static double max_score_error(const ref__run *run, const attention *at,
     const int64_t first = blk->b * run->batch->n_t, n_g = at->heads.n_g;
     const int64_t g = blk->h * n_g / spec->n_h;
     const double scale = core_spec_score_scale(spec);
-    double worst = at->sinks != NULL ? ref__score_error(spec->n_dh, 0.0, 0.0,
-                                                        at->sinks[blk->h], 1.0)
-                                     : 0.0;
+    double worst = at->sinks != NULL
+                       ? ref__score_error(run->u, spec->n_dh, 0.0, 0.0,
+                                          at->sinks[blk->h], 1.0)
+                       : 0.0;
     for (int64_t j = lo; j <= i; j++) {
         if (mask != NULL && mask[j] == 0)
             continue;
         worst =
             fmax(worst,
-                 ref__score_error(spec->n_dh,
+                 ref__score_error(run->u, spec->n_dh,
                                   at->norm_q[(first + i) * spec->n_h + blk->h],
                                   at->norm_k[(first + j) * n_g + g],
                                   s[j - blk->j0] * scale, scale));
@@ -261,8 +262,8 @@ static void block_context(const ref__run *run, const attention *at, block *blk)
         }
         core_store(run->numerics, CORE_GRID_ACT, o, n_dv);
         if (at->bound != NULL)
-            ref__bound_context(run->u_store, at->bound + o_at + i * ld_o,
-                               sum_abs, o, n_dv, score_error[i],
+            ref__bound_context(run->u, at->bound + o_at + i * ld_o, sum_abs, o,
+                               n_dv, score_error[i],
                                n_visible[i] + (at->sinks != NULL ? 1 : 0));
     }
     blk->flops = 2.0 * (double)n_i * (double)(blk->i1 - blk->j0) *

@@ -8,17 +8,15 @@
 
 #include <math.h>
 
-static const double U = 0x1p-24;
-
 /* y = x + scale r.  The product's rounding, and the scale's, which need not be
  * an fp32 number: 2u |scale r|.  A scale of 1 costs nothing.                 */
-void ref__bound_residual(double u_s, float *bound, const double *y,
+void ref__bound_residual(ref__roundoff u, float *bound, const double *y,
                          const double *r, int64_t n, double scale)
 {
     for (int64_t i = 0; i < n; i++) {
         const double product =
             r != NULL && scale != 1.0 ? fabs(scale * r[i]) : 0.0;
-        bound[i] = ref__up(u_s, 2.0 * U * product, y[i]);
+        bound[i] = ref__up(u, 2.0 * u.sum * product, y[i]);
     }
 }
 
@@ -30,22 +28,22 @@ void ref__bound_residual(double u_s, float *bound, const double *y,
  * r^2, and 1/r by 1/sqrt(1 - rho) - 1.  A sum of squared deviations is off by
  * c var and the square of the mean's error: less.  Difference, root, division
  * and product with w: 4u.                                                    */
-void ref__bound_layernorm(double u_s, float *bound, const double *x,
+void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
                           const double *y, const double *w, int64_t n_d,
                           double mean, double r)
 {
-    const double c = ref__sum_error(n_d);
+    const double c = ref__sum_error(u, n_d);
     double q = 0.0;
     for (int64_t d = 0; d < n_d; d++)
         q += x[d] * x[d];
     q /= (double)n_d;
-    const double rho = (3.0 * c + 5.0 * U) * q / (r * r);
+    const double rho = (3.0 * c + 5.0 * u.sum) * q / (r * r);
     const double of_root = rho < 1.0 ? 1.0 / sqrt(1.0 - rho) - 1.0 : HUGE_VAL;
-    const double of_mean = (c + U) * sqrt(q);
+    const double of_mean = (c + u.sum) * sqrt(q);
     for (int64_t d = 0; d < n_d; d++) {
         const double scaled = fabs(w[d] / r);
         bound[d] = ref__up(
-            u_s, scaled * (of_mean + (of_root + 4.0 * U) * fabs(x[d] - mean)),
+            u, scaled * (of_mean + (of_root + 4.0 * u.sum) * fabs(x[d] - mean)),
             y[d]);
     }
 }
@@ -56,7 +54,7 @@ void ref__bound_layernorm(double u_s, float *bound, const double *x,
  * 0.23, so that is below u |g| / 2 + 2u |f|; the sum, the division and the
  * product with g 3u |f|; together below 4u (|g| + |f|), as for the other
  * activations.  Then u' + 1: u |y|.                                          */
-void ref__bound_clamped(double u_s, float *bound, const double *gate,
+void ref__bound_clamped(ref__roundoff u, float *bound, const double *gate,
                         const double *up_v, const double *a, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -64,14 +62,14 @@ void ref__bound_clamped(double u_s, float *bound, const double *gate,
         const double f = fabs(g * core_sigmoid(1.702 * g));
         const double factor = fabs(fmax(fmin(up_v[i], 7.0), -7.0) + 1.0);
         bound[i] = ref__up(
-            u_s, 4.0 * U * (fabs(g) + f) * factor + U * fabs(a[i]), a[i]);
+            u, 4.0 * u.sum * (fabs(g) + f) * factor + u.sum * fabs(a[i]), a[i]);
     }
 }
 
 /* w_k = e_k / sum e * scale over K logits: as ref__bound_softmax with n = K,
  * that is |l - m| + average + K + 6 roundings before the stores; and two for a
  * scale.                                                                     */
-void ref__bound_softmax_top(double u_s, float *bound, const double *logits,
+void ref__bound_softmax_top(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_k,
                             double scale)
 {
@@ -80,15 +78,16 @@ void ref__bound_softmax_top(double u_s, float *bound, const double *logits,
     for (int64_t k = 0; k < n_k; k++)
         average += w[k] / scale * (m - logits[idx[k]]);
     for (int64_t k = 0; k < n_k; k++)
-        bound[k] = ref__up(
-            u_s, (m - logits[idx[k]] + average + (double)n_k + rest) * U * w[k],
-            w[k]);
+        bound[k] = ref__up(u,
+                           (m - logits[idx[k]] + average + (double)n_k + rest) *
+                               u.sum * w[k],
+                           w[k]);
 }
 
 /* One weight of sparsemixer, w = scale / sum over the kept j of e_j: a softmax
  * at its largest logit.  Whether j is kept is a comparison whose two sides are
  * off by 4u together; where they are that close e_j may be there or not.     */
-static float sparse_weight(double u_s, const double *logits, int64_t n_e,
+static float sparse_weight(ref__roundoff u, const double *logits, int64_t n_e,
                            int64_t largest, int64_t without, double w,
                            double jitter, double scale)
 {
@@ -99,7 +98,7 @@ static float sparse_weight(double u_s, const double *logits, int64_t n_e,
             continue;
         const double ratio = (m - logits[j]) / fmax(fabs(logits[j]), m);
         const double e = exp(logits[j] - m);
-        if (fabs(ratio - 2.0 * jitter) < 4.0 * U * (ratio + 2.0 * jitter))
+        if (fabs(ratio - 2.0 * jitter) < 4.0 * u.sum * (ratio + 2.0 * jitter))
             doubtful += e;
         if (ratio > 2.0 * jitter)
             continue;
@@ -110,31 +109,31 @@ static float sparse_weight(double u_s, const double *logits, int64_t n_e,
     const double n_round = average / sum + n_kept + (scale != 1.0 ? 8.0 : 6.0);
     /* with and without the doubtful ones */
     const double flips = doubtful / fmax(sum - doubtful, 1.0);
-    return ref__up(u_s, (n_round * U + flips) * w, w);
+    return ref__up(u, (n_round * u.sum + flips) * w, w);
 }
 
-void ref__bound_sparsemixer(double u_s, float *bound, const double *logits,
+void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale)
 {
-    bound[0] = sparse_weight(u_s, logits, n_e, idx[0], -1, w[0], jitter, scale);
+    bound[0] = sparse_weight(u, logits, n_e, idx[0], -1, w[0], jitter, scale);
     bound[1] =
-        sparse_weight(u_s, logits, n_e, idx[1], idx[0], w[1], jitter, scale);
+        sparse_weight(u, logits, n_e, idx[1], idx[0], w[1], jitter, scale);
 }
 
 /* y = log(1 + exp z), computed as that or by log1p: exp is off by 2u e, which
  * is 2u e / (1 + e) <= 2u y in y; rounding 1 + e by u absolutely; the logarithm
  * by 2u y.  At z >= -1/4 y is above 1/2; below, |z| is: 4u (|z| + y) holds it.
  */
-void ref__bound_softplus(double u_s, float *bound, double z, double y)
+void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y)
 {
-    *bound = ref__up(u_s, 4.0 * U * (fabs(z) + y), y);
+    *bound = ref__up(u, 4.0 * u.sum * (fabs(z) + y), y);
 }
 
 /* A sum of n_term products with known magnitudes; carried: an error that its
  * inputs bring along.                                                        */
-void ref__bound_sum(double u_s, float *bound, double sum_abs, double y,
+void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried)
 {
-    *bound = ref__up(u_s, ref__sum_error(n_term) * sum_abs + carried, y);
+    *bound = ref__up(u, ref__sum_error(u, n_term) * sum_abs + carried, y);
 }

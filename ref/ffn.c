@@ -87,9 +87,8 @@ static void scatter_bound(const ref__run *run, float *bound, int64_t ld,
                           const patch *p, const group *g, const ref__tile *tile)
 {
     for (int64_t i = 0; bound != NULL && i < p->n_row; i++)
-        ref__bound_product(run->u_store,
-                           bound + g->out_row[p->row + i] * ld + p->col, ld,
-                           p->v + i * p->ld, p->ld, 1, p->n_col, tile->n_k,
+        ref__bound_product(run->u, bound + g->out_row[p->row + i] * ld + p->col,
+                           ld, p->v + i * p->ld, p->ld, 1, p->n_col, tile->n_k,
                            g->in.norm + p->row + i, tile->norm,
                            tile->has_bias ? tile->bias : NULL);
 }
@@ -114,9 +113,9 @@ static void bound_row(const ref__run *run, float *bound, const double *gate,
 {
     const core_act act = run->spec->act;
     if (act == CORE_ACT_CLAMPED_SWIGLU)
-        ref__bound_clamped(run->u_store, bound, gate, up, a, n);
+        ref__bound_clamped(run->u, bound, gate, up, a, n);
     else
-        ref__bound_act(run->u_store, bound, gate, up, a, n, act);
+        ref__bound_act(run->u, bound, gate, up, a, n, act);
 }
 
 /* The inner activations are used from the tile, so it is here that they are

@@ -188,10 +188,10 @@ static void embed(ref__run *run)
     ref__store(run, CORE_GRID_ACT, run->x, run->n * n_d);
     float *bound = ref__bound_buffer(run, CORE_TAP_EMBED, 0);
     if (bound != NULL && scale == 1.0)
-        ref__bound_copy(run->u_store, bound, run->x, run->n * n_d);
+        ref__bound_copy(run->u, bound, run->x, run->n * n_d);
     else if (bound != NULL)
-        ref__bound_relative(run->u_store, bound, run->x, run->n * n_d,
-                           REF__ROUNDS_EMBED);
+        ref__bound_relative(run->u, bound, run->x, run->n * n_d,
+                            REF__ROUNDS_EMBED);
     ref__put(run, CORE_TAP_EMBED, 0, run->x, bound);
 }
 
@@ -258,8 +258,8 @@ static core_status forward(ref_model *model, const core_batch *batch,
         .numerics = model->numerics,
         .exact = model->numerics == CORE_EXACT,
         .bounds = model->options.bounds && draw == NULL &&
-                  core_uses_floats(model->numerics),
-        .u_store = core_store_roundoff(model->numerics),
+                  core_has_bounds(model->numerics),
+        .u = ref__roundoff_of(model->numerics),
         .n_threads = model->options.n_threads,
         .n = batch->n_b * batch->n_t,
         .arena = core_arena_measure(),

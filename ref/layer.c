@@ -35,7 +35,7 @@ static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
     }
     ref__store(run, CORE_GRID_ACT, a, n);
     if (bound != NULL)
-        ref__bound_residual(run->u_store, bound, a, b, n, scale);
+        ref__bound_residual(run->u, bound, a, b, n, scale);
     ref__put(run, kind, layer, a, bound);
 }
 

@@ -66,8 +66,8 @@ void ref__layernorm(ref__run *run, core_weight_kind weight,
             bits =
                 fmax(bits, ref__bits(m.total, CORE_STEP_ACT * CORE_STEP_ACT));
         if (bound != NULL)
-            ref__bound_layernorm(run->u_store, bound + t * n_d, x_t, y_t, w,
-                                 n_d, m.mean, m.r);
+            ref__bound_layernorm(run->u, bound + t * n_d, x_t, y_t, w, n_d,
+                                 m.mean, m.r);
     }
     if (run->exact)
         ref__record_bits(run, kind, layer, bits);

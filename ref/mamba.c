@@ -18,8 +18,6 @@
 
 enum { CHANNELS = 16 }; /* of a task of the recurrence                        */
 
-static const double U = 0x1p-24;
-
 typedef struct mamba {
     double *u;    /* [N, C], then y                                           */
     double *gate; /* [N, C]                                                   */
@@ -147,8 +145,8 @@ static void convolve(ref__run *run, int layer, const mamba *m)
                 conv_magnitude(m, n_c, n_conv, t, position, c);
             largest = ref__worse(largest, magnitude);
             if (bound != NULL)
-                ref__bound_sum(run->u_store, bound + t * n_c + c, magnitude,
-                               a[c], n_conv + 1, 0.0);
+                ref__bound_sum(run->u, bound + t * n_c + c, magnitude, a[c],
+                               n_conv + 1, 0.0);
         }
     }
     if (run->exact)
@@ -173,7 +171,7 @@ static void activate(ref__run *run, int layer, double *a)
                 a[i] = core_act_apply(CORE_ACT_SILU, z);
             core_store(run->numerics, CORE_GRID_ACT, a + i, 1);
             if (bound != NULL)
-                ref__bound_act(run->u_store, bound + i, NULL, &z, a + i, 1,
+                ref__bound_act(run->u, bound + i, NULL, &z, a + i, 1,
                                CORE_ACT_SILU);
         }
     ref__put(run, CORE_TAP_MAMBA_ACT, layer, a, bound);
@@ -208,7 +206,7 @@ static void time_steps(ref__run *run, int layer, double *dt)
                 run->draw != NULL ? ref__drawn_softplus(z) : core_softplus(z);
             core_store(run->numerics, CORE_GRID_PROB, dt + i, 1);
             if (bound != NULL)
-                ref__bound_softplus(run->u_store, bound + i, z, dt[i]);
+                ref__bound_softplus(run->u, bound + i, z, dt[i]);
         }
     ref__put(run, CORE_TAP_MAMBA_DT, layer, dt, bound);
 }
@@ -225,8 +223,9 @@ typedef struct task {
  * along and decays as they do; one step adds, per u: of the factor decay, 3
  * |exponent| (exp, its product with dt, both rounded, the first twice) + 2
  * (exp), of its product with h 1; of dt B a 2.                               */
-static void advance(const double *a_log, int64_t n_s, double dt, double a,
-                    const double *b, double *h, double *error)
+static void advance(ref__roundoff u, const double *a_log, int64_t n_s,
+                    double dt, double a, const double *b, double *h,
+                    double *error)
 {
     for (int64_t s = 0; s < n_s; s++) {
         const double decay = core_decay(a_log[s], dt);
@@ -234,8 +233,8 @@ static void advance(const double *a_log, int64_t n_s, double dt, double a,
         if (error != NULL) {
             const double exponent = exp(a_log[s]) * dt;
             error[s] = decay * error[s] +
-                       U * ((3.0 * exponent + 3.0) * decay * fabs(h[s]) +
-                            2.0 * fabs(input));
+                       u.sum * ((3.0 * exponent + 3.0) * decay * fabs(h[s]) +
+                                2.0 * fabs(input));
         }
         h[s] = decay * h[s] + input;
     }
@@ -278,12 +277,12 @@ static double run_task(const ref__run *run, const mamba *m, const task *k)
         const double *a = m->a + token * n_c, *dt = m->dt + token * n_c;
         const double *b = m->b + token * n_s, *c = m->c + token * n_s;
         for (int64_t i = k->c0, at = 0; i < k->c1; i++, at += n_s)
-            advance(m->a_log + i * n_s, n_s, dt[i], a[i], b, k->h + at,
+            advance(run->u, m->a_log + i * n_s, n_s, dt[i], a[i], b, k->h + at,
                     k->error != NULL ? k->error + at : NULL);
         core_store(run->numerics, CORE_GRID_ACT, k->h, n_state);
         for (int64_t i = 0; k->error != NULL && i < n_state; i++)
-            k->error[i] = (k->error[i] + 2.0 * run->u_store * fabs(k->h[i])) *
-                          (1.0 + run->u_store);
+            k->error[i] = (k->error[i] + 2.0 * run->u.store * fabs(k->h[i])) *
+                          (1.0 + run->u.store);
         for (int64_t i = k->c0, at = 0; i < k->c1; i++, at += n_s) {
             double *y = m->u + token * n_c + i;
             const double magnitude =
@@ -291,9 +290,8 @@ static double run_task(const ref__run *run, const mamba *m, const task *k)
             core_store(run->numerics, CORE_GRID_ACT, y, 1);
             largest = ref__worse(largest, magnitude);
             if (k->bound != NULL)
-                ref__bound_sum(run->u_store, k->bound + token * n_c + i,
-                               magnitude, *y, n_s + 1,
-                               carried(k->error + at, c, n_s));
+                ref__bound_sum(run->u, k->bound + token * n_c + i, magnitude,
+                               *y, n_s + 1, carried(k->error + at, c, n_s));
         }
     }
     return largest;
@@ -376,8 +374,8 @@ static void apply_gate(ref__run *run, int layer, const double *gate, double *y)
                 y[i] = before * core_act_apply(CORE_ACT_SILU, gate[i]);
             core_store(run->numerics, CORE_GRID_ACT, y + i, 1);
             if (bound != NULL)
-                ref__bound_act(run->u_store, bound + i, gate + i, &before,
-                               y + i, 1, CORE_ACT_SILU);
+                ref__bound_act(run->u, bound + i, gate + i, &before, y + i, 1,
+                               CORE_ACT_SILU);
         }
     ref__put(run, CORE_TAP_MAMBA_GATED, layer, y, bound);
 }

@@ -117,8 +117,8 @@ static void put_recv(const ref__run *run, int layer, const moe *m)
         const int64_t at = m->choice[i] * n_d;
         gather(run, m, m->choice[i], v + at);
         if (run->spec->weigh_input && m->ffn.out.bound != NULL)
-            ref__bound_relative(run->u_store, m->ffn.out.bound + at, v + at,
-                                n_d, REF__ROUNDS_PRODUCT);
+            ref__bound_relative(run->u, m->ffn.out.bound + at, v + at, n_d,
+                                REF__ROUNDS_PRODUCT);
     }
     ref__put(run, CORE_TAP_RECV, layer, v, m->ffn.out.bound);
 }
@@ -256,8 +256,8 @@ static void combine(ref__run *run, int layer, const moe *m, double *out)
         bits = fmax(bits, ref__bits(magnitude, CORE_STEP_PROB * CORE_STEP_ACT));
         core_store(run->numerics, CORE_GRID_ACT, out_t, n_d);
         if (bound != NULL)
-            ref__bound_combine(run->u_store, bound + t * n_d, sum_abs, out_t,
-                               n_d, run->spec->n_k);
+            ref__bound_combine(run->u, bound + t * n_d, sum_abs, out_t, n_d,
+                               run->spec->n_k);
     }
     if (run->exact)
         ref__record_bits(run, CORE_TAP_COMBINE, layer, bits);

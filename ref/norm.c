@@ -67,7 +67,7 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
         ref__clip(y_t, width, norm->clip);
         core_store(run->numerics, CORE_GRID_ACT, y_t, width);
         if (bound != NULL)
-            ref__bound_norm(run->u_store, bound + t * width, y_t, width, n);
+            ref__bound_norm(run->u, bound + t * width, y_t, width, n);
     }
     if (run->exact)
         ref__record_bits(run, kind, layer, bits);

@@ -44,7 +44,7 @@ static void temper(ref__run *run, int layer, double *q)
             q_t[d] *= c;
         core_store(run->numerics, CORE_GRID_ACT, q_t, width);
         if (bound != NULL)
-            ref__bound_relative(run->u_store, bound + t * width, q_t, width,
+            ref__bound_relative(run->u, bound + t * width, q_t, width,
                                 REF__ROUNDS_TEMPER);
     }
     ref__put(run, CORE_TAP_Q_TEMPER, layer, q, bound);

@@ -16,7 +16,7 @@ typedef struct ref_options {
     int n_threads;              /* OpenMP and OpenBLAS threads, >= 1          */
     size_t weight_budget_bytes; /* weights are kept as doubles if all of them
                                  * fit, else read a tile at a time per use    */
-    bool bounds;                /* fp32, bf16: compute bounds of all taps     */
+    bool bounds;                /* fp64, fp32, bf16: compute bounds of taps   */
     void (*progress)(void *self, double fraction); /* NULL: none              */
     void *progress_self;
 } ref_options;

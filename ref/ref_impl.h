@@ -41,6 +41,12 @@ struct ref_model {
     int64_t group_doubles; /* inner activations [rows, F] held at once        */
 };
 
+/* Whose errors a bound pays for: u of one addition or product, of storing, and
+ * on how many sides computing errs (storing does on both).                   */
+typedef struct ref__roundoff {
+    double sum, store, sides;
+} ref__roundoff;
+
 typedef struct ref__run {
     ref_model *model;
     const core_spec *spec;
@@ -52,7 +58,7 @@ typedef struct ref__run {
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
-    double u_store; /* unit roundoff of storing; bounds only                  */
+    ref__roundoff u; /* bounds only                                           */
     int n_threads;
     int64_t n; /* tokens: B*T */
 
@@ -200,33 +206,35 @@ double ref__bits(double magnitude, double step);
 void ref__record_bits(const ref__run *run, core_tap_kind kind, int layer,
                       double bits);
 
-/* ---- bounds.c: u_s is run->u_store, n elements from bound[0] ------------- */
+/* ---- bounds.c: u is run->u, n elements from bound[0] --------------------- */
 
-double ref__sum_error(int64_t n);
-/* d, what computing gives, and the stores of y on both sides, upwards.       */
-float ref__up(double u_s, double d, double y);
-void ref__bound_product(double u_s, float *bound, int64_t ld_bound,
+/* All 0 in exact mode, which has no bounds.                                  */
+ref__roundoff ref__roundoff_of(core_numerics numerics);
+double ref__sum_error(ref__roundoff u, int64_t n);
+/* d, what computing gives on one side, and the stores of y on both, upwards. */
+float ref__up(ref__roundoff u, double d, double y);
+void ref__bound_product(ref__roundoff u, float *bound, int64_t ld_bound,
                         const double *y, int64_t ld_y, int64_t n_row,
                         int64_t n_col, int64_t n_k, const double *norm_x,
                         const double *norm_w, const double *bias);
-void ref__bound_relative(double u_s, float *bound, const double *y, int64_t n,
-                         double n_round);
-void ref__bound_copy(double u_s, float *bound, const double *y, int64_t n);
-void ref__bound_norm(double u_s, float *bound, const double *y, int64_t n,
+void ref__bound_relative(ref__roundoff u, float *bound, const double *y,
+                         int64_t n, double n_round);
+void ref__bound_copy(ref__roundoff u, float *bound, const double *y, int64_t n);
+void ref__bound_norm(ref__roundoff u, float *bound, const double *y, int64_t n,
                      int64_t n_d);
-void ref__bound_rope(double u_s, float *bound, const double *qk, int64_t n,
+void ref__bound_rope(ref__roundoff u, float *bound, const double *qk, int64_t n,
                      int64_t n_dh, double attention_factor);
-void ref__bound_act(double u_s, float *bound, const double *gate,
+void ref__bound_act(ref__roundoff u, float *bound, const double *gate,
                     const double *up_v, const double *a, int64_t n,
                     core_act act);
-void ref__bound_softmax(double u_s, float *bound, const double *logits,
+void ref__bound_softmax(ref__roundoff u, float *bound, const double *logits,
                         const double *p, int64_t n);
-double ref__score_error(int64_t n_dh, double norm_q, double norm_k,
-                        double score, double scale);
-void ref__bound_context(double u_s, float *bound, const double *sum_p_abs_v,
-                        const double *y, int64_t n, double max_score_error,
-                        int64_t n_visible);
-void ref__bound_combine(double u_s, float *bound, const double *sum_abs,
+double ref__score_error(ref__roundoff u, int64_t n_dh, double norm_q,
+                        double norm_k, double score, double scale);
+void ref__bound_context(ref__roundoff u, float *bound,
+                        const double *sum_p_abs_v, const double *y, int64_t n,
+                        double max_score_error, int64_t n_visible);
+void ref__bound_combine(ref__roundoff u, float *bound, const double *sum_abs,
                         const double *y, int64_t n, int64_t n_k);
 
 /* ---- bounds_families.c --------------------------------------------------- */
@@ -241,21 +249,21 @@ enum {
     REF__ROUNDS_TEMPER = 5,
 };
 
-void ref__bound_residual(double u_s, float *bound, const double *y,
+void ref__bound_residual(ref__roundoff u, float *bound, const double *y,
                          const double *r, int64_t n, double scale);
-void ref__bound_layernorm(double u_s, float *bound, const double *x,
+void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
                           const double *y, const double *w, int64_t n_d,
                           double mean, double r);
-void ref__bound_clamped(double u_s, float *bound, const double *gate,
+void ref__bound_clamped(ref__roundoff u, float *bound, const double *gate,
                         const double *up_v, const double *a, int64_t n);
-void ref__bound_softmax_top(double u_s, float *bound, const double *logits,
+void ref__bound_softmax_top(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_k,
                             double scale);
-void ref__bound_sparsemixer(double u_s, float *bound, const double *logits,
+void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
-void ref__bound_softplus(double u_s, float *bound, double z, double y);
-void ref__bound_sum(double u_s, float *bound, double sum_abs, double y,
+void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
+void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried);
 
 /* ---- model.c ------------------------------------------------------------- */

@@ -29,7 +29,7 @@ static void bound_heads(const ref__run *run, float *bound, const double *qk,
     const int64_t n_rot = core_spec_n_rot(run->spec);
     memset(bound, 0, (size_t)(n_head * n_dh) * sizeof *bound);
     for (int64_t h = first; h < n_head * n_dh; h += n_dh) /* pairs as heads */
-        ref__bound_rope(run->u_store, bound + h, qk + h, n_rot,
+        ref__bound_rope(run->u, bound + h, qk + h, n_rot,
                         rope->interleaved ? 2 : n_rot, rope->attention_factor);
 }
 

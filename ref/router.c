@@ -116,12 +116,12 @@ static void put_probs(const ref__run *run, int layer, const ref__routing *ro)
     const int64_t n_e = run->spec->n_e;
     float *bound = ref__bound_buffer(run, CORE_TAP_ROUTER_PROBS, layer);
     if (bound != NULL && run->spec->router == CORE_ROUTER_SIGMOID)
-        ref__bound_relative(run->u_store, bound, ro->probs, run->n * n_e,
+        ref__bound_relative(run->u, bound, ro->probs, run->n * n_e,
                             REF__ROUNDS_SIGMOID);
     else
         for (int64_t t = 0; bound != NULL && t < run->n; t++)
-            ref__bound_softmax(run->u_store, bound + t * n_e,
-                               ro->logits + t * n_e, ro->probs + t * n_e, n_e);
+            ref__bound_softmax(run->u, bound + t * n_e, ro->logits + t * n_e,
+                               ro->probs + t * n_e, n_e);
     ref__put(run, CORE_TAP_ROUTER_PROBS, layer, ro->probs, bound);
 }
 
@@ -144,15 +144,15 @@ static void bound_weights(const ref__run *run, const ref__routing *ro,
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
     case CORE_ROUTER_SIGMOID:
-        ref__bound_relative(run->u_store, bound, w, n_k, weight_rounds(spec));
+        ref__bound_relative(run->u, bound, w, n_k, weight_rounds(spec));
         break;
     case CORE_ROUTER_SOFTMAX_TOP:
-        ref__bound_softmax_top(run->u_store, bound, logits, idx, w, n_k,
+        ref__bound_softmax_top(run->u, bound, logits, idx, w, n_k,
                                spec->routed_scale);
         break;
     case CORE_ROUTER_SPARSEMIXER:
-        ref__bound_sparsemixer(run->u_store, bound, logits, idx, w, n_e,
-                               spec->jitter, spec->routed_scale);
+        ref__bound_sparsemixer(run->u, bound, logits, idx, w, n_e, spec->jitter,
+                               spec->routed_scale);
         break;
     }
 }

@@ -13,8 +13,7 @@ static void put_score(ref__run *run, int layer, double *score)
                                      : core_sigmoid(score[t]);
     core_store(run->numerics, CORE_GRID_PROB, score, run->n);
     if (bound != NULL)
-        ref__bound_relative(run->u_store, bound, score, run->n,
-                            REF__ROUNDS_SIGMOID);
+        ref__bound_relative(run->u, bound, score, run->n, REF__ROUNDS_SIGMOID);
     ref__put(run, CORE_TAP_SHARED_SCORE, layer, score, bound);
 }
 
@@ -36,7 +35,7 @@ void ref__shared_gate(ref__run *run, int layer, double *out, bool dry)
             out_t[d] *= score[t];
         core_store(run->numerics, CORE_GRID_ACT, out_t, n_d);
         if (bound != NULL)
-            ref__bound_relative(run->u_store, bound + t * n_d, out_t, n_d,
+            ref__bound_relative(run->u, bound + t * n_d, out_t, n_d,
                                 REF__ROUNDS_PRODUCT);
     }
     ref__put(run, CORE_TAP_SHARED_WEIGHTED, layer, out, bound);

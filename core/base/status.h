@@ -15,6 +15,7 @@
 #define CORE_STATUS_LIST(X)                                                    \
     X(OK, 0, 0, "ok")                                                          \
     X(E_DIFFERS, 10, 1, "the two sides differ")                                \
+    X(E_UNPROVEN, 11, 6, "agreement proves less than was asked")              \
     X(E_USAGE, 20, 2, "wrong command line")                                    \
     X(E_PLAN, 21, 2, "the plan is not legal for this model")                   \
     X(E_FILE, 30, 3, "a file cannot be read or written")                       \
@@ -43,7 +44,7 @@ typedef enum core_status {
 #define CORE_PRINTF(fmt, first)
 #endif
 
-/* The process exit code (0..5) that a status ends with.              [local] */
+/* The process exit code (0..6) that a status ends with.              [local] */
 int core_status_exit_code(core_status status);
 
 /* The enumerator's name without its prefix, e.g. "E_PLAN".           [local] */

@@ -47,8 +47,15 @@ bool core_uses_floats(core_numerics numerics)
     return numerics == CORE_FP32 || numerics == CORE_BF16;
 }
 
+bool core_has_bounds(core_numerics numerics)
+{
+    return numerics != CORE_EXACT;
+}
+
 double core_sum_roundoff(core_numerics numerics)
 {
+    if (numerics == CORE_FP64)
+        return 0x1p-53;
     return core_uses_floats(numerics) ? 0x1p-24 : 0.0;
 }
 

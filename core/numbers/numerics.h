@@ -43,12 +43,17 @@ const char *core_numerics_name(core_numerics numerics);
 CORE_NODISCARD core_status core_numerics_parse(core_numerics *out,
                                                const char *text);
 
-/* fp32 and bf16: products and sums of the emulation are those of floats, so
- * results depend on their order and are judged by bounds.            [local] */
+/* fp32 and bf16: products and sums of the emulation are those of floats.
+ * [local] */
 bool core_uses_floats(core_numerics numerics);
 
-/* Unit roundoff of one addition or product, and of storing at a tap; 0 where
- * nothing is rounded (exact rounds to a grid, not relatively).       [local] */
+/* All but exact: results depend on the order of sums and are judged by bounds.
+ * [local] */
+bool core_has_bounds(core_numerics numerics);
+
+/* Unit roundoff of one addition or product, and of storing at a tap, which in
+ * fp64 and fp32 is the last rounding of what is computed; 0 in exact, which
+ * rounds to a grid.                                                  [local] */
 double core_sum_roundoff(core_numerics numerics);
 double core_store_roundoff(core_numerics numerics);
 

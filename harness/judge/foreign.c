@@ -244,51 +244,6 @@ static core_status open_files(har_foreign *d, const har_namemap *map,
     return CORE_OK;
 }
 
-/* Does every file say that it holds these numerics? */
-static bool says(const har_foreign *d, const char *numerics)
-{
-    for (int i = 0; i < d->n_file; i++) {
-        const char *word = core_st_metadata(d->file[i].st, "numerics");
-        if (word == NULL || strcmp(word, numerics) != 0)
-            return false;
-    }
-    return true;
-}
-
-/* The coarsest type of a dump's taps, or of all its tensors: 0 none, 1 double,
- * 2 single, 3 half.                                                          */
-static int coarsest(const har_foreign *d, const har_namemap *map, bool all)
-{
-    int found = 0;
-    for (int i = 0; i < d->n_file; i++) {
-        const core_st *st = d->file[i].st;
-        for (int64_t j = 0; j < core_st_count(st); j++) {
-            const core_st_tensor *t = core_st_at(st, j);
-            char name[HAR_DUMP_NAME];
-            const int type =
-                t->dtype == CORE_DTYPE_BF16 || t->dtype == CORE_DTYPE_F16 ? 3
-                : t->dtype == CORE_DTYPE_F32                              ? 2
-                : t->dtype == CORE_DTYPE_F64                              ? 1
-                                                                          : 0;
-            if (type > found &&
-                (all || har_namemap_apply(map, t->name, 0, name)))
-                found = type;
-        }
-    }
-    return found;
-}
-
-/* The numerics that the types stand for: but our own runs hold values on the
- * grid in doubles, and those of bf16 in singles, and say so.                 */
-static const char *by_types(const har_foreign *d, const har_namemap *map)
-{
-    static const char *const names[] = {"fp64", "fp64", "fp32", "bf16"};
-    int type = coarsest(d, map, false);
-    if (type == 0) /* no name fits: who looks for one is told which */
-        type = coarsest(d, map, true);
-    return says(d, "exact") ? "exact" : says(d, "bf16") ? "bf16" : names[type];
-}
-
 core_status har_foreign_open(har_foreign *out, const char *path,
                              const har_foreign_options *options)
 {
@@ -306,9 +261,7 @@ core_status har_foreign_open(har_foreign *out, const char *path,
     if (status == CORE_OK)
         status = open_files(&d, options->map, is_folder);
     if (status == CORE_OK && d.numerics[0] == '\0')
-        snprintf(d.numerics, sizeof d.numerics, "%s",
-                 options->numerics != NULL ? options->numerics
-                                           : by_types(&d, options->map));
+        har__foreign_numerics(&d, options);
     if (status == CORE_OK)
         *out = d;
     else

@@ -57,7 +57,11 @@ typedef struct har_piece {
 
 typedef struct har_foreign {
     char path[512];
-    char numerics[16];    /* that its types stand for                         */
+    char numerics[16];    /* that its metadata, types or values stand for; ""
+                           * if it holds integers only                        */
+    const char *lattice;  /* "bf16", "fp16": where all values of its F32
+                           * activations are numbers of that type, else NULL  */
+    char held[320];       /* against what it is held, if nothing said so      */
     int n_file, world;    /* world: ranks there should be, 0: not said        */
     har_dump_file *file;  /* owned                                            */
     int64_t n_piece;
@@ -81,6 +85,20 @@ typedef struct har_foreign_options {
 CORE_NODISCARD core_status har_foreign_open(har_foreign *out, const char *path,
                                             const har_foreign_options *options);
 void har_foreign_close(har_foreign *dump);
+
+/* Set numerics and lattice: what the options say, else the metadata, else the
+ * types and values.                                                  [local] */
+void har__foreign_numerics(har_foreign *dump,
+                           const har_foreign_options *options);
+
+/* Which file of the bundle at `golden` the dump is held against, "fp32", and in
+ * dump->held why, where neither options nor metadata say it.  NULL for a golden
+ * that is no bundle.  Errors: E_INPUT if the bundle has none that fits.
+ *                                                                    [local] */
+CORE_NODISCARD core_status har_foreign_against(har_foreign *dump,
+                                               const char *golden,
+                                               const char *asked,
+                                               const char **out);
 
 /* Find the place of every tensor.  The dump borrows the yardstick's names.
  * Errors: E_FORMAT for a place that cannot be read, E_INPUT if no tensor is a

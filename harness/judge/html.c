@@ -25,6 +25,8 @@ static void write_facts(const har_judgement *g, FILE *out)
                   g->dump->n_file == 1 ? "file" : "files",
                   g->map_name[0] != '\0' ? ", names by the map " : "",
                   g->map_name);
+    if (g->dump->held[0] != '\0')
+        har_page_fact(out, "numerics", "%s", g->dump->held);
     har_page_fact(out, "tolerances", "%s", g->yard->estimate);
     if (g->widest > 0.0)
         har_page_fact(

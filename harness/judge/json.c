@@ -123,6 +123,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put_text(o, "golden", g->yard->path);
     core_json_put_text(o, "dump", g->dump->path);
     core_json_put_text(o, "numerics", g->yard->numerics);
+    core_json_put_text(o, "numerics_why", g->dump->held);
     core_json_put_text(o, "map", g->map_name);
     core_json_put(o, "tolerances_are_an_estimate",
                   json_boolean(!g->yard->is_exact));

@@ -129,6 +129,8 @@ static void write_head(const har_judgement *g, FILE *out)
     fprintf(out, "golden     %s%s%s; tolerances: %s\n", g->yard->path,
             g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics,
             g->yard->estimate);
+    if (d->held[0] != '\0')
+        fprintf(out, "numerics   %s\n", d->held);
     if (g->widest > 0.0)
         fprintf(out, "tolerances %s\n",
                 har_widest_text(widest, g->widest,

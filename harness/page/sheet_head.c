@@ -105,7 +105,11 @@ static void write_verified(const har__sheet *s, FILE *out)
     const char *model =
         har__text_of(json_object_get(s->verdicts, "model"), "name");
     if (har__verdicts_has(s->verdicts, s->plan))
-        note(out, strcmp(word, "VERIFIED") == 0 ? "good" : "bad",
+        note(out,
+             strcmp(word, "VERIFIED") == 0 ? "good"
+             : strcmp(word, "PARTIAL") == 0 || strcmp(word, "UNPROVEN") == 0
+                 ? ""
+                 : "bad",
              "Does the plan compute the model's function? %.20s, with the "
              "model %.60s.",
              word, model);

@@ -155,8 +155,11 @@ static void write_case(const json_t *plan, const json_t *c, bool is_ours,
     har_page_cell(out, "", "%s", har__text_of(c, "numerics"));
     har_page_cell(out,
                   strcmp(verdict, "PASS") == 0       ? "PASS"
-                  : strcmp(verdict, "MARGINAL") == 0 ? "MARGINAL"
-                                                     : "FAIL",
+                  : strcmp(verdict, "MARGINAL") == 0 ||
+                          strcmp(verdict, "PARTIAL") == 0 ||
+                          strcmp(verdict, "UNPROVEN") == 0
+                      ? "MARGINAL"
+                      : "FAIL",
                   "%s", verdict);
     har_page_count(out, taps);
     har_page_count(out, elements);

@@ -26,6 +26,6 @@ int har_cmd_search(int argc, char **argv);
 
 #define HAR_EXIT_CODES                                                         \
     "Exit codes: 0 verified or ok, 1 differs, 2 usage, 3 bad input, "          \
-    "4 not enough resources, 5 internal error."
+    "4 not enough resources, 5 internal error, 6 partial or unproven."
 
 #endif

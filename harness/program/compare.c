@@ -108,32 +108,11 @@ static core_status write_reports(const request *r, const har_judgement *judged)
     return write_file(r->html, har_judge_html, judged);
 }
 
-/* The numerics of a bundle that a dump is held against. */
-static core_status choose_numerics(const request *r, const har_foreign *dump,
-                                   const char **out)
-{
-    static const char *const all[] = {"exact", "fp64", "fp32", "bf16"};
-    *out = NULL;
-    if (!har_yardstick_is_bundle(r->golden))
-        return CORE_OK;
-    for (int i = 0; i < 4; i++)
-        if (strcmp(dump->numerics, all[i]) == 0)
-            *out = all[i];
-    if (r->numerics == NULL && *out == all[1] &&
-        !har_yardstick_has(r->golden, all[1]))
-        *out = all[0]; /* doubles that do not say what they are */
-    CORE_FAIL_IF(!har_yardstick_has(r->golden, *out), CORE_E_INPUT,
-                 "%s: expected %s.safetensors for this dump's types "
-                 "(--numerics chooses another)",
-                 r->golden, *out);
-    return CORE_OK;
-}
-
-static core_status open_yardstick(const request *r, const har_foreign *dump,
+static core_status open_yardstick(const request *r, har_foreign *dump,
                                   har_yardstick *yard)
 {
     const char *numerics = NULL;
-    CORE_TRY(choose_numerics(r, dump, &numerics));
+    CORE_TRY(har_foreign_against(dump, r->golden, r->numerics, &numerics));
     return har_yardstick_open(yard, r->golden, numerics,
                               strcmp(dump->numerics, "exact") == 0);
 }

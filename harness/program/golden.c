@@ -39,13 +39,15 @@ static void check_request(const void *self, struct argp_state *state)
 static const har_command_line line = {
     "golden",
     "make --model MODEL --out FOLDER [OPTION...]\n"
-    "seal FOLDER --generator TEXT\ncheck FOLDER...",
+    "seal FOLDER --generator TEXT\ncheck FOLDER... [--model CHECKPOINT]",
     "Goldens: what an implementation must produce, with "
     "fingerprints.\vmake computes a bundle: input, every tap, routing "
     "margins, tolerances, and a manifest (docs/golden.md); --numerics "
     "takes a list, one file each; seal writes the manifest of other "
     "people's files in FOLDER; check verifies the fingerprints of "
-    "every golden below the FOLDERs and computes each again. "
+    "every golden below the FOLDERs and computes each again, what was made "
+    "from a checkpoint with the one that --model names, or a folder of its "
+    "name beside the bundle. "
     HAR_EXIT_CODES,
     check_request};
 
@@ -283,6 +285,9 @@ static core_status seal(const request *r)
     gold_case gold = {.origin = GOLD_ORACLE};
     CORE_FAIL_IF(r->generator == NULL || r->n_folder != 1, CORE_E_USAGE,
                  "golden seal: one FOLDER and --generator are needed");
+    CORE_FAIL_IF(strlen(r->generator) >= sizeof gold.generator, CORE_E_USAGE,
+                 "--generator: at most %zu bytes, found %zu",
+                 sizeof gold.generator - 1, strlen(r->generator));
     snprintf(gold.folder, sizeof gold.folder, "%s", r->folder[0]);
     snprintf(gold.generator, sizeof gold.generator, "%s", r->generator);
     return gold_seal(&gold);
@@ -302,7 +307,7 @@ static int check(const request *r)
         return har_end(core_fail(CORE_E_FILE,
                                  "%s: no scratch folder can be made: %s",
                                  scratch, strerror(errno)));
-    har_golden_check checking = {r->n_folder, r->folder, scratch};
+    har_golden_check checking = {r->n_folder, r->folder, scratch, r->model};
     return har_guard(scratch, har_golden_check_run, &checking);
 }
 

@@ -78,17 +78,18 @@ static core_status check_oracle(const gold_case *gold, const char *scratch)
 }
 
 /* *said: what is to be said of a good one. */
-static core_status check_case(const char *folder, const char *scratch,
+static core_status check_case(const har_golden_check *check, const char *folder,
                               const char **said)
 {
     gold_case gold;
     bool within = false;
     CORE_TRY(gold_open(&gold, folder));
     const gold_options options = har_golden_options(&gold);
-    const core_status status =
-        gold.origin == GOLD_SELF
-            ? gold_recompute(&gold, &options, scratch, &within)
-            : check_oracle(&gold, scratch);
+    core_status status = gold_find_model(&gold, check->model);
+    if (status == CORE_OK)
+        status = gold.origin == GOLD_SELF
+                     ? gold_recompute(&gold, &options, check->scratch, &within)
+                     : check_oracle(&gold, check->scratch);
     gold_close(&gold);
     *said = within ? "ok (what rounds: within its tolerances, other libraries "
                      "made it)"
@@ -125,14 +126,14 @@ static int by_name(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-static core_status check_list(case_list *list, const char *scratch)
+static core_status check_list(case_list *list, const har_golden_check *check)
 {
     core_status worst = CORE_OK;
     qsort(list->folder, (size_t)list->n, sizeof list->folder[0], by_name);
     for (int i = 0; i < list->n; i++) {
         const char *said = NULL;
         core_message_clear();
-        const core_status status = check_case(list->folder[i], scratch, &said);
+        const core_status status = check_case(check, list->folder[i], &said);
         printf("%-48s %s\n", list->folder[i],
                status == CORE_OK ? said : core_message());
         fflush(stdout);
@@ -165,7 +166,7 @@ core_status har_golden_check_run(void *self)
                  "no memory for the list of cases");
     core_status status = find_all(list, check);
     if (status == CORE_OK)
-        status = check_list(list, check->scratch);
+        status = check_list(list, check);
     free(list);
     return status == CORE_OK ? har_report_close(stdout) : status;
 }

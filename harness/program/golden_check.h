@@ -8,6 +8,7 @@ typedef struct har_golden_check {
     int n_folder;
     const char *const *folder; /* to look in and below                       */
     const char *scratch;       /* an empty folder for what is computed       */
+    const char *model;         /* where the bundles' checkpoint is, or NULL  */
 } har_golden_check;
 
 /* Threads and memory for the passes of a bundle.                     [local] */

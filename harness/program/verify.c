@@ -23,7 +23,7 @@ typedef struct request { /* the command line                              */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
     const char *json, *events, *trace;
-    bool is_forced, keeps, is_padded;
+    bool is_forced, keeps, is_padded, allows_partial;
 } request;
 
 typedef struct task {     /* what it means                                 */
@@ -49,7 +49,7 @@ static const har_command_line line = {
     "shards.\vMODEL is a preset (seed-mini), a spec file or a "
     "checkpoint folder.  --plan may be repeated: --events and --trace "
     "then write FILE.1, FILE.2 ...  The batch has a row for every part "
-    "of the plan; --numerics takes a list, without fp64. " HAR_EXIT_CODES,
+    "of the plan; --numerics takes a list. " HAR_EXIT_CODES,
     NULL};
 
 static void read_command_line(request *r, int argc, char **argv)
@@ -70,6 +70,8 @@ static void read_command_line(request *r, int argc, char **argv)
          .help = "rows are padded on the left, each to another length"},
         {"forced", .flag = &r->is_forced,
          .help = "only judge every operator on correct inputs"},
+        {"allow-partial", .flag = &r->allows_partial,
+         .help = "exit 0 too if all is right that ran, but not all ran"},
         {"keep", .flag = &r->keeps, .help = "keep the run folder"},
         {0}};
     har_parse(&line, options, r, argc, argv);
@@ -78,8 +80,8 @@ static void read_command_line(request *r, int argc, char **argv)
 static core_status refuse_numerics(const char *text)
 {
     CORE_FAIL(CORE_E_USAGE,
-              "--numerics: expected a list of exact, fp32 and bf16, each at "
-              "most once, found '%s'",
+              "--numerics: expected a list of exact, fp64, fp32 and bf16, each "
+              "at most once, found '%s'",
               text);
 }
 
@@ -93,7 +95,7 @@ static core_status read_numerics(task *t, const char *text)
          word = strtok(NULL, ",")) {
         core_numerics numerics;
         CORE_TRY(core_numerics_parse(&numerics, word));
-        bool is_new = numerics != CORE_FP64;
+        bool is_new = true;
         for (int i = 0; i < t->n_numerics; i++)
             is_new &= t->numerics[i] != numerics;
         if (!is_new)
@@ -288,6 +290,7 @@ static core_status write_report(const rank_run *run)
                                t->n_t,
                                run->request->batch == NULL,
                                run->request->is_padded,
+                               run->request->allows_partial,
                                t->n_plan,
                                t->n_numerics,
                                t->plan,
@@ -295,16 +298,13 @@ static core_status write_report(const rank_run *run)
                                t->estimate,
                                run->result,
                                core_seconds(CLOCK_MONOTONIC) - run->start};
-    const har_case_result *first;
     FILE *out = NULL;
     CORE_TRY(har_report_open(&out));
     har_report_text(&report, out);
     CORE_TRY(har_report_close(out));
     if (run->request->json != NULL)
         CORE_TRY(har_report_json(&report, run->request->json));
-    if (har_verdict_is_bad(har_report_verdict(&report, &first)))
-        return CORE_E_DIFFERS;
-    return CORE_OK;
+    return har_report_status(&report);
 }
 
 static core_status verify_all(rank_run *run)
@@ -336,9 +336,10 @@ static int run_rank(const request *r, task *t)
     run->task = t;
     run->start = core_seconds(CLOCK_MONOTONIC);
     const core_status status = verify_all(run);
-    const int exit_code = status == CORE_E_DIFFERS
-                              ? core_status_exit_code(status)
-                              : har_end(status);
+    const bool is_verdict =
+        status == CORE_E_DIFFERS || status == CORE_E_UNPROVEN;
+    const int exit_code =
+        is_verdict ? core_status_exit_code(status) : har_end(status);
     if (!r->keeps)
         har_job_close(&run->job);
     for (int i = 0; i < t->n_plan * t->n_numerics; i++)

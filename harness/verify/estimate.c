@@ -49,9 +49,10 @@ static size_t tap_bytes(const core_spec *spec, int64_t n_token,
     core_taps(spec, taps, n_tap);
     for (int64_t i = 0; i < n_tap; i++) {
         const bool is_int = core_tap_grid(taps[i].kind) == CORE_GRID_INT;
-        const size_t each = core_uses_floats(numerics) && !is_int
-                                ? 2 * sizeof(float) /* value and bound */
-                                : sizeof(double);
+        size_t each = core_dtype_bytes(is_int ? CORE_DTYPE_I64
+                                              : core_numerics_dtype(numerics));
+        if (core_has_bounds(numerics) && !is_int)
+            each += sizeof(float);
         n += (size_t)(core_tap_n_rows(spec, taps[i], n_token) *
                       core_tap_cols(spec, taps[i])) *
              each;
@@ -113,8 +114,7 @@ static double seconds(const har_estimate *e, const core_spec *spec,
                       int n_core, core_numerics numerics)
 {
     const int n_part = plan->rounds * plan->dp * plan->mb;
-    const int n_pass =
-        core_uses_floats(numerics) ? 2 : 1; /* forced, and free */
+    const int n_pass = core_has_bounds(numerics) ? 2 : 1; /* forced, and free */
     const double width = (double)spec->n_d;
     const double rate = FLOPS_PER_CORE * width / (width + HALF_RATE_HIDDEN);
     const double work = har_forward_flops(spec, n_token, n_t) / rate +

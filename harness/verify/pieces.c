@@ -50,9 +50,9 @@ static int slot_of(core_tap tap)
 static core_status open_tap(har_watch *watch, har_tap_watch *w, core_tap tap,
                             const core_tapfile *file)
 {
-    const bool wants_bound = core_uses_floats(watch->numerics) &&
-                             (watch->mode == HAR_FORCED ||
-                              tap.kind == CORE_TAP_ROUTER_LOGITS);
+    const bool wants_bound =
+        core_has_bounds(watch->numerics) &&
+        (watch->mode == HAR_FORCED || tap.kind == CORE_TAP_ROUTER_LOGITS);
     char name[CORE_NAME_BYTES];
     w->tap = tap;
     w->n_row = core_tap_n_rows(watch->spec, tap, watch->n_token);
@@ -270,7 +270,7 @@ static har_rule rule_of(const har_watch *watch)
     har_rule rule = {HAR_RULE_BITS, 0.0};
     if (watch->mode == HAR_FORCED_ROUTING)
         rule.kind = HAR_RULE_DRIFT;
-    else if (core_uses_floats(watch->numerics))
+    else if (core_has_bounds(watch->numerics))
         rule.kind = HAR_RULE_BOUND;
     return rule;
 }

@@ -125,16 +125,17 @@ const char *har_precision_format(const har_precision *grade,
                                  core_numerics numerics,
                                  char text[HAR_PRECISION_TEXT])
 {
+    static const char *const sums[CORE_N_NUMERICS] = {
+        "", "fp64 sums", "fp32 sums", "fp32 sums and bf16 storage"};
     const double bits = har_precision_bits(grade, numerics);
     const char *like = bits < 6.5    ? ", like long sums in bf16"
                        : bits < 9.5  ? ", like bf16"
                        : bits < 12.5 ? ", like fp16 or TF32"
-                                     : "";
+                       : numerics == CORE_FP64 && bits < 25.5 ? ", like fp32"
+                                                              : "";
     snprintf(text, HAR_PRECISION_TEXT,
              "about %.0f bits of precision%s: errors %.3g times the rms that "
              "%s explain",
-             bits, like, har_precision_ratio(grade),
-             numerics == CORE_BF16 ? "fp32 sums and bf16 storage"
-                                   : "fp32 sums");
+             bits, like, har_precision_ratio(grade), sums[numerics]);
     return text;
 }

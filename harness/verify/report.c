@@ -24,6 +24,34 @@ har_verdict har_report_verdict(const har_report *report,
     return worst;
 }
 
+core_status har_report_status(const har_report *report)
+{
+    const har_case_result *first;
+    const har_verdict verdict = har_report_verdict(report, &first);
+    if (har_verdict_is_bad(verdict))
+        return CORE_E_DIFFERS;
+    if (verdict == HAR_UNPROVEN ||
+        (verdict == HAR_PARTIAL && !report->allows_partial))
+        return CORE_E_UNPROVEN;
+    return CORE_OK;
+}
+
+const char *har_report_word(har_verdict verdict)
+{
+    switch (verdict) {
+    case HAR_PASS:
+    case HAR_MARGINAL:
+        return "VERIFIED";
+    case HAR_PARTIAL:
+    case HAR_UNPROVEN:
+    case HAR_PRECISION:
+        return har_verdict_name(verdict);
+    case HAR_FAIL:
+        return "DIFFERS";
+    }
+    return "?";
+}
+
 /* --- head --- */
 
 static void write_model(const har_report *r, FILE *out)
@@ -352,7 +380,7 @@ static void write_pass(const har_report *r, const har_case_result *c, int p,
             : pass->mode == HAR_FORCED   ? "by bound"
                                          : "routing only",
             har_mode_name(pass->mode));
-    if (core_uses_floats(pass->numerics) && pass->mode == HAR_FORCED)
+    if (core_has_bounds(pass->numerics) && pass->mode == HAR_FORCED)
         write_bounds(pass, out);
     if (pass->mode == HAR_FORCED_ROUTING)
         write_drift(r, pass, out);
@@ -390,7 +418,7 @@ static void write_verified(const har_report *r, FILE *out)
     if (exact)
         fputs("bit-identical", out);
     for (int i = 0; i < r->n_numerics; i++) {
-        if (!core_uses_floats(r->numerics[i]))
+        if (!core_has_bounds(r->numerics[i]))
             continue;
         fprintf(out, "%s%s", n_bounded > 0 ? " and " : exact ? ", and " : "",
                 core_numerics_name(r->numerics[i]));
@@ -405,13 +433,12 @@ static void write_verdict(const har_report *r, FILE *out)
     const har_case_result *first;
     const har_verdict verdict = har_report_verdict(r, &first);
     fprintf(out, "time       %.1f s in all\n", r->seconds);
-    if (har_verdict_is_bad(verdict)) {
-        fprintf(out, "%-10s %s (%s)\n",
-                verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
-                first->reason, core_numerics_name(first->numerics));
+    fprintf(out, "%-10s ", har_report_word(verdict));
+    if (verdict > HAR_MARGINAL) {
+        fprintf(out, "%s (%s)\n", first->reason,
+                core_numerics_name(first->numerics));
         return;
     }
-    fputs("VERIFIED   ", out);
     write_verified(r, out);
     fprintf(out, "%s\n",
             verdict == HAR_MARGINAL ? " (marginal: over half of one)" : "");

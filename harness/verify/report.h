@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { HAR_MAX_PLANS = 16, HAR_MAX_NUMERICS = 3 };
+enum { HAR_MAX_PLANS = 16, HAR_MAX_NUMERICS = CORE_N_NUMERICS };
 
 typedef struct har_report {
     const char *model;          /* as the user named it                        */
@@ -19,6 +19,7 @@ typedef struct har_report {
     int64_t n_b, n_t;
     bool batch_was_chosen;      /* no --batch given                            */
     bool is_padded;             /* --padding                                   */
+    bool allows_partial;        /* --allow-partial                             */
     int n_plan, n_numerics;
     const par_plan *plan;       /* [n_plan]                                    */
     const core_numerics *numerics; /* [n_numerics]                             */
@@ -30,6 +31,12 @@ typedef struct har_report {
 /* The worst verdict, and the case it is from (the first that fails).  [local] */
 har_verdict har_report_verdict(const har_report *report,
                                const har_case_result **first);
+
+/* What the run ends with: OK, E_DIFFERS or E_UNPROVEN.                [local] */
+core_status har_report_status(const har_report *report);
+
+/* The word of the last line: "VERIFIED", "PARTIAL" ...                       */
+const char *har_report_word(har_verdict verdict);
 
 /* 25-40 lines of text, more for differences.                          [local] */
 void har_report_text(const har_report *report, FILE *out);

@@ -257,11 +257,8 @@ static json_t *report_object(const har_report *r)
     const bool is_bad = har_verdict_is_bad(verdict);
     json_t *o = json_object(), *plans = json_array();
     core_json_put_text(o, "schema", "moeparity.verify/1");
-    core_json_put_text(o, "verdict",
-                       verdict == HAR_FAIL        ? "DIFFERS"
-                       : verdict == HAR_PRECISION ? "PRECISION"
-                                                  : "VERIFIED");
-    core_json_put_int(o, "exit", is_bad ? 1 : 0);
+    core_json_put_text(o, "verdict", har_report_word(verdict));
+    core_json_put_int(o, "exit", core_status_exit_code(har_report_status(r)));
     core_json_put_text(o, "reason", first != NULL ? first->reason : "");
     core_json_put(o, "first", json_null());
     core_json_put(o, "forced", json_array());

@@ -20,6 +20,10 @@ const char *har_verdict_name(har_verdict verdict)
         return "PASS";
     case HAR_MARGINAL:
         return "MARGINAL";
+    case HAR_PARTIAL:
+        return "PARTIAL";
+    case HAR_UNPROVEN:
+        return "UNPROVEN";
     case HAR_PRECISION:
         return "PRECISION";
     case HAR_FAIL:
@@ -173,7 +177,7 @@ static void judge(har_tap_result *r, const har_watch *watch,
     /* in floats copies made by differently shaped products may differ by
      * rounding, and each is held against its bound; discrete data may not */
     if (sums[SUM_REPLICA] != 0 &&
-        (is_int || !core_uses_floats(watch->numerics)) &&
+        (is_int || !core_has_bounds(watch->numerics)) &&
         !(is_int && watch->mode == HAR_FORCED_ROUTING))
         r->fault |= HAR_FAULT_REPLICA;
     const bool imprecise =

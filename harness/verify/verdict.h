@@ -9,9 +9,12 @@
 
 #include "harness/verify/pieces.h"
 
+/* In this order: what is worse decides.                                      */
 typedef enum har_verdict {
     HAR_PASS,
     HAR_MARGINAL,  /* accepted, but over half of a bound                      */
+    HAR_PARTIAL,   /* right where it ran: something had nothing to do         */
+    HAR_UNPROVEN,  /* agreement would prove nothing                           */
     HAR_PRECISION, /* right values, with fewer bits than the numerics promise */
     HAR_FAIL       /* wrong values, or values at the wrong place              */
 } har_verdict;

@@ -28,7 +28,7 @@ static core_status run_reference(har_job *job, par_comm *comm,
                                  har_reference_entry *entry)
 {
     const ref_options options = {har_n_cores(), har_memory_available() / 2,
-                                 core_uses_floats(entry->numerics),
+                                 core_has_bounds(entry->numerics),
                                  show_progress, comm};
     ref_model *model = NULL;
     core_tap_sink sink = {0};
@@ -52,7 +52,7 @@ static core_status make_reference(har_job *job, par_comm *comm,
     CORE_TRY(par_layout_groups(&groups, plan, job->batch->n_b));
     core_status status = core_tapfile_create(
         &file, entry->path, job->spec, entry->numerics, false,
-        core_uses_floats(entry->numerics), &part, 1, NULL);
+        core_has_bounds(entry->numerics), &part, 1, NULL);
     if (status == CORE_OK)
         status = run_reference(job, comm, &groups, file, entry);
     if (status == CORE_OK && !entry->stats.exact &&
@@ -331,8 +331,10 @@ static void conclude(har_case_result *out)
                      "choices dispatched, received and returned do not add up");
         out->verdict = HAR_FAIL;
     }
-    if (!out->is_telling)
-        out->verdict = HAR_FAIL; /* the reason is there already */
+    if (!out->is_telling && !har_verdict_is_bad(out->verdict)) {
+        out->verdict = HAR_UNPROVEN;
+        snprintf(out->reason, sizeof out->reason, "%s", out->vacuity);
+    }
 }
 
 static core_status run_passes(rank_state *s, har_case_result *out,
@@ -340,7 +342,7 @@ static core_status run_passes(rank_state *s, har_case_result *out,
 {
     if (passes == HAR_PASSES_FORCED)
         return run_pass(s, out, HAR_FORCED);
-    if (core_uses_floats(out->numerics)) {
+    if (core_has_bounds(out->numerics)) {
         CORE_TRY(run_pass(s, out, HAR_FORCED));
         return run_pass(s, out, HAR_FORCED_ROUTING);
     }
@@ -364,7 +366,7 @@ static core_status open_reference(rank_state *s, har_case_result *out,
     out->is_telling = true;
     if (s->comm->rank == 0)
         out->is_telling =
-            har_taps_are_telling(spec, s->file, n_token, s->live, out->reason);
+            har_taps_are_telling(spec, s->file, n_token, s->live, out->vacuity);
     return CORE_OK;
 }
 
@@ -386,8 +388,8 @@ static core_status verify(rank_state *s, har_case_result *out,
     CORE_TRY(par_agree(s->comm, open_reference(s, out, entry.path)));
     par_broadcast(s->comm, &s->comm->world, &out->is_telling,
                   (int64_t)sizeof out->is_telling, 0);
-    par_broadcast(s->comm, &s->comm->world, out->reason,
-                  (int64_t)sizeof out->reason, 0);
+    par_broadcast(s->comm, &s->comm->world, out->vacuity,
+                  (int64_t)sizeof out->vacuity, 0);
     s->budget = har_weight_budget(plan, har_memory_available());
     par_broadcast(s->comm, &s->comm->world, &s->budget,
                   (int64_t)sizeof s->budget, 0);

@@ -59,6 +59,7 @@ typedef struct har_case_result {
     har_verdict verdict;
     char reason[256];        /* why, unless PASS                              */
     bool is_telling;         /* vacuity guard                                 */
+    char vacuity[160];       /* why not, else ""                              */
     bool is_conserved;       /* dispatched = received = returned, and what
                               * was dropped is what the reference drops       */
     bool reference_was_made; /* false: taken from an earlier case             */

@@ -23,7 +23,8 @@ import sys
 
 import numpy as np
 
-TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64, "BF16": np.uint16}
+TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I64": np.int64,
+         "I32": np.int32, "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_}
 
 
 def load(path):
@@ -52,8 +53,8 @@ def save(path, tensors, meta=None, dtype=None):
     if meta:
         header["__metadata__"] = meta
     for name, x in sorted(tensors.items(), key=lambda item: -item[1].itemsize):
-        kind = {"f8": "F64", "f4": "F32", "f2": "F16", "i8": "I64"}[x.dtype.str[1:]]
-        if dtype and kind != "I64":
+        kind = next(k for k, t in TYPES.items() if t == x.dtype and k != "BF16")
+        if dtype and x.dtype.kind == "f":
             kind = dtype
             x = to_bf16(x) if dtype == "BF16" else x.astype(TYPES[dtype])
         blob = np.ascontiguousarray(x).tobytes()

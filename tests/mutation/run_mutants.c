@@ -14,8 +14,8 @@
  *   alone    on correct inputs only that operator fails, in whichever layers.
  *            A figure, not a demand: a wrong shard feeds several operators
  *
- * A mutant that does not choose its numerics has wrong values: it runs once more
- * in fp32 and bf16, where no case may be graded as one of precision.
+ * A mutant that does not choose its numerics has wrong values: it runs once
+ * more in fp64, fp32 and bf16, where no case may be graded as one of precision.
  *
  * A mutant that expects `nothing` is harmless (another order of a sum, say) and
  * must pass.  So must PROGRAM, the healthy one, on every model and plan used:
@@ -167,7 +167,7 @@ static bool is_misgraded(const char *program, const mutant *m, const char *json)
     char options[MAX_TEXT];
     if (strstr(m->options, "--numerics") != NULL)
         return false;
-    snprintf(options, sizeof options, "%s --numerics fp32,bf16 --forced",
+    snprintf(options, sizeof options, "%s --numerics fp64,fp32,bf16 --forced",
              m->options);
     mutant again = *m;
     again.options = options;

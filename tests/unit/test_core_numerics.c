@@ -175,13 +175,16 @@ START_TEST(roundoffs_belong_to_their_numerics)
         const core_numerics n = (core_numerics)i;
         const bool floats = n == CORE_FP32 || n == CORE_BF16;
         ck_assert(core_uses_floats(n) == floats);
-        ck_assert_double_eq(core_sum_roundoff(n), floats ? 0x1p-24 : 0.0);
+        ck_assert(core_has_bounds(n) == (floats || n == CORE_FP64));
+        ck_assert_double_eq(core_sum_roundoff(n), floats           ? 0x1p-24
+                                                  : n == CORE_FP64 ? 0x1p-53
+                                                                   : 0.0);
         ck_assert_int_eq(core_numerics_dtype(n),
                          floats ? CORE_DTYPE_F32 : CORE_DTYPE_F64);
     }
     ck_assert_double_eq(core_store_roundoff(CORE_FP32), 0x1p-24);
     ck_assert_double_eq(core_store_roundoff(CORE_BF16), 0x1p-8);
-    ck_assert_double_eq(core_store_roundoff(CORE_FP64), 0.0);
+    ck_assert_double_eq(core_store_roundoff(CORE_FP64), 0x1p-53);
     ck_assert_double_eq(core_store_error(CORE_BF16, -2.0),
                         0x1p-6 * (1.0 + 0x1p-8));
 }

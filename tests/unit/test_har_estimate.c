@@ -41,6 +41,27 @@ START_TEST(splitting_a_model_shrinks_the_largest_rank)
 }
 END_TEST
 
+static size_t tap_bytes_in(core_numerics numerics)
+{
+    const core_spec spec = spec_of("shadow-a");
+    const par_plan plan = plan_of("tp=2");
+    har_estimate e;
+    ck_assert_int_eq(har_estimate_make(&e, &spec, &plan, 4, 11, numerics, 2),
+                     CORE_OK);
+    return e.tap_bytes;
+}
+
+/* Values of 8, 8, 4 and 4 bytes; all but exact have bounds of 4 beside them. */
+START_TEST(bounds_take_room_beside_the_values)
+{
+    const size_t exact = tap_bytes_in(CORE_EXACT);
+    ck_assert_uint_eq(tap_bytes_in(CORE_FP32), exact);
+    ck_assert_uint_eq(tap_bytes_in(CORE_BF16), exact);
+    ck_assert_uint_gt(tap_bytes_in(CORE_FP64), exact + exact / 3);
+    ck_assert_uint_lt(tap_bytes_in(CORE_FP64), exact + exact / 2);
+}
+END_TEST
+
 START_TEST(figures_grow_with_the_model)
 {
     const har_estimate small = estimate_of("seed-mini", "seed-32");
@@ -108,6 +129,7 @@ int main(void)
     Suite *suite = suite_create("har_estimate");
     TCase *tests = tcase_create("estimate");
     tcase_add_test(tests, splitting_a_model_shrinks_the_largest_rank);
+    tcase_add_test(tests, bounds_take_room_beside_the_values);
     tcase_add_test(tests, figures_grow_with_the_model);
     tcase_add_test(tests, what_cannot_fit_is_refused_with_its_figures);
     tcase_add_test(tests, the_default_batch_has_a_row_for_every_part);

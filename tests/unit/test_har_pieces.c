@@ -33,8 +33,8 @@ static void make_reference(core_numerics how)
     const int64_t first_row[2] = {0, N_B};
     const core_groups groups = {1, first_row};
     const core_tapfile_part part = {"", N_B, N_T, NULL};
-    const ref_options options = {1, (size_t)1 << 28, core_uses_floats(how),
-                                 NULL, NULL};
+    const ref_options options = {1, (size_t)1 << 28, core_has_bounds(how), NULL,
+                                 NULL};
     numerics = how;
     strcpy(path, "/tmp/test_har_pieces-XXXXXX");
     close(mkstemp(path));
@@ -44,8 +44,7 @@ static void make_reference(core_numerics how)
     ck_assert_int_eq(core_weights_prepare(weights, how, NULL), CORE_OK);
     ck_assert_int_eq(core_batch_make(&batch, &spec, N_B, N_T, 5), CORE_OK);
     ck_assert_int_eq(core_tapfile_create(&file, path, &spec, how, false,
-                                         core_uses_floats(how), &part, 1,
-                                         NULL),
+                                         core_has_bounds(how), &part, 1, NULL),
                      CORE_OK);
     ck_assert_int_eq(core_tapfile_sink(&sink, file, ""), CORE_OK);
     ck_assert_int_eq(ref_model_open(&model, &spec, weights, how, &options),

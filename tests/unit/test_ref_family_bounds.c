@@ -574,7 +574,7 @@ START_TEST(clamped_activations_beyond_the_limits)
     for (int i = 0; i < N_Z; i++)
         a[i] = core_gated(CORE_ACT_CLAMPED_SWIGLU, gate[i], up[i]);
     core_store(CORE_FP32, CORE_GRID_ACT, a, N_Z);
-    ref__bound_clamped(0x1p-24, bound, gate, up, a, N_Z);
+    ref__bound_clamped(ref__roundoff_of(CORE_FP32), bound, gate, up, a, N_Z);
     for (int i = 0; i < N_Z; i++) {
         const float g = fminf((float)gate[i], 7.0f);
         const float u = clamped((float)up[i], 7.0);
@@ -768,9 +768,11 @@ static bool may_be_copy(const core_spec *spec, core_tap tap)
 
 START_TEST(every_tap_has_a_bound)
 {
-    const core_spec spec = fix_family(_i / 2);
-    const core_numerics numerics = _i % 2 == 0 ? CORE_FP32 : CORE_BF16;
-    const float most = numerics == CORE_FP32 ? 1e-2f : 10.0f;
+    static const core_numerics all[] = {CORE_FP64, CORE_FP32, CORE_BF16};
+    static const float most_of[] = {1e-10f, 1e-2f, 10.0f};
+    const core_spec spec = fix_family(_i / 3);
+    const core_numerics numerics = all[_i % 3];
+    const float most = most_of[_i % 3];
     core_batch batch;
     ck_assert_int_eq(core_batch_make(&batch, &spec, B, T, 7), CORE_OK);
     const fix_run how = {.numerics = numerics, .bounds = true};
@@ -828,7 +830,7 @@ int main(void)
     tcase_add_test(rest, sigmoid_scores_and_scaled_weights);
     tcase_add_test(rest, softmax_over_the_chosen);
     tcase_add_test(rest, sparsemixer_weights);
-    tcase_add_loop_test(rest, every_tap_has_a_bound, 0, 2 * FIX_N_FAMILIES);
+    tcase_add_loop_test(rest, every_tap_has_a_bound, 0, 3 * FIX_N_FAMILIES);
     suite_add_tcase(suite, rest);
     return check_main(suite);
 }

@@ -301,8 +301,48 @@ END_TEST
 START_TEST(sum_error_is_the_smaller_form)
 {
     const double u = 0x1p-24;
-    ck_assert_double_eq(ref__sum_error(1), u / (1.0 - u));
-    ck_assert_double_eq(ref__sum_error(1024), 256.0 * u);
+    ck_assert_double_eq(ref__sum_error(ref__roundoff_of(CORE_FP32), 1),
+                        u / (1.0 - u));
+    ck_assert_double_eq(ref__sum_error(ref__roundoff_of(CORE_FP32), 1024),
+                        256.0 * u);
+}
+END_TEST
+
+/* Both sides sum in double: each may err by d, and by one rounding at the end.
+ */
+START_TEST(fp64_bound_pays_for_both_sides)
+{
+    const ref__roundoff fp32 = ref__roundoff_of(CORE_FP32);
+    const ref__roundoff fp64 = ref__roundoff_of(CORE_FP64);
+    const double u = 0x1p-53, d = 40.0 * u, y = -3.0;
+    const float bound = ref__up(fp64, d, y);
+    ck_assert((double)bound >= 2.0 * d + 2.0 * u * 3.0);
+    ck_assert((double)bound <= (2.0 * d + 2.0 * u * 3.0) * (1.0 + 1e-6));
+    ck_assert((double)ref__up(fp32, d, y) < d + 2.1 * 0x1p-24 * 3.0);
+    ck_assert(ref__sum_error(fp64, 1024) == 256.0 * u);
+    ck_assert(ref__up(fp64, 0.0, 1e-300) > 0.0f); /* a float holds it */
+}
+END_TEST
+
+/* A sum forwards and one backwards, both in double. */
+START_TEST(fp64_bound_holds_and_bites)
+{
+    enum { K = 300 };
+    double forward = 0.0, backward = 0.0, nx = 0.0, nw = 0.0;
+    float bound;
+    for (int k = 0; k < K; k++) {
+        const int l = K - 1 - k;
+        forward += sin(k + 1.0) * cos(3.0 * k);
+        backward += sin(l + 1.0) * cos(3.0 * l);
+        nx += sin(k + 1.0) * sin(k + 1.0);
+        nw += cos(3.0 * k) * cos(3.0 * k);
+    }
+    nx = sqrt(nx), nw = sqrt(nw);
+    ref__bound_product(ref__roundoff_of(CORE_FP64), &bound, 1, &forward, 1, 1,
+                       1, K, &nx, &nw, NULL);
+    ck_assert(forward != backward);
+    ck_assert(fabs(forward - backward) <= (double)bound);
+    ck_assert((double)bound < 1e-12 * nx * nw);
 }
 END_TEST
 
@@ -328,7 +368,8 @@ START_TEST(layernorm_bound_holds_where_it_cancels)
     const float var =
         ((float)D * t2 - t1 * t1) / ((float)D * (float)D), mean = t1 / (float)D;
     const double r = sqrt((D * s2 - s1 * s1) / (D * D) + 1e-5);
-    ref__bound_layernorm(0x1p-24, bound, x, y, w, D, s1 / D, r);
+    ref__bound_layernorm(ref__roundoff_of(CORE_FP32), bound, x, y, w, D, s1 / D,
+                         r);
     double worst = 0.0;
     for (int d = 0; d < D; d++) {
         const float got =
@@ -360,7 +401,8 @@ START_TEST(product_bound_holds_and_bites)
         forward += (float)x[k] * (float)w[k];
         backward += (float)x[K - 1 - k] * (float)w[K - 1 - k];
     }
-    ref__bound_product(0x1p-24, &bound, 1, &y, 1, 1, 1, K, &nx, &nw, NULL);
+    ref__bound_product(ref__roundoff_of(CORE_FP32), &bound, 1, &y, 1, 1, 1, K,
+                       &nx, &nw, NULL);
     ck_assert(fabs((double)forward - y) <= (double)bound);
     ck_assert(fabs((double)backward - y) <= (double)bound);
     ck_assert((double)bound < 1e-3 * nx * nw);
@@ -373,19 +415,20 @@ END_TEST
 START_TEST(bf16_bound_holds_on_ties_and_bites)
 {
     enum { K = 16 };
-    const double u_s = 0x1p-8, norm = 1.5;
+    const double norm = 1.5;
     double worst = 0.0;
     for (int tie = 0; tie < 128; tie++)
         for (int step = -40; step <= 40; step++) {
             double y = 1.0 + (2 * tie + 1) * 0x1p-8 + step * 0x1p-26;
-            const double delta = ref__sum_error(K) * norm * norm;
+            const double delta =
+                ref__sum_error(ref__roundoff_of(CORE_FP32), K) * norm * norm;
             double found[2] = {(double)(float)(y - delta),
                                (double)(float)(y + delta)};
             float bound;
             core_store(CORE_BF16, CORE_GRID_ACT, &y, 1);
             core_store(CORE_BF16, CORE_GRID_ACT, found, 2);
-            ref__bound_product(u_s, &bound, 1, &y, 1, 1, 1, K, &norm, &norm,
-                               NULL);
+            ref__bound_product(ref__roundoff_of(CORE_BF16), &bound, 1, &y, 1, 1,
+                               1, K, &norm, &norm, NULL);
             for (int i = 0; i < 2; i++)
                 worst = fmax(worst, fabs(found[i] - y) / (double)bound);
             ck_assert((double)bound < 1.01 * 0x1p-7 * y); /* not two units */
@@ -409,7 +452,7 @@ START_TEST(softmax_bound_holds)
         e[j] = expf((float)logits[j] - max);
         sum += e[j];
     }
-    ref__bound_softmax(0x1p-24, bound, logits, p, E);
+    ref__bound_softmax(ref__roundoff_of(CORE_FP32), bound, logits, p, E);
     for (int j = 0; j < E; j++) {
         ck_assert(fabs((double)(e[j] / sum) - p[j]) <= (double)bound[j]);
         ck_assert((double)bound[j] <= 1e-5 * p[j] + 1e-30);
@@ -445,6 +488,8 @@ int main(void)
     tcase_add_test(checks, a_violation_is_named);
     tcase_add_test(checks, sum_error_is_the_smaller_form);
     tcase_add_test(checks, product_bound_holds_and_bites);
+    tcase_add_test(checks, fp64_bound_pays_for_both_sides);
+    tcase_add_test(checks, fp64_bound_holds_and_bites);
     tcase_add_loop_test(checks, layernorm_bound_holds_where_it_cancels, 0, 4);
     tcase_add_test(checks, bf16_bound_holds_on_ties_and_bites);
     tcase_add_test(checks, softmax_bound_holds);

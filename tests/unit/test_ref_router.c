@@ -258,11 +258,13 @@ START_TEST(sparsemixer_bound_knows_close_comparisons)
     const int64_t idx[] = {0, 1};
     const double w[] = {1.0 / (1.0 + exp(-1.0)), 1.0};
     float bound[2];
-    ref__bound_sparsemixer(0x1p-24, bound, logits, idx, w, 3, jitter, 1.0);
+    ref__bound_sparsemixer(ref__roundoff_of(CORE_FP32), bound, logits, idx, w,
+                           3, jitter, 1.0);
     ck_assert((double)bound[0] >= 1.0 - w[0]); /* it may be alone */
     ck_assert((double)bound[1] < 1e-5);
     logits[1] = 3.001;
-    ref__bound_sparsemixer(0x1p-24, bound, logits, idx, w, 3, jitter, 1.0);
+    ref__bound_sparsemixer(ref__roundoff_of(CORE_FP32), bound, logits, idx, w,
+                           3, jitter, 1.0);
     ck_assert((double)bound[0] < 1e-5);
     ck_assert((double)bound[0] > 0.0);
 }

@@ -10,7 +10,7 @@ bad 2 "--seed: expected a positive number, found '0'" verify --seed 0
 bad 2 "--seed: .*found '1e3'" verify --seed 1e3
 bad 2 "--layers: seed-mini has 16 layers, found 17" verify --layers 17
 bad 2 "--stall: .*found 'x'" verify --stall x
-bad 2 "--numerics: .*found 'fp64'" verify --numerics fp64
+bad 2 "--numerics: .*found 'fp64,fp64'" verify --numerics fp64,fp64
 bad 2 "--numerics: .*found 'exact,exact'" verify --numerics exact,exact
 bad 2 "--gpus: .*found '0'" plan seed-mini --gpus 0
 bad 3 "nobody: no such model, expected a preset \(seed-30b, " verify nobody

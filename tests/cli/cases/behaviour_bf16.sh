@@ -13,7 +13,7 @@ jq -e '.verdict == "VERIFIED"
 expect 0 moeparity verify shadow-a --numerics bf16 --layers 1 --plan tp=2
 has out '^VERIFIED   bf16 within bounds'
 refused 2 "numerics: expected .*found 'fp16'" moeparity verify --numerics bf16,fp16
-refused 2 "--numerics: expected a list of exact, fp32 and bf16.*found 'bf16,exact,bf16'" \
+refused 2 "--numerics: expected a list of exact, fp64, fp32 and bf16.*found 'bf16,exact,bf16'" \
     moeparity verify --numerics bf16,exact,bf16
 
 # a value of bf16 ends in 16 zero bits as a float

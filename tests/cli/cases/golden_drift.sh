@@ -29,5 +29,5 @@ for case in mixtral/leftpad switch_layer/cap_tight; do
     reader judge bundle fp32 dump
     reader spoil bundle fp32 dump
     reader judge bundle fp32 "$model/expected.safetensors"
-    expect 0 moeparity golden check bundle
+    expect 0 moeparity golden check bundle --model "$model"
 done

@@ -11,7 +11,7 @@ for family in qwen2_moe/sparse_step_tied_mqa gpt_oss/mxfp4 deepseek_v3/yarn_bf16
     expect 0 moeparity run --model "$ORACLE/$family" --input gold/input.safetensors --numerics bf16 --out dump.st
     expect 0 moeparity compare gold dump.st
     has out '^golden     gold, bf16;'
-    expect 0 moeparity golden check gold
+    expect 0 moeparity golden check gold --model "$ORACLE/$family"
     rm -r gold
     n=$((n + 1))
 done

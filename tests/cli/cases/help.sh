@@ -1,5 +1,5 @@
 # Help, usage and version.
-codes='Exit codes: 0 verified or ok, 1 differs, 2 usage, 3 bad input,'
+codes='Exit codes: 0 verified or ok, 1 differs, 2 usage, 3 bad input, 4 not enough resources, 5 internal error, 6 partial or unproven\.'
 lists_codes()
 {
     tr '\n' ' ' <out | tr -s ' ' >line
