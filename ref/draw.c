@@ -23,9 +23,9 @@
 #include <string.h>
 
 enum {
-    STRIP = 64,      /* outputs of one sgemm                                  */
-    MAX_BLOCKS = 8,  /* of K                                                  */
-    MIN_BLOCK = 16,  /* terms of a block, but for the last                    */
+    STRIP = 256,     /* outputs of one sgemm                                  */
+    MAX_BLOCKS = 4,  /* of K                                                  */
+    MIN_BLOCK = 48,  /* terms of a block, about                               */
     LANE_CHOICES = 7 /* 1, 2, .. 64                                           */
 };
 
@@ -133,6 +133,7 @@ static void to_floats(float *y, int64_t ld_y, const double *x, int64_t ld_x,
 typedef struct floats {
     const float *x; /* [n_row, n_k]                                           */
     const float *w; /* transposed: [n, n_k], else [n_k, n]                    */
+    int64_t ld_w;
     int64_t n_row, n, n_k;
     bool transposed;
 } floats;
@@ -152,9 +153,8 @@ static void sum_blocks(const ref__drawn *d, const floats *p, int64_t k0,
                     p->transposed ? CblasTrans : CblasNoTrans,
                     (blasint)p->n_row, (blasint)p->n, (blasint)(to - from),
                     1.0f, p->x + from, (blasint)p->n_k,
-                    p->transposed ? p->w + from : p->w + from * p->n,
-                    (blasint)(p->transposed ? p->n_k : p->n),
-                    i == 0 ? 0.0f : 1.0f, y, (blasint)p->n);
+                    p->transposed ? p->w + from : p->w + from * p->ld_w,
+                    (blasint)p->ld_w, i == 0 ? 0.0f : 1.0f, y, (blasint)p->n);
     }
 }
 
@@ -178,11 +178,21 @@ void ref__drawn_product(const ref__run *run, const ref__drawn *d,
     to_floats(x, f->n_k, f->x, f->ld_x, f->n_row, f->n_k);
     for (int64_t j = 0; j < f->n; j += STRIP) {
         const int64_t n = j + STRIP < f->n ? STRIP : f->n - j;
-        const floats p = {x, w, f->n_row, n, f->n_k, f->transposed};
-        if (f->transposed)
+        floats p = {x,
+                    w,
+                    f->transposed ? f->n_k : n,
+                    f->n_row,
+                    n,
+                    f->n_k,
+                    f->transposed};
+        if (f->floats != NULL) {
+            p.w = f->floats + j * f->ld_w;
+            p.ld_w = f->ld_w;
+        } else if (f->transposed) {
             to_floats(w, f->n_k, f->w + j * f->ld_w, f->ld_w, n, f->n_k);
-        else
+        } else {
             to_floats(w, n, f->w + j, f->ld_w, f->n_k, n);
+        }
         if (d->split && f->n_k > 1)
             sum_halves(d, &p, out, other);
         else

@@ -15,6 +15,8 @@ enum { MAX_LANES = 64 };
 
 float ref__stored(const ref__drawn *d, float x)
 {
+    if (d->numerics == CORE_FP32)
+        return x;
     double y = (double)x;
     core_store(d->numerics, CORE_GRID_ACT, &y, 1);
     return (float)y;
@@ -124,7 +126,7 @@ double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
         if (mask != NULL && mask[j] == 0)
             continue;
         s[j] = (double)((float)s[j] * (float)scale);
-        max = fmaxf(max, (float)s[j]);
+        max = (float)s[j] > max ? (float)s[j] : max;
     }
     lanes sum = lanes_init(d);
     for (int64_t j = lo; j < hi; j++) {

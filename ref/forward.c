@@ -296,6 +296,7 @@ core_status ref_forward_drawn(ref_model *model, const core_batch *batch,
                               const core_tap_sink *sink, ref_stats *stats)
 {
     core_assert(draw != NULL && draw->routing != NULL);
+    CORE_TRY(ref__make_floats(model));
     core_assert(draw->values != NULL || draw->forcing == REF_FREE);
     return forward(model, batch, groups, draw, sink, stats);
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SCHEMA "moeparity.golden/2"
+#define SCHEMA "moeparity.golden/3"
 
 enum { MAX_MANIFEST = 1 << 26 };
 

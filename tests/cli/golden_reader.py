@@ -97,7 +97,7 @@ def equal(golden, dump):
 
 def show(folder):
     manifest = json.load(open(folder + "/manifest.json"))
-    require(manifest["schema"] == "moeparity.golden/2", "schema " + manifest["schema"])
+    require(manifest["schema"] == "moeparity.golden/3", "schema " + manifest["schema"])
     files = {e["file"]: n for n, e in manifest["numerics"].items()}
     for file in ["input.safetensors"] + sorted(files):
         tensors = read(f"{folder}/{file}")

@@ -302,7 +302,7 @@ static void setup(void)
         route(layer);
     forced = has_mask = is_latent = false;
     map_name = positions = NULL;
-    snprintf(schema, sizeof schema, "moeparity.golden/2");
+    snprintf(schema, sizeof schema, "moeparity.golden/3");
     one_file();
 }
 
@@ -1146,7 +1146,7 @@ static void other_world(void)
 }
 static void bad_schema(void)
 {
-    snprintf(schema, sizeof schema, "moeparity.golden/1");
+    snprintf(schema, sizeof schema, "moeparity.golden/2");
 }
 
 static const struct {
@@ -1166,7 +1166,7 @@ static const struct {
     {same_rank, CORE_E_FORMAT, "rank 0 is also in rank_00000.safetensors"},
     {other_world, CORE_E_FORMAT, "'world': expected 4 as in another file, "
                                  "found 8"},
-    {bad_schema, CORE_E_FORMAT, "expected schema 'moeparity.golden/2'"},
+    {bad_schema, CORE_E_FORMAT, "expected schema 'moeparity.golden/3'"},
 };
 
 START_TEST(what_cannot_be_read_is_refused)
