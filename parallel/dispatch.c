@@ -12,6 +12,7 @@
  */
 #include "parallel/forward_impl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A layer that the pair serves, to name the pair after. */
@@ -144,20 +145,55 @@ static par_choices take_choices(int64_t **from, int64_t n)
     return c;
 }
 
-/* Read the metadata; a row that cannot be meant for me ends the run. */
-static void unpack(par_model *m, const int64_t *meta)
+/* A word of metadata and how many values it may have, as a message has it. */
+static const char *word_text(char text[64], int64_t word, int64_t n)
+{
+    if (par__is_poison(word))
+        snprintf(text, 64, "never written");
+    else
+        snprintf(text, 64, "%lld of %lld", (long long)word, (long long)n);
+    return text;
+}
+
+/* End the run: row i cannot be meant for me. */
+static _Noreturn void refuse_row(const par_model *m, core_tap tap, int64_t i,
+                                 const int64_t *meta, const int64_t *n_value)
+{
+    const int64_t *first = m->work.recv_first;
+    const par_group *group = &m->layout->ep_group;
+    char name[CORE_NAME_BYTES], layer[64], expert[64], id[64];
+    int from = 0;
+    bool is_corrupt = false;
+    while (first[from + 1] <= i)
+        from++;
+    for (int j = 0; j < PAR_META; j++)
+        is_corrupt |= meta[j] < 0 || meta[j] >= n_value[j];
+    par_abort(m->comm, CORE_E_DIFFERS,
+              "rank %d: %s: row %lld of the %lld from rank %d %s: layer %s, "
+              "expert %s, choice %s",
+              m->comm->rank, core_tap_name(tap, name),
+              (long long)(i - first[from]),
+              (long long)(first[from + 1] - first[from]), group->rank[from],
+              is_corrupt ? "has corrupt metadata"
+                         : "came to a rank that does not hold its expert",
+              word_text(layer, meta[0], n_value[0]),
+              word_text(expert, meta[1], n_value[1]),
+              word_text(id, meta[2], n_value[2]));
+}
+
+/* Read the metadata: layer, expert and choice of every row. */
+static void unpack(par_model *m, core_tap tap, const int64_t *meta)
 {
     par_choices *to = &m->flow.received;
-    const int64_t n_choice = m->batch->n_b * m->batch->n_t * m->spec->n_k;
+    const int64_t n_value[PAR_META] = {
+        m->spec->n_l, m->spec->n_e,
+        m->batch->n_b * m->batch->n_t * m->spec->n_k};
     for (int64_t i = 0; i < to->n; i++, meta += PAR_META) {
         const int64_t layer = meta[0], expert = meta[1], id = meta[2];
-        if (layer < 0 || layer >= m->spec->n_l || m->moe_index[layer] < 0 ||
-            expert < 0 || expert >= m->spec->n_e ||
-            m->layout->local_expert[expert] < 0 || id < 0 || id >= n_choice)
-            par_abort(m->comm, CORE_E_DIFFERS,
-                      "layers.%lld.moe.recv: choice %lld of expert %lld came "
-                      "to a rank that does not hold it",
-                      (long long)layer, (long long)id, (long long)expert);
+        if (layer < 0 || layer >= n_value[0] || m->moe_index[layer] < 0 ||
+            expert < 0 || expert >= n_value[1] ||
+            m->layout->local_expert[expert] < 0 || id < 0 || id >= n_value[2])
+            refuse_row(m, tap, i, meta, n_value);
         to->layer[i] = layer;
         to->expert[i] = expert;
         to->id[i] = id;
@@ -189,7 +225,7 @@ void par__dispatch(par_model *m, int layer, int pair)
     double *rows = par__grow(m, &m->rows_a, n * n_d, sizeof *rows);
     exchange_rows(m, w->send_meta, meta, PAR_META * (int64_t)sizeof *meta, tap,
                   CORE_COST_WORDS);
-    unpack(m, meta);
+    unpack(m, tap, meta);
     exchange_rows(m, w->send, rows, n_d * (int64_t)sizeof *rows, tap,
                   CORE_COST_VALUES);
     if (lay->etp_i == 0)

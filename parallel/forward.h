@@ -105,6 +105,8 @@ typedef struct par_stats {
     double wall_seconds, wait_seconds;
     bool exact;          /* exact mode: every product fits 53 bits              */
     char not_exact[160]; /* else the first operator and the bits it needs       */
+    bool is_written;     /* exact mode: no product takes in a NaN or infinity   */
+    core_tap unwritten;  /* else the first that does: of what nobody wrote      */
     size_t weight_bytes; /* resident shards                                     */
     size_t work_bytes;   /* peak of the work arena and routing buffers          */
 } par_stats;

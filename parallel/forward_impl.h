@@ -222,10 +222,12 @@ void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
                           double *values, const par_choices *rows, int64_t col0,
                           int64_t n_col, int n_owners, int i_owner);
 
-/* Exact mode: record the first sum that needs more than 53 bits.             */
+/* Exact mode: record the first sum that needs more than 53 bits, and the first
+ * over what is no number.                                                    */
 void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
                 double step_x, double step_w);
 void par__poison(void *at, size_t bytes);
+bool par__is_poison(int64_t word); /* as nobody has written it */
 
 /* --- cost.c: records of what is computed --------------------------------- */
 

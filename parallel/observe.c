@@ -161,21 +161,33 @@ void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
 void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
                 double step_x, double step_w)
 {
-    if (core_product_is_exact(norm_x, norm_w, step_x, step_w) ||
-        !m->stats->exact)
+    par_stats *stats = m->stats;
+    if (!isfinite(norm_x) || !isfinite(norm_w)) {
+        if (stats->is_written)
+            stats->unwritten = tap;
+        stats->is_written = false;
+        return;
+    }
+    if (core_product_is_exact(norm_x, norm_w, step_x, step_w) || !stats->exact)
         return;
     char name[CORE_NAME_BYTES];
     const double bits = log2(norm_x * norm_w / (step_x * step_w));
-    m->stats->exact = false;
-    snprintf(m->stats->not_exact, sizeof m->stats->not_exact,
+    stats->exact = false;
+    snprintf(stats->not_exact, sizeof stats->not_exact,
              "%s: %.1f bits, %d allowed", core_tap_name(tap, name), bits,
              PAR_MANTISSA_BITS);
 }
 
+/* NaN as a double and as two floats; as an index far out of every range. */
+static const uint64_t nan_bits = UINT64_C(0x7ff8dead7ff8dead);
+
+bool par__is_poison(int64_t word)
+{
+    return (uint64_t)word == nan_bits;
+}
+
 void par__poison(void *at, size_t bytes)
 {
-    /* NaN as a double and as two floats; as an index far out of every range. */
-    const uint64_t nan_bits = UINT64_C(0x7ff8dead7ff8dead);
     unsigned char *to = at;
     for (; bytes >= sizeof nan_bits; bytes -= sizeof nan_bits) {
         memcpy(to, &nan_bits, sizeof nan_bits);

@@ -208,7 +208,7 @@ core_status par_forward(par_model *m, const core_batch *batch, par_stats *stats)
     const par_plan *plan = &m->layout->plan;
     const int n_tick = plan->rounds * (plan->mb + plan->pp - 1);
     const double begin = core_seconds(CLOCK_MONOTONIC), waited = m->comm->wait_seconds;
-    *stats = (par_stats){.exact = true};
+    *stats = (par_stats){.exact = true, .is_written = true};
     m->batch = batch;
     m->stats = stats;
     m->op = PAR_OP_EMBED;

@@ -82,17 +82,18 @@ static core_status read_owner(har_dump_file *f)
 /* The keys we know that name a tensor must name one of the file. */
 static core_status check_keys(har_dump_file *f)
 {
-    static const char *const with_name[] = {"slice:", "token_ids:"};
+    static const char *const with_name[] = {"slice:", "padded:", "token_ids:",
+                                            "logical:"};
     const char *key, *value;
     for (int64_t i = 0; core_st_metadata_at(f->st, i, &key, &value); i++) {
-        for (int k = 0; k < 2; k++) {
+        for (int k = 0; k < 4; k++) {
             if (!core_text_after(key, with_name[k], NULL))
                 continue;
             const char *name = key + strlen(with_name[k]);
             CORE_FAIL_IF(core_st_find(f->st, name) == NULL, CORE_E_FORMAT,
                          "%s: metadata '%.80s': there is no tensor '%.80s'",
                          core_st_path(f->st), key, name);
-            f->is_listed |= k == 1;
+            f->has_lists |= k >= 2;
         }
     }
     return CORE_OK;
@@ -289,7 +290,8 @@ void har_foreign_close(har_foreign *d)
 const char *har_finding_name(har_finding_kind kind)
 {
     static const char *const names[HAR_N_FOUND_KINDS] = {
-        "missing", "replica", "extra", "misshapen", "unknown", "non-finite"};
+        "missing", "replica",    "extra",     "misshapen",
+        "unknown", "non-finite", "unreadable"};
     return names[kind];
 }
 

@@ -7,13 +7,16 @@
  *     positions "7:9"          a decode dump: positions of the golden it holds
  *     axes "sbh", first_layer "8"
  *     slice:NAME, slice        place of tensor NAME, of the others (place.h)
+ *     padded:NAME "32"         columns of the whole of NAME, padding included
  *     token_ids:NAME           the I64 tensor that lists the rows of NAME
+ *     logical:NAME             the tensor that says which experts the physical
+ *                              ones of NAME are
  */
 #ifndef HAR_FOREIGN_H
 #define HAR_FOREIGN_H
 
+#include "harness/judge/chosen.h"
 #include "harness/judge/namemap.h"
-#include "harness/judge/yardstick.h"
 
 typedef enum har_finding_kind {
     HAR_FOUND_MISSING,    /* a tap, a part of it, or a rank's file            */
@@ -22,6 +25,7 @@ typedef enum har_finding_kind {
     HAR_FOUND_MISSHAPEN,  /* shape, place or type does not fit                */
     HAR_FOUND_UNKNOWN,    /* no name of a tap: a note                         */
     HAR_FOUND_NONFINITE,  /* NaN or infinity where none is expected           */
+    HAR_FOUND_UNREADABLE, /* choices of experts that do not exist             */
     HAR_N_FOUND_KINDS
 } har_finding_kind;
 
@@ -30,7 +34,7 @@ typedef struct har_finding {
     int64_t i_tap;        /* of the yardstick, -1: none                       */
     int file;             /* -1: none                                         */
     const char *tensor;   /* the dump's name, or the tap's; borrowed          */
-    char text[240];       /* expected and found                               */
+    char text[420];       /* expected and found                               */
 } har_finding;
 
 typedef struct har_dump_file {
@@ -41,7 +45,7 @@ typedef struct har_dump_file {
     har_range positions;  /* end < 0: all                                     */
     int first_layer;
     har_axes axes;
-    bool is_listed;       /* has token_ids of its own                         */
+    bool has_lists;       /* has token_ids or logical experts of its own      */
 } har_dump_file;
 
 typedef struct har_piece {
@@ -49,7 +53,9 @@ typedef struct har_piece {
     const core_st_tensor *tensor;
     int64_t i_tap;
     har_place place;
-    int64_t n_nonfinite;  /* counted while reading                            */
+    har_chosen chosen;    /* of topk_idx                                      */
+    bool is_short;        /* choices without those of the last position       */
+    int64_t n_nonfinite, n_unreadable; /* elements, rows; counted in reading  */
     int64_t bad_row, bad_col; /* of the tap: the first of them                */
     double bad_value;
     bool has_differed;    /* from another piece with the same element         */
@@ -64,6 +70,7 @@ typedef struct har_foreign {
     char held[320];       /* against what it is held, if nothing said so      */
     int n_file, world;    /* world: ranks there should be, 0: not said        */
     har_dump_file *file;  /* owned                                            */
+    int64_t n_padding;    /* values behind the model's columns: not judged    */
     int64_t n_piece;
     har_piece *piece;     /* owned; by tap                                    */
     int64_t n_finding, max_finding;

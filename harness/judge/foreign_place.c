@@ -9,6 +9,8 @@
  */
 #include "harness/judge/foreign.h"
 
+#include "harness/judge/misfit.h"
+
 #include "core/base/arena.h"
 #include "core/files/text.h"
 
@@ -104,6 +106,62 @@ static core_status ids_of(const placing *p, const core_st_tensor *t,
     return CORE_OK;
 }
 
+/* Which experts the physical ones of a tensor of choices are; NULL if its ids
+ * are the model's own.                                                       */
+static core_status logical_of(const placing *p, const core_st_tensor *t,
+                              const core_st_tensor **out)
+{
+    const har_namemap *map = p->options->map;
+    char key[2 * HAR_DUMP_NAME];
+    snprintf(key, sizeof key, "logical:%.200s", t->name);
+    const char *name = core_st_metadata(p->file->st, key);
+    if (name == NULL && map->logical[0] != '\0')
+        name = map->logical;
+    *out = name != NULL ? core_st_find(p->file->st, name) : NULL;
+    CORE_FAIL_IF(name != NULL && *out == NULL, CORE_E_FORMAT,
+                 "%s: expected the tensor '%.80s', which says what the "
+                 "physical experts of '%.80s' are",
+                 core_st_path(p->file->st), name, t->name);
+    return CORE_OK;
+}
+
+/* The slice of a tensor of choices, without its layers: how wide ids or masks
+ * are is no place.                                                           */
+static const har_slice *rows_of(const har_slice *slice, bool is_stacked,
+                                har_slice *room)
+{
+    if (slice == NULL)
+        return NULL;
+    *room = *slice;
+    room->c = (har_range){0, -1};
+    if (room->n > (is_stacked ? 2 : 1)) {
+        room->n -= is_stacked;
+        room->at[room->n - 1] = room->c;
+    }
+    return room;
+}
+
+/* How many columns there are in all with padding: *out, unchanged if nobody says
+ * so.                                                                        */
+static core_status padded_of(const placing *p, const core_st_tensor *t,
+                             const char *body, int64_t *out)
+{
+    char key[2 * HAR_DUMP_NAME], *end = NULL;
+    snprintf(key, sizeof key, "padded:%.200s", t->name);
+    const char *text = core_st_metadata(p->file->st, key);
+    const int64_t in_map = har_namemap_padded(p->options->map, body);
+    const int64_t n = text != NULL ? strtoll(text, &end, 10) : in_map;
+    if (n == 0 && text == NULL)
+        return CORE_OK;
+    CORE_FAIL_IF(n < *out || (text != NULL && *end != '\0'), CORE_E_FORMAT,
+                 "%s: '%.80s': expected at least %lld columns with padding, "
+                 "found '%.40s'",
+                 core_st_path(p->file->st), t->name, (long long)*out,
+                 text != NULL ? text : "fewer by the map");
+    *out = n;
+    return CORE_OK;
+}
+
 /* Types must agree: a NaN is no expert. */
 static bool check_type(const har_yard_tap *tap, const core_st_tensor *t,
                        char problem[HAR_PLACE_TEXT])
@@ -117,12 +175,52 @@ static bool check_type(const har_yard_tap *tap, const core_st_tensor *t,
     return false;
 }
 
+/* Values of a piece that lie behind the columns of the model. */
+static int64_t count_padding(const har_place *place, int64_t n_col)
+{
+    const int64_t first = place->c.begin > n_col ? place->c.begin : n_col;
+    return place->c.end > first ? place->n_row * (place->c.end - first) : 0;
+}
+
+/* By the tensor's shape.  Tools that record routing as it is used do not have
+ * that of the last token, for which nothing was computed.                    */
+static bool place_whole(const placing *p, har_piece *piece, har_extent whole,
+                        const int64_t *shape, int n_dim, const har_slice *slice,
+                        char problem[HAR_PLACE_TEXT])
+{
+    const har_range *positions = positions_of(p);
+    const har_range but_last = {0, whole.n_t - 1};
+    char unused[HAR_PLACE_TEXT];
+    if (har_place_make(&piece->place, whole, shape, n_dim, p->file->axes, slice,
+                       positions, problem))
+        return true;
+    piece->is_short =
+        piece->chosen.n_k > 0 && positions == NULL && but_last.end > 0 &&
+        har_place_make(&piece->place, whole, shape, n_dim, p->file->axes, slice,
+                       &but_last, unused);
+    return piece->is_short;
+}
+
+static void find_misshapen(const placing *p, const har_yard_tap *tap,
+                           const core_st_tensor *t, const har_slice *slice,
+                           bool may_fit, const char *problem)
+{
+    const har_misfit about = {p->yard, tap,   t, p->file->axes,
+                              slice,   positions_of(p)};
+    char hint[HAR_MISFIT_TEXT] = "";
+    const bool has_hint = may_fit && har_misfit_text(hint, &about);
+    har_foreign_find(p->dump, HAR_FOUND_MISSHAPEN, tap - p->yard->tap,
+                     p->i_file, t->name, "%s%s%s", problem,
+                     has_hint ? "; " : "", hint);
+}
+
+/* i: of har_chosen_layer for a stacked tensor, else -1. */
 static core_status place_tensor(placing *p, const core_st_tensor *t,
-                                int64_t i_tap)
+                                int64_t i_tap, int64_t i)
 {
     har_foreign *d = p->dump;
     const har_yard_tap *tap = &p->yard->tap[i_tap];
-    const core_st_tensor *ids = NULL;
+    const core_st_tensor *ids = NULL, *logical = NULL;
     const har_slice *slice = NULL;
     har_slice room;
     char problem[HAR_PLACE_TEXT] = "";
@@ -133,30 +231,50 @@ static core_status place_tensor(placing *p, const core_st_tensor *t,
     if (tap->is_flat || (tap->extent.n_col == 1 && n_dim == 1))
         shape[n_dim++] = 1; /* ids have no columns, nor need one column any */
     har_piece piece = {.file = p->i_file, .tensor = t, .i_tap = i_tap};
-    CORE_TRY(slice_of(p, t, har_yard_body(tap), &room, &slice));
+    CORE_TRY(slice_of(p, t, i < 0 ? har_yard_body(tap) : HAR_STACKED, &room,
+                      &slice));
     CORE_TRY(ids_of(p, t, &ids));
-    if (!check_type(tap, t, problem))
+    har_extent whole = tap->extent;
+    bool good = check_type(tap, t, problem);
+    const bool may_fit = good && ids == NULL && !har_is_choice(tap);
+    if (!har_is_choice(tap))
+        CORE_TRY(padded_of(p, t, har_yard_body(tap), &whole.n_col));
+    if (har_is_choice(tap) && good) {
+        CORE_TRY(logical_of(p, t, &logical));
+        good = har_chosen_make(&piece.chosen, p->yard, i_tap, t, i, logical,
+                               problem);
+        if (good)
+            n_dim = har_chosen_shape(&piece.chosen, t, shape);
+        slice = rows_of(slice, i >= 0, &room);
+    }
+    if (!good)
         fits = false;
     else if (ids != NULL)
-        CORE_TRY(har_place_make_listed(&piece.place, tap->extent, shape, n_dim,
+        CORE_TRY(har_place_make_listed(&piece.place, whole, shape, n_dim,
                                        ids, slice, &fits, problem));
     else
-        fits = har_place_make(&piece.place, tap->extent, shape, n_dim,
-                              p->file->axes, slice, positions_of(p), problem);
-    if (fits)
+        fits = place_whole(p, &piece, whole, shape, n_dim, slice, problem);
+    if (fits) {
+        d->n_padding += count_padding(&piece.place, tap->extent.n_col);
         d->piece[d->n_piece++] = piece;
-    else
-        har_foreign_find(d, HAR_FOUND_MISSHAPEN, i_tap, p->i_file, t->name,
-                         "%s", problem);
+    } else {
+        find_misshapen(p, tap, t, slice, may_fit, problem);
+    }
     return CORE_OK;
 }
 
 /* Is the tensor only there to say where others lie? */
-static bool lists_others(const har_dump_file *f, const core_st_tensor *t)
+static bool lists_others(const placing *p, const core_st_tensor *t)
 {
     const char *key, *value;
-    for (int64_t i = 0; core_st_metadata_at(f->st, i, &key, &value); i++)
-        if (strncmp(key, "token_ids:", 10) == 0 && strcmp(value, t->name) == 0)
+    if (strcmp(p->options->map->logical, t->name) == 0)
+        return true;
+    for (int64_t i = 0; p->file->has_lists &&
+                        core_st_metadata_at(p->file->st, i, &key, &value);
+         i++)
+        if ((core_text_after(key, "token_ids:", NULL) ||
+             core_text_after(key, "logical:", NULL)) &&
+            strcmp(value, t->name) == 0)
             return true;
     return false;
 }
@@ -170,18 +288,32 @@ static bool is_companion(const har_foreign *d, const char *name)
                              core_text_ends(name, "routing_margin")));
 }
 
+/* A piece of the choices of every layer. */
+static core_status place_stacked(placing *p, const core_st_tensor *t,
+                                 const char *name)
+{
+    int64_t i_tap, i = 0;
+    for (; (i_tap = har_chosen_layer(p->yard, name, i)) >= 0; i++)
+        CORE_TRY(place_tensor(p, t, i_tap, i));
+    if (i == 0)
+        har_foreign_find(p->dump, HAR_FOUND_EXTRA, -1, p->i_file, t->name,
+                         "expected no choices, the yardstick has none");
+    return CORE_OK;
+}
+
 static core_status take_tensor(placing *p, const core_st_tensor *t)
 {
     char name[HAR_DUMP_NAME];
     har_tapname parsed;
-    if ((p->file->is_listed && lists_others(p->file, t)) ||
-        is_companion(p->dump, t->name))
+    if (lists_others(p, t) || is_companion(p->dump, t->name))
         return CORE_OK;
     const bool mapped = har_namemap_apply(p->options->map, t->name,
                                           p->file->first_layer, name);
+    if (mapped && core_text_ends(name, HAR_STACKED))
+        return place_stacked(p, t, name);
     const int64_t i_tap = mapped ? har_yardstick_index(p->yard, name) : -1;
     if (i_tap >= 0)
-        return place_tensor(p, t, i_tap);
+        return place_tensor(p, t, i_tap, -1);
     if (mapped && har_tapname_parse(&parsed, name) && parsed.is_tap)
         har_foreign_find(p->dump, HAR_FOUND_EXTRA, -1, p->i_file, t->name,
                          "expected no tap '%s', the yardstick has none", name);
@@ -224,18 +356,34 @@ static void find_lost_ranks(har_foreign *d)
                      wanted, n_rank, lost);
 }
 
-/* Room for every piece and finding there can be: a tensor may be misshapen or
- * unknown, or else non-finite and a differing replica; a tap may miss elements;
- * a rank's file may.                                                         */
-static core_status make_lists(har_foreign *d, const har_yardstick *yard)
+/* How many pieces a file's tensors can be: stacked choices are one per layer. */
+static int64_t count_pieces(const har_dump_file *f, const har_yardstick *yard,
+                            const har_namemap *map)
+{
+    int64_t n = core_st_count(f->st);
+    for (int64_t i = 0; i < core_st_count(f->st); i++) {
+        char name[HAR_DUMP_NAME];
+        if (har_namemap_apply(map, core_st_at(f->st, i)->name, f->first_layer,
+                              name) &&
+            core_text_ends(name, HAR_STACKED))
+            n += yard->n_tap;
+    }
+    return n;
+}
+
+/* Room for every piece and finding there can be: a piece may be misshapen or
+ * unknown, or else non-finite or unreadable and a differing replica; a tap may
+ * miss elements; a rank's file may.                                          */
+static core_status make_lists(har_foreign *d, const har_yardstick *yard,
+                              const har_namemap *map)
 {
     void *p = NULL;
-    int64_t n_tensor = 0;
+    int64_t n = 0;
     for (int i = 0; i < d->n_file; i++)
-        n_tensor += core_st_count(d->file[i].st);
-    CORE_TRY(core_alloc(&p, n_tensor + 1, sizeof *d->piece, "pieces"));
+        n += count_pieces(&d->file[i], yard, map);
+    CORE_TRY(core_alloc(&p, n + 1, sizeof *d->piece, "pieces"));
     d->piece = p;
-    d->max_finding = 1 + yard->n_tap + 2 * n_tensor;
+    d->max_finding = 1 + yard->n_tap + 2 * n;
     CORE_TRY(core_alloc(&p, d->max_finding, sizeof *d->finding, "findings"));
     d->finding = p;
     return CORE_OK;
@@ -245,7 +393,7 @@ core_status har_foreign_place(har_foreign *dump, const har_yardstick *yard,
                               const har_foreign_options *options)
 {
     placing p = {dump, yard, options, NULL, 0};
-    CORE_TRY(make_lists(dump, yard));
+    CORE_TRY(make_lists(dump, yard, options->map));
     CORE_TRY(want_positions(&p));
     for (int i = 0; i < dump->n_file; i++) {
         p.file = &dump->file[i];

@@ -17,7 +17,7 @@ static const char *colour_of(har_verdict verdict)
 
 static void write_facts(const har_judgement *g, FILE *out)
 {
-    char text[HAR_WIDEST_TEXT];
+    char text[HAR_WIDEST_TEXT], figures[HAR_SPOT_TEXT];
     fputs("<dl>\n", out);
     har_page_fact(out, "golden", "%s%s%s", g->yard->path,
                   g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics);
@@ -48,6 +48,15 @@ static void write_facts(const har_judgement *g, FILE *out)
                       (long long)g->n_same, (long long)g->n_choice,
                       (long long)g->n_certified, (long long)g->n_uncertified,
                       (long long)g->n_excluded);
+    if (g->dump->n_padding > 0)
+        har_page_fact(out, "padding",
+                      "%lld values behind the model's columns, not judged",
+                      (long long)g->dump->n_padding);
+    if (har__figures_text(figures, g)[0] != '\0')
+        har_page_fact(out, "logits", "%s (not judged by it)", figures);
+    if (g->misfit[0] != '\0')
+        har_page_fact(out, "hint", "%s: %s", g->yard->tap[g->first].data->name,
+                      g->misfit);
     fputs("</dl>\n", out);
 }
 

@@ -51,6 +51,7 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     core_json_put_int(o, "marginal_rows", t->n_marginal);
     core_json_put_int(o, "excluded_rows", t->n_excluded);
     core_json_put_int(o, "missing_rows", t->n_missing);
+    core_json_put_int(o, "silent_rows", t->n_silent);
     core_json_put_number(o, "relative_rms", t->relative_rms);
     core_json_put_text(o, "problem", t->problem);
     core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
@@ -87,6 +88,26 @@ static json_t *routing_object(const har_judgement *g,
                      (json_int_t)r->n_excluded, "golden_load",
                      load_array(r->load, r->n_expert), "dump_load",
                      load_array(r->load + r->n_expert, r->n_expert));
+}
+
+static json_t *figures_object(const har_figures *f)
+{
+    const double n = (double)f->n_row;
+    if (f->n_row + f->n_nonfinite == 0)
+        return json_null();
+    json_t *o = json_object();
+    core_json_put_int(o, "rows", f->n_row);
+    core_json_put_int(o, "nonfinite_rows", f->n_nonfinite);
+    core_json_put_number(o, "kl_mean_nat", f->kl_sum / n);
+    core_json_put_number(o, "kl_largest_nat", f->kl_largest);
+    core_json_put_number(o, "cosine_mean", f->cosine_sum / n);
+    core_json_put_number(o, "cosine_smallest", f->cosine_smallest);
+    core_json_put_int(o, "top1_equal", f->n_top1);
+    core_json_put_number(o, "largest_difference", f->largest);
+    core_json_put_int(o, "row", f->b);
+    core_json_put_int(o, "position", f->t);
+    core_json_put_int(o, "column", f->col);
+    return o;
 }
 
 /* The worst ratio of each token, row by row; null: not judged. */
@@ -134,7 +155,11 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put_int(o, "certified_flips", g->n_certified);
     core_json_put_int(o, "uncertified_flips", g->n_uncertified);
     core_json_put_int(o, "excluded_rows", g->n_excluded);
+    core_json_put_int(o, "silent_rows", g->n_silent);
     core_json_put_int(o, "padding_tokens", g->n_padding);
+    core_json_put_int(o, "padding_values", g->dump->n_padding);
+    core_json_put_text(o, "misfit", g->misfit);
+    core_json_put(o, "logits_not_judged", figures_object(&g->figures));
     core_json_put(o, "findings", findings);
     core_json_put(o, "routing", routing);
     core_json_put(o, "taps", taps);

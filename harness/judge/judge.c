@@ -52,12 +52,6 @@ static void remember(har__pass *p, har_tap_judgement *t, const har_spot *spot,
 
 /* --- a tap --- */
 
-/* Does the tap hold the experts that were chosen? */
-static bool is_choice_of(const har_yard_tap *tap)
-{
-    return tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_IDX;
-}
-
 /* The tolerance of a row of the golden, against the row. */
 static void see_width(har__pass *p, int64_t i_tap, int64_t row)
 {
@@ -85,6 +79,10 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
     const int64_t n_missing =
         har__read_row(p, i_tap, row, har__source_row(p, tap, row));
     t->n_row++;
+    if (n_missing > 0 && har_is_choice(tap) && har__is_silent(p, i_tap, row)) {
+        t->n_silent++;
+        return;
+    }
     if (n_missing > 0) {
         if (t->n_missing++ == 0)
             for (int64_t j = tap->extent.n_col - 1; j >= 0; j--)
@@ -92,10 +90,12 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
                     *first_missing = (har_spot){.row = row, .col = j};
         return;
     }
+    if (tap->name.is_tap && tap->name.tap.kind == CORE_TAP_LOGITS)
+        har__figures_row(p, tap, row);
     har_spot spot = har__blank_spot(p, i_tap, row);
     const bool excluded = har__routing_excludes(p, tap, row);
     bool good = true;
-    if (is_choice_of(tap))
+    if (har_is_choice(tap))
         good = har__routing_judge(p, i_tap, row, &spot);
     else if (!excluded)
         good = har__judge_row(p, i_tap, row, &spot, sum);
@@ -157,11 +157,39 @@ static bool has_finding(const har__pass *p, int64_t i_tap)
     return false;
 }
 
-static void tell_nonfinite(har__pass *p, int64_t begin, int64_t end)
+static void tell_unreadable(har__pass *p, const har_piece *piece)
+{
+    const har_chosen *c = &piece->chosen;
+    const har_extent *e = &p->yard->tap[piece->i_tap].extent;
+    const int64_t n =
+        c->is_mask || c->logical == NULL ? c->n_expert : c->n_physical;
+    char expected[80];
+    snprintf(expected, sizeof expected,
+             c->is_mask ? "masks that mark %lld experts"
+             : n > 0    ? "experts below %lld"
+                        : "experts",
+             (long long)(c->is_mask ? c->n_k : n));
+    har_foreign_find(
+        p->dump, HAR_FOUND_UNREADABLE, piece->i_tap, piece->file,
+        piece->tensor->name,
+        "layer %d, %lld tokens; expected %s, found %.0f at row %lld, position "
+        "%lld%s",
+        p->yard->tap[piece->i_tap].name.tap.layer,
+        (long long)piece->n_unreadable, expected, piece->bad_value,
+        (long long)(piece->bad_row / e->n_t),
+        (long long)(piece->bad_row % e->n_t),
+        c->logical == NULL ? "; of physical experts, say which they are "
+                             "(logical)"
+                           : "");
+}
+
+static void tell_bad_values(har__pass *p, int64_t begin, int64_t end)
 {
     for (int64_t i = begin; i < end; i++) {
         const har_piece *piece = &p->dump->piece[i];
         const har_extent *e = &p->yard->tap[piece->i_tap].extent;
+        if (piece->n_unreadable > 0)
+            tell_unreadable(p, piece);
         if (piece->n_nonfinite > 0)
             har_foreign_find(p->dump, HAR_FOUND_NONFINITE, piece->i_tap,
                              piece->file, piece->tensor->name,
@@ -187,12 +215,15 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
                  "left to compare, dump with the golden's routing and use "
                  "--forced-routing",
                  (long long)t->n_excluded, (long long)t->n_row);
+    if (t->n_row > 0 && t->n_silent == t->n_row)
+        snprintf(t->problem, sizeof t->problem,
+                 "no token's choices can be read");
     if (t->n_failed > 0 || t->problem[0] != '\0' || has_finding(p, i_tap) ||
         (t->n_judged == 0 && t->n_row > 0))
         t->verdict = HAR_FAIL;
     else if (t->n_marginal > 0)
         t->verdict = HAR_MARGINAL;
-    if (p->judged->forced_routing && is_choice_of(tap) &&
+    if (p->judged->forced_routing && har_is_choice(tap) &&
         t->verdict != HAR_FAIL) {
         t->is_judged = false;
         snprintf(t->problem, sizeof t->problem,
@@ -213,7 +244,7 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
         return CORE_OK;
     }
     see_rows(p, i_tap, &sum);
-    tell_nonfinite(p, begin, end);
+    tell_bad_values(p, begin, end);
     conclude(p, i_tap, &sum);
     return CORE_OK;
 }
@@ -232,6 +263,7 @@ static void sum_up(har__pass *p)
         g->n_marginal += t->verdict == HAR_MARGINAL;
         g->n_failed += t->verdict == HAR_FAIL;
         g->n_excluded += t->n_excluded;
+        g->n_silent += t->n_silent;
         if (t->verdict == HAR_FAIL && g->first < 0)
             g->first = i;
         for (int k = 0; k < t->n_spot; k++)
@@ -252,6 +284,31 @@ static void sum_up(har__pass *p)
         g->verdict = HAR_FAIL;
 }
 
+/* Would the first wrong tap fit in another order of its axes? */
+static void tell_misfit(har__pass *p)
+{
+    har_judgement *g = p->judged;
+    int64_t begin = 0, end = 0;
+    if (g->first >= 0 && g->tap[g->first].n_failed > 0)
+        har_foreign_pieces(p->dump, g->first, &begin, &end);
+    for (int64_t i = begin; i < end && g->misfit[0] == '\0'; i++) {
+        const har_piece *piece = &p->dump->piece[i];
+        const har_place *at = &piece->place;
+        const bool is_whole = at->n_row == at->whole.n_b * at->whole.n_t *
+                                               at->whole.n_k &&
+                              at->c.end - at->c.begin == at->whole.n_col;
+        const har_slice slice = {.b = at->b, .t = at->t, .c = at->c};
+        const har_misfit about = {p->yard,
+                                  &p->yard->tap[g->first],
+                                  piece->tensor,
+                                  at->axes,
+                                  is_whole ? NULL : &slice,
+                                  NULL};
+        if (piece->chosen.n_k == 0 && at->local == NULL && !at->is_flat)
+            (void)har_misfit_text(g->misfit, &about);
+    }
+}
+
 /* Buffers of a pass, and what the judgement holds. */
 static core_status make_room(har__pass *p)
 {
@@ -261,6 +318,9 @@ static core_status make_room(har__pass *p)
     for (int64_t i = 0; i < p->yard->n_tap; i++)
         if (p->yard->tap[i].extent.n_col > widest)
             widest = p->yard->tap[i].extent.n_col;
+    for (int64_t i = 0; i < p->dump->n_piece; i++) /* with their padding */
+        if (p->dump->piece[i].place.c.end > widest)
+            widest = p->dump->piece[i].place.c.end;
     CORE_TRY(core_alloc(&m, 3 * widest, sizeof(double), "rows"));
     p->expected = m;
     p->found = p->expected + widest;
@@ -317,6 +377,8 @@ core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
         status = judge_tap(&p, i);
     if (status == CORE_OK)
         sum_up(&p);
+    if (status == CORE_OK)
+        tell_misfit(&p);
     free(p.expected);
     free(p.ids);
     free(p.owner);

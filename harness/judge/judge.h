@@ -12,6 +12,7 @@
 #define HAR_JUDGE_H
 
 #include "harness/judge/foreign.h"
+#include "harness/judge/misfit.h"
 #include "harness/verify/verdict.h"
 
 enum { HAR_TAP_SPOTS = 3, HAR_WORST_ROWS = 12 };
@@ -33,6 +34,7 @@ typedef struct har_tap_judgement {
     int64_t n_judged, n_failed, n_marginal;
     int64_t n_excluded;   /* set aside after a certified flip                 */
     int64_t n_missing;    /* rows with an element that no file holds          */
+    int64_t n_silent;     /* choices not captured, or unreadable              */
     double ratio;         /* of the worst row                                 */
     double relative_rms;
     int n_spot;
@@ -50,6 +52,17 @@ typedef struct har_layer_routing {
     int64_t *load;        /* [2][n_expert]: the golden's, the dump's          */
 } har_layer_routing;
 
+/* Of the logits' rows that are whole, set aside or not: for those who report
+ * such figures.  No verdict depends on them.                                 */
+typedef struct har_figures {
+    int64_t n_row, n_nonfinite;  /* rows with finite values, the others       */
+    double kl_sum, kl_largest;   /* KL(golden || dump) of a row, in nats      */
+    double cosine_sum, cosine_smallest;
+    int64_t n_top1;              /* rows whose largest logit is the golden's  */
+    double largest;              /* difference, found at b, t, col            */
+    int64_t b, t, col;
+} har_figures;
+
 typedef struct har_judgement {
     const har_yardstick *yard; /* borrowed                                    */
     const har_foreign *dump;   /* borrowed                                    */
@@ -65,10 +78,13 @@ typedef struct har_judgement {
     int64_t n_choice, n_same;  /* compared, those that agree                  */
     int64_t n_certified, n_uncertified; /* flips                              */
     int64_t n_excluded;        /* rows set aside, of all taps                 */
+    int64_t n_silent;          /* choices of a token that nobody recorded     */
     int64_t n_padding;         /* tokens that are no real ones: not judged    */
     int64_t n_note;            /* findings that fail nothing                  */
+    har_figures figures;
     int n_routing;
     har_layer_routing *routing; /* owned                                      */
+    char misfit[HAR_MISFIT_TEXT]; /* how the first failing tap would fit; ""  */
     double **token_ratio;      /* [part][B*T] worst of all taps, < 0: none    */
     int n_worst;
     har_spot worst[HAR_WORST_ROWS]; /* of all taps, the worst first           */

@@ -36,6 +36,10 @@ typedef struct har__pass {
 int64_t har__read_row(har__pass *pass, int64_t i_tap, int64_t row,
                       int64_t source);
 
+/* Does the dump have the token's place, but no readable choices there?
+ *                                                                    [local] */
+bool har__is_silent(const har__pass *pass, int64_t i_tap, int64_t row);
+
 /* The spot of a row that is in found[], nothing wrong with it yet.   [local] */
 har_spot har__blank_spot(const har__pass *pass, int64_t i_tap, int64_t row);
 
@@ -43,6 +47,10 @@ har_spot har__blank_spot(const har__pass *pass, int64_t i_tap, int64_t row);
  * are added to sum.                                                  [local] */
 bool har__judge_row(har__pass *pass, int64_t i_tap, int64_t row, har_spot *spot,
                     har_diff *sum);
+
+/* Take a row of the logits, in expected[] and found[], into the figures.
+ *                                                                    [local] */
+void har__figures_row(har__pass *pass, const har_yard_tap *tap, int64_t row);
 
 /* Go to the routing of this tap's part and layer.  Errors: E_MEMORY. [local] */
 CORE_NODISCARD core_status har__routing_enter(har__pass *pass,

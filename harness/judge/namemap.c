@@ -7,6 +7,8 @@
  */
 #include "harness/judge/namemap.h"
 
+#include "harness/judge/chosen.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +33,7 @@ static const ready_rule HF[] = {
      "layers.{l}.topk_weight?"},
     {"model.layers.{l}.feed_forward.topk_idx", "layers.{l}.topk_idx?"},
     {"model.layers.{l}.feed_forward.topk_weight", "layers.{l}.topk_weight?"},
+    {"routed_experts", HAR_STACKED "?"},
     {"model.layers.{l}.mlp", "layers.{l}.ffn_out"},
     {"model.layers.{l}.block_sparse_moe", "layers.{l}.ffn_out"},
     {"model.layers.{l}.feed_forward", "layers.{l}.ffn_out"},
@@ -54,17 +57,22 @@ static const ready_rule MEGATRON[] = {
     {"input_ids", "input_ids?"},
     {NULL, NULL}};
 
+/* What inference engines return with the tokens, for routing replay. */
+static const ready_rule REPLAY[] = {{"routed_experts", HAR_STACKED},
+                                    {NULL, NULL}};
+
 bool har__namemap_ready(har_namemap *out, const char *name)
 {
     const bool is_hf = strcmp(name, "hf") == 0;
-    const ready_rule *ready = is_hf ? HF : MEGATRON;
-    if (!is_hf && strcmp(name, "megatron") != 0)
+    const bool is_megatron = strcmp(name, "megatron") == 0;
+    const ready_rule *ready = is_hf ? HF : is_megatron ? MEGATRON : REPLAY;
+    if (!is_hf && !is_megatron && strcmp(name, "replay") != 0)
         return false;
     memset(out, 0, sizeof *out);
     snprintf(out->name, sizeof out->name, "%s", name);
     out->is_ready = true;
-    out->has_axes = !is_hf;
-    out->axes = is_hf ? HAR_AXES_BSH : HAR_AXES_SBH;
+    out->has_axes = is_megatron;
+    out->axes = is_megatron ? HAR_AXES_SBH : HAR_AXES_BSH;
     for (; ready[out->n_rule].from != NULL; out->n_rule++) {
         har_map_rule *rule = &out->rule[out->n_rule];
         const ready_rule *from = &ready[out->n_rule];
@@ -193,8 +201,12 @@ bool har_namemap_expects(const har_namemap *map, const char *body,
     bool expected = map->n_rule == 0;
     int layer;
     *optional = map->n_rule > 0;
+    core_tap tap;
+    const bool is_choice =
+        core_tap_parse(&tap, body) && tap.kind == CORE_TAP_TOPK_IDX;
     for (int i = 0; i < map->n_rule; i++) {
-        if (!matches(map->rule[i].to, body, strlen(body), &layer))
+        if (!matches(map->rule[i].to, body, strlen(body), &layer) &&
+            !(is_choice && strcmp(map->rule[i].to, HAR_STACKED) == 0))
             continue;
         expected = true;
         *optional = *optional && map->rule[i].optional;
@@ -217,6 +229,15 @@ const har_slice *har_namemap_slice(const har_namemap *map, int rank,
             found = &s->slice;
     }
     return found;
+}
+
+int64_t har_namemap_padded(const har_namemap *map, const char *body)
+{
+    int layer;
+    for (int i = 0; i < map->n_padded; i++)
+        if (matches(map->padded[i].tap, body, strlen(body), &layer))
+            return map->padded[i].n_col;
+    return 0;
 }
 
 int har_namemap_first_layer(const har_namemap *map, int rank)

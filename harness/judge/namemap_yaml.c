@@ -5,6 +5,8 @@
  *     names:
  *       layers.{l}.mlp.output: layers.{l}.ffn_out
  *       router.{l}.ids: layers.{l}.topk_idx?      # may be missing
+ *     padded: {logits: 32768}                     # columns, padding included
+ *     logical: physical_to_logical                # ids are of physical experts
  *     first_layer: {4: 8}                         # rank: its layer 0
  *     slices:
  *       0: {"*": "b=0:8", logits: "b=0:8,c=0:256"}
@@ -13,6 +15,8 @@
  * looked for here, because a second rule for a name would silently win or lose.
  */
 #include "harness/judge/namemap.h"
+
+#include "harness/judge/chosen.h"
 
 #include "core/base/arena.h"
 #include "core/files/text.h"
@@ -81,7 +85,7 @@ static int count_holes(const char *text)
     return n;
 }
 
-/* Is the target, with {l} = 0, the name of a tap (or the inputs)? */
+/* Is the target, with {l} = 0, the name of a tap (or the inputs, or a stack)? */
 static bool is_target(const char *to)
 {
     char name[2 * HAR_MAP_TEXT];
@@ -91,7 +95,8 @@ static bool is_target(const char *to)
         snprintf(name, sizeof name, "%s", to);
     else
         snprintf(name, sizeof name, "%.*s0%s", (int)(hole - to), to, hole + 3);
-    return core_tap_parse(&tap, name) || strcmp(name, "input_ids") == 0;
+    return core_tap_parse(&tap, name) || strcmp(name, "input_ids") == 0 ||
+           strcmp(name, HAR_STACKED) == 0;
 }
 
 static core_status read_name(reader *r, const char *key, struct fy_node *value,
@@ -148,6 +153,25 @@ static core_status read_first(reader *r, const char *key, struct fy_node *value,
     return CORE_OK;
 }
 
+static core_status read_padded(reader *r, const char *key,
+                               struct fy_node *value, int unused)
+{
+    (void)unused;
+    har_map_padded *padded = &r->map->padded[r->map->n_padded];
+    char text[HAR_MAP_TEXT];
+    CORE_FAIL_IF(r->map->n_padded == HAR_MAP_PADDED, CORE_E_FORMAT,
+                 "%s: padded: more than %d", r->where, HAR_MAP_PADDED);
+    CORE_FAIL_IF(!is_target(key), CORE_E_FORMAT,
+                 "%s: padded: expected the name of a tap, found '%s'", r->where,
+                 key);
+    CORE_FAIL_IF(!scalar(r, value, text, sizeof text), CORE_E_FORMAT,
+                 "%s: padded: %s: expected a number", r->where, key);
+    CORE_TRY(read_number(r, "padded", text, &padded->n_col));
+    snprintf(padded->tap, sizeof padded->tap, "%s", key);
+    r->map->n_padded++;
+    return CORE_OK;
+}
+
 static core_status read_one_slice(reader *r, const char *key,
                                   struct fy_node *value, int rank)
 {
@@ -184,6 +208,8 @@ static core_status read_root_pair(reader *r, const char *key,
     (void)unused;
     if (strcmp(key, "names") == 0)
         return each(r, value, key, read_name, 0);
+    if (strcmp(key, "padded") == 0)
+        return each(r, value, key, read_padded, 0);
     if (strcmp(key, "slices") == 0) {
         CORE_TRY(core_alloc(&p, MAX_SLICES, sizeof *r->map->slice, "slices"));
         r->map->slice = p;
@@ -199,14 +225,17 @@ static core_status read_root_pair(reader *r, const char *key,
     }
     char text[HAR_MAP_TEXT];
     const bool is_axes = strcmp(key, "axes") == 0;
-    CORE_FAIL_IF(!is_axes && strcmp(key, "prefix") != 0, CORE_E_FORMAT,
+    const bool is_logical = strcmp(key, "logical") == 0;
+    CORE_FAIL_IF(!is_axes && !is_logical && strcmp(key, "prefix") != 0,
+                 CORE_E_FORMAT,
                  "%s: %s: unknown key, expected names, prefix, axes, "
-                 "first_layer or slices",
+                 "first_layer, slices, padded or logical",
                  r->where, key);
     CORE_FAIL_IF(!scalar(r, value, text, sizeof text), CORE_E_FORMAT,
                  "%s: %s: expected a single value", r->where, key);
     if (!is_axes)
-        memcpy(r->map->prefix, text, sizeof text);
+        memcpy(is_logical ? r->map->logical : r->map->prefix, text,
+               sizeof text);
     CORE_FAIL_IF(is_axes && !har_axes_parse(&r->map->axes, text), CORE_E_FORMAT,
                  "%s: axes: expected bsh or sbh, found '%s'", r->where, text);
     r->map->has_axes |= is_axes;
@@ -229,7 +258,7 @@ static core_status read_file(har_namemap *out, const char *path)
              slash != NULL ? slash + 1 : path);
     snprintf(r.where, sizeof r.where, "%.200s:1:1", path);
     CORE_FAIL_IF(access(path, F_OK) != 0, CORE_E_FILE,
-                 "%s: %s (a ready map is called hf or megatron)", path,
+                 "%s: %s (ready maps are hf, megatron and replay)", path,
                  strerror(errno));
     CORE_TRY(core_text_read(&text, path, MAX_FILE_BYTES));
     const core_status status = core_yaml_read(text, path, read_root, &r);

@@ -6,8 +6,9 @@
  * twice the token's tolerance of each other: both logits may have moved.
  * Where it is not (a selection bias, groups), only the stored margin is
  * known: scores are then probabilities, which move by at most half as much
- * as the logits, so the bound is once the tolerance.  Without margin or
- * tolerance there is no certificate. Traps: a small margin does not excuse
+ * as the logits, so the bound is once the tolerance.  Without a margin there is
+ * no certificate.  In exact the bound is 0, and a tie is certified whichever
+ * way it fell.  Traps: a small margin does not excuse
  * an expert far down the list; a NaN margin excuses nothing; a flip acts on
  * its own token from there on, on the later tokens of its row only from the
  * next layer on, through attention.
@@ -182,7 +183,7 @@ static double distance_of(har__pass *p, int64_t token, const int64_t *golden,
         p->yard, r->part, (core_tap){CORE_TAP_ROUTER_LOGITS, r->layer});
     double *logits = p->expected;
     *bound = 0.0;
-    if (margins == NULL || tap == NULL || tap->tolerance == NULL ||
+    if (margins == NULL || tap == NULL ||
         !are_experts(golden, r->n_k, tap->extent.n_col) ||
         !are_experts(found, r->n_k, tap->extent.n_col))
         return (double)INFINITY;

@@ -18,8 +18,7 @@ const char *har__ratio_text(char text[HAR_RATIO_TEXT], double ratio)
 
 static bool is_choice(const har_judgement *g, const har_spot *s)
 {
-    const har_yard_tap *tap = &g->yard->tap[s->i_tap];
-    return tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_IDX;
+    return har_is_choice(&g->yard->tap[s->i_tap]);
 }
 
 const char *har__spot_text(char text[HAR_SPOT_TEXT], const har_judgement *g,
@@ -62,6 +61,23 @@ const char *har__verdict_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
     else
         snprintf(text, HAR_SPOT_TEXT, "%lld taps, %s", (long long)g->n_judged,
                  what);
+    return text;
+}
+
+const char *har__figures_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
+{
+    const har_figures *f = &g->figures;
+    const double n = (double)f->n_row;
+    text[0] = '\0';
+    if (f->n_row > 0)
+        snprintf(text, HAR_SPOT_TEXT,
+                 "KL mean %.3g, largest %.3g nat; cosine mean %.9g, smallest "
+                 "%.9g; top-1 equal in %lld of %lld rows; largest difference "
+                 "%.3g at row %lld, position %lld, column %lld",
+                 f->kl_sum / n, f->kl_largest, f->cosine_sum / n,
+                 f->cosine_smallest, (long long)f->n_top1, (long long)f->n_row,
+                 f->largest, (long long)f->b, (long long)f->t,
+                 (long long)f->col);
     return text;
 }
 
@@ -157,6 +173,11 @@ static void write_routing(const har_judgement *g, FILE *out)
                 (long long)g->n_same, (long long)g->n_choice,
                 (long long)g->n_certified, (long long)g->n_uncertified,
                 (long long)g->n_excluded);
+    if (g->n_silent > 0)
+        fprintf(out,
+                "routing    %lld choices were not recorded or cannot be read: "
+                "not judged\n",
+                (long long)g->n_silent);
 }
 
 static void write_cell(const har_judgement *g, int64_t i_tap, FILE *out)
@@ -242,6 +263,9 @@ static void write_findings(const har_judgement *g, bool notes, FILE *out)
 /* What the verdict cannot know. */
 static void write_hint(const har_judgement *g, FILE *out)
 {
+    if (g->misfit[0] != '\0')
+        fprintf(out, "hint       %s: %s\n",
+                g->yard->tap[g->first].data->name, g->misfit);
     if (g->n_failed == 0 ||
         g->yard->spec.capacity.rule == CORE_CAPACITY_NONE || g->forced_routing)
         return;
@@ -266,8 +290,15 @@ void har_judge_text(const har_judgement *g, FILE *out)
     if (g->n_padding > 0)
         fprintf(out, "padding    %lld tokens are not judged\n",
                 (long long)g->n_padding);
+    if (g->dump->n_padding > 0)
+        fprintf(out,
+                "padding    %lld values behind the model's columns are not "
+                "judged\n",
+                (long long)g->dump->n_padding);
     for (int i = 0; i < g->yard->n_part; i++)
         write_table(g, i, out);
+    if (har__figures_text(text, g)[0] != '\0')
+        fprintf(out, "logits     %s (not judged by it)\n", text);
     if (g->dump->n_finding > g->n_note) {
         fputs("wrong\n", out);
         write_findings(g, false, out);

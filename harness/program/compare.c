@@ -40,8 +40,8 @@ static void read_command_line(request *r, int argc, char **argv)
         {.text = &r->golden},
         {.text = &r->dump},
         {"map", .text = &r->map, .argument = "MAP",
-         .help = "names of the dump: hf, megatron, or a YAML file "
-                 "(docs/compare.md)"},
+         .help = "names of the dump: hf, megatron, replay, or a YAML "
+                 "file (docs/compare.md)"},
         {"numerics", .text = &r->numerics},
         {"positions", .text = &r->positions, .argument = "FROM:TO",
          .help = "the dump holds these positions of every row, TO not among "

@@ -64,8 +64,10 @@ void har_cover_add(har_cover *cover, const par_piece *piece, int64_t n_row)
             continue; /* the comparator reports it; it covers nothing */
         const int block = har_cover_block(row, n_row);
         const uint64_t here = row_hash(row) * cols;
-        if (is_first)
+        if (is_first) {
             cover->once[block] += here;
+            cover->n_owned[block] += (uint64_t)piece->n_col;
+        }
         cover->balance[block] += copies * here;
         if (piece->n_owners > 1)
             cover->replica[block] +=

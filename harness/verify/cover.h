@@ -21,6 +21,7 @@ typedef struct har_cover {
     uint64_t once[HAR_COVER_BLOCKS];
     uint64_t balance[HAR_COVER_BLOCKS];
     uint64_t replica[HAR_COVER_BLOCKS];
+    uint64_t n_owned[HAR_COVER_BLOCKS]; /* elements that owners 0 show        */
 } har_cover;
 
 /* The block of a row of a tap of n_row rows.                          [local] */

@@ -47,6 +47,18 @@ static int slot_of(core_tap tap)
     return tap.layer * (int)CORE_N_TAP_KINDS + (int)tap.kind;
 }
 
+/* What is shown as a tap: the last, with no rows, for one that the reference
+ * does not have.                                                             */
+static har_tap_watch *tap_of(har_watch *watch, core_tap tap)
+{
+    const bool is_known = tap.layer >= 0 && tap.layer < watch->spec->n_l;
+    har_tap_watch *w =
+        &watch->tap[is_known ? watch->index[slot_of(tap)] : watch->n_tap];
+    if (w == &watch->tap[watch->n_tap] && w->n_outside + w->n_unwritten == 0)
+        w->tap = tap;
+    return w;
+}
+
 static core_status open_tap(har_watch *watch, har_tap_watch *w, core_tap tap,
                             const core_tapfile *file)
 {
@@ -84,16 +96,18 @@ static core_status open_arrays(har_watch *watch, const core_tapfile *file)
     watch->n_tap = core_taps(spec, NULL, 0);
     core_tap *taps = NULL;
     void *p = NULL;
-    CORE_TRY(core_alloc(&p, watch->n_tap, sizeof *watch->tap, "tap watches"));
+    CORE_TRY(
+        core_alloc(&p, watch->n_tap + 1, sizeof *watch->tap, "tap watches"));
     watch->tap = p;
-    memset(watch->tap, 0, (size_t)watch->n_tap * sizeof *watch->tap);
+    memset(watch->tap, 0, (size_t)(watch->n_tap + 1) * sizeof *watch->tap);
+    har_diff_init(&watch->tap[watch->n_tap].diff);
     CORE_TRY(core_alloc(&p, n_slot, sizeof *watch->index, "tap index"));
     watch->index = p;
     CORE_TRY(core_alloc(&p, watch->n_tap, sizeof *taps, "tap list"));
     taps = p;
     core_taps(spec, taps, watch->n_tap);
     for (int64_t i = 0; i < n_slot; i++)
-        watch->index[i] = -1;
+        watch->index[i] = (int)watch->n_tap;
     core_status status = CORE_OK;
     for (int64_t i = 0; i < watch->n_tap && status == CORE_OK; i++) {
         watch->index[slot_of(taps[i])] = (int)i;
@@ -331,9 +345,7 @@ static void see_value_row(har_watch *watch, har_tap_watch *w,
 static void observe(void *self, const par_piece *piece)
 {
     har_watch *watch = self;
-    const int at = watch->index[slot_of(piece->tap)];
-    core_assert(at >= 0);
-    har_tap_watch *w = &watch->tap[at];
+    har_tap_watch *w = tap_of(watch, piece->tap);
     if (piece->col0 < 0 || piece->col0 + piece->n_col > w->n_col ||
         w->is_int != (piece->ints != NULL)) {
         w->n_outside += piece->n_row * piece->n_col;
@@ -360,6 +372,11 @@ static void observe(void *self, const par_piece *piece)
             w->first_mb = piece->mb;
         }
     }
+}
+
+void har_watch_unwritten(har_watch *watch, core_tap tap)
+{
+    tap_of(watch, tap)->n_unwritten++;
 }
 
 par_observer har_watch_observer(har_watch *watch)

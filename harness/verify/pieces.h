@@ -34,6 +34,7 @@ typedef struct har_tap_watch {
                                   * alone explains                            */
     int first_round, first_mb;   /* of diff.first                             */
     int64_t n_outside;           /* elements beyond the tap's rows or columns */
+    int64_t n_unwritten;         /* sums over NaN or infinity at this operator */
     int64_t n_flip;              /* tokens that chose other experts, ...      */
     int64_t n_flip_excused;      /* ... with a certificate                    */
     double flip_margin;          /* the largest margin among them             */
@@ -46,8 +47,9 @@ typedef struct har_watch {
     har_mode mode;
     int64_t n_token;
     int64_t n_tap;
-    har_tap_watch *tap;          /* [n_tap] in execution order                */
-    int *index;                  /* [n_l * CORE_N_TAP_KINDS] into tap, or -1  */
+    har_tap_watch *tap;          /* [n_tap] in execution order, and one more
+                                  * for what is not among them                */
+    int *index;                  /* [n_l * CORE_N_TAP_KINDS] into tap         */
     int64_t n_scratch;
     double *expected_row, *bound_row, *error_row; /* [n_scratch]              */
     double *score;               /* [n_score_row, E] router logits last shown */
@@ -69,6 +71,9 @@ void har_watch_close(har_watch *watch); /* accepts NULL */
 
 /* The observer to hand to par_model_open.                                    */
 par_observer har_watch_observer(har_watch *watch);
+
+/* The operator took in what nobody has written.                      [local] */
+void har_watch_unwritten(har_watch *watch, core_tap tap);
 
 /* One row of a reference tensor, as doubles / as integers.           [local] */
 void har_reference_row(const core_st_tensor *tensor, int64_t row, int64_t col0,

@@ -140,14 +140,20 @@ static void write_ranks(const har_pass *pass, int64_t i_tap, FILE *out)
             fprintf(out, "-%d", last);
         rank = last;
     }
+    const har_rank_set_kind kind = pass->tap[i_tap].ranks;
     if (n == 0)
-        fputs("none by one value", out);
+        fputs("none shows it", out);
+    else if (kind != HAR_RANKS_BAD)
+        fputs(kind == HAR_RANKS_ROWS ? " with these rows"
+                                     : " with other rows, none with these",
+              out);
 }
 
 static void write_fault(unsigned fault, FILE *out)
 {
     static const char *const name[HAR_N_FAULTS] = {
-        "value", "never written (NaN)", "coverage", "replicas", "precision"};
+        "value",    "never written (NaN)", "coverage",
+        "replicas", "precision",           "no such tap in the reference"};
     const char *comma = "";
     if ((fault & HAR_FAULT_POISON) != 0)
         fault &= ~(unsigned)HAR_FAULT_VALUE;
@@ -181,6 +187,29 @@ static void write_place(const har_report *r, const har_tap_result *t, FILE *out)
     fputc('\n', out);
 }
 
+/* The rows of a fault of coverage or replicas. */
+static void write_rows(const har_tap_result *t, FILE *out)
+{
+    const bool is_coverage = (t->fault & HAR_FAULT_COVERAGE) != 0;
+    if (!is_coverage && (t->fault & HAR_FAULT_REPLICA) == 0)
+        return;
+    fputs("    rows       ", out);
+    if (t->row0 < 0) {
+        fputs("beyond the tap's rows or columns\n", out);
+        return;
+    }
+    fprintf(out, "%lld to %lld of the tap: ", (long long)t->row0,
+            (long long)t->row1 - 1);
+    if (t->n_owned != t->n_wanted)
+        fprintf(out, "owners show %lld elements, expected %lld\n",
+                (long long)t->n_owned, (long long)t->n_wanted);
+    else
+        fprintf(out, "%s\n",
+                is_coverage
+                    ? "not every element has its declared number of owners"
+                    : "copies on different ranks are not equal");
+}
+
 static void write_first(const har_report *r, const har_pass *pass, FILE *out)
 {
     const har_tap_result *t = &pass->tap[pass->first];
@@ -211,12 +240,7 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
                 (long long)d->n_bad, (long long)d->n,
                 fabs(d->worst.found - d->worst.expected));
     }
-    if ((t->fault & (HAR_FAULT_COVERAGE | HAR_FAULT_REPLICA)) != 0)
-        fprintf(out, "    rows       %lld to %lld of the tap: %s\n",
-                (long long)t->row0, (long long)t->row1 - 1,
-                (t->fault & HAR_FAULT_COVERAGE) != 0
-                    ? "not every element has its declared number of owners"
-                    : "copies on different ranks are not equal");
+    write_rows(t, out);
     fprintf(out, "    in all     %lld of %lld taps differ in this pass\n",
             (long long)pass->n_failed, (long long)pass->n_tap);
 }
@@ -365,6 +389,16 @@ static void write_checks(const har_case_result *c, FILE *out)
             c->is_telling ? "ok" : "FAILED");
 }
 
+/* Weights whose owners the run could not tell apart. */
+static void write_equal(const har_case_result *c, FILE *out)
+{
+    char text[HAR_DISTINCT_TEXT];
+    for (har_axis a = har_distinct_next(&c->distinct, -1); a != HAR_N_AXES;
+         a = har_distinct_next(&c->distinct, (int)a))
+        fprintf(out, "  equal      %s (%s)\n",
+                har_distinct_format(&c->distinct, a, text), har_axis_degree(a));
+}
+
 static void write_pass(const har_report *r, const har_case_result *c, int p,
                        FILE *out)
 {
@@ -404,6 +438,7 @@ static void write_case(const har_report *r, const har_case_result *c, FILE *out)
     write_times(c, out);
     write_routing(c, out);
     write_checks(c, out);
+    write_equal(c, out);
     for (int p = 0; p < c->n_pass; p++)
         write_pass(r, c, p, out);
 }

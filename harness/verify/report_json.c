@@ -23,7 +23,7 @@ static json_t *ranks_of(const har_pass *pass, int64_t i)
 static json_t *faults_of(unsigned fault)
 {
     static const char *const name[HAR_N_FAULTS] = {
-        "value", "poison", "coverage", "replica", "precision"};
+        "value", "poison", "coverage", "replica", "precision", "no tap"};
     json_t *faults = json_array();
     for (unsigned i = 0; i < HAR_N_FAULTS; i++)
         if (((fault >> i) & 1) != 0)
@@ -81,10 +81,17 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     }
     if (har_diff_ratio(&t->diff, &ratio))
         core_json_put_number(o, "ratio", ratio);
-    if (t->row0 >= 0)
+    if (t->row0 >= 0) {
         core_json_put(
             o, "rows",
             json_pack("[I,I]", (json_int_t)t->row0, (json_int_t)t->row1));
+        core_json_put_int(o, "elements_owned", t->n_owned);
+        core_json_put_int(o, "elements_wanted", t->n_wanted);
+        core_json_put_text(o, "ranks_show",
+                           t->ranks == HAR_RANKS_BAD    ? "bad elements"
+                           : t->ranks == HAR_RANKS_ROWS ? "these rows"
+                                                        : "other rows");
+    }
     return o;
 }
 
@@ -180,6 +187,30 @@ static json_t *routing_object(const har_routing *g)
     return o;
 }
 
+static json_t *range(const int64_t from_to[2])
+{
+    return json_pack("[I,I]", (json_int_t)from_to[0], (json_int_t)from_to[1]);
+}
+
+static json_t *equal_weights(const har_distinct *distinct)
+{
+    json_t *list = json_array();
+    for (har_axis a = har_distinct_next(distinct, -1); a != HAR_N_AXES;
+         a = har_distinct_next(distinct, (int)a)) {
+        const har_equal *e = &distinct->axis[a];
+        json_t *o = json_object();
+        core_json_put_text(o, "what", har_axis_name(a));
+        core_json_put_text(o, "degree", har_axis_degree(a));
+        core_json_put_int(o, "pairs", e->n_pair);
+        core_json_put(o, "layer",
+                      e->layer < 0 ? json_null() : json_integer(e->layer));
+        core_json_put(o, "first", range(e->first));
+        core_json_put(o, "second", range(e->second));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
 static json_t *case_object(const har_case_result *c)
 {
     json_t *o = json_object(), *passes = json_array();
@@ -188,6 +219,7 @@ static json_t *case_object(const har_case_result *c)
     core_json_put_text(o, "reason", c->reason);
     core_json_put(o, "conserved", json_boolean(c->is_conserved));
     core_json_put(o, "telling", json_boolean(c->is_telling));
+    core_json_put(o, "equal_weights", equal_weights(&c->distinct));
     core_json_put(o, "reference", reference_object(c));
     core_json_put(o, "emulation", totals_object(c));
     core_json_put(o, "routing", routing_object(&c->routing));

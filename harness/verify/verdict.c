@@ -89,7 +89,7 @@ static void fill_counts(uint64_t *to, const har_tap_watch *w)
     to[SUM_N] = (uint64_t)w->diff.n;
     to[SUM_BAD] = (uint64_t)w->diff.n_bad;
     to[SUM_BAD_ROWS] = (uint64_t)w->diff.n_bad_rows;
-    to[SUM_NAN] = (uint64_t)w->diff.n_nan;
+    to[SUM_NAN] = (uint64_t)(w->diff.n_nan + w->n_unwritten);
     to[SUM_MARGINAL] = (uint64_t)w->n_marginal;
     to[SUM_RATIO] = (uint64_t)w->diff.n_ratio;
     to[SUM_OUTSIDE] = (uint64_t)w->n_outside;
@@ -171,8 +171,10 @@ static void judge(har_tap_result *r, const har_watch *watch,
         r->fault |= HAR_FAULT_VALUE;
     if (r->diff.n_nan > 0)
         r->fault |= HAR_FAULT_POISON;
-    if (sums[SUM_ONCE] != sum_blocks(once) || sums[SUM_BALANCE] != 0 ||
-        sums[SUM_OUTSIDE] != 0)
+    if (r->n_row == 0 && sums[SUM_OUTSIDE] != 0)
+        r->fault |= HAR_FAULT_NO_TAP;
+    else if (sums[SUM_ONCE] != sum_blocks(once) || sums[SUM_BALANCE] != 0 ||
+             sums[SUM_OUTSIDE] != 0)
         r->fault |= HAR_FAULT_COVERAGE;
     /* in floats copies made by differently shaped products may differ by
      * rounding, and each is held against its bound; discrete data may not */
@@ -192,10 +194,30 @@ static void judge(har_tap_result *r, const har_watch *watch,
                                           : HAR_PASS;
 }
 
-static const uint8_t *live_of(core_tap tap, uint8_t *const *live)
+static const uint8_t *live_of(const har_tap_result *r, uint8_t *const *live)
 {
-    return core_tap_row_kind(tap.kind) == CORE_ROWS_CHOICE ? live[tap.layer]
-                                                           : NULL;
+    return r->n_row > 0 && core_tap_row_kind(r->tap.kind) == CORE_ROWS_CHOICE
+               ? live[r->tap.layer]
+               : NULL;
+}
+
+/* The last result is of what no tap of the reference is: agree on its name, or
+ * drop it.                                                                   */
+static void merge_no_tap(har_pass *pass, par_comm *comm,
+                         const har_tap_watch *mine)
+{
+    har_tap_result *r = &pass->tap[pass->n_tap - 1];
+    if (r->fault == 0) {
+        pass->n_tap--;
+        return;
+    }
+    double name = -1.0; /* of those that were seen, the last */
+    if (mine->n_outside + mine->n_unwritten > 0)
+        name = (double)mine->tap.layer * CORE_N_TAP_KINDS + mine->tap.kind;
+    par_all_reduce(comm, &comm->world, &name, 1, PAR_MAX, CORE_FP64);
+    const int64_t at = name < 0.0 ? 0 : (int64_t)name;
+    r->tap = (core_tap){(core_tap_kind)(at % CORE_N_TAP_KINDS),
+                        (int)(at / CORE_N_TAP_KINDS)};
 }
 
 static void merge_sums(har_pass *pass, par_comm *comm, const har_watch *watch,
@@ -209,8 +231,9 @@ static void merge_sums(har_pass *pass, par_comm *comm, const har_watch *watch,
     for (int64_t i = 0; i < pass->n_tap; i++) {
         har_tap_result *r = &pass->tap[i];
         take_counts(r, counts + i * N_SUM);
-        judge(r, watch, counts + i * N_SUM, live_of(r->tap, live));
+        judge(r, watch, counts + i * N_SUM, live_of(r, live));
     }
+    merge_no_tap(pass, comm, &watch->tap[watch->n_tap]);
 }
 
 static void summarise(har_pass *pass)
@@ -243,7 +266,9 @@ static void merge_rank_sets(har_pass *pass, par_comm *comm,
                             const har_watch *watch)
 {
     for (int64_t i = 0; i < pass->n_tap; i++)
-        if (watch->tap[i].diff.n_bad > 0 || watch->tap[i].n_outside > 0)
+        if (watch->tap[i].diff.n_bad + watch->tap[i].n_outside +
+                watch->tap[i].n_unwritten >
+            0)
             pass->rank_set[i * pass->n_word + comm->rank / 64] |=
                 UINT64_C(1) << (comm->rank % 64);
     par_all_reduce_u64(comm, &comm->world, pass->rank_set,
@@ -310,10 +335,31 @@ static core_status merge_details(har_pass *pass, par_comm *comm,
     return status;
 }
 
+static bool is_empty(const har_pass *pass, int64_t i)
+{
+    uint64_t any = 0;
+    for (int j = 0; j < pass->n_word; j++)
+        any |= pass->rank_set[i * pass->n_word + j];
+    return any == 0;
+}
+
+/* The set becomes the ranks that show rows of the blocks [first, last].      */
+static void merge_showing(har_pass *pass, par_comm *comm, int64_t i,
+                          const har_cover *mine, int first, int last)
+{
+    uint64_t *set = pass->rank_set + i * pass->n_word, any = 0;
+    for (int b = first; b <= last; b++)
+        any |= mine->once[b] | mine->balance[b];
+    if (any != 0)
+        set[comm->rank / 64] |= UINT64_C(1) << (comm->rank % 64);
+    par_all_reduce_u64(comm, &comm->world, set, pass->n_word);
+}
+
 /* Which rows are not covered once, or have unequal copies. */
-static void merge_blocks(har_tap_result *r, par_comm *comm,
+static void merge_blocks(har_pass *pass, par_comm *comm, int64_t i,
                          const har_tap_watch *w, const uint8_t *live)
 {
+    har_tap_result *r = &pass->tap[i];
     har_cover sum = w->cover;
     uint64_t once[HAR_COVER_BLOCKS];
     par_all_reduce_u64(comm, &comm->world, (uint64_t *)&sum,
@@ -331,7 +377,22 @@ static void merge_blocks(har_tap_result *r, par_comm *comm,
         if (r->row0 < 0)
             r->row0 = row;
         r->row1 = row + 1;
+        r->n_wanted += live == NULL || live[row] ? r->n_col : 0;
     }
+    if (r->row0 < 0)
+        return;
+    const int first = har_cover_block(r->row0, r->n_row);
+    const int last = har_cover_block(r->row1 - 1, r->n_row);
+    for (int b = first; b <= last; b++)
+        r->n_owned += (int64_t)sum.n_owned[b];
+    if (!is_empty(pass, i))
+        return;
+    r->ranks = HAR_RANKS_ROWS;
+    merge_showing(pass, comm, i, &w->cover, first, last);
+    if (!is_empty(pass, i))
+        return;
+    r->ranks = HAR_RANKS_TAP;
+    merge_showing(pass, comm, i, &w->cover, 0, HAR_COVER_BLOCKS - 1);
 }
 
 static core_status make_pass(har_pass *pass, par_comm *comm,
@@ -343,18 +404,18 @@ static core_status make_pass(har_pass *pass, par_comm *comm,
     pass->mode = watch->mode;
     pass->numerics = watch->numerics;
     pass->n_rank = comm->size;
-    pass->n_tap = watch->n_tap;
+    pass->n_tap = watch->n_tap + 1;
     pass->n_word = (comm->size + 63) / 64;
-    CORE_TRY(core_alloc(&p, watch->n_tap, sizeof *pass->tap, "tap results"));
+    CORE_TRY(core_alloc(&p, pass->n_tap, sizeof *pass->tap, "tap results"));
     pass->tap = p;
-    memset(pass->tap, 0, (size_t)watch->n_tap * sizeof *pass->tap);
-    CORE_TRY(core_alloc(&p, watch->n_tap * pass->n_word, sizeof(uint64_t),
+    memset(pass->tap, 0, (size_t)pass->n_tap * sizeof *pass->tap);
+    CORE_TRY(core_alloc(&p, pass->n_tap * pass->n_word, sizeof(uint64_t),
                         "rank sets"));
     pass->rank_set = p;
-    memset(p, 0, (size_t)(watch->n_tap * pass->n_word) * sizeof(uint64_t));
-    CORE_TRY(core_alloc(&p, watch->n_tap * N_SUM, sizeof(uint64_t), "sums"));
+    memset(p, 0, (size_t)(pass->n_tap * pass->n_word) * sizeof(uint64_t));
+    CORE_TRY(core_alloc(&p, pass->n_tap * N_SUM, sizeof(uint64_t), "sums"));
     *counts = p;
-    CORE_TRY(core_alloc(&p, watch->n_tap * N_DOUBLE, sizeof(double), "sums"));
+    CORE_TRY(core_alloc(&p, pass->n_tap * N_DOUBLE, sizeof(double), "sums"));
     *reals = p;
     for (int64_t i = 0; i < pass->n_tap; i++) {
         har_diff_init(&pass->tap[i].diff);
@@ -389,7 +450,7 @@ core_status har_pass_agree(har_pass *out, par_comm *comm,
                 continue;
             status = merge_details(&pass, comm, watch, i);
             if ((r->fault & (HAR_FAULT_COVERAGE | HAR_FAULT_REPLICA)) != 0)
-                merge_blocks(r, comm, &watch->tap[i], live_of(r->tap, live));
+                merge_blocks(&pass, comm, i, &watch->tap[i], live_of(r, live));
         }
         /* the worst tap of a clean pass is shown too */
         if (status == CORE_OK && pass.n_failed == 0)

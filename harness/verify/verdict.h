@@ -30,10 +30,18 @@ enum {
     HAR_FAULT_REPLICA = 8,  /* copies that ought to be equal are not          */
     HAR_FAULT_PRECISION = 16, /* errors of rounding, larger than promised; if
                              * set, then alone                                */
+    HAR_FAULT_NO_TAP = 32,  /* shown, and the reference has no such tap       */
 };
-enum { HAR_N_FAULTS = 5 };
+enum { HAR_N_FAULTS = 6 };
 
 enum { HAR_MAX_DETAILS = 16 };
+
+/* Which ranks a tap's set holds. */
+typedef enum har_rank_set_kind {
+    HAR_RANKS_BAD,  /* with a bad element                                     */
+    HAR_RANKS_ROWS, /* no element is bad: that show rows row0 to row1         */
+    HAR_RANKS_TAP,  /* nobody shows those: that show others of the tap        */
+} har_rank_set_kind;
 
 typedef struct har_tap_result {
     core_tap tap;
@@ -47,6 +55,8 @@ typedef struct har_tap_result {
     int worst_rank;
     int64_t expert;         /* of diff.first, for taps with a row per choice; -1 */
     int64_t row0, row1;     /* coverage, replica: rows of the first bad block */
+    int64_t n_owned, n_wanted; /* elements that owners show there, and ought to */
+    har_rank_set_kind ranks;
     int64_t n_flip, n_flip_excused;
     double flip_margin;
 } har_tap_result;
@@ -55,10 +65,10 @@ typedef struct har_pass {
     har_mode mode;
     core_numerics numerics;
     int n_rank;
-    int64_t n_tap;
+    int64_t n_tap;          /* with what is no tap of the reference, if shown */
     har_tap_result *tap;    /* [n_tap] in execution order                     */
     int n_word;             /* words of a rank set                            */
-    uint64_t *rank_set;     /* [n_tap * n_word] ranks with a bad element      */
+    uint64_t *rank_set;     /* [n_tap * n_word] ranks, see har_rank_set_kind  */
     har_verdict verdict;
     int64_t n_failed;       /* taps with a bad verdict                        */
     int64_t first;          /* index of the first failing tap, -1: none       */

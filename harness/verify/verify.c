@@ -276,6 +276,8 @@ static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
         watch->correction = s->correction;
         status = forward(s, out, watch, &stats);
     }
+    if (status == CORE_OK && !stats.is_written)
+        har_watch_unwritten(watch, stats.unwritten);
     if (status == CORE_OK) {
         par_at(s->comm, "verdict", 0);
         status = har_pass_agree(pass, s->comm, watch, s->live);
@@ -310,7 +312,12 @@ static void give_reason(har_case_result *out, const har_pass *pass)
         snprintf(out->reason, sizeof out->reason, "%s: %s", name,
                  har_precision_format(&tap->grade, pass->numerics, grade));
     else
-        snprintf(out->reason, sizeof out->reason, "%s differs", name);
+        snprintf(out->reason, sizeof out->reason, "%s %s", name,
+                 tap->fault == HAR_FAULT_NO_TAP
+                     ? "is shown, and the reference has no such tap"
+                 : tap->fault == HAR_FAULT_POISON
+                     ? "takes in what was never written (NaN)"
+                     : "differs");
 }
 
 /* The first bad pass decides: what a later one finds may follow from it, as the
@@ -334,6 +341,15 @@ static void conclude(har_case_result *out)
     if (!out->is_telling && !har_verdict_is_bad(out->verdict)) {
         out->verdict = HAR_UNPROVEN;
         snprintf(out->reason, sizeof out->reason, "%s", out->vacuity);
+    }
+    const har_axis equal = har_distinct_next(&out->distinct, -1);
+    if (equal != HAR_N_AXES && out->verdict < HAR_UNPROVEN) {
+        char text[HAR_DISTINCT_TEXT];
+        out->verdict = HAR_UNPROVEN;
+        snprintf(out->reason, sizeof out->reason,
+                 "%s, so agreement would prove nothing about %s",
+                 har_distinct_format(&out->distinct, equal, text),
+                 har_axis_degree(equal));
     }
 }
 
@@ -370,6 +386,25 @@ static core_status open_reference(rank_state *s, har_case_result *out,
     return CORE_OK;
 }
 
+static void show_comparing(void *self)
+{
+    par_at(self, "equal weights", 0);
+}
+
+/* Rank 0 looks for weights that are equal where the plan tells them apart. */
+static core_status find_equal(rank_state *s, har_case_result *out,
+                              const par_plan *plan)
+{
+    core_status status = CORE_OK;
+    if (s->comm->rank == 0)
+        status = har_distinct_find(&out->distinct, s->job->spec, plan,
+                                   s->job->weights, show_comparing, s->comm);
+    CORE_TRY(par_agree(s->comm, status));
+    par_broadcast(s->comm, &s->comm->world, &out->distinct,
+                  (int64_t)sizeof out->distinct, 0);
+    return CORE_OK;
+}
+
 static size_t reference_bytes(const core_spec *spec, const core_batch *batch)
 {
     return (size_t)core_spec_parameters(spec) * sizeof(double) +
@@ -381,6 +416,7 @@ static core_status verify(rank_state *s, har_case_result *out,
 {
     har_reference_entry entry;
     CORE_TRY(prepare_weights(s->job, s->comm, out->numerics));
+    CORE_TRY(find_equal(s, out, plan));
     CORE_TRY(get_reference(s->job, s->comm, plan, out->numerics, &entry,
                            &out->reference_was_made));
     out->reference = entry.stats;

@@ -6,6 +6,7 @@
 #ifndef HAR_VERIFY_H
 #define HAR_VERIFY_H
 
+#include "harness/verify/distinct.h"
 #include "harness/verify/routing.h"
 #include "harness/verify/verdict.h"
 #include "parallel/plan.h"
@@ -60,6 +61,7 @@ typedef struct har_case_result {
     char reason[256];        /* why, unless PASS                              */
     bool is_telling;         /* vacuity guard                                 */
     char vacuity[160];       /* why not, else ""                              */
+    har_distinct distinct;   /* weights whose owners could not be seen        */
     bool is_conserved;       /* dispatched = received = returned, and what
                               * was dropped is what the reference drops       */
     bool reference_was_made; /* false: taken from an earlier case             */

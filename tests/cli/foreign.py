@@ -14,10 +14,13 @@ that our files are what they say.
         a folder under Megatron's names, [s, b, h], layers counted per stage
     foreign.py edit FILE.st TENSOR EXPRESSION
         x = EXPRESSION of the tensor's values (x, np), written back in place
+    foreign.py copy FILE.st PATTERN REPLACEMENT
+        tensors become equal to others, of names like their own
 """
 import argparse
 import json
 import os
+import re
 import struct
 import sys
 
@@ -204,12 +207,30 @@ def edit(args):
         file.write(blob)
 
 
+def copy(args):
+    """Every tensor whose whole name fits the pattern becomes the one that the replacement names."""
+    with open(args.file, "r+b") as file:
+        (n,) = struct.unpack("<Q", file.read(8))
+        entries = json.loads(file.read(n))
+        names = [name for name in entries if re.fullmatch(args.pattern, name)]
+        assert names, f"no tensor {args.pattern}"
+        for name in names:
+            begin, end = entries[re.sub(args.pattern, args.replacement, name)]["data_offsets"]
+            file.seek(8 + n + begin)
+            blob = file.read(end - begin)
+            begin, end = entries[name]["data_offsets"]
+            assert len(blob) == end - begin
+            file.seek(8 + n + begin)
+            file.write(blob)
+
+
 def main():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
     for name, run, fields in (("bundle", bundle, ("taps", "dir")), ("shard", shard, ("taps", "out")),
                               ("hf", hf, ("taps", "out")), ("megatron", megatron, ("taps", "out")),
-                              ("edit", edit, ("file", "tensor", "expression"))):
+                              ("edit", edit, ("file", "tensor", "expression")),
+                              ("copy", copy, ("file", "pattern", "replacement"))):
         sub = commands.add_parser(name)
         sub.set_defaults(run=run)
         for field in fields:

@@ -11,6 +11,7 @@
  *   seen     every check named by the mutant fired too: coverage, replica,
  *            poison or precision among the faults of that tap, or conservation
  *            of the run; "!NAME" must not
+ *            so did the line that `says` is part of, of report or message
  *   alone    on correct inputs only that operator fails, in whichever layers.
  *            A figure, not a demand: a wrong shard feeds several operators
  *
@@ -23,6 +24,7 @@
  * Exit 0 if all are killed, all checks seen, none misgraded, at least 95 %
  * located and there is no false alarm.
  */
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <jansson.h>
 #include <spawn.h>
@@ -33,10 +35,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { N_FIELD = 8, MAX_ARGS = 48, MAX_MUTANTS = 256, MAX_TEXT = 256 };
+enum { N_FIELD = 9, MAX_ARGS = 48, MAX_MUTANTS = 256, MAX_TEXT = 256, MAX_PATH = 560 };
 
 typedef struct mutant {
-    char *stem, *id, *model, *plan, *expect, *options, *check, *mechanism;
+    char *stem, *id, *model, *plan, *expect, *options, *check, *says, *mechanism;
 } mutant;
 
 typedef struct outcome {
@@ -48,10 +50,12 @@ typedef struct outcome {
 
 extern char **environ;
 
-/* The exit code of `program verify ...`; its report goes to `json`. */
+/* The exit code of `program verify ...`; its report goes to `json`, what it
+ * prints beside it.                                                          */
 static int run_verify(const char *program, const mutant *m, const char *json)
 {
-    char options[MAX_TEXT];
+    char options[MAX_TEXT], text[MAX_PATH];
+    snprintf(text, sizeof text, "%s.txt", json);
     snprintf(options, sizeof options, "%s", m->options);
     char *argv[MAX_ARGS] = {(char *)program, "verify",     m->model, "--plan",
                             m->plan,         "--numerics", "exact",  "--json",
@@ -62,8 +66,8 @@ static int run_verify(const char *program, const mutant *m, const char *json)
         argv[n_arg++] = word;
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", 1,
-                                     0);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, text,
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
     posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
     pid_t pid;
     const int failed =
@@ -126,6 +130,22 @@ static bool checks_fired(const json_t *root, const json_t *first,
     return true;
 }
 
+/* Is this part of a line that the run has printed? */
+static bool was_said(const char *json, const char *says)
+{
+    char path[MAX_PATH], *line = NULL;
+    size_t capacity = 0;
+    bool found = says[0] == '\0';
+    snprintf(path, sizeof path, "%s.txt", json);
+    FILE *file = fopen(path, "r");
+    while (file != NULL && !found && getline(&line, &capacity, file) > 0)
+        found = strstr(line, says) != NULL;
+    free(line);
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
 /* Which other operators fail on correct inputs? */
 static void list_others(const json_t *root, const char *first, char *out,
                         size_t size)
@@ -145,6 +165,12 @@ static void list_others(const json_t *root, const char *first, char *out,
     }
 }
 
+/* "-": the run ended with a message and without a report. */
+static const char *first_of(const outcome *o)
+{
+    return o->first[0] != '\0' ? o->first : "-";
+}
+
 static outcome judge(const mutant *m, int code, const char *json)
 {
     outcome o = {.code = code};
@@ -152,8 +178,9 @@ static outcome judge(const mutant *m, int code, const char *json)
     const json_t *first = json_object_get(root, "first");
     snprintf(o.first, sizeof o.first, "%s", text_of(first, "tap"));
     list_others(root, o.first, o.others, sizeof o.others);
-    o.located = code == 1 && fnmatch(m->expect, o.first, 0) == 0;
-    o.seen = code == 1 && checks_fired(root, first, m->check);
+    o.located = code == 1 && fnmatch(m->expect, first_of(&o), 0) == 0;
+    o.seen = code == 1 && checks_fired(root, first, m->check) &&
+             was_said(json, m->says);
     o.alone = o.located && o.others[0] == '\0' &&
               json_array_size(json_object_get(root, "forced")) > 0;
     json_decref(root);
@@ -191,7 +218,7 @@ static void print_outcome(const mutant *m, const outcome *o)
     printf("%-4s %-6s %-9s %-6s %-28s %s\n", m->id,
            o->code == 1 ? "killed" : "ALIVE",
            o->located ? "located" : "ELSEWHERE", o->alone ? "alone" : "",
-           o->first[0] != '\0' ? o->first : "-", m->mechanism);
+           first_of(o), m->mechanism);
     if (o->code != 1)
         printf("     %s: exit code %d\n", m->stem, o->code);
     else if (!o->located)
@@ -199,7 +226,8 @@ static void print_outcome(const mutant *m, const outcome *o)
     else if (o->others[0] != '\0')
         printf("     on correct inputs also:%s\n", o->others);
     if (o->code == 1 && !o->seen)
-        printf("     %s: expected of the checks: %s\n", m->stem, m->check);
+        printf("     %s: expected of the checks: %s, to be said: %s\n",
+               m->stem, m->check, m->says);
     fflush(stdout);
 }
 
@@ -247,7 +275,8 @@ static int read_manifest(const char *path, mutant *out)
         if (field[N_FIELD - 1] == NULL)
             return -1;
         out[n++] = (mutant){field[0], field[1], field[2], field[3],
-                            field[4], field[5], field[6], field[7]};
+                            field[4], field[5], field[6], field[7],
+                            field[8]};
     }
     free(line);
     fclose(file);
@@ -295,6 +324,8 @@ int main(int argc, char **argv)
         n_alone += o.alone;
         n_misgraded += is_misgraded(path, &all[i], json);
     }
+    unlink(json);
+    strcat(json, ".txt");
     unlink(json);
     for (int i = 0; i < n; i++)
         free(all[i].stem); /* the start of its line */

@@ -86,6 +86,9 @@ START_TEST(a_lost_row_is_seen_and_placed)
         const int block = har_cover_block(row, N_ROW);
         ck_assert(row >= 7 ? cover.once[block] != once[block]
                            : cover.once[block] == once[block]);
+        ck_assert_uint_eq(cover.n_owned[block], row == 7   ? 2 * N_COL
+                                                : row == 8 ? 0
+                                                           : N_COL);
     }
 }
 END_TEST

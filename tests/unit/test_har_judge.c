@@ -53,7 +53,7 @@ static int n_file;
 static bool forced;
 static const char *map_name, *positions;
 static char schema[64];
-static bool has_mask, is_latent;
+static bool has_mask, is_latent, is_exact;
 
 /* What the last comparison found. */
 static har_namemap map;
@@ -162,7 +162,7 @@ static void write_golden(void)
     int n = 0;
     for (int i = 0; i < N_TAP; i++) {
         list[n++] = whole("p0.", &golden[i]);
-        if (golden[i].is_int)
+        if (golden[i].is_int || is_exact)
             continue;
         for (int r = 0; r < N; r++)
             tolerance[i][r] = (double)golden[i].tolerance[r];
@@ -179,7 +179,8 @@ static void write_golden(void)
                  "p0.layers.%d.routing_margin", layer);
         n++;
     }
-    write_st("gold/fp32.safetensors", list, n, NULL);
+    write_st(is_exact ? "gold/exact.safetensors" : "gold/fp32.safetensors",
+             list, n, NULL);
     for (int r = 0; r < N; r++) {
         ids[r] = r % 11;
         mask[r] = r % N_T >= 3;
@@ -300,7 +301,7 @@ static void setup(void)
     make_table(n++, "logits", N_V, true);
     for (int layer = 0; layer < N_L; layer++)
         route(layer);
-    forced = has_mask = is_latent = false;
+    forced = has_mask = is_latent = is_exact = false;
     map_name = positions = NULL;
     snprintf(schema, sizeof schema, "moeparity.golden/3");
     one_file();
@@ -343,7 +344,8 @@ static core_status compare(void)
     snprintf(path, sizeof path, "%s/dump", folder);
     CORE_TRY(har_foreign_open(&dump, path, &with));
     snprintf(path, sizeof path, "%s/gold", folder);
-    CORE_TRY(har_yardstick_open(&yard, path, "fp32", false));
+    CORE_TRY(
+        har_yardstick_open(&yard, path, is_exact ? "exact" : "fp32", false));
     yard.spec.n_h = 10; /* as a manifest with a spec would say */
     yard.spec.n_g = 5;
     yard.spec.n_kv_rank = is_latent;
@@ -419,6 +421,30 @@ START_TEST(a_correct_dump_passes)
     ck_assert_int_eq(judged.n_judged, N_TAP);
     ck_assert_int_eq(dump.n_finding, 0);
     ck_assert_int_eq(judged_tap("logits")->n_judged, N);
+}
+END_TEST
+
+static void hide(const char *name)
+{
+    dump_tensor *d = find(0, name);
+    char key[128];
+    snprintf(key, sizeof key, "slice:%s", name);
+    *d = file[0].tensor[--file[0].n];
+    for (int i = 0; i < file[0].n_meta; i++)
+        if (strcmp(file[0].text[i][0], key) == 0)
+            snprintf(file[0].text[i][0], 96, "gone %d", i);
+}
+
+/* Without ids, weights may stand in any order. */
+START_TEST(weights_of_experts_that_nobody_names_are_compared_by_size)
+{
+    other_order();
+    if (_i == 1)
+        find(0, "p0.layers.1.topk_weight")->x[7] += 0x1p-8;
+    hide("p0.layers.1.topk_idx");
+    ok();
+    ck_assert_int_eq(judged_tap("layers.1.topk_weight")->n_failed, _i);
+    ck_assert_int_eq(judged.n_failed, 1 + _i); /* the ids are missing */
 }
 END_TEST
 
@@ -705,18 +731,63 @@ START_TEST(a_wrong_shard_names_its_rank)
 }
 END_TEST
 
-START_TEST(replicas_must_be_equal)
+/* What two ranks differ by, in units of the tolerance, and whether they may. */
+static const struct {
+    bool is_exact;
+    double of_rank_0, of_rank_1;
+    int n_replica;
+    har_verdict verdict;
+    int file; /* whose copy is judged                                     */
+} copies[] = {{false, 0.0, 0x1p-10, 0, HAR_PASS, 1},
+              {false, 0.0, 0.9, 0, HAR_MARGINAL, 1},
+              {false, 0.9, 0.0, 0, HAR_MARGINAL, 0},
+              {false, 0.6, 1.2, 0, HAR_FAIL, 1}, /* by the golden, not by rank 0 */
+              {false, 0.0, 1.1, 1, HAR_FAIL, 0},
+              {false, -0.6, 0.6, 1, HAR_FAIL, 0},
+              {true, 0.0, 0x1p-10, 1, HAR_FAIL, 0}};
+
+START_TEST(copies_are_held_to_the_tolerance_or_to_the_bits)
 {
+    is_exact = copies[_i].is_exact;
     four_ranks();
-    find(1, "p0.layers.0.out")->x[0] += 0x1p-20; /* far below the bound */
+    find(0, "p0.layers.0.out")->x[0] += copies[_i].of_rank_0 * 0x1p-10;
+    find(1, "p0.layers.0.out")->x[0] += copies[_i].of_rank_1 * 0x1p-10;
     ok();
-    ck_assert_int_eq(judged.verdict, HAR_FAIL);
-    ck_assert_int_eq(count_found(HAR_FOUND_REPLICA), 1);
+    ck_assert_int_eq(judged.verdict, copies[_i].verdict);
+    ck_assert_int_eq(count_found(HAR_FOUND_REPLICA), copies[_i].n_replica);
+    ck_assert_int_eq(judged_tap("layers.0.out")->spot[0].file,
+                     copies[_i].file);
+    if (copies[_i].n_replica == 0)
+        return;
     ck_assert_int_eq(dump.finding[0].file, 1);
     ck_assert_str_eq(dump.finding[0].tensor, "p0.layers.0.out");
     ck_assert_str_eq(first(), "p0.layers.0.out");
     ck_assert_ptr_nonnull(strstr(dump.finding[0].text, "row 0, position 0, "
                                                        "column 0"));
+}
+END_TEST
+
+/* Rank 1 lists experts and their weights the other way round. */
+START_TEST(copies_may_list_experts_in_another_order)
+{
+    four_ranks();
+    for (int r = 0; r < N / 2; r++) {
+        double *idx = find(1, "p0.layers.1.topk_idx")->x + r * N_K;
+        double *w = find(1, "p0.layers.1.topk_weight")->x + r * N_K;
+        const double e = idx[0], x = w[0];
+        idx[0] = idx[1];
+        idx[1] = e;
+        w[0] = w[1];
+        w[1] = x;
+    }
+    if (_i == 1)
+        find(1, "p0.layers.1.topk_weight")->x[6 * N_K] += 0x1p-9;
+    if (_i == 2)
+        find(1, "p0.layers.1.topk_idx")->x[6 * N_K] = N_E - 1 -
+            find(1, "p0.layers.1.topk_idx")->x[6 * N_K + 1];
+    ok();
+    ck_assert_int_eq(judged.verdict, _i == 0 ? HAR_PASS : HAR_FAIL);
+    ck_assert_int_eq(count_found(HAR_FOUND_REPLICA), _i > 0);
 }
 END_TEST
 
@@ -953,11 +1024,6 @@ static void expert_far_down(void) /* though the margin is small */
     flip(3, 0x1p-11);
 }
 
-static void no_expert(void)
-{
-    flip(N_E, 0x1p-11);
-}
-
 static void expert_twice(void)
 {
     flip(0, 0x1p-11);
@@ -975,9 +1041,34 @@ static void wide_margin(void) /* the golden itself says that it was clear */
     margin[0][TOKEN] = 0.5;
 }
 
-static void (*const uncertified[])(void) = {wide_gap,     expert_far_down,
-                                            no_expert,    expert_twice,
-                                            nan_margin,   wide_margin};
+/* In exact nothing is allowed, but a tie may fall either way. */
+static void no_tie_in_exact(void)
+{
+    flip(2, 0x1p-30);
+    is_exact = true;
+}
+
+static void beyond_the_tie_in_exact(void)
+{
+    flip(3, 0.0);
+    is_exact = true;
+}
+
+START_TEST(a_tie_in_exact_is_certified)
+{
+    flip(2, 0.0);
+    is_exact = true;
+    disturb(TOKEN, "p0.layers.0.out");
+    ok();
+    ck_assert_msg(judged.verdict == HAR_PASS, "%s", first());
+    ck_assert_int_eq(judged.n_certified, 1);
+    ck_assert_int_eq(judged_tap("layers.0.out")->n_excluded, 1);
+}
+END_TEST
+
+static void (*const uncertified[])(void) = {
+    no_tie_in_exact, beyond_the_tie_in_exact,
+    wide_gap, expert_far_down, expert_twice, nan_margin, wide_margin};
 
 START_TEST(a_flip_without_a_certificate_fails)
 {
@@ -991,6 +1082,18 @@ START_TEST(a_flip_without_a_certificate_fails)
     ck_assert_int_eq(s->b, 2);
     ck_assert_int_eq(s->t, 60);
     ck_assert(s->ratio > 1.0);
+}
+END_TEST
+
+/* A number that no expert has says nothing of where the token went. */
+START_TEST(an_expert_that_does_not_exist_is_no_flip)
+{
+    flip(_i == 0 ? N_E - 1 : N_E, 0x1p-11);
+    ok();
+    ck_assert_int_eq(judged.n_uncertified, _i == 0);
+    ck_assert_int_eq(count_found(HAR_FOUND_UNREADABLE), _i);
+    ck_assert_int_eq(judged.n_silent, _i);
+    ck_assert_str_eq(first(), "p0.layers.0.topk_idx");
 }
 END_TEST
 
@@ -1202,7 +1305,12 @@ int main(void)
                         sizeof headed / sizeof headed[0]);
     tcase_add_test(tests, experts_are_named_at_their_taps);
     tcase_add_test(tests, a_wrong_shard_names_its_rank);
-    tcase_add_test(tests, replicas_must_be_equal);
+    tcase_add_loop_test(tests, copies_are_held_to_the_tolerance_or_to_the_bits,
+                        0, sizeof copies / sizeof copies[0]);
+    tcase_add_loop_test(tests, copies_may_list_experts_in_another_order, 0, 3);
+    tcase_add_loop_test(
+        tests, weights_of_experts_that_nobody_names_are_compared_by_size, 0, 2);
+    tcase_add_test(tests, a_tie_in_exact_is_certified);
     tcase_add_test(tests, elements_that_nobody_holds_are_missing);
     tcase_add_loop_test(tests, a_lost_rank_is_missing_even_if_it_was_a_replica,
                         0, 2);
@@ -1218,6 +1326,7 @@ int main(void)
     tcase_add_loop_test(tests, a_certificate_does_not_reach_other_tokens, 0, 5);
     tcase_add_loop_test(tests, a_flip_without_a_certificate_fails, 0,
                         sizeof uncertified / sizeof uncertified[0]);
+    tcase_add_loop_test(tests, an_expert_that_does_not_exist_is_no_flip, 0, 2);
     tcase_add_loop_test(tests, a_golden_without_scores_certifies_nothing, 0, 2);
     tcase_add_loop_test(tests, with_a_bias_the_margin_alone_speaks, 0, 2);
     tcase_add_loop_test(tests, forced_routing_is_not_judged, 0, 2);

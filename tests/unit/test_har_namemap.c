@@ -64,6 +64,9 @@ static const struct {
     {"hf", "p1.module.module.model.layers.12.output", "p1.layers.12.out"},
     {"hf", "model.norm", "final_norm"},
     {"hf", "lm_head", "logits"},
+    {"hf", "routed_experts", "layers.*.topk_idx"},
+    {"replay", "p1.routed_experts", "p1.layers.*.topk_idx"},
+    {"replay", "lm_head", "-"},
     {"hf", "model.layers.12.mlp.experts", "-"},
     {"hf", "model.layers.012.mlp", "-"},
     {"hf", "model.layers.x.mlp", "-"},
@@ -176,7 +179,7 @@ END_TEST
 START_TEST(a_map_that_is_not_there_is_refused)
 {
     ck_assert_int_eq(har_namemap_open(&map, "/nowhere/map.yaml"), CORE_E_FILE);
-    ck_assert_ptr_nonnull(strstr(core_message(), "called hf or megatron"));
+    ck_assert_ptr_nonnull(strstr(core_message(), "ready maps are hf, megatron"));
 }
 END_TEST
 

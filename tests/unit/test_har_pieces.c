@@ -165,6 +165,34 @@ START_TEST(another_layer_is_not_this_one)
 }
 END_TEST
 
+/* A tap of no operator of the model, of no layer, and of the poison pattern. */
+static const core_tap strange_tap[] = {{CORE_TAP_MAMBA_U, 0},
+                                       {CORE_TAP_OUT, 2},
+                                       {CORE_TAP_OUT, -1},
+                                       {CORE_TAP_OUT, 0x7ff8dead}};
+
+START_TEST(what_is_no_tap_of_the_reference_is_kept_apart)
+{
+    har_watch *watch = NULL;
+    shown s = take(CORE_TAP_OUT, 1);
+    ck_assert_int_eq(
+        har_watch_open(&watch, &spec, numerics, HAR_FREE, file, N_TOKEN),
+        CORE_OK);
+    const par_observer observer = har_watch_observer(watch);
+    const har_tap_watch *spare = &watch->tap[watch->n_tap];
+    observer.observe(observer.self, &s.piece);
+    ck_assert_int_eq(spare->n_outside, 0);
+    s.piece.tap = strange_tap[_i];
+    observer.observe(observer.self, &s.piece);
+    ck_assert_int_eq(spare->n_outside, s.piece.n_row * s.piece.n_col);
+    ck_assert_int_eq(spare->tap.layer, strange_tap[_i].layer);
+    for (int64_t i = 0; i < watch->n_tap; i++)
+        ck_assert_int_eq(watch->tap[i].n_outside, 0);
+    har_watch_close(watch);
+    drop(&s);
+}
+END_TEST
+
 START_TEST(one_wrong_value_is_placed_and_replaced)
 {
     shown s = take(CORE_TAP_ATTN_OUT, 0);
@@ -437,6 +465,8 @@ int main(void)
     tcase_add_checked_fixture(exact, setup_exact, teardown);
     tcase_add_test(exact, the_reference_agrees_with_itself);
     tcase_add_test(exact, another_layer_is_not_this_one);
+    tcase_add_loop_test(exact, what_is_no_tap_of_the_reference_is_kept_apart, 0,
+                        sizeof strange_tap / sizeof strange_tap[0]);
     tcase_add_test(exact, one_wrong_value_is_placed_and_replaced);
     tcase_add_test(exact, poison_is_counted);
     tcase_add_test(exact, an_expert_and_a_slot_are_exact);

@@ -9,7 +9,6 @@
 #include "harness/perf/cost/measured.h"
 
 #include "core/model/taps.h"
-#include "harness/verify/pieces.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -78,46 +77,60 @@ static core_status choose_prompt(har_measured *m, const int64_t *prompt)
     return CORE_OK;
 }
 
-/* Rows and tokens, from the tap of the layer that has both. */
+/* Tokens, and from the tap of the layer that has both its rows; a dump of
+ * choices alone does not say how its tokens fall apart into rows.            */
 static core_status read_shape(har_measured *m)
 {
-    const core_st_tensor *out;
-    CORE_TRY(find(m, CORE_TAP_OUT, first_moe(m->spec), &out));
+    const core_st_tensor *idx;
+    char tap[CORE_NAME_BYTES], name[TENSOR_NAME];
+    CORE_TRY(find(m, CORE_TAP_TOPK_IDX, first_moe(m->spec), &idx));
+    m->n_token = idx->n_dim > 0 ? idx->shape[0] : 0;
+    core_tap_name((core_tap){CORE_TAP_OUT, first_moe(m->spec)}, tap);
+    snprintf(name, sizeof name, "%s%s", m->prefix, tap);
+    const core_st_tensor *out = core_st_find(m->file, name);
+    if (out == NULL)
+        return CORE_OK;
     CORE_FAIL_IF(out->n_dim != 3 || out->shape[0] < 1 || out->shape[1] < 1,
                  CORE_E_FORMAT,
                  "%s: tensor '%s': expected rows, tokens and columns",
                  core_st_path(m->file), out->name);
     m->n_b = out->shape[0];
     m->n_t = out->shape[1];
+    m->n_token = m->n_b * m->n_t;
     return CORE_OK;
 }
 
 static core_status check_shape(const har_measured *m, const core_st_tensor *t,
                                bool is_int)
 {
-    const int64_t want[2] = {m->n_b * m->n_t, m->spec->n_k};
+    const int64_t want[2] = {m->n_token, m->spec->n_k};
     char a[CORE_ST_SHAPE_BYTES], b[CORE_ST_SHAPE_BYTES];
     CORE_FAIL_IF(
         t->n_dim != 2 || t->shape[0] != want[0] || t->shape[1] != want[1],
         CORE_E_FORMAT, "%s: tensor '%s': expected shape [%s], found [%s]",
         core_st_path(m->file), t->name, core_st_shape_text(a, want, 2),
         core_st_shape_text(b, t->shape, t->n_dim));
-    CORE_FAIL_IF(
-        is_int ? t->dtype != CORE_DTYPE_I64 : !core_dtype_is_float(t->dtype),
-        CORE_E_FORMAT, "%s: tensor '%s': expected %s, found %s",
-        core_st_path(m->file), t->name,
-        is_int ? "I64" : "floating-point numbers", core_dtype_name(t->dtype));
+    CORE_FAIL_IF(is_int == core_dtype_is_float(t->dtype), CORE_E_FORMAT,
+                 "%s: tensor '%s': expected %s, found %s",
+                 core_st_path(m->file), t->name,
+                 is_int ? "integers" : "floating-point numbers",
+                 core_dtype_name(t->dtype));
     return CORE_OK;
+}
+
+static int64_t expert_at(const core_st_tensor *idx, int64_t i)
+{
+    return (int64_t)core_st_value(idx, i);
 }
 
 static core_status check_choices(const har_measured *m, const core_st_tensor *t)
 {
     const int64_t n_k = m->spec->n_k, n_e = m->spec->n_e;
     for (int64_t i = 0; i < t->n; i++) {
-        const int64_t e = har_reference_int(t, i);
+        const int64_t e = expert_at(t, i);
         bool is_good = e >= 0 && e < n_e;
         for (int64_t k = i - i % n_k; k < i; k++)
-            is_good = is_good && har_reference_int(t, k) != e;
+            is_good = is_good && expert_at(t, k) != e;
         CORE_FAIL_IF(!is_good, CORE_E_INPUT,
                      "%s: tensor '%s': token %lld: expected %lld different "
                      "experts below %lld, found %lld",
@@ -149,7 +162,6 @@ static core_status check_all(har_measured *m, const int64_t *prompt)
 {
     const core_st_tensor *idx;
     CORE_TRY(choose_prompt(m, prompt));
-    CORE_TRY(find(m, CORE_TAP_TOPK_IDX, first_moe(m->spec), &idx));
     CORE_TRY(read_shape(m));
     for (int l = 0; l < (int)m->spec->n_l; l++) {
         if (!core_spec_is_moe(m->spec, l))
@@ -236,7 +248,7 @@ static void deal(dealing *d, int64_t a, int64_t b, int64_t t0, int64_t t1,
         qsort(d->claim, (size_t)n, sizeof *d->claim, by_weight);
     memset(d->taken, 0, (size_t)spec->n_e * sizeof *d->taken);
     for (int64_t i = 0; i < n; i++) {
-        const int64_t e = har_reference_int(d->idx, d->claim[i].choice);
+        const int64_t e = expert_at(d->idx, d->claim[i].choice);
         const int64_t token = d->claim[i].choice / n_k;
         const int first = lay->replica_first[e];
         const int n_copy = lay->replica_first[e + 1] - first;
@@ -284,21 +296,32 @@ static core_status deal_all(const har_measured *m, const par_layout *lay,
     return status;
 }
 
-core_status har_measured_load(const har_measured *m, const par_plan *plan,
-                              int64_t n_b, int64_t n_t, har_load *out)
+core_status har_measured_load(const har_measured *measured,
+                              const par_plan *plan, int64_t n_b, int64_t n_t,
+                              har_load *out)
 {
     core_arena arena = core_arena_measure();
     par_layout lay;
     har_load load = {0};
-    CORE_FAIL_IF(n_b != m->n_b || n_t != m->n_t, CORE_E_INPUT,
+    har_measured m = *measured;
+    if (m.n_b == 0) {
+        CORE_FAIL_IF(n_b * n_t != m.n_token, CORE_E_INPUT,
+                     "%s: holds the routing of %lld tokens, the batch is "
+                     "%lld x %lld",
+                     core_st_path(m.file), (long long)m.n_token, (long long)n_b,
+                     (long long)n_t);
+        m.n_b = n_b;
+        m.n_t = n_t;
+    }
+    CORE_FAIL_IF(n_b != m.n_b || n_t != m.n_t, CORE_E_INPUT,
                  "%s: holds the routing of %lld x %lld tokens, the batch is "
                  "%lld x %lld",
-                 core_st_path(m->file), (long long)m->n_b, (long long)m->n_t,
+                 core_st_path(m.file), (long long)m.n_b, (long long)m.n_t,
                  (long long)n_b, (long long)n_t);
-    CORE_TRY(par_layout_make(&lay, &arena, m->spec, plan, 0));
-    core_status status = har_load_make(&load, m->spec, &lay);
+    CORE_TRY(par_layout_make(&lay, &arena, m.spec, plan, 0));
+    core_status status = har_load_make(&load, m.spec, &lay);
     if (status == CORE_OK)
-        status = deal_all(m, &lay, &load);
+        status = deal_all(&m, &lay, &load);
     core_arena_free(&arena);
     if (status == CORE_OK)
         *out = load;
@@ -319,6 +342,6 @@ void har_measured_shares(const har_measured *m, double *share)
             find(m, CORE_TAP_TOPK_IDX, l, &idx) != CORE_OK)
             continue;
         for (int64_t i = 0; i < idx->n; i++)
-            of_layer[har_reference_int(idx, i)] += 1.0 / (double)idx->n;
+            of_layer[expert_at(idx, i)] += 1.0 / (double)idx->n;
     }
 }

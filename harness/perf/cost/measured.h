@@ -15,11 +15,14 @@ typedef struct har_measured {
     const core_spec *spec;  /* borrowed                                       */
     core_st *file;          /* owned                                          */
     char prefix[64];        /* of the pass in the file: "", "p0."             */
-    int64_t n_b, n_t;       /* rows, tokens of each                           */
+    int64_t n_token;
+    int64_t n_b, n_t;       /* rows, tokens of each; 0: the file has choices
+                             * only, which do not say it                      */
 } har_measured;
 
-/* Open a file that `run --out` or `golden make` wrote and check the choices of
- * every layer: shape [N, K], different experts of the model.  A capacity with
+/* Open a file that `run --out` or `golden make` wrote, or of choices alone, and
+ * check the choices of every layer: integers [N, K], different experts of the
+ * model.  A capacity with
  * priority `prob` needs `layers.N.topk_weight` too.
  *   prompt  NULL: the only one of the file; else the N of pN
  * Errors: E_FILE, E_FORMAT, E_INPUT with file and tensor; E_USAGE where there
@@ -31,7 +34,7 @@ CORE_NODISCARD core_status har_measured_open(har_measured *out,
 void har_measured_close(har_measured *measured); /* accepts {0}               */
 
 /* Make the load of a plan that is legal for the model; har_load_free(out).
- * Errors: E_INPUT if the batch is not [n_b, n_t]; E_MEMORY.    [local] */
+ * Errors: E_INPUT if the batch is not the file's; E_MEMORY.    [local] */
 CORE_NODISCARD core_status har_measured_load(const har_measured *measured,
                                              const par_plan *plan, int64_t n_b,
                                              int64_t n_t, har_load *out);

@@ -16,6 +16,11 @@ static core_status read_batch(har_setup *s, const har_question *q)
     w->is_decode = q->is_decode;
     CORE_FAIL_IF(q->is_decode != (q->kv != NULL), CORE_E_USAGE,
                  "--decode and --kv L go together, found one of them");
+    CORE_FAIL_IF(is_measured && s->source.measured.n_b == 0, CORE_E_USAGE,
+                 "--batch: needed, since %s has choices only, which do not say "
+                 "how many rows its %lld tokens are",
+                 core_st_path(s->source.measured.file),
+                 (long long)s->source.measured.n_token);
     if (is_measured) {
         w->n_b = s->source.measured.n_b;
         w->n_t = q->is_decode ? 1 : s->source.measured.n_t;

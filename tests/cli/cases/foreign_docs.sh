@@ -19,9 +19,53 @@ for name in ("model", "model.layers", "model.layers.3.mlp.experts", "model.layer
 END
 /usr/bin/python3 names.py || fail 'names of the hooks'
 
+# what the hook keeps of routers as libraries have had them, on stand-ins
+cat >keep.py <<'END'
+import contextlib
+import io
+import sys
+import types
+source = open("hooks.py").read()
+Linear = type("Linear", (), {})
+scope = {"torch": types.SimpleNamespace(nn=types.SimpleNamespace(Linear=Linear)), "sys": sys}
+exec(source[source.index("seen = {}"):source.index("checkpoint, inputs")], scope)
+
+
+class Tensor:
+    def __init__(self, name, shape, floats=True):
+        self.name, self.shape, self.floats = name, shape, floats
+
+    def is_floating_point(self):
+        return self.floats
+
+    def long(self):
+        return self
+
+
+def kept(module, *values):
+    scope["seen"].clear()
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told):
+        scope["keep"]("model.layers.0.mlp.gate")(module, (), values if len(values) > 1 else values[0])
+    return {k.rsplit(".", 1)[1]: x.name for k, x in scope["seen"].items()}, told.getvalue()
+
+
+logits, all_scores = Tensor("logits", (6, 8)), Tensor("all", (6, 8))
+scores, ids = Tensor("scores", (6, 2)), Tensor("ids", (6, 2), False)
+other = object()
+assert kept(Linear(), logits) == ({"gate": "logits"}, "")
+assert kept(other, ids, scores) == ({"topk_idx": "ids", "topk_weight": "scores"}, "")
+assert kept(other, logits, scores, ids) == ({"topk_idx": "ids", "topk_weight": "scores"}, "")
+assert kept(other, all_scores, ids) == ({"topk_idx": "ids"}, "")
+for values in ((logits,), (logits, scores), (ids, ids)):
+    found, told = kept(other, *values)
+    assert found == {} and told.startswith("model.layers.0.mlp.gate: expected one tensor of experts"), (found, told)
+END
+/usr/bin/python3 keep.py || fail 'what the hook keeps'
+
 expect 0 moeparity run -m shadow-a --layers 2 --batch 3x5 --numerics fp32 -o taps.st
 foreign bundle taps.st gold
-awk '/^```yaml$/ {on = 1; next} /^```$/ {on = 0} on' "$docs/compare.md" >map.yaml
+awk '/^```yaml$/ {on = 1; next} /^```$/ && on {exit} on' "$docs/compare.md" >map.yaml
 refused 3 "taps.st: no tensor has the name of a tap of gold" moeparity compare gold taps.st --map map.yaml
 
 # four ranks as the map has them: [s, b, h], layers by stage, rows and logits in halves

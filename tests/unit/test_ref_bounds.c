@@ -1,0 +1,603 @@
+/* test_ref_bounds.c -- every bound once more, at every element of every tap.
+ *
+ * A bound that is too wide hides what it should find, and no healthy run can
+ * tell.  So each is computed again here, from the taps and weights that its
+ * operator reads, by the formula in ref/bounds*.c; and the tap's bound must be
+ * that, to a part in 20,000: a factor, a term or a rounding too many or too few
+ * is seen, in the formula or where an operator calls it.                     */
+#include "tests/support/check_main.h"
+#include "tests/support/ref_fixture.h"
+
+#include <check.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { B = 2, T = 9, N = B * T, MAX_K = 128, SWITCH = FIX_N_FAMILIES };
+enum { N_WAYS = 3 }; /* fp32, bf16, fp32 with padding */
+
+static const double U = 0x1p-24;
+
+/* A pass, and the layer in which a bound is looked at. */
+typedef struct pass {
+    core_spec spec;
+    core_batch batch;
+    core_weights *weights;
+    fix_taps taps;
+    core_numerics numerics;
+    double u_s;
+    int l;
+} pass;
+
+/* ---- what the formulas are made of --------------------------------------- */
+
+static double gamma_n(double n)
+{
+    return n * U / (1.0 - n * U);
+}
+
+static double sum_error(double n)
+{
+    return n < 64.0 ? gamma_n(n) : fmin(gamma_n(n), 8.0 * sqrt(n) * U);
+}
+
+static double norm2(const double *x, int64_t n)
+{
+    double s = 0.0;
+    for (int64_t i = n - 1; i >= 0; i--)
+        s += x[i] * x[i];
+    return sqrt(s);
+}
+
+static bool has(const pass *p, core_tap_kind kind)
+{
+    return core_tap_exists(&p->spec, (core_tap){kind, p->l});
+}
+
+static int64_t cols(const pass *p, core_tap_kind kind)
+{
+    return core_tap_cols(&p->spec, (core_tap){kind, p->l});
+}
+
+static const double *row(const pass *p, core_tap_kind kind, int64_t r)
+{
+    return fix_find(&p->taps, kind, p->l) + r * cols(p, kind);
+}
+
+static void weights(const pass *p, core_weight_kind kind, int expert, int64_t r,
+                    double *w, int64_t n)
+{
+    ck_assert_int_le(n, MAX_K);
+    core_weights_read(p->weights, (core_weight){kind, p->l, expert}, r, r + 1,
+                      0, n, w, n);
+}
+
+static double weight(const pass *p, core_weight_kind kind, int64_t r, int64_t c)
+{
+    double w;
+    core_weights_read(p->weights, (core_weight){kind, p->l, 0}, r, r + 1, c,
+                      c + 1, &w, 1);
+    return w;
+}
+
+/* ---- products ------------------------------------------------------------ */
+
+static const struct {
+    core_tap_kind y, x;
+    core_weight_kind w;
+} products[] = {
+    {CORE_TAP_Q_A, CORE_TAP_ATTN_NORM, CORE_W_Q_A},
+    {CORE_TAP_Q, CORE_TAP_Q_A_NORM, CORE_W_Q},
+    {CORE_TAP_Q, CORE_TAP_ATTN_NORM, CORE_W_Q},
+    {CORE_TAP_K, CORE_TAP_ATTN_NORM, CORE_W_K},
+    {CORE_TAP_V, CORE_TAP_ATTN_NORM, CORE_W_V},
+    {CORE_TAP_KV_A, CORE_TAP_ATTN_NORM, CORE_W_KV_A},
+    {CORE_TAP_KV_B, CORE_TAP_KV_A_NORM, CORE_W_KV_B},
+    {CORE_TAP_ATTN_OUT, CORE_TAP_CONTEXT, CORE_W_O},
+    {CORE_TAP_ATTN_OUT, CORE_TAP_MAMBA_GATED, CORE_W_MAMBA_OUT},
+    {CORE_TAP_MAMBA_U, CORE_TAP_ATTN_NORM, CORE_W_MAMBA_U},
+    {CORE_TAP_MAMBA_GATE, CORE_TAP_ATTN_NORM, CORE_W_MAMBA_GATE},
+    {CORE_TAP_MAMBA_X, CORE_TAP_MAMBA_ACT, CORE_W_MAMBA_X},
+    {CORE_TAP_MAMBA_DT_RAW, CORE_TAP_MAMBA_DT_NORM, CORE_W_MAMBA_DT},
+    {CORE_TAP_ROUTER_LOGITS, CORE_TAP_FFN_NORM, CORE_W_ROUTER},
+    {CORE_TAP_EXPERT_GATE, CORE_TAP_RECV, CORE_W_EXPERT_GATE},
+    {CORE_TAP_EXPERT_UP, CORE_TAP_RECV, CORE_W_EXPERT_UP},
+    {CORE_TAP_EXPERT_OUT, CORE_TAP_EXPERT_ACT, CORE_W_EXPERT_DOWN},
+    {CORE_TAP_MLP_GATE, CORE_TAP_FFN_NORM, CORE_W_MLP_GATE},
+    {CORE_TAP_MLP_UP, CORE_TAP_FFN_NORM, CORE_W_MLP_UP},
+    {CORE_TAP_MLP_OUT, CORE_TAP_MLP_ACT, CORE_W_MLP_DOWN},
+    {CORE_TAP_SHARED_LOGIT, CORE_TAP_FFN_NORM, CORE_W_SHARED_GATE},
+    {CORE_TAP_LOGITS, CORE_TAP_FINAL_NORM, CORE_W_HEAD},
+};
+enum { N_PRODUCTS = sizeof products / sizeof *products };
+
+/* sum_error (|x| |w| + |b|), all of it divided where the sum is. */
+static double of_product(const pass *p, int i, int64_t r, int64_t c)
+{
+    const core_weight_kind kind = products[i].w, bias = core_weight_bias(kind);
+    const bool by_choice = core_tap_row_kind(products[i].y) == CORE_ROWS_CHOICE;
+    const int expert =
+        by_choice ? (int)fix_find(&p->taps, CORE_TAP_TOPK_IDX, p->l)[r] : 0;
+    const int64_t n = cols(p, products[i].x);
+    double w[MAX_K], magnitude = 0.0, n_term = (double)n;
+    weights(p, kind, expert, c, w, n);
+    magnitude = norm2(row(p, products[i].x, r), n) * norm2(w, n);
+    const core_weight id = {bias, p->l, expert};
+    if (bias != CORE_W_NONE && core_weight_exists(&p->spec, id)) {
+        core_weights_read(p->weights, id, 0, 1, c, c + 1, w, 1);
+        magnitude += fabs(w[0]);
+        n_term += 1.0;
+    }
+    const bool divided = products[i].y == CORE_TAP_LOGITS;
+    return sum_error(n_term) * magnitude /
+           (divided ? p->spec.logits_divisor : 1.0);
+}
+
+static int product_of(const pass *p, core_tap_kind y)
+{
+    for (int i = 0; i < N_PRODUCTS; i++)
+        if (products[i].y == y && has(p, products[i].x))
+            return i;
+    return -1;
+}
+
+/* ---- norms --------------------------------------------------------------- */
+
+/* Columns over which a tap's statistic is taken; 0: it is no such norm. */
+static int64_t width_of_rms(const pass *p, core_tap_kind kind)
+{
+    const bool all = p->spec.qk_norm == CORE_QK_NORM_ALL;
+    const bool layer = p->spec.norm == CORE_NORM_LAYER;
+    switch (kind) {
+    case CORE_TAP_ATTN_NORM:
+    case CORE_TAP_FFN_NORM:
+    case CORE_TAP_FINAL_NORM:
+        return layer ? 0 : p->spec.n_d;
+    case CORE_TAP_Q_NORM:
+    case CORE_TAP_K_NORM:
+        return all ? cols(p, kind) : p->spec.n_dh;
+    case CORE_TAP_Q_ROPE_NORM:
+    case CORE_TAP_K_ROPE_NORM:
+        return p->spec.n_dh;
+    case CORE_TAP_Q_A_NORM:
+    case CORE_TAP_KV_A_NORM:
+    case CORE_TAP_MAMBA_DT_NORM:
+    case CORE_TAP_MAMBA_B:
+    case CORE_TAP_MAMBA_C:
+        return cols(p, kind);
+    default:
+        return 0;
+    }
+}
+
+/* |w / r| ((c + u) rms + (1 / sqrt(1 - rho) - 1 + 4u) |x - mean|). */
+static double of_layernorm(const pass *p, core_tap_kind kind, int64_t t,
+                           int64_t d)
+{
+    const double n = (double)p->spec.n_d, c = sum_error(n);
+    const bool of_mixer = kind == CORE_TAP_ATTN_NORM;
+    pass last = *p;
+    last.l = (int)p->spec.n_l - 1;
+    const double *x = kind == CORE_TAP_FINAL_NORM ? row(&last, CORE_TAP_OUT, t)
+                      : of_mixer                  ? row(p, CORE_TAP_IN, t)
+                                                  : row(p, CORE_TAP_MID, t);
+    const double w = weight(p,
+                            of_mixer                    ? CORE_W_ATTN_NORM
+                            : kind == CORE_TAP_FFN_NORM ? CORE_W_FFN_NORM
+                                                        : CORE_W_FINAL_NORM,
+                            0, d);
+    double mean = 0.0, var = 0.0;
+    for (int64_t i = 0; i < p->spec.n_d; i++)
+        mean += x[i] / n;
+    for (int64_t i = 0; i < p->spec.n_d; i++)
+        var += (x[i] - mean) * (x[i] - mean) / n;
+    const double q = var + mean * mean, r2 = var + p->spec.norm_eps;
+    const double rho = (3.0 * c + 5.0 * U) * q / r2;
+    return fabs(w) / sqrt(r2) *
+           ((c + U) * sqrt(q) +
+            (1.0 / sqrt(1.0 - rho) - 1.0 + 4.0 * U) * fabs(x[d] - mean));
+}
+
+/* ---- attention ----------------------------------------------------------- */
+
+/* The last of some taps that this layer has. */
+static core_tap_kind last_of(const pass *p, const core_tap_kind *kind, int n)
+{
+    while (n > 1 && !has(p, kind[n - 1]))
+        n--;
+    return kind[n - 1];
+}
+
+static core_tap_kind queries(const pass *p)
+{
+    static const core_tap_kind kind[] = {CORE_TAP_Q, CORE_TAP_Q_NORM,
+                                         CORE_TAP_Q_ROPE, CORE_TAP_Q_ROPE_NORM,
+                                         CORE_TAP_Q_TEMPER};
+    return last_of(p, kind, 5);
+}
+
+static core_tap_kind keys(const pass *p)
+{
+    static const core_tap_kind kind[] = {CORE_TAP_K, CORE_TAP_K_NORM,
+                                         CORE_TAP_K_ROPE, CORE_TAP_K_ROPE_NORM};
+    return last_of(p, kind, 4);
+}
+
+/* The key and the value of a token that head h meets. */
+static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
+                          double *v)
+{
+    const core_spec *s = &p->spec;
+    const int64_t n_dh = s->n_dh, n_dv = core_spec_n_dv(s);
+    const bool latent = s->n_kv_rank > 0;
+    const int64_t n_dn = latent ? n_dh - s->n_rot : 0;
+    const int64_t g = h * s->n_g / s->n_h;
+    const double *kv =
+        latent ? row(p, CORE_TAP_KV_B, t) + h * (n_dn + n_dv) : NULL;
+    const double *rest = latent ? row(p, CORE_TAP_K_ROPE, t) : NULL;
+    for (int64_t d = 0; d < n_dh; d++)
+        k[d] = !latent    ? row(p, keys(p), t)[g * n_dh + d]
+               : d < n_dn ? kv[d]
+                          : rest[d - n_dn];
+    for (int64_t d = 0; d < n_dv; d++)
+        v[d] = latent ? kv[n_dn + d] : row(p, CORE_TAP_V, t)[g * n_dv + d];
+}
+
+/* sum p |v| (2 max ds + 2 sum_error(n) + 6u + 2 u_s) (1 + u_s), with ds =
+ * sum_error(Dh) |q| |k| scale + 4u |s|; a sink is one more key without value.
+ * A query that sees no key takes all of its row alike, or gives all to a sink.
+ */
+static double of_context(const pass *p, int64_t t, int64_t c)
+{
+    const core_spec *s = &p->spec;
+    const int64_t n_dh = s->n_dh, n_dv = core_spec_n_dv(s), h = c / n_dv;
+    const int64_t first = t / T * T, lo = core_spec_first_key(s, p->l, t % T);
+    const double scale = core_spec_score_scale(s);
+    const double *q = row(p, queries(p), t) + h * n_dh;
+    const double sink = s->sinks ? weight(p, CORE_W_SINKS, 0, h) : -HUGE_VAL;
+    double e[T] = {0.0}, abs_v[T],
+           worst = s->sinks ? 4.0 * U * fabs(sink) : 0.0;
+    double max = sink, sum, of_v = 0.0, n = 0.0;
+    for (int64_t j = 0; j < T; j++) {
+        double k[MAX_K], v[MAX_K];
+        key_and_value(p, first + j, h, k, v);
+        abs_v[j] = fabs(v[c % n_dv]);
+        e[j] = -HUGE_VAL;
+        if (j < lo || j > t % T ||
+            (p->batch.mask != NULL && p->batch.mask[first + j] == 0))
+            continue;
+        double dot = 0.0;
+        for (int64_t d = 0; d < n_dh; d++)
+            dot += q[d] * k[d];
+        e[j] = dot * scale;
+        max = fmax(max, e[j]);
+        worst = fmax(worst, sum_error((double)n_dh) * norm2(q, n_dh) *
+                                    norm2(k, n_dh) * scale +
+                                4.0 * U * fabs(e[j]));
+        n += 1.0;
+    }
+    const bool blind = n == 0.0;
+    sum = blind ? (double)T : exp(sink - max);
+    for (int64_t j = 0; j < T; j++)
+        sum += e[j] = blind ? 0.0 : exp(e[j] - max);
+    for (int64_t j = 0; j < T; j++) {
+        double prob = (blind && !s->sinks ? 1.0 : e[j]) / sum;
+        core_store(p->numerics, CORE_GRID_PROB, &prob, 1); /* used as stored */
+        of_v += prob * abs_v[j];
+    }
+    n = (blind ? (double)T : n) + (s->sinks ? 1.0 : 0.0);
+    return of_v * (1.0 + p->u_s) *
+           (2.0 * worst + 2.0 * sum_error(n) + 6.0 * U + 2.0 * p->u_s);
+}
+
+/* ---- activations --------------------------------------------------------- */
+
+static double of_act(double z, double a)
+{
+    return U * (4.0 * fabs(z) + 3.0 * fabs(a));
+}
+
+/* 4u (|g| + |act g|) |up|. */
+static double of_gated(core_act act, double g, double up)
+{
+    return 4.0 * U * (fabs(g) + fabs(core_act_apply(act, g))) * fabs(up);
+}
+
+static double of_clamped(double gate, double up, double a)
+{
+    const double g = gate > 7.0 ? 7.0 : gate;
+    const double f = g / (1.0 + exp(-1.702 * g));
+    const double u = up > 7.0 ? 7.0 : up < -7.0 ? -7.0 : up;
+    return 4.0 * U * (fabs(g) + fabs(f)) * fabs(u + 1.0) + U * fabs(a);
+}
+
+static double of_ffn_act(const pass *p, core_tap_kind gate, core_tap_kind up,
+                         int64_t r, int64_t c, double a)
+{
+    const core_act act = p->spec.act;
+    const double u = row(p, up, r)[c];
+    if (!p->spec.gated)
+        return of_act(u, a);
+    const double g = row(p, gate, r)[c];
+    return act == CORE_ACT_CLAMPED_SWIGLU ? of_clamped(g, u, a)
+                                          : of_gated(act, g, u);
+}
+
+/* ---- routers ------------------------------------------------------------- */
+
+/* (m - l + their average over p + n + rest) u p, of n logits. */
+static double of_softmax(double below, double average, double n, double rest,
+                         double p)
+{
+    return (below + average + n + rest) * U * p;
+}
+
+static double of_probs(const pass *p, int64_t t, int64_t e)
+{
+    const int64_t n_e = p->spec.n_e;
+    const double *l = row(p, CORE_TAP_ROUTER_LOGITS, t);
+    const double *y = row(p, CORE_TAP_ROUTER_PROBS, t);
+    double max = l[0], average = 0.0;
+    if (p->spec.router == CORE_ROUTER_SIGMOID)
+        return 3.0 * U * y[e];
+    for (int64_t i = 0; i < n_e; i++)
+        max = fmax(max, l[i]);
+    for (int64_t i = 0; i < n_e; i++)
+        average += y[i] * (max - l[i]);
+    return of_softmax(max - l[e], average, (double)n_e, 6.0, y[e]);
+}
+
+/* Over the logits that may take part in choice k, as ref/MODEL.md says. */
+static double of_top(const pass *p, int64_t t, int64_t k)
+{
+    const core_spec *s = &p->spec;
+    const bool sparse = s->router == CORE_ROUTER_SPARSEMIXER;
+    const double *l = row(p, CORE_TAP_ROUTER_LOGITS, t);
+    const double *idx = row(p, CORE_TAP_TOPK_IDX, t);
+    const int64_t n = sparse ? s->n_e : s->n_k;
+    const double m = l[(int64_t)idx[sparse ? k : 0]];
+    double sum = 0.0, average = 0.0, n_kept = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        const double x = sparse ? l[i] : l[(int64_t)idx[i]];
+        if (sparse && ((k == 1 && i == (int64_t)idx[0]) ||
+                       (m - x) / fmax(fabs(x), m) > 2.0 * s->jitter))
+            continue;
+        sum += exp(x - m);
+        average += exp(x - m) * (m - x);
+        n_kept += 1.0;
+    }
+    return of_softmax(sparse ? 0.0 : m - l[(int64_t)idx[k]], average / sum,
+                      n_kept, s->routed_scale != 1.0 ? 8.0 : 6.0,
+                      row(p, CORE_TAP_TOPK_WEIGHT, t)[k]);
+}
+
+static double of_weight(const pass *p, int64_t t, int64_t k)
+{
+    const core_spec *s = &p->spec;
+    const bool sigmoid = s->router == CORE_ROUTER_SIGMOID;
+    if (s->router != CORE_ROUTER_SOFTMAX && !sigmoid)
+        return of_top(p, t, k);
+    double n = s->routed_scale != 1.0 ? 2.0 : 0.0;
+    if (s->renormalise)
+        n += (double)s->n_k + (sigmoid ? 1.0 : 0.0);
+    return n * U * row(p, CORE_TAP_TOPK_WEIGHT, t)[k];
+}
+
+static double of_combine(const pass *p, int64_t t, int64_t d)
+{
+    const int64_t n_k = p->spec.n_k;
+    double sum = 0.0;
+    for (int64_t k = 0; k < n_k; k++)
+        sum += fabs(row(p, CORE_TAP_BACK, t * n_k + k)[d]) *
+               (p->spec.weigh_input ? 1.0 : row(p, CORE_TAP_TOPK_WEIGHT, t)[k]);
+    return sum_error((double)n_k) * sum;
+}
+
+/* ---- mamba --------------------------------------------------------------- */
+
+static double of_conv(const pass *p, int64_t t, int64_t c)
+{
+    const int64_t n = p->spec.mamba.n_conv;
+    double sum = fabs(weight(p, CORE_W_MAMBA_CONV_BIAS, 0, c));
+    for (int64_t back = 0; back < n && back <= t % T; back++)
+        sum += fabs(weight(p, CORE_W_MAMBA_CONV, c, n - 1 - back) *
+                    row(p, CORE_TAP_MAMBA_U, t - back)[c]);
+    return sum_error((double)n + 1.0) * sum;
+}
+
+/* A state's error decays with it; a step adds u (3 |exponent| + 3) |decay h| +
+ * 2u |dt B a|, and both stores.                                              */
+static double of_state(const pass *p, int64_t t, int64_t c)
+{
+    const int64_t n_s = p->spec.mamba.n_s;
+    const double skip = weight(p, CORE_W_MAMBA_D, 0, c);
+    double sum = fabs(skip * row(p, CORE_TAP_MAMBA_ACT, t)[c]), carried = 0.0;
+    for (int64_t s = 0; s < n_s; s++) {
+        const double rate = exp(weight(p, CORE_W_MAMBA_A_LOG, c, s));
+        double h = 0.0, error = 0.0;
+        for (int64_t i = t / T * T; i <= t; i++) {
+            const double dt = row(p, CORE_TAP_MAMBA_DT, i)[c];
+            const double in = dt * row(p, CORE_TAP_MAMBA_B, i)[s] *
+                              row(p, CORE_TAP_MAMBA_ACT, i)[c];
+            const double kept = exp(-rate * dt);
+            error =
+                kept * error +
+                U * (3.0 * (rate * dt + 1.0) * fabs(kept * h) + 2.0 * fabs(in));
+            h = kept * h + in;
+            core_store(p->numerics, CORE_GRID_ACT, &h, 1);
+            error = (error + 2.0 * p->u_s * fabs(h)) * (1.0 + p->u_s);
+        }
+        sum += fabs(h * row(p, CORE_TAP_MAMBA_C, t)[s]);
+        carried += error * fabs(row(p, CORE_TAP_MAMBA_C, t)[s]);
+    }
+    return sum_error((double)n_s + 1.0) * sum + carried;
+}
+
+/* ---- all taps ------------------------------------------------------------ */
+
+/* d of a sum with scale r: the scale's rounding and the product's. */
+static double of_residual(const pass *p, core_tap_kind kind, int64_t t,
+                          int64_t d)
+{
+    const double scale = p->spec.residual_scale;
+    const core_tap_kind added =
+        kind == CORE_TAP_MID ? CORE_TAP_ATTN_OUT : CORE_TAP_FFN_OUT;
+    return scale == 1.0 ? 0.0 : 2.0 * U * fabs(scale * row(p, added, t)[d]);
+}
+
+/* What computing may do to element (r, c), of value y. */
+static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
+                        double y)
+{
+    if (product_of(p, kind) >= 0)
+        return of_product(p, product_of(p, kind), r, c);
+    if (width_of_rms(p, kind) > 0)
+        return (0.5 * gamma_n((double)width_of_rms(p, kind)) + 3.0 * U) *
+               fabs(y);
+    switch (kind) {
+    case CORE_TAP_EMBED: /* a copy is stored once, not twice */
+        return p->spec.embed_scale != 1.0 ? U * fabs(y) : -p->u_s * fabs(y);
+    case CORE_TAP_ATTN_NORM:
+    case CORE_TAP_FFN_NORM:
+    case CORE_TAP_FINAL_NORM:
+        return of_layernorm(p, kind, r, c);
+    case CORE_TAP_Q_TEMPER:
+        return 5.0 * U * fabs(y);
+    case CORE_TAP_CONTEXT:
+        return of_context(p, r, c);
+    case CORE_TAP_MID:
+    case CORE_TAP_OUT:
+        return of_residual(p, kind, r, c);
+    case CORE_TAP_ROUTER_PROBS:
+        return of_probs(p, r, c);
+    case CORE_TAP_TOPK_WEIGHT:
+        return of_weight(p, r, c);
+    case CORE_TAP_EXPERT_ACT:
+        return of_ffn_act(p, CORE_TAP_EXPERT_GATE, CORE_TAP_EXPERT_UP, r, c, y);
+    case CORE_TAP_MLP_ACT:
+        return of_ffn_act(p, CORE_TAP_MLP_GATE, CORE_TAP_MLP_UP, r, c, y);
+    case CORE_TAP_COMBINE:
+        return of_combine(p, r, c);
+    case CORE_TAP_SHARED_SCORE:
+        return 3.0 * U * y;
+    case CORE_TAP_MAMBA_CONV:
+        return of_conv(p, r, c);
+    case CORE_TAP_MAMBA_ACT:
+        return of_act(row(p, CORE_TAP_MAMBA_CONV, r)[c], y);
+    case CORE_TAP_MAMBA_DT:
+        return 4.0 * U * (fabs(row(p, CORE_TAP_MAMBA_DT_RAW, r)[c]) + y);
+    case CORE_TAP_MAMBA_Y:
+        return of_state(p, r, c);
+    case CORE_TAP_MAMBA_GATED:
+        return of_gated(CORE_ACT_SILU, row(p, CORE_TAP_MAMBA_GATE, r)[c],
+                        row(p, CORE_TAP_MAMBA_Y, r)[c]);
+    case CORE_TAP_RECV: /* weighted, it is one product */
+    case CORE_TAP_SHARED_WEIGHTED:
+    case CORE_TAP_FFN_OUT:
+        return 0.0;
+    default:
+        ck_abort_msg("no formula for tap kind %d", (int)kind);
+    }
+    return 0.0;
+}
+
+/* |a| + |b| of the pair that element c of a rotated tap belongs to, -1 if it
+ * does not turn.                                                             */
+static double pair_of(const pass *p, core_tap_kind kind, int64_t t, int64_t c)
+{
+    const core_spec *s = &p->spec;
+    const bool latent = s->n_kv_rank > 0, of_q = kind == CORE_TAP_Q_ROPE;
+    const int64_t n_rot = core_spec_n_rot(s), half = n_rot / 2;
+    const int64_t n_dh = latent && !of_q ? n_rot : s->n_dh;
+    const core_tap_kind normed = of_q ? CORE_TAP_Q_NORM : CORE_TAP_K_NORM;
+    const double *x = of_q || !latent ? row(p,
+                                            has(p, normed) ? normed
+                                            : of_q         ? CORE_TAP_Q
+                                                           : CORE_TAP_K,
+                                            t)
+                                      : row(p, CORE_TAP_KV_A, t) + s->n_kv_rank;
+    const int64_t at = c % n_dh - (latent ? n_dh - n_rot : 0);
+    if (at < 0 || at >= n_rot)
+        return -1.0;
+    const int64_t partner = s->rope.interleaved ? (at ^ 1) - at
+                            : at < half         ? half
+                                                : -half;
+    return fabs(x[c]) + fabs(x[c + partner]);
+}
+
+/* The whole bound: computing, both stores, and what may be flushed to zero. */
+static double expected(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
+                       double y)
+{
+    double d = 0.0;
+    if (kind == CORE_TAP_IN || kind == CORE_TAP_BACK ||
+        (kind == CORE_TAP_RECV && !p->spec.weigh_input))
+        return 0.0;
+    if (kind == CORE_TAP_Q_ROPE || kind == CORE_TAP_K_ROPE) {
+        const double largest = fmax(1.0, p->spec.rope.attention_factor);
+        y = largest * pair_of(p, kind, r, c);
+        if (y < 0.0)
+            return 0.0;
+        d = 2.0 * U * y;
+    } else {
+        d = computing(p, kind, r, c, y);
+    }
+    return (d + 2.0 * p->u_s * fabs(y) + (double)FLT_MIN) * (1.0 + p->u_s);
+}
+
+static core_spec spec_of(int i)
+{
+    core_spec spec =
+        i == SWITCH ? fix_switch(N, CORE_DROPPED_ZERO) : fix_family(i);
+    if (i == FIX_NORM_HEAD)
+        spec.rope.attention_factor = 1.3; /* as yarn has it */
+    return spec;
+}
+
+START_TEST(a_bound_is_its_formula)
+{
+    const core_numerics numerics = _i % N_WAYS == 1 ? CORE_BF16 : CORE_FP32;
+    pass p = {.spec = spec_of(_i / N_WAYS),
+              .numerics = numerics,
+              .u_s = numerics == CORE_FP32 ? U : 0x1p-8};
+    const fix_run how = {.numerics = numerics, .bounds = true, .n_threads = 2};
+    ck_assert_int_eq(core_batch_make(&p.batch, &p.spec, B, T, 7), CORE_OK);
+    if (_i % N_WAYS == 2 && core_batch_pad_left(&p.batch, &p.spec) != CORE_OK)
+        core_message_clear(); /* this mixer takes none */
+    fix_forward(&p.spec, &p.batch, &how, &p.taps);
+    ck_assert_int_eq(core_weights_open_procedural(&p.weights, &p.spec, 0),
+                     CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(p.weights, numerics, NULL), CORE_OK);
+    for (int64_t i = 0; i < p.taps.n; i++) {
+        const core_tap tap = p.taps.tap[i];
+        const int64_t n = core_tap_cols(&p.spec, tap);
+        char name[CORE_NAME_BYTES];
+        core_tap_name(tap, name);
+        p.l = tap.layer;
+        if (core_tap_grid(tap.kind) == CORE_GRID_INT)
+            continue;
+        for (int64_t j = 0; j < fix_size(&p.taps, i); j++) {
+            const double want =
+                expected(&p, tap.kind, j / n, j % n, p.taps.values[i][j]);
+            const double got = (double)p.taps.bound[i][j];
+            ck_assert_msg(fabs(got - want) <= want / 2e4,
+                          "%s: bound %g of element %d is %.5f of its formula",
+                          name, got, (int)j, got / want);
+        }
+    }
+    core_weights_close(p.weights);
+    fix_free(&p.taps);
+    core_batch_free(&p.batch);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("ref_bounds");
+    TCase *tests = tcase_create("formulas");
+    tcase_set_timeout(tests, 120.0);
+    tcase_add_loop_test(tests, a_bound_is_its_formula, 0,
+                        N_WAYS * (SWITCH + 1));
+    suite_add_tcase(suite, tests);
+    return check_main(suite);
+}

@@ -1,0 +1,549 @@
+/* test_ref_exactness.c -- every check of exactness, at its edge.
+ *
+ * A check that is switched off, or asks too little, is noticed by nobody whose
+ * sums fit.  So in each case one tap of a pass is made larger as it is
+ * delivered, by the factor with which the sum behind it needs just under 53
+ * bits, and then just over; how many it needs is computed here, from the taps
+ * and weights.  The first pass must not name the place, the second must.     */
+#include "core/weights/weights_impl.h"
+#include "tests/support/check_main.h"
+#include "tests/support/ref_fixture.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { B = 2, T = 9, N = B * T, MAX_K = 128, N_THREADS = 2 };
+enum { PLAIN = FIX_N_FAMILIES, UNGATED }; /* models beside the families       */
+
+static const double ACT = CORE_STEP_ACT, PROB = CORE_STEP_PROB;
+
+/* What the place behind a tap sums up. */
+typedef enum terms {
+    PRODUCT,   /* of tap x with a weight, and its bias                       */
+    SQUARES,   /* of heads or rows of tap x                                  */
+    LAYERNORM, /* n times the squares                                        */
+    SCORES,    /* q.k                                                        */
+    VALUES,    /* p.v                                                        */
+    COMBINE,   /* w y over the choices                                       */
+    CONV,      /* weights of positions with tap x                            */
+    STATE,     /* h C + D a                                                  */
+} terms;
+
+typedef struct place {
+    int model, layer;
+    core_tap_kind swells, named;
+    terms sum;
+    core_tap_kind x;         /* what is summed, of `swells` or made from it   */
+    core_weight_kind w;      /* and its weight                                */
+    core_weight_kind scaled; /* another weight, times 2^exponent              */
+    int exponent;
+    bool tiled, pads;
+} place;
+
+static const place places[] = {
+    /* norms */
+    {.model = PLAIN,
+     .swells = CORE_TAP_IN,
+     .named = CORE_TAP_ATTN_NORM,
+     .sum = SQUARES,
+     .x = CORE_TAP_IN},
+    {.model = FIX_LAYERNORM,
+     .swells = CORE_TAP_IN,
+     .named = CORE_TAP_ATTN_NORM,
+     .sum = LAYERNORM,
+     .x = CORE_TAP_IN},
+    {.model = FIX_NORM_HEAD,
+     .swells = CORE_TAP_Q,
+     .named = CORE_TAP_Q_NORM,
+     .sum = SQUARES,
+     .x = CORE_TAP_Q},
+    {.model = FIX_NORM_ALL,
+     .swells = CORE_TAP_K,
+     .named = CORE_TAP_K_NORM,
+     .sum = SQUARES,
+     .x = CORE_TAP_K},
+    /* products: resident, read a tile at a time; the bias large, or fine */
+    {.model = PLAIN,
+     .swells = CORE_TAP_ATTN_NORM,
+     .named = CORE_TAP_Q,
+     .sum = PRODUCT,
+     .x = CORE_TAP_ATTN_NORM,
+     .w = CORE_W_Q},
+    {.model = PLAIN,
+     .swells = CORE_TAP_ATTN_NORM,
+     .named = CORE_TAP_Q,
+     .sum = PRODUCT,
+     .x = CORE_TAP_ATTN_NORM,
+     .w = CORE_W_Q,
+     .tiled = true},
+    {.model = PLAIN,
+     .swells = CORE_TAP_ATTN_NORM,
+     .named = CORE_TAP_Q,
+     .sum = PRODUCT,
+     .x = CORE_TAP_ATTN_NORM,
+     .w = CORE_W_Q,
+     .scaled = CORE_W_Q_BIAS,
+     .exponent = 30},
+    {.model = PLAIN,
+     .swells = CORE_TAP_ATTN_NORM,
+     .named = CORE_TAP_Q,
+     .sum = PRODUCT,
+     .x = CORE_TAP_ATTN_NORM,
+     .w = CORE_W_Q,
+     .scaled = CORE_W_Q_BIAS,
+     .exponent = -20},
+    {.model = PLAIN,
+     .swells = CORE_TAP_CONTEXT,
+     .named = CORE_TAP_ATTN_OUT,
+     .sum = PRODUCT,
+     .x = CORE_TAP_CONTEXT,
+     .w = CORE_W_O},
+    {.model = PLAIN,
+     .swells = CORE_TAP_FINAL_NORM,
+     .named = CORE_TAP_LOGITS,
+     .sum = PRODUCT,
+     .x = CORE_TAP_FINAL_NORM,
+     .w = CORE_W_HEAD},
+    /* feed-forward: activations grow with the square of what swells */
+    {.model = PLAIN,
+     .layer = 1,
+     .swells = CORE_TAP_FFN_NORM,
+     .named = CORE_TAP_MLP_GATE,
+     .sum = PRODUCT,
+     .x = CORE_TAP_FFN_NORM,
+     .w = CORE_W_MLP_GATE},
+    {.model = UNGATED,
+     .layer = 1,
+     .swells = CORE_TAP_FFN_NORM,
+     .named = CORE_TAP_MLP_UP,
+     .sum = PRODUCT,
+     .x = CORE_TAP_FFN_NORM,
+     .w = CORE_W_MLP_UP},
+    {.model = PLAIN,
+     .layer = 1,
+     .swells = CORE_TAP_FFN_NORM,
+     .named = CORE_TAP_MLP_OUT,
+     .sum = PRODUCT,
+     .x = CORE_TAP_MLP_ACT,
+     .w = CORE_W_MLP_DOWN},
+    {.model = PLAIN,
+     .swells = CORE_TAP_FFN_NORM,
+     .named = CORE_TAP_EXPERT_OUT,
+     .sum = PRODUCT,
+     .x = CORE_TAP_EXPERT_ACT,
+     .w = CORE_W_EXPERT_DOWN},
+    {.model = PLAIN,
+     .swells = CORE_TAP_BACK,
+     .named = CORE_TAP_COMBINE,
+     .sum = COMBINE,
+     .x = CORE_TAP_BACK},
+    {.model = FIX_CHUNK,
+     .swells = CORE_TAP_BACK,
+     .named = CORE_TAP_COMBINE,
+     .sum = COMBINE,
+     .x = CORE_TAP_BACK},
+    /* attention; a query that sees no key takes all values alike */
+    {.model = PLAIN,
+     .swells = CORE_TAP_Q_ROPE,
+     .named = CORE_TAP_CONTEXT,
+     .sum = SCORES,
+     .x = CORE_TAP_Q_ROPE},
+    {.model = PLAIN,
+     .swells = CORE_TAP_V,
+     .named = CORE_TAP_CONTEXT,
+     .sum = VALUES,
+     .x = CORE_TAP_V},
+    {.model = PLAIN,
+     .swells = CORE_TAP_V,
+     .named = CORE_TAP_CONTEXT,
+     .sum = VALUES,
+     .x = CORE_TAP_V,
+     .pads = true},
+    /* mamba: the bias, and D, large or fine */
+    {.model = FIX_MAMBA,
+     .swells = CORE_TAP_MAMBA_U,
+     .named = CORE_TAP_MAMBA_CONV,
+     .sum = CONV,
+     .x = CORE_TAP_MAMBA_U},
+    {.model = FIX_MAMBA,
+     .swells = CORE_TAP_MAMBA_U,
+     .named = CORE_TAP_MAMBA_CONV,
+     .sum = CONV,
+     .x = CORE_TAP_MAMBA_U,
+     .scaled = CORE_W_MAMBA_CONV_BIAS,
+     .exponent = 30},
+    {.model = FIX_MAMBA,
+     .swells = CORE_TAP_MAMBA_U,
+     .named = CORE_TAP_MAMBA_CONV,
+     .sum = CONV,
+     .x = CORE_TAP_MAMBA_U,
+     .scaled = CORE_W_MAMBA_CONV_BIAS,
+     .exponent = -20},
+    {.model = FIX_MAMBA,
+     .swells = CORE_TAP_MAMBA_C,
+     .named = CORE_TAP_MAMBA_Y,
+     .sum = STATE,
+     .x = CORE_TAP_MAMBA_C},
+    {.model = FIX_MAMBA,
+     .swells = CORE_TAP_MAMBA_C,
+     .named = CORE_TAP_MAMBA_Y,
+     .sum = STATE,
+     .x = CORE_TAP_MAMBA_C,
+     .scaled = CORE_W_MAMBA_D,
+     .exponent = 29},
+    {.model = FIX_MAMBA,
+     .swells = CORE_TAP_MAMBA_C,
+     .named = CORE_TAP_MAMBA_Y,
+     .sum = STATE,
+     .x = CORE_TAP_MAMBA_C,
+     .scaled = CORE_W_MAMBA_D,
+     .exponent = -20},
+};
+enum { N_PLACES = sizeof places / sizeof *places };
+
+/* ---- procedural weights, one kind of another size ------------------------ */
+
+typedef struct scaled {
+    core_weights *inner;
+    core_weight_kind kind;
+    double factor;
+} scaled;
+
+static void scaled_close(void *self)
+{
+    core_weights_close(((scaled *)self)->inner);
+}
+
+static double factor_of(const scaled *s, core_weight id)
+{
+    return id.kind == s->kind ? s->factor : 1.0;
+}
+
+static double scaled_step(const void *self, const core_spec *spec,
+                          core_weight id)
+{
+    const scaled *s = self;
+    (void)spec;
+    return core_weights_step(s->inner, id) * factor_of(s, id);
+}
+
+static void scaled_read(const void *self, const core_spec *spec, core_weight id,
+                        int64_t r0, int64_t r1, int64_t c0, int64_t c1,
+                        double *out, int64_t ld)
+{
+    const scaled *s = self;
+    (void)spec;
+    core_weights_read(s->inner, id, r0, r1, c0, c1, out, ld);
+    for (int64_t r = 0; r < r1 - r0; r++)
+        for (int64_t c = 0; c < c1 - c0; c++)
+            out[r * ld + c] *= factor_of(s, id);
+}
+
+/* ---- a pass with a swollen tap ------------------------------------------- */
+
+typedef struct swollen {
+    const place *at;
+    core_spec spec;
+    core_batch batch;
+    core_weights *weights;
+    scaled source;
+    double factor;
+    fix_taps taps;
+    core_tap_sink keeps;
+} swollen;
+
+/* The next operator reads what is delivered. */
+static void put(void *self, core_tap tap, const double *values,
+                const int64_t *ints, const float *bound)
+{
+    swollen *s = self;
+    double *live = (double *)(uintptr_t)values;
+    const int64_t n =
+        core_tap_n_rows(&s->spec, tap, N) * core_tap_cols(&s->spec, tap);
+    for (int64_t i = 0;
+         tap.kind == s->at->swells && tap.layer == s->at->layer && i < n; i++)
+        live[i] *= s->factor;
+    s->keeps.put(s->keeps.self, tap, values, ints, bound);
+}
+
+static swollen open_at(const place *at)
+{
+    swollen s = {.at = at};
+    s.spec = at->model < PLAIN ? fix_family(at->model) : fix_spec();
+    if (at->model == UNGATED) {
+        s.spec.gated = false;
+        s.spec.act = CORE_ACT_RELU;
+    }
+    ck_assert_int_eq(core_batch_make(&s.batch, &s.spec, B, T, 7), CORE_OK);
+    if (at->pads)
+        ck_assert_int_eq(core_batch_pad_left(&s.batch, &s.spec), CORE_OK);
+    return s;
+}
+
+static void open_weights(swollen *s)
+{
+    s->source =
+        (scaled){.kind = s->at->scaled, .factor = ldexp(1.0, s->at->exponent)};
+    ck_assert_int_eq(
+        core_weights_open_procedural(&s->source.inner, &s->spec, 0), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(s->source.inner, CORE_EXACT, NULL),
+                     CORE_OK);
+    const core__weight_source source = {.self = &s->source,
+                                        .is_dyadic = true,
+                                        .close = scaled_close,
+                                        .step = scaled_step,
+                                        .read = scaled_read};
+    ck_assert_int_eq(core__weights_make(&s->weights, &s->spec, source, "test"),
+                     CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(s->weights, CORE_EXACT, NULL),
+                     CORE_OK);
+}
+
+static ref_stats run(swollen *s, double factor)
+{
+    const ref_options options = {.n_threads = N_THREADS,
+                                 .weight_budget_bytes =
+                                     s->at->tiled ? 0 : SIZE_MAX};
+    ref_model *model;
+    ref_stats stats;
+    fix_free(&s->taps);
+    s->factor = factor;
+    s->keeps = fix_sink(&s->taps, &s->spec, N);
+    const core_tap_sink sink = {.self = s, .put = put};
+    ck_assert_int_eq(
+        ref_model_open(&model, &s->spec, s->weights, CORE_EXACT, &options),
+        CORE_OK);
+    ck_assert_int_eq(ref_forward(model, &s->batch, NULL, &sink, &stats),
+                     CORE_OK);
+    ref_model_close(model);
+    return stats;
+}
+
+/* ---- the bits that it takes ---------------------------------------------- */
+
+static int64_t cols(const swollen *s, core_tap_kind kind)
+{
+    return core_tap_cols(&s->spec, (core_tap){kind, s->at->layer});
+}
+
+static const double *tap(const swollen *s, core_tap_kind kind)
+{
+    return fix_find(&s->taps, kind, s->at->layer);
+}
+
+static double step_of(const swollen *s, core_weight_kind kind)
+{
+    return core_weights_step(s->weights, (core_weight){kind, s->at->layer, 0});
+}
+
+static double weight(const swollen *s, core_weight_kind kind, int expert,
+                     int64_t r, int64_t c)
+{
+    double w;
+    core_weights_read(s->weights, (core_weight){kind, s->at->layer, expert}, r,
+                      r + 1, c, c + 1, &w, 1);
+    return w;
+}
+
+static double largest_norm(const double *x, int64_t n_row, int64_t n_col)
+{
+    double largest = 0.0;
+    for (int64_t r = 0; r < n_row; r++) {
+        double square = 0.0;
+        for (int64_t c = 0; c < n_col; c++)
+            square += x[r * n_col + c] * x[r * n_col + c];
+        largest = fmax(largest, sqrt(square));
+    }
+    return largest;
+}
+
+static double largest_of(const double *x, int64_t n)
+{
+    double largest = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs(x[i]));
+    return largest;
+}
+
+/* One weight matrix: (max |x| max |w| + max |b|) over the finest step. */
+static double bits_of_matrix(const swollen *s, core_weight_kind kind, int e,
+                             double norm_x)
+{
+    const core_weight id = {kind, s->at->layer, e};
+    const core_weight bias = {core_weight_bias(kind), s->at->layer, e};
+    int64_t n_row, n_col;
+    double norm_w = 0.0, b = 0.0, row[MAX_K];
+    double step = ACT * core_weights_step(s->weights, id);
+    core_weight_shape(&s->spec, id, &n_row, &n_col);
+    ck_assert_int_le(n_col, MAX_K);
+    for (int64_t r = 0; r < n_row; r++) {
+        core_weights_read(s->weights, id, r, r + 1, 0, n_col, row, n_col);
+        norm_w = fmax(norm_w, largest_norm(row, 1, n_col));
+    }
+    if (bias.kind != CORE_W_NONE && core_weight_exists(&s->spec, bias)) {
+        for (int64_t r = 0; r < n_row; r++)
+            b = fmax(b, fabs(weight(s, bias.kind, e, 0, r)));
+        step = fmin(step, core_weights_step(s->weights, bias));
+    }
+    return log2((norm_x * norm_w + b) / step);
+}
+
+static double bits_of_product(const swollen *s)
+{
+    const core_tap x = {s->at->x, s->at->layer};
+    const bool by_choice = core_tap_row_kind(x.kind) == CORE_ROWS_CHOICE;
+    const double norm = largest_norm(
+        tap(s, x.kind), core_tap_n_rows(&s->spec, x, N), cols(s, x.kind));
+    double bits = 0.0;
+    for (int e = 0; e < (by_choice ? s->spec.n_e : 1); e++)
+        bits = fmax(bits, bits_of_matrix(s, s->at->w, e, norm));
+    return bits;
+}
+
+static double bits_of_combine(const swollen *s)
+{
+    const int64_t n_k = s->spec.n_k, n_d = s->spec.n_d;
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        double sum_w = 0.0;
+        for (int64_t k = t * n_k; k < (t + 1) * n_k; k++)
+            sum_w +=
+                s->spec.weigh_input ? 1.0 : tap(s, CORE_TAP_TOPK_WEIGHT)[k];
+        largest = fmax(largest,
+                       sum_w * largest_of(tap(s, CORE_TAP_BACK) + t * n_k * n_d,
+                                          n_k * n_d));
+    }
+    return log2(largest / (PROB * ACT));
+}
+
+static double bits_of_conv(const swollen *s)
+{
+    const int64_t n_c = s->spec.mamba.n_c, n = s->spec.mamba.n_conv;
+    const double *u = tap(s, CORE_TAP_MAMBA_U);
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++)
+        for (int64_t c = 0; c < n_c; c++) {
+            double sum = fabs(weight(s, CORE_W_MAMBA_CONV_BIAS, 0, 0, c));
+            for (int64_t back = 0; back < n && back <= t % T; back++)
+                sum += fabs(weight(s, CORE_W_MAMBA_CONV, 0, c, n - 1 - back) *
+                            u[(t - back) * n_c + c]);
+            largest = fmax(largest, sum);
+        }
+    return log2(largest / fmin(ACT * step_of(s, CORE_W_MAMBA_CONV),
+                               step_of(s, CORE_W_MAMBA_CONV_BIAS)));
+}
+
+static double bits_of_state(const swollen *s)
+{
+    const int64_t n_c = s->spec.mamba.n_c, n_s = s->spec.mamba.n_s;
+    const double *a = tap(s, CORE_TAP_MAMBA_ACT);
+    const double *dt = tap(s, CORE_TAP_MAMBA_DT);
+    const double *b = tap(s, CORE_TAP_MAMBA_B);
+    double largest = 0.0;
+    for (int64_t c = 0; c < n_c; c++) {
+        double h[MAX_K];
+        for (int64_t t = 0; t < N; t++) {
+            const int64_t at = t * n_c + c;
+            double sum = fabs(weight(s, CORE_W_MAMBA_D, 0, 0, c) * a[at]);
+            for (int64_t i = 0; i < n_s; i++) {
+                const double rate = exp(weight(s, CORE_W_MAMBA_A_LOG, 0, c, i));
+                h[i] = (t % T == 0 ? 0.0 : exp(-rate * dt[at]) * h[i]) +
+                       dt[at] * b[t * n_s + i] * a[at];
+                h[i] = rint(h[i] / ACT) * ACT;
+                sum += fabs(h[i] * tap(s, CORE_TAP_MAMBA_C)[t * n_s + i]);
+            }
+            largest = fmax(largest, sum);
+        }
+    }
+    return log2(largest / (ACT * fmin(ACT, step_of(s, CORE_W_MAMBA_D))));
+}
+
+/* One bit is spare. */
+static double bits_of(const swollen *s)
+{
+    const double *x = tap(s, s->at->x);
+    const int64_t n_col = cols(s, s->at->x), n_dh = s->spec.n_dh;
+    const int64_t width = s->at->named == CORE_TAP_Q_NORM ? n_dh : n_col;
+    switch (s->at->sum) {
+    case PRODUCT:
+        return 1.0 + bits_of_product(s);
+    case SQUARES:
+        return 1.0 +
+               2.0 * log2(largest_norm(x, N * n_col / width, width) / ACT);
+    case LAYERNORM:
+        return 1.0 + 2.0 * log2(largest_norm(x, N, n_col) / ACT) +
+               log2((double)n_col);
+    case SCORES:
+        return 1.0 + log2(largest_norm(x, N * s->spec.n_h, n_dh) / ACT *
+                          largest_norm(tap(s, CORE_TAP_K_ROPE), N * s->spec.n_g,
+                                       n_dh) /
+                          ACT);
+    case VALUES:
+        return 1.0 + log2((s->at->pads ? 2.0 : 1.0) * largest_of(x, N * n_col) /
+                          (PROB * ACT));
+    case COMBINE:
+        return 1.0 + bits_of_combine(s);
+    case CONV:
+        return 1.0 + bits_of_conv(s);
+    case STATE:
+        return 1.0 + bits_of_state(s);
+    }
+    return 0.0;
+}
+
+/* Is the place the first whose sum does not fit? */
+static bool is_named(const swollen *s, const ref_stats *stats)
+{
+    char name[CORE_NAME_BYTES];
+    const core_tap named = {s->at->named, s->at->layer};
+    core_tap_name(named, name);
+    return !stats->exact &&
+           strncmp(stats->not_exact, name, strlen(name)) == 0 &&
+           stats->not_exact[strlen(name)] == ':';
+}
+
+/* The pass whose place needs so many bits: they grow by the factor's logarithm,
+ * or by twice that.                                                          */
+static ref_stats run_with_bits(swollen *s, double bits)
+{
+    const bool square = s->at->sum == SQUARES || s->at->sum == LAYERNORM ||
+                        s->at->x != s->at->swells;
+    double exponent = 20.0;
+    ref_stats stats;
+    for (int i = 0; i < 30; i++) {
+        stats = run(s, exp2(exponent));
+        if (fabs(bits_of(s) - bits) < 2e-3)
+            return stats;
+        exponent += (bits - bits_of(s)) / (square ? 2.0 : 1.0);
+    }
+    ck_abort_msg("%g bits, %g wanted", bits_of(s), bits);
+    return stats;
+}
+
+START_TEST(the_edge_of_a_check)
+{
+    swollen s = open_at(&places[_i]);
+    open_weights(&s);
+    const ref_stats fits = run_with_bits(&s, 52.99);
+    ck_assert_msg(!is_named(&s, &fits), "52.99 bits: %s", fits.not_exact);
+    const ref_stats not = run_with_bits(&s, 53.01);
+    ck_assert_msg(is_named(&s, &not ), "53.01 bits: %s",
+                  not .exact ? "nothing" : not .not_exact);
+    fix_free(&s.taps);
+    core_weights_close(s.weights);
+    core_batch_free(&s.batch);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("ref_exactness");
+    TCase *tests = tcase_create("edges");
+    tcase_set_timeout(tests, 120.0);
+    tcase_add_loop_test(tests, the_edge_of_a_check, 0, N_PLACES);
+    suite_add_tcase(suite, tests);
+    return check_main(suite);
+}
