@@ -56,11 +56,18 @@ static void remember(har__pass *p, har_tap_judgement *t, const har_spot *spot,
 static void see_width(har__pass *p, int64_t i_tap, int64_t row)
 {
     const har_yard_tap *tap = &p->yard->tap[i_tap];
-    double largest = 0.0;
+    double largest = 0.0, sum = 0.0;
     if (tap->tolerance == NULL)
         return;
-    for (int64_t j = 0; j < tap->extent.n_col; j++)
+    for (int64_t j = 0; j < tap->extent.n_col; j++) {
         largest = fmax(largest, fabs(p->expected[j]));
+        sum += p->expected[j] * p->expected[j];
+    }
+    const double rms = sqrt(sum / (double)tap->extent.n_col);
+    p->judged->tap[i_tap].n_blind +=
+        tap->rms_tolerance != NULL
+            ? !(har_yardstick_allowed_rms(tap, row) <= HAR_BLIND * rms)
+            : !(har_yardstick_allowed(tap, row) <= HAR_BLIND * largest);
     const double relative = har_yardstick_allowed(tap, row) / largest;
     if (largest == 0.0 || !(relative > p->judged->widest))
         return;
@@ -137,6 +144,7 @@ static void absent_tap(har__pass *p, int64_t i_tap, bool is_misshapen)
     bool optional = false;
     const bool expected =
         har_namemap_expects(p->map, har_yard_body(tap), &optional);
+    optional |= tap->is_spare;
     if (tap->is_input || !expected || (optional && !is_misshapen)) {
         snprintf(t->problem, sizeof t->problem,
                  tap->is_input || expected ? "not in the dump"
@@ -202,6 +210,22 @@ static void tell_bad_values(har__pass *p, int64_t begin, int64_t end)
     }
 }
 
+/* Errors that every row may have and not all of them: over the whole tap. */
+static void judge_all_rows(har__pass *p, har_tap_judgement *t,
+                           const har_diff *sum)
+{
+    if (!(p->sum_allowed > 0.0) || !isfinite(p->sum_allowed))
+        return;
+    const double n = (double)t->n_judged;
+    t->width = sqrt(p->sum_allowed / sum->sum_sq_expected);
+    t->tap_ratio = sqrt(sum->sum_sq_error / p->sum_allowed) / HAR_TAP_SHARE;
+    if (!(t->tap_ratio <= 1.0) && n > 0.0 && t->problem[0] == '\0')
+        snprintf(t->problem, sizeof t->problem,
+                 "rms error of its rows together %.3g times what roundings "
+                 "make, %.2g of the tap's rms",
+                 t->tap_ratio, har_diff_relative_rms(sum));
+}
+
 /* The verdict of a tap whose rows have been seen. */
 static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
 {
@@ -215,6 +239,7 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
                  "left to compare, dump with the golden's routing and use "
                  "--forced-routing",
                  (long long)t->n_excluded, (long long)t->n_row);
+    judge_all_rows(p, t, sum);
     if (t->n_row > 0 && t->n_silent == t->n_row)
         snprintf(t->problem, sizeof t->problem,
                  "no token's choices can be read");
@@ -223,6 +248,9 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
         t->verdict = HAR_FAIL;
     else if (t->n_marginal > 0)
         t->verdict = HAR_MARGINAL;
+    t->is_undecided =
+        t->is_judged && t->verdict != HAR_FAIL &&
+        (double)t->n_blind > HAR_MAY_BLIND * (double)t->n_judged;
     if (p->judged->forced_routing && har_is_choice(tap) &&
         t->verdict != HAR_FAIL) {
         t->is_judged = false;
@@ -237,6 +265,7 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
     har_diff sum;
     int64_t begin, end;
     har_diff_init(&sum);
+    p->sum_allowed = 0.0;
     CORE_TRY(har__routing_enter(p, tap));
     har_foreign_pieces(p->dump, i_tap, &begin, &end);
     if (begin == end) {
@@ -259,8 +288,9 @@ static void sum_up(har__pass *p)
         const har_tap_judgement *t = &g->tap[i];
         const bool counts = t->is_judged || t->verdict == HAR_FAIL;
         g->n_judged += counts;
-        g->n_passed += counts && t->verdict == HAR_PASS;
-        g->n_marginal += t->verdict == HAR_MARGINAL;
+        g->n_undecided += t->is_undecided;
+        g->n_passed += counts && t->verdict == HAR_PASS && !t->is_undecided;
+        g->n_marginal += t->verdict == HAR_MARGINAL && !t->is_undecided;
         g->n_failed += t->verdict == HAR_FAIL;
         g->n_excluded += t->n_excluded;
         g->n_silent += t->n_silent;

@@ -28,6 +28,7 @@ typedef struct har__pass {
     double *expected, *found, *tmp;
     int64_t *ids;        /* two rows                                          */
     int *owner;          /* piece of each element, -1: none                   */
+    double sum_allowed;  /* of the squares of a tap's rms tolerances          */
     har__routing routing;
 } har__pass;
 

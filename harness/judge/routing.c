@@ -11,7 +11,8 @@
  * way it fell.  Traps: a small margin does not excuse
  * an expert far down the list; a NaN margin excuses nothing; a flip acts on
  * its own token from there on, on the later tokens of its row only from the
- * next layer on, through attention.
+ * next layer on, through attention; in a forced dump on its own token to the end
+ * of the layer.
  */
 #include "harness/judge/judge_impl.h"
 
@@ -113,9 +114,11 @@ core_status har__routing_enter(har__pass *p, const har_yard_tap *tap)
     if (layer == r->layer)
         return CORE_OK;
     r->layer = layer;
+    const int64_t n_token = tap->extent.n_b * tap->extent.n_t;
+    for (int64_t i = 0; p->yard->forcing != HAR_FED_NOTHING && i < n_token; i++)
+        r->from[i] = HAR__NEVER;
     const core_tap idx = {CORE_TAP_TOPK_IDX, layer};
     r->idx = layer < 0 ? NULL : har_yardstick_find(p->yard, tap->part, idx);
-    const int64_t n_token = tap->extent.n_b * tap->extent.n_t;
     memset(r->is_known, 0, (size_t)n_token * sizeof *r->is_known);
     if (r->idx == NULL)
         return CORE_OK;
@@ -214,6 +217,8 @@ static void exclude(har__pass *p, const har_yard_tap *idx, int64_t token)
     const int64_t now = moment(idx), n_t = idx->extent.n_t;
     const int64_t next = (int64_t)(r->layer + 1) * CORE_N_TAP_KINDS;
     r->from[token] = r->from[token] < now + 1 ? r->from[token] : now + 1;
+    if (p->yard->forcing != HAR_FED_NOTHING) /* the next layer is fed the golden's */
+        return;
     for (int64_t i = token + 1; i / n_t == token / n_t; i++)
         r->from[i] = r->from[i] < next ? r->from[i] : next;
 }

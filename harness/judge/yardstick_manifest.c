@@ -36,15 +36,28 @@ static void read_estimate(har_yardstick *y, const json_t *root)
     const json_t *numerics =
         json_object_get(json_object_get(root, "numerics"), y->numerics);
     const json_t *tolerance = json_object_get(numerics, "tolerance");
-    const json_t *runs = json_object_get(tolerance, "runs");
+    const json_t *draws = json_object_get(tolerance, "draws");
     const json_t *factor = json_object_get(tolerance, "factor");
-    if (json_is_integer(runs) && json_is_number(factor))
+    if (json_is_integer(draws) && json_is_number(factor))
         snprintf(y->estimate, sizeof y->estimate,
-                 "%g times the drift of %lld drawn reference runs",
+                 "%g times the largest deviation of %lld draws",
                  json_number_value(factor),
-                 (long long)json_integer_value(runs));
+                 (long long)json_integer_value(draws));
     else
         snprintf(y->estimate, sizeof y->estimate, "as the golden states them");
+}
+
+/* The fingerprint of the numerics' file, and which taps are in it. */
+static void read_file(har_yardstick *y, const json_t *root)
+{
+    char name[40];
+    snprintf(name, sizeof name, "%s.safetensors", y->numerics);
+    const char *xxh3 = json_string_value(json_object_get(
+        json_object_get(json_object_get(root, "files"), name), "xxh3"));
+    const char *taps = json_string_value(json_object_get(root, "taps"));
+    snprintf(y->fingerprint, sizeof y->fingerprint, "%.20s",
+             xxh3 != NULL ? xxh3 : "");
+    y->is_coarse = taps != NULL && strcmp(taps, "coarse") == 0;
 }
 
 static core_status read_members(har_yardstick *y, const json_t *root,
@@ -55,6 +68,7 @@ static core_status read_members(har_yardstick *y, const json_t *root,
                  "%s: expected schema '%s', found '%.60s'", path, SCHEMA,
                  schema != NULL ? schema : "nothing");
     read_estimate(y, root);
+    read_file(y, root);
     return read_spec(y, root, path);
 }
 
