@@ -9,7 +9,6 @@
  */
 #include "golden/golden_impl.h"
 
-#include "ref/ref.h"
 
 #include <math.h>
 #include <string.h>
@@ -66,12 +65,12 @@ static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
 {
     const core_groups groups = {gold->n_group, gold->first_row};
     for (int i = 0; i < n_draws(&pass->spec); i++) {
-        const int forcing = i / GOLD__DRAWS;
+        const ref_forcing forcing = (ref_forcing)(i / GOLD__DRAWS);
         gold__measuring measuring = {&pass->taps, forcing};
         const core_tap_sink sink = gold__spread_sink(&measuring);
         const ref_draw draw = {.seed = GOLD__SEED,
                                .run = (uint64_t)(i % GOLD__DRAWS),
-                               .forcing = (ref_forcing)forcing,
+                               .forcing = forcing,
                                .values = honest_values,
                                .routing = honest_routing,
                                .self = &pass->taps};

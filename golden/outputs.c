@@ -11,7 +11,6 @@
 #include "core/base/arena.h"
 #include "core/pass/tapfile.h"
 #include "golden/switch_names.h"
-#include "ref/ref.h"
 
 #include <stdio.h>
 #include <stdlib.h>

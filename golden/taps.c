@@ -10,7 +10,6 @@
 #include "golden/golden_impl.h"
 
 #include "core/base/arena.h"
-#include "ref/ref.h"
 
 #include <math.h>
 #include <stdlib.h>

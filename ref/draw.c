@@ -24,8 +24,8 @@
 
 enum {
     STRIP = 256,     /* outputs of one sgemm                                  */
-    MAX_BLOCKS = 4,  /* of K                                                  */
-    MIN_BLOCK = 48,  /* terms of a block, about                               */
+    MAX_BLOCKS = 3,  /* of K                                                  */
+    MIN_BLOCK = 8,   /* terms of a block, about                               */
     LANE_CHOICES = 7 /* 1, 2, .. 64                                           */
 };
 
@@ -50,6 +50,7 @@ static ref__drawn draw(const ref__run *run, uint64_t index)
         .n_lane = 1 << block.word[0] % LANE_CHOICES,
         .n_block = 1 + (int)(block.word[1] % MAX_BLOCKS),
         .first = (int)(block.word[2] % MAX_BLOCKS),
+        .cut = (double)(block.word[2] >> 8) * 0x1p-24,
         .descending = block.word[3] % 2 != 0,
     };
 }
@@ -138,23 +139,36 @@ typedef struct floats {
     bool transposed;
 } floats;
 
+/* Where block b of n_block begins: all but the first are moved by the same
+ * drawn part of a block.                                                     */
+static int64_t first_term(const ref__drawn *d, int64_t n_k, int64_t b,
+                          int64_t n_block)
+{
+    const double moved = b > 0 && b < n_block ? d->cut - 0.5 : 0.0;
+    return (int64_t)((double)n_k * ((double)b + moved) / (double)n_block);
+}
+
 /* y = the terms [k0, k1) of it, block by block. */
 static void sum_blocks(const ref__drawn *d, const floats *p, int64_t k0,
                        int64_t k1, float *y)
 {
     const int64_t n_k = k1 - k0, most = (n_k + MIN_BLOCK - 1) / MIN_BLOCK;
     const int64_t n_block = d->n_block < most ? d->n_block : most;
+    bool begun = false;
     for (int64_t i = 0; i < n_block; i++) {
         const int64_t turn = (d->first + i) % n_block;
         const int64_t b = d->descending ? n_block - 1 - turn : turn;
-        const int64_t from = k0 + b * n_k / n_block;
-        const int64_t to = k0 + (b + 1) * n_k / n_block;
+        const int64_t from = k0 + first_term(d, n_k, b, n_block);
+        const int64_t to = k0 + first_term(d, n_k, b + 1, n_block);
+        if (to == from)
+            continue;
         cblas_sgemm(CblasRowMajor, CblasNoTrans,
                     p->transposed ? CblasTrans : CblasNoTrans,
                     (blasint)p->n_row, (blasint)p->n, (blasint)(to - from),
                     1.0f, p->x + from, (blasint)p->n_k,
                     p->transposed ? p->w + from : p->w + from * p->ld_w,
-                    (blasint)p->ld_w, i == 0 ? 0.0f : 1.0f, y, (blasint)p->n);
+                    (blasint)p->ld_w, begun ? 1.0f : 0.0f, y, (blasint)p->n);
+        begun = true;
     }
 }
 

@@ -108,6 +108,7 @@ typedef struct ref__drawn {
     int n_lane;  /* of a sum: a power of two                              */
     int n_block; /* of a product's K, the first of them, and the direction */
     int first;
+    double cut;      /* [0, 1): where the blocks meet                         */
     bool descending;
 } ref__drawn;
 

@@ -1,9 +1,10 @@
 /* harness/judge/forced.c -- see forced.h.
  *
- * A dump whose hooks did not fire would be judged by tolerances that are far too
- * narrow for it, so it has to show what it was fed: bit for bit the bundle's.
- * Traps: a rank that holds no tap of a layer need not show that layer's input; a
- * fed tensor is the bundle's whole, also where the taps are shards.
+ * A dump whose hooks did not fire would be judged by tolerances that are far
+ * too narrow for it, so it has to show what it was fed: bit for bit the
+ * bundle's. Traps: a rank that holds no tap of a layer need not show that
+ * layer's input; a fed tensor is the bundle's whole, also where the taps are
+ * shards.
  */
 #include "harness/judge/forced.h"
 
@@ -37,9 +38,10 @@ core_status har_forced_read(har_forcing *out, const har_foreign *d)
     for (int k = HAR_FED_LAYERS; k < HAR_N_FORCINGS; k++)
         if (strcmp(first, words[k]) == 0)
             *out = (har_forcing)k;
-    CORE_FAIL_IF(*out == HAR_FED_NOTHING, CORE_E_FORMAT,
-                 "%s: metadata 'forced': expected layer or block, found '%.40s'",
-                 core_st_path(d->file[0].st), first);
+    CORE_FAIL_IF(
+        *out == HAR_FED_NOTHING, CORE_E_FORMAT,
+        "%s: metadata 'forced': expected layer or block, found '%.40s'",
+        core_st_path(d->file[0].st), first);
     return CORE_OK;
 }
 
@@ -109,8 +111,8 @@ static core_status check_fed(const har_foreign *d, const har_yardstick *y,
     core_tap_name(tap, body);
     const har_yard_tap *golden = har_yardstick_find(y, part, tap);
     const core_st_tensor *fed = find_fed(d, prefix, body);
-    CORE_FAIL_IF(golden == NULL, CORE_E_FORMAT, "%s: expected the tensor '%s%s'",
-                 y->path, prefix, body);
+    CORE_FAIL_IF(golden == NULL, CORE_E_FORMAT,
+                 "%s: expected the tensor '%s%s'", y->path, prefix, body);
     CORE_FAIL_IF(fed == NULL, CORE_E_INPUT,
                  "%s: says forced=%s: expected what it was fed, '%sfed/%s', "
                  "found no such tensor",

@@ -100,12 +100,21 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
     if (tap->name.is_tap && tap->name.tap.kind == CORE_TAP_LOGITS)
         har__figures_row(p, tap, row);
     har_spot spot = har__blank_spot(p, i_tap, row);
-    const bool excluded = har__routing_excludes(p, tap, row);
+    bool excluded = har__routing_excludes(p, tap, row);
+    const har_diff before = *sum;
+    const double allowed_before = p->sum_allowed;
     bool good = true;
     if (har_is_choice(tap))
         good = har__routing_judge(p, i_tap, row, &spot);
     else if (!excluded)
         good = har__judge_row(p, i_tap, row, &spot, sum);
+    if (!good && har__drops_excuse(p, tap, row)) {
+        har__set_aside(p, tap, row / tap->extent.n_k, 0);
+        p->judged->n_moved_drops++;
+        excluded = true;
+        *sum = before;
+        p->sum_allowed = allowed_before;
+    }
     if (excluded)
         t->n_excluded++;
     else
@@ -267,6 +276,11 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
     har_diff_init(&sum);
     p->sum_allowed = 0.0;
     CORE_TRY(har__routing_enter(p, tap));
+    if (tap->name.is_tap && tap->name.tap.kind > CORE_TAP_SLOT &&
+        p->routing.layer >= 0 && !p->routing.is_marked) {
+        CORE_TRY(har__drops_enter(p));
+        p->routing.is_marked = true;
+    }
     har_foreign_pieces(p->dump, i_tap, &begin, &end);
     if (begin == end) {
         absent_tap(p, i_tap, has_finding(p, i_tap));
@@ -415,6 +429,7 @@ core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
     free(p.routing.found);
     free(p.routing.is_known);
     free(p.routing.from);
+    free(p.routing.may_move);
     if (status == CORE_OK)
         *out = judged;
     else

@@ -20,7 +20,7 @@
 
 enum { HAR_TAP_SPOTS = 3, HAR_WORST_ROWS = 12 };
 
-#define HAR_TAP_SHARE 0.5  /* of the rms tolerances, over all rows            */
+#define HAR_TAP_SHARE 0.3 /* of the rms tolerances, over all rows           */
 #define HAR_BLIND 0.5      /* tolerance over its row from which it is blind   */
 #define HAR_MAY_BLIND 0.1  /* share of the rows before a tap is undecided     */
 
@@ -90,6 +90,7 @@ typedef struct har_judgement {
     int64_t first;             /* failing in execution order, -1: none        */
     int64_t n_choice, n_same;  /* compared, those that agree                  */
     int64_t n_certified, n_uncertified; /* flips                              */
+    int64_t n_moved_drops;     /* tokens that a rounding dropped, or kept     */
     int64_t n_excluded;        /* rows set aside, of all taps                 */
     int64_t n_silent;          /* choices of a token that nobody recorded     */
     int64_t n_padding;         /* tokens that are no real ones: not judged    */

@@ -187,6 +187,11 @@ static void write_routing(const har_judgement *g, FILE *out)
                 (long long)g->n_same, (long long)g->n_choice,
                 (long long)g->n_certified, (long long)g->n_uncertified,
                 (long long)g->n_excluded);
+    if (g->n_moved_drops > 0)
+        fprintf(out,
+                "drops      %lld that a rounding or a flip may move: their rows "
+                "are set aside\n",
+                (long long)g->n_moved_drops);
     if (g->n_silent > 0)
         fprintf(out,
                 "routing    %lld choices were not recorded or cannot be read: "
@@ -305,9 +310,9 @@ static void write_hint(const har_judgement *g, FILE *out)
     if (g->n_failed == 0 ||
         g->yard->spec.capacity.rule == CORE_CAPACITY_NONE || g->forced_routing)
         return;
-    fputs("hint       the model drops tokens: a dump with other token groups, or "
-          "in which a\n           token flipped, drops others than the golden; "
-          "--forced-routing judges the rest\n",
+    fputs("hint       the model drops tokens: a dump with other token groups "
+          "drops others than\n           the golden; --forced-routing judges the "
+          "rest\n",
           out);
 }
 

@@ -292,6 +292,7 @@ void har_yardstick_close(har_yardstick *yard)
 {
     core_st_close(yard->taps);
     core_st_close(yard->input);
+    free(yard->first_row);
     free(yard->part);
     free(yard->tap);
     memset(yard, 0, sizeof *yard);

@@ -60,6 +60,8 @@ typedef struct har_yardstick {
     har_yard_tap *tap;           /* owned; in execution order                 */
     int64_t n_ignored;           /* tensors of a plain file that are no taps  */
     core_spec spec;              /* of a bundle; all 0: not known             */
+    int64_t n_group;             /* token groups of a bundle, 0: not said     */
+    int64_t *first_row;          /* [n_group+1]; owned                        */
 } har_yardstick;
 
 /* Is this a bundle?  A folder counts as one.                         [local] */

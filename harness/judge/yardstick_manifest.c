@@ -6,6 +6,7 @@
  */
 #include "harness/judge/yardstick.h"
 
+#include "core/base/arena.h"
 #include "core/files/json.h"
 #include "core/files/text.h"
 
@@ -60,6 +61,32 @@ static void read_file(har_yardstick *y, const json_t *root)
     y->is_coarse = taps != NULL && strcmp(taps, "coarse") == 0;
 }
 
+/* The token groups, which must cut the rows of a batch. */
+static core_status read_groups(har_yardstick *y, const json_t *root,
+                               const char *path)
+{
+    const json_t *groups = json_object_get(root, "token_groups");
+    const int64_t n = (int64_t)json_array_size(groups);
+    const json_int_t n_b = json_integer_value(
+        json_object_get(json_object_get(root, "batch"), "rows"));
+    void *memory = NULL;
+    if (n < 2)
+        return CORE_OK;
+    CORE_TRY(core_alloc(&memory, n, sizeof *y->first_row, "token groups"));
+    y->first_row = memory;
+    y->n_group = n - 1;
+    for (int64_t i = 0; i < n; i++) {
+        const json_t *row = json_array_get(groups, (size_t)i);
+        y->first_row[i] = json_integer_value(row);
+        CORE_FAIL_IF(!json_is_integer(row) || y->first_row[i] > n_b ||
+                         y->first_row[i] < (i > 0 ? y->first_row[i - 1] : 0),
+                     CORE_E_FORMAT,
+                     "%s: token_groups: expected rows of the batch, ascending",
+                     path);
+    }
+    return CORE_OK;
+}
+
 static core_status read_members(har_yardstick *y, const json_t *root,
                                 const char *path)
 {
@@ -69,6 +96,7 @@ static core_status read_members(har_yardstick *y, const json_t *root,
                  schema != NULL ? schema : "nothing");
     read_estimate(y, root);
     read_file(y, root);
+    CORE_TRY(read_groups(y, root, path));
     return read_spec(y, root, path);
 }
 
