@@ -123,6 +123,10 @@ ref__drawn ref__draw_operator(const ref__run *run, core_tap_kind kind,
                               int layer);
 ref__drawn ref__draw_product(const ref__run *run, core_weight id);
 
+/* Turn some of the stored elements [first, first + n) of a tap by a unit, in
+ * draws of one style.                                                        */
+void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
+               int64_t first, int64_t n, double *y);
 /* Put elements [first, first + n) of the honest tap in place of values[0..n),
  * if this pass forces it.                                                    */
 void ref__force(const ref__run *run, core_tap_kind kind, int layer,

@@ -63,13 +63,15 @@ static void see_width(har__pass *p, int64_t i_tap, int64_t row)
         largest = fmax(largest, fabs(p->expected[j]));
         sum += p->expected[j] * p->expected[j];
     }
+    if (largest == 0.0) /* zeros have no size */
+        return;
     const double rms = sqrt(sum / (double)tap->extent.n_col);
     p->judged->tap[i_tap].n_blind +=
         tap->rms_tolerance != NULL
             ? !(har_yardstick_allowed_rms(tap, row) <= HAR_BLIND * rms)
             : !(har_yardstick_allowed(tap, row) <= HAR_BLIND * largest);
     const double relative = har_yardstick_allowed(tap, row) / largest;
-    if (largest == 0.0 || !(relative > p->judged->widest))
+    if (!(relative > p->judged->widest))
         return;
     p->judged->widest = relative;
     p->judged->widest_tap = i_tap;
@@ -242,24 +244,26 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     t->is_judged = t->n_judged > 0;
     t->relative_rms = har_diff_relative_rms(sum);
-    if (2 * t->n_excluded > t->n_row)
-        snprintf(t->problem, sizeof t->problem,
-                 "%lld of %lld rows follow a certified flip: too little is "
-                 "left to compare, dump with the golden's routing and use "
-                 "--forced-routing",
-                 (long long)t->n_excluded, (long long)t->n_row);
     judge_all_rows(p, t, sum);
     if (t->n_row > 0 && t->n_silent == t->n_row)
         snprintf(t->problem, sizeof t->problem,
                  "no token's choices can be read");
+    const bool is_left = 2 * t->n_excluded <= t->n_row;
     if (t->n_failed > 0 || t->problem[0] != '\0' || has_finding(p, i_tap) ||
-        (t->n_judged == 0 && t->n_row > 0))
+        (t->n_judged == 0 && t->n_row > 0 && is_left))
         t->verdict = HAR_FAIL;
     else if (t->n_marginal > 0)
         t->verdict = HAR_MARGINAL;
     t->is_undecided =
-        t->is_judged && t->verdict != HAR_FAIL &&
-        (double)t->n_blind > HAR_MAY_BLIND * (double)t->n_judged;
+        t->verdict != HAR_FAIL &&
+        (!is_left || (t->is_judged && (double)t->n_blind >
+                                          HAR_MAY_BLIND * (double)t->n_judged));
+    if (t->is_undecided && !is_left)
+        snprintf(t->problem, sizeof t->problem,
+                 "%lld of %lld rows follow a certified flip: too little is "
+                 "left to compare, feed the golden's inputs or dump with its "
+                 "routing and use --forced-routing",
+                 (long long)t->n_excluded, (long long)t->n_row);
     if (p->judged->forced_routing && har_is_choice(tap) &&
         t->verdict != HAR_FAIL) {
         t->is_judged = false;
@@ -300,7 +304,8 @@ static void sum_up(har__pass *p)
     g->first = -1;
     for (int64_t i = 0; i < g->n_tap; i++) {
         const har_tap_judgement *t = &g->tap[i];
-        const bool counts = t->is_judged || t->verdict == HAR_FAIL;
+        const bool counts =
+            t->is_judged || t->is_undecided || t->verdict == HAR_FAIL;
         g->n_judged += counts;
         g->n_undecided += t->is_undecided;
         g->n_passed += counts && t->verdict == HAR_PASS && !t->is_undecided;

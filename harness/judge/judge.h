@@ -44,7 +44,8 @@ typedef struct har_tap_judgement {
     int64_t n_missing;    /* rows with an element that no file holds          */
     int64_t n_silent;     /* choices not captured, or unreadable              */
     int64_t n_blind;      /* rows that a half or twice themselves might pass  */
-    bool is_undecided;    /* no FAIL, and too many of its rows are blind      */
+    bool is_undecided;    /* no FAIL, and too many of its rows are blind or
+                           * set aside                                        */
     double width;         /* rms of its tolerances over its own, 0: has none  */
     double ratio;         /* of the worst row                                 */
     double tap_ratio;     /* rms error of all rows / what a tap may have      */

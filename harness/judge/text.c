@@ -91,10 +91,10 @@ const char *har__figures_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
 
 const char *har__mark_text(const har_tap_judgement *t)
 {
-    if (!t->is_judged && t->verdict != HAR_FAIL)
-        return "-";
     if (t->is_undecided)
         return "UNDECIDED";
+    if (!t->is_judged && t->verdict != HAR_FAIL)
+        return "-";
     return har_verdict_name(t->verdict);
 }
 
@@ -286,16 +286,19 @@ static void write_undecided(const har_judgement *g, FILE *out)
     int64_t n = 0;
     if (g->n_undecided == 0)
         return;
-    fputs("undecided  tolerances that rows of half or twice their values might "
-          "pass\n",
-          out);
+    fputs("undecided\n", out);
     for (int64_t i = 0; i < g->n_tap; i++) {
         const har_tap_judgement *t = &g->tap[i];
-        if (t->is_undecided && n++ < MAX_LINES)
-            fprintf(out, "  %s: %lld of %lld rows; tolerances of %.2g of the "
-                         "tap's rms\n",
-                    g->yard->tap[i].data->name, (long long)t->n_blind,
-                    (long long)t->n_row, t->width);
+        if (!t->is_undecided || n++ >= MAX_LINES)
+            continue;
+        fprintf(out, "  %s: ", g->yard->tap[i].data->name);
+        if (t->problem[0] != '\0')
+            fprintf(out, "%s\n", t->problem);
+        else
+            fprintf(out,
+                    "%lld of %lld rows might be half or twice themselves and "
+                    "pass: tolerances of %.2g of the tap's rms\n",
+                    (long long)t->n_blind, (long long)t->n_row, t->width);
     }
     if (n > MAX_LINES)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
