@@ -100,6 +100,10 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
     CORE_TRY(ref_model_open(&model, &pass->spec, weights, numerics, &ref));
     core_status status =
         ref_forward(model, &gold->batch, &groups, &sink, &stats);
+    if (status == CORE_OK && numerics == CORE_EXACT && !isfinite(stats.bits))
+        status = core_fail(CORE_E_INPUT,
+                           "%s: a sum overflows, or is over a NaN",
+                           stats.not_exact);
     if (status == CORE_OK && numerics == CORE_EXACT && !stats.exact)
         status = core_fail(CORE_E_EXACT,
                            "%s: a sum does not fit the 53 bits of exact mode; "

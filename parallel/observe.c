@@ -162,15 +162,13 @@ void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
                 double step_x, double step_w)
 {
     par_stats *stats = m->stats;
-    if (!isfinite(norm_x) || !isfinite(norm_w)) {
-        if (stats->is_written)
-            stats->unwritten = tap;
-        stats->is_written = false;
-        return;
-    }
+    char name[CORE_NAME_BYTES];
+    const bool is_number = isfinite(norm_x) && isfinite(norm_w);
+    if (!is_number && stats->is_written)
+        stats->unwritten = tap;
+    stats->is_written &= is_number;
     if (core_product_is_exact(norm_x, norm_w, step_x, step_w) || !stats->exact)
         return;
-    char name[CORE_NAME_BYTES];
     const double bits = log2(norm_x * norm_w / (step_x * step_w));
     stats->exact = false;
     snprintf(stats->not_exact, sizeof stats->not_exact,

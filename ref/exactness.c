@@ -36,6 +36,7 @@ void ref__record_bits(const ref__run *run, core_tap_kind kind, int layer,
         return;
     char name[CORE_NAME_BYTES];
     stats->exact = false;
+    stats->not_exact_tap = (core_tap){kind, layer};
     snprintf(stats->not_exact, sizeof stats->not_exact,
              "%s: %.1f bits, %d allowed",
              core_tap_name((core_tap){kind, layer}, name), bits, DOUBLE_BITS);

@@ -242,7 +242,8 @@ static void pass(ref__run *run, bool dry)
 
 static core_status forward(ref_model *model, const core_batch *batch,
                            const core_groups *groups, const ref_draw *draw,
-                           const core_tap_sink *sink, ref_stats *stats)
+                           const ref_dealt *dealt, const core_tap_sink *sink,
+                           ref_stats *stats)
 {
     const double wall = core_seconds(CLOCK_MONOTONIC);
     const double cpu = core_seconds(CLOCK_PROCESS_CPUTIME_ID);
@@ -255,6 +256,7 @@ static core_status forward(ref_model *model, const core_batch *batch,
         .sink = sink,
         .draw = draw,
         .draw_stream = draw != NULL ? ref__draw_stream(draw) : 0,
+        .dealt = dealt,
         .stats = &result,
         .numerics = model->numerics,
         .exact = model->numerics == CORE_EXACT,
@@ -289,7 +291,15 @@ core_status ref_forward(ref_model *model, const core_batch *batch,
                         const core_groups *groups, const core_tap_sink *sink,
                         ref_stats *stats)
 {
-    return forward(model, batch, groups, NULL, sink, stats);
+    return forward(model, batch, groups, NULL, NULL, sink, stats);
+}
+
+core_status ref_forward_dealt(ref_model *model, const core_batch *batch,
+                              const core_groups *groups,
+                              const ref_dealt *dealt,
+                              const core_tap_sink *sink, ref_stats *stats)
+{
+    return forward(model, batch, groups, NULL, dealt, sink, stats);
 }
 
 core_status ref_forward_drawn(ref_model *model, const core_batch *batch,
@@ -299,7 +309,7 @@ core_status ref_forward_drawn(ref_model *model, const core_batch *batch,
     core_assert(draw != NULL && draw->routing != NULL);
     CORE_TRY(ref__make_floats(model));
     core_assert(draw->values != NULL || draw->forcing == REF_FREE);
-    return forward(model, batch, groups, draw, sink, stats);
+    return forward(model, batch, groups, draw, NULL, sink, stats);
 }
 
 size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t)

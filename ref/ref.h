@@ -27,6 +27,7 @@ typedef struct ref_stats {
     double gemm_flops;   /* 2*m*n*k of every matrix product            */
     bool exact;          /* exact mode: every product fits 53 bits     */
     char not_exact[160]; /* else the first operator and the bits it needs */
+    core_tap not_exact_tap; /* its tap                                    */
     double bits;         /* exact mode: most bits that any product needed */
 } ref_stats;
 
@@ -56,6 +57,23 @@ CORE_NODISCARD core_status ref_forward(ref_model *model,
                                        const core_groups *groups,
                                        const core_tap_sink *sink,
                                        ref_stats *stats);
+
+/* Experts and weights that take the place of the router's, in every layer.
+ * Borrows both.                                                              */
+typedef struct ref_dealt {
+    const int64_t *expert; /* [N, K] distinct within a token                  */
+    const double *weight;  /* [N, K] stored values                            */
+} ref_dealt;
+
+/* As ref_forward, but what the router would choose is dealt.  Its logits and
+ * scores are computed all the same, and slots follow from what was dealt; dealt
+ * weights have bound 0.                                              [local] */
+CORE_NODISCARD core_status ref_forward_dealt(ref_model *model,
+                                             const core_batch *batch,
+                                             const core_groups *groups,
+                                             const ref_dealt *dealt,
+                                             const core_tap_sink *sink,
+                                             ref_stats *stats);
 
 /* By how much a token's experts idx [K] were chosen: the last chosen minus the
  * first rejected of the scores that the router compares, and, where experts are

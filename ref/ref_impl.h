@@ -57,6 +57,7 @@ typedef struct ref__run {
     const core_tap_sink *sink;
     const ref_draw *draw; /* NULL: an honest pass                             */
     uint64_t draw_stream;
+    const ref_dealt *dealt; /* NULL: the router chooses                       */
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;

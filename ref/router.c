@@ -160,8 +160,10 @@ static void bound_weights(const ref__run *run, const ref__routing *ro,
 static void put_weights(const ref__run *run, int layer, const ref__routing *ro)
 {
     float *bound = ref__bound_buffer(run, CORE_TAP_TOPK_WEIGHT, layer);
-    for (int64_t t = 0; bound != NULL && t < run->n; t++)
+    for (int64_t t = 0; bound != NULL && run->dealt == NULL && t < run->n; t++)
         bound_weights(run, ro, t, bound + t * run->spec->n_k);
+    if (bound != NULL && run->dealt != NULL)
+        memset(bound, 0, (size_t)(run->n * run->spec->n_k) * sizeof *bound);
     ref__put(run, CORE_TAP_TOPK_WEIGHT, layer, ro->weight, bound);
 }
 
@@ -214,6 +216,13 @@ static void choose(const ref__run *run, int layer, ref__routing *ro)
     }
 }
 
+static void take_dealt(const ref__run *run, ref__routing *ro)
+{
+    const size_t n = (size_t)(run->n * run->spec->n_k);
+    memcpy(ro->idx, run->dealt->expert, n * sizeof *ro->idx);
+    memcpy(ro->weight, run->dealt->weight, n * sizeof *ro->weight);
+}
+
 void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
 {
     const core_spec *spec = run->spec;
@@ -234,7 +243,10 @@ void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
                                   ro->probs + t * n_e);
         put_probs(run, layer, ro);
     }
-    choose(run, layer, ro);
+    if (run->dealt != NULL)
+        take_dealt(run, ro);
+    else
+        choose(run, layer, ro);
     const int64_t *forced = ref__forced_ints(run, CORE_TAP_SLOT, layer);
     if (forced != NULL)
         memcpy(ro->slot, forced, (size_t)(run->n * spec->n_k) * sizeof *forced);

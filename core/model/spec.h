@@ -238,6 +238,11 @@ CORE_NODISCARD core_status core_spec_parse_config(core_spec *out,
                                                   const char *text,
                                                   const char *name);
 
+/* The first real setting that applies and whose magnitude is above `most` or
+ * below 1/most, zero aside: its path in a spec file.                 [local] */
+bool core_spec_beyond(const core_spec *spec, double most, const char **path,
+                      double *value);
+
 /* Write the spec in our own YAML form: core_spec_parse_yaml reads it back.   */
 void core_spec_write_yaml(const core_spec *spec, FILE *out);
 

@@ -251,6 +251,22 @@ core_spec core__spec_blank(void)
     return spec;
 }
 
+bool core_spec_beyond(const core_spec *spec, double most, const char **path,
+                      double *value)
+{
+    for (int i = 0; i < N_FIELDS; i++) {
+        const field *f = &FIELDS[i];
+        if (f->type != FIELD_REAL || (f->when != NULL && !f->when(spec)))
+            continue;
+        *path = f->path;
+        *value = *(const double *)((const char *)spec + f->offset);
+        if (*value != 0.0 &&
+            !(fabs(*value) <= most && fabs(*value) >= 1.0 / most))
+            return true;
+    }
+    return false;
+}
+
 /* --- reading --- */
 
 static bool parse_integer(const char *text, int64_t *out)

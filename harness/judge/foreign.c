@@ -45,6 +45,16 @@ static core_status read_count(const har_dump_file *f, const char *key, int *out)
     return CORE_OK;
 }
 
+static core_status read_range(const har_dump_file *f, const char *key,
+                              har_range *out)
+{
+    const char *text = core_st_metadata(f->st, key);
+    *out = (har_range){0, -1};
+    return text == NULL || har_range_parse(out, text)
+               ? CORE_OK
+               : bad_metadata(f, key, "a range such as 7:9", text);
+}
+
 /* "rank 3 (tp 1, dp 0)" */
 static core_status read_owner(har_dump_file *f)
 {
@@ -125,10 +135,8 @@ static core_status read_metadata(har_dump_file *f, const har_namemap *map,
     const char *axes = core_st_metadata(f->st, "axes");
     if (axes != NULL && !har_axes_parse(&f->axes, axes))
         return bad_metadata(f, "axes", "bsh or sbh", axes);
-    const char *positions = core_st_metadata(f->st, "positions");
-    f->positions = (har_range){0, -1};
-    if (positions != NULL && !har_range_parse(&f->positions, positions))
-        return bad_metadata(f, "positions", "a range such as 7:9", positions);
+    CORE_TRY(read_range(f, "rows", &f->claim.b));
+    CORE_TRY(read_range(f, "positions", &f->claim.t));
     CORE_TRY(check_keys(f));
     return read_owner(f);
 }

@@ -5,9 +5,11 @@
  * may say
  *     rank "3", world "4", plan {"tp":1,"dp":0}   whose it is
  *     positions "7:9"          a decode dump: positions of the golden it holds
+ *     rows "0:1"               the same of the batch's rows
  *     axes "sbh", first_layer "8"
  *     slice:NAME, slice        place of tensor NAME, of the others (place.h)
- *     padded:NAME "32"         columns of the whole of NAME, padding included
+ *     padded:NAME, padded "32" columns of the whole of NAME, of the logits,
+ *                              padding included
  *     token_ids:NAME           the I64 tensor that lists the rows of NAME
  *     logical:NAME             the tensor that says which experts the physical
  *                              ones of NAME are
@@ -42,7 +44,7 @@ typedef struct har_dump_file {
     char name[128];       /* without its folder                               */
     char owner[96];       /* "rank 3 (tp 1, dp 0)", or the name               */
     int rank;             /* -1: not a rank's                                 */
-    har_range positions;  /* end < 0: all                                     */
+    har_claim claim;      /* what it holds of the batch                       */
     int first_layer;
     har_axes axes;
     bool has_lists;       /* has token_ids or logical experts of its own      */
@@ -65,8 +67,10 @@ typedef struct har_foreign {
     char path[512];
     char numerics[16];    /* that its metadata, types or values stand for; ""
                            * if it holds integers only                        */
-    const char *lattice;  /* "bf16", "fp16": where all values of its F32
-                           * activations are numbers of that type, else NULL  */
+    const char *lattice;  /* "bf16", "fp16", "fp32": where all its activations
+                           * are numbers of that type, coarser than `type`,
+                           * which stores them; else NULL                     */
+    core_dtype type;
     char held[320];       /* against what it is held, if nothing said so      */
     int n_file, world;    /* world: ranks there should be, 0: not said        */
     har_dump_file *file;  /* owned                                            */
@@ -75,14 +79,14 @@ typedef struct har_foreign {
     har_piece *piece;     /* owned; by tap                                    */
     int64_t n_finding, max_finding;
     har_finding *finding; /* owned                                            */
-    bool **wanted;        /* [parts][T] position is expected; owned           */
+    bool **wanted;        /* [parts][B*T] the token is expected; owned        */
     int n_part;
     bool is_bundle;       /* another golden: its tolerances are no taps       */
 } har_foreign;
 
 typedef struct har_foreign_options {
     const har_namemap *map;
-    const har_range *positions; /* of all files; NULL: as the files say       */
+    har_claim claim;            /* of all files; end < 0: as the files say    */
     const char *numerics;       /* the golden's file, NULL: by the types      */
 } har_foreign_options;
 

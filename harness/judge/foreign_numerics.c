@@ -11,6 +11,7 @@
  */
 #include "harness/judge/foreign.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,30 +59,37 @@ static int coarsest(const har_foreign *d, const har_namemap *map, bool all)
 /* --- values that have fewer bits than their type --- */
 
 typedef struct lattice {
-    bool is_bf16, is_fp16; /* so far                                      */
-    int64_t n_telling;     /* values with more bits than a power of two   */
+    const char *name;
+    core_dtype dtype;
+    bool fits; /* all values so far are numbers of this type          */
 } lattice;
 
-enum { ENOUGH = 16, CHUNK = 256 };
+enum { N_LATTICE = 3, ENOUGH = 16, CHUNK = 256 };
 
-static void see_values(lattice *l, const core_st_tensor *t)
+/* How many of the values have more bits than a power of two. */
+static int64_t see_values(lattice l[N_LATTICE], const core_st_tensor *t)
 {
-    uint32_t bits[CHUNK];
     double x[CHUNK], y[CHUNK];
-    uint16_t half[CHUNK];
-    for (int64_t at = 0; at < t->n && (l->is_bf16 || l->is_fp16); at += CHUNK) {
+    float stored[CHUNK];
+    int64_t n_telling = 0;
+    for (int64_t at = 0; at < t->n; at += CHUNK) {
         const int64_t n = t->n - at < CHUNK ? t->n - at : CHUNK;
-        memcpy(bits, (const char *)t->data + (size_t)at * sizeof *bits,
-               (size_t)n * sizeof *bits);
+        bool any = false;
+        int unused;
         core_st_read(t, at, n, x);
-        core_dtype_from_f64(half, x, CORE_DTYPE_F16, n);
-        core_dtype_to_f64(y, half, CORE_DTYPE_F16, n);
-        for (int64_t i = 0; i < n; i++) {
-            l->is_bf16 = l->is_bf16 && (bits[i] & 0xffffu) == 0;
-            l->is_fp16 = l->is_fp16 && x[i] == y[i];
-            l->n_telling += (bits[i] & 0x7fffffu) != 0;
+        for (int64_t i = 0; i < n; i++)
+            n_telling += fabs(frexp(x[i], &unused)) != 0.5 && x[i] != 0.0;
+        for (int k = 0; k < N_LATTICE; k++) {
+            core_dtype_from_f64(stored, x, l[k].dtype, n);
+            core_dtype_to_f64(y, stored, l[k].dtype, n);
+            for (int64_t i = 0; i < n && l[k].fits; i++)
+                l[k].fits = x[i] == y[i] || isnan(x[i]);
+            any |= l[k].fits;
         }
+        if (!any)
+            break;
     }
+    return n_telling;
 }
 
 static bool is_activation(const har_namemap *map, const core_st_tensor *t,
@@ -97,22 +105,33 @@ static bool is_activation(const har_namemap *map, const core_st_tensor *t,
            kind != CORE_TAP_ROUTER_PROBS && kind != CORE_TAP_TOPK_WEIGHT;
 }
 
-/* "bf16", "fp16", or NULL: of the F32 activations of a dump. */
-static const char *lattice_of(const har_foreign *d, const har_namemap *map)
+/* The coarsest type that holds all activations of type `dtype` of a dump; NULL
+ * if it is their own.                                                        */
+static const char *lattice_of(const har_foreign *d, const har_namemap *map,
+                              core_dtype dtype)
 {
-    lattice l = {true, true, 0};
+    lattice l[N_LATTICE] = {{"bf16", CORE_DTYPE_BF16, true},
+                            {"fp16", CORE_DTYPE_F16, true},
+                            {"fp32", CORE_DTYPE_F32, dtype == CORE_DTYPE_F64}};
+    int64_t n_telling = 0;
     for (int i = 0; i < d->n_file; i++) {
         const har_dump_file *f = &d->file[i];
         for (int64_t j = 0; j < core_st_count(f->st); j++) {
             const core_st_tensor *t = core_st_at(f->st, j);
-            if (t->dtype == CORE_DTYPE_F32 &&
-                is_activation(map, t, f->first_layer))
-                see_values(&l, t);
+            if (t->dtype == dtype && is_activation(map, t, f->first_layer))
+                n_telling += see_values(l, t);
         }
     }
-    if (l.n_telling < ENOUGH)
-        return NULL;
-    return l.is_bf16 ? "bf16" : l.is_fp16 ? "fp16" : NULL;
+    for (int k = 0; k < N_LATTICE && n_telling >= ENOUGH; k++)
+        if (l[k].fits)
+            return l[k].name;
+    return NULL;
+}
+
+/* Halves are held against bf16, whatever their kind. */
+static const char *numerics_of(const char *type)
+{
+    return strcmp(type, "fp32") == 0 ? "fp32" : "bf16";
 }
 
 /* --- together --- */
@@ -126,11 +145,13 @@ void har__foreign_numerics(har_foreign *d, const har_foreign_options *options)
     const char *word = said(d);
     if (options->numerics != NULL)
         word = options->numerics;
-    if (word == NULL && type == 2)
-        d->lattice = lattice_of(d, options->map);
+    if (word == NULL && (type == 1 || type == 2)) {
+        d->type = type == 1 ? CORE_DTYPE_F64 : CORE_DTYPE_F32;
+        d->lattice = lattice_of(d, options->map, d->type);
+    }
     snprintf(d->numerics, sizeof d->numerics, "%.15s",
              word != NULL         ? word
-             : d->lattice != NULL ? "bf16"
+             : d->lattice != NULL ? numerics_of(d->lattice)
                                   : by_type[type]);
 }
 
@@ -158,25 +179,25 @@ static core_status against_any(har_foreign *d, const char *golden,
     return har_yardstick_has(golden, *out) ? CORE_OK : lacks(golden, *out);
 }
 
-static core_status against_half(har_foreign *d, const char *golden,
-                                const char **out)
+static core_status against_lattice(har_foreign *d, const char *golden,
+                                   const char **out)
 {
-    const bool has_bf16 = har_yardstick_has(golden, "bf16");
-    *out = has_bf16 ? "bf16" : "fp32";
-    if (has_bf16)
+    const char *wanted = numerics_of(d->lattice);
+    const bool has_it = har_yardstick_has(golden, wanted);
+    const char *type = core_dtype_name(d->type);
+    *out = has_it ? wanted : "fp32";
+    if (has_it)
         snprintf(d->held, sizeof d->held,
-                 "all values of the dump's F32 activations are %s numbers: "
-                 "held against bf16 (--numerics fp32 overrules)",
-                 d->lattice);
+                 "all values of the dump's %s activations are %s numbers: held "
+                 "against %s (--numerics overrules)",
+                 type, d->lattice, wanted);
     else
         snprintf(d->held, sizeof d->held,
-                 "all values of the dump's F32 activations are %s numbers, "
-                 "but %.120s has no bf16.safetensors: held against fp32; "
-                 "golden make --numerics fp32,bf16 makes both",
-                 d->lattice, golden);
-    return has_bf16 || har_yardstick_has(golden, "fp32")
-               ? CORE_OK
-               : lacks(golden, "bf16");
+                 "all values of the dump's %s activations are %s numbers, but "
+                 "%.120s has no %s.safetensors: held against fp32; golden make "
+                 "--numerics fp32,bf16 makes both",
+                 type, d->lattice, golden, wanted);
+    return har_yardstick_has(golden, *out) ? CORE_OK : lacks(golden, wanted);
 }
 
 /* More bits than fp32: within its tolerances, if there is no better file. */
@@ -204,7 +225,7 @@ core_status har_foreign_against(har_foreign *d, const char *golden,
     if (asked == NULL && d->numerics[0] == '\0')
         return against_any(d, golden, out);
     if (asked == NULL && d->lattice != NULL)
-        return against_half(d, golden, out);
+        return against_lattice(d, golden, out);
     if (asked == NULL && strcmp(d->numerics, "fp64") == 0)
         return against_doubles(d, golden, out);
     for (int i = 0; i < N_KNOWN; i++)

@@ -66,7 +66,7 @@ static void write_header(const har_judgement *g, FILE *out)
 {
     char text[HAR_SPOT_TEXT];
     fprintf(out, "<header style=\"--verdict:var(--%s)\">\n<h1>%s</h1>\n<p>",
-            colour_of(g->verdict), har_verdict_name(g->verdict));
+            colour_of(g->verdict), har__word_text(g));
     har_page_text(out, har__verdict_text(text, g));
     if (g->first >= 0 && g->tap[g->first].n_failed > 0) {
         fputs("<br>", out);
@@ -249,7 +249,7 @@ void har_judge_html(const har_judgement *g, FILE *out)
 {
     char title[64];
     snprintf(title, sizeof title, "%s \xc2\xb7 moeparity compare",
-             har_verdict_name(g->verdict));
+             har__word_text(g));
     har_page_begin(out, title, "");
     write_header(g, out);
     for (int i = 0; i < g->yard->n_part; i++)

@@ -58,6 +58,7 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     core_json_put_int(o, "blind_rows", t->n_blind);
     core_json_put_number(o, "width", t->width);
     core_json_put_number(o, "tap_ratio", t->tap_ratio);
+    core_json_put(o, "bits", t->bits > 0.0 ? json_real(t->bits) : json_null());
     core_json_put_text(o, "problem", t->problem);
     core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
     if (t->n_failed > 0)
@@ -144,7 +145,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     for (int i = 0; i < g->n_routing; i++)
         json_array_append_new(routing, routing_object(g, &g->routing[i]));
     core_json_put_text(o, "schema", "moeparity.compare/2");
-    core_json_put_text(o, "verdict", har_verdict_name(g->verdict));
+    core_json_put_text(o, "verdict", har__word_text(g));
     core_json_put_int(o, "exit", g->verdict == HAR_FAIL);
     core_json_put_text(o, "golden", g->yard->path);
     core_json_put_text(o, "dump", g->dump->path);

@@ -132,7 +132,7 @@ static void see_rows(har__pass *p, int64_t i_tap, har_diff *sum)
     har_spot missing = {.row = 0};
     for (int64_t row = 0; row < n_row; row++) {
         const int64_t token = row / tap->extent.n_k;
-        if (p->dump->wanted[tap->part][token % part->n_t] &&
+        if (p->dump->wanted[tap->part][token] &&
             har_yardstick_is_real(part, token))
             see_row(p, i_tap, row, sum, &missing);
     }
@@ -264,6 +264,9 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
                  "left to compare, feed the golden's inputs or dump with its "
                  "routing and use --forced-routing",
                  (long long)t->n_excluded, (long long)t->n_row);
+    if (t->verdict == HAR_FAIL && t->is_judged &&
+        is_left && !has_finding(p, i_tap))
+        t->bits = har__grade_bits(p);
     if (p->judged->forced_routing && har_is_choice(tap) &&
         t->verdict != HAR_FAIL) {
         t->is_judged = false;
@@ -279,6 +282,7 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
     int64_t begin, end;
     har_diff_init(&sum);
     p->sum_allowed = 0.0;
+    p->grade = (har_precision){0};
     CORE_TRY(har__routing_enter(p, tap));
     if (tap->name.is_tap && tap->name.tap.kind > CORE_TAP_SLOT &&
         p->routing.layer >= 0 && !p->routing.is_marked) {
@@ -301,6 +305,7 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
 static void sum_up(har__pass *p)
 {
     har_judgement *g = p->judged;
+    int64_t n_imprecise = 0;
     g->first = -1;
     for (int64_t i = 0; i < g->n_tap; i++) {
         const har_tap_judgement *t = &g->tap[i];
@@ -311,6 +316,7 @@ static void sum_up(har__pass *p)
         g->n_passed += counts && t->verdict == HAR_PASS && !t->is_undecided;
         g->n_marginal += t->verdict == HAR_MARGINAL && !t->is_undecided;
         g->n_failed += t->verdict == HAR_FAIL;
+        n_imprecise += t->bits > 0.0;
         g->n_excluded += t->n_excluded;
         g->n_silent += t->n_silent;
         if (t->verdict == HAR_FAIL && g->first < 0)
@@ -331,6 +337,8 @@ static void sum_up(har__pass *p)
     }
     if (g->n_judged == 0)
         g->verdict = HAR_FAIL;
+    g->is_imprecise = n_imprecise > 0 && n_imprecise == g->n_failed &&
+                      g->n_note == p->dump->n_finding;
 }
 
 /* Would the first wrong tap fit in another order of its axes? */
@@ -350,6 +358,7 @@ static void tell_misfit(har__pass *p)
         const har_misfit about = {p->yard,
                                   &p->yard->tap[g->first],
                                   piece->tensor,
+                                  at->whole.n_col,
                                   at->axes,
                                   is_whole ? NULL : &slice,
                                   NULL};
@@ -370,10 +379,12 @@ static core_status make_room(har__pass *p)
     for (int64_t i = 0; i < p->dump->n_piece; i++) /* with their padding */
         if (p->dump->piece[i].place.c.end > widest)
             widest = p->dump->piece[i].place.c.end;
-    CORE_TRY(core_alloc(&m, 3 * widest, sizeof(double), "rows"));
+    CORE_TRY(core_alloc(&m, 5 * widest, sizeof(double), "rows"));
     p->expected = m;
     p->found = p->expected + widest;
     p->tmp = p->found + widest;
+    p->error = p->tmp + widest;
+    p->bound = p->error + widest;
     CORE_TRY(core_alloc(&m, 2 * widest, sizeof(int64_t), "ids"));
     p->ids = m;
     CORE_TRY(core_alloc(&m, widest, sizeof(int), "owners"));

@@ -50,6 +50,8 @@ typedef struct har_tap_judgement {
     double ratio;         /* of the worst row                                 */
     double tap_ratio;     /* rms error of all rows / what a tap may have      */
     double relative_rms;
+    double bits;          /* FAIL, but its errors look like rounding to so many
+                           * bits: PRECISION; else 0                          */
     int n_spot;
     har_spot spot[HAR_TAP_SPOTS]; /* rows, the worst first                    */
     har_spot first_bad;   /* if n_failed > 0                                  */
@@ -86,6 +88,7 @@ typedef struct har_judgement {
     har_tap_judgement *tap;    /* [yard->n_tap]; owned                        */
     int64_t n_judged, n_passed, n_marginal, n_failed; /* taps                 */
     int64_t n_undecided;       /* taps whose tolerances cannot tell           */
+    bool is_imprecise;         /* FAIL by such taps only: PRECISION           */
     double widest; /* tolerance of a row over its largest magnitude, 0: none  */
     int64_t widest_tap;
     int64_t first;             /* failing in execution order, -1: none        */

@@ -30,6 +30,8 @@ typedef struct har__pass {
     /* one row of the widest tap */
     double *expected, *found, *tmp;
     int64_t *ids;        /* two rows                                          */
+    double *error, *bound; /* of the grade                                    */
+    har_precision grade; /* of the tap at hand                                */
     int *owner;          /* piece of each element, -1: none                   */
     double sum_allowed;  /* of the squares of a tap's rms tolerances          */
     har__routing routing;
@@ -51,6 +53,11 @@ har_spot har__blank_spot(const har__pass *pass, int64_t i_tap, int64_t row);
  * are added to sum.                                                  [local] */
 bool har__judge_row(har__pass *pass, int64_t i_tap, int64_t row, har_spot *spot,
                     har_diff *sum);
+
+/* Take the row in found[] into the grade of the tap; its bits if its errors look
+ * like rounding, else 0.                                             [local] */
+void har__grade_row(har__pass *pass, const har_yard_tap *tap, double allowed);
+double har__grade_bits(const har__pass *pass);
 
 /* Take a row of the logits, in expected[] and found[], into the figures.
  *                                                                    [local] */

@@ -29,7 +29,7 @@ static void write_failure(const har_judgement *g, int64_t i, FILE *out)
 {
     const har_tap_judgement *t = &g->tap[i];
     char text[HAR_SPOT_TEXT], ratio[HAR_RATIO_TEXT];
-    fprintf(out, "      <failure type=\"FAIL\" message=\"");
+    fprintf(out, "      <failure type=\"%s\" message=\"", har__mark_text(t));
     if (t->problem[0] != '\0')
         har_page_text(out, t->problem);
     else if (t->n_failed > 0)

@@ -84,7 +84,7 @@ static bool fits(const har_misfit *m, reading *r)
     whole.n_col = r->n_col;
     return shape_of(m, r, shape) &&
            har_place_make(&r->place, whole, shape, m->tensor->n_dim, r->axes,
-                          m->slice, m->positions, unused) &&
+                          m->slice, m->claim, unused) &&
            explains(m, r);
 }
 
@@ -98,7 +98,7 @@ static int64_t all_columns(const har_misfit *m, int columns)
                                    : s->c;
     const int at = columns == LAST ? t->n_dim - 1 : columns == MIDDLE ? 1 : 0;
     const int64_t n = c.end >= 0 ? c.end : t->shape[at];
-    return n > m->tap->extent.n_col ? n : m->tap->extent.n_col;
+    return n > m->n_col ? n : m->n_col;
 }
 
 static void describe(char text[HAR_MISFIT_TEXT], const har_misfit *m,
@@ -129,7 +129,7 @@ static void describe(char text[HAR_MISFIT_TEXT], const har_misfit *m,
     else if (r->axes != m->axes)
         n += (size_t)snprintf(text + n, HAR_MISFIT_TEXT - n, ": say axes %s",
                               sbh ? "sbh" : "bsh");
-    if (r->n_col > n_col)
+    if (r->n_col > m->n_col)
         snprintf(text + n, HAR_MISFIT_TEXT - n,
                  "; if the others are padding, say padded:%.60s %lld",
                  m->tensor->name, (long long)r->n_col);
@@ -140,7 +140,7 @@ bool har_misfit_text(char text[HAR_MISFIT_TEXT], const har_misfit *m)
     static const int columns[] = {LAST, FIRST, MIDDLE};
     const har_axes other =
         m->axes == HAR_AXES_BSH ? HAR_AXES_SBH : HAR_AXES_BSH;
-    reading declared = {m->axes, LAST, m->tap->extent.n_col, {.n_row = 0}, 0};
+    reading declared = {m->axes, LAST, m->n_col, {.n_row = 0}, 0};
     if (m->tensor->n_dim == 0 || fits(m, &declared))
         return false;
     for (int i = 0; i < 3; i++) {

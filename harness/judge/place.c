@@ -130,7 +130,7 @@ static bool take_slice(har_place *p, const har_slice *slice, int n_dim,
 {
     const bool sbh = p->axes == HAR_AXES_SBH;
     if (slice->n == 0) {
-        p->b = slice->b;
+        p->b = slice->b.end >= 0 ? slice->b : p->b;
         p->c = slice->c;
         p->t = slice->t.end >= 0 ? slice->t : p->t;
         return true;
@@ -143,8 +143,8 @@ static bool take_slice(har_place *p, const har_slice *slice, int n_dim,
     }
     p->c = slice->at[slice->n - 1];
     if (n_dim == 3) {
-        p->b = slice->at[sbh ? 1 : 0];
-        const har_range t = slice->at[sbh ? 0 : 1];
+        const har_range b = slice->at[sbh ? 1 : 0], t = slice->at[sbh ? 0 : 1];
+        p->b = b.end >= 0 ? b : p->b;
         p->t = t.end >= 0 ? t : p->t;
     } else if (slice->at[0].end >= 0) { /* ":" leaves all rows, by the axes */
         p->is_flat = true;
@@ -179,12 +179,14 @@ static bool check_shape(har_place *p, const int64_t *shape, int n_dim,
 
 bool har_place_make(har_place *out, har_extent whole, const int64_t *shape,
                     int n_dim, har_axes axes, const har_slice *slice,
-                    const har_range *positions, char problem[HAR_PLACE_TEXT])
+                    const har_claim *claim, char problem[HAR_PLACE_TEXT])
 {
     har_place p = {.whole = whole, .axes = axes, .b = ALL, .t = ALL, .c = ALL};
     har_range flat = {0, 0};
-    if (positions != NULL)
-        p.t = *positions;
+    if (claim != NULL) {
+        p.b = claim->b;
+        p.t = claim->t;
+    }
     if (slice != NULL && !take_slice(&p, slice, n_dim, problem))
         return false;
     if (p.is_flat)

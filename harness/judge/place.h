@@ -27,6 +27,11 @@ typedef struct har_slice {
     har_range b, t, c;
 } har_slice;
 
+/* The part of the batch that a whole file holds.                             */
+typedef struct har_claim {
+    har_range b, t;     /* rows and positions; end < 0: all                   */
+} har_claim;
+
 /* The tap that a tensor is part of: n_row = n_b * n_t * n_k rows.            */
 typedef struct har_extent {
     int64_t n_b, n_t, n_k, n_col;
@@ -54,11 +59,11 @@ CORE_NODISCARD core_status har_slice_parse(har_slice *out, const char *text,
 bool har_axes_parse(har_axes *out, const char *text);
 
 /* The place of a tensor with n_dim leading dimensions `shape` and its columns
- * last.  slice, positions: NULL if not given.  False if the tensor does not fit
- * there: what is wrong goes to problem.                              [local] */
+ * last.  slice, claim: NULL if not given.  False if the tensor does not fit there:
+ * what is wrong goes to problem.                              [local] */
 bool har_place_make(har_place *out, har_extent whole, const int64_t *shape,
                     int n_dim, har_axes axes, const har_slice *slice,
-                    const har_range *positions,
+                    const har_claim *claim,
                     char problem[HAR_PLACE_TEXT]);
 
 /* The same for listed rows: ids, an I64 tensor, has the global row of each row,

@@ -41,7 +41,10 @@ const char *har__verdict_text(char text[HAR_SPOT_TEXT],
 const char *har__figures_text(char text[HAR_SPOT_TEXT],
                               const har_judgement *judged);
 
-/* "PASS", "MARGINAL", "FAIL", "-" of a tap.                          [local] */
+/* "PASS", "MARGINAL", "PRECISION", "FAIL" of the whole.              [local] */
+const char *har__word_text(const har_judgement *judged);
+
+/* "PASS", "MARGINAL", "PRECISION", "FAIL", "-" of a tap.             [local] */
 const char *har__mark_text(const har_tap_judgement *tap);
 
 /* The kinds that some layer of the yardstick has, coarse ones only if asked;

@@ -298,6 +298,8 @@ bool har__judge_row(har__pass *p, int64_t i_tap, int64_t row, har_spot *spot,
     spot->head = head_of(p, tap, e->col);
     spot->expert = expert_of(p, tap, row, e->col);
     spot->file = p->dump->piece[p->owner[e->col]].file;
+    if (!is_weight(tap))
+        har__grade_row(p, tap, allowed);
     sum->sum_sq_error += diff.sum_sq_error;
     sum->sum_sq_expected += diff.sum_sq_expected;
     return judge_rms(p, tap, row, &diff, spot) && diff.n_bad == 0;

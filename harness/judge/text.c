@@ -95,7 +95,12 @@ const char *har__mark_text(const har_tap_judgement *t)
         return "UNDECIDED";
     if (!t->is_judged && t->verdict != HAR_FAIL)
         return "-";
-    return har_verdict_name(t->verdict);
+    return har_verdict_name(t->bits > 0.0 ? HAR_PRECISION : t->verdict);
+}
+
+const char *har__word_text(const har_judgement *g)
+{
+    return har_verdict_name(g->is_imprecise ? HAR_PRECISION : g->verdict);
 }
 
 int har__judge_kinds(const har_judgement *g, bool coarse_only,
@@ -248,13 +253,14 @@ static void write_tap(const har_judgement *g, int64_t i, FILE *out)
 {
     const har_tap_judgement *t = &g->tap[i];
     char text[HAR_SPOT_TEXT];
-    fprintf(out, "  %s  %s", har_verdict_name(t->verdict),
-            g->yard->tap[i].data->name);
+    fprintf(out, "  %s  %s", har__mark_text(t), g->yard->tap[i].data->name);
     if (t->n_failed > 0)
         fprintf(out, ": %lld of %lld rows", (long long)t->n_failed,
                 (long long)t->n_row);
     else if (t->verdict == HAR_FAIL && t->problem[0] == '\0')
         fputs(": not all of it can be compared, see above", out);
+    if (t->bits > 0.0)
+        fprintf(out, ", by errors like rounding to about %.0f bits", t->bits);
     fprintf(out, "%s%s\n", t->problem[0] != '\0' ? ": " : "", t->problem);
     if (t->n_failed > 1)
         fprintf(out, "    first    %s\n",
@@ -362,6 +368,6 @@ void har_judge_text(const har_judgement *g, FILE *out)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
     write_undecided(g, out);
     write_hint(g, out);
-    fprintf(out, "%-10s %s\n", har_verdict_name(g->verdict),
+    fprintf(out, "%-10s %s\n", har__word_text(g),
             har__verdict_text(text, g));
 }

@@ -90,6 +90,8 @@ static void watch_run(watch *w)
         har__say_progress(&waiting, w->board, w->options, seconds);
     }
     har_waiting_end(&waiting);
+    /* mpiexec ends after a death that may have come since the last look */
+    (void)har__deaths_wait(w->deaths, 0);
 }
 
 /* --- the end of it --- */

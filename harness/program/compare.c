@@ -1,7 +1,7 @@
 /* harness/program/compare.c -- what was computed, against what it should be.
  *
  * Two files of taps are compared as they are (dump.h).  A golden bundle, a dump
- * in a folder, a name map, positions or a report for people or CI mean a
+ * in a folder, a name map, rows, positions or a report for people or CI mean a
  * foreign dump, which is judged row by row (judge.h).
  */
 #include "harness/judge/dump.h"
@@ -16,7 +16,7 @@
     "%s: says that it was forced: expected the bundle that fed it as GOLDEN"
 
 typedef struct request {
-    const char *golden, *dump, *map, *numerics, *positions;
+    const char *golden, *dump, *map, *numerics, *rows, *positions;
     const char *json, *junit, *html;
     bool forced_routing;
 } request;
@@ -34,8 +34,8 @@ static const har_command_line line = {
     "golden bundle (a folder) or a file of taps; DUMP is a file or a "
     "folder of files, one per rank or not.  Every tap of GOLDEN must "
     "be in DUMP, or with --map every one that the map names.  "
-    "--numerics chooses the file of a bundle; else the types of the "
-    "dump do.  " HAR_EXIT_CODES,
+    "--numerics chooses the file of a bundle; else metadata, types and "
+    "values of the dump do.  " HAR_EXIT_CODES,
     check_request};
 
 static void read_command_line(request *r, int argc, char **argv)
@@ -47,6 +47,8 @@ static void read_command_line(request *r, int argc, char **argv)
          .help = "names of the dump: hf, megatron, replay, or a YAML "
                  "file (docs/compare.md)"},
         {"numerics", .text = &r->numerics},
+        {"rows", .text = &r->rows, .argument = "FROM:TO",
+         .help = "the dump holds these rows of the batch, TO not among them"},
         {"positions", .text = &r->positions, .argument = "FROM:TO",
          .help = "the dump holds these positions of every row, TO not among "
                  "them (a decode step)"},
@@ -153,17 +155,22 @@ static core_status judge_dump(const request *r, const har_foreign_options *with)
     return status;
 }
 
+static core_status read_range(har_range *out, const char *option,
+                              const char *text)
+{
+    *out = (har_range){0, -1};
+    CORE_FAIL_IF(text != NULL && !har_range_parse(out, text), CORE_E_USAGE,
+                 "%s: expected a range such as 7:9, found '%s'", option, text);
+    return CORE_OK;
+}
+
 static core_status compare_foreign(const request *r)
 {
     har_namemap map;
-    har_range positions;
     core_numerics numerics;
-    har_foreign_options with = {
-        .map = &map, .positions = r->positions != NULL ? &positions : NULL};
-    CORE_FAIL_IF(
-        r->positions != NULL && !har_range_parse(&positions, r->positions),
-        CORE_E_USAGE, "--positions: expected a range such as 7:9, found '%s'",
-        r->positions);
+    har_foreign_options with = {.map = &map};
+    CORE_TRY(read_range(&with.claim.b, "--rows", r->rows));
+    CORE_TRY(read_range(&with.claim.t, "--positions", r->positions));
     if (r->numerics != NULL) {
         CORE_TRY(core_numerics_parse(&numerics, r->numerics));
         with.numerics = core_numerics_name(numerics);
@@ -183,7 +190,7 @@ static bool is_plain(const request *r)
 {
     return !har_yardstick_is_bundle(r->golden) &&
            !har_yardstick_is_bundle(r->dump) && r->map == NULL &&
-           r->positions == NULL && r->numerics == NULL && r->junit == NULL &&
+           r->rows == NULL && r->positions == NULL && r->numerics == NULL && r->junit == NULL &&
            r->html == NULL;
 }
 

@@ -14,6 +14,7 @@
 #include "parallel/forward.h"
 #include "ref/ref.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ typedef struct task {
     prompt prompt[MAX_PARTS];
     job job[2 * MAX_PARTS];
     core_tapfile *taps;
-    bool is_exact;
+    bool is_exact, is_finite; /* every checked sum of exact mode             */
 } task;
 
 /* --- the command line --- */
@@ -223,6 +224,9 @@ static core_status finish_taps(task *t, const request *r)
     har_switch_part part[MAX_PARTS];
     const char *const metadata[] = {"generator", "moeparity run", "numerics",
                                     core_numerics_name(t->numerics), NULL};
+    CORE_FAIL_IF(!t->is_finite, CORE_E_INPUT,
+                 "%s: a sum overflows, or is over a NaN",
+                 t->model.spec.name);
     CORE_FAIL_IF(!t->is_exact, CORE_E_EXACT,
                  "%s: a sum does not fit the 53 bits "
                  "of exact mode; use --numerics fp64",
@@ -258,8 +262,10 @@ static core_status run_reference(task *t, const job *j)
     if (status == CORE_OK)
         status = ref_forward(model, j->batch, &groups, &sink, &stats);
     har_waiting_end(&waiting);
-    if (status == CORE_OK && t->numerics == CORE_EXACT)
+    if (status == CORE_OK && t->numerics == CORE_EXACT) {
         t->is_exact &= stats.exact;
+        t->is_finite &= isfinite(stats.bits);
+    }
     ref_model_close(model);
     free(sink.self);
     return status;
@@ -316,9 +322,11 @@ static core_status run_plan_job(task *t, const job *j, par_comm *comm,
     par_model_close(model);
     if (status != CORE_OK)
         return status;
-    uint64_t n_inexact = t->numerics == CORE_EXACT && !stats.exact;
-    par_all_reduce_u64(comm, &comm->world, &n_inexact, 1);
-    t->is_exact &= n_inexact == 0;
+    uint64_t n[2] = {t->numerics == CORE_EXACT && !stats.exact,
+                     t->numerics == CORE_EXACT && !stats.is_written};
+    par_all_reduce_u64(comm, &comm->world, n, 2);
+    t->is_exact &= n[0] == 0;
+    t->is_finite &= n[1] == 0;
     return CORE_OK;
 }
 
@@ -404,7 +412,7 @@ int har_cmd_run(int argc, char **argv)
     task *t = calloc(1, sizeof *t);
     if (t == NULL)
         return har_end(core_fail(CORE_E_MEMORY, "no memory for the prompts"));
-    t->is_exact = true;
+    t->is_exact = t->is_finite = true;
     int exit_code;
     core_status status = understand(t, &r);
     if (status == CORE_OK && t->has_plan && !har_is_rank()) {

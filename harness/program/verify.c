@@ -117,7 +117,8 @@ static core_status read_plans(task *t, const request *r)
     if (r->batch != NULL)
         CORE_TRY(har_parse_batch(&t->n_b, &t->n_t, "--batch", r->batch));
     else
-        har_default_batch(&t->model.spec, t->plan, t->n_plan, &t->n_b, &t->n_t);
+        CORE_TRY(har_default_batch(&t->model.spec, t->plan, t->n_plan, &t->n_b,
+                                   &t->n_t));
     for (int i = 0; i < t->n_plan; i++)
         CORE_TRY(par_plan_check_batch(&t->plan[i], &t->model.spec, t->n_b));
     return CORE_OK;
@@ -149,6 +150,18 @@ static size_t max_bytes(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* The exercise of a plan, in the first numerics. */
+static core_status add_exercise(task *t, int i)
+{
+    har_estimate *e = &t->estimate[i];
+    const har_estimate before = *e;
+    CORE_TRY(har_estimate_exercise(e, &t->model.spec, &t->plan[i], t->n_b,
+                                   t->n_t, t->numerics[0], har_n_cores()));
+    t->need_bytes += e->tap_bytes - before.tap_bytes;
+    t->seconds += e->seconds - before.seconds;
+    return CORE_OK;
+}
+
 static core_status estimate(task *t, const request *r)
 {
     for (int i = 0; i < t->n_plan; i++) {
@@ -168,6 +181,7 @@ static core_status estimate(task *t, const request *r)
         if (!har_is_rank()) /* ranks were started because it fits */
             CORE_TRY(har_estimate_check(&t->estimate[i], &t->model.spec,
                                         &t->plan[i], har_memory_available()));
+        CORE_TRY(add_exercise(t, i));
     }
     t->need_bytes += (size_t)1 << 20;
     return CORE_OK;
@@ -209,7 +223,10 @@ static core_status open_model(rank_run *run)
     run->job.weight_spec = &t->model.full;
     run->job.weights = run->weights;
     run->job.batch = &run->batch;
+    run->job.seed = t->model.seed;
+    run->job.is_padded = run->request->is_padded;
     run->job.folder = run->ranks.folder;
+    run->job.keeps_files = run->request->keeps;
     return CORE_OK;
 }
 
@@ -251,7 +268,7 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
         status = har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
                                 comm, &t->plan[i], t->numerics[j], passes);
         if (!keeps_references(t, run->request))
-            har_job_close(&run->job);
+            har_job_drop_references(&run->job);
     }
     run->job.tick = NULL;
     run->job.cost = NULL;
@@ -340,8 +357,7 @@ static int run_rank(const request *r, task *t)
         status == CORE_E_DIFFERS || status == CORE_E_UNPROVEN;
     const int exit_code =
         is_verdict ? core_status_exit_code(status) : har_end(status);
-    if (!r->keeps)
-        har_job_close(&run->job);
+    har_job_close(&run->job);
     for (int i = 0; i < t->n_plan * t->n_numerics; i++)
         har_case_result_free(&run->result[i]);
     core_batch_free(&run->batch);

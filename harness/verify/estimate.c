@@ -8,6 +8,7 @@
 
 #include "core/model/taps.h"
 #include "harness/words/words.h"
+#include "parallel/deal.h"
 #include "parallel/forward.h"
 #include "ref/ref.h"
 
@@ -156,6 +157,22 @@ core_status har_estimate_make(har_estimate *out, const core_spec *spec,
     return CORE_OK;
 }
 
+core_status har_estimate_exercise(har_estimate *estimate, const core_spec *spec,
+                                  const par_plan *plan, int64_t n_b,
+                                  int64_t n_t, core_numerics numerics,
+                                  int n_core)
+{
+    par_deal deal;
+    har_estimate e;
+    CORE_TRY(par_deal_make(&deal, spec, plan, n_b, n_t, 0));
+    const int64_t n_short = deal.n_t;
+    par_deal_free(&deal);
+    CORE_TRY(har_estimate_make(&e, spec, plan, n_b, n_short, numerics, n_core));
+    estimate->tap_bytes += e.tap_bytes;
+    estimate->seconds += e.seconds;
+    return CORE_OK;
+}
+
 core_status har_estimate_check(const har_estimate *estimate,
                                const core_spec *spec, const par_plan *plan,
                                size_t available)
@@ -171,13 +188,12 @@ core_status har_estimate_check(const har_estimate *estimate,
     return CORE_OK;
 }
 
+enum { STEP = 16, MOST_TOKENS = 4096 }; /* lest taps fill the memory */
+
 /* Tokens per row with which an expert has two slots in a token group of n_row
- * rows: with one, half of all choices would be dropped and prove nothing.  No
- * more than MOST_TOKENS in all, lest the taps of a large plan fill the memory.
- */
+ * rows: with one, half of all choices would be dropped and prove nothing.    */
 static int64_t telling_row(const core_spec *spec, int64_t n_b, int64_t n_row)
 {
-    enum { STEP = 16, MOST_TOKENS = 4096 };
     const bool by_group = spec->capacity.domain == CORE_DOMAIN_GROUP;
     int64_t n_t = STEP;
     while (core_spec_capacity(spec, by_group ? n_row * n_t : n_t) < 2 &&
@@ -186,8 +202,24 @@ static int64_t telling_row(const core_spec *spec, int64_t n_b, int64_t n_row)
     return n_t;
 }
 
-void har_default_batch(const core_spec *spec, const par_plan *plans, int n_plan,
-                       int64_t *n_b, int64_t *n_t)
+/* Longer rows where an exercise needs them to reach all, if that is possible. */
+static core_status lengthen(const core_spec *spec, const par_plan *plan,
+                            int64_t n_b, int64_t *n_t)
+{
+    const int64_t most = MOST_TOKENS / n_b / STEP * STEP;
+    par_deal deal;
+    if (most <= *n_t)
+        return CORE_OK;
+    CORE_TRY(par_deal_make(&deal, spec, plan, n_b, most, 0));
+    const int64_t enough = (deal.n_t + STEP - 1) / STEP * STEP;
+    if (deal.n_missed == 0 && enough > *n_t)
+        *n_t = enough;
+    par_deal_free(&deal);
+    return CORE_OK;
+}
+
+core_status har_default_batch(const core_spec *spec, const par_plan *plans,
+                              int n_plan, int64_t *n_b, int64_t *n_t)
 {
     int64_t largest = 1;
     for (int i = 0; i < n_plan; i++) {
@@ -197,6 +229,9 @@ void har_default_batch(const core_spec *spec, const par_plan *plans, int n_plan,
     }
     *n_b = largest < 8 ? 2 * largest : largest;
     *n_t = telling_row(spec, *n_b, *n_b / largest);
+    for (int i = 0; i < n_plan; i++)
+        CORE_TRY(lengthen(spec, &plans[i], *n_b, n_t));
+    return CORE_OK;
 }
 
 /* --- the machine --- */

@@ -20,7 +20,7 @@ typedef struct har_estimate {
     bool is_resident;       /* all shards, not experts a tile at a time     */
     size_t least_bytes;     /* that cannot be avoided: work, and the largest
                              * of a rank's resident shards read in tiles    */
-    size_t tap_bytes;       /* one reference file in the run folder         */
+    size_t tap_bytes;       /* the reference's files in the run folder      */
     double seconds;         /* reference and emulation, one numerics        */
 } har_estimate;
 
@@ -28,6 +28,11 @@ typedef struct har_estimate {
 CORE_NODISCARD core_status har_estimate_make(
     har_estimate *out, const core_spec *spec, const par_plan *plan, int64_t n_b,
     int64_t n_t, core_numerics numerics, int n_core);
+
+/* Add what the exercise of such a batch takes.  Errors: E_MEMORY.    [local] */
+CORE_NODISCARD core_status har_estimate_exercise(
+    har_estimate *estimate, const core_spec *spec, const par_plan *plan,
+    int64_t n_b, int64_t n_t, core_numerics numerics, int n_core);
 
 /* Bytes of a rank for weights that stay, when `available` are free: 0 if every
  * expert is needed only once, so that it is read when it is.         [local] */
@@ -44,9 +49,11 @@ CORE_NODISCARD core_status har_estimate_check(const har_estimate *estimate,
 
 /* A batch that every part of the plans gets a row of: the largest rounds*dp*mb
  * (twice that if it is below 8) rows of 16 tokens, or of more until an expert
- * has two slots, as far as 4096 tokens in all allow.                 [local] */
-void har_default_batch(const core_spec *spec, const par_plan *plans, int n_plan,
-                       int64_t *n_b, int64_t *n_t);
+ * has two slots and an exercise reaches everything, as far as 4096 tokens in all
+ * allow.  Errors: E_MEMORY.                                          [local] */
+CORE_NODISCARD core_status har_default_batch(const core_spec *spec,
+                                             const par_plan *plans, int n_plan,
+                                             int64_t *n_b, int64_t *n_t);
 
 /* Multiply-adds times two of one forward pass over n_token tokens in rows of
  * n_t tokens, as a model without waste would need. [local] */

@@ -279,6 +279,7 @@ static void see_choice(har_watch *watch, har_tap_watch *w, int64_t i,
 
 /* --- observing --- */
 
+
 static har_rule rule_of(const har_watch *watch)
 {
     har_rule rule = {HAR_RULE_BITS, 0.0};
@@ -342,6 +343,33 @@ static void see_value_row(har_watch *watch, har_tap_watch *w,
                (size_t)piece->n_col * sizeof *found);
 }
 
+/* In an exercise: what the deal decides, not the router. */
+static bool is_dealt(const har_watch *watch, core_tap_kind kind)
+{
+    return watch->is_exercise &&
+           (kind == CORE_TAP_TOPK_IDX || kind == CORE_TAP_TOPK_WEIGHT);
+}
+
+static void take_dealt(const har_tap_watch *w, const par_piece *piece,
+                       int64_t i)
+{
+    const int64_t at = piece->row_ids[i] * w->n_col + piece->col0;
+    for (int64_t j = 0; w->is_int && j < piece->n_col; j++)
+        piece->ints[i * piece->ld + j] =
+            har_reference_int(w->expected, at + j);
+    if (!w->is_int)
+        core_st_read(w->expected, at, piece->n_col,
+                     piece->values + i * piece->ld);
+}
+
+static void look_for_reach(const har_watch *watch, const par_piece *piece)
+{
+    const core_tap chosen = {CORE_TAP_TOPK_IDX, piece->tap.layer};
+    if (watch->reach != NULL)
+        har_reach_see(watch->reach, piece,
+                      watch->tap[watch->index[slot_of(chosen)]].expected);
+}
+
 static void observe(void *self, const par_piece *piece)
 {
     har_watch *watch = self;
@@ -352,12 +380,18 @@ static void observe(void *self, const par_piece *piece)
         return;
     }
     har_cover_add(&w->cover, piece, w->n_row);
+    if (w->n_row > 0)
+        look_for_reach(watch, piece);
     if (watch->mode == HAR_FORCED_ROUTING &&
         piece->tap.kind == CORE_TAP_ROUTER_LOGITS)
         keep_scores(watch, piece);
     for (int64_t i = 0; i < piece->n_row; i++) {
         if (piece->row_ids[i] < 0 || piece->row_ids[i] >= w->n_row) {
             w->n_outside += piece->n_col;
+            continue;
+        }
+        if (is_dealt(watch, piece->tap.kind)) {
+            take_dealt(w, piece, i);
             continue;
         }
         const har_element before = w->diff.first;

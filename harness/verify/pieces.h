@@ -8,6 +8,8 @@
  *                       on correct inputs
  *   HAR_FORCED_ROUTING  only experts, weights and slots are replaced; values are
  *                       measured, not judged (the drift of fp32, bf16)
+ * In an exercise the reference's experts and weights are dealt: they are taken
+ * over without being judged, all else goes by the mode.
  */
 #ifndef HAR_PIECES_H
 #define HAR_PIECES_H
@@ -16,6 +18,7 @@
 #include "harness/verify/compare.h"
 #include "harness/verify/cover.h"
 #include "harness/verify/precision.h"
+#include "harness/verify/reach.h"
 #include "parallel/forward.h"
 
 typedef enum har_mode { HAR_FREE, HAR_FORCED, HAR_FORCED_ROUTING } har_mode;
@@ -56,8 +59,10 @@ typedef struct har_watch {
     int64_t *score_row;          /* their rows                                */
     int64_t n_score_row, score_capacity;
     double *flip_room;           /* to judge a flip in                        */
-    const double *correction;    /* [n_l, E] of the router, borrowed; NULL:
-                                  * none.  To be set after opening            */
+    /* to be set after opening, borrowed */
+    const double *correction;    /* [n_l, E] of the router; NULL: none        */
+    har_reach *reach;            /* what took part; NULL: nobody asks         */
+    bool is_exercise;
 } har_watch;
 
 /* Watch a pass over n_token tokens against a finished reference file.  Borrows

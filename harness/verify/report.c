@@ -165,7 +165,8 @@ static void write_fault(unsigned fault, FILE *out)
     }
 }
 
-static void write_place(const har_report *r, const har_tap_result *t, FILE *out)
+static void write_place(const har_report *r, const har_pass *pass,
+                        const har_tap_result *t, FILE *out)
 {
     const int64_t k = r->spec->n_k, row = t->diff.first.row;
     const bool is_choice = core_tap_row_kind(t->tap.kind) == CORE_ROWS_CHOICE;
@@ -174,7 +175,7 @@ static void write_place(const har_report *r, const har_tap_result *t, FILE *out)
             "    where      rank %d, round %d, micro-batch %d: row %lld, "
             "token %lld",
             t->first_rank, t->first_round, t->first_mb,
-            (long long)(token / r->n_t), (long long)(token % r->n_t));
+            (long long)(token / pass->n_t), (long long)(token % pass->n_t));
     if (is_choice)
         fprintf(out, ", choice %lld (expert %lld)", (long long)(row % k),
                 (long long)t->expert);
@@ -228,7 +229,7 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
         fprintf(out, "    grade      %s\n",
                 har_precision_format(&t->grade, pass->numerics, grade));
     if (d->n_bad > 0) {
-        write_place(r, t, out);
+        write_place(r, pass, t, out);
         fprintf(out, "    values     expected %.10g, found %.10g",
                 d->first.expected, d->first.found);
         if (d->first.allowed > 0.0)
@@ -358,7 +359,7 @@ static void write_routing(const har_case_result *c, FILE *out)
         return;
     fprintf(out,
             "  routing    %lld choices, %lld dropped, %lld exact ties, %lld of "
-            "%lld experts idle",
+            "%lld experts not chosen",
             (long long)g->n_choice, (long long)g->n_dropped,
             (long long)g->n_tie, (long long)g->n_idle, (long long)g->n_expert);
     if (g->busy_expert >= 0)
@@ -368,13 +369,21 @@ static void write_routing(const har_case_result *c, FILE *out)
     fputc('\n', out);
 }
 
+/* Is pass p the forced repetition of a free one that differs? */
+static bool explains(const har_case_result *c, int p)
+{
+    const har_pass *pass = &c->pass[p];
+    return p > 0 && pass->mode == HAR_FORCED && pass[-1].mode == HAR_FREE &&
+           pass->is_exercise == pass[-1].is_exercise;
+}
+
 static void write_checks(const har_case_result *c, FILE *out)
 {
     unsigned fault = 0;
     for (int p = 0; p < c->n_pass; p++) {
         /* after a difference a free pass may route otherwise, which is no fault
          * of coverage: the forced pass, which always follows, tells */
-        if (c->pass[p].mode == HAR_FREE && c->n_pass > 1)
+        if (p + 1 < c->n_pass && explains(c, p + 1))
             continue;
         for (int64_t i = 0; i < c->pass[p].n_tap; i++)
             fault |= c->pass[p].tap[i].fault;
@@ -387,6 +396,45 @@ static void write_checks(const har_case_result *c, FILE *out)
             c->is_conserved ? "ok" : "FAILED", (long long)c->totals.n_sent,
             (long long)c->totals.n_received, (long long)c->totals.n_returned,
             c->is_telling ? "ok" : "FAILED");
+}
+
+/* "layers.0 expert 3 on rank 5", or "embed on rank 2"; then "...". */
+static void write_held(const char *word, const har_held *list, int n,
+                       int64_t n_all, FILE *out)
+{
+    char name[CORE_NAME_BYTES];
+    if (n == 0)
+        return;
+    fprintf(out, "    %-10s ", word);
+    for (int i = 0; i < n; i++) {
+        const core_weight w = list[i].weight;
+        if (w.kind == CORE_W_EXPERT_DOWN)
+            fprintf(out, "layers.%d expert %d on rank %d", w.layer, w.expert,
+                    list[i].rank);
+        else
+            fprintf(out, "%s on rank %d", core_weight_name(w, name),
+                    list[i].rank);
+        fputs(i + 1 < n ? ", " : n < n_all ? ", ...\n" : "\n", out);
+    }
+}
+
+static void write_reached(const har_case_result *c, FILE *out)
+{
+    const har_reached *g = &c->reached;
+    fprintf(out,
+            "  took part  %lld of %lld experts on their owners, %lld of %lld "
+            "replicas, %lld of %lld token groups, %lld of %lld weight "
+            "rectangles\n",
+            (long long)(g->n_expert - g->n_idle), (long long)g->n_expert,
+            (long long)(g->n_replica - g->n_empty_replica),
+            (long long)g->n_replica, (long long)(g->n_group - g->n_empty_group),
+            (long long)g->n_group, (long long)(g->n_rectangle - g->n_unmet),
+            (long long)g->n_rectangle);
+    write_held("idle", g->idle, g->n_named_idle, g->n_idle, out);
+    write_held("unmet", g->unmet, g->n_named_unmet,
+               g->n_unmet - g->n_unmet_of_idle, out);
+    if (c->no_exercise[0] != '\0')
+        fprintf(out, "  exercise   not possible: %s\n", c->no_exercise);
 }
 
 /* Weights whose owners the run could not tell apart. */
@@ -403,17 +451,20 @@ static void write_pass(const har_report *r, const har_case_result *c, int p,
                        FILE *out)
 {
     const har_pass *pass = &c->pass[p];
-    const bool explains = p > 0 && pass->mode == HAR_FORCED;
-    if (explains) {
+    if (explains(c, p)) {
         write_wrong_operators(pass, out);
         return;
     }
-    fprintf(out, "  compared   %lld elements at %lld taps, %s, %s pass\n",
+    fprintf(out, "  compared   %lld elements at %lld taps, %s, %s pass",
             (long long)pass->n_element, (long long)pass->n_tap,
             pass->numerics == CORE_EXACT ? "bit for bit"
             : pass->mode == HAR_FORCED   ? "by bound"
                                          : "routing only",
             har_mode_name(pass->mode));
+    if (pass->is_exercise)
+        fprintf(out, " of the exercise (batch %lldx%lld, routing dealt)",
+                (long long)r->n_b, (long long)pass->n_t);
+    fputc('\n', out);
     if (core_has_bounds(pass->numerics) && pass->mode == HAR_FORCED)
         write_bounds(pass, out);
     if (pass->mode == HAR_FORCED_ROUTING)
@@ -436,7 +487,13 @@ static void write_case(const har_report *r, const har_case_result *c, FILE *out)
     if (c->reason[0] != '\0')
         fprintf(out, "  reason     %s\n", c->reason);
     write_times(c, out);
+    if (c->batch_seed != r->seed)
+        fprintf(out,
+                "  batch      drawn again, with seed %llu: before, agreement "
+                "would have proved nothing\n",
+                (unsigned long long)c->batch_seed);
     write_routing(c, out);
+    write_reached(c, out);
     write_checks(c, out);
     write_equal(c, out);
     for (int p = 0; p < c->n_pass; p++)

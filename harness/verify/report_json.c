@@ -118,6 +118,8 @@ static json_t *pass_object(const har_pass *pass)
 {
     json_t *o = json_object();
     core_json_put_text(o, "mode", har_mode_name(pass->mode));
+    core_json_put(o, "exercise", json_boolean(pass->is_exercise));
+    core_json_put_int(o, "tokens_per_row", pass->n_t);
     core_json_put_text(o, "verdict", har_verdict_name(pass->verdict));
     core_json_put_int(o, "taps", pass->n_tap);
     core_json_put_int(o, "elements", pass->n_element);
@@ -187,6 +189,42 @@ static json_t *routing_object(const har_routing *g)
     return o;
 }
 
+static json_t *held_list(const har_held *list, int n)
+{
+    json_t *all = json_array();
+    char name[CORE_NAME_BYTES];
+    for (int i = 0; i < n; i++) {
+        const core_weight w = list[i].weight;
+        json_t *o = json_object();
+        if (w.kind == CORE_W_EXPERT_DOWN) {
+            core_json_put_int(o, "layer", w.layer);
+            core_json_put_int(o, "expert", w.expert);
+        } else {
+            core_json_put_text(o, "weight", core_weight_name(w, name));
+        }
+        core_json_put_int(o, "rank", list[i].rank);
+        json_array_append_new(all, o);
+    }
+    return all;
+}
+
+/* Of idle and unmet ones the first few are named. */
+static json_t *reached_object(const har_reached *r)
+{
+    json_t *o = json_object();
+    core_json_put_int(o, "experts", r->n_expert);
+    core_json_put_int(o, "experts_idle", r->n_idle);
+    core_json_put_int(o, "replicas", r->n_replica);
+    core_json_put_int(o, "replicas_empty", r->n_empty_replica);
+    core_json_put_int(o, "token_groups", r->n_group);
+    core_json_put_int(o, "token_groups_empty", r->n_empty_group);
+    core_json_put_int(o, "weight_rectangles", r->n_rectangle);
+    core_json_put_int(o, "weight_rectangles_unmet", r->n_unmet);
+    core_json_put(o, "idle", held_list(r->idle, r->n_named_idle));
+    core_json_put(o, "unmet", held_list(r->unmet, r->n_named_unmet));
+    return o;
+}
+
 static json_t *range(const int64_t from_to[2])
 {
     return json_pack("[I,I]", (json_int_t)from_to[0], (json_int_t)from_to[1]);
@@ -219,6 +257,9 @@ static json_t *case_object(const har_case_result *c)
     core_json_put_text(o, "reason", c->reason);
     core_json_put(o, "conserved", json_boolean(c->is_conserved));
     core_json_put(o, "telling", json_boolean(c->is_telling));
+    core_json_put_int(o, "batch_seed", (int64_t)c->batch_seed);
+    core_json_put(o, "took_part", reached_object(&c->reached));
+    core_json_put_text(o, "no_exercise", c->no_exercise);
     core_json_put(o, "equal_weights", equal_weights(&c->distinct));
     core_json_put(o, "reference", reference_object(c));
     core_json_put(o, "emulation", totals_object(c));
@@ -273,13 +314,16 @@ static json_t *model_object(const har_report *r)
     return o;
 }
 
-/* The pass of a failing case that names its wrong operators, or NULL. */
+/* The pass of a failing case that names its wrong operators, or NULL: the last
+ * one on correct inputs (of floats a clean one may stand before it).         */
 static const har_pass *forced_pass(const har_case_result *c)
 {
+    const har_pass *found = NULL;
     for (int i = 0; i < c->n_pass; i++)
-        if (c->pass[i].mode == HAR_FORCED)
-            return &c->pass[i];
-    return NULL;
+        if (c->pass[i].mode == HAR_FORCED &&
+            (found == NULL || found->n_failed == 0))
+            found = &c->pass[i];
+    return found;
 }
 
 static json_t *report_object(const har_report *r)

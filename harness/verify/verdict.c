@@ -402,6 +402,7 @@ static core_status make_pass(har_pass *pass, par_comm *comm,
     void *p = NULL;
     memset(pass, 0, sizeof *pass);
     pass->mode = watch->mode;
+    pass->is_exercise = watch->is_exercise;
     pass->numerics = watch->numerics;
     pass->n_rank = comm->size;
     pass->n_tap = watch->n_tap + 1;

@@ -63,6 +63,9 @@ typedef struct har_tap_result {
 
 typedef struct har_pass {
     har_mode mode;
+    bool is_exercise;       /* of the dealt batch                             */
+    int64_t n_t;            /* tokens per row of the pass's batch; the caller
+                             * sets it                                        */
     core_numerics numerics;
     int n_rank;
     int64_t n_tap;          /* with what is no tap of the reference, if shown */

@@ -9,81 +9,11 @@
 #include "core/base/clock.h"
 #include "harness/verify/choosing.h"
 #include "harness/verify/estimate.h"
+#include "harness/verify/reference.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* --- the reference --- */
-
-static void show_progress(void *self, double fraction)
-{
-    par_at(self, "reference", 0);
-    par_set_fraction(self, fraction);
-}
-
-static core_status run_reference(har_job *job, par_comm *comm,
-                                 const core_groups *groups, core_tapfile *file,
-                                 har_reference_entry *entry)
-{
-    const ref_options options = {har_n_cores(), har_memory_available() / 2,
-                                 core_has_bounds(entry->numerics),
-                                 show_progress, comm};
-    ref_model *model = NULL;
-    core_tap_sink sink = {0};
-    CORE_TRY(core_tapfile_sink(&sink, file, ""));
-    core_status status = ref_model_open(&model, job->spec, job->weights,
-                                        entry->numerics, &options);
-    if (status == CORE_OK)
-        status = ref_forward(model, job->batch, groups, &sink, &entry->stats);
-    ref_model_close(model);
-    free(sink.self);
-    return status;
-}
-
-static core_status make_reference(har_job *job, par_comm *comm,
-                                  const par_plan *plan,
-                                  har_reference_entry *entry)
-{
-    const core_tapfile_part part = {"", job->batch->n_b, job->batch->n_t, NULL};
-    core_tapfile *file = NULL;
-    core_groups groups = {0, NULL};
-    CORE_TRY(par_layout_groups(&groups, plan, job->batch->n_b));
-    core_status status = core_tapfile_create(
-        &file, entry->path, job->spec, entry->numerics, false,
-        core_has_bounds(entry->numerics), &part, 1, NULL);
-    if (status == CORE_OK)
-        status = run_reference(job, comm, &groups, file, entry);
-    if (status == CORE_OK && !entry->stats.exact &&
-        entry->numerics == CORE_EXACT)
-        status = core_fail(CORE_E_EXACT,
-                           "reference: %s; verify fewer layers "
-                           "(--layers) or with --numerics fp32",
-                           entry->stats.not_exact);
-    if (status == CORE_OK)
-        status = core_tapfile_commit(file);
-    core_tapfile_close(file);
-    free((void *)(uintptr_t)groups.first_row);
-    return status;
-}
-
-/* The token groups matter only where something is counted within them. */
-static int64_t group_key(const core_spec *spec, const par_plan *plan)
-{
-    const int64_t n_part = (int64_t)plan->rounds * plan->dp * plan->mb;
-    return spec->capacity.domain == CORE_DOMAIN_GROUP ? n_part : 0;
-}
-
-static const har_reference_entry *
-find_reference(const har_job *job, int64_t key, core_numerics numerics)
-{
-    for (int i = 0; i < job->n_reference; i++)
-        if (job->reference[i].n_part == key &&
-            job->reference[i].numerics == numerics)
-            return &job->reference[i];
-    return NULL;
-}
 
 /* Weights in the numerics of the case, on every rank.  The steps of exact mode
  * come from rank 0, which may have had to scan a checkpoint. */
@@ -116,61 +46,29 @@ static core_status prepare_weights(har_job *job, par_comm *comm,
     return status;
 }
 
-/* Make or find the reference on rank 0 and tell everybody about it. */
-static core_status get_reference(har_job *job, par_comm *comm,
-                                 const par_plan *plan, core_numerics numerics,
-                                 har_reference_entry *entry, bool *was_made)
-{
-    const int64_t key = group_key(job->spec, plan);
-    core_status status = CORE_OK;
-    memset(entry, 0, sizeof *entry);
-    *was_made = false;
-    if (comm->rank == 0) {
-        const har_reference_entry *known = find_reference(job, key, numerics);
-        if (known != NULL) {
-            *entry = *known;
-        } else if (job->n_reference == HAR_MAX_REFERENCES) {
-            status = core_fail(CORE_E_USAGE,
-                               "more than %d different token groups in one run",
-                               HAR_MAX_REFERENCES);
-        } else {
-            entry->n_part = key;
-            entry->numerics = numerics;
-            snprintf(entry->path, sizeof entry->path,
-                     "%s/reference-%ld-%d.taps", job->folder, (long)getpid(),
-                     job->n_reference);
-            *was_made = true;
-            status = make_reference(job, comm, plan, entry);
-            if (status == CORE_OK)
-                job->reference[job->n_reference++] = *entry;
-        }
-    }
-    status = par_agree(comm, status);
-    if (status != CORE_OK)
-        return status;
-    par_broadcast(comm, &comm->world, entry, (int64_t)sizeof *entry, 0);
-    par_broadcast(comm, &comm->world, was_made, (int64_t)sizeof *was_made, 0);
-    return CORE_OK;
-}
-
-void har_job_close(har_job *job)
-{
-    for (int i = 0; i < job->n_reference; i++)
-        unlink(job->reference[i].path);
-    job->n_reference = 0;
-}
-
 /* --- the emulation --- */
+
+/* What passes are held against: the batch's reference, or the exercise's.    */
+typedef struct view {
+    const core_batch *batch;
+    bool is_exercise;
+    core_tapfile *file;
+    uint8_t **live;
+    har_routing routing;
+} view;
 
 typedef struct rank_state { /* of one rank during a case                      */
     par_comm *comm;
     har_job *job;
     core_arena arena;
     par_layout layout;
-    core_tapfile *file;
-    uint8_t **live;
+    par_observer observer; /* of the model: whoever watches the pass at hand  */
+    par_model *model;
+    har_reference reference;
+    view main, exercise;
     double *correction; /* of the router, all layers; NULL: none              */
-    size_t budget;
+    har_watch *watch;   /* of the pass at hand                                */
+    bool is_first;      /* pass                                               */
 } rank_state;
 
 static void merge_totals(har_totals *out, par_comm *comm, const par_stats *mine,
@@ -223,27 +121,51 @@ static bool is_conserved(const har_totals *t, const har_routing *routing,
            t->n_sent == t->n_received && t->n_received == t->n_returned;
 }
 
-static core_status forward(rank_state *s, har_case_result *out,
-                           har_watch *watch, par_stats *stats)
+/* One model serves all passes; whoever listens hears of the first.           */
+static void observe(void *self, const par_piece *piece)
 {
-    const par_observer observer = har_watch_observer(watch);
-    const bool is_first = out->n_pass == 0;
-    const par_options options = {s->budget, &observer,
-                                 is_first ? s->job->tick : NULL,
-                                 s->job->tick_self,
-                                 is_first ? s->job->cost : NULL,
-                                 s->job->cost_self};
-    const double start = core_seconds(CLOCK_MONOTONIC);
-    par_model *model = NULL;
-    core_status status = par_agree(
-        s->comm, par_model_open(&model, s->comm, &s->layout, s->job->spec,
-                                s->job->weights, out->numerics, &options));
-    if (is_first)
-        out->startup_seconds = core_seconds(CLOCK_MONOTONIC) - start;
-    if (status == CORE_OK)
-        status = par_forward(model, s->job->batch, stats);
-    par_model_close(model);
-    return status;
+    const rank_state *s = self;
+    const par_observer observer = har_watch_observer(s->watch);
+    observer.observe(observer.self, piece);
+}
+
+static void pass_tick(void *self, const par_tick *tick)
+{
+    const rank_state *s = self;
+    if (s->is_first)
+        s->job->tick(s->job->tick_self, tick);
+}
+
+static void pass_cost(void *self, const core_cost *cost,
+                      const par_cost_time *took)
+{
+    const rank_state *s = self;
+    if (s->is_first)
+        s->job->cost(s->job->cost_self, cost, took);
+}
+
+/* The layout and the shards; what has taken part is remembered for a plan.   */
+static core_status open_rank(rank_state *s, const par_plan *plan,
+                             core_numerics numerics, size_t budget)
+{
+    har_job *job = s->job;
+    const par_options options = {budget,
+                                 &s->observer,
+                                 job->tick != NULL ? pass_tick : NULL,
+                                 s,
+                                 job->cost != NULL ? pass_cost : NULL,
+                                 s};
+    s->observer = (par_observer){s, observe};
+    CORE_TRY(
+        par_layout_make(&s->layout, &s->arena, job->spec, plan, s->comm->rank));
+    if (job->plan != plan) {
+        har_reach_close(&job->reach);
+        CORE_TRY(har_reach_open(&job->reach, job->spec, &s->layout));
+        job->plan = plan;
+    }
+    job->reach.layout = &s->layout;
+    return par_model_open(&s->model, s->comm, &s->layout, job->spec,
+                          job->weights, numerics, &options);
 }
 
 /* Which experts the first differing choices went to, by the reference. */
@@ -259,38 +181,46 @@ static void name_experts(har_pass *pass, const core_tapfile *file)
     }
 }
 
-/* One pass: run, merge, and check what needs no reference. */
-static core_status run_pass(rank_state *s, har_case_result *out, har_mode mode)
+static core_status watch_pass(rank_state *s, har_case_result *out,
+                              const view *v, har_mode mode, par_stats *stats)
 {
-    const core_batch *batch = s->job->batch;
     har_pass *pass = &out->pass[out->n_pass];
+    const int64_t n_token = v->batch->n_b * v->batch->n_t;
+    core_status status = har_watch_open(&s->watch, s->job->spec, out->numerics,
+                                        mode, v->file, n_token);
+    CORE_TRY(par_agree(s->comm, status));
+    s->watch->correction = s->correction;
+    s->watch->is_exercise = v->is_exercise;
+    s->watch->reach = &s->job->reach;
+    s->job->reach.batch = v->batch;
+    s->is_first = out->n_pass == 0;
+    CORE_TRY(par_forward(s->model, v->batch, stats));
+    if (!stats->is_written)
+        har_watch_unwritten(s->watch, stats->unwritten);
+    par_at(s->comm, "verdict", 0);
+    CORE_TRY(har_pass_agree(pass, s->comm, s->watch, v->live));
+    pass->n_t = v->batch->n_t;
+    name_experts(pass, v->file);
+    out->n_pass++;
+    return CORE_OK;
+}
+
+/* One pass: run, merge, and check what needs no reference. */
+static core_status run_pass(rank_state *s, har_case_result *out, const view *v,
+                            har_mode mode)
+{
+    const har_pass *pass = &out->pass[out->n_pass];
     int64_t bytes_before[PAR_N_OP_KINDS];
     par_stats stats;
-    har_watch *watch = NULL;
+    har_totals totals;
     memset(&stats, 0, sizeof stats);
     memcpy(bytes_before, s->comm->n_bytes, sizeof bytes_before);
-    core_status status = par_agree(
-        s->comm, har_watch_open(&watch, s->job->spec, out->numerics, mode,
-                                s->file, batch->n_b * batch->n_t));
-    if (status == CORE_OK) {
-        watch->correction = s->correction;
-        status = forward(s, out, watch, &stats);
-    }
-    if (status == CORE_OK && !stats.is_written)
-        har_watch_unwritten(watch, stats.unwritten);
-    if (status == CORE_OK) {
-        par_at(s->comm, "verdict", 0);
-        status = har_pass_agree(pass, s->comm, watch, s->live);
-        if (status == CORE_OK)
-            name_experts(pass, s->file);
-    }
-    har_watch_close(watch);
-    if (status != CORE_OK)
-        return status;
-    out->n_pass++;
-    har_totals totals;
+    core_status status = watch_pass(s, out, v, mode, &stats);
+    har_watch_close(s->watch);
+    s->watch = NULL;
+    CORE_TRY(status);
     merge_totals(&totals, s->comm, &stats, bytes_before);
-    out->is_conserved &= is_conserved(&totals, &out->routing, pass);
+    out->is_conserved &= is_conserved(&totals, &v->routing, pass);
     if (out->n_pass == 1)
         out->totals = totals;
     if (!har_verdict_is_bad(pass->verdict) && out->numerics == CORE_EXACT &&
@@ -320,9 +250,35 @@ static void give_reason(har_case_result *out, const har_pass *pass)
                      : "differs");
 }
 
+/* No pass is bad; what is the agreement worth? */
+static void qualify(har_case_result *out, const har_reference_entry *reference)
+{
+    const har_axis equal = har_distinct_next(&out->distinct, -1);
+    char tried[80] = "", words[HAR_REACH_TEXT], text[HAR_DISTINCT_TEXT];
+    if (reference->n_redraw > 0)
+        snprintf(tried, sizeof tried,
+                 "; drawn again %d times, last with seed %llu",
+                 reference->n_redraw, (unsigned long long)out->batch_seed);
+    if (!out->is_telling) {
+        out->verdict = HAR_UNPROVEN;
+        snprintf(out->reason, sizeof out->reason, "%s%s", reference->vacuity,
+                 tried);
+    } else if (equal != HAR_N_AXES) {
+        out->verdict = HAR_UNPROVEN;
+        snprintf(out->reason, sizeof out->reason,
+                 "%s, so agreement would prove nothing about %s",
+                 har_distinct_format(&out->distinct, equal, text),
+                 har_axis_degree(equal));
+    } else if (!har_reached_all(&out->reached)) {
+        out->verdict = HAR_PARTIAL;
+        snprintf(out->reason, sizeof out->reason, "right where it ran: %s",
+                 har_reached_words(&out->reached, words));
+    }
+}
+
 /* The first bad pass decides: what a later one finds may follow from it, as the
  * choices of a router that is imprecise do.                                  */
-static void conclude(har_case_result *out)
+static void conclude(har_case_result *out, const har_reference_entry *reference)
 {
     out->verdict = HAR_PASS;
     for (int i = 0; i < out->n_pass && !har_verdict_is_bad(out->verdict); i++) {
@@ -338,52 +294,67 @@ static void conclude(har_case_result *out)
                      "choices dispatched, received and returned do not add up");
         out->verdict = HAR_FAIL;
     }
-    if (!out->is_telling && !har_verdict_is_bad(out->verdict)) {
-        out->verdict = HAR_UNPROVEN;
-        snprintf(out->reason, sizeof out->reason, "%s", out->vacuity);
-    }
-    const har_axis equal = har_distinct_next(&out->distinct, -1);
-    if (equal != HAR_N_AXES && out->verdict < HAR_UNPROVEN) {
-        char text[HAR_DISTINCT_TEXT];
-        out->verdict = HAR_UNPROVEN;
-        snprintf(out->reason, sizeof out->reason,
-                 "%s, so agreement would prove nothing about %s",
-                 har_distinct_format(&out->distinct, equal, text),
-                 har_axis_degree(equal));
-    }
+    if (!har_verdict_is_bad(out->verdict))
+        qualify(out, reference);
+}
+
+/* After a clean pass that left something idle: the dealt one. */
+static core_status exercise(rank_state *s, har_case_result *out)
+{
+    const bool is_free = out->pass[0].mode == HAR_FREE;
+    CORE_TRY(har_reach_agree(&out->reached, s->comm, &s->job->reach));
+    if (har_reached_all(&out->reached) || !s->reference.has_exercise ||
+        har_verdict_is_bad(out->pass[0].verdict))
+        return CORE_OK;
+    CORE_TRY(run_pass(s, out, &s->exercise, out->pass[0].mode));
+    CORE_TRY(har_reach_agree(&out->reached, s->comm, &s->job->reach));
+    if (is_free && har_verdict_is_bad(out->pass[1].verdict))
+        return run_pass(s, out, &s->exercise, HAR_FORCED);
+    return CORE_OK;
 }
 
 static core_status run_passes(rank_state *s, har_case_result *out,
                               har_passes passes)
 {
-    if (passes == HAR_PASSES_FORCED)
-        return run_pass(s, out, HAR_FORCED);
-    if (core_has_bounds(out->numerics)) {
-        CORE_TRY(run_pass(s, out, HAR_FORCED));
-        return run_pass(s, out, HAR_FORCED_ROUTING);
-    }
-    CORE_TRY(run_pass(s, out, HAR_FREE));
-    if (har_verdict_is_bad(out->pass[0].verdict))
-        return run_pass(s, out, HAR_FORCED);
+    const bool is_forced =
+        passes == HAR_PASSES_FORCED || core_has_bounds(out->numerics);
+    CORE_TRY(run_pass(s, out, &s->main, is_forced ? HAR_FORCED : HAR_FREE));
+    if (!is_forced && har_verdict_is_bad(out->pass[0].verdict))
+        CORE_TRY(run_pass(s, out, &s->main, HAR_FORCED));
+    CORE_TRY(exercise(s, out));
+    if (passes == HAR_PASSES_USUAL && core_has_bounds(out->numerics))
+        return run_pass(s, out, &s->main, HAR_FORCED_ROUTING);
     return CORE_OK;
 }
 
-/* Map the reference and learn from it what the passes need. */
-static core_status open_reference(rank_state *s, har_case_result *out,
-                                  const char *path)
+/* Map a reference and learn from it what the passes need. */
+static core_status open_view(view *out, const rank_state *s,
+                             const core_batch *batch, const char *path)
 {
-    const int64_t n_token = out->n_token;
     const core_spec *spec = s->job->spec;
-    CORE_TRY(core_tapfile_open(&s->file, path, spec, false, false));
-    CORE_TRY(har_live_make(&s->live, spec, s->file, n_token));
-    CORE_TRY(har_corrections_make(&s->correction, spec, s->job->weights));
-    CORE_TRY(har_routing_read(&out->routing, spec, s->correction, s->file,
-                              n_token));
-    out->is_telling = true;
-    if (s->comm->rank == 0)
-        out->is_telling =
-            har_taps_are_telling(spec, s->file, n_token, s->live, out->vacuity);
-    return CORE_OK;
+    const int64_t n_token = batch->n_b * batch->n_t;
+    out->batch = batch;
+    CORE_TRY(core_tapfile_open(&out->file, path, spec, false, false));
+    CORE_TRY(har_live_make(&out->live, spec, out->file, n_token));
+    return har_routing_read(&out->routing, spec, s->correction, out->file,
+                            n_token);
+}
+
+static void close_view(view *v, const core_spec *spec)
+{
+    har_live_free(v->live, spec);
+    core_tapfile_close(v->file);
+}
+
+static core_status open_views(rank_state *s)
+{
+    const har_reference *r = &s->reference;
+    CORE_TRY(
+        har_corrections_make(&s->correction, s->job->spec, s->job->weights));
+    CORE_TRY(open_view(&s->main, s, har_job_batch(s->job), r->main.path));
+    s->exercise.is_exercise = true;
+    return r->has_exercise ? open_view(&s->exercise, s, &r->batch, r->path)
+                           : CORE_OK;
 }
 
 static void show_comparing(void *self)
@@ -414,44 +385,53 @@ static size_t reference_bytes(const core_spec *spec, const core_batch *batch)
 static core_status verify(rank_state *s, har_case_result *out,
                           const par_plan *plan, har_passes passes)
 {
-    har_reference_entry entry;
-    CORE_TRY(prepare_weights(s->job, s->comm, out->numerics));
+    har_job *job = s->job;
+    CORE_TRY(prepare_weights(job, s->comm, out->numerics));
     CORE_TRY(find_equal(s, out, plan));
-    CORE_TRY(get_reference(s->job, s->comm, plan, out->numerics, &entry,
-                           &out->reference_was_made));
-    out->reference = entry.stats;
-    out->reference_bytes = reference_bytes(s->job->spec, s->job->batch);
-    CORE_TRY(par_agree(s->comm, open_reference(s, out, entry.path)));
-    par_broadcast(s->comm, &s->comm->world, &out->is_telling,
-                  (int64_t)sizeof out->is_telling, 0);
-    par_broadcast(s->comm, &s->comm->world, out->vacuity,
-                  (int64_t)sizeof out->vacuity, 0);
-    s->budget = har_weight_budget(plan, har_memory_available());
-    par_broadcast(s->comm, &s->comm->world, &s->budget,
-                  (int64_t)sizeof s->budget, 0);
-    CORE_TRY(par_agree(s->comm,
-                       par_layout_make(&s->layout, &s->arena, s->job->spec,
-                                       plan, s->comm->rank)));
+    CORE_TRY(har_reference_get(&s->reference, job, s->comm, plan, out->numerics,
+                               job->plan != plan));
+    const har_reference_entry *main = &s->reference.main;
+    out->reference = main->stats;
+    out->reference_was_made = s->reference.was_made;
+    out->reference_bytes = reference_bytes(job->spec, job->batch);
+    out->is_telling = main->is_telling;
+    out->batch_seed = job->seed + (uint64_t)main->n_redraw;
+    snprintf(out->no_exercise, sizeof out->no_exercise, "%s",
+             s->reference.no_exercise);
+    CORE_TRY(par_agree(s->comm, open_views(s)));
+    out->routing = s->main.routing;
+    size_t budget = har_weight_budget(plan, har_memory_available());
+    par_broadcast(s->comm, &s->comm->world, &budget, (int64_t)sizeof budget, 0);
+    const double start = core_seconds(CLOCK_MONOTONIC);
+    CORE_TRY(par_agree(s->comm, open_rank(s, plan, out->numerics, budget)));
+    out->startup_seconds = core_seconds(CLOCK_MONOTONIC) - start;
     CORE_TRY(run_passes(s, out, passes));
-    conclude(out);
+    conclude(out, main);
     return CORE_OK;
+}
+
+static void close_rank(rank_state *s)
+{
+    par_model_close(s->model);
+    close_view(&s->main, s->job->spec);
+    close_view(&s->exercise, s->job->spec);
+    har_reference_close(&s->reference, s->job, s->comm);
+    free(s->correction);
+    core_arena_free(&s->arena);
+    s->job->reach.layout = NULL;
 }
 
 core_status har_job_verify(har_case_result *out, har_job *job, par_comm *comm,
                            const par_plan *plan, core_numerics numerics,
                            har_passes passes)
 {
-    rank_state s = {comm, job, core_arena_measure(), {.size = 0}, NULL,
-                    NULL, NULL, 0};
+    rank_state s = {.comm = comm, .job = job, .arena = core_arena_measure()};
     memset(out, 0, sizeof *out);
     out->numerics = numerics;
     out->is_conserved = true;
     out->n_token = job->batch->n_b * job->batch->n_t;
     const core_status status = verify(&s, out, plan, passes);
-    har_live_free(s.live, job->spec);
-    free(s.correction);
-    core_tapfile_close(s.file);
-    core_arena_free(&s.arena);
+    close_rank(&s);
     if (status != CORE_OK)
         har_case_result_free(out);
     return status;

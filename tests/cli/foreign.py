@@ -71,7 +71,7 @@ def save(path, tensors, meta=None, dtype=None):
 
 
 def is_tap(name):
-    return not name.endswith((".tolerance", ".routing_margin", "input_ids", "attention_mask"))
+    return not name.endswith(("tolerance", ".routing_margin", "input_ids", "attention_mask"))
 
 
 def bundle(args):

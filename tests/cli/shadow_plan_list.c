@@ -8,8 +8,8 @@ int main(void)
 {
     for (int i = 0; shadow_plan_at(i) != NULL; i++) {
         const shadow_plan *p = shadow_plan_at(i);
-        printf("%s %s %s %" PRId64 "x%" PRId64 "\n", p->model, p->name, p->plan,
-               p->n_b, p->n_t);
+        printf("%s %s %s %" PRId64 "x%" PRId64 " %s\n", p->model, p->name,
+               p->plan, p->n_b, p->n_t, p->left != NULL ? p->left : "");
     }
     return 0;
 }

@@ -199,8 +199,12 @@ ref_stats fix_forward(const core_spec *spec, const core_batch *batch,
         how->group_doubles > 0 ? how->group_doubles : model->group_doubles;
     const core_tap_sink sink = fix_sink(taps, spec, batch->n_b * batch->n_t);
     ref_stats stats;
-    ck_assert_int_eq(ref_forward(model, batch, how->groups, &sink, &stats),
-                     CORE_OK);
+    const core_status status =
+        how->dealt != NULL ? ref_forward_dealt(model, batch, how->groups,
+                                               how->dealt, &sink, &stats)
+                           : ref_forward(model, batch, how->groups, &sink,
+                                         &stats);
+    ck_assert_int_eq(status, CORE_OK);
     ref_model_close(model);
     core_weights_close(weights);
     return stats;

@@ -69,6 +69,7 @@ typedef struct fix_run {
     int64_t row_chunk, tile_rows, group_doubles; /* 0: the model's own        */
     uint64_t seed; /* of the weights                             */
     const core_groups *groups;
+    const ref_dealt *dealt; /* NULL: the router chooses                       */
 } fix_run;
 
 ref_stats fix_forward(const core_spec *spec, const core_batch *batch,

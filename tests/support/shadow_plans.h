@@ -15,6 +15,7 @@ typedef struct shadow_plan {
     const char *name;  /* what it is for                                       */
     const char *plan;
     int64_t n_b, n_t;
+    const char *left; /* what it leaves undone, as PARTIAL says it; NULL: nothing */
 } shadow_plan;
 
 /* Row i; NULL after the last. */

@@ -36,3 +36,6 @@ add_unit(test_har_waiting SOURCES test_har_waiting.c LIBS harness LABELS unit)
 add_unit(test_har_systems SOURCES test_har_systems.c LIBS harness LABELS unit)
 add_unit(test_har_predict SOURCES test_har_predict.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)
 add_unit(test_har_traffic SOURCES test_har_traffic.c LIBS harness m LABELS unit)
+add_unit(test_har_reach
+  SOURCES test_har_reach.c ../support/mpi_check.c
+  LIBS harness LABELS unit mpi NPROCS 2)

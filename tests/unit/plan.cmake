@@ -7,3 +7,6 @@ add_unit(test_random_case
   SOURCES test_random_case.c ../support/random_case.c ../support/random_simpler.c
   LIBS parallel LABELS unit)
 add_unit(test_par_weights SOURCES test_par_weights.c LIBS parallel LABELS unit)
+add_unit(test_par_deal
+  SOURCES test_par_deal.c ../support/random_case.c ../support/random_simpler.c
+  LIBS parallel LABELS unit)

@@ -91,11 +91,47 @@ START_TEST(the_default_batch_has_a_row_for_every_part)
     const core_spec spec = spec_of("seed-mini");
     const par_plan plans[2] = {plan_of("tp=2"), plan_of("seed-32")};
     int64_t n_b, n_t;
-    har_default_batch(&spec, plans, 2, &n_b, &n_t);
+    ck_assert_int_eq(har_default_batch(&spec, plans, 2, &n_b, &n_t), CORE_OK);
     ck_assert_int_eq(n_b, 16);
     ck_assert_int_ge(n_t, 2);
-    har_default_batch(&spec, plans, 1, &n_b, &n_t);
+    ck_assert_int_eq(har_default_batch(&spec, plans, 1, &n_b, &n_t), CORE_OK);
     ck_assert_int_ge(n_b, 2);
+}
+END_TEST
+
+static int64_t default_tokens(const char *model, const char *text)
+{
+    const core_spec spec = spec_of(model);
+    const par_plan plan = plan_of(text);
+    int64_t n_b, n_t;
+    ck_assert_int_eq(har_default_batch(&spec, &plan, 1, &n_b, &n_t), CORE_OK);
+    return n_b * n_t;
+}
+
+/* Each of 16 sets of 26 experts needs a token for each; slots alone are content
+ * with 8 rows of 32.  What is not affordable is not begun.                   */
+START_TEST(the_default_batch_is_enough_for_an_exercise)
+{
+    ck_assert_int_eq(default_tokens("shadow-b", "dp=8,ep=2,tp=2"), 8 * 32);
+    ck_assert_int_eq(default_tokens("shadow-b", "dp=8,tp=2"), 8 * 64);
+    ck_assert_int_eq(default_tokens("shadow-b", "dp=100,tp=2"), 100 * 32);
+}
+END_TEST
+
+START_TEST(an_exercise_takes_less_than_the_batch)
+{
+    const core_spec spec = spec_of("seed-mini");
+    const par_plan plan = plan_of("seed-32");
+    har_estimate e, with;
+    ck_assert_int_eq(har_estimate_make(&e, &spec, &plan, 16, 64, CORE_EXACT, 2),
+                     CORE_OK);
+    with = e;
+    ck_assert_int_eq(har_estimate_exercise(&with, &spec, &plan, 16, 64,
+                                           CORE_EXACT, 2),
+                     CORE_OK);
+    ck_assert_uint_gt(with.tap_bytes, e.tap_bytes);
+    ck_assert_uint_lt(with.tap_bytes, e.tap_bytes + e.tap_bytes / 4);
+    ck_assert(with.seconds > e.seconds && with.seconds < 2.0 * e.seconds);
 }
 END_TEST
 
@@ -133,6 +169,8 @@ int main(void)
     tcase_add_test(tests, figures_grow_with_the_model);
     tcase_add_test(tests, what_cannot_fit_is_refused_with_its_figures);
     tcase_add_test(tests, the_default_batch_has_a_row_for_every_part);
+    tcase_add_test(tests, the_default_batch_is_enough_for_an_exercise);
+    tcase_add_test(tests, an_exercise_takes_less_than_the_batch);
     tcase_add_test(tests, operations_are_linear_in_tokens);
     tcase_add_test(tests, bytes_are_readable);
     tcase_add_test(tests, the_machine_has_something);

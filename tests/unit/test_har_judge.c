@@ -325,7 +325,7 @@ static void teardown(void)
 static core_status compare(void)
 {
     char path[160];
-    har_range range;
+    har_foreign_options with = {&map, {{0, -1}, {0, -1}}, NULL};
     core_message_clear();
     snprintf(path, sizeof path, "%s/gold", folder);
     ck_assert_int_eq(mkdir(path, 0700), 0);
@@ -337,9 +337,7 @@ static core_status compare(void)
         write_st(path, file[i].tensor, file[i].n, file[i].meta);
     }
     if (positions != NULL)
-        ck_assert(har_range_parse(&range, positions));
-    const har_foreign_options with = {
-        &map, positions != NULL ? &range : NULL, NULL};
+        ck_assert(har_range_parse(&with.claim.t, positions));
     CORE_TRY(har_namemap_open(&map, map_name));
     snprintf(path, sizeof path, "%s/dump", folder);
     CORE_TRY(har_foreign_open(&dump, path, &with));
@@ -583,6 +581,70 @@ START_TEST(another_type_does_not_fit)
     ok();
     ck_assert_int_eq(count_found(HAR_FOUND_MISSHAPEN), _i);
     ck_assert_str_eq(first(), _i == 1 ? "p0.layers.1.out" : "-");
+}
+END_TEST
+
+/* --- precision --- */
+
+static void to_bf16(void)
+{
+    uint16_t half[N * N_D];
+    core_dtype_from_f64(half, out_values(), CORE_DTYPE_BF16, N * N_D);
+    core_dtype_to_f64(out_values(), half, CORE_DTYPE_BF16, N * N_D);
+}
+
+static void to_bf16_in_one_row(void)
+{
+    uint16_t half[N_D];
+    core_dtype_from_f64(half, out_values(), CORE_DTYPE_BF16, N_D);
+    core_dtype_to_f64(out_values(), half, CORE_DTYPE_BF16, N_D);
+}
+
+static void a_little_more(void)
+{
+    for (int i = 0; i < N * N_D; i++)
+        out_values()[i] *= 1.003;
+}
+
+static void a_bias_too_few(void)
+{
+    for (int i = 0; i < N * N_D; i++)
+        out_values()[i] -= 0x1p-8 * (i % N_D - 2.6);
+}
+
+static void bf16_and_one_row(void)
+{
+    to_bf16();
+    find(0, "p0.logits")->x[7] += 1.0;
+}
+
+static void bf16_and_a_part_missing(void)
+{
+    to_bf16();
+    hide("p0.layers.1.topk_weight");
+}
+
+static const struct {
+    void (*change)(void);
+    bool tap, whole; /* graded as lost bits                               */
+} lost_bits[] = {{to_bf16, true, true},
+                 {to_bf16_in_one_row, false, false},
+                 {a_little_more, false, false},
+                 {a_bias_too_few, false, false},
+                 {bf16_and_one_row, true, false},
+                 {bf16_and_a_part_missing, true, false}};
+
+START_TEST(errors_like_rounding_are_graded_by_their_bits)
+{
+    lost_bits[_i].change();
+    ok();
+    const har_tap_judgement *t = judged_tap("layers.1.out");
+    ck_assert_int_eq(judged.verdict, HAR_FAIL);
+    ck_assert_int_eq(t->verdict, HAR_FAIL);
+    ck_assert_int_eq(t->bits > 0.0, lost_bits[_i].tap);
+    if (t->bits > 0.0)
+        ck_assert(fabs(t->bits - 8.0) < 0.5);
+    ck_assert_int_eq(judged.is_imprecise, lost_bits[_i].whole);
 }
 END_TEST
 
@@ -1321,6 +1383,8 @@ int main(void)
     tcase_add_loop_test(tests, copies_may_list_experts_in_another_order, 0, 3);
     tcase_add_loop_test(
         tests, weights_of_experts_that_nobody_names_are_compared_by_size, 0, 2);
+    tcase_add_loop_test(tests, errors_like_rounding_are_graded_by_their_bits, 0,
+                        sizeof lost_bits / sizeof lost_bits[0]);
     tcase_add_test(tests, a_tie_in_exact_is_certified);
     tcase_add_test(tests, elements_that_nobody_holds_are_missing);
     tcase_add_loop_test(tests, a_lost_rank_is_missing_even_if_it_was_a_replica,

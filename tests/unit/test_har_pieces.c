@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { N_B = 2, N_T = 32, N_TOKEN = N_B * N_T };
+enum { N_B = 2, N_T = 32, N_TOKEN = N_B * N_T, MAX_COLS = 256 };
 
 static core_spec spec;
 static core_tapfile *file;
@@ -124,11 +124,12 @@ static void drop(shown *s)
     free(s->rows);
 }
 
-static har_tap_watch show(shown *s, har_mode mode)
+static har_tap_watch show_in(shown *s, har_mode mode, bool is_exercise)
 {
     har_watch *watch = NULL;
     ck_assert_int_eq(
         har_watch_open(&watch, &spec, numerics, mode, file, N_TOKEN), CORE_OK);
+    watch->is_exercise = is_exercise;
     const par_observer observer = har_watch_observer(watch);
     observer.observe(observer.self, &s->piece);
     har_tap_watch seen = {0};
@@ -138,6 +139,11 @@ static har_tap_watch show(shown *s, har_mode mode)
             seen = watch->tap[i];
     har_watch_close(watch);
     return seen;
+}
+
+static har_tap_watch show(shown *s, har_mode mode)
+{
+    return show_in(s, mode, false);
 }
 
 START_TEST(the_reference_agrees_with_itself)
@@ -238,6 +244,32 @@ START_TEST(an_expert_and_a_slot_are_exact)
 }
 END_TEST
 
+/* Of an exercise: what is dealt is taken over and not judged, all else is. */
+START_TEST(what_is_dealt_is_taken_over)
+{
+    shown idx = take(CORE_TAP_TOPK_IDX, 1);
+    shown weight = take(CORE_TAP_TOPK_WEIGHT, 1);
+    shown slot = take(CORE_TAP_SLOT, 1), out = take(CORE_TAP_OUT, 1);
+    const int64_t expert = idx.ints[5];
+    const double dealt = weight.values[7];
+    idx.ints[5] = 25 - idx.ints[5];
+    weight.values[7] = NAN;
+    slot.ints[3]++;
+    out.values[4] += 1.0;
+    ck_assert_int_eq(show_in(&idx, HAR_FREE, true).diff.n_bad, 0);
+    ck_assert_int_eq(idx.ints[5], expert);
+    const har_tap_watch w = show_in(&weight, HAR_FREE, true);
+    ck_assert(w.diff.n_bad == 0 && w.diff.n_nan == 0);
+    ck_assert(weight.values[7] == dealt);
+    ck_assert_int_eq(show_in(&slot, HAR_FREE, true).diff.n_bad, 1);
+    ck_assert_int_eq(show_in(&out, HAR_FREE, true).diff.n_bad, 1);
+    drop(&idx);
+    drop(&weight);
+    drop(&slot);
+    drop(&out);
+}
+END_TEST
+
 START_TEST(rows_outside_the_tap_are_counted_not_used)
 {
     shown s = take(CORE_TAP_OUT, 0);
@@ -248,6 +280,45 @@ START_TEST(rows_outside_the_tap_are_counted_not_used)
     s.piece.col0 = 1;
     ck_assert_int_gt(show(&s, HAR_FREE).n_outside, 2 * s.piece.n_col);
     drop(&s);
+}
+END_TEST
+
+/* Off by 0.9 of its bound an element passes, by 1.1 it does not: one element of
+ * every tap, the one whose bound leaves most room beside fp32's roundings.   */
+START_TEST(a_bound_is_an_edge_at_every_tap)
+{
+    int n_seen = 0;
+    for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++) {
+        const core_tap tap = {(core_tap_kind)kind, 0};
+        if (!core_tap_exists(&spec, tap) ||
+            core_tap_grid(tap.kind) == CORE_GRID_INT)
+            continue;
+        shown s = take(tap.kind, 0);
+        const core_st_tensor *t = core_tapfile_find(file, "", tap, true);
+        double bound[MAX_COLS], *at = NULL, room = 0.0, of_it = 0.0;
+        ck_assert_int_le(s.piece.n_col, MAX_COLS);
+        for (int64_t r = 0; r < s.piece.n_row; r++) {
+            har_reference_row(t, r, 0, s.piece.n_col, s.piece.n_col, bound);
+            for (int64_t j = 0; j < s.piece.n_col; j++) {
+                double *y = s.values + r * s.piece.ld + j;
+                if (*y == 0.0 || !(bound[j] / fabs(*y) > room))
+                    continue;
+                room = bound[j] / fabs(*y);
+                of_it = bound[j];
+                at = y;
+            }
+        }
+        if (room > 0x1p-20) { /* 16 units of the last place */
+            const double y = *at;
+            *at = (double)(float)(y + 0.9 * of_it);
+            ck_assert_int_eq(show(&s, HAR_FORCED).diff.n_bad, 0);
+            *at = (double)(float)(y - 1.1 * of_it);
+            ck_assert_int_eq(show(&s, HAR_FORCED).diff.n_bad, 1);
+            n_seen++;
+        }
+        drop(&s);
+    }
+    ck_assert_int_gt(n_seen, 10);
 }
 END_TEST
 
@@ -470,6 +541,7 @@ int main(void)
     tcase_add_test(exact, one_wrong_value_is_placed_and_replaced);
     tcase_add_test(exact, poison_is_counted);
     tcase_add_test(exact, an_expert_and_a_slot_are_exact);
+    tcase_add_test(exact, what_is_dealt_is_taken_over);
     tcase_add_test(exact, rows_outside_the_tap_are_counted_not_used);
     tcase_add_test(exact, a_reference_tells_something_and_zeros_do_not);
     tcase_add_test(exact, relu_may_make_many_zeros_but_not_only_zeros);
@@ -477,6 +549,7 @@ int main(void)
     suite_add_tcase(suite, exact);
     tcase_add_checked_fixture(fp32, setup_fp32, teardown);
     tcase_add_test(fp32, fp32_is_judged_by_the_stored_bound);
+    tcase_add_test(fp32, a_bound_is_an_edge_at_every_tap);
     tcase_add_test(fp32, a_flip_needs_a_certificate);
     suite_add_tcase(suite, fp32);
     TCase *bf16 = tcase_create("bf16");

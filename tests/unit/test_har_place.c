@@ -23,13 +23,13 @@ static har_slice slice(const char *text)
 /* The place of a tensor; text NULL: no slice.  False if it does not fit. */
 static bool place(har_place *p, har_extent whole, int n_dim, int64_t d0,
                   int64_t d1, int64_t d2, har_axes axes, const char *text,
-                  const har_range *positions)
+                  const har_claim *claim)
 {
     char problem[HAR_PLACE_TEXT] = "";
     const int64_t shape[3] = {d0, d1, d2};
     const har_slice s = slice(text != NULL ? text : "b=:");
     const bool fits = har_place_make(p, whole, shape, n_dim, axes,
-                                     text != NULL ? &s : NULL, positions,
+                                     text != NULL ? &s : NULL, claim,
                                      problem);
     ck_assert(fits == (problem[0] == '\0'));
     return fits;
@@ -79,16 +79,19 @@ START_TEST(a_slice_shifts_rows_and_columns)
 }
 END_TEST
 
-START_TEST(positions_are_a_decode_dump)
+START_TEST(a_file_may_hold_a_part_of_the_batch)
 {
     har_place p;
-    const har_range at = {3, 5};
+    const har_claim at = {{0, -1}, {3, 5}}, of_row_2 = {{2, 3}, {0, -1}};
     ck_assert(place(&p, WHOLE, 3, 3, 2, 8, HAR_AXES_BSH, NULL, &at));
     ck_assert_int_eq(har_place_row(&p, 2 * 5 + 4), 2 * 2 + 1);
     ck_assert_int_eq(har_place_row(&p, 2 * 5 + 2), -1);
     ck_assert(place(&p, WHOLE, 2, 2, 8, 0, HAR_AXES_BSH, "b=1:2", &at));
     ck_assert_int_eq(har_place_row(&p, 5 + 3), 0);
     ck_assert(!place(&p, WHOLE, 3, 3, 5, 8, HAR_AXES_BSH, NULL, &at));
+    ck_assert(place(&p, WHOLE, 2, 5, 8, 0, HAR_AXES_BSH, NULL, &of_row_2));
+    ck_assert_int_eq(har_place_row(&p, 2 * 5 + 3), 3);
+    ck_assert_int_eq(har_place_row(&p, 5 + 3), -1);
 }
 END_TEST
 
@@ -207,7 +210,7 @@ int main(void)
     tcase_add_test(tests, a_whole_tensor_is_batch_major);
     tcase_add_test(tests, sequence_major_rows_are_transposed);
     tcase_add_test(tests, a_slice_shifts_rows_and_columns);
-    tcase_add_test(tests, positions_are_a_decode_dump);
+    tcase_add_test(tests, a_file_may_hold_a_part_of_the_batch);
     tcase_add_test(tests, choices_keep_their_order_in_a_token);
     tcase_add_loop_test(tests, what_does_not_fit_is_told, 0,
                         sizeof misfits / sizeof misfits[0]);

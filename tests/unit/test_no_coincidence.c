@@ -220,7 +220,8 @@ END_TEST
 /* The control: the rule is violated, and found violated, by the seed. */
 START_TEST(test_seed_is_full_of_pairs)
 {
-    static const shadow_plan seed = {"seed-mini", "seed", "seed-32", 64, 16};
+    static const shadow_plan seed = {"seed-mini", "seed", "seed-32",
+                                     64,          16,     NULL};
     static pairs p;
     pairs_init(&p);
     pairs_add(&p, &seed);

@@ -268,6 +268,74 @@ START_TEST(relabelled_experts_give_the_same_layer)
 }
 END_TEST
 
+static void expect_tap(const fix_taps *a, const double *want,
+                       core_tap_kind kind, int layer, int64_t n)
+{
+    const double *found = fix_find(a, kind, layer);
+    for (int64_t i = 0; i < n; i++)
+        ck_assert_double_eq(found[i], want[i]);
+}
+
+/* The router's own routing, dealt, changes nothing in its layer. */
+START_TEST(dealt_as_the_router_chose)
+{
+    enum { N = 18, MOST = 8 };
+    const core_spec spec = fix_family(_i);
+    core_batch batch = fix_batch(&spec, 2, N / 2);
+    fix_run how = {.numerics = CORE_EXACT};
+    int64_t expert[N * MOST];
+    fix_taps a = {0}, b = {0};
+    fix_forward(&spec, &batch, &how, &a);
+    const double *idx = fix_find(&a, CORE_TAP_TOPK_IDX, 0);
+    for (int64_t c = 0; c < N * spec.n_k; c++)
+        expert[c] = (int64_t)idx[c];
+    const ref_dealt dealt = {expert, fix_find(&a, CORE_TAP_TOPK_WEIGHT, 0)};
+    how.dealt = &dealt;
+    fix_forward(&spec, &batch, &how, &b);
+    for (int64_t i = 0; i < a.n; i++)
+        if (a.tap[i].layer == 0 && !core_tap_is_global(a.tap[i].kind))
+            expect_tap(&b, a.values[i], a.tap[i].kind, 0, fix_size(&a, i));
+    fix_free(&a);
+    fix_free(&b);
+    core_batch_free(&batch);
+}
+END_TEST
+
+/* Another one is taken in every layer; slots follow from it. */
+START_TEST(dealt_otherwise)
+{
+    enum { N = 18, MOST = 8 };
+    core_spec spec = fix_family(_i);
+    spec.capacity = (core_capacity){.rule = CORE_CAPACITY_FACTOR,
+                                    .factor = 1.0,
+                                    .domain = CORE_DOMAIN_GROUP};
+    core_batch batch = fix_batch(&spec, 2, N / 2);
+    int64_t expert[N * MOST], n_claim[CORE_MAX_LAYERS] = {0};
+    double weight[N * MOST], want_expert[N * MOST], want_slot[N * MOST];
+    const int64_t n = N * spec.n_k;
+    for (int64_t c = 0; c < n; c++) {
+        expert[c] = (c / spec.n_k * 3 + c % spec.n_k) % spec.n_e;
+        weight[c] = (double)(1 + c % 5) / 8.0;
+        want_expert[c] = (double)expert[c];
+        const int64_t slot = n_claim[expert[c]]++;
+        want_slot[c] = slot < core_spec_capacity(&spec, N) ? (double)slot : -1;
+    }
+    const ref_dealt dealt = {expert, weight};
+    const fix_run how = {.numerics = CORE_EXACT, .dealt = &dealt};
+    fix_taps a = {0};
+    fix_forward(&spec, &batch, &how, &a);
+    for (int l = 0; l < (int)spec.n_l; l++) {
+        if (!core_spec_is_moe(&spec, l))
+            continue;
+        expect_tap(&a, want_expert, CORE_TAP_TOPK_IDX, l, n);
+        expect_tap(&a, weight, CORE_TAP_TOPK_WEIGHT, l, n);
+        expect_tap(&a, want_slot, CORE_TAP_SLOT, l, n);
+    }
+    fix_free(&a);
+    core_batch_free(&batch);
+}
+END_TEST
+
 START_TEST(a_dropped_token_of_a_switch_layer)
 {
     const core_dropped rule =
@@ -587,6 +655,8 @@ int main(void)
     suite_add_tcase(suite, attention);
     TCase *routing = tcase_create("routing");
     tcase_add_test(routing, relabelled_experts_give_the_same_layer);
+    tcase_add_loop_test(routing, dealt_as_the_router_chose, 0, FIX_N_FAMILIES);
+    tcase_add_loop_test(routing, dealt_otherwise, 0, FIX_N_FAMILIES);
     tcase_add_loop_test(routing, a_dropped_token_of_a_switch_layer, 0, 2);
     suite_add_tcase(suite, routing);
     TCase *taps = tcase_create("taps and statistics");

@@ -438,6 +438,25 @@ START_TEST(bf16_bound_holds_on_ties_and_bites)
 }
 END_TEST
 
+/* Whether a logit is kept is a comparison; where rounding may turn it, its
+ * share is in the bound, and a hair beside that it is not. */
+START_TEST(sparsemixer_bound_knows_doubt)
+{
+    const int64_t idx[] = {0, 1};
+    const double e = exp(-0.2), jitter = 0.1;
+    const double apart = _i == 0 ? 0.2 : 0.2 + 1e-5;
+    const double logits[] = {1.0, 1.0 - apart}, w[] = {1.0, 1.0};
+    float bound[2];
+    ref__bound_sparsemixer(ref__roundoff_of(CORE_FP32), bound, logits, idx, w,
+                           2, jitter, 1.0);
+    if (_i == 0)
+        ck_assert(fabs((double)bound[0] - e) < 1e-5);
+    else
+        ck_assert((double)bound[0] < 1e-5);
+    ck_assert((double)bound[1] < 1e-5); /* it is alone */
+}
+END_TEST
+
 START_TEST(softmax_bound_holds)
 {
     enum { E = 9 };
@@ -493,6 +512,7 @@ int main(void)
     tcase_add_loop_test(checks, layernorm_bound_holds_where_it_cancels, 0, 4);
     tcase_add_test(checks, bf16_bound_holds_on_ties_and_bites);
     tcase_add_test(checks, softmax_bound_holds);
+    tcase_add_loop_test(checks, sparsemixer_bound_knows_doubt, 0, 2);
     suite_add_tcase(suite, checks);
     return check_main(suite);
 }

@@ -19,7 +19,7 @@ bad 3 "none: " golden check none
 bad 3 'nothing.json: ' compare nothing.json nothing.json
 bad 4 'needs at least .* of memory' verify --plan dp=1000000
 
-expect 0 moeparity verify shadow-a --layers 3 --batch 2x5 --seed 7 --stall 9 \
+expect 0 moeparity verify shadow-a --layers 3 --batch 2x7 --seed 7 --stall 9 \
     --numerics exact --plan tp=2
 has out '^model      shadow-a: 3 layers'
 has out 'seed 7$'

@@ -2,6 +2,7 @@
 # another order than they say: padding is declared, and what is not declared is
 # refused with what would fit.
 expect 0 moeparity golden make -m shadow-a --layers 2 --tokens 3x5 --numerics fp32 -o gold
+expect 0 moeparity golden make -m shadow-a --layers 2 --tokens 1x5 --numerics fp32 -o line
 expect 0 moeparity golden make -m shadow-a --layers 2 --tokens 5x5 --numerics fp32 -o square
 cat >make.py <<'END'
 import os
@@ -33,10 +34,11 @@ meta = {"padded:p0.logits": "64"}
 f.save("undeclared.st", padded)
 f.save("declared.st", padded, meta)
 f.save("wrong.st", dict(padded, **{"p0.logits": wrong(padded["p0.logits"])}), meta)
+f.save("vocabulary.st", padded, {"padded": "64"})
 f.save("small.st", padded, {"padded:p0.logits": str(n_v - 1)})
 f.save("other.st", padded, {"padded:p0.logits": "63"})
 f.save("unrelated.st", dict(padded, **{"p0.logits": -padded["p0.logits"]}))
-more = {k: pad(v, 24, -np.inf) if k in router else pad(v, 64, 7) if k.endswith(("out", "embed", "norm")) else v
+more = {k: pad(v, 24, -np.inf) if k in router else pad(v, 64, 7) if k.endswith(("_out", ".out", ".embed", ".final_norm")) else v
         for k, v in padded.items()}
 f.save("all.st", more)
 for name, meta in (("tp4", {}), ("tp4_said", {"padded:p0.logits": "64"})):
@@ -56,6 +58,10 @@ f.save("first_flat.st", dict(whole, **{"p0.layers.0.router_logits": whole["p0.la
 f.save("sbh_padded.st", dict(whole, **{"p0.logits": seq(padded["p0.logits"])}))
 same = taps("square")
 f.save("square.st", {k: v.swapaxes(0, 1) if v.ndim == 3 else v for k, v in same.items()})
+line = taps("line")  # one row: both orders of axes are the same
+line["p0.embed"] = line["p0.embed"].copy()
+line["p0.embed"][0, 1, 2] += 0.01
+f.save("line.st", line)
 f.save("half.st", {k: v[1:3].swapaxes(0, 1) for k, v in whole.items() if v.ndim == 3}, {"slice": "b=1:3"})
 END
 /usr/bin/python3 -B make.py "$DATA/../cli" || fail make.py
@@ -76,6 +82,8 @@ expect 0 moeparity compare gold declared.st --json out.json
 has out '^padding    405 values behind the model.s columns are not judged$' # 15 tokens, 64 - 37
 has out '^PASS '
 jq -e '.padding_values == 405' out.json >/dev/null || fail 'padding_values'
+expect 0 moeparity compare gold vocabulary.st
+has out '^padding    405 values'
 expect 0 moeparity compare gold tp4_said
 has out '^padding    405 values'
 expect 0 moeparity compare gold all.st --map padded.yaml
@@ -83,6 +91,7 @@ has out '^padding    1005 values' # and 15 * (2 * 4 + 8 * 4)
 expect 1 moeparity compare gold wrong.st
 has out '^FAIL       first at p0.logits, '
 has out 'row 1, position 2, column 3: '
+! grep -q 'fit the golden' out || fail 'padding that is declared is told again'
 expect 1 moeparity compare gold other.st
 has out 'p0.logits: expected shape \[3,5,63\], found \[3,5,64\]; its first 37 columns fit the golden; if the others are padding, say padded:p0.logits 64$'
 refused 3 "small.st: 'p0.logits': expected at least 37 columns with padding, found '36'$" moeparity compare gold small.st
@@ -116,6 +125,9 @@ fits sbh_padded.st 'p0.logits: .* as \[positions, rows, columns\]: say axes sbh;
 fits half.st 'p0.embed: .*; its values fit the golden as \[positions, rows, columns\]: say axes sbh$'
 fits flat_wrong.st '^FAIL       first at p0.embed'
 ! grep -q 'fit the golden' out || fail 'a hint where nothing fits'
+expect 1 moeparity compare line line.st
+has out '^FAIL       first at p0.embed'
+! grep -q 'fit the golden' out || fail 'a hint that is no news'
 expect 1 moeparity compare square square.st --json out.json
 has out '^hint       p0.embed: its values fit the golden as \[positions, rows, columns\]: say axes sbh$'
 jq -e '.misfit | test("say axes sbh")' out.json >/dev/null || fail 'misfit'

@@ -19,11 +19,15 @@ assert layers[0] > 0 and len(layers) > 1
 stack = np.stack([ids[l] for l in layers], axis=1).reshape(3, 5, len(layers), n_k)
 put = lambda name, x, meta=None, **more: f.save(name + ".st", {"routed_experts": x, **more}, meta)
 
+f.save("logits.st", {"p0.logits": taps["p0.logits"]})
 put("whole", stack.astype(np.int32))
 put("flat", stack.reshape(15, len(layers), n_k).astype(np.uint8))
 put("short", stack[:, :-1].astype(np.int16))
 put("short_flat", stack[:, :-1].reshape(12, len(layers), n_k)[:, :, ::-1].astype(np.int8))
 put("row", stack[1, :-1].astype(np.int16), {"slice": "b=1:2"})
+put("only", stack[1, :-1].astype(np.int16))
+put("slice", stack.reshape(15, len(layers), n_k)[5:10].astype(np.int16), {"slice:routed_experts": "5:10,:,:", "rows": "1:2"})
+put("said", stack[1, :-1].astype(np.int16), {"rows": "1:2"})
 full = np.zeros((15, n_l, n_k), np.int64)  # dense layers have a place, too
 full[:, layers] = stack.reshape(15, len(layers), n_k)
 put("all_layers", full)
@@ -67,6 +71,9 @@ for j in range(len(layers)):
 put("physical", physical, {"logical:routed_experts": "p2l"}, p2l=lists.astype(np.int32))
 put("by_map", physical, p2l=lists)
 put("unsaid", physical)
+far = physical.copy()
+far[2, 3, 1, 0] = lists.shape[1]
+put("far", far, p2l=lists)
 hole = physical.copy()
 hole[2, 3, 1, 0] = 2 * n_e
 put("hole", hole, p2l=lists)
@@ -92,8 +99,27 @@ expect 1 moeparity compare gold nothing.st --map replay
 has out "^  FAIL  p0.layers.2.topk_idx: no token's choices can be read$"
 expect 1 moeparity compare gold row.st --map replay
 has out '^  missing    p0.layers.2.topk_idx: expected 15 rows, 10 of them are not whole; the first is row 0, position 0'
+expect 0 moeparity compare gold row.st --map replay --rows 1:2 # the others are not expected
+has out '^routing    8 of 8 choices'
+expect 0 moeparity compare gold only.st --map replay --rows 1:2 # nor is the slice needed
+has out '^routing    8 of 8 choices'
+expect 0 moeparity compare gold said.st --map replay
+has out '^routing    8 of 8 choices'
+expect 0 moeparity compare gold slice.st --map replay
+has out '^routing    10 of 10 choices'
+expect 1 moeparity compare gold only.st --map replay --rows 0:1
+has out '^FAIL       first at p0.layers.2.topk_idx, '
+refused 3 'only.st: expected rows within 0:3, found 2:4$' moeparity compare gold only.st --map replay --rows 2:4
+refused 2 "\-\-rows: expected a range such as 7:9, found '1'$" moeparity compare gold only.st --map replay --rows 1
 expect 1 moeparity compare gold two_layers_off.st --map replay
 has out '^  misshapen  two_layers_off.st, routed_experts: expected choices of 2 layers with experts \(or of all\), found 8$'
+
+# a stack that a map names must be there, unless it says that it may be missing
+printf 'names: {routed_experts: layers.*.topk_idx, logits: logits}\n' >both.yaml
+expect 1 moeparity compare gold logits.st --map both.yaml
+has out '^  missing    p0.layers.3.topk_idx: expected in the dump, found nothing$'
+sed -i 's/topk_idx/topk_idx?/' both.yaml
+expect 0 moeparity compare gold logits.st --map both.yaml
 
 # rows in a file each; the same row twice, in another order of its experts
 mkdir ranks
@@ -136,6 +162,8 @@ has out '^  unreadable .*; of physical experts, say which they are \(logical\)$'
 expect 1 moeparity compare gold hole.st --map physical.yaml
 has out '^routing    29 of 29'
 has out '^  unreadable .*layer 3, 1 tokens; expected experts below 37, found 36 at row 2, position 3$'
+expect 1 moeparity compare gold far.st --map physical.yaml
+has out '^  unreadable .*layer 3, 1 tokens; expected experts below 37, found 37 at row 2, position 3$'
 expect 1 moeparity compare gold other_lists.st --map physical.yaml
 has out '^FAIL       first at p0.layers.2.topk_idx, '
 refused 3 "unsaid.st: expected the tensor 'p2l', which says what the physical experts of 'routed_experts' are$" \

@@ -17,8 +17,13 @@ f.save("said.st", half, {"numerics": "fp32"})
 # a router in fp32, as many engines have it; and one wrong bit beyond bf16
 f.save("router.st", {k: v + np.float32(1e-6) * (v != 0) if k.endswith(router) else v for k, v in half.items()})
 wrong = {k: v.copy() for k, v in half.items()}
-wrong["p0.logits"][0, 0, 0] *= np.float32(1 + 2.0 ** -20)
+wrong["p0.logits"][0, 0, 0] *= np.float32(1 + 2.0 ** -12)
 f.save("bit.st", wrong)
+wrong["p0.logits"][0, 0, 0] = np.nan
+f.save("nan.st", wrong)
+double = lambda taps: {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in taps.items()}
+f.save("single64.st", double(single))
+f.save("half64.st", double(half))
 halved = lambda v: v.astype(np.float16).astype(np.float32) if v.dtype.kind == "f" else v
 f.save("fp16.st", {k: halved(v) for k, v in single.items()})
 f.save("embed.st", {"p0.embed": half["p0.embed"]})
@@ -31,11 +36,11 @@ END
 for dump in bf16 router; do
     expect 0 moeparity compare gold $dump.st --json out.json --html out.html
     has out '^golden     gold, bf16; '
-    has out "^numerics   all values of the dump's F32 activations are bf16 numbers: held against bf16 \(--numerics fp32 overrules\)$"
+    has out "^numerics   all values of the dump's F32 activations are bf16 numbers: held against bf16 \(--numerics overrules\)$"
     has out.html 'activations are bf16 numbers'
     jq -e '.numerics == "bf16" and (.numerics_why | test("bf16 numbers"))' out.json >/dev/null || fail 'out.json'
 done
-expect 0 moeparity compare gold fp16.st
+moeparity compare gold fp16.st >out # within or not: the golden's weights are bf16
 has out 'activations are fp16 numbers: held against bf16'
 # the same values under another claim, or with one bit more, are fp32's
 for claim in 'bf16.st --numerics fp32' said.st bit.st; do
@@ -49,6 +54,15 @@ for dump in embed zeros; do
     expect 1 moeparity compare gold $dump.st
     has out '^golden     gold, fp32; '
 done
+
+expect 1 moeparity compare gold nan.st # which is a number of no type, and of every one
+has out '^golden     gold, bf16; '
+
+# .double() adds no bits either
+expect 0 moeparity compare gold half64.st
+has out "^numerics   all values of the dump's F64 activations are bf16 numbers: held against bf16 "
+expect 0 moeparity compare gold single64.st
+has out "^numerics   all values of the dump's F64 activations are fp32 numbers: held against fp32 "
 
 # without a bf16 file: fp32, and how to make it
 rm gold/bf16.safetensors

@@ -83,7 +83,7 @@ expect 0 moeparity golden check case good
 # Found while computing: nothing is left.
 cat >inputs.py <<'END'
 import json, numpy
-for name, size in ("fine", 1.0), ("wide", 1e7), ("huge", 1e39):
+for name, size in ("fine", 1.0), ("wide", 1e7), ("huge", 1e39), ("vast", 1e200):
     data = (size * numpy.cos(numpy.arange(2 * 5 * 48.0))).astype("<f8").tobytes()
     header = json.dumps({"hidden_in": {"dtype": "F64", "shape": [2, 5, 48],
                                        "data_offsets": [0, len(data)]}}).encode()
@@ -115,5 +115,13 @@ for edit in conv1d.bias=mamba.conv D=mamba.y; do
 done
 refused 3 'is [-a-z]*: a golden wants finite values, while computing fp32' \
     make $model --input huge --numerics fp32 --out x
+refused 3 ' inf bits, 53 allowed: a sum overflows, or is over a NaN, while computing exact$' \
+    make $model --input vast --numerics exact --out x
+expect 0 moeparity run $model --input fine --numerics exact --out fine.d/run
+refused 4 'a sum does not fit the 53 bits' moeparity run $model --input wide --numerics exact --out x
+for plan in '' '--plan ep=2,dp=2'; do
+    expect 3 moeparity run $model --input vast --numerics exact $plan --out x
+    has err 'a sum overflows, or is over a NaN$'
+done
 left=$(ls -d x* ./*.partial* ./*.old* 2>/dev/null)
 [ -z "$left" ] || fail "left: $left"

@@ -1,0 +1,42 @@
+/* harness/judge/grade.c -- do the errors of a tap look like rounding?
+ *
+ * An honest run may lose bits where its libraries do (a sum over experts that is
+ * kept in bf16): its errors are small, without sign, place or common factor,
+ * and say how many bits are left (harness/verify/precision.h).  The tolerance of
+ * a row stands for the bound there.
+ */
+#include "harness/judge/judge_impl.h"
+
+#include <string.h>
+
+/* The numerics of the yardstick; CORE_EXACT, which has no grades, for others. */
+static core_numerics numerics_of(const har_yardstick *yard)
+{
+    core_numerics n = CORE_FP64;
+    while (n < CORE_N_NUMERICS &&
+           strcmp(core_numerics_name(n), yard->numerics) != 0)
+        n++;
+    return n < CORE_N_NUMERICS ? n : CORE_EXACT;
+}
+
+void har__grade_row(har__pass *p, const har_yard_tap *tap, double allowed)
+{
+    const core_numerics numerics = numerics_of(p->yard);
+    const int64_t n = tap->extent.n_col;
+    if (tap->tolerance == NULL || numerics == CORE_EXACT)
+        return;
+    for (int64_t j = 0; j < n; j++)
+        p->bound[j] = allowed;
+    (void)har_precision_row(&p->grade, numerics, 1.0, n, p->expected, p->found,
+                            p->bound, p->error, p->grade.n > 0.0);
+}
+
+double har__grade_bits(const har__pass *p)
+{
+    const core_numerics numerics = numerics_of(p->yard);
+    const double bits = p->grade.n > 0.0
+                            ? har_precision_bits(&p->grade, numerics)
+                            : 0.0;
+    return bits > 0.0 && har_precision_is_rounding(&p->grade, numerics) ? bits
+                                                                        : 0.0;
+}

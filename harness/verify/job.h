@@ -1,0 +1,60 @@
+/* harness/verify/job.h -- what the cases of a run share. */
+#ifndef HAR_JOB_H
+#define HAR_JOB_H
+
+#include "harness/verify/reach.h"
+#include "ref/ref.h"
+
+enum { HAR_PATH_BYTES = 512, HAR_MAX_REFERENCES = 32, HAR_MAX_REDRAWS = 4 };
+
+/* A reference made so far; a plan with the same token groups uses it again.
+ * Only rank 0's entries count.                                               */
+typedef struct har_reference_entry {
+    int64_t n_part;
+    core_numerics numerics;
+    int n_redraw; /* of the batch that it is of                    */
+    char path[HAR_PATH_BYTES];
+    ref_stats stats;
+    bool is_telling;   /* would agreement prove anything?               */
+    char vacuity[160]; /* why not, else ""                              */
+} har_reference_entry;
+
+/* Zeros, but for what the caller sets; borrows everything that it points to. */
+typedef struct har_job {
+    const core_spec *spec;
+    const core_spec
+        *weight_spec; /* of the weights: has all layers; NULL: spec */
+    core_weights *weights;
+    const core_batch *batch; /* core_batch_make of `seed`                     */
+    uint64_t seed;
+    bool is_padded;     /* and core_batch_pad_left                       */
+    const char *folder; /* for the reference's files, seen by all ranks  */
+    bool keeps_files;
+    void (*tick)(void *self, const par_tick *tick); /* NULL: none; first pass */
+    void *tick_self;
+    void (*cost)(void *self, const core_cost *cost,
+                 const par_cost_time *took); /* likewise */
+    void *cost_self;
+
+    int n_redraw; /* times that the batch was drawn anew, because
+                   * it proved nothing: by seed + n_redraw         */
+    core_batch redrawn;
+    int n_reference, n_exercise;
+    har_reference_entry reference[HAR_MAX_REFERENCES];
+    const par_plan *plan; /* the one that `reach` is of                    */
+    har_reach reach;      /* in all cases of that plan                     */
+} har_job;
+
+/* The batch at hand.                                                 [local] */
+const core_batch *har_job_batch(const har_job *job);
+
+/* Draw the batch with seed + n_redraw.  Errors: E_MEMORY, E_INPUT.   [local] */
+CORE_NODISCARD core_status har_job_redraw(har_job *job, int n_redraw);
+
+/* Remove the reference files that rank 0 made, unless files are kept.[local] */
+void har_job_drop_references(har_job *job);
+
+/* That, and give memory back.                                        [local] */
+void har_job_close(har_job *job);
+
+#endif

@@ -1,0 +1,270 @@
+/* harness/verify/reference.c -- see reference.h.
+ *
+ * One model is opened for all that is made of it.  What rank 0 knows at the end
+ * is told in one piece; other ranks draw their batches themselves.
+ */
+#include "harness/verify/reference.h"
+
+#include "harness/verify/estimate.h"
+#include "harness/verify/overflow.h"
+#include "harness/verify/routing.h"
+#include "parallel/deal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What rank 0 makes references of. */
+typedef struct maker {
+    har_job *job;
+    par_comm *comm;
+    const par_plan *plan;
+    core_numerics numerics;
+    ref_model *model;
+} maker;
+
+static void show_progress(void *self, double fraction)
+{
+    par_at(self, "reference", 0);
+    par_set_fraction(self, fraction);
+}
+
+static core_status open_model(maker *m)
+{
+    const ref_options options = {har_n_cores(), har_memory_available() / 2,
+                                 core_has_bounds(m->numerics), show_progress,
+                                 m->comm};
+    return ref_model_open(&m->model, m->job->spec, m->job->weights, m->numerics,
+                          &options);
+}
+
+/* A pass into an open file; dealt NULL: the router chooses.  Says too whether a
+ * value went beyond all numbers, and at which tap.                           */
+static core_status run(const maker *m, const core_batch *batch,
+                       const ref_dealt *dealt, core_tapfile *file,
+                       ref_stats *stats, har_overflow *overflow)
+{
+    core_groups groups = {0, NULL};
+    *overflow = (har_overflow){.spec = m->job->spec,
+                               .n_token = batch->n_b * batch->n_t};
+    const core_tap_sink sink = har_overflow_sink(overflow);
+    CORE_TRY(core_tapfile_sink(&overflow->to, file, ""));
+    core_status status = par_layout_groups(&groups, m->plan, batch->n_b);
+    if (status == CORE_OK)
+        status = dealt == NULL
+                     ? ref_forward(m->model, batch, &groups, &sink, stats)
+                     : ref_forward_dealt(m->model, batch, &groups, dealt, &sink,
+                                         stats);
+    free((void *)(uintptr_t)groups.first_row);
+    free(overflow->to.self);
+    if (status == CORE_OK && !overflow->is_found && m->numerics == CORE_EXACT &&
+        !isfinite(stats->bits)) {
+        overflow->is_found = true; /* in a sum, though no tap shows it */
+        overflow->tap = stats->not_exact_tap;
+    }
+    return status;
+}
+
+static core_status create(core_tapfile **out, const maker *m, const char *path,
+                          const core_batch *batch)
+{
+    const core_tapfile_part part = {"", batch->n_b, batch->n_t, NULL};
+    return core_tapfile_create(out, path, m->job->spec, m->numerics, false,
+                               core_has_bounds(m->numerics), &part, 1, NULL);
+}
+
+/* --- the batch's own --- */
+
+static core_status look(har_reference_entry *entry, const maker *m,
+                        const core_batch *batch, const core_tapfile *file)
+{
+    const int64_t n_token = batch->n_b * batch->n_t;
+    uint8_t **live = NULL;
+    CORE_TRY(har_live_make(&live, m->job->spec, file, n_token));
+    entry->is_telling =
+        har_taps_are_telling(m->job->spec, file, n_token, live, entry->vacuity);
+    har_live_free(live, m->job->spec);
+    return CORE_OK;
+}
+
+static core_status make_entry(har_reference_entry *entry, const maker *m)
+{
+    const core_batch *batch = har_job_batch(m->job);
+    core_tapfile *file = NULL;
+    har_overflow overflow;
+    entry->n_redraw = m->job->n_redraw;
+    entry->vacuity[0] = '\0';
+    CORE_TRY(create(&file, m, entry->path, batch));
+    core_status status = run(m, batch, NULL, file, &entry->stats, &overflow);
+    if (status == CORE_OK && overflow.is_found)
+        status = har_overflow_error(m->job->spec, m->job->weights, m->numerics,
+                                    overflow.tap);
+    if (status == CORE_OK && !entry->stats.exact &&
+        entry->numerics == CORE_EXACT)
+        status = core_fail(CORE_E_EXACT,
+                           "reference: %s; verify fewer layers "
+                           "(--layers) or with --numerics fp32",
+                           entry->stats.not_exact);
+    if (status == CORE_OK)
+        status = look(entry, m, batch, file);
+    if (status == CORE_OK)
+        status = core_tapfile_commit(file);
+    core_tapfile_close(file);
+    return status;
+}
+
+/* Draw again until agreement would prove something; the last counts anyway. */
+static core_status make_main(har_reference *out, const maker *m, int64_t n_part)
+{
+    har_job *job = m->job;
+    har_reference_entry *entry = &out->main;
+    CORE_FAIL_IF(job->n_reference == HAR_MAX_REFERENCES, CORE_E_USAGE,
+                 "more than %d different token groups in one run",
+                 HAR_MAX_REFERENCES);
+    entry->n_part = n_part;
+    entry->numerics = m->numerics;
+    snprintf(entry->path, sizeof entry->path, "%s/reference-%ld-%d.taps",
+             job->folder, (long)getpid(), job->n_reference);
+    out->was_made = true;
+    CORE_TRY(make_entry(entry, m));
+    while (!entry->is_telling && job->n_redraw < HAR_MAX_REDRAWS) {
+        unlink(entry->path);
+        CORE_TRY(har_job_redraw(job, job->n_redraw + 1));
+        CORE_TRY(make_entry(entry, m));
+    }
+    job->reference[job->n_reference++] = *entry;
+    return CORE_OK;
+}
+
+/* The token groups matter only where something is counted within them. */
+static int64_t group_key(const core_spec *spec, const par_plan *plan)
+{
+    const int64_t n_part = (int64_t)plan->rounds * plan->dp * plan->mb;
+    return spec->capacity.domain == CORE_DOMAIN_GROUP ? n_part : 0;
+}
+
+static const har_reference_entry *find(const har_job *job, int64_t n_part,
+                                       core_numerics numerics)
+{
+    for (int i = 0; i < job->n_reference; i++)
+        if (job->reference[i].n_part == n_part &&
+            job->reference[i].numerics == numerics &&
+            job->reference[i].n_redraw == job->n_redraw)
+            return &job->reference[i];
+    return NULL;
+}
+
+/* --- the exercise's --- */
+
+/* A short batch; ids [B, T] are dealt, where the model has a vocabulary. */
+static core_status make_batch(core_batch *out, const har_job *job, int64_t n_t)
+{
+    return core_batch_make(out, job->spec, job->batch->n_b, n_t, job->seed);
+}
+
+static int64_t *ids_of(const core_batch *batch)
+{
+    return (int64_t *)(uintptr_t)batch->ids; /* ours: made just now */
+}
+
+static core_status run_exercise(har_reference *out, const maker *m,
+                                const par_deal *deal)
+{
+    const ref_dealt dealt = {deal->expert, deal->weight};
+    core_tapfile *file = NULL;
+    char name[CORE_NAME_BYTES];
+    har_overflow overflow;
+    ref_stats stats;
+    CORE_TRY(make_batch(&out->batch, m->job, deal->n_t));
+    if (out->batch.ids != NULL)
+        memcpy(ids_of(&out->batch), deal->id,
+               (size_t)(deal->n_b * deal->n_t) * sizeof *deal->id);
+    CORE_TRY(create(&file, m, out->path, &out->batch));
+    core_status status = run(m, &out->batch, &dealt, file, &stats, &overflow);
+    if (status == CORE_OK && overflow.is_found)
+        snprintf(out->no_exercise, sizeof out->no_exercise, "%s overflows",
+                 core_tap_name(overflow.tap, name));
+    else if (status == CORE_OK && m->numerics == CORE_EXACT && !stats.exact)
+        snprintf(out->no_exercise, sizeof out->no_exercise, "%s",
+                 stats.not_exact);
+    else if (status == CORE_OK)
+        status = core_tapfile_commit(file);
+    out->has_exercise = status == CORE_OK && out->no_exercise[0] == '\0';
+    core_tapfile_close(file);
+    return status;
+}
+
+static core_status make_exercise(har_reference *out, const maker *m)
+{
+    const core_batch *batch = m->job->batch;
+    par_deal deal;
+    snprintf(out->path, sizeof out->path, "%s/exercise-%ld-%d.taps",
+             m->job->folder, (long)getpid(), m->job->n_exercise++);
+    CORE_TRY(par_deal_make(&deal, m->job->spec, m->plan, batch->n_b, batch->n_t,
+                           m->job->seed));
+    const core_status status = run_exercise(out, m, &deal);
+    par_deal_free(&deal);
+    return status;
+}
+
+/* --- all ranks --- */
+
+static core_status make_all(har_reference *out, maker *m, bool wants_exercise)
+{
+    const int64_t n_part = group_key(m->job->spec, m->plan);
+    const har_reference_entry *known = find(m->job, n_part, m->numerics);
+    if (known != NULL)
+        out->main = *known;
+    if (known == NULL || wants_exercise)
+        CORE_TRY(open_model(m));
+    if (known == NULL)
+        CORE_TRY(make_main(out, m, n_part));
+    if (wants_exercise && out->main.is_telling)
+        CORE_TRY(make_exercise(out, m));
+    return CORE_OK;
+}
+
+/* What rank 0 has drawn, everybody draws. */
+static core_status draw_along(har_reference *out, har_job *job, int64_t n_t)
+{
+    if (job->n_redraw != out->main.n_redraw)
+        CORE_TRY(har_job_redraw(job, out->main.n_redraw));
+    if (out->has_exercise)
+        CORE_TRY(make_batch(&out->batch, job, n_t));
+    return CORE_OK;
+}
+
+core_status har_reference_get(har_reference *out, har_job *job, par_comm *comm,
+                              const par_plan *plan, core_numerics numerics,
+                              bool wants_exercise)
+{
+    maker m = {job, comm, plan, numerics, NULL};
+    core_status status = CORE_OK;
+    *out = (har_reference){0};
+    if (comm->rank == 0) {
+        status = make_all(out, &m, wants_exercise);
+        ref_model_close(m.model);
+    }
+    CORE_TRY(par_agree(comm, status));
+    const core_batch batch = out->batch;
+    par_broadcast(comm, &comm->world, out, (int64_t)sizeof *out, 0);
+    const int64_t n_t = out->batch.n_t;
+    out->batch = batch;
+    if (comm->rank != 0)
+        status = draw_along(out, job, n_t);
+    CORE_TRY(par_agree(comm, status));
+    if (out->has_exercise && out->batch.ids != NULL)
+        par_broadcast(comm, &comm->world, ids_of(&out->batch),
+                      out->batch.n_b * n_t * (int64_t)sizeof(int64_t), 0);
+    return CORE_OK;
+}
+
+void har_reference_close(har_reference *reference, const har_job *job,
+                         const par_comm *comm)
+{
+    if (comm->rank == 0 && reference->path[0] != '\0' && !job->keeps_files)
+        unlink(reference->path);
+    core_batch_free(&reference->batch);
+}

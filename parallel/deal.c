@@ -1,0 +1,412 @@
+/* parallel/deal.c -- see deal.h.
+ *
+ * Tokens are taken in order, as the plan takes them: rounds, replicas,
+ * micro-batches, slices of a tensor group.  A slice belongs to one full set of
+ * the experts; of a set's copies that have had no row yet, a choice gets the
+ * next one that may serve this token and still has a slot; what is left over
+ * goes where fewest have gone.
+ *
+ * Traps: token number modulo copies picks the copy, so half the tokens cannot
+ * reach it; slots are counted over a capacity domain, which is wider than a
+ * slice; which etp rank completes a row is known only when its block is full.
+ */
+#include "parallel/deal.h"
+
+#include "core/numbers/rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct dealer {
+    const core_spec *spec;
+    const par_plan *plan;
+    uint64_t seed;
+    core_arena arena; /* of the layout, which is any rank's */
+    par_layout layout;
+    int n_set;    /* full sets of the experts, and whose each slice is     */
+    int *set;     /* [dp, tp]                                             */
+    int n_copy;   /* (expert, holder): replica_ep[] of the layout         */
+    int n_part;   /* etp ranks that are to complete one of a copy's rows  */
+    int *expert;  /* [n_copy] of a copy                                   */
+    int *order;   /* [n_copy] in which copies are dealt                   */
+    uint8_t *met; /* [n_set, n_copy, n_part]                              */
+    int64_t *n_unmet; /* [n_set] of its copies and parts                      */
+    uint8_t *asked;   /* [n_copy] within the slice                            */
+    int64_t *claims;  /* [E] within the capacity domain                       */
+    int64_t *rows;    /* [2, ep] of the slice's block to a holder             */
+    int64_t *copy;    /* [slice's choices] that gets the row, -1: dropped     */
+    int64_t *n_token; /* [dp] of a replica so far                             */
+} dealer;
+
+/* --- the plan ------------------------------------------------------------- */
+
+static core_status take(void **out, int64_t n, size_t bytes)
+{
+    CORE_TRY(core_alloc(out, n > 0 ? n : 1, bytes, "dealt routing"));
+    memset(*out, 0, (size_t)n * bytes);
+    return CORE_OK;
+}
+
+/* Which set each slice sends to: any stage's ranks show it. */
+static core_status read_sets(dealer *d)
+{
+    const par_plan *p = d->plan;
+    void *memory;
+    CORE_TRY(take(&memory, (int64_t)p->dp * p->tp, sizeof *d->set));
+    d->set = memory;
+    for (int rank = 0; rank < p->dp * p->tp; rank++) {
+        CORE_TRY(par_layout_make(&d->layout, &d->arena, d->spec, p, rank));
+        d->set[rank] =
+            p->scope == PAR_SCOPE_STAGE ? d->layout.edp_i : d->layout.d;
+    }
+    d->n_set = p->scope == PAR_SCOPE_STAGE ? d->layout.edp : p->dp;
+    return CORE_OK;
+}
+
+/* Experts with many copies first: a domain has few slots for all of them.  Of
+ * those with equally many the first of every holder, then the second, ...    */
+static void order_copies(dealer *d)
+{
+    const int *first = d->layout.replica_first;
+    int n_done = 0;
+    for (int n_same = PAR_MAX_REPLICAS; n_same > 0; n_same--)
+        for (int i = 0, before = -1; n_done > before; i++) {
+            before = n_done;
+            memset(d->rows, 0, (size_t)d->plan->ep * sizeof *d->rows);
+            for (int c = 0; c < d->n_copy; c++) {
+                const int e = d->expert[c];
+                if (first[e + 1] - first[e] == n_same &&
+                    d->rows[d->layout.replica_ep[c]]++ == i)
+                    d->order[n_done++] = c;
+            }
+        }
+}
+
+static core_status open_tables(dealer *d, int64_t n_choice)
+{
+    const core_spec *spec = d->spec;
+    const bool has_bias = spec->bias_ffn; /* of down: see dispatch.c */
+    void *memory;
+    d->n_copy = core_spec_count_moe(spec, 0, (int)spec->n_l) > 0
+                    ? d->layout.replica_first[spec->n_e]
+                    : 0;
+    d->n_part = has_bias ? d->plan->etp : 1;
+    CORE_TRY(take(&memory, d->n_copy, sizeof *d->expert));
+    d->expert = memory;
+    CORE_TRY(take(&memory, d->n_copy, sizeof *d->order));
+    d->order = memory;
+    CORE_TRY(take(&memory, (int64_t)d->n_set * d->n_copy * d->n_part, 1));
+    d->met = memory;
+    CORE_TRY(take(&memory, d->n_set, sizeof *d->n_unmet));
+    d->n_unmet = memory;
+    CORE_TRY(take(&memory, d->n_copy, 1));
+    d->asked = memory;
+    CORE_TRY(take(&memory, spec->n_e, sizeof *d->claims));
+    d->claims = memory;
+    CORE_TRY(take(&memory, 2 * (int64_t)d->plan->ep, sizeof *d->rows));
+    d->rows = memory;
+    CORE_TRY(take(&memory, n_choice, sizeof *d->copy));
+    d->copy = memory;
+    CORE_TRY(take(&memory, d->plan->dp, sizeof *d->n_token));
+    d->n_token = memory;
+    for (int64_t e = 0; d->n_copy > 0 && e < spec->n_e; e++)
+        for (int c = d->layout.replica_first[e];
+             c < d->layout.replica_first[e + 1]; c++)
+            d->expert[c] = (int)e;
+    order_copies(d);
+    return CORE_OK;
+}
+
+static void close_dealer(dealer *d)
+{
+    core_arena_free(&d->arena);
+    free(d->set);
+    free(d->expert);
+    free(d->order);
+    free(d->met);
+    free(d->n_unmet);
+    free(d->asked);
+    free(d->claims);
+    free(d->rows);
+    free(d->copy);
+    free(d->n_token);
+}
+
+/* --- one choice ----------------------------------------------------------- */
+
+/* The copy of expert e that serves a token. */
+static int copy_of(const dealer *d, int64_t e, int64_t token)
+{
+    const int first = d->layout.replica_first[e];
+    return first + (int)(token % (d->layout.replica_first[e + 1] - first));
+}
+
+static bool is_taken(const int64_t *expert, int64_t n, int64_t e)
+{
+    for (int64_t j = 0; j < n; j++)
+        if (expert[j] == e)
+            return true;
+    return false;
+}
+
+static bool is_met(const dealer *d, int set, int copy, int part)
+{
+    return d->met[((int64_t)set * d->n_copy + copy) * d->n_part + part] != 0;
+}
+
+/* A copy that still misses a row that etp rank `part` completes, for choice j
+ * of a token whose others are known; -1: none. */
+static int find_copy(const dealer *d, int set, int part, int64_t token,
+                     const int64_t *others, int64_t j, int64_t capacity)
+{
+    for (int i = 0; d->n_unmet[set] > 0 && i < d->n_copy; i++) {
+        const int c = d->order[i];
+        const int64_t e = d->expert[c];
+        if (!is_met(d, set, c, part) && !d->asked[c] &&
+            d->claims[e] < capacity && copy_of(d, e, token) == c &&
+            !is_taken(others, j, e))
+            return c;
+    }
+    return -1;
+}
+
+/* The expert with the fewest claims, the search starting anywhere. */
+static int64_t find_other(const dealer *d, int64_t start, const int64_t *others,
+                          int64_t j)
+{
+    const int64_t n_e = d->spec->n_e;
+    int64_t best = -1;
+    for (int64_t i = 0; i < n_e; i++) {
+        const int64_t e = (start + i) % n_e;
+        if (!is_taken(others, j, e) &&
+            (best < 0 || d->claims[e] < d->claims[best]))
+            best = e;
+    }
+    return best;
+}
+
+/* Eighths, so that the weights of a token add up to about one; least where
+ * there is no slot, so that by weight, too, the others keep theirs. */
+static double weight_of(const core_spec *spec, int64_t choice, bool has_slot)
+{
+    int shift = 3;
+    while ((INT64_C(1) << (shift - 3)) < spec->n_k)
+        shift++;
+    return ldexp(has_slot ? 3.0 + (double)(choice % 4) : 1.0, -shift);
+}
+
+/* --- slices and parts ----------------------------------------------------- */
+
+/* Choice j of a token, number i of its slice's n choices. */
+static void deal_choice(dealer *d, par_deal *out, int set, int64_t token,
+                        int64_t j, int64_t i, int64_t n, int64_t capacity)
+{
+    const int64_t n_k = d->spec->n_k;
+    int64_t *expert = out->expert + token * n_k;
+    const int likely = (int)(i * d->n_part / n);
+    int copy = find_copy(d, set, likely, token, expert, j, capacity);
+    for (int part = 0; copy < 0 && part < d->n_part; part++)
+        copy = find_copy(d, set, part, token, expert, j, capacity);
+    if (copy >= 0)
+        d->asked[copy] = 1;
+    expert[j] =
+        copy >= 0 ? d->expert[copy] : find_other(d, token * n_k + j, expert, j);
+    const bool has_slot = d->claims[expert[j]]++ < capacity;
+    out->weight[token * n_k + j] =
+        weight_of(d->spec, token * n_k + j, has_slot);
+    d->copy[i] = has_slot ? copy_of(d, expert[j], token) : -1;
+}
+
+/* The slice is full: who completes which row, as dispatch.c has it. */
+static void note_met(dealer *d, int set, int64_t n)
+{
+    const int ep = d->plan->ep, *holder = d->layout.replica_ep;
+    int64_t *n_row = d->rows, *row = d->rows + ep;
+    memset(d->rows, 0, 2 * (size_t)ep * sizeof *d->rows);
+    for (int64_t i = 0; i < n; i++)
+        if (d->copy[i] >= 0)
+            n_row[holder[d->copy[i]]]++;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t copy = d->copy[i];
+        if (copy < 0)
+            continue;
+        const int p = holder[copy];
+        const int64_t part = (++row[p] * d->n_part - 1) / n_row[p];
+        uint8_t *met = d->met + (set * d->n_copy + copy) * d->n_part + part;
+        d->n_unmet[set] -= *met == 0;
+        *met = 1;
+    }
+}
+
+/* Capacity is counted anew. */
+static int64_t open_domain(dealer *d, int64_t n_token)
+{
+    memset(d->claims, 0, (size_t)d->spec->n_e * sizeof *d->claims);
+    return core_spec_capacity(d->spec, n_token);
+}
+
+static void deal_slice(dealer *d, par_deal *out, int set, int64_t token0,
+                       int64_t n_token, int64_t *capacity)
+{
+    const int64_t n_k = d->spec->n_k, n = n_token * n_k;
+    memset(d->asked, 0, (size_t)d->n_copy);
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t token = token0 + i / n_k;
+        if (d->spec->capacity.domain == CORE_DOMAIN_SEQUENCE && i % n_k == 0 &&
+            token % out->n_t == 0)
+            *capacity = open_domain(d, out->n_t);
+        deal_choice(d, out, set, token, i % n_k, i, n, *capacity);
+    }
+    note_met(d, set, n);
+}
+
+/* An id of the vocabulary part whose turn it is in the replica. */
+static void deal_id(const dealer *d, par_deal *out, int64_t n_before,
+                    int64_t token)
+{
+    const int64_t part = n_before % d->plan->tp;
+    const int64_t v0 = d->layout.first_vocab[part];
+    const int64_t v1 = d->layout.first_vocab[part + 1];
+    out->id[token] =
+        v0 + (int64_t)core_rng_below(d->seed, core_rng_stream("deal.ids"),
+                                     (uint64_t)token, (uint64_t)(v1 - v0));
+}
+
+/* The tokens of one micro-batch. */
+static void deal_part(dealer *d, par_deal *out, int replica, int64_t row0,
+                      int64_t row1)
+{
+    const int64_t token0 = row0 * out->n_t, n = (row1 - row0) * out->n_t;
+    par_layout at = d->layout;
+    for (int64_t i = 0; d->spec->n_v > 0 && i < n; i++)
+        deal_id(d, out, d->n_token[replica] + i, token0 + i);
+    d->n_token[replica] += n;
+    int64_t capacity = open_domain(d, n);
+    for (at.t = 0; d->n_copy > 0 && at.t < d->plan->tp; at.t++) {
+        int64_t t0, t1;
+        par_layout_slice(&at, n, &t0, &t1);
+        deal_slice(d, out, d->set[replica * d->plan->tp + at.t], token0 + t0,
+                   t1 - t0, &capacity);
+    }
+}
+
+static int64_t count_missed(const dealer *d)
+{
+    int64_t n_missed = 0;
+    for (int i = 0; i < d->n_set; i++)
+        n_missed += d->n_unmet[i];
+    for (int r = 0; d->spec->n_v > 0 && r < d->plan->dp; r++)
+        if (d->n_token[r] < d->plan->tp)
+            n_missed += d->plan->tp - d->n_token[r];
+    return n_missed;
+}
+
+static void deal_all(dealer *d, par_deal *out)
+{
+    const par_plan *p = d->plan;
+    memset(d->met, 0, (size_t)d->n_set * (size_t)d->n_copy * (size_t)d->n_part);
+    for (int i = 0; i < d->n_set; i++)
+        d->n_unmet[i] = (int64_t)d->n_copy * d->n_part;
+    memset(d->n_token, 0, (size_t)p->dp * sizeof *d->n_token);
+    for (int round = 0; round < p->rounds; round++)
+        for (int replica = 0; replica < p->dp; replica++)
+            for (int m = 0; m < p->mb; m++) {
+                int64_t row0, row1;
+                par_layout_rows(p, out->n_b, round, replica, m, &row0, &row1);
+                deal_part(d, out, replica, row0, row1);
+            }
+    out->n_missed = count_missed(d);
+}
+
+static int64_t deal_rows_of(dealer *d, par_deal *out, int64_t n_t)
+{
+    out->n_t = n_t;
+    deal_all(d, out);
+    return out->n_missed;
+}
+
+/* The shortest rows of more than too_few tokens that reach all, as n_t do.   */
+static void shorten(dealer *d, par_deal *out, int64_t too_few, int64_t n_t)
+{
+    while (n_t - too_few > 1) {
+        const int64_t middle = too_few + (n_t - too_few) / 2;
+        if (deal_rows_of(d, out, middle) == 0)
+            n_t = middle;
+        else
+            too_few = middle;
+    }
+    deal_rows_of(d, out, n_t);
+}
+
+/* Longer and longer rows until all is reached, then as short as that allows;
+ * else, when longer ones no longer help, the length that misses least.       */
+static void find_length(dealer *d, par_deal *out, int64_t most)
+{
+    enum { PATIENCE = 3 };
+    int64_t best = 1, least = INT64_MAX;
+    int n_stuck = 0;
+    for (int64_t n_t = 1; n_stuck < PATIENCE; n_t *= 2) {
+        const int64_t n = n_t < most ? n_t : most;
+        const int64_t n_missed = deal_rows_of(d, out, n);
+        if (n_missed == 0) {
+            shorten(d, out, n_t / 2, n);
+            return;
+        }
+        n_stuck = n_missed < least ? 0 : n_stuck + 1;
+        if (n_missed < least) {
+            least = n_missed;
+            best = n;
+        }
+        if (n == most)
+            break;
+    }
+    deal_rows_of(d, out, best);
+}
+
+static core_status open_deal(par_deal *deal, const core_spec *spec, int64_t n_b,
+                             int64_t most)
+{
+    const int64_t n = n_b * most;
+    void *memory;
+    deal->n_b = n_b;
+    CORE_TRY(take(&memory, n * spec->n_k, sizeof *deal->expert));
+    deal->expert = memory;
+    CORE_TRY(take(&memory, n * spec->n_k, sizeof *deal->weight));
+    deal->weight = memory;
+    CORE_TRY(take(&memory, n, sizeof *deal->id));
+    deal->id = memory;
+    return CORE_OK;
+}
+
+core_status par_deal_make(par_deal *out, const core_spec *spec,
+                          const par_plan *plan, int64_t n_b, int64_t most,
+                          uint64_t seed)
+{
+    dealer d = {.spec = spec,
+                .plan = plan,
+                .seed = seed,
+                .arena = core_arena_measure()};
+    par_deal deal = {0};
+    core_status status = open_deal(&deal, spec, n_b, most);
+    if (status == CORE_OK)
+        status = read_sets(&d);
+    if (status == CORE_OK)
+        status = open_tables(&d, n_b * most * spec->n_k);
+    if (status == CORE_OK) {
+        find_length(&d, &deal, most);
+        *out = deal;
+    } else {
+        par_deal_free(&deal);
+    }
+    close_dealer(&d);
+    return status;
+}
+
+void par_deal_free(par_deal *deal)
+{
+    free(deal->expert);
+    free(deal->weight);
+    free(deal->id);
+    *deal = (par_deal){0};
+}
