@@ -176,6 +176,7 @@ static core_status write_list(const output_list *list, const char *path)
         "schema",   GOLD_SCHEMA,
         "model",    list->gold->spec.name,
         "numerics", core_numerics_name(list->numerics),
+        "taps",     list->gold->all_taps ? "all" : "coarse",
         NULL};
     void *memory = NULL;
     CORE_TRY(core_alloc(&memory, list->n, sizeof(core_st_tensor), path));
