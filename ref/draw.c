@@ -29,7 +29,7 @@
 enum {
     STRIP = 256,     /* outputs of one sgemm                                  */
     MAX_BLOCKS = 3,  /* of K                                                  */
-    MIN_BLOCK = 8,   /* terms of a block, about                               */
+    MIN_BLOCK = 24,  /* terms of a block, about                               */
     LANE_CHOICES = 7 /* 1, 2, .. 64                                           */
 };
 
