@@ -35,7 +35,9 @@ static const har_command_line line = {
     "folder of files, one per rank or not.  Every tap of GOLDEN must "
     "be in DUMP, or with --map every one that the map names.  "
     "--numerics chooses the file of a bundle; else metadata, types and "
-    "values of the dump do.  " HAR_EXIT_CODES,
+    "values of the dump do.  A dump that was fed the bundle's inputs says so "
+    "(metadata forced, forced_with) and is judged operator by operator.  "
+    HAR_EXIT_CODES,
     check_request};
 
 static void read_command_line(request *r, int argc, char **argv)

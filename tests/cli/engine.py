@@ -93,14 +93,6 @@ class CannotShow(Exception):
     pass
 
 
-FAULTS = {}
-
-
-def fault(name, what):
-    FAULTS[name] = what
-    return name
-
-
 class Engine:
     def __init__(self, bundle, weights, args):
         self.manifest = json.load(open(bundle + "/manifest.json"))
