@@ -122,22 +122,24 @@ static double max_score_error(const ref__run *run, const attention *at,
     return worst;
 }
 
-/* In a drawn pass: an eager one stores probabilities; the others exponentials,
- * as kernels do that never hold a row of scores, and divide in the end.      */
+/* In a drawn pass: eager and stated ones store probabilities; others
+ * exponentials, as kernels do that never hold a row of scores, and divide in
+ * the end.      */
 static int64_t drawn_softmax_row(const attention *at, double *s, int64_t lo,
                                  int64_t hi, const uint8_t *mask, double scale,
                                  double sink, double *sum)
 {
     const ref__drawn *d = &at->drawn;
+    const bool stores_p = d->eager || d->stated;
     int64_t n_visible = 0;
     for (int64_t j = lo; j < hi; j++)
         n_visible += mask == NULL || mask[j] != 0;
     const double total =
         ref__drawn_exponentials(d, s, lo, hi, mask, scale, sink);
-    for (int64_t j = lo; d->eager && n_visible > 0 && j < hi; j++)
+    for (int64_t j = lo; stores_p && n_visible > 0 && j < hi; j++)
         s[j] = (double)((float)s[j] / (float)total);
     core_store(d->numerics, CORE_GRID_PROB, s + lo, hi - lo);
-    *sum = d->eager ? 1.0 : total;
+    *sum = stores_p ? 1.0 : total;
     return n_visible;
 }
 

@@ -7,11 +7,13 @@
  * the number of the run, because an engine is of a kind and not of another for
  * every operator: `eager` ones store every intermediate result in the dtype,
  * as frameworks do that call an operator at a time, the others only what is a
- * tap; `split` ones store two halves of what a tensor-parallel group sums. Ones
+ * tap; `split` ones store two halves of what a tensor-parallel group sums.  Ones
  * that are neither would, where storing is coarser than computing, repeat the
  * reference bit for bit; but an engine may round somewhere that no style knows,
  * so a quarter of what they store is turned by a unit: what a rounding half a
- * unit off, elsewhere, does to a value at random.
+ * unit off, elsewhere, does to a value at random.  A `stated` draw has no style:
+ * it stores where the reference does, and the first of them adds one term after
+ * the other.
  * What is drawn is a function of (seed, run, operator): no thread count and no
  * tile changes it.  Trap: discrete choices are taken over from the honest pass,
  * because one other expert would hide everything else.
@@ -48,11 +50,13 @@ static ref__drawn draw(const ref__run *run, uint64_t index)
         return (ref__drawn){.numerics = run->numerics};
     const core_rng_block block =
         core_rng(run->draw->seed, run->draw_stream, index);
+    const bool in_one_piece = run->draw->stated && run->draw->run == 0;
     return (ref__drawn){
         .numerics = run->numerics,
         .eager = ref__is_eager(run->draw),
-        .n_lane = 1 << block.word[0] % LANE_CHOICES,
-        .n_block = 1 + (int)(block.word[1] % MAX_BLOCKS),
+        .stated = run->draw->stated,
+        .n_lane = in_one_piece ? 1 : 1 << block.word[0] % LANE_CHOICES,
+        .n_block = in_one_piece ? 1 : 1 + (int)(block.word[1] % MAX_BLOCKS),
         .first = (int)(block.word[2] % MAX_BLOCKS),
         .cut = (double)(block.word[2] >> 8) * 0x1p-24,
         .descending = block.word[3] % 2 != 0,
@@ -78,7 +82,7 @@ ref__drawn ref__draw_product(const ref__run *run, core_weight id)
     const uint64_t behind_taps = UINT64_C(1) << 32;
     ref__drawn d =
         draw(run, behind_taps + (uint64_t)core_weight_index(run->spec, id));
-    d.split = run->draw != NULL && run->draw->run / 2 % 2 != 0 &&
+    d.split = run->draw != NULL && !d.stated && run->draw->run / 2 % 2 != 0 &&
               is_row_parallel(id.kind);
     return d;
 }
@@ -106,7 +110,7 @@ void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
                int64_t first, int64_t n, double *y)
 {
     enum { BITS = 3, IN_WORD = 10, IN_BLOCK = 4 * IN_WORD };
-    if (run->draw == NULL || run->draw->run % 4 != 0 ||
+    if (run->draw == NULL || run->draw->stated || run->draw->run % 4 != 0 ||
         core_store_roundoff(run->numerics) <= 0x1p-24 ||
         is_copy(run->spec, kind))
         return;

@@ -316,7 +316,8 @@ void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
     for (int64_t s = 0; s < n_s; s++) {
         const float decay = expf(-expf((float)a_log[s]) * step);
         const float input = step * (float)b[s] * (float)a;
-        h[s] = (double)kept(d, decay * (float)h[s] + input);
+        const float next = decay * (float)h[s] + input;
+        h[s] = (double)(d->stated ? ref__stored(d, next) : kept(d, next));
     }
 }
 

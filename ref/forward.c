@@ -217,8 +217,9 @@ static void head(ref__run *run, bool dry)
 /* Draws that are not eager have a wider table, not yet stored in the dtype. */
 static core_numerics table_numerics(const ref__run *run)
 {
-    return run->draw == NULL || ref__is_eager(run->draw) ? run->numerics
-                                                         : CORE_FP64;
+    const ref_draw *draw = run->draw;
+    return draw == NULL || draw->stated || ref__is_eager(draw) ? run->numerics
+                                                               : CORE_FP64;
 }
 
 static void pass(ref__run *run, bool dry)

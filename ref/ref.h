@@ -111,6 +111,9 @@ typedef struct ref_draw {
     /* Its routing, TOPK_IDX and SLOT of a layer [N, K].                      */
     const int64_t *(*routing)(void *self, core_tap tap);
     void *self;
+    bool stated; /* without style: stored is what the numerics say, p of a
+                  * softmax and h of a state among it, and nothing else;
+                  * run 0 sums in one piece                                   */
 } ref_draw;
 
 /* As ref_forward, in the numerics' own arithmetic, fp32 or bf16: products and

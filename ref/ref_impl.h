@@ -57,7 +57,7 @@ typedef struct ref__run {
     const core_tap_sink *sink;
     const ref_draw *draw; /* NULL: an honest pass                             */
     uint64_t draw_stream;
-    const ref_dealt *dealt; /* NULL: the router chooses                       */
+    const ref_dealt *dealt; /* NULL: the router chooses                         */
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
@@ -105,6 +105,7 @@ void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
 typedef struct ref__drawn {
     core_numerics numerics;
     bool eager;  /* stores what it makes on its way                       */
+    bool stated; /* stores what the numerics say, and nothing else        */
     bool split;  /* a product: stores two halves                          */
     int n_lane;  /* of a sum: a power of two                              */
     int n_block; /* of a product's K, the first of them, and the direction */
@@ -116,7 +117,7 @@ typedef struct ref__drawn {
 /* Of odd runs.                                                               */
 static inline bool ref__is_eager(const ref_draw *draw)
 {
-    return draw->run % 2 != 0;
+    return draw->run % 2 != 0 && !draw->stated;
 }
 
 uint64_t ref__draw_stream(const ref_draw *draw);
@@ -191,7 +192,7 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
 double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
                               double bias);
-/* The states of a channel one position on: stored in an eager draw only.     */
+/* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
 /* sum_s h_s c_s + skip a.                                                    */

@@ -173,6 +173,15 @@ double core_st_value(const core_st_tensor *tensor, int64_t i)
     return value;
 }
 
+int64_t core_st_int(const core_st_tensor *tensor, int64_t i)
+{
+    int64_t value;
+    core_assert(tensor->dtype == CORE_DTYPE_I64);
+    memcpy(&value, (const char *)tensor->data + (size_t)i * sizeof value,
+           sizeof value);
+    return value;
+}
+
 double core_st_rms(const core_st_tensor *tensor)
 {
     double sum = 0.0;

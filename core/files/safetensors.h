@@ -22,11 +22,13 @@ typedef struct core_st_tensor {
                         * that was opened, writable in one being created      */
 } core_st_tensor;
 
-/* Elements first, first + 1 .. of a tensor as doubles, n of them; one of them; the
- * root of their mean square, 0 where there are none.                 [local] */
+/* Elements first, first + 1 .. of a tensor as doubles, n of them; one of them; one
+ * of an I64 tensor; the root of their mean square, 0 where there are none.
+ * [local] */
 void core_st_read(const core_st_tensor *tensor, int64_t first, int64_t n,
                   double *out);
 double core_st_value(const core_st_tensor *tensor, int64_t i);
+int64_t core_st_int(const core_st_tensor *tensor, int64_t i);
 double core_st_rms(const core_st_tensor *tensor);
 
 typedef struct core_st core_st;

@@ -368,7 +368,7 @@ static core_status list_taps(har_dump *dump, const core_st *a, const core_st *b,
 core_status har_dump_compare(har_dump *out, const core_st *a, const core_st *b,
                              bool forced_routing)
 {
-    har_dump dump = {0};
+    har_dump dump = {.diagnosed = -1};
     void *rows = NULL, *ids = NULL;
     int64_t widest = 1;
     core_status status = list_taps(&dump, a, b, &widest);
@@ -383,6 +383,8 @@ core_status har_dump_compare(har_dump *out, const core_st *a, const core_st *b,
     }
     free(rows);
     free(ids);
+    if (status == CORE_OK)
+        status = har_dump_diagnose(&dump, a);
     if (status == CORE_OK)
         *out = dump;
     else

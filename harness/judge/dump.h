@@ -10,6 +10,7 @@
 #define HAR_DUMP_H
 
 #include "core/files/safetensors.h"
+#include "harness/diagnose/diagnose.h"
 #include "harness/judge/tapname.h"
 #include "harness/verify/compare.h"
 
@@ -31,6 +32,8 @@ typedef struct har_dump {
     har_dump_tap *tap;         /* in execution order                          */
     int64_t n_failed;
     int64_t first;             /* failing, -1: none                           */
+    int64_t diagnosed;         /* the first with wrong values, -1: none       */
+    har_diagnosis diagnosis;   /* of that tap                                 */
     int64_t worst;             /* largest score                               */
     int64_t n_flip;            /* tokens with other experts (forced routing)  */
     int64_t n_extra;           /* taps only the candidate has                 */
@@ -42,6 +45,10 @@ CORE_NODISCARD core_status har_dump_compare(har_dump *out, const core_st *a,
                                             const core_st *b,
                                             bool forced_routing);
 void har_dump_free(har_dump *dump);
+
+/* Say what the first tap with wrong values looks like (of har_dump_compare,
+ * which has it done).  Errors: E_MEMORY.                             [local] */
+CORE_NODISCARD core_status har_dump_diagnose(har_dump *dump, const core_st *a);
 
 /* The tolerance above for one tensor of a yardstick; logits: of the same prompt,
  * NULL if there are none.                                            [local] */

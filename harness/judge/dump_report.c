@@ -4,6 +4,7 @@
  */
 #include "harness/judge/dump.h"
 
+#include "harness/diagnose/report.h"
 #include "harness/launch/jsonfile.h"
 
 static void write_tap(const har_dump_tap *t, FILE *out)
@@ -56,6 +57,8 @@ void har_dump_text(const har_dump *d, const core_st *a, const core_st *b,
             break;
         }
         write_tap(&d->tap[i], out);
+        if (i == d->diagnosed)
+            har_diagnosis_write(&d->diagnosis, "    ", out);
     }
     fputs(d->n_failed > 0 ? "DIFFERS\n" : "SAME\n", out);
 }
@@ -93,6 +96,7 @@ core_status har_dump_json(const har_dump *d, const char *path)
     core_json_put_int(o, "flips", d->n_flip);
     core_json_put(o, "first",
                   d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
+    core_json_put(o, "diagnosis", har_diagnosis_json(&d->diagnosis));
     core_json_put(o, "taps", taps);
     return har_json_write(path, o);
 }

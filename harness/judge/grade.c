@@ -1,15 +1,15 @@
 /* harness/judge/grade.c -- do the errors of a tap look like rounding?
  *
- * An honest run may lose bits where its libraries do (a sum over experts that is
- * kept in bf16): its errors are small, without sign, place or common factor,
- * and say how many bits are left (harness/verify/precision.h).  The tolerance of
- * a row stands for the bound there.
+ * An honest run may lose bits where its libraries do (a sum over experts that
+ * is kept in bf16): its errors are small, without sign, place or common factor,
+ * and say how many bits are left (harness/verify/precision.h).  The tolerance
+ * of a row stands for the bound there.
  */
 #include "harness/judge/judge_impl.h"
 
 #include <string.h>
 
-/* The numerics of the yardstick; CORE_EXACT, which has no grades, for others. */
+/* The numerics of the yardstick; CORE_EXACT, which has no grades, if unknown. */
 static core_numerics numerics_of(const har_yardstick *yard)
 {
     core_numerics n = CORE_FP64;
@@ -37,6 +37,9 @@ double har__grade_bits(const har__pass *p)
     const double bits = p->grade.n > 0.0
                             ? har_precision_bits(&p->grade, numerics)
                             : 0.0;
-    return bits > 0.0 && har_precision_is_rounding(&p->grade, numerics) ? bits
-                                                                        : 0.0;
+    const har_precision none = {0}; /* no draws: the tolerance is all there is */
+    return bits > 0.0 &&
+                   har_precision_is_rounding(&p->grade, &none, numerics, true)
+               ? bits
+               : 0.0;
 }

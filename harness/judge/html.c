@@ -4,6 +4,7 @@
  * file's header goes through har_page_text.
  */
 #include "harness/judge/svg.h"
+#include "harness/diagnose/report.h"
 #include "harness/page/page.h"
 
 /* --- head --- */
@@ -18,6 +19,7 @@ static const char *colour_of(har_verdict verdict)
 static void write_facts(const har_judgement *g, FILE *out)
 {
     char text[HAR_WIDEST_TEXT], figures[HAR_SPOT_TEXT];
+    char likeness[HAR_DIAGNOSIS_TEXT];
     fputs("<dl>\n", out);
     har_page_fact(out, "golden", "%s%s%s", g->yard->path,
                   g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics);
@@ -56,6 +58,10 @@ static void write_facts(const har_judgement *g, FILE *out)
                       (long long)g->dump->n_padding);
     if (har__figures_text(figures, g)[0] != '\0')
         har_page_fact(out, "logits", "%s (not judged by it)", figures);
+    for (int k = 0; k < g->diagnosis.n; k++)
+        har_page_fact(out, "looks like", "%s: %s",
+                      g->yard->tap[g->diagnosed].data->name,
+                      har_diagnosis_text(likeness, &g->diagnosis, k));
     if (g->misfit[0] != '\0')
         har_page_fact(out, "hint", "%s: %s", g->yard->tap[g->first].data->name,
                       g->misfit);

@@ -5,6 +5,7 @@
  */
 #include "harness/judge/report.h"
 
+#include "harness/diagnose/report.h"
 #include "harness/launch/jsonfile.h"
 
 static json_t *spot_object(const har_judgement *g, const har_spot *s)
@@ -159,6 +160,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put(o, "forced_routing", json_boolean(g->forced_routing));
     core_json_put(o, "first",
                   g->first < 0 ? json_null() : tap_object(g, g->first));
+    core_json_put(o, "diagnosis", har_diagnosis_json(&g->diagnosis));
     core_json_put(o, "worst", spot_array(g, g->worst, g->n_worst));
     core_json_put_int(o, "certified_flips", g->n_certified);
     core_json_put_int(o, "uncertified_flips", g->n_uncertified);

@@ -130,12 +130,9 @@ static void see_rows(har__pass *p, int64_t i_tap, har_diff *sum)
     har_tap_judgement *t = &p->judged->tap[i_tap];
     const int64_t n_row = part->n_b * part->n_t * tap->extent.n_k;
     har_spot missing = {.row = 0};
-    for (int64_t row = 0; row < n_row; row++) {
-        const int64_t token = row / tap->extent.n_k;
-        if (p->dump->wanted[tap->part][token] &&
-            har_yardstick_is_real(part, token))
+    for (int64_t row = 0; row < n_row; row++)
+        if (har__wants(p, i_tap, row))
             see_row(p, i_tap, row, sum, &missing);
-    }
     if (t->n_missing > 0)
         har_foreign_find(
             p->dump, HAR_FOUND_MISSING, i_tap, -1, tap->data->name,
@@ -297,6 +294,8 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
     see_rows(p, i_tap, &sum);
     tell_bad_values(p, begin, end);
     conclude(p, i_tap, &sum);
+    if (p->judged->tap[i_tap].n_failed > 0 && p->judged->diagnosed < 0)
+        CORE_TRY(har__diagnose(p, i_tap));
     return CORE_OK;
 }
 
@@ -428,6 +427,7 @@ core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
     judged.dump = dump;
     judged.map_name = map->name;
     judged.forced_routing = forced_routing;
+    judged.diagnosed = -1;
     har__pass p = {.judged = &judged, .yard = yard, .dump = dump, .map = map};
     p.routing.part = -1;
     core_status status = make_room(&p);

@@ -14,6 +14,7 @@
 #ifndef HAR_JUDGE_H
 #define HAR_JUDGE_H
 
+#include "harness/diagnose/diagnose.h"
 #include "harness/judge/foreign.h"
 #include "harness/judge/misfit.h"
 #include "harness/verify/verdict.h"
@@ -92,6 +93,8 @@ typedef struct har_judgement {
     double widest; /* tolerance of a row over its largest magnitude, 0: none  */
     int64_t widest_tap;
     int64_t first;             /* failing in execution order, -1: none        */
+    int64_t diagnosed;         /* the first with wrong values, -1: none       */
+    har_diagnosis diagnosis;   /* of that tap                                 */
     int64_t n_choice, n_same;  /* compared, those that agree                  */
     int64_t n_certified, n_uncertified; /* flips                              */
     int64_t n_moved_drops;     /* tokens that a rounding dropped, or kept     */

@@ -54,8 +54,8 @@ har_spot har__blank_spot(const har__pass *pass, int64_t i_tap, int64_t row);
 bool har__judge_row(har__pass *pass, int64_t i_tap, int64_t row, har_spot *spot,
                     har_diff *sum);
 
-/* Take the row in found[] into the grade of the tap; its bits if its errors look
- * like rounding, else 0.                                             [local] */
+/* Take the row in found[] into the grade of the tap; the tap's bits if its
+ * errors look like rounding, else 0.                                 [local] */
 void har__grade_row(har__pass *pass, const har_yard_tap *tap, double allowed);
 double har__grade_bits(const har__pass *pass);
 
@@ -87,6 +87,17 @@ CORE_NODISCARD core_status har__drops_enter(har__pass *pass);
 
 /* May this row differ because its token was dropped, or was not?     [local] */
 bool har__drops_excuse(har__pass *pass, const har_yard_tap *tap, int64_t row);
+
+/* Is the row one that is expected of the dump and judged?            [local] */
+bool har__wants(const har__pass *pass, int64_t i_tap, int64_t row);
+
+/* Put the weights, or the experts, in found[] into the order of the golden's
+ * experts; other taps as they are.  False: weights of other experts. [local] */
+bool har__by_expert(har__pass *pass, const har_yard_tap *tap, int64_t row);
+
+/* Say what the tap, whose routing is at hand, looks like.  Errors: E_MEMORY.
+ *                                                                    [local] */
+CORE_NODISCARD core_status har__diagnose(har__pass *pass, int64_t i_tap);
 
 /* The golden's experts of a token.                                   [local] */
 void har__golden_ids(const har_yard_tap *idx, int64_t token, int64_t *out);

@@ -4,6 +4,7 @@
  * that belongs to no tap (a rank's file is missing) fails a case of its own.
  */
 #include "harness/judge/report.h"
+#include "harness/diagnose/report.h"
 #include "harness/page/page.h"
 
 #include <string.h>
@@ -29,6 +30,7 @@ static void write_failure(const har_judgement *g, int64_t i, FILE *out)
 {
     const har_tap_judgement *t = &g->tap[i];
     char text[HAR_SPOT_TEXT], ratio[HAR_RATIO_TEXT];
+    char likeness[HAR_DIAGNOSIS_TEXT];
     fprintf(out, "      <failure type=\"%s\" message=\"", har__mark_text(t));
     if (t->problem[0] != '\0')
         har_page_text(out, t->problem);
@@ -42,6 +44,11 @@ static void write_failure(const har_judgement *g, int64_t i, FILE *out)
     write_findings(g, i, out);
     for (int k = 0; k < t->n_spot && t->n_failed > 0; k++) {
         har_page_text(out, har__spot_text(text, g, &t->spot[k]));
+        fputc('\n', out);
+    }
+    for (int k = 0; i == g->diagnosed && k < g->diagnosis.n; k++) {
+        fputs("looks like ", out);
+        har_page_text(out, har_diagnosis_text(likeness, &g->diagnosis, k));
         fputc('\n', out);
     }
     fputs("</failure>\n", out);

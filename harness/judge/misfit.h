@@ -17,7 +17,7 @@ typedef struct har_misfit { /* a tensor as it was declared; all borrowed      */
     const har_yardstick *yard;
     const har_yard_tap *tap;
     const core_st_tensor *tensor;
-    int64_t n_col;              /* of the whole tap, declared padding included */
+    int64_t n_col;              /* of the whole tap, with declared padding   */
     har_axes axes;
     const har_slice *slice;     /* NULL: the whole tap                        */
     const har_claim *claim;     /* NULL: all of the batch                     */

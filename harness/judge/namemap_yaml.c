@@ -85,7 +85,7 @@ static int count_holes(const char *text)
     return n;
 }
 
-/* Is the target, with {l} = 0, the name of a tap (or the inputs, or a stack)? */
+/* Is the target, with {l} = 0, the name of a tap, the inputs or a stack? */
 static bool is_target(const char *to)
 {
     char name[2 * HAR_MAP_TEXT];

@@ -59,8 +59,8 @@ CORE_NODISCARD core_status har_slice_parse(har_slice *out, const char *text,
 bool har_axes_parse(har_axes *out, const char *text);
 
 /* The place of a tensor with n_dim leading dimensions `shape` and its columns
- * last.  slice, claim: NULL if not given.  False if the tensor does not fit there:
- * what is wrong goes to problem.                              [local] */
+ * last.  slice, claim: NULL if not given.  False if the tensor does not fit
+ * there: what is wrong goes to problem.                              [local] */
 bool har_place_make(har_place *out, har_extent whole, const int64_t *shape,
                     int n_dim, har_axes axes, const har_slice *slice,
                     const har_claim *claim,

@@ -18,6 +18,15 @@ static bool same_bits(double a, double b)
     return memcmp(&a, &b, sizeof a) == 0;
 }
 
+bool har__wants(const har__pass *p, int64_t i_tap, int64_t row)
+{
+    const har_yard_tap *tap = &p->yard->tap[i_tap];
+    const har_yard_part *part = &p->yard->part[tap->part];
+    const int64_t token = row / tap->extent.n_k;
+    return p->dump->wanted[tap->part][token] &&
+           har_yardstick_is_real(part, token);
+}
+
 /* --- putting a row together --- */
 
 static void tell_difference(har__pass *p, har_piece *piece, int64_t row,
@@ -222,6 +231,15 @@ static int64_t expert_of(har__pass *p, const har_yard_tap *tap, int64_t row,
     return by_row ? p->ids[row % n_k] : col < n_k ? p->ids[col] : -1;
 }
 
+/* Weights of experts that are known: they follow their expert. */
+static bool holds_weights(const har__pass *p, const har_yard_tap *tap,
+                          int64_t row)
+{
+    const har__routing *r = &p->routing;
+    return is_weight(tap) && r->idx != NULL &&
+           r->is_known[row / tap->extent.n_k] && r->n_k == tap->extent.n_col;
+}
+
 /* The largest first. */
 static void sort(double *x, int64_t n)
 {
@@ -251,7 +269,7 @@ static har_diff compare_row(har__pass *p, const har_yard_tap *tap, int64_t row,
         sort(p->expected, tap->extent.n_col);
         sort(p->found, tap->extent.n_col);
     }
-    if (is_weight(tap) && is_known && r->n_k == tap->extent.n_col) {
+    if (holds_weights(p, tap, row)) {
         har__golden_ids(r->idx, row, p->ids);
         har_diff_row_topk(&diff, rule, row, r->n_k, p->ids,
                           r->found + row * r->n_k, p->expected, p->found);
@@ -303,4 +321,38 @@ bool har__judge_row(har__pass *p, int64_t i_tap, int64_t row, har_spot *spot,
     sum->sum_sq_error += diff.sum_sq_error;
     sum->sum_sq_expected += diff.sum_sq_expected;
     return judge_rms(p, tap, row, &diff, spot) && diff.n_bad == 0;
+}
+
+/* The golden's experts in any order become those in its order; others stay in
+ * theirs, which may tell what they are instead. */
+static void sort_ids(har__pass *p, int64_t n_k)
+{
+    for (int64_t j = 0; j < n_k; j++) {
+        int64_t k = 0;
+        while (k < n_k && p->found[k] != p->expected[j])
+            k++;
+        if (k == n_k)
+            return;
+    }
+    memcpy(p->found, p->expected, (size_t)n_k * sizeof *p->found);
+}
+
+bool har__by_expert(har__pass *p, const har_yard_tap *tap, int64_t row)
+{
+    const har__routing *r = &p->routing;
+    if (tap->name.is_tap && tap->name.tap.kind == CORE_TAP_TOPK_IDX)
+        sort_ids(p, tap->extent.n_col);
+    if (!holds_weights(p, tap, row))
+        return !is_weight(tap) || p->judged->forced_routing;
+    har__golden_ids(r->idx, row, p->ids);
+    memcpy(p->tmp, p->found, (size_t)r->n_k * sizeof *p->tmp);
+    for (int64_t j = 0; j < r->n_k; j++) {
+        int64_t at = 0;
+        while (at < r->n_k && r->found[row * r->n_k + at] != p->ids[j])
+            at++;
+        if (at == r->n_k)
+            return false;
+        p->found[j] = p->tmp[at];
+    }
+    return true;
 }

@@ -5,6 +5,8 @@
  */
 #include "harness/judge/report.h"
 
+#include "harness/diagnose/report.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -362,8 +364,11 @@ void har_judge_text(const har_judgement *g, FILE *out)
         fputs("taps\n", out);
     for (int64_t i = 0; i < g->n_tap; i++)
         if (g->tap[i].verdict != HAR_PASS && !g->tap[i].is_undecided &&
-            n++ < MAX_LINES)
+            n++ < MAX_LINES) {
             write_tap(g, i, out);
+            if (i == g->diagnosed)
+                har_diagnosis_write(&g->diagnosis, "    ", out);
+        }
     if (n > MAX_LINES)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
     write_undecided(g, out);

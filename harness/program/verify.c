@@ -49,7 +49,9 @@ static const har_command_line line = {
     "shards.\vMODEL is a preset (seed-mini), a spec file or a "
     "checkpoint folder.  --plan may be repeated: --events and --trace "
     "then write FILE.1, FILE.2 ...  The batch has a row for every part "
-    "of the plan; --numerics takes a list. " HAR_EXIT_CODES,
+    "of the plan; --numerics takes a list.  VERIFIED says that every "
+    "expert, replica and part of a weight took part, PARTIAL that some "
+    "did not, UNPROVEN that agreement would prove nothing. " HAR_EXIT_CODES,
     NULL};
 
 static void read_command_line(request *r, int argc, char **argv)

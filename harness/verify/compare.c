@@ -51,7 +51,7 @@ static double score(const har_element *e)
     return e->allowed > 0.0 ? error / e->allowed : error;
 }
 
-static bool is_before(const har_element *a, const har_element *b)
+bool har_element_is_before(const har_element *a, const har_element *b)
 {
     return a->row < b->row || (a->row == b->row && a->col < b->col);
 }
@@ -61,7 +61,7 @@ static void remember_bad(har_diff *diff, const har_element *e)
     diff->n_bad++;
     if (isnan(e->found) && !isnan(e->expected))
         diff->n_nan++;
-    if (diff->n_bad == 1 || is_before(e, &diff->first))
+    if (diff->n_bad == 1 || har_element_is_before(e, &diff->first))
         diff->first = *e;
     if (e->expected != 0.0) { /* NaN ratios leave the range empty or NaN */
         const double ratio = e->found / e->expected;

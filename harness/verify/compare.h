@@ -30,6 +30,9 @@ typedef struct har_element {
     double expected, found, allowed;
 } har_element;
 
+/* By row, then by column.                                            [local] */
+bool har_element_is_before(const har_element *a, const har_element *b);
+
 /* What was seen of one tensor.  Rows may arrive in any order and in pieces.   */
 typedef struct har_diff {
     int64_t n;               /* elements compared                              */

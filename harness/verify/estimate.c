@@ -7,6 +7,7 @@
 #include "harness/verify/estimate.h"
 
 #include "core/model/taps.h"
+#include "harness/verify/spread.h"
 #include "harness/words/words.h"
 #include "parallel/deal.h"
 #include "parallel/forward.h"
@@ -129,7 +130,8 @@ static double seconds(const har_estimate *e, const core_spec *spec,
             : n_part * touched_parameters(spec, (double)n_token / n_part);
     const double n_tick = (double)plan->rounds * (plan->mb + plan->pp - 1) *
                           (double)(spec->n_l / plan->pp + 1);
-    const double reference = work + read / WEIGHTS_PER_CORE;
+    const double reference =
+        (1 + har_spread_draws(numerics)) * work + read / WEIGHTS_PER_CORE;
     const double pass = 1.2 * work + read_by_ranks / WEIGHTS_PER_CORE +
                         par_plan_world(plan) * n_tick * TICK_SECONDS;
     return (reference + n_pass * pass) / n_core;

@@ -1,6 +1,7 @@
 /* harness/verify/job.c -- see job.h. */
 #include "harness/verify/job.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 const core_batch *har_job_batch(const har_job *job)
@@ -27,8 +28,11 @@ core_status har_job_redraw(har_job *job, int n_redraw)
 
 void har_job_drop_references(har_job *job)
 {
-    for (int i = 0; !job->keeps_files && i < job->n_reference; i++)
-        unlink(job->reference[i].path);
+    for (int i = 0; i < job->n_reference; i++) {
+        if (!job->keeps_files)
+            unlink(job->reference[i].path);
+        free(job->reference[i].spread);
+    }
     job->n_reference = 0;
 }
 

@@ -2,6 +2,7 @@
 #ifndef HAR_JOB_H
 #define HAR_JOB_H
 
+#include "harness/verify/precision.h"
 #include "harness/verify/reach.h"
 #include "ref/ref.h"
 
@@ -17,6 +18,7 @@ typedef struct har_reference_entry {
     ref_stats stats;
     bool is_telling;   /* would agreement prove anything?               */
     char vacuity[160]; /* why not, else ""                              */
+    har_precision *spread; /* [taps] spread.h, owned; NULL: none              */
 } har_reference_entry;
 
 /* Zeros, but for what the caller sets; borrows everything that it points to. */

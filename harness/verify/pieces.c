@@ -32,14 +32,6 @@ void har_reference_row(const core_st_tensor *tensor, int64_t row, int64_t col0,
     core_st_read(tensor, row * n_col + col0, n, out);
 }
 
-int64_t har_reference_int(const core_st_tensor *tensor, int64_t i)
-{
-    int64_t value;
-    memcpy(&value, (const char *)tensor->data + (size_t)i * sizeof value,
-           sizeof value);
-    return value;
-}
-
 /* --- open and close --- */
 
 static int slot_of(core_tap tap)
@@ -76,6 +68,7 @@ static core_status open_tap(har_watch *watch, har_tap_watch *w, core_tap tap,
                    : NULL;
     w->first_mb = -1;
     har_diff_init(&w->diff);
+    har_lattice_init(&w->lattice);
     CORE_FAIL_IF(w->expected == NULL || w->expected->n != w->n_row * w->n_col,
                  CORE_E_FORMAT,
                  "%s: reference holds %lld elements, expected %lld",
@@ -121,6 +114,8 @@ static core_status open_arrays(har_watch *watch, const core_tapfile *file)
     watch->bound_row = p;
     CORE_TRY(core_alloc(&p, watch->n_scratch, sizeof(double), "a row"));
     watch->error_row = p;
+    CORE_TRY(core_alloc(&p, watch->n_scratch, sizeof(double), "a row"));
+    watch->stored_row = p;
     if (watch->mode == HAR_FORCED_ROUTING) {
         watch->score_capacity = watch->n_token;
         CORE_TRY(core_alloc(&p, watch->n_token * spec->n_e, sizeof(double),
@@ -163,10 +158,20 @@ void har_watch_close(har_watch *watch)
     free(watch->expected_row);
     free(watch->bound_row);
     free(watch->error_row);
+    free(watch->stored_row);
     free(watch->score);
     free(watch->score_row);
     free(watch->flip_room);
+    har_kept_free(&watch->kept);
     free(watch);
+}
+
+const har_tap_watch *har_watch_tap(const har_watch *watch, core_tap tap)
+{
+    if (tap.layer < 0 || tap.layer >= watch->spec->n_l)
+        return NULL;
+    const int at = watch->index[slot_of(tap)];
+    return at >= 0 ? &watch->tap[at] : NULL;
 }
 
 /* --- routing that drifts --- */
@@ -299,23 +304,38 @@ static bool replaces(const har_watch *watch, core_tap_kind kind)
             kind == CORE_TAP_SLOT);
 }
 
+/* Keep row i, which is about to be replaced, if it has more bad elements than
+ * the n_bad before.                                                          */
+static void keep_bad_row(har_watch *watch, const har_tap_watch *w,
+                         const par_piece *piece, int64_t i, int64_t n_bad)
+{
+    if (watch->mode != HAR_FORCED || w->diff.n_bad == n_bad)
+        return;
+    har_kept_row(&watch->kept, w - watch->tap, piece->row_ids[i], piece->col0,
+                 piece->n_col,
+                 w->is_int ? NULL : piece->values + i * piece->ld,
+                 w->is_int ? piece->ints + i * piece->ld : NULL);
+}
+
 static void see_int_row(har_watch *watch, har_tap_watch *w,
                         const par_piece *piece, int64_t i)
 {
     enum { MAX_INT_COLS = 1024 };
     int64_t expected[MAX_INT_COLS];
     const int64_t row = piece->row_ids[i];
+    const int64_t n_bad = w->diff.n_bad;
     int64_t *found = piece->ints + i * piece->ld;
     core_assert(piece->n_col <= MAX_INT_COLS);
     for (int64_t j = 0; j < piece->n_col; j++)
         expected[j] =
-            har_reference_int(w->expected, row * w->n_col + piece->col0 + j);
+            core_st_int(w->expected, row * w->n_col + piece->col0 + j);
     if (watch->mode == HAR_FORCED_ROUTING && w->tap.kind == CORE_TAP_TOPK_IDX &&
         piece->n_col == w->n_col)
         see_choice(watch, w, i, row, expected, found, piece->n_col);
     else
         har_diff_row_ints(&w->diff, row, piece->col0, piece->n_col, expected,
                           found);
+    keep_bad_row(watch, w, piece, i, n_bad);
     if (replaces(watch, w->tap.kind))
         memcpy(found, expected, (size_t)piece->n_col * sizeof *found);
 }
@@ -324,7 +344,7 @@ static void see_value_row(har_watch *watch, har_tap_watch *w,
                           const par_piece *piece, int64_t i)
 {
     const har_rule rule = rule_of(watch);
-    const int64_t row = piece->row_ids[i];
+    const int64_t row = piece->row_ids[i], n_bad = w->diff.n_bad;
     double *found = piece->values + i * piece->ld;
     har_reference_row(w->expected, row, piece->col0, piece->n_col, w->n_col,
                       watch->expected_row);
@@ -333,11 +353,14 @@ static void see_value_row(har_watch *watch, har_tap_watch *w,
                           watch->bound_row);
     har_diff_row(&w->diff, rule, row, piece->col0, piece->n_col,
                  watch->expected_row, found, watch->bound_row);
+    har_lattice_row(&w->lattice, watch->numerics, core_tap_grid(w->tap.kind),
+                    row, piece->col0, piece->n_col, found, watch->stored_row);
     if (rule.kind == HAR_RULE_BOUND)
         w->n_marginal += har_precision_row(
             &w->grade, watch->numerics, 1.0 / piece->n_owners, piece->n_col,
             watch->expected_row, found, watch->bound_row, watch->error_row,
             i > 0);
+    keep_bad_row(watch, w, piece, i, n_bad);
     if (replaces(watch, w->tap.kind))
         memcpy(found, watch->expected_row,
                (size_t)piece->n_col * sizeof *found);
@@ -356,7 +379,7 @@ static void take_dealt(const har_tap_watch *w, const par_piece *piece,
     const int64_t at = piece->row_ids[i] * w->n_col + piece->col0;
     for (int64_t j = 0; w->is_int && j < piece->n_col; j++)
         piece->ints[i * piece->ld + j] =
-            har_reference_int(w->expected, at + j);
+            core_st_int(w->expected, at + j);
     if (!w->is_int)
         core_st_read(w->expected, at, piece->n_col,
                      piece->values + i * piece->ld);

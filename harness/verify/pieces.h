@@ -17,6 +17,8 @@
 #include "core/pass/tapfile.h"
 #include "harness/verify/compare.h"
 #include "harness/verify/cover.h"
+#include "harness/verify/kept.h"
+#include "harness/verify/lattice.h"
 #include "harness/verify/precision.h"
 #include "harness/verify/reach.h"
 #include "parallel/forward.h"
@@ -41,6 +43,7 @@ typedef struct har_tap_watch {
     int64_t n_flip;              /* tokens that chose other experts, ...      */
     int64_t n_flip_excused;      /* ... with a certificate                    */
     double flip_margin;          /* the largest margin among them             */
+    har_lattice lattice;
     har_cover cover;
 } har_tap_watch;
 
@@ -54,13 +57,16 @@ typedef struct har_watch {
                                   * for what is not among them                */
     int *index;                  /* [n_l * CORE_N_TAP_KINDS] into tap         */
     int64_t n_scratch;
-    double *expected_row, *bound_row, *error_row; /* [n_scratch]              */
+    double *expected_row, *bound_row, *error_row, *stored_row; /* [n_scratch] */
     double *score;               /* [n_score_row, E] router logits last shown */
     int64_t *score_row;          /* their rows                                */
     int64_t n_score_row, score_capacity;
+    har_kept kept;               /* of the first tap that differs, HAR_FORCED */
     double *flip_room;           /* to judge a flip in                        */
     /* to be set after opening, borrowed */
     const double *correction;    /* [n_l, E] of the router; NULL: none        */
+    const har_precision *honest; /* [n_tap] what drawn roundings make; NULL:
+                                  * none                                      */
     har_reach *reach;            /* what took part; NULL: nobody asks         */
     bool is_exercise;
 } har_watch;
@@ -77,12 +83,14 @@ void har_watch_close(har_watch *watch); /* accepts NULL */
 /* The observer to hand to par_model_open.                                    */
 par_observer har_watch_observer(har_watch *watch);
 
+/* What is watched of a tap; NULL: the model has none such.           [local] */
+const har_tap_watch *har_watch_tap(const har_watch *watch, core_tap tap);
+
 /* The operator took in what nobody has written.                      [local] */
 void har_watch_unwritten(har_watch *watch, core_tap tap);
 
-/* One row of a reference tensor, as doubles / as integers.           [local] */
+/* One row of a reference tensor, as doubles.                         [local] */
 void har_reference_row(const core_st_tensor *tensor, int64_t row, int64_t col0,
                        int64_t n, int64_t n_col, double *out);
-int64_t har_reference_int(const core_st_tensor *tensor, int64_t i);
 
 #endif

@@ -8,7 +8,6 @@
 #include "harness/verify/reach.h"
 
 #include "core/base/arena.h"
-#include "harness/verify/pieces.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +54,7 @@ static void see_choices(const har_reach *r, uint8_t *met,
         const int64_t row = piece->row_ids[i];
         if (row < 0 || row >= chosen->n)
             continue;
-        const int64_t e = har_reference_int(chosen, row);
+        const int64_t e = core_st_int(chosen, row);
         if (e < 0 || e >= r->spec->n_e || r->layout->local_expert[e] < 0)
             continue; /* not mine: the comparison says so */
         uint8_t *mine = met + piece->tap.layer * r->layout->n_my_expert +

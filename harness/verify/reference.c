@@ -5,9 +5,11 @@
  */
 #include "harness/verify/reference.h"
 
+#include "core/base/arena.h"
 #include "harness/verify/estimate.h"
 #include "harness/verify/overflow.h"
 #include "harness/verify/routing.h"
+#include "harness/verify/spread.h"
 #include "parallel/deal.h"
 
 #include <math.h>
@@ -41,10 +43,12 @@ static core_status open_model(maker *m)
 }
 
 /* A pass into an open file; dealt NULL: the router chooses.  Says too whether a
- * value went beyond all numbers, and at which tap.                           */
+ * value went beyond all numbers, and at which tap; and how much its operators
+ * round (spread NULL: nobody asks).                                          */
 static core_status run(const maker *m, const core_batch *batch,
                        const ref_dealt *dealt, core_tapfile *file,
-                       ref_stats *stats, har_overflow *overflow)
+                       ref_stats *stats, har_overflow *overflow,
+                       har_precision *spread)
 {
     core_groups groups = {0, NULL};
     *overflow = (har_overflow){.spec = m->job->spec,
@@ -57,6 +61,9 @@ static core_status run(const maker *m, const core_batch *batch,
                      ? ref_forward(m->model, batch, &groups, &sink, stats)
                      : ref_forward_dealt(m->model, batch, &groups, dealt, &sink,
                                          stats);
+    if (status == CORE_OK && !overflow->is_found && spread != NULL)
+        status = har_spread_make(spread, m->model, m->job->spec, m->numerics,
+                                 batch, &groups, file);
     free((void *)(uintptr_t)groups.first_row);
     free(overflow->to.self);
     if (status == CORE_OK && !overflow->is_found && m->numerics == CORE_EXACT &&
@@ -97,7 +104,8 @@ static core_status make_entry(har_reference_entry *entry, const maker *m)
     entry->n_redraw = m->job->n_redraw;
     entry->vacuity[0] = '\0';
     CORE_TRY(create(&file, m, entry->path, batch));
-    core_status status = run(m, batch, NULL, file, &entry->stats, &overflow);
+    core_status status =
+        run(m, batch, NULL, file, &entry->stats, &overflow, entry->spread);
     if (status == CORE_OK && overflow.is_found)
         status = har_overflow_error(m->job->spec, m->job->weights, m->numerics,
                                     overflow.tap);
@@ -115,6 +123,16 @@ static core_status make_entry(har_reference_entry *entry, const maker *m)
     return status;
 }
 
+static core_status take_spread(har_reference_entry *entry, const maker *m)
+{
+    void *p = NULL;
+    if (har_spread_draws(m->numerics) > 0)
+        CORE_TRY(core_alloc(&p, core_taps(m->job->spec, NULL, 0),
+                            sizeof *entry->spread, "the spread of roundings"));
+    entry->spread = p;
+    return CORE_OK;
+}
+
 /* Draw again until agreement would prove something; the last counts anyway. */
 static core_status make_main(har_reference *out, const maker *m, int64_t n_part)
 {
@@ -128,14 +146,20 @@ static core_status make_main(har_reference *out, const maker *m, int64_t n_part)
     snprintf(entry->path, sizeof entry->path, "%s/reference-%ld-%d.taps",
              job->folder, (long)getpid(), job->n_reference);
     out->was_made = true;
-    CORE_TRY(make_entry(entry, m));
-    while (!entry->is_telling && job->n_redraw < HAR_MAX_REDRAWS) {
+    CORE_TRY(take_spread(entry, m));
+    core_status status = make_entry(entry, m);
+    while (status == CORE_OK && !entry->is_telling &&
+           job->n_redraw < HAR_MAX_REDRAWS) {
         unlink(entry->path);
-        CORE_TRY(har_job_redraw(job, job->n_redraw + 1));
-        CORE_TRY(make_entry(entry, m));
+        status = har_job_redraw(job, job->n_redraw + 1);
+        if (status == CORE_OK)
+            status = make_entry(entry, m);
     }
-    job->reference[job->n_reference++] = *entry;
-    return CORE_OK;
+    if (status == CORE_OK)
+        job->reference[job->n_reference++] = *entry;
+    else
+        free(entry->spread);
+    return status;
 }
 
 /* The token groups matter only where something is counted within them. */
@@ -182,7 +206,8 @@ static core_status run_exercise(har_reference *out, const maker *m,
         memcpy(ids_of(&out->batch), deal->id,
                (size_t)(deal->n_b * deal->n_t) * sizeof *deal->id);
     CORE_TRY(create(&file, m, out->path, &out->batch));
-    core_status status = run(m, &out->batch, &dealt, file, &stats, &overflow);
+    core_status status = run(m, &out->batch, &dealt, file, &stats, &overflow,
+                             NULL);
     if (status == CORE_OK && overflow.is_found)
         snprintf(out->no_exercise, sizeof out->no_exercise, "%s overflows",
                  core_tap_name(overflow.tap, name));

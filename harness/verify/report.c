@@ -5,6 +5,7 @@
  */
 #include "harness/verify/report.h"
 
+#include "harness/diagnose/report.h"
 #include "harness/words/words.h"
 
 #include <math.h>
@@ -153,7 +154,8 @@ static void write_fault(unsigned fault, FILE *out)
 {
     static const char *const name[HAR_N_FAULTS] = {
         "value",    "never written (NaN)", "coverage",
-        "replicas", "precision",           "no such tap in the reference"};
+        "replicas", "precision",           "no such tap in the reference",
+        "not rounded"};
     const char *comma = "";
     if ((fault & HAR_FAULT_POISON) != 0)
         fault &= ~(unsigned)HAR_FAULT_VALUE;
@@ -215,7 +217,7 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
 {
     const har_tap_result *t = &pass->tap[pass->first];
     const har_diff *d = &t->diff;
-    char name[CORE_NAME_BYTES], grade[HAR_PRECISION_TEXT];
+    char name[CORE_NAME_BYTES], text[HAR_PRECISION_TEXT];
     double ratio;
     fprintf(out, "  %-10s first at %s: %s\n",
             t->verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
@@ -225,9 +227,16 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
     fputs(" (", out);
     write_fault(t->fault, out);
     fputs(")\n", out);
-    if (t->verdict == HAR_PRECISION)
-        fprintf(out, "    grade      %s\n",
-                har_precision_format(&t->grade, pass->numerics, grade));
+    if ((t->fault & HAR_FAULT_PRECISION) != 0)
+        fprintf(
+            out, "    grade      %s\n",
+            har_precision_format(&t->grade, &t->honest, pass->numerics, text));
+    if ((t->fault & HAR_FAULT_LATTICE) != 0)
+        fprintf(out,
+                "    lattice    %s; first on rank %d: row %lld, column %lld\n",
+                har_lattice_format(&t->lattice, pass->numerics, text),
+                t->lattice_rank, (long long)t->lattice.first.row,
+                (long long)t->lattice.first.col);
     if (d->n_bad > 0) {
         write_place(r, pass, t, out);
         fprintf(out, "    values     expected %.10g, found %.10g",
@@ -275,6 +284,8 @@ static void write_wrong_operators(const har_pass *pass, FILE *out)
         fprintf(out, ", %lld elements: ", (long long)t->diff.n_bad);
         write_fault(t->fault, out);
         fputc('\n', out);
+        if (i == pass->first)
+            har_diagnosis_write(&pass->diagnosis, "      ", out);
     }
 }
 
@@ -292,11 +303,11 @@ static void write_bounds(const har_pass *pass, FILE *out)
             (long long)n_marginal);
     const har_tap_result *g = pass->tap;
     for (int64_t i = 1; i < pass->n_tap; i++)
-        if (har_precision_ratio(&pass->tap[i].grade) > har_precision_ratio(&g->grade))
+        if (har_tap_ratio(&pass->tap[i]) > har_tap_ratio(g))
             g = &pass->tap[i];
     fprintf(out,
             "  precision  worst rms error %.3f of what %s explains, at %s\n",
-            har_precision_ratio(&g->grade), core_numerics_name(pass->numerics),
+            har_tap_ratio(g), core_numerics_name(pass->numerics),
             core_tap_name(g->tap, name));
 }
 

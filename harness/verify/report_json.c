@@ -7,6 +7,7 @@
 #include "harness/verify/report.h"
 
 #include "core/files/json.h"
+#include "harness/diagnose/report.h"
 #include "harness/launch/jsonfile.h"
 
 #include <string.h>
@@ -23,7 +24,8 @@ static json_t *ranks_of(const har_pass *pass, int64_t i)
 static json_t *faults_of(unsigned fault)
 {
     static const char *const name[HAR_N_FAULTS] = {
-        "value", "poison", "coverage", "replica", "precision", "no tap"};
+        "value", "poison", "coverage", "replica", "precision", "no tap",
+        "lattice"};
     json_t *faults = json_array();
     for (unsigned i = 0; i < HAR_N_FAULTS; i++)
         if (((fault >> i) & 1) != 0)
@@ -65,8 +67,10 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
     core_json_put_number(o, "worst_score", t->diff.worst_score);
     core_json_put_number(o, "rms_error", har_diff_relative_rms(&t->diff));
     if (t->grade.n > 0.0)
-        core_json_put_number(o, "rms_ratio", har_precision_ratio(&t->grade));
-    if (t->verdict == HAR_PRECISION)
+        core_json_put_number(o, "rms_ratio", har_tap_ratio(t));
+    if (t->is_pooled)
+        core_json_put(o, "all_layers", json_true());
+    if ((t->fault & HAR_FAULT_PRECISION) != 0)
         core_json_put_number(o, "bits",
                              har_precision_bits(&t->grade, pass->numerics));
     if (t->detailed && t->first_rank >= 0) {
@@ -78,6 +82,12 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
             core_json_put_int(first, "expert", t->expert);
         core_json_put(o, "first_element", first);
         core_json_put(o, "worst_element", element(&t->diff.worst));
+    }
+    if (t->lattice_rank >= 0) {
+        json_t *off = element(&t->lattice.first);
+        core_json_put_int(off, "rank", t->lattice_rank);
+        core_json_put_int(off, "elements", t->lattice.n_off);
+        core_json_put(o, "off_lattice", off);
     }
     if (har_diff_ratio(&t->diff, &ratio))
         core_json_put_number(o, "ratio", ratio);
@@ -128,8 +138,10 @@ static json_t *pass_object(const har_pass *pass)
                   pass->first < 0 ? json_null()
                                   : tap_object(pass, pass->first));
     core_json_put(o, "worst", tap_object(pass, pass->worst));
-    if (pass->mode == HAR_FORCED)
+    if (pass->mode == HAR_FORCED) {
         core_json_put(o, "failing", failing_taps(pass));
+        core_json_put(o, "diagnosis", har_diagnosis_json(&pass->diagnosis));
+    }
     if (pass->mode == HAR_FORCED_ROUTING) {
         core_json_put(o, "layer_rms_error", drift_of(pass));
         core_json_put_int(o, "flips", pass->n_flip);

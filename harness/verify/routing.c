@@ -44,7 +44,7 @@ core_status har_live_make(uint8_t ***out, const core_spec *spec,
         status = core_alloc(&p, n_token * spec->n_k, 1, "slots");
         live[l] = p;
         for (int64_t i = 0; status == CORE_OK && i < n_token * spec->n_k; i++)
-            live[l][i] = har_reference_int(slot, i) >= 0;
+            live[l][i] = core_st_int(slot, i) >= 0;
     }
     if (status == CORE_OK)
         *out = live;
@@ -66,7 +66,7 @@ static bool is_tied(const core_spec *spec, const double *correction,
     har_reference_row(score, row, 0, n_e, n_e, p);
     har_choosing(spec, correction, p);
     for (int64_t j = 0; j < n_k; j++) {
-        const int64_t e = har_reference_int(idx, row * n_k + j);
+        const int64_t e = core_st_int(idx, row * n_k + j);
         chosen = p[e] < chosen ? p[e] : chosen;
         p[e] = -INFINITY;
     }
@@ -89,10 +89,10 @@ static void read_layer(har_routing *r, const core_spec *spec,
         r->n_tie += is_tied(spec, correction, score, idx, row, p);
         for (int64_t j = 0; j < spec->n_k; j++) {
             const int64_t c = row * spec->n_k + j;
-            const bool kept = har_reference_int(slot, c) >= 0;
+            const bool kept = core_st_int(slot, c) >= 0;
             r->n_choice++;
             r->n_dropped += kept ? 0 : 1;
-            load[har_reference_int(idx, c)] += kept ? 1 : 0;
+            load[core_st_int(idx, c)] += kept ? 1 : 0;
         }
     }
     for (int64_t e = 0; e < spec->n_e; e++) {

@@ -65,10 +65,10 @@ static void fill(const core_st_tensor *to, const gold_switch_output *o,
         const int64_t one = 1;
         memset(to->data, 0, to->bytes);
         for (int64_t i = 0; i < from->n; i++)
-            if (har_reference_int(from, i) >= 0)
+            if (core_st_int(from, i) >= 0)
                 memcpy(
                     (char *)to->data +
-                        (size_t)(i * spec->n_e + har_reference_int(expert, i)) *
+                        (size_t)(i * spec->n_e + core_st_int(expert, i)) *
                             sizeof one,
                     &one, sizeof one);
     } else {

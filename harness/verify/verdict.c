@@ -37,6 +37,11 @@ bool har_verdict_is_bad(har_verdict verdict)
     return verdict == HAR_PRECISION || verdict == HAR_FAIL;
 }
 
+double har_tap_ratio(const har_tap_result *tap)
+{
+    return har_precision_ratio(&tap->grade, &tap->honest);
+}
+
 bool har_pass_has_rank(const har_pass *pass, int64_t i_tap, int rank)
 {
     const uint64_t word = pass->rank_set[i_tap * pass->n_word + rank / 64];
@@ -65,6 +70,7 @@ enum {
     SUM_ONCE,
     SUM_BALANCE,
     SUM_REPLICA,
+    SUM_LATTICE,
     N_SUM
 };
 enum {
@@ -98,6 +104,7 @@ static void fill_counts(uint64_t *to, const har_tap_watch *w)
     to[SUM_ONCE] = sum_blocks(w->cover.once);
     to[SUM_BALANCE] = sum_blocks(w->cover.balance);
     to[SUM_REPLICA] = sum_blocks(w->cover.replica);
+    to[SUM_LATTICE] = (uint64_t)w->lattice.n_off;
 }
 
 static void take_counts(har_tap_result *r, const uint64_t *from)
@@ -110,6 +117,7 @@ static void take_counts(har_tap_result *r, const uint64_t *from)
     r->diff.n_ratio = (int64_t)from[SUM_RATIO];
     r->n_flip = (int64_t)from[SUM_FLIP];
     r->n_flip_excused = (int64_t)from[SUM_EXCUSED];
+    r->lattice.n_off = (int64_t)from[SUM_LATTICE];
 }
 
 /* The score to maximise; a NaN must not get lost in a maximum. */
@@ -184,12 +192,16 @@ static void judge(har_tap_result *r, const har_watch *watch,
         r->fault |= HAR_FAULT_REPLICA;
     const bool imprecise =
         r->fault == HAR_FAULT_VALUE
-            ? har_precision_is_rounding(&r->grade, watch->numerics)
-            : r->fault == 0 && !(har_precision_ratio(&r->grade) <= 1.0);
+            ? har_precision_is_rounding(&r->grade, &r->honest, watch->numerics,
+                                        sums[SUM_REPLICA] == 0)
+            : r->fault == 0 && !(har_tap_ratio(r) <= 1.0);
     if (imprecise)
         r->fault = HAR_FAULT_PRECISION;
-    r->verdict = imprecise                ? HAR_PRECISION
-                 : r->fault != 0          ? HAR_FAIL
+    const bool is_wrong = r->fault != 0 && !imprecise;
+    if (r->lattice.n_off > 0)
+        r->fault |= HAR_FAULT_LATTICE;
+    r->verdict = is_wrong                 ? HAR_FAIL
+                 : r->fault != 0          ? HAR_PRECISION
                  : r->diff.n_marginal > 0 ? HAR_MARGINAL
                                           : HAR_PASS;
 }
@@ -236,6 +248,29 @@ static void merge_sums(har_pass *pass, par_comm *comm, const har_watch *watch,
     merge_no_tap(pass, comm, &watch->tap[watch->n_tap]);
 }
 
+/* Noise too small for one layer to tell, but not for all of them: the tap that
+ * has most of it stands for the operator.                                    */
+static void pool_layers(har_pass *pass, core_tap_kind kind)
+{
+    har_tap_result all = {0}, *most = NULL;
+    for (int64_t i = 0; i < pass->n_tap; i++) {
+        har_tap_result *r = &pass->tap[i];
+        if (r->tap.kind != kind || r->fault != 0 || !(r->honest.n > 0.0))
+            continue;
+        har_precision_add(&all.grade, &r->grade);
+        har_precision_add(&all.honest, &r->honest);
+        if (most == NULL || har_tap_ratio(r) > har_tap_ratio(most))
+            most = r;
+    }
+    if (most == NULL || har_tap_ratio(&all) <= 1.0)
+        return;
+    most->grade = all.grade;
+    most->honest = all.honest;
+    most->is_pooled = true;
+    most->fault = HAR_FAULT_PRECISION;
+    most->verdict = HAR_PRECISION;
+}
+
 static void summarise(har_pass *pass)
 {
     double score = -1.0;
@@ -267,7 +302,7 @@ static void merge_rank_sets(har_pass *pass, par_comm *comm,
 {
     for (int64_t i = 0; i < pass->n_tap; i++)
         if (watch->tap[i].diff.n_bad + watch->tap[i].n_outside +
-                watch->tap[i].n_unwritten >
+                watch->tap[i].n_unwritten + watch->tap[i].lattice.n_off >
             0)
             pass->rank_set[i * pass->n_word + comm->rank / 64] |=
                 UINT64_C(1) << (comm->rank % 64);
@@ -277,6 +312,7 @@ static void merge_rank_sets(har_pass *pass, par_comm *comm,
 
 typedef struct detail {
     har_element first, worst;
+    har_lattice lattice;
     double score;
     int64_t n_bad;
     int round, mb;
@@ -284,16 +320,23 @@ typedef struct detail {
 
 static void take_details(har_tap_result *r, const detail *d, int n_rank)
 {
-    r->first_rank = r->worst_rank = -1;
+    r->first_rank = r->worst_rank = r->lattice_rank = -1;
     double score = -1.0;
     for (int rank = 0; rank < n_rank; rank++) {
         const har_element *e = &d[rank].first, *f = &r->diff.first;
-        if (d[rank].n_bad > 0 && (r->first_rank < 0 || e->row < f->row ||
-                                  (e->row == f->row && e->col < f->col))) {
+        if (d[rank].n_bad > 0 &&
+            (r->first_rank < 0 || har_element_is_before(e, f))) {
             r->diff.first = *e;
             r->first_rank = rank;
             r->first_round = d[rank].round;
             r->first_mb = d[rank].mb;
+        }
+        if (d[rank].lattice.n_off > 0 &&
+            (r->lattice_rank < 0 ||
+             har_element_is_before(&d[rank].lattice.first,
+                                   &r->lattice.first))) {
+            r->lattice.first = d[rank].lattice.first;
+            r->lattice_rank = rank;
         }
         if (d[rank].score > score) {
             score = d[rank].score;
@@ -321,6 +364,7 @@ static core_status merge_details(har_pass *pass, par_comm *comm,
         memset(&mine, 0, sizeof mine);
         mine.first = w->diff.first;
         mine.worst = w->diff.worst;
+        mine.lattice = w->lattice;
         mine.score = max_score(&w->diff);
         mine.n_bad = w->diff.n_bad;
         mine.round = w->first_round;
@@ -423,7 +467,11 @@ static core_status make_pass(har_pass *pass, par_comm *comm,
         pass->tap[i].tap = watch->tap[i].tap;
         pass->tap[i].n_row = watch->tap[i].n_row;
         pass->tap[i].n_col = watch->tap[i].n_col;
+        har_lattice_init(&pass->tap[i].lattice);
+        if (watch->honest != NULL)
+            pass->tap[i].honest = watch->honest[i];
         pass->tap[i].first_rank = pass->tap[i].worst_rank = -1;
+        pass->tap[i].lattice_rank = -1;
         pass->tap[i].row0 = pass->tap[i].row1 = -1;
         pass->tap[i].expert = -1;
     }
@@ -440,6 +488,8 @@ core_status har_pass_agree(har_pass *out, par_comm *comm,
     status = par_agree(comm, status);
     if (status == CORE_OK) {
         merge_sums(&pass, comm, watch, live, counts, reals);
+        for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++)
+            pool_layers(&pass, (core_tap_kind)kind);
         summarise(&pass);
         if (pass.n_failed > 0)
             merge_rank_sets(&pass, comm, watch);

@@ -7,6 +7,7 @@
 #ifndef HAR_VERDICT_H
 #define HAR_VERDICT_H
 
+#include "harness/diagnose/diagnose.h"
 #include "harness/verify/pieces.h"
 
 /* In this order: what is worse decides.                                      */
@@ -28,11 +29,12 @@ enum {
     HAR_FAULT_POISON = 2,   /* NaN: never written, or made of such            */
     HAR_FAULT_COVERAGE = 4, /* elements missing, twice or out of range        */
     HAR_FAULT_REPLICA = 8,  /* copies that ought to be equal are not          */
-    HAR_FAULT_PRECISION = 16, /* errors of rounding, larger than promised; if
-                             * set, then alone                                */
+    HAR_FAULT_PRECISION = 16, /* errors of rounding, larger than promised; not
+                               * beside those above */
     HAR_FAULT_NO_TAP = 32,  /* shown, and the reference has no such tap       */
+    HAR_FAULT_LATTICE = 64, /* a value that its type does not hold            */
 };
-enum { HAR_N_FAULTS = 6 };
+enum { HAR_N_FAULTS = 7 };
 
 enum { HAR_MAX_DETAILS = 16 };
 
@@ -50,6 +52,10 @@ typedef struct har_tap_result {
     unsigned fault;         /* HAR_FAULT_...                                  */
     har_diff diff;          /* of all ranks: counts, worst; first if detailed */
     har_precision grade;        /* of all ranks                               */
+    har_precision honest;       /* of the watch                               */
+    bool is_pooled;             /* both of all layers together                */
+    har_lattice lattice;        /* of all ranks: count; first if detailed     */
+    int lattice_rank;           /* where lattice.first was found              */
     bool detailed;          /* among the first HAR_MAX_DETAILS that fail      */
     int first_rank, first_round, first_mb; /* where diff.first was found      */
     int worst_rank;
@@ -79,6 +85,7 @@ typedef struct har_pass {
     int64_t n_element;      /* compared, on all ranks                         */
     int64_t n_flip, n_flip_excused;
     double flip_margin;
+    har_diagnosis diagnosis; /* of the first tap, of a forced pass            */
 } har_pass;
 
 /* Merge.  live[layer] marks the choices with a slot, [N*K] (NULL for a layer
@@ -87,6 +94,9 @@ CORE_NODISCARD core_status har_pass_agree(har_pass *out, par_comm *comm,
                                           const har_watch *watch,
                                           uint8_t *const *live);
 void har_pass_free(har_pass *pass);
+
+/* har_precision_ratio of a tap.                                      [local] */
+double har_tap_ratio(const har_tap_result *tap);
 
 bool har_pass_has_rank(const har_pass *pass, int64_t i_tap, int rank);
 

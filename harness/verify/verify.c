@@ -8,8 +8,10 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "harness/verify/choosing.h"
+#include "harness/verify/diagnosing.h"
 #include "harness/verify/estimate.h"
 #include "harness/verify/reference.h"
+#include "harness/verify/spread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +57,7 @@ typedef struct view {
     core_tapfile *file;
     uint8_t **live;
     har_routing routing;
+    har_precision *honest; /* [taps] what drawn roundings make; NULL: none    */
 } view;
 
 typedef struct rank_state { /* of one rank during a case                      */
@@ -176,7 +179,7 @@ static void name_experts(har_pass *pass, const core_tapfile *file)
         const core_tap idx = {CORE_TAP_TOPK_IDX, t->tap.layer};
         if (t->first_rank >= 0 &&
             core_tap_row_kind(t->tap.kind) == CORE_ROWS_CHOICE)
-            t->expert = har_reference_int(
+            t->expert = core_st_int(
                 core_tapfile_find(file, "", idx, false), t->diff.first.row);
     }
 }
@@ -190,6 +193,7 @@ static core_status watch_pass(rank_state *s, har_case_result *out,
                                         mode, v->file, n_token);
     CORE_TRY(par_agree(s->comm, status));
     s->watch->correction = s->correction;
+    s->watch->honest = v->honest;
     s->watch->is_exercise = v->is_exercise;
     s->watch->reach = &s->job->reach;
     s->job->reach.batch = v->batch;
@@ -201,6 +205,8 @@ static core_status watch_pass(rank_state *s, har_case_result *out,
     CORE_TRY(har_pass_agree(pass, s->comm, s->watch, v->live));
     pass->n_t = v->batch->n_t;
     name_experts(pass, v->file);
+    har_pass_diagnose(pass, s->comm, s->watch, s->job->weights,
+                      &s->layout.plan, v->batch->n_t);
     out->n_pass++;
     return CORE_OK;
 }
@@ -235,12 +241,18 @@ static core_status run_pass(rank_state *s, har_case_result *out, const view *v,
 /* Why the first bad tap of a pass is bad. */
 static void give_reason(har_case_result *out, const har_pass *pass)
 {
-    char name[CORE_NAME_BYTES], grade[HAR_PRECISION_TEXT];
+    char name[CORE_NAME_BYTES], text[HAR_PRECISION_TEXT];
     const har_tap_result *tap = &pass->tap[pass->first];
     core_tap_name(tap->tap, name);
-    if (tap->verdict == HAR_PRECISION)
-        snprintf(out->reason, sizeof out->reason, "%s: %s", name,
-                 har_precision_format(&tap->grade, pass->numerics, grade));
+    if ((tap->fault & HAR_FAULT_PRECISION) != 0)
+        snprintf(out->reason, sizeof out->reason, "%s: %s%s", name,
+                 har_precision_format(&tap->grade, &tap->honest, pass->numerics,
+                                      text),
+                 tap->is_pooled ? ", all layers together" : "");
+    else if (tap->verdict == HAR_PRECISION)
+        snprintf(out->reason, sizeof out->reason, "%s: %s (rank %d)", name,
+                 har_lattice_format(&tap->lattice, pass->numerics, text),
+                 tap->lattice_rank);
     else
         snprintf(out->reason, sizeof out->reason, "%s %s", name,
                  tap->fault == HAR_FAULT_NO_TAP
@@ -344,6 +356,7 @@ static void close_view(view *v, const core_spec *spec)
 {
     har_live_free(v->live, spec);
     core_tapfile_close(v->file);
+    free(v->honest);
 }
 
 static core_status open_views(rank_state *s)
@@ -382,6 +395,23 @@ static size_t reference_bytes(const core_spec *spec, const core_batch *batch)
            ref_workspace_bytes(spec, batch->n_b, batch->n_t);
 }
 
+/* What rank 0 drew when it made the reference. */
+static core_status share_spread(rank_state *s, core_numerics numerics)
+{
+    const int64_t n_tap = core_taps(s->job->spec, NULL, 0);
+    const int64_t n_bytes = n_tap * (int64_t)sizeof *s->main.honest;
+    void *p = NULL;
+    if (har_spread_draws(numerics) == 0)
+        return CORE_OK;
+    CORE_TRY(par_agree(s->comm, core_alloc(&p, n_tap, sizeof *s->main.honest,
+                                           "the spread of roundings")));
+    s->main.honest = p;
+    if (s->comm->rank == 0)
+        memcpy(p, s->reference.main.spread, (size_t)n_bytes);
+    par_broadcast(s->comm, &s->comm->world, p, n_bytes, 0);
+    return CORE_OK;
+}
+
 static core_status verify(rank_state *s, har_case_result *out,
                           const par_plan *plan, har_passes passes)
 {
@@ -398,6 +428,7 @@ static core_status verify(rank_state *s, har_case_result *out,
     out->batch_seed = job->seed + (uint64_t)main->n_redraw;
     snprintf(out->no_exercise, sizeof out->no_exercise, "%s",
              s->reference.no_exercise);
+    CORE_TRY(share_spread(s, out->numerics));
     CORE_TRY(par_agree(s->comm, open_views(s)));
     out->routing = s->main.routing;
     size_t budget = har_weight_budget(plan, har_memory_available());

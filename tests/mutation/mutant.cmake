@@ -1,11 +1,11 @@
 # read_mutant(FILE PREFIX): fields of a mutant file as ${PREFIX}_ID, _SOURCE, ... in the caller's scope.
 function(read_mutant file prefix)
   file(READ ${file} text)
-  foreach(field id source model plan expect mechanism options check says)
+  foreach(field id source model plan expect mechanism options check says looks also)
     set(value "")
     if(text MATCHES "(^|\n)${field}: *([^\n]*)\n")
       set(value "${CMAKE_MATCH_2}")
-    elseif(NOT field MATCHES "^(options|check|says)$")
+    elseif(NOT field MATCHES "^(options|check|says|looks|also)$")
       message(FATAL_ERROR "${file}: field '${field}' is missing")
     endif()
     string(TOUPPER ${field} upper)

@@ -9,9 +9,12 @@
  *   killed   exit code 1; a crash or a hang is not a verdict
  *   located  the first differing tap matches the glob of the mutant
  *   seen     every check named by the mutant fired too: coverage, replica,
- *            poison or precision among the faults of that tap, or conservation
- *            of the run, or exercise: no other pass differs; "!NAME" must not
+ *            poison, precision or lattice among the faults of that tap, or
+ *            conservation of the run, or exercise: no other pass differs;
+ *            "!NAME" must not; "bits=N": the tap is said to have about N bits
  *            so did the line that `says` is part of, of report or message
+ *   looks    the diagnosis of the forced pass has signatures that the mutant
+ *            names, and no other; none if it names none
  *   alone    on correct inputs only that operator fails, in whichever layers.
  *            A figure, not a demand: a wrong shard feeds several operators
  *
@@ -21,12 +24,13 @@
  * A mutant that expects `nothing` is harmless (another order of a sum, say) and
  * must pass.  So must PROGRAM, the healthy one, on every model and plan used:
  * without these a verifier that always says "differs" would kill every mutant.
- * Exit 0 if all are killed, all checks seen, none misgraded, at least 95 %
- * located and there is no false alarm.
+ * Exit 0 if all are killed, all checks seen, none misgraded, none with another
+ * diagnosis than it names, at least 95 % located and there is no false alarm.
  */
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <jansson.h>
+#include <math.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,15 +39,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { N_FIELD = 9, MAX_ARGS = 48, MAX_MUTANTS = 256, MAX_TEXT = 256, MAX_PATH = 560 };
+enum { N_FIELD = 10, MAX_ARGS = 48, MAX_MUTANTS = 256, MAX_TEXT = 256, MAX_PATH = 560 };
 
 typedef struct mutant {
-    char *stem, *id, *model, *plan, *expect, *options, *check, *says, *mechanism;
+    char *stem, *id, *model, *plan, *expect, *options, *check, *says, *looks,
+        *mechanism;
 } mutant;
 
 typedef struct outcome {
     int code;
-    bool located, seen, alone;
+    bool located, seen, alone, diagnosed;
     char first[MAX_TEXT]; /* tap, "" if none differs                          */
     char others[MAX_TEXT]; /* operators that fail beside it on correct inputs */
 } outcome;
@@ -107,6 +112,15 @@ static bool has_fault(const json_t *first, const char *name)
     return false;
 }
 
+/* An rms tells bits within one and a half: what is rounded may have half of the
+ * magnitude of what is shown, or be rounded twice.                           */
+static bool has_bits(const json_t *first, int bits)
+{
+    const json_t *found = json_object_get(first, "bits");
+    return json_is_number(found) &&
+           fabs(json_number_value(found) - bits) <= 1.5;
+}
+
 static bool is_conserved(const json_t *root)
 {
     const json_t *plan = json_array_get(json_object_get(root, "plans"), 0);
@@ -140,13 +154,36 @@ static bool checks_fired(const json_t *root, const json_t *first,
         const bool wanted = name[0] != '!';
         name += wanted ? 0 : 1;
         const bool fired =
-            strcmp(name, "conservation") == 0 ? !is_conserved(root)
-            : strcmp(name, "exercise") == 0   ? is_exercise(root)
-                                              : has_fault(first, name);
+            strncmp(name, "bits=", 5) == 0 ? has_bits(first, atoi(name + 5))
+            : strcmp(name, "conservation") == 0 ? !is_conserved(root)
+            : strcmp(name, "exercise") == 0     ? is_exercise(root)
+                                                : has_fault(first, name);
         if (fired != wanted)
             return false;
     }
     return true;
+}
+
+/* Is the forced pass's first difference diagnosed as one of the signatures that
+ * the mutant names, and as nothing else?  Where it names none: as nothing.   */
+static bool is_diagnosed(const json_t *root, const char *looks)
+{
+    const json_t *plan = json_array_get(json_object_get(root, "plans"), 0);
+    const json_t *only = json_array_get(json_object_get(plan, "cases"), 0);
+    char names[MAX_TEXT], word[MAX_TEXT];
+    size_t i, k;
+    const json_t *pass, *likeness;
+    int n = 0;
+    snprintf(names, sizeof names, " %s ", looks);
+    json_array_foreach(json_object_get(only, "passes"), i, pass)
+        json_array_foreach(json_object_get(pass, "diagnosis"), k, likeness)
+    {
+        snprintf(word, sizeof word, " %s ", text_of(likeness, "signature"));
+        if (strstr(names, word) == NULL)
+            return false;
+        n++;
+    }
+    return (n > 0) == (looks[0] != '\0');
 }
 
 /* Is this part of a line that the run has printed? */
@@ -202,6 +239,7 @@ static outcome judge(const mutant *m, int code, const char *json)
              was_said(json, m->says);
     o.alone = o.located && o.others[0] == '\0' &&
               json_array_size(json_object_get(root, "forced")) > 0;
+    o.diagnosed = is_diagnosed(root, m->looks);
     json_decref(root);
     return o;
 }
@@ -247,6 +285,9 @@ static void print_outcome(const mutant *m, const outcome *o)
     if (o->code == 1 && !o->seen)
         printf("     %s: expected of the checks: %s, to be said: %s\n",
                m->stem, m->check, m->says);
+    if (!o->diagnosed)
+        printf("     %s: expected to look like: %s\n", m->stem,
+               m->looks[0] != '\0' ? m->looks : "nothing that is known");
     fflush(stdout);
 }
 
@@ -295,7 +336,7 @@ static int read_manifest(const char *path, mutant *out)
             return -1;
         out[n++] = (mutant){field[0], field[1], field[2], field[3],
                             field[4], field[5], field[6], field[7],
-                            field[8]};
+                            field[8], field[9]};
     }
     free(line);
     fclose(file);
@@ -318,7 +359,8 @@ int main(int argc, char **argv)
         return 3;
     }
     int n_run = 0, n_killed = 0, n_located = 0, n_seen = 0, n_alone = 0;
-    int n_harmless = 0, n_false_alarm = 0, n_misgraded = 0;
+    int n_harmless = 0, n_false_alarm = 0, n_misgraded = 0, n_undiagnosed = 0;
+    int n_diagnosed = 0;
     for (int i = 0; i < n; i++) {
         if (argc > 3 && strcmp(argv[3], all[i].id) != 0)
             continue;
@@ -341,6 +383,8 @@ int main(int argc, char **argv)
         n_located += o.located;
         n_seen += o.seen;
         n_alone += o.alone;
+        n_undiagnosed += !o.diagnosed;
+        n_diagnosed += o.diagnosed && all[i].looks[0] != '\0';
         n_misgraded += is_misgraded(path, &all[i], json);
     }
     unlink(json);
@@ -349,12 +393,13 @@ int main(int argc, char **argv)
     for (int i = 0; i < n; i++)
         free(all[i].stem); /* the start of its line */
     printf("killed %d of %d, located %d, checks seen %d, alone in forced mode "
-           "%d of %d; misgraded %d; %d harmless changes; false alarms %d\n",
-           n_killed, n_run, n_located, n_seen, n_alone, n_run, n_misgraded,
-           n_harmless, n_false_alarm);
+           "%d of %d; diagnosed %d, wrongly %d; misgraded %d; %d harmless "
+           "changes; false alarms %d\n",
+           n_killed, n_run, n_located, n_seen, n_alone, n_run, n_diagnosed,
+           n_undiagnosed, n_misgraded, n_harmless, n_false_alarm);
     return n_run + n_harmless > 0 && n_killed == n_run && n_seen == n_run &&
                    n_located * 100 >= n_run * 95 && n_misgraded == 0 &&
-                   n_false_alarm == 0
+                   n_undiagnosed == 0 && n_false_alarm == 0
                ? 0
                : 1;
 }

@@ -20,7 +20,7 @@ FLOORS = [
     ["core/weights", "core/pass"],
     ["ref", "parallel"],
     ["golden"],
-    ["harness/words", "harness/systems"],
+    ["harness/words", "harness/systems", "harness/diagnose"],
     ["harness/launch"],
     ["harness/verify"],
     ["harness/perf/cost"],

@@ -624,6 +624,18 @@ static void bf16_and_a_part_missing(void)
     hide("p0.layers.1.topk_weight");
 }
 
+static void bf16_and_nan(void)
+{
+    to_bf16();
+    nan_found();
+}
+
+static void bf16_and_a_rank_missing(void)
+{
+    to_bf16();
+    meta(0, "world", "2");
+}
+
 static const struct {
     void (*change)(void);
     bool tap, whole; /* graded as lost bits                               */
@@ -632,7 +644,9 @@ static const struct {
                  {a_little_more, false, false},
                  {a_bias_too_few, false, false},
                  {bf16_and_one_row, true, false},
-                 {bf16_and_a_part_missing, true, false}};
+                 {bf16_and_a_part_missing, true, false},
+                 {bf16_and_nan, false, false},
+                 {bf16_and_a_rank_missing, true, false}};
 
 START_TEST(errors_like_rounding_are_graded_by_their_bits)
 {

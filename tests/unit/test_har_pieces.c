@@ -104,7 +104,7 @@ static shown take(core_tap_kind kind, int layer)
         if (!is_int)
             har_reference_row(t, r, 0, n_col, n_col, s.values + r * n_col);
         for (int64_t j = 0; is_int && j < n_col; j++)
-            s.ints[r * n_col + j] = har_reference_int(t, r * n_col + j);
+            s.ints[r * n_col + j] = core_st_int(t, r * n_col + j);
     }
     s.piece = (par_piece){.tap = tap,
                           .values = is_int ? NULL : s.values,
@@ -168,6 +168,48 @@ START_TEST(another_layer_is_not_this_one)
     s.piece.tap.layer = 1;
     ck_assert_int_gt(show(&s, HAR_FREE).diff.n_bad, 0);
     drop(&s);
+}
+END_TEST
+
+/* What is kept: rows that differ, as they were found, of the earliest tap. */
+START_TEST(the_first_difference_is_kept)
+{
+    har_watch *watch = NULL;
+    shown late = take(CORE_TAP_OUT, 1), early = take(CORE_TAP_OUT, 0);
+    shown ids = take(CORE_TAP_TOPK_IDX, 0);
+    ck_assert_int_eq(
+        har_watch_open(&watch, &spec, numerics, HAR_FORCED, file, N_TOKEN),
+        CORE_OK);
+    const par_observer observer = har_watch_observer(watch);
+    late.values[3] += 1.0;
+    observer.observe(observer.self, &late.piece);
+    ck_assert_int_eq(watch->kept.n, 1);
+    ck_assert_int_eq(watch->kept.row[0], 0);
+    const int64_t n_col = early.piece.n_col;
+    early.values[7 * n_col + 2] = 42.0;
+    early.values[9 * n_col] = 43.0;
+    observer.observe(observer.self, &early.piece);
+    ck_assert_int_eq(watch->kept.n, 2);
+    ck_assert_int_eq(watch->kept.row[1], 9);
+    ck_assert(watch->tap[watch->kept.i_tap].tap.layer == 0);
+    ck_assert(watch->kept.values[2] == 42.0);
+    ck_assert(watch->kept.values[n_col] == 43.0);
+    ck_assert(early.values[9 * n_col] != 43.0); /* replaced */
+    late.values[3] += 1.0;
+    observer.observe(observer.self, &late.piece);
+    ck_assert_int_eq(watch->kept.n, 2);
+    ids.ints[5 * ids.piece.n_col] += 1;
+    observer.observe(observer.self, &ids.piece);
+    ck_assert_int_eq(watch->kept.n, 1);
+    ck_assert(watch->kept.values[0] == (double)core_st_int(
+                                           har_watch_tap(watch, ids.piece.tap)
+                                               ->expected,
+                                           5 * ids.piece.n_col) +
+                                           1.0);
+    har_watch_close(watch);
+    drop(&late);
+    drop(&early);
+    drop(&ids);
 }
 END_TEST
 
@@ -353,15 +395,40 @@ START_TEST(bf16_is_judged_by_element_and_by_tap)
     har_tap_watch w = show(&s, HAR_FORCED);
     ck_assert(w.diff.sum_sq_error > 0.0);
     ck_assert_int_eq(w.diff.n_bad + w.n_marginal, 0);
-    ck_assert(har_precision_ratio(&w.grade) <= 1.0);
+    const har_precision honest = {.n = 4.0 * (double)n};
+    ck_assert(har_precision_ratio(&w.grade, &honest) <= 1.0);
     for (int64_t i = 0; i < n; i += 2)
         s.values[i] *= 1.004;
     core_store(CORE_BF16, CORE_GRID_ACT, s.values, n);
     w = show(&s, HAR_FORCED);
     ck_assert_int_eq(w.diff.n_bad, 0);
-    ck_assert(har_precision_ratio(&w.grade) > 1.0);
+    ck_assert(har_precision_ratio(&w.grade, &honest) > 1.0);
     s.values[0] *= 1.03;
     ck_assert_int_eq(show(&s, HAR_FORCED).diff.n_bad, 1);
+    drop(&s);
+}
+END_TEST
+
+/* Nearer to the truth than any number of the type: no bound sees it. */
+START_TEST(a_value_that_was_not_rounded_is_placed)
+{
+    static const har_mode modes[] = {HAR_FORCED, HAR_FORCED_ROUTING};
+    shown s = take(CORE_TAP_ATTN_OUT, 0);
+    const int64_t at = 5 * s.piece.n_col + 3;
+    for (int i = 0; i < 2; i++) {
+        const double good = s.values[at];
+        ck_assert_int_eq(show(&s, modes[i]).lattice.n_off, 0);
+        s.values[at] = good * (1.0 + 0x1p-26);
+        const har_tap_watch w = show(&s, modes[i]);
+        ck_assert_int_eq(w.diff.n_bad, 0);
+        ck_assert_int_eq(w.lattice.n_off, 1);
+        ck_assert_int_eq(w.lattice.first.row, 5);
+        ck_assert_int_eq(w.lattice.first.col, 3);
+        ck_assert(w.lattice.first.expected == good);
+        s.values[at] = good;
+    }
+    s.values[at] = (double)NAN; /* which is poison */
+    ck_assert_int_eq(show(&s, HAR_FORCED).lattice.n_off, 0);
     drop(&s);
 }
 END_TEST
@@ -536,6 +603,7 @@ int main(void)
     tcase_add_checked_fixture(exact, setup_exact, teardown);
     tcase_add_test(exact, the_reference_agrees_with_itself);
     tcase_add_test(exact, another_layer_is_not_this_one);
+    tcase_add_test(exact, the_first_difference_is_kept);
     tcase_add_loop_test(exact, what_is_no_tap_of_the_reference_is_kept_apart, 0,
                         sizeof strange_tap / sizeof strange_tap[0]);
     tcase_add_test(exact, one_wrong_value_is_placed_and_replaced);
@@ -549,12 +617,14 @@ int main(void)
     suite_add_tcase(suite, exact);
     tcase_add_checked_fixture(fp32, setup_fp32, teardown);
     tcase_add_test(fp32, fp32_is_judged_by_the_stored_bound);
+    tcase_add_test(fp32, a_value_that_was_not_rounded_is_placed);
     tcase_add_test(fp32, a_bound_is_an_edge_at_every_tap);
     tcase_add_test(fp32, a_flip_needs_a_certificate);
     suite_add_tcase(suite, fp32);
     TCase *bf16 = tcase_create("bf16");
     tcase_add_checked_fixture(bf16, setup_bf16, teardown);
     tcase_add_test(bf16, bf16_is_judged_by_element_and_by_tap);
+    tcase_add_test(bf16, a_value_that_was_not_rounded_is_placed);
     tcase_add_test(bf16, a_flip_in_bf16_needs_its_drift);
     suite_add_tcase(suite, bf16);
     return check_main(suite);

@@ -38,22 +38,52 @@ static void setup(void)
     memcpy(found, whole, sizeof found);
 }
 
-/* Store both sides and grade them; computing may be off by d. */
-static har_precision grade(core_numerics numerics, double d, int64_t *n_marginal)
+/* Store both sides, of which computing may part `found` from `whole` by d. */
+static void take(har_precision *g, core_numerics numerics, double d,
+                 double *n_marginal)
 {
-    const double u = core_store_roundoff(numerics);
     double expected[COLS], bound[COLS], error[COLS];
-    har_precision g = {0};
-    *n_marginal = 0;
+    const double u = core_store_roundoff(numerics);
+    *n_marginal = 0.0;
     for (int r = 0; r < ROWS; r++) {
         memcpy(expected, whole + r * COLS, sizeof expected);
         core_store(numerics, CORE_GRID_ACT, expected, COLS);
         core_store(numerics, CORE_GRID_ACT, found + r * COLS, COLS);
         for (int c = 0; c < COLS; c++)
-            bound[c] = d * (1.0 + u) + core_store_error(numerics, expected[c]);
-        *n_marginal += har_precision_row(&g, numerics, 1.0, COLS, expected,
-                                     found + r * COLS, bound, error, r > 0);
+            bound[c] = d > 0.0 ? d * (1.0 + u) +
+                                     core_store_error(numerics, expected[c])
+                               : 0.0;
+        *n_marginal +=
+            (double)har_precision_row(g, numerics, 1.0, COLS, expected,
+                                      found + r * COLS, bound, error, r > 0);
     }
+}
+
+static har_precision grade(core_numerics numerics, double d)
+{
+    har_precision g = {0};
+    double n_marginal;
+    take(&g, numerics, d, &n_marginal);
+    return g;
+}
+
+/* What four draws make that err by up to `rms` sqrt(3) per element and by a
+ * factor up to 1 + `of_row` per row.  `found` is kept.                       */
+static har_precision honest(core_numerics numerics, double d, double rms,
+                            double of_row)
+{
+    static double keep[N];
+    har_precision g = {0};
+    double n_marginal, f = 1.0;
+    memcpy(keep, found, sizeof found);
+    for (int run = 0; run < 4; run++) {
+        for (int i = 0; i < N; i++) {
+            f = i % COLS == 0 ? 1.0 + of_row * noise() : f;
+            found[i] = whole[i] * f + rms * sqrt(3.0) * noise();
+        }
+        take(&g, numerics, d, &n_marginal);
+    }
+    memcpy(found, keep, sizeof found);
     return g;
 }
 
@@ -101,15 +131,90 @@ static const struct {
 
 START_TEST(rounding_is_graded)
 {
-    int64_t n_marginal;
     char text[HAR_PRECISION_TEXT];
+    const har_precision h = honest(CORE_FP32, 0x1p-22, 0x1p-25, 0.0);
     roundings[_i].spoil();
-    const har_precision g = grade(CORE_FP32, 0x1p-22, &n_marginal);
-    ck_assert(har_precision_is_rounding(&g, CORE_FP32));
-    ck_assert(har_precision_ratio(&g) > 1.0);
-    ck_assert(fabs(har_precision_bits(&g, CORE_FP32) - roundings[_i].bits) < 0.7);
-    har_precision_format(&g, CORE_FP32, text);
+    const har_precision g = grade(CORE_FP32, 0x1p-22);
+    ck_assert(har_precision_is_rounding(&g, &h, CORE_FP32, true));
+    ck_assert(har_precision_ratio(&g, &h) > 1.0);
+    ck_assert(fabs(har_precision_bits(&g, CORE_FP32) - roundings[_i].bits) <
+              0.7);
+    har_precision_format(&g, &h, CORE_FP32, text);
     ck_assert_msg(strstr(text, roundings[_i].text) != NULL, "%s", text);
+}
+END_TEST
+
+/* A message that a narrower type carried: nothing may part it from what was
+ * sent, and it is its rounding.                                              */
+START_TEST(a_rounded_transfer_is_graded)
+{
+    const har_precision none = {0};
+    roundings[_i].spoil();
+    const har_precision g = grade(CORE_FP32, 0.0);
+    ck_assert(har_precision_is_rounding(&g, &none, CORE_FP32, true));
+    ck_assert(fabs(har_precision_bits(&g, CORE_FP32) - roundings[_i].bits) <
+              0.7);
+}
+END_TEST
+
+/* One row of a message, or a zero that is none any more. */
+START_TEST(a_part_of_a_transfer_is_wrong)
+{
+    const har_precision none = {0};
+    if (_i == 0) {
+        core_store(CORE_BF16, CORE_GRID_ACT, found + COLS, COLS);
+    } else {
+        whole[7] = 0.0;
+        to_bf16();
+        found[7] = 0x1p-9;
+    }
+    const har_precision g = grade(CORE_FP32, 0.0);
+    ck_assert(!har_precision_is_rounding(&g, &none, CORE_FP32, true));
+}
+END_TEST
+
+/* A statistic of a row that was rounded is one factor of the row: rounding
+ * where the operator has such a statistic, wrong where it has none.          */
+START_TEST(a_factor_per_row_is_rounding_where_honest_errors_have_one)
+{
+    const har_precision with = honest(CORE_FP32, 0x1p-22, 0x1p-26, 0x1p-24);
+    const har_precision without = honest(CORE_FP32, 0x1p-22, 0x1p-25, 0.0);
+    double f = 1.0;
+    for (int i = 0; i < N; i++) {
+        f = i % COLS == 0 ? 1.0 + 0x1p-8 * noise() : f;
+        found[i] *= f;
+    }
+    const har_precision g = grade(CORE_FP32, 0x1p-22);
+    ck_assert(har_precision_is_rounding(&g, &with, CORE_FP32, true));
+    ck_assert(!har_precision_is_rounding(&g, &with, CORE_FP32, false));
+    ck_assert(!har_precision_is_rounding(&g, &without, CORE_FP32, true));
+}
+END_TEST
+
+/* Twice the rms of the draws is less than a bit; six times is two and more. */
+START_TEST(less_than_a_bit_is_no_finding)
+{
+    const double rms = 0x1p-24;
+    const har_precision h = honest(CORE_FP32, 0x1p-20, rms, 0.0);
+    for (int i = 0; i < N; i++)
+        found[i] += 1.9 * rms * sqrt(3.0) * noise();
+    const har_precision less = grade(CORE_FP32, 0x1p-20);
+    ck_assert(har_precision_ratio(&less, &h) <= 1.0);
+    for (int i = 0; i < N; i++)
+        found[i] += 6.0 * rms * sqrt(3.0) * noise();
+    const har_precision more = grade(CORE_FP32, 0x1p-20);
+    ck_assert(har_precision_ratio(&more, &h) > 1.0);
+}
+END_TEST
+
+/* Without draws the elements decide. */
+START_TEST(without_draws_nothing_is_too_much)
+{
+    const har_precision none = {0};
+    to_bf16();
+    const har_precision g = grade(CORE_FP32, 0x1p-22);
+    ck_assert(har_precision_ratio(&g, &none) <= 1.0);
+    ck_assert(har_precision_ratio(&none, &none) == 0.0);
 }
 END_TEST
 
@@ -170,26 +275,31 @@ static void (*const wrong[])(void) = {
 
 START_TEST(wrong_is_not_rounding)
 {
-    int64_t n_marginal;
+    const har_precision h = honest(CORE_FP32, 0x1p-22, 0x1p-25, 0.0);
+    const har_precision h16 = honest(CORE_BF16, 0x1p-16, 0x1p-20, 0.0);
+    const har_precision none = {0};
     wrong[_i]();
-    har_precision g = grade(CORE_FP32, 0x1p-22, &n_marginal);
-    ck_assert(!har_precision_is_rounding(&g, CORE_FP32));
-    g = grade(CORE_BF16, 0x1p-16, &n_marginal);
-    ck_assert(!har_precision_is_rounding(&g, CORE_BF16));
+    har_precision g = grade(CORE_FP32, 0x1p-22);
+    ck_assert(!har_precision_is_rounding(&g, &h, CORE_FP32, true));
+    g = grade(CORE_FP32, 0.0);
+    ck_assert(!har_precision_is_rounding(&g, &none, CORE_FP32, true));
+    g = grade(CORE_BF16, 0x1p-16);
+    ck_assert(!har_precision_is_rounding(&g, &h16, CORE_BF16, true));
 }
 END_TEST
 
 /* Errors in every element, without sign or place, and small: but larger than
- * bf16 would make of an operator with this bound. */
+ * bf16 would make of an operator whose honest errors are so large. */
 START_TEST(noise_beyond_bf16_is_wrong)
 {
-    int64_t n_marginal;
+    const har_precision longer = honest(CORE_FP32, 0x1p-18, 0x1p-21, 0.0);
+    const har_precision shorter = honest(CORE_FP32, 0x1p-22, 0x1p-25, 0.0);
     for (int i = 0; i < N; i++)
         found[i] *= 1.0 + 0.06 * noise();
-    har_precision g = grade(CORE_FP32, 0x1p-18, &n_marginal);
-    ck_assert(har_precision_is_rounding(&g, CORE_FP32)); /* a longer sum */
-    g = grade(CORE_FP32, 0x1p-22, &n_marginal);
-    ck_assert(!har_precision_is_rounding(&g, CORE_FP32));
+    har_precision g = grade(CORE_FP32, 0x1p-18);
+    ck_assert(har_precision_is_rounding(&g, &longer, CORE_FP32, true));
+    g = grade(CORE_FP32, 0x1p-22);
+    ck_assert(!har_precision_is_rounding(&g, &shorter, CORE_FP32, true));
 }
 END_TEST
 
@@ -197,28 +307,83 @@ END_TEST
 
 START_TEST(fp32_sums_stored_in_bf16_pass)
 {
-    const double d = 0x1p-14;
-    int64_t n_marginal;
+    const double d = 0x1p-14, rms = 0.2 * d;
+    const har_precision h = honest(CORE_BF16, d, rms, 0.0);
+    double n_marginal;
+    har_precision g = {0};
     for (int i = 0; i < N; i++)
-        found[i] += 0.45 * d * noise();
-    const har_precision g = grade(CORE_BF16, d, &n_marginal);
-    ck_assert(g.sum_share > 1.0); /* some stores were tipped ... */
-    ck_assert(har_precision_ratio(&g) <= 1.0);
-    ck_assert_int_eq(n_marginal, 0); /* ... by one unit of storage */
+        found[i] += rms * sqrt(3.0) * noise();
+    take(&g, CORE_BF16, d, &n_marginal);
+    ck_assert(g.sum_spread > 1.0); /* some stores were tipped ... */
+    ck_assert(har_precision_ratio(&g, &h) <= 1.0);
+    ck_assert(n_marginal == 0.0); /* ... by one unit of storage */
 }
 END_TEST
 
 START_TEST(bf16_parts_stored_in_bf16_do_not)
 {
-    int64_t n_marginal;
+    const har_precision h = honest(CORE_BF16, 0x1p-14, 0x1p-20, 0.0);
     char text[HAR_PRECISION_TEXT];
     parts_to_bf16();
-    const har_precision g = grade(CORE_BF16, 0x1p-14, &n_marginal);
-    ck_assert(har_precision_ratio(&g) > 3.0);
+    const har_precision g = grade(CORE_BF16, 0x1p-14);
+    ck_assert(har_precision_ratio(&g, &h) > 3.0);
     ck_assert(fabs(har_precision_bits(&g, CORE_BF16) - 8.0) < 1.0);
-    har_precision_format(&g, CORE_BF16, text);
+    har_precision_format(&g, &h, CORE_BF16, text);
     ck_assert_msg(strstr(text, "fp32 sums and bf16 storage") != NULL, "%s",
                   text);
+}
+END_TEST
+
+/* Parts of 11 bits: most errors hide below the unit, a few elements cancel and
+ * fail; those that show lie everywhere.                                      */
+START_TEST(what_hides_below_a_unit_is_still_rounding)
+{
+    const har_precision h = honest(CORE_BF16, 0x1p-20, 0x1p-24, 0.0);
+    core_store(CORE_FP32, CORE_GRID_ACT, part[0], N);
+    for (int i = 0; i < N; i++) {
+        part[0][i] = rint(part[0][i] * 0x1p10) * 0x1p-10;
+        part[1][i] = rint(part[1][i] * 0x1p10) * 0x1p-10;
+        found[i] = part[0][i] + part[1][i];
+    }
+    const har_precision g = grade(CORE_BF16, 0x1p-20);
+    ck_assert(g.n_error < 0.4 * g.n);
+    ck_assert(har_precision_is_rounding(&g, &h, CORE_BF16, true));
+}
+END_TEST
+
+/* Small errors without sign in some rows, in a column, in a few elements, where
+ * all others are right: no shape but their place. */
+START_TEST(errors_in_one_place_are_wrong)
+{
+    const har_precision h = honest(CORE_BF16, 0x1p-20, 0x1p-24, 0.0);
+    for (int i = 0; i < N; i++) {
+        const bool here = _i == 0   ? i < 2 * COLS
+                          : _i == 1 ? i % COLS == 3
+                          : _i == 2 ? i % (N / 15) == 0
+                                    : i % 8 == i / COLS % 8;
+        found[i] *= here ? 1.0 + 0.06 * noise() : 1.0;
+    }
+    const har_precision g = grade(CORE_BF16, 0x1p-20);
+    ck_assert(har_precision_is_rounding(&g, &h, CORE_BF16, true) == (_i == 3));
+}
+END_TEST
+
+/* Draws that saw nothing explain a few units, and more draws fewer. */
+START_TEST(few_units_are_chance)
+{
+    har_precision h = {.n = 4 * N}, g = {.n = N, .sum_spread = 35.0};
+    ck_assert(har_precision_ratio(&g, &h) <= 1.0); /* 28 / ln 2 = 40 */
+    g.sum_spread = 45.0;
+    ck_assert(har_precision_ratio(&g, &h) > 1.0);
+    h.n = N;
+    ck_assert(har_precision_ratio(&g, &h) <= 1.0);
+    h.sum_spread = 1000.0;
+    g.sum_spread = 4000.0;
+    ck_assert(har_precision_ratio(&g, &h) <= 1.0);
+    g.sum_spread = 6000.0;
+    ck_assert(har_precision_ratio(&g, &h) > 1.0);
+    g.sum_spread = (double)NAN;
+    ck_assert(!(har_precision_ratio(&g, &h) <= 1.0));
 }
 END_TEST
 
@@ -252,6 +417,15 @@ START_TEST(copies_count_once)
 }
 END_TEST
 
+START_TEST(sums_add)
+{
+    const har_precision one = {.n = 1.0, .sum_spread = 0.5, .sum_lag = -2.0};
+    har_precision sum = one;
+    har_precision_add(&sum, &one);
+    ck_assert(sum.n == 2.0 && sum.sum_spread == 1.0 && sum.sum_lag == -4.0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("har_precision");
@@ -259,6 +433,17 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_loop_test(tcase, rounding_is_graded, 0,
                         sizeof roundings / sizeof *roundings);
+    tcase_add_loop_test(tcase, a_rounded_transfer_is_graded, 0,
+                        sizeof roundings / sizeof *roundings);
+    tcase_add_loop_test(tcase, a_part_of_a_transfer_is_wrong, 0, 2);
+    tcase_add_test(tcase,
+                   a_factor_per_row_is_rounding_where_honest_errors_have_one);
+    tcase_add_test(tcase, less_than_a_bit_is_no_finding);
+    tcase_add_test(tcase, without_draws_nothing_is_too_much);
+    tcase_add_test(tcase, what_hides_below_a_unit_is_still_rounding);
+    tcase_add_loop_test(tcase, errors_in_one_place_are_wrong, 0, 4);
+    tcase_add_test(tcase, few_units_are_chance);
+    tcase_add_test(tcase, sums_add);
     tcase_add_loop_test(tcase, wrong_is_not_rounding, 0,
                         sizeof wrong / sizeof *wrong);
     tcase_add_test(tcase, noise_beyond_bf16_is_wrong);

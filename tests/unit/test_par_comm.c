@@ -97,12 +97,14 @@ END_TEST
 
 START_TEST(test_max)
 {
-    double x[4] = {(double)mpi_world->rank, -(double)mpi_world->rank,
-                   mpi_world->rank == 0 ? NAN : 1,
-                   mpi_world->rank == mpi_world->size - 1 ? NAN : 1};
-    par_all_reduce(mpi_world, &mpi_world->world, x, 4, PAR_MAX, CORE_FP64);
     const double last = mpi_world->size - 1;
+    double x[5] = {(double)mpi_world->rank, -(double)mpi_world->rank,
+                   mpi_world->rank == 0 ? NAN : 1,
+                   mpi_world->rank == mpi_world->size - 1 ? NAN : 1,
+                   mpi_world->rank - last - 9.0}; /* below x[0] */
+    par_all_reduce(mpi_world, &mpi_world->world, x, 5, PAR_MAX, CORE_FP64);
     mpi_assert(same_bits(x[0], last), "max %g", x[0]);
+    mpi_assert(same_bits(x[4], -9.0), "max of negatives %g", x[4]);
     mpi_assert(x[1] <= 0 && x[1] >= 0, "max of 0 and negatives %g", x[1]);
     mpi_assert(isnan(x[2]) && isnan(x[3]), "a NaN was lost: %g %g", x[2], x[3]);
 }

@@ -56,6 +56,7 @@ f.save("middle.st", dict(whole, **{"p0.embed": whole["p0.embed"].transpose(0, 2,
 f.save("first.st", dict(whole, **{"p0.embed": whole["p0.embed"].transpose(2, 1, 0)}))
 f.save("first_flat.st", dict(whole, **{"p0.layers.0.router_logits": whole["p0.layers.0.router_logits"].T}))
 f.save("sbh_padded.st", dict(whole, **{"p0.logits": seq(padded["p0.logits"])}))
+f.save("sbh_declared.st", dict(whole, **{"p0.logits": seq(padded["p0.logits"])}), {"padded": "64"})
 same = taps("square")
 f.save("square.st", {k: v.swapaxes(0, 1) if v.ndim == 3 else v for k, v in same.items()})
 line = taps("line")  # one row: both orders of axes are the same
@@ -122,6 +123,7 @@ fits middle.st 'p0.embed: .*; its values fit the golden as \[rows, columns, posi
 fits first.st 'p0.embed: .*; its values fit the golden as \[columns, positions, rows\]: write it with the columns last$'
 fits first_flat.st 'router_logits: .*; its values fit the golden as \[columns, rows, positions\]: write it with the columns last$'
 fits sbh_padded.st 'p0.logits: .* as \[positions, rows, columns\]: say axes sbh; if the others are padding, say padded:p0.logits 64$'
+fits sbh_declared.st 'p0.logits: .* as \[positions, rows, columns\]: say axes sbh$'
 fits half.st 'p0.embed: .*; its values fit the golden as \[positions, rows, columns\]: say axes sbh$'
 fits flat_wrong.st '^FAIL       first at p0.embed'
 ! grep -q 'fit the golden' out || fail 'a hint where nothing fits'
