@@ -48,7 +48,7 @@ static bool agrees(const core_st *want, const core_st_tensor *a,
         return false;
     if (bitwise || !core_dtype_is_float(a->dtype))
         return memcmp(a->data, b->data, a->bytes) == 0;
-    return core_text_ends(a->name, ".tolerance") ||
+    return core_text_ends(a->name, "tolerance") ||
            core_text_ends(a->name, "routing_margin") || is_within(want, a, b);
 }
 

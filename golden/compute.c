@@ -9,9 +9,9 @@
  */
 #include "golden/golden_impl.h"
 
-#include "ref/ref.h"
 
 #include <math.h>
+#include <string.h>
 
 core_spec gold__short_spec(const gold_case *gold)
 {
@@ -44,20 +44,34 @@ static void show_progress(void *self, double done)
 
 /* --- the passes --- */
 
+static void honest_values(void *self, core_tap tap, int64_t first, int64_t n,
+                          double *out)
+{
+    memcpy(out, gold__taps_find(self, tap)->v + first, (size_t)n * sizeof *out);
+}
+
 static const int64_t *honest_routing(void *self, core_tap tap)
 {
     return gold__taps_find(self, tap)->ints;
+}
+
+static int n_draws(const core_spec *spec)
+{
+    return GOLD__DRAWS * gold__n_forcings(spec);
 }
 
 static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
                                 ref_model *model, showing *progress)
 {
     const core_groups groups = {gold->n_group, gold->first_row};
-    const core_tap_sink sink = gold__drift_sink(&pass->taps);
-    for (uint64_t i = 0; i < GOLD__RUNS; i++) {
+    for (int i = 0; i < n_draws(&pass->spec); i++) {
+        const ref_forcing forcing = (ref_forcing)(i / GOLD__DRAWS);
+        gold__measuring measuring = {&pass->taps, forcing};
+        const core_tap_sink sink = gold__spread_sink(&measuring);
         const ref_draw draw = {.seed = GOLD__SEED,
-                               .run = i,
-                               .forcing = REF_FREE,
+                               .run = (uint64_t)(i % GOLD__DRAWS),
+                               .forcing = forcing,
+                               .values = honest_values,
                                .routing = honest_routing,
                                .self = &pass->taps};
         progress->i_pass++;
@@ -72,7 +86,8 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                             const gold_options *options, gold_summary *summary)
 {
     const bool rounds = gold__roundoff(numerics) > 0.0;
-    showing progress = {options, numerics, 0, rounds ? 1 + GOLD__RUNS : 1};
+    showing progress = {options, numerics, 0,
+                        rounds ? 1 + n_draws(&pass->spec) : 1};
     const ref_options ref = {
         .n_threads = options->n_threads,
         .weight_budget_bytes = options->weight_budget_bytes,
@@ -109,12 +124,13 @@ static void summarise(gold_summary *summary, const gold__taps *taps,
 {
     for (int64_t i = 0; i < taps->n; i++) {
         const gold__tap *t = &taps->at[i];
-        for (int64_t r = 0; t->drift != NULL && r < t->n_row; r++) {
+        const double *spread = t->spread[REF_FREE].largest;
+        for (int64_t r = 0; spread != NULL && r < t->n_row; r++) {
             double largest = 0.0;
             for (int64_t c = 0; c < t->n_col; c++)
                 largest = fmax(largest, fabs(t->v[r * t->n_col + c]));
             const double relative =
-                GOLD__FACTOR * t->drift[r] / largest + 2.0 * roundoff;
+                GOLD__FACTOR * spread[r] / largest + 2.0 * roundoff;
             if (largest == 0.0 || !(relative > summary->worst_relative))
                 continue;
             summary->worst_relative = relative;

@@ -17,7 +17,7 @@
 
 #include <stddef.h>
 
-#define GOLD_SCHEMA "moeparity.golden/2"
+#define GOLD_SCHEMA "moeparity.golden/3"
 #define GOLD_PREFIX "p0." /* of every tensor of a bundle */
 
 enum {

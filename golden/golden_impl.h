@@ -7,17 +7,18 @@
 #include "core/model/taps.h"
 #include "core/weights/weights.h"
 #include "golden/golden.h"
+#include "ref/ref.h"
 
 #include <jansson.h>
 
 #define GOLD__MANIFEST "manifest.json"
 #define GOLD__INPUT    "input.safetensors"
 
-enum { GOLD__NAME_BYTES = 160, GOLD__RUNS = 16, GOLD__SEED = 20240607 };
+enum { GOLD__NAME_BYTES = 160, GOLD__DRAWS = 16, GOLD__SEED = 20240607 };
 
-/* A tolerance is so many times the largest drift of the drawn runs; see
+/* A tolerance is so many times the largest deviation of the draws; see
  * docs/golden.md for why.                                                    */
-#define GOLD__FACTOR 3.0
+#define GOLD__FACTOR 5.0
 
 /* --- fingerprint.c --- */
 
@@ -58,13 +59,22 @@ CORE_NODISCARD core_status gold__read_manifest(json_t **root,
 
 /* --- taps.c: the taps of a pass, in memory --- */
 
+/* How draws were forced, each a tolerance of its own: REF_FREE, _LAYER, _BLOCK. */
+enum { GOLD__FORCINGS = 3 };
+
+/* What draws deviated by from the honest pass, per row the largest of them.  */
+typedef struct gold__spread {
+    double *largest; /* [n_row] of an element                                 */
+    double *rms;     /* [n_row] root mean square over the row                 */
+} gold__spread;
+
 typedef struct gold__tap {
     core_tap tap;
     bool is_output; /* else only needed to make something of it               */
     int64_t n_row, n_col;
     double *v;     /* [n_row, n_col], or                                      */
     int64_t *ints; /* the same                                                */
-    double *drift; /* [n_row] with tolerances: largest deviation of a run     */
+    gold__spread spread[GOLD__FORCINGS]; /* with tolerances, else NULLs       */
     double *margin; /* [n_row] of topk_idx: by how much they were chosen      */
 } gold__tap;
 
@@ -76,7 +86,7 @@ typedef struct gold__taps {
 CORE_NODISCARD core_status gold__taps_make(gold__taps *out,
                                            const core_spec *spec,
                                            int64_t n_token, bool all,
-                                           bool with_drift);
+                                           bool with_spread);
 void gold__taps_free(gold__taps *taps); /* harmless twice */
 
 const gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap);
@@ -84,8 +94,12 @@ const gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap);
 /* A sink that keeps the taps; borrows.                                       */
 core_tap_sink gold__taps_sink(gold__taps *taps);
 
-/* A sink that raises drift[] to the deviation from the kept values.          */
-core_tap_sink gold__drift_sink(gold__taps *taps);
+/* A sink that raises one spread to the deviation from the kept values.       */
+typedef struct gold__measuring {
+    gold__taps *taps; /* borrowed                                             */
+    ref_forcing forcing;
+} gold__measuring;
+core_tap_sink gold__spread_sink(gold__measuring *self);
 
 /* Errors: E_INPUT naming the first tap with a value that is not finite.      */
 CORE_NODISCARD core_status gold__taps_are_finite(const gold__taps *taps);
@@ -96,8 +110,14 @@ CORE_NODISCARD core_status gold__taps_are_finite(const gold__taps *taps);
  * tolerances make no sense (exact, and fp64, which is the truth).            */
 double gold__roundoff(core_numerics numerics);
 
-/* out[n_row] = tolerance of each row of a tap with drift.                    */
-void gold__tolerance(float *out, const gold__tap *tap, double roundoff);
+/* Forcings that a model has a tolerance for: a Switch layer reads its input
+ * anyway.                                                                    */
+int gold__n_forcings(const core_spec *spec);
+
+/* out[n_row] = tolerance of each row of a tap with a spread, for its elements
+ * or (rms) for its root mean square error.                                   */
+void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
+                     double roundoff);
 
 /* Fill in the margins of every layer's choices: ref_routing_margin.  weights
  * are looked at only if the router has a correction.  Errors: E_MEMORY.      */

@@ -82,8 +82,8 @@ static json_t *numerics_entry(core_numerics numerics)
     if (roundoff > 0.0) {
         json_object_set_new(entry, "unit_roundoff", json_real(roundoff));
         json_object_set_new(entry, "tolerance",
-                            json_pack("{s:i, s:f, s:i}", "runs",
-                                      (int)GOLD__RUNS, "factor", GOLD__FACTOR,
+                            json_pack("{s:i, s:f, s:i}", "draws",
+                                      (int)GOLD__DRAWS, "factor", GOLD__FACTOR,
                                       "seed", (int)GOLD__SEED));
     }
     return entry;

@@ -1,7 +1,7 @@
 /* golden/outputs.c -- the tensors of a bundle's file, listed and filled.
  *
  * Names and shapes are those that `moeparity run` writes; beside every real tap
- * lies TAP.tolerance where the numerics rounds, beside every router
+ * lie its tolerances where the numerics rounds, beside every router
  * routing_margin.  Exact values are stored in fp32 where all of a tap fit it:
  * the same numbers in half the room.  The list is made first, because a file's
  * header comes before its data.
@@ -22,6 +22,8 @@ typedef struct output {
     output_kind kind;
     const gold__taps *taps;
     const gold__tap *tap;
+    int forcing; /* a tolerance's                                             */
+    bool rms;
     char name[GOLD__NAME_BYTES];
     core_st_tensor tensor; /* without its name */
 } output;
@@ -63,17 +65,25 @@ static void append(output_list *list, const gold__pass *pass, output_kind kind,
     snprintf(o->name, sizeof o->name, GOLD_PREFIX "%s%s", name, suffix);
 }
 
-/* A tap and, where there is one, its tolerance. */
+/* A tap and, where there are some, its tolerances. */
 static void append_tap(output_list *list, const gold__pass *pass,
                        const gold__tap *tap, core_st_tensor tensor,
                        const char *name)
 {
     append(list, pass, TAP, tap, tensor, name, "");
-    if (tap->drift == NULL)
-        return;
+    static const char *const suffix[GOLD__FORCINGS][2] = {
+        [REF_FREE] = {".tolerance", ".rms_tolerance"},
+        [REF_LAYER] = {".layer.tolerance", ".layer.rms_tolerance"},
+        [REF_BLOCK] = {".block.tolerance", ".block.rms_tolerance"}};
     const core_st_tensor rows = {
         .dtype = CORE_DTYPE_F32, .n_dim = 1, .shape = {tap->n_row}};
-    append(list, pass, TOLERANCE, tap, rows, name, ".tolerance");
+    for (int i = 0; i < 2 * GOLD__FORCINGS; i++) {
+        if (tap->spread[i / 2].largest == NULL)
+            continue;
+        append(list, pass, TOLERANCE, tap, rows, name, suffix[i / 2][i % 2]);
+        list->at[list->n - 1].forcing = i / 2;
+        list->at[list->n - 1].rms = i % 2 != 0;
+    }
 }
 
 static void append_margin(output_list *list, const gold__pass *pass,
@@ -155,7 +165,7 @@ static void fill(const output_list *list, const output *o,
         memcpy(to->data, o->tap->margin, to->bytes);
         break;
     case TOLERANCE:
-        gold__tolerance(to->data, o->tap, list->roundoff);
+        gold__tolerance(to->data, o->tap, o->forcing, o->rms, list->roundoff);
         break;
     }
 }
@@ -166,6 +176,7 @@ static core_status write_list(const output_list *list, const char *path)
         "schema",   GOLD_SCHEMA,
         "model",    list->gold->spec.name,
         "numerics", core_numerics_name(list->numerics),
+        "taps",     list->gold->all_taps ? "all" : "coarse",
         NULL};
     void *memory = NULL;
     CORE_TRY(core_alloc(&memory, list->n, sizeof(core_st_tensor), path));
@@ -188,7 +199,8 @@ static core_status write_list(const output_list *list, const char *path)
 core_status gold__write_outputs(const gold_case *gold, const gold__pass *passes,
                                 core_numerics numerics, const char *path)
 {
-    const int64_t n_max = 2 * passes[0].taps.n + 2 * GOLD_N_SWITCH_OUTPUTS;
+    const int64_t n_each = 1 + 2 * GOLD__FORCINGS; /* or a margin */
+    const int64_t n_max = n_each * (passes[0].taps.n + GOLD_N_SWITCH_OUTPUTS);
     void *memory = NULL;
     CORE_TRY(core_alloc(&memory, n_max, sizeof(output), path));
     output_list list = {gold, numerics, gold__roundoff(numerics), 0, memory};

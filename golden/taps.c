@@ -2,8 +2,10 @@
  *
  * Besides what a bundle shows, the scores that the router compared and the
  * slots are kept: margins are made of the first, and a drawn pass takes its
- * routing from the second.  Trap: a deviation that is NaN must not be lost by a
- * comparison, so everything that is not finite counts as infinite.
+ * routing from the second.  Where draws are forced the bundle shows what they
+ * were forced with, too: other people's code is fed it.  Trap: a deviation that
+ * is NaN must not be lost by a comparison, so everything that is not finite
+ * counts as infinite.
  */
 #include "golden/golden_impl.h"
 
@@ -20,8 +22,18 @@ static bool is_internal(const core_spec *spec, core_tap_kind kind)
            (kind == CORE_TAP_FFN_NORM && spec->n_h == 0);
 }
 
+/* Rows of zeros. */
+static core_status take_rows(double **out, int64_t n_row, const char *name)
+{
+    void *memory = NULL;
+    CORE_TRY(core_alloc(&memory, n_row, sizeof **out, name));
+    *out = memory;
+    memset(memory, 0, (size_t)n_row * sizeof **out);
+    return CORE_OK;
+}
+
 static core_status take(gold__tap *t, const core_spec *spec, int64_t n_token,
-                        bool with_drift)
+                        bool with_spread)
 {
     char name[CORE_NAME_BYTES];
     void *memory = NULL;
@@ -36,16 +48,17 @@ static core_status take(gold__tap *t, const core_spec *spec, int64_t n_token,
     }
     CORE_TRY(core_alloc(&memory, n, sizeof *t->v, name));
     t->v = memory;
-    if (!with_drift || !t->is_output)
+    if (!with_spread || !t->is_output)
         return CORE_OK;
-    CORE_TRY(core_alloc(&memory, t->n_row, sizeof *t->drift, name));
-    t->drift = memory;
-    memset(t->drift, 0, (size_t)t->n_row * sizeof *t->drift);
+    for (int i = 0; i < gold__n_forcings(spec); i++) {
+        CORE_TRY(take_rows(&t->spread[i].largest, t->n_row, name));
+        CORE_TRY(take_rows(&t->spread[i].rms, t->n_row, name));
+    }
     return CORE_OK;
 }
 
 core_status gold__taps_make(gold__taps *out, const core_spec *spec,
-                            int64_t n_token, bool all, bool with_drift)
+                            int64_t n_token, bool all, bool with_spread)
 {
     const int64_t n_all = core_taps(spec, NULL, 0);
     void *memory = NULL;
@@ -59,11 +72,12 @@ core_status gold__taps_make(gold__taps *out, const core_spec *spec,
     for (int64_t i = 0; i < n_all && status == CORE_OK; i++) {
         const bool is_output =
             all || core_tap_is_coarse(list[i].kind) ||
-            (spec->n_h == 0 && list[i].kind == CORE_TAP_FFN_NORM);
+            (spec->n_h == 0 && list[i].kind == CORE_TAP_FFN_NORM) ||
+            (with_spread && ref_is_forced(REF_BLOCK, list[i].kind));
         if (!is_output && !is_internal(spec, list[i].kind))
             continue;
         out->at[out->n] = (gold__tap){.tap = list[i], .is_output = is_output};
-        status = take(&out->at[out->n++], spec, n_token, with_drift);
+        status = take(&out->at[out->n++], spec, n_token, with_spread);
     }
     free(list);
     if (status != CORE_OK)
@@ -76,7 +90,10 @@ void gold__taps_free(gold__taps *taps)
     for (int64_t i = 0; i < taps->n; i++) {
         free(taps->at[i].v);
         free(taps->at[i].ints);
-        free(taps->at[i].drift);
+        for (int k = 0; k < GOLD__FORCINGS; k++) {
+            free(taps->at[i].spread[k].largest);
+            free(taps->at[i].spread[k].rms);
+        }
         free(taps->at[i].margin);
     }
     free(taps->at);
@@ -116,8 +133,16 @@ core_tap_sink gold__taps_sink(gold__taps *taps)
 
 static bool measures(void *self, core_tap tap)
 {
-    const gold__tap *t = gold__taps_find(self, tap);
-    return t != NULL && t->drift != NULL;
+    const gold__measuring *m = self;
+    const gold__tap *t = gold__taps_find(m->taps, tap);
+    return t != NULL && t->spread[m->forcing].largest != NULL;
+}
+
+/* A deviation that is not finite counts as infinite. */
+static void raise(double *to, double deviation)
+{
+    if (!(deviation <= *to))
+        *to = isfinite(deviation) ? deviation : HUGE_VAL;
 }
 
 static void measure(void *self, core_tap tap, const double *values,
@@ -125,19 +150,23 @@ static void measure(void *self, core_tap tap, const double *values,
 {
     (void)ints;
     (void)bound;
-    const gold__tap *t = gold__taps_find(self, tap);
-    for (int64_t r = 0; r < t->n_row; r++)
-        for (int64_t c = 0; c < t->n_col; c++) {
-            const int64_t i = r * t->n_col + c;
+    const gold__measuring *m = self;
+    const gold__tap *t = gold__taps_find(m->taps, tap);
+    const gold__spread *spread = &t->spread[m->forcing];
+    for (int64_t r = 0; r < t->n_row; r++) {
+        double sum = 0.0;
+        for (int64_t i = r * t->n_col; i < (r + 1) * t->n_col; i++) {
             const double d = fabs(values[i] - t->v[i]);
-            if (!(d <= t->drift[r]))
-                t->drift[r] = isfinite(d) ? d : HUGE_VAL;
+            raise(&spread->largest[r], d);
+            sum += d * d;
         }
+        raise(&spread->rms[r], sqrt(sum / (double)t->n_col));
+    }
 }
 
-core_tap_sink gold__drift_sink(gold__taps *taps)
+core_tap_sink gold__spread_sink(gold__measuring *self)
 {
-    return (core_tap_sink){.self = taps, .put = measure, .wants = measures};
+    return (core_tap_sink){.self = self, .put = measure, .wants = measures};
 }
 
 core_status gold__taps_are_finite(const gold__taps *taps)
@@ -151,8 +180,9 @@ core_status gold__taps_are_finite(const gold__taps *taps)
                          "finite values",
                          core_tap_name(t->tap, name), (long long)(j / t->n_col),
                          (long long)(j % t->n_col), t->v[j]);
-        for (int64_t r = 0; t->drift != NULL && r < t->n_row; r++)
-            CORE_FAIL_IF(!isfinite(t->drift[r]), CORE_E_INPUT,
+        const double *free_ones = t->spread[REF_FREE].largest;
+        for (int64_t r = 0; free_ones != NULL && r < t->n_row; r++)
+            CORE_FAIL_IF(!isfinite(free_ones[r]), CORE_E_INPUT,
                          "%s: row %lld overflows in a pass that rounds "
                          "otherwise",
                          core_tap_name(t->tap, name), (long long)r);

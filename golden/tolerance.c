@@ -1,16 +1,15 @@
-/* golden/tolerance.c -- how far may a correct implementation be off that runs
- * free, and how close was the router's decision?
+/* golden/tolerance.c -- how far may a correct implementation be off, and how
+ * close was the router's decision?
  *
  * The tolerance of a row is GOLD__FACTOR times the largest deviation that
- * drawn passes showed in it, plus one unit in the last place for the two
- * numbers being stored.  docs/golden.md has the argument; compute.c runs the
- * passes.  What the numerics can resolve is asked of core_store itself, so that
- * numerics added later need nothing here.
+ * drawn passes showed in it, plus one unit in the last place of its largest
+ * element, which a rounding that no draw met may turn.  docs/golden.md has the
+ * argument; compute.c runs the passes.  What the numerics can resolve is asked
+ * of core_store itself, so that numerics added later need nothing here.
  */
 #include "golden/golden_impl.h"
 
 #include "core/base/arena.h"
-#include "ref/ref.h"
 
 #include <float.h>
 #include <math.h>
@@ -30,14 +29,23 @@ double gold__roundoff(core_numerics numerics)
     return 0.0;
 }
 
-void gold__tolerance(float *out, const gold__tap *tap, double roundoff)
+int gold__n_forcings(const core_spec *spec)
 {
+    return spec->n_h > 0 ? GOLD__FORCINGS : 1;
+}
+
+void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
+                     double roundoff)
+{
+    const gold__spread *spread = &tap->spread[forcing];
+    const double *deviation = rms ? spread->rms : spread->largest;
+    const double share = rms ? 1.0 / sqrt((double)tap->n_col) : 1.0;
     for (int64_t r = 0; r < tap->n_row; r++) {
         double largest = 0.0;
         for (int64_t c = 0; c < tap->n_col; c++)
             largest = fmax(largest, fabs(tap->v[r * tap->n_col + c]));
         const double tolerance =
-            GOLD__FACTOR * tap->drift[r] + 2.0 * roundoff * largest;
+            GOLD__FACTOR * deviation[r] + 2.0 * roundoff * largest * share;
         const float stored = (float)tolerance;
         out[r] =
             (double)stored < tolerance ? nextafterf(stored, FLT_MAX) : stored;
@@ -70,10 +78,10 @@ static core_status layer_margins(gold__tap *chosen, const gold__taps *taps,
                               0, n_e, correction, n_e);
         chosen->margin = margin;
         for (int64_t t = 0; t < chosen->n_row; t++)
-            chosen->margin[t] = ref_routing_margin(
-                spec, row->v + t * n_e, correction,
-                chosen->ints + t * chosen->n_col, (double *)scratch + n_e,
-                kept);
+            chosen->margin[t] =
+                ref_routing_margin(spec, row->v + t * n_e, correction,
+                                   chosen->ints + t * chosen->n_col,
+                                   (double *)scratch + n_e, kept);
         margin = NULL;
     }
     free(margin);

@@ -7,9 +7,13 @@
  * the number of the run, because an engine is of a kind and not of another for
  * every operator: `eager` ones store every intermediate result in the dtype,
  * as frameworks do that call an operator at a time, the others only what is a
- * tap; `split` ones store two halves of what a tensor-parallel group sums.  A
- * `stated` draw has no style: it stores where the reference does, and the first
- * of them adds one term after the other.
+ * tap; `split` ones store two halves of what a tensor-parallel group sums.  Ones
+ * that are neither would, where storing is coarser than computing, repeat the
+ * reference bit for bit; but an engine may round somewhere that no style knows,
+ * so a quarter of what they store is turned by a unit: what a rounding half a
+ * unit off, elsewhere, does to a value at random.  A `stated` draw has no style:
+ * it stores where the reference does, and the first of them adds one term after
+ * the other.
  * What is drawn is a function of (seed, run, operator): no thread count and no
  * tile changes it.  Trap: discrete choices are taken over from the honest pass,
  * because one other expert would hide everything else.
@@ -25,9 +29,9 @@
 #include <string.h>
 
 enum {
-    STRIP = 64,      /* outputs of one sgemm                                  */
-    MAX_BLOCKS = 8,  /* of K                                                  */
-    MIN_BLOCK = 16,  /* terms of a block, but for the last                    */
+    STRIP = 256,     /* outputs of one sgemm                                  */
+    MAX_BLOCKS = 3,  /* of K                                                  */
+    MIN_BLOCK = 24,  /* terms of a block, about                               */
     LANE_CHOICES = 7 /* 1, 2, .. 64                                           */
 };
 
@@ -54,6 +58,7 @@ static ref__drawn draw(const ref__run *run, uint64_t index)
         .n_lane = in_one_piece ? 1 : 1 << block.word[0] % LANE_CHOICES,
         .n_block = in_one_piece ? 1 : 1 + (int)(block.word[1] % MAX_BLOCKS),
         .first = (int)(block.word[2] % MAX_BLOCKS),
+        .cut = (double)(block.word[2] >> 8) * 0x1p-24,
         .descending = block.word[3] % 2 != 0,
     };
 }
@@ -80,6 +85,49 @@ ref__drawn ref__draw_product(const ref__run *run, core_weight id)
     d.split = run->draw != NULL && !d.stated && run->draw->run / 2 % 2 != 0 &&
               is_row_parallel(id.kind);
     return d;
+}
+
+/* --- turned units --- */
+
+/* No rounding in it: what only moves values, and a vector that is looked up. */
+static bool is_copy(const core_spec *spec, core_tap_kind kind)
+{
+    return kind == CORE_TAP_IN || kind == CORE_TAP_BACK ||
+           (kind == CORE_TAP_RECV && !spec->weigh_input) ||
+           (kind == CORE_TAP_EMBED && spec->embed_scale == 1.0);
+}
+
+/* The next number of the dtype, away from 0 or towards it. */
+static double neighbour(const ref__run *run, double y, bool away)
+{
+    const double u = core_store_roundoff(run->numerics);
+    double z = y * (away ? 1.0 + 1.5 * u : 1.0 - 1.5 * u);
+    core_store(run->numerics, CORE_GRID_ACT, &z, 1);
+    return z;
+}
+
+void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
+               int64_t first, int64_t n, double *y)
+{
+    enum { BITS = 3, IN_WORD = 10, IN_BLOCK = 4 * IN_WORD };
+    if (run->draw == NULL || run->draw->stated || run->draw->run % 4 != 0 ||
+        core_store_roundoff(run->numerics) <= 0x1p-24 ||
+        is_copy(run->spec, kind))
+        return;
+    const uint64_t turns = UINT64_C(1) << 48;
+    const uint64_t at =
+        turns + (((uint64_t)layer * CORE_N_TAP_KINDS + (uint64_t)kind) << 32);
+    core_rng_block block = {{0}};
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t place = (first + i) % IN_BLOCK;
+        if (i == 0 || place == 0)
+            block = core_rng(run->draw->seed, run->draw_stream,
+                             at + (uint64_t)((first + i) / IN_BLOCK));
+        const uint32_t bits =
+            block.word[place / IN_WORD] >> (BITS * (place % IN_WORD)) & 7;
+        if (bits < 2)
+            y[i] = neighbour(run, y[i], bits == 0);
+    }
 }
 
 /* --- forcing --- */
@@ -137,9 +185,19 @@ static void to_floats(float *y, int64_t ld_y, const double *x, int64_t ld_x,
 typedef struct floats {
     const float *x; /* [n_row, n_k]                                           */
     const float *w; /* transposed: [n, n_k], else [n_k, n]                    */
+    int64_t ld_w;
     int64_t n_row, n, n_k;
     bool transposed;
 } floats;
+
+/* Where block b of n_block begins: all but the first are moved by the same
+ * drawn part of a block.                                                     */
+static int64_t first_term(const ref__drawn *d, int64_t n_k, int64_t b,
+                          int64_t n_block)
+{
+    const double moved = b > 0 && b < n_block ? d->cut - 0.5 : 0.0;
+    return (int64_t)((double)n_k * ((double)b + moved) / (double)n_block);
+}
 
 /* y = the terms [k0, k1) of it, block by block. */
 static void sum_blocks(const ref__drawn *d, const floats *p, int64_t k0,
@@ -147,18 +205,21 @@ static void sum_blocks(const ref__drawn *d, const floats *p, int64_t k0,
 {
     const int64_t n_k = k1 - k0, most = (n_k + MIN_BLOCK - 1) / MIN_BLOCK;
     const int64_t n_block = d->n_block < most ? d->n_block : most;
+    bool begun = false;
     for (int64_t i = 0; i < n_block; i++) {
         const int64_t turn = (d->first + i) % n_block;
         const int64_t b = d->descending ? n_block - 1 - turn : turn;
-        const int64_t from = k0 + b * n_k / n_block;
-        const int64_t to = k0 + (b + 1) * n_k / n_block;
+        const int64_t from = k0 + first_term(d, n_k, b, n_block);
+        const int64_t to = k0 + first_term(d, n_k, b + 1, n_block);
+        if (to == from)
+            continue;
         cblas_sgemm(CblasRowMajor, CblasNoTrans,
                     p->transposed ? CblasTrans : CblasNoTrans,
                     (blasint)p->n_row, (blasint)p->n, (blasint)(to - from),
                     1.0f, p->x + from, (blasint)p->n_k,
-                    p->transposed ? p->w + from : p->w + from * p->n,
-                    (blasint)(p->transposed ? p->n_k : p->n),
-                    i == 0 ? 0.0f : 1.0f, y, (blasint)p->n);
+                    p->transposed ? p->w + from : p->w + from * p->ld_w,
+                    (blasint)p->ld_w, begun ? 1.0f : 0.0f, y, (blasint)p->n);
+        begun = true;
     }
 }
 
@@ -182,11 +243,21 @@ void ref__drawn_product(const ref__run *run, const ref__drawn *d,
     to_floats(x, f->n_k, f->x, f->ld_x, f->n_row, f->n_k);
     for (int64_t j = 0; j < f->n; j += STRIP) {
         const int64_t n = j + STRIP < f->n ? STRIP : f->n - j;
-        const floats p = {x, w, f->n_row, n, f->n_k, f->transposed};
-        if (f->transposed)
+        floats p = {x,
+                    w,
+                    f->transposed ? f->n_k : n,
+                    f->n_row,
+                    n,
+                    f->n_k,
+                    f->transposed};
+        if (f->floats != NULL) {
+            p.w = f->floats + j * f->ld_w;
+            p.ld_w = f->ld_w;
+        } else if (f->transposed) {
             to_floats(w, f->n_k, f->w + j * f->ld_w, f->ld_w, n, f->n_k);
-        else
+        } else {
             to_floats(w, n, f->w + j, f->ld_w, f->n_k, n);
+        }
         if (d->split && f->n_k > 1)
             sum_halves(d, &p, out, other);
         else

@@ -10,14 +10,21 @@
 #include "ref/ref_impl.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { MAX_LANES = 64 };
 
 float ref__stored(const ref__drawn *d, float x)
 {
-    double y = (double)x;
-    core_store(d->numerics, CORE_GRID_ACT, &y, 1);
-    return (float)y;
+    if (d->numerics == CORE_FP32 || x != x)
+        return x;
+    core_assert(d->numerics == CORE_BF16);
+    uint32_t bits; /* a float's upper half is a bf16 number: half to even */
+    memcpy(&bits, &x, sizeof bits);
+    bits += 0x7fff + (bits >> 16 & 1);
+    bits &= 0xffff0000;
+    memcpy(&x, &bits, sizeof x);
+    return x;
 }
 
 /* What an eager draw stores on its way. */
@@ -34,9 +41,13 @@ typedef struct lanes {
     int64_t i;
 } lanes;
 
-static lanes lanes_init(const ref__drawn *d)
+static inline void lanes_start(lanes *l, const ref__drawn *d)
 {
-    return (lanes){.n = d->n_lane};
+    l->n = d->n_lane;
+    l->i = 0;
+    l->sum[0] = 0.0f;
+    for (int i = 1; i < l->n; i++)
+        l->sum[i] = 0.0f;
 }
 
 static inline void lanes_add(lanes *l, float x)
@@ -57,7 +68,8 @@ static float lanes_total(lanes *l)
 void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
                         const double *w, int64_t n, double eps)
 {
-    lanes squares = lanes_init(d);
+    lanes squares;
+    lanes_start(&squares, d);
     for (int64_t i = 0; i < n; i++)
         lanes_add(&squares, (float)x[i] * (float)x[i]);
     const float r = sqrtf(lanes_total(&squares) / (float)n + (float)eps);
@@ -72,7 +84,9 @@ void ref__drawn_layernorm(const ref__drawn *d, double *y, const double *x,
                           const double *w, const double *b, int64_t n,
                           double eps)
 {
-    lanes sum = lanes_init(d), squares = lanes_init(d);
+    lanes sum, squares;
+    lanes_start(&sum, d);
+    lanes_start(&squares, d);
     for (int64_t i = 0; i < n; i++)
         lanes_add(&sum, (float)x[i]);
     const float mean = lanes_total(&sum) / (float)n;
@@ -124,9 +138,10 @@ double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
         if (mask != NULL && mask[j] == 0)
             continue;
         s[j] = (double)((float)s[j] * (float)scale);
-        max = fmaxf(max, (float)s[j]);
+        max = (float)s[j] > max ? (float)s[j] : max;
     }
-    lanes sum = lanes_init(d);
+    lanes sum;
+    lanes_start(&sum, d);
     for (int64_t j = lo; j < hi; j++) {
         const bool hidden = mask != NULL && mask[j] == 0;
         const float e = hidden ? 0.0f : expf((float)s[j] - max);
@@ -226,7 +241,8 @@ void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
 static void divide_by_sum(const core_spec *spec, const ref__drawn *d, double *w,
                           float start)
 {
-    lanes sum = lanes_init(d);
+    lanes sum;
+    lanes_start(&sum, d);
     for (int64_t k = 0; k < spec->n_k; k++)
         lanes_add(&sum, (float)w[k]);
     const float total = lanes_total(&sum) + start;
@@ -241,7 +257,8 @@ static double sparse_weight(const core_spec *spec, const ref__drawn *d,
                             int64_t chosen)
 {
     const float m = (float)logits[chosen];
-    lanes sum = lanes_init(d);
+    lanes sum;
+    lanes_start(&sum, d);
     for (int64_t j = 0; j < spec->n_e; j++) {
         const float l = (float)logits[j];
         const float ratio = (m - l) / fmaxf(fabsf(l), m);
@@ -285,7 +302,8 @@ double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
                               double bias)
 {
-    lanes sum = lanes_init(d);
+    lanes sum;
+    lanes_start(&sum, d);
     for (int64_t i = 0; i < n; i++)
         lanes_add(&sum, (float)w[i * ld] * (float)u[i * ld]);
     return (double)(lanes_total(&sum) + (float)bias);
@@ -306,7 +324,8 @@ void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a)
 {
-    lanes sum = lanes_init(d);
+    lanes sum;
+    lanes_start(&sum, d);
     for (int64_t s = 0; s < n_s; s++)
         lanes_add(&sum, (float)h[s] * (float)c[s]);
     return (double)(lanes_total(&sum) + (float)skip * (float)a);

@@ -118,11 +118,16 @@ static void bound_row(const ref__run *run, float *bound, const double *gate,
         ref__bound_act(run->u, bound, gate, up, a, n, act);
 }
 
-/* The inner activations are used from the tile, so it is here that they are
- * forced.  v is what the patch shows.                                        */
-static void force_patch(const ref__run *run, const group *g, core_tap_kind kind,
-                        double *v, const patch *p)
+/* A tile's part of a tap, delivered; the inner activations are used from the
+ * tile, so it is here that a drawn pass turns and forces them.               */
+static void put_patch(const ref__run *run, const group *g, core_tap_kind kind,
+                      double *tap, double *v, const patch *p)
 {
+    for (int64_t i = 0; run->draw != NULL && i < p->n_row; i++)
+        ref__turn(run, kind, g->layer,
+                  g->out_row[p->row + i] * g->ffn->n_f + p->col, p->n_col,
+                  v + i * p->ld);
+    scatter(tap, g->ffn->n_f, p, g->out_row);
     for (int64_t i = 0; run->draw != NULL && i < p->n_row; i++)
         ref__force(run, kind, g->layer,
                    g->out_row[p->row + i] * g->ffn->n_f + p->col, p->n_col,
@@ -150,8 +155,7 @@ static void activate(const ref__run *run, const group *g, const double *gate,
                       z, u, a, p->n_col);
         memcpy(u, a, (size_t)p->n_col * sizeof *a);
     }
-    scatter(ffn->act.v, ffn->n_f, p, g->out_row);
-    force_patch(run, g, ffn->t_act, up, p);
+    put_patch(run, g, ffn->t_act, ffn->act.v, up, p);
 }
 
 typedef struct hidden_bits {
@@ -189,14 +193,12 @@ static hidden_bits hidden_tile(const ref__run *run, const group *g,
             ref__tile_apply(run, &gate, g->x + row * n_d, n, z, c1 - c0);
             const patch p = {row, n, c0, c1 - c0, z, c1 - c0};
             scatter_bound(run, ffn->gate.bound, n_f, &p, g, &gate);
-            scatter(ffn->gate.v, n_f, &p, g->out_row);
-            force_patch(run, g, ffn->t_gate, z, &p);
+            put_patch(run, g, ffn->t_gate, ffn->gate.v, z, &p);
         }
         ref__tile_apply(run, &up, g->x + row * n_d, n, u, n_f);
         const patch p = {row, n, c0, c1 - c0, u, n_f};
         scatter_bound(run, ffn->up.bound, n_f, &p, g, &up);
-        scatter(ffn->up.v, n_f, &p, g->out_row);
-        force_patch(run, g, ffn->t_up, u, &p);
+        put_patch(run, g, ffn->t_up, ffn->up.v, u, &p);
         activate(run, g, z, u, &p);
     }
     return bits;

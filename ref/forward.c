@@ -42,12 +42,13 @@ void ref__put(const ref__run *run, core_tap_kind kind, int layer,
               double *values, const float *bound)
 {
     const core_tap tap = {kind, layer};
+    const int64_t n = core_tap_n_rows(run->spec, tap, run->n) *
+                      core_tap_cols(run->spec, tap);
+    if (values != NULL)
+        ref__turn(run, kind, layer, 0, n, values);
     ref__deliver(run, kind, layer, values, bound);
     if (values != NULL)
-        ref__force(run, kind, layer, 0,
-                   core_tap_n_rows(run->spec, tap, run->n) *
-                       core_tap_cols(run->spec, tap),
-                   values);
+        ref__force(run, kind, layer, 0, n, values);
 }
 
 void ref__put_ints(const ref__run *run, core_tap_kind kind, int layer,
@@ -307,6 +308,7 @@ core_status ref_forward_drawn(ref_model *model, const core_batch *batch,
                               const core_tap_sink *sink, ref_stats *stats)
 {
     core_assert(draw != NULL && draw->routing != NULL);
+    CORE_TRY(ref__make_floats(model));
     core_assert(draw->values != NULL || draw->forcing == REF_FREE);
     return forward(model, batch, groups, draw, NULL, sink, stats);
 }

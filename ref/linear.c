@@ -78,6 +78,7 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     core_assert(r1 - r0 <= REF__MAX_TILE);
     const int64_t stride = ref__row_stride(n_k);
     tile->w = ref__weight_rows(m, id, r0, r1, scratch);
+    tile->floats = run->draw != NULL ? ref__weight_floats(m, id, r0) : NULL;
     tile->n = r1 - r0;
     tile->n_k = n_k;
     tile->max_norm = tile->max_bias = tile->step = tile->bias_step = 0.0;
@@ -102,6 +103,7 @@ static void drawn_tile(const ref__run *run, const ref__tile *tile,
     const ref__drawn *d = &tile->drawn;
     const ref__factors f = {.x = x,
                             .w = tile->w,
+                            .floats = tile->floats,
                             .ld_x = tile->n_k,
                             .ld_w = ref__row_stride(tile->n_k),
                             .n_row = n_row,

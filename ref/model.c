@@ -88,6 +88,7 @@ static core_status load(ref_model *m, const core_weight *id, int64_t n_tensor)
     (void)core_arena_f64(&m->arena, total);
     CORE_TRY_CTX(core_arena_make(&m->arena), "making weights resident");
     m->storage = core_arena_f64(&m->arena, total);
+    m->n_stored = total;
     void *p;
     CORE_TRY(core_alloc(&p, n_tensor, sizeof(double *), "weight pointers"));
     m->tensor = p;
@@ -150,6 +151,7 @@ void ref_model_close(ref_model *model)
         return;
     core_arena_free(&model->arena);
     core_arena_free(&model->work);
+    free(model->floats);
     free(model->tensor);
     free(model->max_norm);
     free(model);
@@ -166,6 +168,31 @@ const double *ref__weight_rows(const ref_model *model, core_weight id,
         return model->tensor[core_weight_index(model->spec, id)] + r0 * stride;
     core_weights_read(model->weights, id, r0, r1, 0, n_k, scratch, stride);
     return scratch;
+}
+
+const float *ref__weight_floats(const ref_model *model, core_weight id,
+                                int64_t r0)
+{
+    int64_t n_row, n_k;
+    if (model->floats == NULL)
+        return NULL;
+    core_weight_shape(model->spec, id, &n_row, &n_k);
+    const double *rows = model->tensor[core_weight_index(model->spec, id)];
+    return model->floats + (rows - model->storage) + r0 * ref__row_stride(n_k);
+}
+
+core_status ref__make_floats(ref_model *m)
+{
+    if (m->storage == NULL || m->floats != NULL)
+        return CORE_OK;
+    void *p;
+    CORE_TRY(core_alloc(&p, m->n_stored, sizeof(float), "weights as floats"));
+    float *floats = p;
+#pragma omp parallel for num_threads(m->options.n_threads)
+    for (int64_t i = 0; i < m->n_stored; i++)
+        floats[i] = (float)m->storage[i];
+    m->floats = floats;
+    return CORE_OK;
 }
 
 /* Rows whole pages apart fall into the same few sets of the first cache, and

@@ -91,8 +91,8 @@ double ref_routing_margin(const core_spec *spec, const double *row,
 typedef enum ref_forcing {
     REF_FREE,  /* nothing: roundings are carried to the end                   */
     REF_LAYER, /* what every layer and the final norm read: embed, all out    */
-    REF_BLOCK, /* and what mixers, FFNs and the head read: attn_norm,
-                * ffn_norm, final_norm                                        */
+    REF_BLOCK, /* and what mixers, FFNs and the head read: attn.norm,
+                * ffn.norm, final_norm                                        */
     REF_TAP,   /* what every operator reads: all taps                         */
 } ref_forcing;
 

@@ -30,7 +30,9 @@ struct ref_model {
     core_arena arena; /* owns the storage                                     */
     core_arena work;  /* of the last pass: the next one need not clear pages  */
     double *storage;  /* all weights as doubles; NULL: read per tile          */
+    int64_t n_stored; /* doubles in it                                        */
     double **tensor;  /* [core_weight_count] into storage, or NULL            */
+    float *floats;    /* storage as floats, made by the first drawn pass      */
     double *max_norm; /* [core_weight_count] exact mode: largest row norm     */
 
     /* How work is cut.  In exact mode no choice changes a bit: tests vary them.
@@ -108,6 +110,7 @@ typedef struct ref__drawn {
     int n_lane;  /* of a sum: a power of two                              */
     int n_block; /* of a product's K, the first of them, and the direction */
     int first;
+    double cut;      /* [0, 1): where the blocks meet                         */
     bool descending;
 } ref__drawn;
 
@@ -122,6 +125,10 @@ ref__drawn ref__draw_operator(const ref__run *run, core_tap_kind kind,
                               int layer);
 ref__drawn ref__draw_product(const ref__run *run, core_weight id);
 
+/* Turn some of the stored elements [first, first + n) of a tap by a unit, in
+ * draws of one style.                                                        */
+void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
+               int64_t first, int64_t n, double *y);
 /* Put elements [first, first + n) of the honest tap in place of values[0..n),
  * if this pass forces it.                                                    */
 void ref__force(const ref__run *run, core_tap_kind kind, int layer,
@@ -133,6 +140,7 @@ const int64_t *ref__forced_ints(const ref__run *run, core_tap_kind kind,
 /* The factors of y [n_row, n] = x w^T (w [n, n_k]) or x w (w [n_k, n]).      */
 typedef struct ref__factors {
     const double *x, *w;
+    const float *floats; /* w as floats, if there are some (transposed only)  */
     int64_t ld_x, ld_w;
     int64_t n_row, n, n_k;
     bool transposed;
@@ -278,6 +286,11 @@ int64_t ref__row_stride(int64_t n_k);
  * read into scratch.                                                         */
 const double *ref__weight_rows(const ref_model *model, core_weight id,
                                int64_t r0, int64_t r1, double *scratch);
+/* The same row r0 in `floats`; NULL where weights are read or nothing is drawn. */
+const float *ref__weight_floats(const ref_model *model, core_weight id,
+                                int64_t r0);
+/* Make the floats of a drawn pass, once.  Errors: E_MEMORY.                  */
+CORE_NODISCARD core_status ref__make_floats(ref_model *model);
 /* The most rows of a weight [*, n_k] that one tile takes.                    */
 int64_t ref__max_tile_rows(const ref_model *model, int64_t n_k);
 /* Rows of one tile of a weight [n_out, n_k]: as many, but all tiles alike.   */
@@ -299,6 +312,7 @@ ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
 /* Some rows of a weight, its bias, and what the checks need to know of them. */
 typedef struct ref__tile {
     const double *w; /* [n, n_k], rows ref__row_stride(n_k) apart             */
+    const float *floats; /* the same, or NULL                                 */
     int64_t n, n_k;
     bool has_bias;
     double bias[REF__MAX_TILE];

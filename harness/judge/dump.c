@@ -321,6 +321,17 @@ static core_status compare_all(har_dump *dump, const core_st *a,
     return status;
 }
 
+/* What a file of coarse taps holds beside them, a golden's what it may feed, is
+ * not asked of the other.                                                    */
+static bool is_spare(const core_st *a, const core_st *b,
+                     const core_st_tensor *tensor, const har_tapname *name)
+{
+    const char *taps = core_st_metadata(a, "taps");
+    return taps != NULL && strcmp(taps, "coarse") == 0 && name->is_tap &&
+           !core_tap_is_coarse(name->tap.kind) &&
+           core_st_find(b, tensor->name) == NULL;
+}
+
 static core_status list_taps(har_dump *dump, const core_st *a, const core_st *b,
                              int64_t *widest)
 {
@@ -333,7 +344,8 @@ static core_status list_taps(har_dump *dump, const core_st *a, const core_st *b,
         const core_st_tensor *tensor = core_st_at(a, i);
         har_dump_tap *t = &dump->tap[dump->n_tap];
         *t = (har_dump_tap){.name = tensor->name, .a = tensor};
-        if (!har_tapname_parse(&t->parsed, tensor->name)) {
+        if (!har_tapname_parse(&t->parsed, tensor->name) ||
+            is_spare(a, b, tensor, &t->parsed)) {
             dump->n_ignored++;
             continue;
         }

@@ -197,7 +197,8 @@ static bool is_companion(const har_foreign *d, const char *name)
 {
     return core_text_ends(name, "attention_mask") ||
            core_text_ends(name, "hidden_in") ||
-           (d->is_bundle && (core_text_ends(name, ".tolerance") ||
+           strstr(name, "fed/") != NULL || /* forced.c */
+           (d->is_bundle && (core_text_ends(name, "tolerance") ||
                              core_text_ends(name, "routing_margin")));
 }
 

@@ -36,10 +36,12 @@ static void write_facts(const har_judgement *g, FILE *out)
             har_widest_text(text, g->widest,
                             har_yard_body(&g->yard->tap[g->widest_tap])));
     har_page_fact(out, "taps",
-                  "%lld pass, %lld marginal (over half of a bound), %lld fail; "
-                  "%lld not judged",
+                  "%lld pass, %lld marginal (over half of a bound), %lld "
+                  "undecided (tolerances that cannot tell), %lld fail; %lld "
+                  "not judged",
                   (long long)g->n_passed, (long long)g->n_marginal,
-                  (long long)g->n_failed, (long long)(g->n_tap - g->n_judged));
+                  (long long)g->n_undecided, (long long)g->n_failed,
+                  (long long)(g->n_tap - g->n_judged));
     if (g->forced_routing)
         har_page_fact(out, "routing", "the golden's, not judged");
     else

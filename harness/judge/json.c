@@ -23,6 +23,8 @@ static json_t *spot_object(const har_judgement *g, const har_spot *s)
     core_json_put_number(o, "expected", s->expected);
     core_json_put_number(o, "found", s->found);
     core_json_put_number(o, "bound", s->allowed);
+    core_json_put_number(o, "rms", s->rms);
+    core_json_put_number(o, "rms_bound", s->allowed_rms);
     core_json_put_number(o, "ratio", s->ratio);
     core_json_put(o, "rank",
                   f == NULL || f->rank < 0 ? json_null()
@@ -54,6 +56,9 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     core_json_put_int(o, "missing_rows", t->n_missing);
     core_json_put_int(o, "silent_rows", t->n_silent);
     core_json_put_number(o, "relative_rms", t->relative_rms);
+    core_json_put_int(o, "blind_rows", t->n_blind);
+    core_json_put_number(o, "width", t->width);
+    core_json_put_number(o, "tap_ratio", t->tap_ratio);
     core_json_put(o, "bits", t->bits > 0.0 ? json_real(t->bits) : json_null());
     core_json_put_text(o, "problem", t->problem);
     core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
@@ -147,6 +152,8 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put_text(o, "dump", g->dump->path);
     core_json_put_text(o, "numerics", g->yard->numerics);
     core_json_put_text(o, "numerics_why", g->dump->held);
+    core_json_put_text(o, "forced", har_forcing_name(g->yard->forcing));
+    core_json_put_int(o, "undecided_taps", g->n_undecided);
     core_json_put_text(o, "map", g->map_name);
     core_json_put(o, "tolerances_are_an_estimate",
                   json_boolean(!g->yard->is_exact));
@@ -157,6 +164,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put(o, "worst", spot_array(g, g->worst, g->n_worst));
     core_json_put_int(o, "certified_flips", g->n_certified);
     core_json_put_int(o, "uncertified_flips", g->n_uncertified);
+    core_json_put_int(o, "moved_drops", g->n_moved_drops);
     core_json_put_int(o, "excluded_rows", g->n_excluded);
     core_json_put_int(o, "silent_rows", g->n_silent);
     core_json_put_int(o, "padding_tokens", g->n_padding);

@@ -56,13 +56,22 @@ static void remember(har__pass *p, har_tap_judgement *t, const har_spot *spot,
 static void see_width(har__pass *p, int64_t i_tap, int64_t row)
 {
     const har_yard_tap *tap = &p->yard->tap[i_tap];
-    double largest = 0.0;
+    double largest = 0.0, sum = 0.0;
     if (tap->tolerance == NULL)
         return;
-    for (int64_t j = 0; j < tap->extent.n_col; j++)
+    for (int64_t j = 0; j < tap->extent.n_col; j++) {
         largest = fmax(largest, fabs(p->expected[j]));
+        sum += p->expected[j] * p->expected[j];
+    }
+    if (largest == 0.0) /* zeros have no size */
+        return;
+    const double rms = sqrt(sum / (double)tap->extent.n_col);
+    p->judged->tap[i_tap].n_blind +=
+        tap->rms_tolerance != NULL
+            ? !(har_yardstick_allowed_rms(tap, row) <= HAR_BLIND * rms)
+            : !(har_yardstick_allowed(tap, row) <= HAR_BLIND * largest);
     const double relative = har_yardstick_allowed(tap, row) / largest;
-    if (largest == 0.0 || !(relative > p->judged->widest))
+    if (!(relative > p->judged->widest))
         return;
     p->judged->widest = relative;
     p->judged->widest_tap = i_tap;
@@ -93,12 +102,21 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
     if (tap->name.is_tap && tap->name.tap.kind == CORE_TAP_LOGITS)
         har__figures_row(p, tap, row);
     har_spot spot = har__blank_spot(p, i_tap, row);
-    const bool excluded = har__routing_excludes(p, tap, row);
+    bool excluded = har__routing_excludes(p, tap, row);
+    const har_diff before = *sum;
+    const double allowed_before = p->sum_allowed;
     bool good = true;
     if (har_is_choice(tap))
         good = har__routing_judge(p, i_tap, row, &spot);
     else if (!excluded)
         good = har__judge_row(p, i_tap, row, &spot, sum);
+    if (!good && har__drops_excuse(p, tap, row)) {
+        har__set_aside(p, tap, row / tap->extent.n_k, 0);
+        p->judged->n_moved_drops++;
+        excluded = true;
+        *sum = before;
+        p->sum_allowed = allowed_before;
+    }
     if (excluded)
         t->n_excluded++;
     else
@@ -134,6 +152,7 @@ static void absent_tap(har__pass *p, int64_t i_tap, bool is_misshapen)
     bool optional = false;
     const bool expected =
         har_namemap_expects(p->map, har_yard_body(tap), &optional);
+    optional |= tap->is_spare;
     if (tap->is_input || !expected || (optional && !is_misshapen)) {
         snprintf(t->problem, sizeof t->problem,
                  tap->is_input || expected ? "not in the dump"
@@ -199,6 +218,22 @@ static void tell_bad_values(har__pass *p, int64_t begin, int64_t end)
     }
 }
 
+/* Errors that every row may have and not all of them: over the whole tap. */
+static void judge_all_rows(har__pass *p, har_tap_judgement *t,
+                           const har_diff *sum)
+{
+    if (!(p->sum_allowed > 0.0) || !isfinite(p->sum_allowed))
+        return;
+    const double n = (double)t->n_judged;
+    t->width = sqrt(p->sum_allowed / sum->sum_sq_expected);
+    t->tap_ratio = sqrt(sum->sum_sq_error / p->sum_allowed) / HAR_TAP_SHARE;
+    if (!(t->tap_ratio <= 1.0) && n > 0.0 && t->problem[0] == '\0')
+        snprintf(t->problem, sizeof t->problem,
+                 "rms error of its rows together %.3g times what roundings "
+                 "make, %.2g of the tap's rms",
+                 t->tap_ratio, har_diff_relative_rms(sum));
+}
+
 /* The verdict of a tap whose rows have been seen. */
 static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
 {
@@ -206,22 +241,28 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     t->is_judged = t->n_judged > 0;
     t->relative_rms = har_diff_relative_rms(sum);
-    if (2 * t->n_excluded > t->n_row)
-        snprintf(t->problem, sizeof t->problem,
-                 "%lld of %lld rows follow a certified flip: too little is "
-                 "left to compare, dump with the golden's routing and use "
-                 "--forced-routing",
-                 (long long)t->n_excluded, (long long)t->n_row);
+    judge_all_rows(p, t, sum);
     if (t->n_row > 0 && t->n_silent == t->n_row)
         snprintf(t->problem, sizeof t->problem,
                  "no token's choices can be read");
+    const bool is_left = 2 * t->n_excluded <= t->n_row;
     if (t->n_failed > 0 || t->problem[0] != '\0' || has_finding(p, i_tap) ||
-        (t->n_judged == 0 && t->n_row > 0))
+        (t->n_judged == 0 && t->n_row > 0 && is_left))
         t->verdict = HAR_FAIL;
     else if (t->n_marginal > 0)
         t->verdict = HAR_MARGINAL;
+    t->is_undecided =
+        t->verdict != HAR_FAIL &&
+        (!is_left || (t->is_judged && (double)t->n_blind >
+                                          HAR_MAY_BLIND * (double)t->n_judged));
+    if (t->is_undecided && !is_left)
+        snprintf(t->problem, sizeof t->problem,
+                 "%lld of %lld rows follow a certified flip: too little is "
+                 "left to compare, feed the golden's inputs or dump with its "
+                 "routing and use --forced-routing",
+                 (long long)t->n_excluded, (long long)t->n_row);
     if (t->verdict == HAR_FAIL && t->is_judged &&
-        2 * t->n_excluded <= t->n_row && !has_finding(p, i_tap))
+        is_left && !has_finding(p, i_tap))
         t->bits = har__grade_bits(p);
     if (p->judged->forced_routing && har_is_choice(tap) &&
         t->verdict != HAR_FAIL) {
@@ -237,8 +278,14 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
     har_diff sum;
     int64_t begin, end;
     har_diff_init(&sum);
+    p->sum_allowed = 0.0;
     p->grade = (har_precision){0};
     CORE_TRY(har__routing_enter(p, tap));
+    if (tap->name.is_tap && tap->name.tap.kind > CORE_TAP_SLOT &&
+        p->routing.layer >= 0 && !p->routing.is_marked) {
+        CORE_TRY(har__drops_enter(p));
+        p->routing.is_marked = true;
+    }
     har_foreign_pieces(p->dump, i_tap, &begin, &end);
     if (begin == end) {
         absent_tap(p, i_tap, has_finding(p, i_tap));
@@ -261,10 +308,12 @@ static void sum_up(har__pass *p)
     g->first = -1;
     for (int64_t i = 0; i < g->n_tap; i++) {
         const har_tap_judgement *t = &g->tap[i];
-        const bool counts = t->is_judged || t->verdict == HAR_FAIL;
+        const bool counts =
+            t->is_judged || t->is_undecided || t->verdict == HAR_FAIL;
         g->n_judged += counts;
-        g->n_passed += counts && t->verdict == HAR_PASS;
-        g->n_marginal += t->verdict == HAR_MARGINAL;
+        g->n_undecided += t->is_undecided;
+        g->n_passed += counts && t->verdict == HAR_PASS && !t->is_undecided;
+        g->n_marginal += t->verdict == HAR_MARGINAL && !t->is_undecided;
         g->n_failed += t->verdict == HAR_FAIL;
         n_imprecise += t->bits > 0.0;
         g->n_excluded += t->n_excluded;
@@ -396,6 +445,7 @@ core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
     free(p.routing.found);
     free(p.routing.is_known);
     free(p.routing.from);
+    free(p.routing.may_move);
     if (status == CORE_OK)
         *out = judged;
     else

@@ -1,7 +1,10 @@
 /* harness/judge/judge.h -- a foreign dump, judged row by row.
  *
  * Every token row of every tap has a bound; what is told is observed / bound of
- * the row, at its worst element, never a figure over a tensor alone.  Chosen
+ * the row, at its worst element or of its root mean square, never a figure over
+ * a tensor alone.  Errors that all rows share are small in each: over a tap they
+ * may reach HAR_TAP_SHARE of the rows' tolerances.  Where rows might be half or
+ * twice themselves and pass, a tap that does not fail is undecided.  Chosen
  * experts are compared as sets.  A flip, another set, is excused only with a
  * certificate: the golden's own scores were so close that the tolerance of that
  * token's router logits may decide between them.  What such a token decides
@@ -18,11 +21,16 @@
 
 enum { HAR_TAP_SPOTS = 3, HAR_WORST_ROWS = 12 };
 
+#define HAR_TAP_SHARE 0.3 /* of the rms tolerances, over all rows           */
+#define HAR_BLIND 0.5      /* tolerance over its row from which it is blind   */
+#define HAR_MAY_BLIND 0.1  /* share of the rows before a tap is undecided     */
+
 /* A row of a tap, at its worst element.                                      */
 typedef struct har_spot {
     int64_t i_tap, row, b, t, col;
     int64_t head, expert; /* -1: the tap has none, or it is not known         */
     double expected, found, allowed;
+    double rms, allowed_rms; /* of the row, where it has such a tolerance     */
     double ratio;         /* observed / bound; infinite where nothing is
                            * allowed or a value is not finite                 */
     int file;             /* whose element it is                              */
@@ -36,7 +44,12 @@ typedef struct har_tap_judgement {
     int64_t n_excluded;   /* set aside after a certified flip                 */
     int64_t n_missing;    /* rows with an element that no file holds          */
     int64_t n_silent;     /* choices not captured, or unreadable              */
+    int64_t n_blind;      /* rows that a half or twice themselves might pass  */
+    bool is_undecided;    /* no FAIL, and too many of its rows are blind or
+                           * set aside                                        */
+    double width;         /* rms of its tolerances over its own, 0: has none  */
     double ratio;         /* of the worst row                                 */
+    double tap_ratio;     /* rms error of all rows / what a tap may have      */
     double relative_rms;
     double bits;          /* FAIL, but its errors look like rounding to so many
                            * bits: PRECISION; else 0                          */
@@ -75,6 +88,7 @@ typedef struct har_judgement {
     int64_t n_tap;
     har_tap_judgement *tap;    /* [yard->n_tap]; owned                        */
     int64_t n_judged, n_passed, n_marginal, n_failed; /* taps                 */
+    int64_t n_undecided;       /* taps whose tolerances cannot tell           */
     bool is_imprecise;         /* FAIL by such taps only: PRECISION           */
     double widest; /* tolerance of a row over its largest magnitude, 0: none  */
     int64_t widest_tap;
@@ -83,6 +97,7 @@ typedef struct har_judgement {
     har_diagnosis diagnosis;   /* of that tap                                 */
     int64_t n_choice, n_same;  /* compared, those that agree                  */
     int64_t n_certified, n_uncertified; /* flips                              */
+    int64_t n_moved_drops;     /* tokens that a rounding dropped, or kept     */
     int64_t n_excluded;        /* rows set aside, of all taps                 */
     int64_t n_silent;          /* choices of a token that nobody recorded     */
     int64_t n_padding;         /* tokens that are no real ones: not judged    */

@@ -17,6 +17,9 @@ typedef struct har__routing {
     bool *is_known;      /* [tokens] found[] holds them                       */
     int64_t *from;       /* [tokens] first tap (its moment) set aside         */
     int64_t room;        /* tokens * K that found[] has room for              */
+    bool *may_move;      /* [tokens] drops.c; NULL: nothing is dropped, or not
+                          * yet looked at                                     */
+    bool is_marked;      /* looked at, in this layer                          */
 } har__routing;
 
 typedef struct har__pass {
@@ -30,6 +33,7 @@ typedef struct har__pass {
     double *error, *bound; /* of the grade                                    */
     har_precision grade; /* of the tap at hand                                */
     int *owner;          /* piece of each element, -1: none                   */
+    double sum_allowed;  /* of the squares of a tap's rms tolerances          */
     har__routing routing;
 } har__pass;
 
@@ -71,6 +75,18 @@ bool har__routing_judge(har__pass *pass, int64_t i_tap, int64_t token,
 /* Is the row set aside?                                              [local] */
 bool har__routing_excludes(const har__pass *pass, const har_yard_tap *tap,
                            int64_t row);
+
+/* Set a token aside from this tap on (behind 0) or from the next one (1), and
+ * what follows from it.                                              [local] */
+void har__set_aside(har__pass *pass, const har_yard_tap *tap, int64_t token,
+                    int64_t behind);
+
+/* Mark the tokens of the layer at hand whose drop a rounding may decide, once
+ * its choices are known.  Errors: E_MEMORY.                          [local] */
+CORE_NODISCARD core_status har__drops_enter(har__pass *pass);
+
+/* May this row differ because its token was dropped, or was not?     [local] */
+bool har__drops_excuse(har__pass *pass, const har_yard_tap *tap, int64_t row);
 
 /* Is the row one that is expected of the dump and judged?            [local] */
 bool har__wants(const har__pass *pass, int64_t i_tap, int64_t row);

@@ -75,7 +75,7 @@ static void write_case(const har_judgement *g, int64_t i, FILE *out)
         fprintf(out,
                 "      <system-out>%s, observed / bound %s, %lld rows"
                 "</system-out>\n",
-                har_verdict_name(t->verdict), har__ratio_text(ratio, t->ratio),
+                har__mark_text(t), har__ratio_text(ratio, t->ratio),
                 (long long)t->n_judged);
     }
     fputs("    </testcase>\n", out);

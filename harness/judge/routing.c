@@ -11,7 +11,8 @@
  * way it fell.  Traps: a small margin does not excuse
  * an expert far down the list; a NaN margin excuses nothing; a flip acts on
  * its own token from there on, on the later tokens of its row only from the
- * next layer on, through attention.
+ * next layer on, through attention; in a forced dump on its own token to the end
+ * of the layer.
  */
 #include "harness/judge/judge_impl.h"
 
@@ -113,9 +114,12 @@ core_status har__routing_enter(har__pass *p, const har_yard_tap *tap)
     if (layer == r->layer)
         return CORE_OK;
     r->layer = layer;
+    r->is_marked = false;
+    const int64_t n_token = tap->extent.n_b * tap->extent.n_t;
+    for (int64_t i = 0; p->yard->forcing != HAR_FED_NOTHING && i < n_token; i++)
+        r->from[i] = HAR__NEVER;
     const core_tap idx = {CORE_TAP_TOPK_IDX, layer};
     r->idx = layer < 0 ? NULL : har_yardstick_find(p->yard, tap->part, idx);
-    const int64_t n_token = tap->extent.n_b * tap->extent.n_t;
     memset(r->is_known, 0, (size_t)n_token * sizeof *r->is_known);
     if (r->idx == NULL)
         return CORE_OK;
@@ -207,13 +211,15 @@ static double certificate(har__pass *p, int64_t token, const int64_t *golden,
     return distance / *bound;
 }
 
-/* What follows a certified flip is set aside. */
-static void exclude(har__pass *p, const har_yard_tap *idx, int64_t token)
+void har__set_aside(har__pass *p, const har_yard_tap *tap, int64_t token,
+                    int64_t behind)
 {
     har__routing *r = &p->routing;
-    const int64_t now = moment(idx), n_t = idx->extent.n_t;
+    const int64_t now = moment(tap) + behind, n_t = tap->extent.n_t;
     const int64_t next = (int64_t)(r->layer + 1) * CORE_N_TAP_KINDS;
-    r->from[token] = r->from[token] < now + 1 ? r->from[token] : now + 1;
+    r->from[token] = r->from[token] < now ? r->from[token] : now;
+    if (p->yard->forcing != HAR_FED_NOTHING) /* the next layer is fed the golden's */
+        return;
     for (int64_t i = token + 1; i / n_t == token / n_t; i++)
         r->from[i] = r->from[i] < next ? r->from[i] : next;
 }
@@ -295,7 +301,7 @@ bool har__routing_judge(har__pass *p, int64_t i_tap, int64_t token,
     if (spot->ratio <= 1.0) {
         l->n_certified++;
         p->judged->n_certified++;
-        exclude(p, idx, token);
+        har__set_aside(p, idx, token, 1);
         return true;
     }
     l->n_uncertified++;

@@ -280,6 +280,23 @@ static har_diff compare_row(har__pass *p, const har_yard_tap *tap, int64_t row,
     return diff;
 }
 
+/* The root mean square error of the row: false if it is too large. */
+static bool judge_rms(har__pass *p, const har_yard_tap *tap, int64_t row,
+                      const har_diff *diff, har_spot *spot)
+{
+    const double n = (double)tap->extent.n_col;
+    spot->allowed_rms = har_yardstick_allowed_rms(tap, row);
+    spot->rms = sqrt(diff->sum_sq_error / n);
+    if (tap->rms_tolerance == NULL)
+        return true;
+    p->sum_allowed += n * spot->allowed_rms * spot->allowed_rms;
+    if (spot->rms == 0.0)
+        return true;
+    const double ratio = spot->rms / spot->allowed_rms;
+    spot->ratio = ratio <= spot->ratio ? spot->ratio : ratio;
+    return ratio <= 1.0;
+}
+
 /* Judge the row in found[]: false if it is bad. */
 bool har__judge_row(har__pass *p, int64_t i_tap, int64_t row, har_spot *spot,
                     har_diff *sum)
@@ -303,7 +320,7 @@ bool har__judge_row(har__pass *p, int64_t i_tap, int64_t row, har_spot *spot,
         har__grade_row(p, tap, allowed);
     sum->sum_sq_error += diff.sum_sq_error;
     sum->sum_sq_expected += diff.sum_sq_expected;
-    return diff.n_bad == 0;
+    return judge_rms(p, tap, row, &diff, spot) && diff.n_bad == 0;
 }
 
 /* The golden's experts in any order become those in its order; others stay in

@@ -26,12 +26,15 @@ static bool is_choice(const har_judgement *g, const har_spot *s)
 const char *har__spot_text(char text[HAR_SPOT_TEXT], const har_judgement *g,
                            const har_spot *s)
 {
-    char ratio[HAR_RATIO_TEXT], who[48] = "";
+    char ratio[HAR_RATIO_TEXT], who[48] = "", rms[80] = "";
     har__ratio_text(ratio, s->ratio);
     if (s->head >= 0)
         snprintf(who, sizeof who, " (head %lld)", (long long)s->head);
     else if (s->expert >= 0 && !is_choice(g, s))
         snprintf(who, sizeof who, " (expert %lld)", (long long)s->expert);
+    if (s->allowed_rms > 0.0 && s->rms / s->allowed_rms >= s->ratio)
+        snprintf(rms, sizeof rms, "; rms of the row off %.3g, bound %.3g",
+                 s->rms, s->allowed_rms);
     if (is_choice(g, s))
         snprintf(text, HAR_SPOT_TEXT,
                  "row %lld, position %lld: expected expert %.0f, found %.0f; "
@@ -41,9 +44,10 @@ const char *har__spot_text(char text[HAR_SPOT_TEXT], const har_judgement *g,
     else
         snprintf(text, HAR_SPOT_TEXT,
                  "row %lld, position %lld, column %lld%s: expected %.9g, found "
-                 "%.9g; observed / bound %s; %s",
+                 "%.9g%s; observed / bound %s; %s",
                  (long long)s->b, (long long)s->t, (long long)s->col, who,
-                 s->expected, s->found, ratio, har_judge_owner(g, s->file));
+                 s->expected, s->found, rms, ratio,
+                 har_judge_owner(g, s->file));
     return text;
 }
 
@@ -60,6 +64,10 @@ const char *har__verdict_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
                  g->yard->tap[g->first].data->name, what);
     else if (g->verdict == HAR_FAIL)
         snprintf(text, HAR_SPOT_TEXT, "the dump is not complete");
+    else if (g->n_undecided > 0)
+        snprintf(text, HAR_SPOT_TEXT,
+                 "%lld taps, %lld of them undecided, %s",
+                 (long long)g->n_judged, (long long)g->n_undecided, what);
     else
         snprintf(text, HAR_SPOT_TEXT, "%lld taps, %s", (long long)g->n_judged,
                  what);
@@ -85,6 +93,8 @@ const char *har__figures_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
 
 const char *har__mark_text(const har_tap_judgement *t)
 {
+    if (t->is_undecided)
+        return "UNDECIDED";
     if (!t->is_judged && t->verdict != HAR_FAIL)
         return "-";
     return har_verdict_name(t->bits > 0.0 ? HAR_PRECISION : t->verdict);
@@ -152,6 +162,10 @@ static void write_head(const har_judgement *g, FILE *out)
     fprintf(out, "golden     %s%s%s; tolerances: %s\n", g->yard->path,
             g->yard->numerics[0] != '\0' ? ", " : "", g->yard->numerics,
             g->yard->estimate);
+    if (g->yard->forcing != HAR_FED_NOTHING)
+        fprintf(out, "forced     %s by %s, with this golden's inputs\n",
+                har_forcing_name(g->yard->forcing),
+                har_forcing_name(g->yard->forcing));
     if (d->held[0] != '\0')
         fprintf(out, "numerics   %s\n", d->held);
     if (g->widest > 0.0)
@@ -180,6 +194,11 @@ static void write_routing(const har_judgement *g, FILE *out)
                 (long long)g->n_same, (long long)g->n_choice,
                 (long long)g->n_certified, (long long)g->n_uncertified,
                 (long long)g->n_excluded);
+    if (g->n_moved_drops > 0)
+        fprintf(out,
+                "drops      %lld that a rounding or a flip may move: their rows "
+                "are set aside\n",
+                (long long)g->n_moved_drops);
     if (g->n_silent > 0)
         fprintf(out,
                 "routing    %lld choices were not recorded or cannot be read: "
@@ -199,6 +218,7 @@ static void write_cell(const har_judgement *g, int64_t i_tap, FILE *out)
                     ? har__ratio_text(ratio, t->ratio)
                     : "missing",
                 t->verdict == HAR_FAIL       ? '!'
+                : t->is_undecided            ? '?'
                 : t->verdict == HAR_MARGINAL ? '~'
                                              : ' ');
 }
@@ -268,6 +288,30 @@ static void write_findings(const har_judgement *g, bool notes, FILE *out)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
 }
 
+/* Taps whose tolerances are too wide to tell, and how wide they are. */
+static void write_undecided(const har_judgement *g, FILE *out)
+{
+    int64_t n = 0;
+    if (g->n_undecided == 0)
+        return;
+    fputs("undecided\n", out);
+    for (int64_t i = 0; i < g->n_tap; i++) {
+        const har_tap_judgement *t = &g->tap[i];
+        if (!t->is_undecided || n++ >= MAX_LINES)
+            continue;
+        fprintf(out, "  %s: ", g->yard->tap[i].data->name);
+        if (t->problem[0] != '\0')
+            fprintf(out, "%s\n", t->problem);
+        else
+            fprintf(out,
+                    "%lld of %lld rows might be half or twice themselves and "
+                    "pass: tolerances of %.2g of the tap's rms\n",
+                    (long long)t->n_blind, (long long)t->n_row, t->width);
+    }
+    if (n > MAX_LINES)
+        fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
+}
+
 /* What the verdict cannot know. */
 static void write_hint(const har_judgement *g, FILE *out)
 {
@@ -277,9 +321,9 @@ static void write_hint(const har_judgement *g, FILE *out)
     if (g->n_failed == 0 ||
         g->yard->spec.capacity.rule == CORE_CAPACITY_NONE || g->forced_routing)
         return;
-    fputs("hint       the model drops tokens: a dump with other token groups, or "
-          "in which a\n           token flipped, drops others than the golden; "
-          "--forced-routing judges the rest\n",
+    fputs("hint       the model drops tokens: a dump with other token groups "
+          "drops others than\n           the golden; --forced-routing judges the "
+          "rest\n",
           out);
 }
 
@@ -290,10 +334,11 @@ void har_judge_text(const har_judgement *g, FILE *out)
     write_head(g, out);
     write_routing(g, out);
     fprintf(out,
-            "compared   %lld taps: %lld pass, %lld marginal, %lld fail; %lld "
-            "not judged\n",
+            "compared   %lld taps: %lld pass, %lld marginal, %lld undecided, "
+            "%lld fail; %lld not judged\n",
             (long long)g->n_judged, (long long)g->n_passed,
-            (long long)g->n_marginal, (long long)g->n_failed,
+            (long long)g->n_marginal, (long long)g->n_undecided,
+            (long long)g->n_failed,
             (long long)(g->n_tap - g->n_judged));
     if (g->n_padding > 0)
         fprintf(out, "padding    %lld tokens are not judged\n",
@@ -318,13 +363,15 @@ void har_judge_text(const har_judgement *g, FILE *out)
     if (g->n_failed + g->n_marginal > 0)
         fputs("taps\n", out);
     for (int64_t i = 0; i < g->n_tap; i++)
-        if (g->tap[i].verdict != HAR_PASS && n++ < MAX_LINES) {
+        if (g->tap[i].verdict != HAR_PASS && !g->tap[i].is_undecided &&
+            n++ < MAX_LINES) {
             write_tap(g, i, out);
             if (i == g->diagnosed)
                 har_diagnosis_write(&g->diagnosis, "    ", out);
         }
     if (n > MAX_LINES)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
+    write_undecided(g, out);
     write_hint(g, out);
     fprintf(out, "%-10s %s\n", har__word_text(g),
             har__verdict_text(text, g));

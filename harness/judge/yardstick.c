@@ -125,20 +125,28 @@ static core_status set_extent(const har_yardstick *y, har_yard_tap *t)
     return CORE_OK;
 }
 
-static core_status set_tolerance(const har_yardstick *y, har_yard_tap *t,
-                                 bool bits)
+/* The tolerance KIND of a tap, "tolerance" or another; *out NULL: none. */
+static core_status find_tolerance(const har_yardstick *y, const har_yard_tap *t,
+                                  const char *kind, const core_st_tensor **out)
 {
     char name[NAME_BYTES];
     const int64_t n_row = t->data->n / t->extent.n_col;
-    snprintf(name, sizeof name, "%s.tolerance", t->data->name);
-    t->tolerance = core_st_find(y->taps, name);
+    snprintf(name, sizeof name, "%s.%s", t->data->name, kind);
+    *out = core_st_find(y->taps, name);
     CORE_FAIL_IF(
-        t->tolerance != NULL &&
-            (t->tolerance->n != n_row || t->tolerance->dtype != CORE_DTYPE_F32),
+        *out != NULL && ((*out)->n != n_row || (*out)->dtype != CORE_DTYPE_F32),
         CORE_E_FORMAT,
         "%s: '%s': expected F32 [%lld], found %s of %lld elements",
         core_st_path(y->taps), name, (long long)n_row,
-        core_dtype_name(t->tolerance->dtype), (long long)t->tolerance->n);
+        core_dtype_name((*out)->dtype), (long long)(*out)->n);
+    return CORE_OK;
+}
+
+static core_status set_tolerance(const har_yardstick *y, har_yard_tap *t,
+                                 bool bits)
+{
+    CORE_TRY(find_tolerance(y, t, "tolerance", &t->tolerance));
+    CORE_TRY(find_tolerance(y, t, "rms_tolerance", &t->rms_tolerance));
     if (t->is_input || !core_dtype_is_float(t->data->dtype) ||
         t->tolerance != NULL || y->is_exact || bits)
         return CORE_OK;
@@ -149,8 +157,8 @@ static core_status set_tolerance(const har_yardstick *y, har_yard_tap *t,
     else if (strcmp(y->numerics, "fp64") == 0)
         t->flat_tolerance = 1e-9 * core_st_rms(t->data);
     else
-        CORE_FAIL(CORE_E_FORMAT, "%s: expected the tensor '%s'",
-                  core_st_path(y->taps), name);
+        CORE_FAIL(CORE_E_FORMAT, "%s: expected the tensor '%s.tolerance'",
+                  core_st_path(y->taps), t->data->name);
     return CORE_OK;
 }
 
@@ -183,6 +191,8 @@ static core_status add_tap(har_yardstick *y, const core_st_tensor *tensor,
     CORE_TRY(get_part(y, tensor->name, t->name.prefix_bytes, &t->part));
     CORE_TRY(set_extent(y, t));
     CORE_TRY(set_tolerance(y, t, bits));
+    t->is_spare = y->is_coarse && t->name.is_tap &&
+                  !core_tap_is_coarse(t->name.tap.kind);
     const bool is_int =
         t->is_input ||
         (t->name.is_tap && core_tap_grid(t->name.tap.kind) == CORE_GRID_INT);
@@ -282,9 +292,32 @@ void har_yardstick_close(har_yardstick *yard)
 {
     core_st_close(yard->taps);
     core_st_close(yard->input);
+    free(yard->first_row);
     free(yard->part);
     free(yard->tap);
     memset(yard, 0, sizeof *yard);
+}
+
+core_status har_yardstick_force(har_yardstick *y, har_forcing forcing)
+{
+    char kind[40];
+    y->forcing = forcing;
+    for (int64_t i = 0; forcing != HAR_FED_NOTHING && i < y->n_tap; i++) {
+        har_yard_tap *t = &y->tap[i];
+        if (t->is_input || !core_dtype_is_float(t->data->dtype))
+            continue;
+        snprintf(kind, sizeof kind, "%s.tolerance", har_forcing_name(forcing));
+        CORE_TRY(find_tolerance(y, t, kind, &t->tolerance));
+        CORE_FAIL_IF(t->tolerance == NULL, CORE_E_INPUT,
+                     "%s: the dump says forced=%s: expected the tensor "
+                     "'%s.%s'; has no tolerances for such dumps",
+                     core_st_path(y->taps), har_forcing_name(forcing),
+                     t->data->name, kind);
+        snprintf(kind, sizeof kind, "%s.rms_tolerance",
+                 har_forcing_name(forcing));
+        CORE_TRY(find_tolerance(y, t, kind, &t->rms_tolerance));
+    }
+    return CORE_OK;
 }
 
 /* --- questions --- */
@@ -338,6 +371,12 @@ double har_yardstick_allowed(const har_yard_tap *tap, int64_t row)
 {
     return tap->tolerance != NULL ? core_st_value(tap->tolerance, row)
                                   : tap->flat_tolerance;
+}
+
+double har_yardstick_allowed_rms(const har_yard_tap *tap, int64_t row)
+{
+    return tap->rms_tolerance != NULL ? core_st_value(tap->rms_tolerance, row)
+                                      : 0.0;
 }
 
 const char *har_widest_text(char text[HAR_WIDEST_TEXT], double relative,

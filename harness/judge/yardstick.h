@@ -13,14 +13,28 @@
 #include "harness/judge/place.h"
 #include "harness/judge/tapname.h"
 
+/* What a dump was fed beside the batch: forced.h.                            */
+typedef enum har_forcing {
+    HAR_FED_NOTHING,
+    HAR_FED_LAYERS,
+    HAR_FED_BLOCKS,
+    HAR_N_FORCINGS
+} har_forcing;
+
+/* "free", "layer", "block".                                          [local] */
+const char *har_forcing_name(har_forcing forcing);
+
 typedef struct har_yard_tap {
     const core_st_tensor *data;
     har_tapname name;
     bool is_input;               /* input_ids: exact, may be left out         */
+    bool is_spare;               /* of a coarse bundle, there to be fed: a dump
+                                  * need not hold it                          */
     bool is_flat;                /* [B, T] without a dimension for columns    */
     int part;
     har_extent extent;
     const core_st_tensor *tolerance; /* F32 [rows], or NULL: flat             */
+    const core_st_tensor *rms_tolerance; /* of a row's rms, or NULL: none     */
     double flat_tolerance;       /* 0: bit for bit                            */
 } har_yard_tap;
 
@@ -35,6 +49,9 @@ typedef struct har_yardstick {
     char numerics[16];           /* "fp32"; "": a plain file that says none   */
     bool is_bundle;
     bool is_exact;               /* numerics: bit for bit, no tolerances      */
+    har_forcing forcing;         /* its tolerances are for such dumps         */
+    char fingerprint[24];        /* of the bundle's file of this numerics     */
+    bool is_coarse;              /* a bundle of the coarse taps               */
     char estimate[160];          /* how its tolerances were made, for reports */
     core_st *taps, *input;       /* owned; input may be NULL                  */
     int n_part;
@@ -43,6 +60,8 @@ typedef struct har_yardstick {
     har_yard_tap *tap;           /* owned; in execution order                 */
     int64_t n_ignored;           /* tensors of a plain file that are no taps  */
     core_spec spec;              /* of a bundle; all 0: not known             */
+    int64_t n_group;             /* token groups of a bundle, 0: not said     */
+    int64_t *first_row;          /* [n_group+1]; owned                        */
 } har_yardstick;
 
 /* Is this a bundle?  A folder counts as one.                         [local] */
@@ -56,6 +75,11 @@ CORE_NODISCARD core_status har_yardstick_open(har_yardstick *out,
                                               const char *path,
                                               const char *numerics, bool bits);
 void har_yardstick_close(har_yardstick *yard);
+
+/* Take the tolerances for forced dumps in place of those for free ones.
+ * Errors: E_INPUT if the yardstick has none.                         [local] */
+CORE_NODISCARD core_status har_yardstick_force(har_yardstick *yard,
+                                               har_forcing forcing);
 
 /* Does the bundle have that numerics?                                [local] */
 bool har_yardstick_has(const char *path, const char *numerics);
@@ -78,8 +102,10 @@ bool har_yardstick_is_real(const har_yard_part *part, int64_t token);
 /* The elements of a row.                                             [local] */
 void har_yardstick_row(const har_yard_tap *tap, int64_t row, double *out);
 
-/* The largest allowed error of a row.                                [local] */
+/* The largest allowed error of a row, and of its root mean square: 0 where
+ * nothing is said of it.                                             [local] */
 double har_yardstick_allowed(const har_yard_tap *tap, int64_t row);
+double har_yardstick_allowed_rms(const har_yard_tap *tap, int64_t row);
 
 enum { HAR_WIDEST_TEXT = 160 };
 

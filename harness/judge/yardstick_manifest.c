@@ -6,6 +6,7 @@
  */
 #include "harness/judge/yardstick.h"
 
+#include "core/base/arena.h"
 #include "core/files/json.h"
 #include "core/files/text.h"
 
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SCHEMA "moeparity.golden/2"
+#define SCHEMA "moeparity.golden/3"
 
 enum { MAX_MANIFEST = 1 << 26 };
 
@@ -36,15 +37,54 @@ static void read_estimate(har_yardstick *y, const json_t *root)
     const json_t *numerics =
         json_object_get(json_object_get(root, "numerics"), y->numerics);
     const json_t *tolerance = json_object_get(numerics, "tolerance");
-    const json_t *runs = json_object_get(tolerance, "runs");
+    const json_t *draws = json_object_get(tolerance, "draws");
     const json_t *factor = json_object_get(tolerance, "factor");
-    if (json_is_integer(runs) && json_is_number(factor))
+    if (json_is_integer(draws) && json_is_number(factor))
         snprintf(y->estimate, sizeof y->estimate,
-                 "%g times the drift of %lld drawn reference runs",
+                 "%g times the largest deviation of %lld draws",
                  json_number_value(factor),
-                 (long long)json_integer_value(runs));
+                 (long long)json_integer_value(draws));
     else
         snprintf(y->estimate, sizeof y->estimate, "as the golden states them");
+}
+
+/* The fingerprint of the numerics' file, and which taps are in it. */
+static void read_file(har_yardstick *y, const json_t *root)
+{
+    char name[40];
+    snprintf(name, sizeof name, "%s.safetensors", y->numerics);
+    const char *xxh3 = json_string_value(json_object_get(
+        json_object_get(json_object_get(root, "files"), name), "xxh3"));
+    const char *taps = json_string_value(json_object_get(root, "taps"));
+    snprintf(y->fingerprint, sizeof y->fingerprint, "%.20s",
+             xxh3 != NULL ? xxh3 : "");
+    y->is_coarse = taps != NULL && strcmp(taps, "coarse") == 0;
+}
+
+/* The token groups, which must cut the rows of a batch. */
+static core_status read_groups(har_yardstick *y, const json_t *root,
+                               const char *path)
+{
+    const json_t *groups = json_object_get(root, "token_groups");
+    const int64_t n = (int64_t)json_array_size(groups);
+    const json_int_t n_b = json_integer_value(
+        json_object_get(json_object_get(root, "batch"), "rows"));
+    void *memory = NULL;
+    if (n < 2)
+        return CORE_OK;
+    CORE_TRY(core_alloc(&memory, n, sizeof *y->first_row, "token groups"));
+    y->first_row = memory;
+    y->n_group = n - 1;
+    for (int64_t i = 0; i < n; i++) {
+        const json_t *row = json_array_get(groups, (size_t)i);
+        y->first_row[i] = json_integer_value(row);
+        CORE_FAIL_IF(!json_is_integer(row) || y->first_row[i] > n_b ||
+                         y->first_row[i] < (i > 0 ? y->first_row[i - 1] : 0),
+                     CORE_E_FORMAT,
+                     "%s: token_groups: expected rows of the batch, ascending",
+                     path);
+    }
+    return CORE_OK;
 }
 
 static core_status read_members(har_yardstick *y, const json_t *root,
@@ -55,6 +95,8 @@ static core_status read_members(har_yardstick *y, const json_t *root,
                  "%s: expected schema '%s', found '%.60s'", path, SCHEMA,
                  schema != NULL ? schema : "nothing");
     read_estimate(y, root);
+    read_file(y, root);
+    CORE_TRY(read_groups(y, root, path));
     return read_spec(y, root, path);
 }
 

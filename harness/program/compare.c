@@ -5,11 +5,15 @@
  * foreign dump, which is judged row by row (judge.h).
  */
 #include "harness/judge/dump.h"
+#include "harness/judge/forced.h"
 #include "harness/judge/report.h"
 #include "harness/launch/outfile.h"
 #include "harness/program/command.h"
 
 #include <string.h>
+
+#define FORCED_WANTS_BUNDLE                                                    \
+    "%s: says that it was forced: expected the bundle that fed it as GOLDEN"
 
 typedef struct request {
     const char *golden, *dump, *map, *numerics, *rows, *positions;
@@ -31,7 +35,9 @@ static const har_command_line line = {
     "folder of files, one per rank or not.  Every tap of GOLDEN must "
     "be in DUMP, or with --map every one that the map names.  "
     "--numerics chooses the file of a bundle; else metadata, types and "
-    "values of the dump do.  " HAR_EXIT_CODES,
+    "values of the dump do.  A dump that was fed the bundle's inputs says so "
+    "(metadata forced, forced_with) and is judged operator by operator.  "
+    HAR_EXIT_CODES,
     check_request};
 
 static void read_command_line(request *r, int argc, char **argv)
@@ -70,6 +76,8 @@ static core_status compare_files(const request *r)
     core_status status = core_st_open(&a, r->golden);
     if (status == CORE_OK)
         status = core_st_open(&b, r->dump);
+    if (status == CORE_OK && core_st_metadata(b, "forced") != NULL)
+        status = core_fail(CORE_E_INPUT, FORCED_WANTS_BUNDLE, r->dump);
     if (status == CORE_OK)
         status = har_dump_compare(&dump, a, b, r->forced_routing);
     if (status == CORE_OK) {
@@ -114,9 +122,14 @@ static core_status open_yardstick(const request *r, har_foreign *dump,
                                   har_yardstick *yard)
 {
     const char *numerics = NULL;
+    har_forcing forcing;
+    CORE_TRY(har_forced_read(&forcing, dump));
+    CORE_FAIL_IF(forcing != HAR_FED_NOTHING && !har_yardstick_is_bundle(r->golden),
+                 CORE_E_INPUT, FORCED_WANTS_BUNDLE, r->dump);
     CORE_TRY(har_foreign_against(dump, r->golden, r->numerics, &numerics));
-    return har_yardstick_open(yard, r->golden, numerics,
-                              strcmp(dump->numerics, "exact") == 0);
+    CORE_TRY(har_yardstick_open(yard, r->golden, numerics,
+                                strcmp(dump->numerics, "exact") == 0));
+    return har_yardstick_force(yard, forcing);
 }
 
 static core_status judge_dump(const request *r, const har_foreign_options *with)
@@ -129,6 +142,8 @@ static core_status judge_dump(const request *r, const har_foreign_options *with)
         status = open_yardstick(r, &dump, &yard);
     if (status == CORE_OK)
         status = har_foreign_place(&dump, &yard, with);
+    if (status == CORE_OK)
+        status = har_forced_check(&dump, &yard);
     if (status == CORE_OK)
         status = har_judge_make(&judged, &yard, &dump, with->map,
                                 r->forced_routing);

@@ -96,7 +96,7 @@ def bundle(args):
     save(os.path.join(args.dir, "input.safetensors"), inputs)
     save(os.path.join(args.dir, args.numerics + ".safetensors"), out, {"numerics": args.numerics})
     with open(os.path.join(args.dir, "manifest.json"), "w") as file:
-        json.dump({"schema": "moeparity.golden/2", "origin": "self"}, file)
+        json.dump({"schema": "moeparity.golden/3", "origin": "self"}, file)
 
 
 def split(n, parts, i):

@@ -33,15 +33,46 @@ END_TEST
 START_TEST(a_tolerance_is_of_its_row)
 {
     double v[] = {1.0, -8.0, 0.5, 0.25, 0.0, 0.0};
-    double drift[] = {0x1p-10, 0.0, 0.0};
-    const gold__tap tap = {.n_row = 3, .n_col = 2, .v = v, .drift = drift};
+    double largest[] = {0x1p-10, 0.0, 0.0}, rms[] = {0x1p-11, 0.0, 0.0};
+    gold__tap tap = {.n_row = 3, .n_col = 2, .v = v};
+    tap.spread[REF_BLOCK] = (gold__spread){largest, rms};
     float out[3];
-    gold__tolerance(out, &tap, 0x1p-24);
+    gold__tolerance(out, &tap, REF_BLOCK, false, 0x1p-24);
     const double first = GOLD__FACTOR * 0x1p-10 + 8.0 * 0x1p-23;
     ck_assert((double)out[0] >= first); /* rounded up */
     ck_assert((double)out[0] <= first * (1.0 + 0x1p-22));
     ck_assert(out[1] == 0x1p-24f); /* half of 2^-23 */
     ck_assert(out[2] == 0.0f);
+    /* of the rms: the same unit in one of two elements */
+    gold__tolerance(out, &tap, REF_BLOCK, true, 0x1p-24);
+    const double second = GOLD__FACTOR * 0x1p-11 + 8.0 * 0x1p-23 / sqrt(2.0);
+    ck_assert(fabs((double)out[0] - second) <= second * 0x1p-22);
+    ck_assert(out[2] == 0.0f);
+}
+END_TEST
+
+/* Of two draws the larger, for the largest element and for the rms apart; other
+ * forcings are left alone.                                                   */
+START_TEST(a_spread_is_the_largest_of_its_draws)
+{
+    double v[] = {1.0, 2.0}, largest[1] = {0.0}, rms[1] = {0.0};
+    double others[1] = {0.0};
+    gold__tap tap = {.tap = {CORE_TAP_EMBED, 0},
+                     .is_output = true,
+                     .n_row = 1,
+                     .n_col = 2,
+                     .v = v};
+    tap.spread[REF_FREE] = (gold__spread){others, others};
+    tap.spread[REF_LAYER] = (gold__spread){largest, rms};
+    gold__taps taps = {1, &tap};
+    gold__measuring layer = {&taps, REF_LAYER};
+    const core_tap_sink sink = gold__spread_sink(&layer);
+    const double one[] = {1.5, 2.0}, both[] = {1.375, 1.625};
+    sink.put(sink.self, tap.tap, one, NULL, NULL);
+    sink.put(sink.self, tap.tap, both, NULL, NULL);
+    ck_assert(largest[0] == 0.5);
+    ck_assert(rms[0] == 0.375);
+    ck_assert(others[0] == 0.0);
 }
 END_TEST
 
@@ -91,16 +122,17 @@ static const double strange[] = {0.0, 1e300, NAN, INFINITY, -INFINITY};
 /* What is not finite is refused, in a value and in a perturbed one. */
 START_TEST(what_is_not_finite_is_refused)
 {
-    double v[2] = {1.0, 2.0}, drift[1] = {0.0};
+    double v[2] = {1.0, 2.0}, drift[1] = {0.0}, rms[1] = {0.0};
     const bool good = isfinite(strange[_i]);
     gold__tap tap = {.tap = {CORE_TAP_EMBED, 0},
                      .is_output = true,
                      .n_row = 1,
                      .n_col = 2,
                      .v = v,
-                     .drift = drift};
+                     .spread = {[REF_FREE] = {drift, rms}}};
     gold__taps taps = {1, &tap};
-    const core_tap_sink sink = gold__drift_sink(&taps);
+    gold__measuring measuring = {&taps, REF_FREE};
+    const core_tap_sink sink = gold__spread_sink(&measuring);
     const double moved[2] = {strange[_i], 2.0}; /* a good one comes after */
     sink.put(sink.self, tap.tap, moved, NULL, NULL);
     sink.put(sink.self, tap.tap, v, NULL, NULL);
@@ -271,6 +303,7 @@ int main(void)
     tcase_add_checked_fixture(tests, make_folder, remove_folder);
     tcase_add_test(tests, the_unit_roundoff_is_asked_of_the_numerics);
     tcase_add_test(tests, a_tolerance_is_of_its_row);
+    tcase_add_test(tests, a_spread_is_the_largest_of_its_draws);
     tcase_add_loop_test(tests, a_margin_is_last_chosen_minus_first_rejected, 0,
                         sizeof margins / sizeof margins[0]);
     tcase_add_loop_test(tests, what_is_not_finite_is_refused, 0,

@@ -303,7 +303,7 @@ static void setup(void)
         route(layer);
     forced = has_mask = is_latent = is_exact = false;
     map_name = positions = NULL;
-    snprintf(schema, sizeof schema, "moeparity.golden/2");
+    snprintf(schema, sizeof schema, "moeparity.golden/3");
     one_file();
 }
 
@@ -1211,15 +1211,24 @@ START_TEST(forced_routing_is_not_judged)
 }
 END_TEST
 
+/* The first tap that is undecided, "-": none. */
+static const char *first_undecided(void)
+{
+    for (int64_t i = 0; i < judged.n_tap; i++)
+        if (judged.tap[i].is_undecided)
+            return judged.yard->tap[i].data->name;
+    return "-";
+}
+
 static const struct {
     int n; /* of ten tokens flip */
-    const char *first;
+    const char *first; /* that is undecided                                   */
 } of_ten[] = {{0, "-"},
               {4, "p0.layers.1.attn.q"}, /* most tokens follow one */
               {6, "p0.layers.0.topk_weight"},
               {10, "p0.layers.0.topk_weight"}};
 
-START_TEST(flips_everywhere_leave_nothing_to_compare)
+START_TEST(flips_everywhere_leave_nothing_to_decide)
 {
     table *z = layer_tap(0, "router_logits");
     for (int r = 0; r < N; r++)
@@ -1234,7 +1243,9 @@ START_TEST(flips_everywhere_leave_nothing_to_compare)
         if (r % 10 < of_ten[_i].n)
             find(0, "p0.layers.0.topk_idx")->x[r * N_K + 1] = 4.0;
     ok();
-    ck_assert_str_eq(first(), of_ten[_i].first);
+    ck_assert_str_eq(first(), "-");
+    ck_assert_str_eq(first_undecided(), of_ten[_i].first);
+    ck_assert_str_eq(har_verdict_name(judged.verdict), "PASS");
 }
 END_TEST
 
@@ -1325,7 +1336,7 @@ static void other_world(void)
 }
 static void bad_schema(void)
 {
-    snprintf(schema, sizeof schema, "moeparity.golden/1");
+    snprintf(schema, sizeof schema, "moeparity.golden/2");
 }
 
 static const struct {
@@ -1345,7 +1356,7 @@ static const struct {
     {same_rank, CORE_E_FORMAT, "rank 0 is also in rank_00000.safetensors"},
     {other_world, CORE_E_FORMAT, "'world': expected 4 as in another file, "
                                  "found 8"},
-    {bad_schema, CORE_E_FORMAT, "expected schema 'moeparity.golden/2'"},
+    {bad_schema, CORE_E_FORMAT, "expected schema 'moeparity.golden/3'"},
 };
 
 START_TEST(what_cannot_be_read_is_refused)
@@ -1408,7 +1419,7 @@ int main(void)
     tcase_add_loop_test(tests, a_golden_without_scores_certifies_nothing, 0, 2);
     tcase_add_loop_test(tests, with_a_bias_the_margin_alone_speaks, 0, 2);
     tcase_add_loop_test(tests, forced_routing_is_not_judged, 0, 2);
-    tcase_add_loop_test(tests, flips_everywhere_leave_nothing_to_compare, 0, 4);
+    tcase_add_loop_test(tests, flips_everywhere_leave_nothing_to_decide, 0, 4);
     tcase_add_loop_test(tests, a_map_decides_what_is_expected, 0, 3);
     tcase_add_loop_test(tests, what_cannot_be_read_is_refused, 0,
                         sizeof refusals / sizeof refusals[0]);

@@ -307,8 +307,8 @@ static const struct {
     core_tap_kind kind;
     uint64_t few, many; /* runs whose styles store less and more of it        */
 } styles[] = {
-    {CORE_TAP_ATTN_NORM, 0, 1},  {CORE_TAP_EXPERT_ACT, 0, 1},
-    {CORE_TAP_COMBINE, 0, 1},    {CORE_TAP_ATTN_OUT, 0, 2},
+    {CORE_TAP_ATTN_NORM, 2, 1},  {CORE_TAP_EXPERT_ACT, 2, 1},
+    {CORE_TAP_COMBINE, 2, 1},    {CORE_TAP_ATTN_OUT, 1, 2},
     {CORE_TAP_EXPERT_OUT, 1, 3},
 };
 
@@ -319,6 +319,41 @@ START_TEST(a_style_stores_what_it_says)
     open_honest(CORE_BF16);
     const int64_t few = n_moved(styles[_i].few, styles[_i].kind);
     ck_assert_int_gt(n_moved(styles[_i].many, styles[_i].kind), 10 * few + 10);
+}
+END_TEST
+
+/* A quarter of what is stored is turned by a unit, where it is not copied. */
+START_TEST(units_are_turned_in_one_style)
+{
+    static const core_tap_kind stored[] = {CORE_TAP_MID, CORE_TAP_EXPERT_UP};
+    close_honest();
+    spec = fix_spec();
+    open_honest(CORE_BF16);
+    fix_taps p = {0};
+    drawn(&p, of_run(5, 0, REF_TAP));
+    for (int i = 0; i < 2; i++) {
+        const core_tap tap = {stored[i], 0};
+        const double *a = fix_find(&honest, stored[i], 0);
+        const double *b = fix_find(&p, stored[i], 0);
+        const int64_t n =
+            core_tap_n_rows(&spec, tap, N) * core_tap_cols(&spec, tap);
+        int64_t n_turned = 0, n_away = 0, n_far = 0;
+        for (int64_t j = 0; j < n; j++) {
+            n_turned += a[j] != b[j];
+            n_away += fabs(b[j]) > fabs(a[j]);
+            n_far += !(fabs(b[j] - a[j]) <= 0x1p-7 * fabs(a[j]));
+        }
+        ck_assert_int_gt(n_turned, n / 5);
+        ck_assert_int_lt(n_turned, n * 3 / 10);
+        ck_assert_int_gt(n_away, n_turned * 2 / 5);
+        ck_assert_int_lt(n_away, n_turned * 3 / 5);
+        ck_assert_int_eq(n_far, 0);
+    }
+    ck_assert(same_bits(&p, CORE_TAP_EMBED, 0));
+    ck_assert(memcmp(fix_find(&p, CORE_TAP_BACK, 0),
+                     fix_find(&honest, CORE_TAP_BACK, 0),
+                     (size_t)(N * spec.n_k * spec.n_d) * sizeof(double)) == 0);
+    fix_free(&p);
 }
 END_TEST
 
@@ -338,6 +373,7 @@ int main(void)
     tcase_add_test(tests, a_free_draw_carries_its_roundings_on);
     tcase_add_loop_test(tests, a_style_stores_what_it_says, 0,
                         sizeof styles / sizeof styles[0]);
+    tcase_add_test(tests, units_are_turned_in_one_style);
     suite_add_tcase(suite, tests);
     return check_main(suite);
 }

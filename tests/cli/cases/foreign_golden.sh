@@ -80,8 +80,8 @@ expect 1 moeparity compare broken fp32.st
 edit broken/fp32.safetensors 'p0.layers.0.out.tolerance' 'p0.layers.0.out.tolerence'
 refused 3 "broken/fp32.safetensors: expected the tensor 'p0.layers.0.out.tolerance'" \
     moeparity compare broken fp32.st
-echo '{"schema": "moeparity.golden/1"}' >broken/manifest.json
-refused 3 "broken/manifest.json: expected schema 'moeparity.golden/2', found 'moeparity.golden/1'" \
+echo '{"schema": "moeparity.golden/2"}' >broken/manifest.json
+refused 3 "broken/manifest.json: expected schema 'moeparity.golden/3', found 'moeparity.golden/2'" \
     moeparity compare broken fp32.st
 echo '{"schema": ' >broken/manifest.json
 refused 3 'broken/manifest.json:' moeparity compare broken fp32.st

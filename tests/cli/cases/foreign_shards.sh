@@ -6,7 +6,7 @@ foreign bundle taps.st gold
 foreign shard gold/fp32.safetensors good --tp 2 --dp 2
 expect 0 moeparity compare gold good
 has out '^dump       good: 4 files of 4 ranks, 396 tensors placed$'
-has out '^compared   99 taps: 99 pass, 0 marginal, 0 fail'
+has out '^compared   99 taps: 99 pass, 0 marginal, 0 undecided, 0 fail'
 has out '^PASS       99 taps, by tolerances per token row, which are an estimate$'
 
 located() # TAP TOKEN RANK OWNER: b and t of the token, and the owner in the text

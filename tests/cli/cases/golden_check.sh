@@ -35,8 +35,8 @@ changed() # FILTER: a copy with another manifest
 }
 changed '.comment = "no member of ours"'
 expect 0 moeparity golden check case
-changed '.schema = "moeparity.golden/1"'
-malformed 'expected schema moeparity.golden/2, found moeparity.golden/1'
+changed '.schema = "moeparity.golden/2"'
+malformed 'expected schema moeparity.golden/3, found moeparity.golden/2'
 changed '.origin = "elsewhere"'
 malformed "origin: expected self or oracle, found 'elsewhere'"
 changed 'del(.model.layers)'

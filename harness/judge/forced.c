@@ -1,0 +1,178 @@
+/* harness/judge/forced.c -- see forced.h.
+ *
+ * A dump whose hooks did not fire would be judged by tolerances that are far
+ * too narrow for it, so it has to show what it was fed: bit for bit the
+ * bundle's. Traps: a rank that holds no tap of a layer need not show that
+ * layer's input; a fed tensor is the bundle's whole, also where the taps are
+ * shards.
+ */
+#include "harness/judge/forced.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const words[HAR_N_FORCINGS] = {"free", "layer", "block"};
+
+const char *har_forcing_name(har_forcing forcing)
+{
+    return words[forcing];
+}
+
+core_status har_forced_read(har_forcing *out, const har_foreign *d)
+{
+    const char *first = core_st_metadata(d->file[0].st, "forced");
+    *out = HAR_FED_NOTHING;
+    for (int i = 0; i < d->n_file; i++) {
+        const char *text = core_st_metadata(d->file[i].st, "forced");
+        CORE_FAIL_IF((text == NULL) != (first == NULL) ||
+                         (text != NULL && strcmp(text, first) != 0),
+                     CORE_E_FORMAT,
+                     "%s: metadata 'forced': expected %.40s as in %s, found "
+                     "%.40s",
+                     core_st_path(d->file[i].st),
+                     first != NULL ? first : "none", d->file[0].name,
+                     text != NULL ? text : "none");
+    }
+    if (first == NULL)
+        return CORE_OK;
+    for (int k = HAR_FED_LAYERS; k < HAR_N_FORCINGS; k++)
+        if (strcmp(first, words[k]) == 0)
+            *out = (har_forcing)k;
+    CORE_FAIL_IF(
+        *out == HAR_FED_NOTHING, CORE_E_FORMAT,
+        "%s: metadata 'forced': expected layer or block, found '%.40s'",
+        core_st_path(d->file[0].st), first);
+    return CORE_OK;
+}
+
+/* --- the bundle it was fed from --- */
+
+static core_status check_fingerprint(const har_foreign *d,
+                                     const har_yardstick *y)
+{
+    for (int i = 0; i < d->n_file; i++) {
+        const char *with = core_st_metadata(d->file[i].st, "forced_with");
+        CORE_FAIL_IF(with == NULL, CORE_E_INPUT,
+                     "%s: says forced=%s: expected metadata 'forced_with', the "
+                     "xxh3 of %s.safetensors in the manifest of the bundle "
+                     "that fed it",
+                     core_st_path(d->file[i].st), words[y->forcing],
+                     y->numerics);
+        CORE_FAIL_IF(strcmp(with, y->fingerprint) != 0, CORE_E_INPUT,
+                     "%s: was forced with another bundle: expected "
+                     "forced_with %s, of %s/%s.safetensors, found '%.40s'",
+                     core_st_path(d->file[i].st), y->fingerprint, y->path,
+                     y->numerics, with);
+    }
+    return CORE_OK;
+}
+
+/* --- what it was fed --- */
+
+/* Does the dump hold a tap of that layer; layer -1: of the head? */
+static bool has_taps_of(const har_foreign *d, const har_yardstick *y, int part,
+                        int layer)
+{
+    for (int64_t i = 0; i < d->n_piece; i++) {
+        const har_yard_tap *t = &y->tap[d->piece[i].i_tap];
+        const core_tap tap = t->name.tap;
+        if (!t->name.is_tap || t->part != part)
+            continue;
+        const bool is_head =
+            tap.kind == CORE_TAP_FINAL_NORM || tap.kind == CORE_TAP_LOGITS;
+        if (layer < 0 ? is_head
+                      : !core_tap_is_global(tap.kind) && tap.layer == layer)
+            return true;
+    }
+    return false;
+}
+
+/* The fed tensor of a name, with its part's prefix or without. */
+static const core_st_tensor *find_fed(const har_foreign *d, const char *prefix,
+                                      const char *body)
+{
+    char name[2 * HAR_DUMP_NAME];
+    const core_st_tensor *found = NULL;
+    for (int i = 0; i < d->n_file && found == NULL; i++) {
+        snprintf(name, sizeof name, "%sfed/%s", prefix, body);
+        found = core_st_find(d->file[i].st, name);
+        if (found == NULL)
+            found = core_st_find(d->file[i].st, name + strlen(prefix));
+    }
+    return found;
+}
+
+/* Does the dump show that it was fed the golden's tap? */
+static core_status check_fed(const har_foreign *d, const har_yardstick *y,
+                             int part, core_tap tap)
+{
+    const char *prefix = y->part[part].prefix;
+    char body[CORE_NAME_BYTES];
+    core_tap_name(tap, body);
+    const har_yard_tap *golden = har_yardstick_find(y, part, tap);
+    const core_st_tensor *fed = find_fed(d, prefix, body);
+    CORE_FAIL_IF(golden == NULL, CORE_E_FORMAT,
+                 "%s: expected the tensor '%s%s'", y->path, prefix, body);
+    CORE_FAIL_IF(fed == NULL, CORE_E_INPUT,
+                 "%s: says forced=%s: expected what it was fed, '%sfed/%s', "
+                 "found no such tensor",
+                 d->path, words[y->forcing], prefix, body);
+    CORE_FAIL_IF(!core_dtype_is_float(fed->dtype) || fed->n != golden->data->n,
+                 CORE_E_INPUT, "%s: '%s': expected %lld values, found %lld",
+                 d->path, fed->name, (long long)golden->data->n,
+                 (long long)fed->n);
+    for (int64_t i = 0; i < fed->n; i++)
+        CORE_FAIL_IF(
+            !(core_st_value(fed, i) == core_st_value(golden->data, i)),
+            CORE_E_INPUT,
+            "%s: '%s': was fed other values than the golden's: element %lld: "
+            "expected %.9g, found %.9g",
+            d->path, fed->name, (long long)i, core_st_value(golden->data, i),
+            core_st_value(fed, i));
+    return CORE_OK;
+}
+
+/* What the layer's parts read in a dump forced by blocks. */
+static core_status check_blocks(const har_foreign *d, const har_yardstick *y,
+                                int part, int layer)
+{
+    static const core_tap_kind kinds[] = {CORE_TAP_ATTN_NORM,
+                                          CORE_TAP_FFN_NORM};
+    for (int k = 0; k < 2; k++)
+        if (core_tap_exists(&y->spec, (core_tap){kinds[k], layer}))
+            CORE_TRY(check_fed(d, y, part, (core_tap){kinds[k], layer}));
+    return CORE_OK;
+}
+
+static core_status check_part(const har_foreign *d, const har_yardstick *y,
+                              int part)
+{
+    int n_l = 0;
+    while (har_yardstick_find(y, part, (core_tap){CORE_TAP_OUT, n_l}) != NULL)
+        n_l++;
+    for (int l = 0; l < n_l; l++) {
+        const core_tap before = {l > 0 ? CORE_TAP_OUT : CORE_TAP_EMBED,
+                                 l > 0 ? l - 1 : 0};
+        if (!has_taps_of(d, y, part, l))
+            continue;
+        CORE_TRY(check_fed(d, y, part, before));
+        if (y->forcing == HAR_FED_BLOCKS)
+            CORE_TRY(check_blocks(d, y, part, l));
+    }
+    if (n_l == 0 || !has_taps_of(d, y, part, -1))
+        return CORE_OK;
+    CORE_TRY(check_fed(d, y, part, (core_tap){CORE_TAP_OUT, n_l - 1}));
+    return y->forcing == HAR_FED_BLOCKS
+               ? check_fed(d, y, part, (core_tap){CORE_TAP_FINAL_NORM, 0})
+               : CORE_OK;
+}
+
+core_status har_forced_check(const har_foreign *d, const har_yardstick *y)
+{
+    if (y->forcing == HAR_FED_NOTHING)
+        return CORE_OK;
+    CORE_TRY(check_fingerprint(d, y));
+    for (int i = 0; i < y->n_part; i++)
+        CORE_TRY(check_part(d, y, i));
+    return CORE_OK;
+}
