@@ -83,6 +83,10 @@ typedef struct gold__taps {
     gold__tap *at;
 } gold__taps;
 
+/* Forcings that a model has a tolerance for: a Switch layer reads its input
+ * anyway.                                                                    */
+int gold__n_forcings(const core_spec *spec);
+
 CORE_NODISCARD core_status gold__taps_make(gold__taps *out,
                                            const core_spec *spec,
                                            int64_t n_token, bool all,
@@ -109,10 +113,6 @@ CORE_NODISCARD core_status gold__taps_are_finite(const gold__taps *taps);
 /* Half the distance from 1 to the next stored number: 2^-24 for fp32; 0 where
  * tolerances make no sense (exact, and fp64, which is the truth).            */
 double gold__roundoff(core_numerics numerics);
-
-/* Forcings that a model has a tolerance for: a Switch layer reads its input
- * anyway.                                                                    */
-int gold__n_forcings(const core_spec *spec);
 
 /* out[n_row] = tolerance of each row of a tap with a spread, for its elements
  * or (rms) for its root mean square error.                                   */

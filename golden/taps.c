@@ -22,6 +22,11 @@ static bool is_internal(const core_spec *spec, core_tap_kind kind)
            (kind == CORE_TAP_FFN_NORM && spec->n_h == 0);
 }
 
+int gold__n_forcings(const core_spec *spec)
+{
+    return spec->n_h > 0 ? GOLD__FORCINGS : 1;
+}
+
 /* Rows of zeros. */
 static core_status take_rows(double **out, int64_t n_row, const char *name)
 {

@@ -29,11 +29,6 @@ double gold__roundoff(core_numerics numerics)
     return 0.0;
 }
 
-int gold__n_forcings(const core_spec *spec)
-{
-    return spec->n_h > 0 ? GOLD__FORCINGS : 1;
-}
-
 void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
                      double roundoff)
 {

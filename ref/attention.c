@@ -25,11 +25,11 @@ typedef struct attention {
     int layer;
     ref__drawn drawn; /* in a drawn pass                                     */
     double *context;  /* [N, H*Dv]                                            */
-    double *scores;   /* [n_threads, REF__QUERY_BLOCK, T]   */
+    double *scores;   /* [n_threads, REF__QUERY_BLOCK, T]                     */
     double *sinks;    /* [H], or NULL                                         */
     /* with bounds */
     double *abs_v;       /* [N, G*Dv]                                        */
-    double *sum_p_abs_v; /* [n_threads, REF__QUERY_BLOCK, Dv] */
+    double *sum_p_abs_v; /* [n_threads, REF__QUERY_BLOCK, Dv]                */
     double *norm_q;      /* [N, H]                                           */
     double *norm_k;      /* [N, G]                                           */
     float *bound;        /* of the context, or NULL                          */
@@ -122,9 +122,9 @@ static double max_score_error(const ref__run *run, const attention *at,
     return worst;
 }
 
-/* In a drawn pass: eager and stated ones store probabilities; others
- * exponentials, as kernels do that never hold a row of scores, and divide in
- * the end.      */
+/* In a drawn pass: eager and stated ones store probabilities; others store
+ * exponentials, as kernels do that never hold a row of scores, and divide in the
+ * end.                                                                       */
 static int64_t drawn_softmax_row(const attention *at, double *s, int64_t lo,
                                  int64_t hi, const uint8_t *mask, double scale,
                                  double sink, double *sum)

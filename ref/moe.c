@@ -202,8 +202,8 @@ static int64_t next_choice(const int64_t *idx, int64_t n_k, int64_t done,
 }
 
 /* out [D] = sum over a token's choices, by ascending expert but in some draws;
- * sum_abs [D] (or
- * NULL) the magnitudes; returns the largest magnitude sum of an element. */
+ * sum_abs [D] (or NULL) the magnitudes; returns the largest magnitude sum of an
+ * element.                                                                   */
 static double combine_token(const ref__run *run, const ref__drawn *drawn,
                             const moe *m, int64_t t, double *out,
                             double *sum_abs)

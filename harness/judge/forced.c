@@ -2,7 +2,7 @@
  *
  * A dump whose hooks did not fire would be judged by tolerances that are far
  * too narrow for it, so it has to show what it was fed: bit for bit the
- * bundle's. Traps: a rank that holds no tap of a layer need not show that
+ * bundle's.  Traps: a rank that holds no tap of a layer need not show that
  * layer's input; a fed tensor is the bundle's whole, also where the taps are
  * shards.
  */
@@ -10,13 +10,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-static const char *const words[HAR_N_FORCINGS] = {"free", "layer", "block"};
-
-const char *har_forcing_name(har_forcing forcing)
-{
-    return words[forcing];
-}
 
 core_status har_forced_read(har_forcing *out, const har_foreign *d)
 {
@@ -36,7 +29,7 @@ core_status har_forced_read(har_forcing *out, const har_foreign *d)
     if (first == NULL)
         return CORE_OK;
     for (int k = HAR_FED_LAYERS; k < HAR_N_FORCINGS; k++)
-        if (strcmp(first, words[k]) == 0)
+        if (strcmp(first, har_forcing_name((har_forcing)k)) == 0)
             *out = (har_forcing)k;
     CORE_FAIL_IF(
         *out == HAR_FED_NOTHING, CORE_E_FORMAT,
@@ -56,7 +49,7 @@ static core_status check_fingerprint(const har_foreign *d,
                      "%s: says forced=%s: expected metadata 'forced_with', the "
                      "xxh3 of %s.safetensors in the manifest of the bundle "
                      "that fed it",
-                     core_st_path(d->file[i].st), words[y->forcing],
+                     core_st_path(d->file[i].st), har_forcing_name(y->forcing),
                      y->numerics);
         CORE_FAIL_IF(strcmp(with, y->fingerprint) != 0, CORE_E_INPUT,
                      "%s: was forced with another bundle: expected "
@@ -116,7 +109,7 @@ static core_status check_fed(const har_foreign *d, const har_yardstick *y,
     CORE_FAIL_IF(fed == NULL, CORE_E_INPUT,
                  "%s: says forced=%s: expected what it was fed, '%sfed/%s', "
                  "found no such tensor",
-                 d->path, words[y->forcing], prefix, body);
+                 d->path, har_forcing_name(y->forcing), prefix, body);
     CORE_FAIL_IF(!core_dtype_is_float(fed->dtype) || fed->n != golden->data->n,
                  CORE_E_INPUT, "%s: '%s': expected %lld values, found %lld",
                  d->path, fed->name, (long long)golden->data->n,

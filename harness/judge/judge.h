@@ -21,7 +21,7 @@
 
 enum { HAR_TAP_SPOTS = 3, HAR_WORST_ROWS = 12 };
 
-#define HAR_TAP_SHARE 0.3 /* of the rms tolerances, over all rows           */
+#define HAR_TAP_SHARE 0.4 /* of the rms tolerances, over all rows             */
 #define HAR_BLIND 0.5      /* tolerance over its row from which it is blind   */
 #define HAR_MAY_BLIND 0.1  /* share of the rows before a tap is undecided     */
 

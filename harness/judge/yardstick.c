@@ -298,6 +298,12 @@ void har_yardstick_close(har_yardstick *yard)
     memset(yard, 0, sizeof *yard);
 }
 
+const char *har_forcing_name(har_forcing forcing)
+{
+    static const char *const words[HAR_N_FORCINGS] = {"free", "layer", "block"};
+    return words[forcing];
+}
+
 core_status har_yardstick_force(har_yardstick *y, har_forcing forcing)
 {
     char kind[40];
