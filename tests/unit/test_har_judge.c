@@ -219,7 +219,7 @@ static dump_tensor *find(int i, const char *name)
 static dump_tensor *put(int i, const table *t, int b0, int b1, int t0, int t1,
                         int64_t c0, int64_t c1)
 {
-    char key[96], value[96];
+    char key[128], value[96];
     dump_tensor *d = &file[i].tensor[file[i].n++];
     *d = (dump_tensor){.dtype = t->is_int ? CORE_DTYPE_I64 : CORE_DTYPE_F32,
                        .n_dim = 3,
