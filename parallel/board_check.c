@@ -235,10 +235,11 @@ static void say_stalled(const par_board *board, char line[PAR_BOARD_LINE])
         memcpy(waiter, "; ", 3);
         par_board_describe(board, w, waiter + 2, sizeof waiter - 2);
     }
-    snprintf(line, PAR_BOARD_LINE,
-             "nothing has moved for %g s: rank %d (pid %d) %s; last seen: %s%s",
-             board->stall_seconds, idle, atomic_load(&board->rank[idle].pid),
-             stopped ? "is stopped" : "uses no processor time", detail, waiter);
+    snprintf(
+        line, PAR_BOARD_LINE,
+        "nothing has moved for %g s: rank %d (pid %d) %s; last seen: %.500s%s",
+        board->stall_seconds, idle, atomic_load(&board->rank[idle].pid),
+        stopped ? "is stopped" : "uses no processor time", detail, waiter);
 }
 
 static bool find_stall(par_board *board, char line[PAR_BOARD_LINE])

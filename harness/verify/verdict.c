@@ -2,10 +2,10 @@
  *
  * Three steps, so that a clean run costs one small reduction: sums per tap; for
  * taps that fail, the set of ranks; for the first few, every rank's first and
- * worst element.  After each step all ranks know the same, so all take the same
- * branches.
+ * worst element (verdict_detail.c).  After each step all ranks know the same,
+ * so all take the same branches.
  */
-#include "harness/verify/verdict.h"
+#include "harness/verify/impl.h"
 
 #include "core/base/arena.h"
 
@@ -120,14 +120,6 @@ static void take_counts(har_tap_result *r, const uint64_t *from)
     r->lattice.n_off = (int64_t)from[SUM_LATTICE];
 }
 
-/* The score to maximise; a NaN must not get lost in a maximum. */
-static double max_score(const har_diff *diff)
-{
-    if (isnan(diff->worst_score))
-        return INFINITY;
-    return diff->worst_score;
-}
-
 /* Sums of doubles: errors for the norms, and the grade. */
 static void merge_real_sums(par_comm *comm, har_pass *pass,
                             const har_watch *watch, double *buf)
@@ -154,7 +146,7 @@ static void merge_maxima(par_comm *comm, har_pass *pass, const har_watch *watch,
     const int64_t n = pass->n_tap;
     for (int64_t i = 0; i < n; i++) {
         const har_tap_watch *w = &watch->tap[i];
-        buf[i * N_MAX + MAX_SCORE] = max_score(&w->diff);
+        buf[i * N_MAX + MAX_SCORE] = har__score(&w->diff);
         buf[i * N_MAX + MAX_MARGIN] = w->flip_margin;
         buf[i * N_MAX + MAX_RATIO_HIGH] = w->diff.ratio_high;
         buf[i * N_MAX + MAX_RATIO_LOW] = -w->diff.ratio_low;
@@ -295,149 +287,7 @@ static void summarise(har_pass *pass)
     }
 }
 
-/* --- steps 2 and 3: who, and what exactly --- */
-
-static void merge_rank_sets(har_pass *pass, par_comm *comm,
-                            const har_watch *watch)
-{
-    for (int64_t i = 0; i < pass->n_tap; i++)
-        if (watch->tap[i].diff.n_bad + watch->tap[i].n_outside +
-                watch->tap[i].n_unwritten + watch->tap[i].lattice.n_off >
-            0)
-            pass->rank_set[i * pass->n_word + comm->rank / 64] |=
-                UINT64_C(1) << (comm->rank % 64);
-    par_all_reduce_u64(comm, &comm->world, pass->rank_set,
-                       pass->n_tap * pass->n_word);
-}
-
-typedef struct detail {
-    har_element first, worst;
-    har_lattice lattice;
-    double score;
-    int64_t n_bad;
-    int round, mb;
-} detail;
-
-static void take_details(har_tap_result *r, const detail *d, int n_rank)
-{
-    r->first_rank = r->worst_rank = r->lattice_rank = -1;
-    double score = -1.0;
-    for (int rank = 0; rank < n_rank; rank++) {
-        const har_element *e = &d[rank].first, *f = &r->diff.first;
-        if (d[rank].n_bad > 0 &&
-            (r->first_rank < 0 || har_element_is_before(e, f))) {
-            r->diff.first = *e;
-            r->first_rank = rank;
-            r->first_round = d[rank].round;
-            r->first_mb = d[rank].mb;
-        }
-        if (d[rank].lattice.n_off > 0 &&
-            (r->lattice_rank < 0 ||
-             har_element_is_before(&d[rank].lattice.first,
-                                   &r->lattice.first))) {
-            r->lattice.first = d[rank].lattice.first;
-            r->lattice_rank = rank;
-        }
-        if (d[rank].score > score) {
-            score = d[rank].score;
-            r->diff.worst = d[rank].worst;
-            r->worst_rank = rank;
-        }
-    }
-    r->detailed = true;
-}
-
-static core_status merge_details(har_pass *pass, par_comm *comm,
-                                 const har_watch *watch, int64_t i)
-{
-    har_tap_result *r = &pass->tap[i];
-    const har_tap_watch *w = &watch->tap[i];
-    void *p = NULL, *q = NULL;
-    core_status status = core_alloc(&p, comm->size, sizeof(detail), "details");
-    if (status == CORE_OK)
-        status = core_alloc(&q, comm->size, sizeof(int64_t), "counts");
-    status = par_agree(comm, status);
-    if (status == CORE_OK) {
-        detail *all = p;
-        int64_t *count = q;
-        detail mine;
-        memset(&mine, 0, sizeof mine);
-        mine.first = w->diff.first;
-        mine.worst = w->diff.worst;
-        mine.lattice = w->lattice;
-        mine.score = max_score(&w->diff);
-        mine.n_bad = w->diff.n_bad;
-        mine.round = w->first_round;
-        mine.mb = w->first_mb;
-        for (int rank = 0; rank < comm->size; rank++)
-            count[rank] = (int64_t)sizeof(detail);
-        par_all_gather(comm, &comm->world, &mine, all, count);
-        take_details(r, all, comm->size);
-    }
-    free(p);
-    free(q);
-    return status;
-}
-
-static bool is_empty(const har_pass *pass, int64_t i)
-{
-    uint64_t any = 0;
-    for (int j = 0; j < pass->n_word; j++)
-        any |= pass->rank_set[i * pass->n_word + j];
-    return any == 0;
-}
-
-/* The set becomes the ranks that show rows of the blocks [first, last].      */
-static void merge_showing(har_pass *pass, par_comm *comm, int64_t i,
-                          const har_cover *mine, int first, int last)
-{
-    uint64_t *set = pass->rank_set + i * pass->n_word, any = 0;
-    for (int b = first; b <= last; b++)
-        any |= mine->once[b] | mine->balance[b];
-    if (any != 0)
-        set[comm->rank / 64] |= UINT64_C(1) << (comm->rank % 64);
-    par_all_reduce_u64(comm, &comm->world, set, pass->n_word);
-}
-
-/* Which rows are not covered once, or have unequal copies. */
-static void merge_blocks(har_pass *pass, par_comm *comm, int64_t i,
-                         const har_tap_watch *w, const uint8_t *live)
-{
-    har_tap_result *r = &pass->tap[i];
-    har_cover sum = w->cover;
-    uint64_t once[HAR_COVER_BLOCKS];
-    par_all_reduce_u64(comm, &comm->world, (uint64_t *)&sum,
-                       (int64_t)(sizeof sum / sizeof(uint64_t)));
-    har_cover_expect(once, live, r->n_row, r->n_col);
-    r->row0 = r->row1 = -1;
-    for (int64_t row = 0; row < r->n_row; row++) {
-        const int b = har_cover_block(row, r->n_row);
-        if (sum.once[b] == once[b] && sum.balance[b] == 0 &&
-            sum.replica[b] == 0) {
-            if (r->row0 >= 0)
-                break;
-            continue;
-        }
-        if (r->row0 < 0)
-            r->row0 = row;
-        r->row1 = row + 1;
-        r->n_wanted += live == NULL || live[row] ? r->n_col : 0;
-    }
-    if (r->row0 < 0)
-        return;
-    const int first = har_cover_block(r->row0, r->n_row);
-    const int last = har_cover_block(r->row1 - 1, r->n_row);
-    for (int b = first; b <= last; b++)
-        r->n_owned += (int64_t)sum.n_owned[b];
-    if (!is_empty(pass, i))
-        return;
-    r->ranks = HAR_RANKS_ROWS;
-    merge_showing(pass, comm, i, &w->cover, first, last);
-    if (!is_empty(pass, i))
-        return;
-    r->ranks = HAR_RANKS_TAP;
-    merge_showing(pass, comm, i, &w->cover, 0, HAR_COVER_BLOCKS - 1);
-}
+/* --- all of it --- */
 
 static core_status make_pass(har_pass *pass, par_comm *comm,
                              const har_watch *watch, uint64_t **counts,
@@ -492,20 +342,21 @@ core_status har_pass_agree(har_pass *out, par_comm *comm,
             pool_layers(&pass, (core_tap_kind)kind);
         summarise(&pass);
         if (pass.n_failed > 0)
-            merge_rank_sets(&pass, comm, watch);
+            har__merge_rank_sets(&pass, comm, watch);
         int n_detailed = 0;
         for (int64_t i = 0; i < pass.n_tap && status == CORE_OK; i++) {
             har_tap_result *r = &pass.tap[i];
             if (!har_verdict_is_bad(r->verdict) ||
                 n_detailed++ >= HAR_MAX_DETAILS)
                 continue;
-            status = merge_details(&pass, comm, watch, i);
+            status = har__merge_details(&pass, comm, watch, i);
             if ((r->fault & (HAR_FAULT_COVERAGE | HAR_FAULT_REPLICA)) != 0)
-                merge_blocks(&pass, comm, i, &watch->tap[i], live_of(r, live));
+                har__merge_blocks(&pass, comm, i, &watch->tap[i],
+                                  live_of(r, live));
         }
         /* the worst tap of a clean pass is shown too */
         if (status == CORE_OK && pass.n_failed == 0)
-            status = merge_details(&pass, comm, watch, pass.worst);
+            status = har__merge_details(&pass, comm, watch, pass.worst);
     }
     free(counts);
     free(reals);

@@ -1,0 +1,38 @@
+/* harness/verify/impl.h -- shared by files of this room that are one job. */
+#ifndef HAR_VERIFY_IMPL_H
+#define HAR_VERIFY_IMPL_H
+
+#include "harness/verify/report.h"
+
+/* ---- report_pass.c ------------------------------------------------------- */
+
+/* What pass p of a case found.                                       [local] */
+void har__report_pass(const har_report *r, const har_case_result *c, int p,
+                      FILE *out);
+
+/* Is pass p the forced repetition of a free one that differs?        [local] */
+bool har__explains(const har_case_result *c, int p);
+
+/* ---- verdict_detail.c ---------------------------------------------------- */
+
+/* The score to maximise; a NaN must not get lost in a maximum.       [local] */
+double har__score(const har_diff *diff);
+
+/* Which ranks have something bad, of every tap.            [collective, world]
+ */
+void har__merge_rank_sets(har_pass *pass, par_comm *comm,
+                          const har_watch *watch);
+
+/* The first and the worst element of tap i, and whose.     [collective, world]
+ * Errors, agreed: E_MEMORY.                                                  */
+CORE_NODISCARD core_status har__merge_details(har_pass *pass, par_comm *comm,
+                                              const har_watch *watch,
+                                              int64_t i);
+
+/* Which rows of tap i are not covered once, or have unequal copies.
+ * live: as in har_pass_agree, of the tap.                  [collective, world]
+ */
+void har__merge_blocks(har_pass *pass, par_comm *comm, int64_t i,
+                       const har_tap_watch *w, const uint8_t *live);
+
+#endif
