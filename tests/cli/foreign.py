@@ -160,9 +160,15 @@ def rename(name, names, stem, first=0):
     return layer if parts[2] == "out" else f"{layer}.{names[parts[2]]}"
 
 
+def has_name(name, names):
+    """Of the taps of a bundle, those that other programs name: not the inputs to be fed."""
+    parts = name[len("p0."):].split(".")
+    return is_tap(name) and (parts[0] != "layers" or parts[2] == "out" or parts[2] in names)
+
+
 def hf(args):
     taps, _ = load(args.taps)
-    out = {rename(k, HF, "model"): v for k, v in taps.items() if is_tap(k)}
+    out = {rename(k, HF, "model"): v for k, v in taps.items() if has_name(k, HF)}
     save(args.out, out, dtype=args.dtype)
 
 
@@ -177,7 +183,7 @@ def megatron(args):
         out = {}
         for name, x in taps.items():
             parts = name.split(".")
-            if not is_tap(name):
+            if not has_name(name, MEGATRON):
                 continue
             owner = 0 if parts[1] == "embed" else args.pp - 1
             if parts[1] == "layers":

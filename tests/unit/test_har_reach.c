@@ -31,7 +31,8 @@ static void setup(void)
     mpi_assert(har_reach_open(&reach, &spec, &layout) == CORE_OK, "no reach");
     for (int i = 0; i < N_T; i++)
         chosen[i] = i; /* the first experts: those of rank 0 */
-    chosen_tensor = (core_st_tensor){.data = chosen, .n = N_T};
+    chosen_tensor = (core_st_tensor){
+        .dtype = CORE_DTYPE_I64, .data = chosen, .n = N_T};
     batch = (core_batch){.n_b = 1, .n_t = N_T, .ids = ids};
     reach.batch = &batch;
 }
