@@ -41,7 +41,8 @@ core_status gold__read_manifest(json_t **root, gold_origin *origin,
         status = core_fail(CORE_E_FORMAT, "%s: %s", path, error.text);
     else if (strcmp(schema, GOLD_SCHEMA) != 0)
         status = core_fail(CORE_E_FORMAT,
-                           "%s: expected schema " GOLD_SCHEMA ", found %.80s",
+                           "%s: expected schema " GOLD_SCHEMA ", found %.80s; make "
+                           "the golden anew",
                            path, schema);
     else if (strcmp(who, "self") != 0 && strcmp(who, "oracle") != 0)
         status = core_fail(CORE_E_FORMAT,

@@ -1,4 +1,5 @@
-/* harness/judge/yardstick_manifest.c -- what a comparison takes from a manifest.json.
+/* harness/judge/yardstick_manifest.c -- what a comparison takes from a
+ * manifest.json.
  *
  * The schema must be ours; the model and how the tolerances were made are told
  * in reports.  Fingerprints are the business of `golden check`: a bundle that
@@ -92,8 +93,9 @@ static core_status read_members(har_yardstick *y, const json_t *root,
 {
     const char *schema = json_string_value(json_object_get(root, "schema"));
     CORE_FAIL_IF(schema == NULL || strcmp(schema, SCHEMA) != 0, CORE_E_FORMAT,
-                 "%s: expected schema '%s', found '%.60s'", path, SCHEMA,
-                 schema != NULL ? schema : "nothing");
+                 "%s: expected schema '%s', found '%.60s'; make the golden "
+                 "anew",
+                 path, SCHEMA, schema != NULL ? schema : "nothing");
     read_estimate(y, root);
     read_file(y, root);
     CORE_TRY(read_groups(y, root, path));
