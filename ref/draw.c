@@ -69,12 +69,11 @@ ref__drawn ref__draw_operator(const ref__run *run, core_tap_kind kind,
     return draw(run, (uint64_t)layer * CORE_N_TAP_KINDS + (uint64_t)kind);
 }
 
-/* Products over what a tensor-parallel group splits. */
 static bool is_row_parallel(core_weight_kind kind)
 {
-    return kind == CORE_W_O || kind == CORE_W_MLP_DOWN ||
-           kind == CORE_W_EXPERT_DOWN || kind == CORE_W_MAMBA_X ||
-           kind == CORE_W_MAMBA_OUT;
+#define IS_IT(w) kind == CORE_W_##w ||
+    return CORE_ROW_PARALLEL_LIST(IS_IT) false;
+#undef IS_IT
 }
 
 ref__drawn ref__draw_product(const ref__run *run, core_weight id)

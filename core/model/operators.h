@@ -115,4 +115,9 @@ typedef enum core_shared {
     CORE_SHARED_GATE_WEIGHTS(X)                                                \
     CORE_HEAD_WEIGHTS(X)
 
+/* Weights of products over what a tensor-parallel group splits: their parts are
+ * added up.                                                                  */
+#define CORE_ROW_PARALLEL_LIST(X)                                              \
+    X(O) X(MAMBA_X) X(MAMBA_OUT) X(EXPERT_DOWN) X(MLP_DOWN)
+
 #endif
