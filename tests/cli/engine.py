@@ -19,41 +19,9 @@ import sys
 
 import numpy as np
 
+from foreign import load, save
+
 f32 = np.float32
-DTYPES = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "BF16": "<u2"}
-
-
-# --- files ---
-
-
-def read(path):
-    raw = open(path, "rb").read()
-    n = int.from_bytes(raw[:8], "little")
-    header = json.loads(raw[8 : 8 + n])
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        data = np.frombuffer(raw[8 + n + begin : 8 + n + end], DTYPES[entry["dtype"]])
-        if entry["dtype"] == "BF16":
-            data = (data.astype("<u4") << 16).view("<f4")
-        tensors[name] = data.reshape(entry["shape"])
-    return tensors
-
-
-def write(path, tensors, metadata):
-    header, data, at = {"__metadata__": metadata}, [], 0
-    for name, x in tensors.items():
-        x = np.ascontiguousarray(x)
-        kind = "I64" if x.dtype == np.int64 else "F32"
-        raw = x.astype(DTYPES[kind]).tobytes()
-        header[name] = {"dtype": kind, "shape": x.shape, "data_offsets": [at, at + len(raw)]}
-        data.append(raw)
-        at += len(raw)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text + b"".join(data))
 
 
 def scalar(text):
@@ -97,9 +65,9 @@ class Engine:
     def __init__(self, bundle, weights, args):
         self.manifest = json.load(open(bundle + "/manifest.json"))
         self.spec = parse(self.manifest["model"]["spec"])
-        self.w = {k: v.astype(f32) for k, v in read(weights + "/model.safetensors").items()}
-        self.golden = read(f"{bundle}/{args.numerics}.safetensors")
-        self.ids = read(bundle + "/input.safetensors")["p0.input_ids"]
+        self.w = {k: v.astype(f32) for k, v in load(weights + "/model.safetensors")[0].items()}
+        self.golden, _ = load(f"{bundle}/{args.numerics}.safetensors")
+        self.ids = load(bundle + "/input.safetensors")[0]["p0.input_ids"]
         self.half = args.numerics == "bf16"
         if self.half:
             self.w = {k: bf16(v) for k, v in self.w.items()}
@@ -401,7 +369,7 @@ class Engine:
         if self.args.forced:
             file = self.manifest["files"][self.args.numerics + ".safetensors"]
             metadata.update(forced=self.args.forced, forced_with=file["xxh3"])
-        write(path, shaped, metadata)
+        save(path, shaped, metadata, dtype="F32")
 
 
 NAMES = """heads_transposed kv_map experts_swapped router_bf16 scale_missing scale_twice rope_theta
