@@ -9,7 +9,6 @@
  */
 #include "golden/golden_impl.h"
 
-
 #include <math.h>
 #include <string.h>
 
@@ -101,9 +100,9 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
     core_status status =
         ref_forward(model, &gold->batch, &groups, &sink, &stats);
     if (status == CORE_OK && numerics == CORE_EXACT && !isfinite(stats.bits))
-        status = core_fail(CORE_E_INPUT,
-                           "%s: a sum overflows, or is over a NaN",
-                           stats.not_exact);
+        status =
+            core_fail(CORE_E_INPUT, "%s: a sum overflows, or is over a NaN",
+                      stats.not_exact);
     if (status == CORE_OK && numerics == CORE_EXACT && !stats.exact)
         status = core_fail(CORE_E_EXACT,
                            "%s: a sum does not fit the 53 bits of exact mode; "

@@ -40,10 +40,11 @@ core_status gold__read_manifest(json_t **root, gold_origin *origin,
                        "files", &files) != 0)
         status = core_fail(CORE_E_FORMAT, "%s: %s", path, error.text);
     else if (strcmp(schema, GOLD_SCHEMA) != 0)
-        status = core_fail(CORE_E_FORMAT,
-                           "%s: expected schema " GOLD_SCHEMA ", found %.80s; make "
-                           "the golden anew",
-                           path, schema);
+        status =
+            core_fail(CORE_E_FORMAT,
+                      "%s: expected schema " GOLD_SCHEMA ", found %.80s; make "
+                      "the golden anew",
+                      path, schema);
     else if (strcmp(who, "self") != 0 && strcmp(who, "oracle") != 0)
         status = core_fail(CORE_E_FORMAT,
                            "%s: origin: expected self or oracle, found '%.80s'",

@@ -284,7 +284,6 @@ static void see_choice(har_watch *watch, har_tap_watch *w, int64_t i,
 
 /* --- observing --- */
 
-
 static har_rule rule_of(const har_watch *watch)
 {
     har_rule rule = {HAR_RULE_BITS, 0.0};
@@ -312,8 +311,7 @@ static void keep_bad_row(har_watch *watch, const har_tap_watch *w,
     if (watch->mode != HAR_FORCED || w->diff.n_bad == n_bad)
         return;
     har_kept_row(&watch->kept, w - watch->tap, piece->row_ids[i], piece->col0,
-                 piece->n_col,
-                 w->is_int ? NULL : piece->values + i * piece->ld,
+                 piece->n_col, w->is_int ? NULL : piece->values + i * piece->ld,
                  w->is_int ? piece->ints + i * piece->ld : NULL);
 }
 
@@ -378,8 +376,7 @@ static void take_dealt(const har_tap_watch *w, const par_piece *piece,
 {
     const int64_t at = piece->row_ids[i] * w->n_col + piece->col0;
     for (int64_t j = 0; w->is_int && j < piece->n_col; j++)
-        piece->ints[i * piece->ld + j] =
-            core_st_int(w->expected, at + j);
+        piece->ints[i * piece->ld + j] = core_st_int(w->expected, at + j);
     if (!w->is_int)
         core_st_read(w->expected, at, piece->n_col,
                      piece->values + i * piece->ld);

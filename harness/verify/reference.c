@@ -206,8 +206,8 @@ static core_status run_exercise(har_reference *out, const maker *m,
         memcpy(ids_of(&out->batch), deal->id,
                (size_t)(deal->n_b * deal->n_t) * sizeof *deal->id);
     CORE_TRY(create(&file, m, out->path, &out->batch));
-    core_status status = run(m, &out->batch, &dealt, file, &stats, &overflow,
-                             NULL);
+    core_status status =
+        run(m, &out->batch, &dealt, file, &stats, &overflow, NULL);
     if (status == CORE_OK && overflow.is_found)
         snprintf(out->no_exercise, sizeof out->no_exercise, "%s overflows",
                  core_tap_name(overflow.tap, name));

@@ -66,11 +66,10 @@ static void fill(const core_st_tensor *to, const gold_switch_output *o,
         memset(to->data, 0, to->bytes);
         for (int64_t i = 0; i < from->n; i++)
             if (core_st_int(from, i) >= 0)
-                memcpy(
-                    (char *)to->data +
-                        (size_t)(i * spec->n_e + core_st_int(expert, i)) *
-                            sizeof one,
-                    &one, sizeof one);
+                memcpy((char *)to->data +
+                           (size_t)(i * spec->n_e + core_st_int(expert, i)) *
+                               sizeof one,
+                       &one, sizeof one);
     } else {
         core_assert(from->bytes == to->bytes);
         memcpy(to->data, from->data, to->bytes);

@@ -179,8 +179,8 @@ static void name_experts(har_pass *pass, const core_tapfile *file)
         const core_tap idx = {CORE_TAP_TOPK_IDX, t->tap.layer};
         if (t->first_rank >= 0 &&
             core_tap_row_kind(t->tap.kind) == CORE_ROWS_CHOICE)
-            t->expert = core_st_int(
-                core_tapfile_find(file, "", idx, false), t->diff.first.row);
+            t->expert = core_st_int(core_tapfile_find(file, "", idx, false),
+                                    t->diff.first.row);
     }
 }
 
@@ -205,8 +205,8 @@ static core_status watch_pass(rank_state *s, har_case_result *out,
     CORE_TRY(har_pass_agree(pass, s->comm, s->watch, v->live));
     pass->n_t = v->batch->n_t;
     name_experts(pass, v->file);
-    har_pass_diagnose(pass, s->comm, s->watch, s->job->weights,
-                      &s->layout.plan, v->batch->n_t);
+    har_pass_diagnose(pass, s->comm, s->watch, s->job->weights, &s->layout.plan,
+                      v->batch->n_t);
     out->n_pass++;
     return CORE_OK;
 }
