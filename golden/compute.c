@@ -84,7 +84,7 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                             const core_weights *weights, core_numerics numerics,
                             const gold_options *options, gold_summary *summary)
 {
-    const bool rounds = gold__roundoff(numerics) > 0.0;
+    const bool rounds = gold__rounds(numerics);
     showing progress = {options, numerics, 0,
                         rounds ? 1 + n_draws(&pass->spec) : 1};
     const ref_options ref = {
@@ -119,10 +119,12 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
 
 /* The row whose tolerance is the largest part of its largest magnitude. */
 static void summarise(gold_summary *summary, const gold__taps *taps,
-                      double roundoff)
+                      core_numerics numerics)
 {
     for (int64_t i = 0; i < taps->n; i++) {
         const gold__tap *t = &taps->at[i];
+        const double roundoff =
+            gold__roundoff(core_tap_numerics(numerics, t->tap.kind));
         const double *spread = t->spread[REF_FREE].largest;
         for (int64_t r = 0; spread != NULL && r < t->n_row; r++) {
             double largest = 0.0;
@@ -142,7 +144,7 @@ core_status gold__compute(const gold_case *gold, core_weights *weights,
                           core_numerics numerics, const gold_options *options,
                           const char *path, gold_summary *summary)
 {
-    const double roundoff = gold__roundoff(numerics);
+    const bool rounds = gold__rounds(numerics);
     const int n_pass = gold->spec.n_h > 0 ? 1 : 2;
     const core_dropped rule[] = {CORE_DROPPED_ZERO, CORE_DROPPED_PASSTHROUGH};
     gold_summary seen = {0};
@@ -154,12 +156,12 @@ core_status gold__compute(const gold_case *gold, core_weights *weights,
             pass[i].spec.capacity.dropped = rule[i];
         status = gold__taps_make(&pass[i].taps, &pass[i].spec,
                                  gold->batch.n_b * gold->batch.n_t,
-                                 gold->all_taps, roundoff > 0.0);
+                                 gold->all_taps, rounds);
         if (status == CORE_OK)
             status =
                 run_pass(gold, &pass[i], weights, numerics, options, &seen);
-        if (status == CORE_OK && roundoff > 0.0)
-            summarise(&seen, &pass[i].taps, roundoff);
+        if (status == CORE_OK && rounds)
+            summarise(&seen, &pass[i].taps, numerics);
     }
     if (status == CORE_OK)
         status = gold__write_outputs(gold, pass, numerics, path);

@@ -113,9 +113,12 @@ CORE_NODISCARD core_status gold__taps_are_finite(const gold__taps *taps);
 
 /* --- tolerance.c --- */
 
-/* Half the distance from 1 to the next stored number: 2^-24 for fp32; 0 where
- * tolerances make no sense (exact, and fp64, which is the truth).            */
+/* Half the distance from 1 to the next number that out stores: 2^-24 for fp32;
+ * 0 for exact and doubles.                                                   */
 double gold__roundoff(core_numerics numerics);
+
+/* False where tolerances make no sense: exact, and fp64, which is the truth. */
+bool gold__rounds(core_numerics numerics);
 
 /* out[n_row] = tolerance of each row of a tap with a spread, for its elements
  * or (rms) for its root mean square error.                                   */

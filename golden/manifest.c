@@ -85,7 +85,7 @@ static json_t *numerics_entry(core_numerics numerics)
             json_pack("{s:f, s:f, s:f, s:i}", "activations", CORE_STEP_ACT,
                       "probabilities", CORE_STEP_PROB, "cos_sin",
                       CORE_STEP_TABLE, "weight_bits", CORE_WEIGHT_BITS));
-    if (roundoff > 0.0) {
+    if (gold__rounds(numerics)) {
         json_object_set_new(entry, "unit_roundoff", json_real(roundoff));
         json_object_set_new(entry, "tolerance",
                             json_pack("{s:i, s:f, s:i}", "draws",

@@ -31,10 +31,14 @@ typedef struct output {
 typedef struct output_list {
     const gold_case *gold;
     core_numerics numerics;
-    double roundoff;
     int64_t n;
     output *at;
 } output_list;
+
+static double roundoff_of(const output_list *list, const gold__tap *tap)
+{
+    return gold__roundoff(core_tap_numerics(list->numerics, tap->tap.kind));
+}
 
 static bool fits_float(const gold__tap *tap)
 {
@@ -50,7 +54,8 @@ static core_dtype dtype_of(const output_list *list, const gold__tap *tap)
     if (tap->ints != NULL)
         return CORE_DTYPE_I64;
     const bool narrow =
-        list->numerics == CORE_EXACT ? fits_float(tap) : list->roundoff > 0.0;
+        list->numerics == CORE_EXACT ? fits_float(tap)
+                                     : roundoff_of(list, tap) > 0.0;
     return narrow ? CORE_DTYPE_F32 : CORE_DTYPE_F64;
 }
 
@@ -165,7 +170,8 @@ static void fill(const output_list *list, const output *o,
         memcpy(to->data, o->tap->margin, to->bytes);
         break;
     case TOLERANCE:
-        gold__tolerance(to->data, o->tap, o->forcing, o->rms, list->roundoff);
+        gold__tolerance(to->data, o->tap, o->forcing, o->rms,
+                        roundoff_of(list, o->tap));
         break;
     }
 }
@@ -204,7 +210,7 @@ core_status gold__write_outputs(const gold_case *gold, const gold__pass *passes,
     const int64_t n_max = n_each * (passes[0].taps.n + GOLD_N_SWITCH_OUTPUTS);
     void *memory = NULL;
     CORE_TRY(core_alloc(&memory, n_max, sizeof(output), path));
-    output_list list = {gold, numerics, gold__roundoff(numerics), 0, memory};
+    output_list list = {gold, numerics, 0, memory};
     if (gold->spec.n_h > 0)
         list_model(&list, passes);
     else

@@ -29,6 +29,11 @@ double gold__roundoff(core_numerics numerics)
     return 0.0;
 }
 
+bool gold__rounds(core_numerics numerics)
+{
+    return core_coarsest_roundoff(numerics) > core_store_roundoff(CORE_FP64);
+}
+
 void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
                      double roundoff)
 {
