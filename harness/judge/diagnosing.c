@@ -161,7 +161,9 @@ static void look(har__pass *p, const har_yard_tap *tap, const rows *wrong)
         .row = wrong->row,
         .found = wrong->found,
         .allowed = wrong->allowed,
-        .numerics = numerics,
+        .numerics = tap->name.is_tap
+                        ? core_tap_numerics(numerics, tap->name.tap.kind)
+                        : numerics,
         .spec = yard->spec.n_l > 0 ? &yard->spec : NULL,
         .weights = model.weights,
         .self = &from,

@@ -263,7 +263,7 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
                  (long long)t->n_excluded, (long long)t->n_row);
     if (t->verdict == HAR_FAIL && t->is_judged &&
         is_left && !has_finding(p, i_tap))
-        t->bits = har__grade_bits(p);
+        t->bits = har__grade_bits(p, tap);
     if (p->judged->forced_routing && har_is_choice(tap) &&
         t->verdict != HAR_FAIL) {
         t->is_judged = false;

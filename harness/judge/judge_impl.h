@@ -57,7 +57,7 @@ bool har__judge_row(har__pass *pass, int64_t i_tap, int64_t row, har_spot *spot,
 /* Take the row in found[] into the grade of the tap; the tap's bits if its
  * errors look like rounding, else 0.                                 [local] */
 void har__grade_row(har__pass *pass, const har_yard_tap *tap, double allowed);
-double har__grade_bits(const har__pass *pass);
+double har__grade_bits(const har__pass *pass, const har_yard_tap *tap);
 
 /* Take a row of the logits, in expected[] and found[], into the figures.
  *                                                                    [local] */
