@@ -105,12 +105,17 @@ static double neighbour(const ref__run *run, double y, bool away)
     return z;
 }
 
+bool ref_turns(core_numerics numerics, const ref_draw *draw)
+{
+    return !draw->stated && draw->run % 4 == 0 &&
+           core_store_roundoff(numerics) > 0x1p-24;
+}
+
 void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
                int64_t first, int64_t n, double *y)
 {
     enum { BITS = 3, IN_WORD = 10, IN_BLOCK = 4 * IN_WORD };
-    if (run->draw == NULL || run->draw->stated || run->draw->run % 4 != 0 ||
-        core_store_roundoff(run->numerics) <= 0x1p-24 ||
+    if (run->draw == NULL || !ref_turns(run->numerics, run->draw) ||
         is_copy(run->spec, kind))
         return;
     const uint64_t turns = UINT64_C(1) << 48;
