@@ -10,14 +10,14 @@ jq '[.taps[] | .relative_rms]' index_put.json >put
 jq '[.taps[] | .relative_rms]' index_add.json >add
 ! cmp -s put add || fail 'index_put and index_add are one run'
 
-# and a combine without one of the eight experts is found in such a run
+# and a combine without the first of the eight experts is found in such a run
 cat >drop.py <<'END'
 import sys
 sys.path.insert(0, sys.argv[1] + "/../cli")
 import foreign as f
 import numpy as np
 tensors, meta = f.load(sys.argv[1] + "/torch/index_put.safetensors")
-w = tensors["p0.layers.0.topk_weight"].reshape(2, 6, -1)[:, :, -1:]
+w = tensors["p0.layers.0.topk_weight"].reshape(2, 6, -1)[:, :, :1]
 tensors["p0.layers.0.ffn_out"] = tensors["p0.layers.0.ffn_out"] * (1 - w)
 f.save("drop.st", tensors, meta, dtype="BF16")
 END
