@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum output_kind { TAP, DISPATCH, MARGIN, TOLERANCE } output_kind;
+typedef enum output_kind { TAP, DISPATCH, MARGIN, TOLERANCE, SLOPE } output_kind;
 
 typedef struct output {
     output_kind kind;
@@ -70,6 +70,24 @@ static void append(output_list *list, const gold__pass *pass, output_kind kind,
     snprintf(o->name, sizeof o->name, GOLD_PREFIX "%s%s", name, suffix);
 }
 
+/* How large a slope may be, one number for each way to force. */
+static void append_slopes(output_list *list, const gold__pass *pass,
+                          const gold__tap *tap, const char *name)
+{
+    static const char *const suffix[GOLD__FORCINGS] = {
+        [REF_LAYER] = ".layer.slope_tolerance",
+        [REF_BLOCK] = ".block.slope_tolerance"};
+    const core_st_tensor one = {
+        .dtype = CORE_DTYPE_F32, .n_dim = 1, .shape = {1}};
+    for (int f = REF_LAYER; f < GOLD__FORCINGS; f++) {
+        if (tap->spread[f].largest == NULL ||
+            !gold_has_slope(&pass->spec, tap->tap))
+            continue;
+        append(list, pass, SLOPE, tap, one, name, suffix[f]);
+        list->at[list->n - 1].forcing = f;
+    }
+}
+
 /* A tap and, where there are some, its tolerances. */
 static void append_tap(output_list *list, const gold__pass *pass,
                        const gold__tap *tap, core_st_tensor tensor,
@@ -89,6 +107,7 @@ static void append_tap(output_list *list, const gold__pass *pass,
         list->at[list->n - 1].forcing = i / 2;
         list->at[list->n - 1].rms = i % 2 != 0;
     }
+    append_slopes(list, pass, tap, name);
 }
 
 static void append_margin(output_list *list, const gold__pass *pass,
@@ -173,6 +192,10 @@ static void fill(const output_list *list, const output *o,
         gold__tolerance(to->data, o->tap, o->forcing, o->rms,
                         roundoff_of(list, o->tap));
         break;
+    case SLOPE:
+        *(float *)to->data = gold__slope_tolerance(
+            o->tap, o->forcing, roundoff_of(list, o->tap));
+        break;
     }
 }
 
@@ -206,7 +229,7 @@ static core_status write_list(const output_list *list, const char *path)
 core_status gold__write_outputs(const gold_case *gold, const gold__pass *passes,
                                 core_numerics numerics, const char *path)
 {
-    const int64_t n_each = 1 + 2 * GOLD__FORCINGS; /* or a margin */
+    const int64_t n_each = 1 + 3 * GOLD__FORCINGS; /* or a margin */
     const int64_t n_max = n_each * (passes[0].taps.n + GOLD_N_SWITCH_OUTPUTS);
     void *memory = NULL;
     CORE_TRY(core_alloc(&memory, n_max, sizeof(output), path));

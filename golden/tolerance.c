@@ -52,6 +52,15 @@ void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
     }
 }
 
+float gold__slope_tolerance(const gold__tap *tap, int forcing, double roundoff)
+{
+    const double tolerance =
+        fmax(GOLD__SLOPE_FACTOR * tap->spread[forcing].slope,
+             GOLD__LEAST_UNITS * 2.0 * roundoff);
+    const float stored = (float)tolerance;
+    return (double)stored < tolerance ? nextafterf(stored, FLT_MAX) : stored;
+}
+
 /* margin[] of one layer's choices, from the scores that were compared. */
 static core_status layer_margins(gold__tap *chosen, const gold__taps *taps,
                                  const core_spec *spec,

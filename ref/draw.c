@@ -111,12 +111,18 @@ static double neighbour(core_numerics numerics, double y, bool away)
     return z;
 }
 
+bool ref_turns(core_numerics numerics, const ref_draw *draw)
+{
+    return !draw->stated && draw->run % 4 == 0 &&
+           core_coarsest_roundoff(numerics) > 0x1p-24;
+}
+
 void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
                int64_t first, int64_t n, double *y)
 {
     enum { BITS = 3, IN_WORD = 10, IN_BLOCK = 4 * IN_WORD };
     const core_numerics numerics = core_tap_numerics(run->numerics, kind);
-    if (run->draw == NULL || run->draw->stated || run->draw->run % 4 != 0 ||
+    if (run->draw == NULL || !ref_turns(run->numerics, run->draw) ||
         core_store_roundoff(numerics) <= 0x1p-24 ||
         is_copy(run->spec, kind))
         return;
@@ -144,7 +150,7 @@ void ref__turn_operand(const ref__run *run, core_slot slot, double *x,
                        int64_t n_row, int64_t n_k)
 {
     const core_numerics numerics = core_numerics_of(run->numerics, slot);
-    if (run->draw == NULL || run->draw->stated || run->draw->run % 4 != 0)
+    if (run->draw == NULL || !ref_turns(run->numerics, run->draw))
         return;
     for (int64_t i = 0; i < n_row; i++) {
         double *row = x + i * n_k;
