@@ -85,9 +85,13 @@ static core_status draw(const gold_feed *feed, gold__pass *pass,
                         gold_summary *summary)
 {
     const core_numerics numerics = progress->numerics;
+    /* one operand that falls the other way makes more of a slope, and leans
+     * further, than all else does, and so seldom that no draw tells how far */
+    const bool sums_tell =
+        feed->draw.forcing != REF_FREE && !core_rounds_operands(numerics);
     gold_directions directions = {0, NULL};
     core_status status = CORE_OK;
-    if (feed->draw.forcing != REF_FREE)
+    if (sums_tell)
         status = gold_directions_make(&directions, feed);
     for (int i = 0; i < GOLD__DRAWS && status == CORE_OK; i++) {
         ref_draw drawn = feed->draw;
@@ -95,8 +99,10 @@ static core_status draw(const gold_feed *feed, gold__pass *pass,
         gold__measuring measuring = {.taps = &pass->taps,
                                      .spec = &pass->spec,
                                      .forcing = feed->draw.forcing};
-        if (drawn.forcing != REF_FREE && !ref_turns(numerics, &drawn))
+        const bool turns = ref_turns(numerics, &drawn);
+        if (sums_tell && !turns)
             measuring.directions = &directions;
+        measuring.turns_operands = turns && gold__turns_operands(numerics);
         const core_tap_sink sink = gold__spread_sink(&measuring);
         progress->i_pass++;
         status = ref_forward_drawn(model, feed->batch, &feed->groups, &drawn,

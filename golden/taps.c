@@ -191,10 +191,11 @@ static void measure(void *self, core_tap tap, const double *values,
     gold__measuring *m = self;
     gold__tap *t = gold__taps_find(m->taps, tap);
     gold__spread *spread = &t->spread[m->forcing];
+    const double weight = m->turns_operands ? 1.0 / GOLD__FACTOR : 1.0;
     for (int64_t r = 0; r < t->n_row; r++) {
         double sum = 0.0;
         for (int64_t i = r * t->n_col; i < (r + 1) * t->n_col; i++) {
-            const double d = fabs(values[i] - t->v[i]);
+            const double d = weight * fabs(values[i] - t->v[i]);
             raise(&spread->largest[r], d);
             sum += d * d;
         }
