@@ -239,7 +239,7 @@ static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
                           double *v)
 {
     const core_spec *s = &p->spec;
-    const int64_t n_dh = s->n_dh, n_dv = core_spec_n_dv(s);
+    const int64_t n_dh = s->n_dh, n_dv = core_spec_heads_of(s, 0).n_dv;
     const bool latent = s->n_kv_rank > 0;
     const int64_t n_dn = latent ? n_dh - s->n_rot : 0;
     const int64_t g = h * s->n_g / s->n_h;
@@ -262,9 +262,10 @@ static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
 static double of_context(const pass *p, int64_t t, int64_t c)
 {
     const core_spec *s = &p->spec;
-    const int64_t n_dh = s->n_dh, n_dv = core_spec_n_dv(s), h = c / n_dv;
+    const int64_t n_dh = s->n_dh, n_dv = core_spec_heads_of(s, 0).n_dv,
+                  h = c / n_dv;
     const int64_t first = t / T * T, lo = core_spec_first_key(s, p->l, t % T);
-    const double scale = core_spec_score_scale(s);
+    const double scale = core_spec_heads_of(s, 0).scale;
     const double *q = row(p, queries(p), t) + h * n_dh;
     const double sink = s->sinks ? weight(p, CORE_W_SINKS, 0, h) : -HUGE_VAL;
     double e[T] = {0.0}, abs_v[T],
@@ -519,7 +520,7 @@ static double pair_of(const pass *p, core_tap_kind kind, int64_t t, int64_t c)
 {
     const core_spec *s = &p->spec;
     const bool latent = s->n_kv_rank > 0, of_q = kind == CORE_TAP_Q_ROPE;
-    const int64_t n_rot = core_spec_n_rot(s), half = n_rot / 2;
+    const int64_t n_rot = core_spec_heads_of(s, 0).n_rot, half = n_rot / 2;
     const int64_t n_dh = latent && !of_q ? n_rot : s->n_dh;
     const core_tap_kind normed = of_q ? CORE_TAP_Q_NORM : CORE_TAP_K_NORM;
     const double *x = of_q || !latent ? row(p,
