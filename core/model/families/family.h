@@ -44,7 +44,6 @@ typedef struct core__family {
     core__head_rule head;
     bool no_rope;                /* the file says nothing of rope             */
     bool partial_rope;           /* a part of a head may be rotated           */
-    const char *quantised;       /* the quant_method that may be, or NULL     */
     const core__place *own;      /* or NULL                                   */
     const core__rename *renames; /* the first that applies does; or NULL      */
     const char *dense, *shared;  /* prefixes of the two MLPs, NULL: has none  */
@@ -82,8 +81,5 @@ CORE_NODISCARD core_status core__get_groups(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
                                                bool renormalise);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
-/* Refuses quantised files but those of `method` (NULL: all).                 */
-CORE_NODISCARD core_status core__get_quantisation(core__reader r,
-                                                  const char *method);
 
 #endif
