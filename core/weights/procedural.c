@@ -42,7 +42,7 @@ typedef struct procedural {
 typedef struct scale {
     double offset; /* 0, or 1 for norms                                       */
     double step;
-    int cut; /* bits fewer than 11                                      */
+    int cut;       /* bits fewer than 11                                      */
 } scale;
 
 /* GROUP blocks at once: four arrays that the compiler keeps in vectors. */
@@ -146,48 +146,12 @@ static const struct {
     double gain;
     scale fixed;
 } VALUES[CORE_N_WEIGHT_KINDS] = {
-#define VALUES_MATRIX(gain)                                                    \
-    {                                                                          \
-        gain,                                                                  \
-        {                                                                      \
-            0.0, 0.0, 0                                                        \
-        }                                                                      \
-    }
-#define VALUES_NORM                                                            \
-    {                                                                          \
-        0.0,                                                                   \
-        {                                                                      \
-            1.0, 0x1p-10, 3                                                    \
-        }                                                                      \
-    } /* 1 +- 255/1024 */
-#define VALUES_DECAY                                                           \
-    {                                                                          \
-        0.0,                                                                   \
-        {                                                                      \
-            -1.0, 0x1p-10, 3                                                   \
-        }                                                                      \
-    }
-#define VALUES_SMALL                                                           \
-    {                                                                          \
-        0.0,                                                                   \
-        {                                                                      \
-            0.0, 0x1p-14, 0                                                    \
-        }                                                                      \
-    } /* beside scores in (0, 1) */
-#define VALUES_TABLE                                                           \
-    {                                                                          \
-        0.0,                                                                   \
-        {                                                                      \
-            0.0, 0x1p-10, 0                                                    \
-        }                                                                      \
-    } /* +-2, deviation 1.15 */
-#define VALUES_BIAS                                                            \
-    {                                                                          \
-        0.0,                                                                   \
-        {                                                                      \
-            0.0, 0x1p-12, 0                                                    \
-        }                                                                      \
-    } /* +-1/2, 0.29 */
+#define VALUES_MATRIX(gain) {gain, {0.0, 0.0, 0}}
+#define VALUES_NORM {0.0, {1.0, 0x1p-10, 3}}   /* 1 +- 255/1024 */
+#define VALUES_DECAY {0.0, {-1.0, 0x1p-10, 3}}
+#define VALUES_SMALL {0.0, {0.0, 0x1p-14, 0}}  /* beside scores in (0, 1) */
+#define VALUES_TABLE {0.0, {0.0, 0x1p-10, 0}}  /* +-2, deviation 1.15 */
+#define VALUES_BIAS {0.0, {0.0, 0x1p-12, 0}}   /* +-1/2, 0.29 */
 #define VALUES_ROW(kind, scope, name, here, rows, cols, values, ...)           \
     VALUES_##values,
     CORE_WEIGHT_LIST(VALUES_ROW)
