@@ -49,7 +49,7 @@ static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu", "gelu",           "gelu_tanh",
                                    "relu", "clamped_swiglu", NULL};
-static const char *const NORMS[] = {"rms", "layer", NULL};
+static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
 static const char *const POSITIONS[] = {"rope", "none", NULL};
