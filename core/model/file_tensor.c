@@ -57,6 +57,13 @@ core_layout core_file_tensor(const core_spec *spec, core_weight id,
     return at.layout;
 }
 
+core_blocks core_file_blocks(const core_spec *spec, core_weight_kind kind)
+{
+    const core__family *family = core__family_of(spec->family);
+    return family->blocks != NULL ? family->blocks(spec, kind)
+                                  : (core_blocks){0, 0, 0};
+}
+
 /* Files may hold, beyond the last layer, one that predicts further tokens. */
 static bool is_beyond_last_layer(const core_spec *spec, const char *name)
 {
