@@ -189,6 +189,8 @@ static float act(core_act kind, float z)
         return 0.5f * z *
                (1.0f + tanhf((float)(M_SQRT1_2 * M_2_SQRTPI) *
                              (z + 0.044715f * (z * z * z))));
+    case CORE_ACT_RELU2:
+        return fmaxf(z, 0.0f) * fmaxf(z, 0.0f);
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exists as a gated form only */
         break;

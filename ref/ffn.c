@@ -114,6 +114,8 @@ static void bound_row(const ref__run *run, float *bound, const double *gate,
     const core_act act = run->spec->act;
     if (act == CORE_ACT_CLAMPED_SWIGLU)
         ref__bound_clamped(run->u, bound, gate, up, a, n);
+    else if (act == CORE_ACT_RELU2)
+        ref__bound_relative(run->u, bound, a, n, REF__ROUNDS_PRODUCT);
     else
         ref__bound_act(run->u, bound, gate, up, a, n, act);
 }

@@ -166,7 +166,9 @@ static bool is_exempt(const core_spec *spec, core_tap tap)
 /* relu makes zeros; but not nothing else. */
 static bool may_be_sparse(const core_spec *spec, core_tap tap)
 {
-    return spec->act == CORE_ACT_RELU &&
+    const bool cuts =
+        spec->act == CORE_ACT_RELU || spec->act == CORE_ACT_RELU2;
+    return cuts &&
            (tap.kind == CORE_TAP_EXPERT_ACT || tap.kind == CORE_TAP_MLP_ACT);
 }
 

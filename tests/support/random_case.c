@@ -76,6 +76,16 @@ static void roll_latent(dice *d, core_spec *spec)
     spec->n_rot = 2 * roll(d, 1, spec->n_dh / 2 - 1);
 }
 
+/* Layers of one part alone. */
+static void roll_parts(dice *d, core_spec *spec)
+{
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (one_in(d, 3))
+            spec->mixer[l] = CORE_N_MIXERS;
+        else if (one_in(d, 3))
+            spec->ffn[l] = CORE_FFN_NONE;
+}
+
 /* What latent attention does not have. */
 static void roll_queries(dice *d, core_spec *spec)
 {
@@ -156,9 +166,10 @@ static void roll_router(dice *d, core_spec *spec)
 static void roll_experts(dice *d, core_spec *spec)
 {
     spec->gated = one_in(d, 2);
-    spec->act = !spec->gated    ? CORE_ACT_GELU
-                : one_in(d, 3) ? CORE_ACT_CLAMPED_SWIGLU
-                               : CORE_ACT_SILU;
+    if (spec->gated)
+        spec->act = one_in(d, 3) ? CORE_ACT_CLAMPED_SWIGLU : CORE_ACT_SILU;
+    else
+        spec->act = one_in(d, 3) ? CORE_ACT_RELU2 : CORE_ACT_GELU;
     spec->bias_ffn = one_in(d, 2);
     spec->shared_gate = one_in(d, 2);
 }
@@ -183,6 +194,8 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_attention(d, spec);
     if (one_in(d, 4))
         roll_mamba(d, spec);
+    if (one_in(d, 4))
+        roll_parts(d, spec);
     roll_router(d, spec);
     roll_experts(d, spec);
     roll_ends(d, spec);
