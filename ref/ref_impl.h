@@ -467,7 +467,7 @@ typedef struct ref__tapbuf {
 typedef struct ref__ffn {
     core_weight_kind w_gate, w_up, w_down;
     core_tap_kind t_gate, t_up, t_act, t_out;
-    int64_t n_f;
+    int64_t n_d, n_f; /* columns of rows in and out, and inside               */
     ref__tapbuf gate, up, act, out; /* out.v is always there                  */
     double *hidden;                 /* [group rows, n_f]                      */
     int64_t group_rows;

@@ -136,6 +136,11 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer)
     return 0;
 }
 
+int64_t core_spec_n_de(const core_spec *spec)
+{
+    return spec->n_de > 0 ? spec->n_de : spec->n_d;
+}
+
 int core_spec_count_moe(const core_spec *spec, int first, int end)
 {
     int n = 0;

@@ -130,6 +130,7 @@ typedef struct core_spec {
     int64_t n_l, n_d, n_h, n_g, n_dh; /* n_h == 0: no attention, embedding,
                                        * final norm or head (Switch layer)    */
     int64_t n_e, n_k, n_f, n_v;
+    int64_t n_de;                     /* columns that experts read and write, 0: D */
     int64_t n_f_shared;               /* shared expert's inner size, 0: none  */
     int64_t n_f_dense;                /* dense layers' inner size, 0: none    */
     uint8_t ffn[CORE_MAX_LAYERS];     /* core_ffn of each layer               */
@@ -217,6 +218,9 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
 /* Inner size of the layer's tensor-parallel MLP: a dense layer, or the shared
  * expert of an MoE layer; 0: it has none.                            [local] */
 int64_t core_spec_n_mlp(const core_spec *spec, int layer);
+
+/* Columns of the rows that travel to the experts and back.           [local] */
+int64_t core_spec_n_de(const core_spec *spec);
 
 /* Number of MoE layers in [first, end).                              [local] */
 int core_spec_count_moe(const core_spec *spec, int first, int end);

@@ -165,6 +165,7 @@ static const field FIELDS[] = {
     {"experts", FIELD_I64, AT(n_e), NULL, NULL, false},
     {"experts_per_token", FIELD_I64, AT(n_k), NULL, NULL, false},
     {"expert_inner", FIELD_I64, AT(n_f), NULL, NULL, false},
+    {"expert_width", FIELD_I64, AT(n_de), NULL, NULL, true},
     {"shared_inner", FIELD_I64, AT(n_f_shared), NULL, NULL, false},
     {"dense_inner", FIELD_I64, AT(n_f_dense), NULL, NULL, false},
     {"vocabulary", FIELD_I64, AT(n_v), NULL, NULL, false},

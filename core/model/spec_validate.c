@@ -164,6 +164,7 @@ static core_status check_experts(const core_spec *spec)
     CORE_TRY(
         core__check_size(spec, "experts_per_token", spec->n_k, 1, spec->n_e));
     CORE_TRY(core__check_size(spec, "expert_inner", spec->n_f, 1, most));
+    CORE_TRY(core__check_size(spec, "expert_width", spec->n_de, 0, most));
     CORE_TRY(core__check_size(spec, "shared_inner", spec->n_f_shared, 0, most));
     CORE_TRY(core__check_size(spec, "dense_inner", spec->n_f_dense, 0, most));
     CORE_FAIL_IF(spec->act == CORE_ACT_CLAMPED_SWIGLU && !spec->gated,
@@ -175,6 +176,10 @@ static core_status check_experts(const core_spec *spec)
         spec->weigh_input && spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH,
         CORE_E_SPEC, "%s: router.weigh_input does not go with passthrough",
         spec->name);
+    CORE_FAIL_IF(spec->n_de > 0 &&
+                     spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH,
+                 CORE_E_SPEC, "%s: expert_width does not go with passthrough",
+                 spec->name);
     CORE_TRY(check_router(spec));
     CORE_FAIL_IF(spec->twin_expert != -1 && (spec->twin_expert < 0 ||
                                              spec->twin_expert > spec->n_e - 2),

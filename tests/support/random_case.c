@@ -44,6 +44,7 @@ static void roll_sizes(dice *d, core_spec *spec)
     spec->n_dh = 2 * roll(d, 2, 6);
     spec->n_f = roll(d, 7, 30);
     spec->n_v = roll(d, 19, 70);
+    spec->n_de = one_in(d, 4) ? roll(d, 6, 33) : 0;
     spec->n_f_shared = one_in(d, 2) ? roll(d, 7, 20) : 0;
     spec->n_f_dense = 0;
     memset(spec->ffn, CORE_FFN_MOE, sizeof spec->ffn);

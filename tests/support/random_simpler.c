@@ -127,6 +127,8 @@ static void top_1(random_case *c)
     c->spec.renormalise = false;
 }
 
+static void no_narrow(random_case *c) { c->spec.n_de = 0; }
+
 static void no_shared(random_case *c)
 {
     c->spec.n_f_shared = 0;
@@ -187,7 +189,7 @@ static const simplify STEP[] = {
     no_embed_scale, no_residual,    no_divisor,     no_tie,
     no_qkv_bias,    no_o_bias,      no_router_bias, no_ffn_bias,
     no_head_bias,   no_conv_bias,   no_proj_bias,   no_drops,
-    both_parts,
+    both_parts,     no_narrow,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

@@ -168,6 +168,11 @@ static bool only_feeds(const random_case *c, int l)
     return core_spec_mixer(&c->spec, l) == CORE_N_MIXERS;
 }
 
+static bool narrows(const random_case *c, int l)
+{
+    return core_spec_is_moe(&c->spec, l) && c->spec.n_de > 0 && c->plan.tp > 1;
+}
+
 static bool squares(const random_case *c, int l)
 {
     return core_spec_has_ffn(&c->spec, l) && c->spec.act == CORE_ACT_RELU2;
@@ -232,7 +237,7 @@ static const struct {
     ROW(is_dense),        ROW(is_dense_by_replica), ROW(clamps),
     ROW(is_layernorm),    ROW(scales),              ROW(has_head_bias),
     ROW(is_placed),       ROW(is_padded),           ROW(only_mixes),
-    ROW(only_feeds),      ROW(squares),
+    ROW(only_feeds),      ROW(squares),             ROW(narrows),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };
