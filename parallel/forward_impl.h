@@ -329,6 +329,19 @@ void par__temper(par_model *m, int l);
 /* Every (row, head) of mine: w->context.                                     */
 void par__heads(par_model *m, const par_attention *attention, int l);
 
+/* convolution.c: channels [c0, c0 + n_c) of a weight [C, Kc]                 */
+typedef struct par__conv {
+    core_weight id;
+    int64_t c0, n_c, n_conv;
+    const double *w, *bias; /* [n_c, Kc], [n_c] or NULL                       */
+} par__conv;
+par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
+                         int64_t c1);
+/* act [n, n_c] = silu of u [n, n_c] convolved along its rows; two taps, one
+ * record.                                                                    */
+void par__convolve(par_model *m, const par__conv *c, const double *u,
+                   double *act, core_tap tap, core_tap act_tap);
+
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);

@@ -388,6 +388,22 @@ int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
                          int64_t hi, const uint8_t *mask, double scale,
                          double sink);
 
+/* ---- convolution.c ------------------------------------------------------- */
+
+/* Channels, each convolved along its row with weights of its own, then silu. */
+typedef struct ref__convolution {
+    core_weight_kind weight; /* [C, Kc]; it may have a bias                   */
+    core_tap_kind tap, act_tap;
+    const double *u; /* [N, C]                                                */
+    double *a;       /* [N, C] convolved, then activated                      */
+    int64_t n_c, n_conv;
+    double *w, *bias; /* [Kc, C], [C]                                         */
+} ref__convolution;
+
+/* Sizes of the layer's weight, and room for it.                              */
+void ref__convolution_take(ref__run *run, int layer, ref__convolution *c);
+void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
+
 /* ---- core/model/operators.h: an operator is the file of its name --------- */
 
 /* out [N, D] from xn, and the taps on the way; one of CORE_SHARED_LIST
