@@ -29,6 +29,10 @@ typedef struct core__view {
     int64_t offset, row_step, col_step;
 } core__view;
 
+/* Is that the shape of a tensor of such a layout?                    [local] */
+bool core__view_fits(const core_st_tensor *tensor, core_layout layout,
+                     const int64_t shape[2], int64_t n_e);
+
 /* The view of a weight [n_row, n_col] (of expert e of n_e) in `tensor`.
  *   scale  block scales of F8_E4M3 values, or NULL
  * Errors: E_WEIGHTS naming file and tensor: shape or element type.   [local] */

@@ -41,6 +41,14 @@ core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
         return (core__pattern){1, {2 * c}, 0, c, 1};
     case CORE_LAYOUT_LAST_COLS:
         return (core__pattern){1, {2 * c}, c, c, 1};
+    case CORE_LAYOUT_EVEN_ROWS:
+        return (core__pattern){2, {2 * r, c}, 0, 2 * c, 1};
+    case CORE_LAYOUT_ODD_ROWS:
+        return (core__pattern){2, {2 * r, c}, c, 2 * c, 1};
+    case CORE_LAYOUT_EVEN_COLS:
+        return (core__pattern){1, {2 * c}, 0, 2 * c, 2};
+    case CORE_LAYOUT_ODD_COLS:
+        return (core__pattern){1, {2 * c}, 1, 2 * c, 2};
     case CORE_LAYOUT_E_IN_OUT:
         return (core__pattern){3, {n_e, c, r}, e * n, 1, r};
     case CORE_LAYOUT_E_EVEN:
@@ -57,22 +65,43 @@ core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
         return (core__pattern){3, {n_e, 2 * r, c}, 2 * e * n, c, 1};
     case CORE_LAYOUT_E_BOTTOM:
         return (core__pattern){3, {n_e, 2 * r, c}, 2 * e * n + n, c, 1};
+    case CORE_LAYOUT_E_EVEN_ROWS:
+        return (core__pattern){3, {n_e, 2 * r, c}, 2 * e * n, 2 * c, 1};
+    case CORE_LAYOUT_E_ODD_ROWS:
+        return (core__pattern){3, {n_e, 2 * r, c}, 2 * e * n + c, 2 * c, 1};
     case CORE_LAYOUT_E_VECTOR:
         return (core__pattern){2, {n_e, c}, e * c, c, 1};
     case CORE_LAYOUT_E_VECTOR_EVEN:
         return (core__pattern){2, {n_e, 2 * c}, 2 * e * c, 2 * c, 2};
     case CORE_LAYOUT_E_VECTOR_ODD:
         return (core__pattern){2, {n_e, 2 * c}, 2 * e * c + 1, 2 * c, 2};
+    case CORE_LAYOUT_E_VECTOR_FIRST:
+        return (core__pattern){2, {n_e, 2 * c}, 2 * e * c, 2 * c, 1};
+    case CORE_LAYOUT_E_VECTOR_LAST:
+        return (core__pattern){2, {n_e, 2 * c}, 2 * e * c + c, 2 * c, 1};
     }
     return (core__pattern){2, {r, c}, 0, c, 1};
+}
+
+static bool has_shape(const core_st_tensor *tensor, int n_dim,
+                      const int64_t *shape)
+{
+    return tensor->n_dim == n_dim &&
+           memcmp(tensor->shape, shape, (size_t)n_dim * sizeof *shape) == 0;
+}
+
+bool core__view_fits(const core_st_tensor *tensor, core_layout layout,
+                     const int64_t shape[2], int64_t n_e)
+{
+    const core__pattern p = core__pattern_of(layout, shape, 0, n_e);
+    return has_shape(tensor, p.n_dim, p.shape);
 }
 
 static core_status check_shape(const core_st *file,
                                const core_st_tensor *tensor, int n_dim,
                                const int64_t *shape)
 {
-    if (tensor->n_dim == n_dim &&
-        memcmp(tensor->shape, shape, (size_t)n_dim * sizeof *shape) == 0)
+    if (has_shape(tensor, n_dim, shape))
         return CORE_OK;
     char found[CORE_ST_SHAPE_BYTES], wanted[CORE_ST_SHAPE_BYTES];
     CORE_FAIL(CORE_E_WEIGHTS, "%s: %s: shape [%s], spec wants [%s]",

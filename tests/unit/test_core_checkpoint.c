@@ -72,7 +72,15 @@ AT(at_right, (e * C + c) * 2 * R + R + r)
 AT(at_e_out_in, (e * R + r) * C + c)
 AT(at_top, (e * 2 * R + r) * C + c)
 AT(at_bottom, (e * 2 * R + R + r) * C + c)
+AT(at_even_rows, 2 * r * C + c)
+AT(at_odd_rows, (2 * r + 1) * C + c)
+AT(at_even_cols, 2 * c)
+AT(at_odd_cols, 2 * c + 1)
+AT(at_e_even_rows, (e * 2 * R + 2 * r) * C + c)
+AT(at_e_odd_rows, (e * 2 * R + 2 * r + 1) * C + c)
 AT(at_e_vector, e *C + c)
+AT(at_vector_first, e * 2 * C + c)
+AT(at_vector_last, e * 2 * C + C + c)
 AT(at_vector_even, e * 2 * C + 2 * c)
 AT(at_vector_odd, e * 2 * C + 2 * c + 1)
 
@@ -95,6 +103,14 @@ static const layout_case LAYOUTS[] = {
     {CORE_LAYOUT_E_VECTOR, true, 2, {E, C}, at_e_vector},
     {CORE_LAYOUT_E_VECTOR_EVEN, true, 2, {E, 2 * C}, at_vector_even},
     {CORE_LAYOUT_E_VECTOR_ODD, true, 2, {E, 2 * C}, at_vector_odd},
+    {CORE_LAYOUT_E_VECTOR_FIRST, true, 2, {E, 2 * C}, at_vector_first},
+    {CORE_LAYOUT_E_VECTOR_LAST, true, 2, {E, 2 * C}, at_vector_last},
+    {CORE_LAYOUT_EVEN_ROWS, false, 2, {2 * R, C}, at_even_rows},
+    {CORE_LAYOUT_ODD_ROWS, false, 2, {2 * R, C}, at_odd_rows},
+    {CORE_LAYOUT_EVEN_COLS, true, 1, {2 * C}, at_even_cols},
+    {CORE_LAYOUT_ODD_COLS, true, 1, {2 * C}, at_odd_cols},
+    {CORE_LAYOUT_E_EVEN_ROWS, false, 3, {E, 2 * R, C}, at_e_even_rows},
+    {CORE_LAYOUT_E_ODD_ROWS, false, 3, {E, 2 * R, C}, at_e_odd_rows},
 };
 
 START_TEST(every_layout_reads_its_own_elements)
