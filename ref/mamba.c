@@ -237,30 +237,6 @@ static void recur(ref__run *run, int layer, const mamba *m)
     ref__put(run, CORE_TAP_MAMBA_Y, layer, m->u, bound);
 }
 
-/* y := y * silu(gate). */
-static void apply_gate(ref__run *run, int layer, const double *gate, double *y)
-{
-    const int64_t n_c = run->spec->mamba.n_c;
-    float *bound = ref__bound_buffer(run, CORE_TAP_MAMBA_GATED, layer);
-    const ref__drawn drawn =
-        ref__draw_operator(run, CORE_TAP_MAMBA_GATED, layer);
-#pragma omp parallel for num_threads(run->n_threads)
-    for (int64_t t = 0; t < run->n; t++)
-        for (int64_t i = t * n_c; i < (t + 1) * n_c; i++) {
-            const double before = y[i];
-            if (run->draw != NULL)
-                ref__drawn_activate(&drawn, CORE_ACT_SILU, gate + i, &before,
-                                    y + i, 1);
-            else
-                y[i] = before * core_act_apply(CORE_ACT_SILU, gate[i]);
-            core_store(run->numerics, CORE_GRID_ACT, y + i, 1);
-            if (bound != NULL)
-                ref__bound_act(run->u, bound + i, gate + i, &before, y + i, 1,
-                               CORE_ACT_SILU);
-        }
-    ref__put(run, CORE_TAP_MAMBA_GATED, layer, y, bound);
-}
-
 void ref__mamba(ref__run *run, int layer, double *out, bool dry)
 {
     const mamba m = take(run, layer);
@@ -284,7 +260,7 @@ void ref__mamba(ref__run *run, int layer, double *out, bool dry)
     ref__linear(run, &dt, CORE_W_MAMBA_DT, layer, CORE_TAP_MAMBA_DT_RAW, m.dt);
     time_steps(run, layer, m.dt);
     recur(run, layer, &m);
-    apply_gate(run, layer, m.gate, m.u);
+    ref__gate(run, layer, CORE_TAP_MAMBA_GATED, m.gate, m.u, s->n_c);
     const ref__rows y = ref__measure(run, m.u, run->n, s->n_c);
     ref__linear(run, &y, CORE_W_MAMBA_OUT, layer, CORE_TAP_ATTN_OUT, out);
 }

@@ -176,6 +176,7 @@ void ref__drawn_softmax(const ref__drawn *d, double *p, const double *logits,
                         int64_t n);
 double ref__drawn_sigmoid(double z);
 double ref__drawn_softplus(double z);
+double ref__drawn_time_step(double z, double least, double most);
 /* a = act(up), or the gated form where gate is given.                        */
 void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
                          const double *up, double *a, int64_t n);
@@ -195,6 +196,9 @@ double ref__drawn_convolution(const ref__drawn *d, const double *w,
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
+/* The same where all states decay alike.                                     */
+void ref__drawn_advance_head(const ref__drawn *d, double a_log, int64_t n_s,
+                             double dt, double a, const double *b, double *h);
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a);
@@ -273,6 +277,8 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
+/* Of core_time_step, whose z is a sum of two.                                */
+void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried);
 
@@ -351,6 +357,7 @@ typedef struct ref__norm {
     int64_t n_part, n;
     core_weight_kind weight; /* [1, n], for every part; CORE_W_NONE:
                               * none                                          */
+    bool is_split;           /* the weight is [1, n_part * n], each part's own */
     double eps;
     double clip; /* afterwards clamped to [-clip, clip]; 0: not               */
 } ref__norm;
@@ -403,6 +410,12 @@ typedef struct ref__convolution {
 /* Sizes of the layer's weight, and room for it.                              */
 void ref__convolution_take(ref__run *run, int layer, ref__convolution *c);
 void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
+
+/* ---- gate.c -------------------------------------------------------------- */
+
+/* y [N, n_c] := y * silu(gate), delivered.                                   */
+void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
+               double *y, int64_t n_c);
 
 /* ---- core/model/operators.h: an operator is the file of its name --------- */
 

@@ -57,6 +57,14 @@ double core_softplus(double z)
     return z > 20.0 ? z : log1p(exp(z));
 }
 
+double core_time_step(double z, double least, double most)
+{
+    const double dt = core_softplus(z);
+    if (most > 0.0 && dt > most)
+        return most;
+    return dt < least ? least : dt;
+}
+
 /* Comparisons that keep a NaN. */
 static double at_most(double x, double most)
 {

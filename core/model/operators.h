@@ -28,6 +28,7 @@
 #include "core/model/operators/mlp.h"
 #include "core/model/operators/moe.h"
 #include "core/model/operators/shared_gate.h"
+#include "core/model/operators/ssd.h"
 #include "core/model/operators/stream.h"
 
 /* --- operators that stand in each other's place ----------------------------
@@ -41,7 +42,7 @@
 
 /* The first half of a layer: from the normed input to what is added to the
  * stream.  The words of `mixer` in a spec file.                              */
-#define CORE_MIXER_LIST(X) X(ATTENTION, attention) X(MAMBA, mamba)
+#define CORE_MIXER_LIST(X) X(ATTENTION, attention) X(MAMBA, mamba) X(SSD, ssd)
 
 /* How attention gets its queries, keys and values.                           */
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
@@ -71,11 +72,11 @@ typedef enum core_shared {
 } core_shared;
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
-#define CORE_CHECK_LIST(X) X(latent) X(mamba)
+#define CORE_CHECK_LIST(X) X(latent) X(mamba) X(ssd)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
-#define CORE_MIXER_FIELDS(X) CORE_MAMBA_FIELDS(X)
+#define CORE_MIXER_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_SSD_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
 
 /* --- all rows --------------------------------------------------------------
@@ -94,6 +95,7 @@ typedef enum core_shared {
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
     CORE_MAMBA_TAPS(X)                                                         \
+    CORE_SSD_TAPS(X)                                                           \
     CORE_LAYER_MID_TAPS(X)                                                     \
     CORE_MOE_TAPS(X)                                                           \
     CORE_MLP_TAPS(X)                                                           \
@@ -109,6 +111,7 @@ typedef enum core_shared {
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
     CORE_ATTENTION_WEIGHTS(X)                                                  \
     CORE_MAMBA_WEIGHTS(X)                                                      \
+    CORE_SSD_WEIGHTS(X)                                                        \
     CORE_FFN_NORM_WEIGHTS(X)                                                   \
     CORE_MOE_WEIGHTS(X)                                                        \
     CORE_MLP_WEIGHTS(X)                                                        \
@@ -118,6 +121,6 @@ typedef enum core_shared {
 /* Weights of products over what a tensor-parallel group splits: their parts are
  * added up.                                                                  */
 #define CORE_ROW_PARALLEL_LIST(X)                                              \
-    X(O) X(MAMBA_X) X(MAMBA_OUT) X(EXPERT_DOWN) X(MLP_DOWN)
+    X(O) X(MAMBA_X) X(MAMBA_OUT) X(SSD_OUT) X(EXPERT_DOWN) X(MLP_DOWN)
 
 #endif

@@ -160,6 +160,7 @@ typedef struct core_spec {
                                        * 1 + scale * log1p(floor((t+1)/floor));
                                        * scale 0: not                         */
     core_mamba mamba;
+    core_ssd ssd;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
