@@ -62,6 +62,7 @@ typedef struct par_layer {
     const void *mixer;      /* shards of par__mixer                           */
     par_shard router;
     const double *correction; /* [E]                                          */
+    par_shard narrow, wide; /* whole; of experts of a width of their own      */
     par_mlp mlp;
 } par_layer;
 
@@ -129,7 +130,9 @@ typedef struct par_work {
     int64_t *position;              /* [slice*K] where a choice lies in send  */
     int64_t *send_meta;             /* [slice*K, PAR_META]                    */
     int64_t *send_id;               /* [slice*K]                              */
-    double *send;                   /* [slice*K, D] rows out, then rows back  */
+    double *narrow, *sum;           /* [n, De] rows to send, sums of rows that
+                                     * came back, of my slice                 */
+    double *send;                   /* [slice*K, De] rows out, then rows back */
     double *logits;                 /* [n, own vocabulary]                    */
     float *a32, *b32, *c32;         /* floats at the edge of a product        */
     int64_t chunk;                  /* rows of x that a32, c32 have room for  */
@@ -367,6 +370,12 @@ void par__dispatch(par_model *m, int layer, int pair);
 void par__experts(par_model *m, int pair);
 void par__return(par_model *m, int layer, int pair);
 void par__combine(par_model *m, int layer, double *out);
+/* narrow.c: my slice of the tokens, from D columns to De and back.           */
+void par__narrow(par_model *m, int layer);
+void par__widen(par_model *m, int layer, double *out);
+/* Store and show my slice of a tap whose other slices other ranks have; x: of
+ * all tokens.                                                                */
+void par__tap_slice(par_model *m, core_tap tap, double *x);
 core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
 
 /* --- work.c -------------------------------------------------------------- */

@@ -53,6 +53,10 @@ static par_layer make_layer(par_model *m, int l)
     if (core_spec_is_moe(m->spec, l)) {
         layer.router = par__rows(m, CORE_W_ROUTER, l, 0, PAR_END);
         layer.correction = par__vector(m, CORE_W_CORRECTION, l, 0, PAR_END);
+        if (m->spec->n_de > 0) {
+            layer.narrow = par__rows(m, CORE_W_NARROW, l, 0, PAR_END);
+            layer.wide = par__rows(m, CORE_W_WIDE, l, 0, PAR_END);
+        }
     }
     make_mlp(m, &layer.mlp, l);
     return layer;

@@ -178,6 +178,13 @@ double ref__drawn_softplus(double z)
     return z > 20.0 ? z : (double)log1pf(expf((float)z));
 }
 
+double ref__drawn_time_step(double z, double least, double most)
+{
+    const float dt = (float)ref__drawn_softplus(z);
+    const float held = most > 0.0 ? fminf(dt, (float)most) : dt;
+    return (double)fmaxf(held, (float)least);
+}
+
 static float act(core_act kind, float z)
 {
     switch (kind) {
@@ -189,6 +196,8 @@ static float act(core_act kind, float z)
         return 0.5f * z *
                (1.0f + tanhf((float)(M_SQRT1_2 * M_2_SQRTPI) *
                              (z + 0.044715f * (z * z * z))));
+    case CORE_ACT_RELU2:
+        return fmaxf(z, 0.0f) * fmaxf(z, 0.0f);
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exists as a gated form only */
         break;
@@ -320,6 +329,17 @@ void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
     const float step = (float)dt;
     for (int64_t s = 0; s < n_s; s++) {
         const float decay = (float)ref__drawn_decay(a_log[s], dt);
+        const float input = step * (float)b[s] * (float)a;
+        const float next = decay * (float)h[s] + input;
+        h[s] = (double)(d->stated ? ref__stored(d, next) : kept(d, next));
+    }
+}
+
+void ref__drawn_advance_head(const ref__drawn *d, double a_log, int64_t n_s,
+                             double dt, double a, const double *b, double *h)
+{
+    const float step = (float)dt, decay = expf(-expf((float)a_log) * step);
+    for (int64_t s = 0; s < n_s; s++) {
         const float input = step * (float)b[s] * (float)a;
         const float next = decay * (float)h[s] + input;
         h[s] = (double)(d->stated ? ref__stored(d, next) : kept(d, next));

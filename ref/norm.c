@@ -73,14 +73,15 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
         const double *x_t = norm->x + t * norm->ld_x;
         double *y_t = norm->y + t * width;
         for (int64_t i = 0; i < width; i += n) {
+            const double *w_i = norm->is_split ? w + i : w;
             if (run->exact)
                 bits = fmax(
                     bits, ref__bits(sum_of_squares(x_t + i, n), step * step));
             if (run->draw != NULL)
-                ref__drawn_rmsnorm(&drawn, y_t + i, x_t + i, w, n, n_sum,
+                ref__drawn_rmsnorm(&drawn, y_t + i, x_t + i, w_i, n, n_sum,
                                    norm->eps);
             else
-                ref__rmsnorm_row(y_t + i, x_t + i, w, n, n_sum, norm->eps);
+                ref__rmsnorm_row(y_t + i, x_t + i, w_i, n, n_sum, norm->eps);
         }
         ref__clip(y_t, width, norm->clip);
         core_store(run->numerics, core_tap_grid(kind), y_t, width);

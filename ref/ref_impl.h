@@ -177,6 +177,7 @@ void ref__drawn_softmax(const ref__drawn *d, double *p, const double *logits,
                         int64_t n);
 double ref__drawn_sigmoid(double z);
 double ref__drawn_softplus(double z);
+double ref__drawn_time_step(double z, double least, double most);
 /* a = act(up), or the gated form where gate is given.                        */
 void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
                          const double *up, double *a, int64_t n);
@@ -197,6 +198,9 @@ double ref__drawn_decay(double a_log, double dt);
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
+/* The same where all states decay alike.                                     */
+void ref__drawn_advance_head(const ref__drawn *d, double a_log, int64_t n_s,
+                             double dt, double a, const double *b, double *h);
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a);
@@ -280,6 +284,8 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
+/* Of core_time_step, whose z is a sum of two.                                */
+void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried);
 
@@ -358,6 +364,7 @@ typedef struct ref__norm {
     int64_t n_part, n;
     core_weight_kind weight; /* [1, n], for every part; CORE_W_NONE:
                               * none                                          */
+    bool is_split;           /* the weight is [1, n_part * n], each part's own */
     double eps;
     double clip;  /* afterwards clamped to [-clip, clip]; 0: not              */
     bool plus;    /* the weight is 1 + what is stored (ref__is_plus_one)      */
@@ -418,9 +425,9 @@ void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
 
 /* ---- gate.c, context_gate.c ---------------------------------------------- */
 
-/* y [N, n_col] := y * silu(gate), delivered as tap `kind`.                   */
+/* y [N, n_c] := y * silu(gate), delivered as tap `kind`.                     */
 void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
-               double *y, int64_t n_col);
+               double *y, int64_t n_c);
 /* context [N, H*Dv] := context * sigmoid(xn . g).                            */
 void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
 
@@ -503,7 +510,7 @@ typedef struct ref__tapbuf {
 typedef struct ref__ffn {
     core_weight_kind w_gate, w_up, w_down;
     core_tap_kind t_gate, t_up, t_act, t_out;
-    int64_t n_f;
+    int64_t n_d, n_f; /* columns of rows in and out, and inside               */
     ref__tapbuf gate, up, act, out; /* out.v is always there                  */
     double *hidden;                 /* [group rows, n_f]                      */
     int64_t group_rows;

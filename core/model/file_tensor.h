@@ -21,6 +21,9 @@ typedef enum core_layout {
     CORE_LAYOUT_ODD_ROWS,
     CORE_LAYOUT_EVEN_COLS, /* [2 cols], rows is 1                           */
     CORE_LAYOUT_ODD_COLS,
+    CORE_LAYOUT_STACKED_ROWS, /* [all, cols]: several weights of the layer on top of
+                               * each other, in the order of their rows      */
+    CORE_LAYOUT_STACKED_COLS, /* [all], side by side, rows is 1                */
     CORE_LAYOUT_E_IN_OUT, /* [E, cols, rows]                               */
     CORE_LAYOUT_E_EVEN,   /* [E, cols, 2 rows], every second, from the first */
     CORE_LAYOUT_E_ODD,
@@ -68,6 +71,10 @@ void core_file_experts(const core_spec *spec, int layer,
  * false: it is not.                                                  [local] */
 bool core_file_renamed(const core_spec *spec, const char *name,
                        char renamed[CORE_FILE_TENSOR_BYTES]);
+
+/* Of a stacked weight: rows (STACKED_COLS: columns) of its file tensor before
+ * its own, and in all; else 0 and 0.                                 [local] */
+void core_file_stack(const core_spec *spec, core_weight id, int64_t stack[2]);
 
 /* True for a tensor that may be in the files and is no weight of the model. */
 bool core_file_is_tolerated(const core_spec *spec, const char *name);

@@ -47,10 +47,10 @@ _Static_assert(sizeof(core_family) == sizeof(unsigned) &&
 static const char *const FAMILIES[] = {CORE_FAMILY_LIST(WORD) NULL};
 static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
-static const char *const ACTS[] = {"silu", "gelu",           "gelu_tanh",
-                                   "relu", "clamped_swiglu", NULL};
+static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu",
+                                   "clamped_swiglu", "relu2", NULL};
 static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
-static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) NULL};
+static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
 static const char *const POSITIONS[] = {"rope", "none", NULL};
 static const char *const QK_NORMS[] = {"none", "head", "all", "roped", NULL};
@@ -61,7 +61,7 @@ static const char *const RULES[] = {"none", "factor", "absolute", NULL};
 static const char *const DOMAINS[] = {"group", "sequence", "batch", NULL};
 static const char *const PRIORITIES[] = {"position", "prob", NULL};
 static const char *const DROPPED[] = {"zero", "passthrough", NULL};
-static const char *const FFNS[] = {"moe", "dense", NULL};
+static const char *const FFNS[] = {"moe", "dense", "none", NULL};
 
 static const char *name_of(const char *const *names, int i)
 {
@@ -165,6 +165,7 @@ static const field FIELDS[] = {
     {"experts", FIELD_I64, AT(n_e), NULL, NULL, false},
     {"experts_per_token", FIELD_I64, AT(n_k), NULL, NULL, false},
     {"expert_inner", FIELD_I64, AT(n_f), NULL, NULL, false},
+    {"expert_width", FIELD_I64, AT(n_de), NULL, NULL, true},
     {"shared_inner", FIELD_I64, AT(n_f_shared), NULL, NULL, false},
     {"dense_inner", FIELD_I64, AT(n_f_dense), NULL, NULL, false},
     {"vocabulary", FIELD_I64, AT(n_v), NULL, NULL, false},

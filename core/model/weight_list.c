@@ -116,7 +116,7 @@ static int64_t index_in_layer(const core_spec *spec, core_weight id)
  * and its FFN alone, so each pair of them is counted once. */
 static int64_t count_layers(const core_spec *spec, int end)
 {
-    int64_t n = 0, count[CORE_N_MIXERS][2];
+    int64_t n = 0, count[CORE_N_MIXERS + 1][CORE_FFN_NONE + 1];
     memset(count, -1, sizeof count);
     for (int l = 0; l < end; l++) {
         int64_t *of_pair = &count[spec->mixer[l]][spec->ffn[l]];

@@ -130,8 +130,9 @@ static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
     CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
                  "%s: no checkpoint format has the tensor %s of model %s",
                  c->path, core_weight_name(id, name), spec->name);
-    int64_t shape[2];
+    int64_t shape[4];
     core_weight_shape(spec, id, &shape[0], &shape[1]);
+    core_file_stack(spec, id, shape + 2);
     const core_st_place found = find_tensor(c, spec, name);
     if (found.tensor == NULL) {
         const core_st_place blocks = find_beside(c, spec, name, "_blocks");

@@ -20,7 +20,7 @@ enum {
     SCAN_CHUNK = SCAN_TILE * SCAN_TILE
 };
 
-core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
+core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
                                int64_t e, int64_t n_e)
 {
     const int64_t r = shape[0], c = shape[1];
@@ -41,6 +41,10 @@ core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
         return (core__pattern){1, {2 * c}, 0, c, 1};
     case CORE_LAYOUT_LAST_COLS:
         return (core__pattern){1, {2 * c}, c, c, 1};
+    case CORE_LAYOUT_STACKED_ROWS:
+        return (core__pattern){2, {shape[3], c}, shape[2] * c, c, 1};
+    case CORE_LAYOUT_STACKED_COLS:
+        return (core__pattern){1, {shape[3]}, shape[2], c, 1};
     case CORE_LAYOUT_EVEN_ROWS:
         return (core__pattern){2, {2 * r, c}, 0, 2 * c, 1};
     case CORE_LAYOUT_ODD_ROWS:

@@ -44,6 +44,7 @@ static void roll_sizes(dice *d, core_spec *spec)
     spec->n_dh = 2 * roll(d, 2, 6);
     spec->n_f = roll(d, 7, 30);
     spec->n_v = roll(d, 19, 70);
+    spec->n_de = one_in(d, 4) ? roll(d, 6, 33) : 0;
     spec->n_f_shared = one_in(d, 2) ? roll(d, 7, 20) : 0;
     spec->n_f_dense = 0;
     memset(spec->ffn, CORE_FFN_MOE, sizeof spec->ffn);
@@ -74,6 +75,16 @@ static void roll_latent(dice *d, core_spec *spec)
     spec->n_q_rank = one_in(d, 3) ? 0 : roll(d, 6, 19);
     spec->n_dv = roll(d, 3, 11);
     spec->n_rot = 2 * roll(d, 1, spec->n_dh / 2 - 1);
+}
+
+/* Layers of one part alone. */
+static void roll_parts(dice *d, core_spec *spec)
+{
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (one_in(d, 3))
+            spec->mixer[l] = CORE_N_MIXERS;
+        else if (one_in(d, 3))
+            spec->ffn[l] = CORE_FFN_NONE;
 }
 
 /* What latent attention does not have. */
@@ -156,9 +167,10 @@ static void roll_router(dice *d, core_spec *spec)
 static void roll_experts(dice *d, core_spec *spec)
 {
     spec->gated = one_in(d, 2);
-    spec->act = !spec->gated    ? CORE_ACT_GELU
-                : one_in(d, 3) ? CORE_ACT_CLAMPED_SWIGLU
-                               : CORE_ACT_SILU;
+    if (spec->gated)
+        spec->act = one_in(d, 3) ? CORE_ACT_CLAMPED_SWIGLU : CORE_ACT_SILU;
+    else
+        spec->act = one_in(d, 3) ? CORE_ACT_RELU2 : CORE_ACT_GELU;
     spec->bias_ffn = one_in(d, 2);
     spec->shared_gate = one_in(d, 2);
 }
@@ -183,6 +195,8 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_attention(d, spec);
     if (one_in(d, 4))
         roll_mamba(d, spec);
+    if (one_in(d, 4))
+        roll_parts(d, spec);
     roll_router(d, spec);
     roll_experts(d, spec);
     roll_ends(d, spec);

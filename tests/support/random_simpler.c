@@ -70,6 +70,16 @@ static void no_dense(random_case *c)
     c->spec.n_f_dense = 0;
 }
 
+static void both_parts(random_case *c)
+{
+    for (int l = 0; l < (int)c->spec.n_l; l++) {
+        if (c->spec.mixer[l] == CORE_N_MIXERS)
+            c->spec.mixer[l] = CORE_MIXER_ATTENTION;
+        if (c->spec.ffn[l] == CORE_FFN_NONE)
+            c->spec.ffn[l] = CORE_FFN_MOE;
+    }
+}
+
 static void no_mamba(random_case *c)
 {
     memset(c->spec.mixer, CORE_MIXER_ATTENTION, sizeof c->spec.mixer);
@@ -116,6 +126,8 @@ static void top_1(random_case *c)
     c->spec.n_k = 1;
     c->spec.renormalise = false;
 }
+
+static void no_narrow(random_case *c) { c->spec.n_de = 0; }
 
 static void no_shared(random_case *c)
 {
@@ -177,6 +189,7 @@ static const simplify STEP[] = {
     no_embed_scale, no_residual,    no_divisor,     no_tie,
     no_qkv_bias,    no_o_bias,      no_router_bias, no_ffn_bias,
     no_head_bias,   no_conv_bias,   no_proj_bias,   no_drops,
+    both_parts,     no_narrow,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

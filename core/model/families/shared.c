@@ -122,22 +122,19 @@ core_status core__get_latent(core_spec *spec, core__reader r)
 /* layer_types, or every full_attention_interval-th layer has attention. */
 static core_status get_mixers(core_spec *spec, core__reader r)
 {
-    static const char *const WORDS[] = {
-        [CORE_MIXER_ATTENTION] = "full_attention",
-        [CORE_MIXER_MAMBA] = "",
-        [CORE_MIXER_DELTANET] = "linear_attention",
-        NULL};
+    static const char *const WORDS[] = {"linear_attention", "full_attention",
+                                        NULL};
+    uint8_t is_full[CORE_MAX_LAYERS];
     int64_t interval;
     bool found;
-    CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l,
-                                 spec->mixer, &found));
-    if (found)
-        return CORE_OK;
     CORE_TRY(core__config_count_or(r, "full_attention_interval", 4, &interval));
     for (int l = 0; l < (int)spec->n_l; l++)
-        spec->mixer[l] = interval == 0 || (l + 1) % interval != 0
-                             ? CORE_MIXER_DELTANET
-                             : CORE_MIXER_ATTENTION;
+        is_full[l] = interval > 0 && (l + 1) % interval == 0;
+    CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l, is_full,
+                                 &found));
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->mixer[l] =
+            is_full[l] != 0 ? CORE_MIXER_ATTENTION : CORE_MIXER_DELTANET;
     return CORE_OK;
 }
 
