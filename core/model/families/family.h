@@ -2,9 +2,11 @@
  * what its tensors are called.
  *
  * A family is one file here with one core__family, and one line of
- * core/model/families.h.  Rules and defaults are those of the model classes of
- * transformers 4.57; "absent" and null are the same.  A default differs from
- * family to family (whether weights are renormalised, whether biases exist).
+ * core/model/families.h.  A key that a file lacks has the value that the
+ * model's class of transformers 5 gives it: `defaults` has those of sizes, counts, eps
+ * and theta, the calls that read flags have theirs.  Every key that no call asks
+ * for is refused, but for those of `ignores`: keys that say nothing of the
+ * forward pass, or nothing in the files of this family that we read.
  */
 #ifndef CORE_FAMILY_H
 #define CORE_FAMILY_H
@@ -29,8 +31,14 @@ typedef struct core__place {
 #define CORE_PLACES_END {CORE_W_NONE, CORE_LAYOUT_NONE, NULL}
 extern const core__place core__mixtral_places[]; /* which PhiMoE has, too     */
 
+/* `defaults` is written as the JSON it is. */
+#define CORE_JSON(...) #__VA_ARGS__
+
 typedef struct core__family {
-    const char *model_type;      /* in config.json                            */
+    const char *model_type;      /* in config.json; NULL: none                */
+    const char *also;            /* other model_types read so, blanks between */
+    const char *defaults;        /* CORE_JSON({...}) of the class, or NULL    */
+    const char *ignores;         /* keys, as core__config_refuse_unread takes */
     /* A whole file, or what a decoder has beside what all have:              */
     core_status (*parse)(core_spec *spec, core__reader r);
     core_status (*add)(core_spec *spec, core__reader r);
@@ -38,7 +46,6 @@ typedef struct core__family {
     core__head_rule head;
     bool no_rope;                /* the file says nothing of rope             */
     bool partial_rope;           /* a part of a head may be rotated           */
-    const char *quantised;       /* the quant_method that may be, or NULL     */
     const core__place *own;      /* or NULL                                   */
     const char *dense, *shared;  /* prefixes of the two MLPs, NULL: has none  */
     bool looks_ahead;            /* files hold a layer beyond the last        */
@@ -75,8 +82,7 @@ CORE_NODISCARD core_status core__get_groups(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
                                                bool renormalise);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
-/* Refuses quantised files but those of `method` (NULL: all).                 */
-CORE_NODISCARD core_status core__get_quantisation(core__reader r,
-                                                  const char *method);
+/* How weights are kept: which of them are so, the files themselves show.     */
+CORE_NODISCARD core_status core__get_quantisation(core__reader r);
 
 #endif

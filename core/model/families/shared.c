@@ -119,22 +119,8 @@ core_status core__get_latent(core_spec *spec, core__reader r)
     return core__get_attention_bias(spec, r, "attention_bias", false, true);
 }
 
-/* Quantised files say so; which tensors are, the files themselves show. */
-core_status core__get_quantisation(core__reader r, const char *method)
+static core_status check_blocks(core__reader r, const json_t *block)
 {
-    const core__reader q = {core__config_value(r, "quantization_config"),
-                            r.where};
-    const char *found;
-    if (q.object == NULL)
-        return CORE_OK;
-    CORE_FAIL_IF(method == NULL, CORE_E_SPEC,
-                 "%s: quantization_config: not supported", r.where);
-    CORE_TRY(core__config_text(q, "quant_method", NULL, &found));
-    CORE_FAIL_IF(strcmp(found, method) != 0, CORE_E_SPEC,
-                 "%s: quantization_config: quant_method: '%s' is not "
-                 "supported, expected %s",
-                 r.where, found, method);
-    const json_t *block = core__config_value(q, "weight_block_size");
     for (size_t i = 0; i < json_array_size(block); i++)
         CORE_FAIL_IF(json_integer_value(json_array_get(block, i)) != 128,
                      CORE_E_SPEC,
@@ -142,4 +128,30 @@ core_status core__get_quantisation(core__reader r, const char *method)
                      "128, 128",
                      r.where);
     return CORE_OK;
+}
+
+/* Quantised files say so; which tensors are, the files themselves show. */
+core_status core__get_quantisation(core__reader r)
+{
+    static const char *const METHODS[] = {"fp8", "mxfp4", "modelopt",
+                                          "compressed-tensors"};
+    const core__reader q = {
+        .object = core__config_value(r, "quantization_config"),
+        .where = r.where};
+    const char *found;
+    if (q.object == NULL)
+        return CORE_OK;
+    CORE_TRY_CTX(core__config_text(q, "quant_method", NULL, &found),
+                 "in quantization_config");
+    CORE_TRY(check_blocks(r, core__config_value(q, "weight_block_size")));
+    for (size_t i = 0; i < sizeof METHODS / sizeof METHODS[0]; i++) {
+        if (strcmp(METHODS[i], found) != 0)
+            continue;
+        snprintf(r.facts->format, sizeof r.facts->format, "%s", found);
+        return CORE_OK;
+    }
+    CORE_FAIL(CORE_E_SPEC,
+              "%s: quantization_config: quant_method: '%s' is not supported, "
+              "expected fp8, mxfp4, modelopt or compressed-tensors",
+              r.where, found);
 }
