@@ -19,25 +19,22 @@ typedef struct core_config_ignore {
 } core_config_ignore;
 
 typedef struct core_config_facts {
-    bool is_config; /* the model was read from a config.json: all below      */
+    bool is_config;   /* the model was read from a config.json: all below     */
     bool has_weights; /* and files of weights lie beside it                   */
-    char model_type[CORE_NAME_BYTES]; /* of the file; a wrapper's, if it is one
-                                       */
-    char text_key[CORE_NAME_BYTES]; /* where the text model stands in it; "" */
-    char dtype[CORE_NAME_BYTES];  /* as which weights are kept; "": not said */
-    char format[CORE_NAME_BYTES]; /* quant_method; "": not quantised        */
+    char model_type[CORE_NAME_BYTES]; /* the file's own, of the whole         */
+    char text_key[CORE_NAME_BYTES];   /* where its text model stands, or ""   */
+    char dtype[CORE_NAME_BYTES];      /* that the file says of weights, or "" */
     int64_t n_ahead; /* layers that predict further tokens: not computed      */
-    char defaults[CORE_CONFIG_TEXT_BYTES]; /* keys and values of the class    */
-    char ignored[CORE_CONFIG_TEXT_BYTES];  /* keys that *ignore left out      */
-    char passed_over[CORE_CONFIG_TEXT_BYTES]; /* objects beside the text model,
-                                               * and the older of two
-                                               * generations */
+    /* "a, b": keys and values of the class; keys left out on request; other
+     * parts of the whole, the older of two generations of a key              */
+    char defaults[CORE_CONFIG_TEXT_BYTES];
+    char ignored[CORE_CONFIG_TEXT_BYTES];
+    char passed_over[CORE_CONFIG_TEXT_BYTES];
 } core_config_facts;
 
 /* A Hugging Face config.json, family by model_type.
  *   ignore  or NULL;   facts  or NULL
- * Errors: E_FORMAT; E_SPEC naming file and key; *out, *facts unchanged. [local]
- */
+ * Errors: E_FORMAT; E_SPEC naming file and key; both unchanged.       [local] */
 CORE_NODISCARD core_status core_config_parse(core_spec *out,
                                              core_config_facts *facts,
                                              const core_config_ignore *ignore,

@@ -21,6 +21,13 @@ typedef struct core__reader {
     core_config_facts *facts;
 } core__reader;
 
+/* A reader that watches nothing.                                             */
+static inline core__reader core__reader_of(const json_t *object,
+                                           const char *where)
+{
+    return (core__reader){.object = object, .where = where};
+}
+
 /* ---- config_read.c ------------------------------------------------------- */
 
 /* The value of a key; NULL if it has none.  The key counts as read.          */
@@ -111,6 +118,11 @@ const core__wrapper *core__wrapper_of(const char *model_type);
 /* The text model as a file of its own; the caller frees *part.               */
 CORE_NODISCARD core_status core__wrapper_part(const core__wrapper *w,
                                               core__reader r, json_t **part);
+
+/* ---- quant.c ------------------------------------------------------------- */
+
+/* Refuses a quantization_config of `root` that is not supported.             */
+CORE_NODISCARD core_status core__quant_check(core__reader root);
 
 /* ---- config_families.c --------------------------------------------------- */
 

@@ -1,4 +1,5 @@
 /* harness/program/spec.c -- the sizes of a model. */
+#include "core/model/quant.h"
 #include "core/model/taps.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
@@ -47,6 +48,29 @@ static void write_memory(const core_spec *spec)
                i < 3 ? ", " : " of weights\n");
 }
 
+/* How an expert's matrices are kept, and how much all files hold. */
+static core_status write_stored(const core_spec *spec,
+                                const core_config_facts *facts,
+                                const char *model)
+{
+    const core_weight up = {CORE_W_EXPERT_UP, (int)spec->n_l - 1, 0};
+    char name[CORE_FILE_TENSOR_BYTES], how[CORE_QUANT_TEXT_BYTES], size[16];
+    core_quant *quant = NULL;
+    if (!facts->is_config)
+        return CORE_OK;
+    CORE_TRY(core_quant_open(&quant, model));
+    if (quant != NULL) {
+        const core_layout layout = core_file_tensor(spec, up, name);
+        printf("stored     experts as %s: %s of files, as %s says\n",
+               core_quant_text(
+                   core_quant_of_weight(quant, up.kind, layout, name), how),
+               har_format_bytes(core_quant_bytes(quant, spec), size),
+               core_quant_source(quant));
+    }
+    core_quant_close(quant);
+    return CORE_OK;
+}
+
 static void write_experts(const core_spec *s)
 {
     printf("experts    %lld, top-%lld, inner %lld, %s%s\n", (long long)s->n_e,
@@ -75,10 +99,8 @@ static void write_facts(const core_spec *s, const core_config_facts *f)
                f->passed_over[0] != '\0' ? f->passed_over : "nothing");
     else if (f->passed_over[0] != '\0')
         printf("read as    %s; passed over: %s\n", family, f->passed_over);
-    if (f->format[0] != '\0' || f->dtype[0] != '\0')
-        printf("stored     %s%s%s\n", f->dtype,
-               f->dtype[0] != '\0' && f->format[0] != '\0' ? ", " : "",
-               f->format);
+    if (f->dtype[0] != '\0')
+        printf("dtype      %s\n", f->dtype);
     if (f->n_ahead > 0)
         printf("further    %lld layer%s to predict further tokens: not "
                "computed, not counted\n",
@@ -162,8 +184,10 @@ int har_cmd_spec(int argc, char **argv)
     core_status status = core_config_open(&spec, &facts, &r.ignore, r.model);
     if (status == CORE_OK && r.yaml)
         core_spec_write_yaml(&spec, stdout);
-    else if (status == CORE_OK)
+    else if (status == CORE_OK) {
         write_spec(&spec, &facts);
+        status = write_stored(&spec, &facts, r.model);
+    }
     if (status == CORE_OK && r.taps)
         status = write_taps(&spec);
     return har_end(status);

@@ -7,7 +7,10 @@
 #include "core/model/config.h"
 
 #include "core/files/json.h"
+#include "core/files/safetensors.h"
+#include "core/weights/weights.h"
 #include "tests/support/check_main.h"
+#include "tests/support/scratch.h"
 
 #include <check.h>
 #include <math.h>
@@ -338,6 +341,97 @@ START_TEST(a_wrapper_is_watched_inside_and_outside)
 }
 END_TEST
 
+/* The tensors of a folder in another one, under other names, beside one more. */
+static void copy_under(const char *to, const char *from, const char *inner,
+                       const char *outer, const char *further)
+{
+    enum { MOST = 64, NAME_BYTES = 160 };
+    static char names[MOST][NAME_BYTES];
+    core_st_tensor tensors[MOST];
+    core_st *in = NULL, *out = NULL;
+    ck_assert_int_eq(core_st_open(&in, from), CORE_OK);
+    const int64_t n = core_st_count(in);
+    ck_assert_int_lt(n + 1, MOST);
+    for (int64_t i = 0; i < n; i++) {
+        const char *name = core_st_at(in, i)->name;
+        tensors[i] = *core_st_at(in, i);
+        tensors[i].name = names[i];
+        if (strncmp(name, inner, strlen(inner)) == 0)
+            snprintf(names[i], NAME_BYTES, "%s%s", outer, name + strlen(inner));
+        else
+            snprintf(names[i], NAME_BYTES, "%s", name);
+    }
+    tensors[n] = tensors[0];
+    tensors[n].name = further;
+    ck_assert_int_eq(core_st_create(&out, to, tensors, n + 1,
+                                    (const char *const[]){NULL}),
+                     CORE_OK);
+    for (int64_t i = 0; i < n; i++)
+        memcpy(core_st_find(out, names[i])->data, core_st_at(in, i)->data,
+               core_st_at(in, i)->bytes);
+    ck_assert_int_eq(core_st_commit(out), CORE_OK);
+    core_st_close(out);
+    core_st_close(in);
+}
+
+static core_status open_copy(const core_spec *spec, const char *from,
+                             const char *inner, const char *outer,
+                             const char *further, core_weights **w)
+{
+    char path[128];
+    path_of(path, "model.safetensors");
+    copy_under(path, from, inner, outer, further);
+    core_message_clear();
+    return core_weights_open_checkpoint(w, spec, folder);
+}
+
+static const struct {
+    const char *inner, *outer, *other, *unknown;
+} NESTED[] = {
+    {"", "", "visual.patch_embed.weight", "visuals.weight"},
+    {"", "language_model.", "vision_tower.x", "language_model.model.x"},
+    {"model.", "model.language_model.", "model.visual.x",
+     "model.language_model.x"},
+    {"", "thinker.", "thinker.audio_tower.x", "thinker.model.x"},
+};
+
+START_TEST(the_tensors_of_a_text_part_are_found)
+{
+    const core_spec spec = taken(QWEN, NULL, NULL);
+    core_weights *made = NULL, *found = NULL;
+    char from[128], whole[160];
+    double a[24 * 16], b[24 * 16];
+    make_folder();
+    path_of(from, "whole");
+    snprintf(whole, sizeof whole, "%s/model.safetensors", from);
+    ck_assert_int_eq(core_weights_open_procedural(&made, &spec, 3), CORE_OK);
+    ck_assert_int_eq(core_weights_export(made, from), CORE_OK);
+    ck_assert_msg(open_copy(&spec, whole, NESTED[_i].inner, NESTED[_i].outer,
+                            NESTED[_i].other, &found) == CORE_OK,
+                  "%s", core_message());
+    ck_assert_msg(strstr(core_weights_origin(found),
+                         "other parts (vision, audio) left out: 1") !=
+                      NULL,
+                  "%s", core_weights_origin(found));
+    ck_assert_int_eq(core_weights_prepare(made, CORE_FP64, NULL), CORE_OK);
+    ck_assert_int_eq(core_weights_prepare(found, CORE_FP64, NULL), CORE_OK);
+    for (int k = 0; k < 2; k++) {
+        const core_weight id = {k == 0 ? CORE_W_EMBED : CORE_W_HEAD, 0, 0};
+        core_weights_read(made, id, 0, 24, 0, 16, a, 16);
+        core_weights_read(found, id, 0, 24, 0, 16, b, 16);
+        ck_assert_mem_eq(a, b, sizeof a);
+    }
+    core_weights_close(made);
+    core_weights_close(found);
+    ck_assert_int_eq(open_copy(&spec, whole, NESTED[_i].inner,
+                               NESTED[_i].outer, NESTED[_i].unknown, &found),
+                     CORE_E_WEIGHTS);
+    ck_assert_msg(strstr(core_message(), "unknown tensor") != NULL, "%s",
+                  core_message());
+    remove_folder();
+}
+END_TEST
+
 /* --- the text --------------------------------------------------------------
  */
 
@@ -428,6 +522,8 @@ int main(void)
     tcase_add_test(tcase, layers_that_look_ahead_are_counted);
     tcase_add_test(tcase, the_text_part_of_a_wrapper_is_read);
     tcase_add_test(tcase, a_wrapper_is_watched_inside_and_outside);
+    tcase_add_loop_test(tcase, the_tensors_of_a_text_part_are_found, 0,
+                        COUNT(NESTED));
     tcase_add_test(tcase, words_of_python_are_no_numbers_to_compute_with);
     tcase_add_test(tcase, words_of_python_keep_their_values);
     tcase_add_test(tcase, a_long_file_is_read);

@@ -34,6 +34,12 @@ extern const core__place core__mixtral_places[]; /* which PhiMoE has, too     */
 /* `defaults` is written as the JSON it is. */
 #define CORE_JSON(...) #__VA_ARGS__
 
+/* A part of a name that transformers 5 writes otherwise.                     */
+typedef struct core__rename {
+    const char *from, *to;
+} core__rename;
+#define CORE_RENAMES_END {NULL, NULL}
+
 typedef struct core__family {
     const char *model_type;      /* in config.json; NULL: none                */
     const char *also;            /* other model_types read so, blanks between */
@@ -47,6 +53,7 @@ typedef struct core__family {
     bool no_rope;                /* the file says nothing of rope             */
     bool partial_rope;           /* a part of a head may be rotated           */
     const core__place *own;      /* or NULL                                   */
+    const core__rename *renames; /* the first that applies does; or NULL      */
     const char *dense, *shared;  /* prefixes of the two MLPs, NULL: has none  */
     bool looks_ahead;            /* files hold a layer beyond the last        */
 } core__family;
@@ -82,7 +89,5 @@ CORE_NODISCARD core_status core__get_groups(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
                                                bool renormalise);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
-/* How weights are kept: which of them are so, the files themselves show.     */
-CORE_NODISCARD core_status core__get_quantisation(core__reader r);
 
 #endif
