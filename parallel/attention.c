@@ -45,9 +45,11 @@ static void *make(par_model *m, int l)
 {
     const par_heads *mine = par__heads_of(m, l);
     const int64_t h0 = mine->h0, h1 = h0 + mine->n_h, n_dv = mine->all.n_dv;
-    par_attention attention;
+    par_attention attention = {0};
     attention.projection = par__projection(m->spec)->make(m, l);
     attention.sinks = par__vector(m, CORE_W_SINKS, l, h0, h1);
+    if (m->spec->context_gate)
+        attention.gate = par__context_gate_make(m, l);
     attention.o = par__columns(m, CORE_W_O, l, h0 * n_dv, h1 * n_dv);
     return par__keep(&m->shards, &attention, sizeof attention);
 }
@@ -70,6 +72,7 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     w->q = par__result(w, n_q);
     w->k = par__result(w, n_k);
     w->context = par__operand(w, n_o);
+    w->context_gate = par__result(w, spec->context_gate ? n_o : 0);
     w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * w->n_t);
     w->sees = par__fresh(w, w->n_t, 1);
     w->projection = par__projection(spec)->carve(w, spec, lay);
@@ -87,6 +90,8 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__enter(m, PAR_OP_ATTENTION, context);
     par__heads(m, attention, l);
     par__tap_heads(m, context, w->context, par__heads_of(m, l)->all.n_dv);
+    if (m->spec->context_gate)
+        par__context_gate(m, &attention->gate, l);
 
     par__enter(m, PAR_OP_ATTN_OUT, tap);
     par__linear(m, out, n_d, w->context, attention->o.n_col, n, &attention->o,

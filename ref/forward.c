@@ -148,11 +148,15 @@ static void take_base(ref__run *run)
     run->x = core_arena_f64(a, n_d);
     run->xn = core_arena_f64(a, n_d);
     run->r = core_arena_f64(a, n_d);
+    int64_t n_norm = spec->n_d;
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++) {
-        const int64_t n_j = core_spec_heads_of(spec, kind).n_rot / 2;
-        run->rope[kind].cos_tj = core_arena_f64(a, run->batch->n_t * n_j);
-        run->rope[kind].sin_tj = core_arena_f64(a, run->batch->n_t * n_j);
+        const core_heads h = core_spec_heads_of(spec, kind);
+        const int64_t n_table = run->batch->n_t * (h.n_rot / 2);
+        run->rope[kind].cos_tj = core_arena_f64(a, n_table);
+        run->rope[kind].sin_tj = core_arena_f64(a, n_table);
+        n_norm = max_i64(n_norm, h.n_h * h.n_dh);
     }
+    run->norm_weight = core_arena_f64(a, ref__is_plus_one(run) ? n_norm : 0);
     /* a gated expert reads two tiles at a time */
     run->tile_stride = m->storage == NULL ? 2 * largest_tile(m) : 0;
     run->tile_scratch = core_arena_f64(a, run->n_threads * run->tile_stride);

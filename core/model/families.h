@@ -20,7 +20,9 @@
     X(LLAMA4, llama4)                                                          \
     X(GRANITEMOE, granitemoe)                                                  \
     X(PHIMOE, phimoe)                                                          \
-    X(JAMBA, jamba)
+    X(JAMBA, jamba)                                                            \
+    X(QWEN3_NEXT, qwen3_next)                                                  \
+    X(QWEN3_5_MOE, qwen3_5_moe)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

@@ -116,7 +116,8 @@ static int64_t index_in_layer(const core_spec *spec, core_weight id)
  * its FFN and its kind of heads alone, so layers alike are counted once. */
 static int64_t count_layers(const core_spec *spec, int end)
 {
-    int64_t n = 0, count[CORE_N_MIXERS][2][CORE_HEAD_KINDS];
+    int64_t n = 0;
+    int64_t count[CORE_N_MIXERS + 1][CORE_FFN_NONE + 1][CORE_HEAD_KINDS];
     memset(count, -1, sizeof count);
     for (int l = 0; l < end; l++) {
         int64_t *alike =
