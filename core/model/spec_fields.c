@@ -339,7 +339,7 @@ static core_status bad_value(const char *file, const core__spec_entry *entry,
         [FIELD_REAL] = "a number",
         [FIELD_FLAG] = "true or false",
         [FIELD_NAME] = "letters, digits, '.', '_' and '-'"};
-    char words[320] = "one of"; /* the families take 180 */
+    char words[1024] = "one of"; /* the families take 300 */
     for (int i = 0; f->words != NULL && f->words[i] != NULL; i++) {
         strncat(words, i > 0 ? ", " : " ", sizeof words - strlen(words) - 1);
         strncat(words, f->words[i], sizeof words - strlen(words) - 1);

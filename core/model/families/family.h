@@ -49,6 +49,7 @@ typedef struct core__family {
     core_status (*parse)(core_spec *spec, core__reader r);
     core_status (*add)(core_spec *spec, core__reader r);
     const char *experts, *inner; /* keys of the expert count and inner size   */
+    const char *chosen;          /* of experts per token; NULL: the usual one */
     core__head_rule head;
     bool no_rope;                /* the file says nothing of rope             */
     bool partial_rope;           /* a part of a head may be rotated           */
@@ -90,6 +91,16 @@ CORE_NODISCARD core_status core__get_first_dense(core_spec *spec,
 CORE_NODISCARD core_status core__get_groups(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
                                                bool renormalise);
+/* Inner size of the shared expert: that of `key` experts.                    */
+CORE_NODISCARD core_status core__get_shared_count(core_spec *spec,
+                                                  core__reader r,
+                                                  const char *key);
+/* Which layers are dense, by mlp_layer_types or first_k_dense_replace, which
+ * may not contradict each other; neither: the first n_dense.                 */
+CORE_NODISCARD core_status core__get_mlp_types(core_spec *spec, core__reader r,
+                                               int64_t n_dense);
+/* What Qwen3-MoE and the text parts after it have in common.                 */
+CORE_NODISCARD core_status core__get_qwen3(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
