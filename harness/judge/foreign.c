@@ -176,6 +176,9 @@ static const char *numerics_of_bundle(const char *path)
     for (int i = 0; i < 4; i++)
         if (har_yardstick_has(path, order[i]))
             return order[i];
+    for (const core_profile *p = core_profiles; p->name != NULL; p++)
+        if (har_yardstick_has(path, p->name))
+            return p->name;
     return order[0];
 }
 

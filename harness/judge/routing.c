@@ -230,21 +230,6 @@ bool har__routing_excludes(const har__pass *p, const har_yard_tap *tap,
     return moment(tap) >= p->routing.from[row / tap->extent.n_k];
 }
 
-/* Every expert the same number of times? */
-static bool same_set(const int64_t *a, const int64_t *b, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        int64_t in_a = 0, in_b = 0;
-        for (int64_t j = 0; j < n; j++) {
-            in_a += a[j] == a[i];
-            in_b += b[j] == a[i];
-        }
-        if (in_a != in_b)
-            return false;
-    }
-    return true;
-}
-
 static void count_load(har_layer_routing *l, const int64_t *golden,
                        const int64_t *found, int64_t n_k)
 {
@@ -288,7 +273,7 @@ bool har__routing_judge(har__pass *p, int64_t i_tap, int64_t token,
         return true;
     }
     l->n_token++;
-    if (same_set(golden, found, r->n_k)) {
+    if (har_chosen_same(p->expected, p->found, r->n_k)) {
         l->n_same++;
         return true;
     }

@@ -312,6 +312,24 @@ static void write_undecided(const har_judgement *g, FILE *out)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
 }
 
+/* Of each mistake smaller than roundings, where the dump leans most to it. */
+static void write_leans(const har_judgement *g, FILE *out)
+{
+    for (int i = 0; i < g->n_lean; i++) {
+        const har_lean *most = &g->lean[i];
+        char label[CORE_NAME_BYTES];
+        for (; i + 1 < g->n_lean && g->lean[i + 1].what == most->what; i++)
+            if (g->lean[i + 1].sigmas / g->lean[i + 1].reach >
+                most->sigmas / most->reach)
+                most = &g->lean[i + 1];
+        fprintf(out,
+                "mistake    %s: %s, %.2g of it at %s, by %.2g of its errors "
+                "where roundings reach %.2g\n",
+                most->what, most->is_found ? "found" : "not found", most->lean,
+                har__kind_label(label, most->kind), most->sigmas, most->reach);
+    }
+}
+
 /* What the verdict cannot know. */
 static void write_hint(const har_judgement *g, FILE *out)
 {
@@ -372,6 +390,7 @@ void har_judge_text(const har_judgement *g, FILE *out)
     if (n > MAX_LINES)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
     write_undecided(g, out);
+    write_leans(g, out);
     write_hint(g, out);
     fprintf(out, "%-10s %s\n", har__word_text(g),
             har__verdict_text(text, g));
