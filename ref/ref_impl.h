@@ -68,7 +68,10 @@ typedef struct ref__run {
 
     core_arena arena;
     double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
-    double *cos_tj, *sin_tj; /* [T, Dr/2]                                   */
+    struct {                 /* of each kind of heads                         */
+        double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
+    } rope[CORE_HEAD_KINDS];
+    double *norm_weight;     /* [widest vector] of a norm that adds 1         */
     double *row_norm;        /* [max rows of a product]; bounds only        */
     double *operand;         /* of a product, where it is rounded as it is read */
     float *bound;            /* [N, max cols of a token tap]; bounds only   */
@@ -165,7 +168,7 @@ void ref__drawn_product(const ref__run *run, const ref__drawn *d,
 float ref__stored(const ref__drawn *d, float x);
 
 void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
-                        const double *w, int64_t n, double eps);
+                        const double *w, int64_t n, double n_sum, double eps);
 void ref__drawn_layernorm(const ref__drawn *d, double *y, const double *x,
                           const double *w, const double *b, int64_t n,
                           double eps);
@@ -182,6 +185,7 @@ void ref__drawn_softmax(const ref__drawn *d, double *p, const double *logits,
                         int64_t n);
 double ref__drawn_sigmoid(double z);
 double ref__drawn_softplus(double z);
+double ref__drawn_time_step(double z, double least, double most);
 /* a = act(up), or the gated form where gate is given.                        */
 void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
                          const double *up, double *a, int64_t n);
@@ -198,12 +202,21 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
 double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
                               double bias);
+double ref__drawn_decay(double a_log, double dt);
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
+/* The same where all states decay alike.                                     */
+void ref__drawn_advance_head(const ref__drawn *d, double a_log, int64_t n_s,
+                             double dt, double a, const double *b, double *h);
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a);
+/* n columns of a delta rule's state [n_k, n] one position on, and what q reads
+ * from them then: y [n].  The state is kept in floats in every draw.         */
+void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
+                      int64_t n, const double *q, const double *k,
+                      const double *v, double beta, double decay, double *y);
 
 /* ---- forward.c ------------------------------------------------------------
  */
@@ -246,7 +259,7 @@ void ref__bound_relative(ref__roundoff u, float *bound, const double *y,
                          int64_t n, double n_round);
 void ref__bound_copy(ref__roundoff u, float *bound, const double *y, int64_t n);
 void ref__bound_norm(ref__roundoff u, float *bound, const double *y, int64_t n,
-                     int64_t n_d);
+                     int64_t n_d, bool plus);
 void ref__bound_rope(ref__roundoff u, float *bound, const double *qk, int64_t n,
                      int64_t n_dh, double attention_factor);
 void ref__bound_act(ref__roundoff u, float *bound, const double *gate,
@@ -289,6 +302,8 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
+/* Of core_time_step, whose z is a sum of two.                                */
+void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried);
 
@@ -373,15 +388,21 @@ typedef struct ref__norm {
     int64_t n_part, n;
     core_weight_kind weight; /* [1, n], for every part; CORE_W_NONE:
                               * none                                          */
+    bool is_split;           /* the weight is [1, n_part * n], each part's own */
     double eps;
-    double clip; /* afterwards clamped to [-clip, clip]; 0: not               */
+    double clip;  /* afterwards clamped to [-clip, clip]; 0: not              */
+    bool plus;    /* the weight is 1 + what is stored (ref__is_plus_one)      */
+    double n_sum; /* what the sum of squares is divided by; 0: n              */
+    double step;  /* exact mode: of x; 0: CORE_STEP_ACT                       */
 } ref__norm;
 
 /* x[0..n) clamped to [-clip, clip]; clip 0: as it is.                        */
 void ref__clip(double *x, int64_t n, double clip);
 /* w NULL: without weight.                                                    */
 void ref__rmsnorm_row(double *y, const double *x, const double *w, int64_t n_d,
-                      double eps);
+                      double n_sum, double eps);
+/* Do the norms of the stream, of queries and keys add 1 to their weights?    */
+bool ref__is_plus_one(const ref__run *run);
 void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
                   const ref__norm *norm);
 void ref__layernorm_row(double *y, const double *x, const double *w,
@@ -410,6 +431,30 @@ int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
                          int64_t hi, const uint8_t *mask, double scale,
                          double sink);
 
+/* ---- convolution.c ------------------------------------------------------- */
+
+/* Channels, each convolved along its row with weights of its own, then silu. */
+typedef struct ref__convolution {
+    core_weight_kind weight; /* [C, Kc]; it may have a bias                   */
+    core_tap_kind tap, act_tap;
+    const double *u; /* [N, C]                                                */
+    double *a;       /* [N, C] convolved, then activated                      */
+    int64_t n_c, n_conv;
+    double *w, *bias; /* [Kc, C], [C]                                         */
+} ref__convolution;
+
+/* Sizes of the layer's weight, and room for it.                              */
+void ref__convolution_take(ref__run *run, int layer, ref__convolution *c);
+void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
+
+/* ---- gate.c, context_gate.c ---------------------------------------------- */
+
+/* y [N, n_c] := y * silu(gate), delivered as tap `kind`.                     */
+void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
+               double *y, int64_t n_c);
+/* context [N, H*Dv] := context * sigmoid(xn . g).                            */
+void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
+
 /* ---- core/model/operators.h: an operator is the file of its name --------- */
 
 /* out [N, D] from xn, and the taps on the way; one of CORE_SHARED_LIST
@@ -419,10 +464,10 @@ typedef void ref__operator(ref__run *run, int layer, double *out, bool dry);
 
 /* What attention works on, whatever it was made from. */
 typedef struct ref__heads {
-    double *q; /* [N, H*n_dh]                                                 */
+    double *q; /* [N, n_h*n_dh]                                               */
     double *k; /* [N, n_g*n_dh]                                               */
     double *v; /* [N, n_g*n_dv]                                               */
-    int64_t n_g, n_dh, n_dv;
+    core_heads size;
 } ref__heads;
 
 /* The heads from xn, likewise.                                               */
@@ -489,7 +534,7 @@ typedef struct ref__tapbuf {
 typedef struct ref__ffn {
     core_weight_kind w_gate, w_up, w_down;
     core_tap_kind t_gate, t_up, t_act, t_out;
-    int64_t n_f;
+    int64_t n_d, n_f; /* columns of rows in and out, and inside               */
     ref__tapbuf gate, up, act, out; /* out.v is always there                  */
     double *hidden;                 /* [group rows, n_f]                      */
     int64_t group_rows;

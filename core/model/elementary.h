@@ -21,6 +21,8 @@ double core_gated(core_act act, double gate, double up);
 
 double core_sigmoid(double z);  /* 1 / (1 + exp(-z))                          */
 double core_softplus(double z); /* log1p(exp(z)), z itself above 20           */
+/* softplus(z) within limits; most 0: none above.                             */
+double core_time_step(double z, double least, double most);
 
 /* What is left of a channel's state after a step: exp(-exp(a_log) * dt).     */
 double core_decay(double a_log, double dt);
@@ -33,7 +35,7 @@ double core_temper(const core_spec *spec, int64_t t);
  * the numerics of the run (exact: snapped to CORE_STEP_TABLE; fp32: every step
  * of the computation rounded to fp32, as the model families do; bf16: that
  * table rounded to bf16).                                            [local] */
-void core_rope_table(const core_spec *spec, core_numerics numerics, int64_t n_t,
-                     double *cos_tj, double *sin_tj);
+void core_rope_table(const core_heads *heads, core_numerics numerics,
+                     int64_t n_t, double *cos_tj, double *sin_tj);
 
 #endif

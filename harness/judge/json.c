@@ -98,26 +98,6 @@ static json_t *routing_object(const har_judgement *g,
                      load_array(r->load + r->n_expert, r->n_expert));
 }
 
-static json_t *figures_object(const har_figures *f)
-{
-    const double n = (double)f->n_row;
-    if (f->n_row + f->n_nonfinite == 0)
-        return json_null();
-    json_t *o = json_object();
-    core_json_put_int(o, "rows", f->n_row);
-    core_json_put_int(o, "nonfinite_rows", f->n_nonfinite);
-    core_json_put_number(o, "kl_mean_nat", f->kl_sum / n);
-    core_json_put_number(o, "kl_largest_nat", f->kl_largest);
-    core_json_put_number(o, "cosine_mean", f->cosine_sum / n);
-    core_json_put_number(o, "cosine_smallest", f->cosine_smallest);
-    core_json_put_int(o, "top1_equal", f->n_top1);
-    core_json_put_number(o, "largest_difference", f->largest);
-    core_json_put_int(o, "row", f->b);
-    core_json_put_int(o, "position", f->t);
-    core_json_put_int(o, "column", f->col);
-    return o;
-}
-
 static json_t *leans_array(const har_judgement *g)
 {
     json_t *list = json_array();
@@ -190,7 +170,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put_int(o, "padding_tokens", g->n_padding);
     core_json_put_int(o, "padding_values", g->dump->n_padding);
     core_json_put_text(o, "misfit", g->misfit);
-    core_json_put(o, "logits_not_judged", figures_object(&g->figures));
+    core_json_put(o, "logits_not_judged", har_figures_json(&g->figures));
     core_json_put(o, "findings", findings);
     core_json_put(o, "routing", routing);
     core_json_put(o, "taps", taps);

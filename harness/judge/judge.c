@@ -100,7 +100,8 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
         return;
     }
     if (tap->name.is_tap && tap->name.tap.kind == CORE_TAP_LOGITS)
-        har__figures_row(p, tap, row);
+        har_figures_add(&p->judged->figures, row, tap->extent.n_t,
+                        tap->extent.n_col, p->expected, p->found);
     har_spot spot = har__blank_spot(p, i_tap, row);
     bool excluded = har__routing_excludes(p, tap, row);
     const har_diff before = *sum;

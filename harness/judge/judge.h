@@ -15,6 +15,7 @@
 #define HAR_JUDGE_H
 
 #include "harness/diagnose/diagnose.h"
+#include "harness/judge/figures.h"
 #include "harness/judge/foreign.h"
 #include "harness/judge/misfit.h"
 #include "harness/verify/verdict.h"
@@ -70,17 +71,6 @@ typedef struct har_layer_routing {
     int64_t *load;        /* [2][n_expert]: the golden's, the dump's          */
 } har_layer_routing;
 
-/* Of the logits' rows that are whole, set aside or not: for those who report
- * such figures.  No verdict depends on them.                                 */
-typedef struct har_figures {
-    int64_t n_row, n_nonfinite;  /* rows with finite values, the others       */
-    double kl_sum, kl_largest;   /* KL(golden || dump) of a row, in nats      */
-    double cosine_sum, cosine_smallest;
-    int64_t n_top1;              /* rows whose largest logit is the golden's  */
-    double largest;              /* difference, found at b, t, col            */
-    int64_t b, t, col;
-} har_figures;
-
 /* How the dump leans towards a mistake that is smaller than roundings, at all
  * taps of a kind together.                                                   */
 typedef struct har_lean {
@@ -117,7 +107,8 @@ typedef struct har_judgement {
     int64_t n_silent;          /* choices of a token that nobody recorded     */
     int64_t n_padding;         /* tokens that are no real ones: not judged    */
     int64_t n_note;            /* findings that fail nothing                  */
-    har_figures figures;
+    har_figures figures;       /* of the logits' rows that are whole, set aside
+                                * or not                                      */
     int n_routing;
     har_layer_routing *routing; /* owned                                      */
     char misfit[HAR_MISFIT_TEXT]; /* how the first failing tap would fit; ""  */

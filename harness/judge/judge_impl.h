@@ -69,10 +69,6 @@ void har__slope_row(har__pass *pass, const har_yard_tap *tap, int64_t row);
 void har__slope_judge(const har__pass *pass, const har_yard_tap *tap,
                       har_tap_judgement *judged);
 
-/* Take a row of the logits, in expected[] and found[], into the figures.
- *                                                                    [local] */
-void har__figures_row(har__pass *pass, const har_yard_tap *tap, int64_t row);
-
 /* Go to the routing of this tap's part and layer.  Errors: E_MEMORY. [local] */
 CORE_NODISCARD core_status har__routing_enter(har__pass *pass,
                                               const har_yard_tap *tap);

@@ -74,23 +74,6 @@ const char *har__verdict_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
     return text;
 }
 
-const char *har__figures_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
-{
-    const har_figures *f = &g->figures;
-    const double n = (double)f->n_row;
-    text[0] = '\0';
-    if (f->n_row > 0)
-        snprintf(text, HAR_SPOT_TEXT,
-                 "KL mean %.3g, largest %.3g nat; cosine mean %.9g, smallest "
-                 "%.9g; top-1 equal in %lld of %lld rows; largest difference "
-                 "%.3g at row %lld, position %lld, column %lld",
-                 f->kl_sum / n, f->kl_largest, f->cosine_sum / n,
-                 f->cosine_smallest, (long long)f->n_top1, (long long)f->n_row,
-                 f->largest, (long long)f->b, (long long)f->t,
-                 (long long)f->col);
-    return text;
-}
-
 const char *har__mark_text(const har_tap_judgement *t)
 {
     if (t->is_undecided)
@@ -347,7 +330,7 @@ static void write_hint(const har_judgement *g, FILE *out)
 
 void har_judge_text(const har_judgement *g, FILE *out)
 {
-    char text[HAR_SPOT_TEXT];
+    char text[HAR_SPOT_TEXT], figures[HAR_FIGURES_TEXT];
     int64_t n = 0;
     write_head(g, out);
     write_routing(g, out);
@@ -368,8 +351,8 @@ void har_judge_text(const har_judgement *g, FILE *out)
                 (long long)g->dump->n_padding);
     for (int i = 0; i < g->yard->n_part; i++)
         write_table(g, i, out);
-    if (har__figures_text(text, g)[0] != '\0')
-        fprintf(out, "logits     %s (not judged by it)\n", text);
+    if (har_figures_text(figures, &g->figures)[0] != '\0')
+        fprintf(out, "logits     %s (not judged by it)\n", figures);
     if (g->dump->n_finding > g->n_note) {
         fputs("wrong\n", out);
         write_findings(g, false, out);

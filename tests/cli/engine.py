@@ -126,9 +126,10 @@ class Engine(Attention):
             return w
         if expert in (0, 1) and self.wrong("experts_swapped"):
             return self.w[name.replace(f".experts.{expert}.", f".experts.{1 - expert}.")]
-        if self.wrong("experts_4_bits"):
-            mantissa, exponent = np.frexp(w)
-            return np.ldexp(np.round(mantissa * 16) / 16, exponent).astype(f32)
+        mantissa, exponent = np.frexp(w)
+        short = np.ldexp(np.round(mantissa * 16) / 16, exponent).astype(f32)
+        if not np.array_equal(short, w) and self.wrong("experts_4_bits"):  # MXFP4 has fewer
+            return short
         for share in (1, 10):
             if expert == self.busiest and ".down_proj" in name and self.wrong(f"expert_row_{share}_percent"):
                 w = w.copy()

@@ -96,6 +96,20 @@ static void mamba(core_spec *s)
                             .bias_proj = true};
 }
 
+static void deltanet(core_spec *s)
+{
+    s->norm = CORE_NORM_RMS_PLUS_ONE;
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->n_rot = 4;
+    s->context_gate = s->shared_gate = true;
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_DELTANET;
+    s->deltanet = (core_deltanet){.n_kh = 6,
+                                  .n_vh = 12,
+                                  .n_dk = 5,
+                                  .n_dv = 19, /* 16 + 3 columns of a task */
+                                  .n_conv = 4};
+}
+
 static void scales(core_spec *s)
 {
     s->embed_scale = 1.7;
@@ -105,6 +119,25 @@ static void scales(core_spec *s)
     s->router = CORE_ROUTER_SOFTMAX_TOP;
     s->renormalise = false;
     s->tied = true;
+}
+
+static void kinds(core_spec *s)
+{
+    s->head_kind[1] = 1;
+    s->n_dv = 5;
+    s->n_rot = 6;
+    s->value_scale = 0.7;
+    s->other = (core_heads){.n_h = 12,
+                            .n_g = 3,
+                            .n_dh = 10,
+                            .n_dv = 9,
+                            .n_rot = 4,
+                            .scale = 0.2,
+                            .sinks = true,
+                            .rope = s->rope};
+    s->other.rope.theta = 50.0;
+    s->sliding_window = 4;
+    s->span[0] = s->span[2] = CORE_SPAN_FULL;
 }
 
 core_spec fix_family(int i)
@@ -132,8 +165,14 @@ core_spec fix_family(int i)
     case FIX_MAMBA:
         mamba(&spec);
         break;
+    case FIX_DELTANET:
+        deltanet(&spec);
+        break;
     case FIX_SCALES:
         scales(&spec);
+        break;
+    case FIX_KINDS:
+        kinds(&spec);
         break;
     case FIX_SHARED_GATE:
         spec.shared_gate = true;

@@ -89,7 +89,7 @@ static void take_record(void *self, const core_cost *c)
 static void add_rows(tracing *w, int p, int64_t n)
 {
     const int etp = w->lay.plan.etp, me = w->lay.rank;
-    const double n_d = (double)w->request->spec->n_d;
+    const double n_d = (double)core_spec_n_de(w->request->spec);
     for (int j = 0; j < etp; j++) {
         const int to = w->lay.ep_group.rank[p * etp + j];
         const int64_t share = n * (j + 1) / etp - n * j / etp;
