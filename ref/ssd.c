@@ -147,7 +147,8 @@ static void store_errors(const ref__run *run, const double *h, double *error)
     const int64_t n = run->spec->ssd.n_s * run->spec->ssd.n_p;
     for (int64_t i = 0; i < n; i++)
         error[i] =
-            (error[i] + 2.0 * run->u.store * fabs(h[i])) * (1.0 + run->u.store);
+            (error[i] + 2.0 * run->u.store * fabs(h[i]) + 2.0 * run->u.least) *
+            (1.0 + run->u.store);
 }
 
 /* Bounds of y, not yet with the store of it; returns the largest sum of
