@@ -226,7 +226,8 @@ int main(int argc, char **argv)
     core_numerics numerics = CORE_EXACT;
     const par_comm_options options = {.stall_seconds = 60};
     const bool draws = argc > 3 && strcmp(argv[3], "drawn") == 0;
-    if ((argc > 3 && !draws && core_numerics_parse(&numerics, argv[3]) != CORE_OK) ||
+    if ((argc > 3 && !draws &&
+         core_numerics_parse(&numerics, argv[3]) != CORE_OK) ||
         par_comm_start(&options) != CORE_OK) {
         fprintf(stderr, "prop_verify: %s\n", core_message());
         return 2;

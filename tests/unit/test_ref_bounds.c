@@ -16,7 +16,7 @@
 
 enum { B = 2, T = 9, N = B * T, MAX_K = 256, SWITCH = FIX_N_FAMILIES };
 
-/* Weights and what meets them bf16, out fp32, the rest fp16, the router bf16. */
+/* Weights, what meets them and the router bf16, out fp32, the rest fp16.     */
 #define OTHER(slot, rounding)                                                  \
     (CORE_IN_SLOT(slot, rounding) - CORE_IN_SLOT(slot, CORE_ROUND_BF16))
 #define MIXED                                                                  \
