@@ -26,6 +26,8 @@ static const char *const ORACLE_CASES[] = {
     "granitemoe/tiny",
     "phimoe/tiny",
     "jamba/tiny",
+    "mimo_v2_flash/sinks",
+    "mimo_v2_flash/two_groups",
     "switch_layer/cap_loose",
     "switch_layer/cap_one_gelu",
     "switch_layer/cap_tight",

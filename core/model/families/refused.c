@@ -13,7 +13,6 @@ static const struct {
     {"glm_moe_dsa", "sparse attention with an indexer"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"kimi_linear", "linear attention with a delta rule (KDA)"},
-    {"mimo_v2_flash", "two kinds of rope and head sizes by layer"},
     {"minimax_m3", "sparse attention by layer"},
     {"nemotron_h", "Mamba-2 layers and latent experts"},
 };
