@@ -31,14 +31,14 @@ core_status gold__open_weights(core_weights **out, const gold_case *gold)
 typedef struct showing {
     const gold_options *options;
     core_numerics numerics;
-    int i_pass, n_pass;
+    double first, share; /* what comes before the passes at hand, and they    */
 } showing;
 
 static void show_progress(void *self, double done)
 {
     const showing *s = self;
     s->options->progress(s->options->progress_self, s->numerics,
-                         (s->i_pass + done) / s->n_pass);
+                         s->first + done * s->share);
 }
 
 /* --- the passes --- */
@@ -60,24 +60,26 @@ static int n_draws(const core_spec *spec)
 }
 
 static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
-                                ref_model *model, showing *progress)
+                                ref_model *model, int n_beside)
 {
+    enum { MOST = GOLD__DRAWS * GOLD__FORCINGS };
     const core_groups groups = {gold->n_group, gold->first_row};
-    for (int i = 0; i < n_draws(&pass->spec); i++) {
+    gold__measuring measuring[MOST];
+    ref_draw draw[MOST];
+    core_tap_sink sink[MOST];
+    const ref_draws draws = {draw, sink, n_draws(&pass->spec), n_beside};
+    for (int i = 0; i < draws.n; i++) {
         const ref_forcing forcing = (ref_forcing)(i / GOLD__DRAWS);
-        gold__measuring measuring = {&pass->taps, forcing};
-        const core_tap_sink sink = gold__spread_sink(&measuring);
-        const ref_draw draw = {.seed = GOLD__SEED,
-                               .run = (uint64_t)(i % GOLD__DRAWS),
-                               .forcing = forcing,
-                               .values = honest_values,
-                               .routing = honest_routing,
-                               .self = &pass->taps};
-        progress->i_pass++;
-        CORE_TRY(ref_forward_drawn(model, &gold->batch, &groups, &draw, &sink,
-                                   NULL));
+        measuring[i] = (gold__measuring){&pass->taps, forcing};
+        sink[i] = gold__spread_sink(&measuring[i]);
+        draw[i] = (ref_draw){.seed = GOLD__SEED,
+                             .run = (uint64_t)(i % GOLD__DRAWS),
+                             .forcing = forcing,
+                             .values = honest_values,
+                             .routing = honest_routing,
+                             .self = &pass->taps};
     }
-    return CORE_OK;
+    return ref_forward_drawn(model, &gold->batch, &groups, &draws);
 }
 
 static core_status run_pass(const gold_case *gold, gold__pass *pass,
@@ -85,8 +87,8 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                             const gold_options *options, gold_summary *summary)
 {
     const bool rounds = gold__roundoff(numerics) > 0.0;
-    showing progress = {options, numerics, 0,
-                        rounds ? 1 + n_draws(&pass->spec) : 1};
+    const double n_pass = rounds ? 1.0 + n_draws(&pass->spec) : 1.0;
+    showing progress = {options, numerics, 0.0, 1.0 / n_pass};
     const ref_options ref = {
         .n_threads = options->n_threads,
         .weight_budget_bytes = options->weight_budget_bytes,
@@ -108,8 +110,10 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                            "%s: a sum does not fit the 53 bits of exact mode; "
                            "leave exact out of --numerics",
                            stats.not_exact);
+    progress.first = progress.share;
+    progress.share = 1.0 - progress.first;
     if (status == CORE_OK && rounds)
-        status = drawn_passes(gold, pass, model, &progress);
+        status = drawn_passes(gold, pass, model, options->n_beside);
     ref_model_close(model);
     CORE_TRY(status);
     CORE_TRY(gold__routing_margins(&pass->taps, &pass->spec, weights));

@@ -98,7 +98,8 @@ const gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap);
 /* A sink that keeps the taps; borrows.                                       */
 core_tap_sink gold__taps_sink(gold__taps *taps);
 
-/* A sink that raises one spread to the deviation from the kept values.       */
+/* A sink that raises one spread to the deviation from the kept values; several
+ * may do so at a time.                                                       */
 typedef struct gold__measuring {
     gold__taps *taps; /* borrowed                                             */
     ref_forcing forcing;

@@ -63,7 +63,8 @@ typedef struct ref__run {
     bool exact, bounds;
     ref__roundoff u; /* bounds only                                           */
     int n_threads;
-    int64_t n; /* tokens: B*T */
+    double before, share; /* of the progress that is told; 0: tells none      */
+    int64_t n;            /* tokens: B*T                                      */
 
     core_arena arena;
     double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
@@ -201,6 +202,13 @@ double ref__drawn_read_out(const ref__drawn *d, const double *h,
 
 /* ---- forward.c ------------------------------------------------------------
  */
+
+/* An honest pass, without memory yet.                                        */
+ref__run ref__begin(ref_model *model, const core_batch *batch,
+                    const core_groups *groups, const core_tap_sink *sink,
+                    ref_stats *stats);
+/* The whole pass; `dry` only takes, to measure.                              */
+void ref__pass(ref__run *run, bool dry);
 
 /* core_store over all rows, in parallel.                                     */
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);
