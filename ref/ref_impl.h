@@ -43,10 +43,11 @@ struct ref_model {
     int64_t group_doubles; /* inner activations [rows, F] held at once        */
 };
 
-/* Whose errors a bound pays for: u of one addition or product, of storing, and
- * on how many sides computing errs (storing does on both).                   */
+/* Whose errors a bound pays for: u of one addition or product, of storing, on
+ * how many sides computing errs (storing does on both), and what storing may do
+ * near zero.                                                                 */
 typedef struct ref__roundoff {
-    double sum, store, sides;
+    double sum, store, sides, least;
 } ref__roundoff;
 
 typedef struct ref__run {
