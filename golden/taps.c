@@ -143,24 +143,19 @@ static bool measures(void *self, core_tap tap)
     return t != NULL && t->spread[m->forcing].largest != NULL;
 }
 
-/* A deviation that is not finite counts as infinite. */
-static void raise(double *to, double deviation)
-{
-    if (!(deviation <= *to))
-        *to = isfinite(deviation) ? deviation : HUGE_VAL;
-}
-
+/* The largest deviation of a row and their root mean square, infinite if one is
+ * not finite.  The maximum forgets a NaN, the sum does not. */
 static void measure_row(const double *found, const double *honest, int64_t n,
                         double *largest, double *rms)
 {
-    double sum = 0.0;
-    *largest = *rms = 0.0;
+    double sum = 0.0, most = 0.0;
     for (int64_t i = 0; i < n; i++) {
         const double d = fabs(found[i] - honest[i]);
-        raise(largest, d);
+        most = d > most ? d : most;
         sum += d * d;
     }
-    raise(rms, sqrt(sum / (double)n));
+    *largest = isfinite(sum) ? most : HUGE_VAL;
+    *rms = isfinite(sum) ? sqrt(sum / (double)n) : HUGE_VAL;
 }
 
 /* Rows measured a few at a time: what all draws share is raised seldom. */
@@ -182,8 +177,8 @@ static void measure(void *self, core_tap tap, const double *values,
         }
 #pragma omp critical(gold_spread)
         for (int64_t r = 0; r < n; r++) {
-            raise(&spread->largest[r0 + r], largest[r]);
-            raise(&spread->rms[r0 + r], rms[r]);
+            spread->largest[r0 + r] = fmax(spread->largest[r0 + r], largest[r]);
+            spread->rms[r0 + r] = fmax(spread->rms[r0 + r], rms[r]);
         }
     }
 }

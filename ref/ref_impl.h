@@ -106,6 +106,7 @@ void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
 /* How one operator of a drawn pass rounds.                                   */
 typedef struct ref__drawn {
     core_numerics numerics;
+    core_rounding type; /* of what is stored                                  */
     bool eager;  /* stores what it makes on its way                       */
     bool stated; /* stores what the numerics say, and nothing else        */
     bool split;  /* a product: stores two halves                          */
