@@ -144,7 +144,7 @@ static bool measures(void *self, core_tap tap)
 }
 
 /* The largest deviation of a row and their root mean square, infinite if one is
- * not finite.  The maximum forgets a NaN, the sum does not. */
+ * not finite.  The maximum forgets a NaN, the sum does not.                  */
 static void measure_row(const double *found, const double *honest, int64_t n,
                         double *largest, double *rms)
 {
@@ -154,7 +154,10 @@ static void measure_row(const double *found, const double *honest, int64_t n,
         most = d > most ? d : most;
         sum += d * d;
     }
-    *largest = isfinite(sum) ? most : HUGE_VAL;
+    for (int64_t i = 0; !isfinite(sum) && i < n; i++)
+        if (!isfinite(found[i] - honest[i]))
+            most = HUGE_VAL;
+    *largest = most;
     *rms = isfinite(sum) ? sqrt(sum / (double)n) : HUGE_VAL;
 }
 
