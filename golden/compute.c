@@ -31,14 +31,16 @@ core_status gold__open_weights(core_weights **out, const gold_case *gold)
 typedef struct showing {
     const gold_options *options;
     core_numerics numerics;
-    double first, share; /* what comes before the passes at hand, and they    */
+    double first; /* what comes before the passes at hand                     */
+    double share; /* of one pass                                              */
+    int n;        /* of them are at hand                                      */
 } showing;
 
 static void show_progress(void *self, double done)
 {
     const showing *s = self;
     s->options->progress(s->options->progress_self, s->numerics,
-                         s->first + done * s->share);
+                         s->first + done * s->n * s->share);
 }
 
 /* --- the passes --- */
@@ -59,36 +61,90 @@ static int n_draws(const core_spec *spec)
     return GOLD__DRAWS * gold__n_forcings(spec);
 }
 
-static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
-                                ref_model *model, int n_beside)
+static bool is_measured(void *self, core_tap tap)
 {
-    enum { MOST = GOLD__DRAWS * GOLD__FORCINGS };
-    const core_groups groups = {gold->n_group, gold->first_row};
-    gold__measuring measuring[MOST];
-    ref_draw draw[MOST];
-    core_tap_sink sink[MOST];
-    const ref_draws draws = {draw, sink, n_draws(&pass->spec), n_beside};
-    for (int i = 0; i < draws.n; i++) {
-        const ref_forcing forcing = (ref_forcing)(i / GOLD__DRAWS);
-        measuring[i] = (gold__measuring){&pass->taps, forcing};
+    const gold__tap *t = gold__taps_find(self, tap);
+    return t != NULL && t->is_output;
+}
+
+/* The reach of roundings is so many times that of the draw that leans most. */
+static void raise_reach(gold_reach *reach, const gold__measuring *m)
+{
+    for (int i = 0; i < GOLD_MISTAKES; i++)
+        for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++) {
+            const gold_lean lean =
+                gold_leaning_of(&m->leaning, i, (core_tap_kind)kind);
+            double *of = &reach->of[m->forcing][i][kind];
+            if (lean.moves)
+                *of = fmax(*of, fmax(GOLD__FACTOR * fabs(lean.sigmas),
+                                     GOLD__LEAST_SIGMAS));
+        }
+}
+
+/* The draws of one forcing. */
+static core_status draw(const gold_feed *feed, gold__pass *pass,
+                        ref_model *model, showing *progress,
+                        gold_summary *summary)
+{
+    gold__measuring measuring[GOLD__DRAWS];
+    ref_draw draw[GOLD__DRAWS];
+    core_tap_sink sink[GOLD__DRAWS];
+    const ref_draws draws = {draw, sink, GOLD__DRAWS,
+                             progress->options->n_beside};
+    gold_directions directions = {0, NULL};
+    core_status status = CORE_OK;
+    if (feed->draw.forcing != REF_FREE)
+        status = gold_directions_make(&directions, feed);
+    for (int i = 0; i < GOLD__DRAWS; i++) {
+        draw[i] = feed->draw;
+        draw[i].run = (uint64_t)i;
+        measuring[i] = (gold__measuring){.taps = &pass->taps,
+                                         .spec = &pass->spec,
+                                         .forcing = feed->draw.forcing};
+        if (feed->draw.forcing != REF_FREE &&
+            !ref_turns(progress->numerics, &draw[i]))
+            measuring[i].directions = &directions;
         sink[i] = gold__spread_sink(&measuring[i]);
-        draw[i] = (ref_draw){.seed = GOLD__SEED,
-                             .run = (uint64_t)(i % GOLD__DRAWS),
-                             .forcing = forcing,
-                             .values = honest_values,
-                             .routing = honest_routing,
-                             .self = &pass->taps};
     }
-    return ref_forward_drawn(model, &gold->batch, &groups, &draws);
+    if (status == CORE_OK)
+        status = ref_forward_drawn(model, feed->batch, &feed->groups, &draws);
+    progress->first += GOLD__DRAWS * progress->share;
+    for (int i = 0; i < GOLD__DRAWS && status == CORE_OK; i++)
+        raise_reach(&summary->reach, &measuring[i]);
+    gold_directions_free(&directions);
+    return status;
+}
+
+static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
+                                const core_weights *weights, ref_model *model,
+                                showing *progress, gold_summary *summary)
+{
+    gold_feed feed = {.spec = &pass->spec,
+                      .weights = weights,
+                      .batch = &gold->batch,
+                      .groups = {gold->n_group, gold->first_row},
+                      .options = {.n_threads = progress->options->n_threads,
+                                  .weight_budget_bytes =
+                                      progress->options->weight_budget_bytes},
+                      .draw = {.seed = GOLD__SEED,
+                               .values = honest_values,
+                               .routing = honest_routing,
+                               .self = &pass->taps},
+                      .wants = is_measured};
+    for (int i = 0; i < gold__n_forcings(&pass->spec); i++) {
+        feed.draw.forcing = (ref_forcing)i;
+        CORE_TRY(draw(&feed, pass, model, progress, summary));
+    }
+    return CORE_OK;
 }
 
 static core_status run_pass(const gold_case *gold, gold__pass *pass,
                             const core_weights *weights, core_numerics numerics,
                             const gold_options *options, gold_summary *summary)
 {
-    const bool rounds = gold__roundoff(numerics) > 0.0;
+    const bool rounds = gold__rounds(numerics);
     const double n_pass = rounds ? 1.0 + n_draws(&pass->spec) : 1.0;
-    showing progress = {options, numerics, 0.0, 1.0 / n_pass};
+    showing progress = {options, numerics, 0.0, 1.0 / n_pass, 1};
     const ref_options ref = {
         .n_threads = options->n_threads,
         .weight_budget_bytes = options->weight_budget_bytes,
@@ -111,9 +167,9 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                            "leave exact out of --numerics",
                            stats.not_exact);
     progress.first = progress.share;
-    progress.share = 1.0 - progress.first;
+    progress.n = GOLD__DRAWS;
     if (status == CORE_OK && rounds)
-        status = drawn_passes(gold, pass, model, options->n_beside);
+        status = drawn_passes(gold, pass, weights, model, &progress, summary);
     ref_model_close(model);
     CORE_TRY(status);
     CORE_TRY(gold__routing_margins(&pass->taps, &pass->spec, weights));
@@ -123,10 +179,12 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
 
 /* The row whose tolerance is the largest part of its largest magnitude. */
 static void summarise(gold_summary *summary, const gold__taps *taps,
-                      double roundoff)
+                      core_numerics numerics)
 {
     for (int64_t i = 0; i < taps->n; i++) {
         const gold__tap *t = &taps->at[i];
+        const double roundoff =
+            gold__roundoff(core_tap_numerics(numerics, t->tap.kind));
         const double *spread = t->spread[REF_FREE].largest;
         for (int64_t r = 0; spread != NULL && r < t->n_row; r++) {
             double largest = 0.0;
@@ -146,7 +204,7 @@ core_status gold__compute(const gold_case *gold, core_weights *weights,
                           core_numerics numerics, const gold_options *options,
                           const char *path, gold_summary *summary)
 {
-    const double roundoff = gold__roundoff(numerics);
+    const bool rounds = gold__rounds(numerics);
     const int n_pass = gold->spec.n_h > 0 ? 1 : 2;
     const core_dropped rule[] = {CORE_DROPPED_ZERO, CORE_DROPPED_PASSTHROUGH};
     gold_summary seen = {0};
@@ -158,12 +216,12 @@ core_status gold__compute(const gold_case *gold, core_weights *weights,
             pass[i].spec.capacity.dropped = rule[i];
         status = gold__taps_make(&pass[i].taps, &pass[i].spec,
                                  gold->batch.n_b * gold->batch.n_t,
-                                 gold->all_taps, roundoff > 0.0);
+                                 gold->all_taps, rounds);
         if (status == CORE_OK)
             status =
                 run_pass(gold, &pass[i], weights, numerics, options, &seen);
-        if (status == CORE_OK && roundoff > 0.0)
-            summarise(&seen, &pass[i].taps, roundoff);
+        if (status == CORE_OK && rounds)
+            summarise(&seen, &pass[i].taps, numerics);
     }
     if (status == CORE_OK)
         status = gold__write_outputs(gold, pass, numerics, path);

@@ -105,7 +105,7 @@ void gold__taps_free(gold__taps *taps)
     *taps = (gold__taps){0, NULL};
 }
 
-const gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap)
+gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap)
 {
     for (int64_t i = 0; i < taps->n; i++)
         if (taps->at[i].tap.kind == tap.kind &&
@@ -143,6 +143,13 @@ static bool measures(void *self, core_tap tap)
     return t != NULL && t->spread[m->forcing].largest != NULL;
 }
 
+/* A deviation that is not finite counts as infinite. */
+static void raise(double *to, double deviation)
+{
+    if (!(deviation <= *to))
+        *to = isfinite(deviation) ? deviation : HUGE_VAL;
+}
+
 /* The largest deviation of a row and their root mean square, infinite if one is
  * not finite.  The maximum forgets a NaN, the sum does not.                  */
 static void measure_row(const double *found, const double *honest, int64_t n,
@@ -161,6 +168,42 @@ static void measure_row(const double *found, const double *honest, int64_t n,
     *rms = isfinite(sum) ? sqrt(sum / (double)n) : HUGE_VAL;
 }
 
+/* The largest slope of the tap.  Errors: E_MEMORY, which counts as infinite: a
+ * sink cannot fail, and gold__taps_are_finite will. */
+static void measure_slope(const gold__measuring *m, const gold__tap *t,
+                          const double *values, double *largest)
+{
+    const gold__tap *idx =
+        gold__taps_find(m->taps, (core_tap){CORE_TAP_TOPK_IDX, t->tap.layer});
+    const int64_t per_token = core_tap_n_rows(m->spec, t->tap, 1);
+    gold_slope slope;
+    if (gold_slope_make(&slope, m->spec, t->tap) != CORE_OK) {
+        core_message_clear();
+#pragma omp critical(gold_spread)
+        *largest = HUGE_VAL;
+        return;
+    }
+    for (int64_t r = 0; r < t->n_row; r++)
+        gold_slope_add(&slope, r,
+                       idx != NULL && idx->ints != NULL
+                           ? idx->ints + r / per_token * m->spec->n_k
+                           : NULL,
+                       t->v + r * t->n_col, values + r * t->n_col);
+    const double steepest = gold_slope_largest(&slope).slope;
+#pragma omp critical(gold_spread)
+    raise(largest, steepest);
+    gold_slope_free(&slope);
+}
+
+static void measure_leaning(gold__measuring *m, const gold__tap *t,
+                            const double *values)
+{
+    const gold_direction *d = gold_directions_find(m->directions, t->tap);
+    for (int64_t r = 0; d != NULL && r < t->n_row; r++)
+        gold_leaning_add(&m->leaning, d, r, t->v + r * t->n_col,
+                         values + r * t->n_col);
+}
+
 /* Rows measured a few at a time: what all draws share is raised seldom. */
 static void measure(void *self, core_tap tap, const double *values,
                     const int64_t *ints, const float *bound)
@@ -168,9 +211,9 @@ static void measure(void *self, core_tap tap, const double *values,
     enum { ROWS = 64 };
     (void)ints;
     (void)bound;
-    const gold__measuring *m = self;
-    const gold__tap *t = gold__taps_find(m->taps, tap);
-    const gold__spread *spread = &t->spread[m->forcing];
+    gold__measuring *m = self;
+    gold__tap *t = gold__taps_find(m->taps, tap);
+    gold__spread *spread = &t->spread[m->forcing];
     double largest[ROWS], rms[ROWS];
     for (int64_t r0 = 0; r0 < t->n_row; r0 += ROWS) {
         const int64_t n = r0 + ROWS < t->n_row ? ROWS : t->n_row - r0;
@@ -184,6 +227,10 @@ static void measure(void *self, core_tap tap, const double *values,
             spread->rms[r0 + r] = fmax(spread->rms[r0 + r], rms[r]);
         }
     }
+    if (m->directions == NULL)
+        return;
+    measure_slope(m, t, values, &spread->slope);
+    measure_leaning(m, t, values);
 }
 
 core_tap_sink gold__spread_sink(gold__measuring *self)
@@ -208,6 +255,10 @@ core_status gold__taps_are_finite(const gold__taps *taps)
                          "%s: row %lld overflows in a pass that rounds "
                          "otherwise",
                          core_tap_name(t->tap, name), (long long)r);
+        for (int f = REF_LAYER; f < GOLD__FORCINGS; f++)
+            CORE_FAIL_IF(!isfinite(t->spread[f].slope), CORE_E_MEMORY,
+                         "%s: its slopes cannot be measured",
+                         core_tap_name(t->tap, name));
     }
     return CORE_OK;
 }

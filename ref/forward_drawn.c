@@ -26,7 +26,8 @@ static ref__run begin(const side_by_side *s, int i, ref_stats *stats)
 {
     const ref_draws *draws = s->draws;
     const ref_draw *draw = &draws->draw[i];
-    core_assert(core_uses_floats(s->model->numerics));
+    core_assert(core_coarsest_roundoff(s->model->numerics) >
+                core_store_roundoff(CORE_FP64));
     core_assert(draw->routing != NULL);
     core_assert(draw->values != NULL || draw->forcing == REF_FREE);
     ref__run run =

@@ -116,6 +116,10 @@ typedef struct ref_draw {
                   * run 0 sums in one piece                                   */
 } ref_draw;
 
+/* Does the draw turn units at random?  Then it rounds where no engine is known
+ * to, and more often than any.                                       [local] */
+bool ref_turns(core_numerics numerics, const ref_draw *draw);
+
 /* Drawn passes of one batch. */
 typedef struct ref_draws {
     const ref_draw *draw;      /* [n]                                         */
