@@ -90,12 +90,13 @@ static void read_reach(har_yardstick *y, const json_t *root)
                         &reach) != 0)
             continue;
         const int mistake = find_mistake(&y->spec, what);
-        for (int f = HAR_FED_LAYERS; f <= HAR_FED_BLOCKS; f++)
-            if (strcmp(forced, har_forcing_name((har_forcing)f)) == 0 &&
-                mistake >= 0 && parse_kind(&kind, tap)) {
-                y->reach.of[f][mistake][kind] = reach;
-                y->has_reach = true;
-            }
+        const har_forcing forcing = strcmp(forced, "layer") == 0
+                                        ? HAR_FED_LAYERS
+                                        : HAR_FED_BLOCKS;
+        if (mistake < 0 || !parse_kind(&kind, tap))
+            continue;
+        y->reach.of[forcing][mistake][kind] = reach;
+        y->has_reach = true;
     }
 }
 
