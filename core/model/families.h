@@ -20,7 +20,9 @@
     X(LLAMA4, llama4)                                                          \
     X(GRANITEMOE, granitemoe)                                                  \
     X(PHIMOE, phimoe)                                                          \
-    X(JAMBA, jamba)
+    X(JAMBA, jamba)                                                            \
+    X(NEMOTRON_H, nemotron_h)                                                  \
+    X(GRANITEMOEHYBRID, granitemoehybrid)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

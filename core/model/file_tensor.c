@@ -84,9 +84,11 @@ static bool is_beyond_last_layer(const core_spec *spec, const char *name)
 {
     static const char LAYERS[] = "model.layers.";
     const size_t n = sizeof LAYERS - 1;
-    return core__family_of(spec->family)->looks_ahead &&
-           strncmp(name, LAYERS, n) == 0 && name[n] >= '0' && name[n] <= '9' &&
-           strtol(name + n, NULL, 10) >= spec->n_l;
+    if (!core__family_of(spec->family)->looks_ahead)
+        return false;
+    return strncmp(name, "mtp.", 4) == 0 ||
+           (strncmp(name, LAYERS, n) == 0 && name[n] >= '0' && name[n] <= '9' &&
+            strtol(name + n, NULL, 10) >= spec->n_l);
 }
 
 bool core_file_is_tolerated(const core_spec *spec, const char *name)

@@ -178,6 +178,7 @@ typedef struct core_spec {
     bool tied;        /* the head is the embedding                            */
     bool bias_qkv;    /* of q, k, v; of what compresses q and kv instead      */
     bool bias_o, bias_router, bias_ffn, bias_head;
+    bool bias_mlp;    /* of a feed-forward part, but not of its routed experts */
     core_capacity capacity;
 
     int twin_expert;  /* procedural weights: expert twin_expert+1 has the same

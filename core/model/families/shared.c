@@ -34,7 +34,10 @@ core_status core__get_spans(core_spec *spec, core__reader r, bool *found)
 
 static bool any_dense(const core_spec *spec)
 {
-    return core_spec_count_moe(spec, 0, (int)spec->n_l) < spec->n_l;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (spec->ffn[l] == CORE_FFN_DENSE)
+            return true;
+    return false;
 }
 
 core_status core__get_dense_inner(core_spec *spec, core__reader r,
@@ -100,6 +103,17 @@ core_status core__get_v3_router(core_spec *spec, core__reader r,
     CORE_TRY(core__config_flag(r, "norm_topk_prob", renormalise,
                                &spec->renormalise));
     return core__config_real(r, "routed_scaling_factor", &spec->routed_scale);
+}
+
+core_status core__get_granite(core_spec *spec, core__reader r)
+{
+    spec->router = CORE_ROUTER_SOFTMAX_TOP;
+    CORE_TRY(core__config_real(r, "attention_multiplier", &spec->score_scale));
+    CORE_TRY(core__config_real(r, "embedding_multiplier", &spec->embed_scale));
+    CORE_TRY(
+        core__config_real(r, "residual_multiplier", &spec->residual_scale));
+    CORE_TRY(core__config_real(r, "logits_scaling", &spec->logits_divisor));
+    return core__get_attention_bias(spec, r, "attention_bias", false, true);
 }
 
 /* Sizes of latent attention, and the scale that yarn puts on whole scores. */
