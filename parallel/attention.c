@@ -47,9 +47,11 @@ static void *make(par_model *m, int l)
     const int64_t h0 = lay->first_head[lay->t];
     const int64_t h1 = lay->first_head[lay->t + 1];
     const int64_t n_dv = core_spec_n_dv(m->spec);
-    par_attention attention;
+    par_attention attention = {0};
     attention.projection = par__projection(m->spec)->make(m, l);
     attention.sinks = par__vector(m, CORE_W_SINKS, l, h0, h1);
+    if (m->spec->context_gate)
+        attention.gate = par__context_gate_make(m, l);
     attention.o = par__columns(m, CORE_W_O, l, h0 * n_dv, h1 * n_dv);
     return par__keep(&m->shards, &attention, sizeof attention);
 }
@@ -60,6 +62,8 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     w->q = par__result(w, n_h * spec->n_dh);
     w->k = par__result(w, (lay->kv1 - lay->kv0) * spec->n_dh);
     w->context = par__operand(w, n_h * core_spec_n_dv(spec));
+    w->context_gate =
+        par__result(w, spec->context_gate ? n_h * core_spec_n_dv(spec) : 0);
     w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * w->n_t);
     w->sees = par__fresh(w, w->n_t, 1);
     w->projection = par__projection(spec)->carve(w, spec, lay);
@@ -77,6 +81,8 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__enter(m, PAR_OP_ATTENTION, context);
     par__heads(m, attention, l);
     par__tap_heads(m, context, w->context, core_spec_n_dv(m->spec));
+    if (m->spec->context_gate)
+        par__context_gate(m, &attention->gate, l);
 
     par__enter(m, PAR_OP_ATTN_OUT, tap);
     par__linear(m, out, n_d, w->context, attention->o.n_col, n, &attention->o,

@@ -53,6 +53,7 @@ typedef struct par_norm {
 typedef struct par_attention {
     const void *projection; /* of what makes q, k and v (par__projection)     */
     const double *sinks;
+    par_shard gate; /* of the context, where the model has one                */
     par_shard o;
 } par_attention;
 
@@ -113,6 +114,7 @@ typedef struct par_work {
     double *v;                      /* [n, ld_v] head g: from column v_first  */
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
     double *context;                /* [n, own heads * Dv]                    */
+    double *context_gate;           /* likewise                               */
     double *square;                 /* [n, 2] sums over all heads of q, of k  */
     double *score;                  /* [PAR_QUERY_BLOCK, T]                   */
     uint8_t *sees;                  /* [T] query has a visible key            */
@@ -271,6 +273,10 @@ const double *par__vector(par_model *m, core_weight_kind kind, int l,
                           int64_t c0, int64_t c1);
 const double *par__doubles(par_model *m, core_weight_kind kind, int l,
                            int64_t r0, int64_t r1);
+/* The weight of a norm of the stream, of queries or keys: a vector, plus 1 in
+ * models whose norms say so.                                                 */
+const double *par__norm_weight(par_model *m, core_weight_kind kind, int l,
+                               int64_t c0, int64_t c1);
 /* A copy of an operator's shards; NULL in measure mode.                      */
 void *par__keep(core_arena *arena, const void *from, size_t bytes);
 
@@ -326,6 +332,9 @@ void par__qk_norm_roped(par_model *m, int l);
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap);
 void par__temper(par_model *m, int l);
+/* context_gate.c: w->context times the scores of my heads.                   */
+par_shard par__context_gate_make(par_model *m, int l);
+void par__context_gate(par_model *m, const par_shard *gate, int l);
 /* Every (row, head) of mine: w->context.                                     */
 void par__heads(par_model *m, const par_attention *attention, int l);
 

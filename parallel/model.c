@@ -22,7 +22,7 @@ static core_weight weight(core_weight_kind kind, int layer, int expert)
 static par_norm make_norm(par_model *m, core_weight_kind w,
                           core_weight_kind bias, int l)
 {
-    return (par_norm){.weight = par__vector(m, w, l, 0, PAR_END),
+    return (par_norm){.weight = par__norm_weight(m, w, l, 0, PAR_END),
                       .bias = par__vector(m, bias, l, 0, PAR_END)};
 }
 

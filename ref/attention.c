@@ -381,6 +381,16 @@ static attention take(ref__run *run, int layer, ref__heads heads)
     return at;
 }
 
+static void attend(ref__run *run, int layer, attention *at)
+{
+    if (at->sinks != NULL)
+        ref__read_vector(run, CORE_W_SINKS, layer, at->sinks);
+    at->bound = ref__bound_buffer(run, CORE_TAP_CONTEXT, layer);
+    if (at->bound != NULL)
+        measure_heads(run, at);
+    context(run, at);
+}
+
 void ref__attention(ref__run *run, int layer, double *out, bool dry)
 {
     const core_spec *spec = run->spec;
@@ -389,14 +399,12 @@ void ref__attention(ref__run *run, int layer, double *out, bool dry)
     PROJECTION[core_spec_projection(spec)](run, layer, &heads, dry);
     core_arena_rewind(&run->arena, mark);
     attention at = take(run, layer, heads);
+    if (!dry)
+        attend(run, layer, &at);
+    if (spec->context_gate)
+        ref__context_gate(run, layer, at.context, dry);
     if (dry)
         return;
-    if (at.sinks != NULL)
-        ref__read_vector(run, CORE_W_SINKS, layer, at.sinks);
-    at.bound = ref__bound_buffer(run, CORE_TAP_CONTEXT, layer);
-    if (at.bound != NULL)
-        measure_heads(run, &at);
-    context(run, &at);
     const ref__rows o =
         ref__measure(run, at.context, run->n, spec->n_h * heads.n_dv);
     ref__linear(run, &o, CORE_W_O, layer, CORE_TAP_ATTN_OUT, out);

@@ -66,13 +66,13 @@ static float lanes_total(lanes *l)
 /* --- norms, rope --- */
 
 void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
-                        const double *w, int64_t n, double eps)
+                        const double *w, int64_t n, double n_sum, double eps)
 {
     lanes squares;
     lanes_start(&squares, d);
     for (int64_t i = 0; i < n; i++)
         lanes_add(&squares, (float)x[i] * (float)x[i]);
-    const float r = sqrtf(lanes_total(&squares) / (float)n + (float)eps);
+    const float r = sqrtf(lanes_total(&squares) / (float)n_sum + (float)eps);
     const float inverse = 1.0f / r;
     for (int64_t i = 0; i < n; i++) {
         const float z = d->eager ? (float)x[i] * inverse : (float)x[i] / r;
@@ -305,7 +305,7 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
         w[k] = (double)((float)w[k] * (float)spec->routed_scale);
 }
 
-/* --- the state of a state space --- */
+/* --- states --- */
 
 double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
@@ -318,12 +318,17 @@ double ref__drawn_convolution(const ref__drawn *d, const double *w,
     return (double)(lanes_total(&sum) + (float)bias);
 }
 
+double ref__drawn_decay(double a_log, double dt)
+{
+    return (double)expf(-expf((float)a_log) * (float)dt);
+}
+
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h)
 {
     const float step = (float)dt;
     for (int64_t s = 0; s < n_s; s++) {
-        const float decay = expf(-expf((float)a_log[s]) * step);
+        const float decay = (float)ref__drawn_decay(a_log[s], dt);
         const float input = step * (float)b[s] * (float)a;
         const float next = decay * (float)h[s] + input;
         h[s] = (double)(d->stated ? ref__stored(d, next) : kept(d, next));
@@ -349,4 +354,34 @@ double ref__drawn_read_out(const ref__drawn *d, const double *h,
     for (int64_t s = 0; s < n_s; s++)
         lanes_add(&sum, (float)h[s] * (float)c[s]);
     return (double)(lanes_total(&sum) + (float)skip * (float)a);
+}
+
+/* sum over i of x_i S_ij. */
+static float column_sum(const ref__drawn *d, const double *state, int64_t n_k,
+                        int64_t n, int64_t j, const double *x, float scale)
+{
+    lanes sum;
+    lanes_start(&sum, d);
+    for (int64_t i = 0; i < n_k; i++)
+        lanes_add(&sum, (float)x[i] * scale * (float)state[i * n + j]);
+    return lanes_total(&sum);
+}
+
+void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
+                      int64_t n, const double *q, const double *k,
+                      const double *v, double beta, double decay, double *y)
+{
+    const float root = sqrtf((float)n_k);
+    for (int64_t i = 0; i < n_k * n; i++)
+        state[i] = (double)((float)state[i] * (float)decay);
+    for (int64_t j = 0; j < n; j++) {
+        const float found = column_sum(d, state, n_k, n, j, k, 1.0f);
+        const float delta = (float)beta * ((float)v[j] - found);
+        for (int64_t i = 0; i < n_k; i++)
+            state[i * n + j] =
+                (double)((float)state[i * n + j] + (float)k[i] * delta);
+        y[j] = (double)(d->eager
+                            ? column_sum(d, state, n_k, n, j, q, 1.0f / root)
+                            : column_sum(d, state, n_k, n, j, q, 1.0f) / root);
+    }
 }

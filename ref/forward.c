@@ -147,6 +147,9 @@ static void take_base(ref__run *run)
     run->x = core_arena_f64(a, n_d);
     run->xn = core_arena_f64(a, n_d);
     run->r = core_arena_f64(a, n_d);
+    run->norm_weight = core_arena_f64(
+        a, ref__is_plus_one(run) ? max_i64(spec->n_d, spec->n_h * spec->n_dh)
+                                 : 0);
     run->cos_tj = core_arena_f64(a, n_table);
     run->sin_tj = core_arena_f64(a, n_table);
     /* a gated expert reads two tiles at a time */

@@ -68,6 +68,7 @@ typedef struct ref__run {
     core_arena arena;
     double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
     double *cos_tj, *sin_tj; /* [T, Dr/2]                                   */
+    double *norm_weight;     /* [widest vector] of a norm that adds 1         */
     double *row_norm;        /* [max rows of a product]; bounds only        */
     float *bound;            /* [N, max cols of a token tap]; bounds only   */
     double *tile_scratch;    /* [n_threads, tile_stride] a weight tile      */
@@ -159,7 +160,7 @@ void ref__drawn_product(const ref__run *run, const ref__drawn *d,
 float ref__stored(const ref__drawn *d, float x);
 
 void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
-                        const double *w, int64_t n, double eps);
+                        const double *w, int64_t n, double n_sum, double eps);
 void ref__drawn_layernorm(const ref__drawn *d, double *y, const double *x,
                           const double *w, const double *b, int64_t n,
                           double eps);
@@ -193,6 +194,7 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
 double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
                               double bias);
+double ref__drawn_decay(double a_log, double dt);
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
@@ -202,6 +204,11 @@ void ref__drawn_advance_head(const ref__drawn *d, double a_log, int64_t n_s,
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a);
+/* n columns of a delta rule's state [n_k, n] one position on, and what q reads
+ * from them then: y [n].  The state is kept in floats in every draw.         */
+void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
+                      int64_t n, const double *q, const double *k,
+                      const double *v, double beta, double decay, double *y);
 
 /* ---- forward.c ------------------------------------------------------------
  */
@@ -235,7 +242,7 @@ void ref__bound_relative(ref__roundoff u, float *bound, const double *y,
                          int64_t n, double n_round);
 void ref__bound_copy(ref__roundoff u, float *bound, const double *y, int64_t n);
 void ref__bound_norm(ref__roundoff u, float *bound, const double *y, int64_t n,
-                     int64_t n_d);
+                     int64_t n_d, bool plus);
 void ref__bound_rope(ref__roundoff u, float *bound, const double *qk, int64_t n,
                      int64_t n_dh, double attention_factor);
 void ref__bound_act(ref__roundoff u, float *bound, const double *gate,
@@ -359,14 +366,19 @@ typedef struct ref__norm {
                               * none                                          */
     bool is_split;           /* the weight is [1, n_part * n], each part's own */
     double eps;
-    double clip; /* afterwards clamped to [-clip, clip]; 0: not               */
+    double clip;  /* afterwards clamped to [-clip, clip]; 0: not              */
+    bool plus;    /* the weight is 1 + what is stored (ref__is_plus_one)      */
+    double n_sum; /* what the sum of squares is divided by; 0: n              */
+    double step;  /* exact mode: of x; 0: CORE_STEP_ACT                       */
 } ref__norm;
 
 /* x[0..n) clamped to [-clip, clip]; clip 0: as it is.                        */
 void ref__clip(double *x, int64_t n, double clip);
 /* w NULL: without weight.                                                    */
 void ref__rmsnorm_row(double *y, const double *x, const double *w, int64_t n_d,
-                      double eps);
+                      double n_sum, double eps);
+/* Do the norms of the stream, of queries and keys add 1 to their weights?    */
+bool ref__is_plus_one(const ref__run *run);
 void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
                   const ref__norm *norm);
 void ref__layernorm_row(double *y, const double *x, const double *w,
@@ -411,11 +423,13 @@ typedef struct ref__convolution {
 void ref__convolution_take(ref__run *run, int layer, ref__convolution *c);
 void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
 
-/* ---- gate.c -------------------------------------------------------------- */
+/* ---- gate.c, context_gate.c ---------------------------------------------- */
 
-/* y [N, n_c] := y * silu(gate), delivered.                                   */
+/* y [N, n_col] := y * silu(gate), delivered as tap `kind`.                   */
 void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
-               double *y, int64_t n_c);
+               double *y, int64_t n_col);
+/* context [N, H*Dv] := context * sigmoid(xn . g).                            */
+void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
 
 /* ---- core/model/operators.h: an operator is the file of its name --------- */
 

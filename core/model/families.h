@@ -21,6 +21,8 @@
     X(GRANITEMOE, granitemoe)                                                  \
     X(PHIMOE, phimoe)                                                          \
     X(JAMBA, jamba)                                                            \
+    X(QWEN3_NEXT, qwen3_next)                                                  \
+    X(QWEN3_5_MOE, qwen3_5_moe)                                                \
     X(NEMOTRON_H, nemotron_h)                                                  \
     X(GRANITEMOEHYBRID, granitemoehybrid)
 

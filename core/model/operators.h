@@ -22,6 +22,8 @@
 #define CORE_OPERATORS_H
 
 #include "core/model/operators/attention.h"
+#include "core/model/operators/context_gate.h"
+#include "core/model/operators/deltanet.h"
 #include "core/model/operators/ends.h"
 #include "core/model/operators/latent.h"
 #include "core/model/operators/mamba.h"
@@ -42,7 +44,8 @@
 
 /* The first half of a layer: from the normed input to what is added to the
  * stream.  The words of `mixer` in a spec file.                              */
-#define CORE_MIXER_LIST(X) X(ATTENTION, attention) X(MAMBA, mamba) X(SSD, ssd)
+#define CORE_MIXER_LIST(X)                                                     \
+    X(ATTENTION, attention) X(MAMBA, mamba) X(DELTANET, deltanet) X(SSD, ssd)
 
 /* How attention gets its queries, keys and values.                           */
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
@@ -72,11 +75,13 @@ typedef enum core_shared {
 } core_shared;
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
-#define CORE_CHECK_LIST(X) X(latent) X(mamba) X(ssd)
+#define CORE_CHECK_LIST(X) X(latent) X(mamba) X(deltanet) X(ssd)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
-#define CORE_MIXER_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_SSD_FIELDS(X)
+#define CORE_MIXER_FIELDS(X)                                                   \
+    CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
+    CORE_SSD_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
 
 /* --- all rows --------------------------------------------------------------
@@ -94,7 +99,9 @@ typedef enum core_shared {
     CORE_QUERY_TAPS(X)                                                         \
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_CONTEXT_GATE_TAPS(X)                                                  \
     CORE_MAMBA_TAPS(X)                                                         \
+    CORE_DELTANET_TAPS(X)                                                      \
     CORE_SSD_TAPS(X)                                                           \
     CORE_LAYER_MID_TAPS(X)                                                     \
     CORE_MOE_TAPS(X)                                                           \
@@ -110,7 +117,9 @@ typedef enum core_shared {
     CORE_QUERY_WEIGHTS(X)                                                      \
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
     CORE_ATTENTION_WEIGHTS(X)                                                  \
+    CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
     CORE_MAMBA_WEIGHTS(X)                                                      \
+    CORE_DELTANET_WEIGHTS(X)                                                   \
     CORE_SSD_WEIGHTS(X)                                                        \
     CORE_FFN_NORM_WEIGHTS(X)                                                   \
     CORE_MOE_WEIGHTS(X)                                                        \
@@ -121,6 +130,7 @@ typedef enum core_shared {
 /* Weights of products over what a tensor-parallel group splits: their parts are
  * added up.                                                                  */
 #define CORE_ROW_PARALLEL_LIST(X)                                              \
-    X(O) X(MAMBA_X) X(MAMBA_OUT) X(SSD_OUT) X(EXPERT_DOWN) X(MLP_DOWN)
+    X(O) X(MAMBA_X) X(MAMBA_OUT) X(DELTANET_OUT) X(SSD_OUT) X(EXPERT_DOWN)     \
+    X(MLP_DOWN)
 
 #endif

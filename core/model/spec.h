@@ -23,6 +23,8 @@ enum { CORE_MAX_LAYERS = 256, CORE_NAME_BYTES = 64 };
 typedef enum core_norm {
     CORE_NORM_RMS,
     CORE_NORM_LAYER, /* mean and variance, weight and bias                    */
+    CORE_NORM_RMS_PLUS_ONE, /* RMS, times 1 + weight: of the stream, and of
+                             * queries and keys per head                      */
 } core_norm;
 
 /* The earlier keys that a query of a layer sees. */
@@ -159,7 +161,9 @@ typedef struct core_spec {
     double temper_scale, temper_floor; /* layers without rope: q times
                                        * 1 + scale * log1p(floor((t+1)/floor));
                                        * scale 0: not                         */
+    bool context_gate; /* what attention gives times sigmoid(xn . g)          */
     core_mamba mamba;
+    core_deltanet deltanet;
     core_ssd ssd;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
 

@@ -49,7 +49,7 @@ static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu",
                                    "clamped_swiglu", "relu2", NULL};
-static const char *const NORMS[] = {"rms", "layer", NULL};
+static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
 static const char *const POSITIONS[] = {"rope", "none", NULL};
@@ -322,7 +322,7 @@ static core_status bad_value(const char *file, const core__spec_entry *entry,
         [FIELD_REAL] = "a number",
         [FIELD_FLAG] = "true or false",
         [FIELD_NAME] = "letters, digits, '.', '_' and '-'"};
-    char words[192] = "one of"; /* the families take 150 */
+    char words[320] = "one of"; /* the families take 180 */
     for (int i = 0; f->words != NULL && f->words[i] != NULL; i++) {
         strncat(words, i > 0 ? ", " : " ", sizeof words - strlen(words) - 1);
         strncat(words, f->words[i], sizeof words - strlen(words) - 1);

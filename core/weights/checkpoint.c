@@ -130,9 +130,8 @@ static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
     CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
                  "%s: no checkpoint format has the tensor %s of model %s",
                  c->path, core_weight_name(id, name), spec->name);
-    int64_t shape[4];
+    int64_t shape[2];
     core_weight_shape(spec, id, &shape[0], &shape[1]);
-    core_file_stack(spec, id, shape + 2);
     const core_st_place found = find_tensor(c, spec, name);
     if (found.tensor == NULL) {
         const core_st_place blocks = find_beside(c, spec, name, "_blocks");
@@ -143,9 +142,10 @@ static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
                                      scales.tensor, layout, shape, id.expert,
                                      spec->n_e);
     }
-    return core__view_make(view, found.file, found.tensor,
-                           find_beside(c, spec, name, "_scale_inv").tensor,
-                           layout, shape, id.expert, spec->n_e);
+    return core__view_make_in_blocks(
+        view, found.file, found.tensor,
+        find_beside(c, spec, name, "_scale_inv").tensor, layout,
+        core_file_blocks(spec, id.kind), shape, id.expert, spec->n_e);
 }
 
 static core_status match_all(checkpoint *c, const core_spec *spec)

@@ -16,10 +16,14 @@ typedef struct core__pattern {
     int64_t offset, row_step, col_step;
 } core__pattern;
 
-/* Of a weight [shape[0], shape[1]] of expert e of n_e; of a stacked one shape[2]
- * and shape[3] are core_file_stack's.                                [local] */
-core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
+/* Of a weight [shape[0], shape[1]] of expert e of n_e.               [local] */
+core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
                                int64_t e, int64_t n_e);
+/* Its first dimension where the tensor holds other weights' blocks, too.     */
+void core__pattern_widen(core__pattern *p, core_blocks blocks);
+/* Where element (r, c) of a weight [shape[0], shape[1]] lies.                */
+int64_t core__pattern_at(const core__pattern *p, core_blocks blocks,
+                         const int64_t shape[2], int64_t r, int64_t c);
 
 /* A weight in a file: element (r, c) is element offset + r*row_step +
  * c*col_step of the tensor's values.                                         */
@@ -28,6 +32,7 @@ typedef struct core__view {
     const core_st_tensor *scale;  /* of blocks (FP8, MXFP4), else NULL        */
     int64_t n_row, n_col;
     int64_t offset, row_step, col_step;
+    core_blocks blocks; /* r, of a vector c, as core_file_blocks says         */
 } core__view;
 
 /* Is that the shape of a tensor of such a layout?                    [local] */
@@ -43,6 +48,11 @@ CORE_NODISCARD core_status core__view_make(core__view *out, const core_st *file,
                                            core_layout layout,
                                            const int64_t shape[2], int e,
                                            int64_t n_e);
+/* The same in a tensor that may hold blocks of other weights, too.           */
+CORE_NODISCARD core_status core__view_make_in_blocks(
+    core__view *out, const core_st *file, const core_st_tensor *tensor,
+    const core_st_tensor *scale, core_layout layout, core_blocks blocks,
+    const int64_t shape[2], int e, int64_t n_e);
 
 /* The same for MXFP4: blocks U8 [E, out, in/32, 16] and scales U8 [E, out,
  * in/32] of a layout E_IN_OUT, E_EVEN or E_ODD, which they hold as [E, out,

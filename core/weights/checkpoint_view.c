@@ -20,7 +20,7 @@ enum {
     SCAN_CHUNK = SCAN_TILE * SCAN_TILE
 };
 
-core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
+core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
                                int64_t e, int64_t n_e)
 {
     const int64_t r = shape[0], c = shape[1];
@@ -41,10 +41,6 @@ core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
         return (core__pattern){1, {2 * c}, 0, c, 1};
     case CORE_LAYOUT_LAST_COLS:
         return (core__pattern){1, {2 * c}, c, c, 1};
-    case CORE_LAYOUT_STACKED_ROWS:
-        return (core__pattern){2, {shape[3], c}, shape[2] * c, c, 1};
-    case CORE_LAYOUT_STACKED_COLS:
-        return (core__pattern){1, {shape[3]}, shape[2], c, 1};
     case CORE_LAYOUT_EVEN_ROWS:
         return (core__pattern){2, {2 * r, c}, 0, 2 * c, 1};
     case CORE_LAYOUT_ODD_ROWS:
@@ -85,6 +81,31 @@ core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
         return (core__pattern){2, {n_e, 2 * c}, 2 * e * c + c, 2 * c, 1};
     }
     return (core__pattern){2, {r, c}, 0, c, 1};
+}
+
+/* Where index i of n lies in a tensor of blocks. */
+static int64_t in_blocks(core_blocks b, int64_t n, int64_t i)
+{
+    if (b.n == 0)
+        return i;
+    const int64_t length = n / b.n;
+    return i / length * b.period + b.first + i % length;
+}
+
+void core__pattern_widen(core__pattern *p, core_blocks blocks)
+{
+    if (blocks.n > 0)
+        p->shape[0] = blocks.n * blocks.period;
+}
+
+int64_t core__pattern_at(const core__pattern *p, core_blocks blocks,
+                         const int64_t shape[2], int64_t r, int64_t c)
+{
+    if (p->n_dim == 1)
+        c = in_blocks(blocks, shape[1], c);
+    else
+        r = in_blocks(blocks, shape[0], r);
+    return p->offset + r * p->row_step + c * p->col_step;
 }
 
 static bool has_shape(const core_st_tensor *tensor, int n_dim,
@@ -145,7 +166,17 @@ core_status core__view_make(core__view *out, const core_st *file,
                             const core_st_tensor *scale, core_layout layout,
                             const int64_t shape[2], int e, int64_t n_e)
 {
-    const core__pattern p = core__pattern_of(layout, shape, e, n_e);
+    return core__view_make_in_blocks(out, file, tensor, scale, layout,
+                                     (core_blocks){0, 0, 0}, shape, e, n_e);
+}
+
+core_status core__view_make_in_blocks(
+    core__view *out, const core_st *file, const core_st_tensor *tensor,
+    const core_st_tensor *scale, core_layout layout, core_blocks blocks,
+    const int64_t shape[2], int e, int64_t n_e)
+{
+    core__pattern p = core__pattern_of(layout, shape, e, n_e);
+    core__pattern_widen(&p, blocks);
     CORE_TRY(check_shape(file, tensor, p.n_dim, p.shape));
     switch (tensor->dtype) {
     case CORE_DTYPE_F64:
@@ -155,7 +186,8 @@ core_status core__view_make(core__view *out, const core_st *file,
         scale = NULL;
         break;
     case CORE_DTYPE_F8_E4M3:
-        CORE_TRY(check_fp8(file, tensor, scale, layout, shape));
+        CORE_TRY(check_fp8(file, tensor, scale,
+                           blocks.n > 0 ? CORE_LAYOUT_NONE : layout, shape));
         break;
     default:
         CORE_FAIL(CORE_E_WEIGHTS,
@@ -164,8 +196,8 @@ core_status core__view_make(core__view *out, const core_st *file,
                   core_st_path(file), tensor->name,
                   core_dtype_name(tensor->dtype));
     }
-    *out = (core__view){tensor,   scale,      shape[0],  shape[1],
-                        p.offset, p.row_step, p.col_step};
+    *out = (core__view){tensor,   scale,      shape[0],   shape[1],
+                        p.offset, p.row_step, p.col_step, blocks};
     return CORE_OK;
 }
 
@@ -219,11 +251,18 @@ static double block_scale(const core__view *view, int64_t r, int64_t c)
     return core_st_value(view->scale, at);
 }
 
-/* Elements of a row that lie side by side. */
+/* Elements of a row that lie side by side, but for the blocks of a vector. */
 static void read_row(const core__view *view, int64_t r, int64_t c0, int64_t c1,
                      double *out)
 {
-    const int64_t first = view->offset + r * view->row_step + c0;
+    if (view->blocks.n > 0 && view->tensor->n_dim == 1) {
+        for (int64_t c = c0; c < c1; c++)
+            core_st_read(view->tensor, in_blocks(view->blocks, view->n_col, c),
+                         1, out + c - c0);
+        return;
+    }
+    const int64_t row = in_blocks(view->blocks, view->n_row, r);
+    const int64_t first = view->offset + row * view->row_step + c0;
     if (view->tensor->dtype == CORE_DTYPE_U8) {
         decode_mxfp4(view, first, c1 - c0, out);
         return;

@@ -50,6 +50,8 @@ typedef struct core__family {
     const char *quantised;       /* the quant_method that may be, or NULL     */
     const core__place *own;      /* or NULL                                   */
     const core__rename *renames; /* the first that applies does; or NULL      */
+    /* Of which tensors it holds blocks only, or NULL.                        */
+    core_blocks (*blocks)(const core_spec *spec, core_weight_kind kind);
     const char *dense, *shared;  /* prefixes of the two MLPs, NULL: has none  */
     bool looks_ahead;            /* files hold a layer beyond the last        */
 } core__family;
@@ -87,6 +89,13 @@ CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
 /* Granite's router, scales and bias of attention.                            */
 CORE_NODISCARD core_status core__get_granite(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
+/* Qwen's layers of a gated delta rule between those of gated attention.      */
+CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
+                                                  core__reader r);
+/* Queries, each head before its gate.                                        */
+core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind);
+/* Of a state space's tensor of gate, (x | B | C) and time step.              */
+core_blocks core__blocks_of_ssd(const core_spec *spec, core_weight_kind kind);
 /* Refuses quantised files but those of `method` (NULL: all).                 */
 CORE_NODISCARD core_status core__get_quantisation(core__reader r,
                                                   const char *method);

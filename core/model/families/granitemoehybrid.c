@@ -111,6 +111,7 @@ const core__family core__family_granitemoehybrid = {
     .inner = "intermediate_size",
     .head = CORE_HEAD_OF_WIDTH,
     .own = OWN,
+    .blocks = core__blocks_of_ssd,
     .renames = RENAMES,
     .shared = "model.layers.%d.shared_mlp.",
 };

@@ -109,8 +109,6 @@ static core_status add(core_spec *spec, core__reader r)
 }
 
 #define MIXER(name) "backbone.layers.%d.mixer." name
-#define STACKED CORE_LAYOUT_STACKED_ROWS, MIXER("in_proj.weight")
-#define STACKED_BIAS CORE_LAYOUT_STACKED_COLS, MIXER("in_proj.bias")
 #define MATRIX(name) CORE_LAYOUT_MATRIX, MIXER(name)
 #define VECTOR(name) CORE_LAYOUT_VECTOR, MIXER(name)
 
@@ -122,12 +120,12 @@ static const core__place OWN[] = {
     {CORE_W_K, MATRIX("k_proj.weight")},
     {CORE_W_V, MATRIX("v_proj.weight")},
     {CORE_W_O, MATRIX("o_proj.weight")},
-    {CORE_W_SSD_GATE, STACKED},
-    {CORE_W_SSD_XBC, STACKED},
-    {CORE_W_SSD_DT, STACKED},
-    {CORE_W_SSD_GATE_BIAS, STACKED_BIAS},
-    {CORE_W_SSD_XBC_BIAS, STACKED_BIAS},
-    {CORE_W_SSD_DT_BIAS, STACKED_BIAS},
+    {CORE_W_SSD_GATE, MATRIX("in_proj.weight")},
+    {CORE_W_SSD_XBC, MATRIX("in_proj.weight")},
+    {CORE_W_SSD_DT, MATRIX("in_proj.weight")},
+    {CORE_W_SSD_GATE_BIAS, VECTOR("in_proj.bias")},
+    {CORE_W_SSD_XBC_BIAS, VECTOR("in_proj.bias")},
+    {CORE_W_SSD_DT_BIAS, VECTOR("in_proj.bias")},
     {CORE_W_SSD_CONV, CORE_LAYOUT_CONV, MIXER("conv1d.weight")},
     {CORE_W_SSD_CONV_BIAS, VECTOR("conv1d.bias")},
     {CORE_W_SSD_STEP, VECTOR("dt_bias")},
@@ -161,6 +159,7 @@ const core__family core__family_nemotron_h = {
     .head = CORE_HEAD_REQUIRED,
     .no_rope = true,
     .own = OWN,
+    .blocks = core__blocks_of_ssd,
     .renames = RENAMES,
     .dense = "backbone.layers.%d.mixer.",
     .shared = "backbone.layers.%d.mixer.shared_experts.",

@@ -133,6 +133,81 @@ core_status core__get_latent(core_spec *spec, core__reader r)
     return core__get_attention_bias(spec, r, "attention_bias", false, true);
 }
 
+/* layer_types, or every full_attention_interval-th layer has attention. */
+static core_status get_mixers(core_spec *spec, core__reader r)
+{
+    static const char *const WORDS[] = {
+        [CORE_MIXER_ATTENTION] = "full_attention",
+        [CORE_MIXER_MAMBA] = "",
+        [CORE_MIXER_DELTANET] = "linear_attention",
+        NULL};
+    int64_t interval;
+    bool found;
+    CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l,
+                                 spec->mixer, &found));
+    if (found)
+        return CORE_OK;
+    CORE_TRY(core__config_count_or(r, "full_attention_interval", 4, &interval));
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->mixer[l] = interval == 0 || (l + 1) % interval != 0
+                             ? CORE_MIXER_DELTANET
+                             : CORE_MIXER_ATTENTION;
+    return CORE_OK;
+}
+
+core_status core__get_gated_mixers(core_spec *spec, core__reader r)
+{
+    core_deltanet *net = &spec->deltanet;
+    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
+                 "%s: hidden_act: expected silu, which the convolutions have",
+                 r.where);
+    spec->norm = CORE_NORM_RMS_PLUS_ONE;
+    spec->qk_norm = CORE_QK_NORM_HEAD;
+    spec->context_gate = spec->shared_gate = true;
+    CORE_TRY(core__config_count_or(r, "linear_num_key_heads", 16, &net->n_kh));
+    CORE_TRY(
+        core__config_count_or(r, "linear_num_value_heads", 32, &net->n_vh));
+    CORE_TRY(core__config_count_or(r, "linear_key_head_dim", 128, &net->n_dk));
+    CORE_TRY(
+        core__config_count_or(r, "linear_value_head_dim", 128, &net->n_dv));
+    CORE_TRY(
+        core__config_count_or(r, "linear_conv_kernel_dim", 4, &net->n_conv));
+    CORE_TRY(core__config_count_or(r, "shared_expert_intermediate_size", 512,
+                                   &spec->n_f_shared));
+    CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
+    return get_mixers(spec, r);
+}
+
+core_blocks core__blocks_of_ssd(const core_spec *spec, core_weight_kind kind)
+{
+    const core_ssd *s = &spec->ssd;
+    const int64_t n_c = s->n_h * s->n_p, n_xbc = n_c + 2 * s->n_g * s->n_s;
+    const int64_t all = n_c + n_xbc + s->n_h;
+    switch (kind) {
+    case CORE_W_SSD_GATE:
+    case CORE_W_SSD_GATE_BIAS:
+        return (core_blocks){1, 0, all};
+    case CORE_W_SSD_XBC:
+    case CORE_W_SSD_XBC_BIAS:
+        return (core_blocks){1, n_c, all};
+    case CORE_W_SSD_DT:
+    case CORE_W_SSD_DT_BIAS:
+        return (core_blocks){1, n_c + n_xbc, all};
+    default:
+        return (core_blocks){0, 0, 0};
+    }
+}
+
+core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind)
+{
+    const bool is_query = kind == CORE_W_Q || kind == CORE_W_Q_BIAS;
+    const bool is_gate =
+        kind == CORE_W_CONTEXT_GATE || kind == CORE_W_CONTEXT_GATE_BIAS;
+    if (!is_query && !is_gate)
+        return (core_blocks){0, 0, 0};
+    return (core_blocks){spec->n_h, is_gate ? spec->n_dh : 0, 2 * spec->n_dh};
+}
+
 /* Quantised files say so; which tensors are, the files themselves show. */
 core_status core__get_quantisation(core__reader r, const char *method)
 {

@@ -90,10 +90,12 @@
       CORE_ATTENTION_HERE && s->bias_o, 1, s->n_d, BIAS, NONE, VECTOR,         \
       "model.layers.%d.self_attn.o_proj.bias")                                 \
     X(Q_NORM, LAYER, "layers.%d.attn.q_norm",                                  \
-      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(s->n_h), NORM, NONE, VECTOR,     \
+      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(s->n_h),                         \
+      STREAM_NORM, NONE, VECTOR,                                               \
       "model.layers.%d.self_attn.q_norm.weight")                               \
     X(K_NORM, LAYER, "layers.%d.attn.k_norm",                                  \
-      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(s->n_g), NORM, NONE, VECTOR,     \
+      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(s->n_g),                         \
+      STREAM_NORM, NONE, VECTOR,                                               \
       "model.layers.%d.self_attn.k_norm.weight")                               \
     X(SINKS, LAYER, "layers.%d.attn.sinks",                                    \
       CORE_ATTENTION_HERE && s->sinks, 1, s->n_h, BIAS, NONE, VECTOR,          \

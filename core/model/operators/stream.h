@@ -34,14 +34,16 @@
 
 #define CORE_MIXER_NORM_WEIGHTS(X)                                             \
     X(ATTN_NORM, LAYER, "layers.%d.attn.norm", CORE_MIXES, 1, s->n_d,          \
-      NORM, NONE, VECTOR, "model.layers.%d.input_layernorm.weight")            \
+      STREAM_NORM, NONE, VECTOR,                                               \
+      "model.layers.%d.input_layernorm.weight")                                \
     X(ATTN_NORM_BIAS, LAYER, "layers.%d.attn.norm_bias",                       \
       CORE_MIXES && CORE_CENTRED, 1, s->n_d, BIAS, NONE, VECTOR,               \
       "model.layers.%d.input_layernorm.bias")
 
 #define CORE_FFN_NORM_WEIGHTS(X)                                               \
     X(FFN_NORM, LAYER, "layers.%d.ffn.norm", CORE_FEEDS, 1, s->n_d,            \
-      NORM, NONE, VECTOR, "model.layers.%d.post_attention_layernorm.weight")   \
+      STREAM_NORM, NONE, VECTOR,                                               \
+      "model.layers.%d.post_attention_layernorm.weight")                       \
     X(FFN_NORM_BIAS, LAYER, "layers.%d.ffn.norm_bias",                         \
       CORE_FEEDS && CORE_CENTRED, 1, s->n_d, BIAS, NONE, VECTOR,               \
       "model.layers.%d.post_attention_layernorm.bias")

@@ -86,11 +86,27 @@ static void put_heads(har__walk *w)
     har__put(w, cost);
 }
 
+static void put_gate(har__walk *w)
+{
+    const core_spec *spec = w->spec;
+    const int64_t n = har__n_heads(w) * core_spec_n_dv(spec);
+    har__put(w, har__gemm(w, CORE_TAP_CONTEXT_GATE, w->n, n, spec->n_d,
+                          spec->bias_qkv));
+    har__put(w, har__rows(w, CORE_TAP_CONTEXT_SCORE, w->n, n,
+                          CORE_FLOPS_FUNCTION));
+    core_cost cost =
+        har__rows(w, CORE_TAP_CONTEXT_GATED, w->n, n, CORE_FLOPS_SCALE);
+    cost.read *= 2;
+    har__put(w, cost);
+}
+
 static void put_attention(har__walk *w)
 {
     const core_spec *spec = w->spec;
     projection(spec)->put(w);
     put_heads(w);
+    if (spec->context_gate)
+        put_gate(w);
     w->op = par_operator_name(PAR_OP_ATTN_OUT);
     har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, spec->n_d,
                           har__n_heads(w) * core_spec_n_dv(spec), false));
@@ -102,7 +118,8 @@ static void put_attention(har__walk *w)
 static har__split split(const core_spec *spec, const par_layout *lay,
                         core_weight_kind kind)
 {
-    if (kind == CORE_W_Q || kind == CORE_W_O || kind == CORE_W_SINKS)
+    if (kind == CORE_W_Q || kind == CORE_W_O || kind == CORE_W_SINKS ||
+        kind == CORE_W_CONTEXT_GATE || kind == CORE_W_CONTEXT_GATE_BIAS)
         return har__split_heads(lay);
     return projection(spec)->split(spec, lay, kind);
 }
@@ -129,6 +146,7 @@ static void probe(har_dice *d, core_spec *s)
     PROJECTIONS[i]->probe(d, s);
     s->bias_qkv = har_dice_one_in(d, 3);
     s->bias_o = har_dice_one_in(d, 3);
+    s->context_gate = har_dice_one_in(d, 4);
 }
 
 const har__operator har__mixer_attention = {.put = put_attention,
