@@ -198,6 +198,31 @@ static void channels(place *p)
     }
 }
 
+static void groups(place *p)
+{
+    switch (p->id.kind) {
+    case CORE_W_SSD_GATE:
+        p->r %= 30;
+        break;
+    case CORE_W_SSD_DT:
+        p->r %= 6;
+        break;
+    case CORE_W_SSD_OUT:
+    case CORE_W_SSD_GATE_BIAS:
+    case CORE_W_SSD_NORM:
+        p->c %= 30;
+        break;
+    case CORE_W_SSD_DT_BIAS:
+    case CORE_W_SSD_STEP:
+    case CORE_W_SSD_A_LOG:
+    case CORE_W_SSD_D:
+        p->c %= 6;
+        break;
+    default:
+        break;
+    }
+}
+
 static void vocabulary(place *p)
 {
     if (p->id.kind == CORE_W_EMBED || p->id.kind == CORE_W_HEAD)
@@ -214,6 +239,7 @@ static void embedding(place *p)
 
 #define LATENT MODELS_DIR "/latent.yaml"
 #define MAMBA  MODELS_DIR "/mamba.yaml"
+#define SSD    MODELS_DIR "/ssd.yaml"
 
 static const struct {
     const char *model, *plan;
@@ -224,6 +250,7 @@ static const struct {
     {"shadow-b", "tp=6,pp=2,ep=2,etp=3", NULL, NULL},
     {LATENT, "tp=3,pp=2,ep=3", NULL, NULL},
     {MAMBA, "tp=4,pp=2,ep=2", NULL, NULL},
+    {SSD, "tp=2,pp=2,ep=2", NULL, NULL},
     {"shadow-a", "dp=2,ep=2", norms_and_biases, NULL},
     {"shadow-a", "tp=2,pp=7", norms_and_biases, NULL},
 
@@ -271,6 +298,9 @@ static const struct {
     {MAMBA, "tp=2", channels,
      "mamba channels 0-10 and 12-22 of layer 0 are equal bit for bit, and 1 "
      "more pair"},
+    {SSD, "tp=2", groups,
+     "groups of state space heads 0-1 and 2-3 of layer 0 are equal bit for "
+     "bit, and 2 more pairs"},
     {"shadow-a", "tp=2", vocabulary,
      "vocabulary rows 0-17 and 19-36 are equal bit for bit"},
     {"shadow-a", "tp=2", embedding, NULL},

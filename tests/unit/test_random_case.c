@@ -26,6 +26,21 @@ static bool has_uneven_channels(const random_case *c, int l)
     return has_mamba(c, l) && c->spec.mamba.n_c % c->plan.tp != 0;
 }
 
+static bool has_ssd(const random_case *c, int l)
+{
+    return core_spec_mixer(&c->spec, l) == CORE_MIXER_SSD;
+}
+
+static bool splits_ssd(const random_case *c, int l)
+{
+    return has_ssd(c, l) && c->plan.tp > 1;
+}
+
+static bool limits_steps(const random_case *c, int l)
+{
+    return has_ssd(c, l) && (c->spec.ssd.least > 0.0 || c->spec.ssd.most > 0.0);
+}
+
 static bool mixes_mixers(const random_case *c, int l)
 {
     return l > 0 && c->spec.mixer[l] != c->spec.mixer[l - 1];
@@ -238,6 +253,7 @@ static const struct {
     ROW(is_layernorm),    ROW(scales),              ROW(has_head_bias),
     ROW(is_placed),       ROW(is_padded),           ROW(only_mixes),
     ROW(only_feeds),      ROW(squares),             ROW(narrows),
+    ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };
