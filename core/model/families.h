@@ -22,7 +22,9 @@
     X(PHIMOE, phimoe)                                                          \
     X(JAMBA, jamba)                                                            \
     X(QWEN3_NEXT, qwen3_next)                                                  \
-    X(QWEN3_5_MOE, qwen3_5_moe)
+    X(QWEN3_5_MOE, qwen3_5_moe)                                                \
+    X(NEMOTRON_H, nemotron_h)                                                  \
+    X(GRANITEMOEHYBRID, granitemoehybrid)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

@@ -29,6 +29,10 @@ static core_status check_rope(const core_spec *spec)
         any = any || core_spec_has_rope(spec, l);
     if (!any)
         return CORE_OK;
+    CORE_FAIL_IF(core_spec_n_rot(spec) % 2 != 0, CORE_E_SPEC,
+                 "%s: %s %lld, expected an even number", spec->name,
+                 spec->n_rot > 0 ? "rotated" : "head_size",
+                 (long long)core_spec_n_rot(spec));
     CORE_TRY(check_positive(spec, "rope.theta", rope->theta));
     if (rope->scaling == CORE_ROPE_PLAIN)
         return CORE_OK;
@@ -94,10 +98,6 @@ static core_status check_attention(const core_spec *spec)
     CORE_FAIL_IF(spec->n_h % spec->n_g != 0, CORE_E_SPEC,
                  "%s: heads %lld, not a multiple of kv_heads %lld", spec->name,
                  (long long)spec->n_h, (long long)spec->n_g);
-    CORE_FAIL_IF(core_spec_n_rot(spec) % 2 != 0, CORE_E_SPEC,
-                 "%s: %s %lld, expected an even number", spec->name,
-                 spec->n_rot > 0 ? "rotated" : "head_size",
-                 (long long)core_spec_n_rot(spec));
     CORE_TRY(check_positive(spec, "scale.embedding", spec->embed_scale));
     CORE_TRY(check_positive(spec, "scale.residual", spec->residual_scale));
     CORE_TRY(
