@@ -184,9 +184,9 @@ static core_status start(par_model *m)
     CORE_TRY_CTX(core_arena_make(&w->arena), "while making room for %lld rows",
                  (long long)most);
     par__work_carve(w, m->spec, m->layout, most, m->batch->n_t);
-    if (m->spec->n_h > 0)
-        core_rope_table(m->spec, m->numerics, m->batch->n_t, w->cos_tj,
-                        w->sin_tj);
+    for (int kind = 0; m->spec->n_h > 0 && kind < CORE_HEAD_KINDS; kind++)
+        core_rope_table(&m->layout->heads[kind].all, m->numerics, m->batch->n_t,
+                        w->rope[kind].cos_tj, w->rope[kind].sin_tj);
     return CORE_OK;
 }
 
@@ -197,7 +197,7 @@ static void finish(par_model *m)
     stats->work_bytes = m->work.arena.peak_bytes + m->recv_meta.bytes +
                         m->rows_a.bytes + m->rows_b.bytes +
                         m->inner_gate.bytes + m->inner_up.bytes +
-                        m->table.bytes;
+                        m->operand.bytes + m->table.bytes;
     core_arena_free(&m->work.arena);
     m->batch = NULL;
     m->stats = NULL;

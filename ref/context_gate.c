@@ -7,7 +7,8 @@
 
 static void put_scores(ref__run *run, int layer, double *score)
 {
-    const int64_t n = run->spec->n_h * core_spec_n_dv(run->spec);
+    const core_heads size = core_spec_heads(run->spec, layer);
+    const int64_t n = size.n_h * size.n_dv;
     float *bound = ref__bound_buffer(run, CORE_TAP_CONTEXT_SCORE, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
@@ -25,7 +26,8 @@ static void put_scores(ref__run *run, int layer, double *score)
 
 void ref__context_gate(ref__run *run, int layer, double *context, bool dry)
 {
-    const int64_t n = run->spec->n_h * core_spec_n_dv(run->spec);
+    const core_heads size = core_spec_heads(run->spec, layer);
+    const int64_t n = size.n_h * size.n_dv;
     double *score = core_arena_f64(&run->arena, run->n * n);
     if (dry)
         return;

@@ -32,6 +32,15 @@ typedef struct core_tap {
 
 core_tap_rows core_tap_row_kind(core_tap_kind kind);
 core_grid core_tap_grid(core_tap_kind kind);
+
+/* The numerics with which the tap's operator stores: that of its slot.       */
+core_slot core_tap_slot(core_tap_kind kind);
+core_numerics core_tap_numerics(core_numerics numerics, core_tap_kind kind);
+
+/* That of the coarsest store on the way from the taps before it: attention's
+ * probabilities are stored as its products read them.                        */
+core_numerics core_tap_coarsest(core_numerics numerics, core_tap_kind kind);
+
 bool core_tap_is_coarse(core_tap_kind kind);
 
 /* True for taps that exist once in a model (embed, final_norm, logits).      */
@@ -44,7 +53,7 @@ bool core_tap_exists(const core_spec *spec, core_tap tap);
 int64_t core_tap_cols(const core_spec *spec, core_tap tap);
 
 /* Heads whose columns lie side by side in the tap, alike wide; 0: none.      */
-int64_t core_tap_heads(const core_spec *spec, core_tap_kind kind);
+int64_t core_tap_heads(const core_spec *spec, core_tap tap);
 
 /* What the operator does, for reports: "query projection".           [local] */
 const char *core_tap_words(core_tap_kind kind);

@@ -52,6 +52,7 @@ typedef struct core__family {
     core_status (*layers)(core_spec *spec, core__reader r);
     const char *experts, *inner; /* keys of the expert count and inner size   */
     const char *norm_eps, *act;  /* keys; NULL: rms_norm_eps, hidden_act      */
+    const char *chosen;          /* of experts per token; NULL: the usual one */
     core__head_rule head;
     bool no_rope;                /* the file says nothing of rope             */
     bool partial_rope;           /* a part of a head may be rotated           */
@@ -95,6 +96,16 @@ CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
                                                bool renormalise);
 /* Granite's router, scales and bias of attention.                            */
 CORE_NODISCARD core_status core__get_granite(core_spec *spec, core__reader r);
+/* Inner size of the shared expert: that of `key` experts.                    */
+CORE_NODISCARD core_status core__get_shared_count(core_spec *spec,
+                                                  core__reader r,
+                                                  const char *key);
+/* Which layers are dense, by mlp_layer_types or first_k_dense_replace, which
+ * may not contradict each other; neither: the first n_dense.                 */
+CORE_NODISCARD core_status core__get_mlp_types(core_spec *spec, core__reader r,
+                                               int64_t n_dense);
+/* What Qwen3-MoE and the text parts after it have in common.                 */
+CORE_NODISCARD core_status core__get_qwen3(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,

@@ -82,8 +82,9 @@ static void put_deltanet(har__walk *w)
 /* --- beside its records --- */
 
 static har__split split(const core_spec *spec, const par_layout *lay,
-                        core_weight_kind kind)
+                        core_weight id)
 {
+    const core_weight_kind kind = id.kind;
     return kind >= CORE_W_DELTANET_Q && kind <= CORE_W_DELTANET_OUT &&
                    kind != CORE_W_DELTANET_NORM
                ? key_heads(spec, lay)
