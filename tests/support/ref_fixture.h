@@ -21,6 +21,8 @@ typedef enum fix_family_kind {
     FIX_LATENT_Q,    /* the query is not latent; softmax, groups by largest   */
     FIX_LAYERNORM,   /* layernorm, sparsemixer                                */
     FIX_MAMBA,       /* mamba, attention without rope, mamba                  */
+    FIX_SSD,         /* Mamba-2 with experts of a width of their own, an MLP
+                      * alone, Mamba-2 alone; relu squared, biases but of experts */
     FIX_SCALES,      /* scales of embedding, residuals, logits; tied          */
     FIX_SHARED_GATE, /* a weight of the shared expert                         */
     FIX_N_FAMILIES
