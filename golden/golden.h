@@ -12,6 +12,7 @@
 #ifndef GOLD_GOLDEN_H
 #define GOLD_GOLDEN_H
 
+#include "core/model/config.h"
 #include "core/numbers/numerics.h"
 #include "core/pass/batch.h"
 
@@ -38,6 +39,7 @@ typedef struct gold_case {
     char model[GOLD_PATH_BYTES]; /* the MODEL argument; of gold_open, its name,
                                   * and gold_find_model says where it lies    */
     bool is_checkpoint;
+    core_config_ignore ignore; /* keys of its config.json                     */
     core_spec spec;   /* the whole model                                      */
     int64_t n_l;      /* its first layers, that are run                       */
     uint64_t seed;    /* of procedural weights, and of the batch if from_seed */

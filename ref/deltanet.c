@@ -268,9 +268,6 @@ static double advance(const ref__run *run, const task *k, const moment *now,
     double d[COLUMNS] = {0.0}, largest = 0.0;
     scale(k->state, n_k * n, core_decay(now->a_log, now->dt));
     core_store(run->numerics, CORE_GRID_EXP, k->state, n_k * n);
-    if (run->exact)
-        for (int64_t j = 0; j < n; j++)
-            largest = ref__worse(largest, column_norm(k->state, n_k, n, j));
     if (bound != NULL)
         errors_of_decay(run->u, x, k->state, n_k, n, now);
     read_state(k->state, now->k, n_k, n, d);
@@ -278,9 +275,8 @@ static double advance(const ref__run *run, const task *k, const moment *now,
         d[j] = now->beta * (now->v[j] - d[j]);
     correct(k->state, now->k, n_k, d, n);
     core_store(run->numerics, CORE_GRID_EXP, k->state, n_k * n);
-    if (run->exact)
-        for (int64_t j = 0; j < n; j++)
-            largest = ref__worse(largest, column_norm(k->state, n_k, n, j));
+    for (int64_t j = 0; run->exact && j < n; j++) /* decay makes none longer */
+        largest = ref__worse(largest, column_norm(k->state, n_k, n, j));
     if (bound != NULL)
         errors_of_correction(run->u, x, k->state, n_k, n, now, d);
     memset(now->y, 0, (size_t)n * sizeof *now->y);

@@ -43,10 +43,11 @@ struct ref_model {
     int64_t group_doubles; /* inner activations [rows, F] held at once        */
 };
 
-/* Whose errors a bound pays for: u of one addition or product, of storing, and
- * on how many sides computing errs (storing does on both).                   */
+/* Whose errors a bound pays for: u of one addition or product, of storing, on
+ * how many sides computing errs (storing does on both), and what storing may do
+ * near zero.                                                                 */
 typedef struct ref__roundoff {
-    double sum, store, sides;
+    double sum, store, sides, least;
 } ref__roundoff;
 
 typedef struct ref__run {
@@ -425,9 +426,9 @@ void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
 
 /* ---- gate.c, context_gate.c ---------------------------------------------- */
 
-/* y [N, n_col] := y * silu(gate), delivered as tap `kind`.                   */
+/* y [N, n_c] := y * silu(gate), delivered as tap `kind`.                     */
 void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
-               double *y, int64_t n_col);
+               double *y, int64_t n_c);
 /* context [N, H*Dv] := context * sigmoid(xn . g).                            */
 void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
 

@@ -135,7 +135,7 @@ static double llama3_frequency(const core_rope *rope, core_numerics numerics,
     if (wave < original / rope->high_freq)
         return inverse;
     const double slow = rounded(numerics, inverse / rope->factor);
-    if (wave > original / rope->low_freq)
+    if (wave >= original / rope->low_freq) /* no mixture if the two are equal */
         return slow;
     const double smooth =
         rounded(numerics, rounded(numerics, rounded(numerics, original / wave) -

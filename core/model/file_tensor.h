@@ -69,6 +69,14 @@ void core_file_experts(const core_spec *spec, int layer,
 bool core_file_renamed(const core_spec *spec, const char *name,
                        char renamed[CORE_FILE_TENSOR_BYTES]);
 
+/* Where the tensors of a text model stand among those of a model that sees or
+ * hears: names that begin with *inner begin with *outer.  i = 0: at their own
+ * place; false after the last.                                       [local] */
+bool core_file_nesting(int i, const char **inner, const char **outer);
+
+/* True for a tensor of another part of such a model.                         */
+bool core_file_is_other_part(const char *name);
+
 /* True for a tensor that may be in the files and is no weight of the model. */
 bool core_file_is_tolerated(const core_spec *spec, const char *name);
 

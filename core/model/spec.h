@@ -241,7 +241,7 @@ int64_t core_spec_capacity(const core_spec *spec, int64_t n_t);
 
 /* Fill *out from MODEL: a preset's name ("seed-30b", "seed-mini", "shadow-a",
  * "shadow-b"), a spec file (*.yaml), or a checkpoint folder (its config.json).
- * *is_checkpoint (may be NULL) tells the last from the others.       [local]
+ * *is_checkpoint (may be NULL): weights lie beside the config.json.  [local]
  * Errors: E_SPEC, E_FILE, E_FORMAT naming file, line and field; *out unchanged. */
 CORE_NODISCARD core_status core_spec_open(core_spec *out, const char *model,
                                           bool *is_checkpoint);

@@ -44,9 +44,9 @@ static core_status check_rope(const core_spec *spec)
     if (rope->scaling == CORE_ROPE_LLAMA3) {
         CORE_TRY(check_positive(spec, "rope.low_freq", rope->low_freq));
         CORE_FAIL_IF(
-            !(rope->high_freq > rope->low_freq && isfinite(rope->high_freq)),
+            !(rope->high_freq >= rope->low_freq && isfinite(rope->high_freq)),
             CORE_E_SPEC,
-            "%s: rope.high_freq %g, expected more than rope.low_freq %g",
+            "%s: rope.high_freq %g, expected at least rope.low_freq %g",
             spec->name, rope->high_freq, rope->low_freq);
         return CORE_OK;
     }

@@ -24,6 +24,9 @@ enum { WAY_UNKNOWN = -1 };
 typedef struct checkpoint {
     const char *path; /* of the folder; borrowed while opening                */
     core_st_folder *folder;
+    core_quant *quant; /* NULL: the folder says nothing of it                 */
+    const char *inner, *outer; /* of names: what is a part of a larger model  */
+    int64_t n_other; /* tensors of its other parts                            */
     int way[CORE_MAX_LAYERS]; /* in which the experts of a layer are written  */
     int64_t n_view;
     core__view *views; /* [core_weight_count], into the files                 */
@@ -31,27 +34,6 @@ typedef struct checkpoint {
 
 /* --- matching the spec ------------------------------------------------------
  */
-
-/* The tensor of that name, or of the one that transformers 5 gives it. */
-static core_st_place find_tensor(const checkpoint *c, const core_spec *spec,
-                                 const char *name)
-{
-    char renamed[CORE_FILE_TENSOR_BYTES];
-    const core_st_place place = core_st_folder_find(c->folder, name);
-    return place.tensor == NULL && core_file_renamed(spec, name, renamed)
-               ? core_st_folder_find(c->folder, renamed)
-               : place;
-}
-
-/* A tensor whose name is another's with something behind it. */
-static core_st_place find_beside(const checkpoint *c, const core_spec *spec,
-                                 const char *name, const char *suffix)
-{
-    char longer[CORE_FILE_TENSOR_BYTES];
-    const int n = snprintf(longer, sizeof longer, "%s%s", name, suffix);
-    core_assert(n < (int)sizeof longer);
-    return find_tensor(c, spec, longer);
-}
 
 /* Does way `way` name tensors that are there, and with the shapes it says? */
 static void try_way(const checkpoint *c, const core_spec *spec, int layer,
@@ -66,15 +48,17 @@ static void try_way(const checkpoint *c, const core_spec *spec, int layer,
             !core_weight_exists(spec, id))
             continue;
         const core_layout layout = core_file_tensor_in(spec, id, way, name);
-        const core_st_place place = find_tensor(c, spec, name);
-        *is_there = layout != CORE_LAYOUT_NONE &&
-                    (place.tensor != NULL ||
-                     find_beside(c, spec, name, "_blocks").tensor != NULL);
+        *is_there = layout != CORE_LAYOUT_NONE;
+        if (!*is_there)
+            break;
+        const core__stored s =
+            core__stored_find(c->folder, spec, c->quant, name);
+        *is_there = s.codes.tensor != NULL;
         core_weight_shape(spec, id, &shape[0], &shape[1]);
-        *fits = *fits && *is_there &&
-                (place.tensor == NULL ||
-                 core__view_fits(place.tensor, layout, shape, spec->n_e));
+        *fits =
+            *fits && *is_there && core__view_fits(&s, layout, shape, spec->n_e);
     }
+    *fits = *fits && *is_there;
 }
 
 /* The first way whose tensors fit, else the first whose tensors are there. */
@@ -132,20 +116,15 @@ static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
                  c->path, core_weight_name(id, name), spec->name);
     int64_t shape[2];
     core_weight_shape(spec, id, &shape[0], &shape[1]);
-    const core_st_place found = find_tensor(c, spec, name);
-    if (found.tensor == NULL) {
-        const core_st_place blocks = find_beside(c, spec, name, "_blocks");
-        const core_st_place scales = find_beside(c, spec, name, "_scales");
-        if (blocks.tensor == NULL || scales.tensor == NULL)
-            return missing(c, spec, id, name);
-        return core__view_make_mxfp4(view, blocks.file, blocks.tensor,
-                                     scales.tensor, layout, shape, id.expert,
-                                     spec->n_e);
-    }
-    return core__view_make_in_blocks(
-        view, found.file, found.tensor,
-        find_beside(c, spec, name, "_scale_inv").tensor, layout,
-        core_file_blocks(spec, id.kind), shape, id.expert, spec->n_e);
+    core__stored stored = core__stored_find(c->folder, spec, c->quant, name);
+    if (stored.codes.tensor == NULL)
+        return missing(c, spec, id, name);
+    const bool routed = core_weight_scope_of(id.kind) == CORE_SCOPE_EXPERT;
+    const bool is_matrix = shape[0] > 1;
+    CORE_TRY(core__stored_check(&stored, c->quant, routed && is_matrix));
+    return core__view_make_in_blocks(view, &stored, layout,
+                                     core_file_blocks(spec, id.kind), shape,
+                                     id.expert, spec->n_e);
 }
 
 static core_status match_all(checkpoint *c, const core_spec *spec)
@@ -167,24 +146,45 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*ta)->name, (*tb)->name);
 }
 
-static core_status refuse_unknown(const checkpoint *c, const core_spec *spec)
+/* A tensor of the files that is no weight of ours, and may be there. */
+static bool is_tolerated(checkpoint *c, const core_spec *spec, const char *name)
+{
+    char inner[CORE_FILE_TENSOR_BYTES];
+    const size_t n = strlen(c->outer);
+    if (core_file_is_other_part(name)) {
+        c->n_other++;
+        return true;
+    }
+    if (strncmp(name, c->outer, n) == 0) {
+        snprintf(inner, sizeof inner, "%s%s", c->inner, name + n);
+        name = inner;
+    }
+    return core_file_is_tolerated(spec, name) ||
+           (c->quant != NULL && core__stored_is_beside(name));
+}
+
+static core_status refuse_unknown(checkpoint *c, const core_spec *spec)
 {
     void *memory = NULL;
     CORE_TRY(
-        core_alloc(&memory, 2 * c->n_view, sizeof(core_st_tensor *), "names"));
+        core_alloc(&memory, 4 * c->n_view, sizeof(core_st_tensor *), "names"));
     const core_st_tensor **known = memory;
     size_t n_known = 0;
     for (int64_t i = 0; i < c->n_view; i++) {
-        known[n_known++] = c->views[i].tensor;
-        if (c->views[i].scale != NULL)
-            known[n_known++] = c->views[i].scale;
+        const core__stored *s = &c->views[i].stored;
+        const core_st_tensor *parts[4] = {s->codes.tensor, s->scale, s->second,
+                                          s->extent};
+        for (int p = 0; p < 4; p++)
+            if (parts[p] != NULL)
+                known[n_known++] = parts[p];
     }
     qsort(known, n_known, sizeof *known, compare_names);
     core_st_place unknown = {NULL, NULL};
     for (int64_t i = 0;
          i < core_st_folder_count(c->folder) && unknown.tensor == NULL; i++) {
         const core_st_place place = core_st_folder_at(c->folder, i);
-        if (!core_file_is_tolerated(spec, place.tensor->name) &&
+        const char *name = place.tensor->name;
+        if (!is_tolerated(c, spec, name) &&
             !bsearch(&place.tensor, known, n_known, sizeof *known,
                      compare_names))
             unknown = place;
@@ -203,6 +203,7 @@ static void checkpoint_close(void *self)
 {
     checkpoint *c = self;
     core_st_folder_close(c->folder);
+    core_quant_close(c->quant);
     free(c->views);
     free(c);
 }
@@ -224,10 +225,28 @@ static void checkpoint_read(const void *self, const core_spec *spec,
                     ld);
 }
 
+/* The first place at which the files have the model's first tensor. */
+static void find_text_part(checkpoint *c, const core_spec *spec)
+{
+    const core_weight first = {spec->n_h > 0 ? CORE_W_EMBED : CORE_W_FFN_NORM,
+                               0, 0};
+    char name[CORE_FILE_TENSOR_BYTES];
+    (void)core_file_tensor(spec, first, name);
+    for (int i = 0; core_file_nesting(i, &c->inner, &c->outer); i++) {
+        core_st_folder_nest(c->folder, c->inner, c->outer);
+        if (core_st_folder_find(c->folder, name).tensor != NULL)
+            return;
+    }
+    (void)core_file_nesting(0, &c->inner, &c->outer);
+    core_st_folder_nest(c->folder, c->inner, c->outer);
+}
+
 static core_status open_checkpoint(checkpoint *c, const core_spec *spec)
 {
     void *memory = NULL;
     CORE_TRY(core_st_folder_open(&c->folder, c->path));
+    CORE_TRY(core_quant_open(&c->quant, c->path));
+    find_text_part(c, spec);
     for (int l = 0; l < CORE_MAX_LAYERS; l++)
         c->way[l] = WAY_UNKNOWN;
     c->n_view = core_weight_count(spec);
@@ -257,9 +276,13 @@ core_status core_weights_open_checkpoint(core_weights **out,
     int n = snprintf(origin, sizeof origin, "checkpoint %.150s, %d file%s",
                      folder, n_file, n_file == 1 ? "" : "s");
     if (n_unread > 0)
+        n += snprintf(origin + n, sizeof origin - (size_t)n,
+                      "; %d more that the index does not name %s not read", n_unread,
+                      n_unread == 1 ? "is" : "are");
+    if (c->n_other > 0)
         snprintf(origin + n, sizeof origin - (size_t)n,
-                 "; %d more that the index does not name %s not read", n_unread,
-                 n_unread == 1 ? "is" : "are");
+                 "; tensors of other parts (vision, audio) left out: %lld",
+                 (long long)c->n_other);
     const core__weight_source source = {c, false, checkpoint_close,
                                         checkpoint_step, checkpoint_read};
     return core__weights_make(out, spec, source, origin);

@@ -15,6 +15,8 @@ static const struct words {
 } shared[] = {
     {"batch", 'b', "BxT", "rows x tokens of the batch"},
     {"dtype", 0, "T", "of values: f16, bf16, f32, f64 or another name of one"},
+    {"ignore-key", 0, "KEY",
+     "a key of config.json that is known to change nothing; may be repeated"},
     {"input", 'i', "FILE",
      "safetensors with input_ids, or p0.input_ids, p1.input_ids ... (and "
      "attention_mask; Switch layer: hidden_in)"},
@@ -22,7 +24,7 @@ static const struct words {
     {"layers", 0, "N", "only the first N layers"},
     {"machine", 0, "M", "a preset's name or a machine file"},
     {"model", 'm', "MODEL", "preset, spec file or checkpoint folder"},
-    {"numerics", 'n', "NAME", "of exact, fp64, fp32 and bf16"},
+    {"numerics", 'n', "NAME", "exact, fp64, fp32, fp16, bf16, llama-default, vllm-bf16, w=bf16+kv=f16.."},
     {"out", 'o', "FILE", "what is to be written"},
     {"plan", 'p', "PLAN",
      "a preset, a string such as tp=2,pp=2,ep=4 or a YAML file"},

@@ -19,6 +19,7 @@
 
 typedef struct request { /* the command line                              */
     const char *model;
+    core_config_ignore ignore;
     int n_plan; /* given: without any the first counts                      */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
@@ -58,6 +59,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->model},
+        HAR_IGNORE_OPTION(&r->ignore),
         {"plan", .text = r->plan, .n = &r->n_plan, .most = HAR_MAX_PLANS},
         {"batch", .text = &r->batch},
         {"seed", .text = &r->seed},
@@ -82,14 +84,15 @@ static void read_command_line(request *r, int argc, char **argv)
 static core_status refuse_numerics(const char *text)
 {
     CORE_FAIL(CORE_E_USAGE,
-              "--numerics: expected a list of exact, fp64, fp32 and bf16, each "
-              "at most once, found '%s'",
+              "--numerics: expected a list of at most %d, such as "
+              "exact,fp32,llama-default, each at most once, found '%s'",
+              HAR_MAX_NUMERICS,
               text);
 }
 
 static core_status read_numerics(task *t, const char *text)
 {
-    char copy[64];
+    char copy[HAR_MAX_NUMERICS * CORE_NUMERICS_BYTES];
     if (strlen(text) >= sizeof copy)
         return refuse_numerics(text);
     snprintf(copy, sizeof copy, "%s", text);
@@ -100,7 +103,7 @@ static core_status read_numerics(task *t, const char *text)
         bool is_new = true;
         for (int i = 0; i < t->n_numerics; i++)
             is_new &= t->numerics[i] != numerics;
-        if (!is_new)
+        if (!is_new || t->n_numerics == HAR_MAX_NUMERICS)
             return refuse_numerics(text);
         t->numerics[t->n_numerics++] = numerics;
     }
@@ -195,7 +198,8 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(har_parse_count(&number, "--stall", r->stall));
     t->stall_seconds = (double)number;
     CORE_TRY(read_numerics(t, r->numerics));
-    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed));
+    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
+                            &r->ignore));
     CORE_TRY(read_plans(t, r));
     return CORE_OK;
 }
@@ -266,7 +270,7 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
     }
     for (int j = 0; j < t->n_numerics && status == CORE_OK; j++) {
         har_events_label(events, &t->plan[i], t->numerics[j]);
-        har_trace_pass(trace, core_numerics_name(t->numerics[j]));
+        har_trace_pass(trace, core_numerics_name(t->numerics[j]).text);
         status = har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
                                 comm, &t->plan[i], t->numerics[j], passes);
         if (!keeps_references(t, run->request))
@@ -319,6 +323,7 @@ static core_status write_report(const rank_run *run)
                                core_seconds(CLOCK_MONOTONIC) - run->start};
     FILE *out = NULL;
     CORE_TRY(har_report_open(&out));
+    har_model_write(out, &t->model);
     har_report_text(&report, out);
     CORE_TRY(har_report_close(out));
     if (run->request->json != NULL)

@@ -32,6 +32,7 @@ static const struct {
     {"heads", "tp"},
     {"kv heads", "tp"},
     {"mamba channels", "tp"},
+    {"key heads", "tp"},
     {"groups of state space heads", "tp"},
     {"MLP columns", "tp"},
     {"vocabulary rows", "tp"},
@@ -69,6 +70,20 @@ static const struct {
     {HAR_AXIS_CHANNELS, CORE_W_MAMBA_CONV_BIAS, false},
     {HAR_AXIS_CHANNELS, CORE_W_MAMBA_DT_BIAS, false},
     {HAR_AXIS_CHANNELS, CORE_W_MAMBA_D, false},
+    {HAR_AXIS_HEADS, CORE_W_CONTEXT_GATE, true},
+    {HAR_AXIS_HEADS, CORE_W_CONTEXT_GATE_BIAS, false},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_Q, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_K, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_V, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_GATE, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_BETA, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_DT, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_Q_CONV, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_K_CONV, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_V_CONV, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_OUT, false},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_DT_BIAS, false},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_A_LOG, false},
     {HAR_AXIS_GROUPS, CORE_W_SSD_GATE, true},
     {HAR_AXIS_GROUPS, CORE_W_SSD_DT, true},
     {HAR_AXIS_GROUPS, CORE_W_SSD_OUT, false},
@@ -355,6 +370,8 @@ static int64_t axis_size(const core_spec *spec, har_axis axis, int l)
         return spec->n_g;
     case HAR_AXIS_CHANNELS:
         return spec->mamba.n_c;
+    case HAR_AXIS_KEY_HEADS:
+        return spec->deltanet.n_kh;
     case HAR_AXIS_GROUPS:
         return spec->ssd.n_g;
     case HAR_AXIS_MLP:

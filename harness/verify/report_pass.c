@@ -189,7 +189,7 @@ static void write_bounds(const har_pass *pass, FILE *out)
             g = &pass->tap[i];
     fprintf(out,
             "  precision  worst rms error %.3f of what %s explains, at %s\n",
-            har_tap_ratio(g), core_numerics_name(pass->numerics),
+            har_tap_ratio(g), core_numerics_name(pass->numerics).text,
             core_tap_name(g->tap, name));
 }
 

@@ -116,6 +116,7 @@ static void roll_attention(dice *d, core_spec *spec)
     spec->score_scale = one_in(d, 3) ? 0.05 * (double)roll(d, 1, 10) : 0.0;
     spec->bias_qkv = one_in(d, 2);
     spec->bias_o = one_in(d, 2);
+    spec->context_gate = one_in(d, 4);
 }
 
 static void roll_mamba(dice *d, core_spec *spec)
@@ -129,6 +130,19 @@ static void roll_mamba(dice *d, core_spec *spec)
     for (int l = 0; l < (int)spec->n_l; l++)
         spec->mixer[l] =
             one_in(d, 3) ? CORE_MIXER_ATTENTION : CORE_MIXER_MAMBA;
+}
+
+static void roll_deltanet(dice *d, core_spec *spec)
+{
+    const int64_t n_kh = roll(d, 1, 5);
+    spec->deltanet = (core_deltanet){.n_kh = n_kh,
+                                     .n_vh = n_kh * roll(d, 1, 3),
+                                     .n_dk = roll(d, 2, 9),
+                                     .n_dv = roll(d, 3, 19),
+                                     .n_conv = roll(d, 1, 5)};
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (!one_in(d, 3))
+            spec->mixer[l] = CORE_MIXER_DELTANET;
 }
 
 static void roll_ssd(dice *d, core_spec *spec)
@@ -195,7 +209,7 @@ static void roll_experts(dice *d, core_spec *spec)
 
 static void roll_ends(dice *d, core_spec *spec)
 {
-    spec->norm = one_in(d, 3) ? CORE_NORM_LAYER : CORE_NORM_RMS;
+    spec->norm = (core_norm)roll(d, CORE_NORM_RMS, CORE_NORM_RMS_PLUS_ONE);
     spec->tied = one_in(d, 2);
     spec->bias_head = one_in(d, 3);
     spec->embed_scale = one_in(d, 4) ? 0.5 * (double)roll(d, 1, 9) : 1.0;
@@ -213,6 +227,8 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_attention(d, spec);
     if (one_in(d, 4))
         roll_mamba(d, spec);
+    if (one_in(d, 4))
+        roll_deltanet(d, spec);
     if (one_in(d, 4))
         roll_ssd(d, spec);
     if (one_in(d, 4))
@@ -254,14 +270,15 @@ static void roll_placement(dice *d, par_plan *plan, const core_spec *spec)
     }
 }
 
-/* A state space knows no padding; a sink leaves nothing of padded queries, and
- * zeros prove nothing.                                                       */
+/* A state knows no padding; a sink leaves nothing of padded queries, and zeros
+ * prove nothing.                                                             */
 static bool can_pad(const core_spec *spec)
 {
-    for (int l = 0; l < (int)spec->n_l; l++)
-        if (core_spec_mixer(spec, l) != CORE_N_MIXERS &&
-            !core_mixer_takes_padding(core_spec_mixer(spec, l)))
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const core_mixer mixer = core_spec_mixer(spec, l);
+        if (mixer != CORE_N_MIXERS && !core_mixer_takes_padding(mixer))
             return false;
+    }
     return !spec->sinks;
 }
 

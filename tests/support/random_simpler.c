@@ -111,6 +111,16 @@ static void no_mamba(random_case *c)
     memset(&c->spec.mamba, 0, sizeof c->spec.mamba);
 }
 
+static void no_deltanet(random_case *c)
+{
+    for (int l = 0; l < CORE_MAX_LAYERS; l++)
+        if (c->spec.mixer[l] == CORE_MIXER_DELTANET)
+            c->spec.mixer[l] = CORE_MIXER_ATTENTION;
+    memset(&c->spec.deltanet, 0, sizeof c->spec.deltanet);
+}
+
+static void no_context_gate(random_case *c) { c->spec.context_gate = false; }
+
 static void no_latent(random_case *c)
 {
     c->spec.n_kv_rank = c->spec.n_q_rank = c->spec.n_dv = c->spec.n_rot = 0;
@@ -214,6 +224,7 @@ static const simplify STEP[] = {
     no_sinks,       no_score_scale, no_temper,      no_twins,
     no_embed_scale, no_residual,    no_divisor,     no_tie,
     no_qkv_bias,    no_o_bias,      no_router_bias, no_ffn_bias,
+    no_deltanet,    no_context_gate,
     no_head_bias,   no_conv_bias,   no_proj_bias,   no_drops,
     both_parts,     no_narrow,      no_ssd,         one_group,
     no_limits,      no_mlp_bias,

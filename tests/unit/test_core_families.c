@@ -33,6 +33,15 @@ static void read_config(char text[TEXT_BYTES], const char *name,
     fclose(in);
 }
 
+/* A Switch layer has one form of config.json, and so has a case that version 5
+ * wrote.                                                                     */
+static bool has_file(const char *name, const char *file)
+{
+    char path[512];
+    snprintf(path, sizeof path, GOLDEN_DIR "/oracle/%s/%s", name, file);
+    return access(path, F_OK) == 0;
+}
+
 static core_spec parse(const char *text)
 {
     core_spec spec;
@@ -58,7 +67,7 @@ START_TEST(both_versions_and_our_own_form_say_the_same)
     char text[TEXT_BYTES];
     read_config(text, ORACLE_CASES[_i], "config.json");
     const core_spec spec = parse(text);
-    if (spec.family != CORE_FAMILY_SWITCH) { /* version 5 writes the same */
+    if (has_file(ORACLE_CASES[_i], "config_v5.json")) { /* says the same */
         read_config(text, ORACLE_CASES[_i], "config_v5.json");
         const core_spec v5 = parse(text);
         ck_assert_mem_eq(&spec, &v5, sizeof spec);
@@ -155,23 +164,17 @@ static const change BAD[] = {
     {"qwen2_moe/sparse_step_tied_mqa", "\"decoder_sparse_step\": 2",
      "\"decoder_sparse_step\": 0",
      "decoder_sparse_step: 0, expected an integer"},
-    {"qwen2_moe/sparse_step_tied_mqa",
-     "\"shared_expert_intermediate_size\": 28,", "",
-     "shared_expert_intermediate_size: missing"},
     {"qwen3_moe/dense_mix_llama3", "\"high_freq_factor\": 4.0",
      "\"high_freq_factor\": 0.5",
-     "rope.high_freq 0.5, expected more than rope.low_freq 1"},
-    {"qwen3_moe/dense_mix_llama3", "\"num_experts\": 9,", "",
-     "num_experts: missing"},
+     "rope.high_freq 0.5, expected at least rope.low_freq 1"},
     {"olmoe/clip_gqa_top8", "\"clip_qkv\": 1.0", "\"clip_qkv\": -1.0",
      "attention.clip -1, expected 0 or a positive number"},
     {"gpt_oss/mxfp4", "\"quant_method\": \"mxfp4\"",
      "\"quant_method\": \"awq\"",
-     "quant_method: 'awq' is not supported, expected mxfp4"},
+     "quant_method: 'awq' is not supported, expected fp8, mxfp4"},
     {"gpt_oss/mxfp4", "\"hidden_act\": \"silu\"",
      "\"hidden_act\": \"silu\", \"swiglu_limit\": 6.0",
      "swiglu_limit: 6 is not supported, expected 7"},
-    {"gpt_oss/mxfp4", "\"head_dim\": 16,", "", "head_dim: missing"},
     {"deepseek_v2/grouped_yarn", "\"num_key_value_heads\": 4",
      "\"num_key_value_heads\": 2", "kv_heads 2, latent attention expects 4"},
     {"deepseek_v2/grouped_yarn", "\"group_limited_greedy\"", "\"noaux_tc\"",
@@ -189,25 +192,17 @@ static const change BAD[] = {
      "\"moe_layer_freq\": 2, \"n_group\": 3", "moe_layer_freq: 2 is not"},
     {"deepseek_v3/yarn_bf16", "\"n_group\": 3",
      "\"quantization_config\": {\"quant_method\": \"fp8\", "
-     "\"weight_block_size\": [64, 64]}, \"n_group\": 3",
-     "weight_block_size: expected 128, 128"},
+     "\"weight_block_size\": [64]}, \"n_group\": 3",
+     "weight_block_size: expected two numbers from 1"},
     {"glm4_moe/tiny", "\"partial_rotary_factor\": 0.5",
      "\"partial_rotary_factor\": 1.5", "partial_rotary_factor: 1.5, expected"},
     {"glm4_moe/tiny", "\"routed_scaling_factor\": 1.0",
      "\"routed_scaling_factor\": 0.0", "router.scale 0, expected a positive"},
     {"dots1/tiny", "\"sliding_attention\",\n    \"sliding_attention\"",
      "\"sliding_attention\"", "layer_types: expected a list of 4"},
-    {"glm4_moe/tiny", "\"partial_rotary_factor\": 0.5,", "",
-     "partial_rotary_factor: missing"},
     {"glm4_moe/tiny", "\"partial_rotary_factor\": 0.5",
      "\"partial_rotary_factor\": 0.01",
      "partial_rotary_factor: 0.01 of a head of 16 leaves nothing to rotate"},
-    {"dots1/tiny",
-     "\"layer_types\": [\n    \"full_attention\",\n    "
-     "\"full_attention\",\n    \"sliding_attention\",\n    "
-     "\"sliding_attention\"\n  ],\n  \"max_position_embeddings\": 64,\n  "
-     "\"max_window_layers\": 2,",
-     "", "max_window_layers: missing"},
     {"llama4/tiny", "\"no_rope_layers\": [\n    1,",
      "\"no_rope_layers\": [\n    true,",
      "no_rope_layers: entry 0: expected 1 or 0"},
@@ -217,22 +212,18 @@ static const change BAD[] = {
     {"llama4/tiny",
      "\"no_rope_layers\": [\n    1,\n    1,\n    0,\n    1\n  ]",
      "\"no_rope_layers\": 4", "no_rope_layers: expected a list of 1 and 0"},
-    {"llama4/tiny", "\"attention_chunk_size\": 12,", "",
-     "attention_chunk_size: missing"},
     {"llama4/tiny", "\"model_type\": \"llama4_text\"",
-     "\"model_type\": \"llama4\"", "model_type: 'llama4' is not supported"},
+     "\"model_type\": \"llama4\"",
+     "text_config: expected an object, the text model of llama4"},
     {"llama4/tiny", "\"floor_scale\": 8", "\"floor_scale\": 0",
      "attention.temper_floor 0, expected a positive"},
     {"granitemoe/tiny", "\"rope\"", "\"nope\"",
      "position_embedding_type: 'nope' is not supported, expected rope"},
-    {"granitemoe/tiny", "\"logits_scaling\": 6.0,", "",
-     "logits_scaling: missing"},
     {"phimoe/tiny", "\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 1",
      "experts_per_token of sparsemixer 1, expected 2 to 2"},
     {"phimoe/tiny", "\"rope_scaling\": null",
      "\"rope_scaling\": {\"type\": \"longrope\"}",
      "type: 'longrope' is not supported"},
-    {"jamba/tiny", "\"mamba_d_state\": 8,", "", "mamba_d_state: missing"},
     {"jamba/tiny", "\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"",
      "hidden_act: expected silu, which the mamba layers have"},
     {"jamba/tiny", "\"attn_layer_offset\": 1", "\"attn_layer_offset\": 2",
@@ -242,6 +233,15 @@ static const change BAD[] = {
      "expert_layer_offset: 7, expected less than expert_layer_period 2"},
     {"jamba/tiny", "\"sliding_window\": null", "\"sliding_window\": 4",
      "sliding_window: not supported"},
+    {"qwen3_next/mixed", "\"hidden_act\": \"silu\"",
+     "\"hidden_act\": \"gelu\"",
+     "hidden_act: expected silu, which the convolutions have"},
+    {"qwen3_next/mixed", "\"linear_num_value_heads\": 8",
+     "\"linear_num_value_heads\": 9",
+     "deltanet.value_heads 9, not a multiple of deltanet.key_heads 4"},
+    {"qwen3_5_moe_text/text", "\"attn_output_gate\": true",
+     "\"attn_output_gate\": false",
+     "attn_output_gate: false is not supported, expected true"},
 };
 
 START_TEST(what_would_change_the_result_is_refused_by_name)
@@ -297,6 +297,13 @@ START_TEST(absent_flags_are_those_of_the_class)
     s = with("jamba/tiny", "\"mamba_dt_rank\": 4",
              "\"mamba_dt_rank\": \"auto\"");
     ck_assert_int_eq(s.mamba.n_r, 4);
+    s = with("qwen3_next/mixed", "\"norm_topk_prob\": true,", "");
+    ck_assert(s.renormalise);
+    s = with("qwen3_next/mixed", "\"linear_conv_kernel_dim\": 3,", "");
+    ck_assert_int_eq(s.deltanet.n_conv, 4);
+    s = with("qwen3_next/beyond_a_chunk", "\"partial_rotary_factor\": 0.25,",
+             "");
+    ck_assert_int_eq(s.n_rot, 4);
 }
 END_TEST
 
@@ -315,6 +322,11 @@ START_TEST(layers_are_of_the_stated_kinds)
         ck_assert_int_eq(core_spec_is_moe(&s, l), l % 2 == 1);
         ck_assert(!core_spec_has_rope(&s, l));
     }
+    read_config(text, "qwen3_next/beyond_a_chunk", "config.json");
+    s = parse(text); /* every second, by an interval */
+    for (int l = 0; l < 3; l++)
+        ck_assert_int_eq(core_spec_mixer(&s, l) == CORE_MIXER_DELTANET,
+                         l % 2 == 0);
     s = with("dots1/tiny",
              "\"layer_types\": [\n    \"full_attention\",\n    "
              "\"full_attention\",\n    \"sliding_attention\",\n    "

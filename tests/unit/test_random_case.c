@@ -26,6 +26,22 @@ static bool has_uneven_channels(const random_case *c, int l)
     return has_mamba(c, l) && c->spec.mamba.n_c % c->plan.tp != 0;
 }
 
+static bool has_deltanet(const random_case *c, int l)
+{
+    return core_spec_mixer(&c->spec, l) == CORE_MIXER_DELTANET &&
+           c->plan.tp > 1;
+}
+
+static bool has_uneven_key_heads(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.n_kh % c->plan.tp != 0;
+}
+
+static bool serves_many_values(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.n_vh > c->spec.deltanet.n_kh;
+}
+
 static bool has_ssd(const random_case *c, int l)
 {
     return core_spec_mixer(&c->spec, l) == CORE_MIXER_SSD;
@@ -205,6 +221,17 @@ static bool clamps(const random_case *c, int l)
     return c->spec.act == CORE_ACT_CLAMPED_SWIGLU;
 }
 
+static bool gates_context(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.context_gate && c->plan.tp > 1;
+}
+
+static bool adds_one(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.norm == CORE_NORM_RMS_PLUS_ONE;
+}
+
 static bool is_layernorm(const random_case *c, int l)
 {
     (void)l;
@@ -253,6 +280,8 @@ static const struct {
     ROW(is_layernorm),    ROW(scales),              ROW(has_head_bias),
     ROW(is_placed),       ROW(is_padded),           ROW(only_mixes),
     ROW(only_feeds),      ROW(squares),             ROW(narrows),
+    ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
+    ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
 #undef ROW
 };

@@ -68,6 +68,19 @@ static const core__place OWN[] = {
 
 const core__family core__family_qwen3_next = {
     .model_type = "qwen3_next",
+    .defaults = CORE_JSON({
+        "vocab_size": 151936, "hidden_size": 2048, "num_hidden_layers": 48,
+        "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 256,
+        "num_experts_per_tok": 10, "rms_norm_eps": 1e-06, "rope_theta": 10000.0,
+        "partial_rotary_factor": 0.25, "max_position_embeddings": 32768,
+        "num_experts": 512, "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512, "intermediate_size": 5632,
+        "decoder_sparse_step": 1, "full_attention_interval": 4,
+        "linear_num_key_heads": 16, "linear_num_value_heads": 32,
+        "linear_key_head_dim": 128, "linear_value_head_dim": 128,
+        "linear_conv_kernel_dim": 4
+    }),
+    .ignores = "intermediate_size",
     .add = add,
     .experts = "num_experts",
     .inner = "moe_intermediate_size",

@@ -136,22 +136,19 @@ core_status core__get_latent(core_spec *spec, core__reader r)
 /* layer_types, or every full_attention_interval-th layer has attention. */
 static core_status get_mixers(core_spec *spec, core__reader r)
 {
-    static const char *const WORDS[] = {
-        [CORE_MIXER_ATTENTION] = "full_attention",
-        [CORE_MIXER_MAMBA] = "",
-        [CORE_MIXER_DELTANET] = "linear_attention",
-        NULL};
+    static const char *const WORDS[] = {"linear_attention", "full_attention",
+                                        NULL};
+    uint8_t is_full[CORE_MAX_LAYERS];
     int64_t interval;
     bool found;
-    CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l,
-                                 spec->mixer, &found));
-    if (found)
-        return CORE_OK;
-    CORE_TRY(core__config_count_or(r, "full_attention_interval", 4, &interval));
+    CORE_TRY(core__config_count(r, "full_attention_interval", &interval));
     for (int l = 0; l < (int)spec->n_l; l++)
-        spec->mixer[l] = interval == 0 || (l + 1) % interval != 0
-                             ? CORE_MIXER_DELTANET
-                             : CORE_MIXER_ATTENTION;
+        is_full[l] = (l + 1) % interval == 0;
+    CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l, is_full,
+                                 &found));
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->mixer[l] =
+            is_full[l] != 0 ? CORE_MIXER_ATTENTION : CORE_MIXER_DELTANET;
     return CORE_OK;
 }
 
@@ -164,16 +161,14 @@ core_status core__get_gated_mixers(core_spec *spec, core__reader r)
     spec->norm = CORE_NORM_RMS_PLUS_ONE;
     spec->qk_norm = CORE_QK_NORM_HEAD;
     spec->context_gate = spec->shared_gate = true;
-    CORE_TRY(core__config_count_or(r, "linear_num_key_heads", 16, &net->n_kh));
-    CORE_TRY(
-        core__config_count_or(r, "linear_num_value_heads", 32, &net->n_vh));
-    CORE_TRY(core__config_count_or(r, "linear_key_head_dim", 128, &net->n_dk));
-    CORE_TRY(
-        core__config_count_or(r, "linear_value_head_dim", 128, &net->n_dv));
-    CORE_TRY(
-        core__config_count_or(r, "linear_conv_kernel_dim", 4, &net->n_conv));
-    CORE_TRY(core__config_count_or(r, "shared_expert_intermediate_size", 512,
-                                   &spec->n_f_shared));
+    CORE_TRY(core__config_count(r, "linear_num_key_heads", &net->n_kh));
+    CORE_TRY(core__config_count(r, "linear_num_value_heads", &net->n_vh));
+    CORE_TRY(core__config_count(r, "linear_key_head_dim", &net->n_dk));
+    CORE_TRY(core__config_count(r, "linear_value_head_dim", &net->n_dv));
+    CORE_TRY(core__config_count(r, "linear_conv_kernel_dim", &net->n_conv));
+    CORE_TRY(core__config_count(r, "shared_expert_intermediate_size",
+                                &spec->n_f_shared));
+    CORE_TRY(core__config_expect_flag(r, "attn_output_gate", true));
     CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
     return get_mixers(spec, r);
 }
@@ -206,29 +201,4 @@ core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind)
     if (!is_query && !is_gate)
         return (core_blocks){0, 0, 0};
     return (core_blocks){spec->n_h, is_gate ? spec->n_dh : 0, 2 * spec->n_dh};
-}
-
-/* Quantised files say so; which tensors are, the files themselves show. */
-core_status core__get_quantisation(core__reader r, const char *method)
-{
-    const core__reader q = {core__config_value(r, "quantization_config"),
-                            r.where};
-    const char *found;
-    if (q.object == NULL)
-        return CORE_OK;
-    CORE_FAIL_IF(method == NULL, CORE_E_SPEC,
-                 "%s: quantization_config: not supported", r.where);
-    CORE_TRY(core__config_text(q, "quant_method", NULL, &found));
-    CORE_FAIL_IF(strcmp(found, method) != 0, CORE_E_SPEC,
-                 "%s: quantization_config: quant_method: '%s' is not "
-                 "supported, expected %s",
-                 r.where, found, method);
-    const json_t *block = core__config_value(q, "weight_block_size");
-    for (size_t i = 0; i < json_array_size(block); i++)
-        CORE_FAIL_IF(json_integer_value(json_array_get(block, i)) != 128,
-                     CORE_E_SPEC,
-                     "%s: quantization_config: weight_block_size: expected "
-                     "128, 128",
-                     r.where);
-    return CORE_OK;
 }

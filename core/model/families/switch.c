@@ -28,7 +28,7 @@ static core_status parse(core_spec *spec, core__reader r)
     CORE_TRY(core__config_act(r, "dense_act_fn", "relu", &spec->act));
     CORE_TRY(core__config_flag(r, "router_bias", false, &spec->bias_router));
     CORE_TRY(core__config_expect(r, "router_dtype", "float32"));
-    CORE_TRY(core__get_quantisation(r, NULL));
+    CORE_TRY(core__config_refuse(r, "quantization_config"));
     spec->capacity.rule = CORE_CAPACITY_ABSOLUTE;
     spec->capacity.domain = CORE_DOMAIN_SEQUENCE;
     return CORE_OK;
@@ -49,6 +49,13 @@ static const core__place OWN[] = {
 
 const core__family core__family_switch = {
     .model_type = "switch_transformers",
+    .defaults = CORE_JSON({
+        "d_model": 768, "d_ff": 2048, "num_experts": 8, "expert_capacity": 64,
+        "layer_norm_epsilon": 1e-06
+    }),
+    .ignores = "d_kv num_* vocab_size relative_attention_* n_positions "
+               "feed_forward_proj is_gated_act tie_word_embeddings "
+               "decoder_sparse_step router_* add_router_probs",
     .parse = parse,
     .own = OWN,
 };

@@ -1,0 +1,37 @@
+"""Makes models of a case, narrow and wide, with given weights."""
+import torch
+import transformers
+
+from case import Case, Settings
+from wide import Wide
+
+State = dict[str, torch.Tensor]
+
+
+def make(case: Case, settings: Settings, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+    """A model with its class's own first weights, experts and attention as the plain code has them."""
+    config = getattr(transformers, case.config).from_dict(settings)
+    model = getattr(transformers, case.model)._from_config(
+        config, dtype=dtype, attn_implementation="eager", experts_implementation="eager"
+    )
+    return model.eval()
+
+
+def narrow(case: Case, settings: Settings, state: State) -> torch.nn.Module:
+    model = make(case, settings)
+    model.load_state_dict(state)
+    return model
+
+
+def wide(case: Case, settings: Settings, state: State) -> torch.nn.Module:
+    """To be run under Wide() only."""
+    with Wide():
+        model = make(case, settings, torch.float64)
+    model.load_state_dict({name: value.double() for name, value in state.items()})
+    return model
+
+
+def logits_of(case: Case, settings: Settings, state: State, ids: torch.Tensor) -> torch.Tensor:
+    model = wide(case, settings, state)
+    with Wide(), torch.no_grad():
+        return model(input_ids=ids, use_cache=False).logits
