@@ -7,16 +7,16 @@
 
 par_shard par__context_gate_make(par_model *m, int l)
 {
-    const par_layout *lay = m->layout;
-    const int64_t n_dv = core_spec_n_dv(m->spec);
-    return par__rows(m, CORE_W_CONTEXT_GATE, l, lay->first_head[lay->t] * n_dv,
-                     lay->first_head[lay->t + 1] * n_dv);
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n_dv = mine->all.n_dv;
+    return par__rows(m, CORE_W_CONTEXT_GATE, l, mine->h0 * n_dv,
+                     (mine->h0 + mine->n_h) * n_dv);
 }
 
 void par__context_gate(par_model *m, const par_shard *gate, int l)
 {
     par_work *w = &m->work;
-    const int64_t n_dv = core_spec_n_dv(m->spec);
+    const int64_t n_dv = par__heads_of(m, l)->all.n_dv;
     const int64_t n = m->now.n, n_col = gate->n_row;
     const core_tap score = par__tap(CORE_TAP_CONTEXT_SCORE, l);
     const core_tap gated = par__tap(CORE_TAP_CONTEXT_GATED, l);

@@ -5,17 +5,17 @@
 #define CORE_OPERATORS_CONTEXT_GATE_H
 
 #define CORE_CONTEXT_GATE_HERE (CORE_ATTENTION_HERE && s->context_gate)
-#define CORE_CONTEXT_COLS (s->n_h * core_spec_n_dv(s))
+#define CORE_CONTEXT_COLS (CORE_H * CORE_DV)
 
 #define CORE_CONTEXT_GATE_TAPS(X)                                              \
     X(CONTEXT_GATE, "layers.%d.attn.gate", TOKEN, ACT, false,                  \
-      CORE_CONTEXT_GATE_HERE, CORE_CONTEXT_COLS, s->n_h,                       \
+      CORE_CONTEXT_GATE_HERE, CORE_CONTEXT_COLS, CORE_H,                       \
       "attention gate projection")                                             \
     X(CONTEXT_SCORE, "layers.%d.attn.gate_score", TOKEN, PROB, false,          \
-      CORE_CONTEXT_GATE_HERE, CORE_CONTEXT_COLS, s->n_h,                       \
+      CORE_CONTEXT_GATE_HERE, CORE_CONTEXT_COLS, CORE_H,                       \
       "score of the attention gate")                                           \
     X(CONTEXT_GATED, "layers.%d.attn.gated", TOKEN, ACT, false,                \
-      CORE_CONTEXT_GATE_HERE, CORE_CONTEXT_COLS, s->n_h, "attention gate")
+      CORE_CONTEXT_GATE_HERE, CORE_CONTEXT_COLS, CORE_H, "attention gate")
 
 #define CORE_CONTEXT_GATE_WEIGHTS(X)                                           \
     X(CONTEXT_GATE, LAYER, "layers.%d.attn.gate",                              \

@@ -68,9 +68,9 @@ static void put_ssd(har__walk *w)
 /* --- beside its records --- */
 
 static har__split split(const core_spec *spec, const par_layout *lay,
-                        core_weight_kind kind)
+                        core_weight id)
 {
-    return kind >= CORE_W_SSD_GATE && kind <= CORE_W_SSD_OUT
+    return id.kind >= CORE_W_SSD_GATE && id.kind <= CORE_W_SSD_OUT
                ? har__split_tp(lay, spec->ssd.n_g)
                : HAR__WHOLE;
 }
