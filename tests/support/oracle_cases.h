@@ -26,6 +26,7 @@ static const char *const ORACLE_CASES[] = {
     "granitemoe/tiny",
     "phimoe/tiny",
     "jamba/tiny",
+    "nemotron_h/latent_groups",
     "nemotron_h/slow_steps",
     "granitemoehybrid/nope",
     "granitemoehybrid/rope",

@@ -250,13 +250,13 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_sizes(d, spec);
     roll_attention(d, spec);
     roll_kinds(d->seed, spec);
-    if (one_in(d, 4))
+    if (one_in(d, 6))
         roll_mamba(d, spec);
-    if (one_in(d, 4))
+    if (one_in(d, 6))
         roll_deltanet(d, spec);
-    if (one_in(d, 4))
+    if (one_in(d, 6))
         roll_ssd(d, spec);
-    if (one_in(d, 4))
+    if (one_in(d, 5))
         roll_parts(d, spec);
     roll_router(d, spec);
     roll_experts(d, spec);

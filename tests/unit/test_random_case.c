@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_SEED = 600, MAX_RANK = 8, AT_LEAST = 8 };
+enum { N_SEED = 900, MAX_RANK = 8, AT_LEAST = 8 };
 
 /* Of how many cases is it true that one of their layers ...? */
 typedef bool (*question)(const random_case *c, int layer);

@@ -79,6 +79,7 @@ static core_status add(core_spec *spec, core__reader r)
     CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
                  "%s: hidden_act: expected silu, which the state space has",
                  r.where);
+    CORE_TRY(core__config_expect(r, "normalization_function", "rmsnorm"));
     CORE_TRY(core__config_text(r, "position_embedding_type", "", &positions));
     if (strcmp(positions, "rope") != 0)
         memset(spec->no_rope, 1, (size_t)spec->n_l);
@@ -106,6 +107,18 @@ static const core__rename RENAMES[] = {{".router.layer.", ".router."},
 
 const core__family core__family_granitemoehybrid = {
     .model_type = "granitemoehybrid",
+    .defaults = CORE_JSON({
+        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
+        "num_hidden_layers": 32, "num_attention_heads": 32,
+        "rms_norm_eps": 1e-06, "rope_theta": 10000.0,
+        "max_position_embeddings": 2048, "num_local_experts": 8,
+        "num_experts_per_tok": 2, "attention_multiplier": 1.0,
+        "embedding_multiplier": 1.0, "residual_multiplier": 1.0,
+        "logits_scaling": 1.0, "shared_intermediate_size": 1024,
+        "mamba_n_heads": 128, "mamba_n_groups": 1, "mamba_d_state": 256,
+        "mamba_d_head": "auto", "mamba_d_conv": 4, "mamba_expand": 2
+    }),
+    .ignores = "mamba_chunk_size init_method",
     .add = add,
     .experts = "num_local_experts",
     .inner = "intermediate_size",

@@ -57,9 +57,11 @@ static core_status get_layers(core_spec *spec, core__reader r)
                           ? "layer_types"
                           : "layers_block_type";
     const json_t *list = core__config_value(r, key);
-    const char *text = "";
-    CORE_TRY(core__config_text(r, LETTERS, "", &text));
+    const json_t *letters = core__config_value(r, LETTERS);
+    const char *text = letters != NULL ? json_string_value(letters) : "";
     (void)core__config_value(r, "num_hidden_layers");
+    CORE_FAIL_IF(text == NULL, CORE_E_SPEC, "%s: %s: expected a string",
+                 r.where, LETTERS);
     CORE_FAIL_IF(list != NULL && !json_is_array(list), CORE_E_SPEC,
                  "%s: %s: expected a list", r.where, key);
     CORE_FAIL_IF(list == NULL && text[0] == '\0', CORE_E_SPEC,
@@ -150,6 +152,21 @@ static const core__rename RENAMES[] = {{"backbone.", "model."},
 
 const core__family core__family_nemotron_h = {
     .model_type = "nemotron_h",
+    .defaults = CORE_JSON({
+        "vocab_size": 131072, "hidden_size": 4096, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 21504,
+        "mlp_hidden_act": "relu2", "ssm_state_size": 128,
+        "mamba_num_heads": 128, "mamba_head_dim": 64, "n_groups": 8,
+        "conv_kernel": 4, "n_routed_experts": 8, "moe_intermediate_size": 7688,
+        "moe_shared_expert_intermediate_size": 7688,
+        "num_experts_per_tok": 2, "routed_scaling_factor": 1.0,
+        "layer_norm_epsilon": 1e-05
+    }),
+    .ignores = "chunk_size expand intermediate_size mamba_proj_bias "
+               "mamba_ssm_cache_dtype moe_shared_expert_overlap mtp_* norm_eps "
+               "rescale_prenorm_residual rope_theta partial_rotary_factor "
+               "time_step_floor time_step_limit time_step_max "
+               "use_mamba_kernels",
     .layers = get_layers,
     .add = add,
     .experts = "n_routed_experts",
