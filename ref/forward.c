@@ -112,6 +112,17 @@ static int64_t widest(const ref__run *run)
     return n;
 }
 
+/* Of a model whose norms add 1: the longest of their weights. */
+static int64_t longest_norm(const ref__run *run)
+{
+    int64_t n = run->spec->n_d;
+    for (int kind = 0; kind < core_spec_head_kinds(run->spec); kind++) {
+        const core_heads heads = core_spec_heads_of(run->spec, kind);
+        n = max_i64(n, heads.n_h * heads.n_dh);
+    }
+    return ref__is_plus_one(run) ? n : 0;
+}
+
 /* Largest weight tile that ref__tile_get may read into scratch, and the longest
  * vector, which is a tile of one row. */
 static int64_t largest_tile(const ref_model *m)
@@ -184,15 +195,13 @@ static void take_base(ref__run *run)
     run->x = core_arena_f64(a, n_d);
     run->xn = core_arena_f64(a, n_d);
     run->r = core_arena_f64(a, n_d);
-    int64_t n_norm = spec->n_d;
+    run->norm_weight = core_arena_f64(a, longest_norm(run));
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++) {
         const core_heads h = core_spec_heads_of(spec, kind);
         const int64_t n_table = run->batch->n_t * (h.n_rot / 2);
         run->rope[kind].cos_tj = core_arena_f64(a, n_table);
         run->rope[kind].sin_tj = core_arena_f64(a, n_table);
-        n_norm = max_i64(n_norm, h.n_h * h.n_dh);
     }
-    run->norm_weight = core_arena_f64(a, ref__is_plus_one(run) ? n_norm : 0);
     /* a gated expert reads two tiles at a time */
     run->tile_stride = m->storage == NULL ? 2 * largest_tile(m) : 0;
     run->tile_scratch = core_arena_f64(a, run->n_threads * run->tile_stride);

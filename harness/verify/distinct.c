@@ -26,11 +26,17 @@ enum { TILE = 4096 }; /* numbers, or one row */
 static const struct {
     const char *name, *degree;
 } AXES[HAR_N_AXES] = {
-    {"experts", "ep"},        {"expert columns", "etp"},
-    {"layers", "pp"},         {"experts of layers", "pp"},
-    {"heads", "tp"},          {"kv heads", "tp"},
-    {"mamba channels", "tp"}, {"key heads", "tp"},
-    {"MLP columns", "tp"},    {"vocabulary rows", "tp"},
+    {"experts", "ep"},
+    {"expert columns", "etp"},
+    {"layers", "pp"},
+    {"experts of layers", "pp"},
+    {"heads", "tp"},
+    {"kv heads", "tp"},
+    {"mamba channels", "tp"},
+    {"key heads", "tp"},
+    {"groups of state space heads", "tp"},
+    {"MLP columns", "tp"},
+    {"vocabulary rows", "tp"},
 };
 
 /* Tensors of which a plan cuts rows, or columns: of a vector, its entries. */
@@ -79,6 +85,15 @@ static const struct {
     {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_OUT, false},
     {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_DT_BIAS, false},
     {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_A_LOG, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_GATE, true},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_DT, true},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_OUT, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_GATE_BIAS, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_DT_BIAS, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_STEP, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_A_LOG, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_D, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_NORM, false},
     {HAR_AXIS_MLP, CORE_W_MLP_UP, true},
     {HAR_AXIS_MLP, CORE_W_MLP_GATE, true},
     {HAR_AXIS_MLP, CORE_W_MLP_DOWN, false},
@@ -374,6 +389,8 @@ static int64_t axis_size(const core_spec *spec, har_axis axis, int l)
         return spec->mamba.n_c;
     case HAR_AXIS_KEY_HEADS:
         return spec->deltanet.n_kh;
+    case HAR_AXIS_GROUPS:
+        return spec->ssd.n_g;
     case HAR_AXIS_MLP:
         return core_spec_n_mlp(spec, l);
     case HAR_AXIS_VOCABULARY:

@@ -241,6 +241,31 @@ static void key_heads(place *p)
     }
 }
 
+static void groups(place *p)
+{
+    switch (p->id.kind) {
+    case CORE_W_SSD_GATE:
+        p->r %= 30;
+        break;
+    case CORE_W_SSD_DT:
+        p->r %= 6;
+        break;
+    case CORE_W_SSD_OUT:
+    case CORE_W_SSD_GATE_BIAS:
+    case CORE_W_SSD_NORM:
+        p->c %= 30;
+        break;
+    case CORE_W_SSD_DT_BIAS:
+    case CORE_W_SSD_STEP:
+    case CORE_W_SSD_A_LOG:
+    case CORE_W_SSD_D:
+        p->c %= 6;
+        break;
+    default:
+        break;
+    }
+}
+
 static void gated_heads(place *p)
 {
     if (p->id.kind == CORE_W_Q || p->id.kind == CORE_W_CONTEXT_GATE)
@@ -267,6 +292,7 @@ static void embedding(place *p)
 #define LATENT MODELS_DIR "/latent.yaml"
 #define MAMBA  MODELS_DIR "/mamba.yaml"
 #define DELTANET MODELS_DIR "/deltanet.yaml"
+#define SSD    MODELS_DIR "/ssd.yaml"
 
 static const struct {
     const char *model, *plan;
@@ -278,6 +304,7 @@ static const struct {
     {LATENT, "tp=3,pp=2,ep=3", NULL, NULL},
     {MAMBA, "tp=4,pp=2,ep=2", NULL, NULL},
     {DELTANET, "tp=4,pp=2,ep=2", NULL, NULL},
+    {SSD, "tp=2,pp=2,ep=2", NULL, NULL},
     {"shadow-a", "dp=2,ep=2", norms_and_biases, NULL},
     {"shadow-a", "tp=2,pp=7", norms_and_biases, NULL},
 
@@ -340,6 +367,9 @@ static const struct {
      "key heads 0-1 and 3-4 of layer 0 are equal bit for bit, and 1 more pair"},
     {DELTANET, "tp=2", gated_heads,
      "heads 0-3 and 4-7 of layer 2 are equal bit for bit"},
+    {SSD, "tp=2", groups,
+     "groups of state space heads 0-1 and 2-3 of layer 0 are equal bit for "
+     "bit, and 2 more pairs"},
     {"shadow-a", "tp=2", vocabulary,
      "vocabulary rows 0-17 and 19-36 are equal bit for bit"},
     {"shadow-a", "tp=2", embedding, NULL},

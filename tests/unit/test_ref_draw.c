@@ -163,14 +163,18 @@ static bool is_exact(core_tap tap)
            (tap.kind == CORE_TAP_EMBED && spec.embed_scale == 1.0);
 }
 
-/* Rounded once, as the reference does: a sum of two floats, and a weight that
- * is a probability, or its product with a scale that a float holds. */
+/* Rounded once, as the reference does: a sum of two floats, the square of one,
+ * and a weight that is a probability, or its product with a scale that a float
+ * holds. */
 static bool is_rounded_once(core_tap tap)
 {
     const bool is_stream = tap.kind == CORE_TAP_MID || tap.kind == CORE_TAP_OUT;
     const bool has_probs = spec.router == CORE_ROUTER_SOFTMAX ||
                            spec.router == CORE_ROUTER_SIGMOID;
-    return tap.kind == CORE_TAP_FFN_OUT ||
+    const bool is_square =
+        spec.act == CORE_ACT_RELU2 &&
+        (tap.kind == CORE_TAP_EXPERT_ACT || tap.kind == CORE_TAP_MLP_ACT);
+    return tap.kind == CORE_TAP_FFN_OUT || is_square ||
            (is_stream && spec.residual_scale == 1.0) ||
            (tap.kind == CORE_TAP_TOPK_WEIGHT && has_probs && !spec.renormalise);
 }
