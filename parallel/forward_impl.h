@@ -196,7 +196,7 @@ struct par_model {
     par_now now;
     par_work work;
     par_flow flow;
-    par_grow recv_meta, rows_a, rows_b, inner_gate, inner_up, table;
+    par_grow recv_meta, rows_a, rows_b, inner_gate, inner_up, table, operand;
     par_request *recv_request, *send_request[2];
     par_stats *stats;
     par_operator op;            /* charged for processor time                 */

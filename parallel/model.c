@@ -249,7 +249,8 @@ void par_model_close(par_model *m)
     if (m == NULL)
         return;
     par_grow *const buffers[] = {&m->recv_meta,  &m->rows_a,   &m->rows_b,
-                                 &m->inner_gate, &m->inner_up, &m->table};
+                                 &m->inner_gate, &m->inner_up, &m->table,
+                                 &m->operand};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         par__grow_free(buffers[i]);
     core_arena_free(&m->shards);

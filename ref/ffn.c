@@ -282,8 +282,10 @@ void ref__ffn_group(ref__run *run, const ref__ffn *ffn, int layer,
     for (int64_t i = 0; i < n_piece; i++)
         n_row += piece[i].n;
     group g = {ffn, layer, x, out_row, ref__measure(run, x, n_row, n_d)};
+    g.x = g.in.v;
     hidden_layer(run, &g, piece, n_piece);
-    g.in = ref__measure(run, ffn->hidden, n_row, ffn->n_f);
+    ref__reread(run, CORE_SLOT_ACT, ffn->hidden, n_row, ffn->n_f);
+    g.in = ref__measure_as(run, CORE_SLOT_OUT, ffn->hidden, n_row, ffn->n_f);
     down_layer(run, &g, piece, n_piece);
     const double n_products = run->spec->gated ? 3.0 : 2.0;
     run->stats->gemm_flops +=

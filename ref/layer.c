@@ -34,9 +34,9 @@ static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
         for (int64_t i = 0; i < n; i++)
             a[i] += scale * b[i];
     }
-    ref__store(run, CORE_GRID_ACT, a, n);
+    ref__store_in(run, core_tap_slot(kind), CORE_GRID_ACT, a, n);
     if (bound != NULL)
-        ref__bound_residual(run->u, bound, a, b, n, scale);
+        ref__bound_residual(ref__u(run, kind), bound, a, b, n, scale);
     ref__put(run, kind, layer, a, bound);
 }
 

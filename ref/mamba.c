@@ -162,7 +162,8 @@ static double run_task(const ref__run *run, const mamba *m, const task *k)
                     k->error != NULL ? k->error + at : NULL);
         core_store(run->numerics, CORE_GRID_ACT, k->h, n_state);
         for (int64_t i = 0; k->error != NULL && i < n_state; i++)
-            k->error[i] = (k->error[i] + 2.0 * run->u.store * fabs(k->h[i])) *
+            k->error[i] = (k->error[i] + 2.0 * run->u.store * fabs(k->h[i]) +
+                           2.0 * run->u.least) *
                           (1.0 + run->u.store);
         for (int64_t i = k->c0, at = 0; i < k->c1; i++, at += n_s) {
             double *y = m->u + token * n_c + i;

@@ -62,7 +62,7 @@ typedef struct ref__run {
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
-    ref__roundoff u; /* bounds only                                           */
+    ref__roundoff u; /* bounds only; of what `out` stores                     */
     int n_threads;
     int64_t n; /* tokens: B*T */
 
@@ -73,6 +73,7 @@ typedef struct ref__run {
     } rope[CORE_HEAD_KINDS];
     double *norm_weight;     /* [widest vector] of a norm that adds 1         */
     double *row_norm;        /* [max rows of a product]; bounds only        */
+    double *operand;         /* of a product, where it is rounded as it is read */
     float *bound;            /* [N, max cols of a token tap]; bounds only   */
     double *tile_scratch;    /* [n_threads, tile_stride] a weight tile      */
     double *out_scratch;     /* [n_threads, out_stride] an output tile      */
@@ -133,6 +134,10 @@ ref__drawn ref__draw_product(const ref__run *run, core_weight id);
  * draws of one style.                                                        */
 void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
                int64_t first, int64_t n, double *y);
+/* Turn an element of each row [n_k] of what a product reads, where it was
+ * rounded as it was read, in the same draws.                                 */
+void ref__turn_operand(const ref__run *run, core_slot slot, double *x,
+                       int64_t n_row, int64_t n_k);
 /* Put elements [first, first + n) of the honest tap in place of values[0..n),
  * if this pass forces it.                                                    */
 void ref__force(const ref__run *run, core_tap_kind kind, int layer,
@@ -216,8 +221,14 @@ void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
 /* ---- forward.c ------------------------------------------------------------
  */
 
-/* core_store over all rows, in parallel.                                     */
+/* core_store over all rows, in parallel; of the slot out, or another.        */
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);
+void ref__store_in(const ref__run *run, core_slot slot, core_grid grid,
+                   double *x, int64_t n);
+/* Rows that out stored, as they are read in another slot: rounded again, or as
+ * they are.                                                                  */
+void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
+                 int64_t n_k);
 
 /* ---- exactness (exactness.c) -------------------------------------------- */
 
@@ -230,7 +241,10 @@ double ref__bits(double magnitude, double step);
 void ref__record_bits(const ref__run *run, core_tap_kind kind, int layer,
                       double bits);
 
-/* ---- bounds.c: u is run->u, n elements from bound[0] --------------------- */
+/* ---- bounds.c: u is the tap's, n elements from bound[0] ------------------ */
+
+/* run->u, but for taps of other slots than out.                              */
+ref__roundoff ref__u(const ref__run *run, core_tap_kind kind);
 
 /* All 0 in exact mode, which has no bounds.                                  */
 ref__roundoff ref__roundoff_of(core_numerics numerics);
@@ -255,9 +269,10 @@ void ref__bound_softmax(ref__roundoff u, float *bound, const double *logits,
                         const double *p, int64_t n);
 double ref__score_error(ref__roundoff u, int64_t n_dh, double norm_q,
                         double norm_k, double score, double scale);
-void ref__bound_context(ref__roundoff u, float *bound,
+void ref__bound_context(ref__roundoff u, ref__roundoff of_p, float *bound,
                         const double *sum_p_abs_v, const double *y, int64_t n,
-                        double max_score_error, int64_t n_visible);
+                        double max_score_error, double max_v,
+                        int64_t n_visible);
 void ref__bound_combine(ref__roundoff u, float *bound, const double *sum_abs,
                         const double *y, int64_t n, int64_t n_k);
 
@@ -322,8 +337,13 @@ typedef struct ref__rows {
     const double *norm; /* [n] with bounds, else NULL                         */
 } ref__rows;
 
+/* As a product with a matrix reads it; or one that reads in another slot than
+ * act, out: as it is.  Where it is rounded it is a copy, and lasts until the
+ * next.                                                                      */
 ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
                        int64_t n_k);
+ref__rows ref__measure_as(const ref__run *run, core_slot slot, const double *v,
+                          int64_t n, int64_t n_k);
 
 /* Some rows of a weight, its bias, and what the checks need to know of them. */
 typedef struct ref__tile {
@@ -332,6 +352,7 @@ typedef struct ref__tile {
     int64_t n, n_k;
     bool has_bias;
     double bias[REF__MAX_TILE];
+    core_numerics numerics;     /* of what the product stores                 */
     ref__drawn drawn;           /* in a drawn pass                            */
     double divisor;             /* of the complete sum: 1 but for the head    */
     double clip;                /* results lie in [-clip, clip]; 0: anywhere  */

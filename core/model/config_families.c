@@ -49,25 +49,41 @@ static core_status get_head_size(core__reader r, core__head_rule rule,
     return CORE_OK;
 }
 
-/* The count of experts has several names; a file that says two of them has to
- * mean the same by both. */
-static core_status get_experts(core__reader r, const char *own, int64_t *out)
+/* A count that has several names; a file that says two of them has to mean the
+ * same by both.  `own`: the name that the class has. */
+static core_status get_count(core__reader r, const char *const *names,
+                             const char *own, int64_t *out)
 {
-    static const char *const KEYS[] = {"num_experts", "num_local_experts",
-                                       "n_routed_experts"};
     const char *said = NULL;
-    for (size_t i = 0; i < sizeof KEYS / sizeof KEYS[0]; i++) {
+    for (; *names != NULL; names++) {
         int64_t n;
-        if (!core__config_has(r, KEYS[i]))
+        if (!core__config_has(r, *names))
             continue;
-        CORE_TRY(core__config_count(r, KEYS[i], &n));
+        CORE_TRY(core__config_count(r, *names, &n));
         CORE_FAIL_IF(said != NULL && n != *out, CORE_E_SPEC,
-                     "%s: %s %lld and %s %lld: two counts of experts", r.where,
-                     said, (long long)*out, KEYS[i], (long long)n);
-        said = KEYS[i];
+                     "%s: %s %lld and %s %lld: two counts of one thing",
+                     r.where, said, (long long)*out, *names, (long long)n);
+        said = *names;
         *out = n;
     }
     return said != NULL ? CORE_OK : core__config_count(r, own, out);
+}
+
+static core_status get_experts(core_spec *spec, core__reader r,
+                               const core__family *f)
+{
+    static const char *const EXPERTS[] = {"num_experts", "num_local_experts",
+                                          "n_routed_experts", "moe_num_experts",
+                                          NULL};
+    static const char *const CHOSEN[] = {"num_experts_per_tok",
+                                         "num_experts_per_token",
+                                         "experts_per_token",
+                                         "moe_k",
+                                         "moe_topk",
+                                         NULL};
+    CORE_TRY(get_count(r, EXPERTS, f->experts, &spec->n_e));
+    return get_count(r, CHOSEN, f->chosen != NULL ? f->chosen : CHOSEN[0],
+                     &spec->n_k);
 }
 
 /* Layers beyond the last that predict further tokens, and as what weights are
@@ -108,8 +124,7 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
     CORE_TRY(core__config_count(r, "num_attention_heads", &spec->n_h));
     CORE_TRY(get_kv_heads(r, spec));
     CORE_TRY(get_head_size(r, f->head, spec));
-    CORE_TRY(get_experts(r, f->experts, &spec->n_e));
-    CORE_TRY(core__config_count(r, "num_experts_per_tok", &spec->n_k));
+    CORE_TRY(get_experts(spec, r, f));
     CORE_TRY(core__config_count(r, f->inner, &spec->n_f));
     CORE_TRY(core__config_count(r, "vocab_size", &spec->n_v));
     CORE_TRY(core__config_real(

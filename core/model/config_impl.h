@@ -75,6 +75,9 @@ CORE_NODISCARD core_status core__config_layers(core__reader r, const char *key,
                                                const char *const *words,
                                                int64_t n_l, uint8_t *layer,
                                                bool *found);
+/* Absent, or a list of nothing but 1.                                        */
+CORE_NODISCARD core_status core__config_expect_ones(core__reader r,
+                                                    const char *key);
 /* A list of layer numbers: marks[l] = 1 for each of them.                    */
 CORE_NODISCARD core_status core__config_layer_set(core__reader r,
                                                   const char *key, int64_t n_l,

@@ -242,3 +242,15 @@ core_status core__config_layer_set(core__reader r, const char *key, int64_t n_l,
     }
     return CORE_OK;
 }
+
+core_status core__config_expect_ones(core__reader r, const char *key)
+{
+    const json_t *list = core__config_value(r, key);
+    CORE_FAIL_IF(list != NULL && !json_is_array(list), CORE_E_SPEC,
+                 "%s: %s: expected a list of 1", r.where, key);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        CORE_FAIL_IF(json_number_value(json_array_get(list, i)) != 1.0,
+                     CORE_E_SPEC, "%s: %s: entry %zu: only 1 is supported",
+                     r.where, key, i);
+    return CORE_OK;
+}

@@ -133,4 +133,15 @@ typedef enum core_shared {
     X(O) X(MAMBA_X) X(MAMBA_OUT) X(DELTANET_OUT) X(SSD_OUT) X(EXPERT_DOWN)     \
     X(MLP_DOWN)
 
+/* --- slots of a numerics (core/numbers/numerics.h) -------------------------
+ *
+ * Taps of the residual stream, of the router and of probabilities; all others
+ * are `out`.  Weights of the router; of the others, matrices are `w`.
+ */
+#define CORE_RESIDUAL_TAP_LIST(X) X(EMBED) X(IN) X(MID) X(OUT)
+#define CORE_ROUTER_TAP_LIST(X) X(ROUTER_LOGITS) X(SHARED_LOGIT)
+#define CORE_PROB_TAP_LIST(X) X(ROUTER_PROBS) X(TOPK_WEIGHT) X(SHARED_SCORE)
+#define CORE_ROUTER_WEIGHT_LIST(X)                                             \
+    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(SHARED_GATE)
+
 #endif

@@ -176,10 +176,10 @@ typedef struct core_spec {
     double temper_scale, temper_floor; /* layers without rope: q times
                                        * 1 + scale * log1p(floor((t+1)/floor));
                                        * scale 0: not                         */
+    bool context_gate; /* what attention gives times sigmoid(xn . g)          */
     core_heads other;                  /* the second kind of heads, of the
                                         * layers that have it; 0 as above      */
     uint8_t head_kind[CORE_MAX_LAYERS]; /* 0: as above; 1: other              */
-    bool context_gate; /* what attention gives times sigmoid(xn . g)          */
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;

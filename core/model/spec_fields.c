@@ -168,8 +168,8 @@ static const field FIELDS[] = {
     {"head_size", FIELD_I64, AT(n_dh), NULL, NULL, false},
     {"rotated", FIELD_I64, AT(n_rot), NULL, NULL, true},
     {"value_size", FIELD_I64, AT(n_dv), NULL, NULL, true},
-    CORE_PROJECTION_FIELDS(OPERATOR_FIELD){"experts", FIELD_I64, AT(n_e), NULL,
-                                           NULL, false},
+    CORE_PROJECTION_FIELDS(OPERATOR_FIELD)
+    {"experts", FIELD_I64, AT(n_e), NULL, NULL, false},
     {"experts_per_token", FIELD_I64, AT(n_k), NULL, NULL, false},
     {"expert_inner", FIELD_I64, AT(n_f), NULL, NULL, false},
     {"expert_width", FIELD_I64, AT(n_de), NULL, NULL, true},
@@ -214,8 +214,8 @@ static const field FIELDS[] = {
     {"other.theta", FIELD_REAL, AT(other.rope.theta), NULL, has_other, false},
     {"other.scale", FIELD_REAL, AT(other.scale), NULL, has_other, true},
     {"other.sinks", FIELD_FLAG, AT(other.sinks), NULL, has_other, true},
-    CORE_MIXER_FIELDS(OPERATOR_FIELD){"scale.embedding", FIELD_REAL,
-                                      AT(embed_scale), NULL, NULL, true},
+    CORE_MIXER_FIELDS(OPERATOR_FIELD)
+    {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},
     {"gated", FIELD_FLAG, AT(gated), NULL, NULL, false},
@@ -230,8 +230,8 @@ static const field FIELDS[] = {
     {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
     {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
     {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},
-    CORE_SHARED_FIELDS(OPERATOR_FIELD){"renormalise", FIELD_FLAG,
-                                       AT(renormalise), NULL, NULL, false},
+    CORE_SHARED_FIELDS(OPERATOR_FIELD)
+    {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL, false},
     {"tied_head", FIELD_FLAG, AT(tied), NULL, NULL, false},
     {"bias.qkv", FIELD_FLAG, AT(bias_qkv), NULL, NULL, false},
     {"bias.attention_out", FIELD_FLAG, AT(bias_o), NULL, NULL, false},
@@ -340,7 +340,7 @@ static core_status bad_value(const char *file, const core__spec_entry *entry,
         [FIELD_REAL] = "a number",
         [FIELD_FLAG] = "true or false",
         [FIELD_NAME] = "letters, digits, '.', '_' and '-'"};
-    char words[320] = "one of"; /* the families take 180 */
+    char words[1024] = "one of"; /* the families take 300 */
     for (int i = 0; f->words != NULL && f->words[i] != NULL; i++) {
         strncat(words, i > 0 ? ", " : " ", sizeof words - strlen(words) - 1);
         strncat(words, f->words[i], sizeof words - strlen(words) - 1);

@@ -146,9 +146,10 @@ static core_status check_switch(const core_spec *spec)
 static core_status check_router(const core_spec *spec)
 {
     CORE_TRY(check_positive(spec, "router.scale", spec->routed_scale));
-    CORE_FAIL_IF(spec->correction && spec->router != CORE_ROUTER_SIGMOID,
+    CORE_FAIL_IF(spec->correction && spec->router != CORE_ROUTER_SIGMOID &&
+                     spec->router != CORE_ROUTER_SOFTMAX,
                  CORE_E_SPEC,
-                 "%s: router.correction needs router.scores sigmoid",
+                 "%s: router.correction needs router.scores softmax or sigmoid",
                  spec->name);
     if (spec->router == CORE_ROUTER_SPARSEMIXER) {
         CORE_TRY(core__check_size(spec, "experts_per_token of sparsemixer",

@@ -256,7 +256,7 @@ START_TEST(two_generations_that_disagree_are_refused)
 {
     char text[TEXT_BYTES];
     with(text, "\"num_local_experts\": 8");
-    refused(text, "num_experts 4 and num_local_experts 8: two counts");
+    refused(text, "num_experts 4 and num_local_experts 8: two counts of one thing");
     with(text, "\"num_local_experts\": 4");
     ck_assert_int_eq(taken(text, NULL, NULL).n_e, 4);
     replaced(text, "\"num_experts\" : 4", "\"num_local_experts\" : 8");

@@ -51,6 +51,7 @@ typedef struct core__family {
     /* Before anything else: how many layers; NULL: num_hidden_layers. */
     core_status (*layers)(core_spec *spec, core__reader r);
     const char *experts, *inner; /* keys of the expert count and inner size   */
+    const char *chosen;          /* of experts per token; NULL: the usual one */
     const char *norm_eps, *act;  /* keys; NULL: rms_norm_eps, hidden_act      */
     core__head_rule head;
     bool no_rope;                /* the file says nothing of rope             */
@@ -93,6 +94,16 @@ CORE_NODISCARD core_status core__get_first_dense(core_spec *spec,
 CORE_NODISCARD core_status core__get_groups(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
                                                bool renormalise);
+/* Inner size of the shared expert: that of `key` experts.                    */
+CORE_NODISCARD core_status core__get_shared_count(core_spec *spec,
+                                                  core__reader r,
+                                                  const char *key);
+/* Which layers are dense, by mlp_layer_types or first_k_dense_replace, which
+ * may not contradict each other; neither: the first n_dense.                 */
+CORE_NODISCARD core_status core__get_mlp_types(core_spec *spec, core__reader r,
+                                               int64_t n_dense);
+/* What Qwen3-MoE and the text parts after it have in common.                 */
+CORE_NODISCARD core_status core__get_qwen3(core_spec *spec, core__reader r);
 /* Granite's router, scales and bias of attention.                            */
 CORE_NODISCARD core_status core__get_granite(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);

@@ -5,19 +5,6 @@
  */
 #include "core/model/families/family.h"
 
-/* The older name of num_experts_per_tok may stand beside it. */
-static core_status expect_same_choice(const core_spec *spec, core__reader r)
-{
-    int64_t n;
-    if (!core__config_has(r, "experts_per_token"))
-        return CORE_OK;
-    CORE_TRY(core__config_count(r, "experts_per_token", &n));
-    CORE_FAIL_IF(n != spec->n_k, CORE_E_SPEC,
-                 "%s: experts_per_token %lld and num_experts_per_tok %lld",
-                 r.where, (long long)n, (long long)spec->n_k);
-    return CORE_OK;
-}
-
 static core_status add(core_spec *spec, core__reader r)
 {
     bool found;
@@ -26,7 +13,6 @@ static core_status add(core_spec *spec, core__reader r)
     spec->router = CORE_ROUTER_SOFTMAX_TOP;
     spec->act = CORE_ACT_CLAMPED_SWIGLU;
     CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", true, true));
-    CORE_TRY(expect_same_choice(spec, r));
     CORE_TRY(core__config_real_or(r, "swiglu_alpha", 1.702, &alpha));
     CORE_FAIL_IF(alpha != 1.702, CORE_E_SPEC,
                  "%s: swiglu_alpha: %g is not supported, expected 1.702",

@@ -6,15 +6,11 @@
 static core_status add(core_spec *spec, core__reader r)
 {
     bool window;
-    spec->qk_norm = CORE_QK_NORM_HEAD;
     CORE_TRY(core__config_flag(r, "use_sliding_window", false, &window));
     if (window)
         CORE_TRY(core__get_window(spec, r));
-    CORE_TRY(core__config_expect_flag(r, "use_qk_norm", true));
-    CORE_TRY(core__config_expect_flag(r, "qkv_bias", false));
-    CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
     CORE_TRY(core__config_flag(r, "norm_topk_prob", false, &spec->renormalise));
-    return core__get_sparse_step(spec, r);
+    return core__get_qwen3(spec, r);
 }
 
 const core__family core__family_qwen3_moe = {

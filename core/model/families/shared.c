@@ -202,3 +202,44 @@ core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind)
         return (core_blocks){0, 0, 0};
     return (core_blocks){spec->n_h, is_gate ? spec->n_dh : 0, 2 * spec->n_dh};
 }
+
+core_status core__get_shared_count(core_spec *spec, core__reader r,
+                                   const char *key)
+{
+    int64_t n;
+    CORE_TRY(core__config_count_or(r, key, 0, &n));
+    spec->n_f_shared = spec->n_f * n;
+    return CORE_OK;
+}
+
+core_status core__get_mlp_types(core_spec *spec, core__reader r,
+                                int64_t n_dense)
+{
+    static const char FIRST[] = "first_k_dense_replace";
+    static const char TYPES[] = "mlp_layer_types";
+    static const char *const WORDS[] = {
+        [CORE_FFN_MOE] = "sparse", [CORE_FFN_DENSE] = "dense", NULL};
+    bool listed;
+    CORE_TRY(
+        core__config_layers(r, TYPES, WORDS, spec->n_l, spec->ffn, &listed));
+    if (core__config_has(r, FIRST) || !listed)
+        CORE_TRY(core__config_count_or(r, FIRST, n_dense, &n_dense));
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const uint8_t kind = l < n_dense ? CORE_FFN_DENSE : CORE_FFN_MOE;
+        CORE_FAIL_IF(listed && core__config_has(r, FIRST) &&
+                         spec->ffn[l] != kind,
+                     CORE_E_SPEC, "%s: %s %lld and %s: layer %d is %s", r.where,
+                     FIRST, (long long)n_dense, TYPES, l, WORDS[spec->ffn[l]]);
+        spec->ffn[l] = listed ? spec->ffn[l] : kind;
+    }
+    return core__get_dense_inner(spec, r, "intermediate_size");
+}
+
+core_status core__get_qwen3(core_spec *spec, core__reader r)
+{
+    spec->qk_norm = CORE_QK_NORM_HEAD;
+    CORE_TRY(core__config_expect_flag(r, "use_qk_norm", true));
+    CORE_TRY(core__config_expect_flag(r, "qkv_bias", false));
+    CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
+    return core__get_sparse_step(spec, r);
+}

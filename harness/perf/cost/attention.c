@@ -90,8 +90,7 @@ static void put_heads(har__walk *w)
 static void put_gate(har__walk *w)
 {
     const core_spec *spec = w->spec;
-    const par_heads *heads = har__heads(w);
-    const int64_t n = heads->n_h * heads->all.n_dv;
+    const int64_t n = har__heads(w)->n_h * har__heads(w)->all.n_dv;
     har__put(w, har__gemm(w, CORE_TAP_CONTEXT_GATE, w->n, n, spec->n_d,
                           spec->bias_qkv));
     har__put(w, har__rows(w, CORE_TAP_CONTEXT_SCORE, w->n, n,
@@ -122,8 +121,7 @@ static har__split split(const core_spec *spec, const par_layout *lay,
                         core_weight id)
 {
     if (id.kind == CORE_W_Q || id.kind == CORE_W_O || id.kind == CORE_W_SINKS ||
-        id.kind == CORE_W_CONTEXT_GATE ||
-        id.kind == CORE_W_CONTEXT_GATE_BIAS)
+        id.kind == CORE_W_CONTEXT_GATE || id.kind == CORE_W_CONTEXT_GATE_BIAS)
         return har__split_heads(&lay->heads[spec->head_kind[id.layer]]);
     return projection(spec)->split(spec, lay, id);
 }

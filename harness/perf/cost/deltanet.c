@@ -84,8 +84,9 @@ static void put_deltanet(har__walk *w)
 static har__split split(const core_spec *spec, const par_layout *lay,
                         core_weight id)
 {
-    return id.kind >= CORE_W_DELTANET_Q && id.kind <= CORE_W_DELTANET_OUT &&
-                   id.kind != CORE_W_DELTANET_NORM
+    const core_weight_kind kind = id.kind;
+    return kind >= CORE_W_DELTANET_Q && kind <= CORE_W_DELTANET_OUT &&
+                   kind != CORE_W_DELTANET_NORM
                ? key_heads(spec, lay)
                : HAR__WHOLE;
 }

@@ -70,7 +70,8 @@ static void put_ssd(har__walk *w)
 static har__split split(const core_spec *spec, const par_layout *lay,
                         core_weight id)
 {
-    return id.kind >= CORE_W_SSD_GATE && id.kind <= CORE_W_SSD_OUT
+    const core_weight_kind kind = id.kind;
+    return kind >= CORE_W_SSD_GATE && kind <= CORE_W_SSD_OUT
                ? har__split_tp(lay, spec->ssd.n_g)
                : HAR__WHOLE;
 }
