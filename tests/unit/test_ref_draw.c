@@ -123,12 +123,13 @@ END_TEST
 
 /* --- every operator --- */
 
-/* What only moves values, or is one product that a float holds: weighted inputs
- * and the shared expert's; an embedding without a scale.                     */
+/* What only moves values, or is one product that a float holds: weighted inputs,
+ * the shared expert's and the gated context; an embedding without a scale.   */
 static bool is_exact(core_tap tap)
 {
     return tap.kind == CORE_TAP_IN || tap.kind == CORE_TAP_BACK ||
            tap.kind == CORE_TAP_RECV || tap.kind == CORE_TAP_SHARED_WEIGHTED ||
+           tap.kind == CORE_TAP_CONTEXT_GATED ||
            (tap.kind == CORE_TAP_EMBED && spec.embed_scale == 1.0);
 }
 
