@@ -345,14 +345,13 @@ void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
     }
 }
 
-void ref__drawn_advance_head(const ref__drawn *d, double a_log, int64_t n_s,
-                             double dt, double a, const double *b, double *h)
+void ref__drawn_advance_head(double a_log, int64_t n_s, double dt, double a,
+                             const double *b, double *h)
 {
     const float step = (float)dt, decay = expf(-expf((float)a_log) * step);
     for (int64_t s = 0; s < n_s; s++) {
         const float input = step * (float)b[s] * (float)a;
-        const float next = decay * (float)h[s] + input;
-        h[s] = (double)(d->stated ? ref__stored(d, next) : kept(d, next));
+        h[s] = (double)(decay * (float)h[s] + input);
     }
 }
 

@@ -542,8 +542,8 @@ static double of_head(const pass *p, int64_t t, int64_t c)
                     p->u * (3.0 * (rate * dt + 1.0) * fabs(kept * h) +
                             2.0 * fabs(in));
             h = kept * h + in;
-            core_store(p->numerics, CORE_GRID_ACT, &h, 1);
-            error = (error + 2.0 * p->u_s * fabs(h)) * (1.0 + p->u_s);
+            core_store(p->numerics, CORE_GRID_EXP, &h, 1);
+            error = (error + 2.0 * p->u * fabs(h)) * (1.0 + p->u);
         }
         sum += fabs(h * act[s + to_c]);
         carried += error * fabs(act[s + to_c]);

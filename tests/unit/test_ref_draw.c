@@ -153,8 +153,8 @@ END_TEST
 
 /* --- every operator --- */
 
-/* What only moves values, or is one product that a float holds: weighted inputs
- * and the shared expert's, a gated context; an embedding without a scale.    */
+/* What only moves values, or is one product that a float holds: weighted inputs,
+ * the shared expert's and the gated context; an embedding without a scale.   */
 static bool is_exact(core_tap tap)
 {
     return tap.kind == CORE_TAP_IN || tap.kind == CORE_TAP_BACK ||
