@@ -222,6 +222,15 @@ core_quant_scheme core_quant_of(const core_quant *quant, const char *module)
     return rule != NULL ? rule->scheme : quant->other;
 }
 
+core_quant_scheme core_quant_main(const core_quant *quant)
+{
+    for (int64_t i = 0;
+         i < quant->n_rule && quant->other.kind == CORE_BLOCK_NONE; i++)
+        if (quant->rules[i].scheme.kind != CORE_BLOCK_NONE)
+            return quant->rules[i].scheme;
+    return quant->other;
+}
+
 void core_quant_module(const char *name, char module[CORE_FILE_TENSOR_BYTES])
 {
     static const char WEIGHT[] = ".weight";

@@ -51,10 +51,14 @@ core_status core_spec_open(core_spec *out, const char *model,
         CORE_TRY(core_path_join(config, model, "config.json"));
     const char *path = folder ? config : model;
     CORE_TRY(core_text_read(&text, path, MAX_TEXT_BYTES));
-    const core_status status = folder ? core_spec_parse_config(out, text, path)
-                                      : core_spec_parse_yaml(out, text, path);
+    core_spec spec;
+    core_status status = folder ? core_spec_parse_config(&spec, text, path)
+                                : core_spec_parse_yaml(&spec, text, path);
     free(text);
     CORE_TRY(status);
+    if (folder)
+        CORE_TRY(core__spec_untie(&spec, model));
+    *out = spec;
     *is_folder = folder;
     return CORE_OK;
 }

@@ -1,4 +1,5 @@
 /* harness/program/spec.c -- the sizes of a model. */
+#include "core/model/quant.h"
 #include "core/model/taps.h"
 #include "harness/program/command.h"
 
@@ -41,6 +42,27 @@ static void write_memory(const core_spec *spec)
                i < 3 ? ", " : " of weights\n");
 }
 
+/* How the files of a folder hold the weights. */
+static core_status write_stored(const core_spec *spec, const char *folder)
+{
+    static const char *const ACTS[] = {NULL, "static", "dynamic"};
+    core_quant *quant = NULL;
+    char text[CORE_QUANT_TEXT_BYTES], bytes[16];
+    CORE_TRY(core_quant_open(&quant, folder));
+    if (quant == NULL)
+        return CORE_OK;
+    const core_quant_scheme main_scheme = core_quant_main(quant);
+    printf("stored     %s, by %s; %s of weights\n",
+           core_quant_text(main_scheme, text), core_quant_source(quant),
+           har_format_bytes(core_quant_bytes(quant, spec), bytes));
+    if (main_scheme.act != CORE_ACT_QUANT_NONE)
+        printf("           activations are quantised, too (%s): no part of the "
+               "reference\n",
+               ACTS[main_scheme.act]);
+    core_quant_close(quant);
+    return CORE_OK;
+}
+
 static void write_experts(const core_spec *s)
 {
     printf("experts    %lld, top-%lld, inner %lld, %s%s\n", (long long)s->n_e,
@@ -72,7 +94,11 @@ static void write_spec(const core_spec *s)
     write_experts(s);
     if (s->n_h > 0)
         printf("vocabulary %lld%s\n", (long long)s->n_v,
-               s->tied ? ", tied head" : "");
+               s->tied ? ", tied head"
+               : s->own_head
+                   ? "; the stored head is used, it differs from the embedding "
+                     "that config.json ties it to"
+                   : "");
     printf("parameters %lld, active per token %lld\n",
            (long long)core_spec_parameters(s),
            (long long)core_spec_active_parameters(s));
@@ -108,11 +134,14 @@ int har_cmd_spec(int argc, char **argv)
             puts(core_spec_preset_name(i));
         return 0;
     }
-    core_status status = core_spec_open(&spec, r.model, NULL);
+    bool is_folder = false;
+    core_status status = core_spec_open(&spec, r.model, &is_folder);
     if (status == CORE_OK && r.yaml)
         core_spec_write_yaml(&spec, stdout);
-    else if (status == CORE_OK)
+    else if (status == CORE_OK) {
         write_spec(&spec);
+        status = is_folder ? write_stored(&spec, r.model) : CORE_OK;
+    }
     if (status == CORE_OK && r.taps)
         status = write_taps(&spec);
     return har_end(status);
