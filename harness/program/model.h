@@ -8,6 +8,7 @@ typedef struct har_model {
     const char *name;     /* preset, spec file or checkpoint folder; borrowed  */
     bool is_checkpoint;
     core_spec full, spec; /* as opened: what the weights belong to; shortened  */
+    bool cuts_blocks;     /* --cut-blocks                                     */
     uint64_t seed;        /* of procedural weights and of batches              */
 } har_model;
 
