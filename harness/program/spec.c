@@ -43,24 +43,18 @@ static void write_memory(const core_spec *spec)
 }
 
 /* How the files of a folder hold the weights. */
-static core_status write_stored(const core_spec *spec, const char *folder)
+static void write_stored(const core_spec *spec, const core_quant *quant)
 {
     static const char *const ACTS[] = {NULL, "static", "dynamic"};
-    core_quant *quant = NULL;
     char text[CORE_QUANT_TEXT_BYTES], bytes[16];
-    CORE_TRY(core_quant_open(&quant, folder));
-    if (quant == NULL)
-        return CORE_OK;
-    const core_quant_scheme main_scheme = core_quant_main(quant);
+    const core_quant_scheme most = core_quant_main(quant);
     printf("stored     %s, by %s; %s of weights\n",
-           core_quant_text(main_scheme, text), core_quant_source(quant),
+           core_quant_text(most, text), core_quant_source(quant),
            har_format_bytes(core_quant_bytes(quant, spec), bytes));
-    if (main_scheme.act != CORE_ACT_QUANT_NONE)
+    if (most.act != CORE_ACT_QUANT_NONE)
         printf("           activations are quantised, too (%s): no part of the "
                "reference\n",
-               ACTS[main_scheme.act]);
-    core_quant_close(quant);
-    return CORE_OK;
+               ACTS[most.act]);
 }
 
 static void write_experts(const core_spec *s)
@@ -147,14 +141,19 @@ int har_cmd_spec(int argc, char **argv)
         return 0;
     }
     bool is_folder = false;
+    core_quant *quant = NULL;
     core_status status = core_spec_open(&spec, r.model, &is_folder);
+    if (status == CORE_OK && is_folder)
+        status = core_quant_open(&quant, r.model);
     if (status == CORE_OK && r.yaml)
         core_spec_write_yaml(&spec, stdout);
     else if (status == CORE_OK) {
         write_spec(&spec);
-        status = is_folder ? write_stored(&spec, r.model) : CORE_OK;
+        if (quant != NULL)
+            write_stored(&spec, quant);
     }
     if (status == CORE_OK && r.taps)
         status = write_taps(&spec);
+    core_quant_close(quant);
     return har_end(status);
 }

@@ -298,7 +298,7 @@ static const change BAD_MIXTRAL[] = {
     {"\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 9",
      "experts_per_token 9, expected 1 to 8"},
     {"\"vocab_size\": 160", "\"vocab_size\": 160, \"quantization_config\": {}",
-     "quantization_config: not supported"},
+     "quant_method: missing"},
     {"\"vocab_size\": 160", "\"vocab_size\": 160,", "mixtral.json:"},
     {"\"rope_theta\": 10000",
      "\"rope_parameters\": {\"rope_type\": \"default\"}", "rope_theta: missing"},
