@@ -223,15 +223,6 @@ core_quant_scheme core_quant_of(const core_quant *quant, const char *module)
     return rule != NULL ? rule->scheme : quant->other;
 }
 
-core_quant_scheme core_quant_main(const core_quant *quant)
-{
-    for (int64_t i = 0;
-         i < quant->n_rule && quant->other.kind == CORE_BLOCK_NONE; i++)
-        if (quant->rules[i].scheme.kind != CORE_BLOCK_NONE)
-            return quant->rules[i].scheme;
-    return quant->other;
-}
-
 void core_quant_module(const char *name, char module[CORE_FILE_TENSOR_BYTES])
 {
     static const char WEIGHT[] = ".weight";
@@ -266,7 +257,8 @@ core_quant_scheme core_quant_of_weight(const core_quant *quant,
 static core_status make(core_quant **out, core__reader root, const char *key,
                         const char *source)
 {
-    const core__reader r = {core__quant_object(root, key), root.where};
+    const core__reader r =
+        core__reader_of(core__quant_object(root, key), root.where);
     void *memory = NULL;
     *out = NULL;
     if (r.object == NULL)
@@ -298,10 +290,11 @@ static core_status read_file(core_quant **out, const char *folder,
     if (access(path, F_OK) != 0)
         return CORE_OK;
     CORE_TRY(core_text_read(&text, path, MAX_TEXT_BYTES));
-    core_status status = core_json_parse(&root, text, strlen(text), path);
+    core_status status =
+        core_json_parse_python(&root, text, strlen(text), path);
     free(text);
     CORE_TRY(status);
-    status = make(out, (core__reader){root, path}, key, name);
+    status = make(out, core__reader_of(root, path), key, name);
     json_decref(root);
     return status;
 }

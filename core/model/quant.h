@@ -55,10 +55,6 @@ core_quant_scheme core_quant_of_weight(const core_quant *quant,
 /* The module of a tensor's name: without ".weight".                          */
 void core_quant_module(const char *name, char module[CORE_FILE_TENSOR_BYTES]);
 
-/* The scheme of most modules: of those that no rule names, or of the first
- * rule that has one.                                                 [local] */
-core_quant_scheme core_quant_main(const core_quant *quant);
-
 /* The file that says it.                                                     */
 const char *core_quant_source(const core_quant *quant);
 

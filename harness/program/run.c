@@ -24,6 +24,7 @@ typedef struct request {
     const char *model, *input, *output, *plan, *numerics, *stall;
     const char *batch, *seed, *layers, *trace;
     bool cuts_blocks;
+    core_config_ignore ignore;
 } request;
 
 typedef struct prompt {
@@ -80,6 +81,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {"model", .text = &r->model},
+        HAR_IGNORE_OPTION(&r->ignore),
         {"input", .text = &r->input},
         {"batch", .text = &r->batch},
         {"seed", .text = &r->seed},
@@ -167,7 +169,8 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(core_numerics_parse(&t->numerics, r->numerics));
     CORE_TRY(har_parse_count(&stall, "--stall", r->stall));
     t->stall_seconds = (double)stall;
-    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed));
+    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
+                            &r->ignore));
     t->model.cuts_blocks = r->cuts_blocks;
     t->is_switch = t->model.spec.family == CORE_FAMILY_SWITCH;
     if (t->is_switch) {
@@ -422,6 +425,8 @@ int har_cmd_run(int argc, char **argv)
     t->is_exact = t->is_finite = true;
     int exit_code;
     core_status status = understand(t, &r);
+    if (status == CORE_OK && !har_is_rank())
+        har_model_write(stdout, &t->model);
     if (status == CORE_OK && t->has_plan && !har_is_rank()) {
         exit_code = har_launch_again(argv, "run", par_plan_world(&t->plan),
                                      t->stall_seconds, 1 << 20, false);

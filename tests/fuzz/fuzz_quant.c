@@ -22,7 +22,6 @@ static void ask(void)
         return;
     for (size_t i = 0; i < sizeof MODULES / sizeof MODULES[0]; i++)
         (void)core_quant_text(core_quant_of(quant, MODULES[i]), text);
-    (void)core_quant_text(core_quant_main(quant), text);
     core_quant_close(quant);
 }
 

@@ -5,10 +5,10 @@ formats=$ORACLE/formats
 # --- what spec says, whoever says it
 
 expect 0 moeparity spec "$formats/modelopt_nvfp4"
-has out '^stored     NVFP4, a scale for 1 x 16 values, by hf_quant_config.json; 83.3 KiB of weights$'
+has out '^stored     experts as NVFP4, a scale for 1 x 16 values: 83.3 KiB of files, as hf_quant_config.json says$'
 has out 'activations are quantised, too \(static\): no part of the reference$'
 expect 0 moeparity spec "$formats/tensors_int4"
-has out '^stored     INT4, a scale for 1 x 32 values, by config.json; '
+has out '^stored     experts as INT4, a scale for 1 x 32 values: .* as config.json says$'
 expect 0 moeparity spec "$ORACLE/qwen3_moe/dense_mix_llama3"
 ! grep -q '^stored' out || fail 'what is plain is no format'
 
