@@ -88,6 +88,16 @@ static void write_experts(const core_spec *s)
         printf("capacity   unlimited\n");
 }
 
+static void write_other_heads(const core_spec *s)
+{
+    int n = 0;
+    for (int l = 0; l < (int)s->n_l; l++)
+        n += s->head_kind[l];
+    printf("           in %d layers %lld heads x %lld, %lld kv heads\n", n,
+           (long long)s->other.n_h, (long long)s->other.n_dh,
+           (long long)s->other.n_g);
+}
+
 /* What the file says beside the model, or leaves unsaid. */
 static void write_facts(const core_spec *s, const core_config_facts *f)
 {
@@ -125,6 +135,8 @@ static void write_spec(const core_spec *s, const core_config_facts *facts)
         printf(", %lld heads x %lld, %lld kv heads", (long long)s->n_h,
                (long long)s->n_dh, (long long)s->n_g);
     printf("\n");
+    if (core_spec_head_kinds(s) > 1)
+        write_other_heads(s);
     write_experts(s);
     if (s->n_h > 0)
         printf("vocabulary %lld%s\n", (long long)s->n_v,

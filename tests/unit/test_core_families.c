@@ -314,10 +314,11 @@ START_TEST(latent_scores_have_their_scale)
     read_config(text, "deepseek_v3/yarn_bf16", "config.json");
     const core_spec s = parse(text);
     const double m = 0.1 * log(40.0) + 1.0;
-    ck_assert(fabs(core_spec_score_scale(&s) - m * m / sqrt(24.0)) <= 1e-15);
+    ck_assert(fabs(core_spec_heads_of(&s, 0).scale - m * m / sqrt(24.0)) <=
+              1e-15);
     ck_assert(s.rope.attention_factor == 1.0);
-    ck_assert_int_eq(core_spec_n_rot(&s), 8);
-    ck_assert_int_eq(core_spec_n_dv(&s), 12);
+    ck_assert_int_eq(core_spec_heads_of(&s, 0).n_rot, 8);
+    ck_assert_int_eq(core_spec_heads_of(&s, 0).n_dv, 12);
 }
 END_TEST
 

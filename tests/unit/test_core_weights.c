@@ -204,8 +204,8 @@ START_TEST(checkpoint_rectangles_equal_the_whole)
 {
     core_spec spec;
     core_weights *w = open_case(CASES[_i], &spec);
-    for (int m = 0; m < CORE_N_NUMERICS; m++) {
-        ck_assert_int_eq(core_weights_prepare(w, (core_numerics)m, NULL),
+    for (int m = 0; m < CORE_N_PLAIN_NUMERICS; m++) {
+        ck_assert_int_eq(core_weights_prepare(w, core_numerics_plain(m), NULL),
                          CORE_OK);
         for_each_kind(w, &spec, check_rectangles);
     }

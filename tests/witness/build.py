@@ -1,4 +1,6 @@
 """Makes models of a case, narrow and wide, with given weights."""
+import copy
+
 import torch
 import transformers
 
@@ -10,7 +12,7 @@ State = dict[str, torch.Tensor]
 
 def make(case: Case, settings: Settings, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
     """A model with its class's own first weights, experts and attention as the plain code has them."""
-    config = getattr(transformers, case.config).from_dict(settings)
+    config = getattr(transformers, case.config).from_dict(copy.deepcopy(settings))  # which writes into it
     model = getattr(transformers, case.model)._from_config(
         config, dtype=dtype, attn_implementation="eager", experts_implementation="eager"
     )
@@ -26,8 +28,8 @@ def narrow(case: Case, settings: Settings, state: State) -> torch.nn.Module:
 def wide(case: Case, settings: Settings, state: State) -> torch.nn.Module:
     """To be run under Wide() only."""
     with Wide():
-        model = make(case, settings, torch.float64)
-    model.load_state_dict({name: value.double() for name, value in state.items()})
+        model = make(case, settings, torch.float64).double()
+    model.load_state_dict({name: value.double() if value.is_floating_point() else value for name, value in state.items()})
     return model
 
 

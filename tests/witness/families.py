@@ -140,3 +140,176 @@ _family(
                            "num_hidden_layers": 3, "layer_types": ["attention", "mamba", "mamba"]},
          inert=("rope_theta", "position_embedding_type")),
 )
+
+DEEPSEEK_V32: Settings = {
+    "vocab_size": 61, "hidden_size": 28, "intermediate_size": 22, "moe_intermediate_size": 9, "num_hidden_layers": 3,
+    "num_attention_heads": 4, "num_key_value_heads": 4, "n_shared_experts": 2, "n_routed_experts": 8,
+    "routed_scaling_factor": 2.5, "kv_lora_rank": 13, "q_lora_rank": 15, "qk_rope_head_dim": 8, "v_head_dim": 5,
+    "qk_nope_head_dim": 7, "n_group": 4, "topk_group": 2, "num_experts_per_tok": 3, "norm_topk_prob": True,
+    "first_k_dense_replace": 1, "moe_layer_freq": 1, "hidden_act": "silu", "max_position_embeddings": 96,
+    "rms_norm_eps": 1e-6, "rope_theta": 100.0, "attention_bias": True, "index_topk": 6, "index_head_dim": 10,
+    "index_n_heads": 5, "tie_word_embeddings": False, "scoring_func": "sigmoid", "topk_method": "noaux_tc",
+    "ep_size": 1,
+    "rope_scaling": {"type": "yarn", "factor": 4.0, "beta_fast": 4, "beta_slow": 1, "mscale": 1.0,
+                     "mscale_all_dim": 0.7, "original_max_position_embeddings": 256},
+}
+_YARN: Settings = {"beta_fast": 8, "original_max_position_embeddings": 64}
+_MLA_INERT = ("moe_layer_freq", "scoring_func", "topk_method", "ep_size")
+_IN_F32 = ("e_score_correction_bias",)
+_family(
+    "deepseek_v32",
+    Family(kept_in_f32=_IN_F32, others=_YARN, inert=_MLA_INERT),
+    Case("deepseek_v32", "yarn_groups", "DeepseekV32ForCausalLM", "DeepseekV32Config", DEEPSEEK_V32,
+         published=DEEPSEEK_V32, prompts=((2, 5), (1, 19))),
+    Case("deepseek_v32", "plain", "DeepseekV32ForCausalLM", "DeepseekV32Config",
+         DEEPSEEK_V32 | {"rope_scaling": None, "hidden_size": 26, "n_group": 1, "topk_group": 1, "vocab_size": 47,
+                         "n_routed_experts": 7, "attention_bias": False, "num_hidden_layers": 2, "index_topk": 9,
+                         "norm_topk_prob": False, "num_attention_heads": 6, "num_key_value_heads": 6},
+         prompts=((1, 29),)),
+)
+
+GLM_DSA: Settings = {
+    "vocab_size": 61, "hidden_size": 28, "intermediate_size": 22, "moe_intermediate_size": 9, "num_hidden_layers": 4,
+    "num_attention_heads": 4, "num_key_value_heads": 4, "n_shared_experts": 1, "n_routed_experts": 7,
+    "routed_scaling_factor": 2.5, "kv_lora_rank": 13, "q_lora_rank": 15, "qk_rope_head_dim": 6, "v_head_dim": 5,
+    "qk_nope_head_dim": 7, "qk_head_dim": 13, "head_dim": 7, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 3,
+    "norm_topk_prob": True, "first_k_dense_replace": 1, "moe_layer_freq": 1, "hidden_act": "silu",
+    "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"], "max_position_embeddings": 96, "rms_norm_eps": 1e-5,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0}, "attention_bias": True, "index_topk": 5,
+    "index_head_dim": 10, "index_n_heads": 5, "index_topk_freq": 2, "index_skip_topk_offset": 2,
+    "index_topk_pattern": None, "index_share_for_mtp_iteration": True, "indexer_rope_interleave": True,
+    "rope_interleave": True, "moe_router_dtype": "float32", "tie_word_embeddings": False, "scoring_func": "sigmoid",
+    "topk_method": "noaux_tc", "ep_size": 1, "indexer_types": ["full", "shared", "full", "shared"],
+}
+_family(
+    "glm_moe_dsa",
+    Family(kept_in_f32=_IN_F32,
+           inert=_MLA_INERT + ("head_dim", "qk_head_dim", "index_topk_freq", "index_skip_topk_offset",
+                               "index_share_for_mtp_iteration", "indexer_rope_interleave", "rope_interleave",
+                               "moe_router_dtype", "first_k_dense_replace")),
+    Case("glm_moe_dsa", "shared_index", "GlmMoeDsaForCausalLM", "GlmMoeDsaConfig", GLM_DSA, published=GLM_DSA,
+         prompts=((2, 5), (1, 19))),
+    Case("glm_moe_dsa", "every_index", "GlmMoeDsaForCausalLM", "GlmMoeDsaConfig",
+         {name: value for name, value in GLM_DSA.items() if name not in ("indexer_types", "mlp_layer_types")}
+         | {"index_topk_freq": 1, "hidden_size": 26, "n_routed_experts": 8, "n_group": 2, "vocab_size": 47,
+            "num_hidden_layers": 3, "attention_bias": False, "first_k_dense_replace": 2, "norm_topk_prob": False},
+         prompts=((1, 23),)),
+)
+
+MIMO: Settings = {
+    "vocab_size": 61, "hidden_size": 30, "intermediate_size": 22, "num_hidden_layers": 5, "num_attention_heads": 6,
+    "num_key_value_heads": 1, "hidden_act": "silu", "max_position_embeddings": 96, "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": False, "attention_bias": True, "moe_intermediate_size": 9, "num_experts_per_tok": 3,
+    "n_routed_experts": 8, "routed_scaling_factor": 1.7, "n_group": 2, "topk_group": 1, "norm_topk_prob": True,
+    "head_dim": 12, "v_head_dim": 7, "sliding_window": 5, "attention_value_scale": 0.707,
+    "layer_types": ["full_attention", "sliding_attention", "sliding_attention", "sliding_attention", "full_attention"],
+    "mlp_layer_types": ["dense", "sparse", "sparse", "sparse", "sparse"],
+    "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.334},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.334},
+    },
+}
+_MIMO_SWA = {"rope_theta": 100.0}
+_family(
+    "mimo_v2_flash",
+    Family(kept_in_f32=("e_score_correction_bias", "mlp.gate.weight"), draws={"sinks": (0.0, 1.0)},
+           others={"layer_types": ["sliding_attention"] * 5}),
+    Case("mimo_v2_flash", "sinks", "MiMoV2FlashForCausalLM", "MiMoV2FlashConfig", MIMO, prompts=((2, 7), (1, 17))),
+    Case("mimo_v2_flash", "two_groups", "MiMoV2FlashForCausalLM", "MiMoV2FlashConfig",
+         MIMO | {"hidden_size": 26, "num_attention_heads": 8, "num_key_value_heads": 2, "attention_bias": False,
+                 "vocab_size": 47, "num_hidden_layers": 3, "n_group": 1, "head_dim": 10, "v_head_dim": 6,
+                 "layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "norm_topk_prob": False,
+                 "mlp_layer_types": ["dense", "sparse", "sparse"], "attention_value_scale": 1.3},
+         prompts=((1, 23),)),
+)
+
+GEMMA4: Settings = {
+    "vocab_size": 61, "hidden_size": 28, "intermediate_size": 18, "num_hidden_layers": 4, "num_attention_heads": 6,
+    "num_key_value_heads": 3, "num_global_key_value_heads": 2, "head_dim": 8, "global_head_dim": 16,
+    "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 96, "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": True, "attention_bias": False, "sliding_window": 5, "attention_k_eq_v": True,
+    "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
+    "final_logit_softcapping": 5.0, "use_bidirectional_attention": "vision", "vocab_size_per_layer_input": 61,
+    "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "enable_moe_block": True, "use_double_wide_mlp": False,
+    "num_experts": 7, "top_k_experts": 3, "moe_intermediate_size": 10,
+    "rope_parameters": {
+        "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+    },
+}
+_GEMMA4_DRAWS = {"layer_scalar": (0.8, 0.2)}
+_GEMMA4_INERT = ("use_bidirectional_attention", "vocab_size_per_layer_input", "use_double_wide_mlp")
+_GEMMA4_LAYER = {
+    "mixer": ("post_attention_layernorm",), "ffn": ("post_feedforward_layernorm",), "router": "router.proj",
+    "experts": "experts", "residual": None, "draws": _GEMMA4_DRAWS,
+    "others": {"use_bidirectional_attention": None, "hidden_activation": "silu"},
+}
+_family(
+    "gemma4_text",
+    Family(**_GEMMA4_LAYER, inert=_GEMMA4_INERT),
+    Case("gemma4_text", "text", "Gemma4ForCausalLM", "Gemma4TextConfig", GEMMA4, published=GEMMA4,
+         prompts=((2, 7), (1, 19))),
+)
+
+MINIMAX_M3: Settings = {
+    "vocab_size": 61, "hidden_size": 28, "intermediate_size": 9, "num_hidden_layers": 4, "num_attention_heads": 6,
+    "num_key_value_heads": 3, "head_dim": 14, "hidden_act": "swigluoai", "max_position_embeddings": 96,
+    "rms_norm_eps": 1e-6, "tie_word_embeddings": False, "num_experts_per_tok": 3, "num_local_experts": 8,
+    "rope_theta": 1000.0, "rotary_dim": 8, "partial_rotary_factor": 0.6, "dense_intermediate_size": 22,
+    "shared_intermediate_size": 13, "routed_scaling_factor": 2.0, "swiglu_alpha": 1.702, "swiglu_limit": 0.9,
+    "moe_layer_freq": [0, 1, 1, 1],
+    "sparse_attention_config": {
+        "use_sparse_attention": True, "sparse_index_dim": 11, "sparse_num_index_heads": 3, "sparse_topk_blocks": 2,
+        "sparse_block_size": 4, "sparse_local_block": 1, "sparse_init_block": 0, "sparse_score_type": "max",
+        "sparse_attention_freq": [0, 1, 0, 1], "sparse_disable_index_value": [0, 1, 0, 1],
+    },
+}
+_family(
+    "minimax_m3_vl_text",
+    Family(kept_in_f32=_IN_F32, inert=("rotary_dim", "use_sparse_attention", "sparse_init_block", "hidden_act")),
+    Case("minimax_m3_vl_text", "text", "MiniMaxM3VLForCausalLM", "MiniMaxM3VLTextConfig", MINIMAX_M3,
+         published=MINIMAX_M3, prompts=((2, 7), (1, 19))),
+)
+
+DEEPSEEK_V4: Settings = {
+    "vocab_size": 59, "hidden_size": 26, "moe_intermediate_size": 9, "num_hidden_layers": 4, "num_attention_heads": 6,
+    "num_key_value_heads": 1, "head_dim": 14, "q_lora_rank": 13, "qk_rope_head_dim": 8, "num_experts_per_tok": 3,
+    "n_routed_experts": 7, "n_shared_experts": 1, "scoring_func": "sqrtsoftplus", "norm_topk_prob": True,
+    "routed_scaling_factor": 1.5, "max_position_embeddings": 256, "rope_theta": 1000.0,
+    "compress_rope_theta": 100.0, "hc_mult": 3, "hc_sinkhorn_iters": 5, "hc_eps": 1e-6, "swiglu_limit": 0.9,
+    "sliding_window": 6, "o_groups": 2, "o_lora_rank": 11, "index_n_heads": 5, "index_head_dim": 12, "index_topk": 2,
+    "num_hash_layers": 1, "hidden_act": "silu", "rms_norm_eps": 1e-6, "tie_word_embeddings": False,
+    "compress_ratios": [4, 0, 128, 4], "compress_rate_csa": 3, "compress_rate_hca": 5, "topk_method": "noaux_tc",
+    "attention_bias": False,
+    "rope_scaling": {"type": "yarn", "factor": 4.0, "beta_fast": 4, "beta_slow": 1,
+                     "original_max_position_embeddings": 256},
+}
+_V4_F32 = ("attn_hc", "ffn_hc", "hc_head", "sinks", "position_bias", "e_score_correction_bias", "norm")
+_family(
+    "deepseek_v4",
+    Family(residual=None, kept_in_f32=_V4_F32, draws={"sinks": (0.0, 1.0), "position_bias": (0.0, 0.5)},
+           others=_YARN | {"scoring_func": "sigmoid"},
+           inert=("norm_topk_prob", "n_shared_experts", "topk_method", "num_key_value_heads", "attention_bias")),
+    Case("deepseek_v4", "all_layers", "DeepseekV4ForCausalLM", "DeepseekV4Config", DEEPSEEK_V4, published=DEEPSEEK_V4,
+         prompts=((2, 7), (1, 22))),
+)
+
+KIMI_LINEAR: Settings = {
+    "vocab_size": 61, "hidden_size": 28, "intermediate_size": 22, "moe_intermediate_size": 9, "num_hidden_layers": 4,
+    "num_attention_heads": 4, "num_key_value_heads": 4, "num_shared_experts": 2, "routed_scaling_factor": 2.446,
+    "pad_token_id": None, "kv_lora_rank": 13, "q_lora_rank": None, "qk_rope_head_dim": 6, "v_head_dim": 5, "qk_nope_head_dim": 7,
+    "num_expert_group": 2, "topk_group": 1, "num_experts_per_token": 3, "moe_renormalize": True, "hidden_act": "silu",
+    "model_max_length": 96, "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "num_experts": 8,
+    "first_k_dense_replace": 1, "moe_layer_freq": 1, "mla_use_nope": True, "use_grouped_topk": True,
+    "moe_router_activation_func": "sigmoid", "head_dim": 18, "rope_theta": 10000.0,
+    "linear_attn_config": {"full_attn_layers": [2], "kda_layers": [1, 3, 4], "head_dim": 8, "num_heads": 3,
+                           "short_conv_kernel_size": 4},
+}
+_family(
+    "kimi_linear",
+    Family(kept_in_f32=_IN_F32 + ("dt_bias",), draws=_DECAY,
+           inert=("moe_layer_freq", "mla_use_nope", "use_grouped_topk", "moe_router_activation_func", "head_dim",
+                  "rope_theta", "model_max_length", "tie_word_embeddings")),
+    Case("kimi_linear", "mixed", "KimiLinearForCausalLM", "KimiLinearConfig", KIMI_LINEAR, published=KIMI_LINEAR,
+         prompts=((2, 7), (1, 17))),
+)

@@ -59,7 +59,7 @@ def _idle(model: torch.nn.Module, state: State, ids: torch.Tensor) -> list[str]:
     for name in sorted(state.keys() - sloped):
         if "visual" in name or "vision" in name:
             continue
-        model.load_state_dict(state | {name: -state[name].flip(0)})
+        model.load_state_dict(state | {name: state[name].flip(0) * (-1.0 if state[name].is_floating_point() else 1)})
         with torch.no_grad():
             if torch.equal(model(input_ids=ids, use_cache=False).logits, logits):
                 idle.append(name)

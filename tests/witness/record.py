@@ -54,7 +54,8 @@ class Recorder:
         return found if self.family.mixer != self.family.ffn or not self._is_mixer(layer) else []
 
     def _embed(self, module, args, kwargs) -> None:
-        self.taps["embed"] = (args[0] if args else kwargs["hidden_states"]).clone()
+        x = args[0] if args else kwargs["hidden_states"]
+        self.taps["embed"] = (x if x.dim() == 3 else x[:, :, 0]).clone()  # of equal streams, one
 
     def _keep(self, name: str):
         def hook(module, args, output):

@@ -15,6 +15,11 @@ def draw(case: Case, family: Family, model: torch.nn.Module, seed: int) -> dict[
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, value in sorted(model.state_dict().items()):
+        if name.endswith("tid2eid"):  # the experts of a token's id, each another
+            n_expert = model.state_dict()[name.replace("tid2eid", "weight")].shape[0]
+            order = torch.rand(value.shape[0], n_expert, generator=generator).argsort(dim=-1)
+            state[name] = order[:, : value.shape[1]].contiguous()
+            continue
         noise = torch.randn(value.shape, generator=generator, dtype=torch.float32)
         rule = next((rule for pattern, rule in family.draws.items() if re.search(pattern, name)), None)
         if rule is not None:
@@ -28,7 +33,7 @@ def draw(case: Case, family: Family, model: torch.nn.Module, seed: int) -> dict[
         for pattern, gain in family.gains.items():
             if re.search(pattern, name):
                 drawn = drawn * gain
-        if case.stored == "bf16" and _is_narrow(name, family):
+        if case.stored == "bf16":  # also what is stored wider: names in a checkpoint may be others
             drawn = drawn.bfloat16().float()
         state[name] = drawn
     return state
@@ -37,6 +42,6 @@ def draw(case: Case, family: Family, model: torch.nn.Module, seed: int) -> dict[
 def as_stored(case: Case, family: Family, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint in the types that it stores."""
     return {
-        name: value.bfloat16() if case.stored == "bf16" and _is_narrow(name, family) else value.float()
+        name: value.bfloat16() if case.stored == "bf16" and _is_narrow(name, family) and value.is_floating_point() else value
         for name, value in tensors.items()
     }

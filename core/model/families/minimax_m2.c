@@ -12,8 +12,8 @@ static core_status get_rotated(core_spec *spec, core__reader r)
         return CORE_OK;
     int64_t n_rot;
     CORE_TRY(core__config_count(r, "rotary_dim", &n_rot));
-    const int64_t said = core_spec_n_rot(spec);
-    CORE_FAIL_IF(spec->n_rot > 0 && n_rot != said, CORE_E_SPEC,
+    const int64_t said = spec->n_rot;
+    CORE_FAIL_IF(said > 0 && n_rot != said, CORE_E_SPEC,
                  "%s: rotary_dim %lld and a partial_rotary_factor of %lld "
                  "elements",
                  r.where, (long long)n_rot, (long long)said);
