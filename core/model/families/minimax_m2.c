@@ -57,6 +57,8 @@ static const core__rename RENAMES[] = {{".block_sparse_moe.", ".mlp."},
 
 const core__family core__family_minimax_m2 = {
     .model_type = "minimax_m2",
+    .published = "MiniMax-M2, MiniMax-M2.5, MiniMax-M2.7",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 200064, "hidden_size": 3072, "num_hidden_layers": 62,
         "num_attention_heads": 48, "num_key_value_heads": 8,
