@@ -15,6 +15,7 @@
 #include "core/model/config.h"
 #include "core/numbers/numerics.h"
 #include "core/pass/batch.h"
+#include "golden/mistakes.h"
 
 #include <stddef.h>
 
@@ -69,6 +70,7 @@ typedef struct gold_summary {
     double worst_relative; /* with tolerances: the largest, over the largest
                             * magnitude of its row                            */
     char worst_tap[CORE_NAME_BYTES];
+    gold_reach reach; /* of roundings, towards mistakes                       */
 } gold_summary;
 
 void gold_close(gold_case *gold); /* frees the batch; harmless twice */

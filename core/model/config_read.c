@@ -134,7 +134,8 @@ core_status core__config_act(core__reader r, const char *key,
     } ACTS[] = {{"silu", CORE_ACT_SILU},
                 {"gelu", CORE_ACT_GELU},
                 {"gelu_new", CORE_ACT_GELU_TANH},
-                {"relu", CORE_ACT_RELU}};
+                {"relu", CORE_ACT_RELU},
+                {"relu2", CORE_ACT_RELU2}};
     const char *name;
     CORE_TRY(core__config_text(r, key, fallback, &name));
     for (size_t i = 0; i < sizeof ACTS / sizeof ACTS[0]; i++) {
@@ -144,8 +145,8 @@ core_status core__config_act(core__reader r, const char *key,
         }
     }
     CORE_FAIL(CORE_E_SPEC,
-              "%s: %s: '%s' is not supported, expected silu, gelu, gelu_new or "
-              "relu",
+              "%s: %s: '%s' is not supported, expected silu, gelu, gelu_new, "
+              "relu or relu2",
               r.where, key, name);
 }
 

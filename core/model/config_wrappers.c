@@ -13,6 +13,7 @@ static const core__wrapper WRAPPERS[] = {
     {"llama4", "text_config", "llama4_text", "", false},
     {"qwen3_vl_moe", "text_config", "qwen3_vl_moe_text", "", false},
     {"glm4v_moe", "text_config", "glm4v_moe_text", "", false},
+    {"qwen3_5_moe", "text_config", "qwen3_5_moe_text", "", false},
     {"kimi_k25", "text_config", "deepseek_v3",
      "use_unified_vision_chunk video_placeholder", false},
     {"qwen3_omni_moe", "thinker_config", "qwen3_omni_moe_thinker",

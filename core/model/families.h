@@ -21,6 +21,8 @@
     X(GRANITEMOE, granitemoe)                                                  \
     X(PHIMOE, phimoe)                                                          \
     X(JAMBA, jamba)                                                            \
+    X(QWEN3_NEXT, qwen3_next)                                                  \
+    X(QWEN3_5_MOE, qwen3_5_moe)                                                \
     X(QWEN3_VL_MOE, qwen3_vl_moe)                                              \
     X(QWEN3_OMNI_MOE, qwen3_omni_moe)                                          \
     X(GLM4V_MOE, glm4v_moe)                                                    \

@@ -114,15 +114,18 @@ static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
     CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
                  "%s: no checkpoint format has the tensor %s of model %s",
                  c->path, core_weight_name(id, name), spec->name);
-    int64_t shape[2];
+    int64_t shape[4];
     core_weight_shape(spec, id, &shape[0], &shape[1]);
+    core_file_stack(spec, id, shape + 2);
     core__stored stored = core__stored_find(c->folder, spec, c->quant, name);
     if (stored.codes.tensor == NULL)
         return missing(c, spec, id, name);
     const bool routed = core_weight_scope_of(id.kind) == CORE_SCOPE_EXPERT;
     const bool is_matrix = shape[0] > 1;
     CORE_TRY(core__stored_check(&stored, c->quant, routed && is_matrix));
-    return core__view_make(view, &stored, layout, shape, id.expert, spec->n_e);
+    return core__view_make_in_blocks(view, &stored, layout,
+                                     core_file_blocks(spec, id.kind), shape,
+                                     id.expert, spec->n_e);
 }
 
 static core_status match_all(checkpoint *c, const core_spec *spec)

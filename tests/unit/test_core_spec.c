@@ -169,6 +169,10 @@ static const change BAD_YAML[] = {
     {"dense_inner: 44", "dense_inner: 0", "layer 2 is dense"},
     {"activation: silu", "activation: swish",
      "one of silu, gelu, gelu_tanh, relu"},
+    {"activation: silu", "activation: relu2", "relu2 needs gated false"},
+    {"ffn: [moe, moe,", "mixer: [none, none, attention, attention, attention, "
+                        "attention, attention]\nffn: [moe, none,",
+     "layer 1 has neither a mixer nor a feed-forward part"},
     {"gated: true", "gated: yes", "true or false"},
     {"renormalise: true", "renormalise: 1", "true or false"},
     {"scaling: plain", "scaling: plain\n  factor: 2",

@@ -57,6 +57,8 @@ typedef struct core__family {
     bool partial_rope;           /* a part of a head may be rotated           */
     const core__place *own;      /* or NULL                                   */
     const core__rename *renames; /* the first that applies does; or NULL      */
+    /* Of which tensors it holds blocks only, or NULL.                        */
+    core_blocks (*blocks)(const core_spec *spec, core_weight_kind kind);
     const char *dense, *shared;  /* prefixes of the two MLPs, NULL: has none  */
     bool looks_ahead;            /* files hold a layer beyond the last        */
 } core__family;
@@ -102,5 +104,10 @@ CORE_NODISCARD core_status core__get_mlp_types(core_spec *spec, core__reader r,
 /* What Qwen3-MoE and the text parts after it have in common.                 */
 CORE_NODISCARD core_status core__get_qwen3(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
+/* Qwen's layers of a gated delta rule between those of gated attention.      */
+CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
+                                                  core__reader r);
+/* Queries, each head before its gate.                                        */
+core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind);
 
 #endif

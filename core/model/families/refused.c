@@ -23,8 +23,6 @@ static const struct {
     {"minimax_m3", "sparse attention by layer"},
     {"mistral4", "queries scaled by position in layers with rope"},
     {"nemotron_h", "Mamba-2 layers and latent experts"},
-    {"qwen3_5_moe", "linear attention with a gated delta rule"},
-    {"qwen3_next", "linear attention with a gated delta rule"},
     {"step3p5", "a gate on every head"},
     {"step3p7", "a gate on every head"},
 };
