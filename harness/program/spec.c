@@ -3,6 +3,7 @@
 #include "core/model/taps.h"
 #include "harness/program/command.h"
 #include "harness/program/families.h"
+#include "harness/program/fits.h"
 #include "harness/program/model.h"
 
 #include <stdlib.h>
@@ -186,6 +187,8 @@ int har_cmd_spec(int argc, char **argv)
     else if (status == CORE_OK) {
         write_spec(&spec, &facts);
         status = write_stored(&spec, &facts, r.model);
+        if (status == CORE_OK && facts.is_config)
+            status = har_fits_write(stdout, &spec, r.model);
     }
     if (status == CORE_OK && r.taps)
         status = write_taps(&spec);
