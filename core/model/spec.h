@@ -225,6 +225,7 @@ core_shared core_spec_shared(const core_spec *spec, int layer);
  * whether it leaves rows alone that padding stands before.           [local] */
 const char *core_mixer_name(core_mixer mixer);
 const char *core_mixer_module(core_mixer mixer);
+const char *core_projection_name(core_projection projection);
 bool core_mixer_takes_padding(core_mixer mixer);
 /* Operations per token of the layer's mixer, beyond products and scores.     */
 double core_mixer_flops(const core_spec *spec, int layer);
