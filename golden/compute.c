@@ -86,6 +86,11 @@ static core_status draw(const gold_feed *feed, gold__pass *pass,
                         ref_model *model, showing *progress,
                         gold_summary *summary)
 {
+    const core_numerics numerics = progress->numerics;
+    /* one operand that falls the other way makes more of a slope, and leans
+     * further, than all else does, and so seldom that no draw tells how far */
+    const bool sums_tell =
+        feed->draw.forcing != REF_FREE && !core_rounds_operands(numerics);
     gold__measuring measuring[GOLD__DRAWS];
     ref_draw draw[GOLD__DRAWS];
     core_tap_sink sink[GOLD__DRAWS];
@@ -93,7 +98,7 @@ static core_status draw(const gold_feed *feed, gold__pass *pass,
                              progress->options->n_beside};
     gold_directions directions = {0, NULL};
     core_status status = CORE_OK;
-    if (feed->draw.forcing != REF_FREE)
+    if (sums_tell)
         status = gold_directions_make(&directions, feed);
     for (int i = 0; i < GOLD__DRAWS; i++) {
         draw[i] = feed->draw;
@@ -101,9 +106,10 @@ static core_status draw(const gold_feed *feed, gold__pass *pass,
         measuring[i] = (gold__measuring){.taps = &pass->taps,
                                          .spec = &pass->spec,
                                          .forcing = feed->draw.forcing};
-        if (feed->draw.forcing != REF_FREE &&
-            !ref_turns(progress->numerics, &draw[i]))
+        const bool turns = ref_turns(numerics, &draw[i]);
+        if (sums_tell && !turns)
             measuring[i].directions = &directions;
+        measuring[i].turns_operands = turns && gold__turns_operands(numerics);
         sink[i] = gold__spread_sink(&measuring[i]);
     }
     if (status == CORE_OK)

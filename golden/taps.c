@@ -214,6 +214,7 @@ static void measure(void *self, core_tap tap, const double *values,
     gold__measuring *m = self;
     gold__tap *t = gold__taps_find(m->taps, tap);
     gold__spread *spread = &t->spread[m->forcing];
+    const double weight = m->turns_operands ? 1.0 / GOLD__FACTOR : 1.0;
     double largest[ROWS], rms[ROWS];
     for (int64_t r0 = 0; r0 < t->n_row; r0 += ROWS) {
         const int64_t n = r0 + ROWS < t->n_row ? ROWS : t->n_row - r0;
@@ -223,8 +224,9 @@ static void measure(void *self, core_tap tap, const double *values,
         }
 #pragma omp critical(gold_spread)
         for (int64_t r = 0; r < n; r++) {
-            spread->largest[r0 + r] = fmax(spread->largest[r0 + r], largest[r]);
-            spread->rms[r0 + r] = fmax(spread->rms[r0 + r], rms[r]);
+            double *most = &spread->largest[r0 + r], *usual = &spread->rms[r0 + r];
+            *most = fmax(*most, weight * largest[r]);
+            *usual = fmax(*usual, weight * rms[r]);
         }
     }
     if (m->directions == NULL)

@@ -161,18 +161,20 @@ static int64_t operand_doubles(const ref__run *run)
 {
     const core_spec *spec = run->spec;
     const int64_t n_choice = run->n * max_i64(1, spec->n_k);
-    int64_t n_k = spec->n_d;
+    int64_t n_k = spec->n_d, n_in = 0;
     for (int l = 0; l < (int)spec->n_l; l++)
         for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
             const core_weight id = {(core_weight_kind)k, l, 0};
             int64_t n_row, n_col;
-            if (!core_weight_exists(spec, id) ||
-                core_weight_scope_of(id.kind) == CORE_SCOPE_EXPERT)
+            if (!core_weight_exists(spec, id))
                 continue;
             core_weight_shape(spec, id, &n_row, &n_col);
-            n_k = max_i64(n_k, n_col);
+            if (core_weight_scope_of(id.kind) != CORE_SCOPE_EXPERT)
+                n_k = max_i64(n_k, n_col);
+            else if (id.kind == CORE_W_EXPERT_UP)
+                n_in = max_i64(n_in, n_col);
         }
-    return max_i64(run->n * n_k, n_choice * spec->n_d);
+    return max_i64(run->n * n_k, n_choice * n_in);
 }
 
 static void take_base(ref__run *run)
@@ -198,8 +200,7 @@ static void take_base(ref__run *run)
     run->out_scratch = core_arena_f64(a, run->n_threads * run->out_stride);
     if (run->draw != NULL)
         take_draw(run);
-    if (core_rounds_again(run->numerics, CORE_SLOT_ACT) ||
-        core_rounds_again(run->numerics, CORE_SLOT_ROUTER))
+    if (core_rounds_operands(run->numerics))
         run->operand = core_arena_f64(a, operand_doubles(run));
     if (!run->bounds)
         return;

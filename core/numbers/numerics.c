@@ -57,6 +57,13 @@ bool core_rounds_again(core_numerics numerics, core_slot slot)
                   core_numerics_at(numerics, CORE_SLOT_OUT));
 }
 
+bool core_rounds_operands(core_numerics numerics)
+{
+    return core_rounds_again(numerics, CORE_SLOT_ACT) ||
+           core_rounds_again(numerics, CORE_SLOT_KV) ||
+           core_rounds_again(numerics, CORE_SLOT_ROUTER);
+}
+
 bool core_uses_floats(core_numerics numerics)
 {
     return core_numerics_at(numerics, CORE_SLOT_ACC) == CORE_ROUND_F32;
