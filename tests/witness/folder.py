@@ -1,6 +1,7 @@
 """Writes a case's folder: config, weights, what the model says, and a manifest with the fingerprints of all of it."""
 import json
 import math
+import re
 import tempfile
 import zlib
 from pathlib import Path
@@ -20,6 +21,7 @@ from wide import Margins, Wide
 
 LEAST_MARGIN = 2e-4  # that another order of summation cannot flip a choice
 MOST_ATTEMPTS = 40
+OF_IMAGES = ("visual", "vision", "multi_modal", "projector")  # weights of a wrapper that text does not meet
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.int64: "I64"}
 
 
@@ -33,11 +35,18 @@ def _settings(model: torch.nn.Module, case: Case) -> Settings:
     return settings
 
 
-def _checkpoint(model: torch.nn.Module) -> State:
-    """The weights under the names that the class saves them by."""
+def _published(family: Family, name: str) -> str:
+    for pattern, replacement in family.renamed:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _checkpoint(model: torch.nn.Module, family: Family) -> State:
+    """The weights under their published names."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        return load_file(Path(folder, "model.safetensors"))
+        saved = load_file(Path(folder, "model.safetensors"))
+    return {_published(family, name): value for name, value in saved.items()}
 
 
 def _prompts(case: Case, vocabulary: int, seed: int) -> list[torch.Tensor]:
@@ -57,7 +66,7 @@ def _idle(model: torch.nn.Module, state: State, ids: torch.Tensor) -> list[str]:
     sloped = {name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()}
     idle = []
     for name in sorted(state.keys() - sloped):
-        if "visual" in name or "vision" in name:
+        if any(part in name for part in OF_IMAGES):
             continue
         model.load_state_dict(state | {name: state[name].flip(0) * (-1.0 if state[name].is_floating_point() else 1)})
         with torch.no_grad():
@@ -169,7 +178,7 @@ def write(case: Case, family: Family, out: Path, with_modules: bool = False) -> 
     if case.published is not None:
         _write_json(out / "config.json", as_written | {"torch_dtype": made.settings["dtype"]} | case.published, 2)
     _write_json(out / ("config.json" if case.published is None else "config_v5.json"), made.settings, 2)
-    stored = as_stored(case, family, _checkpoint(narrow(case, case.settings, made.state)))
+    stored = as_stored(case, family, _checkpoint(narrow(case, case.settings, made.state), family))
     save_file(stored, out / "model.safetensors", {"format": "pt"})
     save_file(made.said, out / "expected.safetensors", _metadata(made))
     for path in out.glob("*.safetensors"):
