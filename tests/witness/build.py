@@ -33,7 +33,13 @@ def wide(case: Case, settings: Settings, state: State) -> torch.nn.Module:
     return model
 
 
+def says(case: Case, model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    """The logits of a prompt."""
+    return model.get_submodule(case.called)(input_ids=ids, use_cache=False).logits
+
+
 def logits_of(case: Case, settings: Settings, state: State, ids: torch.Tensor) -> torch.Tensor:
+    """What a model of other settings says in float64."""
     model = wide(case, settings, state)
     with Wide(), torch.no_grad():
-        return model(input_ids=ids, use_cache=False).logits
+        return says(case, model, ids)

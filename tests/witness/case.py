@@ -13,6 +13,7 @@ class Family:
     ffn: tuple[str, ...] = ("mlp",)
     router: str = "mlp.gate"
     experts: str = "mlp.experts"
+    weights_inputs: bool = False  # the router scores every expert and weighs what the experts read
     layers: str = "model.layers"
     norm: str = "model.norm"
     residual: float | None = 1.0  # out = in + residual * (mixer + ffn); None: not so, and not checked
@@ -36,6 +37,7 @@ class Case:
     inert: tuple[str, ...] = ()  # settings that are idle in this case, and not in the family's other
     prompts: tuple[tuple[int, int], ...] = ((2, 9), (1, 23))
     stored: str = "bf16"
+    called: str = ""  # path of the module that is run, if it is not the model
     family: str = ""  # the table's key
 
 

@@ -12,7 +12,7 @@ import xxhash
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from build import State, make, narrow, wide
+from build import State, make, narrow, says, wide
 from case import Case, Family, Settings
 from knobs import movements
 from record import Recorder, Taps, check_residual, modules_of
@@ -59,9 +59,9 @@ def _same_choices(a: Taps, b: Taps) -> bool:
     return all(torch.equal(a[key].sort(-1).values, b[key].sort(-1).values) for key in chosen)
 
 
-def _idle(model: torch.nn.Module, state: State, ids: torch.Tensor) -> list[str]:
+def _idle(case: Case, model: torch.nn.Module, state: State, ids: torch.Tensor) -> list[str]:
     """Weights and buffers that the logits do not depend on: by their slope, or, where they only choose, turned round."""
-    logits = model(input_ids=ids, use_cache=False).logits
+    logits = says(case, model, ids)
     (logits * torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
     sloped = {name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()}
     idle = []
@@ -70,7 +70,7 @@ def _idle(model: torch.nn.Module, state: State, ids: torch.Tensor) -> list[str]:
             continue
         model.load_state_dict(state | {name: state[name].flip(0) * (-1.0 if state[name].is_floating_point() else 1)})
         with torch.no_grad():
-            if torch.equal(model(input_ids=ids, use_cache=False).logits, logits):
+            if torch.equal(says(case, model, ids), logits):
                 idle.append(name)
     model.load_state_dict(state)
     return idle
@@ -96,10 +96,10 @@ class Attempt:
         double = wide(self.case, self.case.settings, self.state)
         narrow_recorder, wide_recorder = Recorder(model, self.family), Recorder(double, self.family)
         for i, ids in enumerate(self.prompts):
-            taps = narrow_recorder.run(model, ids)
+            taps = narrow_recorder.run(self.case, model, ids)
             margins = Margins()
             with Wide(), margins:
-                truth = wide_recorder.run(double, ids)
+                truth = wide_recorder.run(self.case, double, ids)
             if self.family.residual is not None:
                 check_residual(taps, n_layer, self.family.residual)
             self.least_margin = min(self.least_margin, margins.least)
@@ -165,12 +165,12 @@ def _read_back(case: Case, folder: Path, ids: torch.Tensor) -> torch.Tensor:
             copy, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
         )
     with torch.no_grad():
-        return model.eval()(input_ids=ids, use_cache=False).logits
+        return says(case, model.eval(), ids)
 
 
 def write(case: Case, family: Family, out: Path, with_modules: bool = False) -> Attempt:
     made = attempt(case, family)
-    if idle := _idle(made.model, made.state, made.prompts[-1]):
+    if idle := _idle(case, made.model, made.state, made.prompts[-1]):
         raise RuntimeError(f"{case.family}/{case.name}: weights that move nothing: {', '.join(idle)}")
     moved = movements(case, family, case.settings, made.state, made.prompts[-1])
     out.mkdir(parents=True, exist_ok=True)

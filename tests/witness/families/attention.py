@@ -164,9 +164,9 @@ TABLE["minimax_m3_vl"] = entry(
 )
 
 DEEPSEEK_V4: Settings = {
-    "vocab_size": 59, "hidden_size": 26, "moe_intermediate_size": 9, "num_hidden_layers": 4, "num_attention_heads": 6,
+    "vocab_size": 53, "hidden_size": 23, "moe_intermediate_size": 9, "num_hidden_layers": 4, "num_attention_heads": 6,
     "num_key_value_heads": 1, "head_dim": 14, "q_lora_rank": 13, "qk_rope_head_dim": 8, "num_experts_per_tok": 3,
-    "n_routed_experts": 7, "n_shared_experts": 1, "scoring_func": "sqrtsoftplus", "norm_topk_prob": True,
+    "n_routed_experts": 6, "n_shared_experts": 1, "scoring_func": "sqrtsoftplus", "norm_topk_prob": True,
     "routed_scaling_factor": 1.5, "max_position_embeddings": 256, "rope_theta": 1000.0,
     "compress_rope_theta": 100.0, "hc_mult": 3, "hc_sinkhorn_iters": 5, "hc_eps": 1e-6, "swiglu_limit": 0.9,
     "sliding_window": 6, "o_groups": 2, "o_lora_rank": 11, "index_n_heads": 5, "index_head_dim": 12, "index_topk": 2,
