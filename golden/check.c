@@ -155,8 +155,8 @@ static core_status check_numerics(const gold_case *gold, core_weights *weights,
                                   const gold_options *options,
                                   const char *scratch, bool bitwise)
 {
-    char name[CORE_NAME_BYTES], want[CORE_PATH_BYTES], found[CORE_PATH_BYTES];
-    snprintf(name, sizeof name, "%s.safetensors", core_numerics_name(numerics));
+    char name[GOLD_PATH_BYTES], want[CORE_PATH_BYTES], found[CORE_PATH_BYTES];
+    gold__numerics_file(name, numerics);
     CORE_TRY(core_path_join(want, gold->folder, name));
     CORE_TRY(core_path_join(found, scratch, name));
     CORE_TRY(gold__compute(gold, weights, numerics, options, found, NULL));

@@ -45,6 +45,9 @@ void gold__model_name(char out[GOLD_PATH_BYTES], const char *model);
 /* Libraries whose versions and kernels decide how sums are rounded.          */
 void gold__arithmetic(char out[GOLD_TEXT_BYTES]);
 
+/* The file of a numerics in a bundle: "fp32.safetensors".                    */
+void gold__numerics_file(char out[GOLD_PATH_BYTES], core_numerics numerics);
+
 /* Errors: E_INPUT if a text is no UTF-8: its member would be missing.        */
 CORE_NODISCARD core_status gold__check_text(const char *what, const char *text);
 

@@ -185,13 +185,12 @@ static core_status make_files(gold_case *gold, core_weights *weights,
         CORE_TRY(export_weights(gold, partial));
     CORE_TRY(gold__fingerprint_weights(gold->weights_xxh3, &spec, weights));
     for (int i = 0; i < gold->n_numerics; i++) {
-        char name[CORE_NAME_BYTES], path[CORE_PATH_BYTES];
-        snprintf(name, sizeof name, "%s.safetensors",
-                 core_numerics_name(gold->numerics[i]));
+        char name[GOLD_PATH_BYTES], path[CORE_PATH_BYTES];
+        gold__numerics_file(name, gold->numerics[i]);
         CORE_TRY(core_path_join(path, partial, name));
         CORE_TRY_CTX(gold__compute(gold, weights, gold->numerics[i], options,
                                    path, &summary[i]),
-                     "computing %s", core_numerics_name(gold->numerics[i]));
+                     "computing %s", core_numerics_name(gold->numerics[i]).text);
     }
     return gold__write_manifest(gold, partial);
 }

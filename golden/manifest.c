@@ -67,11 +67,17 @@ static json_t *libraries(void)
                      jansson_version_str(), "xxhash", xxhash);
 }
 
+void gold__numerics_file(char out[GOLD_PATH_BYTES], core_numerics numerics)
+{
+    snprintf(out, GOLD_PATH_BYTES, "%s.safetensors",
+             core_numerics_file(core_numerics_name(numerics).text).text);
+}
+
 static json_t *numerics_entry(core_numerics numerics)
 {
-    char file[CORE_NAME_BYTES];
+    char file[GOLD_PATH_BYTES];
     const double roundoff = gold__roundoff(numerics);
-    snprintf(file, sizeof file, "%s.safetensors", core_numerics_name(numerics));
+    gold__numerics_file(file, numerics);
     json_t *entry = json_pack("{s:s}", "file", file);
     if (numerics == CORE_EXACT)
         json_object_set_new(
@@ -114,7 +120,7 @@ static core_status add_self(json_t *root, const gold_case *gold)
     for (int64_t i = 0; i <= gold->n_group; i++)
         json_array_append_new(groups, json_integer(gold->first_row[i]));
     for (int i = 0; i < gold->n_numerics; i++)
-        json_object_set_new(numerics, core_numerics_name(gold->numerics[i]),
+        json_object_set_new(numerics, core_numerics_name(gold->numerics[i]).text,
                             numerics_entry(gold->numerics[i]));
     json_object_set_new(root, "libraries", libraries());
     json_object_set_new(root, "model",

@@ -172,10 +172,11 @@ static void fill(const output_list *list, const output *o,
 
 static core_status write_list(const output_list *list, const char *path)
 {
+    const core_numerics_text numerics = core_numerics_name(list->numerics);
     const char *const metadata[] = {
         "schema",   GOLD_SCHEMA,
         "model",    list->gold->spec.name,
-        "numerics", core_numerics_name(list->numerics),
+        "numerics", numerics.text,
         "taps",     list->gold->all_taps ? "all" : "coarse",
         NULL};
     void *memory = NULL;

@@ -1,52 +1,50 @@
 /* parallel/attention.c -- attention, split over tp by heads.
  *
- * A rank makes the query heads [first_head[t], first_head[t+1]) and the kv
- * heads they read; a kv head that two ranks read is made on both, and shown by
- * both.  The model's projection makes q, k and v; the output projection is
- * row-parallel: one reduction, then its bias once.
+ * A rank makes its query heads (par_layout.heads) and the kv heads they read; a
+ * kv head that two ranks read is made on both, and shown by both.  The model's
+ * projection makes q, k and v; the output projection is row-parallel: one
+ * reduction, then its bias once.
  */
 #include "parallel/forward_impl.h"
 
-int64_t par__n_heads(const par_layout *lay)
+const par_heads *par__heads_of(const par_model *m, int l)
 {
-    return lay->first_head[lay->t + 1] - lay->first_head[lay->t];
+    return &m->layout->heads[m->spec->head_kind[l]];
 }
 
 void par__tap_heads(par_model *m, core_tap tap, double *values, int64_t width)
 {
-    const par_layout *lay = m->layout;
-    par__tap_columns(m, tap, values, lay->first_head[lay->t] * width,
-                     par__n_heads(lay) * width);
+    const par_heads *mine = par__heads_of(m, tap.layer);
+    par__tap_columns(m, tap, values, mine->h0 * width, mine->n_h * width);
 }
 
-void par__tap_kv(par_model *m, core_tap tap, double *values)
+void par__tap_kv(par_model *m, core_tap tap, double *values, int64_t width)
 {
     const par_layout *lay = m->layout;
-    const int64_t n_dh = m->spec->n_dh, ld = (lay->kv1 - lay->kv0) * n_dh;
+    const par_heads *mine = par__heads_of(m, tap.layer);
+    const int64_t ld = mine->n_kv * width;
     par__cost_is_kv(m);
     par__store(m, tap.kind, values, m->now.n * ld);
-    for (int64_t g = lay->kv0; g < lay->kv1; g++) {
+    for (int64_t g = mine->kv0; g < mine->kv0 + mine->n_kv; g++) {
         par_piece piece = {.tap = tap,
-                           .values = values + (g - lay->kv0) * n_dh,
+                           .values = values + (g - mine->kv0) * width,
                            .ld = ld,
                            .row_ids = m->work.token_id,
                            .n_row = m->now.n,
-                           .col0 = g * n_dh,
-                           .n_col = n_dh,
+                           .col0 = g * width,
+                           .n_col = width,
                            .round = m->now.round,
                            .mb = m->now.mb};
         piece.n_owners =
-            par_layout_kv_owners(lay, m->spec, g, lay->t, &piece.i_owner);
+            par_layout_kv_owners(lay, &mine->all, g, lay->t, &piece.i_owner);
         par__observe(m, &piece);
     }
 }
 
 static void *make(par_model *m, int l)
 {
-    const par_layout *lay = m->layout;
-    const int64_t h0 = lay->first_head[lay->t];
-    const int64_t h1 = lay->first_head[lay->t + 1];
-    const int64_t n_dv = core_spec_n_dv(m->spec);
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t h0 = mine->h0, h1 = h0 + mine->n_h, n_dv = mine->all.n_dv;
     par_attention attention;
     attention.projection = par__projection(m->spec)->make(m, l);
     attention.sinks = par__vector(m, CORE_W_SINKS, l, h0, h1);
@@ -54,12 +52,24 @@ static void *make(par_model *m, int l)
     return par__keep(&m->shards, &attention, sizeof attention);
 }
 
+static int64_t max_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Layers of both kinds of heads use the same buffers. */
 static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 {
-    const int64_t n_h = par__n_heads(lay);
-    w->q = par__result(w, n_h * spec->n_dh);
-    w->k = par__result(w, (lay->kv1 - lay->kv0) * spec->n_dh);
-    w->context = par__operand(w, n_h * core_spec_n_dv(spec));
+    int64_t n_q = 0, n_k = 0, n_o = 0;
+    for (int kind = 0; kind < CORE_HEAD_KINDS; kind++) {
+        const par_heads *mine = &lay->heads[kind];
+        n_q = max_of(n_q, mine->n_h * mine->all.n_dh);
+        n_k = max_of(n_k, mine->n_kv * mine->all.n_dh);
+        n_o = max_of(n_o, mine->n_h * mine->all.n_dv);
+    }
+    w->q = par__result(w, n_q);
+    w->k = par__result(w, n_k);
+    w->context = par__operand(w, n_o);
     w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * w->n_t);
     w->sees = par__fresh(w, w->n_t, 1);
     w->projection = par__projection(spec)->carve(w, spec, lay);
@@ -76,7 +86,7 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__projection(m->spec)->run(m, attention->projection, l, NULL);
     par__enter(m, PAR_OP_ATTENTION, context);
     par__heads(m, attention, l);
-    par__tap_heads(m, context, w->context, core_spec_n_dv(m->spec));
+    par__tap_heads(m, context, w->context, par__heads_of(m, l)->all.n_dv);
 
     par__enter(m, PAR_OP_ATTN_OUT, tap);
     par__linear(m, out, n_d, w->context, attention->o.n_col, n, &attention->o,
@@ -86,9 +96,16 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__tap_replicated(m, tap, out);
 }
 
+/* Heads of both kinds are cut: what divides both numbers divides this one. */
 static int64_t n_heads(const core_spec *spec)
 {
-    return spec->n_h;
+    int64_t n = spec->n_h, rest;
+    for (int64_t other = core_spec_head_kinds(spec) > 1 ? spec->other.n_h : 0;
+         other > 0; other = rest) {
+        rest = n % other;
+        n = other;
+    }
+    return n;
 }
 
 const par__entry par__attention = {

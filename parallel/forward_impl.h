@@ -101,7 +101,9 @@ typedef struct par_work {
     int n_fresh;
     double *x[2];                   /* residual stream, by micro-batch parity */
     int64_t *token_id;              /* [n] global tokens                      */
-    double *cos_tj, *sin_tj;        /* [T, Dr/2]                              */
+    struct {                        /* of each kind of heads                  */
+        double *cos_tj, *sin_tj;    /* [T, Dr/2]                              */
+    } rope[CORE_HEAD_KINDS];
     double *xn;                     /* [n, D] normed input                    */
     void *mixer[CORE_N_MIXERS];     /* buffers of operators: what their carve */
     void *projection;               /* returned, which lies in kept           */
@@ -308,11 +310,11 @@ void par__embed(par_model *m);
 void par__head(par_model *m);
 
 /* attention.c, qk_norm.c, rope.c, heads.c; l: the layer                      */
-int64_t par__n_heads(const par_layout *layout); /* of mine */
-/* Store and show values of my heads, `width` columns each; keys or values of my
- * kv heads, which the open record is told.                                   */
+const par_heads *par__heads_of(const par_model *m, int l);
+/* Store and show values of my heads, or keys or values of my kv heads, `width`
+ * columns each; of kv heads the open record is told.                         */
 void par__tap_heads(par_model *m, core_tap tap, double *values, int64_t width);
-void par__tap_kv(par_model *m, core_tap tap, double *values);
+void par__tap_kv(par_model *m, core_tap tap, double *values, int64_t width);
 /* Clamp n values, if the model does.                                         */
 void par__clip(const par_model *m, double *values, int64_t n);
 void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,

@@ -21,6 +21,7 @@ typedef struct head {
     int64_t ld_q, ld_k, ld_v, ld_o;
     const uint8_t *mask; /* [T] of the row, or NULL                           */
     double sink;         /* its logit; -infinity: none                        */
+    const core_heads *of; /* the layer's                                      */
     int layer;
 } head;
 
@@ -70,9 +71,9 @@ static void fill(double *p, int64_t n, double value)
 }
 
 /* p of a query that sees no key: even over the row, or all of it the sink's. */
-static double blind(const par_model *m)
+static double blind(const par_model *m, const head *h)
 {
-    double even = m->spec->sinks ? 0.0 : 1.0 / (double)m->batch->n_t;
+    double even = h->of->sinks ? 0.0 : 1.0 / (double)m->batch->n_t;
     core_store(m->numerics, CORE_GRID_PROB, &even, 1);
     return even;
 }
@@ -83,10 +84,10 @@ static void softmax(par_model *m, const head *h, const block *b,
 {
     const int64_t n_key = b->j1 - b->j0;
     if (!m->work.sees[i]) {
-        fill(s, n_key, blind(m));
+        fill(s, n_key, blind(m, h));
         return;
     }
-    const double scale = core_spec_score_scale(m->spec);
+    const double scale = h->of->scale;
     const int64_t lo = core_spec_first_key(m->spec, h->layer, i) - b->j0;
     const int64_t hi = i + 1 - b->j0;
     m->cost.record.n_pair += hi - lo;
@@ -114,7 +115,7 @@ static void softmax(par_model *m, const head *h, const block *b,
 static void block_f64(par_model *m, const head *h, const block *b)
 {
     const int n_i = (int)(b->i1 - b->i0), n_j = (int)(b->j1 - b->j0);
-    const int n_dh = (int)m->spec->n_dh, n_dv = (int)core_spec_n_dv(m->spec);
+    const int n_dh = (int)h->of->n_dh, n_dv = (int)h->of->n_dv;
     const int ld_q = (int)h->ld_q, ld_k = (int)h->ld_k, ld_v = (int)h->ld_v;
     double *s = m->work.score;
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_i, n_j, n_dh, 1.0,
@@ -147,7 +148,7 @@ static void to_f64(double *out, int64_t ld, const float *x, int64_t n_row,
 static void block_f32(par_model *m, const head *h, const block *b)
 {
     const int64_t n_i = b->i1 - b->i0, n_j = b->j1 - b->j0;
-    const int64_t n_dh = m->spec->n_dh, n_dv = core_spec_n_dv(m->spec);
+    const int64_t n_dh = h->of->n_dh, n_dv = h->of->n_dv;
     float *left = m->work.a32, *right = m->work.b32, *result = m->work.c32;
     double *s = m->work.score;
     to_f32(left, h->q + b->i0 * h->ld_q, h->ld_q, n_i, n_dh);
@@ -172,13 +173,13 @@ static void check_head(par_model *m, const head *h, core_tap tap)
 {
     if (m->numerics != CORE_EXACT)
         return;
-    const int64_t n_t = m->batch->n_t, n_dh = m->spec->n_dh;
+    const int64_t n_t = m->batch->n_t, n_dh = h->of->n_dh;
     const double sum_p = 1.0 + (double)n_t * (CORE_STEP_PROB / 2);
     double largest = 0.0;
     par__pause(m);
     m->op = PAR_OP_CHECK;
     for (int64_t j = 0; j < n_t; j++)
-        for (int64_t c = 0; c < core_spec_n_dv(m->spec); c++) {
+        for (int64_t c = 0; c < h->of->n_dv; c++) {
             const double v = fabs(h->v[j * h->ld_v + c]);
             if (!(v <= largest))
                 largest = v;
@@ -197,14 +198,14 @@ static void point(const par_model *m, const par_attention *attention, head *h,
                   int64_t row, int64_t i_h)
 {
     const par_work *w = &m->work;
-    const core_spec *spec = m->spec;
-    const par_layout *lay = m->layout;
-    const int64_t n_h = par__n_heads(lay), n_dh = spec->n_dh;
-    const int64_t n_dv = core_spec_n_dv(spec);
-    const int64_t h0 = lay->first_head[lay->t];
-    const int64_t g = i_h * spec->n_g / spec->n_h - lay->kv0;
+    const par_heads *mine = par__heads_of(m, h->layer);
+    const core_heads *of = &mine->all;
+    const int64_t n_h = mine->n_h, n_dh = of->n_dh, n_dv = of->n_dv;
+    const int64_t h0 = mine->h0;
+    const int64_t g = i_h * of->n_g / of->n_h - mine->kv0;
+    h->of = of;
     h->ld_q = n_h * n_dh;
-    h->ld_k = (lay->kv1 - lay->kv0) * n_dh;
+    h->ld_k = mine->n_kv * n_dh;
     h->ld_v = w->ld_v;
     h->ld_o = n_h * n_dv;
     h->q = w->q + row * h->ld_q + (i_h - h0) * n_dh;
@@ -215,38 +216,44 @@ static void point(const par_model *m, const par_attention *attention, head *h,
                                        : -(double)INFINITY;
 }
 
+/* Values are scaled once their sum is whole. */
+static void scale_values(const par_model *m, const head *h)
+{
+    const double scale = m->spec->value_scale;
+    for (int64_t i = 0; scale > 0.0 && i < m->batch->n_t; i++)
+        for (int64_t c = 0; c < h->of->n_dv; c++)
+            h->context[i * h->ld_o + c] *= scale;
+}
+
 /* Two products of a block: with the keys, with the values. */
-static void count_block(par_model *m, const block *b)
+static void count_block(par_model *m, const head *h, const block *b)
 {
     m->cost.record.flops += CORE_FLOPS_MULTIPLY_ADD * (b->i1 - b->i0) *
-                            (b->j1 - b->j0) *
-                            (m->spec->n_dh + core_spec_n_dv(m->spec));
+                            (b->j1 - b->j0) * (h->of->n_dh + h->of->n_dv);
 }
 
 /* Queries in, context out; every key and value that I have once. */
 static void count_operands(par_model *m, const par_attention *attention, int l)
 {
-    const par_layout *lay = m->layout;
-    const core_spec *spec = m->spec;
-    const int64_t n = m->now.n, n_dv = core_spec_n_dv(spec);
-    const int64_t n_h = par__n_heads(lay), n_kv = lay->kv1 - lay->kv0;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n = m->now.n, n_h = mine->n_h;
+    const int64_t n_dh = mine->all.n_dh, n_dv = mine->all.n_dv;
     core_cost *cost =
         par__cost(m, CORE_COST_ATTENTION, par__tap(CORE_TAP_CONTEXT, l));
     cost->m = n;
     cost->n = m->batch->n_t;
-    cost->k = spec->n_dh;
+    cost->k = n_dh;
     cost->n_head = n_h;
-    cost->read = n * n_h * spec->n_dh;
+    cost->read = n * n_h * n_dh;
     cost->written = n * n_h * n_dv;
-    cost->kv_read = n * n_kv * (spec->n_dh + n_dv);
+    cost->kv_read = n * mine->n_kv * (n_dh + n_dv);
     cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
 }
 
 void par__heads(par_model *m, const par_attention *attention, int l)
 {
-    const par_layout *lay = m->layout;
-    const int64_t h0 = lay->first_head[lay->t];
-    const int64_t h1 = lay->first_head[lay->t + 1];
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t h0 = mine->h0, h1 = h0 + mine->n_h;
     const int64_t n_t = m->batch->n_t;
     head h = {.layer = l};
     count_operands(m, attention, l);
@@ -260,12 +267,13 @@ void par__heads(par_model *m, const par_attention *attention, int l)
             check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
             for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
                 const block blk = make_block(m, l, i0);
-                count_block(m, &blk);
+                count_block(m, &h, &blk);
                 if (core_uses_floats(m->numerics))
                     block_f32(m, &h, &blk);
                 else
                     block_f64(m, &h, &blk);
             }
+            scale_values(m, &h);
         }
     }
 }

@@ -27,24 +27,24 @@ typedef struct buffers {
 } buffers;
 
 /* Columns of kv_b for a head: key part, then value. */
-static int64_t n_key_part(const core_spec *spec)
+static int64_t n_key_part(const core_heads *heads)
 {
-    return spec->n_dh - core_spec_n_rot(spec);
+    return heads->n_dh - heads->n_rot;
 }
 
-static int64_t n_expanded(const core_spec *spec)
+static int64_t n_expanded(const core_heads *heads)
 {
-    return n_key_part(spec) + core_spec_n_dv(spec);
+    return n_key_part(heads) + heads->n_dv;
 }
 
 static void *make(par_model *m, int l)
 {
     const core_spec *spec = m->spec;
-    const int64_t h0 = m->layout->first_head[m->layout->t];
-    const int64_t h1 = m->layout->first_head[m->layout->t + 1];
-    const int64_t width = n_expanded(spec);
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t h0 = mine->h0, h1 = h0 + mine->n_h, n_dh = mine->all.n_dh;
+    const int64_t width = n_expanded(&mine->all);
     shards s = {0};
-    s.q = par__rows(m, CORE_W_Q, l, h0 * spec->n_dh, h1 * spec->n_dh);
+    s.q = par__rows(m, CORE_W_Q, l, h0 * n_dh, h1 * n_dh);
     if (spec->n_q_rank > 0)
         s.q_a = par__rows(m, CORE_W_Q_A, l, 0, PAR_END);
     s.q_a_norm = par__vector(m, CORE_W_Q_A_NORM, l, 0, PAR_END);
@@ -56,16 +56,17 @@ static void *make(par_model *m, int l)
 
 static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 {
-    const int64_t n_rot = core_spec_n_rot(spec);
+    const par_heads *mine = &lay->heads[0];
+    const int64_t n_rot = mine->all.n_rot;
     buffers b;
     b.q_a = par__result(w, spec->n_q_rank);
     b.q_a_norm = par__operand(w, spec->n_q_rank);
     b.kv_a = par__result(w, spec->n_kv_rank + n_rot);
     b.kv_a_norm = par__operand(w, spec->n_kv_rank);
     b.k_rope = par__result(w, n_rot);
-    w->v_step = n_expanded(spec);
-    w->v_first = n_key_part(spec);
-    w->ld_v = par__n_heads(lay) * w->v_step;
+    w->v_step = n_expanded(&mine->all);
+    w->v_first = n_key_part(&mine->all);
+    w->ld_v = mine->n_h * w->v_step;
     b.kv_b = w->v = par__result(w, w->ld_v);
     return par__keep_buffers(w, &b, sizeof b);
 }
@@ -111,12 +112,12 @@ static void keys_and_values(par_model *m, const shards *s, int l)
 }
 
 /* w->k: the key part of each of my heads, then the rotated key of all. */
-static void assemble_keys(par_model *m)
+static void assemble_keys(par_model *m, const par_heads *mine)
 {
     par_work *w = &m->work;
     const buffers *b = w->projection;
-    const int64_t n_dh = m->spec->n_dh, n_part = w->v_first;
-    const int64_t n_rot = n_dh - n_part, n_h = par__n_heads(m->layout);
+    const int64_t n_dh = mine->all.n_dh, n_part = w->v_first;
+    const int64_t n_rot = n_dh - n_part, n_h = mine->n_h;
     for (int64_t i = 0; i < m->now.n; i++)
         for (int64_t h = 0; h < n_h; h++) {
             double *k = w->k + (i * n_h + h) * n_dh;
@@ -132,8 +133,9 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     const shards *s = of_layer;
     par_work *w = &m->work;
     const buffers *b = w->projection;
-    const int64_t n_dh = m->spec->n_dh, n_rot = core_spec_n_rot(m->spec);
-    const int64_t n_r = m->spec->n_kv_rank, n_h = par__n_heads(m->layout);
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n_dh = mine->all.n_dh, n_rot = mine->all.n_rot;
+    const int64_t n_r = m->spec->n_kv_rank, n_h = mine->n_h;
     const core_tap q_tap = par__tap(CORE_TAP_Q_ROPE, l);
     const core_tap k_tap = par__tap(CORE_TAP_K_ROPE, l);
     (void)out;
@@ -149,7 +151,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__tap_replicated(m, k_tap, b->k_rope);
     par__cost_rows(m, k_tap, m->now.n, n_h * n_dh, 0);
     par__cost_is_kv(m);
-    assemble_keys(m);
+    assemble_keys(m, mine);
 }
 
 const par__entry par__latent = {

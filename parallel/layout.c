@@ -85,19 +85,20 @@ static int64_t *split_axis(core_arena *arena, int64_t n, int n_part)
     return first;
 }
 
-/* kv heads that the query heads of tensor rank t read: [*kv0, *kv1). */
-static void kv_range(const par_plan *plan, const core_spec *spec, int t,
-                     int64_t *kv0, int64_t *kv1)
+/* The heads of tensor rank t: kv heads floor(h0*G/H) .. floor((h1-1)*G/H). */
+static par_heads heads_of(const core_heads *all, int tp, int t)
 {
-    *kv0 = *kv1 = 0;
-    if (spec->n_h == 0)
-        return;
-    const int64_t h0 = core_split_first(spec->n_h, plan->tp, t);
-    const int64_t h1 = core_split_first(spec->n_h, plan->tp, t + 1);
-    if (h1 == h0) /* more ranks than heads: no layer has attention */
-        return;
-    *kv0 = h0 * spec->n_g / spec->n_h;
-    *kv1 = (h1 - 1) * spec->n_g / spec->n_h + 1;
+    par_heads part = {.all = *all};
+    if (all->n_h == 0)
+        return part;
+    const int64_t h1 = core_split_first(all->n_h, tp, t + 1);
+    part.h0 = core_split_first(all->n_h, tp, t);
+    part.n_h = h1 - part.h0;
+    if (part.n_h == 0) /* more ranks than heads: no layer has attention */
+        return part;
+    part.kv0 = part.h0 * all->n_g / all->n_h;
+    part.n_kv = (h1 - 1) * all->n_g / all->n_h + 1 - part.kv0;
+    return part;
 }
 
 /* --- experts -------------------------------------------------------------- */
@@ -210,10 +211,12 @@ static void lay_out(par_layout *out, core_arena *arena, const core_spec *spec,
 
     set_coordinates(out);
     set_layers(out, arena, spec);
-    out->first_head = split_axis(arena, spec->n_h, plan->tp);
     out->first_vocab = split_axis(arena, spec->n_v, plan->tp);
     out->first_f = split_axis(arena, spec->n_f, plan->etp);
-    kv_range(plan, spec, out->t, &out->kv0, &out->kv1);
+    for (int kind = 0; kind < core_spec_head_kinds(spec); kind++) {
+        const core_heads all = core_spec_heads_of(spec, kind);
+        out->heads[kind] = heads_of(&all, plan->tp, out->t);
+    }
     set_experts(out, arena, spec->n_e);
     set_groups(out, arena);
 }
@@ -265,15 +268,14 @@ int par_layout_holder(const par_layout *layout, int64_t e, int64_t token)
     return layout->replica_ep[first + (int)(token % n)];
 }
 
-int par_layout_kv_owners(const par_layout *layout, const core_spec *spec,
+int par_layout_kv_owners(const par_layout *layout, const core_heads *heads,
                          int64_t g, int t, int *index)
 {
     int n_owner = 0;
     *index = -1;
     for (int i = 0; i < layout->plan.tp; i++) {
-        int64_t kv0, kv1;
-        kv_range(&layout->plan, spec, i, &kv0, &kv1);
-        if (g < kv0 || g >= kv1)
+        const par_heads part = heads_of(heads, layout->plan.tp, i);
+        if (g < part.kv0 || g >= part.kv0 + part.n_kv)
             continue;
         if (i == t)
             *index = n_owner;

@@ -20,6 +20,13 @@
 #include "parallel/comm.h"
 #include "parallel/plan.h"
 
+/* The heads of a kind, and which of them are mine. */
+typedef struct par_heads {
+    core_heads all;
+    int64_t h0, n_h;   /* query heads [h0, h0 + n_h)                   */
+    int64_t kv0, n_kv; /* the kv heads that they read                  */
+} par_heads;
+
 typedef struct par_layout {
     par_plan plan;
     int size, rank;
@@ -28,11 +35,10 @@ typedef struct par_layout {
     int stage, d, t;            /* attention mesh coordinates                   */
     int ep_i, etp_i, edp_i;     /* expert mesh coordinates                      */
 
-    int *first_layer;           /* [pp+1] layers of each stage                  */
-    int64_t *first_head;        /* [tp+1] query heads of each t                 */
+    int *first_layer; /* [pp+1] layers of each stage                  */
     int64_t *first_vocab;       /* [tp+1] vocabulary rows of each t             */
     int64_t *first_f;           /* [etp+1] inner columns of each etp_i          */
-    int64_t kv0, kv1;           /* kv heads of mine: floor(h0*G/H) .. floor((h1-1)*G/H)+1 */
+    par_heads heads[CORE_HEAD_KINDS]; /* of attention */
 
     int *replica_first;         /* [E+1] into replica_ep                        */
     int *replica_ep;            /* ep indices that hold each expert             */
@@ -76,7 +82,7 @@ void par_layout_slice(const par_layout *layout, int64_t n_t, int64_t *t0,
 int par_layout_holder(const par_layout *layout, int64_t e, int64_t token);
 
 /* tp ranks that own kv head g, and the index of rank t among them (-1: none). */
-int par_layout_kv_owners(const par_layout *layout, const core_spec *spec,
+int par_layout_kv_owners(const par_layout *layout, const core_heads *heads,
                          int64_t g, int t, int *index);
 
 #endif

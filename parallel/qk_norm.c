@@ -9,11 +9,6 @@
 
 #include <math.h>
 
-static int64_t n_kv(const par_model *m)
-{
-    return m->layout->kv1 - m->layout->kv0;
-}
-
 /* Comparisons that keep a NaN. */
 static double clamped(double x, double c)
 {
@@ -30,7 +25,7 @@ void par__clip(const par_model *m, double *values, int64_t n)
 static void head_norm(par_model *m, double *x, int64_t n_head,
                       const double *weight, core_tap tap)
 {
-    const int64_t n_dh = m->spec->n_dh;
+    const int64_t n_dh = par__heads_of(m, tap.layer)->all.n_dh;
     par__rms_rows(m, x, n_dh, x, n_dh, m->now.n * n_head, n_dh, weight,
                   m->spec->norm_eps, tap);
 }
@@ -48,8 +43,9 @@ static void sum_squares(par_model *m, int l)
 {
     par_work *w = &m->work;
     const par_layout *lay = m->layout;
-    const int64_t n_dh = m->spec->n_dh, n_q = par__n_heads(m->layout) * n_dh;
-    const int64_t n_k = n_kv(m) * n_dh;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n_dh = mine->all.n_dh, n_q = mine->n_h * n_dh;
+    const int64_t n_k = mine->n_kv * n_dh;
     core_cost *cost = par__cost_rows(m, par__tap(CORE_TAP_Q_NORM, l), m->now.n,
                                      n_q, CORE_FLOPS_SQUARES);
     cost->written = 2 * m->now.n;
@@ -57,10 +53,10 @@ static void sum_squares(par_model *m, int l)
         w->square[2 * i] = head_square(w->q + i * n_q, n_q);
         w->square[2 * i + 1] = 0.0;
     }
-    for (int64_t g = lay->kv0; g < lay->kv1; g++) {
-        const double *k = w->k + (g - lay->kv0) * n_dh;
+    for (int64_t g = mine->kv0; g < mine->kv0 + mine->n_kv; g++) {
+        const double *k = w->k + (g - mine->kv0) * n_dh;
         int i_owner;
-        par_layout_kv_owners(lay, m->spec, g, lay->t, &i_owner);
+        par_layout_kv_owners(lay, &mine->all, g, lay->t, &i_owner);
         if (i_owner != 0)
             continue;
         for (int64_t i = 0; i < m->now.n; i++)
@@ -94,7 +90,8 @@ void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,
 {
     par_work *w = &m->work;
     const core_qk_norm kind = m->spec->qk_norm;
-    const int64_t n_dh = m->spec->n_dh;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n_dh = mine->all.n_dh;
     const core_tap q_tap = par__tap(CORE_TAP_Q_NORM, l);
     const core_tap k_tap = par__tap(CORE_TAP_K_NORM, l);
     if (kind != CORE_QK_NORM_HEAD && kind != CORE_QK_NORM_ALL)
@@ -102,30 +99,32 @@ void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,
     if (kind == CORE_QK_NORM_ALL)
         sum_squares(m, l);
     if (kind == CORE_QK_NORM_ALL)
-        apply_all(m, w->q, w->square, q_norm, par__n_heads(m->layout) * n_dh,
-                  m->spec->n_h * n_dh, q_tap);
+        apply_all(m, w->q, w->square, q_norm, mine->n_h * n_dh,
+                  mine->all.n_h * n_dh, q_tap);
     else
-        head_norm(m, w->q, par__n_heads(m->layout), q_norm, q_tap);
-    par__clip(m, w->q, m->now.n * par__n_heads(m->layout) * n_dh);
+        head_norm(m, w->q, mine->n_h, q_norm, q_tap);
+    par__clip(m, w->q, m->now.n * mine->n_h * n_dh);
     par__tap_heads(m, q_tap, w->q, n_dh);
     if (kind == CORE_QK_NORM_ALL)
-        apply_all(m, w->k, w->square + 1, k_norm, n_kv(m) * n_dh,
-                  m->spec->n_g * n_dh, k_tap);
+        apply_all(m, w->k, w->square + 1, k_norm, mine->n_kv * n_dh,
+                  mine->all.n_g * n_dh, k_tap);
     else
-        head_norm(m, w->k, n_kv(m), k_norm, k_tap);
-    par__clip(m, w->k, m->now.n * n_kv(m) * n_dh);
-    par__tap_kv(m, k_tap, w->k);
+        head_norm(m, w->k, mine->n_kv, k_norm, k_tap);
+    par__clip(m, w->k, m->now.n * mine->n_kv * n_dh);
+    par__tap_kv(m, k_tap, w->k, n_dh);
 }
 
 void par__qk_norm_roped(par_model *m, int l)
 {
     par_work *w = &m->work;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n_dh = mine->all.n_dh;
     const core_tap q_tap = par__tap(CORE_TAP_Q_ROPE_NORM, l);
     const core_tap k_tap = par__tap(CORE_TAP_K_ROPE_NORM, l);
     if (m->spec->qk_norm != CORE_QK_NORM_ROPED)
         return;
-    head_norm(m, w->q, par__n_heads(m->layout), NULL, q_tap);
-    par__tap_heads(m, q_tap, w->q, m->spec->n_dh);
-    head_norm(m, w->k, n_kv(m), NULL, k_tap);
-    par__tap_kv(m, k_tap, w->k);
+    head_norm(m, w->q, mine->n_h, NULL, q_tap);
+    par__tap_heads(m, q_tap, w->q, n_dh);
+    head_norm(m, w->k, mine->n_kv, NULL, k_tap);
+    par__tap_kv(m, k_tap, w->k, n_dh);
 }

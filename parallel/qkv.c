@@ -12,16 +12,16 @@ typedef struct shards {
 
 static void *make(par_model *m, int l)
 {
-    const par_layout *lay = m->layout;
-    const int64_t n_dh = m->spec->n_dh;
-    const int64_t q0 = lay->first_head[lay->t] * n_dh;
-    const int64_t q1 = lay->first_head[lay->t + 1] * n_dh;
-    const int64_t k0 = lay->kv0 * n_dh, k1 = lay->kv1 * n_dh;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n_dh = mine->all.n_dh, n_dv = mine->all.n_dv;
+    const int64_t q0 = mine->h0 * n_dh, q1 = q0 + mine->n_h * n_dh;
+    const int64_t kv0 = mine->kv0, kv1 = kv0 + mine->n_kv;
+    const int64_t k0 = kv0 * n_dh, k1 = kv1 * n_dh;
     const bool per_head = m->spec->qk_norm == CORE_QK_NORM_HEAD;
     shards s;
     s.q = par__rows(m, CORE_W_Q, l, q0, q1);
     s.k = par__rows(m, CORE_W_K, l, k0, k1);
-    s.v = par__rows(m, CORE_W_V, l, k0, k1);
+    s.v = par__rows(m, CORE_W_V, l, kv0 * n_dv, kv1 * n_dv);
     s.q_norm = per_head ? par__vector(m, CORE_W_Q_NORM, l, 0, PAR_END)
                         : par__vector(m, CORE_W_Q_NORM, l, q0, q1);
     s.k_norm = per_head ? par__vector(m, CORE_W_K_NORM, l, 0, PAR_END)
@@ -32,10 +32,13 @@ static void *make(par_model *m, int l)
 static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 {
     const bool over_all = spec->qk_norm == CORE_QK_NORM_ALL;
-    w->v_step = spec->n_dh;
-    w->v_first = 0;
-    w->ld_v = (lay->kv1 - lay->kv0) * spec->n_dh;
-    w->v = par__result(w, w->ld_v);
+    int64_t n_v = 0;
+    for (int kind = 0; kind < CORE_HEAD_KINDS; kind++) {
+        const par_heads *mine = &lay->heads[kind];
+        const int64_t n = mine->n_kv * mine->all.n_dv;
+        n_v = n > n_v ? n : n_v;
+    }
+    w->v = par__result(w, n_v);
     w->square = par__fresh_f64(w, over_all ? 2 * w->n : 0);
     return NULL;
 }
@@ -46,20 +49,25 @@ static void project(par_model *m, const shards *s, int l)
     par_work *w = &m->work;
     const core_qk_norm norm = m->spec->qk_norm;
     const bool early = norm != CORE_QK_NORM_HEAD && norm != CORE_QK_NORM_ALL;
-    const int64_t n = m->now.n, n_d = m->spec->n_d, n_kv = s->k.n_row;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n = m->now.n, n_d = m->spec->n_d;
+    const int64_t n_dh = mine->all.n_dh, n_dv = mine->all.n_dv;
     const core_tap q_tap = par__tap(CORE_TAP_Q, l);
     const core_tap k_tap = par__tap(CORE_TAP_K, l);
     const core_tap v_tap = par__tap(CORE_TAP_V, l);
+    w->v_first = 0;
+    w->v_step = n_dv;
+    w->ld_v = s->v.n_row;
     par__enter(m, PAR_OP_QKV, q_tap);
     par__affine(m, w->q, w->xn, n_d, &s->q, q_tap);
     par__clip(m, w->q, early ? n * s->q.n_row : 0);
-    par__tap_heads(m, q_tap, w->q, m->spec->n_dh);
+    par__tap_heads(m, q_tap, w->q, n_dh);
     par__affine(m, w->k, w->xn, n_d, &s->k, k_tap);
-    par__clip(m, w->k, early ? n * n_kv : 0);
-    par__tap_kv(m, k_tap, w->k);
+    par__clip(m, w->k, early ? n * s->k.n_row : 0);
+    par__tap_kv(m, k_tap, w->k, n_dh);
     par__affine(m, w->v, w->xn, n_d, &s->v, v_tap);
-    par__clip(m, w->v, n * n_kv);
-    par__tap_kv(m, v_tap, w->v);
+    par__clip(m, w->v, n * s->v.n_row);
+    par__tap_kv(m, v_tap, w->v, n_dv);
 }
 
 /* At the end queries and keys are rotated, or in a layer without rope queries
@@ -68,7 +76,8 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
 {
     const shards *s = of_layer;
     par_work *w = &m->work;
-    const int64_t n_dh = m->spec->n_dh, n_q = s->q.n_row, n_k = s->k.n_row;
+    const int64_t n_dh = par__heads_of(m, l)->all.n_dh, n_q = s->q.n_row,
+                  n_k = s->k.n_row;
     const core_tap q_tap = par__tap(CORE_TAP_Q_ROPE, l);
     const core_tap k_tap = par__tap(CORE_TAP_K_ROPE, l);
     (void)out;
@@ -81,7 +90,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__rope(m, w->q, n_q, n_q / n_dh, n_dh, q_tap);
     par__tap_heads(m, q_tap, w->q, n_dh);
     par__rope(m, w->k, n_k, n_k / n_dh, n_dh, k_tap);
-    par__tap_kv(m, k_tap, w->k);
+    par__tap_kv(m, k_tap, w->k, n_dh);
     par__qk_norm_roped(m, l);
 }
 

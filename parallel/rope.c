@@ -8,14 +8,16 @@
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap)
 {
-    const int64_t n_t = m->batch->n_t, half = core_spec_n_rot(m->spec) / 2;
-    const bool paired = m->spec->rope.interleaved;
+    const core_heads *heads = &par__heads_of(m, tap.layer)->all;
+    const int64_t n_t = m->batch->n_t, half = heads->n_rot / 2;
+    const int kind = m->spec->head_kind[tap.layer];
+    const bool paired = heads->rope.interleaved;
     const int64_t step = paired ? 2 : 1, to_b = paired ? 1 : half;
     par__cost_rows(m, tap, m->now.n, n_head * 2 * half, CORE_FLOPS_ROTATE)
         ->n_head = n_head;
     for (int64_t i = 0; i < m->now.n; i++) {
-        const double *cos_j = m->work.cos_tj + i % n_t * half;
-        const double *sin_j = m->work.sin_tj + i % n_t * half;
+        const double *cos_j = m->work.rope[kind].cos_tj + i % n_t * half;
+        const double *sin_j = m->work.rope[kind].sin_tj + i % n_t * half;
         for (int64_t h = 0; h < n_head; h++) {
             double *r = x + i * ld + h * stride;
             for (int64_t j = 0; j < half; j++) {
@@ -30,8 +32,9 @@ void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
 
 void par__temper(par_model *m, int l)
 {
-    const int64_t n_dh = m->spec->n_dh, n_t = m->batch->n_t;
-    const int64_t n_q = par__n_heads(m->layout) * n_dh;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n_dh = mine->all.n_dh, n_t = m->batch->n_t;
+    const int64_t n_q = mine->n_h * n_dh;
     if (!(m->spec->temper_scale > 0.0))
         return;
     const core_tap tap = par__tap(CORE_TAP_Q_TEMPER, l);

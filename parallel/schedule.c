@@ -184,9 +184,9 @@ static core_status start(par_model *m)
     CORE_TRY_CTX(core_arena_make(&w->arena), "while making room for %lld rows",
                  (long long)most);
     par__work_carve(w, m->spec, m->layout, most, m->batch->n_t);
-    if (m->spec->n_h > 0)
-        core_rope_table(m->spec, m->numerics, m->batch->n_t, w->cos_tj,
-                        w->sin_tj);
+    for (int kind = 0; m->spec->n_h > 0 && kind < CORE_HEAD_KINDS; kind++)
+        core_rope_table(&m->layout->heads[kind].all, m->numerics, m->batch->n_t,
+                        w->rope[kind].cos_tj, w->rope[kind].sin_tj);
     return CORE_OK;
 }
 

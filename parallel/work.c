@@ -136,7 +136,10 @@ static void carve_f32(par_work *w, const core_spec *spec, const par_layout *lay)
     const bool has_heads =
         par__has(spec, lay->first_layer[lay->stage],
                  lay->first_layer[lay->stage + 1], &par__attention);
-    const int64_t n_dh = max_of(spec->n_dh, core_spec_n_dv(spec));
+    int64_t n_dh = 0;
+    for (int kind = 0; kind < CORE_HEAD_KINDS; kind++)
+        n_dh = max_of(
+            n_dh, max_of(lay->heads[kind].all.n_dh, lay->heads[kind].all.n_dv));
     const int64_t block =
         has_heads ? PAR_QUERY_BLOCK * max_of(w->n_t, n_dh) : 0;
     w->chunk = max_of(16, 2 * PAR_TILE_ELEMENTS / (w->n_in + w->n_out));
@@ -161,8 +164,11 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     w->n_t = n_t;
     w->n_in = w->n_out = f[1] - f[0]; /* of experts, whose buffers grow */
     w->token_id = core_arena_i64(a, n);
-    w->cos_tj = core_arena_f64(a, n_t * (core_spec_n_rot(spec) / 2));
-    w->sin_tj = core_arena_f64(a, n_t * (core_spec_n_rot(spec) / 2));
+    for (int kind = 0; kind < CORE_HEAD_KINDS; kind++) {
+        const int64_t n_j = lay->heads[kind].all.n_rot / 2;
+        w->rope[kind].cos_tj = core_arena_f64(a, n_t * n_j);
+        w->rope[kind].sin_tj = core_arena_f64(a, n_t * n_j);
+    }
     carve_tables(w, spec, lay);
     w->x[0] = core_arena_f64(a, n * spec->n_d);
     w->x[1] = core_arena_f64(a, n * spec->n_d);

@@ -79,8 +79,8 @@ int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
 static void uniform_context(const ref__run *run, const attention *at,
                             const double *v, double *o)
 {
-    const int64_t n_t = run->batch->n_t, n_dv = at->heads.n_dv;
-    const int64_t ld_v = at->heads.n_g * n_dv;
+    const int64_t n_t = run->batch->n_t, n_dv = at->heads.size.n_dv;
+    const int64_t ld_v = at->heads.size.n_g * n_dv;
     double p = 1.0 / (double)n_t;
     core_store(run->numerics, CORE_GRID_PROB, &p, 1);
     for (int64_t d = 0; d < n_dv; d++)
@@ -101,23 +101,22 @@ static double max_score_error(const ref__run *run, const attention *at,
                               const block *blk, int64_t i, const double *s,
                               int64_t lo, const uint8_t *mask)
 {
-    const core_spec *spec = run->spec;
-    const int64_t first = blk->b * run->batch->n_t, n_g = at->heads.n_g;
-    const int64_t g = blk->h * n_g / spec->n_h;
-    const double scale = core_spec_score_scale(spec);
+    const core_heads *size = &at->heads.size;
+    const int64_t first = blk->b * run->batch->n_t;
+    const int64_t n_h = size->n_h, n_g = size->n_g, g = blk->h * n_g / n_h;
+    const double scale = size->scale;
     double worst = at->sinks != NULL
-                       ? ref__score_error(run->u, spec->n_dh, 0.0, 0.0,
+                       ? ref__score_error(run->u, size->n_dh, 0.0, 0.0,
                                           at->sinks[blk->h], 1.0)
                        : 0.0;
     for (int64_t j = lo; j <= i; j++) {
         if (mask != NULL && mask[j] == 0)
             continue;
         worst =
-            fmax(worst,
-                 ref__score_error(run->u, spec->n_dh,
-                                  at->norm_q[(first + i) * spec->n_h + blk->h],
-                                  at->norm_k[(first + j) * n_g + g],
-                                  s[j - blk->j0] * scale, scale));
+            fmax(worst, ref__score_error(run->u, size->n_dh,
+                                         at->norm_q[(first + i) * n_h + blk->h],
+                                         at->norm_k[(first + j) * n_g + g],
+                                         s[j - blk->j0] * scale, scale));
     }
     return worst;
 }
@@ -149,7 +148,7 @@ static void block_softmax(const ref__run *run, const attention *at, block *blk,
                           int64_t *n_visible, double *score_error)
 {
     const int64_t width = blk->i1 - blk->j0;
-    const double scale = core_spec_score_scale(run->spec);
+    const double scale = at->heads.size.scale;
     const uint8_t *mask = run->batch->mask;
     if (mask != NULL)
         mask += blk->b * run->batch->n_t;
@@ -206,9 +205,9 @@ static void mix_values(const ref__run *run, const attention *at,
 static void block_scores(const ref__run *run, const attention *at, block *blk)
 {
     const ref__heads *heads = &at->heads;
-    const int64_t n_dh = heads->n_dh, first = blk->b * run->batch->n_t;
-    const int64_t ld_q = run->spec->n_h * n_dh, ld_k = heads->n_g * n_dh;
-    const int64_t g = blk->h * heads->n_g / run->spec->n_h;
+    const int64_t n_dh = heads->size.n_dh, first = blk->b * run->batch->n_t;
+    const int64_t ld_q = heads->size.n_h * n_dh, ld_k = heads->size.n_g * n_dh;
+    const int64_t g = blk->h * heads->size.n_g / heads->size.n_h;
     const int64_t n_key = blk->i1 - blk->j0;
     const double *q = heads->q + (first + blk->i0) * ld_q + blk->h * n_dh;
     const double *k = heads->k + (first + blk->j0) * ld_k + g * n_dh;
@@ -230,12 +229,29 @@ static void block_scores(const ref__run *run, const attention *at, block *blk)
                 (blasint)n_key);
 }
 
+/* Values are scaled when their sum is whole; sum_abs may be NULL. */
+static void scale_values(const ref__run *run, const attention *at, double *o,
+                         double *sum_abs)
+{
+    const double scale = run->spec->value_scale;
+    const int64_t n_dv = at->heads.size.n_dv;
+    if (scale == 0.0)
+        return;
+    if (run->draw != NULL)
+        ref__drawn_scale(&at->drawn, o, n_dv, scale);
+    for (int64_t c = 0; run->draw == NULL && c < n_dv; c++)
+        o[c] *= scale;
+    for (int64_t c = 0; sum_abs != NULL && c < n_dv; c++)
+        sum_abs[c] *= scale;
+}
+
 static void block_context(const ref__run *run, const attention *at, block *blk)
 {
-    const int64_t n_dv = at->heads.n_dv, ld_v = at->heads.n_g * n_dv;
-    const int64_t ld_o = run->spec->n_h * n_dv, n_i = blk->i1 - blk->i0;
+    const core_heads *size = &at->heads.size;
+    const int64_t n_dv = size->n_dv, ld_v = size->n_g * n_dv;
+    const int64_t ld_o = size->n_h * n_dv, n_i = blk->i1 - blk->i0;
     const int64_t first = blk->b * run->batch->n_t;
-    const int64_t kv = blk->h * at->heads.n_g / run->spec->n_h * n_dv;
+    const int64_t kv = blk->h * size->n_g / size->n_h * n_dv;
     const int64_t v_at = (first + blk->j0) * ld_v + kv;
     const int64_t o_at = (first + blk->i0) * ld_o + blk->h * n_dv;
     int64_t n_visible[REF__QUERY_BLOCK];
@@ -262,14 +278,16 @@ static void block_context(const ref__run *run, const attention *at, block *blk)
             for (int64_t c = 0; c < n_dv; c++)
                 o[c] = (double)((float)o[c] / (float)blk->sum[i]);
         }
+        scale_values(run, at, o, sum_abs);
         core_store(run->numerics, CORE_GRID_ACT, o, n_dv);
         if (at->bound != NULL)
             ref__bound_context(run->u, at->bound + o_at + i * ld_o, sum_abs, o,
                                n_dv, score_error[i],
-                               n_visible[i] + (at->sinks != NULL ? 1 : 0));
+                               n_visible[i] + (at->sinks != NULL ? 1 : 0) +
+                                   (run->spec->value_scale > 0.0 ? 1 : 0));
     }
     blk->flops = 2.0 * (double)n_i * (double)(blk->i1 - blk->j0) *
-                 (double)(at->heads.n_dh + n_dv);
+                 (double)(at->heads.size.n_dh + n_dv);
 }
 
 static double max_abs(const double *x, int64_t n)
@@ -284,11 +302,11 @@ static void check_context(const ref__run *run, const attention *at,
                           double max_norm1)
 {
     const ref__heads *heads = &at->heads;
-    const int64_t n = run->n, n_h = run->spec->n_h;
-    const int64_t n_g = heads->n_g, n_dh = heads->n_dh;
+    const int64_t n = run->n, n_h = heads->size.n_h;
+    const int64_t n_g = heads->size.n_g, n_dh = heads->size.n_dh;
     const double norm_q = core_max_row_norm(heads->q, n * n_h, n_dh, n_dh);
     const double norm_k = core_max_row_norm(heads->k, n * n_g, n_dh, n_dh);
-    const double norm_v = max_abs(heads->v, n * n_g * heads->n_dv);
+    const double norm_v = max_abs(heads->v, n * n_g * heads->size.n_dv);
     const double score =
         ref__bits(norm_q * norm_k, CORE_STEP_ACT * CORE_STEP_ACT);
     const double value =
@@ -299,9 +317,9 @@ static void check_context(const ref__run *run, const attention *at,
 static void context(ref__run *run, const attention *at)
 {
     const core_spec *spec = run->spec;
-    const int64_t n_t = run->batch->n_t;
+    const int64_t n_t = run->batch->n_t, n_h = at->heads.size.n_h;
     const int64_t n_block = (n_t + REF__QUERY_BLOCK - 1) / REF__QUERY_BLOCK;
-    const int64_t n_task = run->batch->n_b * spec->n_h * n_block;
+    const int64_t n_task = run->batch->n_b * n_h * n_block;
     double max_norm1 = 0.0, flops = 0.0;
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
     reduction(max : max_norm1) reduction(+ : flops)
@@ -309,8 +327,8 @@ static void context(ref__run *run, const attention *at)
         const int64_t i0 = task % n_block * REF__QUERY_BLOCK;
         const int64_t thread = omp_get_thread_num();
         block blk = {
-            .b = task / n_block / spec->n_h,
-            .h = task / n_block % spec->n_h,
+            .b = task / n_block / n_h,
+            .h = task / n_block % n_h,
             .i0 = i0,
             .i1 = i0 + REF__QUERY_BLOCK < n_t ? i0 + REF__QUERY_BLOCK : n_t,
             .j0 = core_spec_first_key(spec, at->layer, i0), /* never falls */
@@ -318,7 +336,7 @@ static void context(ref__run *run, const attention *at)
             .sum_p_abs_v = at->sum_p_abs_v,
         };
         if (at->bound != NULL)
-            blk.sum_p_abs_v += thread * REF__QUERY_BLOCK * at->heads.n_dv;
+            blk.sum_p_abs_v += thread * REF__QUERY_BLOCK * at->heads.size.n_dv;
         block_context(run, at, &blk);
         max_norm1 = fmax(max_norm1, blk.max_norm1);
         flops += blk.flops;
@@ -333,50 +351,47 @@ static void context(ref__run *run, const attention *at)
 static void measure_heads(const ref__run *run, attention *at)
 {
     const ref__heads *heads = &at->heads;
-    const int64_t n_dh = heads->n_dh, n_g = heads->n_g;
-    for (int64_t i = 0; i < run->n * run->spec->n_h; i++)
+    const int64_t n_dh = heads->size.n_dh, n_g = heads->size.n_g;
+    for (int64_t i = 0; i < run->n * heads->size.n_h; i++)
         at->norm_q[i] = core_max_row_norm(heads->q + i * n_dh, 1, n_dh, n_dh);
     for (int64_t i = 0; i < run->n * n_g; i++)
         at->norm_k[i] = core_max_row_norm(heads->k + i * n_dh, 1, n_dh, n_dh);
-    for (int64_t i = 0; i < run->n * n_g * heads->n_dv; i++)
+    for (int64_t i = 0; i < run->n * n_g * heads->size.n_dv; i++)
         at->abs_v[i] = fabs(heads->v[i]);
 }
 
-static ref__heads take_heads(ref__run *run)
+static ref__heads take_heads(ref__run *run, int layer)
 {
-    const core_spec *spec = run->spec;
+    const core_heads size = core_spec_heads(run->spec, layer);
     core_arena *a = &run->arena;
-    const int64_t n = run->n, n_dh = spec->n_dh, n_dv = core_spec_n_dv(spec);
+    const int64_t n = run->n;
     return (ref__heads){
-        .q = core_arena_f64(a, n * spec->n_h * n_dh),
-        .k = core_arena_f64(a, n * spec->n_g * n_dh),
-        .v = core_arena_f64(a, n * spec->n_g * n_dv),
-        .n_g = spec->n_g,
-        .n_dh = n_dh,
-        .n_dv = n_dv,
+        .q = core_arena_f64(a, n * size.n_h * size.n_dh),
+        .k = core_arena_f64(a, n * size.n_g * size.n_dh),
+        .v = core_arena_f64(a, n * size.n_g * size.n_dv),
+        .size = size,
     };
 }
 
 static attention take(ref__run *run, int layer, ref__heads heads)
 {
-    const core_spec *spec = run->spec;
     core_arena *a = &run->arena;
-    const int64_t n = run->n;
+    const int64_t n = run->n, n_h = heads.size.n_h;
     const int64_t n_blk = (int64_t)run->n_threads * REF__QUERY_BLOCK;
     attention at = {
         .heads = heads,
         .layer = layer,
         .drawn = ref__draw_operator(run, CORE_TAP_CONTEXT, layer),
-        .context = core_arena_f64(a, n * spec->n_h * heads.n_dv),
+        .context = core_arena_f64(a, n * n_h * heads.size.n_dv),
         .scores = core_arena_f64(a, n_blk * run->batch->n_t),
     };
-    if (spec->sinks)
-        at.sinks = core_arena_f64(a, spec->n_h);
+    if (heads.size.sinks)
+        at.sinks = core_arena_f64(a, n_h);
     if (run->bounds) {
-        at.abs_v = core_arena_f64(a, n * heads.n_g * heads.n_dv);
-        at.sum_p_abs_v = core_arena_f64(a, n_blk * heads.n_dv);
-        at.norm_q = core_arena_f64(a, n * spec->n_h);
-        at.norm_k = core_arena_f64(a, n * heads.n_g);
+        at.abs_v = core_arena_f64(a, n * heads.size.n_g * heads.size.n_dv);
+        at.sum_p_abs_v = core_arena_f64(a, n_blk * heads.size.n_dv);
+        at.norm_q = core_arena_f64(a, n * n_h);
+        at.norm_k = core_arena_f64(a, n * heads.size.n_g);
     }
     return at;
 }
@@ -384,7 +399,7 @@ static attention take(ref__run *run, int layer, ref__heads heads)
 void ref__attention(ref__run *run, int layer, double *out, bool dry)
 {
     const core_spec *spec = run->spec;
-    const ref__heads heads = take_heads(run);
+    const ref__heads heads = take_heads(run, layer);
     const size_t mark = run->arena.used_bytes;
     PROJECTION[core_spec_projection(spec)](run, layer, &heads, dry);
     core_arena_rewind(&run->arena, mark);
@@ -398,6 +413,6 @@ void ref__attention(ref__run *run, int layer, double *out, bool dry)
         measure_heads(run, &at);
     context(run, &at);
     const ref__rows o =
-        ref__measure(run, at.context, run->n, spec->n_h * heads.n_dv);
+        ref__measure(run, at.context, run->n, heads.size.n_h * heads.size.n_dv);
     ref__linear(run, &o, CORE_W_O, layer, CORE_TAP_ATTN_OUT, out);
 }

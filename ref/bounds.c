@@ -39,7 +39,8 @@ ref__roundoff ref__roundoff_of(core_numerics numerics)
 {
     return (ref__roundoff){core_sum_roundoff(numerics),
                            core_store_roundoff(numerics),
-                           numerics == CORE_FP64 ? 2.0 : 1.0};
+                           core_uses_floats(numerics) ? 1.0 : 2.0,
+                           core_store_least(numerics)};
 }
 
 /* From d, what computing gives on one side, and y, the reference's stored
@@ -53,7 +54,7 @@ ref__roundoff ref__roundoff_of(core_numerics numerics)
 float ref__up(ref__roundoff u, double d, double y)
 {
     const double bound =
-        u.sides * d + 2.0 * u.store * fabs(y) + (double)FLT_MIN;
+        u.sides * d + 2.0 * (u.store * fabs(y) + u.least) + (double)FLT_MIN;
     return (float)(bound * (1.0 + u.store) * (1.0 + 2.0 * (double)FLT_EPSILON));
 }
 

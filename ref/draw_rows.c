@@ -16,9 +16,15 @@ enum { MAX_LANES = 64 };
 
 float ref__stored(const ref__drawn *d, float x)
 {
-    if (d->numerics == CORE_FP32 || x != x)
+    const core_rounding type = core_numerics_at(d->numerics, CORE_SLOT_OUT);
+    if (type == CORE_ROUND_F32 || x != x)
         return x;
-    core_assert(d->numerics == CORE_BF16);
+    if (type == CORE_ROUND_F16) {
+        double y = (double)x;
+        core_store(CORE_FP16, CORE_GRID_ACT, &y, 1);
+        return (float)y;
+    }
+    core_assert(type == CORE_ROUND_BF16);
     uint32_t bits; /* a float's upper half is a bf16 number: half to even */
     memcpy(&bits, &x, sizeof bits);
     bits += 0x7fff + (bits >> 16 & 1);

@@ -121,7 +121,9 @@ static void take_draw(ref__run *run)
     const core_spec *spec = run->spec;
     const int64_t rows = run->n * max_i64(1, spec->n_k);
     const int64_t chunk = run->model->row_chunk;
-    int64_t n_k = max_i64(run->batch->n_t, spec->n_dh);
+    int64_t n_k = run->batch->n_t;
+    for (int kind = 0; kind < core_spec_head_kinds(spec); kind++)
+        n_k = max_i64(n_k, core_spec_heads_of(spec, kind).n_dh);
     for (int l = 0; l < (int)spec->n_l; l++)
         for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
             const core_weight id = {(core_weight_kind)k, l, 0};
@@ -143,12 +145,14 @@ static void take_base(ref__run *run)
     const ref_model *m = run->model;
     core_arena *a = &run->arena;
     const int64_t n_d = run->n * spec->n_d;
-    const int64_t n_table = run->batch->n_t * (core_spec_n_rot(spec) / 2);
     run->x = core_arena_f64(a, n_d);
     run->xn = core_arena_f64(a, n_d);
     run->r = core_arena_f64(a, n_d);
-    run->cos_tj = core_arena_f64(a, n_table);
-    run->sin_tj = core_arena_f64(a, n_table);
+    for (int kind = 0; kind < core_spec_head_kinds(spec); kind++) {
+        const int64_t n_j = core_spec_heads_of(spec, kind).n_rot / 2;
+        run->rope[kind].cos_tj = core_arena_f64(a, run->batch->n_t * n_j);
+        run->rope[kind].sin_tj = core_arena_f64(a, run->batch->n_t * n_j);
+    }
     /* a gated expert reads two tiles at a time */
     run->tile_stride = m->storage == NULL ? 2 * largest_tile(m) : 0;
     run->tile_scratch = core_arena_f64(a, run->n_threads * run->tile_stride);
@@ -222,14 +226,22 @@ static core_numerics table_numerics(const ref__run *run)
                                                                : CORE_FP64;
 }
 
+static void make_tables(ref__run *run)
+{
+    for (int kind = 0; kind < core_spec_head_kinds(run->spec); kind++) {
+        const core_heads heads = core_spec_heads_of(run->spec, kind);
+        core_rope_table(&heads, table_numerics(run), run->batch->n_t,
+                        run->rope[kind].cos_tj, run->rope[kind].sin_tj);
+    }
+}
+
 static void pass(ref__run *run, bool dry)
 {
     const int n_l = (int)run->spec->n_l;
     const ref_options *options = &run->model->options;
     take_base(run);
     if (!dry && run->spec->n_h > 0)
-        core_rope_table(run->spec, table_numerics(run), run->batch->n_t,
-                        run->cos_tj, run->sin_tj);
+        make_tables(run);
     if (!dry)
         embed(run);
     for (int l = 0; l < n_l; l++) {

@@ -21,11 +21,11 @@ typedef struct latent {
     double *k_rope;    /* [N, Dr]                                             */
 } latent;
 
-static latent take(ref__run *run, int64_t n_kv_b)
+static latent take(ref__run *run, int64_t n_rot, int64_t n_kv_b)
 {
     const core_spec *spec = run->spec;
     core_arena *a = &run->arena;
-    const int64_t n = run->n, n_rot = core_spec_n_rot(spec);
+    const int64_t n = run->n;
     return (latent){
         .q_a = core_arena_f64(a, n * spec->n_q_rank),
         .kv_a = core_arena_f64(a, n * (spec->n_kv_rank + n_rot)),
@@ -56,10 +56,11 @@ static void queries(ref__run *run, int layer, double *q_a, double *q)
     ref__linear(run, &x, CORE_W_Q, layer, CORE_TAP_Q, q);
 }
 
-static void compressed(ref__run *run, int layer, const latent *la)
+static void compressed(ref__run *run, int layer, const latent *la,
+                       int64_t n_rot)
 {
     const core_spec *spec = run->spec;
-    const int64_t n_kv = spec->n_kv_rank, n_rot = core_spec_n_rot(spec);
+    const int64_t n_kv = spec->n_kv_rank;
     const ref__rows xn = ref__measure(run, run->xn, run->n, spec->n_d);
     ref__linear(run, &xn, CORE_W_KV_A, layer, CORE_TAP_KV_A, la->kv_a);
     const ref__norm norm = {.x = la->kv_a,
@@ -81,14 +82,15 @@ static void compressed(ref__run *run, int layer, const latent *la)
 static void spell_out(const ref__run *run, const latent *la,
                       const ref__heads *heads)
 {
-    const int64_t n_rot = core_spec_n_rot(run->spec);
-    const int64_t n_dn = heads->n_dh - n_rot, n_dv = heads->n_dv;
+    const core_heads *size = &heads->size;
+    const int64_t n_rot = size->n_rot, n_dn = size->n_dh - n_rot;
+    const int64_t n_dv = size->n_dv;
 #pragma omp parallel for num_threads(run->n_threads)
-    for (int64_t i = 0; i < run->n * heads->n_g; i++) {
+    for (int64_t i = 0; i < run->n * size->n_g; i++) {
         const double *kv = la->kv_b + i * (n_dn + n_dv);
-        double *k = heads->k + i * heads->n_dh;
+        double *k = heads->k + i * size->n_dh;
         memcpy(k, kv, (size_t)n_dn * sizeof *k);
-        memcpy(k + n_dn, la->k_rope + i / heads->n_g * n_rot,
+        memcpy(k + n_dn, la->k_rope + i / size->n_g * n_rot,
                (size_t)n_rot * sizeof *k);
         memcpy(heads->v + i * n_dv, kv + n_dn, (size_t)n_dv * sizeof *kv);
     }
@@ -96,14 +98,14 @@ static void spell_out(const ref__run *run, const latent *la,
 
 void ref__latent(ref__run *run, int layer, const ref__heads *heads, bool dry)
 {
-    const core_spec *spec = run->spec;
-    const int64_t n_rot = core_spec_n_rot(spec), n_dn = spec->n_dh - n_rot;
-    const latent la = take(run, spec->n_h * (n_dn + heads->n_dv));
+    const core_heads *size = &heads->size;
+    const int64_t n_rot = size->n_rot, n_dn = size->n_dh - n_rot;
+    const latent la = take(run, n_rot, size->n_h * (n_dn + size->n_dv));
     if (dry)
         return;
     queries(run, layer, la.q_a, heads->q);
-    compressed(run, layer, &la);
-    ref__rope(run, layer, CORE_TAP_Q_ROPE, heads->q, spec->n_h, spec->n_dh,
+    compressed(run, layer, &la, n_rot);
+    ref__rope(run, layer, CORE_TAP_Q_ROPE, heads->q, size->n_h, size->n_dh,
               n_dn);
     ref__rope(run, layer, CORE_TAP_K_ROPE, la.k_rope, 1, n_rot, 0);
     spell_out(run, &la, heads);

@@ -14,14 +14,15 @@ static void norm_heads(ref__run *run, int layer, core_tap_kind kind, double *qk,
                        int64_t n_head, core_weight_kind weight)
 {
     const core_spec *spec = run->spec;
-    const int64_t width = n_head * spec->n_dh;
+    const int64_t n_dh = core_spec_heads(spec, layer).n_dh;
+    const int64_t width = n_head * n_dh;
     const bool all = spec->qk_norm == CORE_QK_NORM_ALL;
     const bool roped = spec->qk_norm == CORE_QK_NORM_ROPED;
     const ref__norm norm = {.x = qk,
                             .ld_x = width,
                             .y = qk,
                             .n_part = all ? 1 : n_head,
-                            .n = all ? width : spec->n_dh,
+                            .n = all ? width : n_dh,
                             .weight = weight,
                             .eps = spec->norm_eps,
                             .clip = roped ? 0.0 : spec->clip_qkv};
@@ -31,7 +32,8 @@ static void norm_heads(ref__run *run, int layer, core_tap_kind kind, double *qk,
 /* q := q * temperature of its position. */
 static void temper(ref__run *run, int layer, double *q)
 {
-    const int64_t width = run->spec->n_h * run->spec->n_dh;
+    const core_heads size = core_spec_heads(run->spec, layer);
+    const int64_t width = size.n_h * size.n_dh;
     float *bound = ref__bound_buffer(run, CORE_TAP_Q_TEMPER, layer);
     const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_Q_TEMPER, layer);
 #pragma omp parallel for num_threads(run->n_threads)
@@ -56,7 +58,8 @@ void ref__qkv(ref__run *run, int layer, const ref__heads *heads, bool dry)
         return;
     const core_spec *spec = run->spec;
     const core_qk_norm norm = spec->qk_norm;
-    const int64_t n_h = spec->n_h, n_g = spec->n_g, n_dh = spec->n_dh;
+    const int64_t n_h = heads->size.n_h, n_g = heads->size.n_g;
+    const int64_t n_dh = heads->size.n_dh;
     const ref__rows xn = ref__measure(run, run->xn, run->n, spec->n_d);
     double *q = heads->q, *k = heads->k;
     ref__linear(run, &xn, CORE_W_Q, layer, CORE_TAP_Q, q);

@@ -43,10 +43,11 @@ struct ref_model {
     int64_t group_doubles; /* inner activations [rows, F] held at once        */
 };
 
-/* Whose errors a bound pays for: u of one addition or product, of storing, and
- * on how many sides computing errs (storing does on both).                   */
+/* Whose errors a bound pays for: u of one addition or product, of storing, on
+ * how many sides computing errs (storing does on both), and what storing may do
+ * near zero.                                                                 */
 typedef struct ref__roundoff {
-    double sum, store, sides;
+    double sum, store, sides, least;
 } ref__roundoff;
 
 typedef struct ref__run {
@@ -67,7 +68,9 @@ typedef struct ref__run {
 
     core_arena arena;
     double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
-    double *cos_tj, *sin_tj; /* [T, Dr/2]                                   */
+    struct {                 /* of each kind of heads                         */
+        double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
+    } rope[CORE_HEAD_KINDS];
     double *row_norm;        /* [max rows of a product]; bounds only        */
     float *bound;            /* [N, max cols of a token tap]; bounds only   */
     double *tile_scratch;    /* [n_threads, tile_stride] a weight tile      */
@@ -397,10 +400,10 @@ typedef void ref__operator(ref__run *run, int layer, double *out, bool dry);
 
 /* What attention works on, whatever it was made from. */
 typedef struct ref__heads {
-    double *q; /* [N, H*n_dh]                                                 */
+    double *q; /* [N, n_h*n_dh]                                               */
     double *k; /* [N, n_g*n_dh]                                               */
     double *v; /* [N, n_g*n_dv]                                               */
-    int64_t n_g, n_dh, n_dv;
+    core_heads size;
 } ref__heads;
 
 /* The heads from xn, likewise.                                               */

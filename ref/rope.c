@@ -22,11 +22,12 @@ void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
 }
 
 /* Bounds of one token's heads, before they turn. */
-static void bound_heads(const ref__run *run, float *bound, const double *qk,
-                        int64_t n_head, int64_t n_dh, int64_t first)
+static void bound_heads(const ref__run *run, const core_heads *size,
+                        float *bound, const double *qk, int64_t n_head,
+                        int64_t n_dh, int64_t first)
 {
-    const core_rope *rope = &run->spec->rope;
-    const int64_t n_rot = core_spec_n_rot(run->spec);
+    const core_rope *rope = &size->rope;
+    const int64_t n_rot = size->n_rot;
     memset(bound, 0, (size_t)(n_head * n_dh) * sizeof *bound);
     for (int64_t h = first; h < n_head * n_dh; h += n_dh) /* pairs as heads */
         ref__bound_rope(run->u, bound + h, qk + h, n_rot,
@@ -36,9 +37,13 @@ static void bound_heads(const ref__run *run, float *bound, const double *qk,
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first)
 {
-    const int64_t n_rot = core_spec_n_rot(run->spec), half = n_rot / 2;
+    const core_heads size = core_spec_heads(run->spec, layer);
+    const int64_t n_rot = size.n_rot, half = n_rot / 2;
     const int64_t width = n_head * n_dh;
-    const bool interleaved = run->spec->rope.interleaved;
+    const bool interleaved = size.rope.interleaved;
+    const int kind_of = run->spec->head_kind[layer];
+    const double *cos_tj = run->rope[kind_of].cos_tj;
+    const double *sin_tj = run->rope[kind_of].sin_tj;
     float *bound = ref__bound_buffer(run, kind, layer);
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
 #pragma omp parallel for num_threads(run->n_threads)
@@ -46,11 +51,12 @@ void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
         const int64_t position = t % run->batch->n_t;
         double *qk_t = qk + t * width;
         if (bound != NULL)
-            bound_heads(run, bound + t * width, qk_t, n_head, n_dh, first);
+            bound_heads(run, &size, bound + t * width, qk_t, n_head, n_dh,
+                        first);
         for (int64_t h = 0; h < n_head; h++) {
             double *r = qk_t + h * n_dh + first;
-            const double *cos_j = run->cos_tj + position * half;
-            const double *sin_j = run->sin_tj + position * half;
+            const double *cos_j = cos_tj + position * half;
+            const double *sin_j = sin_tj + position * half;
             if (run->draw != NULL)
                 ref__drawn_rope(&drawn, r, cos_j, sin_j, n_rot, interleaved);
             else

@@ -83,7 +83,7 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
                  r.where, f->model_type);
     CORE_TRY(core__config_act(r, "hidden_act", "silu", &spec->act));
     CORE_TRY(core__config_flag(r, "tie_word_embeddings", false, &spec->tied));
-    CORE_TRY(core__get_quantisation(r, f->quantised));
+    CORE_TRY(core__quant_check(r));
     return f->add(spec, r);
 }
 

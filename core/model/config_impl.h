@@ -77,6 +77,11 @@ double core__mscale(double factor, double mscale);
 CORE_NODISCARD core_status core__config_mscale_all_dim(core__reader r,
                                                        double *out);
 
+/* ---- quant.c ------------------------------------------------------------- */
+
+/* Refuses a quantization_config of `root` that is not supported.             */
+CORE_NODISCARD core_status core__quant_check(core__reader root);
+
 /* ---- config_families.c --------------------------------------------------- */
 
 /* Fill *out by the rules of the family that model_type names.                */

@@ -88,26 +88,26 @@ static double rounded(core_numerics numerics, double x)
 }
 
 /* Where in the table a wave makes r turns over the original positions. */
-static double correction(const core_spec *spec, double r)
+static double correction(const core_heads *heads, double r)
 {
-    const core_rope *rope = &spec->rope;
-    return (double)core_spec_n_rot(spec) *
+    const core_rope *rope = &heads->rope;
+    return (double)heads->n_rot *
            log(rope->original_positions / (r * 2.0 * PI)) /
            (2.0 * log(rope->theta));
 }
 
 /* The part of yarn's interpolation in frequency j, 0 (keep) to 1 (scale). */
-static double yarn_ramp(const core_spec *spec, core_numerics numerics,
+static double yarn_ramp(const core_heads *heads, core_numerics numerics,
                         int64_t j)
 {
-    double low = correction(spec, spec->rope.beta_fast);
-    double high = correction(spec, spec->rope.beta_slow);
-    if (spec->rope.truncate) {
+    double low = correction(heads, heads->rope.beta_fast);
+    double high = correction(heads, heads->rope.beta_slow);
+    if (heads->rope.truncate) {
         low = floor(low);
         high = ceil(high);
     }
     low = fmax(low, 0.0);
-    high = fmin(high, (double)(core_spec_n_rot(spec) - 1));
+    high = fmin(high, (double)(heads->n_rot - 1));
     if (low == high)
         high += 0.001;
     const double distance = rounded(numerics, (double)j - low);
@@ -136,18 +136,18 @@ static double llama3_frequency(const core_rope *rope, core_numerics numerics,
     return rounded(numerics, mixed + rounded(numerics, smooth * inverse));
 }
 
-static double inverse_frequency(const core_spec *spec, core_numerics numerics,
+static double inverse_frequency(const core_heads *heads, core_numerics numerics,
                                 int64_t j)
 {
-    const core_rope *rope = &spec->rope;
+    const core_rope *rope = &heads->rope;
     const double exponent =
-        rounded(numerics, (double)(2 * j) / (double)core_spec_n_rot(spec));
+        rounded(numerics, (double)(2 * j) / (double)heads->n_rot);
     const double wave = rounded(numerics, pow(rope->theta, exponent));
     const double inverse = rounded(numerics, 1.0 / wave);
     if (rope->scaling == CORE_ROPE_LINEAR)
         return rounded(numerics, inverse / rope->factor);
     if (rope->scaling == CORE_ROPE_YARN) {
-        const double ramp = yarn_ramp(spec, numerics, j);
+        const double ramp = yarn_ramp(heads, numerics, j);
         const double keep = rounded(numerics, 1.0 - ramp);
         const double slow =
             rounded(numerics, 1.0 / rounded(numerics, rope->factor * wave));
@@ -159,13 +159,13 @@ static double inverse_frequency(const core_spec *spec, core_numerics numerics,
     return inverse;
 }
 
-void core_rope_table(const core_spec *spec, core_numerics numerics, int64_t n_t,
-                     double *cos_tj, double *sin_tj)
+void core_rope_table(const core_heads *heads, core_numerics numerics,
+                     int64_t n_t, double *cos_tj, double *sin_tj)
 {
-    const int64_t n_j = core_spec_n_rot(spec) / 2;
-    const double factor = rounded(numerics, spec->rope.attention_factor);
+    const int64_t n_j = heads->n_rot / 2;
+    const double factor = rounded(numerics, heads->rope.attention_factor);
     for (int64_t j = 0; j < n_j; j++) {
-        const double inverse = inverse_frequency(spec, numerics, j);
+        const double inverse = inverse_frequency(heads, numerics, j);
         for (int64_t t = 0; t < n_t; t++) {
             const double angle = rounded(numerics, (double)t * inverse);
             cos_tj[t * n_j + j] =

@@ -33,7 +33,7 @@ double core_temper(const core_spec *spec, int64_t t);
  * the numerics of the run (exact: snapped to CORE_STEP_TABLE; fp32: every step
  * of the computation rounded to fp32, as the model families do; bf16: that
  * table rounded to bf16).                                            [local] */
-void core_rope_table(const core_spec *spec, core_numerics numerics, int64_t n_t,
-                     double *cos_tj, double *sin_tj);
+void core_rope_table(const core_heads *heads, core_numerics numerics,
+                     int64_t n_t, double *cos_tj, double *sin_tj);
 
 #endif

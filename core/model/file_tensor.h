@@ -17,6 +17,10 @@ typedef enum core_layout {
     CORE_LAYOUT_LAST_ROWS,  /* the other one                                 */
     CORE_LAYOUT_FIRST_COLS, /* [2 cols], rows is 1                           */
     CORE_LAYOUT_LAST_COLS,
+    CORE_LAYOUT_EVEN_ROWS, /* [2 rows, cols], every second, from the first  */
+    CORE_LAYOUT_ODD_ROWS,
+    CORE_LAYOUT_EVEN_COLS, /* [2 cols], rows is 1                           */
+    CORE_LAYOUT_ODD_COLS,
     CORE_LAYOUT_E_IN_OUT, /* [E, cols, rows]                               */
     CORE_LAYOUT_E_EVEN,   /* [E, cols, 2 rows], every second, from the first */
     CORE_LAYOUT_E_ODD,
@@ -25,15 +29,36 @@ typedef enum core_layout {
     CORE_LAYOUT_E_OUT_IN, /* [E, rows, cols]                               */
     CORE_LAYOUT_E_TOP,    /* [E, 2 rows, cols], the first half             */
     CORE_LAYOUT_E_BOTTOM,
+    CORE_LAYOUT_E_EVEN_ROWS, /* [E, 2 rows, cols], every second             */
+    CORE_LAYOUT_E_ODD_ROWS,
     CORE_LAYOUT_E_VECTOR, /* [E, cols], rows is 1                          */
     CORE_LAYOUT_E_VECTOR_EVEN, /* [E, 2 cols]                                 */
     CORE_LAYOUT_E_VECTOR_ODD,
+    CORE_LAYOUT_E_VECTOR_FIRST, /* [E, 2 cols], the first half              */
+    CORE_LAYOUT_E_VECTOR_LAST,
 } core_layout;
 
 /* The file tensor of a weight: its name, and how the weight lies in it.
  * CORE_LAYOUT_NONE if the family has none.                           [local] */
 core_layout core_file_tensor(const core_spec *spec, core_weight id,
                              char name[CORE_FILE_TENSOR_BYTES]);
+
+/* The same where another saver wrote the routed experts: gate and up together,
+ * all experts in one tensor, either side first.  Way 0 is the family's own; a
+ * layer of a checkpoint has one way for all its experts.  CORE_LAYOUT_NONE if
+ * that way has no such tensor.                                       [local] */
+int core_file_ways(void);
+core_layout core_file_tensor_in(const core_spec *spec, core_weight id, int way,
+                                char name[CORE_FILE_TENSOR_BYTES]);
+
+/* What the names of the experts of a layer begin with.               [local] */
+void core_file_experts(const core_spec *spec, int layer,
+                       char prefix[CORE_FILE_TENSOR_BYTES]);
+
+/* The name that transformers 5 gives the tensor `name`, where that is another;
+ * false: it is not.                                                  [local] */
+bool core_file_renamed(const core_spec *spec, const char *name,
+                       char renamed[CORE_FILE_TENSOR_BYTES]);
 
 /* True for a tensor that may be in the files and is no weight of the model. */
 bool core_file_is_tolerated(const core_spec *spec, const char *name);

@@ -82,8 +82,8 @@ typedef enum core_shared {
  *
  * Traps: rows of layers stand between IN and OUT, ATTN_NORM and FINAL_NORM; taps
  * of mixers before ATTN_OUT; weights of experts together, and those of the MLP.
- * Whether a layer has a weight may rest on its mixer and its FFN alone:
- * weight_list.c counts each pair of them once.
+ * Whether a layer has a weight may rest on its mixer, its FFN and its kind of
+ * heads alone: weight_list.c counts layers alike once.
  */
 
 #define CORE_TAP_LIST(X)                                                       \

@@ -88,20 +88,36 @@ bool core_spec_has_rope(const core_spec *spec, int layer)
     return core_spec_has_attention(spec, layer) && spec->no_rope[layer] == 0;
 }
 
-int64_t core_spec_n_rot(const core_spec *spec)
+core_heads core_spec_heads_of(const core_spec *spec, int kind)
 {
-    return spec->n_rot > 0 ? spec->n_rot : spec->n_dh;
+    core_heads h = spec->other;
+    if (kind == 0)
+        h = (core_heads){.n_h = spec->n_h,
+                         .n_g = spec->n_g,
+                         .n_dh = spec->n_dh,
+                         .n_dv = spec->n_dv,
+                         .n_rot = spec->n_rot,
+                         .scale = spec->score_scale,
+                         .sinks = spec->sinks,
+                         .rope = spec->rope};
+    h.rope.interleaved = spec->rope.interleaved;
+    h.n_dv = h.n_dv > 0 ? h.n_dv : h.n_dh;
+    h.n_rot = h.n_rot > 0 ? h.n_rot : h.n_dh;
+    h.scale = h.scale > 0.0 ? h.scale : 1.0 / sqrt((double)h.n_dh);
+    return h;
 }
 
-int64_t core_spec_n_dv(const core_spec *spec)
+core_heads core_spec_heads(const core_spec *spec, int layer)
 {
-    return spec->n_dv > 0 ? spec->n_dv : spec->n_dh;
+    return core_spec_heads_of(spec, spec->head_kind[layer]);
 }
 
-double core_spec_score_scale(const core_spec *spec)
+int core_spec_head_kinds(const core_spec *spec)
 {
-    return spec->score_scale > 0.0 ? spec->score_scale
-                                   : 1.0 / sqrt((double)spec->n_dh);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (spec->head_kind[l] != 0)
+            return 2;
+    return 1;
 }
 
 int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i)

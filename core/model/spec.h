@@ -118,6 +118,20 @@ typedef struct core_capacity {
 
 typedef enum core_ffn { CORE_FFN_MOE, CORE_FFN_DENSE } core_ffn;
 
+/* Layers of one model may have heads of two kinds, local and global ones say.
+ */
+enum { CORE_HEAD_KINDS = 2 };
+
+typedef struct core_heads {
+    int64_t n_h, n_g, n_dh; /* query heads, kv heads, elements of one         */
+    int64_t n_dv;           /* elements of a value                            */
+    int64_t n_rot;          /* elements of a head that are rotated            */
+    double scale;           /* of the scores                                  */
+    bool sinks;             /* a learnt logit per head that takes probability
+                             * and gives nothing                              */
+    core_rope rope;
+} core_heads;
+
 typedef struct core_spec {
     char name[CORE_NAME_BYTES];
     core_family family;
@@ -147,10 +161,14 @@ typedef struct core_spec {
     double clip_qkv;                  /* q, k, v clamped to [-c, c]; 0: not   */
     bool sinks;                       /* a learnt logit per head that takes
                                        * probability and gives nothing        */
+    double value_scale;               /* of values; 0: none                   */
     double score_scale;               /* 0: 1 / sqrt(Dh)                      */
     double temper_scale, temper_floor; /* layers without rope: q times
                                        * 1 + scale * log1p(floor((t+1)/floor));
                                        * scale 0: not                         */
+    core_heads other;                  /* the second kind of heads, of the
+                                        * layers that have it; 0 as above      */
+    uint8_t head_kind[CORE_MAX_LAYERS]; /* 0: as above; 1: other              */
     core_mamba mamba;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
 
@@ -197,11 +215,12 @@ double core_mixer_flops(const core_spec *spec, int layer);
 /* True if the layer has attention, true if it has rope.              [local] */
 bool core_spec_has_attention(const core_spec *spec, int layer);
 bool core_spec_has_rope(const core_spec *spec, int layer);
-/* Rotated elements of a head, value head size, factor of the scores, with
- * their "0 means" resolved.                                          [local] */
-int64_t core_spec_n_rot(const core_spec *spec);
-int64_t core_spec_n_dv(const core_spec *spec);
-double core_spec_score_scale(const core_spec *spec);
+/* The heads of a kind, and of a layer's kind, every "0 means" resolved. [local]
+ */
+core_heads core_spec_heads_of(const core_spec *spec, int kind);
+core_heads core_spec_heads(const core_spec *spec, int layer);
+/* How many kinds there are: 1 if no layer has the second.            [local] */
+int core_spec_head_kinds(const core_spec *spec);
 /* The first key that query i of the layer may see: 0 if all earlier ones.    */
 int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
 

@@ -62,6 +62,7 @@ static const char *const DOMAINS[] = {"group", "sequence", "batch", NULL};
 static const char *const PRIORITIES[] = {"position", "prob", NULL};
 static const char *const DROPPED[] = {"zero", "passthrough", NULL};
 static const char *const FFNS[] = {"moe", "dense", NULL};
+static const char *const HEAD_KINDS[] = {"first", "other", NULL};
 
 static const char *name_of(const char *const *names, int i)
 {
@@ -79,6 +80,11 @@ const char *core_act_name(int act)
 const char *core_router_name(int router)
 {
     return name_of(ROUTERS, router);
+}
+
+static bool has_other(const core_spec *spec)
+{
+    return core_spec_head_kinds(spec) > 1;
 }
 
 static bool is_switch(const core_spec *spec)
@@ -161,8 +167,9 @@ static const field FIELDS[] = {
     {"kv_heads", FIELD_I64, AT(n_g), NULL, NULL, false},
     {"head_size", FIELD_I64, AT(n_dh), NULL, NULL, false},
     {"rotated", FIELD_I64, AT(n_rot), NULL, NULL, true},
-    CORE_PROJECTION_FIELDS(OPERATOR_FIELD)
-    {"experts", FIELD_I64, AT(n_e), NULL, NULL, false},
+    {"value_size", FIELD_I64, AT(n_dv), NULL, NULL, true},
+    CORE_PROJECTION_FIELDS(OPERATOR_FIELD){"experts", FIELD_I64, AT(n_e), NULL,
+                                           NULL, false},
     {"experts_per_token", FIELD_I64, AT(n_k), NULL, NULL, false},
     {"expert_inner", FIELD_I64, AT(n_f), NULL, NULL, false},
     {"shared_inner", FIELD_I64, AT(n_f_shared), NULL, NULL, false},
@@ -193,11 +200,21 @@ static const field FIELDS[] = {
     {"attention.clip", FIELD_REAL, AT(clip_qkv), NULL, NULL, true},
     {"attention.sinks", FIELD_FLAG, AT(sinks), NULL, NULL, true},
     {"attention.scale", FIELD_REAL, AT(score_scale), NULL, NULL, true},
+    {"attention.value_scale", FIELD_REAL, AT(value_scale), NULL, NULL, true},
     {"attention.temper_scale", FIELD_REAL, AT(temper_scale), NULL, NULL, true},
     {"attention.temper_floor", FIELD_REAL, AT(temper_floor), NULL, has_temper,
      false},
-    CORE_MIXER_FIELDS(OPERATOR_FIELD)
-    {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
+    {"head_kind", FIELD_LAYERS, AT(head_kind), HEAD_KINDS, NULL, true},
+    {"other.heads", FIELD_I64, AT(other.n_h), NULL, has_other, false},
+    {"other.kv_heads", FIELD_I64, AT(other.n_g), NULL, has_other, false},
+    {"other.head_size", FIELD_I64, AT(other.n_dh), NULL, has_other, false},
+    {"other.value_size", FIELD_I64, AT(other.n_dv), NULL, has_other, true},
+    {"other.rotated", FIELD_I64, AT(other.n_rot), NULL, has_other, true},
+    {"other.theta", FIELD_REAL, AT(other.rope.theta), NULL, has_other, false},
+    {"other.scale", FIELD_REAL, AT(other.scale), NULL, has_other, true},
+    {"other.sinks", FIELD_FLAG, AT(other.sinks), NULL, has_other, true},
+    CORE_MIXER_FIELDS(OPERATOR_FIELD){"scale.embedding", FIELD_REAL,
+                                      AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},
     {"gated", FIELD_FLAG, AT(gated), NULL, NULL, false},
@@ -212,8 +229,8 @@ static const field FIELDS[] = {
     {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
     {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
     {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},
-    CORE_SHARED_FIELDS(OPERATOR_FIELD)
-    {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL, false},
+    CORE_SHARED_FIELDS(OPERATOR_FIELD){"renormalise", FIELD_FLAG,
+                                       AT(renormalise), NULL, NULL, false},
     {"tied_head", FIELD_FLAG, AT(tied), NULL, NULL, false},
     {"bias.qkv", FIELD_FLAG, AT(bias_qkv), NULL, NULL, false},
     {"bias.attention_out", FIELD_FLAG, AT(bias_o), NULL, NULL, false},
@@ -247,6 +264,7 @@ core_spec core__spec_blank(void)
     spec.rope.beta_slow = 1.0;
     spec.rope.attention_factor = 1.0;
     spec.rope.truncate = true;
+    spec.other.rope = spec.rope;
     spec.twin_expert = -1;
     return spec;
 }

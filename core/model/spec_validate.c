@@ -21,12 +21,14 @@ static core_status check_positive(const core_spec *spec, const char *what,
     return CORE_OK;
 }
 
-static core_status check_rope(const core_spec *spec)
+static core_status check_rope(const core_spec *spec, int kind)
 {
-    const core_rope *rope = &spec->rope;
+    const core_heads heads = core_spec_heads_of(spec, kind);
+    const core_rope *rope = &heads.rope;
     bool any = false;
     for (int l = 0; l < (int)spec->n_l; l++)
-        any = any || core_spec_has_rope(spec, l);
+        any =
+            any || (spec->head_kind[l] == kind && core_spec_has_rope(spec, l));
     if (!any)
         return CORE_OK;
     CORE_TRY(check_positive(spec, "rope.theta", rope->theta));
@@ -68,7 +70,8 @@ static core_status check_not_negative(const core_spec *spec, const char *what,
 static core_status check_scores(const core_spec *spec)
 {
     CORE_TRY(check_not_negative(spec, "attention.clip", spec->clip_qkv));
-    CORE_TRY(check_not_negative(spec, "attention.scale", spec->score_scale));
+    CORE_TRY(
+        check_not_negative(spec, "attention.value_scale", spec->value_scale));
     CORE_TRY(
         check_not_negative(spec, "attention.temper_scale", spec->temper_scale));
     if (spec->temper_scale > 0.0)
@@ -82,22 +85,41 @@ static core_status check_scores(const core_spec *spec)
     return CORE_OK;
 }
 
+/* Fields of the second kind are called as those of the first, in `other`. */
+static core_status check_size_of(const core_spec *spec, int kind,
+                                 const char *what, int64_t value, int64_t least,
+                                 int64_t most)
+{
+    char path[CORE_NAME_BYTES];
+    snprintf(path, sizeof path, "%s%s", kind == 0 ? "" : "other.", what);
+    return core__check_size(spec, path, value, least, most);
+}
+
+static core_status check_heads(const core_spec *spec, int kind)
+{
+    const core_heads h = core_spec_heads_of(spec, kind);
+    const int64_t most = INT32_MAX;
+    CORE_TRY(check_size_of(spec, kind, "heads", h.n_h, 1, most));
+    CORE_TRY(check_size_of(spec, kind, "kv_heads", h.n_g, 1, h.n_h));
+    CORE_TRY(check_size_of(spec, kind, "head_size", h.n_dh, 2, most / h.n_h));
+    CORE_TRY(check_size_of(spec, kind, "value_size", h.n_dv, 1, most / h.n_h));
+    CORE_TRY(check_size_of(spec, kind, "rotated", h.n_rot, 0, h.n_dh));
+    CORE_FAIL_IF(h.n_h % h.n_g != 0, CORE_E_SPEC,
+                 "%s: heads %lld, not a multiple of kv_heads %lld", spec->name,
+                 (long long)h.n_h, (long long)h.n_g);
+    CORE_FAIL_IF(h.n_rot % 2 != 0, CORE_E_SPEC,
+                 "%s: %s %lld, expected an even number", spec->name,
+                 h.n_rot < h.n_dh ? "rotated" : "head_size",
+                 (long long)h.n_rot);
+    CORE_TRY(check_not_negative(spec, "attention.scale", h.scale));
+    return check_rope(spec, kind);
+}
+
 static core_status check_attention(const core_spec *spec)
 {
-    const int64_t most = INT32_MAX;
-    CORE_TRY(core__check_size(spec, "heads", spec->n_h, 1, most));
-    CORE_TRY(core__check_size(spec, "kv_heads", spec->n_g, 1, spec->n_h));
-    CORE_TRY(
-        core__check_size(spec, "head_size", spec->n_dh, 2, most / spec->n_h));
-    CORE_TRY(core__check_size(spec, "vocabulary", spec->n_v, 1, most));
-    CORE_TRY(core__check_size(spec, "rotated", spec->n_rot, 0, spec->n_dh));
-    CORE_FAIL_IF(spec->n_h % spec->n_g != 0, CORE_E_SPEC,
-                 "%s: heads %lld, not a multiple of kv_heads %lld", spec->name,
-                 (long long)spec->n_h, (long long)spec->n_g);
-    CORE_FAIL_IF(core_spec_n_rot(spec) % 2 != 0, CORE_E_SPEC,
-                 "%s: %s %lld, expected an even number", spec->name,
-                 spec->n_rot > 0 ? "rotated" : "head_size",
-                 (long long)core_spec_n_rot(spec));
+    for (int kind = 0; kind < core_spec_head_kinds(spec); kind++)
+        CORE_TRY(check_heads(spec, kind));
+    CORE_TRY(core__check_size(spec, "vocabulary", spec->n_v, 1, INT32_MAX));
     CORE_TRY(check_positive(spec, "scale.embedding", spec->embed_scale));
     CORE_TRY(check_positive(spec, "scale.residual", spec->residual_scale));
     CORE_TRY(
@@ -105,8 +127,7 @@ static core_status check_attention(const core_spec *spec)
 #define CHECK_OPERATOR(name) CORE_TRY(core__check_##name(spec));
     CORE_CHECK_LIST(CHECK_OPERATOR)
 #undef CHECK_OPERATOR
-    CORE_TRY(check_scores(spec));
-    return check_rope(spec);
+    return check_scores(spec);
 }
 
 /* One Switch layer: the only model without attention. */

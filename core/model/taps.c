@@ -90,9 +90,10 @@ int64_t core_tap_cols(const core_spec *s, core_tap tap)
     return 0;
 }
 
-int64_t core_tap_heads(const core_spec *s, core_tap_kind kind)
+int64_t core_tap_heads(const core_spec *s, core_tap tap)
 {
-    switch (kind) {
+    const int l = tap.layer;
+    switch (tap.kind) {
 #define TAP_HEADS(kind, name, rows, grid, coarse, here, cols, heads, words)    \
     case CORE_TAP_##kind:                                                      \
         return heads;

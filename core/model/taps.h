@@ -44,7 +44,7 @@ bool core_tap_exists(const core_spec *spec, core_tap tap);
 int64_t core_tap_cols(const core_spec *spec, core_tap tap);
 
 /* Heads whose columns lie side by side in the tap, alike wide; 0: none.      */
-int64_t core_tap_heads(const core_spec *spec, core_tap_kind kind);
+int64_t core_tap_heads(const core_spec *spec, core_tap tap);
 
 /* What the operator does, for reports: "query projection".           [local] */
 const char *core_tap_words(core_tap_kind kind);

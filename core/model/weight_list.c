@@ -112,18 +112,19 @@ static int64_t index_in_layer(const core_spec *spec, core_weight id)
     return n_before;
 }
 
-/* Tensors of the layers before `end`.  How many a layer has rests on its mixer
- * and its FFN alone, so each pair of them is counted once. */
+/* Tensors of the layers before `end`.  How many a layer has rests on its mixer,
+ * its FFN and its kind of heads alone, so layers alike are counted once. */
 static int64_t count_layers(const core_spec *spec, int end)
 {
-    int64_t n = 0, count[CORE_N_MIXERS][2];
+    int64_t n = 0, count[CORE_N_MIXERS][2][CORE_HEAD_KINDS];
     memset(count, -1, sizeof count);
     for (int l = 0; l < end; l++) {
-        int64_t *of_pair = &count[spec->mixer[l]][spec->ffn[l]];
-        if (*of_pair < 0)
-            *of_pair =
+        int64_t *alike =
+            &count[spec->mixer[l]][spec->ffn[l]][spec->head_kind[l]];
+        if (*alike < 0)
+            *alike =
                 index_in_layer(spec, (core_weight){CORE_W_FINAL_NORM, l, 0});
-        n += *of_pair;
+        n += *alike;
     }
     return n;
 }

@@ -4,7 +4,7 @@
  * the compiler's _Float16 is not needed.  Traps: narrowing by way of float
  * would round twice (a double just above a tie becomes the tie); the input may
  * be unaligned, so it is read with memcpy; F8_E4M3 has no infinity, its
- * all-ones code is NaN.
+ * all-ones code is NaN; F8_E8M0 is a power of two and nothing else.
  */
 #include "core/numbers/dtype.h"
 
@@ -126,6 +126,11 @@ static double f8_e4m3_to_f64(unsigned code)
     return (code & 0x7fU) == 0x7fU ? (double)NAN : widen(code, 7, 3, 7);
 }
 
+static double f8_e8m0_to_f64(unsigned code)
+{
+    return code == 0xffU ? (double)NAN : power_of_two((int)code - 127);
+}
+
 static double bf16_to_f64(unsigned code)
 {
     const uint32_t bits = (uint32_t)code << 16;
@@ -195,6 +200,9 @@ void core_dtype_to_f64(double *out, const void *in, core_dtype dtype, int64_t n)
     case CORE_DTYPE_F8_E5M2:
         for (int64_t i = 0; i < n; i++)
             out[i] = f16_to_f64((unsigned)bytes[i] << 8); /* F16's high half */
+        break;
+    case CORE_DTYPE_F8_E8M0:
+        CONVERT(uint8_t, f8_e8m0_to_f64)
         break;
     case CORE_N_DTYPES:
         core_assert(dtype != CORE_N_DTYPES);

@@ -1,4 +1,5 @@
-/* core/numbers/numerics.c -- rounding at taps, and the condition that makes it enough.
+/* core/numbers/numerics.c -- rounding at taps, and the condition that makes it
+ * enough.
  *
  * Adding 1.5 * 2^52 steps to a number moves its unit to the last place of the
  * sum: the addition itself rounds to the grid, half to even, and subtracting
@@ -8,8 +9,8 @@
  * slow way; the compiler must not simplify it (no fast-math).  A NaN has to
  * survive the maximum over rows, which a plain comparison would forget.
  *
- * bf16 is rounded in the bits of the double: by way of float it would be
- * rounded twice, and a value just above a tie would become the tie.
+ * Types of 16 bits are rounded in the bits of the double: by way of float it
+ * would be rounded twice, and a value just above a tie would become the tie.
  */
 #include "core/numbers/numerics.h"
 
@@ -18,33 +19,47 @@
 
 enum { SNAP_BLOCK = 512 }; /* stays in the first cache between its passes */
 
-static const char *const names[CORE_N_NUMERICS] = {"exact", "fp64", "fp32",
-                                                   "bf16"};
-
-const char *core_numerics_name(core_numerics numerics)
+core_numerics core_numerics_plain(int i)
 {
-    core_assert((unsigned)numerics < CORE_N_NUMERICS);
-    return names[numerics];
+    static const core_numerics plain[CORE_N_PLAIN_NUMERICS] = {
+        CORE_EXACT, CORE_FP64, CORE_FP32, CORE_FP16, CORE_BF16};
+    core_assert(i >= 0 && i < CORE_N_PLAIN_NUMERICS);
+    return plain[i];
 }
 
-core_status core_numerics_parse(core_numerics *out, const char *text)
+core_rounding core_numerics_at(core_numerics numerics, core_slot slot)
 {
-    core_dtype type = CORE_N_DTYPES, mine;
-    const bool is_type = core_dtype_of_word(&type, text);
-    for (int i = 0; i < CORE_N_NUMERICS; i++) {
-        if (strcmp(text, names[i]) == 0 ||
-            (is_type && core_dtype_of_word(&mine, names[i]) && mine == type)) {
-            *out = (core_numerics)i;
-            return CORE_OK;
-        }
-    }
-    CORE_FAIL(CORE_E_USAGE,
-              "numerics: expected exact, fp64, fp32 or bf16, found '%s'", text);
+    const unsigned mask = (1U << CORE_SLOT_BITS) - 1;
+    return (core_rounding)((unsigned)numerics >> (CORE_SLOT_BITS * slot) &
+                           mask);
+}
+
+core_numerics core_numerics_of(core_numerics numerics, core_slot slot)
+{
+    unsigned all = 0;
+    for (int i = 0; i < CORE_N_SLOTS; i++)
+        all |= CORE_IN_SLOT(
+            i, (unsigned)core_numerics_at(
+                   numerics, i == CORE_SLOT_ACC ? CORE_SLOT_ACC : slot));
+    return (core_numerics)all;
+}
+
+/* Has every value of type b in it. */
+static bool holds(core_rounding a, core_rounding b)
+{
+    return a == b || a == CORE_ROUND_F64 ||
+           (a == CORE_ROUND_F32 && b != CORE_ROUND_F64);
+}
+
+bool core_rounds_again(core_numerics numerics, core_slot slot)
+{
+    return !holds(core_numerics_at(numerics, slot),
+                  core_numerics_at(numerics, CORE_SLOT_OUT));
 }
 
 bool core_uses_floats(core_numerics numerics)
 {
-    return numerics == CORE_FP32 || numerics == CORE_BF16;
+    return core_numerics_at(numerics, CORE_SLOT_ACC) == CORE_ROUND_F32;
 }
 
 bool core_has_bounds(core_numerics numerics)
@@ -52,22 +67,44 @@ bool core_has_bounds(core_numerics numerics)
     return numerics != CORE_EXACT;
 }
 
+static double roundoff_at(core_numerics numerics, core_slot slot)
+{
+    static const double roundoff[CORE_N_ROUNDINGS] = {
+        [CORE_ROUND_GRID] = 0.0,    [CORE_ROUND_F64] = 0x1p-53,
+        [CORE_ROUND_F32] = 0x1p-24, [CORE_ROUND_F16] = 0x1p-11,
+        [CORE_ROUND_BF16] = 0x1p-8,
+    };
+    return roundoff[core_numerics_at(numerics, slot)];
+}
+
 double core_sum_roundoff(core_numerics numerics)
 {
-    if (numerics == CORE_FP64)
-        return 0x1p-53;
-    return core_uses_floats(numerics) ? 0x1p-24 : 0.0;
+    return roundoff_at(numerics, CORE_SLOT_ACC);
 }
 
 double core_store_roundoff(core_numerics numerics)
 {
-    return numerics == CORE_BF16 ? 0x1p-8 : core_sum_roundoff(numerics);
+    return roundoff_at(numerics, CORE_SLOT_OUT);
+}
+
+double core_coarsest_roundoff(core_numerics numerics)
+{
+    double largest = 0.0;
+    for (int slot = 0; slot < CORE_N_SLOTS; slot++)
+        largest = fmax(largest, roundoff_at(numerics, (core_slot)slot));
+    return largest;
+}
+
+double core_store_least(core_numerics numerics)
+{
+    return core_numerics_at(numerics, CORE_SLOT_OUT) == CORE_ROUND_F16 ? 0x1p-25
+                                                                       : 0.0;
 }
 
 double core_store_error(core_numerics numerics, double y)
 {
     const double u = core_store_roundoff(numerics);
-    return 2.0 * u * fabs(y) * (1.0 + u);
+    return 2.0 * (u * fabs(y) * (1.0 + u) + core_store_least(numerics));
 }
 
 core_dtype core_numerics_dtype(core_numerics numerics)
@@ -130,22 +167,32 @@ static void round_to_f32(double *x, int64_t n)
         x[i] = (double)(float)x[i];
 }
 
-/* 8 of a double's 53 bits, half to even: half a unit, less one where the last
- * bit that stays is even, carries into it.  The carry may run into the
- * exponent, as it should.  Below the normal range of bf16 the unit is 2^-133.
+/* A type of 16 bits: bits of its mantissa that are stored, its smallest normal
+ * number, the distance of those below it, and the first power of two above all.
  */
-static double to_bf16(double x)
+typedef struct narrow {
+    int bits;
+    double normal, unit, beyond;
+} narrow;
+
+static const narrow BF16 = {7, 0x1p-126, 0x1p-133, 0x1p128};
+static const narrow F16 = {10, 0x1p-14, 0x1p-24, 0x1p16};
+
+/* So many of a double's 52 bits, half to even: half a unit, less one where the
+ * last bit that stays is even, carries into it.  The carry may run into the
+ * exponent, as it should.                                                    */
+static inline double to_narrow(double x, narrow type)
 {
-    enum { CUT = 52 - 7 };
-    if (fabs(x) < 0x1p-126)
-        return copysign(rint(x * 0x1p133) * 0x1p-133, x);
+    const int cut = 52 - type.bits;
+    if (fabs(x) < type.normal)
+        return copysign(rint(x / type.unit) * type.unit, x);
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
-    bits += (UINT64_C(1) << (CUT - 1)) - 1 + (bits >> CUT & 1);
-    bits &= ~((UINT64_C(1) << CUT) - 1);
+    bits += (UINT64_C(1) << (cut - 1)) - 1 + (bits >> cut & 1);
+    bits &= ~((UINT64_C(1) << cut) - 1);
     double y;
     memcpy(&y, &bits, sizeof y);
-    if (fabs(y) < 0x1p128)
+    if (fabs(y) < type.beyond)
         return y;
     return x == x ? copysign(HUGE_VAL, x) : x;
 }
@@ -153,28 +200,35 @@ static double to_bf16(double x)
 static void round_to_bf16(double *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        x[i] = to_bf16(x[i]);
+        x[i] = to_narrow(x[i], BF16);
+}
+
+static void round_to_f16(double *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = to_narrow(x[i], F16);
 }
 
 void core_store(core_numerics numerics, core_grid grid, double *x, int64_t n)
 {
-    switch (numerics) {
-    case CORE_EXACT:
+    switch (core_numerics_at(numerics, grid == CORE_GRID_EXP ? CORE_SLOT_ACC
+                                                             : CORE_SLOT_OUT)) {
+    case CORE_ROUND_GRID:
         core_snap(x, n, grid_step(grid));
         break;
-    case CORE_FP64:
+    case CORE_ROUND_F64:
         break;
-    case CORE_FP32:
+    case CORE_ROUND_F32:
         round_to_f32(x, n);
         break;
-    case CORE_BF16:
-        if (grid == CORE_GRID_EXP)
-            round_to_f32(x, n);
-        else
-            round_to_bf16(x, n);
+    case CORE_ROUND_F16:
+        round_to_f16(x, n);
         break;
-    case CORE_N_NUMERICS:
-        core_assert(numerics != CORE_N_NUMERICS);
+    case CORE_ROUND_BF16:
+        round_to_bf16(x, n);
+        break;
+    case CORE_N_ROUNDINGS:
+        core_assert(grid == CORE_GRID_INT); /* no such numerics */
     }
 }
 

@@ -2,177 +2,125 @@
  *
  * Everything is checked when the folder is opened: each tensor that the spec
  * wants is found under its family's name (file_tensor.c), with its shape
- * and a type that we read (checkpoint_view.c), and nothing is left over; reading
- * a rectangle then cannot fail.  Traps: a tied head may or may not be stored;
- * old files carry the rotary frequencies, which are not weights; the index of a
- * sharded checkpoint may promise what a shard does not hold; a quantised tensor
- * comes with a second one that holds its scales, in whatever shard.
+ * and a type that we read (checkpoint_view.c), and nothing is left over;
+ * reading a rectangle then cannot fail.  Traps: a tied head may or may not be
+ * stored; old files carry the rotary frequencies, which are not weights; the
+ * index of a sharded checkpoint may promise what a shard does not hold; a
+ * quantised tensor comes with a second one that holds its scales, in whatever
+ * shard.
  */
 #include "core/weights/weights_impl.h"
 
 #include "core/base/arena.h"
-#include "core/files/json.h"
-#include "core/files/path.h"
-#include "core/files/text.h"
+#include "core/files/st_folder.h"
 #include "core/weights/checkpoint_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum {
-    FILE_NAME_BYTES = 192,
-    MAX_INDEX_BYTES = 1 << 28
-};
-
-typedef struct shard {
-    char name[FILE_NAME_BYTES]; /* of the file in the folder                  */
-    core_st *file;
-} shard;
+enum { WAY_UNKNOWN = -1 };
 
 typedef struct checkpoint {
-    const char *folder; /* borrowed while opening                             */
-    shard *shards;
-    int n_shard;
+    const char *path; /* of the folder; borrowed while opening                */
+    core_st_folder *folder;
+    core_quant *quant; /* NULL: the folder says nothing of it                 */
+    int way[CORE_MAX_LAYERS]; /* in which the experts of a layer are written  */
     int64_t n_view;
-    core__view *views; /* [core_weight_count], into the shards                */
+    core__view *views; /* [core_weight_count], into the files                 */
 } checkpoint;
 
-/* --- files ------------------------------------------------------------------ */
+/* --- matching the spec ------------------------------------------------------
+ */
 
-/* Open FOLDER/NAME unless it is open already; *out is its file. */
-static core_status open_shard(checkpoint *c, const char *name, core_st **out)
+/* Does way `way` name tensors that are there, and with the shapes it says? */
+static void try_way(const checkpoint *c, const core_spec *spec, int layer,
+                    int way, bool *is_there, bool *fits)
 {
-    for (int i = 0; i < c->n_shard; i++) {
-        if (strcmp(c->shards[i].name, name) == 0) {
-            *out = c->shards[i].file;
-            return CORE_OK;
-        }
-    }
-    CORE_FAIL_IF(name[0] == '\0' || strchr(name, '/') != NULL ||
-                     strlen(name) >= FILE_NAME_BYTES,
-                 CORE_E_FORMAT, "%s: shard '%.200s', expected a file name",
-                 c->folder, name);
-    shard *more =
-        realloc(c->shards, (size_t)(c->n_shard + 1) * sizeof *c->shards);
-    CORE_FAIL_IF(more == NULL, CORE_E_MEMORY, "no memory for %d shards",
-                 c->n_shard + 1);
-    c->shards = more;
-    char path[CORE_PATH_BYTES];
-    CORE_TRY(core_path_join(path, c->folder, name));
-    shard *s = &c->shards[c->n_shard];
-    CORE_TRY(core_st_open(&s->file, path));
-    snprintf(s->name, sizeof s->name, "%s", name);
-    c->n_shard++;
-    *out = s->file;
-    return CORE_OK;
-}
-
-static core_status open_weight_map(checkpoint *c, json_t *map, const char *path)
-{
-    CORE_FAIL_IF(!json_is_object(map), CORE_E_FORMAT,
-                 "%s: weight_map: expected an object", path);
-    const char *tensor;
-    json_t *value;
-    json_object_foreach(map, tensor, value)
-    {
-        core_st *file = NULL;
-        CORE_FAIL_IF(!json_is_string(value), CORE_E_FORMAT,
-                     "%s: weight_map: %s: expected a file name", path, tensor);
-        CORE_TRY_CTX(open_shard(c, json_string_value(value), &file),
-                     "reading %s", path);
-        CORE_FAIL_IF(core_st_find(file, tensor) == NULL, CORE_E_WEIGHTS,
-                     "%s: %s: not in %s, where it is said to be", path, tensor,
-                     json_string_value(value));
-    }
-    return CORE_OK;
-}
-
-static core_status open_index(checkpoint *c, const char *path)
-{
-    char *text = NULL;
-    json_t *root = NULL;
-    CORE_TRY(core_text_read(&text, path, MAX_INDEX_BYTES));
-    core_status status = core_json_parse(&root, text, strlen(text), path);
-    if (status == CORE_OK) {
-        status = open_weight_map(c, json_object_get(root, "weight_map"), path);
-        json_decref(root);
-    }
-    free(text);
-    return status;
-}
-
-static core_status open_files(checkpoint *c)
-{
-    static const char SINGLE[] = "model.safetensors";
-    static const char INDEX[] = "model.safetensors.index.json";
-    char path[CORE_PATH_BYTES];
-    core_st *file;
-    CORE_TRY(core_path_join(path, c->folder, SINGLE));
-    if (access(path, F_OK) == 0)
-        return open_shard(c, SINGLE, &file);
-    CORE_TRY(core_path_join(path, c->folder, INDEX));
-    CORE_FAIL_IF(access(path, F_OK) != 0, CORE_E_FILE,
-                 "%s: neither %s nor %s", c->folder, SINGLE, INDEX);
-    return open_index(c, path);
-}
-
-/* --- matching the spec ------------------------------------------------------ */
-
-/* The tensor of that name in any shard; NULL if there is none. */
-static core_status find_tensor(const checkpoint *c, const char *name,
-                               const core_st **file, const core_st_tensor **out)
-{
-    *out = NULL;
-    for (int i = 0; i < c->n_shard; i++) {
-        const core_st_tensor *tensor = core_st_find(c->shards[i].file, name);
-        if (tensor == NULL)
+    *is_there = *fits = true;
+    for (int k = 0; k < CORE_N_WEIGHT_KINDS && *is_there; k++) {
+        const core_weight id = {(core_weight_kind)k, layer, 0};
+        char name[CORE_FILE_TENSOR_BYTES];
+        int64_t shape[2];
+        if (core_weight_scope_of(id.kind) != CORE_SCOPE_EXPERT ||
+            !core_weight_exists(spec, id))
             continue;
-        CORE_FAIL_IF(*out != NULL, CORE_E_WEIGHTS,
-                     "%s: %s: in more than one shard, %s the last", c->folder,
-                     name, c->shards[i].name);
-        *file = c->shards[i].file;
-        *out = tensor;
+        const core_layout layout = core_file_tensor_in(spec, id, way, name);
+        *is_there = layout != CORE_LAYOUT_NONE;
+        if (!*is_there)
+            break;
+        const core__stored s =
+            core__stored_find(c->folder, spec, c->quant, name);
+        *is_there = s.codes.tensor != NULL;
+        core_weight_shape(spec, id, &shape[0], &shape[1]);
+        *fits =
+            *fits && *is_there && core__view_fits(&s, layout, shape, spec->n_e);
     }
-    return CORE_OK;
+    *fits = *fits && *is_there;
 }
 
-/* A tensor whose name is another's with something behind it. */
-static core_status find_beside(const checkpoint *c, const char *name,
-                               const char *suffix, const core_st **file,
-                               const core_st_tensor **out)
+/* The first way whose tensors fit, else the first whose tensors are there. */
+static int choose_way(const checkpoint *c, const core_spec *spec, int layer)
 {
-    char longer[CORE_FILE_TENSOR_BYTES];
-    const int n = snprintf(longer, sizeof longer, "%s%s", name, suffix);
-    core_assert(n < (int)sizeof longer);
-    return find_tensor(c, longer, file, out);
+    int best = WAY_UNKNOWN;
+    for (int way = 0; way < core_file_ways(); way++) {
+        bool is_there, fits;
+        try_way(c, spec, layer, way, &is_there, &fits);
+        if (fits)
+            return way;
+        if (is_there && best == WAY_UNKNOWN)
+            best = way;
+    }
+    return best == WAY_UNKNOWN ? 0 : best;
+}
+
+static core_layout where_is(checkpoint *c, const core_spec *spec,
+                            core_weight id, char name[CORE_FILE_TENSOR_BYTES])
+{
+    if (core_weight_scope_of(id.kind) != CORE_SCOPE_EXPERT)
+        return core_file_tensor(spec, id, name);
+    int *way = &c->way[id.layer];
+    if (*way == WAY_UNKNOWN)
+        *way = choose_way(c, spec, id.layer);
+    return core_file_tensor_in(spec, id, *way, name);
+}
+
+/* A tensor is missing: which of the layer's experts are there? */
+static core_status missing(const checkpoint *c, const core_spec *spec,
+                           core_weight id, const char *name)
+{
+    char experts[CORE_FILE_TENSOR_BYTES] = "", shape[CORE_ST_SHAPE_BYTES];
+    if (core_weight_scope_of(id.kind) == CORE_SCOPE_EXPERT)
+        core_file_experts(spec, id.layer, experts);
+    const int64_t i = core_st_folder_from(c->folder, experts);
+    const core_st_tensor *found = i < core_st_folder_count(c->folder)
+                                      ? core_st_folder_at(c->folder, i).tensor
+                                      : NULL;
+    CORE_FAIL_IF(experts[0] == '\0' || found == NULL ||
+                     strncmp(found->name, experts, strlen(experts)) != 0,
+                 CORE_E_WEIGHTS, "%s: %s: missing", c->path, name);
+    CORE_FAIL(CORE_E_WEIGHTS, "%s: %s: missing; there is %s [%s]", c->path,
+              name, found->name,
+              core_st_shape_text(shape, found->shape, found->n_dim));
 }
 
 static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
                          core__view *view)
 {
     char name[CORE_FILE_TENSOR_BYTES];
-    const core_layout layout = core_file_tensor(spec, id, name);
+    const core_layout layout = where_is(c, spec, id, name);
     CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
                  "%s: no checkpoint format has the tensor %s of model %s",
-                 c->folder, core_weight_name(id, name), spec->name);
+                 c->path, core_weight_name(id, name), spec->name);
     int64_t shape[2];
     core_weight_shape(spec, id, &shape[0], &shape[1]);
-    const core_st *file = NULL, *other = NULL;
-    const core_st_tensor *tensor, *scale;
-    CORE_TRY(find_tensor(c, name, &file, &tensor));
-    if (tensor == NULL) {
-        CORE_TRY(find_beside(c, name, "_blocks", &file, &tensor));
-        CORE_TRY(find_beside(c, name, "_scales", &other, &scale));
-        CORE_FAIL_IF(tensor == NULL || scale == NULL, CORE_E_WEIGHTS,
-                     "%s: %s: missing", c->folder, name);
-        return core__view_make_mxfp4(view, file, tensor, scale, layout, shape,
-                                     id.expert, spec->n_e);
-    }
-    CORE_TRY(find_beside(c, name, "_scale_inv", &other, &scale));
-    return core__view_make(view, file, tensor, scale, layout, shape, id.expert,
-                           spec->n_e);
+    core__stored stored = core__stored_find(c->folder, spec, c->quant, name);
+    if (stored.codes.tensor == NULL)
+        return missing(c, spec, id, name);
+    const bool routed = core_weight_scope_of(id.kind) == CORE_SCOPE_EXPERT;
+    const bool is_matrix = shape[0] > 1;
+    CORE_TRY(core__stored_check(&stored, c->quant, routed && is_matrix));
+    return core__view_make(view, &stored, layout, shape, id.expert, spec->n_e);
 }
 
 static core_status match_all(checkpoint *c, const core_spec *spec)
@@ -194,55 +142,48 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*ta)->name, (*tb)->name);
 }
 
-/* First tensor of a file that no view uses and that is not tolerated. */
-static const core_st_tensor *find_unknown(const core_spec *spec,
-                                          const core_st *file,
-                                          const core_st_tensor **known,
-                                          size_t n_known)
-{
-    for (int64_t t = 0; t < core_st_count(file); t++) {
-        const core_st_tensor *tensor = core_st_at(file, t);
-        if (!core_file_is_tolerated(spec, tensor->name) &&
-            !bsearch(&tensor, known, n_known, sizeof *known, compare_names))
-            return tensor;
-    }
-    return NULL;
-}
-
 static core_status refuse_unknown(const checkpoint *c, const core_spec *spec)
 {
     void *memory = NULL;
-    CORE_TRY(core_alloc(&memory, 2 * c->n_view, sizeof(core_st_tensor *),
-                        "names"));
+    CORE_TRY(
+        core_alloc(&memory, 4 * c->n_view, sizeof(core_st_tensor *), "names"));
     const core_st_tensor **known = memory;
     size_t n_known = 0;
     for (int64_t i = 0; i < c->n_view; i++) {
-        known[n_known++] = c->views[i].tensor;
-        if (c->views[i].scale != NULL)
-            known[n_known++] = c->views[i].scale;
+        const core__stored *s = &c->views[i].stored;
+        const core_st_tensor *parts[4] = {s->codes.tensor, s->scale, s->second,
+                                          s->extent};
+        for (int p = 0; p < 4; p++)
+            if (parts[p] != NULL)
+                known[n_known++] = parts[p];
     }
     qsort(known, n_known, sizeof *known, compare_names);
-    const core_st_tensor *unknown = NULL;
-    const core_st *where = NULL;
-    for (int i = 0; i < c->n_shard && unknown == NULL; i++) {
-        where = c->shards[i].file;
-        unknown = find_unknown(spec, where, known, n_known);
+    core_st_place unknown = {NULL, NULL};
+    for (int64_t i = 0;
+         i < core_st_folder_count(c->folder) && unknown.tensor == NULL; i++) {
+        const core_st_place place = core_st_folder_at(c->folder, i);
+        const char *name = place.tensor->name;
+        if (!core_file_is_tolerated(spec, name) &&
+            !(c->quant != NULL && core__stored_is_beside(name)) &&
+            !bsearch(&place.tensor, known, n_known, sizeof *known,
+                     compare_names))
+            unknown = place;
     }
     free(memory);
-    CORE_FAIL_IF(unknown != NULL, CORE_E_WEIGHTS,
+    CORE_FAIL_IF(unknown.tensor != NULL, CORE_E_WEIGHTS,
                  "%s: %s: unknown tensor, the spec has no place for it",
-                 core_st_path(where), unknown->name);
+                 core_st_path(unknown.file), unknown.tensor->name);
     return CORE_OK;
 }
 
-/* --- the source ------------------------------------------------------------- */
+/* --- the source -------------------------------------------------------------
+ */
 
 static void checkpoint_close(void *self)
 {
     checkpoint *c = self;
-    for (int i = 0; i < c->n_shard; i++)
-        core_st_close(c->shards[i].file);
-    free(c->shards);
+    core_st_folder_close(c->folder);
+    core_quant_close(c->quant);
     free(c->views);
     free(c);
 }
@@ -267,7 +208,10 @@ static void checkpoint_read(const void *self, const core_spec *spec,
 static core_status open_checkpoint(checkpoint *c, const core_spec *spec)
 {
     void *memory = NULL;
-    CORE_TRY(open_files(c));
+    CORE_TRY(core_st_folder_open(&c->folder, c->path));
+    CORE_TRY(core_quant_open(&c->quant, c->path));
+    for (int l = 0; l < CORE_MAX_LAYERS; l++)
+        c->way[l] = WAY_UNKNOWN;
     c->n_view = core_weight_count(spec);
     CORE_TRY(core_alloc(&memory, c->n_view, sizeof *c->views, "tensors"));
     c->views = memory;
@@ -282,16 +226,22 @@ core_status core_weights_open_checkpoint(core_weights **out,
     void *memory = NULL;
     CORE_TRY(core_alloc(&memory, 1, sizeof(checkpoint), "checkpoint"));
     checkpoint *c = memory;
-    *c = (checkpoint){.folder = folder};
+    *c = (checkpoint){.path = folder};
     const core_status status = open_checkpoint(c, spec);
     if (status != CORE_OK) {
         checkpoint_close(c);
         return status;
     }
-    c->folder = NULL;
+    c->path = NULL;
+    const int n_file = core_st_folder_files(c->folder);
+    const int n_unread = core_st_folder_unread(c->folder);
     char origin[CORE_ORIGIN_BYTES];
-    snprintf(origin, sizeof origin, "checkpoint %.200s, %d file%s", folder,
-             c->n_shard, c->n_shard == 1 ? "" : "s");
+    int n = snprintf(origin, sizeof origin, "checkpoint %.150s, %d file%s",
+                     folder, n_file, n_file == 1 ? "" : "s");
+    if (n_unread > 0)
+        snprintf(origin + n, sizeof origin - (size_t)n,
+                 "; %d more that the index does not name %s not read", n_unread,
+                 n_unread == 1 ? "is" : "are");
     const core__weight_source source = {c, false, checkpoint_close,
                                         checkpoint_step, checkpoint_read};
     return core__weights_make(out, spec, source, origin);

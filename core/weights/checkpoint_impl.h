@@ -4,8 +4,7 @@
 #ifndef CORE_CHECKPOINT_IMPL_H
 #define CORE_CHECKPOINT_IMPL_H
 
-#include "core/files/safetensors.h"
-#include "core/model/file_tensor.h"
+#include "core/weights/stored.h"
 #include "core/weights/weights.h"
 
 /* A layout for given sizes: the shape of the tensor, and where element (r, c)
@@ -20,32 +19,27 @@ typedef struct core__pattern {
 core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
                                int64_t e, int64_t n_e);
 
-/* A weight in a file: element (r, c) is element offset + r*row_step +
- * c*col_step of the tensor's values.                                         */
+/* A weight in a file: element (r, c) is value offset + r*row_step + c*col_step
+ * of the tensor.                                                             */
 typedef struct core__view {
-    const core_st_tensor *tensor; /* borrowed: the values, or their codes     */
-    const core_st_tensor *scale;  /* of blocks (FP8, MXFP4), else NULL        */
+    core__stored stored;
     int64_t n_row, n_col;
     int64_t offset, row_step, col_step;
 } core__view;
 
-/* The view of a weight [n_row, n_col] (of expert e of n_e) in `tensor`.
- *   scale  block scales of F8_E4M3 values, or NULL
- * Errors: E_WEIGHTS naming file and tensor: shape or element type.   [local] */
-CORE_NODISCARD core_status core__view_make(core__view *out, const core_st *file,
-                                           const core_st_tensor *tensor,
-                                           const core_st_tensor *scale,
+/* Is that the shape of a tensor of such a layout?                    [local] */
+bool core__view_fits(const core__stored *stored, core_layout layout,
+                     const int64_t shape[2], int64_t n_e);
+
+/* The view of a weight [n_row, n_col] (of expert e of n_e) in a tensor that has
+ * been checked.
+ * Errors: E_WEIGHTS naming file and tensor: shape, or blocks that lie across
+ * gate and up.                                                       [local] */
+CORE_NODISCARD core_status core__view_make(core__view *out,
+                                           const core__stored *stored,
                                            core_layout layout,
                                            const int64_t shape[2], int e,
                                            int64_t n_e);
-
-/* The same for MXFP4: blocks U8 [E, out, in/32, 16] and scales U8 [E, out,
- * in/32] of a layout E_IN_OUT, E_EVEN or E_ODD, which they hold as [E, out,
- * in]. */
-CORE_NODISCARD core_status core__view_make_mxfp4(
-    core__view *out, const core_st *file, const core_st_tensor *blocks,
-    const core_st_tensor *scales, core_layout layout, const int64_t shape[2],
-    int e, int64_t n_e);
 
 /* As core_weights_read, for this weight.                             [local] */
 void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,

@@ -3,22 +3,15 @@
  *
  * Whatever a family does with its matrices (all experts in one tensor, gate and
  * up interleaved, in halves, transposed), an element of ours is found by two
- * steps and an offset.  Codes smaller than a byte or with block scales have the
- * same pattern over their values.  Traps: MXFP4 keeps [out, in] where the
- * unpacked tensor has [in, out], and the low half of a byte comes first; FP8
- * scales belong to blocks of 128 x 128, the last ones smaller.
+ * steps and an offset.  Codes with scales have the same pattern over their
+ * values (stored.c).
  */
 #include "core/weights/checkpoint_impl.h"
 
 #include <math.h>
 #include <string.h>
 
-enum {
-    FP8_BLOCK = 128,
-    FP4_BLOCK = 32, /* values that share a scale                             */
-    SCAN_TILE = 64,
-    SCAN_CHUNK = SCAN_TILE * SCAN_TILE
-};
+enum { SCAN_TILE = 64, SCAN_CHUNK = SCAN_TILE * SCAN_TILE };
 
 core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
                                int64_t e, int64_t n_e)
@@ -41,6 +34,14 @@ core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
         return (core__pattern){1, {2 * c}, 0, c, 1};
     case CORE_LAYOUT_LAST_COLS:
         return (core__pattern){1, {2 * c}, c, c, 1};
+    case CORE_LAYOUT_EVEN_ROWS:
+        return (core__pattern){2, {2 * r, c}, 0, 2 * c, 1};
+    case CORE_LAYOUT_ODD_ROWS:
+        return (core__pattern){2, {2 * r, c}, c, 2 * c, 1};
+    case CORE_LAYOUT_EVEN_COLS:
+        return (core__pattern){1, {2 * c}, 0, 2 * c, 2};
+    case CORE_LAYOUT_ODD_COLS:
+        return (core__pattern){1, {2 * c}, 1, 2 * c, 2};
     case CORE_LAYOUT_E_IN_OUT:
         return (core__pattern){3, {n_e, c, r}, e * n, 1, r};
     case CORE_LAYOUT_E_EVEN:
@@ -57,147 +58,67 @@ core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
         return (core__pattern){3, {n_e, 2 * r, c}, 2 * e * n, c, 1};
     case CORE_LAYOUT_E_BOTTOM:
         return (core__pattern){3, {n_e, 2 * r, c}, 2 * e * n + n, c, 1};
+    case CORE_LAYOUT_E_EVEN_ROWS:
+        return (core__pattern){3, {n_e, 2 * r, c}, 2 * e * n, 2 * c, 1};
+    case CORE_LAYOUT_E_ODD_ROWS:
+        return (core__pattern){3, {n_e, 2 * r, c}, 2 * e * n + c, 2 * c, 1};
     case CORE_LAYOUT_E_VECTOR:
         return (core__pattern){2, {n_e, c}, e * c, c, 1};
     case CORE_LAYOUT_E_VECTOR_EVEN:
         return (core__pattern){2, {n_e, 2 * c}, 2 * e * c, 2 * c, 2};
     case CORE_LAYOUT_E_VECTOR_ODD:
         return (core__pattern){2, {n_e, 2 * c}, 2 * e * c + 1, 2 * c, 2};
+    case CORE_LAYOUT_E_VECTOR_FIRST:
+        return (core__pattern){2, {n_e, 2 * c}, 2 * e * c, 2 * c, 1};
+    case CORE_LAYOUT_E_VECTOR_LAST:
+        return (core__pattern){2, {n_e, 2 * c}, 2 * e * c + c, 2 * c, 1};
     }
     return (core__pattern){2, {r, c}, 0, c, 1};
 }
 
-static core_status check_shape(const core_st *file,
-                               const core_st_tensor *tensor, int n_dim,
-                               const int64_t *shape)
+bool core__view_fits(const core__stored *stored, core_layout layout,
+                     const int64_t shape[2], int64_t n_e)
 {
-    if (tensor->n_dim == n_dim &&
-        memcmp(tensor->shape, shape, (size_t)n_dim * sizeof *shape) == 0)
-        return CORE_OK;
-    char found[CORE_ST_SHAPE_BYTES], wanted[CORE_ST_SHAPE_BYTES];
-    CORE_FAIL(CORE_E_WEIGHTS, "%s: %s: shape [%s], spec wants [%s]",
-              core_st_path(file), tensor->name,
-              core_st_shape_text(found, tensor->shape, tensor->n_dim),
-              core_st_shape_text(wanted, shape, n_dim));
+    const core__pattern p = core__pattern_of(layout, shape, 0, n_e);
+    return stored->n_dim == p.n_dim &&
+           memcmp(stored->shape, p.shape, (size_t)p.n_dim * sizeof *p.shape) ==
+               0;
 }
 
-static core_status check_type(const core_st *file, const core_st_tensor *tensor,
-                              core_dtype wanted)
+/* Two matrices above each other whose blocks do not end where the first does:
+ * savers that put two together disagree on what a scale then belongs to. */
+static core_status check_halves(const core__stored *s, core_layout layout,
+                                int64_t n_row)
 {
-    CORE_FAIL_IF(tensor->dtype != wanted, CORE_E_WEIGHTS,
-                 "%s: %s: element type %s, expected %s", core_st_path(file),
-                 tensor->name, core_dtype_name(tensor->dtype),
-                 core_dtype_name(wanted));
+    const bool halves =
+        layout == CORE_LAYOUT_FIRST_ROWS || layout == CORE_LAYOUT_LAST_ROWS ||
+        layout == CORE_LAYOUT_E_TOP || layout == CORE_LAYOUT_E_BOTTOM;
+    CORE_FAIL_IF(halves && s->kind != CORE_BLOCK_NONE && s->grid_rows > 1 &&
+                     n_row % s->rows != 0,
+                 CORE_E_WEIGHTS,
+                 "%s: %s: gate and up of %lld rows each in blocks of %lld: "
+                 "%lld %% %lld is not 0",
+                 core_st_path(s->codes.file), s->codes.tensor->name,
+                 (long long)n_row, (long long)s->rows, (long long)n_row,
+                 (long long)s->rows);
     return CORE_OK;
 }
 
-static core_status check_fp8(const core_st *file, const core_st_tensor *tensor,
-                             const core_st_tensor *scale, core_layout layout,
-                             const int64_t shape[2])
-{
-    CORE_FAIL_IF(scale == NULL, CORE_E_WEIGHTS,
-                 "%s: %s: element type F8_E4M3 without a tensor %s_scale_inv",
-                 core_st_path(file), tensor->name, tensor->name);
-    CORE_FAIL_IF(layout != CORE_LAYOUT_MATRIX, CORE_E_WEIGHTS,
-                 "%s: %s: element type F8_E4M3 is supported for matrices only",
-                 core_st_path(file), tensor->name);
-    const int64_t blocks[2] = {(shape[0] + FP8_BLOCK - 1) / FP8_BLOCK,
-                               (shape[1] + FP8_BLOCK - 1) / FP8_BLOCK};
-    CORE_TRY(check_type(file, scale, CORE_DTYPE_F32));
-    return check_shape(file, scale, 2, blocks);
-}
-
-core_status core__view_make(core__view *out, const core_st *file,
-                            const core_st_tensor *tensor,
-                            const core_st_tensor *scale, core_layout layout,
-                            const int64_t shape[2], int e, int64_t n_e)
+core_status core__view_make(core__view *out, const core__stored *stored,
+                            core_layout layout, const int64_t shape[2], int e,
+                            int64_t n_e)
 {
     const core__pattern p = core__pattern_of(layout, shape, e, n_e);
-    CORE_TRY(check_shape(file, tensor, p.n_dim, p.shape));
-    switch (tensor->dtype) {
-    case CORE_DTYPE_F64:
-    case CORE_DTYPE_F32:
-    case CORE_DTYPE_F16:
-    case CORE_DTYPE_BF16:
-        scale = NULL;
-        break;
-    case CORE_DTYPE_F8_E4M3:
-        CORE_TRY(check_fp8(file, tensor, scale, layout, shape));
-        break;
-    default:
-        CORE_FAIL(CORE_E_WEIGHTS,
-                  "%s: %s: element type %s, expected F64, F32, F16, BF16 or "
-                  "F8_E4M3",
-                  core_st_path(file), tensor->name,
-                  core_dtype_name(tensor->dtype));
-    }
-    *out = (core__view){tensor,   scale,      shape[0],  shape[1],
+    char found[CORE_ST_SHAPE_BYTES], wanted[CORE_ST_SHAPE_BYTES];
+    CORE_FAIL_IF(!core__view_fits(stored, layout, shape, n_e), CORE_E_WEIGHTS,
+                 "%s: %s: shape [%s], spec wants [%s]",
+                 core_st_path(stored->codes.file), stored->codes.tensor->name,
+                 core_st_shape_text(found, stored->shape, stored->n_dim),
+                 core_st_shape_text(wanted, p.shape, p.n_dim));
+    CORE_TRY(check_halves(stored, layout, shape[0]));
+    *out = (core__view){*stored,  shape[0],   shape[1],
                         p.offset, p.row_step, p.col_step};
     return CORE_OK;
-}
-
-core_status core__view_make_mxfp4(core__view *out, const core_st *file,
-                                  const core_st_tensor *blocks,
-                                  const core_st_tensor *scales,
-                                  core_layout layout, const int64_t shape[2],
-                                  int e, int64_t n_e)
-{
-    const bool pairs = layout != CORE_LAYOUT_E_IN_OUT;
-    const int64_t n_in = shape[1], n_out = shape[0] * (pairs ? 2 : 1);
-    const int64_t wanted[4] = {n_e, n_out, n_in / FP4_BLOCK, FP4_BLOCK / 2};
-    CORE_FAIL_IF(n_in % FP4_BLOCK != 0, CORE_E_WEIGHTS,
-                 "%s: %s: rows of %lld values, MXFP4 wants a multiple of %d",
-                 core_st_path(file), blocks->name, (long long)n_in, FP4_BLOCK);
-    CORE_TRY(check_type(file, blocks, CORE_DTYPE_U8));
-    CORE_TRY(check_type(file, scales, CORE_DTYPE_U8));
-    CORE_TRY(check_shape(file, blocks, 4, wanted));
-    CORE_TRY(check_shape(file, scales, 3, wanted));
-    *out = (core__view){
-        .tensor = blocks,
-        .scale = scales,
-        .n_row = shape[0],
-        .n_col = n_in,
-        .offset = e * n_out * n_in + (layout == CORE_LAYOUT_E_ODD ? n_in : 0),
-        .row_step = pairs ? 2 * n_in : n_in,
-        .col_step = 1,
-    };
-    return CORE_OK;
-}
-
-/* Values [first, first + n) of an MXFP4 tensor. */
-static void decode_mxfp4(const core__view *view, int64_t first, int64_t n,
-                         double *out)
-{
-    static const double MAGNITUDE[8] = {0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0};
-    const uint8_t *codes = view->tensor->data, *scales = view->scale->data;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t at = first + i;
-        const unsigned code = codes[at / 2] >> (at % 2 == 0 ? 0 : 4) & 15u;
-        const double value =
-            ldexp(MAGNITUDE[code & 7u], (int)scales[at / FP4_BLOCK] - 127);
-        out[i] = (code & 8u) != 0 ? -value : value;
-    }
-}
-
-static double block_scale(const core__view *view, int64_t r, int64_t c)
-{
-    const int64_t per_row = (view->n_col + FP8_BLOCK - 1) / FP8_BLOCK;
-    const int64_t at = r / FP8_BLOCK * per_row + c / FP8_BLOCK;
-    return core_st_value(view->scale, at);
-}
-
-/* Elements of a row that lie side by side. */
-static void read_row(const core__view *view, int64_t r, int64_t c0, int64_t c1,
-                     double *out)
-{
-    const int64_t first = view->offset + r * view->row_step + c0;
-    if (view->tensor->dtype == CORE_DTYPE_U8) {
-        decode_mxfp4(view, first, c1 - c0, out);
-        return;
-    }
-    core_st_read(view->tensor, first, c1 - c0, out);
-    for (int64_t c = c0; view->scale != NULL && c < c1; c++)
-        out[c - c0] *= block_scale(view, r, c);
 }
 
 /* Elements whose steps are both larger than 1, or whose rows lie side by side:
@@ -210,8 +131,9 @@ static void read_column(const core__view *view, int64_t c, int64_t r0,
     const int64_t most = step < SCAN_CHUNK ? (SCAN_CHUNK - 1) / step + 1 : 1;
     for (int64_t r = r0; r < r1; r += most) {
         const int64_t n = r1 - r < most ? r1 - r : most;
-        core_st_read(view->tensor, view->offset + r * step + c * view->col_step,
-                     (n - 1) * step + 1, chunk);
+        core__stored_read(&view->stored,
+                          view->offset + r * step + c * view->col_step,
+                          (n - 1) * step + 1, chunk);
         for (int64_t i = 0; i < n; i++)
             out[(r - r0 + i) * ld] = chunk[i * step];
     }
@@ -222,7 +144,9 @@ void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,
 {
     if (view->col_step == 1) {
         for (int64_t r = r0; r < r1; r++)
-            read_row(view, r, c0, c1, out + (r - r0) * ld);
+            core__stored_read(&view->stored,
+                              view->offset + r * view->row_step + c0, c1 - c0,
+                              out + (r - r0) * ld);
         return;
     }
     for (int64_t c = c0; c < c1; c++)

@@ -121,11 +121,17 @@ double core_weights_step(const core_weights *weights, core_weight id)
     return weights->steps[core_weight_index(&weights->spec, id)];
 }
 
+/* Stored in 16 bits, which need not hold 11 bits of any scale. */
+static bool is_narrow(core_numerics numerics)
+{
+    return core_store_roundoff(numerics) > core_store_roundoff(CORE_FP32);
+}
+
 /* The numerics of a run, applied to values as the source has them. */
 static void convert(const core_weights *weights, core_weight id, double *out,
                     int64_t n_row, int64_t n_col, int64_t ld)
 {
-    if (weights->source.is_dyadic && weights->numerics != CORE_BF16)
+    if (weights->source.is_dyadic && !is_narrow(weights->numerics))
         return; /* 11 bits: on the grid, and a float */
     const bool exact = weights->numerics == CORE_EXACT;
     const double step = exact ? core_weights_step(weights, id) : 0.0;

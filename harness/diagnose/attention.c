@@ -10,8 +10,9 @@
 #include <stdio.h>
 
 typedef struct inputs {
+    core_heads heads;
     const double *q;     /* [n, H*Dh]                                         */
-    const double *k, *v; /* [N, G*Dh] all rows                                */
+    const double *k, *v; /* [N, G*Dh], [N, G*Dv] all rows                     */
     const double *sinks; /* [H] or NULL                                       */
     double *p;           /* [T] of a query                                    */
 } inputs;
@@ -31,14 +32,17 @@ static void attend(har__case *c, const inputs *in, const attending *how,
 {
     const har_scene *s = c->scene;
     const core_spec *spec = s->spec;
-    const int64_t n_dh = spec->n_dh, n_g = spec->n_g, n_t = s->n_t;
+    const core_heads *heads = &in->heads;
+    const int64_t n_h = heads->n_h, n_g = heads->n_g, n_t = s->n_t;
+    const int64_t n_dh = heads->n_dh, n_dv = heads->n_dv;
     const int64_t t = c->row[i] % n_t, row0 = c->row[i] - t;
-    const int64_t g = how->in_turn ? h % n_g : h * n_g / spec->n_h;
+    const int64_t g = how->in_turn ? h % n_g : h * n_g / n_h;
     int64_t first = core_spec_first_key(spec, s->tap.layer, t) - how->behind;
     int64_t end = t + 1 + how->ahead;
     first = first < 0 || how->sees_all ? 0 : first;
     end = end > n_t || how->sees_all ? n_t : end;
-    const double *q = in->q + i * spec->n_h * n_dh + h * n_dh;
+    const double *q = in->q + i * n_h * n_dh + h * n_dh;
+    const double scale_v = spec->value_scale > 0.0 ? spec->value_scale : 1.0;
     double largest = in->sinks != NULL ? in->sinks[h] : (double)-INFINITY;
     double sum = 0.0;
     for (int64_t j = first; j < end; j++) {
@@ -61,28 +65,28 @@ static void attend(har__case *c, const inputs *in, const attending *how,
         in->p[j] /= sum + sink;
     if (end > first)
         core_store(s->numerics, CORE_GRID_PROB, in->p + first, end - first);
-    for (int64_t d = 0; d < n_dh; d++) {
-        const int64_t at = h * n_dh + d - s->col0;
+    for (int64_t d = 0; d < n_dv; d++) {
+        const int64_t at = h * n_dv + d - s->col0;
         double out = 0.0;
         for (int64_t j = first; j < end; j++)
-            out += in->p[j] * in->v[(row0 + j) * n_g * n_dh + g * n_dh + d];
+            out += in->p[j] * in->v[(row0 + j) * n_g * n_dv + g * n_dv + d];
         if (at >= 0 && at < c->n_col)
-            c->guess[i * c->n_col + at] = out;
+            c->guess[i * c->n_col + at] = scale_v * out;
     }
 }
 
 static void compute(har__case *c, const inputs *in, const attending *how)
 {
-    const int64_t n_dh = c->scene->spec->n_dh, col0 = c->scene->col0;
+    const int64_t n_dv = in->heads.n_dv, col0 = c->scene->col0;
     for (int64_t i = 0; i < c->n; i++)
-        for (int64_t h = col0 / n_dh; h * n_dh < col0 + c->n_col; h++)
+        for (int64_t h = col0 / n_dv; h * n_dv < col0 + c->n_col; h++)
             attend(c, in, how, i, h);
     har__store(c);
 }
 
-static attending right(const har__case *c)
+static attending right(const inputs *in)
 {
-    return (attending){.scale = core_spec_score_scale(c->scene->spec)};
+    return (attending){.scale = in->heads.scale};
 }
 
 /* The last of the taps that a model has. */
@@ -107,6 +111,7 @@ static bool open_inputs(har__case *c, inputs *in)
     if (!har__is_kind(c, CORE_TAP_CONTEXT) || s->spec->n_kv_rank > 0 ||
         s->n_t < 2 || c->n > most / (s->n_col * s->n_t))
         return false;
+    in->heads = core_spec_heads(s->spec, s->tap.layer);
     in->q = har__tap_rows(c, last_of(c, queries, 5));
     in->k = har__tap_whole(c, last_of(c, keys, 4));
     in->v = har__tap_whole(c, har__beside(c, CORE_TAP_V));
@@ -114,7 +119,7 @@ static bool open_inputs(har__case *c, inputs *in)
     in->p = har__room(c, s->n_t);
     if (in->q == NULL || in->k == NULL || in->v == NULL || in->p == NULL)
         return false;
-    const attending how = right(c);
+    const attending how = right(in);
     compute(c, in, &how);
     return har__is_expected(c);
 }
@@ -143,7 +148,7 @@ bool har__try_mask(har__case *c, char text[HAR_LIKENESS_TEXT])
     if (!open_inputs(c, &in))
         return false;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        attending how = right(c);
+        attending how = right(&in);
         how.ahead = wrong[i].ahead;
         how.behind = wrong[i].behind;
         how.sees_all = wrong[i].sees_all;
@@ -160,7 +165,7 @@ bool har__try_score_scale(har__case *c, char text[HAR_LIKENESS_TEXT])
     inputs in;
     if (!open_inputs(c, &in))
         return false;
-    const double scale = right(c).scale;
+    const double scale = right(&in).scale;
     const struct {
         double scale;
         const char *words;
@@ -171,7 +176,7 @@ bool har__try_score_scale(har__case *c, char text[HAR_LIKENESS_TEXT])
                  {1.0 / sqrt((double)c->scene->spec->n_d),
                   "scores with 1 / sqrt of the width instead of their scale"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        attending how = right(c);
+        attending how = right(&in);
         how.scale = wrong[i].scale;
         if (is(c, &in, how)) {
             snprintf(text, HAR_LIKENESS_TEXT, "%s", wrong[i].words);
@@ -186,7 +191,7 @@ bool har__try_kv_heads(har__case *c, char text[HAR_LIKENESS_TEXT])
     inputs in;
     if (!open_inputs(c, &in))
         return false;
-    attending how = right(c);
+    attending how = right(&in);
     how.in_turn = true;
     snprintf(text, HAR_LIKENESS_TEXT,
              "query heads read the kv heads in turn "

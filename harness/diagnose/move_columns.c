@@ -60,7 +60,7 @@ static axes axes_of(const har__case *c)
     const har_scene *s = c->scene;
     const bool has_tokens = s->n_b > 0 && s->n_row == s->n_b * s->n_t;
     const int64_t n_head =
-        s->spec != NULL && s->is_tap ? core_tap_heads(s->spec, s->tap.kind) : 0;
+        s->spec != NULL && s->is_tap ? core_tap_heads(s->spec, s->tap) : 0;
     return (axes){s->n_row, s->n_col, has_tokens ? s->n_t : 0,
                   n_head > 1 && s->n_col % n_head == 0 ? n_head : 0};
 }

@@ -149,7 +149,9 @@ static bool is_of_shares(har__case *c, const har__product *of,
     const har_scene *scene = c->scene;
     const int64_t n_k = scene->n_col_of(scene->self, har__beside(c, of->in));
     const int64_t unit =
-        of->in == CORE_TAP_CONTEXT ? core_spec_n_dv(scene->spec) : 1;
+        of->in == CORE_TAP_CONTEXT
+            ? core_spec_heads(scene->spec, scene->tap.layer).n_dv
+            : 1;
     shares s = {.name = degree.name, .n = degree.n};
     double times[MAX_SHARES + 1];
     if (degree.n < 2 || degree.n > MAX_SHARES || n_k < degree.n * unit)

@@ -18,6 +18,7 @@ typedef struct inputs {
     int64_t n_position; /* of the tables                                      */
     double *cos_tj, *sin_tj, *line;
     int64_t *position; /* [n]                                                 */
+    core_heads heads;
 } inputs;
 
 /* How heads are turned.                                                      */
@@ -30,7 +31,7 @@ typedef struct turn {
 static void turn_row(const har__case *c, const inputs *in, const turn *how,
                      int64_t i, int64_t position)
 {
-    const int64_t half = core_spec_n_rot(c->scene->spec) / 2;
+    const int64_t half = in->heads.n_rot / 2;
     const int64_t step = how->interleaved ? 2 : 1;
     const int64_t apart = how->interleaved ? 1 : half;
     const double *cos_j = in->cos_tj + position * half;
@@ -56,9 +57,9 @@ static void turn_all(har__case *c, const inputs *in, const turn *how)
     har__store(c);
 }
 
-static turn right(const har__case *c, const inputs *in)
+static turn right(const inputs *in)
 {
-    return (turn){c->scene->spec->rope.interleaved, in->first, 1.0};
+    return (turn){in->heads.rope.interleaved, in->first, 1.0};
 }
 
 /* The tap that is rotated: the norm if there is one. */
@@ -83,12 +84,14 @@ static bool open_inputs(har__case *c, inputs *in)
     if ((!is_query && !har__is_kind(c, CORE_TAP_K_ROPE)) || s->n_t < 1)
         return false;
     const core_spec *spec = s->spec;
-    const int64_t n_rot = core_spec_n_rot(spec), half = n_rot / 2;
+    in->heads = core_spec_heads(spec, s->tap.layer);
+    const int64_t n_dh = in->heads.n_dh;
+    const int64_t n_rot = in->heads.n_rot, half = n_rot / 2;
     const bool is_latent = spec->n_kv_rank > 0;
     const core_tap from = source_of(c);
-    in->n_head = is_query ? spec->n_h : is_latent ? 1 : spec->n_g;
-    in->n_dh = is_latent && !is_query ? n_rot : spec->n_dh;
-    in->first = is_latent && is_query ? spec->n_dh - n_rot : 0;
+    in->n_head = is_query ? in->heads.n_h : is_latent ? 1 : in->heads.n_g;
+    in->n_dh = is_latent && !is_query ? n_rot : n_dh;
+    in->first = is_latent && is_query ? n_dh - n_rot : 0;
     in->x0 = is_latent && !is_query ? spec->n_kv_rank : 0;
     in->n_x = s->n_col_of(s->self, from);
     in->n_position = s->n_b * s->n_t + 1;
@@ -103,10 +106,11 @@ static bool open_inputs(har__case *c, inputs *in)
     if (in->x == NULL || in->cos_tj == NULL || in->sin_tj == NULL ||
         in->line == NULL || in->position == NULL)
         return false;
-    core_rope_table(spec, s->numerics, in->n_position, in->cos_tj, in->sin_tj);
+    core_rope_table(&in->heads, s->numerics, in->n_position, in->cos_tj,
+                    in->sin_tj);
     for (int64_t i = 0; i < c->n; i++)
         in->position[i] = c->row[i] % s->n_t;
-    const turn how = right(c, in);
+    const turn how = right(in);
     turn_all(c, in, &how);
     return har__is_expected(c);
 }
@@ -116,7 +120,7 @@ bool har__try_pairs(har__case *c, char text[HAR_LIKENESS_TEXT])
     inputs in;
     if (!open_inputs(c, &in))
         return false;
-    turn how = right(c, &in);
+    turn how = right(&in);
     how.interleaved = !how.interleaved;
     turn_all(c, &in, &how);
     if (har__accepts(c)) {
@@ -129,8 +133,8 @@ bool har__try_pairs(har__case *c, char text[HAR_LIKENESS_TEXT])
                   "neighbours (interleaved)");
         return true;
     }
-    const int64_t n_rest = in.n_dh - core_spec_n_rot(c->scene->spec);
-    how = right(c, &in);
+    const int64_t n_rest = in.n_dh - in.heads.n_rot;
+    how = right(&in);
     how.first = n_rest - in.first;
     if (n_rest <= 0)
         return false;
@@ -147,7 +151,7 @@ bool har__try_rope_sign(har__case *c, char text[HAR_LIKENESS_TEXT])
     inputs in;
     if (!open_inputs(c, &in))
         return false;
-    turn how = right(c, &in);
+    turn how = right(&in);
     how.sign = -1.0;
     turn_all(c, &in, &how);
     snprintf(text, HAR_LIKENESS_TEXT,
@@ -204,7 +208,7 @@ bool har__try_position(har__case *c, char text[HAR_LIKENESS_TEXT])
         c->n * in.n_position > most / (in.n_head * in.n_dh))
         return false;
     const int64_t n_t = c->scene->n_t;
-    const turn how = right(c, &in);
+    const turn how = right(&in);
     for (int64_t i = 0; i < c->n; i++)
         if ((in.position[i] = look_for(c, &in, &how, i)) < 0)
             return false;
@@ -231,10 +235,10 @@ bool har__try_position(har__case *c, char text[HAR_LIKENESS_TEXT])
 
 static bool is_by(har__case *c, const inputs *in, const core_rope *rope)
 {
-    core_spec spec = *c->scene->spec;
-    const turn how = right(c, in);
-    spec.rope = *rope;
-    core_rope_table(&spec, c->scene->numerics, in->n_position, in->cos_tj,
+    core_heads heads = in->heads;
+    const turn how = right(in);
+    heads.rope = *rope;
+    core_rope_table(&heads, c->scene->numerics, in->n_position, in->cos_tj,
                     in->sin_tj);
     turn_all(c, in, &how);
     return har__accepts(c);
@@ -247,7 +251,7 @@ bool har__try_theta(har__case *c, char text[HAR_LIKENESS_TEXT])
     inputs in;
     if (!open_inputs(c, &in))
         return false;
-    core_rope rope = c->scene->spec->rope;
+    core_rope rope = in.heads.rope;
     const double theta = rope.theta;
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
         rope.theta = usual[i];
@@ -257,10 +261,9 @@ bool har__try_theta(har__case *c, char text[HAR_LIKENESS_TEXT])
                  usual[i], theta);
         return true;
     }
-    rope = c->scene->spec->rope;
+    rope = in.heads.rope;
     rope.scaling = CORE_ROPE_PLAIN;
-    if (c->scene->spec->rope.scaling != CORE_ROPE_PLAIN &&
-        is_by(c, &in, &rope)) {
+    if (in.heads.rope.scaling != CORE_ROPE_PLAIN && is_by(c, &in, &rope)) {
         snprintf(text, HAR_LIKENESS_TEXT,
                  "rotated without the scaling of its waves");
         return true;
@@ -268,6 +271,5 @@ bool har__try_theta(har__case *c, char text[HAR_LIKENESS_TEXT])
     rope.attention_factor = 1.0;
     snprintf(text, HAR_LIKENESS_TEXT,
              "rotated without the scaling of its waves and its factor");
-    return c->scene->spec->rope.scaling != CORE_ROPE_PLAIN &&
-           is_by(c, &in, &rope);
+    return in.heads.rope.scaling != CORE_ROPE_PLAIN && is_by(c, &in, &rope);
 }

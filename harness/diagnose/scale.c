@@ -51,7 +51,8 @@ static int known_factors(const har__case *c, named *list)
     if (spec == NULL)
         return n;
     if (spec->n_h > 0)
-        add_scale(list, &n, core_spec_score_scale(spec), "the scores' scale");
+        add_scale(list, &n, core_spec_heads(spec, s->tap.layer).scale,
+                  "the scores' scale");
     add_scale(list, &n, spec->routed_scale, "routed_scale");
     add_scale(list, &n, spec->embed_scale, "embed_scale");
     add_scale(list, &n, spec->residual_scale, "residual_scale");

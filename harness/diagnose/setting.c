@@ -78,7 +78,7 @@ static bool set_routed_scale(core_spec *s, int i)
 
 static bool set_score_scale(core_spec *s, int i)
 {
-    const double scale = s->n_h > 0 ? core_spec_score_scale(s) : 1.0;
+    const double scale = s->n_h > 0 ? core_spec_heads_of(s, 0).scale : 1.0;
     s->score_scale = scale;
     return set_number(&s->score_scale, i == 0 ? 1.0 : scale * scale);
 }

@@ -136,11 +136,8 @@ static void collect(har__pass *p, int64_t i_tap, rows *out)
 
 static core_numerics numerics_of(const har_yardstick *yard)
 {
-    core_numerics numerics = CORE_FP32; /* a plain file that says none */
-    for (int i = 0; i < (int)CORE_N_NUMERICS; i++)
-        if (strcmp(core_numerics_name((core_numerics)i), yard->numerics) == 0)
-            numerics = (core_numerics)i;
-    return numerics;
+    return yard->numerics[0] != '\0' ? yard->kind
+                                     : CORE_FP32; /* a plain file: none */
 }
 
 static void look(har__pass *p, const har_yard_tap *tap, const rows *wrong)

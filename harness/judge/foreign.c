@@ -183,8 +183,9 @@ static const char *numerics_of_bundle(const char *path)
  * numerics that is meant.                                                    */
 static bool is_meant(const har_foreign *d, const struct dirent *entry)
 {
-    char wanted[64];
-    snprintf(wanted, sizeof wanted, "%.20s%s", d->numerics, SUFFIX);
+    char wanted[CORE_NUMERICS_BYTES + sizeof SUFFIX];
+    snprintf(wanted, sizeof wanted, "%s%s",
+             core_numerics_file(d->numerics).text, SUFFIX);
     return is_wanted(entry) &&
            (!d->is_bundle || strcmp(entry->d_name, wanted) == 0 ||
             strcmp(entry->d_name, "input.safetensors") == 0);
@@ -270,7 +271,7 @@ core_status har_foreign_open(har_foreign *out, const char *path,
     if (status == CORE_OK)
         status = open_files(&d, options->map, is_folder);
     if (status == CORE_OK && d.numerics[0] == '\0')
-        har__foreign_numerics(&d, options);
+        status = har__foreign_numerics(&d, options);
     if (status == CORE_OK)
         *out = d;
     else

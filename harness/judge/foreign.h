@@ -65,8 +65,9 @@ typedef struct har_piece {
 
 typedef struct har_foreign {
     char path[512];
-    char numerics[16];    /* that its metadata, types or values stand for; ""
-                           * if it holds integers only                        */
+    char numerics[CORE_NUMERICS_BYTES]; /* that its metadata, types or values
+                           * stand for; "" if it holds integers only          */
+    char said[CORE_NUMERICS_BYTES]; /* that its metadata name; "": none       */
     const char *lattice;  /* "bf16", "fp16", "fp32": where all its activations
                            * are numbers of that type, coarser than `type`,
                            * which stores them; else NULL                     */
@@ -98,8 +99,9 @@ CORE_NODISCARD core_status har_foreign_open(har_foreign *out, const char *path,
 void har_foreign_close(har_foreign *dump);
 
 /* Set numerics and lattice: what the options say, else the metadata, else the
- * types and values.                                                  [local] */
-void har__foreign_numerics(har_foreign *dump,
+ * types and values.  Errors: E_INPUT naming the word of the metadata that is no
+ * numerics.                                                          [local] */
+CORE_NODISCARD core_status har__foreign_numerics(har_foreign *dump,
                            const har_foreign_options *options);
 
 /* Which file of the bundle at `golden` the dump is held against, "fp32", and in

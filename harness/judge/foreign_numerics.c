@@ -15,26 +15,26 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const known[] = {"exact", "fp64", "fp32", "bf16"};
-
-enum { N_KNOWN = sizeof known / sizeof known[0] };
-
-/* The known word that all files say in their metadata; NULL: none. */
-static const char *said(const har_foreign *d)
+/* said := what all files say in their metadata. */
+static core_status read_said(har_foreign *d)
 {
     const char *word = core_st_metadata(d->file[0].st, "numerics");
     for (int i = 1; i < d->n_file && word != NULL; i++) {
         const char *other = core_st_metadata(d->file[i].st, "numerics");
         word = other != NULL && strcmp(other, word) == 0 ? word : NULL;
     }
-    for (int i = 0; i < N_KNOWN && word != NULL; i++)
-        if (strcmp(word, known[i]) == 0)
-            return known[i];
-    return NULL;
+    if (word == NULL)
+        return CORE_OK;
+    core_numerics numerics;
+    if (core_numerics_parse(&numerics, word) != CORE_OK)
+        return core_fail_context(CORE_E_INPUT, "in the metadata of %s",
+                                 core_st_path(d->file[0].st));
+    snprintf(d->said, sizeof d->said, "%s", core_numerics_name(numerics).text);
+    return CORE_OK;
 }
 
 /* The coarsest type of a dump's taps, or of all its tensors: 0 none, 1 double,
- * 2 single, 3 half.                                                          */
+ * 2 single, 3 half, 4 bf16.                                                  */
 static int coarsest(const har_foreign *d, const har_namemap *map, bool all)
 {
     int found = 0;
@@ -43,11 +43,11 @@ static int coarsest(const har_foreign *d, const har_namemap *map, bool all)
         for (int64_t j = 0; j < core_st_count(st); j++) {
             const core_st_tensor *t = core_st_at(st, j);
             char name[HAR_DUMP_NAME];
-            const int type =
-                t->dtype == CORE_DTYPE_BF16 || t->dtype == CORE_DTYPE_F16 ? 3
-                : t->dtype == CORE_DTYPE_F32                              ? 2
-                : t->dtype == CORE_DTYPE_F64                              ? 1
-                                                                          : 0;
+            const int type = t->dtype == CORE_DTYPE_BF16  ? 4
+                             : t->dtype == CORE_DTYPE_F16 ? 3
+                             : t->dtype == CORE_DTYPE_F32 ? 2
+                             : t->dtype == CORE_DTYPE_F64 ? 1
+                                                          : 0;
             if (type > found &&
                 (all || har_namemap_apply(map, t->name, 0, name)))
                 found = type;
@@ -128,31 +128,28 @@ static const char *lattice_of(const har_foreign *d, const har_namemap *map,
     return NULL;
 }
 
-/* Halves are held against bf16, whatever their kind. */
-static const char *numerics_of(const char *type)
-{
-    return strcmp(type, "fp32") == 0 ? "fp32" : "bf16";
-}
-
 /* --- together --- */
 
-void har__foreign_numerics(har_foreign *d, const har_foreign_options *options)
+core_status har__foreign_numerics(har_foreign *d,
+                                  const har_foreign_options *options)
 {
-    static const char *const by_type[] = {"", "fp64", "fp32", "bf16"};
+    static const char *const by_type[] = {"", "fp64", "fp32", "fp16", "bf16"};
     int type = coarsest(d, options->map, false);
     if (type == 0) /* no name fits: who looks for one is told which */
         type = coarsest(d, options->map, true);
-    const char *word = said(d);
-    if (options->numerics != NULL)
-        word = options->numerics;
+    CORE_TRY(read_said(d));
+    const char *word = options->numerics != NULL ? options->numerics
+                       : d->said[0] != '\0'      ? d->said
+                                                 : NULL;
     if (word == NULL && (type == 1 || type == 2)) {
         d->type = type == 1 ? CORE_DTYPE_F64 : CORE_DTYPE_F32;
         d->lattice = lattice_of(d, options->map, d->type);
     }
-    snprintf(d->numerics, sizeof d->numerics, "%.15s",
+    snprintf(d->numerics, sizeof d->numerics, "%s",
              word != NULL         ? word
-             : d->lattice != NULL ? numerics_of(d->lattice)
+             : d->lattice != NULL ? d->lattice
                                   : by_type[type]);
+    return CORE_OK;
 }
 
 static core_status lacks(const char *golden, const char *what)
@@ -179,10 +176,18 @@ static core_status against_any(har_foreign *d, const char *golden,
     return har_yardstick_has(golden, *out) ? CORE_OK : lacks(golden, *out);
 }
 
+/* Halves are held against bf16 where nothing is said of fp16. */
+static const char *nearest(const char *golden, const char *type)
+{
+    return strcmp(type, "fp16") == 0 && !har_yardstick_has(golden, "fp16")
+               ? "bf16"
+               : type;
+}
+
 static core_status against_lattice(har_foreign *d, const char *golden,
                                    const char **out)
 {
-    const char *wanted = numerics_of(d->lattice);
+    const char *wanted = nearest(golden, d->lattice);
     const bool has_it = har_yardstick_has(golden, wanted);
     const char *type = core_dtype_name(d->type);
     *out = has_it ? wanted : "fp32";
@@ -228,13 +233,13 @@ core_status har_foreign_against(har_foreign *d, const char *golden,
         return against_lattice(d, golden, out);
     if (asked == NULL && strcmp(d->numerics, "fp64") == 0)
         return against_doubles(d, golden, out);
-    for (int i = 0; i < N_KNOWN; i++)
-        if (strcmp(d->numerics, known[i]) == 0)
-            *out = known[i];
-    const char *word = said(d);
+    *out = asked == NULL && d->said[0] == '\0' ? nearest(golden, d->numerics)
+                                               : d->numerics;
     CORE_FAIL_IF(
-        *out == known[0] && word != NULL && word != known[0], CORE_E_INPUT,
+        strcmp(d->numerics, "exact") == 0 && d->said[0] != '\0' &&
+            strcmp(d->said, "exact") != 0,
+        CORE_E_INPUT,
         "%s: its metadata says %s, which cannot have the bits of exact",
-        d->path, word);
+        d->path, d->said);
     return har_yardstick_has(golden, *out) ? CORE_OK : lacks(golden, *out);
 }

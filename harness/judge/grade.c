@@ -7,23 +7,11 @@
  */
 #include "harness/judge/judge_impl.h"
 
-#include <string.h>
-
-/* The numerics of the yardstick; CORE_EXACT, which has no grades, if unknown. */
-static core_numerics numerics_of(const har_yardstick *yard)
-{
-    core_numerics n = CORE_FP64;
-    while (n < CORE_N_NUMERICS &&
-           strcmp(core_numerics_name(n), yard->numerics) != 0)
-        n++;
-    return n < CORE_N_NUMERICS ? n : CORE_EXACT;
-}
-
 void har__grade_row(har__pass *p, const har_yard_tap *tap, double allowed)
 {
-    const core_numerics numerics = numerics_of(p->yard);
+    const core_numerics numerics = p->yard->kind;
     const int64_t n = tap->extent.n_col;
-    if (tap->tolerance == NULL || numerics == CORE_EXACT)
+    if (tap->tolerance == NULL || numerics == CORE_EXACT) /* no grades */
         return;
     for (int64_t j = 0; j < n; j++)
         p->bound[j] = allowed;
@@ -33,7 +21,7 @@ void har__grade_row(har__pass *p, const har_yard_tap *tap, double allowed)
 
 double har__grade_bits(const har__pass *p)
 {
-    const core_numerics numerics = numerics_of(p->yard);
+    const core_numerics numerics = p->yard->kind;
     const double bits = p->grade.n > 0.0
                             ? har_precision_bits(&p->grade, numerics)
                             : 0.0;

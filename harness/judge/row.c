@@ -206,9 +206,8 @@ har_spot har__blank_spot(const har__pass *p, int64_t i_tap, int64_t row)
 
 static int64_t head_of(const har__pass *p, const har_yard_tap *tap, int64_t col)
 {
-    const int64_t n = tap->name.is_tap
-                          ? core_tap_heads(&p->yard->spec, tap->name.tap.kind)
-                          : 0;
+    const int64_t n =
+        tap->name.is_tap ? core_tap_heads(&p->yard->spec, tap->name.tap) : 0;
     if (n == 0 || tap->extent.n_col % n != 0)
         return -1;
     return col / (tap->extent.n_col / n);

@@ -28,7 +28,8 @@ bool har_yardstick_is_bundle(const char *path)
 
 static void file_of(char out[1024], const char *path, const char *numerics)
 {
-    snprintf(out, 1024, "%.900s/%.40s.safetensors", path, numerics);
+    snprintf(out, 1024, "%.800s/%s.safetensors", path,
+             core_numerics_file(numerics).text);
 }
 
 bool har_yardstick_has(const char *path, const char *numerics)
@@ -257,10 +258,21 @@ static core_status open_plain(har_yardstick *y)
 {
     CORE_TRY(core_st_open(&y->taps, y->path));
     const char *numerics = core_st_metadata(y->taps, "numerics");
-    snprintf(y->numerics, sizeof y->numerics, "%.15s",
+    snprintf(y->numerics, sizeof y->numerics, "%.100s",
              numerics != NULL ? numerics : "");
     snprintf(y->estimate, sizeof y->estimate,
              "the oracle's rule per tap, not per row");
+    return CORE_OK;
+}
+
+/* kind := what numerics says. */
+static core_status read_kind(har_yardstick *y)
+{
+    y->kind = CORE_EXACT;
+    if (y->numerics[0] != '\0' &&
+        core_numerics_parse(&y->kind, y->numerics) != CORE_OK)
+        return core_fail_context(CORE_E_FORMAT, "in the metadata of %s",
+                                 core_st_path(y->taps));
     return CORE_OK;
 }
 
@@ -272,10 +284,12 @@ core_status har_yardstick_open(har_yardstick *out, const char *path,
     CORE_FAIL_IF(strlen(path) >= sizeof y.path, CORE_E_FILE,
                  "%s: path is longer than %zu bytes", path, sizeof y.path - 1);
     snprintf(y.path, sizeof y.path, "%s", path);
-    snprintf(y.numerics, sizeof y.numerics, "%.15s",
+    snprintf(y.numerics, sizeof y.numerics, "%.100s",
              numerics != NULL ? numerics : "");
     core_status status = har_yardstick_is_bundle(path) ? open_bundle(&y)
                                                        : open_plain(&y);
+    if (status == CORE_OK)
+        status = read_kind(&y);
     y.is_exact = strcmp(y.numerics, "exact") == 0;
     if (y.is_exact)
         snprintf(y.estimate, sizeof y.estimate, "none, bit for bit");

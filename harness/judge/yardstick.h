@@ -46,7 +46,8 @@ typedef struct har_yard_part {
 
 typedef struct har_yardstick {
     char path[512];
-    char numerics[16];           /* "fp32"; "": a plain file that says none   */
+    char numerics[CORE_NUMERICS_BYTES]; /* "fp32"; "": no word that is known */
+    core_numerics kind;          /* the same; exact if none                   */
     bool is_bundle;
     bool is_exact;               /* numerics: bit for bit, no tolerances      */
     har_forcing forcing;         /* its tolerances are for such dumps         */

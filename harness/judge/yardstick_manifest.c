@@ -52,8 +52,9 @@ static void read_estimate(har_yardstick *y, const json_t *root)
 /* The fingerprint of the numerics' file, and which taps are in it. */
 static void read_file(har_yardstick *y, const json_t *root)
 {
-    char name[40];
-    snprintf(name, sizeof name, "%s.safetensors", y->numerics);
+    char name[CORE_NUMERICS_BYTES + 16];
+    snprintf(name, sizeof name, "%s.safetensors",
+             core_numerics_file(y->numerics).text);
     const char *xxh3 = json_string_value(json_object_get(
         json_object_get(json_object_get(root, "files"), name), "xxh3"));
     const char *taps = json_string_value(json_object_get(root, "taps"));

@@ -48,7 +48,7 @@ void har_events_label(har_events *events, const par_plan *plan,
 {
     par_plan_format(plan, events->plan);
     snprintf(events->numerics, sizeof events->numerics, "%s",
-             core_numerics_name(numerics));
+             core_numerics_name(numerics).text);
 }
 
 static void write_line(FILE *out, const har_events *events,

@@ -18,7 +18,7 @@ typedef struct har_events {
     int rank;
     bool is_failed;     /* a write did not succeed                             */
     char plan[PAR_PLAN_TEXT];
-    char numerics[8];
+    char numerics[CORE_NUMERICS_BYTES];
     core_target target; /* rank 0's, on all                                    */
 } har_events;
 

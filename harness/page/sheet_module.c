@@ -39,6 +39,7 @@ static void write_runs(char *out, size_t bytes, const int *list, int n)
 
 static har__module module_of(const har_setup *s, const par_layout *l)
 {
+    const par_heads *h = &l->heads[0];
     const har_cost_memory memory =
         har_cost_memory_of(&s->spec, l, CORE_FP32, 1, s->what.n_t, 0);
     har__module m = {.stage = l->stage,
@@ -48,10 +49,10 @@ static har__module module_of(const har_setup *s, const par_layout *l)
                      .etp_i = l->etp_i,
                      .layer0 = l->first_layer[l->stage],
                      .layer1 = l->first_layer[l->stage + 1],
-                     .head0 = l->first_head[l->t],
-                     .head1 = l->first_head[l->t + 1],
-                     .kv0 = l->kv0,
-                     .kv1 = l->kv1,
+                     .head0 = h->h0,
+                     .head1 = h->h0 + h->n_h,
+                     .kv0 = h->kv0,
+                     .kv1 = h->kv0 + h->n_kv,
                      .vocab0 = l->first_vocab[l->t],
                      .vocab1 = l->first_vocab[l->t + 1],
                      .f0 = l->first_f[l->etp_i],

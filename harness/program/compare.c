@@ -170,12 +170,14 @@ static core_status compare_foreign(const request *r)
 {
     har_namemap map;
     core_numerics numerics;
+    core_numerics_text name;
     har_foreign_options with = {.map = &map};
     CORE_TRY(read_range(&with.claim.b, "--rows", r->rows));
     CORE_TRY(read_range(&with.claim.t, "--positions", r->positions));
     if (r->numerics != NULL) {
         CORE_TRY(core_numerics_parse(&numerics, r->numerics));
-        with.numerics = core_numerics_name(numerics);
+        name = core_numerics_name(numerics);
+        with.numerics = name.text;
     }
     CORE_FAIL_IF(r->numerics != NULL && !har_yardstick_is_bundle(r->golden),
                  CORE_E_USAGE,

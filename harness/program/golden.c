@@ -136,7 +136,7 @@ static core_status get_batch(gold_case *gold, const request *r)
 
 static core_status get_numerics(gold_case *gold, const char *list)
 {
-    char text[CORE_NAME_BYTES], *save = NULL;
+    char text[GOLD_MAX_NUMERICS * CORE_NUMERICS_BYTES], *save = NULL;
     CORE_FAIL_IF(strlen(list) >= sizeof text, CORE_E_USAGE,
                  "--numerics: expected a short list, found '%.80s...'", list);
     strcpy(text, list);
@@ -223,7 +223,8 @@ static void print_summary(const gold_case *gold, const gold_summary *summary)
 {
     for (int i = 0; i < gold->n_numerics; i++) {
         const gold_summary *s = &summary[i];
-        const char *name = core_numerics_name(gold->numerics[i]);
+        const core_numerics_text text = core_numerics_name(gold->numerics[i]);
+        const char *name = text.text;
         char widest[HAR_WIDEST_TEXT];
         if (gold->numerics[i] == CORE_EXACT)
             printf("%-10s sums need %.1f of 53 bits\n", name, s->bits);
@@ -238,9 +239,9 @@ static void print_summary(const gold_case *gold, const gold_summary *summary)
 
 static void show_progress(void *self, core_numerics numerics, double done)
 {
-    char what[CORE_NAME_BYTES + 16];
+    char what[CORE_NUMERICS_BYTES + 16];
     snprintf(what, sizeof what, "golden make, %s",
-             core_numerics_name(numerics));
+             core_numerics_name(numerics).text);
     har_waiting_share(self, what, done);
 }
 

@@ -22,7 +22,7 @@ static const struct words {
     {"layers", 0, "N", "only the first N layers"},
     {"machine", 0, "M", "a preset's name or a machine file"},
     {"model", 'm', "MODEL", "preset, spec file or checkpoint folder"},
-    {"numerics", 'n', "NAME", "of exact, fp64, fp32 and bf16"},
+    {"numerics", 'n', "NAME", "exact, fp64, fp32, fp16, bf16, llama-default, vllm-bf16, w=bf16+kv=f16.."},
     {"out", 'o', "FILE", "what is to be written"},
     {"plan", 'p', "PLAN",
      "a preset, a string such as tp=2,pp=2,ep=4 or a YAML file"},

@@ -99,15 +99,16 @@ static void write_experts(const par_layout *l)
 static void write_rank(const core_spec *spec, const par_layout *l)
 {
     char text[16];
+    const par_heads *h = &l->heads[0];
     const size_t bytes = par_weight_bytes(spec, l, CORE_FP32);
     printf("%5d  %5d %3d %3d  %3d %4d %4d  %3d-%-3d", l->rank, l->stage, l->d,
            l->t, l->ep_i, l->etp_i, l->edp_i, l->first_layer[l->stage],
            l->first_layer[l->stage + 1] - 1);
     if (spec->n_h > 0)
-        printf(" %3lld-%-3lld %3lld-%-3lld %6lld-%-6lld",
-               (long long)l->first_head[l->t],
-               (long long)l->first_head[l->t + 1] - 1, (long long)l->kv0,
-               (long long)l->kv1 - 1, (long long)l->first_vocab[l->t],
+        printf(" %3lld-%-3lld %3lld-%-3lld %6lld-%-6lld", (long long)h->h0,
+               (long long)(h->h0 + h->n_h) - 1, (long long)h->kv0,
+               (long long)(h->kv0 + h->n_kv) - 1,
+               (long long)l->first_vocab[l->t],
                (long long)l->first_vocab[l->t + 1] - 1);
     printf(" %5lld-%-5lld %-10s ", (long long)l->first_f[l->etp_i],
            (long long)l->first_f[l->etp_i + 1] - 1,

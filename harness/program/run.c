@@ -204,11 +204,12 @@ static core_status create_taps(task *t, const request *r)
     snprintf(model, sizeof model, "%s", t->model.spec.name);
     if (t->has_plan)
         par_plan_format(&t->plan, plan);
+    const core_numerics_text numerics = core_numerics_name(t->numerics);
     const char *const metadata[] = {
         "generator", "moeparity run",
         "model",     model,
         "plan",      plan,
-        "numerics",  core_numerics_name(t->numerics),
+        "numerics",  numerics.text,
         NULL};
     for (int i = 0; i < t->n_job; i++)
         part[i] = (core_tapfile_part){t->job[i].prefix, t->job[i].batch->n_b,
@@ -222,8 +223,9 @@ static core_status create_taps(task *t, const request *r)
 static core_status finish_taps(task *t, const request *r)
 {
     har_switch_part part[MAX_PARTS];
+    const core_numerics_text numerics = core_numerics_name(t->numerics);
     const char *const metadata[] = {"generator", "moeparity run", "numerics",
-                                    core_numerics_name(t->numerics), NULL};
+                                    numerics.text, NULL};
     CORE_FAIL_IF(!t->is_finite, CORE_E_INPUT,
                  "%s: a sum overflows, or is over a NaN",
                  t->model.spec.name);

@@ -58,6 +58,16 @@ static void write_experts(const core_spec *s)
         printf("capacity   unlimited\n");
 }
 
+static void write_other_heads(const core_spec *s)
+{
+    int n = 0;
+    for (int l = 0; l < (int)s->n_l; l++)
+        n += s->head_kind[l];
+    printf("           in %d layers %lld heads x %lld, %lld kv heads\n", n,
+           (long long)s->other.n_h, (long long)s->other.n_dh,
+           (long long)s->other.n_g);
+}
+
 static void write_spec(const core_spec *s)
 {
     const int n_moe = core_spec_count_moe(s, 0, (int)s->n_l);
@@ -69,6 +79,8 @@ static void write_spec(const core_spec *s)
         printf(", %lld heads x %lld, %lld kv heads", (long long)s->n_h,
                (long long)s->n_dh, (long long)s->n_g);
     printf("\n");
+    if (core_spec_head_kinds(s) > 1)
+        write_other_heads(s);
     write_experts(s);
     if (s->n_h > 0)
         printf("vocabulary %lld%s\n", (long long)s->n_v,

@@ -82,14 +82,15 @@ static void read_command_line(request *r, int argc, char **argv)
 static core_status refuse_numerics(const char *text)
 {
     CORE_FAIL(CORE_E_USAGE,
-              "--numerics: expected a list of exact, fp64, fp32 and bf16, each "
-              "at most once, found '%s'",
+              "--numerics: expected a list of at most %d, such as "
+              "exact,fp32,llama-default, each at most once, found '%s'",
+              HAR_MAX_NUMERICS,
               text);
 }
 
 static core_status read_numerics(task *t, const char *text)
 {
-    char copy[64];
+    char copy[HAR_MAX_NUMERICS * CORE_NUMERICS_BYTES];
     if (strlen(text) >= sizeof copy)
         return refuse_numerics(text);
     snprintf(copy, sizeof copy, "%s", text);
@@ -100,7 +101,7 @@ static core_status read_numerics(task *t, const char *text)
         bool is_new = true;
         for (int i = 0; i < t->n_numerics; i++)
             is_new &= t->numerics[i] != numerics;
-        if (!is_new)
+        if (!is_new || t->n_numerics == HAR_MAX_NUMERICS)
             return refuse_numerics(text);
         t->numerics[t->n_numerics++] = numerics;
     }
@@ -266,7 +267,7 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
     }
     for (int j = 0; j < t->n_numerics && status == CORE_OK; j++) {
         har_events_label(events, &t->plan[i], t->numerics[j]);
-        har_trace_pass(trace, core_numerics_name(t->numerics[j]));
+        har_trace_pass(trace, core_numerics_name(t->numerics[j]).text);
         status = har_job_verify(&run->result[i * t->n_numerics + j], &run->job,
                                 comm, &t->plan[i], t->numerics[j], passes);
         if (!keeps_references(t, run->request))

@@ -335,9 +335,9 @@ static int64_t axis_size(const core_spec *spec, har_axis axis, int l)
     case HAR_AXIS_INNER:
         return spec->n_f;
     case HAR_AXIS_HEADS:
-        return spec->n_h;
+        return core_spec_heads(spec, l).n_h;
     case HAR_AXIS_KV_HEADS:
-        return spec->n_g;
+        return core_spec_heads(spec, l).n_g;
     case HAR_AXIS_CHANNELS:
         return spec->mamba.n_c;
     case HAR_AXIS_MLP:
@@ -354,17 +354,19 @@ static int64_t axis_size(const core_spec *spec, har_axis axis, int l)
 
 /* Indices [*first, *end) of part p.  A kv head belongs to all parts that have a
  * query head of it.                                                          */
-static void part_of(const core_spec *spec, har_axis axis, int64_t n, int n_part,
+static void part_of(const core_spec *spec, har_axis axis, int l, int n_part,
                     int p, int64_t *first, int64_t *end)
 {
+    const int64_t n = axis_size(spec, axis, l);
     *first = core_split_first(n, n_part, p);
     *end = core_split_first(n, n_part, p + 1);
     if (axis != HAR_AXIS_KV_HEADS)
         return;
-    const int64_t h0 = core_split_first(spec->n_h, n_part, p);
-    const int64_t h1 = core_split_first(spec->n_h, n_part, p + 1);
-    *first = h0 * n / spec->n_h;
-    *end = (h1 - 1) * n / spec->n_h + 1;
+    const int64_t n_h = axis_size(spec, HAR_AXIS_HEADS, l);
+    const int64_t h0 = core_split_first(n_h, n_part, p);
+    const int64_t h1 = core_split_first(n_h, n_part, p + 1);
+    *first = h0 * n / n_h;
+    *end = (h1 - 1) * n / n_h + 1;
 }
 
 /* The part of a tensor that indices [first, last] of n are. */
@@ -407,7 +409,7 @@ static core_status find_parts(har_distinct *out, const core_spec *spec,
     for (int p = 0; p < n_part; p++) {
         int64_t end;
         s.unit[p].owner = p;
-        part_of(spec, axis, n, n_part, p, &s.unit[p].first, &end);
+        part_of(spec, axis, l, n_part, p, &s.unit[p].first, &end);
         common =
             end - s.unit[p].first < common ? end - s.unit[p].first : common;
     }

@@ -29,14 +29,16 @@ enum { PROCESS_BYTES = 9 << 19 };        /* beside what is counted here */
 
 double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t)
 {
-    const int64_t n_qv = spec->n_dh + core_spec_n_dv(spec);
-    const double attention = 2.0 * (double)(spec->n_h * n_qv) * (double)n_t;
     const double head = (double)(spec->tied ? 0 : spec->n_v * spec->n_d);
     const double active = (double)core_spec_active_parameters(spec) - head;
     double mixers = 0.0;
-    for (int l = 0; l < (int)spec->n_l; l++)
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const core_heads h = core_spec_heads(spec, l);
+        const double scores =
+            2.0 * (double)(h.n_h * (h.n_dh + h.n_dv)) * (double)n_t;
         mixers += core_mixer_flops(spec, l) +
-                  (core_spec_has_attention(spec, l) ? attention : 0.0);
+                  (core_spec_has_attention(spec, l) ? scores : 0.0);
+    }
     return (double)n_token * (2.0 * active + mixers);
 }
 

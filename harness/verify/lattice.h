@@ -11,7 +11,7 @@
 #include "core/numbers/numerics.h"
 #include "harness/verify/compare.h"
 
-enum { HAR_LATTICE_TEXT = 120 };
+enum { HAR_LATTICE_TEXT = 240 };
 
 typedef struct har_lattice {
     int64_t n_off;     /* values that storing would change                    */

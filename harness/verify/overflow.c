@@ -98,7 +98,8 @@ core_status har_overflow_error(const core_spec *spec,
                                core_numerics numerics, core_tap tap)
 {
     char at[CORE_NAME_BYTES], name[CORE_NAME_BYTES];
-    const char *setting, *how = core_numerics_name(numerics);
+    const core_numerics_text text = core_numerics_name(numerics);
+    const char *setting, *how = text.text;
     double value;
     largest found = {.magnitude = BEYOND};
     core_tap_name(tap, at);

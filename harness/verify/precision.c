@@ -34,7 +34,8 @@ int64_t har_precision_row(har_precision *grade, core_numerics numerics,
                           const double *found, const double *bound,
                           double *error, bool follows)
 {
-    const double of_store = core_store_error(numerics, 1.0);
+    const double least = core_store_error(numerics, 0.0);
+    const double of_store = core_store_error(numerics, 1.0) - least;
     har_precision g = {0};
     int64_t n_marginal = 0;
     double cross = 0.0, own = 0.0;
@@ -50,7 +51,7 @@ int64_t har_precision_row(har_precision *grade, core_numerics numerics,
         if (e == 0.0)
             continue;
         /* a transfer has bound 0: it is held against a store of the value */
-        const double storing = of_store * fabs(y);
+        const double storing = of_store * fabs(y) + least;
         const double allowed = bound[j] > 0.0 ? bound[j] : storing;
         const double computing = allowed > storing ? allowed - storing : 0.0;
         const double share = e / allowed;
@@ -239,8 +240,12 @@ const char *har_precision_format(const har_precision *grade,
                                  core_numerics numerics,
                                  char text[HAR_PRECISION_TEXT])
 {
-    static const char *const sums[CORE_N_NUMERICS] = {
-        "", "fp64 sums", "fp32 sums", "fp32 sums and bf16 storage"};
+    static const char *const storage[CORE_N_ROUNDINGS] = {
+        [CORE_ROUND_GRID] = "",
+        [CORE_ROUND_F64] = "",
+        [CORE_ROUND_F32] = "",
+        [CORE_ROUND_F16] = " and fp16 storage",
+        [CORE_ROUND_BF16] = " and bf16 storage"};
     const double bits = har_precision_bits(grade, numerics);
     const char *like = bits < 6.5    ? ", like long sums in bf16"
                        : bits < 9.5  ? ", like bf16"
@@ -249,7 +254,9 @@ const char *har_precision_format(const har_precision *grade,
                                                               : "";
     snprintf(text, HAR_PRECISION_TEXT,
              "about %.0f bits of precision%s: errors %.3g times the rms that "
-             "%s explain",
-             bits, like, times_honest(grade, honest, numerics), sums[numerics]);
+             "%s sums%s explain",
+             bits, like, times_honest(grade, honest, numerics),
+             core_uses_floats(numerics) ? "fp32" : "fp64",
+             storage[core_numerics_at(numerics, CORE_SLOT_OUT)]);
     return text;
 }

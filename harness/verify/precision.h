@@ -12,7 +12,7 @@
 
 #include "core/numbers/numerics.h"
 
-enum { HAR_PRECISION_TEXT = 160 };
+enum { HAR_PRECISION_TEXT = 240 };
 
 /* Of the finite elements of a tap that has bounds; sums over pieces and ranks.
  * A piece that m ranks hold counts 1/m on each.                              */

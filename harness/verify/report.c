@@ -246,7 +246,7 @@ static void write_equal(const har_case_result *c, FILE *out)
 
 static void write_case(const har_report *r, const har_case_result *c, FILE *out)
 {
-    fprintf(out, "%-10s %s", core_numerics_name(c->numerics),
+    fprintf(out, "%-10s %s", core_numerics_name(c->numerics).text,
             har_verdict_name(c->verdict));
     if (c->numerics == CORE_EXACT)
         fputs(
@@ -285,7 +285,7 @@ static void write_verified(const har_report *r, FILE *out)
                 n_bounded > 0 ? " and "
                 : exact       ? ", and "
                               : "",
-                core_numerics_name(r->numerics[i]));
+                core_numerics_name(r->numerics[i]).text);
         n_bounded++;
     }
     if (n_bounded > 0)
@@ -300,7 +300,7 @@ static void write_verdict(const har_report *r, FILE *out)
     fprintf(out, "%-10s ", har_report_word(verdict));
     if (verdict > HAR_MARGINAL) {
         fprintf(out, "%s (%s)\n", first->reason,
-                core_numerics_name(first->numerics));
+                core_numerics_name(first->numerics).text);
         return;
     }
     write_verified(r, out);

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { HAR_MAX_PLANS = 16, HAR_MAX_NUMERICS = CORE_N_NUMERICS };
+enum { HAR_MAX_PLANS = 16, HAR_MAX_NUMERICS = 8 };
 
 typedef struct har_report {
     const char *model;          /* as the user named it                        */

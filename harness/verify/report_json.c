@@ -264,7 +264,7 @@ static json_t *equal_weights(const har_distinct *distinct)
 static json_t *case_object(const har_case_result *c)
 {
     json_t *o = json_object(), *passes = json_array();
-    core_json_put_text(o, "numerics", core_numerics_name(c->numerics));
+    core_json_put_text(o, "numerics", core_numerics_name(c->numerics).text);
     core_json_put_text(o, "verdict", har_verdict_name(c->verdict));
     core_json_put_text(o, "reason", c->reason);
     core_json_put(o, "conserved", json_boolean(c->is_conserved));

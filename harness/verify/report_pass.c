@@ -64,7 +64,7 @@ static void write_place(const har_report *r, const har_pass *pass,
         fprintf(out, ", choice %lld (expert %lld)", (long long)(row % k),
                 (long long)t->expert);
     fprintf(out, ", column %lld", (long long)t->diff.first.col);
-    const int64_t n_head = core_tap_heads(r->spec, t->tap.kind);
+    const int64_t n_head = core_tap_heads(r->spec, t->tap);
     if (n_head > 0)
         fprintf(out, " (head %lld)",
                 (long long)(t->diff.first.col * n_head /
@@ -189,7 +189,7 @@ static void write_bounds(const har_pass *pass, FILE *out)
             g = &pass->tap[i];
     fprintf(out,
             "  precision  worst rms error %.3f of what %s explains, at %s\n",
-            har_tap_ratio(g), core_numerics_name(pass->numerics),
+            har_tap_ratio(g), core_numerics_name(pass->numerics).text,
             core_tap_name(g->tap, name));
 }
 

@@ -28,7 +28,9 @@ typedef struct drawing {
 
 int har_spread_draws(core_numerics numerics)
 {
-    return numerics == CORE_FP32 ? 1 : numerics == CORE_BF16 ? 2 : 0;
+    if (!core_uses_floats(numerics))
+        return 0;
+    return numerics == CORE_FP32 ? 1 : 2;
 }
 
 static har_precision *sums_of(const drawing *d, core_tap tap)

@@ -221,7 +221,7 @@ int main(int argc, char **argv)
     if (everyone->rank == 0) {
         rmdir(folder);
         printf("%llu random cases in %s: %llu failed, %lld ran in part\n",
-               (unsigned long long)count, core_numerics_name(numerics),
+               (unsigned long long)count, core_numerics_name(numerics).text,
                (unsigned long long)n_failed, (long long)n_partial);
     }
     par_comm_close(everyone);

@@ -94,6 +94,30 @@ static void roll_queries(dice *d, core_spec *spec)
     }
 }
 
+/* Values of another size, and layers with heads of another kind.  These dice are
+ * their own, so that a seed of before gives the model that it gave.           */
+static void roll_kinds(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6b696e6473), 0};
+    if (spec->n_kv_rank > 0 || !one_in(&d, 3))
+        return;
+    spec->n_dv = one_in(&d, 2) ? roll(&d, 3, 11) : 0;
+    spec->value_scale = one_in(&d, 2) ? 0.25 * (double)roll(&d, 1, 7) : 0.0;
+    core_heads *other = &spec->other;
+    other->n_g = roll(&d, 1, 4);
+    other->n_h = one_in(&d, 2) ? spec->n_h : spec->n_h * 2;
+    while (other->n_h % other->n_g != 0)
+        other->n_g--;
+    other->n_dh = 2 * roll(&d, 2, 6);
+    other->n_dv = one_in(&d, 2) ? roll(&d, 3, 11) : 0;
+    other->n_rot = one_in(&d, 3) ? 2 * roll(&d, 1, other->n_dh / 2) : 0;
+    other->rope.theta = 50.0 * (double)roll(&d, 1, 9);
+    other->rope.attention_factor = 1.0;
+    other->sinks = one_in(&d, 3);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->head_kind[l] = one_in(&d, 2);
+}
+
 static void roll_attention(dice *d, core_spec *spec)
 {
     roll_spans(d, spec);
@@ -181,6 +205,7 @@ static void roll_spec(dice *d, core_spec *spec)
              (unsigned long long)d->seed);
     roll_sizes(d, spec);
     roll_attention(d, spec);
+    roll_kinds(d->seed, spec);
     if (one_in(d, 4))
         roll_mamba(d, spec);
     roll_router(d, spec);
@@ -227,7 +252,7 @@ static bool can_pad(const core_spec *spec)
     for (int l = 0; l < (int)spec->n_l; l++)
         if (core_spec_mixer(spec, l) == CORE_MIXER_MAMBA)
             return false;
-    return !spec->sinks;
+    return !spec->sinks && !spec->other.sinks;
 }
 
 void random_case_make(random_case *out, uint64_t seed, int max_rank)

@@ -107,6 +107,25 @@ static void scales(core_spec *s)
     s->tied = true;
 }
 
+static void kinds(core_spec *s)
+{
+    s->head_kind[1] = 1;
+    s->n_dv = 5;
+    s->n_rot = 6;
+    s->value_scale = 0.7;
+    s->other = (core_heads){.n_h = 12,
+                            .n_g = 3,
+                            .n_dh = 10,
+                            .n_dv = 9,
+                            .n_rot = 4,
+                            .scale = 0.2,
+                            .sinks = true,
+                            .rope = s->rope};
+    s->other.rope.theta = 50.0;
+    s->sliding_window = 4;
+    s->span[0] = s->span[2] = CORE_SPAN_FULL;
+}
+
 core_spec fix_family(int i)
 {
     core_spec spec = fix_spec();
@@ -134,6 +153,9 @@ core_spec fix_family(int i)
         break;
     case FIX_SCALES:
         scales(&spec);
+        break;
+    case FIX_KINDS:
+        kinds(&spec);
         break;
     case FIX_SHARED_GATE:
         spec.shared_gate = true;

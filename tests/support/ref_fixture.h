@@ -23,6 +23,7 @@ typedef enum fix_family_kind {
     FIX_MAMBA,       /* mamba, attention without rope, mamba                  */
     FIX_SCALES,      /* scales of embedding, residuals, logits; tied          */
     FIX_SHARED_GATE, /* a weight of the shared expert                         */
+    FIX_KINDS,       /* heads of two kinds, values of a size and scale        */
     FIX_N_FAMILIES
 } fix_family_kind;
 

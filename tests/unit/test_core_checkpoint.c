@@ -45,6 +45,16 @@ static void number(int i, core_st_tensor tensor)
     }
 }
 
+/* A tensor of plain values. */
+static core__stored stored(const core_st *file, const char *name)
+{
+    const core_st_tensor *t = core_st_find(file, name);
+    core__stored s = {
+        .codes = {file, t}, .kind = CORE_BLOCK_NONE, .n_dim = t->n_dim};
+    memcpy(s.shape, t->shape, sizeof s.shape);
+    return s;
+}
+
 /* One layout: the shape of its tensor, and where (e, r, c) lies in it. */
 typedef struct layout_case {
     core_layout layout;
@@ -72,7 +82,15 @@ AT(at_right, (e * C + c) * 2 * R + R + r)
 AT(at_e_out_in, (e * R + r) * C + c)
 AT(at_top, (e * 2 * R + r) * C + c)
 AT(at_bottom, (e * 2 * R + R + r) * C + c)
+AT(at_even_rows, 2 * r * C + c)
+AT(at_odd_rows, (2 * r + 1) * C + c)
+AT(at_even_cols, 2 * c)
+AT(at_odd_cols, 2 * c + 1)
+AT(at_e_even_rows, (e * 2 * R + 2 * r) * C + c)
+AT(at_e_odd_rows, (e * 2 * R + 2 * r + 1) * C + c)
 AT(at_e_vector, e *C + c)
+AT(at_vector_first, e * 2 * C + c)
+AT(at_vector_last, e * 2 * C + C + c)
 AT(at_vector_even, e * 2 * C + 2 * c)
 AT(at_vector_odd, e * 2 * C + 2 * c + 1)
 
@@ -95,6 +113,14 @@ static const layout_case LAYOUTS[] = {
     {CORE_LAYOUT_E_VECTOR, true, 2, {E, C}, at_e_vector},
     {CORE_LAYOUT_E_VECTOR_EVEN, true, 2, {E, 2 * C}, at_vector_even},
     {CORE_LAYOUT_E_VECTOR_ODD, true, 2, {E, 2 * C}, at_vector_odd},
+    {CORE_LAYOUT_E_VECTOR_FIRST, true, 2, {E, 2 * C}, at_vector_first},
+    {CORE_LAYOUT_E_VECTOR_LAST, true, 2, {E, 2 * C}, at_vector_last},
+    {CORE_LAYOUT_EVEN_ROWS, false, 2, {2 * R, C}, at_even_rows},
+    {CORE_LAYOUT_ODD_ROWS, false, 2, {2 * R, C}, at_odd_rows},
+    {CORE_LAYOUT_EVEN_COLS, true, 1, {2 * C}, at_even_cols},
+    {CORE_LAYOUT_ODD_COLS, true, 1, {2 * C}, at_odd_cols},
+    {CORE_LAYOUT_E_EVEN_ROWS, false, 3, {E, 2 * R, C}, at_e_even_rows},
+    {CORE_LAYOUT_E_ODD_ROWS, false, 3, {E, 2 * R, C}, at_e_odd_rows},
 };
 
 START_TEST(every_layout_reads_its_own_elements)
@@ -108,8 +134,9 @@ START_TEST(every_layout_reads_its_own_elements)
     for (int e = 0; e < E; e++) {
         core__view view;
         double out[R * C], largest = 0.0;
-        ck_assert_msg(core__view_make(&view, file, core_st_find(file, "w"),
-                                      NULL, l->layout, shape, e, E) == CORE_OK,
+        const core__stored w = stored(file, "w");
+        ck_assert_msg(core__view_make(&view, &w, l->layout, shape, e, E) ==
+                          CORE_OK,
                       "%s", core_message());
         for (int64_t r0 = 0; r0 < shape[0]; r0++)
             for (int64_t c0 = 0; c0 < C; c0++) {
@@ -126,8 +153,8 @@ START_TEST(every_layout_reads_its_own_elements)
     core__view view;
     t.shape[0]++;
     core_st *other = make_file(&t, 1, number);
-    ck_assert_int_eq(core__view_make(&view, other, core_st_find(other, "w"),
-                                     NULL, l->layout, shape, 0, E),
+    const core__stored w = stored(other, "w");
+    ck_assert_int_eq(core__view_make(&view, &w, l->layout, shape, 0, E),
                      CORE_E_WEIGHTS);
     ck_assert_ptr_nonnull(strstr(core_message(), "w: shape ["));
     core_st_close(other);
@@ -145,8 +172,8 @@ START_TEST(long_columns_are_read_in_pieces)
                         .shape = {1, 2, 2 * LONG}};
     core_st *file = make_file(&t, 1, number);
     core__view view;
-    ck_assert_int_eq(core__view_make(&view, file, core_st_find(file, "w"), NULL,
-                                     CORE_LAYOUT_E_ODD, shape, 0, 1),
+    const core__stored w = stored(file, "w");
+    ck_assert_int_eq(core__view_make(&view, &w, CORE_LAYOUT_E_ODD, shape, 0, 1),
                      CORE_OK);
     double *out = malloc(sizeof *out * 2 * LONG);
     ck_assert_ptr_nonnull(out);
@@ -159,137 +186,14 @@ START_TEST(long_columns_are_read_in_pieces)
 }
 END_TEST
 
-/* --- MXFP4 ------------------------------------------------------------------
- */
-
-/* Two experts, [out 4, in 64]: the code of an element is (out + in) mod 16, the
- * scale of a block 2^(out - block of in). */
-static void fill_mxfp4(int i, core_st_tensor tensor)
-{
-    uint8_t *byte = tensor.data;
-    for (int64_t j = 0; j < tensor.n && i == 0; j++) {
-        const int64_t out = j / 32 % 4, in = j % 32 * 2;
-        byte[j] = (uint8_t)((out + in) % 16 | (out + in + 1) % 16 << 4);
-    }
-    for (int64_t j = 0; j < tensor.n && i == 1; j++)
-        byte[j] = (uint8_t)(127 + j / 2 % 4 - j % 2);
-}
-
-START_TEST(fp4_codes_and_their_scales)
-{
-    static const double VALUE[16] = {0, 0.5,  1,  1.5,  2,  3,  4,  6,
-                                     0, -0.5, -1, -1.5, -2, -3, -4, -6};
-    const core_st_tensor t[2] = {{.name = "w_blocks",
-                                  .dtype = CORE_DTYPE_U8,
-                                  .n_dim = 4,
-                                  .shape = {2, 4, 2, 16}},
-                                 {.name = "w_scales",
-                                  .dtype = CORE_DTYPE_U8,
-                                  .n_dim = 3,
-                                  .shape = {2, 4, 2}}};
-    const core_layout layouts[3] = {CORE_LAYOUT_E_IN_OUT, CORE_LAYOUT_E_EVEN,
-                                     CORE_LAYOUT_E_ODD};
-    core_st *file = make_file(t, 2, fill_mxfp4);
-    const core_st_tensor *blocks = core_st_find(file, "w_blocks");
-    const core_st_tensor *scales = core_st_find(file, "w_scales");
-    for (int k = 0; k < 3; k++) {
-        const int64_t shape[2] = {k == 0 ? 4 : 2, 64};
-        core__view view;
-        double out[4 * 64];
-        ck_assert_msg(core__view_make_mxfp4(&view, file, blocks, scales,
-                                            layouts[k], shape, 1, 2) == CORE_OK,
-                      "%s", core_message());
-        core__view_read(&view, 0, shape[0], 0, 64, out, 64);
-        for (int64_t r = 0; r < shape[0]; r++)
-            for (int64_t c = 0; c < 64; c++) {
-                const int64_t o = k == 0 ? r : 2 * r + k - 1;
-                ck_assert(out[r * 64 + c] ==
-                          VALUE[(o + c) % 16] * exp2((double)(o - c / 32)));
-            }
-        ck_assert(core__view_largest(&view) == 6.0 * (k == 0   ? 8.0
-                                                      : k == 1 ? 4.0
-                                                               : 8.0));
-    }
-    core__view view;
-    const int64_t narrow[2] = {4, 63};
-    ck_assert_int_eq(core__view_make_mxfp4(&view, file, blocks, scales,
-                                           CORE_LAYOUT_E_IN_OUT, narrow, 0, 2),
-                     CORE_E_WEIGHTS);
-    ck_assert_ptr_nonnull(strstr(core_message(), "a multiple of 32"));
-    core_st_close(file);
-}
-END_TEST
-
-/* --- FP8 --------------------------------------------------------------------
- */
-
-/* [130, 129]: every code is 1.0 (0x38) or 2.0 (0x40); scales 2 x 2: 1 2 / 4 8
- */
-static void fill_fp8(int i, core_st_tensor tensor)
-{
-    if (i == 0) {
-        for (int64_t j = 0; j < tensor.n; j++)
-            ((uint8_t *)tensor.data)[j] = j % 2 == 0 ? 0x38 : 0x40;
-        return;
-    }
-    const float scale[4] = {1, 2, 4, 8};
-    memcpy(tensor.data, scale, sizeof scale);
-}
-
-START_TEST(fp8_blocks_have_scales)
-{
-    core_st_tensor t[2] = {{.name = "w.weight",
-                            .dtype = CORE_DTYPE_F8_E4M3,
-                            .n_dim = 2,
-                            .shape = {130, 129}},
-                           {.name = "w.weight_scale_inv",
-                            .dtype = CORE_DTYPE_F32,
-                            .n_dim = 2,
-                            .shape = {2, 2}}};
-    const int64_t shape[2] = {130, 129};
-    core_st *file = make_file(t, 2, fill_fp8);
-    const core_st_tensor *w = core_st_find(file, t[0].name);
-    const core_st_tensor *scale = core_st_find(file, t[1].name);
-    core__view view;
-    ck_assert_msg(core__view_make(&view, file, w, scale, CORE_LAYOUT_MATRIX,
-                                  shape, 0, 1) == CORE_OK,
-                  "%s", core_message());
-    double out[4]; /* around the corner where four blocks meet */
-    core__view_read(&view, 127, 129, 127, 129, out, 2);
-    for (int64_t r = 0; r < 2; r++)
-        for (int64_t c = 0; c < 2; c++) {
-            const int64_t i = (127 + r) * 129 + 127 + c;
-            const double value = i % 2 == 0 ? 1.0 : 2.0;
-            ck_assert(out[2 * r + c] == value * exp2((double)(2 * r + c)));
-        }
-    ck_assert(core__view_largest(&view) == 16.0);
-    ck_assert_int_eq(
-        core__view_make(&view, file, w, NULL, CORE_LAYOUT_MATRIX, shape, 0, 1),
-        CORE_E_WEIGHTS);
-    ck_assert_ptr_nonnull(strstr(core_message(), "without a tensor w.weight_"));
-    core_st_close(file);
-    t[1].shape[1] = 1;
-    file = make_file(t, 1, fill_fp8); /* the scale of another matrix */
-    core_st *other = make_file(t + 1, 1, number);
-    core_message_clear();
-    ck_assert_int_eq(core__view_make(&view, file, core_st_find(file, t[0].name),
-                                     core_st_find(other, t[1].name),
-                                     CORE_LAYOUT_MATRIX, shape, 0, 1),
-                     CORE_E_WEIGHTS);
-    ck_assert_ptr_nonnull(
-        strstr(core_message(), "shape [2,1], spec wants [2,2]"));
-    core_st_close(other);
-    core_st_close(file);
-}
-END_TEST
-
 /* --- names ------------------------------------------------------------------
  */
 
 START_TEST(what_may_stand_in_a_file_beside_the_weights)
 {
     core_spec spec = {.family = CORE_FAMILY_DEEPSEEK_V3, .n_l = 61};
-    ck_assert(core_file_is_tolerated(&spec, "model.layers.61.embed_tokens.weight"));
+    ck_assert(
+        core_file_is_tolerated(&spec, "model.layers.61.embed_tokens.weight"));
     ck_assert(!core_file_is_tolerated(&spec, "model.layers.60.eh_proj.weight"));
     ck_assert(core_file_is_tolerated(
         &spec, "model.layers.3.self_attn.rotary_emb.inv_freq"));
@@ -323,8 +227,6 @@ int main(void)
     tcase_add_loop_test(tcase, every_layout_reads_its_own_elements, 0,
                         COUNT(LAYOUTS));
     tcase_add_test(tcase, long_columns_are_read_in_pieces);
-    tcase_add_test(tcase, fp4_codes_and_their_scales);
-    tcase_add_test(tcase, fp8_blocks_have_scales);
     tcase_add_test(tcase, what_may_stand_in_a_file_beside_the_weights);
     tcase_add_test(tcase, a_path_is_whole_or_refused);
     suite_add_tcase(suite, tcase);

@@ -52,13 +52,20 @@ static core_spec rope_spec(core_rope_scaling scaling)
     return spec;
 }
 
+static void table_of(const core_spec *spec, core_numerics numerics, int64_t n_t,
+                     double *c, double *s)
+{
+    const core_heads heads = core_spec_heads_of(spec, 0);
+    core_rope_table(&heads, numerics, n_t, c, s);
+}
+
 START_TEST(plain_and_linear_tables)
 {
     for (int linear = 0; linear < 2; linear++) {
         const core_spec spec =
             rope_spec(linear ? CORE_ROPE_LINEAR : CORE_ROPE_PLAIN);
         double c[T * J], s[T * J];
-        core_rope_table(&spec, CORE_FP64, T, c, s);
+        table_of(&spec, CORE_FP64, T, c, s);
         for (int t = 0; t < T; t++)
             for (int j = 0; j < J; j++) {
                 const double angle =
@@ -78,7 +85,7 @@ START_TEST(yarn_mixes_the_frequencies)
     core_spec spec = rope_spec(CORE_ROPE_YARN);
     spec.rope.attention_factor = 1.5;
     double c[T * J], s[T * J];
-    core_rope_table(&spec, CORE_FP64, T, c, s);
+    table_of(&spec, CORE_FP64, T, c, s);
     for (int t = 0; t < T; t++)
         for (int j = 0; j < J; j++) {
             const double angle = t * pow(10000.0, -2.0 * j / 6.0) * KEPT[j];
@@ -87,7 +94,7 @@ START_TEST(yarn_mixes_the_frequencies)
         }
     spec.rope.truncate = false;
     double other[T * J];
-    core_rope_table(&spec, CORE_FP64, T, other, s);
+    table_of(&spec, CORE_FP64, T, other, s);
     ck_assert(fabs(other[1 * J + 1] - c[1 * J + 1]) > 1e-6);
 }
 END_TEST
@@ -96,8 +103,8 @@ START_TEST(exact_tables_lie_on_their_grid)
 {
     const core_spec spec = rope_spec(CORE_ROPE_PLAIN);
     double c[T * J], s[T * J], c64[T * J], s64[T * J];
-    core_rope_table(&spec, CORE_EXACT, T, c, s);
-    core_rope_table(&spec, CORE_FP64, T, c64, s64);
+    table_of(&spec, CORE_EXACT, T, c, s);
+    table_of(&spec, CORE_FP64, T, c64, s64);
     for (int i = 0; i < T * J; i++) {
         const double n = c[i] / CORE_STEP_TABLE, m = s[i] / CORE_STEP_TABLE;
         ck_assert(n == nearbyint(n) && m == nearbyint(m));
@@ -115,7 +122,7 @@ START_TEST(fp32_tables_round_every_step)
     const core_spec spec = rope_spec(CORE_ROPE_PLAIN);
     double *c = malloc(FAR * J * sizeof *c), *s = malloc(FAR * J * sizeof *s);
     ck_assert(c != NULL && s != NULL);
-    core_rope_table(&spec, CORE_FP32, FAR, c, s);
+    table_of(&spec, CORE_FP32, FAR, c, s);
     const float inverse =
         1.0f / (float)pow(10000.0, (double)(float)(2.0 / 6.0));
     double worst = 0.0;
@@ -136,8 +143,8 @@ START_TEST(bf16_tables_are_fp32_tables_rounded)
 {
     const core_spec spec = rope_spec(CORE_ROPE_PLAIN);
     double c[T * J], s[T * J], c32[T * J], s32[T * J];
-    core_rope_table(&spec, CORE_BF16, T, c, s);
-    core_rope_table(&spec, CORE_FP32, T, c32, s32);
+    table_of(&spec, CORE_BF16, T, c, s);
+    table_of(&spec, CORE_FP32, T, c32, s32);
     core_store(CORE_BF16, CORE_GRID_ACT, c32, T * J);
     core_store(CORE_BF16, CORE_GRID_ACT, s32, T * J);
     ck_assert_mem_eq(c, c32, sizeof c);

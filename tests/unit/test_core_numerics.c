@@ -121,28 +121,41 @@ START_TEST(storing_depends_on_the_numerics)
 END_TEST
 
 /* Against the conversion of files, on doubles of any bits: their exponents are
- * thrown around the range of bf16, their mantissas anywhere and near ties.   */
-START_TEST(bf16_is_the_file_type)
+ * thrown around the range of the type, their mantissas anywhere and near ties.
+ */
+START_TEST(a_16_bit_type_is_the_file_type)
 {
+    static const struct {
+        core_numerics numerics;
+        core_dtype dtype;
+        int cut, least, n_exponent; /* bits that go; of 2^least on            */
+    } types[] = {{CORE_BF16, CORE_DTYPE_BF16, 45, -140, 272},
+                 {CORE_FP16, CORE_DTYPE_F16, 42, -30, 50}};
+    const core_numerics numerics = types[_i].numerics;
+    const core_dtype dtype = types[_i].dtype;
+    const int cut = types[_i].cut;
     uint64_t state = 1;
     for (int i = 0; i < 200000; i++) {
         state = state * 6364136223846793005U + 1442695040888963407U;
-        const uint64_t exponent = 1023 - 140 + state % 272;
+        const uint64_t exponent =
+            (uint64_t)(1023 + types[_i].least) +
+            state % (uint64_t)types[_i].n_exponent;
         uint64_t mantissa = state >> 12;
         if (i % 3 == 0) /* a tie, or one bit beside it */
-            mantissa = (mantissa >> 44 << 45 | UINT64_C(1) << 44) +
+            mantissa = (mantissa >> (cut - 1) << cut | UINT64_C(1)
+                                                           << (cut - 1)) +
                        (uint64_t)(i % 9 / 3) - 1;
         const uint64_t bits = (state >> 11 & 1) << 63 | exponent << 52 |
                               (mantissa & ((UINT64_C(1) << 52) - 1));
         double x, want;
         uint16_t code;
         memcpy(&x, &bits, sizeof x);
-        core_dtype_from_f64(&code, &x, CORE_DTYPE_BF16, 1);
-        core_dtype_to_f64(&want, &code, CORE_DTYPE_BF16, 1);
+        core_dtype_from_f64(&code, &x, dtype, 1);
+        core_dtype_to_f64(&want, &code, dtype, 1);
         double y = x;
-        core_store(CORE_BF16, CORE_GRID_ACT, &y, 1);
+        core_store(numerics, CORE_GRID_ACT, &y, 1);
         check_bits(y, want, x);
-        core_store(CORE_BF16, CORE_GRID_PROB, &y, 1); /* nothing is left */
+        core_store(numerics, CORE_GRID_PROB, &y, 1); /* nothing is left */
         check_bits(y, want, x);
     }
 }
@@ -171,9 +184,10 @@ END_TEST
 
 START_TEST(roundoffs_belong_to_their_numerics)
 {
-    for (int i = 0; i < CORE_N_NUMERICS; i++) {
-        const core_numerics n = (core_numerics)i;
-        const bool floats = n == CORE_FP32 || n == CORE_BF16;
+    for (int i = 0; i < CORE_N_PLAIN_NUMERICS; i++) {
+        const core_numerics n = core_numerics_plain(i);
+        const bool floats =
+            n == CORE_FP32 || n == CORE_BF16 || n == CORE_FP16;
         ck_assert(core_uses_floats(n) == floats);
         ck_assert(core_has_bounds(n) == (floats || n == CORE_FP64));
         ck_assert_double_eq(core_sum_roundoff(n), floats           ? 0x1p-24
@@ -185,6 +199,8 @@ START_TEST(roundoffs_belong_to_their_numerics)
     ck_assert_double_eq(core_store_roundoff(CORE_FP32), 0x1p-24);
     ck_assert_double_eq(core_store_roundoff(CORE_BF16), 0x1p-8);
     ck_assert_double_eq(core_store_roundoff(CORE_FP64), 0x1p-53);
+    ck_assert_double_eq(core_store_roundoff(CORE_FP16), 0x1p-11);
+    ck_assert_double_eq(core_store_error(CORE_FP16, 0.0), 0x1p-24);
     ck_assert_double_eq(core_store_error(CORE_BF16, -2.0),
                         0x1p-6 * (1.0 + 0x1p-8));
 }
@@ -228,24 +244,127 @@ START_TEST(the_edge_of_exactness)
 }
 END_TEST
 
-START_TEST(names_parse_back)
+/* Every numerics that can be said: any type in any slot, sums wide enough. */
+START_TEST(every_name_parses_back)
 {
-    for (int i = CORE_EXACT; i < CORE_N_NUMERICS; i++) {
+    const int n_type = CORE_N_ROUNDINGS - 1, n_slot = CORE_SLOT_ACC;
+    int n = 2; /* of acc */
+    for (int i = 0; i < n_slot; i++)
+        n *= n_type;
+    for (int code = 0; code < n; code++) {
+        unsigned all = CORE_IN_SLOT(
+            CORE_SLOT_ACC,
+            code % 2 == 0 ? CORE_ROUND_F32 + 0U : CORE_ROUND_F64 + 0U);
+        bool any_f64 = false;
+        for (int i = 0, rest = code / 2; i < n_slot; i++, rest /= n_type) {
+            const unsigned type = CORE_ROUND_F64 + (unsigned)(rest % n_type);
+            any_f64 |= type == CORE_ROUND_F64;
+            all |= CORE_IN_SLOT(i, type);
+        }
+        if (any_f64 && code % 2 == 0)
+            continue;
+        const core_numerics numerics = (core_numerics)all;
+        const core_numerics_text name = core_numerics_name(numerics);
         core_numerics back = CORE_EXACT;
-        ck_assert_int_eq(
-            core_numerics_parse(&back, core_numerics_name((core_numerics)i)),
-            CORE_OK);
-        ck_assert_int_eq(back, i);
+        ck_assert_int_eq(core_numerics_parse(&back, name.text), CORE_OK);
+        ck_assert_msg(back == numerics, "%s", name.text);
+        ck_assert(strlen(name.text) + 1 < CORE_NUMERICS_BYTES);
+        ck_assert_ptr_null(strpbrk(core_numerics_file(name.text).text, "+=/"));
     }
-    core_numerics other = CORE_EXACT;
-    ck_assert_int_eq(core_numerics_parse(&other, "float32"), CORE_OK);
-    ck_assert_int_eq(other, CORE_FP32);
-    ck_assert_int_eq(core_numerics_parse(&other, "bfloat16"), CORE_OK);
-    ck_assert_int_eq(other, CORE_BF16);
-    core_numerics unchanged = CORE_FP64;
-    ck_assert_int_eq(core_numerics_parse(&unchanged, "fp16"), CORE_E_USAGE);
-    ck_assert_ptr_nonnull(strstr(core_message(), "found 'fp16'"));
-    ck_assert_int_eq(unchanged, CORE_FP64);
+}
+END_TEST
+
+static core_numerics parsed(const char *text)
+{
+    core_numerics out = CORE_EXACT;
+    ck_assert_msg(core_numerics_parse(&out, text) == CORE_OK, "%s: %s", text,
+                  core_message());
+    return out;
+}
+
+START_TEST(words_and_names)
+{
+    for (int i = 0; i < CORE_N_PLAIN_NUMERICS; i++)
+        ck_assert_int_eq(parsed(core_numerics_name(core_numerics_plain(i)).text),
+                         core_numerics_plain(i));
+    for (const core_profile *p = core_profiles; p->name != NULL; p++) {
+        ck_assert_int_eq(parsed(p->name), parsed(p->words));
+        ck_assert_str_eq(core_numerics_name(parsed(p->words)).text, p->name);
+    }
+    ck_assert_int_eq(parsed("float32"), CORE_FP32);
+    ck_assert_int_eq(parsed("bfloat16"), CORE_BF16);
+    ck_assert_int_eq(parsed("half"), CORE_FP16);
+    ck_assert_int_eq(parsed("w=bf16"), CORE_BF16);
+    ck_assert_int_eq(parsed("w=f64"), CORE_FP64);
+    const core_numerics llama =
+        parsed("w=bf16+act=bf16+kv=f16+acc=fp32+residual=fp32");
+    ck_assert_int_eq(llama, parsed("llama-default"));
+    static const core_rounding at[CORE_N_SLOTS] = {
+        [CORE_SLOT_W] = CORE_ROUND_BF16,   [CORE_SLOT_ACT] = CORE_ROUND_BF16,
+        [CORE_SLOT_OUT] = CORE_ROUND_F32,  [CORE_SLOT_RESIDUAL] = CORE_ROUND_F32,
+        [CORE_SLOT_KV] = CORE_ROUND_F16,   [CORE_SLOT_ROUTER] = CORE_ROUND_F32,
+        [CORE_SLOT_PROB] = CORE_ROUND_F32, [CORE_SLOT_ACC] = CORE_ROUND_F32};
+    for (int i = 0; i < CORE_N_SLOTS; i++)
+        ck_assert_int_eq(core_numerics_at(llama, (core_slot)i), at[i]);
+    /* what is refined counts before what is left out is filled in */
+    const core_numerics f16 = parsed("llama-default+w=f16");
+    ck_assert_int_eq(core_numerics_at(f16, CORE_SLOT_ACT), CORE_ROUND_F16);
+    ck_assert_int_eq(f16, parsed("llama-f16"));
+    ck_assert_str_eq(core_numerics_name(parsed("bf16+residual=fp32")).text,
+                     "w=bf16+residual=fp32");
+    ck_assert_str_eq(
+        core_numerics_file("w=bf16+residual=fp32").text, "w-bf16_residual-fp32");
+}
+END_TEST
+
+START_TEST(words_that_are_none)
+{
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        {"fp8", "found 'fp8'"},
+        {"", "found ''"},
+        {"llama+w=f16", "found 'llama'"},
+        {"w=bf16+cache=f16", "'cache=f16' is no slot=type"},
+        {"w=bf16+kv", "'kv' is no slot=type"},
+        {"w=bf16+kv=q8", "'q8' of 'kv=q8'"},
+        {"w=bf16+kv=", "'' of 'kv='"},
+        {"w=bf16+kv=f16+kv=f16", "kv is stated twice"},
+        {"w=bf16+acc=f16", "acc is fp32 or fp64"},
+        {"kv=f16", "states no w"},
+        {"bf16+", "'' is no slot=type"},
+        {"w=fp32+residual=fp64+acc=fp32", "needs acc=fp64"},
+        {"exact+w=bf16", "found 'exact'"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        core_numerics unchanged = CORE_FP64;
+        core_message_clear();
+        ck_assert_int_eq(core_numerics_parse(&unchanged, bad[i].text),
+                         CORE_E_USAGE);
+        ck_assert_msg(strstr(core_message(), bad[i].says) != NULL, "%s: %s",
+                      bad[i].text, core_message());
+        ck_assert_int_eq(unchanged, CORE_FP64);
+    }
+}
+END_TEST
+
+START_TEST(slots_of_a_numerics)
+{
+    const core_numerics n = parsed("llama-default");
+    ck_assert_int_eq(core_numerics_of(n, CORE_SLOT_W), CORE_BF16);
+    ck_assert_int_eq(core_numerics_of(n, CORE_SLOT_KV), CORE_FP16);
+    ck_assert_int_eq(core_numerics_of(n, CORE_SLOT_RESIDUAL), CORE_FP32);
+    ck_assert(core_rounds_again(n, CORE_SLOT_ACT));
+    ck_assert(core_rounds_again(n, CORE_SLOT_KV));
+    ck_assert(!core_rounds_again(n, CORE_SLOT_ROUTER));
+    for (int i = 0; i < CORE_N_PLAIN_NUMERICS; i++)
+        for (int slot = 0; slot < CORE_N_SLOTS; slot++)
+            ck_assert(!core_rounds_again(core_numerics_plain(i),
+                                         (core_slot)slot));
+    ck_assert_double_eq(core_store_roundoff(n), 0x1p-24);
+    ck_assert_double_eq(core_coarsest_roundoff(n), 0x1p-8);
+    ck_assert(core_uses_floats(n));
+    ck_assert(!core_uses_floats(parsed("w=bf16+acc=fp64")));
 }
 END_TEST
 
@@ -258,12 +377,15 @@ int main(void)
     tcase_add_loop_test(tcase, large_and_special_values, 0, N_STEPS);
     tcase_add_test_raise_signal(tcase, a_step_is_a_power_of_two, 6);
     tcase_add_test(tcase, storing_depends_on_the_numerics);
-    tcase_add_test(tcase, bf16_is_the_file_type);
+    tcase_add_loop_test(tcase, a_16_bit_type_is_the_file_type, 0, 2);
     tcase_add_test(tcase, bf16_by_hand);
     tcase_add_test(tcase, roundoffs_belong_to_their_numerics);
     tcase_add_test(tcase, the_largest_row_norm);
     tcase_add_test(tcase, the_edge_of_exactness);
-    tcase_add_test(tcase, names_parse_back);
+    tcase_add_test(tcase, slots_of_a_numerics);
+    tcase_add_test(tcase, every_name_parses_back);
+    tcase_add_test(tcase, words_and_names);
+    tcase_add_test(tcase, words_that_are_none);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

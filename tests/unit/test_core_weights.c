@@ -204,8 +204,8 @@ START_TEST(checkpoint_rectangles_equal_the_whole)
 {
     core_spec spec;
     core_weights *w = open_case(CASES[_i], &spec);
-    for (int m = 0; m < CORE_N_NUMERICS; m++) {
-        ck_assert_int_eq(core_weights_prepare(w, (core_numerics)m, NULL),
+    for (int m = 0; m < CORE_N_PLAIN_NUMERICS; m++) {
+        ck_assert_int_eq(core_weights_prepare(w, core_numerics_plain(m), NULL),
                          CORE_OK);
         for_each_kind(w, &spec, check_rectangles);
     }
@@ -621,7 +621,7 @@ static void write_index(const char *last_tensor, const char *last_file)
 
 START_TEST(shards_must_hold_what_the_index_says)
 {
-    core_st_tensor t[N_TENSORS];
+    core_st_tensor t[N_TENSORS + 1];
     make_folder();
     good_tensors(t);
     const char *last = t[N_TENSORS - 1].name;
@@ -638,8 +638,47 @@ START_TEST(shards_must_hold_what_the_index_says)
     write_index(last, "../b.safetensors");
     open_tiny(CORE_E_FORMAT, "expected a file name");
     write_index(last, "b.safetensors");
-    write_file("a.safetensors", t, 3); /* expert 0's wi twice */
-    open_tiny(CORE_E_WEIGHTS, "in more than one shard");
+    write_file("model.safetensors", t, 1); /* which the index leaves out */
+    w = open_tiny(CORE_OK, "");
+    ck_assert_ptr_nonnull(strstr(
+        core_weights_origin(w),
+        "2 files; 1 more that the index does not name is not read"));
+    core_weights_close(w);
+    t[N_TENSORS] = t[0];
+    t[N_TENSORS].name = "more";
+    write_file("b.safetensors", t + 2, N_TENSORS - 1);
+    open_tiny(CORE_E_WEIGHTS, "b.safetensors: more: /tmp/test_core_weights-");
+    ck_assert_ptr_nonnull(strstr(
+        core_message(), "model.safetensors.index.json does not name it"));
+    remove_folder();
+}
+END_TEST
+
+/* What an overlay replaces stays in the file below it. */
+START_TEST(the_index_says_which_of_two_is_meant)
+{
+    core_st_tensor t[N_TENSORS];
+    char path[256];
+    make_folder();
+    good_tensors(t);
+    const char *last = t[N_TENSORS - 1].name;
+    write_file("a.safetensors", t, N_TENSORS);
+    in_folder(path, "a.safetensors");
+    core_st *base = NULL;
+    ck_assert_int_eq(core_st_attach(&base, path), CORE_OK);
+    for (int i = 2; i < N_TENSORS; i++)
+        memset(core_st_find(base, t[i].name)->data, 0, 4);
+    core_st_close(base);
+    write_file("b.safetensors", t + 2, N_TENSORS - 2);
+    for (int i = 0; i < 2; i++) {
+        write_index(last, i == 0 ? "b.safetensors" : "a.safetensors");
+        core_weights *w = open_tiny(CORE_OK, "");
+        double value;
+        core_weights_read(w, (core_weight){CORE_W_EXPERT_DOWN, 0, 1}, 0, 1, 0,
+                          1, &value, 1);
+        ck_assert(value == (i == 0 ? (double)(1.0f / 7.0f) : 0.0));
+        core_weights_close(w);
+    }
     remove_folder();
 }
 END_TEST
@@ -754,6 +793,7 @@ int main(void)
     tcase_add_test(tcase, a_written_checkpoint_reads_back);
     tcase_add_test(tcase, a_checkpoint_that_does_not_fit_is_refused);
     tcase_add_test(tcase, shards_must_hold_what_the_index_says);
+    tcase_add_test(tcase, the_index_says_which_of_two_is_meant);
     tcase_add_loop_test(tcase, an_index_that_is_none_is_refused, 0,
                         COUNT(BAD_INDEX));
     tcase_add_test(tcase, values_that_are_not_finite_have_no_step);

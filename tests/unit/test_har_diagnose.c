@@ -158,7 +158,8 @@ static void set_scale(core_spec *s)
 }
 static void set_square(core_spec *s)
 {
-    s->score_scale = core_spec_score_scale(s) * core_spec_score_scale(s);
+    s->score_scale =
+        core_spec_heads_of(s, 0).scale * core_spec_heads_of(s, 0).scale;
 }
 static void set_window(core_spec *s)
 {
@@ -215,7 +216,7 @@ static void scaled(void)
 }
 static void by_score_scale(void)
 {
-    EACH(core_spec_score_scale(&taps.spec) * AT(i, j));
+    EACH(core_spec_heads_of(&taps.spec, 0).scale * AT(i, j));
 }
 static void half_of_columns(void)
 {
@@ -299,7 +300,7 @@ static void transposed(void)
 }
 static void heads_first(void)
 {
-    const int64_t n_h = core_tap_heads(&taps.spec, tap.kind);
+    const int64_t n_h = core_tap_heads(&taps.spec, tap);
     const int64_t n_d = n_col / n_h;
     for (int64_t b = 0; b < N_B; b++)
         for (int64_t h = 0; h < n_h; h++)
@@ -318,7 +319,7 @@ static void shifted_columns(void)
 }
 static void heads_exchanged(void)
 {
-    const int64_t n_d = n_col / core_tap_heads(&taps.spec, tap.kind);
+    const int64_t n_d = n_col / core_tap_heads(&taps.spec, tap);
     EACH(AT(i, j / n_d < 4 ? (3 - j / n_d) * n_d + j % n_d : j));
 }
 static void experts_exchanged(void)
@@ -470,7 +471,7 @@ static void attend(bool in_turn, int64_t ahead)
                 for (int64_t d = 0; d < n_dh; d++)
                     p[j] += q[i * n_col + h * n_dh + d] *
                             k[((i - t + j) * n_g + g) * n_dh + d];
-                p[j] = exp(p[j] * core_spec_score_scale(&taps.spec));
+                p[j] = exp(p[j] * core_spec_heads_of(&taps.spec, 0).scale);
                 sum += p[j];
             }
             for (int64_t j = 0; j < end && j < N_T; j++)

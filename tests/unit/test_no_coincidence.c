@@ -87,8 +87,8 @@ static void plan_quantities(const par_plan *p, int64_t *q)
 static void layout_quantities(const par_layout *l, int64_t *q)
 {
     q[Q_EDP] = l->edp;
-    q[Q_HEADS] = l->first_head[1];
-    q[Q_KV_HEADS] = l->kv1 - l->kv0;
+    q[Q_HEADS] = l->heads[0].n_h;
+    q[Q_KV_HEADS] = l->heads[0].n_kv;
     q[Q_LAYERS] = 0;
     for (int s = 0; s < l->plan.pp; s++) {
         const int n = l->first_layer[s + 1] - l->first_layer[s];

@@ -258,7 +258,6 @@ static void check_tensor_axes(const world *w)
 {
     for (int r = 0; r < w->n; r++) {
         const par_layout *l = &w->rank[r];
-        check_split(l->first_head, w->plan.tp, w->spec.n_h);
         check_split(l->first_vocab, w->plan.tp, w->spec.n_v);
         check_split(l->first_f, w->plan.etp, w->spec.n_f);
     }
@@ -269,27 +268,31 @@ static void check_kv_heads(const world *w)
     const core_spec *s = &w->spec;
     for (int r = 0; r < w->n; r++) {
         const par_layout *l = &w->rank[r];
-        const int64_t h0 = l->first_head[l->t], h1 = l->first_head[l->t + 1];
+        const par_heads *mine = &l->heads[0];
+        const int64_t h0 = mine->h0, h1 = h0 + mine->n_h;
+        ck_assert_int_eq(h0, core_split_first(s->n_h, w->plan.tp, l->t));
+        ck_assert_int_eq(h1, core_split_first(s->n_h, w->plan.tp, l->t + 1));
         if (h0 == h1) {
-            ck_assert_int_eq(l->kv0, l->kv1);
+            ck_assert_int_eq(mine->n_kv, 0);
             continue;
         }
         /* exactly the kv heads that my query heads read */
-        ck_assert_int_eq(l->kv0, h0 * s->n_g / s->n_h);
-        ck_assert_int_eq(l->kv1 - 1, (h1 - 1) * s->n_g / s->n_h);
+        ck_assert_int_eq(mine->kv0, h0 * s->n_g / s->n_h);
+        ck_assert_int_eq(mine->kv0 + mine->n_kv - 1,
+                         (h1 - 1) * s->n_g / s->n_h);
         for (int64_t g = 0; g < s->n_g; g++) {
             int n_owner = 0, n_before = 0, index;
             for (int t = 0; t < w->plan.tp; t++) {
-                const par_layout *k = &w->rank[l->tp_group.rank[t]];
-                const bool owns = g >= k->kv0 && g < k->kv1;
+                const par_heads *k = &w->rank[l->tp_group.rank[t]].heads[0];
+                const bool owns = g >= k->kv0 && g < k->kv0 + k->n_kv;
                 n_owner += owns;
                 n_before += owns && t < l->t;
             }
             ck_assert_int_ge(n_owner, 1);
-            ck_assert_int_eq(par_layout_kv_owners(l, s, g, l->t, &index),
-                             n_owner);
-            ck_assert_int_eq(index,
-                             g >= l->kv0 && g < l->kv1 ? n_before : -1);
+            ck_assert_int_eq(
+                par_layout_kv_owners(l, &mine->all, g, l->t, &index), n_owner);
+            const bool is_mine = g >= mine->kv0 && g < mine->kv0 + mine->n_kv;
+            ck_assert_int_eq(index, is_mine ? n_before : -1);
         }
     }
 }
@@ -621,9 +624,10 @@ START_TEST(test_kv_by_hand)
     open_world(w);
     const par_layout *l = &w->rank[kv_rows[_i].t];
     int index;
-    ck_assert_int_eq(l->kv0, kv_rows[_i].kv0);
-    ck_assert_int_eq(l->kv1, kv_rows[_i].kv1);
-    ck_assert_int_eq(par_layout_kv_owners(l, &w->spec, kv_rows[_i].g,
+    const par_heads *mine = &l->heads[0];
+    ck_assert_int_eq(mine->kv0, kv_rows[_i].kv0);
+    ck_assert_int_eq(mine->kv0 + mine->n_kv, kv_rows[_i].kv1);
+    ck_assert_int_eq(par_layout_kv_owners(l, &mine->all, kv_rows[_i].g,
                                           kv_rows[_i].t, &index),
                      kv_rows[_i].n_owner);
     ck_assert_int_eq(index, kv_rows[_i].index);

@@ -166,10 +166,10 @@ static int64_t width_of_rms(const pass *p, core_tap_kind kind)
         return layer ? 0 : p->spec.n_d;
     case CORE_TAP_Q_NORM:
     case CORE_TAP_K_NORM:
-        return all ? cols(p, kind) : p->spec.n_dh;
+        return all ? cols(p, kind) : core_spec_heads(&p->spec, p->l).n_dh;
     case CORE_TAP_Q_ROPE_NORM:
     case CORE_TAP_K_ROPE_NORM:
-        return p->spec.n_dh;
+        return core_spec_heads(&p->spec, p->l).n_dh;
     case CORE_TAP_Q_A_NORM:
     case CORE_TAP_KV_A_NORM:
     case CORE_TAP_MAMBA_DT_NORM:
@@ -239,10 +239,11 @@ static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
                           double *v)
 {
     const core_spec *s = &p->spec;
-    const int64_t n_dh = s->n_dh, n_dv = core_spec_n_dv(s);
+    const core_heads heads = core_spec_heads(s, p->l);
+    const int64_t n_dh = heads.n_dh, n_dv = heads.n_dv;
     const bool latent = s->n_kv_rank > 0;
-    const int64_t n_dn = latent ? n_dh - s->n_rot : 0;
-    const int64_t g = h * s->n_g / s->n_h;
+    const int64_t n_dn = latent ? n_dh - heads.n_rot : 0;
+    const int64_t g = h * heads.n_g / heads.n_h;
     const double *kv =
         latent ? row(p, CORE_TAP_KV_B, t) + h * (n_dn + n_dv) : NULL;
     const double *rest = latent ? row(p, CORE_TAP_K_ROPE, t) : NULL;
@@ -257,18 +258,19 @@ static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
 /* sum p |v| (2 max ds + 2 sum_error(p, n) + 6u + 2 u_s) (1 + u_s), with ds =
  * sum_error(p, Dh) |q| |k| scale + 4u |s|; a sink is one more key without
  * value. A query that sees no key takes all of its row alike, or gives all to a
- * sink.
+ * sink.  A scale of the values is one more product.
  */
 static double of_context(const pass *p, int64_t t, int64_t c)
 {
     const core_spec *s = &p->spec;
-    const int64_t n_dh = s->n_dh, n_dv = core_spec_n_dv(s), h = c / n_dv;
+    const core_heads heads = core_spec_heads(s, p->l);
+    const int64_t n_dh = heads.n_dh, n_dv = heads.n_dv, h = c / n_dv;
     const int64_t first = t / T * T, lo = core_spec_first_key(s, p->l, t % T);
-    const double scale = core_spec_score_scale(s);
+    const double scale = heads.scale;
     const double *q = row(p, queries(p), t) + h * n_dh;
-    const double sink = s->sinks ? weight(p, CORE_W_SINKS, 0, h) : -HUGE_VAL;
+    const double sink = heads.sinks ? weight(p, CORE_W_SINKS, 0, h) : -HUGE_VAL;
     double e[T] = {0.0}, abs_v[T],
-           worst = s->sinks ? 4.0 * p->u * fabs(sink) : 0.0;
+           worst = heads.sinks ? 4.0 * p->u * fabs(sink) : 0.0;
     double max = sink, sum, of_v = 0.0, n = 0.0;
     for (int64_t j = 0; j < T; j++) {
         double k[MAX_K], v[MAX_K];
@@ -293,11 +295,15 @@ static double of_context(const pass *p, int64_t t, int64_t c)
     for (int64_t j = 0; j < T; j++)
         sum += e[j] = blind ? 0.0 : exp(e[j] - max);
     for (int64_t j = 0; j < T; j++) {
-        double prob = (blind && !s->sinks ? 1.0 : e[j]) / sum;
+        double prob = (blind && !heads.sinks ? 1.0 : e[j]) / sum;
         core_store(p->numerics, CORE_GRID_PROB, &prob, 1); /* used as stored */
         of_v += prob * abs_v[j];
     }
-    n = (blind ? (double)T : n) + (s->sinks ? 1.0 : 0.0);
+    n = (blind ? (double)T : n) + (heads.sinks ? 1.0 : 0.0);
+    if (s->value_scale > 0.0) {
+        of_v *= s->value_scale;
+        n += 1.0;
+    }
     return of_v * (1.0 + p->u_s) *
            (2.0 * worst + 2.0 * sum_error(p, n) + 6.0 * p->u + 2.0 * p->u_s);
 }
@@ -519,8 +525,9 @@ static double pair_of(const pass *p, core_tap_kind kind, int64_t t, int64_t c)
 {
     const core_spec *s = &p->spec;
     const bool latent = s->n_kv_rank > 0, of_q = kind == CORE_TAP_Q_ROPE;
-    const int64_t n_rot = core_spec_n_rot(s), half = n_rot / 2;
-    const int64_t n_dh = latent && !of_q ? n_rot : s->n_dh;
+    const core_heads heads = core_spec_heads(s, p->l);
+    const int64_t n_rot = heads.n_rot, half = n_rot / 2;
+    const int64_t n_dh = latent && !of_q ? n_rot : heads.n_dh;
     const core_tap_kind normed = of_q ? CORE_TAP_Q_NORM : CORE_TAP_K_NORM;
     const double *x = of_q || !latent ? row(p,
                                             has(p, normed) ? normed

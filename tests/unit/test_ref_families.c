@@ -45,10 +45,10 @@ END_TEST
 /* Loops over families and, for a family, over numerics. */
 START_TEST(threads_and_tiles_change_nothing)
 {
-    const core_spec spec = fix_family(_i / CORE_N_NUMERICS);
+    const core_spec spec = fix_family(_i / CORE_N_PLAIN_NUMERICS);
     core_batch batch = fix_batch(&spec, 3, 11);
     char name[CORE_NAME_BYTES];
-    const fix_run one = {.numerics = (core_numerics)(_i % CORE_N_NUMERICS),
+    const fix_run one = {.numerics = core_numerics_plain(_i % CORE_N_PLAIN_NUMERICS),
                          .row_chunk = 4,
                          .tile_rows = 5,
                          .group_doubles = 22 * 8};
@@ -355,7 +355,7 @@ int main(void)
     tcase_set_timeout(every, 60.0);
     tcase_add_loop_test(every, all_taps_come_in_order_and_on_their_grid, 0, n);
     tcase_add_loop_test(every, threads_and_tiles_change_nothing, 0,
-                        n * CORE_N_NUMERICS);
+                        n * CORE_N_PLAIN_NUMERICS);
     tcase_add_loop_test(every, a_later_token_changes_no_earlier_output, 0, n);
     tcase_add_loop_test(every, rows_of_a_batch_are_independent, 0, n);
     tcase_add_loop_test(every, the_workspace_is_what_was_measured, 0, n);

@@ -199,7 +199,7 @@ static void check_rope(const family *f, core_tap_kind kind, const double *x,
                        int64_t ld_x, int64_t x0, int64_t n_head, int64_t n_dh,
                        int64_t first)
 {
-    const int64_t n_rot = core_spec_n_rot(&f->spec);
+    const int64_t n_rot = core_spec_heads_of(&f->spec, 0).n_rot;
     const bool neighbours = f->spec.rope.interleaved;
     judge j = judge_of(f, kind, 0);
     for (int64_t t = 0; t < N; t++)
@@ -276,7 +276,7 @@ static void see_context(judge *j, const family *f, const head *h, int64_t b,
                         int64_t at)
 {
     const core_spec *s = &f->spec;
-    const int64_t n_dv = core_spec_n_dv(s);
+    const int64_t n_dv = core_spec_heads_of(s, 0).n_dv;
     for (int64_t i = 0; i < T; i++) {
         float e[T], sum = 0.0f;
         const int64_t lo = core_spec_first_key(s, 0, i);
@@ -285,7 +285,7 @@ static void see_context(judge *j, const family *f, const head *h, int64_t b,
             float score = 0.0f;
             for (int64_t d = s->n_dh - 1; d >= 0; d--)
                 score += (float)h->q[i * h->ld_q + d] * (float)h->k[k][d];
-            e[k] = score * (float)core_spec_score_scale(s);
+            e[k] = score * (float)core_spec_heads_of(s, 0).scale;
             max = fmaxf(max, e[k]);
         }
         if (h->sink != NULL)

@@ -35,7 +35,7 @@ START_TEST(threads_change_nothing)
     const core_spec spec = fix_spec();
     core_batch batch = fix_batch(&spec, 3, 11);
     const fix_run one = {
-        .numerics = (core_numerics)_i, .row_chunk = 4, .tile_rows = 5};
+        .numerics = core_numerics_plain(_i), .row_chunk = 4, .tile_rows = 5};
     fix_run two = one;
     two.n_threads = 2;
     same(&spec, &batch, &one, &two);
@@ -65,7 +65,7 @@ START_TEST(reading_by_tiles_changes_nothing)
 {
     const core_spec spec = fix_spec();
     core_batch batch = fix_batch(&spec, 3, 11);
-    const fix_run resident = {.numerics = (core_numerics)_i,
+    const fix_run resident = {.numerics = core_numerics_plain(_i),
                               .tile_rows = 5,
                               .row_chunk = 4,
                               .group_doubles = 22 * 8};
@@ -375,7 +375,7 @@ END_TEST
 
 START_TEST(every_value_lies_on_its_grid)
 {
-    const core_numerics numerics = (core_numerics)_i;
+    const core_numerics numerics = core_numerics_plain(_i);
     const core_spec spec = fix_spec();
     core_batch batch = fix_batch(&spec, 2, 7);
     const fix_run how = {.numerics = numerics};
@@ -639,10 +639,10 @@ int main(void)
     Suite *suite = suite_create("ref_forward");
     TCase *cut = tcase_create("what changes no bit");
     tcase_add_loop_test(cut, threads_change_nothing, 0,
-                        CORE_N_NUMERICS);
+                        CORE_N_PLAIN_NUMERICS);
     tcase_add_test(cut, the_threads_of_others_come_back);
     tcase_add_loop_test(cut, reading_by_tiles_changes_nothing, 0,
-                        CORE_N_NUMERICS);
+                        CORE_N_PLAIN_NUMERICS);
     tcase_add_loop_test(cut, no_cut_changes_a_bit_in_exact_mode, 0, 4);
     tcase_add_loop_test(cut, a_row_of_a_page_is_multiplied_as_any, 0, 2);
     suite_add_tcase(suite, cut);
@@ -661,7 +661,7 @@ int main(void)
     suite_add_tcase(suite, routing);
     TCase *taps = tcase_create("taps and statistics");
     tcase_add_loop_test(taps, every_value_lies_on_its_grid, 0,
-                        CORE_N_NUMERICS);
+                        CORE_N_PLAIN_NUMERICS);
     tcase_add_test(taps, a_sink_may_decline_taps);
     tcase_add_test(taps, a_sum_that_does_not_fit_is_named);
     tcase_add_test(taps, progress_and_workspace);

@@ -20,7 +20,6 @@ const core__family core__family_deepseek_v3 = {
     .experts = "n_routed_experts",
     .inner = "moe_intermediate_size",
     .head = CORE_HEAD_OF_PARTS,
-    .quantised = "fp8",
     .dense = "model.layers.%d.mlp.",
     .shared = "model.layers.%d.mlp.shared_experts.",
     .looks_ahead = true,

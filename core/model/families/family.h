@@ -29,6 +29,12 @@ typedef struct core__place {
 #define CORE_PLACES_END {CORE_W_NONE, CORE_LAYOUT_NONE, NULL}
 extern const core__place core__mixtral_places[]; /* which PhiMoE has, too     */
 
+/* A part of a name that transformers 5 writes otherwise.                     */
+typedef struct core__rename {
+    const char *from, *to;
+} core__rename;
+#define CORE_RENAMES_END {NULL, NULL}
+
 typedef struct core__family {
     const char *model_type;      /* in config.json                            */
     /* A whole file, or what a decoder has beside what all have:              */
@@ -38,8 +44,8 @@ typedef struct core__family {
     core__head_rule head;
     bool no_rope;                /* the file says nothing of rope             */
     bool partial_rope;           /* a part of a head may be rotated           */
-    const char *quantised;       /* the quant_method that may be, or NULL     */
     const core__place *own;      /* or NULL                                   */
+    const core__rename *renames; /* the first that applies does; or NULL      */
     const char *dense, *shared;  /* prefixes of the two MLPs, NULL: has none  */
     bool looks_ahead;            /* files hold a layer beyond the last        */
 } core__family;
@@ -75,8 +81,5 @@ CORE_NODISCARD core_status core__get_groups(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
                                                bool renormalise);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
-/* Refuses quantised files but those of `method` (NULL: all).                 */
-CORE_NODISCARD core_status core__get_quantisation(core__reader r,
-                                                  const char *method);
 
 #endif

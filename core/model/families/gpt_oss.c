@@ -47,6 +47,5 @@ const core__family core__family_gpt_oss = {
     .experts = "num_local_experts",
     .inner = "intermediate_size",
     .head = CORE_HEAD_REQUIRED,
-    .quantised = "mxfp4",
     .own = OWN,
 };

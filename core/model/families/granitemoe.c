@@ -28,6 +28,9 @@ static const core__place OWN[] = {
      "model.layers.%d.block_sparse_moe.output_linear.weight"},
     CORE_PLACES_END};
 
+static const core__rename RENAMES[] = {{".router.layer.", ".router."},
+                                       CORE_RENAMES_END};
+
 const core__family core__family_granitemoe = {
     .model_type = "granitemoe",
     .add = add,
@@ -35,4 +38,5 @@ const core__family core__family_granitemoe = {
     .inner = "intermediate_size",
     .head = CORE_HEAD_OF_WIDTH,
     .own = OWN,
+    .renames = RENAMES,
 };

@@ -21,6 +21,9 @@ const core__place core__mixtral_places[] = {
      "model.layers.%d.block_sparse_moe.experts.%d.w2.weight"},
     CORE_PLACES_END};
 
+static const core__rename RENAMES[] = {{".block_sparse_moe.", ".mlp."},
+                                       CORE_RENAMES_END};
+
 const core__family core__family_mixtral = {
     .model_type = "mixtral",
     .add = add,
@@ -28,4 +31,5 @@ const core__family core__family_mixtral = {
     .inner = "intermediate_size",
     .head = CORE_HEAD_OF_KEY,
     .own = core__mixtral_places,
+    .renames = RENAMES,
 };

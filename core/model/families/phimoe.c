@@ -11,6 +11,11 @@ static core_status add(core_spec *spec, core__reader r)
     return core__get_window(spec, r);
 }
 
+static const core__rename RENAMES[] = {
+    {".block_sparse_moe.gate.", ".mlp.router."},
+    {".block_sparse_moe.", ".mlp."},
+    CORE_RENAMES_END};
+
 const core__family core__family_phimoe = {
     .model_type = "phimoe",
     .add = add,
@@ -18,4 +23,5 @@ const core__family core__family_phimoe = {
     .inner = "intermediate_size",
     .head = CORE_HEAD_OF_WIDTH,
     .own = core__mixtral_places,
+    .renames = RENAMES,
 };

@@ -118,28 +118,3 @@ core_status core__get_latent(core_spec *spec, core__reader r)
     CORE_TRY(core__config_expect_flag(r, "mlp_bias", false));
     return core__get_attention_bias(spec, r, "attention_bias", false, true);
 }
-
-/* Quantised files say so; which tensors are, the files themselves show. */
-core_status core__get_quantisation(core__reader r, const char *method)
-{
-    const core__reader q = {core__config_value(r, "quantization_config"),
-                            r.where};
-    const char *found;
-    if (q.object == NULL)
-        return CORE_OK;
-    CORE_FAIL_IF(method == NULL, CORE_E_SPEC,
-                 "%s: quantization_config: not supported", r.where);
-    CORE_TRY(core__config_text(q, "quant_method", NULL, &found));
-    CORE_FAIL_IF(strcmp(found, method) != 0, CORE_E_SPEC,
-                 "%s: quantization_config: quant_method: '%s' is not "
-                 "supported, expected %s",
-                 r.where, found, method);
-    const json_t *block = core__config_value(q, "weight_block_size");
-    for (size_t i = 0; i < json_array_size(block); i++)
-        CORE_FAIL_IF(json_integer_value(json_array_get(block, i)) != 128,
-                     CORE_E_SPEC,
-                     "%s: quantization_config: weight_block_size: expected "
-                     "128, 128",
-                     r.where);
-    return CORE_OK;
-}

@@ -28,7 +28,7 @@ static core_status parse(core_spec *spec, core__reader r)
     CORE_TRY(core__config_act(r, "dense_act_fn", "relu", &spec->act));
     CORE_TRY(core__config_flag(r, "router_bias", false, &spec->bias_router));
     CORE_TRY(core__config_expect(r, "router_dtype", "float32"));
-    CORE_TRY(core__get_quantisation(r, NULL));
+    CORE_TRY(core__config_refuse(r, "quantization_config"));
     spec->capacity.rule = CORE_CAPACITY_ABSOLUTE;
     spec->capacity.domain = CORE_DOMAIN_SEQUENCE;
     return CORE_OK;

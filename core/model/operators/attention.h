@@ -25,78 +25,84 @@
 #define CORE_QUERY_FILE                                                        \
     (s->n_q_rank > 0 ? "model.layers.%d.self_attn.q_b_proj.weight"             \
                      : "model.layers.%d.self_attn.q_proj.weight")
+/* The layer's heads.                                                         */
+#define CORE_H (core_spec_heads(s, l).n_h)
+#define CORE_G (core_spec_heads(s, l).n_g)
+#define CORE_DH (core_spec_heads(s, l).n_dh)
+#define CORE_DV (core_spec_heads(s, l).n_dv)
+#define CORE_ROT (core_spec_heads(s, l).n_rot)
 /* Rotated keys: of every kv head, or one part that all heads share.          */
-#define CORE_ROPED_KEYS                                                        \
-    (CORE_QKV_CHOSEN ? s->n_g * s->n_dh : core_spec_n_rot(s))
-#define CORE_ROPED_KEY_HEADS (CORE_QKV_CHOSEN ? s->n_g : 0)
+#define CORE_ROPED_KEYS (CORE_QKV_CHOSEN ? CORE_G * CORE_DH : CORE_ROT)
+#define CORE_ROPED_KEY_HEADS (CORE_QKV_CHOSEN ? CORE_G : 0)
 /* A norm's weights: one head's, or those of all n.                           */
 #define CORE_QK_NORM_COLS(n)                                                   \
-    (s->qk_norm == CORE_QK_NORM_HEAD ? s->n_dh : (n) * s->n_dh)
+    (s->qk_norm == CORE_QK_NORM_HEAD ? CORE_DH : (n) * CORE_DH)
 
 #define CORE_QUERY_TAPS(X)                                                     \
     X(Q, "layers.%d.attn.q", TOKEN, ACT, false,                                \
-      CORE_ATTENTION_HERE, s->n_h * s->n_dh, s->n_h, "query projection")
+      CORE_ATTENTION_HERE, CORE_H * CORE_DH, CORE_H, "query projection")
 
 #define CORE_ATTENTION_TAPS(X)                                                 \
     X(K, "layers.%d.attn.k", TOKEN, ACT, false,                                \
-      CORE_QKV_HERE, s->n_g * s->n_dh, s->n_g, "key projection")               \
+      CORE_QKV_HERE, CORE_G * CORE_DH, CORE_G, "key projection")               \
     X(V, "layers.%d.attn.v", TOKEN, ACT, false,                                \
-      CORE_QKV_HERE, s->n_g * s->n_dh, s->n_g, "value projection")             \
+      CORE_QKV_HERE, CORE_G * CORE_DV, CORE_G, "value projection")             \
     X(Q_NORM, "layers.%d.attn.q_norm", TOKEN, ACT, false,                      \
-      CORE_QK_NORM_HERE, s->n_h * s->n_dh, s->n_h, "norm of the queries")      \
+      CORE_QK_NORM_HERE, CORE_H * CORE_DH, CORE_H, "norm of the queries")      \
     X(K_NORM, "layers.%d.attn.k_norm", TOKEN, ACT, false,                      \
-      CORE_QK_NORM_HERE, s->n_g * s->n_dh, s->n_g, "norm of the keys")         \
+      CORE_QK_NORM_HERE, CORE_G * CORE_DH, CORE_G, "norm of the keys")         \
     X(Q_ROPE, "layers.%d.attn.q_rope", TOKEN, ACT, false,                      \
-      core_spec_has_rope(s, l), s->n_h * s->n_dh, s->n_h,                      \
+      core_spec_has_rope(s, l), CORE_H * CORE_DH, CORE_H,                      \
       "rotation of the queries")                                               \
     X(K_ROPE, "layers.%d.attn.k_rope", TOKEN, ACT, false,                      \
       core_spec_has_rope(s, l), CORE_ROPED_KEYS, CORE_ROPED_KEY_HEADS,         \
       "rotation of the keys")                                                  \
     X(Q_ROPE_NORM, "layers.%d.attn.q_rope_norm", TOKEN, ACT, false,            \
-      CORE_ROPED_NORM_HERE, s->n_h * s->n_dh, s->n_h,                          \
+      CORE_ROPED_NORM_HERE, CORE_H * CORE_DH, CORE_H,                          \
       "norm of the rotated queries")                                           \
     X(K_ROPE_NORM, "layers.%d.attn.k_rope_norm", TOKEN, ACT, false,            \
-      CORE_ROPED_NORM_HERE, s->n_g * s->n_dh, s->n_g,                          \
+      CORE_ROPED_NORM_HERE, CORE_G * CORE_DH, CORE_G,                          \
       "norm of the rotated keys")                                              \
     X(Q_TEMPER, "layers.%d.attn.q_temper", TOKEN, ACT, false,                  \
-      CORE_TEMPER_HERE, s->n_h * s->n_dh, s->n_h,                              \
+      CORE_TEMPER_HERE, CORE_H * CORE_DH, CORE_H,                              \
       "temperature of the queries")                                            \
     X(CONTEXT, "layers.%d.attn.context", TOKEN, ACT, false,                    \
-      CORE_ATTENTION_HERE, s->n_h * core_spec_n_dv(s), s->n_h, "attention")
+      CORE_ATTENTION_HERE, CORE_H * CORE_DV, CORE_H, "attention")
 
 #define CORE_QUERY_WEIGHTS(X)                                                  \
     X(Q, LAYER, "layers.%d.attn.q",                                            \
-      CORE_ATTENTION_HERE, s->n_h * s->n_dh, CORE_QUERY_COLUMNS,               \
+      CORE_ATTENTION_HERE, CORE_H * CORE_DH, CORE_QUERY_COLUMNS,               \
       MATRIX(1.5), Q_BIAS, MATRIX, CORE_QUERY_FILE)
 
 #define CORE_ATTENTION_WEIGHTS(X)                                              \
-    X(K, LAYER, "layers.%d.attn.k", CORE_QKV_HERE, s->n_g * s->n_dh, s->n_d,   \
+    X(K, LAYER, "layers.%d.attn.k", CORE_QKV_HERE, CORE_G * CORE_DH, s->n_d,   \
       MATRIX(1.5), K_BIAS, MATRIX, "model.layers.%d.self_attn.k_proj.weight")  \
-    X(V, LAYER, "layers.%d.attn.v", CORE_QKV_HERE, s->n_g * s->n_dh, s->n_d,   \
+    X(V, LAYER, "layers.%d.attn.v", CORE_QKV_HERE, CORE_G * CORE_DV, s->n_d,   \
       MATRIX(1.0), V_BIAS, MATRIX, "model.layers.%d.self_attn.v_proj.weight")  \
     X(O, LAYER, "layers.%d.attn.o",                                            \
-      CORE_ATTENTION_HERE, s->n_d, s->n_h * core_spec_n_dv(s),                 \
+      CORE_ATTENTION_HERE, s->n_d, CORE_H * CORE_DV,                           \
       MATRIX(1.5), O_BIAS, MATRIX, "model.layers.%d.self_attn.o_proj.weight")  \
     X(Q_BIAS, LAYER, "layers.%d.attn.q_bias",                                  \
-      CORE_QKV_HERE && s->bias_qkv, 1, s->n_h * s->n_dh, BIAS, NONE, VECTOR,   \
+      CORE_QKV_HERE && s->bias_qkv, 1, CORE_H * CORE_DH, BIAS, NONE, VECTOR,   \
       "model.layers.%d.self_attn.q_proj.bias")                                 \
     X(K_BIAS, LAYER, "layers.%d.attn.k_bias",                                  \
-      CORE_QKV_HERE && s->bias_qkv, 1, s->n_g * s->n_dh, BIAS, NONE, VECTOR,   \
+      CORE_QKV_HERE && s->bias_qkv, 1, CORE_G * CORE_DH, BIAS, NONE, VECTOR,   \
       "model.layers.%d.self_attn.k_proj.bias")                                 \
     X(V_BIAS, LAYER, "layers.%d.attn.v_bias",                                  \
-      CORE_QKV_HERE && s->bias_qkv, 1, s->n_g * s->n_dh, BIAS, NONE, VECTOR,   \
+      CORE_QKV_HERE && s->bias_qkv, 1, CORE_G * CORE_DV, BIAS, NONE, VECTOR,   \
       "model.layers.%d.self_attn.v_proj.bias")                                 \
     X(O_BIAS, LAYER, "layers.%d.attn.o_bias",                                  \
       CORE_ATTENTION_HERE && s->bias_o, 1, s->n_d, BIAS, NONE, VECTOR,         \
       "model.layers.%d.self_attn.o_proj.bias")                                 \
     X(Q_NORM, LAYER, "layers.%d.attn.q_norm",                                  \
-      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(s->n_h), NORM, NONE, VECTOR,     \
+      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(CORE_H), NORM, NONE, VECTOR,     \
       "model.layers.%d.self_attn.q_norm.weight")                               \
     X(K_NORM, LAYER, "layers.%d.attn.k_norm",                                  \
-      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(s->n_g), NORM, NONE, VECTOR,     \
+      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(CORE_G), NORM, NONE, VECTOR,     \
       "model.layers.%d.self_attn.k_norm.weight")                               \
     X(SINKS, LAYER, "layers.%d.attn.sinks",                                    \
-      CORE_ATTENTION_HERE && s->sinks, 1, s->n_h, BIAS, NONE, VECTOR,          \
+      CORE_ATTENTION_HERE && core_spec_heads(s, l).sinks, 1, CORE_H,           \
+      BIAS, NONE, VECTOR,                                                      \
       "model.layers.%d.self_attn.sinks")
 
 #endif

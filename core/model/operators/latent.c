@@ -10,27 +10,27 @@ core_status core__check_latent(const core_spec *spec)
         core__check_size(spec, "latent.query_rank", spec->n_q_rank, 0, most));
     CORE_TRY(
         core__check_size(spec, "latent.kv_rank", spec->n_kv_rank, 0, most));
-    CORE_TRY(
-        core__check_size(spec, "value_size", spec->n_dv, 0, most / spec->n_h));
     if (spec->n_kv_rank == 0) {
-        CORE_FAIL_IF(spec->n_q_rank > 0 || core_spec_n_dv(spec) != spec->n_dh,
-                     CORE_E_SPEC,
-                     "%s: latent.query_rank and value_size need latent.kv_rank",
-                     spec->name);
+        CORE_FAIL_IF(spec->n_q_rank > 0, CORE_E_SPEC,
+                     "%s: latent.query_rank needs latent.kv_rank", spec->name);
         return CORE_OK;
     }
+    CORE_FAIL_IF(core_spec_head_kinds(spec) > 1, CORE_E_SPEC,
+                 "%s: latent attention has heads of one kind", spec->name);
+    const core_heads h = core_spec_heads_of(spec, 0);
     CORE_FAIL_IF(spec->n_g != spec->n_h, CORE_E_SPEC,
                  "%s: kv_heads %lld, latent attention expects %lld", spec->name,
                  (long long)spec->n_g, (long long)spec->n_h);
-    CORE_FAIL_IF(core_spec_n_rot(spec) == spec->n_dh, CORE_E_SPEC,
+    CORE_FAIL_IF(h.n_rot == h.n_dh, CORE_E_SPEC,
                  "%s: rotated %lld, latent attention expects less than "
                  "head_size %lld",
                  spec->name, (long long)spec->n_dh, (long long)spec->n_dh);
     CORE_FAIL_IF(spec->qk_norm != CORE_QK_NORM_NONE || spec->sinks ||
-                     spec->clip_qkv > 0.0 || spec->temper_scale > 0.0,
+                     spec->clip_qkv > 0.0 || spec->temper_scale > 0.0 ||
+                     spec->value_scale > 0.0,
                  CORE_E_SPEC,
-                 "%s: latent attention has no qk_norm, clip, sinks or "
-                 "temperature",
+                 "%s: latent attention has no qk_norm, clip, sinks, "
+                 "temperature or scale of values",
                  spec->name);
     for (int l = 0; l < (int)spec->n_l; l++)
         CORE_FAIL_IF(spec->no_rope[l] != 0, CORE_E_SPEC,

@@ -10,7 +10,7 @@
 #define CORE_LATENT_QUERY_HERE (CORE_LATENT_HERE && s->n_q_rank > 0)
 /* Of each head the part of the key that is not rotated, then the value.      */
 #define CORE_LATENT_KV_B                                                       \
-    (s->n_h * (s->n_dh - core_spec_n_rot(s) + core_spec_n_dv(s)))
+    (CORE_H * (CORE_DH - CORE_ROT + CORE_DV))
 
 #define CORE_LATENT_QUERY_TAPS(X)                                              \
     X(Q_A, "layers.%d.attn.q_a", TOKEN, ACT, false,                            \
@@ -21,13 +21,13 @@
 
 #define CORE_LATENT_KEY_TAPS(X)                                                \
     X(KV_A, "layers.%d.attn.kv_a", TOKEN, ACT, false,                          \
-      CORE_LATENT_HERE, s->n_kv_rank + core_spec_n_rot(s), 0,                  \
+      CORE_LATENT_HERE, s->n_kv_rank + CORE_ROT, 0,                            \
       "compression of keys and values")                                        \
     X(KV_A_NORM, "layers.%d.attn.kv_a_norm", TOKEN, ACT, false,                \
       CORE_LATENT_HERE, s->n_kv_rank, 0,                                       \
       "norm of the compressed keys and values")                                \
     X(KV_B, "layers.%d.attn.kv_b", TOKEN, ACT, false,                          \
-      CORE_LATENT_HERE, CORE_LATENT_KV_B, s->n_h,                              \
+      CORE_LATENT_HERE, CORE_LATENT_KV_B, CORE_H,                              \
       "expansion to keys and values")
 
 #define CORE_LATENT_QUERY_WEIGHTS(X)                                           \
@@ -44,11 +44,11 @@
 
 #define CORE_LATENT_KEY_WEIGHTS(X)                                             \
     X(KV_A, LAYER, "layers.%d.attn.kv_a",                                      \
-      CORE_LATENT_HERE, s->n_kv_rank + core_spec_n_rot(s), s->n_d,             \
+      CORE_LATENT_HERE, s->n_kv_rank + CORE_ROT, s->n_d,                       \
       MATRIX(1.0), KV_A_BIAS, MATRIX,                                          \
       "model.layers.%d.self_attn.kv_a_proj_with_mqa.weight")                   \
     X(KV_A_BIAS, LAYER, "layers.%d.attn.kv_a_bias",                            \
-      CORE_LATENT_HERE && s->bias_qkv, 1, s->n_kv_rank + core_spec_n_rot(s),   \
+      CORE_LATENT_HERE && s->bias_qkv, 1, s->n_kv_rank + CORE_ROT,             \
       BIAS, NONE, VECTOR,                                                      \
       "model.layers.%d.self_attn.kv_a_proj_with_mqa.bias")                     \
     X(KV_A_NORM, LAYER, "layers.%d.attn.kv_a_norm",                            \
@@ -62,7 +62,6 @@
 #define CORE_LATENT_FIELDS(X)                                                  \
     X(LATENT_KV_RANK, "latent.kv_rank", I64, n_kv_rank, true, true)            \
     X(LATENT_QUERY_RANK, "latent.query_rank", I64, n_q_rank,                   \
-      CORE_LATENT_CHOSEN, true)                                                \
-    X(VALUE_SIZE, "value_size", I64, n_dv, CORE_LATENT_CHOSEN, true)
+      CORE_LATENT_CHOSEN, true)
 
 #endif

@@ -58,7 +58,7 @@ static double kv_per_token(const core_spec *s)
 {
     double n = 0.0;
     for (int l = 0; l < (int)s->n_l; l++)
-        n += (double)har_cost_kv_elements(s, l, s->n_g);
+        n += (double)har_cost_kv_elements(s, l, core_spec_heads(s, l).n_g);
     return n;
 }
 

@@ -41,7 +41,7 @@ static void find_sees(har__walk *w, int64_t row)
 static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
 {
     const int64_t n_t = w->request->batch->n_t,
-                  width = cost->k + core_spec_n_dv(w->spec);
+                  width = cost->k + har__heads(w)->all.n_dv;
     for (int64_t i0 = 0; i0 < n_t; i0 += HAR_QUERY_BLOCK) {
         const int64_t i1 =
             i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
@@ -63,13 +63,14 @@ static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
 static void put_heads(har__walk *w)
 {
     const core_batch *batch = w->request->batch;
-    const core_spec *spec = w->spec;
-    const int64_t n_h = har__n_heads(w), n_dv = core_spec_n_dv(spec);
+    const par_heads *heads = har__heads(w);
+    const int64_t n_h = heads->n_h;
+    const int64_t n_dh = heads->all.n_dh, n_dv = heads->all.n_dv;
     w->op = par_operator_name(PAR_OP_ATTENTION);
     core_cost cost = har__record(w, CORE_COST_ATTENTION, CORE_TAP_CONTEXT);
     cost.m = w->n;
     cost.n = batch->n_t;
-    cost.k = spec->n_dh;
+    cost.k = n_dh;
     cost.n_head = n_h;
     /* without a mask all rows are alike */
     const int64_t n_alike = batch->mask != NULL ? 1 : w->n_row;
@@ -79,37 +80,38 @@ static void put_heads(har__walk *w)
     }
     cost.flops *= n_h;
     cost.n_pair *= n_h;
-    cost.weights = spec->sinks && w->n > 0 ? n_h : 0;
-    cost.read = w->n * n_h * spec->n_dh;
+    cost.weights = heads->all.sinks && w->n > 0 ? n_h : 0;
+    cost.read = w->n * n_h * n_dh;
     cost.written = w->n * n_h * n_dv;
-    cost.kv_read = w->n * har__n_kv_heads(w) * (spec->n_dh + n_dv);
+    cost.kv_read = w->n * heads->n_kv * (n_dh + n_dv);
     har__put(w, cost);
 }
 
 static void put_attention(har__walk *w)
 {
     const core_spec *spec = w->spec;
+    const par_heads *heads = har__heads(w);
     projection(spec)->put(w);
     put_heads(w);
     w->op = par_operator_name(PAR_OP_ATTN_OUT);
     har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, spec->n_d,
-                          har__n_heads(w) * core_spec_n_dv(spec), false));
+                          heads->n_h * heads->all.n_dv, false));
     har__put_sum(w, CORE_TAP_ATTN_OUT, spec->n_d, spec->bias_o);
 }
 
 /* --- beside its records --- */
 
 static har__split split(const core_spec *spec, const par_layout *lay,
-                        core_weight_kind kind)
+                        core_weight id)
 {
-    if (kind == CORE_W_Q || kind == CORE_W_O || kind == CORE_W_SINKS)
-        return har__split_heads(lay);
-    return projection(spec)->split(spec, lay, kind);
+    if (id.kind == CORE_W_Q || id.kind == CORE_W_O || id.kind == CORE_W_SINKS)
+        return har__split_heads(&lay->heads[spec->head_kind[id.layer]]);
+    return projection(spec)->split(spec, lay, id);
 }
 
-static int64_t kept(const core_spec *spec, int64_t n_kv_head)
+static int64_t kept(const core_spec *spec, int layer, int64_t n_kv_head)
 {
-    return projection(spec)->kept(spec, n_kv_head);
+    return projection(spec)->kept(spec, layer, n_kv_head);
 }
 
 static void decode(har__step *step, const core_spec *spec, const core_cost *c,

@@ -25,8 +25,9 @@ static void put_compressed(har__walk *w, core_tap_kind tap,
 static void put_latent(har__walk *w)
 {
     const core_spec *spec = w->spec;
-    const int64_t n_h = har__n_heads(w), n_rot = core_spec_n_rot(spec);
-    const int64_t n_dh = spec->n_dh, n_kv_rank = spec->n_kv_rank;
+    const par_heads *heads = har__heads(w);
+    const int64_t n_h = heads->n_h, n_rot = heads->all.n_rot;
+    const int64_t n_dh = heads->all.n_dh, n_kv_rank = spec->n_kv_rank;
     w->op = par_operator_name(PAR_OP_QKV);
     if (spec->n_q_rank > 0)
         put_compressed(w, CORE_TAP_Q_A, CORE_TAP_Q_A_NORM, spec->n_q_rank,
@@ -37,8 +38,8 @@ static void put_latent(har__walk *w)
     put_compressed(w, CORE_TAP_KV_A, CORE_TAP_KV_A_NORM, n_kv_rank + n_rot,
                    n_kv_rank, CORE_W_KV_A_BIAS);
     har__put_kv(w, har__gemm(w, CORE_TAP_KV_B, w->n,
-                             n_h * (n_dh - n_rot + core_spec_n_dv(spec)),
-                             n_kv_rank, false));
+                             n_h * (n_dh - n_rot + heads->all.n_dv), n_kv_rank,
+                             false));
     har__put(w, har__rotation(w, CORE_TAP_Q_ROPE, n_h));
     w->op = par_operator_name(PAR_OP_LATENT);
     har__put(w, har__rotation(w, CORE_TAP_K_ROPE, 1));
@@ -48,22 +49,24 @@ static void put_latent(har__walk *w)
 /* --- beside its records --- */
 
 static har__split split(const core_spec *spec, const par_layout *lay,
-                        core_weight_kind kind)
+                        core_weight id)
 {
-    (void)spec;
-    return kind == CORE_W_KV_B ? har__split_heads(lay) : HAR__WHOLE;
+    return id.kind == CORE_W_KV_B
+               ? har__split_heads(&lay->heads[spec->head_kind[id.layer]])
+               : HAR__WHOLE;
 }
 
-static int64_t kept(const core_spec *spec, int64_t n_kv_head)
+static int64_t kept(const core_spec *spec, int layer, int64_t n_kv_head)
 {
     (void)n_kv_head;
-    return spec->n_kv_rank + core_spec_n_rot(spec);
+    return spec->n_kv_rank + core_spec_heads(spec, layer).n_rot;
 }
 
 static void decode(har__step *step, const core_spec *s, const core_cost *c,
                    int64_t n_key)
 {
-    const double rank = (double)s->n_kv_rank, cached = (double)kept(s, 0);
+    const double rank = (double)s->n_kv_rank,
+                 cached = (double)kept(s, c->tap.layer, 0);
     const double m = (double)c->m, weights = (double)c->weights;
     if (c->kind == CORE_COST_ATTENTION) {
         const double queries = (double)(c->m * c->n_head);
@@ -74,8 +77,9 @@ static void decode(har__step *step, const core_spec *s, const core_cost *c,
             weights + m * (double)n_key * cached + queries * (cached + rank);
         step->n_shared = s->n_kv_rank;
     } else if (c->tap.kind == CORE_TAP_KV_B) {
-        const double wide = (double)(s->n_dh - core_spec_n_rot(s)),
-                     n_dv = (double)core_spec_n_dv(s);
+        const core_heads heads = core_spec_heads(s, c->tap.layer);
+        const double wide = (double)(heads.n_dh - heads.n_rot),
+                     n_dv = (double)heads.n_dv;
         const double n_h = (double)c->n / (wide + n_dv);
         step->elements = weights + m * n_h * ((wide + rank) + (rank + n_dv));
     } else if (c->tap.kind == CORE_TAP_K_ROPE && c->kv_written > 0) {

@@ -82,8 +82,9 @@ static void put_mamba(har__walk *w)
 /* --- beside its records --- */
 
 static har__split split(const core_spec *spec, const par_layout *lay,
-                        core_weight_kind kind)
+                        core_weight id)
 {
+    const core_weight_kind kind = id.kind;
     const bool is_norm = kind == CORE_W_MAMBA_DT_NORM ||
                          kind == CORE_W_MAMBA_B_NORM ||
                          kind == CORE_W_MAMBA_C_NORM;

@@ -33,8 +33,7 @@ static har__split split_of(const core_spec *spec, const par_layout *lay,
     case CORE_W_EXPERT_UP_BIAS:
         return har__split_of(lay->first_f, lay->etp_i, lay->plan.etp);
     default:
-        return mixer->split != NULL ? mixer->split(spec, lay, id.kind)
-                                    : HAR__WHOLE;
+        return mixer->split != NULL ? mixer->split(spec, lay, id) : HAR__WHOLE;
     }
 }
 
@@ -103,7 +102,7 @@ int64_t har_cost_kv_elements(const core_spec *spec, int layer,
                              int64_t n_kv_head)
 {
     const har__operator *mixer = har__mixer_row[core_spec_mixer(spec, layer)];
-    return mixer->kept != NULL ? mixer->kept(spec, n_kv_head) : 0;
+    return mixer->kept != NULL ? mixer->kept(spec, layer, n_kv_head) : 0;
 }
 
 int64_t har_cost_kv(const core_spec *spec, const par_layout *lay)
@@ -111,7 +110,7 @@ int64_t har_cost_kv(const core_spec *spec, const par_layout *lay)
     int64_t n = 0;
     for (int l = lay->first_layer[lay->stage];
          l < lay->first_layer[lay->stage + 1]; l++)
-        n += har_cost_kv_elements(spec, l, lay->kv1 - lay->kv0);
+        n += har_cost_kv_elements(spec, l, lay->heads[spec->head_kind[l]].n_kv);
     return n;
 }
 

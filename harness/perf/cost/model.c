@@ -161,6 +161,7 @@ bool har__is_like(const core_spec *spec, int a, int b)
 {
     return spec->ffn[a] == spec->ffn[b] && spec->mixer[a] == spec->mixer[b] &&
            spec->no_rope[a] == spec->no_rope[b] &&
+           spec->head_kind[a] == spec->head_kind[b] &&
            spec->span[a] == spec->span[b];
 }
 

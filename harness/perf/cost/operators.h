@@ -29,9 +29,9 @@ static inline har__split har__split_tp(const par_layout *lay, int64_t n)
     return (har__split){core_split_first(n, tp, lay->t + 1) - first, n};
 }
 
-static inline har__split har__split_heads(const par_layout *lay)
+static inline har__split har__split_heads(const par_heads *heads)
 {
-    return har__split_of(lay->first_head, lay->t, lay->plan.tp);
+    return (har__split){heads->n_h, heads->all.n_h};
 }
 
 /* What a decoding step makes of a record of rows of one token.               */
@@ -48,10 +48,10 @@ typedef struct har__operator {
     void (*put)(har__walk *w);
     /* My part of a weight of its layer; HAR__WHOLE of those of others. */
     har__split (*split)(const core_spec *spec, const par_layout *layout,
-                        core_weight_kind kind);
-    /* Elements that a token leaves behind, with so many kv heads; that a row
-     * does, however long it is. */
-    int64_t (*kept)(const core_spec *spec, int64_t n_kv_head);
+                        core_weight id);
+    /* Elements that a token leaves behind in a layer, with so many kv heads;
+     * that a row does, however long it is. */
+    int64_t (*kept)(const core_spec *spec, int layer, int64_t n_kv_head);
     int64_t (*state)(const core_spec *spec, const par_layout *layout);
     /* Change *step where a step has a past; its query sees n_key keys. */
     void (*decode)(har__step *step, const core_spec *spec,

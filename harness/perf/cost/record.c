@@ -56,7 +56,7 @@ core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
 
 core_cost har__rotation(const har__walk *w, core_tap_kind tap, int64_t n_head)
 {
-    core_cost cost = har__rows(w, tap, w->n, n_head * core_spec_n_rot(w->spec),
+    core_cost cost = har__rows(w, tap, w->n, n_head * har__heads(w)->all.n_rot,
                                CORE_FLOPS_ROTATE);
     cost.n_head = n_head;
     return cost;

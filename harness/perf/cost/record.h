@@ -6,15 +6,10 @@
 
 #include "harness/perf/cost/walk.h"
 
-/* Of my rank.                                                                */
-static inline int64_t har__n_heads(const har__walk *w)
+/* Of the layer, with what my rank has of them.                               */
+static inline const par_heads *har__heads(const har__walk *w)
 {
-    return w->lay->first_head[w->lay->t + 1] - w->lay->first_head[w->lay->t];
-}
-
-static inline int64_t har__n_kv_heads(const har__walk *w)
-{
-    return w->lay->kv1 - w->lay->kv0;
+    return &w->lay->heads[w->spec->head_kind[w->layer]];
 }
 
 /* A record of this moment.                                                   */

@@ -97,8 +97,8 @@ static double window_of(const har_timer *t, int layer)
 /* kv heads of a rank, from what a record reads of keys and values. */
 static double kv_heads(const har_timer *t, const core_cost *c)
 {
-    const core_spec *s = t->spec;
-    const double columns = (double)(s->n_dh + core_spec_n_dv(s));
+    const core_heads heads = core_spec_heads(t->spec, c->tap.layer);
+    const double columns = (double)(heads.n_dh + heads.n_dv);
     const double n = (double)c->kv_read / ((double)c->m * columns);
     return fmin(fmax(1, rint(n)), (double)c->n_head);
 }
@@ -124,6 +124,7 @@ static har__step decode_step(const har_timer *t, const core_cost *c)
 
 static har_time decode(const har_timer *t, const core_cost *c)
 {
+    const core_heads heads = core_spec_heads(t->spec, c->tap.layer);
     const har_attention a = {.n_row = (double)c->m,
                              .n_t = (double)decode_keys(t, c->tap.layer),
                              .n_h = (double)c->n_head,
@@ -131,7 +132,7 @@ static har_time decode(const har_timer *t, const core_cost *c)
                              .n_dh = (double)c->k,
                              .kv_share = 1,
                              .n_shared = (double)decode_step(t, c).n_shared,
-                             .n_rot = (double)core_spec_n_rot(t->spec)};
+                             .n_rot = (double)heads.n_rot};
     return har_time_decode(t->machine, t->dtype, &a);
 }
 
@@ -222,7 +223,7 @@ static int64_t reach(const har_timer *t, const core_cost *c)
 static int64_t shared(const har_timer *t, const core_cost *c)
 {
     const int64_t n = t->is_decode ? decode_step(t, c).n_shared : 0;
-    return n > 0 ? n * 65536 + core_spec_n_rot(t->spec) : 0;
+    return n > 0 ? n * 65536 + core_spec_heads(t->spec, c->tap.layer).n_rot : 0;
 }
 
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])

@@ -61,10 +61,11 @@ static double model_flops(const har_predict_case *r)
     double attention = 0;
     if (!s->tied && s->n_h > 0)
         weights -= (double)s->n_v * (double)s->n_d;
-    for (int l = 0; l < (int)s->n_l; l++)
+    for (int l = 0; l < (int)s->n_l; l++) {
+        const core_heads h = core_spec_heads(s, l);
         if (core_spec_has_attention(s, l))
-            attention += 2 * keys * (double)s->n_h *
-                         (double)(s->n_dh + core_spec_n_dv(s));
+            attention += 2 * keys * (double)h.n_h * (double)(h.n_dh + h.n_dv);
+    }
     return (double)r->n_b * n_t * (2 * weights + attention);
 }
 

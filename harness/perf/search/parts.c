@@ -38,17 +38,29 @@ static uint64_t hash_of(const void *key, size_t bytes)
 
 /* --- a layout with the part's degrees --- */
 
+/* kv heads of a kind that tensor rank t reads. */
+static int64_t kv_of_rank(const core_heads *all, int tp, int t)
+{
+    const int64_t h0 = core_split_first(all->n_h, tp, t);
+    const int64_t h1 = core_split_first(all->n_h, tp, t + 1);
+    return h1 > h0
+               ? (h1 - 1) * all->n_g / all->n_h - h0 * all->n_g / all->n_h + 1
+               : 0;
+}
+
 /* The tensor rank that reads most kv heads: where they do not divide, one that
  * begins in the middle of a kv head reads one more. */
 static int fullest_rank(const core_spec *s, int tp)
 {
     int64_t most = 0;
     int best = 0;
-    for (int t = 0; t < tp && s->n_g % tp != 0; t++) {
-        const int64_t h0 = core_split_first(s->n_h, tp, t);
-        const int64_t h1 = core_split_first(s->n_h, tp, t + 1);
-        const int64_t n = (h1 - 1) * s->n_g / s->n_h - h0 * s->n_g / s->n_h;
-        if (h1 > h0 && n > most) {
+    for (int t = 0; t < tp && s->n_h > 0; t++) {
+        int64_t n = 0;
+        for (int kind = 0; kind < core_spec_head_kinds(s); kind++) {
+            const core_heads all = core_spec_heads_of(s, kind);
+            n += kv_of_rank(&all, tp, t);
+        }
+        if (n > most) {
             most = n;
             best = t;
         }
@@ -370,8 +382,9 @@ static core_status make_size(har_search_memo *m, const har__size_key *k,
         *out = (double)har_cost_expert_elements(s, lay, m->layer_of[k->i]);
         break;
     case HAR__KV_SIZE:
-        *out = (double)har_cost_kv_elements(s, m->layer_of[k->i],
-                                            lay->kv1 - lay->kv0);
+        *out = (double)har_cost_kv_elements(
+            s, m->layer_of[k->i],
+            lay->heads[s->head_kind[m->layer_of[k->i]]].n_kv);
         break;
     case HAR__STATE_SIZE:
         *out = (double)har_cost_state_elements(s, lay, m->layer_of[k->i]);
@@ -438,7 +451,8 @@ static void find_classes(har_search_memo *m, const core_spec *s)
             m->layer_of[m->n_class++] = l;
         m->class_of[l] = i;
         m->is_moe[i] = core_spec_is_moe(s, l);
-        m->is_mixed |= s->mixer[l] != s->mixer[0];
+        m->is_mixed |= s->mixer[l] != s->mixer[0] ||
+                       s->head_kind[l] != s->head_kind[0];
         for (int k = 0; k < (int)s->n_l; k++)
             m->n_before[k][l + 1] = m->n_before[k][l] + (k == i);
     }

@@ -12,8 +12,10 @@ jq -e '.verdict == "VERIFIED"
     report.json >/dev/null || fail "report.json: $(jq -c . report.json)"
 expect 0 moeparity verify shadow-a --numerics bf16 --layers 1 --plan tp=2
 has out '^VERIFIED   bf16 within bounds'
-refused 2 "numerics: expected .*found 'fp16'" moeparity verify --numerics bf16,fp16
-refused 2 "--numerics: expected a list of exact, fp64, fp32 and bf16.*found 'bf16,exact,bf16'" \
+expect 0 moeparity verify shadow-a --numerics fp16 --layers 2 --plan tp=2,ep=2
+has out '^VERIFIED   fp16 within bounds'
+refused 2 "numerics: expected .*found 'fp8'" moeparity verify --numerics bf16,fp8
+refused 2 "--numerics: expected a list of at most 8.*found 'bf16,exact,bf16'" \
     moeparity verify --numerics bf16,exact,bf16
 
 # a value of bf16 ends in 16 zero bits as a float

@@ -25,14 +25,14 @@ for command in "predict $mini" "report $mini" "search ${mini% --plan*} --gpus 2 
     done
 done
 
-# numerics are types, too, but for exact and halves
+# numerics are types, too, and exact
 for word in fp32 f32 float32 FLOAT; do
     expect 0 moeparity run -m shadow-a --layers 1 -b 1x2 -n "$word" -o "$word.st"
     header "$word.st" | jq -e '.__metadata__.numerics == "fp32"' >/dev/null || fail "$word"
 done
-expect 0 moeparity golden make -m shadow-a --layers 1 -b 1x2 -n double,bfloat16 -o gold
-[ -f gold/fp64.safetensors ] && [ -f gold/bf16.safetensors ] || fail "$(ls gold)"
+expect 0 moeparity golden make -m shadow-a --layers 1 -b 1x2 -n double,bfloat16,half -o gold
+[ -f gold/fp64.safetensors ] && [ -f gold/bf16.safetensors ] && [ -f gold/fp16.safetensors ] || fail "$(ls gold)"
 expect 0 moeparity compare gold gold --numerics float64
 expect 0 moeparity verify shadow-a --layers 1 --plan tp=2 --numerics f32
 has out fp32
-refused 2 "numerics: expected exact, fp64, fp32 or bf16, found 'half'" moeparity run -m shadow-a -b 1x2 -n half -o x.st
+refused 2 "numerics: expected exact, fp64, fp32, fp16, bf16, .*, found 'quarter'" moeparity run -m shadow-a -b 1x2 -n quarter -o x.st

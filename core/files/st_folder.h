@@ -1,0 +1,41 @@
+/* core/files/st_folder.h -- the safetensors files of a checkpoint folder, as
+ * one set of tensors.
+ *
+ * Where model.safetensors.index.json is there, it decides: which files are
+ * read, and which of two files that hold a tensor has the one meant.  Without
+ * it there is model.safetensors.
+ */
+#ifndef CORE_ST_FOLDER_H
+#define CORE_ST_FOLDER_H
+
+#include "core/files/safetensors.h"
+
+typedef struct core_st_folder core_st_folder;
+
+typedef struct core_st_place {
+    const core_st *file;          /* both borrowed from the folder            */
+    const core_st_tensor *tensor; /* NULL: there is none                      */
+} core_st_place;
+
+/* Map all files.  *out unchanged after an error.                     [local]
+ * Errors: E_FILE; E_FORMAT; E_WEIGHTS with tensor and both files, where the
+ * index and a file that it names do not say the same.                        */
+CORE_NODISCARD core_status core_st_folder_open(core_st_folder **out,
+                                               const char *path);
+void core_st_folder_close(core_st_folder *folder); /* accepts NULL */
+
+int core_st_folder_files(const core_st_folder *folder);
+const core_st *core_st_folder_file(const core_st_folder *folder, int i);
+
+/* Tensors by name, in its order.                                     [local] */
+int64_t core_st_folder_count(const core_st_folder *folder);
+core_st_place core_st_folder_at(const core_st_folder *folder, int64_t i);
+core_st_place core_st_folder_find(const core_st_folder *folder,
+                                  const char *name);
+/* The first tensor whose name does not come before `name`.                   */
+int64_t core_st_folder_from(const core_st_folder *folder, const char *name);
+
+/* Safetensors files in the folder that the index does not name.      [local] */
+int core_st_folder_unread(const core_st_folder *folder);
+
+#endif
