@@ -174,6 +174,8 @@ def write(case: Case, family: Family, out: Path, with_modules: bool = False) -> 
         raise RuntimeError(f"{case.family}/{case.name}: weights that move nothing: {', '.join(idle)}")
     moved = movements(case, family, case.settings, made.state, made.prompts[-1])
     out.mkdir(parents=True, exist_ok=True)
+    for old in out.iterdir():
+        old.unlink()
     as_written = {"architectures": [case.model], "model_type": made.settings["model_type"]}
     if case.published is not None:
         _write_json(out / "config.json", as_written | {"torch_dtype": made.settings["dtype"]} | case.published, 2)

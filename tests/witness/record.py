@@ -123,7 +123,7 @@ def modules_of(case: Case, settings: Settings, state: State, ids: torch.Tensor) 
     def hook_for(name: str):
         def hook(module, args, output):
             for i, value in enumerate(output if isinstance(output, tuple) else (output,)):
-                if isinstance(value, torch.Tensor):
+                if isinstance(value, torch.Tensor) and not value.is_complex():
                     given[name if i == 0 else f"{name}:{i}"] = value.detach().clone().contiguous()
 
         return hook

@@ -40,7 +40,7 @@ KIMI_K25: Settings = {
     },
 }
 TABLE["kimi_k25"] = entry(
-    Family(**_INSIDE, kept_in_f32=_IN_F32, others=_YARN,
+    Family(**_INSIDE, kept_in_f32=_IN_F32, others=_YARN, renamed=((r"^language_model\.model\.blocks", "language_model.model.layers"),),
            inert=_TOKENS + _KIMI_K2_INERT + ("projection_hidden_size", "projection_layer_norm_eps",
                                              "text_config.tie_word_embeddings")),
     Case("wrapped", "Kimi_K25ForConditionalGeneration", "Kimi_K25Config", KIMI_K25, prompts=((2, 7), (1, 17))),
