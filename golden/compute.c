@@ -59,23 +59,73 @@ static int n_draws(const core_spec *spec)
     return GOLD__DRAWS * gold__n_forcings(spec);
 }
 
-static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
-                                ref_model *model, showing *progress)
+static bool is_measured(void *self, core_tap tap)
 {
-    const core_groups groups = {gold->n_group, gold->first_row};
-    for (int i = 0; i < n_draws(&pass->spec); i++) {
-        const ref_forcing forcing = (ref_forcing)(i / GOLD__DRAWS);
-        gold__measuring measuring = {&pass->taps, forcing};
+    const gold__tap *t = gold__taps_find(self, tap);
+    return t != NULL && t->is_output;
+}
+
+/* The reach of roundings is so many times that of the draw that leans most. */
+static void raise_reach(gold_reach *reach, const gold__measuring *m)
+{
+    for (int i = 0; i < GOLD_MISTAKES; i++)
+        for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++) {
+            const gold_lean lean =
+                gold_leaning_of(&m->leaning, i, (core_tap_kind)kind);
+            double *of = &reach->of[m->forcing][i][kind];
+            if (lean.moves)
+                *of = fmax(*of, fmax(GOLD__FACTOR * fabs(lean.sigmas),
+                                     GOLD__LEAST_SIGMAS));
+        }
+}
+
+/* The draws of one forcing. */
+static core_status draw(const gold_feed *feed, gold__pass *pass,
+                        ref_model *model, showing *progress,
+                        gold_summary *summary)
+{
+    const core_numerics numerics = progress->numerics;
+    gold_directions directions = {0, NULL};
+    core_status status = CORE_OK;
+    if (feed->draw.forcing != REF_FREE)
+        status = gold_directions_make(&directions, feed);
+    for (int i = 0; i < GOLD__DRAWS && status == CORE_OK; i++) {
+        ref_draw drawn = feed->draw;
+        drawn.run = (uint64_t)i;
+        gold__measuring measuring = {.taps = &pass->taps,
+                                     .spec = &pass->spec,
+                                     .forcing = feed->draw.forcing};
+        if (drawn.forcing != REF_FREE && !ref_turns(numerics, &drawn))
+            measuring.directions = &directions;
         const core_tap_sink sink = gold__spread_sink(&measuring);
-        const ref_draw draw = {.seed = GOLD__SEED,
-                               .run = (uint64_t)(i % GOLD__DRAWS),
-                               .forcing = forcing,
+        progress->i_pass++;
+        status = ref_forward_drawn(model, feed->batch, &feed->groups, &drawn,
+                                   &sink, NULL);
+        raise_reach(&summary->reach, &measuring);
+    }
+    gold_directions_free(&directions);
+    return status;
+}
+
+static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
+                                const core_weights *weights, ref_model *model,
+                                showing *progress, gold_summary *summary)
+{
+    gold_feed feed = {.spec = &pass->spec,
+                      .weights = weights,
+                      .batch = &gold->batch,
+                      .groups = {gold->n_group, gold->first_row},
+                      .options = {.n_threads = progress->options->n_threads,
+                                  .weight_budget_bytes =
+                                      progress->options->weight_budget_bytes},
+                      .draw = {.seed = GOLD__SEED,
                                .values = honest_values,
                                .routing = honest_routing,
-                               .self = &pass->taps};
-        progress->i_pass++;
-        CORE_TRY(ref_forward_drawn(model, &gold->batch, &groups, &draw, &sink,
-                                   NULL));
+                               .self = &pass->taps},
+                      .wants = is_measured};
+    for (int i = 0; i < gold__n_forcings(&pass->spec); i++) {
+        feed.draw.forcing = (ref_forcing)i;
+        CORE_TRY(draw(&feed, pass, model, progress, summary));
     }
     return CORE_OK;
 }
@@ -84,7 +134,7 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                             const core_weights *weights, core_numerics numerics,
                             const gold_options *options, gold_summary *summary)
 {
-    const bool rounds = gold__roundoff(numerics) > 0.0;
+    const bool rounds = gold__rounds(numerics);
     showing progress = {options, numerics, 0,
                         rounds ? 1 + n_draws(&pass->spec) : 1};
     const ref_options ref = {
@@ -109,7 +159,7 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                            "leave exact out of --numerics",
                            stats.not_exact);
     if (status == CORE_OK && rounds)
-        status = drawn_passes(gold, pass, model, &progress);
+        status = drawn_passes(gold, pass, weights, model, &progress, summary);
     ref_model_close(model);
     CORE_TRY(status);
     CORE_TRY(gold__routing_margins(&pass->taps, &pass->spec, weights));
@@ -119,10 +169,12 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
 
 /* The row whose tolerance is the largest part of its largest magnitude. */
 static void summarise(gold_summary *summary, const gold__taps *taps,
-                      double roundoff)
+                      core_numerics numerics)
 {
     for (int64_t i = 0; i < taps->n; i++) {
         const gold__tap *t = &taps->at[i];
+        const double roundoff =
+            gold__roundoff(core_tap_numerics(numerics, t->tap.kind));
         const double *spread = t->spread[REF_FREE].largest;
         for (int64_t r = 0; spread != NULL && r < t->n_row; r++) {
             double largest = 0.0;
@@ -142,7 +194,7 @@ core_status gold__compute(const gold_case *gold, core_weights *weights,
                           core_numerics numerics, const gold_options *options,
                           const char *path, gold_summary *summary)
 {
-    const double roundoff = gold__roundoff(numerics);
+    const bool rounds = gold__rounds(numerics);
     const int n_pass = gold->spec.n_h > 0 ? 1 : 2;
     const core_dropped rule[] = {CORE_DROPPED_ZERO, CORE_DROPPED_PASSTHROUGH};
     gold_summary seen = {0};
@@ -154,12 +206,12 @@ core_status gold__compute(const gold_case *gold, core_weights *weights,
             pass[i].spec.capacity.dropped = rule[i];
         status = gold__taps_make(&pass[i].taps, &pass[i].spec,
                                  gold->batch.n_b * gold->batch.n_t,
-                                 gold->all_taps, roundoff > 0.0);
+                                 gold->all_taps, rounds);
         if (status == CORE_OK)
             status =
                 run_pass(gold, &pass[i], weights, numerics, options, &seen);
-        if (status == CORE_OK && roundoff > 0.0)
-            summarise(&seen, &pass[i].taps, roundoff);
+        if (status == CORE_OK && rounds)
+            summarise(&seen, &pass[i].taps, numerics);
     }
     if (status == CORE_OK)
         status = gold__write_outputs(gold, pass, numerics, path);

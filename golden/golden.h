@@ -12,8 +12,10 @@
 #ifndef GOLD_GOLDEN_H
 #define GOLD_GOLDEN_H
 
+#include "core/model/config.h"
 #include "core/numbers/numerics.h"
 #include "core/pass/batch.h"
+#include "golden/mistakes.h"
 
 #include <stddef.h>
 
@@ -38,6 +40,7 @@ typedef struct gold_case {
     char model[GOLD_PATH_BYTES]; /* the MODEL argument; of gold_open, its name,
                                   * and gold_find_model says where it lies    */
     bool is_checkpoint;
+    core_config_ignore ignore; /* keys of its config.json                     */
     core_spec spec;   /* the whole model                                      */
     int64_t n_l;      /* its first layers, that are run                       */
     uint64_t seed;    /* of procedural weights, and of the batch if from_seed */
@@ -67,6 +70,7 @@ typedef struct gold_summary {
     double worst_relative; /* with tolerances: the largest, over the largest
                             * magnitude of its row                            */
     char worst_tap[CORE_NAME_BYTES];
+    gold_reach reach; /* of roundings, towards mistakes                       */
 } gold_summary;
 
 void gold_close(gold_case *gold); /* frees the batch; harmless twice */

@@ -7,6 +7,7 @@
 #include "core/model/taps.h"
 #include "core/weights/weights.h"
 #include "golden/golden.h"
+#include "golden/slope.h"
 #include "ref/ref.h"
 
 #include <jansson.h>
@@ -19,6 +20,9 @@ enum { GOLD__NAME_BYTES = 160, GOLD__DRAWS = 16, GOLD__SEED = 20240607 };
 /* A tolerance is so many times the largest deviation of the draws; see
  * docs/golden.md for why.                                                    */
 #define GOLD__FACTOR 5.0
+#define GOLD__SLOPE_FACTOR 2.5
+#define GOLD__LEAST_UNITS  2.0 /* a slope may be so many units of storing       */
+#define GOLD__LEAST_SIGMAS 7.0 /* exp(-7^2 / 2) = 2e-11                         */
 
 /* --- fingerprint.c --- */
 
@@ -51,9 +55,11 @@ void gold__numerics_file(char out[GOLD_PATH_BYTES], core_numerics numerics);
 /* Errors: E_INPUT if a text is no UTF-8: its member would be missing.        */
 CORE_NODISCARD core_status gold__check_text(const char *what, const char *text);
 
-/* Fingerprint what lies in `folder` and write its manifest.json.             */
+/* Fingerprint what lies in `folder` and write its manifest.json.  summary
+ * [n_numerics] of a bundle, else NULL.                                       */
 CORE_NODISCARD core_status gold__write_manifest(const gold_case *gold,
-                                                const char *folder);
+                                                const char *folder,
+                                                const gold_summary *summary);
 
 /* Read and judge the frame of a manifest; json_decref(*root).                */
 CORE_NODISCARD core_status gold__read_manifest(json_t **root,
@@ -69,6 +75,7 @@ enum { GOLD__FORCINGS = 3 };
 typedef struct gold__spread {
     double *largest; /* [n_row] of an element                                 */
     double *rms;     /* [n_row] root mean square over the row                 */
+    double slope;    /* the largest of any cell: slope.h; 0: none, or free    */
 } gold__spread;
 
 typedef struct gold__tap {
@@ -96,15 +103,21 @@ CORE_NODISCARD core_status gold__taps_make(gold__taps *out,
                                            bool with_spread);
 void gold__taps_free(gold__taps *taps); /* harmless twice */
 
-const gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap);
+gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap);
 
 /* A sink that keeps the taps; borrows.                                       */
 core_tap_sink gold__taps_sink(gold__taps *taps);
 
-/* A sink that raises one spread to the deviation from the kept values.       */
+/* A sink that raises one spread to the deviation from the kept values, and sees
+ * how the pass leans towards mistakes.                                       */
 typedef struct gold__measuring {
     gold__taps *taps; /* borrowed                                             */
+    const core_spec *spec; /* borrowed                                        */
     ref_forcing forcing;
+    const gold_directions *directions; /* borrowed; NULL: sums over a tap, its
+                                        * slopes and leaning, are not for this
+                                        * draw                                */
+    gold_leaning leaning;
 } gold__measuring;
 core_tap_sink gold__spread_sink(gold__measuring *self);
 
@@ -113,14 +126,21 @@ CORE_NODISCARD core_status gold__taps_are_finite(const gold__taps *taps);
 
 /* --- tolerance.c --- */
 
-/* Half the distance from 1 to the next stored number: 2^-24 for fp32; 0 where
- * tolerances make no sense (exact, and fp64, which is the truth).            */
+/* Half the distance from 1 to the next number that out stores: 2^-24 for fp32;
+ * 0 for exact and doubles.                                                   */
 double gold__roundoff(core_numerics numerics);
+
+/* False where tolerances make no sense: exact, and fp64, which is the truth. */
+bool gold__rounds(core_numerics numerics);
 
 /* out[n_row] = tolerance of each row of a tap with a spread, for its elements
  * or (rms) for its root mean square error.                                   */
 void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
                      double roundoff);
+
+/* How large the slope of any cell may be.                                    */
+float gold__slope_tolerance(const gold__tap *tap, int forcing,
+                            double roundoff);
 
 /* Fill in the margins of every layer's choices: ref_routing_margin.  weights
  * are looked at only if the router has a correction.  Errors: E_MEMORY.      */

@@ -192,7 +192,7 @@ static core_status make_files(gold_case *gold, core_weights *weights,
                                    path, &summary[i]),
                      "computing %s", core_numerics_name(gold->numerics[i]).text);
     }
-    return gold__write_manifest(gold, partial);
+    return gold__write_manifest(gold, partial, summary);
 }
 
 core_status gold_make(const gold_case *gold, const gold_options *options,

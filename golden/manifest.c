@@ -73,7 +73,39 @@ void gold__numerics_file(char out[GOLD_PATH_BYTES], core_numerics numerics)
              core_numerics_file(core_numerics_name(numerics).text).text);
 }
 
-static json_t *numerics_entry(core_numerics numerics)
+/* "layers.*.ffn_out": the tap of all layers. */
+static json_t *kind_text(core_tap_kind kind)
+{
+    char name[CORE_NAME_BYTES];
+    core_tap_name((core_tap){kind, 0}, name);
+    if (!core_tap_is_global(kind))
+        name[strlen("layers.")] = '*';
+    return json_string(name);
+}
+
+/* How far roundings make a dump lean towards each mistake. */
+static json_t *mistakes(const gold_case *gold, const gold_reach *reach)
+{
+    json_t *list = json_array();
+    for (int f = REF_LAYER; f <= REF_BLOCK; f++)
+        for (int i = 0; i < GOLD_MISTAKES; i++)
+            for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++) {
+                core_spec spec = gold->spec;
+                if (!(reach->of[f][i][kind] > 0.0))
+                    continue;
+                json_array_append_new(
+                    list,
+                    json_pack("{s:s, s:s, s:o, s:f}", "what",
+                              gold_mistake(&spec, i), "forced",
+                              f == REF_LAYER ? "layer" : "block", "tap",
+                              kind_text((core_tap_kind)kind), "reach",
+                              reach->of[f][i][kind]));
+            }
+    return list;
+}
+
+static json_t *numerics_entry(const gold_case *gold, core_numerics numerics,
+                              const gold_summary *summary)
 {
     char file[GOLD_PATH_BYTES];
     const double roundoff = gold__roundoff(numerics);
@@ -85,12 +117,14 @@ static json_t *numerics_entry(core_numerics numerics)
             json_pack("{s:f, s:f, s:f, s:i}", "activations", CORE_STEP_ACT,
                       "probabilities", CORE_STEP_PROB, "cos_sin",
                       CORE_STEP_TABLE, "weight_bits", CORE_WEIGHT_BITS));
-    if (roundoff > 0.0) {
+    if (gold__rounds(numerics)) {
         json_object_set_new(entry, "unit_roundoff", json_real(roundoff));
         json_object_set_new(entry, "tolerance",
-                            json_pack("{s:i, s:f, s:i}", "draws",
+                            json_pack("{s:i, s:f, s:f, s:i}", "draws",
                                       (int)GOLD__DRAWS, "factor", GOLD__FACTOR,
+                                      "slope_factor", GOLD__SLOPE_FACTOR,
                                       "seed", (int)GOLD__SEED));
+        json_object_set_new(entry, "mistakes", mistakes(gold, &summary->reach));
     }
     return entry;
 }
@@ -111,7 +145,8 @@ static json_t *integer_or_null(bool is_there, uint64_t value)
 }
 
 /* What a bundle was made from. */
-static core_status add_self(json_t *root, const gold_case *gold)
+static core_status add_self(json_t *root, const gold_case *gold,
+                            const gold_summary *summary)
 {
     char *yaml = NULL, name[GOLD_PATH_BYTES];
     gold__model_name(name, gold->model);
@@ -121,7 +156,8 @@ static core_status add_self(json_t *root, const gold_case *gold)
         json_array_append_new(groups, json_integer(gold->first_row[i]));
     for (int i = 0; i < gold->n_numerics; i++)
         json_object_set_new(numerics, core_numerics_name(gold->numerics[i]).text,
-                            numerics_entry(gold->numerics[i]));
+                            numerics_entry(gold, gold->numerics[i],
+                                           &summary[i]));
     json_object_set_new(root, "libraries", libraries());
     json_object_set_new(root, "model",
                         json_pack("{s:s, s:I, s:s}", "argument", name, "layers",
@@ -147,7 +183,8 @@ static core_status add_self(json_t *root, const gold_case *gold)
 }
 
 static core_status make_manifest(json_t *root, const gold_case *gold,
-                                 const char *folder)
+                                 const char *folder,
+                                 const gold_summary *summary)
 {
     json_t *files = json_object();
     json_object_set_new(root, "schema", json_string(GOLD_SCHEMA));
@@ -157,16 +194,17 @@ static core_status make_manifest(json_t *root, const gold_case *gold,
     json_object_set_new(root, "generator", json_string(gold->generator));
     json_object_set_new(root, "files", files);
     CORE_TRY(gold__fingerprint_folder(folder, files));
-    return gold->origin == GOLD_SELF ? add_self(root, gold) : CORE_OK;
+    return gold->origin == GOLD_SELF ? add_self(root, gold, summary) : CORE_OK;
 }
 
-core_status gold__write_manifest(const gold_case *gold, const char *folder)
+core_status gold__write_manifest(const gold_case *gold, const char *folder,
+                                 const gold_summary *summary)
 {
     char path[CORE_PATH_BYTES];
     core_target target;
     CORE_TRY(core_path_join(path, folder, GOLD__MANIFEST));
     json_t *root = json_object();
-    core_status status = make_manifest(root, gold, folder);
+    core_status status = make_manifest(root, gold, folder, summary);
     if (status == CORE_OK)
         status = core_target_open(&target, path);
     if (status == CORE_OK && json_dump_file(root, target.partial,
@@ -187,5 +225,5 @@ core_status gold_seal(const gold_case *gold)
 {
     core_assert(gold->origin == GOLD_ORACLE);
     CORE_TRY(gold__check_text("generator", gold->generator));
-    return gold__write_manifest(gold, gold->folder);
+    return gold__write_manifest(gold, gold->folder, NULL);
 }

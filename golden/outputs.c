@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum output_kind { TAP, DISPATCH, MARGIN, TOLERANCE } output_kind;
+typedef enum output_kind { TAP, DISPATCH, MARGIN, TOLERANCE, SLOPE } output_kind;
 
 typedef struct output {
     output_kind kind;
@@ -31,10 +31,14 @@ typedef struct output {
 typedef struct output_list {
     const gold_case *gold;
     core_numerics numerics;
-    double roundoff;
     int64_t n;
     output *at;
 } output_list;
+
+static double roundoff_of(const output_list *list, const gold__tap *tap)
+{
+    return gold__roundoff(core_tap_numerics(list->numerics, tap->tap.kind));
+}
 
 static bool fits_float(const gold__tap *tap)
 {
@@ -50,7 +54,8 @@ static core_dtype dtype_of(const output_list *list, const gold__tap *tap)
     if (tap->ints != NULL)
         return CORE_DTYPE_I64;
     const bool narrow =
-        list->numerics == CORE_EXACT ? fits_float(tap) : list->roundoff > 0.0;
+        list->numerics == CORE_EXACT ? fits_float(tap)
+                                     : roundoff_of(list, tap) > 0.0;
     return narrow ? CORE_DTYPE_F32 : CORE_DTYPE_F64;
 }
 
@@ -63,6 +68,24 @@ static void append(output_list *list, const gold__pass *pass, output_kind kind,
     *o = (output){
         .kind = kind, .taps = &pass->taps, .tap = tap, .tensor = tensor};
     snprintf(o->name, sizeof o->name, GOLD_PREFIX "%s%s", name, suffix);
+}
+
+/* How large a slope may be, one number for each way to force. */
+static void append_slopes(output_list *list, const gold__pass *pass,
+                          const gold__tap *tap, const char *name)
+{
+    static const char *const suffix[GOLD__FORCINGS] = {
+        [REF_LAYER] = ".layer.slope_tolerance",
+        [REF_BLOCK] = ".block.slope_tolerance"};
+    const core_st_tensor one = {
+        .dtype = CORE_DTYPE_F32, .n_dim = 1, .shape = {1}};
+    for (int f = REF_LAYER; f < GOLD__FORCINGS; f++) {
+        if (tap->spread[f].largest == NULL ||
+            !gold_has_slope(&pass->spec, tap->tap))
+            continue;
+        append(list, pass, SLOPE, tap, one, name, suffix[f]);
+        list->at[list->n - 1].forcing = f;
+    }
 }
 
 /* A tap and, where there are some, its tolerances. */
@@ -84,6 +107,7 @@ static void append_tap(output_list *list, const gold__pass *pass,
         list->at[list->n - 1].forcing = i / 2;
         list->at[list->n - 1].rms = i % 2 != 0;
     }
+    append_slopes(list, pass, tap, name);
 }
 
 static void append_margin(output_list *list, const gold__pass *pass,
@@ -165,7 +189,12 @@ static void fill(const output_list *list, const output *o,
         memcpy(to->data, o->tap->margin, to->bytes);
         break;
     case TOLERANCE:
-        gold__tolerance(to->data, o->tap, o->forcing, o->rms, list->roundoff);
+        gold__tolerance(to->data, o->tap, o->forcing, o->rms,
+                        roundoff_of(list, o->tap));
+        break;
+    case SLOPE:
+        *(float *)to->data = gold__slope_tolerance(
+            o->tap, o->forcing, roundoff_of(list, o->tap));
         break;
     }
 }
@@ -200,11 +229,11 @@ static core_status write_list(const output_list *list, const char *path)
 core_status gold__write_outputs(const gold_case *gold, const gold__pass *passes,
                                 core_numerics numerics, const char *path)
 {
-    const int64_t n_each = 1 + 2 * GOLD__FORCINGS; /* or a margin */
+    const int64_t n_each = 1 + 3 * GOLD__FORCINGS; /* or a margin */
     const int64_t n_max = n_each * (passes[0].taps.n + GOLD_N_SWITCH_OUTPUTS);
     void *memory = NULL;
     CORE_TRY(core_alloc(&memory, n_max, sizeof(output), path));
-    output_list list = {gold, numerics, gold__roundoff(numerics), 0, memory};
+    output_list list = {gold, numerics, 0, memory};
     if (gold->spec.n_h > 0)
         list_model(&list, passes);
     else

@@ -105,7 +105,7 @@ void gold__taps_free(gold__taps *taps)
     *taps = (gold__taps){0, NULL};
 }
 
-const gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap)
+gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap)
 {
     for (int64_t i = 0; i < taps->n; i++)
         if (taps->at[i].tap.kind == tap.kind &&
@@ -150,14 +150,47 @@ static void raise(double *to, double deviation)
         *to = isfinite(deviation) ? deviation : HUGE_VAL;
 }
 
+/* The largest slope of the tap.  Errors: E_MEMORY, which counts as infinite: a
+ * sink cannot fail, and gold__taps_are_finite will. */
+static void measure_slope(const gold__measuring *m, const gold__tap *t,
+                          const double *values, double *largest)
+{
+    const gold__tap *idx = gold__taps_find(
+        m->taps, (core_tap){CORE_TAP_TOPK_IDX, t->tap.layer});
+    const int64_t per_token = core_tap_n_rows(m->spec, t->tap, 1);
+    gold_slope slope;
+    if (gold_slope_make(&slope, m->spec, t->tap) != CORE_OK) {
+        core_message_clear();
+        *largest = HUGE_VAL;
+        return;
+    }
+    for (int64_t r = 0; r < t->n_row; r++)
+        gold_slope_add(&slope, r,
+                       idx != NULL && idx->ints != NULL
+                           ? idx->ints + r / per_token * m->spec->n_k
+                           : NULL,
+                       t->v + r * t->n_col, values + r * t->n_col);
+    raise(largest, gold_slope_largest(&slope).slope);
+    gold_slope_free(&slope);
+}
+
+static void measure_leaning(gold__measuring *m, const gold__tap *t,
+                            const double *values)
+{
+    const gold_direction *d = gold_directions_find(m->directions, t->tap);
+    for (int64_t r = 0; d != NULL && r < t->n_row; r++)
+        gold_leaning_add(&m->leaning, d, r, t->v + r * t->n_col,
+                         values + r * t->n_col);
+}
+
 static void measure(void *self, core_tap tap, const double *values,
                     const int64_t *ints, const float *bound)
 {
     (void)ints;
     (void)bound;
-    const gold__measuring *m = self;
-    const gold__tap *t = gold__taps_find(m->taps, tap);
-    const gold__spread *spread = &t->spread[m->forcing];
+    gold__measuring *m = self;
+    gold__tap *t = gold__taps_find(m->taps, tap);
+    gold__spread *spread = &t->spread[m->forcing];
     for (int64_t r = 0; r < t->n_row; r++) {
         double sum = 0.0;
         for (int64_t i = r * t->n_col; i < (r + 1) * t->n_col; i++) {
@@ -167,6 +200,10 @@ static void measure(void *self, core_tap tap, const double *values,
         }
         raise(&spread->rms[r], sqrt(sum / (double)t->n_col));
     }
+    if (m->directions == NULL)
+        return;
+    measure_slope(m, t, values, &spread->slope);
+    measure_leaning(m, t, values);
 }
 
 core_tap_sink gold__spread_sink(gold__measuring *self)
@@ -191,6 +228,10 @@ core_status gold__taps_are_finite(const gold__taps *taps)
                          "%s: row %lld overflows in a pass that rounds "
                          "otherwise",
                          core_tap_name(t->tap, name), (long long)r);
+        for (int f = REF_LAYER; f < GOLD__FORCINGS; f++)
+            CORE_FAIL_IF(!isfinite(t->spread[f].slope), CORE_E_MEMORY,
+                         "%s: its slopes cannot be measured",
+                         core_tap_name(t->tap, name));
     }
     return CORE_OK;
 }

@@ -29,6 +29,11 @@ double gold__roundoff(core_numerics numerics)
     return 0.0;
 }
 
+bool gold__rounds(core_numerics numerics)
+{
+    return core_coarsest_roundoff(numerics) > core_store_roundoff(CORE_FP64);
+}
+
 void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
                      double roundoff)
 {
@@ -45,6 +50,15 @@ void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
         out[r] =
             (double)stored < tolerance ? nextafterf(stored, FLT_MAX) : stored;
     }
+}
+
+float gold__slope_tolerance(const gold__tap *tap, int forcing, double roundoff)
+{
+    const double tolerance =
+        fmax(GOLD__SLOPE_FACTOR * tap->spread[forcing].slope,
+             GOLD__LEAST_UNITS * 2.0 * roundoff);
+    const float stored = (float)tolerance;
+    return (double)stored < tolerance ? nextafterf(stored, FLT_MAX) : stored;
 }
 
 /* margin[] of one layer's choices, from the scores that were compared. */

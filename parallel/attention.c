@@ -45,9 +45,11 @@ static void *make(par_model *m, int l)
 {
     const par_heads *mine = par__heads_of(m, l);
     const int64_t h0 = mine->h0, h1 = h0 + mine->n_h, n_dv = mine->all.n_dv;
-    par_attention attention;
+    par_attention attention = {0};
     attention.projection = par__projection(m->spec)->make(m, l);
     attention.sinks = par__vector(m, CORE_W_SINKS, l, h0, h1);
+    if (m->spec->context_gate)
+        attention.gate = par__context_gate_make(m, l);
     attention.o = par__columns(m, CORE_W_O, l, h0 * n_dv, h1 * n_dv);
     return par__keep(&m->shards, &attention, sizeof attention);
 }
@@ -70,23 +72,38 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     w->q = par__result(w, n_q);
     w->k = par__result(w, n_k);
     w->context = par__operand(w, n_o);
+    w->context_gate = par__result(w, spec->context_gate ? n_o : 0);
     w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * w->n_t);
     w->sees = par__fresh(w, w->n_t, 1);
     w->projection = par__projection(spec)->carve(w, spec, lay);
     return NULL;
 }
 
+/* x, stored at taps, as attention reads it: in the type of the cache.        */
+static void read_in_cache(const par_model *m, double *x, int64_t n_col)
+{
+    if (m->now.n > 0 && core_rounds_again(m->numerics, CORE_SLOT_KV))
+        core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_ACT,
+                   x, m->now.n * n_col);
+}
+
 static void run(par_model *m, const void *shards, int l, double *out)
 {
     const par_attention *attention = shards;
     par_work *w = &m->work;
-    const int64_t n = m->now.n, n_d = m->spec->n_d;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n = m->now.n, n_d = m->spec->n_d, n_dh = mine->all.n_dh;
     const core_tap context = par__tap(CORE_TAP_CONTEXT, l);
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
     par__projection(m->spec)->run(m, attention->projection, l, NULL);
     par__enter(m, PAR_OP_ATTENTION, context);
+    read_in_cache(m, w->q, mine->n_h * n_dh);
+    read_in_cache(m, w->k, mine->n_kv * n_dh);
+    read_in_cache(m, w->v, w->ld_v);
     par__heads(m, attention, l);
-    par__tap_heads(m, context, w->context, par__heads_of(m, l)->all.n_dv);
+    par__tap_heads(m, context, w->context, mine->all.n_dv);
+    if (m->spec->context_gate)
+        par__context_gate(m, &attention->gate, l);
 
     par__enter(m, PAR_OP_ATTN_OUT, tap);
     par__linear(m, out, n_d, w->context, attention->o.n_col, n, &attention->o,

@@ -63,7 +63,8 @@ static void plan_sends(par_model *m)
 static void pack(par_model *m, int layer)
 {
     par_work *w = &m->work;
-    const int64_t n_k = m->spec->n_k, n_d = m->spec->n_d;
+    const int64_t n_k = m->spec->n_k, n_d = core_spec_n_de(m->spec);
+    const double *in = m->spec->n_de > 0 ? w->narrow : w->xn;
     const int64_t c0 = m->now.t0 * n_k, c1 = m->now.t1 * n_k;
     for (int64_t c = c0; c < c1; c++) {
         const int64_t to = w->position[c - c0], i = c / n_k;
@@ -78,7 +79,7 @@ static void pack(par_model *m, int layer)
                            m->spec->weigh_input ? CORE_FLOPS_SCALE : 0);
         const double factor = m->spec->weigh_input ? w->weight[c] : 1.0;
         for (int64_t d = 0; d < n_d; d++)
-            w->send[to * n_d + d] = factor * w->xn[i * n_d + d];
+            w->send[to * n_d + d] = factor * in[i * n_d + d];
     }
 }
 
@@ -204,7 +205,7 @@ void par__dispatch(par_model *m, int layer, int pair)
 {
     par_work *w = &m->work;
     const par_layout *lay = m->layout;
-    const int64_t n_d = m->spec->n_d;
+    const int64_t n_d = core_spec_n_de(m->spec);
     const core_tap tap = par__pair_tap(m, CORE_TAP_RECV, pair);
     par__enter(m, PAR_OP_DISPATCH, tap);
     if (layer >= 0) {
@@ -250,7 +251,7 @@ static void order_by_part(par_model *m)
 {
     par_work *w = &m->work;
     const par_layout *lay = m->layout;
-    const int64_t n_d = m->spec->n_d;
+    const int64_t n_d = core_spec_n_de(m->spec);
     const par_choices *from = &m->flow.received;
     par_choices *mine = &m->flow.mine;
     const double *y = m->rows_a.at;
@@ -280,7 +281,7 @@ static void order_by_part(par_model *m)
 static double *complete(par_model *m, int pair)
 {
     const par_layout *lay = m->layout;
-    const int64_t n_d = m->spec->n_d;
+    const int64_t n_d = core_spec_n_de(m->spec);
     const par_choices *mine = &m->flow.mine;
     const core_tap tap = par__pair_tap(m, CORE_TAP_EXPERT_OUT, pair);
     par__cost_rows(m, tap, m->flow.received.n, n_d, 0);
@@ -309,7 +310,8 @@ void par__return(par_model *m, int layer, int pair)
 {
     par_work *w = &m->work;
     const par_layout *lay = m->layout;
-    const int64_t n_d = m->spec->n_d, row_bytes = n_d * (int64_t)sizeof(double);
+    const int64_t n_d = core_spec_n_de(m->spec);
+    const int64_t row_bytes = n_d * (int64_t)sizeof(double);
     const core_tap tap = par__pair_tap(m, CORE_TAP_BACK, pair);
     par__enter(m, PAR_OP_DISPATCH, tap);
     const double *y = complete(m, pair);

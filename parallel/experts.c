@@ -19,7 +19,7 @@ static void sort_rows(par_model *m, int pair)
 {
     par_work *w = &m->work;
     const int n_my = m->layout->n_my_expert, n_bucket = m->n_moe * n_my;
-    const int64_t n_d = m->spec->n_d;
+    const int64_t n_d = core_spec_n_de(m->spec);
     const par_choices *from = &m->flow.received, *to = &m->flow.sorted;
     const double *x = m->rows_a.at;
     double *sorted = par__grow(m, &m->rows_b, from->n * n_d, sizeof *sorted);
@@ -85,7 +85,7 @@ static void tap_inner(par_model *m, core_tap_kind kind, int pair, double *y)
 void par__experts(par_model *m, int pair)
 {
     const par_layout *lay = m->layout;
-    const int64_t n_d = m->spec->n_d, n = m->flow.received.n;
+    const int64_t n_d = core_spec_n_de(m->spec), n = m->flow.received.n;
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
     par__enter(m, PAR_OP_EXPERT, par__pair_tap(m, CORE_TAP_RECV, pair));
     sort_rows(m, pair);

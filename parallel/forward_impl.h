@@ -53,6 +53,7 @@ typedef struct par_norm {
 typedef struct par_attention {
     const void *projection; /* of what makes q, k and v (par__projection)     */
     const double *sinks;
+    par_shard gate; /* of the context, where the model has one                */
     par_shard o;
 } par_attention;
 
@@ -61,6 +62,7 @@ typedef struct par_layer {
     const void *mixer;      /* shards of par__mixer                           */
     par_shard router;
     const double *correction; /* [E]                                          */
+    par_shard narrow, wide; /* whole; of experts of a width of their own      */
     par_mlp mlp;
 } par_layer;
 
@@ -114,6 +116,7 @@ typedef struct par_work {
     double *v;                      /* [n, ld_v] head g: from column v_first  */
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
     double *context;                /* [n, own heads * Dv]                    */
+    double *context_gate;           /* likewise                               */
     double *square;                 /* [n, 2] sums over all heads of q, of k  */
     double *score;                  /* [PAR_QUERY_BLOCK, T]                   */
     uint8_t *sees;                  /* [T] query has a visible key            */
@@ -129,7 +132,9 @@ typedef struct par_work {
     int64_t *position;              /* [slice*K] where a choice lies in send  */
     int64_t *send_meta;             /* [slice*K, PAR_META]                    */
     int64_t *send_id;               /* [slice*K]                              */
-    double *send;                   /* [slice*K, D] rows out, then rows back  */
+    double *narrow, *sum;           /* [n, De] rows to send, sums of rows that
+                                     * came back, of my slice                 */
+    double *send;                   /* [slice*K, De] rows out, then rows back */
     double *logits;                 /* [n, own vocabulary]                    */
     float *a32, *b32, *c32;         /* floats at the edge of a product        */
     int64_t chunk;                  /* rows of x that a32, c32 have room for  */
@@ -191,7 +196,7 @@ struct par_model {
     par_now now;
     par_work work;
     par_flow flow;
-    par_grow recv_meta, rows_a, rows_b, inner_gate, inner_up, table;
+    par_grow recv_meta, rows_a, rows_b, inner_gate, inner_up, table, operand;
     par_request *recv_request, *send_request[2];
     par_stats *stats;
     par_operator op;            /* charged for processor time                 */
@@ -270,6 +275,10 @@ const double *par__vector(par_model *m, core_weight_kind kind, int l,
                           int64_t c0, int64_t c1);
 const double *par__doubles(par_model *m, core_weight_kind kind, int l,
                            int64_t r0, int64_t r1);
+/* The weight of a norm of the stream, of queries or keys: a vector, plus 1 in
+ * models whose norms say so.                                                 */
+const double *par__norm_weight(par_model *m, core_weight_kind kind, int l,
+                               int64_t c0, int64_t c1);
 /* A copy of an operator's shards; NULL in measure mode.                      */
 void *par__keep(core_arena *arena, const void *from, size_t bytes);
 
@@ -325,8 +334,24 @@ void par__qk_norm_roped(par_model *m, int l);
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap);
 void par__temper(par_model *m, int l);
+/* context_gate.c: w->context times the scores of my heads.                   */
+par_shard par__context_gate_make(par_model *m, int l);
+void par__context_gate(par_model *m, const par_shard *gate, int l);
 /* Every (row, head) of mine: w->context.                                     */
 void par__heads(par_model *m, const par_attention *attention, int l);
+
+/* convolution.c: channels [c0, c0 + n_c) of a weight [C, Kc]                 */
+typedef struct par__conv {
+    core_weight id;
+    int64_t c0, n_c, n_conv;
+    const double *w, *bias; /* [n_c, Kc], [n_c] or NULL                       */
+} par__conv;
+par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
+                         int64_t c1);
+/* act [n, n_c] = silu of u [n, n_c] convolved along its rows; two taps, one
+ * record.                                                                    */
+void par__convolve(par_model *m, const par__conv *c, const double *u,
+                   double *act, core_tap tap, core_tap act_tap);
 
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, core_tap tap);
@@ -347,6 +372,12 @@ void par__dispatch(par_model *m, int layer, int pair);
 void par__experts(par_model *m, int pair);
 void par__return(par_model *m, int layer, int pair);
 void par__combine(par_model *m, int layer, double *out);
+/* narrow.c: my slice of the tokens, from D columns to De and back.           */
+void par__narrow(par_model *m, int layer);
+void par__widen(par_model *m, int layer, double *out);
+/* Store and show my slice of a tap whose other slices other ranks have; x: of
+ * all tokens.                                                                */
+void par__tap_slice(par_model *m, core_tap tap, double *x);
 core_tap par__pair_tap(const par_model *m, core_tap_kind kind, int pair);
 
 /* --- work.c -------------------------------------------------------------- */

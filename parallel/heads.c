@@ -6,7 +6,8 @@
  * without any visible key attends evenly to all T keys of its row, later ones
  * too, which is why such a query widens the key range of its whole block.
  *
- * Heads are never split, so every sum here is whole.
+ * Heads are never split, so every sum here is whole.  What a product reads has
+ * the cache's type, probabilities too.
  */
 #include "parallel/forward_impl.h"
 
@@ -74,7 +75,8 @@ static void fill(double *p, int64_t n, double value)
 static double blind(const par_model *m, const head *h)
 {
     double even = h->of->sinks ? 0.0 : 1.0 / (double)m->batch->n_t;
-    core_store(m->numerics, CORE_GRID_PROB, &even, 1);
+    core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_PROB,
+               &even, 1);
     return even;
 }
 
@@ -107,7 +109,8 @@ static void softmax(par_model *m, const head *h, const block *b,
         sum += s[j];
     for (int64_t j = lo; j < hi; j++)
         s[j] /= sum;
-    core_store(m->numerics, CORE_GRID_PROB, s + lo, hi - lo);
+    core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_PROB,
+               s + lo, hi - lo);
     fill(s, lo, 0.0);
     fill(s + hi, n_key - hi, 0.0);
 }

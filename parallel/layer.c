@@ -1,4 +1,5 @@
-/* parallel/layer.c -- one layer, for every combination of degrees.
+/* parallel/layer.c -- one layer, of a mixer, a feed-forward part or both, for
+ * every combination of degrees.
  *
  * x is whole on every rank of the tensor group before and after.  There is no
  * test for a degree of 1 here or below: that is a group of one rank.
@@ -44,13 +45,16 @@ void par__layer(par_model *m, int l, int pair)
     par_work *w = &m->work;
     const par_layer *layer = &m->layer[l - m->layer0];
     const par__entry *mixer = par__mixer(m->spec, l);
+    const bool feeds = core_spec_has_ffn(m->spec, l);
     par__tap_replicated(m, par__tap(CORE_TAP_IN, l), m->now.x);
     if (mixer != NULL) {
         par__norm(m, w->xn, m->now.x, &layer->attn_norm,
                   par__tap(CORE_TAP_ATTN_NORM, l));
         mixer->run(m, layer->mixer, l, w->out);
-        add(m, w->out, par__tap(CORE_TAP_MID, l));
+        add(m, w->out, par__tap(feeds ? CORE_TAP_MID : CORE_TAP_OUT, l));
     }
+    if (!feeds)
+        return;
     par__norm(m, w->xn, m->now.x, &layer->ffn_norm,
               par__tap(CORE_TAP_FFN_NORM, l));
     feed_forward(m, layer, l, pair);

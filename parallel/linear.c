@@ -1,8 +1,10 @@
 /* parallel/linear.c -- products with a shard, and the sums that complete them.
  *
- * Activations are doubles everywhere.  In fp32 and bf16 both operands are
+ * Activations are doubles everywhere.  Where sums are floats both operands are
  * floats inside the product only: x is converted a chunk of rows at a time (the
- * values are floats already, so nothing is lost) and the result widened.
+ * values are floats already, so nothing is lost) and the result widened.  Where
+ * a product reads its operand in a coarser type than it was stored in, that
+ * chunk, or a copy, is rounded: x itself may be read by others.
  *
  * The result is Partial if the shard has only some of K: whoever calls adds the
  * parts up before a bias is added or a value is stored.
@@ -27,17 +29,37 @@ static void gemm_f64(double *y, int64_t ldy, const double *x, int64_t ldx,
                 blas_int(n_col), 0.0, y, blas_int(ldy));
 }
 
-static void gemm_f32(par_model *m, double *y, int64_t ldy, const double *x,
-                     int64_t ldx, int64_t n, const float *w, int64_t n_row,
-                     int64_t n_col)
+/* A row of x as a product with this weight reads it. */
+static void read_row(const par_model *m, core_slot slot, float *out,
+                     const double *x, int64_t n)
 {
+    enum { PART = 128 };
+    const bool again = core_rounds_again(m->numerics, slot);
+    double part[PART];
+    for (int64_t c = 0; again && c < n; c += PART) {
+        const int64_t n_part = n - c < PART ? n - c : PART;
+        memcpy(part, x + c, (size_t)n_part * sizeof *part);
+        core_store(core_numerics_of(m->numerics, slot), CORE_GRID_ACT, part,
+                   n_part);
+        for (int64_t i = 0; i < n_part; i++)
+            out[c + i] = (float)part[i];
+    }
+    for (int64_t c = 0; !again && c < n; c++)
+        out[c] = (float)x[c];
+}
+
+static void gemm_f32(par_model *m, double *y, int64_t ldy, const double *x,
+                     int64_t ldx, int64_t n, const par_shard *shard,
+                     const float *w, int64_t n_row)
+{
+    const core_slot slot = core_operand_slot(shard->id.kind);
+    const int64_t n_col = shard->n_col;
     float *x32 = m->work.a32, *y32 = m->work.c32;
     for (int64_t i0 = 0; i0 < n; i0 += m->work.chunk) {
         const int64_t left = n - i0;
         const int64_t n_i = left < m->work.chunk ? left : m->work.chunk;
         for (int64_t i = 0; i < n_i; i++)
-            for (int64_t c = 0; c < n_col; c++)
-                x32[i * n_col + c] = (float)x[(i0 + i) * ldx + c];
+            read_row(m, slot, x32 + i * n_col, x + (i0 + i) * ldx, n_col);
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(n_i),
                     blas_int(n_row), blas_int(n_col), 1.0F, x32,
                     blas_int(n_col), w, blas_int(n_col), 0.0F, y32,
@@ -85,7 +107,7 @@ static void linear_by_tile(par_model *m, double *y, int64_t ldy,
         }
         for (int64_t i = 0; i < n_r * w->n_col; i++)
             m->tile32[i] = (float)m->tile64[i];
-        gemm_f32(m, y + r, ldy, x, ldx, n, m->tile32, n_r, w->n_col);
+        gemm_f32(m, y + r, ldy, x, ldx, n, w, m->tile32, n_r);
     }
 }
 
@@ -102,6 +124,23 @@ static void count(par_model *m, int64_t n, const par_shard *w)
     cost->written += n * w->n_row;
 }
 
+/* x as this product reads it, where sums are doubles: a copy, if rounded. */
+static const double *read_rows(par_model *m, const double *x, int64_t *ldx,
+                               int64_t n, const par_shard *w)
+{
+    const core_slot slot = core_operand_slot(w->id.kind);
+    const int64_t n_col = w->n_col;
+    if (core_uses_floats(m->numerics) || !core_rounds_again(m->numerics, slot))
+        return x;
+    double *copy = par__grow(m, &m->operand, n * n_col, sizeof *copy);
+    for (int64_t i = 0; i < n; i++)
+        memcpy(copy + i * n_col, x + i * *ldx, (size_t)n_col * sizeof *copy);
+    core_store(core_numerics_of(m->numerics, slot), CORE_GRID_ACT, copy,
+               n * n_col);
+    *ldx = n_col;
+    return copy;
+}
+
 void par__product(par_model *m, double *y, int64_t ldy, const double *x,
                   int64_t ldx, int64_t n, const par_shard *w, core_tap tap)
 {
@@ -113,12 +152,13 @@ void par__product(par_model *m, double *y, int64_t ldy, const double *x,
             memset(y + i * ldy, 0, (size_t)w->n_row * sizeof *y);
         return;
     }
+    x = read_rows(m, x, &ldx, n, w);
     if (w->w64 == NULL && w->w32 == NULL) {
         linear_by_tile(m, y, ldy, x, ldx, n, w, tap);
         return;
     }
     if (w->w32 != NULL) {
-        gemm_f32(m, y, ldy, x, ldx, n, w->w32, w->n_row, w->n_col);
+        gemm_f32(m, y, ldy, x, ldx, n, w, w->w32, w->n_row);
         return;
     }
     check_product(m, tap, x, ldx, n, w, w->w64, w->n_row, w->norm);

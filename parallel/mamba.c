@@ -18,8 +18,8 @@
 /* Shard(channel), n_c of mine; the norms are Replicate. */
 typedef struct shards {
     par_shard u, gate, x, dt, out;
-    const double *conv; /* [n_c, Kc]                                          */
-    const double *conv_bias, *d; /* [n_c]                                     */
+    par__conv conv;
+    const double *d; /* [n_c]                                                 */
     const double *a_log; /* [n_c, S]                                          */
     const double *dt_norm, *b_norm, *c_norm;
 } shards;
@@ -49,9 +49,8 @@ static void *make(par_model *m, int l)
     s.x = par__columns(m, CORE_W_MAMBA_X, l, c0, c1);
     s.dt = par__rows(m, CORE_W_MAMBA_DT, l, c0, c1);
     s.out = par__columns(m, CORE_W_MAMBA_OUT, l, c0, c1);
-    s.conv = par__doubles(m, CORE_W_MAMBA_CONV, l, c0, c1);
+    s.conv = par__conv_make(m, CORE_W_MAMBA_CONV, l, c0, c1);
     s.a_log = par__doubles(m, CORE_W_MAMBA_A_LOG, l, c0, c1);
-    s.conv_bias = par__vector(m, CORE_W_MAMBA_CONV_BIAS, l, c0, c1);
     s.d = par__vector(m, CORE_W_MAMBA_D, l, c0, c1);
     s.dt_norm = par__vector(m, CORE_W_MAMBA_DT_NORM, l, 0, PAR_END);
     s.b_norm = par__vector(m, CORE_W_MAMBA_B_NORM, l, 0, PAR_END);
@@ -81,58 +80,6 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 static const buffers *buffers_of(const par_model *m)
 {
     return m->work.mixer[CORE_MIXER_MAMBA];
-}
-
-static double largest_magnitude(const double *x, int64_t n)
-{
-    double largest = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        if (!(fabs(x[i]) <= largest)) /* NaN counts as larger */
-            largest = fabs(x[i]);
-    return largest;
-}
-
-/* Exact mode: Kc products of u with a row of the weight. */
-static void check_convolution(par_model *m, const shards *mamba, core_tap tap)
-{
-    const int64_t n_conv = m->spec->mamba.n_conv, n_c = mamba->u.n_row;
-    const core_weight id = {CORE_W_MAMBA_CONV, tap.layer, 0};
-    if (m->numerics != CORE_EXACT)
-        return;
-    par__check(m, tap,
-               sqrt((double)n_conv) *
-                   largest_magnitude(buffers_of(m)->u, m->now.n * n_c),
-               core_max_row_norm(mamba->conv, n_c, n_conv, n_conv),
-               CORE_STEP_ACT, core_weights_step(m->weights, id));
-}
-
-static void convolve(par_model *m, const shards *mamba, int l)
-{
-    const buffers *w = buffers_of(m);
-    const int64_t n_conv = m->spec->mamba.n_conv, n_c = mamba->u.n_row;
-    const int64_t n_t = m->batch->n_t;
-    const core_tap tap = par__tap(CORE_TAP_MAMBA_CONV, l);
-    check_convolution(m, mamba, tap);
-    core_cost *cost = par__cost_rows(m, par__tap(CORE_TAP_MAMBA_ACT, l),
-                                     m->now.n, n_c, CORE_FLOPS_FUNCTION);
-    cost->weights = m->now.n > 0 ? n_c * n_conv : 0;
-    for (int64_t i = 0; i < m->now.n; i++) {
-        const int64_t t = i % n_t;
-        const int64_t first = t < n_conv - 1 ? n_conv - 1 - t : 0;
-        cost->flops += CORE_FLOPS_MULTIPLY_ADD * (n_conv - first) * n_c;
-        for (int64_t c = 0; c < n_c; c++) {
-            double sum = 0.0;
-            for (int64_t k = first; k < n_conv; k++)
-                sum += mamba->conv[c * n_conv + k] *
-                       w->u[(i - n_conv + 1 + k) * n_c + c];
-            w->act[i * n_c + c] = sum;
-        }
-    }
-    par__add_bias(m, w->act, m->now.n, n_c, mamba->conv_bias);
-    par__tap_columns(m, tap, w->act, mamba->u.r0, n_c);
-    core_act_apply_row(CORE_ACT_SILU, w->act, w->act, m->now.n * n_c);
-    par__tap_columns(m, par__tap(CORE_TAP_MAMBA_ACT, l), w->act, mamba->u.r0,
-                     n_c);
 }
 
 /* Columns [c0, c0 + n_col) of z, normed: whole on every rank. */
@@ -230,7 +177,9 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
                         par__tap(CORE_TAP_MAMBA_U, l));
     par__affine_columns(m, w->gate, m->work.xn, n_d, &mamba->gate,
                         par__tap(CORE_TAP_MAMBA_GATE, l));
-    convolve(m, mamba, l);
+    par__convolve(m, &mamba->conv, w->u, w->act,
+                  par__tap(CORE_TAP_MAMBA_CONV, l),
+                  par__tap(CORE_TAP_MAMBA_ACT, l));
     select_step(m, mamba, l);
     scan(m, mamba, l);
     const core_tap gated = par__tap(CORE_TAP_MAMBA_GATED, l);

@@ -22,7 +22,7 @@ static core_weight weight(core_weight_kind kind, int layer, int expert)
 static par_norm make_norm(par_model *m, core_weight_kind w,
                           core_weight_kind bias, int l)
 {
-    return (par_norm){.weight = par__vector(m, w, l, 0, PAR_END),
+    return (par_norm){.weight = par__norm_weight(m, w, l, 0, PAR_END),
                       .bias = par__vector(m, bias, l, 0, PAR_END)};
 }
 
@@ -53,6 +53,10 @@ static par_layer make_layer(par_model *m, int l)
     if (core_spec_is_moe(m->spec, l)) {
         layer.router = par__rows(m, CORE_W_ROUTER, l, 0, PAR_END);
         layer.correction = par__vector(m, CORE_W_CORRECTION, l, 0, PAR_END);
+        if (m->spec->n_de > 0) {
+            layer.narrow = par__rows(m, CORE_W_NARROW, l, 0, PAR_END);
+            layer.wide = par__rows(m, CORE_W_WIDE, l, 0, PAR_END);
+        }
     }
     make_mlp(m, &layer.mlp, l);
     return layer;
@@ -245,7 +249,8 @@ void par_model_close(par_model *m)
     if (m == NULL)
         return;
     par_grow *const buffers[] = {&m->recv_meta,  &m->rows_a,   &m->rows_b,
-                                 &m->inner_gate, &m->inner_up, &m->table};
+                                 &m->inner_gate, &m->inner_up, &m->table,
+                                 &m->operand};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         par__grow_free(buffers[i]);
     core_arena_free(&m->shards);

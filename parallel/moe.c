@@ -3,7 +3,8 @@
  * The sum over a token's choices runs over ascending expert ids, so it does not
  * depend on who answered first; it is made from my own routing, never from what
  * came back.  Each rank of the tensor group sums its slice of the tokens, then
- * the slices are gathered.  Where the weight has multiplied the input, the
+ * the slices are gathered, projected back to D columns before that if experts
+ * have a width of their own.  Where the weight has multiplied the input, the
  * outputs are added as they are.
  */
 #include "parallel/forward_impl.h"
@@ -24,7 +25,7 @@ static void combine_token(par_model *m, int64_t i, double *out)
 {
     const par_work *w = &m->work;
     core_cost *cost = &m->cost.record;
-    const int64_t n_k = m->spec->n_k, n_d = m->spec->n_d;
+    const int64_t n_k = m->spec->n_k, n_d = core_spec_n_de(m->spec);
     const int64_t *idx = w->idx + i * n_k;
     const bool pass = m->spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
     const bool is_weighed = m->spec->weigh_input; /* by the sender already */
@@ -47,23 +48,20 @@ static void combine_token(par_model *m, int64_t i, double *out)
 void par__combine(par_model *m, int layer, double *out)
 {
     par_work *w = &m->work;
-    const int64_t n_d = m->spec->n_d, t0 = m->now.t0, n = m->now.t1 - t0;
-    const core_tap tap = par__tap(CORE_TAP_COMBINE, layer);
+    const bool widens = m->spec->n_de > 0;
+    const int64_t n_d = m->spec->n_d, n_de = core_spec_n_de(m->spec);
+    const int64_t t0 = m->now.t0, n = m->now.t1 - t0;
+    core_tap tap = par__tap(CORE_TAP_COMBINE, layer);
+    double *sum = widens ? w->sum : out;
     par__enter(m, PAR_OP_COMBINE, tap);
-    par__cost_rows(m, tap, n, n_d, 0)->read = 0; /* by choice, below */
+    par__cost_rows(m, tap, n, n_de, 0)->read = 0; /* by choice, below */
     for (int64_t i = t0; i < m->now.t1; i++)
-        combine_token(m, i, out + i * n_d);
-    par__store(m, CORE_TAP_COMBINE, out + t0 * n_d, n * n_d);
-    par_piece piece = {.tap = tap,
-                       .values = out + t0 * n_d,
-                       .ld = n_d,
-                       .row_ids = w->token_id + t0,
-                       .n_row = n,
-                       .n_col = n_d,
-                       .n_owners = 1,
-                       .round = m->now.round,
-                       .mb = m->now.mb};
-    par__observe(m, &piece);
+        combine_token(m, i, sum + i * n_de);
+    par__tap_slice(m, tap, sum);
+    if (widens) {
+        tap = par__tap(CORE_TAP_WIDE, layer);
+        par__widen(m, layer, out);
+    }
     par__cost_collective(m, PAR_ALL_GATHER, &m->layout->tp_group, tap, n * n_d,
                          m->now.n * n_d);
     par__pause(m);
@@ -74,6 +72,8 @@ void par__combine(par_model *m, int layer, double *out)
 
 void par__moe(par_model *m, int layer, int pair, double *out)
 {
+    if (layer >= 0 && m->spec->n_de > 0)
+        par__narrow(m, layer);
     par__dispatch(m, layer, pair);
     par__experts(m, pair);
     par__return(m, layer, pair);

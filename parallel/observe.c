@@ -48,7 +48,8 @@ core_tap par__tap(core_tap_kind kind, int layer)
 void par__store(par_model *m, core_tap_kind kind, double *values, int64_t n)
 {
     if (n > 0)
-        core_store(m->numerics, core_tap_grid(kind), values, n);
+        core_store(core_tap_numerics(m->numerics, kind), core_tap_grid(kind),
+                   values, n);
 }
 
 void par__observe(par_model *m, const par_piece *piece)

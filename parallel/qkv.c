@@ -22,10 +22,10 @@ static void *make(par_model *m, int l)
     s.q = par__rows(m, CORE_W_Q, l, q0, q1);
     s.k = par__rows(m, CORE_W_K, l, k0, k1);
     s.v = par__rows(m, CORE_W_V, l, kv0 * n_dv, kv1 * n_dv);
-    s.q_norm = per_head ? par__vector(m, CORE_W_Q_NORM, l, 0, PAR_END)
-                        : par__vector(m, CORE_W_Q_NORM, l, q0, q1);
-    s.k_norm = per_head ? par__vector(m, CORE_W_K_NORM, l, 0, PAR_END)
-                        : par__vector(m, CORE_W_K_NORM, l, k0, k1);
+    s.q_norm = per_head ? par__norm_weight(m, CORE_W_Q_NORM, l, 0, PAR_END)
+                        : par__norm_weight(m, CORE_W_Q_NORM, l, q0, q1);
+    s.k_norm = per_head ? par__norm_weight(m, CORE_W_K_NORM, l, 0, PAR_END)
+                        : par__norm_weight(m, CORE_W_K_NORM, l, k0, k1);
     return par__keep(&m->shards, &s, sizeof s);
 }
 

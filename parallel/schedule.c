@@ -197,7 +197,7 @@ static void finish(par_model *m)
     stats->work_bytes = m->work.arena.peak_bytes + m->recv_meta.bytes +
                         m->rows_a.bytes + m->rows_b.bytes +
                         m->inner_gate.bytes + m->inner_up.bytes +
-                        m->table.bytes;
+                        m->operand.bytes + m->table.bytes;
     core_arena_free(&m->work.arena);
     m->batch = NULL;
     m->stats = NULL;

@@ -85,15 +85,33 @@ par_shard par__columns(par_model *m, core_weight_kind kind, int l, int64_t c0,
     return par__shard_make(m, id, 0, PAR_END, c0, c1, m->layout->plan.tp, true);
 }
 
-const double *par__vector(par_model *m, core_weight_kind kind, int l,
-                          int64_t c0, int64_t c1)
+/* Elements [c0, *c1) of a vector, with *c1 no more PAR_END. */
+static double *vector(par_model *m, core_weight_kind kind, int l, int64_t c0,
+                      int64_t *c1)
 {
     const core_weight id = {.kind = kind, .layer = l};
     int64_t n_row, n_col;
     if (!core_weight_exists(m->spec, id))
         return NULL;
     core_weight_shape(m->spec, id, &n_row, &n_col);
-    return read_f64(m, id, 0, 1, c0, c1 == PAR_END ? n_col : c1);
+    *c1 = *c1 == PAR_END ? n_col : *c1;
+    return read_f64(m, id, 0, 1, c0, *c1);
+}
+
+const double *par__vector(par_model *m, core_weight_kind kind, int l,
+                          int64_t c0, int64_t c1)
+{
+    return vector(m, kind, l, c0, &c1);
+}
+
+const double *par__norm_weight(par_model *m, core_weight_kind kind, int l,
+                               int64_t c0, int64_t c1)
+{
+    double *w = vector(m, kind, l, c0, &c1);
+    if (w != NULL && m->spec->norm == CORE_NORM_RMS_PLUS_ONE)
+        for (int64_t i = 0; i < c1 - c0; i++)
+            w[i] += 1.0;
+    return w;
 }
 
 const double *par__doubles(par_model *m, core_weight_kind kind, int l,

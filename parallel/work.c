@@ -103,7 +103,9 @@ static void carve_moe(par_work *w, const core_spec *spec, const par_layout *lay)
     w->position = fresh_i64(w, n_send);
     w->send_meta = fresh_i64(w, n_send * PAR_META);
     w->send_id = fresh_i64(w, n_send);
-    w->send = par__fresh_f64(w, n_send * spec->n_d);
+    w->narrow = par__result(w, spec->n_de);
+    w->sum = par__operand(w, spec->n_de);
+    w->send = par__fresh_f64(w, n_send * core_spec_n_de(spec));
 }
 
 static void carve_tables(par_work *w, const core_spec *spec,
@@ -192,7 +194,7 @@ size_t par_pair_bytes(const core_spec *spec, const par_layout *layout,
     const int64_t n_f = layout->first_f[layout->etp_i + 1] -
                         layout->first_f[layout->etp_i];
     const int64_t words =
-        PAR_META + 10 + 2 * spec->n_d + (spec->gated ? 2 : 1) * n_f;
+        PAR_META + 10 + 2 * core_spec_n_de(spec) + (spec->gated ? 2 : 1) * n_f;
     return (size_t)(n * words) * sizeof(double);
 }
 

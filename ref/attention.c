@@ -6,7 +6,8 @@
  * business, a file each.  Traps: padding masks keys, not queries; a query that
  * sees no key at all attends uniformly to ALL keys of its row, later ones too,
  * unless a sink takes everything; head h reads kv head floor(h G / H);
- * exponentials are stored before they are summed.
+ * exponentials are stored before they are summed; q, k, p and v are read in the
+ * cache's type, whatever was stored of them at their taps.
  */
 #include "ref/ref_impl.h"
 
@@ -23,6 +24,7 @@ static ref__projection *const PROJECTION[CORE_N_PROJECTIONS] = {
 typedef struct attention {
     ref__heads heads;
     int layer;
+    core_numerics kv; /* of what its two products read                       */
     ref__drawn drawn; /* in a drawn pass                                     */
     double *context;  /* [N, H*Dv]                                            */
     double *scores;   /* [n_threads, REF__QUERY_BLOCK, T]                     */
@@ -32,6 +34,7 @@ typedef struct attention {
     double *sum_p_abs_v; /* [n_threads, REF__QUERY_BLOCK, Dv]                */
     double *norm_q;      /* [N, H]                                           */
     double *norm_k;      /* [N, G]                                           */
+    double max_v;        /* largest |v|                                      */
     float *bound;        /* of the context, or NULL                          */
 } attention;
 
@@ -82,7 +85,7 @@ static void uniform_context(const ref__run *run, const attention *at,
     const int64_t n_t = run->batch->n_t, n_dv = at->heads.size.n_dv;
     const int64_t ld_v = at->heads.size.n_g * n_dv;
     double p = 1.0 / (double)n_t;
-    core_store(run->numerics, CORE_GRID_PROB, &p, 1);
+    core_store(at->kv, CORE_GRID_PROB, &p, 1);
     for (int64_t d = 0; d < n_dv; d++)
         o[d] = 0.0;
     for (int64_t j = 0; at->sinks == NULL && j < n_t; j++)
@@ -137,7 +140,7 @@ static int64_t drawn_softmax_row(const attention *at, double *s, int64_t lo,
         ref__drawn_exponentials(d, s, lo, hi, mask, scale, sink);
     for (int64_t j = lo; stores_p && n_visible > 0 && j < hi; j++)
         s[j] = (double)((float)s[j] / (float)total);
-    core_store(d->numerics, CORE_GRID_PROB, s + lo, hi - lo);
+    core_store(at->kv, CORE_GRID_PROB, s + lo, hi - lo);
     *sum = stores_p ? 1.0 : total;
     return n_visible;
 }
@@ -168,7 +171,7 @@ static void block_softmax(const ref__run *run, const attention *at, block *blk,
             run->draw != NULL
                 ? drawn_softmax_row(at, s, lo - blk->j0, i + 1 - blk->j0,
                                     of_row, scale, sink_of(at, blk), sum)
-                : ref__softmax_row(run->numerics, s, lo - blk->j0,
+                : ref__softmax_row(at->kv, s, lo - blk->j0,
                                    i + 1 - blk->j0, of_row, scale,
                                    sink_of(at, blk));
         double norm1 = 0.0;
@@ -281,10 +284,11 @@ static void block_context(const ref__run *run, const attention *at, block *blk)
         scale_values(run, at, o, sum_abs);
         core_store(run->numerics, CORE_GRID_ACT, o, n_dv);
         if (at->bound != NULL)
-            ref__bound_context(run->u, at->bound + o_at + i * ld_o, sum_abs, o,
-                               n_dv, score_error[i],
-                               n_visible[i] + (at->sinks != NULL ? 1 : 0) +
-                                   (run->spec->value_scale > 0.0 ? 1 : 0));
+            ref__bound_context(
+                run->u, ref__roundoff_of(at->kv), at->bound + o_at + i * ld_o,
+                sum_abs, o, n_dv, score_error[i], at->max_v,
+                n_visible[i] + (at->sinks != NULL ? 1 : 0) +
+                    (run->spec->value_scale > 0.0 ? 1 : 0));
     }
     blk->flops = 2.0 * (double)n_i * (double)(blk->i1 - blk->j0) *
                  (double)(at->heads.size.n_dh + n_dv);
@@ -358,6 +362,9 @@ static void measure_heads(const ref__run *run, attention *at)
         at->norm_k[i] = core_max_row_norm(heads->k + i * n_dh, 1, n_dh, n_dh);
     for (int64_t i = 0; i < run->n * n_g * heads->size.n_dv; i++)
         at->abs_v[i] = fabs(heads->v[i]);
+    at->max_v = max_abs(heads->v, run->n * n_g * heads->size.n_dv);
+    if (run->spec->value_scale > 0.0)
+        at->max_v *= run->spec->value_scale;
 }
 
 static ref__heads take_heads(ref__run *run, int layer)
@@ -381,6 +388,7 @@ static attention take(ref__run *run, int layer, ref__heads heads)
     attention at = {
         .heads = heads,
         .layer = layer,
+        .kv = core_numerics_of(run->numerics, CORE_SLOT_KV),
         .drawn = ref__draw_operator(run, CORE_TAP_CONTEXT, layer),
         .context = core_arena_f64(a, n * n_h * heads.size.n_dv),
         .scores = core_arena_f64(a, n_blk * run->batch->n_t),
@@ -396,6 +404,21 @@ static attention take(ref__run *run, int layer, ref__heads heads)
     return at;
 }
 
+static void attend(ref__run *run, int layer, attention *at)
+{
+    const ref__heads *heads = &at->heads;
+    const core_heads *size = &heads->size;
+    ref__reread(run, CORE_SLOT_KV, heads->q, run->n * size->n_h, size->n_dh);
+    ref__reread(run, CORE_SLOT_KV, heads->k, run->n * size->n_g, size->n_dh);
+    ref__reread(run, CORE_SLOT_KV, heads->v, run->n * size->n_g, size->n_dv);
+    if (at->sinks != NULL)
+        ref__read_vector(run, CORE_W_SINKS, layer, at->sinks);
+    at->bound = ref__bound_buffer(run, CORE_TAP_CONTEXT, layer);
+    if (at->bound != NULL)
+        measure_heads(run, at);
+    context(run, at);
+}
+
 void ref__attention(ref__run *run, int layer, double *out, bool dry)
 {
     const core_spec *spec = run->spec;
@@ -404,14 +427,12 @@ void ref__attention(ref__run *run, int layer, double *out, bool dry)
     PROJECTION[core_spec_projection(spec)](run, layer, &heads, dry);
     core_arena_rewind(&run->arena, mark);
     attention at = take(run, layer, heads);
+    if (!dry)
+        attend(run, layer, &at);
+    if (spec->context_gate)
+        ref__context_gate(run, layer, at.context, dry);
     if (dry)
         return;
-    if (at.sinks != NULL)
-        ref__read_vector(run, CORE_W_SINKS, layer, at.sinks);
-    at.bound = ref__bound_buffer(run, CORE_TAP_CONTEXT, layer);
-    if (at.bound != NULL)
-        measure_heads(run, &at);
-    context(run, &at);
     const ref__rows o =
         ref__measure(run, at.context, run->n, heads.size.n_h * heads.size.n_dv);
     ref__linear(run, &o, CORE_W_O, layer, CORE_TAP_ATTN_OUT, out);

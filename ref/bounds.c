@@ -43,6 +43,11 @@ ref__roundoff ref__roundoff_of(core_numerics numerics)
                            core_store_least(numerics)};
 }
 
+ref__roundoff ref__u(const ref__run *run, core_tap_kind kind)
+{
+    return ref__roundoff_of(core_tap_numerics(run->numerics, kind));
+}
+
 /* From d, what computing gives on one side, and y, the reference's stored
  * value, to what may be found: sides d + 2 u_s |y|, as float, upwards.  Storing
  * is off by u_s times the stored |y| here, and by u_s (|y| (1 + u_s) + d)
@@ -96,11 +101,12 @@ void ref__bound_copy(ref__roundoff u, float *bound, const double *y, int64_t n)
 /* y = w (x / sqrt(s/D + eps)).  The squares are positive, so their sum has the
  * relative error gamma_D; the quotient and the sum with eps add 2u; the root
  * halves all that; root, division (or reciprocal root and product): gamma_D/2 +
- * u + 2u.  The product with w is the store.                                  */
+ * u + 2u.  The product with w is the store; of 1 + w the sum is one more.    */
 void ref__bound_norm(ref__roundoff u, float *bound, const double *y, int64_t n,
-                     int64_t n_d)
+                     int64_t n_d, bool plus)
 {
-    const double c = 0.5 * gamma_n(u, n_d) + 3.0 * u.sum;
+    const double c =
+        0.5 * gamma_n(u, n_d) + 3.0 * u.sum + (plus ? u.sum : 0.0);
     for (int64_t i = 0; i < n; i++)
         bound[i] = ref__up(u, c * fabs(y[i]), y[i]);
 }
@@ -173,17 +179,20 @@ double ref__score_error(ref__roundoff u, int64_t n_dh, double norm_q,
 /* o = sum_j p_j v_j over n visible keys.  An error of ds in every score changes
  * p_j by 2 max ds at most (numerator and denominator).  Sums of n terms occur
  * twice: of the exponentials and of p v.  6u: exp twice (2u each) and the
- * reference's stored e, twice.  p is stored on both sides before it is used,
- * and 1 + u_s is for it what it is in ref__up. */
-void ref__bound_context(ref__roundoff u, float *bound,
+ * reference's stored e, twice.  p is stored on both sides before it is used, as
+ * of_p says: 1 + u_s is for it what it is in ref__up, and so is what storing
+ * may do near zero, to each p and thus to its v. */
+void ref__bound_context(ref__roundoff u, ref__roundoff of_p, float *bound,
                         const double *sum_p_abs_v, const double *y, int64_t n,
-                        double max_score_error, int64_t n_visible)
+                        double max_score_error, double max_v,
+                        int64_t n_visible)
 {
-    const double c = (1.0 + u.store) * (2.0 * max_score_error +
-                                        2.0 * ref__sum_error(u, n_visible) +
-                                        6.0 * u.sum + 2.0 * u.store);
+    const double c = (1.0 + of_p.store) * (2.0 * max_score_error +
+                                           2.0 * ref__sum_error(u, n_visible) +
+                                           6.0 * u.sum + 2.0 * of_p.store);
+    const double near_zero = 2.0 * of_p.least * (double)n_visible * max_v;
     for (int64_t d = 0; d < n; d++)
-        bound[d] = ref__up(u, c * sum_p_abs_v[d], y[d]);
+        bound[d] = ref__up(u, c * sum_p_abs_v[d] + near_zero, y[d]);
 }
 
 /* y = sum_k w_k y_k over the choices: a product over K and the two stores. */

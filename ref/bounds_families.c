@@ -130,6 +130,14 @@ void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y)
     *bound = ref__up(u, 4.0 * u.sum * (fabs(z) + y), y);
 }
 
+/* y = softplus(z), z = a + b, held within limits: the sum's rounding is u |z|,
+ * and softplus is nowhere steeper than 1; a limit need not be an fp32 number,
+ * which costs u y where y is one.                                            */
+void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y)
+{
+    *bound = ref__up(u, u.sum * (5.0 * fabs(z) + 4.0 * y), y);
+}
+
 /* A sum of n_term products with known magnitudes; carried: an error that its
  * inputs bring along.                                                        */
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,

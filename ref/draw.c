@@ -24,6 +24,7 @@
 
 #include <cblas.h>
 #include <inttypes.h>
+#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,15 +45,16 @@ uint64_t ref__draw_stream(const ref_draw *draw)
     return core_rng_stream(text);
 }
 
-static ref__drawn draw(const ref__run *run, uint64_t index)
+static ref__drawn draw(const ref__run *run, core_slot slot, uint64_t index)
 {
+    const core_numerics numerics = core_numerics_of(run->numerics, slot);
     if (run->draw == NULL)
-        return (ref__drawn){.numerics = run->numerics};
+        return (ref__drawn){.numerics = numerics};
     const core_rng_block block =
         core_rng(run->draw->seed, run->draw_stream, index);
     const bool in_one_piece = run->draw->stated && run->draw->run == 0;
     return (ref__drawn){
-        .numerics = run->numerics,
+        .numerics = numerics,
         .eager = ref__is_eager(run->draw),
         .stated = run->draw->stated,
         .n_lane = in_one_piece ? 1 : 1 << block.word[0] % LANE_CHOICES,
@@ -66,7 +68,7 @@ static ref__drawn draw(const ref__run *run, uint64_t index)
 ref__drawn ref__draw_operator(const ref__run *run, core_tap_kind kind,
                               int layer)
 {
-    return draw(run, (uint64_t)layer * CORE_N_TAP_KINDS + (uint64_t)kind);
+    return draw(run, core_tap_slot(kind), (uint64_t)layer * CORE_N_TAP_KINDS + (uint64_t)kind);
 }
 
 static bool is_row_parallel(core_weight_kind kind)
@@ -79,8 +81,12 @@ static bool is_row_parallel(core_weight_kind kind)
 ref__drawn ref__draw_product(const ref__run *run, core_weight id)
 {
     const uint64_t behind_taps = UINT64_C(1) << 32;
+    const core_slot slot = core_weight_slot(id.kind) == CORE_SLOT_ROUTER
+                               ? CORE_SLOT_ROUTER
+                               : CORE_SLOT_OUT;
     ref__drawn d =
-        draw(run, behind_taps + (uint64_t)core_weight_index(run->spec, id));
+        draw(run, slot,
+             behind_taps + (uint64_t)core_weight_index(run->spec, id));
     d.split = run->draw != NULL && !d.stated && run->draw->run / 2 % 2 != 0 &&
               is_row_parallel(id.kind);
     return d;
@@ -97,20 +103,27 @@ static bool is_copy(const core_spec *spec, core_tap_kind kind)
 }
 
 /* The next number of the dtype, away from 0 or towards it. */
-static double neighbour(const ref__run *run, double y, bool away)
+static double neighbour(core_numerics numerics, double y, bool away)
 {
-    const double u = core_store_roundoff(run->numerics);
+    const double u = core_store_roundoff(numerics);
     double z = y * (away ? 1.0 + 1.5 * u : 1.0 - 1.5 * u);
-    core_store(run->numerics, CORE_GRID_ACT, &z, 1);
+    core_store(numerics, CORE_GRID_ACT, &z, 1);
     return z;
+}
+
+bool ref_turns(core_numerics numerics, const ref_draw *draw)
+{
+    return !draw->stated && draw->run % 4 == 0 &&
+           core_coarsest_roundoff(numerics) > 0x1p-24;
 }
 
 void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
                int64_t first, int64_t n, double *y)
 {
     enum { BITS = 3, IN_WORD = 10, IN_BLOCK = 4 * IN_WORD };
-    if (run->draw == NULL || run->draw->stated || run->draw->run % 4 != 0 ||
-        core_store_roundoff(run->numerics) <= 0x1p-24 ||
+    const core_numerics numerics = core_tap_numerics(run->numerics, kind);
+    if (run->draw == NULL || !ref_turns(run->numerics, run->draw) ||
+        core_store_roundoff(numerics) <= 0x1p-24 ||
         is_copy(run->spec, kind))
         return;
     const uint64_t turns = UINT64_C(1) << 48;
@@ -125,7 +138,27 @@ void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
         const uint32_t bits =
             block.word[place / IN_WORD] >> (BITS * (place % IN_WORD)) & 7;
         if (bits < 2)
-            y[i] = neighbour(run, y[i], bits == 0);
+            y[i] = neighbour(numerics, y[i], bits == 0);
+    }
+}
+
+/* An operand that is rounded as it is read shows at no tap, and lies close to a
+ * tie so seldom that few draws meet it; but one that is rounded the other way
+ * is off by its whole unit.  So the largest of each row is turned, up and down
+ * in turn.                                                                   */
+void ref__turn_operand(const ref__run *run, core_slot slot, double *x,
+                       int64_t n_row, int64_t n_k)
+{
+    const core_numerics numerics = core_numerics_of(run->numerics, slot);
+    if (run->draw == NULL || !ref_turns(run->numerics, run->draw))
+        return;
+    for (int64_t i = 0; i < n_row; i++) {
+        double *row = x + i * n_k;
+        int64_t largest = 0;
+        for (int64_t k = 1; k < n_k; k++)
+            largest = fabs(row[k]) > fabs(row[largest]) ? k : largest;
+        const bool away = ((uint64_t)i + run->draw->run / 4) % 2 == 0;
+        row[largest] = neighbour(numerics, row[largest], away);
     }
 }
 

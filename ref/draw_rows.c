@@ -72,13 +72,13 @@ static float lanes_total(lanes *l)
 /* --- norms, rope --- */
 
 void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
-                        const double *w, int64_t n, double eps)
+                        const double *w, int64_t n, double n_sum, double eps)
 {
     lanes squares;
     lanes_start(&squares, d);
     for (int64_t i = 0; i < n; i++)
         lanes_add(&squares, (float)x[i] * (float)x[i]);
-    const float r = sqrtf(lanes_total(&squares) / (float)n + (float)eps);
+    const float r = sqrtf(lanes_total(&squares) / (float)n_sum + (float)eps);
     const float inverse = 1.0f / r;
     for (int64_t i = 0; i < n; i++) {
         const float z = d->eager ? (float)x[i] * inverse : (float)x[i] / r;
@@ -184,6 +184,13 @@ double ref__drawn_softplus(double z)
     return z > 20.0 ? z : (double)log1pf(expf((float)z));
 }
 
+double ref__drawn_time_step(double z, double least, double most)
+{
+    const float dt = (float)ref__drawn_softplus(z);
+    const float held = most > 0.0 ? fminf(dt, (float)most) : dt;
+    return (double)fmaxf(held, (float)least);
+}
+
 static float act(core_act kind, float z)
 {
     switch (kind) {
@@ -195,6 +202,8 @@ static float act(core_act kind, float z)
         return 0.5f * z *
                (1.0f + tanhf((float)(M_SQRT1_2 * M_2_SQRTPI) *
                              (z + 0.044715f * (z * z * z))));
+    case CORE_ACT_RELU2:
+        return fmaxf(z, 0.0f) * fmaxf(z, 0.0f);
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exists as a gated form only */
         break;
@@ -302,7 +311,7 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
         w[k] = (double)((float)w[k] * (float)spec->routed_scale);
 }
 
-/* --- the state of a state space --- */
+/* --- states --- */
 
 double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
@@ -315,12 +324,28 @@ double ref__drawn_convolution(const ref__drawn *d, const double *w,
     return (double)(lanes_total(&sum) + (float)bias);
 }
 
+double ref__drawn_decay(double a_log, double dt)
+{
+    return (double)expf(-expf((float)a_log) * (float)dt);
+}
+
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h)
 {
     const float step = (float)dt;
     for (int64_t s = 0; s < n_s; s++) {
-        const float decay = expf(-expf((float)a_log[s]) * step);
+        const float decay = (float)ref__drawn_decay(a_log[s], dt);
+        const float input = step * (float)b[s] * (float)a;
+        const float next = decay * (float)h[s] + input;
+        h[s] = (double)(d->stated ? ref__stored(d, next) : kept(d, next));
+    }
+}
+
+void ref__drawn_advance_head(const ref__drawn *d, double a_log, int64_t n_s,
+                             double dt, double a, const double *b, double *h)
+{
+    const float step = (float)dt, decay = expf(-expf((float)a_log) * step);
+    for (int64_t s = 0; s < n_s; s++) {
         const float input = step * (float)b[s] * (float)a;
         const float next = decay * (float)h[s] + input;
         h[s] = (double)(d->stated ? ref__stored(d, next) : kept(d, next));
@@ -335,4 +360,34 @@ double ref__drawn_read_out(const ref__drawn *d, const double *h,
     for (int64_t s = 0; s < n_s; s++)
         lanes_add(&sum, (float)h[s] * (float)c[s]);
     return (double)(lanes_total(&sum) + (float)skip * (float)a);
+}
+
+/* sum over i of x_i S_ij. */
+static float column_sum(const ref__drawn *d, const double *state, int64_t n_k,
+                        int64_t n, int64_t j, const double *x, float scale)
+{
+    lanes sum;
+    lanes_start(&sum, d);
+    for (int64_t i = 0; i < n_k; i++)
+        lanes_add(&sum, (float)x[i] * scale * (float)state[i * n + j]);
+    return lanes_total(&sum);
+}
+
+void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
+                      int64_t n, const double *q, const double *k,
+                      const double *v, double beta, double decay, double *y)
+{
+    const float root = sqrtf((float)n_k);
+    for (int64_t i = 0; i < n_k * n; i++)
+        state[i] = (double)((float)state[i] * (float)decay);
+    for (int64_t j = 0; j < n; j++) {
+        const float found = column_sum(d, state, n_k, n, j, k, 1.0f);
+        const float delta = (float)beta * ((float)v[j] - found);
+        for (int64_t i = 0; i < n_k; i++)
+            state[i * n + j] =
+                (double)((float)state[i * n + j] + (float)k[i] * delta);
+        y[j] = (double)(d->eager
+                            ? column_sum(d, state, n_k, n, j, q, 1.0f / root)
+                            : column_sum(d, state, n_k, n, j, q, 1.0f) / root);
+    }
 }

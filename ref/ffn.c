@@ -114,6 +114,8 @@ static void bound_row(const ref__run *run, float *bound, const double *gate,
     const core_act act = run->spec->act;
     if (act == CORE_ACT_CLAMPED_SWIGLU)
         ref__bound_clamped(run->u, bound, gate, up, a, n);
+    else if (act == CORE_ACT_RELU2)
+        ref__bound_relative(run->u, bound, a, n, REF__ROUNDS_PRODUCT);
     else
         ref__bound_act(run->u, bound, gate, up, a, n, act);
 }
@@ -167,7 +169,7 @@ static hidden_bits hidden_tile(const ref__run *run, const group *g,
                                const ref__piece *piece, int64_t c0, int64_t c1)
 {
     const ref__ffn *ffn = g->ffn;
-    const int64_t n_d = run->spec->n_d, n_f = ffn->n_f;
+    const int64_t n_d = ffn->n_d, n_f = ffn->n_f;
     const int64_t thread = omp_get_thread_num();
     double *w = run->tile_scratch + thread * run->tile_stride;
     double *z =
@@ -209,7 +211,7 @@ static double down_tile(const ref__run *run, const group *g,
                         const ref__piece *piece, int64_t c0, int64_t c1)
 {
     const ref__ffn *ffn = g->ffn;
-    const int64_t n_d = run->spec->n_d, n_f = ffn->n_f;
+    const int64_t n_d = ffn->n_d, n_f = ffn->n_f;
     const int64_t thread = omp_get_thread_num();
     const int64_t chunk = run->model->row_chunk;
     double *y = run->out_scratch + thread * run->out_stride;
@@ -232,7 +234,7 @@ static void hidden_layer(ref__run *run, const group *g, const ref__piece *piece,
                          int64_t n_piece)
 {
     const int64_t n_f = g->ffn->n_f;
-    const int64_t cols = ref__tile_rows(run->model, n_f, run->spec->n_d);
+    const int64_t cols = ref__tile_rows(run->model, n_f, g->ffn->n_d);
     const int64_t n_tile = (n_f + cols - 1) / cols;
     double gate = 0.0, up = 0.0;
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
@@ -255,7 +257,7 @@ static void hidden_layer(ref__run *run, const group *g, const ref__piece *piece,
 static void down_layer(ref__run *run, const group *g, const ref__piece *piece,
                        int64_t n_piece)
 {
-    const int64_t n_d = run->spec->n_d;
+    const int64_t n_d = g->ffn->n_d;
     const int64_t cols = ref__tile_rows(run->model, n_d, g->ffn->n_f);
     const int64_t n_tile = (n_d + cols - 1) / cols;
     double bits = 0.0;
@@ -275,13 +277,15 @@ void ref__ffn_group(ref__run *run, const ref__ffn *ffn, int layer,
                     const double *x, const int64_t *out_row,
                     const ref__piece *piece, int64_t n_piece)
 {
-    const int64_t n_d = run->spec->n_d;
+    const int64_t n_d = ffn->n_d;
     int64_t n_row = 0;
     for (int64_t i = 0; i < n_piece; i++)
         n_row += piece[i].n;
     group g = {ffn, layer, x, out_row, ref__measure(run, x, n_row, n_d)};
+    g.x = g.in.v;
     hidden_layer(run, &g, piece, n_piece);
-    g.in = ref__measure(run, ffn->hidden, n_row, ffn->n_f);
+    ref__reread(run, CORE_SLOT_ACT, ffn->hidden, n_row, ffn->n_f);
+    g.in = ref__measure_as(run, CORE_SLOT_OUT, ffn->hidden, n_row, ffn->n_f);
     down_layer(run, &g, piece, n_piece);
     const double n_products = run->spec->gated ? 3.0 : 2.0;
     run->stats->gemm_flops +=

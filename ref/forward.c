@@ -70,10 +70,26 @@ void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
 
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n)
 {
+    ref__store_in(run, CORE_SLOT_OUT, grid, x, n);
+}
+
+void ref__store_in(const ref__run *run, core_slot slot, core_grid grid,
+                   double *x, int64_t n)
+{
     enum { STEP = 1 << 14 };
+    const core_numerics numerics = core_numerics_of(run->numerics, slot);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < n; i += STEP)
-        core_store(run->numerics, grid, x + i, i + STEP < n ? STEP : n - i);
+        core_store(numerics, grid, x + i, i + STEP < n ? STEP : n - i);
+}
+
+void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
+                 int64_t n_k)
+{
+    if (!core_rounds_again(run->numerics, slot))
+        return;
+    ref__store_in(run, slot, CORE_GRID_ACT, x, n_row * n_k);
+    ref__turn_operand(run, slot, x, n_row, n_k);
 }
 
 static int64_t max_i64(int64_t a, int64_t b)
@@ -139,6 +155,26 @@ static void take_draw(ref__run *run)
         &run->arena, run->n_threads * run->draw_stride, sizeof(float));
 }
 
+/* The largest input of a product: of a token's, or the experts' of a group.
+ * What goes into their down projection is rounded where it lies.             */
+static int64_t operand_doubles(const ref__run *run)
+{
+    const core_spec *spec = run->spec;
+    const int64_t n_choice = run->n * max_i64(1, spec->n_k);
+    int64_t n_k = spec->n_d;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
+            const core_weight id = {(core_weight_kind)k, l, 0};
+            int64_t n_row, n_col;
+            if (!core_weight_exists(spec, id) ||
+                core_weight_scope_of(id.kind) == CORE_SCOPE_EXPERT)
+                continue;
+            core_weight_shape(spec, id, &n_row, &n_col);
+            n_k = max_i64(n_k, n_col);
+        }
+    return max_i64(run->n * n_k, n_choice * spec->n_d);
+}
+
 static void take_base(ref__run *run)
 {
     const core_spec *spec = run->spec;
@@ -148,11 +184,15 @@ static void take_base(ref__run *run)
     run->x = core_arena_f64(a, n_d);
     run->xn = core_arena_f64(a, n_d);
     run->r = core_arena_f64(a, n_d);
+    int64_t n_norm = spec->n_d;
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++) {
-        const int64_t n_j = core_spec_heads_of(spec, kind).n_rot / 2;
-        run->rope[kind].cos_tj = core_arena_f64(a, run->batch->n_t * n_j);
-        run->rope[kind].sin_tj = core_arena_f64(a, run->batch->n_t * n_j);
+        const core_heads h = core_spec_heads_of(spec, kind);
+        const int64_t n_table = run->batch->n_t * (h.n_rot / 2);
+        run->rope[kind].cos_tj = core_arena_f64(a, n_table);
+        run->rope[kind].sin_tj = core_arena_f64(a, n_table);
+        n_norm = max_i64(n_norm, h.n_h * h.n_dh);
     }
+    run->norm_weight = core_arena_f64(a, ref__is_plus_one(run) ? n_norm : 0);
     /* a gated expert reads two tiles at a time */
     run->tile_stride = m->storage == NULL ? 2 * largest_tile(m) : 0;
     run->tile_scratch = core_arena_f64(a, run->n_threads * run->tile_stride);
@@ -160,6 +200,9 @@ static void take_base(ref__run *run)
     run->out_scratch = core_arena_f64(a, run->n_threads * run->out_stride);
     if (run->draw != NULL)
         take_draw(run);
+    if (core_rounds_again(run->numerics, CORE_SLOT_ACT) ||
+        core_rounds_again(run->numerics, CORE_SLOT_ROUTER))
+        run->operand = core_arena_f64(a, operand_doubles(run));
     if (!run->bounds)
         return;
     run->bound = core_arena_take(a, run->n * widest(run), sizeof(float));
@@ -175,7 +218,8 @@ static void embed(ref__run *run)
     if (run->spec->n_h == 0) {
         memcpy(run->x, run->batch->hidden,
                (size_t)(run->n * n_d) * sizeof *run->x);
-        ref__store(run, CORE_GRID_ACT, run->x, run->n * n_d);
+        ref__store_in(run, CORE_SLOT_RESIDUAL, CORE_GRID_ACT, run->x,
+                      run->n * n_d);
         return;
     }
 #pragma omp parallel for num_threads(run->n_threads)
@@ -190,13 +234,14 @@ static void embed(ref__run *run)
         for (int64_t d = 0; run->draw == NULL && scale != 1.0 && d < n_d; d++)
             x[d] *= scale;
     }
-    ref__store(run, CORE_GRID_ACT, run->x, run->n * n_d);
+    ref__store_in(run, CORE_SLOT_RESIDUAL, CORE_GRID_ACT, run->x,
+                  run->n * n_d);
+    const ref__roundoff u = ref__u(run, CORE_TAP_EMBED);
     float *bound = ref__bound_buffer(run, CORE_TAP_EMBED, 0);
     if (bound != NULL && scale == 1.0)
-        ref__bound_copy(run->u, bound, run->x, run->n * n_d);
+        ref__bound_copy(u, bound, run->x, run->n * n_d);
     else if (bound != NULL)
-        ref__bound_relative(run->u, bound, run->x, run->n * n_d,
-                            REF__ROUNDS_EMBED);
+        ref__bound_relative(u, bound, run->x, run->n * n_d, REF__ROUNDS_EMBED);
     ref__put(run, CORE_TAP_EMBED, 0, run->x, bound);
 }
 
@@ -272,15 +317,16 @@ static core_status forward(ref_model *model, const core_batch *batch,
         .dealt = dealt,
         .stats = &result,
         .numerics = model->numerics,
+        .u = ref__roundoff_of(model->numerics),
         .exact = model->numerics == CORE_EXACT,
         .bounds = model->options.bounds && draw == NULL &&
                   core_has_bounds(model->numerics),
-        .u = ref__roundoff_of(model->numerics),
         .n_threads = model->options.n_threads,
         .n = batch->n_b * batch->n_t,
         .arena = core_arena_measure(),
     };
-    core_assert(draw == NULL || core_uses_floats(model->numerics));
+    core_assert(draw == NULL || core_coarsest_roundoff(model->numerics) >
+                                    core_store_roundoff(CORE_FP64));
     pass(&run, true);
     if (run.arena.peak_bytes > model->work.size_bytes) {
         core_arena_free(&model->work);

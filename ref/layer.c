@@ -1,8 +1,9 @@
-/* ref/layer.c -- one layer: x + c mix(norm x), then x + c ffn(norm x).
+/* ref/layer.c -- one layer: x + c mix(norm x), then x + c ffn(norm x), or one
+ * of the two.
  *
  * The order of the taps is the order of this text.  An MoE layer may have a
- * shared expert beside it (an MLP that every token takes), and that a factor; a
- * layer of a Switch sub-layer model has no mixer.  Mixers and factors are those
+ * shared expert beside it (an MLP that every token takes), and that a factor; the
+ * sum of the layer's last part is its output.  Mixers and factors are those
  * of core/model/operators.h.  c is 1 but in models that scale their residuals.
  */
 #include "ref/ref_impl.h"
@@ -33,15 +34,16 @@ static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
         for (int64_t i = 0; i < n; i++)
             a[i] += scale * b[i];
     }
-    ref__store(run, CORE_GRID_ACT, a, n);
+    ref__store_in(run, core_tap_slot(kind), CORE_GRID_ACT, a, n);
     if (bound != NULL)
-        ref__bound_residual(run->u, bound, a, b, n, scale);
+        ref__bound_residual(ref__u(run, kind), bound, a, b, n, scale);
     ref__put(run, kind, layer, a, bound);
 }
 
 static void mixer_part(ref__run *run, int layer, bool dry)
 {
     const core_mixer mixer = core_spec_mixer(run->spec, layer);
+    const bool is_last = !core_spec_has_ffn(run->spec, layer);
     if (mixer == CORE_N_MIXERS)
         return;
     if (!dry)
@@ -49,7 +51,7 @@ static void mixer_part(ref__run *run, int layer, bool dry)
                          CORE_TAP_ATTN_NORM);
     MIXER[mixer](run, layer, run->r, dry);
     if (!dry)
-        add(run, CORE_TAP_MID, layer, run->x, run->r,
+        add(run, is_last ? CORE_TAP_OUT : CORE_TAP_MID, layer, run->x, run->r,
             run->spec->residual_scale);
 }
 
@@ -59,6 +61,8 @@ static void ffn_part(ref__run *run, int layer, bool dry)
     const bool is_moe = core_spec_is_moe(run->spec, layer);
     const core_shared factor = core_spec_shared(run->spec, layer);
     const int64_t n = run->n * run->spec->n_d;
+    if (!core_spec_has_ffn(run->spec, layer))
+        return;
     double *shared = is_moe && n_f > 0 ? core_arena_f64(&run->arena, n) : NULL;
     if (!dry)
         ref__norm_stream(run, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS, layer,

@@ -12,6 +12,7 @@
 #include <cblas.h>
 #include <math.h>
 #include <omp.h>
+#include <string.h>
 
 static double row_norm(const double *row, int64_t n)
 {
@@ -24,8 +25,19 @@ static double row_norm(const double *row, int64_t n)
 ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
                        int64_t n_k)
 {
+    return ref__measure_as(run, CORE_SLOT_ACT, v, n, n_k);
+}
+
+ref__rows ref__measure_as(const ref__run *run, core_slot slot, const double *v,
+                          int64_t n, int64_t n_k)
+{
     enum { ROWS = 64 };
     double max_norm = 0.0;
+    if (core_rounds_again(run->numerics, slot)) {
+        memcpy(run->operand, v, (size_t)(n * n_k) * sizeof *v);
+        ref__reread(run, slot, run->operand, n, n_k);
+        v = run->operand;
+    }
     double *norm = run->bounds ? run->row_norm : NULL;
     if (run->exact || run->bounds) {
 #pragma omp parallel for num_threads(run->n_threads) reduction(max : max_norm)
@@ -89,6 +101,7 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                              : core_max_row_norm(tile->w, tile->n, n_k, stride);
     }
     tile->drawn = ref__draw_product(run, id);
+    tile->numerics = tile->drawn.numerics;
     tile->divisor = id.kind == CORE_W_HEAD ? run->spec->logits_divisor : 1.0;
     tile->clip = is_clamped(run->spec, id.kind) ? run->spec->clip_qkv : 0.0;
     for (int64_t i = 0; want_norms && i < tile->n; i++)
@@ -118,7 +131,7 @@ static void drawn_tile(const ref__run *run, const ref__tile *tile,
         for (int64_t j = 0; tile->divisor != 1.0 && j < tile->n; j++)
             y_i[j] = ref__drawn_quotient(d, y_i[j], tile->divisor);
         ref__clip(y_i, tile->n, tile->clip);
-        core_store(run->numerics, CORE_GRID_ACT, y_i, tile->n);
+        core_store(tile->numerics, CORE_GRID_ACT, y_i, tile->n);
     }
 }
 
@@ -140,7 +153,7 @@ void ref__tile_apply(const ref__run *run, const ref__tile *tile,
         for (int64_t j = 0; tile->divisor != 1.0 && j < tile->n; j++)
             y_i[j] /= tile->divisor;
         ref__clip(y_i, tile->n, tile->clip);
-        core_store(run->numerics, CORE_GRID_ACT, y_i, tile->n);
+        core_store(tile->numerics, CORE_GRID_ACT, y_i, tile->n);
     }
 }
 
@@ -157,14 +170,13 @@ double ref__tile_bits(const ref__run *run, const ref__tile *tile,
 
 /* Bounds of rows [i, i + n_row) of a tile's columns.  A quotient's error is the
  * sum's, divided; its rounding is the one that the product's bound counts. */
-static void bound_tile(const ref__run *run, const ref__rows *x,
-                       const ref__tile *tile, int64_t i, int64_t n_row,
+static void bound_tile(const ref__rows *x, const ref__tile *tile, int64_t i, int64_t n_row,
                        const double *y, float *bound, int64_t ld)
 {
     double bias[REF__MAX_TILE];
     for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
         bias[j] = tile->bias[j] / tile->divisor;
-    ref__bound_product(run->u, bound, ld, y, ld, n_row, tile->n, tile->n_k,
+    ref__bound_product(ref__roundoff_of(tile->numerics), bound, ld, y, ld, n_row, tile->n, tile->n_k,
                        x->norm + i, tile->norm, tile->has_bias ? bias : NULL);
 }
 
@@ -204,7 +216,7 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
             ref__tile_apply(run, &tile, x->v + i * n_k, n_i, y_i,
                             y != NULL ? n_out : tile.n);
             if (bound != NULL)
-                bound_tile(run, x, &tile, i, n_i, y_i, bound + i * n_out + c0,
+                bound_tile(x, &tile, i, n_i, y_i, bound + i * n_out + c0,
                            n_out);
         }
     }

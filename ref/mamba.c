@@ -4,11 +4,9 @@
  * state, which is all that a row remembers:
  *     h_s = store(decay(A_log_s, dt) h_s + (dt B_s) a)     s < S
  *     y   = sum_s h_s C_s + D a
- * Buffers of N*C are used again as soon as their tap is delivered.  Traps: the
- * convolution's last weight belongs to the position itself; positions before
- * the row's first do not exist, and their weights meet nothing; time step, B
- * and C are three norms of three parts of one projection; h is stored at every
- * position though it is no tap: the next one starts from the stored value.
+ * Buffers of N*C are used again as soon as their tap is delivered.  Traps: time
+ * step, B and C are three norms of three parts of one projection; h is stored at
+ * every position though it is no tap: the next one starts from the stored value.
  */
 #include "ref/ref_impl.h"
 
@@ -25,19 +23,19 @@ typedef struct mamba {
     double *x;    /* [N, R + 2S]                                              */
     double *dt_norm, *b, *c; /* [N, R], [N, S], [N, S]                        */
     double *dt;              /* [N, C] raw, then softplus                     */
-    double *conv, *conv_bias; /* [Kc, C], [C]                                 */
+    ref__convolution conv;   /* of u to a                                     */
     double *a_log, *d;        /* [C, S], [C]                                  */
     double *h;     /* [n_threads, CHANNELS, S] states                         */
     double *error; /* of the states, likewise; with bounds                    */
 } mamba;
 
-static mamba take(ref__run *run)
+static mamba take(ref__run *run, int layer)
 {
     const core_mamba *m = &run->spec->mamba;
     core_arena *a = &run->arena;
     const int64_t n = run->n, n_c = n * m->n_c;
     const int64_t n_state = run->n_threads * CHANNELS * m->n_s;
-    return (mamba){
+    mamba taken = {
         .u = core_arena_f64(a, n_c),
         .gate = core_arena_f64(a, n_c),
         .a = core_arena_f64(a, n_c),
@@ -46,135 +44,18 @@ static mamba take(ref__run *run)
         .b = core_arena_f64(a, n * m->n_s),
         .c = core_arena_f64(a, n * m->n_s),
         .dt = core_arena_f64(a, n_c),
-        .conv = core_arena_f64(a, m->n_conv * m->n_c),
-        .conv_bias = core_arena_f64(a, m->n_c),
         .a_log = core_arena_f64(a, m->n_c * m->n_s),
         .d = core_arena_f64(a, m->n_c),
         .h = core_arena_f64(a, n_state),
         .error = run->bounds ? core_arena_f64(a, n_state) : NULL,
     };
-}
-
-/* The convolution's weights, position by position. */
-static void read_conv(const ref__run *run, int layer, const mamba *m)
-{
-    const int64_t n_c = run->spec->mamba.n_c, n_conv = run->spec->mamba.n_conv;
-    const core_weight id = {CORE_W_MAMBA_CONV, layer, 0};
-    for (int64_t c = 0; c < n_c; c++)
-        for (int64_t i = 0; i < n_conv; i++)
-            core_weights_read(run->model->weights, id, c, c + 1, i, i + 1,
-                              m->conv + i * n_c + c, 1);
-    if (run->spec->mamba.bias_conv)
-        ref__read_vector(run, CORE_W_MAMBA_CONV_BIAS, layer, m->conv_bias);
-    else
-        memset(m->conv_bias, 0, (size_t)n_c * sizeof *m->conv_bias);
-}
-
-/* sum_i |w_i u_i| + |b| of one element. */
-static double conv_magnitude(const mamba *m, int64_t n_c, int64_t n_conv,
-                             int64_t t, int64_t position, int64_t c)
-{
-    double sum = fabs(m->conv_bias[c]);
-    for (int64_t i = 0; i < n_conv; i++)
-        if (position - n_conv + 1 + i >= 0)
-            sum += fabs(m->conv[i * n_c + c] *
-                        m->u[(t - n_conv + 1 + i) * n_c + c]);
-    return sum;
-}
-
-/* The step that all terms of the convolution are multiples of. */
-static double conv_step(const ref__run *run, int layer)
-{
-    const core_weights *w = run->model->weights;
-    const double step =
-        CORE_STEP_ACT *
-        core_weights_step(w, (core_weight){CORE_W_MAMBA_CONV, layer, 0});
-    if (!run->spec->mamba.bias_conv)
-        return step;
-    return fmin(step, core_weights_step(
-                          w, (core_weight){CORE_W_MAMBA_CONV_BIAS, layer, 0}));
-}
-
-/* In a drawn pass. */
-static void drawn_convolution(const ref__run *run, int layer, const mamba *m)
-{
-    const int64_t n_c = run->spec->mamba.n_c, n_conv = run->spec->mamba.n_conv;
-    const ref__drawn drawn =
-        ref__draw_operator(run, CORE_TAP_MAMBA_CONV, layer);
-    for (int64_t t = 0; t < run->n; t++) {
-        const int64_t position = t % run->batch->n_t;
-        const int64_t n = position + 1 < n_conv ? position + 1 : n_conv;
-        for (int64_t c = 0; c < n_c; c++)
-            m->a[t * n_c + c] = ref__drawn_convolution(
-                &drawn, m->conv + (n_conv - n) * n_c + c,
-                m->u + (t - n + 1) * n_c + c, n_c, n, m->conv_bias[c]);
-    }
-    ref__store(run, CORE_GRID_ACT, m->a, run->n * n_c);
-    ref__put(run, CORE_TAP_MAMBA_CONV, layer, m->a, NULL);
-}
-
-/* a[t] = sum_i conv_i u[t - Kc + 1 + i] + bias, over what the row has. */
-static void convolve(ref__run *run, int layer, const mamba *m)
-{
-    const int64_t n_c = run->spec->mamba.n_c, n_conv = run->spec->mamba.n_conv;
-    float *bound = ref__bound_buffer(run, CORE_TAP_MAMBA_CONV, layer);
-    const bool measure = run->exact || bound != NULL;
-    double largest = 0.0;
-    if (run->draw != NULL) {
-        drawn_convolution(run, layer, m);
-        return;
-    }
-#pragma omp parallel for num_threads(run->n_threads) reduction(max : largest)
-    for (int64_t t = 0; t < run->n; t++) {
-        const int64_t position = t % run->batch->n_t;
-        double *a = m->a + t * n_c;
-        memset(a, 0, (size_t)n_c * sizeof *a);
-        for (int64_t i = 0; i < n_conv; i++) {
-            if (position - n_conv + 1 + i < 0)
-                continue;
-            const double *w = m->conv + i * n_c;
-            const double *u = m->u + (t - n_conv + 1 + i) * n_c;
-            for (int64_t c = 0; c < n_c; c++)
-                a[c] += w[c] * u[c];
-        }
-        for (int64_t c = 0; c < n_c; c++)
-            a[c] += m->conv_bias[c];
-        core_store(run->numerics, CORE_GRID_ACT, a, n_c);
-        for (int64_t c = 0; measure && c < n_c; c++) {
-            const double magnitude =
-                conv_magnitude(m, n_c, n_conv, t, position, c);
-            largest = ref__worse(largest, magnitude);
-            if (bound != NULL)
-                ref__bound_sum(run->u, bound + t * n_c + c, magnitude, a[c],
-                               n_conv + 1, 0.0);
-        }
-    }
-    if (run->exact)
-        ref__record_bits(run, CORE_TAP_MAMBA_CONV, layer,
-                         ref__bits(largest, conv_step(run, layer)));
-    ref__put(run, CORE_TAP_MAMBA_CONV, layer, m->a, bound);
-}
-
-/* a := silu(a). */
-static void activate(ref__run *run, int layer, double *a)
-{
-    const int64_t n_c = run->spec->mamba.n_c;
-    float *bound = ref__bound_buffer(run, CORE_TAP_MAMBA_ACT, layer);
-    const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_MAMBA_ACT, layer);
-#pragma omp parallel for num_threads(run->n_threads)
-    for (int64_t t = 0; t < run->n; t++)
-        for (int64_t i = t * n_c; i < (t + 1) * n_c; i++) {
-            const double z = a[i];
-            if (run->draw != NULL)
-                ref__drawn_activate(&drawn, CORE_ACT_SILU, NULL, &z, a + i, 1);
-            else
-                a[i] = core_act_apply(CORE_ACT_SILU, z);
-            core_store(run->numerics, CORE_GRID_ACT, a + i, 1);
-            if (bound != NULL)
-                ref__bound_act(run->u, bound + i, NULL, &z, a + i, 1,
-                               CORE_ACT_SILU);
-        }
-    ref__put(run, CORE_TAP_MAMBA_ACT, layer, a, bound);
+    taken.conv = (ref__convolution){.weight = CORE_W_MAMBA_CONV,
+                                    .tap = CORE_TAP_MAMBA_CONV,
+                                    .act_tap = CORE_TAP_MAMBA_ACT,
+                                    .u = taken.u,
+                                    .a = taken.a};
+    ref__convolution_take(run, layer, &taken.conv);
+    return taken;
 }
 
 /* One of the three norms of x [N, R + 2S], from its column `first` on. */
@@ -281,7 +162,8 @@ static double run_task(const ref__run *run, const mamba *m, const task *k)
                     k->error != NULL ? k->error + at : NULL);
         core_store(run->numerics, CORE_GRID_ACT, k->h, n_state);
         for (int64_t i = 0; k->error != NULL && i < n_state; i++)
-            k->error[i] = (k->error[i] + 2.0 * run->u.store * fabs(k->h[i])) *
+            k->error[i] = (k->error[i] + 2.0 * run->u.store * fabs(k->h[i]) +
+                           2.0 * run->u.least) *
                           (1.0 + run->u.store);
         for (int64_t i = k->c0, at = 0; i < k->c1; i++, at += n_s) {
             double *y = m->u + token * n_c + i;
@@ -356,33 +238,9 @@ static void recur(ref__run *run, int layer, const mamba *m)
     ref__put(run, CORE_TAP_MAMBA_Y, layer, m->u, bound);
 }
 
-/* y := y * silu(gate). */
-static void apply_gate(ref__run *run, int layer, const double *gate, double *y)
-{
-    const int64_t n_c = run->spec->mamba.n_c;
-    float *bound = ref__bound_buffer(run, CORE_TAP_MAMBA_GATED, layer);
-    const ref__drawn drawn =
-        ref__draw_operator(run, CORE_TAP_MAMBA_GATED, layer);
-#pragma omp parallel for num_threads(run->n_threads)
-    for (int64_t t = 0; t < run->n; t++)
-        for (int64_t i = t * n_c; i < (t + 1) * n_c; i++) {
-            const double before = y[i];
-            if (run->draw != NULL)
-                ref__drawn_activate(&drawn, CORE_ACT_SILU, gate + i, &before,
-                                    y + i, 1);
-            else
-                y[i] = before * core_act_apply(CORE_ACT_SILU, gate[i]);
-            core_store(run->numerics, CORE_GRID_ACT, y + i, 1);
-            if (bound != NULL)
-                ref__bound_act(run->u, bound + i, gate + i, &before, y + i, 1,
-                               CORE_ACT_SILU);
-        }
-    ref__put(run, CORE_TAP_MAMBA_GATED, layer, y, bound);
-}
-
 void ref__mamba(ref__run *run, int layer, double *out, bool dry)
 {
-    const mamba m = take(run);
+    const mamba m = take(run, layer);
     if (dry)
         return;
     const core_mamba *s = &run->spec->mamba;
@@ -390,9 +248,7 @@ void ref__mamba(ref__run *run, int layer, double *out, bool dry)
     ref__linear(run, &xn, CORE_W_MAMBA_U, layer, CORE_TAP_MAMBA_U, m.u);
     ref__linear(run, &xn, CORE_W_MAMBA_GATE, layer, CORE_TAP_MAMBA_GATE,
                 m.gate);
-    read_conv(run, layer, &m);
-    convolve(run, layer, &m);
-    activate(run, layer, m.a);
+    ref__convolve(run, layer, &m.conv);
     const ref__rows a = ref__measure(run, m.a, run->n, s->n_c);
     ref__linear(run, &a, CORE_W_MAMBA_X, layer, CORE_TAP_MAMBA_X, m.x);
     norm_part(run, layer, CORE_TAP_MAMBA_DT_NORM, &m, 0, s->n_r,
@@ -405,7 +261,7 @@ void ref__mamba(ref__run *run, int layer, double *out, bool dry)
     ref__linear(run, &dt, CORE_W_MAMBA_DT, layer, CORE_TAP_MAMBA_DT_RAW, m.dt);
     time_steps(run, layer, m.dt);
     recur(run, layer, &m);
-    apply_gate(run, layer, m.gate, m.u);
+    ref__gate(run, layer, CORE_TAP_MAMBA_GATED, m.gate, m.u, s->n_c);
     const ref__rows y = ref__measure(run, m.u, run->n, s->n_c);
     ref__linear(run, &y, CORE_W_MAMBA_OUT, layer, CORE_TAP_ATTN_OUT, out);
 }

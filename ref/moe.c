@@ -2,8 +2,9 @@
  *
  * Choices that found a slot are sorted by expert, tokens ascending; their
  * inputs are gathered a group of rows at a time and run through their experts;
- * the outputs lie at [token*K + k, D], and the combine adds a token's K outputs
- * by ascending expert.  Traps: a dropped choice adds nothing, or weight * xn,
+ * the outputs lie at [token*K + k, De], and the combine adds a token's K outputs
+ * by ascending expert.  Experts of a width of their own work between two
+ * projections of whole tokens.  Traps: a dropped choice adds nothing, or weight * xn,
  * and never changes the other weights; the expert's bias is inside the weight;
  * a weight that multiplies the input does not multiply the output again.
  */
@@ -20,9 +21,11 @@ typedef struct moe {
     ref__ffn ffn;
     int64_t *choice;   /* [N*K] choices with a slot, by expert             */
     int64_t *first;    /* [E+1] an expert's choices in it                  */
-    double *x;         /* [group rows, D] gathered inputs                  */
+    double *x;         /* [group rows, De] gathered inputs                 */
     ref__piece *piece; /* of one group                                     */
-    double *sum_abs;   /* [n_threads, D] with bounds                       */
+    double *in;        /* [N, De] what is gathered: xn, or its projection  */
+    double *sum;       /* [N, De] of a token's rows, to be projected back  */
+    double *sum_abs;   /* [n_threads, De] with bounds                      */
 } moe;
 
 /* Cut points: read weights serve as many rows as fit, resident ones are cheap
@@ -43,26 +46,32 @@ static moe take(ref__run *run, int layer)
     const core_spec *spec = run->spec;
     core_arena *a = &run->arena;
     const int64_t n = run->n, n_c = n * spec->n_k;
+    const int64_t n_d = core_spec_n_de(spec);
     moe m = {
         .routing = ref__routing_take(run, layer),
         .slot_work = core_arena_take(a, (int64_t)ref__slots_bytes(spec, n), 1),
         .ffn = {CORE_W_EXPERT_GATE, CORE_W_EXPERT_UP, CORE_W_EXPERT_DOWN,
                 CORE_TAP_EXPERT_GATE, CORE_TAP_EXPERT_UP, CORE_TAP_EXPERT_ACT,
-                CORE_TAP_EXPERT_OUT, .n_f = spec->n_f},
+                CORE_TAP_EXPERT_OUT, .n_d = n_d, .n_f = spec->n_f},
         .choice = core_arena_i64(a, n_c),
         .first = core_arena_i64(a, spec->n_e + 1),
         .piece = core_arena_take(a, max_pieces(run, n_c, spec->n_e),
                                  sizeof(ref__piece)),
     };
     ref__ffn_take(run, &m.ffn, layer, n_c);
-    m.x = core_arena_f64(a, m.ffn.group_rows * spec->n_d);
-    m.ffn.out.v = core_arena_f64(a, n_c * spec->n_d);
+    m.x = core_arena_f64(a, m.ffn.group_rows * n_d);
+    m.ffn.out.v = core_arena_f64(a, n_c * n_d);
     if (ref__wants_bound(run, CORE_TAP_RECV, layer) ||
         ref__wants_bound(run, CORE_TAP_EXPERT_OUT, layer) ||
         ref__wants_bound(run, CORE_TAP_BACK, layer))
-        m.ffn.out.bound = core_arena_take(a, n_c * spec->n_d, sizeof(float));
+        m.ffn.out.bound = core_arena_take(a, n_c * n_d, sizeof(float));
     if (run->bounds)
-        m.sum_abs = core_arena_f64(a, run->n_threads * spec->n_d);
+        m.sum_abs = core_arena_f64(a, run->n_threads * n_d);
+    m.in = run->xn;
+    if (spec->n_de > 0) {
+        m.in = core_arena_f64(a, n * n_d);
+        m.sum = core_arena_f64(a, n * n_d);
+    }
     return m;
 }
 
@@ -86,17 +95,17 @@ static void sort_by_expert(const ref__run *run, moe *m)
     m->first[0] = 0;
 }
 
-/* x [D] = the input of a choice: its token, or weight * token, stored. */
+/* x [De] = the input of a choice: its token, or weight * token, stored. */
 static void gather(const ref__run *run, const moe *m, int64_t choice, double *x)
 {
-    const int64_t n_d = run->spec->n_d;
-    const double *xn = run->xn + choice / run->spec->n_k * n_d;
+    const int64_t n_d = m->ffn.n_d;
+    const double *in = m->in + choice / run->spec->n_k * n_d;
     if (!run->spec->weigh_input) {
-        memcpy(x, xn, (size_t)n_d * sizeof *x);
+        memcpy(x, in, (size_t)n_d * sizeof *x);
         return;
     }
     for (int64_t d = 0; d < n_d; d++) /* exact before it is stored */
-        x[d] = m->routing.weight[choice] * xn[d];
+        x[d] = m->routing.weight[choice] * in[d];
     core_store(run->numerics, CORE_GRID_ACT, x, n_d);
 }
 
@@ -104,7 +113,7 @@ static void gather(const ref__run *run, const moe *m, int64_t choice, double *x)
  * bound 0, a weighted input the bound of one product.                        */
 static void put_recv(const ref__run *run, int layer, const moe *m)
 {
-    const int64_t n_d = run->spec->n_d, n_k = run->spec->n_k;
+    const int64_t n_d = m->ffn.n_d, n_k = run->spec->n_k;
     const int64_t n_kept = m->first[run->spec->n_e];
     double *v = m->ffn.out.v;
     memset(v, 0, (size_t)(run->n * n_k * n_d) * sizeof *v);
@@ -126,7 +135,7 @@ static void put_recv(const ref__run *run, int layer, const moe *m)
 /* What came out of the experts, and what arrives back: a transfer, bound 0. */
 static void put_back(const ref__run *run, int layer, const moe *m)
 {
-    const int64_t n = run->n * run->spec->n_k * run->spec->n_d;
+    const int64_t n = run->n * run->spec->n_k * m->ffn.n_d;
     ref__ffn_put(run, &m->ffn, layer);
     if (m->ffn.out.bound != NULL)
         memset(m->ffn.out.bound, 0, (size_t)n * sizeof *m->ffn.out.bound);
@@ -146,7 +155,7 @@ static int by_length(const void *a, const void *b)
 static void take_input(const ref__run *run, const moe *m, int64_t choice,
                        double *x)
 {
-    const int64_t n_d = run->spec->n_d;
+    const int64_t n_d = m->ffn.n_d;
     if (run->draw != NULL && run->spec->weigh_input)
         memcpy(x, m->ffn.out.v + choice * n_d, (size_t)n_d * sizeof *x);
     else
@@ -157,7 +166,7 @@ static void take_input(const ref__run *run, const moe *m, int64_t choice,
 static void run_group(ref__run *run, int layer, moe *m, int64_t i0, int64_t n,
                       int64_t n_piece)
 {
-    const int64_t n_d = run->spec->n_d;
+    const int64_t n_d = m->ffn.n_d;
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < n; i++)
         take_input(run, m, m->choice[i0 + i], m->x + i * n_d);
@@ -201,14 +210,14 @@ static int64_t next_choice(const int64_t *idx, int64_t n_k, int64_t done,
     return best;
 }
 
-/* out [D] = sum over a token's choices, by ascending expert but in some draws;
- * sum_abs [D] (or NULL) the magnitudes; returns the largest magnitude sum of an
+/* out [De] = sum over a token's choices, by ascending expert but in some draws;
+ * sum_abs [De] (or NULL) the magnitudes; returns the largest magnitude sum of an
  * element.                                                                   */
 static double combine_token(const ref__run *run, const ref__drawn *drawn,
                             const moe *m, int64_t t, double *out,
                             double *sum_abs)
 {
-    const int64_t n_d = run->spec->n_d, n_k = run->spec->n_k;
+    const int64_t n_d = m->ffn.n_d, n_k = run->spec->n_k;
     const bool pass = run->spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
     const int64_t *idx = m->routing.idx + t * n_k;
     double sum_w = 0.0, max_y = 0.0;
@@ -223,7 +232,7 @@ static double combine_token(const ref__run *run, const ref__drawn *drawn,
         const bool dropped = m->routing.slot[c] < 0;
         if (dropped && !pass)
             continue;
-        const double *y = dropped ? run->xn + t * n_d : m->ffn.out.v + c * n_d;
+        const double *y = dropped ? m->in + t * n_d : m->ffn.out.v + c * n_d;
         const double w = run->spec->weigh_input ? 1.0 : m->routing.weight[c];
         sum_w += w;
         if (run->draw != NULL) {
@@ -242,7 +251,7 @@ static double combine_token(const ref__run *run, const ref__drawn *drawn,
 
 static void combine(ref__run *run, int layer, const moe *m, double *out)
 {
-    const int64_t n_d = run->spec->n_d;
+    const int64_t n_d = m->ffn.n_d;
     float *bound = ref__bound_buffer(run, CORE_TAP_COMBINE, layer);
     const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_COMBINE, layer);
     double bits = 0.0;
@@ -270,11 +279,19 @@ void ref__moe(ref__run *run, int layer, double *out, bool dry)
     if (dry)
         return;
     ref__router(run, layer, &m.routing, m.slot_work);
+    if (m.sum != NULL) {
+        const ref__rows xn = ref__measure(run, run->xn, run->n, run->spec->n_d);
+        ref__linear(run, &xn, CORE_W_NARROW, layer, CORE_TAP_NARROW, m.in);
+    }
     sort_by_expert(run, &m);
     put_recv(run, layer, &m);
     run_experts(run, layer, &m);
     put_back(run, layer, &m);
-    combine(run, layer, &m, out);
+    combine(run, layer, &m, m.sum != NULL ? m.sum : out);
+    if (m.sum != NULL) {
+        const ref__rows sum = ref__measure(run, m.sum, run->n, m.ffn.n_d);
+        ref__linear(run, &sum, CORE_W_WIDE, layer, CORE_TAP_WIDE, out);
+    }
 }
 
 void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry)
@@ -283,7 +300,7 @@ void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry)
     const int64_t n_d = run->spec->n_d, n = run->n;
     ref__ffn ffn = {CORE_W_MLP_GATE,   CORE_W_MLP_UP,   CORE_W_MLP_DOWN,
                     CORE_TAP_MLP_GATE, CORE_TAP_MLP_UP, CORE_TAP_MLP_ACT,
-                    CORE_TAP_MLP_OUT,  .n_f = n_f};
+                    CORE_TAP_MLP_OUT,  .n_d = n_d,      .n_f = n_f};
     ref__ffn_take(run, &ffn, layer, n);
     int64_t *row = core_arena_i64(a, n);
     ref__piece *piece =

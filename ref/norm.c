@@ -1,4 +1,5 @@
-/* ref/norm.c -- y_d = w_d * (x_d / sqrt(sum_d x_d^2 / D + eps)).
+/* ref/norm.c -- y_d = w_d * (x_d / sqrt(sum_d x_d^2 / D + eps)); in models that
+ * say so 1 + w_d for w_d.
  *
  * The order of the five steps after the sum is part of the definition: the
  * quotient, plus eps, the root, the division, the product.  Only the sum
@@ -19,9 +20,9 @@ static double sum_of_squares(const double *x, int64_t n)
 }
 
 void ref__rmsnorm_row(double *y, const double *x, const double *w, int64_t n_d,
-                      double eps)
+                      double n_sum, double eps)
 {
-    const double mean = sum_of_squares(x, n_d) / (double)n_d;
+    const double mean = sum_of_squares(x, n_d) / n_sum;
     const double r = sqrt(mean + eps);
     if (w == NULL)
         for (int64_t d = 0; d < n_d; d++)
@@ -39,35 +40,54 @@ void ref__clip(double *x, int64_t n, double clip)
     }
 }
 
+bool ref__is_plus_one(const ref__run *run)
+{
+    return run->spec->norm == CORE_NORM_RMS_PLUS_ONE;
+}
+
+/* The weight of a norm [n]; NULL: it has none. */
+static const double *weight_of(ref__run *run, int layer, const ref__norm *norm)
+{
+    const core_weight id = {norm->weight, layer, 0};
+    if (norm->weight == CORE_W_NONE)
+        return NULL;
+    const double *w =
+        ref__weight_rows(run->model, id, 0, 1, run->tile_scratch);
+    for (int64_t d = 0; norm->plus && d < norm->n; d++)
+        run->norm_weight[d] = 1.0 + w[d];
+    return norm->plus ? run->norm_weight : w;
+}
+
 void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
                   const ref__norm *norm)
 {
     const int64_t n = norm->n, width = norm->n_part * n;
-    const core_weight id = {norm->weight, layer, 0};
+    const double n_sum = norm->n_sum > 0.0 ? norm->n_sum : (double)n;
+    const double step = norm->step > 0.0 ? norm->step : CORE_STEP_ACT;
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
     float *bound = ref__bound_buffer(run, kind, layer);
-    const double *w =
-        norm->weight == CORE_W_NONE
-            ? NULL
-            : ref__weight_rows(run->model, id, 0, 1, run->tile_scratch);
+    const double *w = weight_of(run, layer, norm);
     double bits = 0.0;
 #pragma omp parallel for num_threads(run->n_threads) reduction(max : bits)
     for (int64_t t = 0; t < run->n; t++) {
         const double *x_t = norm->x + t * norm->ld_x;
         double *y_t = norm->y + t * width;
         for (int64_t i = 0; i < width; i += n) {
+            const double *w_i = norm->is_split ? w + i : w;
             if (run->exact)
-                bits = fmax(bits, ref__bits(sum_of_squares(x_t + i, n),
-                                            CORE_STEP_ACT * CORE_STEP_ACT));
+                bits = fmax(
+                    bits, ref__bits(sum_of_squares(x_t + i, n), step * step));
             if (run->draw != NULL)
-                ref__drawn_rmsnorm(&drawn, y_t + i, x_t + i, w, n, norm->eps);
+                ref__drawn_rmsnorm(&drawn, y_t + i, x_t + i, w_i, n, n_sum,
+                                   norm->eps);
             else
-                ref__rmsnorm_row(y_t + i, x_t + i, w, n, norm->eps);
+                ref__rmsnorm_row(y_t + i, x_t + i, w_i, n, n_sum, norm->eps);
         }
         ref__clip(y_t, width, norm->clip);
-        core_store(run->numerics, CORE_GRID_ACT, y_t, width);
+        core_store(run->numerics, core_tap_grid(kind), y_t, width);
         if (bound != NULL)
-            ref__bound_norm(run->u, bound + t * width, y_t, width, n);
+            ref__bound_norm(run->u, bound + t * width, y_t, width, n,
+                            norm->plus);
     }
     if (run->exact)
         ref__record_bits(run, kind, layer, bits);
@@ -88,6 +108,7 @@ void ref__norm_stream(ref__run *run, core_weight_kind weight,
                             .n_part = 1,
                             .n = n_d,
                             .weight = weight,
-                            .eps = run->spec->norm_eps};
+                            .eps = run->spec->norm_eps,
+                            .plus = ref__is_plus_one(run)};
     ref__rmsnorm(run, layer, kind, &norm);
 }

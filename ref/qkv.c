@@ -25,7 +25,8 @@ static void norm_heads(ref__run *run, int layer, core_tap_kind kind, double *qk,
                             .n = all ? width : n_dh,
                             .weight = weight,
                             .eps = spec->norm_eps,
-                            .clip = roped ? 0.0 : spec->clip_qkv};
+                            .clip = roped ? 0.0 : spec->clip_qkv,
+                            .plus = ref__is_plus_one(run) && !roped};
     ref__rmsnorm(run, layer, kind, &norm);
 }
 

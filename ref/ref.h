@@ -116,6 +116,10 @@ typedef struct ref_draw {
                   * run 0 sums in one piece                                   */
 } ref_draw;
 
+/* Does the draw turn units at random?  Then it rounds where no engine is known
+ * to, and more often than any.                                       [local] */
+bool ref_turns(core_numerics numerics, const ref_draw *draw);
+
 /* As ref_forward, in the numerics' own arithmetic, fp32 or bf16: products and
  * other sums are floats in a drawn order, functions those of floats, and what
  * is stored is stored in the dtype.  The sink gets every tap as the operator

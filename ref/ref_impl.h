@@ -62,7 +62,7 @@ typedef struct ref__run {
     ref_stats *stats;
     core_numerics numerics;
     bool exact, bounds;
-    ref__roundoff u; /* bounds only                                           */
+    ref__roundoff u; /* bounds only; of what `out` stores                     */
     int n_threads;
     int64_t n; /* tokens: B*T */
 
@@ -71,7 +71,9 @@ typedef struct ref__run {
     struct {                 /* of each kind of heads                         */
         double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
     } rope[CORE_HEAD_KINDS];
+    double *norm_weight;     /* [widest vector] of a norm that adds 1         */
     double *row_norm;        /* [max rows of a product]; bounds only        */
+    double *operand;         /* of a product, where it is rounded as it is read */
     float *bound;            /* [N, max cols of a token tap]; bounds only   */
     double *tile_scratch;    /* [n_threads, tile_stride] a weight tile      */
     double *out_scratch;     /* [n_threads, out_stride] an output tile      */
@@ -132,6 +134,10 @@ ref__drawn ref__draw_product(const ref__run *run, core_weight id);
  * draws of one style.                                                        */
 void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
                int64_t first, int64_t n, double *y);
+/* Turn an element of each row [n_k] of what a product reads, where it was
+ * rounded as it was read, in the same draws.                                 */
+void ref__turn_operand(const ref__run *run, core_slot slot, double *x,
+                       int64_t n_row, int64_t n_k);
 /* Put elements [first, first + n) of the honest tap in place of values[0..n),
  * if this pass forces it.                                                    */
 void ref__force(const ref__run *run, core_tap_kind kind, int layer,
@@ -162,7 +168,7 @@ void ref__drawn_product(const ref__run *run, const ref__drawn *d,
 float ref__stored(const ref__drawn *d, float x);
 
 void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
-                        const double *w, int64_t n, double eps);
+                        const double *w, int64_t n, double n_sum, double eps);
 void ref__drawn_layernorm(const ref__drawn *d, double *y, const double *x,
                           const double *w, const double *b, int64_t n,
                           double eps);
@@ -179,6 +185,7 @@ void ref__drawn_softmax(const ref__drawn *d, double *p, const double *logits,
                         int64_t n);
 double ref__drawn_sigmoid(double z);
 double ref__drawn_softplus(double z);
+double ref__drawn_time_step(double z, double least, double most);
 /* a = act(up), or the gated form where gate is given.                        */
 void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
                          const double *up, double *a, int64_t n);
@@ -195,18 +202,33 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
 double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
                               double bias);
+double ref__drawn_decay(double a_log, double dt);
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
+/* The same where all states decay alike.                                     */
+void ref__drawn_advance_head(const ref__drawn *d, double a_log, int64_t n_s,
+                             double dt, double a, const double *b, double *h);
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a);
+/* n columns of a delta rule's state [n_k, n] one position on, and what q reads
+ * from them then: y [n].  The state is kept in floats in every draw.         */
+void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
+                      int64_t n, const double *q, const double *k,
+                      const double *v, double beta, double decay, double *y);
 
 /* ---- forward.c ------------------------------------------------------------
  */
 
-/* core_store over all rows, in parallel.                                     */
+/* core_store over all rows, in parallel; of the slot out, or another.        */
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);
+void ref__store_in(const ref__run *run, core_slot slot, core_grid grid,
+                   double *x, int64_t n);
+/* Rows that out stored, as they are read in another slot: rounded again, or as
+ * they are.                                                                  */
+void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
+                 int64_t n_k);
 
 /* ---- exactness (exactness.c) -------------------------------------------- */
 
@@ -219,7 +241,10 @@ double ref__bits(double magnitude, double step);
 void ref__record_bits(const ref__run *run, core_tap_kind kind, int layer,
                       double bits);
 
-/* ---- bounds.c: u is run->u, n elements from bound[0] --------------------- */
+/* ---- bounds.c: u is the tap's, n elements from bound[0] ------------------ */
+
+/* run->u, but for taps of other slots than out.                              */
+ref__roundoff ref__u(const ref__run *run, core_tap_kind kind);
 
 /* All 0 in exact mode, which has no bounds.                                  */
 ref__roundoff ref__roundoff_of(core_numerics numerics);
@@ -234,7 +259,7 @@ void ref__bound_relative(ref__roundoff u, float *bound, const double *y,
                          int64_t n, double n_round);
 void ref__bound_copy(ref__roundoff u, float *bound, const double *y, int64_t n);
 void ref__bound_norm(ref__roundoff u, float *bound, const double *y, int64_t n,
-                     int64_t n_d);
+                     int64_t n_d, bool plus);
 void ref__bound_rope(ref__roundoff u, float *bound, const double *qk, int64_t n,
                      int64_t n_dh, double attention_factor);
 void ref__bound_act(ref__roundoff u, float *bound, const double *gate,
@@ -244,9 +269,10 @@ void ref__bound_softmax(ref__roundoff u, float *bound, const double *logits,
                         const double *p, int64_t n);
 double ref__score_error(ref__roundoff u, int64_t n_dh, double norm_q,
                         double norm_k, double score, double scale);
-void ref__bound_context(ref__roundoff u, float *bound,
+void ref__bound_context(ref__roundoff u, ref__roundoff of_p, float *bound,
                         const double *sum_p_abs_v, const double *y, int64_t n,
-                        double max_score_error, int64_t n_visible);
+                        double max_score_error, double max_v,
+                        int64_t n_visible);
 void ref__bound_combine(ref__roundoff u, float *bound, const double *sum_abs,
                         const double *y, int64_t n, int64_t n_k);
 
@@ -276,6 +302,8 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
+/* Of core_time_step, whose z is a sum of two.                                */
+void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried);
 
@@ -309,8 +337,13 @@ typedef struct ref__rows {
     const double *norm; /* [n] with bounds, else NULL                         */
 } ref__rows;
 
+/* As a product with a matrix reads it; or one that reads in another slot than
+ * act, out: as it is.  Where it is rounded it is a copy, and lasts until the
+ * next.                                                                      */
 ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
                        int64_t n_k);
+ref__rows ref__measure_as(const ref__run *run, core_slot slot, const double *v,
+                          int64_t n, int64_t n_k);
 
 /* Some rows of a weight, its bias, and what the checks need to know of them. */
 typedef struct ref__tile {
@@ -319,6 +352,7 @@ typedef struct ref__tile {
     int64_t n, n_k;
     bool has_bias;
     double bias[REF__MAX_TILE];
+    core_numerics numerics;     /* of what the product stores                 */
     ref__drawn drawn;           /* in a drawn pass                            */
     double divisor;             /* of the complete sum: 1 but for the head    */
     double clip;                /* results lie in [-clip, clip]; 0: anywhere  */
@@ -354,15 +388,21 @@ typedef struct ref__norm {
     int64_t n_part, n;
     core_weight_kind weight; /* [1, n], for every part; CORE_W_NONE:
                               * none                                          */
+    bool is_split;           /* the weight is [1, n_part * n], each part's own */
     double eps;
-    double clip; /* afterwards clamped to [-clip, clip]; 0: not               */
+    double clip;  /* afterwards clamped to [-clip, clip]; 0: not              */
+    bool plus;    /* the weight is 1 + what is stored (ref__is_plus_one)      */
+    double n_sum; /* what the sum of squares is divided by; 0: n              */
+    double step;  /* exact mode: of x; 0: CORE_STEP_ACT                       */
 } ref__norm;
 
 /* x[0..n) clamped to [-clip, clip]; clip 0: as it is.                        */
 void ref__clip(double *x, int64_t n, double clip);
 /* w NULL: without weight.                                                    */
 void ref__rmsnorm_row(double *y, const double *x, const double *w, int64_t n_d,
-                      double eps);
+                      double n_sum, double eps);
+/* Do the norms of the stream, of queries and keys add 1 to their weights?    */
+bool ref__is_plus_one(const ref__run *run);
 void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
                   const ref__norm *norm);
 void ref__layernorm_row(double *y, const double *x, const double *w,
@@ -390,6 +430,30 @@ void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
 int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
                          int64_t hi, const uint8_t *mask, double scale,
                          double sink);
+
+/* ---- convolution.c ------------------------------------------------------- */
+
+/* Channels, each convolved along its row with weights of its own, then silu. */
+typedef struct ref__convolution {
+    core_weight_kind weight; /* [C, Kc]; it may have a bias                   */
+    core_tap_kind tap, act_tap;
+    const double *u; /* [N, C]                                                */
+    double *a;       /* [N, C] convolved, then activated                      */
+    int64_t n_c, n_conv;
+    double *w, *bias; /* [Kc, C], [C]                                         */
+} ref__convolution;
+
+/* Sizes of the layer's weight, and room for it.                              */
+void ref__convolution_take(ref__run *run, int layer, ref__convolution *c);
+void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
+
+/* ---- gate.c, context_gate.c ---------------------------------------------- */
+
+/* y [N, n_c] := y * silu(gate), delivered as tap `kind`.                     */
+void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
+               double *y, int64_t n_c);
+/* context [N, H*Dv] := context * sigmoid(xn . g).                            */
+void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
 
 /* ---- core/model/operators.h: an operator is the file of its name --------- */
 
@@ -470,7 +534,7 @@ typedef struct ref__tapbuf {
 typedef struct ref__ffn {
     core_weight_kind w_gate, w_up, w_down;
     core_tap_kind t_gate, t_up, t_act, t_out;
-    int64_t n_f;
+    int64_t n_d, n_f; /* columns of rows in and out, and inside               */
     ref__tapbuf gate, up, act, out; /* out.v is always there                  */
     double *hidden;                 /* [group rows, n_f]                      */
     int64_t group_rows;

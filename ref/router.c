@@ -114,13 +114,14 @@ ref__routing ref__routing_take(ref__run *run, int layer)
 static void put_probs(const ref__run *run, int layer, const ref__routing *ro)
 {
     const int64_t n_e = run->spec->n_e;
+    const ref__roundoff u = ref__u(run, CORE_TAP_ROUTER_PROBS);
     float *bound = ref__bound_buffer(run, CORE_TAP_ROUTER_PROBS, layer);
     if (bound != NULL && run->spec->router == CORE_ROUTER_SIGMOID)
-        ref__bound_relative(run->u, bound, ro->probs, run->n * n_e,
+        ref__bound_relative(u, bound, ro->probs, run->n * n_e,
                             REF__ROUNDS_SIGMOID);
     else
         for (int64_t t = 0; bound != NULL && t < run->n; t++)
-            ref__bound_softmax(run->u, bound + t * n_e, ro->logits + t * n_e,
+            ref__bound_softmax(u, bound + t * n_e, ro->logits + t * n_e,
                                ro->probs + t * n_e, n_e);
     ref__put(run, CORE_TAP_ROUTER_PROBS, layer, ro->probs, bound);
 }
@@ -141,17 +142,18 @@ static void bound_weights(const ref__run *run, const ref__routing *ro,
     const int64_t n_e = spec->n_e, n_k = spec->n_k;
     const double *logits = ro->logits + t * n_e, *w = ro->weight + t * n_k;
     const int64_t *idx = ro->idx + t * n_k;
+    const ref__roundoff u = ref__u(run, CORE_TAP_TOPK_WEIGHT);
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
     case CORE_ROUTER_SIGMOID:
-        ref__bound_relative(run->u, bound, w, n_k, weight_rounds(spec));
+        ref__bound_relative(u, bound, w, n_k, weight_rounds(spec));
         break;
     case CORE_ROUTER_SOFTMAX_TOP:
-        ref__bound_softmax_top(run->u, bound, logits, idx, w, n_k,
+        ref__bound_softmax_top(u, bound, logits, idx, w, n_k,
                                spec->routed_scale);
         break;
     case CORE_ROUTER_SPARSEMIXER:
-        ref__bound_sparsemixer(run->u, bound, logits, idx, w, n_e, spec->jitter,
+        ref__bound_sparsemixer(u, bound, logits, idx, w, n_e, spec->jitter,
                                spec->routed_scale);
         break;
     }
@@ -178,7 +180,8 @@ static void drawn_scores(const ref__run *run, int layer, const double *logits,
     else
         for (int64_t e = 0; e < spec->n_e; e++)
             p[e] = ref__drawn_sigmoid(logits[e]);
-    core_store(run->numerics, CORE_GRID_PROB, p, spec->n_e);
+    core_store(core_tap_numerics(run->numerics, CORE_TAP_ROUTER_PROBS),
+               CORE_GRID_PROB, p, spec->n_e);
 }
 
 static void drawn_weights(const ref__run *run, int layer, const double *logits,
@@ -187,7 +190,8 @@ static void drawn_weights(const ref__run *run, int layer, const double *logits,
     const ref__drawn drawn =
         ref__draw_operator(run, CORE_TAP_TOPK_WEIGHT, layer);
     ref__drawn_weigh(run->spec, &drawn, logits, p, idx, w);
-    core_store(run->numerics, CORE_GRID_PROB, w, run->spec->n_k);
+    core_store(core_tap_numerics(run->numerics, CORE_TAP_TOPK_WEIGHT),
+               CORE_GRID_PROB, w, run->spec->n_k);
 }
 
 /* Experts of all tokens, or those of the pass whose routing is taken over. */
@@ -195,6 +199,8 @@ static void choose(const ref__run *run, int layer, ref__routing *ro)
 {
     const core_spec *spec = run->spec;
     const int64_t n_e = spec->n_e, n_k = spec->n_k, n_g = spec->n_group;
+    const core_numerics numerics =
+        core_tap_numerics(run->numerics, CORE_TAP_TOPK_WEIGHT);
     const int64_t *forced = ref__forced_ints(run, CORE_TAP_TOPK_IDX, layer);
     if (forced != NULL)
         memcpy(ro->idx, forced, (size_t)(run->n * n_k) * sizeof *forced);
@@ -211,7 +217,7 @@ static void choose(const ref__run *run, int layer, ref__routing *ro)
         if (run->draw != NULL)
             drawn_weights(run, layer, logits, p, idx, ro->weight + t * n_k);
         else
-            ref__route_weigh(spec, run->numerics, logits, p, idx,
+            ref__route_weigh(spec, numerics, logits, p, idx,
                              ro->weight + t * n_k);
     }
 }
@@ -227,7 +233,10 @@ void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
 {
     const core_spec *spec = run->spec;
     const int64_t n_e = spec->n_e;
-    const ref__rows xn = ref__measure(run, run->xn, run->n, spec->n_d);
+    const core_numerics numerics =
+        core_tap_numerics(run->numerics, CORE_TAP_ROUTER_PROBS);
+    const ref__rows xn = ref__measure_as(run, CORE_SLOT_ROUTER, run->xn, run->n,
+                                         spec->n_d);
     ref__linear(run, &xn, CORE_W_ROUTER, layer, CORE_TAP_ROUTER_LOGITS,
                 ro->logits);
     if (ro->correction != NULL)
@@ -239,7 +248,7 @@ void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
                 drawn_scores(run, layer, ro->logits + t * n_e,
                              ro->probs + t * n_e);
             else
-                ref__route_scores(spec, run->numerics, ro->logits + t * n_e,
+                ref__route_scores(spec, numerics, ro->logits + t * n_e,
                                   ro->probs + t * n_e);
         put_probs(run, layer, ro);
     }

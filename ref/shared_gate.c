@@ -11,9 +11,11 @@ static void put_score(ref__run *run, int layer, double *score)
     for (int64_t t = 0; t < run->n; t++)
         score[t] = run->draw != NULL ? ref__drawn_sigmoid(score[t])
                                      : core_sigmoid(score[t]);
-    core_store(run->numerics, CORE_GRID_PROB, score, run->n);
+    core_store(core_tap_numerics(run->numerics, CORE_TAP_SHARED_SCORE),
+               CORE_GRID_PROB, score, run->n);
     if (bound != NULL)
-        ref__bound_relative(run->u, bound, score, run->n, REF__ROUNDS_SIGMOID);
+        ref__bound_relative(ref__u(run, CORE_TAP_SHARED_SCORE), bound, score,
+                            run->n, REF__ROUNDS_SIGMOID);
     ref__put(run, CORE_TAP_SHARED_SCORE, layer, score, bound);
 }
 
@@ -23,7 +25,8 @@ void ref__shared_gate(ref__run *run, int layer, double *out, bool dry)
     double *score = core_arena_f64(&run->arena, run->n);
     if (dry)
         return;
-    const ref__rows xn = ref__measure(run, run->xn, run->n, n_d);
+    const ref__rows xn =
+        ref__measure_as(run, CORE_SLOT_ROUTER, run->xn, run->n, n_d);
     ref__linear(run, &xn, CORE_W_SHARED_GATE, layer, CORE_TAP_SHARED_LOGIT,
                 score);
     put_score(run, layer, score);

@@ -56,6 +56,75 @@ core_status core_json_parse(json_t **out, const char *text, size_t n_bytes,
     return CORE_OK;
 }
 
+/* What Python writes for what JSON has no number for. */
+static const struct {
+    const char *word, *text;
+    double value;
+} PYTHON[] = {{"NaN", "\"NaN\"", NAN},
+              {"Infinity", "\"Infinity\"", INFINITY},
+              {"-Infinity", "\"-Infinity\"", -INFINITY}};
+
+enum { N_PYTHON = sizeof PYTHON / sizeof PYTHON[0] };
+
+/* The word of PYTHON that stands at s; N_PYTHON: none. */
+static int python_word(const char *s, size_t n)
+{
+    int i = 0;
+    while (i < N_PYTHON && (strlen(PYTHON[i].word) > n ||
+                            memcmp(s, PYTHON[i].word, strlen(PYTHON[i].word))))
+        i++;
+    return i;
+}
+
+/* out: twice as many bytes as text; a word has three at least, and gets two. */
+static size_t quote_words(char *out, const char *text, size_t n_bytes)
+{
+    bool inside = false; /* a string */
+    size_t n = 0;
+    for (size_t i = 0; i < n_bytes;) {
+        const int word =
+            inside ? (int)N_PYTHON : python_word(text + i, n_bytes - i);
+        if (word < N_PYTHON) {
+            memcpy(out + n, PYTHON[word].text, strlen(PYTHON[word].text));
+            n += strlen(PYTHON[word].text);
+            i += strlen(PYTHON[word].word);
+            continue;
+        }
+        if (inside && text[i] == '\\' && i + 1 < n_bytes)
+            out[n++] = text[i++];
+        else if (text[i] == '"')
+            inside = !inside;
+        out[n++] = text[i++];
+    }
+    return n;
+}
+
+core_status core_json_parse_python(json_t **out, const char *text,
+                                   size_t n_bytes, const char *name)
+{
+    char *quoted = malloc(2 * n_bytes + 1);
+    CORE_FAIL_IF(quoted == NULL, CORE_E_MEMORY, "%s: no memory to parse", name);
+    const size_t n = quote_words(quoted, text, n_bytes);
+    const core_status status = core_json_parse(out, quoted, n, name);
+    free(quoted);
+    return status;
+}
+
+bool core_json_python_real(const json_t *value, double *out)
+{
+    if (json_is_number(value)) {
+        *out = json_number_value(value);
+        return true;
+    }
+    for (int i = 0; i < N_PYTHON && json_is_string(value); i++) {
+        if (strcmp(json_string_value(value), PYTHON[i].word) == 0) {
+            *out = PYTHON[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
 json_t *core_json_text(const char *text)
 {
     json_t *out = json_string(text);

@@ -9,6 +9,7 @@
 #include "core/base/status.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,16 @@
  * unchanged.                                                                 */
 CORE_NODISCARD core_status core_json_parse(json_t **out, const char *text,
                                            size_t n_bytes, const char *name);
+
+/* The same for what Python writes: NaN, Infinity and -Infinity, which are no
+ * JSON, become the texts "NaN", "Infinity" and "-Infinity".          [local] */
+CORE_NODISCARD core_status core_json_parse_python(json_t **out,
+                                                  const char *text,
+                                                  size_t n_bytes,
+                                                  const char *name);
+
+/* True for a number and for those three texts.                       [local] */
+bool core_json_python_real(const json_t *value, double *out);
 
 /* json_string for a path, a file's name or a message that was cut off: where
  * the text is no UTF-8, which json_string answers with NULL, so that a member

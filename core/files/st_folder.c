@@ -28,11 +28,14 @@ typedef struct entry {
     const char *tensor, *file; /* strings of the index                        */
 } entry;
 
+enum { ASKED_BYTES = 256 }; /* of a name of ours, behind another's prefix */
+
 struct core_st_folder {
     core_st **files; /* [n_file]                                              */
     int n_file, n_unread;
     core_st_place *places; /* [n_place] sorted by name                        */
     int64_t n_place;
+    const char *inner, *outer; /* of names that are asked for; NULL: as they are */
 };
 
 static core_status make_room(core_st_folder *f, int64_t n_file, int64_t n_place,
@@ -266,9 +269,22 @@ int64_t core_st_folder_from(const core_st_folder *folder, const char *name)
     return first;
 }
 
+void core_st_folder_nest(core_st_folder *folder, const char *inner,
+                         const char *outer)
+{
+    folder->inner = inner;
+    folder->outer = outer;
+}
+
 core_st_place core_st_folder_find(const core_st_folder *folder,
                                   const char *name)
 {
+    char text[ASKED_BYTES];
+    const size_t n = folder->inner != NULL ? strlen(folder->inner) : 0;
+    if (folder->inner != NULL && strncmp(name, folder->inner, n) == 0) {
+        snprintf(text, sizeof text, "%s%s", folder->outer, name + n);
+        name = text;
+    }
     const int64_t i = core_st_folder_from(folder, name);
     const bool found = i < folder->n_place &&
                        strcmp(folder->places[i].tensor->name, name) == 0;

@@ -27,6 +27,11 @@ void core_st_folder_close(core_st_folder *folder); /* accepts NULL */
 int core_st_folder_files(const core_st_folder *folder);
 const core_st *core_st_folder_file(const core_st_folder *folder, int i);
 
+/* From now on names that begin with `inner` ask for those that begin with
+ * `outer` instead: a model that is a part of a larger one.  Both borrowed.   */
+void core_st_folder_nest(core_st_folder *folder, const char *inner,
+                         const char *outer);
+
 /* Tensors by name, in its order.                                     [local] */
 int64_t core_st_folder_count(const core_st_folder *folder);
 core_st_place core_st_folder_at(const core_st_folder *folder, int64_t i);

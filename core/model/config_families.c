@@ -18,16 +18,14 @@ const core__family *core__family_of(core_family family)
     return FAMILIES[family];
 }
 
-/* null means as many as there are query heads; absent is not null here,
- * because the class defaults fit no particular model. */
+/* null means as many as there are query heads. */
 static core_status get_kv_heads(core__reader r, core_spec *spec)
 {
-    const char *key = "num_key_value_heads";
-    if (json_is_null(json_object_get(r.object, key))) {
-        spec->n_g = spec->n_h;
-        return CORE_OK;
-    }
-    return core__config_count(r, key, &spec->n_g);
+    static const char KEY[] = "num_key_value_heads";
+    if (core__config_value(r, KEY) != NULL)
+        return core__config_count(r, KEY, &spec->n_g);
+    spec->n_g = spec->n_h;
+    return CORE_OK;
 }
 
 static core_status get_head_size(core__reader r, core__head_rule rule,
@@ -51,15 +49,68 @@ static core_status get_head_size(core__reader r, core__head_rule rule,
     return CORE_OK;
 }
 
+/* A count that has several names; a file that says two of them has to mean the
+ * same by both.  `own`: the name that the class has. */
+static core_status get_count(core__reader r, const char *const *names,
+                             const char *own, int64_t *out)
+{
+    const char *said = NULL;
+    for (; *names != NULL; names++) {
+        int64_t n;
+        if (!core__config_has(r, *names))
+            continue;
+        CORE_TRY(core__config_count(r, *names, &n));
+        CORE_FAIL_IF(said != NULL && n != *out, CORE_E_SPEC,
+                     "%s: %s %lld and %s %lld: two counts of one thing",
+                     r.where, said, (long long)*out, *names, (long long)n);
+        said = *names;
+        *out = n;
+    }
+    return said != NULL ? CORE_OK : core__config_count(r, own, out);
+}
+
+static core_status get_experts(core_spec *spec, core__reader r,
+                               const core__family *f)
+{
+    static const char *const EXPERTS[] = {"num_experts", "num_local_experts",
+                                          "n_routed_experts", "moe_num_experts",
+                                          NULL};
+    static const char *const CHOSEN[] = {"num_experts_per_tok",
+                                         "num_experts_per_token",
+                                         "experts_per_token",
+                                         "moe_k",
+                                         "moe_topk",
+                                         NULL};
+    CORE_TRY(get_count(r, EXPERTS, f->experts, &spec->n_e));
+    return get_count(r, CHOSEN, f->chosen != NULL ? f->chosen : CHOSEN[0],
+                     &spec->n_k);
+}
+
+/* Layers beyond the last that predict further tokens, and as what weights are
+ * kept: neither is part of the forward pass. */
+static core_status get_facts(core__reader r)
+{
+    static const char *const AHEAD[] = {"num_nextn_predict_layers",
+                                        "num_mtp_layers", "num_mtp_modules",
+                                        "mtp_num_hidden_layers"};
+    const char *dtype;
+    for (size_t i = 0; i < sizeof AHEAD / sizeof AHEAD[0]; i++)
+        if (core__config_has(r, AHEAD[i]))
+            CORE_TRY(core__config_count_or(r, AHEAD[i], 0, &r.facts->n_ahead));
+    for (int i = 0; i < 2; i++) { /* the newer key wins */
+        const char *key = i == 0 ? "torch_dtype" : "dtype";
+        if (core__config_has(r, key)) {
+            CORE_TRY(core__config_text(r, key, NULL, &dtype));
+            snprintf(r.facts->dtype, sizeof r.facts->dtype, "%s", dtype);
+        }
+    }
+    return CORE_OK;
+}
+
 static core_status parse_decoder(core_spec *spec, core__reader r,
                                  core_family id)
 {
-    static const char LOCAL[] = "num_local_experts";
     const core__family *f = core__family_of(id);
-    /* version 5 calls the experts of Qwen3 as Mixtral does */
-    const bool renamed = core__config_value(r, f->experts) == NULL &&
-                         core__config_value(r, LOCAL) != NULL;
-    const char *experts = renamed ? LOCAL : f->experts;
     spec->family = id;
     spec->gated = true;
     spec->capacity.rule = CORE_CAPACITY_NONE;
@@ -71,8 +122,7 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
     CORE_TRY(core__config_count(r, "num_attention_heads", &spec->n_h));
     CORE_TRY(get_kv_heads(r, spec));
     CORE_TRY(get_head_size(r, f->head, spec));
-    CORE_TRY(core__config_count(r, experts, &spec->n_e));
-    CORE_TRY(core__config_count(r, "num_experts_per_tok", &spec->n_k));
+    CORE_TRY(get_experts(spec, r, f));
     CORE_TRY(core__config_count(r, f->inner, &spec->n_f));
     CORE_TRY(core__config_count(r, "vocab_size", &spec->n_v));
     CORE_TRY(core__config_real(r, "rms_norm_eps", &spec->norm_eps));
@@ -84,25 +134,136 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
     CORE_TRY(core__config_act(r, "hidden_act", "silu", &spec->act));
     CORE_TRY(core__config_flag(r, "tie_word_embeddings", false, &spec->tied));
     CORE_TRY(core__quant_check(r));
+    CORE_TRY(get_facts(r));
     return f->add(spec, r);
 }
 
-core_status core__config_family(core_spec *spec, core__reader r,
+/* --- which family ----------------------------------------------------------
+ */
+
+/* True if the blank-separated list has the word. */
+static bool has_word(const char *list, const char *word)
+{
+    const size_t n = strlen(word);
+    for (const char *at = list; at != NULL; at = strchr(at, ' ')) {
+        at += *at == ' ';
+        if (strncmp(at, word, n) == 0 && (at[n] == ' ' || at[n] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* CORE_N_FAMILIES: none reads it. */
+static core_family find_family(const char *model_type)
+{
+    int i = 0;
+    while (i < CORE_N_FAMILIES &&
+           strcmp(core__family_of((core_family)i)->model_type, model_type) !=
+               0 &&
+           !has_word(core__family_of((core_family)i)->also, model_type))
+        i++;
+    return (core_family)i;
+}
+
+const char *core_family_name(core_family family)
+{
+    static const char *const NAMES[] = {
+#define FAMILY_NAME(kind, name) #name,
+        CORE_FAMILY_LIST(FAMILY_NAME)
+#undef FAMILY_NAME
+    };
+    return NAMES[family];
+}
+
+const char *core_family_model_type(core_family family)
+{
+    return core__family_of(family)->model_type;
+}
+
+const char *core_family_also(core_family family)
+{
+    const char *also = core__family_of(family)->also;
+    return also != NULL ? also : "";
+}
+
+static core_status unknown_family(core__reader r, const char *model_type)
+{
+    const char *type, *reason;
+    for (int i = 0; core_config_refused(i, &type, &reason); i++)
+        CORE_FAIL_IF(strcmp(type, model_type) == 0, CORE_E_SPEC,
+                     "%s: model_type: '%s' is not supported: %s", r.where,
+                     model_type, reason);
+    CORE_FAIL(CORE_E_SPEC,
+              "%s: model_type: '%s' is not supported; spec --families lists "
+              "what is",
+              r.where, model_type);
+}
+
+static core_status parse_watched(core_spec *spec, core__reader r,
+                                 const core_config_ignore *ignore,
+                                 core_family id)
+{
+    const core__family *f = core__family_of(id);
+    CORE_TRY(f->parse != NULL ? f->parse(spec, r) : parse_decoder(spec, r, id));
+    return core__config_refuse_unread(r, f->ignores, ignore);
+}
+
+static core_status parse_part(core_spec *spec, core__reader r,
+                              const core_config_ignore *ignore, json_t *part);
+
+/* The text model of a file that has more. */
+static core_status parse_wrapped(core_spec *spec, core__reader r,
+                                 const core_config_ignore *ignore,
+                                 const core__wrapper *w)
+{
+    json_t *part = NULL;
+    CORE_TRY(core__wrapper_part(w, r, &part));
+    core_status status = core__config_refuse_unread(r, w->ignores, ignore);
+    if (status == CORE_OK)
+        status = parse_part(spec, r, ignore, part);
+    json_decref(part);
+    return status;
+}
+
+static core_status parse_part(core_spec *spec, core__reader r,
+                              const core_config_ignore *ignore, json_t *part)
+{
+    core__reader inner = {.object = part,
+                          .where = r.where,
+                          .unread = json_deep_copy(part),
+                          .taken = r.taken,
+                          .facts = r.facts};
+    const char *type = NULL;
+    core_status status = core__config_text(inner, "model_type", NULL, &type);
+    if (status == CORE_OK)
+        status = core__config_family(spec, inner, ignore, type);
+    json_decref(inner.unread);
+    return status;
+}
+
+static core_status parse_family(core_spec *spec, core__reader r,
+                                const core_config_ignore *ignore,
                                 const char *model_type)
 {
-    char names[256] = "";
-    for (int i = 0; i < CORE_N_FAMILIES; i++) {
-        const core__family *f = core__family_of((core_family)i);
-        if (strcmp(f->model_type, model_type) == 0)
-            return f->parse != NULL ? f->parse(spec, r)
-                                    : parse_decoder(spec, r, (core_family)i);
-        if (f->parse == NULL) {
-            strncat(names, f->model_type, sizeof names - strlen(names) - 1);
-            strncat(names, ", ", sizeof names - strlen(names) - 1);
-        }
-    }
-    CORE_FAIL(CORE_E_SPEC,
-              "%s: model_type: '%s' is not supported, expected %s"
-              "switch_transformers or moeparity",
-              r.where, model_type, names);
+    const core_family id = find_family(model_type);
+    if (id == CORE_N_FAMILIES)
+        return unknown_family(r, model_type);
+    const char *defaults = core__family_of(id)->defaults;
+    json_t *of_class = NULL;
+    if (defaults != NULL)
+        CORE_TRY(
+            core_json_parse(&of_class, defaults, strlen(defaults), model_type));
+    r.defaults = of_class;
+    const core_status status = parse_watched(spec, r, ignore, id);
+    json_decref(of_class);
+    return status;
+}
+
+core_status core__config_family(core_spec *spec, core__reader r,
+                                const core_config_ignore *ignore,
+                                const char *model_type)
+{
+    const core__wrapper *w = core__wrapper_of(model_type);
+    return w != NULL ? parse_wrapped(spec, r, ignore, w)
+                     : parse_family(spec, r, ignore, model_type);
 }

@@ -1,17 +1,61 @@
 /* core/model/config_read.c -- values of a config.json, each with its check.
  *
  * jansson has no notion of "absent or null", of an integer that may be written
- * 8.0, or of a list with one entry per layer: this file adds them.
+ * 8.0, or of a list with one entry per layer: this file adds them.  Whoever
+ * asks for a key has read it.
  */
 #include "core/model/config_impl.h"
 
 #include <math.h>
 #include <string.h>
 
+void core__config_take(core__reader r, const char *key, json_t *value)
+{
+    if (r.taken != NULL && json_object_get(r.object, key) == NULL)
+        json_object_set(r.taken, key, value);
+}
+
 const json_t *core__config_value(core__reader r, const char *key)
 {
     const json_t *value = json_object_get(r.object, key);
+    if (r.unread != NULL)
+        json_object_del(r.unread, key);
+    if (value == NULL) {
+        json_t *of_class = json_object_get(r.defaults, key);
+        if (of_class != NULL)
+            core__config_take(r, key, of_class);
+        value = of_class;
+    }
     return value == NULL || json_is_null(value) ? NULL : value;
+}
+
+bool core__config_has(core__reader r, const char *key)
+{
+    const json_t *value = json_object_get(r.object, key);
+    return value != NULL && !json_is_null(value);
+}
+
+core_status core__config_object(core__reader r, const char *key,
+                                core__reader *out)
+{
+    const json_t *value = json_object_get(r.object, key);
+    *out = (core__reader){.where = r.where, .facts = r.facts};
+    if (value == NULL || json_is_null(value)) {
+        out->object = core__config_value(r, key);
+        return CORE_OK;
+    }
+    CORE_FAIL_IF(!json_is_object(value), CORE_E_SPEC,
+                 "%s: %s: expected an object", r.where, key);
+    out->object = value;
+    out->unread = json_object_get(r.unread, key);
+    return CORE_OK;
+}
+
+/* An absent key has this value of the class. */
+static void take_new(core__reader r, const char *key, json_t *value)
+{
+    core__config_take(r, key, value);
+    json_decref(value);
 }
 
 core_status core__config_present(core__reader r, const char *key)
@@ -25,6 +69,9 @@ core_status core__config_real(core__reader r, const char *key, double *out)
 {
     const json_t *value = core__config_value(r, key);
     CORE_TRY(core__config_present(r, key));
+    CORE_FAIL_IF(core_json_python_real(value, out) && !isfinite(*out),
+                 CORE_E_SPEC, "%s: %s: %g, expected a finite number", r.where,
+                 key, *out);
     CORE_FAIL_IF(!json_is_number(value), CORE_E_SPEC,
                  "%s: %s: expected a number", r.where, key);
     *out = json_number_value(value);
@@ -35,8 +82,10 @@ core_status core__config_real_or(core__reader r, const char *key,
                                  double fallback, double *out)
 {
     *out = fallback;
-    return core__config_value(r, key) == NULL ? CORE_OK
-                                              : core__config_real(r, key, out);
+    if (core__config_value(r, key) != NULL)
+        return core__config_real(r, key, out);
+    take_new(r, key, json_real(fallback));
+    return CORE_OK;
 }
 
 core_status core__config_count(core__reader r, const char *key, int64_t *out)
@@ -57,6 +106,8 @@ core_status core__config_flag(core__reader r, const char *key, bool fallback,
     CORE_FAIL_IF(value != NULL && !json_is_boolean(value), CORE_E_SPEC,
                  "%s: %s: expected true or false", r.where, key);
     *out = value == NULL ? fallback : json_is_true(value);
+    if (value == NULL)
+        take_new(r, key, json_boolean(fallback));
     return CORE_OK;
 }
 
@@ -69,6 +120,8 @@ core_status core__config_text(core__reader r, const char *key,
     CORE_FAIL_IF(value != NULL && !json_is_string(value), CORE_E_SPEC,
                  "%s: %s: expected a string", r.where, key);
     *out = value == NULL ? fallback : json_string_value(value);
+    if (value == NULL)
+        take_new(r, key, json_string(fallback));
     return CORE_OK;
 }
 
@@ -81,7 +134,8 @@ core_status core__config_act(core__reader r, const char *key,
     } ACTS[] = {{"silu", CORE_ACT_SILU},
                 {"gelu", CORE_ACT_GELU},
                 {"gelu_new", CORE_ACT_GELU_TANH},
-                {"relu", CORE_ACT_RELU}};
+                {"relu", CORE_ACT_RELU},
+                {"relu2", CORE_ACT_RELU2}};
     const char *name;
     CORE_TRY(core__config_text(r, key, fallback, &name));
     for (size_t i = 0; i < sizeof ACTS / sizeof ACTS[0]; i++) {
@@ -91,8 +145,8 @@ core_status core__config_act(core__reader r, const char *key,
         }
     }
     CORE_FAIL(CORE_E_SPEC,
-              "%s: %s: '%s' is not supported, expected silu, gelu, gelu_new or "
-              "relu",
+              "%s: %s: '%s' is not supported, expected silu, gelu, gelu_new, "
+              "relu or relu2",
               r.where, key, name);
 }
 
@@ -108,8 +162,10 @@ core_status core__config_count_or(core__reader r, const char *key,
 {
     double value;
     *out = fallback;
-    if (core__config_value(r, key) == NULL)
+    if (core__config_value(r, key) == NULL) {
+        take_new(r, key, json_integer((json_int_t)fallback));
         return CORE_OK;
+    }
     CORE_TRY(core__config_real(r, key, &value));
     CORE_FAIL_IF(!(value >= 0.0 && value <= INT32_MAX && value == floor(value)),
                  CORE_E_SPEC, "%s: %s: %g, expected an integer from 0", r.where,
@@ -122,7 +178,8 @@ core_status core__config_expect(core__reader r, const char *key,
                                 const char *only)
 {
     const char *found = only;
-    CORE_TRY(core__config_text(r, key, only, &found));
+    if (core__config_value(r, key) != NULL)
+        CORE_TRY(core__config_text(r, key, only, &found));
     CORE_FAIL_IF(strcmp(found, only) != 0, CORE_E_SPEC,
                  "%s: %s: '%s' is not supported, expected %s", r.where, key,
                  found, only);
@@ -132,7 +189,8 @@ core_status core__config_expect(core__reader r, const char *key,
 core_status core__config_expect_flag(core__reader r, const char *key, bool only)
 {
     bool found = only;
-    CORE_TRY(core__config_flag(r, key, only, &found));
+    if (core__config_value(r, key) != NULL)
+        CORE_TRY(core__config_flag(r, key, only, &found));
     CORE_FAIL_IF(found != only, CORE_E_SPEC,
                  "%s: %s: %s is not supported, expected %s", r.where, key,
                  found ? "true" : "false", only ? "true" : "false");
@@ -182,5 +240,17 @@ core_status core__config_layer_set(core__reader r, const char *key, int64_t n_l,
                      r.where, key, i, (long long)n_l - 1);
         marks[(int)l] = 1;
     }
+    return CORE_OK;
+}
+
+core_status core__config_expect_ones(core__reader r, const char *key)
+{
+    const json_t *list = core__config_value(r, key);
+    CORE_FAIL_IF(list != NULL && !json_is_array(list), CORE_E_SPEC,
+                 "%s: %s: expected a list of 1", r.where, key);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        CORE_FAIL_IF(json_number_value(json_array_get(list, i)) != 1.0,
+                     CORE_E_SPEC, "%s: %s: entry %zu: only 1 is supported",
+                     r.where, key, i);
     return CORE_OK;
 }

@@ -1,8 +1,11 @@
 /* core/model/config_rope.c -- the rotary embedding of a config.json.
  *
  * Three generations of files: rope_theta beside rope_scaling with `type`, the
- * same with `rope_type`, and rope_parameters with all of it inside.  What would
- * need the length of the prompt (dynamic, longrope) is refused by name.
+ * same with `rope_type`, and rope_parameters with all of it inside.  Where a
+ * file mixes them, the rules are those of transformers 5: rope_scaling, if it
+ * says anything, stands for all of rope_parameters, theta included; what the
+ * object lacks is taken from beside it, then from the class.  What would need
+ * the length of the prompt (dynamic, longrope) is refused by name.
  */
 #include "core/model/config_impl.h"
 
@@ -29,6 +32,19 @@ static core_status get_attention_factor(core__reader scaling, core_rope *rope)
     return CORE_OK;
 }
 
+/* Beside the object it wins over inside; nowhere: the length of the file. */
+static core_status get_original(core__reader config, core__reader scaling,
+                                core_rope *rope)
+{
+    static const char KEY[] = "original_max_position_embeddings";
+    const core__reader at = core__config_has(config, KEY) ? config : scaling;
+    const bool said = core__config_value(scaling, KEY) != NULL ||
+                      core__config_has(config, KEY);
+    return said ? core__config_real(at, KEY, &rope->original_positions)
+                : core__config_real(config, "max_position_embeddings",
+                                    &rope->original_positions);
+}
+
 static core_status get_yarn(core__reader config, core__reader scaling,
                             core_rope *rope)
 {
@@ -38,64 +54,105 @@ static core_status get_yarn(core__reader config, core__reader scaling,
         core__config_real_or(scaling, "beta_fast", 32.0, &rope->beta_fast));
     CORE_TRY(core__config_real_or(scaling, "beta_slow", 1.0, &rope->beta_slow));
     CORE_TRY(core__config_flag(scaling, "truncate", true, &rope->truncate));
-    const char *key = "original_max_position_embeddings";
-    if (core__config_value(scaling, key) != NULL)
-        CORE_TRY(core__config_real(scaling, key, &rope->original_positions));
-    else
-        CORE_TRY(core__config_real(config, "max_position_embeddings",
-                                   &rope->original_positions));
+    CORE_TRY(get_original(config, scaling, rope));
     return get_attention_factor(scaling, rope);
 }
 
 /* Files of the older form say `type`. */
 static const char *type_key(core__reader scaling)
 {
-    return core__config_value(scaling, "rope_type") == NULL &&
-                   core__config_value(scaling, "type") != NULL
+    const bool is_old = core__config_value(scaling, "type") != NULL;
+    return is_old && core__config_value(scaling, "rope_type") == NULL
                ? "type"
                : "rope_type";
 }
 
-static core_status get_llama3(core__reader scaling, core_rope *rope)
+static core_status get_llama3(core__reader config, core__reader scaling,
+                              core_rope *rope)
 {
     rope->scaling = CORE_ROPE_LLAMA3;
     CORE_TRY(core__config_real(scaling, "factor", &rope->factor));
     CORE_TRY(core__config_real(scaling, "low_freq_factor", &rope->low_freq));
     CORE_TRY(core__config_real(scaling, "high_freq_factor", &rope->high_freq));
-    return core__config_real(scaling, "original_max_position_embeddings",
-                             &rope->original_positions);
+    return get_original(config, scaling, rope);
 }
 
 static core_status get_scaling(core__reader config, core__reader scaling,
-                               const char *fallback, core_rope *rope)
+                               core_rope *rope)
 {
     const char *type, *key = type_key(scaling);
-    CORE_TRY(core__config_text(scaling, key, fallback, &type));
+    CORE_TRY(core__config_text(scaling, key, "default", &type));
     if (strcmp(type, "default") == 0)
         return CORE_OK;
     if (strcmp(type, "linear") == 0) {
-        rope->scaling = CORE_ROPE_LINEAR;
+        rope->scaling = CORE_ROPE_LINEAR; /* files of yarn, changed by hand */
+        core__config_value(scaling, "original_max_position_embeddings");
         return core__config_real(scaling, "factor", &rope->factor);
     }
     if (strcmp(type, "yarn") == 0)
         return get_yarn(config, scaling, rope);
     if (strcmp(type, "llama3") == 0)
-        return get_llama3(scaling, rope);
+        return get_llama3(config, scaling, rope);
     CORE_FAIL(CORE_E_SPEC,
               "%s: %s: '%s' is not supported, expected default, linear, yarn "
               "or llama3",
               scaling.where, key, type);
 }
 
-/* The object that holds the scaling; .object NULL if there is none. */
-static core_status find_scaling(core__reader config, core__reader *out,
-                                bool *is_v5)
+static bool says_something(core__reader r)
 {
-    *is_v5 = core__config_value(config, "rope_parameters") != NULL;
-    const char *key = *is_v5 ? "rope_parameters" : "rope_scaling";
-    *out = (core__reader){core__config_value(config, key), config.where};
-    CORE_FAIL_IF(out->object != NULL && !json_is_object(out->object),
-                 CORE_E_SPEC, "%s: %s: expected an object", config.where, key);
+    return r.object != NULL && json_object_size(r.object) > 0;
+}
+
+/* One object for each kind of layer: taken if all of them say the same. */
+static core_status of_kinds(core__reader r, const char *key, core__reader *out)
+{
+    static const char *const KINDS[] = {"full_attention", "sliding_attention",
+                                        "chunked_attention"};
+    core__reader kind, first = {.object = NULL};
+    for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
+        CORE_TRY(core__config_object(*out, KINDS[i], &kind));
+        if (kind.object == NULL)
+            continue;
+        CORE_FAIL_IF(first.object != NULL &&
+                         !json_equal(kind.object, first.object),
+                     CORE_E_SPEC,
+                     "%s: %s: %s differs from another kind of layer, which is "
+                     "not supported for model_type %s",
+                     r.where, key, KINDS[i], r.facts->model_type);
+        if (first.object != NULL && kind.unread != NULL)
+            json_object_clear(kind.unread);
+        else
+            first = kind;
+    }
+    if (first.object != NULL)
+        *out = first;
+    return CORE_OK;
+}
+
+/* The object that holds the scaling; .object NULL if there is none. */
+static core_status find_scaling(core__reader config, core__reader *out)
+{
+    static const char OLD[] = "rope_scaling", NEW[] = "rope_parameters";
+    core__reader newer;
+    CORE_TRY(core__config_object(config, OLD, out));
+    /* a file that says null of the old key wants no scaling of the class */
+    if (json_is_null(json_object_get(config.object, OLD)) &&
+        !core__config_has(config, NEW))
+        return CORE_OK;
+    const bool says_old = says_something(*out);
+    if (says_old && !core__config_has(config, NEW))
+        return CORE_OK;
+    CORE_TRY(core__config_object(config, NEW, &newer));
+    if (!says_old) {
+        *out = newer;
+        return of_kinds(config, NEW, out);
+    }
+    if (newer.unread != NULL) {
+        json_object_clear(newer.unread);
+        snprintf(config.facts->passed_over, sizeof config.facts->passed_over,
+                 "%s (%s is taken, as transformers 5 does)", NEW, OLD);
+    }
     return CORE_OK;
 }
 
@@ -103,7 +160,10 @@ static core_status find_scaling(core__reader config, core__reader *out,
 static core_status get_fraction(core__reader r, core_spec *spec)
 {
     double fraction;
-    CORE_TRY(core__config_real_or(r, "partial_rotary_factor", 1.0, &fraction));
+    if (core__config_value(r, "partial_rotary_factor") == NULL)
+        return CORE_OK;
+    CORE_TRY(core__config_real(r, "partial_rotary_factor", &fraction));
+    spec->n_rot = 0;
     CORE_FAIL_IF(!(fraction > 0.0 && fraction <= 1.0), CORE_E_SPEC,
                  "%s: partial_rotary_factor: %g, expected more than 0, at most "
                  "1",
@@ -118,36 +178,28 @@ static core_status get_fraction(core__reader r, core_spec *spec)
     return CORE_OK;
 }
 
-core_status core__config_fraction_present(core__reader config)
-{
-    static const char KEY[] = "partial_rotary_factor";
-    const core__reader v5 = {core__config_value(config, "rope_parameters"),
-                             config.where};
-    return core__config_value(v5, KEY) != NULL
-               ? CORE_OK
-               : core__config_present(config, KEY);
-}
-
 core_status core__config_rope(core__reader config, core_spec *spec)
 {
+    static const char THETA[] = "rope_theta";
     core__reader scaling;
-    bool is_v5;
-    CORE_TRY(find_scaling(config, &scaling, &is_v5));
-    CORE_TRY(core__config_real(is_v5 ? scaling : config, "rope_theta",
-                               &spec->rope.theta));
+    CORE_TRY(find_scaling(config, &scaling));
+    const bool inside = core__config_value(scaling, THETA) != NULL;
+    if (inside && config.unread != NULL)
+        json_object_del(config.unread, THETA);
+    CORE_TRY(
+        core__config_real(inside ? scaling : config, THETA, &spec->rope.theta));
     CORE_TRY(get_fraction(config, spec));
     if (scaling.object == NULL)
         return CORE_OK;
     CORE_TRY(get_fraction(scaling, spec));
-    return get_scaling(config, scaling, is_v5 ? "default" : NULL, &spec->rope);
+    return get_scaling(config, scaling, &spec->rope);
 }
 
 core_status core__config_mscale_all_dim(core__reader config, double *out)
 {
     core__reader scaling;
-    bool is_v5;
     *out = 0.0;
-    CORE_TRY(find_scaling(config, &scaling, &is_v5));
+    CORE_TRY(find_scaling(config, &scaling));
     return scaling.object == NULL
                ? CORE_OK
                : core__config_real_or(scaling, "mscale_all_dim", 0.0, out);

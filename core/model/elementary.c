@@ -23,6 +23,8 @@ static inline double apply(core_act act, double x)
     case CORE_ACT_GELU_TANH:
         return 0.5 * x *
                (1.0 + tanh(sqrt(2.0 / PI) * (x + 0.044715 * (x * x * x))));
+    case CORE_ACT_RELU2:
+        return x > 0.0 || x != x ? x * x : 0.0;
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exists as core_gated only */
         break;
@@ -53,6 +55,14 @@ double core_sigmoid(double z)
 double core_softplus(double z)
 {
     return z > 20.0 ? z : log1p(exp(z));
+}
+
+double core_time_step(double z, double least, double most)
+{
+    const double dt = core_softplus(z);
+    if (most > 0.0 && dt > most)
+        return most;
+    return dt < least ? least : dt;
 }
 
 /* Comparisons that keep a NaN. */
@@ -125,7 +135,7 @@ static double llama3_frequency(const core_rope *rope, core_numerics numerics,
     if (wave < original / rope->high_freq)
         return inverse;
     const double slow = rounded(numerics, inverse / rope->factor);
-    if (wave > original / rope->low_freq)
+    if (wave >= original / rope->low_freq) /* no mixture if the two are equal */
         return slow;
     const double smooth =
         rounded(numerics, rounded(numerics, rounded(numerics, original / wave) -

@@ -21,6 +21,8 @@ double core_gated(core_act act, double gate, double up);
 
 double core_sigmoid(double z);  /* 1 / (1 + exp(-z))                          */
 double core_softplus(double z); /* log1p(exp(z)), z itself above 20           */
+/* softplus(z) within limits; most 0: none above.                             */
+double core_time_step(double z, double least, double most);
 
 /* What is left of a channel's state after a step: exp(-exp(a_log) * dt).     */
 double core_decay(double a_log, double dt);

@@ -20,7 +20,17 @@
     X(LLAMA4, llama4)                                                          \
     X(GRANITEMOE, granitemoe)                                                  \
     X(PHIMOE, phimoe)                                                          \
-    X(JAMBA, jamba)
+    X(JAMBA, jamba)                                                            \
+    X(QWEN3_NEXT, qwen3_next)                                                  \
+    X(QWEN3_5_MOE, qwen3_5_moe)                                                \
+    X(QWEN3_VL_MOE, qwen3_vl_moe)                                              \
+    X(QWEN3_OMNI_MOE, qwen3_omni_moe)                                          \
+    X(GLM4V_MOE, glm4v_moe)                                                    \
+    X(GLM4_MOE_LITE, glm4_moe_lite)                                            \
+    X(SOLAR_OPEN, solar_open)                                                  \
+    X(EXAONE_MOE, exaone_moe)                                                  \
+    X(ERNIE4_5_MOE, ernie4_5_moe)                                              \
+    X(MINIMAX_M2, minimax_m2)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

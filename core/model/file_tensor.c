@@ -57,11 +57,42 @@ core_layout core_file_tensor(const core_spec *spec, core_weight id,
     return at.layout;
 }
 
+core_blocks core_file_blocks(const core_spec *spec, core_weight_kind kind)
+{
+    const core__family *family = core__family_of(spec->family);
+    return family->blocks != NULL ? family->blocks(spec, kind)
+                                  : (core_blocks){0, 0, 0};
+}
+
+void core_file_stack(const core_spec *spec, core_weight id, int64_t stack[2])
+{
+    char name[CORE_FILE_TENSOR_BYTES], other[CORE_FILE_TENSOR_BYTES];
+    const core_layout layout = core_file_tensor(spec, id, name);
+    const bool by_row = layout == CORE_LAYOUT_STACKED_ROWS;
+    stack[0] = stack[1] = 0;
+    if (!by_row && layout != CORE_LAYOUT_STACKED_COLS)
+        return;
+    for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
+        const core_weight part = {(core_weight_kind)k, id.layer, id.expert};
+        int64_t n_row, n_col;
+        if (!core_weight_exists(spec, part) ||
+            core_file_tensor(spec, part, other) != layout ||
+            strcmp(name, other) != 0)
+            continue;
+        core_weight_shape(spec, part, &n_row, &n_col);
+        const int64_t n = by_row ? n_row : n_col;
+        stack[0] += part.kind < id.kind ? n : 0;
+        stack[1] += n;
+    }
+}
+
 /* Files may hold, beyond the last layer, one that predicts further tokens. */
 static bool is_beyond_last_layer(const core_spec *spec, const char *name)
 {
-    static const char LAYERS[] = "model.layers.";
+    static const char LAYERS[] = "model.layers.", ALONE[] = "mtp.";
     const size_t n = sizeof LAYERS - 1;
+    if (strncmp(name, ALONE, sizeof ALONE - 1) == 0)
+        return true;
     return core__family_of(spec->family)->looks_ahead &&
            strncmp(name, LAYERS, n) == 0 && name[n] >= '0' && name[n] <= '9' &&
            strtol(name + n, NULL, 10) >= spec->n_l;
@@ -75,4 +106,37 @@ bool core_file_is_tolerated(const core_spec *spec, const char *name)
         return true;
     return is_beyond_last_layer(spec, name) ||
            (spec->tied && strcmp(name, common(spec, CORE_W_HEAD).format) == 0);
+}
+
+bool core_file_nesting(int i, const char **inner, const char **outer)
+{
+    static const char *const PAIRS[][2] = {
+        {"", ""},
+        {"", "language_model."},             /* lm_head, too */
+        {"model.", "model.language_model."}, /* lm_head beside it */
+        {"", "thinker."},
+    };
+    if (i >= (int)(sizeof PAIRS / sizeof PAIRS[0]))
+        return false;
+    *inner = PAIRS[i][0];
+    *outer = PAIRS[i][1];
+    return true;
+}
+
+bool core_file_is_other_part(const char *name)
+{
+    static const char *const PARTS[] = {
+        "visual.", "vision_tower.", "vision_model.", "vision_encoder.",
+        "multi_modal_projector.", "mm_projector.", "vision_projector.",
+        "vit_large_projector.", "patch_merger.", "audio_tower.",
+        "audio_model.", "embed_vision.", "embed_audio.", "talker.",
+        "code2wav."};
+    static const char *const WITHIN[] = {"model.", "thinker."};
+    for (int w = 0; w < 2; w++)
+        if (strncmp(name, WITHIN[w], strlen(WITHIN[w])) == 0)
+            name += strlen(WITHIN[w]);
+    for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++)
+        if (strncmp(name, PARTS[i], strlen(PARTS[i])) == 0)
+            return true;
+    return false;
 }

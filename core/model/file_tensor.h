@@ -21,6 +21,9 @@ typedef enum core_layout {
     CORE_LAYOUT_ODD_ROWS,
     CORE_LAYOUT_EVEN_COLS, /* [2 cols], rows is 1                           */
     CORE_LAYOUT_ODD_COLS,
+    CORE_LAYOUT_STACKED_ROWS, /* [all, cols]: several weights of the layer on top of
+                               * each other, in the order of their rows      */
+    CORE_LAYOUT_STACKED_COLS, /* [all], side by side, rows is 1                */
     CORE_LAYOUT_E_IN_OUT, /* [E, cols, rows]                               */
     CORE_LAYOUT_E_EVEN,   /* [E, cols, 2 rows], every second, from the first */
     CORE_LAYOUT_E_ODD,
@@ -43,6 +46,15 @@ typedef enum core_layout {
 core_layout core_file_tensor(const core_spec *spec, core_weight id,
                              char name[CORE_FILE_TENSOR_BYTES]);
 
+/* Where a file tensor holds only blocks of a weight's rows (of a vector: of its
+ * entries), between those of others: n blocks, the i-th of which begins at row
+ * i * period + first of the tensor.  n 0: all of them, and nothing else.     */
+typedef struct core_blocks {
+    int64_t n, first, period;
+} core_blocks;
+
+core_blocks core_file_blocks(const core_spec *spec, core_weight_kind kind);
+
 /* The same where another saver wrote the routed experts: gate and up together,
  * all experts in one tensor, either side first.  Way 0 is the family's own; a
  * layer of a checkpoint has one way for all its experts.  CORE_LAYOUT_NONE if
@@ -59,6 +71,18 @@ void core_file_experts(const core_spec *spec, int layer,
  * false: it is not.                                                  [local] */
 bool core_file_renamed(const core_spec *spec, const char *name,
                        char renamed[CORE_FILE_TENSOR_BYTES]);
+
+/* Of a stacked weight: rows (STACKED_COLS: columns) of its file tensor before
+ * its own, and in all; else 0 and 0.                                 [local] */
+void core_file_stack(const core_spec *spec, core_weight id, int64_t stack[2]);
+
+/* Where the tensors of a text model stand among those of a model that sees or
+ * hears: names that begin with *inner begin with *outer.  i = 0: at their own
+ * place; false after the last.                                       [local] */
+bool core_file_nesting(int i, const char **inner, const char **outer);
+
+/* True for a tensor of another part of such a model.                         */
+bool core_file_is_other_part(const char *name);
 
 /* True for a tensor that may be in the files and is no weight of the model. */
 bool core_file_is_tolerated(const core_spec *spec, const char *name);

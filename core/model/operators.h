@@ -22,12 +22,15 @@
 #define CORE_OPERATORS_H
 
 #include "core/model/operators/attention.h"
+#include "core/model/operators/context_gate.h"
+#include "core/model/operators/deltanet.h"
 #include "core/model/operators/ends.h"
 #include "core/model/operators/latent.h"
 #include "core/model/operators/mamba.h"
 #include "core/model/operators/mlp.h"
 #include "core/model/operators/moe.h"
 #include "core/model/operators/shared_gate.h"
+#include "core/model/operators/ssd.h"
 #include "core/model/operators/stream.h"
 
 /* --- operators that stand in each other's place ----------------------------
@@ -41,7 +44,8 @@
 
 /* The first half of a layer: from the normed input to what is added to the
  * stream.  The words of `mixer` in a spec file.                              */
-#define CORE_MIXER_LIST(X) X(ATTENTION, attention) X(MAMBA, mamba)
+#define CORE_MIXER_LIST(X)                                                     \
+    X(ATTENTION, attention) X(MAMBA, mamba) X(SSD, ssd) X(DELTANET, deltanet)
 
 /* How attention gets its queries, keys and values.                           */
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
@@ -71,11 +75,13 @@ typedef enum core_shared {
 } core_shared;
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
-#define CORE_CHECK_LIST(X) X(latent) X(mamba)
+#define CORE_CHECK_LIST(X) X(latent) X(mamba) X(ssd) X(deltanet)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
-#define CORE_MIXER_FIELDS(X) CORE_MAMBA_FIELDS(X)
+#define CORE_MIXER_FIELDS(X)                                                   \
+    CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_SSD_FIELDS(X)        \
+    CORE_DELTANET_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
 
 /* --- all rows --------------------------------------------------------------
@@ -93,7 +99,10 @@ typedef enum core_shared {
     CORE_QUERY_TAPS(X)                                                         \
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_CONTEXT_GATE_TAPS(X)                                                  \
     CORE_MAMBA_TAPS(X)                                                         \
+    CORE_SSD_TAPS(X)                                                           \
+    CORE_DELTANET_TAPS(X)                                                      \
     CORE_LAYER_MID_TAPS(X)                                                     \
     CORE_MOE_TAPS(X)                                                           \
     CORE_MLP_TAPS(X)                                                           \
@@ -108,7 +117,10 @@ typedef enum core_shared {
     CORE_QUERY_WEIGHTS(X)                                                      \
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
     CORE_ATTENTION_WEIGHTS(X)                                                  \
+    CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
     CORE_MAMBA_WEIGHTS(X)                                                      \
+    CORE_SSD_WEIGHTS(X)                                                        \
+    CORE_DELTANET_WEIGHTS(X)                                                   \
     CORE_FFN_NORM_WEIGHTS(X)                                                   \
     CORE_MOE_WEIGHTS(X)                                                        \
     CORE_MLP_WEIGHTS(X)                                                        \
@@ -118,6 +130,18 @@ typedef enum core_shared {
 /* Weights of products over what a tensor-parallel group splits: their parts are
  * added up.                                                                  */
 #define CORE_ROW_PARALLEL_LIST(X)                                              \
-    X(O) X(MAMBA_X) X(MAMBA_OUT) X(EXPERT_DOWN) X(MLP_DOWN)
+    X(O) X(MAMBA_X) X(MAMBA_OUT) X(SSD_OUT) X(DELTANET_OUT) X(EXPERT_DOWN)     \
+    X(MLP_DOWN)
+
+/* --- slots of a numerics (core/numbers/numerics.h) -------------------------
+ *
+ * Taps of the residual stream, of the router and of probabilities; all others
+ * are `out`.  Weights of the router; of the others, matrices are `w`.
+ */
+#define CORE_RESIDUAL_TAP_LIST(X) X(EMBED) X(IN) X(MID) X(OUT)
+#define CORE_ROUTER_TAP_LIST(X) X(ROUTER_LOGITS) X(SHARED_LOGIT)
+#define CORE_PROB_TAP_LIST(X) X(ROUTER_PROBS) X(TOPK_WEIGHT) X(SHARED_SCORE)
+#define CORE_ROUTER_WEIGHT_LIST(X)                                             \
+    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(SHARED_GATE)
 
 #endif

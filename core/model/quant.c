@@ -256,7 +256,8 @@ core_quant_scheme core_quant_of_weight(const core_quant *quant,
 static core_status make(core_quant **out, core__reader root, const char *key,
                         const char *source)
 {
-    const core__reader r = {core__quant_object(root, key), root.where};
+    const core__reader r =
+        core__reader_of(core__quant_object(root, key), root.where);
     void *memory = NULL;
     *out = NULL;
     if (r.object == NULL)
@@ -288,10 +289,11 @@ static core_status read_file(core_quant **out, const char *folder,
     if (access(path, F_OK) != 0)
         return CORE_OK;
     CORE_TRY(core_text_read(&text, path, MAX_TEXT_BYTES));
-    core_status status = core_json_parse(&root, text, strlen(text), path);
+    core_status status =
+        core_json_parse_python(&root, text, strlen(text), path);
     free(text);
     CORE_TRY(status);
-    status = make(out, (core__reader){root, path}, key, name);
+    status = make(out, core__reader_of(root, path), key, name);
     json_decref(root);
     return status;
 }

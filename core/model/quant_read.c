@@ -21,7 +21,8 @@ static const core_quant_scheme PLAIN = {.kind = CORE_BLOCK_NONE};
 
 const json_t *core__quant_object(core__reader r, const char *key)
 {
-    const core__reader text = {core__config_value(r, "text_config"), r.where};
+    const core__reader text =
+        core__reader_of(core__config_value(r, "text_config"), r.where);
     const json_t *found = core__config_value(r, key);
     return found != NULL || text.object == NULL ? found
                                                 : core__config_value(text, key);
@@ -110,7 +111,7 @@ static core_status add_layers(core_quant *quant, core__reader r)
     {
         const char *name;
         core_quant_scheme scheme;
-        const core__reader layer = {value, r.where};
+        const core__reader layer = core__reader_of(value, r.where);
         CORE_FAIL_IF(!json_is_object(value), CORE_E_SPEC,
                      "%s: %s: %.80s: expected an object", r.where, KEY, module);
         CORE_TRY(core__config_text(layer, "quant_algo", NULL, &name));
@@ -223,7 +224,8 @@ static core_status read_mxfp4(core_quant *quant, core__reader r,
 static core_status read_act(core__reader group, core_act_quant *out)
 {
     static const char KEY[] = "input_activations";
-    const core__reader act = {core__config_value(group, KEY), group.where};
+    const core__reader act =
+        core__reader_of(core__config_value(group, KEY), group.where);
     *out = CORE_ACT_QUANT_NONE;
     if (act.object == NULL)
         return CORE_OK;
@@ -324,7 +326,8 @@ static core_status read_group(core_quant *quant, core__reader group,
                               const char *format)
 {
     const char *own;
-    const core__reader w = {core__config_value(group, "weights"), group.where};
+    const core__reader w =
+        core__reader_of(core__config_value(group, "weights"), group.where);
     core_quant_scheme scheme = PLAIN;
     if (w.object == NULL)
         return CORE_OK;
@@ -346,7 +349,7 @@ static core_status read_groups(core_quant *quant, core__reader r)
     CORE_TRY(core__config_text(r, "format", "", &format));
     CORE_TRY(add_list(quant, r, "ignore", CORE__SAID_AS_TENSORS, PLAIN));
     json_object_foreach((json_t *)groups, name, value)
-        CORE_TRY(read_group(quant, (core__reader){value, r.where}, format));
+        CORE_TRY(read_group(quant, core__reader_of(value, r.where), format));
     return CORE_OK;
 }
 
@@ -354,8 +357,8 @@ static core_status read_tensors(core_quant *quant, core__reader r,
                                 core__reader root)
 {
     (void)root;
-    const core__reader sparse = {core__config_value(r, "sparsity_config"),
-                                 r.where};
+    const core__reader sparse =
+        core__reader_of(core__config_value(r, "sparsity_config"), r.where);
     if (sparse.object != NULL && json_object_size(sparse.object) > 0)
         CORE_TRY(core__config_expect(sparse, "format", "dense"));
     return read_groups(quant, r);

@@ -14,6 +14,11 @@ bool core_spec_is_moe(const core_spec *spec, int layer)
     return spec->ffn[layer] == CORE_FFN_MOE;
 }
 
+bool core_spec_has_ffn(const core_spec *spec, int layer)
+{
+    return spec->ffn[layer] != CORE_FFN_NONE;
+}
+
 core_mixer core_spec_mixer(const core_spec *spec, int layer)
 {
     return spec->n_h > 0 ? (core_mixer)spec->mixer[layer] : CORE_N_MIXERS;
@@ -136,7 +141,20 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i)
 
 int64_t core_spec_n_mlp(const core_spec *spec, int layer)
 {
-    return core_spec_is_moe(spec, layer) ? spec->n_f_shared : spec->n_f_dense;
+    switch ((core_ffn)spec->ffn[layer]) {
+    case CORE_FFN_MOE:
+        return spec->n_f_shared;
+    case CORE_FFN_DENSE:
+        return spec->n_f_dense;
+    case CORE_FFN_NONE:
+        break;
+    }
+    return 0;
+}
+
+int64_t core_spec_n_de(const core_spec *spec)
+{
+    return spec->n_de > 0 ? spec->n_de : spec->n_d;
 }
 
 int core_spec_count_moe(const core_spec *spec, int first, int end)

@@ -23,6 +23,8 @@ enum { CORE_MAX_LAYERS = 256, CORE_NAME_BYTES = 64 };
 typedef enum core_norm {
     CORE_NORM_RMS,
     CORE_NORM_LAYER, /* mean and variance, weight and bias                    */
+    CORE_NORM_RMS_PLUS_ONE, /* RMS, times 1 + weight: of the stream, and of
+                             * queries and keys per head                      */
 } core_norm;
 
 /* The earlier keys that a query of a layer sees. */
@@ -81,6 +83,7 @@ typedef enum core_act {
     CORE_ACT_GELU_TANH, /* "gelu_new"                                         */
     CORE_ACT_RELU,
     CORE_ACT_CLAMPED_SWIGLU, /* GPT-OSS, only gated: core_gated               */
+    CORE_ACT_RELU2,          /* relu squared; only not gated                  */
 } core_act;
 
 typedef enum core_capacity_rule {
@@ -116,7 +119,11 @@ typedef struct core_capacity {
     int64_t absolute;
 } core_capacity;
 
-typedef enum core_ffn { CORE_FFN_MOE, CORE_FFN_DENSE } core_ffn;
+typedef enum core_ffn {
+    CORE_FFN_MOE,
+    CORE_FFN_DENSE,
+    CORE_FFN_NONE
+} core_ffn;
 
 /* Layers of one model may have heads of two kinds, local and global ones say.
  */
@@ -139,10 +146,13 @@ typedef struct core_spec {
     int64_t n_l, n_d, n_h, n_g, n_dh; /* n_h == 0: no attention, embedding,
                                        * final norm or head (Switch layer)    */
     int64_t n_e, n_k, n_f, n_v;
+    int64_t n_de;                     /* columns that experts read and write, 0: D */
     int64_t n_f_shared;               /* shared expert's inner size, 0: none  */
     int64_t n_f_dense;                /* dense layers' inner size, 0: none    */
     uint8_t ffn[CORE_MAX_LAYERS];     /* core_ffn of each layer               */
-    uint8_t mixer[CORE_MAX_LAYERS];   /* core_mixer of each layer             */
+    uint8_t mixer[CORE_MAX_LAYERS];   /* core_mixer of each layer; CORE_N_MIXERS:
+                                       * none.  A layer may lack one of the two,
+                                       * its norm and its sum                 */
 
     core_norm norm;
     double norm_eps;
@@ -166,10 +176,13 @@ typedef struct core_spec {
     double temper_scale, temper_floor; /* layers without rope: q times
                                        * 1 + scale * log1p(floor((t+1)/floor));
                                        * scale 0: not                         */
+    bool context_gate; /* what attention gives times sigmoid(xn . g)          */
     core_heads other;                  /* the second kind of heads, of the
                                         * layers that have it; 0 as above      */
     uint8_t head_kind[CORE_MAX_LAYERS]; /* 0: as above; 1: other              */
     core_mamba mamba;
+    core_ssd ssd;
+    core_deltanet deltanet;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
@@ -197,9 +210,11 @@ typedef struct core_spec {
 
 /* True if the layer's feed-forward part is a mixture of experts.     [local] */
 bool core_spec_is_moe(const core_spec *spec, int layer);
+/* True if the layer has a feed-forward part at all.                  [local] */
+bool core_spec_has_ffn(const core_spec *spec, int layer);
 
-/* Which operator of a list (operators.h) the layer has; CORE_N_...: none, as in
- * a Switch layer, which has no mixer.                                [local] */
+/* Which operator of a list (operators.h) the layer has; CORE_N_...: none: a
+ * layer may be of one part alone, and a Switch layer has no mixer.   [local] */
 core_mixer core_spec_mixer(const core_spec *spec, int layer);
 core_projection core_spec_projection(const core_spec *spec);
 core_shared core_spec_shared(const core_spec *spec, int layer);
@@ -228,6 +243,9 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
  * expert of an MoE layer; 0: it has none.                            [local] */
 int64_t core_spec_n_mlp(const core_spec *spec, int layer);
 
+/* Columns of the rows that travel to the experts and back.           [local] */
+int64_t core_spec_n_de(const core_spec *spec);
+
 /* Number of MoE layers in [first, end).                              [local] */
 int core_spec_count_moe(const core_spec *spec, int first, int end);
 
@@ -241,7 +259,7 @@ int64_t core_spec_capacity(const core_spec *spec, int64_t n_t);
 
 /* Fill *out from MODEL: a preset's name ("seed-30b", "seed-mini", "shadow-a",
  * "shadow-b"), a spec file (*.yaml), or a checkpoint folder (its config.json).
- * *is_checkpoint (may be NULL) tells the last from the others.       [local]
+ * *is_checkpoint (may be NULL): weights lie beside the config.json.  [local]
  * Errors: E_SPEC, E_FILE, E_FORMAT naming file, line and field; *out unchanged. */
 CORE_NODISCARD core_status core_spec_open(core_spec *out, const char *model,
                                           bool *is_checkpoint);

@@ -47,10 +47,10 @@ _Static_assert(sizeof(core_family) == sizeof(unsigned) &&
 static const char *const FAMILIES[] = {CORE_FAMILY_LIST(WORD) NULL};
 static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
-static const char *const ACTS[] = {"silu", "gelu",           "gelu_tanh",
-                                   "relu", "clamped_swiglu", NULL};
-static const char *const NORMS[] = {"rms", "layer", NULL};
-static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) NULL};
+static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu",
+                                   "clamped_swiglu", "relu2", NULL};
+static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
+static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
 static const char *const POSITIONS[] = {"rope", "none", NULL};
 static const char *const QK_NORMS[] = {"none", "head", "all", "roped", NULL};
@@ -61,7 +61,7 @@ static const char *const RULES[] = {"none", "factor", "absolute", NULL};
 static const char *const DOMAINS[] = {"group", "sequence", "batch", NULL};
 static const char *const PRIORITIES[] = {"position", "prob", NULL};
 static const char *const DROPPED[] = {"zero", "passthrough", NULL};
-static const char *const FFNS[] = {"moe", "dense", NULL};
+static const char *const FFNS[] = {"moe", "dense", "none", NULL};
 static const char *const HEAD_KINDS[] = {"first", "other", NULL};
 
 static const char *name_of(const char *const *names, int i)
@@ -168,10 +168,11 @@ static const field FIELDS[] = {
     {"head_size", FIELD_I64, AT(n_dh), NULL, NULL, false},
     {"rotated", FIELD_I64, AT(n_rot), NULL, NULL, true},
     {"value_size", FIELD_I64, AT(n_dv), NULL, NULL, true},
-    CORE_PROJECTION_FIELDS(OPERATOR_FIELD){"experts", FIELD_I64, AT(n_e), NULL,
-                                           NULL, false},
+    CORE_PROJECTION_FIELDS(OPERATOR_FIELD)
+    {"experts", FIELD_I64, AT(n_e), NULL, NULL, false},
     {"experts_per_token", FIELD_I64, AT(n_k), NULL, NULL, false},
     {"expert_inner", FIELD_I64, AT(n_f), NULL, NULL, false},
+    {"expert_width", FIELD_I64, AT(n_de), NULL, NULL, true},
     {"shared_inner", FIELD_I64, AT(n_f_shared), NULL, NULL, false},
     {"dense_inner", FIELD_I64, AT(n_f_dense), NULL, NULL, false},
     {"vocabulary", FIELD_I64, AT(n_v), NULL, NULL, false},
@@ -213,8 +214,8 @@ static const field FIELDS[] = {
     {"other.theta", FIELD_REAL, AT(other.rope.theta), NULL, has_other, false},
     {"other.scale", FIELD_REAL, AT(other.scale), NULL, has_other, true},
     {"other.sinks", FIELD_FLAG, AT(other.sinks), NULL, has_other, true},
-    CORE_MIXER_FIELDS(OPERATOR_FIELD){"scale.embedding", FIELD_REAL,
-                                      AT(embed_scale), NULL, NULL, true},
+    CORE_MIXER_FIELDS(OPERATOR_FIELD)
+    {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},
     {"gated", FIELD_FLAG, AT(gated), NULL, NULL, false},
@@ -229,8 +230,8 @@ static const field FIELDS[] = {
     {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
     {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
     {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},
-    CORE_SHARED_FIELDS(OPERATOR_FIELD){"renormalise", FIELD_FLAG,
-                                       AT(renormalise), NULL, NULL, false},
+    CORE_SHARED_FIELDS(OPERATOR_FIELD)
+    {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL, false},
     {"tied_head", FIELD_FLAG, AT(tied), NULL, NULL, false},
     {"bias.qkv", FIELD_FLAG, AT(bias_qkv), NULL, NULL, false},
     {"bias.attention_out", FIELD_FLAG, AT(bias_o), NULL, NULL, false},
@@ -338,7 +339,7 @@ static core_status bad_value(const char *file, const core__spec_entry *entry,
         [FIELD_REAL] = "a number",
         [FIELD_FLAG] = "true or false",
         [FIELD_NAME] = "letters, digits, '.', '_' and '-'"};
-    char words[192] = "one of"; /* the families take 150 */
+    char words[1024] = "one of"; /* the families take 300 */
     for (int i = 0; f->words != NULL && f->words[i] != NULL; i++) {
         strncat(words, i > 0 ? ", " : " ", sizeof words - strlen(words) - 1);
         strncat(words, f->words[i], sizeof words - strlen(words) - 1);

@@ -4,16 +4,21 @@
  * file.  A folder is a checkpoint, its description is config.json in it; a
  * plain file is a spec file of our own.
  */
+#include "core/model/config.h"
 #include "core/model/spec_impl.h"
 
 #include "core/files/path.h"
 #include "core/files/text.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_TEXT_BYTES = 1 << 20 };
+enum {
+    MAX_SPEC_BYTES = 1 << 20,
+    MAX_CONFIG_BYTES = 1 << 28 /* lists of modules that are not quantised */
+};
 
 static core_status unknown_model(const char *model)
 {
@@ -30,31 +35,83 @@ static core_status unknown_model(const char *model)
               model, names);
 }
 
-core_status core_spec_open(core_spec *out, const char *model,
-                           bool *is_checkpoint)
+/* A file of weights in any form, ours to read or not; a list of them, too. */
+static bool has_weights(const char *folder)
 {
-    bool ignored;
-    bool *is_folder = is_checkpoint != NULL ? is_checkpoint : &ignored;
+    static const char *const ENDS[] = {
+        ".safetensors", ".safetensors.index.json",
+        ".bin",         ".bin.index.json",
+        ".pt",          ".pth",
+        ".gguf"};
+    DIR *dir = opendir(folder);
+    bool found = false;
+    if (dir == NULL)
+        return false;
+    for (const struct dirent *e; !found && (e = readdir(dir)) != NULL;)
+        for (size_t i = 0; i < sizeof ENDS / sizeof ENDS[0]; i++) {
+            const size_t n = strlen(e->d_name), n_end = strlen(ENDS[i]);
+            found |= n > n_end && strcmp(e->d_name + n - n_end, ENDS[i]) == 0;
+        }
+    closedir(dir);
+    return found;
+}
+
+static core_status open_config(core_spec *out, core_config_facts *facts,
+                               const core_config_ignore *ignore,
+                               const char *folder)
+{
+    char path[CORE_PATH_BYTES], *text = NULL;
+    CORE_TRY(core_path_join(path, folder, "config.json"));
+    CORE_TRY(core_text_read(&text, path, MAX_CONFIG_BYTES));
+    const core_status status =
+        core_config_parse(out, facts, ignore, text, path);
+    free(text);
+    if (status == CORE_OK)
+        facts->has_weights = has_weights(folder);
+    return status;
+}
+
+static core_status open_own(core_spec *out, const char *path)
+{
+    char *text = NULL;
+    CORE_TRY(core_text_read(&text, path, MAX_SPEC_BYTES));
+    const core_status status = core_spec_parse_yaml(out, text, path);
+    free(text);
+    return status;
+}
+
+core_status core_config_open(core_spec *out, core_config_facts *facts,
+                             const core_config_ignore *ignore,
+                             const char *model)
+{
+    static const core_config_facts NONE = {.is_config = false};
+    core_config_facts ignored;
+    if (facts == NULL)
+        facts = &ignored;
     if (core__spec_preset(out, model)) {
-        *is_folder = false;
+        *facts = NONE;
         return CORE_OK;
     }
     struct stat info;
     if (stat(model, &info) != 0)
         return unknown_model(model);
-    const bool folder = S_ISDIR(info.st_mode);
+    if (S_ISDIR(info.st_mode))
+        return open_config(out, facts, ignore, model);
     const char *slash = strrchr(model, '/');
-    CORE_FAIL_IF(!folder && strcmp(slash ? slash + 1 : model, "config.json") == 0,
-                 CORE_E_SPEC, "%s: a checkpoint is opened by its folder", model);
-    char config[CORE_PATH_BYTES], *text = NULL;
-    if (folder)
-        CORE_TRY(core_path_join(config, model, "config.json"));
-    const char *path = folder ? config : model;
-    CORE_TRY(core_text_read(&text, path, MAX_TEXT_BYTES));
-    const core_status status = folder ? core_spec_parse_config(out, text, path)
-                                      : core_spec_parse_yaml(out, text, path);
-    free(text);
-    CORE_TRY(status);
-    *is_folder = folder;
+    CORE_FAIL_IF(strcmp(slash ? slash + 1 : model, "config.json") == 0,
+                 CORE_E_SPEC, "%s: a checkpoint is opened by its folder",
+                 model);
+    CORE_TRY(open_own(out, model));
+    *facts = NONE;
+    return CORE_OK;
+}
+
+core_status core_spec_open(core_spec *out, const char *model,
+                           bool *is_checkpoint)
+{
+    core_config_facts facts;
+    CORE_TRY(core_config_open(out, &facts, NULL, model));
+    if (is_checkpoint != NULL)
+        *is_checkpoint = facts.has_weights;
     return CORE_OK;
 }

@@ -42,9 +42,9 @@ static core_status check_rope(const core_spec *spec, int kind)
     if (rope->scaling == CORE_ROPE_LLAMA3) {
         CORE_TRY(check_positive(spec, "rope.low_freq", rope->low_freq));
         CORE_FAIL_IF(
-            !(rope->high_freq > rope->low_freq && isfinite(rope->high_freq)),
+            !(rope->high_freq >= rope->low_freq && isfinite(rope->high_freq)),
             CORE_E_SPEC,
-            "%s: rope.high_freq %g, expected more than rope.low_freq %g",
+            "%s: rope.high_freq %g, expected at least rope.low_freq %g",
             spec->name, rope->high_freq, rope->low_freq);
         return CORE_OK;
     }
@@ -146,9 +146,10 @@ static core_status check_switch(const core_spec *spec)
 static core_status check_router(const core_spec *spec)
 {
     CORE_TRY(check_positive(spec, "router.scale", spec->routed_scale));
-    CORE_FAIL_IF(spec->correction && spec->router != CORE_ROUTER_SIGMOID,
+    CORE_FAIL_IF(spec->correction && spec->router != CORE_ROUTER_SIGMOID &&
+                     spec->router != CORE_ROUTER_SOFTMAX,
                  CORE_E_SPEC,
-                 "%s: router.correction needs router.scores sigmoid",
+                 "%s: router.correction needs router.scores softmax or sigmoid",
                  spec->name);
     if (spec->router == CORE_ROUTER_SPARSEMIXER) {
         CORE_TRY(core__check_size(spec, "experts_per_token of sparsemixer",
@@ -185,23 +186,41 @@ static core_status check_experts(const core_spec *spec)
     CORE_TRY(
         core__check_size(spec, "experts_per_token", spec->n_k, 1, spec->n_e));
     CORE_TRY(core__check_size(spec, "expert_inner", spec->n_f, 1, most));
+    CORE_TRY(core__check_size(spec, "expert_width", spec->n_de, 0, most));
     CORE_TRY(core__check_size(spec, "shared_inner", spec->n_f_shared, 0, most));
     CORE_TRY(core__check_size(spec, "dense_inner", spec->n_f_dense, 0, most));
     CORE_FAIL_IF(spec->act == CORE_ACT_CLAMPED_SWIGLU && !spec->gated,
                  CORE_E_SPEC, "%s: activation clamped_swiglu needs gated true",
                  spec->name);
+    CORE_FAIL_IF(spec->act == CORE_ACT_RELU2 && spec->gated, CORE_E_SPEC,
+                 "%s: activation relu2 needs gated false", spec->name);
     CORE_FAIL_IF(
         spec->weigh_input && spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH,
         CORE_E_SPEC, "%s: router.weigh_input does not go with passthrough",
         spec->name);
+    CORE_FAIL_IF(spec->n_de > 0 &&
+                     spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH,
+                 CORE_E_SPEC, "%s: expert_width does not go with passthrough",
+                 spec->name);
     CORE_TRY(check_router(spec));
     CORE_FAIL_IF(spec->twin_expert != -1 && (spec->twin_expert < 0 ||
                                              spec->twin_expert > spec->n_e - 2),
                  CORE_E_SPEC, "%s: twin_expert %d, expected -1 or 0 to %lld",
                  spec->name, spec->twin_expert, (long long)spec->n_e - 2);
     for (int l = 0; l < (int)spec->n_l; l++)
-        CORE_FAIL_IF(!core_spec_is_moe(spec, l) && spec->n_f_dense == 0,
+        CORE_FAIL_IF(spec->ffn[l] == CORE_FFN_DENSE && spec->n_f_dense == 0,
                      CORE_E_SPEC, "%s: layer %d is dense, but dense_inner is 0",
+                     spec->name, l);
+    return CORE_OK;
+}
+
+static core_status check_parts(const core_spec *spec)
+{
+    for (int l = 0; l < (int)spec->n_l; l++)
+        CORE_FAIL_IF(core_spec_mixer(spec, l) == CORE_N_MIXERS &&
+                         !core_spec_has_ffn(spec, l),
+                     CORE_E_SPEC,
+                     "%s: layer %d has neither a mixer nor a feed-forward part",
                      spec->name, l);
     return CORE_OK;
 }
@@ -248,6 +267,7 @@ core_status core_spec_validate(const core_spec *spec)
     CORE_TRY(check_positive(spec, "norm_eps", spec->norm_eps));
     CORE_TRY(spec->family == CORE_FAMILY_SWITCH ? check_switch(spec)
                                                 : check_attention(spec));
+    CORE_TRY(check_parts(spec));
     CORE_TRY(check_experts(spec));
     CORE_TRY(check_capacity(spec));
     return check_total(spec);

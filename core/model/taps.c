@@ -38,6 +38,37 @@ core_grid core_tap_grid(core_tap_kind kind)
     return TAP_TABLE[kind].grid;
 }
 
+core_slot core_tap_slot(core_tap_kind kind)
+{
+    switch (kind) {
+#define TAP_KIND(kind) case CORE_TAP_##kind:
+        CORE_RESIDUAL_TAP_LIST(TAP_KIND)
+        return CORE_SLOT_RESIDUAL;
+        CORE_ROUTER_TAP_LIST(TAP_KIND)
+        return CORE_SLOT_ROUTER;
+        CORE_PROB_TAP_LIST(TAP_KIND)
+        return CORE_SLOT_PROB;
+#undef TAP_KIND
+    default:
+        return CORE_SLOT_OUT;
+    }
+}
+
+core_numerics core_tap_numerics(core_numerics numerics, core_tap_kind kind)
+{
+    return core_numerics_of(numerics, core_tap_slot(kind));
+}
+
+core_numerics core_tap_coarsest(core_numerics numerics, core_tap_kind kind)
+{
+    const core_numerics own = core_tap_numerics(numerics, kind);
+    const core_numerics kv = core_numerics_of(numerics, CORE_SLOT_KV);
+    return kind == CORE_TAP_CONTEXT &&
+                   core_store_roundoff(kv) > core_store_roundoff(own)
+               ? kv
+               : own;
+}
+
 bool core_tap_is_coarse(core_tap_kind kind)
 {
     return TAP_TABLE[kind].is_coarse;

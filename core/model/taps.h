@@ -32,6 +32,15 @@ typedef struct core_tap {
 
 core_tap_rows core_tap_row_kind(core_tap_kind kind);
 core_grid core_tap_grid(core_tap_kind kind);
+
+/* The numerics with which the tap's operator stores: that of its slot.       */
+core_slot core_tap_slot(core_tap_kind kind);
+core_numerics core_tap_numerics(core_numerics numerics, core_tap_kind kind);
+
+/* That of the coarsest store on the way from the taps before it: attention's
+ * probabilities are stored as its products read them.                        */
+core_numerics core_tap_coarsest(core_numerics numerics, core_tap_kind kind);
+
 bool core_tap_is_coarse(core_tap_kind kind);
 
 /* True for taps that exist once in a model (embed, final_norm, logits).      */

@@ -11,13 +11,24 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Matrices, and the table whose rows are looked up; vectors, and decays, which
+ * are no factors of a product.                                               */
+#define SLOT_MATRIX(gain) CORE_SLOT_W
+#define SLOT_TABLE CORE_SLOT_W
+#define SLOT_NORM CORE_SLOT_OUT
+#define SLOT_STREAM_NORM CORE_SLOT_OUT
+#define SLOT_BIAS CORE_SLOT_OUT
+#define SLOT_SMALL CORE_SLOT_OUT
+#define SLOT_DECAY CORE_SLOT_OUT
+
 static const struct {
     const char *format;
     core_weight_scope scope;
     core_weight_kind bias;
+    core_slot slot; /* but for the router's                                   */
 } TABLE[CORE_N_WEIGHT_KINDS] = {
 #define WEIGHT_ROW(kind, scope, name, here, rows, cols, values, bias, ...)     \
-    {name, CORE_SCOPE_##scope, CORE_W_##bias},
+    {name, CORE_SCOPE_##scope, CORE_W_##bias, SLOT_##values},
     CORE_WEIGHT_LIST(WEIGHT_ROW)
 #undef WEIGHT_ROW
 };
@@ -40,6 +51,20 @@ core_weight_scope core_weight_scope_of(core_weight_kind kind)
 core_weight_kind core_weight_bias(core_weight_kind kind)
 {
     return TABLE[kind].bias;
+}
+
+core_slot core_weight_slot(core_weight_kind kind)
+{
+#define IS_IT(w) kind == CORE_W_##w ||
+    const bool is_router = CORE_ROUTER_WEIGHT_LIST(IS_IT) false;
+#undef IS_IT
+    return is_router ? CORE_SLOT_ROUTER : TABLE[kind].slot;
+}
+
+core_slot core_operand_slot(core_weight_kind kind)
+{
+    return core_weight_slot(kind) == CORE_SLOT_ROUTER ? CORE_SLOT_ROUTER
+                                                      : CORE_SLOT_ACT;
 }
 
 static bool kind_exists(const core_spec *s, core_weight_kind kind, int l)
@@ -116,7 +141,8 @@ static int64_t index_in_layer(const core_spec *spec, core_weight id)
  * its FFN and its kind of heads alone, so layers alike are counted once. */
 static int64_t count_layers(const core_spec *spec, int end)
 {
-    int64_t n = 0, count[CORE_N_MIXERS][2][CORE_HEAD_KINDS];
+    int64_t n = 0;
+    int64_t count[CORE_N_MIXERS + 1][CORE_FFN_NONE + 1][CORE_HEAD_KINDS];
     memset(count, -1, sizeof count);
     for (int l = 0; l < end; l++) {
         int64_t *alike =

@@ -8,6 +8,7 @@
 #define CORE_WEIGHT_LIST_H
 
 #include "core/model/spec.h"
+#include "core/numbers/numerics.h"
 
 typedef enum core_weight_kind {
 #define CORE_WEIGHT_ENUM(kind, ...) CORE_W_##kind,
@@ -37,6 +38,10 @@ void core_weight_shape(const core_spec *spec, core_weight id, int64_t *n_row,
 core_weight_scope core_weight_scope_of(core_weight_kind kind);
 /* The bias of a matrix's outputs; CORE_W_NONE: the kind has none, ever.      */
 core_weight_kind core_weight_bias(core_weight_kind kind);
+/* Whose rounding it has when it is read: w, router or out.  A product with it
+ * reads act beside it, with one of router's router.                  [local] */
+core_slot core_weight_slot(core_weight_kind kind);
+core_slot core_operand_slot(core_weight_kind kind);
 const char *core_weight_name(core_weight id, char name[CORE_NAME_BYTES]);
 
 /* Dense index of a tensor in [0, core_weight_count); layer by layer. [local] */

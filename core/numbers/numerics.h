@@ -153,6 +153,9 @@ double core_store_least(core_numerics numerics);
  * differ after it: 2 (u_store |y| (1 + u_store) + least).            [local] */
 double core_store_error(core_numerics numerics, double y);
 
+/* The type of a slot; exact has none.                                [local] */
+core_dtype core_numerics_type(core_numerics numerics, core_slot slot);
+
 /* The type in which files hold the values of a run.  16-bit values are kept as
  * F32, which holds them exactly and which every reader knows.        [local] */
 core_dtype core_numerics_dtype(core_numerics numerics);

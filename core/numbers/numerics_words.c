@@ -47,6 +47,12 @@ static const core_dtype rounding_types[CORE_N_ROUNDINGS] = {
     [CORE_ROUND_BF16] = CORE_DTYPE_BF16,
 };
 
+core_dtype core_numerics_type(core_numerics numerics, core_slot slot)
+{
+    core_assert(numerics != CORE_EXACT);
+    return rounding_types[core_numerics_at(numerics, slot)];
+}
+
 /* What is stated so far: a rounding for each slot, GRID where nobody did. */
 typedef struct stated {
     core_rounding at[CORE_N_SLOTS];

@@ -101,6 +101,8 @@ enum {
     CORE_FLOPS_ADD = 1,
     CORE_FLOPS_MULTIPLY_ADD = 2,
     CORE_FLOPS_STATE = 7,     /* of a state: decay, * h, dt b, * a, +; h c, + */
+    CORE_FLOPS_MATRIX_STATE = 7, /* of one in a matrix: decay *; S k, +; k d, +;
+                                  * S q, +                                    */
 };
 
 const char *core_cost_kind_name(core_cost_kind kind);

@@ -15,9 +15,15 @@ typedef struct core__pattern {
     int64_t offset, row_step, col_step;
 } core__pattern;
 
-/* Of a weight [shape[0], shape[1]] of expert e of n_e.               [local] */
-core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
+/* Of a weight [shape[0], shape[1]] of expert e of n_e; of a stacked one shape[2]
+ * and shape[3] are core_file_stack's.                                [local] */
+core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
                                int64_t e, int64_t n_e);
+/* Its first dimension where the tensor holds other weights' blocks, too.     */
+void core__pattern_widen(core__pattern *p, core_blocks blocks);
+/* Where element (r, c) of a weight [shape[0], shape[1]] lies.                */
+int64_t core__pattern_at(const core__pattern *p, core_blocks blocks,
+                         const int64_t shape[2], int64_t r, int64_t c);
 
 /* A weight in a file: element (r, c) is value offset + r*row_step + c*col_step
  * of the tensor.                                                             */
@@ -25,6 +31,7 @@ typedef struct core__view {
     core__stored stored;
     int64_t n_row, n_col;
     int64_t offset, row_step, col_step;
+    core_blocks blocks; /* r, of a vector c, as core_file_blocks says         */
 } core__view;
 
 /* Is that the shape of a tensor of such a layout?                    [local] */
@@ -40,6 +47,10 @@ CORE_NODISCARD core_status core__view_make(core__view *out,
                                            core_layout layout,
                                            const int64_t shape[2], int e,
                                            int64_t n_e);
+/* The same in a tensor that may hold blocks of other weights, too.           */
+CORE_NODISCARD core_status core__view_make_in_blocks(
+    core__view *out, const core__stored *stored, core_layout layout,
+    core_blocks blocks, const int64_t shape[2], int e, int64_t n_e);
 
 /* As core_weights_read, for this weight.                             [local] */
 void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,

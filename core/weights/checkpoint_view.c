@@ -13,7 +13,7 @@
 
 enum { SCAN_TILE = 64, SCAN_CHUNK = SCAN_TILE * SCAN_TILE };
 
-core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
+core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
                                int64_t e, int64_t n_e)
 {
     const int64_t r = shape[0], c = shape[1];
@@ -34,6 +34,10 @@ core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
         return (core__pattern){1, {2 * c}, 0, c, 1};
     case CORE_LAYOUT_LAST_COLS:
         return (core__pattern){1, {2 * c}, c, c, 1};
+    case CORE_LAYOUT_STACKED_ROWS:
+        return (core__pattern){2, {shape[3], c}, shape[2] * c, c, 1};
+    case CORE_LAYOUT_STACKED_COLS:
+        return (core__pattern){1, {shape[3]}, shape[2], c, 1};
     case CORE_LAYOUT_EVEN_ROWS:
         return (core__pattern){2, {2 * r, c}, 0, 2 * c, 1};
     case CORE_LAYOUT_ODD_ROWS:
@@ -76,13 +80,43 @@ core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
     return (core__pattern){2, {r, c}, 0, c, 1};
 }
 
+/* Where index i of n lies in a tensor of blocks. */
+static int64_t in_blocks(core_blocks b, int64_t n, int64_t i)
+{
+    if (b.n == 0)
+        return i;
+    const int64_t length = n / b.n;
+    return i / length * b.period + b.first + i % length;
+}
+
+void core__pattern_widen(core__pattern *p, core_blocks blocks)
+{
+    if (blocks.n > 0)
+        p->shape[0] = blocks.n * blocks.period;
+}
+
+int64_t core__pattern_at(const core__pattern *p, core_blocks blocks,
+                         const int64_t shape[2], int64_t r, int64_t c)
+{
+    if (p->n_dim == 1)
+        c = in_blocks(blocks, shape[1], c);
+    else
+        r = in_blocks(blocks, shape[0], r);
+    return p->offset + r * p->row_step + c * p->col_step;
+}
+
+static bool has_shape(const core__stored *stored, const core__pattern *p)
+{
+    return stored->n_dim == p->n_dim &&
+           memcmp(stored->shape, p->shape,
+                  (size_t)p->n_dim * sizeof *p->shape) == 0;
+}
+
 bool core__view_fits(const core__stored *stored, core_layout layout,
                      const int64_t shape[2], int64_t n_e)
 {
     const core__pattern p = core__pattern_of(layout, shape, 0, n_e);
-    return stored->n_dim == p.n_dim &&
-           memcmp(stored->shape, p.shape, (size_t)p.n_dim * sizeof *p.shape) ==
-               0;
+    return has_shape(stored, &p);
 }
 
 /* Two matrices above each other whose blocks do not end where the first does:
@@ -108,17 +142,44 @@ core_status core__view_make(core__view *out, const core__stored *stored,
                             core_layout layout, const int64_t shape[2], int e,
                             int64_t n_e)
 {
-    const core__pattern p = core__pattern_of(layout, shape, e, n_e);
+    return core__view_make_in_blocks(out, stored, layout,
+                                     (core_blocks){0, 0, 0}, shape, e, n_e);
+}
+
+core_status core__view_make_in_blocks(core__view *out,
+                                      const core__stored *stored,
+                                      core_layout layout, core_blocks blocks,
+                                      const int64_t shape[2], int e,
+                                      int64_t n_e)
+{
+    core__pattern p = core__pattern_of(layout, shape, e, n_e);
+    core__pattern_widen(&p, blocks);
     char found[CORE_ST_SHAPE_BYTES], wanted[CORE_ST_SHAPE_BYTES];
-    CORE_FAIL_IF(!core__view_fits(stored, layout, shape, n_e), CORE_E_WEIGHTS,
+    CORE_FAIL_IF(!has_shape(stored, &p), CORE_E_WEIGHTS,
                  "%s: %s: shape [%s], spec wants [%s]",
                  core_st_path(stored->codes.file), stored->codes.tensor->name,
                  core_st_shape_text(found, stored->shape, stored->n_dim),
                  core_st_shape_text(wanted, p.shape, p.n_dim));
     CORE_TRY(check_halves(stored, layout, shape[0]));
     *out = (core__view){*stored,  shape[0],   shape[1],
-                        p.offset, p.row_step, p.col_step};
+                        p.offset, p.row_step, p.col_step, blocks};
     return CORE_OK;
+}
+
+/* Elements of a row that lie side by side, but for the blocks of a vector. */
+static void read_row(const core__view *view, int64_t r, int64_t c0, int64_t c1,
+                     double *out)
+{
+    const core__stored *s = &view->stored;
+    if (view->blocks.n > 0 && s->n_dim == 1) {
+        for (int64_t c = c0; c < c1; c++)
+            core__stored_read(s, in_blocks(view->blocks, view->n_col, c), 1,
+                              out + c - c0);
+        return;
+    }
+    const int64_t row = in_blocks(view->blocks, view->n_row, r);
+    core__stored_read(s, view->offset + row * view->row_step + c0, c1 - c0,
+                      out);
 }
 
 /* Elements whose steps are both larger than 1, or whose rows lie side by side:
@@ -144,9 +205,7 @@ void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,
 {
     if (view->col_step == 1) {
         for (int64_t r = r0; r < r1; r++)
-            core__stored_read(&view->stored,
-                              view->offset + r * view->row_step + c0, c1 - c0,
-                              out + (r - r0) * ld);
+            read_row(view, r, c0, c1, out + (r - r0) * ld);
         return;
     }
     for (int64_t c = c0; c < c1; c++)

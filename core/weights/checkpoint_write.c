@@ -31,6 +31,7 @@ typedef struct export
     int64_t n_tensor;
     core_weight *id;        /* [n_weight]                                    */
     core__pattern *pattern; /* [n_weight]                                    */
+    core_blocks *blocks;    /* [n_weight]                                    */
     int64_t *tensor_of;     /* [n_weight] into tensor                        */
     core_st_tensor *tensor; /* [n_weight] at most; names point into name     */
     char(*name)[CORE_FILE_TENSOR_BYTES]; /* [n_weight]                       */
@@ -58,6 +59,8 @@ static core_status start(export *x)
     }
     CORE_TRY(take(&p, x->n_weight, sizeof *x->pattern));
     x->pattern = p;
+    CORE_TRY(take(&p, x->n_weight, sizeof *x->blocks));
+    x->blocks = p;
     CORE_TRY(take(&p, x->n_weight, sizeof *x->tensor_of));
     x->tensor_of = p;
     CORE_TRY(take(&p, x->n_weight, sizeof *x->tensor));
@@ -73,6 +76,7 @@ static void finish(export *x)
 {
     free(x->id);
     free(x->pattern);
+    free(x->blocks);
     free(x->tensor_of);
     free(x->tensor);
     free(x->name);
@@ -84,14 +88,17 @@ static core_status place(export *x, int64_t i, json_t *known)
 {
     const core_weight id = x->id[i];
     char *name = x->name[x->n_tensor], own[CORE_NAME_BYTES];
-    int64_t shape[2];
+    int64_t shape[4];
     const core_layout layout = core_file_tensor(x->spec, id, name);
     CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
                  "%s: no checkpoint format has the tensor %s of model %s",
                  x->folder, core_weight_name(id, own), x->spec->name);
     core_weight_shape(x->spec, id, &shape[0], &shape[1]);
+    core_file_stack(x->spec, id, shape + 2);
     const core__pattern *p = &x->pattern[i];
     x->pattern[i] = core__pattern_of(layout, shape, id.expert, x->spec->n_e);
+    x->blocks[i] = core_file_blocks(x->spec, id.kind);
+    core__pattern_widen(&x->pattern[i], x->blocks[i]);
     const json_t *found = json_object_get(known, name);
     if (found != NULL) {
         x->tensor_of[i] = (int64_t)json_integer_value(found);
@@ -127,6 +134,7 @@ static void write_weight(const export *x, int64_t i, const core_st *file)
         core_st_find(file, x->tensor[x->tensor_of[i]].name);
     int64_t n_row, n_col;
     core_weight_shape(x->spec, x->id[i], &n_row, &n_col);
+    const int64_t shape[2] = {n_row, n_col};
     const int64_t step = n_col < CHUNK_DOUBLES ? CHUNK_DOUBLES / n_col : 1;
     for (int64_t r0 = 0; r0 < n_row; r0 += step) {
         const int64_t r1 = r0 + step < n_row ? r0 + step : n_row;
@@ -136,7 +144,7 @@ static void write_weight(const export *x, int64_t i, const core_st *file)
             for (int64_t c = 0; c < n_col; c++) {
                 const float value = (float)x->values[(r - r0) * n_col + c];
                 const int64_t at =
-                    p->offset + r * p->row_step + c * p->col_step;
+                    core__pattern_at(p, x->blocks[i], shape, r, c);
                 memcpy((char *)t->data + (size_t)at * sizeof value, &value,
                        sizeof value);
             }

@@ -10,8 +10,9 @@
  * standard deviation near gain / sqrt(fan-in), with the gain of each kind
  * chosen so that an error in any operator is large in its output (attention far
  * from uniform, routing decisive).  Every fourth router row is half as long, so
- * that experts differ in load.  Norm weights are 1 +- 1/4; a channel's decay
- * rate is exp of -1 +- 1/4, so that a state lives for a handful of positions.
+ * that experts differ in load.  Norm weights are 1 +- 1/4, less the 1 that a
+ * model adds itself; a channel's decay rate is exp of -1 +- 1/4, so that a state
+ * lives for a handful of positions.
  *
  * Trap: a rectangle starts anywhere, in the middle of a block too.
  */
@@ -145,13 +146,15 @@ static void make_range(uint64_t seed, uint64_t stream, scale s, int64_t i0,
 static const struct {
     double gain;
     scale fixed;
+    bool is_added_to; /* models with such norms add 1 themselves              */
 } VALUES[CORE_N_WEIGHT_KINDS] = {
-#define VALUES_MATRIX(gain) {gain, {0.0, 0.0, 0}}
-#define VALUES_NORM {0.0, {1.0, 0x1p-10, 3}}   /* 1 +- 255/1024 */
-#define VALUES_DECAY {0.0, {-1.0, 0x1p-10, 3}}
-#define VALUES_SMALL {0.0, {0.0, 0x1p-14, 0}}  /* beside scores in (0, 1) */
-#define VALUES_TABLE {0.0, {0.0, 0x1p-10, 0}}  /* +-2, deviation 1.15 */
-#define VALUES_BIAS {0.0, {0.0, 0x1p-12, 0}}   /* +-1/2, 0.29 */
+#define VALUES_MATRIX(gain) {gain, {0.0, 0.0, 0}, false}
+#define VALUES_NORM {0.0, {1.0, 0x1p-10, 3}, false}   /* 1 +- 255/1024 */
+#define VALUES_STREAM_NORM {0.0, {1.0, 0x1p-10, 3}, true}
+#define VALUES_DECAY {0.0, {-1.0, 0x1p-10, 3}, false}
+#define VALUES_SMALL {0.0, {0.0, 0x1p-14, 0}, false}  /* by scores in (0, 1) */
+#define VALUES_TABLE {0.0, {0.0, 0x1p-10, 0}, false}  /* +-2, deviation 1.15 */
+#define VALUES_BIAS {0.0, {0.0, 0x1p-12, 0}, false}   /* +-1/2, 0.29 */
 #define VALUES_ROW(kind, scope, name, here, rows, cols, values, ...)           \
     VALUES_##values,
     CORE_WEIGHT_LIST(VALUES_ROW)
@@ -161,8 +164,11 @@ static const struct {
 static scale scale_of(const core_spec *spec, core_weight id, int64_t row)
 {
     const double gain = VALUES[id.kind].gain;
+    scale fixed = VALUES[id.kind].fixed;
+    if (VALUES[id.kind].is_added_to && spec->norm == CORE_NORM_RMS_PLUS_ONE)
+        fixed.offset = 0.0;
     if (gain == 0.0)
-        return VALUES[id.kind].fixed;
+        return fixed;
     int64_t n_row, n_col;
     core_weight_shape(spec, id, &n_row, &n_col);
     const double deviation = gain / sqrt((double)n_col);

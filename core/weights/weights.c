@@ -131,7 +131,9 @@ static bool is_narrow(core_numerics numerics)
 static void convert(const core_weights *weights, core_weight id, double *out,
                     int64_t n_row, int64_t n_col, int64_t ld)
 {
-    if (weights->source.is_dyadic && !is_narrow(weights->numerics))
+    const core_numerics numerics =
+        core_numerics_of(weights->numerics, core_weight_slot(id.kind));
+    if (weights->source.is_dyadic && !is_narrow(numerics))
         return; /* 11 bits: on the grid, and a float */
     const bool exact = weights->numerics == CORE_EXACT;
     const double step = exact ? core_weights_step(weights, id) : 0.0;
@@ -139,7 +141,7 @@ static void convert(const core_weights *weights, core_weight id, double *out,
         if (exact)
             core_snap(out + r * ld, n_col, step);
         else
-            core_store(weights->numerics, CORE_GRID_ACT, out + r * ld, n_col);
+            core_store(numerics, CORE_GRID_ACT, out + r * ld, n_col);
 }
 
 void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,

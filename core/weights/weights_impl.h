@@ -9,7 +9,7 @@
 
 #include "core/weights/weights.h"
 
-enum { CORE_ORIGIN_BYTES = 256 };
+enum { CORE_ORIGIN_BYTES = 384 };
 
 typedef struct core__weight_source {
     void *self; /* owned                                                      */

@@ -83,7 +83,7 @@ static bool open_norm(har__case *c, inputs *in, size_t which)
     in->bias = har__weight_of(c, (core_weight){norms[which].bias, layer, 0});
     in->right = (norm){s->spec->norm == CORE_NORM_LAYER,
                        s->spec->norm_eps,
-                       0.0,
+                       s->spec->norm == CORE_NORM_RMS_PLUS_ONE ? 1.0 : 0.0,
                        true,
                        0,
                        in->n_d,
@@ -115,12 +115,13 @@ bool har__try_norm_weight(har__case *c, char text[HAR_LIKENESS_TEXT])
         return false;
     norm without = in.right, plus = in.right;
     without.is_weighed = false;
-    plus.plus = 1.0;
+    plus.plus = 1.0 - plus.plus;
     if (is(c, &in, without))
         snprintf(text, HAR_LIKENESS_TEXT, "the norm without its weights");
     else if (is(c, &in, plus))
-        snprintf(text, HAR_LIKENESS_TEXT,
-                 "the norm with 1 + weight instead of weight");
+        snprintf(text, HAR_LIKENESS_TEXT, "the norm with %s instead of %s",
+                 plus.plus > 0.0 ? "1 + weight" : "weight",
+                 plus.plus > 0.0 ? "weight" : "1 + weight");
     else
         return false;
     return true;

@@ -102,7 +102,7 @@ static bool is_wrong(const har__pass *p, int64_t n_col, double allowed)
 }
 
 /* The row as it is compared, in found[] and expected[]; false: it is not. */
-static bool read_row(har__pass *p, int64_t i_tap, int64_t row)
+bool har__read_judged(har__pass *p, int64_t i_tap, int64_t row)
 {
     const har_yard_tap *tap = &p->yard->tap[i_tap];
     if (!har__wants(p, i_tap, row) || har__routing_excludes(p, tap, row))
@@ -119,7 +119,7 @@ static void collect(har__pass *p, int64_t i_tap, rows *out)
     const int64_t n_col = tap->extent.n_col;
     const int64_t n_row = part->n_b * part->n_t * tap->extent.n_k;
     for (int64_t row = 0; row < n_row && out->n < out->room; row++) {
-        if (!read_row(p, i_tap, row))
+        if (!har__read_judged(p, i_tap, row))
             continue;
         const double allowed = har_yardstick_allowed(tap, row);
         out->n_seen++;
@@ -134,7 +134,7 @@ static void collect(har__pass *p, int64_t i_tap, rows *out)
 
 /* --- looking at them --- */
 
-static core_numerics numerics_of(const har_yardstick *yard)
+core_numerics har__numerics(const har_yardstick *yard)
 {
     return yard->numerics[0] != '\0' ? yard->kind
                                      : CORE_FP32; /* a plain file: none */
@@ -144,7 +144,7 @@ static void look(har__pass *p, const har_yard_tap *tap, const rows *wrong)
 {
     const har_yardstick *yard = p->yard;
     const har_yard_part *part = &yard->part[tap->part];
-    const core_numerics numerics = numerics_of(yard);
+    const core_numerics numerics = har__numerics(yard);
     har__model model;
     source from = {yard, tap, &model};
     har__model_open(&model, yard, numerics);
@@ -161,7 +161,9 @@ static void look(har__pass *p, const har_yard_tap *tap, const rows *wrong)
         .row = wrong->row,
         .found = wrong->found,
         .allowed = wrong->allowed,
-        .numerics = numerics,
+        .numerics = tap->name.is_tap
+                        ? core_tap_numerics(numerics, tap->name.tap.kind)
+                        : numerics,
         .spec = yard->spec.n_l > 0 ? &yard->spec : NULL,
         .weights = model.weights,
         .self = &from,

@@ -7,6 +7,7 @@
 #include "harness/judge/dump.h"
 
 #include "core/base/arena.h"
+#include "harness/judge/flip.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,14 +67,18 @@ double har_dump_tolerance(const core_st *file, const core_st_tensor *tensor,
     return free_run > 2e-5 * size ? free_run : 2e-5 * size;
 }
 
+static bool are_exact(const core_st *a, const core_st *b)
+{
+    return says(a, "numerics", "exact") && says(b, "numerics", "exact");
+}
+
 /* The rule of a tap; see dump.h. */
 static har_rule rule_of(const har_dump_tap *t, const core_st *a,
                         const core_st *b)
 {
     har_rule rule = {HAR_RULE_BITS, 0.0};
     if (!core_dtype_is_float(t->a->dtype) ||
-        (says(a, "numerics", "exact") && says(b, "numerics", "exact") &&
-         t->a->dtype == CORE_DTYPE_F64 && t->b->dtype == CORE_DTYPE_F64))
+        (are_exact(a, b) && t->a->dtype == CORE_DTYPE_F64 && t->b->dtype == CORE_DTYPE_F64))
         return rule;
     rule.kind = HAR_RULE_TOLERANCE;
     rule.tolerance = har_dump_tolerance(a, t->a, sibling(a, t, "logits"));
@@ -127,7 +132,7 @@ static bool pair_up(har_dump_tap *t, const core_st *b)
     return t->problem[0] == '\0';
 }
 
-/* --- forced routing --- */
+/* --- routing --- */
 
 /* Rows from which on a part's tokens are not comparable: layer[token] is the
  * first layer whose routing differs for it or for an earlier token of its row.
@@ -143,7 +148,7 @@ enum { NEVER = 1 << 30 };
 static bool row_excluded(const excluded *x, const har_dump_tap *t, int64_t row,
                          int64_t n_row)
 {
-    if (x == NULL || x->layer == NULL)
+    if (x->layer == NULL)
         return false;
     const int since = x->layer[row * x->n_token / n_row];
     if (t->parsed.order[1] >= 8) /* final norm, logits */
@@ -175,9 +180,37 @@ static void read_ids(const core_st_tensor *t, int64_t row, double *tmp,
         out[j] = (int64_t)tmp[j];
 }
 
-/* Note the tokens of one topk_idx tap that chose other experts. */
+/* Were the yardstick's logits so close that either list might be the right one?
+ */
+static bool is_certified(const har_dump_tap *t, const core_st *a,
+                         const core_st *b, const excluded *x, int64_t row,
+                         double *tmp, const int64_t *ids)
+{
+    char body[CORE_NAME_BYTES];
+    const int64_t k = n_cols(t->a);
+    core_tap_name((core_tap){CORE_TAP_ROUTER_LOGITS, t->parsed.tap.layer},
+                  body);
+    const core_st_tensor *logits = sibling(a, t, body);
+    double gap = 0.0;
+    if (logits == NULL || !core_dtype_is_float(logits->dtype) ||
+        logits->n != x->n_token * n_cols(logits) ||
+        !har_flip_are_experts(ids, k, n_cols(logits)) ||
+        !har_flip_are_experts(ids + k, k, n_cols(logits)))
+        return false;
+    read_row(logits, row, tmp);
+    const double allowed =
+        are_exact(a, b)
+            ? 0.0
+            : 2.0 * har_dump_tolerance(a, logits, sibling(a, t, "logits"));
+    return har_flip_gap(&gap, ids, ids + k, k, tmp, n_cols(logits)) &&
+           gap <= allowed;
+}
+
+/* Note the tokens of one topk_idx tap that chose other experts: all of them, or
+ * those with a certificate. */
 static void exclude_flips(har_dump *dump, excluded *x, const har_dump_tap *t,
-                          double *tmp, int64_t *ids)
+                          const core_st *a, const core_st *b,
+                          bool forced_routing, double *tmp, int64_t *ids)
 {
     const int64_t k = n_cols(t->a);
     for (int64_t row = 0; row < x->n_token; row++) {
@@ -189,7 +222,8 @@ static void exclude_flips(har_dump *dump, excluded *x, const har_dump_tap *t,
         read_ids(t->b, row, tmp, ids + k);
         har_diff_row_topk(&diff, (har_rule){HAR_RULE_BITS, 0.0}, row, k, ids,
                           ids + k, NULL, NULL);
-        if (diff.n_bad == 0)
+        if (diff.n_bad == 0 ||
+            (!forced_routing && !is_certified(t, a, b, x, row, tmp, ids)))
             continue;
         dump->n_flip++;
         for (int64_t r = row; r < x->n_token && r / x->n_t == row / x->n_t; r++)
@@ -199,7 +233,8 @@ static void exclude_flips(har_dump *dump, excluded *x, const har_dump_tap *t,
 }
 
 static core_status find_flips(har_dump *dump, excluded *x, const core_st *a,
-                              int64_t part, double *tmp, int64_t *ids)
+                              const core_st *b, int64_t part,
+                              bool forced_routing, double *tmp, int64_t *ids)
 {
     free(x->layer);
     memset(x, 0, sizeof *x);
@@ -219,7 +254,7 @@ static core_status find_flips(har_dump *dump, excluded *x, const core_st *a,
                 x->layer[r] = NEVER;
         }
         if (t->a->n / n_cols(t->a) == x->n_token)
-            exclude_flips(dump, x, t, tmp, ids);
+            exclude_flips(dump, x, t, a, b, forced_routing, tmp, ids);
     }
     return CORE_OK;
 }
@@ -269,11 +304,20 @@ static void compare_row(har_dump_tap *t, int64_t row, const scratch *s,
     }
 }
 
-static void compare_tap(har_dump_tap *t, const core_st *a, const core_st *b,
-                        const scratch *s, const excluded *x)
+static void compare_tap(har_dump *dump, har_dump_tap *t, const core_st *a,
+                        const core_st *b, const scratch *s, const excluded *x)
 {
     const core_st_tensor *ia = NULL, *ib = NULL;
     const int64_t n_row = t->a->n / n_cols(t->a);
+    const bool is_logits =
+        t->parsed.is_tap && t->parsed.tap.kind == CORE_TAP_LOGITS;
+    for (int64_t row = 0; is_logits && row < n_row; row++) {
+        read_row(t->a, row, s->a);
+        read_row(t->b, row, s->b);
+        har_figures_add(&dump->figures, row,
+                        t->a->n_dim == 3 ? t->a->shape[1] : n_row,
+                        n_cols(t->a), s->a, s->b);
+    }
     if (!find_ids(t, a, b, &ia, &ib))
         ia = ib = NULL;
     t->rule = rule_of(t, a, b);
@@ -302,11 +346,11 @@ static core_status compare_all(har_dump *dump, const core_st *a,
     dump->first = -1;
     for (int64_t i = 0; i < dump->n_tap && status == CORE_OK; i++) {
         har_dump_tap *t = &dump->tap[i];
-        if (forced_routing && t->parsed.order[0] != x.part)
-            status =
-                find_flips(dump, &x, a, t->parsed.order[0], s->tmp, s->ids);
+        if (t->parsed.order[0] != x.part)
+            status = find_flips(dump, &x, a, b, t->parsed.order[0],
+                                forced_routing, s->tmp, s->ids);
         if (t->problem[0] == '\0')
-            compare_tap(t, a, b, s, forced_routing ? &x : NULL);
+            compare_tap(dump, t, a, b, s, &x);
         else
             t->failed = true;
         dump->n_failed += t->failed ? 1 : 0;

@@ -4,13 +4,16 @@
  * are the oracle's, with any prefix ("p0."); the Switch layer's names too.
  * Tolerance per tap, d being the yardstick's own fp32 error of the logits:
  *     max(10 d rms(tap) / rms(logits), 2e-5 rms(tap))
- * and bit for bit where both files were made by exact numerics.
+ * and bit for bit where both files were made by exact numerics.  A choice of
+ * other experts whose router logits are that close (a tie above all) is set
+ * aside with what follows from it.
  */
 #ifndef HAR_DUMP_H
 #define HAR_DUMP_H
 
 #include "core/files/safetensors.h"
 #include "harness/diagnose/diagnose.h"
+#include "harness/judge/figures.h"
 #include "harness/judge/tapname.h"
 #include "harness/verify/compare.h"
 
@@ -22,7 +25,7 @@ typedef struct har_dump_tap {
     const core_st_tensor *a, *b;
     har_rule rule;
     har_diff diff;
-    int64_t n_excluded;        /* rows set aside by forced routing            */
+    int64_t n_excluded;        /* rows set aside after such a token           */
     char problem[160];         /* missing, shape, type: "" if comparable      */
     bool failed;
 } har_dump_tap;
@@ -35,7 +38,10 @@ typedef struct har_dump {
     int64_t diagnosed;         /* the first with wrong values, -1: none       */
     har_diagnosis diagnosis;   /* of that tap                                 */
     int64_t worst;             /* largest score                               */
-    int64_t n_flip;            /* tokens with other experts (forced routing)  */
+    int64_t n_flip;            /* tokens with other experts (forced routing),
+                                * or with a certificate: the yardstick's own
+                                * logits are within twice their tolerance     */
+    har_figures figures;       /* of all its logits                           */
     int64_t n_extra;           /* taps only the candidate has                 */
     int64_t n_ignored;         /* tensors of the yardstick that are no taps   */
 } har_dump;

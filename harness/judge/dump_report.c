@@ -29,6 +29,7 @@ void har_dump_text(const har_dump *d, const core_st *a, const core_st *b,
 {
     enum { MAX_LINES = 20 };
     int n = 0;
+    char figures[HAR_FIGURES_TEXT];
     const har_dump_tap *worst = &d->tap[d->worst];
     fprintf(out, "expected   %s\nfound      %s\n", core_st_path(a),
             core_st_path(b));
@@ -43,6 +44,8 @@ void har_dump_text(const har_dump *d, const core_st *a, const core_st *b,
                 "routing    %lld tokens chose other experts and were set "
                 "aside from there on\n",
                 (long long)d->n_flip);
+    if (har_figures_text(figures, &d->figures)[0] != '\0')
+        fprintf(out, "logits     %s (not judged by it)\n", figures);
     if (worst->diff.n > 0 && worst->rule.kind == HAR_RULE_TOLERANCE)
         fprintf(out, "worst      %s: %.3g of its tolerance\n", worst->name,
                 worst->diff.worst_score);
@@ -94,6 +97,7 @@ core_status har_dump_json(const har_dump *d, const char *path)
     core_json_put_int(o, "exit", differs ? 1 : 0);
     core_json_put_int(o, "ignored", d->n_ignored);
     core_json_put_int(o, "flips", d->n_flip);
+    core_json_put(o, "logits_not_judged", har_figures_json(&d->figures));
     core_json_put(o, "first",
                   d->first < 0 ? json_null() : tap_object(&d->tap[d->first]));
     core_json_put(o, "diagnosis", har_diagnosis_json(&d->diagnosis));

@@ -1,12 +1,10 @@
-/* harness/judge/figures.c -- figures of logits that people report, see judge.h.
- *
- * They are averages over a vocabulary, and hide a wrong row among many as well
- * as a wrong layer that the head does not see: nothing is judged by them.
- * KL(golden || dump) = sum p (log p - log q), p and q the softmax of a row.
- */
-#include "harness/judge/judge_impl.h"
+/* harness/judge/figures.c -- see figures.h. */
+#include "harness/judge/figures.h"
+
+#include "core/files/json.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* log of the sum of exponentials */
 static double log_sum(const double *x, int64_t n)
@@ -51,11 +49,9 @@ static int64_t top(const double *x, int64_t n)
     return best;
 }
 
-void har__figures_row(har__pass *p, const har_yard_tap *tap, int64_t row)
+void har_figures_add(har_figures *f, int64_t row, int64_t n_t, int64_t n,
+                     const double *a, const double *b)
 {
-    har_figures *f = &p->judged->figures;
-    const double *a = p->expected, *b = p->found;
-    const int64_t n = tap->extent.n_col;
     for (int64_t j = 0; j < n; j++) {
         if (!isfinite(a[j]) || !isfinite(b[j])) {
             f->n_nonfinite++;
@@ -73,9 +69,45 @@ void har__figures_row(har__pass *p, const har_yard_tap *tap, int64_t row)
         if (fabs(a[j] - b[j]) <= f->largest)
             continue;
         f->largest = fabs(a[j] - b[j]);
-        f->b = row / tap->extent.n_t;
-        f->t = row % tap->extent.n_t;
+        f->b = row / n_t;
+        f->t = row % n_t;
         f->col = j;
     }
     f->n_row++;
+}
+
+const char *har_figures_text(char text[HAR_FIGURES_TEXT], const har_figures *f)
+{
+    const double n = (double)f->n_row;
+    text[0] = '\0';
+    if (f->n_row > 0)
+        snprintf(text, HAR_FIGURES_TEXT,
+                 "KL mean %.3g, largest %.3g nat; cosine mean %.9g, smallest "
+                 "%.9g; top-1 equal in %lld of %lld rows; largest difference "
+                 "%.3g at row %lld, position %lld, column %lld",
+                 f->kl_sum / n, f->kl_largest, f->cosine_sum / n,
+                 f->cosine_smallest, (long long)f->n_top1, (long long)f->n_row,
+                 f->largest, (long long)f->b, (long long)f->t,
+                 (long long)f->col);
+    return text;
+}
+
+json_t *har_figures_json(const har_figures *f)
+{
+    const double n = (double)f->n_row;
+    if (f->n_row + f->n_nonfinite == 0)
+        return json_null();
+    json_t *o = json_object();
+    core_json_put_int(o, "rows", f->n_row);
+    core_json_put_int(o, "nonfinite_rows", f->n_nonfinite);
+    core_json_put_number(o, "kl_mean_nat", f->kl_sum / n);
+    core_json_put_number(o, "kl_largest_nat", f->kl_largest);
+    core_json_put_number(o, "cosine_mean", f->cosine_sum / n);
+    core_json_put_number(o, "cosine_smallest", f->cosine_smallest);
+    core_json_put_int(o, "top1_equal", f->n_top1);
+    core_json_put_number(o, "largest_difference", f->largest);
+    core_json_put_int(o, "row", f->b);
+    core_json_put_int(o, "position", f->t);
+    core_json_put_int(o, "column", f->col);
+    return o;
 }

@@ -109,6 +109,22 @@ static core_status check_keys(har_dump_file *f)
     return CORE_OK;
 }
 
+bool har_foreign_says_places(const core_st *file)
+{
+    static const char *const words[] = {"slice", "padded", "token_ids",
+                                        "logical", "positions", "rows",
+                                        "axes", "first_layer"};
+    const char *key, *value;
+    for (int64_t i = 0; core_st_metadata_at(file, i, &key, &value); i++)
+        for (size_t k = 0; k < sizeof words / sizeof words[0]; k++) {
+            const size_t n = strlen(words[k]);
+            if (strncmp(key, words[k], n) == 0 &&
+                (key[n] == '\0' || key[n] == ':'))
+                return true;
+        }
+    return false;
+}
+
 static core_status read_world(const har_dump_file *f, int *world)
 {
     int here = *world;
@@ -176,6 +192,9 @@ static const char *numerics_of_bundle(const char *path)
     for (int i = 0; i < 4; i++)
         if (har_yardstick_has(path, order[i]))
             return order[i];
+    for (const core_profile *p = core_profiles; p->name != NULL; p++)
+        if (har_yardstick_has(path, p->name))
+            return p->name;
     return order[0];
 }
 

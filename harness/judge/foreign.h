@@ -131,6 +131,10 @@ void har_foreign_find(har_foreign *dump, har_finding_kind kind, int64_t i_tap,
 /* "missing", "replica", ...                                          [local] */
 const char *har_finding_name(har_finding_kind kind);
 
+/* Does the file's metadata say where its tensors lie, or that they are padded?
+ *                                                                    [local] */
+bool har_foreign_says_places(const core_st *file);
+
 /* Extra and unknown tensors are told, but fail nothing.              [local] */
 bool har_finding_is_note(har_finding_kind kind);
 

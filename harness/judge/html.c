@@ -18,7 +18,7 @@ static const char *colour_of(har_verdict verdict)
 
 static void write_facts(const har_judgement *g, FILE *out)
 {
-    char text[HAR_WIDEST_TEXT], figures[HAR_SPOT_TEXT];
+    char text[HAR_WIDEST_TEXT], figures[HAR_FIGURES_TEXT];
     char likeness[HAR_DIAGNOSIS_TEXT];
     fputs("<dl>\n", out);
     har_page_fact(out, "golden", "%s%s%s", g->yard->path,
@@ -56,7 +56,7 @@ static void write_facts(const har_judgement *g, FILE *out)
         har_page_fact(out, "padding",
                       "%lld values behind the model's columns, not judged",
                       (long long)g->dump->n_padding);
-    if (har__figures_text(figures, g)[0] != '\0')
+    if (har_figures_text(figures, &g->figures)[0] != '\0')
         har_page_fact(out, "logits", "%s (not judged by it)", figures);
     for (int k = 0; k < g->diagnosis.n; k++)
         har_page_fact(out, "looks like", "%s: %s",

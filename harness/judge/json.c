@@ -59,6 +59,7 @@ static json_t *tap_object(const har_judgement *g, int64_t i)
     core_json_put_int(o, "blind_rows", t->n_blind);
     core_json_put_number(o, "width", t->width);
     core_json_put_number(o, "tap_ratio", t->tap_ratio);
+    core_json_put_number(o, "slope_ratio", t->slope_ratio);
     core_json_put(o, "bits", t->bits > 0.0 ? json_real(t->bits) : json_null());
     core_json_put_text(o, "problem", t->problem);
     core_json_put(o, "worst", spot_array(g, t->spot, t->n_spot));
@@ -97,24 +98,22 @@ static json_t *routing_object(const har_judgement *g,
                      load_array(r->load + r->n_expert, r->n_expert));
 }
 
-static json_t *figures_object(const har_figures *f)
+static json_t *leans_array(const har_judgement *g)
 {
-    const double n = (double)f->n_row;
-    if (f->n_row + f->n_nonfinite == 0)
-        return json_null();
-    json_t *o = json_object();
-    core_json_put_int(o, "rows", f->n_row);
-    core_json_put_int(o, "nonfinite_rows", f->n_nonfinite);
-    core_json_put_number(o, "kl_mean_nat", f->kl_sum / n);
-    core_json_put_number(o, "kl_largest_nat", f->kl_largest);
-    core_json_put_number(o, "cosine_mean", f->cosine_sum / n);
-    core_json_put_number(o, "cosine_smallest", f->cosine_smallest);
-    core_json_put_int(o, "top1_equal", f->n_top1);
-    core_json_put_number(o, "largest_difference", f->largest);
-    core_json_put_int(o, "row", f->b);
-    core_json_put_int(o, "position", f->t);
-    core_json_put_int(o, "column", f->col);
-    return o;
+    json_t *list = json_array();
+    for (int i = 0; i < g->n_lean; i++) {
+        const har_lean *l = &g->lean[i];
+        char label[CORE_NAME_BYTES];
+        json_t *o = json_object();
+        core_json_put_text(o, "what", l->what);
+        core_json_put_text(o, "tap", har__kind_label(label, l->kind));
+        core_json_put_number(o, "lean", l->lean);
+        core_json_put_number(o, "sigmas", l->sigmas);
+        core_json_put_number(o, "reach", l->reach);
+        core_json_put(o, "found", json_boolean(l->is_found));
+        json_array_append_new(list, o);
+    }
+    return list;
 }
 
 /* The worst ratio of each token, row by row; null: not judged. */
@@ -161,6 +160,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put(o, "first",
                   g->first < 0 ? json_null() : tap_object(g, g->first));
     core_json_put(o, "diagnosis", har_diagnosis_json(&g->diagnosis));
+    core_json_put(o, "mistakes", leans_array(g));
     core_json_put(o, "worst", spot_array(g, g->worst, g->n_worst));
     core_json_put_int(o, "certified_flips", g->n_certified);
     core_json_put_int(o, "uncertified_flips", g->n_uncertified);
@@ -170,7 +170,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put_int(o, "padding_tokens", g->n_padding);
     core_json_put_int(o, "padding_values", g->dump->n_padding);
     core_json_put_text(o, "misfit", g->misfit);
-    core_json_put(o, "logits_not_judged", figures_object(&g->figures));
+    core_json_put(o, "logits_not_judged", har_figures_json(&g->figures));
     core_json_put(o, "findings", findings);
     core_json_put(o, "routing", routing);
     core_json_put(o, "taps", taps);

@@ -100,7 +100,8 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
         return;
     }
     if (tap->name.is_tap && tap->name.tap.kind == CORE_TAP_LOGITS)
-        har__figures_row(p, tap, row);
+        har_figures_add(&p->judged->figures, row, tap->extent.n_t,
+                        tap->extent.n_col, p->expected, p->found);
     har_spot spot = har__blank_spot(p, i_tap, row);
     bool excluded = har__routing_excludes(p, tap, row);
     const har_diff before = *sum;
@@ -117,10 +118,12 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
         *sum = before;
         p->sum_allowed = allowed_before;
     }
-    if (excluded)
+    if (excluded) {
         t->n_excluded++;
-    else
-        remember(p, t, &spot, good);
+        return;
+    }
+    har__slope_row(p, tap, row);
+    remember(p, t, &spot, good);
 }
 
 static void see_rows(har__pass *p, int64_t i_tap, har_diff *sum)
@@ -242,6 +245,7 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
     t->is_judged = t->n_judged > 0;
     t->relative_rms = har_diff_relative_rms(sum);
     judge_all_rows(p, t, sum);
+    har__slope_judge(p, tap, t);
     if (t->n_row > 0 && t->n_silent == t->n_row)
         snprintf(t->problem, sizeof t->problem,
                  "no token's choices can be read");
@@ -262,8 +266,8 @@ static void conclude(har__pass *p, int64_t i_tap, const har_diff *sum)
                  "routing and use --forced-routing",
                  (long long)t->n_excluded, (long long)t->n_row);
     if (t->verdict == HAR_FAIL && t->is_judged &&
-        is_left && !has_finding(p, i_tap))
-        t->bits = har__grade_bits(p);
+        is_left && !has_finding(p, i_tap) && !(t->slope_ratio > 1.0))
+        t->bits = har__grade_bits(p, tap);
     if (p->judged->forced_routing && har_is_choice(tap) &&
         t->verdict != HAR_FAIL) {
         t->is_judged = false;
@@ -281,6 +285,7 @@ static core_status judge_tap(har__pass *p, int64_t i_tap)
     p->sum_allowed = 0.0;
     p->grade = (har_precision){0};
     CORE_TRY(har__routing_enter(p, tap));
+    CORE_TRY(har__slope_enter(p, tap));
     if (tap->name.is_tap && tap->name.tap.kind > CORE_TAP_SLOT &&
         p->routing.layer >= 0 && !p->routing.is_marked) {
         CORE_TRY(har__drops_enter(p));
@@ -436,6 +441,8 @@ core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
     for (int64_t i = 0; i < yard->n_tap && status == CORE_OK; i++)
         status = judge_tap(&p, i);
     if (status == CORE_OK)
+        status = har__mistakes(&p);
+    if (status == CORE_OK)
         sum_up(&p);
     if (status == CORE_OK)
         tell_misfit(&p);
@@ -446,6 +453,7 @@ core_status har_judge_make(har_judgement *out, const har_yardstick *yard,
     free(p.routing.is_known);
     free(p.routing.from);
     free(p.routing.may_move);
+    gold_slope_free(&p.slope);
     if (status == CORE_OK)
         *out = judged;
     else

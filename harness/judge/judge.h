@@ -15,11 +15,12 @@
 #define HAR_JUDGE_H
 
 #include "harness/diagnose/diagnose.h"
+#include "harness/judge/figures.h"
 #include "harness/judge/foreign.h"
 #include "harness/judge/misfit.h"
 #include "harness/verify/verdict.h"
 
-enum { HAR_TAP_SPOTS = 3, HAR_WORST_ROWS = 12 };
+enum { HAR_TAP_SPOTS = 3, HAR_WORST_ROWS = 12, HAR_MAX_LEANS = 32 };
 
 #define HAR_TAP_SHARE 0.4 /* of the rms tolerances, over all rows             */
 #define HAR_BLIND 0.5      /* tolerance over its row from which it is blind   */
@@ -50,6 +51,8 @@ typedef struct har_tap_judgement {
     double width;         /* rms of its tolerances over its own, 0: has none  */
     double ratio;         /* of the worst row                                 */
     double tap_ratio;     /* rms error of all rows / what a tap may have      */
+    double slope_ratio;   /* the largest slope of a column / what one may have,
+                           * 0: not looked at                                 */
     double relative_rms;
     double bits;          /* FAIL, but its errors look like rounding to so many
                            * bits: PRECISION; else 0                          */
@@ -68,16 +71,15 @@ typedef struct har_layer_routing {
     int64_t *load;        /* [2][n_expert]: the golden's, the dump's          */
 } har_layer_routing;
 
-/* Of the logits' rows that are whole, set aside or not: for those who report
- * such figures.  No verdict depends on them.                                 */
-typedef struct har_figures {
-    int64_t n_row, n_nonfinite;  /* rows with finite values, the others       */
-    double kl_sum, kl_largest;   /* KL(golden || dump) of a row, in nats      */
-    double cosine_sum, cosine_smallest;
-    int64_t n_top1;              /* rows whose largest logit is the golden's  */
-    double largest;              /* difference, found at b, t, col            */
-    int64_t b, t, col;
-} har_figures;
+/* How the dump leans towards a mistake that is smaller than roundings, at all
+ * taps of a kind together.                                                   */
+typedef struct har_lean {
+    const char *what;    /* "gelu by tanh for erf"                            */
+    core_tap_kind kind;
+    double lean, sigmas; /* its share, and by how many of its own errors      */
+    double reach;        /* sigmas that roundings may make                    */
+    bool is_found;
+} har_lean;
 
 typedef struct har_judgement {
     const har_yardstick *yard; /* borrowed                                    */
@@ -95,6 +97,9 @@ typedef struct har_judgement {
     int64_t first;             /* failing in execution order, -1: none        */
     int64_t diagnosed;         /* the first with wrong values, -1: none       */
     har_diagnosis diagnosis;   /* of that tap                                 */
+    int n_lean;
+    har_lean lean[HAR_MAX_LEANS]; /* of a forced dump in which nothing else
+                                * fails, by mistake and in execution order    */
     int64_t n_choice, n_same;  /* compared, those that agree                  */
     int64_t n_certified, n_uncertified; /* flips                              */
     int64_t n_moved_drops;     /* tokens that a rounding dropped, or kept     */
@@ -102,7 +107,8 @@ typedef struct har_judgement {
     int64_t n_silent;          /* choices of a token that nobody recorded     */
     int64_t n_padding;         /* tokens that are no real ones: not judged    */
     int64_t n_note;            /* findings that fail nothing                  */
-    har_figures figures;
+    har_figures figures;       /* of the logits' rows that are whole, set aside
+                                * or not                                      */
     int n_routing;
     har_layer_routing *routing; /* owned                                      */
     char misfit[HAR_MISFIT_TEXT]; /* how the first failing tap would fit; ""  */

@@ -2,6 +2,7 @@
 #ifndef HAR_JUDGE_IMPL_H
 #define HAR_JUDGE_IMPL_H
 
+#include "golden/slope.h"
 #include "harness/judge/judge.h"
 #include "harness/verify/compare.h"
 
@@ -32,6 +33,7 @@ typedef struct har__pass {
     int64_t *ids;        /* two rows                                          */
     double *error, *bound; /* of the grade                                    */
     har_precision grade; /* of the tap at hand                                */
+    gold_slope slope;    /* of the tap at hand                                */
     int *owner;          /* piece of each element, -1: none                   */
     double sum_allowed;  /* of the squares of a tap's rms tolerances          */
     har__routing routing;
@@ -57,11 +59,15 @@ bool har__judge_row(har__pass *pass, int64_t i_tap, int64_t row, har_spot *spot,
 /* Take the row in found[] into the grade of the tap; the tap's bits if its
  * errors look like rounding, else 0.                                 [local] */
 void har__grade_row(har__pass *pass, const har_yard_tap *tap, double allowed);
-double har__grade_bits(const har__pass *pass);
+double har__grade_bits(const har__pass *pass, const har_yard_tap *tap);
 
-/* Take a row of the logits, in expected[] and found[], into the figures.
- *                                                                    [local] */
-void har__figures_row(har__pass *pass, const har_yard_tap *tap, int64_t row);
+/* Begin the slopes of a tap (E_MEMORY); take the row in found[] into them; say
+ * how large they are and, if they are too large, what is wrong.      [local] */
+CORE_NODISCARD core_status har__slope_enter(har__pass *pass,
+                                            const har_yard_tap *tap);
+void har__slope_row(har__pass *pass, const har_yard_tap *tap, int64_t row);
+void har__slope_judge(const har__pass *pass, const har_yard_tap *tap,
+                      har_tap_judgement *judged);
 
 /* Go to the routing of this tap's part and layer.  Errors: E_MEMORY. [local] */
 CORE_NODISCARD core_status har__routing_enter(har__pass *pass,
@@ -94,6 +100,17 @@ bool har__wants(const har__pass *pass, int64_t i_tap, int64_t row);
 /* Put the weights, or the experts, in found[] into the order of the golden's
  * experts; other taps as they are.  False: weights of other experts. [local] */
 bool har__by_expert(har__pass *pass, const har_yard_tap *tap, int64_t row);
+
+/* The numerics of the yardstick; CORE_FP32 if it says none.          [local] */
+core_numerics har__numerics(const har_yardstick *yard);
+
+/* Put a row as it is compared into found[] and expected[]; false: it is not
+ * compared.                                                          [local] */
+bool har__read_judged(har__pass *pass, int64_t i_tap, int64_t row);
+
+/* Look for mistakes smaller than roundings, once all taps are judged.
+ * Errors: E_MEMORY.                                                  [local] */
+CORE_NODISCARD core_status har__mistakes(har__pass *pass);
 
 /* Say what the tap, whose routing is at hand, looks like.  Errors: E_MEMORY.
  *                                                                    [local] */

@@ -52,6 +52,14 @@ void har__model_close(har__model *model)
 
 /* --- a pass --- */
 
+bool har__model_is_small(const har__model *model, const core_spec *spec)
+{
+    const core_batch *batch = &model->gold.batch;
+    return (double)core_spec_active_parameters(spec) *
+               (double)(batch->n_b * batch->n_t) <=
+           max_products;
+}
+
 /* Run the layers that the tap needs with those settings. */
 static bool run(har__model *model, const core_spec *spec, core_tap tap,
                 const core_tap_sink *sink)
@@ -63,9 +71,7 @@ static bool run(har__model *model, const core_spec *spec, core_tap tap,
     ref_model *pass = NULL;
     shortened.n_l =
         core_tap_is_global(tap.kind) ? model->gold.n_l : tap.layer + 1;
-    const double products = (double)core_spec_active_parameters(&shortened) *
-                            (double)(batch->n_b * batch->n_t);
-    if (model->weights == NULL || !(products <= max_products))
+    if (model->weights == NULL || !har__model_is_small(model, &shortened))
         return false;
     core_status status = core_spec_validate(&shortened);
     if (status == CORE_OK)

@@ -29,6 +29,9 @@ void har__model_close(har__model *model);
  * are made when the first is asked for.  NULL: it cannot be had.     [local] */
 const double *har__model_tap(har__model *model, core_tap tap);
 
+/* May a pass of it be run for a try?                                 [local] */
+bool har__model_is_small(const har__model *model, const core_spec *spec);
+
 /* out: the whole tap of a pass with the settings of spec, on the bundle's batch.
  * False: it cannot be run so.                                        [local] */
 bool har__model_run(har__model *model, const core_spec *spec, core_tap tap,

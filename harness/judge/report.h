@@ -37,10 +37,6 @@ const char *har__ratio_text(char text[HAR_RATIO_TEXT], double ratio);
 const char *har__verdict_text(char text[HAR_SPOT_TEXT],
                               const har_judgement *judged);
 
-/* "KL mean 1e-09, largest 3e-09 nat; ..." of the logits; "" if none. [local] */
-const char *har__figures_text(char text[HAR_SPOT_TEXT],
-                              const har_judgement *judged);
-
 /* "PASS", "MARGINAL", "PRECISION", "FAIL" of the whole.              [local] */
 const char *har__word_text(const har_judgement *judged);
 

@@ -14,6 +14,7 @@
  * next layer on, through attention; in a forced dump on its own token to the end
  * of the layer.
  */
+#include "harness/judge/flip.h"
 #include "harness/judge/judge_impl.h"
 
 #include "core/base/arena.h"
@@ -44,14 +45,6 @@ void har__golden_ids(const har_yard_tap *idx, int64_t token, int64_t *out)
     const int64_t n_k = idx->extent.n_col;
     for (int64_t j = 0; j < n_k; j++)
         out[j] = id_of(core_st_value(idx->data, token * n_k + j));
-}
-
-static bool holds(const int64_t *ids, int64_t n, int64_t id)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (ids[i] == id)
-            return true;
-    return false;
 }
 
 /* --- entering a layer --- */
@@ -134,47 +127,6 @@ core_status har__routing_enter(har__pass *p, const har_yard_tap *tap)
 
 /* --- certificates --- */
 
-/* Are the chosen experts those with the largest logits?  (Ties are.) */
-static bool is_plain_top_k(const int64_t *ids, int64_t n_k,
-                           const double *logits, int64_t n_e)
-{
-    double last = (double)INFINITY, first = -(double)INFINITY;
-    for (int64_t e = 0; e < n_e; e++) {
-        if (holds(ids, n_k, e))
-            last = logits[e] < last ? logits[e] : last;
-        else
-            first = logits[e] > first ? logits[e] : first;
-    }
-    return last >= first;
-}
-
-static bool are_experts(const int64_t *ids, int64_t n_k, int64_t n_e)
-{
-    for (int64_t i = 0; i < n_k; i++)
-        if (ids[i] < 0 || ids[i] >= n_e || holds(ids, i, ids[i]))
-            return false;
-    return true;
-}
-
-/* The widest gap between an expert that left and one that came; both are lists
- * of different experts.                                                      */
-static double widest_gap(const int64_t *golden, const int64_t *found,
-                         int64_t n_k, const double *logits)
-{
-    double gap = 0.0;
-    for (int64_t i = 0; i < n_k; i++) {
-        for (int64_t j = 0; j < n_k; j++) {
-            const double d = logits[golden[j]] - logits[found[i]];
-            if (holds(golden, n_k, found[i]) || holds(found, n_k, golden[j]))
-                continue;
-            if (isnan(d))
-                return (double)INFINITY;
-            gap = d > gap ? d : gap;
-        }
-    }
-    return gap;
-}
-
 /* How close the golden's decision was, and in *bound how close it must have
  * been; infinite if nothing is known.                                        */
 static double distance_of(har__pass *p, int64_t token, const int64_t *golden,
@@ -185,20 +137,21 @@ static double distance_of(har__pass *p, int64_t token, const int64_t *golden,
         har_yardstick_margin(p->yard, r->part, r->layer);
     const har_yard_tap *tap = har_yardstick_find(
         p->yard, r->part, (core_tap){CORE_TAP_ROUTER_LOGITS, r->layer});
-    double *logits = p->expected;
+    double *logits = p->expected, gap;
     *bound = 0.0;
-    if (margins == NULL || tap == NULL ||
-        !are_experts(golden, r->n_k, tap->extent.n_col) ||
-        !are_experts(found, r->n_k, tap->extent.n_col))
+    if (tap == NULL ||
+        !har_flip_are_experts(golden, r->n_k, tap->extent.n_col) ||
+        !har_flip_are_experts(found, r->n_k, tap->extent.n_col))
         return (double)INFINITY;
-    const double margin = core_st_value(margins, token);
     *bound = har_yardstick_allowed(tap, token);
     har_yardstick_row(tap, token, logits);
-    if (!is_plain_top_k(golden, r->n_k, logits, tap->extent.n_col))
-        return margin;
-    *bound *= 2.0;
-    const double gap = widest_gap(golden, found, r->n_k, logits);
-    return margin <= gap ? gap : margin;
+    const bool by_logits =
+        har_flip_gap(&gap, golden, found, r->n_k, logits, tap->extent.n_col);
+    if (margins == NULL && (p->yard->is_bundle || !by_logits))
+        return (double)INFINITY; /* of a plain file logits are all there is */
+    const double margin = margins != NULL ? core_st_value(margins, token) : 0.0;
+    *bound *= by_logits ? 2.0 : 1.0;
+    return by_logits && margin <= gap ? gap : margin;
 }
 
 /* distance / bound; at most 1: a certificate. */
@@ -230,21 +183,6 @@ bool har__routing_excludes(const har__pass *p, const har_yard_tap *tap,
     return moment(tap) >= p->routing.from[row / tap->extent.n_k];
 }
 
-/* Every expert the same number of times? */
-static bool same_set(const int64_t *a, const int64_t *b, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        int64_t in_a = 0, in_b = 0;
-        for (int64_t j = 0; j < n; j++) {
-            in_a += a[j] == a[i];
-            in_b += b[j] == a[i];
-        }
-        if (in_a != in_b)
-            return false;
-    }
-    return true;
-}
-
 static void count_load(har_layer_routing *l, const int64_t *golden,
                        const int64_t *found, int64_t n_k)
 {
@@ -261,12 +199,12 @@ static void describe_flip(har_spot *spot, const int64_t *golden,
                           const int64_t *found, int64_t n_k)
 {
     for (int64_t j = 0; j < n_k; j++) {
-        if (!holds(found, n_k, golden[j]) || spot->expert < 0) {
+        if (!har_flip_holds(found, n_k, golden[j]) || spot->expert < 0) {
             spot->expert = golden[j];
             spot->col = j;
             spot->expected = (double)golden[j];
         }
-        if (!holds(golden, n_k, found[j]))
+        if (!har_flip_holds(golden, n_k, found[j]))
             spot->found = (double)found[j];
     }
 }
@@ -288,7 +226,7 @@ bool har__routing_judge(har__pass *p, int64_t i_tap, int64_t token,
         return true;
     }
     l->n_token++;
-    if (same_set(golden, found, r->n_k)) {
+    if (har_chosen_same(p->expected, p->found, r->n_k)) {
         l->n_same++;
         return true;
     }

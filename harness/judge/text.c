@@ -74,23 +74,6 @@ const char *har__verdict_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
     return text;
 }
 
-const char *har__figures_text(char text[HAR_SPOT_TEXT], const har_judgement *g)
-{
-    const har_figures *f = &g->figures;
-    const double n = (double)f->n_row;
-    text[0] = '\0';
-    if (f->n_row > 0)
-        snprintf(text, HAR_SPOT_TEXT,
-                 "KL mean %.3g, largest %.3g nat; cosine mean %.9g, smallest "
-                 "%.9g; top-1 equal in %lld of %lld rows; largest difference "
-                 "%.3g at row %lld, position %lld, column %lld",
-                 f->kl_sum / n, f->kl_largest, f->cosine_sum / n,
-                 f->cosine_smallest, (long long)f->n_top1, (long long)f->n_row,
-                 f->largest, (long long)f->b, (long long)f->t,
-                 (long long)f->col);
-    return text;
-}
-
 const char *har__mark_text(const har_tap_judgement *t)
 {
     if (t->is_undecided)
@@ -312,6 +295,24 @@ static void write_undecided(const har_judgement *g, FILE *out)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
 }
 
+/* Of each mistake smaller than roundings, where the dump leans most to it. */
+static void write_leans(const har_judgement *g, FILE *out)
+{
+    for (int i = 0; i < g->n_lean; i++) {
+        const har_lean *most = &g->lean[i];
+        char label[CORE_NAME_BYTES];
+        for (; i + 1 < g->n_lean && g->lean[i + 1].what == most->what; i++)
+            if (g->lean[i + 1].sigmas / g->lean[i + 1].reach >
+                most->sigmas / most->reach)
+                most = &g->lean[i + 1];
+        fprintf(out,
+                "mistake    %s: %s, %.2g of it at %s, by %.2g of its errors "
+                "where roundings reach %.2g\n",
+                most->what, most->is_found ? "found" : "not found", most->lean,
+                har__kind_label(label, most->kind), most->sigmas, most->reach);
+    }
+}
+
 /* What the verdict cannot know. */
 static void write_hint(const har_judgement *g, FILE *out)
 {
@@ -329,7 +330,7 @@ static void write_hint(const har_judgement *g, FILE *out)
 
 void har_judge_text(const har_judgement *g, FILE *out)
 {
-    char text[HAR_SPOT_TEXT];
+    char text[HAR_SPOT_TEXT], figures[HAR_FIGURES_TEXT];
     int64_t n = 0;
     write_head(g, out);
     write_routing(g, out);
@@ -350,8 +351,8 @@ void har_judge_text(const har_judgement *g, FILE *out)
                 (long long)g->dump->n_padding);
     for (int i = 0; i < g->yard->n_part; i++)
         write_table(g, i, out);
-    if (har__figures_text(text, g)[0] != '\0')
-        fprintf(out, "logits     %s (not judged by it)\n", text);
+    if (har_figures_text(figures, &g->figures)[0] != '\0')
+        fprintf(out, "logits     %s (not judged by it)\n", figures);
     if (g->dump->n_finding > g->n_note) {
         fputs("wrong\n", out);
         write_findings(g, false, out);
@@ -372,6 +373,7 @@ void har_judge_text(const har_judgement *g, FILE *out)
     if (n > MAX_LINES)
         fprintf(out, "  and %lld more\n", (long long)(n - MAX_LINES));
     write_undecided(g, out);
+    write_leans(g, out);
     write_hint(g, out);
     fprintf(out, "%-10s %s\n", har__word_text(g),
             har__verdict_text(text, g));

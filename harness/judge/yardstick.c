@@ -318,6 +318,22 @@ const char *har_forcing_name(har_forcing forcing)
     return words[forcing];
 }
 
+/* What the slopes of a tap may be, if the bundle says so. */
+static core_status set_slope_tolerance(const har_yardstick *y, har_yard_tap *t)
+{
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "%s.%s.slope_tolerance", t->data->name,
+             har_forcing_name(y->forcing));
+    const core_st_tensor *one = core_st_find(y->taps, name);
+    CORE_FAIL_IF(one != NULL && (one->n != 1 || one->dtype != CORE_DTYPE_F32),
+                 CORE_E_FORMAT, "%s: '%s': expected F32 [1], found %s of %lld "
+                 "elements",
+                 core_st_path(y->taps), name, core_dtype_name(one->dtype),
+                 (long long)one->n);
+    t->slope_tolerance = one != NULL ? core_st_value(one, 0) : 0.0;
+    return CORE_OK;
+}
+
 core_status har_yardstick_force(har_yardstick *y, har_forcing forcing)
 {
     char kind[40];
@@ -336,6 +352,7 @@ core_status har_yardstick_force(har_yardstick *y, har_forcing forcing)
         snprintf(kind, sizeof kind, "%s.rms_tolerance",
                  har_forcing_name(forcing));
         CORE_TRY(find_tolerance(y, t, kind, &t->rms_tolerance));
+        CORE_TRY(set_slope_tolerance(y, t));
     }
     return CORE_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "core/files/safetensors.h"
 #include "core/model/spec.h"
+#include "golden/mistakes.h"
 #include "harness/judge/place.h"
 #include "harness/judge/tapname.h"
 
@@ -35,6 +36,7 @@ typedef struct har_yard_tap {
     har_extent extent;
     const core_st_tensor *tolerance; /* F32 [rows], or NULL: flat             */
     const core_st_tensor *rms_tolerance; /* of a row's rms, or NULL: none     */
+    double slope_tolerance;      /* of the slopes of a forced dump, 0: none   */
     double flat_tolerance;       /* 0: bit for bit                            */
 } har_yard_tap;
 
@@ -61,6 +63,8 @@ typedef struct har_yardstick {
     har_yard_tap *tap;           /* owned; in execution order                 */
     int64_t n_ignored;           /* tensors of a plain file that are no taps  */
     core_spec spec;              /* of a bundle; all 0: not known             */
+    bool has_reach;              /* the manifest says how far roundings reach */
+    gold_reach reach;            /* by har_forcing, which is ref_forcing      */
     int64_t n_group;             /* token groups of a bundle, 0: not said     */
     int64_t *first_row;          /* [n_group+1]; owned                        */
 } har_yardstick;

@@ -49,6 +49,56 @@ static void read_estimate(har_yardstick *y, const json_t *root)
         snprintf(y->estimate, sizeof y->estimate, "as the golden states them");
 }
 
+/* "layers.*.ffn_out", as golden/manifest.c writes the tap of all layers. */
+static bool parse_kind(core_tap_kind *out, const char *text)
+{
+    char name[CORE_NAME_BYTES];
+    core_tap tap;
+    snprintf(name, sizeof name, "%s", text);
+    char *star = strchr(name, '*');
+    if (star != NULL)
+        *star = '0';
+    const bool is_tap = core_tap_parse(&tap, name);
+    *out = is_tap ? tap.kind : CORE_N_TAP_KINDS;
+    return is_tap;
+}
+
+/* The mistake of those words, -1: this program does not know it. */
+static int find_mistake(const core_spec *spec, const char *words)
+{
+    for (int i = 0; i < GOLD_MISTAKES; i++) {
+        core_spec changed = *spec;
+        const char *what = gold_mistake(&changed, i);
+        if (what != NULL && strcmp(what, words) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* How far roundings lean towards mistakes. */
+static void read_reach(har_yardstick *y, const json_t *root)
+{
+    const json_t *list = json_object_get(
+        json_object_get(json_object_get(root, "numerics"), y->numerics),
+        "mistakes");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *what = NULL, *forced = NULL, *tap = NULL;
+        double reach = 0.0;
+        core_tap_kind kind;
+        if (json_unpack(json_array_get(list, i), "{s:s, s:s, s:s, s:F}", "what",
+                        &what, "forced", &forced, "tap", &tap, "reach",
+                        &reach) != 0)
+            continue;
+        const int mistake = find_mistake(&y->spec, what);
+        for (int f = HAR_FED_LAYERS; f <= HAR_FED_BLOCKS; f++)
+            if (strcmp(forced, har_forcing_name((har_forcing)f)) == 0 &&
+                mistake >= 0 && parse_kind(&kind, tap)) {
+                y->reach.of[f][mistake][kind] = reach;
+                y->has_reach = true;
+            }
+    }
+}
+
 /* The fingerprint of the numerics' file, and which taps are in it. */
 static void read_file(har_yardstick *y, const json_t *root)
 {
@@ -100,7 +150,9 @@ static core_status read_members(har_yardstick *y, const json_t *root,
     read_estimate(y, root);
     read_file(y, root);
     CORE_TRY(read_groups(y, root, path));
-    return read_spec(y, root, path);
+    CORE_TRY(read_spec(y, root, path));
+    read_reach(y, root);
+    return CORE_OK;
 }
 
 core_status har__yardstick_manifest(har_yardstick *y)

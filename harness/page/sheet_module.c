@@ -59,7 +59,8 @@ static har__module module_of(const har_setup *s, const par_layout *l)
                      .f1 = l->first_f[l->etp_i + 1],
                      .n_expert = l->n_my_expert,
                      .weight_bytes = (double)memory.weights *
-                                     (double)core_dtype_bytes(s->what.dtype)};
+                                     (double)core_dtype_bytes(har_predict_type(
+                                         &s->what, CORE_SLOT_W))};
     if (l->stage > 0 && l->stage < s->plan.pp - 1)
         m.vocab0 = m.vocab1 = 0; /* neither embeds nor has the head */
     if (l->n_my_expert == 0)

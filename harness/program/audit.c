@@ -1,6 +1,7 @@
 /* harness/program/audit.c -- are the published figures of a deployment true? */
 #include "harness/perf/audit/audit.h"
 #include "harness/program/command.h"
+#include "harness/program/model.h"
 
 #include "core/base/arena.h"
 
@@ -9,6 +10,7 @@
 typedef struct request {
     const char *path, *json;
     bool quantities;
+    core_config_ignore ignore;
 } request;
 
 static void check_request(const void *self, struct argp_state *state)
@@ -29,6 +31,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->path},
+        HAR_IGNORE_OPTION(&r->ignore),
         {"json", .text = &r->json},
         {"quantities", .flag = &r->quantities,
          .help = "list the quantities of a claims file and their units"},
@@ -65,7 +68,7 @@ static core_status audit_file(const request *r, const har_claims *claims)
 
 int har_cmd_audit(int argc, char **argv)
 {
-    request r = {NULL, NULL, false};
+    request r = {.path = NULL};
     void *claims = NULL;
     read_command_line(&r, argc, argv);
     if (r.quantities) {
@@ -74,7 +77,7 @@ int har_cmd_audit(int argc, char **argv)
     }
     core_status status = core_alloc(&claims, 1, sizeof(har_claims), r.path);
     if (status == CORE_OK)
-        status = har_claims_read(claims, r.path);
+        status = har_claims_read(claims, r.path, &r.ignore);
     if (status == CORE_OK)
         status = audit_file(&r, claims);
     free(claims);

@@ -24,6 +24,7 @@ enum { MAX_FOLDERS = 64, MAX_PROMPTS = 256, PREFIX_BYTES = 32 };
 typedef struct request {
     const char *action, *model, *input, *tokens, *prompt, *layers, *seed;
     const char *parts, *numerics, *taps, *output, *generator;
+    core_config_ignore ignore;
     bool force, export_weights;
     int n_folder;
     const char *folder[MAX_FOLDERS];
@@ -58,6 +59,7 @@ static void read_command_line(request *r, int argc, char **argv)
         {.text = r->folder, .n = &r->n_folder, .most = MAX_FOLDERS},
         {.help = "make:"},
         {"model", .text = &r->model},
+        HAR_IGNORE_OPTION(&r->ignore),
         {"input", .text = &r->input},
         {"prompt", .text = &r->prompt},
         {"batch", .text = &r->tokens},
@@ -197,7 +199,8 @@ static core_status understand(gold_case *gold, const request *r)
     for (size_t n = strlen(gold->folder); n > 1 && gold->folder[n - 1] == '/';)
         gold->folder[--n] = '\0';
     snprintf(gold->generator, sizeof gold->generator, "moeparity " HAR_VERSION);
-    CORE_TRY(har_model_read(&model, r->model, r->layers, r->seed));
+    CORE_TRY(har_model_read(&model, r->model, r->layers, r->seed, &r->ignore));
+    gold->ignore = r->ignore;
     gold->spec = model.full;
     gold->n_l = model.spec.n_l;
     gold->is_checkpoint = model.is_checkpoint;
@@ -208,7 +211,9 @@ static core_status understand(gold_case *gold, const request *r)
     CORE_TRY(get_taps(gold, r->taps));
     CORE_TRY(get_batch(gold, r));
     CORE_TRY(get_groups(gold, r->parts));
-    return gold_check_target(gold->folder, r->force);
+    CORE_TRY(gold_check_target(gold->folder, r->force));
+    har_model_write(stdout, &model);
+    return CORE_OK;
 }
 
 /* --- make: doing it --- */
@@ -308,7 +313,8 @@ static int check(const request *r)
         return har_end(core_fail(CORE_E_FILE,
                                  "%s: no scratch folder can be made: %s",
                                  scratch, strerror(errno)));
-    har_golden_check checking = {r->n_folder, r->folder, scratch, r->model};
+    har_golden_check checking = {r->n_folder, r->folder, scratch, r->model,
+                                 r->ignore};
     return har_guard(scratch, har_golden_check_run, &checking);
 }
 

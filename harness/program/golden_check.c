@@ -85,6 +85,7 @@ static core_status check_case(const har_golden_check *check, const char *folder,
     bool within = false;
     CORE_TRY(gold_open(&gold, folder));
     const gold_options options = har_golden_options(&gold);
+    gold.ignore = check->ignore;
     core_status status = gold_find_model(&gold, check->model);
     if (status == CORE_OK)
         status = gold.origin == GOLD_SELF

@@ -4,13 +4,14 @@
 #include "harness/words/words.h"
 
 core_status har_model_read(har_model *out, const char *name, const char *layers,
-                           const char *seed)
+                           const char *seed, const core_config_ignore *ignore)
 {
     int64_t number;
     out->name = name;
     CORE_TRY(har_parse_count(&number, "--seed", seed));
     out->seed = (uint64_t)number;
-    CORE_TRY(core_spec_open(&out->full, name, &out->is_checkpoint));
+    CORE_TRY(core_config_open(&out->full, &out->facts, ignore, name));
+    out->is_checkpoint = out->facts.has_weights;
     out->spec = out->full;
     if (layers == NULL)
         return CORE_OK;
@@ -27,4 +28,23 @@ core_status har_model_weights(const har_model *model, core_weights **out)
     return model->is_checkpoint
                ? core_weights_open_checkpoint(out, &model->full, model->name)
                : core_weights_open_procedural(out, &model->full, model->seed);
+}
+
+void har_config_write(FILE *out, const char *model,
+                      const core_config_facts *facts, const char *weights)
+{
+    if (facts->is_config && !facts->has_weights)
+        fprintf(out, "config     %s/config.json alone: %s\n", model, weights);
+    if (facts->ignored[0] != '\0')
+        fprintf(out, "ignored    %s\n", facts->ignored);
+}
+
+void har_model_write(FILE *out, const har_model *model)
+{
+    char weights[96];
+    snprintf(weights, sizeof weights,
+             "weights are procedural, seed %llu, in the layout of %s",
+             (unsigned long long)model->seed,
+             core_family_name(model->full.family));
+    har_config_write(out, model->name, &model->facts, weights);
 }

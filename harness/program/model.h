@@ -2,19 +2,35 @@
 #ifndef HAR_PROGRAM_MODEL_H
 #define HAR_PROGRAM_MODEL_H
 
+#include "core/model/config.h"
 #include "core/weights/weights.h"
+
+#include <stdio.h>
 
 typedef struct har_model {
     const char *name;     /* preset, spec file or checkpoint folder; borrowed  */
-    bool is_checkpoint;
+    bool is_checkpoint;   /* else weights are procedural                       */
+    core_config_facts facts;
     core_spec full, spec; /* as opened: what the weights belong to; shortened  */
     uint64_t seed;        /* of procedural weights and of batches              */
 } har_model;
 
 /* Read what --layers (or NULL) and --seed say.  Errors: those of
- * core_spec_open; E_USAGE naming the option.                          [local] */
+ * core_config_open; E_USAGE naming the option.                        [local] */
 CORE_NODISCARD core_status har_model_read(har_model *out, const char *name,
-                                          const char *layers, const char *seed);
+                                          const char *layers, const char *seed,
+                                          const core_config_ignore *ignore);
+
+/* For the top of a report: that a config.json stands alone, and what `weights`
+ * are then; which of its keys were left out on request.  Else nothing.       */
+void har_config_write(FILE *out, const char *model,
+                      const core_config_facts *facts, const char *weights);
+void har_model_write(FILE *out, const har_model *model);
+
+/* The row of a command that opens a model.                                   */
+#define HAR_IGNORE_OPTION(ignore)                                              \
+    {"ignore-key", .text = (ignore)->key, .n = &(ignore)->n,                   \
+     .most = CORE_CONFIG_MAX_IGNORED}
 
 /* Open the weights; close them with core_weights_close.  Errors: those of
  * core_weights_open_checkpoint and core_weights_open_procedural.      [local] */

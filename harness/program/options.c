@@ -14,7 +14,10 @@ static const struct words {
     const char *argument, *help;
 } shared[] = {
     {"batch", 'b', "BxT", "rows x tokens of the batch"},
-    {"dtype", 0, "T", "of values: f16, bf16, f32, f64 or another name of one"},
+    {"dtype", 0, "T", "of values: f16, bf16, f32, f64, another name of one; predict and "
+      "report: a profile or w=bf16+kv=f16+.., too"},
+    {"ignore-key", 0, "KEY",
+     "a key of config.json that is known to change nothing; may be repeated"},
     {"input", 'i', "FILE",
      "safetensors with input_ids, or p0.input_ids, p1.input_ids ... (and "
      "attention_mask; Switch layer: hidden_in)"},

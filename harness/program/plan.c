@@ -4,6 +4,7 @@
  * or Partial on each axis of its mesh.
  */
 #include "harness/program/command.h"
+#include "harness/program/model.h"
 #include "harness/systems/systems.h"
 #include "parallel/forward.h"
 
@@ -15,6 +16,7 @@
 
 typedef struct request {
     const char *name, *model, *gpus, *emit, *import;
+    core_config_ignore ignore;
 } request;
 
 enum { MAX_ARGUMENT_BYTES = 1 << 16 };
@@ -31,6 +33,7 @@ static void read_command_line(request *r, int argc, char **argv)
     const har_option options[] = {
         {.text = &r->name},
         {"model", .text = &r->model},
+        HAR_IGNORE_OPTION(&r->ignore),
         {"gpus", .text = &r->gpus, .argument = "N",
          .help = "list the legal plans of MODEL on N ranks"},
         {"emit", .text = &r->emit, .argument = "SYSTEM",
@@ -68,8 +71,8 @@ static core_status list_legal(const request *r)
     CORE_TRY(har_parse_count(&n_rank, "--gpus", r->gpus));
     CORE_FAIL_IF(n_rank > 1 << 20, CORE_E_USAGE,
                  "--gpus: at most %d, found %lld", 1 << 20, (long long)n_rank);
-    CORE_TRY(
-        core_spec_open(&spec, r->name != NULL ? r->name : "seed-30b", NULL));
+    CORE_TRY(core_config_open(&spec, NULL, &r->ignore,
+                              r->name != NULL ? r->name : "seed-30b"));
     par_plan_each_legal(&spec, (int)n_rank, write_plan_line, &n);
     CORE_FAIL_IF(n == 0, CORE_E_PLAN, "%s has no legal plan on %lld ranks",
                  spec.name, (long long)n_rank);
@@ -179,10 +182,10 @@ static core_status show_plan(const request *r)
     core_spec spec;
     par_plan plan;
     char text[PAR_PLAN_TEXT];
-    CORE_TRY(core_spec_open(&spec, r->model, NULL));
+    CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
     core_spec known;
     const core_status status = par_plan_parse(&plan, r->name);
-    if (status != CORE_OK && core_spec_open(&known, r->name, NULL) == CORE_OK)
+    if (status != CORE_OK && core_config_open(&known, NULL, &r->ignore, r->name) == CORE_OK)
         return core_fail_context(status, "reading a plan; '%s' is a model: "
                                  "--gpus N lists its legal plans", r->name);
     CORE_TRY(status);
@@ -213,7 +216,7 @@ static core_status emit_plan(const request *r)
     int system;
     CORE_TRY(har_choose(&system, "--emit", r->emit, systems, 2));
     CORE_FAIL_IF(r->name == NULL, CORE_E_USAGE, "--emit: expected a plan");
-    CORE_TRY(core_spec_open(&spec, r->model, NULL));
+    CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
     CORE_TRY(par_plan_parse(&plan, r->name));
     CORE_TRY(par_plan_check(&plan, &spec));
     return har_system_emit((har_system)system, &plan, &spec, stdout);
@@ -251,7 +254,7 @@ static core_status import_plan(const request *r)
     void *text = NULL;
     CORE_FAIL_IF(r->name != NULL || r->emit != NULL || r->gpus != NULL,
                  CORE_E_USAGE, "--import: expected no plan beside it");
-    CORE_TRY(core_spec_open(&spec, r->model, NULL));
+    CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
     CORE_TRY(core_alloc(&text, MAX_ARGUMENT_BYTES, 1, "arguments"));
     core_status status = read_arguments(r->import, text);
     if (status == CORE_OK)

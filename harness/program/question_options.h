@@ -3,10 +3,11 @@
 #define HAR_QUESTION_OPTIONS_H
 
 #include "harness/perf/predict/question.h"
+#include "harness/program/model.h"
 
 /* Rows of a command's har_option list, for the har_question at q.            */
 #define HAR_QUESTION_OPTIONS(q)                                                \
-    {.text = &(q)->model}, {"plan", .text = &(q)->plan},                       \
+    {.text = &(q)->model}, HAR_IGNORE_OPTION(&(q)->ignore), {"plan", .text = &(q)->plan},                       \
         {"machine", .text = &(q)->machine}, {"batch", .text = &(q)->batch},    \
         {"dtype", .text = &(q)->dtype},                                        \
         {"popularity", .text = &(q)->popularity},                              \

@@ -104,6 +104,9 @@ int har_cmd_report(int argc, char **argv)
     if (status == CORE_OK)
         status = write_file(&ask, r.out);
     if (status == CORE_OK)
+        har_config_write(stdout, r.asked.model, &s.facts,
+                         "a prediction needs no weights");
+    if (status == CORE_OK)
         printf("report     %s\n", r.out);
     har_setup_close(&s);
     return har_end(status);

@@ -23,6 +23,7 @@ enum { MAX_PARTS = 256, PREFIX_BYTES = 32 };
 typedef struct request {
     const char *model, *input, *output, *plan, *numerics, *stall;
     const char *batch, *seed, *layers, *trace;
+    core_config_ignore ignore;
 } request;
 
 typedef struct prompt {
@@ -79,6 +80,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {"model", .text = &r->model},
+        HAR_IGNORE_OPTION(&r->ignore),
         {"input", .text = &r->input},
         {"batch", .text = &r->batch},
         {"seed", .text = &r->seed},
@@ -163,7 +165,8 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(core_numerics_parse(&t->numerics, r->numerics));
     CORE_TRY(har_parse_count(&stall, "--stall", r->stall));
     t->stall_seconds = (double)stall;
-    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed));
+    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
+                            &r->ignore));
     t->is_switch = t->model.spec.family == CORE_FAMILY_SWITCH;
     if (t->is_switch) {
         t->model.spec.capacity.dropped = CORE_DROPPED_ZERO;
@@ -417,6 +420,8 @@ int har_cmd_run(int argc, char **argv)
     t->is_exact = t->is_finite = true;
     int exit_code;
     core_status status = understand(t, &r);
+    if (status == CORE_OK && !har_is_rank())
+        har_model_write(stdout, &t->model);
     if (status == CORE_OK && t->has_plan && !har_is_rank()) {
         exit_code = har_launch_again(argv, "run", par_plan_world(&t->plan),
                                      t->stall_seconds, 1 << 20, false);

@@ -10,6 +10,7 @@
 #include "harness/perf/predict/load_source.h"
 #include "harness/perf/search/report.h"
 #include "harness/program/command.h"
+#include "harness/program/model.h"
 
 #include <math.h>
 #include <omp.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 
 typedef struct request {
+    core_config_ignore ignore;
     const char *model, *machine, *gpus, *batch, *decode, *dtype, *json, *write;
     const char *popularity, *budget;
     const char *slo[2], *mark[HAR_MAX_MARKS];
@@ -36,6 +38,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->model},
+        HAR_IGNORE_OPTION(&r->ignore),
         {"machine", .text = &r->machine},
         {"gpus", .text = &r->gpus, .argument = "N[..N2]",
          .help = "numbers of GPUs to search"},
@@ -371,12 +374,13 @@ static core_status read_popularity(double *share, const core_spec *spec,
 static core_status run(const request *r)
 {
     core_spec spec;
+    core_config_facts facts;
     har_machine machine;
     double share[PAR_MAX_EXPERTS];
     har_search_case c = {.spec = &spec};
     har_quick e = {.spec = &spec, .machine = &machine};
     CORE_TRY(parse_case(r, &c, &e));
-    CORE_TRY(core_spec_open(&spec, r->model, NULL));
+    CORE_TRY(core_config_open(&spec, &facts, &r->ignore, r->model));
     CORE_TRY(har_machine_open(&machine, r->machine));
     CORE_FAIL_IF(spec.n_e > PAR_MAX_EXPERTS, CORE_E_SPEC,
                  "%s: %lld experts, at most %d are supported", spec.name,
@@ -388,6 +392,7 @@ static core_status run(const request *r)
         CORE_TRY(read_popularity(share, &spec, r->popularity));
         e.share = share;
     }
+    har_config_write(stdout, r->model, &facts, "a search needs no weights");
     const core_status status = search(r, &c, &e);
     har_quick_free(&e);
     return status;

@@ -1,12 +1,15 @@
 /* harness/program/spec.c -- the sizes of a model. */
+#include "core/model/quant.h"
 #include "core/model/taps.h"
 #include "harness/program/command.h"
+#include "harness/program/model.h"
 
 #include <stdlib.h>
 
 typedef struct request {
     const char *model;
-    bool yaml, taps;
+    core_config_ignore ignore;
+    bool yaml, taps, families;
 } request;
 
 static const har_command_line line = {
@@ -19,8 +22,12 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->model},
+        HAR_IGNORE_OPTION(&r->ignore),
         {"yaml", .flag = &r->yaml,
          .help = "print it in our own form, to be edited"},
+        {"families", .flag = &r->families,
+         .help = "list the model_types of config.json files that are read, and "
+                 "those that are refused"},
         {"taps", .flag = &r->taps, .help = "list every observation point"},
         {0}};
     har_parse(&line, options, r, argc, argv);
@@ -39,6 +46,29 @@ static void write_memory(const core_spec *spec)
                har_format_bytes(
                    (size_t)core_spec_parameters(spec) * types[i].bytes, text),
                i < 3 ? ", " : " of weights\n");
+}
+
+/* How an expert's matrices are kept, and how much all files hold. */
+static core_status write_stored(const core_spec *spec,
+                                const core_config_facts *facts,
+                                const char *model)
+{
+    const core_weight up = {CORE_W_EXPERT_UP, (int)spec->n_l - 1, 0};
+    char name[CORE_FILE_TENSOR_BYTES], how[CORE_QUANT_TEXT_BYTES], size[16];
+    core_quant *quant = NULL;
+    if (!facts->is_config)
+        return CORE_OK;
+    CORE_TRY(core_quant_open(&quant, model));
+    if (quant != NULL) {
+        const core_layout layout = core_file_tensor(spec, up, name);
+        printf("stored     experts as %s: %s of files, as %s says\n",
+               core_quant_text(
+                   core_quant_of_weight(quant, up.kind, layout, name), how),
+               har_format_bytes(core_quant_bytes(quant, spec), size),
+               core_quant_source(quant));
+    }
+    core_quant_close(quant);
+    return CORE_OK;
 }
 
 static void write_experts(const core_spec *s)
@@ -68,12 +98,38 @@ static void write_other_heads(const core_spec *s)
            (long long)s->other.n_g);
 }
 
-static void write_spec(const core_spec *s)
+/* What the file says beside the model, or leaves unsaid. */
+static void write_facts(const core_spec *s, const core_config_facts *f)
+{
+    const char *family = core_family_name(s->family);
+    if (!f->is_config)
+        return;
+    if (f->text_key[0] != '\0')
+        printf("read as    %s, from %s; passed over: %s\n", family, f->text_key,
+               f->passed_over[0] != '\0' ? f->passed_over : "nothing");
+    else if (f->passed_over[0] != '\0')
+        printf("read as    %s; passed over: %s\n", family, f->passed_over);
+    if (f->dtype[0] != '\0')
+        printf("dtype      %s\n", f->dtype);
+    if (f->n_ahead > 0)
+        printf("further    %lld layer%s to predict further tokens: not "
+               "computed, not counted\n",
+               (long long)f->n_ahead, f->n_ahead == 1 ? "" : "s");
+    if (f->defaults[0] != '\0')
+        printf("defaults   of the class in transformers 5, not in the file: "
+               "%s\n",
+               f->defaults);
+    if (f->ignored[0] != '\0')
+        printf("ignored    %s\n", f->ignored);
+}
+
+static void write_spec(const core_spec *s, const core_config_facts *facts)
 {
     const int n_moe = core_spec_count_moe(s, 0, (int)s->n_l);
     printf("model      %s\n", s->name);
     printf("layers     %lld, of them %d with experts\n", (long long)s->n_l,
            n_moe);
+    write_facts(s, facts);
     printf("hidden     %lld", (long long)s->n_d);
     if (s->n_h > 0)
         printf(", %lld heads x %lld, %lld kv heads", (long long)s->n_h,
@@ -110,21 +166,40 @@ static core_status write_taps(const core_spec *spec)
     return CORE_OK;
 }
 
+static void write_families(void)
+{
+    const char *type, *reason;
+    for (int i = 0; i < CORE_N_FAMILIES; i++) {
+        const core_family family = (core_family)i;
+        printf("%-20s read as %s\n", core_family_model_type(family),
+               core_family_name(family));
+    }
+    for (int i = 0; core_config_refused(i, &type, &reason); i++)
+        printf("%-20s refused: %s\n", type, reason);
+}
+
 int har_cmd_spec(int argc, char **argv)
 {
-    request r = {NULL, false, false};
+    request r = {.model = NULL};
     core_spec spec;
+    core_config_facts facts;
     read_command_line(&r, argc, argv);
+    if (r.families) {
+        write_families();
+        return 0;
+    }
     if (r.model == NULL) {
         for (int i = 0; core_spec_preset_name(i) != NULL; i++)
             puts(core_spec_preset_name(i));
         return 0;
     }
-    core_status status = core_spec_open(&spec, r.model, NULL);
+    core_status status = core_config_open(&spec, &facts, &r.ignore, r.model);
     if (status == CORE_OK && r.yaml)
         core_spec_write_yaml(&spec, stdout);
-    else if (status == CORE_OK)
-        write_spec(&spec);
+    else if (status == CORE_OK) {
+        write_spec(&spec, &facts);
+        status = write_stored(&spec, &facts, r.model);
+    }
     if (status == CORE_OK && r.taps)
         status = write_taps(&spec);
     return har_end(status);

@@ -19,6 +19,7 @@
 
 typedef struct request { /* the command line                              */
     const char *model;
+    core_config_ignore ignore;
     int n_plan; /* given: without any the first counts                      */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
@@ -58,6 +59,7 @@ static void read_command_line(request *r, int argc, char **argv)
 {
     const har_option options[] = {
         {.text = &r->model},
+        HAR_IGNORE_OPTION(&r->ignore),
         {"plan", .text = r->plan, .n = &r->n_plan, .most = HAR_MAX_PLANS},
         {"batch", .text = &r->batch},
         {"seed", .text = &r->seed},
@@ -196,7 +198,8 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(har_parse_count(&number, "--stall", r->stall));
     t->stall_seconds = (double)number;
     CORE_TRY(read_numerics(t, r->numerics));
-    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed));
+    CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
+                            &r->ignore));
     CORE_TRY(read_plans(t, r));
     return CORE_OK;
 }
@@ -320,6 +323,7 @@ static core_status write_report(const rank_run *run)
                                core_seconds(CLOCK_MONOTONIC) - run->start};
     FILE *out = NULL;
     CORE_TRY(har_report_open(&out));
+    har_model_write(out, &t->model);
     har_report_text(&report, out);
     CORE_TRY(har_report_close(out));
     if (run->request->json != NULL)

@@ -28,7 +28,7 @@ static const struct {
 } AXES[HAR_N_AXES] = {
     {"experts", "ep"},     {"expert columns", "etp"}, {"layers", "pp"},
     {"heads", "tp"},       {"kv heads", "tp"},        {"mamba channels", "tp"},
-    {"MLP columns", "tp"}, {"vocabulary rows", "tp"},
+    {"key heads", "tp"},   {"MLP columns", "tp"},     {"vocabulary rows", "tp"},
 };
 
 /* Tensors of which a plan cuts rows, or columns: of a vector, its entries. */
@@ -63,6 +63,20 @@ static const struct {
     {HAR_AXIS_CHANNELS, CORE_W_MAMBA_CONV_BIAS, false},
     {HAR_AXIS_CHANNELS, CORE_W_MAMBA_DT_BIAS, false},
     {HAR_AXIS_CHANNELS, CORE_W_MAMBA_D, false},
+    {HAR_AXIS_HEADS, CORE_W_CONTEXT_GATE, true},
+    {HAR_AXIS_HEADS, CORE_W_CONTEXT_GATE_BIAS, false},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_Q, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_K, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_V, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_GATE, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_BETA, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_DT, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_Q_CONV, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_K_CONV, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_V_CONV, true},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_OUT, false},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_DT_BIAS, false},
+    {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_A_LOG, false},
     {HAR_AXIS_MLP, CORE_W_MLP_UP, true},
     {HAR_AXIS_MLP, CORE_W_MLP_GATE, true},
     {HAR_AXIS_MLP, CORE_W_MLP_DOWN, false},
@@ -340,6 +354,8 @@ static int64_t axis_size(const core_spec *spec, har_axis axis, int l)
         return core_spec_heads(spec, l).n_g;
     case HAR_AXIS_CHANNELS:
         return spec->mamba.n_c;
+    case HAR_AXIS_KEY_HEADS:
+        return spec->deltanet.n_kh;
     case HAR_AXIS_MLP:
         return core_spec_n_mlp(spec, l);
     case HAR_AXIS_VOCABULARY:

@@ -18,8 +18,8 @@ void har_lattice_row(har_lattice *seen, core_numerics numerics, core_grid grid,
                      int64_t row, int64_t col0, int64_t n, const double *found,
                      double *stored)
 {
-    if (!core_uses_floats(numerics))
-        return;
+    if (core_store_roundoff(numerics) <= core_store_roundoff(CORE_FP64))
+        return; /* exact is compared bit for bit */
     memcpy(stored, found, (size_t)n * sizeof *stored);
     core_store(numerics, grid, stored, n);
     for (int64_t j = 0; j < n; j++) {

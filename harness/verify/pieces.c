@@ -199,7 +199,7 @@ static bool has_id(const int64_t *ids, int64_t k, int64_t e)
     return false;
 }
 
-/* What storing may have added to a score of a free run: in bf16, where units of
+/* What rounding may have added to a score of a free run: in bf16, where units of
  * storage add up from layer to layer, four stores per layer so far, a unit of
  * the largest score each.  An estimate, a cap against scores that are no drift
  * at all; nothing where storing is as fine as computing.                     */
@@ -207,13 +207,12 @@ static double stored_drift(const har_watch *watch, const har_tap_watch *logits,
                            const double *score)
 {
     double largest = 0.0;
-    if (core_store_roundoff(watch->numerics) ==
-        core_sum_roundoff(watch->numerics))
+    const double u = core_coarsest_roundoff(watch->numerics);
+    if (u == core_sum_roundoff(watch->numerics))
         return 0.0;
     for (int64_t e = 0; e < watch->spec->n_e; e++)
         largest = fmax(largest, fabs(score[e]));
-    return 4.0 * (logits->tap.layer + 1) *
-           core_store_error(watch->numerics, largest);
+    return 4.0 * (logits->tap.layer + 1) * 2.0 * u * largest * (1.0 + u);
 }
 
 /* A token chose expert `in` where the reference chose `out`: har_flip has the
@@ -241,7 +240,8 @@ static bool excuse(har_watch *watch, const har_tap_watch *logits, int64_t i,
         .found = watch->score + i * n_e,
         .room = bound + n_e,
         .u = core_sum_roundoff(watch->numerics),
-        .u_store = core_store_roundoff(watch->numerics)};
+        .u_store = core_store_roundoff(
+            core_tap_numerics(watch->numerics, CORE_TAP_ROUTER_PROBS))};
     return har_flip_is_excused(&flip, out, in, margin);
 }
 
@@ -351,13 +351,20 @@ static void see_value_row(har_watch *watch, har_tap_watch *w,
                           watch->bound_row);
     har_diff_row(&w->diff, rule, row, piece->col0, piece->n_col,
                  watch->expected_row, found, watch->bound_row);
-    har_lattice_row(&w->lattice, watch->numerics, core_tap_grid(w->tap.kind),
-                    row, piece->col0, piece->n_col, found, watch->stored_row);
-    if (rule.kind == HAR_RULE_BOUND)
-        w->n_marginal += har_precision_row(
-            &w->grade, watch->numerics, 1.0 / piece->n_owners, piece->n_col,
+    const core_numerics numerics =
+        core_tap_numerics(watch->numerics, w->tap.kind);
+    har_lattice_row(&w->lattice, numerics, core_tap_grid(w->tap.kind), row,
+                    piece->col0, piece->n_col, found, watch->stored_row);
+    if (rule.kind == HAR_RULE_BOUND) {
+        const core_numerics coarsest =
+            core_tap_coarsest(watch->numerics, w->tap.kind);
+        const int64_t n_marginal = har_precision_row(
+            &w->grade, coarsest, 1.0 / piece->n_owners, piece->n_col,
             watch->expected_row, found, watch->bound_row, watch->error_row,
             i > 0);
+        /* a unit of a coarser store on the way is most of a bound */
+        w->n_marginal += coarsest == numerics ? n_marginal : 0;
+    }
     keep_bad_row(watch, w, piece, i, n_bad);
     if (replaces(watch, w->tap.kind))
         memcpy(found, watch->expected_row,

@@ -72,7 +72,9 @@ static json_t *tap_object(const har_pass *pass, int64_t i)
         core_json_put(o, "all_layers", json_true());
     if ((t->fault & HAR_FAULT_PRECISION) != 0)
         core_json_put_number(o, "bits",
-                             har_precision_bits(&t->grade, pass->numerics));
+                             har_precision_bits(
+                                 &t->grade, core_tap_coarsest(pass->numerics,
+                                                              t->tap.kind)));
     if (t->detailed && t->first_rank >= 0) {
         json_t *first = element(&t->diff.first);
         core_json_put_int(first, "rank", t->first_rank);

@@ -100,6 +100,7 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
     const har_tap_result *t = &pass->tap[pass->first];
     const har_diff *d = &t->diff;
     char name[CORE_NAME_BYTES], text[HAR_PRECISION_TEXT];
+    const core_tap_kind kind = t->tap.kind;
     double ratio;
     fprintf(out, "  %-10s first at %s: %s\n",
             t->verdict == HAR_PRECISION ? "PRECISION" : "DIFFERS",
@@ -112,11 +113,15 @@ static void write_first(const har_report *r, const har_pass *pass, FILE *out)
     if ((t->fault & HAR_FAULT_PRECISION) != 0)
         fprintf(
             out, "    grade      %s\n",
-            har_precision_format(&t->grade, &t->honest, pass->numerics, text));
+            har_precision_format(&t->grade, &t->honest,
+                                 core_tap_coarsest(pass->numerics, kind),
+                                 text));
     if ((t->fault & HAR_FAULT_LATTICE) != 0)
         fprintf(out,
                 "    lattice    %s; first on rank %d: row %lld, column %lld\n",
-                har_lattice_format(&t->lattice, pass->numerics, text),
+                har_lattice_format(&t->lattice,
+                                   core_tap_numerics(pass->numerics, kind),
+                                   text),
                 t->lattice_rank, (long long)t->lattice.first.row,
                 (long long)t->lattice.first.col);
     if (d->n_bad > 0) {

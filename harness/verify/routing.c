@@ -136,7 +136,8 @@ static bool row_is_live(const core_spec *spec, core_tap tap, int64_t row,
     const int64_t k = spec->n_k;
     if (core_tap_row_kind(tap.kind) == CORE_ROWS_CHOICE)
         return live[tap.layer][row] != 0;
-    if ((tap.kind != CORE_TAP_COMBINE && tap.kind != CORE_TAP_FFN_OUT) ||
+    if ((tap.kind != CORE_TAP_COMBINE && tap.kind != CORE_TAP_WIDE &&
+         tap.kind != CORE_TAP_FFN_OUT) ||
         live[tap.layer] == NULL)
         return true;
     for (int64_t j = 0; j < k; j++)
@@ -166,7 +167,9 @@ static bool is_exempt(const core_spec *spec, core_tap tap)
 /* relu makes zeros; but not nothing else. */
 static bool may_be_sparse(const core_spec *spec, core_tap tap)
 {
-    return spec->act == CORE_ACT_RELU &&
+    const bool cuts =
+        spec->act == CORE_ACT_RELU || spec->act == CORE_ACT_RELU2;
+    return cuts &&
            (tap.kind == CORE_TAP_EXPERT_ACT || tap.kind == CORE_TAP_MLP_ACT);
 }
 

@@ -53,7 +53,7 @@ static void see(void *self, core_tap tap, const double *values,
     for (int64_t i = 0; values != NULL && i < expected->n; i += n_col) {
         core_st_read(expected, i, n_col, d->expected);
         core_st_read(bound, i, n_col, d->bound);
-        har_precision_row(sums, d->numerics, 1.0, n_col, d->expected,
+        har_precision_row(sums, core_tap_coarsest(d->numerics, tap.kind), 1.0, n_col, d->expected,
                           values + i, d->bound, d->error, i > 0);
     }
 }

@@ -182,9 +182,11 @@ static void judge(har_tap_result *r, const har_watch *watch,
         (is_int || !core_has_bounds(watch->numerics)) &&
         !(is_int && watch->mode == HAR_FORCED_ROUTING))
         r->fault |= HAR_FAULT_REPLICA;
+    const core_numerics numerics =
+        core_tap_coarsest(watch->numerics, r->tap.kind);
     const bool imprecise =
         r->fault == HAR_FAULT_VALUE
-            ? har_precision_is_rounding(&r->grade, &r->honest, watch->numerics,
+            ? har_precision_is_rounding(&r->grade, &r->honest, numerics,
                                         sums[SUM_REPLICA] == 0)
             : r->fault == 0 && !(har_tap_ratio(r) <= 1.0);
     if (imprecise)

@@ -243,15 +243,19 @@ static void give_reason(har_case_result *out, const har_pass *pass)
 {
     char name[CORE_NAME_BYTES], text[HAR_PRECISION_TEXT];
     const har_tap_result *tap = &pass->tap[pass->first];
+    const core_tap_kind kind = tap->tap.kind;
     core_tap_name(tap->tap, name);
     if ((tap->fault & HAR_FAULT_PRECISION) != 0)
         snprintf(out->reason, sizeof out->reason, "%s: %s%s", name,
-                 har_precision_format(&tap->grade, &tap->honest, pass->numerics,
+                 har_precision_format(&tap->grade, &tap->honest,
+                                      core_tap_coarsest(pass->numerics, kind),
                                       text),
                  tap->is_pooled ? ", all layers together" : "");
     else if (tap->verdict == HAR_PRECISION)
         snprintf(out->reason, sizeof out->reason, "%s: %s (rank %d)", name,
-                 har_lattice_format(&tap->lattice, pass->numerics, text),
+                 har_lattice_format(&tap->lattice,
+                                    core_tap_numerics(pass->numerics, kind),
+                                    text),
                  tap->lattice_rank);
     else
         snprintf(out->reason, sizeof out->reason, "%s %s", name,

@@ -67,6 +67,20 @@ core_status har_parse_dtype(core_dtype *out, const char *option,
     return CORE_OK;
 }
 
+core_status har_parse_types(core_numerics *out, core_dtype *act,
+                            const char *option, const char *text)
+{
+    const bool is_stated = strpbrk(text, "=+") != NULL;
+    bool is_profile = false;
+    for (const core_profile *p = core_profiles; p->name != NULL; p++)
+        is_profile |= strcmp(p->name, text) == 0;
+    if (!is_stated && !is_profile) /* a type by any of its names */
+        CORE_TRY(har_parse_dtype(act, option, text));
+    CORE_TRY(core_numerics_parse(out, text));
+    *act = core_numerics_type(*out, CORE_SLOT_ACT);
+    return CORE_OK;
+}
+
 core_status har_choose(int *out, const char *option, const char *text,
                        const char *const *names, int n)
 {

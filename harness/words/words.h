@@ -2,7 +2,7 @@
 #ifndef HAR_WORDS_H
 #define HAR_WORDS_H
 
-#include "core/numbers/dtype.h"
+#include "core/numbers/numerics.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +19,12 @@ CORE_NODISCARD core_status har_parse_range(int64_t *first, int64_t *last,
 
 /* "16x11": rows and tokens of an option.  Errors: E_USAGE naming it. [local] */
 CORE_NODISCARD core_status har_parse_batch(int64_t *n_b, int64_t *n_t,
+                                           const char *option,
+                                           const char *text);
+
+/* What a type, a profile or slots of a numerics mean, and the type of values
+ * that meet weights.  Errors: E_USAGE naming the option, or the word. [local] */
+CORE_NODISCARD core_status har_parse_types(core_numerics *out, core_dtype *act,
                                            const char *option,
                                            const char *text);
 

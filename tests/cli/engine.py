@@ -7,7 +7,7 @@
     engine.py faults        names of the faults, one a line
 
 WEIGHTS is a checkpoint folder: what `golden make --export-weights` adds to a
-bundle, or a Hugging Face one of qwen3_moe.  Written from ref/MODEL.md; nothing
+bundle, or a Hugging Face one of qwen3_moe, deepseek_v3 or gpt_oss.  Written from ref/MODEL.md; nothing
 here is shared with moeparity.  --forced feeds the bundle's inputs and shows
 them in the dump, as docs/compare.md asks.  A fault that the model cannot show
 (a bias where there is none) ends with exit 9.
@@ -19,34 +19,11 @@ import sys
 
 import numpy as np
 
+import engine_weights
+from engine_attention import Attention
 from foreign import load, save
 
 f32 = np.float32
-
-
-def scalar(text):
-    if text.startswith("["):
-        return [scalar(t.strip()) for t in text[1:-1].split(",")]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return {"true": True, "false": False}.get(text, text)
-
-
-def parse(yaml):
-    """Our spec's YAML: `key: value`, and one level of it below a key."""
-    spec, below = {}, None
-    for line in yaml.splitlines():
-        key, _, value = line.strip().partition(":")
-        if line.startswith("  "):
-            below[key] = scalar(value.strip())
-        elif value.strip():
-            spec[key] = scalar(value.strip())
-        else:
-            below = spec[key] = {}
-    return spec
 
 
 # --- arithmetic ---
@@ -61,11 +38,13 @@ class CannotShow(Exception):
     pass
 
 
-class Engine:
+class Engine(Attention):
+    bf16 = staticmethod(bf16)
+
     def __init__(self, bundle, weights, args):
         self.manifest = json.load(open(bundle + "/manifest.json"))
-        self.spec = parse(self.manifest["model"]["spec"])
-        self.w = {k: v.astype(f32) for k, v in load(weights + "/model.safetensors")[0].items()}
+        self.spec = engine_weights.parse(self.manifest["model"]["spec"])
+        self.w = engine_weights.read(weights)
         self.golden, _ = load(f"{bundle}/{args.numerics}.safetensors")
         self.ids = load(bundle + "/input.safetensors")[0]["p0.input_ids"]
         self.half = args.numerics == "bf16"
@@ -130,84 +109,6 @@ class Engine:
             return self.fed[name].reshape(own.shape).astype(f32)
         return own
 
-    # --- attention ---
-
-    def table(self, n_t):
-        spec, rope = self.spec, self.spec["rope"]
-        n = spec["head_size"]
-        theta = rope["theta"]
-        if self.wrong("rope_theta"):
-            theta *= 2
-        inverse = (1 / (theta ** (np.arange(0, n, 2, dtype=f32) / f32(n)))).astype(f32)
-        if rope["scaling"] == "llama3":
-            wave = f32(2 * np.pi) / inverse
-            low, high, full = rope["low_freq"], rope["high_freq"], rope["original_positions"]
-            smooth = (f32(full) / wave - f32(low)) / f32(high - low)
-            mixed = (1 - smooth) * inverse / f32(rope["factor"]) + smooth * inverse
-            inverse = np.where(wave < full / high, inverse, np.where(wave > full / low, inverse / f32(rope["factor"]), mixed))
-        angle = np.arange(n_t, dtype=f32)[:, None] * inverse.astype(f32)
-        return np.cos(angle).astype(f32), np.sin(angle).astype(f32)
-
-    def rope(self, x, shift=0):
-        """x [B, T, heads, Dh]"""
-        n_t, half = x.shape[1], x.shape[-1] // 2
-        cos, sin = self.table(n_t + shift)
-        cos, sin = cos[shift:, None], sin[shift:, None]
-        if self.args.eager or self.half:
-            cos, sin = self.store(cos), self.store(sin)
-        if self.wrong("rope_interleaved"):
-            a, b = x[..., 0::2], x[..., 1::2]
-            y = np.empty_like(x)
-            y[..., 0::2], y[..., 1::2] = a * cos - b * sin, b * cos + a * sin
-            return self.store(y)
-        a, b = x[..., :half], x[..., half:]
-        return self.store(np.concatenate(
-            [self.kept(a * cos) - self.kept(b * sin), self.kept(b * cos) + self.kept(a * sin)], axis=-1))
-
-    def attention(self, layer, xn):
-        spec, at = self.spec, f"model.layers.{layer}.self_attn."
-        n_b, n_t = self.ids.shape
-        n_h, n_g, n = spec["heads"], spec["kv_heads"], spec["head_size"]
-        q = self.linear(xn, at + "q_proj").reshape(n_b, n_t, n_h, n)
-        k = self.linear(xn, at + "k_proj").reshape(n_b, n_t, n_g, n)
-        v = self.linear(xn, at + "v_proj").reshape(n_b, n_t, n_g, n)
-        if at + "q_norm.weight" in self.w and not self.wrong("qk_norm_missing"):
-            q = self.norm(q, self.w[at + "q_norm.weight"], spec["norm_eps"])
-            k = self.norm(k, self.w[at + "k_norm.weight"], spec["norm_eps"])
-        q = self.rope(q, 1 if self.wrong("q_shifted") else 0)
-        k = k if self.wrong("rope_of_k_missing") else self.rope(k)
-        group = [h * n_g // n_h for h in range(n_h)]
-        if n_g not in (1, n_h) and self.wrong("kv_map"):
-            group = [h % n_g for h in range(n_h)]
-        scale = f32(1 / math.sqrt(n))
-        scale = f32(1) if self.wrong("scale_missing") else scale * scale if self.wrong("scale_twice") else scale
-        i, j = np.arange(n_t)[:, None], np.arange(n_t)[None, :]
-        seen = j <= i + (1 if self.wrong("mask_off_by_one") else 0)
-        window = spec.get("sliding_window", 0)
-        if window > 0 and not (window < n_t and self.wrong("window_missing")):
-            seen &= i - j < window
-        out = np.empty((n_b, n_t, n_h, n), f32)
-        for b in range(n_b):
-            for h in range(n_h):
-                s = np.where(seen, self.product(q[b, :, h], k[b, :, group[h]]) * scale, f32(-np.inf))
-                e = np.exp(s - s.max(axis=1, keepdims=True), dtype=f32)
-                if self.wrong("bf16_exponentials"):
-                    e = bf16(e)
-                total = e.sum(axis=1, keepdims=True, dtype=f32)
-                p = self.store(e / total)
-                out[b, :, h] = self.store(p @ v[b, :, group[h]])
-        out = out.reshape(n_b * n_t, n_h * n)
-        if self.wrong("heads_transposed"):
-            out = out.reshape(-1, n_h, n).transpose(0, 2, 1).reshape(out.shape)
-        y = self.product(out, self.w[at + "o_proj.weight"], split=True)
-        if self.wrong("tp_shard_twice"):
-            first = out.shape[1] // 4
-            y = y + self.product(out[:, :first], self.w[at + "o_proj.weight"][:, :first])
-        if at + "o_proj.bias" in self.w:
-            bias = self.w[at + "o_proj.bias"]
-            y = y + (2 * bias if self.wrong("bias_twice") else bias)
-        return self.store(y)
-
     # --- feed-forward ---
 
     def act(self, z):
@@ -216,9 +117,8 @@ class Engine:
                 return 0.5 * z * (1 + np.tanh(f32(math.sqrt(2 / math.pi)) * (z + f32(0.044715) * z**3)))
             erf = np.vectorize(math.erf, otypes=[f32])
             return (f32(0.5) * z * (1 + erf(z * f32(math.sqrt(0.5))))).astype(f32)
-        if self.wrong("act_kind"):
-            return z / (1 + np.exp(f32(-1.702) * z))
-        return z / (1 + np.exp(-z))
+        steep = (self.spec["activation"] == "clamped_swiglu") != self.wrong("act_kind")
+        return z / (1 + np.exp(f32(-1.702 if steep else -1) * z))
 
     def weight_of(self, name, expert):
         w = self.w[name]
@@ -226,9 +126,10 @@ class Engine:
             return w
         if expert in (0, 1) and self.wrong("experts_swapped"):
             return self.w[name.replace(f".experts.{expert}.", f".experts.{1 - expert}.")]
-        if self.wrong("experts_4_bits"):
-            mantissa, exponent = np.frexp(w)
-            return np.ldexp(np.round(mantissa * 16) / 16, exponent).astype(f32)
+        mantissa, exponent = np.frexp(w)
+        short = np.ldexp(np.round(mantissa * 16) / 16, exponent).astype(f32)
+        if not np.array_equal(short, w) and self.wrong("experts_4_bits"):  # MXFP4 has fewer
+            return short
         for share in (1, 10):
             if expert == self.busiest and ".down_proj" in name and self.wrong(f"expert_row_{share}_percent"):
                 w = w.copy()
@@ -241,7 +142,10 @@ class Engine:
             return self.store(y + self.w[at + name + ".bias"] if at + name + ".bias" in self.w else y)
 
         up = part(x, "up_proj")
-        if self.spec["gated"]:
+        if self.spec["activation"] == "clamped_swiglu":
+            gate, up = np.minimum(part(x, "gate_proj"), f32(7)), np.clip(up, -7, 7)
+            inner = self.store((up + 1) * self.kept(self.act(gate)))
+        elif self.spec["gated"]:
             inner = self.store(self.kept(self.act(part(x, "gate_proj"))) * up)
         else:
             inner = self.store(self.act(up))
@@ -271,6 +175,44 @@ class Engine:
                     kept[c] = False
         return kept
 
+    def eligible(self, score):
+        """The experts [N, E] of the best groups of each token."""
+        n_group, kept = self.spec["router"].get("groups", 0), self.spec["router"].get("groups_kept", 0)
+        if not n_group or self.wrong("groups_ignored"):
+            return np.ones(score.shape, bool)
+        grouped = score.reshape(len(score), n_group, -1)
+        of_group = np.sort(grouped, axis=2)[:, :, -2:].sum(axis=2)
+        best = np.argsort(-of_group, axis=1, kind="stable")[:, :kept]
+        mask = np.zeros(of_group.shape, bool)
+        np.put_along_axis(mask, best, True, axis=1)
+        return np.repeat(mask, grouped.shape[2], axis=1)
+
+    def choose(self, at, logits):
+        """A token's experts [N, K] and their weights, not yet stored."""
+        spec, how = self.spec, self.spec.get("router", {}).get("scores", "softmax")
+        n_k = spec["experts_per_token"]
+        if how == "softmax_top":
+            chosen = np.argsort(-logits, axis=1, kind="stable")[:, :n_k].astype(np.int64)
+            best = np.take_along_axis(logits, chosen, axis=1)
+            e = np.exp(best - best[:, :1], dtype=f32)
+            return chosen, e / e.sum(axis=1, keepdims=True, dtype=f32)
+        if how == "sigmoid":
+            p = self.store(1 / (1 + np.exp(-logits, dtype=f32)))
+            score = p + self.w[at + "gate.e_score_correction_bias"]
+            score = p if self.wrong("correction_missing") else score
+            score = np.where(self.eligible(score), score, f32(-np.inf))
+        else:
+            e = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=f32)
+            score = p = self.store(e / e.sum(axis=1, keepdims=True, dtype=f32))
+        chosen = np.argsort(-score, axis=1, kind="stable")[:, :n_k].astype(np.int64)
+        weight = np.take_along_axis(p, chosen, axis=1)
+        if spec["renormalise"] and not self.wrong("renormalise_missing"):
+            weight = weight / (weight.sum(axis=1, keepdims=True, dtype=f32) + f32(1e-20))
+        scale = f32(spec.get("router", {}).get("scale", 1))
+        if scale != 1 and self.wrong("routed_scale_missing"):
+            scale = f32(1)
+        return chosen, weight * scale
+
     def moe(self, layer, xn):
         spec, at = self.spec, f"model.layers.{layer}.mlp."
         n_k = spec["experts_per_token"]
@@ -282,12 +224,7 @@ class Engine:
         if at + "gate.bias" in self.w:
             logits = logits + self.w[at + "gate.bias"]
         logits = self.store(logits)
-        e = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=f32)
-        p = self.store(e / e.sum(axis=1, keepdims=True, dtype=f32))
-        chosen = np.argsort(-p, axis=1, kind="stable")[:, :n_k].astype(np.int64)
-        weight = np.take_along_axis(p, chosen, axis=1)
-        if spec["renormalise"] and not self.wrong("renormalise_missing"):
-            weight = weight / weight.sum(axis=1, keepdims=True, dtype=f32)
+        chosen, weight = self.choose(at, logits)
         weight = self.store(weight)
         self.put(f"layers.{layer}.router_logits", logits)
         self.put(f"layers.{layer}.topk_idx", chosen)
@@ -377,7 +314,8 @@ rope_interleaved q_shifted rope_of_k_missing gelu_tanh act_kind eps capacity_flo
 dropped_kept renormalise_missing tp_shard_twice bias_twice expert_row_1_percent
 expert_row_10_percent fp16_sums bf16_exponentials experts_4_bits final_norm_missing mask_off_by_one
 window_missing vocabulary_shifted logits_shifted shared_twice shared_missing stale_row
-residual_of_normed weight_missing qk_norm_missing""".split()
+residual_of_normed weight_missing qk_norm_missing sinks_missing latent_norm_missing
+rope_scaling_missing rope_factor_missing groups_ignored correction_missing routed_scale_missing""".split()
 
 
 def main():

@@ -44,6 +44,7 @@ static void roll_sizes(dice *d, core_spec *spec)
     spec->n_dh = 2 * roll(d, 2, 6);
     spec->n_f = roll(d, 7, 30);
     spec->n_v = roll(d, 19, 70);
+    spec->n_de = one_in(d, 4) ? roll(d, 6, 33) : 0;
     spec->n_f_shared = one_in(d, 2) ? roll(d, 7, 20) : 0;
     spec->n_f_dense = 0;
     memset(spec->ffn, CORE_FFN_MOE, sizeof spec->ffn);
@@ -74,6 +75,16 @@ static void roll_latent(dice *d, core_spec *spec)
     spec->n_q_rank = one_in(d, 3) ? 0 : roll(d, 6, 19);
     spec->n_dv = roll(d, 3, 11);
     spec->n_rot = 2 * roll(d, 1, spec->n_dh / 2 - 1);
+}
+
+/* Layers of one part alone. */
+static void roll_parts(dice *d, core_spec *spec)
+{
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (one_in(d, 3))
+            spec->mixer[l] = CORE_N_MIXERS;
+        else if (one_in(d, 3))
+            spec->ffn[l] = CORE_FFN_NONE;
 }
 
 /* What latent attention does not have. */
@@ -129,6 +140,7 @@ static void roll_attention(dice *d, core_spec *spec)
     spec->score_scale = one_in(d, 3) ? 0.05 * (double)roll(d, 1, 10) : 0.0;
     spec->bias_qkv = one_in(d, 2);
     spec->bias_o = one_in(d, 2);
+    spec->context_gate = one_in(d, 4);
 }
 
 static void roll_mamba(dice *d, core_spec *spec)
@@ -142,6 +154,19 @@ static void roll_mamba(dice *d, core_spec *spec)
     for (int l = 0; l < (int)spec->n_l; l++)
         spec->mixer[l] =
             one_in(d, 3) ? CORE_MIXER_ATTENTION : CORE_MIXER_MAMBA;
+}
+
+static void roll_deltanet(dice *d, core_spec *spec)
+{
+    const int64_t n_kh = roll(d, 1, 5);
+    spec->deltanet = (core_deltanet){.n_kh = n_kh,
+                                     .n_vh = n_kh * roll(d, 1, 3),
+                                     .n_dk = roll(d, 2, 9),
+                                     .n_dv = roll(d, 3, 19),
+                                     .n_conv = roll(d, 1, 5)};
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (!one_in(d, 3))
+            spec->mixer[l] = CORE_MIXER_DELTANET;
 }
 
 static void roll_router(dice *d, core_spec *spec)
@@ -180,16 +205,17 @@ static void roll_router(dice *d, core_spec *spec)
 static void roll_experts(dice *d, core_spec *spec)
 {
     spec->gated = one_in(d, 2);
-    spec->act = !spec->gated    ? CORE_ACT_GELU
-                : one_in(d, 3) ? CORE_ACT_CLAMPED_SWIGLU
-                               : CORE_ACT_SILU;
+    if (spec->gated)
+        spec->act = one_in(d, 3) ? CORE_ACT_CLAMPED_SWIGLU : CORE_ACT_SILU;
+    else
+        spec->act = one_in(d, 3) ? CORE_ACT_RELU2 : CORE_ACT_GELU;
     spec->bias_ffn = one_in(d, 2);
     spec->shared_gate = one_in(d, 2);
 }
 
 static void roll_ends(dice *d, core_spec *spec)
 {
-    spec->norm = one_in(d, 3) ? CORE_NORM_LAYER : CORE_NORM_RMS;
+    spec->norm = (core_norm)roll(d, CORE_NORM_RMS, CORE_NORM_RMS_PLUS_ONE);
     spec->tied = one_in(d, 2);
     spec->bias_head = one_in(d, 3);
     spec->embed_scale = one_in(d, 4) ? 0.5 * (double)roll(d, 1, 9) : 1.0;
@@ -208,6 +234,10 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_kinds(d->seed, spec);
     if (one_in(d, 4))
         roll_mamba(d, spec);
+    if (one_in(d, 4))
+        roll_deltanet(d, spec);
+    if (one_in(d, 4))
+        roll_parts(d, spec);
     roll_router(d, spec);
     roll_experts(d, spec);
     roll_ends(d, spec);
@@ -245,13 +275,15 @@ static void roll_placement(dice *d, par_plan *plan, const core_spec *spec)
     }
 }
 
-/* A state space knows no padding; a sink leaves nothing of padded queries, and
- * zeros prove nothing.                                                       */
+/* A state knows no padding; a sink leaves nothing of padded queries, and zeros
+ * prove nothing.                                                             */
 static bool can_pad(const core_spec *spec)
 {
-    for (int l = 0; l < (int)spec->n_l; l++)
-        if (core_spec_mixer(spec, l) == CORE_MIXER_MAMBA)
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const core_mixer mixer = core_spec_mixer(spec, l);
+        if (mixer != CORE_N_MIXERS && !core_mixer_takes_padding(mixer))
             return false;
+    }
     return !spec->sinks && !spec->other.sinks;
 }
 

@@ -70,11 +70,31 @@ static void no_dense(random_case *c)
     c->spec.n_f_dense = 0;
 }
 
+static void both_parts(random_case *c)
+{
+    for (int l = 0; l < (int)c->spec.n_l; l++) {
+        if (c->spec.mixer[l] == CORE_N_MIXERS)
+            c->spec.mixer[l] = CORE_MIXER_ATTENTION;
+        if (c->spec.ffn[l] == CORE_FFN_NONE)
+            c->spec.ffn[l] = CORE_FFN_MOE;
+    }
+}
+
 static void no_mamba(random_case *c)
 {
     memset(c->spec.mixer, CORE_MIXER_ATTENTION, sizeof c->spec.mixer);
     memset(&c->spec.mamba, 0, sizeof c->spec.mamba);
 }
+
+static void no_deltanet(random_case *c)
+{
+    for (int l = 0; l < CORE_MAX_LAYERS; l++)
+        if (c->spec.mixer[l] == CORE_MIXER_DELTANET)
+            c->spec.mixer[l] = CORE_MIXER_ATTENTION;
+    memset(&c->spec.deltanet, 0, sizeof c->spec.deltanet);
+}
+
+static void no_context_gate(random_case *c) { c->spec.context_gate = false; }
 
 static void no_latent(random_case *c)
 {
@@ -116,6 +136,8 @@ static void top_1(random_case *c)
     c->spec.n_k = 1;
     c->spec.renormalise = false;
 }
+
+static void no_narrow(random_case *c) { c->spec.n_de = 0; }
 
 static void no_shared(random_case *c)
 {
@@ -176,7 +198,9 @@ static const simplify STEP[] = {
     no_sinks,       no_score_scale, no_temper,      no_twins,
     no_embed_scale, no_residual,    no_divisor,     no_tie,
     no_qkv_bias,    no_o_bias,      no_router_bias, no_ffn_bias,
+    no_deltanet,    no_context_gate,
     no_head_bias,   no_conv_bias,   no_proj_bias,   no_drops,
+    both_parts,     no_narrow,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

@@ -96,6 +96,20 @@ static void mamba(core_spec *s)
                             .bias_proj = true};
 }
 
+static void deltanet(core_spec *s)
+{
+    s->norm = CORE_NORM_RMS_PLUS_ONE;
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->n_rot = 4;
+    s->context_gate = s->shared_gate = true;
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_DELTANET;
+    s->deltanet = (core_deltanet){.n_kh = 6,
+                                  .n_vh = 12,
+                                  .n_dk = 5,
+                                  .n_dv = 19, /* 16 + 3 columns of a task */
+                                  .n_conv = 4};
+}
+
 static void scales(core_spec *s)
 {
     s->embed_scale = 1.7;
@@ -150,6 +164,9 @@ core_spec fix_family(int i)
         break;
     case FIX_MAMBA:
         mamba(&spec);
+        break;
+    case FIX_DELTANET:
+        deltanet(&spec);
         break;
     case FIX_SCALES:
         scales(&spec);

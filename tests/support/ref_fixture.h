@@ -21,6 +21,7 @@ typedef enum fix_family_kind {
     FIX_LATENT_Q,    /* the query is not latent; softmax, groups by largest   */
     FIX_LAYERNORM,   /* layernorm, sparsemixer                                */
     FIX_MAMBA,       /* mamba, attention without rope, mamba                  */
+    FIX_DELTANET,    /* delta net, gated attention, delta net; norms plus 1   */
     FIX_SCALES,      /* scales of embedding, residuals, logits; tied          */
     FIX_SHARED_GATE, /* a weight of the shared expert                         */
     FIX_KINDS,       /* heads of two kinds, values of a size and scale        */

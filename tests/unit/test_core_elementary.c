@@ -27,6 +27,9 @@ START_TEST(activations)
     check_act(CORE_ACT_GELU_TANH, 1.0, 0.841191990608276705);
     check_act(CORE_ACT_RELU, 3.5, 3.5);
     check_act(CORE_ACT_RELU, -3.5, 0.0);
+    check_act(CORE_ACT_RELU2, 3.5, 12.25);
+    check_act(CORE_ACT_RELU2, -3.5, 0.0);
+    ck_assert(isnan(core_act_apply(CORE_ACT_RELU2, NAN)));
     for (int act = CORE_ACT_SILU; act <= CORE_ACT_RELU; act++) {
         check_act((core_act)act, 0.0, 0.0);
         ck_assert(isnan(core_act_apply((core_act)act, NAN)));

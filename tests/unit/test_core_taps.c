@@ -81,6 +81,15 @@ START_TEST(existence)
     ck_assert(!has(&b, CORE_TAP_OUT, 5));
     ck_assert(!has(&b, CORE_TAP_OUT, -1));
     ck_assert(!has(&b, CORE_TAP_EMBED, 1));
+    core_spec p = preset("shadow-b");
+    p.ffn[0] = CORE_FFN_NONE;
+    p.mixer[1] = CORE_N_MIXERS;
+    ck_assert(has(&p, CORE_TAP_ATTN_NORM, 0) && has(&p, CORE_TAP_ATTN_OUT, 0));
+    ck_assert(!has(&p, CORE_TAP_MID, 0) && !has(&p, CORE_TAP_FFN_NORM, 0));
+    ck_assert(!has(&p, CORE_TAP_FFN_OUT, 0) && has(&p, CORE_TAP_OUT, 0));
+    ck_assert(!has(&p, CORE_TAP_ATTN_NORM, 1) && !has(&p, CORE_TAP_Q, 1));
+    ck_assert(!has(&p, CORE_TAP_MID, 1) && has(&p, CORE_TAP_FFN_NORM, 1));
+    ck_assert(has(&p, CORE_TAP_FFN_OUT, 1) && has(&p, CORE_TAP_OUT, 1));
     const core_spec s = switch_layer();
     ck_assert(has(&s, CORE_TAP_IN, 0) && has(&s, CORE_TAP_OUT, 0));
     ck_assert(!has(&s, CORE_TAP_EMBED, 0) && !has(&s, CORE_TAP_LOGITS, 0));

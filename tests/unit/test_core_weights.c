@@ -68,7 +68,7 @@ START_TEST(indices_are_dense)
 }
 END_TEST
 
-/* Layers of all four kinds among one another: the list and the index agree. */
+/* Layers of all kinds among one another: the list and the index agree. */
 START_TEST(the_list_is_by_index)
 {
     core_spec spec = model(_i);
@@ -77,6 +77,10 @@ START_TEST(the_list_is_by_index)
             spec.mixer[l] =
                 l % 3 == 1 ? CORE_MIXER_MAMBA : CORE_MIXER_ATTENTION;
             spec.ffn[l] = l % 5 < 3 ? CORE_FFN_DENSE : CORE_FFN_MOE;
+            if (l % 7 == 4)
+                spec.mixer[l] = CORE_N_MIXERS;
+            if (l % 7 == 5)
+                spec.ffn[l] = CORE_FFN_NONE;
         }
     const int64_t n = core_weight_count(&spec);
     core_weight *id = calloc((size_t)n, sizeof *id);

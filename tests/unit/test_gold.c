@@ -35,7 +35,7 @@ START_TEST(a_tolerance_is_of_its_row)
     double v[] = {1.0, -8.0, 0.5, 0.25, 0.0, 0.0};
     double largest[] = {0x1p-10, 0.0, 0.0}, rms[] = {0x1p-11, 0.0, 0.0};
     gold__tap tap = {.n_row = 3, .n_col = 2, .v = v};
-    tap.spread[REF_BLOCK] = (gold__spread){largest, rms};
+    tap.spread[REF_BLOCK] = (gold__spread){largest, rms, 0.0};
     float out[3];
     gold__tolerance(out, &tap, REF_BLOCK, false, 0x1p-24);
     const double first = GOLD__FACTOR * 0x1p-10 + 8.0 * 0x1p-23;
@@ -51,6 +51,17 @@ START_TEST(a_tolerance_is_of_its_row)
 }
 END_TEST
 
+/* So many times the draws' largest, but two units at least. */
+START_TEST(a_slope_may_be_two_units_at_least)
+{
+    gold__tap tap = {.n_row = 0};
+    tap.spread[REF_BLOCK].slope = 0x1p-6;
+    ck_assert(gold__slope_tolerance(&tap, REF_BLOCK, 0x1p-8) ==
+              (float)(GOLD__SLOPE_FACTOR * 0x1p-6));
+    ck_assert(gold__slope_tolerance(&tap, REF_LAYER, 0x1p-8) == 0x1p-6f);
+}
+END_TEST
+
 /* Of two draws the larger, for the largest element and for the rms apart; other
  * forcings are left alone.                                                   */
 START_TEST(a_spread_is_the_largest_of_its_draws)
@@ -62,10 +73,10 @@ START_TEST(a_spread_is_the_largest_of_its_draws)
                      .n_row = 1,
                      .n_col = 2,
                      .v = v};
-    tap.spread[REF_FREE] = (gold__spread){others, others};
-    tap.spread[REF_LAYER] = (gold__spread){largest, rms};
+    tap.spread[REF_FREE] = (gold__spread){others, others, 0.0};
+    tap.spread[REF_LAYER] = (gold__spread){largest, rms, 0.0};
     gold__taps taps = {1, &tap};
-    gold__measuring layer = {&taps, REF_LAYER};
+    gold__measuring layer = {.taps = &taps, .forcing = REF_LAYER};
     const core_tap_sink sink = gold__spread_sink(&layer);
     const double one[] = {1.5, 2.0}, both[] = {1.375, 1.625};
     sink.put(sink.self, tap.tap, one, NULL, NULL);
@@ -131,7 +142,7 @@ START_TEST(what_is_not_finite_is_refused)
                      .v = v,
                      .spread = {[REF_FREE] = {drift, rms}}};
     gold__taps taps = {1, &tap};
-    gold__measuring measuring = {&taps, REF_FREE};
+    gold__measuring measuring = {.taps = &taps};
     const core_tap_sink sink = gold__spread_sink(&measuring);
     const double moved[2] = {strange[_i], 2.0}; /* a good one comes after */
     sink.put(sink.self, tap.tap, moved, NULL, NULL);
@@ -303,6 +314,7 @@ int main(void)
     tcase_add_checked_fixture(tests, make_folder, remove_folder);
     tcase_add_test(tests, the_unit_roundoff_is_asked_of_the_numerics);
     tcase_add_test(tests, a_tolerance_is_of_its_row);
+    tcase_add_test(tests, a_slope_may_be_two_units_at_least);
     tcase_add_test(tests, a_spread_is_the_largest_of_its_draws);
     tcase_add_loop_test(tests, a_margin_is_last_chosen_minus_first_rejected, 0,
                         sizeof margins / sizeof margins[0]);

@@ -286,7 +286,8 @@ static har_claims *read_consistent(void)
 {
     har_claims *c = malloc(sizeof *c);
     ck_assert_ptr_nonnull(c);
-    ck_assert_msg(har_claims_read(c, CLAIMS_DIR "/consistent.yaml") == CORE_OK,
+    ck_assert_msg(har_claims_read(c, CLAIMS_DIR "/consistent.yaml", NULL) ==
+                      CORE_OK,
                   "%s", core_message());
     return c;
 }
@@ -571,7 +572,7 @@ static core_status read_text(har_claims *out, const char *path,
     ck_assert(fputs(text, file) >= 0);
     ck_assert(fclose(file) == 0);
     core_message_clear();
-    return har_claims_read(out, path);
+    return har_claims_read(out, path, NULL);
 }
 
 START_TEST(test_refusal)

@@ -198,6 +198,46 @@ static void channels(place *p)
     }
 }
 
+/* Of the delta net's model, three key heads and six value heads each. */
+static void key_heads(place *p)
+{
+    switch (p->id.kind) {
+    case CORE_W_DELTANET_Q:
+    case CORE_W_DELTANET_K:
+    case CORE_W_DELTANET_Q_CONV:
+    case CORE_W_DELTANET_K_CONV:
+        p->r %= 3 * 9;
+        break;
+    case CORE_W_DELTANET_V:
+    case CORE_W_DELTANET_GATE:
+    case CORE_W_DELTANET_V_CONV:
+        p->r %= 6 * 17;
+        break;
+    case CORE_W_DELTANET_BETA:
+    case CORE_W_DELTANET_DT:
+        p->r %= 6;
+        break;
+    case CORE_W_DELTANET_DT_BIAS:
+    case CORE_W_DELTANET_A_LOG:
+        p->c %= 6;
+        break;
+    case CORE_W_DELTANET_OUT:
+        p->c %= 6 * 17;
+        break;
+    default:
+        break;
+    }
+}
+
+static void gated_heads(place *p)
+{
+    if (p->id.kind == CORE_W_Q || p->id.kind == CORE_W_CONTEXT_GATE)
+        p->r %= 4 * 14;
+    if (p->id.kind == CORE_W_O || p->id.kind == CORE_W_Q_BIAS ||
+        p->id.kind == CORE_W_CONTEXT_GATE_BIAS)
+        p->c %= 4 * 14;
+}
+
 static void vocabulary(place *p)
 {
     if (p->id.kind == CORE_W_EMBED || p->id.kind == CORE_W_HEAD)
@@ -214,6 +254,7 @@ static void embedding(place *p)
 
 #define LATENT MODELS_DIR "/latent.yaml"
 #define MAMBA  MODELS_DIR "/mamba.yaml"
+#define DELTANET MODELS_DIR "/deltanet.yaml"
 
 static const struct {
     const char *model, *plan;
@@ -224,6 +265,7 @@ static const struct {
     {"shadow-b", "tp=6,pp=2,ep=2,etp=3", NULL, NULL},
     {LATENT, "tp=3,pp=2,ep=3", NULL, NULL},
     {MAMBA, "tp=4,pp=2,ep=2", NULL, NULL},
+    {DELTANET, "tp=4,pp=2,ep=2", NULL, NULL},
     {"shadow-a", "dp=2,ep=2", norms_and_biases, NULL},
     {"shadow-a", "tp=2,pp=7", norms_and_biases, NULL},
 
@@ -271,6 +313,10 @@ static const struct {
     {MAMBA, "tp=2", channels,
      "mamba channels 0-10 and 12-22 of layer 0 are equal bit for bit, and 1 "
      "more pair"},
+    {DELTANET, "tp=2", key_heads,
+     "key heads 0-1 and 3-4 of layer 0 are equal bit for bit, and 1 more pair"},
+    {DELTANET, "tp=2", gated_heads,
+     "heads 0-3 and 4-7 of layer 2 are equal bit for bit"},
     {"shadow-a", "tp=2", vocabulary,
      "vocabulary rows 0-17 and 19-36 are equal bit for bit"},
     {"shadow-a", "tp=2", embedding, NULL},

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { B = 2, T = 9, N = B * T, MAX_K = 128, PLAIN = FIX_N_FAMILIES };
+enum { B = 2, T = 9, N = B * T, MAX_K = 256, PLAIN = FIX_N_FAMILIES };
 
 static const double ACT = CORE_STEP_ACT, PROB = CORE_STEP_PROB;
 
@@ -29,6 +29,7 @@ typedef enum terms {
     VALUES,    /* p.v, and what rounding adds to a sum of p                  */
     CONV,      /* sqrt(Kc) max |u| |w|                                       */
     STATE,     /* |h| |C|                                                    */
+    MATRIX,    /* |column of S| |q or k|                                     */
 } terms;
 
 typedef struct place {
@@ -64,7 +65,13 @@ static const place places[] = {
     {PLAIN, TAPS(FINAL_NORM, LOGITS), .sum = PRODUCT, .w = CORE_W_HEAD},
     {PLAIN, TAPS(Q_ROPE, CONTEXT), .sum = SCORES},
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES},
-    {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV},
+    {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
+    {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
+     .w = CORE_W_DELTANET_V_CONV},
+    {FIX_DELTANET, TAPS(DELTANET_Q_ACT, DELTANET_Q_NORM), .sum = SQUARES},
+    {FIX_DELTANET, TAPS(DELTANET_K_ACT, DELTANET_K_NORM), .sum = SQUARES},
+    {FIX_DELTANET, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
+    {FIX_DELTANET, TAPS(DELTANET_Y, DELTANET_NORM), .sum = SQUARES},
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE},
     {FIX_MAMBA, TAPS(MAMBA_ACT, MAMBA_X), .sum = PRODUCT, .w = CORE_W_MAMBA_X,
      .is_split = true},
@@ -256,10 +263,12 @@ static double count_scores(const shown *s)
 
 static double count_conv(const shown *s)
 {
-    const core_weight id = {CORE_W_MAMBA_CONV, s->at->layer, 0};
-    return sqrt((double)s->spec.mamba.n_conv) *
-           largest_of(s->tap[CORE_TAP_MAMBA_U], N * s->spec.mamba.n_c) *
-           norm_of_weight(s, CORE_W_MAMBA_CONV, 0) /
+    const core_weight id = {s->at->w, s->at->layer, 0};
+    int64_t n_c, n_conv;
+    core_weight_shape(&s->spec, id, &n_c, &n_conv);
+    return sqrt((double)n_conv) *
+           largest_of(s->tap[s->at->swells], N * n_c) *
+           norm_of_weight(s, id.kind, 0) /
            (ACT * core_weights_step(s->weights, id));
 }
 
@@ -286,12 +295,53 @@ static double count_state(const shown *s)
            (ACT * ACT);
 }
 
+/* Of my value heads; taps of other ranks' heads are zero here. */
+static double count_matrix(const shown *s)
+{
+    const core_deltanet *net = &s->spec.deltanet;
+    const int64_t n_dk = net->n_dk, n_v = net->n_vh * net->n_dv;
+    const core_weight id = {CORE_W_DELTANET_A_LOG, s->at->layer, 0};
+    double longest = 0.0;
+    for (int64_t c = 0; c < n_v; c++) {
+        const int64_t h = c / net->n_dv, g = h / (net->n_vh / net->n_kh);
+        double S[MAX_K], a_log;
+        core_weights_read(s->weights, id, 0, 1, h, h + 1, &a_log, 1);
+        for (int64_t t = 0; t < N; t++) {
+            const double *k =
+                s->tap[CORE_TAP_DELTANET_K_NORM] + (t * net->n_kh + g) * n_dk;
+            const double dt = s->tap[CORE_TAP_DELTANET_DT][t * net->n_vh + h];
+            const double kept = t % T == 0 ? 0.0 : exp(-exp(a_log) * dt);
+            double found = 0.0;
+            for (int64_t i = 0; i < n_dk; i++) {
+                S[i] = t % T == 0 ? 0.0 : rint(kept * S[i] / PROB) * PROB;
+                found += k[i] * S[i];
+            }
+            const double d =
+                s->tap[CORE_TAP_DELTANET_BETA][t * net->n_vh + h] *
+                (s->tap[CORE_TAP_DELTANET_V_ACT][t * n_v + c] - found);
+            for (int64_t i = 0; i < n_dk; i++)
+                S[i] = rint((S[i] + k[i] * d) / PROB) * PROB;
+            longest = fmax(longest, norm_of(S, n_dk));
+        }
+    }
+    const int64_t n = N * net->n_kh;
+    return longest *
+           fmax(largest_norm(s->tap[CORE_TAP_DELTANET_Q_NORM], n, n_dk),
+                largest_norm(s->tap[CORE_TAP_DELTANET_K_NORM], n, n_dk)) /
+           (PROB * PROB);
+}
+
 /* Of a head, or of a row; a row of heads is summed over the ranks. */
 static double count_squares(const shown *s)
 {
     const core_tap_kind kind = s->at->swells;
     const double *x = s->tap[kind];
     const int64_t n_col = cols(s, kind), n_dh = s->spec.n_dh;
+    const core_deltanet *net = &s->spec.deltanet;
+    if (kind == CORE_TAP_DELTANET_Q_ACT || kind == CORE_TAP_DELTANET_K_ACT)
+        return pow(largest_norm(x, N * net->n_kh, net->n_dk) / ACT, 2.0);
+    if (kind == CORE_TAP_DELTANET_Y)
+        return pow(largest_norm(x, N * net->n_vh, net->n_dv) / PROB, 2.0);
     if (kind == CORE_TAP_Q && s->spec.qk_norm == CORE_QK_NORM_HEAD)
         return pow(largest_norm(x, N * n_col / n_dh, n_dh) / ACT, 2.0);
     double square[N];
@@ -323,6 +373,8 @@ static double count(const shown *s)
         return count_conv(s);
     case STATE:
         return count_state(s);
+    case MATRIX:
+        return count_matrix(s);
     }
     return 0.0;
 }

@@ -40,6 +40,20 @@ static bool is_sharded(const core_spec *spec, core_weight_kind kind)
     case CORE_W_MAMBA_A_LOG:
     case CORE_W_MAMBA_D:
     case CORE_W_MAMBA_OUT:
+    case CORE_W_CONTEXT_GATE:
+    case CORE_W_CONTEXT_GATE_BIAS:
+    case CORE_W_DELTANET_Q:
+    case CORE_W_DELTANET_K:
+    case CORE_W_DELTANET_V:
+    case CORE_W_DELTANET_GATE:
+    case CORE_W_DELTANET_BETA:
+    case CORE_W_DELTANET_DT:
+    case CORE_W_DELTANET_DT_BIAS:
+    case CORE_W_DELTANET_A_LOG:
+    case CORE_W_DELTANET_Q_CONV:
+    case CORE_W_DELTANET_K_CONV:
+    case CORE_W_DELTANET_V_CONV:
+    case CORE_W_DELTANET_OUT:
     case CORE_W_MLP_GATE:
     case CORE_W_MLP_UP:
     case CORE_W_MLP_DOWN:
@@ -113,6 +127,17 @@ static core_spec with_mamba(void)
     return s;
 }
 
+static core_spec with_deltanet(void)
+{
+    core_spec s = common();
+    s.norm = CORE_NORM_RMS_PLUS_ONE;
+    s.context_gate = true;
+    s.mixer[0] = CORE_MIXER_DELTANET;
+    s.deltanet = (core_deltanet){
+        .n_kh = 16, .n_vh = 16, .n_dk = 2, .n_dv = 3, .n_conv = 4};
+    return s;
+}
+
 static size_t bytes_of(const core_spec *spec, const char *text, int rank)
 {
     par_plan plan;
@@ -144,7 +169,8 @@ static size_t sharded_bytes(const core_spec *spec)
 }
 
 static core_spec (*const model[])(void) = {with_norm_of_all, with_norm_of_head,
-                                           with_latent, with_mamba};
+                                           with_latent, with_mamba,
+                                           with_deltanet};
 enum { N_MODEL = sizeof model / sizeof *model };
 
 START_TEST(a_tensor_rank_holds_its_half)

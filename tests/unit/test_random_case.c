@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_SEED = 400, MAX_RANK = 8, AT_LEAST = 8 };
+enum { N_SEED = 600, MAX_RANK = 8, AT_LEAST = 8 };
 
 /* Of how many cases is it true that one of their layers ...? */
 typedef bool (*question)(const random_case *c, int layer);
@@ -24,6 +24,22 @@ static bool has_mamba(const random_case *c, int l)
 static bool has_uneven_channels(const random_case *c, int l)
 {
     return has_mamba(c, l) && c->spec.mamba.n_c % c->plan.tp != 0;
+}
+
+static bool has_deltanet(const random_case *c, int l)
+{
+    return core_spec_mixer(&c->spec, l) == CORE_MIXER_DELTANET &&
+           c->plan.tp > 1;
+}
+
+static bool has_uneven_key_heads(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.n_kh % c->plan.tp != 0;
+}
+
+static bool serves_many_values(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.n_vh > c->spec.deltanet.n_kh;
 }
 
 static bool mixes_mixers(const random_case *c, int l)
@@ -155,7 +171,27 @@ static bool scores_shared(const random_case *c, int l)
 
 static bool is_dense(const random_case *c, int l)
 {
-    return !core_spec_is_moe(&c->spec, l);
+    return c->spec.ffn[l] == CORE_FFN_DENSE;
+}
+
+static bool only_mixes(const random_case *c, int l)
+{
+    return !core_spec_has_ffn(&c->spec, l);
+}
+
+static bool only_feeds(const random_case *c, int l)
+{
+    return core_spec_mixer(&c->spec, l) == CORE_N_MIXERS;
+}
+
+static bool narrows(const random_case *c, int l)
+{
+    return core_spec_is_moe(&c->spec, l) && c->spec.n_de > 0 && c->plan.tp > 1;
+}
+
+static bool squares(const random_case *c, int l)
+{
+    return core_spec_has_ffn(&c->spec, l) && c->spec.act == CORE_ACT_RELU2;
 }
 
 static bool is_dense_by_replica(const random_case *c, int l)
@@ -168,6 +204,17 @@ static bool clamps(const random_case *c, int l)
 {
     (void)l;
     return c->spec.act == CORE_ACT_CLAMPED_SWIGLU;
+}
+
+static bool gates_context(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.context_gate && c->plan.tp > 1;
+}
+
+static bool adds_one(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.norm == CORE_NORM_RMS_PLUS_ONE;
 }
 
 static bool is_layernorm(const random_case *c, int l)
@@ -216,7 +263,10 @@ static const struct {
     ROW(corrects),        ROW(weighs_input),        ROW(scores_shared),
     ROW(is_dense),        ROW(is_dense_by_replica), ROW(clamps),
     ROW(is_layernorm),    ROW(scales),              ROW(has_head_bias),
-    ROW(is_placed),       ROW(is_padded),
+    ROW(is_placed),       ROW(is_padded),           ROW(only_mixes),
+    ROW(only_feeds),      ROW(squares),             ROW(narrows),
+    ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
+    ROW(gates_context),   ROW(adds_one),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };

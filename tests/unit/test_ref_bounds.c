@@ -13,7 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { B = 2, T = 9, N = B * T, MAX_K = 128, SWITCH = FIX_N_FAMILIES };
+enum { B = 2, T = 9, N = B * T, MAX_K = 256, SWITCH = FIX_N_FAMILIES };
 
 static const struct {
     core_numerics numerics;
@@ -105,7 +105,16 @@ static const struct {
     {CORE_TAP_V, CORE_TAP_ATTN_NORM, CORE_W_V},
     {CORE_TAP_KV_A, CORE_TAP_ATTN_NORM, CORE_W_KV_A},
     {CORE_TAP_KV_B, CORE_TAP_KV_A_NORM, CORE_W_KV_B},
+    {CORE_TAP_ATTN_OUT, CORE_TAP_CONTEXT_GATED, CORE_W_O},
     {CORE_TAP_ATTN_OUT, CORE_TAP_CONTEXT, CORE_W_O},
+    {CORE_TAP_CONTEXT_GATE, CORE_TAP_ATTN_NORM, CORE_W_CONTEXT_GATE},
+    {CORE_TAP_ATTN_OUT, CORE_TAP_DELTANET_GATED, CORE_W_DELTANET_OUT},
+    {CORE_TAP_DELTANET_Q, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_Q},
+    {CORE_TAP_DELTANET_K, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_K},
+    {CORE_TAP_DELTANET_V, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_V},
+    {CORE_TAP_DELTANET_GATE, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_GATE},
+    {CORE_TAP_DELTANET_BETA_RAW, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_BETA},
+    {CORE_TAP_DELTANET_DT_RAW, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_DT},
     {CORE_TAP_ATTN_OUT, CORE_TAP_MAMBA_GATED, CORE_W_MAMBA_OUT},
     {CORE_TAP_MAMBA_U, CORE_TAP_ATTN_NORM, CORE_W_MAMBA_U},
     {CORE_TAP_MAMBA_GATE, CORE_TAP_ATTN_NORM, CORE_W_MAMBA_GATE},
@@ -170,6 +179,11 @@ static int64_t width_of_rms(const pass *p, core_tap_kind kind)
     case CORE_TAP_Q_ROPE_NORM:
     case CORE_TAP_K_ROPE_NORM:
         return core_spec_heads(&p->spec, p->l).n_dh;
+    case CORE_TAP_DELTANET_Q_NORM:
+    case CORE_TAP_DELTANET_K_NORM:
+        return p->spec.deltanet.n_dk;
+    case CORE_TAP_DELTANET_NORM:
+        return p->spec.deltanet.n_dv;
     case CORE_TAP_Q_A_NORM:
     case CORE_TAP_KV_A_NORM:
     case CORE_TAP_MAMBA_DT_NORM:
@@ -413,13 +427,18 @@ static double of_combine(const pass *p, int64_t t, int64_t d)
 
 /* ---- mamba --------------------------------------------------------------- */
 
-static double of_conv(const pass *p, int64_t t, int64_t c)
+/* Of tap u with a weight, which may have a bias. */
+static double of_conv(const pass *p, core_tap_kind u, core_weight_kind w,
+                      int64_t t, int64_t c)
 {
-    const int64_t n = p->spec.mamba.n_conv;
-    double sum = fabs(weight(p, CORE_W_MAMBA_CONV_BIAS, 0, c));
+    const core_weight bias = {core_weight_bias(w), p->l, 0};
+    int64_t n_row, n;
+    core_weight_shape(&p->spec, (core_weight){w, p->l, 0}, &n_row, &n);
+    double sum = core_weight_exists(&p->spec, bias)
+                     ? fabs(weight(p, bias.kind, 0, c))
+                     : 0.0;
     for (int64_t back = 0; back < n && back <= t % T; back++)
-        sum += fabs(weight(p, CORE_W_MAMBA_CONV, c, n - 1 - back) *
-                    row(p, CORE_TAP_MAMBA_U, t - back)[c]);
+        sum += fabs(weight(p, w, c, n - 1 - back) * row(p, u, t - back)[c]);
     return sum_error(p, (double)n + 1.0) * sum;
 }
 
@@ -451,6 +470,45 @@ static double of_state(const pass *p, int64_t t, int64_t c)
     return sum_error(p, (double)n_s + 1.0) * sum + carried;
 }
 
+/* ---- delta net ----------------------------------------------------------- */
+
+/* A column's error decays with it; a position adds u (3 |exponent| + 5) |decayed
+ * column|, beta sum_error |k|^2 (that and the error), 3u |k| |d| and 2u
+ * |column|, and 8u of all of it.                                             */
+static double of_delta(const pass *p, int64_t t, int64_t c)
+{
+    const core_deltanet *s = &p->spec.deltanet;
+    const int64_t n = s->n_dk, h = c / s->n_dv, g = h / (s->n_vh / s->n_kh);
+    const double rate = exp(weight(p, CORE_W_DELTANET_A_LOG, 0, h));
+    const double of_sum = sum_error(p, (double)n);
+    double S[MAX_K] = {0.0}, e = 0.0;
+    for (int64_t i = t / T * T; i <= t; i++) {
+        const double *k = row(p, CORE_TAP_DELTANET_K_NORM, i) + g * n;
+        const double dt = row(p, CORE_TAP_DELTANET_DT, i)[h];
+        const double beta = row(p, CORE_TAP_DELTANET_BETA, i)[h];
+        double found = 0.0, squares = 0.0;
+        for (int64_t j = 0; j < n; j++)
+            S[j] *= exp(-rate * dt);
+        core_store(p->numerics, CORE_GRID_EXP, S, n);
+        for (int64_t j = 0; j < n; j++) {
+            found += k[j] * S[j];
+            squares += k[j] * k[j];
+        }
+        const double before = norm2(S, n);
+        const double d = beta * (row(p, CORE_TAP_DELTANET_V_ACT, i)[c] - found);
+        for (int64_t j = 0; j < n; j++)
+            S[j] += k[j] * d;
+        core_store(p->numerics, CORE_GRID_EXP, S, n);
+        e = exp(-rate * dt) * e + p->u * (3.0 * rate * dt + 5.0) * before;
+        e += beta * of_sum * squares * (before + e) +
+             p->u * (3.0 * sqrt(squares) * fabs(d) + 2.0 * norm2(S, n));
+        e *= 1.0 + 8.0 * p->u;
+    }
+    const double of_q =
+        norm2(row(p, CORE_TAP_DELTANET_Q_NORM, t) + g * n, n) / sqrt((double)n);
+    return of_q * ((of_sum + 2.0 * p->u) * norm2(S, n) + e);
+}
+
 /* ---- all taps ------------------------------------------------------------ */
 
 /* d of a sum with scale r: the scale's rounding and the product's. */
@@ -463,6 +521,14 @@ static double of_residual(const pass *p, core_tap_kind kind, int64_t t,
     return scale == 1.0 ? 0.0 : 2.0 * p->u * fabs(scale * row(p, added, t)[d]);
 }
 
+static bool adds_one(const pass *p, core_tap_kind kind)
+{
+    return p->spec.norm == CORE_NORM_RMS_PLUS_ONE &&
+           (kind == CORE_TAP_ATTN_NORM || kind == CORE_TAP_FFN_NORM ||
+            kind == CORE_TAP_FINAL_NORM || kind == CORE_TAP_Q_NORM ||
+            kind == CORE_TAP_K_NORM);
+}
+
 /* What computing may do to element (r, c), of value y. */
 static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
                         double y)
@@ -470,7 +536,8 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     if (product_of(p, kind) >= 0)
         return of_product(p, product_of(p, kind), r, c);
     if (width_of_rms(p, kind) > 0)
-        return (0.5 * gamma_n(p, (double)width_of_rms(p, kind)) + 3.0 * p->u) *
+        return (0.5 * gamma_n(p, (double)width_of_rms(p, kind)) +
+                (adds_one(p, kind) ? 4.0 : 3.0) * p->u) *
                fabs(y);
     switch (kind) {
     case CORE_TAP_EMBED:
@@ -499,7 +566,7 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     case CORE_TAP_SHARED_SCORE:
         return 3.0 * p->u * y;
     case CORE_TAP_MAMBA_CONV:
-        return of_conv(p, r, c);
+        return of_conv(p, CORE_TAP_MAMBA_U, CORE_W_MAMBA_CONV, r, c);
     case CORE_TAP_MAMBA_ACT:
         return of_act(p, row(p, CORE_TAP_MAMBA_CONV, r)[c], y);
     case CORE_TAP_MAMBA_DT:
@@ -509,6 +576,30 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     case CORE_TAP_MAMBA_GATED:
         return of_gated(p, CORE_ACT_SILU, row(p, CORE_TAP_MAMBA_GATE, r)[c],
                         row(p, CORE_TAP_MAMBA_Y, r)[c]);
+    case CORE_TAP_CONTEXT_SCORE:
+    case CORE_TAP_DELTANET_BETA:
+        return 3.0 * p->u * y;
+    case CORE_TAP_DELTANET_Q_CONV:
+        return of_conv(p, CORE_TAP_DELTANET_Q, CORE_W_DELTANET_Q_CONV, r, c);
+    case CORE_TAP_DELTANET_K_CONV:
+        return of_conv(p, CORE_TAP_DELTANET_K, CORE_W_DELTANET_K_CONV, r, c);
+    case CORE_TAP_DELTANET_V_CONV:
+        return of_conv(p, CORE_TAP_DELTANET_V, CORE_W_DELTANET_V_CONV, r, c);
+    case CORE_TAP_DELTANET_Q_ACT:
+        return of_act(p, row(p, CORE_TAP_DELTANET_Q_CONV, r)[c], y);
+    case CORE_TAP_DELTANET_K_ACT:
+        return of_act(p, row(p, CORE_TAP_DELTANET_K_CONV, r)[c], y);
+    case CORE_TAP_DELTANET_V_ACT:
+        return of_act(p, row(p, CORE_TAP_DELTANET_V_CONV, r)[c], y);
+    case CORE_TAP_DELTANET_DT:
+        return 4.0 * p->u *
+               (fabs(row(p, CORE_TAP_DELTANET_DT_RAW, r)[c]) + y);
+    case CORE_TAP_DELTANET_Y:
+        return of_delta(p, r, c);
+    case CORE_TAP_DELTANET_GATED:
+        return of_gated(p, CORE_ACT_SILU, row(p, CORE_TAP_DELTANET_GATE, r)[c],
+                        row(p, CORE_TAP_DELTANET_NORM, r)[c]);
+    case CORE_TAP_CONTEXT_GATED:
     case CORE_TAP_RECV: /* weighted, it is one product */
     case CORE_TAP_SHARED_WEIGHTED:
     case CORE_TAP_FFN_OUT:

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { B = 2, T = 9, N = B * T, MAX_K = 128 };
+enum { B = 2, T = 9, N = B * T, MAX_K = 256 };
 enum { PLAIN = FIX_N_FAMILIES, UNGATED }; /* models beside the families       */
 
 static const double ACT = CORE_STEP_ACT, PROB = CORE_STEP_PROB;
@@ -30,6 +30,7 @@ typedef enum terms {
     COMBINE,   /* w y over the choices                                       */
     CONV,      /* weights of positions with tap x                            */
     STATE,     /* h C + D a                                                  */
+    MATRIX,    /* columns of S with q or k                                   */
 } terms;
 
 typedef struct place {
@@ -74,16 +75,23 @@ static const place places[] = {
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES},
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES, .pads = true},
     /* mamba: the bias, and D, large or fine */
-    {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV},
-    {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV,
+    {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
+    {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV,
      .scaled = CORE_W_MAMBA_CONV_BIAS, .exponent = 30},
-    {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV,
+    {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV,
      .scaled = CORE_W_MAMBA_CONV_BIAS, .exponent = -20},
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE},
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE, .scaled = CORE_W_MAMBA_D,
      .exponent = 29},
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE, .scaled = CORE_W_MAMBA_D,
      .exponent = -20},
+    /* delta net */
+    {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
+     .w = CORE_W_DELTANET_V_CONV},
+    {FIX_DELTANET, TAPS(DELTANET_Q_ACT, DELTANET_Q_NORM), .sum = SQUARES},
+    {FIX_DELTANET, TAPS(DELTANET_K_ACT, DELTANET_K_NORM), .sum = SQUARES},
+    {FIX_DELTANET, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
+    {FIX_DELTANET, TAPS(DELTANET_Y, DELTANET_NORM), .sum = SQUARES},
 };
 enum { N_PLACES = sizeof places / sizeof *places };
 
@@ -308,19 +316,25 @@ static double bits_of_combine(const swollen *s)
 
 static double bits_of_conv(const swollen *s)
 {
-    const int64_t n_c = s->spec.mamba.n_c, n = s->spec.mamba.n_conv;
-    const double *u = tap(s, CORE_TAP_MAMBA_U);
+    const core_weight id = {s->at->w, s->at->layer, 0};
+    const core_weight bias = {core_weight_bias(id.kind), s->at->layer, 0};
+    const bool has_bias = core_weight_exists(&s->spec, bias);
+    const double *u = tap(s, s->at->swells);
     double largest = 0.0;
+    int64_t n_c, n;
+    core_weight_shape(&s->spec, id, &n_c, &n);
     for (int64_t t = 0; t < N; t++)
         for (int64_t c = 0; c < n_c; c++) {
-            double sum = fabs(weight(s, CORE_W_MAMBA_CONV_BIAS, 0, 0, c));
+            double sum =
+                has_bias ? fabs(weight(s, bias.kind, 0, 0, c)) : 0.0;
             for (int64_t back = 0; back < n && back <= t % T; back++)
-                sum += fabs(weight(s, CORE_W_MAMBA_CONV, 0, c, n - 1 - back) *
+                sum += fabs(weight(s, id.kind, 0, c, n - 1 - back) *
                             u[(t - back) * n_c + c]);
             largest = fmax(largest, sum);
         }
-    return log2(largest / fmin(ACT * step_of(s, CORE_W_MAMBA_CONV),
-                               step_of(s, CORE_W_MAMBA_CONV_BIAS)));
+    const double step = ACT * step_of(s, id.kind);
+    return log2(largest /
+                (has_bias ? fmin(step, step_of(s, bias.kind)) : step));
 }
 
 static double bits_of_state(const swollen *s)
@@ -348,18 +362,70 @@ static double bits_of_state(const swollen *s)
     return log2(largest / (ACT * fmin(ACT, step_of(s, CORE_W_MAMBA_D))));
 }
 
+/* The longest column of the state, times the longest query or key. */
+static double bits_of_matrix_state(const swollen *s)
+{
+    const core_deltanet *net = &s->spec.deltanet;
+    const int64_t n_dk = net->n_dk, n_v = net->n_vh * net->n_dv;
+    const double *k = tap(s, CORE_TAP_DELTANET_K_NORM);
+    double longest = 0.0;
+    for (int64_t c = 0; c < n_v; c++) {
+        const int64_t h = c / net->n_dv, g = h / (net->n_vh / net->n_kh);
+        const double rate = exp(weight(s, CORE_W_DELTANET_A_LOG, 0, 0, h));
+        double S[MAX_K];
+        for (int64_t t = 0; t < N; t++) {
+            const double *k_t = k + (t * net->n_kh + g) * n_dk;
+            const double kept =
+                exp(-rate * tap(s, CORE_TAP_DELTANET_DT)[t * net->n_vh + h]);
+            double found = 0.0;
+            for (int64_t i = 0; i < n_dk; i++) {
+                S[i] = rint((t % T == 0 ? 0.0 : kept * S[i]) / PROB) * PROB;
+                found += k_t[i] * S[i];
+            }
+            const double d =
+                tap(s, CORE_TAP_DELTANET_BETA)[t * net->n_vh + h] *
+                (tap(s, CORE_TAP_DELTANET_V_ACT)[t * n_v + c] - found);
+            for (int64_t i = 0; i < n_dk; i++)
+                S[i] = rint((S[i] + k_t[i] * d) / PROB) * PROB;
+            longest = fmax(longest, largest_norm(S, 1, n_dk));
+        }
+    }
+    const int64_t n = N * net->n_kh;
+    return log2(longest *
+                fmax(largest_norm(tap(s, CORE_TAP_DELTANET_Q_NORM), n, n_dk),
+                     largest_norm(k, n, n_dk)) /
+                (PROB * PROB));
+}
+
+/* Columns over which a norm's squares are added up. */
+static int64_t width_of_squares(const swollen *s)
+{
+    switch (s->at->named) {
+    case CORE_TAP_Q_NORM:
+        return s->spec.n_dh;
+    case CORE_TAP_DELTANET_Q_NORM:
+    case CORE_TAP_DELTANET_K_NORM:
+        return s->spec.deltanet.n_dk;
+    case CORE_TAP_DELTANET_NORM:
+        return s->spec.deltanet.n_dv;
+    default:
+        return cols(s, summed(s));
+    }
+}
+
 /* One bit is spare. */
 static double bits_of(const swollen *s)
 {
     const double *x = tap(s, summed(s));
     const int64_t n_col = cols(s, summed(s)), n_dh = s->spec.n_dh;
-    const int64_t width = s->at->named == CORE_TAP_Q_NORM ? n_dh : n_col;
+    const int64_t width = width_of_squares(s);
+    const double step = core_tap_grid(summed(s)) == CORE_GRID_ACT ? ACT : PROB;
     switch (s->at->sum) {
     case PRODUCT:
         return 1.0 + bits_of_product(s);
     case SQUARES:
         return 1.0 +
-               2.0 * log2(largest_norm(x, N * n_col / width, width) / ACT);
+               2.0 * log2(largest_norm(x, N * n_col / width, width) / step);
     case LAYERNORM:
         return 1.0 + 2.0 * log2(largest_norm(x, N, n_col) / ACT) +
                log2((double)n_col);
@@ -377,6 +443,8 @@ static double bits_of(const swollen *s)
         return 1.0 + bits_of_conv(s);
     case STATE:
         return 1.0 + bits_of_state(s);
+    case MATRIX:
+        return 1.0 + bits_of_matrix_state(s);
     }
     return 0.0;
 }

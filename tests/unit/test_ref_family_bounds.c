@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { B = 2, T = 9, N = B * T, MAX_TENSORS = 32, MAX_COLS = 128 };
+enum { B = 2, T = 9, N = B * T, MAX_TENSORS = 32, MAX_COLS = 256 };
 
 /* A pass, and the tensors that its test has read. */
 typedef struct family {

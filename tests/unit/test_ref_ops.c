@@ -16,11 +16,11 @@ START_TEST(rmsnorm_by_hand)
 {
     const double x[] = {3.0, -4.0, 0.0, 0.0}, w[] = {2.0, 1.0, 5.0, 1.0};
     double y[4];
-    ref__rmsnorm_row(y, x, w, 4, 0.0); /* sqrt(25 / 4) = 2.5 */
+    ref__rmsnorm_row(y, x, w, 4, 4.0, 0.0); /* sqrt(25 / 4) = 2.5 */
     ck_assert_double_eq(y[0], 2.0 * (3.0 / 2.5));
     ck_assert_double_eq(y[1], -4.0 / 2.5);
     ck_assert_double_eq(y[2], 0.0);
-    ref__rmsnorm_row(y, x, w, 4, 2.75); /* eps is inside the root: 3 */
+    ref__rmsnorm_row(y, x, w, 4, 4.0, 2.75); /* eps is inside the root: 3 */
     ck_assert_double_eq(y[0], 2.0);
     ck_assert_double_eq(y[1], -4.0 / 3.0);
 }
@@ -29,7 +29,7 @@ END_TEST
 START_TEST(rmsnorm_without_weight)
 {
     double x[] = {3.0, -4.0, 0.0, 0.0};
-    ref__rmsnorm_row(x, x, NULL, 4, 2.75); /* in place */
+    ref__rmsnorm_row(x, x, NULL, 4, 4.0, 2.75); /* in place */
     ck_assert_double_eq(x[0], 1.0);
     ck_assert_double_eq(x[1], -4.0 / 3.0);
 }

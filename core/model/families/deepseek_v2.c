@@ -27,6 +27,18 @@ static core_status add(core_spec *spec, core__reader r)
 
 const core__family core__family_deepseek_v2 = {
     .model_type = "deepseek_v2",
+    .defaults = CORE_JSON({
+        "vocab_size": 102400, "hidden_size": 4096, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "rms_norm_eps": 1e-06,
+        "rope_theta": 10000.0, "max_position_embeddings": 2048,
+        "n_routed_experts": 64, "intermediate_size": 11008,
+        "moe_intermediate_size": 1407, "first_k_dense_replace": 0,
+        "n_shared_experts": 2, "kv_lora_rank": 512, "q_lora_rank": 1536,
+        "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+        "routed_scaling_factor": 1.0
+    }),
+    .ignores = "head_dim qk_head_dim intermediate_size n_group "
+               "topk_group",
     .add = add,
     .experts = "n_routed_experts",
     .inner = "moe_intermediate_size",

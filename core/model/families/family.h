@@ -2,9 +2,11 @@
  * what its tensors are called.
  *
  * A family is one file here with one core__family, and one line of
- * core/model/families.h.  Rules and defaults are those of the model classes of
- * transformers 4.57; "absent" and null are the same.  A default differs from
- * family to family (whether weights are renormalised, whether biases exist).
+ * core/model/families.h.  A key that a file lacks has the value that the
+ * model's class of transformers 5 gives it: `defaults` has those of sizes, counts, eps
+ * and theta, the calls that read flags have theirs.  Every key that no call asks
+ * for is refused, but for those of `ignores`: keys that say nothing of the
+ * forward pass, or nothing in the files of this family that we read.
  */
 #ifndef CORE_FAMILY_H
 #define CORE_FAMILY_H
@@ -29,6 +31,9 @@ typedef struct core__place {
 #define CORE_PLACES_END {CORE_W_NONE, CORE_LAYOUT_NONE, NULL}
 extern const core__place core__mixtral_places[]; /* which PhiMoE has, too     */
 
+/* `defaults` is written as the JSON it is. */
+#define CORE_JSON(...) #__VA_ARGS__
+
 /* A part of a name that transformers 5 writes otherwise.                     */
 typedef struct core__rename {
     const char *from, *to;
@@ -36,16 +41,22 @@ typedef struct core__rename {
 #define CORE_RENAMES_END {NULL, NULL}
 
 typedef struct core__family {
-    const char *model_type;      /* in config.json                            */
+    const char *model_type;      /* in config.json; NULL: none                */
+    const char *also;            /* other model_types read so, blanks between */
+    const char *defaults;        /* CORE_JSON({...}) of the class, or NULL    */
+    const char *ignores;         /* keys, as core__config_refuse_unread takes */
     /* A whole file, or what a decoder has beside what all have:              */
     core_status (*parse)(core_spec *spec, core__reader r);
     core_status (*add)(core_spec *spec, core__reader r);
     const char *experts, *inner; /* keys of the expert count and inner size   */
+    const char *chosen;          /* of experts per token; NULL: the usual one */
     core__head_rule head;
     bool no_rope;                /* the file says nothing of rope             */
     bool partial_rope;           /* a part of a head may be rotated           */
     const core__place *own;      /* or NULL                                   */
     const core__rename *renames; /* the first that applies does; or NULL      */
+    /* Of which tensors it holds blocks only, or NULL.                        */
+    core_blocks (*blocks)(const core_spec *spec, core_weight_kind kind);
     const char *dense, *shared;  /* prefixes of the two MLPs, NULL: has none  */
     bool looks_ahead;            /* files hold a layer beyond the last        */
 } core__family;
@@ -80,6 +91,21 @@ CORE_NODISCARD core_status core__get_first_dense(core_spec *spec,
 CORE_NODISCARD core_status core__get_groups(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
                                                bool renormalise);
+/* Inner size of the shared expert: that of `key` experts.                    */
+CORE_NODISCARD core_status core__get_shared_count(core_spec *spec,
+                                                  core__reader r,
+                                                  const char *key);
+/* Which layers are dense, by mlp_layer_types or first_k_dense_replace, which
+ * may not contradict each other; neither: the first n_dense.                 */
+CORE_NODISCARD core_status core__get_mlp_types(core_spec *spec, core__reader r,
+                                               int64_t n_dense);
+/* What Qwen3-MoE and the text parts after it have in common.                 */
+CORE_NODISCARD core_status core__get_qwen3(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
+/* Qwen's layers of a gated delta rule between those of gated attention.      */
+CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
+                                                  core__reader r);
+/* Queries, each head before its gate.                                        */
+core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind);
 
 #endif

@@ -33,6 +33,15 @@ static const core__rename RENAMES[] = {{".router.layer.", ".router."},
 
 const core__family core__family_granitemoe = {
     .model_type = "granitemoe",
+    .defaults = CORE_JSON({
+        "vocab_size": 32000, "hidden_size": 4096, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_experts_per_tok": 2,
+        "rms_norm_eps": 1e-06, "rope_theta": 10000.0,
+        "max_position_embeddings": 2048, "num_local_experts": 8,
+        "intermediate_size": 11008, "attention_multiplier": 1.0,
+        "embedding_multiplier": 1.0, "residual_multiplier": 1.0,
+        "logits_scaling": 1.0
+    }),
     .add = add,
     .experts = "num_local_experts",
     .inner = "intermediate_size",

@@ -69,6 +69,16 @@ static const core__place OWN[] = {
 
 const core__family core__family_jamba = {
     .model_type = "jamba",
+    .defaults = CORE_JSON({
+        "vocab_size": 65536, "hidden_size": 4096, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8,
+        "num_experts_per_tok": 2, "rms_norm_eps": 1e-06, "num_experts": 16,
+        "intermediate_size": 14336, "mamba_d_state": 16, "mamba_d_conv": 4,
+        "mamba_expand": 2, "mamba_dt_rank": "auto", "attn_layer_period": 8,
+        "attn_layer_offset": 4, "expert_layer_period": 2,
+        "expert_layer_offset": 1
+    }),
+    .ignores = "use_mamba* use_associative_scan",
     .add = add,
     .experts = "num_experts",
     .inner = "intermediate_size",

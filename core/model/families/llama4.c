@@ -88,6 +88,18 @@ static const core__place OWN[] = {
 
 const core__family core__family_llama4 = {
     .model_type = "llama4_text",
+    .defaults = CORE_JSON({
+        "vocab_size": 202048, "hidden_size": 5120, "num_hidden_layers": 48,
+        "num_attention_heads": 40, "num_key_value_heads": 8,
+        "num_experts_per_tok": 1, "rms_norm_eps": 1e-05,
+        "rope_theta": 500000.0, "max_position_embeddings": 131072,
+        "num_local_experts": 16, "intermediate_size": 8192,
+        "intermediate_size_mlp": 16384, "head_dim": 128,
+        "interleave_moe_layer_step": 1, "no_rope_layer_interval": 4,
+        "attention_chunk_size": 8192, "attn_scale": 0.1, "floor_scale": 8192
+    }),
+    .ignores = "attn_scale floor_scale intermediate_size_mlp "
+               "router_jitter_noise for_llm_compressor",
     .add = add,
     .experts = "num_local_experts",
     .inner = "intermediate_size",

@@ -26,6 +26,14 @@ static const core__rename RENAMES[] = {{".block_sparse_moe.", ".mlp."},
 
 const core__family core__family_mixtral = {
     .model_type = "mixtral",
+    .defaults = CORE_JSON({
+        "vocab_size": 32000, "hidden_size": 4096, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8,
+        "num_experts_per_tok": 2, "rms_norm_eps": 1e-05,
+        "rope_theta": 1000000.0, "max_position_embeddings": 131072,
+        "num_local_experts": 8, "intermediate_size": 14336
+    }),
+    .ignores = "router_jitter_noise",
     .add = add,
     .experts = "num_local_experts",
     .inner = "intermediate_size",

@@ -11,6 +11,13 @@ static core_status add(core_spec *spec, core__reader r)
 
 const core__family core__family_olmoe = {
     .model_type = "olmoe",
+    .defaults = CORE_JSON({
+        "vocab_size": 50304, "hidden_size": 2048, "num_hidden_layers": 16,
+        "num_attention_heads": 16, "num_experts_per_tok": 8,
+        "rms_norm_eps": 1e-05, "rope_theta": 10000.0,
+        "max_position_embeddings": 4096, "num_experts": 64,
+        "intermediate_size": 2048
+    }),
     .add = add,
     .experts = "num_experts",
     .inner = "intermediate_size",

@@ -18,6 +18,15 @@ static const core__rename RENAMES[] = {
 
 const core__family core__family_phimoe = {
     .model_type = "phimoe",
+    .defaults = CORE_JSON({
+        "vocab_size": 32064, "hidden_size": 4096, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8,
+        "num_experts_per_tok": 2, "rms_norm_eps": 1e-05,
+        "rope_theta": 1000000.0, "max_position_embeddings": 131072,
+        "num_local_experts": 16, "intermediate_size": 6400,
+        "router_jitter_noise": 0.01
+    }),
+    .ignores = "input_jitter_noise original_max_position_embeddings",
     .add = add,
     .experts = "num_local_experts",
     .inner = "intermediate_size",

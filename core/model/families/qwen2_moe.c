@@ -16,6 +16,15 @@ static core_status add(core_spec *spec, core__reader r)
 
 const core__family core__family_qwen2_moe = {
     .model_type = "qwen2_moe",
+    .defaults = CORE_JSON({
+        "vocab_size": 151936, "hidden_size": 2048, "num_hidden_layers": 24,
+        "num_attention_heads": 16, "num_key_value_heads": 16,
+        "num_experts_per_tok": 4, "rms_norm_eps": 1e-06, "rope_theta": 10000.0,
+        "max_position_embeddings": 32768, "num_experts": 60,
+        "moe_intermediate_size": 1408, "intermediate_size": 5632,
+        "shared_expert_intermediate_size": 5632, "decoder_sparse_step": 1
+    }),
+    .ignores = "sliding_window max_window_layers intermediate_size",
     .add = add,
     .experts = "num_experts",
     .inner = "moe_intermediate_size",

@@ -118,3 +118,94 @@ core_status core__get_latent(core_spec *spec, core__reader r)
     CORE_TRY(core__config_expect_flag(r, "mlp_bias", false));
     return core__get_attention_bias(spec, r, "attention_bias", false, true);
 }
+
+/* layer_types, or every full_attention_interval-th layer has attention. */
+static core_status get_mixers(core_spec *spec, core__reader r)
+{
+    static const char *const WORDS[] = {"linear_attention", "full_attention",
+                                        NULL};
+    uint8_t is_full[CORE_MAX_LAYERS];
+    int64_t interval;
+    bool found;
+    CORE_TRY(core__config_count(r, "full_attention_interval", &interval));
+    for (int l = 0; l < (int)spec->n_l; l++)
+        is_full[l] = (l + 1) % interval == 0;
+    CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l, is_full,
+                                 &found));
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->mixer[l] =
+            is_full[l] != 0 ? CORE_MIXER_ATTENTION : CORE_MIXER_DELTANET;
+    return CORE_OK;
+}
+
+core_status core__get_gated_mixers(core_spec *spec, core__reader r)
+{
+    core_deltanet *net = &spec->deltanet;
+    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
+                 "%s: hidden_act: expected silu, which the convolutions have",
+                 r.where);
+    spec->norm = CORE_NORM_RMS_PLUS_ONE;
+    spec->qk_norm = CORE_QK_NORM_HEAD;
+    spec->context_gate = spec->shared_gate = true;
+    CORE_TRY(core__config_count(r, "linear_num_key_heads", &net->n_kh));
+    CORE_TRY(core__config_count(r, "linear_num_value_heads", &net->n_vh));
+    CORE_TRY(core__config_count(r, "linear_key_head_dim", &net->n_dk));
+    CORE_TRY(core__config_count(r, "linear_value_head_dim", &net->n_dv));
+    CORE_TRY(core__config_count(r, "linear_conv_kernel_dim", &net->n_conv));
+    CORE_TRY(core__config_count(r, "shared_expert_intermediate_size",
+                                &spec->n_f_shared));
+    CORE_TRY(core__config_expect_flag(r, "attn_output_gate", true));
+    CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
+    return get_mixers(spec, r);
+}
+
+core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind)
+{
+    const bool is_query = kind == CORE_W_Q || kind == CORE_W_Q_BIAS;
+    const bool is_gate =
+        kind == CORE_W_CONTEXT_GATE || kind == CORE_W_CONTEXT_GATE_BIAS;
+    if (!is_query && !is_gate)
+        return (core_blocks){0, 0, 0};
+    return (core_blocks){spec->n_h, is_gate ? spec->n_dh : 0, 2 * spec->n_dh};
+}
+
+core_status core__get_shared_count(core_spec *spec, core__reader r,
+                                   const char *key)
+{
+    int64_t n;
+    CORE_TRY(core__config_count_or(r, key, 0, &n));
+    spec->n_f_shared = spec->n_f * n;
+    return CORE_OK;
+}
+
+core_status core__get_mlp_types(core_spec *spec, core__reader r,
+                                int64_t n_dense)
+{
+    static const char FIRST[] = "first_k_dense_replace";
+    static const char TYPES[] = "mlp_layer_types";
+    static const char *const WORDS[] = {
+        [CORE_FFN_MOE] = "sparse", [CORE_FFN_DENSE] = "dense", NULL};
+    bool listed;
+    CORE_TRY(
+        core__config_layers(r, TYPES, WORDS, spec->n_l, spec->ffn, &listed));
+    if (core__config_has(r, FIRST) || !listed)
+        CORE_TRY(core__config_count_or(r, FIRST, n_dense, &n_dense));
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const uint8_t kind = l < n_dense ? CORE_FFN_DENSE : CORE_FFN_MOE;
+        CORE_FAIL_IF(listed && core__config_has(r, FIRST) &&
+                         spec->ffn[l] != kind,
+                     CORE_E_SPEC, "%s: %s %lld and %s: layer %d is %s", r.where,
+                     FIRST, (long long)n_dense, TYPES, l, WORDS[spec->ffn[l]]);
+        spec->ffn[l] = listed ? spec->ffn[l] : kind;
+    }
+    return core__get_dense_inner(spec, r, "intermediate_size");
+}
+
+core_status core__get_qwen3(core_spec *spec, core__reader r)
+{
+    spec->qk_norm = CORE_QK_NORM_HEAD;
+    CORE_TRY(core__config_expect_flag(r, "use_qk_norm", true));
+    CORE_TRY(core__config_expect_flag(r, "qkv_bias", false));
+    CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
+    return core__get_sparse_step(spec, r);
+}

@@ -49,6 +49,13 @@ static const core__place OWN[] = {
 
 const core__family core__family_switch = {
     .model_type = "switch_transformers",
+    .defaults = CORE_JSON({
+        "d_model": 768, "d_ff": 2048, "num_experts": 8, "expert_capacity": 64,
+        "layer_norm_epsilon": 1e-06
+    }),
+    .ignores = "d_kv num_* vocab_size relative_attention_* n_positions "
+               "feed_forward_proj is_gated_act tie_word_embeddings "
+               "decoder_sparse_step router_* add_router_probs",
     .parse = parse,
     .own = OWN,
 };

@@ -95,10 +95,12 @@
       CORE_ATTENTION_HERE && s->bias_o, 1, s->n_d, BIAS, NONE, VECTOR,         \
       "model.layers.%d.self_attn.o_proj.bias")                                 \
     X(Q_NORM, LAYER, "layers.%d.attn.q_norm",                                  \
-      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(CORE_H), NORM, NONE, VECTOR,     \
+      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(CORE_H),                         \
+      STREAM_NORM, NONE, VECTOR,                                               \
       "model.layers.%d.self_attn.q_norm.weight")                               \
     X(K_NORM, LAYER, "layers.%d.attn.k_norm",                                  \
-      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(CORE_G), NORM, NONE, VECTOR,     \
+      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(CORE_G),                         \
+      STREAM_NORM, NONE, VECTOR,                                               \
       "model.layers.%d.self_attn.k_norm.weight")                               \
     X(SINKS, LAYER, "layers.%d.attn.sinks",                                    \
       CORE_ATTENTION_HERE && core_spec_heads(s, l).sinks, 1, CORE_H,           \

@@ -22,7 +22,7 @@
 
 #define CORE_HEAD_WEIGHTS(X)                                                   \
     X(FINAL_NORM, ONCE, "final_norm", CORE_ENDS_HERE, 1, s->n_d,               \
-      NORM, NONE, VECTOR, "model.norm.weight")                                 \
+      STREAM_NORM, NONE, VECTOR, "model.norm.weight")                          \
     X(FINAL_NORM_BIAS, ONCE, "final_norm_bias",                                \
       CORE_ENDS_HERE && CORE_CENTRED, 1, s->n_d, BIAS, NONE, VECTOR,           \
       "model.norm.bias")                                                       \

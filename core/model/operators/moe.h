@@ -8,6 +8,10 @@
     (CORE_MOE_HERE && (s->router == CORE_ROUTER_SOFTMAX ||                     \
                        s->router == CORE_ROUTER_SIGMOID))
 
+/* Experts of another width than the stream's: into it before rows travel, out
+ * of it when a token's rows are added up.                                    */
+#define CORE_NARROW_HERE (CORE_MOE_HERE && s->n_de > 0)
+
 #define CORE_MOE_TAPS(X)                                                       \
     X(ROUTER_LOGITS, "layers.%d.router_logits", TOKEN, ACT, true,              \
       CORE_MOE_HERE, s->n_e, 0, "router scores")                               \
@@ -19,8 +23,10 @@
       CORE_MOE_HERE, s->n_k, 0, "weights of the chosen experts")               \
     X(SLOT, "layers.%d.moe.slot", TOKEN, INT, false,                           \
       CORE_MOE_HERE, s->n_k, 0, "capacity")                                    \
+    X(NARROW, "layers.%d.moe.narrow", TOKEN, ACT, false,                       \
+      CORE_NARROW_HERE, s->n_de, 0, "projection to the experts' width")        \
     X(RECV, "layers.%d.moe.recv", CHOICE, ACT, false,                          \
-      CORE_MOE_HERE, s->n_d, 0, "arrival of tokens at the experts")            \
+      CORE_MOE_HERE, core_spec_n_de(s), 0, "arrival of tokens at the experts")            \
     X(EXPERT_GATE, "layers.%d.moe.gate", CHOICE, ACT, false,                   \
       CORE_MOE_HERE && s->gated, s->n_f, 0, "expert gate projection")          \
     X(EXPERT_UP, "layers.%d.moe.up", CHOICE, ACT, false,                       \
@@ -28,11 +34,13 @@
     X(EXPERT_ACT, "layers.%d.moe.act", CHOICE, ACT, false,                     \
       CORE_MOE_HERE, s->n_f, 0, "expert activation")                           \
     X(EXPERT_OUT, "layers.%d.moe.expert_out", CHOICE, ACT, false,              \
-      CORE_MOE_HERE, s->n_d, 0, "expert down projection")                      \
+      CORE_MOE_HERE, core_spec_n_de(s), 0, "expert down projection")                      \
     X(BACK, "layers.%d.moe.back", CHOICE, ACT, false,                          \
-      CORE_MOE_HERE, s->n_d, 0, "return of the experts' results")              \
+      CORE_MOE_HERE, core_spec_n_de(s), 0, "return of the experts' results")              \
     X(COMBINE, "layers.%d.moe.combine", TOKEN, ACT, false,                     \
-      CORE_MOE_HERE, s->n_d, 0, "weighted sum of the experts")
+      CORE_MOE_HERE, core_spec_n_de(s), 0, "weighted sum of the experts") \
+    X(WIDE, "layers.%d.moe.wide", TOKEN, ACT, false,                           \
+      CORE_NARROW_HERE, s->n_d, 0, "projection from the experts' width")
 
 #define CORE_MOE_WEIGHTS(X)                                                    \
     X(ROUTER, LAYER, "layers.%d.router", CORE_MOE_HERE, s->n_e, s->n_d,        \
@@ -43,15 +51,23 @@
     X(CORRECTION, LAYER, "layers.%d.router_correction",                        \
       CORE_MOE_HERE && s->correction, 1, s->n_e, SMALL, NONE, VECTOR,          \
       "model.layers.%d.mlp.gate.e_score_correction_bias")                      \
+    X(NARROW, LAYER, "layers.%d.moe.narrow", CORE_NARROW_HERE, s->n_de, s->n_d,\
+      MATRIX(1.0), NONE, MATRIX,                                               \
+      "model.layers.%d.mlp.fc1_latent_proj.weight")                            \
+    X(WIDE, LAYER, "layers.%d.moe.wide", CORE_NARROW_HERE, s->n_d, s->n_de,    \
+      MATRIX(1.5), NONE, MATRIX,                                               \
+      "model.layers.%d.mlp.fc2_latent_proj.weight")                            \
     X(EXPERT_GATE, EXPERT, "layers.%d.experts.%d.gate",                        \
-      CORE_MOE_HERE && s->gated, s->n_f, s->n_d,                               \
+      CORE_MOE_HERE && s->gated, s->n_f, core_spec_n_de(s),                               \
       MATRIX(1.0), EXPERT_GATE_BIAS, MATRIX,                                   \
       "model.layers.%d.mlp.experts.%d.gate_proj.weight")                       \
     X(EXPERT_UP, EXPERT, "layers.%d.experts.%d.up",                            \
-      CORE_MOE_HERE, s->n_f, s->n_d, MATRIX(1.0), EXPERT_UP_BIAS, MATRIX,      \
+      CORE_MOE_HERE, s->n_f, core_spec_n_de(s),                                \
+      MATRIX(1.0), EXPERT_UP_BIAS, MATRIX,                                     \
       "model.layers.%d.mlp.experts.%d.up_proj.weight")                         \
     X(EXPERT_DOWN, EXPERT, "layers.%d.experts.%d.down",                        \
-      CORE_MOE_HERE, s->n_d, s->n_f, MATRIX(2.0), EXPERT_DOWN_BIAS, MATRIX,    \
+      CORE_MOE_HERE, core_spec_n_de(s), s->n_f,                                \
+      MATRIX(2.0), EXPERT_DOWN_BIAS, MATRIX,                                   \
       "model.layers.%d.mlp.experts.%d.down_proj.weight")                       \
     X(EXPERT_GATE_BIAS, EXPERT, "layers.%d.experts.%d.gate_bias",              \
       CORE_MOE_HERE && s->gated && s->bias_ffn, 1, s->n_f,                     \
@@ -60,7 +76,7 @@
       CORE_MOE_HERE && s->bias_ffn, 1, s->n_f, BIAS, NONE, VECTOR,             \
       "model.layers.%d.mlp.experts.%d.up_proj.bias")                           \
     X(EXPERT_DOWN_BIAS, EXPERT, "layers.%d.experts.%d.down_bias",              \
-      CORE_MOE_HERE && s->bias_ffn, 1, s->n_d, BIAS, NONE, VECTOR,             \
+      CORE_MOE_HERE && s->bias_ffn, 1, core_spec_n_de(s), BIAS, NONE, VECTOR,  \
       "model.layers.%d.mlp.experts.%d.down_proj.bias")
 
 #endif

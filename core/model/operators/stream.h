@@ -5,39 +5,47 @@
 #define CORE_OPERATORS_STREAM_H
 
 #define CORE_CENTRED (s->norm == CORE_NORM_LAYER)
+/* The two parts of a layer.  Of one alone, the sum is the layer's output.     */
+#define CORE_MIXES (core_spec_mixer(s, l) != CORE_N_MIXERS)
+#define CORE_FEEDS (core_spec_has_ffn(s, l))
 
 #define CORE_LAYER_IN_TAPS(X)                                                  \
     X(IN, "layers.%d.in", TOKEN, ACT, false, true, s->n_d, 0,                  \
       "arrival of the layer's input")                                          \
     X(ATTN_NORM, "layers.%d.attn.norm", TOKEN, ACT, false,                     \
-      CORE_ENDS_HERE, s->n_d, 0, "norm before attention")
+      CORE_MIXES, s->n_d, 0, "norm before attention")
 
 #define CORE_LAYER_MID_TAPS(X)                                                 \
     X(ATTN_OUT, "layers.%d.attn_out", TOKEN, ACT, true,                        \
-      CORE_ENDS_HERE, s->n_d, 0, "output projection")                          \
-    X(MID, "layers.%d.mid", TOKEN, ACT, false, CORE_ENDS_HERE, s->n_d, 0,      \
+      CORE_MIXES, s->n_d, 0, "output projection")                          \
+    X(MID, "layers.%d.mid", TOKEN, ACT, false,                                 \
+      CORE_MIXES && CORE_FEEDS, s->n_d, 0,                                     \
       "residual of the layer's first half")                                    \
-    X(FFN_NORM, "layers.%d.ffn.norm", TOKEN, ACT, false, true, s->n_d, 0,      \
+    X(FFN_NORM, "layers.%d.ffn.norm", TOKEN, ACT, false,                       \
+      CORE_FEEDS, s->n_d, 0,                                                   \
       "norm before the feed-forward part")
 
 #define CORE_LAYER_OUT_TAPS(X)                                                 \
-    X(FFN_OUT, "layers.%d.ffn_out", TOKEN, ACT, true, true, s->n_d, 0,         \
+    X(FFN_OUT, "layers.%d.ffn_out", TOKEN, ACT, true,                          \
+      CORE_FEEDS, s->n_d, 0,                                                   \
       "feed-forward result")                                                   \
     X(OUT, "layers.%d.out", TOKEN, ACT, true, true, s->n_d, 0,                 \
-      "residual after the feed-forward part")
+      "residual after the layer")
 
 #define CORE_MIXER_NORM_WEIGHTS(X)                                             \
-    X(ATTN_NORM, LAYER, "layers.%d.attn.norm", CORE_ENDS_HERE, 1, s->n_d,      \
-      NORM, NONE, VECTOR, "model.layers.%d.input_layernorm.weight")            \
+    X(ATTN_NORM, LAYER, "layers.%d.attn.norm", CORE_MIXES, 1, s->n_d,          \
+      STREAM_NORM, NONE, VECTOR,                                               \
+      "model.layers.%d.input_layernorm.weight")                                \
     X(ATTN_NORM_BIAS, LAYER, "layers.%d.attn.norm_bias",                       \
-      CORE_ENDS_HERE && CORE_CENTRED, 1, s->n_d, BIAS, NONE, VECTOR,           \
+      CORE_MIXES && CORE_CENTRED, 1, s->n_d, BIAS, NONE, VECTOR,               \
       "model.layers.%d.input_layernorm.bias")
 
 #define CORE_FFN_NORM_WEIGHTS(X)                                               \
-    X(FFN_NORM, LAYER, "layers.%d.ffn.norm", true, 1, s->n_d,                  \
-      NORM, NONE, VECTOR, "model.layers.%d.post_attention_layernorm.weight")   \
+    X(FFN_NORM, LAYER, "layers.%d.ffn.norm", CORE_FEEDS, 1, s->n_d,            \
+      STREAM_NORM, NONE, VECTOR,                                               \
+      "model.layers.%d.post_attention_layernorm.weight")                       \
     X(FFN_NORM_BIAS, LAYER, "layers.%d.ffn.norm_bias",                         \
-      CORE_CENTRED, 1, s->n_d, BIAS, NONE, VECTOR,                             \
+      CORE_FEEDS && CORE_CENTRED, 1, s->n_d, BIAS, NONE, VECTOR,               \
       "model.layers.%d.post_attention_layernorm.bias")
 
 #endif

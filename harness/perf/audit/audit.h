@@ -12,6 +12,7 @@
 #ifndef HAR_PERF_AUDIT_H
 #define HAR_PERF_AUDIT_H
 
+#include "core/model/config.h"
 #include "harness/perf/audit/identities.h"
 #include "parallel/plan.h"
 
@@ -150,10 +151,11 @@ typedef struct har_claims {
     har_claim at[HAR_MAX_CLAIMS];
 } har_claims;
 
-/* Read a claims file.                                                 [local]
- * Errors: E_FILE; E_FORMAT as file:line:column; what core_spec_open and
+/* Read a claims file; ignore, or NULL: keys of its model's config.json. [local]
+ * Errors: E_FILE; E_FORMAT as file:line:column; what core_config_open and
  * par_plan_parse refuse; *out unspecified.                                    */
-CORE_NODISCARD core_status har_claims_read(har_claims *out, const char *path);
+CORE_NODISCARD core_status har_claims_read(har_claims *out, const char *path,
+                                           const core_config_ignore *ignore);
 
 const char *har_quantity_name(har_quantity q);
 const char *har_quantity_about(har_quantity q);

@@ -31,6 +31,7 @@ typedef struct reader {
     const char *path;
     int line, column;
     har_claims *out;
+    const core_config_ignore *ignore;
 } reader;
 
 /* Entries under one map; a key is what follows `prefix` bytes of the path. */
@@ -363,7 +364,7 @@ static core_status read_text(reader *r, const core_yaml_entry *e)
 {
     har_claims *out = r->out;
     if (strcmp(e->path, "model") == 0)
-        CORE_TRY_CTX(core_spec_open(&out->spec, e->text, NULL),
+        CORE_TRY_CTX(core_config_open(&out->spec, NULL, r->ignore, e->text),
                      "reading %s:%d:%d", r->path, r->line, r->column);
     else if (strcmp(e->path, "plan") == 0) {
         CORE_TRY_CTX(par_plan_parse(&out->plan, e->text), "reading %s:%d:%d",
@@ -424,9 +425,10 @@ static core_status read_list(reader *r, const core_yaml_list *y)
     return CORE_OK;
 }
 
-core_status har_claims_read(har_claims *out, const char *path)
+core_status har_claims_read(har_claims *out, const char *path,
+                            const core_config_ignore *ignore)
 {
-    reader r = {path, 1, 1, out};
+    reader r = {path, 1, 1, out, ignore};
     core_yaml_list y;
     char *text = NULL;
     memset(out, 0, sizeof *out);

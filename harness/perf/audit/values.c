@@ -49,7 +49,8 @@ bool har__degree(const har_reading *r, har_quantity q, double *out)
 static double expert_parameters(const core_spec *s, int64_t n)
 {
     const int n_moe = core_spec_count_moe(s, 0, (int)s->n_l);
-    return (double)n * n_moe * (s->gated ? 3.0 : 2.0) * (double)s->n_d *
+    return (double)n * n_moe * (s->gated ? 3.0 : 2.0) *
+           (double)core_spec_n_de(s) *
            (double)s->n_f;
 }
 

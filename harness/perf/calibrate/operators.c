@@ -90,7 +90,7 @@ static core_status add_rows(har_calibration *out, const har_probe *probe,
                              .dtype = dtype,
                              .as.moe = {.n_token =
                                             (double)(probe->n_b * probe->n_t),
-                                        .n_d = (double)s->n_d,
+                                        .n_d = (double)core_spec_n_de(s),
                                         .n_f = (double)s->n_f,
                                         .n_expert = (int)s->n_e,
                                         .n_k = (int)s->n_k,

@@ -87,12 +87,28 @@ static void put_heads(har__walk *w)
     har__put(w, cost);
 }
 
+static void put_gate(har__walk *w)
+{
+    const core_spec *spec = w->spec;
+    const int64_t n = har__heads(w)->n_h * har__heads(w)->all.n_dv;
+    har__put(w, har__gemm(w, CORE_TAP_CONTEXT_GATE, w->n, n, spec->n_d,
+                          spec->bias_qkv));
+    har__put(w, har__rows(w, CORE_TAP_CONTEXT_SCORE, w->n, n,
+                          CORE_FLOPS_FUNCTION));
+    core_cost cost =
+        har__rows(w, CORE_TAP_CONTEXT_GATED, w->n, n, CORE_FLOPS_SCALE);
+    cost.read *= 2;
+    har__put(w, cost);
+}
+
 static void put_attention(har__walk *w)
 {
     const core_spec *spec = w->spec;
     const par_heads *heads = har__heads(w);
     projection(spec)->put(w);
     put_heads(w);
+    if (spec->context_gate)
+        put_gate(w);
     w->op = par_operator_name(PAR_OP_ATTN_OUT);
     har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, spec->n_d,
                           heads->n_h * heads->all.n_dv, false));
@@ -104,7 +120,8 @@ static void put_attention(har__walk *w)
 static har__split split(const core_spec *spec, const par_layout *lay,
                         core_weight id)
 {
-    if (id.kind == CORE_W_Q || id.kind == CORE_W_O || id.kind == CORE_W_SINKS)
+    if (id.kind == CORE_W_Q || id.kind == CORE_W_O || id.kind == CORE_W_SINKS ||
+        id.kind == CORE_W_CONTEXT_GATE || id.kind == CORE_W_CONTEXT_GATE_BIAS)
         return har__split_heads(&lay->heads[spec->head_kind[id.layer]]);
     return projection(spec)->split(spec, lay, id);
 }
@@ -131,6 +148,7 @@ static void probe(har_dice *d, core_spec *s)
     PROJECTIONS[i]->probe(d, s);
     s->bias_qkv = har_dice_one_in(d, 3);
     s->bias_o = har_dice_one_in(d, 3);
+    s->context_gate = har_dice_one_in(d, 4);
 }
 
 const har__operator har__mixer_attention = {.put = put_attention,

@@ -6,28 +6,6 @@
 #include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/record.h"
 
-/* Products of the convolution for one channel along one row. */
-static int64_t n_taps(int64_t n_t, int64_t n_conv)
-{
-    const int64_t n_short = n_t < n_conv ? n_t : n_conv - 1;
-    return n_short * (n_short + 1) / 2 + (n_t - n_short) * n_conv;
-}
-
-static void put_convolution(har__walk *w, int64_t n_c)
-{
-    const core_mamba *mamba = &w->spec->mamba;
-    core_cost cost =
-        har__rows(w, CORE_TAP_MAMBA_ACT, w->n, n_c, CORE_FLOPS_FUNCTION);
-    cost.flops += CORE_FLOPS_MULTIPLY_ADD * n_c * w->n_row *
-                  n_taps(w->request->batch->n_t, mamba->n_conv);
-    cost.weights = w->n > 0 ? n_c * mamba->n_conv : 0;
-    if (mamba->bias_conv) {
-        cost.flops += w->n * n_c * CORE_FLOPS_ADD;
-        cost.weights += w->n > 0 ? n_c : 0;
-    }
-    har__put(w, cost);
-}
-
 static void put_part(har__walk *w, core_tap_kind tap, int64_t n_col)
 {
     har__put(w, har__rms(w, tap, w->n, n_col, n_col));
@@ -68,7 +46,7 @@ static void put_mamba(har__walk *w)
     w->op = par_operator_name(PAR_OP_MAMBA);
     har__put(w, har__gemm(w, CORE_TAP_MAMBA_U, w->n, n_c, n_d, has_bias));
     har__put(w, har__gemm(w, CORE_TAP_MAMBA_GATE, w->n, n_c, n_d, has_bias));
-    put_convolution(w, n_c);
+    har__put_convolution(w, CORE_TAP_MAMBA_ACT, CORE_W_MAMBA_CONV, n_c);
     put_step(w, n_c);
     put_scan(w, n_c);
     core_cost gate = har__rows(w, CORE_TAP_MAMBA_GATED, w->n, n_c,
@@ -99,22 +77,18 @@ static int64_t state(const core_spec *spec, const par_layout *lay)
            (spec->mamba.n_s + spec->mamba.n_conv - 1);
 }
 
-/* The convolution has its last n_conv - 1 inputs, the scan its state: both are
- * read and written. */
+/* The scan reads and writes its state. */
 static void decode(har__step *step, const core_spec *spec, const core_cost *c,
                    int64_t n_key)
 {
     (void)n_key;
-    const double n = (double)(c->m * c->n);
-    const double n_past = n * (double)(spec->mamba.n_conv - 1);
     if (c->kind != CORE_COST_ELEMENTWISE)
         return;
-    if (c->tap.kind == CORE_TAP_MAMBA_ACT) {
-        step->flops += CORE_FLOPS_MULTIPLY_ADD * n_past;
-        step->elements += 2 * n_past;
-    } else if (c->tap.kind == CORE_TAP_MAMBA_Y) {
-        step->elements += 2 * n * (double)spec->mamba.n_s;
-    }
+    if (c->tap.kind == CORE_TAP_MAMBA_ACT)
+        har__step_convolution(step, c, spec->mamba.n_conv);
+    else if (c->tap.kind == CORE_TAP_MAMBA_Y)
+        step->elements +=
+            2 * (double)(c->m * c->n) * (double)spec->mamba.n_s;
 }
 
 static void probe(har_dice *d, core_spec *s)

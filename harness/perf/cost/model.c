@@ -57,13 +57,17 @@ static void put_mixer(har__walk *w)
         return;
     put_norm(w, CORE_TAP_ATTN_NORM);
     har__mixer_row[mixer]->put(w);
-    put_add(w, CORE_TAP_MID, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+    put_add(w,
+            core_spec_has_ffn(w->spec, w->layer) ? CORE_TAP_MID : CORE_TAP_OUT,
+            CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
 }
 
 /* From the experts on. */
 static void put_rest(har__walk *w)
 {
     const int64_t n_f = core_spec_n_mlp(w->spec, w->layer);
+    if (!core_spec_has_ffn(w->spec, w->layer))
+        return;
     if (n_f > 0) {
         put_mlp(w, n_f);
         if (core_spec_is_moe(w->spec, w->layer))
@@ -76,7 +80,8 @@ void har__put_layer(har__walk *w, int pair)
 {
     if (!har__has(w, HAR_COST_MIXER)) {
         put_mixer(w);
-        put_norm(w, CORE_TAP_FFN_NORM);
+        if (core_spec_has_ffn(w->spec, w->layer))
+            put_norm(w, CORE_TAP_FFN_NORM);
         har__end(w);
     }
     if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)

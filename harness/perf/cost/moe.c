@@ -162,7 +162,7 @@ static void put_exchange(har__walk *w, core_tap_kind tap, core_cost_type type,
 static void put_dispatch(har__walk *w)
 {
     const int n = w->lay->ep_group.n, me = w->lay->ep_group.me;
-    const int64_t n_d = w->spec->n_d, to = sum(w->to, n),
+    const int64_t n_d = core_spec_n_de(w->spec), to = sum(w->to, n),
                   from = sum(w->from, n);
     const int64_t stays = w->to[me];
     put_exchange(w, CORE_TAP_RECV, CORE_COST_WORDS, n, n, 1);
@@ -176,7 +176,7 @@ static void put_return(har__walk *w)
 {
     const par_layout *lay = w->lay;
     const int n = lay->ep_group.n, me = lay->ep_group.me;
-    const int64_t n_d = w->spec->n_d;
+    const int64_t n_d = core_spec_n_de(w->spec);
     int64_t out = 0;
     for (int i = 0; i < n; i++)
         out += share(w, w->to[i], i % lay->plan.etp);
@@ -215,10 +215,14 @@ static void put_router(har__walk *w)
     har__put(w, cost);
 }
 
-/* My kept choices become rows to send. */
+/* My kept choices become rows to send, of the experts' width. */
 static void put_pack(har__walk *w, int64_t n_kept)
 {
-    har__put(w, har__rows(w, CORE_TAP_RECV, n_kept, w->spec->n_d,
+    const int64_t n_de = w->spec->n_de;
+    if (n_de > 0)
+        har__put(w, har__gemm(w, CORE_TAP_NARROW, w->n_slice, n_de,
+                              w->spec->n_d, false));
+    har__put(w, har__rows(w, CORE_TAP_RECV, n_kept, core_spec_n_de(w->spec),
                           w->spec->weigh_input ? CORE_FLOPS_SCALE : 0));
 }
 
@@ -249,22 +253,22 @@ static void put_experts(har__walk *w)
     const par_layout *lay = w->lay;
     const core_spec *spec = w->spec;
     const int64_t n = sum(w->from, lay->ep_group.n);
+    const int64_t n_d = core_spec_n_de(spec);
     const int64_t n_f = lay->first_f[lay->etp_i + 1] - lay->first_f[lay->etp_i];
     w->op = par_operator_name(PAR_OP_EXPERT);
-    har__put(
-        w, har__rows(w, CORE_TAP_RECV, n, spec->n_d, 0)); /* sorted by expert */
+    har__put(w, har__rows(w, CORE_TAP_RECV, n, n_d, 0)); /* sorted by expert */
     if (spec->gated)
-        put_grouped(w, CORE_TAP_EXPERT_GATE, n_f, spec->n_d, spec->bias_ffn);
-    put_grouped(w, CORE_TAP_EXPERT_UP, n_f, spec->n_d, spec->bias_ffn);
+        put_grouped(w, CORE_TAP_EXPERT_GATE, n_f, n_d, spec->bias_ffn);
+    put_grouped(w, CORE_TAP_EXPERT_UP, n_f, n_d, spec->bias_ffn);
     har__put_activation(w, CORE_TAP_EXPERT_ACT, n, n_f);
-    put_grouped(w, CORE_TAP_EXPERT_OUT, spec->n_d, n_f, false);
+    put_grouped(w, CORE_TAP_EXPERT_OUT, n_d, n_f, false);
 }
 
 /* Parts of K made whole over etp; then the bias, a row of it for each row. */
 static void put_completion(har__walk *w)
 {
     const par_layout *lay = w->lay;
-    const int64_t n_d = w->spec->n_d, mine = n_completed(w);
+    const int64_t n_d = core_spec_n_de(w->spec), mine = n_completed(w);
     const int64_t n = sum(w->from, lay->ep_group.n);
     w->op = par_operator_name(PAR_OP_DISPATCH);
     har__put(w,
@@ -289,15 +293,20 @@ static void put_combine(har__walk *w, int64_t n_kept)
 {
     const core_spec *spec = w->spec;
     const par_layout *lay = w->lay;
-    const int64_t n_d = spec->n_d;
+    const int64_t n_d = spec->n_d, n_de = core_spec_n_de(spec);
+    const bool widens = spec->n_de > 0;
     const bool passes = spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH;
     const int64_t n_added = passes ? w->n_slice * spec->n_k : n_kept;
     w->op = par_operator_name(PAR_OP_COMBINE);
-    core_cost cost = har__rows(w, CORE_TAP_COMBINE, w->n_slice, n_d, 0);
-    cost.read = n_added * n_d;
-    cost.flops = n_added * n_d * CORE_FLOPS_MULTIPLY_ADD;
+    core_cost cost = har__rows(w, CORE_TAP_COMBINE, w->n_slice, n_de, 0);
+    cost.read = n_added * n_de;
+    cost.flops = n_added * n_de * CORE_FLOPS_MULTIPLY_ADD;
     har__put(w, cost);
-    core_cost gather = har__record(w, CORE_COST_COLLECTIVE, CORE_TAP_COMBINE);
+    if (widens)
+        har__put(w,
+                 har__gemm(w, CORE_TAP_WIDE, w->n_slice, n_d, n_de, false));
+    core_cost gather = har__record(w, CORE_COST_COLLECTIVE,
+                                   widens ? CORE_TAP_WIDE : CORE_TAP_COMBINE);
     gather.collective = CORE_ALL_GATHER;
     gather.axis = CORE_AXIS_TP;
     gather.group = lay->plan.tp;

@@ -55,10 +55,19 @@ void har_timer_free(har_timer *timer)
 
 void har_timer_aim(har_timer *t, const core_spec *spec, core_dtype dtype)
 {
-    const double bytes =
-        (double)core_spec_parameters(spec) * (double)core_dtype_bytes(dtype);
     t->spec = spec;
     t->dtype = dtype;
+    har_timer_types(t, dtype, dtype, dtype);
+}
+
+void har_timer_types(har_timer *t, core_dtype weights, core_dtype kv,
+                     core_dtype stored)
+{
+    const double bytes = (double)core_spec_parameters(t->spec) *
+                         (double)core_dtype_bytes(weights);
+    t->weights = weights;
+    t->kv = kv;
+    t->stored = stored;
     t->miss = har_rates_miss(bytes, t->machine->l2_bytes);
 }
 
@@ -78,7 +87,7 @@ har_kind har_timer_kind(core_cost_kind kind)
 
 static int64_t value_bytes(const har_timer *t)
 {
-    return (int64_t)core_dtype_bytes(t->dtype);
+    return (int64_t)core_dtype_bytes(t->stored);
 }
 
 /* Keys that a query may see; 0: all before it. */
@@ -133,7 +142,7 @@ static har_time decode(const har_timer *t, const core_cost *c)
                              .kv_share = 1,
                              .n_shared = (double)decode_step(t, c).n_shared,
                              .n_rot = (double)heads.n_rot};
-    return har_time_decode(t->machine, t->dtype, &a);
+    return har_time_decode(t->machine, t->kv, &a);
 }
 
 static har_time attention(const har_timer *t, const core_cost *c)
@@ -147,7 +156,7 @@ static har_time attention(const har_timer *t, const core_cost *c)
                              .n_dh = (double)c->k,
                              .window = window_of(t, c->tap.layer),
                              .kv_share = 1};
-    return har_time_prefill(t->machine, t->dtype, &a);
+    return har_time_prefill(t->machine, t->kv, &a);
 }
 
 static core_status room_for_rows(har_timer *t, int64_t n)
@@ -229,7 +238,8 @@ static int64_t shared(const har_timer *t, const core_cost *c)
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
-    const int64_t shape[N_KEY] = {1 + (int64_t)c->kind + 8 * (int64_t)t->dtype,
+    const core_dtype type = is_attention ? t->kv : t->dtype;
+    const int64_t shape[N_KEY] = {1 + (int64_t)c->kind + 8 * (int64_t)type,
                                   c->m,
                                   c->n,
                                   c->k,
@@ -303,7 +313,10 @@ double har_timer_bytes(const har_timer *t, const core_cost *c)
 {
     if (c->kind == CORE_COST_COLLECTIVE)
         return (double)har_cost_sent_bytes(c, value_bytes(t));
-    if (t->is_decode)
-        return decode_step(t, c).elements * (double)value_bytes(t);
-    return (double)har_cost_bytes(c, value_bytes(t));
+    const double elements = t->is_decode ? decode_step(t, c).elements
+                                         : (double)har_cost_bytes(c, 1);
+    const core_dtype other =
+        c->kind == CORE_COST_ATTENTION ? t->kv : t->stored;
+    return (double)c->weights * (double)core_dtype_bytes(t->weights) +
+           (elements - (double)c->weights) * (double)core_dtype_bytes(other);
 }

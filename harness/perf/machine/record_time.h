@@ -16,7 +16,9 @@ typedef struct har_known_time har_known_time;
 typedef struct har_timer {
     const har_machine *machine;
     const core_spec *spec;
-    core_dtype dtype;
+    core_dtype dtype;       /* of products                                    */
+    core_dtype weights, kv, stored; /* where they lie, what attention reads, and
+                             * results and transfers                          */
     har_algorithm algorithm;
     bool is_decode;         /* attention over n_kv keys instead of its own    */
     int64_t n_kv;
@@ -35,6 +37,10 @@ void har_timer_free(har_timer *timer);
 /* Whose records are asked for, and so how much of the weights comes from memory
  * where one copy of them shares the cache of all ranks.              [local] */
 void har_timer_aim(har_timer *timer, const core_spec *spec, core_dtype dtype);
+
+/* After it, where not everything is of one type.                     [local] */
+void har_timer_types(har_timer *timer, core_dtype weights, core_dtype kv,
+                     core_dtype stored);
 
 /* *out: the time of a record; tier: of the links of a transfer.  Records of a
  * rank are asked for in the order of execution: on a processor what the one

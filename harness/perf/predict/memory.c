@@ -1,14 +1,22 @@
 /* harness/perf/predict/memory.c -- bytes on each GPU.
  *
- * Elements are those of the emulation (cost/memory.h), bytes those of the
- * dtype.  Weights: the rank's shards.  KV: what all rows of a replica leave
- * behind (keys and values, states), with the whole of a row even where a window
- * would let go of some.
+ * Elements are those of the emulation (cost/memory.h), bytes those of their
+ * types.  Weights: the rank's shards.  KV: what all rows of a replica leave
+ * behind (keys and values, and states, which are stored as results are), with
+ * the whole of a row even where a window would let go of some.
  * Activations: the buffers of the largest micro-batch, each operator's result
- * in a place of its own.  Buffers: rows of experts of the largest pair.
+ * in a place of its own, of the wider of stream and results.  Buffers: rows of
+ * experts of the largest pair.
  */
 #include "harness/perf/cost/memory.h"
 #include "harness/perf/predict/impl.h"
+
+#include <math.h>
+
+static double bytes_of(const har_predict_case *r, core_slot slot)
+{
+    return (double)core_dtype_bytes(har_predict_type(r, slot));
+}
 
 /* Rows of replica d; of its largest micro-batch into *most. */
 static int64_t rows_of(const har_predict_case *r, int d, int64_t *most)
@@ -30,17 +38,21 @@ core_status har__memory_add(har_predictor *p, const har_predict_case *r,
     par_layout lay;
     int64_t most;
     CORE_TRY(par_layout_make(&lay, &p->layout, r->spec, r->plan, rank));
-    const double size = (double)core_dtype_bytes(r->dtype);
-    const double of_double = size / sizeof(double);
+    const double widest =
+        fmax(bytes_of(r, CORE_SLOT_OUT), bytes_of(r, CORE_SLOT_RESIDUAL));
+    const double of_double = widest / sizeof(double);
     const int64_t n_row = rows_of(r, lay.d, &most);
     const int64_t n_kept = r->is_decode ? r->n_kv : r->n_t;
     const double work = (double)par_arena_bytes(r->spec, &lay, most, r->n_t);
     const double pair = (double)par_pair_bytes(r->spec, &lay, most_rows);
-    const double kept = (double)har_cost_kv(r->spec, &lay) * (double)n_kept +
-                        (double)har_cost_state(r->spec, &lay);
+    const double kept =
+        (double)har_cost_kv(r->spec, &lay) * (double)n_kept *
+            bytes_of(r, CORE_SLOT_KV) +
+        (double)har_cost_state(r->spec, &lay) * bytes_of(r, CORE_SLOT_OUT);
     har_stage_memory s = {
-        .weights = (double)har_cost_weights(r->spec, &lay) * size,
-        .kv = kept * (double)n_row * size,
+        .weights = (double)har_cost_weights(r->spec, &lay) *
+                   bytes_of(r, CORE_SLOT_W),
+        .kv = kept * (double)n_row,
         .activations = work * of_double,
         .buffers = pair * of_double,
         .rank = rank};

@@ -259,11 +259,29 @@ static void keep_work(const har_predictor *p, const har_predict_case *r,
     out->serving_bandwidth = out->bandwidth;
 }
 
+core_dtype har_predict_type(const har_predict_case *r, core_slot slot)
+{
+    return r->numerics == CORE_EXACT ? r->dtype
+                                     : core_numerics_type(r->numerics, slot);
+}
+
+core_numerics_text har_predict_types(const har_predict_case *r)
+{
+    core_numerics_text out = core_numerics_name(r->numerics);
+    for (int i = 0; i < CORE_N_PLAIN_NUMERICS; i++)
+        if (r->numerics == core_numerics_plain(i))
+            snprintf(out.text, sizeof out.text, "%s",
+                     core_dtype_name(r->dtype));
+    return out;
+}
+
 core_status har_predict_check(const har_predictor *p, const har_predict_case *r)
 {
-    CORE_FAIL_IF(!(p->machine->peak[r->dtype] > 0), CORE_E_USAGE,
-                 "%s: no units for %s", p->machine->name,
-                 core_dtype_name(r->dtype));
+    const core_dtype types[] = {r->dtype, har_predict_type(r, CORE_SLOT_KV)};
+    for (int i = 0; i < 2; i++)
+        CORE_FAIL_IF(!(p->machine->peak[types[i]] > 0), CORE_E_USAGE,
+                     "%s: no units for %s", p->machine->name,
+                     core_dtype_name(types[i]));
     CORE_FAIL_IF(par_plan_world(r->plan) > 1 && p->machine->n_link == 0,
                  CORE_E_USAGE, "%s: no links, the plan needs %d devices",
                  p->machine->name, par_plan_world(r->plan));
@@ -331,6 +349,9 @@ core_status har_predict(har_predictor *p, const har_predict_case *r,
     CORE_TRY(har_predict_check(p, r));
     const worlds w = make_worlds(p->machine, r->no_interval);
     har_timer_aim(&p->timer, r->spec, r->dtype);
+    har_timer_types(&p->timer, har_predict_type(r, CORE_SLOT_W),
+                    har_predict_type(r, CORE_SLOT_KV),
+                    har_predict_type(r, CORE_SLOT_OUT));
     p->timer.algorithm = r->algorithm;
     p->timer.is_decode = r->is_decode;
     p->timer.n_kv = r->n_kv;

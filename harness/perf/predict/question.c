@@ -70,10 +70,12 @@ core_status har_setup_read(har_setup *s, const har_question *q)
     static const char *const overlaps[] = {"none", "pipeline", "all"};
     static const char *const algorithms[] = {"library", "shot"};
     int overlap = 0, algorithm = 0;
-    CORE_TRY(core_spec_open(&s->spec, q->model, NULL));
+    s->ignore = q->ignore;
+    CORE_TRY(core_config_open(&s->spec, &s->facts, &q->ignore, q->model));
     CORE_TRY(par_plan_parse(&s->plan, q->plan));
     CORE_TRY(har_machine_open(&s->machine, q->machine));
-    CORE_TRY(har_parse_dtype(&s->what.dtype, "--dtype", q->dtype));
+    CORE_TRY(har_parse_types(&s->what.numerics, &s->what.dtype, "--dtype",
+                             q->dtype));
     CORE_TRY(har_choose(&overlap, "--overlap", q->overlap, overlaps, 3));
     CORE_TRY(har_choose(&algorithm, "--collectives", q->shots, algorithms, 2));
     CORE_TRY(read_routing(s, q));

@@ -7,9 +7,11 @@
 #ifndef HAR_QUESTION_H
 #define HAR_QUESTION_H
 
+#include "core/model/config.h"
 #include "harness/perf/predict/load_source.h"
 
 typedef struct har_question { /* as given on the command line; borrowed       */
+    core_config_ignore ignore;
     const char *model, *plan, *machine, *batch, *dtype, *kv, *overlap;
     const char *popularity, *routing, *prompt, *draws, *shots;
     bool is_decode;
@@ -25,13 +27,15 @@ typedef struct har_question { /* as given on the command line; borrowed       */
 
 typedef struct har_setup {
     core_spec spec;
+    core_config_facts facts;
+    core_config_ignore ignore;
     par_plan plan;
     har_machine machine;
     har_load_source source;
     har_predict_case what; /* borrows the others; its load once it is applied */
 } har_setup;
 
-/* Open what the question names.  Errors: those of core_spec_open,
+/* Open what the question names.  Errors: those of core_config_open,
  * par_plan_parse, har_machine_open, har_load_source_open; E_USAGE naming the
  * option.  The plan is not yet held against the model, and what has no load.
  * Close it whatever was returned; start with {0}.    [local] */

@@ -89,7 +89,7 @@ static void take_record(void *self, const core_cost *c)
 static void add_rows(tracing *w, int p, int64_t n)
 {
     const int etp = w->lay.plan.etp, me = w->lay.rank;
-    const double n_d = (double)w->request->spec->n_d;
+    const double n_d = (double)core_spec_n_de(w->request->spec);
     for (int j = 0; j < etp; j++) {
         const int to = w->lay.ep_group.rank[p * etp + j];
         const int64_t share = n * (j + 1) / etp - n * j / etp;
@@ -169,7 +169,8 @@ core_status har_traffic_make(har_traffic *out, const har_predict_case *request,
                  .request = request,
                  .machine = machine,
                  .load = load,
-                 .value_bytes = (double)core_dtype_bytes(request->dtype)};
+                 .value_bytes = (double)core_dtype_bytes(
+                     har_predict_type(request, CORE_SLOT_OUT))};
     core_arena arena = core_arena_measure();
     core_status status = CORE_OK;
     *out = (har_traffic){

@@ -15,7 +15,7 @@ static double copy_bytes(const har_quick *e, const har_shape *shape)
     const int n_l = (int)s->n_l;
     const double layers =
         shape->scope == PAR_SCOPE_REPLICA ? n_l : ceil((double)n_l / shape->pp);
-    return layers * (s->gated ? 3 : 2) * (double)s->n_d *
+    return layers * (s->gated ? 3 : 2) * (double)core_spec_n_de(s) *
            ceil((double)s->n_f / shape->etp) *
            (double)core_dtype_bytes(e->dtype);
 }

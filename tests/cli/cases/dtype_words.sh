@@ -19,6 +19,23 @@ each F16 f16 F16 fp16 FP16 float16 half
 each BF16 bf16 BF16 bfloat16
 each F32 f32 F32 fp32 float32 float
 each F64 f64 F64 fp64 float64 double
+# what is of which type: weights, cache and results each take their own bytes
+memory()
+{
+    expect 0 moeparity predict $mini --decode --kv 512 --batch 8 --dtype "$1" --json p.json
+    jq -r '.memory[0] | "\(.weights) \(.kv) \(.activations)"' p.json
+}
+read -r w16 kv16 x16 < <(memory bf16)
+read -r w32 kv32 x32 < <(memory fp32)
+for pair in "$w16 $w32" "$kv16 $kv32" "$x16 $x32"; do
+    awk '{exit !($2 == 2 * $1)}' <<<"$pair" || fail "bf16 and fp32: $pair"
+done
+[ "$(memory llama-default)" = "$w16 $kv16 $x32" ] || fail "llama-default: $(memory llama-default)"
+[ "$(memory fp32+kv=half)" = "$w32 $kv16 $x32" ] || fail "fp32+kv=half: $(memory fp32+kv=half)"
+expect 0 moeparity predict $mini --batch 8x8 --dtype w=bf16+act=bf16+kv=f16+acc=fp32+residual=fp32
+has out '^machine .*, llama-default$'
+refused 2 "numerics: 'cache=f16' is no slot=type; the slots are w, act, .*" \
+    moeparity predict $mini --batch 8x8 --dtype bf16+cache=f16
 for command in "predict $mini" "report $mini" "search ${mini% --plan*} --gpus 2 --batch 8x8"; do
     for word in f17 fp8 int8 ''; do
         refused 2 "dtype: expected f16, bf16, f32 or f64, found '$word'" moeparity $command --dtype "$word"

@@ -20,7 +20,7 @@ rm out.st
 
 echo '{"model_type": "mixtral",' >case/config.json
 broken 'case/config.json:[0-9]+:[0-9]+: '
-jq 'del(.num_hidden_layers)' "$tiny/config.json" >case/config.json
+jq '.num_hidden_layers = null' "$tiny/config.json" >case/config.json
 broken 'case/config.json: .*num_hidden_layers'
 jq '.num_local_experts = -8' "$tiny/config.json" >case/config.json
 broken 'case/config.json:.*num_local_experts'

@@ -1,0 +1,59 @@
+/* core/model/config.h -- a config.json, and what it says beside the model.
+ *
+ * Every key of the file is accounted for: it is read, or known to change
+ * nothing, or it is the value of a feature that is off; any other key is
+ * refused by name, because it might change the result.  A key that the file
+ * lacks has the value of the family's class in transformers 5, and is told.
+ */
+#ifndef CORE_CONFIG_H
+#define CORE_CONFIG_H
+
+#include "core/model/spec.h"
+
+enum { CORE_CONFIG_MAX_IGNORED = 32, CORE_CONFIG_TEXT_BYTES = 2048 };
+
+/* Keys that whoever asks knows to change nothing.                            */
+typedef struct core_config_ignore {
+    const char *key[CORE_CONFIG_MAX_IGNORED]; /* borrowed                     */
+    int n;
+} core_config_ignore;
+
+typedef struct core_config_facts {
+    bool is_config;   /* the model was read from a config.json: all below     */
+    bool has_weights; /* and files of weights lie beside it                   */
+    char model_type[CORE_NAME_BYTES]; /* the file's own, of the whole         */
+    char text_key[CORE_NAME_BYTES];   /* where its text model stands, or ""   */
+    char dtype[CORE_NAME_BYTES];      /* that the file says of weights, or "" */
+    int64_t n_ahead; /* layers that predict further tokens: not computed      */
+    /* "a, b": keys and values of the class; keys left out on request; other
+     * parts of the whole, the older of two generations of a key              */
+    char defaults[CORE_CONFIG_TEXT_BYTES];
+    char ignored[CORE_CONFIG_TEXT_BYTES];
+    char passed_over[CORE_CONFIG_TEXT_BYTES];
+} core_config_facts;
+
+/* A Hugging Face config.json, family by model_type.
+ *   ignore  or NULL;   facts  or NULL
+ * Errors: E_FORMAT; E_SPEC naming file and key; both unchanged.       [local] */
+CORE_NODISCARD core_status core_config_parse(core_spec *out,
+                                             core_config_facts *facts,
+                                             const core_config_ignore *ignore,
+                                             const char *text,
+                                             const char *name);
+
+/* As core_spec_open, with these two.                                 [local] */
+CORE_NODISCARD core_status core_config_open(core_spec *out,
+                                            core_config_facts *facts,
+                                            const core_config_ignore *ignore,
+                                            const char *model);
+
+/* The name of a family, the model_type of its files, and the others that are
+ * read the same way, separated by blanks ("" if none).               [local] */
+const char *core_family_name(core_family family);
+const char *core_family_model_type(core_family family);
+const char *core_family_also(core_family family);
+
+/* A model_type that is known and not read, and why; false after the last.    */
+bool core_config_refused(int i, const char **model_type, const char **reason);
+
+#endif

@@ -1,0 +1,28 @@
+/* core/model/families/refused.c -- models that are known and not read, and why.
+ */
+#include "core/model/config.h"
+
+static const struct {
+    const char *model_type, *reason;
+} REFUSED[] = {
+    {"deepseek_ref", "the publisher's own form of DeepSeek-V4, which has "
+                     "other keys and names than the published one"},
+    {"deepseek_v32", "sparse attention with an indexer"},
+    {"deepseek_v4", "hyper-connections and compressed keys with an indexer"},
+    {"gemma4", "a dense and a sparse branch side by side"},
+    {"glm_moe_dsa", "sparse attention with an indexer"},
+    {"kimi_k3", "linear attention with a delta rule (KDA)"},
+    {"kimi_linear", "linear attention with a delta rule (KDA)"},
+    {"mimo_v2_flash", "two kinds of rope and head sizes by layer"},
+    {"minimax_m3", "sparse attention by layer"},
+    {"nemotron_h", "Mamba-2 layers and latent experts"},
+};
+
+bool core_config_refused(int i, const char **model_type, const char **reason)
+{
+    if (i < 0 || i >= (int)(sizeof REFUSED / sizeof REFUSED[0]))
+        return false;
+    *model_type = REFUSED[i].model_type;
+    *reason = REFUSED[i].reason;
+    return true;
+}

@@ -1,0 +1,144 @@
+/* core/model/operators/deltanet.h -- a gated delta rule instead of attention.
+ *
+ * Value heads each keep a matrix, which is read with a query and corrected with
+ * a key; key head g serves the value heads [g r, (g + 1) r), r = Hv / Hk.
+ */
+#ifndef CORE_OPERATORS_DELTANET_H
+#define CORE_OPERATORS_DELTANET_H
+
+#include <stdint.h>
+
+typedef struct core_deltanet {
+    int64_t n_kh, n_vh; /* key heads, value heads                             */
+    int64_t n_dk, n_dv; /* their sizes                                        */
+    int64_t n_conv;     /* positions that the causal convolutions see         */
+} core_deltanet;
+
+#define CORE_DELTANET_MODULE "linear_attn"
+/* The state carries what it saw of padding into the tokens behind it.        */
+#define CORE_DELTANET_TAKES_PADDING false
+#define CORE_DELTANET_FLOPS                                                    \
+    (7.0 * (double)(s->deltanet.n_vh * s->deltanet.n_dk * s->deltanet.n_dv))
+
+#define CORE_DELTANET_HERE (core_spec_mixer(s, l) == CORE_MIXER_DELTANET)
+#define CORE_ANY_DELTANET (any_mixer(s, CORE_MIXER_DELTANET))
+/* Columns of all key heads, of all value heads.                              */
+#define CORE_DELTANET_K (s->deltanet.n_kh * s->deltanet.n_dk)
+#define CORE_DELTANET_V (s->deltanet.n_vh * s->deltanet.n_dv)
+
+#define CORE_DELTANET_TAPS(X)                                                  \
+    X(DELTANET_Q, "layers.%d.deltanet.q", TOKEN, ACT, false,                   \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->deltanet.n_kh,                   \
+      "delta net query projection")                                            \
+    X(DELTANET_K, "layers.%d.deltanet.k", TOKEN, ACT, false,                   \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->deltanet.n_kh,                   \
+      "delta net key projection")                                              \
+    X(DELTANET_V, "layers.%d.deltanet.v", TOKEN, ACT, false,                   \
+      CORE_DELTANET_HERE, CORE_DELTANET_V, s->deltanet.n_vh,                   \
+      "delta net value projection")                                            \
+    X(DELTANET_GATE, "layers.%d.deltanet.gate", TOKEN, ACT, false,             \
+      CORE_DELTANET_HERE, CORE_DELTANET_V, s->deltanet.n_vh,                   \
+      "delta net gate projection")                                             \
+    X(DELTANET_BETA_RAW, "layers.%d.deltanet.beta_raw", TOKEN, ACT, false,     \
+      CORE_DELTANET_HERE, s->deltanet.n_vh, s->deltanet.n_vh,                  \
+      "delta net strength projection")                                         \
+    X(DELTANET_DT_RAW, "layers.%d.deltanet.dt_raw", TOKEN, ACT, false,         \
+      CORE_DELTANET_HERE, s->deltanet.n_vh, s->deltanet.n_vh,                  \
+      "delta net time step projection")                                        \
+    X(DELTANET_Q_CONV, "layers.%d.deltanet.q_conv", TOKEN, ACT, false,         \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->deltanet.n_kh,                   \
+      "convolution of the queries")                                            \
+    X(DELTANET_Q_ACT, "layers.%d.deltanet.q_act", TOKEN, ACT, false,           \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->deltanet.n_kh,                   \
+      "activation of the queries")                                             \
+    X(DELTANET_K_CONV, "layers.%d.deltanet.k_conv", TOKEN, ACT, false,         \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->deltanet.n_kh,                   \
+      "convolution of the keys")                                               \
+    X(DELTANET_K_ACT, "layers.%d.deltanet.k_act", TOKEN, ACT, false,           \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->deltanet.n_kh,                   \
+      "activation of the keys")                                                \
+    X(DELTANET_V_CONV, "layers.%d.deltanet.v_conv", TOKEN, ACT, false,         \
+      CORE_DELTANET_HERE, CORE_DELTANET_V, s->deltanet.n_vh,                   \
+      "convolution of the values")                                             \
+    X(DELTANET_V_ACT, "layers.%d.deltanet.v_act", TOKEN, ACT, false,           \
+      CORE_DELTANET_HERE, CORE_DELTANET_V, s->deltanet.n_vh,                   \
+      "activation of the values")                                              \
+    X(DELTANET_Q_NORM, "layers.%d.deltanet.q_norm", TOKEN, PROB, false,        \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->deltanet.n_kh,                   \
+      "length of the queries")                                                 \
+    X(DELTANET_K_NORM, "layers.%d.deltanet.k_norm", TOKEN, PROB, false,        \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->deltanet.n_kh,                   \
+      "length of the keys")                                                    \
+    X(DELTANET_BETA, "layers.%d.deltanet.beta", TOKEN, PROB, false,            \
+      CORE_DELTANET_HERE, s->deltanet.n_vh, s->deltanet.n_vh,                  \
+      "delta net strength")                                                    \
+    X(DELTANET_DT, "layers.%d.deltanet.dt", TOKEN, PROB, false,                \
+      CORE_DELTANET_HERE, s->deltanet.n_vh, s->deltanet.n_vh,                  \
+      "delta net time step")                                                   \
+    X(DELTANET_Y, "layers.%d.deltanet.y", TOKEN, PROB, false,                  \
+      CORE_DELTANET_HERE, CORE_DELTANET_V, s->deltanet.n_vh, "delta rule")     \
+    X(DELTANET_NORM, "layers.%d.deltanet.norm", TOKEN, ACT, false,             \
+      CORE_DELTANET_HERE, CORE_DELTANET_V, s->deltanet.n_vh,                   \
+      "norm of the delta net's heads")                                         \
+    X(DELTANET_GATED, "layers.%d.deltanet.gated", TOKEN, ACT, false,           \
+      CORE_DELTANET_HERE, CORE_DELTANET_V, s->deltanet.n_vh,                   \
+      "delta net gate")
+
+#define CORE_DELTANET_WEIGHTS(X)                                               \
+    X(DELTANET_Q, LAYER, "layers.%d.deltanet.q",                               \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->n_d,                             \
+      MATRIX(1.0), NONE, MATRIX, "model.layers.%d.linear_attn.q_proj.weight")  \
+    X(DELTANET_K, LAYER, "layers.%d.deltanet.k",                               \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->n_d,                             \
+      MATRIX(1.0), NONE, MATRIX, "model.layers.%d.linear_attn.k_proj.weight")  \
+    X(DELTANET_V, LAYER, "layers.%d.deltanet.v",                               \
+      CORE_DELTANET_HERE, CORE_DELTANET_V, s->n_d,                             \
+      MATRIX(1.5), NONE, MATRIX, "model.layers.%d.linear_attn.v_proj.weight")  \
+    X(DELTANET_GATE, LAYER, "layers.%d.deltanet.gate",                         \
+      CORE_DELTANET_HERE, CORE_DELTANET_V, s->n_d,                             \
+      MATRIX(1.0), NONE, MATRIX,                                               \
+      "model.layers.%d.linear_attn.in_proj_z.weight")                          \
+    X(DELTANET_BETA, LAYER, "layers.%d.deltanet.beta",                         \
+      CORE_DELTANET_HERE, s->deltanet.n_vh, s->n_d,                            \
+      MATRIX(1.0), NONE, MATRIX,                                               \
+      "model.layers.%d.linear_attn.in_proj_b.weight")                          \
+    X(DELTANET_DT, LAYER, "layers.%d.deltanet.dt",                             \
+      CORE_DELTANET_HERE, s->deltanet.n_vh, s->n_d,                            \
+      MATRIX(1.0), DELTANET_DT_BIAS, MATRIX,                                   \
+      "model.layers.%d.linear_attn.in_proj_a.weight")                          \
+    X(DELTANET_DT_BIAS, LAYER, "layers.%d.deltanet.dt_bias",                   \
+      CORE_DELTANET_HERE, 1, s->deltanet.n_vh, BIAS, NONE, VECTOR,             \
+      "model.layers.%d.linear_attn.dt_bias")                                   \
+    X(DELTANET_A_LOG, LAYER, "layers.%d.deltanet.a_log",                       \
+      CORE_DELTANET_HERE, 1, s->deltanet.n_vh, DECAY, NONE, VECTOR,            \
+      "model.layers.%d.linear_attn.A_log")                                     \
+    X(DELTANET_Q_CONV, LAYER, "layers.%d.deltanet.q_conv",                     \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->deltanet.n_conv,                 \
+      MATRIX(1.0), NONE, CONV, "model.layers.%d.linear_attn.q_conv1d.weight")  \
+    X(DELTANET_K_CONV, LAYER, "layers.%d.deltanet.k_conv",                     \
+      CORE_DELTANET_HERE, CORE_DELTANET_K, s->deltanet.n_conv,                 \
+      MATRIX(1.0), NONE, CONV, "model.layers.%d.linear_attn.k_conv1d.weight")  \
+    X(DELTANET_V_CONV, LAYER, "layers.%d.deltanet.v_conv",                     \
+      CORE_DELTANET_HERE, CORE_DELTANET_V, s->deltanet.n_conv,                 \
+      MATRIX(1.0), NONE, CONV, "model.layers.%d.linear_attn.v_conv1d.weight")  \
+    X(DELTANET_NORM, LAYER, "layers.%d.deltanet.norm",                         \
+      CORE_DELTANET_HERE, 1, s->deltanet.n_dv, NORM, NONE, VECTOR,             \
+      "model.layers.%d.linear_attn.norm.weight")                               \
+    X(DELTANET_OUT, LAYER, "layers.%d.deltanet.out",                           \
+      CORE_DELTANET_HERE, s->n_d, CORE_DELTANET_V,                             \
+      MATRIX(1.5), NONE, MATRIX,                                               \
+      "model.layers.%d.linear_attn.out_proj.weight")
+
+#define CORE_DELTANET_FIELDS(X)                                                \
+    X(DELTANET_KEY_HEADS, "deltanet.key_heads", I64, deltanet.n_kh,            \
+      CORE_ANY_DELTANET, false)                                                \
+    X(DELTANET_VALUE_HEADS, "deltanet.value_heads", I64, deltanet.n_vh,        \
+      CORE_ANY_DELTANET, false)                                                \
+    X(DELTANET_KEY_SIZE, "deltanet.key_size", I64, deltanet.n_dk,              \
+      CORE_ANY_DELTANET, false)                                                \
+    X(DELTANET_VALUE_SIZE, "deltanet.value_size", I64, deltanet.n_dv,          \
+      CORE_ANY_DELTANET, false)                                                \
+    X(DELTANET_CONV, "deltanet.conv", I64, deltanet.n_conv,                    \
+      CORE_ANY_DELTANET, false)
+
+#endif

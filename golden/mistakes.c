@@ -1,0 +1,203 @@
+/* golden/mistakes.c -- see mistakes.h.
+ *
+ * The list has what a bound per row cannot see; what it can needs no line here.
+ * Traps: values that are stored would hide a direction that is smaller than
+ * their unit, so the passes store floats whatever the golden's numerics are; a
+ * pass takes over the golden's choices, else one of them would be all that is
+ * seen.
+ */
+#include "golden/mistakes.h"
+
+#include "core/base/arena.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the list --- */
+
+static const char *other_eps(core_spec *spec)
+{
+    const bool is_small = spec->norm_eps < 3e-6;
+    spec->norm_eps = is_small ? 1e-5 : 1e-6;
+    return is_small ? "norm eps 1e-5 for 1e-6" : "norm eps 1e-6 for 1e-5";
+}
+
+static const char *other_gelu(core_spec *spec)
+{
+    const bool is_erf = spec->act == CORE_ACT_GELU;
+    if (!is_erf && spec->act != CORE_ACT_GELU_TANH)
+        return NULL;
+    spec->act = is_erf ? CORE_ACT_GELU_TANH : CORE_ACT_GELU;
+    return is_erf ? "gelu by tanh for erf" : "gelu by erf for tanh";
+}
+
+static const char *other_theta(core_spec *spec)
+{
+    spec->rope.theta *= 2.0;
+    return "rope's theta doubled";
+}
+
+const char *gold_mistake(core_spec *spec, int i)
+{
+    static const char *(*const all[GOLD_MISTAKES])(core_spec *) = {
+        other_eps, other_gelu, other_theta};
+    return spec->n_h > 0 ? all[i](spec) : NULL;
+}
+
+/* --- directions --- */
+
+const gold_direction *gold_directions_find(const gold_directions *directions,
+                                           core_tap tap)
+{
+    for (int64_t i = 0; i < directions->n; i++)
+        if (directions->at[i].tap.kind == tap.kind &&
+            directions->at[i].tap.layer == tap.layer)
+            return &directions->at[i];
+    return NULL;
+}
+
+/* A pass that keeps its taps (mistake < 0), or how they differ from those. */
+typedef struct keeping {
+    const gold_directions *directions;
+    int mistake;
+} keeping;
+
+static bool keeps(void *self, core_tap tap)
+{
+    const keeping *k = self;
+    return gold_directions_find(k->directions, tap) != NULL;
+}
+
+static void keep(void *self, core_tap tap, const double *values,
+                 const int64_t *ints, const float *bound)
+{
+    const keeping *k = self;
+    const gold_direction *d = gold_directions_find(k->directions, tap);
+    (void)ints;
+    (void)bound;
+    for (int64_t i = 0; i < d->n_row * d->n_col; i++)
+        if (k->mistake < 0)
+            d->right[i] = values[i];
+        else
+            d->of[k->mistake][i] = (float)(values[i] - d->right[i]);
+}
+
+/* In floats, one after the other, and with the feed's weights as they are. */
+static core_status run(const gold_feed *feed, const core_spec *spec,
+                       keeping kept)
+{
+    ref_model *model = NULL;
+    ref_draw draw = feed->draw;
+    const core_tap_sink sink = {&kept, keep, keeps};
+    draw.stated = true;
+    draw.run = 0;
+    CORE_TRY(
+        ref_model_open(&model, spec, feed->weights, CORE_FP32, &feed->options));
+    const core_status status = ref_forward_drawn(
+        model, feed->batch, &feed->groups, &draw, &sink, NULL);
+    ref_model_close(model);
+    return status;
+}
+
+static core_status list_taps(gold_directions *out, const gold_feed *feed)
+{
+    const int64_t n_all = core_taps(feed->spec, NULL, 0);
+    const int64_t n_token = feed->batch->n_b * feed->batch->n_t;
+    void *memory = NULL;
+    CORE_TRY(core_alloc(&memory, n_all, sizeof *out->at, "directions"));
+    out->at = memory;
+    CORE_TRY(core_alloc(&memory, n_all, sizeof(core_tap), "the list of taps"));
+    core_tap *all = memory;
+    core_taps(feed->spec, all, n_all);
+    for (int64_t i = 0; i < n_all; i++)
+        if (core_tap_grid(all[i].kind) != CORE_GRID_INT &&
+            feed->wants(feed->draw.self, all[i]))
+            out->at[out->n++] = (gold_direction){
+                .tap = all[i],
+                .n_row = core_tap_n_rows(feed->spec, all[i], n_token),
+                .n_col = core_tap_cols(feed->spec, all[i])};
+    free(all);
+    return CORE_OK;
+}
+
+/* Room for the right values, or for a mistake's directions. */
+static core_status make_room(gold_directions *out, int mistake)
+{
+    for (int64_t i = 0; i < out->n; i++) {
+        gold_direction *d = &out->at[i];
+        void *memory = NULL;
+        CORE_TRY(core_alloc(&memory, d->n_row * d->n_col,
+                            mistake < 0 ? sizeof *d->right : sizeof(float),
+                            "the directions of mistakes"));
+        if (mistake < 0)
+            d->right = memory;
+        else
+            d->of[mistake] = memory;
+    }
+    return CORE_OK;
+}
+
+static core_status make(gold_directions *out, const gold_feed *feed)
+{
+    CORE_TRY(list_taps(out, feed));
+    for (int i = -1; i < GOLD_MISTAKES; i++) {
+        core_spec spec = *feed->spec;
+        if (i >= 0 && gold_mistake(&spec, i) == NULL)
+            continue;
+        CORE_TRY(make_room(out, i));
+        CORE_TRY(run(feed, &spec, (keeping){out, i}));
+    }
+    return CORE_OK;
+}
+
+core_status gold_directions_make(gold_directions *out, const gold_feed *feed)
+{
+    *out = (gold_directions){0, NULL};
+    const core_status status = make(out, feed);
+    if (status != CORE_OK)
+        gold_directions_free(out);
+    return status;
+}
+
+void gold_directions_free(gold_directions *directions)
+{
+    for (int64_t i = 0; i < directions->n; i++) {
+        free(directions->at[i].right);
+        for (int k = 0; k < GOLD_MISTAKES; k++)
+            free(directions->at[i].of[k]);
+    }
+    free(directions->at);
+    *directions = (gold_directions){0, NULL};
+}
+
+/* --- leaning --- */
+
+void gold_leaning_add(gold_leaning *leaning, const gold_direction *d,
+                      int64_t row, const double *honest, const double *found)
+{
+    double square = 0.0;
+    for (int64_t c = 0; c < d->n_col; c++)
+        square += honest[c] * honest[c] / (double)d->n_col;
+    for (int i = 0; i < GOLD_MISTAKES && square > 0.0; i++) {
+        double *sum = leaning->sum[i][d->tap.kind];
+        const float *of = d->of[i] != NULL ? d->of[i] + row * d->n_col : NULL;
+        for (int64_t c = 0; of != NULL && c < d->n_col; c++) {
+            const double scale = 1.0 / (square + honest[c] * honest[c]);
+            const double along = scale * (found[c] - honest[c]) * (double)of[c];
+            sum[0] += along;
+            sum[1] += along * along;
+            sum[2] += scale * (double)of[c] * (double)of[c];
+        }
+    }
+}
+
+gold_lean gold_leaning_of(const gold_leaning *leaning, int mistake,
+                          core_tap_kind kind)
+{
+    const double *sum = leaning->sum[mistake][kind];
+    if (!(sum[2] > 0.0))
+        return (gold_lean){.moves = false};
+    return (gold_lean){true, sum[0] / sum[2],
+                       sum[1] > 0.0 ? sum[0] / sqrt(sum[1]) : 0.0};
+}

@@ -1,0 +1,68 @@
+/* parallel/convolution.c -- a causal convolution along the rows,
+ * Shard(channel).
+ *
+ * A channel never looks at another one, so nothing is reduced.  Trap: positions
+ * are those of the row; what lies before a row's first token is another row.
+ */
+#include "parallel/forward_impl.h"
+
+#include <math.h>
+
+par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
+                         int64_t c1)
+{
+    const core_weight id = {.kind = kind, .layer = l};
+    par__conv c = {.id = id, .c0 = c0, .n_c = c1 - c0};
+    int64_t n_row;
+    core_weight_shape(m->spec, id, &n_row, &c.n_conv);
+    c.w = par__doubles(m, kind, l, c0, c1);
+    c.bias = par__vector(m, core_weight_bias(kind), l, c0, c1);
+    return c;
+}
+
+static double largest_magnitude(const double *x, int64_t n)
+{
+    double largest = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabs(x[i]) <= largest)) /* NaN counts as larger */
+            largest = fabs(x[i]);
+    return largest;
+}
+
+/* Exact mode: Kc products of u with a row of the weight. */
+static void check(par_model *m, const par__conv *c, const double *u,
+                  core_tap tap)
+{
+    if (m->numerics != CORE_EXACT)
+        return;
+    par__check(m, tap,
+               sqrt((double)c->n_conv) *
+                   largest_magnitude(u, m->now.n * c->n_c),
+               core_max_row_norm(c->w, c->n_c, c->n_conv, c->n_conv),
+               CORE_STEP_ACT, core_weights_step(m->weights, c->id));
+}
+
+void par__convolve(par_model *m, const par__conv *c, const double *u,
+                   double *act, core_tap tap, core_tap act_tap)
+{
+    const int64_t n_conv = c->n_conv, n_c = c->n_c, n_t = m->batch->n_t;
+    check(m, c, u, tap);
+    core_cost *cost =
+        par__cost_rows(m, act_tap, m->now.n, n_c, CORE_FLOPS_FUNCTION);
+    cost->weights = m->now.n > 0 ? n_c * n_conv : 0;
+    for (int64_t i = 0; i < m->now.n; i++) {
+        const int64_t t = i % n_t;
+        const int64_t first = t < n_conv - 1 ? n_conv - 1 - t : 0;
+        cost->flops += CORE_FLOPS_MULTIPLY_ADD * (n_conv - first) * n_c;
+        for (int64_t j = 0; j < n_c; j++) {
+            double sum = 0.0;
+            for (int64_t k = first; k < n_conv; k++)
+                sum += c->w[j * n_conv + k] * u[(i - n_conv + 1 + k) * n_c + j];
+            act[i * n_c + j] = sum;
+        }
+    }
+    par__add_bias(m, act, m->now.n, n_c, c->bias);
+    par__tap_columns(m, tap, act, c->c0, n_c);
+    core_act_apply_row(CORE_ACT_SILU, act, act, m->now.n * n_c);
+    par__tap_columns(m, act_tap, act, c->c0, n_c);
+}

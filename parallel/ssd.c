@@ -1,0 +1,267 @@
+/* parallel/ssd.c -- Mamba-2's state space, split over tp by groups of heads.
+ *
+ * A group is all that a head needs: its heads read its B and C, and the norm
+ * behind them is over its channels.  So a rank owns whole groups, and with them
+ * rows of each of the five parts of the input projection (gate; x, B and C,
+ * which stand behind one another in one weight; time step), channels of the
+ * convolution, heads of the scan: all Shard(group).  Groups meet once, in the
+ * output projection, which is row-parallel like attention's.
+ *
+ * Traps: my rows of x, B and C lie apart in weight and tap; the state is stored
+ * at every step and starts at zero in every row.
+ */
+#include "parallel/forward_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef enum part { X, B, C, N_PARTS } part;
+
+typedef struct shards {
+    par_shard gate, in[N_PARTS], dt, out;
+    par__conv conv[N_PARTS];
+    const double *step, *a_log, *d; /* [own heads]                            */
+    const double *norm;             /* [own channels]                         */
+} shards;
+
+typedef struct buffers {
+    double *gate, *y;     /* [n, own channels]                                */
+    double *in[N_PARTS];  /* [n, own channels], then [n, own groups * S]      */
+    double *act[N_PARTS]; /* the same, convolved and activated                */
+    double *dt;           /* [n, own heads]                                   */
+    double *state;        /* [P, S] of the head at hand                       */
+} buffers;
+
+/* What rank t owns. */
+typedef struct own {
+    int64_t g0, g1; /* groups                                                 */
+    int64_t h0, h1; /* heads                                                  */
+    int64_t c0, c1; /* channels                                               */
+} own;
+
+static own own_of(const core_spec *spec, const par_layout *lay, int t)
+{
+    const core_ssd *s = &spec->ssd;
+    const int64_t g0 = core_split_first(s->n_g, lay->plan.tp, t);
+    const int64_t g1 = core_split_first(s->n_g, lay->plan.tp, t + 1);
+    const int64_t n_h = s->n_h / s->n_g;
+    return (own){
+        g0, g1, g0 * n_h, g1 * n_h, g0 * n_h * s->n_p, g1 * n_h * s->n_p};
+}
+
+/* My rows [*r0, *r1) of x, B or C among all of the three. */
+static void rows_of(const core_ssd *s, const own *o, part p, int64_t *r0,
+                    int64_t *r1)
+{
+    const int64_t before = s->n_h * s->n_p + (p == C ? s->n_g * s->n_s : 0);
+    *r0 = p == X ? o->c0 : before + o->g0 * s->n_s;
+    *r1 = p == X ? o->c1 : before + o->g1 * s->n_s;
+}
+
+static void *make(par_model *m, int l)
+{
+    const own o = own_of(m->spec, m->layout, m->layout->t);
+    shards s;
+    s.gate = par__rows(m, CORE_W_SSD_GATE, l, o.c0, o.c1);
+    for (int p = X; p < N_PARTS; p++) {
+        int64_t r0, r1;
+        rows_of(&m->spec->ssd, &o, (part)p, &r0, &r1);
+        s.in[p] = par__rows(m, CORE_W_SSD_XBC, l, r0, r1);
+        s.conv[p] = par__conv_make(m, CORE_W_SSD_CONV, l, r0, r1);
+    }
+    s.dt = par__rows(m, CORE_W_SSD_DT, l, o.h0, o.h1);
+    s.step = par__vector(m, CORE_W_SSD_STEP, l, o.h0, o.h1);
+    s.a_log = par__vector(m, CORE_W_SSD_A_LOG, l, o.h0, o.h1);
+    s.d = par__vector(m, CORE_W_SSD_D, l, o.h0, o.h1);
+    s.norm = par__vector(m, CORE_W_SSD_NORM, l, o.c0, o.c1);
+    s.out = par__columns(m, CORE_W_SSD_OUT, l, o.c0, o.c1);
+    return par__keep(&m->shards, &s, sizeof s);
+}
+
+static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
+{
+    const own o = own_of(spec, lay, lay->t);
+    buffers b;
+    b.gate = par__result(w, o.c1 - o.c0);
+    b.y = par__operand(w, o.c1 - o.c0);
+    for (int p = X; p < N_PARTS; p++) {
+        int64_t r0, r1;
+        rows_of(&spec->ssd, &o, (part)p, &r0, &r1);
+        b.in[p] = par__result(w, r1 - r0);
+        b.act[p] = par__result(w, r1 - r0);
+    }
+    b.dt = par__result(w, o.h1 - o.h0);
+    b.state = par__fresh_f64(w, spec->ssd.n_p * spec->ssd.n_s);
+    return par__keep_buffers(w, &b, sizeof b);
+}
+
+static const buffers *buffers_of(const par_model *m)
+{
+    return m->work.mixer[CORE_MIXER_SSD];
+}
+
+static void project(par_model *m, const shards *s, int l)
+{
+    const buffers *w = buffers_of(m);
+    const int64_t n_d = m->spec->n_d;
+    const core_tap in = par__tap(CORE_TAP_SSD_XBC, l);
+    par__enter(m, PAR_OP_SSD, par__tap(CORE_TAP_SSD_GATE, l));
+    par__affine_columns(m, w->gate, m->work.xn, n_d, &s->gate,
+                        par__tap(CORE_TAP_SSD_GATE, l));
+    for (int p = X; p < N_PARTS; p++)
+        par__affine_columns(m, w->in[p], m->work.xn, n_d, &s->in[p], in);
+    par__affine_columns(m, w->dt, m->work.xn, n_d, &s->dt,
+                        par__tap(CORE_TAP_SSD_DT_RAW, l));
+    for (int p = X; p < N_PARTS; p++)
+        par__convolve(m, &s->conv[p], w->in[p], w->act[p],
+                      par__tap(CORE_TAP_SSD_CONV, l),
+                      par__tap(CORE_TAP_SSD_ACT, l));
+}
+
+static void time_steps(par_model *m, const shards *s, int l)
+{
+    const core_ssd *ssd = &m->spec->ssd;
+    const int64_t n = m->now.n, n_h = s->dt.n_row;
+    const core_tap tap = par__tap(CORE_TAP_SSD_DT, l);
+    double *dt = buffers_of(m)->dt;
+    core_cost *cost =
+        par__cost_rows(m, tap, n, n_h, CORE_FLOPS_ADD + CORE_FLOPS_FUNCTION);
+    cost->weights = n > 0 ? n_h : 0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t h = 0; h < n_h; h++)
+            dt[i * n_h + h] = core_time_step(dt[i * n_h + h] + s->step[h],
+                                             ssd->least, ssd->most);
+    par__tap_columns(m, tap, dt, s->dt.r0, n_h);
+}
+
+/* What one head meets at one token. */
+typedef struct meets {
+    double dt, decay, d;
+    const double *x, *b, *c;
+    double *y;
+} meets;
+
+/* One step: the state of every channel, then what is read of it.  Returns the
+ * largest sum of squares of a channel's states.                              */
+static double step(par_model *m, const meets *at, double *state)
+{
+    const int64_t n_p = m->spec->ssd.n_p, n_s = m->spec->ssd.n_s;
+    double largest = 0.0;
+    for (int64_t p = 0; p < n_p; p++) {
+        double *h = state + p * n_s, sum = 0.0, square = 0.0;
+        for (int64_t s = 0; s < n_s; s++)
+            h[s] = at->decay * h[s] + (at->dt * at->b[s]) * at->x[p];
+        core_store(m->numerics, CORE_GRID_ACT, h, n_s);
+        for (int64_t s = 0; s < n_s; s++) {
+            sum += h[s] * at->c[s];
+            square += h[s] * h[s];
+        }
+        at->y[p] = sum + at->d * at->x[p];
+        if (!(square <= largest))
+            largest = square;
+    }
+    return largest;
+}
+
+/* My head i_h along the row that starts at token i0. */
+static double scan_head(par_model *m, const shards *s, int64_t i0, int64_t i_h)
+{
+    const buffers *w = buffers_of(m);
+    const core_ssd *ssd = &m->spec->ssd;
+    const int64_t n_h = s->dt.n_row, n_c = s->gate.n_row;
+    const int64_t n_b = s->in[B].n_row, g = i_h / (ssd->n_h / ssd->n_g);
+    double largest = 0.0;
+    memset(w->state, 0, (size_t)(ssd->n_p * ssd->n_s) * sizeof *w->state);
+    for (int64_t i = i0; i < i0 + m->batch->n_t; i++) {
+        meets at = {.dt = w->dt[i * n_h + i_h],
+                    .d = s->d[i_h],
+                    .x = w->act[X] + i * n_c + i_h * ssd->n_p,
+                    .b = w->act[B] + i * n_b + g * ssd->n_s,
+                    .c = w->act[C] + i * n_b + g * ssd->n_s,
+                    .y = w->y + i * n_c + i_h * ssd->n_p};
+        at.decay = core_decay(s->a_log[i_h], at.dt);
+        const double square = step(m, &at, w->state);
+        if (!(square <= largest))
+            largest = square;
+    }
+    return largest;
+}
+
+static void scan(par_model *m, const shards *s, int l)
+{
+    const buffers *w = buffers_of(m);
+    const int64_t n_s = m->spec->ssd.n_s, n = m->now.n;
+    const int64_t n_h = s->dt.n_row, n_c = s->gate.n_row, n_b = s->in[B].n_row;
+    const core_tap tap = par__tap(CORE_TAP_SSD_Y, l);
+    double largest = 0.0;
+    core_cost *cost =
+        par__cost_rows(m, tap, n, n_c,
+                       n_s * (2 * CORE_FLOPS_MULTIPLY_ADD + CORE_FLOPS_SCALE) +
+                           CORE_FLOPS_MULTIPLY_ADD);
+    cost->k = n_s;
+    cost->read = n * (n_c + n_h + 2 * n_b); /* x; dt; B, C */
+    cost->weights = n > 0 ? 2 * n_h : 0;
+    for (int64_t i0 = 0; i0 < n; i0 += m->batch->n_t)
+        for (int64_t h = 0; h < n_h; h++) {
+            const double square = scan_head(m, s, i0, h);
+            if (!(square <= largest))
+                largest = square;
+        }
+    if (m->numerics == CORE_EXACT)
+        par__check(m, tap, sqrt(largest),
+                   core_max_row_norm(w->act[C], n * n_b / n_s, n_s, n_s),
+                   CORE_STEP_ACT, CORE_STEP_ACT);
+    par__tap_columns(m, tap, w->y, s->gate.r0, n_c);
+}
+
+/* y := norm of y silu(gate), group by group. */
+static void gate_and_norm(par_model *m, const shards *s, int l)
+{
+    const buffers *w = buffers_of(m);
+    const core_ssd *ssd = &m->spec->ssd;
+    const int64_t n = m->now.n, n_c = s->gate.n_row;
+    const int64_t n_col = ssd->n_h / ssd->n_g * ssd->n_p;
+    const core_tap gated = par__tap(CORE_TAP_SSD_GATED, l);
+    const core_tap normed = par__tap(CORE_TAP_SSD_NORM, l);
+    par__cost_rows(m, gated, n, n_c, CORE_FLOPS_FUNCTION + CORE_FLOPS_SCALE)
+        ->read += n * n_c;
+    for (int64_t i = 0; i < n * n_c; i++)
+        w->y[i] *= core_act_apply(CORE_ACT_SILU, w->gate[i]);
+    par__tap_columns(m, gated, w->y, s->gate.r0, n_c);
+    for (int64_t c = 0; c < n_c; c += n_col)
+        par__rms_rows(m, w->y + c, n_c, w->y + c, n_c, n, n_col, s->norm + c,
+                      m->spec->norm_eps, normed);
+    par__tap_columns(m, normed, w->y, s->gate.r0, n_c);
+}
+
+static void run(par_model *m, const void *of_layer, int l, double *out)
+{
+    const shards *s = of_layer;
+    const buffers *w = buffers_of(m);
+    const int64_t n_d = m->spec->n_d, n = m->now.n, n_c = s->gate.n_row;
+    const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
+    project(m, s, l);
+    time_steps(m, s, l);
+    scan(m, s, l);
+    gate_and_norm(m, s, l);
+    par__enter(m, PAR_OP_SSD, tap);
+    par__linear(m, out, n_d, w->y, n_c, n, &s->out, tap);
+    par__reduce_tp(m, out, n * n_d);
+    par__add_bias(m, out, n, n_d, s->out.bias);
+    par__tap_replicated(m, tap, out);
+}
+
+static int64_t n_groups(const core_spec *spec)
+{
+    return spec->ssd.n_g;
+}
+
+const par__entry par__ssd = {
+    .cut = {"Gs", "groups of state space heads", n_groups, true},
+    .placement = "ssd                  pp Shard(layer), dp Replicate, tp "
+                 "Shard(groups of heads); what leaves the groups is Partial "
+                 "over tp until reduced",
+    .make = make,
+    .carve = carve,
+    .run = run,
+};

@@ -1,0 +1,393 @@
+/* ref/deltanet.c -- a gated delta rule in place of attention.
+ *
+ * Every value head keeps a matrix S [Sk, Sv]; at each position
+ *     S := store(decay S) ; d_j = beta (v_j - sum_i k_i S_ij)
+ *     S_ij := store(S_ij + k_i d_j) ; y_j = (sum_i q_i S_ij) / sqrt(Sk)
+ * This recurrence is the definition; a chunked form is the same mathematics in
+ * another order.  Columns of S never meet, so a task is a few columns of one
+ * head along one row, small enough to stay in the first cache.
+ *
+ * Traps: value head h reads key head floor(h Hk / Hv); q and k have length 1,
+ * and the root is applied to y, after the sum; S is stored twice a position, as
+ * wide as the exponentials of a softmax, though it is no tap.
+ */
+#include "ref/ref_impl.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+enum { COLUMNS = 16 }; /* of a task                                           */
+
+static const double LENGTH_EPS = 1e-6;
+
+typedef struct deltanet {
+    double *q, *k, *v; /* [N, Hk*Sk], [N, Hk*Sk], [N, Hv*Sv] projected        */
+    double *gate;      /* [N, Hv*Sv]                                          */
+    double *beta, *dt; /* [N, Hv]                                             */
+    double *q_act, *k_act, *v_act; /* convolved, activated; q, k: length 1 */
+    ref__convolution q_conv, k_conv, v_conv;
+    double *y;     /* [N, Hv*Sv]                                              */
+    double *a_log; /* [Hv]                                                    */
+    double *state; /* [n_threads, Sk, COLUMNS]                                */
+} deltanet;
+
+static ref__convolution take_conv(ref__run *run, int layer,
+                                  core_weight_kind weight, core_tap_kind tap,
+                                  core_tap_kind act_tap, const double *u,
+                                  double *a)
+{
+    ref__convolution c = {
+        .weight = weight, .tap = tap, .act_tap = act_tap, .u = u, .a = a};
+    ref__convolution_take(run, layer, &c);
+    return c;
+}
+
+static deltanet take(ref__run *run, int layer)
+{
+    const core_deltanet *s = &run->spec->deltanet;
+    core_arena *a = &run->arena;
+    const int64_t n_k = run->n * s->n_kh * s->n_dk;
+    const int64_t n_v = run->n * s->n_vh * s->n_dv, n_h = run->n * s->n_vh;
+    deltanet net = {
+        .q = core_arena_f64(a, n_k),
+        .k = core_arena_f64(a, n_k),
+        .v = core_arena_f64(a, n_v),
+        .gate = core_arena_f64(a, n_v),
+        .beta = core_arena_f64(a, n_h),
+        .dt = core_arena_f64(a, n_h),
+        .q_act = core_arena_f64(a, n_k),
+        .k_act = core_arena_f64(a, n_k),
+        .v_act = core_arena_f64(a, n_v),
+        .a_log = core_arena_f64(a, s->n_vh),
+        .state = core_arena_f64(a, run->n_threads * s->n_dk * COLUMNS),
+    };
+    net.y = net.v; /* read no more once it is convolved */
+    net.q_conv =
+        take_conv(run, layer, CORE_W_DELTANET_Q_CONV, CORE_TAP_DELTANET_Q_CONV,
+                  CORE_TAP_DELTANET_Q_ACT, net.q, net.q_act);
+    net.k_conv =
+        take_conv(run, layer, CORE_W_DELTANET_K_CONV, CORE_TAP_DELTANET_K_CONV,
+                  CORE_TAP_DELTANET_K_ACT, net.k, net.k_act);
+    net.v_conv =
+        take_conv(run, layer, CORE_W_DELTANET_V_CONV, CORE_TAP_DELTANET_V_CONV,
+                  CORE_TAP_DELTANET_V_ACT, net.v, net.v_act);
+    return net;
+}
+
+static void project(ref__run *run, int layer, const deltanet *net)
+{
+    const ref__rows xn = ref__measure(run, run->xn, run->n, run->spec->n_d);
+    ref__linear(run, &xn, CORE_W_DELTANET_Q, layer, CORE_TAP_DELTANET_Q,
+                net->q);
+    ref__linear(run, &xn, CORE_W_DELTANET_K, layer, CORE_TAP_DELTANET_K,
+                net->k);
+    ref__linear(run, &xn, CORE_W_DELTANET_V, layer, CORE_TAP_DELTANET_V,
+                net->v);
+    ref__linear(run, &xn, CORE_W_DELTANET_GATE, layer, CORE_TAP_DELTANET_GATE,
+                net->gate);
+    ref__linear(run, &xn, CORE_W_DELTANET_BETA, layer,
+                CORE_TAP_DELTANET_BETA_RAW, net->beta);
+    ref__linear(run, &xn, CORE_W_DELTANET_DT, layer, CORE_TAP_DELTANET_DT_RAW,
+                net->dt);
+}
+
+/* Every key head of x to length 1. */
+static void unit_length(ref__run *run, int layer, core_tap_kind kind, double *x)
+{
+    const core_deltanet *s = &run->spec->deltanet;
+    const ref__norm norm = {.x = x,
+                            .ld_x = s->n_kh * s->n_dk,
+                            .y = x,
+                            .n_part = s->n_kh,
+                            .n = s->n_dk,
+                            .n_sum = 1.0,
+                            .weight = CORE_W_NONE,
+                            .eps = LENGTH_EPS};
+    ref__rmsnorm(run, layer, kind, &norm);
+}
+
+/* beta := sigmoid(beta), or dt := softplus(dt). */
+static void strengths(ref__run *run, int layer, double *beta)
+{
+    const int64_t n = run->n * run->spec->deltanet.n_vh;
+    float *bound = ref__bound_buffer(run, CORE_TAP_DELTANET_BETA, layer);
+    for (int64_t i = 0; i < n; i++)
+        beta[i] = run->draw != NULL ? ref__drawn_sigmoid(beta[i])
+                                    : core_sigmoid(beta[i]);
+    core_store(run->numerics, CORE_GRID_PROB, beta, n);
+    if (bound != NULL)
+        ref__bound_relative(run->u, bound, beta, n, REF__ROUNDS_SIGMOID);
+    ref__put(run, CORE_TAP_DELTANET_BETA, layer, beta, bound);
+}
+
+static void time_steps(ref__run *run, int layer, double *dt)
+{
+    const int64_t n = run->n * run->spec->deltanet.n_vh;
+    float *bound = ref__bound_buffer(run, CORE_TAP_DELTANET_DT, layer);
+    for (int64_t i = 0; i < n; i++) {
+        const double z = dt[i];
+        dt[i] = run->draw != NULL ? ref__drawn_softplus(z) : core_softplus(z);
+        core_store(run->numerics, CORE_GRID_PROB, dt + i, 1);
+        if (bound != NULL)
+            ref__bound_softplus(run->u, bound + i, z, dt[i]);
+    }
+    ref__put(run, CORE_TAP_DELTANET_DT, layer, dt, bound);
+}
+
+/* --- the recurrence --- */
+
+/* Columns [j0, j1) of value head h along row b: a task. */
+typedef struct task {
+    int64_t b, h, j0, j1;
+    double *state; /* [Sk, j1 - j0]                                           */
+    float *bound;  /* of y, or NULL                                           */
+} task;
+
+/* What a task meets at one position. */
+typedef struct moment {
+    const double *q, *k; /* [Sk]                                              */
+    const double *v;     /* [j1 - j0]                                         */
+    double beta, dt, a_log;
+    double *y; /* [j1 - j0]                                                   */
+} moment;
+
+static moment moment_of(const ref__run *run, const deltanet *net, const task *k,
+                        int64_t token)
+{
+    const core_deltanet *s = &run->spec->deltanet;
+    const int64_t g = k->h * s->n_kh / s->n_vh;
+    const int64_t key = (token * s->n_kh + g) * s->n_dk;
+    const int64_t head = token * s->n_vh + k->h;
+    const int64_t value = head * s->n_dv + k->j0;
+    return (moment){.q = net->q_act + key,
+                    .k = net->k_act + key,
+                    .v = net->v_act + value,
+                    .beta = net->beta[head],
+                    .dt = net->dt[head],
+                    .a_log = net->a_log[k->h],
+                    .y = net->y + value};
+}
+
+/* sum[j] += sum_i x_i S_ij. */
+static void read_state(const double *restrict state, const double *restrict x,
+                       int64_t n_k, int64_t n, double *restrict sum)
+{
+    for (int64_t i = 0; i < n_k; i++) {
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++)
+            sum[j] += x[i] * state[i * n + j];
+    }
+}
+
+static void correct(double *restrict state, const double *restrict k,
+                    int64_t n_k, const double *restrict d, int64_t n)
+{
+    for (int64_t i = 0; i < n_k; i++) {
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++)
+            state[i * n + j] += k[i] * d[j];
+    }
+}
+
+static void scale(double *state, int64_t n, double decay)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        state[i] *= decay;
+}
+
+/* How far the columns of a task may be off, as euclidean norms: e[j].
+ *
+ * What is off goes through S := (1 - beta k k^T) decay S, which makes no column
+ * longer, since |k| <= 1 but for its rounding and 0 <= beta <= 1.  A position
+ * adds, with n = |decay S_j| of what the other side has: the decay's errors, 3
+ * |exponent| + 3 as for mamba; of the sum m_j, beta |k| sum_error(Sk) |k| n; of
+ * v - m, its product with beta and that with k, 3 |d_j| |k|; and both stores of
+ * S, twice.  Stores of the state are those of u.sum: it is never narrower.   */
+typedef struct errors {
+    double e[COLUMNS], before[COLUMNS]; /* before: |decay S_j|                */
+} errors;
+
+static double column_norm(const double *state, int64_t n_k, int64_t n,
+                          int64_t j)
+{
+    double square = 0.0;
+    for (int64_t i = 0; i < n_k; i++)
+        square += state[i * n + j] * state[i * n + j];
+    return sqrt(square);
+}
+
+static void errors_of_decay(ref__roundoff u, errors *x, const double *state,
+                            int64_t n_k, int64_t n, const moment *now)
+{
+    const double exponent = exp(now->a_log) * now->dt;
+    const double decay = core_decay(now->a_log, now->dt);
+    for (int64_t j = 0; j < n; j++) {
+        x->before[j] = column_norm(state, n_k, n, j);
+        x->e[j] = decay * x->e[j] +
+                  u.sum * (3.0 * exponent + 3.0 + 2.0) * x->before[j];
+    }
+}
+
+static void errors_of_correction(ref__roundoff u, errors *x,
+                                 const double *state, int64_t n_k, int64_t n,
+                                 const moment *now, const double *d)
+{
+    const double norm_k = core_max_row_norm(now->k, 1, n_k, n_k);
+    const double of_sum = now->beta * ref__sum_error(u, n_k) * norm_k * norm_k;
+    for (int64_t j = 0; j < n; j++) {
+        const double there = x->before[j] + x->e[j];
+        x->e[j] +=
+            of_sum * there + u.sum * (3.0 * norm_k * fabs(d[j]) +
+                                      2.0 * column_norm(state, n_k, n, j));
+        x->e[j] *= 1.0 + 8.0 * u.sum; /* of errors of errors */
+    }
+}
+
+/* The root may be applied to q instead, which rounds twice more.             */
+static void bound_y(ref__roundoff u, const errors *x, const double *state,
+                    int64_t n_k, int64_t n, const moment *now, float *bound)
+{
+    const double of_q =
+        core_max_row_norm(now->q, 1, n_k, n_k) / sqrt((double)n_k);
+    for (int64_t j = 0; j < n; j++) {
+        const double sum_abs = of_q * column_norm(state, n_k, n, j);
+        ref__bound_sum(u, bound + j, sum_abs, now->y[j], n_k,
+                       of_q * x->e[j] + 2.0 * u.sum * sum_abs);
+    }
+}
+
+/* One position; the state's columns lie side by side.  Returns the largest
+ * |S_j| of it.                                                               */
+static double advance(const ref__run *run, const task *k, const moment *now,
+                      errors *x, float *bound)
+{
+    const int64_t n_k = run->spec->deltanet.n_dk, n = k->j1 - k->j0;
+    const double root = sqrt((double)n_k);
+    double d[COLUMNS] = {0.0}, largest = 0.0;
+    scale(k->state, n_k * n, core_decay(now->a_log, now->dt));
+    core_store(run->numerics, CORE_GRID_EXP, k->state, n_k * n);
+    if (bound != NULL)
+        errors_of_decay(run->u, x, k->state, n_k, n, now);
+    read_state(k->state, now->k, n_k, n, d);
+    for (int64_t j = 0; j < n; j++)
+        d[j] = now->beta * (now->v[j] - d[j]);
+    correct(k->state, now->k, n_k, d, n);
+    core_store(run->numerics, CORE_GRID_EXP, k->state, n_k * n);
+    for (int64_t j = 0; run->exact && j < n; j++) /* decay makes none longer */
+        largest = ref__worse(largest, column_norm(k->state, n_k, n, j));
+    if (bound != NULL)
+        errors_of_correction(run->u, x, k->state, n_k, n, now, d);
+    memset(now->y, 0, (size_t)n * sizeof *now->y);
+    read_state(k->state, now->q, n_k, n, now->y);
+    for (int64_t j = 0; j < n; j++)
+        now->y[j] /= root;
+    core_store(run->numerics, CORE_GRID_PROB, now->y, n);
+    if (bound != NULL)
+        bound_y(run->u, x, k->state, n_k, n, now, bound);
+    return largest;
+}
+
+/* All positions of a task; returns the largest |S_j|. */
+static double run_task(const ref__run *run, const ref__drawn *drawn,
+                       const deltanet *net, const task *k)
+{
+    const core_deltanet *s = &run->spec->deltanet;
+    const int64_t n = k->j1 - k->j0;
+    double largest = 0.0;
+    errors x = {{0.0}, {0.0}};
+    memset(k->state, 0, (size_t)(s->n_dk * n) * sizeof *k->state);
+    for (int64_t t = 0; t < run->batch->n_t; t++) {
+        const int64_t token = k->b * run->batch->n_t + t;
+        const moment now = moment_of(run, net, k, token);
+        if (run->draw != NULL) {
+            ref__drawn_delta(drawn, k->state, s->n_dk, n, now.q, now.k, now.v,
+                             now.beta, ref__drawn_decay(now.a_log, now.dt),
+                             now.y);
+            core_store(run->numerics, CORE_GRID_PROB, now.y, n);
+            continue;
+        }
+        float *bound = k->bound != NULL ? k->bound + (now.y - net->y) : NULL;
+        largest = ref__worse(largest, advance(run, k, &now, &x, bound));
+    }
+    return largest;
+}
+
+/* Lengths of queries and keys are 1, but for their grid. */
+static double largest_key(const ref__run *run, const deltanet *net)
+{
+    const core_deltanet *s = &run->spec->deltanet;
+    const int64_t n = run->n * s->n_kh;
+    return ref__worse(core_max_row_norm(net->q_act, n, s->n_dk, s->n_dk),
+                      core_max_row_norm(net->k_act, n, s->n_dk, s->n_dk));
+}
+
+static void recur(ref__run *run, int layer, const deltanet *net)
+{
+    const core_deltanet *s = &run->spec->deltanet;
+    const int64_t n_block = (s->n_dv + COLUMNS - 1) / COLUMNS;
+    const int64_t n_task = run->batch->n_b * s->n_vh * n_block;
+    float *bound = ref__bound_buffer(run, CORE_TAP_DELTANET_Y, layer);
+    const ref__drawn drawn =
+        ref__draw_operator(run, CORE_TAP_DELTANET_Y, layer);
+    double largest = 0.0;
+    ref__read_vector(run, CORE_W_DELTANET_A_LOG, layer, net->a_log);
+#pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
+    reduction(max                                                              \
+              : largest)
+    for (int64_t i = 0; i < n_task; i++) {
+        const int64_t j0 = i % n_block * COLUMNS;
+        const task k = {
+            .b = i / n_block / s->n_vh,
+            .h = i / n_block % s->n_vh,
+            .j0 = j0,
+            .j1 = j0 + COLUMNS < s->n_dv ? j0 + COLUMNS : s->n_dv,
+            .state = net->state + omp_get_thread_num() * s->n_dk * COLUMNS,
+            .bound = bound,
+        };
+        largest = ref__worse(largest, run_task(run, &drawn, net, &k));
+    }
+    if (run->exact)
+        ref__record_bits(run, CORE_TAP_DELTANET_Y, layer,
+                         ref__bits(largest * largest_key(run, net),
+                                   CORE_STEP_PROB * CORE_STEP_PROB));
+    ref__put(run, CORE_TAP_DELTANET_Y, layer, net->y, bound);
+}
+
+/* Every value head normed, then y := y * silu(gate). */
+static void norm_and_gate(ref__run *run, int layer, const deltanet *net)
+{
+    const core_deltanet *s = &run->spec->deltanet;
+    const int64_t width = s->n_vh * s->n_dv;
+    const ref__norm norm = {.x = net->y,
+                            .ld_x = width,
+                            .y = net->y,
+                            .n_part = s->n_vh,
+                            .n = s->n_dv,
+                            .weight = CORE_W_DELTANET_NORM,
+                            .eps = run->spec->norm_eps,
+                            .step = CORE_STEP_PROB};
+    ref__rmsnorm(run, layer, CORE_TAP_DELTANET_NORM, &norm);
+    ref__gate(run, layer, CORE_TAP_DELTANET_GATED, net->gate, net->y, width);
+}
+
+void ref__deltanet(ref__run *run, int layer, double *out, bool dry)
+{
+    const deltanet net = take(run, layer);
+    if (dry)
+        return;
+    const core_deltanet *s = &run->spec->deltanet;
+    project(run, layer, &net);
+    ref__convolve(run, layer, &net.q_conv);
+    ref__convolve(run, layer, &net.k_conv);
+    ref__convolve(run, layer, &net.v_conv);
+    unit_length(run, layer, CORE_TAP_DELTANET_Q_NORM, net.q_act);
+    unit_length(run, layer, CORE_TAP_DELTANET_K_NORM, net.k_act);
+    strengths(run, layer, net.beta);
+    time_steps(run, layer, net.dt);
+    recur(run, layer, &net);
+    norm_and_gate(run, layer, &net);
+    const ref__rows y = ref__measure(run, net.y, run->n, s->n_vh * s->n_dv);
+    ref__linear(run, &y, CORE_W_DELTANET_OUT, layer, CORE_TAP_ATTN_OUT, out);
+}
