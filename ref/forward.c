@@ -112,6 +112,17 @@ static int64_t widest(const ref__run *run)
     return n;
 }
 
+/* The longest vector that a norm adds 1 to. */
+static int64_t longest_norm(const ref__run *run)
+{
+    int64_t n = run->spec->n_d;
+    for (int kind = 0; kind < core_spec_head_kinds(run->spec); kind++) {
+        const core_heads heads = core_spec_heads_of(run->spec, kind);
+        n = max_i64(n, heads.n_h * heads.n_dh);
+    }
+    return ref__is_plus_one(run) ? n : 0;
+}
+
 /* Largest weight tile that ref__tile_get may read into scratch, and the longest
  * vector, which is a tile of one row. */
 static int64_t largest_tile(const ref_model *m)
