@@ -109,7 +109,7 @@ gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap);
 core_tap_sink gold__taps_sink(gold__taps *taps);
 
 /* A sink that raises one spread to the deviation from the kept values, and sees
- * how the pass leans towards mistakes.                                       */
+ * how the pass leans towards mistakes; several passes may do so at a time.   */
 typedef struct gold__measuring {
     gold__taps *taps; /* borrowed                                             */
     const core_spec *spec; /* borrowed                                        */

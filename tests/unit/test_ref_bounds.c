@@ -176,7 +176,13 @@ static const struct {
     {CORE_TAP_MAMBA_GATE, CORE_TAP_ATTN_NORM, CORE_W_MAMBA_GATE},
     {CORE_TAP_MAMBA_X, CORE_TAP_MAMBA_ACT, CORE_W_MAMBA_X},
     {CORE_TAP_MAMBA_DT_RAW, CORE_TAP_MAMBA_DT_NORM, CORE_W_MAMBA_DT},
+    {CORE_TAP_ATTN_OUT, CORE_TAP_SSD_NORM, CORE_W_SSD_OUT},
+    {CORE_TAP_SSD_GATE, CORE_TAP_ATTN_NORM, CORE_W_SSD_GATE},
+    {CORE_TAP_SSD_XBC, CORE_TAP_ATTN_NORM, CORE_W_SSD_XBC},
+    {CORE_TAP_SSD_DT_RAW, CORE_TAP_ATTN_NORM, CORE_W_SSD_DT},
     {CORE_TAP_ROUTER_LOGITS, CORE_TAP_FFN_NORM, CORE_W_ROUTER},
+    {CORE_TAP_NARROW, CORE_TAP_FFN_NORM, CORE_W_NARROW},
+    {CORE_TAP_WIDE, CORE_TAP_COMBINE, CORE_W_WIDE},
     {CORE_TAP_EXPERT_GATE, CORE_TAP_RECV, CORE_W_EXPERT_GATE},
     {CORE_TAP_EXPERT_UP, CORE_TAP_RECV, CORE_W_EXPERT_UP},
     {CORE_TAP_EXPERT_OUT, CORE_TAP_EXPERT_ACT, CORE_W_EXPERT_DOWN},
@@ -252,6 +258,8 @@ static int64_t width_of_rms(const pass *p, core_tap_kind kind)
     case CORE_TAP_MAMBA_B:
     case CORE_TAP_MAMBA_C:
         return cols(p, kind);
+    case CORE_TAP_SSD_NORM:
+        return cols(p, kind) / p->spec.ssd.n_g;
     default:
         return 0;
     }
@@ -430,6 +438,8 @@ static double of_ffn_act(const pass *p, core_tap_kind gate, core_tap_kind up,
 {
     const core_act act = p->spec.act;
     const double u = row(p, up, r)[c];
+    if (act == CORE_ACT_RELU2)
+        return 0.0; /* one product, stored */
     if (!p->spec.gated)
         return of_act(p, u, a);
     const double g = row(p, gate, r)[c];
@@ -592,6 +602,38 @@ static double of_delta(const pass *p, int64_t t, int64_t c)
     return of_q * ((of_sum + 2.0 * p->u) * norm2(S, n) + e);
 }
 
+/* ---- heads of a state space ---------------------------------------------- */
+
+/* As of_state, with one decay for a head, and B and C of its group. */
+static double of_head(const pass *p, int64_t t, int64_t c)
+{
+    const core_ssd *m = &p->spec.ssd;
+    const int64_t h_i = c / m->n_p, n_c = m->n_h * m->n_p;
+    const int64_t b = n_c + h_i * m->n_g / m->n_h * m->n_s;
+    const int64_t to_c = m->n_g * m->n_s;
+    const double rate = exp(weight(p, CORE_W_SSD_A_LOG, 0, h_i));
+    const double *act = row(p, CORE_TAP_SSD_ACT, t);
+    double sum = fabs(weight(p, CORE_W_SSD_D, 0, h_i) * act[c]), carried = 0.0;
+    for (int64_t s = b; s < b + m->n_s; s++) {
+        double h = 0.0, error = 0.0;
+        for (int64_t i = t / T * T; i <= t; i++) {
+            const double dt = row(p, CORE_TAP_SSD_DT, i)[h_i];
+            const double in = dt * row(p, CORE_TAP_SSD_ACT, i)[s] *
+                              row(p, CORE_TAP_SSD_ACT, i)[c];
+            const double kept = exp(-rate * dt);
+            error = kept * error +
+                    p->u * (3.0 * (rate * dt + 1.0) * fabs(kept * h) +
+                            2.0 * fabs(in));
+            h = kept * h + in;
+            core_store(p->numerics, CORE_GRID_EXP, &h, 1);
+            error = (error + 2.0 * p->u * fabs(h)) * (1.0 + p->u);
+        }
+        sum += fabs(h * act[s + to_c]);
+        carried += error * fabs(act[s + to_c]);
+    }
+    return sum_error(p, (double)m->n_s + 1.0) * sum + carried;
+}
+
 /* ---- all taps ------------------------------------------------------------ */
 
 /* d of a sum with scale r: the scale's rounding and the product's. */
@@ -599,8 +641,9 @@ static double of_residual(const pass *p, core_tap_kind kind, int64_t t,
                           int64_t d)
 {
     const double scale = p->spec.residual_scale;
+    const bool of_mixer = kind == CORE_TAP_MID || !has(p, CORE_TAP_FFN_OUT);
     const core_tap_kind added =
-        kind == CORE_TAP_MID ? CORE_TAP_ATTN_OUT : CORE_TAP_FFN_OUT;
+        of_mixer ? CORE_TAP_ATTN_OUT : CORE_TAP_FFN_OUT;
     return scale == 1.0 ? 0.0 : 2.0 * p->u * fabs(scale * row(p, added, t)[d]);
 }
 
@@ -659,6 +702,19 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     case CORE_TAP_MAMBA_GATED:
         return of_gated(p, CORE_ACT_SILU, row(p, CORE_TAP_MAMBA_GATE, r)[c],
                         row(p, CORE_TAP_MAMBA_Y, r)[c]);
+    case CORE_TAP_SSD_CONV:
+        return of_conv(p, CORE_TAP_SSD_XBC, CORE_W_SSD_CONV, r, c);
+    case CORE_TAP_SSD_ACT:
+        return of_act(p, row(p, CORE_TAP_SSD_CONV, r)[c], y);
+    case CORE_TAP_SSD_DT:
+        return p->u * (5.0 * fabs(row(p, CORE_TAP_SSD_DT_RAW, r)[c] +
+                                  weight(p, CORE_W_SSD_STEP, 0, c)) +
+                       4.0 * y);
+    case CORE_TAP_SSD_Y:
+        return of_head(p, r, c);
+    case CORE_TAP_SSD_GATED:
+        return of_gated(p, CORE_ACT_SILU, row(p, CORE_TAP_SSD_GATE, r)[c],
+                        row(p, CORE_TAP_SSD_Y, r)[c]);
     case CORE_TAP_CONTEXT_SCORE:
     case CORE_TAP_DELTANET_BETA:
         return 3.0 * p->u * y;
