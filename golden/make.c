@@ -190,7 +190,8 @@ static core_status make_files(gold_case *gold, core_weights *weights,
         CORE_TRY(core_path_join(path, partial, name));
         CORE_TRY_CTX(gold__compute(gold, weights, gold->numerics[i], options,
                                    path, &summary[i]),
-                     "computing %s", core_numerics_name(gold->numerics[i]).text);
+                     "computing %s",
+                     core_numerics_name(gold->numerics[i]).text);
     }
     return gold__write_manifest(gold, partial, summary);
 }

@@ -155,9 +155,9 @@ static core_status add_self(json_t *root, const gold_case *gold,
     for (int64_t i = 0; i <= gold->n_group; i++)
         json_array_append_new(groups, json_integer(gold->first_row[i]));
     for (int i = 0; i < gold->n_numerics; i++)
-        json_object_set_new(numerics, core_numerics_name(gold->numerics[i]).text,
-                            numerics_entry(gold, gold->numerics[i],
-                                           &summary[i]));
+        json_object_set_new(
+            numerics, core_numerics_name(gold->numerics[i]).text,
+            numerics_entry(gold, gold->numerics[i], &summary[i]));
     json_object_set_new(root, "libraries", libraries());
     json_object_set_new(root, "model",
                         json_pack("{s:s, s:I, s:s}", "argument", name, "layers",

@@ -170,14 +170,14 @@ double ref__tile_bits(const ref__run *run, const ref__tile *tile,
 
 /* Bounds of rows [i, i + n_row) of a tile's columns.  A quotient's error is the
  * sum's, divided; its rounding is the one that the product's bound counts. */
-static void bound_tile(const ref__rows *x, const ref__tile *tile, int64_t i, int64_t n_row,
-                       const double *y, float *bound, int64_t ld)
+static void bound_tile(const ref__rows *x, const ref__tile *tile, int64_t i,
+                       int64_t n_row, const double *y, float *bound, int64_t ld)
 {
     double bias[REF__MAX_TILE];
     for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
         bias[j] = tile->bias[j] / tile->divisor;
-    ref__bound_product(ref__roundoff_of(tile->numerics), bound, ld, y, ld, n_row, tile->n, tile->n_k,
-                       x->norm + i, tile->norm, tile->has_bias ? bias : NULL);
+    ref__bound_product(ref__roundoff_of(tile->numerics), bound, ld, y, ld,
+                       n_row, tile->n, tile->n_k, x->norm + i, tile->norm, tile->has_bias ? bias : NULL);
 }
 
 void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,

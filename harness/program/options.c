@@ -14,8 +14,9 @@ static const struct words {
     const char *argument, *help;
 } shared[] = {
     {"batch", 'b', "BxT", "rows x tokens of the batch"},
-    {"dtype", 0, "T", "of values: f16, bf16, f32, f64, another name of one; predict and "
-      "report: a profile or w=bf16+kv=f16+.., too"},
+    {"dtype", 0, "T",
+     "of values: f16, bf16, f32, f64, another name of one; predict and report: "
+     "a profile or w=bf16+kv=f16+.., too"},
     {"ignore-key", 0, "KEY",
      "a key of config.json that is known to change nothing; may be repeated"},
     {"input", 'i', "FILE",
@@ -25,7 +26,9 @@ static const struct words {
     {"layers", 0, "N", "only the first N layers"},
     {"machine", 0, "M", "a preset's name or a machine file"},
     {"model", 'm', "MODEL", "preset, spec file or checkpoint folder"},
-    {"numerics", 'n', "NAME", "exact, fp64, fp32, fp16, bf16, llama-default, vllm-bf16, w=bf16+kv=f16.."},
+    {"numerics", 'n', "NAME",
+     "exact, fp64, fp32, fp16, bf16, llama-default, vllm-bf16, w=bf16+kv=f16+.."
+     " (docs/numerics.md)"},
     {"out", 'o', "FILE", "what is to be written"},
     {"plan", 'p', "PLAN",
      "a preset, a string such as tp=2,pp=2,ep=4 or a YAML file"},

@@ -38,7 +38,7 @@ const char *har_lattice_format(const har_lattice *seen, core_numerics numerics,
     const core_numerics_text name = core_numerics_name(numerics);
     snprintf(text, HAR_LATTICE_TEXT,
              "%lld value%s not rounded to %s: %.17g would be stored as %.10g",
-             (long long)seen->n_off, seen->n_off == 1 ? " is" : "s are", name.text,
-             seen->first.found, seen->first.expected);
+             (long long)seen->n_off, seen->n_off == 1 ? " is" : "s are",
+             name.text, seen->first.found, seen->first.expected);
     return text;
 }
