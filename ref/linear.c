@@ -177,7 +177,8 @@ static void bound_tile(const ref__rows *x, const ref__tile *tile, int64_t i,
     for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
         bias[j] = tile->bias[j] / tile->divisor;
     ref__bound_product(ref__roundoff_of(tile->numerics), bound, ld, y, ld,
-                       n_row, tile->n, tile->n_k, x->norm + i, tile->norm, tile->has_bias ? bias : NULL);
+                       n_row, tile->n, tile->n_k, x->norm + i, tile->norm,
+                       tile->has_bias ? bias : NULL);
 }
 
 void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
