@@ -5,15 +5,10 @@
  */
 #include "ref/ref_impl.h"
 
-static int64_t n_context(const ref__run *run, int layer)
-{
-    const core_heads heads = core_spec_heads(run->spec, layer);
-    return heads.n_h * heads.n_dv;
-}
-
 static void put_scores(ref__run *run, int layer, double *score)
 {
-    const int64_t n = n_context(run, layer);
+    const core_heads size = core_spec_heads(run->spec, layer);
+    const int64_t n = size.n_h * size.n_dv;
     float *bound = ref__bound_buffer(run, CORE_TAP_CONTEXT_SCORE, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
@@ -31,7 +26,8 @@ static void put_scores(ref__run *run, int layer, double *score)
 
 void ref__context_gate(ref__run *run, int layer, double *context, bool dry)
 {
-    const int64_t n = n_context(run, layer);
+    const core_heads size = core_spec_heads(run->spec, layer);
+    const int64_t n = size.n_h * size.n_dv;
     double *score = core_arena_f64(&run->arena, run->n * n);
     if (dry)
         return;

@@ -32,7 +32,8 @@
     X(SOLAR_OPEN, solar_open)                                                  \
     X(EXAONE_MOE, exaone_moe)                                                  \
     X(ERNIE4_5_MOE, ernie4_5_moe)                                              \
-    X(MINIMAX_M2, minimax_m2)
+    X(MINIMAX_M2, minimax_m2)                                                  \
+    X(MIMO_V2_FLASH, mimo_v2_flash)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

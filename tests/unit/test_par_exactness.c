@@ -352,13 +352,13 @@ static double count_heads(const shown *s)
             for (int64_t i = 0; i < m->n_s; i++) {
                 h[i] = (t % T == 0 ? 0.0 : exp(-exp(a_log[i_h]) * dt) * h[i]) +
                        dt * act[b + i] * act[c];
-                h[i] = rint(h[i] / ACT) * ACT;
+                h[i] = rint(h[i] / PROB) * PROB;
             }
             largest = fmax(largest, norm_of(h, m->n_s));
             norm_c = fmax(norm_c, norm_of(act + b + m->n_g * m->n_s, m->n_s));
         }
     }
-    return largest * norm_c / (ACT * ACT);
+    return largest * norm_c / (PROB * ACT);
 }
 
 /* Of a head, or of a row; a row of heads is summed over the ranks. */

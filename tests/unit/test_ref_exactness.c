@@ -389,13 +389,13 @@ static double bits_of_heads(const swollen *s)
             for (int64_t i = 0; i < m->n_s; i++) {
                 h[i] = (t % T == 0 ? 0.0 : exp(-rate * dt) * h[i]) +
                        dt * act[b + i] * act[c];
-                h[i] = rint(h[i] / ACT) * ACT;
+                h[i] = rint(h[i] / PROB) * PROB;
                 sum += fabs(h[i] * act[b + to_c + i]);
             }
             largest = fmax(largest, sum);
         }
     }
-    return log2(largest / (ACT * fmin(ACT, step_of(s, CORE_W_SSD_D))));
+    return log2(largest / (ACT * fmin(PROB, step_of(s, CORE_W_SSD_D))));
 }
 
 /* The longest column of the state, times the longest query or key. */

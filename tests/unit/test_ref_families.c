@@ -418,7 +418,7 @@ START_TEST(a_state_of_heads_is_stored_at_every_position)
             for (int64_t s = 0; s < S; s++) {
                 const double decay = exp(-exp(a_log[head]) * step);
                 h[s] = (t % T == 0 ? 0.0 : decay * h[s]) + (step * b[s]) * x[i];
-                h[s] = rint(h[s] / CORE_STEP_ACT) * CORE_STEP_ACT;
+                h[s] = rint(h[s] / CORE_STEP_PROB) * CORE_STEP_PROB;
                 sum += h[s] * c[s];
             }
             ck_assert_double_eq(y[t * N_C + i],

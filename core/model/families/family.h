@@ -43,6 +43,8 @@ typedef struct core__rename {
 typedef struct core__family {
     const char *model_type;      /* in config.json; NULL: none                */
     const char *also;            /* other model_types read so, blanks between */
+    const char *published;       /* models, for docs/families.md              */
+    const char *witness;         /* whose code agrees; NULL: none was asked   */
     const char *defaults;        /* CORE_JSON({...}) of the class, or NULL    */
     const char *ignores;         /* keys, as core__config_refuse_unread takes */
     /* A whole file, or what a decoder has beside what all have:              */
