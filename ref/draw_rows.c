@@ -14,9 +14,8 @@
 
 enum { MAX_LANES = 64 };
 
-float ref__stored(const ref__drawn *d, float x)
+static inline float stored(core_rounding type, float x)
 {
-    const core_rounding type = core_numerics_at(d->numerics, CORE_SLOT_OUT);
     if (type == CORE_ROUND_F32 || x != x)
         return x;
     if (type == CORE_ROUND_F16) {
@@ -33,10 +32,15 @@ float ref__stored(const ref__drawn *d, float x)
     return x;
 }
 
-/* What an eager draw stores on its way. */
-static float kept(const ref__drawn *d, float x)
+float ref__stored(const ref__drawn *d, float x)
 {
-    return d->eager ? ref__stored(d, x) : x;
+    return stored(d->type, x);
+}
+
+/* What an eager draw stores on its way. */
+static inline float kept(const ref__drawn *d, float x)
+{
+    return d->eager ? stored(d->type, x) : x;
 }
 
 /* --- a sum in lanes --- */

@@ -198,6 +198,7 @@ typedef struct core_spec {
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */
+    bool own_head;    /* config.json says so, but the files hold another head */
     bool bias_qkv;    /* of q, k, v; of what compresses q and kv instead      */
     bool bias_o, bias_router, bias_ffn, bias_head;
     bool bias_mlp;    /* of a feed-forward part, but not of its routed experts */
@@ -224,6 +225,7 @@ core_shared core_spec_shared(const core_spec *spec, int layer);
  * whether it leaves rows alone that padding stands before.           [local] */
 const char *core_mixer_name(core_mixer mixer);
 const char *core_mixer_module(core_mixer mixer);
+const char *core_projection_name(core_projection projection);
 bool core_mixer_takes_padding(core_mixer mixer);
 /* Operations per token of the layer's mixer, beyond products and scores.     */
 double core_mixer_flops(const core_spec *spec, int layer);

@@ -272,6 +272,17 @@ static const change BAD[] = {
      "time_step_limit: expected two numbers"},
     {"granitemoehybrid/nope", "0.0,\n    {\n      \"__float__\": \"Infinity\"\n    }",
      "0.5, 0.25", "ssd.most_step 0.25, expected 0, or at least"},
+    {"mimo_v2_flash/sinks", "\"head_dim\": 12", "\"head_dim\": 10",
+     "rotated 3, expected an even number"},
+    {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
+     "\"sliding_window\": 5, \"hybrid_layer_pattern\": [0, 1, 1, 1, 2]",
+     "hybrid_layer_pattern: entry 4: expected 0 or 1"},
+    {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
+     "\"sliding_window\": 5, \"moe_layer_freq\": [0, 1, 1, 1]",
+     "moe_layer_freq: expected a list of 5, 0 or 1"},
+    {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
+     "\"sliding_window\": 5, \"swa_num_key_value_heads\": 4",
+     "heads 6, not a multiple of kv_heads 4"},
 };
 
 START_TEST(what_would_change_the_result_is_refused_by_name)
@@ -409,6 +420,31 @@ START_TEST(layers_are_of_the_stated_kinds)
 END_TEST
 
 /* Yarn with mscale_all_dim: (0.1 m ln f + 1)^2 over all of a score. */
+/* As its publisher writes it: bits, kv heads and a window of their own. */
+START_TEST(mimo_reads_both_forms)
+{
+    const core_spec s = with("mimo_v2_flash/sinks", "\"sliding_window\": 5",
+                             "\"sliding_window_size\": 7,"
+                             "\"sliding_window\": 7,"
+                             "\"hybrid_layer_pattern\": [1, 0, 1, 1, 0],"
+                             "\"moe_layer_freq\": [0, 1, 0, 1, 1],"
+                             "\"swa_num_key_value_heads\": 3,"
+                             "\"swa_rope_theta\": 77,"
+                             "\"add_full_attention_sink_bias\": true");
+    static const int OTHER[5] = {1, 0, 1, 1, 0}, MOE[5] = {0, 1, 0, 1, 1};
+    for (int l = 0; l < 5; l++) {
+        ck_assert_int_eq(s.head_kind[l], OTHER[l]);
+        ck_assert_int_eq(s.span[l] == CORE_SPAN_WINDOW, OTHER[l]);
+        ck_assert_int_eq(core_spec_is_moe(&s, l), MOE[l]);
+        ck_assert_int_eq(core_spec_heads(&s, l).n_g, OTHER[l] ? 3 : 1);
+        ck_assert(core_spec_heads(&s, l).rope.theta ==
+                  (OTHER[l] ? 100.0 : 5000.0)); /* inside wins */
+    }
+    ck_assert_int_eq(s.sliding_window, 8);
+    ck_assert(s.sinks && s.other.sinks && s.n_dv == 7 && s.other.n_dv == 7);
+}
+END_TEST
+
 START_TEST(latent_scores_have_their_scale)
 {
     char text[TEXT_BYTES];
@@ -457,6 +493,7 @@ int main(void)
                         0, COUNT(BAD));
     tcase_add_test(tcase, absent_flags_are_those_of_the_class);
     tcase_add_test(tcase, layers_are_of_the_stated_kinds);
+    tcase_add_test(tcase, mimo_reads_both_forms);
     tcase_add_test(tcase, latent_scores_have_their_scale);
     tcase_add_test(tcase, first_keys_of_the_three_spans);
     suite_add_tcase(suite, tcase);

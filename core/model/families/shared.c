@@ -102,7 +102,8 @@ core_status core__get_v3_router(core_spec *spec, core__reader r,
         spec->group_score = CORE_GROUP_SCORE_BEST_TWO;
     CORE_TRY(core__config_flag(r, "norm_topk_prob", renormalise,
                                &spec->renormalise));
-    return core__config_real(r, "routed_scaling_factor", &spec->routed_scale);
+    return core__config_real_or(r, "routed_scaling_factor", 1.0,
+                                &spec->routed_scale);
 }
 
 core_status core__get_granite(core_spec *spec, core__reader r)
