@@ -2,6 +2,8 @@
 #include "core/model/quant.h"
 #include "core/model/taps.h"
 #include "harness/program/command.h"
+#include "harness/program/families.h"
+#include "harness/program/fits.h"
 #include "harness/program/model.h"
 
 #include <stdlib.h>
@@ -84,16 +86,6 @@ static void write_experts(const core_spec *s)
         printf("capacity   unlimited\n");
 }
 
-static void write_other_heads(const core_spec *s)
-{
-    int n = 0;
-    for (int l = 0; l < (int)s->n_l; l++)
-        n += s->head_kind[l];
-    printf("           in %d layers %lld heads x %lld, %lld kv heads\n", n,
-           (long long)s->other.n_h, (long long)s->other.n_dh,
-           (long long)s->other.n_g);
-}
-
 /* What the file says beside the model, or leaves unsaid. */
 static void write_facts(const core_spec *s, const core_config_facts *f)
 {
@@ -117,6 +109,16 @@ static void write_facts(const core_spec *s, const core_config_facts *f)
                f->defaults);
     if (f->ignored[0] != '\0')
         printf("ignored    %s\n", f->ignored);
+}
+
+static void write_other_heads(const core_spec *s)
+{
+    int n = 0;
+    for (int l = 0; l < (int)s->n_l; l++)
+        n += s->head_kind[l];
+    printf("           in %d layers %lld heads x %lld, %lld kv heads\n", n,
+           (long long)s->other.n_h, (long long)s->other.n_dh,
+           (long long)s->other.n_g);
 }
 
 static void write_spec(const core_spec *s, const core_config_facts *facts)
@@ -166,28 +168,14 @@ static core_status write_taps(const core_spec *spec)
     return CORE_OK;
 }
 
-static void write_families(void)
-{
-    const char *type, *reason;
-    for (int i = 0; i < CORE_N_FAMILIES; i++) {
-        const core_family family = (core_family)i;
-        printf("%-20s read as %s\n", core_family_model_type(family),
-               core_family_name(family));
-    }
-    for (int i = 0; core_config_refused(i, &type, &reason); i++)
-        printf("%-20s refused: %s\n", type, reason);
-}
-
 int har_cmd_spec(int argc, char **argv)
 {
     request r = {.model = NULL};
     core_spec spec;
     core_config_facts facts;
     read_command_line(&r, argc, argv);
-    if (r.families) {
-        write_families();
-        return 0;
-    }
+    if (r.families)
+        return har_end(har_families_write(stdout));
     if (r.model == NULL) {
         for (int i = 0; core_spec_preset_name(i) != NULL; i++)
             puts(core_spec_preset_name(i));
@@ -203,6 +191,8 @@ int har_cmd_spec(int argc, char **argv)
         write_spec(&spec, &facts);
         if (quant != NULL)
             write_stored(&spec, quant);
+        if (facts.is_config)
+            status = har_fits_write(stdout, &spec, r.model);
     }
     if (status == CORE_OK && r.taps)
         status = write_taps(&spec);

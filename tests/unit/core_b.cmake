@@ -13,3 +13,9 @@ add_unit(test_core_quant SOURCES test_core_quant.c LABELS unit)
 add_unit(test_core_stored SOURCES test_core_stored.c LABELS unit)
 add_unit(test_core_families SOURCES test_core_families.c LABELS unit)
 add_unit(test_core_config SOURCES test_core_config.c LABELS unit)
+
+# Skipped where the published files are not.
+add_unit(test_core_published SOURCES test_core_published.c LABELS unit)
+target_compile_definitions(test_core_published PRIVATE
+  PUBLISHED_CONFIGS="${PROJECT_SOURCE_DIR}/../shared/configs")
+set_tests_properties(test_core_published PROPERTIES SKIP_RETURN_CODE 77)
