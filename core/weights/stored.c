@@ -324,6 +324,11 @@ core_status core__stored_check(core__stored *stored, const core_quant *quant,
     const core_quant_scheme said = said_of(stored, quant);
     if (stored->kind == CORE_BLOCK_NONE)
         return check_plain(stored, quant, said, must);
+    CORE_FAIL_IF(stored->n_dim != 2 && stored->n_dim != 3, CORE_E_WEIGHTS,
+                 "%s: %s: %d dimensions, %s wants a matrix, or one for each "
+                 "expert",
+                 core_st_path(stored->codes.file), stored->codes.tensor->name,
+                 stored->n_dim, core_block_format_of(stored->kind)->name);
     const int64_t n_stack = stored->n_dim > 2 ? stored->shape[0] : 1;
     CORE_TRY(check_said(stored, quant, said));
     CORE_TRY(find_blocks(stored, said));
