@@ -201,6 +201,7 @@ typedef struct core_spec {
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */
+    bool own_head;    /* config.json says so, but the files hold another head */
     bool bias_qkv;    /* of q, k, v; of what compresses q and kv instead      */
     bool bias_o, bias_router, bias_ffn, bias_head;
     bool bias_mlp; /* of dense layers and shared experts, where bias_ffn is not */

@@ -217,6 +217,13 @@ static double checkpoint_step(const void *self, const core_spec *spec,
         core__view_largest(&c->views[core_weight_index(spec, id)]));
 }
 
+static core_block checkpoint_block(const void *self, const core_spec *spec,
+                                   core_weight id)
+{
+    const checkpoint *c = self;
+    return core__view_block(&c->views[core_weight_index(spec, id)]);
+}
+
 static void checkpoint_read(const void *self, const core_spec *spec,
                             core_weight id, int64_t r0, int64_t r1, int64_t c0,
                             int64_t c1, double *out, int64_t ld)
@@ -284,7 +291,11 @@ core_status core_weights_open_checkpoint(core_weights **out,
         snprintf(origin + n, sizeof origin - (size_t)n,
                  "; tensors of other parts (vision, audio) left out: %lld",
                  (long long)c->n_other);
-    const core__weight_source source = {c, false, checkpoint_close,
-                                        checkpoint_step, checkpoint_read};
+    const core__weight_source source = {c,
+                                        false,
+                                        checkpoint_close,
+                                        checkpoint_step,
+                                        checkpoint_block,
+                                        checkpoint_read};
     return core__weights_make(out, spec, source, origin);
 }

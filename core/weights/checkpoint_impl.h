@@ -56,6 +56,9 @@ CORE_NODISCARD core_status core__view_make_in_blocks(
 void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,
                      int64_t c1, double *out, int64_t ld);
 
+/* As core_weights_block, for this weight.                                    */
+core_block core__view_block(const core__view *view);
+
 /* Largest magnitude of all elements; not finite if one of them is not.       */
 double core__view_largest(const core__view *view);
 

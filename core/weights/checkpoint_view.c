@@ -212,6 +212,24 @@ void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,
         read_column(view, c, r0, r1, out + (c - c0), ld);
 }
 
+core_block core__view_block(const core__view *view)
+{
+    const core__stored *s = &view->stored;
+    if (s->kind == CORE_BLOCK_NONE)
+        return (core_block){1, 1};
+    /* of the tensor in the file; with every second row ours, half as many */
+    const int64_t rows = s->grid_rows > 1 ? s->rows : 1;
+    const int64_t cols = s->grid_cols > 1 ? s->cols : 1;
+    const bool transposed = view->col_step != 1;
+    const int64_t step =
+        transposed ? view->row_step : view->row_step / s->n_col;
+    const core_block block = {transposed ? cols : rows,
+                              transposed ? rows : cols};
+    return block.rows > 1 && step > 1
+               ? (core_block){block.rows / step, block.cols}
+               : block;
+}
+
 double core__view_largest(const core__view *view)
 {
     double tile[SCAN_CHUNK], largest = 0.0;
