@@ -114,9 +114,8 @@ static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
     CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
                  "%s: no checkpoint format has the tensor %s of model %s",
                  c->path, core_weight_name(id, name), spec->name);
-    int64_t shape[4];
+    int64_t shape[2];
     core_weight_shape(spec, id, &shape[0], &shape[1]);
-    core_file_stack(spec, id, shape + 2);
     core__stored stored = core__stored_find(c->folder, spec, c->quant, name);
     if (stored.codes.tensor == NULL)
         return missing(c, spec, id, name);

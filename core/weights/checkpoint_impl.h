@@ -15,9 +15,8 @@ typedef struct core__pattern {
     int64_t offset, row_step, col_step;
 } core__pattern;
 
-/* Of a weight [shape[0], shape[1]] of expert e of n_e; of a stacked one shape[2]
- * and shape[3] are core_file_stack's.                                [local] */
-core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
+/* Of a weight [shape[0], shape[1]] of expert e of n_e.               [local] */
+core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
                                int64_t e, int64_t n_e);
 /* Its first dimension where the tensor holds other weights' blocks, too.     */
 void core__pattern_widen(core__pattern *p, core_blocks blocks);

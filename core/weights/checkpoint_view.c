@@ -13,7 +13,7 @@
 
 enum { SCAN_TILE = 64, SCAN_CHUNK = SCAN_TILE * SCAN_TILE };
 
-core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
+core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
                                int64_t e, int64_t n_e)
 {
     const int64_t r = shape[0], c = shape[1];
@@ -34,10 +34,6 @@ core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
         return (core__pattern){1, {2 * c}, 0, c, 1};
     case CORE_LAYOUT_LAST_COLS:
         return (core__pattern){1, {2 * c}, c, c, 1};
-    case CORE_LAYOUT_STACKED_ROWS:
-        return (core__pattern){2, {shape[3], c}, shape[2] * c, c, 1};
-    case CORE_LAYOUT_STACKED_COLS:
-        return (core__pattern){1, {shape[3]}, shape[2], c, 1};
     case CORE_LAYOUT_EVEN_ROWS:
         return (core__pattern){2, {2 * r, c}, 0, 2 * c, 1};
     case CORE_LAYOUT_ODD_ROWS:

@@ -86,16 +86,6 @@ static void write_experts(const core_spec *s)
         printf("capacity   unlimited\n");
 }
 
-static void write_other_heads(const core_spec *s)
-{
-    int n = 0;
-    for (int l = 0; l < (int)s->n_l; l++)
-        n += s->head_kind[l];
-    printf("           in %d layers %lld heads x %lld, %lld kv heads\n", n,
-           (long long)s->other.n_h, (long long)s->other.n_dh,
-           (long long)s->other.n_g);
-}
-
 /* What the file says beside the model, or leaves unsaid. */
 static void write_facts(const core_spec *s, const core_config_facts *f)
 {
@@ -119,6 +109,16 @@ static void write_facts(const core_spec *s, const core_config_facts *f)
                f->defaults);
     if (f->ignored[0] != '\0')
         printf("ignored    %s\n", f->ignored);
+}
+
+static void write_other_heads(const core_spec *s)
+{
+    int n = 0;
+    for (int l = 0; l < (int)s->n_l; l++)
+        n += s->head_kind[l];
+    printf("           in %d layers %lld heads x %lld, %lld kv heads\n", n,
+           (long long)s->other.n_h, (long long)s->other.n_dh,
+           (long long)s->other.n_g);
 }
 
 static void write_spec(const core_spec *s, const core_config_facts *facts)
