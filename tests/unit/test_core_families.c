@@ -33,6 +33,15 @@ static void read_config(char text[TEXT_BYTES], const char *name,
     fclose(in);
 }
 
+/* A Switch layer has one form of config.json, and so has a case that version 5
+ * wrote.                                                                     */
+static bool has_file(const char *name, const char *file)
+{
+    char path[512];
+    snprintf(path, sizeof path, GOLDEN_DIR "/oracle/%s/%s", name, file);
+    return access(path, F_OK) == 0;
+}
+
 static core_spec parse(const char *text)
 {
     core_spec spec;
@@ -58,7 +67,7 @@ START_TEST(both_versions_and_our_own_form_say_the_same)
     char text[TEXT_BYTES];
     read_config(text, ORACLE_CASES[_i], "config.json");
     const core_spec spec = parse(text);
-    if (spec.family != CORE_FAMILY_SWITCH) { /* version 5 writes the same */
+    if (has_file(ORACLE_CASES[_i], "config_v5.json")) { /* says the same */
         read_config(text, ORACLE_CASES[_i], "config_v5.json");
         const core_spec v5 = parse(text);
         ck_assert_mem_eq(&spec, &v5, sizeof spec);
@@ -149,6 +158,9 @@ typedef struct change {
 } change;
 
 static const change BAD[] = {
+    {"ernie4_5_moe/shared", "\"moe_norm_min\": 1e-12",
+     "\"moe_norm_min\": 0.6",
+     "moe_norm_min: 0.6 is not supported, expected at most 1e-12"},
     {"qwen2_moe/sparse_step_tied_mqa", "\"use_sliding_window\": false",
      "\"use_sliding_window\": true",
      "use_sliding_window: true is not supported, expected false"},
