@@ -127,7 +127,7 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
     CORE_TRY(core__config_count(r, "vocab_size", &spec->n_v));
     CORE_TRY(core__config_real(r, "rms_norm_eps", &spec->norm_eps));
     if (!f->no_rope)
-        CORE_TRY(core__config_rope(r, spec));
+        CORE_TRY(core__config_rope(r, f->alpha_rope, spec));
     CORE_FAIL_IF(spec->n_rot > 0 && !f->partial_rope, CORE_E_SPEC,
                  "%s: partial_rotary_factor: not supported for %s, expected 1",
                  r.where, f->model_type);
@@ -175,15 +175,17 @@ const char *core_family_name(core_family family)
     return NAMES[family];
 }
 
-const char *core_family_model_type(core_family family)
+static const char *or_nothing(const char *text)
 {
-    return core__family_of(family)->model_type;
+    return text != NULL ? text : "";
 }
 
-const char *core_family_also(core_family family)
+core_family_words core_family_words_of(core_family family)
 {
-    const char *also = core__family_of(family)->also;
-    return also != NULL ? also : "";
+    const core__family *f = core__family_of(family);
+    return (core_family_words){f->model_type, or_nothing(f->also),
+                               or_nothing(f->published),
+                               or_nothing(f->witness)};
 }
 
 static core_status unknown_family(core__reader r, const char *model_type)

@@ -77,11 +77,32 @@ static core_status get_llama3(core__reader config, core__reader scaling,
     return get_original(config, scaling, rope);
 }
 
-static core_status get_scaling(core__reader config, core__reader scaling,
-                               core_rope *rope)
+/* theta * alpha^(n / (n - 2)): what Hunyuan calls dynamic knows no length. */
+static core_status get_alpha(core__reader scaling, core_spec *spec)
 {
+    static const char *const IDLE[] = {"factor", "beta_fast", "beta_slow",
+                                       "mscale", "mscale_all_dim"};
+    double alpha;
+    CORE_TRY(core__config_real(scaling, "alpha", &alpha));
+    CORE_FAIL_IF(!(alpha > 0.0) || spec->n_dh <= 2, CORE_E_SPEC,
+                 "%s: alpha: %g, expected a positive number, for heads of more "
+                 "than 2",
+                 scaling.where, alpha);
+    for (size_t i = 0; i < sizeof IDLE / sizeof IDLE[0]; i++)
+        core__config_value(scaling, IDLE[i]);
+    const double n = (double)spec->n_dh;
+    spec->rope.theta *= pow(alpha, n / (n - 2.0));
+    return CORE_OK;
+}
+
+static core_status get_scaling(core__reader config, core__reader scaling,
+                               bool has_alpha, core_spec *spec)
+{
+    core_rope *rope = &spec->rope;
     const char *type, *key = type_key(scaling);
     CORE_TRY(core__config_text(scaling, key, "default", &type));
+    if (has_alpha && strcmp(type, "dynamic") == 0)
+        return get_alpha(scaling, spec);
     if (strcmp(type, "default") == 0)
         return CORE_OK;
     if (strcmp(type, "linear") == 0) {
@@ -178,7 +199,8 @@ static core_status get_fraction(core__reader r, core_spec *spec)
     return CORE_OK;
 }
 
-core_status core__config_rope(core__reader config, core_spec *spec)
+core_status core__config_rope(core__reader config, bool has_alpha,
+                              core_spec *spec)
 {
     static const char THETA[] = "rope_theta";
     core__reader scaling;
@@ -192,7 +214,7 @@ core_status core__config_rope(core__reader config, core_spec *spec)
     if (scaling.object == NULL)
         return CORE_OK;
     CORE_TRY(get_fraction(scaling, spec));
-    return get_scaling(config, scaling, &spec->rope);
+    return get_scaling(config, scaling, has_alpha, spec);
 }
 
 core_status core__config_mscale_all_dim(core__reader config, double *out)

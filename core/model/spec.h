@@ -42,6 +42,8 @@ typedef enum core_qk_norm {
                          * and [G*Dh]                                         */
     CORE_QK_NORM_ROPED, /* over each head, after rope, no weight, only in
                          * layers that have rope                              */
+    CORE_QK_NORM_AFTER, /* over each head, after rope, which all layers have,
+                         * weight [Dh]                                        */
 } core_qk_norm;
 
 /* How router logits become scores and weights (ref/MODEL.md, "Router"). */
@@ -195,11 +197,13 @@ typedef struct core_spec {
     core_group_score group_score;
     bool correction;  /* a bias per expert, for choosing only (SIGMOID)       */
     double jitter;    /* SPARSEMIXER: eps of its threshold                    */
+    double sum_floor; /* renormalise: the sum counts as this at least; 0: not */
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */
     bool bias_qkv;    /* of q, k, v; of what compresses q and kv instead      */
     bool bias_o, bias_router, bias_ffn, bias_head;
+    bool bias_mlp; /* of dense layers and shared experts, where bias_ffn is not */
     core_capacity capacity;
 
     int twin_expert;  /* procedural weights: expert twin_expert+1 has the same
@@ -223,6 +227,7 @@ core_shared core_spec_shared(const core_spec *spec, int layer);
  * whether it leaves rows alone that padding stands before.           [local] */
 const char *core_mixer_name(core_mixer mixer);
 const char *core_mixer_module(core_mixer mixer);
+const char *core_projection_name(core_projection projection);
 bool core_mixer_takes_padding(core_mixer mixer);
 /* Operations per token of the layer's mixer, beyond products and scores.     */
 double core_mixer_flops(const core_spec *spec, int layer);

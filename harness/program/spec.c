@@ -2,6 +2,8 @@
 #include "core/model/quant.h"
 #include "core/model/taps.h"
 #include "harness/program/command.h"
+#include "harness/program/families.h"
+#include "harness/program/fits.h"
 #include "harness/program/model.h"
 
 #include <stdlib.h>
@@ -166,28 +168,14 @@ static core_status write_taps(const core_spec *spec)
     return CORE_OK;
 }
 
-static void write_families(void)
-{
-    const char *type, *reason;
-    for (int i = 0; i < CORE_N_FAMILIES; i++) {
-        const core_family family = (core_family)i;
-        printf("%-20s read as %s\n", core_family_model_type(family),
-               core_family_name(family));
-    }
-    for (int i = 0; core_config_refused(i, &type, &reason); i++)
-        printf("%-20s refused: %s\n", type, reason);
-}
-
 int har_cmd_spec(int argc, char **argv)
 {
     request r = {.model = NULL};
     core_spec spec;
     core_config_facts facts;
     read_command_line(&r, argc, argv);
-    if (r.families) {
-        write_families();
-        return 0;
-    }
+    if (r.families)
+        return har_end(har_families_write(stdout));
     if (r.model == NULL) {
         for (int i = 0; core_spec_preset_name(i) != NULL; i++)
             puts(core_spec_preset_name(i));
@@ -199,6 +187,8 @@ int har_cmd_spec(int argc, char **argv)
     else if (status == CORE_OK) {
         write_spec(&spec, &facts);
         status = write_stored(&spec, &facts, r.model);
+        if (status == CORE_OK && facts.is_config)
+            status = har_fits_write(stdout, &spec, r.model);
     }
     if (status == CORE_OK && r.taps)
         status = write_taps(&spec);

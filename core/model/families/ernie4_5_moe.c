@@ -36,7 +36,9 @@ static core_status add(core_spec *spec, core__reader r)
 {
     spec->rope.interleaved = true;
     spec->correction = spec->renormalise = true;
-    CORE_TRY(core__config_expect_flag(r, "use_bias", false));
+    CORE_TRY(core__config_flag(r, "use_bias", false, &spec->bias_mlp));
+    spec->bias_qkv = spec->bias_o = spec->bias_head = spec->bias_mlp;
+    CORE_TRY(core__config_real_or(r, "moe_norm_min", 1e-12, &spec->sum_floor));
     CORE_TRY(core__config_expect_flag(r, "moe_use_aux_free", true));
     CORE_TRY(check_least_sum(r));
     CORE_TRY(core__get_shared_count(spec, r, "moe_num_shared_experts"));
@@ -50,6 +52,8 @@ static const core__place OWN[] = {
 
 const core__family core__family_ernie4_5_moe = {
     .model_type = "ernie4_5_moe",
+    .published = "ERNIE-4.5-21B-A3B, ERNIE-4.5-300B-A47B",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 103424, "hidden_size": 2560, "num_hidden_layers": 28,
         "num_attention_heads": 20, "num_key_value_heads": 4,

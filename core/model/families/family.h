@@ -43,6 +43,8 @@ typedef struct core__rename {
 typedef struct core__family {
     const char *model_type;      /* in config.json; NULL: none                */
     const char *also;            /* other model_types read so, blanks between */
+    const char *published;       /* models, for docs/families.md              */
+    const char *witness;         /* whose code agrees; NULL: none was asked   */
     const char *defaults;        /* CORE_JSON({...}) of the class, or NULL    */
     const char *ignores;         /* keys, as core__config_refuse_unread takes */
     /* A whole file, or what a decoder has beside what all have:              */
@@ -53,6 +55,7 @@ typedef struct core__family {
     core__head_rule head;
     bool no_rope;                /* the file says nothing of rope             */
     bool partial_rope;           /* a part of a head may be rotated           */
+    bool alpha_rope;             /* "dynamic" with alpha is another theta     */
     const core__place *own;      /* or NULL                                   */
     const core__rename *renames; /* the first that applies does; or NULL      */
     /* Of which tensors it holds blocks only, or NULL.                        */
