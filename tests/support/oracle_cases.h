@@ -28,6 +28,8 @@ static const char *const ORACLE_CASES[] = {
     "glm4_moe_lite/half_split",
     "ernie4_5_moe/no_shared",
     "ernie4_5_moe/shared",
+    "hunyuan_v1_moe/biased",
+    "hunyuan_v1_moe/dynamic",
     "exaone_moe/few",
     "exaone_moe/sliding_groups",
     "solar_open/plain",

@@ -19,19 +19,6 @@ static core_status get_layers(core_spec *spec, core__reader r)
     return core__get_dense_inner(spec, r, "intermediate_size");
 }
 
-/* What the sum of the chosen is never divided by less than: no sum of K chosen
- * probabilities is as small as what is published.                            */
-static core_status check_least_sum(core__reader r)
-{
-    double least;
-    CORE_TRY(core__config_real_or(r, "moe_norm_min", 1e-12, &least));
-    CORE_FAIL_IF(!(least <= 1e-12), CORE_E_SPEC,
-                 "%s: moe_norm_min: %g is not supported, expected at most "
-                 "1e-12",
-                 r.where, least);
-    return CORE_OK;
-}
-
 static core_status add(core_spec *spec, core__reader r)
 {
     spec->rope.interleaved = true;
@@ -40,7 +27,6 @@ static core_status add(core_spec *spec, core__reader r)
     spec->bias_qkv = spec->bias_o = spec->bias_head = spec->bias_mlp;
     CORE_TRY(core__config_real_or(r, "moe_norm_min", 1e-12, &spec->sum_floor));
     CORE_TRY(core__config_expect_flag(r, "moe_use_aux_free", true));
-    CORE_TRY(check_least_sum(r));
     CORE_TRY(core__get_shared_count(spec, r, "moe_num_shared_experts"));
     return get_layers(spec, r);
 }

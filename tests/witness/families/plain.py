@@ -46,20 +46,21 @@ TABLE["glm4_moe_lite"] = entry(
 ERNIE4_5: Settings = {
     "vocab_size": 61, "hidden_size": 30, "intermediate_size": 22, "num_hidden_layers": 4, "num_attention_heads": 6,
     "num_key_value_heads": 2, "head_dim": 10, "hidden_act": "silu", "max_position_embeddings": 96,
-    "rms_norm_eps": 1e-5, "tie_word_embeddings": True, "rope_theta": 1000.0, "use_bias": False,
+    "rms_norm_eps": 1e-5, "tie_word_embeddings": True, "rope_theta": 1000.0, "use_bias": True,
     "moe_intermediate_size": 9, "moe_k": 3, "moe_num_experts": 8, "moe_num_shared_experts": 2,
-    "moe_layer_start_index": 1, "moe_layer_end_index": 2, "moe_layer_interval": 1, "moe_norm_min": 1e-12,
+    "moe_layer_start_index": 1, "moe_layer_end_index": 2, "moe_layer_interval": 1, "moe_norm_min": 0.6,
     "pad_token_id": None,
 }
 TABLE["ernie4_5_moe"] = entry(
-    Family(kept_in_f32=("e_score_correction_bias", "gate.weight"), inert=("moe_norm_min",)),
+    Family(kept_in_f32=("e_score_correction_bias", "gate.weight")),
     Case("shared", "Ernie4_5_MoeForCausalLM", "Ernie4_5_MoeConfig", ERNIE4_5, published=ERNIE4_5,
          prompts=((2, 7), (1, 17))),
     Case("no_shared", "Ernie4_5_MoeForCausalLM", "Ernie4_5_MoeConfig",
          ERNIE4_5 | {"hidden_size": 26, "head_dim": 8, "num_attention_heads": 4, "num_key_value_heads": 1,
-                     "vocab_size": 47, "moe_num_shared_experts": 0,
+                     "vocab_size": 47, "use_bias": False, "moe_num_shared_experts": 0, "moe_norm_min": 1e-12,
                      "moe_layer_start_index": 1, "moe_layer_end_index": -1, "moe_layer_interval": 2,
-                     "num_hidden_layers": 4, "tie_word_embeddings": False}),
+                     "num_hidden_layers": 4, "tie_word_embeddings": False},
+         inert=("moe_norm_min",)),
 )
 
 HUNYUAN_V1: Settings = {
