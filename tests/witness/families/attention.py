@@ -86,7 +86,7 @@ TABLE["mimo_v2_flash"] = entry(
          prompts=((2, 7), (1, 17))),
     Case("two_groups", "MiMoV2FlashForCausalLM", "MiMoV2FlashConfig",
          MIMO | {"hidden_size": 26, "num_attention_heads": 8, "num_key_value_heads": 2, "attention_bias": False,
-                 "vocab_size": 47, "num_hidden_layers": 3, "n_group": 1, "head_dim": 10, "v_head_dim": 6,
+                 "vocab_size": 47, "num_hidden_layers": 3, "n_group": 1, "head_dim": 18, "v_head_dim": 5,
                  "layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "norm_topk_prob": False,
                  "mlp_layer_types": ["dense", "sparse", "sparse"], "attention_value_scale": 1.3},
          prompts=((1, 23),)),
