@@ -40,6 +40,8 @@ static const char *const ORACLE_CASES[] = {
     "kimi_k25/wrapped",
     "qwen3_vl_moe/tied",
     "qwen3_vl_moe/wrapped",
+    "qwen3_omni_moe_thinker/one_expert",
+    "qwen3_omni_moe_thinker/wrapped",
     "glm4v_moe/one_group",
     "glm4v_moe/wrapped",
     "llama4/every_layer",

@@ -21,7 +21,7 @@ from wide import Margins, Wide
 
 LEAST_MARGIN = 2e-4  # that another order of summation cannot flip a choice
 MOST_ATTEMPTS = 40
-OF_IMAGES = ("visual", "vision", "multi_modal", "projector")  # weights of a wrapper that text does not meet
+OF_IMAGES = ("visual", "vision", "audio", "multi_modal", "projector")  # weights of a wrapper that text does not meet
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.int64: "I64"}
 
 
