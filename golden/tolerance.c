@@ -3,7 +3,9 @@
  *
  * The tolerance of a row is GOLD__FACTOR times the largest deviation that
  * drawn passes showed in it, plus one unit in the last place of its largest
- * element, which a rounding that no draw met may turn.  docs/golden.md has the
+ * element, which a rounding that no draw met may turn.  Of few elements, each
+ * turned seldom, the draws may have met none: then the deviation is that of the
+ * tap's rows in general, in proportion to their sizes.  docs/golden.md has the
  * argument; compute.c runs the passes.  What the numerics can resolve is asked
  * of core_store itself, so that numerics added later need nothing here.
  */
@@ -34,18 +36,50 @@ bool gold__rounds(core_numerics numerics)
     return core_coarsest_roundoff(numerics) > core_store_roundoff(CORE_FP64);
 }
 
+bool gold__turns_operands(core_numerics numerics)
+{
+    for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++)
+        if (gold__roundoff(core_tap_numerics(numerics, (core_tap_kind)kind)) >
+            gold__roundoff(CORE_FP32))
+            return false;
+    return core_rounds_operands(numerics);
+}
+
+static double largest_of(const gold__tap *tap, int64_t row)
+{
+    double largest = 0.0;
+    for (int64_t c = 0; c < tap->n_col; c++)
+        largest = fmax(largest, fabs(tap->v[row * tap->n_col + c]));
+    return largest;
+}
+
+/* The rms over the rows of their deviations, each over the row's largest value.
+ */
+static double usual_share(const gold__tap *tap, const double *deviation)
+{
+    double sum = 0.0, n = 0.0;
+    for (int64_t r = 0; r < tap->n_row; r++) {
+        const double largest = largest_of(tap, r);
+        if (largest == 0.0)
+            continue;
+        sum += deviation[r] / largest * (deviation[r] / largest);
+        n += 1.0;
+    }
+    return n > 0.0 ? sqrt(sum / n) : 0.0;
+}
+
 void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
                      double roundoff)
 {
     const gold__spread *spread = &tap->spread[forcing];
     const double *deviation = rms ? spread->rms : spread->largest;
     const double share = rms ? 1.0 / sqrt((double)tap->n_col) : 1.0;
+    const double usual = usual_share(tap, deviation);
     for (int64_t r = 0; r < tap->n_row; r++) {
-        double largest = 0.0;
-        for (int64_t c = 0; c < tap->n_col; c++)
-            largest = fmax(largest, fabs(tap->v[r * tap->n_col + c]));
+        const double largest = largest_of(tap, r);
         const double tolerance =
-            GOLD__FACTOR * deviation[r] + 2.0 * roundoff * largest * share;
+            GOLD__FACTOR * fmax(deviation[r], usual * largest) +
+            2.0 * roundoff * largest * share;
         const float stored = (float)tolerance;
         out[r] =
             (double)stored < tolerance ? nextafterf(stored, FLT_MAX) : stored;

@@ -78,31 +78,31 @@ static core_status get_llama3(core__reader config, core__reader scaling,
 }
 
 /* theta * alpha^(n / (n - 2)): what Hunyuan calls dynamic knows no length. */
-static core_status get_alpha(core__reader scaling, core_spec *spec)
+static core_status get_alpha(core__reader scaling, int64_t n_dh,
+                             core_rope *rope)
 {
     static const char *const IDLE[] = {"factor", "beta_fast", "beta_slow",
                                        "mscale", "mscale_all_dim"};
     double alpha;
     CORE_TRY(core__config_real(scaling, "alpha", &alpha));
-    CORE_FAIL_IF(!(alpha > 0.0) || spec->n_dh <= 2, CORE_E_SPEC,
+    CORE_FAIL_IF(!(alpha > 0.0) || n_dh <= 2, CORE_E_SPEC,
                  "%s: alpha: %g, expected a positive number, for heads of more "
                  "than 2",
                  scaling.where, alpha);
     for (size_t i = 0; i < sizeof IDLE / sizeof IDLE[0]; i++)
         core__config_value(scaling, IDLE[i]);
-    const double n = (double)spec->n_dh;
-    spec->rope.theta *= pow(alpha, n / (n - 2.0));
+    const double n = (double)n_dh;
+    rope->theta *= pow(alpha, n / (n - 2.0));
     return CORE_OK;
 }
 
 static core_status get_scaling(core__reader config, core__reader scaling,
-                               bool has_alpha, core_spec *spec)
+                               int64_t alpha_dh, core_rope *rope)
 {
-    core_rope *rope = &spec->rope;
     const char *type, *key = type_key(scaling);
     CORE_TRY(core__config_text(scaling, key, "default", &type));
-    if (has_alpha && strcmp(type, "dynamic") == 0)
-        return get_alpha(scaling, spec);
+    if (alpha_dh > 0 && strcmp(type, "dynamic") == 0)
+        return get_alpha(scaling, alpha_dh, rope);
     if (strcmp(type, "default") == 0)
         return CORE_OK;
     if (strcmp(type, "linear") == 0) {
@@ -178,43 +178,65 @@ static core_status find_scaling(core__reader config, core__reader *out)
 }
 
 /* rotated = floor(head size * fraction), wherever the fraction is written. */
-static core_status get_fraction(core__reader r, core_spec *spec)
+static core_status get_fraction(core__reader r, int64_t n_dh, int64_t *n_rot)
 {
     double fraction;
     if (core__config_value(r, "partial_rotary_factor") == NULL)
         return CORE_OK;
     CORE_TRY(core__config_real(r, "partial_rotary_factor", &fraction));
-    spec->n_rot = 0;
+    *n_rot = 0;
     CORE_FAIL_IF(!(fraction > 0.0 && fraction <= 1.0), CORE_E_SPEC,
                  "%s: partial_rotary_factor: %g, expected more than 0, at most "
                  "1",
                  r.where, fraction);
     if (fraction < 1.0) {
-        spec->n_rot = (int64_t)((double)spec->n_dh * fraction);
-        CORE_FAIL_IF(spec->n_rot == 0, CORE_E_SPEC,
+        *n_rot = (int64_t)((double)n_dh * fraction);
+        CORE_FAIL_IF(*n_rot == 0, CORE_E_SPEC,
                      "%s: partial_rotary_factor: %g of a head of %lld leaves "
                      "nothing to rotate",
-                     r.where, fraction, (long long)spec->n_dh);
+                     r.where, fraction, (long long)n_dh);
     }
     return CORE_OK;
+}
+
+/* What is inside the object wins over what is beside it. */
+static core_status get_rope(core__reader config, core__reader scaling,
+                            const char *theta, int64_t n_dh, bool has_alpha,
+                            core_rope *rope, int64_t *n_rot)
+{
+    static const char THETA[] = "rope_theta";
+    const bool inside = core__config_value(scaling, THETA) != NULL;
+    if (inside && config.unread != NULL)
+        json_object_del(config.unread, theta);
+    CORE_TRY(core__config_real(inside ? scaling : config,
+                               inside ? THETA : theta, &rope->theta));
+    CORE_TRY(get_fraction(config, n_dh, n_rot));
+    if (scaling.object == NULL)
+        return CORE_OK;
+    CORE_TRY(get_fraction(scaling, n_dh, n_rot));
+    return get_scaling(config, scaling, has_alpha ? n_dh : 0, rope);
 }
 
 core_status core__config_rope(core__reader config, bool has_alpha,
                               core_spec *spec)
 {
-    static const char THETA[] = "rope_theta";
     core__reader scaling;
     CORE_TRY(find_scaling(config, &scaling));
-    const bool inside = core__config_value(scaling, THETA) != NULL;
-    if (inside && config.unread != NULL)
-        json_object_del(config.unread, THETA);
-    CORE_TRY(
-        core__config_real(inside ? scaling : config, THETA, &spec->rope.theta));
-    CORE_TRY(get_fraction(config, spec));
-    if (scaling.object == NULL)
-        return CORE_OK;
-    CORE_TRY(get_fraction(scaling, spec));
-    return get_scaling(config, scaling, has_alpha, spec);
+    return get_rope(config, scaling, "rope_theta", spec->n_dh, has_alpha,
+                    &spec->rope, &spec->n_rot);
+}
+
+core_status core__config_ropes(core__reader config, const char *other_theta,
+                               core_spec *spec)
+{
+    core__reader all, one;
+    CORE_TRY(core__config_object(config, "rope_parameters", &all));
+    CORE_TRY(core__config_object(all, "full_attention", &one));
+    CORE_TRY(get_rope(config, one, "rope_theta", spec->n_dh, false, &spec->rope,
+                      &spec->n_rot));
+    CORE_TRY(core__config_object(all, "sliding_attention", &one));
+    return get_rope(config, one, other_theta, spec->other.n_dh, false,
+                    &spec->other.rope, &spec->other.n_rot);
 }
 
 core_status core__config_mscale_all_dim(core__reader config, double *out)

@@ -90,12 +90,13 @@ static void read_reach(har_yardstick *y, const json_t *root)
                         &reach) != 0)
             continue;
         const int mistake = find_mistake(&y->spec, what);
-        for (int f = HAR_FED_LAYERS; f <= HAR_FED_BLOCKS; f++)
-            if (strcmp(forced, har_forcing_name((har_forcing)f)) == 0 &&
-                mistake >= 0 && parse_kind(&kind, tap)) {
-                y->reach.of[f][mistake][kind] = reach;
-                y->has_reach = true;
-            }
+        const har_forcing forcing = strcmp(forced, "layer") == 0
+                                        ? HAR_FED_LAYERS
+                                        : HAR_FED_BLOCKS;
+        if (mistake < 0 || !parse_kind(&kind, tap))
+            continue;
+        y->reach.of[forcing][mistake][kind] = reach;
+        y->has_reach = true;
     }
 }
 
@@ -144,8 +145,8 @@ static core_status read_members(har_yardstick *y, const json_t *root,
 {
     const char *schema = json_string_value(json_object_get(root, "schema"));
     CORE_FAIL_IF(schema == NULL || strcmp(schema, SCHEMA) != 0, CORE_E_FORMAT,
-                 "%s: expected schema '%s', found '%.60s'; make the golden "
-                 "anew",
+                 "%s: expected schema '%s', found '%.60s'; make it anew "
+                 "(moeparity golden make --force)",
                  path, SCHEMA, schema != NULL ? schema : "nothing");
     read_estimate(y, root);
     read_file(y, root);

@@ -41,7 +41,10 @@ START_TEST(a_tolerance_is_of_its_row)
     const double first = GOLD__FACTOR * 0x1p-10 + 8.0 * 0x1p-23;
     ck_assert((double)out[0] >= first); /* rounded up */
     ck_assert((double)out[0] <= first * (1.0 + 0x1p-22));
-    ck_assert(out[1] == 0x1p-24f); /* half of 2^-23 */
+    /* no draw moved it: as far as the rows that have a size are in general */
+    const double usual = sqrt(0.5) * 0x1p-13 * 0.5;
+    ck_assert(fabs((double)out[1] - (GOLD__FACTOR * usual + 0x1p-24)) <=
+              usual * 0x1p-20);
     ck_assert(out[2] == 0.0f);
     /* of the rms: the same unit in one of two elements */
     gold__tolerance(out, &tap, REF_BLOCK, true, 0x1p-24);

@@ -18,10 +18,8 @@ static const struct {
     {"lfm2_moe", "layers of short convolutions"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
-    {"mimo_v2_flash", "two kinds of rope and head sizes by layer"},
     {"minimax_m3", "sparse attention by layer"},
     {"mistral4", "queries scaled by position in layers with rope"},
-    {"nemotron_h", "Mamba-2 layers and latent experts"},
     {"step3p5", "a gate on every head"},
     {"step3p7", "a gate on every head"},
 };

@@ -29,13 +29,13 @@
       CORE_MLP_HERE, s->n_d, core_spec_n_mlp(s, l),                            \
       MATRIX(2.0), MLP_DOWN_BIAS, MATRIX, "down_proj.weight")                  \
     X(MLP_GATE_BIAS, LAYER, "layers.%d.mlp.gate_bias",                         \
-      CORE_MLP_BIAS_HERE && s->gated, 1, core_spec_n_mlp(s, l),      \
+      CORE_MLP_BIAS_HERE && s->gated, 1, core_spec_n_mlp(s, l),                \
       BIAS, NONE, VECTOR, "gate_proj.bias")                                    \
     X(MLP_UP_BIAS, LAYER, "layers.%d.mlp.up_bias",                             \
-      CORE_MLP_BIAS_HERE, 1, core_spec_n_mlp(s, l),                  \
+      CORE_MLP_BIAS_HERE, 1, core_spec_n_mlp(s, l),                            \
       BIAS, NONE, VECTOR, "up_proj.bias")                                      \
     X(MLP_DOWN_BIAS, LAYER, "layers.%d.mlp.down_bias",                         \
-      CORE_MLP_BIAS_HERE, 1, s->n_d, BIAS, NONE, VECTOR,             \
+      CORE_MLP_BIAS_HERE, 1, s->n_d, BIAS, NONE, VECTOR,                       \
       "down_proj.bias")
 
 #endif
