@@ -31,14 +31,16 @@ core_status gold__open_weights(core_weights **out, const gold_case *gold)
 typedef struct showing {
     const gold_options *options;
     core_numerics numerics;
-    int i_pass, n_pass;
+    double first; /* what comes before the passes at hand                     */
+    double share; /* of one pass                                              */
+    int n;        /* of them are at hand                                      */
 } showing;
 
 static void show_progress(void *self, double done)
 {
     const showing *s = self;
     s->options->progress(s->options->progress_self, s->numerics,
-                         (s->i_pass + done) / s->n_pass);
+                         s->first + done * s->n * s->share);
 }
 
 /* --- the passes --- */
@@ -85,24 +87,36 @@ static core_status draw(const gold_feed *feed, gold__pass *pass,
                         gold_summary *summary)
 {
     const core_numerics numerics = progress->numerics;
+    /* one operand that falls the other way makes more of a slope, and leans
+     * further, than all else does, and so seldom that no draw tells how far */
+    const bool sums_tell =
+        feed->draw.forcing != REF_FREE && !core_rounds_operands(numerics);
+    gold__measuring measuring[GOLD__DRAWS];
+    ref_draw draw[GOLD__DRAWS];
+    core_tap_sink sink[GOLD__DRAWS];
+    const ref_draws draws = {draw, sink, GOLD__DRAWS,
+                             progress->options->n_beside};
     gold_directions directions = {0, NULL};
     core_status status = CORE_OK;
-    if (feed->draw.forcing != REF_FREE)
+    if (sums_tell)
         status = gold_directions_make(&directions, feed);
-    for (int i = 0; i < GOLD__DRAWS && status == CORE_OK; i++) {
-        ref_draw drawn = feed->draw;
-        drawn.run = (uint64_t)i;
-        gold__measuring measuring = {.taps = &pass->taps,
-                                     .spec = &pass->spec,
-                                     .forcing = feed->draw.forcing};
-        if (drawn.forcing != REF_FREE && !ref_turns(numerics, &drawn))
-            measuring.directions = &directions;
-        const core_tap_sink sink = gold__spread_sink(&measuring);
-        progress->i_pass++;
-        status = ref_forward_drawn(model, feed->batch, &feed->groups, &drawn,
-                                   &sink, NULL);
-        raise_reach(&summary->reach, &measuring);
+    for (int i = 0; i < GOLD__DRAWS; i++) {
+        draw[i] = feed->draw;
+        draw[i].run = (uint64_t)i;
+        measuring[i] = (gold__measuring){.taps = &pass->taps,
+                                         .spec = &pass->spec,
+                                         .forcing = feed->draw.forcing};
+        const bool turns = ref_turns(numerics, &draw[i]);
+        if (sums_tell && !turns)
+            measuring[i].directions = &directions;
+        measuring[i].turns_operands = turns && gold__turns_operands(numerics);
+        sink[i] = gold__spread_sink(&measuring[i]);
     }
+    if (status == CORE_OK)
+        status = ref_forward_drawn(model, feed->batch, &feed->groups, &draws);
+    progress->first += GOLD__DRAWS * progress->share;
+    for (int i = 0; i < GOLD__DRAWS && status == CORE_OK; i++)
+        raise_reach(&summary->reach, &measuring[i]);
     gold_directions_free(&directions);
     return status;
 }
@@ -135,8 +149,8 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                             const gold_options *options, gold_summary *summary)
 {
     const bool rounds = gold__rounds(numerics);
-    showing progress = {options, numerics, 0,
-                        rounds ? 1 + n_draws(&pass->spec) : 1};
+    const double n_pass = rounds ? 1.0 + n_draws(&pass->spec) : 1.0;
+    showing progress = {options, numerics, 0.0, 1.0 / n_pass, 1};
     const ref_options ref = {
         .n_threads = options->n_threads,
         .weight_budget_bytes = options->weight_budget_bytes,
@@ -158,6 +172,8 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                            "%s: a sum does not fit the 53 bits of exact mode; "
                            "leave exact out of --numerics",
                            stats.not_exact);
+    progress.first = progress.share;
+    progress.n = GOLD__DRAWS;
     if (status == CORE_OK && rounds)
         status = drawn_passes(gold, pass, weights, model, &progress, summary);
     ref_model_close(model);

@@ -56,7 +56,8 @@ typedef struct gold_case {
 } gold_case;
 
 typedef struct gold_options {
-    int n_threads;
+    int n_threads; /* of a pass                                               */
+    int n_beside;  /* drawn passes at a time, each then in one thread         */
     size_t weight_budget_bytes; /* see ref_options */
     bool export_weights; /* the bundle is a checkpoint folder, too; make only,
                           * and not of a checkpoint                           */

@@ -109,7 +109,7 @@ gold__tap *gold__taps_find(const gold__taps *taps, core_tap tap);
 core_tap_sink gold__taps_sink(gold__taps *taps);
 
 /* A sink that raises one spread to the deviation from the kept values, and sees
- * how the pass leans towards mistakes.                                       */
+ * how the pass leans towards mistakes; several passes may do so at a time.   */
 typedef struct gold__measuring {
     gold__taps *taps; /* borrowed                                             */
     const core_spec *spec; /* borrowed                                        */
@@ -118,6 +118,7 @@ typedef struct gold__measuring {
                                         * slopes and leaning, are not for this
                                         * draw                                */
     gold_leaning leaning;
+    bool turns_operands; /* the draw does, and nothing else: no factor        */
 } gold__measuring;
 core_tap_sink gold__spread_sink(gold__measuring *self);
 
@@ -132,6 +133,10 @@ double gold__roundoff(core_numerics numerics);
 
 /* False where tolerances make no sense: exact, and fp64, which is the truth. */
 bool gold__rounds(core_numerics numerics);
+
+/* Does a draw that turns units turn operands alone?  Each row's largest is off
+ * by its unit then, which is as far as roundings go, and needs no factor.    */
+bool gold__turns_operands(core_numerics numerics);
 
 /* out[n_row] = tolerance of each row of a tap with a spread, for its elements
  * or (rms) for its root mean square error.                                   */

@@ -43,7 +43,7 @@ core_status gold__read_manifest(json_t **root, gold_origin *origin,
         status =
             core_fail(CORE_E_FORMAT,
                       "%s: expected schema " GOLD_SCHEMA ", found %.80s; make "
-                      "the golden anew",
+                      "it anew (moeparity golden make --force)",
                       path, schema);
     else if (strcmp(who, "self") != 0 && strcmp(who, "oracle") != 0)
         status = core_fail(CORE_E_FORMAT,

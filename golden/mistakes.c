@@ -94,8 +94,9 @@ static core_status run(const gold_feed *feed, const core_spec *spec,
     draw.run = 0;
     CORE_TRY(
         ref_model_open(&model, spec, feed->weights, CORE_FP32, &feed->options));
-    const core_status status = ref_forward_drawn(
-        model, feed->batch, &feed->groups, &draw, &sink, NULL);
+    const ref_draws one = {&draw, &sink, 1, 1};
+    const core_status status =
+        ref_forward_drawn(model, feed->batch, &feed->groups, &one);
     ref_model_close(model);
     return status;
 }
@@ -179,15 +180,22 @@ void gold_leaning_add(gold_leaning *leaning, const gold_direction *d,
     double square = 0.0;
     for (int64_t c = 0; c < d->n_col; c++)
         square += honest[c] * honest[c] / (double)d->n_col;
-    for (int i = 0; i < GOLD_MISTAKES && square > 0.0; i++) {
-        double *sum = leaning->sum[i][d->tap.kind];
-        const float *of = d->of[i] != NULL ? d->of[i] + row * d->n_col : NULL;
-        for (int64_t c = 0; of != NULL && c < d->n_col; c++) {
-            const double scale = 1.0 / (square + honest[c] * honest[c]);
-            const double along = scale * (found[c] - honest[c]) * (double)of[c];
-            sum[0] += along;
-            sum[1] += along * along;
-            sum[2] += scale * (double)of[c] * (double)of[c];
+    const float *of[GOLD_MISTAKES];
+    double *sum[GOLD_MISTAKES];
+    int n = 0;
+    for (int i = 0; i < GOLD_MISTAKES && square > 0.0; i++)
+        if (d->of[i] != NULL) {
+            of[n] = d->of[i] + row * d->n_col;
+            sum[n++] = leaning->sum[i][d->tap.kind];
+        }
+    for (int64_t c = 0; n > 0 && c < d->n_col; c++) {
+        const double scale = 1.0 / (square + honest[c] * honest[c]);
+        const double moved = scale * (found[c] - honest[c]);
+        for (int i = 0; i < n; i++) {
+            const double along = moved * (double)of[i][c];
+            sum[i][0] += along;
+            sum[i][1] += along * along;
+            sum[i][2] += scale * (double)of[i][c] * (double)of[i][c];
         }
     }
 }

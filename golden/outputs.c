@@ -107,7 +107,8 @@ static void append_tap(output_list *list, const gold__pass *pass,
         list->at[list->n - 1].forcing = i / 2;
         list->at[list->n - 1].rms = i % 2 != 0;
     }
-    append_slopes(list, pass, tap, name);
+    if (!core_rounds_operands(list->numerics))
+        append_slopes(list, pass, tap, name);
 }
 
 static void append_margin(output_list *list, const gold__pass *pass,

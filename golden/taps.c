@@ -150,17 +150,36 @@ static void raise(double *to, double deviation)
         *to = isfinite(deviation) ? deviation : HUGE_VAL;
 }
 
+/* The largest deviation of a row and their root mean square, infinite if one is
+ * not finite.  The maximum forgets a NaN, the sum does not.                  */
+static void measure_row(const double *found, const double *honest, int64_t n,
+                        double *largest, double *rms)
+{
+    double sum = 0.0, most = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = fabs(found[i] - honest[i]);
+        most = d > most ? d : most;
+        sum += d * d;
+    }
+    for (int64_t i = 0; !isfinite(sum) && i < n; i++)
+        if (!isfinite(found[i] - honest[i]))
+            most = HUGE_VAL;
+    *largest = most;
+    *rms = isfinite(sum) ? sqrt(sum / (double)n) : HUGE_VAL;
+}
+
 /* The largest slope of the tap.  Errors: E_MEMORY, which counts as infinite: a
  * sink cannot fail, and gold__taps_are_finite will. */
 static void measure_slope(const gold__measuring *m, const gold__tap *t,
                           const double *values, double *largest)
 {
-    const gold__tap *idx = gold__taps_find(
-        m->taps, (core_tap){CORE_TAP_TOPK_IDX, t->tap.layer});
+    const gold__tap *idx =
+        gold__taps_find(m->taps, (core_tap){CORE_TAP_TOPK_IDX, t->tap.layer});
     const int64_t per_token = core_tap_n_rows(m->spec, t->tap, 1);
     gold_slope slope;
     if (gold_slope_make(&slope, m->spec, t->tap) != CORE_OK) {
         core_message_clear();
+#pragma omp critical(gold_spread)
         *largest = HUGE_VAL;
         return;
     }
@@ -170,7 +189,9 @@ static void measure_slope(const gold__measuring *m, const gold__tap *t,
                            ? idx->ints + r / per_token * m->spec->n_k
                            : NULL,
                        t->v + r * t->n_col, values + r * t->n_col);
-    raise(largest, gold_slope_largest(&slope).slope);
+    const double steepest = gold_slope_largest(&slope).slope;
+#pragma omp critical(gold_spread)
+    raise(largest, steepest);
     gold_slope_free(&slope);
 }
 
@@ -183,22 +204,30 @@ static void measure_leaning(gold__measuring *m, const gold__tap *t,
                          values + r * t->n_col);
 }
 
+/* Rows measured a few at a time: what all draws share is raised seldom. */
 static void measure(void *self, core_tap tap, const double *values,
                     const int64_t *ints, const float *bound)
 {
+    enum { ROWS = 64 };
     (void)ints;
     (void)bound;
     gold__measuring *m = self;
     gold__tap *t = gold__taps_find(m->taps, tap);
     gold__spread *spread = &t->spread[m->forcing];
-    for (int64_t r = 0; r < t->n_row; r++) {
-        double sum = 0.0;
-        for (int64_t i = r * t->n_col; i < (r + 1) * t->n_col; i++) {
-            const double d = fabs(values[i] - t->v[i]);
-            raise(&spread->largest[r], d);
-            sum += d * d;
+    const double weight = m->turns_operands ? 1.0 / GOLD__FACTOR : 1.0;
+    double largest[ROWS], rms[ROWS];
+    for (int64_t r0 = 0; r0 < t->n_row; r0 += ROWS) {
+        const int64_t n = r0 + ROWS < t->n_row ? ROWS : t->n_row - r0;
+        for (int64_t r = 0; r < n; r++) {
+            const int64_t at = (r0 + r) * t->n_col;
+            measure_row(values + at, t->v + at, t->n_col, &largest[r], &rms[r]);
         }
-        raise(&spread->rms[r], sqrt(sum / (double)t->n_col));
+#pragma omp critical(gold_spread)
+        for (int64_t r = 0; r < n; r++) {
+            double *most = &spread->largest[r0 + r], *usual = &spread->rms[r0 + r];
+            *most = fmax(*most, weight * largest[r]);
+            *usual = fmax(*usual, weight * rms[r]);
+        }
     }
     if (m->directions == NULL)
         return;

@@ -36,6 +36,15 @@ bool gold__rounds(core_numerics numerics)
     return core_coarsest_roundoff(numerics) > core_store_roundoff(CORE_FP64);
 }
 
+bool gold__turns_operands(core_numerics numerics)
+{
+    for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++)
+        if (gold__roundoff(core_tap_numerics(numerics, (core_tap_kind)kind)) >
+            gold__roundoff(CORE_FP32))
+            return false;
+    return core_rounds_operands(numerics);
+}
+
 static double largest_of(const gold__tap *tap, int64_t row)
 {
     double largest = 0.0;

@@ -114,7 +114,8 @@ typedef struct par_stats {
 typedef struct par_model par_model;
 
 /* Read this rank's shards.  Borrows comm, layout, spec and weights (prepared for
- * numerics).  Errors: E_MEMORY.  Follow with par_agree.              [local] */
+ * numerics).  Errors: E_PLAN if a shard begins inside a block (core_weights_block),
+ * with tensor and equation; E_MEMORY.  Follow with par_agree.        [local] */
 CORE_NODISCARD core_status par_model_open(par_model **out, par_comm *comm,
                                           const par_layout *layout,
                                           const core_spec *spec,

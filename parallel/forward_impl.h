@@ -38,6 +38,13 @@ typedef struct par_shard {
     const double *bias; /* of its rows; NULL: none                            */
 } par_shard;
 
+/* A shard that begins inside a block of values that share a scale.           */
+typedef struct par_cut {
+    core_weight id;
+    const char *what; /* row or column                                        */
+    int64_t at, block; /* block 0: there is none                              */
+} par_cut;
+
 typedef struct par_mlp {
     bool exists;
     par_shard gate, up, down;
@@ -184,6 +191,7 @@ struct par_model {
     int layer0, layer1;         /* my stage                                   */
     par_layer *layer;           /* [layer1 - layer0]                          */
     par_expert *expert;         /* [n_moe * n_my_expert]                      */
+    par_cut cut;                /* the first of my shards                     */
     int n_moe;                  /* MoE layers whose experts I hold            */
     int *moe_index;             /* [L] among them, or -1                      */
     int *pair_layer;            /* [pp * n_pair] layer that a pair serves, -1 */

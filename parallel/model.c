@@ -217,6 +217,21 @@ size_t par_tiled_weight_bytes(const core_spec *spec, const par_layout *layout,
     return measure(&m, false);
 }
 
+/* Engines keep codes and scales, and split neither. */
+static core_status refuse_cut(const par_model *m)
+{
+    char name[CORE_NAME_BYTES];
+    const par_cut *cut = &m->cut;
+    CORE_FAIL_IF(cut->block > 0, CORE_E_PLAN,
+                 "%s: a shard begins at %s %lld, inside a block of %lld that "
+                 "share a scale: %lld %% %lld is %lld, expected 0; --cut-blocks "
+                 "splits what is dequantised",
+                 core_weight_name(cut->id, name), cut->what,
+                 (long long)cut->at, (long long)cut->block, (long long)cut->at,
+                 (long long)cut->block, (long long)(cut->at % cut->block));
+    return CORE_OK;
+}
+
 core_status par_model_open(par_model **out, par_comm *comm,
                            const par_layout *layout, const core_spec *spec,
                            const core_weights *weights, core_numerics numerics,
@@ -232,7 +247,12 @@ core_status par_model_open(par_model **out, par_comm *comm,
     const bool resident = measure(m, true) <= options->weight_budget_bytes;
     if (!resident)
         measure(m, false);
-    const core_status status = core_arena_make(&m->shards);
+    core_status status = refuse_cut(m);
+    if (status != CORE_OK) {
+        free(m);
+        return status;
+    }
+    status = core_arena_make(&m->shards);
     if (status != CORE_OK) {
         free(m);
         return core_fail_context(status, "while making room for %s's shards",

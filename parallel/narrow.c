@@ -24,13 +24,14 @@ void par__tap_slice(par_model *m, core_tap tap, double *x)
     par__observe(m, &piece);
 }
 
-/* y = x W^T of my slice; both of all tokens. */
+/* y = x W^T + b of my slice; both of all tokens. */
 static void project(par_model *m, double *y, const double *x,
                     const par_shard *w, core_tap tap)
 {
     const int64_t t0 = m->now.t0, n = m->now.t1 - t0;
     par__linear(m, y + t0 * w->n_row, w->n_row, x + t0 * w->n_col, w->n_col, n,
                 w, tap);
+    par__add_bias(m, y + t0 * w->n_row, n, w->n_row, w->bias);
     par__tap_slice(m, tap, y);
 }
 

@@ -39,6 +39,18 @@ static void read_f32(par_model *m, const par_shard *s, float *out)
     }
 }
 
+/* Remember the first shard that begins inside a block. */
+static void note_cut(par_model *m, core_weight id, int64_t r0, int64_t c0)
+{
+    if (m->weights == NULL || m->cut.block > 0)
+        return;
+    const core_block block = core_weights_block(m->weights, id);
+    if (r0 % block.rows != 0)
+        m->cut = (par_cut){id, "row", r0, block.rows};
+    else if (c0 % block.cols != 0)
+        m->cut = (par_cut){id, "column", c0, block.cols};
+}
+
 par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
                           int64_t c0, int64_t c1, int n_part, bool resident)
 {
@@ -53,6 +65,8 @@ par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,
                    .n_col = c1 - c0,
                    .n_part = n_part};
     const int64_t n = s.n_row * s.n_col;
+    if (n > 0)
+        note_cut(m, id, r0, c0);
     const core_weight bias = {core_weight_bias(id.kind), id.layer, id.expert};
     if (bias.kind != CORE_W_NONE && core_weight_exists(m->spec, bias))
         s.bias = read_f64(m, bias, 0, 1, r0, r1);

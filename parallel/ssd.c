@@ -151,7 +151,7 @@ static double step(par_model *m, const meets *at, double *state)
         double *h = state + p * n_s, sum = 0.0, square = 0.0;
         for (int64_t s = 0; s < n_s; s++)
             h[s] = at->decay * h[s] + (at->dt * at->b[s]) * at->x[p];
-        core_store(m->numerics, CORE_GRID_ACT, h, n_s);
+        core_store(m->numerics, CORE_GRID_EXP, h, n_s);
         for (int64_t s = 0; s < n_s; s++) {
             sum += h[s] * at->c[s];
             square += h[s] * h[s];
@@ -210,7 +210,7 @@ static void scan(par_model *m, const shards *s, int l)
     if (m->numerics == CORE_EXACT)
         par__check(m, tap, sqrt(largest),
                    core_max_row_norm(w->act[C], n * n_b / n_s, n_s, n_s),
-                   CORE_STEP_ACT, CORE_STEP_ACT);
+                   CORE_STEP_PROB, CORE_STEP_ACT);
     par__tap_columns(m, tap, w->y, s->gate.r0, n_c);
 }
 

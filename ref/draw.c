@@ -7,16 +7,16 @@
  * the number of the run, because an engine is of a kind and not of another for
  * every operator: `eager` ones store every intermediate result in the dtype,
  * as frameworks do that call an operator at a time, the others only what is a
- * tap; `split` ones store two halves of what a tensor-parallel group sums.  Ones
+ * tap; `split` ones store two halves of what a tensor-parallel group sums. Ones
  * that are neither would, where storing is coarser than computing, repeat the
  * reference bit for bit; but an engine may round somewhere that no style knows,
  * so a quarter of what they store is turned by a unit: what a rounding half a
- * unit off, elsewhere, does to a value at random.  A `stated` draw has no style:
- * it stores where the reference does, and the first of them adds one term after
- * the other.
- * What is drawn is a function of (seed, run, operator): no thread count and no
- * tile changes it.  Trap: discrete choices are taken over from the honest pass,
- * because one other expert would hide everything else.
+ * unit off, elsewhere, does to a value at random.  A `stated` draw has no
+ * style: it stores where the reference does, and the first of them adds one
+ * term after the other. What is drawn is a function of (seed, run, operator):
+ * no thread count and no tile changes it.  Trap: discrete choices are taken
+ * over from the honest pass, because one other expert would hide everything
+ * else.
  */
 #include "ref/ref_impl.h"
 
@@ -45,16 +45,26 @@ uint64_t ref__draw_stream(const ref_draw *draw)
     return core_rng_stream(text);
 }
 
-static ref__drawn draw(const ref__run *run, core_slot slot, uint64_t index)
+/* The stream of what is drawn for a tap: by its name, so that it is the same
+ * whatever other taps there are.                                             */
+static uint64_t stream_of(const ref__run *run, core_tap_kind kind, int layer)
+{
+    char name[CORE_NAME_BYTES];
+    return run->draw_stream ^
+           core_rng_stream(core_tap_name((core_tap){kind, layer}, name));
+}
+
+static ref__drawn draw(const ref__run *run, core_slot slot, uint64_t stream,
+                       uint64_t index)
 {
     const core_numerics numerics = core_numerics_of(run->numerics, slot);
     if (run->draw == NULL)
         return (ref__drawn){.numerics = numerics};
-    const core_rng_block block =
-        core_rng(run->draw->seed, run->draw_stream, index);
+    const core_rng_block block = core_rng(run->draw->seed, stream, index);
     const bool in_one_piece = run->draw->stated && run->draw->run == 0;
     return (ref__drawn){
         .numerics = numerics,
+        .type = core_numerics_at(numerics, CORE_SLOT_OUT),
         .eager = ref__is_eager(run->draw),
         .stated = run->draw->stated,
         .n_lane = in_one_piece ? 1 : 1 << block.word[0] % LANE_CHOICES,
@@ -68,7 +78,7 @@ static ref__drawn draw(const ref__run *run, core_slot slot, uint64_t index)
 ref__drawn ref__draw_operator(const ref__run *run, core_tap_kind kind,
                               int layer)
 {
-    return draw(run, core_tap_slot(kind), (uint64_t)layer * CORE_N_TAP_KINDS + (uint64_t)kind);
+    return draw(run, core_tap_slot(kind), stream_of(run, kind, layer), 0);
 }
 
 static bool is_row_parallel(core_weight_kind kind)
@@ -80,13 +90,11 @@ static bool is_row_parallel(core_weight_kind kind)
 
 ref__drawn ref__draw_product(const ref__run *run, core_weight id)
 {
-    const uint64_t behind_taps = UINT64_C(1) << 32;
     const core_slot slot = core_weight_slot(id.kind) == CORE_SLOT_ROUTER
                                ? CORE_SLOT_ROUTER
                                : CORE_SLOT_OUT;
-    ref__drawn d =
-        draw(run, slot,
-             behind_taps + (uint64_t)core_weight_index(run->spec, id));
+    ref__drawn d = draw(run, slot, run->draw_stream,
+                        (uint64_t)core_weight_index(run->spec, id));
     d.split = run->draw != NULL && !d.stated && run->draw->run / 2 % 2 != 0 &&
               is_row_parallel(id.kind);
     return d;
@@ -122,24 +130,24 @@ void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
 {
     enum { BITS = 3, IN_WORD = 10, IN_BLOCK = 4 * IN_WORD };
     const core_numerics numerics = core_tap_numerics(run->numerics, kind);
+    const double u = core_store_roundoff(numerics);
     if (run->draw == NULL || !ref_turns(run->numerics, run->draw) ||
-        core_store_roundoff(numerics) <= 0x1p-24 ||
-        is_copy(run->spec, kind))
+        u <= 0x1p-24 || is_copy(run->spec, kind))
         return;
-    const uint64_t turns = UINT64_C(1) << 48;
-    const uint64_t at =
-        turns + (((uint64_t)layer * CORE_N_TAP_KINDS + (uint64_t)kind) << 32);
+    /* to the next number of the dtype, away from 0 or towards it, or nowhere */
+    const double by[1 << BITS] = {1.0 + 1.5 * u, 1.0 - 1.5 * u, 1.0, 1.0,
+                                  1.0,           1.0,           1.0, 1.0};
+    const uint64_t stream = stream_of(run, kind, layer);
     core_rng_block block = {{0}};
     for (int64_t i = 0; i < n; i++) {
         const int64_t place = (first + i) % IN_BLOCK;
         if (i == 0 || place == 0)
-            block = core_rng(run->draw->seed, run->draw_stream,
-                             at + (uint64_t)((first + i) / IN_BLOCK));
-        const uint32_t bits =
-            block.word[place / IN_WORD] >> (BITS * (place % IN_WORD)) & 7;
-        if (bits < 2)
-            y[i] = neighbour(numerics, y[i], bits == 0);
+            block = core_rng(run->draw->seed, stream,
+                             1 + (uint64_t)((first + i) / IN_BLOCK));
+        y[i] *= by[block.word[place / IN_WORD] >> (BITS * (place % IN_WORD)) &
+                   ((1 << BITS) - 1)];
     }
+    core_store(numerics, CORE_GRID_ACT, y, n);
 }
 
 /* An operand that is rounded as it is read shows at no tap, and lies close to a

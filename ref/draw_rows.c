@@ -14,9 +14,8 @@
 
 enum { MAX_LANES = 64 };
 
-float ref__stored(const ref__drawn *d, float x)
+static inline float stored(core_rounding type, float x)
 {
-    const core_rounding type = core_numerics_at(d->numerics, CORE_SLOT_OUT);
     if (type == CORE_ROUND_F32 || x != x)
         return x;
     if (type == CORE_ROUND_F16) {
@@ -33,10 +32,15 @@ float ref__stored(const ref__drawn *d, float x)
     return x;
 }
 
-/* What an eager draw stores on its way. */
-static float kept(const ref__drawn *d, float x)
+float ref__stored(const ref__drawn *d, float x)
 {
-    return d->eager ? ref__stored(d, x) : x;
+    return stored(d->type, x);
+}
+
+/* What an eager draw stores on its way. */
+static inline float kept(const ref__drawn *d, float x)
+{
+    return d->eager ? stored(d->type, x) : x;
 }
 
 /* --- a sum in lanes --- */
@@ -341,14 +345,13 @@ void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
     }
 }
 
-void ref__drawn_advance_head(const ref__drawn *d, double a_log, int64_t n_s,
-                             double dt, double a, const double *b, double *h)
+void ref__drawn_advance_head(double a_log, int64_t n_s, double dt, double a,
+                             const double *b, double *h)
 {
     const float step = (float)dt, decay = expf(-expf((float)a_log) * step);
     for (int64_t s = 0; s < n_s; s++) {
         const float input = step * (float)b[s] * (float)a;
-        const float next = decay * (float)h[s] + input;
-        h[s] = (double)(d->stated ? ref__stored(d, next) : kept(d, next));
+        h[s] = (double)(decay * (float)h[s] + input);
     }
 }
 

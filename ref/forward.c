@@ -42,8 +42,8 @@ void ref__put(const ref__run *run, core_tap_kind kind, int layer,
               double *values, const float *bound)
 {
     const core_tap tap = {kind, layer};
-    const int64_t n = core_tap_n_rows(run->spec, tap, run->n) *
-                      core_tap_cols(run->spec, tap);
+    const int64_t n =
+        core_tap_n_rows(run->spec, tap, run->n) * core_tap_cols(run->spec, tap);
     if (values != NULL)
         ref__turn(run, kind, layer, 0, n, values);
     ref__deliver(run, kind, layer, values, bound);
@@ -112,6 +112,17 @@ static int64_t widest(const ref__run *run)
     return n;
 }
 
+/* The longest vector that a norm adds 1 to. */
+static int64_t longest_norm(const ref__run *run)
+{
+    int64_t n = run->spec->n_d;
+    for (int kind = 0; kind < core_spec_head_kinds(run->spec); kind++) {
+        const core_heads heads = core_spec_heads_of(run->spec, kind);
+        n = max_i64(n, heads.n_h * heads.n_dh);
+    }
+    return ref__is_plus_one(run) ? n : 0;
+}
+
 /* Largest weight tile that ref__tile_get may read into scratch, and the longest
  * vector, which is a tile of one row. */
 static int64_t largest_tile(const ref_model *m)
@@ -125,8 +136,8 @@ static int64_t largest_tile(const ref_model *m)
             int64_t n_row, n_col;
             core_weight_shape(m->spec, id, &n_row, &n_col);
             const int64_t most = ref__max_tile_rows(m, n_col);
-            n = max_i64(n, (n_row < most ? n_row : most) *
-                               ref__row_stride(n_col));
+            n = max_i64(n,
+                        (n_row < most ? n_row : most) * ref__row_stride(n_col));
         }
     return n;
 }
@@ -161,18 +172,20 @@ static int64_t operand_doubles(const ref__run *run)
 {
     const core_spec *spec = run->spec;
     const int64_t n_choice = run->n * max_i64(1, spec->n_k);
-    int64_t n_k = spec->n_d;
+    int64_t n_k = spec->n_d, n_in = 0;
     for (int l = 0; l < (int)spec->n_l; l++)
         for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
             const core_weight id = {(core_weight_kind)k, l, 0};
             int64_t n_row, n_col;
-            if (!core_weight_exists(spec, id) ||
-                core_weight_scope_of(id.kind) == CORE_SCOPE_EXPERT)
+            if (!core_weight_exists(spec, id))
                 continue;
             core_weight_shape(spec, id, &n_row, &n_col);
-            n_k = max_i64(n_k, n_col);
+            if (core_weight_scope_of(id.kind) != CORE_SCOPE_EXPERT)
+                n_k = max_i64(n_k, n_col);
+            else if (id.kind == CORE_W_EXPERT_UP)
+                n_in = max_i64(n_in, n_col);
         }
-    return max_i64(run->n * n_k, n_choice * spec->n_d);
+    return max_i64(run->n * n_k, n_choice * n_in);
 }
 
 static void take_base(ref__run *run)
@@ -184,15 +197,13 @@ static void take_base(ref__run *run)
     run->x = core_arena_f64(a, n_d);
     run->xn = core_arena_f64(a, n_d);
     run->r = core_arena_f64(a, n_d);
-    int64_t n_norm = spec->n_d;
+    run->norm_weight = core_arena_f64(a, longest_norm(run));
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++) {
         const core_heads h = core_spec_heads_of(spec, kind);
         const int64_t n_table = run->batch->n_t * (h.n_rot / 2);
         run->rope[kind].cos_tj = core_arena_f64(a, n_table);
         run->rope[kind].sin_tj = core_arena_f64(a, n_table);
-        n_norm = max_i64(n_norm, h.n_h * h.n_dh);
     }
-    run->norm_weight = core_arena_f64(a, ref__is_plus_one(run) ? n_norm : 0);
     /* a gated expert reads two tiles at a time */
     run->tile_stride = m->storage == NULL ? 2 * largest_tile(m) : 0;
     run->tile_scratch = core_arena_f64(a, run->n_threads * run->tile_stride);
@@ -200,8 +211,7 @@ static void take_base(ref__run *run)
     run->out_scratch = core_arena_f64(a, run->n_threads * run->out_stride);
     if (run->draw != NULL)
         take_draw(run);
-    if (core_rounds_again(run->numerics, CORE_SLOT_ACT) ||
-        core_rounds_again(run->numerics, CORE_SLOT_ROUTER))
+    if (core_rounds_operands(run->numerics))
         run->operand = core_arena_f64(a, operand_doubles(run));
     if (!run->bounds)
         return;
@@ -280,7 +290,7 @@ static void make_tables(ref__run *run)
     }
 }
 
-static void pass(ref__run *run, bool dry)
+void ref__pass(ref__run *run, bool dry)
 {
     const int n_l = (int)run->spec->n_l;
     const ref_options *options = &run->model->options;
@@ -291,43 +301,46 @@ static void pass(ref__run *run, bool dry)
         embed(run);
     for (int l = 0; l < n_l; l++) {
         ref__layer(run, l, dry);
-        if (!dry && options->progress != NULL)
+        if (!dry && run->share > 0.0 && options->progress != NULL)
             options->progress(options->progress_self,
-                              (double)(l + 1) / (double)n_l);
+                              run->before +
+                                  run->share * (double)(l + 1) / (double)n_l);
     }
     head(run, dry);
 }
 
-static core_status forward(ref_model *model, const core_batch *batch,
-                           const core_groups *groups, const ref_draw *draw,
-                           const ref_dealt *dealt, const core_tap_sink *sink,
-                           ref_stats *stats)
+ref__run ref__begin(ref_model *model, const core_batch *batch,
+                    const core_groups *groups, const core_tap_sink *sink,
+                    ref_stats *stats)
 {
-    const double wall = core_seconds(CLOCK_MONOTONIC);
-    const double cpu = core_seconds(CLOCK_PROCESS_CPUTIME_ID);
-    ref_stats result = {.exact = model->numerics == CORE_EXACT};
-    ref__run run = {
+    return (ref__run){
         .model = model,
         .spec = model->spec,
         .batch = batch,
         .groups = groups,
         .sink = sink,
-        .draw = draw,
-        .draw_stream = draw != NULL ? ref__draw_stream(draw) : 0,
-        .dealt = dealt,
-        .stats = &result,
+        .stats = stats,
         .numerics = model->numerics,
         .u = ref__roundoff_of(model->numerics),
         .exact = model->numerics == CORE_EXACT,
-        .bounds = model->options.bounds && draw == NULL &&
-                  core_has_bounds(model->numerics),
+        .bounds = model->options.bounds && core_has_bounds(model->numerics),
         .n_threads = model->options.n_threads,
+        .share = 1.0,
         .n = batch->n_b * batch->n_t,
         .arena = core_arena_measure(),
     };
-    core_assert(draw == NULL || core_coarsest_roundoff(model->numerics) >
-                                    core_store_roundoff(CORE_FP64));
-    pass(&run, true);
+}
+
+static core_status forward(ref_model *model, const core_batch *batch,
+                           const core_groups *groups, const ref_dealt *dealt,
+                           const core_tap_sink *sink, ref_stats *stats)
+{
+    const double wall = core_seconds(CLOCK_MONOTONIC);
+    const double cpu = core_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    ref_stats result = {.exact = model->numerics == CORE_EXACT};
+    ref__run run = ref__begin(model, batch, groups, sink, &result);
+    run.dealt = dealt;
+    ref__pass(&run, true);
     if (run.arena.peak_bytes > model->work.size_bytes) {
         core_arena_free(&model->work);
         CORE_TRY(core_arena_make(&run.arena));
@@ -335,7 +348,7 @@ static core_status forward(ref_model *model, const core_batch *batch,
         run.arena = model->work;
     }
     const core_blas_threads before = core_blas_set_threads(1);
-    pass(&run, false);
+    ref__pass(&run, false);
     core_blas_restore_threads(before);
     core_arena_rewind(&run.arena, 0);
     model->work = run.arena;
@@ -350,25 +363,14 @@ core_status ref_forward(ref_model *model, const core_batch *batch,
                         const core_groups *groups, const core_tap_sink *sink,
                         ref_stats *stats)
 {
-    return forward(model, batch, groups, NULL, NULL, sink, stats);
+    return forward(model, batch, groups, NULL, sink, stats);
 }
 
 core_status ref_forward_dealt(ref_model *model, const core_batch *batch,
-                              const core_groups *groups,
-                              const ref_dealt *dealt,
+                              const core_groups *groups, const ref_dealt *dealt,
                               const core_tap_sink *sink, ref_stats *stats)
 {
-    return forward(model, batch, groups, NULL, dealt, sink, stats);
-}
-
-core_status ref_forward_drawn(ref_model *model, const core_batch *batch,
-                              const core_groups *groups, const ref_draw *draw,
-                              const core_tap_sink *sink, ref_stats *stats)
-{
-    core_assert(draw != NULL && draw->routing != NULL);
-    CORE_TRY(ref__make_floats(model));
-    core_assert(draw->values != NULL || draw->forcing == REF_FREE);
-    return forward(model, batch, groups, draw, NULL, sink, stats);
+    return forward(model, batch, groups, dealt, sink, stats);
 }
 
 size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t)
@@ -383,6 +385,6 @@ size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t)
         .n = n_b * n_t,
         .arena = core_arena_measure(),
     };
-    pass(&run, true);
+    ref__pass(&run, true);
     return run.arena.peak_bytes;
 }

@@ -1,15 +1,14 @@
-/* ref/gate.c -- y := y * silu(gate), element by element: after a state space.
- */
+/* ref/gate.c -- what a mixer gives, times silu of its gate. */
 #include "ref/ref_impl.h"
 
 void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
-               double *y, int64_t n_c)
+               double *y, int64_t n_col)
 {
     float *bound = ref__bound_buffer(run, kind, layer);
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++)
-        for (int64_t i = t * n_c; i < (t + 1) * n_c; i++) {
+        for (int64_t i = t * n_col; i < (t + 1) * n_col; i++) {
             const double before = y[i];
             if (run->draw != NULL)
                 ref__drawn_activate(&drawn, CORE_ACT_SILU, gate + i, &before,

@@ -120,7 +120,8 @@ static void put_recv(const ref__run *run, int layer, const moe *m)
     if (m->ffn.out.bound != NULL)
         memset(m->ffn.out.bound, 0,
                (size_t)(run->n * n_k * n_d) * sizeof *m->ffn.out.bound);
-    if (!ref__wants(run, CORE_TAP_RECV, layer) && run->draw == NULL)
+    const bool is_read = run->draw != NULL && run->spec->weigh_input;
+    if (!ref__wants(run, CORE_TAP_RECV, layer) && !is_read)
         return;
     for (int64_t i = 0; i < n_kept; i++) {
         const int64_t at = m->choice[i] * n_d;

@@ -75,8 +75,8 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
         for (int64_t i = 0; i < width; i += n) {
             const double *w_i = norm->is_split ? w + i : w;
             if (run->exact)
-                bits = fmax(
-                    bits, ref__bits(sum_of_squares(x_t + i, n), step * step));
+                bits = fmax(bits, ref__bits(sum_of_squares(x_t + i, n),
+                                            step * step));
             if (run->draw != NULL)
                 ref__drawn_rmsnorm(&drawn, y_t + i, x_t + i, w_i, n, n_sum,
                                    norm->eps);

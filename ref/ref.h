@@ -120,12 +120,24 @@ typedef struct ref_draw {
  * to, and more often than any.                                       [local] */
 bool ref_turns(core_numerics numerics, const ref_draw *draw);
 
-/* As ref_forward, in the numerics' own arithmetic, fp32 or bf16: products and
- * other sums are floats in a drawn order, functions those of floats, and what
- * is stored is stored in the dtype.  The sink gets every tap as the operator
- * made it, before it is forced; bounds are not computed. [local] */
-CORE_NODISCARD core_status ref_forward_drawn(
-    ref_model *model, const core_batch *batch, const core_groups *groups,
-    const ref_draw *draw, const core_tap_sink *sink, ref_stats *stats);
+/* Drawn passes of one batch. */
+typedef struct ref_draws {
+    const ref_draw *draw;      /* [n]                                         */
+    const core_tap_sink *sink; /* [n]                                         */
+    int n;
+    int n_beside; /* how many at a time, if memory allows; more than one: each
+                   * in a thread and a workspace of its own, and sinks, values
+                   * and routing are called by several threads                */
+} ref_draws;
+
+/* As ref_forward, n times, in the numerics' own arithmetic, fp32 or bf16:
+ * products and other sums are floats in a drawn order, functions those of
+ * floats, and what is stored is stored in the dtype.  A sink gets every tap as
+ * the operator made it, before it is forced; bounds are not computed.  A pass
+ * is the same whatever runs beside it.                               [local] */
+CORE_NODISCARD core_status ref_forward_drawn(ref_model *model,
+                                             const core_batch *batch,
+                                             const core_groups *groups,
+                                             const ref_draws *draws);
 
 #endif

@@ -64,7 +64,8 @@ typedef struct ref__run {
     bool exact, bounds;
     ref__roundoff u; /* bounds only; of what `out` stores                     */
     int n_threads;
-    int64_t n; /* tokens: B*T */
+    double before, share; /* of the progress that is told; 0: tells none      */
+    int64_t n;            /* tokens: B*T                                      */
 
     core_arena arena;
     double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
@@ -109,6 +110,7 @@ void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
 /* How one operator of a drawn pass rounds.                                   */
 typedef struct ref__drawn {
     core_numerics numerics;
+    core_rounding type; /* of what is stored                                  */
     bool eager;  /* stores what it makes on its way                       */
     bool stated; /* stores what the numerics say, and nothing else        */
     bool split;  /* a product: stores two halves                          */
@@ -206,9 +208,9 @@ double ref__drawn_decay(double a_log, double dt);
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
-/* The same where all states decay alike.                                     */
-void ref__drawn_advance_head(const ref__drawn *d, double a_log, int64_t n_s,
-                             double dt, double a, const double *b, double *h);
+/* The same where all states decay alike, and are stored as floats.           */
+void ref__drawn_advance_head(double a_log, int64_t n_s, double dt, double a,
+                             const double *b, double *h);
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a);
@@ -220,6 +222,13 @@ void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
 
 /* ---- forward.c ------------------------------------------------------------
  */
+
+/* An honest pass, without memory yet.                                        */
+ref__run ref__begin(ref_model *model, const core_batch *batch,
+                    const core_groups *groups, const core_tap_sink *sink,
+                    ref_stats *stats);
+/* The whole pass; `dry` only takes, to measure.                              */
+void ref__pass(ref__run *run, bool dry);
 
 /* core_store over all rows, in parallel; of the slot out, or another.        */
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);

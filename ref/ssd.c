@@ -2,11 +2,15 @@
  *
  * Projections to gate, (x | B | C) and time step; a causal convolution over the
  * middle one; then per head the state, which is all that a row remembers:
- *     h_sp = store(decay h_sp + (dt B_s) x_p)     decay of the head, B of its
- * group y_p  = sum_s h_sp C_s + D x_p and a gate, and a norm over each group's
- * channels by itself.  Traps: the bias of the step comes after the projection's
- * store and before softplus, limits come after it; the gate comes before the
- * norm; h is stored at every position though it is no tap.
+ *
+ *     h_sp = store(decay h_sp + (dt B_s) x_p)
+ *     y_p  = sum_s h_sp C_s + D x_p
+ *
+ * with the head's decay and its group's B and C; then a gate, and a norm over
+ * each group's channels by itself.  Traps: the bias of the step comes after the
+ * projection's store and before softplus, limits come after it; the gate comes
+ * before the norm; h is stored at every position though it is no tap, in the
+ * type of sums as a softmax's exponentials are.
  */
 #include "ref/ref_impl.h"
 
@@ -116,7 +120,7 @@ static void advance(const ref__run *run, const place *p, double *h)
         const double b = p->dt * p->b[s], c = p->c[s];
         for (int64_t i = 0; i < n_p; i++)
             h[i] = p->decay * h[i] + b * p->x[i];
-        core_store(run->numerics, CORE_GRID_ACT, h, n_p);
+        core_store(run->numerics, CORE_GRID_EXP, h, n_p);
         for (int64_t i = 0; i < n_p; i++)
             p->y[i] += h[i] * c;
     }
@@ -141,13 +145,13 @@ static void grow_errors(const ref__run *run, const place *p, const double *h,
         }
 }
 
-/* The states are stored on both sides, as y is in ref__up. */
+/* The states are stored on both sides, in the type of sums. */
 static void store_errors(const ref__run *run, const double *h, double *error)
 {
     const int64_t n = run->spec->ssd.n_s * run->spec->ssd.n_p;
     for (int64_t i = 0; i < n; i++)
         error[i] =
-            (error[i] + 2.0 * run->u.store * fabs(h[i])) * (1.0 + run->u.store);
+            (error[i] + 2.0 * run->u.sum * fabs(h[i])) * (1.0 + run->u.sum);
 }
 
 /* Bounds of y, not yet with the store of it; returns the largest sum of
@@ -207,8 +211,8 @@ static void run_drawn_task(const ref__run *run, const ref__drawn *drawn,
         const place p = place_of(run, m, k, t);
         for (int64_t i = 0; i < s->n_p; i++) {
             double *h = k->h + i * s->n_s;
-            ref__drawn_advance_head(drawn, m->a_log[k->i_h], s->n_s, p.dt,
-                                    p.x[i], p.b, h);
+            ref__drawn_advance_head(m->a_log[k->i_h], s->n_s, p.dt, p.x[i], p.b,
+                                    h);
             p.y[i] = ref__drawn_read_out(drawn, h, p.c, s->n_s, m->d[k->i_h],
                                          p.x[i]);
         }
@@ -247,7 +251,7 @@ static void recur(ref__run *run, int layer, const ssd *m)
         const double step = core_weights_step(run->model->weights, d);
         ref__record_bits(
             run, CORE_TAP_SSD_Y, layer,
-            ref__bits(largest, CORE_STEP_ACT * fmin(CORE_STEP_ACT, step)));
+            ref__bits(largest, CORE_STEP_ACT * fmin(CORE_STEP_PROB, step)));
     }
     ref__put(run, CORE_TAP_SSD_Y, layer, m->y, bound);
 }

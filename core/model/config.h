@@ -47,11 +47,18 @@ CORE_NODISCARD core_status core_config_open(core_spec *out,
                                             const core_config_ignore *ignore,
                                             const char *model);
 
-/* The name of a family, the model_type of its files, and the others that are
- * read the same way, separated by blanks ("" if none).               [local] */
 const char *core_family_name(core_family family);
-const char *core_family_model_type(core_family family);
-const char *core_family_also(core_family family);
+
+/* What docs/families.md says of a family; "" where there is nothing. [local] */
+typedef struct core_family_words {
+    const char *model_type, *also; /* also: others, with blanks between        */
+    const char *published, *witness;
+} core_family_words;
+core_family_words core_family_words_of(core_family family);
+
+/* Model i whose file holds a text model: its model_type, and the key of that;
+ * false after the last.                                              [local] */
+bool core_config_wrapper(int i, const char **model_type, const char **key);
 
 /* A model_type that is known and not read, and why; false after the last.    */
 bool core_config_refused(int i, const char **model_type, const char **reason);

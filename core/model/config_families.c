@@ -114,7 +114,9 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
     spec->family = id;
     spec->gated = true;
     spec->capacity.rule = CORE_CAPACITY_NONE;
-    CORE_TRY(core__config_count(r, "num_hidden_layers", &spec->n_l));
+    CORE_TRY(f->layers != NULL
+                 ? f->layers(spec, r)
+                 : core__config_count(r, "num_hidden_layers", &spec->n_l));
     CORE_FAIL_IF(spec->n_l > CORE_MAX_LAYERS, CORE_E_SPEC,
                  "%s: num_hidden_layers: %lld, expected at most %d", r.where,
                  (long long)spec->n_l, CORE_MAX_LAYERS);
@@ -125,13 +127,17 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
     CORE_TRY(get_experts(spec, r, f));
     CORE_TRY(core__config_count(r, f->inner, &spec->n_f));
     CORE_TRY(core__config_count(r, "vocab_size", &spec->n_v));
-    CORE_TRY(core__config_real(r, "rms_norm_eps", &spec->norm_eps));
+    CORE_TRY(core__config_real(
+        r, f->norm_eps != NULL ? f->norm_eps : "rms_norm_eps",
+        &spec->norm_eps));
     if (!f->no_rope)
         CORE_TRY(core__config_rope(r, spec));
     CORE_FAIL_IF(spec->n_rot > 0 && !f->partial_rope, CORE_E_SPEC,
                  "%s: partial_rotary_factor: not supported for %s, expected 1",
                  r.where, f->model_type);
-    CORE_TRY(core__config_act(r, "hidden_act", "silu", &spec->act));
+    CORE_TRY(f->act != NULL
+                 ? core__config_act(r, f->act, NULL, &spec->act)
+                 : core__config_act(r, "hidden_act", "silu", &spec->act));
     CORE_TRY(core__config_flag(r, "tie_word_embeddings", false, &spec->tied));
     CORE_TRY(core__quant_check(r));
     CORE_TRY(get_facts(r));
@@ -175,15 +181,17 @@ const char *core_family_name(core_family family)
     return NAMES[family];
 }
 
-const char *core_family_model_type(core_family family)
+static const char *or_nothing(const char *text)
 {
-    return core__family_of(family)->model_type;
+    return text != NULL ? text : "";
 }
 
-const char *core_family_also(core_family family)
+core_family_words core_family_words_of(core_family family)
 {
-    const char *also = core__family_of(family)->also;
-    return also != NULL ? also : "";
+    const core__family *f = core__family_of(family);
+    return (core_family_words){f->model_type, or_nothing(f->also),
+                               or_nothing(f->published),
+                               or_nothing(f->witness)};
 }
 
 static core_status unknown_family(core__reader r, const char *model_type)

@@ -78,6 +78,10 @@ CORE_NODISCARD core_status core__config_layers(core__reader r, const char *key,
 /* Absent, or a list of nothing but 1.                                        */
 CORE_NODISCARD core_status core__config_expect_ones(core__reader r,
                                                     const char *key);
+/* A list of 0 or 1 for each layer, which must be there.                      */
+CORE_NODISCARD core_status core__config_layer_bits(core__reader r,
+                                                   const char *key, int64_t n_l,
+                                                   uint8_t *bits);
 /* A list of layer numbers: marks[l] = 1 for each of them.                    */
 CORE_NODISCARD core_status core__config_layer_set(core__reader r,
                                                   const char *key, int64_t n_l,
@@ -97,6 +101,12 @@ CORE_NODISCARD core_status core__config_refuse_unread(
  * the rules of version 5: rope_scaling if it says anything, else
  * rope_parameters; what that lacks stands beside it, or in the class.        */
 CORE_NODISCARD core_status core__config_rope(core__reader r, core_spec *spec);
+/* The same where full and sliding layers differ: the first into the heads of
+ * *spec, the others, with the key of their theta beside the object, into its
+ * other heads.                                                               */
+CORE_NODISCARD core_status core__config_ropes(core__reader r,
+                                              const char *other_theta,
+                                              core_spec *spec);
 
 /* 0.1 * mscale * ln(factor) + 1, the magnitude yarn restores; 1 for factor
  * <= 1. */

@@ -243,6 +243,24 @@ core_status core__config_layer_set(core__reader r, const char *key, int64_t n_l,
     return CORE_OK;
 }
 
+core_status core__config_layer_bits(core__reader r, const char *key,
+                                    int64_t n_l, uint8_t *bits)
+{
+    const json_t *list = core__config_value(r, key);
+    CORE_FAIL_IF(!json_is_array(list) || json_array_size(list) != (size_t)n_l,
+                 CORE_E_SPEC, "%s: %s: expected a list of %lld, 0 or 1", r.where,
+                 key, (long long)n_l);
+    for (int l = 0; l < (int)n_l; l++) {
+        const json_t *entry = json_array_get(list, (size_t)l);
+        const double bit = json_number_value(entry);
+        CORE_FAIL_IF(!json_is_number(entry) || (bit != 0.0 && bit != 1.0),
+                     CORE_E_SPEC, "%s: %s: entry %d: expected 0 or 1", r.where,
+                     key, l);
+        bits[l] = (uint8_t)bit;
+    }
+    return CORE_OK;
+}
+
 core_status core__config_expect_ones(core__reader r, const char *key)
 {
     const json_t *list = core__config_value(r, key);

@@ -157,42 +157,64 @@ static core_status find_scaling(core__reader config, core__reader *out)
 }
 
 /* rotated = floor(head size * fraction), wherever the fraction is written. */
-static core_status get_fraction(core__reader r, core_spec *spec)
+static core_status get_fraction(core__reader r, int64_t n_dh, int64_t *n_rot)
 {
     double fraction;
     if (core__config_value(r, "partial_rotary_factor") == NULL)
         return CORE_OK;
     CORE_TRY(core__config_real(r, "partial_rotary_factor", &fraction));
-    spec->n_rot = 0;
+    *n_rot = 0;
     CORE_FAIL_IF(!(fraction > 0.0 && fraction <= 1.0), CORE_E_SPEC,
                  "%s: partial_rotary_factor: %g, expected more than 0, at most "
                  "1",
                  r.where, fraction);
     if (fraction < 1.0) {
-        spec->n_rot = (int64_t)((double)spec->n_dh * fraction);
-        CORE_FAIL_IF(spec->n_rot == 0, CORE_E_SPEC,
+        *n_rot = (int64_t)((double)n_dh * fraction);
+        CORE_FAIL_IF(*n_rot == 0, CORE_E_SPEC,
                      "%s: partial_rotary_factor: %g of a head of %lld leaves "
                      "nothing to rotate",
-                     r.where, fraction, (long long)spec->n_dh);
+                     r.where, fraction, (long long)n_dh);
     }
     return CORE_OK;
 }
 
-core_status core__config_rope(core__reader config, core_spec *spec)
+/* What is inside the object wins over what is beside it. */
+static core_status get_rope(core__reader config, core__reader scaling,
+                            const char *theta, int64_t n_dh, core_rope *rope,
+                            int64_t *n_rot)
 {
     static const char THETA[] = "rope_theta";
-    core__reader scaling;
-    CORE_TRY(find_scaling(config, &scaling));
     const bool inside = core__config_value(scaling, THETA) != NULL;
     if (inside && config.unread != NULL)
-        json_object_del(config.unread, THETA);
-    CORE_TRY(
-        core__config_real(inside ? scaling : config, THETA, &spec->rope.theta));
-    CORE_TRY(get_fraction(config, spec));
+        json_object_del(config.unread, theta);
+    CORE_TRY(core__config_real(inside ? scaling : config,
+                               inside ? THETA : theta, &rope->theta));
+    CORE_TRY(get_fraction(config, n_dh, n_rot));
     if (scaling.object == NULL)
         return CORE_OK;
-    CORE_TRY(get_fraction(scaling, spec));
-    return get_scaling(config, scaling, &spec->rope);
+    CORE_TRY(get_fraction(scaling, n_dh, n_rot));
+    return get_scaling(config, scaling, rope);
+}
+
+core_status core__config_rope(core__reader config, core_spec *spec)
+{
+    core__reader scaling;
+    CORE_TRY(find_scaling(config, &scaling));
+    return get_rope(config, scaling, "rope_theta", spec->n_dh, &spec->rope,
+                    &spec->n_rot);
+}
+
+core_status core__config_ropes(core__reader config, const char *other_theta,
+                               core_spec *spec)
+{
+    core__reader all, one;
+    CORE_TRY(core__config_object(config, "rope_parameters", &all));
+    CORE_TRY(core__config_object(all, "full_attention", &one));
+    CORE_TRY(get_rope(config, one, "rope_theta", spec->n_dh, &spec->rope,
+                      &spec->n_rot));
+    CORE_TRY(core__config_object(all, "sliding_attention", &one));
+    return get_rope(config, one, other_theta, spec->other.n_dh,
+                    &spec->other.rope, &spec->other.n_rot);
 }
 
 core_status core__config_mscale_all_dim(core__reader config, double *out)

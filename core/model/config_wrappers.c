@@ -34,6 +34,15 @@ const core__wrapper *core__wrapper_of(const char *model_type)
     return NULL;
 }
 
+bool core_config_wrapper(int i, const char **model_type, const char **key)
+{
+    if (i < 0 || i >= (int)(sizeof WRAPPERS / sizeof WRAPPERS[0]))
+        return false;
+    *model_type = WRAPPERS[i].model_type;
+    *key = WRAPPERS[i].key;
+    return true;
+}
+
 /* A key of the whole that the part does not say. */
 static void hand_down(json_t *part, core__reader r, const char *key)
 {

@@ -23,6 +23,8 @@
     X(JAMBA, jamba)                                                            \
     X(QWEN3_NEXT, qwen3_next)                                                  \
     X(QWEN3_5_MOE, qwen3_5_moe)                                                \
+    X(NEMOTRON_H, nemotron_h)                                                  \
+    X(GRANITEMOEHYBRID, granitemoehybrid)                                      \
     X(QWEN3_VL_MOE, qwen3_vl_moe)                                              \
     X(QWEN3_OMNI_MOE, qwen3_omni_moe)                                          \
     X(GLM4V_MOE, glm4v_moe)                                                    \
@@ -30,7 +32,8 @@
     X(SOLAR_OPEN, solar_open)                                                  \
     X(EXAONE_MOE, exaone_moe)                                                  \
     X(ERNIE4_5_MOE, ernie4_5_moe)                                              \
-    X(MINIMAX_M2, minimax_m2)
+    X(MINIMAX_M2, minimax_m2)                                                  \
+    X(MIMO_V2_FLASH, mimo_v2_flash)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

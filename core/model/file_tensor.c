@@ -64,28 +64,6 @@ core_blocks core_file_blocks(const core_spec *spec, core_weight_kind kind)
                                   : (core_blocks){0, 0, 0};
 }
 
-void core_file_stack(const core_spec *spec, core_weight id, int64_t stack[2])
-{
-    char name[CORE_FILE_TENSOR_BYTES], other[CORE_FILE_TENSOR_BYTES];
-    const core_layout layout = core_file_tensor(spec, id, name);
-    const bool by_row = layout == CORE_LAYOUT_STACKED_ROWS;
-    stack[0] = stack[1] = 0;
-    if (!by_row && layout != CORE_LAYOUT_STACKED_COLS)
-        return;
-    for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++) {
-        const core_weight part = {(core_weight_kind)k, id.layer, id.expert};
-        int64_t n_row, n_col;
-        if (!core_weight_exists(spec, part) ||
-            core_file_tensor(spec, part, other) != layout ||
-            strcmp(name, other) != 0)
-            continue;
-        core_weight_shape(spec, part, &n_row, &n_col);
-        const int64_t n = by_row ? n_row : n_col;
-        stack[0] += part.kind < id.kind ? n : 0;
-        stack[1] += n;
-    }
-}
-
 /* Files may hold, beyond the last layer, one that predicts further tokens. */
 static bool is_beyond_last_layer(const core_spec *spec, const char *name)
 {

@@ -21,9 +21,6 @@ typedef enum core_layout {
     CORE_LAYOUT_ODD_ROWS,
     CORE_LAYOUT_EVEN_COLS, /* [2 cols], rows is 1                           */
     CORE_LAYOUT_ODD_COLS,
-    CORE_LAYOUT_STACKED_ROWS, /* [all, cols]: several weights of the layer on top of
-                               * each other, in the order of their rows      */
-    CORE_LAYOUT_STACKED_COLS, /* [all], side by side, rows is 1                */
     CORE_LAYOUT_E_IN_OUT, /* [E, cols, rows]                               */
     CORE_LAYOUT_E_EVEN,   /* [E, cols, 2 rows], every second, from the first */
     CORE_LAYOUT_E_ODD,
@@ -71,10 +68,6 @@ void core_file_experts(const core_spec *spec, int layer,
  * false: it is not.                                                  [local] */
 bool core_file_renamed(const core_spec *spec, const char *name,
                        char renamed[CORE_FILE_TENSOR_BYTES]);
-
-/* Of a stacked weight: rows (STACKED_COLS: columns) of its file tensor before
- * its own, and in all; else 0 and 0.                                 [local] */
-void core_file_stack(const core_spec *spec, core_weight id, int64_t stack[2]);
 
 /* Where the tensors of a text model stand among those of a model that sees or
  * hears: names that begin with *inner begin with *outer.  i = 0: at their own

@@ -45,7 +45,7 @@
 /* The first half of a layer: from the normed input to what is added to the
  * stream.  The words of `mixer` in a spec file.                              */
 #define CORE_MIXER_LIST(X)                                                     \
-    X(ATTENTION, attention) X(MAMBA, mamba) X(SSD, ssd) X(DELTANET, deltanet)
+    X(ATTENTION, attention) X(MAMBA, mamba) X(DELTANET, deltanet) X(SSD, ssd)
 
 /* How attention gets its queries, keys and values.                           */
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
@@ -75,13 +75,13 @@ typedef enum core_shared {
 } core_shared;
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
-#define CORE_CHECK_LIST(X) X(latent) X(mamba) X(ssd) X(deltanet)
+#define CORE_CHECK_LIST(X) X(latent) X(mamba) X(deltanet) X(ssd)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
-    CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_SSD_FIELDS(X)        \
-    CORE_DELTANET_FIELDS(X)
+    CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
+    CORE_SSD_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
 
 /* --- all rows --------------------------------------------------------------
@@ -101,8 +101,8 @@ typedef enum core_shared {
     CORE_ATTENTION_TAPS(X)                                                     \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
     CORE_MAMBA_TAPS(X)                                                         \
-    CORE_SSD_TAPS(X)                                                           \
     CORE_DELTANET_TAPS(X)                                                      \
+    CORE_SSD_TAPS(X)                                                           \
     CORE_LAYER_MID_TAPS(X)                                                     \
     CORE_MOE_TAPS(X)                                                           \
     CORE_MLP_TAPS(X)                                                           \
@@ -119,8 +119,8 @@ typedef enum core_shared {
     CORE_ATTENTION_WEIGHTS(X)                                                  \
     CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
     CORE_MAMBA_WEIGHTS(X)                                                      \
-    CORE_SSD_WEIGHTS(X)                                                        \
     CORE_DELTANET_WEIGHTS(X)                                                   \
+    CORE_SSD_WEIGHTS(X)                                                        \
     CORE_FFN_NORM_WEIGHTS(X)                                                   \
     CORE_MOE_WEIGHTS(X)                                                        \
     CORE_MLP_WEIGHTS(X)                                                        \
@@ -130,7 +130,7 @@ typedef enum core_shared {
 /* Weights of products over what a tensor-parallel group splits: their parts are
  * added up.                                                                  */
 #define CORE_ROW_PARALLEL_LIST(X)                                              \
-    X(O) X(MAMBA_X) X(MAMBA_OUT) X(SSD_OUT) X(DELTANET_OUT) X(EXPERT_DOWN)     \
+    X(O) X(MAMBA_X) X(MAMBA_OUT) X(DELTANET_OUT) X(SSD_OUT) X(EXPERT_DOWN)     \
     X(MLP_DOWN)
 
 /* --- slots of a numerics (core/numbers/numerics.h) -------------------------

@@ -190,12 +190,13 @@ static const core__rule *find_named(const core_quant *quant, const char *module)
     char name[CORE_FILE_TENSOR_BYTES];
     const core__rule *best = NULL;
     snprintf(name, sizeof name, "%s", module);
-    for (char *dot = name; dot != NULL; dot = strrchr(name, '.')) {
-        if (dot != name)
-            *dot = '\0';
+    for (char *dot = name; dot != NULL;) {
         const core__rule *rule = find_module(quant, name);
         if (rule != NULL && (best == NULL || rule < best))
             best = rule;
+        dot = strrchr(name, '.');
+        if (dot != NULL)
+            *dot = '\0';
     }
     return best;
 }

@@ -8,6 +8,15 @@
 
 enum { PLAIN_BYTES = 2, TENSOR_SCALE_BYTES = 4 };
 
+/* Beside integers scales have the type that weights had; those of FP8 are F32.
+ */
+static size_t scale_bytes(const core_block_format *f)
+{
+    if (f->scale != CORE_SCALE_FLOAT)
+        return 1;
+    return f->code == CORE_CODE_E4M3 || f->code == CORE_CODE_E5M2 ? 4 : 2;
+}
+
 const char *core_quant_text(core_quant_scheme scheme,
                             char text[CORE_QUANT_TEXT_BYTES])
 {
@@ -35,13 +44,12 @@ static size_t bytes_of(core_quant_scheme s, int64_t n_row, int64_t n_col)
     if (s.kind == CORE_BLOCK_NONE)
         return (size_t)(n_row * n_col) * PLAIN_BYTES;
     const core_block_format *f = core_block_format_of(s.kind);
-    const size_t scale_bytes = f->scale == CORE_SCALE_FLOAT ? 4 : 1;
     const int64_t n_scale = s.grid == CORE_SCALES_TENSOR ? 1
                             : s.grid == CORE_SCALES_ROWS
                                 ? n_row
                                 : parts(n_row, s.rows) * parts(n_col, s.cols);
     return (size_t)(n_row * parts(n_col * f->bits, 8)) +
-           (size_t)n_scale * scale_bytes +
+           (size_t)n_scale * scale_bytes(f) +
            (f->levels > 1 ? TENSOR_SCALE_BYTES : 0);
 }
 

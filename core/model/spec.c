@@ -59,6 +59,16 @@ const char *core_mixer_name(core_mixer mixer)
     return MIXERS[mixer].name;
 }
 
+const char *core_projection_name(core_projection projection)
+{
+    static const char *const NAMES[] = {
+#define PROJECTION_NAME(kind, name) #name,
+        CORE_PROJECTION_LIST(PROJECTION_NAME)
+#undef PROJECTION_NAME
+    };
+    return NAMES[projection];
+}
+
 const char *core_mixer_module(core_mixer mixer)
 {
     return MIXERS[mixer].module;

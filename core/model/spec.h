@@ -181,8 +181,8 @@ typedef struct core_spec {
                                         * layers that have it; 0 as above      */
     uint8_t head_kind[CORE_MAX_LAYERS]; /* 0: as above; 1: other              */
     core_mamba mamba;
-    core_ssd ssd;
     core_deltanet deltanet;
+    core_ssd ssd;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
@@ -198,8 +198,10 @@ typedef struct core_spec {
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */
+    bool own_head;    /* config.json says so, but the files hold another head */
     bool bias_qkv;    /* of q, k, v; of what compresses q and kv instead      */
     bool bias_o, bias_router, bias_ffn, bias_head;
+    bool bias_mlp;    /* of a feed-forward part, but not of its routed experts */
     core_capacity capacity;
 
     int twin_expert;  /* procedural weights: expert twin_expert+1 has the same
@@ -223,6 +225,7 @@ core_shared core_spec_shared(const core_spec *spec, int layer);
  * whether it leaves rows alone that padding stands before.           [local] */
 const char *core_mixer_name(core_mixer mixer);
 const char *core_mixer_module(core_mixer mixer);
+const char *core_projection_name(core_projection projection);
 bool core_mixer_takes_padding(core_mixer mixer);
 /* Operations per token of the layer's mixer, beyond products and scores.     */
 double core_mixer_flops(const core_spec *spec, int layer);

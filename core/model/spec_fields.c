@@ -237,6 +237,7 @@ static const field FIELDS[] = {
     {"bias.attention_out", FIELD_FLAG, AT(bias_o), NULL, NULL, false},
     {"bias.router", FIELD_FLAG, AT(bias_router), NULL, NULL, false},
     {"bias.ffn", FIELD_FLAG, AT(bias_ffn), NULL, NULL, false},
+    {"bias.mlp", FIELD_FLAG, AT(bias_mlp), NULL, NULL, true},
     {"bias.head", FIELD_FLAG, AT(bias_head), NULL, NULL, true},
     {"capacity.rule", FIELD_WORD, AT(capacity.rule), RULES, NULL, false},
     {"capacity.factor", FIELD_REAL, AT(capacity.factor), NULL, has_factor,

@@ -56,4 +56,10 @@ CORE_CHECK_LIST(CORE_CHECK_DECLARE)
 /* Fill *out if there is a preset of that name.                       [local] */
 bool core__spec_preset(core_spec *out, const char *name);
 
+/* A folder whose files hold a head that is not the embedding, though its
+ * config.json says tied: the spec is not tied then, and has its own_head.
+ * [local] Errors: those of core_st_folder_open.                              */
+CORE_NODISCARD core_status core__spec_untie(core_spec *spec,
+                                            const char *folder);
+
 #endif

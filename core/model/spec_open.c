@@ -63,12 +63,15 @@ static core_status open_config(core_spec *out, core_config_facts *facts,
     char path[CORE_PATH_BYTES], *text = NULL;
     CORE_TRY(core_path_join(path, folder, "config.json"));
     CORE_TRY(core_text_read(&text, path, MAX_CONFIG_BYTES));
+    core_spec spec;
     const core_status status =
-        core_config_parse(out, facts, ignore, text, path);
+        core_config_parse(&spec, facts, ignore, text, path);
     free(text);
-    if (status == CORE_OK)
-        facts->has_weights = has_weights(folder);
-    return status;
+    CORE_TRY(status);
+    facts->has_weights = has_weights(folder);
+    CORE_TRY(core__spec_untie(&spec, folder));
+    *out = spec;
+    return CORE_OK;
 }
 
 static core_status open_own(core_spec *out, const char *path)

@@ -31,6 +31,10 @@ static core_status check_rope(const core_spec *spec, int kind)
             any || (spec->head_kind[l] == kind && core_spec_has_rope(spec, l));
     if (!any)
         return CORE_OK;
+    CORE_FAIL_IF(heads.n_rot % 2 != 0, CORE_E_SPEC,
+                 "%s: %s %lld, expected an even number", spec->name,
+                 heads.n_rot < heads.n_dh ? "rotated" : "head_size",
+                 (long long)heads.n_rot);
     CORE_TRY(check_positive(spec, "rope.theta", rope->theta));
     if (rope->scaling == CORE_ROPE_PLAIN)
         return CORE_OK;
@@ -107,10 +111,6 @@ static core_status check_heads(const core_spec *spec, int kind)
     CORE_FAIL_IF(h.n_h % h.n_g != 0, CORE_E_SPEC,
                  "%s: heads %lld, not a multiple of kv_heads %lld", spec->name,
                  (long long)h.n_h, (long long)h.n_g);
-    CORE_FAIL_IF(h.n_rot % 2 != 0, CORE_E_SPEC,
-                 "%s: %s %lld, expected an even number", spec->name,
-                 h.n_rot < h.n_dh ? "rotated" : "head_size",
-                 (long long)h.n_rot);
     CORE_TRY(check_not_negative(spec, "attention.scale", h.scale));
     return check_rope(spec, kind);
 }

@@ -57,6 +57,13 @@ bool core_rounds_again(core_numerics numerics, core_slot slot)
                   core_numerics_at(numerics, CORE_SLOT_OUT));
 }
 
+bool core_rounds_operands(core_numerics numerics)
+{
+    return core_rounds_again(numerics, CORE_SLOT_ACT) ||
+           core_rounds_again(numerics, CORE_SLOT_KV) ||
+           core_rounds_again(numerics, CORE_SLOT_ROUTER);
+}
+
 bool core_uses_floats(core_numerics numerics)
 {
     return core_numerics_at(numerics, CORE_SLOT_ACC) == CORE_ROUND_F32;
@@ -181,32 +188,66 @@ static const narrow F16 = {10, 0x1p-14, 0x1p-24, 0x1p16};
 /* So many of a double's 52 bits, half to even: half a unit, less one where the
  * last bit that stays is even, carries into it.  The carry may run into the
  * exponent, as it should.                                                    */
-static inline double to_narrow(double x, narrow type)
+static inline double cut_bits(double x, narrow type)
 {
     const int cut = 52 - type.bits;
-    if (fabs(x) < type.normal)
-        return copysign(rint(x / type.unit) * type.unit, x);
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     bits += (UINT64_C(1) << (cut - 1)) - 1 + (bits >> cut & 1);
     bits &= ~((UINT64_C(1) << cut) - 1);
-    double y;
-    memcpy(&y, &bits, sizeof y);
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline double to_narrow(double x, narrow type)
+{
+    if (fabs(x) < type.normal)
+        return copysign(rint(x / type.unit) * type.unit, x);
+    const double y = cut_bits(x, type);
     if (fabs(y) < type.beyond)
         return y;
     return x == x ? copysign(HUGE_VAL, x) : x;
 }
 
+/* 0 of zero, and of a number that cutting leaves among the normal ones. */
+static inline double is_special(double x, narrow type)
+{
+    const double m = fabs(x);
+    const double small = m < type.normal ? m : 0.0;
+    return m < type.beyond / 2.0 ? small : 1.0;
+}
+
+/* Blocks of plain numbers, nearly all of them, without a branch. */
+static inline void round_to_narrow(double *x, int64_t n, narrow type)
+{
+    for (int64_t first = 0; first < n; first += SNAP_BLOCK) {
+        const int64_t n_block = n - first < SNAP_BLOCK ? n - first : SNAP_BLOCK;
+        double *block = x + first;
+        double special[4] = {0.0};
+        int64_t j = 0;
+        for (; j + 4 <= n_block; j += 4)
+            for (int k = 0; k < 4; k++)
+                special[k] += is_special(block[j + k], type);
+        for (; j < n_block; j++)
+            special[0] += is_special(block[j], type);
+        if (special[0] + special[1] + special[2] + special[3] == 0.0) {
+            for (int64_t i = 0; i < n_block; i++)
+                block[i] = cut_bits(block[i], type);
+        } else {
+            for (int64_t i = 0; i < n_block; i++)
+                block[i] = to_narrow(block[i], type);
+        }
+    }
+}
+
 static void round_to_bf16(double *x, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        x[i] = to_narrow(x[i], BF16);
+    round_to_narrow(x, n, BF16);
 }
 
 static void round_to_f16(double *x, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        x[i] = to_narrow(x[i], F16);
+    round_to_narrow(x, n, F16);
 }
 
 void core_store(core_numerics numerics, core_grid grid, double *x, int64_t n)

@@ -85,8 +85,10 @@ core_rounding core_numerics_at(core_numerics numerics, core_slot slot);
  * `numerics`.                                                        [local] */
 core_numerics core_numerics_of(core_numerics numerics, core_slot slot);
 
-/* Does reading in that slot's rounding change what was stored in out's?      */
+/* Does reading in that slot's rounding change what was stored in out's?  Is
+ * there such a slot?                                                 [local] */
 bool core_rounds_again(core_numerics numerics, core_slot slot);
+bool core_rounds_operands(core_numerics numerics);
 
 /* What a tap holds; in exact mode each kind has its own step.  EXP is no tap:
  * the exponentials of a softmax, which has PROB's step, and the type of sums.

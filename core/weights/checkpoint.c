@@ -114,9 +114,8 @@ static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
     CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
                  "%s: no checkpoint format has the tensor %s of model %s",
                  c->path, core_weight_name(id, name), spec->name);
-    int64_t shape[4];
+    int64_t shape[2];
     core_weight_shape(spec, id, &shape[0], &shape[1]);
-    core_file_stack(spec, id, shape + 2);
     core__stored stored = core__stored_find(c->folder, spec, c->quant, name);
     if (stored.codes.tensor == NULL)
         return missing(c, spec, id, name);
@@ -217,6 +216,13 @@ static double checkpoint_step(const void *self, const core_spec *spec,
         core__view_largest(&c->views[core_weight_index(spec, id)]));
 }
 
+static core_block checkpoint_block(const void *self, const core_spec *spec,
+                                   core_weight id)
+{
+    const checkpoint *c = self;
+    return core__view_block(&c->views[core_weight_index(spec, id)]);
+}
+
 static void checkpoint_read(const void *self, const core_spec *spec,
                             core_weight id, int64_t r0, int64_t r1, int64_t c0,
                             int64_t c1, double *out, int64_t ld)
@@ -284,7 +290,11 @@ core_status core_weights_open_checkpoint(core_weights **out,
         snprintf(origin + n, sizeof origin - (size_t)n,
                  "; tensors of other parts (vision, audio) left out: %lld",
                  (long long)c->n_other);
-    const core__weight_source source = {c, false, checkpoint_close,
-                                        checkpoint_step, checkpoint_read};
+    const core__weight_source source = {c,
+                                        false,
+                                        checkpoint_close,
+                                        checkpoint_step,
+                                        checkpoint_block,
+                                        checkpoint_read};
     return core__weights_make(out, spec, source, origin);
 }

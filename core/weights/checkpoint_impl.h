@@ -15,9 +15,8 @@ typedef struct core__pattern {
     int64_t offset, row_step, col_step;
 } core__pattern;
 
-/* Of a weight [shape[0], shape[1]] of expert e of n_e; of a stacked one shape[2]
- * and shape[3] are core_file_stack's.                                [local] */
-core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
+/* Of a weight [shape[0], shape[1]] of expert e of n_e.               [local] */
+core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
                                int64_t e, int64_t n_e);
 /* Its first dimension where the tensor holds other weights' blocks, too.     */
 void core__pattern_widen(core__pattern *p, core_blocks blocks);
@@ -55,6 +54,9 @@ CORE_NODISCARD core_status core__view_make_in_blocks(
 /* As core_weights_read, for this weight.                             [local] */
 void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,
                      int64_t c1, double *out, int64_t ld);
+
+/* As core_weights_block, for this weight.                                    */
+core_block core__view_block(const core__view *view);
 
 /* Largest magnitude of all elements; not finite if one of them is not.       */
 double core__view_largest(const core__view *view);

@@ -13,7 +13,7 @@
 
 enum { SCAN_TILE = 64, SCAN_CHUNK = SCAN_TILE * SCAN_TILE };
 
-core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
+core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
                                int64_t e, int64_t n_e)
 {
     const int64_t r = shape[0], c = shape[1];
@@ -34,10 +34,6 @@ core__pattern core__pattern_of(core_layout layout, const int64_t *shape,
         return (core__pattern){1, {2 * c}, 0, c, 1};
     case CORE_LAYOUT_LAST_COLS:
         return (core__pattern){1, {2 * c}, c, c, 1};
-    case CORE_LAYOUT_STACKED_ROWS:
-        return (core__pattern){2, {shape[3], c}, shape[2] * c, c, 1};
-    case CORE_LAYOUT_STACKED_COLS:
-        return (core__pattern){1, {shape[3]}, shape[2], c, 1};
     case CORE_LAYOUT_EVEN_ROWS:
         return (core__pattern){2, {2 * r, c}, 0, 2 * c, 1};
     case CORE_LAYOUT_ODD_ROWS:
@@ -210,6 +206,24 @@ void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,
     }
     for (int64_t c = c0; c < c1; c++)
         read_column(view, c, r0, r1, out + (c - c0), ld);
+}
+
+core_block core__view_block(const core__view *view)
+{
+    const core__stored *s = &view->stored;
+    if (s->kind == CORE_BLOCK_NONE)
+        return (core_block){1, 1};
+    /* of the tensor in the file; with every second row ours, half as many */
+    const int64_t rows = s->grid_rows > 1 ? s->rows : 1;
+    const int64_t cols = s->grid_cols > 1 ? s->cols : 1;
+    const bool transposed = view->col_step != 1;
+    const int64_t step =
+        transposed ? view->row_step : view->row_step / s->n_col;
+    const core_block block = {transposed ? cols : rows,
+                              transposed ? rows : cols};
+    return block.rows > 1 && step > 1
+               ? (core_block){block.rows / step, block.cols}
+               : block;
 }
 
 double core__view_largest(const core__view *view)

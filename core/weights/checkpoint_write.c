@@ -88,13 +88,12 @@ static core_status place(export *x, int64_t i, json_t *known)
 {
     const core_weight id = x->id[i];
     char *name = x->name[x->n_tensor], own[CORE_NAME_BYTES];
-    int64_t shape[4];
+    int64_t shape[2];
     const core_layout layout = core_file_tensor(x->spec, id, name);
     CORE_FAIL_IF(layout == CORE_LAYOUT_NONE, CORE_E_WEIGHTS,
                  "%s: no checkpoint format has the tensor %s of model %s",
                  x->folder, core_weight_name(id, own), x->spec->name);
     core_weight_shape(x->spec, id, &shape[0], &shape[1]);
-    core_file_stack(x->spec, id, shape + 2);
     const core__pattern *p = &x->pattern[i];
     x->pattern[i] = core__pattern_of(layout, shape, id.expert, x->spec->n_e);
     x->blocks[i] = core_file_blocks(x->spec, id.kind);

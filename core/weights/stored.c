@@ -41,6 +41,10 @@ static const struct form {
      false},
     {CORE_BLOCK_FP8_E5M2, "", CORE_DTYPE_F8_E5M2, "_scale", FLOATS, NULL,
      false},
+    {CORE_BLOCK_FP8_E5M2, "", CORE_DTYPE_F8_E5M2, "_scale_inv", BYTES, NULL,
+     false},
+    {CORE_BLOCK_FP8_E5M2, "", CORE_DTYPE_F8_E5M2, "_scale", BYTES, NULL, false},
+    {CORE_BLOCK_FP8_E5M2, "", CORE_DTYPE_F8_E5M2, ".scale", BYTES, NULL, false},
     {CORE_BLOCK_MXFP4, "_blocks", CORE_DTYPE_U8, "_scales", BYTES, NULL, false},
     {CORE_BLOCK_MXFP4, "_packed", CORE_DTYPE_U8, "_scale", BYTES, NULL, false},
     {CORE_BLOCK_MXFP4, "", CORE_DTYPE_U8, "_scale", BYTES, NULL, false},
@@ -237,25 +241,16 @@ static core_status check_said(const core__stored *s, const core_quant *quant,
     return CORE_OK;
 }
 
-/* The scales as a matrix for each of n_stack: [..] of one, a column, a grid. */
-static bool has_grid(const core_st_tensor *t, int64_t n_stack, int64_t n_row,
-                     int64_t n_col)
+/* Is that the shape of `t`?  Sides of 1 at the end may be left out. */
+static bool has_grid(const core_st_tensor *t, const int64_t *wanted, int n)
 {
-    int64_t shape[CORE_ST_MAX_DIM];
-    int n = 0;
-    for (int d = 0; d < t->n_dim; d++)
-        if (t->shape[d] != 1)
-            shape[n++] = t->shape[d];
-    int64_t wanted[3];
-    int n_wanted = 0;
-    if (n_stack > 1)
-        wanted[n_wanted++] = n_stack;
-    if (n_row > 1)
-        wanted[n_wanted++] = n_row;
-    if (n_col > 1)
-        wanted[n_wanted++] = n_col;
-    return n == n_wanted &&
-           memcmp(shape, wanted, (size_t)n * sizeof *shape) == 0;
+    int n_dim = t->n_dim;
+    while (n_dim > 0 && t->shape[n_dim - 1] == 1)
+        n_dim--;
+    while (n > 0 && wanted[n - 1] == 1)
+        n--;
+    return n_dim == n &&
+           memcmp(t->shape, wanted, (size_t)n * sizeof *wanted) == 0;
 }
 
 static core_status check_scales(const core__stored *s, int64_t n_stack)
@@ -263,8 +258,8 @@ static core_status check_scales(const core__stored *s, int64_t n_stack)
     char found[CORE_ST_SHAPE_BYTES], wanted[CORE_ST_SHAPE_BYTES];
     const int64_t shape[3] = {n_stack, s->grid_rows, s->grid_cols};
     const int skip = s->n_dim > 2 ? 0 : 1;
-    CORE_FAIL_IF(!has_grid(s->scale, n_stack, s->grid_rows, s->grid_cols),
-                 CORE_E_WEIGHTS, "%s: %s: shape [%s], spec wants [%s]",
+    CORE_FAIL_IF(!has_grid(s->scale, shape + skip, 3 - skip), CORE_E_WEIGHTS,
+                 "%s: %s: shape [%s], spec wants [%s]",
                  core_st_path(s->codes.file), s->scale->name,
                  core_st_shape_text(found, s->scale->shape, s->scale->n_dim),
                  core_st_shape_text(wanted, shape + skip, 3 - skip));

@@ -15,6 +15,7 @@ struct core_weights {
     core__weight_source source;
     core_numerics numerics;
     double *steps; /* [core_weight_count], NULL unless prepared for exact     */
+    bool cuts_blocks;
     char origin[CORE_ORIGIN_BYTES];
 };
 
@@ -142,6 +143,21 @@ static void convert(const core_weights *weights, core_weight id, double *out,
             core_snap(out + r * ld, n_col, step);
         else
             core_store(numerics, CORE_GRID_ACT, out + r * ld, n_col);
+}
+
+core_block core_weights_block(const core_weights *weights, core_weight id)
+{
+    const core__weight_source *source = &weights->source;
+    if (id.kind == CORE_W_HEAD && weights->spec.tied)
+        id.kind = CORE_W_EMBED;
+    return source->block == NULL || weights->cuts_blocks
+               ? (core_block){1, 1}
+               : source->block(source->self, &weights->spec, id);
+}
+
+void core_weights_cut_blocks(core_weights *weights)
+{
+    weights->cuts_blocks = true;
 }
 
 void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,

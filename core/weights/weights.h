@@ -40,6 +40,17 @@ CORE_NODISCARD core_status core_weights_prepare(core_weights *weights,
 const double *core_weights_steps(const core_weights *weights);
 double core_weights_step(const core_weights *weights, core_weight id);
 
+/* Blocks of values that share a scale in the files: a shard begins at multiples
+ * of their rows and columns, as engines have it that keep codes and scales.  1
+ * and 1 where values are plain, where a scale belongs to a row or to all, and
+ * after core_weights_cut_blocks.                                     [local] */
+typedef struct core_block {
+    int64_t rows, cols;
+} core_block;
+core_block core_weights_block(const core_weights *weights, core_weight id);
+/* From now on shards may begin anywhere: of what has been dequantised.       */
+void core_weights_cut_blocks(core_weights *weights);
+
 /* out[(r-r0)*ld + (c-c0)] = W[r, c] for r in [r0, r1), c in [c0, c1).
  * Values are those of the numerics prepared for.  Cannot fail.       [local] */
 void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,

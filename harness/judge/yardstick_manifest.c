@@ -145,8 +145,8 @@ static core_status read_members(har_yardstick *y, const json_t *root,
 {
     const char *schema = json_string_value(json_object_get(root, "schema"));
     CORE_FAIL_IF(schema == NULL || strcmp(schema, SCHEMA) != 0, CORE_E_FORMAT,
-                 "%s: expected schema '%s', found '%.60s'; make the golden "
-                 "anew",
+                 "%s: expected schema '%s', found '%.60s'; make it anew "
+                 "(moeparity golden make --force)",
                  path, SCHEMA, schema != NULL ? schema : "nothing");
     read_estimate(y, root);
     read_file(y, root);

@@ -18,7 +18,8 @@
 enum { MAX_CASES = 512 };
 
 /* Threads that wait for each other at every operator of a small pass cost more
- * than they bring, and very much more on a busy machine.                     */
+ * than they bring, and very much more on a busy machine.  Drawn passes do not
+ * wait for each other.                                                       */
 gold_options har_golden_options(const gold_case *gold)
 {
     const double worth_threads = 1e9; /* products of a pass */
@@ -26,6 +27,7 @@ gold_options har_golden_options(const gold_case *gold)
                         (double)(gold->batch.n_b * gold->batch.n_t);
     return (gold_options){
         .n_threads = work < worth_threads ? 1 : har_n_cores(),
+        .n_beside = har_n_cores(),
         .weight_budget_bytes = har_memory_available() / 2};
 }
 

@@ -25,9 +25,12 @@ core_status har_model_read(har_model *out, const char *name, const char *layers,
 
 core_status har_model_weights(const har_model *model, core_weights **out)
 {
-    return model->is_checkpoint
-               ? core_weights_open_checkpoint(out, &model->full, model->name)
-               : core_weights_open_procedural(out, &model->full, model->seed);
+    CORE_TRY(model->is_checkpoint
+                 ? core_weights_open_checkpoint(out, &model->full, model->name)
+                 : core_weights_open_procedural(out, &model->full, model->seed));
+    if (model->cuts_blocks)
+        core_weights_cut_blocks(*out);
+    return CORE_OK;
 }
 
 void har_config_write(FILE *out, const char *model,

@@ -12,6 +12,7 @@ typedef struct har_model {
     bool is_checkpoint;   /* else weights are procedural                       */
     core_config_facts facts;
     core_spec full, spec; /* as opened: what the weights belong to; shortened  */
+    bool cuts_blocks;     /* --cut-blocks                                     */
     uint64_t seed;        /* of procedural weights and of batches              */
 } har_model;
 

@@ -23,6 +23,7 @@ enum { MAX_PARTS = 256, PREFIX_BYTES = 32 };
 typedef struct request {
     const char *model, *input, *output, *plan, *numerics, *stall;
     const char *batch, *seed, *layers, *trace;
+    bool cuts_blocks;
     core_config_ignore ignore;
 } request;
 
@@ -91,6 +92,9 @@ static void read_command_line(request *r, int argc, char **argv)
         {"numerics", .text = &r->numerics},
         {"trace", .text = &r->trace},
         {"stall", .text = &r->stall},
+        {"cut-blocks", .flag = &r->cuts_blocks,
+         .help = "shards may begin inside blocks of quantised weights: what is "
+                 "split is dequantised"},
         {0}};
     har_parse(&line, options, r, argc, argv);
 }
@@ -167,6 +171,7 @@ static core_status understand(task *t, const request *r)
     t->stall_seconds = (double)stall;
     CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
                             &r->ignore));
+    t->model.cuts_blocks = r->cuts_blocks;
     t->is_switch = t->model.spec.family == CORE_FAMILY_SWITCH;
     if (t->is_switch) {
         t->model.spec.capacity.dropped = CORE_DROPPED_ZERO;

@@ -2,6 +2,8 @@
 #include "core/model/quant.h"
 #include "core/model/taps.h"
 #include "harness/program/command.h"
+#include "harness/program/families.h"
+#include "harness/program/fits.h"
 #include "harness/program/model.h"
 
 #include <stdlib.h>
@@ -49,26 +51,22 @@ static void write_memory(const core_spec *spec)
 }
 
 /* How an expert's matrices are kept, and how much all files hold. */
-static core_status write_stored(const core_spec *spec,
-                                const core_config_facts *facts,
-                                const char *model)
+static void write_stored(const core_spec *spec, const core_quant *quant)
 {
+    static const char *const ACTS[] = {NULL, "static", "dynamic"};
     const core_weight up = {CORE_W_EXPERT_UP, (int)spec->n_l - 1, 0};
     char name[CORE_FILE_TENSOR_BYTES], how[CORE_QUANT_TEXT_BYTES], size[16];
-    core_quant *quant = NULL;
-    if (!facts->is_config)
-        return CORE_OK;
-    CORE_TRY(core_quant_open(&quant, model));
-    if (quant != NULL) {
-        const core_layout layout = core_file_tensor(spec, up, name);
-        printf("stored     experts as %s: %s of files, as %s says\n",
-               core_quant_text(
-                   core_quant_of_weight(quant, up.kind, layout, name), how),
-               har_format_bytes(core_quant_bytes(quant, spec), size),
-               core_quant_source(quant));
-    }
-    core_quant_close(quant);
-    return CORE_OK;
+    const core_layout layout = core_file_tensor(spec, up, name);
+    const core_quant_scheme scheme =
+        core_quant_of_weight(quant, up.kind, layout, name);
+    printf("stored     experts as %s: %s of files, as %s says\n",
+           core_quant_text(scheme, how),
+           har_format_bytes(core_quant_bytes(quant, spec), size),
+           core_quant_source(quant));
+    if (scheme.act != CORE_ACT_QUANT_NONE)
+        printf("           activations are quantised, too (%s): no part of the "
+               "reference\n",
+               ACTS[scheme.act]);
 }
 
 static void write_experts(const core_spec *s)
@@ -86,16 +84,6 @@ static void write_experts(const core_spec *s)
         printf("capacity   %lld per expert\n", (long long)s->capacity.absolute);
     else
         printf("capacity   unlimited\n");
-}
-
-static void write_other_heads(const core_spec *s)
-{
-    int n = 0;
-    for (int l = 0; l < (int)s->n_l; l++)
-        n += s->head_kind[l];
-    printf("           in %d layers %lld heads x %lld, %lld kv heads\n", n,
-           (long long)s->other.n_h, (long long)s->other.n_dh,
-           (long long)s->other.n_g);
 }
 
 /* What the file says beside the model, or leaves unsaid. */
@@ -123,6 +111,16 @@ static void write_facts(const core_spec *s, const core_config_facts *f)
         printf("ignored    %s\n", f->ignored);
 }
 
+static void write_other_heads(const core_spec *s)
+{
+    int n = 0;
+    for (int l = 0; l < (int)s->n_l; l++)
+        n += s->head_kind[l];
+    printf("           in %d layers %lld heads x %lld, %lld kv heads\n", n,
+           (long long)s->other.n_h, (long long)s->other.n_dh,
+           (long long)s->other.n_g);
+}
+
 static void write_spec(const core_spec *s, const core_config_facts *facts)
 {
     const int n_moe = core_spec_count_moe(s, 0, (int)s->n_l);
@@ -140,7 +138,11 @@ static void write_spec(const core_spec *s, const core_config_facts *facts)
     write_experts(s);
     if (s->n_h > 0)
         printf("vocabulary %lld%s\n", (long long)s->n_v,
-               s->tied ? ", tied head" : "");
+               s->tied ? ", tied head"
+               : s->own_head
+                   ? "; the stored head is used, it differs from the embedding "
+                     "that config.json ties it to"
+                   : "");
     printf("parameters %lld, active per token %lld\n",
            (long long)core_spec_parameters(s),
            (long long)core_spec_active_parameters(s));
@@ -166,41 +168,34 @@ static core_status write_taps(const core_spec *spec)
     return CORE_OK;
 }
 
-static void write_families(void)
-{
-    const char *type, *reason;
-    for (int i = 0; i < CORE_N_FAMILIES; i++) {
-        const core_family family = (core_family)i;
-        printf("%-20s read as %s\n", core_family_model_type(family),
-               core_family_name(family));
-    }
-    for (int i = 0; core_config_refused(i, &type, &reason); i++)
-        printf("%-20s refused: %s\n", type, reason);
-}
-
 int har_cmd_spec(int argc, char **argv)
 {
     request r = {.model = NULL};
     core_spec spec;
     core_config_facts facts;
     read_command_line(&r, argc, argv);
-    if (r.families) {
-        write_families();
-        return 0;
-    }
+    if (r.families)
+        return har_end(har_families_write(stdout));
     if (r.model == NULL) {
         for (int i = 0; core_spec_preset_name(i) != NULL; i++)
             puts(core_spec_preset_name(i));
         return 0;
     }
+    core_quant *quant = NULL;
     core_status status = core_config_open(&spec, &facts, &r.ignore, r.model);
+    if (status == CORE_OK && facts.is_config)
+        status = core_quant_open(&quant, r.model);
     if (status == CORE_OK && r.yaml)
         core_spec_write_yaml(&spec, stdout);
     else if (status == CORE_OK) {
         write_spec(&spec, &facts);
-        status = write_stored(&spec, &facts, r.model);
+        if (quant != NULL)
+            write_stored(&spec, quant);
+        if (facts.is_config)
+            status = har_fits_write(stdout, &spec, r.model);
     }
     if (status == CORE_OK && r.taps)
         status = write_taps(&spec);
+    core_quant_close(quant);
     return har_end(status);
 }

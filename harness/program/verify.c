@@ -24,7 +24,7 @@ typedef struct request { /* the command line                              */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
     const char *json, *events, *trace;
-    bool is_forced, keeps, is_padded, allows_partial;
+    bool is_forced, keeps, is_padded, allows_partial, cuts_blocks;
 } request;
 
 typedef struct task {     /* what it means                                 */
@@ -76,6 +76,9 @@ static void read_command_line(request *r, int argc, char **argv)
          .help = "only judge every operator on correct inputs"},
         {"allow-partial", .flag = &r->allows_partial,
          .help = "exit 0 too if all is right that ran, but not all ran"},
+        {"cut-blocks", .flag = &r->cuts_blocks,
+         .help = "shards may begin inside blocks of quantised weights: what is "
+                 "split is dequantised"},
         {"keep", .flag = &r->keeps, .help = "keep the run folder"},
         {0}};
     har_parse(&line, options, r, argc, argv);
@@ -200,6 +203,7 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(read_numerics(t, r->numerics));
     CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
                             &r->ignore));
+    t->model.cuts_blocks = r->cuts_blocks;
     CORE_TRY(read_plans(t, r));
     return CORE_OK;
 }

@@ -26,9 +26,17 @@ enum { TILE = 4096 }; /* numbers, or one row */
 static const struct {
     const char *name, *degree;
 } AXES[HAR_N_AXES] = {
-    {"experts", "ep"},     {"expert columns", "etp"}, {"layers", "pp"},
-    {"heads", "tp"},       {"kv heads", "tp"},        {"mamba channels", "tp"},
-    {"key heads", "tp"},   {"MLP columns", "tp"},     {"vocabulary rows", "tp"},
+    {"experts", "ep"},
+    {"expert columns", "etp"},
+    {"layers", "pp"},
+    {"experts of layers", "pp"},
+    {"heads", "tp"},
+    {"kv heads", "tp"},
+    {"mamba channels", "tp"},
+    {"key heads", "tp"},
+    {"groups of state space heads", "tp"},
+    {"MLP columns", "tp"},
+    {"vocabulary rows", "tp"},
 };
 
 /* Tensors of which a plan cuts rows, or columns: of a vector, its entries. */
@@ -77,6 +85,15 @@ static const struct {
     {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_OUT, false},
     {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_DT_BIAS, false},
     {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_A_LOG, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_GATE, true},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_DT, true},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_OUT, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_GATE_BIAS, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_DT_BIAS, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_STEP, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_A_LOG, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_D, false},
+    {HAR_AXIS_GROUPS, CORE_W_SSD_NORM, false},
     {HAR_AXIS_MLP, CORE_W_MLP_UP, true},
     {HAR_AXIS_MLP, CORE_W_MLP_GATE, true},
     {HAR_AXIS_MLP, CORE_W_MLP_DOWN, false},
@@ -314,28 +331,44 @@ static int stage_of_layer(const core_spec *spec, const par_plan *plan, int l)
     }
 }
 
+/* Nobody for layers without experts, which are then not told apart. */
+static int owner_of_layers_experts(const core_spec *spec, int l)
+{
+    return core_spec_is_moe(spec, l) ? l : -1;
+}
+
+/* Layers, or of each only its experts.  A stage owns whole layers, so any
+ * tensor tells two of them apart.  But where experts are spread over all stages
+ * a rank has those of many layers, and each row says of which: only they tell
+ * whether a row went to another layer's. */
 static core_status find_layers(har_distinct *out, const core_spec *spec,
                                const par_plan *plan,
-                               const core_weights *weights)
+                               const core_weights *weights, har_axis axis)
 {
     sieve s;
     const int64_t n_e = spec->n_e > 0 ? spec->n_e : 1;
-    if (plan->pp == 1)
+    const bool only_experts = axis == HAR_AXIS_LAYER_EXPERTS;
+    if (plan->pp == 1 || (only_experts && plan->scope != PAR_SCOPE_REPLICA))
         return CORE_OK;
     CORE_TRY(
         sieve_open(&s, weights, (int)spec->n_l, CORE_N_WEIGHT_KINDS * n_e));
     for (int l = 0; l < s.n_unit; l++) {
-        s.unit[l] = (unit){
-            .first = l, .last = l, .owner = stage_of_layer(spec, plan, l)};
+        s.unit[l] =
+            (unit){.first = l,
+                   .last = l,
+                   .owner = only_experts ? owner_of_layers_experts(spec, l)
+                                         : stage_of_layer(spec, plan, l)};
         rect *r = s.rect + l * s.n_rect;
         for (int k = 0; k < CORE_N_WEIGHT_KINDS; k++)
             for (int e = 0; e < n_e; e++) {
                 const core_weight id = {(core_weight_kind)k, l, e};
-                if (core_weight_scope_of(id.kind) != CORE_SCOPE_ONCE)
+                const core_weight_scope scope = core_weight_scope_of(id.kind);
+                if (only_experts ? scope == CORE_SCOPE_EXPERT
+                                 : scope != CORE_SCOPE_ONCE)
                     r[k * n_e + e] = whole(spec, id);
             }
     }
-    const core_status status = sieve_run(&s, &out->axis[HAR_AXIS_LAYERS], -1);
+    const core_status status = sieve_run(&s, &out->axis[axis], -1);
     sieve_close(&s);
     return status;
 }
@@ -356,12 +389,15 @@ static int64_t axis_size(const core_spec *spec, har_axis axis, int l)
         return spec->mamba.n_c;
     case HAR_AXIS_KEY_HEADS:
         return spec->deltanet.n_kh;
+    case HAR_AXIS_GROUPS:
+        return spec->ssd.n_g;
     case HAR_AXIS_MLP:
         return core_spec_n_mlp(spec, l);
     case HAR_AXIS_VOCABULARY:
         return spec->n_v;
     case HAR_AXIS_EXPERTS:
     case HAR_AXIS_LAYERS:
+    case HAR_AXIS_LAYER_EXPERTS:
     case HAR_N_AXES:
         break;
     }
@@ -458,7 +494,9 @@ core_status har_distinct_find(har_distinct *out, const core_spec *spec,
         CORE_TRY(find_in_layer(out, spec, plan, weights, l));
         step(self);
     }
-    CORE_TRY(find_layers(out, spec, plan, weights));
+    CORE_TRY(find_layers(out, spec, plan, weights, HAR_AXIS_LAYERS));
+    if (out->axis[HAR_AXIS_LAYERS].n_pair == 0)
+        CORE_TRY(find_layers(out, spec, plan, weights, HAR_AXIS_LAYER_EXPERTS));
     return find_parts(out, spec, plan, weights, HAR_AXIS_VOCABULARY, 0);
 }
 

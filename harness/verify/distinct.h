@@ -17,13 +17,16 @@
 
 /* What is told apart, and by which degree of the plan. */
 typedef enum har_axis {
-    HAR_AXIS_EXPERTS,    /* ep: the experts of a layer                        */
-    HAR_AXIS_INNER,      /* etp: inner columns of all experts of a layer      */
-    HAR_AXIS_LAYERS,     /* pp                                                */
+    HAR_AXIS_EXPERTS, /* ep: the experts of a layer                        */
+    HAR_AXIS_INNER,   /* etp: inner columns of all experts of a layer      */
+    HAR_AXIS_LAYERS,  /* pp                                                */
+    HAR_AXIS_LAYER_EXPERTS, /* pp: all experts of a layer, where a rank has
+                             * those of several stages                        */
     HAR_AXIS_HEADS,      /* tp: query heads with their part of the output     */
     HAR_AXIS_KV_HEADS,   /* tp                                                */
     HAR_AXIS_CHANNELS,   /* tp: of a scan over the positions                  */
     HAR_AXIS_KEY_HEADS,  /* tp: of a delta net, with the value heads they serve */
+    HAR_AXIS_GROUPS,     /* tp: heads that share what a scan reads            */
     HAR_AXIS_MLP,        /* tp: inner columns of an MLP                       */
     HAR_AXIS_VOCABULARY, /* tp: rows of embedding and head together           */
     HAR_N_AXES

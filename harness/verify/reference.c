@@ -123,13 +123,13 @@ static core_status make_entry(har_reference_entry *entry, const maker *m)
     return status;
 }
 
-static core_status take_spread(har_reference_entry *entry, const maker *m)
+static core_status take_spread(har_precision **spread, const maker *m)
 {
     void *p = NULL;
     if (har_spread_draws(m->numerics) > 0)
         CORE_TRY(core_alloc(&p, core_taps(m->job->spec, NULL, 0),
-                            sizeof *entry->spread, "the spread of roundings"));
-    entry->spread = p;
+                            sizeof **spread, "the spread of roundings"));
+    *spread = p;
     return CORE_OK;
 }
 
@@ -146,7 +146,7 @@ static core_status make_main(har_reference *out, const maker *m, int64_t n_part)
     snprintf(entry->path, sizeof entry->path, "%s/reference-%ld-%d.taps",
              job->folder, (long)getpid(), job->n_reference);
     out->was_made = true;
-    CORE_TRY(take_spread(entry, m));
+    CORE_TRY(take_spread(&entry->spread, m));
     core_status status = make_entry(entry, m);
     while (status == CORE_OK && !entry->is_telling &&
            job->n_redraw < HAR_MAX_REDRAWS) {
@@ -205,9 +205,10 @@ static core_status run_exercise(har_reference *out, const maker *m,
     if (out->batch.ids != NULL)
         memcpy(ids_of(&out->batch), deal->id,
                (size_t)(deal->n_b * deal->n_t) * sizeof *deal->id);
+    CORE_TRY(take_spread(&out->spread, m));
     CORE_TRY(create(&file, m, out->path, &out->batch));
     core_status status =
-        run(m, &out->batch, &dealt, file, &stats, &overflow, NULL);
+        run(m, &out->batch, &dealt, file, &stats, &overflow, out->spread);
     if (status == CORE_OK && overflow.is_found)
         snprintf(out->no_exercise, sizeof out->no_exercise, "%s overflows",
                  core_tap_name(overflow.tap, name));
@@ -291,5 +292,7 @@ void har_reference_close(har_reference *reference, const har_job *job,
 {
     if (comm->rank == 0 && reference->path[0] != '\0' && !job->keeps_files)
         unlink(reference->path);
+    if (comm->rank == 0)
+        free(reference->spread);
     core_batch_free(&reference->batch);
 }

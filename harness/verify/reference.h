@@ -15,6 +15,7 @@ typedef struct har_reference {
     bool has_exercise;
     char path[HAR_PATH_BYTES]; /* of the exercise                             */
     core_batch batch;      /* of the exercise, owned                        */
+    har_precision *spread; /* of the exercise, owned by rank 0; NULL: none    */
     char no_exercise[160]; /* why there is none though it was wanted        */
 } har_reference;
 

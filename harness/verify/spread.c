@@ -96,12 +96,13 @@ static core_status open_drawing(drawing *d)
     return CORE_OK;
 }
 
+/* One after the other: they share the rows and ints at hand. */
 static core_status draw(drawing *d, ref_model *model, const core_batch *batch,
                         const core_groups *groups)
 {
-    const core_tap_sink sink = {.self = d, .put = see};
     memset(d->out, 0, (size_t)d->n_tap * sizeof *d->out);
     for (int run = 0; run < har_spread_draws(d->numerics); run++) {
+        const core_tap_sink sink = {.self = d, .put = see};
         const ref_draw how = {.seed = SEED,
                               .run = (uint64_t)run,
                               .forcing = REF_TAP,
@@ -109,7 +110,8 @@ static core_status draw(drawing *d, ref_model *model, const core_batch *batch,
                               .routing = honest_routing,
                               .self = d,
                               .stated = true};
-        CORE_TRY(ref_forward_drawn(model, batch, groups, &how, &sink, NULL));
+        const ref_draws one = {&how, &sink, 1, 1};
+        CORE_TRY(ref_forward_drawn(model, batch, groups, &one));
     }
     return CORE_OK;
 }

@@ -399,19 +399,21 @@ static size_t reference_bytes(const core_spec *spec, const core_batch *batch)
            ref_workspace_bytes(spec, batch->n_b, batch->n_t);
 }
 
-/* What rank 0 drew when it made the reference. */
-static core_status share_spread(rank_state *s, core_numerics numerics)
+/* What rank 0 drew when it made a view's reference. */
+static core_status share_spread(const rank_state *s, view *v,
+                                core_numerics numerics,
+                                const har_precision *spread)
 {
     const int64_t n_tap = core_taps(s->job->spec, NULL, 0);
-    const int64_t n_bytes = n_tap * (int64_t)sizeof *s->main.honest;
+    const int64_t n_bytes = n_tap * (int64_t)sizeof *v->honest;
     void *p = NULL;
     if (har_spread_draws(numerics) == 0)
         return CORE_OK;
-    CORE_TRY(par_agree(s->comm, core_alloc(&p, n_tap, sizeof *s->main.honest,
+    CORE_TRY(par_agree(s->comm, core_alloc(&p, n_tap, sizeof *v->honest,
                                            "the spread of roundings")));
-    s->main.honest = p;
+    v->honest = p;
     if (s->comm->rank == 0)
-        memcpy(p, s->reference.main.spread, (size_t)n_bytes);
+        memcpy(p, spread, (size_t)n_bytes);
     par_broadcast(s->comm, &s->comm->world, p, n_bytes, 0);
     return CORE_OK;
 }
@@ -432,7 +434,10 @@ static core_status verify(rank_state *s, har_case_result *out,
     out->batch_seed = job->seed + (uint64_t)main->n_redraw;
     snprintf(out->no_exercise, sizeof out->no_exercise, "%s",
              s->reference.no_exercise);
-    CORE_TRY(share_spread(s, out->numerics));
+    CORE_TRY(share_spread(s, &s->main, out->numerics, main->spread));
+    if (s->reference.has_exercise)
+        CORE_TRY(
+            share_spread(s, &s->exercise, out->numerics, s->reference.spread));
     CORE_TRY(par_agree(s->comm, open_views(s)));
     out->routing = s->main.routing;
     size_t budget = har_weight_budget(plan, har_memory_available());

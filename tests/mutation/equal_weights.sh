@@ -25,3 +25,14 @@ ends 6 UNPROVEN $dealt all_equal
 ends 6 UNPROVEN $local_id pairs_equal
 ends 1 DIFFERS $dealt pairs_equal
 has out '^  equal      experts 0 and 2 of layer 0 are equal bit for bit, and 3 more pairs \(ep\)$'
+
+# Rows that meet the experts of another layer, where those are equal and the rest
+# of the layers is not.
+cp -r distinct layers_share
+foreign copy layers_share/model.safetensors 'model\.layers\.\d+\.mlp\.experts\.(.*)' 'model.layers.0.mlp.experts.\1'
+for program in moeparity mutant_s02-stale-layer-of-experts; do
+    expect 6 $program verify layers_share --plan pp=2,ep=2,scope=replica --batch 4x12 --numerics exact
+    has out '^UNPROVEN   experts of layers 0 and 1 are equal bit for bit, so agreement would prove nothing about pp \(exact\)$'
+done
+expect 1 mutant_s02-stale-layer-of-experts verify distinct --plan pp=2,ep=2,scope=replica --batch 4x12 --numerics exact
+expect 0 moeparity verify layers_share --plan dp=2,pp=2,ep=2 --batch 4x12 --numerics exact

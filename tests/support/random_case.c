@@ -169,6 +169,23 @@ static void roll_deltanet(dice *d, core_spec *spec)
             spec->mixer[l] = CORE_MIXER_DELTANET;
 }
 
+static void roll_ssd(dice *d, core_spec *spec)
+{
+    const int64_t n_g = roll(d, 1, 4);
+    spec->ssd = (core_ssd){.n_h = n_g * roll(d, 1, 3),
+                           .n_p = roll(d, 1, 7),
+                           .n_s = roll(d, 2, 6),
+                           .n_g = n_g,
+                           .n_conv = roll(d, 1, 5),
+                           .least = 0.2 * (double)roll(d, 0, 2),
+                           .most = 0.8 * (double)roll(d, 0, 2),
+                           .bias_conv = one_in(d, 2),
+                           .bias_proj = one_in(d, 2)};
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (!one_in(d, 3))
+            spec->mixer[l] = CORE_MIXER_SSD;
+}
+
 static void roll_router(dice *d, core_spec *spec)
 {
     spec->router = (core_router)roll(d, CORE_ROUTER_SOFTMAX,
@@ -210,6 +227,7 @@ static void roll_experts(dice *d, core_spec *spec)
     else
         spec->act = one_in(d, 3) ? CORE_ACT_RELU2 : CORE_ACT_GELU;
     spec->bias_ffn = one_in(d, 2);
+    spec->bias_mlp = one_in(d, 3);
     spec->shared_gate = one_in(d, 2);
 }
 
@@ -232,11 +250,13 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_sizes(d, spec);
     roll_attention(d, spec);
     roll_kinds(d->seed, spec);
-    if (one_in(d, 4))
+    if (one_in(d, 6))
         roll_mamba(d, spec);
-    if (one_in(d, 4))
+    if (one_in(d, 6))
         roll_deltanet(d, spec);
-    if (one_in(d, 4))
+    if (one_in(d, 6))
+        roll_ssd(d, spec);
+    if (one_in(d, 5))
         roll_parts(d, spec);
     roll_router(d, spec);
     roll_experts(d, spec);

@@ -80,9 +80,34 @@ static void both_parts(random_case *c)
     }
 }
 
+/* Attention in place of another mixer. */
+static void no_mixer(random_case *c, core_mixer mixer)
+{
+    for (int l = 0; l < CORE_MAX_LAYERS; l++)
+        if (c->spec.mixer[l] == mixer)
+            c->spec.mixer[l] = CORE_MIXER_ATTENTION;
+}
+
+static void no_ssd(random_case *c)
+{
+    no_mixer(c, CORE_MIXER_SSD);
+    memset(&c->spec.ssd, 0, sizeof c->spec.ssd);
+}
+
+static void one_group(random_case *c)
+{
+    c->spec.ssd.n_h = c->spec.ssd.n_h > 0 ? 1 : 0;
+    c->spec.ssd.n_g = c->spec.ssd.n_h;
+}
+
+static void no_limits(random_case *c)
+{
+    c->spec.ssd.least = c->spec.ssd.most = 0.0;
+}
+
 static void no_mamba(random_case *c)
 {
-    memset(c->spec.mixer, CORE_MIXER_ATTENTION, sizeof c->spec.mixer);
+    no_mixer(c, CORE_MIXER_MAMBA);
     memset(&c->spec.mamba, 0, sizeof c->spec.mamba);
 }
 
@@ -173,6 +198,7 @@ static void no_qkv_bias(random_case *c) { c->spec.bias_qkv = false; }
 static void no_o_bias(random_case *c) { c->spec.bias_o = false; }
 static void no_router_bias(random_case *c) { c->spec.bias_router = false; }
 static void no_ffn_bias(random_case *c) { c->spec.bias_ffn = false; }
+static void no_mlp_bias(random_case *c) { c->spec.bias_mlp = false; }
 static void no_head_bias(random_case *c) { c->spec.bias_head = false; }
 static void no_conv_bias(random_case *c) { c->spec.mamba.bias_conv = false; }
 static void no_proj_bias(random_case *c) { c->spec.mamba.bias_proj = false; }
@@ -200,7 +226,8 @@ static const simplify STEP[] = {
     no_qkv_bias,    no_o_bias,      no_router_bias, no_ffn_bias,
     no_deltanet,    no_context_gate,
     no_head_bias,   no_conv_bias,   no_proj_bias,   no_drops,
-    both_parts,     no_narrow,
+    both_parts,     no_narrow,      no_ssd,         one_group,
+    no_limits,      no_mlp_bias,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

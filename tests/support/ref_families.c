@@ -110,6 +110,27 @@ static void deltanet(core_spec *s)
                                   .n_conv = 4};
 }
 
+static void ssd(core_spec *s)
+{
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_SSD;
+    s->mixer[1] = CORE_N_MIXERS;
+    s->ffn[2] = CORE_FFN_NONE;
+    s->ssd = (core_ssd){.n_h = 12,
+                        .n_p = 4,
+                        .n_s = 5,
+                        .n_g = 6, /* which 2 and 3 divide */
+                        .n_conv = 4,
+                        .least = 0.4,
+                        .most = 1.1,
+                        .bias_conv = true,
+                        .bias_proj = true};
+    s->gated = false;
+    s->act = CORE_ACT_RELU2;
+    s->n_de = 19;
+    s->bias_ffn = false;
+    s->bias_mlp = true;
+}
+
 static void scales(core_spec *s)
 {
     s->embed_scale = 1.7;
@@ -167,6 +188,9 @@ core_spec fix_family(int i)
         break;
     case FIX_DELTANET:
         deltanet(&spec);
+        break;
+    case FIX_SSD:
+        ssd(&spec);
         break;
     case FIX_SCALES:
         scales(&spec);

@@ -9,5 +9,12 @@ add_unit(test_core_spec SOURCES test_core_spec.c LABELS unit)
 add_unit(test_core_weights SOURCES test_core_weights.c LABELS unit)
 add_unit(test_core_checkpoint SOURCES test_core_checkpoint.c LABELS unit)
 add_unit(test_core_experts SOURCES test_core_experts.c LABELS unit)
+add_unit(test_core_stored SOURCES test_core_stored.c LABELS unit)
 add_unit(test_core_families SOURCES test_core_families.c LABELS unit)
 add_unit(test_core_config SOURCES test_core_config.c LABELS unit)
+
+# Skipped where the published files are not.
+add_unit(test_core_published SOURCES test_core_published.c LABELS unit)
+target_compile_definitions(test_core_published PRIVATE
+  PUBLISHED_CONFIGS="${PROJECT_SOURCE_DIR}/../shared/configs")
+set_tests_properties(test_core_published PROPERTIES SKIP_RETURN_CODE 77)

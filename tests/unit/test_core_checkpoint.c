@@ -162,6 +162,53 @@ START_TEST(every_layout_reads_its_own_elements)
 }
 END_TEST
 
+/* Six rows, or entries, in two blocks of three: each block begins at the second
+ * of five of the tensor.                                                     */
+static const struct {
+    core_layout layout;
+    int n_dim;
+    int64_t shape[4], own[2];
+} IN_BLOCKS[] = {
+    {CORE_LAYOUT_MATRIX, 2, {10, C}, {6, C}},
+    {CORE_LAYOUT_CONV, 3, {10, 1, C}, {6, C}},
+    {CORE_LAYOUT_VECTOR, 1, {10}, {1, 6}},
+};
+
+START_TEST(blocks_of_a_tensor_are_read_alone)
+{
+    static const int64_t AT[6] = {1, 2, 3, 6, 7, 8};
+    const core_blocks blocks = {.n = 2, .first = 1, .period = 5};
+    const int64_t *own = IN_BLOCKS[_i].own;
+    const bool is_vector = IN_BLOCKS[_i].n_dim == 1;
+    core_st_tensor t = {.name = "w",
+                        .dtype = CORE_DTYPE_F32,
+                        .n_dim = IN_BLOCKS[_i].n_dim};
+    memcpy(t.shape, IN_BLOCKS[_i].shape, sizeof t.shape);
+    core_st *file = make_file(&t, 1, number);
+    const core__stored w = stored(file, "w");
+    core__view view;
+    ck_assert_msg(core__view_make_in_blocks(&view, &w, IN_BLOCKS[_i].layout,
+                                            blocks, own, 0, 1) == CORE_OK,
+                  "%s", core_message());
+    double out[6 * C];
+    for (int64_t r0 = 0; r0 < own[0]; r0++)
+        for (int64_t c0 = 0; c0 < own[1]; c0++) {
+            core__view_read(&view, r0, own[0], c0, own[1], out, own[1]);
+            for (int64_t r = r0; r < own[0]; r++)
+                for (int64_t c = c0; c < own[1]; c++) {
+                    const int64_t want = is_vector ? AT[c] : AT[r] * C + c;
+                    ck_assert(out[(r - r0) * own[1] + c - c0] == (double)want);
+                }
+        }
+    ck_assert_int_eq(core__view_make_in_blocks(&view, &w, IN_BLOCKS[_i].layout,
+                                               (core_blocks){3, 1, 5}, own, 0,
+                                               1),
+                     CORE_E_WEIGHTS);
+    ck_assert_ptr_nonnull(strstr(core_message(), "spec wants [15"));
+    core_st_close(file);
+}
+END_TEST
+
 START_TEST(long_columns_are_read_in_pieces)
 {
     enum { LONG = 9000 };
@@ -226,6 +273,8 @@ int main(void)
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, every_layout_reads_its_own_elements, 0,
                         COUNT(LAYOUTS));
+    tcase_add_loop_test(tcase, blocks_of_a_tensor_are_read_alone, 0,
+                        COUNT(IN_BLOCKS));
     tcase_add_test(tcase, long_columns_are_read_in_pieces);
     tcase_add_test(tcase, what_may_stand_in_a_file_beside_the_weights);
     tcase_add_test(tcase, a_path_is_whole_or_refused);

@@ -294,6 +294,87 @@ START_TEST(layers_that_look_ahead_are_counted)
 }
 END_TEST
 
+/* --- families of settings ------------------------------------------------- */
+
+#define SMALL                                                                  \
+    "\"hidden_size\": 32, \"num_attention_heads\": 4, \"head_dim\": 8, "         \
+    "\"num_key_value_heads\": 2, \"num_hidden_layers\": 4, \"vocab_size\": 40, " \
+    "\"intermediate_size\": 12, "
+
+START_TEST(dense_layers_are_said_in_two_ways)
+{
+    static const char *const LIST =
+        ", \"mlp_layer_types\": [\"dense\", \"dense\", \"sparse\", "
+        "\"sparse\"]";
+    char text[TEXT_BYTES];
+    const char *base = "{\"model_type\": \"glm4_moe_lite\", "
+                       "\"hidden_size\": 32, \"num_attention_heads\": 4, "
+                       "\"num_key_value_heads\": 4, \"num_hidden_layers\": 4, "
+                       "\"vocab_size\": 40, \"n_routed_experts\": 8";
+    snprintf(text, sizeof text, "%s}", base);
+    core_spec s = taken(text, NULL, NULL); /* the class: the first */
+    ck_assert(!core_spec_is_moe(&s, 0) && core_spec_is_moe(&s, 1));
+    snprintf(text, sizeof text, "%s, \"first_k_dense_replace\": 3}", base);
+    s = taken(text, NULL, NULL);
+    ck_assert(!core_spec_is_moe(&s, 2) && core_spec_is_moe(&s, 3));
+    snprintf(text, sizeof text, "%s%s}", base, LIST);
+    s = taken(text, NULL, NULL);
+    ck_assert(!core_spec_is_moe(&s, 1) && core_spec_is_moe(&s, 2));
+    snprintf(text, sizeof text, "%s%s, \"first_k_dense_replace\": 2}", base,
+             LIST);
+    taken(text, NULL, NULL);
+    snprintf(text, sizeof text, "%s%s, \"first_k_dense_replace\": 3}", base,
+             LIST);
+    refused(text, "first_k_dense_replace 3 and mlp_layer_types: layer 2 is "
+                  "sparse");
+}
+END_TEST
+
+START_TEST(a_rotated_part_is_said_in_two_ways)
+{
+    char text[TEXT_BYTES];
+    const char *base = "{\"model_type\": \"minimax_m2\", " SMALL
+                       "\"num_local_experts\": 8";
+    snprintf(text, sizeof text, "%s, \"rotary_dim\": 4}", base);
+    ck_assert_int_eq(taken(text, NULL, NULL).n_rot, 4);
+    snprintf(text, sizeof text, "%s, \"rotary_dim\": 8}", base);
+    ck_assert_int_eq(taken(text, NULL, NULL).n_rot, 0);
+    snprintf(text, sizeof text,
+             "%s, \"rotary_dim\": 4, \"partial_rotary_factor\": 0.5}", base);
+    ck_assert_int_eq(taken(text, NULL, NULL).n_rot, 4);
+    snprintf(text, sizeof text,
+             "%s, \"rotary_dim\": 6, \"partial_rotary_factor\": 0.5}", base);
+    refused(text, "rotary_dim 6 and a partial_rotary_factor of 4 elements");
+    snprintf(text, sizeof text, "%s, \"attn_type_list\": [1, 1, 1, 0]}", base);
+    refused(text, "attn_type_list: entry 3: only 1 is supported");
+    snprintf(text, sizeof text, "%s, \"attn_type_list\": [1, 1, 1, 1]}", base);
+    taken(text, NULL, NULL);
+}
+END_TEST
+
+START_TEST(layers_of_ernie_and_exaone)
+{
+    char text[TEXT_BYTES];
+    snprintf(text, sizeof text, "%s",
+             "{\"model_type\": \"ernie4_5_moe\", " SMALL
+             "\"moe_num_experts\": 8, \"moe_layer_start_index\": 1, "
+             "\"moe_layer_end_index\": 2}");
+    core_spec s = taken(text, NULL, NULL);
+    for (int l = 0; l < 4; l++)
+        ck_assert_int_eq(core_spec_is_moe(&s, l), l == 1 || l == 2);
+    ck_assert(s.rope.interleaved && s.correction && s.n_k == 6);
+    snprintf(text, sizeof text, "%s",
+             "{\"model_type\": \"exaone_moe\", " SMALL
+             "\"num_experts\": 8, \"sliding_window\": 3, "
+             "\"sliding_window_pattern\": 2}");
+    s = taken(text, NULL, NULL);
+    for (int l = 0; l < 4; l++) {
+        ck_assert_int_eq(s.span[l], l % 2 ? CORE_SPAN_FULL : CORE_SPAN_WINDOW);
+        ck_assert_int_eq(s.no_rope[l], l % 2);
+    }
+}
+END_TEST
+
 /* --- wrappers --------------------------------------------------------------
  */
 
@@ -520,6 +601,9 @@ int main(void)
     tcase_add_test(tcase, two_generations_that_disagree_are_refused);
     tcase_add_test(tcase, the_newer_type_of_weights_is_told);
     tcase_add_test(tcase, layers_that_look_ahead_are_counted);
+    tcase_add_test(tcase, dense_layers_are_said_in_two_ways);
+    tcase_add_test(tcase, a_rotated_part_is_said_in_two_ways);
+    tcase_add_test(tcase, layers_of_ernie_and_exaone);
     tcase_add_test(tcase, the_text_part_of_a_wrapper_is_read);
     tcase_add_test(tcase, a_wrapper_is_watched_inside_and_outside);
     tcase_add_loop_test(tcase, the_tensors_of_a_text_part_are_found, 0,

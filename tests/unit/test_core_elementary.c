@@ -39,6 +39,16 @@ START_TEST(activations)
 }
 END_TEST
 
+START_TEST(time_steps_have_limits)
+{
+    ck_assert(core_time_step(1.0, 0.0, 0.0) == core_softplus(1.0));
+    ck_assert(core_time_step(-9.0, 0.25, 0.0) == 0.25);
+    ck_assert(core_time_step(9.0, 0.25, 1.5) == 1.5);
+    ck_assert(core_time_step(900.0, 0.25, 0.0) == 900.0);
+    ck_assert(isnan(core_time_step(NAN, 0.25, 1.5)));
+}
+END_TEST
+
 enum { T = 9, J = 3 };
 
 static core_spec rope_spec(core_rope_scaling scaling)
@@ -160,6 +170,7 @@ int main(void)
     Suite *suite = suite_create("core_elementary");
     TCase *tcase = tcase_create("elementary");
     tcase_add_test(tcase, activations);
+    tcase_add_test(tcase, time_steps_have_limits);
     tcase_add_test(tcase, plain_and_linear_tables);
     tcase_add_test(tcase, yarn_mixes_the_frequencies);
     tcase_add_test(tcase, exact_tables_lie_on_their_grid);

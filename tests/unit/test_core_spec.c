@@ -308,7 +308,8 @@ static const change BAD_MIXTRAL[] = {
 static const change BAD_SWITCH[] = {
     {"\"expert_capacity\": 3", "\"expert_capacity\": 0", "expert_capacity: 0"},
     {"\"gelu_new\"", "\"gated-gelu\"", "dense_act_fn: 'gated-gelu'"},
-    {"  \"encoder_sparse_step\": 2,\n", "", "encoder_sparse_step: missing"},
+    {"\"encoder_sparse_step\": 2", "\"encoder_sparse_step\": 0",
+     "encoder_sparse_step: 0, expected an integer from 1"},
     {"\"float32\"", "\"bfloat16\"", "router_dtype: 'bfloat16'"},
 };
 

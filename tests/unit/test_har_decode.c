@@ -226,6 +226,30 @@ START_TEST(mamba_reads_and_writes_its_state)
 }
 END_TEST
 
+/* 3 of 6 key heads of 5, 6 value heads of 19: 114 channels of values.
+ *   convolution: 4 taps (2 x 4), silu: 9 flop a channel, 5130; in, out 1140,
+ *   weights 456, three inputs before it read and written 3420
+ *   scan: 7 x 5 + 1 flop an element, 20520; v, q, k, beta and dt 780, y 570,
+ *   rates 6, the state read and written 5700                                 */
+START_TEST(a_delta_net_reads_and_writes_its_state)
+{
+    static const int64_t n_kv[2] = {37, 5000};
+    for (int i = 0; i < 2; i++) {
+        step *s = make_step(FIX_DELTANET, n_kv[i]);
+        expect(
+            s,
+            find(s, CORE_TAP_DELTANET_V_ACT, 0, CORE_COST_ELEMENTWISE, false),
+            5130, 2 * (1140 + 456 + 3420));
+        expect(s, find(s, CORE_TAP_DELTANET_Y, 2, CORE_COST_ELEMENTWISE, false),
+               20520, 2 * (780 + 570 + 6 + 5700));
+        /* two layers of 6 x 5 x 19, and 144 channels x 3 */
+        ck_assert_int_eq(har_cost_state(&s->spec, &s->lay),
+                         2 * (570 + 144 * 3));
+        free_step(s);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("decode");
@@ -237,6 +261,7 @@ int main(void)
     tcase_add_test(t, a_window_ends_the_keys);
     tcase_add_test(t, a_chunk_ends_the_keys_where_it_began);
     tcase_add_test(t, mamba_reads_and_writes_its_state);
+    tcase_add_test(t, a_delta_net_reads_and_writes_its_state);
     suite_add_tcase(s, t);
     return check_main(s);
 }

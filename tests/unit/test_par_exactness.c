@@ -30,6 +30,7 @@ typedef enum terms {
     CONV,      /* sqrt(Kc) max |u| |w|                                       */
     STATE,     /* |h| |C|                                                    */
     MATRIX,    /* |column of S| |q or k|                                     */
+    HEADS,     /* the same of heads; x, B and C swell together               */
 } terms;
 
 typedef struct place {
@@ -75,6 +76,9 @@ static const place places[] = {
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE},
     {FIX_MAMBA, TAPS(MAMBA_ACT, MAMBA_X), .sum = PRODUCT, .w = CORE_W_MAMBA_X,
      .is_split = true},
+    {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS},
+    {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES},
+    {FIX_SSD, TAPS(COMBINE, WIDE), .sum = PRODUCT, .w = CORE_W_WIDE},
 };
 enum { N_PLACES = sizeof places / sizeof *places };
 
@@ -331,6 +335,32 @@ static double count_matrix(const shown *s)
            (PROB * PROB);
 }
 
+static double count_heads(const shown *s)
+{
+    const core_ssd *m = &s->spec.ssd;
+    const int64_t n_c = m->n_h * m->n_p, n = cols(s, CORE_TAP_SSD_ACT);
+    const core_weight id = {CORE_W_SSD_A_LOG, s->at->layer, 0};
+    double largest = 0.0, norm_c = 0.0, a_log[MAX_K];
+    core_weights_read(s->weights, id, 0, 1, 0, m->n_h, a_log, m->n_h);
+    for (int64_t c = 0; c < n_c; c++) {
+        const int64_t i_h = c / m->n_p;
+        const int64_t b = n_c + i_h / (m->n_h / m->n_g) * m->n_s;
+        double h[MAX_K];
+        for (int64_t t = 0; t < N; t++) {
+            const double *act = s->tap[CORE_TAP_SSD_ACT] + t * n;
+            const double dt = s->tap[CORE_TAP_SSD_DT][t * m->n_h + i_h];
+            for (int64_t i = 0; i < m->n_s; i++) {
+                h[i] = (t % T == 0 ? 0.0 : exp(-exp(a_log[i_h]) * dt) * h[i]) +
+                       dt * act[b + i] * act[c];
+                h[i] = rint(h[i] / PROB) * PROB;
+            }
+            largest = fmax(largest, norm_of(h, m->n_s));
+            norm_c = fmax(norm_c, norm_of(act + b + m->n_g * m->n_s, m->n_s));
+        }
+    }
+    return largest * norm_c / (PROB * ACT);
+}
+
 /* Of a head, or of a row; a row of heads is summed over the ranks. */
 static double count_squares(const shown *s)
 {
@@ -344,6 +374,9 @@ static double count_squares(const shown *s)
         return pow(largest_norm(x, N * net->n_vh, net->n_dv) / PROB, 2.0);
     if (kind == CORE_TAP_Q && s->spec.qk_norm == CORE_QK_NORM_HEAD)
         return pow(largest_norm(x, N * n_col / n_dh, n_dh) / ACT, 2.0);
+    const int64_t n_g = s->spec.ssd.n_g;
+    if (kind == CORE_TAP_SSD_GATED)
+        return pow(largest_norm(x, N * n_g, n_col / n_g) / ACT, 2.0);
     double square[N];
     for (int64_t t = 0; t < N; t++)
         square[t] = pow(norm_of(x + t * n_col, n_col) / ACT, 2.0);
@@ -375,6 +408,8 @@ static double count(const shown *s)
         return count_state(s);
     case MATRIX:
         return count_matrix(s);
+    case HEADS:
+        return count_heads(s);
     }
     return 0.0;
 }
@@ -409,7 +444,9 @@ static par_stats run_with_bits(shown *s, double bits)
         const double found = bits_of(s);
         if (fabs(found - bits) < 2e-3)
             return stats;
-        exponent += (bits - found) / (square ? 2.0 : 1.0);
+        exponent += (bits - found) / (square                  ? 2.0
+                                      : s->at->sum == HEADS ? 3.0
+                                                            : 1.0);
     }
     ck_abort_msg("no factor gives %g bits", bits);
     return stats;

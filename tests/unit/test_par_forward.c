@@ -537,6 +537,15 @@ static void with_mamba(core_spec *s)
     s->mamba = (core_mamba){.n_c = 13, .n_s = 3, .n_conv = 4, .n_r = 5};
 }
 
+static void with_deltanet(core_spec *s)
+{
+    memset(s->mixer, CORE_MIXER_DELTANET, sizeof s->mixer);
+    s->deltanet = (core_deltanet){
+        .n_kh = 3, .n_vh = 6, .n_dk = 5, .n_dv = 7, .n_conv = 4};
+}
+
+static void with_context_gate(core_spec *s) { s->context_gate = true; }
+
 /* What is checked after a tap that was made too large. */
 static const struct {
     void (*change)(core_spec *spec);
@@ -559,6 +568,12 @@ static const struct {
     {with_mamba, CORE_TAP_MAMBA_DT_NORM, "layers.0.mamba.dt_raw: "},
     {with_mamba, CORE_TAP_MAMBA_C, "layers.0.mamba.y: "},
     {with_mamba, CORE_TAP_MAMBA_GATED, "layers.0.attn_out: "},
+    {with_deltanet, CORE_TAP_DELTANET_V, "layers.0.deltanet.v_conv: "},
+    {with_deltanet, CORE_TAP_DELTANET_Q_ACT, "layers.0.deltanet.q_norm: "},
+    {with_deltanet, CORE_TAP_DELTANET_V_ACT, "layers.0.deltanet.y: "},
+    {with_deltanet, CORE_TAP_DELTANET_Y, "layers.0.deltanet.norm: "},
+    {with_deltanet, CORE_TAP_DELTANET_GATED, "layers.0.attn_out: "},
+    {with_context_gate, CORE_TAP_CONTEXT_GATED, "layers.0.attn_out: "},
 };
 enum { N_SWOLLEN = sizeof swollen / sizeof *swollen };
 

@@ -321,7 +321,7 @@ START_TEST(test_illegal)
 END_TEST
 
 /* The model of illegal[0], its layers' mixers a repetition of "am": attention,
- * mamba of n_c channels.                                                     */
+ * mamba of n_c channels, or d: a delta net of n_c key heads.                 */
 static core_spec mixed(const char *mixers, int64_t n_c)
 {
     core_spec s = decoder(16, 16, 64, 256, 512);
@@ -329,7 +329,10 @@ static core_spec mixed(const char *mixers, int64_t n_c)
         s.mixer[l] = mixers[(size_t)l % strlen(mixers)] == 'm'
                          ? CORE_MIXER_MAMBA
                          : CORE_MIXER_ATTENTION;
-    s.mamba.n_c = n_c;
+    s.mamba.n_c = s.deltanet.n_kh = n_c;
+    for (int l = 0; l < 16; l++)
+        if (mixers[(size_t)l % strlen(mixers)] == 'd')
+            s.mixer[l] = CORE_MIXER_DELTANET;
     return s;
 }
 
@@ -346,6 +349,8 @@ static const struct {
     {"am", 6, "tp=6", "H % tp = 16 % 6 = 4"},
     {"am", 4, "tp=8", "tp = 8 exceeds C = 4 mamba channels"},
     {"am", 9, "tp=8", NULL},
+    {"d", 7, "tp=6", NULL},
+    {"d", 5, "tp=6", "tp = 6 exceeds Hk = 5 key heads of the delta net"},
 };
 
 START_TEST(test_tensor_limits)

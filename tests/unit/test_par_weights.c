@@ -54,6 +54,19 @@ static bool is_sharded(const core_spec *spec, core_weight_kind kind)
     case CORE_W_DELTANET_K_CONV:
     case CORE_W_DELTANET_V_CONV:
     case CORE_W_DELTANET_OUT:
+    case CORE_W_SSD_GATE:
+    case CORE_W_SSD_XBC:
+    case CORE_W_SSD_DT:
+    case CORE_W_SSD_GATE_BIAS:
+    case CORE_W_SSD_XBC_BIAS:
+    case CORE_W_SSD_DT_BIAS:
+    case CORE_W_SSD_CONV:
+    case CORE_W_SSD_CONV_BIAS:
+    case CORE_W_SSD_STEP:
+    case CORE_W_SSD_A_LOG:
+    case CORE_W_SSD_D:
+    case CORE_W_SSD_NORM:
+    case CORE_W_SSD_OUT:
     case CORE_W_MLP_GATE:
     case CORE_W_MLP_UP:
     case CORE_W_MLP_DOWN:
@@ -138,6 +151,22 @@ static core_spec with_deltanet(void)
     return s;
 }
 
+static core_spec with_ssd(void)
+{
+    core_spec s = common();
+    s.mixer[0] = CORE_MIXER_SSD;
+    s.mixer[1] = CORE_N_MIXERS;
+    s.n_de = 16;
+    s.ssd = (core_ssd){.n_h = 16,
+                       .n_p = 1,
+                       .n_s = 8,
+                       .n_g = 2,
+                       .n_conv = 4,
+                       .bias_conv = true,
+                       .bias_proj = true};
+    return s;
+}
+
 static size_t bytes_of(const core_spec *spec, const char *text, int rank)
 {
     par_plan plan;
@@ -170,7 +199,7 @@ static size_t sharded_bytes(const core_spec *spec)
 
 static core_spec (*const model[])(void) = {with_norm_of_all, with_norm_of_head,
                                            with_latent, with_mamba,
-                                           with_deltanet};
+                                           with_deltanet, with_ssd};
 enum { N_MODEL = sizeof model / sizeof *model };
 
 START_TEST(a_tensor_rank_holds_its_half)

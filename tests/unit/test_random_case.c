@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_SEED = 600, MAX_RANK = 8, AT_LEAST = 8 };
+enum { N_SEED = 900, MAX_RANK = 8, AT_LEAST = 8 };
 
 /* Of how many cases is it true that one of their layers ...? */
 typedef bool (*question)(const random_case *c, int layer);
@@ -40,6 +40,21 @@ static bool has_uneven_key_heads(const random_case *c, int l)
 static bool serves_many_values(const random_case *c, int l)
 {
     return has_deltanet(c, l) && c->spec.deltanet.n_vh > c->spec.deltanet.n_kh;
+}
+
+static bool has_ssd(const random_case *c, int l)
+{
+    return core_spec_mixer(&c->spec, l) == CORE_MIXER_SSD;
+}
+
+static bool splits_ssd(const random_case *c, int l)
+{
+    return has_ssd(c, l) && c->plan.tp > 1;
+}
+
+static bool limits_steps(const random_case *c, int l)
+{
+    return has_ssd(c, l) && (c->spec.ssd.least > 0.0 || c->spec.ssd.most > 0.0);
 }
 
 static bool mixes_mixers(const random_case *c, int l)
@@ -267,6 +282,7 @@ static const struct {
     ROW(only_feeds),      ROW(squares),             ROW(narrows),
     ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
     ROW(gates_context),   ROW(adds_one),
+    ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };

@@ -12,8 +12,18 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { B = 2, T = 9, N = B * T, MAX_K = 256, SWITCH = FIX_N_FAMILIES };
+
+/* Weights, what meets them and the router bf16, out fp32, the rest fp16.     */
+#define OTHER(slot, rounding)                                                  \
+    (CORE_IN_SLOT(slot, rounding) - CORE_IN_SLOT(slot, CORE_ROUND_BF16))
+#define MIXED                                                                  \
+    (CORE_BF16 + OTHER(CORE_SLOT_OUT, CORE_ROUND_F32) +                        \
+     OTHER(CORE_SLOT_RESIDUAL, CORE_ROUND_F16) +                               \
+     OTHER(CORE_SLOT_KV, CORE_ROUND_F16) +                                     \
+     OTHER(CORE_SLOT_PROB, CORE_ROUND_F16))
 
 static const struct {
     core_numerics numerics;
@@ -21,7 +31,9 @@ static const struct {
 } ways[] = {{CORE_FP32, false},
             {CORE_FP32, true},
             {CORE_BF16, false},
-            {CORE_FP64, false}};
+            {CORE_FP64, false},
+            {CORE_FP16, true},
+            {MIXED, false}};
 enum { N_WAYS = sizeof ways / sizeof *ways };
 
 /* A pass, and the layer in which a bound is looked at. */
@@ -31,7 +43,9 @@ typedef struct pass {
     core_weights *weights;
     fix_taps taps;
     core_numerics numerics;
-    double u, u_s, sides; /* of a sum, of storing; on how many sides it errs */
+    double u, sides;   /* of a sum; on how many sides it errs                */
+    double u_s, least; /* of storing at the tap at hand; of it, near zero    */
+    double largest_v;  /* of the layer's values, as they are read            */
     int l;
 } pass;
 
@@ -92,6 +106,48 @@ static double weight(const pass *p, core_weight_kind kind, int64_t r, int64_t c)
     return w;
 }
 
+/* ---- storing ------------------------------------------------------------- */
+
+static double roundoff(core_rounding type)
+{
+    return type == CORE_ROUND_BF16  ? 0x1p-8
+           : type == CORE_ROUND_F16 ? 0x1p-11
+           : type == CORE_ROUND_F32 ? 0x1p-24
+                                    : 0x1p-53;
+}
+
+static double least(core_rounding type)
+{
+    return type == CORE_ROUND_F16 ? 0x1p-25 : 0.0;
+}
+
+/* All that is not said is out's. */
+static core_slot slot_of(core_tap_kind kind)
+{
+    switch (kind) {
+    case CORE_TAP_EMBED:
+    case CORE_TAP_IN:
+    case CORE_TAP_MID:
+    case CORE_TAP_OUT:
+        return CORE_SLOT_RESIDUAL;
+    case CORE_TAP_ROUTER_LOGITS:
+    case CORE_TAP_SHARED_LOGIT:
+        return CORE_SLOT_ROUTER;
+    case CORE_TAP_ROUTER_PROBS:
+    case CORE_TAP_TOPK_WEIGHT:
+    case CORE_TAP_SHARED_SCORE:
+        return CORE_SLOT_PROB;
+    default:
+        return CORE_SLOT_OUT;
+    }
+}
+
+/* x as it is read in a slot. */
+static void read_in(const pass *p, core_slot slot, double *x, int64_t n)
+{
+    core_store(core_numerics_of(p->numerics, slot), CORE_GRID_ACT, x, n);
+}
+
 /* ---- products ------------------------------------------------------------ */
 
 static const struct {
@@ -120,7 +176,13 @@ static const struct {
     {CORE_TAP_MAMBA_GATE, CORE_TAP_ATTN_NORM, CORE_W_MAMBA_GATE},
     {CORE_TAP_MAMBA_X, CORE_TAP_MAMBA_ACT, CORE_W_MAMBA_X},
     {CORE_TAP_MAMBA_DT_RAW, CORE_TAP_MAMBA_DT_NORM, CORE_W_MAMBA_DT},
+    {CORE_TAP_ATTN_OUT, CORE_TAP_SSD_NORM, CORE_W_SSD_OUT},
+    {CORE_TAP_SSD_GATE, CORE_TAP_ATTN_NORM, CORE_W_SSD_GATE},
+    {CORE_TAP_SSD_XBC, CORE_TAP_ATTN_NORM, CORE_W_SSD_XBC},
+    {CORE_TAP_SSD_DT_RAW, CORE_TAP_ATTN_NORM, CORE_W_SSD_DT},
     {CORE_TAP_ROUTER_LOGITS, CORE_TAP_FFN_NORM, CORE_W_ROUTER},
+    {CORE_TAP_NARROW, CORE_TAP_FFN_NORM, CORE_W_NARROW},
+    {CORE_TAP_WIDE, CORE_TAP_COMBINE, CORE_W_WIDE},
     {CORE_TAP_EXPERT_GATE, CORE_TAP_RECV, CORE_W_EXPERT_GATE},
     {CORE_TAP_EXPERT_UP, CORE_TAP_RECV, CORE_W_EXPERT_UP},
     {CORE_TAP_EXPERT_OUT, CORE_TAP_EXPERT_ACT, CORE_W_EXPERT_DOWN},
@@ -139,9 +201,15 @@ static double of_product(const pass *p, int i, int64_t r, int64_t c)
     const bool by_choice = core_tap_row_kind(products[i].y) == CORE_ROWS_CHOICE;
     const int expert = by_choice ? (int)row(p, CORE_TAP_TOPK_IDX, 0)[r] : 0;
     const int64_t n = cols(p, products[i].x);
-    double w[MAX_K], magnitude = 0.0, n_term = (double)n;
+    double w[MAX_K], x[MAX_K], magnitude = 0.0, n_term = (double)n;
     weights(p, kind, expert, c, w, n);
-    magnitude = norm2(row(p, products[i].x, r), n) * norm2(w, n);
+    memcpy(x, row(p, products[i].x, r), (size_t)n * sizeof *x);
+    read_in(p,
+            kind == CORE_W_ROUTER || kind == CORE_W_SHARED_GATE
+                ? CORE_SLOT_ROUTER
+                : CORE_SLOT_ACT,
+            x, n);
+    magnitude = norm2(x, n) * norm2(w, n);
     const core_weight id = {bias, p->l, expert};
     if (bias != CORE_W_NONE && core_weight_exists(&p->spec, id)) {
         core_weights_read(p->weights, id, 0, 1, c, c + 1, w, 1);
@@ -190,6 +258,8 @@ static int64_t width_of_rms(const pass *p, core_tap_kind kind)
     case CORE_TAP_MAMBA_B:
     case CORE_TAP_MAMBA_C:
         return cols(p, kind);
+    case CORE_TAP_SSD_NORM:
+        return cols(p, kind) / p->spec.ssd.n_g;
     default:
         return 0;
     }
@@ -267,6 +337,21 @@ static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
                           : rest[d - n_dn];
     for (int64_t d = 0; d < n_dv; d++)
         v[d] = latent ? kv[n_dn + d] : row(p, CORE_TAP_V, t)[g * n_dv + d];
+    read_in(p, CORE_SLOT_KV, k, n_dh);
+    read_in(p, CORE_SLOT_KV, v, n_dv);
+}
+
+static double largest_value(const pass *p)
+{
+    double k[MAX_K], v[MAX_K], largest = 0.0;
+    const core_heads heads = core_spec_heads(&p->spec, p->l);
+    for (int64_t t = 0; t < N; t++)
+        for (int64_t h = 0; h < heads.n_h; h++) {
+            key_and_value(p, t, h, k, v);
+            for (int64_t d = 0; d < heads.n_dv; d++)
+                largest = fmax(largest, fabs(v[d]));
+        }
+    return largest * (p->spec.value_scale > 0.0 ? p->spec.value_scale : 1.0);
 }
 
 /* sum p |v| (2 max ds + 2 sum_error(p, n) + 6u + 2 u_s) (1 + u_s), with ds =
@@ -281,7 +366,10 @@ static double of_context(const pass *p, int64_t t, int64_t c)
     const int64_t n_dh = heads.n_dh, n_dv = heads.n_dv, h = c / n_dv;
     const int64_t first = t / T * T, lo = core_spec_first_key(s, p->l, t % T);
     const double scale = heads.scale;
-    const double *q = row(p, queries(p), t) + h * n_dh;
+    const core_rounding cache = core_numerics_at(p->numerics, CORE_SLOT_KV);
+    double q[MAX_K];
+    memcpy(q, row(p, queries(p), t) + h * n_dh, (size_t)n_dh * sizeof *q);
+    read_in(p, CORE_SLOT_KV, q, n_dh);
     const double sink = heads.sinks ? weight(p, CORE_W_SINKS, 0, h) : -HUGE_VAL;
     double e[T] = {0.0}, abs_v[T],
            worst = heads.sinks ? 4.0 * p->u * fabs(sink) : 0.0;
@@ -310,7 +398,7 @@ static double of_context(const pass *p, int64_t t, int64_t c)
         sum += e[j] = blind ? 0.0 : exp(e[j] - max);
     for (int64_t j = 0; j < T; j++) {
         double prob = (blind && !heads.sinks ? 1.0 : e[j]) / sum;
-        core_store(p->numerics, CORE_GRID_PROB, &prob, 1); /* used as stored */
+        read_in(p, CORE_SLOT_KV, &prob, 1); /* used as stored */
         of_v += prob * abs_v[j];
     }
     n = (blind ? (double)T : n) + (heads.sinks ? 1.0 : 0.0);
@@ -318,8 +406,10 @@ static double of_context(const pass *p, int64_t t, int64_t c)
         of_v *= s->value_scale;
         n += 1.0;
     }
-    return of_v * (1.0 + p->u_s) *
-           (2.0 * worst + 2.0 * sum_error(p, n) + 6.0 * p->u + 2.0 * p->u_s);
+    return of_v * (1.0 + roundoff(cache)) *
+               (2.0 * worst + 2.0 * sum_error(p, n) + 6.0 * p->u +
+                2.0 * roundoff(cache)) +
+           2.0 * least(cache) * n * p->largest_v;
 }
 
 /* ---- activations --------------------------------------------------------- */
@@ -348,6 +438,8 @@ static double of_ffn_act(const pass *p, core_tap_kind gate, core_tap_kind up,
 {
     const core_act act = p->spec.act;
     const double u = row(p, up, r)[c];
+    if (act == CORE_ACT_RELU2)
+        return 0.0; /* one product, stored */
     if (!p->spec.gated)
         return of_act(p, u, a);
     const double g = row(p, gate, r)[c];
@@ -462,7 +554,8 @@ static double of_state(const pass *p, int64_t t, int64_t c)
                             2.0 * fabs(in));
             h = kept * h + in;
             core_store(p->numerics, CORE_GRID_ACT, &h, 1);
-            error = (error + 2.0 * p->u_s * fabs(h)) * (1.0 + p->u_s);
+            error = (error + 2.0 * p->u_s * fabs(h) + 2.0 * p->least) *
+                    (1.0 + p->u_s);
         }
         sum += fabs(h * row(p, CORE_TAP_MAMBA_C, t)[s]);
         carried += error * fabs(row(p, CORE_TAP_MAMBA_C, t)[s]);
@@ -509,6 +602,38 @@ static double of_delta(const pass *p, int64_t t, int64_t c)
     return of_q * ((of_sum + 2.0 * p->u) * norm2(S, n) + e);
 }
 
+/* ---- heads of a state space ---------------------------------------------- */
+
+/* As of_state, with one decay for a head, and B and C of its group. */
+static double of_head(const pass *p, int64_t t, int64_t c)
+{
+    const core_ssd *m = &p->spec.ssd;
+    const int64_t h_i = c / m->n_p, n_c = m->n_h * m->n_p;
+    const int64_t b = n_c + h_i * m->n_g / m->n_h * m->n_s;
+    const int64_t to_c = m->n_g * m->n_s;
+    const double rate = exp(weight(p, CORE_W_SSD_A_LOG, 0, h_i));
+    const double *act = row(p, CORE_TAP_SSD_ACT, t);
+    double sum = fabs(weight(p, CORE_W_SSD_D, 0, h_i) * act[c]), carried = 0.0;
+    for (int64_t s = b; s < b + m->n_s; s++) {
+        double h = 0.0, error = 0.0;
+        for (int64_t i = t / T * T; i <= t; i++) {
+            const double dt = row(p, CORE_TAP_SSD_DT, i)[h_i];
+            const double in = dt * row(p, CORE_TAP_SSD_ACT, i)[s] *
+                              row(p, CORE_TAP_SSD_ACT, i)[c];
+            const double kept = exp(-rate * dt);
+            error = kept * error +
+                    p->u * (3.0 * (rate * dt + 1.0) * fabs(kept * h) +
+                            2.0 * fabs(in));
+            h = kept * h + in;
+            core_store(p->numerics, CORE_GRID_EXP, &h, 1);
+            error = (error + 2.0 * p->u * fabs(h)) * (1.0 + p->u);
+        }
+        sum += fabs(h * act[s + to_c]);
+        carried += error * fabs(act[s + to_c]);
+    }
+    return sum_error(p, (double)m->n_s + 1.0) * sum + carried;
+}
+
 /* ---- all taps ------------------------------------------------------------ */
 
 /* d of a sum with scale r: the scale's rounding and the product's. */
@@ -516,8 +641,9 @@ static double of_residual(const pass *p, core_tap_kind kind, int64_t t,
                           int64_t d)
 {
     const double scale = p->spec.residual_scale;
+    const bool of_mixer = kind == CORE_TAP_MID || !has(p, CORE_TAP_FFN_OUT);
     const core_tap_kind added =
-        kind == CORE_TAP_MID ? CORE_TAP_ATTN_OUT : CORE_TAP_FFN_OUT;
+        of_mixer ? CORE_TAP_ATTN_OUT : CORE_TAP_FFN_OUT;
     return scale == 1.0 ? 0.0 : 2.0 * p->u * fabs(scale * row(p, added, t)[d]);
 }
 
@@ -576,6 +702,19 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     case CORE_TAP_MAMBA_GATED:
         return of_gated(p, CORE_ACT_SILU, row(p, CORE_TAP_MAMBA_GATE, r)[c],
                         row(p, CORE_TAP_MAMBA_Y, r)[c]);
+    case CORE_TAP_SSD_CONV:
+        return of_conv(p, CORE_TAP_SSD_XBC, CORE_W_SSD_CONV, r, c);
+    case CORE_TAP_SSD_ACT:
+        return of_act(p, row(p, CORE_TAP_SSD_CONV, r)[c], y);
+    case CORE_TAP_SSD_DT:
+        return p->u * (5.0 * fabs(row(p, CORE_TAP_SSD_DT_RAW, r)[c] +
+                                  weight(p, CORE_W_SSD_STEP, 0, c)) +
+                       4.0 * y);
+    case CORE_TAP_SSD_Y:
+        return of_head(p, r, c);
+    case CORE_TAP_SSD_GATED:
+        return of_gated(p, CORE_ACT_SILU, row(p, CORE_TAP_SSD_GATE, r)[c],
+                        row(p, CORE_TAP_SSD_Y, r)[c]);
     case CORE_TAP_CONTEXT_SCORE:
     case CORE_TAP_DELTANET_BETA:
         return 3.0 * p->u * y;
@@ -654,7 +793,8 @@ static double expected(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     }
     if (kind == CORE_TAP_EMBED && p->spec.embed_scale == 1.0)
         y *= 0.5; /* a copy is stored once, not twice */
-    return (p->sides * d + 2.0 * p->u_s * fabs(y) + (double)FLT_MIN) *
+    return (p->sides * d + 2.0 * p->u_s * fabs(y) + 2.0 * p->least +
+            (double)FLT_MIN) *
            (1.0 + p->u_s);
 }
 
@@ -673,9 +813,6 @@ START_TEST(a_bound_is_its_formula)
     pass p = {.spec = spec_of(_i / N_WAYS),
               .numerics = numerics,
               .u = numerics == CORE_FP64 ? 0x1p-53 : 0x1p-24,
-              .u_s = numerics == CORE_FP64   ? 0x1p-53
-                     : numerics == CORE_FP32 ? 0x1p-24
-                                             : 0x1p-8,
               .sides = numerics == CORE_FP64 ? 2.0 : 1.0};
     const fix_run how = {.numerics = numerics, .bounds = true};
     ck_assert_int_eq(core_batch_make(&p.batch, &p.spec, B, T, 7), CORE_OK);
@@ -692,6 +829,12 @@ START_TEST(a_bound_is_its_formula)
         char name[CORE_NAME_BYTES];
         core_tap_name(tap, name);
         p.l = tap.layer;
+        const core_rounding type =
+            core_numerics_at(p.numerics, slot_of(tap.kind));
+        p.u_s = roundoff(type);
+        p.least = least(type);
+        if (tap.kind == CORE_TAP_CONTEXT)
+            p.largest_v = largest_value(&p);
         if (core_tap_grid(tap.kind) == CORE_GRID_INT)
             continue;
         for (int64_t j = 0; j < fix_size(&p.taps, i); j++) {

@@ -62,7 +62,7 @@ static void setup(void)
 /* The ints of the honest pass: the fixture keeps them as doubles. */
 static const int64_t *routing(void *self, core_tap tap)
 {
-    static int64_t ints[N * 8];
+    static _Thread_local int64_t ints[N * 8]; /* of the pass that asks */
     ck_assert_int_le(spec.n_k, 8);
     const double *v = fix_find(self, tap.kind, tap.layer);
     for (int64_t i = 0; i < N * spec.n_k; i++)
@@ -85,8 +85,8 @@ static ref_draw of_run(uint64_t seed, uint64_t run, ref_forcing forcing)
 static void drawn_by(ref_model *model, fix_taps *out, ref_draw draw)
 {
     const core_tap_sink sink = fix_sink(out, &spec, N);
-    ck_assert_int_eq(ref_forward_drawn(model, &batch, NULL, &draw, &sink, NULL),
-                     CORE_OK);
+    const ref_draws one = {&draw, &sink, 1, 1};
+    ck_assert_int_eq(ref_forward_drawn(model, &batch, NULL, &one), CORE_OK);
 }
 
 static void drawn(fix_taps *out, ref_draw draw)
@@ -121,25 +121,60 @@ START_TEST(a_draw_depends_on_seed_and_run_alone)
 }
 END_TEST
 
+/* The budget of the tiled model has no room for a second workspace. */
+static const struct {
+    int n_beside;
+    bool is_tiled;
+} besides[] = {{1, false}, {2, false}, {3, false}, {6, false}, {3, true}};
+
+START_TEST(a_draw_is_the_same_whatever_runs_beside_it)
+{
+    enum { N_PASS = 5 };
+    fix_taps alone = {0}, taps[N_PASS];
+    ref_draw draw[N_PASS];
+    core_tap_sink sink[N_PASS];
+    char name[CORE_NAME_BYTES];
+    for (int i = 0; i < N_PASS; i++) {
+        draw[i] = of_run(5, (uint64_t)i, (ref_forcing)(i % 3));
+        taps[i] = (fix_taps){.n = 0};
+        sink[i] = fix_sink(&taps[i], &spec, N);
+    }
+    const ref_draws all = {draw, sink, N_PASS, besides[_i].n_beside};
+    ref_model *model = besides[_i].is_tiled ? tiled : resident;
+    ck_assert_int_eq(ref_forward_drawn(model, &batch, NULL, &all), CORE_OK);
+    for (int i = 0; i < N_PASS; i++) {
+        drawn(&alone, draw[i]);
+        ck_assert_ptr_null(fix_first_difference(&alone, &taps[i], name));
+        fix_free(&alone);
+        fix_free(&taps[i]);
+    }
+}
+END_TEST
+
 /* --- every operator --- */
 
-/* What only moves values, or is one product that a float holds: weighted inputs
- * and the shared expert's; an embedding without a scale.                     */
+/* What only moves values, or is one product that a float holds: weighted inputs,
+ * the shared expert's and the gated context; an embedding without a scale.   */
 static bool is_exact(core_tap tap)
 {
     return tap.kind == CORE_TAP_IN || tap.kind == CORE_TAP_BACK ||
            tap.kind == CORE_TAP_RECV || tap.kind == CORE_TAP_SHARED_WEIGHTED ||
+           tap.kind == CORE_TAP_CONTEXT_GATED ||
            (tap.kind == CORE_TAP_EMBED && spec.embed_scale == 1.0);
 }
 
-/* Rounded once, as the reference does: a sum of two floats, and a weight that
- * is a probability, or its product with a scale that a float holds. */
+/* Rounded once, as the reference does: a sum of two floats, the square of one,
+ * and a weight that is a probability, or its product with a scale that a float
+ * holds. */
 static bool is_rounded_once(core_tap tap)
 {
     const bool is_stream = tap.kind == CORE_TAP_MID || tap.kind == CORE_TAP_OUT;
     const bool has_probs = spec.router == CORE_ROUTER_SOFTMAX ||
                            spec.router == CORE_ROUTER_SIGMOID;
-    return tap.kind == CORE_TAP_FFN_OUT ||
+    const bool is_square =
+        spec.act == CORE_ACT_RELU2 &&
+        (tap.kind == CORE_TAP_EXPERT_ACT || tap.kind == CORE_TAP_MLP_ACT);
+    return tap.kind == CORE_TAP_FFN_OUT || is_square ||
            (is_stream && spec.residual_scale == 1.0) ||
            (tap.kind == CORE_TAP_TOPK_WEIGHT && has_probs && !spec.renormalise);
 }
@@ -364,6 +399,8 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, close_honest);
     tcase_add_loop_test(tests, a_draw_depends_on_seed_and_run_alone, 0,
                         sizeof draws / sizeof draws[0]);
+    tcase_add_loop_test(tests, a_draw_is_the_same_whatever_runs_beside_it, 0,
+                        (int)(sizeof besides / sizeof besides[0]));
     tcase_add_test(tests, every_operator_errs_within_its_bound);
     tcase_add_loop_test(tests, every_operator_of_a_family_errs_within_its_bound,
                         0, FIX_N_FAMILIES);

@@ -31,6 +31,7 @@ typedef enum terms {
     CONV,      /* weights of positions with tap x                            */
     STATE,     /* h C + D a                                                  */
     MATRIX,    /* columns of S with q or k                                   */
+    HEADS,     /* h C + D x of heads; x, B and C swell together              */
 } terms;
 
 typedef struct place {
@@ -92,6 +93,14 @@ static const place places[] = {
     {FIX_DELTANET, TAPS(DELTANET_K_ACT, DELTANET_K_NORM), .sum = SQUARES},
     {FIX_DELTANET, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     {FIX_DELTANET, TAPS(DELTANET_Y, DELTANET_NORM), .sum = SQUARES},
+    /* Mamba-2: D large or fine; a norm of a group; out of the experts' width */
+    {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS},
+    {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS, .scaled = CORE_W_SSD_D,
+     .exponent = 29},
+    {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS, .scaled = CORE_W_SSD_D,
+     .exponent = -20},
+    {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES},
+    {FIX_SSD, TAPS(COMBINE, WIDE), .sum = PRODUCT, .w = CORE_W_WIDE},
 };
 enum { N_PLACES = sizeof places / sizeof *places };
 
@@ -362,6 +371,33 @@ static double bits_of_state(const swollen *s)
     return log2(largest / (ACT * fmin(ACT, step_of(s, CORE_W_MAMBA_D))));
 }
 
+static double bits_of_heads(const swollen *s)
+{
+    const core_ssd *m = &s->spec.ssd;
+    const int64_t n_c = m->n_h * m->n_p, n = cols(s, CORE_TAP_SSD_ACT);
+    double largest = 0.0;
+    for (int64_t c = 0; c < n_c; c++) {
+        const int64_t i_h = c / m->n_p, g = i_h / (m->n_h / m->n_g);
+        const int64_t b = n_c + g * m->n_s, to_c = m->n_g * m->n_s;
+        const double rate = exp(weight(s, CORE_W_SSD_A_LOG, 0, 0, i_h));
+        const double d = weight(s, CORE_W_SSD_D, 0, 0, i_h);
+        double h[MAX_K];
+        for (int64_t t = 0; t < N; t++) {
+            const double *act = tap(s, CORE_TAP_SSD_ACT) + t * n;
+            const double dt = tap(s, CORE_TAP_SSD_DT)[t * m->n_h + i_h];
+            double sum = fabs(d * act[c]);
+            for (int64_t i = 0; i < m->n_s; i++) {
+                h[i] = (t % T == 0 ? 0.0 : exp(-rate * dt) * h[i]) +
+                       dt * act[b + i] * act[c];
+                h[i] = rint(h[i] / PROB) * PROB;
+                sum += fabs(h[i] * act[b + to_c + i]);
+            }
+            largest = fmax(largest, sum);
+        }
+    }
+    return log2(largest / (ACT * fmin(PROB, step_of(s, CORE_W_SSD_D))));
+}
+
 /* The longest column of the state, times the longest query or key. */
 static double bits_of_matrix_state(const swollen *s)
 {
@@ -408,6 +444,8 @@ static int64_t width_of_squares(const swollen *s)
         return s->spec.deltanet.n_dk;
     case CORE_TAP_DELTANET_NORM:
         return s->spec.deltanet.n_dv;
+    case CORE_TAP_SSD_NORM:
+        return cols(s, summed(s)) / s->spec.ssd.n_g;
     default:
         return cols(s, summed(s));
     }
@@ -445,6 +483,8 @@ static double bits_of(const swollen *s)
         return 1.0 + bits_of_state(s);
     case MATRIX:
         return 1.0 + bits_of_matrix_state(s);
+    case HEADS:
+        return 1.0 + bits_of_heads(s);
     }
     return 0.0;
 }
@@ -465,6 +505,7 @@ static bool is_named(const swollen *s, const ref_stats *stats)
 static ref_stats run_with_bits(swollen *s, double bits)
 {
     const bool square = s->at->sum == SQUARES || s->at->sum == LAYERNORM ||
+                        s->at->sum == HEADS ||
                         s->at->x != CORE_TAP_EMBED;
     double exponent = 20.0;
     ref_stats stats;

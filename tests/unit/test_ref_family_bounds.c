@@ -541,6 +541,100 @@ START_TEST(mamba_state_and_gate)
 }
 END_TEST
 
+/* Lengths, strengths and steps; of the norm after the state its tap. */
+START_TEST(delta_net_around_the_state)
+{
+    family f = run_family(FIX_DELTANET);
+    const core_deltanet *s = &f.spec.deltanet;
+    const double *raw = fix_find(&f.taps, CORE_TAP_DELTANET_BETA_RAW, 0);
+    const double *step = fix_find(&f.taps, CORE_TAP_DELTANET_DT_RAW, 0);
+    const double *k = fix_find(&f.taps, CORE_TAP_DELTANET_K_ACT, 0);
+    judge beta = judge_of(&f, CORE_TAP_DELTANET_BETA, 0);
+    judge dt = judge_of(&f, CORE_TAP_DELTANET_DT, 0);
+    judge length = judge_of(&f, CORE_TAP_DELTANET_K_NORM, 0);
+    for (int64_t i = 0; i < N * s->n_vh; i++) {
+        see(&beta, i, 1.0f / (1.0f + expf(-(float)raw[i])));
+        see(&dt, i, logf(1.0f + expf((float)step[i])));
+    }
+    for (int64_t i = 0; i < N * s->n_kh; i++) {
+        float sum = 1e-6f;
+        for (int64_t d = s->n_dk - 1; d >= 0; d--)
+            sum += (float)k[i * s->n_dk + d] * (float)k[i * s->n_dk + d];
+        for (int64_t d = 0; d < s->n_dk; d++)
+            see(&length, i * s->n_dk + d,
+                (float)k[i * s->n_dk + d] * (1.0f / sqrtf(sum)));
+    }
+    sentence(&beta);
+    sentence(&dt);
+    sentence(&length);
+    check_rms(&f, CORE_TAP_DELTANET_NORM, 0,
+              fix_find(&f.taps, CORE_TAP_DELTANET_Y, 0), s->n_vh * s->n_dv,
+              s->n_vh, s->n_dv, tensor(&f, CORE_W_DELTANET_NORM, 0),
+              f.spec.norm_eps, 0.0);
+    free_family(&f);
+}
+END_TEST
+
+/* In floats, sums backwards; the root is applied to the query. */
+START_TEST(delta_net_state)
+{
+    family f = run_family(FIX_DELTANET);
+    const core_deltanet *s = &f.spec.deltanet;
+    const int64_t n = s->n_dk, n_v = s->n_vh * s->n_dv;
+    const double *q = fix_find(&f.taps, CORE_TAP_DELTANET_Q_NORM, 0);
+    const double *k = fix_find(&f.taps, CORE_TAP_DELTANET_K_NORM, 0);
+    const double *v = fix_find(&f.taps, CORE_TAP_DELTANET_V_ACT, 0);
+    const double *beta = fix_find(&f.taps, CORE_TAP_DELTANET_BETA, 0);
+    const double *dt = fix_find(&f.taps, CORE_TAP_DELTANET_DT, 0);
+    const double *a_log = tensor(&f, CORE_W_DELTANET_A_LOG, 0);
+    judge y = judge_of(&f, CORE_TAP_DELTANET_Y, 0);
+    for (int64_t c = 0; c < n_v; c++) {
+        const int64_t h = c / s->n_dv, g = h / (s->n_vh / s->n_kh);
+        float S[8];
+        for (int64_t t = 0; t < N; t++) {
+            const double *q_t = q + (t * s->n_kh + g) * n;
+            const double *k_t = k + (t * s->n_kh + g) * n;
+            const int64_t at = t * s->n_vh + h;
+            const float kept =
+                t % T == 0 ? 0.0f : expf(-expf((float)a_log[h]) * (float)dt[at]);
+            float found = 0.0f, sum = 0.0f;
+            for (int64_t i = n - 1; i >= 0; i--) {
+                S[i] = t % T == 0 ? 0.0f : S[i] * kept;
+                found += (float)k_t[i] * S[i];
+            }
+            const float d =
+                (float)beta[at] * ((float)v[t * n_v + c] - found);
+            for (int64_t i = n - 1; i >= 0; i--) {
+                S[i] += (float)k_t[i] * d;
+                sum += (float)q_t[i] / sqrtf((float)n) * S[i];
+            }
+            see(&y, t * n_v + c, sum);
+        }
+    }
+    sentence(&y);
+    free_family(&f);
+}
+END_TEST
+
+START_TEST(gated_attention_and_norms_that_add_one)
+{
+    family f = run_family(FIX_DELTANET);
+    const double *raw = fix_find(&f.taps, CORE_TAP_CONTEXT_GATE, 1);
+    const int64_t n_d = f.spec.n_d;
+    judge score = judge_of(&f, CORE_TAP_CONTEXT_SCORE, 1);
+    for (int64_t i = 0; i < N * f.spec.n_h * f.spec.n_dh; i++)
+        see(&score, i, 1.0f / (1.0f + expf(-(float)raw[i])));
+    sentence(&score);
+    double weight[MAX_COLS];
+    const double *stored = tensor(&f, CORE_W_ATTN_NORM, 1);
+    for (int64_t d = 0; d < n_d; d++)
+        weight[d] = 1.0 + stored[d];
+    check_rms(&f, CORE_TAP_ATTN_NORM, 1, fix_find(&f.taps, CORE_TAP_IN, 1), n_d,
+              1, n_d, weight, f.spec.norm_eps, 0.0);
+    free_family(&f);
+}
+END_TEST
+
 /* ---- feed-forward -------------------------------------------------------- */
 
 START_TEST(clamped_activations)
@@ -819,6 +913,9 @@ int main(void)
     tcase_add_test(mixer, logits_with_bias_and_divisor);
     tcase_add_test(mixer, mamba_before_the_state);
     tcase_add_test(mixer, mamba_state_and_gate);
+    tcase_add_test(mixer, delta_net_around_the_state);
+    tcase_add_test(mixer, delta_net_state);
+    tcase_add_test(mixer, gated_attention_and_norms_that_add_one);
     suite_add_tcase(suite, mixer);
     TCase *rest = tcase_create("feed-forward and routers");
     tcase_set_timeout(rest, 60.0);

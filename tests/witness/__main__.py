@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 import transformers
 
+import again
 from case import Case
 from check import differences
 from families import CASES, FAMILIES
@@ -20,6 +21,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="FAMILY[/CASE]", help="which (none: all)")
     parser.add_argument("--list", action="store_true", help="print the cases and make none")
     parser.add_argument("--check", action="store_true", help="make them apart and compare with the committed ones")
+    parser.add_argument("--again", action="store_true", help="run what earlier releases were committed for, and print how far it is off")
     parser.add_argument("--out", type=Path, default=COMMITTED, metavar="DIR", help="write to DIR/FAMILY/CASE")
     parser.add_argument("--modules", action="store_true", help="also write what each module gives, in float64")
     return parser.parse_args()
@@ -40,11 +42,20 @@ def _check(case: Case) -> bool:
     return not found
 
 
+def _again() -> None:
+    for folder in sorted(path.parent for path in COMMITTED.glob("*/*/expected.safetensors")):
+        if (version := again.version_of(folder)) != transformers.__version__:
+            print(f"{folder.parent.name}/{folder.name}: {again.distance(folder):.2g} from {version}", flush=True)
+
+
 def main() -> int:
     arguments = _arguments()
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)  # tiny products, and sums in one order
+    if arguments.again:
+        _again()
+        return 0
     cases = _chosen(arguments.names)
     if arguments.list:
         print("\n".join(f"{case.family}/{case.name}" for case in cases))

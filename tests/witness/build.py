@@ -33,7 +33,15 @@ def wide(case: Case, settings: Settings, state: State) -> torch.nn.Module:
     return model
 
 
-def logits_of(case: Case, settings: Settings, state: State, ids: torch.Tensor) -> torch.Tensor:
+def says(case: Case, model: torch.nn.Module, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """The logits of a prompt."""
+    return model.get_submodule(case.called)(input_ids=ids, attention_mask=mask, use_cache=False).logits
+
+
+def logits_of(
+    case: Case, settings: Settings, state: State, ids: torch.Tensor, mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """What a model of these settings says in float64."""
     model = wide(case, settings, state)
     with Wide(), torch.no_grad():
-        return model(input_ids=ids, use_cache=False).logits
+        return says(case, model, ids, mask)

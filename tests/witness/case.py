@@ -13,12 +13,14 @@ class Family:
     ffn: tuple[str, ...] = ("mlp",)
     router: str = "mlp.gate"
     experts: str = "mlp.experts"
+    weights_inputs: bool = False  # the router scores every expert and weighs what the experts read
     layers: str = "model.layers"
     norm: str = "model.norm"
     residual: float | None = 1.0  # out = in + residual * (mixer + ffn); None: not so, and not checked
     gains: dict[str, float] = field(default_factory=dict)  # pattern of a weight's name: its factor
     draws: dict[str, tuple[float, float]] = field(default_factory=dict)  # pattern: mean and deviation
     kept_in_f32: tuple[str, ...] = ()  # parts of names that a bf16 checkpoint stores as F32
+    renamed: tuple[tuple[str, str], ...] = ()  # where the class saves by other names than are published
     others: Settings = field(default_factory=dict)  # setting: another value of it, where none can be guessed
     inert: tuple[str, ...] = ()  # settings that this family's code does not read, though its config has them
 
@@ -27,7 +29,6 @@ class Family:
 class Case:
     """One committed folder: FAMILY/NAME."""
 
-    family: str
     name: str
     model: str  # class of transformers
     config: str  # class of its config
@@ -36,3 +37,12 @@ class Case:
     inert: tuple[str, ...] = ()  # settings that are idle in this case, and not in the family's other
     prompts: tuple[tuple[int, int], ...] = ((2, 9), (1, 23))
     stored: str = "bf16"
+    called: str = ""  # path of the module that is run, if it is not the model
+    family: str = ""  # the table's key
+
+
+Entry = tuple[Family, tuple[Case, ...]]
+
+
+def entry(family: Family, *cases: Case) -> Entry:
+    return family, cases

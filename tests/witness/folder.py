@@ -1,6 +1,7 @@
 """Writes a case's folder: config, weights, what the model says, and a manifest with the fingerprints of all of it."""
 import json
 import math
+import re
 import tempfile
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ import xxhash
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from build import State, make, narrow, wide
+from build import State, make, narrow, says, wide
 from case import Case, Family, Settings
 from knobs import movements
 from record import Recorder, Taps, check_residual, modules_of
@@ -20,6 +21,7 @@ from wide import Margins, Wide
 
 LEAST_MARGIN = 2e-4  # that another order of summation cannot flip a choice
 MOST_ATTEMPTS = 40
+OF_IMAGES = ("visual", "vision", "multi_modal", "projector")  # weights of a wrapper that text does not meet
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.int64: "I64"}
 
 
@@ -33,11 +35,18 @@ def _settings(model: torch.nn.Module, case: Case) -> Settings:
     return settings
 
 
-def _checkpoint(model: torch.nn.Module) -> State:
-    """The weights under the names that the class saves them by."""
+def _published(family: Family, name: str) -> str:
+    for pattern, replacement in family.renamed:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _checkpoint(model: torch.nn.Module, family: Family) -> State:
+    """The weights under their published names."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        return load_file(Path(folder, "model.safetensors"))
+        saved = load_file(Path(folder, "model.safetensors"))
+    return {_published(family, name): value for name, value in saved.items()}
 
 
 def _prompts(case: Case, vocabulary: int, seed: int) -> list[torch.Tensor]:
@@ -50,18 +59,18 @@ def _same_choices(a: Taps, b: Taps) -> bool:
     return all(torch.equal(a[key].sort(-1).values, b[key].sort(-1).values) for key in chosen)
 
 
-def _idle(model: torch.nn.Module, state: State, ids: torch.Tensor) -> list[str]:
+def _idle(case: Case, model: torch.nn.Module, state: State, ids: torch.Tensor) -> list[str]:
     """Weights and buffers that the logits do not depend on: by their slope, or, where they only choose, turned round."""
-    logits = model(input_ids=ids, use_cache=False).logits
+    logits = says(case, model, ids)
     (logits * torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
     sloped = {name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()}
     idle = []
     for name in sorted(state.keys() - sloped):
-        if "visual" in name or "vision" in name:
+        if any(part in name for part in OF_IMAGES):
             continue
         model.load_state_dict(state | {name: state[name].flip(0) * (-1.0 if state[name].is_floating_point() else 1)})
         with torch.no_grad():
-            if torch.equal(model(input_ids=ids, use_cache=False).logits, logits):
+            if torch.equal(says(case, model, ids), logits):
                 idle.append(name)
     model.load_state_dict(state)
     return idle
@@ -87,10 +96,10 @@ class Attempt:
         double = wide(self.case, self.case.settings, self.state)
         narrow_recorder, wide_recorder = Recorder(model, self.family), Recorder(double, self.family)
         for i, ids in enumerate(self.prompts):
-            taps = narrow_recorder.run(model, ids)
+            taps = narrow_recorder.run(self.case, model, ids)
             margins = Margins()
             with Wide(), margins:
-                truth = wide_recorder.run(double, ids)
+                truth = wide_recorder.run(self.case, double, ids)
             if self.family.residual is not None:
                 check_residual(taps, n_layer, self.family.residual)
             self.least_margin = min(self.least_margin, margins.least)
@@ -156,20 +165,22 @@ def _read_back(case: Case, folder: Path, ids: torch.Tensor) -> torch.Tensor:
             copy, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
         )
     with torch.no_grad():
-        return model.eval()(input_ids=ids, use_cache=False).logits
+        return says(case, model.eval(), ids)
 
 
 def write(case: Case, family: Family, out: Path, with_modules: bool = False) -> Attempt:
     made = attempt(case, family)
-    if idle := _idle(made.model, made.state, made.prompts[-1]):
+    if idle := _idle(case, made.model, made.state, made.prompts[-1]):
         raise RuntimeError(f"{case.family}/{case.name}: weights that move nothing: {', '.join(idle)}")
     moved = movements(case, family, case.settings, made.state, made.prompts[-1])
     out.mkdir(parents=True, exist_ok=True)
+    for old in out.iterdir():
+        old.unlink()
     as_written = {"architectures": [case.model], "model_type": made.settings["model_type"]}
     if case.published is not None:
         _write_json(out / "config.json", as_written | {"torch_dtype": made.settings["dtype"]} | case.published, 2)
     _write_json(out / ("config.json" if case.published is None else "config_v5.json"), made.settings, 2)
-    stored = as_stored(case, family, _checkpoint(narrow(case, case.settings, made.state)))
+    stored = as_stored(case, family, _checkpoint(narrow(case, case.settings, made.state), family))
     save_file(stored, out / "model.safetensors", {"format": "pt"})
     save_file(made.said, out / "expected.safetensors", _metadata(made))
     for path in out.glob("*.safetensors"):

@@ -4,7 +4,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from build import State, wide
+from build import State, says, wide
 from case import Case, Family, Settings
 from wide import Wide
 
@@ -38,7 +38,7 @@ class Recorder:
                     module.register_forward_hook(self._add(prefix + tap))
             for module in _found(layer, (family.router,)):
                 module.register_forward_hook(self._router(prefix))
-            for module in _found(layer, (family.experts,)):
+            for module in [] if family.weights_inputs else _found(layer, (family.experts,)):
                 module.register_forward_pre_hook(self._choices(prefix))
 
     def _is_mixer(self, layer: nn.Module) -> bool:
@@ -78,6 +78,10 @@ class Recorder:
             given = _first(output)
             same = given.shape == product.shape and torch.allclose(given, product, rtol=1e-4, atol=1e-5)
             self.taps[prefix + "router_logits"] = (given if same else product).clone()
+            if self.family.weights_inputs:  # one score per expert, 0 where it is not chosen
+                n_chosen = int((given[0] != 0.0).sum())
+                weight, chosen = given.topk(n_chosen, dim=-1)
+                self.taps[prefix + "topk_idx"], self.taps[prefix + "topk_weight"] = chosen, weight
 
         return hook
 
@@ -88,10 +92,14 @@ class Recorder:
 
         return hook
 
-    def run(self, model: nn.Module, ids: torch.Tensor) -> Taps:
+    def run(self, case: Case, model: nn.Module, ids: torch.Tensor) -> Taps:
         self.taps = {}
         with torch.no_grad():
-            logits = model(input_ids=ids, use_cache=False).logits
+            logits = says(case, model, ids)
+        shape = self.taps["embed"].shape
+        for name in self.taps:
+            if name.endswith(("attn_out", "ffn_out")):  # some are given as rows of tokens
+                self.taps[name] = self.taps[name].reshape(shape)
         return self.taps | {"logits": logits}
 
 
@@ -101,7 +109,7 @@ def check_residual(taps: Taps, n_layer: int, multiplier: float) -> None:
     for i in range(n_layer):
         added = sum(taps[key] for key in (f"layers.{i}.attn_out", f"layers.{i}.ffn_out") if key in taps)
         out = taps[f"layers.{i}.out"]
-        error = (x + multiplier * added.reshape(out.shape) - out).abs().max().item()
+        error = (x + multiplier * added - out).abs().max().item()
         if not error < 1e-4:
             raise RuntimeError(f"layers.{i}.out: input and sublayers leave {error} unexplained")
         x = out
@@ -115,7 +123,7 @@ def modules_of(case: Case, settings: Settings, state: State, ids: torch.Tensor) 
     def hook_for(name: str):
         def hook(module, args, output):
             for i, value in enumerate(output if isinstance(output, tuple) else (output,)):
-                if isinstance(value, torch.Tensor):
+                if isinstance(value, torch.Tensor) and not value.is_complex():
                     given[name if i == 0 else f"{name}:{i}"] = value.detach().clone().contiguous()
 
         return hook
@@ -124,5 +132,5 @@ def modules_of(case: Case, settings: Settings, state: State, ids: torch.Tensor) 
         if name:
             module.register_forward_hook(hook_for(name))
     with Wide(), torch.no_grad():
-        model(input_ids=ids, use_cache=False)
+        says(case, model, ids)
     return given

@@ -36,6 +36,8 @@ static const core__place OWN[] = {
 
 const core__family core__family_ernie4_5_moe = {
     .model_type = "ernie4_5_moe",
+    .published = "ERNIE-4.5-21B-A3B, ERNIE-4.5-300B-A47B",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 103424, "hidden_size": 2560, "num_hidden_layers": 28,
         "num_attention_heads": 20, "num_key_value_heads": 4,

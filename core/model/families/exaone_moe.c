@@ -40,6 +40,8 @@ static const core__rename RENAMES[] = {
 
 const core__family core__family_exaone_moe = {
     .model_type = "exaone_moe",
+    .published = "K-EXAONE-236B-A23B",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 102400, "hidden_size": 4096, "num_hidden_layers": 32,
         "num_attention_heads": 32, "num_key_value_heads": 32,

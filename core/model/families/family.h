@@ -43,12 +43,17 @@ typedef struct core__rename {
 typedef struct core__family {
     const char *model_type;      /* in config.json; NULL: none                */
     const char *also;            /* other model_types read so, blanks between */
+    const char *published;       /* models, for docs/families.md              */
+    const char *witness;         /* whose code agrees; NULL: none was asked   */
     const char *defaults;        /* CORE_JSON({...}) of the class, or NULL    */
     const char *ignores;         /* keys, as core__config_refuse_unread takes */
     /* A whole file, or what a decoder has beside what all have:              */
     core_status (*parse)(core_spec *spec, core__reader r);
     core_status (*add)(core_spec *spec, core__reader r);
+    /* Before anything else: how many layers; NULL: num_hidden_layers. */
+    core_status (*layers)(core_spec *spec, core__reader r);
     const char *experts, *inner; /* keys of the expert count and inner size   */
+    const char *norm_eps, *act;  /* keys; NULL: rms_norm_eps, hidden_act      */
     const char *chosen;          /* of experts per token; NULL: the usual one */
     core__head_rule head;
     bool no_rope;                /* the file says nothing of rope             */
@@ -91,6 +96,8 @@ CORE_NODISCARD core_status core__get_first_dense(core_spec *spec,
 CORE_NODISCARD core_status core__get_groups(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_v3_router(core_spec *spec, core__reader r,
                                                bool renormalise);
+/* Granite's router, scales and bias of attention.                            */
+CORE_NODISCARD core_status core__get_granite(core_spec *spec, core__reader r);
 /* Inner size of the shared expert: that of `key` experts.                    */
 CORE_NODISCARD core_status core__get_shared_count(core_spec *spec,
                                                   core__reader r,
@@ -107,5 +114,7 @@ CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);
 /* Queries, each head before its gate.                                        */
 core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind);
+/* Of a state space's tensor of gate, (x | B | C) and time step.              */
+core_blocks core__blocks_of_ssd(const core_spec *spec, core_weight_kind kind);
 
 #endif

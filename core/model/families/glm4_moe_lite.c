@@ -15,6 +15,8 @@ static core_status add(core_spec *spec, core__reader r)
 
 const core__family core__family_glm4_moe_lite = {
     .model_type = "glm4_moe_lite",
+    .published = "GLM-4.7-Flash",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 154880, "hidden_size": 2048, "num_hidden_layers": 47,
         "num_attention_heads": 20, "num_key_value_heads": 20,

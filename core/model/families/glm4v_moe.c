@@ -14,6 +14,8 @@ static core_status add(core_spec *spec, core__reader r)
 
 const core__family core__family_glm4v_moe = {
     .model_type = "glm4v_moe_text",
+    .published = "GLM-4.5V, GLM-4.6V",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 151424, "hidden_size": 4096, "num_hidden_layers": 46,
         "num_attention_heads": 96, "num_key_value_heads": 8,

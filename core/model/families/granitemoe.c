@@ -7,14 +7,8 @@
 
 static core_status add(core_spec *spec, core__reader r)
 {
-    spec->router = CORE_ROUTER_SOFTMAX_TOP;
     CORE_TRY(core__config_expect(r, "position_embedding_type", "rope"));
-    CORE_TRY(core__config_real(r, "attention_multiplier", &spec->score_scale));
-    CORE_TRY(core__config_real(r, "embedding_multiplier", &spec->embed_scale));
-    CORE_TRY(
-        core__config_real(r, "residual_multiplier", &spec->residual_scale));
-    CORE_TRY(core__config_real(r, "logits_scaling", &spec->logits_divisor));
-    return core__get_attention_bias(spec, r, "attention_bias", false, true);
+    return core__get_granite(spec, r);
 }
 
 static const core__place OWN[] = {
@@ -33,6 +27,8 @@ static const core__rename RENAMES[] = {{".router.layer.", ".router."},
 
 const core__family core__family_granitemoe = {
     .model_type = "granitemoe",
+    .published = "granite-3.0-3b-a800m",
+    .witness = "transformers 4.57",
     .defaults = CORE_JSON({
         "vocab_size": 32000, "hidden_size": 4096, "num_hidden_layers": 32,
         "num_attention_heads": 32, "num_experts_per_tok": 2,

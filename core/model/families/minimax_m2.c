@@ -12,8 +12,8 @@ static core_status get_rotated(core_spec *spec, core__reader r)
         return CORE_OK;
     int64_t n_rot;
     CORE_TRY(core__config_count(r, "rotary_dim", &n_rot));
-    const int64_t said = core_spec_heads_of(spec, 0).n_rot;
-    CORE_FAIL_IF(spec->n_rot > 0 && n_rot != said, CORE_E_SPEC,
+    const int64_t said = spec->n_rot;
+    CORE_FAIL_IF(said > 0 && n_rot != said, CORE_E_SPEC,
                  "%s: rotary_dim %lld and a partial_rotary_factor of %lld "
                  "elements",
                  r.where, (long long)n_rot, (long long)said);
@@ -57,6 +57,8 @@ static const core__rename RENAMES[] = {{".block_sparse_moe.", ".mlp."},
 
 const core__family core__family_minimax_m2 = {
     .model_type = "minimax_m2",
+    .published = "MiniMax-M2, MiniMax-M2.5, MiniMax-M2.7",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 200064, "hidden_size": 3072, "num_hidden_layers": 62,
         "num_attention_heads": 48, "num_key_value_heads": 8,

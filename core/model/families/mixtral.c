@@ -26,6 +26,8 @@ static const core__rename RENAMES[] = {{".block_sparse_moe.", ".mlp."},
 
 const core__family core__family_mixtral = {
     .model_type = "mixtral",
+    .published = "Mixtral-8x7B, Mixtral-8x22B",
+    .witness = "transformers 4.57",
     .defaults = CORE_JSON({
         "vocab_size": 32000, "hidden_size": 4096, "num_hidden_layers": 32,
         "num_attention_heads": 32, "num_key_value_heads": 8,

@@ -23,6 +23,8 @@ static const core__place OWN[] = {
 
 const core__family core__family_qwen3_vl_moe = {
     .model_type = "qwen3_vl_moe_text",
+    .published = "Qwen3-VL-30B-A3B, Qwen3-VL-235B-A22B",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 151936, "hidden_size": 2048, "num_hidden_layers": 24,
         "num_attention_heads": 16, "num_key_value_heads": 16,

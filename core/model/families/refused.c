@@ -7,15 +7,22 @@ static const struct {
 } REFUSED[] = {
     {"deepseek_ref", "the publisher's own form of DeepSeek-V4, which has "
                      "other keys and names than the published one"},
+    {"bailing_hybrid", "linear attention with a delta rule (KDA)"},
+    {"bailing_moe", "queries, keys and values in one tensor of the files"},
     {"deepseek_v32", "sparse attention with an indexer"},
     {"deepseek_v4", "hyper-connections and compressed keys with an indexer"},
     {"gemma4", "a dense and a sparse branch side by side"},
     {"glm_moe_dsa", "sparse attention with an indexer"},
+    {"hunyuan_v1_moe", "norms with weights after the rotation"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"kimi_linear", "linear attention with a delta rule (KDA)"},
-    {"mimo_v2_flash", "two kinds of rope and head sizes by layer"},
+    {"lfm2_moe", "layers of short convolutions"},
+    {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
+                      "do nothing"},
     {"minimax_m3", "sparse attention by layer"},
-    {"nemotron_h", "Mamba-2 layers and latent experts"},
+    {"mistral4", "queries scaled by position in layers with rope"},
+    {"step3p5", "a gate on every head"},
+    {"step3p7", "a gate on every head"},
 };
 
 bool core_config_refused(int i, const char **model_type, const char **reason)

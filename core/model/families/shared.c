@@ -34,7 +34,10 @@ core_status core__get_spans(core_spec *spec, core__reader r, bool *found)
 
 static bool any_dense(const core_spec *spec)
 {
-    return core_spec_count_moe(spec, 0, (int)spec->n_l) < spec->n_l;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (spec->ffn[l] == CORE_FFN_DENSE)
+            return true;
+    return false;
 }
 
 core_status core__get_dense_inner(core_spec *spec, core__reader r,
@@ -99,7 +102,19 @@ core_status core__get_v3_router(core_spec *spec, core__reader r,
         spec->group_score = CORE_GROUP_SCORE_BEST_TWO;
     CORE_TRY(core__config_flag(r, "norm_topk_prob", renormalise,
                                &spec->renormalise));
-    return core__config_real(r, "routed_scaling_factor", &spec->routed_scale);
+    return core__config_real_or(r, "routed_scaling_factor", 1.0,
+                                &spec->routed_scale);
+}
+
+core_status core__get_granite(core_spec *spec, core__reader r)
+{
+    spec->router = CORE_ROUTER_SOFTMAX_TOP;
+    CORE_TRY(core__config_real(r, "attention_multiplier", &spec->score_scale));
+    CORE_TRY(core__config_real(r, "embedding_multiplier", &spec->embed_scale));
+    CORE_TRY(
+        core__config_real(r, "residual_multiplier", &spec->residual_scale));
+    CORE_TRY(core__config_real(r, "logits_scaling", &spec->logits_divisor));
+    return core__get_attention_bias(spec, r, "attention_bias", false, true);
 }
 
 /* Sizes of latent attention, and the scale that yarn puts on whole scores. */
@@ -157,6 +172,26 @@ core_status core__get_gated_mixers(core_spec *spec, core__reader r)
     CORE_TRY(core__config_expect_flag(r, "attn_output_gate", true));
     CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
     return get_mixers(spec, r);
+}
+
+core_blocks core__blocks_of_ssd(const core_spec *spec, core_weight_kind kind)
+{
+    const core_ssd *s = &spec->ssd;
+    const int64_t n_c = s->n_h * s->n_p, n_xbc = n_c + 2 * s->n_g * s->n_s;
+    const int64_t all = n_c + n_xbc + s->n_h;
+    switch (kind) {
+    case CORE_W_SSD_GATE:
+    case CORE_W_SSD_GATE_BIAS:
+        return (core_blocks){1, 0, all};
+    case CORE_W_SSD_XBC:
+    case CORE_W_SSD_XBC_BIAS:
+        return (core_blocks){1, n_c, all};
+    case CORE_W_SSD_DT:
+    case CORE_W_SSD_DT_BIAS:
+        return (core_blocks){1, n_c + n_xbc, all};
+    default:
+        return (core_blocks){0, 0, 0};
+    }
 }
 
 core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind)

@@ -12,6 +12,8 @@ static core_status add(core_spec *spec, core__reader r)
 
 const core__family core__family_solar_open = {
     .model_type = "solar_open",
+    .published = "Solar-Open-100B",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 196608, "hidden_size": 4096, "num_hidden_layers": 48,
         "num_attention_heads": 64, "num_key_value_heads": 8,

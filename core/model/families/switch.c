@@ -7,8 +7,14 @@
  * i mod step is 1. */
 static core_status get_switch_block(core__reader r, core_spec *spec)
 {
-    int64_t step;
-    CORE_TRY(core__config_count(r, "encoder_sparse_step", &step));
+    int64_t step, n_l, n_sparse;
+    if (core__config_has(r, "encoder_sparse_step")) {
+        CORE_TRY(core__config_count(r, "encoder_sparse_step", &step));
+    } else {
+        CORE_TRY(core__config_count(r, "num_layers", &n_l));
+        CORE_TRY(core__config_count(r, "num_sparse_encoder_layers", &n_sparse));
+        step = n_l / n_sparse;
+    }
     spec->switch_block = step == 1 ? 0 : 1;
     return CORE_OK;
 }
@@ -49,9 +55,12 @@ static const core__place OWN[] = {
 
 const core__family core__family_switch = {
     .model_type = "switch_transformers",
+    .published = "switch-base-8 and larger: one layer",
+    .witness = "transformers 4.57",
     .defaults = CORE_JSON({
         "d_model": 768, "d_ff": 2048, "num_experts": 8, "expert_capacity": 64,
-        "layer_norm_epsilon": 1e-06
+        "layer_norm_epsilon": 1e-06, "num_layers": 12,
+        "num_sparse_encoder_layers": 3
     }),
     .ignores = "d_kv num_* vocab_size relative_attention_* n_positions "
                "feed_forward_proj is_gated_act tie_word_embeddings "

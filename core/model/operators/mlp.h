@@ -4,6 +4,7 @@
 #define CORE_OPERATORS_MLP_H
 
 #define CORE_MLP_HERE (core_spec_n_mlp(s, l) > 0)
+#define CORE_MLP_BIAS_HERE (CORE_MLP_HERE && (s->bias_ffn || s->bias_mlp))
 
 #define CORE_MLP_TAPS(X)                                                       \
     X(MLP_GATE, "layers.%d.mlp.gate", TOKEN, ACT, false,                       \
@@ -28,13 +29,13 @@
       CORE_MLP_HERE, s->n_d, core_spec_n_mlp(s, l),                            \
       MATRIX(2.0), MLP_DOWN_BIAS, MATRIX, "down_proj.weight")                  \
     X(MLP_GATE_BIAS, LAYER, "layers.%d.mlp.gate_bias",                         \
-      CORE_MLP_HERE && s->gated && s->bias_ffn, 1, core_spec_n_mlp(s, l),      \
+      CORE_MLP_BIAS_HERE && s->gated, 1, core_spec_n_mlp(s, l),                \
       BIAS, NONE, VECTOR, "gate_proj.bias")                                    \
     X(MLP_UP_BIAS, LAYER, "layers.%d.mlp.up_bias",                             \
-      CORE_MLP_HERE && s->bias_ffn, 1, core_spec_n_mlp(s, l),                  \
+      CORE_MLP_BIAS_HERE, 1, core_spec_n_mlp(s, l),                            \
       BIAS, NONE, VECTOR, "up_proj.bias")                                      \
     X(MLP_DOWN_BIAS, LAYER, "layers.%d.mlp.down_bias",                         \
-      CORE_MLP_HERE && s->bias_ffn, 1, s->n_d, BIAS, NONE, VECTOR,             \
+      CORE_MLP_BIAS_HERE, 1, s->n_d, BIAS, NONE, VECTOR,                       \
       "down_proj.bias")
 
 #endif

@@ -52,11 +52,17 @@
       CORE_MOE_HERE && s->correction, 1, s->n_e, SMALL, NONE, VECTOR,          \
       "model.layers.%d.mlp.gate.e_score_correction_bias")                      \
     X(NARROW, LAYER, "layers.%d.moe.narrow", CORE_NARROW_HERE, s->n_de, s->n_d,\
-      MATRIX(1.0), NONE, MATRIX,                                               \
+      MATRIX(1.0), NARROW_BIAS, MATRIX,                                        \
       "model.layers.%d.mlp.fc1_latent_proj.weight")                            \
+    X(NARROW_BIAS, LAYER, "layers.%d.moe.narrow_bias",                         \
+      CORE_NARROW_HERE && s->bias_mlp, 1, s->n_de, BIAS, NONE, VECTOR,         \
+      "model.layers.%d.mlp.fc1_latent_proj.bias")                              \
     X(WIDE, LAYER, "layers.%d.moe.wide", CORE_NARROW_HERE, s->n_d, s->n_de,    \
-      MATRIX(1.5), NONE, MATRIX,                                               \
+      MATRIX(1.5), WIDE_BIAS, MATRIX,                                          \
       "model.layers.%d.mlp.fc2_latent_proj.weight")                            \
+    X(WIDE_BIAS, LAYER, "layers.%d.moe.wide_bias",                             \
+      CORE_NARROW_HERE && s->bias_mlp, 1, s->n_d, BIAS, NONE, VECTOR,          \
+      "model.layers.%d.mlp.fc2_latent_proj.bias")                              \
     X(EXPERT_GATE, EXPERT, "layers.%d.experts.%d.gate",                        \
       CORE_MOE_HERE && s->gated, s->n_f, core_spec_n_de(s),                               \
       MATRIX(1.0), EXPERT_GATE_BIAS, MATRIX,                                   \

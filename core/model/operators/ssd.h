@@ -1,7 +1,7 @@
 /* core/model/operators/ssd.h -- Mamba-2's state space (SSD) instead of
  * attention: heads of one decay, B and C by group.
  *
- * Files stack gate, (x | B | C) and time step in one tensor.
+ * Files hold gate, (x | B | C) and time step in one tensor.
  */
 #ifndef CORE_OPERATORS_SSD_H
 #define CORE_OPERATORS_SSD_H
@@ -53,25 +53,25 @@ typedef struct core_ssd {
 #define CORE_SSD_WEIGHTS(X)                                                    \
     X(SSD_GATE, LAYER, "layers.%d.ssd.gate",                                   \
       CORE_SSD_HERE, CORE_SSD_N_C, s->n_d,                                     \
-      MATRIX(1.0), SSD_GATE_BIAS, STACKED_ROWS,                                \
+      MATRIX(1.0), SSD_GATE_BIAS, MATRIX,                                \
       "model.layers.%d.mamba.in_proj.weight")                                  \
     X(SSD_XBC, LAYER, "layers.%d.ssd.xbc",                                     \
       CORE_SSD_HERE, CORE_SSD_N_XBC, s->n_d,                                   \
-      MATRIX(1.0), SSD_XBC_BIAS, STACKED_ROWS,                                 \
+      MATRIX(1.0), SSD_XBC_BIAS, MATRIX,                                 \
       "model.layers.%d.mamba.in_proj.weight")                                  \
     X(SSD_DT, LAYER, "layers.%d.ssd.dt",                                       \
       CORE_SSD_HERE, s->ssd.n_h, s->n_d,                                       \
-      MATRIX(1.0), SSD_DT_BIAS, STACKED_ROWS,                                  \
+      MATRIX(1.0), SSD_DT_BIAS, MATRIX,                                  \
       "model.layers.%d.mamba.in_proj.weight")                                  \
     X(SSD_GATE_BIAS, LAYER, "layers.%d.ssd.gate_bias",                         \
       CORE_SSD_HERE && s->ssd.bias_proj, 1, CORE_SSD_N_C,                      \
-      BIAS, NONE, STACKED_COLS, "model.layers.%d.mamba.in_proj.bias")          \
+      BIAS, NONE, VECTOR, "model.layers.%d.mamba.in_proj.bias")          \
     X(SSD_XBC_BIAS, LAYER, "layers.%d.ssd.xbc_bias",                           \
       CORE_SSD_HERE && s->ssd.bias_proj, 1, CORE_SSD_N_XBC,                    \
-      BIAS, NONE, STACKED_COLS, "model.layers.%d.mamba.in_proj.bias")          \
+      BIAS, NONE, VECTOR, "model.layers.%d.mamba.in_proj.bias")          \
     X(SSD_DT_BIAS, LAYER, "layers.%d.ssd.dt_bias",                             \
       CORE_SSD_HERE && s->ssd.bias_proj, 1, s->ssd.n_h,                        \
-      BIAS, NONE, STACKED_COLS, "model.layers.%d.mamba.in_proj.bias")          \
+      BIAS, NONE, VECTOR, "model.layers.%d.mamba.in_proj.bias")          \
     X(SSD_CONV, LAYER, "layers.%d.ssd.conv",                                   \
       CORE_SSD_HERE, CORE_SSD_N_XBC, s->ssd.n_conv,                            \
       MATRIX(1.0), SSD_CONV_BIAS, CONV,                                        \

@@ -221,7 +221,7 @@ static void put_pack(har__walk *w, int64_t n_kept)
     const int64_t n_de = w->spec->n_de;
     if (n_de > 0)
         har__put(w, har__gemm(w, CORE_TAP_NARROW, w->n_slice, n_de,
-                              w->spec->n_d, false));
+                              w->spec->n_d, w->spec->bias_mlp));
     har__put(w, har__rows(w, CORE_TAP_RECV, n_kept, core_spec_n_de(w->spec),
                           w->spec->weigh_input ? CORE_FLOPS_SCALE : 0));
 }
@@ -304,7 +304,8 @@ static void put_combine(har__walk *w, int64_t n_kept)
     har__put(w, cost);
     if (widens)
         har__put(w,
-                 har__gemm(w, CORE_TAP_WIDE, w->n_slice, n_d, n_de, false));
+                 har__gemm(w, CORE_TAP_WIDE, w->n_slice, n_d, n_de,
+                           spec->bias_mlp));
     core_cost gather = har__record(w, CORE_COST_COLLECTIVE,
                                    widens ? CORE_TAP_WIDE : CORE_TAP_COMBINE);
     gather.collective = CORE_ALL_GATHER;

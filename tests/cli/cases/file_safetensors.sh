@@ -13,4 +13,4 @@ for file in "$DATA"/safetensors/*.safetensors; do
 done
 [ $n_good -ge 2 ] && [ $n_bad -ge 15 ] || fail "$n_good good, $n_bad bad files"
 refused 3 'none.safetensors: No such file' moeparity inspect none.safetensors
-refused 3 'expected a regular file, found a directory' moeparity inspect .
+refused 3 '\.: neither model.safetensors nor model.safetensors.index.json' moeparity inspect .

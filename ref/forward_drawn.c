@@ -1,0 +1,140 @@
+/* ref/forward_drawn.c -- drawn passes, one after the other or side by side.
+ *
+ * Passes that only round otherwise do not wait for each other, as threads do at
+ * every operator of a pass.  So where their workspaces fit, each runs in one
+ * thread.  What a pass computes depends on no thread count.  Trap: a parallel
+ * region inside another, even one of a single thread, starts its threads anew
+ * each time; so passes one after the other are in no region.
+ */
+#include "ref/ref_impl.h"
+
+#include "core/blas/blas.h"
+
+#include <omp.h>
+#include <stdlib.h>
+
+typedef struct side_by_side {
+    ref_model *model;
+    const core_batch *batch;
+    const core_groups *groups;
+    const ref_draws *draws;
+    core_arena *work; /* [n_beside]                                           */
+    int n_beside, n_done;
+} side_by_side;
+
+static ref__run begin(const side_by_side *s, int i, ref_stats *stats)
+{
+    const ref_draws *draws = s->draws;
+    const ref_draw *draw = &draws->draw[i];
+    core_assert(core_coarsest_roundoff(s->model->numerics) >
+                core_store_roundoff(CORE_FP64));
+    core_assert(draw->routing != NULL);
+    core_assert(draw->values != NULL || draw->forcing == REF_FREE);
+    ref__run run =
+        ref__begin(s->model, s->batch, s->groups, &draws->sink[i], stats);
+    run.draw = draw;
+    run.draw_stream = ref__draw_stream(draw);
+    run.bounds = false;
+    run.n_threads = s->n_beside > 1 ? 1 : run.n_threads;
+    run.before = (double)i / (double)draws->n;
+    run.share = s->n_beside > 1 ? 0.0 : 1.0 / (double)draws->n;
+    return run;
+}
+
+/* Room for any of the passes. */
+static core_arena measure(const side_by_side *s)
+{
+    core_arena need = core_arena_measure();
+    for (int i = 0; i < s->draws->n; i++) {
+        ref_stats stats = {0};
+        ref__run run = begin(s, i, &stats);
+        ref__pass(&run, true);
+        if (run.arena.peak_bytes > need.peak_bytes)
+            need = run.arena;
+    }
+    return need;
+}
+
+/* As many workspaces as are wanted, but no more than an eighth of the memory
+ * holds; of one the size is that of a pass of many threads.                  */
+static core_status take_work(side_by_side *s)
+{
+    const ref_options *options = &s->model->options;
+    core_arena need = measure(s);
+    const size_t room = options->weight_budget_bytes / 4 / need.peak_bytes;
+    if (s->n_beside > 1 && room < (size_t)s->n_beside) {
+        s->n_beside = room > 1 ? (int)room : 1;
+        need = measure(s);
+    }
+    void *p = NULL;
+    CORE_TRY(core_alloc(&p, s->n_beside, sizeof *s->work, "workspaces"));
+    s->work = p;
+    for (int i = 0; i < s->n_beside; i++)
+        s->work[i] = core_arena_measure();
+    s->work[0] = s->model->work;
+    for (int i = 0; i < s->n_beside; i++)
+        CORE_TRY(core_arena_room(&s->work[i], &need));
+    return CORE_OK;
+}
+
+static void give_work_back(side_by_side *s)
+{
+    if (s->work != NULL)
+        s->model->work = s->work[0];
+    for (int i = 1; s->work != NULL && i < s->n_beside; i++)
+        core_arena_free(&s->work[i]);
+    free(s->work);
+}
+
+static void pass(const side_by_side *s, int i, core_arena *work)
+{
+    ref_stats stats = {0};
+    ref__run run = begin(s, i, &stats);
+    run.arena = *work;
+    ref__pass(&run, false);
+    core_arena_rewind(&run.arena, 0);
+}
+
+static void tell(side_by_side *s)
+{
+    const ref_options *options = &s->model->options;
+    s->n_done++;
+    if (options->progress != NULL)
+        options->progress(options->progress_self,
+                          (double)s->n_done / (double)s->draws->n);
+}
+
+static void run_all(side_by_side *s)
+{
+    for (int i = 0; s->n_beside == 1 && i < s->draws->n; i++)
+        pass(s, i, &s->work[0]);
+    if (s->n_beside == 1)
+        return;
+#pragma omp parallel for schedule(dynamic) num_threads(s->n_beside)
+    for (int i = 0; i < s->draws->n; i++) {
+        pass(s, i, &s->work[omp_get_thread_num()]);
+#pragma omp critical(ref_progress)
+        tell(s);
+    }
+}
+
+core_status ref_forward_drawn(ref_model *model, const core_batch *batch,
+                              const core_groups *groups, const ref_draws *draws)
+{
+    core_assert(draws->n_beside >= 1);
+    const int most = draws->n < draws->n_beside ? draws->n : draws->n_beside;
+    side_by_side s = {.model = model,
+                      .batch = batch,
+                      .groups = groups,
+                      .draws = draws,
+                      .n_beside = most > 1 ? most : 1};
+    CORE_TRY(ref__make_floats(model));
+    const core_status status = take_work(&s);
+    if (status == CORE_OK) {
+        const core_blas_threads before = core_blas_set_threads(1);
+        run_all(&s);
+        core_blas_restore_threads(before);
+    }
+    give_work_back(&s);
+    return status;
+}

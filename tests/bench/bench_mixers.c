@@ -1,0 +1,95 @@
+/* tests/bench/bench_mixers.c -- tokens per second of each mixer in the
+ * reference.
+ *
+ * Layers of a mixer alone, hidden 1024, a row of 512 tokens, fp64, weights
+ * resident; the mixers in turn, the median of the rounds.  A state space of 32
+ * heads of 64 channels and 128 states in 8 groups is what Nemotron-H has at this
+ * width.  Not a test: it judges nothing.
+ */
+#include "ref/ref.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { N_LAYER = 4, N_TOKEN = 512, N_ROUND = 7 };
+
+static core_spec of_mixer(core_mixer mixer)
+{
+    core_spec s;
+    if (core_spec_open(&s, "seed-mini", NULL) != CORE_OK)
+        abort();
+    snprintf(s.name, sizeof s.name, "%s", core_mixer_name(mixer));
+    s.n_l = N_LAYER;
+    s.n_d = 1024;
+    s.n_h = s.n_g = 16;
+    s.n_dh = 64;
+    s.n_v = 16;
+    memset(s.ffn, CORE_FFN_NONE, sizeof s.ffn);
+    memset(s.mixer, (int)mixer, sizeof s.mixer);
+    s.mamba = (core_mamba){.n_c = 2048, .n_s = 16, .n_conv = 4, .n_r = 64};
+    s.ssd = (core_ssd){
+        .n_h = 32, .n_p = 64, .n_s = 128, .n_g = 8, .n_conv = 4};
+    s.deltanet = (core_deltanet){
+        .n_kh = 8, .n_vh = 16, .n_dk = 128, .n_dv = 128, .n_conv = 4};
+    return s;
+}
+
+typedef struct bench {
+    core_spec spec;
+    core_weights *weights;
+    core_batch batch;
+    ref_model *model;
+    double seconds[N_ROUND];
+} bench;
+
+static core_status open_bench(bench *b, core_mixer mixer, int n_threads)
+{
+    const ref_options options = {.n_threads = n_threads,
+                                 .weight_budget_bytes = (size_t)2 << 30};
+    b->spec = of_mixer(mixer);
+    CORE_TRY(core_spec_validate(&b->spec));
+    CORE_TRY(core_weights_open_procedural(&b->weights, &b->spec, 1));
+    CORE_TRY(core_weights_prepare(b->weights, CORE_FP64, NULL));
+    CORE_TRY(core_batch_make(&b->batch, &b->spec, 1, N_TOKEN, 2));
+    return ref_model_open(&b->model, &b->spec, b->weights, CORE_FP64, &options);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static core_status run(int n_threads)
+{
+    static bench b[CORE_N_MIXERS];
+    for (int k = 0; k < (int)CORE_N_MIXERS; k++)
+        CORE_TRY(open_bench(&b[k], (core_mixer)k, n_threads));
+    for (int i = 0; i < N_ROUND; i++)
+        for (int k = 0; k < (int)CORE_N_MIXERS; k++) {
+            ref_stats stats;
+            CORE_TRY(
+                ref_forward(b[k].model, &b[k].batch, NULL, NULL, &stats));
+            b[k].seconds[i] = stats.wall_seconds;
+        }
+    for (int k = 0; k < (int)CORE_N_MIXERS; k++) {
+        qsort(b[k].seconds, N_ROUND, sizeof b[k].seconds[0], by_value);
+        printf("%-10s %8.0f tokens/s of a layer, %5.2f of attention's, on %d "
+               "threads\n",
+               b[k].spec.name, N_LAYER * N_TOKEN / b[k].seconds[N_ROUND / 2],
+               b[CORE_MIXER_ATTENTION].seconds[N_ROUND / 2] /
+                   b[k].seconds[N_ROUND / 2],
+               n_threads);
+    }
+    return CORE_OK;
+}
+
+int main(void)
+{
+    const core_status status = run((int)sysconf(_SC_NPROCESSORS_ONLN));
+    if (status != CORE_OK)
+        fprintf(stderr, "bench_mixers: %s\n", core_message());
+    return core_status_exit_code(status);
+}

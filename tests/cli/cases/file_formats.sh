@@ -1,0 +1,115 @@
+# Checkpoints of quantised weights: what is said of them, what they are held to,
+# and which plans may split them.
+formats=$ORACLE/formats
+
+# --- what spec says, whoever says it
+
+expect 0 moeparity spec "$formats/modelopt_nvfp4"
+has out '^stored     experts as NVFP4, a scale for 1 x 16 values: [0-9.]* KiB of files, as hf_quant_config.json says$'
+has out 'activations are quantised, too \(static\): no part of the reference$'
+expect 0 moeparity spec "$formats/tensors_int4"
+has out '^stored     experts as INT4, a scale for 1 x 32 values: .* as config.json says$'
+expect 0 moeparity spec "$ORACLE/qwen3_moe/dense_mix_llama3"
+! grep -q '^stored' out || fail 'what is plain is no format'
+
+# --- one is silent, or both speak and differ
+
+copy_case "$formats/modelopt_nvfp4"
+rm case/hf_quant_config.json
+refused 3 'NVFP4, and neither config.json nor hf_quant_config.json says' \
+    moeparity run -m case -b 1x2 -o out.st
+copy_case "$formats/modelopt_nvfp4"
+jq '.quantization_config = {"quant_method": "mxfp4"}' \
+    "$formats/modelopt_nvfp4/config.json" >case/config.json
+refused 3 'config.json and hf_quant_config.json do not say the same' \
+    moeparity spec case
+copy_case "$ORACLE/qwen3_moe/dense_mix_llama3"
+cp "$formats/modelopt_nvfp4/hf_quant_config.json" case
+refused 3 'experts.0.gate_proj.weight: element type F32, hf_quant_config.json says: NVFP4' \
+    moeparity run -m case -b 1x2 -o out.st
+for algorithm in NVFP4_AWQ W4A16_AWQ none; do
+    copy_case "$formats/modelopt_nvfp4"
+    edit_json case/hf_quant_config.json ".quantization.quant_algo = \"$algorithm\""
+    refused 3 "quant_algo: '$algorithm' is not supported" moeparity run -m case -b 1x2 -o out.st
+done
+
+# --- config.json: what is read, and what is not
+
+said() # FILTER REGEX: a quantization_config of compressed-tensors, refused
+{
+    copy_case "$formats/tensors_int4"
+    edit_json case/config.json ".quantization_config |= ($1)"
+    refused 3 "case/config.json: .*$2" moeparity spec case
+}
+copy_case "$formats/tensors_int4"
+expect 0 moeparity spec case
+said '.config_groups.group_0.weights.symmetric = false' 'symmetric: false is not supported'
+said '.config_groups.group_0.weights.num_bits = 3' 'weights of type int with 3 bits are not supported'
+said '.config_groups.group_0.weights.strategy = "token"' "strategy 'token' is not supported"
+said '.config_groups.group_0.weights.group_size = 0' 'group: expected sizes of a block from 1'
+said '.config_groups.group_0.weights |= (.type = "float" | .group_size = 24)' 'group_size: 24, expected 16 of NVFP4'
+said '.config_groups = []' 'config_groups: expected an object'
+said '.ignore = ["re:(?!x)y"]' 'not a regular expression that is supported'
+said '.ignore = [1]' 'ignore: entry 0: expected a name'
+said '.ignore = "x"' 'ignore: expected a list of modules'
+said '.quant_method = "gptq"' "quant_method: 'gptq' is not supported, expected fp8,"
+said '.sparsity_config = {"format": "sparse-24-bitmask"}' "format: 'sparse-24-bitmask' is not supported"
+copy_case "$formats/tensors_int4" # exempt, and quantised all the same
+edit_json case/config.json '.quantization_config.ignore += ["re:.*self_attn.*"]'
+refused 3 'q_proj.weight_packed: INT4, config.json says: plain' moeparity run -m case -b 1x2 -o out.st
+
+# --- blocks and plans: refused with the equation, or split when dequantised
+
+cut() # CASE PLAN REGEX
+{
+    refused 2 "$3" moeparity run -m "$formats/$1" -b 2x8 -o out.st -p "$2"
+    expect 0 moeparity verify "$formats/$1" --plan "$2" --numerics exact --cut-blocks
+    has out '^VERIFIED'
+}
+inside() # COLUMN BLOCK
+{
+    echo "a shard begins at column $1, inside a block of $2 that share a scale: $1 % $2 is $1, expected 0"
+}
+for case in fp8_blocks fp8_e5m2 fp8_fp4_exponents tensors_int4 tensors_mxfp4 tensors_mxfp8; do
+    cut $case tp=4 "layers.0.attn.o: $(inside 16 32)"
+done
+for case in modelopt_nvfp4 tensors_nvfp4; do
+    cut $case tp=4,etp=4 "experts.[0-3].down: $(inside 8 16)"
+done
+for case in modelopt_fp8 tensors_fp8 tensors_int8 tensors_w8a8; do # no blocks
+    expect 0 moeparity verify "$formats/$case" --plan tp=4 --numerics exact
+    has out '^VERIFIED'
+done
+
+# --- a head that is stored although config.json ties it
+
+cat >head.py <<'END'
+import glob, sys
+sys.path.insert(0, sys.argv[1])
+import foreign
+for path in glob.glob("case/model-*.safetensors"):
+    tensors, _ = foreign.load(path)
+    if "model.embed_tokens.weight" in tensors:
+        x = tensors["model.embed_tokens.weight"].copy()
+x[3] *= float(sys.argv[2])
+foreign.save("case/head.safetensors", {"lm_head.weight": x})
+END
+head() # FACTOR: a sharded tied model with such a head in a file of its own
+{
+    copy_case "$ORACLE/mixtral/sharded_tied_mqa"
+    with_numpy head.py "$DATA/../cli" "$1"
+    edit_json case/model.safetensors.index.json '.weight_map["lm_head.weight"] = "head.safetensors"'
+}
+head 1
+expect 0 moeparity spec case
+has out '^vocabulary .*, tied head$'
+head 2
+expect 0 moeparity spec case
+has out '^vocabulary .*; the stored head is used, it differs from the embedding that config.json ties it to$'
+expect 0 moeparity run -m case -b 1x4 -o own.st
+expect 0 moeparity run -m "$ORACLE/mixtral/sharded_tied_mqa" -b 1x4 -o tied.st
+expect 1 moeparity compare tied.st own.st
+has out 'logits'
+expect 0 moeparity inspect case
+has out '^lm_head.weight .*\] head.safetensors$'
+has out '^# [0-9]+ tensors in 4 files, '

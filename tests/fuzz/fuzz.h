@@ -1,0 +1,23 @@
+/* tests/fuzz/fuzz.h -- what the targets share: an input as a file in a folder
+ * of their own.
+ *
+ * A target is libFuzzer's entry point, so that clang's -fsanitize=fuzzer takes
+ * it as it is; replay.c drives it where there is no libFuzzer.
+ */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
+
+/* The folder of this process, made when it is first asked for and removed when
+ * the process ends.                                                          */
+const char *fuzz_folder(void);
+
+/* Write a file there; n_bytes of it.                                         */
+void fuzz_write(const char *name, const void *data, size_t n_bytes);
+void fuzz_write_text(const char *name, const char *text);
+
+#endif
