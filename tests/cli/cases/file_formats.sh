@@ -113,3 +113,12 @@ has out 'logits'
 expect 0 moeparity inspect case
 has out '^lm_head.weight .*\] head.safetensors$'
 has out '^# [0-9]+ tensors in 4 files, '
+
+# a part of a larger model as well: the run is what it was when nothing was tied
+copy_case "$ORACLE/qwen3_5_moe/wrapped"
+edit_json case/config.json '.tie_word_embeddings = true | .text_config.tie_word_embeddings = true'
+expect 0 moeparity spec case
+has out 'the stored head is used'
+expect 0 moeparity run -m case -i case/expected.safetensors -o out.st
+expect 0 moeparity compare case/expected.safetensors out.st
+has out '^SAME$'
