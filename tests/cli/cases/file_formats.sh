@@ -80,6 +80,7 @@ for case in modelopt_fp8 tensors_fp8 tensors_int8 tensors_w8a8; do # no blocks
     expect 0 moeparity verify "$formats/$case" --plan tp=4 --numerics exact
     has out '^VERIFIED'
 done
+has out 'INT8, activations as they are \(exact mode: its grid twin\)$'
 
 # --- a head that is stored although config.json ties it
 
