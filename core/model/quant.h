@@ -2,8 +2,8 @@
  *
  * Publishers say it in one of three places: quantization_config of config.json,
  * the same in its text_config, or hf_quant_config.json beside it; and in one of
- * four languages: fp8, mxfp4, compressed-tensors, modelopt.  All come to a list
- * of modules and a scheme for each.  What is said is held against what the
+ * several languages (quant_read.c).  All come to a list of modules and a scheme
+ * for each.  What is said is held against what the
  * files hold when they are opened (core/weights/).
  */
 #ifndef CORE_QUANT_H
@@ -17,8 +17,8 @@ typedef struct core_quant core_quant; /* opaque; read-only                    */
 /* Which values share a scale.                                                */
 typedef enum core_scale_grid {
     CORE_SCALES_TENSOR,
-    CORE_SCALES_ROWS, /* one for each output                                  */
-    CORE_SCALES_BLOCKS, /* rows x cols of a scheme */
+    CORE_SCALES_ROWS,   /* one for each output                                */
+    CORE_SCALES_BLOCKS, /* rows x cols of a scheme                            */
 } core_scale_grid;
 
 typedef enum core_act_quant {
