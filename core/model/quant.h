@@ -45,9 +45,10 @@ void core_quant_close(core_quant *quant); /* accepts NULL */
  * plain values.                                                      [local] */
 core_quant_scheme core_quant_of(const core_quant *quant, const char *module);
 
-/* The scheme of a weight that lies as `layout` in the tensor `name`.  Where no
- * rule names its module, vectors, tables and routers are plain: they are no
- * linear modules.                                                    [local] */
+/* The scheme of a weight that lies as `layout` in the tensor `name`, which may
+ * be a part of a larger model (core_file_nesting).  Where no rule names its
+ * module, vectors, tables and routers are plain: they are no linear modules.
+ * [local] */
 core_quant_scheme core_quant_of_weight(const core_quant *quant,
                                        core_weight_kind kind,
                                        core_layout layout, const char *name);
