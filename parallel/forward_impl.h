@@ -326,7 +326,7 @@ void par__rms_apply(double *y, const double *x, const double *weight,
 void par__embed(par_model *m);
 void par__head(par_model *m);
 
-/* attention.c, qk_norm.c, rope.c, heads.c; l: the layer                      */
+/* my_heads.c, qk_norm.c, rope.c; l: the layer                                */
 const par_heads *par__heads_of(const par_model *m, int l);
 /* Store and show values of my heads, or keys or values of my kv heads, `width`
  * columns each; of kv heads the open record is told.                         */
@@ -336,7 +336,8 @@ void par__tap_kv(par_model *m, core_tap tap, double *values, int64_t width);
 void par__clip(const par_model *m, double *values, int64_t n);
 void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,
                   int l);
-void par__qk_norm_roped(par_model *m, int l);
+void par__qk_norm_roped(par_model *m, const double *q_norm,
+                        const double *k_norm, int l);
 /* Rotate Dr elements in place, of n_head heads that lie `stride` apart; x: the
  * first of them, ld from token to token.                                     */
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
@@ -345,7 +346,7 @@ void par__temper(par_model *m, int l);
 /* context_gate.c: w->context times the scores of my heads.                   */
 par_shard par__context_gate_make(par_model *m, int l);
 void par__context_gate(par_model *m, const par_shard *gate, int l);
-/* Every (row, head) of mine: w->context.                                     */
+/* heads.c: every (row, head) of mine: w->context.                            */
 void par__heads(par_model *m, const par_attention *attention, int l);
 
 /* convolution.c: channels [c0, c0 + n_c) of a weight [C, Kc]                 */
