@@ -35,7 +35,8 @@ struct core_st_folder {
     int n_file, n_unread;
     core_st_place *places; /* [n_place] sorted by name                        */
     int64_t n_place;
-    const char *inner, *outer; /* of names that are asked for; NULL: as they are */
+    const char *inner,
+        *outer; /* of names that are asked for; NULL: as they are */
 };
 
 static core_status make_room(core_st_folder *f, int64_t n_file, int64_t n_place,

@@ -2,8 +2,8 @@
  *
  * Publishers say it in one of three places: quantization_config of config.json,
  * the same in its text_config, or hf_quant_config.json beside it; and in one of
- * four languages: fp8, mxfp4, compressed-tensors, modelopt.  All come to a list
- * of modules and a scheme for each.  What is said is held against what the
+ * several languages (quant_read.c).  All come to a list of modules and a scheme
+ * for each.  What is said is held against what the
  * files hold when they are opened (core/weights/).
  */
 #ifndef CORE_QUANT_H
@@ -17,8 +17,8 @@ typedef struct core_quant core_quant; /* opaque; read-only                    */
 /* Which values share a scale.                                                */
 typedef enum core_scale_grid {
     CORE_SCALES_TENSOR,
-    CORE_SCALES_ROWS, /* one for each output                                  */
-    CORE_SCALES_BLOCKS, /* rows x cols of a scheme */
+    CORE_SCALES_ROWS,   /* one for each output                                */
+    CORE_SCALES_BLOCKS, /* rows x cols of a scheme                            */
 } core_scale_grid;
 
 typedef enum core_act_quant {
@@ -45,9 +45,10 @@ void core_quant_close(core_quant *quant); /* accepts NULL */
  * plain values.                                                      [local] */
 core_quant_scheme core_quant_of(const core_quant *quant, const char *module);
 
-/* The scheme of a weight that lies as `layout` in the tensor `name`.  Where no
- * rule names its module, vectors, tables and routers are plain: they are no
- * linear modules.                                                    [local] */
+/* The scheme of a weight that lies as `layout` in the tensor `name`, which may
+ * be a part of a larger model (core_file_nesting).  Where no rule names its
+ * module, vectors, tables and routers are plain: they are no linear modules.
+ * [local] */
 core_quant_scheme core_quant_of_weight(const core_quant *quant,
                                        core_weight_kind kind,
                                        core_layout layout, const char *name);

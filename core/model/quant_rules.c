@@ -230,14 +230,34 @@ static bool is_linear(core_weight_kind kind, core_layout layout)
            core_weight_scope_of(kind) != CORE_SCOPE_ONCE;
 }
 
+/* The rule of a module by its own name, or by that which it has as a part of a
+ * larger model. */
+static const core__rule *find_nested(const core_quant *quant,
+                                     const char *module)
+{
+    char nested[CORE_FILE_TENSOR_BYTES];
+    const char *inner, *outer;
+    const core__rule *rule = NULL;
+    for (int i = 0; rule == NULL && core_file_nesting(i, &inner, &outer); i++) {
+        const size_t n = strlen(inner);
+        if (strncmp(module, inner, n) != 0)
+            continue;
+        snprintf(nested, sizeof nested, "%s%s", outer, module + n);
+        rule = find_rule(quant, nested);
+    }
+    return rule;
+}
+
 core_quant_scheme core_quant_of_weight(const core_quant *quant,
                                        core_weight_kind kind,
                                        core_layout layout, const char *name)
 {
     char module[CORE_FILE_TENSOR_BYTES];
+    if (quant == NULL)
+        return PLAIN;
     core_quant_module(name, module);
-    return quant == NULL || (!is_linear(kind, layout) &&
-                             find_rule(quant, module) == NULL)
-               ? PLAIN
-               : core_quant_of(quant, module);
+    const core__rule *rule = find_nested(quant, module);
+    if (rule != NULL)
+        return rule->scheme;
+    return is_linear(kind, layout) ? quant->other : PLAIN;
 }

@@ -14,12 +14,20 @@
 #include <string.h>
 #include <unistd.h>
 
-static core_st_place find(const core_st_folder *files, const core_spec *spec,
-                          core_weight_kind kind)
+/* The tensor of a kind, by its own name or as a part of a larger model. */
+static const core_st_tensor *find(core_st_folder *files, const core_spec *spec,
+                                  core_weight_kind kind)
 {
     char name[CORE_FILE_TENSOR_BYTES];
+    const char *inner, *outer;
+    const core_st_tensor *found = NULL;
     (void)core_file_tensor(spec, (core_weight){kind, 0, 0}, name);
-    return core_st_folder_find(files, name);
+    for (int i = 0; found == NULL && core_file_nesting(i, &inner, &outer);
+         i++) {
+        core_st_folder_nest(files, inner, outer);
+        found = core_st_folder_find(files, name).tensor;
+    }
+    return found;
 }
 
 static bool is_same(const core_st_tensor *a, const core_st_tensor *b)
@@ -52,8 +60,8 @@ core_status core__spec_untie(core_spec *spec, const char *folder)
         return CORE_OK;
     }
     CORE_TRY(status);
-    const core_st_tensor *head = find(files, spec, CORE_W_HEAD).tensor;
-    const core_st_tensor *embed = find(files, spec, CORE_W_EMBED).tensor;
+    const core_st_tensor *head = find(files, spec, CORE_W_HEAD);
+    const core_st_tensor *embed = find(files, spec, CORE_W_EMBED);
     if (head != NULL && embed != NULL && !is_same(head, embed)) {
         spec->tied = false;
         spec->own_head = true;

@@ -263,6 +263,40 @@ static core_status open_checkpoint(checkpoint *c, const core_spec *spec)
     return refuse_unknown(c, spec);
 }
 
+/* The first quantised weight, NULL: there is none. */
+static const core__stored *find_quantised(const checkpoint *c)
+{
+    for (int64_t i = 0; i < c->n_view; i++)
+        if (c->views[i].stored.kind != CORE_BLOCK_NONE)
+            return &c->views[i].stored;
+    return NULL;
+}
+
+/* All parts together fit: the folder's name is cut. */
+static void say_origin(const checkpoint *c, const char *folder,
+                       char origin[CORE_ORIGIN_BYTES])
+{
+    const int n_file = core_st_folder_files(c->folder);
+    const int n_unread = core_st_folder_unread(c->folder);
+    const core__stored *coded = find_quantised(c);
+    int n = snprintf(origin, CORE_ORIGIN_BYTES, "checkpoint %.150s, %d file%s",
+                     folder, n_file, n_file == 1 ? "" : "s");
+    if (coded != NULL)
+        n += snprintf(origin + n, (size_t)(CORE_ORIGIN_BYTES - n), "; %s%s",
+                      core_block_format_of(coded->kind)->name,
+                      coded->act != CORE_ACT_QUANT_NONE
+                          ? ", activations as they are"
+                          : "");
+    if (n_unread > 0)
+        n += snprintf(origin + n, (size_t)(CORE_ORIGIN_BYTES - n),
+                      "; %d more that the index does not name %s not read",
+                      n_unread, n_unread == 1 ? "is" : "are");
+    if (c->n_other > 0)
+        snprintf(origin + n, (size_t)(CORE_ORIGIN_BYTES - n),
+                 "; tensors of other parts (vision, audio) left out: %lld",
+                 (long long)c->n_other);
+}
+
 core_status core_weights_open_checkpoint(core_weights **out,
                                          const core_spec *spec,
                                          const char *folder)
@@ -277,19 +311,8 @@ core_status core_weights_open_checkpoint(core_weights **out,
         return status;
     }
     c->path = NULL;
-    const int n_file = core_st_folder_files(c->folder);
-    const int n_unread = core_st_folder_unread(c->folder);
     char origin[CORE_ORIGIN_BYTES];
-    int n = snprintf(origin, sizeof origin, "checkpoint %.150s, %d file%s",
-                     folder, n_file, n_file == 1 ? "" : "s");
-    if (n_unread > 0)
-        n += snprintf(origin + n, sizeof origin - (size_t)n,
-                      "; %d more that the index does not name %s not read", n_unread,
-                      n_unread == 1 ? "is" : "are");
-    if (c->n_other > 0)
-        snprintf(origin + n, sizeof origin - (size_t)n,
-                 "; tensors of other parts (vision, audio) left out: %lld",
-                 (long long)c->n_other);
+    say_origin(c, folder, origin);
     const core__weight_source source = {c,
                                         false,
                                         checkpoint_close,

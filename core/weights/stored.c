@@ -341,6 +341,7 @@ core_status core__stored_check(core__stored *stored, const core_quant *quant,
     CORE_TRY(check_dimensions(stored));
     const int64_t n_stack = stored->n_dim > 2 ? stored->shape[0] : 1;
     CORE_TRY(check_said(stored, quant, said));
+    stored->act = said.act;
     CORE_TRY(find_blocks(stored, said));
     CORE_TRY(check_scales(stored, n_stack));
     return check_second(stored, n_stack);

@@ -14,6 +14,7 @@ typedef struct core__stored {
     const core_st_tensor *extent; /* that says the shape, or NULL             */
     core_block_kind kind;         /* NONE: plain                              */
     bool divides;                 /* the second scale does                    */
+    core_act_quant act;           /* of what engines multiply with it         */
     int n_dim;                    /* of the values                            */
     int64_t shape[CORE_ST_MAX_DIM];
     /* The last two dimensions are matrices [n_row, n_col].                   */

@@ -126,7 +126,9 @@ START_TEST(what_is_not_linear_is_plain_unless_it_is_named)
     write_text(
         "config.json",
         "{\"quantization_config\": {\"quant_method\": "
-        "\"compressed-tensors\", \"config_groups\": {\"a\": {\"weights\": "
+        "\"compressed-tensors\", \"ignore\": "
+        "[\"model.language_model.layers.0.q\"], "
+        "\"config_groups\": {\"a\": {\"weights\": "
         "{\"num_bits\": 8, \"type\": \"int\", \"strategy\": "
         "\"channel\"}}, \"b\": {\"targets\": [\"m.named\"], \"weights\": "
         "{\"num_bits\": 8, \"type\": \"int\", \"strategy\": "
@@ -136,6 +138,10 @@ START_TEST(what_is_not_linear_is_plain_unless_it_is_named)
     ck_assert_int_eq(
         core_quant_of_weight(quant, CORE_W_Q, m, "m.q.weight").kind,
         CORE_BLOCK_INT8);
+    ck_assert_int_eq(
+        core_quant_of_weight(quant, CORE_W_Q, m, "model.layers.0.q.weight")
+            .kind,
+        CORE_BLOCK_NONE); /* by its name in the larger model */
     ck_assert_int_eq(
         core_quant_of_weight(quant, CORE_W_ROUTER, m, "m.gate.weight").kind,
         CORE_BLOCK_NONE);

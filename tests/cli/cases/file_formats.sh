@@ -80,6 +80,7 @@ for case in modelopt_fp8 tensors_fp8 tensors_int8 tensors_w8a8; do # no blocks
     expect 0 moeparity verify "$formats/$case" --plan tp=4 --numerics exact
     has out '^VERIFIED'
 done
+has out 'INT8, activations as they are \(exact mode: its grid twin\)$'
 
 # --- a head that is stored although config.json ties it
 
@@ -113,3 +114,12 @@ has out 'logits'
 expect 0 moeparity inspect case
 has out '^lm_head.weight .*\] head.safetensors$'
 has out '^# [0-9]+ tensors in 4 files, '
+
+# a part of a larger model as well: the run is what it was when nothing was tied
+copy_case "$ORACLE/qwen3_5_moe/wrapped"
+edit_json case/config.json '.tie_word_embeddings = true | .text_config.tie_word_embeddings = true'
+expect 0 moeparity spec case
+has out 'the stored head is used'
+expect 0 moeparity run -m case -i case/expected.safetensors -o out.st
+expect 0 moeparity compare case/expected.safetensors out.st
+has out '^SAME$'
