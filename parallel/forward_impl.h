@@ -336,7 +336,8 @@ void par__tap_kv(par_model *m, core_tap tap, double *values, int64_t width);
 void par__clip(const par_model *m, double *values, int64_t n);
 void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,
                   int l);
-void par__qk_norm_roped(par_model *m, int l);
+void par__qk_norm_roped(par_model *m, const double *q_norm,
+                        const double *k_norm, int l);
 /* Rotate Dr elements in place, of n_head heads that lie `stride` apart; x: the
  * first of them, ld from token to token.                                     */
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,

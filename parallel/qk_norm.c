@@ -114,17 +114,19 @@ void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,
     par__tap_kv(m, k_tap, w->k, n_dh);
 }
 
-void par__qk_norm_roped(par_model *m, int l)
+void par__qk_norm_roped(par_model *m, const double *q_norm,
+                        const double *k_norm, int l)
 {
     par_work *w = &m->work;
     const par_heads *mine = par__heads_of(m, l);
     const int64_t n_dh = mine->all.n_dh;
     const core_tap q_tap = par__tap(CORE_TAP_Q_ROPE_NORM, l);
     const core_tap k_tap = par__tap(CORE_TAP_K_ROPE_NORM, l);
-    if (m->spec->qk_norm != CORE_QK_NORM_ROPED)
+    const core_qk_norm kind = m->spec->qk_norm;
+    if (kind != CORE_QK_NORM_ROPED && kind != CORE_QK_NORM_AFTER)
         return;
-    head_norm(m, w->q, mine->n_h, NULL, q_tap);
+    head_norm(m, w->q, mine->n_h, q_norm, q_tap);
     par__tap_heads(m, q_tap, w->q, n_dh);
-    head_norm(m, w->k, mine->n_kv, NULL, k_tap);
+    head_norm(m, w->k, mine->n_kv, k_norm, k_tap);
     par__tap_kv(m, k_tap, w->k, n_dh);
 }

@@ -17,7 +17,7 @@ static void *make(par_model *m, int l)
     const int64_t q0 = mine->h0 * n_dh, q1 = q0 + mine->n_h * n_dh;
     const int64_t kv0 = mine->kv0, kv1 = kv0 + mine->n_kv;
     const int64_t k0 = kv0 * n_dh, k1 = kv1 * n_dh;
-    const bool per_head = m->spec->qk_norm == CORE_QK_NORM_HEAD;
+    const bool per_head = m->spec->qk_norm != CORE_QK_NORM_ALL;
     shards s;
     s.q = par__rows(m, CORE_W_Q, l, q0, q1);
     s.k = par__rows(m, CORE_W_K, l, k0, k1);
@@ -91,7 +91,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__tap_heads(m, q_tap, w->q, n_dh);
     par__rope(m, w->k, n_k, n_k / n_dh, n_dh, k_tap);
     par__tap_kv(m, k_tap, w->k, n_dh);
-    par__qk_norm_roped(m, l);
+    par__qk_norm_roped(m, s->q_norm, s->k_norm, l);
 }
 
 const par__entry par__qkv = {.make = make, .carve = carve, .run = run};

@@ -70,6 +70,7 @@ static void weigh_by_score(const core_spec *spec, const double *p,
     }
     if (spec->router == CORE_ROUTER_SIGMOID)
         sum += 1e-20;
+    sum = fmax(sum, spec->sum_floor);
     if (spec->renormalise)
         for (int64_t j = 0; j < spec->n_k; j++)
             weight[j] /= sum;

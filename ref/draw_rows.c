@@ -264,7 +264,8 @@ static void divide_by_sum(const core_spec *spec, const ref__drawn *d, double *w,
     lanes_start(&sum, d);
     for (int64_t k = 0; k < spec->n_k; k++)
         lanes_add(&sum, (float)w[k]);
-    const float total = lanes_total(&sum) + start;
+    const float total =
+        fmaxf(lanes_total(&sum) + start, (float)spec->sum_floor);
     for (int64_t k = 0; k < spec->n_k; k++)
         w[k] = (double)((float)w[k] / total);
 }

@@ -17,7 +17,8 @@ static void norm_heads(ref__run *run, int layer, core_tap_kind kind, double *qk,
     const int64_t n_dh = core_spec_heads(spec, layer).n_dh;
     const int64_t width = n_head * n_dh;
     const bool all = spec->qk_norm == CORE_QK_NORM_ALL;
-    const bool roped = spec->qk_norm == CORE_QK_NORM_ROPED;
+    const bool later = spec->qk_norm == CORE_QK_NORM_ROPED ||
+                       spec->qk_norm == CORE_QK_NORM_AFTER;
     const ref__norm norm = {.x = qk,
                             .ld_x = width,
                             .y = qk,
@@ -25,8 +26,8 @@ static void norm_heads(ref__run *run, int layer, core_tap_kind kind, double *qk,
                             .n = all ? width : n_dh,
                             .weight = weight,
                             .eps = spec->norm_eps,
-                            .clip = roped ? 0.0 : spec->clip_qkv,
-                            .plus = ref__is_plus_one(run) && !roped};
+                            .clip = later ? 0.0 : spec->clip_qkv,
+                            .plus = ref__is_plus_one(run) && weight != CORE_W_NONE};
     ref__rmsnorm(run, layer, kind, &norm);
 }
 
@@ -77,6 +78,9 @@ void ref__qkv(ref__run *run, int layer, const ref__heads *heads, bool dry)
             const core_weight_kind none = CORE_W_NONE;
             norm_heads(run, layer, CORE_TAP_Q_ROPE_NORM, q, n_h, none);
             norm_heads(run, layer, CORE_TAP_K_ROPE_NORM, k, n_g, none);
+        } else if (norm == CORE_QK_NORM_AFTER) {
+            norm_heads(run, layer, CORE_TAP_Q_ROPE_NORM, q, n_h, CORE_W_Q_NORM);
+            norm_heads(run, layer, CORE_TAP_K_ROPE_NORM, k, n_g, CORE_W_K_NORM);
         }
     } else if (spec->temper_scale > 0.0) {
         temper(run, layer, q);

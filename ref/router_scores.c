@@ -75,6 +75,8 @@ static void weights_from(const core_spec *spec, const double *p,
     }
     if (spec->router == CORE_ROUTER_SIGMOID)
         sum += 1e-20;
+    if (sum < spec->sum_floor)
+        sum = spec->sum_floor;
     for (int64_t k = 0; spec->renormalise && k < spec->n_k; k++)
         w[k] /= sum;
 }

@@ -131,7 +131,7 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
         r, f->norm_eps != NULL ? f->norm_eps : "rms_norm_eps",
         &spec->norm_eps));
     if (!f->no_rope)
-        CORE_TRY(core__config_rope(r, spec));
+        CORE_TRY(core__config_rope(r, f->alpha_rope, spec));
     CORE_FAIL_IF(spec->n_rot > 0 && !f->partial_rope, CORE_E_SPEC,
                  "%s: partial_rotary_factor: not supported for %s, expected 1",
                  r.where, f->model_type);

@@ -99,8 +99,10 @@ CORE_NODISCARD core_status core__config_refuse_unread(
 
 /* theta, scaling and the rotated part of heads of n_dh elements into *spec, by
  * the rules of version 5: rope_scaling if it says anything, else
- * rope_parameters; what that lacks stands beside it, or in the class.        */
-CORE_NODISCARD core_status core__config_rope(core__reader r, core_spec *spec);
+ * rope_parameters; what that lacks stands beside it, or in the class.
+ *   has_alpha  "dynamic" with alpha is only another theta                    */
+CORE_NODISCARD core_status core__config_rope(core__reader r, bool has_alpha,
+                                             core_spec *spec);
 /* The same where full and sliding layers differ: the first into the heads of
  * *spec, the others, with the key of their theta beside the object, into its
  * other heads.                                                               */

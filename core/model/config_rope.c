@@ -77,11 +77,32 @@ static core_status get_llama3(core__reader config, core__reader scaling,
     return get_original(config, scaling, rope);
 }
 
+/* theta * alpha^(n / (n - 2)): what Hunyuan calls dynamic knows no length. */
+static core_status get_alpha(core__reader scaling, int64_t n_dh,
+                             core_rope *rope)
+{
+    static const char *const IDLE[] = {"factor", "beta_fast", "beta_slow",
+                                       "mscale", "mscale_all_dim"};
+    double alpha;
+    CORE_TRY(core__config_real(scaling, "alpha", &alpha));
+    CORE_FAIL_IF(!(alpha > 0.0) || n_dh <= 2, CORE_E_SPEC,
+                 "%s: alpha: %g, expected a positive number, for heads of more "
+                 "than 2",
+                 scaling.where, alpha);
+    for (size_t i = 0; i < sizeof IDLE / sizeof IDLE[0]; i++)
+        core__config_value(scaling, IDLE[i]);
+    const double n = (double)n_dh;
+    rope->theta *= pow(alpha, n / (n - 2.0));
+    return CORE_OK;
+}
+
 static core_status get_scaling(core__reader config, core__reader scaling,
-                               core_rope *rope)
+                               int64_t alpha_dh, core_rope *rope)
 {
     const char *type, *key = type_key(scaling);
     CORE_TRY(core__config_text(scaling, key, "default", &type));
+    if (alpha_dh > 0 && strcmp(type, "dynamic") == 0)
+        return get_alpha(scaling, alpha_dh, rope);
     if (strcmp(type, "default") == 0)
         return CORE_OK;
     if (strcmp(type, "linear") == 0) {
@@ -180,8 +201,8 @@ static core_status get_fraction(core__reader r, int64_t n_dh, int64_t *n_rot)
 
 /* What is inside the object wins over what is beside it. */
 static core_status get_rope(core__reader config, core__reader scaling,
-                            const char *theta, int64_t n_dh, core_rope *rope,
-                            int64_t *n_rot)
+                            const char *theta, int64_t n_dh, bool has_alpha,
+                            core_rope *rope, int64_t *n_rot)
 {
     static const char THETA[] = "rope_theta";
     const bool inside = core__config_value(scaling, THETA) != NULL;
@@ -193,15 +214,16 @@ static core_status get_rope(core__reader config, core__reader scaling,
     if (scaling.object == NULL)
         return CORE_OK;
     CORE_TRY(get_fraction(scaling, n_dh, n_rot));
-    return get_scaling(config, scaling, rope);
+    return get_scaling(config, scaling, has_alpha ? n_dh : 0, rope);
 }
 
-core_status core__config_rope(core__reader config, core_spec *spec)
+core_status core__config_rope(core__reader config, bool has_alpha,
+                              core_spec *spec)
 {
     core__reader scaling;
     CORE_TRY(find_scaling(config, &scaling));
-    return get_rope(config, scaling, "rope_theta", spec->n_dh, &spec->rope,
-                    &spec->n_rot);
+    return get_rope(config, scaling, "rope_theta", spec->n_dh, has_alpha,
+                    &spec->rope, &spec->n_rot);
 }
 
 core_status core__config_ropes(core__reader config, const char *other_theta,
@@ -210,10 +232,10 @@ core_status core__config_ropes(core__reader config, const char *other_theta,
     core__reader all, one;
     CORE_TRY(core__config_object(config, "rope_parameters", &all));
     CORE_TRY(core__config_object(all, "full_attention", &one));
-    CORE_TRY(get_rope(config, one, "rope_theta", spec->n_dh, &spec->rope,
+    CORE_TRY(get_rope(config, one, "rope_theta", spec->n_dh, false, &spec->rope,
                       &spec->n_rot));
     CORE_TRY(core__config_object(all, "sliding_attention", &one));
-    return get_rope(config, one, other_theta, spec->other.n_dh,
+    return get_rope(config, one, other_theta, spec->other.n_dh, false,
                     &spec->other.rope, &spec->other.n_rot);
 }
 

@@ -32,6 +32,7 @@
     X(SOLAR_OPEN, solar_open)                                                  \
     X(EXAONE_MOE, exaone_moe)                                                  \
     X(ERNIE4_5_MOE, ernie4_5_moe)                                              \
+    X(HUNYUAN_V1_MOE, hunyuan_v1_moe)                                          \
     X(MINIMAX_M2, minimax_m2)                                                  \
     X(MIMO_V2_FLASH, mimo_v2_flash)
 

@@ -42,6 +42,8 @@ typedef enum core_qk_norm {
                          * and [G*Dh]                                         */
     CORE_QK_NORM_ROPED, /* over each head, after rope, no weight, only in
                          * layers that have rope                              */
+    CORE_QK_NORM_AFTER, /* over each head, after rope, which all layers have,
+                         * weight [Dh]                                        */
 } core_qk_norm;
 
 /* How router logits become scores and weights (ref/MODEL.md, "Router"). */
@@ -195,6 +197,7 @@ typedef struct core_spec {
     core_group_score group_score;
     bool correction;  /* a bias per expert, for choosing only (SIGMOID)       */
     double jitter;    /* SPARSEMIXER: eps of its threshold                    */
+    double sum_floor; /* renormalise: the sum counts as this at least; 0: not */
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */

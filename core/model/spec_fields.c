@@ -53,7 +53,8 @@ static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
 static const char *const POSITIONS[] = {"rope", "none", NULL};
-static const char *const QK_NORMS[] = {"none", "head", "all", "roped", NULL};
+static const char *const QK_NORMS[] = {"none", "head", "all", "roped",
+                                       "after", NULL};
 static const char *const ROUTERS[] = {"softmax", "softmax_top", "sigmoid",
                                       "sparsemixer", NULL};
 static const char *const GROUP_SCORES[] = {"max", "best_two", NULL};
@@ -229,6 +230,7 @@ static const field FIELDS[] = {
      has_groups, false},
     {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
     {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
+    {"router.sum_floor", FIELD_REAL, AT(sum_floor), NULL, NULL, true},
     {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},
     CORE_SHARED_FIELDS(OPERATOR_FIELD)
     {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL, false},

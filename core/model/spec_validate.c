@@ -84,6 +84,13 @@ static core_status check_scores(const core_spec *spec)
     CORE_TRY(core__check_size(spec, "sliding_window", spec->sliding_window, 0,
                               INT32_MAX));
     for (int l = 0; l < (int)spec->n_l; l++)
+        CORE_FAIL_IF(spec->qk_norm == CORE_QK_NORM_AFTER &&
+                         core_spec_has_attention(spec, l) &&
+                         !core_spec_has_rope(spec, l),
+                     CORE_E_SPEC,
+                     "%s: attention.qk_norm after needs rope, layer %d has none",
+                     spec->name, l);
+    for (int l = 0; l < (int)spec->n_l; l++)
         if (spec->span[l] == CORE_SPAN_CHUNK)
             return core__check_size(spec, "chunk", spec->chunk, 1, INT32_MAX);
     return CORE_OK;
@@ -151,6 +158,7 @@ static core_status check_router(const core_spec *spec)
                  CORE_E_SPEC,
                  "%s: router.correction needs router.scores softmax or sigmoid",
                  spec->name);
+    CORE_TRY(check_not_negative(spec, "router.sum_floor", spec->sum_floor));
     if (spec->router == CORE_ROUTER_SPARSEMIXER) {
         CORE_TRY(core__check_size(spec, "experts_per_token of sparsemixer",
                                   spec->n_k, 2, 2));

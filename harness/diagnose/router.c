@@ -99,6 +99,7 @@ static void weigh(har__case *c, const inputs *in, const weighing *how)
             softmax(c, in->line, in->line, n_k);
         for (int64_t j = 0; j < n_k; j++)
             sum += in->line[j];
+        sum = fmax(sum, spec->sum_floor);
         for (int64_t j = 0; j < n_k; j++)
             in->line[j] =
                 (how->renormalised ? in->line[j] / sum : in->line[j]) *

@@ -105,6 +105,16 @@ static void roll_queries(dice *d, core_spec *spec)
     }
 }
 
+/* A norm after rope may have weights, where every layer has rope. */
+static void roll_norms(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6e6f726d73), 0};
+    if (spec->qk_norm != CORE_QK_NORM_ROPED || one_in(&d, 2))
+        return;
+    spec->qk_norm = CORE_QK_NORM_AFTER;
+    memset(spec->no_rope, 0, sizeof spec->no_rope);
+}
+
 /* Values of another size, and layers with heads of another kind.  These dice are
  * their own, so that a seed of before gives the model that it gave.           */
 static void roll_kinds(uint64_t seed, core_spec *spec)
@@ -249,6 +259,7 @@ static void roll_spec(dice *d, core_spec *spec)
              (unsigned long long)d->seed);
     roll_sizes(d, spec);
     roll_attention(d, spec);
+    roll_norms(d->seed, spec);
     roll_kinds(d->seed, spec);
     if (one_in(d, 6))
         roll_mamba(d, spec);

@@ -97,7 +97,8 @@ static bool norms_shared_heads(const random_case *c, int l)
 static bool norms_roped(const random_case *c, int l)
 {
     return core_spec_has_rope(&c->spec, l) &&
-           c->spec.qk_norm == CORE_QK_NORM_ROPED;
+           (c->spec.qk_norm == CORE_QK_NORM_ROPED ||
+            c->spec.qk_norm == CORE_QK_NORM_AFTER);
 }
 
 static bool clips(const random_case *c, int l)

@@ -23,7 +23,9 @@ static core_status add(core_spec *spec, core__reader r)
 {
     spec->rope.interleaved = true;
     spec->correction = spec->renormalise = true;
-    CORE_TRY(core__config_expect_flag(r, "use_bias", false));
+    CORE_TRY(core__config_flag(r, "use_bias", false, &spec->bias_mlp));
+    spec->bias_qkv = spec->bias_o = spec->bias_head = spec->bias_mlp;
+    CORE_TRY(core__config_real_or(r, "moe_norm_min", 1e-12, &spec->sum_floor));
     CORE_TRY(core__config_expect_flag(r, "moe_use_aux_free", true));
     CORE_TRY(core__get_shared_count(spec, r, "moe_num_shared_experts"));
     return get_layers(spec, r);
@@ -46,7 +48,7 @@ const core__family core__family_ernie4_5_moe = {
         "moe_intermediate_size": 1536, "intermediate_size": 12288, "moe_k": 6,
         "moe_num_shared_experts": 2, "moe_layer_interval": 1
     }),
-    .ignores = "intermediate_size moe_norm_min moe_capacity moe_gate "
+    .ignores = "intermediate_size moe_capacity moe_gate "
                "moe_*_loss* compression_ratio",
     .add = add,
     .experts = "moe_num_experts",

@@ -13,7 +13,6 @@ static const struct {
     {"deepseek_v4", "hyper-connections and compressed keys with an indexer"},
     {"gemma4", "a dense and a sparse branch side by side"},
     {"glm_moe_dsa", "sparse attention with an indexer"},
-    {"hunyuan_v1_moe", "norms with weights after the rotation"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"kimi_linear", "linear attention with a delta rule (KDA)"},
     {"lfm2_moe", "layers of short convolutions"},

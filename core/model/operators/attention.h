@@ -16,7 +16,11 @@
     (CORE_ATTENTION_HERE && (s->qk_norm == CORE_QK_NORM_HEAD ||                \
                              s->qk_norm == CORE_QK_NORM_ALL))
 #define CORE_ROPED_NORM_HERE                                                   \
-    (core_spec_has_rope(s, l) && s->qk_norm == CORE_QK_NORM_ROPED)
+    (core_spec_has_rope(s, l) && (s->qk_norm == CORE_QK_NORM_ROPED ||          \
+                                  s->qk_norm == CORE_QK_NORM_AFTER))
+#define CORE_QK_WEIGHT_HERE                                                    \
+    (CORE_QK_NORM_HERE ||                                                      \
+     (CORE_ATTENTION_HERE && s->qk_norm == CORE_QK_NORM_AFTER))
 #define CORE_TEMPER_HERE                                                       \
     (CORE_ATTENTION_HERE && !core_spec_has_rope(s, l) && s->temper_scale > 0.0)
 
@@ -36,7 +40,7 @@
 #define CORE_ROPED_KEY_HEADS (CORE_QKV_CHOSEN ? CORE_G : 0)
 /* A norm's weights: one head's, or those of all n.                           */
 #define CORE_QK_NORM_COLS(n)                                                   \
-    (s->qk_norm == CORE_QK_NORM_HEAD ? CORE_DH : (n) * CORE_DH)
+    (s->qk_norm != CORE_QK_NORM_ALL ? CORE_DH : (n) * CORE_DH)
 
 #define CORE_QUERY_TAPS(X)                                                     \
     X(Q, "layers.%d.attn.q", TOKEN, ACT, false,                                \
@@ -95,11 +99,11 @@
       CORE_ATTENTION_HERE && s->bias_o, 1, s->n_d, BIAS, NONE, VECTOR,         \
       "model.layers.%d.self_attn.o_proj.bias")                                 \
     X(Q_NORM, LAYER, "layers.%d.attn.q_norm",                                  \
-      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(CORE_H),                         \
+      CORE_QK_WEIGHT_HERE, 1, CORE_QK_NORM_COLS(CORE_H),                         \
       STREAM_NORM, NONE, VECTOR,                                               \
       "model.layers.%d.self_attn.q_norm.weight")                               \
     X(K_NORM, LAYER, "layers.%d.attn.k_norm",                                  \
-      CORE_QK_NORM_HERE, 1, CORE_QK_NORM_COLS(CORE_G),                         \
+      CORE_QK_WEIGHT_HERE, 1, CORE_QK_NORM_COLS(CORE_G),                         \
       STREAM_NORM, NONE, VECTOR,                                               \
       "model.layers.%d.self_attn.k_norm.weight")                               \
     X(SINKS, LAYER, "layers.%d.attn.sinks",                                    \

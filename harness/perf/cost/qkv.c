@@ -87,6 +87,9 @@ static void put_positions(har__walk *w)
     har__put_kv(w, har__rotation(w, CORE_TAP_K_ROPE, heads->n_kv));
     if (spec->qk_norm == CORE_QK_NORM_ROPED)
         put_norm_head(w, CORE_TAP_Q_ROPE_NORM, CORE_TAP_K_ROPE_NORM, 0);
+    else if (spec->qk_norm == CORE_QK_NORM_AFTER)
+        put_norm_head(w, CORE_TAP_Q_ROPE_NORM, CORE_TAP_K_ROPE_NORM,
+                      heads->all.n_dh);
 }
 
 static void put_qkv(har__walk *w)
@@ -102,7 +105,7 @@ static har__split split(const core_spec *spec, const par_layout *lay,
 {
     const par_heads *heads = &lay->heads[spec->head_kind[id.layer]];
     const har__split kv = {heads->n_kv, heads->all.n_g};
-    const bool by_head = spec->qk_norm == CORE_QK_NORM_HEAD;
+    const bool by_head = spec->qk_norm != CORE_QK_NORM_ALL;
     switch (id.kind) {
     case CORE_W_Q_BIAS:
         return har__split_heads(heads);
