@@ -69,26 +69,36 @@ MIMO: Settings = {
         "sliding_attention": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.334},
     },
 }
-# What is published says each of these for itself; the class does not read them and takes what MIMO says.
-_MIMO_PUBLISHED: Settings = {
-    name: MIMO[name] for name in MIMO if name not in ("rms_norm_eps", "layer_types", "mlp_layer_types", "rope_parameters")
-} | {
-    "layernorm_epsilon": 1e-5, "hybrid_layer_pattern": [0, 1, 1, 1, 0], "moe_layer_freq": [0, 1, 1, 1, 1],
-    "rope_theta": 5000.0, "swa_rope_theta": 100.0, "partial_rotary_factor": 0.334, "sliding_window": 4,
-    "sliding_window_size": 4, "attention_chunk_size": 4, "swa_num_attention_heads": 6, "swa_num_key_value_heads": 2,
-    "swa_head_dim": 12, "swa_v_head_dim": 7, "n_shared_experts": None, "scoring_func": "sigmoid",
-    "topk_method": "noaux_tc", "add_swa_attention_sink_bias": True, "add_full_attention_sink_bias": False,
+
+def _published_mimo(settings: Settings) -> Settings:
+    """The publisher says each of these; the class does not read them and takes what `settings` says."""
+    own = ("rms_norm_eps", "layer_types", "mlp_layer_types", "rope_parameters", "sliding_window")
+    window = settings["sliding_window"] - 1  # without the query itself
+    return {name: value for name, value in settings.items() if name not in own} | {
+        "layernorm_epsilon": settings["rms_norm_eps"], "n_shared_experts": None, "scoring_func": "sigmoid",
+        "hybrid_layer_pattern": [int(kind == "sliding_attention") for kind in settings["layer_types"]],
+        "moe_layer_freq": [int(kind == "sparse") for kind in settings["mlp_layer_types"]],
+        "rope_theta": settings["rope_parameters"]["full_attention"]["rope_theta"],
+        "swa_rope_theta": settings["rope_parameters"]["sliding_attention"]["rope_theta"],
+        "partial_rotary_factor": 0.334, "sliding_window": window, "sliding_window_size": window,
+        "attention_chunk_size": window, "swa_num_attention_heads": settings["num_attention_heads"],
+        "swa_num_key_value_heads": 2 * settings["num_key_value_heads"], "swa_head_dim": settings["head_dim"],
+        "swa_v_head_dim": settings["v_head_dim"], "topk_method": "noaux_tc", "add_swa_attention_sink_bias": True,
+        "add_full_attention_sink_bias": False,
+    }
+
+
+MIMO_TWO: Settings = MIMO | {
+    "hidden_size": 26, "num_attention_heads": 8, "num_key_value_heads": 2, "attention_bias": False, "vocab_size": 47,
+    "num_hidden_layers": 3, "n_group": 1, "head_dim": 18, "v_head_dim": 5, "norm_topk_prob": False,
+    "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+    "mlp_layer_types": ["dense", "sparse", "sparse"], "attention_value_scale": 1.3,
 }
 TABLE["mimo_v2_flash"] = entry(
     Family(kept_in_f32=("e_score_correction_bias", "mlp.gate.weight"), draws={"sinks": (0.0, 1.0)},
            others={"layer_types": ["sliding_attention"] * 5}),
-    Case("sinks", "MiMoV2FlashForCausalLM", "MiMoV2FlashConfig", MIMO, published=_MIMO_PUBLISHED,
-         prompts=((2, 7), (1, 17))),
-    Case("two_groups", "MiMoV2FlashForCausalLM", "MiMoV2FlashConfig",
-         MIMO | {"hidden_size": 26, "num_attention_heads": 8, "num_key_value_heads": 2, "attention_bias": False,
-                 "vocab_size": 47, "num_hidden_layers": 3, "n_group": 1, "head_dim": 18, "v_head_dim": 5,
-                 "layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "norm_topk_prob": False,
-                 "mlp_layer_types": ["dense", "sparse", "sparse"], "attention_value_scale": 1.3},
+    Case("sinks", "MiMoV2FlashForCausalLM", "MiMoV2FlashConfig", MIMO, prompts=((2, 7), (1, 17))),
+    Case("two_groups", "MiMoV2FlashForCausalLM", "MiMoV2FlashConfig", MIMO_TWO, published=_published_mimo(MIMO_TWO),
          prompts=((1, 23),)),
 )
 
