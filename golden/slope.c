@@ -13,7 +13,7 @@
 
 /* Of so many cells the largest slope is hardly ever much larger than it was
  * before: docs/golden.md.                                                    */
-enum { MIN_CELLS = 64 };
+enum { MIN_CELLS = 256 };
 
 static bool is_behind_experts(const core_spec *spec, core_tap tap)
 {

@@ -326,7 +326,7 @@ void par__rms_apply(double *y, const double *x, const double *weight,
 void par__embed(par_model *m);
 void par__head(par_model *m);
 
-/* attention.c, qk_norm.c, rope.c, heads.c; l: the layer                      */
+/* my_heads.c, qk_norm.c, rope.c; l: the layer                                */
 const par_heads *par__heads_of(const par_model *m, int l);
 /* Store and show values of my heads, or keys or values of my kv heads, `width`
  * columns each; of kv heads the open record is told.                         */
@@ -346,7 +346,7 @@ void par__temper(par_model *m, int l);
 /* context_gate.c: w->context times the scores of my heads.                   */
 par_shard par__context_gate_make(par_model *m, int l);
 void par__context_gate(par_model *m, const par_shard *gate, int l);
-/* Every (row, head) of mine: w->context.                                     */
+/* heads.c: every (row, head) of mine: w->context.                            */
 void par__heads(par_model *m, const par_attention *attention, int l);
 
 /* convolution.c: channels [c0, c0 + n_c) of a weight [C, Kc]                 */

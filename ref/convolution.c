@@ -31,10 +31,9 @@ static void read_weights(const ref__run *run, int layer,
                          const ref__convolution *c)
 {
     const core_weight id = {c->weight, layer, 0};
-    for (int64_t j = 0; j < c->n_c; j++)
-        for (int64_t i = 0; i < c->n_conv; i++)
-            core_weights_read(run->model->weights, id, j, j + 1, i, i + 1,
-                              c->w + i * c->n_c + j, 1);
+    for (int64_t i = 0; i < c->n_conv; i++)
+        core_weights_read(run->model->weights, id, 0, c->n_c, i, i + 1,
+                          c->w + i * c->n_c, 1);
     if (bias_of(run, layer, c).kind != CORE_W_NONE)
         ref__read_vector(run, bias_of(run, layer, c).kind, layer, c->bias);
     else

@@ -35,7 +35,8 @@ typedef struct ref_model ref_model;
 
 /* Bytes that ref_forward needs beside resident weights, with one thread per
  * core and without the whole [N*K, F] tensors that a sink which wants the fine
- * taps makes it hold, nor the bounds.                                [local] */
+ * taps makes it hold, nor the bounds, nor copies of what products read rounded.
+ *                                                                    [local] */
 size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t);
 
 /* Prepare the model.  Borrows spec and weights (prepared for `numerics`).

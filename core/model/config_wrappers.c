@@ -15,7 +15,7 @@ static const core__wrapper WRAPPERS[] = {
     {"glm4v_moe", "text_config", "glm4v_moe_text", "", false},
     {"qwen3_5_moe", "text_config", "qwen3_5_moe_text", "", false},
     {"kimi_k25", "text_config", "deepseek_v3",
-     "use_unified_vision_chunk video_placeholder", false},
+     "use_unified_vision_chunk video_placeholder projection_*", false},
     {"qwen3_omni_moe", "thinker_config", "qwen3_omni_moe_thinker",
      "enable_audio_output", false},
     {"qwen3_omni_moe_thinker", "text_config", "qwen3_omni_moe_text",

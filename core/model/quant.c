@@ -1,9 +1,7 @@
-/* core/model/quant.c -- where the rules stand, and which one names a module.
+/* core/model/quant.c -- where a folder says how its weights are quantised.
  *
- * A list may name thousands of modules and a model have a hundred thousand, so
- * those named in full are found by their names.  Traps: of a module that an
- * ignore list and a group both name the list is right; experts that the files
- * keep in one tensor are named one by one in the list.
+ * Traps: config.json may say it in its text_config, and hf_quant_config.json
+ * may say it again, or alone.
  */
 #include "core/model/quant_impl.h"
 
@@ -11,7 +9,6 @@
 #include "core/files/path.h"
 #include "core/files/text.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,239 +17,6 @@
 enum { MAX_TEXT_BYTES = 1 << 26 };
 
 static const char CONFIG_KEY[] = "quantization_config";
-
-static const core_quant_scheme PLAIN = {.kind = CORE_BLOCK_NONE};
-
-/* --- rules ------------------------------------------------------------------
- */
-
-static bool ends_with_star_only(const char *text)
-{
-    const char *special = strpbrk(text, "*?[\\");
-    return special != NULL && special[0] == '*' && special[1] == '\0';
-}
-
-static core__naming naming_of(const char *text, core__language language)
-{
-    const bool star = strpbrk(text, "*?[") != NULL;
-    if (language == CORE__SAID_AS_TENSORS && strncmp(text, "re:", 3) == 0)
-        return CORE__NAMED_REGEX;
-    if (language == CORE__SAID_AS_FP8 && strpbrk(text, "*?[(|\\^$+") != NULL)
-        return CORE__NAMED_REGEX;
-    if (ends_with_star_only(text))
-        return CORE__NAMED_START;
-    if (star)
-        return CORE__NAMED_GLOB;
-    return language == CORE__SAID_AS_FP8 && strstr(text, "layers.") == NULL
-               ? CORE__NAMED_END
-               : CORE__NAMED_MODULE;
-}
-
-/* Python's expression as one of POSIX, in `out`; false: there is none. */
-static bool translate(char *out, const char *text)
-{
-    static const char *const WORDS[][2] = {
-        {"\\d", "[0-9]"}, {"\\w", "[A-Za-z0-9_]"}, {"(?:", "("}, {"*?", "*"}};
-    while (*text != '\0') {
-        size_t taken = 1;
-        const char *word = NULL;
-        for (int i = 0; i < 4 && word == NULL; i++)
-            if (strncmp(text, WORDS[i][0], strlen(WORDS[i][0])) == 0) {
-                word = WORDS[i][1];
-                taken = strlen(WORDS[i][0]);
-            }
-        if (word == NULL && strncmp(text, "(?", 2) == 0)
-            return false;
-        if (word != NULL)
-            out += strlen(strcpy(out, word));
-        else
-            *out++ = *text;
-        text += taken;
-    }
-    *out = '\0';
-    return true;
-}
-
-/* From the start, as Python's re.match does; fp8 wants the whole of a name
- * between two points, too. */
-static core_status compile(core__rule *rule, core__reader r, const char *key,
-                           core__language language)
-{
-    const char *text = rule->text;
-    const bool tensors = language == CORE__SAID_AS_TENSORS;
-    void *memory = NULL;
-    CORE_TRY(core_alloc(&memory, 8 * (int64_t)strlen(text) + 16, 1, key));
-    char *pattern = strcpy(memory, "^(");
-    bool ok = translate(pattern + 2, text + (tensors ? 3 : 0));
-    strcat(pattern, tensors ? ")" : ")(\\.|$)");
-    ok = ok && regcomp(&rule->regex, pattern, REG_EXTENDED | REG_NOSUB) == 0;
-    free(memory);
-    CORE_FAIL_IF(!ok, CORE_E_SPEC,
-                 "%s: %s: '%.80s': not a regular expression that is supported",
-                 r.where, key, text);
-    return CORE_OK;
-}
-
-core_status core__quant_rule(core_quant *quant, core__reader r, const char *key,
-                             const char *text, core__language language,
-                             core_quant_scheme scheme)
-{
-    core__rule *more = core_grow(quant->rules, &quant->room, quant->n_rule + 1,
-                                 sizeof *quant->rules, key);
-    if (more == NULL)
-        return CORE_E_MEMORY;
-    quant->rules = more;
-    void *copy = NULL;
-    CORE_TRY(core_alloc(&copy, (int64_t)strlen(text) + 1, 1, key));
-    core__rule rule = {.naming = naming_of(text, language),
-                       .text = strcpy(copy, text),
-                       .scheme = scheme};
-    if (rule.naming == CORE__NAMED_REGEX) {
-        const core_status status = compile(&rule, r, key, language);
-        if (status != CORE_OK) {
-            free(copy);
-            return status;
-        }
-    }
-    if (rule.naming == CORE__NAMED_START)
-        rule.text[strlen(text) - 1] = '\0';
-    quant->rules[quant->n_rule++] = rule;
-    return CORE_OK;
-}
-
-static bool begins(const char *module, const char *text, bool whole)
-{
-    const size_t n = strlen(text);
-    return strncmp(module, text, n) == 0 &&
-           (!whole || module[n] == '\0' || module[n] == '.');
-}
-
-static bool names(const core__rule *rule, const char *module)
-{
-    switch (rule->naming) {
-    case CORE__NAMED_MODULE:
-        return begins(module, rule->text, true);
-    case CORE__NAMED_START:
-        return begins(module, rule->text, false);
-    case CORE__NAMED_END:
-        return core_text_ends(module, rule->text) ||
-               begins(module, rule->text, true);
-    case CORE__NAMED_GLOB:
-        return fnmatch(rule->text, module, 0) == 0;
-    case CORE__NAMED_REGEX:
-        return regexec(&rule->regex, module, 0, NULL, 0) == 0;
-    }
-    return false;
-}
-
-/* By text, then by place, so that the first of two comes first. */
-static int compare_rules(const void *a, const void *b)
-{
-    const core__rule *const *x = a, *const *y = b;
-    const int order = strcmp((*x)->text, (*y)->text);
-    return order != 0 ? order : (*x > *y) - (*x < *y);
-}
-
-static core_status sort_modules(core_quant *quant)
-{
-    void *memory = NULL;
-    CORE_TRY(core_alloc(&memory, quant->n_rule + 1, sizeof *quant->modules,
-                        "rules"));
-    quant->modules = memory;
-    for (int64_t i = 0; i < quant->n_rule; i++)
-        if (quant->rules[i].naming == CORE__NAMED_MODULE)
-            quant->modules[quant->n_module++] = &quant->rules[i];
-    qsort(quant->modules, (size_t)quant->n_module, sizeof *quant->modules,
-          compare_rules);
-    return CORE_OK;
-}
-
-/* The first rule by MODULE with exactly that text, NULL if there is none. */
-static const core__rule *find_module(const core_quant *quant, const char *text)
-{
-    int64_t first = 0, end = quant->n_module;
-    while (first < end) {
-        const int64_t middle = first + (end - first) / 2;
-        if (strcmp(quant->modules[middle]->text, text) < 0)
-            first = middle + 1;
-        else
-            end = middle;
-    }
-    return first < quant->n_module &&
-                   strcmp(quant->modules[first]->text, text) == 0
-               ? quant->modules[first]
-               : NULL;
-}
-
-/* The first rule that names the module or one that it is in. */
-static const core__rule *find_named(const core_quant *quant, const char *module)
-{
-    char name[CORE_FILE_TENSOR_BYTES];
-    const core__rule *best = NULL;
-    snprintf(name, sizeof name, "%s", module);
-    for (char *dot = name; dot != NULL;) {
-        const core__rule *rule = find_module(quant, name);
-        if (rule != NULL && (best == NULL || rule < best))
-            best = rule;
-        dot = strrchr(name, '.');
-        if (dot != NULL)
-            *dot = '\0';
-    }
-    return best;
-}
-
-/* The first rule of any kind. */
-static const core__rule *find_rule(const core_quant *quant, const char *module)
-{
-    const core__rule *named = find_named(quant, module);
-    for (int64_t i = 0; i < quant->n_rule; i++) {
-        const core__rule *rule = &quant->rules[i];
-        if (rule == named)
-            break;
-        if (rule->naming != CORE__NAMED_MODULE && names(rule, module))
-            return rule;
-    }
-    return named;
-}
-
-core_quant_scheme core_quant_of(const core_quant *quant, const char *module)
-{
-    if (quant == NULL)
-        return PLAIN;
-    const core__rule *rule = find_rule(quant, module);
-    return rule != NULL ? rule->scheme : quant->other;
-}
-
-void core_quant_module(const char *name, char module[CORE_FILE_TENSOR_BYTES])
-{
-    static const char WEIGHT[] = ".weight";
-    snprintf(module, CORE_FILE_TENSOR_BYTES, "%s", name);
-    if (core_text_ends(module, WEIGHT))
-        module[strlen(module) - (sizeof WEIGHT - 1)] = '\0';
-}
-
-static bool is_linear(core_weight_kind kind, core_layout layout)
-{
-    return kind != CORE_W_EMBED && kind != CORE_W_HEAD &&
-           kind != CORE_W_ROUTER && layout != CORE_LAYOUT_VECTOR &&
-           layout != CORE_LAYOUT_CONV &&
-           core_weight_scope_of(kind) != CORE_SCOPE_ONCE;
-}
-
-core_quant_scheme core_quant_of_weight(const core_quant *quant,
-                                       core_weight_kind kind,
-                                       core_layout layout, const char *name)
-{
-    char module[CORE_FILE_TENSOR_BYTES];
-    core_quant_module(name, module);
-    return quant == NULL || (!is_linear(kind, layout) &&
-                             find_rule(quant, module) == NULL)
-               ? PLAIN
-               : core_quant_of(quant, module);
-}
-
-/* --- files ------------------------------------------------------------------
- */
 
 static core_status make(core_quant **out, core__reader root, const char *key,
                         const char *source)
@@ -265,11 +29,11 @@ static core_status make(core_quant **out, core__reader root, const char *key,
         return CORE_OK;
     CORE_TRY(core_alloc(&memory, 1, sizeof(core_quant), r.where));
     core_quant *quant = memory;
-    *quant = (core_quant){.other = PLAIN};
+    *quant = (core_quant){.other = {.kind = CORE_BLOCK_NONE}};
     snprintf(quant->source, sizeof quant->source, "%s", source);
     core_status status = core__quant_read(quant, r, root);
     if (status == CORE_OK)
-        status = sort_modules(quant);
+        status = core__quant_sort(quant);
     if (status != CORE_OK) {
         core_quant_close(quant);
         return status;

@@ -48,6 +48,9 @@ CORE_NODISCARD core_status core__quant_rule(core_quant *quant, core__reader r,
                                             core__language language,
                                             core_quant_scheme scheme);
 
+/* All rules are there: from now on they are asked.  Errors: E_MEMORY.         */
+CORE_NODISCARD core_status core__quant_sort(core_quant *quant);
+
 /* The object under `key` or in the text_config beside it; NULL: none.        */
 const json_t *core__quant_object(core__reader r, const char *key);
 

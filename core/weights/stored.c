@@ -318,12 +318,27 @@ static core_status check_plain(const core__stored *s, const core_quant *quant,
     return CORE_OK;
 }
 
+static core_status check_dimensions(const core__stored *s)
+{
+    char found[CORE_ST_SHAPE_BYTES];
+    CORE_FAIL_IF((s->n_dim != 2 && s->n_dim != 3) || s->n_row == 0 ||
+                     s->n_col == 0,
+                 CORE_E_WEIGHTS,
+                 "%s: %s: shape [%s], %s wants a matrix, or one for each "
+                 "expert",
+                 core_st_path(s->codes.file), s->codes.tensor->name,
+                 core_st_shape_text(found, s->shape, s->n_dim),
+                 core_block_format_of(s->kind)->name);
+    return CORE_OK;
+}
+
 core_status core__stored_check(core__stored *stored, const core_quant *quant,
                                bool must)
 {
     const core_quant_scheme said = said_of(stored, quant);
     if (stored->kind == CORE_BLOCK_NONE)
         return check_plain(stored, quant, said, must);
+    CORE_TRY(check_dimensions(stored));
     const int64_t n_stack = stored->n_dim > 2 ? stored->shape[0] : 1;
     CORE_TRY(check_said(stored, quant, said));
     CORE_TRY(find_blocks(stored, said));

@@ -3,7 +3,7 @@
 #
 # A line per figure: what, measured, wanted, the command.  Nothing is judged:
 # the figures mean what the machine was doing meanwhile, so look at the load in
-# the first line.  PART: ref predict wide mini large row many (all of them: some six
+# the first line.  PART: ref predict wide mini large row shards many (all: some six
 # minutes, of which half is for the 512 ranks of `many`).
 set -u
 program=$1
@@ -11,7 +11,7 @@ bench_ref=$2
 shift 2
 here=$(dirname "$0")
 out=$(mktemp)
-trap 'rm -f "$out" "$out.taps"' EXIT
+trap 'rm -rf "$out" "$out.taps" "$out.folder"' EXIT
 
 line() { printf '%-46s %-44s %s\n' "$1" "$2" "$3"; }
 
@@ -82,6 +82,15 @@ part() {
         show "10,240 tokens, a layer of seed-30b" "6 GiB" run --model seed-30b \
             --layers 1 --batch 1x10240 --out "$out.taps"
         ;;
+    shards)
+        python3 "$here/sparse_folder.py" "$out.folder"
+        for command in inspect spec; do
+            { time -p "$program" $command "$out.folder" >/dev/null; } 2>"$out"
+            line "$command, 1,000 shards, 100,000 tensors" \
+                "$(awk '/user|sys/ { s += $2 } END { print s " s of processor time" }' "$out")" "1 s"
+        done
+        rm -rf "$out.folder"
+        ;;
     many)
         show "seed-mini on 512 ranks" "10 GiB" verify seed-mini --plan seed-512
         seconds
@@ -96,7 +105,7 @@ part() {
 
 echo "$(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg)"
 line "WHAT" "MEASURED" "WANTED"
-[ $# -gt 0 ] || set -- ref predict wide mini large row many
+[ $# -gt 0 ] || set -- ref predict wide mini large row shards many
 for name in "$@"; do
     part "$name"
 done

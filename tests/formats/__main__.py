@@ -33,7 +33,7 @@ SETTINGS = {
     "decoder_sparse_step": 1, "mlp_only_layers": [], "moe_intermediate_size": 32, "num_experts": 4,
     "num_experts_per_tok": 3, "norm_topk_prob": True, "use_sliding_window": False, "sliding_window": None,
 }
-CASE = Case("formats", "", "Qwen3MoeForCausalLM", "Qwen3MoeConfig", SETTINGS, prompts=((2, 5), (1, 8)))
+CASE = Case("", "Qwen3MoeForCausalLM", "Qwen3MoeConfig", SETTINGS, prompts=((2, 5), (1, 8)))
 FAMILY = Family()
 SHOWN = ("model.layers.0.self_attn.k_proj.weight", "model.layers.1.mlp.experts.2.down_proj.weight")
 
@@ -92,10 +92,10 @@ def _said(values: Tensors, prompts: list[torch.Tensor]) -> tuple[Tensors, float,
     recorders = Recorder(single, FAMILY), Recorder(double, FAMILY)
     said, least, worst = {}, float("inf"), 0.0
     for i, ids in enumerate(prompts):
-        taps = recorders[0].run(single, ids)
+        taps = recorders[0].run(CASE, single, ids)
         margins = Margins()
         with Wide(), margins:
-            truth = recorders[1].run(double, ids)
+            truth = recorders[1].run(CASE, double, ids)
         least = min(least, margins.least)
         worst = max(worst, (taps["logits"] - truth["logits"]).abs().max().item())
         said |= {f"p{i}.{tap}": value.contiguous() for tap, value in taps.items()}
@@ -115,7 +115,7 @@ def _attempt(name: str, seed: int):
         stored, beside = modelopt_export.export(model.bfloat16(), MODELOPT[name], prompts)
         values = modelopt_export.values_of(stored)
     else:
-        stored, values, settings["quantization_config"] = _quantised(name, witness._checkpoint(model))
+        stored, values, settings["quantization_config"] = _quantised(name, witness._checkpoint(model, FAMILY))
     return stored, settings, beside, *_said(values, prompts)
 
 

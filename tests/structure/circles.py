@@ -16,7 +16,6 @@ STAYING = {
     ("ref", "forward", "norm"): "the same",
     ("parallel", "operators", "*"): "the table of operators points at each, and an operator asks it for others",
     ("parallel", "work", "attention"): "whether a stage has attention is asked with attention's row",
-    ("parallel", "heads", "attention"): "which heads are mine is the same for whoever makes them",
     ("parallel", "plan_check", "plan_legal"): "a refusal names the nearest legal plan, which is found by asking",
     ("parallel", "board", "comm_ops"): "the board says in words which operation a rank is in",
     ("parallel", "board_check", "comm_ops"): "the same",

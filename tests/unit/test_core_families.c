@@ -242,6 +242,36 @@ static const change BAD[] = {
     {"qwen3_5_moe_text/text", "\"attn_output_gate\": true",
      "\"attn_output_gate\": false",
      "attn_output_gate: false is not supported, expected true"},
+    {"nemotron_h/latent_groups", "\"ME*-ME\"", "\"MEX-ME\"",
+     "hybrid_override_pattern: letter 3 is 'X', expected M, *, - or E"},
+    {"nemotron_h/latent_groups", "\"ME*-ME\"", "6",
+     "hybrid_override_pattern: expected a string"},
+    {"nemotron_h/latent_groups", "\"hybrid_override_pattern\": \"ME*-ME\",",
+     "", "layers_block_type: missing, and no hybrid_override_pattern"},
+    {"nemotron_h/slow_steps", "\"moe\",\n    \"linear_attention\"\n  ],",
+     "\"moe\",\n    \"convolution\"\n  ],",
+     "layers_block_type: layer 3 is 'convolution', expected mamba"},
+    {"nemotron_h/latent_groups", "\"mamba_hidden_act\": \"silu\"",
+     "\"mamba_hidden_act\": \"relu\"", "mamba_hidden_act: 'relu'"},
+    {"nemotron_h/latent_groups", "\"attention_bias\": false",
+     "\"attention_bias\": true", "attention_bias: true is not supported"},
+    {"nemotron_h/latent_groups", "\"n_shared_experts\": 1",
+     "\"n_shared_experts\": 2", "n_shared_experts: 2, expected 1"},
+    {"nemotron_h/latent_groups", "\"n_groups\": 2", "\"n_groups\": 4",
+     "ssd.heads 6, not a multiple of ssd.groups 4"},
+    {"nemotron_h/latent_groups", "\"time_step_min\": 0.001",
+     "\"time_step_min\": -1", "ssd.least_step -1, expected 0 or a positive"},
+    {"granitemoehybrid/rope", "\"mamba_d_head\": 8", "\"mamba_d_head\": 7",
+     "mamba_n_heads 9 times mamba_d_head 7, expected mamba_expand 2"},
+    {"granitemoehybrid/rope", "\"hidden_act\": \"silu\"",
+     "\"hidden_act\": \"gelu\"",
+     "hidden_act: expected silu, which the state space has"},
+    {"granitemoehybrid/rope", "\"num_local_experts\": 7",
+     "\"num_local_experts\": 0", "num_local_experts: 0, expected an integer"},
+    {"granitemoehybrid/nope", "\"Infinity\"", "\"much\"",
+     "time_step_limit: expected two numbers"},
+    {"granitemoehybrid/nope", "0.0,\n    {\n      \"__float__\": \"Infinity\"\n    }",
+     "0.5, 0.25", "ssd.most_step 0.25, expected 0, or at least"},
     {"mimo_v2_flash/sinks", "\"head_dim\": 12", "\"head_dim\": 10",
      "rotated 3, expected an even number"},
     {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
@@ -315,6 +345,47 @@ START_TEST(absent_flags_are_those_of_the_class)
     s = with("qwen3_next/beyond_a_chunk", "\"partial_rotary_factor\": 0.25,",
              "");
     ck_assert_int_eq(s.n_rot, 4);
+}
+END_TEST
+
+/* A list of parts, a string of them, and the list where both are there. */
+START_TEST(layers_may_be_of_one_part)
+{
+    char text[TEXT_BYTES];
+    static const int MIXERS[6] = {CORE_MIXER_SSD,       CORE_N_MIXERS,
+                                  CORE_MIXER_ATTENTION, CORE_N_MIXERS,
+                                  CORE_MIXER_SSD,       CORE_N_MIXERS};
+    static const int FFNS[6] = {CORE_FFN_NONE,  CORE_FFN_MOE,  CORE_FFN_NONE,
+                                CORE_FFN_DENSE, CORE_FFN_NONE, CORE_FFN_MOE};
+    read_config(text, "nemotron_h/latent_groups", "config.json");
+    core_spec s = parse(text);
+    ck_assert_int_eq(s.n_l, 6);
+    for (int l = 0; l < 6; l++)
+        ck_assert(s.mixer[l] == MIXERS[l] && s.ffn[l] == FFNS[l]);
+    s = with("nemotron_h/latent_groups", "\"hybrid_override_pattern\"",
+             "\"layers_block_type\": [\"moe\", \"mamba\"], "
+             "\"hybrid_override_pattern\"");
+    ck_assert_int_eq(s.n_l, 2);
+    ck_assert(s.ffn[0] == CORE_FFN_MOE && s.mixer[1] == CORE_MIXER_SSD);
+}
+END_TEST
+
+START_TEST(steps_have_the_limits_of_the_class)
+{
+    char text[TEXT_BYTES];
+    read_config(text, "nemotron_h/slow_steps", "config.json");
+    core_spec s = parse(text); /* time_step_limit has no effect */
+    ck_assert(s.ssd.least == 0.7 && s.ssd.most == 0.0);
+    s = with("nemotron_h/slow_steps", "\"time_step_min\": 0.7,", "");
+    ck_assert(s.ssd.least == 0.001);
+    s = with("granitemoehybrid/nope",
+             "0.0,\n    {\n      \"__float__\": \"Infinity\"\n    }",
+             "0.25, Infinity");
+    ck_assert(s.ssd.least == 0.25 && s.ssd.most == 0.0);
+    s = with("granitemoehybrid/nope",
+             "0.0,\n    {\n      \"__float__\": \"Infinity\"\n    }",
+             "0.25, 1.5");
+    ck_assert(s.ssd.least == 0.25 && s.ssd.most == 1.5);
 }
 END_TEST
 
@@ -416,6 +487,8 @@ int main(void)
     tcase_add_loop_test(tcase, checkpoints_open_and_have_steps, 0,
                         N_ORACLE_CASES);
     tcase_add_loop_test(tcase, an_export_reads_back, 0, N_ORACLE_CASES);
+    tcase_add_test(tcase, layers_may_be_of_one_part);
+    tcase_add_test(tcase, steps_have_the_limits_of_the_class);
     tcase_add_loop_test(tcase, what_would_change_the_result_is_refused_by_name,
                         0, COUNT(BAD));
     tcase_add_test(tcase, absent_flags_are_those_of_the_class);

@@ -266,6 +266,15 @@ START_TEST(experts_in_one_tensor_have_their_own_scales)
             core__view_read(&view, 127, 128, 2, 3, &value, 1);
             ck_assert(value == exp2(2 * e + half));
         }
+    const core_st_tensor deep[2] = {{.name = "w",
+                                     .dtype = CORE_DTYPE_F8_E4M3,
+                                     .n_dim = 4,
+                                     .shape = {3, 2, 128, 128}},
+                                    t[1]};
+    close_folder(&o);
+    write_tensors(deep, 2, fill_fp8);
+    o = open_folder(folder);
+    refused(&o, "w", true, "shape [3,2,128,128], FP8 E4M3 wants a matrix");
     /* 96 rows each: the first block reaches into the second half */
     const core_st_tensor odd[2] = {{.name = "w",
                                     .dtype = CORE_DTYPE_F8_E4M3,
@@ -392,6 +401,11 @@ START_TEST(groups_along_a_row_are_whole)
     opened o = open_folder(folder);
     refused(&o, "w.weight", true,
             "rows of 80 values, MXFP4 wants a multiple of 32");
+    close_folder(&o);
+    t[0].shape[1] = 0;
+    write_tensors(t, 2, fill_nothing);
+    o = open_folder(folder);
+    refused(&o, "w.weight", true, "shape [4,0], MXFP4 wants a matrix");
     close_folder(&o);
     t[0].shape[1] = 48;
     write_tensors(t, 2, fill_nothing);

@@ -80,13 +80,13 @@ START_TEST(where_there_are_no_experts_all_rows_are_one_cell)
     ck_assert(!gold_has_slope(&spec, tap)); /* 48 cells */
     ck_assert(!gold_has_slope(&spec, (core_tap){CORE_TAP_TOPK_IDX, 0}));
     ck_assert(slope_of(tap).slope == 0.0);
-    spec.n_d = 4 * N_D; /* the same values, four tokens a row */
+    spec.n_d = 6 * N_D; /* the same values, six tokens a row */
     gold_slope slope;
     ck_assert_int_eq(gold_slope_make(&slope, &spec, tap), CORE_OK);
-    for (int64_t t = 0; t < N / 4; t++) {
-        found[4 * t * N_D + 3] += honest[4 * t * N_D + 3] * 0x1p-5;
-        gold_slope_add(&slope, t, NULL, honest + 4 * t * N_D,
-                       found + 4 * t * N_D);
+    for (int64_t t = 0; t < N / 6; t++) {
+        found[6 * t * N_D + 3] += honest[6 * t * N_D + 3] * 0x1p-5;
+        gold_slope_add(&slope, t, NULL, honest + 6 * t * N_D,
+                       found + 6 * t * N_D);
     }
     ck_assert_int_eq(gold_slope_largest(&slope).col, 3);
     ck_assert_int_eq(gold_slope_largest(&slope).group, 0);

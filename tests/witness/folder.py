@@ -21,7 +21,7 @@ from wide import Margins, Wide
 
 LEAST_MARGIN = 2e-4  # that another order of summation cannot flip a choice
 MOST_ATTEMPTS = 40
-OF_IMAGES = ("visual", "vision", "multi_modal", "projector")  # weights of a wrapper that text does not meet
+OF_IMAGES = ("visual", "vision", "audio", "multi_modal", "projector")  # weights of a wrapper that text does not meet
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.int64: "I64"}
 
 
@@ -35,18 +35,18 @@ def _settings(model: torch.nn.Module, case: Case) -> Settings:
     return settings
 
 
-def _published(family: Family, name: str) -> str:
+def _published(family: Family, name: str, value: torch.Tensor) -> tuple[str, torch.Tensor]:
     for pattern, replacement in family.renamed:
         name = re.sub(pattern, replacement, name)
-    return name
+    return name, value.transpose(1, 2).contiguous() if name.endswith(family.transposed) else value
 
 
 def _checkpoint(model: torch.nn.Module, family: Family) -> State:
-    """The weights under their published names."""
+    """The weights as they are published."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         saved = load_file(Path(folder, "model.safetensors"))
-    return {_published(family, name): value for name, value in saved.items()}
+    return dict(_published(family, name, value) for name, value in saved.items())
 
 
 def _prompts(case: Case, vocabulary: int, seed: int) -> list[torch.Tensor]:
@@ -123,6 +123,15 @@ def attempt(case: Case, family: Family) -> Attempt:
     raise RuntimeError(f"{case.family}/{case.name}: {MOST_ATTEMPTS} seeds, and none keeps its choices {LEAST_MARGIN} apart")
 
 
+def _generator(made: Attempt) -> str:
+    parts = [f"transformers {transformers.__version__}", f"torch {torch.__version__}", f"seed {made.seed}"]
+    if made.case.called:
+        parts.append(f"{made.case.called} of {made.case.model} alone")
+    if made.family.renamed or made.family.transposed:
+        parts.append("weights as published, not as it saves them")
+    return ", ".join(parts)
+
+
 def _metadata(made: Attempt) -> dict[str, str]:
     return {
         "family": made.case.family,
@@ -155,17 +164,28 @@ def _write_json(path: Path, value: dict, indent: int) -> None:
     path.write_text(json.dumps(value, indent=indent, sort_keys=True) + "\n")
 
 
-def _read_back(case: Case, folder: Path, ids: torch.Tensor) -> torch.Tensor:
-    """What transformers says of the folder itself."""
-    with tempfile.TemporaryDirectory() as copy:
-        written = folder / ("config.json" if case.published is None else "config_v5.json")
-        Path(copy, "config.json").write_text(written.read_text())
-        Path(copy, "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
-        model = getattr(transformers, case.model).from_pretrained(
-            copy, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
+def _read_back(made: Attempt, weights: Path) -> torch.Tensor:
+    """What transformers says of the weights that were written."""
+    with tempfile.TemporaryDirectory() as folder:
+        _write_json(Path(folder, "config.json"), made.settings, 2)
+        Path(folder, "model.safetensors").write_bytes(weights.read_bytes())
+        model = getattr(transformers, made.case.model).from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
         )
     with torch.no_grad():
-        return says(case, model.eval(), ids)
+        return says(made.case, model.eval(), made.prompts[0])
+
+
+def _write_configs(made: Attempt, out: Path) -> None:
+    """One as published, one as the class writes it; only the first where that is of a class of its own."""
+    case, written = made.case, made.settings
+    if case.published is None:
+        _write_json(out / "config.json", written, 2)
+        return
+    as_written = {"architectures": [case.model], "model_type": written["model_type"], "torch_dtype": written["dtype"]}
+    _write_json(out / "config.json", as_written | case.published, 2)
+    if "model_type" not in case.published:
+        _write_json(out / "config_v5.json", written, 2)
 
 
 def write(case: Case, family: Family, out: Path, with_modules: bool = False) -> Attempt:
@@ -176,23 +196,20 @@ def write(case: Case, family: Family, out: Path, with_modules: bool = False) -> 
     out.mkdir(parents=True, exist_ok=True)
     for old in out.iterdir():
         old.unlink()
-    as_written = {"architectures": [case.model], "model_type": made.settings["model_type"]}
-    if case.published is not None:
-        _write_json(out / "config.json", as_written | {"torch_dtype": made.settings["dtype"]} | case.published, 2)
-    _write_json(out / ("config.json" if case.published is None else "config_v5.json"), made.settings, 2)
+    _write_configs(made, out)
     stored = as_stored(case, family, _checkpoint(narrow(case, case.settings, made.state), family))
     save_file(stored, out / "model.safetensors", {"format": "pt"})
     save_file(made.said, out / "expected.safetensors", _metadata(made))
     for path in out.glob("*.safetensors"):
         path.chmod(0o644)
-    if not torch.equal(_read_back(case, out, made.prompts[0]), made.said["p0.logits"]):
+    if not torch.equal(_read_back(made, out / "model.safetensors"), made.said["p0.logits"]):
         raise RuntimeError(f"{case.family}/{case.name}: the folder, read back, says something else")
     _write_json(
         out / "manifest.json",
         {
             "schema": "moeparity.golden/3",
             "origin": "oracle",
-            "generator": f"transformers {transformers.__version__}, torch {torch.__version__}, seed {made.seed}",
+            "generator": _generator(made),
             "moves": moved,
             "files": {path.name: _fingerprint(path) for path in sorted(out.iterdir()) if path.name != "manifest.json"},
         },

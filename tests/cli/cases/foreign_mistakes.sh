@@ -6,12 +6,12 @@ engine() # GOLDEN OUT OPTIONS...
     with_numpy "$DATA/../cli/engine.py" dump "$1" "$1" bf16 "$2" "${@:3}"
 }
 
-expect 0 moeparity golden make -m seed-mini --layers 6 --tokens 6x12 --numerics bf16 --export-weights -o gold
+expect 0 moeparity golden make -m seed-mini --layers 6 --tokens 4x12 --numerics bf16 --export-weights -o gold
 jq -e '.numerics.bf16.mistakes | map(select(.what == "gelu by tanh for erf" and .forced == "block" and
     .tap == "layers.*.ffn_out" and .reach >= 7)) | length == 1' gold/manifest.json >/dev/null || fail 'manifest.json: mistakes'
 
 # right ones, whatever they round
-for how in '' '--eager' '--sums tp' '--sums tp --eager' '--sums descending'; do
+for how in '' '--sums tp --eager'; do
     # shellcheck disable=SC2086
     engine gold right.st --forced block $how
     expect 0 moeparity compare gold right.st --json out.json

@@ -42,6 +42,26 @@ for dump in bf16 router; do
 done
 moeparity compare gold fp16.st >out # within or not: the golden's weights are bf16
 has out 'activations are fp16 numbers: held against bf16'
+# where the golden has a file of fp16, fp16 numbers are its
+expect 0 moeparity golden make -m shadow-a --layers 2 --tokens 3x5 --numerics fp16,bf16 -o halves
+cat >halves.py <<'END'
+import sys
+sys.path.insert(0, sys.argv[1])
+import foreign as f
+for name in ("fp16", "bf16"):
+    taps = {k: v for k, v in f.load(f"halves/{name}.safetensors")[0].items() if f.is_tap(k)}
+    f.save(name + "_single.st", taps)
+    f.save(name + "_half.st", taps, dtype={"fp16": "F16", "bf16": "BF16"}[name])
+END
+/usr/bin/python3 -B halves.py "$DATA/../cli" || fail halves.py
+for name in fp16 bf16; do
+    expect 0 moeparity compare halves ${name}_single.st
+    has out "activations are $name numbers: held against $name "
+    expect 0 moeparity compare halves ${name}_half.st
+    has out "^golden     halves, $name; "
+done
+expect 1 moeparity compare halves fp16_single.st --numerics bf16
+
 # the same values under another claim, or with one bit more, are fp32's
 for claim in 'bf16.st --numerics fp32' said.st bit.st; do
     # shellcheck disable=SC2086

@@ -69,11 +69,21 @@ MIMO: Settings = {
         "sliding_attention": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.334},
     },
 }
-_MIMO_SWA = {"rope_theta": 100.0}
+# What is published says each of these for itself; the class does not read them and takes what MIMO says.
+_MIMO_PUBLISHED: Settings = {
+    name: MIMO[name] for name in MIMO if name not in ("rms_norm_eps", "layer_types", "mlp_layer_types", "rope_parameters")
+} | {
+    "layernorm_epsilon": 1e-5, "hybrid_layer_pattern": [0, 1, 1, 1, 0], "moe_layer_freq": [0, 1, 1, 1, 1],
+    "rope_theta": 5000.0, "swa_rope_theta": 100.0, "partial_rotary_factor": 0.334, "sliding_window": 4,
+    "sliding_window_size": 4, "attention_chunk_size": 4, "swa_num_attention_heads": 6, "swa_num_key_value_heads": 2,
+    "swa_head_dim": 12, "swa_v_head_dim": 7, "n_shared_experts": None, "scoring_func": "sigmoid",
+    "topk_method": "noaux_tc", "add_swa_attention_sink_bias": True, "add_full_attention_sink_bias": False,
+}
 TABLE["mimo_v2_flash"] = entry(
     Family(kept_in_f32=("e_score_correction_bias", "mlp.gate.weight"), draws={"sinks": (0.0, 1.0)},
            others={"layer_types": ["sliding_attention"] * 5}),
-    Case("sinks", "MiMoV2FlashForCausalLM", "MiMoV2FlashConfig", MIMO, prompts=((2, 7), (1, 17))),
+    Case("sinks", "MiMoV2FlashForCausalLM", "MiMoV2FlashConfig", MIMO, published=_MIMO_PUBLISHED,
+         prompts=((2, 7), (1, 17))),
     Case("two_groups", "MiMoV2FlashForCausalLM", "MiMoV2FlashConfig",
          MIMO | {"hidden_size": 26, "num_attention_heads": 8, "num_key_value_heads": 2, "attention_bias": False,
                  "vocab_size": 47, "num_hidden_layers": 3, "n_group": 1, "head_dim": 18, "v_head_dim": 5,
@@ -161,6 +171,16 @@ TABLE["minimax_m3_vl"] = entry(
                   "video_token_index", "projector_hidden_size")),
     Case("blocks", "MiniMaxM3SparseForConditionalGeneration", "MiniMaxM3VLConfig", MINIMAX_M3, published=MINIMAX_M3,
          prompts=((2, 7), (1, 19))),
+    Case("two_local", "MiniMaxM3SparseForConditionalGeneration", "MiniMaxM3VLConfig",
+         MINIMAX_M3 | {"text_config": MINIMAX_M3["text_config"] | {
+             "hidden_size": 26, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 47,
+             "num_local_experts": 7, "num_experts_per_tok": 2, "num_hidden_layers": 2, "moe_layer_freq": [0, 1],
+             "partial_rotary_factor": 0.5, "swiglu_limit": 1.3, "swiglu_alpha": 1.3,
+             "sparse_attention_config": MINIMAX_M3["text_config"]["sparse_attention_config"] | {
+                 "sparse_num_index_heads": 2, "sparse_topk_blocks": 3, "sparse_block_size": 3, "sparse_local_block": 2,
+                 "sparse_attention_freq": [1, 1], "sparse_disable_index_value": [1, 1],
+             },
+         }}, prompts=((1, 23),)),
 )
 
 DEEPSEEK_V4: Settings = {

@@ -53,7 +53,7 @@ ERNIE4_5: Settings = {
 }
 TABLE["ernie4_5_moe"] = entry(
     Family(kept_in_f32=("e_score_correction_bias", "gate.weight")),
-    Case("shared_bias", "Ernie4_5_MoeForCausalLM", "Ernie4_5_MoeConfig", ERNIE4_5, published=ERNIE4_5,
+    Case("shared", "Ernie4_5_MoeForCausalLM", "Ernie4_5_MoeConfig", ERNIE4_5, published=ERNIE4_5,
          prompts=((2, 7), (1, 17))),
     Case("no_shared", "Ernie4_5_MoeForCausalLM", "Ernie4_5_MoeConfig",
          ERNIE4_5 | {"hidden_size": 26, "head_dim": 8, "num_attention_heads": 4, "num_key_value_heads": 1,
@@ -149,4 +149,9 @@ _KIMI_K2_INERT = ("moe_layer_freq", "aux_loss_alpha", "seq_aux", "pretraining_tp
 TABLE["kimi_k2"] = entry(
     Family(kept_in_f32=_IN_F32, inert=_KIMI_K2_INERT, others=_YARN),
     Case("equal_betas", "DeepseekV3ForCausalLM", "DeepseekV3Config", KIMI_K2, published=KIMI_K2 | {"model_type": "kimi_k2"}),
+    Case("plain", "DeepseekV3ForCausalLM", "DeepseekV3Config",
+         (plain := KIMI_K2 | {"hidden_size": 26, "num_attention_heads": 6, "num_key_value_heads": 6, "vocab_size": 47,
+                              "n_routed_experts": 7, "n_shared_experts": 2, "rope_scaling": None,
+                              "num_hidden_layers": 2, "attention_bias": True}),
+         published=plain | {"model_type": "kimi_k2"}),
 )

@@ -1,0 +1,163 @@
+/* tests/unit/test_core_quant.c -- which module has which scheme, in every
+ * language in which publishers say so.
+ */
+#include "core/model/quant.h"
+#include "tests/support/check_main.h"
+#include "tests/support/scratch.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FP8_128  "FP8 E4M3, a scale for 128 x 128 values"
+#define FP8_ALL  "FP8 E4M3, a scale for a tensor"
+#define NVFP4_16 "NVFP4, a scale for 1 x 16 values"
+#define MXFP4_32 "MXFP4, a scale for 1 x 32 values"
+
+/* What config.json says (beside: hf_quant_config.json), and of whom what. */
+static const struct {
+    const char *config, *beside;
+    const char *modules[4][2];
+} SAID[] = {
+    {"{\"quantization_config\": {\"quant_method\": \"fp8\", "
+     "\"modules_to_not_convert\": [\"gate\", \"model.layers.1\", \"lm_head\", "
+     "\"model.layers.*.self_attn\"]}}",
+     NULL,
+     {{"model.layers.1.mlp.up_proj", "plain"},
+      {"model.layers.10.mlp.up_proj", FP8_128},
+      {"model.layers.10.mlp.gate", "plain"},
+      {"model.layers.10.self_attn.q_proj", "plain"}}},
+    {"{\"quantization_config\": {\"quant_method\": \"fp8\", "
+     "\"weight_block_size\": null, \"ignored_layers\": [\"gate\"]}}",
+     NULL,
+     {{"a.gate", "plain"}, {"a.gate_proj", FP8_ALL}}},
+    {"{\"expert_dtype\": \"fp4\", \"quantization_config\": "
+     "{\"quant_method\": \"fp8\"}}",
+     NULL,
+     {{"layers.0.ffn.experts.3.w1", MXFP4_32},
+      {"layers.0.ffn.shared_experts.w1", FP8_128}}},
+    {"{\"expert_dtype\": \"fp4\", \"quantization_config\": "
+     "{\"quant_method\": \"fp8\", \"quant_algo\": \"MIXED_PRECISION\", "
+     "\"ignore\": [\"*.attn.*\"], \"quantized_layers\": "
+     "{\"layers.0.ffn.experts\": {\"quant_algo\": \"NVFP4\", \"group_size\": "
+     "16}}}}",
+     NULL,
+     {{"layers.0.ffn.experts.3.w1", NVFP4_16},
+      {"layers.0.attn.wq_a", FP8_128}}},
+    {"{\"text_config\": {\"quantization_config\": {\"quant_method\": "
+     "\"compressed-tensors\", \"format\": \"pack-quantized\", \"ignore\": "
+     "[\"lm_head\", \"re:.*mlp\\\\.(gate|up)_proj.*\", "
+     "\"re:.*layers\\\\.\\\\d\\\\.x\"], \"config_groups\": {\"g\": "
+     "{\"targets\": "
+     "[\"Linear\"], \"weights\": {\"num_bits\": 4, \"type\": \"int\", "
+     "\"group_size\": 32}}}}}}",
+     NULL,
+     {{"model.layers.0.mlp.up_proj", "plain"},
+      {"model.layers.0.mlp.experts.1.up_proj",
+       "INT4, a scale for 1 x 32 values"},
+      {"model.layers.7.x", "plain"},
+      {"lm_head", "plain"}}},
+    {"{\"quantization_config\": {\"quant_method\": \"compressed-tensors\", "
+     "\"config_groups\": {\"a\": {\"targets\": [\"re:.*experts.*\"], "
+     "\"weights\": {\"num_bits\": 4, \"type\": \"float\", \"group_size\": 16, "
+     "\"strategy\": \"tensor_group\"}}, \"b\": {\"targets\": [\"m.q_proj\"], "
+     "\"weights\": {\"num_bits\": 8, \"type\": \"float\", \"strategy\": "
+     "\"channel\"}}}}}",
+     NULL,
+     {{"m.experts.0.w1", NVFP4_16},
+      {"m.q_proj", "FP8 E4M3, a scale for a row"},
+      {"m.k_proj", "plain"}}},
+    {"{}",
+     "{\"quantization\": {\"quant_algo\": \"NVFP4\", \"exclude_modules\": "
+     "[\"lm_head\", \"m.layers.0*\", \"*.gate\"]}}",
+     {{"m.layers.0.q", "plain"},
+      {"m.layers.07", "plain"},
+      {"m.layers.1.gate", "plain"},
+      {"m.layers.1.q", NVFP4_16}}},
+    {"{}",
+     "{\"quantization\": {\"quant_algo\": \"MIXED_PRECISION\", "
+     "\"quantized_layers\": {\"m.a\": {\"quant_algo\": \"FP8\"}, \"m.b\": "
+     "{\"quant_algo\": \"NVFP4\", \"group_size\": 16}}}}",
+     {{"m.a", FP8_ALL}, {"m.b.c", NVFP4_16}, {"m.ab", "plain"}}},
+    {"{\"quantization_config\": {\"quant_method\": \"fbgemm_fp8\", "
+     "\"modules_to_not_convert\": [\"x\"]}}",
+     NULL,
+     {{"m.q", "FP8 E4M3, a scale for a row"}, {"m.x", "plain"}}},
+    {"{\"quantization_config\": {\"quant_algo\": null}}",
+     NULL,
+     {{"m.q", "plain"}}},
+    {"{}", NULL, {{"m.q", "plain"}}},
+};
+
+static void write_text(const char *name, const char *text)
+{
+    char path[128];
+    path_of(path, name);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+START_TEST(every_language_says_which_module_has_what)
+{
+    core_quant *quant = NULL;
+    char text[CORE_QUANT_TEXT_BYTES];
+    make_folder();
+    write_text("config.json", SAID[_i].config);
+    if (SAID[_i].beside != NULL)
+        write_text("hf_quant_config.json", SAID[_i].beside);
+    ck_assert_msg(core_quant_open(&quant, folder) == CORE_OK, "%s",
+                  core_message());
+    for (int m = 0; m < 4 && SAID[_i].modules[m][0] != NULL; m++)
+        ck_assert_str_eq(
+            core_quant_text(core_quant_of(quant, SAID[_i].modules[m][0]), text),
+            SAID[_i].modules[m][1]);
+    core_quant_close(quant);
+    remove_folder();
+}
+END_TEST
+
+/* Routers, tables and vectors are no linear modules: plain unless named. */
+START_TEST(what_is_not_linear_is_plain_unless_it_is_named)
+{
+    core_quant *quant = NULL;
+    make_folder();
+    write_text(
+        "config.json",
+        "{\"quantization_config\": {\"quant_method\": "
+        "\"compressed-tensors\", \"config_groups\": {\"a\": {\"weights\": "
+        "{\"num_bits\": 8, \"type\": \"int\", \"strategy\": "
+        "\"channel\"}}, \"b\": {\"targets\": [\"m.named\"], \"weights\": "
+        "{\"num_bits\": 8, \"type\": \"int\", \"strategy\": "
+        "\"tensor\"}}}}}");
+    ck_assert_int_eq(core_quant_open(&quant, folder), CORE_OK);
+    const core_layout m = CORE_LAYOUT_MATRIX;
+    ck_assert_int_eq(
+        core_quant_of_weight(quant, CORE_W_Q, m, "m.q.weight").kind,
+        CORE_BLOCK_INT8);
+    ck_assert_int_eq(
+        core_quant_of_weight(quant, CORE_W_ROUTER, m, "m.gate.weight").kind,
+        CORE_BLOCK_NONE);
+    ck_assert_int_eq(
+        core_quant_of_weight(quant, CORE_W_ROUTER, m, "m.named.weight").kind,
+        CORE_BLOCK_INT8);
+    ck_assert_int_eq(core_quant_of_weight(quant, CORE_W_FFN_NORM,
+                                          CORE_LAYOUT_VECTOR, "m.n.weight")
+                         .kind,
+                     CORE_BLOCK_NONE);
+    core_quant_close(quant);
+    remove_folder();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("core_quant");
+    TCase *tcase = tcase_create("said");
+    tcase_add_loop_test(tcase, every_language_says_which_module_has_what, 0,
+                        (int)(sizeof SAID / sizeof SAID[0]));
+    tcase_add_test(tcase, what_is_not_linear_is_plain_unless_it_is_named);
+    suite_add_tcase(suite, tcase);
+    return check_main(suite);
+}
