@@ -272,6 +272,10 @@ core_status core__config_family(core_spec *spec, core__reader r,
                                 const char *model_type)
 {
     const core__wrapper *w = core__wrapper_of(model_type);
+    /* a wrapper's name may stand on a text model alone */
+    if (w != NULL && !core__config_has(r, w->key) &&
+        find_family(model_type) != CORE_N_FAMILIES)
+        w = NULL;
     return w != NULL ? parse_wrapped(spec, r, ignore, w)
                      : parse_family(spec, r, ignore, model_type);
 }

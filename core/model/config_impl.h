@@ -68,6 +68,9 @@ CORE_NODISCARD core_status core__config_expect(core__reader r, const char *key,
                                                const char *only);
 CORE_NODISCARD core_status core__config_expect_flag(core__reader r,
                                                     const char *key, bool only);
+CORE_NODISCARD core_status core__config_expect_count(core__reader r,
+                                                     const char *key,
+                                                     int64_t only);
 CORE_NODISCARD core_status core__config_refuse(core__reader r, const char *key);
 /* A list of one word per layer, each written to layer[l] as its index in
  * `words` (NULL-terminated); *found false if the key is absent.              */

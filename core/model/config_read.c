@@ -272,3 +272,15 @@ core_status core__config_expect_ones(core__reader r, const char *key)
                      r.where, key, i);
     return CORE_OK;
 }
+
+core_status core__config_expect_count(core__reader r, const char *key,
+                                      int64_t only)
+{
+    int64_t found = only;
+    if (core__config_value(r, key) != NULL)
+        CORE_TRY(core__config_count_or(r, key, only, &found));
+    CORE_FAIL_IF(found != only, CORE_E_SPEC,
+                 "%s: %s: %lld is not supported, expected %lld", r.where, key,
+                 (long long)found, (long long)only);
+    return CORE_OK;
+}

@@ -33,6 +33,7 @@
     X(EXAONE_MOE, exaone_moe)                                                  \
     X(ERNIE4_5_MOE, ernie4_5_moe)                                              \
     X(HUNYUAN_V1_MOE, hunyuan_v1_moe)                                          \
+    X(STEP3P5, step3p5)                                                        \
     X(MINIMAX_M2, minimax_m2)                                                  \
     X(MIMO_V2_FLASH, mimo_v2_flash)
 

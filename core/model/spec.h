@@ -179,6 +179,7 @@ typedef struct core_spec {
                                        * 1 + scale * log1p(floor((t+1)/floor));
                                        * scale 0: not                         */
     bool context_gate; /* what attention gives times sigmoid(xn . g)          */
+    bool gate_per_head; /* then: one score for a head                         */
     core_heads other;                  /* the second kind of heads, of the
                                         * layers that have it; 0 as above      */
     uint8_t head_kind[CORE_MAX_LAYERS]; /* 0: as above; 1: other              */

@@ -11,14 +11,17 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Classes without a usual count of experts, or size of heads, get one. */
+/* Classes without a usual count of experts, size of heads or order of layers get
+ * one. */
 static core_status open_usual(core_spec *spec, const char *model_type)
 {
     static const char *const FORMS[] = {
         "{\"model_type\": \"%s\"}",
         "{\"model_type\": \"%s\", \"n_routed_experts\": 64, "
         "\"num_experts_per_tok\": 6}",
-        "{\"model_type\": \"%s\", \"head_dim\": 128}"};
+        "{\"model_type\": \"%s\", \"head_dim\": 128}",
+        "{\"model_type\": \"%s\", \"hybrid_override_pattern\": \"ME*E\", "
+        "\"num_hidden_layers\": 4}"};
     char text[256];
     core_status status = CORE_OK;
     for (size_t i = 0; i < sizeof FORMS / sizeof FORMS[0]; i++) {
@@ -50,13 +53,15 @@ static void write_mixers(FILE *out, const core_spec *s)
 
 static void write_layers(FILE *out, const core_spec *s)
 {
-    const int n_moe = core_spec_count_moe(s, 0, (int)s->n_l);
+    bool any_dense = false;
+    for (int l = 0; l < (int)s->n_l; l++)
+        any_dense = any_dense || s->ffn[l] == CORE_FFN_DENSE;
     fprintf(out, "%s%s%s", core_router_name((int)s->router),
             s->correction ? ", correction" : "",
             s->n_group > 0 ? ", groups" : "");
     if (s->n_f_shared > 0)
         fprintf(out, "; shared expert%s", s->shared_gate ? " with a gate" : "");
-    if (n_moe < (int)s->n_l)
+    if (any_dense)
         fputs("; dense layers", out);
 }
 

@@ -7,6 +7,8 @@
  */
 #include "core/model/spec.h"
 
+#include "core/files/st_folder.h"
+#include "core/model/quant.h"
 #include "core/weights/weights.h"
 #include "tests/support/check_main.h"
 #include "tests/support/oracle_cases.h"
@@ -145,6 +147,33 @@ START_TEST(an_export_reads_back)
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
     ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+/* What the files of a case hold is what the model is said to consist of: small
+ * stand-ins for the published models of test_core_published.               */
+START_TEST(parameters_are_those_of_the_files)
+{
+    char path[512];
+    core_spec spec;
+    core_quant *quant = NULL;
+    core_st_folder *folder = NULL;
+    int64_t n = 0;
+    snprintf(path, sizeof path, GOLDEN_DIR "/oracle/%s", ORACLE_CASES[_i]);
+    ck_assert_int_eq(core_spec_open(&spec, path, NULL), CORE_OK);
+    ck_assert_int_eq(core_quant_open(&quant, path), CORE_OK);
+    const bool is_quantised = quant != NULL;
+    core_quant_close(quant);
+    if (is_quantised)
+        return;
+    ck_assert_int_eq(core_st_folder_open(&folder, path), CORE_OK);
+    for (int64_t i = 0; i < core_st_folder_count(folder); i++) {
+        const core_st_tensor *t = core_st_folder_at(folder, i).tensor;
+        if (!core_file_is_other_part(t->name))
+            n += t->n;
+    }
+    core_st_folder_close(folder);
+    ck_assert_int_eq(core_spec_parameters(&spec), n);
 }
 END_TEST
 
@@ -485,6 +514,8 @@ int main(void)
     tcase_add_loop_test(tcase, both_versions_and_our_own_form_say_the_same, 0,
                         N_ORACLE_CASES);
     tcase_add_loop_test(tcase, checkpoints_open_and_have_steps, 0,
+                        N_ORACLE_CASES);
+    tcase_add_loop_test(tcase, parameters_are_those_of_the_files, 0,
                         N_ORACLE_CASES);
     tcase_add_loop_test(tcase, an_export_reads_back, 0, N_ORACLE_CASES);
     tcase_add_test(tcase, layers_may_be_of_one_part);

@@ -107,6 +107,8 @@ static const core__rename RENAMES[] = {{".router.layer.", ".router."},
 
 const core__family core__family_granitemoehybrid = {
     .model_type = "granitemoehybrid",
+    .published = "granite-4.0-h-tiny, granite-4.0-h-small",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
         "num_hidden_layers": 32, "num_attention_heads": 32,

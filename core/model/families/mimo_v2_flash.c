@@ -95,6 +95,8 @@ static const core__rename RENAMES[] = {{".attention_sink_bias", ".sinks"},
 
 const core__family core__family_mimo_v2_flash = {
     .model_type = "mimo_v2_flash",
+    .published = "MiMo-V2-Flash",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 152576, "hidden_size": 4096, "num_hidden_layers": 48,
         "num_attention_heads": 64, "num_key_value_heads": 4,

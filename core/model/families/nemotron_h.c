@@ -152,6 +152,9 @@ static const core__rename RENAMES[] = {{"backbone.", "model."},
 
 const core__family core__family_nemotron_h = {
     .model_type = "nemotron_h",
+    .published = "Nemotron-3-Nano-30B-A3B, Nemotron-3-Super-120B-A12B, "
+                 "Nemotron-3-Ultra-550B-A55B",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 131072, "hidden_size": 4096, "num_attention_heads": 32,
         "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 21504,

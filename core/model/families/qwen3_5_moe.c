@@ -54,6 +54,9 @@ static const core__place OWN[] = {
 
 const core__family core__family_qwen3_5_moe = {
     .model_type = "qwen3_5_moe_text",
+    .published = "Qwen3.5-35B-A3B, Qwen3.5-122B-A10B, Qwen3.5-397B-A17B, "
+                 "Qwen3.6-35B-A3B",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 248320, "hidden_size": 2048, "num_hidden_layers": 40,
         "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 256,

@@ -68,6 +68,8 @@ static const core__place OWN[] = {
 
 const core__family core__family_qwen3_next = {
     .model_type = "qwen3_next",
+    .published = "Qwen3-Next-80B-A3B",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 151936, "hidden_size": 2048, "num_hidden_layers": 48,
         "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 256,

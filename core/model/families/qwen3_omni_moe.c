@@ -15,6 +15,7 @@ static core_status add(core_spec *spec, core__reader r)
 const core__family core__family_qwen3_omni_moe = {
     .model_type = "qwen3_omni_moe_text",
     .published = "Qwen3-Omni-30B-A3B: the thinker",
+    .witness = "transformers 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 3584, "hidden_size": 2048, "num_hidden_layers": 28,
         "num_attention_heads": 28, "num_key_value_heads": 4,

@@ -20,8 +20,6 @@ static const struct {
                       "do nothing"},
     {"minimax_m3", "sparse attention by layer"},
     {"mistral4", "queries scaled by position in layers with rope"},
-    {"step3p5", "a gate on every head"},
-    {"step3p7", "a gate on every head"},
 };
 
 bool core_config_refused(int i, const char **model_type, const char **reason)

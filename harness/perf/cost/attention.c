@@ -90,14 +90,16 @@ static void put_heads(har__walk *w)
 static void put_gate(har__walk *w)
 {
     const core_spec *spec = w->spec;
-    const int64_t n = har__heads(w)->n_h * har__heads(w)->all.n_dv;
-    har__put(w, har__gemm(w, CORE_TAP_CONTEXT_GATE, w->n, n, spec->n_d,
+    const int64_t n_h = har__heads(w)->n_h;
+    const int64_t n = n_h * har__heads(w)->all.n_dv;
+    const int64_t n_score = spec->gate_per_head ? n_h : n;
+    har__put(w, har__gemm(w, CORE_TAP_CONTEXT_GATE, w->n, n_score, spec->n_d,
                           spec->bias_qkv));
-    har__put(w, har__rows(w, CORE_TAP_CONTEXT_SCORE, w->n, n,
+    har__put(w, har__rows(w, CORE_TAP_CONTEXT_SCORE, w->n, n_score,
                           CORE_FLOPS_FUNCTION));
     core_cost cost =
         har__rows(w, CORE_TAP_CONTEXT_GATED, w->n, n, CORE_FLOPS_SCALE);
-    cost.read *= 2;
+    cost.read += w->n * n_score;
     har__put(w, cost);
 }
 
