@@ -105,10 +105,12 @@ static void roll_queries(dice *d, core_spec *spec)
     }
 }
 
-/* A norm after rope may have weights, where every layer has rope. */
+/* A norm after rope may have weights, where every layer has rope; a gate one
+ * score for a head.  Their own dice, as below. */
 static void roll_norms(uint64_t seed, core_spec *spec)
 {
     dice d = {seed ^ UINT64_C(0x6e6f726d73), 0};
+    spec->gate_per_head = spec->context_gate && one_in(&d, 2);
     if (spec->qk_norm != CORE_QK_NORM_ROPED || one_in(&d, 2))
         return;
     spec->qk_norm = CORE_QK_NORM_AFTER;
