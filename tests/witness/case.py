@@ -17,7 +17,6 @@ class Family:
     layers: str = "model.layers"
     norm: str = "model.norm"
     residual: float | None = 1.0  # out = in + residual * (mixer + ffn); None: not so, and not checked
-    gains: dict[str, float] = field(default_factory=dict)  # pattern of a weight's name: its factor
     draws: dict[str, tuple[float, float]] = field(default_factory=dict)  # pattern: mean and deviation
     kept_in_f32: tuple[str, ...] = ()  # parts of names that a bf16 checkpoint stores as F32
     renamed: tuple[tuple[str, str], ...] = ()  # where the class saves by other names than are published

@@ -30,9 +30,6 @@ def draw(case: Case, family: Family, model: torch.nn.Module, seed: int) -> dict[
             fan_in = value[0].numel() if value.dim() == 3 and value.shape[1] == 1 else value.shape[-1]
             is_table = "embed" in name
             drawn = noise if is_table else noise / fan_in**0.5
-        for pattern, gain in family.gains.items():
-            if re.search(pattern, name):
-                drawn = drawn * gain
         if case.stored == "bf16":  # also what is stored wider: names in a checkpoint may be others
             drawn = drawn.bfloat16().float()
         state[name] = drawn
