@@ -8,16 +8,6 @@
 
 #include <string.h>
 
-const core__family *core__family_of(core_family family)
-{
-    static const core__family *const FAMILIES[] = {
-#define FAMILY_ROW(kind, name) &core__family_##name,
-        CORE_FAMILY_LIST(FAMILY_ROW)
-#undef FAMILY_ROW
-    };
-    return FAMILIES[family];
-}
-
 /* null means as many as there are query heads. */
 static core_status get_kv_heads(core__reader r, core_spec *spec)
 {
