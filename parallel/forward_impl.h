@@ -23,7 +23,7 @@ enum {
     PAR_END = -1,                /* the end of an axis, of rows or columns    */
     PAR_META = 3,                /* layer, expert, global choice id of a row  */
     PAR_MAX_KEPT = 64,           /* pointers to buffers of operators          */
-    PAR_MAX_FRESH = 64           /* buffers that a tick starts by poisoning   */
+    PAR_MAX_FRESH = 128          /* buffers that a tick starts by poisoning   */
 };
 
 /* A rectangle of one weight tensor: rows r0.. (outputs), columns c0.. (K).   */
