@@ -32,7 +32,7 @@ typedef struct dealer {
     int *order;   /* [n_copy] in which copies are dealt                   */
     uint8_t *met; /* [n_set, n_copy, n_part]                              */
     int64_t *n_unmet; /* [n_set] of its copies and parts                      */
-    uint8_t *asked;   /* [n_copy] within the slice                            */
+    uint8_t *asked;   /* [n_copy, n_part] times within the slice              */
     int64_t *claims;  /* [E] within the capacity domain                       */
     int64_t *rows;    /* [2, ep] of the slice's block to a holder             */
     int64_t *copy;    /* [slice's choices] that gets the row, -1: dropped     */
@@ -100,7 +100,7 @@ static core_status open_tables(dealer *d, int64_t n_choice)
     d->met = memory;
     CORE_TRY(take(&memory, d->n_set, sizeof *d->n_unmet));
     d->n_unmet = memory;
-    CORE_TRY(take(&memory, d->n_copy, 1));
+    CORE_TRY(take(&memory, (int64_t)d->n_copy * d->n_part, 1));
     d->asked = memory;
     CORE_TRY(take(&memory, spec->n_e, sizeof *d->claims));
     d->claims = memory;
@@ -155,15 +155,17 @@ static bool is_met(const dealer *d, int set, int copy, int part)
     return d->met[((int64_t)set * d->n_copy + copy) * d->n_part + part] != 0;
 }
 
-/* A copy that still misses a row that etp rank `part` completes, for choice j
- * of a token whose others are known; -1: none. */
-static int find_copy(const dealer *d, int set, int part, int64_t token,
-                     const int64_t *others, int64_t j, int64_t capacity)
+/* A copy that still misses a row that etp rank `part` completes, asked for at
+ * most n_asked times, for choice j of a token whose others are known; -1: none.
+ */
+static int find_copy(const dealer *d, int set, int part, int n_asked,
+                     int64_t token, const int64_t *others, int64_t j,
+                     int64_t capacity)
 {
     for (int i = 0; d->n_unmet[set] > 0 && i < d->n_copy; i++) {
         const int c = d->order[i];
         const int64_t e = d->expert[c];
-        if (!is_met(d, set, c, part) && !d->asked[c] &&
+        if (!is_met(d, set, c, part) && d->asked[c * d->n_part + part] <= n_asked &&
             d->claims[e] < capacity && copy_of(d, e, token) == c &&
             !is_taken(others, j, e))
             return c;
@@ -204,12 +206,17 @@ static void deal_choice(dealer *d, par_deal *out, int set, int64_t token,
 {
     const int64_t n_k = d->spec->n_k;
     int64_t *expert = out->expert + token * n_k;
+    /* the part is a guess, worst where one ends: later it is asked for again */
     const int likely = (int)(i * d->n_part / n);
-    int copy = find_copy(d, set, likely, token, expert, j, capacity);
-    for (int part = 0; copy < 0 && part < d->n_part; part++)
-        copy = find_copy(d, set, part, token, expert, j, capacity);
+    const int n_again = (int)(i * 4 * d->n_part / n) % 4;
+    int part = likely, copy = -1;
+    for (int n_asked = 0; copy < 0 && n_asked <= n_again; n_asked++)
+        copy = find_copy(d, set, part = likely, n_asked, token, expert, j,
+                         capacity);
+    for (int other = 0; copy < 0 && other < d->n_part; other++)
+        copy = find_copy(d, set, part = other, 0, token, expert, j, capacity);
     if (copy >= 0)
-        d->asked[copy] = 1;
+        d->asked[copy * d->n_part + part]++;
     expert[j] =
         copy >= 0 ? d->expert[copy] : find_other(d, token * n_k + j, expert, j);
     const bool has_slot = d->claims[expert[j]]++ < capacity;
@@ -250,7 +257,7 @@ static void deal_slice(dealer *d, par_deal *out, int set, int64_t token0,
                        int64_t n_token, int64_t *capacity)
 {
     const int64_t n_k = d->spec->n_k, n = n_token * n_k;
-    memset(d->asked, 0, (size_t)d->n_copy);
+    memset(d->asked, 0, (size_t)d->n_copy * (size_t)d->n_part);
     for (int64_t i = 0; i < n; i++) {
         const int64_t token = token0 + i / n_k;
         if (d->spec->capacity.domain == CORE_DOMAIN_SEQUENCE && i % n_k == 0 &&
