@@ -172,3 +172,17 @@ foreign()
 {
     with_numpy "$DATA/../cli/foreign.py" "$@"
 }
+
+# first_legal MODEL PLAN...: prints the first plan that the model can be split by.
+first_legal()
+{
+    local model=$1 plan
+    shift
+    for plan; do
+        if moeparity plan --model "$model" "$plan" >/dev/null 2>&1; then
+            echo "$plan"
+            return
+        fi
+    done
+    fail "$model: no legal plan among $*"
+}

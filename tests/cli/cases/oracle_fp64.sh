@@ -2,12 +2,13 @@
 n=0
 for folder in "$ORACLE"/*/*/; do
     [[ $folder != */switch_layer/* ]] || continue
-    expect 0 moeparity verify "$folder" --plan dp=2,ep=2,pp=2 --plan tp=2,ep=2 --numerics fp64
+    expect 0 moeparity verify "$folder" --plan dp=2,ep=2,pp=2 \
+        --plan "$(first_legal "$folder" tp=2,ep=2 tp=3,ep=3 dp=3,ep=3)" --numerics fp64
     has out '^fp64       (PASS|MARGINAL)$'
     has out '^VERIFIED   fp64 within bounds'
     n=$((n + 1))
 done
-[ $n -ge 19 ] || fail "only $n models"
+[ $n -ge 65 ] || fail "only $n models"
 # beside the others, and in a report for machines
 expect 0 moeparity verify shadow-b --numerics exact,fp64,fp32,bf16 --plan tp=2,etp=2 --batch 3x13 --json report.json
 has out '^VERIFIED   bit-identical, and fp64 and fp32 and bf16 within bounds'
