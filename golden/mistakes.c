@@ -174,29 +174,50 @@ void gold_directions_free(gold_directions *directions)
 
 /* --- leaning --- */
 
+/* x, x^2 and d^2 / s^2 of n elements; lanes, so that no addition waits for the
+ * one before it.                                                             */
+static void add_elements(double sum[3], const float *of, const double *moved,
+                         const double *scale, int64_t n)
+{
+    enum { LANES = 4 };
+    double x[LANES] = {0.0}, squares[LANES] = {0.0}, shares[LANES] = {0.0};
+    int64_t c = 0;
+    for (; c + LANES <= n; c += LANES)
+        for (int j = 0; j < LANES; j++) {
+            const double d = (double)of[c + j], along = moved[c + j] * d;
+            x[j] += along;
+            squares[j] += along * along;
+            shares[j] += scale[c + j] * d * d;
+        }
+    for (; c < n; c++) {
+        const double d = (double)of[c], along = moved[c] * d;
+        x[0] += along;
+        squares[0] += along * along;
+        shares[0] += scale[c] * d * d;
+    }
+    sum[0] += (x[0] + x[1]) + (x[2] + x[3]);
+    sum[1] += (squares[0] + squares[1]) + (squares[2] + squares[3]);
+    sum[2] += (shares[0] + shares[1]) + (shares[2] + shares[3]);
+}
+
 void gold_leaning_add(gold_leaning *leaning, const gold_direction *d,
                       int64_t row, const double *honest, const double *found)
 {
-    double square = 0.0;
+    enum { STEP = 256 };
+    double scale[STEP], moved[STEP], square = 0.0;
     for (int64_t c = 0; c < d->n_col; c++)
         square += honest[c] * honest[c] / (double)d->n_col;
-    const float *of[GOLD_MISTAKES];
-    double *sum[GOLD_MISTAKES];
-    int n = 0;
-    for (int i = 0; i < GOLD_MISTAKES && square > 0.0; i++)
-        if (d->of[i] != NULL) {
-            of[n] = d->of[i] + row * d->n_col;
-            sum[n++] = leaning->sum[i][d->tap.kind];
+    for (int64_t c0 = 0; square > 0.0 && c0 < d->n_col; c0 += STEP) {
+        const int64_t n = d->n_col - c0 < STEP ? d->n_col - c0 : STEP;
+        const double *h = honest + c0, *f = found + c0;
+        for (int64_t c = 0; c < n; c++) {
+            scale[c] = 1.0 / (square + h[c] * h[c]);
+            moved[c] = scale[c] * (f[c] - h[c]);
         }
-    for (int64_t c = 0; n > 0 && c < d->n_col; c++) {
-        const double scale = 1.0 / (square + honest[c] * honest[c]);
-        const double moved = scale * (found[c] - honest[c]);
-        for (int i = 0; i < n; i++) {
-            const double along = moved * (double)of[i][c];
-            sum[i][0] += along;
-            sum[i][1] += along * along;
-            sum[i][2] += scale * (double)of[i][c] * (double)of[i][c];
-        }
+        for (int i = 0; i < GOLD_MISTAKES; i++)
+            if (d->of[i] != NULL)
+                add_elements(leaning->sum[i][d->tap.kind],
+                             d->of[i] + row * d->n_col + c0, moved, scale, n);
     }
 }
 

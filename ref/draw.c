@@ -49,9 +49,9 @@ uint64_t ref__draw_stream(const ref_draw *draw)
  * whatever other taps there are.                                             */
 static uint64_t stream_of(const ref__run *run, core_tap_kind kind, int layer)
 {
-    char name[CORE_NAME_BYTES];
-    return run->draw_stream ^
-           core_rng_stream(core_tap_name((core_tap){kind, layer}, name));
+    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+    return (run->draw_stream ^ core_rng_stream(core_tap_pattern(kind))) +
+           odd * (uint64_t)layer;
 }
 
 static ref__drawn draw(const ref__run *run, core_slot slot, uint64_t stream,

@@ -142,6 +142,11 @@ int64_t core_tap_n_rows(const core_spec *spec, core_tap tap, int64_t n_t)
                                                            : n_t;
 }
 
+const char *core_tap_pattern(core_tap_kind kind)
+{
+    return TAP_TABLE[kind].format;
+}
+
 const char *core_tap_name(core_tap tap, char name[CORE_NAME_BYTES])
 {
     snprintf(name, CORE_NAME_BYTES, TAP_TABLE[tap.kind].format, tap.layer);

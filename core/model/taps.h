@@ -61,6 +61,8 @@ const char *core_tap_words(core_tap_kind kind);
 /* Rows of the tap for n_t tokens: n_t or n_t*K (dropped ones included).      */
 int64_t core_tap_n_rows(const core_spec *spec, core_tap tap, int64_t n_t);
 
+/* The name with %d for the layer.                                    [local] */
+const char *core_tap_pattern(core_tap_kind kind);
 /* "layers.3.attn_out" into name[CORE_NAME_BYTES]; returns name.      [local] */
 const char *core_tap_name(core_tap tap, char name[CORE_NAME_BYTES]);
 
