@@ -1,4 +1,5 @@
-/* parallel/my_heads.c -- which heads of a layer are mine, and how they are shown.
+/* parallel/my_heads.c -- which heads of a layer are mine, and how they are
+ * shown.
  *
  * All that makes, changes or reads heads asks here: a head is one rank's, a kv
  * head of all whose query heads read it.

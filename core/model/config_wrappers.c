@@ -20,8 +20,10 @@ static const core__wrapper WRAPPERS[] = {
      "enable_audio_output", false},
     {"qwen3_omni_moe_thinker", "text_config", "qwen3_omni_moe_text",
      "position_id_per_seconds audio_*", false},
-    {"step3p7", "text_config", "step3p5", "understand_projector_stride "
-     "projector_bias vision_select_layer", false},
+    {"step3p7", "text_config", "step3p5",
+     "understand_projector_stride "
+     "projector_bias vision_select_layer",
+     false},
     {"mistral3", "text_config", "mistral",
      "vision_feature_layer spatial_merge_size projector_hidden_act "
      "multimodal_projector_bias",

@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Classes without a usual count of experts, size of heads or order of layers get
- * one. */
+/* Classes without a usual count of experts, size of heads or order of layers
+ * get one. */
 static core_status open_usual(core_spec *spec, const char *model_type)
 {
     static const char *const FORMS[] = {

@@ -1,5 +1,5 @@
-/* core/model/families/ernie4_5_moe.c -- ERNIE 4.5: interleaved rope, a softmax router with
- * a correction.
+/* core/model/families/ernie4_5_moe.c -- ERNIE 4.5: interleaved rope, a softmax
+ * router with a correction.
  */
 #include "core/model/families/family.h"
 

@@ -1,5 +1,5 @@
-/* core/model/families/exaone_moe.c -- K-EXAONE: the router of DeepSeek-V3, windows; full layers
- * have no rope where others have windows.
+/* core/model/families/exaone_moe.c -- K-EXAONE: the router of DeepSeek-V3,
+ * windows; full layers have no rope where others have windows.
  */
 #include "core/model/families/family.h"
 

@@ -1,5 +1,5 @@
-/* core/model/families/glm4v_moe.c -- the text part of GLM-4.5V: GLM-4-MoE with biases
- * and without norms of queries and keys.
+/* core/model/families/glm4v_moe.c -- the text part of GLM-4.5V: GLM-4-MoE with
+ * biases and without norms of queries and keys.
  *
  * With text alone its three rotary positions of a token are the same.
  */

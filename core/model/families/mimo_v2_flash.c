@@ -1,5 +1,5 @@
-/* core/model/families/mimo_v2_flash.c -- MiMo-V2-Flash: layers with a window have
- * heads of their own, and sinks; the router of DeepSeek-V3.
+/* core/model/families/mimo_v2_flash.c -- MiMo-V2-Flash: layers with a window
+ * have heads of their own, and sinks; the router of DeepSeek-V3.
  *
  * Traps: the publisher's files say which layers have a window by 0 and 1, and
  * its length without the query itself; the class of transformers writes words,

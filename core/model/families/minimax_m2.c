@@ -1,5 +1,5 @@
-/* core/model/families/minimax_m2.c -- MiniMax-M2: one norm over all heads, part of a head
- * rotated, a sigmoid router with a correction.
+/* core/model/families/minimax_m2.c -- MiniMax-M2: one norm over all heads, part
+ * of a head rotated, a sigmoid router with a correction.
  *
  * Trap: files say the rotated part in elements, rotary_dim.
  */

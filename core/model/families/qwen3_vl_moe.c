@@ -1,5 +1,5 @@
-/* core/model/families/qwen3_vl_moe.c -- the text part of Qwen3-VL-MoE: Qwen3-MoE that
- * always divides by the sum, experts in one tensor.
+/* core/model/families/qwen3_vl_moe.c -- the text part of Qwen3-VL-MoE:
+ * Qwen3-MoE that always divides by the sum, experts in one tensor.
  *
  * With text alone its three rotary positions of a token are the same.
  */

@@ -1,5 +1,5 @@
-/* core/model/families/solar_open.c -- Solar Open: the router of DeepSeek-V3 over plain
- * attention.
+/* core/model/families/solar_open.c -- Solar Open: the router of DeepSeek-V3
+ * over plain attention.
  */
 #include "core/model/families/family.h"
 

@@ -1,5 +1,5 @@
-/* core/model/families/step3p5.c -- Step-3.5 and 3.7: a gate on every head, heads
- * of another number where there are windows, norms that add 1.
+/* core/model/families/step3p5.c -- Step-3.5 and 3.7: a gate on every head,
+ * heads of another number where there are windows, norms that add 1.
  *
  * Trap: all routed experts are one tensor each of gates, ups and downs.
  */

@@ -1,4 +1,5 @@
-/* harness/perf/predict/types.c -- the types that a case computes and keeps in. */
+/* harness/perf/predict/types.c -- the types that a case computes and keeps in.
+ */
 #include "harness/perf/predict/predict.h"
 
 #include <stdio.h>
