@@ -183,7 +183,7 @@ START_TEST(blocks_of_a_tensor_are_read_alone)
     core_st_tensor t = {.name = "w",
                         .dtype = CORE_DTYPE_F32,
                         .n_dim = IN_BLOCKS[_i].n_dim};
-    memcpy(t.shape, IN_BLOCKS[_i].shape, sizeof t.shape);
+    memcpy(t.shape, IN_BLOCKS[_i].shape, sizeof IN_BLOCKS[_i].shape);
     core_st *file = make_file(&t, 1, number);
     const core__stored w = stored(file, "w");
     core__view view;
