@@ -127,6 +127,7 @@ static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
 {
     gold_feed feed = {.spec = &pass->spec,
                       .weights = weights,
+                      .model = model,
                       .batch = &gold->batch,
                       .groups = {gold->n_group, gold->first_row},
                       .options = {.n_threads = progress->options->n_threads,

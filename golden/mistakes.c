@@ -83,22 +83,31 @@ static void keep(void *self, core_tap tap, const double *values,
             d->of[k->mistake][i] = (float)(values[i] - d->right[i]);
 }
 
-/* In floats, one after the other, and with the feed's weights as they are. */
-static core_status run(const gold_feed *feed, const core_spec *spec,
-                       keeping kept)
+/* The passes [first, end) of mistakes, -1 the one without, which the model can
+ * make: in floats, and with the feed's weights as they are.                  */
+static core_status run(const gold_feed *feed, ref_model *model,
+                       const gold_directions *directions, int first, int end)
 {
-    ref_model *model = NULL;
-    ref_draw draw = feed->draw;
-    const core_tap_sink sink = {&kept, keep, keeps};
-    draw.stated = true;
-    draw.run = 0;
-    CORE_TRY(
-        ref_model_open(&model, spec, feed->weights, CORE_FP32, &feed->options));
-    const ref_draws one = {&draw, &sink, 1, 1};
-    const core_status status =
-        ref_forward_drawn(model, feed->batch, &feed->groups, &one);
-    ref_model_close(model);
-    return status;
+    core_spec spec[GOLD_MISTAKES + 1];
+    keeping kept[GOLD_MISTAKES + 1];
+    ref_draw draw[GOLD_MISTAKES + 1];
+    core_tap_sink sink[GOLD_MISTAKES + 1];
+    int n = 0;
+    for (int i = first; i < end; i++) {
+        spec[n] = *feed->spec;
+        if (i >= 0 && gold_mistake(&spec[n], i) == NULL)
+            continue;
+        kept[n] = (keeping){directions, i};
+        draw[n] = feed->draw;
+        draw[n].stated = draw[n].in_floats = true;
+        draw[n].run = 0;
+        draw[n].spec = &spec[n];
+        sink[n] = (core_tap_sink){&kept[n], keep, keeps};
+        n++;
+    }
+    const ref_draws all = {draw, sink, n, feed->options.n_threads};
+    return n == 0 ? CORE_OK
+                  : ref_forward_drawn(model, feed->batch, &feed->groups, &all);
 }
 
 static core_status list_taps(gold_directions *out, const gold_feed *feed)
@@ -139,23 +148,29 @@ static core_status make_room(gold_directions *out, int mistake)
     return CORE_OK;
 }
 
-static core_status make(gold_directions *out, const gold_feed *feed)
+static core_status make(gold_directions *out, const gold_feed *feed,
+                        ref_model *model)
 {
     CORE_TRY(list_taps(out, feed));
     for (int i = -1; i < GOLD_MISTAKES; i++) {
         core_spec spec = *feed->spec;
-        if (i >= 0 && gold_mistake(&spec, i) == NULL)
-            continue;
-        CORE_TRY(make_room(out, i));
-        CORE_TRY(run(feed, &spec, (keeping){out, i}));
+        if (i < 0 || gold_mistake(&spec, i) != NULL)
+            CORE_TRY(make_room(out, i));
     }
-    return CORE_OK;
+    CORE_TRY(run(feed, model, out, -1, 0));
+    return run(feed, model, out, 0, GOLD_MISTAKES);
 }
 
 core_status gold_directions_make(gold_directions *out, const gold_feed *feed)
 {
+    ref_model *opened = NULL;
     *out = (gold_directions){0, NULL};
-    const core_status status = make(out, feed);
+    if (feed->model == NULL)
+        CORE_TRY(ref_model_open(&opened, feed->spec, feed->weights, CORE_FP32,
+                                &feed->options));
+    const core_status status =
+        make(out, feed, feed->model != NULL ? feed->model : opened);
+    ref_model_close(opened);
     if (status != CORE_OK)
         gold_directions_free(out);
     return status;

@@ -28,6 +28,7 @@ const char *gold_mistake(core_spec *spec, int i);
 typedef struct gold_feed {
     const core_spec *spec;
     const core_weights *weights; /* prepared for the golden's numerics        */
+    ref_model *model;            /* of them; NULL: one is opened              */
     const core_batch *batch;
     core_groups groups;
     ref_options options;

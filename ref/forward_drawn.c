@@ -33,6 +33,10 @@ static ref__run begin(const side_by_side *s, int i, ref_stats *stats)
     ref__run run =
         ref__begin(s->model, s->batch, s->groups, &draws->sink[i], stats);
     run.draw = draw;
+    if (draw->spec != NULL)
+        run.spec = draw->spec;
+    if (draw->in_floats)
+        run.numerics = CORE_FP32;
     run.draw_stream = ref__draw_stream(draw);
     run.bounds = false;
     run.n_threads = s->n_beside > 1 ? 1 : run.n_threads;

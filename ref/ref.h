@@ -115,6 +115,8 @@ typedef struct ref_draw {
     bool stated; /* without style: stored is what the numerics say, p of a
                   * softmax and h of a state among it, and nothing else;
                   * run 0 sums in one piece                                   */
+    const core_spec *spec; /* NULL: the model's; else one of the same weights */
+    bool in_floats; /* fp32, whatever the model's numerics are                */
 } ref_draw;
 
 /* Does the draw turn units at random?  Then it rounds where no engine is known

@@ -79,7 +79,12 @@ static void values(void *self, core_tap tap, int64_t first, int64_t n,
 
 static ref_draw of_run(uint64_t seed, uint64_t run, ref_forcing forcing)
 {
-    return (ref_draw){seed, run, forcing, values, routing, &honest, false};
+    return (ref_draw){.seed = seed,
+                      .run = run,
+                      .forcing = forcing,
+                      .values = values,
+                      .routing = routing,
+                      .self = &honest};
 }
 
 static void drawn_by(ref_model *model, fix_taps *out, ref_draw draw)
