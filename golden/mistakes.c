@@ -9,6 +9,7 @@
 #include "golden/mistakes.h"
 
 #include "core/base/arena.h"
+#include "golden/slope.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -219,9 +220,8 @@ void gold_leaning_add(gold_leaning *leaning, const gold_direction *d,
                       int64_t row, const double *honest, const double *found)
 {
     enum { STEP = 256 };
-    double scale[STEP], moved[STEP], square = 0.0;
-    for (int64_t c = 0; c < d->n_col; c++)
-        square += honest[c] * honest[c] / (double)d->n_col;
+    const double square = gold_mean_square(honest, d->n_col);
+    double scale[STEP], moved[STEP];
     for (int64_t c0 = 0; square > 0.0 && c0 < d->n_col; c0 += STEP) {
         const int64_t n = d->n_col - c0 < STEP ? d->n_col - c0 : STEP;
         const double *h = honest + c0, *f = found + c0;

@@ -26,6 +26,14 @@ static int64_t n_group(const core_spec *spec, core_tap tap)
     return is_behind_experts(spec, tap) ? spec->n_e : 1;
 }
 
+double gold_mean_square(const double *honest, int64_t n)
+{
+    double square = 0.0;
+    for (int64_t c = 0; c < n; c++)
+        square += honest[c] * honest[c] / (double)n;
+    return square;
+}
+
 bool gold_has_slope(const core_spec *spec, core_tap tap)
 {
     return core_tap_grid(tap.kind) != CORE_GRID_INT &&
@@ -71,9 +79,7 @@ static void add(gold_slope *s, int64_t group, double square,
 void gold_slope_add(gold_slope *s, int64_t row, const int64_t *ids,
                     const double *honest, const double *found)
 {
-    double square = 0.0;
-    for (int64_t c = 0; c < s->n_col; c++)
-        square += honest[c] * honest[c] / (double)s->n_col;
+    const double square = gold_mean_square(honest, s->n_col);
     if (s->n_group == 0 || square == 0.0)
         return;
     if (s->n_group == 1) {

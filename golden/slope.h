@@ -31,6 +31,9 @@ typedef struct gold_cell {
     int64_t group, col;
 } gold_cell;
 
+/* Of a row: the sum of the squares, each over n.                     [local] */
+double gold_mean_square(const double *honest, int64_t n);
+
 /* Is there a slope of this tap?  Not of integers, nor where there are too few
  * cells for the largest of them to say much.                         [local] */
 bool gold_has_slope(const core_spec *spec, core_tap tap);

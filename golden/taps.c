@@ -143,13 +143,6 @@ static bool measures(void *self, core_tap tap)
     return t != NULL && t->spread[m->forcing].largest != NULL;
 }
 
-/* A deviation that is not finite counts as infinite. */
-static void raise(double *to, double deviation)
-{
-    if (!(deviation <= *to))
-        *to = isfinite(deviation) ? deviation : HUGE_VAL;
-}
-
 /* The largest deviation of a row and their root mean square, infinite if one is
  * not finite.  The maximum forgets a NaN, the sum does not.                  */
 static void measure_row(const double *found, const double *honest, int64_t n,
@@ -191,7 +184,7 @@ static void measure_slope(const gold__measuring *m, const gold__tap *t,
                        t->v + r * t->n_col, values + r * t->n_col);
     const double steepest = gold_slope_largest(&slope).slope;
 #pragma omp critical(gold_spread)
-    raise(largest, steepest);
+    *largest = fmax(*largest, steepest);
     gold_slope_free(&slope);
 }
 

@@ -68,6 +68,13 @@ static double usual_share(const gold__tap *tap, const double *deviation)
     return n > 0.0 ? sqrt(sum / n) : 0.0;
 }
 
+/* The least float that is no less. */
+static float rounded_up(double x)
+{
+    const float stored = (float)x;
+    return (double)stored < x ? nextafterf(stored, FLT_MAX) : stored;
+}
+
 void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
                      double roundoff)
 {
@@ -80,19 +87,14 @@ void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
         const double tolerance =
             GOLD__FACTOR * fmax(deviation[r], usual * largest) +
             2.0 * roundoff * largest * share;
-        const float stored = (float)tolerance;
-        out[r] =
-            (double)stored < tolerance ? nextafterf(stored, FLT_MAX) : stored;
+        out[r] = rounded_up(tolerance);
     }
 }
 
 float gold__slope_tolerance(const gold__tap *tap, int forcing, double roundoff)
 {
-    const double tolerance =
-        fmax(GOLD__SLOPE_FACTOR * tap->spread[forcing].slope,
-             GOLD__LEAST_UNITS * 2.0 * roundoff);
-    const float stored = (float)tolerance;
-    return (double)stored < tolerance ? nextafterf(stored, FLT_MAX) : stored;
+    return rounded_up(fmax(GOLD__SLOPE_FACTOR * tap->spread[forcing].slope,
+                           GOLD__LEAST_UNITS * 2.0 * roundoff));
 }
 
 /* margin[] of one layer's choices, from the scores that were compared. */

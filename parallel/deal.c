@@ -207,14 +207,14 @@ static void deal_choice(dealer *d, par_deal *out, int set, int64_t token,
     const int64_t n_k = d->spec->n_k;
     int64_t *expert = out->expert + token * n_k;
     /* the part is a guess, worst where one ends: later it is asked for again */
-    const int likely = (int)(i * d->n_part / n);
     const int n_again = (int)(i * 4 * d->n_part / n) % 4;
-    int part = likely, copy = -1;
+    int part = (int)(i * d->n_part / n), copy = -1;
     for (int n_asked = 0; copy < 0 && n_asked <= n_again; n_asked++)
-        copy = find_copy(d, set, part = likely, n_asked, token, expert, j,
-                         capacity);
-    for (int other = 0; copy < 0 && other < d->n_part; other++)
-        copy = find_copy(d, set, part = other, 0, token, expert, j, capacity);
+        copy = find_copy(d, set, part, n_asked, token, expert, j, capacity);
+    for (int other = 0; copy < 0 && other < d->n_part; other++) {
+        part = other;
+        copy = find_copy(d, set, part, 0, token, expert, j, capacity);
+    }
     if (copy >= 0)
         d->asked[copy * d->n_part + part]++;
     expert[j] =

@@ -283,17 +283,13 @@ static void norm_and_gate(par_model *m, const shards *s, int l)
 {
     const buffers *w = buffers_of(m);
     const int64_t n_dv = m->spec->deltanet.n_dv;
-    const int64_t n = m->now.n, n_col = s->gate.n_row;
+    const int64_t n_col = s->gate.n_row;
     const core_tap norm = par__tap(CORE_TAP_DELTANET_NORM, l);
-    const core_tap gated = par__tap(CORE_TAP_DELTANET_GATED, l);
     norm_heads(m, w->y, n_col / n_dv, n_dv, s->norm, (double)n_dv,
                m->spec->norm_eps, CORE_STEP_PROB, norm);
     par__tap_columns(m, norm, w->y, s->gate.r0, n_col);
-    par__cost_rows(m, gated, n, n_col, CORE_FLOPS_FUNCTION + CORE_FLOPS_SCALE)
-        ->read += n * n_col;
-    for (int64_t i = 0; i < n * n_col; i++)
-        w->y[i] *= core_act_apply(CORE_ACT_SILU, w->gate[i]);
-    par__tap_columns(m, gated, w->y, s->gate.r0, n_col);
+    par__gate(m, w->y, w->gate, &s->gate,
+              par__tap(CORE_TAP_DELTANET_GATED, l));
 }
 
 static void run(par_model *m, const void *of_layer, int l, double *out)

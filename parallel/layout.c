@@ -85,8 +85,7 @@ static int64_t *split_axis(core_arena *arena, int64_t n, int n_part)
     return first;
 }
 
-/* The heads of tensor rank t: kv heads floor(h0*G/H) .. floor((h1-1)*G/H). */
-static par_heads heads_of(const core_heads *all, int tp, int t)
+par_heads par_layout_heads(const core_heads *all, int tp, int t)
 {
     par_heads part = {.all = *all};
     if (all->n_h == 0)
@@ -215,7 +214,7 @@ static void lay_out(par_layout *out, core_arena *arena, const core_spec *spec,
     out->first_f = split_axis(arena, spec->n_f, plan->etp);
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++) {
         const core_heads all = core_spec_heads_of(spec, kind);
-        out->heads[kind] = heads_of(&all, plan->tp, out->t);
+        out->heads[kind] = par_layout_heads(&all, plan->tp, out->t);
     }
     set_experts(out, arena, spec->n_e);
     set_groups(out, arena);
@@ -274,7 +273,7 @@ int par_layout_kv_owners(const par_layout *layout, const core_heads *heads,
     int n_owner = 0;
     *index = -1;
     for (int i = 0; i < layout->plan.tp; i++) {
-        const par_heads part = heads_of(heads, layout->plan.tp, i);
+        const par_heads part = par_layout_heads(heads, layout->plan.tp, i);
         if (g < part.kv0 || g >= part.kv0 + part.n_kv)
             continue;
         if (i == t)

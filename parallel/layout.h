@@ -81,6 +81,10 @@ void par_layout_slice(const par_layout *layout, int64_t n_t, int64_t *t0,
  * replica number token mod replicas.                                 [local] */
 int par_layout_holder(const par_layout *layout, int64_t e, int64_t token);
 
+/* The heads of tensor rank t of tp: query heads [h0, h1), and the kv heads
+ * floor(h0*G/H) .. floor((h1-1)*G/H).                                [local] */
+par_heads par_layout_heads(const core_heads *all, int tp, int t);
+
 /* tp ranks that own kv head g, and the index of rank t among them (-1: none). */
 int par_layout_kv_owners(const par_layout *layout, const core_heads *heads,
                          int64_t g, int t, int *index);

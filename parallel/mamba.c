@@ -182,12 +182,8 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
                   par__tap(CORE_TAP_MAMBA_ACT, l));
     select_step(m, mamba, l);
     scan(m, mamba, l);
-    const core_tap gated = par__tap(CORE_TAP_MAMBA_GATED, l);
-    par__cost_rows(m, gated, n, n_c, CORE_FLOPS_FUNCTION + CORE_FLOPS_SCALE)
-        ->read += n * n_c;
-    for (int64_t i = 0; i < n * n_c; i++)
-        w->y[i] *= core_act_apply(CORE_ACT_SILU, w->gate[i]);
-    par__tap_columns(m, gated, w->y, mamba->u.r0, n_c);
+    par__gate(m, w->y, w->gate, &mamba->gate,
+              par__tap(CORE_TAP_MAMBA_GATED, l));
     par__enter(m, PAR_OP_MAMBA, tap);
     par__linear(m, out, n_d, w->y, n_c, n, &mamba->out, tap);
     par__reduce_tp(m, out, n * n_d);

@@ -221,13 +221,8 @@ static void gate_and_norm(par_model *m, const shards *s, int l)
     const core_ssd *ssd = &m->spec->ssd;
     const int64_t n = m->now.n, n_c = s->gate.n_row;
     const int64_t n_col = ssd->n_h / ssd->n_g * ssd->n_p;
-    const core_tap gated = par__tap(CORE_TAP_SSD_GATED, l);
     const core_tap normed = par__tap(CORE_TAP_SSD_NORM, l);
-    par__cost_rows(m, gated, n, n_c, CORE_FLOPS_FUNCTION + CORE_FLOPS_SCALE)
-        ->read += n * n_c;
-    for (int64_t i = 0; i < n * n_c; i++)
-        w->y[i] *= core_act_apply(CORE_ACT_SILU, w->gate[i]);
-    par__tap_columns(m, gated, w->y, s->gate.r0, n_c);
+    par__gate(m, w->y, w->gate, &s->gate, par__tap(CORE_TAP_SSD_GATED, l));
     for (int64_t c = 0; c < n_c; c += n_col)
         par__rms_rows(m, w->y + c, n_c, w->y + c, n_c, n, n_col, s->norm + c,
                       m->spec->norm_eps, normed);

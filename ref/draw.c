@@ -54,12 +54,15 @@ static uint64_t stream_of(const ref__run *run, core_tap_kind kind, int layer)
            odd * (uint64_t)layer;
 }
 
+static ref__drawn draw_nothing(const ref__run *run, core_slot slot)
+{
+    return (ref__drawn){.numerics = core_numerics_of(run->numerics, slot)};
+}
+
 static ref__drawn draw(const ref__run *run, core_slot slot, uint64_t stream,
                        uint64_t index)
 {
     const core_numerics numerics = core_numerics_of(run->numerics, slot);
-    if (run->draw == NULL)
-        return (ref__drawn){.numerics = numerics};
     const core_rng_block block = core_rng(run->draw->seed, stream, index);
     const bool in_one_piece = run->draw->stated && run->draw->run == 0;
     return (ref__drawn){
@@ -78,7 +81,9 @@ static ref__drawn draw(const ref__run *run, core_slot slot, uint64_t stream,
 ref__drawn ref__draw_operator(const ref__run *run, core_tap_kind kind,
                               int layer)
 {
-    return draw(run, core_tap_slot(kind), stream_of(run, kind, layer), 0);
+    const core_slot slot = core_tap_slot(kind);
+    return run->draw != NULL ? draw(run, slot, stream_of(run, kind, layer), 0)
+                             : draw_nothing(run, slot);
 }
 
 static bool is_row_parallel(core_weight_kind kind)
@@ -93,9 +98,11 @@ ref__drawn ref__draw_product(const ref__run *run, core_weight id)
     const core_slot slot = core_weight_slot(id.kind) == CORE_SLOT_ROUTER
                                ? CORE_SLOT_ROUTER
                                : CORE_SLOT_OUT;
+    if (run->draw == NULL)
+        return draw_nothing(run, slot);
     ref__drawn d = draw(run, slot, run->draw_stream,
                         (uint64_t)core_weight_index(run->spec, id));
-    d.split = run->draw != NULL && !d.stated && run->draw->run / 2 % 2 != 0 &&
+    d.split = !d.stated && run->draw->run / 2 % 2 != 0 &&
               is_row_parallel(id.kind);
     return d;
 }

@@ -346,13 +346,12 @@ void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
     }
 }
 
-void ref__drawn_advance_head(double a_log, int64_t n_s, double dt, double a,
+void ref__drawn_advance_head(double decay, int64_t n_s, double dt, double a,
                              const double *b, double *h)
 {
-    const float step = (float)dt, decay = expf(-expf((float)a_log) * step);
     for (int64_t s = 0; s < n_s; s++) {
-        const float input = step * (float)b[s] * (float)a;
-        h[s] = (double)(decay * (float)h[s] + input);
+        const float input = (float)dt * (float)b[s] * (float)a;
+        h[s] = (double)((float)decay * (float)h[s] + input);
     }
 }
 

@@ -209,7 +209,7 @@ double ref__drawn_decay(double a_log, double dt);
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
 /* The same where all states decay alike, and are stored as floats.           */
-void ref__drawn_advance_head(double a_log, int64_t n_s, double dt, double a,
+void ref__drawn_advance_head(double decay, int64_t n_s, double dt, double a,
                              const double *b, double *h);
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,

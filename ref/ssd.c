@@ -209,10 +209,10 @@ static void run_drawn_task(const ref__run *run, const ref__drawn *drawn,
     memset(k->h, 0, (size_t)(s->n_s * s->n_p) * sizeof *k->h);
     for (int64_t t = 0; t < run->batch->n_t; t++) {
         const place p = place_of(run, m, k, t);
+        const double decay = ref__drawn_decay(m->a_log[k->i_h], p.dt);
         for (int64_t i = 0; i < s->n_p; i++) {
             double *h = k->h + i * s->n_s;
-            ref__drawn_advance_head(m->a_log[k->i_h], s->n_s, p.dt, p.x[i], p.b,
-                                    h);
+            ref__drawn_advance_head(decay, s->n_s, p.dt, p.x[i], p.b, h);
             p.y[i] = ref__drawn_read_out(drawn, h, p.c, s->n_s, m->d[k->i_h],
                                          p.x[i]);
         }

@@ -192,6 +192,15 @@ static void count_unread(core_st_folder *f, const char *folder)
         closedir(dir);
 }
 
+bool core_st_folder_is_there(const char *path)
+{
+    char file[CORE_PATH_BYTES];
+    return (core_path_join(file, path, INDEX) == CORE_OK &&
+            access(file, F_OK) == 0) ||
+           (core_path_join(file, path, SINGLE) == CORE_OK &&
+            access(file, F_OK) == 0);
+}
+
 static core_status open_folder(core_st_folder *f, const char *folder)
 {
     char path[CORE_PATH_BYTES];

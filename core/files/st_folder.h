@@ -17,6 +17,9 @@ typedef struct core_st_place {
     const core_st_tensor *tensor; /* NULL: there is none                      */
 } core_st_place;
 
+/* Is there an index or a single file?  What it names may be missing. [local] */
+bool core_st_folder_is_there(const char *path);
+
 /* Map all files.  *out unchanged after an error.                     [local]
  * Errors: E_FILE; E_FORMAT; E_WEIGHTS with tensor and both files, where the
  * index and a file that it names do not say the same.                        */

@@ -137,18 +137,6 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
 /* --- which family ----------------------------------------------------------
  */
 
-/* True if the blank-separated list has the word. */
-static bool has_word(const char *list, const char *word)
-{
-    const size_t n = strlen(word);
-    for (const char *at = list; at != NULL; at = strchr(at, ' ')) {
-        at += *at == ' ';
-        if (strncmp(at, word, n) == 0 && (at[n] == ' ' || at[n] == '\0'))
-            return true;
-    }
-    return false;
-}
-
 /* CORE_N_FAMILIES: none reads it. */
 static core_family find_family(const char *model_type)
 {
@@ -156,7 +144,8 @@ static core_family find_family(const char *model_type)
     while (i < CORE_N_FAMILIES &&
            strcmp(core__family_of((core_family)i)->model_type, model_type) !=
                0 &&
-           !has_word(core__family_of((core_family)i)->also, model_type))
+           !core__config_is_listed(model_type,
+                                   core__family_of((core_family)i)->also))
         i++;
     return (core_family)i;
 }

@@ -92,9 +92,16 @@ CORE_NODISCARD core_status core__config_layer_set(core__reader r,
 
 /* ---- config_keys.c ------------------------------------------------------- */
 
+/* JSON written as it is. */
+#define CORE_JSON(...) #__VA_ARGS__
+
+/* Is the word in a list, blanks between, in which a * stands for any letters?
+ * A list that is NULL has none.                                      [local] */
+bool core__config_is_listed(const char *word, const char *list);
+
 /* Refuses keys that nobody asked for, unless they are of a list that every file
- * may have or of `ignores` (blanks between; a * stands for any letters), have
- * the value of a feature that is off, or are left out on request.            */
+ * may have or of the list `ignores`, have the value of a feature that is off,
+ * or are left out on request.                                                */
 CORE_NODISCARD core_status core__config_refuse_unread(
     core__reader r, const char *ignores, const core_config_ignore *ignore);
 

@@ -32,8 +32,7 @@ static const char ANYWHERE[] =
     "output_scores exponential_decay_length_penalty";
 
 /* Features that a file may say it has not. */
-#define JSON(...) #__VA_ARGS__
-static const char OFF[] = JSON({
+static const char OFF[] = CORE_JSON({
     "attention_bias" : false, "mlp_bias" : false, "use_bias" : false,
     "use_sliding_window" : false, "use_qk_norm" : false,
     "n_shared_experts" : 0, "num_shared_experts" : 0,
@@ -60,8 +59,7 @@ static bool matches(const char *word, const char *pattern, size_t n)
            memcmp(word + n_word - tail, star + 1, tail) == 0;
 }
 
-/* list: patterns with blanks between. */
-static bool is_listed(const char *word, const char *list)
+bool core__config_is_listed(const char *word, const char *list)
 {
     while (list != NULL && *list != '\0') {
         const size_t n = strcspn(list, " ");
@@ -122,8 +120,8 @@ static bool is_asked_to_ignore(const refusal *x, const char *key,
 static void judge_key(refusal *x, const char *path, const char *key,
                       const json_t *value)
 {
-    if (json_is_null(value) || is_listed(key, ANYWHERE) ||
-        is_listed(path, x->ignores) || is_full(key, value) ||
+    if (json_is_null(value) || core__config_is_listed(key, ANYWHERE) ||
+        core__config_is_listed(path, x->ignores) || is_full(key, value) ||
         same_value(value, json_object_get(x->off, key)))
         return;
     if (is_asked_to_ignore(x, key, path))

@@ -7,12 +7,10 @@
  */
 #include "core/model/spec_impl.h"
 
-#include "core/files/path.h"
 #include "core/files/st_folder.h"
 #include "core/model/file_tensor.h"
 
 #include <string.h>
-#include <unistd.h>
 
 /* The tensor of a kind, by its own name or as a part of a larger model. */
 static const core_st_tensor *find(core_st_folder *files, const core_spec *spec,
@@ -36,22 +34,10 @@ static bool is_same(const core_st_tensor *a, const core_st_tensor *b)
            memcmp(a->data, b->data, a->bytes) == 0;
 }
 
-static bool has_files(const char *folder)
-{
-    static const char *const NAMES[] = {"model.safetensors.index.json",
-                                        "model.safetensors"};
-    char path[CORE_PATH_BYTES];
-    for (int i = 0; i < 2; i++)
-        if (core_path_join(path, folder, NAMES[i]) == CORE_OK &&
-            access(path, F_OK) == 0)
-            return true;
-    return false;
-}
-
 core_status core__spec_untie(core_spec *spec, const char *folder)
 {
     core_st_folder *files = NULL;
-    if (!spec->tied || !has_files(folder))
+    if (!spec->tied || !core_st_folder_is_there(folder))
         return CORE_OK;
     const core_status status = core_st_folder_open(&files, folder);
     if (status == CORE_E_FILE) {

@@ -48,10 +48,8 @@ static bool has_weights(const char *folder)
     if (dir == NULL)
         return false;
     for (const struct dirent *e; !found && (e = readdir(dir)) != NULL;)
-        for (size_t i = 0; i < sizeof ENDS / sizeof ENDS[0]; i++) {
-            const size_t n = strlen(e->d_name), n_end = strlen(ENDS[i]);
-            found |= n > n_end && strcmp(e->d_name + n - n_end, ENDS[i]) == 0;
-        }
+        for (size_t i = 0; i < sizeof ENDS / sizeof ENDS[0]; i++)
+            found |= core_text_ends(e->d_name + 1, ENDS[i]); /* behind a stem */
     closedir(dir);
     return found;
 }

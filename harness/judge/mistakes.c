@@ -43,10 +43,8 @@ static bool is_compared(void *self, core_tap tap)
 }
 
 /* Has the bundle all that such a pass asks for? */
-static bool can_feed(har__pass *p, const core_spec *spec)
+static bool can_feed(har__pass *p, const core_spec *spec, ref_forcing forcing)
 {
-    const ref_forcing forcing =
-        p->yard->forcing == HAR_FED_LAYERS ? REF_LAYER : REF_BLOCK;
     for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++)
         for (int l = 0; l < (int)spec->n_l; l++) {
             const core_tap tap = {(core_tap_kind)kind, l};
@@ -117,6 +115,8 @@ static core_status look(har__pass *p, const har__model *model)
     core_spec spec = model->gold.spec;
     gold_directions directions;
     gold_leaning leaning = {{{{0.0}}}};
+    const ref_forcing forcing =
+        p->yard->forcing == HAR_FED_LAYERS ? REF_LAYER : REF_BLOCK;
     spec.n_l = model->gold.n_l;
     const gold_feed feed = {
         .spec = &spec,
@@ -124,13 +124,12 @@ static core_status look(har__pass *p, const har__model *model)
         .batch = &model->gold.batch,
         .groups = {model->gold.n_group, model->gold.first_row},
         .options = {.n_threads = 1, .weight_budget_bytes = (size_t)1 << 28},
-        .draw = {.forcing =
-                     p->yard->forcing == HAR_FED_LAYERS ? REF_LAYER : REF_BLOCK,
+        .draw = {.forcing = forcing,
                  .values = fed_values,
                  .routing = fed_routing,
                  .self = p},
         .wants = is_compared};
-    if (!har__model_is_small(model, &spec) || !can_feed(p, &spec))
+    if (!har__model_is_small(model, &spec) || !can_feed(p, &spec, forcing))
         return CORE_OK;
     CORE_TRY(gold_directions_make(&directions, &feed));
     lean(p, &directions, &leaning);

@@ -189,19 +189,23 @@ static core_status compare_foreign(const request *r)
     return status;
 }
 
+static bool says_places(const char *path)
+{
+    core_st *dump = NULL;
+    const bool says = core_st_open(&dump, path) == CORE_OK &&
+                      har_foreign_says_places(dump);
+    core_st_close(dump);
+    core_message_clear(); /* who compares them says what is wrong             */
+    return says;
+}
+
 /* Are these two files of our own taps? */
 static bool is_plain(const request *r)
 {
-    core_st *dump = NULL;
-    const bool is_file = !har_yardstick_is_bundle(r->dump) &&
-                         core_st_open(&dump, r->dump) == CORE_OK;
-    const bool says_places = is_file && har_foreign_says_places(dump);
-    core_st_close(dump);
-    core_message_clear(); /* who compares them says what is wrong             */
-    return !says_places && !har_yardstick_is_bundle(r->golden) &&
+    return !har_yardstick_is_bundle(r->golden) &&
            !har_yardstick_is_bundle(r->dump) && r->map == NULL &&
-           r->rows == NULL && r->positions == NULL && r->numerics == NULL && r->junit == NULL &&
-           r->html == NULL;
+           r->rows == NULL && r->positions == NULL && r->numerics == NULL &&
+           r->junit == NULL && r->html == NULL && !says_places(r->dump);
 }
 
 int har_cmd_compare(int argc, char **argv)

@@ -37,8 +37,6 @@ static void read_command_line(request *r, int argc, char **argv)
     har_parse(&line, options, r, argc, argv);
 }
 
-static const char NO_WEIGHTS[] = "a prediction needs no weights";
-
 typedef struct showing {
     har_waiting waiting;
     char what[48]; /* "predicting seq=4" */
@@ -78,7 +76,7 @@ static core_status report(const har_setup *s, const request *r,
     if (status == CORE_OK)
         status = write_files(s, r, predictor, p);
     if (status == CORE_OK) {
-        har_config_write(stdout, r->asked.model, &s->facts, NO_WEIGHTS);
+        har_config_write(stdout, r->asked.model, &s->facts, HAR_NO_WEIGHTS);
         har_predict_write(stdout, &s->what, &s->machine, p);
         fputs(verdicts, stdout);
     }
@@ -197,7 +195,7 @@ static core_status sweep(har_setup *s, const request *r,
     CORE_FAIL_IF(!has_point(s, &w), CORE_E_PLAN, "--sweep %s: no legal plan",
                  r->sweep);
     showing progress = {.waiting = har_waiting_begin()};
-    har_config_write(stdout, r->asked.model, &s->facts, NO_WEIGHTS);
+    har_config_write(stdout, r->asked.model, &s->facts, HAR_NO_WEIGHTS);
     printf("%8s %5s %10s %23s %12s %10s %6s %6s %6s %6s %8s\n", SWEPT[w.what],
            "GPUs", "latency_ms", "90 % interval      ", "tokens/s", "rows/s",
            "mfu %", "comm %", "bub %", "bal %", "GB");

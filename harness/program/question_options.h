@@ -5,9 +5,13 @@
 #include "harness/perf/predict/question.h"
 #include "harness/program/model.h"
 
+/* Of a config.json that stands alone: har_config_write.                      */
+#define HAR_NO_WEIGHTS "a prediction needs no weights"
+
 /* Rows of a command's har_option list, for the har_question at q.            */
 #define HAR_QUESTION_OPTIONS(q)                                                \
-    {.text = &(q)->model}, HAR_IGNORE_OPTION(&(q)->ignore), {"plan", .text = &(q)->plan},                       \
+    {.text = &(q)->model}, HAR_IGNORE_OPTION(&(q)->ignore),                    \
+        {"plan", .text = &(q)->plan},                                          \
         {"machine", .text = &(q)->machine}, {"batch", .text = &(q)->batch},    \
         {"dtype", .text = &(q)->dtype},                                        \
         {"popularity", .text = &(q)->popularity},                              \

@@ -104,8 +104,7 @@ int har_cmd_report(int argc, char **argv)
     if (status == CORE_OK)
         status = write_file(&ask, r.out);
     if (status == CORE_OK)
-        har_config_write(stdout, r.asked.model, &s.facts,
-                         "a prediction needs no weights");
+        har_config_write(stdout, r.asked.model, &s.facts, HAR_NO_WEIGHTS);
     if (status == CORE_OK)
         printf("report     %s\n", r.out);
     har_setup_close(&s);

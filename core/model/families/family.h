@@ -31,9 +31,6 @@ typedef struct core__place {
 #define CORE_PLACES_END {CORE_W_NONE, CORE_LAYOUT_NONE, NULL}
 extern const core__place core__mixtral_places[]; /* which PhiMoE has, too     */
 
-/* `defaults` is written as the JSON it is. */
-#define CORE_JSON(...) #__VA_ARGS__
-
 /* A part of a name that transformers 5 writes otherwise.                     */
 typedef struct core__rename {
     const char *from, *to;
@@ -113,8 +110,9 @@ CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);
-/* Queries, each head before its gate.                                        */
-core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind);
+/* Blocks that both keep alike: of queries, each head before its gate; of the
+ * one convolution over queries, keys and values.                             */
+core_blocks core__blocks_of_gated(const core_spec *spec, core_weight_kind kind);
 /* Of a state space's tensor of gate, (x | B | C) and time step.              */
 core_blocks core__blocks_of_ssd(const core_spec *spec, core_weight_kind kind);
 

@@ -18,21 +18,15 @@ static core_status add(core_spec *spec, core__reader r)
 
 static core_blocks blocks(const core_spec *spec, core_weight_kind kind)
 {
-    const core_deltanet *s = &spec->deltanet;
-    const int64_t keys = s->n_kh * s->n_dk;
-    const int64_t all = 2 * keys + s->n_vh * s->n_dv;
     switch (kind) {
     case CORE_W_DELTANET_Q:
-    case CORE_W_DELTANET_Q_CONV:
-        return (core_blocks){1, 0, all};
+        return core__blocks_of_gated(spec, CORE_W_DELTANET_Q_CONV);
     case CORE_W_DELTANET_K:
-    case CORE_W_DELTANET_K_CONV:
-        return (core_blocks){1, keys, all};
+        return core__blocks_of_gated(spec, CORE_W_DELTANET_K_CONV);
     case CORE_W_DELTANET_V:
-    case CORE_W_DELTANET_V_CONV:
-        return (core_blocks){1, 2 * keys, all};
+        return core__blocks_of_gated(spec, CORE_W_DELTANET_V_CONV);
     default:
-        return core__blocks_of_query(spec, kind);
+        return core__blocks_of_gated(spec, kind);
     }
 }
 

@@ -17,11 +17,9 @@ static core_blocks blocks(const core_spec *spec, core_weight_kind kind)
 {
     const core_deltanet *s = &spec->deltanet;
     if (s->n_kh == 0)
-        return core__blocks_of_query(spec, kind);
+        return core__blocks_of_gated(spec, kind);
     const int64_t served = s->n_vh / s->n_kh, values = served * s->n_dv;
-    const int64_t keys = s->n_kh * s->n_dk, n_dk = s->n_dk;
-    const int64_t period = 2 * n_dk + 2 * values;
-    const int64_t n_conv = 2 * keys + s->n_vh * s->n_dv;
+    const int64_t n_dk = s->n_dk, period = 2 * n_dk + 2 * values;
     switch (kind) {
     case CORE_W_DELTANET_Q:
         return (core_blocks){s->n_kh, 0, period};
@@ -35,14 +33,8 @@ static core_blocks blocks(const core_spec *spec, core_weight_kind kind)
         return (core_blocks){s->n_kh, 0, 2 * served};
     case CORE_W_DELTANET_DT:
         return (core_blocks){s->n_kh, served, 2 * served};
-    case CORE_W_DELTANET_Q_CONV:
-        return (core_blocks){1, 0, n_conv};
-    case CORE_W_DELTANET_K_CONV:
-        return (core_blocks){1, keys, n_conv};
-    case CORE_W_DELTANET_V_CONV:
-        return (core_blocks){1, 2 * keys, n_conv};
     default:
-        return core__blocks_of_query(spec, kind);
+        return core__blocks_of_gated(spec, kind);
     }
 }
 

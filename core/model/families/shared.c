@@ -194,14 +194,27 @@ core_blocks core__blocks_of_ssd(const core_spec *spec, core_weight_kind kind)
     }
 }
 
-core_blocks core__blocks_of_query(const core_spec *spec, core_weight_kind kind)
+core_blocks core__blocks_of_gated(const core_spec *spec, core_weight_kind kind)
 {
-    const bool is_query = kind == CORE_W_Q || kind == CORE_W_Q_BIAS;
-    const bool is_gate =
-        kind == CORE_W_CONTEXT_GATE || kind == CORE_W_CONTEXT_GATE_BIAS;
-    if (!is_query && !is_gate)
+    const core_deltanet *s = &spec->deltanet;
+    const int64_t keys = s->n_kh * s->n_dk;
+    const int64_t channels = 2 * keys + s->n_vh * s->n_dv;
+    switch (kind) {
+    case CORE_W_Q:
+    case CORE_W_Q_BIAS:
+        return (core_blocks){spec->n_h, 0, 2 * spec->n_dh};
+    case CORE_W_CONTEXT_GATE:
+    case CORE_W_CONTEXT_GATE_BIAS:
+        return (core_blocks){spec->n_h, spec->n_dh, 2 * spec->n_dh};
+    case CORE_W_DELTANET_Q_CONV:
+        return (core_blocks){1, 0, channels};
+    case CORE_W_DELTANET_K_CONV:
+        return (core_blocks){1, keys, channels};
+    case CORE_W_DELTANET_V_CONV:
+        return (core_blocks){1, 2 * keys, channels};
+    default:
         return (core_blocks){0, 0, 0};
-    return (core_blocks){spec->n_h, is_gate ? spec->n_dh : 0, 2 * spec->n_dh};
+    }
 }
 
 core_status core__get_shared_count(core_spec *spec, core__reader r,

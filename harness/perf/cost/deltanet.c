@@ -70,10 +70,7 @@ static void put_deltanet(har__walk *w)
     put_scan(w, n_k, n_v, n_h);
     har__put(w,
              har__rms(w, CORE_TAP_DELTANET_NORM, w->n * n_h, s->n_dv, s->n_dv));
-    core_cost gate = har__rows(w, CORE_TAP_DELTANET_GATED, w->n, n_v,
-                               CORE_FLOPS_FUNCTION + CORE_FLOPS_SCALE);
-    gate.read *= 2;
-    har__put(w, gate);
+    har__put_gate(w, CORE_TAP_DELTANET_GATED, n_v);
     har__put(w,
              har__gemm(w, CORE_TAP_ATTN_OUT, w->n, w->spec->n_d, n_v, false));
     har__put_sum(w, CORE_TAP_ATTN_OUT, w->spec->n_d, false);

@@ -49,10 +49,7 @@ static void put_mamba(har__walk *w)
     har__put_convolution(w, CORE_TAP_MAMBA_ACT, CORE_W_MAMBA_CONV, n_c);
     put_step(w, n_c);
     put_scan(w, n_c);
-    core_cost gate = har__rows(w, CORE_TAP_MAMBA_GATED, w->n, n_c,
-                               CORE_FLOPS_FUNCTION + CORE_FLOPS_SCALE);
-    gate.read *= 2;
-    har__put(w, gate);
+    har__put_gate(w, CORE_TAP_MAMBA_GATED, n_c);
     har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, n_d, n_c, false));
     har__put_sum(w, CORE_TAP_ATTN_OUT, n_d, has_bias);
 }

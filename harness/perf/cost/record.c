@@ -100,6 +100,14 @@ void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col, bool has_bias)
     har__put(w, bias);
 }
 
+void har__put_gate(har__walk *w, core_tap_kind tap, int64_t n)
+{
+    core_cost cost =
+        har__rows(w, tap, w->n, n, CORE_FLOPS_FUNCTION + CORE_FLOPS_SCALE);
+    cost.read *= 2;
+    har__put(w, cost);
+}
+
 void har__put_activation(har__walk *w, core_tap_kind tap, int64_t m, int64_t n)
 {
     core_cost cost = har__rows(w, tap, m, n, CORE_FLOPS_FUNCTION);

@@ -41,6 +41,8 @@ void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n);
  * bias.                                                                      */
 void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col,
                   bool has_bias);
+/* n columns of all tokens times silu of as many others.                      */
+void har__put_gate(har__walk *w, core_tap_kind tap, int64_t n);
 void har__put_activation(har__walk *w, core_tap_kind tap, int64_t m, int64_t n);
 bool har__has_weight(const har__walk *w, core_weight_kind kind);
 

@@ -55,10 +55,7 @@ static void put_ssd(har__walk *w)
     dt.weights = w->n > 0 ? o.n_h : 0;
     har__put(w, dt);
     put_scan(w, &o);
-    core_cost gate = har__rows(w, CORE_TAP_SSD_GATED, w->n, o.n_c,
-                               CORE_FLOPS_FUNCTION + CORE_FLOPS_SCALE);
-    gate.read *= 2;
-    har__put(w, gate);
+    har__put_gate(w, CORE_TAP_SSD_GATED, o.n_c);
     for (int64_t g = 0; g < o.n_g; g++)
         har__put(w, har__rms(w, CORE_TAP_SSD_NORM, w->n, n_col, n_col));
     har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, n_d, o.n_c, false));

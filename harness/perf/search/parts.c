@@ -38,16 +38,6 @@ static uint64_t hash_of(const void *key, size_t bytes)
 
 /* --- a layout with the part's degrees --- */
 
-/* kv heads of a kind that tensor rank t reads. */
-static int64_t kv_of_rank(const core_heads *all, int tp, int t)
-{
-    const int64_t h0 = core_split_first(all->n_h, tp, t);
-    const int64_t h1 = core_split_first(all->n_h, tp, t + 1);
-    return h1 > h0
-               ? (h1 - 1) * all->n_g / all->n_h - h0 * all->n_g / all->n_h + 1
-               : 0;
-}
-
 /* The tensor rank that reads most kv heads: where they do not divide, one that
  * begins in the middle of a kv head reads one more. */
 static int fullest_rank(const core_spec *s, int tp)
@@ -58,7 +48,7 @@ static int fullest_rank(const core_spec *s, int tp)
         int64_t n = 0;
         for (int kind = 0; kind < core_spec_head_kinds(s); kind++) {
             const core_heads all = core_spec_heads_of(s, kind);
-            n += kv_of_rank(&all, tp, t);
+            n += par_layout_heads(&all, tp, t).n_kv;
         }
         if (n > most) {
             most = n;
