@@ -67,6 +67,7 @@ typedef struct par_attention {
 typedef struct par_layer {
     par_norm attn_norm, ffn_norm;
     const void *mixer;      /* shards of par__mixer                           */
+    const void *around[2];  /* of par__connection_of, by par__part            */
     par_shard router;
     const double *correction; /* [E]                                          */
     par_shard narrow, wide; /* whole; of experts of a width of their own      */
@@ -108,7 +109,11 @@ typedef struct par_work {
     int64_t n_in, n_out;            /* widest operand, widest buffer of rows  */
     par_grow fresh[PAR_MAX_FRESH];  /* what every tick starts by poisoning    */
     int n_fresh;
-    double *x[2];                   /* residual stream, by micro-batch parity */
+    double *x[2];                   /* [n, Dx] residual stream, by the parity
+                                     * of the micro-batch                     */
+    double *h;                      /* [n, D] what a part reads of it         */
+    double *joint;                  /* [n, *] weights of a connection         */
+    double *old_x;                  /* [Dx] of a token                        */
     int64_t *token_id;              /* [n] global tokens                      */
     struct {                        /* of each kind of heads                  */
         double *cos_tj, *sin_tj;    /* [T, Dr/2]                              */
@@ -197,6 +202,7 @@ struct par_model {
     int *pair_layer;            /* [pp * n_pair] layer that a pair serves, -1 */
     par_shard embed, head;
     par_norm final_norm;
+    const void *around_head;    /* of par__connection_of                      */
     double *tile64;             /* one tile of a weight                       */
     float *tile32;
 
@@ -371,6 +377,9 @@ void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
 void par__layer(par_model *m, int l, int pair);
+/* What a part of layer l, or the head, reads of the stream: [n, D].          */
+const double *par__enter_part(par_model *m, const void *around, int l,
+                              par__part part);
 
 /* router.c; scores.c: what a token's logits are worth; choose.c: its experts */
 void par__route(par_model *m, const par_layer *layer, int l);

@@ -70,7 +70,8 @@ static void set_now(par_model *m, int round, int tick)
 
 static int64_t stream_bytes(const par_model *m, int64_t n_row)
 {
-    return n_row * m->batch->n_t * m->spec->n_d * (int64_t)sizeof(double);
+    return n_row * m->batch->n_t * core_spec_n_x(m->spec) *
+           (int64_t)sizeof(double);
 }
 
 /* The buffer of a micro-batch, once the send that last used it is over. */
@@ -120,7 +121,8 @@ static void run_tick(par_model *m, int round, int tick)
         const core_tap tap = par__tap(CORE_TAP_IN, m->layer0);
         par_at(m->comm, core_tap_name(tap, name), m->now.tick);
         par__resume(m);
-        par__cost_stage(m, CORE_RECEIVE, tap, m->now.n * m->spec->n_d);
+        par__cost_stage(m, CORE_RECEIVE, tap,
+                        m->now.n * core_spec_n_x(m->spec));
         par__pause(m);
         par_wait(m->comm, arriving);
     } else if (m->now.mb >= 0) {
@@ -135,7 +137,7 @@ static void run_tick(par_model *m, int round, int tick)
         par__head(m);
     if (m->now.mb >= 0 && lay->next_rank >= 0) {
         par__cost_stage(m, CORE_SEND, par__tap(CORE_TAP_OUT, m->layer1 - 1),
-                        m->now.n * m->spec->n_d);
+                        m->now.n * core_spec_n_x(m->spec));
         par__pause(m);
         m->send_request[m->now.mb % 2] =
             par_post_send(m->comm, lay->next_rank, m->now.mb % 2, m->now.x,

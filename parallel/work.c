@@ -172,10 +172,12 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
         w->rope[kind].sin_tj = core_arena_f64(a, n_t * n_j);
     }
     carve_tables(w, spec, lay);
-    w->x[0] = core_arena_f64(a, n * spec->n_d);
-    w->x[1] = core_arena_f64(a, n * spec->n_d);
+    w->x[0] = core_arena_f64(a, n * core_spec_n_x(spec));
+    w->x[1] = core_arena_f64(a, n * core_spec_n_x(spec));
     w->n_fresh = 0;
     w->n_kept = 0;
+    if (par__connection_of(spec) != NULL)
+        par__connection_of(spec)->carve(w, spec);
     w->xn = par__operand(w, spec->n_d);
     w->out = par__result(w, spec->n_d);
     /* a shared expert's sum is whole on ranks that have none of its columns */

@@ -394,3 +394,52 @@ void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                             : column_sum(d, state, n_k, n, j, q, 1.0f) / root);
     }
 }
+
+/* --- streams --- */
+
+static void divide_columns(float *a, int64_t n, int64_t step, int64_t next,
+                           float eps)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float sum = eps;
+        for (int64_t j = 0; j < n; j++)
+            sum += a[i * next + j * step];
+        for (int64_t j = 0; j < n; j++)
+            a[i * next + j * step] /= sum;
+    }
+}
+
+/* Frameworks keep all of it in floats. */
+void ref__drawn_streams(const core_hyper *hyper, const double *m,
+                        const double *scale, const double *base,
+                        bool reads_only, double *w)
+{
+    const int64_t n = hyper->n;
+    const float eps = (float)hyper->eps;
+    float a[CORE_HYPER_MOST * CORE_HYPER_MOST];
+    for (int64_t i = 0; i < (reads_only ? n : 2 * n); i++) {
+        const float z = (float)m[i] * (float)scale[i / n] + (float)base[i];
+        w[i] = (double)(i < n ? sigmoid(z) + eps : 2.0f * sigmoid(z));
+    }
+    if (reads_only)
+        return;
+    for (int64_t j = 0; j < n; j++) {
+        float *row = a + j * n, most = -INFINITY, sum = 0.0f;
+        for (int64_t k = 0; k < n; k++) {
+            const int64_t at = (2 + j) * n + k;
+            row[k] = (float)m[at] * (float)scale[2] + (float)base[at];
+            most = fmaxf(most, row[k]);
+        }
+        for (int64_t k = 0; k < n; k++)
+            sum += row[k] = expf(row[k] - most);
+        for (int64_t k = 0; k < n; k++)
+            row[k] = row[k] / sum + eps;
+    }
+    divide_columns(a, n, n, 1, eps);
+    for (int64_t i = 1; i < hyper->n_round; i++) {
+        divide_columns(a, n, 1, n, eps);
+        divide_columns(a, n, n, 1, eps);
+    }
+    for (int64_t i = 0; i < n * n; i++)
+        w[2 * n + i] = (double)a[i];
+}

@@ -188,13 +188,29 @@ static int64_t operand_doubles(const ref__run *run)
     return max_i64(run->n * n_k, n_choice * n_in);
 }
 
+/* Without a connection a part reads the stream itself. */
+static void take_connection(ref__run *run)
+{
+    const core_spec *spec = run->spec;
+    const ref__connection *connection = ref__connection_of(spec);
+    core_arena *a = &run->arena;
+    run->h = run->x;
+    if (connection == NULL)
+        return;
+    run->h = core_arena_f64(a, run->n * spec->n_d);
+    run->joint = core_arena_f64(a, run->n * connection->width(spec));
+    run->streams =
+        core_arena_f64(a, run->n_threads * (core_spec_n_x(spec) + spec->n_d));
+}
+
 static void take_base(ref__run *run)
 {
     const core_spec *spec = run->spec;
     const ref_model *m = run->model;
     core_arena *a = &run->arena;
     const int64_t n_d = run->n * spec->n_d;
-    run->x = core_arena_f64(a, n_d);
+    run->x = core_arena_f64(a, run->n * core_spec_n_x(spec));
+    take_connection(run);
     run->xn = core_arena_f64(a, n_d);
     run->r = core_arena_f64(a, n_d);
     run->norm_weight = core_arena_f64(a, longest_norm(run));
@@ -224,6 +240,7 @@ static void embed(ref__run *run)
     const int64_t n_d = run->spec->n_d;
     const double scale = run->spec->embed_scale;
     const core_weight id = {CORE_W_EMBED, 0, 0};
+    const ref__connection *connection = ref__connection_of(run->spec);
     const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_EMBED, 0);
     if (run->spec->n_h == 0) {
         memcpy(run->x, run->batch->hidden,
@@ -253,18 +270,23 @@ static void embed(ref__run *run)
     else if (bound != NULL)
         ref__bound_relative(u, bound, run->x, run->n * n_d, REF__ROUNDS_EMBED);
     ref__put(run, CORE_TAP_EMBED, 0, run->x, bound);
+    if (connection != NULL)
+        connection->spread(run);
 }
 
 static void head(ref__run *run, bool dry)
 {
     if (run->spec->n_h == 0)
         return;
+    const ref__connection *connection = ref__connection_of(run->spec);
     const size_t mark = run->arena.used_bytes;
     double *logits = NULL;
     if (run->model->weights == NULL || /* measured without a sink: assume */
         ref__wants(run, CORE_TAP_LOGITS, 0))
         logits = core_arena_f64(&run->arena, run->n * run->spec->n_v);
     if (!dry) {
+        if (connection != NULL)
+            connection->collapse(run, 0, REF__HEAD);
         ref__norm_stream(run, CORE_W_FINAL_NORM, CORE_W_FINAL_NORM_BIAS, 0,
                          CORE_TAP_FINAL_NORM);
         const ref__rows y = ref__measure(run, run->xn, run->n, run->spec->n_d);

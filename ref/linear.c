@@ -109,21 +109,33 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     get_bias(run, tile, id, r0);
 }
 
+void ref__tile_sums(const ref__run *run, const ref__tile *tile,
+                    const double *x, int64_t n_row, double *y, int64_t ld_y)
+{
+    const int64_t n_k = tile->n_k, ld_w = ref__row_stride(n_k);
+    if (run->draw != NULL) {
+        const ref__factors f = {.x = x,
+                                .w = tile->w,
+                                .floats = tile->floats,
+                                .ld_x = n_k,
+                                .ld_w = ld_w,
+                                .n_row = n_row,
+                                .n = tile->n,
+                                .n_k = n_k,
+                                .transposed = true};
+        ref__drawn_product(run, &tile->drawn, &f, y, ld_y);
+        return;
+    }
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_row,
+                (blasint)tile->n, (blasint)n_k, 1.0, x, (blasint)n_k, tile->w,
+                (blasint)ld_w, 0.0, y, (blasint)ld_y);
+}
+
 /* In a drawn pass: the same in floats. */
-static void drawn_tile(const ref__run *run, const ref__tile *tile,
-                       const double *x, int64_t n_row, double *y, int64_t ld_y)
+static void drawn_tile(const ref__tile *tile, int64_t n_row, double *y,
+                       int64_t ld_y)
 {
     const ref__drawn *d = &tile->drawn;
-    const ref__factors f = {.x = x,
-                            .w = tile->w,
-                            .floats = tile->floats,
-                            .ld_x = tile->n_k,
-                            .ld_w = ref__row_stride(tile->n_k),
-                            .n_row = n_row,
-                            .n = tile->n,
-                            .n_k = tile->n_k,
-                            .transposed = true};
-    ref__drawn_product(run, d, &f, y, ld_y);
     for (int64_t i = 0; i < n_row; i++) {
         double *y_i = y + i * ld_y;
         for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
@@ -138,14 +150,11 @@ static void drawn_tile(const ref__run *run, const ref__tile *tile,
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
                      const double *x, int64_t n_row, double *y, int64_t ld_y)
 {
+    ref__tile_sums(run, tile, x, n_row, y, ld_y);
     if (run->draw != NULL) {
-        drawn_tile(run, tile, x, n_row, y, ld_y);
+        drawn_tile(tile, n_row, y, ld_y);
         return;
     }
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_row,
-                (blasint)tile->n, (blasint)tile->n_k, 1.0, x,
-                (blasint)tile->n_k, tile->w,
-                (blasint)ref__row_stride(tile->n_k), 0.0, y, (blasint)ld_y);
     for (int64_t i = 0; i < n_row; i++) {
         double *y_i = y + i * ld_y;
         for (int64_t j = 0; tile->has_bias && j < tile->n; j++)

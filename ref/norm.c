@@ -102,7 +102,7 @@ void ref__norm_stream(ref__run *run, core_weight_kind weight,
         ref__layernorm(run, weight, bias, layer, kind);
         return;
     }
-    const ref__norm norm = {.x = run->x,
+    const ref__norm norm = {.x = run->h,
                             .ld_x = n_d,
                             .y = run->xn,
                             .n_part = 1,

@@ -68,7 +68,11 @@ typedef struct ref__run {
     int64_t n;            /* tokens: B*T                                      */
 
     core_arena arena;
-    double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
+    double *x;               /* [N, Dx] residual stream                       */
+    double *h;               /* [N, D] what a part of a layer reads of it     */
+    double *xn, *r;          /* [N, D] normed, sub-layer out                  */
+    double *joint;           /* [N, *] weights of what joins part and stream  */
+    double *streams;         /* [n_threads, Dx + D] of a token                */
     struct {                 /* of each kind of heads                         */
         double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
     } rope[CORE_HEAD_KINDS];
@@ -205,6 +209,11 @@ double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
                               double bias);
 double ref__drawn_decay(double a_log, double dt);
+/* A token's weights of its streams from their scores m, for hyper-connections
+ * (hyper.c); reads_only: the head's.                                         */
+void ref__drawn_streams(const core_hyper *hyper, const double *m,
+                        const double *scale, const double *base,
+                        bool reads_only, double *w);
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
@@ -372,6 +381,9 @@ typedef struct ref__tile {
 
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
+/* y [n_row, tile.n] = x W^T, not yet stored; x [n_row, n_k].                 */
+void ref__tile_sums(const ref__run *run, const ref__tile *tile,
+                    const double *x, int64_t n_row, double *y, int64_t ld_y);
 /* y [n_row, tile.n] = store((x W^T + b) / divisor), clamped; x [n_row, n_k]. */
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
                      const double *x, int64_t n_row, double *y, int64_t ld_y);
@@ -418,7 +430,7 @@ void ref__layernorm_row(double *y, const double *x, const double *w,
                         const double *b, int64_t n_d, double eps);
 void ref__layernorm(ref__run *run, core_weight_kind weight,
                     core_weight_kind bias, int layer, core_tap_kind kind);
-/* xn = the model's norm of x.                                                */
+/* xn = the model's norm of h.                                                */
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
 
@@ -482,6 +494,22 @@ typedef struct ref__heads {
 /* The heads from xn, likewise.                                               */
 typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
                              bool dry);
+
+/* What joins a part of a layer, or the head, to the residual stream. */
+typedef enum ref__part { REF__MIXER, REF__FFN, REF__HEAD } ref__part;
+typedef struct ref__connection {
+    int64_t (*width)(const core_spec *spec); /* columns of run->joint         */
+    /* x from the embedding, [N, D] at its beginning.                         */
+    void (*spread)(ref__run *run);
+    /* h from x, and joint; layer 0 of the head.                              */
+    void (*collapse)(ref__run *run, int layer, ref__part part);
+    /* x from x and what the part gave, r, by joint; delivered as tap `kind`. */
+    void (*expand)(ref__run *run, int layer, core_tap_kind kind);
+} ref__connection;
+
+#define REF__CONNECTION(kind, name) extern const ref__connection ref__##name;
+CORE_CONNECTION_LIST(REF__CONNECTION)
+#undef REF__CONNECTION
 
 #define REF__OPERATOR(kind, name) ref__operator ref__##name;
 CORE_MIXER_LIST(REF__OPERATOR)
@@ -565,6 +593,8 @@ void ref__ffn_group(ref__run *run, const ref__ffn *ffn, int layer,
                     const ref__piece *piece, int64_t n_piece);
 void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer);
 
+/* That of the model; NULL: a part reads x itself, and is added to it.        */
+const ref__connection *ref__connection_of(const core_spec *spec);
 void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry);
 ref__operator ref__moe;
 void ref__layer(ref__run *run, int layer, bool dry);

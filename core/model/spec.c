@@ -44,6 +44,16 @@ core_shared core_spec_shared(const core_spec *s, int l)
     return CORE_N_SHARED;
 }
 
+core_connection core_spec_connection(const core_spec *s)
+{
+#define CONNECTION_CHOSEN(kind, name)                                          \
+    if (CORE_##kind##_CHOSEN)                                                  \
+        return CORE_CONNECTION_##kind;
+    CORE_CONNECTION_LIST(CONNECTION_CHOSEN)
+#undef CONNECTION_CHOSEN
+    return CORE_N_CONNECTIONS;
+}
+
 static const struct {
     const char *name, *module;
     bool takes_padding;
@@ -160,6 +170,11 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer)
         break;
     }
     return 0;
+}
+
+int64_t core_spec_n_x(const core_spec *spec)
+{
+    return spec->hyper.n > 0 ? spec->hyper.n * spec->n_d : spec->n_d;
 }
 
 int64_t core_spec_n_de(const core_spec *spec)

@@ -186,6 +186,7 @@ typedef struct core_spec {
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;
+    core_hyper hyper;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
@@ -224,6 +225,7 @@ bool core_spec_has_ffn(const core_spec *spec, int layer);
 core_mixer core_spec_mixer(const core_spec *spec, int layer);
 core_projection core_spec_projection(const core_spec *spec);
 core_shared core_spec_shared(const core_spec *spec, int layer);
+core_connection core_spec_connection(const core_spec *spec);
 
 /* Of a mixer: its word, the module of a Hugging Face layer that it is, and
  * whether it leaves rows alone that padding stands before.           [local] */
@@ -249,6 +251,9 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
 /* Inner size of the layer's tensor-parallel MLP: a dense layer, or the shared
  * expert of an MoE layer; 0: it has none.                            [local] */
 int64_t core_spec_n_mlp(const core_spec *spec, int layer);
+
+/* Columns of a token's residual stream: D, of every one of its streams.      */
+int64_t core_spec_n_x(const core_spec *spec);
 
 /* Columns of the rows that travel to the experts and back.           [local] */
 int64_t core_spec_n_de(const core_spec *spec);

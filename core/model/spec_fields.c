@@ -154,6 +154,7 @@ static bool any_mixer(const core_spec *spec, core_mixer mixer)
 CORE_PROJECTION_FIELDS(FIELD_WHEN)
 CORE_MIXER_FIELDS(FIELD_WHEN)
 CORE_SHARED_FIELDS(FIELD_WHEN)
+CORE_CONNECTION_FIELDS(FIELD_WHEN)
 
 #define AT(member) offsetof(core_spec, member)
 #define OPERATOR_FIELD(id, path, type, member, when, optional)                 \
@@ -216,6 +217,7 @@ static const field FIELDS[] = {
     {"other.scale", FIELD_REAL, AT(other.scale), NULL, has_other, true},
     {"other.sinks", FIELD_FLAG, AT(other.sinks), NULL, has_other, true},
     CORE_MIXER_FIELDS(OPERATOR_FIELD)
+    CORE_CONNECTION_FIELDS(OPERATOR_FIELD)
     {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},

@@ -24,12 +24,32 @@ static void put_norm(har__walk *w, core_tap_kind tap)
 
 /* --- a layer --- */
 
+static const har__connection *connection(const har__walk *w)
+{
+    return har__connection_row[core_spec_connection(w->spec)];
+}
+
+static void put_enter(har__walk *w, har__part part, core_tap_kind norm)
+{
+    if (connection(w) != NULL)
+        connection(w)->enter(w, part);
+    put_norm(w, norm);
+}
+
 /* x += scale * y, or with one flop x += y. */
 static void put_add(har__walk *w, core_tap_kind tap, int64_t flops)
 {
     core_cost cost = har__rows(w, tap, w->n, w->spec->n_d, flops);
     cost.read *= 2;
     har__put(w, cost);
+}
+
+static void put_leave(har__walk *w, core_tap_kind tap)
+{
+    if (connection(w) != NULL)
+        connection(w)->leave(w, tap);
+    else
+        put_add(w, tap, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
 }
 
 static void put_mlp(har__walk *w, int64_t n_f)
@@ -55,11 +75,10 @@ static void put_mixer(har__walk *w)
     const int mixer = core_spec_mixer(w->spec, w->layer);
     if (mixer == CORE_N_MIXERS)
         return;
-    put_norm(w, CORE_TAP_ATTN_NORM);
+    put_enter(w, HAR__MIXER_PART, CORE_TAP_ATTN_NORM);
     har__mixer_row[mixer]->put(w);
-    put_add(w,
-            core_spec_has_ffn(w->spec, w->layer) ? CORE_TAP_MID : CORE_TAP_OUT,
-            CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+    put_leave(w, core_spec_has_ffn(w->spec, w->layer) ? CORE_TAP_MID
+                                                      : CORE_TAP_OUT);
 }
 
 /* From the experts on. */
@@ -73,7 +92,7 @@ static void put_rest(har__walk *w)
         if (core_spec_is_moe(w->spec, w->layer))
             put_add(w, CORE_TAP_FFN_OUT, CORE_FLOPS_ADD);
     }
-    put_add(w, CORE_TAP_OUT, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+    put_leave(w, CORE_TAP_OUT);
 }
 
 void har__put_layer(har__walk *w, int pair)
@@ -81,7 +100,7 @@ void har__put_layer(har__walk *w, int pair)
     if (!har__has(w, HAR_COST_MIXER)) {
         put_mixer(w);
         if (core_spec_has_ffn(w->spec, w->layer))
-            put_norm(w, CORE_TAP_FFN_NORM);
+            put_enter(w, HAR__FFN_PART, CORE_TAP_FFN_NORM);
         har__end(w);
     }
     if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)
@@ -131,7 +150,7 @@ void har__put_head(har__walk *w)
         w->lay->first_vocab[w->lay->t + 1] - w->lay->first_vocab[w->lay->t];
     if (w->spec->n_h == 0 || har__has(w, HAR_COST_HEAD))
         return;
-    put_norm(w, CORE_TAP_FINAL_NORM);
+    put_enter(w, HAR__HEAD_PART, CORE_TAP_FINAL_NORM);
     w->op = par_operator_name(PAR_OP_HEAD);
     const core_weight bias = {CORE_W_HEAD_BIAS, 0, 0};
     core_cost cost = har__gemm(w, CORE_TAP_LOGITS, w->n, n_v, w->spec->n_d,
@@ -143,7 +162,7 @@ void har__put_head(har__walk *w)
 
 void har__put_stage(har__walk *w, core_collective collective, int layer)
 {
-    const int64_t n = w->n * w->spec->n_d;
+    const int64_t n = w->n * core_spec_n_x(w->spec);
     w->op = "pipeline";
     w->layer = layer;
     core_cost cost =

@@ -79,6 +79,26 @@ CORE_PROJECTION_LIST(HAR__PROJECTION)
 CORE_SHARED_LIST(HAR__SHARED)
 #undef HAR__SHARED
 
+/* What joins a part of a layer, or the head, to the stream.                  */
+typedef enum har__part {
+    HAR__MIXER_PART,
+    HAR__FFN_PART,
+    HAR__HEAD_PART
+} har__part;
+typedef struct har__connection {
+    void (*enter)(har__walk *w, har__part part);
+    void (*leave)(har__walk *w, core_tap_kind tap);
+    void (*probe)(har_dice *dice, core_spec *spec);
+} har__connection;
+
+#define HAR__CONNECTION(kind, name)                                            \
+    extern const har__connection har__connection_##name;
+CORE_CONNECTION_LIST(HAR__CONNECTION)
+#undef HAR__CONNECTION
+/* By core_spec_connection; NULL: none.                                       */
+extern const har__connection *const
+    har__connection_row[CORE_N_CONNECTIONS + 1];
+
 /* By core_spec_mixer, without a mixer too; by core_spec_shared.              */
 extern const har__operator *const har__mixer_row[CORE_N_MIXERS + 1];
 extern const har__operator *const har__shared_row[CORE_N_SHARED];
