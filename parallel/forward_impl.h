@@ -70,6 +70,7 @@ typedef struct par_layer {
     const void *around[2];  /* of par__connection_of, by par__part            */
     par_shard router;
     const double *correction; /* [E]                                          */
+    const double *table;      /* [V, K] experts of a token, or NULL           */
     par_shard narrow, wide; /* whole; of experts of a width of their own      */
     par_mlp mlp;
 } par_layer;

@@ -57,6 +57,9 @@ static par_layer make_layer(par_model *m, int l)
     if (core_spec_is_moe(m->spec, l)) {
         layer.router = par__rows(m, CORE_W_ROUTER, l, 0, PAR_END);
         layer.correction = par__vector(m, CORE_W_CORRECTION, l, 0, PAR_END);
+        if (core_spec_by_table(m->spec, l))
+            layer.table =
+                par__doubles(m, CORE_W_EXPERT_TABLE, l, 0, m->spec->n_v);
         if (m->spec->n_de > 0) {
             layer.narrow = par__rows(m, CORE_W_NARROW, l, 0, PAR_END);
             layer.wide = par__rows(m, CORE_W_WIDE, l, 0, PAR_END);

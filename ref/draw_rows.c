@@ -183,6 +183,13 @@ double ref__drawn_sigmoid(double z)
     return (double)sigmoid((float)z);
 }
 
+double ref__drawn_score(core_router router, double z)
+{
+    return router == CORE_ROUTER_SQRT_SOFTPLUS
+               ? (double)sqrtf((float)ref__drawn_softplus(z))
+               : ref__drawn_sigmoid(z);
+}
+
 double ref__drawn_softplus(double z)
 {
     return z > 20.0 ? z : (double)log1pf(expf((float)z));
@@ -209,7 +216,8 @@ static float act(core_act kind, float z)
     case CORE_ACT_RELU2:
         return fmaxf(z, 0.0f) * fmaxf(z, 0.0f);
     case CORE_ACT_RELU:
-    case CORE_ACT_CLAMPED_SWIGLU: /* exists as a gated form only */
+    case CORE_ACT_CLAMPED_SWIGLU: /* exist as a gated form only */
+    case CORE_ACT_CLAMPED_SILU:
         break;
     }
     return fmaxf(z, 0.0f);
@@ -221,7 +229,9 @@ static float clamped(const ref__drawn *d, core_gating gating, float gate,
     const float limit = (float)gating.limit, alpha = (float)gating.alpha;
     const float g = kept(d, fminf(gate, limit));
     const float u = kept(d, fmaxf(fminf(up, limit), -limit));
-    return (u + 1.0f) * kept(d, g * sigmoid(alpha * g));
+    return gating.act == CORE_ACT_CLAMPED_SILU
+               ? kept(d, act(CORE_ACT_SILU, g)) * u
+               : (u + 1.0f) * kept(d, g * sigmoid(alpha * g));
 }
 
 void ref__drawn_activate(const ref__drawn *d, core_gating gating,
@@ -233,7 +243,7 @@ void ref__drawn_activate(const ref__drawn *d, core_gating gating,
         const float u = (float)up[i];
         if (gate == NULL)
             a[i] = (double)act(kind, u);
-        else if (kind == CORE_ACT_CLAMPED_SWIGLU)
+        else if (core_act_is_clamped(kind))
             a[i] = (double)clamped(d, gating, (float)gate[i], u);
         else
             a[i] = (double)(kept(d, act(kind, (float)gate[i])) * u);
@@ -301,6 +311,7 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
     case CORE_ROUTER_SIGMOID:
+    case CORE_ROUTER_SQRT_SOFTPLUS:
         for (int64_t k = 0; k < n_k; k++)
             w[k] = p[idx[k]];
         if (spec->renormalise)

@@ -190,6 +190,8 @@ double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
 void ref__drawn_softmax(const ref__drawn *d, double *p, const double *logits,
                         int64_t n);
 double ref__drawn_sigmoid(double z);
+/* core_router_score.                                                         */
+double ref__drawn_score(core_router router, double z);
 double ref__drawn_softplus(double z);
 double ref__drawn_time_step(double z, double least, double most);
 /* a = act(up), or the gated form where gate is given.                        */
@@ -322,6 +324,8 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
+void ref__bound_sqrt_softplus(ref__roundoff u, float *bound, double z,
+                              double y);
 /* Of core_time_step, whose z is a sum of two.                                */
 void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
@@ -529,6 +533,7 @@ typedef struct ref__routing {
     double *weight;         /* [N, K]                                         */
     int64_t *idx, *slot;    /* [N, K]                                         */
     double *correction;     /* [E], or NULL                                   */
+    bool by_table;
     double *score;          /* [n_threads, E + groups]                        */
     int64_t *kept;          /* [n_threads, groups]                            */
 } ref__routing;

@@ -170,5 +170,7 @@ typedef enum core_connection {
     X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(SHARED_GATE) X(ATTN_MIX)          \
     X(ATTN_MIX_BASE) X(ATTN_MIX_SCALE) X(FFN_MIX) X(FFN_MIX_BASE)              \
     X(FFN_MIX_SCALE) X(HEAD_MIX) X(HEAD_MIX_BASE) X(HEAD_MIX_SCALE)
+/* Weights that are whole numbers, in every numerics as they are.             */
+#define CORE_INDEX_WEIGHT_LIST(X) X(EXPERT_TABLE)
 
 #endif

@@ -14,6 +14,11 @@ bool core_spec_is_moe(const core_spec *spec, int layer)
     return spec->ffn[layer] == CORE_FFN_MOE;
 }
 
+bool core_spec_by_table(const core_spec *spec, int layer)
+{
+    return core_spec_is_moe(spec, layer) && spec->by_table[layer] != 0;
+}
+
 bool core_spec_has_ffn(const core_spec *spec, int layer)
 {
     return spec->ffn[layer] != CORE_FFN_NONE;

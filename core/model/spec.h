@@ -52,6 +52,7 @@ typedef enum core_router {
     CORE_ROUTER_SOFTMAX_TOP, /* K largest logits, softmax over those          */
     CORE_ROUTER_SIGMOID,
     CORE_ROUTER_SPARSEMIXER, /* K is 2                                        */
+    CORE_ROUTER_SQRT_SOFTPLUS,
 } core_router;
 
 typedef enum core_group_score {
@@ -86,12 +87,13 @@ typedef enum core_act {
     CORE_ACT_RELU,
     CORE_ACT_CLAMPED_SWIGLU, /* GPT-OSS, only gated: core_gated               */
     CORE_ACT_RELU2,          /* relu squared; only not gated                  */
+    CORE_ACT_CLAMPED_SILU,   /* silu of clamped values, only gated            */
 } core_act;
 
 /* The inner activation of a network (core_gated). */
 typedef struct core_gating {
     core_act act;
-    double alpha, limit; /* of the clamped form                               */
+    double alpha, limit; /* of clamped forms; alpha of the swiglu             */
 } core_gating;
 
 typedef enum core_capacity_rule {
@@ -197,14 +199,17 @@ typedef struct core_spec {
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
     core_act act;
-    double act_alpha, act_limit; /* of the clamped form, 0: GPT-OSS's 1.702, 7 */
+    double act_alpha, act_limit; /* of clamped forms, 0: GPT-OSS's 1.702, 7   */
     core_router router;
     bool renormalise; /* the K chosen probabilities are divided by their sum  */
     double routed_scale;          /* multiplies the K weights; 1: none        */
     int64_t n_group, n_group_kept; /* experts in groups of which only the best
                                    * n_group_kept are eligible; n_group 0: no */
     core_group_score group_score;
-    bool correction;  /* a bias per expert, for choosing only (SIGMOID)       */
+    bool correction;  /* a bias per expert, for choosing only; not in layers
+                       * that choose by a table                               */
+    uint8_t by_table[CORE_MAX_LAYERS]; /* 1: the layer's experts are those that
+                                        * a table has for the token's id      */
     double jitter;    /* SPARSEMIXER: eps of its threshold                    */
     double sum_floor; /* renormalise: the sum counts as this at least; 0: not */
     bool weigh_input; /* the weight multiplies the expert's input, not output */
@@ -221,6 +226,17 @@ typedef struct core_spec {
                        * between the two; -1: none                            */
     int switch_block; /* Switch: encoder block of the sub-layer, file names   */
 } core_spec;
+
+/* Has every expert a score, that is a probability or a function of its logit
+ * alone?  Then ROUTER_PROBS is a tap.                                [local] */
+static inline bool core_router_scores_all(core_router router)
+{
+    return router == CORE_ROUTER_SOFTMAX || router == CORE_ROUTER_SIGMOID ||
+           router == CORE_ROUTER_SQRT_SOFTPLUS;
+}
+
+/* True if the layer's experts are looked up by the token's id.       [local] */
+bool core_spec_by_table(const core_spec *spec, int layer);
 
 /* True if the layer's feed-forward part is a mixture of experts.     [local] */
 bool core_spec_is_moe(const core_spec *spec, int layer);

@@ -9,6 +9,8 @@
  */
 #include "core/model/spec_impl.h"
 
+#include "core/model/elementary.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stddef.h>
@@ -48,7 +50,7 @@ static const char *const FAMILIES[] = {CORE_FAMILY_LIST(WORD) NULL};
 static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu",
-                                   "clamped_swiglu", "relu2", NULL};
+                                   "clamped_swiglu", "relu2", "clamped_silu", NULL};
 static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
@@ -56,7 +58,8 @@ static const char *const POSITIONS[] = {"rope", "none", NULL};
 static const char *const QK_NORMS[] = {"none", "head", "all", "roped",
                                        "after", NULL};
 static const char *const ROUTERS[] = {"softmax", "softmax_top", "sigmoid",
-                                      "sparsemixer", NULL};
+                                      "sparsemixer", "sqrt_softplus", NULL};
+static const char *const CHOICES[] = {"scores", "table", NULL};
 static const char *const GROUP_SCORES[] = {"max", "best_two", NULL};
 static const char *const RULES[] = {"none", "factor", "absolute", NULL};
 static const char *const DOMAINS[] = {"group", "sequence", "batch", NULL};
@@ -131,7 +134,7 @@ static bool is_yarn(const core_spec *spec)
 
 static bool is_clamped(const core_spec *spec)
 {
-    return spec->act == CORE_ACT_CLAMPED_SWIGLU;
+    return core_act_is_clamped(spec->act);
 }
 
 static bool has_factor(const core_spec *spec)
@@ -238,6 +241,7 @@ static const field FIELDS[] = {
     {"router.group_score", FIELD_WORD, AT(group_score), GROUP_SCORES,
      has_groups, false},
     {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
+    {"router.choice", FIELD_LAYERS, AT(by_table), CHOICES, NULL, true},
     {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
     {"router.sum_floor", FIELD_REAL, AT(sum_floor), NULL, NULL, true},
     {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},

@@ -186,7 +186,8 @@ bool har__is_like(const core_spec *spec, int a, int b)
     return spec->ffn[a] == spec->ffn[b] && spec->mixer[a] == spec->mixer[b] &&
            spec->no_rope[a] == spec->no_rope[b] &&
            spec->head_kind[a] == spec->head_kind[b] &&
-           spec->span[a] == spec->span[b];
+           spec->span[a] == spec->span[b] &&
+           spec->by_table[a] == spec->by_table[b];
 }
 
 static void find_like(har__walk *w)

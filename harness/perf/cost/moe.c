@@ -191,12 +191,14 @@ static void put_router(har__walk *w)
     const core_spec *spec = w->spec;
     const int64_t n = w->n, n_e = spec->n_e, n_k = spec->n_k;
     const core_tap probs = {CORE_TAP_ROUTER_PROBS, w->layer};
-    int64_t flops = n_k; /* a search for each of the K */
+    const bool looks_up = core_spec_by_table(spec, w->layer);
+    int64_t flops = looks_up ? 0 : n_k; /* a search for each of the K */
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
         flops += CORE_FLOPS_SOFTMAX;
         break;
     case CORE_ROUTER_SIGMOID:
+    case CORE_ROUTER_SQRT_SOFTPLUS:
         flops += CORE_FLOPS_FUNCTION;
         break;
     case CORE_ROUTER_SPARSEMIXER:
@@ -211,7 +213,9 @@ static void put_router(har__walk *w)
     core_cost cost = har__rows(w, CORE_TAP_SLOT, n, n_e, flops);
     cost.k = n_k;
     cost.written = n * (3 * n_k + (core_tap_exists(spec, probs) ? n_e : 0));
-    cost.weights = spec->correction && n > 0 ? n_e : 0;
+    cost.weights = har__has_weight(w, CORE_W_CORRECTION) && n > 0 ? n_e : 0;
+    if (looks_up)
+        cost.weights = n * n_k;
     har__put(w, cost);
 }
 
