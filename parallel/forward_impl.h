@@ -56,11 +56,18 @@ typedef struct par_norm {
     const double *weight, *bias;
 } par_norm;
 
+/* Projections of groups of heads: my groups [first, first + n).              */
+typedef struct par_groups {
+    int64_t first, n;
+    const par_shard *of; /* [n]                                               */
+} par_groups;
+
 /* Shard(head). */
 typedef struct par_attention {
     const void *projection; /* of what makes q, k and v (par__projection)     */
     const double *sinks;
     par_shard gate; /* of the context, where the model has one                */
+    par_groups groups; /* where the output is projected in two steps          */
     par_shard o;
 } par_attention;
 
@@ -130,6 +137,7 @@ typedef struct par_work {
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
     double *context;                /* [n, own heads * Dv]                    */
     double *context_gate;           /* likewise                               */
+    double *o_a;                    /* [n, own groups * their columns]        */
     double *square;                 /* [n, 2] sums over all heads of q, of k  */
     double *score;                  /* [PAR_QUERY_BLOCK, T]                   */
     uint8_t *sees;                  /* [T] query has a visible key            */
@@ -349,10 +357,17 @@ void par__qk_norm_roped(par_model *m, const double *q_norm,
  * first of them, ld from token to token.                                     */
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap);
+/* The same the other way round.                                              */
+void par__rope_back(par_model *m, double *x, int64_t ld, int64_t n_head,
+                    int64_t stride, core_tap tap);
 void par__temper(par_model *m, int l);
 /* context_gate.c: w->context times the scores of my heads.                   */
 par_shard par__context_gate_make(par_model *m, int l);
 void par__context_gate(par_model *m, const par_shard *gate, int l);
+/* o_groups.c: my groups, and my columns of what reads them all; w->o_a from
+ * w->context.                                                                */
+par_shard par__o_groups_make(par_model *m, int l, par_groups *groups);
+void par__o_groups(par_model *m, const par_groups *groups, int l);
 /* heads.c: every (row, head) of mine: w->context.                            */
 void par__heads(par_model *m, const par_attention *attention, int l);
 

@@ -5,8 +5,9 @@
  */
 #include "parallel/forward_impl.h"
 
-void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
-               int64_t stride, core_tap tap)
+/* way: 1, or -1 for the other way round. */
+static void turn(par_model *m, double *x, int64_t ld, int64_t n_head,
+                 int64_t stride, core_tap tap, double way)
 {
     const core_heads *heads = &par__heads_of(m, tap.layer)->all;
     const int64_t n_t = m->batch->n_t, half = heads->n_rot / 2;
@@ -22,12 +23,24 @@ void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
             double *r = x + i * ld + h * stride;
             for (int64_t j = 0; j < half; j++) {
                 double *a = r + j * step, *b = a + to_b;
-                const double a_j = *a, b_j = *b;
-                *a = a_j * cos_j[j] - b_j * sin_j[j];
-                *b = b_j * cos_j[j] + a_j * sin_j[j];
+                const double a_j = *a, b_j = *b, s = way * sin_j[j];
+                *a = a_j * cos_j[j] - b_j * s;
+                *b = b_j * cos_j[j] + a_j * s;
             }
         }
     }
+}
+
+void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
+               int64_t stride, core_tap tap)
+{
+    turn(m, x, ld, n_head, stride, tap, 1.0);
+}
+
+void par__rope_back(par_model *m, double *x, int64_t ld, int64_t n_head,
+                    int64_t stride, core_tap tap)
+{
+    turn(m, x, ld, n_head, stride, tap, -1.0);
 }
 
 void par__temper(par_model *m, int l)

@@ -431,9 +431,18 @@ void ref__attention(ref__run *run, int layer, double *out, bool dry)
         attend(run, layer, &at);
     if (spec->context_gate)
         ref__context_gate(run, layer, at.context, dry);
+    if (spec->one_kv && !dry)
+        ref__rope_back(run, layer, CORE_TAP_CONTEXT_BACK, at.context,
+                       heads.size.n_h, heads.size.n_dv,
+                       heads.size.n_dv - heads.size.n_rot);
+    const double *given = at.context;
+    int64_t n_given = heads.size.n_h * heads.size.n_dv;
+    if (spec->o_groups.n > 0) {
+        given = ref__o_groups(run, layer, at.context, dry);
+        n_given = spec->o_groups.n * spec->o_groups.n_r;
+    }
     if (dry)
         return;
-    const ref__rows o =
-        ref__measure(run, at.context, run->n, heads.size.n_h * heads.size.n_dv);
+    const ref__rows o = ref__measure(run, given, run->n, n_given);
     ref__linear(run, &o, CORE_W_O, layer, CORE_TAP_ATTN_OUT, out);
 }

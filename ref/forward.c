@@ -219,6 +219,7 @@ static void take_base(ref__run *run)
         const int64_t n_table = run->batch->n_t * (h.n_rot / 2);
         run->rope[kind].cos_tj = core_arena_f64(a, n_table);
         run->rope[kind].sin_tj = core_arena_f64(a, n_table);
+        run->rope[kind].back_tj = core_arena_f64(a, spec->one_kv ? n_table : 0);
     }
     /* a gated expert reads two tiles at a time */
     run->tile_stride = m->storage == NULL ? 2 * largest_tile(m) : 0;
@@ -309,6 +310,9 @@ static void make_tables(ref__run *run)
         const core_heads heads = core_spec_heads_of(run->spec, kind);
         core_rope_table(&heads, table_numerics(run), run->batch->n_t,
                         run->rope[kind].cos_tj, run->rope[kind].sin_tj);
+        const int64_t n_table = run->batch->n_t * (heads.n_rot / 2);
+        for (int64_t i = 0; run->spec->one_kv && i < n_table; i++)
+            run->rope[kind].back_tj[i] = -run->rope[kind].sin_tj[i];
     }
 }
 

@@ -190,17 +190,16 @@ static void bound_tile(const ref__rows *x, const ref__tile *tile, int64_t i,
                        tile->has_bias ? bias : NULL);
 }
 
-void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
-                 int layer, core_tap_kind kind, double *y)
+void ref__linear_rows(ref__run *run, const ref__rows *x, core_weight id,
+                      core_tap_kind kind, int64_t r0, int64_t r1, double *y,
+                      float *bound)
 {
-    const core_weight id = {weight, layer, 0};
-    float *bound = y != NULL ? ref__bound_buffer(run, kind, layer) : NULL;
     int64_t n_out, n_k;
     core_weight_shape(run->spec, id, &n_out, &n_k);
     core_assert(n_k == x->n_k);
 
-    const int64_t rows = ref__tile_rows(run->model, n_out, n_k);
-    const int64_t n_tile = (n_out + rows - 1) / rows;
+    const int64_t rows = ref__tile_rows(run->model, r1 - r0, n_k);
+    const int64_t n_tile = (r1 - r0 + rows - 1) / rows;
     const int64_t chunk = run->model->row_chunk;
     /* read weights must serve all chunks; resident ones may be shared out */
     const int64_t span = run->model->storage != NULL ? chunk : x->n;
@@ -210,8 +209,8 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
     reduction(max                                                              \
               : bits)
     for (int64_t task = 0; task < n_tile * n_span; task++) {
-        const int64_t c0 = task / n_span * rows, i0 = task % n_span * span;
-        const int64_t c1 = c0 + rows < n_out ? c0 + rows : n_out;
+        const int64_t c0 = r0 + task / n_span * rows, i0 = task % n_span * span;
+        const int64_t c1 = c0 + rows < r1 ? c0 + rows : r1;
         const int64_t i1 = i0 + span < x->n ? i0 + span : x->n;
         double *scratch =
             run->out_scratch + omp_get_thread_num() * run->out_stride;
@@ -230,9 +229,20 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
                            n_out);
         }
     }
-    run->stats->gemm_flops += 2.0 * (double)x->n * (double)n_out * (double)n_k;
+    run->stats->gemm_flops +=
+        2.0 * (double)x->n * (double)(r1 - r0) * (double)n_k;
     if (run->exact)
-        ref__record_bits(run, kind, layer, bits);
+        ref__record_bits(run, kind, id.layer, bits);
+}
+
+void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
+                 int layer, core_tap_kind kind, double *y)
+{
+    const core_weight id = {weight, layer, 0};
+    float *bound = y != NULL ? ref__bound_buffer(run, kind, layer) : NULL;
+    int64_t n_out, n_k;
+    core_weight_shape(run->spec, id, &n_out, &n_k);
+    ref__linear_rows(run, x, id, kind, 0, n_out, y, bound);
     ref__put(run, kind, layer, y, bound);
 }
 

@@ -75,6 +75,7 @@ typedef struct ref__run {
     double *streams;         /* [n_threads, Dx + D] of a token                */
     struct {                 /* of each kind of heads                         */
         double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
+        double *back_tj;         /* less sin, where something is turned back  */
     } rope[CORE_HEAD_KINDS];
     double *norm_weight;     /* [widest vector] of a norm that adds 1         */
     double *row_norm;        /* [max rows of a product]; bounds only        */
@@ -401,6 +402,12 @@ double ref__tile_bits(const ref__run *run, const ref__tile *tile,
 void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
                  int layer, core_tap_kind kind, double *y);
 
+/* Columns [r0, r1) of y [x.n, out] = store(x W^T + b), and of its bound (or
+ * NULL); nothing is delivered.                                               */
+void ref__linear_rows(ref__run *run, const ref__rows *x, core_weight id,
+                      core_tap_kind kind, int64_t r0, int64_t r1, double *y,
+                      float *bound);
+
 /* A whole small tensor, rows one after the other.                            */
 void ref__read_vector(const ref__run *run, core_weight_kind kind, int layer,
                       double *out);
@@ -450,6 +457,10 @@ void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first);
 
+/* The same, turned the other way.                                            */
+void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
+                    int64_t n_head, int64_t n_dh, int64_t first);
+
 /* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
  * passes, the exponentials stored before they are summed.  mask may be NULL.
  * sink: a logit that takes its share and gives nothing; -HUGE_VAL: none.
@@ -481,6 +492,13 @@ void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
                double *y, int64_t n_c);
 /* context [N, H*Dv] := context * sigmoid(xn . g).                            */
 void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
+/* o_groups.c: [N, groups * n_r] from the context, in memory that it takes.   */
+double *ref__o_groups(ref__run *run, int layer, const double *context,
+                      bool dry);
+/* latent.c: q [N, H*Dh] from xn, by way of a short vector q_a [N, Rq] where the
+ * model has one, which is normed with this eps.                              */
+void ref__short_query(ref__run *run, int layer, double eps, double *q_a,
+                      double *q);
 
 /* ---- core/model/operators.h: an operator is the file of its name --------- */
 

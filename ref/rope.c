@@ -34,16 +34,16 @@ static void bound_heads(const ref__run *run, const core_heads *size,
                         rope->interleaved ? 2 : n_rot, rope->attention_factor);
 }
 
-void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
-               int64_t n_head, int64_t n_dh, int64_t first)
+/* sin_tj: of the layer's kind of heads, or less it. */
+static void rotate(ref__run *run, int layer, core_tap_kind kind,
+                   const double *sin_tj, double *qk, int64_t n_head,
+                   int64_t n_dh, int64_t first)
 {
     const core_heads size = core_spec_heads(run->spec, layer);
     const int64_t n_rot = size.n_rot, half = n_rot / 2;
     const int64_t width = n_head * n_dh;
     const bool interleaved = size.rope.interleaved;
-    const int kind_of = run->spec->head_kind[layer];
-    const double *cos_tj = run->rope[kind_of].cos_tj;
-    const double *sin_tj = run->rope[kind_of].sin_tj;
+    const double *cos_tj = run->rope[run->spec->head_kind[layer]].cos_tj;
     float *bound = ref__bound_buffer(run, kind, layer);
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
 #pragma omp parallel for num_threads(run->n_threads)
@@ -65,4 +65,18 @@ void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
         core_store(run->numerics, CORE_GRID_ACT, qk_t, width);
     }
     ref__put(run, kind, layer, qk, bound);
+}
+
+void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
+               int64_t n_head, int64_t n_dh, int64_t first)
+{
+    rotate(run, layer, kind, run->rope[run->spec->head_kind[layer]].sin_tj, qk,
+           n_head, n_dh, first);
+}
+
+void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
+                    int64_t n_head, int64_t n_dh, int64_t first)
+{
+    rotate(run, layer, kind, run->rope[run->spec->head_kind[layer]].back_tj, qk,
+           n_head, n_dh, first);
 }

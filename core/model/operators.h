@@ -30,6 +30,8 @@
 #include "core/model/operators/mamba.h"
 #include "core/model/operators/mlp.h"
 #include "core/model/operators/moe.h"
+#include "core/model/operators/o_groups.h"
+#include "core/model/operators/onekv.h"
 #include "core/model/operators/shared_gate.h"
 #include "core/model/operators/ssd.h"
 #include "core/model/operators/stream.h"
@@ -49,7 +51,7 @@
     X(ATTENTION, attention) X(MAMBA, mamba) X(DELTANET, deltanet) X(SSD, ssd)
 
 /* How attention gets its queries, keys and values.                           */
-#define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
+#define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent) X(ONEKV, onekv)
 
 /* What the output of a shared expert is multiplied by.                       */
 #define CORE_SHARED_LIST(X) X(SHARED_GATE, shared_gate)
@@ -87,10 +89,12 @@ typedef enum core_connection {
 } core_connection;
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
-#define CORE_CHECK_LIST(X) X(latent) X(mamba) X(deltanet) X(ssd) X(hyper)
+#define CORE_CHECK_LIST(X)                                                     \
+    X(latent) X(mamba) X(deltanet) X(ssd) X(hyper) X(onekv) X(o_groups)
 
 /* Their fields in a spec file, by place.                                     */
-#define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
+#define CORE_PROJECTION_FIELDS(X)                                              \
+    CORE_LATENT_FIELDS(X) CORE_ONEKV_FIELDS(X) CORE_O_GROUPS_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
     CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
     CORE_SSD_FIELDS(X)
@@ -114,7 +118,9 @@ typedef enum core_connection {
     CORE_QUERY_TAPS(X)                                                         \
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_ONEKV_TAPS(X)                                                         \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
+    CORE_O_GROUPS_TAPS(X)                                                      \
     CORE_MAMBA_TAPS(X)                                                         \
     CORE_DELTANET_TAPS(X)                                                      \
     CORE_SSD_TAPS(X)                                                           \
@@ -137,6 +143,7 @@ typedef enum core_connection {
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
     CORE_ATTENTION_WEIGHTS(X)                                                  \
     CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
+    CORE_O_GROUPS_WEIGHTS(X)                                                   \
     CORE_MAMBA_WEIGHTS(X)                                                      \
     CORE_DELTANET_WEIGHTS(X)                                                   \
     CORE_SSD_WEIGHTS(X)                                                        \

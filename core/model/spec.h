@@ -175,8 +175,11 @@ typedef struct core_spec {
     uint8_t span[CORE_MAX_LAYERS];    /* core_span of each layer              */
     int64_t n_kv_rank;                /* columns of compressed keys and values,
                                        * 0: they are not compressed           */
-    int64_t n_q_rank;                 /* then: of the short query, 0: none    */
+    int64_t n_q_rank;                 /* of the short query, 0: none          */
     int64_t n_dv;                     /* then: value head size; else 0: Dh    */
+    bool one_kv;                      /* a token has one vector, key and value
+                                       * of all heads                         */
+    core_o_groups o_groups;
     core_qk_norm qk_norm;
     double clip_qkv;                  /* q, k, v clamped to [-c, c]; 0: not   */
     bool sinks;                       /* a learnt logit per head that takes

@@ -103,6 +103,21 @@ static void put_gate(har__walk *w)
     har__put(w, cost);
 }
 
+/* A product for each group of heads of mine, in one record; the columns that
+ * they give. */
+static int64_t put_groups(har__walk *w)
+{
+    const core_o_groups *o = &w->spec->o_groups;
+    const par_heads *heads = har__heads(w);
+    const int64_t n_in = heads->n_h * heads->all.n_dv;
+    const int64_t n = o->n * heads->n_h / heads->all.n_h;
+    core_cost cost = har__gemm(w, CORE_TAP_O_A, n * w->n, o->n_r,
+                               n > 0 ? n_in / n : 0, false);
+    cost.weights *= n;
+    har__put(w, cost);
+    return n * o->n_r;
+}
+
 static void put_attention(har__walk *w)
 {
     const core_spec *spec = w->spec;
@@ -111,9 +126,13 @@ static void put_attention(har__walk *w)
     put_heads(w);
     if (spec->context_gate)
         put_gate(w);
+    if (spec->one_kv)
+        har__put(w, har__rotation(w, CORE_TAP_CONTEXT_BACK, heads->n_h));
     w->op = par_operator_name(PAR_OP_ATTN_OUT);
-    har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, spec->n_d,
-                          heads->n_h * heads->all.n_dv, false));
+    const int64_t n_given =
+        spec->o_groups.n > 0 ? put_groups(w) : heads->n_h * heads->all.n_dv;
+    har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, spec->n_d, n_given,
+                          false));
     har__put_sum(w, CORE_TAP_ATTN_OUT, spec->n_d, spec->bias_o);
 }
 
@@ -123,6 +142,7 @@ static har__split split(const core_spec *spec, const par_layout *lay,
                         core_weight id)
 {
     if (id.kind == CORE_W_Q || id.kind == CORE_W_O || id.kind == CORE_W_SINKS ||
+        id.kind == CORE_W_O_A ||
         id.kind == CORE_W_CONTEXT_GATE || id.kind == CORE_W_CONTEXT_GATE_BIAS)
         return har__split_heads(&lay->heads[spec->head_kind[id.layer]]);
     return projection(spec)->split(spec, lay, id);
