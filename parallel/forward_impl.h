@@ -110,6 +110,12 @@ typedef struct par_slot_key {
     int64_t choice;
 } par_slot_key;
 
+/* A key that a query may be given. */
+typedef struct par_key {
+    double score;
+    int64_t at; /* its position in the row                                    */
+} par_key;
+
 /* The buffers of a tick: carved for the largest micro-batch.                 */
 typedef struct par_work {
     core_arena arena;
@@ -117,8 +123,9 @@ typedef struct par_work {
     int64_t n_in, n_out;            /* widest operand, widest buffer of rows  */
     par_grow fresh[PAR_MAX_FRESH];  /* what every tick starts by poisoning    */
     int n_fresh;
-    double *x[2];                   /* [n, Dx] residual stream, by the parity
-                                     * of the micro-batch                     */
+    double *x[2];                   /* [n, Dx] residual stream, by micro-batch
+                                     * parity, and the keys that travel with
+                                     * it                                     */
     double *h;                      /* [n, D] what a part reads of it         */
     double *joint;                  /* [n, *] weights of a connection         */
     double *old_x;                  /* [Dx] of a token                        */
@@ -180,6 +187,7 @@ typedef struct par_now {
     int64_t n;           /* tokens                                            */
     int64_t t0, t1;      /* my slice of them, to be dispatched                */
     double *x;
+    int64_t *seen;       /* [n, columns of sets] keys chosen last: behind x   */
 } par_now;
 
 /* The operator under way, see cost.c.                                        */
@@ -370,6 +378,12 @@ par_shard par__o_groups_make(par_model *m, int l, par_groups *groups);
 void par__o_groups(par_model *m, const par_groups *groups, int l);
 /* heads.c: every (row, head) of mine: w->context.                            */
 void par__heads(par_model *m, const par_attention *attention, int l);
+
+/* best_keys.c: key[0..n_key) = the positions of the best of all[0..n), which is
+ * sorted on the way, ascending, then -1; ties to the lowest.  edge: the scores of
+ * the last one taken and of the best one left, 0 and 0 if none is left.      */
+void par__best_keys(par_key *all, int64_t n, int64_t *key, int64_t n_key,
+                    double edge[2]);
 
 /* convolution.c: channels [c0, c0 + n_c) of a weight [C, Kc]                 */
 typedef struct par__conv {

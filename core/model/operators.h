@@ -105,8 +105,8 @@ typedef enum core_connection {
  *
  * Traps: rows of layers stand between IN and OUT, ATTN_NORM and FINAL_NORM; taps
  * of mixers before ATTN_OUT; weights of experts together, and those of the MLP.
- * Whether a layer has a weight may rest on its mixer, its FFN and its kind of
- * heads alone: weight_list.c counts layers alike once.
+ * Whether a layer has a weight may rest on its mixer, its FFN, its kind of heads
+ * and whether it chooses keys alone: weight_list.c counts layers alike once.
  */
 
 #define CORE_TAP_LIST(X)                                                       \
@@ -118,6 +118,7 @@ typedef enum core_connection {
     CORE_QUERY_TAPS(X)                                                         \
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_CONTEXT_TAPS(X)                                                       \
     CORE_ONEKV_TAPS(X)                                                         \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
     CORE_O_GROUPS_TAPS(X)                                                      \
