@@ -45,9 +45,9 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     const int64_t n_group =
         spec->o_groups.n * lay->heads[0].n_h / lay->heads[0].all.n_h;
     w->o_a = par__operand(w, n_group * spec->o_groups.n_r);
-    w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * w->n_t);
-    w->sees = par__fresh(w, w->n_t, 1);
     w->projection = par__projection(spec)->carve(w, spec, lay);
+    w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * (w->n_t + w->n_digest));
+    w->sees = par__fresh(w, w->n_t, 1);
     return NULL;
 }
 
@@ -82,6 +82,8 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__enter(m, PAR_OP_ATTENTION, context);
     read_in_cache(m, w->q, mine->n_h * n_dh);
     read_in_cache(m, w->k, mine->n_kv * n_dh);
+    if (core_spec_digest_run(m->spec, l) > 0)
+        read_in_cache(m, w->digest, n_dh);
     if (w->v != w->k)
         read_in_cache(m, w->v, w->ld_v);
     par__heads(m, attention, l);

@@ -145,6 +145,14 @@ typedef struct par_work {
     double *context;                /* [n, own heads * Dv]                    */
     double *context_gate;           /* likewise                               */
     double *o_a;                    /* [n, own groups * their columns]        */
+    int64_t n_digest;               /* the most digests of a row              */
+    double *digest;                 /* [n, Dh] that a token sees last         */
+    double *digest_kv, *digest_gate; /* [n, vectors * Dh] that it is made of  */
+    double *digest_room;            /* [tokens of a digest]                   */
+    double *gathered;               /* [T + digests, Dh] keys of a block      */
+    double *pick, *pick_q, *pick_weight; /* of the scorer of digests          */
+    double *pick_score, *edge;      /* [digests], [n, 2]                      */
+    par_key *pick_key;              /* [digests]                              */
     double *square;                 /* [n, 2] sums over all heads of q, of k  */
     double *score;                  /* [PAR_QUERY_BLOCK, T]                   */
     uint8_t *sees;                  /* [T] query has a visible key            */
@@ -368,7 +376,14 @@ void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
 /* The same the other way round.                                              */
 void par__rope_back(par_model *m, double *x, int64_t ld, int64_t n_head,
                     int64_t stride, core_tap tap);
+/* Of digests, x: [n, ld] at what is rotated.                                 */
+void par__rope_digests(par_model *m, double *x, int64_t ld, core_tap tap);
 void par__temper(par_model *m, int l);
+/* digest.c: w->digest, and where they are picked m->now.seen, from xn and the
+ * short query q_a; NULL: the layer has none.                                 */
+const void *par__digest_make(par_model *m, int l);
+void par__digest_carve(par_work *work, const core_spec *spec);
+void par__digest(par_model *m, const void *shards, int l, const double *q_a);
 /* context_gate.c: w->context times the scores of my heads.                   */
 par_shard par__context_gate_make(par_model *m, int l);
 void par__context_gate(par_model *m, const par_shard *gate, int l);

@@ -10,6 +10,7 @@
 typedef struct shards {
     par_shard q_a, q, k;
     const double *q_a_norm, *k_norm;
+    const void *digest; /* of par__digest                                     */
 } shards;
 
 typedef struct buffers {
@@ -26,6 +27,7 @@ static void *make(par_model *m, int l)
     s.k = par__rows(m, CORE_W_K, l, 0, PAR_END);
     s.q_a_norm = par__vector(m, CORE_W_Q_A_NORM, l, 0, PAR_END);
     s.k_norm = par__vector(m, CORE_W_K_NORM, l, 0, PAR_END);
+    s.digest = par__digest_make(m, l);
     return par__keep(&m->shards, &s, sizeof s);
 }
 
@@ -35,6 +37,7 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     (void)lay;
     b.q_a = par__result(w, spec->n_q_rank);
     b.q_a_norm = par__operand(w, spec->n_q_rank);
+    par__digest_carve(w, spec);
     return par__keep_buffers(w, &b, sizeof b);
 }
 
@@ -80,13 +83,15 @@ static void key(par_model *m, const shards *s, int l)
 
 static void run(par_model *m, const void *of_layer, int l, double *out)
 {
+    const shards *s = of_layer;
     par_work *w = &m->work;
+    const buffers *b = w->projection;
     const par_heads *mine = par__heads_of(m, l);
     const int64_t n_dh = mine->all.n_dh, first = n_dh - mine->all.n_rot;
     core_tap tap = par__tap(CORE_TAP_Q_ROPE, l);
     (void)out;
-    queries(m, of_layer, l);
-    key(m, of_layer, l);
+    queries(m, s, l);
+    key(m, s, l);
     par__enter(m, PAR_OP_QKV, tap);
     par__rope(m, w->q + first, mine->n_h * n_dh, mine->n_h, n_dh, tap);
     par__tap_heads(m, tap, w->q, n_dh);
@@ -98,6 +103,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     w->ld_v = n_dh;
     w->v_first = 0;
     w->v_step = n_dh;
+    par__digest(m, s->digest, l, b->q_a_norm);
 }
 
 const par__entry par__onekv = {

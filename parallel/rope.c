@@ -5,9 +5,17 @@
  */
 #include "parallel/forward_impl.h"
 
-/* way: 1, or -1 for the other way round. */
+/* The position of token i, or of the last complete run of tokens there. */
+static int64_t place(int64_t i, int64_t run)
+{
+    if (run == 0)
+        return i;
+    return i + 1 < run ? 0 : (i + 1) / run * run - run;
+}
+
+/* way: 1, or -1 for the other way round.  run: 0, or of digests. */
 static void turn(par_model *m, double *x, int64_t ld, int64_t n_head,
-                 int64_t stride, core_tap tap, double way)
+                 int64_t stride, core_tap tap, double way, int64_t run)
 {
     const core_heads *heads = &par__heads_of(m, tap.layer)->all;
     const int64_t n_t = m->batch->n_t, half = heads->n_rot / 2;
@@ -17,8 +25,9 @@ static void turn(par_model *m, double *x, int64_t ld, int64_t n_head,
     par__cost_rows(m, tap, m->now.n, n_head * 2 * half, CORE_FLOPS_ROTATE)
         ->n_head = n_head;
     for (int64_t i = 0; i < m->now.n; i++) {
-        const double *cos_j = m->work.rope[kind].cos_tj + i % n_t * half;
-        const double *sin_j = m->work.rope[kind].sin_tj + i % n_t * half;
+        const int64_t t = place(i % n_t, run);
+        const double *cos_j = m->work.rope[kind].cos_tj + t * half;
+        const double *sin_j = m->work.rope[kind].sin_tj + t * half;
         for (int64_t h = 0; h < n_head; h++) {
             double *r = x + i * ld + h * stride;
             for (int64_t j = 0; j < half; j++) {
@@ -34,13 +43,18 @@ static void turn(par_model *m, double *x, int64_t ld, int64_t n_head,
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap)
 {
-    turn(m, x, ld, n_head, stride, tap, 1.0);
+    turn(m, x, ld, n_head, stride, tap, 1.0, 0);
 }
 
 void par__rope_back(par_model *m, double *x, int64_t ld, int64_t n_head,
                     int64_t stride, core_tap tap)
 {
-    turn(m, x, ld, n_head, stride, tap, -1.0);
+    turn(m, x, ld, n_head, stride, tap, -1.0, 0);
+}
+
+void par__rope_digests(par_model *m, double *x, int64_t ld, core_tap tap)
+{
+    turn(m, x, ld, 1, ld, tap, 1.0, core_spec_digest_run(m->spec, tap.layer));
 }
 
 void par__temper(par_model *m, int l)

@@ -160,6 +160,11 @@ static void take_draw(ref__run *run)
     const int64_t rows = run->n * max_i64(1, spec->n_k);
     const int64_t chunk = run->model->row_chunk;
     int64_t n_k = run->batch->n_t;
+    for (int l = 0; l < (int)spec->n_l; l++) /* digests beside the keys */
+        if (core_spec_digest_run(spec, l) > 0)
+            n_k = max_i64(n_k, run->batch->n_t +
+                                   run->batch->n_t /
+                                       core_spec_digest_run(spec, l));
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++)
         n_k = max_i64(n_k, core_spec_heads_of(spec, kind).n_dh);
     for (int l = 0; l < (int)spec->n_l; l++)

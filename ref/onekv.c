@@ -29,6 +29,8 @@ void ref__onekv(ref__run *run, int layer, const ref__heads *heads, bool dry)
     const int64_t n_h = size->n_h, n_dh = size->n_dh;
     const int64_t first = n_dh - size->n_rot;
     double *q_a = core_arena_f64(&run->arena, run->n * run->spec->n_q_rank);
+    if (dry && heads->digest != NULL)
+        ref__digest(run, layer, q_a, heads->digest, dry);
     if (dry)
         return;
     ref__short_query(run, layer, run->spec->norm_eps, q_a, heads->q);
@@ -39,4 +41,6 @@ void ref__onekv(ref__run *run, int layer, const ref__heads *heads, bool dry)
     ref__rope(run, layer, CORE_TAP_Q_ROPE, heads->q, n_h, n_dh, first);
     ref__rope(run, layer, CORE_TAP_K_ROPE, heads->k, 1, n_dh, first);
     memcpy(heads->v, heads->k, (size_t)(run->n * n_dh) * sizeof *heads->v);
+    if (heads->digest != NULL)
+        ref__digest(run, layer, q_a, heads->digest, dry);
 }

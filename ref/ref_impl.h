@@ -462,6 +462,10 @@ void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
 void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
                     int64_t n_head, int64_t n_dh, int64_t first);
 
+/* The same of digests k [N, n_dh] (digest.c).                                */
+void ref__rope_digests(ref__run *run, int layer, core_tap_kind kind, double *k,
+                       int64_t n_dh, int64_t first);
+
 /* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
  * passes, the exponentials stored before they are summed.  mask may be NULL.
  * sink: a logit that takes its share and gives nothing; -HUGE_VAL: none.
@@ -506,6 +510,10 @@ void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
 /* o_groups.c: [N, groups * n_r] from the context, in memory that it takes.   */
 double *ref__o_groups(ref__run *run, int layer, const double *context,
                       bool dry);
+/* digest.c: digests of xn, and where they are picked run->seen: their numbers.
+ * q_a [N, Rq]: the short query, normed.                                      */
+void ref__digest(ref__run *run, int layer, const double *q_a, double *digest,
+                 bool dry);
 /* latent.c: q [N, H*Dh] from xn, by way of a short vector q_a [N, Rq] where the
  * model has one, which is normed with this eps.                              */
 void ref__short_query(ref__run *run, int layer, double eps, double *q_a,
@@ -523,6 +531,7 @@ typedef struct ref__heads {
     double *q; /* [N, n_h*n_dh]                                               */
     double *k; /* [N, n_g*n_dh]                                               */
     double *v; /* [N, n_g*n_dv]                                               */
+    double *digest; /* [N, n_dh] or NULL: the digest that a token sees last   */
     core_heads size;
 } ref__heads;
 

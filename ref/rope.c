@@ -34,9 +34,20 @@ static void bound_heads(const ref__run *run, const core_heads *size,
                         rope->interleaved ? 2 : n_rot, rope->attention_factor);
 }
 
+/* Row t is token t, or the last digest of runs of `m` tokens that it sees, at the
+ * position of its run's first token.                                         */
+static int64_t position_of(const ref__run *run, int64_t t, int64_t m)
+{
+    const int64_t position = t % run->batch->n_t;
+    const int64_t n_digest = m > 0 ? (position + 1) / m : 0;
+    if (m == 0)
+        return position;
+    return n_digest > 0 ? (n_digest - 1) * m : 0;
+}
+
 /* sin_tj: of the layer's kind of heads, or less it. */
 static void rotate(ref__run *run, int layer, core_tap_kind kind,
-                   const double *sin_tj, double *qk, int64_t n_head,
+                   const double *sin_tj, int64_t m, double *qk, int64_t n_head,
                    int64_t n_dh, int64_t first)
 {
     const core_heads size = core_spec_heads(run->spec, layer);
@@ -48,7 +59,7 @@ static void rotate(ref__run *run, int layer, core_tap_kind kind,
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
-        const int64_t position = t % run->batch->n_t;
+        const int64_t position = position_of(run, t, m);
         double *qk_t = qk + t * width;
         if (bound != NULL)
             bound_heads(run, &size, bound + t * width, qk_t, n_head, n_dh,
@@ -70,13 +81,20 @@ static void rotate(ref__run *run, int layer, core_tap_kind kind,
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first)
 {
-    rotate(run, layer, kind, run->rope[run->spec->head_kind[layer]].sin_tj, qk,
-           n_head, n_dh, first);
+    rotate(run, layer, kind, run->rope[run->spec->head_kind[layer]].sin_tj, 0,
+           qk, n_head, n_dh, first);
 }
 
 void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
                     int64_t n_head, int64_t n_dh, int64_t first)
 {
-    rotate(run, layer, kind, run->rope[run->spec->head_kind[layer]].back_tj, qk,
-           n_head, n_dh, first);
+    rotate(run, layer, kind, run->rope[run->spec->head_kind[layer]].back_tj, 0,
+           qk, n_head, n_dh, first);
+}
+
+void ref__rope_digests(ref__run *run, int layer, core_tap_kind kind, double *k,
+                       int64_t n_dh, int64_t first)
+{
+    rotate(run, layer, kind, run->rope[run->spec->head_kind[layer]].sin_tj,
+           core_spec_digest_run(run->spec, layer), k, 1, n_dh, first);
 }

@@ -24,6 +24,7 @@
 #include "core/model/operators/attention.h"
 #include "core/model/operators/context_gate.h"
 #include "core/model/operators/deltanet.h"
+#include "core/model/operators/digest.h"
 #include "core/model/operators/ends.h"
 #include "core/model/operators/hyper.h"
 #include "core/model/operators/latent.h"
@@ -90,11 +91,13 @@ typedef enum core_connection {
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
 #define CORE_CHECK_LIST(X)                                                     \
-    X(latent) X(mamba) X(deltanet) X(ssd) X(hyper) X(onekv) X(o_groups)
+    X(latent) X(mamba) X(deltanet) X(ssd) X(hyper) X(onekv) X(o_groups)  \
+    X(digest)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X)                                              \
-    CORE_LATENT_FIELDS(X) CORE_ONEKV_FIELDS(X) CORE_O_GROUPS_FIELDS(X)
+    CORE_LATENT_FIELDS(X) CORE_ONEKV_FIELDS(X) CORE_O_GROUPS_FIELDS(X)         \
+    CORE_DIGEST_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
     CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
     CORE_SSD_FIELDS(X)
@@ -118,6 +121,7 @@ typedef enum core_connection {
     CORE_QUERY_TAPS(X)                                                         \
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_DIGEST_TAPS(X)                                                        \
     CORE_CONTEXT_TAPS(X)                                                       \
     CORE_ONEKV_TAPS(X)                                                         \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
@@ -145,6 +149,7 @@ typedef enum core_connection {
     CORE_ATTENTION_WEIGHTS(X)                                                  \
     CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
     CORE_O_GROUPS_WEIGHTS(X)                                                   \
+    CORE_DIGEST_WEIGHTS(X)                                                     \
     CORE_MAMBA_WEIGHTS(X)                                                      \
     CORE_DELTANET_WEIGHTS(X)                                                   \
     CORE_SSD_WEIGHTS(X)                                                        \

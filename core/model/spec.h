@@ -197,6 +197,8 @@ typedef struct core_spec {
     bool one_kv;                      /* a token has one vector, key and value
                                        * of all heads                         */
     core_o_groups o_groups;
+    uint8_t digest[CORE_MAX_LAYERS];  /* core_digest of each layer            */
+    core_digests digests;
     core_qk_norm qk_norm;
     double clip_qkv;                  /* q, k, v clamped to [-c, c]; 0: not   */
     bool sinks;                       /* a learnt logit per head that takes
@@ -292,6 +294,10 @@ int core_spec_head_kinds(const core_spec *spec);
 int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
 /* The sets of keys of the layer's queries.                           [local] */
 core_seen core_spec_seen(const core_spec *spec, int layer);
+/* Tokens of a digest of the layer, 0: it has none, and the vectors that each of
+ * them has for digests.                                              [local] */
+int64_t core_spec_digest_run(const core_spec *spec, int layer);
+int64_t core_spec_digest_vectors(const core_spec *spec, int layer);
 /* Columns of such sets that layers from this one on take over from one before
  * it.                                                                [local] */
 int64_t core_spec_kept(const core_spec *spec, int layer);

@@ -60,6 +60,7 @@ static const char *const QK_NORMS[] = {"none", "head", "all", "roped",
                                        "after", NULL};
 static const char *const ROUTERS[] = {"softmax", "softmax_top", "sigmoid",
                                       "sparsemixer", "sqrt_softplus", NULL};
+static const char *const DIGESTS[] = {"none", "all", "best", NULL};
 static const char *const CHOICES[] = {"scores", "table", NULL};
 static const char *const GROUP_SCORES[] = {"max", "best_two", NULL};
 static const char *const RULES[] = {"none", "factor", "absolute", NULL};
@@ -214,6 +215,7 @@ static const field FIELDS[] = {
     {"span", FIELD_LAYERS, AT(span), SPANS, NULL, true},
     {"chunk", FIELD_I64, AT(chunk), NULL, NULL, true},
     {"sight", FIELD_LAYERS, AT(sight), SIGHTS, NULL, true},
+    {"digest", FIELD_LAYERS, AT(digest), DIGESTS, NULL, true},
     {"seen", FIELD_I64, AT(n_seen), NULL, has_choice, false},
     {"attention.qk_norm", FIELD_WORD, AT(qk_norm), QK_NORMS, NULL, true},
     {"attention.clip", FIELD_REAL, AT(clip_qkv), NULL, NULL, true},

@@ -29,17 +29,27 @@ static void find_sees(har__walk *w, int64_t row)
     const core_batch *batch = w->request->batch;
     const uint8_t *mask =
         batch->mask != NULL ? batch->mask + row * batch->n_t : NULL;
+    const int64_t run = core_spec_digest_run(w->spec, w->layer);
     for (int64_t i = 0; i < batch->n_t; i++) {
         int64_t j = core_spec_first_key(w->spec, w->layer, i);
         while (mask != NULL && j <= i && mask[j] == 0)
             j++;
-        w->sees[i] = j <= i;
+        w->sees[i] = j <= i || (run > 0 && i + 1 >= run);
     }
 }
 
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* Keys that query i attends to, of which it is given at most so many; of digests
+ * where there are some, beside those of its window.                          */
+static int64_t n_pairs(const har__walk *w, int64_t i, int64_t most)
+{
+    const int64_t n = i + 1 - core_spec_first_key(w->spec, w->layer, i);
+    const int64_t run = core_spec_digest_run(w->spec, w->layer);
+    return run > 0 ? n + least((i + 1) / run, most) : least(n, most);
 }
 
 /* Add the work of one head on n_alike rows like the one seen to the record. */
@@ -49,17 +59,18 @@ static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
                   width = cost->k + har__heads(w)->all.n_dv;
     const core_seen seen = core_spec_seen(w->spec, w->layer);
     const int64_t most = seen.n_set > 0 ? seen.n_key : n_t;
+    const int64_t run = core_spec_digest_run(w->spec, w->layer);
     for (int64_t i0 = 0; i0 < n_t; i0 += HAR_QUERY_BLOCK) {
         const int64_t i1 =
             i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
-        int64_t n_key = i1 - core_spec_first_key(w->spec, w->layer, i0);
+        int64_t n_key = i1 - core_spec_first_key(w->spec, w->layer, i0) +
+                        (run > 0 ? i1 / run : 0);
         for (int64_t i = i0; i < i1; i++) {
             if (!w->sees[i]) {
-                n_key = n_t;
+                n_key = run > 0 ? n_key : n_t;
                 continue;
             }
-            const int64_t n = least(
-                i + 1 - core_spec_first_key(w->spec, w->layer, i), most);
+            const int64_t n = n_pairs(w, i, most);
             cost->n_pair += n_alike * n;
             cost->flops += n_alike * CORE_FLOPS_SOFTMAX * n;
         }
@@ -92,6 +103,10 @@ static void put_heads(har__walk *w)
     cost.read = w->n * n_h * n_dh;
     cost.written = w->n * n_h * n_dv;
     cost.kv_read = w->n * heads->n_kv * (n_dh + n_dv);
+    if (core_spec_digest_run(w->spec, w->layer) > 0)
+        cost.kv_read += w->n_row *
+                        (batch->n_t / core_spec_digest_run(w->spec, w->layer)) *
+                        n_dh;
     har__put(w, cost);
 }
 

@@ -24,6 +24,8 @@ static void put_onekv(har__walk *w)
     har__put(w, har__rotation(w, CORE_TAP_Q_ROPE, n_h));
     w->op = par_operator_name(PAR_OP_ONEKV);
     har__put_kv(w, har__rotation(w, CORE_TAP_K_ROPE, 1));
+    if (core_spec_digest_run(spec, w->layer) > 0)
+        har__put_digests(w);
 }
 
 static har__split split(const core_spec *spec, const par_layout *lay,

@@ -48,6 +48,9 @@ void har__put_convolution(har__walk *w, core_tap_kind act_tap,
 void har__step_convolution(har__step *step, const core_cost *cost,
                            int64_t n_conv);
 
+/* Digests of earlier tokens and their choice, of a layer that has them.      */
+void har__put_digests(har__walk *w);
+
 /* NULL: nothing of the kind.  Of a shared operator put and probe are asked; of a
  * projection put, split, kept and decode, by attention.                      */
 typedef struct har__operator {
