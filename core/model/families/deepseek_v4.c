@@ -78,7 +78,8 @@ static core_status get_digests(core_spec *spec, core__reader r)
     return CORE_OK;
 }
 
-/* Layers without digests have heads of the other kind: only rope differs. */
+/* Layers without digests, if there are any, have heads of the other kind: only
+ * rope differs. */
 static core_status get_heads(core_spec *spec, core__reader r)
 {
     core_heads *other = &spec->other;
@@ -96,6 +97,8 @@ static core_status get_heads(core_spec *spec, core__reader r)
     CORE_TRY(core__config_two_ropes(r, "compress", "compress_rope_theta",
                                     "main", "rope_theta", spec));
     spec->rope.interleaved = true;
+    if (core_spec_head_kinds(spec) == 1)
+        *other = core__spec_blank().other;
     return CORE_OK;
 }
 
