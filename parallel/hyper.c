@@ -219,7 +219,7 @@ static void collapse(par_model *m, const void *of_part, int l, par__part part)
     par__enter(m, PAR_OP_HYPER, par__tap(at.score, l));
     score(m, s, par__tap(at.score, l));
     par__cost_rows(m, weight, n, n_w, CORE_FLOPS_FUNCTION)->weights =
-        n > 0 ? n_w + CORE_HYPER_SCALES : 0;
+        n > 0 ? n_w + (part == PAR_PART_HEAD ? 1 : CORE_HYPER_SCALES) : 0;
     for (int64_t i = 0; i < n; i++)
         weigh_token(m, s, m->work.joint + i * n_w);
     par__tap_replicated(m, weight, m->work.joint);

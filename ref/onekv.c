@@ -34,9 +34,9 @@ void ref__onekv(ref__run *run, int layer, const ref__heads *heads, bool dry)
     if (dry)
         return;
     ref__short_query(run, layer, run->spec->norm_eps, q_a, heads->q);
-    norm(run, layer, CORE_TAP_Q_NORM, heads->q, n_h, n_dh, CORE_W_NONE);
     const ref__rows xn = ref__measure(run, run->xn, run->n, run->spec->n_d);
     ref__linear(run, &xn, CORE_W_K, layer, CORE_TAP_K, heads->k);
+    norm(run, layer, CORE_TAP_Q_NORM, heads->q, n_h, n_dh, CORE_W_NONE);
     norm(run, layer, CORE_TAP_K_NORM, heads->k, 1, n_dh, CORE_W_K_NORM);
     ref__rope(run, layer, CORE_TAP_Q_ROPE, heads->q, n_h, n_dh, first);
     ref__rope(run, layer, CORE_TAP_K_ROPE, heads->k, 1, n_dh, first);

@@ -24,7 +24,8 @@ static void put_enter(har__walk *w, har__part part)
     cost.flops += n * (CORE_FLOPS_SQUARES * n_x + CORE_FLOPS_SCALE * n_w);
     har__put(w, cost);
     cost = har__rows(w, AROUND[part].weight, n, n_w, CORE_FLOPS_FUNCTION);
-    cost.weights = n > 0 ? n_w + CORE_HYPER_SCALES : 0;
+    cost.weights =
+        n > 0 ? n_w + (part == HAR__HEAD_PART ? 1 : CORE_HYPER_SCALES) : 0;
     har__put(w, cost);
     cost =
         har__rows(w, AROUND[part].sum, n, n_d, n_s * CORE_FLOPS_MULTIPLY_ADD);

@@ -103,6 +103,10 @@ void har__put_layer(har__walk *w, int pair)
             put_enter(w, HAR__FFN_PART, CORE_TAP_FFN_NORM);
         har__end(w);
     }
+    if (core_spec_is_moe(w->spec, w->layer) && !har__has(w, HAR_COST_ROUTER)) {
+        har__put_router(w);
+        har__end(w);
+    }
     if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)
         har__put_pair(w, pair, true);
     if (!har__has(w, HAR_COST_MLP)) {

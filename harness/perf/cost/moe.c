@@ -186,7 +186,7 @@ static void put_return(har__walk *w)
 
 /* --- computing --- */
 
-static void put_router(har__walk *w)
+void har__put_router(har__walk *w)
 {
     const core_spec *spec = w->spec;
     const int64_t n = w->n, n_e = spec->n_e, n_k = spec->n_k;
@@ -338,10 +338,6 @@ void har__put_flow(har__walk *w, int layer, bool sends)
     int64_t n_kept = 0;
     for (int i = 0; i < w->lay->ep_group.n; i += etp)
         n_kept += w->to[i];
-    if (sends && !har__has(w, HAR_COST_ROUTER)) {
-        put_router(w);
-        har__end(w);
-    }
     w->layer = layer;
     w->op = par_operator_name(PAR_OP_DISPATCH);
     if (sends)
