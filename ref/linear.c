@@ -91,6 +91,7 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     const int64_t stride = ref__row_stride(n_k);
     tile->w = ref__weight_rows(m, id, r0, r1, scratch);
     tile->floats = run->draw != NULL ? ref__weight_floats(m, id, r0) : NULL;
+    tile->ld_floats = n_row;
     tile->n = r1 - r0;
     tile->n_k = n_k;
     tile->max_norm = tile->max_bias = tile->step = tile->bias_step = 0.0;
@@ -119,6 +120,7 @@ static void drawn_tile(const ref__run *run, const ref__tile *tile,
                             .floats = tile->floats,
                             .ld_x = tile->n_k,
                             .ld_w = ref__row_stride(tile->n_k),
+                            .ld_floats = tile->ld_floats,
                             .n_row = n_row,
                             .n = tile->n,
                             .n_k = tile->n_k,

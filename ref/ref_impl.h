@@ -32,7 +32,9 @@ struct ref_model {
     double *storage;  /* all weights as doubles; NULL: read per tile          */
     int64_t n_stored; /* doubles in it                                        */
     double **tensor;  /* [core_weight_count] into storage, or NULL            */
-    float *floats;    /* storage as floats, made by the first drawn pass      */
+    float *floats;    /* of the first drawn pass: every tensor where it lies
+                       * in storage, as floats, transposed                    */
+    bool has_floats;  /* of the weights as they are now                       */
     double *max_norm; /* [core_weight_count] exact mode: largest row norm     */
 
     /* How work is cut.  In exact mode no choice changes a bit: tests vary them.
@@ -55,8 +57,10 @@ typedef struct ref__run {
     const core_spec *spec;
     const core_batch *batch;
     const core_groups *groups;
-    const core_tap_sink *sink;
-    const ref_draw *draw; /* NULL: an honest pass                             */
+    int n_copy;                /* of the rows of the batch; honest: 1         */
+    const core_tap_sink *sink; /* [n_copy], or NULL                           */
+    const ref_draw *draw; /* [n_copy] alike but for what they take over; NULL:
+                           * an honest pass                                   */
     uint64_t draw_stream;
     const ref_dealt *dealt; /* NULL: the router chooses                         */
     ref_stats *stats;
@@ -65,7 +69,7 @@ typedef struct ref__run {
     ref__roundoff u; /* bounds only; of what `out` stores                     */
     int n_threads;
     double before, share; /* of the progress that is told; 0: tells none      */
-    int64_t n;            /* tokens: B*T                                      */
+    int64_t n;            /* tokens: B*T, of all copies                       */
 
     core_arena arena;
     double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
@@ -85,6 +89,8 @@ typedef struct ref__run {
 
 /* ---- taps (forward.c) --------------------------------------------------- */
 
+/* Elements of the tap in one copy of the batch.                              */
+int64_t ref__tap_size(const ref__run *run, core_tap tap);
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer);
 /* True if somebody wants the tap's bound.                                    */
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer);
@@ -144,19 +150,23 @@ void ref__turn_operand(const ref__run *run, core_slot slot, double *x,
  * if this pass forces it.                                                    */
 void ref__force(const ref__run *run, core_tap_kind kind, int layer,
                 int64_t first, int64_t n, double *values);
-/* The ints of the pass whose routing is taken over; NULL in an honest pass.  */
-const int64_t *ref__forced_ints(const ref__run *run, core_tap_kind kind,
-                                int layer);
+/* The ints of the pass whose routing is taken over; false in an honest pass,
+ * and where it does not say.                                                 */
+bool ref__forced_ints(const ref__run *run, core_tap_kind kind, int layer,
+                      int64_t *out);
 
 /* The factors of y [n_row, n] = x w^T (w [n, n_k]) or x w (w [n_k, n]).      */
 typedef struct ref__factors {
     const double *x, *w;
-    const float *floats; /* w as floats, if there are some (transposed only)  */
-    int64_t ld_x, ld_w;
+    const float *floats; /* [n_k, n] of either, if there are some             */
+    int64_t ld_x, ld_w, ld_floats;
     int64_t n_row, n, n_k;
     bool transposed;
 } ref__factors;
 
+/* y [n_col, n_row] = x [n_row, n_col] as floats, transposed.                 */
+void ref__to_floats_transposed(float *y, int64_t ld_y, const double *x,
+                               int64_t ld_x, int64_t n_row, int64_t n_col);
 /* Floats that a thread needs for a product of at most n_row rows over n_k.   */
 int64_t ref__draw_floats(int64_t n_row, int64_t n_k);
 /* y, not yet stored.                                                         */
@@ -326,7 +336,8 @@ int64_t ref__row_stride(int64_t n_k);
  * read into scratch.                                                         */
 const double *ref__weight_rows(const ref_model *model, core_weight id,
                                int64_t r0, int64_t r1, double *scratch);
-/* The same row r0 in `floats`; NULL where weights are read or nothing is drawn. */
+/* Where they are columns of `floats`, as many apart as the weight has rows;
+ * NULL where weights are read or nothing is drawn.                           */
 const float *ref__weight_floats(const ref_model *model, core_weight id,
                                 int64_t r0);
 /* Make the floats of a drawn pass, once.  Errors: E_MEMORY.                  */
@@ -357,7 +368,8 @@ ref__rows ref__measure_as(const ref__run *run, core_slot slot, const double *v,
 /* Some rows of a weight, its bias, and what the checks need to know of them. */
 typedef struct ref__tile {
     const double *w; /* [n, n_k], rows ref__row_stride(n_k) apart             */
-    const float *floats; /* the same, or NULL                                 */
+    const float *floats; /* the same: [n_k, n], ld_floats apart; or NULL      */
+    int64_t ld_floats;
     int64_t n, n_k;
     bool has_bias;
     double bias[REF__MAX_TILE];

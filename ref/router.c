@@ -201,16 +201,15 @@ static void choose(const ref__run *run, int layer, ref__routing *ro)
     const int64_t n_e = spec->n_e, n_k = spec->n_k, n_g = spec->n_group;
     const core_numerics numerics =
         core_tap_numerics(run->numerics, CORE_TAP_TOPK_WEIGHT);
-    const int64_t *forced = ref__forced_ints(run, CORE_TAP_TOPK_IDX, layer);
-    if (forced != NULL)
-        memcpy(ro->idx, forced, (size_t)(run->n * n_k) * sizeof *forced);
+    const bool forced =
+        ref__forced_ints(run, CORE_TAP_TOPK_IDX, layer, ro->idx);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
         const int64_t thread = omp_get_thread_num();
         const double *logits = ro->logits + t * n_e;
         const double *p = ro->probs != NULL ? ro->probs + t * n_e : NULL;
         int64_t *idx = ro->idx + t * n_k;
-        if (forced == NULL)
+        if (!forced)
             ref__route_choose(spec, logits, p, ro->correction, idx,
                               ro->score + thread * (n_e + n_g),
                               ro->kept + thread * n_g);
@@ -256,10 +255,7 @@ void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
         take_dealt(run, ro);
     else
         choose(run, layer, ro);
-    const int64_t *forced = ref__forced_ints(run, CORE_TAP_SLOT, layer);
-    if (forced != NULL)
-        memcpy(ro->slot, forced, (size_t)(run->n * spec->n_k) * sizeof *forced);
-    else
+    if (!ref__forced_ints(run, CORE_TAP_SLOT, layer, ro->slot))
         ref__slots(spec, run->batch, run->groups, ro->idx, ro->weight, ro->slot,
                    work);
     ref__put_ints(run, CORE_TAP_TOPK_IDX, layer, ro->idx);
