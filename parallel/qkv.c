@@ -90,7 +90,6 @@ static void project(par_model *m, const shards *s, int l)
     par__affine(m, w->k, w->xn, n_d, &s->k, k_tap);
     par__clip(m, w->k, early ? n * s->k.n_row : 0);
     par__tap_kv(m, k_tap, w->k, n_dh);
-    make_values(m, s, l);
 }
 
 /* At the end queries and keys are rotated, or in a layer without rope queries
@@ -105,6 +104,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     const core_tap k_tap = par__tap(CORE_TAP_K_ROPE, l);
     (void)out;
     project(m, s, l);
+    make_values(m, s, l);
     par__qk_norm(m, s->q_norm, s->k_norm, l);
     if (!core_spec_has_rope(m->spec, l)) {
         par__temper(m, l);

@@ -6,6 +6,7 @@
  */
 #include "ref/ref_impl.h"
 
+#include <float.h>
 #include <math.h>
 
 /* y = (x + scale r) times.  The product's rounding, and the scale's, which need
@@ -32,7 +33,8 @@ void ref__bound_capped(ref__roundoff u, float *bound, const double *y,
                        int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        bound[i] += ref__up(u, 7.0 * u.sum * fabs(y[i]), 0.0);
+        bound[i] += (float)(u.sides * 7.0 * u.sum * fabs(y[i]) *
+                            (1.0 + u.store) * (1.0 + 2.0 * (double)FLT_EPSILON));
 }
 
 /* y = w (x - mean) / r + b, r^2 = var + eps.  With c = sum_error(D), q =

@@ -11,6 +11,15 @@
 #include <math.h>
 #include <stdio.h>
 
+/* Others of the series have no experts, or keys of earlier layers. */
+static core_status count_layers(core_spec *spec, core__reader r)
+{
+    CORE_TRY(core__config_expect_flag(r, "enable_moe_block", true));
+    CORE_TRY(core__config_expect_count(r, "hidden_size_per_layer_input", 0));
+    CORE_TRY(core__config_expect_count(r, "num_kv_shared_layers", 0));
+    return core__config_count(r, "num_hidden_layers", &spec->n_l);
+}
+
 static core_status get_layers(core_spec *spec, core__reader r)
 {
     static const char *const KINDS[] = {"full_attention", "sliding_attention",
@@ -63,11 +72,11 @@ static core_status get_heads(core_spec *spec, core__reader r)
     spec->other.n_h = spec->n_h;
     spec->other.n_g = spec->n_g;
     spec->other.n_dh = spec->n_dh;
-    CORE_TRY(
-        core__config_flag(r, "attention_k_eq_v", false, &spec->v_is_k));
+    CORE_TRY(core__config_flag(r, "attention_k_eq_v", false, &spec->v_is_k));
     if (is_own)
         CORE_TRY(find_global(spec, r, &global));
-    const char *n_g = is_own ? "num_key_value_heads" : "num_global_key_value_heads";
+    const char *n_g =
+        is_own ? "num_key_value_heads" : "num_global_key_value_heads";
     if (is_own || spec->v_is_k)
         CORE_TRY(core__config_count_or(global, n_g, spec->n_g, &spec->n_g));
     CORE_TRY(core__config_count(global, is_own ? "head_dim" : "global_head_dim",
@@ -93,9 +102,6 @@ static core_status get_cap(core_spec *spec, core__reader r)
 
 static core_status add(core_spec *spec, core__reader r)
 {
-    CORE_TRY(core__config_expect_flag(r, "enable_moe_block", true));
-    CORE_TRY(core__config_expect_count(r, "hidden_size_per_layer_input", 0));
-    CORE_TRY(core__config_expect_count(r, "num_kv_shared_layers", 0));
     CORE_TRY(core__config_expect(r, "use_bidirectional_attention", "vision"));
     CORE_TRY(get_layers(spec, r));
     CORE_TRY(get_heads(spec, r));
@@ -137,6 +143,7 @@ const core__family core__family_gemma4 = {
     .ignores = "use_double_wide_mlp vocab_size_per_layer_input "
                "num_global_key_value_heads global_head_dim",
     .add = add,
+    .layers = count_layers,
     .experts = "num_experts",
     .inner = "moe_intermediate_size",
     .act = "hidden_activation",
