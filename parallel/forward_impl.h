@@ -66,9 +66,13 @@ typedef struct par_attention {
 
 typedef struct par_layer {
     par_norm attn_norm, ffn_norm;
+    par_norm attn_post, ffn_post; /* of what a part gives; or no weight       */
+    par_norm moe_norm, moe_post, mlp_post; /* of branches; likewise           */
+    const double *scale;    /* of the layer's output; NULL: none              */
     const void *mixer;      /* shards of par__mixer                           */
     par_shard router;
-    const double *correction; /* [E]                                          */
+    const double *router_norm;              /* [D], or NULL                   */
+    const double *correction, *expert_scale; /* [E], likewise                 */
     par_shard narrow, wide; /* whole; of experts of a width of their own      */
     par_mlp mlp;
 } par_layer;
@@ -114,6 +118,9 @@ typedef struct par_work {
         double *cos_tj, *sin_tj;    /* [T, Dr/2]                              */
     } rope[CORE_HEAD_KINDS];
     double *xn;                     /* [n, D] normed input                    */
+    double *tokens;                 /* [n, D] what experts read: xn, or a norm
+                                     * of their own                           */
+    double *router_in;              /* [n, D] where the router has a norm     */
     void *mixer[CORE_N_MIXERS];     /* buffers of operators: what their carve */
     void *projection;               /* returned, which lies in kept           */
     void *shared[CORE_N_SHARED];
@@ -376,7 +383,8 @@ void par__layer(par_model *m, int l, int pair);
 void par__route(par_model *m, const par_layer *layer, int l);
 void par__softmax(const par_model *m, const double *logits, double *p);
 void par__weigh(const par_model *m, const double *logits, const double *p,
-                const int64_t *idx, double *weight);
+                const int64_t *idx, const double *expert_scale,
+                double *weight);
 void par__choose(par_model *m, const double *score, const double *correction,
                  int64_t *idx);
 

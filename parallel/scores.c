@@ -77,7 +77,7 @@ static void weigh_by_score(const core_spec *spec, const double *p,
 }
 
 void par__weigh(const par_model *m, const double *logits, const double *p,
-                const int64_t *idx, double *weight)
+                const int64_t *idx, const double *expert_scale, double *weight)
 {
     const core_spec *spec = m->spec;
     switch (spec->router) {
@@ -95,4 +95,7 @@ void par__weigh(const par_model *m, const double *logits, const double *p,
     }
     for (int64_t j = 0; j < spec->n_k; j++)
         weight[j] *= spec->routed_scale;
+    if (expert_scale != NULL)
+        for (int64_t j = 0; j < spec->n_k; j++)
+            weight[j] *= expert_scale[idx[j]];
 }

@@ -137,6 +137,13 @@ double ref__drawn_quotient(const ref__drawn *d, double x, double divisor)
     return (double)(kept(d, (float)x) / (float)divisor);
 }
 
+double ref__drawn_capped(const ref__drawn *d, double z, double cap)
+{
+    const float c = (float)cap;
+    const float quotient = kept(d, kept(d, (float)z) / c);
+    return (double)(kept(d, tanhf(quotient)) * c);
+}
+
 /* --- softmax and activations --- */
 
 double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
@@ -290,7 +297,7 @@ static double sparse_weight(const core_spec *spec, const ref__drawn *d,
 
 void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w)
+                      const double *expert_scale, double *w)
 {
     const int64_t n_k = spec->n_k;
     switch (spec->router) {
@@ -314,6 +321,8 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
     }
     for (int64_t k = 0; k < n_k; k++)
         w[k] = (double)((float)w[k] * (float)spec->routed_scale);
+    for (int64_t k = 0; expert_scale != NULL && k < n_k; k++)
+        w[k] = (double)((float)w[k] * (float)expert_scale[idx[k]]);
 }
 
 /* --- states --- */

@@ -189,6 +189,7 @@ void ref__drawn_rope(const ref__drawn *d, double *r, const double *cos_j,
 /* x *= scale.                                                                */
 void ref__drawn_scale(const ref__drawn *d, double *x, int64_t n, double scale);
 double ref__drawn_quotient(const ref__drawn *d, double x, double divisor);
+double ref__drawn_capped(const ref__drawn *d, double z, double cap);
 /* Scores to exponentials, and their sum, the sink's included.                */
 double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
                                int64_t hi, const uint8_t *mask, double scale,
@@ -209,7 +210,7 @@ void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
                              double w, int64_t n);
 void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w);
+                      const double *expert_scale, double *w);
 /* sum of w[i ld] u[i ld] over n, and bias.                                   */
 double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
@@ -278,7 +279,7 @@ void ref__bound_relative(ref__roundoff u, float *bound, const double *y,
                          int64_t n, double n_round);
 void ref__bound_copy(ref__roundoff u, float *bound, const double *y, int64_t n);
 void ref__bound_norm(ref__roundoff u, float *bound, const double *y, int64_t n,
-                     int64_t n_d, bool plus);
+                     int64_t n_d, double n_more);
 void ref__bound_rope(ref__roundoff u, float *bound, const double *qk, int64_t n,
                      int64_t n_dh, double attention_factor);
 void ref__bound_act(ref__roundoff u, float *bound, const double *gate,
@@ -308,7 +309,11 @@ enum {
 };
 
 void ref__bound_residual(ref__roundoff u, float *bound, const double *y,
-                         const double *r, int64_t n, double scale);
+                         const double *r, int64_t n, double scale,
+                         double times);
+/* Adds to the bounds of y's argument what core_capped does to them.          */
+void ref__bound_capped(ref__roundoff u, float *bound, const double *y,
+                       int64_t n);
 void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
                           const double *y, const double *w, int64_t n_d,
                           double mean, double r);
@@ -375,7 +380,8 @@ typedef struct ref__tile {
     double bias[REF__MAX_TILE];
     core_numerics numerics;     /* of what the product stores                 */
     ref__drawn drawn;           /* in a drawn pass                            */
-    double divisor;             /* of the complete sum: 1 but for the head    */
+    double divisor, cap;        /* of the complete sum: 1 and 0 but for the
+                                 * head                                       */
     double clip;                /* results lie in [-clip, clip]; 0: anywhere  */
     double norm[REF__MAX_TILE]; /* with bounds; of the rows / divisor         */
     double max_norm, max_bias;  /* exact mode                                 */
@@ -384,7 +390,8 @@ typedef struct ref__tile {
 
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
-/* y [n_row, tile.n] = store((x W^T + b) / divisor), clamped; x [n_row, n_k]. */
+/* y [n_row, tile.n] = store((x W^T + b) / divisor), capped and clamped; x
+ * [n_row, n_k].                                                              */
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
                      const double *x, int64_t n_row, double *y, int64_t ld_y);
 double ref__tile_bits(const ref__run *run, const ref__tile *tile,
@@ -413,6 +420,7 @@ typedef struct ref__norm {
     double eps;
     double clip;  /* afterwards clamped to [-clip, clip]; 0: not              */
     bool plus;    /* the weight is 1 + what is stored (ref__is_plus_one)      */
+    double over;  /* afterwards divided by this; 0: not                       */
     double n_sum; /* what the sum of squares is divided by; 0: n              */
     double step;  /* exact mode: of x; 0: CORE_STEP_ACT                       */
 } ref__norm;
@@ -430,6 +438,10 @@ void ref__layernorm_row(double *y, const double *x, const double *w,
                         const double *b, int64_t n_d, double eps);
 void ref__layernorm(ref__run *run, core_weight_kind weight,
                     core_weight_kind bias, int layer, core_tap_kind kind);
+/* y [N, D] = norm of x [N, D], which may be y, as norms of the stream are; the
+ * model has no layernorm.                                                    */
+void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
+                    core_tap_kind kind, const double *x, double *y);
 /* xn = the model's norm of x.                                                */
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
@@ -510,7 +522,9 @@ typedef struct ref__routing {
     double *logits, *probs; /* [N, E]; probs NULL: the router has none        */
     double *weight;         /* [N, K]                                         */
     int64_t *idx, *slot;    /* [N, K]                                         */
+    double *in;             /* [N, D] what the router reads, or NULL: xn      */
     double *correction;     /* [E], or NULL                                   */
+    double *expert_scale;   /* likewise                                       */
     double *score;          /* [n_threads, E + groups]                        */
     int64_t *kept;          /* [n_threads, groups]                            */
 } ref__routing;
@@ -533,7 +547,7 @@ void ref__route_choose(const core_spec *spec, const double *logits,
                        double *score, int64_t *kept);
 void ref__route_weigh(const core_spec *spec, core_numerics numerics,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w);
+                      const double *expert_scale, double *w);
 /* slot[] of all tokens of the batch by the spec's capacity rule; `groups` NULL:
  * the batch is one group.  work: ref__slots_bytes(spec, B*T).                */
 void ref__slots(const core_spec *spec, const core_batch *batch,

@@ -159,7 +159,7 @@ void ref__route_choose(const core_spec *spec, const double *logits,
 
 void ref__route_weigh(const core_spec *spec, core_numerics numerics,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w)
+                      const double *expert_scale, double *w)
 {
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
@@ -176,6 +176,8 @@ void ref__route_weigh(const core_spec *spec, core_numerics numerics,
     }
     for (int64_t k = 0; k < spec->n_k; k++)
         w[k] *= spec->routed_scale;
+    for (int64_t k = 0; expert_scale != NULL && k < spec->n_k; k++)
+        w[k] *= expert_scale[idx[k]];
     core_store(numerics, CORE_GRID_PROB, w, spec->n_k);
 }
 

@@ -107,6 +107,7 @@ typedef enum core_shared {
     CORE_MOE_TAPS(X)                                                           \
     CORE_MLP_TAPS(X)                                                           \
     CORE_SHARED_GATE_TAPS(X)                                                   \
+    CORE_MLP_POST_TAPS(X)                                                      \
     CORE_LAYER_OUT_TAPS(X)                                                     \
     CORE_HEAD_TAPS(X)
 
@@ -125,6 +126,7 @@ typedef enum core_shared {
     CORE_MOE_WEIGHTS(X)                                                        \
     CORE_MLP_WEIGHTS(X)                                                        \
     CORE_SHARED_GATE_WEIGHTS(X)                                                \
+    CORE_MLP_POST_WEIGHTS(X)                                                   \
     CORE_HEAD_WEIGHTS(X)
 
 /* Weights of products over what a tensor-parallel group splits: their parts are
@@ -142,6 +144,6 @@ typedef enum core_shared {
 #define CORE_ROUTER_TAP_LIST(X) X(ROUTER_LOGITS) X(SHARED_LOGIT)
 #define CORE_PROB_TAP_LIST(X) X(ROUTER_PROBS) X(TOPK_WEIGHT) X(SHARED_SCORE)
 #define CORE_ROUTER_WEIGHT_LIST(X)                                             \
-    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(SHARED_GATE)
+    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(EXPERT_SCALE) X(SHARED_GATE)
 
 #endif

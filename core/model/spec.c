@@ -114,6 +114,7 @@ core_heads core_spec_heads_of(const core_spec *spec, int kind)
                          .n_rot = spec->n_rot,
                          .scale = spec->score_scale,
                          .sinks = spec->sinks,
+                         .v_is_k = spec->v_is_k,
                          .rope = spec->rope};
     h.rope.interleaved = spec->rope.interleaved;
     h.n_dv = h.n_dv > 0 ? h.n_dv : h.n_dh;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Classes without a usual count of experts, size of heads or order of layers
- * get one. */
+ * get one, and experts where they are not the rule. */
 static core_status open_usual(core_spec *spec, const char *model_type)
 {
     static const char *const FORMS[] = {
@@ -21,7 +21,10 @@ static core_status open_usual(core_spec *spec, const char *model_type)
         "\"num_experts_per_tok\": 6}",
         "{\"model_type\": \"%s\", \"head_dim\": 128}",
         "{\"model_type\": \"%s\", \"hybrid_override_pattern\": \"ME*E\", "
-        "\"num_hidden_layers\": 4}"};
+        "\"num_hidden_layers\": 4}",
+        "{\"model_type\": \"%s\", \"enable_moe_block\": true, "
+        "\"hidden_size_per_layer_input\": 0, \"num_experts\": 128, "
+        "\"top_k_experts\": 8, \"moe_intermediate_size\": 704}"};
     char text[256];
     core_status status = CORE_OK;
     for (size_t i = 0; i < sizeof FORMS / sizeof FORMS[0]; i++) {
@@ -60,7 +63,10 @@ static void write_layers(FILE *out, const core_spec *s)
             s->correction ? ", correction" : "",
             s->n_group > 0 ? ", groups" : "");
     if (s->n_f_shared > 0)
-        fprintf(out, "; shared expert%s", s->shared_gate ? " with a gate" : "");
+        fprintf(out, "; shared expert%s",
+                s->shared_gate   ? " with a gate"
+                : s->branch_norm ? " as a branch"
+                                 : "");
     if (any_dense)
         fputs("; dense layers", out);
 }

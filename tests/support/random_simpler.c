@@ -167,7 +167,7 @@ static void no_narrow(random_case *c) { c->spec.n_de = 0; }
 static void no_shared(random_case *c)
 {
     c->spec.n_f_shared = 0;
-    c->spec.shared_gate = false;
+    c->spec.shared_gate = c->spec.branch_norm = false;
 }
 
 static void no_clamp(random_case *c)
@@ -177,7 +177,11 @@ static void no_clamp(random_case *c)
 }
 
 static void no_norm_kind(random_case *c) { c->spec.norm = CORE_NORM_RMS; }
-static void no_rotated(random_case *c) { c->spec.n_rot = 0; }
+static void no_rotated(random_case *c)
+{
+    c->spec.n_rot = c->spec.rope.n_turned = 0;
+}
+
 static void no_interleave(random_case *c) { c->spec.rope.interleaved = false; }
 static void no_qk_norm(random_case *c) { c->spec.qk_norm = CORE_QK_NORM_NONE; }
 static void no_clip(random_case *c) { c->spec.clip_qkv = 0.0; }
@@ -203,6 +207,24 @@ static void no_head_bias(random_case *c) { c->spec.bias_head = false; }
 static void no_conv_bias(random_case *c) { c->spec.mamba.bias_conv = false; }
 static void no_proj_bias(random_case *c) { c->spec.mamba.bias_proj = false; }
 
+static void no_post_norm(random_case *c) { c->spec.post_norm = false; }
+static void no_branch_norm(random_case *c) { c->spec.branch_norm = false; }
+static void no_layer_scale(random_case *c) { c->spec.layer_scale = false; }
+static void no_router_norm(random_case *c) { c->spec.router_norm = false; }
+static void no_expert_scale(random_case *c) { c->spec.expert_scale = false; }
+static void no_cap(random_case *c) { c->spec.logits_cap = 0.0; }
+static void no_value_norm(random_case *c) { c->spec.value_norm = false; }
+
+static void own_values(random_case *c)
+{
+    c->spec.v_is_k = c->spec.other.v_is_k = false;
+}
+
+static void all_turn(random_case *c)
+{
+    c->spec.rope.n_turned = c->spec.other.rope.n_turned = 0;
+}
+
 static void no_drops(random_case *c)
 {
     c->spec.capacity.rule = CORE_CAPACITY_NONE;
@@ -227,7 +249,9 @@ static const simplify STEP[] = {
     no_deltanet,    no_context_gate,
     no_head_bias,   no_conv_bias,   no_proj_bias,   no_drops,
     both_parts,     no_narrow,      no_ssd,         one_group,
-    no_limits,      no_mlp_bias,
+    no_limits,      no_mlp_bias,    no_post_norm,   no_branch_norm,
+    no_layer_scale, no_router_norm, no_expert_scale, no_cap,
+    no_value_norm,  own_values,     all_turn,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

@@ -312,6 +312,39 @@ static const change BAD[] = {
     {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
      "\"sliding_window\": 5, \"swa_num_key_value_heads\": 4",
      "heads 6, not a multiple of kv_heads 4"},
+    {"gemma4/wrapped", "\"enable_moe_block\": true",
+     "\"enable_moe_block\": false",
+     "enable_moe_block: false is not supported, expected true"},
+    {"gemma4_text/text", "\"hidden_size_per_layer_input\": 0",
+     "\"use_cache\": true",
+     "hidden_size_per_layer_input: 256 is not supported, expected 0"},
+    {"gemma4_text/text", "\"num_kv_shared_layers\": 0",
+     "\"num_kv_shared_layers\": 1",
+     "num_kv_shared_layers: 1 is not supported, expected 0"},
+    {"gemma4_text/text", "\"vision\"", "\"all\"",
+     "use_bidirectional_attention: 'all' is not supported, expected vision"},
+    {"gemma4_text/text", "\"full_attention\"\n  ],",
+     "\"sliding_attention\"\n  ],",
+     "layer_types: expected full_attention at the end"},
+    {"gemma4_text/text", "\"final_logit_softcapping\": 5.0",
+     "\"final_logit_softcapping\": -5.0",
+     "final_logit_softcapping: -5, expected a positive number"},
+    {"gemma4_text/text", "\"partial_rotary_factor\": 0.25",
+     "\"partial_rotary_factor\": 0.1",
+     "partial_rotary_factor: leaves no pair to turn"},
+    {"gemma4_text/text", "\"partial_rotary_factor\": 0.25",
+     "\"partial_rotary_factor\": 0.25, \"factor\": 2",
+     "factor: 2, expected 1 in proportional rope"},
+    {"gemma4_text/text", "\"global_head_dim\": 16",
+     "\"per_layer_config\": {\"1\": {\"head_dim\": 16}}",
+     "per_layer_config: no layer 3"},
+    {"gemma4_text/text", "\"global_head_dim\": 16",
+     "\"per_layer_config\": {\"3\": {\"head_dim\": 16}}",
+     "per_layer_config: layer 1: expected what layer 3 has"},
+    {"gemma4_text/text", "\"global_head_dim\": 16",
+     "\"per_layer_config\": {\"1\": {\"head_dim\": 16, \"a_new_key\": 1}, "
+     "\"3\": {\"head_dim\": 16, \"a_new_key\": 1}}",
+     "per_layer_config.3.a_new_key: not read"},
 };
 
 START_TEST(what_would_change_the_result_is_refused_by_name)
@@ -474,6 +507,61 @@ START_TEST(mimo_reads_both_forms)
 }
 END_TEST
 
+/* Global layers have heads of their own, values that are keys, and pairs that
+ * stand still.                                                               */
+START_TEST(gemma4_has_layers_of_two_kinds)
+{
+    const core_spec s =
+        with("gemma4_text/text", "\"global_head_dim\": 16",
+             "\"per_layer_config\": {"
+             "\"1\": {\"head_dim\": 20, \"num_key_value_heads\": 1}, "
+             "\"3\": {\"head_dim\": 20, \"num_key_value_heads\": 1}}");
+    for (int l = 0; l < 4; l++) {
+        const core_heads h = core_spec_heads(&s, l);
+        const bool is_global = l % 2 != 0;
+        ck_assert_int_eq(h.n_h, 6);
+        ck_assert_int_eq(h.n_g, is_global ? 1 : 3);
+        ck_assert_int_eq(h.n_dh, is_global ? 20 : 8);
+        ck_assert_int_eq(h.n_rot, h.n_dh);
+        ck_assert_int_eq(h.rope.n_turned, is_global ? 2 : 0);
+        ck_assert(h.rope.theta == (is_global ? 1000.0 : 100.0));
+        ck_assert(h.v_is_k == is_global && h.scale == 1.0);
+        ck_assert_int_eq(s.span[l] == CORE_SPAN_WINDOW, !is_global);
+    }
+    ck_assert(s.embed_scale == sqrt(28.0) && s.logits_cap == 5.0 && s.tied);
+    ck_assert(s.post_norm && s.branch_norm && s.layer_scale && s.router_norm);
+    ck_assert(s.expert_scale && s.value_norm && s.renormalise);
+}
+END_TEST
+
+START_TEST(gemma4_without_keys_as_values)
+{
+    const core_spec s = with("gemma4_text/text", "\"attention_k_eq_v\": true",
+                             "\"attention_k_eq_v\": false");
+    ck_assert(!core_spec_heads(&s, 1).v_is_k);
+    ck_assert_int_eq(core_spec_heads(&s, 1).n_g, 3); /* as in other layers */
+    ck_assert_int_eq(core_spec_heads(&s, 1).n_dh, 16);
+}
+END_TEST
+
+/* Five layers with a window before each global one. */
+START_TEST(gemma4_takes_the_order_of_its_class)
+{
+    static const char LISTED[] = "\"layer_types\": [\n    "
+                                 "\"sliding_attention\",\n    "
+                                 "\"full_attention\",\n    "
+                                 "\"sliding_attention\",\n    "
+                                 "\"full_attention\"\n  ],";
+    char text[TEXT_BYTES];
+    read_config(text, "gemma4_text/text", "config.json");
+    substitute(text, LISTED, "");
+    substitute(text, "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 12");
+    const core_spec s = parse(text);
+    for (int l = 0; l < 12; l++)
+        ck_assert_int_eq(s.head_kind[l], l == 5 || l == 11 ? 0 : 1);
+}
+END_TEST
+
 START_TEST(latent_scores_have_their_scale)
 {
     char text[TEXT_BYTES];
@@ -525,6 +613,9 @@ int main(void)
     tcase_add_test(tcase, absent_flags_are_those_of_the_class);
     tcase_add_test(tcase, layers_are_of_the_stated_kinds);
     tcase_add_test(tcase, mimo_reads_both_forms);
+    tcase_add_test(tcase, gemma4_has_layers_of_two_kinds);
+    tcase_add_test(tcase, gemma4_without_keys_as_values);
+    tcase_add_test(tcase, gemma4_takes_the_order_of_its_class);
     tcase_add_test(tcase, latent_scores_have_their_scale);
     tcase_add_test(tcase, first_keys_of_the_three_spans);
     suite_add_tcase(suite, tcase);

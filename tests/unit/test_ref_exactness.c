@@ -101,6 +101,13 @@ static const place places[] = {
      .exponent = -20},
     {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES},
     {FIX_SSD, TAPS(COMBINE, WIDE), .sum = PRODUCT, .w = CORE_W_WIDE},
+    /* branches: norms of values, behind parts; the router's own input */
+    {FIX_BRANCHES, TAPS(V, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, 1, TAPS(K, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ATTN_OUT, ATTN_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(COMBINE, MOE_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ROUTER_IN, ROUTER_LOGITS), .sum = PRODUCT,
+     .w = CORE_W_ROUTER},
 };
 enum { N_PLACES = sizeof places / sizeof *places };
 
@@ -439,6 +446,8 @@ static int64_t width_of_squares(const swollen *s)
     switch (s->at->named) {
     case CORE_TAP_Q_NORM:
         return s->spec.n_dh;
+    case CORE_TAP_V_NORM:
+        return core_spec_heads(&s->spec, s->at->layer).n_dv;
     case CORE_TAP_DELTANET_Q_NORM:
     case CORE_TAP_DELTANET_K_NORM:
         return s->spec.deltanet.n_dk;

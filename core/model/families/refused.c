@@ -11,7 +11,6 @@ static const struct {
     {"bailing_moe", "queries, keys and values in one tensor of the files"},
     {"deepseek_v32", "sparse attention with an indexer"},
     {"deepseek_v4", "hyper-connections and compressed keys with an indexer"},
-    {"gemma4", "a dense and a sparse branch side by side"},
     {"glm_moe_dsa", "sparse attention with an indexer"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"kimi_linear", "linear attention with a delta rule (KDA)"},
