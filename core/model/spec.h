@@ -186,6 +186,7 @@ typedef struct core_spec {
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;
+    core_shortconv shortconv;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
@@ -199,6 +200,8 @@ typedef struct core_spec {
     bool correction;  /* a bias per expert, for choosing only (SIGMOID)       */
     double jitter;    /* SPARSEMIXER: eps of its threshold                    */
     double sum_floor; /* renormalise: the sum counts as this at least; 0: not */
+    double sum_eps;   /* renormalise: is added to the sum; 0: to that of
+                       * SIGMOID 1e-20                                        */
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */
@@ -252,6 +255,10 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer);
 
 /* Columns of the rows that travel to the experts and back.           [local] */
 int64_t core_spec_n_de(const core_spec *spec);
+
+/* What is added to the sum of the K scores by which they are divided. [local]
+ */
+double core_spec_sum_eps(const core_spec *spec);
 
 /* Number of MoE layers in [first, end).                              [local] */
 int core_spec_count_moe(const core_spec *spec, int first, int end);

@@ -231,6 +231,7 @@ static const field FIELDS[] = {
     {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
     {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
     {"router.sum_floor", FIELD_REAL, AT(sum_floor), NULL, NULL, true},
+    {"router.sum_eps", FIELD_REAL, AT(sum_eps), NULL, NULL, true},
     {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},
     CORE_SHARED_FIELDS(OPERATOR_FIELD)
     {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL, false},

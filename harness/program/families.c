@@ -21,7 +21,9 @@ static core_status open_usual(core_spec *spec, const char *model_type)
         "\"num_experts_per_tok\": 6}",
         "{\"model_type\": \"%s\", \"head_dim\": 128}",
         "{\"model_type\": \"%s\", \"hybrid_override_pattern\": \"ME*E\", "
-        "\"num_hidden_layers\": 4}"};
+        "\"num_hidden_layers\": 4}",
+        "{\"model_type\": \"%s\", \"num_hidden_layers\": 3, "
+        "\"layer_types\": [\"conv\", \"conv\", \"full_attention\"]}"};
     char text[256];
     core_status status = CORE_OK;
     for (size_t i = 0; i < sizeof FORMS / sizeof FORMS[0]; i++) {

@@ -119,6 +119,15 @@ static void no_deltanet(random_case *c)
     memset(&c->spec.deltanet, 0, sizeof c->spec.deltanet);
 }
 
+static void no_shortconv(random_case *c)
+{
+    for (int l = 0; l < CORE_MAX_LAYERS; l++)
+        if (c->spec.mixer[l] == CORE_MIXER_SHORTCONV)
+            c->spec.mixer[l] = CORE_MIXER_ATTENTION;
+    c->spec.shortconv = (core_shortconv){0};
+}
+
+static void no_sum_eps(random_case *c) { c->spec.sum_eps = 0.0; }
 static void no_context_gate(random_case *c) { c->spec.context_gate = false; }
 
 static void no_latent(random_case *c)
@@ -227,7 +236,7 @@ static const simplify STEP[] = {
     no_deltanet,    no_context_gate,
     no_head_bias,   no_conv_bias,   no_proj_bias,   no_drops,
     both_parts,     no_narrow,      no_ssd,         one_group,
-    no_limits,      no_mlp_bias,
+    no_limits,      no_mlp_bias,    no_shortconv,   no_sum_eps,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

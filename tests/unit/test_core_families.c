@@ -301,6 +301,14 @@ static const change BAD[] = {
      "time_step_limit: expected two numbers"},
     {"granitemoehybrid/nope", "0.0,\n    {\n      \"__float__\": \"Infinity\"\n    }",
      "0.5, 0.25", "ssd.most_step 0.25, expected 0, or at least"},
+    {"lfm2_moe/no_bias", "\"conv\",\n    \"conv\"", "\"conv\",\n    \"mamba\"",
+     "layer_types: entry 1: 'mamba' is not supported"},
+    {"lfm2_moe/no_bias", "\"layer_types\"", "\"output_attentions\"",
+     "layer_types: missing"},
+    {"lfm2_moe/no_bias", "\"norm_eps\"", "\"hidden_act\": \"gelu\", \"norm_eps\"",
+     "hidden_act: expected silu, which the class has"},
+    {"lfm2_moe/no_bias", "\"conv_L_cache\": 4", "\"conv_L_cache\": 0",
+     "conv_L_cache: 0, expected an integer"},
     {"mimo_v2_flash/sinks", "\"head_dim\": 12", "\"head_dim\": 10",
      "rotated 3, expected an even number"},
     {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
@@ -474,6 +482,30 @@ START_TEST(mimo_reads_both_forms)
 }
 END_TEST
 
+/* An older key, where a file has it, stands for the usual one. */
+START_TEST(lfm2_ties_by_either_key)
+{
+    char text[TEXT_BYTES];
+    read_config(text, "lfm2_moe/short_conv", "config.json");
+    core_spec s = parse(text);
+    ck_assert(s.tied && s.shortconv.bias && s.correction);
+    ck_assert(s.sum_eps == 1e-6);
+    for (int l = 0; l < 4; l++)
+        ck_assert_int_eq(core_spec_mixer(&s, l) == CORE_MIXER_SHORTCONV,
+                         l % 2 == 0);
+    s = with("lfm2_moe/short_conv", "\"tie_embedding\": true",
+             "\"tie_embedding\": false, \"tie_word_embeddings\": true");
+    ck_assert(!s.tied);
+    s = with("lfm2_moe/short_conv", "\"tie_embedding\": true",
+             "\"tie_word_embeddings\": false");
+    ck_assert(!s.tied);
+    s = with("lfm2_moe/short_conv", "\"tie_embedding\": true,", "");
+    ck_assert(s.tied);
+    s = with("lfm2_moe/short_conv", "\"conv_L_cache\": 3,", "");
+    ck_assert_int_eq(s.shortconv.n_conv, 3);
+}
+END_TEST
+
 START_TEST(latent_scores_have_their_scale)
 {
     char text[TEXT_BYTES];
@@ -525,6 +557,7 @@ int main(void)
     tcase_add_test(tcase, absent_flags_are_those_of_the_class);
     tcase_add_test(tcase, layers_are_of_the_stated_kinds);
     tcase_add_test(tcase, mimo_reads_both_forms);
+    tcase_add_test(tcase, lfm2_ties_by_either_key);
     tcase_add_test(tcase, latent_scores_have_their_scale);
     tcase_add_test(tcase, first_keys_of_the_three_spans);
     suite_add_tcase(suite, tcase);

@@ -321,7 +321,8 @@ START_TEST(test_illegal)
 END_TEST
 
 /* The model of illegal[0], its layers' mixers a repetition of "am": attention,
- * mamba of n_c channels, or d: a delta net of n_c key heads.                 */
+ * mamba of n_c channels, d: a delta net of n_c key heads, or s: a short
+ * convolution, which has as many channels as the model has columns.          */
 static core_spec mixed(const char *mixers, int64_t n_c)
 {
     core_spec s = decoder(16, 16, 64, 256, 512);
@@ -333,6 +334,11 @@ static core_spec mixed(const char *mixers, int64_t n_c)
     for (int l = 0; l < 16; l++)
         if (mixers[(size_t)l % strlen(mixers)] == 'd')
             s.mixer[l] = CORE_MIXER_DELTANET;
+        else if (mixers[(size_t)l % strlen(mixers)] == 's')
+            s.mixer[l] = CORE_MIXER_SHORTCONV;
+    s.shortconv.n_conv = 3;
+    if (mixers[0] == 's')
+        s.n_d = n_c;
     return s;
 }
 
@@ -351,6 +357,8 @@ static const struct {
     {"am", 9, "tp=8", NULL},
     {"d", 7, "tp=6", NULL},
     {"d", 5, "tp=6", "tp = 6 exceeds Hk = 5 key heads of the delta net"},
+    {"s", 7, "tp=6", NULL},
+    {"s", 5, "tp=6", "tp = 6 exceeds D = 5 channels of the short convolution"},
 };
 
 START_TEST(test_tensor_limits)

@@ -15,7 +15,6 @@ static const struct {
     {"glm_moe_dsa", "sparse attention with an indexer"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"kimi_linear", "linear attention with a delta rule (KDA)"},
-    {"lfm2_moe", "layers of short convolutions"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
     {"minimax_m3", "sparse attention by layer"},
