@@ -206,6 +206,7 @@ static const field FIELDS[] = {
     {"attention.temper_scale", FIELD_REAL, AT(temper_scale), NULL, NULL, true},
     {"attention.temper_floor", FIELD_REAL, AT(temper_floor), NULL, has_temper,
      false},
+    CORE_MIXER_FIELDS(OPERATOR_FIELD)
     {"head_kind", FIELD_LAYERS, AT(head_kind), HEAD_KINDS, NULL, true},
     {"other.heads", FIELD_I64, AT(other.n_h), NULL, has_other, false},
     {"other.kv_heads", FIELD_I64, AT(other.n_g), NULL, has_other, false},
@@ -215,7 +216,6 @@ static const field FIELDS[] = {
     {"other.theta", FIELD_REAL, AT(other.rope.theta), NULL, has_other, false},
     {"other.scale", FIELD_REAL, AT(other.scale), NULL, has_other, true},
     {"other.sinks", FIELD_FLAG, AT(other.sinks), NULL, has_other, true},
-    CORE_MIXER_FIELDS(OPERATOR_FIELD)
     {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},

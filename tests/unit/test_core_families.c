@@ -303,6 +303,18 @@ static const change BAD[] = {
      "0.5, 0.25", "ssd.most_step 0.25, expected 0, or at least"},
     {"lfm2_moe/no_bias", "\"conv\",\n    \"conv\"", "\"conv\",\n    \"mamba\"",
      "layer_types: entry 1: 'mamba' is not supported"},
+    {"step3p7/no_limits", "\"swiglu_limits\": null",
+     "\"swiglu_limits\": [0.0, null, 7.0]",
+     "swiglu_limits: layer 2 has one, which is not supported"},
+    {"step3p7/no_limits", "\"swiglu_limits_shared\": null",
+     "\"swiglu_limits_shared\": 16.0",
+     "swiglu_limits_shared: expected a list"},
+    {"step3p7/no_limits", "\"query_pre_attn_scalar\": 10",
+     "\"query_pre_attn_scalar\": -10",
+     "query_pre_attn_scalar: -10, expected a positive number"},
+    {"step3p7/no_limits", "\"2\": {\n        \"num_attention_heads\": 6",
+     "\"2\": {\n        \"num_attention_heads\": 4",
+     "per_layer_config: layer 2 has 4 heads, others of its kind 6"},
     {"lfm2_moe/no_bias", "\"layer_types\"", "\"output_attentions\"",
      "layer_types: missing"},
     {"lfm2_moe/no_bias", "\"norm_eps\"", "\"hidden_act\": \"gelu\", \"norm_eps\"",
@@ -482,6 +494,28 @@ START_TEST(mimo_reads_both_forms)
 }
 END_TEST
 
+START_TEST(step_has_waves_by_kind_of_layer)
+{
+    char text[TEXT_BYTES];
+    read_config(text, "step3p7/no_limits", "config.json");
+    core_spec s = parse(text);
+    for (int l = 0; l < 3; l++) {
+        const core_heads h = core_spec_heads(&s, l);
+        ck_assert_int_eq(h.n_h, l == 0 ? 4 : 6);
+        ck_assert_int_eq(h.n_rot, l == 0 ? 4 : 10);
+        ck_assert(h.rope.theta == (l == 0 ? 500.0 : 100.0));
+        ck_assert(h.scale == 1.0 / sqrt(10.0));
+    }
+    s = with("step3p7/no_limits", "\"query_pre_attn_scalar\": 10",
+             "\"query_pre_attn_scalar\": 16");
+    ck_assert(core_spec_heads(&s, 0).scale == 0.25);
+    ck_assert(core_spec_heads(&s, 1).scale == 0.25);
+    s = with("step3p7/no_limits", "\"swiglu_limits\": null",
+             "\"swiglu_limits\": [0.0, null, 0]");
+    ck_assert_int_eq(s.act, CORE_ACT_SILU);
+}
+END_TEST
+
 /* An older key, where a file has it, stands for the usual one. */
 START_TEST(lfm2_ties_by_either_key)
 {
@@ -557,6 +591,7 @@ int main(void)
     tcase_add_test(tcase, absent_flags_are_those_of_the_class);
     tcase_add_test(tcase, layers_are_of_the_stated_kinds);
     tcase_add_test(tcase, mimo_reads_both_forms);
+    tcase_add_test(tcase, step_has_waves_by_kind_of_layer);
     tcase_add_test(tcase, lfm2_ties_by_either_key);
     tcase_add_test(tcase, latent_scores_have_their_scale);
     tcase_add_test(tcase, first_keys_of_the_three_spans);
