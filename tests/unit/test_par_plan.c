@@ -378,6 +378,26 @@ START_TEST(test_tensor_limits)
 }
 END_TEST
 
+/* What is asked of tp, in letters: of the mixers that a layer has. */
+START_TEST(test_tensor_rules)
+{
+    static const struct {
+        const char *mixers, *rule[3];
+    } row[] = {{"a", {"H % tp = 0"}},
+               {"m", {"tp <= C"}},
+               {"ad", {"H % tp = 0", "tp <= Hk"}},
+               {"sma", {"H % tp = 0", "tp <= C", "tp <= D"}}};
+    char text[PAR_RULE_TEXT];
+    for (int r = 0; r < N_ROWS(row); r++) {
+        const core_spec s = mixed(row[r].mixers, 6);
+        int n = 0;
+        for (; n < 3 && row[r].rule[n] != NULL; n++)
+            ck_assert_str_eq(par_plan_tp_rule(&s, n, text), row[r].rule[n]);
+        ck_assert_ptr_null(par_plan_tp_rule(&s, n, text));
+    }
+}
+END_TEST
+
 /* What a refusal suggests can be pasted, is legal and has as many ranks. */
 START_TEST(test_suggestions)
 {
@@ -491,6 +511,7 @@ static Suite *suite(void)
     TCase *legal = tcase_create("legal");
     tcase_add_loop_test(legal, test_illegal, 0, N_ROWS(illegal));
     tcase_add_loop_test(legal, test_tensor_limits, 0, N_ROWS(tensor));
+    tcase_add_test(legal, test_tensor_rules);
     tcase_add_test(legal, test_suggestions);
     tcase_add_test(legal, test_batch_domain);
     tcase_add_test(legal, test_each_legal);
