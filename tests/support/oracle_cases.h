@@ -60,6 +60,7 @@ static const char *const ORACLE_CASES[] = {
     "qwen3_5_moe/wrapped",
     "mimo_v2_flash/sinks",
     "mimo_v2_flash/two_groups",
+    "bailing_moe/as_glm4",
     "step3p7/no_limits",
     "lfm2_moe/no_bias",
     "lfm2_moe/short_conv",

@@ -303,6 +303,18 @@ static const change BAD[] = {
      "0.5, 0.25", "ssd.most_step 0.25, expected 0, or at least"},
     {"lfm2_moe/no_bias", "\"conv\",\n    \"conv\"", "\"conv\",\n    \"mamba\"",
      "layer_types: entry 1: 'mamba' is not supported"},
+    {"bailing_moe/as_glm4", "\"score_function\": \"sigmoid\"",
+     "\"score_function\": \"tanh\"", "score_function: 'tanh' is not supported"},
+    {"bailing_moe/as_glm4", "\"use_rmsnorm\": true", "\"norm_head\": true",
+     "norm_head: true is not supported, expected false"},
+    {"bailing_moe/as_glm4", "\"norm_topk_prob\": true",
+     "\"norm_topk_prob\": false", "norm_topk_prob: false is not supported"},
+    {"bailing_moe/as_glm4", "\"moe_shared_expert_intermediate_size\": 9",
+     "\"moe_shared_expert_intermediate_size\": 10",
+     "moe_shared_expert_intermediate_size: 10, expected moe_intermediate_size"},
+    {"bailing_moe/as_glm4", "\"partial_rotary_factor\": 0.5",
+     "\"partial_rotary_factor\": 0.5, \"rotary_dim\": 10",
+     "rotary_dim 10 and a partial_rotary_factor of 8 elements"},
     {"step3p7/no_limits", "\"swiglu_limits\": null",
      "\"swiglu_limits\": [0.0, null, 7.0]",
      "swiglu_limits: layer 2 has one, which is not supported"},
@@ -494,6 +506,38 @@ START_TEST(mimo_reads_both_forms)
 }
 END_TEST
 
+/* One model_type, two models. */
+START_TEST(ling_has_two_versions)
+{
+    char text[TEXT_BYTES];
+    read_config(text, "bailing_moe/as_glm4", "config.json");
+    core_spec s = parse(text);
+    ck_assert(s.router == CORE_ROUTER_SIGMOID && s.correction && s.renormalise);
+    ck_assert_int_eq(s.n_group, 2);
+    ck_assert_int_eq(s.n_rot, 8);
+    ck_assert_int_eq(s.qk_norm, CORE_QK_NORM_HEAD);
+    s = with("bailing_moe/as_glm4", "\"partial_rotary_factor\": 0.5",
+             "\"rotary_dim\": 8");
+    ck_assert_int_eq(s.n_rot, 8);
+    s = with("bailing_moe/as_glm4", "\"score_function\": \"sigmoid\",", "");
+    ck_assert_int_eq(s.router, CORE_ROUTER_SIGMOID); /* its architecture */
+    s = with("bailing_moe/as_glm4", "\"num_experts_per_tok\": 3",
+             "\"num_experts_per_tok\": 1");
+    ck_assert(!s.renormalise);
+    static const char FIRST[] =
+        "{\"model_type\": \"bailing_moe\", \"architectures\": "
+        "[\"BailingMoeForCausalLM\"], \"num_shared_experts\": 2, "
+        "\"norm_topk_prob\": false, \"use_bias\": true}";
+    s = parse(FIRST);
+    ck_assert(s.router == CORE_ROUTER_SOFTMAX && !s.correction);
+    ck_assert(!s.renormalise && s.bias_o && !s.bias_qkv);
+    ck_assert_int_eq(s.n_group, 0);
+    ck_assert_int_eq(s.qk_norm, CORE_QK_NORM_NONE);
+    ck_assert_int_eq(s.n_f_shared, 2 * s.n_f);
+    ck_assert(core_spec_is_moe(&s, 0));
+}
+END_TEST
+
 START_TEST(step_has_waves_by_kind_of_layer)
 {
     char text[TEXT_BYTES];
@@ -591,6 +635,7 @@ int main(void)
     tcase_add_test(tcase, absent_flags_are_those_of_the_class);
     tcase_add_test(tcase, layers_are_of_the_stated_kinds);
     tcase_add_test(tcase, mimo_reads_both_forms);
+    tcase_add_test(tcase, ling_has_two_versions);
     tcase_add_test(tcase, step_has_waves_by_kind_of_layer);
     tcase_add_test(tcase, lfm2_ties_by_either_key);
     tcase_add_test(tcase, latent_scores_have_their_scale);

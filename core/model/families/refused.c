@@ -8,7 +8,7 @@ static const struct {
     {"deepseek_ref", "the publisher's own form of DeepSeek-V4, which has "
                      "other keys and names than the published one"},
     {"bailing_hybrid", "linear attention with a delta rule (KDA)"},
-    {"bailing_moe", "queries, keys and values in one tensor of the files"},
+    {"bailing_moe_linear", "linear attention with a decay by head"},
     {"deepseek_v32", "sparse attention with an indexer"},
     {"deepseek_v4", "hyper-connections and compressed keys with an indexer"},
     {"gemma4", "a dense and a sparse branch side by side"},
