@@ -560,6 +560,72 @@ START_TEST(step_has_waves_by_kind_of_layer)
 }
 END_TEST
 
+/* The case no_limits as published files are spelt: by layer, two layers longer
+ * than the model. */
+static const char STEP[] =
+    "{\"model_type\": \"step3p5\", \"hidden_size\": 26, \"head_dim\": 10, "
+    "\"num_hidden_layers\": 3, \"num_nextn_predict_layers\": 2, "
+    "\"num_attention_heads\": 4, \"num_attention_groups\": 2, "
+    "\"attention_other_setting\": {\"num_attention_heads\": 6, "
+    "\"num_attention_groups\": 2, \"head_dim\": 10}, \"vocab_size\": 47, "
+    "\"intermediate_size\": 22, \"moe_intermediate_size\": 9, "
+    "\"share_expert_dim\": 13, \"moe_num_experts\": 7, \"moe_top_k\": 2, "
+    "\"moe_layers_enum\": \"1,2,3,4\", \"moe_router_scaling_factor\": 3.0, "
+    "\"sliding_window\": 5, \"layer_types\": [\"full_attention\", "
+    "\"sliding_attention\", \"sliding_attention\", \"full_attention\", "
+    "\"sliding_attention\"], \"rope_theta\": [500, 100, 100, 500, 100], "
+    "\"partial_rotary_factors\": [0.4, 1, 1, 0.4, 1], "
+    "\"swiglu_limits\": [0, 0, 0, 7, 7], \"norm_expert_weight\": true}";
+
+START_TEST(step_reads_both_spellings)
+{
+    static const struct {
+        const char *from, *to, *message;
+    } bad[] = {
+        {"[500, 100, 100,", "[500, 100, 90,",
+         "rope_theta: layer 2: expected what other layers of sliding_attention"},
+        {"[500, 100, 100, 500, 100]", "[500, 100]", "rope_theta: layer 2"},
+        {"\"1,2,3,4\"", "\"1,two\"", "moe_layers_enum: entry 1: expected"},
+        {"\"head_dim\": 10}", "\"head_dim\": 12}", "head_dim: 12 is not"},
+        {"\"norm_expert", "\"sink\": true, \"norm_expert", "sink: true"},
+        {"\"norm_expert", "\"use_rope_layers\": [1], \"norm_expert",
+         "use_rope_layers: not supported"},
+        {"\"norm_expert",
+         "\"yarn_only_types\": [\"sliding_attention\"], \"norm_expert",
+         "yarn_only_types: expected"},
+        {"\"norm_expert",
+         "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 2, "
+         "\"low_freq_factor\": 1, \"high_freq_factor\": 32, "
+         "\"original_max_position_embeddings\": 16, \"new\": 1}, "
+         "\"norm_expert",
+         "new"},
+    };
+    char text[TEXT_BYTES];
+    read_config(text, "step3p7/no_limits", "config.json");
+    const core_spec of_class = parse(text);
+    core_spec s = parse(STEP);
+    memcpy(s.name, of_class.name, sizeof s.name);
+    ck_assert(memcmp(&s, &of_class, sizeof s) == 0);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(text, sizeof text, "%s", STEP);
+        substitute(text, bad[i].from, bad[i].to);
+        core_message_clear();
+        ck_assert(core_spec_parse_config(&s, text, "config.json") ==
+                  CORE_E_SPEC);
+        ck_assert_msg(strstr(core_message(), bad[i].message) != NULL,
+                      "'%s' lacks '%s'", core_message(), bad[i].message);
+    }
+    snprintf(text, sizeof text, "%s", STEP);
+    substitute(text, "\"norm_expert",
+               "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 2, "
+               "\"low_freq_factor\": 1, \"high_freq_factor\": 32, "
+               "\"original_max_position_embeddings\": 16}, \"norm_expert");
+    s = parse(text);
+    ck_assert(core_spec_heads(&s, 0).rope.scaling == CORE_ROPE_LLAMA3);
+    ck_assert(core_spec_heads(&s, 1).rope.scaling == CORE_ROPE_PLAIN);
+}
+END_TEST
+
 /* An older key, where a file has it, stands for the usual one. */
 START_TEST(lfm2_ties_by_either_key)
 {
@@ -637,6 +703,7 @@ int main(void)
     tcase_add_test(tcase, mimo_reads_both_forms);
     tcase_add_test(tcase, ling_has_two_versions);
     tcase_add_test(tcase, step_has_waves_by_kind_of_layer);
+    tcase_add_test(tcase, step_reads_both_spellings);
     tcase_add_test(tcase, lfm2_ties_by_either_key);
     tcase_add_test(tcase, latent_scores_have_their_scale);
     tcase_add_test(tcase, first_keys_of_the_three_spans);

@@ -46,6 +46,10 @@ static core_status get_other_heads(core_spec *spec, core__reader r)
             core__config_expect(other, "attention_type", "sliding_attention"));
         CORE_TRY(
             core__config_count_or(other, "num_attention_heads", n_h, &n_h));
+        CORE_TRY(core__config_expect_count(other, "num_attention_groups",
+                                           spec->n_g));
+        CORE_TRY(core__config_expect_count(other, "head_dim", spec->n_dh));
+        CORE_TRY(core__config_expect_count(other, "true_head_dim", spec->n_dh));
     }
     CORE_TRY(
         core__config_count_or(r, "num_sliding_attention_heads", n_h, &n_h));
@@ -96,7 +100,43 @@ static core_status refuse_limits(core__reader r, const char *key)
     return CORE_OK;
 }
 
-static core_status add(core_spec *spec, core__reader r)
+/* Settings of which published files have one value. */
+static core_status expect_usual(core__reader r)
+{
+    CORE_TRY(core__config_expect(r, "scoring_func", "sigmoid"));
+    CORE_TRY(core__config_expect(r, "moe_router_activation", "sigmoid"));
+    CORE_TRY(core__config_expect(r, "att_impl_type", "GQA"));
+    CORE_TRY(core__config_expect_flag(r, "use_moe_router_bias", true));
+    CORE_TRY(core__config_expect_flag(r, "use_head_wise_attn_gate", true));
+    CORE_TRY(core__config_expect_flag(r, "gating", true));
+    CORE_TRY(core__config_expect_flag(r, "use_moe", true));
+    CORE_TRY(core__config_expect_flag(r, "use_qk_norm", true));
+    CORE_TRY(core__config_expect_flag(r, "norm_expert_weight", true));
+    CORE_TRY(core__config_expect_flag(r, "zero_centered", true));
+    CORE_TRY(core__config_expect_flag(r, "sink", false));
+    CORE_TRY(core__config_expect_count(r, "n_shared_experts", 1));
+    return core__config_expect_count(r, "moe_every_n_layer", 1);
+}
+
+/* Layers without rope, and other layers whose positions are scaled: none. */
+static core_status refuse_kinds(core__reader r)
+{
+    const json_t *scaled = core__config_value(r, "yarn_only_types");
+    const char *kind = json_string_value(json_array_get(scaled, 0));
+    CORE_FAIL_IF(scaled != NULL &&
+                     (json_array_size(scaled) != 1 || kind == NULL ||
+                      strcmp(kind, "full_attention") != 0),
+                 CORE_E_SPEC,
+                 "%s: yarn_only_types: expected a list of full_attention alone",
+                 r.where);
+    CORE_FAIL_IF(
+        json_array_size(core__config_value(r, "use_rope_layers")) > 0,
+        CORE_E_SPEC, "%s: use_rope_layers: not supported, expected none",
+        r.where);
+    return CORE_OK;
+}
+
+static core_status add_own(core_spec *spec, core__reader r)
 {
     bool found;
     spec->norm = CORE_NORM_RMS_PLUS_ONE;
@@ -104,17 +144,14 @@ static core_status add(core_spec *spec, core__reader r)
     spec->context_gate = spec->gate_per_head = true;
     spec->router = CORE_ROUTER_SIGMOID;
     spec->correction = spec->renormalise = true;
-    CORE_TRY(core__config_expect(r, "scoring_func", "sigmoid"));
-    CORE_TRY(core__config_expect_flag(r, "use_moe_router_bias", true));
-    CORE_TRY(core__config_expect_flag(r, "use_head_wise_attn_gate", true));
-    CORE_TRY(core__config_expect_flag(r, "gating", true));
+    CORE_TRY(expect_usual(r));
+    CORE_TRY(refuse_kinds(r));
     CORE_TRY(get_score_scale(spec, r));
     CORE_TRY(refuse_limits(r, "swiglu_limits"));
     CORE_TRY(refuse_limits(r, "swiglu_limits_shared"));
     CORE_TRY(core__config_real_or(r, "moe_router_scaling_factor", 1.0,
                                   &spec->routed_scale));
     CORE_TRY(core__config_count(r, "share_expert_dim", &spec->n_f_shared));
-    CORE_TRY(core__config_expect_count(r, "n_shared_experts", 1));
     CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
     CORE_TRY(core__get_window(spec, r));
     CORE_TRY(core__get_spans(spec, r, &found));
@@ -122,6 +159,16 @@ static core_status add(core_spec *spec, core__reader r)
         spec->span[l] = CORE_SPAN_FULL;
     CORE_TRY(get_other_heads(spec, r));
     return core__get_mlp_types(spec, r, 3);
+}
+
+static core_status add(core_spec *spec, core__reader r)
+{
+    json_t *own;
+    CORE_TRY(core__step_keys(r, spec->n_l, &own));
+    r.object = own;
+    const core_status status = add_own(spec, r);
+    json_decref(own);
+    return status;
 }
 
 static const core__place OWN[] = {
@@ -156,7 +203,8 @@ const core__family core__family_step3p5 = {
         "intermediate_size" : 11264,
         "share_expert_dim" : 1280
     }),
-    .ignores = "intermediate_size mtp_layer_types mtp_mlp_layer_types",
+    .ignores = "intermediate_size mtp_layer_types mtp_mlp_layer_types "
+               "need_fp32_gate moe_layer_offset max_seq_len",
     .add = add,
     .experts = "n_routed_experts",
     .inner = "moe_intermediate_size",
