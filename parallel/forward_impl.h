@@ -368,6 +368,9 @@ par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
  * record.                                                                    */
 void par__convolve(par_model *m, const par__conv *c, const double *u,
                    double *act, core_tap tap, core_tap act_tap);
+/* Without an activation: one tap.                                            */
+void par__convolve_only(par_model *m, const par__conv *c, const double *u,
+                        double *y, core_tap tap);
 
 /* gate.c: y [n, n_row] := y * silu(gate), whose columns are the rows of the
  * shard that made the gate; delivered as `tap`.                              */

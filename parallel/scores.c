@@ -68,8 +68,7 @@ static void weigh_by_score(const core_spec *spec, const double *p,
         weight[j] = p[idx[j]];
         sum += weight[j];
     }
-    if (spec->router == CORE_ROUTER_SIGMOID)
-        sum += 1e-20;
+    sum += core_spec_sum_eps(spec);
     sum = fmax(sum, spec->sum_floor);
     if (spec->renormalise)
         for (int64_t j = 0; j < spec->n_k; j++)

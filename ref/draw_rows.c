@@ -264,15 +264,15 @@ void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
 
 /* --- the router's weights --- */
 
-static void divide_by_sum(const core_spec *spec, const ref__drawn *d, double *w,
-                          float start)
+static void divide_by_sum(const core_spec *spec, const ref__drawn *d, double *w)
 {
     lanes sum;
     lanes_start(&sum, d);
     for (int64_t k = 0; k < spec->n_k; k++)
         lanes_add(&sum, (float)w[k]);
     const float total =
-        fmaxf(lanes_total(&sum) + start, (float)spec->sum_floor);
+        fmaxf(lanes_total(&sum) + (float)core_spec_sum_eps(spec),
+              (float)spec->sum_floor);
     for (int64_t k = 0; k < spec->n_k; k++)
         w[k] = (double)((float)w[k] / total);
 }
@@ -306,8 +306,7 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
         for (int64_t k = 0; k < n_k; k++)
             w[k] = p[idx[k]];
         if (spec->renormalise)
-            divide_by_sum(spec, d, w,
-                          spec->router == CORE_ROUTER_SIGMOID ? 1e-20f : 0.0f);
+            divide_by_sum(spec, d, w);
         break;
     case CORE_ROUTER_SOFTMAX_TOP:
         for (int64_t k = 0; k < n_k; k++)

@@ -479,6 +479,8 @@ typedef struct ref__convolution {
 /* Sizes of the layer's weight, and room for it.                              */
 void ref__convolution_take(ref__run *run, int layer, ref__convolution *c);
 void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
+/* Without an activation.                                                     */
+void ref__convolve_only(ref__run *run, int layer, const ref__convolution *c);
 
 /* ---- gate.c, context_gate.c ---------------------------------------------- */
 

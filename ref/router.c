@@ -132,11 +132,11 @@ static void put_probs(const ref__run *run, int layer, const ref__routing *ro)
 }
 
 /* Roundings of p[idx] on its way to a weight: none, or a quotient by a sum of
- * K (sigmoid: and 1e-20), one for the expert's, two for the scale of all.     */
+ * K and what is added to it, one for the expert's, two for the scale of all. */
 static double weight_rounds(const core_spec *spec)
 {
     double n = spec->renormalise ? (double)spec->n_k : 0.0;
-    n += spec->renormalise && spec->router == CORE_ROUTER_SIGMOID ? 1.0 : 0.0;
+    n += spec->renormalise && core_spec_sum_eps(spec) > 0.0 ? 1.0 : 0.0;
     n += spec->expert_scale ? 1.0 : 0.0;
     return n + (spec->routed_scale != 1.0 ? 2.0 : 0.0);
 }

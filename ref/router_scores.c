@@ -73,8 +73,7 @@ static void weights_from(const core_spec *spec, const double *p,
         w[k] = p[idx[k]];
         sum += w[k];
     }
-    if (spec->router == CORE_ROUTER_SIGMOID)
-        sum += 1e-20;
+    sum += core_spec_sum_eps(spec);
     if (sum < spec->sum_floor)
         sum = spec->sum_floor;
     for (int64_t k = 0; spec->renormalise && k < spec->n_k; k++)

@@ -168,6 +168,13 @@ int64_t core_spec_n_de(const core_spec *spec)
     return spec->n_de > 0 ? spec->n_de : spec->n_d;
 }
 
+double core_spec_sum_eps(const core_spec *spec)
+{
+    if (spec->sum_eps > 0.0)
+        return spec->sum_eps;
+    return spec->router == CORE_ROUTER_SIGMOID ? 1e-20 : 0.0;
+}
+
 int core_spec_count_moe(const core_spec *spec, int first, int end)
 {
     int n = 0;

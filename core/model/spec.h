@@ -193,6 +193,7 @@ typedef struct core_spec {
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;
+    core_shortconv shortconv;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
     double logits_cap; /* logits are cap * tanh(logits / cap); 0: not         */
 
@@ -211,6 +212,8 @@ typedef struct core_spec {
                        * over the root of D                                   */
     bool expert_scale; /* a weight times a learnt number of its expert        */
     bool branch_norm; /* routed and shared experts have norms of their own    */
+    double sum_eps;   /* renormalise: is added to the sum; 0: to that of
+                       * SIGMOID 1e-20                                        */
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */
@@ -264,6 +267,10 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer);
 
 /* Columns of the rows that travel to the experts and back.           [local] */
 int64_t core_spec_n_de(const core_spec *spec);
+
+/* What is added to the sum of the K scores by which they are divided. [local]
+ */
+double core_spec_sum_eps(const core_spec *spec);
 
 /* Number of MoE layers in [first, end).                              [local] */
 int core_spec_count_moe(const core_spec *spec, int first, int end);

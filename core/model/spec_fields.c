@@ -212,6 +212,7 @@ static const field FIELDS[] = {
     {"attention.temper_scale", FIELD_REAL, AT(temper_scale), NULL, NULL, true},
     {"attention.temper_floor", FIELD_REAL, AT(temper_floor), NULL, has_temper,
      false},
+    CORE_MIXER_FIELDS(OPERATOR_FIELD)
     {"head_kind", FIELD_LAYERS, AT(head_kind), HEAD_KINDS, NULL, true},
     {"other.heads", FIELD_I64, AT(other.n_h), NULL, has_other, false},
     {"other.kv_heads", FIELD_I64, AT(other.n_g), NULL, has_other, false},
@@ -224,7 +225,6 @@ static const field FIELDS[] = {
     {"other.sinks", FIELD_FLAG, AT(other.sinks), NULL, has_other, true},
     {"other.values_are_keys", FIELD_FLAG, AT(other.v_is_k), NULL, has_other,
      true},
-    CORE_MIXER_FIELDS(OPERATOR_FIELD)
     {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},
@@ -243,6 +243,7 @@ static const field FIELDS[] = {
     {"router.sum_floor", FIELD_REAL, AT(sum_floor), NULL, NULL, true},
     {"router.norm", FIELD_FLAG, AT(router_norm), NULL, NULL, true},
     {"router.expert_scale", FIELD_FLAG, AT(expert_scale), NULL, NULL, true},
+    {"router.sum_eps", FIELD_REAL, AT(sum_eps), NULL, NULL, true},
     {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},
     CORE_SHARED_FIELDS(OPERATOR_FIELD)
     {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL, false},

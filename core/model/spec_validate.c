@@ -176,6 +176,7 @@ static core_status check_router(const core_spec *spec)
                  "sigmoid",
                  spec->name);
     CORE_TRY(check_not_negative(spec, "router.sum_floor", spec->sum_floor));
+    CORE_TRY(check_not_negative(spec, "router.sum_eps", spec->sum_eps));
     if (spec->router == CORE_ROUTER_SPARSEMIXER) {
         CORE_TRY(core__check_size(spec, "experts_per_token of sparsemixer",
                                   spec->n_k, 2, 2));

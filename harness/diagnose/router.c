@@ -87,7 +87,7 @@ static void weigh(har__case *c, const inputs *in, const weighing *how)
     const bool of_logits = spec->router == CORE_ROUTER_SOFTMAX_TOP;
     for (int64_t i = 0; i < c->n; i++) {
         const double *score = in->score + i * n_e;
-        double sum = spec->router == CORE_ROUTER_SIGMOID ? 1e-20 : 0.0;
+        double sum = core_spec_sum_eps(spec);
         if (of_logits && how->of_all) {
             softmax(c, score, in->all, n_e);
             score = in->all;

@@ -237,6 +237,21 @@ static void roll_ssd(dice *d, core_spec *spec)
             spec->mixer[l] = CORE_MIXER_SSD;
 }
 
+/* Their own dice, as those of kinds; a sum of scores may have an eps, too. */
+static void roll_shortconv(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x636f6e76), 0};
+    if (one_in(&d, 4))
+        spec->sum_eps = 0.1 * (double)roll(&d, 1, 5);
+    if (!one_in(&d, 6))
+        return;
+    spec->shortconv = (core_shortconv){.n_conv = roll(&d, 1, 5),
+                                       .bias = one_in(&d, 2)};
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (!one_in(&d, 3))
+            spec->mixer[l] = CORE_MIXER_SHORTCONV;
+}
+
 static void roll_router(dice *d, core_spec *spec)
 {
     spec->router = (core_router)roll(d, CORE_ROUTER_SOFTMAX,
@@ -308,6 +323,7 @@ static void roll_spec(dice *d, core_spec *spec)
         roll_deltanet(d, spec);
     if (one_in(d, 6))
         roll_ssd(d, spec);
+    roll_shortconv(d->seed, spec);
     if (one_in(d, 5))
         roll_parts(d, spec);
     roll_router(d, spec);

@@ -179,6 +179,16 @@ static void branches(core_spec *s)
     s->act = CORE_ACT_GELU_TANH;
 }
 
+static void shortconv(core_spec *s)
+{
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_SHORTCONV;
+    s->shortconv = (core_shortconv){.n_conv = 3, .bias = true};
+    s->router = CORE_ROUTER_SIGMOID;
+    s->correction = s->renormalise = true;
+    s->sum_eps = 0.3;
+}
+
 core_spec fix_family(int i)
 {
     core_spec spec = fix_spec();
@@ -218,6 +228,9 @@ core_spec fix_family(int i)
         break;
     case FIX_BRANCHES:
         branches(&spec);
+        break;
+    case FIX_SHORTCONV:
+        shortconv(&spec);
         break;
     case FIX_SHARED_GATE:
         spec.shared_gate = true;

@@ -250,6 +250,8 @@ START_TEST(padding_and_a_state_space_do_not_mix)
     input in = good_input();
     spec.mixer[1] = CORE_MIXER_MAMBA;
     check_read_for(&spec, &in, "p0.", CORE_E_INPUT, "layer 1 is mamba");
+    spec.mixer[1] = CORE_MIXER_SHORTCONV;
+    check_read_for(&spec, &in, "p0.", CORE_E_INPUT, "layer 1 is shortconv");
     in.mask_columns = 0;
     check_read_for(&spec, &in, "p0.", CORE_OK, "");
     ck_assert_int_eq(core_batch_make(&batch, &spec, 2, 5, 1), CORE_OK);

@@ -57,6 +57,23 @@ static bool limits_steps(const random_case *c, int l)
     return has_ssd(c, l) && (c->spec.ssd.least > 0.0 || c->spec.ssd.most > 0.0);
 }
 
+static bool has_shortconv(const random_case *c, int l)
+{
+    return core_spec_mixer(&c->spec, l) == CORE_MIXER_SHORTCONV &&
+           c->plan.tp > 1;
+}
+
+static bool has_biased_shortconv(const random_case *c, int l)
+{
+    return has_shortconv(c, l) && c->spec.shortconv.bias;
+}
+
+static bool adds_to_sum(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.sum_eps > 0.0 && c->spec.renormalise;
+}
+
 static bool mixes_mixers(const random_case *c, int l)
 {
     return l > 0 && c->spec.mixer[l] != c->spec.mixer[l - 1];
@@ -339,6 +356,7 @@ static const struct {
     ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
     ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
+    ROW(has_shortconv),   ROW(has_biased_shortconv), ROW(adds_to_sum),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };

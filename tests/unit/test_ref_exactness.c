@@ -86,6 +86,11 @@ static const place places[] = {
      .exponent = 29},
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE, .scaled = CORE_W_MAMBA_D,
      .exponent = -20},
+    /* short convolution, of what is gated */
+    {FIX_SHORTCONV, TAPS(SHORTCONV_BX, SHORTCONV_CONV), .sum = CONV,
+     .w = CORE_W_SHORTCONV_CONV},
+    {FIX_SHORTCONV, TAPS(SHORTCONV_GATED, ATTN_OUT), .sum = PRODUCT,
+     .w = CORE_W_SHORTCONV_OUT},
     /* delta net */
     {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
      .w = CORE_W_DELTANET_V_CONV},
