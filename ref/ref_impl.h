@@ -484,7 +484,8 @@ void ref__convolve_only(ref__run *run, int layer, const ref__convolution *c);
 
 /* ---- gate.c, context_gate.c ---------------------------------------------- */
 
-/* y [N, n_c] := y * silu(gate), delivered as tap `kind`.                     */
+/* y [N, n_c] := y * silu(gate), or silu(y) where gate is NULL, delivered as tap
+ * `kind`.                                                                    */
 void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
                double *y, int64_t n_c);
 /* context [N, H*Dv] := context * sigmoid(xn . g).                            */
