@@ -17,8 +17,9 @@ const double *par__enter_part(par_model *m, const void *around, int l,
 }
 
 /* x += scale * y, or what the model has instead: the residual stream,
- * replicated. */
-static void add(par_model *m, const double *y, core_tap tap)
+ * replicated.  Where it is the layer's output, times the layer's own number.  */
+static void add(par_model *m, const par_layer *layer, const double *y,
+                core_tap tap)
 {
     const par__connection *connection = par__connection_of(m->spec);
     const int64_t n = m->now.n * m->spec->n_d;
@@ -26,12 +27,27 @@ static void add(par_model *m, const double *y, core_tap tap)
         connection->expand(m, y, tap);
         return;
     }
-    par__cost_rows(m, tap, m->now.n, m->spec->n_d,
-                   CORE_FLOPS_SCALE + CORE_FLOPS_ADD)
-        ->read += n;
+    const bool is_scaled = layer->scale != NULL && tap.kind == CORE_TAP_OUT;
+    core_cost *cost = par__cost_rows(m, tap, m->now.n, m->spec->n_d,
+                                     CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+    cost->read += n;
     for (int64_t i = 0; i < n; i++)
         m->now.x[i] += m->spec->residual_scale * y[i];
+    if (is_scaled) {
+        cost->flops += CORE_FLOPS_SCALE * n;
+        cost->weights = n > 0 ? 1 : 0;
+        for (int64_t i = 0; i < n; i++)
+            m->now.x[i] *= layer->scale[0];
+    }
     par__tap_replicated(m, tap, m->now.x);
+}
+
+/* y := its norm, in models that norm what a part of a layer gives. */
+static void norm_after(par_model *m, double *y, const par_norm *norm,
+                       core_tap tap)
+{
+    if (m->spec->post_norm)
+        par__norm(m, y, y, norm, tap);
 }
 
 /* out = what the layer's feed-forward part makes of the normed input. */
@@ -47,6 +63,9 @@ static void feed_forward(par_model *m, const par_layer *layer, int l, int pair)
         par__mlp(m, &layer->mlp, l, is_moe ? w->mlp_out : w->out);
     if (is_moe && layer->mlp.exists) {
         const int64_t n = m->now.n * m->spec->n_d;
+        if (m->spec->branch_norm)
+            par__norm(m, w->mlp_out, w->mlp_out, &layer->mlp_post,
+                      par__tap(CORE_TAP_MLP_POST, l));
         par__cost_rows(m, par__tap(CORE_TAP_FFN_OUT, l), m->now.n, m->spec->n_d,
                        CORE_FLOPS_ADD)
             ->read += n;
@@ -69,7 +88,9 @@ void par__layer(par_model *m, int l, int pair)
         par__norm(m, w->xn, x, &layer->attn_norm,
                   par__tap(CORE_TAP_ATTN_NORM, l));
         mixer->run(m, layer->mixer, l, w->out);
-        add(m, w->out, par__tap(feeds ? CORE_TAP_MID : CORE_TAP_OUT, l));
+        norm_after(m, w->out, &layer->attn_post,
+                   par__tap(CORE_TAP_ATTN_POST, l));
+        add(m, layer, w->out, par__tap(feeds ? CORE_TAP_MID : CORE_TAP_OUT, l));
     }
     if (!feeds)
         return;
@@ -77,5 +98,6 @@ void par__layer(par_model *m, int l, int pair)
         par__enter_part(m, layer->around[PAR_PART_FFN], l, PAR_PART_FFN);
     par__norm(m, w->xn, x, &layer->ffn_norm, par__tap(CORE_TAP_FFN_NORM, l));
     feed_forward(m, layer, l, pair);
-    add(m, w->out, par__tap(CORE_TAP_OUT, l));
+    norm_after(m, w->out, &layer->ffn_post, par__tap(CORE_TAP_FFN_POST, l));
+    add(m, layer, w->out, par__tap(CORE_TAP_OUT, l));
 }

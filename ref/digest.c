@@ -254,9 +254,8 @@ static double score_of(const ref__run *run, const scorer *s,
 }
 
 /* Scores of the digests that token t of its row may be given, and the choice. */
-static void pick(const ref__run *run, int layer, const scorer *s,
-                 const ref__drawn *drawn, int64_t t, const int64_t *forced,
-                 float *bound)
+static void pick(const ref__run *run, const scorer *s,
+                 const ref__drawn *drawn, int64_t t, float *bound)
 {
     const int64_t n_t = run->batch->n_t, n_key = run->spec->n_seen;
     const int64_t row = t / n_t * n_t, n = (t % n_t + 1) / s->m;
@@ -273,9 +272,6 @@ static void pick(const ref__run *run, int layer, const scorer *s,
                score, n);
     ref__best_keys(key, n_key, score, 0, n, NULL, score + n_t / s->m,
                    s->edge + 2 * t);
-    if (forced != NULL)
-        memcpy(key, forced + t * n_key, (size_t)n_key * sizeof *key);
-    (void)layer;
     for (int64_t i = 0; bound != NULL && i < 2; i++)
         bound[2 * t + i] = ref__up(ref__u(run, CORE_TAP_EDGE), worst,
                                    s->edge[2 * t + i]);
@@ -300,12 +296,12 @@ static double score_bits(const ref__run *run, const scorer *s)
 
 static void pick_all(ref__run *run, int layer, const scorer *s)
 {
-    const int64_t *forced = ref__forced_ints(run, CORE_TAP_SEEN, layer);
     const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_EDGE, layer);
     float *bound = ref__bound_buffer(run, CORE_TAP_EDGE, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++)
-        pick(run, layer, s, &drawn, t, forced, bound);
+        pick(run, s, &drawn, t, bound);
+    (void)ref__forced_ints(run, CORE_TAP_SEEN, layer, run->seen);
     if (run->exact)
         ref__record_bits(run, CORE_TAP_EDGE, layer, score_bits(run, s));
     ref__put(run, CORE_TAP_EDGE, layer, s->edge, bound);

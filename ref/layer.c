@@ -1,5 +1,7 @@
 /* ref/layer.c -- one layer: x + c mix(norm x), then x + c ffn(norm x), or one
- * of the two; in models that say so another connection for each of the sums.
+ * of the two; in models that say so another connection for each of the sums; in
+ * some what a part gives is normed before it is added, and the layer's output is
+ * multiplied.
  *
  * The order of the taps is the order of this text.  An MoE layer may have a
  * shared expert beside it (an MLP that every token takes), and that a factor; the
@@ -31,23 +33,46 @@ const ref__connection *ref__connection_of(const core_spec *spec)
     return CONNECTION[core_spec_connection(spec)];
 }
 
-/* a := store(a + scale * b), delivered as tap `kind`; b NULL: a as it is. */
+/* What a layer's output is multiplied by. */
+static double layer_scale(const ref__run *run, int layer)
+{
+    double scale = 1.0;
+    if (run->spec->layer_scale)
+        ref__read_vector(run, CORE_W_LAYER_SCALE, layer, &scale);
+    return scale;
+}
+
+/* r := its norm, in models that norm what a part gives. */
+static void norm_after(ref__run *run, core_weight_kind weight, int layer,
+                       core_tap_kind kind)
+{
+    if (run->spec->post_norm)
+        ref__norm_rows(run, weight, layer, kind, run->r, run->r);
+}
+
+/* a := store(a + scale * b), delivered as tap `kind`; b NULL: a as it is.  A
+ * layer's output times its scale.                                            */
 static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
                 const double *b, double scale)
 {
     const int64_t n = run->n * run->spec->n_d;
+    const double times = kind == CORE_TAP_OUT ? layer_scale(run, layer) : 1.0;
     float *bound = ref__bound_buffer(run, kind, layer);
     if (b != NULL && run->draw != NULL) {
         const ref__drawn drawn = ref__draw_operator(run, kind, layer);
         ref__drawn_add(&drawn, a, b, n, scale);
+        if (times != 1.0 && drawn.eager)
+            ref__store_in(run, core_tap_slot(kind), CORE_GRID_ACT, a, n);
+        if (times != 1.0)
+            ref__drawn_scale(&drawn, a, n, times);
     } else if (b != NULL) {
 #pragma omp parallel for num_threads(run->n_threads)
         for (int64_t i = 0; i < n; i++)
-            a[i] += scale * b[i];
+            a[i] = (a[i] + scale * b[i]) * times;
     }
     ref__store_in(run, core_tap_slot(kind), CORE_GRID_ACT, a, n);
     if (bound != NULL)
-        ref__bound_residual(ref__u(run, kind), bound, a, b, n, scale);
+        ref__bound_residual(ref__u(run, kind), bound, a, b, n, scale, times);
     ref__put(run, kind, layer, a, bound);
 }
 
@@ -84,8 +109,10 @@ static void mixer_part(ref__run *run, int layer, bool dry)
     if (!dry)
         enter(run, layer, REF__MIXER);
     MIXER[mixer](run, layer, run->r, dry);
-    if (!dry)
-        leave(run, layer, is_last ? CORE_TAP_OUT : CORE_TAP_MID);
+    if (dry)
+        return;
+    norm_after(run, CORE_W_ATTN_POST, layer, CORE_TAP_ATTN_POST);
+    leave(run, layer, is_last ? CORE_TAP_OUT : CORE_TAP_MID);
 }
 
 static void ffn_part(ref__run *run, int layer, bool dry)
@@ -110,7 +137,11 @@ static void ffn_part(ref__run *run, int layer, bool dry)
         SHARED[factor](run, layer, shared, dry);
     if (dry)
         return;
+    if (is_moe && run->spec->branch_norm)
+        ref__norm_rows(run, CORE_W_MLP_POST, layer, CORE_TAP_MLP_POST, shared,
+                       shared);
     add(run, CORE_TAP_FFN_OUT, layer, run->r, shared, 1.0);
+    norm_after(run, CORE_W_FFN_POST, layer, CORE_TAP_FFN_POST);
     leave(run, layer, CORE_TAP_OUT);
 }
 

@@ -29,6 +29,7 @@ double core_router_score(core_router router, double logit);
 double core_router_steepest(core_router router);
 
 double core_sigmoid(double z);  /* 1 / (1 + exp(-z))                          */
+double core_capped(double z, double cap); /* cap * tanh(z / cap); cap 0: z    */
 double core_softplus(double z); /* log1p(exp(z)), z itself above 20           */
 /* softplus(z) within limits; most 0: none above.                             */
 double core_time_step(double z, double least, double most);

@@ -34,6 +34,7 @@
 #include "core/model/operators/o_groups.h"
 #include "core/model/operators/onekv.h"
 #include "core/model/operators/shared_gate.h"
+#include "core/model/operators/shortconv.h"
 #include "core/model/operators/ssd.h"
 #include "core/model/operators/stream.h"
 
@@ -49,7 +50,8 @@
 /* The first half of a layer: from the normed input to what is added to the
  * stream.  The words of `mixer` in a spec file.                              */
 #define CORE_MIXER_LIST(X)                                                     \
-    X(ATTENTION, attention) X(MAMBA, mamba) X(DELTANET, deltanet) X(SSD, ssd)
+    X(ATTENTION, attention) X(MAMBA, mamba) X(DELTANET, deltanet) X(SSD, ssd)  \
+    X(SHORTCONV, shortconv)
 
 /* How attention gets its queries, keys and values.                           */
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent) X(ONEKV, onekv)
@@ -91,8 +93,8 @@ typedef enum core_connection {
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
 #define CORE_CHECK_LIST(X)                                                     \
-    X(latent) X(mamba) X(deltanet) X(ssd) X(hyper) X(onekv) X(o_groups)  \
-    X(digest)
+    X(latent) X(mamba) X(deltanet) X(ssd) X(shortconv) X(hyper) X(onekv)       \
+    X(o_groups) X(digest)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X)                                              \
@@ -100,7 +102,7 @@ typedef enum core_connection {
     CORE_DIGEST_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
     CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
-    CORE_SSD_FIELDS(X)
+    CORE_SSD_FIELDS(X) CORE_SHORTCONV_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
 #define CORE_CONNECTION_FIELDS(X) CORE_HYPER_FIELDS(X)
 
@@ -129,12 +131,14 @@ typedef enum core_connection {
     CORE_MAMBA_TAPS(X)                                                         \
     CORE_DELTANET_TAPS(X)                                                      \
     CORE_SSD_TAPS(X)                                                           \
+    CORE_SHORTCONV_TAPS(X)                                                     \
     CORE_LAYER_MID_TAPS(X)                                                     \
     CORE_HYPER_FFN_TAPS(X)                                                     \
     CORE_FFN_NORM_TAPS(X)                                                      \
     CORE_MOE_TAPS(X)                                                           \
     CORE_MLP_TAPS(X)                                                           \
     CORE_SHARED_GATE_TAPS(X)                                                   \
+    CORE_MLP_POST_TAPS(X)                                                      \
     CORE_LAYER_OUT_TAPS(X)                                                     \
     CORE_HYPER_HEAD_TAPS(X)                                                    \
     CORE_HEAD_TAPS(X)
@@ -153,19 +157,21 @@ typedef enum core_connection {
     CORE_MAMBA_WEIGHTS(X)                                                      \
     CORE_DELTANET_WEIGHTS(X)                                                   \
     CORE_SSD_WEIGHTS(X)                                                        \
+    CORE_SHORTCONV_WEIGHTS(X)                                                  \
     CORE_HYPER_FFN_WEIGHTS(X)                                                  \
     CORE_FFN_NORM_WEIGHTS(X)                                                   \
     CORE_MOE_WEIGHTS(X)                                                        \
     CORE_MLP_WEIGHTS(X)                                                        \
     CORE_SHARED_GATE_WEIGHTS(X)                                                \
+    CORE_MLP_POST_WEIGHTS(X)                                                   \
     CORE_HEAD_WEIGHTS(X)                                                       \
     CORE_HYPER_HEAD_WEIGHTS(X)
 
 /* Weights of products over what a tensor-parallel group splits: their parts are
  * added up.                                                                  */
 #define CORE_ROW_PARALLEL_LIST(X)                                              \
-    X(O) X(MAMBA_X) X(MAMBA_OUT) X(DELTANET_OUT) X(SSD_OUT) X(EXPERT_DOWN)     \
-    X(MLP_DOWN)
+    X(O) X(MAMBA_X) X(MAMBA_OUT) X(DELTANET_OUT) X(SSD_OUT) X(SHORTCONV_OUT)   \
+    X(EXPERT_DOWN) X(MLP_DOWN)
 
 /* --- slots of a numerics (core/numbers/numerics.h) -------------------------
  *
@@ -180,8 +186,8 @@ typedef enum core_connection {
     X(ROUTER_PROBS) X(TOPK_WEIGHT) X(SHARED_SCORE) X(ATTN_STREAMS)             \
     X(FFN_STREAMS) X(HEAD_STREAMS)
 #define CORE_ROUTER_WEIGHT_LIST(X)                                             \
-    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(SHARED_GATE) X(ATTN_MIX)          \
-    X(ATTN_MIX_BASE) X(ATTN_MIX_SCALE) X(FFN_MIX) X(FFN_MIX_BASE)              \
+    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(EXPERT_SCALE) X(SHARED_GATE)      \
+    X(ATTN_MIX) X(ATTN_MIX_BASE) X(ATTN_MIX_SCALE) X(FFN_MIX) X(FFN_MIX_BASE)  \
     X(FFN_MIX_SCALE) X(HEAD_MIX) X(HEAD_MIX_BASE) X(HEAD_MIX_SCALE)
 /* Weights that are whole numbers, in every numerics as they are.             */
 #define CORE_INDEX_WEIGHT_LIST(X) X(EXPERT_TABLE)

@@ -196,6 +196,34 @@ static void digest(core_spec *s)
     s->sliding_window = 3;
 }
 
+static void branches(core_spec *s)
+{
+    s->post_norm = s->branch_norm = s->layer_scale = true;
+    s->router_norm = s->expert_scale = s->value_norm = true;
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->head_kind[1] = 1;
+    s->other = (core_heads){.n_h = 12,
+                            .n_g = 3,
+                            .n_dh = 10,
+                            .v_is_k = true,
+                            .rope = s->rope};
+    s->other.rope.theta = 50.0;
+    s->other.rope.n_turned = 2;
+    s->residual_scale = 0.7;
+    s->logits_cap = 2.5;
+    s->act = CORE_ACT_GELU_TANH;
+}
+
+static void shortconv(core_spec *s)
+{
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_SHORTCONV;
+    s->shortconv = (core_shortconv){.n_conv = 3, .bias = true};
+    s->router = CORE_ROUTER_SIGMOID;
+    s->correction = s->renormalise = true;
+    s->sum_eps = 0.3;
+}
+
 core_spec fix_family(int i)
 {
     core_spec spec = fix_spec();
@@ -241,6 +269,12 @@ core_spec fix_family(int i)
         break;
     case FIX_DIGEST:
         digest(&spec);
+        break;
+    case FIX_BRANCHES:
+        branches(&spec);
+        break;
+    case FIX_SHORTCONV:
+        shortconv(&spec);
         break;
     case FIX_SHARED_GATE:
         spec.shared_gate = true;

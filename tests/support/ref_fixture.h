@@ -31,6 +31,11 @@ typedef enum fix_family_kind {
     FIX_TABLE,       /* experts by a table, roots of softplus, clamped silu   */
     FIX_DIGEST,      /* one key-value vector, digests of all kinds, groups of
                         the output                                            */
+    FIX_BRANCHES,    /* norms behind parts and around branches, of values and
+                      * for the router; values that are keys, pairs that stand
+                      * still; numbers of experts and layers; a cap           */
+    FIX_SHORTCONV,   /* short convolutions, attention between; sigmoid, its sum
+                      * with an eps                                           */
     FIX_N_FAMILIES
 } fix_family_kind;
 

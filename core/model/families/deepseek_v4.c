@@ -109,6 +109,7 @@ static core_status get_router(core_spec *spec, core__reader r)
     bool listed;
     spec->router = CORE_ROUTER_SQRT_SOFTPLUS;
     spec->correction = spec->renormalise = true;
+    spec->sum_eps = 1e-20;
     CORE_TRY(core__config_expect(r, "scoring_func", "sqrtsoftplus"));
     CORE_TRY(core__config_expect(r, "topk_method", "noaux_tc"));
     CORE_TRY(core__config_expect_flag(r, "norm_topk_prob", true));

@@ -6,13 +6,11 @@ static const struct {
     const char *model_type, *reason;
 } REFUSED[] = {
     {"bailing_hybrid", "linear attention with a delta rule (KDA)"},
-    {"bailing_moe", "queries, keys and values in one tensor of the files"},
+    {"bailing_moe_linear", "linear attention with a decay by head"},
     {"deepseek_v32", "sparse attention with an indexer"},
-    {"gemma4", "a dense and a sparse branch side by side"},
     {"glm_moe_dsa", "sparse attention with an indexer"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"kimi_linear", "linear attention with a delta rule (KDA)"},
-    {"lfm2_moe", "layers of short convolutions"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
     {"minimax_m3", "sparse attention by layer"},

@@ -12,10 +12,12 @@ core_status core__check_hyper(const core_spec *spec)
     CORE_FAIL_IF(!(h->eps > 0.0 && h->eps < 1.0), CORE_E_SPEC,
                  "%s: hyper.eps %g, expected more than 0, less than 1",
                  spec->name, h->eps);
-    CORE_FAIL_IF(spec->residual_scale != 1.0, CORE_E_SPEC,
-                 "%s: scale.residual %g does not go with hyper.streams",
-                 spec->name, spec->residual_scale);
-    CORE_FAIL_IF(spec->norm == CORE_NORM_LAYER, CORE_E_SPEC,
-                 "%s: norm layer does not go with hyper.streams", spec->name);
+    CORE_FAIL_IF(spec->residual_scale != 1.0 || spec->layer_scale ||
+                     spec->router_norm || spec->branch_norm ||
+                     spec->norm == CORE_NORM_LAYER,
+                 CORE_E_SPEC,
+                 "%s: hyper.streams go with no scale.residual, layer_scale, "
+                 "router.norm, branch_norm or norm layer",
+                 spec->name);
     return CORE_OK;
 }

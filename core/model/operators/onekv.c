@@ -22,10 +22,11 @@ core_status core__check_onekv(const core_spec *spec)
     }
     CORE_FAIL_IF(spec->qk_norm != CORE_QK_NORM_NONE || spec->clip_qkv > 0.0 ||
                      spec->temper_scale > 0.0 || spec->value_scale > 0.0 ||
-                     spec->context_gate || spec->bias_qkv,
+                     spec->context_gate || spec->bias_qkv ||
+                     spec->v_is_k || spec->value_norm,
                  CORE_E_SPEC,
-                 "%s: onekv has no qk_norm, clip, temperature, scale of values, "
-                 "gate or bias of its own",
+                 "%s: onekv has no qk_norm, clip, temperature, gate or bias, and "
+                 "no scale or norm of values, of its own",
                  spec->name);
     for (int l = 0; l < (int)spec->n_l; l++)
         CORE_FAIL_IF(core_spec_has_attention(spec, l) &&

@@ -10,18 +10,6 @@
 #include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/record.h"
 
-static void put_norm(har__walk *w, core_tap_kind tap)
-{
-    const int64_t n_d = w->spec->n_d;
-    w->op = par_operator_name(PAR_OP_NORM);
-    core_cost cost = har__rms(w, tap, w->n, n_d, n_d);
-    if (w->spec->norm == CORE_NORM_LAYER) {
-        cost.flops = w->n * n_d * CORE_FLOPS_LAYERNORM;
-        cost.weights *= 2;
-    }
-    har__put(w, cost);
-}
-
 /* --- a layer --- */
 
 static const har__connection *connection(const har__walk *w)
@@ -33,7 +21,7 @@ static void put_enter(har__walk *w, har__part part, core_tap_kind norm)
 {
     if (connection(w) != NULL)
         connection(w)->enter(w, part);
-    put_norm(w, norm);
+    har__put_norm(w, norm);
 }
 
 /* x += scale * y, or with one flop x += y. */
@@ -42,14 +30,6 @@ static void put_add(har__walk *w, core_tap_kind tap, int64_t flops)
     core_cost cost = har__rows(w, tap, w->n, w->spec->n_d, flops);
     cost.read *= 2;
     har__put(w, cost);
-}
-
-static void put_leave(har__walk *w, core_tap_kind tap)
-{
-    if (connection(w) != NULL)
-        connection(w)->leave(w, tap);
-    else
-        put_add(w, tap, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
 }
 
 static void put_mlp(har__walk *w, int64_t n_f)
@@ -70,6 +50,29 @@ static void put_mlp(har__walk *w, int64_t n_f)
         har__shared_row[shared]->put(w);
 }
 
+/* The layer's output: times a number of its own, too. */
+static void put_out(har__walk *w)
+{
+    const bool is_scaled = w->spec->layer_scale;
+    core_cost cost =
+        har__rows(w, CORE_TAP_OUT, w->n, w->spec->n_d,
+                  CORE_FLOPS_SCALE + CORE_FLOPS_ADD +
+                      (is_scaled ? CORE_FLOPS_SCALE : 0));
+    cost.read *= 2;
+    cost.weights = is_scaled && w->n > 0 ? 1 : 0;
+    har__put(w, cost);
+}
+
+static void put_leave(har__walk *w, core_tap_kind tap)
+{
+    if (connection(w) != NULL)
+        connection(w)->leave(w, tap);
+    else if (tap == CORE_TAP_OUT)
+        put_out(w);
+    else
+        put_add(w, tap, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+}
+
 static void put_mixer(har__walk *w)
 {
     const int mixer = core_spec_mixer(w->spec, w->layer);
@@ -77,6 +80,8 @@ static void put_mixer(har__walk *w)
         return;
     put_enter(w, HAR__MIXER_PART, CORE_TAP_ATTN_NORM);
     har__mixer_row[mixer]->put(w);
+    if (w->spec->post_norm)
+        har__put_norm(w, CORE_TAP_ATTN_POST);
     put_leave(w, core_spec_has_ffn(w->spec, w->layer) ? CORE_TAP_MID
                                                       : CORE_TAP_OUT);
 }
@@ -89,9 +94,13 @@ static void put_rest(har__walk *w)
         return;
     if (n_f > 0) {
         put_mlp(w, n_f);
+        if (core_spec_is_moe(w->spec, w->layer) && w->spec->branch_norm)
+            har__put_norm(w, CORE_TAP_MLP_POST);
         if (core_spec_is_moe(w->spec, w->layer))
             put_add(w, CORE_TAP_FFN_OUT, CORE_FLOPS_ADD);
     }
+    if (w->spec->post_norm)
+        har__put_norm(w, CORE_TAP_FFN_POST);
     put_leave(w, CORE_TAP_OUT);
 }
 
@@ -160,6 +169,8 @@ void har__put_head(har__walk *w)
     core_cost cost = har__gemm(w, CORE_TAP_LOGITS, w->n, n_v, w->spec->n_d,
                                core_weight_exists(w->spec, bias));
     cost.flops += w->n * n_v * CORE_FLOPS_SCALE;
+    if (w->spec->logits_cap > 0.0)
+        cost.flops += w->n * n_v * CORE_FLOPS_FUNCTION;
     har__put(w, cost);
     har__end(w);
 }
