@@ -1,10 +1,11 @@
 /* ref/deltanet.c -- a gated delta rule in place of attention.
  *
  * Every value head keeps a matrix S [Sk, Sv]; at each position
- *     S := store(decay S) ; d_j = beta (v_j - sum_i k_i S_ij)
+ *     S_ij := store(decay_i S_ij) ; d_j = beta (v_j - sum_i k_i S_ij)
  *     S_ij := store(S_ij + k_i d_j) ; y_j = (sum_i q_i S_ij) / sqrt(Sk)
  * This recurrence is the definition; a chunked form is the same mathematics in
- * another order.  Columns of S never meet, so a task is a few columns of one
+ * another order.  Rows decay alike, unless each has a time step of its own.
+ * Columns of S never meet, so a task is a few columns of one
  * head along one row, small enough to stay in the first cache.
  *
  * Traps: value head h reads key head floor(h Hk / Hv); q and k have length 1,
@@ -23,8 +24,12 @@ static const double LENGTH_EPS = 1e-6;
 
 typedef struct deltanet {
     double *q, *k, *v; /* [N, Hk*Sk], [N, Hk*Sk], [N, Hv*Sv] projected        */
+    double *gate_a;    /* [N, rank], if there is one                          */
     double *gate;      /* [N, Hv*Sv]                                          */
-    double *beta, *dt; /* [N, Hv]                                             */
+    double *beta;      /* [N, Hv]                                             */
+    double *dt_a;      /* [N, rank], if there is one                          */
+    double *dt;        /* [N, Hv] or [N, Hv*Sk]                               */
+    double *decay;     /* likewise                                            */
     double *q_act, *k_act, *v_act; /* convolved, activated; q, k: length 1 */
     ref__convolution q_conv, k_conv, v_conv;
     double *y;     /* [N, Hv*Sv]                                              */
@@ -49,13 +54,17 @@ static deltanet take(ref__run *run, int layer)
     core_arena *a = &run->arena;
     const int64_t n_k = run->n * s->n_kh * s->n_dk;
     const int64_t n_v = run->n * s->n_vh * s->n_dv, n_h = run->n * s->n_vh;
+    const int64_t n_dt = n_h * core_deltanet_n_dt(s);
     deltanet net = {
         .q = core_arena_f64(a, n_k),
         .k = core_arena_f64(a, n_k),
         .v = core_arena_f64(a, n_v),
+        .gate_a = core_arena_f64(a, run->n * s->n_gate_rank),
         .gate = core_arena_f64(a, n_v),
         .beta = core_arena_f64(a, n_h),
-        .dt = core_arena_f64(a, n_h),
+        .dt_a = core_arena_f64(a, run->n * s->n_dt_rank),
+        .dt = core_arena_f64(a, n_dt),
+        .decay = core_arena_f64(a, n_dt),
         .q_act = core_arena_f64(a, n_k),
         .k_act = core_arena_f64(a, n_k),
         .v_act = core_arena_f64(a, n_v),
@@ -75,8 +84,22 @@ static deltanet take(ref__run *run, int layer)
     return net;
 }
 
+/* y = xn W^T, or through a short vector x_a of rank columns.                 */
+static void project_by(ref__run *run, int layer, core_weight_kind short_weight,
+                       core_tap_kind short_tap, double *x_a, int64_t rank,
+                       core_weight_kind weight, core_tap_kind tap, double *y)
+{
+    ref__rows x = ref__measure(run, run->xn, run->n, run->spec->n_d);
+    if (rank > 0) {
+        ref__linear(run, &x, short_weight, layer, short_tap, x_a);
+        x = ref__measure(run, x_a, run->n, rank);
+    }
+    ref__linear(run, &x, weight, layer, tap, y);
+}
+
 static void project(ref__run *run, int layer, const deltanet *net)
 {
+    const core_deltanet *s = &run->spec->deltanet;
     const ref__rows xn = ref__measure(run, run->xn, run->n, run->spec->n_d);
     ref__linear(run, &xn, CORE_W_DELTANET_Q, layer, CORE_TAP_DELTANET_Q,
                 net->q);
@@ -84,12 +107,14 @@ static void project(ref__run *run, int layer, const deltanet *net)
                 net->k);
     ref__linear(run, &xn, CORE_W_DELTANET_V, layer, CORE_TAP_DELTANET_V,
                 net->v);
-    ref__linear(run, &xn, CORE_W_DELTANET_GATE, layer, CORE_TAP_DELTANET_GATE,
-                net->gate);
+    project_by(run, layer, CORE_W_DELTANET_GATE_A, CORE_TAP_DELTANET_GATE_A,
+               net->gate_a, s->n_gate_rank, CORE_W_DELTANET_GATE,
+               CORE_TAP_DELTANET_GATE, net->gate);
     ref__linear(run, &xn, CORE_W_DELTANET_BETA, layer,
                 CORE_TAP_DELTANET_BETA_RAW, net->beta);
-    ref__linear(run, &xn, CORE_W_DELTANET_DT, layer, CORE_TAP_DELTANET_DT_RAW,
-                net->dt);
+    project_by(run, layer, CORE_W_DELTANET_DT_A, CORE_TAP_DELTANET_DT_A,
+               net->dt_a, s->n_dt_rank, CORE_W_DELTANET_DT,
+               CORE_TAP_DELTANET_DT_RAW, net->dt);
 }
 
 /* Every key head of x to length 1. */
@@ -123,7 +148,8 @@ static void strengths(ref__run *run, int layer, double *beta)
 
 static void time_steps(ref__run *run, int layer, double *dt)
 {
-    const int64_t n = run->n * run->spec->deltanet.n_vh;
+    const core_deltanet *s = &run->spec->deltanet;
+    const int64_t n = run->n * s->n_vh * core_deltanet_n_dt(s);
     float *bound = ref__bound_buffer(run, CORE_TAP_DELTANET_DT, layer);
     for (int64_t i = 0; i < n; i++) {
         const double z = dt[i];
@@ -146,9 +172,11 @@ typedef struct task {
 
 /* What a task meets at one position. */
 typedef struct moment {
-    const double *q, *k; /* [Sk]                                              */
-    const double *v;     /* [j1 - j0]                                         */
-    double beta, dt, a_log;
+    const double *q, *k;      /* [Sk]                                         */
+    const double *v;          /* [j1 - j0]                                    */
+    const double *dt, *decay; /* of row i of S: at i * dt_step                */
+    int64_t dt_step;          /* 0: one for all                               */
+    double beta, a_log;
     double *y; /* [j1 - j0]                                                   */
 } moment;
 
@@ -160,11 +188,14 @@ static moment moment_of(const ref__run *run, const deltanet *net, const task *k,
     const int64_t key = (token * s->n_kh + g) * s->n_dk;
     const int64_t head = token * s->n_vh + k->h;
     const int64_t value = head * s->n_dv + k->j0;
+    const int64_t step = head * core_deltanet_n_dt(s);
     return (moment){.q = net->q_act + key,
                     .k = net->k_act + key,
                     .v = net->v_act + value,
                     .beta = net->beta[head],
-                    .dt = net->dt[head],
+                    .dt = net->dt + step,
+                    .decay = net->decay + step,
+                    .dt_step = s->by_row ? 1 : 0,
                     .a_log = net->a_log[k->h],
                     .y = net->y + value};
 }
@@ -190,19 +221,23 @@ static void correct(double *restrict state, const double *restrict k,
     }
 }
 
-static void scale(double *state, int64_t n, double decay)
+static void forget(double *state, int64_t n_k, int64_t n, const moment *now)
 {
+    for (int64_t i = 0; i < n_k; i++) {
+        const double decay = now->decay[i * now->dt_step];
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        state[i] *= decay;
+        for (int64_t j = 0; j < n; j++)
+            state[i * n + j] *= decay;
+    }
 }
 
 /* How far the columns of a task may be off, as euclidean norms: e[j].
  *
  * What is off goes through S := (1 - beta k k^T) decay S, which makes no column
  * longer, since |k| <= 1 but for its rounding and 0 <= beta <= 1.  A position
- * adds, with n = |decay S_j| of what the other side has: the decay's errors, 3
- * |exponent| + 3 as for mamba; of the sum m_j, beta |k| sum_error(Sk) |k| n; of
+ * adds, with n = |decay S_j| of what the other side has: the decay's errors, of
+ * every row 3 |exponent| + 3 as for mamba; of the sum m_j, beta |k|
+ * sum_error(Sk) |k| n; of
  * v - m, its product with beta and that with k, 3 |d_j| |k|; and both stores of
  * S, twice.  Stores of the state are those of u.sum: it is never narrower.   */
 typedef struct errors {
@@ -221,12 +256,19 @@ static double column_norm(const double *state, int64_t n_k, int64_t n,
 static void errors_of_decay(ref__roundoff u, errors *x, const double *state,
                             int64_t n_k, int64_t n, const moment *now)
 {
-    const double exponent = exp(now->a_log) * now->dt;
-    const double decay = core_decay(now->a_log, now->dt);
+    double slowest = 0.0, squares[COLUMNS] = {0.0};
+    for (int64_t i = 0; i < n_k; i++) {
+        const int64_t at = i * now->dt_step;
+        const double exponent = exp(now->a_log) * now->dt[at];
+        slowest = ref__worse(slowest, now->decay[at]);
+        for (int64_t j = 0; j < n; j++) {
+            const double off = (3.0 * exponent + 3.0 + 2.0) * state[i * n + j];
+            squares[j] += off * off;
+        }
+    }
     for (int64_t j = 0; j < n; j++) {
         x->before[j] = column_norm(state, n_k, n, j);
-        x->e[j] = decay * x->e[j] +
-                  u.sum * (3.0 * exponent + 3.0 + 2.0) * x->before[j];
+        x->e[j] = slowest * x->e[j] + u.sum * sqrt(squares[j]);
     }
 }
 
@@ -266,7 +308,7 @@ static double advance(const ref__run *run, const task *k, const moment *now,
     const int64_t n_k = run->spec->deltanet.n_dk, n = k->j1 - k->j0;
     const double root = sqrt((double)n_k);
     double d[COLUMNS] = {0.0}, largest = 0.0;
-    scale(k->state, n_k * n, core_decay(now->a_log, now->dt));
+    forget(k->state, n_k, n, now);
     core_store(run->numerics, CORE_GRID_EXP, k->state, n_k * n);
     if (bound != NULL)
         errors_of_decay(run->u, x, k->state, n_k, n, now);
@@ -303,8 +345,7 @@ static double run_task(const ref__run *run, const ref__drawn *drawn,
         const moment now = moment_of(run, net, k, token);
         if (run->draw != NULL) {
             ref__drawn_delta(drawn, k->state, s->n_dk, n, now.q, now.k, now.v,
-                             now.beta, ref__drawn_decay(now.a_log, now.dt),
-                             now.y);
+                             now.beta, now.decay, now.dt_step, now.y);
             core_store(run->numerics, CORE_GRID_PROB, now.y, n);
             continue;
         }
@@ -323,6 +364,22 @@ static double largest_key(const ref__run *run, const deltanet *net)
                       core_max_row_norm(net->k_act, n, s->n_dk, s->n_dk));
 }
 
+/* What is left of a row of S after each position.                           */
+static void decays(const ref__run *run, const deltanet *net)
+{
+    const core_deltanet *s = &run->spec->deltanet;
+    const int64_t n_dt = core_deltanet_n_dt(s), n_col = s->n_vh * n_dt;
+#pragma omp parallel for num_threads(run->n_threads)
+    for (int64_t t = 0; t < run->n; t++)
+        for (int64_t c = 0; c < n_col; c++) {
+            const double a_log = net->a_log[c / n_dt];
+            const double dt = net->dt[t * n_col + c];
+            net->decay[t * n_col + c] = run->draw != NULL
+                                            ? ref__drawn_decay(a_log, dt)
+                                            : core_decay(a_log, dt);
+        }
+}
+
 static void recur(ref__run *run, int layer, const deltanet *net)
 {
     const core_deltanet *s = &run->spec->deltanet;
@@ -333,6 +390,7 @@ static void recur(ref__run *run, int layer, const deltanet *net)
         ref__draw_operator(run, CORE_TAP_DELTANET_Y, layer);
     double largest = 0.0;
     ref__read_vector(run, CORE_W_DELTANET_A_LOG, layer, net->a_log);
+    decays(run, net);
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
     reduction(max                                                              \
               : largest)
@@ -355,7 +413,7 @@ static void recur(ref__run *run, int layer, const deltanet *net)
     ref__put(run, CORE_TAP_DELTANET_Y, layer, net->y, bound);
 }
 
-/* Every value head normed, then y := y * silu(gate). */
+/* Every value head normed, then times its gate. */
 static void norm_and_gate(ref__run *run, int layer, const deltanet *net)
 {
     const core_deltanet *s = &run->spec->deltanet;
@@ -369,7 +427,9 @@ static void norm_and_gate(ref__run *run, int layer, const deltanet *net)
                             .eps = run->spec->norm_eps,
                             .step = CORE_STEP_PROB};
     ref__rmsnorm(run, layer, CORE_TAP_DELTANET_NORM, &norm);
-    ref__gate(run, layer, CORE_TAP_DELTANET_GATED, net->gate, net->y, width);
+    ref__gate(run, layer, CORE_TAP_DELTANET_GATED,
+              s->sigmoid_gate ? CORE_ACT_SIGMOID : CORE_ACT_SILU, net->gate,
+              net->y, width);
 }
 
 void ref__deltanet(ref__run *run, int layer, double *out, bool dry)

@@ -1,8 +1,8 @@
-/* ref/gate.c -- what a mixer gives, times silu of its gate. */
+/* ref/gate.c -- what a mixer gives, times a function of its gate. */
 #include "ref/ref_impl.h"
 
-void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
-               double *y, int64_t n_col)
+void ref__gate(ref__run *run, int layer, core_tap_kind kind, core_act act,
+               const double *gate, double *y, int64_t n_col)
 {
     float *bound = ref__bound_buffer(run, kind, layer);
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
@@ -11,14 +11,13 @@ void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
         for (int64_t i = t * n_col; i < (t + 1) * n_col; i++) {
             const double before = y[i];
             if (run->draw != NULL)
-                ref__drawn_activate(&drawn, CORE_ACT_SILU, gate + i, &before,
-                                    y + i, 1);
+                ref__drawn_activate(&drawn, act, gate + i, &before, y + i, 1);
             else
-                y[i] = before * core_act_apply(CORE_ACT_SILU, gate[i]);
+                y[i] = before * core_act_apply(act, gate[i]);
             core_store(run->numerics, CORE_GRID_ACT, y + i, 1);
             if (bound != NULL)
                 ref__bound_act(run->u, bound + i, gate + i, &before, y + i, 1,
-                               CORE_ACT_SILU);
+                               act);
         }
     ref__put(run, kind, layer, y, bound);
 }

@@ -214,11 +214,13 @@ void ref__drawn_advance_head(double decay, int64_t n_s, double dt, double a,
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a);
-/* n columns of a delta rule's state [n_k, n] one position on, and what q reads
- * from them then: y [n].  The state is kept in floats in every draw.         */
+/* n columns of a delta rule's state [n_k, n] one position on, row i of which
+ * decays by decay[i * decay_step], and what q reads from them then: y [n].  The
+ * state is kept in floats in every draw.                                     */
 void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                       int64_t n, const double *q, const double *k,
-                      const double *v, double beta, double decay, double *y);
+                      const double *v, double beta, const double *decay,
+                      int64_t decay_step, double *y);
 
 /* ---- forward.c ------------------------------------------------------------
  */
@@ -458,9 +460,9 @@ void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
 
 /* ---- gate.c, context_gate.c ---------------------------------------------- */
 
-/* y [N, n_c] := y * silu(gate), delivered as tap `kind`.                     */
-void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
-               double *y, int64_t n_c);
+/* y [N, n_c] := y * act(gate), delivered as tap `kind`.                      */
+void ref__gate(ref__run *run, int layer, core_tap_kind kind, core_act act,
+               const double *gate, double *y, int64_t n_c);
 /* context [N, H*Dv] := context * sigmoid(xn . g).                            */
 void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
 

@@ -25,6 +25,8 @@ static inline double apply(core_act act, double x)
                (1.0 + tanh(sqrt(2.0 / PI) * (x + 0.044715 * (x * x * x))));
     case CORE_ACT_RELU2:
         return x > 0.0 || x != x ? x * x : 0.0;
+    case CORE_ACT_SIGMOID:
+        return 1.0 / (1.0 + exp(-x));
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exists as core_gated only */
         break;

@@ -60,6 +60,8 @@ static const char *const ORACLE_CASES[] = {
     "qwen3_5_moe/wrapped",
     "mimo_v2_flash/sinks",
     "mimo_v2_flash/two_groups",
+    "kimi_linear/mixed",
+    "kimi_linear/query_lora",
     "formats/fp8_blocks",
     "formats/fp8_e5m2",
     "formats/fp8_fp4_exponents",

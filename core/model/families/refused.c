@@ -14,7 +14,6 @@ static const struct {
     {"gemma4", "a dense and a sparse branch side by side"},
     {"glm_moe_dsa", "sparse attention with an indexer"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
-    {"kimi_linear", "linear attention with a delta rule (KDA)"},
     {"lfm2_moe", "layers of short convolutions"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
