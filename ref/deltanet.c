@@ -84,37 +84,56 @@ static deltanet take(ref__run *run, int layer)
     return net;
 }
 
-/* y = xn W^T, or through a short vector x_a of rank columns.                 */
-static void project_by(ref__run *run, int layer, core_weight_kind short_weight,
-                       core_tap_kind short_tap, double *x_a, int64_t rank,
-                       core_weight_kind weight, core_tap_kind tap, double *y)
+/* One of the projections of the layer's input. */
+typedef struct projection {
+    core_weight_kind weight;
+    core_tap_kind tap;
+    double *y;
+    int64_t rank; /* 0: straight; else through short_x [N, rank]              */
+    core_weight_kind short_weight;
+    core_tap_kind short_tap;
+    double *short_x;
+} projection;
+
+/* What a product reads is measured before it: the short vector's measures take
+ * the place of xn's.                                                         */
+static void project_one(ref__run *run, int layer, const projection *p)
 {
     ref__rows x = ref__measure(run, run->xn, run->n, run->spec->n_d);
-    if (rank > 0) {
-        ref__linear(run, &x, short_weight, layer, short_tap, x_a);
-        x = ref__measure(run, x_a, run->n, rank);
+    if (p->rank > 0) {
+        ref__linear(run, &x, p->short_weight, layer, p->short_tap, p->short_x);
+        x = ref__measure(run, p->short_x, run->n, p->rank);
     }
-    ref__linear(run, &x, weight, layer, tap, y);
+    ref__linear(run, &x, p->weight, layer, p->tap, p->y);
 }
 
 static void project(ref__run *run, int layer, const deltanet *net)
 {
     const core_deltanet *s = &run->spec->deltanet;
-    const ref__rows xn = ref__measure(run, run->xn, run->n, run->spec->n_d);
-    ref__linear(run, &xn, CORE_W_DELTANET_Q, layer, CORE_TAP_DELTANET_Q,
-                net->q);
-    ref__linear(run, &xn, CORE_W_DELTANET_K, layer, CORE_TAP_DELTANET_K,
-                net->k);
-    ref__linear(run, &xn, CORE_W_DELTANET_V, layer, CORE_TAP_DELTANET_V,
-                net->v);
-    project_by(run, layer, CORE_W_DELTANET_GATE_A, CORE_TAP_DELTANET_GATE_A,
-               net->gate_a, s->n_gate_rank, CORE_W_DELTANET_GATE,
-               CORE_TAP_DELTANET_GATE, net->gate);
-    ref__linear(run, &xn, CORE_W_DELTANET_BETA, layer,
-                CORE_TAP_DELTANET_BETA_RAW, net->beta);
-    project_by(run, layer, CORE_W_DELTANET_DT_A, CORE_TAP_DELTANET_DT_A,
-               net->dt_a, s->n_dt_rank, CORE_W_DELTANET_DT,
-               CORE_TAP_DELTANET_DT_RAW, net->dt);
+    const projection all[] = {
+        {.weight = CORE_W_DELTANET_Q, .tap = CORE_TAP_DELTANET_Q, .y = net->q},
+        {.weight = CORE_W_DELTANET_K, .tap = CORE_TAP_DELTANET_K, .y = net->k},
+        {.weight = CORE_W_DELTANET_V, .tap = CORE_TAP_DELTANET_V, .y = net->v},
+        {.weight = CORE_W_DELTANET_GATE,
+         .tap = CORE_TAP_DELTANET_GATE,
+         .y = net->gate,
+         .rank = s->n_gate_rank,
+         .short_weight = CORE_W_DELTANET_GATE_A,
+         .short_tap = CORE_TAP_DELTANET_GATE_A,
+         .short_x = net->gate_a},
+        {.weight = CORE_W_DELTANET_BETA,
+         .tap = CORE_TAP_DELTANET_BETA_RAW,
+         .y = net->beta},
+        {.weight = CORE_W_DELTANET_DT,
+         .tap = CORE_TAP_DELTANET_DT_RAW,
+         .y = net->dt,
+         .rank = s->n_dt_rank,
+         .short_weight = CORE_W_DELTANET_DT_A,
+         .short_tap = CORE_TAP_DELTANET_DT_A,
+         .short_x = net->dt_a},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        project_one(run, layer, &all[i]);
 }
 
 /* Every key head of x to length 1. */

@@ -111,6 +111,13 @@ static void no_mamba(random_case *c)
     memset(&c->spec.mamba, 0, sizeof c->spec.mamba);
 }
 
+static void no_rows(random_case *c)
+{
+    core_deltanet *s = &c->spec.deltanet;
+    s->by_row = s->sigmoid_gate = false;
+    s->n_dt_rank = s->n_gate_rank = 0;
+}
+
 static void no_deltanet(random_case *c)
 {
     for (int l = 0; l < CORE_MAX_LAYERS; l++)
@@ -224,7 +231,7 @@ static const simplify STEP[] = {
     no_sinks,       no_score_scale, no_temper,      no_twins,
     no_embed_scale, no_residual,    no_divisor,     no_tie,
     no_qkv_bias,    no_o_bias,      no_router_bias, no_ffn_bias,
-    no_deltanet,    no_context_gate,
+    no_rows,        no_deltanet,    no_context_gate,
     no_head_bias,   no_conv_bias,   no_proj_bias,   no_drops,
     both_parts,     no_narrow,      no_ssd,         one_group,
     no_limits,      no_mlp_bias,

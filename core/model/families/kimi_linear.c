@@ -10,51 +10,78 @@
 
 #include <string.h>
 
-/* The layers of a list take `mixer`; a layer has to be in one list alone. */
-static core_status take_layers(core_spec *spec, core__reader r, const char *key,
-                               core_mixer mixer)
+/* The layers of a list are `full`, or are not; a layer has to be in one of the
+ * two lists. */
+static core_status take_list(core__reader net, const char *key, int64_t n_l,
+                             bool full, uint8_t *is_full, bool *seen)
 {
-    const json_t *list = core__config_value(r, key);
+    const json_t *list = core__config_value(net, key);
     CORE_FAIL_IF(!json_is_array(list), CORE_E_SPEC,
                  "%s: linear_attn_config.%s: expected a list of layers, from 1",
-                 r.where, key);
+                 net.where, key);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_int_t l = json_integer_value(json_array_get(list, i));
-        CORE_FAIL_IF(l < 1 || l > spec->n_l, CORE_E_SPEC,
+        CORE_FAIL_IF(l < 1 || l > n_l, CORE_E_SPEC,
                      "%s: linear_attn_config.%s: entry %zu: expected a layer "
                      "from 1 to %lld",
-                     r.where, key, i, (long long)spec->n_l);
-        CORE_FAIL_IF(spec->mixer[l - 1] != CORE_N_MIXERS, CORE_E_SPEC,
-                     "%s: linear_attn_config: layer %lld is listed twice",
-                     r.where, (long long)l);
-        spec->mixer[l - 1] = (uint8_t)mixer;
+                     net.where, key, i, (long long)n_l);
+        CORE_FAIL_IF(seen[l - 1], CORE_E_SPEC,
+                     "%s: linear_attn_config.%s: layer %lld is listed twice",
+                     net.where, key, (long long)l);
+        seen[l - 1] = true;
+        is_full[l - 1] = full;
     }
     return CORE_OK;
 }
 
-/* From the two lists; layer_types may say the same. */
+/* Both lists, if there is one; each layer in one of them. */
+static core_status get_lists(core__reader net, int64_t n_l, uint8_t *is_full,
+                             bool *found)
+{
+    bool seen[CORE_MAX_LAYERS] = {false};
+    *found = core__config_has(net, "full_attn_layers") ||
+             core__config_has(net, "kda_layers");
+    if (!*found)
+        return CORE_OK;
+    CORE_TRY(take_list(net, "full_attn_layers", n_l, true, is_full, seen));
+    CORE_TRY(take_list(net, "kda_layers", n_l, false, is_full, seen));
+    for (int l = 0; l < (int)n_l; l++)
+        CORE_FAIL_IF(!seen[l], CORE_E_SPEC,
+                     "%s: linear_attn_config: layer %d is in neither list",
+                     net.where, l + 1);
+    return CORE_OK;
+}
+
+/* The lists and layer_types may not contradict each other; neither: the class
+ * has attention in layers 4, 8, ..., counted from 0. */
 static core_status get_mixers(core_spec *spec, core__reader r, core__reader net)
 {
     static const char *const WORDS[] = {"linear_attention", "full_attention",
                                         NULL};
-    uint8_t is_full[CORE_MAX_LAYERS];
-    bool found;
-    memset(spec->mixer, CORE_N_MIXERS, (size_t)spec->n_l);
-    CORE_TRY(take_layers(spec, net, "full_attn_layers", CORE_MIXER_ATTENTION));
-    CORE_TRY(take_layers(spec, net, "kda_layers", CORE_MIXER_DELTANET));
+    uint8_t listed[CORE_MAX_LAYERS], is_full[CORE_MAX_LAYERS];
+    bool has_lists, has_types;
+    CORE_TRY(get_lists(net, spec->n_l, listed, &has_lists));
     CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l, is_full,
-                                 &found));
+                                 &has_types));
     for (int l = 0; l < (int)spec->n_l; l++) {
-        CORE_FAIL_IF(spec->mixer[l] == CORE_N_MIXERS, CORE_E_SPEC,
-                     "%s: linear_attn_config: layer %d is in neither list",
-                     r.where, l + 1);
-        CORE_FAIL_IF(found && (is_full[l] != 0) !=
-                                  (spec->mixer[l] == CORE_MIXER_ATTENTION),
+        CORE_FAIL_IF(has_lists && has_types && listed[l] != is_full[l],
                      CORE_E_SPEC,
                      "%s: linear_attn_config and layer_types: layer %d is %s",
                      r.where, l, WORDS[is_full[l]]);
+        const bool full = has_lists   ? listed[l] != 0
+                          : has_types ? is_full[l] != 0
+                                      : l > 0 && l % 4 == 0;
+        spec->mixer[l] = full ? CORE_MIXER_ATTENTION : CORE_MIXER_DELTANET;
     }
     return CORE_OK;
+}
+
+/* A size of linear_attn_config, or of the key that transformers 5 writes. */
+static core_status get_size(core__reader net, const char *key, core__reader r,
+                            const char *newer, int64_t *out)
+{
+    return core__config_has(net, key) ? core__config_count(net, key, out)
+                                      : core__config_count(r, newer, out);
 }
 
 static core_status get_delta_net(core_spec *spec, core__reader r)
@@ -62,11 +89,10 @@ static core_status get_delta_net(core_spec *spec, core__reader r)
     core_deltanet *s = &spec->deltanet;
     core__reader net;
     CORE_TRY(core__config_object(r, "linear_attn_config", &net));
-    CORE_FAIL_IF(net.object == NULL, CORE_E_SPEC,
-                 "%s: linear_attn_config: missing", r.where);
-    CORE_TRY(core__config_count(net, "num_heads", &s->n_kh));
-    CORE_TRY(core__config_count(net, "head_dim", &s->n_dk));
-    CORE_TRY(core__config_count(net, "short_conv_kernel_size", &s->n_conv));
+    CORE_TRY(get_size(net, "num_heads", r, "linear_num_heads", &s->n_kh));
+    CORE_TRY(get_size(net, "head_dim", r, "linear_head_dim", &s->n_dk));
+    CORE_TRY(get_size(net, "short_conv_kernel_size", r,
+                      "linear_conv_kernel_dim", &s->n_conv));
     s->n_vh = s->n_kh;
     s->n_dv = s->n_dt_rank = s->n_gate_rank = s->n_dk;
     s->by_row = s->sigmoid_gate = true;
@@ -139,24 +165,15 @@ const core__family core__family_kimi_linear = {
     .published = "Kimi-Linear-48B-A3B",
     .witness = "transformers 5.24",
     .defaults = CORE_JSON({
-        "vocab_size" : 163840,
-        "hidden_size" : 2304,
-        "num_hidden_layers" : 27,
-        "num_attention_heads" : 32,
-        "num_key_value_heads" : 32,
-        "num_experts_per_token" : 8,
-        "rms_norm_eps" : 1e-05,
-        "num_experts" : 256,
-        "intermediate_size" : 9216,
-        "moe_intermediate_size" : 1024,
-        "num_shared_experts" : 1,
-        "kv_lora_rank" : 512,
-        "qk_nope_head_dim" : 128,
-        "qk_rope_head_dim" : 64,
-        "v_head_dim" : 128,
-        "routed_scaling_factor" : 2.446,
-        "num_expert_group" : 1,
-        "topk_group" : 1
+        "vocab_size": 163840, "hidden_size": 2304, "num_hidden_layers": 27,
+        "num_attention_heads": 32, "num_key_value_heads": 32,
+        "num_experts_per_token": 8, "rms_norm_eps": 1e-05, "num_experts": 256,
+        "intermediate_size": 9216, "moe_intermediate_size": 1024,
+        "num_shared_experts": 1, "kv_lora_rank": 512, "qk_nope_head_dim": 128,
+        "qk_rope_head_dim": 64, "v_head_dim": 128,
+        "routed_scaling_factor": 2.446, "num_expert_group": 1, "topk_group": 1,
+        "linear_num_heads": 32, "linear_head_dim": 128,
+        "linear_conv_kernel_dim": 4
     }),
     .ignores = "head_dim qk_head_dim intermediate_size model_max_length "
                "rope_theta linear_conv_kernel_dim linear_head_dim "
