@@ -4,6 +4,7 @@
 void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
                double *y, int64_t n_col)
 {
+    const core_gating silu = {.act = CORE_ACT_SILU};
     float *bound = ref__bound_buffer(run, kind, layer);
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
 #pragma omp parallel for num_threads(run->n_threads)
@@ -11,8 +12,7 @@ void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
         for (int64_t i = t * n_col; i < (t + 1) * n_col; i++) {
             const double before = y[i];
             if (run->draw != NULL)
-                ref__drawn_activate(&drawn, CORE_ACT_SILU, gate + i, &before,
-                                    y + i, 1);
+                ref__drawn_activate(&drawn, silu, gate + i, &before, y + i, 1);
             else
                 y[i] = before * core_act_apply(CORE_ACT_SILU, gate[i]);
             core_store(run->numerics, CORE_GRID_ACT, y + i, 1);
