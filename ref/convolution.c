@@ -124,6 +124,7 @@ static void sums(ref__run *run, int layer, const ref__convolution *c)
 static void activate(ref__run *run, int layer, const ref__convolution *c)
 {
     const int64_t n_c = c->n_c;
+    const core_gating silu = {.act = CORE_ACT_SILU};
     float *bound = ref__bound_buffer(run, c->act_tap, layer);
     const ref__drawn drawn = ref__draw_operator(run, c->act_tap, layer);
 #pragma omp parallel for num_threads(run->n_threads)
@@ -131,8 +132,7 @@ static void activate(ref__run *run, int layer, const ref__convolution *c)
         for (int64_t i = t * n_c; i < (t + 1) * n_c; i++) {
             const double z = c->a[i];
             if (run->draw != NULL)
-                ref__drawn_activate(&drawn, CORE_ACT_SILU, NULL, &z, c->a + i,
-                                    1);
+                ref__drawn_activate(&drawn, silu, NULL, &z, c->a + i, 1);
             else
                 c->a[i] = core_act_apply(CORE_ACT_SILU, z);
             core_store(run->numerics, CORE_GRID_ACT, c->a + i, 1);

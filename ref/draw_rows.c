@@ -217,21 +217,26 @@ static float act(core_act kind, float z)
     return fmaxf(z, 0.0f);
 }
 
-static float clamped(const ref__drawn *d, float gate, float up)
+static float clamped(const ref__drawn *d, core_gating gating, float gate,
+                     float up)
 {
-    const float g = fminf(gate, 7.0f), u = fmaxf(fminf(up, 7.0f), -7.0f);
-    return (u + 1.0f) * kept(d, g * sigmoid(1.702f * g));
+    const float limit = (float)gating.limit, alpha = (float)gating.alpha;
+    const float g = kept(d, fminf(gate, limit));
+    const float u = kept(d, fmaxf(fminf(up, limit), -limit));
+    return (u + 1.0f) * kept(d, g * sigmoid(alpha * g));
 }
 
-void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
-                         const double *up, double *a, int64_t n)
+void ref__drawn_activate(const ref__drawn *d, core_gating gating,
+                         const double *gate, const double *up, double *a,
+                         int64_t n)
 {
+    const core_act kind = gating.act;
     for (int64_t i = 0; i < n; i++) {
         const float u = (float)up[i];
         if (gate == NULL)
             a[i] = (double)act(kind, u);
         else if (kind == CORE_ACT_CLAMPED_SWIGLU)
-            a[i] = (double)clamped(d, (float)gate[i], u);
+            a[i] = (double)clamped(d, gating, (float)gate[i], u);
         else
             a[i] = (double)(kept(d, act(kind, (float)gate[i])) * u);
     }

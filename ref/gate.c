@@ -4,6 +4,7 @@
 void ref__gate(ref__run *run, int layer, core_tap_kind kind, core_act act,
                const double *gate, double *y, int64_t n_col)
 {
+    const core_gating gating = {.act = act};
     float *bound = ref__bound_buffer(run, kind, layer);
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
 #pragma omp parallel for num_threads(run->n_threads)
@@ -11,7 +12,8 @@ void ref__gate(ref__run *run, int layer, core_tap_kind kind, core_act act,
         for (int64_t i = t * n_col; i < (t + 1) * n_col; i++) {
             const double before = y[i];
             if (run->draw != NULL)
-                ref__drawn_activate(&drawn, act, gate + i, &before, y + i, 1);
+                ref__drawn_activate(&drawn, gating, gate + i, &before, y + i,
+                                    1);
             else
                 y[i] = before * core_act_apply(act, gate[i]);
             core_store(run->numerics, CORE_GRID_ACT, y + i, 1);

@@ -189,8 +189,9 @@ double ref__drawn_sigmoid(double z);
 double ref__drawn_softplus(double z);
 double ref__drawn_time_step(double z, double least, double most);
 /* a = act(up), or the gated form where gate is given.                        */
-void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
-                         const double *up, double *a, int64_t n);
+void ref__drawn_activate(const ref__drawn *d, core_gating gating,
+                         const double *gate, const double *up, double *a,
+                         int64_t n);
 /* a += scale b.                                                              */
 void ref__drawn_add(const ref__drawn *d, double *a, const double *b, int64_t n,
                     double scale);
@@ -305,7 +306,8 @@ void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
                           const double *y, const double *w, int64_t n_d,
                           double mean, double r);
 void ref__bound_clamped(ref__roundoff u, float *bound, const double *gate,
-                        const double *up_v, const double *a, int64_t n);
+                        const double *up_v, const double *a, int64_t n,
+                        core_gating gating);
 void ref__bound_softmax_top(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_k,
                             double scale);

@@ -73,14 +73,13 @@ static double at_most(double x, double most)
     return x > most ? most : x;
 }
 
-double core_gated(core_act act, double gate, double up)
+double core_gated(core_gating gating, double gate, double up)
 {
-    if (act != CORE_ACT_CLAMPED_SWIGLU)
-        return apply(act, gate) * up;
-    const double limit = 7.0, alpha = 1.702;
-    const double g = at_most(gate, limit);
-    const double u = -at_most(-at_most(up, limit), limit);
-    return (u + 1.0) * (g * core_sigmoid(alpha * g));
+    if (gating.act != CORE_ACT_CLAMPED_SWIGLU)
+        return apply(gating.act, gate) * up;
+    const double g = at_most(gate, gating.limit);
+    const double u = -at_most(-at_most(up, gating.limit), gating.limit);
+    return (u + 1.0) * (g * core_sigmoid(gating.alpha * g));
 }
 
 double core_decay(double a_log, double dt)

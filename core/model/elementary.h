@@ -15,9 +15,9 @@ double core_act_apply(core_act act, double x);
 void core_act_apply_row(core_act act, const double *x, double *y, int64_t n);
 
 /* The inner activation of a gated network: act(gate) * up, or
- * (up' + 1) * gate' * sigmoid(1.702 gate') with gate' = min(gate, 7) and up' =
- * clamp(up, -7, 7) for CORE_ACT_CLAMPED_SWIGLU.                      [local] */
-double core_gated(core_act act, double gate, double up);
+ * (up' + 1) * gate' * sigmoid(alpha gate') with gate' = min(gate, limit) and
+ * up' = clamp(up, -limit, limit) for CORE_ACT_CLAMPED_SWIGLU.        [local] */
+double core_gated(core_gating gating, double gate, double up);
 
 double core_sigmoid(double z);  /* 1 / (1 + exp(-z))                          */
 double core_softplus(double z); /* log1p(exp(z)), z itself above 20           */

@@ -129,6 +129,11 @@ static bool is_yarn(const core_spec *spec)
     return spec->rope.scaling == CORE_ROPE_YARN;
 }
 
+static bool is_clamped(const core_spec *spec)
+{
+    return spec->act == CORE_ACT_CLAMPED_SWIGLU;
+}
+
 static bool has_factor(const core_spec *spec)
 {
     return spec->capacity.rule == CORE_CAPACITY_FACTOR;
@@ -221,6 +226,8 @@ static const field FIELDS[] = {
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},
     {"gated", FIELD_FLAG, AT(gated), NULL, NULL, false},
     {"activation", FIELD_WORD, AT(act), ACTS, NULL, false},
+    {"activation_alpha", FIELD_REAL, AT(act_alpha), NULL, is_clamped, true},
+    {"activation_limit", FIELD_REAL, AT(act_limit), NULL, is_clamped, true},
     {"router.scores", FIELD_WORD, AT(router), ROUTERS, NULL, true},
     {"router.scale", FIELD_REAL, AT(routed_scale), NULL, NULL, true},
     {"router.groups", FIELD_I64, AT(n_group), NULL, NULL, true},

@@ -434,9 +434,11 @@ static double of_gated(const pass *p, core_act act, double g, double up)
 
 static double of_clamped(const pass *p, double gate, double up, double a)
 {
-    const double g = gate > 7.0 ? 7.0 : gate;
-    const double f = g / (1.0 + exp(-1.702 * g));
-    const double u = up > 7.0 ? 7.0 : up < -7.0 ? -7.0 : up;
+    const core_gating gating = core_spec_gating(&p->spec);
+    const double most = gating.limit;
+    const double g = gate > most ? most : gate;
+    const double f = g / (1.0 + exp(-gating.alpha * g));
+    const double u = up > most ? most : up < -most ? -most : up;
     return 4.0 * p->u * (fabs(g) + fabs(f)) * fabs(u + 1.0) + p->u * fabs(a);
 }
 

@@ -653,9 +653,11 @@ START_TEST(clamped_activations)
 }
 END_TEST
 
-/* Beyond the clamps, where no activation of a small model goes. */
-START_TEST(clamped_activations_beyond_the_limits)
+/* Beyond the clamps, where no activation of a small model goes; a limit that is
+ * no fp32 number may be another one there.                                   */
+static void check_beyond(core_gating gating)
 {
+    const float limit = (float)gating.limit, alpha = (float)gating.alpha;
     enum { N_Z = 60 };
     double gate[N_Z], up[N_Z], a[N_Z], worst = 0.0;
     float bound[N_Z];
@@ -666,18 +668,27 @@ START_TEST(clamped_activations_beyond_the_limits)
     gate[6] = 8.0;
     up[6] = -1.0;
     for (int i = 0; i < N_Z; i++)
-        a[i] = core_gated(CORE_ACT_CLAMPED_SWIGLU, gate[i], up[i]);
+        a[i] = core_gated(gating, gate[i], up[i]);
     core_store(CORE_FP32, CORE_GRID_ACT, a, N_Z);
-    ref__bound_clamped(ref__roundoff_of(CORE_FP32), bound, gate, up, a, N_Z);
+    ref__bound_clamped(ref__roundoff_of(CORE_FP32), bound, gate, up, a, N_Z,
+                       gating);
     for (int i = 0; i < N_Z; i++) {
-        const float g = fminf((float)gate[i], 7.0f);
-        const float u = clamped((float)up[i], 7.0);
-        const float got = g / (1.0f + expf(-1.702f * g)) * (u + 1.0f);
+        const float g = fminf((float)gate[i], limit);
+        const float u = fmaxf(fminf((float)up[i], limit), -limit);
+        const float got = g / (1.0f + expf(-alpha * g)) * (u + 1.0f);
         worst = ref__worse(worst, fabs((double)got - a[i]) / (double)bound[i]);
     }
     ck_assert_msg(worst <= 1.0, "%g", worst);
     ck_assert_msg(worst > 1e-3, "%g", worst);
-    ck_assert_double_eq(a[6], 0.0); /* up + 1 vanishes */
+    if (gating.limit >= 1.0)
+        ck_assert_double_eq(a[6], 0.0); /* up + 1 vanishes */
+}
+
+START_TEST(clamped_activations_beyond_the_limits)
+{
+    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.702, 7.0});
+    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.3, 1.3});
+    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.702, 0.9999999});
 }
 END_TEST
 
