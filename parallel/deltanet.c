@@ -202,6 +202,7 @@ static void weigh(par_model *m, const shards *s, int l)
 {
     const buffers *w = buffers_of(m);
     const int64_t n = m->now.n, n_v = s->beta.n_row, n_dt = s->dt.n_row;
+    const int64_t of_head = core_deltanet_n_dt(&m->spec->deltanet);
     const core_tap beta = par__tap(CORE_TAP_DELTANET_BETA, l);
     const core_tap dt = par__tap(CORE_TAP_DELTANET_DT, l);
     par__cost_rows(m, beta, n, n_v, CORE_FLOPS_FUNCTION);
@@ -210,7 +211,10 @@ static void weigh(par_model *m, const shards *s, int l)
     par__tap_columns(m, beta, w->beta, s->beta.r0, n_v);
     par__cost_rows(m, dt, n, n_dt, CORE_FLOPS_FUNCTION);
     for (int64_t i = 0; i < n * n_dt; i++)
-        w->dt[i] = core_softplus(w->dt[i]);
+        w->dt[i] =
+            m->spec->deltanet.floor < 0.0
+                ? core_bounded_step(s->a_log[i % n_dt / of_head], w->dt[i])
+                : core_softplus(w->dt[i]);
     par__tap_columns(m, dt, w->dt, s->dt.r0, n_dt);
 }
 
@@ -265,8 +269,14 @@ static void find_decay(par_model *m, double a_log, const double *dt)
 {
     const core_deltanet *s = &m->spec->deltanet;
     double *decay = buffers_of(m)->decay;
-    for (int64_t i = 0; i < s->n_dk; i++)
-        decay[i] = s->by_row || i == 0 ? core_decay(a_log, dt[i]) : decay[0];
+    for (int64_t i = 0; i < s->n_dk; i++) {
+        if (!s->by_row && i > 0)
+            decay[i] = decay[0];
+        else if (s->floor < 0.0)
+            decay[i] = core_bounded_decay(s->floor, dt[i]);
+        else
+            decay[i] = core_decay(a_log, dt[i]);
+    }
 }
 
 /* Value head h of mine along the row that starts at token i0. */

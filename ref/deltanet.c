@@ -151,7 +151,7 @@ static void unit_length(ref__run *run, int layer, core_tap_kind kind, double *x)
     ref__rmsnorm(run, layer, kind, &norm);
 }
 
-/* beta := sigmoid(beta), or dt := softplus(dt). */
+/* beta := sigmoid(beta); dt := softplus(dt), or its bounded form. */
 static void strengths(ref__run *run, int layer, double *beta)
 {
     const int64_t n = run->n * run->spec->deltanet.n_vh;
@@ -165,19 +165,46 @@ static void strengths(ref__run *run, int layer, double *beta)
     ref__put(run, CORE_TAP_DELTANET_BETA, layer, beta, bound);
 }
 
-static void time_steps(ref__run *run, int layer, double *dt)
+static double time_step(const ref__run *run, double a_log, double z)
+{
+    if (run->spec->deltanet.floor < 0.0)
+        return run->draw != NULL ? ref__drawn_bounded_step(a_log, z)
+                                 : core_bounded_step(a_log, z);
+    return run->draw != NULL ? ref__drawn_softplus(z) : core_softplus(z);
+}
+
+static void time_steps(ref__run *run, int layer, const double *a_log,
+                       double *dt)
 {
     const core_deltanet *s = &run->spec->deltanet;
-    const int64_t n = run->n * s->n_vh * core_deltanet_n_dt(s);
+    const int64_t n_dt = core_deltanet_n_dt(s), n = run->n * s->n_vh * n_dt;
     float *bound = ref__bound_buffer(run, CORE_TAP_DELTANET_DT, layer);
     for (int64_t i = 0; i < n; i++) {
-        const double z = dt[i];
-        dt[i] = run->draw != NULL ? ref__drawn_softplus(z) : core_softplus(z);
+        const double z = dt[i], a_log_h = a_log[i / n_dt % s->n_vh];
+        dt[i] = time_step(run, a_log_h, z);
         core_store(run->numerics, CORE_GRID_PROB, dt + i, 1);
-        if (bound != NULL)
+        if (bound != NULL && s->floor < 0.0)
+            ref__bound_bounded_step(run->u, bound + i, exp(a_log_h) * z, dt[i]);
+        else if (bound != NULL)
             ref__bound_softplus(run->u, bound + i, z, dt[i]);
     }
     ref__put(run, CORE_TAP_DELTANET_DT, layer, dt, bound);
+}
+
+/* -log of what is left of a row after a time step. */
+static double exponent_of(const core_deltanet *s, double a_log, double dt)
+{
+    return s->floor < 0.0 ? -s->floor * dt : exp(a_log) * dt;
+}
+
+static double decay_of(const ref__run *run, double a_log, double dt)
+{
+    const double floor = run->spec->deltanet.floor;
+    if (floor < 0.0)
+        return run->draw != NULL ? ref__drawn_bounded_decay(floor, dt)
+                                 : core_bounded_decay(floor, dt);
+    return run->draw != NULL ? ref__drawn_decay(a_log, dt)
+                             : core_decay(a_log, dt);
 }
 
 /* --- the recurrence --- */
@@ -272,13 +299,14 @@ static double column_norm(const double *state, int64_t n_k, int64_t n,
     return sqrt(square);
 }
 
-static void errors_of_decay(ref__roundoff u, errors *x, const double *state,
-                            int64_t n_k, int64_t n, const moment *now)
+static void errors_of_decay(const core_deltanet *s, ref__roundoff u, errors *x,
+                            const double *state, int64_t n, const moment *now)
 {
+    const int64_t n_k = s->n_dk;
     double slowest = 0.0, squares[COLUMNS] = {0.0};
     for (int64_t i = 0; i < n_k; i++) {
         const int64_t at = i * now->dt_step;
-        const double exponent = exp(now->a_log) * now->dt[at];
+        const double exponent = exponent_of(s, now->a_log, now->dt[at]);
         slowest = ref__worse(slowest, now->decay[at]);
         for (int64_t j = 0; j < n; j++) {
             const double off = (3.0 * exponent + 3.0 + 2.0) * state[i * n + j];
@@ -330,7 +358,7 @@ static double advance(const ref__run *run, const task *k, const moment *now,
     forget(k->state, n_k, n, now);
     core_store(run->numerics, CORE_GRID_EXP, k->state, n_k * n);
     if (bound != NULL)
-        errors_of_decay(run->u, x, k->state, n_k, n, now);
+        errors_of_decay(&run->spec->deltanet, run->u, x, k->state, n, now);
     read_state(k->state, now->k, n_k, n, d);
     for (int64_t j = 0; j < n; j++)
         d[j] = now->beta * (now->v[j] - d[j]);
@@ -393,9 +421,7 @@ static void decays(const ref__run *run, const deltanet *net)
         for (int64_t c = 0; c < n_col; c++) {
             const double a_log = net->a_log[c / n_dt];
             const double dt = net->dt[t * n_col + c];
-            net->decay[t * n_col + c] = run->draw != NULL
-                                            ? ref__drawn_decay(a_log, dt)
-                                            : core_decay(a_log, dt);
+            net->decay[t * n_col + c] = decay_of(run, a_log, dt);
         }
 }
 
@@ -408,7 +434,6 @@ static void recur(ref__run *run, int layer, const deltanet *net)
     const ref__drawn drawn =
         ref__draw_operator(run, CORE_TAP_DELTANET_Y, layer);
     double largest = 0.0;
-    ref__read_vector(run, CORE_W_DELTANET_A_LOG, layer, net->a_log);
     decays(run, net);
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
     reduction(max                                                              \
@@ -464,7 +489,8 @@ void ref__deltanet(ref__run *run, int layer, double *out, bool dry)
     unit_length(run, layer, CORE_TAP_DELTANET_Q_NORM, net.q_act);
     unit_length(run, layer, CORE_TAP_DELTANET_K_NORM, net.k_act);
     strengths(run, layer, net.beta);
-    time_steps(run, layer, net.dt);
+    ref__read_vector(run, CORE_W_DELTANET_A_LOG, layer, net.a_log);
+    time_steps(run, layer, net.a_log, net.dt);
     recur(run, layer, &net);
     norm_and_gate(run, layer, &net);
     const ref__rows y = ref__measure(run, net.y, run->n, s->n_vh * s->n_dv);

@@ -341,6 +341,16 @@ double ref__drawn_decay(double a_log, double dt)
     return (double)expf(-expf((float)a_log) * (float)dt);
 }
 
+double ref__drawn_bounded_step(double a_log, double z)
+{
+    return (double)sigmoid(expf((float)a_log) * (float)z);
+}
+
+double ref__drawn_bounded_decay(double floor, double dt)
+{
+    return (double)expf((float)floor * (float)dt);
+}
+
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h)
 {

@@ -206,6 +206,9 @@ double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
                               double bias);
 double ref__drawn_decay(double a_log, double dt);
+/* Their bounded forms (core_bounded_step).                                   */
+double ref__drawn_bounded_step(double a_log, double z);
+double ref__drawn_bounded_decay(double floor, double dt);
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
@@ -315,6 +318,8 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
+/* y = sigmoid(z), z itself a product of an exponential.                       */
+void ref__bound_bounded_step(ref__roundoff u, float *bound, double z, double y);
 /* Of core_time_step, whose z is a sum of two.                                */
 void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,

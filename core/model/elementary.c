@@ -87,6 +87,16 @@ double core_decay(double a_log, double dt)
     return exp(-exp(a_log) * dt);
 }
 
+double core_bounded_step(double a_log, double z)
+{
+    return core_sigmoid(exp(a_log) * z);
+}
+
+double core_bounded_decay(double floor, double dt)
+{
+    return exp(floor * dt);
+}
+
 double core_temper(const core_spec *spec, int64_t t)
 {
     return 1.0 + spec->temper_scale *

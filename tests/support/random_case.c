@@ -201,6 +201,7 @@ static void roll_rows(uint64_t seed, core_spec *spec)
     s->sigmoid_gate = one_in(&d, 2);
     s->n_dt_rank = roll(&d, 0, 6);
     s->n_gate_rank = roll(&d, 0, 6);
+    s->floor = one_in(&d, 2) ? -0.5 * (double)roll(&d, 1, 10) : 0.0;
 }
 
 static void roll_ssd(dice *d, core_spec *spec)

@@ -116,6 +116,7 @@ static void no_rows(random_case *c)
     core_deltanet *s = &c->spec.deltanet;
     s->by_row = s->sigmoid_gate = false;
     s->n_dt_rank = s->n_gate_rank = 0;
+    s->floor = 0.0;
 }
 
 static void no_deltanet(random_case *c)

@@ -208,6 +208,12 @@ core_spec fix_family(int i)
     case FIX_KDA:
         kda(&spec);
         break;
+    case FIX_KDA_BOUNDED:
+        kda(&spec);
+        spec.deltanet.floor = -1.5;
+        spec.deltanet.n_gate_rank = 0;
+        spec.deltanet.sigmoid_gate = false;
+        break;
     case FIX_SSD:
         ssd(&spec);
         break;

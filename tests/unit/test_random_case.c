@@ -53,6 +53,11 @@ static bool has_short_vectors(const random_case *c, int l)
            c->spec.deltanet.n_gate_rank > 0;
 }
 
+static bool bounds_decays(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.floor < 0.0;
+}
+
 static bool has_latent_without_rope(const random_case *c, int l)
 {
     return core_spec_has_attention(&c->spec, l) && c->spec.n_kv_rank > 0 &&
@@ -300,6 +305,7 @@ static const struct {
     ROW(only_feeds),      ROW(squares),             ROW(narrows),
     ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
     ROW(decays_by_row),   ROW(has_short_vectors),   ROW(has_latent_without_rope),
+    ROW(bounds_decays),
     ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
 #undef ROW

@@ -591,7 +591,8 @@ static double of_delta(const pass *p, int64_t t, int64_t c)
         const double beta = row(p, CORE_TAP_DELTANET_BETA, i)[h];
         double found = 0.0, squares = 0.0, slowest = 0.0, off[MAX_K];
         for (int64_t j = 0; j < n; j++) {
-            const double exponent = rate * dt[s->by_row ? j : 0];
+            const double exponent =
+                (s->floor < 0.0 ? -s->floor : rate) * dt[s->by_row ? j : 0];
             S[j] *= exp(-exponent);
             off[j] = 3.0 * exponent + 5.0;
             slowest = fmax(slowest, exp(-exponent));
@@ -615,6 +616,16 @@ static double of_delta(const pass *p, int64_t t, int64_t c)
     const double of_q =
         norm2(row(p, CORE_TAP_DELTANET_Q_NORM, t) + g * n, n) / sqrt((double)n);
     return of_q * ((of_sum + 2.0 * p->u) * norm2(S, n) + e);
+}
+
+/* 4u y (1 + |z| (1 - y)), z the exponential of the head's weight times x. */
+static double of_bounded_step(const pass *p, double x, int64_t c, double y)
+{
+    const int64_t of_head = cols(p, CORE_TAP_DELTANET_DT) /
+                            p->spec.deltanet.n_vh;
+    const double z =
+        exp(weight(p, CORE_W_DELTANET_A_LOG, 0, c / of_head)) * x;
+    return 4.0 * p->u * y * (1.0 + fabs(z) * (1.0 - y));
 }
 
 /* ---- heads of a state space ---------------------------------------------- */
@@ -746,6 +757,9 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     case CORE_TAP_DELTANET_V_ACT:
         return of_act(p, row(p, CORE_TAP_DELTANET_V_CONV, r)[c], y);
     case CORE_TAP_DELTANET_DT:
+        if (p->spec.deltanet.floor < 0.0)
+            return of_bounded_step(p, row(p, CORE_TAP_DELTANET_DT_RAW, r)[c], c,
+                                   y);
         return 4.0 * p->u *
                (fabs(row(p, CORE_TAP_DELTANET_DT_RAW, r)[c]) + y);
     case CORE_TAP_DELTANET_Y:

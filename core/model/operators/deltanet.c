@@ -1,6 +1,8 @@
 /* core/model/operators/deltanet.c -- sizes of a gated delta rule. */
 #include "core/model/spec_impl.h"
 
+#include <math.h>
+
 core_status core__check_deltanet(const core_spec *spec)
 {
     const core_deltanet *net = &spec->deltanet;
@@ -25,6 +27,9 @@ core_status core__check_deltanet(const core_spec *spec)
                  "%s: deltanet.value_heads %lld, not a multiple of "
                  "deltanet.key_heads %lld",
                  spec->name, (long long)net->n_vh, (long long)net->n_kh);
+    CORE_FAIL_IF(!(net->floor <= 0.0 && isfinite(net->floor)), CORE_E_SPEC,
+                 "%s: deltanet.floor %g, expected 0 or a negative number",
+                 spec->name, net->floor);
     CORE_FAIL_IF(net->by_row && net->n_vh > INT32_MAX / net->n_dk, CORE_E_SPEC,
                  "%s: deltanet.value_heads %lld: too many of key_size %lld",
                  spec->name, (long long)net->n_vh, (long long)net->n_dk);

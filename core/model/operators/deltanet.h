@@ -20,6 +20,8 @@ typedef struct core_deltanet {
     int64_t n_gate_rank; /* likewise of the gate                              */
     bool by_row;         /* a time step for every row of the matrix           */
     bool sigmoid_gate;   /* instead of silu                                   */
+    double floor;        /* below 0: logarithms of decays lie between it and 0,
+                          * and time steps between 0 and 1; 0: no bound       */
 } core_deltanet;
 
 /* Time steps of a value head.                                                */
@@ -186,6 +188,8 @@ static inline int64_t core_deltanet_n_dt(const core_deltanet *s)
     X(DELTANET_BY_ROW, "deltanet.by_row", FLAG, deltanet.by_row,               \
       CORE_ANY_DELTANET, true)                                                 \
     X(DELTANET_SIGMOID_GATE, "deltanet.sigmoid_gate", FLAG,                    \
-      deltanet.sigmoid_gate, CORE_ANY_DELTANET, true)
+      deltanet.sigmoid_gate, CORE_ANY_DELTANET, true)                          \
+    X(DELTANET_FLOOR, "deltanet.floor", REAL, deltanet.floor,                  \
+      CORE_ANY_DELTANET, true)
 
 #endif
