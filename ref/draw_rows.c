@@ -215,6 +215,8 @@ static float act(core_act kind, float z)
                              (z + 0.044715f * (z * z * z))));
     case CORE_ACT_RELU2:
         return fmaxf(z, 0.0f) * fmaxf(z, 0.0f);
+    case CORE_ACT_SIGMOID:
+        return sigmoid(z);
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exists as a gated form only */
         break;
@@ -222,21 +224,26 @@ static float act(core_act kind, float z)
     return fmaxf(z, 0.0f);
 }
 
-static float clamped(const ref__drawn *d, float gate, float up)
+static float clamped(const ref__drawn *d, core_gating gating, float gate,
+                     float up)
 {
-    const float g = fminf(gate, 7.0f), u = fmaxf(fminf(up, 7.0f), -7.0f);
-    return (u + 1.0f) * kept(d, g * sigmoid(1.702f * g));
+    const float limit = (float)gating.limit, alpha = (float)gating.alpha;
+    const float g = kept(d, fminf(gate, limit));
+    const float u = kept(d, fmaxf(fminf(up, limit), -limit));
+    return (u + 1.0f) * kept(d, g * sigmoid(alpha * g));
 }
 
-void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
-                         const double *up, double *a, int64_t n)
+void ref__drawn_activate(const ref__drawn *d, core_gating gating,
+                         const double *gate, const double *up, double *a,
+                         int64_t n)
 {
+    const core_act kind = gating.act;
     for (int64_t i = 0; i < n; i++) {
         const float u = (float)up[i];
         if (gate == NULL)
             a[i] = (double)act(kind, u);
         else if (kind == CORE_ACT_CLAMPED_SWIGLU)
-            a[i] = (double)clamped(d, (float)gate[i], u);
+            a[i] = (double)clamped(d, gating, (float)gate[i], u);
         else
             a[i] = (double)(kept(d, act(kind, (float)gate[i])) * u);
     }
@@ -342,6 +349,16 @@ double ref__drawn_decay(double a_log, double dt)
     return (double)expf(-expf((float)a_log) * (float)dt);
 }
 
+double ref__drawn_bounded_step(double a_log, double z)
+{
+    return (double)sigmoid(expf((float)a_log) * (float)z);
+}
+
+double ref__drawn_bounded_decay(double floor, double dt)
+{
+    return (double)expf((float)floor * (float)dt);
+}
+
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h)
 {
@@ -386,11 +403,14 @@ static float column_sum(const ref__drawn *d, const double *state, int64_t n_k,
 
 void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                       int64_t n, const double *q, const double *k,
-                      const double *v, double beta, double decay, double *y)
+                      const double *v, double beta, const double *decay,
+                      int64_t decay_step, double *y)
 {
     const float root = sqrtf((float)n_k);
-    for (int64_t i = 0; i < n_k * n; i++)
-        state[i] = (double)((float)state[i] * (float)decay);
+    for (int64_t i = 0; i < n_k; i++)
+        for (int64_t j = 0; j < n; j++)
+            state[i * n + j] = (double)((float)state[i * n + j] *
+                                        (float)decay[i * decay_step]);
     for (int64_t j = 0; j < n; j++) {
         const float found = column_sum(d, state, n_k, n, j, k, 1.0f);
         const float delta = (float)beta * ((float)v[j] - found);

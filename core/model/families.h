@@ -38,7 +38,8 @@
     X(MIMO_V2_FLASH, mimo_v2_flash)                                            \
     X(GEMMA4, gemma4)                                                          \
     X(LFM2_MOE, lfm2_moe)                                                      \
-    X(BAILING_MOE, bailing_moe)
+    X(BAILING_MOE, bailing_moe)                                                \
+    X(KIMI_LINEAR, kimi_linear)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

@@ -103,6 +103,15 @@ bool core_spec_has_rope(const core_spec *spec, int layer)
     return core_spec_has_attention(spec, layer) && spec->no_rope[layer] == 0;
 }
 
+core_gating core_spec_gating(const core_spec *spec)
+{
+    return (core_gating){
+        .act = spec->act,
+        .alpha = spec->act_alpha > 0.0 ? spec->act_alpha : 1.702,
+        .limit = spec->act_limit > 0.0 ? spec->act_limit : 7.0,
+    };
+}
+
 core_heads core_spec_heads_of(const core_spec *spec, int kind)
 {
     core_heads h = spec->other;

@@ -88,7 +88,14 @@ typedef enum core_act {
     CORE_ACT_RELU,
     CORE_ACT_CLAMPED_SWIGLU, /* GPT-OSS, only gated: core_gated               */
     CORE_ACT_RELU2,          /* relu squared; only not gated                  */
+    CORE_ACT_SIGMOID,        /* of gates                                      */
 } core_act;
+
+/* The inner activation of a network (core_gated). */
+typedef struct core_gating {
+    core_act act;
+    double alpha, limit; /* of the clamped form                               */
+} core_gating;
 
 typedef enum core_capacity_rule {
     CORE_CAPACITY_NONE,     /* nothing is ever dropped                        */
@@ -199,6 +206,7 @@ typedef struct core_spec {
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
     core_act act;
+    double act_alpha, act_limit; /* of the clamped form, 0: GPT-OSS's 1.702, 7 */
     core_router router;
     bool renormalise; /* the K chosen probabilities are divided by their sum  */
     double routed_scale;          /* multiplies the K weights; 1: none        */
@@ -260,6 +268,9 @@ core_heads core_spec_heads(const core_spec *spec, int layer);
 int core_spec_head_kinds(const core_spec *spec);
 /* The first key that query i of the layer may see: 0 if all earlier ones.    */
 int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
+
+/* The activation, every "0 means" resolved.                          [local] */
+core_gating core_spec_gating(const core_spec *spec);
 
 /* Inner size of the layer's tensor-parallel MLP: a dense layer, or the shared
  * expert of an MoE layer; 0: it has none.                            [local] */

@@ -48,7 +48,7 @@ static const char *const FAMILIES[] = {CORE_FAMILY_LIST(WORD) NULL};
 static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu",
-                                   "clamped_swiglu", "relu2", NULL};
+                                   "clamped_swiglu", "relu2", "sigmoid", NULL};
 static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
@@ -127,6 +127,11 @@ static bool has_temper(const core_spec *spec)
 static bool is_yarn(const core_spec *spec)
 {
     return spec->rope.scaling == CORE_ROPE_YARN;
+}
+
+static bool is_clamped(const core_spec *spec)
+{
+    return spec->act == CORE_ACT_CLAMPED_SWIGLU;
 }
 
 static bool has_factor(const core_spec *spec)
@@ -231,6 +236,8 @@ static const field FIELDS[] = {
     {"scale.logits_cap", FIELD_REAL, AT(logits_cap), NULL, NULL, true},
     {"gated", FIELD_FLAG, AT(gated), NULL, NULL, false},
     {"activation", FIELD_WORD, AT(act), ACTS, NULL, false},
+    {"activation_alpha", FIELD_REAL, AT(act_alpha), NULL, is_clamped, true},
+    {"activation_limit", FIELD_REAL, AT(act_limit), NULL, is_clamped, true},
     {"router.scores", FIELD_WORD, AT(router), ROUTERS, NULL, true},
     {"router.scale", FIELD_REAL, AT(routed_scale), NULL, NULL, true},
     {"router.groups", FIELD_I64, AT(n_group), NULL, NULL, true},

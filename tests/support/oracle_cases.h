@@ -66,6 +66,8 @@ static const char *const ORACLE_CASES[] = {
     "step3p7/no_limits",
     "lfm2_moe/no_bias",
     "lfm2_moe/short_conv",
+    "kimi_linear/mixed",
+    "kimi_linear/query_lora",
     "formats/fp8_blocks",
     "formats/fp8_e5m2",
     "formats/fp8_fp4_exponents",

@@ -110,6 +110,22 @@ static void deltanet(core_spec *s)
                                   .n_conv = 4};
 }
 
+static void kda(core_spec *s)
+{
+    latent(s);
+    s->no_rope[1] = 1;
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_DELTANET;
+    s->deltanet = (core_deltanet){.n_kh = 6,
+                                  .n_vh = 12,
+                                  .n_dk = 5,
+                                  .n_dv = 19,
+                                  .n_conv = 4,
+                                  .n_dt_rank = 7,
+                                  .n_gate_rank = 8,
+                                  .by_row = true,
+                                  .sigmoid_gate = true};
+}
+
 static void ssd(core_spec *s)
 {
     s->mixer[0] = s->mixer[2] = CORE_MIXER_SSD;
@@ -216,6 +232,15 @@ core_spec fix_family(int i)
         break;
     case FIX_DELTANET:
         deltanet(&spec);
+        break;
+    case FIX_KDA:
+        kda(&spec);
+        break;
+    case FIX_KDA_BOUNDED:
+        kda(&spec);
+        spec.deltanet.floor = -1.5;
+        spec.deltanet.n_gate_rank = 0;
+        spec.deltanet.sigmoid_gate = false;
         break;
     case FIX_SSD:
         ssd(&spec);

@@ -13,7 +13,6 @@ static const struct {
     {"deepseek_v4", "hyper-connections and compressed keys with an indexer"},
     {"glm_moe_dsa", "sparse attention with an indexer"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
-    {"kimi_linear", "linear attention with a delta rule (KDA)"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
     {"minimax_m3", "sparse attention by layer"},
