@@ -317,6 +317,9 @@ void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried);
 
+void ref__bound_edge(ref__roundoff u, float *bound, double largest, double y,
+                     int64_t n_h, int64_t n_dh);
+
 /* ---- model.c ------------------------------------------------------------- */
 
 /* A model without weights, which suffices to measure.                        */
@@ -417,8 +420,9 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
                   const ref__norm *norm);
 void ref__layernorm_row(double *y, const double *x, const double *w,
                         const double *b, int64_t n_d, double eps);
-void ref__layernorm(ref__run *run, core_weight_kind weight,
-                    core_weight_kind bias, int layer, core_tap_kind kind);
+/* Of whole rows: n_part 1; y may not be x.                                   */
+void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
+                    const ref__norm *norm, core_weight_kind bias);
 /* xn = the model's norm of x.                                                */
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
@@ -432,6 +436,10 @@ void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
  * place, the tap is delivered.                                               */
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first);
+/* The same with pairs of its own: neighbours, or halves.                     */
+void ref__rope_pairs(ref__run *run, int layer, core_tap_kind kind, double *qk,
+                     int64_t n_head, int64_t n_dh, int64_t first,
+                     bool interleaved);
 
 /* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
  * passes, the exponentials stored before they are summed.  mask may be NULL.
@@ -487,12 +495,18 @@ typedef struct ref__heads {
     double *q; /* [N, n_h*n_dh]                                               */
     double *k; /* [N, n_g*n_dh]                                               */
     double *v; /* [N, n_g*n_dv]                                               */
+    double *q_a; /* [N, Rq] the short query, normed, where there is one       */
     core_heads size;
 } ref__heads;
 
 /* The heads from xn, likewise.                                               */
 typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
                              bool dry);
+
+/* The keys of its queries into run->seen, and their edges; in a drawn pass they
+ * are there already, and only the edges are made.                            */
+typedef void ref__chooser(ref__run *run, int layer, const ref__heads *heads,
+                          bool dry);
 
 #define REF__OPERATOR(kind, name) ref__operator ref__##name;
 CORE_MIXER_LIST(REF__OPERATOR)
@@ -501,6 +515,9 @@ CORE_SHARED_LIST(REF__OPERATOR)
 #define REF__PROJECTION(kind, name) ref__projection ref__##name;
 CORE_PROJECTION_LIST(REF__PROJECTION)
 #undef REF__PROJECTION
+#define REF__CHOOSER(kind, name) ref__chooser ref__##name;
+CORE_CHOOSER_LIST(REF__CHOOSER)
+#undef REF__CHOOSER
 
 /* ---- router_scores.c, router.c ------------------------------------------- */
 

@@ -34,6 +34,19 @@ core_projection core_spec_projection(const core_spec *s)
     return CORE_N_PROJECTIONS;
 }
 
+core_chooser core_spec_chooser(const core_spec *s, int layer)
+{
+    if (core_spec_seen(s, layer).n_set == 0 ||
+        s->sight[layer] != CORE_SIGHT_CHOSEN)
+        return CORE_N_CHOOSERS;
+#define CHOOSER_CHOSEN(kind, name)                                             \
+    if (CORE_##kind##_CHOSEN)                                                  \
+        return CORE_CHOOSER_##kind;
+    CORE_CHOOSER_LIST(CHOOSER_CHOSEN)
+#undef CHOOSER_CHOSEN
+    return CORE_N_CHOOSERS;
+}
+
 core_shared core_spec_shared(const core_spec *s, int l)
 {
 #define SHARED_HERE(kind, name)                                                \
@@ -154,6 +167,14 @@ core_seen core_spec_seen(const core_spec *spec, int layer)
     const bool sees_all = !core_spec_has_attention(spec, layer) ||
                           spec->sight[layer] == CORE_SIGHT_SPAN;
     return sees_all ? (core_seen){0, 0} : (core_seen){1, spec->n_seen};
+}
+
+int core_spec_chooses(const core_spec *spec, int layer)
+{
+    int l = layer;
+    while (l > 0 && spec->sight[l] != CORE_SIGHT_CHOSEN)
+        l--;
+    return l;
 }
 
 int64_t core_spec_kept(const core_spec *spec, int layer)
