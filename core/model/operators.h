@@ -40,7 +40,8 @@
  * cost make their tables from these lists, so that nothing else names an
  * operator but its own files.  The row of a mixer says also CORE_NAME_MODULE,
  * _TAKES_PADDING and _FLOPS (spec.h), that of a projection and of a chooser
- * CORE_NAME_CHOSEN, of a shared one CORE_NAME_HERE; the first that is chosen, or here, is taken.
+ * CORE_NAME_CHOSEN, a chooser's _PAIR_FLOPS, too, of a shared one
+ * CORE_NAME_HERE; the first that is chosen, or here, is taken.
  */
 
 /* The first half of a layer: from the normed input to what is added to the

@@ -82,6 +82,16 @@ const char *core_projection_name(core_projection projection)
     return NAMES[projection];
 }
 
+const char *core_chooser_name(core_chooser chooser)
+{
+    static const char *const NAMES[] = {
+#define CHOOSER_NAME(kind, name) #name,
+        CORE_CHOOSER_LIST(CHOOSER_NAME)
+#undef CHOOSER_NAME
+    };
+    return NAMES[chooser];
+}
+
 const char *core_mixer_module(core_mixer mixer)
 {
     return MIXERS[mixer].module;
@@ -104,6 +114,25 @@ double core_mixer_flops(const core_spec *s, int layer)
         break;
     }
     return 0.0;
+}
+
+double core_pair_flops(const core_spec *s, int layer)
+{
+    if (!core_spec_has_attention(s, layer))
+        return 0.0;
+    const core_heads h = core_spec_heads(s, layer);
+    double flops = 2.0 * (double)(h.n_h * (h.n_dh + h.n_dv));
+    switch (core_spec_chooser(s, layer)) {
+#define CHOOSER_FLOPS(kind, name)                                              \
+    case CORE_CHOOSER_##kind:                                                  \
+        flops += CORE_##kind##_PAIR_FLOPS;                                     \
+        break;
+        CORE_CHOOSER_LIST(CHOOSER_FLOPS)
+#undef CHOOSER_FLOPS
+    case CORE_N_CHOOSERS:
+        break;
+    }
+    return flops;
 }
 
 bool core_spec_has_attention(const core_spec *spec, int layer)
