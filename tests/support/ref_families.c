@@ -161,6 +161,15 @@ static void kinds(core_spec *s)
     s->span[0] = s->span[2] = CORE_SPAN_FULL;
 }
 
+static void indexer(core_spec *s)
+{
+    latent(s);
+    s->sight[0] = s->sight[2] = CORE_SIGHT_CHOSEN;
+    s->sight[1] = CORE_SIGHT_KEPT;
+    s->n_seen = 3;
+    s->indexer = (core_indexer){.n_h = 5, .n_dh = 7};
+}
+
 core_spec fix_family(int i)
 {
     core_spec spec = fix_spec();
@@ -197,6 +206,9 @@ core_spec fix_family(int i)
         break;
     case FIX_KINDS:
         kinds(&spec);
+        break;
+    case FIX_INDEXER:
+        indexer(&spec);
         break;
     case FIX_SHARED_GATE:
         spec.shared_gate = true;
