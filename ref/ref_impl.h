@@ -76,6 +76,7 @@ typedef struct ref__run {
     struct {                 /* of each kind of heads                         */
         double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
     } rope[CORE_HEAD_KINDS];
+    int64_t *seen;           /* [N, columns of the sets] keys chosen last       */
     double *norm_weight;     /* [widest vector] of a norm that adds 1         */
     double *row_norm;        /* [max rows of a product]; bounds only        */
     double *operand;         /* of a product, where it is rounded as it is read */
@@ -340,6 +341,9 @@ void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried);
 
+void ref__bound_edge(ref__roundoff u, float *bound, double largest, double y,
+                     int64_t n_h, int64_t n_dh);
+
 /* ---- model.c ------------------------------------------------------------- */
 
 /* A model without weights, which suffices to measure.                        */
@@ -445,8 +449,9 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
                   const ref__norm *norm);
 void ref__layernorm_row(double *y, const double *x, const double *w,
                         const double *b, int64_t n_d, double eps);
-void ref__layernorm(ref__run *run, core_weight_kind weight,
-                    core_weight_kind bias, int layer, core_tap_kind kind);
+/* Of whole rows: n_part 1; y may not be x.                                   */
+void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
+                    const ref__norm *norm, core_weight_kind bias);
 /* y [N, D] = norm of x [N, D], which may be y, as norms of the stream are; the
  * model has no layernorm.                                                    */
 void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
@@ -464,6 +469,10 @@ void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
  * place, the tap is delivered.                                               */
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first);
+/* The same with pairs of its own: neighbours, or halves.                     */
+void ref__rope_pairs(ref__run *run, int layer, core_tap_kind kind, double *qk,
+                     int64_t n_head, int64_t n_dh, int64_t first,
+                     bool interleaved);
 
 /* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
  * passes, the exponentials stored before they are summed.  mask may be NULL.
@@ -472,6 +481,16 @@ void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
 int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
                          int64_t hi, const uint8_t *mask, double scale,
                          double sink);
+
+/* ---- best_keys.c --------------------------------------------------------- */
+
+/* key[0..n_key) = the positions of the n_key largest of score[lo..hi), ascending,
+ * those that mask (NULL: none) hides left out, ties to the lowest position; then
+ * -1.  edge: the scores of the last one taken and of the best one left, 0 and 0
+ * if none is left.  room [hi - lo] is scratch.                               */
+void ref__best_keys(int64_t *key, int64_t n_key, const double *score,
+                    int64_t lo, int64_t hi, const uint8_t *mask, double *room,
+                    double edge[2]);
 
 /* ---- convolution.c ------------------------------------------------------- */
 
@@ -512,12 +531,18 @@ typedef struct ref__heads {
     double *q; /* [N, n_h*n_dh]                                               */
     double *k; /* [N, n_g*n_dh]                                               */
     double *v; /* [N, n_g*n_dv]                                               */
+    double *q_a; /* [N, Rq] the short query, normed, where there is one       */
     core_heads size;
 } ref__heads;
 
 /* The heads from xn, likewise.                                               */
 typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
                              bool dry);
+
+/* The keys of its queries into run->seen, and their edges; in a drawn pass they
+ * are there already, and only the edges are made.                            */
+typedef void ref__chooser(ref__run *run, int layer, const ref__heads *heads,
+                          bool dry);
 
 #define REF__OPERATOR(kind, name) ref__operator ref__##name;
 CORE_MIXER_LIST(REF__OPERATOR)
@@ -526,6 +551,9 @@ CORE_SHARED_LIST(REF__OPERATOR)
 #define REF__PROJECTION(kind, name) ref__projection ref__##name;
 CORE_PROJECTION_LIST(REF__PROJECTION)
 #undef REF__PROJECTION
+#define REF__CHOOSER(kind, name) ref__chooser ref__##name;
+CORE_CHOOSER_LIST(REF__CHOOSER)
+#undef REF__CHOOSER
 
 /* ---- router_scores.c, router.c ------------------------------------------- */
 

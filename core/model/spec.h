@@ -34,6 +34,20 @@ typedef enum core_span {
     CORE_SPAN_CHUNK,  /* those of its own chunk: j / chunk == i / chunk       */
 } core_span;
 
+/* Which of those keys it attends to. */
+typedef enum core_sight {
+    CORE_SIGHT_SPAN,   /* all of them                                         */
+    CORE_SIGHT_CHOSEN, /* those that the layer chooses for it                 */
+    CORE_SIGHT_KEPT,   /* those that the last layer that chose has chosen     */
+} core_sight;
+
+/* What queries of a layer are given: sets of keys, side by side; of n_h query
+ * heads, head h attends to set h n_set / n_h.                                */
+typedef struct core_seen {
+    int64_t n_set; /* 0: they attend to all keys of their span                */
+    int64_t n_key; /* the most keys of a set                                  */
+} core_seen;
+
 /* Norm of queries and keys. */
 typedef enum core_qk_norm {
     CORE_QK_NORM_NONE,
@@ -177,6 +191,9 @@ typedef struct core_spec {
     int64_t sliding_window;           /* keys per query, itself included; 0 = all */
     int64_t chunk;                    /* of CORE_SPAN_CHUNK                   */
     uint8_t span[CORE_MAX_LAYERS];    /* core_span of each layer              */
+    uint8_t sight[CORE_MAX_LAYERS];   /* core_sight of each layer             */
+    int64_t n_seen;                   /* keys that are chosen for a query; 0:
+                                       * no layer chooses                     */
     int64_t n_kv_rank;                /* columns of compressed keys and values,
                                        * 0: they are not compressed           */
     int64_t n_q_rank;                 /* then: of the short query, 0: none    */
@@ -197,6 +214,7 @@ typedef struct core_spec {
     core_heads other;                  /* the second kind of heads, of the
                                         * layers that have it; 0 as above      */
     uint8_t head_kind[CORE_MAX_LAYERS]; /* 0: as above; 1: other              */
+    core_indexer indexer;
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;
@@ -246,6 +264,7 @@ bool core_spec_has_ffn(const core_spec *spec, int layer);
  * layer may be of one part alone, and a Switch layer has no mixer.   [local] */
 core_mixer core_spec_mixer(const core_spec *spec, int layer);
 core_projection core_spec_projection(const core_spec *spec);
+core_chooser core_spec_chooser(const core_spec *spec, int layer);
 core_shared core_spec_shared(const core_spec *spec, int layer);
 
 /* Of a mixer: its word, the module of a Hugging Face layer that it is, and
@@ -253,9 +272,13 @@ core_shared core_spec_shared(const core_spec *spec, int layer);
 const char *core_mixer_name(core_mixer mixer);
 const char *core_mixer_module(core_mixer mixer);
 const char *core_projection_name(core_projection projection);
+const char *core_chooser_name(core_chooser chooser);
 bool core_mixer_takes_padding(core_mixer mixer);
 /* Operations per token of the layer's mixer, beyond products and scores.     */
 double core_mixer_flops(const core_spec *spec, int layer);
+/* Operations per pair of query and key, of the scores and of what chooses keys
+ * in the layer.                                                      [local] */
+double core_pair_flops(const core_spec *spec, int layer);
 
 /* True if the layer has attention, true if it has rope.              [local] */
 bool core_spec_has_attention(const core_spec *spec, int layer);
@@ -268,6 +291,13 @@ core_heads core_spec_heads(const core_spec *spec, int layer);
 int core_spec_head_kinds(const core_spec *spec);
 /* The first key that query i of the layer may see: 0 if all earlier ones.    */
 int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
+/* The sets of keys of the layer's queries, and, where there are some, the layer
+ * that chooses them.                                                 [local] */
+core_seen core_spec_seen(const core_spec *spec, int layer);
+int core_spec_chooses(const core_spec *spec, int layer);
+/* Columns of such sets that layers from this one on take over from one before
+ * it.                                                                [local] */
+int64_t core_spec_kept(const core_spec *spec, int layer);
 
 /* The activation, every "0 means" resolved.                          [local] */
 core_gating core_spec_gating(const core_spec *spec);

@@ -85,7 +85,8 @@ static void half_tokens(random_case *c)
 static void drop_layer(random_case *c, int l)
 {
     core_spec *s = &c->spec;
-    uint8_t *const of_layer[] = {s->ffn, s->mixer, s->no_rope, s->span};
+    uint8_t *const of_layer[] = {s->ffn, s->mixer, s->no_rope, s->span,
+                                 s->sight};
     for (size_t i = 0; i < sizeof of_layer / sizeof *of_layer; i++)
         memmove(of_layer[i] + l, of_layer[i] + l + 1,
                 (size_t)(CORE_MAX_LAYERS - l - 1));
@@ -184,6 +185,13 @@ static void no_sum_eps(random_case *c)
 static void no_context_gate(random_case *c)
 {
     c->spec.context_gate = false;
+}
+
+static void no_choice(random_case *c)
+{
+    memset(c->spec.sight, CORE_SIGHT_SPAN, sizeof c->spec.sight);
+    memset(&c->spec.indexer, 0, sizeof c->spec.indexer);
+    c->spec.n_seen = 0;
 }
 
 static void no_latent(random_case *c)
@@ -415,7 +423,7 @@ static const simplify STEP[] = {
     no_ssd,         one_group,       no_limits,       no_mlp_bias,
     no_shortconv,   no_sum_eps,      no_post_norm,    no_branch_norm,
     no_layer_scale, no_router_norm,  no_expert_scale, no_cap,
-    no_value_norm,  own_values,      all_turn,
+    no_value_norm,  own_values,      all_turn,        no_choice,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

@@ -35,6 +35,7 @@ typedef enum fix_family_kind {
                       * still; numbers of experts and layers; a cap           */
     FIX_SHORTCONV,   /* short convolutions, attention between; sigmoid, its sum
                       * with an eps                                           */
+    FIX_INDEXER,     /* latent attention to chosen keys, kept in layer 1      */
     FIX_N_FAMILIES
 } fix_family_kind;
 

@@ -4,6 +4,7 @@
  * every feature must come up often, and the steps that make a case smaller must
  * leave legal cases, change something, and come to an end.
  */
+#include "core/pass/batch.h"
 #include "tests/support/check_main.h"
 #include "tests/support/random_case.h"
 
@@ -114,6 +115,38 @@ static bool is_latent(const random_case *c, int l)
 static bool has_no_query_latent(const random_case *c, int l)
 {
     return is_latent(c, l) && c->spec.n_q_rank == 0;
+}
+
+/* Rows are long enough for a query to leave keys. */
+static bool chooses_keys(const random_case *c, int l)
+{
+    return core_spec_chooser(&c->spec, l) < CORE_N_CHOOSERS &&
+           c->n_t > c->spec.n_seen;
+}
+
+static bool chooses_keys_apart(const random_case *c, int l)
+{
+    return chooses_keys(c, l) && c->plan.tp > 1;
+}
+
+static bool keeps_keys(const random_case *c, int l)
+{
+    return core_spec_has_attention(&c->spec, l) &&
+           c->spec.sight[l] == CORE_SIGHT_KEPT && c->n_t > c->spec.n_seen;
+}
+
+/* A stage begins with the layer, and goes on with a choice of the one before. */
+static bool keeps_keys_over_stages(const random_case *c, int l)
+{
+    int64_t first = 0;
+    bool begins = false;
+    for (int s = 1; s < c->plan.pp; s++) {
+        first = c->plan.n_stage > 0
+                    ? first + c->plan.stage_layers[s - 1]
+                    : core_split_first(c->spec.n_l, c->plan.pp, s);
+        begins = begins || first == l;
+    }
+    return begins && keeps_keys(c, l);
 }
 
 static bool norms_heads(const random_case *c, int l)
@@ -381,6 +414,8 @@ static const struct {
     ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
     ROW(has_shortconv),   ROW(has_biased_shortconv), ROW(adds_to_sum),
+    ROW(chooses_keys),    ROW(chooses_keys_apart),  ROW(keeps_keys),
+    ROW(keeps_keys_over_stages),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };

@@ -9,9 +9,7 @@ static const struct {
                      "other keys and names than the published one"},
     {"bailing_hybrid", "linear attention with a delta rule (KDA)"},
     {"bailing_moe_linear", "linear attention with a decay by head"},
-    {"deepseek_v32", "sparse attention with an indexer"},
     {"deepseek_v4", "hyper-connections and compressed keys with an indexer"},
-    {"glm_moe_dsa", "sparse attention with an indexer"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
