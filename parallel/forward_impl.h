@@ -62,9 +62,22 @@ typedef struct par_groups {
     const par_shard *of; /* [n]                                               */
 } par_groups;
 
+/* Digests of earlier tokens, as keys or for what picks of them: Replicate. */
+typedef struct par__digest_kinds {
+    core_weight_kind w_kv, w_gate, w_bias, w_norm;
+    core_tap_kind kv, gate, sum, norm, rope;
+} par__digest_kinds;
+typedef struct par_digests {
+    par__digest_kinds kinds;
+    par_shard kv, gate; /* [vectors * columns, D]                             */
+    const double *bias; /* [tokens of a run, vectors * columns]               */
+    const double *norm; /* [columns]                                          */
+} par_digests;
+
 /* Shard(head). */
 typedef struct par_attention {
     const void *projection; /* of what makes q, k and v (par__projection)     */
+    const void *chooser;    /* of what chooses keys (par__chooser)            */
     const double *sinks;
     par_shard gate; /* of the context, where the model has one                */
     par_groups groups; /* where the output is projected in two steps          */
@@ -146,6 +159,8 @@ typedef struct par_work {
     void *shared[CORE_N_SHARED];
     void *kept[PAR_MAX_KEPT];
     int n_kept;
+    void *chooser;
+    double *q_a;                    /* [n, Rq] the short query, normed        */
     double *q, *k;                  /* [n, own heads * Dh]                    */
     double *v;                      /* [n, ld_v] head g: from column v_first  */
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
@@ -157,9 +172,6 @@ typedef struct par_work {
     double *digest_kv, *digest_gate; /* [n, vectors * Dh] that it is made of  */
     double *digest_room;            /* [tokens of a digest]                   */
     double *gathered;               /* [T + digests, Dh] keys of a block      */
-    double *pick, *pick_q, *pick_weight; /* of the scorer of digests          */
-    double *pick_score, *edge;      /* [digests], [n, 2]                      */
-    par_key *pick_key;              /* [digests]                              */
     double *square;                 /* [n, 2] sums over all heads of q, of k  */
     double *score;                  /* [PAR_QUERY_BLOCK, T]                   */
     uint8_t *sees;                  /* [T] query has a visible key            */
@@ -357,6 +369,9 @@ void par__norm(par_model *m, double *y, const double *x, const par_norm *norm,
 void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
                    int64_t ldx, int64_t n_row, int64_t n_col,
                    const double *weight, double eps, core_tap tap);
+/* Whole rows: (x - mean) / deviation, weighed; y may not be x.               */
+void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
+                     const par_norm *norm, double eps, core_tap tap);
 /* One row, once the sum of its squares is known.                             */
 void par__rms_apply(double *y, const double *x, const double *weight,
                     int64_t n_col, double sum, double n_sum, double eps);
@@ -385,12 +400,15 @@ void par__rope_back(par_model *m, double *x, int64_t ld, int64_t n_head,
                     int64_t stride, core_tap tap);
 /* Of digests, x: [n, ld] at what is rotated.                                 */
 void par__rope_digests(par_model *m, double *x, int64_t ld, core_tap tap);
+/* The same with pairs of its own: neighbours, or halves.                     */
+void par__rope_pairs(par_model *m, double *x, int64_t ld, int64_t n_head,
+                     int64_t stride, bool paired, core_tap tap);
 void par__temper(par_model *m, int l);
-/* digest.c: w->digest, and where they are picked m->now.seen, from xn and the
- * short query q_a; NULL: the layer has none.                                 */
-const void *par__digest_make(par_model *m, int l);
-void par__digest_carve(par_work *work, const core_spec *spec);
-void par__digest(par_model *m, const void *shards, int l, const double *q_a);
+/* digest.c: digests out [n, columns / vectors] of xn.                         */
+par_digests *par__digests_make(par_model *m, int l,
+                               const par__digest_kinds *kinds);
+void par__digests_carve(par_work *work, const core_spec *spec);
+void par__digests(par_model *m, const par_digests *s, double *out, int l);
 /* context_gate.c: w->context times the scores of my heads.                   */
 par_shard par__context_gate_make(par_model *m, int l);
 void par__context_gate(par_model *m, const par_shard *gate, int l);
@@ -423,9 +441,9 @@ void par__convolve(par_model *m, const par__conv *c, const double *u,
 void par__convolve_only(par_model *m, const par__conv *c, const double *u,
                         double *y, core_tap tap);
 
-/* gate.c: y [n, n_row] := y * silu(gate), whose columns are the rows of the
+/* gate.c: y [n, n_row] := y * act(gate), whose columns are the rows of the
  * shard that made the gate; delivered as `tap`.                              */
-void par__gate(par_model *m, double *y, const double *gate,
+void par__gate(par_model *m, double *y, core_act act, const double *gate,
                const par_shard *made_by, core_tap tap);
 
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,

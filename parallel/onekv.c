@@ -10,7 +10,7 @@
 typedef struct shards {
     par_shard q_a, q, k;
     const double *q_a_norm, *k_norm;
-    const void *digest; /* of par__digest                                     */
+    const par_digests *digests; /* NULL: the layer has none                   */
 } shards;
 
 typedef struct buffers {
@@ -19,6 +19,10 @@ typedef struct buffers {
 
 static void *make(par_model *m, int l)
 {
+    static const par__digest_kinds of_keys = {
+        CORE_W_DIGEST_KV,     CORE_W_DIGEST_GATE,   CORE_W_DIGEST_BIAS,
+        CORE_W_DIGEST_NORM,   CORE_TAP_DIGEST_KV,   CORE_TAP_DIGEST_GATE,
+        CORE_TAP_DIGEST,      CORE_TAP_DIGEST_NORM, CORE_TAP_DIGEST_ROPE};
     const par_heads *mine = par__heads_of(m, l);
     const int64_t n_dh = mine->all.n_dh, q0 = mine->h0 * n_dh;
     shards s;
@@ -27,7 +31,9 @@ static void *make(par_model *m, int l)
     s.k = par__rows(m, CORE_W_K, l, 0, PAR_END);
     s.q_a_norm = par__vector(m, CORE_W_Q_A_NORM, l, 0, PAR_END);
     s.k_norm = par__vector(m, CORE_W_K_NORM, l, 0, PAR_END);
-    s.digest = par__digest_make(m, l);
+    s.digests = core_spec_digest_run(m->spec, l) > 0
+                    ? par__digests_make(m, l, &of_keys)
+                    : NULL;
     return par__keep(&m->shards, &s, sizeof s);
 }
 
@@ -37,7 +43,8 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     (void)lay;
     b.q_a = par__result(w, spec->n_q_rank);
     b.q_a_norm = par__operand(w, spec->n_q_rank);
-    par__digest_carve(w, spec);
+    w->q_a = b.q_a_norm;
+    par__digests_carve(w, spec);
     return par__keep_buffers(w, &b, sizeof b);
 }
 
@@ -85,7 +92,6 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
 {
     const shards *s = of_layer;
     par_work *w = &m->work;
-    const buffers *b = w->projection;
     const par_heads *mine = par__heads_of(m, l);
     const int64_t n_dh = mine->all.n_dh, first = n_dh - mine->all.n_rot;
     core_tap tap = par__tap(CORE_TAP_Q_ROPE, l);
@@ -103,7 +109,8 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     w->ld_v = n_dh;
     w->v_first = 0;
     w->v_step = n_dh;
-    par__digest(m, s->digest, l, b->q_a_norm);
+    if (s->digests != NULL)
+        par__digests(m, s->digests, w->digest, l);
 }
 
 const par__entry par__onekv = {

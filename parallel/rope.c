@@ -13,26 +13,36 @@ static int64_t place(int64_t i, int64_t run)
     return i + 1 < run ? 0 : (i + 1) / run * run - run;
 }
 
-/* way: 1, or -1 for the other way round.  run: 0, or of digests. */
+typedef struct turning {
+    double way;  /* 1, or -1 for the other way round                          */
+    int64_t run; /* 0, or of digests                                          */
+    bool paired; /* neighbours, or halves                                     */
+} turning;
+
+static turning forwards(const par_model *m, int l)
+{
+    return (turning){.way = 1.0,
+                     .paired = par__heads_of(m, l)->all.rope.interleaved};
+}
+
 static void turn(par_model *m, double *x, int64_t ld, int64_t n_head,
-                 int64_t stride, core_tap tap, double way, int64_t run)
+                 int64_t stride, turning how, core_tap tap)
 {
     const core_heads *heads = &par__heads_of(m, tap.layer)->all;
     const int64_t n_t = m->batch->n_t, half = heads->n_rot / 2;
     const int kind = m->spec->head_kind[tap.layer];
-    const bool paired = heads->rope.interleaved;
-    const int64_t step = paired ? 2 : 1, to_b = paired ? 1 : half;
+    const int64_t step = how.paired ? 2 : 1, to_b = how.paired ? 1 : half;
     par__cost_rows(m, tap, m->now.n, n_head * 2 * half, CORE_FLOPS_ROTATE)
         ->n_head = n_head;
     for (int64_t i = 0; i < m->now.n; i++) {
-        const int64_t t = place(i % n_t, run);
+        const int64_t t = place(i % n_t, how.run);
         const double *cos_j = m->work.rope[kind].cos_tj + t * half;
         const double *sin_j = m->work.rope[kind].sin_tj + t * half;
         for (int64_t h = 0; h < n_head; h++) {
             double *r = x + i * ld + h * stride;
             for (int64_t j = 0; j < half; j++) {
                 double *a = r + j * step, *b = a + to_b;
-                const double a_j = *a, b_j = *b, s = way * sin_j[j];
+                const double a_j = *a, b_j = *b, s = how.way * sin_j[j];
                 *a = a_j * cos_j[j] - b_j * s;
                 *b = b_j * cos_j[j] + a_j * s;
             }
@@ -43,18 +53,29 @@ static void turn(par_model *m, double *x, int64_t ld, int64_t n_head,
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap)
 {
-    turn(m, x, ld, n_head, stride, tap, 1.0, 0);
+    turn(m, x, ld, n_head, stride, forwards(m, tap.layer), tap);
+}
+
+void par__rope_pairs(par_model *m, double *x, int64_t ld, int64_t n_head,
+                     int64_t stride, bool paired, core_tap tap)
+{
+    turn(m, x, ld, n_head, stride, (turning){.way = 1.0, .paired = paired},
+         tap);
 }
 
 void par__rope_back(par_model *m, double *x, int64_t ld, int64_t n_head,
                     int64_t stride, core_tap tap)
 {
-    turn(m, x, ld, n_head, stride, tap, -1.0, 0);
+    turning how = forwards(m, tap.layer);
+    how.way = -1.0;
+    turn(m, x, ld, n_head, stride, how, tap);
 }
 
 void par__rope_digests(par_model *m, double *x, int64_t ld, core_tap tap)
 {
-    turn(m, x, ld, 1, ld, tap, 1.0, core_spec_digest_run(m->spec, tap.layer));
+    turning how = forwards(m, tap.layer);
+    how.run = core_spec_digest_run(m->spec, tap.layer);
+    turn(m, x, ld, 1, ld, how, tap);
 }
 
 void par__temper(par_model *m, int l)

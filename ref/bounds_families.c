@@ -163,6 +163,15 @@ void ref__bound_sqrt_softplus(ref__roundoff u, float *bound, double z, double y)
     *bound = ref__up(u, of_softplus / (2.0 * y) + u.sum * y, y);
 }
 
+/* y = sigmoid(z): the exponential in z is off by 2u, its product with the other
+ * factor by u: 3u |z|, which is 3u |z| (1 - y) y in y; sigmoid itself 3u y.  4u
+ * for 3u hold what that changes in y and 1 - y.                              */
+void ref__bound_bounded_step(ref__roundoff u, float *bound, double z, double y)
+{
+    *bound = ref__up(
+        u, 4.0 * u.sum * y * (1.0 + fabs(z) * fmax(1.0 - y, 0.0)), y);
+}
+
 /* y = softplus(z), z = a + b, held within limits: the sum's rounding is u |z|,
  * and softplus is nowhere steeper than 1; a limit need not be an fp32 number,
  * which costs u y where y is one.                                            */
@@ -177,4 +186,16 @@ void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried)
 {
     *bound = ref__up(u, ref__sum_error(u, n_term) * sum_abs + carried, y);
+}
+
+/* A score sum_h w_h relu(q_h . k) c, of which no term's magnitudes add up to
+ * more than `largest`, c included.  Products over Di, then a sum over Hi; relu
+ * moves no error up; w, the product with it and the two factors of c: 4u.  The
+ * least or the largest of several such scores is off by no more.             */
+void ref__bound_edge(ref__roundoff u, float *bound, double largest, double y,
+                     int64_t n_h, int64_t n_dh)
+{
+    const double c =
+        ref__sum_error(u, n_dh) + ref__sum_error(u, n_h) + 4.0 * u.sum;
+    *bound = ref__up(u, c * largest, y);
 }

@@ -104,26 +104,33 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
     ref__put(run, kind, layer, norm->y, bound);
 }
 
+static ref__norm of_rows(const ref__run *run, core_weight_kind weight,
+                         const double *x, double *y)
+{
+    const int64_t n_d = run->spec->n_d;
+    return (ref__norm){.x = x,
+                       .ld_x = n_d,
+                       .y = y,
+                       .n_part = 1,
+                       .n = n_d,
+                       .weight = weight,
+                       .eps = run->spec->norm_eps,
+                       .plus = ref__is_plus_one(run)};
+}
+
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind)
 {
+    const ref__norm norm = of_rows(run, weight, run->h, run->xn);
     if (run->spec->norm == CORE_NORM_LAYER)
-        ref__layernorm(run, weight, bias, layer, kind);
+        ref__layernorm(run, layer, kind, &norm, bias);
     else
-        ref__norm_rows(run, weight, layer, kind, run->h, run->xn);
+        ref__rmsnorm(run, layer, kind, &norm);
 }
 
 void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
                     core_tap_kind kind, const double *x, double *y)
 {
-    const int64_t n_d = run->spec->n_d;
-    const ref__norm norm = {.x = x,
-                            .ld_x = n_d,
-                            .y = y,
-                            .n_part = 1,
-                            .n = n_d,
-                            .weight = weight,
-                            .eps = run->spec->norm_eps,
-                            .plus = ref__is_plus_one(run)};
+    const ref__norm norm = of_rows(run, weight, x, y);
     ref__rmsnorm(run, layer, kind, &norm);
 }

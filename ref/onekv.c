@@ -28,12 +28,11 @@ void ref__onekv(ref__run *run, int layer, const ref__heads *heads, bool dry)
     const core_heads *size = &heads->size;
     const int64_t n_h = size->n_h, n_dh = size->n_dh;
     const int64_t first = n_dh - size->n_rot;
-    double *q_a = core_arena_f64(&run->arena, run->n * run->spec->n_q_rank);
     if (dry && heads->digest != NULL)
-        ref__digest(run, layer, q_a, heads->digest, dry);
+        ref__digests(run, layer, false, n_dh, heads->digest, dry);
     if (dry)
         return;
-    ref__short_query(run, layer, run->spec->norm_eps, q_a, heads->q);
+    ref__short_query(run, layer, run->spec->norm_eps, heads->q_a, heads->q);
     const ref__rows xn = ref__measure(run, run->xn, run->n, run->spec->n_d);
     ref__linear(run, &xn, CORE_W_K, layer, CORE_TAP_K, heads->k);
     norm(run, layer, CORE_TAP_Q_NORM, heads->q, n_h, n_dh, CORE_W_NONE);
@@ -42,5 +41,5 @@ void ref__onekv(ref__run *run, int layer, const ref__heads *heads, bool dry)
     ref__rope(run, layer, CORE_TAP_K_ROPE, heads->k, 1, n_dh, first);
     memcpy(heads->v, heads->k, (size_t)(run->n * n_dh) * sizeof *heads->v);
     if (heads->digest != NULL)
-        ref__digest(run, layer, q_a, heads->digest, dry);
+        ref__digests(run, layer, false, n_dh, heads->digest, dry);
 }

@@ -230,6 +230,9 @@ double ref__drawn_decay(double a_log, double dt);
 void ref__drawn_streams(const core_hyper *hyper, const double *m,
                         const double *scale, const double *base,
                         bool reads_only, double *w);
+/* Their bounded forms (core_bounded_step).                                   */
+double ref__drawn_bounded_step(double a_log, double z);
+double ref__drawn_bounded_decay(double floor, double dt);
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
@@ -239,11 +242,13 @@ void ref__drawn_advance_head(double decay, int64_t n_s, double dt, double a,
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a);
-/* n columns of a delta rule's state [n_k, n] one position on, and what q reads
- * from them then: y [n].  The state is kept in floats in every draw.         */
+/* n columns of a delta rule's state [n_k, n] one position on, row i of which
+ * decays by decay[i * decay_step], and what q reads from them then: y [n].  The
+ * state is kept in floats in every draw.                                     */
 void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                       int64_t n, const double *q, const double *k,
-                      const double *v, double beta, double decay, double *y);
+                      const double *v, double beta, const double *decay,
+                      int64_t decay_step, double *y);
 
 /* ---- forward.c ------------------------------------------------------------
  */
@@ -343,10 +348,15 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sqrt_softplus(ref__roundoff u, float *bound, double z,
                               double y);
+/* y = sigmoid(z), z itself a product of an exponential.                       */
+void ref__bound_bounded_step(ref__roundoff u, float *bound, double z, double y);
 /* Of core_time_step, whose z is a sum of two.                                */
 void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried);
+
+void ref__bound_edge(ref__roundoff u, float *bound, double largest, double y,
+                     int64_t n_h, int64_t n_dh);
 
 /* ---- model.c ------------------------------------------------------------- */
 
@@ -462,8 +472,9 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
                   const ref__norm *norm);
 void ref__layernorm_row(double *y, const double *x, const double *w,
                         const double *b, int64_t n_d, double eps);
-void ref__layernorm(ref__run *run, core_weight_kind weight,
-                    core_weight_kind bias, int layer, core_tap_kind kind);
+/* Of whole rows: n_part 1; y may not be x.                                   */
+void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
+                    const ref__norm *norm, core_weight_kind bias);
 /* y [N, D] = norm of x [N, D], which may be y, as norms of the stream are; the
  * model has no layernorm.                                                    */
 void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
@@ -481,6 +492,10 @@ void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
  * place, the tap is delivered.                                               */
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first);
+/* The same with pairs of its own: neighbours, or halves.                     */
+void ref__rope_pairs(ref__run *run, int layer, core_tap_kind kind, double *qk,
+                     int64_t n_head, int64_t n_dh, int64_t first,
+                     bool interleaved);
 
 /* The same, turned the other way.                                            */
 void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
@@ -507,6 +522,9 @@ int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
 void ref__best_keys(int64_t *key, int64_t n_key, const double *score,
                     int64_t lo, int64_t hi, const uint8_t *mask, double *room,
                     double edge[2]);
+/* The edge of a choice made elsewhere, of positions [0, n).                  */
+void ref__edge_of(const int64_t *key, int64_t n_key, const double *score,
+                  int64_t n, const uint8_t *mask, double edge[2]);
 
 /* ---- convolution.c ------------------------------------------------------- */
 
@@ -528,19 +546,18 @@ void ref__convolve_only(ref__run *run, int layer, const ref__convolution *c);
 
 /* ---- gate.c, context_gate.c ---------------------------------------------- */
 
-/* y [N, n_c] := y * silu(gate), or silu(y) where gate is NULL, delivered as tap
+/* y [N, n_c] := y * act(gate), or act(y) where gate is NULL, delivered as tap
  * `kind`.                                                                    */
-void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
-               double *y, int64_t n_c);
+void ref__gate(ref__run *run, int layer, core_tap_kind kind, core_act act,
+               const double *gate, double *y, int64_t n_c);
 /* context [N, H*Dv] := context * sigmoid(xn . g).                            */
 void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
 /* o_groups.c: [N, groups * n_r] from the context, in memory that it takes.   */
 double *ref__o_groups(ref__run *run, int layer, const double *context,
                       bool dry);
-/* digest.c: digests of xn, and where they are picked run->seen: their numbers.
- * q_a [N, Rq]: the short query, normed.                                      */
-void ref__digest(ref__run *run, int layer, const double *q_a, double *digest,
-                 bool dry);
+/* digest.c: digests [N, n] of xn, as keys or for what picks of them.         */
+void ref__digests(ref__run *run, int layer, bool of_picker, int64_t n,
+                  double *digest, bool dry);
 /* latent.c: q [N, H*Dh] from xn, by way of a short vector q_a [N, Rq] where the
  * model has one, which is normed with this eps.                              */
 void ref__short_query(ref__run *run, int layer, double eps, double *q_a,
@@ -559,6 +576,7 @@ typedef struct ref__heads {
     double *k; /* [N, n_g*n_dh]                                               */
     double *v; /* [N, n_g*n_dv]                                               */
     double *digest; /* [N, n_dh] or NULL: the digest that a token sees last   */
+    double *q_a; /* [N, Rq] the short query, normed, where there is one       */
     core_heads size;
 } ref__heads;
 
@@ -582,6 +600,11 @@ typedef struct ref__connection {
 CORE_CONNECTION_LIST(REF__CONNECTION)
 #undef REF__CONNECTION
 
+/* The keys of its queries into run->seen, and their edges; in a drawn pass they
+ * are there already, and only the edges are made.                            */
+typedef void ref__chooser(ref__run *run, int layer, const ref__heads *heads,
+                          bool dry);
+
 #define REF__OPERATOR(kind, name) ref__operator ref__##name;
 CORE_MIXER_LIST(REF__OPERATOR)
 CORE_SHARED_LIST(REF__OPERATOR)
@@ -589,6 +612,9 @@ CORE_SHARED_LIST(REF__OPERATOR)
 #define REF__PROJECTION(kind, name) ref__projection ref__##name;
 CORE_PROJECTION_LIST(REF__PROJECTION)
 #undef REF__PROJECTION
+#define REF__CHOOSER(kind, name) ref__chooser ref__##name;
+CORE_CHOOSER_LIST(REF__CHOOSER)
+#undef REF__CHOOSER
 
 /* ---- router_scores.c, router.c ------------------------------------------- */
 

@@ -38,7 +38,10 @@
     X(MIMO_V2_FLASH, mimo_v2_flash)                                            \
     X(GEMMA4, gemma4)                                                          \
     X(LFM2_MOE, lfm2_moe)                                                      \
-    X(BAILING_MOE, bailing_moe)                                           \
+    X(BAILING_MOE, bailing_moe)                                                \
+    X(KIMI_LINEAR, kimi_linear)                                                \
+    X(DEEPSEEK_V32, deepseek_v32)                                              \
+    X(GLM_MOE_DSA, glm_moe_dsa)                                                \
     X(DEEPSEEK_V4, deepseek_v4)
 
 typedef enum core_family {

@@ -27,6 +27,7 @@
 #include "core/model/operators/digest.h"
 #include "core/model/operators/ends.h"
 #include "core/model/operators/hyper.h"
+#include "core/model/operators/indexer.h"
 #include "core/model/operators/latent.h"
 #include "core/model/operators/mamba.h"
 #include "core/model/operators/mlp.h"
@@ -43,8 +44,9 @@
  * X(ENUMERATOR, name), a list for each place.  Both passes and the records of
  * cost make their tables from these lists, so that nothing else names an
  * operator but its own files.  The row of a mixer says also CORE_NAME_MODULE,
- * _TAKES_PADDING and _FLOPS (spec.h), that of a projection CORE_NAME_CHOSEN, of
- * a shared one CORE_NAME_HERE; the first that is chosen, or here, is taken.
+ * _TAKES_PADDING and _FLOPS (spec.h), that of a projection and of a chooser
+ * CORE_NAME_CHOSEN, a chooser's _PAIR_FLOPS, too, of a shared one
+ * CORE_NAME_HERE; the first that is chosen, or here, is taken.
  */
 
 /* The first half of a layer: from the normed input to what is added to the
@@ -55,6 +57,9 @@
 
 /* How attention gets its queries, keys and values.                           */
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent) X(ONEKV, onekv)
+
+/* What chooses the keys that queries attend to, in layers that choose.       */
+#define CORE_CHOOSER_LIST(X) X(INDEXER, indexer) X(PICKER, picker)
 
 /* What the output of a shared expert is multiplied by.                       */
 #define CORE_SHARED_LIST(X) X(SHARED_GATE, shared_gate)
@@ -77,6 +82,13 @@ typedef enum core_projection {
     CORE_N_PROJECTIONS
 } core_projection;
 
+typedef enum core_chooser {
+#define CORE_CHOOSER_ENUM(kind, name) CORE_CHOOSER_##kind,
+    CORE_CHOOSER_LIST(CORE_CHOOSER_ENUM)
+#undef CORE_CHOOSER_ENUM
+    CORE_N_CHOOSERS
+} core_chooser;
+
 typedef enum core_shared {
 #define CORE_SHARED_ENUM(kind, name) CORE_SHARED_##kind,
     CORE_SHARED_LIST(CORE_SHARED_ENUM)
@@ -93,13 +105,14 @@ typedef enum core_connection {
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
 #define CORE_CHECK_LIST(X)                                                     \
-    X(latent) X(mamba) X(deltanet) X(ssd) X(shortconv) X(hyper) X(onekv)       \
-    X(o_groups) X(digest)
+    X(latent) X(indexer) X(mamba) X(deltanet) X(ssd) X(shortconv) X(hyper)     \
+    X(onekv) X(o_groups) X(digest)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X)                                              \
     CORE_LATENT_FIELDS(X) CORE_ONEKV_FIELDS(X) CORE_O_GROUPS_FIELDS(X)         \
     CORE_DIGEST_FIELDS(X)
+#define CORE_CHOOSER_FIELDS(X) CORE_INDEXER_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
     CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
     CORE_SSD_FIELDS(X) CORE_SHORTCONV_FIELDS(X)
@@ -124,6 +137,7 @@ typedef enum core_connection {
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
     CORE_DIGEST_TAPS(X)                                                        \
+    CORE_INDEXER_TAPS(X)                                                       \
     CORE_CONTEXT_TAPS(X)                                                       \
     CORE_ONEKV_TAPS(X)                                                         \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
@@ -151,6 +165,7 @@ typedef enum core_connection {
     CORE_QUERY_WEIGHTS(X)                                                      \
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
     CORE_ATTENTION_WEIGHTS(X)                                                  \
+    CORE_INDEXER_WEIGHTS(X)                                                    \
     CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
     CORE_O_GROUPS_WEIGHTS(X)                                                   \
     CORE_DIGEST_WEIGHTS(X)                                                     \

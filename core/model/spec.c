@@ -39,6 +39,19 @@ core_projection core_spec_projection(const core_spec *s)
     return CORE_N_PROJECTIONS;
 }
 
+core_chooser core_spec_chooser(const core_spec *s, int layer)
+{
+    if (core_spec_seen(s, layer).n_set == 0 ||
+        s->sight[layer] != CORE_SIGHT_CHOSEN)
+        return CORE_N_CHOOSERS;
+#define CHOOSER_CHOSEN(kind, name)                                             \
+    if (CORE_##kind##_CHOSEN)                                                  \
+        return CORE_CHOOSER_##kind;
+    CORE_CHOOSER_LIST(CHOOSER_CHOSEN)
+#undef CHOOSER_CHOSEN
+    return CORE_N_CHOOSERS;
+}
+
 core_shared core_spec_shared(const core_spec *s, int l)
 {
 #define SHARED_HERE(kind, name)                                                \
@@ -84,6 +97,16 @@ const char *core_projection_name(core_projection projection)
     return NAMES[projection];
 }
 
+const char *core_chooser_name(core_chooser chooser)
+{
+    static const char *const NAMES[] = {
+#define CHOOSER_NAME(kind, name) #name,
+        CORE_CHOOSER_LIST(CHOOSER_NAME)
+#undef CHOOSER_NAME
+    };
+    return NAMES[chooser];
+}
+
 const char *core_mixer_module(core_mixer mixer)
 {
     return MIXERS[mixer].module;
@@ -106,6 +129,25 @@ double core_mixer_flops(const core_spec *s, int layer)
         break;
     }
     return 0.0;
+}
+
+double core_pair_flops(const core_spec *s, int layer)
+{
+    if (!core_spec_has_attention(s, layer))
+        return 0.0;
+    const core_heads h = core_spec_heads(s, layer);
+    double flops = 2.0 * (double)(h.n_h * (h.n_dh + h.n_dv));
+    switch (core_spec_chooser(s, layer)) {
+#define CHOOSER_FLOPS(kind, name)                                              \
+    case CORE_CHOOSER_##kind:                                                  \
+        flops += CORE_##kind##_PAIR_FLOPS;                                     \
+        break;
+        CORE_CHOOSER_LIST(CHOOSER_FLOPS)
+#undef CHOOSER_FLOPS
+    case CORE_N_CHOOSERS:
+        break;
+    }
+    return flops;
 }
 
 bool core_spec_has_attention(const core_spec *spec, int layer)
@@ -179,6 +221,14 @@ core_seen core_spec_seen(const core_spec *spec, int layer)
     const bool sees_all = !core_spec_has_attention(spec, layer) ||
                           spec->sight[layer] == CORE_SIGHT_SPAN;
     return sees_all ? (core_seen){0, 0} : (core_seen){1, spec->n_seen};
+}
+
+int core_spec_chooses(const core_spec *spec, int layer)
+{
+    int l = layer;
+    while (l > 0 && spec->sight[l] != CORE_SIGHT_CHOSEN)
+        l--;
+    return l;
 }
 
 int64_t core_spec_kept(const core_spec *spec, int layer)

@@ -104,6 +104,7 @@ typedef enum core_act {
     CORE_ACT_CLAMPED_SWIGLU, /* GPT-OSS, only gated: core_gated               */
     CORE_ACT_RELU2,          /* relu squared; only not gated                  */
     CORE_ACT_CLAMPED_SILU,   /* silu of clamped values, only gated            */
+    CORE_ACT_SIGMOID,        /* of gates                                      */
 } core_act;
 
 /* The inner activation of a network (core_gated). */
@@ -220,6 +221,7 @@ typedef struct core_spec {
     core_heads other;                  /* the second kind of heads, of the
                                         * layers that have it; 0 as above      */
     uint8_t head_kind[CORE_MAX_LAYERS]; /* 0: as above; 1: other              */
+    core_indexer indexer;
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;
@@ -284,6 +286,7 @@ bool core_spec_has_ffn(const core_spec *spec, int layer);
  * layer may be of one part alone, and a Switch layer has no mixer.   [local] */
 core_mixer core_spec_mixer(const core_spec *spec, int layer);
 core_projection core_spec_projection(const core_spec *spec);
+core_chooser core_spec_chooser(const core_spec *spec, int layer);
 core_shared core_spec_shared(const core_spec *spec, int layer);
 core_connection core_spec_connection(const core_spec *spec);
 
@@ -292,9 +295,13 @@ core_connection core_spec_connection(const core_spec *spec);
 const char *core_mixer_name(core_mixer mixer);
 const char *core_mixer_module(core_mixer mixer);
 const char *core_projection_name(core_projection projection);
+const char *core_chooser_name(core_chooser chooser);
 bool core_mixer_takes_padding(core_mixer mixer);
 /* Operations per token of the layer's mixer, beyond products and scores.     */
 double core_mixer_flops(const core_spec *spec, int layer);
+/* Operations per pair of query and key, of the scores and of what chooses keys
+ * in the layer.                                                      [local] */
+double core_pair_flops(const core_spec *spec, int layer);
 
 /* True if the layer has attention, true if it has rope.              [local] */
 bool core_spec_has_attention(const core_spec *spec, int layer);
@@ -307,8 +314,10 @@ core_heads core_spec_heads(const core_spec *spec, int layer);
 int core_spec_head_kinds(const core_spec *spec);
 /* The first key that query i of the layer may see: 0 if all earlier ones.    */
 int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
-/* The sets of keys of the layer's queries.                           [local] */
+/* The sets of keys of the layer's queries, and, where there are some, the layer
+ * that chooses them.                                                 [local] */
 core_seen core_spec_seen(const core_spec *spec, int layer);
+int core_spec_chooses(const core_spec *spec, int layer);
 /* Tokens of a digest of the layer, 0: it has none, and the vectors that each of
  * them has for digests.                                              [local] */
 int64_t core_spec_digest_run(const core_spec *spec, int layer);

@@ -50,7 +50,8 @@ static const char *const FAMILIES[] = {CORE_FAMILY_LIST(WORD) NULL};
 static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu",
-                                   "clamped_swiglu", "relu2", "clamped_silu", NULL};
+                                   "clamped_swiglu", "relu2", "sigmoid",
+                                   "clamped_silu", NULL};
 static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
@@ -167,6 +168,7 @@ static bool any_mixer(const core_spec *spec, core_mixer mixer)
         return when;                                                           \
     }
 CORE_PROJECTION_FIELDS(FIELD_WHEN)
+CORE_CHOOSER_FIELDS(FIELD_WHEN)
 CORE_MIXER_FIELDS(FIELD_WHEN)
 CORE_SHARED_FIELDS(FIELD_WHEN)
 CORE_CONNECTION_FIELDS(FIELD_WHEN)
@@ -221,6 +223,7 @@ static const field FIELDS[] = {
     {"sight", FIELD_LAYERS, AT(sight), SIGHTS, NULL, true},
     {"digest", FIELD_LAYERS, AT(digest), DIGESTS, NULL, true},
     {"seen", FIELD_I64, AT(n_seen), NULL, has_choice, false},
+    CORE_CHOOSER_FIELDS(OPERATOR_FIELD)
     {"attention.qk_norm", FIELD_WORD, AT(qk_norm), QK_NORMS, NULL, true},
     {"attention.clip", FIELD_REAL, AT(clip_qkv), NULL, NULL, true},
     {"attention.sinks", FIELD_FLAG, AT(sinks), NULL, NULL, true},

@@ -144,6 +144,12 @@ static core_status check_sight(const core_spec *spec)
                      "%s: sight of layer %d, which has no attention",
                      spec->name, l);
         is_chosen |= spec->sight[l] == CORE_SIGHT_CHOSEN;
+        CORE_FAIL_IF(spec->sight[l] == CORE_SIGHT_CHOSEN &&
+                         core_spec_chooser(spec, l) == CORE_N_CHOOSERS,
+                     CORE_E_SPEC,
+                     "%s: layer %d chooses keys, but the model has nothing to "
+                     "choose by",
+                     spec->name, l);
         CORE_FAIL_IF(!is_chosen, CORE_E_SPEC,
                      "%s: layer %d keeps a choice of keys that no layer before "
                      "it makes",
@@ -249,6 +255,8 @@ static core_status check_experts(const core_spec *spec)
                  core_act_name((int)spec->act));
     CORE_TRY(check_not_negative(spec, "activation_alpha", spec->act_alpha));
     CORE_TRY(check_not_negative(spec, "activation_limit", spec->act_limit));
+    CORE_FAIL_IF(spec->act == CORE_ACT_SIGMOID && !spec->gated, CORE_E_SPEC,
+                 "%s: activation sigmoid needs gated true", spec->name);
     CORE_FAIL_IF(spec->act == CORE_ACT_RELU2 && spec->gated, CORE_E_SPEC,
                  "%s: activation relu2 needs gated false", spec->name);
     CORE_FAIL_IF(

@@ -220,6 +220,29 @@ static void roll_deltanet(dice *d, core_spec *spec)
             spec->mixer[l] = CORE_MIXER_DELTANET;
 }
 
+/* Latent attention may have layers without positions.  Their own dice, as above. */
+static void roll_latent_positions(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6e6f7065), 0};
+    for (int l = 0; spec->n_kv_rank > 0 && l < (int)spec->n_l; l++)
+        spec->no_rope[l] = one_in(&d, 3);
+}
+
+/* Rows of a state that decay one by one, and projections through short vectors.
+ * Their own dice, as above.                                                  */
+static void roll_rows(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x726f7773), 0};
+    core_deltanet *s = &spec->deltanet;
+    if (s->n_kh == 0 || one_in(&d, 2))
+        return;
+    s->by_row = true;
+    s->sigmoid_gate = one_in(&d, 2);
+    s->n_dt_rank = roll(&d, 0, 6);
+    s->n_gate_rank = roll(&d, 0, 6);
+    s->floor = one_in(&d, 2) ? -0.5 * (double)roll(&d, 1, 10) : 0.0;
+}
+
 static void roll_ssd(dice *d, core_spec *spec)
 {
     const int64_t n_g = roll(d, 1, 4);
@@ -250,6 +273,32 @@ static void roll_shortconv(uint64_t seed, core_spec *spec)
     for (int l = 0; l < (int)spec->n_l; l++)
         if (!one_in(&d, 3))
             spec->mixer[l] = CORE_MIXER_SHORTCONV;
+}
+
+/* An indexer, where queries are short; a layer may keep the choice of one before,
+ * or see all keys.  Their own dice, too. */
+static void roll_choice(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6b657973), 0};
+    bool any = false;
+    if (spec->n_kv_rank == 0 || spec->n_q_rank == 0 || one_in(&d, 3))
+        return;
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const bool sees_all =
+            !core_spec_has_attention(spec, l) || one_in(&d, 5);
+        if (!sees_all)
+            spec->sight[l] = any && one_in(&d, 2) ? CORE_SIGHT_KEPT
+                                                  : CORE_SIGHT_CHOSEN;
+        any = any || !sees_all;
+    }
+    if (!any)
+        return;
+    spec->sliding_window = 0;
+    memset(spec->span, CORE_SPAN_WINDOW, sizeof spec->span);
+    spec->n_seen = roll(&d, 1, 6);
+    spec->indexer = (core_indexer){.n_h = roll(&d, 1, 4),
+                                   .n_dh = spec->n_rot + roll(&d, 0, 5),
+                                   .interleaved = one_in(&d, 2)};
 }
 
 static void roll_router(dice *d, core_spec *spec)
@@ -317,15 +366,18 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_attention(d, spec);
     roll_norms(d->seed, spec);
     roll_kinds(d->seed, spec);
+    roll_latent_positions(d->seed, spec);
     if (one_in(d, 6))
         roll_mamba(d, spec);
     if (one_in(d, 6))
         roll_deltanet(d, spec);
+    roll_rows(d->seed, spec);
     if (one_in(d, 6))
         roll_ssd(d, spec);
     roll_shortconv(d->seed, spec);
     if (one_in(d, 5))
         roll_parts(d, spec);
+    roll_choice(d->seed, spec);
     roll_router(d, spec);
     roll_experts(d, spec);
     roll_ends(d, spec);

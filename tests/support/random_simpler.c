@@ -85,7 +85,8 @@ static void half_tokens(random_case *c)
 static void drop_layer(random_case *c, int l)
 {
     core_spec *s = &c->spec;
-    uint8_t *const of_layer[] = {s->ffn, s->mixer, s->no_rope, s->span};
+    uint8_t *const of_layer[] = {s->ffn, s->mixer, s->no_rope, s->span,
+                                 s->sight};
     for (size_t i = 0; i < sizeof of_layer / sizeof *of_layer; i++)
         memmove(of_layer[i] + l, of_layer[i] + l + 1,
                 (size_t)(CORE_MAX_LAYERS - l - 1));
@@ -153,6 +154,14 @@ static void no_mamba(random_case *c)
     memset(&c->spec.mamba, 0, sizeof c->spec.mamba);
 }
 
+static void no_rows(random_case *c)
+{
+    core_deltanet *s = &c->spec.deltanet;
+    s->by_row = s->sigmoid_gate = false;
+    s->n_dt_rank = s->n_gate_rank = 0;
+    s->floor = 0.0;
+}
+
 static void no_deltanet(random_case *c)
 {
     for (int l = 0; l < CORE_MAX_LAYERS; l++)
@@ -176,6 +185,13 @@ static void no_sum_eps(random_case *c)
 static void no_context_gate(random_case *c)
 {
     c->spec.context_gate = false;
+}
+
+static void no_choice(random_case *c)
+{
+    memset(c->spec.sight, CORE_SIGHT_SPAN, sizeof c->spec.sight);
+    memset(&c->spec.indexer, 0, sizeof c->spec.indexer);
+    c->spec.n_seen = 0;
 }
 
 static void no_latent(random_case *c)
@@ -389,25 +405,25 @@ static void no_drops(random_case *c)
 }
 
 static const simplify STEP[] = {
-    no_stages,       no_placement,    no_padding,      no_expert_mesh,
-    no_pp,           no_tp,           two_tp,          no_dp,
-    no_ep,           no_etp,          by_stage,        no_rounds,
-    no_micro,        half_rows,       half_tokens,     drop_first,
-    drop_last,       drop_second,     no_dense,        no_mamba,
-    no_latent,       no_spans,        all_rope,        plain_router,
-    no_groups,       no_correction,   no_routed_scale, top_1,
-    no_renormalise,  weigh_output,    no_shared,       no_shared_gate,
-    plain_experts,   no_clamp,        no_norm_kind,    no_rotated,
-    no_interleave,   no_qk_norm,      no_clip,         no_sinks,
-    no_score_scale,  no_temper,       no_twins,        no_embed_scale,
-    no_residual,     no_divisor,      no_tie,          no_qkv_bias,
-    no_o_bias,       no_router_bias,  no_ffn_bias,     no_deltanet,
-    no_context_gate, no_head_bias,    no_conv_bias,    no_proj_bias,
-    no_drops,        both_parts,      no_narrow,       no_ssd,
-    one_group,       no_limits,       no_mlp_bias,     no_shortconv,
-    no_sum_eps,      no_post_norm,    no_branch_norm,  no_layer_scale,
-    no_router_norm,  no_expert_scale, no_cap,          no_value_norm,
-    own_values,      all_turn,
+    no_stages,      no_placement,    no_padding,      no_expert_mesh,
+    no_pp,          no_tp,           two_tp,          no_dp,
+    no_ep,          no_etp,          by_stage,        no_rounds,
+    no_micro,       half_rows,       half_tokens,     drop_first,
+    drop_last,      drop_second,     no_dense,        no_mamba,
+    no_latent,      no_spans,        all_rope,        plain_router,
+    no_groups,      no_correction,   no_routed_scale, top_1,
+    no_renormalise, weigh_output,    no_shared,       no_shared_gate,
+    plain_experts,  no_clamp,        no_norm_kind,    no_rotated,
+    no_interleave,  no_qk_norm,      no_clip,         no_sinks,
+    no_score_scale, no_temper,       no_twins,        no_embed_scale,
+    no_residual,    no_divisor,      no_tie,          no_qkv_bias,
+    no_o_bias,      no_router_bias,  no_ffn_bias,     no_rows,
+    no_deltanet,    no_context_gate, no_head_bias,    no_conv_bias,
+    no_proj_bias,   no_drops,        both_parts,      no_narrow,
+    no_ssd,         one_group,       no_limits,       no_mlp_bias,
+    no_shortconv,   no_sum_eps,      no_post_norm,    no_branch_norm,
+    no_layer_scale, no_router_norm,  no_expert_scale, no_cap,
+    no_value_norm,  own_values,      all_turn,        no_choice,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

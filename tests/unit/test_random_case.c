@@ -4,6 +4,7 @@
  * every feature must come up often, and the steps that make a case smaller must
  * leave legal cases, change something, and come to an end.
  */
+#include "core/pass/batch.h"
 #include "tests/support/check_main.h"
 #include "tests/support/random_case.h"
 
@@ -40,6 +41,28 @@ static bool has_uneven_key_heads(const random_case *c, int l)
 static bool serves_many_values(const random_case *c, int l)
 {
     return has_deltanet(c, l) && c->spec.deltanet.n_vh > c->spec.deltanet.n_kh;
+}
+
+static bool decays_by_row(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.by_row;
+}
+
+static bool has_short_vectors(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.n_dt_rank > 0 &&
+           c->spec.deltanet.n_gate_rank > 0;
+}
+
+static bool bounds_decays(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.floor < 0.0;
+}
+
+static bool has_latent_without_rope(const random_case *c, int l)
+{
+    return core_spec_has_attention(&c->spec, l) && c->spec.n_kv_rank > 0 &&
+           !core_spec_has_rope(&c->spec, l);
 }
 
 static bool has_ssd(const random_case *c, int l)
@@ -92,6 +115,38 @@ static bool is_latent(const random_case *c, int l)
 static bool has_no_query_latent(const random_case *c, int l)
 {
     return is_latent(c, l) && c->spec.n_q_rank == 0;
+}
+
+/* Rows are long enough for a query to leave keys. */
+static bool chooses_keys(const random_case *c, int l)
+{
+    return core_spec_chooser(&c->spec, l) < CORE_N_CHOOSERS &&
+           c->n_t > c->spec.n_seen;
+}
+
+static bool chooses_keys_apart(const random_case *c, int l)
+{
+    return chooses_keys(c, l) && c->plan.tp > 1;
+}
+
+static bool keeps_keys(const random_case *c, int l)
+{
+    return core_spec_has_attention(&c->spec, l) &&
+           c->spec.sight[l] == CORE_SIGHT_KEPT && c->n_t > c->spec.n_seen;
+}
+
+/* A stage begins with the layer, and goes on with a choice of the one before. */
+static bool keeps_keys_over_stages(const random_case *c, int l)
+{
+    int64_t first = 0;
+    bool begins = false;
+    for (int s = 1; s < c->plan.pp; s++) {
+        first = c->plan.n_stage > 0
+                    ? first + c->plan.stage_layers[s - 1]
+                    : core_split_first(c->spec.n_l, c->plan.pp, s);
+        begins = begins || first == l;
+    }
+    return begins && keeps_keys(c, l);
 }
 
 static bool norms_heads(const random_case *c, int l)
@@ -354,9 +409,13 @@ static const struct {
     ROW(is_placed),       ROW(is_padded),           ROW(only_mixes),
     ROW(only_feeds),      ROW(squares),             ROW(narrows),
     ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
+    ROW(decays_by_row),   ROW(has_short_vectors),   ROW(has_latent_without_rope),
+    ROW(bounds_decays),
     ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
     ROW(has_shortconv),   ROW(has_biased_shortconv), ROW(adds_to_sum),
+    ROW(chooses_keys),    ROW(chooses_keys_apart),  ROW(keeps_keys),
+    ROW(keeps_keys_over_stages),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };

@@ -110,6 +110,11 @@ CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
 /* rotary_dim: the rotated part of a head in elements.                        */
 CORE_NODISCARD core_status core__get_rotary_dim(core_spec *spec,
                                                 core__reader r);
+/* Sizes of the indexer, by which every layer chooses; layer_types may say so in
+ * one of `types`.                                                            */
+CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,
+                                             const char *const *types,
+                                             bool interleaved);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);

@@ -7,10 +7,7 @@ static const struct {
 } REFUSED[] = {
     {"bailing_hybrid", "linear attention with a delta rule (KDA)"},
     {"bailing_moe_linear", "linear attention with a decay by head"},
-    {"deepseek_v32", "sparse attention with an indexer"},
-    {"glm_moe_dsa", "sparse attention with an indexer"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
-    {"kimi_linear", "linear attention with a delta rule (KDA)"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
     {"minimax_m3", "sparse attention by layer"},

@@ -26,6 +26,10 @@ typedef struct core_digests {
 #define CORE_DIGEST_HERE                                                       \
     (CORE_ATTENTION_HERE && s->digest[l] != CORE_DIGEST_NONE)
 #define CORE_PICK_HERE (CORE_ATTENTION_HERE && s->digest[l] == CORE_DIGEST_BEST)
+#define CORE_PICKER_CHOSEN (s->digests.n_ph > 0)
+/* per pair of query and key                                                  */
+#define CORE_PICKER_PAIR_FLOPS                                                 \
+    (2.0 * (double)CORE_PICK_HEADS / (double)s->digests.n_best)
 /* Vectors of a token, and of both: their columns.                            */
 #define CORE_DIGEST_COLS (core_spec_digest_vectors(s, l) * CORE_DH)
 #define CORE_PICK_COLS (2 * s->digests.n_pd)

@@ -7,6 +7,9 @@
 
 static void put_onekv(har__walk *w)
 {
+    static const har__digest_taps taps = {
+        CORE_TAP_DIGEST_KV, CORE_TAP_DIGEST_GATE, CORE_TAP_DIGEST,
+        CORE_TAP_DIGEST_NORM, CORE_TAP_DIGEST_ROPE};
     const core_spec *spec = w->spec;
     const par_heads *heads = har__heads(w);
     const int64_t n = w->n, n_h = heads->n_h, n_dh = heads->all.n_dh;
@@ -25,7 +28,7 @@ static void put_onekv(har__walk *w)
     w->op = par_operator_name(PAR_OP_ONEKV);
     har__put_kv(w, har__rotation(w, CORE_TAP_K_ROPE, 1));
     if (core_spec_digest_run(spec, w->layer) > 0)
-        har__put_digests(w);
+        har__put_digests(w, &taps, n_dh);
 }
 
 static har__split split(const core_spec *spec, const par_layout *lay,
@@ -39,7 +42,8 @@ static har__split split(const core_spec *spec, const par_layout *lay,
 
 static int64_t kept(const core_spec *spec, int layer, int64_t n_kv_head)
 {
-    return n_kv_head * core_spec_heads(spec, layer).n_dh;
+    const int64_t n_dh = core_spec_heads(spec, layer).n_dh;
+    return n_kv_head * n_dh + har__digest_kept(spec, layer, n_dh);
 }
 
 /* All heads of a token ask the same vectors. */

@@ -51,11 +51,17 @@ void har__put_convolution_only(har__walk *w, core_tap_kind tap,
 void har__step_convolution(har__step *step, const core_cost *cost,
                            int64_t n_conv);
 
-/* Digests of earlier tokens and their choice, of a layer that has them.      */
-void har__put_digests(har__walk *w);
+/* Digests of n_col columns of earlier tokens, and elements of them that are kept
+ * for a token.                                                               */
+typedef struct har__digest_taps {
+    core_tap_kind kv, gate, sum, norm, rope;
+} har__digest_taps;
+void har__put_digests(har__walk *w, const har__digest_taps *taps,
+                      int64_t n_col);
+int64_t har__digest_kept(const core_spec *spec, int layer, int64_t n_col);
 
 /* NULL: nothing of the kind.  Of a shared operator put and probe are asked; of a
- * projection put, split, kept and decode, by attention.                      */
+ * projection and of a chooser put, split, kept and decode, by attention.     */
 typedef struct har__operator {
     /* Its records. */
     void (*put)(har__walk *w);
@@ -81,6 +87,9 @@ CORE_MIXER_LIST(HAR__MIXER)
     extern const har__operator har__projection_##name;
 CORE_PROJECTION_LIST(HAR__PROJECTION)
 #undef HAR__PROJECTION
+#define HAR__CHOOSER(kind, name) extern const har__operator har__chooser_##name;
+CORE_CHOOSER_LIST(HAR__CHOOSER)
+#undef HAR__CHOOSER
 #define HAR__SHARED(kind, name) extern const har__operator har__shared_##name;
 CORE_SHARED_LIST(HAR__SHARED)
 #undef HAR__SHARED

@@ -117,15 +117,19 @@ static double kv_heads(const har_timer *t, const core_cost *c)
 }
 
 /* Cached keys that the query of a record sees: its span, in attention those of it
- * that were chosen. */
+ * that were chosen; of digests, which lie beside the span, likewise. */
 static int64_t decode_keys(const har_timer *t, core_tap tap)
 {
     const int64_t span =
         t->n_kv - core_spec_first_key(t->spec, tap.layer, t->n_kv - 1);
     const core_seen seen = core_spec_seen(t->spec, tap.layer);
-    return tap.kind == CORE_TAP_CONTEXT && seen.n_set > 0 && seen.n_key < span
-               ? seen.n_key
-               : span;
+    const int64_t run = core_spec_digest_run(t->spec, tap.layer);
+    int64_t n = run > 0 ? t->n_kv / run : span;
+    if (tap.kind != CORE_TAP_CONTEXT)
+        return n;
+    if (seen.n_set > 0 && seen.n_key < n)
+        n = seen.n_key;
+    return run > 0 ? span + n : n;
 }
 
 static har__step decode_step(const har_timer *t, const core_cost *c)
@@ -197,8 +201,11 @@ static har_time compute(const har_timer *t, const core_cost *c)
         return attention(t, c);
     if (c->kind == CORE_COST_GROUPED_GEMM)
         return grouped(t, c);
-    return har_time_gemm(t->machine, t->dtype, (double)c->m, (double)c->n,
-                         (double)c->k);
+    /* the right operand is cached keys: in decode as many as there are */
+    const bool has_past = t->is_decode && c->kv_read > 0;
+    return har_time_gemm(
+        t->machine, t->dtype, (double)c->m,
+        has_past ? (double)decode_keys(t, c->tap) : (double)c->n, (double)c->k);
 }
 
 static har_time transfer(const har_timer *t, const har_machine *machine,
@@ -245,6 +252,13 @@ static int64_t shared(const har_timer *t, const core_cost *c)
     return n > 0 ? n * 65536 + core_spec_heads(t->spec, c->tap.layer).n_rot : 0;
 }
 
+/* Does the time of the record depend on keys of the past? */
+static bool has_keys(const core_cost *c)
+{
+    return c->kind == CORE_COST_ATTENTION ||
+           (c->kind == CORE_COST_GEMM && c->kv_read > 0);
+}
+
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
@@ -255,7 +269,7 @@ static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
                                   c->k,
                                   is_attention ? c->n_head : c->n_expert,
                                   is_attention ? c->kv_read : c->m_max,
-                                  is_attention ? reach(t, c) : 0,
+                                  has_keys(c) ? reach(t, c) : 0,
                                   is_attention ? shared(t, c) : 0};
     memcpy(key, shape, sizeof shape);
 }
