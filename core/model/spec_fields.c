@@ -247,7 +247,6 @@ static const field FIELDS[] = {
     {"other.sinks", FIELD_FLAG, AT(other.sinks), NULL, has_other, true},
     {"other.values_are_keys", FIELD_FLAG, AT(other.v_is_k), NULL, has_other,
      true},
-    CORE_MIXER_FIELDS(OPERATOR_FIELD)
     CORE_CONNECTION_FIELDS(OPERATOR_FIELD)
     {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
