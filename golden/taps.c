@@ -18,7 +18,8 @@
 /* Is the tap needed although the bundle may not show it? */
 static bool is_internal(const core_spec *spec, core_tap_kind kind)
 {
-    return kind == CORE_TAP_ROUTER_PROBS || kind == CORE_TAP_SLOT ||
+    return kind == CORE_TAP_ROUTER_PROBS ||
+           core_tap_grid(kind) == CORE_GRID_INT ||
            (kind == CORE_TAP_FFN_NORM && spec->n_h == 0);
 }
 
@@ -78,7 +79,9 @@ core_status gold__taps_make(gold__taps *out, const core_spec *spec,
         const bool is_output =
             all || core_tap_is_coarse(list[i].kind) ||
             (spec->n_h == 0 && list[i].kind == CORE_TAP_FFN_NORM) ||
-            (with_spread && ref_is_forced(REF_BLOCK, list[i].kind));
+            (with_spread && (ref_is_forced(REF_BLOCK, list[i].kind) ||
+                             list[i].kind == CORE_TAP_EDGE ||
+                             list[i].kind == CORE_TAP_SEEN));
         if (!is_output && !is_internal(spec, list[i].kind))
             continue;
         out->at[out->n] = (gold__tap){.tap = list[i], .is_output = is_output};

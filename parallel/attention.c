@@ -62,6 +62,8 @@ static void run(par_model *m, const void *shards, int l, double *out)
     const core_tap context = par__tap(CORE_TAP_CONTEXT, l);
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
     par__projection(m->spec)->run(m, attention->projection, l, NULL);
+    if (core_spec_seen(m->spec, l).n_set > 0)
+        par__tap_ints(m, par__tap(CORE_TAP_SEEN, l), m->now.seen);
     par__enter(m, PAR_OP_ATTENTION, context);
     read_in_cache(m, w->q, mine->n_h * n_dh);
     read_in_cache(m, w->k, mine->n_kv * n_dh);

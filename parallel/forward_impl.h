@@ -101,6 +101,12 @@ typedef struct par_slot_key {
     int64_t choice;
 } par_slot_key;
 
+/* A key that a query may be given. */
+typedef struct par_key {
+    double score;
+    int64_t at; /* its position in the row                                    */
+} par_key;
+
 /* The buffers of a tick: carved for the largest micro-batch.                 */
 typedef struct par_work {
     core_arena arena;
@@ -108,7 +114,8 @@ typedef struct par_work {
     int64_t n_in, n_out;            /* widest operand, widest buffer of rows  */
     par_grow fresh[PAR_MAX_FRESH];  /* what every tick starts by poisoning    */
     int n_fresh;
-    double *x[2];                   /* residual stream, by micro-batch parity */
+    double *x[2];                   /* residual stream, by micro-batch parity,
+                                     * and the keys that travel with it       */
     int64_t *token_id;              /* [n] global tokens                      */
     struct {                        /* of each kind of heads                  */
         double *cos_tj, *sin_tj;    /* [T, Dr/2]                              */
@@ -166,6 +173,7 @@ typedef struct par_now {
     int64_t n;           /* tokens                                            */
     int64_t t0, t1;      /* my slice of them, to be dispatched                */
     double *x;
+    int64_t *seen;       /* [n, columns of sets] keys chosen last: behind x   */
 } par_now;
 
 /* The operator under way, see cost.c.                                        */
@@ -348,6 +356,12 @@ par_shard par__context_gate_make(par_model *m, int l);
 void par__context_gate(par_model *m, const par_shard *gate, int l);
 /* heads.c: every (row, head) of mine: w->context.                            */
 void par__heads(par_model *m, const par_attention *attention, int l);
+
+/* best_keys.c: key[0..n_key) = the positions of the best of all[0..n), which is
+ * sorted on the way, ascending, then -1; ties to the lowest.  edge: the scores of
+ * the last one taken and of the best one left, 0 and 0 if none is left.      */
+void par__best_keys(par_key *all, int64_t n, int64_t *key, int64_t n_key,
+                    double edge[2]);
 
 /* convolution.c: channels [c0, c0 + n_c) of a weight [C, Kc]                 */
 typedef struct par__conv {

@@ -123,6 +123,17 @@ static int64_t longest_norm(const ref__run *run)
     return ref__is_plus_one(run) ? n : 0;
 }
 
+/* Columns of the widest sets of keys. */
+static int64_t most_seen(const core_spec *spec)
+{
+    int64_t n = 0;
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const core_seen seen = core_spec_seen(spec, l);
+        n = max_i64(n, seen.n_set * seen.n_key);
+    }
+    return n;
+}
+
 /* Largest weight tile that ref__tile_get may read into scratch, and the longest
  * vector, which is a tile of one row. */
 static int64_t largest_tile(const ref_model *m)
@@ -197,6 +208,7 @@ static void take_base(ref__run *run)
     run->x = core_arena_f64(a, n_d);
     run->xn = core_arena_f64(a, n_d);
     run->r = core_arena_f64(a, n_d);
+    run->seen = core_arena_i64(a, run->n * most_seen(spec));
     run->norm_weight = core_arena_f64(a, longest_norm(run));
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++) {
         const core_heads h = core_spec_heads_of(spec, kind);

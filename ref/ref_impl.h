@@ -72,6 +72,7 @@ typedef struct ref__run {
     struct {                 /* of each kind of heads                         */
         double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
     } rope[CORE_HEAD_KINDS];
+    int64_t *seen;           /* [N, columns of the sets] keys chosen last       */
     double *norm_weight;     /* [widest vector] of a norm that adds 1         */
     double *row_norm;        /* [max rows of a product]; bounds only        */
     double *operand;         /* of a product, where it is rounded as it is read */
@@ -441,6 +442,16 @@ void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
 int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
                          int64_t hi, const uint8_t *mask, double scale,
                          double sink);
+
+/* ---- best_keys.c --------------------------------------------------------- */
+
+/* key[0..n_key) = the positions of the n_key largest of score[lo..hi), ascending,
+ * those that mask (NULL: none) hides left out, ties to the lowest position; then
+ * -1.  edge: the scores of the last one taken and of the best one left, 0 and 0
+ * if none is left.  room [hi - lo] is scratch.                               */
+void ref__best_keys(int64_t *key, int64_t n_key, const double *score,
+                    int64_t lo, int64_t hi, const uint8_t *mask, double *room,
+                    double edge[2]);
 
 /* ---- convolution.c ------------------------------------------------------- */
 

@@ -88,8 +88,8 @@ typedef enum core_shared {
  *
  * Traps: rows of layers stand between IN and OUT, ATTN_NORM and FINAL_NORM; taps
  * of mixers before ATTN_OUT; weights of experts together, and those of the MLP.
- * Whether a layer has a weight may rest on its mixer, its FFN and its kind of
- * heads alone: weight_list.c counts layers alike once.
+ * Whether a layer has a weight may rest on its mixer, its FFN, its kind of heads
+ * and whether it chooses keys alone: weight_list.c counts layers alike once.
  */
 
 #define CORE_TAP_LIST(X)                                                       \
@@ -99,6 +99,7 @@ typedef enum core_shared {
     CORE_QUERY_TAPS(X)                                                         \
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_CONTEXT_TAPS(X)                                                       \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
     CORE_MAMBA_TAPS(X)                                                         \
     CORE_DELTANET_TAPS(X)                                                      \

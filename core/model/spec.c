@@ -158,6 +158,24 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i)
     return 0;
 }
 
+core_seen core_spec_seen(const core_spec *spec, int layer)
+{
+    const bool sees_all = !core_spec_has_attention(spec, layer) ||
+                          spec->sight[layer] == CORE_SIGHT_SPAN;
+    return sees_all ? (core_seen){0, 0} : (core_seen){1, spec->n_seen};
+}
+
+int64_t core_spec_kept(const core_spec *spec, int layer)
+{
+    for (int l = layer; l < (int)spec->n_l; l++) {
+        const core_seen seen = core_spec_seen(spec, l);
+        if (seen.n_set > 0)
+            return spec->sight[l] == CORE_SIGHT_KEPT ? seen.n_set * seen.n_key
+                                                     : 0;
+    }
+    return 0;
+}
+
 int64_t core_spec_n_mlp(const core_spec *spec, int layer)
 {
     switch ((core_ffn)spec->ffn[layer]) {

@@ -34,6 +34,20 @@ typedef enum core_span {
     CORE_SPAN_CHUNK,  /* those of its own chunk: j / chunk == i / chunk       */
 } core_span;
 
+/* Which of those keys it attends to. */
+typedef enum core_sight {
+    CORE_SIGHT_SPAN,   /* all of them                                         */
+    CORE_SIGHT_CHOSEN, /* those that the layer chooses for it                 */
+    CORE_SIGHT_KEPT,   /* those that the last layer that chose has chosen     */
+} core_sight;
+
+/* What queries of a layer are given: sets of keys, side by side; of n_h query
+ * heads, head h attends to set h n_set / n_h.                                */
+typedef struct core_seen {
+    int64_t n_set; /* 0: they attend to all keys of their span                */
+    int64_t n_key; /* the most keys of a set                                  */
+} core_seen;
+
 /* Norm of queries and keys. */
 typedef enum core_qk_norm {
     CORE_QK_NORM_NONE,
@@ -171,6 +185,9 @@ typedef struct core_spec {
     int64_t sliding_window;           /* keys per query, itself included; 0 = all */
     int64_t chunk;                    /* of CORE_SPAN_CHUNK                   */
     uint8_t span[CORE_MAX_LAYERS];    /* core_span of each layer              */
+    uint8_t sight[CORE_MAX_LAYERS];   /* core_sight of each layer             */
+    int64_t n_seen;                   /* keys that are chosen for a query; 0:
+                                       * no layer chooses                     */
     int64_t n_kv_rank;                /* columns of compressed keys and values,
                                        * 0: they are not compressed           */
     int64_t n_q_rank;                 /* then: of the short query, 0: none    */
@@ -252,6 +269,11 @@ core_heads core_spec_heads(const core_spec *spec, int layer);
 int core_spec_head_kinds(const core_spec *spec);
 /* The first key that query i of the layer may see: 0 if all earlier ones.    */
 int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
+/* The sets of keys of the layer's queries.                           [local] */
+core_seen core_spec_seen(const core_spec *spec, int layer);
+/* Columns of such sets that layers from this one on take over from one before
+ * it.                                                                [local] */
+int64_t core_spec_kept(const core_spec *spec, int layer);
 
 /* The activation, every "0 means" resolved.                          [local] */
 core_gating core_spec_gating(const core_spec *spec);

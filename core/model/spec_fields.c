@@ -52,6 +52,7 @@ static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu
 static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
+static const char *const SIGHTS[] = {"span", "chosen", "kept", NULL};
 static const char *const POSITIONS[] = {"rope", "none", NULL};
 static const char *const QK_NORMS[] = {"none", "head", "all", "roped",
                                        "after", NULL};
@@ -86,6 +87,11 @@ const char *core_router_name(int router)
 static bool has_other(const core_spec *spec)
 {
     return core_spec_head_kinds(spec) > 1;
+}
+
+static bool has_choice(const core_spec *spec)
+{
+    return memchr(spec->sight, CORE_SIGHT_CHOSEN, sizeof spec->sight) != NULL;
 }
 
 static bool is_switch(const core_spec *spec)
@@ -203,6 +209,8 @@ static const field FIELDS[] = {
     {"sliding_window", FIELD_I64, AT(sliding_window), NULL, NULL, false},
     {"span", FIELD_LAYERS, AT(span), SPANS, NULL, true},
     {"chunk", FIELD_I64, AT(chunk), NULL, NULL, true},
+    {"sight", FIELD_LAYERS, AT(sight), SIGHTS, NULL, true},
+    {"seen", FIELD_I64, AT(n_seen), NULL, has_choice, false},
     {"attention.qk_norm", FIELD_WORD, AT(qk_norm), QK_NORMS, NULL, true},
     {"attention.clip", FIELD_REAL, AT(clip_qkv), NULL, NULL, true},
     {"attention.sinks", FIELD_FLAG, AT(sinks), NULL, NULL, true},

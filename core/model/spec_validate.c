@@ -122,10 +122,31 @@ static core_status check_heads(const core_spec *spec, int kind)
     return check_rope(spec, kind);
 }
 
+/* A choice that is kept has been made. */
+static core_status check_sight(const core_spec *spec)
+{
+    bool is_chosen = false;
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        if (spec->sight[l] == CORE_SIGHT_SPAN)
+            continue;
+        CORE_FAIL_IF(!core_spec_has_attention(spec, l), CORE_E_SPEC,
+                     "%s: sight of layer %d, which has no attention",
+                     spec->name, l);
+        is_chosen |= spec->sight[l] == CORE_SIGHT_CHOSEN;
+        CORE_FAIL_IF(!is_chosen, CORE_E_SPEC,
+                     "%s: layer %d keeps a choice of keys that no layer before "
+                     "it makes",
+                     spec->name, l);
+    }
+    return is_chosen ? core__check_size(spec, "seen", spec->n_seen, 1, 1 << 20)
+                     : core__check_size(spec, "seen", spec->n_seen, 0, 0);
+}
+
 static core_status check_attention(const core_spec *spec)
 {
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++)
         CORE_TRY(check_heads(spec, kind));
+    CORE_TRY(check_sight(spec));
     CORE_TRY(core__check_size(spec, "vocabulary", spec->n_v, 1, INT32_MAX));
     CORE_TRY(check_positive(spec, "scale.embedding", spec->embed_scale));
     CORE_TRY(check_positive(spec, "scale.residual", spec->residual_scale));

@@ -157,10 +157,12 @@ static bool has_constant_weights(const core_spec *spec)
 }
 
 /* Taps that may be constant or zero in a perfectly telling run: integers (their
- * scores are looked at instead) and weights that are constant by definition. */
+ * scores are looked at instead), weights that are constant by definition, and
+ * the edges of choices that leave nothing.                                   */
 static bool is_exempt(const core_spec *spec, core_tap tap)
 {
     return core_tap_grid(tap.kind) == CORE_GRID_INT ||
+           tap.kind == CORE_TAP_EDGE ||
            (tap.kind == CORE_TAP_TOPK_WEIGHT && has_constant_weights(spec));
 }
 

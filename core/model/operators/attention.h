@@ -24,6 +24,13 @@
 #define CORE_TEMPER_HERE                                                       \
     (CORE_ATTENTION_HERE && !core_spec_has_rope(s, l) && s->temper_scale > 0.0)
 
+/* Keys are chosen for every query, here or in an earlier layer.              */
+#define CORE_SEEN_HERE (core_spec_seen(s, l).n_set > 0)
+#define CORE_SEEN_COLUMNS                                                      \
+    (core_spec_seen(s, l).n_set * core_spec_seen(s, l).n_key)
+#define CORE_EDGE_HERE                                                         \
+    (CORE_SEEN_HERE && s->sight[l] == CORE_SIGHT_CHOSEN)
+
 /* A query may be projected from a short vector instead of the stream.        */
 #define CORE_QUERY_COLUMNS (s->n_q_rank > 0 ? s->n_q_rank : s->n_d)
 #define CORE_QUERY_FILE                                                        \
@@ -69,7 +76,15 @@
       "norm of the rotated keys")                                              \
     X(Q_TEMPER, "layers.%d.attn.q_temper", TOKEN, ACT, false,                  \
       CORE_TEMPER_HERE, CORE_H * CORE_DH, CORE_H,                              \
-      "temperature of the queries")                                            \
+      "temperature of the queries")
+
+/* Of every set the keys' positions in the row, ascending, then -1; the scores of
+ * the last one chosen and of the best one left, 0 and 0 where none is left.  */
+#define CORE_CONTEXT_TAPS(X)                                                   \
+    X(EDGE, "layers.%d.attn.edge", TOKEN, ACT, false, CORE_EDGE_HERE,          \
+      2 * core_spec_seen(s, l).n_set, 0, "scores of the keys")                 \
+    X(SEEN, "layers.%d.attn.seen", TOKEN, INT, false, CORE_SEEN_HERE,          \
+      CORE_SEEN_COLUMNS, 0, "choice of the keys")                              \
     X(CONTEXT, "layers.%d.attn.context", TOKEN, ACT, false,                    \
       CORE_ATTENTION_HERE, CORE_H * CORE_DV, CORE_H, "attention")
 

@@ -37,11 +37,18 @@ static void find_sees(har__walk *w, int64_t row)
     }
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Add the work of one head on n_alike rows like the one seen to the record. */
 static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
 {
     const int64_t n_t = w->request->batch->n_t,
                   width = cost->k + har__heads(w)->all.n_dv;
+    const core_seen seen = core_spec_seen(w->spec, w->layer);
+    const int64_t most = seen.n_set > 0 ? seen.n_key : n_t;
     for (int64_t i0 = 0; i0 < n_t; i0 += HAR_QUERY_BLOCK) {
         const int64_t i1 =
             i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
@@ -51,7 +58,8 @@ static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
                 n_key = n_t;
                 continue;
             }
-            const int64_t n = i + 1 - core_spec_first_key(w->spec, w->layer, i);
+            const int64_t n = least(
+                i + 1 - core_spec_first_key(w->spec, w->layer, i), most);
             cost->n_pair += n_alike * n;
             cost->flops += n_alike * CORE_FLOPS_SOFTMAX * n;
         }

@@ -143,7 +143,9 @@ void har__put_head(har__walk *w)
 
 void har__put_stage(har__walk *w, core_collective collective, int layer)
 {
-    const int64_t n = w->n * w->spec->n_d;
+    const int into = collective == CORE_SEND ? layer + 1 : layer;
+    const int64_t n =
+        w->n * (w->spec->n_d + core_spec_kept(w->spec, into));
     w->op = "pipeline";
     w->layer = layer;
     core_cost cost =
@@ -167,7 +169,7 @@ bool har__is_like(const core_spec *spec, int a, int b)
     return spec->ffn[a] == spec->ffn[b] && spec->mixer[a] == spec->mixer[b] &&
            spec->no_rope[a] == spec->no_rope[b] &&
            spec->head_kind[a] == spec->head_kind[b] &&
-           spec->span[a] == spec->span[b];
+           spec->span[a] == spec->span[b] && spec->sight[a] == spec->sight[b];
 }
 
 static void find_like(har__walk *w)
