@@ -22,6 +22,12 @@ static ref__projection *const PROJECTION[CORE_N_PROJECTIONS] = {
 #undef PROJECTION_ROW
 };
 
+static ref__operator *const CHOICE[CORE_N_CHOICES] = {
+#define CHOICE_ROW(kind, name) [CORE_CHOICE_##kind] = ref__##name,
+    CORE_CHOICE_LIST(CHOICE_ROW)
+#undef CHOICE_ROW
+};
+
 typedef struct attention {
     ref__heads heads;
     int layer;
@@ -102,7 +108,7 @@ static void uniform_context(const ref__run *run, const attention *at,
 static const uint8_t *visible_keys(const ref__run *run, const attention *at,
                                    const block *blk, int64_t i)
 {
-    const int64_t n_t = run->batch->n_t;
+    const int64_t n_t = run->batch->n_t, n_wide = at->seen.n_wide;
     const uint8_t *mask = run->batch->mask;
     if (mask != NULL)
         mask += blk->b * n_t;
@@ -113,7 +119,8 @@ static const uint8_t *visible_keys(const ref__run *run, const attention *at,
         run->seen + ((blk->b * n_t + i) * at->seen.n_set + set) * at->seen.n_key;
     memset(blk->visible, 0, (size_t)n_t);
     for (int64_t c = 0; c < at->seen.n_key && key[c] >= 0; c++)
-        blk->visible[key[c]] = mask == NULL || mask[key[c]] != 0;
+        for (int64_t j = key[c] * n_wide; j < n_t && j / n_wide == key[c]; j++)
+            blk->visible[j] = mask == NULL || mask[j] != 0;
     return blk->visible;
 }
 
@@ -455,6 +462,10 @@ void ref__attention(ref__run *run, int layer, double *out, bool dry)
     const ref__heads heads = take_heads(run, layer);
     const size_t mark = run->arena.used_bytes;
     PROJECTION[core_spec_projection(spec)](run, layer, &heads, dry);
+    core_arena_rewind(&run->arena, mark);
+    const core_choice choice = core_spec_choice(spec, layer);
+    if (choice != CORE_N_CHOICES)
+        CHOICE[choice](run, layer, NULL, dry);
     core_arena_rewind(&run->arena, mark);
     attention at = take(run, layer, heads);
     if (!dry)

@@ -22,6 +22,7 @@
 #define CORE_OPERATORS_H
 
 #include "core/model/operators/attention.h"
+#include "core/model/operators/block_index.h"
 #include "core/model/operators/context_gate.h"
 #include "core/model/operators/deltanet.h"
 #include "core/model/operators/ends.h"
@@ -38,8 +39,9 @@
  * X(ENUMERATOR, name), a list for each place.  Both passes and the records of
  * cost make their tables from these lists, so that nothing else names an
  * operator but its own files.  The row of a mixer says also CORE_NAME_MODULE,
- * _TAKES_PADDING and _FLOPS (spec.h), that of a projection CORE_NAME_CHOSEN, of
- * a shared one CORE_NAME_HERE; the first that is chosen, or here, is taken.
+ * _TAKES_PADDING and _FLOPS (spec.h), that of a projection or choice
+ * CORE_NAME_CHOSEN, of a shared one CORE_NAME_HERE; the first that is chosen, or
+ * here, is taken.
  */
 
 /* The first half of a layer: from the normed input to what is added to the
@@ -49,6 +51,10 @@
 
 /* How attention gets its queries, keys and values.                           */
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
+
+/* How attention chooses what its queries see, in layers that do, once it has
+ * them and the keys.                                                         */
+#define CORE_CHOICE_LIST(X) X(BLOCK_INDEX, block_index)
 
 /* What the output of a shared expert is multiplied by.                       */
 #define CORE_SHARED_LIST(X) X(SHARED_GATE, shared_gate)
@@ -67,6 +73,13 @@ typedef enum core_projection {
     CORE_N_PROJECTIONS
 } core_projection;
 
+typedef enum core_choice {
+#define CORE_CHOICE_ENUM(kind, name) CORE_CHOICE_##kind,
+    CORE_CHOICE_LIST(CORE_CHOICE_ENUM)
+#undef CORE_CHOICE_ENUM
+    CORE_N_CHOICES
+} core_choice;
+
 typedef enum core_shared {
 #define CORE_SHARED_ENUM(kind, name) CORE_SHARED_##kind,
     CORE_SHARED_LIST(CORE_SHARED_ENUM)
@@ -75,13 +88,14 @@ typedef enum core_shared {
 } core_shared;
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
-#define CORE_CHECK_LIST(X) X(latent) X(mamba) X(deltanet) X(ssd)
+#define CORE_CHECK_LIST(X)                                                     \
+    X(latent) X(mamba) X(deltanet) X(ssd) X(block_index)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
-    CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
-    CORE_SSD_FIELDS(X)
+    CORE_CONTEXT_GATE_FIELDS(X) CORE_BLOCK_INDEX_FIELDS(X)                     \
+    CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X) CORE_SSD_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
 
 /* --- all rows --------------------------------------------------------------
@@ -99,6 +113,7 @@ typedef enum core_shared {
     CORE_QUERY_TAPS(X)                                                         \
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_BLOCK_INDEX_TAPS(X)                                                   \
     CORE_CONTEXT_TAPS(X)                                                       \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
     CORE_MAMBA_TAPS(X)                                                         \
@@ -118,6 +133,7 @@ typedef enum core_shared {
     CORE_QUERY_WEIGHTS(X)                                                      \
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
     CORE_ATTENTION_WEIGHTS(X)                                                  \
+    CORE_BLOCK_INDEX_WEIGHTS(X)                                                \
     CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
     CORE_MAMBA_WEIGHTS(X)                                                      \
     CORE_DELTANET_WEIGHTS(X)                                                   \

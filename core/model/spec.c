@@ -34,6 +34,16 @@ core_projection core_spec_projection(const core_spec *s)
     return CORE_N_PROJECTIONS;
 }
 
+core_choice core_spec_choice(const core_spec *s, int l)
+{
+#define CHOICE_CHOSEN(kind, name)                                              \
+    if (CORE_##kind##_CHOSEN && s->sight[l] == CORE_SIGHT_CHOSEN)              \
+        return CORE_CHOICE_##kind;
+    CORE_CHOICE_LIST(CHOICE_CHOSEN)
+#undef CHOICE_CHOSEN
+    return CORE_N_CHOICES;
+}
+
 core_shared core_spec_shared(const core_spec *s, int l)
 {
 #define SHARED_HERE(kind, name)                                                \
@@ -162,7 +172,13 @@ core_seen core_spec_seen(const core_spec *spec, int layer)
 {
     const bool sees_all = !core_spec_has_attention(spec, layer) ||
                           spec->sight[layer] == CORE_SIGHT_SPAN;
-    return sees_all ? (core_seen){0, 0} : (core_seen){1, spec->n_seen};
+    const core_block_index *index = &spec->block_index;
+    if (sees_all)
+        return (core_seen){0, 0, 1};
+    if (index->n_dh > 0)
+        return (core_seen){core_spec_heads(spec, layer).n_g, spec->n_seen,
+                           index->n_key};
+    return (core_seen){1, spec->n_seen, 1};
 }
 
 int64_t core_spec_kept(const core_spec *spec, int layer)

@@ -42,10 +42,12 @@ typedef enum core_sight {
 } core_sight;
 
 /* What queries of a layer are given: sets of keys, side by side; of n_h query
- * heads, head h attends to set h n_set / n_h.                                */
+ * heads, head h attends to set h n_set / n_h.  Entry e of a set means the n_wide
+ * keys from e n_wide on.                                                     */
 typedef struct core_seen {
     int64_t n_set; /* 0: they attend to all keys of their span                */
-    int64_t n_key; /* the most keys of a set                                  */
+    int64_t n_key; /* the most entries of a set                               */
+    int64_t n_wide;
 } core_seen;
 
 /* Norm of queries and keys. */
@@ -186,8 +188,10 @@ typedef struct core_spec {
     int64_t chunk;                    /* of CORE_SPAN_CHUNK                   */
     uint8_t span[CORE_MAX_LAYERS];    /* core_span of each layer              */
     uint8_t sight[CORE_MAX_LAYERS];   /* core_sight of each layer             */
-    int64_t n_seen;                   /* keys that are chosen for a query; 0:
-                                       * no layer chooses                     */
+    int64_t n_seen;                   /* keys, or blocks of keys, that are
+                                       * chosen for a query; 0: no layer
+                                       * chooses                              */
+    core_block_index block_index;
     int64_t n_kv_rank;                /* columns of compressed keys and values,
                                        * 0: they are not compressed           */
     int64_t n_q_rank;                 /* then: of the short query, 0: none    */
@@ -247,6 +251,7 @@ bool core_spec_has_ffn(const core_spec *spec, int layer);
  * layer may be of one part alone, and a Switch layer has no mixer.   [local] */
 core_mixer core_spec_mixer(const core_spec *spec, int layer);
 core_projection core_spec_projection(const core_spec *spec);
+core_choice core_spec_choice(const core_spec *spec, int layer);
 core_shared core_spec_shared(const core_spec *spec, int layer);
 
 /* Of a mixer: its word, the module of a Hugging Face layer that it is, and

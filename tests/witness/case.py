@@ -14,6 +14,7 @@ class Family:
     router: str = "mlp.gate"
     experts: str = "mlp.experts"
     weights_inputs: bool = False  # the router scores every expert and weighs what the experts read
+    sum_factor: str = ""  # the sublayer's number that multiplies the experts' sum; ours is in the weights
     layers: str = "model.layers"
     norm: str = "model.norm"
     residual: float | None = 1.0  # out = in + residual * (mixer + ffn); None: not so, and not checked

@@ -18,7 +18,6 @@ static const struct {
     {"lfm2_moe", "layers of short convolutions"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
-    {"minimax_m3", "sparse attention by layer"},
     {"mistral4", "queries scaled by position in layers with rope"},
 };
 
