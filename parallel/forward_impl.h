@@ -59,6 +59,7 @@ typedef struct par_norm {
 /* Shard(head). */
 typedef struct par_attention {
     const void *projection; /* of what makes q, k and v (par__projection)     */
+    const void *chooser;    /* of what chooses keys (par__chooser)            */
     const double *sinks;
     par_shard gate; /* of the context, where the model has one                */
     par_shard o;
@@ -126,6 +127,7 @@ typedef struct par_work {
     void *shared[CORE_N_SHARED];
     void *kept[PAR_MAX_KEPT];
     int n_kept;
+    void *chooser;
     double *q, *k;                  /* [n, own heads * Dh]                    */
     double *v;                      /* [n, ld_v] head g: from column v_first  */
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
@@ -340,6 +342,11 @@ const par_heads *par__heads_of(const par_model *m, int l);
  * columns each; of kv heads the open record is told.                         */
 void par__tap_heads(par_model *m, core_tap tap, double *values, int64_t width);
 void par__tap_kv(par_model *m, core_tap tap, double *values, int64_t width);
+/* Likewise what each of my kv heads has, but is not kept for later queries; the
+ * sets of keys of the layer's queries.                                       */
+void par__tap_groups(par_model *m, core_tap tap, double *values,
+                     int64_t width);
+void par__tap_sets(par_model *m, core_tap tap, int64_t *sets);
 /* Clamp n values, if the model does.                                         */
 void par__clip(const par_model *m, double *values, int64_t n);
 void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,

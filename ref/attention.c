@@ -16,16 +16,16 @@
 #include <omp.h>
 #include <string.h>
 
+static ref__chooser *const CHOOSER[CORE_N_CHOOSERS] = {
+#define CHOOSER_ROW(kind, name) [CORE_CHOOSER_##kind] = ref__##name,
+    CORE_CHOOSER_LIST(CHOOSER_ROW)
+#undef CHOOSER_ROW
+};
+
 static ref__projection *const PROJECTION[CORE_N_PROJECTIONS] = {
 #define PROJECTION_ROW(kind, name) [CORE_PROJECTION_##kind] = ref__##name,
     CORE_PROJECTION_LIST(PROJECTION_ROW)
 #undef PROJECTION_ROW
-};
-
-static ref__operator *const CHOICE[CORE_N_CHOICES] = {
-#define CHOICE_ROW(kind, name) [CORE_CHOICE_##kind] = ref__##name,
-    CORE_CHOICE_LIST(CHOICE_ROW)
-#undef CHOICE_ROW
 };
 
 typedef struct attention {
@@ -443,8 +443,6 @@ static void attend(ref__run *run, int layer, attention *at)
 {
     const ref__heads *heads = &at->heads;
     const core_heads *size = &heads->size;
-    if (at->seen.n_set > 0)
-        ref__put_ints(run, CORE_TAP_SEEN, layer, run->seen);
     ref__reread(run, CORE_SLOT_KV, heads->q, run->n * size->n_h, size->n_dh);
     ref__reread(run, CORE_SLOT_KV, heads->k, run->n * size->n_g, size->n_dh);
     ref__reread(run, CORE_SLOT_KV, heads->v, run->n * size->n_g, size->n_dv);
@@ -456,6 +454,28 @@ static void attend(ref__run *run, int layer, attention *at)
     context(run, at);
 }
 
+/* The keys that queries attend to, where not all: those of the layer's choice or
+ * of one before; in a drawn pass those of the honest one. */
+static void choose_keys(ref__run *run, int layer, const ref__heads *heads,
+                        bool dry)
+{
+    const core_seen seen = core_spec_seen(run->spec, layer);
+    const core_chooser chooser = core_spec_chooser(run->spec, layer);
+    const size_t mark = run->arena.used_bytes;
+    if (seen.n_set == 0)
+        return;
+    const int64_t *forced =
+        dry ? NULL : ref__forced_ints(run, CORE_TAP_SEEN, layer);
+    if (forced != NULL)
+        memcpy(run->seen, forced,
+               (size_t)(run->n * seen.n_set * seen.n_key) * sizeof *forced);
+    if (chooser < CORE_N_CHOOSERS)
+        CHOOSER[chooser](run, layer, heads, dry);
+    core_arena_rewind(&run->arena, mark);
+    if (!dry)
+        ref__put_ints(run, CORE_TAP_SEEN, layer, run->seen);
+}
+
 void ref__attention(ref__run *run, int layer, double *out, bool dry)
 {
     const core_spec *spec = run->spec;
@@ -463,10 +483,7 @@ void ref__attention(ref__run *run, int layer, double *out, bool dry)
     const size_t mark = run->arena.used_bytes;
     PROJECTION[core_spec_projection(spec)](run, layer, &heads, dry);
     core_arena_rewind(&run->arena, mark);
-    const core_choice choice = core_spec_choice(spec, layer);
-    if (choice != CORE_N_CHOICES)
-        CHOICE[choice](run, layer, NULL, dry);
-    core_arena_rewind(&run->arena, mark);
+    choose_keys(run, layer, &heads, dry);
     attention at = take(run, layer, heads);
     if (!dry)
         attend(run, layer, &at);

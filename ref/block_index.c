@@ -20,6 +20,7 @@ typedef struct block_index {
     double *q, *k; /* [N, G*Di], [N, Di]                                      */
     double *s;     /* [n_threads, REF__QUERY_BLOCK, T] scores of keys         */
     double *best;  /* [n_threads, 2, blocks] of blocks, and room              */
+    int64_t *seen; /* [n_threads, entries of a set]                           */
     double *edge;  /* [N, 2 G]                                                */
     ref__drawn drawn;
     /* with bounds */
@@ -47,6 +48,7 @@ static block_index take(ref__run *run, int layer)
         .k = core_arena_f64(a, n * size.n_dh),
         .s = core_arena_f64(a, n_thread * REF__QUERY_BLOCK * run->batch->n_t),
         .best = core_arena_f64(a, n_thread * 2 * n_blocks(run)),
+        .seen = core_arena_i64(a, n_thread * run->spec->n_seen),
         .edge = core_arena_f64(a, n * 2 * n_g),
         .drawn = ref__draw_operator(run, CORE_TAP_EDGE, layer),
     };
@@ -101,6 +103,7 @@ typedef struct task {
     int64_t b, g, i0, i1;
     double *s; /* [i1 - i0, i1]                                               */
     double *best, *room;
+    int64_t *seen;
 } task;
 
 static void score_keys(const ref__run *run, const block_index *at,
@@ -138,7 +141,7 @@ static bool choose(const ref__run *run, const block_index *at, const task *it,
         at->size.n_local < n_block ? at->size.n_local : n_block;
     const int64_t n_far = n_block - n_near, n_best = n_top - n_near;
     double *edge = at->edge + (t * at->n_g + it->g) * 2;
-    int64_t *seen = run->seen + (t * at->n_g + it->g) * n_top;
+    int64_t *seen = it->seen;
     for (int64_t c = 0; c < n_far; c++)
         it->best[c] = -HUGE_VAL;
     for (int64_t j = 0; j <= i && j / n_key < n_far; j++) {
@@ -151,6 +154,9 @@ static bool choose(const ref__run *run, const block_index *at, const task *it,
         seen[n_taken++] = c;
     while (n_taken < n_top)
         seen[n_taken++] = -1;
+    if (run->draw == NULL)
+        memcpy(run->seen + (t * at->n_g + it->g) * n_top, seen,
+               (size_t)n_top * sizeof *seen);
     return n_far > n_best;
 }
 
@@ -197,6 +203,7 @@ static void choose_all(ref__run *run, const block_index *at)
             .s = at->s + thread * REF__QUERY_BLOCK * n_t,
             .best = at->best + thread * 2 * n_c,
             .room = at->best + (thread * 2 + 1) * n_c,
+            .seen = at->seen + thread * run->spec->n_seen,
         };
         do_task(run, at, &it);
     }
@@ -212,11 +219,12 @@ static void check_scores(const ref__run *run, const block_index *at)
                      ref__bits(norm_q * norm_k, CORE_STEP_ACT * CORE_STEP_ACT));
 }
 
-void ref__block_index(ref__run *run, int layer, double *out, bool dry)
+void ref__block_index(ref__run *run, int layer, const ref__heads *heads,
+                      bool dry)
 {
     block_index at = take(run, layer);
     const int64_t n_edge = run->n * 2 * at.n_g;
-    (void)out;
+    (void)heads;
     if (dry)
         return;
     make_heads(run, &at);
@@ -228,9 +236,4 @@ void ref__block_index(ref__run *run, int layer, double *out, bool dry)
     choose_all(run, &at);
     ref__store(run, CORE_GRID_ACT, at.edge, n_edge);
     ref__put(run, CORE_TAP_EDGE, layer, at.edge, at.bound);
-    const int64_t *forced = ref__forced_ints(run, CORE_TAP_SEEN, layer);
-    if (forced != NULL)
-        memcpy(run->seen, forced,
-               (size_t)(run->n * at.n_g * run->spec->n_seen) * sizeof *forced);
-    ref__put_ints(run, CORE_TAP_SEEN, layer, run->seen);
 }

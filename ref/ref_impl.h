@@ -480,9 +480,8 @@ void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
 /* ---- core/model/operators.h: an operator is the file of its name --------- */
 
 /* out [N, D] from xn, and the taps on the way; one of CORE_SHARED_LIST
- * multiplies what out holds, one of CORE_CHOICE_LIST writes run->seen.  An
- * operator takes what it needs from the arena; `dry` only takes (to measure).
- * The caller rewinds.                                                        */
+ * multiplies what out holds.  An operator takes what it needs from the arena;
+ * `dry` only takes (to measure).  The caller rewinds.                        */
 typedef void ref__operator(ref__run *run, int layer, double *out, bool dry);
 
 /* What attention works on, whatever it was made from. */
@@ -497,14 +496,21 @@ typedef struct ref__heads {
 typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
                              bool dry);
 
+/* The keys of its queries into run->seen, and their edges; in a drawn pass they
+ * are there already, and only the edges are made.                            */
+typedef void ref__chooser(ref__run *run, int layer, const ref__heads *heads,
+                          bool dry);
+
 #define REF__OPERATOR(kind, name) ref__operator ref__##name;
 CORE_MIXER_LIST(REF__OPERATOR)
 CORE_SHARED_LIST(REF__OPERATOR)
-CORE_CHOICE_LIST(REF__OPERATOR)
 #undef REF__OPERATOR
 #define REF__PROJECTION(kind, name) ref__projection ref__##name;
 CORE_PROJECTION_LIST(REF__PROJECTION)
 #undef REF__PROJECTION
+#define REF__CHOOSER(kind, name) ref__chooser ref__##name;
+CORE_CHOOSER_LIST(REF__CHOOSER)
+#undef REF__CHOOSER
 
 /* ---- router_scores.c, router.c ------------------------------------------- */
 

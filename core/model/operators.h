@@ -39,9 +39,8 @@
  * X(ENUMERATOR, name), a list for each place.  Both passes and the records of
  * cost make their tables from these lists, so that nothing else names an
  * operator but its own files.  The row of a mixer says also CORE_NAME_MODULE,
- * _TAKES_PADDING and _FLOPS (spec.h), that of a projection or choice
- * CORE_NAME_CHOSEN, of a shared one CORE_NAME_HERE; the first that is chosen, or
- * here, is taken.
+ * _TAKES_PADDING and _FLOPS (spec.h), that of a projection and of a chooser
+ * CORE_NAME_CHOSEN, of a shared one CORE_NAME_HERE; the first that is chosen, or here, is taken.
  */
 
 /* The first half of a layer: from the normed input to what is added to the
@@ -52,9 +51,8 @@
 /* How attention gets its queries, keys and values.                           */
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
 
-/* How attention chooses what its queries see, in layers that do, once it has
- * them and the keys.                                                         */
-#define CORE_CHOICE_LIST(X) X(BLOCK_INDEX, block_index)
+/* What chooses the keys that queries attend to, in layers that choose.       */
+#define CORE_CHOOSER_LIST(X) X(BLOCK_INDEX, block_index)
 
 /* What the output of a shared expert is multiplied by.                       */
 #define CORE_SHARED_LIST(X) X(SHARED_GATE, shared_gate)
@@ -73,12 +71,12 @@ typedef enum core_projection {
     CORE_N_PROJECTIONS
 } core_projection;
 
-typedef enum core_choice {
-#define CORE_CHOICE_ENUM(kind, name) CORE_CHOICE_##kind,
-    CORE_CHOICE_LIST(CORE_CHOICE_ENUM)
-#undef CORE_CHOICE_ENUM
-    CORE_N_CHOICES
-} core_choice;
+typedef enum core_chooser {
+#define CORE_CHOOSER_ENUM(kind, name) CORE_CHOOSER_##kind,
+    CORE_CHOOSER_LIST(CORE_CHOOSER_ENUM)
+#undef CORE_CHOOSER_ENUM
+    CORE_N_CHOOSERS
+} core_chooser;
 
 typedef enum core_shared {
 #define CORE_SHARED_ENUM(kind, name) CORE_SHARED_##kind,
@@ -93,9 +91,10 @@ typedef enum core_shared {
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
+#define CORE_CHOOSER_FIELDS(X) CORE_BLOCK_INDEX_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
-    CORE_CONTEXT_GATE_FIELDS(X) CORE_BLOCK_INDEX_FIELDS(X)                     \
-    CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X) CORE_SSD_FIELDS(X)
+    CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
+    CORE_SSD_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
 
 /* --- all rows --------------------------------------------------------------

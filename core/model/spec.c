@@ -34,14 +34,17 @@ core_projection core_spec_projection(const core_spec *s)
     return CORE_N_PROJECTIONS;
 }
 
-core_choice core_spec_choice(const core_spec *s, int l)
+core_chooser core_spec_chooser(const core_spec *s, int layer)
 {
-#define CHOICE_CHOSEN(kind, name)                                              \
-    if (CORE_##kind##_CHOSEN && s->sight[l] == CORE_SIGHT_CHOSEN)              \
-        return CORE_CHOICE_##kind;
-    CORE_CHOICE_LIST(CHOICE_CHOSEN)
-#undef CHOICE_CHOSEN
-    return CORE_N_CHOICES;
+    if (core_spec_seen(s, layer).n_set == 0 ||
+        s->sight[layer] != CORE_SIGHT_CHOSEN)
+        return CORE_N_CHOOSERS;
+#define CHOOSER_CHOSEN(kind, name)                                             \
+    if (CORE_##kind##_CHOSEN)                                                  \
+        return CORE_CHOOSER_##kind;
+    CORE_CHOOSER_LIST(CHOOSER_CHOSEN)
+#undef CHOOSER_CHOSEN
+    return CORE_N_CHOOSERS;
 }
 
 core_shared core_spec_shared(const core_spec *s, int l)

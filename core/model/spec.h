@@ -251,7 +251,7 @@ bool core_spec_has_ffn(const core_spec *spec, int layer);
  * layer may be of one part alone, and a Switch layer has no mixer.   [local] */
 core_mixer core_spec_mixer(const core_spec *spec, int layer);
 core_projection core_spec_projection(const core_spec *spec);
-core_choice core_spec_choice(const core_spec *spec, int layer);
+core_chooser core_spec_chooser(const core_spec *spec, int layer);
 core_shared core_spec_shared(const core_spec *spec, int layer);
 
 /* Of a mixer: its word, the module of a Hugging Face layer that it is, and

@@ -163,6 +163,7 @@ static bool any_mixer(const core_spec *spec, core_mixer mixer)
         return when;                                                           \
     }
 CORE_PROJECTION_FIELDS(FIELD_WHEN)
+CORE_CHOOSER_FIELDS(FIELD_WHEN)
 CORE_MIXER_FIELDS(FIELD_WHEN)
 CORE_SHARED_FIELDS(FIELD_WHEN)
 
@@ -211,6 +212,7 @@ static const field FIELDS[] = {
     {"chunk", FIELD_I64, AT(chunk), NULL, NULL, true},
     {"sight", FIELD_LAYERS, AT(sight), SIGHTS, NULL, true},
     {"seen", FIELD_I64, AT(n_seen), NULL, has_choice, false},
+    CORE_CHOOSER_FIELDS(OPERATOR_FIELD)
     {"attention.qk_norm", FIELD_WORD, AT(qk_norm), QK_NORMS, NULL, true},
     {"attention.clip", FIELD_REAL, AT(clip_qkv), NULL, NULL, true},
     {"attention.sinks", FIELD_FLAG, AT(sinks), NULL, NULL, true},

@@ -133,6 +133,12 @@ static core_status check_sight(const core_spec *spec)
                      "%s: sight of layer %d, which has no attention",
                      spec->name, l);
         is_chosen |= spec->sight[l] == CORE_SIGHT_CHOSEN;
+        CORE_FAIL_IF(spec->sight[l] == CORE_SIGHT_CHOSEN &&
+                         core_spec_chooser(spec, l) == CORE_N_CHOOSERS,
+                     CORE_E_SPEC,
+                     "%s: layer %d chooses keys, but the model has nothing to "
+                     "choose by",
+                     spec->name, l);
         CORE_FAIL_IF(!is_chosen, CORE_E_SPEC,
                      "%s: layer %d keeps a choice of keys that no layer before "
                      "it makes",
