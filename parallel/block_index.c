@@ -127,7 +127,9 @@ static void choose(const par_model *m, const buffers *b, int64_t i,
         const int64_t n = left < index->n_key ? left : index->n_key;
         b->block[c] = (par_key){.score = best_of(s + first, n), .at = c};
     }
-    par__best_keys(b->block, near0, set, n_room, edge);
+    edge[0] = edge[1] = 0.0;
+    if (n_room > 0)
+        par__best_keys(b->block, near0, set, n_room, edge);
     int64_t n = near0 < n_room ? near0 : n_room;
     for (int64_t c = near0; c <= own; c++)
         set[n++] = c;

@@ -131,7 +131,7 @@ static void score_keys(const ref__run *run, const block_index *at,
 }
 
 /* The blocks of query i: the best of those that are not near, then the near.
- * Some of the former may be left.                                            */
+ * Says whether scores decided: some were chosen by them, and some left.      */
 static bool choose(const ref__run *run, const block_index *at, const task *it,
                    int64_t i, const double *s)
 {
@@ -148,7 +148,9 @@ static bool choose(const ref__run *run, const block_index *at, const task *it,
         double *best = &it->best[j / n_key];
         *best = s[j] > *best || s[j] != s[j] ? s[j] : *best; /* keeps a NaN */
     }
-    ref__best_keys(seen, n_best, it->best, 0, n_far, NULL, it->room, edge);
+    edge[0] = edge[1] = 0.0;
+    if (n_best > 0)
+        ref__best_keys(seen, n_best, it->best, 0, n_far, NULL, it->room, edge);
     int64_t n_taken = n_far < n_best ? n_far : n_best;
     for (int64_t c = n_far; c < n_block; c++)
         seen[n_taken++] = c;
@@ -157,13 +159,12 @@ static bool choose(const ref__run *run, const block_index *at, const task *it,
     if (run->draw == NULL)
         memcpy(run->seen + (t * at->n_g + it->g) * n_top, seen,
                (size_t)n_top * sizeof *seen);
-    return n_far > n_best;
+    return n_best > 0 && n_far > n_best;
 }
 
 /* A largest of some scores errs by no more than the one that errs most. */
 static void bound_edge(const ref__run *run, const block_index *at,
-                       const task *it, int64_t i, const double *s,
-                       bool leaves_some)
+                       const task *it, int64_t i, const double *s, bool is_open)
 {
     const int64_t first = it->b * run->batch->n_t;
     const int64_t at_edge = ((first + i) * at->n_g + it->g) * 2;
@@ -173,7 +174,7 @@ static void bound_edge(const ref__run *run, const block_index *at,
         worst = fmax(worst, ref__score_error(run->u, at->size.n_dh, norm_q,
                                              at->norm_k[first + j], s[j], 1.0));
     for (int64_t c = at_edge; c < at_edge + 2; c++)
-        at->bound[c] = leaves_some ? ref__up(run->u, worst, at->edge[c]) : 0.0F;
+        at->bound[c] = is_open ? ref__up(run->u, worst, at->edge[c]) : 0.0F;
 }
 
 static void do_task(const ref__run *run, const block_index *at, const task *it)
@@ -181,9 +182,9 @@ static void do_task(const ref__run *run, const block_index *at, const task *it)
     score_keys(run, at, it);
     for (int64_t i = it->i0; i < it->i1; i++) {
         const double *s = it->s + (i - it->i0) * it->i1;
-        const bool leaves_some = choose(run, at, it, i, s);
+        const bool is_open = choose(run, at, it, i, s);
         if (at->bound != NULL)
-            bound_edge(run, at, it, i, s, leaves_some);
+            bound_edge(run, at, it, i, s, is_open);
     }
 }
 

@@ -82,6 +82,25 @@ const char *core_projection_name(core_projection projection)
     return NAMES[projection];
 }
 
+static const struct {
+    const char *name;
+    bool takes_padding;
+} CHOOSERS[] = {
+#define CHOOSER_ROW(kind, name) {#name, CORE_##kind##_TAKES_PADDING},
+    CORE_CHOOSER_LIST(CHOOSER_ROW)
+#undef CHOOSER_ROW
+};
+
+const char *core_chooser_name(core_chooser chooser)
+{
+    return CHOOSERS[chooser].name;
+}
+
+bool core_chooser_takes_padding(core_chooser chooser)
+{
+    return CHOOSERS[chooser].takes_padding;
+}
+
 const char *core_mixer_module(core_mixer mixer)
 {
     return MIXERS[mixer].module;

@@ -260,6 +260,8 @@ const char *core_mixer_name(core_mixer mixer);
 const char *core_mixer_module(core_mixer mixer);
 const char *core_projection_name(core_projection projection);
 bool core_mixer_takes_padding(core_mixer mixer);
+const char *core_chooser_name(core_chooser chooser);
+bool core_chooser_takes_padding(core_chooser chooser);
 /* Operations per token of the layer's mixer, beyond products and scores.     */
 double core_mixer_flops(const core_spec *spec, int layer);
 

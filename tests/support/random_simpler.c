@@ -49,7 +49,8 @@ static void half_tokens(random_case *c) { c->n_t = (c->n_t + 1) / 2; }
 static void drop_layer(random_case *c, int l)
 {
     core_spec *s = &c->spec;
-    uint8_t *const of_layer[] = {s->ffn, s->mixer, s->no_rope, s->span};
+    uint8_t *const of_layer[] = {s->ffn,  s->mixer, s->no_rope,
+                                 s->span, s->sight, s->head_kind};
     for (size_t i = 0; i < sizeof of_layer / sizeof *of_layer; i++)
         memmove(of_layer[i] + l, of_layer[i] + l + 1,
                 (size_t)(CORE_MAX_LAYERS - l - 1));
@@ -117,6 +118,20 @@ static void no_deltanet(random_case *c)
         if (c->spec.mixer[l] == CORE_MIXER_DELTANET)
             c->spec.mixer[l] = CORE_MIXER_ATTENTION;
     memset(&c->spec.deltanet, 0, sizeof c->spec.deltanet);
+}
+
+static void no_blocks(random_case *c)
+{
+    if (c->spec.block_index.n_dh == 0)
+        return;
+    memset(c->spec.sight, CORE_SIGHT_SPAN, sizeof c->spec.sight);
+    memset(&c->spec.block_index, 0, sizeof c->spec.block_index);
+    c->spec.n_seen = 0;
+}
+
+static void usual_clamp(random_case *c)
+{
+    c->spec.act_alpha = c->spec.act_limit = 0.0;
 }
 
 static void no_context_gate(random_case *c) { c->spec.context_gate = false; }
@@ -227,7 +242,7 @@ static const simplify STEP[] = {
     no_deltanet,    no_context_gate,
     no_head_bias,   no_conv_bias,   no_proj_bias,   no_drops,
     both_parts,     no_narrow,      no_ssd,         one_group,
-    no_limits,      no_mlp_bias,
+    no_limits,      no_mlp_bias,    no_blocks,      usual_clamp,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

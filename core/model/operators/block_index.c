@@ -27,6 +27,6 @@ core_status core__check_block_index(const core_spec *spec)
                                   core_spec_heads_of(spec, kind).n_rot,
                                   spec->n_d));
     CORE_TRY(core__check_size(spec, "block_index.keys", index->n_key, 1, most));
-    return core__check_size(spec, "block_index.local", index->n_local, 0,
+    return core__check_size(spec, "block_index.local", index->n_local, 1,
                             spec->n_seen);
 }

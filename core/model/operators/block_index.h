@@ -14,6 +14,8 @@ typedef struct core_block_index {
                       * before it                                             */
 } core_block_index;
 
+/* The class finds other blocks where padding stands before a row.            */
+#define CORE_BLOCK_INDEX_TAKES_PADDING false
 #define CORE_BLOCK_INDEX_CHOSEN (s->block_index.n_dh > 0)
 #define CORE_BLOCK_INDEX_HERE                                                  \
     (CORE_BLOCK_INDEX_CHOSEN && CORE_ATTENTION_HERE &&                         \
