@@ -128,6 +128,7 @@ typedef struct par_work {
     void *kept[PAR_MAX_KEPT];
     int n_kept;
     void *chooser;
+    double *q_a;                    /* [n, Rq] the short query, normed        */
     double *q, *k;                  /* [n, own heads * Dh]                    */
     double *v;                      /* [n, ld_v] head g: from column v_first  */
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
@@ -329,6 +330,9 @@ void par__norm(par_model *m, double *y, const double *x, const par_norm *norm,
 void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
                    int64_t ldx, int64_t n_row, int64_t n_col,
                    const double *weight, double eps, core_tap tap);
+/* Whole rows: (x - mean) / deviation, weighed; y may not be x.               */
+void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
+                     const par_norm *norm, double eps, core_tap tap);
 /* One row, once the sum of its squares is known.                             */
 void par__rms_apply(double *y, const double *x, const double *weight,
                     int64_t n_col, double sum, double n_sum, double eps);
@@ -357,6 +361,9 @@ void par__qk_norm_roped(par_model *m, const double *q_norm,
  * first of them, ld from token to token.                                     */
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap);
+/* The same with pairs of its own: neighbours, or halves.                     */
+void par__rope_pairs(par_model *m, double *x, int64_t ld, int64_t n_head,
+                     int64_t stride, bool paired, core_tap tap);
 void par__temper(par_model *m, int l);
 /* context_gate.c: w->context times the scores of my heads.                   */
 par_shard par__context_gate_make(par_model *m, int l);

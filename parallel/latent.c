@@ -60,7 +60,7 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     const int64_t n_rot = mine->all.n_rot;
     buffers b;
     b.q_a = par__result(w, spec->n_q_rank);
-    b.q_a_norm = par__operand(w, spec->n_q_rank);
+    b.q_a_norm = w->q_a = par__operand(w, spec->n_q_rank);
     b.kv_a = par__result(w, spec->n_kv_rank + n_rot);
     b.kv_a_norm = par__operand(w, spec->n_kv_rank);
     b.k_rope = par__result(w, n_rot);

@@ -408,6 +408,7 @@ static ref__heads take_heads(ref__run *run, int layer)
         .q = core_arena_f64(a, n * size.n_h * size.n_dh),
         .k = core_arena_f64(a, n * size.n_g * size.n_dh),
         .v = core_arena_f64(a, n * size.n_g * size.n_dv),
+        .q_a = core_arena_f64(a, n * run->spec->n_q_rank),
         .size = size,
     };
 }

@@ -152,3 +152,15 @@ void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
 {
     *bound = ref__up(u, ref__sum_error(u, n_term) * sum_abs + carried, y);
 }
+
+/* A score sum_h w_h relu(q_h . k) c, of which no term's magnitudes add up to
+ * more than `largest`, c included.  Products over Di, then a sum over Hi; relu
+ * moves no error up; w, the product with it and the two factors of c: 4u.  The
+ * least or the largest of several such scores is off by no more.             */
+void ref__bound_edge(ref__roundoff u, float *bound, double largest, double y,
+                     int64_t n_h, int64_t n_dh)
+{
+    const double c =
+        ref__sum_error(u, n_dh) + ref__sum_error(u, n_h) + 4.0 * u.sum;
+    *bound = ref__up(u, c * largest, y);
+}

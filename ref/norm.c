@@ -98,10 +98,6 @@ void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind)
 {
     const int64_t n_d = run->spec->n_d;
-    if (run->spec->norm == CORE_NORM_LAYER) {
-        ref__layernorm(run, weight, bias, layer, kind);
-        return;
-    }
     const ref__norm norm = {.x = run->x,
                             .ld_x = n_d,
                             .y = run->xn,
@@ -110,5 +106,8 @@ void ref__norm_stream(ref__run *run, core_weight_kind weight,
                             .weight = weight,
                             .eps = run->spec->norm_eps,
                             .plus = ref__is_plus_one(run)};
-    ref__rmsnorm(run, layer, kind, &norm);
+    if (run->spec->norm == CORE_NORM_LAYER)
+        ref__layernorm(run, layer, kind, &norm, bias);
+    else
+        ref__rmsnorm(run, layer, kind, &norm);
 }

@@ -319,6 +319,9 @@ void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
                     int64_t n_term, double carried);
 
+void ref__bound_edge(ref__roundoff u, float *bound, double largest, double y,
+                     int64_t n_h, int64_t n_dh);
+
 /* ---- model.c ------------------------------------------------------------- */
 
 /* A model without weights, which suffices to measure.                        */
@@ -419,8 +422,9 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
                   const ref__norm *norm);
 void ref__layernorm_row(double *y, const double *x, const double *w,
                         const double *b, int64_t n_d, double eps);
-void ref__layernorm(ref__run *run, core_weight_kind weight,
-                    core_weight_kind bias, int layer, core_tap_kind kind);
+/* Of whole rows: n_part 1; y may not be x.                                   */
+void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
+                    const ref__norm *norm, core_weight_kind bias);
 /* xn = the model's norm of x.                                                */
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
@@ -434,6 +438,10 @@ void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
  * place, the tap is delivered.                                               */
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first);
+/* The same with pairs of its own: neighbours, or halves.                     */
+void ref__rope_pairs(ref__run *run, int layer, core_tap_kind kind, double *qk,
+                     int64_t n_head, int64_t n_dh, int64_t first,
+                     bool interleaved);
 
 /* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
  * passes, the exponentials stored before they are summed.  mask may be NULL.
@@ -489,6 +497,7 @@ typedef struct ref__heads {
     double *q; /* [N, n_h*n_dh]                                               */
     double *k; /* [N, n_g*n_dh]                                               */
     double *v; /* [N, n_g*n_dv]                                               */
+    double *q_a; /* [N, Rq] the short query, normed, where there is one       */
     core_heads size;
 } ref__heads;
 

@@ -36,7 +36,9 @@
     X(STEP3P5, step3p5)                                                        \
     X(MINIMAX_M2, minimax_m2)                                                  \
     X(MINIMAX_M3, minimax_m3)                                                  \
-    X(MIMO_V2_FLASH, mimo_v2_flash)
+    X(MIMO_V2_FLASH, mimo_v2_flash)                                            \
+    X(DEEPSEEK_V32, deepseek_v32)                                              \
+    X(GLM_MOE_DSA, glm_moe_dsa)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

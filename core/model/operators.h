@@ -26,6 +26,7 @@
 #include "core/model/operators/context_gate.h"
 #include "core/model/operators/deltanet.h"
 #include "core/model/operators/ends.h"
+#include "core/model/operators/indexer.h"
 #include "core/model/operators/latent.h"
 #include "core/model/operators/mamba.h"
 #include "core/model/operators/mlp.h"
@@ -53,7 +54,7 @@
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
 
 /* What chooses the keys that queries attend to, in layers that choose.       */
-#define CORE_CHOOSER_LIST(X) X(BLOCK_INDEX, block_index)
+#define CORE_CHOOSER_LIST(X) X(INDEXER, indexer) X(BLOCK_INDEX, block_index)
 
 /* What the output of a shared expert is multiplied by.                       */
 #define CORE_SHARED_LIST(X) X(SHARED_GATE, shared_gate)
@@ -88,11 +89,12 @@ typedef enum core_shared {
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
 #define CORE_CHECK_LIST(X)                                                     \
-    X(latent) X(mamba) X(deltanet) X(ssd) X(block_index)
+    X(latent) X(indexer) X(block_index) X(mamba) X(deltanet) X(ssd)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
-#define CORE_CHOOSER_FIELDS(X) CORE_BLOCK_INDEX_FIELDS(X)
+#define CORE_CHOOSER_FIELDS(X)                                                 \
+    CORE_INDEXER_FIELDS(X) CORE_BLOCK_INDEX_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
     CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
     CORE_SSD_FIELDS(X)
@@ -113,6 +115,7 @@ typedef enum core_shared {
     CORE_QUERY_TAPS(X)                                                         \
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_INDEXER_TAPS(X)                                                       \
     CORE_BLOCK_INDEX_TAPS(X)                                                   \
     CORE_CONTEXT_TAPS(X)                                                       \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
@@ -133,6 +136,7 @@ typedef enum core_shared {
     CORE_QUERY_WEIGHTS(X)                                                      \
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
     CORE_ATTENTION_WEIGHTS(X)                                                  \
+    CORE_INDEXER_WEIGHTS(X)                                                    \
     CORE_BLOCK_INDEX_WEIGHTS(X)                                                \
     CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
     CORE_MAMBA_WEIGHTS(X)                                                      \

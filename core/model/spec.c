@@ -203,6 +203,14 @@ core_seen core_spec_seen(const core_spec *spec, int layer)
     return (core_seen){1, spec->n_seen, 1};
 }
 
+int core_spec_chooses(const core_spec *spec, int layer)
+{
+    int l = layer;
+    while (l > 0 && spec->sight[l] != CORE_SIGHT_CHOSEN)
+        l--;
+    return l;
+}
+
 int64_t core_spec_kept(const core_spec *spec, int layer)
 {
     for (int l = layer; l < (int)spec->n_l; l++) {

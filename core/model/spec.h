@@ -210,6 +210,7 @@ typedef struct core_spec {
     core_heads other;                  /* the second kind of heads, of the
                                         * layers that have it; 0 as above      */
     uint8_t head_kind[CORE_MAX_LAYERS]; /* 0: as above; 1: other              */
+    core_indexer indexer;
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;
@@ -276,8 +277,10 @@ core_heads core_spec_heads(const core_spec *spec, int layer);
 int core_spec_head_kinds(const core_spec *spec);
 /* The first key that query i of the layer may see: 0 if all earlier ones.    */
 int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
-/* The sets of keys of the layer's queries.                           [local] */
+/* The sets of keys of the layer's queries, and, where there are some, the layer
+ * that chooses them.                                                 [local] */
 core_seen core_spec_seen(const core_spec *spec, int layer);
+int core_spec_chooses(const core_spec *spec, int layer);
 /* Columns of such sets that layers from this one on take over from one before
  * it.                                                                [local] */
 int64_t core_spec_kept(const core_spec *spec, int layer);

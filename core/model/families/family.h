@@ -112,6 +112,11 @@ CORE_NODISCARD core_status core__get_mlp_types(core_spec *spec, core__reader r,
 /* What Qwen3-MoE and the text parts after it have in common.                 */
 CORE_NODISCARD core_status core__get_qwen3(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
+/* Sizes of the indexer, by which every layer chooses; layer_types may say so in
+ * one of `types`.                                                            */
+CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,
+                                             const char *const *types,
+                                             bool interleaved);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);

@@ -150,6 +150,22 @@ core_status core__get_latent(core_spec *spec, core__reader r)
     return core__get_attention_bias(spec, r, "attention_bias", false, true);
 }
 
+core_status core__get_indexer(core_spec *spec, core__reader r,
+                              const char *const *types, bool interleaved)
+{
+    uint8_t type[CORE_MAX_LAYERS];
+    bool found;
+    CORE_TRY(
+        core__config_layers(r, "layer_types", types, spec->n_l, type, &found));
+    CORE_TRY(core__config_count(r, "index_n_heads", &spec->indexer.n_h));
+    CORE_TRY(core__config_count(r, "index_head_dim", &spec->indexer.n_dh));
+    CORE_TRY(core__config_count(r, "index_topk", &spec->n_seen));
+    spec->indexer.interleaved = interleaved;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->sight[l] = CORE_SIGHT_CHOSEN;
+    return CORE_OK;
+}
+
 /* layer_types, or every full_attention_interval-th layer has attention. */
 static core_status get_mixers(core_spec *spec, core__reader r)
 {

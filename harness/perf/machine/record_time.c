@@ -197,8 +197,11 @@ static har_time compute(const har_timer *t, const core_cost *c)
         return attention(t, c);
     if (c->kind == CORE_COST_GROUPED_GEMM)
         return grouped(t, c);
-    return har_time_gemm(t->machine, t->dtype, (double)c->m, (double)c->n,
-                         (double)c->k);
+    /* the right operand is cached keys: in decode as many as there are */
+    const bool has_past = t->is_decode && c->kv_read > 0;
+    return har_time_gemm(
+        t->machine, t->dtype, (double)c->m,
+        has_past ? (double)decode_keys(t, c->tap) : (double)c->n, (double)c->k);
 }
 
 static har_time transfer(const har_timer *t, const har_machine *machine,
@@ -245,6 +248,13 @@ static int64_t shared(const har_timer *t, const core_cost *c)
     return n > 0 ? n * 65536 + core_spec_heads(t->spec, c->tap.layer).n_rot : 0;
 }
 
+/* Does the time of the record depend on keys of the past? */
+static bool has_keys(const core_cost *c)
+{
+    return c->kind == CORE_COST_ATTENTION ||
+           (c->kind == CORE_COST_GEMM && c->kv_read > 0);
+}
+
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
 {
     const bool is_attention = c->kind == CORE_COST_ATTENTION;
@@ -255,7 +265,7 @@ static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
                                   c->k,
                                   is_attention ? c->n_head : c->n_expert,
                                   is_attention ? c->kv_read : c->m_max,
-                                  is_attention ? reach(t, c) : 0,
+                                  has_keys(c) ? reach(t, c) : 0,
                                   is_attention ? shared(t, c) : 0};
     memcpy(key, shape, sizeof shape);
 }
