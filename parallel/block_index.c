@@ -62,17 +62,15 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     return par__keep_buffers(w, &b, sizeof b);
 }
 
-/* x [n, n_head*Di] of my kv heads, or of the one key, normed and rotated; a tap
- * each time.                                                                 */
 static void show(par_model *m, core_tap tap, double *x, bool is_key)
 {
-    const int64_t n_dh = m->spec->block_index.n_dh;
     if (is_key)
         par__tap_replicated(m, tap, x);
     else
-        par__tap_groups(m, tap, x, n_dh);
+        par__tap_groups(m, tap, x, m->spec->block_index.n_dh);
 }
 
+/* x [n, n_head*Di], queries of my kv heads, or the key, which is kept. */
 static void norm_and_rotate(par_model *m, double *x, int64_t n_head,
                             const double *norm, bool is_key, int l)
 {
@@ -84,10 +82,12 @@ static void norm_and_rotate(par_model *m, double *x, int64_t n_head,
     par__rms_rows(m, x, n_dh, x, n_dh, m->now.n * n_head, n_dh, norm,
                   m->spec->norm_eps, normed);
     show(m, normed, x, is_key);
-    if (!core_spec_has_rope(m->spec, l))
-        return;
-    par__rope(m, x, n_head * n_dh, n_head, n_dh, roped);
-    show(m, roped, x, is_key);
+    if (core_spec_has_rope(m->spec, l)) {
+        par__rope(m, x, n_head * n_dh, n_head, n_dh, roped);
+        show(m, roped, x, is_key);
+    }
+    if (is_key)
+        par__cost_is_kv(m);
 }
 
 static void make_heads(par_model *m, const shards *s, const buffers *b, int l)
@@ -127,9 +127,7 @@ static void choose(const par_model *m, const buffers *b, int64_t i,
         const int64_t n = left < index->n_key ? left : index->n_key;
         b->block[c] = (par_key){.score = best_of(s + first, n), .at = c};
     }
-    edge[0] = edge[1] = 0.0;
-    if (n_room > 0)
-        par__best_keys(b->block, near0, set, n_room, edge);
+    par__best_keys(b->block, near0, set, n_room, edge);
     int64_t n = near0 < n_room ? near0 : n_room;
     for (int64_t c = near0; c <= own; c++)
         set[n++] = c;
@@ -153,20 +151,25 @@ static void check_scores(par_model *m, const buffers *b, int64_t n_kv, int l)
     m->op = op;
 }
 
-/* Queries and keys in, an edge and a set out for every kv head. */
+/* Queries and keys in, an edge and a set out for every kv head.  Of the scores
+ * that are made those of later keys are not looked at.                       */
 static void count(par_model *m, int64_t n_kv, int l)
 {
-    const core_block_index *index = &m->spec->block_index;
-    const int64_t n = m->now.n, n_t = m->batch->n_t, n_dh = index->n_dh;
-    core_cost *cost =
-        par__cost_rows(m, par__tap(CORE_TAP_EDGE, l), n, n_kv * n_dh, 0);
-    cost->written = n * n_kv * (2 + m->spec->n_seen);
+    const int64_t n = m->now.n, n_t = m->batch->n_t;
+    const int64_t n_dh = m->spec->block_index.n_dh;
+    core_cost *cost = par__cost(m, CORE_COST_GEMM, par__tap(CORE_TAP_EDGE, l));
+    cost->m = n;
+    cost->n = n_t;
+    cost->k = n_kv * n_dh;
+    cost->read = n * n_kv * n_dh;
     cost->kv_read = n * n_dh;
-    for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
-        const int64_t i1 =
-            i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
-        cost->flops += CORE_FLOPS_MULTIPLY_ADD * m->now.n_row * n_kv *
-                       (i1 - i0) * i1 * n_dh;
+    cost->written = n * n_kv * (m->spec->n_seen + 2);
+    cost->n_pair = n * (n_t + 1) / 2;
+    cost->flops = n_kv * cost->n_pair; /* comparisons */
+    for (int64_t i0 = 0, i1; i0 < n_t; i0 = i1) {
+        i1 = i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
+        cost->flops += CORE_FLOPS_MULTIPLY_ADD * m->now.n_row * (i1 - i0) * i1 *
+                       n_kv * n_dh;
     }
 }
 
@@ -210,4 +213,10 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__tap_groups(m, tap, b->edge, 2);
 }
 
-const par__entry par__block_index = {.make = make, .carve = carve, .run = run};
+const par__entry par__block_index = {
+    .placement = "block index: key     pp Shard(layer), dp Replicate, tp "
+                 "Replicate; its queries, norms, sets tp Shard(kv heads)",
+    .make = make,
+    .carve = carve,
+    .run = run,
+};

@@ -148,9 +148,7 @@ static bool choose(const ref__run *run, const block_index *at, const task *it,
         double *best = &it->best[j / n_key];
         *best = s[j] > *best || s[j] != s[j] ? s[j] : *best; /* keeps a NaN */
     }
-    edge[0] = edge[1] = 0.0;
-    if (n_best > 0)
-        ref__best_keys(seen, n_best, it->best, 0, n_far, NULL, it->room, edge);
+    ref__best_keys(seen, n_best, it->best, 0, n_far, NULL, it->room, edge);
     int64_t n_taken = n_far < n_best ? n_far : n_best;
     for (int64_t c = n_far; c < n_block; c++)
         seen[n_taken++] = c;
@@ -159,7 +157,7 @@ static bool choose(const ref__run *run, const block_index *at, const task *it,
     if (run->draw == NULL)
         memcpy(run->seen + (t * at->n_g + it->g) * n_top, seen,
                (size_t)n_top * sizeof *seen);
-    return n_best > 0 && n_far > n_best;
+    return n_far > n_best;
 }
 
 /* A largest of some scores errs by no more than the one that errs most. */

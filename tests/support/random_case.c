@@ -167,7 +167,7 @@ static void roll_blocks(uint64_t seed, core_spec *spec)
         (core_block_index){.n_dh = n_rot + roll(&d, n_rot == 0 ? 2 : 0, 5),
                            .n_key = roll(&d, 1, 4),
                            .n_local = roll(&d, 1, 2)};
-    spec->n_seen = spec->block_index.n_local + roll(&d, 0, 2);
+    spec->n_seen = spec->block_index.n_local + roll(&d, 1, 2);
 }
 
 static void roll_attention(dice *d, core_spec *spec)

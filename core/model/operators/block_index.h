@@ -11,7 +11,7 @@ typedef struct core_block_index {
                       * heads; 0: no layer has it                             */
     int64_t n_key;   /* keys of a block                                       */
     int64_t n_local; /* blocks that a query always sees: its own, and those
-                      * before it                                             */
+                      * before it; fewer than it sees                         */
 } core_block_index;
 
 /* The class finds other blocks where padding stands before a row.            */
