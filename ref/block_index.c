@@ -11,7 +11,6 @@
 #include <cblas.h>
 #include <math.h>
 #include <omp.h>
-#include <string.h>
 
 typedef struct block_index {
     core_block_index size;
@@ -20,7 +19,6 @@ typedef struct block_index {
     double *q, *k; /* [N, G*Di], [N, Di]                                      */
     double *s;     /* [n_threads, REF__QUERY_BLOCK, T] scores of keys         */
     double *best;  /* [n_threads, 2, blocks] of blocks, and room              */
-    int64_t *seen; /* [n_threads, entries of a set]                           */
     double *edge;  /* [N, 2 G]                                                */
     ref__drawn drawn;
     /* with bounds */
@@ -48,7 +46,6 @@ static block_index take(ref__run *run, int layer)
         .k = core_arena_f64(a, n * size.n_dh),
         .s = core_arena_f64(a, n_thread * REF__QUERY_BLOCK * run->batch->n_t),
         .best = core_arena_f64(a, n_thread * 2 * n_blocks(run)),
-        .seen = core_arena_i64(a, n_thread * run->spec->n_seen),
         .edge = core_arena_f64(a, n * 2 * n_g),
         .drawn = ref__draw_operator(run, CORE_TAP_EDGE, layer),
     };
@@ -103,7 +100,6 @@ typedef struct task {
     int64_t b, g, i0, i1;
     double *s; /* [i1 - i0, i1]                                               */
     double *best, *room;
-    int64_t *seen;
 } task;
 
 static void score_keys(const ref__run *run, const block_index *at,
@@ -130,33 +126,60 @@ static void score_keys(const ref__run *run, const block_index *at,
                 (blasint)n_dh, 0.0, it->s, (blasint)it->i1);
 }
 
-/* The blocks of query i: the best of those that are not near, then the near.
- * Says whether scores decided: some were chosen by them, and some left.      */
+/* best[0..n_far) = scores of the first blocks: of their best keys up to i. */
+static void score_blocks(const block_index *at, const task *it, int64_t n_far,
+                         int64_t i, const double *s)
+{
+    for (int64_t c = 0; c < n_far; c++)
+        it->best[c] = -HUGE_VAL;
+    for (int64_t j = 0; j <= i && j / at->size.n_key < n_far; j++) {
+        double *best = &it->best[j / at->size.n_key];
+        *best = s[j] > *best || s[j] != s[j] ? s[j] : *best; /* keeps a NaN */
+    }
+}
+
+/* The edge of a set that was chosen elsewhere, of blocks [0, n_far). */
+static void edge_of(const double *best, int64_t n_far, const int64_t *set,
+                    int64_t n_set, double *edge)
+{
+    int64_t e = 0;
+    edge[0] = HUGE_VAL;
+    edge[1] = -HUGE_VAL;
+    for (int64_t c = 0; c < n_far; c++)
+        if (e < n_set && set[e] == c) {
+            edge[0] = fmin(edge[0], best[c]);
+            e++;
+        } else {
+            edge[1] = fmax(edge[1], best[c]);
+        }
+}
+
+/* The blocks of query i: the best of those that are not near, then the near; in
+ * a drawn pass they are there.  Says whether some of the former are left.    */
 static bool choose(const ref__run *run, const block_index *at, const task *it,
                    int64_t i, const double *s)
 {
-    const int64_t n_key = at->size.n_key, n_top = run->spec->n_seen;
-    const int64_t n_block = i / n_key + 1, t = it->b * run->batch->n_t + i;
+    const int64_t n_top = run->spec->n_seen;
+    const int64_t n_block = i / at->size.n_key + 1;
     const int64_t n_near =
         at->size.n_local < n_block ? at->size.n_local : n_block;
     const int64_t n_far = n_block - n_near, n_best = n_top - n_near;
-    double *edge = at->edge + (t * at->n_g + it->g) * 2;
-    int64_t *seen = it->seen;
-    for (int64_t c = 0; c < n_far; c++)
-        it->best[c] = -HUGE_VAL;
-    for (int64_t j = 0; j <= i && j / n_key < n_far; j++) {
-        double *best = &it->best[j / n_key];
-        *best = s[j] > *best || s[j] != s[j] ? s[j] : *best; /* keeps a NaN */
+    const int64_t set = (it->b * run->batch->n_t + i) * at->n_g + it->g;
+    int64_t *seen = run->seen + set * n_top;
+    double *edge = at->edge + set * 2;
+    score_blocks(at, it, n_far, i, s);
+    if (run->draw != NULL && n_far > n_best) {
+        edge_of(it->best, n_far, seen, n_top, edge);
+    } else if (run->draw != NULL) {
+        edge[0] = edge[1] = 0.0;
+    } else {
+        ref__best_keys(seen, n_best, it->best, 0, n_far, NULL, it->room, edge);
+        int64_t n_taken = n_far < n_best ? n_far : n_best;
+        for (int64_t c = n_far; c < n_block; c++)
+            seen[n_taken++] = c;
+        while (n_taken < n_top)
+            seen[n_taken++] = -1;
     }
-    ref__best_keys(seen, n_best, it->best, 0, n_far, NULL, it->room, edge);
-    int64_t n_taken = n_far < n_best ? n_far : n_best;
-    for (int64_t c = n_far; c < n_block; c++)
-        seen[n_taken++] = c;
-    while (n_taken < n_top)
-        seen[n_taken++] = -1;
-    if (run->draw == NULL)
-        memcpy(run->seen + (t * at->n_g + it->g) * n_top, seen,
-               (size_t)n_top * sizeof *seen);
     return n_far > n_best;
 }
 
@@ -202,7 +225,6 @@ static void choose_all(ref__run *run, const block_index *at)
             .s = at->s + thread * REF__QUERY_BLOCK * n_t,
             .best = at->best + thread * 2 * n_c,
             .room = at->best + (thread * 2 + 1) * n_c,
-            .seen = at->seen + thread * run->spec->n_seen,
         };
         do_task(run, at, &it);
     }
