@@ -8,8 +8,8 @@
  * written, in their places.  Scores are made in double, in every numerics, from
  * what taps stored.
  *
- * Traps: scores have no scale; the query's own block and those near it are seen
- * without a score; the last block may be short.
+ * Traps: scores have no scale; the query's own block, whose end it may not see,
+ * and those near it are seen without a score.
  */
 #include "parallel/forward_impl.h"
 
@@ -122,11 +122,9 @@ static void choose(const par_model *m, const buffers *b, int64_t i,
     int64_t near0 = own + 1 - index->n_local;
     near0 = near0 < 0 ? 0 : near0;
     const int64_t n_room = n_seen - (own + 1 - near0);
-    for (int64_t c = 0; c < near0; c++) {
-        const int64_t first = c * index->n_key, left = i + 1 - first;
-        const int64_t n = left < index->n_key ? left : index->n_key;
-        b->block[c] = (par_key){.score = best_of(s + first, n), .at = c};
-    }
+    for (int64_t c = 0; c < near0; c++)
+        b->block[c] = (par_key){
+            .score = best_of(s + c * index->n_key, index->n_key), .at = c};
     par__best_keys(b->block, near0, set, n_room, edge);
     int64_t n = near0 < n_room ? near0 : n_room;
     for (int64_t c = near0; c <= own; c++)

@@ -3,8 +3,9 @@
  * Every kv head has a small query of its own and all share one small key; a
  * block's score is that of its best key, and a query sees the blocks with the
  * largest.  Traps: scores are not scaled, whatever the scale of attention is;
- * keys behind the query count for no block, but padded ones do; the query's own
- * block and the n_local - 1 before it are always seen, and have no score.
+ * the query's own block and the n_local - 1 before it are always seen, and have
+ * no score; scores are made in double, in every numerics, from what taps
+ * stored.
  */
 #include "ref/ref_impl.h"
 
@@ -126,13 +127,14 @@ static void score_keys(const ref__run *run, const block_index *at,
                 (blasint)n_dh, 0.0, it->s, (blasint)it->i1);
 }
 
-/* best[0..n_far) = scores of the first blocks: of their best keys up to i. */
+/* best[0..n_far) = scores of the first blocks, all of whose keys are earlier.
+ */
 static void score_blocks(const block_index *at, const task *it, int64_t n_far,
-                         int64_t i, const double *s)
+                         const double *s)
 {
     for (int64_t c = 0; c < n_far; c++)
         it->best[c] = -HUGE_VAL;
-    for (int64_t j = 0; j <= i && j / at->size.n_key < n_far; j++) {
+    for (int64_t j = 0; j < n_far * at->size.n_key; j++) {
         double *best = &it->best[j / at->size.n_key];
         *best = s[j] > *best || s[j] != s[j] ? s[j] : *best; /* keeps a NaN */
     }
@@ -167,7 +169,7 @@ static bool choose(const ref__run *run, const block_index *at, const task *it,
     const int64_t set = (it->b * run->batch->n_t + i) * at->n_g + it->g;
     int64_t *seen = run->seen + set * n_top;
     double *edge = at->edge + set * 2;
-    score_blocks(at, it, n_far, i, s);
+    score_blocks(at, it, n_far, s);
     if (run->draw != NULL && n_far > n_best) {
         edge_of(it->best, n_far, seen, n_top, edge);
     } else if (run->draw != NULL) {
