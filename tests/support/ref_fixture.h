@@ -27,6 +27,7 @@ typedef enum fix_family_kind {
     FIX_SCALES,      /* scales of embedding, residuals, logits; tied          */
     FIX_SHARED_GATE, /* a weight of the shared expert                         */
     FIX_KINDS,       /* heads of two kinds, values of a size and scale        */
+    FIX_BLOCKS,      /* blocks of keys chosen, a clamp of another slope, limit */
     FIX_N_FAMILIES
 } fix_family_kind;
 
