@@ -157,8 +157,8 @@ static void edge_of(const double *best, int64_t n_far, const int64_t *set,
 }
 
 /* The blocks of query i: the best of those that are not near, then the near; in
- * a drawn pass they are there.  Says whether some of the former are left.    */
-static bool choose(const ref__run *run, const block_index *at, const task *it,
+ * a drawn pass they are there.                                               */
+static void choose(const ref__run *run, const block_index *at, const task *it,
                    int64_t i, const double *s)
 {
     const int64_t n_top = run->spec->n_seen;
@@ -182,12 +182,12 @@ static bool choose(const ref__run *run, const block_index *at, const task *it,
         while (n_taken < n_top)
             seen[n_taken++] = -1;
     }
-    return n_far > n_best;
+    core_store(run->numerics, CORE_GRID_ACT, edge, 2);
 }
 
 /* A largest of some scores errs by no more than the one that errs most. */
 static void bound_edge(const ref__run *run, const block_index *at,
-                       const task *it, int64_t i, const double *s, bool is_open)
+                       const task *it, int64_t i, const double *s)
 {
     const int64_t first = it->b * run->batch->n_t;
     const int64_t at_edge = ((first + i) * at->n_g + it->g) * 2;
@@ -197,7 +197,7 @@ static void bound_edge(const ref__run *run, const block_index *at,
         worst = fmax(worst, ref__score_error(run->u, at->size.n_dh, norm_q,
                                              at->norm_k[first + j], s[j], 1.0));
     for (int64_t c = at_edge; c < at_edge + 2; c++)
-        at->bound[c] = is_open ? ref__up(run->u, worst, at->edge[c]) : 0.0F;
+        at->bound[c] = ref__up(run->u, worst, at->edge[c]);
 }
 
 static void do_task(const ref__run *run, const block_index *at, const task *it)
@@ -205,9 +205,9 @@ static void do_task(const ref__run *run, const block_index *at, const task *it)
     score_keys(run, at, it);
     for (int64_t i = it->i0; i < it->i1; i++) {
         const double *s = it->s + (i - it->i0) * it->i1;
-        const bool is_open = choose(run, at, it, i, s);
+        choose(run, at, it, i, s);
         if (at->bound != NULL)
-            bound_edge(run, at, it, i, s, is_open);
+            bound_edge(run, at, it, i, s);
     }
 }
 
@@ -246,7 +246,6 @@ void ref__block_index(ref__run *run, int layer, const ref__heads *heads,
                       bool dry)
 {
     block_index at = take(run, layer);
-    const int64_t n_edge = run->n * 2 * at.n_g;
     (void)heads;
     if (dry)
         return;
@@ -257,6 +256,5 @@ void ref__block_index(ref__run *run, int layer, const ref__heads *heads,
     if (run->exact)
         check_scores(run, &at);
     choose_all(run, &at);
-    ref__store(run, CORE_GRID_ACT, at.edge, n_edge);
     ref__put(run, CORE_TAP_EDGE, layer, at.edge, at.bound);
 }

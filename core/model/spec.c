@@ -125,6 +125,25 @@ double core_mixer_flops(const core_spec *s, int layer)
     return 0.0;
 }
 
+double core_pair_flops(const core_spec *s, int l)
+{
+    if (!core_spec_has_attention(s, l))
+        return 0.0;
+    const core_heads h = core_spec_heads(s, l);
+    double flops = 2.0 * (double)(h.n_h * (h.n_dh + h.n_dv));
+    switch (core_spec_chooser(s, l)) {
+#define CHOOSER_FLOPS(kind, name)                                              \
+    case CORE_CHOOSER_##kind:                                                  \
+        flops += CORE_##kind##_PAIR_FLOPS;                                     \
+        break;
+        CORE_CHOOSER_LIST(CHOOSER_FLOPS)
+#undef CHOOSER_FLOPS
+    case CORE_N_CHOOSERS:
+        break;
+    }
+    return flops;
+}
+
 bool core_spec_has_attention(const core_spec *spec, int layer)
 {
     return spec->n_h > 0 && spec->mixer[layer] == CORE_MIXER_ATTENTION;

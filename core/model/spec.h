@@ -260,11 +260,15 @@ core_shared core_spec_shared(const core_spec *spec, int layer);
 const char *core_mixer_name(core_mixer mixer);
 const char *core_mixer_module(core_mixer mixer);
 const char *core_projection_name(core_projection projection);
+const char *core_chooser_name(core_chooser chooser);
 bool core_mixer_takes_padding(core_mixer mixer);
 const char *core_chooser_name(core_chooser chooser);
 bool core_chooser_takes_padding(core_chooser chooser);
 /* Operations per token of the layer's mixer, beyond products and scores.     */
 double core_mixer_flops(const core_spec *spec, int layer);
+/* Operations per pair of query and key, of the scores and of what chooses keys
+ * in the layer.                                                      [local] */
+double core_pair_flops(const core_spec *spec, int layer);
 
 /* True if the layer has attention, true if it has rope.              [local] */
 bool core_spec_has_attention(const core_spec *spec, int layer);

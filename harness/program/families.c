@@ -49,6 +49,11 @@ static void write_mixers(FILE *out, const core_spec *s)
     }
     if (has[CORE_MIXER_ATTENTION])
         fprintf(out, " (%s)", core_projection_name(core_spec_projection(s)));
+    for (int l = 0; l < (int)s->n_l; l++)
+        if (core_spec_chooser(s, l) < CORE_N_CHOOSERS) {
+            fprintf(out, ", %s", core_chooser_name(core_spec_chooser(s, l)));
+            return;
+        }
 }
 
 static void write_layers(FILE *out, const core_spec *s)

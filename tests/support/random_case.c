@@ -227,6 +227,32 @@ static void roll_ssd(dice *d, core_spec *spec)
             spec->mixer[l] = CORE_MIXER_SSD;
 }
 
+/* An indexer, where queries are short; a layer may keep the choice of one before,
+ * or see all keys.  Their own dice, too. */
+static void roll_choice(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6b657973), 0};
+    bool any = false;
+    if (spec->n_kv_rank == 0 || spec->n_q_rank == 0 || one_in(&d, 3))
+        return;
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const bool sees_all =
+            !core_spec_has_attention(spec, l) || one_in(&d, 5);
+        if (!sees_all)
+            spec->sight[l] = any && one_in(&d, 2) ? CORE_SIGHT_KEPT
+                                                  : CORE_SIGHT_CHOSEN;
+        any = any || !sees_all;
+    }
+    if (!any)
+        return;
+    spec->sliding_window = 0;
+    memset(spec->span, CORE_SPAN_WINDOW, sizeof spec->span);
+    spec->n_seen = roll(&d, 1, 6);
+    spec->indexer = (core_indexer){.n_h = roll(&d, 1, 4),
+                                   .n_dh = spec->n_rot + roll(&d, 0, 5),
+                                   .interleaved = one_in(&d, 2)};
+}
+
 static void roll_router(dice *d, core_spec *spec)
 {
     spec->router = (core_router)roll(d, CORE_ROUTER_SOFTMAX,
@@ -300,6 +326,7 @@ static void roll_spec(dice *d, core_spec *spec)
         roll_ssd(d, spec);
     if (one_in(d, 5))
         roll_parts(d, spec);
+    roll_choice(d->seed, spec);
     roll_router(d, spec);
     roll_experts(d, spec);
     roll_ends(d, spec);

@@ -120,21 +120,20 @@ static void no_deltanet(random_case *c)
     memset(&c->spec.deltanet, 0, sizeof c->spec.deltanet);
 }
 
-static void no_blocks(random_case *c)
-{
-    if (c->spec.block_index.n_dh == 0)
-        return;
-    memset(c->spec.sight, CORE_SIGHT_SPAN, sizeof c->spec.sight);
-    memset(&c->spec.block_index, 0, sizeof c->spec.block_index);
-    c->spec.n_seen = 0;
-}
-
 static void usual_clamp(random_case *c)
 {
     c->spec.act_alpha = c->spec.act_limit = 0.0;
 }
 
 static void no_context_gate(random_case *c) { c->spec.context_gate = false; }
+
+static void no_choice(random_case *c)
+{
+    memset(c->spec.sight, CORE_SIGHT_SPAN, sizeof c->spec.sight);
+    memset(&c->spec.indexer, 0, sizeof c->spec.indexer);
+    memset(&c->spec.block_index, 0, sizeof c->spec.block_index);
+    c->spec.n_seen = 0;
+}
 
 static void no_latent(random_case *c)
 {
@@ -242,7 +241,7 @@ static const simplify STEP[] = {
     no_deltanet,    no_context_gate,
     no_head_bias,   no_conv_bias,   no_proj_bias,   no_drops,
     both_parts,     no_narrow,      no_ssd,         one_group,
-    no_limits,      no_mlp_bias,    no_blocks,      usual_clamp,
+    no_limits,      no_mlp_bias,    no_choice,      usual_clamp,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

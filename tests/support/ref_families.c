@@ -168,7 +168,7 @@ static void blocks(core_spec *s)
     s->n_rot = 4;
     s->sight[0] = s->sight[2] = CORE_SIGHT_CHOSEN;
     s->no_rope[2] = 1;
-    s->n_seen = 3;
+    s->n_seen = 2;
     s->block_index = (core_block_index){.n_dh = 9, .n_key = 2, .n_local = 1};
     s->act = CORE_ACT_CLAMPED_SWIGLU;
     s->act_alpha = 1.3;

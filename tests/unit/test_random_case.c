@@ -77,6 +77,30 @@ static bool has_no_query_latent(const random_case *c, int l)
     return is_latent(c, l) && c->spec.n_q_rank == 0;
 }
 
+/* Rows are long enough for a query to leave keys. */
+static bool chooses_keys(const random_case *c, int l)
+{
+    return core_spec_chooser(&c->spec, l) < CORE_N_CHOOSERS &&
+           c->n_t > c->spec.n_seen;
+}
+
+static bool chooses_keys_apart(const random_case *c, int l)
+{
+    return chooses_keys(c, l) && c->plan.tp > 1;
+}
+
+static bool keeps_keys(const random_case *c, int l)
+{
+    return core_spec_has_attention(&c->spec, l) &&
+           c->spec.sight[l] == CORE_SIGHT_KEPT && c->n_t > c->spec.n_seen;
+}
+
+/* A stage that goes on with a choice of the one before. */
+static bool keeps_keys_over_stages(const random_case *c, int l)
+{
+    return keeps_keys(c, l) && c->plan.pp == c->spec.n_l;
+}
+
 static bool norms_heads(const random_case *c, int l)
 {
     return has_attention(c, l) && c->spec.qk_norm == CORE_QK_NORM_HEAD;
@@ -298,6 +322,8 @@ static const struct {
     ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
     ROW(chooses_blocks),  ROW(clamps_elsewhere),
+    ROW(chooses_keys),    ROW(chooses_keys_apart),  ROW(keeps_keys),
+    ROW(keeps_keys_over_stages),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };

@@ -17,6 +17,9 @@ typedef struct core_block_index {
 /* The class finds other blocks where padding stands before a row.            */
 #define CORE_BLOCK_INDEX_TAKES_PADDING false
 #define CORE_BLOCK_INDEX_CHOSEN (s->block_index.n_dh > 0)
+/* of scores, per query and key                                               */
+#define CORE_BLOCK_INDEX_PAIR_FLOPS                                            \
+    (2.0 * (double)(CORE_G * CORE_BLOCK_INDEX_DH))
 #define CORE_BLOCK_INDEX_HERE                                                  \
     (CORE_BLOCK_INDEX_CHOSEN && CORE_ATTENTION_HERE &&                         \
      s->sight[l] == CORE_SIGHT_CHOSEN)

@@ -19,6 +19,9 @@ typedef struct core_indexer {
 #define CORE_INDEXER_HERE (CORE_EDGE_HERE && CORE_INDEXER_CHOSEN)
 #define CORE_INDEXER_Q (s->indexer.n_h * s->indexer.n_dh)
 
+/* per pair of query and key                                                  */
+#define CORE_INDEXER_PAIR_FLOPS (2.0 * (double)CORE_INDEXER_Q)
+
 #define CORE_INDEXER_TAPS(X)                                                   \
     X(INDEX_Q, "layers.%d.index.q", TOKEN, ACT, false, CORE_INDEXER_HERE,      \
       CORE_INDEXER_Q, s->indexer.n_h, "queries of the indexer")                \
