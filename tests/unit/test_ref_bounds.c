@@ -476,7 +476,10 @@ static double of_clamped(const pass *p, double gate, double up, double a)
     const double g = gate > most ? most : gate;
     const double f = g / (1.0 + exp(-gating.alpha * g));
     const double u = up > most ? most : up < -most ? -most : up;
-    const double off = fabs(up) > most ? fabs(most - (double)(float)most) : 0.0;
+    const double off =
+        fabs(up) > most
+            ? fmin(fabs(most - (double)(float)most), p->u * most)
+            : 0.0;
     return 4.0 * p->u * (fabs(g) + fabs(f)) * fabs(u + 1.0) + p->u * fabs(a) +
            off * fabs(f);
 }
