@@ -1009,6 +1009,8 @@ static bool may_be_copy(const core_spec *spec, core_tap tap)
     case CORE_TAP_PICK_ROPE:
     case CORE_TAP_INDEX_Q_ROPE:
     case CORE_TAP_INDEX_K_ROPE:
+    case CORE_TAP_BLOCK_Q_ROPE:
+    case CORE_TAP_BLOCK_K_ROPE:
         return spec->n_rot > 0;
     case CORE_TAP_DIGEST:
     case CORE_TAP_PICK:

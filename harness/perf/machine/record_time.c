@@ -96,7 +96,7 @@ static double window_of(const har_timer *t, int layer)
 {
     const core_seen seen = core_spec_seen(t->spec, layer);
     if (seen.n_set > 0)
-        return (double)seen.n_key;
+        return (double)(seen.n_key * seen.n_wide);
     switch ((core_span)t->spec->span[layer]) {
     case CORE_SPAN_WINDOW:
         return (double)t->spec->sliding_window;
@@ -127,8 +127,8 @@ static int64_t decode_keys(const har_timer *t, core_tap tap)
     int64_t n = run > 0 ? t->n_kv / run : span;
     if (tap.kind != CORE_TAP_CONTEXT)
         return n;
-    if (seen.n_set > 0 && seen.n_key < n)
-        n = seen.n_key;
+    if (seen.n_set > 0 && seen.n_key * seen.n_wide < n)
+        n = seen.n_key * seen.n_wide;
     return run > 0 ? span + n : n;
 }
 
