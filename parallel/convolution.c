@@ -42,6 +42,14 @@ static void check(par_model *m, const par__conv *c, const double *u,
                CORE_STEP_ACT, core_weights_step(m->weights, c->id));
 }
 
+static void show(par_model *m, const par__conv *c, core_tap tap, double *values)
+{
+    if (c->repeated != NULL)
+        par__tap_repeated(m, tap, values, c->repeated);
+    else
+        par__tap_columns(m, tap, values, c->c0, c->n_c);
+}
+
 void par__convolve(par_model *m, const par__conv *c, const double *u,
                    double *act, core_tap tap, core_tap act_tap)
 {
@@ -62,7 +70,7 @@ void par__convolve(par_model *m, const par__conv *c, const double *u,
         }
     }
     par__add_bias(m, act, m->now.n, n_c, c->bias);
-    par__tap_columns(m, tap, act, c->c0, n_c);
+    show(m, c, tap, act);
     core_act_apply_row(CORE_ACT_SILU, act, act, m->now.n * n_c);
-    par__tap_columns(m, act_tap, act, c->c0, n_c);
+    show(m, c, act_tap, act);
 }

@@ -368,8 +368,8 @@ static const struct {
     {DELTANET, "tp=2", gated_heads,
      "heads 0-3 and 4-7 of layer 2 are equal bit for bit"},
     {SSD, "tp=2", groups,
-     "groups of state space heads 0-1 and 2-3 of layer 0 are equal bit for "
-     "bit, and 2 more pairs"},
+     "state space heads 0-5 and 6-11 of layer 0 are equal bit for bit, and 2 "
+     "more pairs"},
     {"shadow-a", "tp=2", vocabulary,
      "vocabulary rows 0-17 and 19-36 are equal bit for bit"},
     {"shadow-a", "tp=2", embedding, NULL},

@@ -52,6 +52,11 @@ static bool splits_ssd(const random_case *c, int l)
     return has_ssd(c, l) && c->plan.tp > 1;
 }
 
+static bool repeats_group(const random_case *c, int l)
+{
+    return has_ssd(c, l) && c->spec.ssd.n_g % c->plan.tp != 0;
+}
+
 static bool limits_steps(const random_case *c, int l)
 {
     return has_ssd(c, l) && (c->spec.ssd.least > 0.0 || c->spec.ssd.most > 0.0);
@@ -284,6 +289,7 @@ static const struct {
     ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
     ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
+    ROW(repeats_group),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };
