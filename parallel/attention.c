@@ -12,7 +12,9 @@ static void *make(par_model *m, int l)
     const par_heads *mine = par__heads_of(m, l);
     const int64_t h0 = mine->h0, h1 = h0 + mine->n_h, n_dv = mine->all.n_dv;
     par_attention attention = {0};
+    const par__entry *chooser = par__chooser(m->spec, l);
     attention.projection = par__projection(m->spec)->make(m, l);
+    attention.chooser = chooser != NULL ? chooser->make(m, l) : NULL;
     attention.sinks = par__vector(m, CORE_W_SINKS, l, h0, h1);
     if (m->spec->context_gate)
         attention.gate = par__context_gate_make(m, l);
@@ -42,6 +44,11 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * w->n_t);
     w->sees = par__fresh(w, w->n_t, 1);
     w->projection = par__projection(spec)->carve(w, spec, lay);
+    w->chooser = NULL;
+    for (int l = lay->first_layer[lay->stage];
+         l < lay->first_layer[lay->stage + 1] && w->chooser == NULL; l++)
+        if (par__chooser(spec, l) != NULL)
+            w->chooser = par__chooser(spec, l)->carve(w, spec, lay);
     return NULL;
 }
 
@@ -53,6 +60,16 @@ static void read_in_cache(const par_model *m, double *x, int64_t n_col)
                    x, m->now.n * n_col);
 }
 
+/* The keys that queries attend to: of this layer's choice, or of one before. */
+static void choose_keys(par_model *m, const par_attention *attention, int l)
+{
+    const par__entry *chooser = par__chooser(m->spec, l);
+    if (chooser != NULL)
+        chooser->run(m, attention->chooser, l, NULL);
+    if (core_spec_seen(m->spec, l).n_set > 0)
+        par__tap_ints(m, par__tap(CORE_TAP_SEEN, l), m->now.seen);
+}
+
 static void run(par_model *m, const void *shards, int l, double *out)
 {
     const par_attention *attention = shards;
@@ -62,6 +79,7 @@ static void run(par_model *m, const void *shards, int l, double *out)
     const core_tap context = par__tap(CORE_TAP_CONTEXT, l);
     const core_tap tap = par__tap(CORE_TAP_ATTN_OUT, l);
     par__projection(m->spec)->run(m, attention->projection, l, NULL);
+    choose_keys(m, attention, l);
     par__enter(m, PAR_OP_ATTENTION, context);
     read_in_cache(m, w->q, mine->n_h * n_dh);
     read_in_cache(m, w->k, mine->n_kv * n_dh);

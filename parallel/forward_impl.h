@@ -59,6 +59,7 @@ typedef struct par_norm {
 /* Shard(head). */
 typedef struct par_attention {
     const void *projection; /* of what makes q, k and v (par__projection)     */
+    const void *chooser;    /* of what chooses keys (par__chooser)            */
     const double *sinks;
     par_shard gate; /* of the context, where the model has one                */
     par_shard o;
@@ -66,9 +67,13 @@ typedef struct par_attention {
 
 typedef struct par_layer {
     par_norm attn_norm, ffn_norm;
+    par_norm attn_post, ffn_post; /* of what a part gives; or no weight       */
+    par_norm moe_norm, moe_post, mlp_post; /* of branches; likewise           */
+    const double *scale;    /* of the layer's output; NULL: none              */
     const void *mixer;      /* shards of par__mixer                           */
     par_shard router;
-    const double *correction; /* [E]                                          */
+    const double *router_norm;              /* [D], or NULL                   */
+    const double *correction, *expert_scale; /* [E], likewise                 */
     par_shard narrow, wide; /* whole; of experts of a width of their own      */
     par_mlp mlp;
 } par_layer;
@@ -101,6 +106,12 @@ typedef struct par_slot_key {
     int64_t choice;
 } par_slot_key;
 
+/* A key that a query may be given. */
+typedef struct par_key {
+    double score;
+    int64_t at; /* its position in the row                                    */
+} par_key;
+
 /* The buffers of a tick: carved for the largest micro-batch.                 */
 typedef struct par_work {
     core_arena arena;
@@ -108,17 +119,23 @@ typedef struct par_work {
     int64_t n_in, n_out;            /* widest operand, widest buffer of rows  */
     par_grow fresh[PAR_MAX_FRESH];  /* what every tick starts by poisoning    */
     int n_fresh;
-    double *x[2];                   /* residual stream, by micro-batch parity */
+    double *x[2];                   /* residual stream, by micro-batch parity,
+                                     * and the keys that travel with it       */
     int64_t *token_id;              /* [n] global tokens                      */
     struct {                        /* of each kind of heads                  */
         double *cos_tj, *sin_tj;    /* [T, Dr/2]                              */
     } rope[CORE_HEAD_KINDS];
     double *xn;                     /* [n, D] normed input                    */
+    double *tokens;                 /* [n, D] what experts read: xn, or a norm
+                                     * of their own                           */
+    double *router_in;              /* [n, D] where the router has a norm     */
     void *mixer[CORE_N_MIXERS];     /* buffers of operators: what their carve */
     void *projection;               /* returned, which lies in kept           */
     void *shared[CORE_N_SHARED];
     void *kept[PAR_MAX_KEPT];
     int n_kept;
+    void *chooser;
+    double *q_a;                    /* [n, Rq] the short query, normed        */
     double *q, *k;                  /* [n, own heads * Dh]                    */
     double *v;                      /* [n, ld_v] head g: from column v_first  */
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
@@ -166,6 +183,7 @@ typedef struct par_now {
     int64_t n;           /* tokens                                            */
     int64_t t0, t1;      /* my slice of them, to be dispatched                */
     double *x;
+    int64_t *seen;       /* [n, columns of sets] keys chosen last: behind x   */
 } par_now;
 
 /* The operator under way, see cost.c.                                        */
@@ -319,6 +337,9 @@ void par__norm(par_model *m, double *y, const double *x, const par_norm *norm,
 void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
                    int64_t ldx, int64_t n_row, int64_t n_col,
                    const double *weight, double eps, core_tap tap);
+/* Whole rows: (x - mean) / deviation, weighed; y may not be x.               */
+void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
+                     const par_norm *norm, double eps, core_tap tap);
 /* One row, once the sum of its squares is known.                             */
 void par__rms_apply(double *y, const double *x, const double *weight,
                     int64_t n_col, double sum, double n_sum, double eps);
@@ -350,12 +371,21 @@ void par__qk_norm_roped(par_model *m, const double *q_norm,
  * first of them, ld from token to token.                                     */
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap);
+/* The same with pairs of its own: neighbours, or halves.                     */
+void par__rope_pairs(par_model *m, double *x, int64_t ld, int64_t n_head,
+                     int64_t stride, bool paired, core_tap tap);
 void par__temper(par_model *m, int l);
 /* context_gate.c: w->context times the scores of my heads.                   */
 par_shard par__context_gate_make(par_model *m, int l);
 void par__context_gate(par_model *m, const par_shard *gate, int l);
 /* heads.c: every (row, head) of mine: w->context.                            */
 void par__heads(par_model *m, const par_attention *attention, int l);
+
+/* best_keys.c: key[0..n_key) = the positions of the best of all[0..n), which is
+ * sorted on the way, ascending, then -1; ties to the lowest.  edge: the scores of
+ * the last one taken and of the best one left, 0 and 0 if none is left.      */
+void par__best_keys(par_key *all, int64_t n, int64_t *key, int64_t n_key,
+                    double edge[2]);
 
 /* convolution.c: channels [c0, c0 + n_c) of a weight [C, Kc]                 */
 typedef struct par__conv {
@@ -370,10 +400,13 @@ par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
  * record.                                                                    */
 void par__convolve(par_model *m, const par__conv *c, const double *u,
                    double *act, core_tap tap, core_tap act_tap);
+/* Without an activation: one tap.                                            */
+void par__convolve_only(par_model *m, const par__conv *c, const double *u,
+                        double *y, core_tap tap);
 
-/* gate.c: y [n, n_row] := y * silu(gate), whose columns are the rows of the
+/* gate.c: y [n, n_row] := y * act(gate), whose columns are the rows of the
  * shard that made the gate; delivered as `tap`.                              */
-void par__gate(par_model *m, double *y, const double *gate,
+void par__gate(par_model *m, double *y, core_act act, const double *gate,
                const par_shard *made_by, core_tap tap);
 
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
@@ -385,7 +418,8 @@ void par__layer(par_model *m, int l, int pair);
 void par__route(par_model *m, const par_layer *layer, int l);
 void par__softmax(const par_model *m, const double *logits, double *p);
 void par__weigh(const par_model *m, const double *logits, const double *p,
-                const int64_t *idx, double *weight);
+                const int64_t *idx, const double *expert_scale,
+                double *weight);
 void par__choose(par_model *m, const double *score, const double *correction,
                  int64_t *idx);
 

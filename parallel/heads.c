@@ -21,6 +21,9 @@ typedef struct head {
     double *context;     /* [T, Dv]                                           */
     int64_t ld_q, ld_k, ld_v, ld_o;
     const uint8_t *mask; /* [T] of the row, or NULL                           */
+    const int64_t *seen; /* [T, sets, keys] of the row; NULL: no choice       */
+    core_seen sets;
+    int64_t set;         /* the head's                                        */
     double sink;         /* its logit; -infinity: none                        */
     const core_heads *of; /* the layer's                                      */
     int layer;
@@ -65,6 +68,26 @@ static block make_block(const par_model *m, int l, int64_t i0)
     return b;
 }
 
+/* Where keys are chosen: the others of [lo, i], whose scores weigh nothing. */
+static void hide_others(const head *h, const block *b, int64_t lo, int64_t i,
+                        double *s)
+{
+    if (h->seen == NULL)
+        return;
+    const int64_t *key = h->seen + (i * h->sets.n_set + h->set) * h->sets.n_key;
+    const int64_t *end = key + h->sets.n_key;
+    for (int64_t j = lo; j <= i; j++)
+        if (key < end && *key == j)
+            key++;
+        else
+            s[j - b->j0] = -(double)INFINITY;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void fill(double *p, int64_t n, double value)
 {
     for (int64_t j = 0; j < n; j++)
@@ -92,8 +115,11 @@ static void softmax(par_model *m, const head *h, const block *b,
     const double scale = h->of->scale;
     const int64_t lo = core_spec_first_key(m->spec, h->layer, i) - b->j0;
     const int64_t hi = i + 1 - b->j0;
-    m->cost.record.n_pair += hi - lo;
-    m->cost.record.flops += CORE_FLOPS_SOFTMAX * (hi - lo);
+    const int64_t n_pair =
+        h->seen != NULL ? least(hi - lo, h->sets.n_key) : hi - lo;
+    m->cost.record.n_pair += n_pair;
+    m->cost.record.flops += CORE_FLOPS_SOFTMAX * n_pair;
+    hide_others(h, b, lo + b->j0, i, s);
     double largest = h->sink;
     for (int64_t j = lo; j < hi; j++)
         if (is_visible(h, b->j0 + j)) {
@@ -215,6 +241,11 @@ static void point(const par_model *m, const par_attention *attention, head *h,
     h->k = w->k + row * h->ld_k + g * n_dh;
     h->v = w->v + row * h->ld_v + w->v_first + g * w->v_step;
     h->context = w->context + row * h->ld_o + (i_h - h0) * n_dv;
+    h->sets = core_spec_seen(m->spec, h->layer);
+    h->set = i_h * h->sets.n_set / of->n_h;
+    h->seen = h->sets.n_set == 0
+                  ? NULL
+                  : m->now.seen + row * h->sets.n_set * h->sets.n_key;
     h->sink = attention->sinks != NULL ? attention->sinks[i_h - h0]
                                        : -(double)INFINITY;
 }

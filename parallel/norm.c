@@ -56,10 +56,9 @@ void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
     check_squares(m, tap, largest);
 }
 
-static void layer_rows(par_model *m, double *y, const double *x,
-                       const par_norm *norm, core_tap tap)
+void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
+                     const par_norm *norm, double eps, core_tap tap)
 {
-    const int64_t n_d = m->spec->n_d;
     const double width = (double)n_d;
     double largest = 0.0;
     par__cost_rows(m, tap, m->now.n, n_d, CORE_FLOPS_LAYERNORM)->weights =
@@ -71,7 +70,7 @@ static void layer_rows(par_model *m, double *y, const double *x,
             s1 += x_d[d];
         const double s2 = sum_of_squares(x_d, n_d);
         const double var = (width * s2 - s1 * s1) / (width * width);
-        const double mean = s1 / width, r = sqrt(var + m->spec->norm_eps);
+        const double mean = s1 / width, r = sqrt(var + eps);
         for (int64_t d = 0; d < n_d; d++)
             y[i * n_d + d] =
                 norm->weight[d] * ((x_d[d] - mean) / r) + norm->bias[d];
@@ -87,7 +86,7 @@ void par__norm(par_model *m, double *y, const double *x, const par_norm *norm,
     const int64_t n_d = m->spec->n_d;
     par__enter(m, PAR_OP_NORM, tap);
     if (m->spec->norm == CORE_NORM_LAYER)
-        layer_rows(m, y, x, norm, tap);
+        par__layer_rows(m, y, x, n_d, norm, m->spec->norm_eps, tap);
     else
         par__rms_rows(m, y, n_d, x, n_d, m->now.n, n_d, norm->weight,
                       m->spec->norm_eps, tap);

@@ -7,8 +7,9 @@
 const par__entry *const par__mixers[] = {CORE_MIXER_LIST(ROW)};
 const par__entry *const par__shareds[] = {CORE_SHARED_LIST(ROW)};
 static const par__entry *const projections[] = {CORE_PROJECTION_LIST(ROW)};
+static const par__entry *const choosers[] = {CORE_CHOOSER_LIST(ROW)};
 static const par__entry *const all[] = {
-    CORE_PROJECTION_LIST(ROW) CORE_MIXER_LIST(ROW) CORE_SHARED_LIST(ROW)};
+    CORE_PROJECTION_LIST(ROW) CORE_CHOOSER_LIST(ROW) CORE_MIXER_LIST(ROW) CORE_SHARED_LIST(ROW)};
 #undef ROW
 
 const par__entry *par__mixer(const core_spec *spec, int l)
@@ -22,6 +23,12 @@ const par__entry *par__projection(const core_spec *spec)
     return projections[core_spec_projection(spec)];
 }
 
+const par__entry *par__chooser(const core_spec *spec, int l)
+{
+    const core_chooser kind = core_spec_chooser(spec, l);
+    return kind < CORE_N_CHOOSERS ? choosers[kind] : NULL;
+}
+
 const par__entry *par__shared(const core_spec *spec, int l)
 {
     const core_shared kind = core_spec_shared(spec, l);
@@ -33,6 +40,7 @@ bool par__has(const core_spec *spec, int l0, int l1, const par__entry *op)
     for (int l = l0; l < l1; l++) {
         const par__entry *mixer = par__mixer(spec, l);
         if (mixer == op || par__shared(spec, l) == op ||
+            par__chooser(spec, l) == op ||
             (mixer == &par__attention && par__projection(spec) == op))
             return true;
     }
@@ -62,7 +70,7 @@ bool par_operator_is_replicated(par_operator op)
 {
 #define ROW(kind, name) [PAR_OP_##kind] = &par__##name,
     static const par__entry *const by_name[PAR_N_OPERATORS] = {
-        CORE_PROJECTION_LIST(ROW) CORE_MIXER_LIST(ROW)};
+        CORE_PROJECTION_LIST(ROW) CORE_CHOOSER_LIST(ROW) CORE_MIXER_LIST(ROW)};
 #undef ROW
     return op == PAR_OP_NORM || op == PAR_OP_ROUTER ||
            (by_name[op] != NULL && by_name[op]->is_replicated);

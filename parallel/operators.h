@@ -30,14 +30,15 @@ typedef struct par__entry {
      * operator need not have any: no function.                               */
     void *(*carve)(struct par_work *w, const core_spec *spec,
                    const par_layout *layout);
-    /* mixer: out = f(xn); projection: q, k, v of the work; shared: out times
-     * something.                                                [collective] */
+    /* mixer: out = f(xn); projection: q, k, v of the work; chooser: the keys of
+     * the queries; shared: out times something.                 [collective] */
     void (*run)(struct par_model *m, const void *shards, int l, double *out);
 } par__entry;
 
 #define PAR__DECLARE(kind, name) extern const par__entry par__##name;
 CORE_MIXER_LIST(PAR__DECLARE)
 CORE_PROJECTION_LIST(PAR__DECLARE)
+CORE_CHOOSER_LIST(PAR__DECLARE)
 CORE_SHARED_LIST(PAR__DECLARE)
 #undef PAR__DECLARE
 
@@ -47,6 +48,7 @@ extern const par__entry *const par__shareds[CORE_N_SHARED];
 /* The operator of a layer, of a model; NULL: none.                           */
 const par__entry *par__mixer(const core_spec *spec, int l);
 const par__entry *par__projection(const core_spec *spec);
+const par__entry *par__chooser(const core_spec *spec, int l);
 const par__entry *par__shared(const core_spec *spec, int l);
 /* Does a layer of [l0, l1) have it?                                          */
 bool par__has(const core_spec *spec, int l0, int l1, const par__entry *op);

@@ -8,10 +8,16 @@
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap)
 {
+    par__rope_pairs(m, x, ld, n_head, stride,
+                    par__heads_of(m, tap.layer)->all.rope.interleaved, tap);
+}
+
+void par__rope_pairs(par_model *m, double *x, int64_t ld, int64_t n_head,
+                     int64_t stride, bool paired, core_tap tap)
+{
     const core_heads *heads = &par__heads_of(m, tap.layer)->all;
     const int64_t n_t = m->batch->n_t, half = heads->n_rot / 2;
     const int kind = m->spec->head_kind[tap.layer];
-    const bool paired = heads->rope.interleaved;
     const int64_t step = paired ? 2 : 1, to_b = paired ? 1 : half;
     par__cost_rows(m, tap, m->now.n, n_head * 2 * half, CORE_FLOPS_ROTATE)
         ->n_head = n_head;

@@ -60,6 +60,7 @@ static void set_now(par_model *m, int round, int tick)
     m->now.n_row = rows_of(m, round, mb, &m->now.row0);
     m->now.n = m->now.n_row * m->batch->n_t;
     m->now.x = w->x[mb % 2];
+    m->now.seen = (int64_t *)(m->now.x + m->now.n * m->spec->n_d);
     par_layout_slice(m->layout, m->now.n, &m->now.t0, &m->now.t1);
     slice_bytes(m);
     for (int i = 0; i < w->n_fresh; i++)
@@ -68,9 +69,16 @@ static void set_now(par_model *m, int round, int tick)
         w->token_id[i] = m->now.row0 * m->batch->n_t + i;
 }
 
-static int64_t stream_bytes(const par_model *m, int64_t n_row)
+/* Elements that go into a layer from the one before: the stream, and keys that
+ * were chosen before and are attended to behind.                             */
+static int64_t n_stream(const par_model *m, int64_t n, int layer)
 {
-    return n_row * m->batch->n_t * m->spec->n_d * (int64_t)sizeof(double);
+    return n * (m->spec->n_d + core_spec_kept(m->spec, layer));
+}
+
+static int64_t stream_bytes(const par_model *m, int64_t n_row, int layer)
+{
+    return n_stream(m, n_row * m->batch->n_t, layer) * (int64_t)sizeof(double);
 }
 
 /* The buffer of a micro-batch, once the send that last used it is over. */
@@ -86,7 +94,8 @@ static void post_receive(par_model *m, int round, int mb)
     int64_t row0;
     if (m->layout->stage == 0 || !is_micro_batch(m, mb))
         return;
-    const int64_t bytes = stream_bytes(m, rows_of(m, round, mb, &row0));
+    const int64_t bytes =
+        stream_bytes(m, rows_of(m, round, mb, &row0), m->layer0);
     double *x = free_stream(m, mb);
     par__poison(x, (size_t)bytes);
     m->recv_request =
@@ -120,12 +129,13 @@ static void run_tick(par_model *m, int round, int tick)
         const core_tap tap = par__tap(CORE_TAP_IN, m->layer0);
         par_at(m->comm, core_tap_name(tap, name), m->now.tick);
         par__resume(m);
-        par__cost_stage(m, CORE_RECEIVE, tap, m->now.n * m->spec->n_d);
+        par__cost_stage(m, CORE_RECEIVE, tap,
+                        n_stream(m, m->now.n, m->layer0));
         par__pause(m);
         par_wait(m->comm, arriving);
     } else if (m->now.mb >= 0) {
         par__poison(free_stream(m, m->now.mb),
-                    (size_t)stream_bytes(m, m->now.n_row));
+                    (size_t)stream_bytes(m, m->now.n_row, m->layer0));
         par__resume(m);
         par__embed(m);
     }
@@ -135,11 +145,11 @@ static void run_tick(par_model *m, int round, int tick)
         par__head(m);
     if (m->now.mb >= 0 && lay->next_rank >= 0) {
         par__cost_stage(m, CORE_SEND, par__tap(CORE_TAP_OUT, m->layer1 - 1),
-                        m->now.n * m->spec->n_d);
+                        n_stream(m, m->now.n, m->layer1));
         par__pause(m);
         m->send_request[m->now.mb % 2] =
             par_post_send(m->comm, lay->next_rank, m->now.mb % 2, m->now.x,
-                          stream_bytes(m, m->now.n_row));
+                          stream_bytes(m, m->now.n_row, m->layer1));
         par__resume(m);
     }
     par__cost_close(m);

@@ -305,7 +305,7 @@ static void gate_and_norm(par_model *m, const shards *s, int l)
 {
     double *y = buffers_of(m)->y;
     const core_tap normed = par__tap(CORE_TAP_SSD_NORM, l);
-    par__gate(m, y, buffers_of(m)->gate, &s->gate,
+    par__gate(m, y, CORE_ACT_SILU, buffers_of(m)->gate, &s->gate,
               par__tap(CORE_TAP_SSD_GATED, l));
     norm(m, s, normed);
     par__tap_columns(m, normed, y, s->gate.r0, s->gate.n_row);

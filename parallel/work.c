@@ -27,6 +27,17 @@ static int64_t max_mlp_columns(const core_spec *spec, const par_layout *lay)
     return most;
 }
 
+/* Columns of the widest sets of keys, each as large as a double. */
+static int64_t most_seen(const core_spec *spec)
+{
+    int64_t most = 0;
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const core_seen seen = core_spec_seen(spec, l);
+        most = max_of(most, seen.n_set * seen.n_key);
+    }
+    return most;
+}
+
 void *par__fresh(par_work *w, int64_t n, size_t elem_bytes)
 {
     void *at = core_arena_take(&w->arena, n, elem_bytes);
@@ -172,11 +183,13 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
         w->rope[kind].sin_tj = core_arena_f64(a, n_t * n_j);
     }
     carve_tables(w, spec, lay);
-    w->x[0] = core_arena_f64(a, n * spec->n_d);
-    w->x[1] = core_arena_f64(a, n * spec->n_d);
+    w->x[0] = core_arena_f64(a, n * (spec->n_d + most_seen(spec)));
+    w->x[1] = core_arena_f64(a, n * (spec->n_d + most_seen(spec)));
     w->n_fresh = 0;
     w->n_kept = 0;
     w->xn = par__operand(w, spec->n_d);
+    w->tokens = spec->branch_norm ? par__operand(w, spec->n_d) : w->xn;
+    w->router_in = par__operand(w, spec->router_norm ? spec->n_d : 0);
     w->out = par__result(w, spec->n_d);
     /* a shared expert's sum is whole on ranks that have none of its columns */
     w->mlp_out = par__result(w, spec->n_f_shared > 0 ? spec->n_d : 0);

@@ -14,6 +14,13 @@
 #include <cblas.h>
 #include <math.h>
 #include <omp.h>
+#include <string.h>
+
+static ref__chooser *const CHOOSER[CORE_N_CHOOSERS] = {
+#define CHOOSER_ROW(kind, name) [CORE_CHOOSER_##kind] = ref__##name,
+    CORE_CHOOSER_LIST(CHOOSER_ROW)
+#undef CHOOSER_ROW
+};
 
 static ref__projection *const PROJECTION[CORE_N_PROJECTIONS] = {
 #define PROJECTION_ROW(kind, name) [CORE_PROJECTION_##kind] = ref__##name,
@@ -29,6 +36,8 @@ typedef struct attention {
     double *context;  /* [N, H*Dv]                                            */
     double *scores;   /* [n_threads, REF__QUERY_BLOCK, T]                     */
     double *sinks;    /* [H], or NULL                                         */
+    core_seen seen;
+    uint8_t *visible; /* [n_threads, T] where keys are chosen                 */
     /* with bounds */
     double *abs_v;       /* [N, G*Dv]                                        */
     double *sum_p_abs_v; /* [n_threads, REF__QUERY_BLOCK, Dv]                */
@@ -43,6 +52,7 @@ typedef struct block {
     int64_t b, h, i0, i1; /* row, head, queries                            */
     int64_t j0;           /* first key that any of them can see            */
     double *s;            /* [i1-i0, i1-j0] scores, then probabilities     */
+    uint8_t *visible;     /* [T]                                           */
     double *sum_p_abs_v;
     double max_norm1; /* largest sum of a query's probabilities        */
     double sum[REF__QUERY_BLOCK]; /* what a context is divided by in the end */
@@ -91,6 +101,26 @@ static void uniform_context(const ref__run *run, const attention *at,
     for (int64_t j = 0; at->sinks == NULL && j < n_t; j++)
         for (int64_t d = 0; d < n_dv; d++)
             o[d] += p * v[j * ld_v + d];
+}
+
+/* Which keys of its row query i may see, by the mask and, where keys are chosen,
+ * as one of the head's set; NULL: all of its span.                           */
+static const uint8_t *visible_keys(const ref__run *run, const attention *at,
+                                   const block *blk, int64_t i)
+{
+    const int64_t n_t = run->batch->n_t;
+    const uint8_t *mask = run->batch->mask;
+    if (mask != NULL)
+        mask += blk->b * n_t;
+    if (at->seen.n_set == 0)
+        return mask;
+    const int64_t set = blk->h * at->seen.n_set / at->heads.size.n_h;
+    const int64_t *key =
+        run->seen + ((blk->b * n_t + i) * at->seen.n_set + set) * at->seen.n_key;
+    memset(blk->visible, 0, (size_t)n_t);
+    for (int64_t c = 0; c < at->seen.n_key && key[c] >= 0; c++)
+        blk->visible[key[c]] = mask == NULL || mask[key[c]] != 0;
+    return blk->visible;
 }
 
 static double sink_of(const attention *at, const block *blk)
@@ -152,10 +182,8 @@ static void block_softmax(const ref__run *run, const attention *at, block *blk,
 {
     const int64_t width = blk->i1 - blk->j0;
     const double scale = at->heads.size.scale;
-    const uint8_t *mask = run->batch->mask;
-    if (mask != NULL)
-        mask += blk->b * run->batch->n_t;
     for (int64_t i = blk->i0; i < blk->i1; i++) {
+        const uint8_t *mask = visible_keys(run, at, blk, i);
         const int64_t lo = core_spec_first_key(run->spec, at->layer, i);
         double *s = blk->s + (i - blk->i0) * width;
         if (at->bound != NULL)
@@ -337,8 +365,11 @@ static void context(ref__run *run, const attention *at)
             .i1 = i0 + REF__QUERY_BLOCK < n_t ? i0 + REF__QUERY_BLOCK : n_t,
             .j0 = core_spec_first_key(spec, at->layer, i0), /* never falls */
             .s = at->scores + thread * REF__QUERY_BLOCK * n_t,
+            .visible = at->visible,
             .sum_p_abs_v = at->sum_p_abs_v,
         };
+        if (at->seen.n_set > 0)
+            blk.visible += thread * n_t;
         if (at->bound != NULL)
             blk.sum_p_abs_v += thread * REF__QUERY_BLOCK * at->heads.size.n_dv;
         block_context(run, at, &blk);
@@ -376,6 +407,7 @@ static ref__heads take_heads(ref__run *run, int layer)
         .q = core_arena_f64(a, n * size.n_h * size.n_dh),
         .k = core_arena_f64(a, n * size.n_g * size.n_dh),
         .v = core_arena_f64(a, n * size.n_g * size.n_dv),
+        .q_a = core_arena_f64(a, n * run->spec->n_q_rank),
         .size = size,
     };
 }
@@ -392,7 +424,10 @@ static attention take(ref__run *run, int layer, ref__heads heads)
         .drawn = ref__draw_operator(run, CORE_TAP_CONTEXT, layer),
         .context = core_arena_f64(a, n * n_h * heads.size.n_dv),
         .scores = core_arena_f64(a, n_blk * run->batch->n_t),
+        .seen = core_spec_seen(run->spec, layer),
     };
+    if (at.seen.n_set > 0)
+        at.visible = core_arena_take(a, run->n_threads * run->batch->n_t, 1);
     if (heads.size.sinks)
         at.sinks = core_arena_f64(a, n_h);
     if (run->bounds) {
@@ -419,6 +454,25 @@ static void attend(ref__run *run, int layer, attention *at)
     context(run, at);
 }
 
+/* The keys that queries attend to, where not all: those of the layer's choice or
+ * of one before; in a drawn pass those of the honest one. */
+static void choose_keys(ref__run *run, int layer, const ref__heads *heads,
+                        bool dry)
+{
+    const core_seen seen = core_spec_seen(run->spec, layer);
+    const core_chooser chooser = core_spec_chooser(run->spec, layer);
+    const size_t mark = run->arena.used_bytes;
+    if (seen.n_set == 0)
+        return;
+    if (!dry)
+        ref__forced_ints(run, CORE_TAP_SEEN, layer, run->seen);
+    if (chooser < CORE_N_CHOOSERS)
+        CHOOSER[chooser](run, layer, heads, dry);
+    core_arena_rewind(&run->arena, mark);
+    if (!dry)
+        ref__put_ints(run, CORE_TAP_SEEN, layer, run->seen);
+}
+
 void ref__attention(ref__run *run, int layer, double *out, bool dry)
 {
     const core_spec *spec = run->spec;
@@ -426,6 +480,7 @@ void ref__attention(ref__run *run, int layer, double *out, bool dry)
     const size_t mark = run->arena.used_bytes;
     PROJECTION[core_spec_projection(spec)](run, layer, &heads, dry);
     core_arena_rewind(&run->arena, mark);
+    choose_keys(run, layer, &heads, dry);
     attention at = take(run, layer, heads);
     if (!dry)
         attend(run, layer, &at);

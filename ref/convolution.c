@@ -1,5 +1,5 @@
 /* ref/convolution.c -- a causal convolution over a few positions, each channel
- * by itself, and its activation.
+ * by itself, and its activation, if it has one.
  *
  * Traps: the last weight belongs to the position itself; positions before the
  * row's first do not exist, and their weights meet nothing.
@@ -120,12 +120,17 @@ static void sums(ref__run *run, int layer, const ref__convolution *c)
     ref__put(run, c->tap, layer, c->a, bound);
 }
 
-void ref__convolve(ref__run *run, int layer, const ref__convolution *c)
+void ref__convolve_only(ref__run *run, int layer, const ref__convolution *c)
 {
     read_weights(run, layer, c);
     if (run->draw != NULL)
         drawn_sums(run, layer, c);
     else
         sums(run, layer, c);
-    ref__gate(run, layer, c->act_tap, NULL, c->a, c->n_c);
+}
+
+void ref__convolve(ref__run *run, int layer, const ref__convolution *c)
+{
+    ref__convolve_only(run, layer, c);
+    ref__gate(run, layer, c->act_tap, CORE_ACT_SILU, NULL, c->a, c->n_c);
 }

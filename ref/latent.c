@@ -5,7 +5,8 @@
  * are spelt out, a key [key part | rotated part] and a value for each head, and
  * the attention that follows is the ordinary one with G = H.  Traps: the
  * rotated elements are the LAST of a head; the latent norms have an eps of
- * their own; only the two compressing projections have a bias.
+ * their own; only the two compressing projections have a bias; a layer without
+ * rope has the shared part of the key too, as it was projected.
  */
 #include "ref/ref_impl.h"
 
@@ -14,7 +15,6 @@
 static const double LATENT_EPS = 1e-6;
 
 typedef struct latent {
-    double *q_a;       /* [N, Rq], normed in place                            */
     double *kv_a;      /* [N, Rkv + Dr]                                       */
     double *kv_a_norm; /* [N, Rkv]                                            */
     double *kv_b;      /* [N, H*(Dn + Dv)]                                    */
@@ -27,7 +27,6 @@ static latent take(ref__run *run, int64_t n_rot, int64_t n_kv_b)
     core_arena *a = &run->arena;
     const int64_t n = run->n;
     return (latent){
-        .q_a = core_arena_f64(a, n * spec->n_q_rank),
         .kv_a = core_arena_f64(a, n * (spec->n_kv_rank + n_rot)),
         .kv_a_norm = core_arena_f64(a, n * spec->n_kv_rank),
         .kv_b = core_arena_f64(a, n * n_kv_b),
@@ -35,7 +34,7 @@ static latent take(ref__run *run, int64_t n_rot, int64_t n_kv_b)
     };
 }
 
-/* The query, from xn or from a short vector of its own. */
+/* The query, from xn or from a short vector of its own, normed in place. */
 static void queries(ref__run *run, int layer, double *q_a, double *q)
 {
     const core_spec *spec = run->spec;
@@ -103,10 +102,12 @@ void ref__latent(ref__run *run, int layer, const ref__heads *heads, bool dry)
     const latent la = take(run, n_rot, size->n_h * (n_dn + size->n_dv));
     if (dry)
         return;
-    queries(run, layer, la.q_a, heads->q);
+    queries(run, layer, heads->q_a, heads->q);
     compressed(run, layer, &la, n_rot);
-    ref__rope(run, layer, CORE_TAP_Q_ROPE, heads->q, size->n_h, size->n_dh,
-              n_dn);
-    ref__rope(run, layer, CORE_TAP_K_ROPE, la.k_rope, 1, n_rot, 0);
+    if (core_spec_has_rope(run->spec, layer)) {
+        ref__rope(run, layer, CORE_TAP_Q_ROPE, heads->q, size->n_h, size->n_dh,
+                  n_dn);
+        ref__rope(run, layer, CORE_TAP_K_ROPE, la.k_rope, 1, n_rot, 0);
+    }
     spell_out(run, &la, heads);
 }

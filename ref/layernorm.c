@@ -39,23 +39,24 @@ void ref__layernorm_row(double *y, const double *x, const double *w,
     apply(y, x, w, b, n_d, measure(x, n_d, eps));
 }
 
-void ref__layernorm(ref__run *run, core_weight_kind weight,
-                    core_weight_kind bias, int layer, core_tap_kind kind)
+void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
+                    const ref__norm *norm, core_weight_kind bias)
 {
-    const int64_t n_d = run->spec->n_d;
-    const double eps = run->spec->norm_eps;
+    const int64_t n_d = norm->n;
+    const double eps = norm->eps;
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
     float *bound = ref__bound_buffer(run, kind, layer);
     const double *w = ref__weight_rows(
-        run->model, (core_weight){weight, layer, 0}, 0, 1, run->tile_scratch);
+        run->model, (core_weight){norm->weight, layer, 0}, 0, 1,
+        run->tile_scratch);
     const double *b =
         ref__weight_rows(run->model, (core_weight){bias, layer, 0}, 0, 1,
                          run->tile_scratch + run->tile_stride / 2);
     double bits = 0.0;
 #pragma omp parallel for num_threads(run->n_threads) reduction(max : bits)
     for (int64_t t = 0; t < run->n; t++) {
-        const double *x_t = run->x + t * n_d;
-        double *y_t = run->xn + t * n_d;
+        const double *x_t = norm->x + t * norm->ld_x;
+        double *y_t = norm->y + t * n_d;
         const moments m = measure(x_t, n_d, eps);
         if (run->draw != NULL)
             ref__drawn_layernorm(&drawn, y_t, x_t, w, b, n_d, eps);
@@ -71,5 +72,5 @@ void ref__layernorm(ref__run *run, core_weight_kind weight,
     }
     if (run->exact)
         ref__record_bits(run, kind, layer, bits);
-    ref__put(run, kind, layer, run->xn, bound);
+    ref__put(run, kind, layer, norm->y, bound);
 }

@@ -24,23 +24,30 @@ void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
 /* Bounds of one token's heads, before they turn. */
 static void bound_heads(const ref__run *run, const core_heads *size,
                         float *bound, const double *qk, int64_t n_head,
-                        int64_t n_dh, int64_t first)
+                        int64_t n_dh, int64_t first, bool interleaved)
 {
     const core_rope *rope = &size->rope;
     const int64_t n_rot = size->n_rot;
     memset(bound, 0, (size_t)(n_head * n_dh) * sizeof *bound);
     for (int64_t h = first; h < n_head * n_dh; h += n_dh) /* pairs as heads */
         ref__bound_rope(run->u, bound + h, qk + h, n_rot,
-                        rope->interleaved ? 2 : n_rot, rope->attention_factor);
+                        interleaved ? 2 : n_rot, rope->attention_factor);
 }
 
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first)
 {
+    ref__rope_pairs(run, layer, kind, qk, n_head, n_dh, first,
+                    core_spec_heads(run->spec, layer).rope.interleaved);
+}
+
+void ref__rope_pairs(ref__run *run, int layer, core_tap_kind kind, double *qk,
+                     int64_t n_head, int64_t n_dh, int64_t first,
+                     bool interleaved)
+{
     const core_heads size = core_spec_heads(run->spec, layer);
     const int64_t n_rot = size.n_rot, half = n_rot / 2;
     const int64_t width = n_head * n_dh;
-    const bool interleaved = size.rope.interleaved;
     const int kind_of = run->spec->head_kind[layer];
     const double *cos_tj = run->rope[kind_of].cos_tj;
     const double *sin_tj = run->rope[kind_of].sin_tj;
@@ -52,7 +59,7 @@ void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
         double *qk_t = qk + t * width;
         if (bound != NULL)
             bound_heads(run, &size, bound + t * width, qk_t, n_head, n_dh,
-                        first);
+                        first, interleaved);
         for (int64_t h = 0; h < n_head; h++) {
             double *r = qk_t + h * n_dh + first;
             const double *cos_j = cos_tj + position * half;

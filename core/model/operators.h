@@ -25,11 +25,13 @@
 #include "core/model/operators/context_gate.h"
 #include "core/model/operators/deltanet.h"
 #include "core/model/operators/ends.h"
+#include "core/model/operators/indexer.h"
 #include "core/model/operators/latent.h"
 #include "core/model/operators/mamba.h"
 #include "core/model/operators/mlp.h"
 #include "core/model/operators/moe.h"
 #include "core/model/operators/shared_gate.h"
+#include "core/model/operators/shortconv.h"
 #include "core/model/operators/ssd.h"
 #include "core/model/operators/stream.h"
 
@@ -38,17 +40,22 @@
  * X(ENUMERATOR, name), a list for each place.  Both passes and the records of
  * cost make their tables from these lists, so that nothing else names an
  * operator but its own files.  The row of a mixer says also CORE_NAME_MODULE,
- * _TAKES_PADDING and _FLOPS (spec.h), that of a projection CORE_NAME_CHOSEN, of
- * a shared one CORE_NAME_HERE; the first that is chosen, or here, is taken.
+ * _TAKES_PADDING and _FLOPS (spec.h), that of a projection and of a chooser
+ * CORE_NAME_CHOSEN, a chooser's _PAIR_FLOPS, too, of a shared one
+ * CORE_NAME_HERE; the first that is chosen, or here, is taken.
  */
 
 /* The first half of a layer: from the normed input to what is added to the
  * stream.  The words of `mixer` in a spec file.                              */
 #define CORE_MIXER_LIST(X)                                                     \
-    X(ATTENTION, attention) X(MAMBA, mamba) X(DELTANET, deltanet) X(SSD, ssd)
+    X(ATTENTION, attention) X(MAMBA, mamba) X(DELTANET, deltanet) X(SSD, ssd)  \
+    X(SHORTCONV, shortconv)
 
 /* How attention gets its queries, keys and values.                           */
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
+
+/* What chooses the keys that queries attend to, in layers that choose.       */
+#define CORE_CHOOSER_LIST(X) X(INDEXER, indexer)
 
 /* What the output of a shared expert is multiplied by.                       */
 #define CORE_SHARED_LIST(X) X(SHARED_GATE, shared_gate)
@@ -67,6 +74,13 @@ typedef enum core_projection {
     CORE_N_PROJECTIONS
 } core_projection;
 
+typedef enum core_chooser {
+#define CORE_CHOOSER_ENUM(kind, name) CORE_CHOOSER_##kind,
+    CORE_CHOOSER_LIST(CORE_CHOOSER_ENUM)
+#undef CORE_CHOOSER_ENUM
+    CORE_N_CHOOSERS
+} core_chooser;
+
 typedef enum core_shared {
 #define CORE_SHARED_ENUM(kind, name) CORE_SHARED_##kind,
     CORE_SHARED_LIST(CORE_SHARED_ENUM)
@@ -75,21 +89,23 @@ typedef enum core_shared {
 } core_shared;
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
-#define CORE_CHECK_LIST(X) X(latent) X(mamba) X(deltanet) X(ssd)
+#define CORE_CHECK_LIST(X)                                                     \
+    X(latent) X(indexer) X(mamba) X(deltanet) X(ssd) X(shortconv)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
+#define CORE_CHOOSER_FIELDS(X) CORE_INDEXER_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
     CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
-    CORE_SSD_FIELDS(X)
+    CORE_SSD_FIELDS(X) CORE_SHORTCONV_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
 
 /* --- all rows --------------------------------------------------------------
  *
  * Traps: rows of layers stand between IN and OUT, ATTN_NORM and FINAL_NORM; taps
  * of mixers before ATTN_OUT; weights of experts together, and those of the MLP.
- * Whether a layer has a weight may rest on its mixer, its FFN and its kind of
- * heads alone: weight_list.c counts layers alike once.
+ * Whether a layer has a weight may rest on its mixer, its FFN, its kind of heads
+ * and whether it chooses keys alone: weight_list.c counts layers alike once.
  */
 
 #define CORE_TAP_LIST(X)                                                       \
@@ -99,14 +115,18 @@ typedef enum core_shared {
     CORE_QUERY_TAPS(X)                                                         \
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_INDEXER_TAPS(X)                                                       \
+    CORE_CONTEXT_TAPS(X)                                                       \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
     CORE_MAMBA_TAPS(X)                                                         \
     CORE_DELTANET_TAPS(X)                                                      \
     CORE_SSD_TAPS(X)                                                           \
+    CORE_SHORTCONV_TAPS(X)                                                     \
     CORE_LAYER_MID_TAPS(X)                                                     \
     CORE_MOE_TAPS(X)                                                           \
     CORE_MLP_TAPS(X)                                                           \
     CORE_SHARED_GATE_TAPS(X)                                                   \
+    CORE_MLP_POST_TAPS(X)                                                      \
     CORE_LAYER_OUT_TAPS(X)                                                     \
     CORE_HEAD_TAPS(X)
 
@@ -117,21 +137,24 @@ typedef enum core_shared {
     CORE_QUERY_WEIGHTS(X)                                                      \
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
     CORE_ATTENTION_WEIGHTS(X)                                                  \
+    CORE_INDEXER_WEIGHTS(X)                                                    \
     CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
     CORE_MAMBA_WEIGHTS(X)                                                      \
     CORE_DELTANET_WEIGHTS(X)                                                   \
     CORE_SSD_WEIGHTS(X)                                                        \
+    CORE_SHORTCONV_WEIGHTS(X)                                                  \
     CORE_FFN_NORM_WEIGHTS(X)                                                   \
     CORE_MOE_WEIGHTS(X)                                                        \
     CORE_MLP_WEIGHTS(X)                                                        \
     CORE_SHARED_GATE_WEIGHTS(X)                                                \
+    CORE_MLP_POST_WEIGHTS(X)                                                   \
     CORE_HEAD_WEIGHTS(X)
 
 /* Weights of products over what a tensor-parallel group splits: their parts are
  * added up.                                                                  */
 #define CORE_ROW_PARALLEL_LIST(X)                                              \
-    X(O) X(MAMBA_X) X(MAMBA_OUT) X(DELTANET_OUT) X(SSD_OUT) X(EXPERT_DOWN)     \
-    X(MLP_DOWN)
+    X(O) X(MAMBA_X) X(MAMBA_OUT) X(DELTANET_OUT) X(SSD_OUT) X(SHORTCONV_OUT)   \
+    X(EXPERT_DOWN) X(MLP_DOWN)
 
 /* --- slots of a numerics (core/numbers/numerics.h) -------------------------
  *
@@ -142,6 +165,6 @@ typedef enum core_shared {
 #define CORE_ROUTER_TAP_LIST(X) X(ROUTER_LOGITS) X(SHARED_LOGIT)
 #define CORE_PROB_TAP_LIST(X) X(ROUTER_PROBS) X(TOPK_WEIGHT) X(SHARED_SCORE)
 #define CORE_ROUTER_WEIGHT_LIST(X)                                             \
-    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(SHARED_GATE)
+    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(EXPERT_SCALE) X(SHARED_GATE)
 
 #endif

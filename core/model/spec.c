@@ -34,6 +34,19 @@ core_projection core_spec_projection(const core_spec *s)
     return CORE_N_PROJECTIONS;
 }
 
+core_chooser core_spec_chooser(const core_spec *s, int layer)
+{
+    if (core_spec_seen(s, layer).n_set == 0 ||
+        s->sight[layer] != CORE_SIGHT_CHOSEN)
+        return CORE_N_CHOOSERS;
+#define CHOOSER_CHOSEN(kind, name)                                             \
+    if (CORE_##kind##_CHOSEN)                                                  \
+        return CORE_CHOOSER_##kind;
+    CORE_CHOOSER_LIST(CHOOSER_CHOSEN)
+#undef CHOOSER_CHOSEN
+    return CORE_N_CHOOSERS;
+}
+
 core_shared core_spec_shared(const core_spec *s, int l)
 {
 #define SHARED_HERE(kind, name)                                                \
@@ -69,6 +82,16 @@ const char *core_projection_name(core_projection projection)
     return NAMES[projection];
 }
 
+const char *core_chooser_name(core_chooser chooser)
+{
+    static const char *const NAMES[] = {
+#define CHOOSER_NAME(kind, name) #name,
+        CORE_CHOOSER_LIST(CHOOSER_NAME)
+#undef CHOOSER_NAME
+    };
+    return NAMES[chooser];
+}
+
 const char *core_mixer_module(core_mixer mixer)
 {
     return MIXERS[mixer].module;
@@ -93,6 +116,25 @@ double core_mixer_flops(const core_spec *s, int layer)
     return 0.0;
 }
 
+double core_pair_flops(const core_spec *s, int layer)
+{
+    if (!core_spec_has_attention(s, layer))
+        return 0.0;
+    const core_heads h = core_spec_heads(s, layer);
+    double flops = 2.0 * (double)(h.n_h * (h.n_dh + h.n_dv));
+    switch (core_spec_chooser(s, layer)) {
+#define CHOOSER_FLOPS(kind, name)                                              \
+    case CORE_CHOOSER_##kind:                                                  \
+        flops += CORE_##kind##_PAIR_FLOPS;                                     \
+        break;
+        CORE_CHOOSER_LIST(CHOOSER_FLOPS)
+#undef CHOOSER_FLOPS
+    case CORE_N_CHOOSERS:
+        break;
+    }
+    return flops;
+}
+
 bool core_spec_has_attention(const core_spec *spec, int layer)
 {
     return spec->n_h > 0 && spec->mixer[layer] == CORE_MIXER_ATTENTION;
@@ -101,6 +143,15 @@ bool core_spec_has_attention(const core_spec *spec, int layer)
 bool core_spec_has_rope(const core_spec *spec, int layer)
 {
     return core_spec_has_attention(spec, layer) && spec->no_rope[layer] == 0;
+}
+
+core_gating core_spec_gating(const core_spec *spec)
+{
+    return (core_gating){
+        .act = spec->act,
+        .alpha = spec->act_alpha > 0.0 ? spec->act_alpha : 1.702,
+        .limit = spec->act_limit > 0.0 ? spec->act_limit : 7.0,
+    };
 }
 
 core_heads core_spec_heads_of(const core_spec *spec, int kind)
@@ -114,6 +165,7 @@ core_heads core_spec_heads_of(const core_spec *spec, int kind)
                          .n_rot = spec->n_rot,
                          .scale = spec->score_scale,
                          .sinks = spec->sinks,
+                         .v_is_k = spec->v_is_k,
                          .rope = spec->rope};
     h.rope.interleaved = spec->rope.interleaved;
     h.n_dv = h.n_dv > 0 ? h.n_dv : h.n_dh;
@@ -149,6 +201,32 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i)
     return 0;
 }
 
+core_seen core_spec_seen(const core_spec *spec, int layer)
+{
+    const bool sees_all = !core_spec_has_attention(spec, layer) ||
+                          spec->sight[layer] == CORE_SIGHT_SPAN;
+    return sees_all ? (core_seen){0, 0} : (core_seen){1, spec->n_seen};
+}
+
+int core_spec_chooses(const core_spec *spec, int layer)
+{
+    int l = layer;
+    while (l > 0 && spec->sight[l] != CORE_SIGHT_CHOSEN)
+        l--;
+    return l;
+}
+
+int64_t core_spec_kept(const core_spec *spec, int layer)
+{
+    for (int l = layer; l < (int)spec->n_l; l++) {
+        const core_seen seen = core_spec_seen(spec, l);
+        if (seen.n_set > 0)
+            return spec->sight[l] == CORE_SIGHT_KEPT ? seen.n_set * seen.n_key
+                                                     : 0;
+    }
+    return 0;
+}
+
 int64_t core_spec_n_mlp(const core_spec *spec, int layer)
 {
     switch ((core_ffn)spec->ffn[layer]) {
@@ -165,6 +243,13 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer)
 int64_t core_spec_n_de(const core_spec *spec)
 {
     return spec->n_de > 0 ? spec->n_de : spec->n_d;
+}
+
+double core_spec_sum_eps(const core_spec *spec)
+{
+    if (spec->sum_eps > 0.0)
+        return spec->sum_eps;
+    return spec->router == CORE_ROUTER_SIGMOID ? 1e-20 : 0.0;
 }
 
 int core_spec_count_moe(const core_spec *spec, int first, int end)

@@ -34,6 +34,20 @@ typedef enum core_span {
     CORE_SPAN_CHUNK,  /* those of its own chunk: j / chunk == i / chunk       */
 } core_span;
 
+/* Which of those keys it attends to. */
+typedef enum core_sight {
+    CORE_SIGHT_SPAN,   /* all of them                                         */
+    CORE_SIGHT_CHOSEN, /* those that the layer chooses for it                 */
+    CORE_SIGHT_KEPT,   /* those that the last layer that chose has chosen     */
+} core_sight;
+
+/* What queries of a layer are given: sets of keys, side by side; of n_h query
+ * heads, head h attends to set h n_set / n_h.                                */
+typedef struct core_seen {
+    int64_t n_set; /* 0: they attend to all keys of their span                */
+    int64_t n_key; /* the most keys of a set                                  */
+} core_seen;
+
 /* Norm of queries and keys. */
 typedef enum core_qk_norm {
     CORE_QK_NORM_NONE,
@@ -75,6 +89,8 @@ typedef struct core_rope {
     double original_positions; /* yarn, llama3: max_position_embeddings of
                                 * the training                              */
     double attention_factor;   /* multiplies cos and sin; resolved at parsing */
+    int64_t n_turned;          /* pairs that turn, the first ones; the others
+                                * have no position; 0: all turn               */
     bool truncate;             /* yarn: floor/ceil the correction range       */
     bool interleaved;          /* pairs (2j, 2j+1) instead of (j, j + half)   */
 } core_rope;
@@ -86,7 +102,14 @@ typedef enum core_act {
     CORE_ACT_RELU,
     CORE_ACT_CLAMPED_SWIGLU, /* GPT-OSS, only gated: core_gated               */
     CORE_ACT_RELU2,          /* relu squared; only not gated                  */
+    CORE_ACT_SIGMOID,        /* of gates                                      */
 } core_act;
+
+/* The inner activation of a network (core_gated). */
+typedef struct core_gating {
+    core_act act;
+    double alpha, limit; /* of the clamped form                               */
+} core_gating;
 
 typedef enum core_capacity_rule {
     CORE_CAPACITY_NONE,     /* nothing is ever dropped                        */
@@ -138,6 +161,7 @@ typedef struct core_heads {
     double scale;           /* of the scores                                  */
     bool sinks;             /* a learnt logit per head that takes probability
                              * and gives nothing                              */
+    bool v_is_k;            /* values are the keys as projected               */
     core_rope rope;
 } core_heads;
 
@@ -158,6 +182,8 @@ typedef struct core_spec {
 
     core_norm norm;
     double norm_eps;
+    bool post_norm;   /* what a part of a layer gives is normed, too          */
+    bool layer_scale; /* a layer's output times a learnt number               */
 
     core_rope rope;
     int64_t n_rot;                    /* rotated elements of a head, 0: all   */
@@ -165,6 +191,9 @@ typedef struct core_spec {
     int64_t sliding_window;           /* keys per query, itself included; 0 = all */
     int64_t chunk;                    /* of CORE_SPAN_CHUNK                   */
     uint8_t span[CORE_MAX_LAYERS];    /* core_span of each layer              */
+    uint8_t sight[CORE_MAX_LAYERS];   /* core_sight of each layer             */
+    int64_t n_seen;                   /* keys that are chosen for a query; 0:
+                                       * no layer chooses                     */
     int64_t n_kv_rank;                /* columns of compressed keys and values,
                                        * 0: they are not compressed           */
     int64_t n_q_rank;                 /* then: of the short query, 0: none    */
@@ -173,6 +202,8 @@ typedef struct core_spec {
     double clip_qkv;                  /* q, k, v clamped to [-c, c]; 0: not   */
     bool sinks;                       /* a learnt logit per head that takes
                                        * probability and gives nothing        */
+    bool v_is_k;                      /* values are the keys as projected     */
+    bool value_norm;                  /* of values over each head, no weight  */
     double value_scale;               /* of values; 0: none                   */
     double score_scale;               /* 0: 1 / sqrt(Dh)                      */
     double temper_scale, temper_floor; /* layers without rope: q times
@@ -183,13 +214,17 @@ typedef struct core_spec {
     core_heads other;                  /* the second kind of heads, of the
                                         * layers that have it; 0 as above      */
     uint8_t head_kind[CORE_MAX_LAYERS]; /* 0: as above; 1: other              */
+    core_indexer indexer;
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;
+    core_shortconv shortconv;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
+    double logits_cap; /* logits are cap * tanh(logits / cap); 0: not         */
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
     core_act act;
+    double act_alpha, act_limit; /* of the clamped form, 0: GPT-OSS's 1.702, 7 */
     core_router router;
     bool renormalise; /* the K chosen probabilities are divided by their sum  */
     double routed_scale;          /* multiplies the K weights; 1: none        */
@@ -199,6 +234,12 @@ typedef struct core_spec {
     bool correction;  /* a bias per expert, for choosing only (SIGMOID)       */
     double jitter;    /* SPARSEMIXER: eps of its threshold                    */
     double sum_floor; /* renormalise: the sum counts as this at least; 0: not */
+    bool router_norm; /* the router reads a norm of its own of the stream,
+                       * over the root of D                                   */
+    bool expert_scale; /* a weight times a learnt number of its expert        */
+    bool branch_norm; /* routed and shared experts have norms of their own    */
+    double sum_eps;   /* renormalise: is added to the sum; 0: to that of
+                       * SIGMOID 1e-20                                        */
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */
@@ -223,6 +264,7 @@ bool core_spec_has_ffn(const core_spec *spec, int layer);
  * layer may be of one part alone, and a Switch layer has no mixer.   [local] */
 core_mixer core_spec_mixer(const core_spec *spec, int layer);
 core_projection core_spec_projection(const core_spec *spec);
+core_chooser core_spec_chooser(const core_spec *spec, int layer);
 core_shared core_spec_shared(const core_spec *spec, int layer);
 
 /* Of a mixer: its word, the module of a Hugging Face layer that it is, and
@@ -230,9 +272,13 @@ core_shared core_spec_shared(const core_spec *spec, int layer);
 const char *core_mixer_name(core_mixer mixer);
 const char *core_mixer_module(core_mixer mixer);
 const char *core_projection_name(core_projection projection);
+const char *core_chooser_name(core_chooser chooser);
 bool core_mixer_takes_padding(core_mixer mixer);
 /* Operations per token of the layer's mixer, beyond products and scores.     */
 double core_mixer_flops(const core_spec *spec, int layer);
+/* Operations per pair of query and key, of the scores and of what chooses keys
+ * in the layer.                                                      [local] */
+double core_pair_flops(const core_spec *spec, int layer);
 
 /* True if the layer has attention, true if it has rope.              [local] */
 bool core_spec_has_attention(const core_spec *spec, int layer);
@@ -245,6 +291,16 @@ core_heads core_spec_heads(const core_spec *spec, int layer);
 int core_spec_head_kinds(const core_spec *spec);
 /* The first key that query i of the layer may see: 0 if all earlier ones.    */
 int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
+/* The sets of keys of the layer's queries, and, where there are some, the layer
+ * that chooses them.                                                 [local] */
+core_seen core_spec_seen(const core_spec *spec, int layer);
+int core_spec_chooses(const core_spec *spec, int layer);
+/* Columns of such sets that layers from this one on take over from one before
+ * it.                                                                [local] */
+int64_t core_spec_kept(const core_spec *spec, int layer);
+
+/* The activation, every "0 means" resolved.                          [local] */
+core_gating core_spec_gating(const core_spec *spec);
 
 /* Inner size of the layer's tensor-parallel MLP: a dense layer, or the shared
  * expert of an MoE layer; 0: it has none.                            [local] */
@@ -252,6 +308,10 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer);
 
 /* Columns of the rows that travel to the experts and back.           [local] */
 int64_t core_spec_n_de(const core_spec *spec);
+
+/* What is added to the sum of the K scores by which they are divided. [local]
+ */
+double core_spec_sum_eps(const core_spec *spec);
 
 /* Number of MoE layers in [first, end).                              [local] */
 int core_spec_count_moe(const core_spec *spec, int first, int end);

@@ -138,15 +138,18 @@ static int64_t index_in_layer(const core_spec *spec, core_weight id)
 }
 
 /* Tensors of the layers before `end`.  How many a layer has rests on its mixer,
- * its FFN and its kind of heads alone, so layers alike are counted once. */
+ * its FFN, its kind of heads and whether it chooses keys alone, so layers alike
+ * are counted once. */
 static int64_t count_layers(const core_spec *spec, int end)
 {
     int64_t n = 0;
-    int64_t count[CORE_N_MIXERS + 1][CORE_FFN_NONE + 1][CORE_HEAD_KINDS];
+    int64_t count[CORE_N_MIXERS + 1][CORE_FFN_NONE + 1][CORE_HEAD_KINDS]
+                 [CORE_SIGHT_KEPT + 1];
     memset(count, -1, sizeof count);
     for (int l = 0; l < end; l++) {
         int64_t *alike =
-            &count[spec->mixer[l]][spec->ffn[l]][spec->head_kind[l]];
+            &count[spec->mixer[l]][spec->ffn[l]][spec->head_kind[l]]
+                  [spec->sight[l]];
         if (*alike < 0)
             *alike =
                 index_in_layer(spec, (core_weight){CORE_W_FINAL_NORM, l, 0});

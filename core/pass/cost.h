@@ -99,6 +99,7 @@ enum {
     CORE_FLOPS_SOFTMAX = 5,   /* scale, - largest, exp, sum, divide           */
     CORE_FLOPS_FUNCTION = 1,  /* activation, sigmoid, softplus                */
     CORE_FLOPS_ADD = 1,
+    CORE_FLOPS_INDEX = 3, /* of a pair and a head of an indexer: relu, w *, + */
     CORE_FLOPS_MULTIPLY_ADD = 2,
     CORE_FLOPS_STATE = 7,     /* of a state: decay, * h, dt b, * a, +; h c, + */
     CORE_FLOPS_MATRIX_STATE = 7, /* of one in a matrix: decay *; S k, +; k d, +;

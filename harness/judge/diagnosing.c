@@ -105,7 +105,8 @@ static bool is_wrong(const har__pass *p, int64_t n_col, double allowed)
 bool har__read_judged(har__pass *p, int64_t i_tap, int64_t row)
 {
     const har_yard_tap *tap = &p->yard->tap[i_tap];
-    if (!har__wants(p, i_tap, row) || har__routing_excludes(p, tap, row))
+    if (!har__wants(p, i_tap, row) || har__routing_excludes(p, tap, row) ||
+        har__keys_are_open(p, tap, row))
         return false;
     har_yardstick_row(tap, row, p->expected);
     return har__read_row(p, i_tap, row, har__source_row(p, tap, row)) == 0 &&

@@ -165,6 +165,7 @@ core_status har_judge_json(const har_judgement *g, const char *path)
     core_json_put_int(o, "certified_flips", g->n_certified);
     core_json_put_int(o, "uncertified_flips", g->n_uncertified);
     core_json_put_int(o, "moved_drops", g->n_moved_drops);
+    core_json_put_int(o, "open_keys", g->n_open);
     core_json_put_int(o, "excluded_rows", g->n_excluded);
     core_json_put_int(o, "silent_rows", g->n_silent);
     core_json_put_int(o, "padding_tokens", g->n_padding);

@@ -111,10 +111,15 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
         good = har__routing_judge(p, i_tap, row, &spot);
     else if (!excluded)
         good = har__judge_row(p, i_tap, row, &spot, sum);
-    if (!good && har__drops_excuse(p, tap, row)) {
+    const bool is_open = har__keys_are_open(p, tap, row);
+    const bool moved = !good && har__drops_excuse(p, tap, row);
+    if (!good && (moved || is_open)) {
         har__set_aside(p, tap, row / tap->extent.n_k, 0);
-        p->judged->n_moved_drops++;
+        p->judged->n_moved_drops += moved ? 1 : 0;
+        p->judged->n_open += moved ? 0 : 1;
         excluded = true;
+    }
+    if (excluded || is_open) {
         *sum = before;
         p->sum_allowed = allowed_before;
     }
@@ -122,7 +127,8 @@ static void see_row(har__pass *p, int64_t i_tap, int64_t row, har_diff *sum,
         t->n_excluded++;
         return;
     }
-    har__slope_row(p, tap, row);
+    if (!is_open)
+        har__slope_row(p, tap, row);
     remember(p, t, &spot, good);
 }
 

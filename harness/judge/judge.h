@@ -103,6 +103,7 @@ typedef struct har_judgement {
     int64_t n_choice, n_same;  /* compared, those that agree                  */
     int64_t n_certified, n_uncertified; /* flips                              */
     int64_t n_moved_drops;     /* tokens that a rounding dropped, or kept     */
+    int64_t n_open;            /* rows that other keys may have made          */
     int64_t n_excluded;        /* rows set aside, of all taps                 */
     int64_t n_silent;          /* choices of a token that nobody recorded     */
     int64_t n_padding;         /* tokens that are no real ones: not judged    */

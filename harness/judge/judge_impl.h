@@ -18,6 +18,8 @@ typedef struct har__routing {
     bool *is_known;      /* [tokens] found[] holds them                       */
     int64_t *from;       /* [tokens] first tap (its moment) set aside         */
     int64_t room;        /* tokens * K that found[] has room for              */
+    int64_t *open_from;  /* [tokens] moment from which other keys may have been
+                          * chosen: keys.c                                    */
     bool *may_move;      /* [tokens] drops.c; NULL: nothing is dropped, or not
                           * yet looked at                                     */
     bool is_marked;      /* looked at, in this layer                          */
@@ -68,6 +70,16 @@ CORE_NODISCARD core_status har__slope_enter(har__pass *pass,
 void har__slope_row(har__pass *pass, const har_yard_tap *tap, int64_t row);
 void har__slope_judge(const har__pass *pass, const har_yard_tap *tap,
                       har_tap_judgement *judged);
+
+/* When a tap is computed: comparable with har__routing.from and open_from.
+ *                                                                    [local] */
+int64_t har__moment(const har_yard_tap *tap);
+
+/* The queries of the layer at hand whose keys could have been others; does it
+ * touch the row?                                                     [local] */
+void har__keys_enter(har__pass *pass);
+bool har__keys_are_open(const har__pass *pass, const har_yard_tap *tap,
+                        int64_t row);
 
 /* Go to the routing of this tap's part and layer.  Errors: E_MEMORY. [local] */
 CORE_NODISCARD core_status har__routing_enter(har__pass *pass,

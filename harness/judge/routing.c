@@ -23,8 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* When a tap is computed: comparable with har__routing.from. */
-static int64_t moment(const har_yard_tap *tap)
+int64_t har__moment(const har_yard_tap *tap)
 {
     const core_tap at = tap->name.tap;
     if (!tap->name.is_tap || at.kind == CORE_TAP_EMBED)
@@ -83,11 +82,12 @@ static core_status enter_part(har__pass *p, const har_yard_tap *tap)
     free(r->is_known);
     r->from = NULL;
     r->is_known = NULL;
-    CORE_TRY(core_alloc(&memory, n_token, sizeof *r->from, "tokens"));
+    CORE_TRY(core_alloc(&memory, 2 * n_token, sizeof *r->from, "tokens"));
     r->from = memory;
+    r->open_from = r->from + n_token;
     CORE_TRY(core_alloc(&memory, n_token, sizeof *r->is_known, "tokens"));
     r->is_known = memory;
-    for (int64_t i = 0; i < n_token; i++)
+    for (int64_t i = 0; i < 2 * n_token; i++)
         r->from[i] = HAR__NEVER;
     memset(r->is_known, 0, (size_t)n_token * sizeof *r->is_known);
     r->part = tap->part;
@@ -109,8 +109,10 @@ core_status har__routing_enter(har__pass *p, const har_yard_tap *tap)
     r->layer = layer;
     r->is_marked = false;
     const int64_t n_token = tap->extent.n_b * tap->extent.n_t;
-    for (int64_t i = 0; p->yard->forcing != HAR_FED_NOTHING && i < n_token; i++)
+    for (int64_t i = 0; p->yard->forcing != HAR_FED_NOTHING && i < 2 * n_token;
+         i++)
         r->from[i] = HAR__NEVER;
+    har__keys_enter(p);
     const core_tap idx = {CORE_TAP_TOPK_IDX, layer};
     r->idx = layer < 0 ? NULL : har_yardstick_find(p->yard, tap->part, idx);
     memset(r->is_known, 0, (size_t)n_token * sizeof *r->is_known);
@@ -168,7 +170,7 @@ void har__set_aside(har__pass *p, const har_yard_tap *tap, int64_t token,
                     int64_t behind)
 {
     har__routing *r = &p->routing;
-    const int64_t now = moment(tap) + behind, n_t = tap->extent.n_t;
+    const int64_t now = har__moment(tap) + behind, n_t = tap->extent.n_t;
     const int64_t next = (int64_t)(r->layer + 1) * CORE_N_TAP_KINDS;
     r->from[token] = r->from[token] < now ? r->from[token] : now;
     if (p->yard->forcing != HAR_FED_NOTHING) /* the next layer is fed the golden's */
@@ -180,7 +182,7 @@ void har__set_aside(har__pass *p, const har_yard_tap *tap, int64_t token,
 bool har__routing_excludes(const har__pass *p, const har_yard_tap *tap,
                            int64_t row)
 {
-    return moment(tap) >= p->routing.from[row / tap->extent.n_k];
+    return har__moment(tap) >= p->routing.from[row / tap->extent.n_k];
 }
 
 static void count_load(har_layer_routing *l, const int64_t *golden,
@@ -236,7 +238,7 @@ bool har__routing_judge(har__pass *p, int64_t i_tap, int64_t token,
         return true;
     }
     spot->ratio = certificate(p, token, golden, found, &spot->allowed);
-    if (spot->ratio <= 1.0) {
+    if (spot->ratio <= 1.0 || har__keys_are_open(p, idx, token)) {
         l->n_certified++;
         p->judged->n_certified++;
         har__set_aside(p, idx, token, 1);

@@ -182,6 +182,11 @@ static void write_routing(const har_judgement *g, FILE *out)
                 "drops      %lld that a rounding or a flip may move: their rows "
                 "are set aside\n",
                 (long long)g->n_moved_drops);
+    if (g->n_open > 0)
+        fprintf(out,
+                "keys       %lld rows differ of queries for which a rounding "
+                "may choose other keys: set aside from there on\n",
+                (long long)g->n_open);
     if (g->n_silent > 0)
         fprintf(out,
                 "routing    %lld choices were not recorded or cannot be read: "

@@ -32,13 +32,9 @@ double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t)
     const double head = (double)(spec->tied ? 0 : spec->n_v * spec->n_d);
     const double active = (double)core_spec_active_parameters(spec) - head;
     double mixers = 0.0;
-    for (int l = 0; l < (int)spec->n_l; l++) {
-        const core_heads h = core_spec_heads(spec, l);
-        const double scores =
-            2.0 * (double)(h.n_h * (h.n_dh + h.n_dv)) * (double)n_t;
-        mixers += core_mixer_flops(spec, l) +
-                  (core_spec_has_attention(spec, l) ? scores : 0.0);
-    }
+    for (int l = 0; l < (int)spec->n_l; l++)
+        mixers +=
+            core_mixer_flops(spec, l) + core_pair_flops(spec, l) * (double)n_t;
     return (double)n_token * (2.0 * active + mixers);
 }
 

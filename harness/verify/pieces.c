@@ -116,6 +116,8 @@ static core_status open_arrays(har_watch *watch, const core_tapfile *file)
     watch->error_row = p;
     CORE_TRY(core_alloc(&p, watch->n_scratch, sizeof(double), "a row"));
     watch->stored_row = p;
+    CORE_TRY(core_alloc(&p, watch->n_scratch, sizeof(int64_t), "a row"));
+    watch->expected_ints = p;
     if (watch->mode == HAR_FORCED_ROUTING) {
         watch->score_capacity = watch->n_token;
         CORE_TRY(core_alloc(&p, watch->n_token * spec->n_e, sizeof(double),
@@ -159,6 +161,7 @@ void har_watch_close(har_watch *watch)
     free(watch->bound_row);
     free(watch->error_row);
     free(watch->stored_row);
+    free(watch->expected_ints);
     free(watch->score);
     free(watch->score_row);
     free(watch->flip_room);
@@ -282,6 +285,16 @@ static void see_choice(har_watch *watch, har_tap_watch *w, int64_t i,
                           expected, found, NULL, NULL);
 }
 
+/* Keys that were chosen by scores that drifted: counted.  From the scores that
+ * the reference stored they follow, and there they are compared (HAR_FORCED).  */
+static void see_keys(har_tap_watch *w, const int64_t *expected,
+                     const int64_t *found, int64_t n)
+{
+    w->diff.n += n;
+    w->n_flip +=
+        memcmp(expected, found, (size_t)n * sizeof *found) != 0 ? 1 : 0;
+}
+
 /* --- observing --- */
 
 static har_rule rule_of(const har_watch *watch)
@@ -299,8 +312,8 @@ static bool replaces(const har_watch *watch, core_tap_kind kind)
     if (watch->mode == HAR_FORCED)
         return true;
     return watch->mode == HAR_FORCED_ROUTING &&
-           (kind == CORE_TAP_TOPK_IDX || kind == CORE_TAP_TOPK_WEIGHT ||
-            kind == CORE_TAP_SLOT);
+           (core_tap_grid(kind) == CORE_GRID_INT ||
+            kind == CORE_TAP_TOPK_WEIGHT);
 }
 
 /* Keep row i, which is about to be replaced, if it has more bad elements than
@@ -318,18 +331,19 @@ static void keep_bad_row(har_watch *watch, const har_tap_watch *w,
 static void see_int_row(har_watch *watch, har_tap_watch *w,
                         const par_piece *piece, int64_t i)
 {
-    enum { MAX_INT_COLS = 1024 };
-    int64_t expected[MAX_INT_COLS];
+    int64_t *expected = watch->expected_ints;
     const int64_t row = piece->row_ids[i];
     const int64_t n_bad = w->diff.n_bad;
     int64_t *found = piece->ints + i * piece->ld;
-    core_assert(piece->n_col <= MAX_INT_COLS);
     for (int64_t j = 0; j < piece->n_col; j++)
         expected[j] =
             core_st_int(w->expected, row * w->n_col + piece->col0 + j);
     if (watch->mode == HAR_FORCED_ROUTING && w->tap.kind == CORE_TAP_TOPK_IDX &&
         piece->n_col == w->n_col)
         see_choice(watch, w, i, row, expected, found, piece->n_col);
+    else if (watch->mode == HAR_FORCED_ROUTING &&
+             w->tap.kind == CORE_TAP_SEEN)
+        see_keys(w, expected, found, piece->n_col);
     else
         har_diff_row_ints(&w->diff, row, piece->col0, piece->n_col, expected,
                           found);

@@ -58,6 +58,7 @@ typedef struct har_watch {
     int *index;                  /* [n_l * CORE_N_TAP_KINDS] into tap         */
     int64_t n_scratch;
     double *expected_row, *bound_row, *error_row, *stored_row; /* [n_scratch] */
+    int64_t *expected_ints;      /* [n_scratch]                               */
     double *score;               /* [n_score_row, E] router logits last shown */
     int64_t *score_row;          /* their rows                                */
     int64_t n_score_row, score_capacity;

@@ -149,6 +149,7 @@ static json_t *pass_object(const har_pass *pass)
         core_json_put_int(o, "flips", pass->n_flip);
         core_json_put_int(o, "flips_excused", pass->n_flip_excused);
         core_json_put_number(o, "flip_margin_max", pass->flip_margin);
+        core_json_put_int(o, "key_flips", pass->n_key_flip);
     }
     return o;
 }

@@ -215,6 +215,9 @@ static void write_drift(const har_report *r, const har_pass *pass, FILE *out)
             (long long)pass->n_flip, (long long)pass->n_flip_excused);
     if (pass->n_flip > 0)
         fprintf(out, " (largest %.2e)", pass->flip_margin);
+    if (pass->n_key_flip > 0)
+        fprintf(out, "; %lld queries chose other keys",
+                (long long)pass->n_key_flip);
     fputc('\n', out);
 }
 

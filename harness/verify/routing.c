@@ -137,7 +137,8 @@ static bool row_is_live(const core_spec *spec, core_tap tap, int64_t row,
     if (core_tap_row_kind(tap.kind) == CORE_ROWS_CHOICE)
         return live[tap.layer][row] != 0;
     if ((tap.kind != CORE_TAP_COMBINE && tap.kind != CORE_TAP_WIDE &&
-         tap.kind != CORE_TAP_FFN_OUT) ||
+         tap.kind != CORE_TAP_MOE_POST && tap.kind != CORE_TAP_FFN_OUT &&
+         tap.kind != CORE_TAP_FFN_POST) ||
         live[tap.layer] == NULL)
         return true;
     for (int64_t j = 0; j < k; j++)
@@ -157,10 +158,12 @@ static bool has_constant_weights(const core_spec *spec)
 }
 
 /* Taps that may be constant or zero in a perfectly telling run: integers (their
- * scores are looked at instead) and weights that are constant by definition. */
+ * scores are looked at instead), weights that are constant by definition, and
+ * the edges of choices that leave nothing.                                   */
 static bool is_exempt(const core_spec *spec, core_tap tap)
 {
     return core_tap_grid(tap.kind) == CORE_GRID_INT ||
+           tap.kind == CORE_TAP_EDGE ||
            (tap.kind == CORE_TAP_TOPK_WEIGHT && has_constant_weights(spec));
 }
 

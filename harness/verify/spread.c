@@ -23,7 +23,9 @@ typedef struct drawing {
     core_tap *tap;                    /* [n_tap]                             */
     har_precision *out;               /* [n_tap]                             */
     double *expected, *bound, *error; /* a row                                */
-    int64_t *ints; /* [2, N*K] experts and slots of the layer at hand         */
+    int64_t *ints; /* [2, N * widest] experts and slots of the layer at hand, or
+                    * the keys of its queries                                 */
+    int64_t widest_ints;
 } drawing;
 
 int har_spread_draws(core_numerics numerics)
@@ -70,7 +72,7 @@ static const int64_t *honest_routing(void *self, core_tap tap)
     const drawing *d = self;
     const core_st_tensor *t = core_tapfile_find(d->file, "", tap, false);
     int64_t *to =
-        d->ints + (tap.kind == CORE_TAP_SLOT ? d->n_token * d->spec->n_k : 0);
+        d->ints + (tap.kind == CORE_TAP_SLOT ? d->n_token * d->widest_ints : 0);
     memcpy(to, t->data, t->bytes);
     return to;
 }
@@ -85,12 +87,15 @@ static core_status open_drawing(drawing *d)
     for (int64_t i = 0; i < d->n_tap; i++) {
         const int64_t n = core_tap_cols(d->spec, d->tap[i]);
         widest = n > widest ? n : widest;
+        if (core_tap_grid(d->tap[i].kind) == CORE_GRID_INT &&
+            n > d->widest_ints)
+            d->widest_ints = n;
     }
     CORE_TRY(core_alloc(&p, 3 * widest, sizeof(double), "rows"));
     d->expected = p;
     d->bound = d->expected + widest;
     d->error = d->bound + widest;
-    CORE_TRY(core_alloc(&p, 2 * d->n_token * d->spec->n_k, sizeof(int64_t),
+    CORE_TRY(core_alloc(&p, 2 * d->n_token * d->widest_ints, sizeof(int64_t),
                         "experts and slots"));
     d->ints = p;
     return CORE_OK;

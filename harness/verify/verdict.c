@@ -272,7 +272,10 @@ static void summarise(har_pass *pass)
     for (int64_t i = 0; i < pass->n_tap; i++) {
         const har_tap_result *r = &pass->tap[i];
         pass->n_element += r->diff.n;
-        pass->n_flip += r->n_flip;
+        if (r->tap.kind == CORE_TAP_SEEN)
+            pass->n_key_flip += r->n_flip;
+        else
+            pass->n_flip += r->n_flip;
         pass->n_flip_excused += r->n_flip_excused;
         pass->flip_margin = fmax(pass->flip_margin, r->flip_margin);
         if (r->verdict > pass->verdict)

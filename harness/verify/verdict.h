@@ -84,6 +84,7 @@ typedef struct har_pass {
     int64_t worst;          /* index of the tap with the largest score        */
     int64_t n_element;      /* compared, on all ranks                         */
     int64_t n_flip, n_flip_excused;
+    int64_t n_key_flip; /* queries for which other keys were chosen           */
     double flip_margin;
     har_diagnosis diagnosis; /* of the first tap, of a forced pass            */
 } har_pass;

@@ -34,6 +34,7 @@ static core_spec of_mixer(core_mixer mixer)
     s.ssd = (core_ssd){.n_h = 32, .n_p = 64, .n_s = 128, .n_g = 8, .n_conv = 4};
     s.deltanet = (core_deltanet){
         .n_kh = 8, .n_vh = 16, .n_dk = 128, .n_dv = 128, .n_conv = 4};
+    s.shortconv.n_conv = 3;
     return s;
 }
 

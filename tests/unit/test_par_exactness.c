@@ -31,6 +31,7 @@ typedef enum terms {
     STATE,     /* |h| |C|                                                    */
     MATRIX,    /* |column of S| |q or k|                                     */
     HEADS,     /* the same of heads; x, B and C swell together               */
+    INDEX,     /* sum of |w| |q| over heads, times |k|                       */
 } terms;
 
 typedef struct place {
@@ -67,6 +68,8 @@ static const place places[] = {
     {PLAIN, TAPS(FINAL_NORM, LOGITS), .sum = PRODUCT, .w = CORE_W_HEAD},
     {PLAIN, TAPS(Q_ROPE, CONTEXT), .sum = SCORES},
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES},
+    {FIX_INDEXER, TAPS(INDEX_K, INDEX_K_NORM), .sum = LAYERNORM},
+    {FIX_INDEXER, TAPS(INDEX_WEIGHT, EDGE), .sum = INDEX},
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
     {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
      .w = CORE_W_DELTANET_V_CONV},
@@ -74,13 +77,24 @@ static const place places[] = {
     {FIX_DELTANET, TAPS(DELTANET_K_ACT, DELTANET_K_NORM), .sum = SQUARES},
     {FIX_DELTANET, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     {FIX_DELTANET, TAPS(DELTANET_Y, DELTANET_NORM), .sum = SQUARES},
+    {FIX_KDA, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE},
     {FIX_MAMBA, TAPS(MAMBA_ACT, MAMBA_X), .sum = PRODUCT, .w = CORE_W_MAMBA_X,
      .is_split = true},
+    {FIX_SHORTCONV, TAPS(SHORTCONV_BX, SHORTCONV_CONV), .sum = CONV,
+     .w = CORE_W_SHORTCONV_CONV},
+    {FIX_SHORTCONV, TAPS(SHORTCONV_GATED, ATTN_OUT), .sum = PRODUCT,
+     .w = CORE_W_SHORTCONV_OUT, .is_split = true},
     {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS},
     {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES},
     {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES, .one_group = true},
     {FIX_SSD, TAPS(COMBINE, WIDE), .sum = PRODUCT, .w = CORE_W_WIDE},
+    {FIX_BRANCHES, TAPS(V, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, 1, TAPS(K, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ATTN_OUT, ATTN_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(COMBINE, MOE_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ROUTER_IN, ROUTER_LOGITS), .sum = PRODUCT,
+     .w = CORE_W_ROUTER},
 };
 enum { N_PLACES = sizeof places / sizeof *places };
 
@@ -269,6 +283,22 @@ static double count_scores(const shown *s)
     return largest / (ACT * ACT);
 }
 
+/* Over all tokens of the micro-batch. */
+static double count_index(const shown *s)
+{
+    const int64_t n_h = s->spec.indexer.n_h, n_dh = s->spec.indexer.n_dh;
+    double largest = 0.0, k = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        double sum = 0.0;
+        for (int64_t h = t * n_h; h < (t + 1) * n_h; h++)
+            sum += fabs(s->tap[CORE_TAP_INDEX_WEIGHT][h]) *
+                   norm_of(s->tap[CORE_TAP_INDEX_Q_ROPE] + h * n_dh, n_dh);
+        largest = fmax(largest, sum);
+        k = fmax(k, norm_of(s->tap[CORE_TAP_INDEX_K_ROPE] + t * n_dh, n_dh));
+    }
+    return largest * k / (ACT * ACT * ACT);
+}
+
 static double count_conv(const shown *s)
 {
     const core_weight id = {s->at->w, s->at->layer, 0};
@@ -317,10 +347,12 @@ static double count_matrix(const shown *s)
         for (int64_t t = 0; t < N; t++) {
             const double *k =
                 s->tap[CORE_TAP_DELTANET_K_NORM] + (t * net->n_kh + g) * n_dk;
-            const double dt = s->tap[CORE_TAP_DELTANET_DT][t * net->n_vh + h];
-            const double kept = t % T == 0 ? 0.0 : exp(-exp(a_log) * dt);
+            const int64_t n_dt = net->by_row ? n_dk : 1;
+            const double *dt =
+                s->tap[CORE_TAP_DELTANET_DT] + (t * net->n_vh + h) * n_dt;
             double found = 0.0;
             for (int64_t i = 0; i < n_dk; i++) {
+                const double kept = exp(-exp(a_log) * dt[i % n_dt]);
                 S[i] = t % T == 0 ? 0.0 : rint(kept * S[i] / PROB) * PROB;
                 found += k[i] * S[i];
             }
@@ -376,6 +408,9 @@ static double count_squares(const shown *s)
         return pow(largest_norm(x, N * net->n_kh, net->n_dk) / ACT, 2.0);
     if (kind == CORE_TAP_DELTANET_Y)
         return pow(largest_norm(x, N * net->n_vh, net->n_dv) / PROB, 2.0);
+    const int64_t n_dv = core_spec_heads(&s->spec, s->at->layer).n_dv;
+    if (s->at->named == CORE_TAP_V_NORM)
+        return pow(largest_norm(x, N * n_col / n_dv, n_dv) / ACT, 2.0);
     if (kind == CORE_TAP_Q && s->spec.qk_norm == CORE_QK_NORM_HEAD)
         return pow(largest_norm(x, N * n_col / n_dh, n_dh) / ACT, 2.0);
     const int64_t n_g = s->spec.ssd.n_g;
@@ -384,7 +419,7 @@ static double count_squares(const shown *s)
     double square[N];
     for (int64_t t = 0; t < N; t++)
         square[t] = pow(norm_of(x + t * n_col, n_col) / ACT, 2.0);
-    if (kind != CORE_TAP_IN)
+    if (kind != CORE_TAP_IN && kind != CORE_TAP_ATTN_OUT) /* whole on all */
         par_all_reduce(mpi_world, &mpi_world->world, square, N, PAR_SUM,
                        CORE_FP64);
     return largest_of(square, N);
@@ -414,6 +449,8 @@ static double count(const shown *s)
         return count_matrix(s);
     case HEADS:
         return count_heads(s);
+    case INDEX:
+        return count_index(s);
     }
     return 0.0;
 }

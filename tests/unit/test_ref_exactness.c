@@ -32,6 +32,7 @@ typedef enum terms {
     STATE,     /* h C + D a                                                  */
     MATRIX,    /* columns of S with q or k                                   */
     HEADS,     /* h C + D x of heads; x, B and C swell together              */
+    INDEX,     /* w relu(q.k) of heads                                        */
 } terms;
 
 typedef struct place {
@@ -75,6 +76,8 @@ static const place places[] = {
     {PLAIN, TAPS(Q_ROPE, CONTEXT), .sum = SCORES},
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES},
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES, .pads = true},
+    {FIX_INDEXER, TAPS(INDEX_K, INDEX_K_NORM), .sum = LAYERNORM},
+    {FIX_INDEXER, TAPS(INDEX_WEIGHT, EDGE), .sum = INDEX},
     /* mamba: the bias, and D, large or fine */
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV,
@@ -86,6 +89,11 @@ static const place places[] = {
      .exponent = 29},
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE, .scaled = CORE_W_MAMBA_D,
      .exponent = -20},
+    /* short convolution, of what is gated */
+    {FIX_SHORTCONV, TAPS(SHORTCONV_BX, SHORTCONV_CONV), .sum = CONV,
+     .w = CORE_W_SHORTCONV_CONV},
+    {FIX_SHORTCONV, TAPS(SHORTCONV_GATED, ATTN_OUT), .sum = PRODUCT,
+     .w = CORE_W_SHORTCONV_OUT},
     /* delta net */
     {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
      .w = CORE_W_DELTANET_V_CONV},
@@ -93,6 +101,7 @@ static const place places[] = {
     {FIX_DELTANET, TAPS(DELTANET_K_ACT, DELTANET_K_NORM), .sum = SQUARES},
     {FIX_DELTANET, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     {FIX_DELTANET, TAPS(DELTANET_Y, DELTANET_NORM), .sum = SQUARES},
+    {FIX_KDA, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     /* Mamba-2: D large or fine; a norm of a group; out of the experts' width */
     {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS},
     {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS, .scaled = CORE_W_SSD_D,
@@ -101,6 +110,13 @@ static const place places[] = {
      .exponent = -20},
     {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES},
     {FIX_SSD, TAPS(COMBINE, WIDE), .sum = PRODUCT, .w = CORE_W_WIDE},
+    /* branches: norms of values, behind parts; the router's own input */
+    {FIX_BRANCHES, TAPS(V, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, 1, TAPS(K, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ATTN_OUT, ATTN_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(COMBINE, MOE_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ROUTER_IN, ROUTER_LOGITS), .sum = PRODUCT,
+     .w = CORE_W_ROUTER},
 };
 enum { N_PLACES = sizeof places / sizeof *places };
 
@@ -289,6 +305,23 @@ static double bits_of_matrix(const swollen *s, core_weight_kind kind, int e,
     return log2((norm_x * norm_w + b) / step);
 }
 
+/* Of all tokens, the largest sum of |w| |q| over heads; the largest |k|. */
+static double bits_of_index(const swollen *s)
+{
+    const int64_t n_h = s->spec.indexer.n_h, n_dh = s->spec.indexer.n_dh;
+    const double *w = tap(s, CORE_TAP_INDEX_WEIGHT);
+    const double *q = tap(s, CORE_TAP_INDEX_Q_ROPE);
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        double sum = 0.0;
+        for (int64_t h = t * n_h; h < (t + 1) * n_h; h++)
+            sum += fabs(w[h]) * largest_norm(q + h * n_dh, 1, n_dh);
+        largest = fmax(largest, sum);
+    }
+    return log2(largest * largest_norm(tap(s, CORE_TAP_INDEX_K_ROPE), N, n_dh) /
+                (ACT * ACT * ACT));
+}
+
 /* The tap that is summed: CORE_TAP_EMBED stands for none of its own. */
 static core_tap_kind summed(const swollen *s)
 {
@@ -411,10 +444,12 @@ static double bits_of_matrix_state(const swollen *s)
         double S[MAX_K];
         for (int64_t t = 0; t < N; t++) {
             const double *k_t = k + (t * net->n_kh + g) * n_dk;
-            const double kept =
-                exp(-rate * tap(s, CORE_TAP_DELTANET_DT)[t * net->n_vh + h]);
+            const int64_t n_dt = net->by_row ? n_dk : 1;
+            const double *dt =
+                tap(s, CORE_TAP_DELTANET_DT) + (t * net->n_vh + h) * n_dt;
             double found = 0.0;
             for (int64_t i = 0; i < n_dk; i++) {
+                const double kept = exp(-rate * dt[i % n_dt]);
                 S[i] = rint((t % T == 0 ? 0.0 : kept * S[i]) / PROB) * PROB;
                 found += k_t[i] * S[i];
             }
@@ -439,6 +474,8 @@ static int64_t width_of_squares(const swollen *s)
     switch (s->at->named) {
     case CORE_TAP_Q_NORM:
         return s->spec.n_dh;
+    case CORE_TAP_V_NORM:
+        return core_spec_heads(&s->spec, s->at->layer).n_dv;
     case CORE_TAP_DELTANET_Q_NORM:
     case CORE_TAP_DELTANET_K_NORM:
         return s->spec.deltanet.n_dk;
@@ -485,6 +522,8 @@ static double bits_of(const swollen *s)
         return 1.0 + bits_of_matrix_state(s);
     case HEADS:
         return 1.0 + bits_of_heads(s);
+    case INDEX:
+        return 1.0 + bits_of_index(s);
     }
     return 0.0;
 }

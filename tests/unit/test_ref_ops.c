@@ -479,6 +479,35 @@ START_TEST(softmax_bound_holds)
 }
 END_TEST
 
+/* key[0..3) of the best three of score, and their edge. */
+static void check_best_keys(const double *score, int64_t lo, int64_t hi,
+                            const uint8_t *mask, const int64_t *want,
+                            const double *edge)
+{
+    int64_t key[3];
+    double room[N_CHOICE], found[2];
+    ref__best_keys(key, 3, score, lo, hi, mask, room, found);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(key[i], want[i]);
+    ck_assert_double_eq(found[0], edge[0]);
+    ck_assert_double_eq(found[1], edge[1]);
+}
+
+START_TEST(best_keys_ties_go_to_the_lowest_position)
+{
+    const double score[] = {1.0, 3.0, 3.0, 5.0, 3.0, -1.0, 7.0};
+    const uint8_t mask[] = {1, 0, 1, 1, 1, 1, 1};
+    check_best_keys(score, 0, 6, NULL, (const int64_t[]){1, 2, 3},
+                    (const double[]){3.0, 3.0});
+    check_best_keys(score, 0, 6, mask, (const int64_t[]){2, 3, 4},
+                    (const double[]){3.0, 1.0});
+    check_best_keys(score, 4, 7, NULL, (const int64_t[]){4, 5, 6},
+                    (const double[]){0.0, 0.0});
+    check_best_keys(score, 2, 4, NULL, (const int64_t[]){2, 3, -1},
+                    (const double[]){0.0, 0.0});
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ref_ops");
@@ -492,6 +521,7 @@ int main(void)
     tcase_add_test(ops, a_sink_takes_and_gives_nothing);
     tcase_add_test(ops, a_sink_is_rounded_as_a_key_is);
     tcase_add_test(ops, top_k_ties_go_to_the_lowest_index);
+    tcase_add_test(ops, best_keys_ties_go_to_the_lowest_position);
     tcase_add_test(ops, softmax_stores_exponentials_before_the_sum);
     tcase_add_test(ops, softmax_ignores_masked_keys_even_the_largest);
     suite_add_tcase(suite, ops);

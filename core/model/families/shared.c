@@ -134,6 +134,22 @@ core_status core__get_latent(core_spec *spec, core__reader r)
     return core__get_attention_bias(spec, r, "attention_bias", false, true);
 }
 
+core_status core__get_indexer(core_spec *spec, core__reader r,
+                              const char *const *types, bool interleaved)
+{
+    uint8_t type[CORE_MAX_LAYERS];
+    bool found;
+    CORE_TRY(
+        core__config_layers(r, "layer_types", types, spec->n_l, type, &found));
+    CORE_TRY(core__config_count(r, "index_n_heads", &spec->indexer.n_h));
+    CORE_TRY(core__config_count(r, "index_head_dim", &spec->indexer.n_dh));
+    CORE_TRY(core__config_count(r, "index_topk", &spec->n_seen));
+    spec->indexer.interleaved = interleaved;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->sight[l] = CORE_SIGHT_CHOSEN;
+    return CORE_OK;
+}
+
 /* layer_types, or every full_attention_interval-th layer has attention. */
 static core_status get_mixers(core_spec *spec, core__reader r)
 {
@@ -256,4 +272,19 @@ core_status core__get_qwen3(core_spec *spec, core__reader r)
     CORE_TRY(core__config_expect_flag(r, "qkv_bias", false));
     CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
     return core__get_sparse_step(spec, r);
+}
+
+core_status core__get_rotary_dim(core_spec *spec, core__reader r)
+{
+    if (!core__config_has(r, "rotary_dim"))
+        return CORE_OK;
+    int64_t n_rot;
+    CORE_TRY(core__config_count(r, "rotary_dim", &n_rot));
+    const int64_t said = spec->n_rot;
+    CORE_FAIL_IF(said > 0 && n_rot != said, CORE_E_SPEC,
+                 "%s: rotary_dim %lld and a partial_rotary_factor of %lld "
+                 "elements",
+                 r.where, (long long)n_rot, (long long)said);
+    spec->n_rot = n_rot == spec->n_dh ? 0 : n_rot;
+    return CORE_OK;
 }

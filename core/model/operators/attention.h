@@ -24,11 +24,20 @@
 #define CORE_TEMPER_HERE                                                       \
     (CORE_ATTENTION_HERE && !core_spec_has_rope(s, l) && s->temper_scale > 0.0)
 
+/* Keys are chosen for every query, here or in an earlier layer.              */
+#define CORE_SEEN_HERE (core_spec_seen(s, l).n_set > 0)
+#define CORE_SEEN_COLUMNS                                                      \
+    (core_spec_seen(s, l).n_set * core_spec_seen(s, l).n_key)
+#define CORE_EDGE_HERE                                                         \
+    (CORE_SEEN_HERE && s->sight[l] == CORE_SIGHT_CHOSEN)
+
 /* A query may be projected from a short vector instead of the stream.        */
 #define CORE_QUERY_COLUMNS (s->n_q_rank > 0 ? s->n_q_rank : s->n_d)
 #define CORE_QUERY_FILE                                                        \
     (s->n_q_rank > 0 ? "model.layers.%d.self_attn.q_b_proj.weight"             \
                      : "model.layers.%d.self_attn.q_proj.weight")
+/* Values that are projected, not the keys before their norm.                 */
+#define CORE_V_HERE (CORE_QKV_HERE && !core_spec_heads(s, l).v_is_k)
 /* The layer's heads.                                                         */
 #define CORE_H (core_spec_heads(s, l).n_h)
 #define CORE_G (core_spec_heads(s, l).n_g)
@@ -50,7 +59,10 @@
     X(K, "layers.%d.attn.k", TOKEN, ACT, false,                                \
       CORE_QKV_HERE, CORE_G * CORE_DH, CORE_G, "key projection")               \
     X(V, "layers.%d.attn.v", TOKEN, ACT, false,                                \
-      CORE_QKV_HERE, CORE_G * CORE_DV, CORE_G, "value projection")             \
+      CORE_V_HERE, CORE_G * CORE_DV, CORE_G, "value projection")               \
+    X(V_NORM, "layers.%d.attn.v_norm", TOKEN, ACT, false,                      \
+      CORE_QKV_HERE && s->value_norm, CORE_G * CORE_DV, CORE_G,                \
+      "norm of the values")                                                    \
     X(Q_NORM, "layers.%d.attn.q_norm", TOKEN, ACT, false,                      \
       CORE_QK_NORM_HERE, CORE_H * CORE_DH, CORE_H, "norm of the queries")      \
     X(K_NORM, "layers.%d.attn.k_norm", TOKEN, ACT, false,                      \
@@ -69,7 +81,15 @@
       "norm of the rotated keys")                                              \
     X(Q_TEMPER, "layers.%d.attn.q_temper", TOKEN, ACT, false,                  \
       CORE_TEMPER_HERE, CORE_H * CORE_DH, CORE_H,                              \
-      "temperature of the queries")                                            \
+      "temperature of the queries")
+
+/* Of every set the keys' positions in the row, ascending, then -1; the scores of
+ * the last one chosen and of the best one left, 0 and 0 where none is left.  */
+#define CORE_CONTEXT_TAPS(X)                                                   \
+    X(EDGE, "layers.%d.attn.edge", TOKEN, ACT, false, CORE_EDGE_HERE,          \
+      2 * core_spec_seen(s, l).n_set, 0, "scores of the keys")                 \
+    X(SEEN, "layers.%d.attn.seen", TOKEN, INT, false, CORE_SEEN_HERE,          \
+      CORE_SEEN_COLUMNS, 0, "choice of the keys")                              \
     X(CONTEXT, "layers.%d.attn.context", TOKEN, ACT, false,                    \
       CORE_ATTENTION_HERE, CORE_H * CORE_DV, CORE_H, "attention")
 
@@ -81,7 +101,7 @@
 #define CORE_ATTENTION_WEIGHTS(X)                                              \
     X(K, LAYER, "layers.%d.attn.k", CORE_QKV_HERE, CORE_G * CORE_DH, s->n_d,   \
       MATRIX(1.5), K_BIAS, MATRIX, "model.layers.%d.self_attn.k_proj.weight")  \
-    X(V, LAYER, "layers.%d.attn.v", CORE_QKV_HERE, CORE_G * CORE_DV, s->n_d,   \
+    X(V, LAYER, "layers.%d.attn.v", CORE_V_HERE, CORE_G * CORE_DV, s->n_d,     \
       MATRIX(1.0), V_BIAS, MATRIX, "model.layers.%d.self_attn.v_proj.weight")  \
     X(O, LAYER, "layers.%d.attn.o",                                            \
       CORE_ATTENTION_HERE, s->n_d, CORE_H * CORE_DV,                           \
@@ -93,7 +113,7 @@
       CORE_QKV_HERE && s->bias_qkv, 1, CORE_G * CORE_DH, BIAS, NONE, VECTOR,   \
       "model.layers.%d.self_attn.k_proj.bias")                                 \
     X(V_BIAS, LAYER, "layers.%d.attn.v_bias",                                  \
-      CORE_QKV_HERE && s->bias_qkv, 1, CORE_G * CORE_DV, BIAS, NONE, VECTOR,   \
+      CORE_V_HERE && s->bias_qkv, 1, CORE_G * CORE_DV, BIAS, NONE, VECTOR,     \
       "model.layers.%d.self_attn.v_proj.bias")                                 \
     X(O_BIAS, LAYER, "layers.%d.attn.o_bias",                                  \
       CORE_ATTENTION_HERE && s->bias_o, 1, s->n_d, BIAS, NONE, VECTOR,         \

@@ -18,6 +18,19 @@ static const har__operator *const PROJECTIONS[CORE_N_PROJECTIONS] = {
 #undef PROJECTION
 };
 
+static const har__operator *const CHOOSERS[CORE_N_CHOOSERS] = {
+#define CHOOSER(kind, name) &har__chooser_##name,
+    CORE_CHOOSER_LIST(CHOOSER)
+#undef CHOOSER
+};
+
+/* NULL: the layer does not choose. */
+static const har__operator *chooser(const core_spec *spec, int layer)
+{
+    const core_chooser kind = core_spec_chooser(spec, layer);
+    return kind < CORE_N_CHOOSERS ? CHOOSERS[kind] : NULL;
+}
+
 static const har__operator *projection(const core_spec *spec)
 {
     return PROJECTIONS[core_spec_projection(spec)];
@@ -37,11 +50,18 @@ static void find_sees(har__walk *w, int64_t row)
     }
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Add the work of one head on n_alike rows like the one seen to the record. */
 static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
 {
     const int64_t n_t = w->request->batch->n_t,
                   width = cost->k + har__heads(w)->all.n_dv;
+    const core_seen seen = core_spec_seen(w->spec, w->layer);
+    const int64_t most = seen.n_set > 0 ? seen.n_key : n_t;
     for (int64_t i0 = 0; i0 < n_t; i0 += HAR_QUERY_BLOCK) {
         const int64_t i1 =
             i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
@@ -51,7 +71,8 @@ static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
                 n_key = n_t;
                 continue;
             }
-            const int64_t n = i + 1 - core_spec_first_key(w->spec, w->layer, i);
+            const int64_t n = least(
+                i + 1 - core_spec_first_key(w->spec, w->layer, i), most);
             cost->n_pair += n_alike * n;
             cost->flops += n_alike * CORE_FLOPS_SOFTMAX * n;
         }
@@ -108,6 +129,8 @@ static void put_attention(har__walk *w)
     const core_spec *spec = w->spec;
     const par_heads *heads = har__heads(w);
     projection(spec)->put(w);
+    if (chooser(spec, w->layer) != NULL)
+        chooser(spec, w->layer)->put(w);
     put_heads(w);
     if (spec->context_gate)
         put_gate(w);
@@ -130,13 +153,18 @@ static har__split split(const core_spec *spec, const par_layout *lay,
 
 static int64_t kept(const core_spec *spec, int layer, int64_t n_kv_head)
 {
-    return projection(spec)->kept(spec, layer, n_kv_head);
+    const har__operator *op = chooser(spec, layer);
+    return projection(spec)->kept(spec, layer, n_kv_head) +
+           (op != NULL ? op->kept(spec, layer, n_kv_head) : 0);
 }
 
 static void decode(har__step *step, const core_spec *spec, const core_cost *c,
                    int64_t n_key)
 {
+    const har__operator *op = chooser(spec, c->tap.layer);
     projection(spec)->decode(step, spec, c, n_key);
+    if (op != NULL)
+        op->decode(step, spec, c, n_key);
 }
 
 static void probe(har_dice *d, core_spec *s)

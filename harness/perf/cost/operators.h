@@ -41,15 +41,18 @@ typedef struct har__step {
                        * columns that are values; 0: each kv head has its own */
 } har__step;
 
-/* A convolution that several operators have: its record, with its activation;
- * of a step, which has the last n_conv - 1 inputs to read and write.         */
+/* A convolution that several operators have: its record, with its activation
+ * or without one; of a step, which has the last n_conv - 1 inputs to read and
+ * write.                                                                     */
 void har__put_convolution(har__walk *w, core_tap_kind act_tap,
                           core_weight_kind weight, int64_t n_c);
+void har__put_convolution_only(har__walk *w, core_tap_kind tap,
+                               core_weight_kind weight, int64_t n_c);
 void har__step_convolution(har__step *step, const core_cost *cost,
                            int64_t n_conv);
 
 /* NULL: nothing of the kind.  Of a shared operator put and probe are asked; of a
- * projection put, split, kept and decode, by attention.                      */
+ * projection and of a chooser put, split, kept and decode, by attention.     */
 typedef struct har__operator {
     /* Its records. */
     void (*put)(har__walk *w);
@@ -75,6 +78,9 @@ CORE_MIXER_LIST(HAR__MIXER)
     extern const har__operator har__projection_##name;
 CORE_PROJECTION_LIST(HAR__PROJECTION)
 #undef HAR__PROJECTION
+#define HAR__CHOOSER(kind, name) extern const har__operator har__chooser_##name;
+CORE_CHOOSER_LIST(HAR__CHOOSER)
+#undef HAR__CHOOSER
 #define HAR__SHARED(kind, name) extern const har__operator har__shared_##name;
 CORE_SHARED_LIST(HAR__SHARED)
 #undef HAR__SHARED

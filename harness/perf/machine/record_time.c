@@ -90,9 +90,13 @@ static int64_t value_bytes(const har_timer *t)
     return (int64_t)core_dtype_bytes(t->stored);
 }
 
-/* Keys that a query may see; 0: all before it. */
+/* Keys that a query may see; 0: all before it.  Chosen ones are as many as a
+ * window's. */
 static double window_of(const har_timer *t, int layer)
 {
+    const core_seen seen = core_spec_seen(t->spec, layer);
+    if (seen.n_set > 0)
+        return (double)seen.n_key;
     switch ((core_span)t->spec->span[layer]) {
     case CORE_SPAN_WINDOW:
         return (double)t->spec->sliding_window;
@@ -112,10 +116,16 @@ static double kv_heads(const har_timer *t, const core_cost *c)
     return fmin(fmax(1, rint(n)), (double)c->n_head);
 }
 
-/* Cached keys that the query of a layer sees. */
-static int64_t decode_keys(const har_timer *t, int layer)
+/* Cached keys that the query of a record sees: its span, in attention those of it
+ * that were chosen. */
+static int64_t decode_keys(const har_timer *t, core_tap tap)
 {
-    return t->n_kv - core_spec_first_key(t->spec, layer, t->n_kv - 1);
+    const int64_t span =
+        t->n_kv - core_spec_first_key(t->spec, tap.layer, t->n_kv - 1);
+    const core_seen seen = core_spec_seen(t->spec, tap.layer);
+    return tap.kind == CORE_TAP_CONTEXT && seen.n_set > 0 && seen.n_key < span
+               ? seen.n_key
+               : span;
 }
 
 static har__step decode_step(const har_timer *t, const core_cost *c)
@@ -127,7 +137,7 @@ static har__step decode_step(const har_timer *t, const core_cost *c)
         return step;
     const core_mixer kind = core_spec_mixer(t->spec, layer);
     if (har__mixer_row[kind]->decode != NULL)
-        har__mixer_row[kind]->decode(&step, t->spec, c, decode_keys(t, layer));
+        har__mixer_row[kind]->decode(&step, t->spec, c, decode_keys(t, c->tap));
     return step;
 }
 
@@ -135,7 +145,7 @@ static har_time decode(const har_timer *t, const core_cost *c)
 {
     const core_heads heads = core_spec_heads(t->spec, c->tap.layer);
     const har_attention a = {.n_row = (double)c->m,
-                             .n_t = (double)decode_keys(t, c->tap.layer),
+                             .n_t = (double)decode_keys(t, c->tap),
                              .n_h = (double)c->n_head,
                              .n_g = kv_heads(t, c),
                              .n_dh = (double)c->k,
@@ -187,8 +197,11 @@ static har_time compute(const har_timer *t, const core_cost *c)
         return attention(t, c);
     if (c->kind == CORE_COST_GROUPED_GEMM)
         return grouped(t, c);
-    return har_time_gemm(t->machine, t->dtype, (double)c->m, (double)c->n,
-                         (double)c->k);
+    /* the right operand is cached keys: in decode as many as there are */
+    const bool has_past = t->is_decode && c->kv_read > 0;
+    return har_time_gemm(
+        t->machine, t->dtype, (double)c->m,
+        has_past ? (double)decode_keys(t, c->tap) : (double)c->n, (double)c->k);
 }
 
 static har_time transfer(const har_timer *t, const har_machine *machine,
@@ -224,7 +237,7 @@ static har_time by_rate(const har_timer *t, const har_rate *rate,
 /* How far attention looks: keys in decode, as another number than windows. */
 static int64_t reach(const har_timer *t, const core_cost *c)
 {
-    return t->is_decode ? -decode_keys(t, c->tap.layer)
+    return t->is_decode ? -decode_keys(t, c->tap)
                         : (int64_t)window_of(t, c->tap.layer);
 }
 
@@ -233,6 +246,13 @@ static int64_t shared(const har_timer *t, const core_cost *c)
 {
     const int64_t n = t->is_decode ? decode_step(t, c).n_shared : 0;
     return n > 0 ? n * 65536 + core_spec_heads(t->spec, c->tap.layer).n_rot : 0;
+}
+
+/* Does the time of the record depend on keys of the past? */
+static bool has_keys(const core_cost *c)
+{
+    return c->kind == CORE_COST_ATTENTION ||
+           (c->kind == CORE_COST_GEMM && c->kv_read > 0);
 }
 
 static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
@@ -245,7 +265,7 @@ static void make_key(const har_timer *t, const core_cost *c, int64_t key[N_KEY])
                                   c->k,
                                   is_attention ? c->n_head : c->n_expert,
                                   is_attention ? c->kv_read : c->m_max,
-                                  is_attention ? reach(t, c) : 0,
+                                  has_keys(c) ? reach(t, c) : 0,
                                   is_attention ? shared(t, c) : 0};
     memcpy(key, shape, sizeof shape);
 }
