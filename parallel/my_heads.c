@@ -41,9 +41,9 @@ void par__tap_repeated(par_model *m, core_tap tap, double *values,
     const int64_t width = repeated->width, ld = mine->n_kv * width;
     par__store(m, tap.kind, values, m->now.n * ld);
     for (int64_t g = mine->kv0; g < mine->kv0 + mine->n_kv; g++)
-        show_group(m, tap, &mine->all, g, repeated->col0 + g * width, width,
-                   (par_piece){.values = values + (g - mine->kv0) * width,
-                               .ld = ld});
+        show_group(
+            m, tap, &mine->all, g, repeated->col0 + g * width, width,
+            (par_piece){.values = values + (g - mine->kv0) * width, .ld = ld});
 }
 
 void par__tap_groups(par_model *m, core_tap tap, double *values, int64_t width)
@@ -68,7 +68,7 @@ void par__tap_sets(par_model *m, core_tap tap, int64_t *sets)
         return;
     }
     for (int64_t g = mine->kv0; g < mine->kv0 + mine->n_kv; g++)
-        show_group(m, tap, &mine->all, g, g * n_key, n_key,
-                   (par_piece){.ints = sets + g * n_key,
-                               .ld = seen.n_set * n_key});
+        show_group(
+            m, tap, &mine->all, g, g * n_key, n_key,
+            (par_piece){.ints = sets + g * n_key, .ld = seen.n_set * n_key});
 }
