@@ -9,7 +9,7 @@
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, core_tap tap)
 {
-    const core_act act = m->spec->act;
+    const core_gating gating = core_spec_gating(m->spec);
     const int64_t n = n_row * n_col;
     core_cost *cost = par__cost_rows(m, tap, n_row, n_col, CORE_FLOPS_FUNCTION);
     if (m->spec->gated) {
@@ -18,10 +18,10 @@ void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
     }
     if (m->spec->gated)
         for (int64_t i = 0; i < n; i++)
-            up[i] = core_gated(act, gate[i], up[i]);
+            up[i] = core_gated(gating, gate[i], up[i]);
     else
         for (int64_t i = 0; i < n; i++)
-            up[i] = core_act_apply(act, up[i]);
+            up[i] = core_act_apply(gating.act, up[i]);
 }
 
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)

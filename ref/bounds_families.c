@@ -6,18 +6,35 @@
  */
 #include "ref/ref_impl.h"
 
+#include <float.h>
 #include <math.h>
 
-/* y = x + scale r.  The product's rounding, and the scale's, which need not be
- * an fp32 number: 2u |scale r|.  A scale of 1 costs nothing.                 */
+/* y = (x + scale r) times.  The product's rounding, and the scale's, which need
+ * not be an fp32 number: 2u |scale r|, times.  A scale of 1 costs nothing, a
+ * factor other than 1 the sum's rounding.                                    */
 void ref__bound_residual(ref__roundoff u, float *bound, const double *y,
-                         const double *r, int64_t n, double scale)
+                         const double *r, int64_t n, double scale,
+                         double times)
 {
+    const double n_sum = times != 1.0 ? 1.0 : 0.0;
     for (int64_t i = 0; i < n; i++) {
         const double product =
-            r != NULL && scale != 1.0 ? fabs(scale * r[i]) : 0.0;
-        bound[i] = ref__up(u, 2.0 * u.sum * product, y[i]);
+            r != NULL && scale != 1.0 ? fabs(scale * r[i] * times) : 0.0;
+        bound[i] = ref__up(
+            u, 2.0 * u.sum * product + n_sum * u.sum * fabs(y[i]), y[i]);
     }
+}
+
+/* y = c tanh(z / c): no steeper than 1, so z's error stays what it is at most.
+ * The quotient and c, which need be no fp32 number, put 2u into the argument,
+ * and z tanh'(z) is below tanh(z); tanh itself 4u, c once more 1u; the product
+ * is the store that z's bound has.                                           */
+void ref__bound_capped(ref__roundoff u, float *bound, const double *y,
+                       int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        bound[i] += (float)(u.sides * 7.0 * u.sum * fabs(y[i]) *
+                            (1.0 + u.store) * (1.0 + 2.0 * (double)FLT_EPSILON));
 }
 
 /* y = w (x - mean) / r + b, r^2 = var + eps.  With c = sum_error(D), q =
@@ -48,21 +65,28 @@ void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
     }
 }
 
-/* y = (u' + 1) f, f = g sigmoid(1.702 g), g = min(gate, 7), u' = up clamped.
- * The clamps are exact.  In f: 1.702 and its product with g put 2u |1.702 g|
+/* y = (u' + 1) f, f = g sigmoid(z), z = alpha g, g and u' clamped to a limit.
+ * The clamps are exact but for a limit that is no fp32 number: g is then off by
+ * u |g|, u' by what the limit is.  In f: alpha and its product with g put 2u |z|
  * into the exponent, exp 2u, both times 1 - sigmoid; z sigmoid (1 - sigmoid) <
- * 0.23, so that is below u |g| / 2 + 2u |f|; the sum, the division and the
- * product with g 3u |f|; together below 4u (|g| + |f|), as for the other
- * activations.  Then u' + 1: u |y|.                                          */
+ * 0.23, and the slope of f is below 1.1, so that is below 2u |g| + 2u |f|; the
+ * sum, the division and the product with g 3u |f|; together below 4u (|g| +
+ * |f|), as for the other activations.  Then u' + 1: u |y|.                   */
 void ref__bound_clamped(ref__roundoff u, float *bound, const double *gate,
-                        const double *up_v, const double *a, int64_t n)
+                        const double *up_v, const double *a, int64_t n,
+                        core_gating gating)
 {
+    const double limit = gating.limit;
+    const double off = fabs(limit - (double)(float)limit);
     for (int64_t i = 0; i < n; i++) {
-        const double g = fmin(gate[i], 7.0);
-        const double f = fabs(g * core_sigmoid(1.702 * g));
-        const double factor = fabs(fmax(fmin(up_v[i], 7.0), -7.0) + 1.0);
-        bound[i] = ref__up(
-            u, 4.0 * u.sum * (fabs(g) + f) * factor + u.sum * fabs(a[i]), a[i]);
+        const double g = fmin(gate[i], limit);
+        const double f = fabs(g * core_sigmoid(gating.alpha * g));
+        const double factor = fabs(fmax(fmin(up_v[i], limit), -limit) + 1.0);
+        const double of_limit = fabs(up_v[i]) > limit ? off * f : 0.0;
+        bound[i] = ref__up(u,
+                           4.0 * u.sum * (fabs(g) + f) * factor +
+                               u.sum * fabs(a[i]) + of_limit,
+                           a[i]);
     }
 }
 
@@ -128,6 +152,15 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y)
 {
     *bound = ref__up(u, 4.0 * u.sum * (fabs(z) + y), y);
+}
+
+/* y = sigmoid(z): the exponential in z is off by 2u, its product with the other
+ * factor by u: 3u |z|, which is 3u |z| (1 - y) y in y; sigmoid itself 3u y.  4u
+ * for 3u hold what that changes in y and 1 - y.                              */
+void ref__bound_bounded_step(ref__roundoff u, float *bound, double z, double y)
+{
+    *bound = ref__up(
+        u, 4.0 * u.sum * y * (1.0 + fabs(z) * fmax(1.0 - y, 0.0)), y);
 }
 
 /* y = softplus(z), z = a + b, held within limits: the sum's rounding is u |z|,

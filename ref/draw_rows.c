@@ -137,6 +137,13 @@ double ref__drawn_quotient(const ref__drawn *d, double x, double divisor)
     return (double)(kept(d, (float)x) / (float)divisor);
 }
 
+double ref__drawn_capped(const ref__drawn *d, double z, double cap)
+{
+    const float c = (float)cap;
+    const float quotient = kept(d, kept(d, (float)z) / c);
+    return (double)(kept(d, tanhf(quotient)) * c);
+}
+
 /* --- softmax and activations --- */
 
 double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
@@ -208,6 +215,8 @@ static float act(core_act kind, float z)
                              (z + 0.044715f * (z * z * z))));
     case CORE_ACT_RELU2:
         return fmaxf(z, 0.0f) * fmaxf(z, 0.0f);
+    case CORE_ACT_SIGMOID:
+        return sigmoid(z);
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exists as a gated form only */
         break;
@@ -215,21 +224,26 @@ static float act(core_act kind, float z)
     return fmaxf(z, 0.0f);
 }
 
-static float clamped(const ref__drawn *d, float gate, float up)
+static float clamped(const ref__drawn *d, core_gating gating, float gate,
+                     float up)
 {
-    const float g = fminf(gate, 7.0f), u = fmaxf(fminf(up, 7.0f), -7.0f);
-    return (u + 1.0f) * kept(d, g * sigmoid(1.702f * g));
+    const float limit = (float)gating.limit, alpha = (float)gating.alpha;
+    const float g = kept(d, fminf(gate, limit));
+    const float u = kept(d, fmaxf(fminf(up, limit), -limit));
+    return (u + 1.0f) * kept(d, g * sigmoid(alpha * g));
 }
 
-void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
-                         const double *up, double *a, int64_t n)
+void ref__drawn_activate(const ref__drawn *d, core_gating gating,
+                         const double *gate, const double *up, double *a,
+                         int64_t n)
 {
+    const core_act kind = gating.act;
     for (int64_t i = 0; i < n; i++) {
         const float u = (float)up[i];
         if (gate == NULL)
             a[i] = (double)act(kind, u);
         else if (kind == CORE_ACT_CLAMPED_SWIGLU)
-            a[i] = (double)clamped(d, (float)gate[i], u);
+            a[i] = (double)clamped(d, gating, (float)gate[i], u);
         else
             a[i] = (double)(kept(d, act(kind, (float)gate[i])) * u);
     }
@@ -257,15 +271,15 @@ void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
 
 /* --- the router's weights --- */
 
-static void divide_by_sum(const core_spec *spec, const ref__drawn *d, double *w,
-                          float start)
+static void divide_by_sum(const core_spec *spec, const ref__drawn *d, double *w)
 {
     lanes sum;
     lanes_start(&sum, d);
     for (int64_t k = 0; k < spec->n_k; k++)
         lanes_add(&sum, (float)w[k]);
     const float total =
-        fmaxf(lanes_total(&sum) + start, (float)spec->sum_floor);
+        fmaxf(lanes_total(&sum) + (float)core_spec_sum_eps(spec),
+              (float)spec->sum_floor);
     for (int64_t k = 0; k < spec->n_k; k++)
         w[k] = (double)((float)w[k] / total);
 }
@@ -290,7 +304,7 @@ static double sparse_weight(const core_spec *spec, const ref__drawn *d,
 
 void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w)
+                      const double *expert_scale, double *w)
 {
     const int64_t n_k = spec->n_k;
     switch (spec->router) {
@@ -299,8 +313,7 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
         for (int64_t k = 0; k < n_k; k++)
             w[k] = p[idx[k]];
         if (spec->renormalise)
-            divide_by_sum(spec, d, w,
-                          spec->router == CORE_ROUTER_SIGMOID ? 1e-20f : 0.0f);
+            divide_by_sum(spec, d, w);
         break;
     case CORE_ROUTER_SOFTMAX_TOP:
         for (int64_t k = 0; k < n_k; k++)
@@ -314,6 +327,8 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
     }
     for (int64_t k = 0; k < n_k; k++)
         w[k] = (double)((float)w[k] * (float)spec->routed_scale);
+    for (int64_t k = 0; expert_scale != NULL && k < n_k; k++)
+        w[k] = (double)((float)w[k] * (float)expert_scale[idx[k]]);
 }
 
 /* --- states --- */
@@ -332,6 +347,16 @@ double ref__drawn_convolution(const ref__drawn *d, const double *w,
 double ref__drawn_decay(double a_log, double dt)
 {
     return (double)expf(-expf((float)a_log) * (float)dt);
+}
+
+double ref__drawn_bounded_step(double a_log, double z)
+{
+    return (double)sigmoid(expf((float)a_log) * (float)z);
+}
+
+double ref__drawn_bounded_decay(double floor, double dt)
+{
+    return (double)expf((float)floor * (float)dt);
 }
 
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
@@ -378,11 +403,14 @@ static float column_sum(const ref__drawn *d, const double *state, int64_t n_k,
 
 void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                       int64_t n, const double *q, const double *k,
-                      const double *v, double beta, double decay, double *y)
+                      const double *v, double beta, const double *decay,
+                      int64_t decay_step, double *y)
 {
     const float root = sqrtf((float)n_k);
-    for (int64_t i = 0; i < n_k * n; i++)
-        state[i] = (double)((float)state[i] * (float)decay);
+    for (int64_t i = 0; i < n_k; i++)
+        for (int64_t j = 0; j < n; j++)
+            state[i * n + j] = (double)((float)state[i * n + j] *
+                                        (float)decay[i * decay_step]);
     for (int64_t j = 0; j < n; j++) {
         const float found = column_sum(d, state, n_k, n, j, k, 1.0f);
         const float delta = (float)beta * ((float)v[j] - found);

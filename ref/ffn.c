@@ -95,15 +95,15 @@ static void scatter_bound(const ref__run *run, float *bound, int64_t ld,
 
 /* a [n] = core_gated of a row, or act(up); gate NULL if the network is not
  * gated.  The product form a row at a time, which is faster.                 */
-static void activate_row(core_act act, const double *gate, const double *up,
-                         double *a, int64_t n)
+static void activate_row(core_gating gating, const double *gate,
+                         const double *up, double *a, int64_t n)
 {
-    if (act == CORE_ACT_CLAMPED_SWIGLU) {
+    if (gating.act == CORE_ACT_CLAMPED_SWIGLU) {
         for (int64_t j = 0; j < n; j++)
-            a[j] = core_gated(act, gate[j], up[j]);
+            a[j] = core_gated(gating, gate[j], up[j]);
         return;
     }
-    core_act_apply_row(act, gate != NULL ? gate : up, a, n);
+    core_act_apply_row(gating.act, gate != NULL ? gate : up, a, n);
     for (int64_t j = 0; gate != NULL && j < n; j++)
         a[j] *= up[j];
 }
@@ -111,9 +111,10 @@ static void activate_row(core_act act, const double *gate, const double *up,
 static void bound_row(const ref__run *run, float *bound, const double *gate,
                       const double *up, const double *a, int64_t n)
 {
-    const core_act act = run->spec->act;
+    const core_gating gating = core_spec_gating(run->spec);
+    const core_act act = gating.act;
     if (act == CORE_ACT_CLAMPED_SWIGLU)
-        ref__bound_clamped(run->u, bound, gate, up, a, n);
+        ref__bound_clamped(run->u, bound, gate, up, a, n, gating);
     else if (act == CORE_ACT_RELU2)
         ref__bound_relative(run->u, bound, a, n, REF__ROUNDS_PRODUCT);
     else
@@ -142,13 +143,14 @@ static void activate(const ref__run *run, const group *g, const double *gate,
 {
     const ref__ffn *ffn = g->ffn;
     const ref__drawn drawn = ref__draw_operator(run, ffn->t_act, g->layer);
+    const core_gating gating = core_spec_gating(run->spec);
     for (int64_t i = 0; i < p->n_row; i++) {
         double *u = up + i * p->ld, a[REF__MAX_TILE];
         const double *z = gate != NULL ? gate + i * p->n_col : NULL;
         if (run->draw != NULL)
-            ref__drawn_activate(&drawn, run->spec->act, z, u, a, p->n_col);
+            ref__drawn_activate(&drawn, gating, z, u, a, p->n_col);
         else
-            activate_row(run->spec->act, z, u, a, p->n_col);
+            activate_row(gating, z, u, a, p->n_col);
         core_store(run->numerics, CORE_GRID_ACT, a, p->n_col);
         if (ffn->act.bound != NULL)
             bound_row(run,

@@ -32,7 +32,9 @@ struct ref_model {
     double *storage;  /* all weights as doubles; NULL: read per tile          */
     int64_t n_stored; /* doubles in it                                        */
     double **tensor;  /* [core_weight_count] into storage, or NULL            */
-    float *floats;    /* storage as floats, made by the first drawn pass      */
+    float *floats;    /* of the first drawn pass: every tensor where it lies
+                       * in storage, as floats, transposed                    */
+    bool has_floats;  /* of the weights as they are now                       */
     double *max_norm; /* [core_weight_count] exact mode: largest row norm     */
 
     /* How work is cut.  In exact mode no choice changes a bit: tests vary them.
@@ -55,8 +57,10 @@ typedef struct ref__run {
     const core_spec *spec;
     const core_batch *batch;
     const core_groups *groups;
-    const core_tap_sink *sink;
-    const ref_draw *draw; /* NULL: an honest pass                             */
+    int n_copy;                /* of the rows of the batch; honest: 1         */
+    const core_tap_sink *sink; /* [n_copy], or NULL                           */
+    const ref_draw *draw; /* [n_copy] alike but for what they take over; NULL:
+                           * an honest pass                                   */
     uint64_t draw_stream;
     const ref_dealt *dealt; /* NULL: the router chooses                         */
     ref_stats *stats;
@@ -65,7 +69,7 @@ typedef struct ref__run {
     ref__roundoff u; /* bounds only; of what `out` stores                     */
     int n_threads;
     double before, share; /* of the progress that is told; 0: tells none      */
-    int64_t n;            /* tokens: B*T                                      */
+    int64_t n;            /* tokens: B*T, of all copies                       */
 
     core_arena arena;
     double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
@@ -86,6 +90,8 @@ typedef struct ref__run {
 
 /* ---- taps (forward.c) --------------------------------------------------- */
 
+/* Elements of the tap in one copy of the batch.                              */
+int64_t ref__tap_size(const ref__run *run, core_tap tap);
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer);
 /* True if somebody wants the tap's bound.                                    */
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer);
@@ -145,19 +151,23 @@ void ref__turn_operand(const ref__run *run, core_slot slot, double *x,
  * if this pass forces it.                                                    */
 void ref__force(const ref__run *run, core_tap_kind kind, int layer,
                 int64_t first, int64_t n, double *values);
-/* The ints of the pass whose routing is taken over; NULL in an honest pass.  */
-const int64_t *ref__forced_ints(const ref__run *run, core_tap_kind kind,
-                                int layer);
+/* The ints of the pass whose routing is taken over; false in an honest pass,
+ * and where it does not say.                                                 */
+bool ref__forced_ints(const ref__run *run, core_tap_kind kind, int layer,
+                      int64_t *out);
 
 /* The factors of y [n_row, n] = x w^T (w [n, n_k]) or x w (w [n_k, n]).      */
 typedef struct ref__factors {
     const double *x, *w;
-    const float *floats; /* w as floats, if there are some (transposed only)  */
-    int64_t ld_x, ld_w;
+    const float *floats; /* [n_k, n] of either, if there are some             */
+    int64_t ld_x, ld_w, ld_floats;
     int64_t n_row, n, n_k;
     bool transposed;
 } ref__factors;
 
+/* y [n_col, n_row] = x [n_row, n_col] as floats, transposed.                 */
+void ref__to_floats_transposed(float *y, int64_t ld_y, const double *x,
+                               int64_t ld_x, int64_t n_row, int64_t n_col);
 /* Floats that a thread needs for a product of at most n_row rows over n_k.   */
 int64_t ref__draw_floats(int64_t n_row, int64_t n_k);
 /* y, not yet stored.                                                         */
@@ -180,6 +190,7 @@ void ref__drawn_rope(const ref__drawn *d, double *r, const double *cos_j,
 /* x *= scale.                                                                */
 void ref__drawn_scale(const ref__drawn *d, double *x, int64_t n, double scale);
 double ref__drawn_quotient(const ref__drawn *d, double x, double divisor);
+double ref__drawn_capped(const ref__drawn *d, double z, double cap);
 /* Scores to exponentials, and their sum, the sink's included.                */
 double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
                                int64_t hi, const uint8_t *mask, double scale,
@@ -190,8 +201,9 @@ double ref__drawn_sigmoid(double z);
 double ref__drawn_softplus(double z);
 double ref__drawn_time_step(double z, double least, double most);
 /* a = act(up), or the gated form where gate is given.                        */
-void ref__drawn_activate(const ref__drawn *d, core_act kind, const double *gate,
-                         const double *up, double *a, int64_t n);
+void ref__drawn_activate(const ref__drawn *d, core_gating gating,
+                         const double *gate, const double *up, double *a,
+                         int64_t n);
 /* a += scale b.                                                              */
 void ref__drawn_add(const ref__drawn *d, double *a, const double *b, int64_t n,
                     double scale);
@@ -200,12 +212,15 @@ void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
                              double w, int64_t n);
 void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w);
+                      const double *expert_scale, double *w);
 /* sum of w[i ld] u[i ld] over n, and bias.                                   */
 double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
                               double bias);
 double ref__drawn_decay(double a_log, double dt);
+/* Their bounded forms (core_bounded_step).                                   */
+double ref__drawn_bounded_step(double a_log, double z);
+double ref__drawn_bounded_decay(double floor, double dt);
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
@@ -215,11 +230,13 @@ void ref__drawn_advance_head(double decay, int64_t n_s, double dt, double a,
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a);
-/* n columns of a delta rule's state [n_k, n] one position on, and what q reads
- * from them then: y [n].  The state is kept in floats in every draw.         */
+/* n columns of a delta rule's state [n_k, n] one position on, row i of which
+ * decays by decay[i * decay_step], and what q reads from them then: y [n].  The
+ * state is kept in floats in every draw.                                     */
 void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                       int64_t n, const double *q, const double *k,
-                      const double *v, double beta, double decay, double *y);
+                      const double *v, double beta, const double *decay,
+                      int64_t decay_step, double *y);
 
 /* ---- forward.c ------------------------------------------------------------
  */
@@ -269,7 +286,7 @@ void ref__bound_relative(ref__roundoff u, float *bound, const double *y,
                          int64_t n, double n_round);
 void ref__bound_copy(ref__roundoff u, float *bound, const double *y, int64_t n);
 void ref__bound_norm(ref__roundoff u, float *bound, const double *y, int64_t n,
-                     int64_t n_d, bool plus);
+                     int64_t n_d, double n_more);
 void ref__bound_rope(ref__roundoff u, float *bound, const double *qk, int64_t n,
                      int64_t n_dh, double attention_factor);
 void ref__bound_act(ref__roundoff u, float *bound, const double *gate,
@@ -299,12 +316,17 @@ enum {
 };
 
 void ref__bound_residual(ref__roundoff u, float *bound, const double *y,
-                         const double *r, int64_t n, double scale);
+                         const double *r, int64_t n, double scale,
+                         double times);
+/* Adds to the bounds of y's argument what core_capped does to them.          */
+void ref__bound_capped(ref__roundoff u, float *bound, const double *y,
+                       int64_t n);
 void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
                           const double *y, const double *w, int64_t n_d,
                           double mean, double r);
 void ref__bound_clamped(ref__roundoff u, float *bound, const double *gate,
-                        const double *up_v, const double *a, int64_t n);
+                        const double *up_v, const double *a, int64_t n,
+                        core_gating gating);
 void ref__bound_softmax_top(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_k,
                             double scale);
@@ -312,6 +334,8 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
+/* y = sigmoid(z), z itself a product of an exponential.                       */
+void ref__bound_bounded_step(ref__roundoff u, float *bound, double z, double y);
 /* Of core_time_step, whose z is a sum of two.                                */
 void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
@@ -330,7 +354,8 @@ int64_t ref__row_stride(int64_t n_k);
  * read into scratch.                                                         */
 const double *ref__weight_rows(const ref_model *model, core_weight id,
                                int64_t r0, int64_t r1, double *scratch);
-/* The same row r0 in `floats`; NULL where weights are read or nothing is drawn. */
+/* Where they are columns of `floats`, as many apart as the weight has rows;
+ * NULL where weights are read or nothing is drawn.                           */
 const float *ref__weight_floats(const ref_model *model, core_weight id,
                                 int64_t r0);
 /* Make the floats of a drawn pass, once.  Errors: E_MEMORY.                  */
@@ -361,13 +386,15 @@ ref__rows ref__measure_as(const ref__run *run, core_slot slot, const double *v,
 /* Some rows of a weight, its bias, and what the checks need to know of them. */
 typedef struct ref__tile {
     const double *w; /* [n, n_k], rows ref__row_stride(n_k) apart             */
-    const float *floats; /* the same, or NULL                                 */
+    const float *floats; /* the same: [n_k, n], ld_floats apart; or NULL      */
+    int64_t ld_floats;
     int64_t n, n_k;
     bool has_bias;
     double bias[REF__MAX_TILE];
     core_numerics numerics;     /* of what the product stores                 */
     ref__drawn drawn;           /* in a drawn pass                            */
-    double divisor;             /* of the complete sum: 1 but for the head    */
+    double divisor, cap;        /* of the complete sum: 1 and 0 but for the
+                                 * head                                       */
     double clip;                /* results lie in [-clip, clip]; 0: anywhere  */
     double norm[REF__MAX_TILE]; /* with bounds; of the rows / divisor         */
     double max_norm, max_bias;  /* exact mode                                 */
@@ -376,7 +403,8 @@ typedef struct ref__tile {
 
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
-/* y [n_row, tile.n] = store((x W^T + b) / divisor), clamped; x [n_row, n_k]. */
+/* y [n_row, tile.n] = store((x W^T + b) / divisor), capped and clamped; x
+ * [n_row, n_k].                                                              */
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
                      const double *x, int64_t n_row, double *y, int64_t ld_y);
 double ref__tile_bits(const ref__run *run, const ref__tile *tile,
@@ -405,6 +433,7 @@ typedef struct ref__norm {
     double eps;
     double clip;  /* afterwards clamped to [-clip, clip]; 0: not              */
     bool plus;    /* the weight is 1 + what is stored (ref__is_plus_one)      */
+    double over;  /* afterwards divided by this; 0: not                       */
     double n_sum; /* what the sum of squares is divided by; 0: n              */
     double step;  /* exact mode: of x; 0: CORE_STEP_ACT                       */
 } ref__norm;
@@ -423,6 +452,10 @@ void ref__layernorm_row(double *y, const double *x, const double *w,
 /* Of whole rows: n_part 1; y may not be x.                                   */
 void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
                     const ref__norm *norm, core_weight_kind bias);
+/* y [N, D] = norm of x [N, D], which may be y, as norms of the stream are; the
+ * model has no layernorm.                                                    */
+void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
+                    core_tap_kind kind, const double *x, double *y);
 /* xn = the model's norm of x.                                                */
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
@@ -474,12 +507,15 @@ typedef struct ref__convolution {
 /* Sizes of the layer's weight, and room for it.                              */
 void ref__convolution_take(ref__run *run, int layer, ref__convolution *c);
 void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
+/* Without an activation.                                                     */
+void ref__convolve_only(ref__run *run, int layer, const ref__convolution *c);
 
 /* ---- gate.c, context_gate.c ---------------------------------------------- */
 
-/* y [N, n_c] := y * silu(gate), delivered as tap `kind`.                     */
-void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
-               double *y, int64_t n_c);
+/* y [N, n_c] := y * act(gate), or act(y) where gate is NULL, delivered as tap
+ * `kind`.                                                                    */
+void ref__gate(ref__run *run, int layer, core_tap_kind kind, core_act act,
+               const double *gate, double *y, int64_t n_c);
 /* context [N, H*Dv] := context * sigmoid(xn . g).                            */
 void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
 
@@ -503,10 +539,10 @@ typedef struct ref__heads {
 typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
                              bool dry);
 
-/* The keys of its queries into run->seen, and their edges; in a drawn pass they
- * are there already, and only the edges are made.                            */
+/* The keys of its queries into run->seen, unless they are there already, and
+ * their edges.                                                               */
 typedef void ref__chooser(ref__run *run, int layer, const ref__heads *heads,
-                          bool dry);
+                          bool is_given, bool dry);
 
 #define REF__OPERATOR(kind, name) ref__operator ref__##name;
 CORE_MIXER_LIST(REF__OPERATOR)
@@ -526,7 +562,9 @@ typedef struct ref__routing {
     double *logits, *probs; /* [N, E]; probs NULL: the router has none        */
     double *weight;         /* [N, K]                                         */
     int64_t *idx, *slot;    /* [N, K]                                         */
+    double *in;             /* [N, D] what the router reads, or NULL: xn      */
     double *correction;     /* [E], or NULL                                   */
+    double *expert_scale;   /* likewise                                       */
     double *score;          /* [n_threads, E + groups]                        */
     int64_t *kept;          /* [n_threads, groups]                            */
 } ref__routing;
@@ -549,7 +587,7 @@ void ref__route_choose(const core_spec *spec, const double *logits,
                        double *score, int64_t *kept);
 void ref__route_weigh(const core_spec *spec, core_numerics numerics,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w);
+                      const double *expert_scale, double *w);
 /* slot[] of all tokens of the batch by the spec's capacity rule; `groups` NULL:
  * the batch is one group.  work: ref__slots_bytes(spec, B*T).                */
 void ref__slots(const core_spec *spec, const core_batch *batch,

@@ -24,6 +24,8 @@ static const core__wrapper WRAPPERS[] = {
      "understand_projector_stride "
      "projector_bias vision_select_layer",
      false},
+    {"gemma4", "text_config", "gemma4_text", "vision_soft_tokens_per_image",
+     true},
     {"mistral3", "text_config", "mistral",
      "vision_feature_layer spatial_merge_size projector_hidden_act "
      "multimodal_projector_bias",

@@ -25,6 +25,8 @@ static inline double apply(core_act act, double x)
                (1.0 + tanh(sqrt(2.0 / PI) * (x + 0.044715 * (x * x * x))));
     case CORE_ACT_RELU2:
         return x > 0.0 || x != x ? x * x : 0.0;
+    case CORE_ACT_SIGMOID:
+        return 1.0 / (1.0 + exp(-x));
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exists as core_gated only */
         break;
@@ -52,6 +54,11 @@ double core_sigmoid(double z)
     return 1.0 / (1.0 + exp(-z));
 }
 
+double core_capped(double z, double cap)
+{
+    return cap > 0.0 ? cap * tanh(z / cap) : z;
+}
+
 double core_softplus(double z)
 {
     return z > 20.0 ? z : log1p(exp(z));
@@ -71,19 +78,28 @@ static double at_most(double x, double most)
     return x > most ? most : x;
 }
 
-double core_gated(core_act act, double gate, double up)
+double core_gated(core_gating gating, double gate, double up)
 {
-    if (act != CORE_ACT_CLAMPED_SWIGLU)
-        return apply(act, gate) * up;
-    const double limit = 7.0, alpha = 1.702;
-    const double g = at_most(gate, limit);
-    const double u = -at_most(-at_most(up, limit), limit);
-    return (u + 1.0) * (g * core_sigmoid(alpha * g));
+    if (gating.act != CORE_ACT_CLAMPED_SWIGLU)
+        return apply(gating.act, gate) * up;
+    const double g = at_most(gate, gating.limit);
+    const double u = -at_most(-at_most(up, gating.limit), gating.limit);
+    return (u + 1.0) * (g * core_sigmoid(gating.alpha * g));
 }
 
 double core_decay(double a_log, double dt)
 {
     return exp(-exp(a_log) * dt);
+}
+
+double core_bounded_step(double a_log, double z)
+{
+    return core_sigmoid(exp(a_log) * z);
+}
+
+double core_bounded_decay(double floor, double dt)
+{
+    return exp(floor * dt);
 }
 
 double core_temper(const core_spec *spec, int64_t t)
@@ -150,6 +166,8 @@ static double inverse_frequency(const core_heads *heads, core_numerics numerics,
                                 int64_t j)
 {
     const core_rope *rope = &heads->rope;
+    if (rope->n_turned > 0 && j >= rope->n_turned)
+        return 0.0;
     const double exponent =
         rounded(numerics, (double)(2 * j) / (double)heads->n_rot);
     const double wave = rounded(numerics, pow(rope->theta, exponent));

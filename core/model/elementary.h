@@ -15,17 +15,23 @@ double core_act_apply(core_act act, double x);
 void core_act_apply_row(core_act act, const double *x, double *y, int64_t n);
 
 /* The inner activation of a gated network: act(gate) * up, or
- * (up' + 1) * gate' * sigmoid(1.702 gate') with gate' = min(gate, 7) and up' =
- * clamp(up, -7, 7) for CORE_ACT_CLAMPED_SWIGLU.                      [local] */
-double core_gated(core_act act, double gate, double up);
+ * (up' + 1) * gate' * sigmoid(alpha gate') with gate' = min(gate, limit) and
+ * up' = clamp(up, -limit, limit) for CORE_ACT_CLAMPED_SWIGLU.        [local] */
+double core_gated(core_gating gating, double gate, double up);
 
 double core_sigmoid(double z);  /* 1 / (1 + exp(-z))                          */
+double core_capped(double z, double cap); /* cap * tanh(z / cap); cap 0: z    */
 double core_softplus(double z); /* log1p(exp(z)), z itself above 20           */
 /* softplus(z) within limits; most 0: none above.                             */
 double core_time_step(double z, double least, double most);
 
 /* What is left of a channel's state after a step: exp(-exp(a_log) * dt).     */
 double core_decay(double a_log, double dt);
+
+/* The same where nothing decays faster than exp(floor): the time step
+ * sigmoid(exp(a_log) * z), and exp(floor * dt).                              */
+double core_bounded_step(double a_log, double z);
+double core_bounded_decay(double floor, double dt);
 
 /* Temperature of the query at position t:
  * 1 + temper_scale * log1p(floor((t+1) / temper_floor)).                     */

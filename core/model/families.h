@@ -36,6 +36,10 @@
     X(STEP3P5, step3p5)                                                        \
     X(MINIMAX_M2, minimax_m2)                                                  \
     X(MIMO_V2_FLASH, mimo_v2_flash)                                            \
+    X(GEMMA4, gemma4)                                                          \
+    X(LFM2_MOE, lfm2_moe)                                                      \
+    X(BAILING_MOE, bailing_moe)                                                \
+    X(KIMI_LINEAR, kimi_linear)                                                \
     X(DEEPSEEK_V32, deepseek_v32)                                              \
     X(GLM_MOE_DSA, glm_moe_dsa)
 

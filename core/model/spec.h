@@ -89,6 +89,8 @@ typedef struct core_rope {
     double original_positions; /* yarn, llama3: max_position_embeddings of
                                 * the training                              */
     double attention_factor;   /* multiplies cos and sin; resolved at parsing */
+    int64_t n_turned;          /* pairs that turn, the first ones; the others
+                                * have no position; 0: all turn               */
     bool truncate;             /* yarn: floor/ceil the correction range       */
     bool interleaved;          /* pairs (2j, 2j+1) instead of (j, j + half)   */
 } core_rope;
@@ -100,7 +102,14 @@ typedef enum core_act {
     CORE_ACT_RELU,
     CORE_ACT_CLAMPED_SWIGLU, /* GPT-OSS, only gated: core_gated               */
     CORE_ACT_RELU2,          /* relu squared; only not gated                  */
+    CORE_ACT_SIGMOID,        /* of gates                                      */
 } core_act;
+
+/* The inner activation of a network (core_gated). */
+typedef struct core_gating {
+    core_act act;
+    double alpha, limit; /* of the clamped form                               */
+} core_gating;
 
 typedef enum core_capacity_rule {
     CORE_CAPACITY_NONE,     /* nothing is ever dropped                        */
@@ -152,6 +161,7 @@ typedef struct core_heads {
     double scale;           /* of the scores                                  */
     bool sinks;             /* a learnt logit per head that takes probability
                              * and gives nothing                              */
+    bool v_is_k;            /* values are the keys as projected               */
     core_rope rope;
 } core_heads;
 
@@ -172,6 +182,8 @@ typedef struct core_spec {
 
     core_norm norm;
     double norm_eps;
+    bool post_norm;   /* what a part of a layer gives is normed, too          */
+    bool layer_scale; /* a layer's output times a learnt number               */
 
     core_rope rope;
     int64_t n_rot;                    /* rotated elements of a head, 0: all   */
@@ -190,6 +202,8 @@ typedef struct core_spec {
     double clip_qkv;                  /* q, k, v clamped to [-c, c]; 0: not   */
     bool sinks;                       /* a learnt logit per head that takes
                                        * probability and gives nothing        */
+    bool v_is_k;                      /* values are the keys as projected     */
+    bool value_norm;                  /* of values over each head, no weight  */
     double value_scale;               /* of values; 0: none                   */
     double score_scale;               /* 0: 1 / sqrt(Dh)                      */
     double temper_scale, temper_floor; /* layers without rope: q times
@@ -204,10 +218,13 @@ typedef struct core_spec {
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;
+    core_shortconv shortconv;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
+    double logits_cap; /* logits are cap * tanh(logits / cap); 0: not         */
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
     core_act act;
+    double act_alpha, act_limit; /* of the clamped form, 0: GPT-OSS's 1.702, 7 */
     core_router router;
     bool renormalise; /* the K chosen probabilities are divided by their sum  */
     double routed_scale;          /* multiplies the K weights; 1: none        */
@@ -217,6 +234,12 @@ typedef struct core_spec {
     bool correction;  /* a bias per expert, for choosing only (SIGMOID)       */
     double jitter;    /* SPARSEMIXER: eps of its threshold                    */
     double sum_floor; /* renormalise: the sum counts as this at least; 0: not */
+    bool router_norm; /* the router reads a norm of its own of the stream,
+                       * over the root of D                                   */
+    bool expert_scale; /* a weight times a learnt number of its expert        */
+    bool branch_norm; /* routed and shared experts have norms of their own    */
+    double sum_eps;   /* renormalise: is added to the sum; 0: to that of
+                       * SIGMOID 1e-20                                        */
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */
@@ -276,12 +299,19 @@ int core_spec_chooses(const core_spec *spec, int layer);
  * it.                                                                [local] */
 int64_t core_spec_kept(const core_spec *spec, int layer);
 
+/* The activation, every "0 means" resolved.                          [local] */
+core_gating core_spec_gating(const core_spec *spec);
+
 /* Inner size of the layer's tensor-parallel MLP: a dense layer, or the shared
  * expert of an MoE layer; 0: it has none.                            [local] */
 int64_t core_spec_n_mlp(const core_spec *spec, int layer);
 
 /* Columns of the rows that travel to the experts and back.           [local] */
 int64_t core_spec_n_de(const core_spec *spec);
+
+/* What is added to the sum of the K scores by which they are divided. [local]
+ */
+double core_spec_sum_eps(const core_spec *spec);
 
 /* Number of MoE layers in [first, end).                              [local] */
 int core_spec_count_moe(const core_spec *spec, int first, int end);

@@ -48,7 +48,7 @@ static const char *const FAMILIES[] = {CORE_FAMILY_LIST(WORD) NULL};
 static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu",
-                                   "clamped_swiglu", "relu2", NULL};
+                                   "clamped_swiglu", "relu2", "sigmoid", NULL};
 static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
@@ -135,6 +135,11 @@ static bool is_yarn(const core_spec *spec)
     return spec->rope.scaling == CORE_ROPE_YARN;
 }
 
+static bool is_clamped(const core_spec *spec)
+{
+    return spec->act == CORE_ACT_CLAMPED_SWIGLU;
+}
+
 static bool has_factor(const core_spec *spec)
 {
     return spec->capacity.rule == CORE_CAPACITY_FACTOR;
@@ -188,6 +193,9 @@ static const field FIELDS[] = {
     {"mixer", FIELD_LAYERS, AT(mixer), MIXERS, NULL, true},
     {"norm", FIELD_WORD, AT(norm), NORMS, NULL, true},
     {"norm_eps", FIELD_REAL, AT(norm_eps), NULL, NULL, false},
+    {"post_norm", FIELD_FLAG, AT(post_norm), NULL, NULL, true},
+    {"branch_norm", FIELD_FLAG, AT(branch_norm), NULL, NULL, true},
+    {"layer_scale", FIELD_FLAG, AT(layer_scale), NULL, NULL, true},
     {"rope.theta", FIELD_REAL, AT(rope.theta), NULL, NULL, false},
     {"rope.scaling", FIELD_WORD, AT(rope.scaling), SCALINGS, NULL, false},
     {"rope.factor", FIELD_REAL, AT(rope.factor), NULL, is_scaled, false},
@@ -201,6 +209,7 @@ static const field FIELDS[] = {
     {"rope.low_freq", FIELD_REAL, AT(rope.low_freq), NULL, is_llama3, false},
     {"rope.high_freq", FIELD_REAL, AT(rope.high_freq), NULL, is_llama3, false},
     {"rope.interleaved", FIELD_FLAG, AT(rope.interleaved), NULL, NULL, true},
+    {"rope.turned", FIELD_I64, AT(rope.n_turned), NULL, NULL, true},
     {"positions", FIELD_LAYERS, AT(no_rope), POSITIONS, NULL, true},
     {"sliding_window", FIELD_I64, AT(sliding_window), NULL, NULL, false},
     {"span", FIELD_LAYERS, AT(span), SPANS, NULL, true},
@@ -212,10 +221,13 @@ static const field FIELDS[] = {
     {"attention.clip", FIELD_REAL, AT(clip_qkv), NULL, NULL, true},
     {"attention.sinks", FIELD_FLAG, AT(sinks), NULL, NULL, true},
     {"attention.scale", FIELD_REAL, AT(score_scale), NULL, NULL, true},
+    {"attention.values_are_keys", FIELD_FLAG, AT(v_is_k), NULL, NULL, true},
+    {"attention.value_norm", FIELD_FLAG, AT(value_norm), NULL, NULL, true},
     {"attention.value_scale", FIELD_REAL, AT(value_scale), NULL, NULL, true},
     {"attention.temper_scale", FIELD_REAL, AT(temper_scale), NULL, NULL, true},
     {"attention.temper_floor", FIELD_REAL, AT(temper_floor), NULL, has_temper,
      false},
+    CORE_MIXER_FIELDS(OPERATOR_FIELD)
     {"head_kind", FIELD_LAYERS, AT(head_kind), HEAD_KINDS, NULL, true},
     {"other.heads", FIELD_I64, AT(other.n_h), NULL, has_other, false},
     {"other.kv_heads", FIELD_I64, AT(other.n_g), NULL, has_other, false},
@@ -223,14 +235,19 @@ static const field FIELDS[] = {
     {"other.value_size", FIELD_I64, AT(other.n_dv), NULL, has_other, true},
     {"other.rotated", FIELD_I64, AT(other.n_rot), NULL, has_other, true},
     {"other.theta", FIELD_REAL, AT(other.rope.theta), NULL, has_other, false},
+    {"other.turned", FIELD_I64, AT(other.rope.n_turned), NULL, has_other, true},
     {"other.scale", FIELD_REAL, AT(other.scale), NULL, has_other, true},
     {"other.sinks", FIELD_FLAG, AT(other.sinks), NULL, has_other, true},
-    CORE_MIXER_FIELDS(OPERATOR_FIELD)
+    {"other.values_are_keys", FIELD_FLAG, AT(other.v_is_k), NULL, has_other,
+     true},
     {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},
+    {"scale.logits_cap", FIELD_REAL, AT(logits_cap), NULL, NULL, true},
     {"gated", FIELD_FLAG, AT(gated), NULL, NULL, false},
     {"activation", FIELD_WORD, AT(act), ACTS, NULL, false},
+    {"activation_alpha", FIELD_REAL, AT(act_alpha), NULL, is_clamped, true},
+    {"activation_limit", FIELD_REAL, AT(act_limit), NULL, is_clamped, true},
     {"router.scores", FIELD_WORD, AT(router), ROUTERS, NULL, true},
     {"router.scale", FIELD_REAL, AT(routed_scale), NULL, NULL, true},
     {"router.groups", FIELD_I64, AT(n_group), NULL, NULL, true},
@@ -241,6 +258,9 @@ static const field FIELDS[] = {
     {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
     {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
     {"router.sum_floor", FIELD_REAL, AT(sum_floor), NULL, NULL, true},
+    {"router.norm", FIELD_FLAG, AT(router_norm), NULL, NULL, true},
+    {"router.expert_scale", FIELD_FLAG, AT(expert_scale), NULL, NULL, true},
+    {"router.sum_eps", FIELD_REAL, AT(sum_eps), NULL, NULL, true},
     {"router.weigh_input", FIELD_FLAG, AT(weigh_input), NULL, NULL, true},
     CORE_SHARED_FIELDS(OPERATOR_FIELD)
     {"renormalise", FIELD_FLAG, AT(renormalise), NULL, NULL, false},

@@ -13,43 +13,44 @@ typedef struct inputs {
     int64_t n_all;
 } inputs;
 
-typedef double function(core_act act, double gate, double up);
+typedef double function(core_gating gating, double gate, double up);
 
-static double gated(core_act act, double gate, double up)
+static double gated(core_gating gating, double gate, double up)
 {
-    return core_gated(act, gate, up);
+    return core_gated(gating, gate, up);
 }
 
-static double exchanged(core_act act, double gate, double up)
+static double exchanged(core_gating gating, double gate, double up)
 {
-    return core_gated(act, up, gate);
+    return core_gated(gating, up, gate);
 }
 
-static double product(core_act act, double gate, double up)
+static double product(core_gating gating, double gate, double up)
 {
-    (void)act;
+    (void)gating;
     return gate * up;
 }
 
-static double gate_alone(core_act act, double gate, double up)
+static double gate_alone(core_gating gating, double gate, double up)
 {
     (void)up;
-    return core_act_apply(act, gate);
+    return core_act_apply(gating.act, gate);
 }
 
-static double ungated(core_act act, double gate, double up)
+static double ungated(core_gating gating, double gate, double up)
 {
     (void)gate;
-    return core_act_apply(act, up);
+    return core_act_apply(gating.act, up);
 }
 
-static void compute(har__case *c, const inputs *in, core_act act, function *f)
+static void compute(har__case *c, const inputs *in, core_gating gating,
+                    function *f)
 {
     for (int64_t i = 0; i < c->n; i++)
         for (int64_t j = 0; j < c->n_col; j++) {
             const int64_t at = i * in->n_all + c->scene->col0 + j;
             c->guess[i * c->n_col + j] =
-                f(act, in->gate != NULL ? in->gate[at] : 0.0, in->up[at]);
+                f(gating, in->gate != NULL ? in->gate[at] : 0.0, in->up[at]);
         }
     har__store(c);
 }
@@ -70,7 +71,7 @@ static bool open_inputs(har__case *c, inputs *in)
             : NULL;
     if (in->up == NULL || (spec->gated && in->gate == NULL))
         return false;
-    compute(c, in, spec->act, spec->gated ? gated : ungated);
+    compute(c, in, core_spec_gating(spec), spec->gated ? gated : ungated);
     return har__is_expected(c);
 }
 
@@ -86,7 +87,9 @@ bool har__try_act(har__case *c, char text[HAR_LIKENESS_TEXT])
         if (act == (int)spec->act ||
             (act == CORE_ACT_CLAMPED_SWIGLU && !spec->gated))
             continue;
-        compute(c, &in, (core_act)act, spec->gated ? gated : ungated);
+        core_gating other = core_spec_gating(spec);
+        other.act = (core_act)act;
+        compute(c, &in, other, spec->gated ? gated : ungated);
         if (!har__accepts(c) || c->explained <= best)
             continue;
         best = c->explained;
@@ -108,11 +111,11 @@ bool har__try_gate_up(har__case *c, char text[HAR_LIKENESS_TEXT])
     inputs in;
     if (!open_inputs(c, &in) || in.gate == NULL)
         return false;
-    const core_act act = c->scene->spec->act;
+    const core_gating gating = core_spec_gating(c->scene->spec);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        if (act == CORE_ACT_CLAMPED_SWIGLU && wrong[i].f == gate_alone)
+        if (gating.act == CORE_ACT_CLAMPED_SWIGLU && wrong[i].f == gate_alone)
             continue;
-        compute(c, &in, act, wrong[i].f);
+        compute(c, &in, gating, wrong[i].f);
         if (har__accepts(c)) {
             snprintf(text, HAR_LIKENESS_TEXT, "%s", wrong[i].words);
             return true;

@@ -118,7 +118,8 @@ class Engine(Attention):
             erf = np.vectorize(math.erf, otypes=[f32])
             return (f32(0.5) * z * (1 + erf(z * f32(math.sqrt(0.5))))).astype(f32)
         steep = (self.spec["activation"] == "clamped_swiglu") != self.wrong("act_kind")
-        return z / (1 + np.exp(f32(-1.702 if steep else -1) * z))
+        alpha = self.spec.get("activation_alpha", 1.702) if steep else 1
+        return z / (1 + np.exp(f32(-alpha) * z))
 
     def weight_of(self, name, expert):
         w = self.w[name]
@@ -143,7 +144,8 @@ class Engine(Attention):
 
         up = part(x, "up_proj")
         if self.spec["activation"] == "clamped_swiglu":
-            gate, up = np.minimum(part(x, "gate_proj"), f32(7)), np.clip(up, -7, 7)
+            limit = f32(self.spec.get("activation_limit", 7))
+            gate, up = np.minimum(part(x, "gate_proj"), limit), np.clip(up, -limit, limit)
             inner = self.store((up + 1) * self.kept(self.act(gate)))
         elif self.spec["gated"]:
             inner = self.store(self.kept(self.act(part(x, "gate_proj"))) * up)

@@ -110,6 +110,22 @@ static void deltanet(core_spec *s)
                                   .n_conv = 4};
 }
 
+static void kda(core_spec *s)
+{
+    latent(s);
+    s->no_rope[1] = 1;
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_DELTANET;
+    s->deltanet = (core_deltanet){.n_kh = 6,
+                                  .n_vh = 12,
+                                  .n_dk = 5,
+                                  .n_dv = 19,
+                                  .n_conv = 4,
+                                  .n_dt_rank = 7,
+                                  .n_gate_rank = 8,
+                                  .by_row = true,
+                                  .sigmoid_gate = true};
+}
+
 static void ssd(core_spec *s)
 {
     s->mixer[0] = s->mixer[2] = CORE_MIXER_SSD;
@@ -161,6 +177,34 @@ static void kinds(core_spec *s)
     s->span[0] = s->span[2] = CORE_SPAN_FULL;
 }
 
+static void branches(core_spec *s)
+{
+    s->post_norm = s->branch_norm = s->layer_scale = true;
+    s->router_norm = s->expert_scale = s->value_norm = true;
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->head_kind[1] = 1;
+    s->other = (core_heads){.n_h = 12,
+                            .n_g = 3,
+                            .n_dh = 10,
+                            .v_is_k = true,
+                            .rope = s->rope};
+    s->other.rope.theta = 50.0;
+    s->other.rope.n_turned = 2;
+    s->residual_scale = 0.7;
+    s->logits_cap = 2.5;
+    s->act = CORE_ACT_GELU_TANH;
+}
+
+static void shortconv(core_spec *s)
+{
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_SHORTCONV;
+    s->shortconv = (core_shortconv){.n_conv = 3, .bias = true};
+    s->router = CORE_ROUTER_SIGMOID;
+    s->correction = s->renormalise = true;
+    s->sum_eps = 0.3;
+}
+
 static void indexer(core_spec *s)
 {
     latent(s);
@@ -198,6 +242,15 @@ core_spec fix_family(int i)
     case FIX_DELTANET:
         deltanet(&spec);
         break;
+    case FIX_KDA:
+        kda(&spec);
+        break;
+    case FIX_KDA_BOUNDED:
+        kda(&spec);
+        spec.deltanet.floor = -1.5;
+        spec.deltanet.n_gate_rank = 0;
+        spec.deltanet.sigmoid_gate = false;
+        break;
     case FIX_SSD:
         ssd(&spec);
         break;
@@ -206,6 +259,12 @@ core_spec fix_family(int i)
         break;
     case FIX_KINDS:
         kinds(&spec);
+        break;
+    case FIX_BRANCHES:
+        branches(&spec);
+        break;
+    case FIX_SHORTCONV:
+        shortconv(&spec);
         break;
     case FIX_INDEXER:
         indexer(&spec);

@@ -351,7 +351,8 @@ static void cut_off(void)
 }
 static void gate_for_up(void)
 {
-    EACH(core_gated(taps.spec.act, beside(CORE_TAP_EXPERT_UP)[i * n_col + j],
+    EACH(core_gated(core_spec_gating(&taps.spec),
+                    beside(CORE_TAP_EXPERT_UP)[i * n_col + j],
                     beside(CORE_TAP_EXPERT_GATE)[i * n_col + j]));
     core_store(numerics, CORE_GRID_ACT, found, n_row * n_col);
 }

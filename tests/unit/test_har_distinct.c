@@ -241,6 +241,17 @@ static void key_heads(place *p)
     }
 }
 
+/* Time steps for each of nine rows. */
+static void key_heads_of_rows(place *p)
+{
+    if (p->id.kind == CORE_W_DELTANET_DT)
+        p->r %= 6 * 9;
+    else if (p->id.kind == CORE_W_DELTANET_DT_BIAS)
+        p->c %= 6 * 9;
+    else
+        key_heads(p);
+}
+
 static void groups(place *p)
 {
     switch (p->id.kind) {
@@ -260,6 +271,28 @@ static void groups(place *p)
     case CORE_W_SSD_A_LOG:
     case CORE_W_SSD_D:
         p->c %= 6;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Of the model of short convolutions, seventeen channels. */
+static void conv_channels(place *p)
+{
+    switch (p->id.kind) {
+    case CORE_W_SHORTCONV_B:
+    case CORE_W_SHORTCONV_C:
+    case CORE_W_SHORTCONV_X:
+    case CORE_W_SHORTCONV_CONV:
+        p->r %= 17;
+        break;
+    case CORE_W_SHORTCONV_OUT:
+    case CORE_W_SHORTCONV_B_BIAS:
+    case CORE_W_SHORTCONV_C_BIAS:
+    case CORE_W_SHORTCONV_X_BIAS:
+    case CORE_W_SHORTCONV_CONV_BIAS:
+        p->c %= 17;
         break;
     default:
         break;
@@ -292,7 +325,9 @@ static void embedding(place *p)
 #define LATENT MODELS_DIR "/latent.yaml"
 #define MAMBA  MODELS_DIR "/mamba.yaml"
 #define DELTANET MODELS_DIR "/deltanet.yaml"
+#define KDA    MODELS_DIR "/kda.yaml"
 #define SSD    MODELS_DIR "/ssd.yaml"
+#define SHORTCONV MODELS_DIR "/shortconv.yaml"
 
 static const struct {
     const char *model, *plan;
@@ -304,7 +339,9 @@ static const struct {
     {LATENT, "tp=3,pp=2,ep=3", NULL, NULL},
     {MAMBA, "tp=4,pp=2,ep=2", NULL, NULL},
     {DELTANET, "tp=4,pp=2,ep=2", NULL, NULL},
+    {KDA, "tp=4,pp=2,ep=2", NULL, NULL},
     {SSD, "tp=2,pp=2,ep=2", NULL, NULL},
+    {SHORTCONV, "tp=3,pp=2,ep=3", NULL, NULL},
     {"shadow-a", "dp=2,ep=2", norms_and_biases, NULL},
     {"shadow-a", "tp=2,pp=7", norms_and_biases, NULL},
 
@@ -365,11 +402,16 @@ static const struct {
      "more pair"},
     {DELTANET, "tp=2", key_heads,
      "key heads 0-1 and 3-4 of layer 0 are equal bit for bit, and 1 more pair"},
+    {KDA, "tp=2", key_heads_of_rows,
+     "key heads 0-1 and 3-4 of layer 0 are equal bit for bit, and 1 more pair"},
     {DELTANET, "tp=2", gated_heads,
      "heads 0-3 and 4-7 of layer 2 are equal bit for bit"},
     {SSD, "tp=2", groups,
      "groups of state space heads 0-1 and 2-3 of layer 0 are equal bit for "
      "bit, and 2 more pairs"},
+    {SHORTCONV, "tp=2", conv_channels,
+     "channels of the short convolution 0-16 and 17-33 of layer 0 are equal "
+     "bit for bit, and 1 more pair"},
     {"shadow-a", "tp=2", vocabulary,
      "vocabulary rows 0-17 and 19-36 are equal bit for bit"},
     {"shadow-a", "tp=2", embedding, NULL},

@@ -168,8 +168,12 @@ static const struct {
     {CORE_TAP_DELTANET_Q, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_Q},
     {CORE_TAP_DELTANET_K, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_K},
     {CORE_TAP_DELTANET_V, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_V},
+    {CORE_TAP_DELTANET_GATE_A, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_GATE_A},
+    {CORE_TAP_DELTANET_GATE, CORE_TAP_DELTANET_GATE_A, CORE_W_DELTANET_GATE},
     {CORE_TAP_DELTANET_GATE, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_GATE},
     {CORE_TAP_DELTANET_BETA_RAW, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_BETA},
+    {CORE_TAP_DELTANET_DT_A, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_DT_A},
+    {CORE_TAP_DELTANET_DT_RAW, CORE_TAP_DELTANET_DT_A, CORE_W_DELTANET_DT},
     {CORE_TAP_DELTANET_DT_RAW, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_DT},
     {CORE_TAP_ATTN_OUT, CORE_TAP_MAMBA_GATED, CORE_W_MAMBA_OUT},
     {CORE_TAP_MAMBA_U, CORE_TAP_ATTN_NORM, CORE_W_MAMBA_U},
@@ -180,7 +184,13 @@ static const struct {
     {CORE_TAP_SSD_GATE, CORE_TAP_ATTN_NORM, CORE_W_SSD_GATE},
     {CORE_TAP_SSD_XBC, CORE_TAP_ATTN_NORM, CORE_W_SSD_XBC},
     {CORE_TAP_SSD_DT_RAW, CORE_TAP_ATTN_NORM, CORE_W_SSD_DT},
+    {CORE_TAP_ROUTER_LOGITS, CORE_TAP_ROUTER_IN, CORE_W_ROUTER},
+    {CORE_TAP_ATTN_OUT, CORE_TAP_SHORTCONV_GATED, CORE_W_SHORTCONV_OUT},
+    {CORE_TAP_SHORTCONV_B, CORE_TAP_ATTN_NORM, CORE_W_SHORTCONV_B},
+    {CORE_TAP_SHORTCONV_C, CORE_TAP_ATTN_NORM, CORE_W_SHORTCONV_C},
+    {CORE_TAP_SHORTCONV_X, CORE_TAP_ATTN_NORM, CORE_W_SHORTCONV_X},
     {CORE_TAP_ROUTER_LOGITS, CORE_TAP_FFN_NORM, CORE_W_ROUTER},
+    {CORE_TAP_NARROW, CORE_TAP_MOE_NORM, CORE_W_NARROW},
     {CORE_TAP_NARROW, CORE_TAP_FFN_NORM, CORE_W_NARROW},
     {CORE_TAP_WIDE, CORE_TAP_COMBINE, CORE_W_WIDE},
     {CORE_TAP_EXPERT_GATE, CORE_TAP_RECV, CORE_W_EXPERT_GATE},
@@ -241,6 +251,15 @@ static int64_t width_of_rms(const pass *p, core_tap_kind kind)
     case CORE_TAP_FFN_NORM:
     case CORE_TAP_FINAL_NORM:
         return layer ? 0 : p->spec.n_d;
+    case CORE_TAP_ATTN_POST:
+    case CORE_TAP_FFN_POST:
+    case CORE_TAP_MOE_NORM:
+    case CORE_TAP_MOE_POST:
+    case CORE_TAP_MLP_POST:
+    case CORE_TAP_ROUTER_IN:
+        return p->spec.n_d;
+    case CORE_TAP_V_NORM:
+        return core_spec_heads(&p->spec, p->l).n_dv;
     case CORE_TAP_Q_NORM:
     case CORE_TAP_K_NORM:
         return all ? cols(p, kind) : core_spec_heads(&p->spec, p->l).n_dh;
@@ -318,6 +337,13 @@ static core_tap_kind keys(const pass *p)
     return last_of(p, kind, 4);
 }
 
+static core_tap_kind values(const pass *p)
+{
+    return has(p, CORE_TAP_V_NORM) ? CORE_TAP_V_NORM
+           : has(p, CORE_TAP_V)    ? CORE_TAP_V
+                                   : CORE_TAP_K;
+}
+
 /* The key and the value of a token that head h meets. */
 static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
                           double *v)
@@ -330,13 +356,16 @@ static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
     const int64_t g = h * heads.n_g / heads.n_h;
     const double *kv =
         latent ? row(p, CORE_TAP_KV_B, t) + h * (n_dn + n_dv) : NULL;
-    const double *rest = latent ? row(p, CORE_TAP_K_ROPE, t) : NULL;
+    const double *rest = NULL;
+    if (latent)
+        rest = has(p, CORE_TAP_K_ROPE) ? row(p, CORE_TAP_K_ROPE, t)
+                                       : row(p, CORE_TAP_KV_A, t) + s->n_kv_rank;
     for (int64_t d = 0; d < n_dh; d++)
         k[d] = !latent    ? row(p, keys(p), t)[g * n_dh + d]
                : d < n_dn ? kv[d]
                           : rest[d - n_dn];
     for (int64_t d = 0; d < n_dv; d++)
-        v[d] = latent ? kv[n_dn + d] : row(p, CORE_TAP_V, t)[g * n_dv + d];
+        v[d] = latent ? kv[n_dn + d] : row(p, values(p), t)[g * n_dv + d];
     read_in(p, CORE_SLOT_KV, k, n_dh);
     read_in(p, CORE_SLOT_KV, v, n_dv);
 }
@@ -427,9 +456,11 @@ static double of_gated(const pass *p, core_act act, double g, double up)
 
 static double of_clamped(const pass *p, double gate, double up, double a)
 {
-    const double g = gate > 7.0 ? 7.0 : gate;
-    const double f = g / (1.0 + exp(-1.702 * g));
-    const double u = up > 7.0 ? 7.0 : up < -7.0 ? -7.0 : up;
+    const core_gating gating = core_spec_gating(&p->spec);
+    const double most = gating.limit;
+    const double g = gate > most ? most : gate;
+    const double f = g / (1.0 + exp(-gating.alpha * g));
+    const double u = up > most ? most : up < -most ? -most : up;
     return 4.0 * p->u * (fabs(g) + fabs(f)) * fabs(u + 1.0) + p->u * fabs(a);
 }
 
@@ -504,6 +535,7 @@ static double of_weight(const pass *p, int64_t t, int64_t k)
     double n = s->routed_scale != 1.0 ? 2.0 : 0.0;
     if (s->renormalise)
         n += (double)s->n_k + (sigmoid ? 1.0 : 0.0);
+    n += s->expert_scale ? 1.0 : 0.0;
     return n * p->u * row(p, CORE_TAP_TOPK_WEIGHT, t)[k];
 }
 
@@ -565,9 +597,9 @@ static double of_state(const pass *p, int64_t t, int64_t c)
 
 /* ---- delta net ----------------------------------------------------------- */
 
-/* A column's error decays with it; a position adds u (3 |exponent| + 5) |decayed
- * column|, beta sum_error |k|^2 (that and the error), 3u |k| |d| and 2u
- * |column|, and 8u of all of it.                                             */
+/* A column's error decays as its slowest row; a position adds u times the norm of
+ * (3 |exponent| + 5) decayed element, beta sum_error |k|^2 (that column and the
+ * error), 3u |k| |d| and 2u |column|, and 8u of all of it.                    */
 static double of_delta(const pass *p, int64_t t, int64_t c)
 {
     const core_deltanet *s = &p->spec.deltanet;
@@ -577,22 +609,29 @@ static double of_delta(const pass *p, int64_t t, int64_t c)
     double S[MAX_K] = {0.0}, e = 0.0;
     for (int64_t i = t / T * T; i <= t; i++) {
         const double *k = row(p, CORE_TAP_DELTANET_K_NORM, i) + g * n;
-        const double dt = row(p, CORE_TAP_DELTANET_DT, i)[h];
+        const double *dt = row(p, CORE_TAP_DELTANET_DT, i) +
+                           (s->by_row ? h * n : h);
         const double beta = row(p, CORE_TAP_DELTANET_BETA, i)[h];
-        double found = 0.0, squares = 0.0;
-        for (int64_t j = 0; j < n; j++)
-            S[j] *= exp(-rate * dt);
+        double found = 0.0, squares = 0.0, slowest = 0.0, off[MAX_K];
+        for (int64_t j = 0; j < n; j++) {
+            const double exponent =
+                (s->floor < 0.0 ? -s->floor : rate) * dt[s->by_row ? j : 0];
+            S[j] *= exp(-exponent);
+            off[j] = 3.0 * exponent + 5.0;
+            slowest = fmax(slowest, exp(-exponent));
+        }
         core_store(p->numerics, CORE_GRID_EXP, S, n);
         for (int64_t j = 0; j < n; j++) {
             found += k[j] * S[j];
             squares += k[j] * k[j];
+            off[j] *= S[j];
         }
         const double before = norm2(S, n);
         const double d = beta * (row(p, CORE_TAP_DELTANET_V_ACT, i)[c] - found);
         for (int64_t j = 0; j < n; j++)
             S[j] += k[j] * d;
         core_store(p->numerics, CORE_GRID_EXP, S, n);
-        e = exp(-rate * dt) * e + p->u * (3.0 * rate * dt + 5.0) * before;
+        e = slowest * e + p->u * norm2(off, n);
         e += beta * of_sum * squares * (before + e) +
              p->u * (3.0 * sqrt(squares) * fabs(d) + 2.0 * norm2(S, n));
         e *= 1.0 + 8.0 * p->u;
@@ -600,6 +639,16 @@ static double of_delta(const pass *p, int64_t t, int64_t c)
     const double of_q =
         norm2(row(p, CORE_TAP_DELTANET_Q_NORM, t) + g * n, n) / sqrt((double)n);
     return of_q * ((of_sum + 2.0 * p->u) * norm2(S, n) + e);
+}
+
+/* 4u y (1 + |z| (1 - y)), z the exponential of the head's weight times x. */
+static double of_bounded_step(const pass *p, double x, int64_t c, double y)
+{
+    const int64_t of_head = cols(p, CORE_TAP_DELTANET_DT) /
+                            p->spec.deltanet.n_vh;
+    const double z =
+        exp(weight(p, CORE_W_DELTANET_A_LOG, 0, c / of_head)) * x;
+    return 4.0 * p->u * y * (1.0 + fabs(z) * (1.0 - y));
 }
 
 /* ---- heads of a state space ---------------------------------------------- */
@@ -636,15 +685,23 @@ static double of_head(const pass *p, int64_t t, int64_t c)
 
 /* ---- all taps ------------------------------------------------------------ */
 
-/* d of a sum with scale r: the scale's rounding and the product's. */
+/* d of a sum with scale r: the scale's rounding and the product's; all times the
+ * layer's own number, which makes the sum's rounding another one.            */
 static double of_residual(const pass *p, core_tap_kind kind, int64_t t,
-                          int64_t d)
+                          int64_t d, double y)
 {
     const double scale = p->spec.residual_scale;
     const bool of_mixer = kind == CORE_TAP_MID || !has(p, CORE_TAP_FFN_OUT);
+    const bool normed = p->spec.post_norm;
     const core_tap_kind added =
-        of_mixer ? CORE_TAP_ATTN_OUT : CORE_TAP_FFN_OUT;
-    return scale == 1.0 ? 0.0 : 2.0 * p->u * fabs(scale * row(p, added, t)[d]);
+        of_mixer ? (normed ? CORE_TAP_ATTN_POST : CORE_TAP_ATTN_OUT)
+                 : (normed ? CORE_TAP_FFN_POST : CORE_TAP_FFN_OUT);
+    const bool times = kind == CORE_TAP_OUT && p->spec.layer_scale;
+    const double number = times ? weight(p, CORE_W_LAYER_SCALE, 0, 0) : 1.0;
+    const double of_scale =
+        scale == 1.0 ? 0.0 : 2.0 * p->u * fabs(scale * row(p, added, t)[d]);
+    return of_scale * fabs(number) +
+           (number != 1.0 ? p->u * fabs(y) : 0.0);
 }
 
 static bool adds_one(const pass *p, core_tap_kind kind)
@@ -652,7 +709,23 @@ static bool adds_one(const pass *p, core_tap_kind kind)
     return p->spec.norm == CORE_NORM_RMS_PLUS_ONE &&
            (kind == CORE_TAP_ATTN_NORM || kind == CORE_TAP_FFN_NORM ||
             kind == CORE_TAP_FINAL_NORM || kind == CORE_TAP_Q_NORM ||
-            kind == CORE_TAP_K_NORM);
+            kind == CORE_TAP_K_NORM || kind == CORE_TAP_ATTN_POST ||
+            kind == CORE_TAP_FFN_POST || kind == CORE_TAP_MOE_NORM ||
+            kind == CORE_TAP_MOE_POST || kind == CORE_TAP_MLP_POST);
+}
+
+/* What a norm has beside the three roundings of all: 1 + w, or a root that
+ * divides it.                                                                */
+static double more_of_rms(const pass *p, core_tap_kind kind)
+{
+    return kind == CORE_TAP_ROUTER_IN ? 2.0 : adds_one(p, kind) ? 1.0 : 0.0;
+}
+
+/* Logits that are capped: 7u of what is left. */
+static double of_cap(const pass *p, core_tap_kind kind, double y)
+{
+    const bool capped = kind == CORE_TAP_LOGITS && p->spec.logits_cap > 0.0;
+    return capped ? 7.0 * p->u * fabs(y) : 0.0;
 }
 
 /* What computing may do to element (r, c), of value y. */
@@ -660,10 +733,10 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
                         double y)
 {
     if (product_of(p, kind) >= 0)
-        return of_product(p, product_of(p, kind), r, c);
+        return of_product(p, product_of(p, kind), r, c) + of_cap(p, kind, y);
     if (width_of_rms(p, kind) > 0)
         return (0.5 * gamma_n(p, (double)width_of_rms(p, kind)) +
-                (adds_one(p, kind) ? 4.0 : 3.0) * p->u) *
+                (3.0 + more_of_rms(p, kind)) * p->u) *
                fabs(y);
     switch (kind) {
     case CORE_TAP_EMBED:
@@ -678,7 +751,7 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
         return of_context(p, r, c);
     case CORE_TAP_MID:
     case CORE_TAP_OUT:
-        return of_residual(p, kind, r, c);
+        return of_residual(p, kind, r, c, y);
     case CORE_TAP_ROUTER_PROBS:
         return of_probs(p, r, c);
     case CORE_TAP_TOPK_WEIGHT:
@@ -731,14 +804,24 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     case CORE_TAP_DELTANET_V_ACT:
         return of_act(p, row(p, CORE_TAP_DELTANET_V_CONV, r)[c], y);
     case CORE_TAP_DELTANET_DT:
+        if (p->spec.deltanet.floor < 0.0)
+            return of_bounded_step(p, row(p, CORE_TAP_DELTANET_DT_RAW, r)[c], c,
+                                   y);
         return 4.0 * p->u *
                (fabs(row(p, CORE_TAP_DELTANET_DT_RAW, r)[c]) + y);
     case CORE_TAP_DELTANET_Y:
         return of_delta(p, r, c);
     case CORE_TAP_DELTANET_GATED:
-        return of_gated(p, CORE_ACT_SILU, row(p, CORE_TAP_DELTANET_GATE, r)[c],
+        return of_gated(p,
+                        p->spec.deltanet.sigmoid_gate ? CORE_ACT_SIGMOID
+                                                      : CORE_ACT_SILU,
+                        row(p, CORE_TAP_DELTANET_GATE, r)[c],
                         row(p, CORE_TAP_DELTANET_NORM, r)[c]);
+    case CORE_TAP_SHORTCONV_CONV:
+        return of_conv(p, CORE_TAP_SHORTCONV_BX, CORE_W_SHORTCONV_CONV, r, c);
     case CORE_TAP_CONTEXT_GATED:
+    case CORE_TAP_SHORTCONV_BX:
+    case CORE_TAP_SHORTCONV_GATED:
     case CORE_TAP_RECV: /* weighted, it is one product */
     case CORE_TAP_SHARED_WEIGHTED:
     case CORE_TAP_FFN_OUT:

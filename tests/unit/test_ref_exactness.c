@@ -89,6 +89,11 @@ static const place places[] = {
      .exponent = 29},
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE, .scaled = CORE_W_MAMBA_D,
      .exponent = -20},
+    /* short convolution, of what is gated */
+    {FIX_SHORTCONV, TAPS(SHORTCONV_BX, SHORTCONV_CONV), .sum = CONV,
+     .w = CORE_W_SHORTCONV_CONV},
+    {FIX_SHORTCONV, TAPS(SHORTCONV_GATED, ATTN_OUT), .sum = PRODUCT,
+     .w = CORE_W_SHORTCONV_OUT},
     /* delta net */
     {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
      .w = CORE_W_DELTANET_V_CONV},
@@ -96,6 +101,7 @@ static const place places[] = {
     {FIX_DELTANET, TAPS(DELTANET_K_ACT, DELTANET_K_NORM), .sum = SQUARES},
     {FIX_DELTANET, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     {FIX_DELTANET, TAPS(DELTANET_Y, DELTANET_NORM), .sum = SQUARES},
+    {FIX_KDA, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     /* Mamba-2: D large or fine; a norm of a group; out of the experts' width */
     {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS},
     {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS, .scaled = CORE_W_SSD_D,
@@ -104,6 +110,13 @@ static const place places[] = {
      .exponent = -20},
     {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES},
     {FIX_SSD, TAPS(COMBINE, WIDE), .sum = PRODUCT, .w = CORE_W_WIDE},
+    /* branches: norms of values, behind parts; the router's own input */
+    {FIX_BRANCHES, TAPS(V, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, 1, TAPS(K, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ATTN_OUT, ATTN_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(COMBINE, MOE_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ROUTER_IN, ROUTER_LOGITS), .sum = PRODUCT,
+     .w = CORE_W_ROUTER},
 };
 enum { N_PLACES = sizeof places / sizeof *places };
 
@@ -431,10 +444,12 @@ static double bits_of_matrix_state(const swollen *s)
         double S[MAX_K];
         for (int64_t t = 0; t < N; t++) {
             const double *k_t = k + (t * net->n_kh + g) * n_dk;
-            const double kept =
-                exp(-rate * tap(s, CORE_TAP_DELTANET_DT)[t * net->n_vh + h]);
+            const int64_t n_dt = net->by_row ? n_dk : 1;
+            const double *dt =
+                tap(s, CORE_TAP_DELTANET_DT) + (t * net->n_vh + h) * n_dt;
             double found = 0.0;
             for (int64_t i = 0; i < n_dk; i++) {
+                const double kept = exp(-rate * dt[i % n_dt]);
                 S[i] = rint((t % T == 0 ? 0.0 : kept * S[i]) / PROB) * PROB;
                 found += k_t[i] * S[i];
             }
@@ -459,6 +474,8 @@ static int64_t width_of_squares(const swollen *s)
     switch (s->at->named) {
     case CORE_TAP_Q_NORM:
         return s->spec.n_dh;
+    case CORE_TAP_V_NORM:
+        return core_spec_heads(&s->spec, s->at->layer).n_dv;
     case CORE_TAP_DELTANET_Q_NORM:
     case CORE_TAP_DELTANET_K_NORM:
         return s->spec.deltanet.n_dk;

@@ -502,6 +502,21 @@ START_TEST(products_of_mamba)
 }
 END_TEST
 
+START_TEST(products_of_a_short_convolution)
+{
+    family f = run_family(FIX_SHORTCONV);
+    check_product(&f, CORE_TAP_ATTN_NORM, CORE_TAP_SHORTCONV_B,
+                  CORE_W_SHORTCONV_B, CORE_W_SHORTCONV_B_BIAS, 2, 1.0, 0.0);
+    check_product(&f, CORE_TAP_ATTN_NORM, CORE_TAP_SHORTCONV_C,
+                  CORE_W_SHORTCONV_C, CORE_W_SHORTCONV_C_BIAS, 2, 1.0, 0.0);
+    check_product(&f, CORE_TAP_ATTN_NORM, CORE_TAP_SHORTCONV_X,
+                  CORE_W_SHORTCONV_X, CORE_W_SHORTCONV_X_BIAS, 2, 1.0, 0.0);
+    check_product(&f, CORE_TAP_SHORTCONV_GATED, CORE_TAP_ATTN_OUT,
+                  CORE_W_SHORTCONV_OUT, CORE_W_SHORTCONV_OUT_BIAS, 2, 1.0, 0.0);
+    free_family(&f);
+}
+END_TEST
+
 /* v is always clamped, q and k only where no norm will follow before rope. */
 START_TEST(clamped_projections)
 {
@@ -532,6 +547,41 @@ START_TEST(logits_with_bias_and_divisor)
     check_product(&divided, CORE_TAP_FINAL_NORM, CORE_TAP_LOGITS, CORE_W_HEAD,
                   CORE_N_WEIGHT_KINDS, 0, divided.spec.logits_divisor, 0.0);
     free_family(&divided);
+}
+END_TEST
+
+/* ---- short convolution --------------------------------------------------- */
+
+/* Nothing between the two products is activated. */
+START_TEST(a_short_convolution_between_its_gates)
+{
+    family f = run_family(FIX_SHORTCONV);
+    const int64_t n_d = f.spec.n_d, n_conv = f.spec.shortconv.n_conv;
+    const double *b = fix_find(&f.taps, CORE_TAP_SHORTCONV_B, 0);
+    const double *c = fix_find(&f.taps, CORE_TAP_SHORTCONV_C, 0);
+    const double *x = fix_find(&f.taps, CORE_TAP_SHORTCONV_X, 0);
+    const double *u = fix_find(&f.taps, CORE_TAP_SHORTCONV_BX, 0);
+    const double *y = fix_find(&f.taps, CORE_TAP_SHORTCONV_CONV, 0);
+    const double *w = tensor(&f, CORE_W_SHORTCONV_CONV, 0);
+    const double *bias = tensor(&f, CORE_W_SHORTCONV_CONV_BIAS, 0);
+    judge before = judge_of(&f, CORE_TAP_SHORTCONV_BX, 0);
+    judge conv = judge_of(&f, CORE_TAP_SHORTCONV_CONV, 0);
+    judge behind = judge_of(&f, CORE_TAP_SHORTCONV_GATED, 0);
+    for (int64_t t = 0; t < N; t++)
+        for (int64_t i = 0; i < n_d; i++) {
+            const int64_t at = t * n_d + i;
+            float sum = (float)bias[i];
+            for (int64_t back = 0; back < n_conv && back <= t % T; back++)
+                sum += (float)w[i * n_conv + n_conv - 1 - back] *
+                       (float)u[(t - back) * n_d + i];
+            see(&before, at, nextafterf((float)b[at] * (float)x[at], 9));
+            see(&conv, at, sum);
+            see(&behind, at, nextafterf((float)c[at] * (float)y[at], 9));
+        }
+    sentence(&before);
+    sentence(&conv);
+    sentence(&behind);
+    free_family(&f);
 }
 END_TEST
 
@@ -614,19 +664,28 @@ START_TEST(mamba_state_and_gate)
 END_TEST
 
 /* Lengths, strengths and steps; of the norm after the state its tap. */
+static const fix_family_kind DELTA_NETS[] = {FIX_DELTANET, FIX_KDA,
+                                             FIX_KDA_BOUNDED};
+
 START_TEST(delta_net_around_the_state)
 {
-    family f = run_family(FIX_DELTANET);
+    family f = run_family(DELTA_NETS[_i]);
     const core_deltanet *s = &f.spec.deltanet;
     const double *raw = fix_find(&f.taps, CORE_TAP_DELTANET_BETA_RAW, 0);
     const double *step = fix_find(&f.taps, CORE_TAP_DELTANET_DT_RAW, 0);
     const double *k = fix_find(&f.taps, CORE_TAP_DELTANET_K_ACT, 0);
+    const double *a_log = tensor(&f, CORE_W_DELTANET_A_LOG, 0);
     judge beta = judge_of(&f, CORE_TAP_DELTANET_BETA, 0);
     judge dt = judge_of(&f, CORE_TAP_DELTANET_DT, 0);
     judge length = judge_of(&f, CORE_TAP_DELTANET_K_NORM, 0);
-    for (int64_t i = 0; i < N * s->n_vh; i++) {
+    for (int64_t i = 0; i < N * s->n_vh; i++)
         see(&beta, i, 1.0f / (1.0f + expf(-(float)raw[i])));
-        see(&dt, i, logf(1.0f + expf((float)step[i])));
+    const int64_t n_dt = s->by_row ? s->n_dk : 1;
+    for (int64_t i = 0; i < N * s->n_vh * n_dt; i++) {
+        const float rate = expf((float)a_log[i / n_dt % s->n_vh]);
+        see(&dt, i,
+            s->floor < 0.0 ? 1.0f / (1.0f + expf(-rate * (float)step[i]))
+                           : logf(1.0f + expf((float)step[i])));
     }
     for (int64_t i = 0; i < N * s->n_kh; i++) {
         float sum = 1e-6f;
@@ -650,7 +709,7 @@ END_TEST
 /* In floats, sums backwards; the root is applied to the query. */
 START_TEST(delta_net_state)
 {
-    family f = run_family(FIX_DELTANET);
+    family f = run_family(DELTA_NETS[_i]);
     const core_deltanet *s = &f.spec.deltanet;
     const int64_t n = s->n_dk, n_v = s->n_vh * s->n_dv;
     const double *q = fix_find(&f.taps, CORE_TAP_DELTANET_Q_NORM, 0);
@@ -667,10 +726,12 @@ START_TEST(delta_net_state)
             const double *q_t = q + (t * s->n_kh + g) * n;
             const double *k_t = k + (t * s->n_kh + g) * n;
             const int64_t at = t * s->n_vh + h;
-            const float kept =
-                t % T == 0 ? 0.0f : expf(-expf((float)a_log[h]) * (float)dt[at]);
             float found = 0.0f, sum = 0.0f;
             for (int64_t i = n - 1; i >= 0; i--) {
+                const float step = (float)dt[s->by_row ? at * n + i : at];
+                const float kept = expf(
+                    (s->floor < 0.0 ? (float)s->floor : -expf((float)a_log[h])) *
+                    step);
                 S[i] = t % T == 0 ? 0.0f : S[i] * kept;
                 found += (float)k_t[i] * S[i];
             }
@@ -725,9 +786,11 @@ START_TEST(clamped_activations)
 }
 END_TEST
 
-/* Beyond the clamps, where no activation of a small model goes. */
-START_TEST(clamped_activations_beyond_the_limits)
+/* Beyond the clamps, where no activation of a small model goes; a limit that is
+ * no fp32 number may be another one there.                                   */
+static void check_beyond(core_gating gating)
 {
+    const float limit = (float)gating.limit, alpha = (float)gating.alpha;
     enum { N_Z = 60 };
     double gate[N_Z], up[N_Z], a[N_Z], worst = 0.0;
     float bound[N_Z];
@@ -738,18 +801,27 @@ START_TEST(clamped_activations_beyond_the_limits)
     gate[6] = 8.0;
     up[6] = -1.0;
     for (int i = 0; i < N_Z; i++)
-        a[i] = core_gated(CORE_ACT_CLAMPED_SWIGLU, gate[i], up[i]);
+        a[i] = core_gated(gating, gate[i], up[i]);
     core_store(CORE_FP32, CORE_GRID_ACT, a, N_Z);
-    ref__bound_clamped(ref__roundoff_of(CORE_FP32), bound, gate, up, a, N_Z);
+    ref__bound_clamped(ref__roundoff_of(CORE_FP32), bound, gate, up, a, N_Z,
+                       gating);
     for (int i = 0; i < N_Z; i++) {
-        const float g = fminf((float)gate[i], 7.0f);
-        const float u = clamped((float)up[i], 7.0);
-        const float got = g / (1.0f + expf(-1.702f * g)) * (u + 1.0f);
+        const float g = fminf((float)gate[i], limit);
+        const float u = fmaxf(fminf((float)up[i], limit), -limit);
+        const float got = g / (1.0f + expf(-alpha * g)) * (u + 1.0f);
         worst = ref__worse(worst, fabs((double)got - a[i]) / (double)bound[i]);
     }
     ck_assert_msg(worst <= 1.0, "%g", worst);
     ck_assert_msg(worst > 1e-3, "%g", worst);
-    ck_assert_double_eq(a[6], 0.0); /* up + 1 vanishes */
+    if (gating.limit >= 1.0)
+        ck_assert_double_eq(a[6], 0.0); /* up + 1 vanishes */
+}
+
+START_TEST(clamped_activations_beyond_the_limits)
+{
+    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.702, 7.0});
+    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.3, 1.3});
+    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.702, 0.9999999});
 }
 END_TEST
 
@@ -984,12 +1056,14 @@ int main(void)
     tcase_add_test(mixer, products_of_latent_attention);
     tcase_add_test(mixer, indexer);
     tcase_add_test(mixer, products_of_mamba);
+    tcase_add_test(mixer, products_of_a_short_convolution);
+    tcase_add_test(mixer, a_short_convolution_between_its_gates);
     tcase_add_loop_test(mixer, clamped_projections, 0, 2);
     tcase_add_test(mixer, logits_with_bias_and_divisor);
     tcase_add_test(mixer, mamba_before_the_state);
     tcase_add_test(mixer, mamba_state_and_gate);
-    tcase_add_test(mixer, delta_net_around_the_state);
-    tcase_add_test(mixer, delta_net_state);
+    tcase_add_loop_test(mixer, delta_net_around_the_state, 0, 3);
+    tcase_add_loop_test(mixer, delta_net_state, 0, 3);
     tcase_add_test(mixer, gated_attention_and_norms_that_add_one);
     suite_add_tcase(suite, mixer);
     TCase *rest = tcase_create("feed-forward and routers");

@@ -39,7 +39,7 @@ class Recorder:
             for module in _found(layer, (family.router,)):
                 module.register_forward_hook(self._router(prefix))
             for module in [] if family.weights_inputs else _found(layer, (family.experts,)):
-                module.register_forward_pre_hook(self._choices(prefix))
+                module.register_forward_pre_hook(self._choices(prefix, self._sum_factor(layer)))
 
     def _is_mixer(self, layer: nn.Module) -> bool:
         """Blocks of one sublayer call it `mixer`, whatever it is."""
@@ -85,10 +85,13 @@ class Recorder:
 
         return hook
 
-    def _choices(self, prefix: str):
+    def _sum_factor(self, layer: nn.Module) -> float:
+        return getattr(_found(layer, self.family.ffn)[0], self.family.sum_factor) if self.family.sum_factor else 1.0
+
+    def _choices(self, prefix: str, factor: float):
         def hook(module, args):
             self.taps[prefix + "topk_idx"] = args[1].clone()
-            self.taps[prefix + "topk_weight"] = args[2].clone()
+            self.taps[prefix + "topk_weight"] = args[2] * factor
 
         return hook
 

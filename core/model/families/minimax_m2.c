@@ -5,22 +5,6 @@
  */
 #include "core/model/families/family.h"
 
-/* Files say rotary_dim, which the class turns into a fraction. */
-static core_status get_rotated(core_spec *spec, core__reader r)
-{
-    if (!core__config_has(r, "rotary_dim"))
-        return CORE_OK;
-    int64_t n_rot;
-    CORE_TRY(core__config_count(r, "rotary_dim", &n_rot));
-    const int64_t said = spec->n_rot;
-    CORE_FAIL_IF(said > 0 && n_rot != said, CORE_E_SPEC,
-                 "%s: rotary_dim %lld and a partial_rotary_factor of %lld "
-                 "elements",
-                 r.where, (long long)n_rot, (long long)said);
-    spec->n_rot = n_rot == spec->n_dh ? 0 : n_rot;
-    return CORE_OK;
-}
-
 static core_status add(core_spec *spec, core__reader r)
 {
     int64_t further;
@@ -37,7 +21,7 @@ static core_status add(core_spec *spec, core__reader r)
                  "expected 0",
                  r.where, (long long)further);
     CORE_TRY(core__config_expect_ones(r, "attn_type_list"));
-    return get_rotated(spec, r);
+    return core__get_rotary_dim(spec, r);
 }
 
 static const core__place OWN[] = {

@@ -273,3 +273,18 @@ core_status core__get_qwen3(core_spec *spec, core__reader r)
     CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
     return core__get_sparse_step(spec, r);
 }
+
+core_status core__get_rotary_dim(core_spec *spec, core__reader r)
+{
+    if (!core__config_has(r, "rotary_dim"))
+        return CORE_OK;
+    int64_t n_rot;
+    CORE_TRY(core__config_count(r, "rotary_dim", &n_rot));
+    const int64_t said = spec->n_rot;
+    CORE_FAIL_IF(said > 0 && n_rot != said, CORE_E_SPEC,
+                 "%s: rotary_dim %lld and a partial_rotary_factor of %lld "
+                 "elements",
+                 r.where, (long long)n_rot, (long long)said);
+    spec->n_rot = n_rot == spec->n_dh ? 0 : n_rot;
+    return CORE_OK;
+}
