@@ -67,7 +67,7 @@ static void choose_keys(par_model *m, const par_attention *attention, int l)
     if (chooser != NULL)
         chooser->run(m, attention->chooser, l, NULL);
     if (core_spec_seen(m->spec, l).n_set > 0)
-        par__tap_ints(m, par__tap(CORE_TAP_SEEN, l), m->now.seen);
+        par__tap_sets(m, par__tap(CORE_TAP_SEEN, l), m->now.seen);
 }
 
 static void run(par_model *m, const void *shards, int l, double *out)

@@ -353,6 +353,11 @@ const par_heads *par__heads_of(const par_model *m, int l);
  * columns each; of kv heads the open record is told.                         */
 void par__tap_heads(par_model *m, core_tap tap, double *values, int64_t width);
 void par__tap_kv(par_model *m, core_tap tap, double *values, int64_t width);
+/* Likewise what each of my kv heads has, but is not kept for later queries; the
+ * sets of keys of the layer's queries.                                       */
+void par__tap_groups(par_model *m, core_tap tap, double *values,
+                     int64_t width);
+void par__tap_sets(par_model *m, core_tap tap, int64_t *sets);
 /* Clamp n values, if the model does.                                         */
 void par__clip(const par_model *m, double *values, int64_t n);
 void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,

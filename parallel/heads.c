@@ -76,11 +76,13 @@ static void hide_others(const head *h, const block *b, int64_t lo, int64_t i,
         return;
     const int64_t *key = h->seen + (i * h->sets.n_set + h->set) * h->sets.n_key;
     const int64_t *end = key + h->sets.n_key;
-    for (int64_t j = lo; j <= i; j++)
-        if (key < end && *key == j)
+    const int64_t n_wide = h->sets.n_wide;
+    for (int64_t j = lo; j <= i; j++) {
+        while (key < end && *key >= 0 && *key < j / n_wide)
             key++;
-        else
+        if (key == end || *key != j / n_wide)
             s[j - b->j0] = -(double)INFINITY;
+    }
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -116,7 +118,8 @@ static void softmax(par_model *m, const head *h, const block *b,
     const int64_t lo = core_spec_first_key(m->spec, h->layer, i) - b->j0;
     const int64_t hi = i + 1 - b->j0;
     const int64_t n_pair =
-        h->seen != NULL ? least(hi - lo, h->sets.n_key) : hi - lo;
+        h->seen != NULL ? least(hi - lo, h->sets.n_key * h->sets.n_wide)
+                        : hi - lo;
     m->cost.record.n_pair += n_pair;
     m->cost.record.flops += CORE_FLOPS_SOFTMAX * n_pair;
     hide_others(h, b, lo + b->j0, i, s);

@@ -108,7 +108,7 @@ static void uniform_context(const ref__run *run, const attention *at,
 static const uint8_t *visible_keys(const ref__run *run, const attention *at,
                                    const block *blk, int64_t i)
 {
-    const int64_t n_t = run->batch->n_t;
+    const int64_t n_t = run->batch->n_t, n_wide = at->seen.n_wide;
     const uint8_t *mask = run->batch->mask;
     if (mask != NULL)
         mask += blk->b * n_t;
@@ -119,7 +119,8 @@ static const uint8_t *visible_keys(const ref__run *run, const attention *at,
         run->seen + ((blk->b * n_t + i) * at->seen.n_set + set) * at->seen.n_key;
     memset(blk->visible, 0, (size_t)n_t);
     for (int64_t c = 0; c < at->seen.n_key && key[c] >= 0; c++)
-        blk->visible[key[c]] = mask == NULL || mask[key[c]] != 0;
+        for (int64_t j = key[c] * n_wide; j < n_t && j / n_wide == key[c]; j++)
+            blk->visible[j] = mask == NULL || mask[j] != 0;
     return blk->visible;
 }
 

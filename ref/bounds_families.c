@@ -66,8 +66,8 @@ void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
 }
 
 /* y = (u' + 1) f, f = g sigmoid(z), z = alpha g, g and u' clamped to a limit.
- * The clamps are exact but for a limit that is no fp32 number: g is then off by
- * u |g|, u' by what the limit is.  In f: alpha and its product with g put 2u |z|
+ * The clamps are exact but for a limit that the type of sums does not hold: g is
+ * then off by u |g|, u' by what the limit is.  In f: alpha and its product with g put 2u |z|
  * into the exponent, exp 2u, both times 1 - sigmoid; z sigmoid (1 - sigmoid) <
  * 0.23, and the slope of f is below 1.1, so that is below 2u |g| + 2u |f|; the
  * sum, the division and the product with g 3u |f|; together below 4u (|g| +
@@ -77,7 +77,7 @@ void ref__bound_clamped(ref__roundoff u, float *bound, const double *gate,
                         core_gating gating)
 {
     const double limit = gating.limit;
-    const double off = fabs(limit - (double)(float)limit);
+    const double off = fmin(fabs(limit - (double)(float)limit), u.sum * limit);
     for (int64_t i = 0; i < n; i++) {
         const double g = fmin(gate[i], limit);
         const double f = fabs(g * core_sigmoid(gating.alpha * g));

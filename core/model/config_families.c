@@ -127,9 +127,10 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
     CORE_FAIL_IF(spec->n_rot > 0 && !f->partial_rope, CORE_E_SPEC,
                  "%s: partial_rotary_factor: not supported for %s, expected 1",
                  r.where, f->model_type);
-    CORE_TRY(f->act != NULL
-                 ? core__config_act(r, f->act, NULL, &spec->act)
-                 : core__config_act(r, "hidden_act", "silu", &spec->act));
+    if (!f->own_act)
+        CORE_TRY(f->act != NULL
+                     ? core__config_act(r, f->act, NULL, &spec->act)
+                     : core__config_act(r, "hidden_act", "silu", &spec->act));
     CORE_TRY(core__config_flag(r, "tie_word_embeddings", false, &spec->tied));
     CORE_TRY(core__quant_check(r));
     CORE_TRY(get_facts(r));

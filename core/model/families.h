@@ -35,6 +35,7 @@
     X(HUNYUAN_V1_MOE, hunyuan_v1_moe)                                          \
     X(STEP3P5, step3p5)                                                        \
     X(MINIMAX_M2, minimax_m2)                                                  \
+    X(MINIMAX_M3, minimax_m3)                                                  \
     X(MIMO_V2_FLASH, mimo_v2_flash)                                            \
     X(GEMMA4, gemma4)                                                          \
     X(LFM2_MOE, lfm2_moe)                                                      \

@@ -22,6 +22,7 @@
 #define CORE_OPERATORS_H
 
 #include "core/model/operators/attention.h"
+#include "core/model/operators/block_index.h"
 #include "core/model/operators/context_gate.h"
 #include "core/model/operators/deltanet.h"
 #include "core/model/operators/ends.h"
@@ -40,8 +41,8 @@
  * X(ENUMERATOR, name), a list for each place.  Both passes and the records of
  * cost make their tables from these lists, so that nothing else names an
  * operator but its own files.  The row of a mixer says also CORE_NAME_MODULE,
- * _TAKES_PADDING and _FLOPS (spec.h), that of a projection and of a chooser
- * CORE_NAME_CHOSEN, a chooser's _PAIR_FLOPS, too, of a shared one
+ * _TAKES_PADDING and _FLOPS (spec.h), that of a projection CORE_NAME_CHOSEN, of
+ * a chooser _CHOSEN, _TAKES_PADDING and _PAIR_FLOPS, of a shared one
  * CORE_NAME_HERE; the first that is chosen, or here, is taken.
  */
 
@@ -55,7 +56,7 @@
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
 
 /* What chooses the keys that queries attend to, in layers that choose.       */
-#define CORE_CHOOSER_LIST(X) X(INDEXER, indexer)
+#define CORE_CHOOSER_LIST(X) X(INDEXER, indexer) X(BLOCK_INDEX, block_index)
 
 /* What the output of a shared expert is multiplied by.                       */
 #define CORE_SHARED_LIST(X) X(SHARED_GATE, shared_gate)
@@ -90,11 +91,12 @@ typedef enum core_shared {
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
 #define CORE_CHECK_LIST(X)                                                     \
-    X(latent) X(indexer) X(mamba) X(deltanet) X(ssd) X(shortconv)
+    X(latent) X(indexer) X(block_index) X(mamba) X(deltanet) X(ssd) X(shortconv)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
-#define CORE_CHOOSER_FIELDS(X) CORE_INDEXER_FIELDS(X)
+#define CORE_CHOOSER_FIELDS(X)                                                 \
+    CORE_INDEXER_FIELDS(X) CORE_BLOCK_INDEX_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
     CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
     CORE_SSD_FIELDS(X) CORE_SHORTCONV_FIELDS(X)
@@ -116,6 +118,7 @@ typedef enum core_shared {
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
     CORE_INDEXER_TAPS(X)                                                       \
+    CORE_BLOCK_INDEX_TAPS(X)                                                   \
     CORE_CONTEXT_TAPS(X)                                                       \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
     CORE_MAMBA_TAPS(X)                                                         \
@@ -138,6 +141,7 @@ typedef enum core_shared {
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
     CORE_ATTENTION_WEIGHTS(X)                                                  \
     CORE_INDEXER_WEIGHTS(X)                                                    \
+    CORE_BLOCK_INDEX_WEIGHTS(X)                                                \
     CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
     CORE_MAMBA_WEIGHTS(X)                                                      \
     CORE_DELTANET_WEIGHTS(X)                                                   \

@@ -82,14 +82,23 @@ const char *core_projection_name(core_projection projection)
     return NAMES[projection];
 }
 
+static const struct {
+    const char *name;
+    bool takes_padding;
+} CHOOSERS[] = {
+#define CHOOSER_ROW(kind, name) {#name, CORE_##kind##_TAKES_PADDING},
+    CORE_CHOOSER_LIST(CHOOSER_ROW)
+#undef CHOOSER_ROW
+};
+
 const char *core_chooser_name(core_chooser chooser)
 {
-    static const char *const NAMES[] = {
-#define CHOOSER_NAME(kind, name) #name,
-        CORE_CHOOSER_LIST(CHOOSER_NAME)
-#undef CHOOSER_NAME
-    };
-    return NAMES[chooser];
+    return CHOOSERS[chooser].name;
+}
+
+bool core_chooser_takes_padding(core_chooser chooser)
+{
+    return CHOOSERS[chooser].takes_padding;
 }
 
 const char *core_mixer_module(core_mixer mixer)
@@ -116,13 +125,13 @@ double core_mixer_flops(const core_spec *s, int layer)
     return 0.0;
 }
 
-double core_pair_flops(const core_spec *s, int layer)
+double core_pair_flops(const core_spec *s, int l)
 {
-    if (!core_spec_has_attention(s, layer))
+    if (!core_spec_has_attention(s, l))
         return 0.0;
-    const core_heads h = core_spec_heads(s, layer);
+    const core_heads h = core_spec_heads(s, l);
     double flops = 2.0 * (double)(h.n_h * (h.n_dh + h.n_dv));
-    switch (core_spec_chooser(s, layer)) {
+    switch (core_spec_chooser(s, l)) {
 #define CHOOSER_FLOPS(kind, name)                                              \
     case CORE_CHOOSER_##kind:                                                  \
         flops += CORE_##kind##_PAIR_FLOPS;                                     \
@@ -205,7 +214,13 @@ core_seen core_spec_seen(const core_spec *spec, int layer)
 {
     const bool sees_all = !core_spec_has_attention(spec, layer) ||
                           spec->sight[layer] == CORE_SIGHT_SPAN;
-    return sees_all ? (core_seen){0, 0} : (core_seen){1, spec->n_seen};
+    const core_block_index *index = &spec->block_index;
+    if (sees_all)
+        return (core_seen){0, 0, 1};
+    if (index->n_dh > 0)
+        return (core_seen){core_spec_heads(spec, layer).n_g, spec->n_seen,
+                           index->n_key};
+    return (core_seen){1, spec->n_seen, 1};
 }
 
 int core_spec_chooses(const core_spec *spec, int layer)

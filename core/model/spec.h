@@ -42,10 +42,12 @@ typedef enum core_sight {
 } core_sight;
 
 /* What queries of a layer are given: sets of keys, side by side; of n_h query
- * heads, head h attends to set h n_set / n_h.                                */
+ * heads, head h attends to set h n_set / n_h.  Entry e of a set means the n_wide
+ * keys from e n_wide on.                                                     */
 typedef struct core_seen {
     int64_t n_set; /* 0: they attend to all keys of their span                */
-    int64_t n_key; /* the most keys of a set                                  */
+    int64_t n_key; /* the most entries of a set                               */
+    int64_t n_wide;
 } core_seen;
 
 /* Norm of queries and keys. */
@@ -192,8 +194,10 @@ typedef struct core_spec {
     int64_t chunk;                    /* of CORE_SPAN_CHUNK                   */
     uint8_t span[CORE_MAX_LAYERS];    /* core_span of each layer              */
     uint8_t sight[CORE_MAX_LAYERS];   /* core_sight of each layer             */
-    int64_t n_seen;                   /* keys that are chosen for a query; 0:
-                                       * no layer chooses                     */
+    int64_t n_seen;                   /* keys, or blocks of keys, that are
+                                       * chosen for a query; 0: no layer
+                                       * chooses                              */
+    core_block_index block_index;
     int64_t n_kv_rank;                /* columns of compressed keys and values,
                                        * 0: they are not compressed           */
     int64_t n_q_rank;                 /* then: of the short query, 0: none    */
@@ -274,6 +278,8 @@ const char *core_mixer_module(core_mixer mixer);
 const char *core_projection_name(core_projection projection);
 const char *core_chooser_name(core_chooser chooser);
 bool core_mixer_takes_padding(core_mixer mixer);
+const char *core_chooser_name(core_chooser chooser);
+bool core_chooser_takes_padding(core_chooser chooser);
 /* Operations per token of the layer's mixer, beyond products and scores.     */
 double core_mixer_flops(const core_spec *spec, int layer);
 /* Operations per pair of query and key, of the scores and of what chooses keys

@@ -100,6 +100,13 @@ static core_status refuse_padding(const core_spec *spec)
                      CORE_E_INPUT,
                      "%s: layer %d is %s, padded rows are not supported",
                      spec->name, l, core_mixer_name(mixer));
+        const core_chooser chooser = core_spec_chooser(spec, l);
+        CORE_FAIL_IF(chooser != CORE_N_CHOOSERS &&
+                         !core_chooser_takes_padding(chooser),
+                     CORE_E_INPUT,
+                     "%s: layer %d chooses keys by %s, padded rows are not "
+                     "supported",
+                     spec->name, l, core_chooser_name(chooser));
     }
     return CORE_OK;
 }

@@ -49,7 +49,8 @@ void har__keys_enter(har__pass *p)
     const har_yard_tap *edge = har_yardstick_find(
         p->yard, r->part,
         (core_tap){CORE_TAP_EDGE, core_spec_chooses(spec, r->layer)});
-    const int64_t n_key = core_spec_seen(spec, r->layer).n_key;
+    const core_seen seen = core_spec_seen(spec, r->layer);
+    const int64_t n_key = seen.n_key * seen.n_wide;
     if (edge == NULL)
         return;
     for (int64_t i = 0; i < edge->extent.n_b * edge->extent.n_t; i++)

@@ -58,6 +58,7 @@ static const struct {
     {HAR_AXIS_HEADS, CORE_W_SINKS, false},
     {HAR_AXIS_KV_HEADS, CORE_W_K, true},
     {HAR_AXIS_KV_HEADS, CORE_W_V, true},
+    {HAR_AXIS_KV_HEADS, CORE_W_BLOCK_Q, true},
     {HAR_AXIS_KV_HEADS, CORE_W_K_BIAS, false},
     {HAR_AXIS_KV_HEADS, CORE_W_V_BIAS, false},
     {HAR_AXIS_CHANNELS, CORE_W_MAMBA_U, true},

@@ -58,6 +58,8 @@ static const char *const ORACLE_CASES[] = {
     "qwen3_next/beyond_a_chunk",
     "qwen3_5_moe_text/text",
     "qwen3_5_moe/wrapped",
+    "minimax_m3_vl/blocks",
+    "minimax_m3_vl/two_local",
     "mimo_v2_flash/sinks",
     "mimo_v2_flash/two_groups",
     "gemma4/wrapped",

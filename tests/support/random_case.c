@@ -180,6 +180,35 @@ static void roll_branches(uint64_t seed, core_spec *spec)
     spec->logits_cap = one_in(&d, 2) ? 0.5 * (double)roll(&d, 2, 12) : 0.0;
 }
 
+/* Queries of some layers see blocks of keys; the clamps of another model. */
+static void roll_blocks(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x626c6f636b73), 0};
+    if (spec->act == CORE_ACT_CLAMPED_SWIGLU && one_in(&d, 2)) {
+        spec->act_alpha = 0.3 * (double)roll(&d, 2, 6);
+        spec->act_limit = 0.4 * (double)roll(&d, 2, 6);
+    }
+    int64_t n_rot = core_spec_heads_of(spec, 0).n_rot;
+    if (core_spec_head_kinds(spec) > 1 &&
+        core_spec_heads_of(spec, 1).n_rot > n_rot)
+        n_rot = core_spec_heads_of(spec, 1).n_rot;
+    if (spec->n_kv_rank > 0 || n_rot + 5 > spec->n_d || !one_in(&d, 4))
+        return;
+    bool any = false;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (core_spec_has_attention(spec, l) && one_in(&d, 2)) {
+            spec->sight[l] = CORE_SIGHT_CHOSEN;
+            any = true;
+        }
+    if (!any)
+        return;
+    spec->block_index =
+        (core_block_index){.n_dh = n_rot + roll(&d, n_rot == 0 ? 2 : 0, 5),
+                           .n_key = roll(&d, 1, 4),
+                           .n_local = roll(&d, 1, 2)};
+    spec->n_seen = spec->block_index.n_local + roll(&d, 1, 2);
+}
+
 static void roll_attention(dice *d, core_spec *spec)
 {
     roll_spans(d, spec);
@@ -382,6 +411,7 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_ends(d, spec);
     roll_capacity(d, &spec->capacity);
     roll_branches(d->seed, spec);
+    roll_blocks(d->seed, spec);
 }
 
 static void roll_plan(dice *d, par_plan *plan)
@@ -421,7 +451,10 @@ static bool can_pad(const core_spec *spec)
 {
     for (int l = 0; l < (int)spec->n_l; l++) {
         const core_mixer mixer = core_spec_mixer(spec, l);
+        const core_chooser chooser = core_spec_chooser(spec, l);
         if (mixer != CORE_N_MIXERS && !core_mixer_takes_padding(mixer))
+            return false;
+        if (chooser != CORE_N_CHOOSERS && !core_chooser_takes_padding(chooser))
             return false;
     }
     return !spec->sinks && !spec->other.sinks;

@@ -85,8 +85,8 @@ static void half_tokens(random_case *c)
 static void drop_layer(random_case *c, int l)
 {
     core_spec *s = &c->spec;
-    uint8_t *const of_layer[] = {s->ffn, s->mixer, s->no_rope, s->span,
-                                 s->sight};
+    uint8_t *const of_layer[] = {s->ffn,  s->mixer, s->no_rope,
+                                 s->span, s->sight, s->head_kind};
     for (size_t i = 0; i < sizeof of_layer / sizeof *of_layer; i++)
         memmove(of_layer[i] + l, of_layer[i] + l + 1,
                 (size_t)(CORE_MAX_LAYERS - l - 1));
@@ -187,10 +187,16 @@ static void no_context_gate(random_case *c)
     c->spec.context_gate = false;
 }
 
+static void usual_clamp(random_case *c)
+{
+    c->spec.act_alpha = c->spec.act_limit = 0.0;
+}
+
 static void no_choice(random_case *c)
 {
     memset(c->spec.sight, CORE_SIGHT_SPAN, sizeof c->spec.sight);
     memset(&c->spec.indexer, 0, sizeof c->spec.indexer);
+    memset(&c->spec.block_index, 0, sizeof c->spec.block_index);
     c->spec.n_seen = 0;
 }
 
@@ -424,6 +430,7 @@ static const simplify STEP[] = {
     no_shortconv,   no_sum_eps,      no_post_norm,    no_branch_norm,
     no_layer_scale, no_router_norm,  no_expert_scale, no_cap,
     no_value_norm,  own_values,      all_turn,        no_choice,
+    usual_clamp,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

@@ -214,6 +214,22 @@ static void indexer(core_spec *s)
     s->indexer = (core_indexer){.n_h = 5, .n_dh = 7};
 }
 
+static void blocks(core_spec *s)
+{
+    s->norm = CORE_NORM_RMS_PLUS_ONE;
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->n_rot = 4;
+    s->sight[0] = s->sight[2] = CORE_SIGHT_CHOSEN;
+    s->no_rope[2] = 1;
+    s->n_seen = 2;
+    s->block_index = (core_block_index){.n_dh = 9, .n_key = 2, .n_local = 1};
+    s->act = CORE_ACT_CLAMPED_SWIGLU;
+    s->act_alpha = 1.3;
+    s->act_limit = 0.9;
+    s->router = CORE_ROUTER_SIGMOID;
+    s->correction = true;
+}
+
 core_spec fix_family(int i)
 {
     core_spec spec = fix_spec();
@@ -268,6 +284,9 @@ core_spec fix_family(int i)
         break;
     case FIX_INDEXER:
         indexer(&spec);
+        break;
+    case FIX_BLOCKS:
+        blocks(&spec);
         break;
     case FIX_SHARED_GATE:
         spec.shared_gate = true;

@@ -189,6 +189,19 @@ static bool has_sinks(const random_case *c, int l)
     return has_attention(c, l) && c->spec.sinks && c->plan.tp > 1;
 }
 
+/* Fewer blocks than a row has, on ranks of their own. */
+static bool chooses_blocks(const random_case *c, int l)
+{
+    return core_spec_chooser(&c->spec, l) == CORE_CHOOSER_BLOCK_INDEX &&
+           c->spec.n_seen * c->spec.block_index.n_key < c->n_t &&
+           c->plan.tp > 1;
+}
+
+static bool clamps_elsewhere(const random_case *c, int l)
+{
+    return core_spec_has_ffn(&c->spec, l) && c->spec.act_limit > 0.0;
+}
+
 static bool sees_chunks(const random_case *c, int l)
 {
     return has_attention(c, l) && c->spec.span[l] == CORE_SPAN_CHUNK;
@@ -414,6 +427,7 @@ static const struct {
     ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
     ROW(has_shortconv),   ROW(has_biased_shortconv), ROW(adds_to_sum),
+    ROW(chooses_blocks),  ROW(clamps_elsewhere),
     ROW(chooses_keys),    ROW(chooses_keys_apart),  ROW(keeps_keys),
     ROW(keeps_keys_over_stages),
 #undef ROW

@@ -161,6 +161,8 @@ static const struct {
     {CORE_TAP_V, CORE_TAP_ATTN_NORM, CORE_W_V},
     {CORE_TAP_KV_A, CORE_TAP_ATTN_NORM, CORE_W_KV_A},
     {CORE_TAP_KV_B, CORE_TAP_KV_A_NORM, CORE_W_KV_B},
+    {CORE_TAP_BLOCK_Q, CORE_TAP_ATTN_NORM, CORE_W_BLOCK_Q},
+    {CORE_TAP_BLOCK_K, CORE_TAP_ATTN_NORM, CORE_W_BLOCK_K},
     {CORE_TAP_ATTN_OUT, CORE_TAP_CONTEXT_GATED, CORE_W_O},
     {CORE_TAP_ATTN_OUT, CORE_TAP_CONTEXT, CORE_W_O},
     {CORE_TAP_CONTEXT_GATE, CORE_TAP_ATTN_NORM, CORE_W_CONTEXT_GATE},
@@ -279,6 +281,9 @@ static int64_t width_of_rms(const pass *p, core_tap_kind kind)
         return cols(p, kind);
     case CORE_TAP_SSD_NORM:
         return cols(p, kind) / p->spec.ssd.n_g;
+    case CORE_TAP_BLOCK_Q_NORM:
+    case CORE_TAP_BLOCK_K_NORM:
+        return p->spec.block_index.n_dh;
     default:
         return 0;
     }
@@ -383,6 +388,45 @@ static double largest_value(const pass *p)
     return largest * (p->spec.value_scale > 0.0 ? p->spec.value_scale : 1.0);
 }
 
+/* Is key j of the row among those that query t's head h attends to? */
+static bool attends_to(const pass *p, int64_t t, int64_t h, int64_t j)
+{
+    const core_seen seen = core_spec_seen(&p->spec, p->l);
+    const int64_t n_h = core_spec_heads(&p->spec, p->l).n_h;
+    bool found = seen.n_set == 0;
+    for (int64_t e = 0; !found && e < seen.n_key; e++) {
+        const double *set = row(p, CORE_TAP_SEEN, t) + h * seen.n_set / n_h *
+                                                           seen.n_key;
+        found = set[e] == (double)(j / seen.n_wide);
+    }
+    return found;
+}
+
+/* Of a choice by blocks: the worst score of a key that a query may see. */
+static double of_edge(const pass *p, int64_t t, int64_t c)
+{
+    const core_block_index *index = &p->spec.block_index;
+    const int64_t n_dh = index->n_dh, i = t % T;
+    const bool has_rope = has(p, CORE_TAP_BLOCK_Q_ROPE);
+    const double *q = row(p,
+                          has_rope ? CORE_TAP_BLOCK_Q_ROPE
+                                   : CORE_TAP_BLOCK_Q_NORM,
+                          t) +
+                      c / 2 * n_dh;
+    double worst = 0.0;
+    for (int64_t j = t - i; j <= t; j++) {
+        const double *k = row(
+            p, has_rope ? CORE_TAP_BLOCK_K_ROPE : CORE_TAP_BLOCK_K_NORM, j);
+        double dot = 0.0;
+        for (int64_t d = 0; d < n_dh; d++)
+            dot += q[d] * k[d];
+        worst = fmax(worst, sum_error(p, (double)n_dh) * norm2(q, n_dh) *
+                                    norm2(k, n_dh) +
+                                4.0 * p->u * fabs(dot));
+    }
+    return worst;
+}
+
 /* sum p |v| (2 max ds + 2 sum_error(p, n) + 6u + 2 u_s) (1 + u_s), with ds =
  * sum_error(p, Dh) |q| |k| scale + 4u |s|; a sink is one more key without
  * value. A query that sees no key takes all of its row alike, or gives all to a
@@ -408,7 +452,7 @@ static double of_context(const pass *p, int64_t t, int64_t c)
         key_and_value(p, first + j, h, k, v);
         abs_v[j] = fabs(v[c % n_dv]);
         e[j] = -HUGE_VAL;
-        if (j < lo || j > t % T ||
+        if (j < lo || j > t % T || !attends_to(p, t, h, j) ||
             (p->batch.mask != NULL && p->batch.mask[first + j] == 0))
             continue;
         double dot = 0.0;
@@ -461,7 +505,12 @@ static double of_clamped(const pass *p, double gate, double up, double a)
     const double g = gate > most ? most : gate;
     const double f = g / (1.0 + exp(-gating.alpha * g));
     const double u = up > most ? most : up < -most ? -most : up;
-    return 4.0 * p->u * (fabs(g) + fabs(f)) * fabs(u + 1.0) + p->u * fabs(a);
+    const double off =
+        fabs(up) > most
+            ? fmin(fabs(most - (double)(float)most), p->u * most)
+            : 0.0;
+    return 4.0 * p->u * (fabs(g) + fabs(f)) * fabs(u + 1.0) + p->u * fabs(a) +
+           off * fabs(f);
 }
 
 static double of_ffn_act(const pass *p, core_tap_kind gate, core_tap_kind up,
@@ -709,7 +758,8 @@ static bool adds_one(const pass *p, core_tap_kind kind)
     return p->spec.norm == CORE_NORM_RMS_PLUS_ONE &&
            (kind == CORE_TAP_ATTN_NORM || kind == CORE_TAP_FFN_NORM ||
             kind == CORE_TAP_FINAL_NORM || kind == CORE_TAP_Q_NORM ||
-            kind == CORE_TAP_K_NORM || kind == CORE_TAP_ATTN_POST ||
+            kind == CORE_TAP_K_NORM || kind == CORE_TAP_BLOCK_Q_NORM ||
+            kind == CORE_TAP_BLOCK_K_NORM || kind == CORE_TAP_ATTN_POST ||
             kind == CORE_TAP_FFN_POST || kind == CORE_TAP_MOE_NORM ||
             kind == CORE_TAP_MOE_POST || kind == CORE_TAP_MLP_POST);
 }
@@ -747,6 +797,8 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
         return of_layernorm(p, kind, r, c);
     case CORE_TAP_Q_TEMPER:
         return 5.0 * p->u * fabs(y);
+    case CORE_TAP_EDGE:
+        return of_edge(p, r, c);
     case CORE_TAP_CONTEXT:
         return of_context(p, r, c);
     case CORE_TAP_MID:
@@ -832,6 +884,11 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     return 0.0;
 }
 
+static bool is_index_rope(core_tap_kind kind)
+{
+    return kind == CORE_TAP_BLOCK_Q_ROPE || kind == CORE_TAP_BLOCK_K_ROPE;
+}
+
 /* |a| + |b| of the pair that element c of a rotated tap belongs to, -1 if it
  * does not turn.                                                             */
 static double pair_of(const pass *p, core_tap_kind kind, int64_t t, int64_t c)
@@ -840,6 +897,17 @@ static double pair_of(const pass *p, core_tap_kind kind, int64_t t, int64_t c)
     const bool latent = s->n_kv_rank > 0, of_q = kind == CORE_TAP_Q_ROPE;
     const core_heads heads = core_spec_heads(s, p->l);
     const int64_t n_rot = heads.n_rot, half = n_rot / 2;
+    if (is_index_rope(kind)) {
+        const int64_t at = c % s->block_index.n_dh;
+        const double *x = row(p,
+                              kind == CORE_TAP_BLOCK_Q_ROPE
+                                  ? CORE_TAP_BLOCK_Q_NORM
+                                  : CORE_TAP_BLOCK_K_NORM,
+                              t);
+        return at >= n_rot ? -1.0
+                           : fabs(x[c]) +
+                                 fabs(x[at < half ? c + half : c - half]);
+    }
     const int64_t n_dh = latent && !of_q ? n_rot : heads.n_dh;
     const core_tap_kind normed = of_q ? CORE_TAP_Q_NORM : CORE_TAP_K_NORM;
     const double *x = of_q || !latent ? row(p,
@@ -865,7 +933,8 @@ static double expected(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     if (kind == CORE_TAP_IN || kind == CORE_TAP_BACK ||
         (kind == CORE_TAP_RECV && !p->spec.weigh_input))
         return 0.0;
-    if (kind == CORE_TAP_Q_ROPE || kind == CORE_TAP_K_ROPE) {
+    if (kind == CORE_TAP_Q_ROPE || kind == CORE_TAP_K_ROPE ||
+        is_index_rope(kind)) {
         const double largest = fmax(1.0, p->spec.rope.attention_factor);
         y = largest * pair_of(p, kind, r, c);
         if (y < 0.0)

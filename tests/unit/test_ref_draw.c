@@ -63,9 +63,10 @@ static void setup(void)
 static const int64_t *routing(void *self, core_tap tap)
 {
     static _Thread_local int64_t ints[N * 8]; /* of the pass that asks */
-    ck_assert_int_le(spec.n_k, 8);
+    const int64_t n_col = core_tap_cols(&spec, tap);
+    ck_assert_int_le(n_col, 8);
     const double *v = fix_find(self, tap.kind, tap.layer);
-    for (int64_t i = 0; i < N * spec.n_k; i++)
+    for (int64_t i = 0; i < N * n_col; i++)
         ints[i] = (int64_t)v[i];
     return ints;
 }
@@ -239,7 +240,8 @@ static bool is_rounded_once(core_tap tap)
 static double of_table(core_tap tap, double y)
 {
     const bool is_rope =
-        tap.kind == CORE_TAP_Q_ROPE || tap.kind == CORE_TAP_K_ROPE;
+        tap.kind == CORE_TAP_Q_ROPE || tap.kind == CORE_TAP_K_ROPE ||
+        tap.kind == CORE_TAP_BLOCK_Q_ROPE || tap.kind == CORE_TAP_BLOCK_K_ROPE;
     return is_rope ? 0x1p-22 * N_T * (fabs(y) + 4.0) : 0.0;
 }
 

@@ -1003,7 +1003,9 @@ static bool may_be_copy(const core_spec *spec, core_tap tap)
     return spec->n_rot > 0 &&
            (tap.kind == CORE_TAP_Q_ROPE || tap.kind == CORE_TAP_K_ROPE ||
             tap.kind == CORE_TAP_INDEX_Q_ROPE ||
-            tap.kind == CORE_TAP_INDEX_K_ROPE);
+            tap.kind == CORE_TAP_INDEX_K_ROPE ||
+            tap.kind == CORE_TAP_BLOCK_Q_ROPE ||
+            tap.kind == CORE_TAP_BLOCK_K_ROPE);
 }
 
 START_TEST(every_tap_has_a_bound)

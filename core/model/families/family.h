@@ -56,6 +56,7 @@ typedef struct core__family {
     bool no_rope;                /* the file says nothing of rope             */
     bool partial_rope;           /* a part of a head may be rotated           */
     bool alpha_rope;             /* "dynamic" with alpha is another theta     */
+    bool own_act;                /* add reads the activation                  */
     const core__place *own;      /* or NULL                                   */
     const core__rename *renames; /* the first that applies does; or NULL      */
     /* Of which tensors it holds blocks only, or NULL.                        */
@@ -80,6 +81,10 @@ CORE_NODISCARD core_status core__get_attention_bias(core_spec *spec,
                                                     bool fallback,
                                                     bool output_too);
 CORE_NODISCARD core_status core__get_window(core_spec *spec, core__reader r);
+/* The rotated part of a head in elements, which may not contradict the
+ * fraction.                                                                  */
+CORE_NODISCARD core_status core__get_rotary_dim(core_spec *spec,
+                                                core__reader r);
 /* layer_types, and whether the file has them.                                */
 CORE_NODISCARD core_status core__get_spans(core_spec *spec, core__reader r,
                                            bool *found);

@@ -13,7 +13,6 @@ static const struct {
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
-    {"minimax_m3", "sparse attention by layer"},
     {"mistral4", "queries scaled by position in layers with rope"},
 };
 

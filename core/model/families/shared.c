@@ -20,6 +20,22 @@ core_status core__get_window(core_spec *spec, core__reader r)
                : core__config_count(r, "sliding_window", &spec->sliding_window);
 }
 
+/* Files say rotary_dim, which the class turns into a fraction. */
+core_status core__get_rotary_dim(core_spec *spec, core__reader r)
+{
+    if (!core__config_has(r, "rotary_dim"))
+        return CORE_OK;
+    int64_t n_rot;
+    CORE_TRY(core__config_count(r, "rotary_dim", &n_rot));
+    const int64_t said = spec->n_rot;
+    CORE_FAIL_IF(said > 0 && n_rot != said, CORE_E_SPEC,
+                 "%s: rotary_dim %lld and a partial_rotary_factor of %lld "
+                 "elements",
+                 r.where, (long long)n_rot, (long long)said);
+    spec->n_rot = n_rot == spec->n_dh ? 0 : n_rot;
+    return CORE_OK;
+}
+
 /* layer_types, and whether the file has them. */
 core_status core__get_spans(core_spec *spec, core__reader r, bool *found)
 {
@@ -272,19 +288,4 @@ core_status core__get_qwen3(core_spec *spec, core__reader r)
     CORE_TRY(core__config_expect_flag(r, "qkv_bias", false));
     CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
     return core__get_sparse_step(spec, r);
-}
-
-core_status core__get_rotary_dim(core_spec *spec, core__reader r)
-{
-    if (!core__config_has(r, "rotary_dim"))
-        return CORE_OK;
-    int64_t n_rot;
-    CORE_TRY(core__config_count(r, "rotary_dim", &n_rot));
-    const int64_t said = spec->n_rot;
-    CORE_FAIL_IF(said > 0 && n_rot != said, CORE_E_SPEC,
-                 "%s: rotary_dim %lld and a partial_rotary_factor of %lld "
-                 "elements",
-                 r.where, (long long)n_rot, (long long)said);
-    spec->n_rot = n_rot == spec->n_dh ? 0 : n_rot;
-    return CORE_OK;
 }

@@ -14,6 +14,7 @@ typedef struct core_indexer {
     bool interleaved;  /* its rotation turns neighbours, not halves           */
 } core_indexer;
 
+#define CORE_INDEXER_TAKES_PADDING true
 #define CORE_INDEXER_CHOSEN (s->indexer.n_h > 0)
 #define CORE_INDEXER_HERE (CORE_EDGE_HERE && CORE_INDEXER_CHOSEN)
 #define CORE_INDEXER_Q (s->indexer.n_h * s->indexer.n_dh)

@@ -61,7 +61,7 @@ static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
     const int64_t n_t = w->request->batch->n_t,
                   width = cost->k + har__heads(w)->all.n_dv;
     const core_seen seen = core_spec_seen(w->spec, w->layer);
-    const int64_t most = seen.n_set > 0 ? seen.n_key : n_t;
+    const int64_t most = seen.n_set > 0 ? seen.n_key * seen.n_wide : n_t;
     for (int64_t i0 = 0; i0 < n_t; i0 += HAR_QUERY_BLOCK) {
         const int64_t i1 =
             i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
@@ -148,7 +148,11 @@ static har__split split(const core_spec *spec, const par_layout *lay,
     if (id.kind == CORE_W_Q || id.kind == CORE_W_O || id.kind == CORE_W_SINKS ||
         id.kind == CORE_W_CONTEXT_GATE || id.kind == CORE_W_CONTEXT_GATE_BIAS)
         return har__split_heads(&lay->heads[spec->head_kind[id.layer]]);
-    return projection(spec)->split(spec, lay, id);
+    const har__operator *op = chooser(spec, id.layer);
+    const har__split mine = op != NULL && op->split != NULL
+                                ? op->split(spec, lay, id)
+                                : HAR__WHOLE;
+    return mine.all > 1 ? mine : projection(spec)->split(spec, lay, id);
 }
 
 static int64_t kept(const core_spec *spec, int layer, int64_t n_kv_head)

@@ -96,7 +96,7 @@ static double window_of(const har_timer *t, int layer)
 {
     const core_seen seen = core_spec_seen(t->spec, layer);
     if (seen.n_set > 0)
-        return (double)seen.n_key;
+        return (double)(seen.n_key * seen.n_wide);
     switch ((core_span)t->spec->span[layer]) {
     case CORE_SPAN_WINDOW:
         return (double)t->spec->sliding_window;
@@ -123,8 +123,9 @@ static int64_t decode_keys(const har_timer *t, core_tap tap)
     const int64_t span =
         t->n_kv - core_spec_first_key(t->spec, tap.layer, t->n_kv - 1);
     const core_seen seen = core_spec_seen(t->spec, tap.layer);
-    return tap.kind == CORE_TAP_CONTEXT && seen.n_set > 0 && seen.n_key < span
-               ? seen.n_key
+    const int64_t chosen = seen.n_key * seen.n_wide;
+    return tap.kind == CORE_TAP_CONTEXT && seen.n_set > 0 && chosen < span
+               ? chosen
                : span;
 }
 

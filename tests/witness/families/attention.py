@@ -176,6 +176,7 @@ MINIMAX_M3: Settings = {
 }
 TABLE["minimax_m3_vl"] = entry(
     Family(layers="model.language_model.layers", norm="model.language_model.norm", kept_in_f32=_IN_F32,
+           sum_factor="routed_scaling_factor",
            inert=("rotary_dim", "use_sparse_attention", "sparse_init_block", "n_shared_experts", "use_gemma_norm",
                   "use_qk_norm", "use_routing_bias", "attention_output_gate", "image_token_index",
                   "video_token_index", "projector_hidden_size")),

@@ -1,0 +1,220 @@
+/* parallel/block_index.c -- which blocks of keys my queries see.
+ *
+ * The small query of a kv head goes with that head: a rank makes those of its
+ * own kv heads, two ranks the one that both read.  The small key, which all
+ * heads share, is Replicate: every rank of the tensor group makes it from the
+ * whole xn.  A choice is made where the head is, of whole rows of keys, so
+ * nothing is reduced.  Of the sets in now.seen those of my kv heads are
+ * written, in their places.  Scores are made in double, in every numerics, from
+ * what taps stored.
+ *
+ * Traps: scores have no scale; the query's own block, whose end it may not see,
+ * and those near it are seen without a score.
+ */
+#include "parallel/forward_impl.h"
+
+#include <cblas.h>
+
+typedef struct shards {
+    par_shard q, k;
+    const double *q_norm, *k_norm; /* [Di]                                    */
+} shards;
+
+typedef struct buffers {
+    double *q, *k;  /* [n, own kv heads * Di], [n, Di]                        */
+    double *edge;   /* [n, own kv heads * 2]                                  */
+    double *score;  /* [PAR_QUERY_BLOCK, T]                                   */
+    par_key *block; /* [blocks of a row]                                      */
+} buffers;
+
+static void *make(par_model *m, int l)
+{
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n_dh = m->spec->block_index.n_dh, kv0 = mine->kv0;
+    shards s;
+    s.q =
+        par__rows(m, CORE_W_BLOCK_Q, l, kv0 * n_dh, (kv0 + mine->n_kv) * n_dh);
+    s.k = par__rows(m, CORE_W_BLOCK_K, l, 0, PAR_END);
+    s.q_norm = par__norm_weight(m, CORE_W_BLOCK_Q_NORM, l, 0, PAR_END);
+    s.k_norm = par__norm_weight(m, CORE_W_BLOCK_K_NORM, l, 0, PAR_END);
+    return par__keep(&m->shards, &s, sizeof s);
+}
+
+static int64_t most_kv(const par_layout *lay)
+{
+    int64_t n = 0;
+    for (int kind = 0; kind < CORE_HEAD_KINDS; kind++)
+        n = lay->heads[kind].n_kv > n ? lay->heads[kind].n_kv : n;
+    return n;
+}
+
+static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
+{
+    const core_block_index *index = &spec->block_index;
+    const int64_t n_kv = most_kv(lay), n_dh = index->n_dh, n_t = w->n_t;
+    const int64_t n_block = (n_t + index->n_key - 1) / index->n_key;
+    buffers b;
+    b.q = par__result(w, n_kv * n_dh);
+    b.k = par__result(w, n_dh);
+    b.edge = par__result(w, n_kv * 2);
+    b.score = par__fresh_f64(w, PAR_QUERY_BLOCK * n_t);
+    b.block = par__fresh(w, n_block, sizeof(par_key));
+    return par__keep_buffers(w, &b, sizeof b);
+}
+
+static void show(par_model *m, core_tap tap, double *x, bool is_key)
+{
+    if (is_key)
+        par__tap_replicated(m, tap, x);
+    else
+        par__tap_groups(m, tap, x, m->spec->block_index.n_dh);
+}
+
+/* x [n, n_head*Di], queries of my kv heads, or the key, which is kept. */
+static void norm_and_rotate(par_model *m, double *x, int64_t n_head,
+                            const double *norm, bool is_key, int l)
+{
+    const int64_t n_dh = m->spec->block_index.n_dh;
+    const core_tap normed =
+        par__tap(is_key ? CORE_TAP_BLOCK_K_NORM : CORE_TAP_BLOCK_Q_NORM, l);
+    const core_tap roped =
+        par__tap(is_key ? CORE_TAP_BLOCK_K_ROPE : CORE_TAP_BLOCK_Q_ROPE, l);
+    par__rms_rows(m, x, n_dh, x, n_dh, m->now.n * n_head, n_dh, norm,
+                  m->spec->norm_eps, normed);
+    show(m, normed, x, is_key);
+    if (core_spec_has_rope(m->spec, l)) {
+        par__rope(m, x, n_head * n_dh, n_head, n_dh, roped);
+        show(m, roped, x, is_key);
+    }
+    if (is_key)
+        par__cost_is_kv(m);
+}
+
+static void make_heads(par_model *m, const shards *s, const buffers *b, int l)
+{
+    const par_work *w = &m->work;
+    const int64_t n_d = m->spec->n_d;
+    const core_tap q_tap = par__tap(CORE_TAP_BLOCK_Q, l);
+    const core_tap k_tap = par__tap(CORE_TAP_BLOCK_K, l);
+    par__affine(m, b->q, w->xn, n_d, &s->q, q_tap);
+    show(m, q_tap, b->q, false);
+    par__affine(m, b->k, w->xn, n_d, &s->k, k_tap);
+    show(m, k_tap, b->k, true);
+    norm_and_rotate(m, b->q, par__heads_of(m, l)->n_kv, s->q_norm, false, l);
+    norm_and_rotate(m, b->k, 1, s->k_norm, true, l);
+}
+
+/* The largest of n scores; a NaN is it. */
+static double best_of(const double *s, int64_t n)
+{
+    double best = s[0];
+    for (int64_t j = 1; j < n; j++)
+        best = s[j] <= best ? best : s[j];
+    return best;
+}
+
+/* The set of query i, whose scores are s [i + 1], and its edge. */
+static void choose(const par_model *m, const buffers *b, int64_t i,
+                   const double *s, int64_t *set, double *edge)
+{
+    const core_block_index *index = &m->spec->block_index;
+    const int64_t own = i / index->n_key, n_seen = m->spec->n_seen;
+    int64_t near0 = own + 1 - index->n_local;
+    near0 = near0 < 0 ? 0 : near0;
+    const int64_t n_room = n_seen - (own + 1 - near0);
+    for (int64_t c = 0; c < near0; c++)
+        b->block[c] = (par_key){
+            .score = best_of(s + c * index->n_key, index->n_key), .at = c};
+    par__best_keys(b->block, near0, set, n_room, edge);
+    int64_t n = near0 < n_room ? near0 : n_room;
+    for (int64_t c = near0; c <= own; c++)
+        set[n++] = c;
+    for (; n < n_seen; n++)
+        set[n] = -1;
+}
+
+static void check_scores(par_model *m, const buffers *b, int64_t n_kv, int l)
+{
+    const int64_t n_dh = m->spec->block_index.n_dh;
+    const par_operator op = m->op;
+    if (m->numerics != CORE_EXACT)
+        return;
+    par__pause(m);
+    m->op = PAR_OP_CHECK;
+    par__check(m, par__tap(CORE_TAP_EDGE, l),
+               core_max_row_norm(b->q, m->now.n * n_kv, n_dh, n_dh),
+               core_max_row_norm(b->k, m->now.n, n_dh, n_dh), CORE_STEP_ACT,
+               CORE_STEP_ACT);
+    par__pause(m);
+    m->op = op;
+}
+
+/* Queries and keys in, an edge and a set out for every kv head.  Of the scores
+ * that are made those of later keys are not looked at.                       */
+static void count(par_model *m, int64_t n_kv, int l)
+{
+    const int64_t n = m->now.n, n_t = m->batch->n_t;
+    const int64_t n_dh = m->spec->block_index.n_dh;
+    core_cost *cost = par__cost(m, CORE_COST_GEMM, par__tap(CORE_TAP_EDGE, l));
+    cost->m = n;
+    cost->n = n_t;
+    cost->k = n_kv * n_dh;
+    cost->read = n * n_kv * n_dh;
+    cost->kv_read = n * n_dh;
+    cost->written = n * n_kv * (m->spec->n_seen + 2);
+    cost->n_pair = n * (n_t + 1) / 2;
+    cost->flops = n_kv * cost->n_pair; /* comparisons */
+    for (int64_t i0 = 0, i1; i0 < n_t; i0 = i1) {
+        i1 = i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
+        cost->flops += CORE_FLOPS_MULTIPLY_ADD * m->now.n_row * (i1 - i0) * i1 *
+                       n_kv * n_dh;
+    }
+}
+
+static void choose_all(par_model *m, const buffers *b, int l)
+{
+    const par_heads *mine = par__heads_of(m, l);
+    const core_seen sets = core_spec_seen(m->spec, l);
+    const int64_t n_t = m->batch->n_t, n_kv = mine->n_kv;
+    const int64_t n_dh = m->spec->block_index.n_dh, ld_q = n_kv * n_dh;
+    const int64_t n_entry = sets.n_set * sets.n_key;
+    for (int64_t task = 0; task < m->now.n_row * n_kv; task++) {
+        const int64_t row = task / n_kv * n_t, g = task % n_kv;
+        const double *q = b->q + row * ld_q + g * n_dh;
+        const double *k = b->k + row * n_dh;
+        for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
+            const int64_t i1 =
+                i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
+            cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(i1 - i0),
+                        (int)i1, (int)n_dh, 1.0, q + i0 * ld_q, (int)ld_q, k,
+                        (int)n_dh, 0.0, b->score, (int)i1);
+            for (int64_t i = i0; i < i1; i++)
+                choose(m, b, i, b->score + (i - i0) * i1,
+                       m->now.seen + (row + i) * n_entry +
+                           (mine->kv0 + g) * sets.n_key,
+                       b->edge + ((row + i) * n_kv + g) * 2);
+        }
+    }
+}
+
+static void run(par_model *m, const void *of_layer, int l, double *out)
+{
+    const buffers *b = m->work.chooser;
+    const int64_t n_kv = par__heads_of(m, l)->n_kv;
+    const core_tap tap = par__tap(CORE_TAP_EDGE, l);
+    (void)out;
+    par__enter(m, PAR_OP_BLOCK_INDEX, par__tap(CORE_TAP_BLOCK_Q, l));
+    make_heads(m, of_layer, b, l);
+    count(m, n_kv, l);
+    check_scores(m, b, n_kv, l);
+    choose_all(m, b, l);
+    par__tap_groups(m, tap, b->edge, 2);
+}
+
+const par__entry par__block_index = {
+    .placement = "block index: key     pp Shard(layer), dp Replicate, tp "
+                 "Replicate; its queries, norms, sets tp Shard(kv heads)",
+    .make = make,
+    .carve = carve,
+    .run = run,
+};
