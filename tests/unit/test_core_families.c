@@ -333,6 +333,12 @@ static const change BAD[] = {
      "hidden_act: expected silu, which the class has"},
     {"lfm2_moe/no_bias", "\"conv_L_cache\": 4", "\"conv_L_cache\": 0",
      "conv_L_cache: 0, expected an integer"},
+    {"bailing_hybrid/bounded", "\"kda_lower_bound\": -2.5",
+     "\"kda_lower_bound\": 2.5",
+     "deltanet.floor 2.5, expected 0 or a negative number"},
+    {"bailing_hybrid/bounded", "\"hidden_act\": \"silu\"",
+     "\"hidden_act\": \"gelu\"",
+     "hidden_act: expected silu, which the convolutions have"},
     {"kimi_linear/mixed", "\"mla_use_nope\": true", "\"mla_use_nope\": false",
      "mla_use_nope: false is not supported, expected true"},
     {"kimi_linear/mixed", "\"hidden_act\": \"silu\"",
@@ -876,6 +882,24 @@ START_TEST(kimi_linear_finds_its_layers)
 }
 END_TEST
 
+/* As its publisher and as transformers 5 write it. */
+START_TEST(ling_3_is_bounded_unless_it_says_not)
+{
+    core_spec s = with("bailing_hybrid/bounded", "\"kda_safe_gate\": true",
+                       "\"kda_safe_gate\": false");
+    ck_assert(s.deltanet.floor == 0.0);
+    s = with("bailing_hybrid/bounded", "\"head_dim\": 8",
+             "\"head_dim\": 6, \"linear_head_dim\": 8");
+    ck_assert(s.deltanet.floor == -2.5 && s.deltanet.n_dk == 8);
+    ck_assert(s.deltanet.by_row && s.deltanet.n_dt_rank == 0);
+    ck_assert(s.gate_per_head && s.rope.interleaved && s.n_dh == 13);
+    for (int l = 0; l < 4; l++)
+        ck_assert_int_eq(core_spec_mixer(&s, l), l % 2 != 0
+                                                     ? CORE_MIXER_ATTENTION
+                                                     : CORE_MIXER_DELTANET);
+}
+END_TEST
+
 START_TEST(latent_scores_have_their_scale)
 {
     char text[TEXT_BYTES];
@@ -935,6 +959,7 @@ int main(void)
     tcase_add_test(tcase, step_reads_both_spellings);
     tcase_add_test(tcase, lfm2_ties_by_either_key);
     tcase_add_test(tcase, kimi_linear_finds_its_layers);
+    tcase_add_test(tcase, ling_3_is_bounded_unless_it_says_not);
     tcase_add_test(tcase, latent_scores_have_their_scale);
     tcase_add_loop_test(tcase, indexers_are_listed_spelt_or_periodic, 0, 3);
     tcase_add_test(tcase, first_keys_of_the_three_spans);
