@@ -31,8 +31,9 @@ static bool is_within(const core_st *want, const core_st_tensor *a,
     const int64_t n_col =
         tolerance != NULL && tolerance->n > 0 ? a->n / tolerance->n : a->n;
     for (int64_t i = 0; i < a->n; i++) {
-        const double allowed =
-            tolerance != NULL ? core_st_value(tolerance, i / n_col) : FP64_AGREES;
+        const double allowed = tolerance != NULL
+                                   ? core_st_value(tolerance, i / n_col)
+                                   : FP64_AGREES;
         if (!(fabs(core_st_value(a, i) - core_st_value(b, i)) <= allowed))
             return false;
     }
@@ -151,7 +152,7 @@ static core_status check_weights(const gold_case *gold, core_weights *weights)
 }
 
 static core_status check_numerics(const gold_case *gold, core_weights *weights,
-                                  core_numerics numerics,
+                                  ref_model **model, core_numerics numerics,
                                   const gold_options *options,
                                   const char *scratch, bool bitwise)
 {
@@ -159,7 +160,8 @@ static core_status check_numerics(const gold_case *gold, core_weights *weights,
     gold__numerics_file(name, numerics);
     CORE_TRY(core_path_join(want, gold->folder, name));
     CORE_TRY(core_path_join(found, scratch, name));
-    CORE_TRY(gold__compute(gold, weights, numerics, options, found, NULL));
+    CORE_TRY(
+        gold__compute(gold, weights, model, numerics, options, found, NULL));
     return gold__compare_files(want, found, bitwise);
 }
 
@@ -170,6 +172,7 @@ core_status gold_recompute(const gold_case *gold, const gold_options *options,
     gold__arithmetic(arithmetic);
     const bool repeats = strcmp(arithmetic, gold->arithmetic) == 0;
     core_weights *weights = NULL;
+    ref_model *model = NULL;
     *within = false;
     CORE_TRY(check_model(gold));
     CORE_TRY(check_batch(gold));
@@ -178,10 +181,11 @@ core_status gold_recompute(const gold_case *gold, const gold_options *options,
     for (int i = 0; i < gold->n_numerics && status == CORE_OK; i++) {
         const core_numerics numerics = gold->numerics[i];
         const bool bitwise = repeats || numerics == CORE_EXACT;
-        status =
-            check_numerics(gold, weights, numerics, options, scratch, bitwise);
+        status = check_numerics(gold, weights, &model, numerics, options,
+                                scratch, bitwise);
         *within |= !bitwise;
     }
+    ref_model_close(model);
     core_weights_close(weights);
     return status;
 }

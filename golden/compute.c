@@ -81,73 +81,85 @@ static void raise_reach(gold_reach *reach, const gold__measuring *m)
         }
 }
 
-/* The draws of one forcing. */
+/* Sums over taps are asked of forced draws, but not where operands are rounded:
+ * one that falls the other way makes more of a slope, and leans further, than
+ * all else does, and so seldom that no draw tells how far.                   */
+static core_status make_directions(gold_directions out[GOLD__FORCINGS],
+                                   const gold_feed *feed,
+                                   core_numerics numerics)
+{
+    static const ref_forcing forced[] = {REF_LAYER, REF_BLOCK};
+    for (int i = 0; i < GOLD__FORCINGS; i++)
+        out[i] = (gold_directions){0, NULL};
+    if (gold__n_forcings(feed->spec) == 1 || core_rounds_operands(numerics))
+        return CORE_OK;
+    return gold_directions_make(out + REF_LAYER, forced, 2, feed);
+}
+
+/* Each draw in every forcing, one after the other: they are one pass. */
 static core_status draw(const gold_feed *feed, gold__pass *pass,
-                        ref_model *model, showing *progress,
+                        const gold_directions *directions, showing *progress,
                         gold_summary *summary)
 {
+    enum { MOST = GOLD__DRAWS * GOLD__FORCINGS };
     const core_numerics numerics = progress->numerics;
-    /* one operand that falls the other way makes more of a slope, and leans
-     * further, than all else does, and so seldom that no draw tells how far */
-    const bool sums_tell =
-        feed->draw.forcing != REF_FREE && !core_rounds_operands(numerics);
-    gold__measuring measuring[GOLD__DRAWS];
-    ref_draw draw[GOLD__DRAWS];
-    core_tap_sink sink[GOLD__DRAWS];
-    const ref_draws draws = {draw, sink, GOLD__DRAWS,
-                             progress->options->n_beside};
-    gold_directions directions = {0, NULL};
-    core_status status = CORE_OK;
-    if (sums_tell)
-        status = gold_directions_make(&directions, feed);
-    for (int i = 0; i < GOLD__DRAWS; i++) {
+    const int n_forcing = gold__n_forcings(&pass->spec);
+    gold__measuring measuring[MOST];
+    ref_draw draw[MOST];
+    core_tap_sink sink[MOST];
+    for (int i = 0; i < GOLD__DRAWS * n_forcing; i++) {
+        const ref_forcing forcing = (ref_forcing)(i % n_forcing);
         draw[i] = feed->draw;
-        draw[i].run = (uint64_t)i;
-        measuring[i] = (gold__measuring){.taps = &pass->taps,
-                                         .spec = &pass->spec,
-                                         .forcing = feed->draw.forcing};
+        draw[i].run = (uint64_t)(i / n_forcing);
+        draw[i].forcing = forcing;
+        measuring[i] = (gold__measuring){
+            .taps = &pass->taps, .spec = &pass->spec, .forcing = forcing};
         const bool turns = ref_turns(numerics, &draw[i]);
-        if (sums_tell && !turns)
-            measuring[i].directions = &directions;
+        if (directions[forcing].n > 0 && !turns)
+            measuring[i].directions = &directions[forcing];
         measuring[i].turns_operands = turns && gold__turns_operands(numerics);
         sink[i] = gold__spread_sink(&measuring[i]);
     }
-    if (status == CORE_OK)
-        status = ref_forward_drawn(model, feed->batch, &feed->groups, &draws);
-    progress->first += GOLD__DRAWS * progress->share;
-    for (int i = 0; i < GOLD__DRAWS && status == CORE_OK; i++)
+    const ref_draws draws = {draw, sink, GOLD__DRAWS * n_forcing,
+                             progress->options->n_beside};
+    CORE_TRY(
+        ref_forward_drawn(feed->model, feed->batch, &feed->groups, &draws));
+    for (int i = 0; i < draws.n; i++)
         raise_reach(&summary->reach, &measuring[i]);
-    gold_directions_free(&directions);
-    return status;
+    return CORE_OK;
 }
 
 static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
                                 const core_weights *weights, ref_model *model,
                                 showing *progress, gold_summary *summary)
 {
-    gold_feed feed = {.spec = &pass->spec,
-                      .weights = weights,
-                      .model = model,
-                      .batch = &gold->batch,
-                      .groups = {gold->n_group, gold->first_row},
-                      .options = {.n_threads = progress->options->n_threads,
-                                  .weight_budget_bytes =
-                                      progress->options->weight_budget_bytes},
-                      .draw = {.seed = GOLD__SEED,
-                               .values = honest_values,
-                               .routing = honest_routing,
-                               .self = &pass->taps},
-                      .wants = is_measured};
-    for (int i = 0; i < gold__n_forcings(&pass->spec); i++) {
-        feed.draw.forcing = (ref_forcing)i;
-        CORE_TRY(draw(&feed, pass, model, progress, summary));
-    }
-    return CORE_OK;
+    const gold_feed feed = {
+        .spec = &pass->spec,
+        .weights = weights,
+        .model = model,
+        .batch = &gold->batch,
+        .groups = {gold->n_group, gold->first_row},
+        .options = {.n_threads = progress->options->n_threads,
+                    .weight_budget_bytes =
+                        progress->options->weight_budget_bytes},
+        .draw = {.seed = GOLD__SEED,
+                 .values = honest_values,
+                 .routing = honest_routing,
+                 .self = &pass->taps},
+        .wants = is_measured};
+    gold_directions directions[GOLD__FORCINGS];
+    core_status status = make_directions(directions, &feed, progress->numerics);
+    if (status == CORE_OK)
+        status = draw(&feed, pass, directions, progress, summary);
+    for (int i = 0; i < GOLD__FORCINGS; i++)
+        gold_directions_free(&directions[i]);
+    return status;
 }
 
 static core_status run_pass(const gold_case *gold, gold__pass *pass,
-                            const core_weights *weights, core_numerics numerics,
-                            const gold_options *options, gold_summary *summary)
+                            const core_weights *weights, ref_model **model,
+                            core_numerics numerics, const gold_options *options,
+                            gold_summary *summary)
 {
     const bool rounds = gold__rounds(numerics);
     const double n_pass = rounds ? 1.0 + n_draws(&pass->spec) : 1.0;
@@ -159,11 +171,14 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
         .progress_self = &progress};
     const core_groups groups = {gold->n_group, gold->first_row};
     const core_tap_sink sink = gold__taps_sink(&pass->taps);
-    ref_model *model = NULL;
     ref_stats stats;
-    CORE_TRY(ref_model_open(&model, &pass->spec, weights, numerics, &ref));
+    if (*model == NULL)
+        CORE_TRY(ref_model_open(model, &pass->spec, weights, numerics, &ref));
+    else
+        CORE_TRY(
+            ref_model_reopen(*model, &pass->spec, weights, numerics, &ref));
     core_status status =
-        ref_forward(model, &gold->batch, &groups, &sink, &stats);
+        ref_forward(*model, &gold->batch, &groups, &sink, &stats);
     if (status == CORE_OK && numerics == CORE_EXACT && !isfinite(stats.bits))
         status =
             core_fail(CORE_E_INPUT, "%s: a sum overflows, or is over a NaN",
@@ -174,10 +189,9 @@ static core_status run_pass(const gold_case *gold, gold__pass *pass,
                            "leave exact out of --numerics",
                            stats.not_exact);
     progress.first = progress.share;
-    progress.n = GOLD__DRAWS;
+    progress.n = n_draws(&pass->spec);
     if (status == CORE_OK && rounds)
-        status = drawn_passes(gold, pass, weights, model, &progress, summary);
-    ref_model_close(model);
+        status = drawn_passes(gold, pass, weights, *model, &progress, summary);
     CORE_TRY(status);
     CORE_TRY(gold__routing_margins(&pass->taps, &pass->spec, weights));
     summary->bits = fmax(summary->bits, stats.bits);
@@ -195,8 +209,10 @@ static void summarise(gold_summary *summary, const gold__taps *taps,
         const double *spread = t->spread[REF_FREE].largest;
         for (int64_t r = 0; spread != NULL && r < t->n_row; r++) {
             double largest = 0.0;
-            for (int64_t c = 0; c < t->n_col; c++)
-                largest = fmax(largest, fabs(t->v[r * t->n_col + c]));
+            for (int64_t c = 0; c < t->n_col; c++) {
+                const double size = fabs(t->v[r * t->n_col + c]);
+                largest = size > largest ? size : largest;
+            }
             const double relative =
                 GOLD__FACTOR * spread[r] / largest + 2.0 * roundoff;
             if (largest == 0.0 || !(relative > summary->worst_relative))
@@ -208,8 +224,9 @@ static void summarise(gold_summary *summary, const gold__taps *taps,
 }
 
 core_status gold__compute(const gold_case *gold, core_weights *weights,
-                          core_numerics numerics, const gold_options *options,
-                          const char *path, gold_summary *summary)
+                          ref_model **model, core_numerics numerics,
+                          const gold_options *options, const char *path,
+                          gold_summary *summary)
 {
     const bool rounds = gold__rounds(numerics);
     const int n_pass = gold->spec.n_h > 0 ? 1 : 2;
@@ -225,8 +242,8 @@ core_status gold__compute(const gold_case *gold, core_weights *weights,
                                  gold->batch.n_b * gold->batch.n_t,
                                  gold->all_taps, rounds);
         if (status == CORE_OK)
-            status =
-                run_pass(gold, &pass[i], weights, numerics, options, &seen);
+            status = run_pass(gold, &pass[i], weights, model, numerics, options,
+                              &seen);
         if (status == CORE_OK && rounds)
             summarise(&seen, &pass[i].taps, numerics);
     }

@@ -161,10 +161,15 @@ typedef struct gold__pass {
     gold__taps taps;
 } gold__pass;
 
-/* Compute one numerics into the file `path`.  summary may be NULL.           */
-CORE_NODISCARD core_status gold__compute(
-    const gold_case *gold, core_weights *weights, core_numerics numerics,
-    const gold_options *options, const char *path, gold_summary *summary);
+/* Compute one numerics into the file `path`.  *model is NULL at first, and kept
+ * from one numerics to the next: ref_model_close.  summary may be NULL.      */
+CORE_NODISCARD core_status gold__compute(const gold_case *gold,
+                                         core_weights *weights,
+                                         ref_model **model,
+                                         core_numerics numerics,
+                                         const gold_options *options,
+                                         const char *path,
+                                         gold_summary *summary);
 
 /* Write the tensors of a bundle's numerics.                                  */
 CORE_NODISCARD core_status gold__write_outputs(const gold_case *gold,

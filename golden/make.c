@@ -176,8 +176,8 @@ static core_status export_weights(const gold_case *gold, const char *folder)
 }
 
 static core_status make_files(gold_case *gold, core_weights *weights,
-                              const gold_options *options, const char *partial,
-                              gold_summary *summary)
+                              ref_model **model, const gold_options *options,
+                              const char *partial, gold_summary *summary)
 {
     const core_spec spec = gold__short_spec(gold);
     CORE_TRY(write_input(gold, partial));
@@ -188,8 +188,8 @@ static core_status make_files(gold_case *gold, core_weights *weights,
         char name[GOLD_PATH_BYTES], path[CORE_PATH_BYTES];
         gold__numerics_file(name, gold->numerics[i]);
         CORE_TRY(core_path_join(path, partial, name));
-        CORE_TRY_CTX(gold__compute(gold, weights, gold->numerics[i], options,
-                                   path, &summary[i]),
+        CORE_TRY_CTX(gold__compute(gold, weights, model, gold->numerics[i],
+                                   options, path, &summary[i]),
                      "computing %s",
                      core_numerics_name(gold->numerics[i]).text);
     }
@@ -205,9 +205,11 @@ core_status gold_make(const gold_case *gold, const gold_options *options,
                  "%s: cannot be made: %s", gold->folder, strerror(errno));
     gold_case made = *gold; /* borrows the batch */
     core_weights *weights = NULL;
+    ref_model *model = NULL;
     CORE_TRY(gold__open_weights(&weights, gold));
     const core_status status =
-        make_files(&made, weights, options, partial, summary);
+        make_files(&made, weights, &model, options, partial, summary);
+    ref_model_close(model);
     core_weights_close(weights);
     return status;
 }

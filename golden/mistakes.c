@@ -84,27 +84,38 @@ static void keep(void *self, core_tap tap, const double *values,
             d->of[k->mistake][i] = (float)(values[i] - d->right[i]);
 }
 
+/* Directions to be made: of each forcing, fed alike otherwise. */
+typedef struct making {
+    gold_directions *out; /* [n]                                              */
+    const ref_forcing *forcing;
+    int n;
+    const gold_feed *feed;
+} making;
+
 /* The passes [first, end) of mistakes, -1 the one without, which the model can
  * make: in floats, and with the feed's weights as they are.                  */
-static core_status run(const gold_feed *feed, ref_model *model,
-                       const gold_directions *directions, int first, int end)
+static core_status run(const making *m, ref_model *model, int first, int end)
 {
+    enum { MOST = (GOLD_MISTAKES + 1) * (REF_BLOCK + 1) };
+    const gold_feed *feed = m->feed;
     core_spec spec[GOLD_MISTAKES + 1];
-    keeping kept[GOLD_MISTAKES + 1];
-    ref_draw draw[GOLD_MISTAKES + 1];
-    core_tap_sink sink[GOLD_MISTAKES + 1];
+    keeping kept[MOST];
+    ref_draw draw[MOST];
+    core_tap_sink sink[MOST];
     int n = 0;
     for (int i = first; i < end; i++) {
-        spec[n] = *feed->spec;
-        if (i >= 0 && gold_mistake(&spec[n], i) == NULL)
+        spec[i - first] = *feed->spec;
+        if (i >= 0 && gold_mistake(&spec[i - first], i) == NULL)
             continue;
-        kept[n] = (keeping){directions, i};
-        draw[n] = feed->draw;
-        draw[n].stated = draw[n].in_floats = true;
-        draw[n].run = 0;
-        draw[n].spec = &spec[n];
-        sink[n] = (core_tap_sink){&kept[n], keep, keeps};
-        n++;
+        for (int f = 0; f < m->n; f++, n++) {
+            kept[n] = (keeping){&m->out[f], i};
+            draw[n] = feed->draw;
+            draw[n].forcing = m->forcing[f];
+            draw[n].stated = draw[n].in_floats = true;
+            draw[n].run = 0;
+            draw[n].spec = &spec[i - first];
+            sink[n] = (core_tap_sink){&kept[n], keep, keeps};
+        }
     }
     const ref_draws all = {draw, sink, n, feed->options.n_threads};
     return n == 0 ? CORE_OK
@@ -149,31 +160,36 @@ static core_status make_room(gold_directions *out, int mistake)
     return CORE_OK;
 }
 
-static core_status make(gold_directions *out, const gold_feed *feed,
-                        ref_model *model)
+static core_status make(const making *m, ref_model *model)
 {
-    CORE_TRY(list_taps(out, feed));
-    for (int i = -1; i < GOLD_MISTAKES; i++) {
-        core_spec spec = *feed->spec;
-        if (i < 0 || gold_mistake(&spec, i) != NULL)
-            CORE_TRY(make_room(out, i));
+    for (int f = 0; f < m->n; f++) {
+        CORE_TRY(list_taps(&m->out[f], m->feed));
+        for (int i = -1; i < GOLD_MISTAKES; i++) {
+            core_spec spec = *m->feed->spec;
+            if (i < 0 || gold_mistake(&spec, i) != NULL)
+                CORE_TRY(make_room(&m->out[f], i));
+        }
     }
-    CORE_TRY(run(feed, model, out, -1, 0));
-    return run(feed, model, out, 0, GOLD_MISTAKES);
+    CORE_TRY(run(m, model, -1, 0));
+    return run(m, model, 0, GOLD_MISTAKES);
 }
 
-core_status gold_directions_make(gold_directions *out, const gold_feed *feed)
+core_status gold_directions_make(gold_directions *out,
+                                 const ref_forcing *forcing, int n,
+                                 const gold_feed *feed)
 {
+    const making m = {out, forcing, n, feed};
     ref_model *opened = NULL;
-    *out = (gold_directions){0, NULL};
+    for (int f = 0; f < n; f++)
+        out[f] = (gold_directions){0, NULL};
     if (feed->model == NULL)
         CORE_TRY(ref_model_open(&opened, feed->spec, feed->weights, CORE_FP32,
                                 &feed->options));
     const core_status status =
-        make(out, feed, feed->model != NULL ? feed->model : opened);
+        make(&m, feed->model != NULL ? feed->model : opened);
     ref_model_close(opened);
-    if (status != CORE_OK)
-        gold_directions_free(out);
+    for (int f = 0; f < n && status != CORE_OK; f++)
+        gold_directions_free(&out[f]);
     return status;
 }
 

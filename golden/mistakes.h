@@ -32,7 +32,7 @@ typedef struct gold_feed {
     const core_batch *batch;
     core_groups groups;
     ref_options options;
-    ref_draw draw; /* forcing, values, routing, self: ref.h     */
+    ref_draw draw; /* values, routing, self: ref.h                            */
     bool (*wants)(void *self, core_tap tap); /* a direction of it             */
 } gold_feed;
 
@@ -49,9 +49,11 @@ typedef struct gold_directions {
     gold_direction *at; /* owned, with what is in it                          */
 } gold_directions;
 
-/* Free with gold_directions_free.  Errors: E_MEMORY.                 [local] */
+/* Of n forcings, out[n].  Free each with gold_directions_free.  Errors:
+ * E_MEMORY.                                                          [local] */
 CORE_NODISCARD core_status gold_directions_make(gold_directions *out,
-                                                const gold_feed *feed);
+                                                const ref_forcing *forcing,
+                                                int n, const gold_feed *feed);
 void gold_directions_free(gold_directions *directions); /* harmless twice */
 
 /* NULL: the tap has none.                                            [local] */

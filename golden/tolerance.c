@@ -48,8 +48,10 @@ bool gold__turns_operands(core_numerics numerics)
 static double largest_of(const gold__tap *tap, int64_t row)
 {
     double largest = 0.0;
-    for (int64_t c = 0; c < tap->n_col; c++)
-        largest = fmax(largest, fabs(tap->v[row * tap->n_col + c]));
+    for (int64_t c = 0; c < tap->n_col; c++) {
+        const double size = fabs(tap->v[row * tap->n_col + c]);
+        largest = size > largest ? size : largest;
+    }
     return largest;
 }
 

@@ -42,13 +42,12 @@ static void check(par_model *m, const par__conv *c, const double *u,
                CORE_STEP_ACT, core_weights_step(m->weights, c->id));
 }
 
-void par__convolve(par_model *m, const par__conv *c, const double *u,
-                   double *act, core_tap tap, core_tap act_tap)
+/* y = u convolved, in the open record.                                       */
+static void sums(par_model *m, const par__conv *c, const double *u, double *y,
+                 core_tap tap, core_cost *cost)
 {
     const int64_t n_conv = c->n_conv, n_c = c->n_c, n_t = m->batch->n_t;
     check(m, c, u, tap);
-    core_cost *cost =
-        par__cost_rows(m, act_tap, m->now.n, n_c, CORE_FLOPS_FUNCTION);
     cost->weights = m->now.n > 0 ? n_c * n_conv : 0;
     for (int64_t i = 0; i < m->now.n; i++) {
         const int64_t t = i % n_t;
@@ -58,11 +57,25 @@ void par__convolve(par_model *m, const par__conv *c, const double *u,
             double sum = 0.0;
             for (int64_t k = first; k < n_conv; k++)
                 sum += c->w[j * n_conv + k] * u[(i - n_conv + 1 + k) * n_c + j];
-            act[i * n_c + j] = sum;
+            y[i * n_c + j] = sum;
         }
     }
-    par__add_bias(m, act, m->now.n, n_c, c->bias);
-    par__tap_columns(m, tap, act, c->c0, n_c);
-    core_act_apply_row(CORE_ACT_SILU, act, act, m->now.n * n_c);
+    par__add_bias(m, y, m->now.n, n_c, c->bias);
+    par__tap_columns(m, tap, y, c->c0, n_c);
+}
+
+void par__convolve_only(par_model *m, const par__conv *c, const double *u,
+                        double *y, core_tap tap)
+{
+    sums(m, c, u, y, tap, par__cost_rows(m, tap, m->now.n, c->n_c, 0));
+}
+
+void par__convolve(par_model *m, const par__conv *c, const double *u,
+                   double *act, core_tap tap, core_tap act_tap)
+{
+    const int64_t n = m->now.n, n_c = c->n_c;
+    sums(m, c, u, act, tap,
+         par__cost_rows(m, act_tap, n, n_c, CORE_FLOPS_FUNCTION));
+    core_act_apply_row(CORE_ACT_SILU, act, act, n * n_c);
     par__tap_columns(m, act_tap, act, c->c0, n_c);
 }

@@ -64,7 +64,7 @@ static void pack(par_model *m, int layer)
 {
     par_work *w = &m->work;
     const int64_t n_k = m->spec->n_k, n_d = core_spec_n_de(m->spec);
-    const double *in = m->spec->n_de > 0 ? w->narrow : w->xn;
+    const double *in = m->spec->n_de > 0 ? w->narrow : w->tokens;
     const int64_t c0 = m->now.t0 * n_k, c1 = m->now.t1 * n_k;
     for (int64_t c = c0; c < c1; c++) {
         const int64_t to = w->position[c - c0], i = c / n_k;

@@ -67,9 +67,13 @@ typedef struct par_attention {
 
 typedef struct par_layer {
     par_norm attn_norm, ffn_norm;
+    par_norm attn_post, ffn_post; /* of what a part gives; or no weight       */
+    par_norm moe_norm, moe_post, mlp_post; /* of branches; likewise           */
+    const double *scale;    /* of the layer's output; NULL: none              */
     const void *mixer;      /* shards of par__mixer                           */
     par_shard router;
-    const double *correction; /* [E]                                          */
+    const double *router_norm;              /* [D], or NULL                   */
+    const double *correction, *expert_scale; /* [E], likewise                 */
     par_shard narrow, wide; /* whole; of experts of a width of their own      */
     par_mlp mlp;
 } par_layer;
@@ -122,6 +126,9 @@ typedef struct par_work {
         double *cos_tj, *sin_tj;    /* [T, Dr/2]                              */
     } rope[CORE_HEAD_KINDS];
     double *xn;                     /* [n, D] normed input                    */
+    double *tokens;                 /* [n, D] what experts read: xn, or a norm
+                                     * of their own                           */
+    double *router_in;              /* [n, D] where the router has a norm     */
     void *mixer[CORE_N_MIXERS];     /* buffers of operators: what their carve */
     void *projection;               /* returned, which lies in kept           */
     void *shared[CORE_N_SHARED];
@@ -389,6 +396,9 @@ par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
  * record.                                                                    */
 void par__convolve(par_model *m, const par__conv *c, const double *u,
                    double *act, core_tap tap, core_tap act_tap);
+/* Without an activation: one tap.                                            */
+void par__convolve_only(par_model *m, const par__conv *c, const double *u,
+                        double *y, core_tap tap);
 
 /* gate.c: y [n, n_row] := y * silu(gate), whose columns are the rows of the
  * shard that made the gate; delivered as `tap`.                              */
@@ -404,7 +414,8 @@ void par__layer(par_model *m, int l, int pair);
 void par__route(par_model *m, const par_layer *layer, int l);
 void par__softmax(const par_model *m, const double *logits, double *p);
 void par__weigh(const par_model *m, const double *logits, const double *p,
-                const int64_t *idx, double *weight);
+                const int64_t *idx, const double *expert_scale,
+                double *weight);
 void par__choose(par_model *m, const double *score, const double *correction,
                  int64_t *idx);
 

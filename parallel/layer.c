@@ -6,16 +6,33 @@
  */
 #include "parallel/forward_impl.h"
 
-/* x += scale * y: the residual stream, replicated. */
-static void add(par_model *m, const double *y, core_tap tap)
+/* x += scale * y: the residual stream, replicated.  Where it is the layer's
+ * output, times the layer's own number.                                      */
+static void add(par_model *m, const par_layer *layer, const double *y,
+                core_tap tap)
 {
     const int64_t n = m->now.n * m->spec->n_d;
-    par__cost_rows(m, tap, m->now.n, m->spec->n_d,
-                   CORE_FLOPS_SCALE + CORE_FLOPS_ADD)
-        ->read += n;
+    const bool is_scaled = layer->scale != NULL && tap.kind == CORE_TAP_OUT;
+    core_cost *cost = par__cost_rows(m, tap, m->now.n, m->spec->n_d,
+                                     CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+    cost->read += n;
     for (int64_t i = 0; i < n; i++)
         m->now.x[i] += m->spec->residual_scale * y[i];
+    if (is_scaled) {
+        cost->flops += CORE_FLOPS_SCALE * n;
+        cost->weights = n > 0 ? 1 : 0;
+        for (int64_t i = 0; i < n; i++)
+            m->now.x[i] *= layer->scale[0];
+    }
     par__tap_replicated(m, tap, m->now.x);
+}
+
+/* y := its norm, in models that norm what a part of a layer gives. */
+static void norm_after(par_model *m, double *y, const par_norm *norm,
+                       core_tap tap)
+{
+    if (m->spec->post_norm)
+        par__norm(m, y, y, norm, tap);
 }
 
 /* out = what the layer's feed-forward part makes of the normed input. */
@@ -31,6 +48,9 @@ static void feed_forward(par_model *m, const par_layer *layer, int l, int pair)
         par__mlp(m, &layer->mlp, l, is_moe ? w->mlp_out : w->out);
     if (is_moe && layer->mlp.exists) {
         const int64_t n = m->now.n * m->spec->n_d;
+        if (m->spec->branch_norm)
+            par__norm(m, w->mlp_out, w->mlp_out, &layer->mlp_post,
+                      par__tap(CORE_TAP_MLP_POST, l));
         par__cost_rows(m, par__tap(CORE_TAP_FFN_OUT, l), m->now.n, m->spec->n_d,
                        CORE_FLOPS_ADD)
             ->read += n;
@@ -51,12 +71,15 @@ void par__layer(par_model *m, int l, int pair)
         par__norm(m, w->xn, m->now.x, &layer->attn_norm,
                   par__tap(CORE_TAP_ATTN_NORM, l));
         mixer->run(m, layer->mixer, l, w->out);
-        add(m, w->out, par__tap(feeds ? CORE_TAP_MID : CORE_TAP_OUT, l));
+        norm_after(m, w->out, &layer->attn_post,
+                   par__tap(CORE_TAP_ATTN_POST, l));
+        add(m, layer, w->out, par__tap(feeds ? CORE_TAP_MID : CORE_TAP_OUT, l));
     }
     if (!feeds)
         return;
     par__norm(m, w->xn, m->now.x, &layer->ffn_norm,
               par__tap(CORE_TAP_FFN_NORM, l));
     feed_forward(m, layer, l, pair);
-    add(m, w->out, par__tap(CORE_TAP_OUT, l));
+    norm_after(m, w->out, &layer->ffn_post, par__tap(CORE_TAP_FFN_POST, l));
+    add(m, layer, w->out, par__tap(CORE_TAP_OUT, l));
 }

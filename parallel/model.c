@@ -50,9 +50,18 @@ static par_layer make_layer(par_model *m, int l)
     layer.attn_norm = make_norm(m, CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS, l);
     layer.mixer = mixer != NULL ? mixer->make(m, l) : NULL;
     layer.ffn_norm = make_norm(m, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS, l);
+    layer.attn_post = make_norm(m, CORE_W_ATTN_POST, CORE_W_NONE, l);
+    layer.ffn_post = make_norm(m, CORE_W_FFN_POST, CORE_W_NONE, l);
+    layer.scale = par__vector(m, CORE_W_LAYER_SCALE, l, 0, PAR_END);
     if (core_spec_is_moe(m->spec, l)) {
         layer.router = par__rows(m, CORE_W_ROUTER, l, 0, PAR_END);
+        layer.router_norm = par__vector(m, CORE_W_ROUTER_NORM, l, 0, PAR_END);
         layer.correction = par__vector(m, CORE_W_CORRECTION, l, 0, PAR_END);
+        layer.expert_scale =
+            par__vector(m, CORE_W_EXPERT_SCALE, l, 0, PAR_END);
+        layer.moe_norm = make_norm(m, CORE_W_MOE_NORM, CORE_W_NONE, l);
+        layer.moe_post = make_norm(m, CORE_W_MOE_POST, CORE_W_NONE, l);
+        layer.mlp_post = make_norm(m, CORE_W_MLP_POST, CORE_W_NONE, l);
         if (m->spec->n_de > 0) {
             layer.narrow = par__rows(m, CORE_W_NARROW, l, 0, PAR_END);
             layer.wide = par__rows(m, CORE_W_WIDE, l, 0, PAR_END);

@@ -5,7 +5,8 @@
  * came back.  Each rank of the tensor group sums its slice of the tokens, then
  * the slices are gathered, projected back to D columns before that if experts
  * have a width of their own.  Where the weight has multiplied the input, the
- * outputs are added as they are.
+ * outputs are added as they are.  Experts that are a branch have a norm before
+ * and one behind, of whole rows: Replicate, made on every rank.
  */
 #include "parallel/forward_impl.h"
 
@@ -72,6 +73,11 @@ void par__combine(par_model *m, int layer, double *out)
 
 void par__moe(par_model *m, int layer, int pair, double *out)
 {
+    const bool is_branch = layer >= 0 && m->spec->branch_norm;
+    const par_layer *mine = layer >= 0 ? &m->layer[layer - m->layer0] : NULL;
+    if (is_branch)
+        par__norm(m, m->work.tokens, m->now.x, &mine->moe_norm,
+                  par__tap(CORE_TAP_MOE_NORM, layer));
     if (layer >= 0 && m->spec->n_de > 0)
         par__narrow(m, layer);
     par__dispatch(m, layer, pair);
@@ -79,4 +85,7 @@ void par__moe(par_model *m, int layer, int pair, double *out)
     par__return(m, layer, pair);
     if (layer >= 0)
         par__combine(m, layer, out);
+    if (is_branch)
+        par__norm(m, out, out, &mine->moe_post,
+                  par__tap(CORE_TAP_MOE_POST, layer));
 }

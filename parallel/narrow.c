@@ -39,8 +39,8 @@ void par__narrow(par_model *m, int layer)
 {
     const core_tap tap = par__tap(CORE_TAP_NARROW, layer);
     par__enter(m, PAR_OP_DISPATCH, tap);
-    project(m, m->work.narrow, m->work.xn, &m->layer[layer - m->layer0].narrow,
-            tap);
+    project(m, m->work.narrow, m->work.tokens,
+            &m->layer[layer - m->layer0].narrow, tap);
 }
 
 void par__widen(par_model *m, int layer, double *out)

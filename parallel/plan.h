@@ -47,6 +47,12 @@ int par_plan_world(const par_plan *plan);
 /* Layers of a stage, of n_l.                                         [local] */
 int par_plan_layers(const par_plan *plan, int64_t n_l, int stage);
 
+/* What the mixers of the model ask of tp, the i-th of it, into text: "H % tp =
+ * 0", "tp <= C"; NULL after the last.                                [local] */
+enum { PAR_RULE_TEXT = 32 };
+const char *par_plan_tp_rule(const core_spec *spec, int i,
+                             char text[PAR_RULE_TEXT]);
+
 /* Is the plan legal for the model?  E_PLAN names the equation that fails and up
  * to three nearest legal plans with as many ranks.                   [local] */
 CORE_NODISCARD core_status par_plan_check(const par_plan *plan,

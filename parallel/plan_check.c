@@ -71,6 +71,20 @@ static bool tensor_ok(const par_plan *p, const core_spec *s, const reason *why)
     return at_most("tp", p->tp, "V", s->n_v, "vocabulary rows", why);
 }
 
+const char *par_plan_tp_rule(const core_spec *spec, int i,
+                             char text[PAR_RULE_TEXT])
+{
+    for (int k = 0; k < CORE_N_MIXERS; k++) {
+        const par__cut *cut = &par__mixers[k]->cut;
+        if (!par__has(spec, 0, (int)spec->n_l, par__mixers[k]) || i-- > 0)
+            continue;
+        snprintf(text, PAR_RULE_TEXT,
+                 cut->is_even ? "%s %% tp = 0" : "tp <= %s", cut->letter);
+        return text;
+    }
+    return NULL;
+}
+
 /* Every part of a split axis has at least one element. */
 static bool extents_ok(const par_plan *p, const core_spec *s, const reason *why)
 {

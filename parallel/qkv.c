@@ -1,9 +1,12 @@
 /* parallel/qkv.c -- queries, keys and values straight from the normed input.
  *
  * All three are column-parallel: the rows of my query heads, and those of the
- * kv heads that they read, which another rank may have, too.
+ * kv heads that they read, which another rank may have, too.  Values may be the
+ * keys before any norm: then there is no third projection.
  */
 #include "parallel/forward_impl.h"
+
+#include <string.h>
 
 typedef struct shards {
     par_shard q, k, v;
@@ -18,10 +21,11 @@ static void *make(par_model *m, int l)
     const int64_t kv0 = mine->kv0, kv1 = kv0 + mine->n_kv;
     const int64_t k0 = kv0 * n_dh, k1 = kv1 * n_dh;
     const bool per_head = m->spec->qk_norm != CORE_QK_NORM_ALL;
-    shards s;
+    shards s = {0};
     s.q = par__rows(m, CORE_W_Q, l, q0, q1);
     s.k = par__rows(m, CORE_W_K, l, k0, k1);
-    s.v = par__rows(m, CORE_W_V, l, kv0 * n_dv, kv1 * n_dv);
+    if (!mine->all.v_is_k)
+        s.v = par__rows(m, CORE_W_V, l, kv0 * n_dv, kv1 * n_dv);
     s.q_norm = per_head ? par__norm_weight(m, CORE_W_Q_NORM, l, 0, PAR_END)
                         : par__norm_weight(m, CORE_W_Q_NORM, l, q0, q1);
     s.k_norm = per_head ? par__norm_weight(m, CORE_W_K_NORM, l, 0, PAR_END)
@@ -43,6 +47,31 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     return NULL;
 }
 
+/* w->v of my kv heads, from the keys as they are now or from xn. */
+static void make_values(par_model *m, const shards *s, int l)
+{
+    par_work *w = &m->work;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n = m->now.n, n_dv = mine->all.n_dv;
+    const core_tap tap = par__tap(CORE_TAP_V, l);
+    const core_tap norm_tap = par__tap(CORE_TAP_V_NORM, l);
+    w->v_first = 0;
+    w->v_step = n_dv;
+    w->ld_v = mine->n_kv * n_dv;
+    if (mine->all.v_is_k) {
+        memcpy(w->v, w->k, (size_t)(n * w->ld_v) * sizeof *w->v);
+    } else {
+        par__affine(m, w->v, w->xn, m->spec->n_d, &s->v, tap);
+        par__clip(m, w->v, n * s->v.n_row);
+        par__tap_kv(m, tap, w->v, n_dv);
+    }
+    if (!m->spec->value_norm)
+        return;
+    par__rms_rows(m, w->v, n_dv, w->v, n_dv, n * mine->n_kv, n_dv, NULL,
+                  m->spec->norm_eps, norm_tap);
+    par__tap_kv(m, norm_tap, w->v, n_dv);
+}
+
 /* Where queries and keys are normed later, their clamp comes later, too. */
 static void project(par_model *m, const shards *s, int l)
 {
@@ -51,13 +80,9 @@ static void project(par_model *m, const shards *s, int l)
     const bool early = norm != CORE_QK_NORM_HEAD && norm != CORE_QK_NORM_ALL;
     const par_heads *mine = par__heads_of(m, l);
     const int64_t n = m->now.n, n_d = m->spec->n_d;
-    const int64_t n_dh = mine->all.n_dh, n_dv = mine->all.n_dv;
+    const int64_t n_dh = mine->all.n_dh;
     const core_tap q_tap = par__tap(CORE_TAP_Q, l);
     const core_tap k_tap = par__tap(CORE_TAP_K, l);
-    const core_tap v_tap = par__tap(CORE_TAP_V, l);
-    w->v_first = 0;
-    w->v_step = n_dv;
-    w->ld_v = s->v.n_row;
     par__enter(m, PAR_OP_QKV, q_tap);
     par__affine(m, w->q, w->xn, n_d, &s->q, q_tap);
     par__clip(m, w->q, early ? n * s->q.n_row : 0);
@@ -65,9 +90,6 @@ static void project(par_model *m, const shards *s, int l)
     par__affine(m, w->k, w->xn, n_d, &s->k, k_tap);
     par__clip(m, w->k, early ? n * s->k.n_row : 0);
     par__tap_kv(m, k_tap, w->k, n_dh);
-    par__affine(m, w->v, w->xn, n_d, &s->v, v_tap);
-    par__clip(m, w->v, n * s->v.n_row);
-    par__tap_kv(m, v_tap, w->v, n_dv);
 }
 
 /* At the end queries and keys are rotated, or in a layer without rope queries
@@ -82,6 +104,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     const core_tap k_tap = par__tap(CORE_TAP_K_ROPE, l);
     (void)out;
     project(m, s, l);
+    make_values(m, s, l);
     par__qk_norm(m, s->q_norm, s->k_norm, l);
     if (!core_spec_has_rope(m->spec, l)) {
         par__temper(m, l);

@@ -6,6 +6,7 @@
  */
 #include "parallel/forward_impl.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +85,29 @@ static void count_routing(par_model *m, const par_layer *layer, int l)
                        score_flops[spec->router] + n_k /* searches */);
     cost->k = n_k;
     cost->written = (has_scores(spec) ? n * n_e : 0) + 3 * n * n_k;
-    cost->weights = layer->correction != NULL && n > 0 ? n_e : 0;
+    if (n > 0)
+        cost->weights = (layer->correction != NULL ? n_e : 0) +
+                        (layer->expert_scale != NULL ? n_e : 0);
+}
+
+/* What the router reads of all tokens: xn, or the stream normed for it alone and
+ * divided by the root of its width.                                          */
+static const double *router_input(par_model *m, const par_layer *layer, int l)
+{
+    const core_tap tap = par__tap(CORE_TAP_ROUTER_IN, l);
+    const int64_t n_d = m->spec->n_d, n = m->now.n;
+    const double root = sqrt((double)n_d);
+    double *in = m->work.router_in;
+    if (layer->router_norm == NULL)
+        return m->work.xn;
+    par__enter(m, PAR_OP_ROUTER, tap);
+    par__rms_rows(m, in, n_d, m->now.x, n_d, n, n_d, layer->router_norm,
+                  m->spec->norm_eps, tap);
+    m->cost.record.flops += CORE_FLOPS_SCALE * n * n_d;
+    for (int64_t i = 0; i < n * n_d; i++)
+        in[i] /= root;
+    par__tap_replicated(m, tap, in);
+    return in;
 }
 
 void par__route(par_model *m, const par_layer *layer, int l)
@@ -93,8 +116,9 @@ void par__route(par_model *m, const par_layer *layer, int l)
     const core_spec *spec = m->spec;
     const int64_t n = m->now.n, n_e = spec->n_e, n_k = spec->n_k;
     const core_tap tap = par__tap(CORE_TAP_ROUTER_LOGITS, l);
+    const double *in = router_input(m, layer, l);
     par__enter(m, PAR_OP_ROUTER, tap);
-    par__linear(m, w->logits_e, n_e, w->xn, spec->n_d, n, &layer->router, tap);
+    par__linear(m, w->logits_e, n_e, in, spec->n_d, n, &layer->router, tap);
     par__add_bias(m, w->logits_e, n, n_e, layer->router.bias);
     par__tap_replicated(m, tap, w->logits_e);
 
@@ -107,7 +131,7 @@ void par__route(par_model *m, const par_layer *layer, int l)
     par__tap_ints(m, par__tap(CORE_TAP_TOPK_IDX, l), w->idx);
     for (int64_t i = 0; i < n; i++)
         par__weigh(m, w->logits_e + i * n_e, w->probs + i * n_e,
-                   w->idx + i * n_k, w->weight + i * n_k);
+                   w->idx + i * n_k, layer->expert_scale, w->weight + i * n_k);
     par__tap_replicated(m, par__tap(CORE_TAP_TOPK_WEIGHT, l), w->weight);
 
     slots(m);

@@ -68,8 +68,7 @@ static void weigh_by_score(const core_spec *spec, const double *p,
         weight[j] = p[idx[j]];
         sum += weight[j];
     }
-    if (spec->router == CORE_ROUTER_SIGMOID)
-        sum += 1e-20;
+    sum += core_spec_sum_eps(spec);
     sum = fmax(sum, spec->sum_floor);
     if (spec->renormalise)
         for (int64_t j = 0; j < spec->n_k; j++)
@@ -77,7 +76,7 @@ static void weigh_by_score(const core_spec *spec, const double *p,
 }
 
 void par__weigh(const par_model *m, const double *logits, const double *p,
-                const int64_t *idx, double *weight)
+                const int64_t *idx, const double *expert_scale, double *weight)
 {
     const core_spec *spec = m->spec;
     switch (spec->router) {
@@ -95,4 +94,7 @@ void par__weigh(const par_model *m, const double *logits, const double *p,
     }
     for (int64_t j = 0; j < spec->n_k; j++)
         weight[j] *= spec->routed_scale;
+    if (expert_scale != NULL)
+        for (int64_t j = 0; j < spec->n_k; j++)
+            weight[j] *= expert_scale[idx[j]];
 }

@@ -67,5 +67,10 @@ void par__head(par_model *m)
     m->cost.record.flops += CORE_FLOPS_SCALE * m->now.n * n_v;
     for (int64_t i = 0; i < m->now.n * n_v; i++)
         w->logits[i] /= m->spec->logits_divisor;
+    if (m->spec->logits_cap > 0.0) {
+        m->cost.record.flops += CORE_FLOPS_FUNCTION * m->now.n * n_v;
+        for (int64_t i = 0; i < m->now.n * n_v; i++)
+            w->logits[i] = core_capped(w->logits[i], m->spec->logits_cap);
+    }
     par__tap_columns(m, tap, w->logits, m->head.r0, n_v);
 }

@@ -188,6 +188,8 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     w->n_fresh = 0;
     w->n_kept = 0;
     w->xn = par__operand(w, spec->n_d);
+    w->tokens = spec->branch_norm ? par__operand(w, spec->n_d) : w->xn;
+    w->router_in = par__operand(w, spec->router_norm ? spec->n_d : 0);
     w->out = par__result(w, spec->n_d);
     /* a shared expert's sum is whole on ranks that have none of its columns */
     w->mlp_out = par__result(w, spec->n_f_shared > 0 ? spec->n_d : 0);

@@ -465,11 +465,8 @@ static void choose_keys(ref__run *run, int layer, const ref__heads *heads,
     const size_t mark = run->arena.used_bytes;
     if (seen.n_set == 0)
         return;
-    const int64_t *forced =
-        dry ? NULL : ref__forced_ints(run, CORE_TAP_SEEN, layer);
-    if (forced != NULL)
-        memcpy(run->seen, forced,
-               (size_t)(run->n * seen.n_set * seen.n_key) * sizeof *forced);
+    run->is_seen_forced =
+        !dry && ref__forced_ints(run, CORE_TAP_SEEN, layer, run->seen);
     if (chooser < CORE_N_CHOOSERS)
         CHOOSER[chooser](run, layer, heads, dry);
     core_arena_rewind(&run->arena, mark);

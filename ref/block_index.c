@@ -156,8 +156,8 @@ static void edge_of(const double *best, int64_t n_far, const int64_t *set,
         }
 }
 
-/* The blocks of query i: the best of those that are not near, then the near; in
- * a drawn pass they are there.                                               */
+/* The blocks of query i, unless they are forced: the best of those that are not
+ * near, then the near.                                                       */
 static void choose(const ref__run *run, const block_index *at, const task *it,
                    int64_t i, const double *s)
 {
@@ -170,9 +170,9 @@ static void choose(const ref__run *run, const block_index *at, const task *it,
     int64_t *seen = run->seen + set * n_top;
     double *edge = at->edge + set * 2;
     score_blocks(at, it, n_far, s);
-    if (run->draw != NULL && n_far > n_best) {
+    if (run->is_seen_forced && n_far > n_best) {
         edge_of(it->best, n_far, seen, n_top, edge);
-    } else if (run->draw != NULL) {
+    } else if (run->is_seen_forced) {
         edge[0] = edge[1] = 0.0;
     } else {
         ref__best_keys(seen, n_best, it->best, 0, n_far, NULL, it->room, edge);

@@ -101,12 +101,13 @@ void ref__bound_copy(ref__roundoff u, float *bound, const double *y, int64_t n)
 /* y = w (x / sqrt(s/D + eps)).  The squares are positive, so their sum has the
  * relative error gamma_D; the quotient and the sum with eps add 2u; the root
  * halves all that; root, division (or reciprocal root and product): gamma_D/2 +
- * u + 2u.  The product with w is the store; of 1 + w the sum is one more.    */
+ * u + 2u.  The product with w is the store; n_more: of 1 + w the sum is one
+ * more, a division afterwards two, because the divisor need be no fp32 number.
+ */
 void ref__bound_norm(ref__roundoff u, float *bound, const double *y, int64_t n,
-                     int64_t n_d, bool plus)
+                     int64_t n_d, double n_more)
 {
-    const double c =
-        0.5 * gamma_n(u, n_d) + 3.0 * u.sum + (plus ? u.sum : 0.0);
+    const double c = 0.5 * gamma_n(u, n_d) + (3.0 + n_more) * u.sum;
     for (int64_t i = 0; i < n; i++)
         bound[i] = ref__up(u, c * fabs(y[i]), y[i]);
 }

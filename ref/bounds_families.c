@@ -6,18 +6,35 @@
  */
 #include "ref/ref_impl.h"
 
+#include <float.h>
 #include <math.h>
 
-/* y = x + scale r.  The product's rounding, and the scale's, which need not be
- * an fp32 number: 2u |scale r|.  A scale of 1 costs nothing.                 */
+/* y = (x + scale r) times.  The product's rounding, and the scale's, which need
+ * not be an fp32 number: 2u |scale r|, times.  A scale of 1 costs nothing, a
+ * factor other than 1 the sum's rounding.                                    */
 void ref__bound_residual(ref__roundoff u, float *bound, const double *y,
-                         const double *r, int64_t n, double scale)
+                         const double *r, int64_t n, double scale,
+                         double times)
 {
+    const double n_sum = times != 1.0 ? 1.0 : 0.0;
     for (int64_t i = 0; i < n; i++) {
         const double product =
-            r != NULL && scale != 1.0 ? fabs(scale * r[i]) : 0.0;
-        bound[i] = ref__up(u, 2.0 * u.sum * product, y[i]);
+            r != NULL && scale != 1.0 ? fabs(scale * r[i] * times) : 0.0;
+        bound[i] = ref__up(
+            u, 2.0 * u.sum * product + n_sum * u.sum * fabs(y[i]), y[i]);
     }
+}
+
+/* y = c tanh(z / c): no steeper than 1, so z's error stays what it is at most.
+ * The quotient and c, which need be no fp32 number, put 2u into the argument,
+ * and z tanh'(z) is below tanh(z); tanh itself 4u, c once more 1u; the product
+ * is the store that z's bound has.                                           */
+void ref__bound_capped(ref__roundoff u, float *bound, const double *y,
+                       int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        bound[i] += (float)(u.sides * 7.0 * u.sum * fabs(y[i]) *
+                            (1.0 + u.store) * (1.0 + 2.0 * (double)FLT_EPSILON));
 }
 
 /* y = w (x - mean) / r + b, r^2 = var + eps.  With c = sum_error(D), q =

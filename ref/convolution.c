@@ -1,5 +1,5 @@
 /* ref/convolution.c -- a causal convolution over a few positions, each channel
- * by itself, and its activation.
+ * by itself, and its activation, if it has one.
  *
  * Traps: the last weight belongs to the position itself; positions before the
  * row's first do not exist, and their weights meet nothing.
@@ -120,35 +120,17 @@ static void sums(ref__run *run, int layer, const ref__convolution *c)
     ref__put(run, c->tap, layer, c->a, bound);
 }
 
-/* a := silu(a). */
-static void activate(ref__run *run, int layer, const ref__convolution *c)
-{
-    const int64_t n_c = c->n_c;
-    const core_gating silu = {.act = CORE_ACT_SILU};
-    float *bound = ref__bound_buffer(run, c->act_tap, layer);
-    const ref__drawn drawn = ref__draw_operator(run, c->act_tap, layer);
-#pragma omp parallel for num_threads(run->n_threads)
-    for (int64_t t = 0; t < run->n; t++)
-        for (int64_t i = t * n_c; i < (t + 1) * n_c; i++) {
-            const double z = c->a[i];
-            if (run->draw != NULL)
-                ref__drawn_activate(&drawn, silu, NULL, &z, c->a + i, 1);
-            else
-                c->a[i] = core_act_apply(CORE_ACT_SILU, z);
-            core_store(run->numerics, CORE_GRID_ACT, c->a + i, 1);
-            if (bound != NULL)
-                ref__bound_act(run->u, bound + i, NULL, &z, c->a + i, 1,
-                               CORE_ACT_SILU);
-        }
-    ref__put(run, c->act_tap, layer, c->a, bound);
-}
-
-void ref__convolve(ref__run *run, int layer, const ref__convolution *c)
+void ref__convolve_only(ref__run *run, int layer, const ref__convolution *c)
 {
     read_weights(run, layer, c);
     if (run->draw != NULL)
         drawn_sums(run, layer, c);
     else
         sums(run, layer, c);
-    activate(run, layer, c);
+}
+
+void ref__convolve(ref__run *run, int layer, const ref__convolution *c)
+{
+    ref__convolve_only(run, layer, c);
+    ref__gate(run, layer, c->act_tap, NULL, c->a, c->n_c);
 }

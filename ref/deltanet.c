@@ -11,13 +11,12 @@
  * and the root is applied to y, after the sum; S is stored twice a position, as
  * wide as the exponentials of a softmax, though it is no tap.
  */
+#include "ref/columns.h"
 #include "ref/ref_impl.h"
 
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-
-enum { COLUMNS = 16 }; /* of a task                                           */
 
 static const double LENGTH_EPS = 1e-6;
 
@@ -29,7 +28,7 @@ typedef struct deltanet {
     ref__convolution q_conv, k_conv, v_conv;
     double *y;     /* [N, Hv*Sv]                                              */
     double *a_log; /* [Hv]                                                    */
-    double *state; /* [n_threads, Sk, COLUMNS]                                */
+    double *state; /* [n_threads, Sk, REF__COLUMNS]                           */
 } deltanet;
 
 static ref__convolution take_conv(ref__run *run, int layer,
@@ -60,7 +59,7 @@ static deltanet take(ref__run *run, int layer)
         .k_act = core_arena_f64(a, n_k),
         .v_act = core_arena_f64(a, n_v),
         .a_log = core_arena_f64(a, s->n_vh),
-        .state = core_arena_f64(a, run->n_threads * s->n_dk * COLUMNS),
+        .state = core_arena_f64(a, run->n_threads * s->n_dk * REF__COLUMNS),
     };
     net.y = net.v; /* read no more once it is convolved */
     net.q_conv =
@@ -125,6 +124,7 @@ static void time_steps(ref__run *run, int layer, double *dt)
 {
     const int64_t n = run->n * run->spec->deltanet.n_vh;
     float *bound = ref__bound_buffer(run, CORE_TAP_DELTANET_DT, layer);
+#pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < n; i++) {
         const double z = dt[i];
         dt[i] = run->draw != NULL ? ref__drawn_softplus(z) : core_softplus(z);
@@ -140,7 +140,7 @@ static void time_steps(ref__run *run, int layer, double *dt)
 /* Columns [j0, j1) of value head h along row b: a task. */
 typedef struct task {
     int64_t b, h, j0, j1;
-    double *state; /* [Sk, j1 - j0]                                           */
+    double *state; /* [Sk, REF__COLUMNS]                                      */
     float *bound;  /* of y, or NULL                                           */
 } task;
 
@@ -169,32 +169,57 @@ static moment moment_of(const ref__run *run, const deltanet *net, const task *k,
                     .y = net->y + value};
 }
 
-/* sum[j] += sum_i x_i S_ij. */
-static void read_state(const double *restrict state, const double *restrict x,
-                       int64_t n_k, int64_t n, double *restrict sum)
+/* S := store(decay S); found[j] = sum_i k_i S_ij. */
+static inline void decay_rows(core_numerics numerics, double *restrict state,
+                              int64_t n_k, double decay,
+                              const double *restrict k, double *restrict found)
 {
-    for (int64_t i = 0; i < n_k; i++) {
+    memset(found, 0, REF__COLUMNS * sizeof *found);
+    for (int64_t i = 0; i < n_k; i++, state += REF__COLUMNS) {
 #pragma omp simd
-        for (int64_t j = 0; j < n; j++)
-            sum[j] += x[i] * state[i * n + j];
+        for (int j = 0; j < REF__COLUMNS; j++)
+            state[j] *= decay;
+        ref__store_columns(numerics, state);
+        ref__add_columns(found, k[i], state);
     }
 }
 
-static void correct(double *restrict state, const double *restrict k,
-                    int64_t n_k, const double *restrict d, int64_t n)
+/* S_ij := store(S_ij + k_i d_j); y[j] = sum_i q_i S_ij. */
+static inline void correct_rows(core_numerics numerics, double *restrict state,
+                                int64_t n_k, const double *restrict k,
+                                const double *restrict d,
+                                const double *restrict q, double *restrict y)
 {
-    for (int64_t i = 0; i < n_k; i++) {
-#pragma omp simd
-        for (int64_t j = 0; j < n; j++)
-            state[i * n + j] += k[i] * d[j];
+    memset(y, 0, REF__COLUMNS * sizeof *y);
+    for (int64_t i = 0; i < n_k; i++, state += REF__COLUMNS) {
+        ref__add_columns(state, k[i], d);
+        ref__store_columns(numerics, state);
+        ref__add_columns(y, q[i], state);
     }
 }
 
-static void scale(double *state, int64_t n, double decay)
+/* The two, with fp64 in a loop of its own.  `restrict` once more: without it sums
+ * do not stay in registers.                                                  */
+CORE_WIDE static void decay_and_read(core_numerics numerics,
+                                     double *restrict state, int64_t n_k,
+                                     double decay, const double *restrict k,
+                                     double *restrict found)
 {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        state[i] *= decay;
+    if (numerics == CORE_FP64)
+        decay_rows(CORE_FP64, state, n_k, decay, k, found);
+    else
+        decay_rows(numerics, state, n_k, decay, k, found);
+}
+
+CORE_WIDE static void
+correct_and_read(core_numerics numerics, double *restrict state, int64_t n_k,
+                 const double *restrict k, const double *restrict d,
+                 const double *restrict q, double *restrict y)
+{
+    if (numerics == CORE_FP64)
+        correct_rows(CORE_FP64, state, n_k, k, d, q, y);
+    else
+        correct_rows(numerics, state, n_k, k, d, q, y);
 }
 
 /* How far the columns of a task may be off, as euclidean norms: e[j].
@@ -206,86 +231,76 @@ static void scale(double *state, int64_t n, double decay)
  * v - m, its product with beta and that with k, 3 |d_j| |k|; and both stores of
  * S, twice.  Stores of the state are those of u.sum: it is never narrower.   */
 typedef struct errors {
-    double e[COLUMNS], before[COLUMNS]; /* before: |decay S_j|                */
+    double e[REF__COLUMNS], before[REF__COLUMNS]; /* before: |decay S_j|      */
 } errors;
 
-static double column_norm(const double *state, int64_t n_k, int64_t n,
-                          int64_t j)
-{
-    double square = 0.0;
-    for (int64_t i = 0; i < n_k; i++)
-        square += state[i * n + j] * state[i * n + j];
-    return sqrt(square);
-}
-
 static void errors_of_decay(ref__roundoff u, errors *x, const double *state,
-                            int64_t n_k, int64_t n, const moment *now)
+                            int64_t n_k, const moment *now)
 {
     const double exponent = exp(now->a_log) * now->dt;
     const double decay = core_decay(now->a_log, now->dt);
-    for (int64_t j = 0; j < n; j++) {
-        x->before[j] = column_norm(state, n_k, n, j);
+    ref__column_norms(state, n_k, x->before);
+    for (int j = 0; j < REF__COLUMNS; j++)
         x->e[j] = decay * x->e[j] +
                   u.sum * (3.0 * exponent + 3.0 + 2.0) * x->before[j];
-    }
 }
 
-static void errors_of_correction(ref__roundoff u, errors *x,
-                                 const double *state, int64_t n_k, int64_t n,
-                                 const moment *now, const double *d)
+static void errors_of_correction(ref__roundoff u, errors *x, const double *norm,
+                                 int64_t n_k, const moment *now,
+                                 const double *d)
 {
     const double norm_k = core_max_row_norm(now->k, 1, n_k, n_k);
     const double of_sum = now->beta * ref__sum_error(u, n_k) * norm_k * norm_k;
-    for (int64_t j = 0; j < n; j++) {
+    for (int j = 0; j < REF__COLUMNS; j++) {
         const double there = x->before[j] + x->e[j];
-        x->e[j] +=
-            of_sum * there + u.sum * (3.0 * norm_k * fabs(d[j]) +
-                                      2.0 * column_norm(state, n_k, n, j));
+        x->e[j] += of_sum * there +
+                   u.sum * (3.0 * norm_k * fabs(d[j]) + 2.0 * norm[j]);
         x->e[j] *= 1.0 + 8.0 * u.sum; /* of errors of errors */
     }
 }
 
 /* The root may be applied to q instead, which rounds twice more.             */
-static void bound_y(ref__roundoff u, const errors *x, const double *state,
+static void bound_y(ref__roundoff u, const errors *x, const double *norm,
                     int64_t n_k, int64_t n, const moment *now, float *bound)
 {
     const double of_q =
         core_max_row_norm(now->q, 1, n_k, n_k) / sqrt((double)n_k);
     for (int64_t j = 0; j < n; j++) {
-        const double sum_abs = of_q * column_norm(state, n_k, n, j);
+        const double sum_abs = of_q * norm[j];
         ref__bound_sum(u, bound + j, sum_abs, now->y[j], n_k,
                        of_q * x->e[j] + 2.0 * u.sum * sum_abs);
     }
 }
 
-/* One position; the state's columns lie side by side.  Returns the largest
- * |S_j| of it.                                                               */
+/* One position.  Returns the largest |S_j| of it.                            */
 static double advance(const ref__run *run, const task *k, const moment *now,
                       errors *x, float *bound)
 {
     const int64_t n_k = run->spec->deltanet.n_dk, n = k->j1 - k->j0;
     const double root = sqrt((double)n_k);
-    double d[COLUMNS] = {0.0}, largest = 0.0;
-    scale(k->state, n_k * n, core_decay(now->a_log, now->dt));
-    core_store(run->numerics, CORE_GRID_EXP, k->state, n_k * n);
+    double d[REF__COLUMNS], y[REF__COLUMNS], norm[REF__COLUMNS];
+    double largest = 0.0;
+    decay_and_read(run->numerics, k->state, n_k,
+                   core_decay(now->a_log, now->dt), now->k, d);
     if (bound != NULL)
-        errors_of_decay(run->u, x, k->state, n_k, n, now);
-    read_state(k->state, now->k, n_k, n, d);
+        errors_of_decay(run->u, x, k->state, n_k, now);
     for (int64_t j = 0; j < n; j++)
         d[j] = now->beta * (now->v[j] - d[j]);
-    correct(k->state, now->k, n_k, d, n);
-    core_store(run->numerics, CORE_GRID_EXP, k->state, n_k * n);
-    for (int64_t j = 0; run->exact && j < n; j++) /* decay makes none longer */
-        largest = ref__worse(largest, column_norm(k->state, n_k, n, j));
-    if (bound != NULL)
-        errors_of_correction(run->u, x, k->state, n_k, n, now, d);
-    memset(now->y, 0, (size_t)n * sizeof *now->y);
-    read_state(k->state, now->q, n_k, n, now->y);
+    for (int64_t j = n; j < REF__COLUMNS; j++)
+        d[j] = 0.0;
+    correct_and_read(run->numerics, k->state, n_k, now->k, d, now->q, y);
     for (int64_t j = 0; j < n; j++)
-        now->y[j] /= root;
+        now->y[j] = y[j] / root;
     core_store(run->numerics, CORE_GRID_PROB, now->y, n);
-    if (bound != NULL)
-        bound_y(run->u, x, k->state, n_k, n, now, bound);
+    if (!run->exact && bound == NULL)
+        return 0.0;
+    ref__column_norms(k->state, n_k, norm);
+    for (int64_t j = 0; j < n; j++) /* decay makes none longer */
+        largest = ref__worse(largest, norm[j]);
+    if (bound != NULL) {
+        errors_of_correction(run->u, x, norm, n_k, now, d);
+        bound_y(run->u, x, norm, n_k, n, now, bound);
+    }
     return largest;
 }
 
@@ -297,7 +312,7 @@ static double run_task(const ref__run *run, const ref__drawn *drawn,
     const int64_t n = k->j1 - k->j0;
     double largest = 0.0;
     errors x = {{0.0}, {0.0}};
-    memset(k->state, 0, (size_t)(s->n_dk * n) * sizeof *k->state);
+    memset(k->state, 0, (size_t)(s->n_dk * REF__COLUMNS) * sizeof *k->state);
     for (int64_t t = 0; t < run->batch->n_t; t++) {
         const int64_t token = k->b * run->batch->n_t + t;
         const moment now = moment_of(run, net, k, token);
@@ -326,7 +341,7 @@ static double largest_key(const ref__run *run, const deltanet *net)
 static void recur(ref__run *run, int layer, const deltanet *net)
 {
     const core_deltanet *s = &run->spec->deltanet;
-    const int64_t n_block = (s->n_dv + COLUMNS - 1) / COLUMNS;
+    const int64_t n_block = (s->n_dv + REF__COLUMNS - 1) / REF__COLUMNS;
     const int64_t n_task = run->batch->n_b * s->n_vh * n_block;
     float *bound = ref__bound_buffer(run, CORE_TAP_DELTANET_Y, layer);
     const ref__drawn drawn =
@@ -337,13 +352,13 @@ static void recur(ref__run *run, int layer, const deltanet *net)
     reduction(max                                                              \
               : largest)
     for (int64_t i = 0; i < n_task; i++) {
-        const int64_t j0 = i % n_block * COLUMNS;
+        const int64_t j0 = i % n_block * REF__COLUMNS;
         const task k = {
             .b = i / n_block / s->n_vh,
             .h = i / n_block % s->n_vh,
             .j0 = j0,
-            .j1 = j0 + COLUMNS < s->n_dv ? j0 + COLUMNS : s->n_dv,
-            .state = net->state + omp_get_thread_num() * s->n_dk * COLUMNS,
+            .j1 = j0 + REF__COLUMNS < s->n_dv ? j0 + REF__COLUMNS : s->n_dv,
+            .state = net->state + omp_get_thread_num() * s->n_dk * REF__COLUMNS,
             .bound = bound,
         };
         largest = ref__worse(largest, run_task(run, &drawn, net, &k));

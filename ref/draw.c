@@ -102,8 +102,8 @@ ref__drawn ref__draw_product(const ref__run *run, core_weight id)
         return draw_nothing(run, slot);
     ref__drawn d = draw(run, slot, run->draw_stream,
                         (uint64_t)core_weight_index(run->spec, id));
-    d.split = !d.stated && run->draw->run / 2 % 2 != 0 &&
-              is_row_parallel(id.kind);
+    d.split =
+        !d.stated && run->draw->run / 2 % 2 != 0 && is_row_parallel(id.kind);
     return d;
 }
 
@@ -132,19 +132,28 @@ bool ref_turns(core_numerics numerics, const ref_draw *draw)
            core_coarsest_roundoff(numerics) > 0x1p-24;
 }
 
-void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
-               int64_t first, int64_t n, double *y)
+/* The part of a tap's elements [first, first + n) that lies in one copy of the
+ * batch, counted in it.                                                      */
+typedef struct part {
+    int64_t copy, first, n;
+} part;
+
+static part first_part(const ref__run *run, core_tap tap, int64_t first,
+                       int64_t n)
+{
+    const int64_t size = ref__tap_size(run, tap);
+    const int64_t copy = first / size, left = (copy + 1) * size - first;
+    return (part){copy, first % size, n < left ? n : left};
+}
+
+/* To the next number of the dtype, away from 0 or towards it, or nowhere. */
+static void turn(const ref__run *run, core_tap tap, int64_t first, int64_t n,
+                 double u, double *y)
 {
     enum { BITS = 3, IN_WORD = 10, IN_BLOCK = 4 * IN_WORD };
-    const core_numerics numerics = core_tap_numerics(run->numerics, kind);
-    const double u = core_store_roundoff(numerics);
-    if (run->draw == NULL || !ref_turns(run->numerics, run->draw) ||
-        u <= 0x1p-24 || is_copy(run->spec, kind))
-        return;
-    /* to the next number of the dtype, away from 0 or towards it, or nowhere */
     const double by[1 << BITS] = {1.0 + 1.5 * u, 1.0 - 1.5 * u, 1.0, 1.0,
                                   1.0,           1.0,           1.0, 1.0};
-    const uint64_t stream = stream_of(run, kind, layer);
+    const uint64_t stream = stream_of(run, tap.kind, tap.layer);
     core_rng_block block = {{0}};
     for (int64_t i = 0; i < n; i++) {
         const int64_t place = (first + i) % IN_BLOCK;
@@ -153,6 +162,22 @@ void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
                              1 + (uint64_t)((first + i) / IN_BLOCK));
         y[i] *= by[block.word[place / IN_WORD] >> (BITS * (place % IN_WORD)) &
                    ((1 << BITS) - 1)];
+    }
+}
+
+void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
+               int64_t first, int64_t n, double *y)
+{
+    const core_tap tap = {kind, layer};
+    const core_numerics numerics = core_tap_numerics(run->numerics, kind);
+    const double u = core_store_roundoff(numerics);
+    if (run->draw == NULL || !ref_turns(run->numerics, run->draw) ||
+        u <= 0x1p-24 || is_copy(run->spec, kind))
+        return;
+    for (int64_t i = 0; i < n;) {
+        const part p = first_part(run, tap, first + i, n - i);
+        turn(run, tap, p.first, p.n, u, y + i);
+        i += p.n;
     }
     core_store(numerics, CORE_GRID_ACT, y, n);
 }
@@ -199,17 +224,30 @@ bool ref_is_forced(ref_forcing forcing, core_tap_kind kind)
 void ref__force(const ref__run *run, core_tap_kind kind, int layer,
                 int64_t first, int64_t n, double *values)
 {
-    if (run->draw != NULL && ref_is_forced(run->draw->forcing, kind))
-        run->draw->values(run->draw->self, (core_tap){kind, layer}, first, n,
-                          values);
+    const core_tap tap = {kind, layer};
+    for (int64_t i = 0; run->draw != NULL && i < n;) {
+        const part p = first_part(run, tap, first + i, n - i);
+        const ref_draw *draw = &run->draw[p.copy];
+        if (ref_is_forced(draw->forcing, kind))
+            draw->values(draw->self, tap, p.first, p.n, values + i);
+        i += p.n;
+    }
 }
 
-const int64_t *ref__forced_ints(const ref__run *run, core_tap_kind kind,
-                                int layer)
+bool ref__forced_ints(const ref__run *run, core_tap_kind kind, int layer,
+                      int64_t *out)
 {
-    return run->draw != NULL
-               ? run->draw->routing(run->draw->self, (core_tap){kind, layer})
-               : NULL;
+    const core_tap tap = {kind, layer};
+    const int64_t n = ref__tap_size(run, tap);
+    for (int c = 0; run->draw != NULL && c < run->n_copy; c++) {
+        const ref_draw *draw = &run->draw[c];
+        const int64_t *ints = draw->routing(draw->self, tap);
+        core_assert(ints != NULL || run->n_copy == 1);
+        if (ints == NULL)
+            return false;
+        memcpy(out + c * n, ints, (size_t)n * sizeof *out);
+    }
+    return run->draw != NULL;
 }
 
 /* --- products --- */
@@ -228,13 +266,24 @@ static void to_floats(float *y, int64_t ld_y, const double *x, int64_t ld_x,
             y[i * ld_y + j] = (float)x[i * ld_x + j];
 }
 
-/* A product of floats, and its operands: y [n_row, n] = x w^T or x w. */
+void ref__to_floats_transposed(float *y, int64_t ld_y, const double *x,
+                               int64_t ld_x, int64_t n_row, int64_t n_col)
+{
+    enum { STEP = 16 }; /* floats of a line of the cache                      */
+    for (int64_t i0 = 0; i0 < n_row; i0 += STEP) {
+        const int64_t n = i0 + STEP < n_row ? STEP : n_row - i0;
+        for (int64_t j = 0; j < n_col; j++)
+            for (int64_t i = i0; i < i0 + n; i++)
+                y[j * ld_y + i] = (float)x[i * ld_x + j];
+    }
+}
+
+/* A product of floats, and its operands: y [n_row, n] = x w. */
 typedef struct floats {
     const float *x; /* [n_row, n_k]                                           */
-    const float *w; /* transposed: [n, n_k], else [n_k, n]                    */
+    const float *w; /* [n_k, n]: so sgemm takes few rows without packing it   */
     int64_t ld_w;
     int64_t n_row, n, n_k;
-    bool transposed;
 } floats;
 
 /* Where block b of n_block begins: all but the first are moved by the same
@@ -260,11 +309,9 @@ static void sum_blocks(const ref__drawn *d, const floats *p, int64_t k0,
         const int64_t to = k0 + first_term(d, n_k, b + 1, n_block);
         if (to == from)
             continue;
-        cblas_sgemm(CblasRowMajor, CblasNoTrans,
-                    p->transposed ? CblasTrans : CblasNoTrans,
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans,
                     (blasint)p->n_row, (blasint)p->n, (blasint)(to - from),
-                    1.0f, p->x + from, (blasint)p->n_k,
-                    p->transposed ? p->w + from : p->w + from * p->ld_w,
+                    1.0f, p->x + from, (blasint)p->n_k, p->w + from * p->ld_w,
                     (blasint)p->ld_w, begun ? 1.0f : 0.0f, y, (blasint)p->n);
         begun = true;
     }
@@ -290,18 +337,13 @@ void ref__drawn_product(const ref__run *run, const ref__drawn *d,
     to_floats(x, f->n_k, f->x, f->ld_x, f->n_row, f->n_k);
     for (int64_t j = 0; j < f->n; j += STRIP) {
         const int64_t n = j + STRIP < f->n ? STRIP : f->n - j;
-        floats p = {x,
-                    w,
-                    f->transposed ? f->n_k : n,
-                    f->n_row,
-                    n,
-                    f->n_k,
-                    f->transposed};
+        floats p = {x, w, n, f->n_row, n, f->n_k};
         if (f->floats != NULL) {
-            p.w = f->floats + j * f->ld_w;
-            p.ld_w = f->ld_w;
+            p.w = f->floats + j;
+            p.ld_w = f->ld_floats;
         } else if (f->transposed) {
-            to_floats(w, f->n_k, f->w + j * f->ld_w, f->ld_w, n, f->n_k);
+            ref__to_floats_transposed(w, n, f->w + j * f->ld_w, f->ld_w, n,
+                                      f->n_k);
         } else {
             to_floats(w, n, f->w + j, f->ld_w, f->n_k, n);
         }

@@ -137,6 +137,13 @@ double ref__drawn_quotient(const ref__drawn *d, double x, double divisor)
     return (double)(kept(d, (float)x) / (float)divisor);
 }
 
+double ref__drawn_capped(const ref__drawn *d, double z, double cap)
+{
+    const float c = (float)cap;
+    const float quotient = kept(d, kept(d, (float)z) / c);
+    return (double)(kept(d, tanhf(quotient)) * c);
+}
+
 /* --- softmax and activations --- */
 
 double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
@@ -262,15 +269,15 @@ void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
 
 /* --- the router's weights --- */
 
-static void divide_by_sum(const core_spec *spec, const ref__drawn *d, double *w,
-                          float start)
+static void divide_by_sum(const core_spec *spec, const ref__drawn *d, double *w)
 {
     lanes sum;
     lanes_start(&sum, d);
     for (int64_t k = 0; k < spec->n_k; k++)
         lanes_add(&sum, (float)w[k]);
     const float total =
-        fmaxf(lanes_total(&sum) + start, (float)spec->sum_floor);
+        fmaxf(lanes_total(&sum) + (float)core_spec_sum_eps(spec),
+              (float)spec->sum_floor);
     for (int64_t k = 0; k < spec->n_k; k++)
         w[k] = (double)((float)w[k] / total);
 }
@@ -295,7 +302,7 @@ static double sparse_weight(const core_spec *spec, const ref__drawn *d,
 
 void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w)
+                      const double *expert_scale, double *w)
 {
     const int64_t n_k = spec->n_k;
     switch (spec->router) {
@@ -304,8 +311,7 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
         for (int64_t k = 0; k < n_k; k++)
             w[k] = p[idx[k]];
         if (spec->renormalise)
-            divide_by_sum(spec, d, w,
-                          spec->router == CORE_ROUTER_SIGMOID ? 1e-20f : 0.0f);
+            divide_by_sum(spec, d, w);
         break;
     case CORE_ROUTER_SOFTMAX_TOP:
         for (int64_t k = 0; k < n_k; k++)
@@ -319,6 +325,8 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
     }
     for (int64_t k = 0; k < n_k; k++)
         w[k] = (double)((float)w[k] * (float)spec->routed_scale);
+    for (int64_t k = 0; expert_scale != NULL && k < n_k; k++)
+        w[k] = (double)((float)w[k] * (float)expert_scale[idx[k]]);
 }
 
 /* --- states --- */

@@ -13,11 +13,23 @@
 #include <omp.h>
 #include <string.h>
 
+int64_t ref__tap_size(const ref__run *run, core_tap tap)
+{
+    return core_tap_n_rows(run->spec, tap, run->n / run->n_copy) *
+           core_tap_cols(run->spec, tap);
+}
+
+static bool sink_wants(const core_tap_sink *sink, core_tap tap)
+{
+    return sink->wants == NULL || sink->wants(sink->self, tap);
+}
+
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer)
 {
-    const core_tap_sink *sink = run->sink;
-    return sink != NULL && (sink->wants == NULL ||
-                            sink->wants(sink->self, (core_tap){kind, layer}));
+    bool wants = false;
+    for (int c = 0; run->sink != NULL && c < run->n_copy; c++)
+        wants |= sink_wants(&run->sink[c], (core_tap){kind, layer});
+    return wants;
 }
 
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer)
@@ -30,20 +42,29 @@ float *ref__bound_buffer(const ref__run *run, core_tap_kind kind, int layer)
     return ref__wants_bound(run, kind, layer) ? run->bound : NULL;
 }
 
+/* To each sink its copy's values or ints. */
+static void deliver(const ref__run *run, core_tap tap, const double *values,
+                    const int64_t *ints, const float *bound)
+{
+    const int64_t n = ref__tap_size(run, tap);
+    for (int c = 0; run->sink != NULL && c < run->n_copy; c++)
+        if (sink_wants(&run->sink[c], tap))
+            run->sink[c].put(run->sink[c].self, tap,
+                             values != NULL ? values + c * n : NULL,
+                             ints != NULL ? ints + c * n : NULL, bound);
+}
+
 void ref__deliver(const ref__run *run, core_tap_kind kind, int layer,
                   const double *values, const float *bound)
 {
-    if (ref__wants(run, kind, layer))
-        run->sink->put(run->sink->self, (core_tap){kind, layer}, values, NULL,
-                       bound);
+    deliver(run, (core_tap){kind, layer}, values, NULL, bound);
 }
 
 void ref__put(const ref__run *run, core_tap_kind kind, int layer,
               double *values, const float *bound)
 {
-    const core_tap tap = {kind, layer};
     const int64_t n =
-        core_tap_n_rows(run->spec, tap, run->n) * core_tap_cols(run->spec, tap);
+        run->n_copy * ref__tap_size(run, (core_tap){kind, layer});
     if (values != NULL)
         ref__turn(run, kind, layer, 0, n, values);
     ref__deliver(run, kind, layer, values, bound);
@@ -54,9 +75,7 @@ void ref__put(const ref__run *run, core_tap_kind kind, int layer,
 void ref__put_ints(const ref__run *run, core_tap_kind kind, int layer,
                    const int64_t *ints)
 {
-    if (ref__wants(run, kind, layer))
-        run->sink->put(run->sink->self, (core_tap){kind, layer}, NULL, ints,
-                       NULL);
+    deliver(run, (core_tap){kind, layer}, NULL, ints, NULL);
 }
 
 void ref__put_transfer(const ref__run *run, core_tap_kind kind, int layer,
@@ -330,6 +349,7 @@ ref__run ref__begin(ref_model *model, const core_batch *batch,
         .spec = model->spec,
         .batch = batch,
         .groups = groups,
+        .n_copy = 1,
         .sink = sink,
         .stats = stats,
         .numerics = model->numerics,
@@ -393,6 +413,7 @@ size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t)
         .model = &model,
         .spec = spec,
         .batch = &batch,
+        .n_copy = 1,
         .n_threads = omp_get_num_procs(),
         .n = n_b * n_t,
         .arena = core_arena_measure(),

@@ -167,14 +167,14 @@ static void choose(const ref__run *run, const indexing *ix, const span *sp,
     double *edge = ix->edge + 2 * t;
     if (mask != NULL)
         mask += sp->b * n_t;
-    if (run->draw != NULL) {
+    if (run->is_seen_forced)
         edge_of(key, ix->n_seen, score, i + 1, mask, edge);
-        ref__drawn_scale(&ix->drawn, edge, 2, ix->scale);
-    } else {
+    else
         ref__best_keys(key, ix->n_seen, score, 0, i + 1, mask, sp->room, edge);
-        edge[0] *= ix->scale;
-        edge[1] *= ix->scale;
-    }
+    if (run->draw != NULL)
+        ref__drawn_scale(&ix->drawn, edge, 2, ix->scale);
+    for (int e = 0; run->draw == NULL && e < 2; e++)
+        edge[e] *= ix->scale;
     core_store(run->numerics, CORE_GRID_ACT, edge, 2);
 }
 

@@ -1,5 +1,6 @@
 /* ref/layer.c -- one layer: x + c mix(norm x), then x + c ffn(norm x), or one
- * of the two.
+ * of the two; in some models what a part gives is normed before it is added, and
+ * the layer's output is multiplied.
  *
  * The order of the taps is the order of this text.  An MoE layer may have a
  * shared expert beside it (an MLP that every token takes), and that a factor; the
@@ -20,23 +21,46 @@ static ref__operator *const SHARED[CORE_N_SHARED] = {
 #undef SHARED_ROW
 };
 
-/* a := store(a + scale * b), delivered as tap `kind`; b NULL: a as it is. */
+/* What a layer's output is multiplied by. */
+static double layer_scale(const ref__run *run, int layer)
+{
+    double scale = 1.0;
+    if (run->spec->layer_scale)
+        ref__read_vector(run, CORE_W_LAYER_SCALE, layer, &scale);
+    return scale;
+}
+
+/* r := its norm, in models that norm what a part gives. */
+static void norm_after(ref__run *run, core_weight_kind weight, int layer,
+                       core_tap_kind kind)
+{
+    if (run->spec->post_norm)
+        ref__norm_rows(run, weight, layer, kind, run->r, run->r);
+}
+
+/* a := store(a + scale * b), delivered as tap `kind`; b NULL: a as it is.  A
+ * layer's output times its scale.                                            */
 static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
                 const double *b, double scale)
 {
     const int64_t n = run->n * run->spec->n_d;
+    const double times = kind == CORE_TAP_OUT ? layer_scale(run, layer) : 1.0;
     float *bound = ref__bound_buffer(run, kind, layer);
     if (b != NULL && run->draw != NULL) {
         const ref__drawn drawn = ref__draw_operator(run, kind, layer);
         ref__drawn_add(&drawn, a, b, n, scale);
+        if (times != 1.0 && drawn.eager)
+            ref__store_in(run, core_tap_slot(kind), CORE_GRID_ACT, a, n);
+        if (times != 1.0)
+            ref__drawn_scale(&drawn, a, n, times);
     } else if (b != NULL) {
 #pragma omp parallel for num_threads(run->n_threads)
         for (int64_t i = 0; i < n; i++)
-            a[i] += scale * b[i];
+            a[i] = (a[i] + scale * b[i]) * times;
     }
     ref__store_in(run, core_tap_slot(kind), CORE_GRID_ACT, a, n);
     if (bound != NULL)
-        ref__bound_residual(ref__u(run, kind), bound, a, b, n, scale);
+        ref__bound_residual(ref__u(run, kind), bound, a, b, n, scale, times);
     ref__put(run, kind, layer, a, bound);
 }
 
@@ -50,9 +74,11 @@ static void mixer_part(ref__run *run, int layer, bool dry)
         ref__norm_stream(run, CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS, layer,
                          CORE_TAP_ATTN_NORM);
     MIXER[mixer](run, layer, run->r, dry);
-    if (!dry)
-        add(run, is_last ? CORE_TAP_OUT : CORE_TAP_MID, layer, run->x, run->r,
-            run->spec->residual_scale);
+    if (dry)
+        return;
+    norm_after(run, CORE_W_ATTN_POST, layer, CORE_TAP_ATTN_POST);
+    add(run, is_last ? CORE_TAP_OUT : CORE_TAP_MID, layer, run->x, run->r,
+        run->spec->residual_scale);
 }
 
 static void ffn_part(ref__run *run, int layer, bool dry)
@@ -78,7 +104,11 @@ static void ffn_part(ref__run *run, int layer, bool dry)
         SHARED[factor](run, layer, shared, dry);
     if (dry)
         return;
+    if (is_moe && run->spec->branch_norm)
+        ref__norm_rows(run, CORE_W_MLP_POST, layer, CORE_TAP_MLP_POST, shared,
+                       shared);
     add(run, CORE_TAP_FFN_OUT, layer, run->r, shared, 1.0);
+    norm_after(run, CORE_W_FFN_POST, layer, CORE_TAP_FFN_POST);
     add(run, CORE_TAP_OUT, layer, run->x, run->r, run->spec->residual_scale);
 }
 

@@ -3,8 +3,8 @@
  * A product is cut into tiles: some rows of the weight times a chunk of rows of
  * x, each complete over K and each one single-threaded dgemm, in parallel over
  * tiles.  The cut depends on shapes only.  While a tile is in the cache its
- * bias is added, once, what acts on the complete sum acts (the logits' divisor,
- * a clamp), and the result is stored. When weights are not resident a thread
+ * bias is added, once, what acts on the complete sum acts (the logits' divisor
+ * and cap, a clamp), and the result is stored. When weights are not resident a thread
  * reads its tile first, so that every weight is read once per product.
  */
 #include "ref/ref_impl.h"
@@ -91,6 +91,7 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     const int64_t stride = ref__row_stride(n_k);
     tile->w = ref__weight_rows(m, id, r0, r1, scratch);
     tile->floats = run->draw != NULL ? ref__weight_floats(m, id, r0) : NULL;
+    tile->ld_floats = n_row;
     tile->n = r1 - r0;
     tile->n_k = n_k;
     tile->max_norm = tile->max_bias = tile->step = tile->bias_step = 0.0;
@@ -102,7 +103,9 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     }
     tile->drawn = ref__draw_product(run, id);
     tile->numerics = tile->drawn.numerics;
-    tile->divisor = id.kind == CORE_W_HEAD ? run->spec->logits_divisor : 1.0;
+    const bool is_head = id.kind == CORE_W_HEAD;
+    tile->divisor = is_head ? run->spec->logits_divisor : 1.0;
+    tile->cap = is_head ? run->spec->logits_cap : 0.0;
     tile->clip = is_clamped(run->spec, id.kind) ? run->spec->clip_qkv : 0.0;
     for (int64_t i = 0; want_norms && i < tile->n; i++)
         tile->norm[i] = row_norm(tile->w + i * stride, n_k) / tile->divisor;
@@ -119,6 +122,7 @@ static void drawn_tile(const ref__run *run, const ref__tile *tile,
                             .floats = tile->floats,
                             .ld_x = tile->n_k,
                             .ld_w = ref__row_stride(tile->n_k),
+                            .ld_floats = tile->ld_floats,
                             .n_row = n_row,
                             .n = tile->n,
                             .n_k = tile->n_k,
@@ -130,6 +134,8 @@ static void drawn_tile(const ref__run *run, const ref__tile *tile,
             y_i[j] = (double)((float)y_i[j] + (float)tile->bias[j]);
         for (int64_t j = 0; tile->divisor != 1.0 && j < tile->n; j++)
             y_i[j] = ref__drawn_quotient(d, y_i[j], tile->divisor);
+        for (int64_t j = 0; tile->cap > 0.0 && j < tile->n; j++)
+            y_i[j] = ref__drawn_capped(d, y_i[j], tile->cap);
         ref__clip(y_i, tile->n, tile->clip);
         core_store(tile->numerics, CORE_GRID_ACT, y_i, tile->n);
     }
@@ -152,6 +158,8 @@ void ref__tile_apply(const ref__run *run, const ref__tile *tile,
             y_i[j] += tile->bias[j];
         for (int64_t j = 0; tile->divisor != 1.0 && j < tile->n; j++)
             y_i[j] /= tile->divisor;
+        for (int64_t j = 0; tile->cap > 0.0 && j < tile->n; j++)
+            y_i[j] = core_capped(y_i[j], tile->cap);
         ref__clip(y_i, tile->n, tile->clip);
         core_store(tile->numerics, CORE_GRID_ACT, y_i, tile->n);
     }
@@ -176,9 +184,11 @@ static void bound_tile(const ref__rows *x, const ref__tile *tile, int64_t i,
     double bias[REF__MAX_TILE];
     for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
         bias[j] = tile->bias[j] / tile->divisor;
-    ref__bound_product(ref__roundoff_of(tile->numerics), bound, ld, y, ld,
-                       n_row, tile->n, tile->n_k, x->norm + i, tile->norm,
-                       tile->has_bias ? bias : NULL);
+    const ref__roundoff u = ref__roundoff_of(tile->numerics);
+    ref__bound_product(u, bound, ld, y, ld, n_row, tile->n, tile->n_k,
+                       x->norm + i, tile->norm, tile->has_bias ? bias : NULL);
+    for (int64_t r = 0; tile->cap > 0.0 && r < n_row; r++)
+        ref__bound_capped(u, bound + r * ld, y + r * ld, tile->n);
 }
 
 void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,

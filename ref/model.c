@@ -40,16 +40,25 @@ static int64_t cut(const core_spec *spec, const core_weight *id,
     return n;
 }
 
-/* One parallel loop over the pieces of all tensors: a loop for each of thousands
- * of small tensors would spend its time at their ends.                       */
+/* For one parallel loop over the pieces of all tensors: a loop for each of
+ * thousands of small tensors would spend its time at their ends.             */
+static core_status cut_all(piece **out, int64_t *n, const core_spec *spec,
+                           const core_weight *id, int64_t n_tensor)
+{
+    *n = cut(spec, id, n_tensor, NULL);
+    void *memory;
+    CORE_TRY(core_alloc(&memory, *n, sizeof(piece), "pieces of weights"));
+    *out = memory;
+    cut(spec, id, n_tensor, *out);
+    return CORE_OK;
+}
+
 static core_status read_tensors(ref_model *m, const core_weight *id,
                                 int64_t n_tensor)
 {
-    const int64_t n_piece = cut(m->spec, id, n_tensor, NULL);
-    void *memory;
-    CORE_TRY(core_alloc(&memory, n_piece, sizeof(piece), "pieces of weights"));
-    piece *pieces = memory;
-    cut(m->spec, id, n_tensor, pieces);
+    piece *pieces;
+    int64_t n_piece;
+    CORE_TRY(cut_all(&pieces, &n_piece, m->spec, id, n_tensor));
 #pragma omp parallel for schedule(dynamic) num_threads(m->options.n_threads)
     for (int64_t i = 0; i < n_piece; i++) {
         piece *p = &pieces[i];
@@ -62,6 +71,8 @@ static core_status read_tensors(ref_model *m, const core_weight *id,
         if (m->numerics == CORE_EXACT)
             p->norm = core_max_row_norm(rows, p->r1 - p->r0, n_col, stride);
     }
+    for (int64_t i = 0; i < n_tensor; i++)
+        m->max_norm[i] = 0.0;
     for (int64_t i = 0; i < n_piece; i++) {
         double *norm = &m->max_norm[pieces[i].tensor];
         *norm = ref__worse(*norm, pieces[i].norm);
@@ -78,7 +89,9 @@ static int64_t tensor_doubles(const core_spec *spec, core_weight id)
     return n_row * ref__row_stride(n_col);
 }
 
-static core_status load(ref_model *m, const core_weight *id, int64_t n_tensor)
+/* Room for all tensors, if they fit. */
+static core_status make_room(ref_model *m, const core_weight *id,
+                             int64_t n_tensor)
 {
     int64_t total = 0;
     for (int64_t i = 0; i < n_tensor; i++)
@@ -97,10 +110,9 @@ static core_status load(ref_model *m, const core_weight *id, int64_t n_tensor)
     double *next = m->storage;
     for (int64_t i = 0; i < n_tensor; i++) {
         m->tensor[i] = next;
-        m->max_norm[i] = 0.0;
         next += tensor_doubles(m->spec, id[i]);
     }
-    return read_tensors(m, id, n_tensor);
+    return CORE_OK;
 }
 
 ref_model ref__model_init(const core_spec *spec)
@@ -116,27 +128,41 @@ ref_model ref__model_init(const core_spec *spec)
     };
 }
 
+core_status ref_model_reopen(ref_model *m, const core_spec *spec,
+                             const core_weights *weights,
+                             core_numerics numerics, const ref_options *options)
+{
+    core_assert(options->n_threads >= 1);
+    m->spec = spec;
+    m->weights = weights;
+    m->numerics = numerics;
+    m->options = *options;
+    m->has_floats = false;
+    const int64_t n_tensor = core_weight_count(spec);
+    void *p;
+    CORE_TRY(
+        core_alloc(&p, n_tensor, sizeof(core_weight), "the list of weights"));
+    core_weight *id = p;
+    core_weight_list(spec, id);
+    core_status status = CORE_OK;
+    if (m->storage == NULL)
+        status = make_room(m, id, n_tensor);
+    if (status == CORE_OK && m->storage != NULL)
+        status = read_tensors(m, id, n_tensor);
+    free(id);
+    return status;
+}
+
 core_status ref_model_open(ref_model **out, const core_spec *spec,
                            const core_weights *weights, core_numerics numerics,
                            const ref_options *options)
 {
-    core_assert(options->n_threads >= 1);
-    const int64_t n_tensor = core_weight_count(spec);
     void *p;
     CORE_TRY(core_alloc(&p, 1, sizeof(ref_model), "the reference model"));
     ref_model *m = p;
     *m = ref__model_init(spec);
-    m->weights = weights;
-    m->numerics = numerics;
-    m->options = *options;
-    core_status status =
-        core_alloc(&p, n_tensor, sizeof(core_weight), "the list of weights");
-    if (status == CORE_OK) {
-        core_weight *id = p;
-        core_weight_list(spec, id);
-        status = load(m, id, n_tensor);
-        free(id);
-    }
+    const core_status status =
+        ref_model_reopen(m, spec, weights, numerics, options);
     if (status != CORE_OK) {
         ref_model_close(m);
         return status;
@@ -173,26 +199,54 @@ const double *ref__weight_rows(const ref_model *model, core_weight id,
 const float *ref__weight_floats(const ref_model *model, core_weight id,
                                 int64_t r0)
 {
-    int64_t n_row, n_k;
-    if (model->floats == NULL)
+    if (!model->has_floats)
         return NULL;
-    core_weight_shape(model->spec, id, &n_row, &n_k);
     const double *rows = model->tensor[core_weight_index(model->spec, id)];
-    return model->floats + (rows - model->storage) + r0 * ref__row_stride(n_k);
+    return model->floats + (rows - model->storage) + r0;
+}
+
+static core_status transpose_tensors(ref_model *m, const core_weight *id,
+                                     int64_t n_tensor)
+{
+    piece *pieces;
+    int64_t n_piece;
+    CORE_TRY(cut_all(&pieces, &n_piece, m->spec, id, n_tensor));
+#pragma omp parallel for schedule(dynamic) num_threads(m->options.n_threads)
+    for (int64_t i = 0; i < n_piece; i++) {
+        const piece *p = &pieces[i];
+        int64_t n_row, n_col;
+        core_weight_shape(m->spec, id[p->tensor], &n_row, &n_col);
+        const int64_t stride = ref__row_stride(n_col);
+        const double *tensor = m->tensor[p->tensor];
+        ref__to_floats_transposed(m->floats + (tensor - m->storage) + p->r0,
+                                  n_row, tensor + p->r0 * stride, stride,
+                                  p->r1 - p->r0, n_col);
+    }
+    free(pieces);
+    return CORE_OK;
 }
 
 core_status ref__make_floats(ref_model *m)
 {
-    if (m->storage == NULL || m->floats != NULL)
+    if (m->storage == NULL || m->has_floats)
         return CORE_OK;
+    const int64_t n_tensor = core_weight_count(m->spec);
     void *p;
-    CORE_TRY(core_alloc(&p, m->n_stored, sizeof(float), "weights as floats"));
-    float *floats = p;
-#pragma omp parallel for num_threads(m->options.n_threads)
-    for (int64_t i = 0; i < m->n_stored; i++)
-        floats[i] = (float)m->storage[i];
-    m->floats = floats;
-    return CORE_OK;
+    CORE_TRY(
+        core_alloc(&p, n_tensor, sizeof(core_weight), "the list of weights"));
+    core_weight *id = p;
+    core_weight_list(m->spec, id);
+    core_status status = CORE_OK;
+    if (m->floats == NULL) {
+        status =
+            core_alloc(&p, m->n_stored, sizeof(float), "weights as floats");
+        m->floats = status == CORE_OK ? p : NULL;
+    }
+    if (status == CORE_OK)
+        status = transpose_tensors(m, id, n_tensor);
+    m->has_floats = status == CORE_OK;
+    free(id);
+    return status;
 }
 
 /* Rows whole pages apart fall into the same few sets of the first cache, and

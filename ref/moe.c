@@ -23,7 +23,8 @@ typedef struct moe {
     int64_t *first;    /* [E+1] an expert's choices in it                  */
     double *x;         /* [group rows, De] gathered inputs                 */
     ref__piece *piece; /* of one group                                     */
-    double *in;        /* [N, De] what is gathered: xn, or its projection  */
+    double *tokens;    /* [N, D] xn, or a norm of the experts' own         */
+    double *in;        /* [N, De] what is gathered: tokens, or projected   */
     double *sum;       /* [N, De] of a token's rows, to be projected back  */
     double *sum_abs;   /* [n_threads, De] with bounds                      */
 } moe;
@@ -67,7 +68,10 @@ static moe take(ref__run *run, int layer)
         m.ffn.out.bound = core_arena_take(a, n_c * n_d, sizeof(float));
     if (run->bounds)
         m.sum_abs = core_arena_f64(a, run->n_threads * n_d);
-    m.in = run->xn;
+    m.tokens = run->xn;
+    if (spec->branch_norm)
+        m.tokens = core_arena_f64(a, n * spec->n_d);
+    m.in = m.tokens;
     if (spec->n_de > 0) {
         m.in = core_arena_f64(a, n * n_d);
         m.sum = core_arena_f64(a, n * n_d);
@@ -235,7 +239,7 @@ static double combine_token(const ref__run *run, const ref__drawn *drawn,
             continue;
         const double *y = dropped ? m->in + t * n_d : m->ffn.out.v + c * n_d;
         const double w = run->spec->weigh_input ? 1.0 : m->routing.weight[c];
-        sum_w += w;
+        sum_w += fabs(w);
         if (run->draw != NULL) {
             ref__drawn_multiply_add(drawn, out, y, w, n_d);
             continue;
@@ -280,9 +284,13 @@ void ref__moe(ref__run *run, int layer, double *out, bool dry)
     if (dry)
         return;
     ref__router(run, layer, &m.routing, m.slot_work);
+    if (run->spec->branch_norm)
+        ref__norm_rows(run, CORE_W_MOE_NORM, layer, CORE_TAP_MOE_NORM, run->x,
+                       m.tokens);
     if (m.sum != NULL) {
-        const ref__rows xn = ref__measure(run, run->xn, run->n, run->spec->n_d);
-        ref__linear(run, &xn, CORE_W_NARROW, layer, CORE_TAP_NARROW, m.in);
+        const ref__rows x =
+            ref__measure(run, m.tokens, run->n, run->spec->n_d);
+        ref__linear(run, &x, CORE_W_NARROW, layer, CORE_TAP_NARROW, m.in);
     }
     sort_by_expert(run, &m);
     put_recv(run, layer, &m);
@@ -293,6 +301,9 @@ void ref__moe(ref__run *run, int layer, double *out, bool dry)
         const ref__rows sum = ref__measure(run, m.sum, run->n, m.ffn.n_d);
         ref__linear(run, &sum, CORE_W_WIDE, layer, CORE_TAP_WIDE, out);
     }
+    if (run->spec->branch_norm)
+        ref__norm_rows(run, CORE_W_MOE_POST, layer, CORE_TAP_MOE_POST, out,
+                       out);
 }
 
 void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry)

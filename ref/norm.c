@@ -19,6 +19,12 @@ static double sum_of_squares(const double *x, int64_t n)
     return s;
 }
 
+/* The roundings of a norm beside those that every norm has. */
+static double more_roundings(const ref__norm *norm)
+{
+    return (norm->plus ? 1.0 : 0.0) + (norm->over > 0.0 ? 2.0 : 0.0);
+}
+
 void ref__rmsnorm_row(double *y, const double *x, const double *w, int64_t n_d,
                       double n_sum, double eps)
 {
@@ -83,31 +89,48 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
             else
                 ref__rmsnorm_row(y_t + i, x_t + i, w_i, n, n_sum, norm->eps);
         }
+        for (int64_t i = 0; norm->over > 0.0 && i < width; i++)
+            y_t[i] = run->draw != NULL
+                         ? ref__drawn_quotient(&drawn, y_t[i], norm->over)
+                         : y_t[i] / norm->over;
         ref__clip(y_t, width, norm->clip);
         core_store(run->numerics, core_tap_grid(kind), y_t, width);
         if (bound != NULL)
             ref__bound_norm(run->u, bound + t * width, y_t, width, n,
-                            norm->plus);
+                            more_roundings(norm));
     }
     if (run->exact)
         ref__record_bits(run, kind, layer, bits);
     ref__put(run, kind, layer, norm->y, bound);
 }
 
+static ref__norm norm_of_rows(const ref__run *run, core_weight_kind weight,
+                              const double *x, double *y)
+{
+    const int64_t n_d = run->spec->n_d;
+    return (ref__norm){.x = x,
+                       .ld_x = n_d,
+                       .y = y,
+                       .n_part = 1,
+                       .n = n_d,
+                       .weight = weight,
+                       .eps = run->spec->norm_eps,
+                       .plus = ref__is_plus_one(run)};
+}
+
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind)
 {
-    const int64_t n_d = run->spec->n_d;
-    const ref__norm norm = {.x = run->x,
-                            .ld_x = n_d,
-                            .y = run->xn,
-                            .n_part = 1,
-                            .n = n_d,
-                            .weight = weight,
-                            .eps = run->spec->norm_eps,
-                            .plus = ref__is_plus_one(run)};
+    const ref__norm norm = norm_of_rows(run, weight, run->x, run->xn);
     if (run->spec->norm == CORE_NORM_LAYER)
         ref__layernorm(run, layer, kind, &norm, bias);
     else
         ref__rmsnorm(run, layer, kind, &norm);
+}
+
+void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
+                    core_tap_kind kind, const double *x, double *y)
+{
+    const ref__norm norm = norm_of_rows(run, weight, x, y);
+    ref__rmsnorm(run, layer, kind, &norm);
 }

@@ -1,4 +1,5 @@
-/* ref/qkv.c -- queries, keys and values from three projections.
+/* ref/qkv.c -- queries, keys and values from three projections, or two: values
+ * may be the keys, before anything happens to these.
  *
  * What may happen to queries and keys between projection and scores, in this
  * order: a norm, a clamp, rope, a norm after rope, and in layers without rope a
@@ -8,6 +9,8 @@
  * stored (linear.c), and values are always clamped there.
  */
 #include "ref/ref_impl.h"
+
+#include <string.h>
 
 /* A norm of [N, n_head*Dh] in place; weight CORE_W_NONE: none. */
 static void norm_heads(ref__run *run, int layer, core_tap_kind kind, double *qk,
@@ -29,6 +32,28 @@ static void norm_heads(ref__run *run, int layer, core_tap_kind kind, double *qk,
                             .clip = later ? 0.0 : spec->clip_qkv,
                             .plus = ref__is_plus_one(run) && weight != CORE_W_NONE};
     ref__rmsnorm(run, layer, kind, &norm);
+}
+
+/* Values from their own projection, or the keys' k; then their norm. */
+static void make_values(ref__run *run, int layer, const ref__rows *xn,
+                        const double *k, double *v)
+{
+    const core_heads size = core_spec_heads(run->spec, layer);
+    const int64_t width = size.n_g * size.n_dv;
+    if (size.v_is_k)
+        memcpy(v, k, (size_t)(run->n * width) * sizeof *v);
+    else
+        ref__linear(run, xn, CORE_W_V, layer, CORE_TAP_V, v);
+    if (!run->spec->value_norm)
+        return;
+    const ref__norm norm = {.x = v,
+                            .ld_x = width,
+                            .y = v,
+                            .n_part = size.n_g,
+                            .n = size.n_dv,
+                            .weight = CORE_W_NONE,
+                            .eps = run->spec->norm_eps};
+    ref__rmsnorm(run, layer, CORE_TAP_V_NORM, &norm);
 }
 
 /* q := q * temperature of its position. */
@@ -66,7 +91,7 @@ void ref__qkv(ref__run *run, int layer, const ref__heads *heads, bool dry)
     double *q = heads->q, *k = heads->k;
     ref__linear(run, &xn, CORE_W_Q, layer, CORE_TAP_Q, q);
     ref__linear(run, &xn, CORE_W_K, layer, CORE_TAP_K, k);
-    ref__linear(run, &xn, CORE_W_V, layer, CORE_TAP_V, heads->v);
+    make_values(run, layer, &xn, k, heads->v);
     if (norm == CORE_QK_NORM_HEAD || norm == CORE_QK_NORM_ALL) {
         norm_heads(run, layer, CORE_TAP_Q_NORM, q, n_h, CORE_W_Q_NORM);
         norm_heads(run, layer, CORE_TAP_K_NORM, k, n_g, CORE_W_K_NORM);

@@ -46,6 +46,14 @@ CORE_NODISCARD core_status ref_model_open(ref_model **out,
                                           const core_weights *weights,
                                           core_numerics numerics,
                                           const ref_options *options);
+/* The same tensors, prepared anew: as if the model were closed and opened, but
+ * in the memory that it has.  Errors: E_MEMORY; then it can be closed only.
+ *                                                                    [local] */
+CORE_NODISCARD core_status ref_model_reopen(ref_model *model,
+                                            const core_spec *spec,
+                                            const core_weights *weights,
+                                            core_numerics numerics,
+                                            const ref_options *options);
 void ref_model_close(ref_model *model); /* accepts NULL */
 
 /* One forward pass of the whole batch.  Every tap goes to *sink (NULL: none).
@@ -123,14 +131,16 @@ typedef struct ref_draw {
  * to, and more often than any.                                       [local] */
 bool ref_turns(core_numerics numerics, const ref_draw *draw);
 
-/* Drawn passes of one batch. */
+/* Drawn passes of one batch.  Those that follow each other and differ in nothing
+ * but what they take over run as one, of as many copies of the batch: every
+ * weight is read once for all of them.  They take over slots, too.           */
 typedef struct ref_draws {
     const ref_draw *draw;      /* [n]                                         */
     const core_tap_sink *sink; /* [n]                                         */
     int n;
-    int n_beside; /* how many at a time, if memory allows; more than one: each
-                   * in a thread and a workspace of its own, and sinks, values
-                   * and routing are called by several threads                */
+    int n_beside; /* how many of those at a time, if memory allows; more than
+                   * one: each in a thread and a workspace of its own, and
+                   * sinks, values and routing are called by several threads  */
 } ref_draws;
 
 /* As ref_forward, n times, in the numerics' own arithmetic, fp32 or bf16:

@@ -32,7 +32,9 @@ struct ref_model {
     double *storage;  /* all weights as doubles; NULL: read per tile          */
     int64_t n_stored; /* doubles in it                                        */
     double **tensor;  /* [core_weight_count] into storage, or NULL            */
-    float *floats;    /* storage as floats, made by the first drawn pass      */
+    float *floats;    /* of the first drawn pass: every tensor where it lies
+                       * in storage, as floats, transposed                    */
+    bool has_floats;  /* of the weights as they are now                       */
     double *max_norm; /* [core_weight_count] exact mode: largest row norm     */
 
     /* How work is cut.  In exact mode no choice changes a bit: tests vary them.
@@ -55,8 +57,10 @@ typedef struct ref__run {
     const core_spec *spec;
     const core_batch *batch;
     const core_groups *groups;
-    const core_tap_sink *sink;
-    const ref_draw *draw; /* NULL: an honest pass                             */
+    int n_copy;                /* of the rows of the batch; honest: 1         */
+    const core_tap_sink *sink; /* [n_copy], or NULL                           */
+    const ref_draw *draw; /* [n_copy] alike but for what they take over; NULL:
+                           * an honest pass                                   */
     uint64_t draw_stream;
     const ref_dealt *dealt; /* NULL: the router chooses                         */
     ref_stats *stats;
@@ -65,7 +69,7 @@ typedef struct ref__run {
     ref__roundoff u; /* bounds only; of what `out` stores                     */
     int n_threads;
     double before, share; /* of the progress that is told; 0: tells none      */
-    int64_t n;            /* tokens: B*T                                      */
+    int64_t n;            /* tokens: B*T, of all copies                       */
 
     core_arena arena;
     double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
@@ -73,6 +77,7 @@ typedef struct ref__run {
         double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
     } rope[CORE_HEAD_KINDS];
     int64_t *seen;           /* [N, columns of the sets] keys chosen last       */
+    bool is_seen_forced;     /* they are those of the honest pass             */
     double *norm_weight;     /* [widest vector] of a norm that adds 1         */
     double *row_norm;        /* [max rows of a product]; bounds only        */
     double *operand;         /* of a product, where it is rounded as it is read */
@@ -86,6 +91,8 @@ typedef struct ref__run {
 
 /* ---- taps (forward.c) --------------------------------------------------- */
 
+/* Elements of the tap in one copy of the batch.                              */
+int64_t ref__tap_size(const ref__run *run, core_tap tap);
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer);
 /* True if somebody wants the tap's bound.                                    */
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer);
@@ -145,19 +152,23 @@ void ref__turn_operand(const ref__run *run, core_slot slot, double *x,
  * if this pass forces it.                                                    */
 void ref__force(const ref__run *run, core_tap_kind kind, int layer,
                 int64_t first, int64_t n, double *values);
-/* The ints of the pass whose routing is taken over; NULL in an honest pass.  */
-const int64_t *ref__forced_ints(const ref__run *run, core_tap_kind kind,
-                                int layer);
+/* The ints of the pass whose routing is taken over; false in an honest pass,
+ * and where it does not say.                                                 */
+bool ref__forced_ints(const ref__run *run, core_tap_kind kind, int layer,
+                      int64_t *out);
 
 /* The factors of y [n_row, n] = x w^T (w [n, n_k]) or x w (w [n_k, n]).      */
 typedef struct ref__factors {
     const double *x, *w;
-    const float *floats; /* w as floats, if there are some (transposed only)  */
-    int64_t ld_x, ld_w;
+    const float *floats; /* [n_k, n] of either, if there are some             */
+    int64_t ld_x, ld_w, ld_floats;
     int64_t n_row, n, n_k;
     bool transposed;
 } ref__factors;
 
+/* y [n_col, n_row] = x [n_row, n_col] as floats, transposed.                 */
+void ref__to_floats_transposed(float *y, int64_t ld_y, const double *x,
+                               int64_t ld_x, int64_t n_row, int64_t n_col);
 /* Floats that a thread needs for a product of at most n_row rows over n_k.   */
 int64_t ref__draw_floats(int64_t n_row, int64_t n_k);
 /* y, not yet stored.                                                         */
@@ -180,6 +191,7 @@ void ref__drawn_rope(const ref__drawn *d, double *r, const double *cos_j,
 /* x *= scale.                                                                */
 void ref__drawn_scale(const ref__drawn *d, double *x, int64_t n, double scale);
 double ref__drawn_quotient(const ref__drawn *d, double x, double divisor);
+double ref__drawn_capped(const ref__drawn *d, double z, double cap);
 /* Scores to exponentials, and their sum, the sink's included.                */
 double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
                                int64_t hi, const uint8_t *mask, double scale,
@@ -201,7 +213,7 @@ void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
                              double w, int64_t n);
 void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w);
+                      const double *expert_scale, double *w);
 /* sum of w[i ld] u[i ld] over n, and bias.                                   */
 double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
@@ -270,7 +282,7 @@ void ref__bound_relative(ref__roundoff u, float *bound, const double *y,
                          int64_t n, double n_round);
 void ref__bound_copy(ref__roundoff u, float *bound, const double *y, int64_t n);
 void ref__bound_norm(ref__roundoff u, float *bound, const double *y, int64_t n,
-                     int64_t n_d, bool plus);
+                     int64_t n_d, double n_more);
 void ref__bound_rope(ref__roundoff u, float *bound, const double *qk, int64_t n,
                      int64_t n_dh, double attention_factor);
 void ref__bound_act(ref__roundoff u, float *bound, const double *gate,
@@ -300,7 +312,11 @@ enum {
 };
 
 void ref__bound_residual(ref__roundoff u, float *bound, const double *y,
-                         const double *r, int64_t n, double scale);
+                         const double *r, int64_t n, double scale,
+                         double times);
+/* Adds to the bounds of y's argument what core_capped does to them.          */
+void ref__bound_capped(ref__roundoff u, float *bound, const double *y,
+                       int64_t n);
 void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
                           const double *y, const double *w, int64_t n_d,
                           double mean, double r);
@@ -332,7 +348,8 @@ int64_t ref__row_stride(int64_t n_k);
  * read into scratch.                                                         */
 const double *ref__weight_rows(const ref_model *model, core_weight id,
                                int64_t r0, int64_t r1, double *scratch);
-/* The same row r0 in `floats`; NULL where weights are read or nothing is drawn. */
+/* Where they are columns of `floats`, as many apart as the weight has rows;
+ * NULL where weights are read or nothing is drawn.                           */
 const float *ref__weight_floats(const ref_model *model, core_weight id,
                                 int64_t r0);
 /* Make the floats of a drawn pass, once.  Errors: E_MEMORY.                  */
@@ -363,13 +380,15 @@ ref__rows ref__measure_as(const ref__run *run, core_slot slot, const double *v,
 /* Some rows of a weight, its bias, and what the checks need to know of them. */
 typedef struct ref__tile {
     const double *w; /* [n, n_k], rows ref__row_stride(n_k) apart             */
-    const float *floats; /* the same, or NULL                                 */
+    const float *floats; /* the same: [n_k, n], ld_floats apart; or NULL      */
+    int64_t ld_floats;
     int64_t n, n_k;
     bool has_bias;
     double bias[REF__MAX_TILE];
     core_numerics numerics;     /* of what the product stores                 */
     ref__drawn drawn;           /* in a drawn pass                            */
-    double divisor;             /* of the complete sum: 1 but for the head    */
+    double divisor, cap;        /* of the complete sum: 1 and 0 but for the
+                                 * head                                       */
     double clip;                /* results lie in [-clip, clip]; 0: anywhere  */
     double norm[REF__MAX_TILE]; /* with bounds; of the rows / divisor         */
     double max_norm, max_bias;  /* exact mode                                 */
@@ -378,7 +397,8 @@ typedef struct ref__tile {
 
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
-/* y [n_row, tile.n] = store((x W^T + b) / divisor), clamped; x [n_row, n_k]. */
+/* y [n_row, tile.n] = store((x W^T + b) / divisor), capped and clamped; x
+ * [n_row, n_k].                                                              */
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
                      const double *x, int64_t n_row, double *y, int64_t ld_y);
 double ref__tile_bits(const ref__run *run, const ref__tile *tile,
@@ -407,6 +427,7 @@ typedef struct ref__norm {
     double eps;
     double clip;  /* afterwards clamped to [-clip, clip]; 0: not              */
     bool plus;    /* the weight is 1 + what is stored (ref__is_plus_one)      */
+    double over;  /* afterwards divided by this; 0: not                       */
     double n_sum; /* what the sum of squares is divided by; 0: n              */
     double step;  /* exact mode: of x; 0: CORE_STEP_ACT                       */
 } ref__norm;
@@ -425,6 +446,10 @@ void ref__layernorm_row(double *y, const double *x, const double *w,
 /* Of whole rows: n_part 1; y may not be x.                                   */
 void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
                     const ref__norm *norm, core_weight_kind bias);
+/* y [N, D] = norm of x [N, D], which may be y, as norms of the stream are; the
+ * model has no layernorm.                                                    */
+void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
+                    core_tap_kind kind, const double *x, double *y);
 /* xn = the model's norm of x.                                                */
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
@@ -476,10 +501,13 @@ typedef struct ref__convolution {
 /* Sizes of the layer's weight, and room for it.                              */
 void ref__convolution_take(ref__run *run, int layer, ref__convolution *c);
 void ref__convolve(ref__run *run, int layer, const ref__convolution *c);
+/* Without an activation.                                                     */
+void ref__convolve_only(ref__run *run, int layer, const ref__convolution *c);
 
 /* ---- gate.c, context_gate.c ---------------------------------------------- */
 
-/* y [N, n_c] := y * silu(gate), delivered as tap `kind`.                     */
+/* y [N, n_c] := y * silu(gate), or silu(y) where gate is NULL, delivered as tap
+ * `kind`.                                                                    */
 void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
                double *y, int64_t n_c);
 /* context [N, H*Dv] := context * sigmoid(xn . g).                            */
@@ -505,7 +533,7 @@ typedef struct ref__heads {
 typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
                              bool dry);
 
-/* The keys of its queries into run->seen, and their edges; in a drawn pass they
+/* The keys of its queries into run->seen, and their edges; those that are forced
  * are there already, and only the edges are made.                            */
 typedef void ref__chooser(ref__run *run, int layer, const ref__heads *heads,
                           bool dry);
@@ -528,7 +556,9 @@ typedef struct ref__routing {
     double *logits, *probs; /* [N, E]; probs NULL: the router has none        */
     double *weight;         /* [N, K]                                         */
     int64_t *idx, *slot;    /* [N, K]                                         */
+    double *in;             /* [N, D] what the router reads, or NULL: xn      */
     double *correction;     /* [E], or NULL                                   */
+    double *expert_scale;   /* likewise                                       */
     double *score;          /* [n_threads, E + groups]                        */
     int64_t *kept;          /* [n_threads, groups]                            */
 } ref__routing;
@@ -551,7 +581,7 @@ void ref__route_choose(const core_spec *spec, const double *logits,
                        double *score, int64_t *kept);
 void ref__route_weigh(const core_spec *spec, core_numerics numerics,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w);
+                      const double *expert_scale, double *w);
 /* slot[] of all tokens of the batch by the spec's capacity rule; `groups` NULL:
  * the batch is one group.  work: ref__slots_bytes(spec, B*T).                */
 void ref__slots(const core_spec *spec, const core_batch *batch,

@@ -8,6 +8,7 @@
  */
 #include "ref/ref_impl.h"
 
+#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,10 @@ ref__routing ref__routing_take(ref__run *run, int layer)
         ro.probs = core_arena_f64(a, n * spec->n_e);
     if (spec->correction)
         ro.correction = core_arena_f64(a, spec->n_e);
+    if (spec->expert_scale)
+        ro.expert_scale = core_arena_f64(a, spec->n_e);
+    if (spec->router_norm)
+        ro.in = core_arena_f64(a, n * spec->n_d);
     return ro;
 }
 
@@ -127,11 +132,12 @@ static void put_probs(const ref__run *run, int layer, const ref__routing *ro)
 }
 
 /* Roundings of p[idx] on its way to a weight: none, or a quotient by a sum of
- * K (sigmoid: and 1e-20), and two for a scale.                               */
+ * K and what is added to it, one for the expert's, two for the scale of all. */
 static double weight_rounds(const core_spec *spec)
 {
     double n = spec->renormalise ? (double)spec->n_k : 0.0;
-    n += spec->renormalise && spec->router == CORE_ROUTER_SIGMOID ? 1.0 : 0.0;
+    n += spec->renormalise && core_spec_sum_eps(spec) > 0.0 ? 1.0 : 0.0;
+    n += spec->expert_scale ? 1.0 : 0.0;
     return n + (spec->routed_scale != 1.0 ? 2.0 : 0.0);
 }
 
@@ -185,11 +191,12 @@ static void drawn_scores(const ref__run *run, int layer, const double *logits,
 }
 
 static void drawn_weights(const ref__run *run, int layer, const double *logits,
-                          const double *p, const int64_t *idx, double *w)
+                          const double *p, const int64_t *idx,
+                          const double *expert_scale, double *w)
 {
     const ref__drawn drawn =
         ref__draw_operator(run, CORE_TAP_TOPK_WEIGHT, layer);
-    ref__drawn_weigh(run->spec, &drawn, logits, p, idx, w);
+    ref__drawn_weigh(run->spec, &drawn, logits, p, idx, expert_scale, w);
     core_store(core_tap_numerics(run->numerics, CORE_TAP_TOPK_WEIGHT),
                CORE_GRID_PROB, w, run->spec->n_k);
 }
@@ -201,23 +208,23 @@ static void choose(const ref__run *run, int layer, ref__routing *ro)
     const int64_t n_e = spec->n_e, n_k = spec->n_k, n_g = spec->n_group;
     const core_numerics numerics =
         core_tap_numerics(run->numerics, CORE_TAP_TOPK_WEIGHT);
-    const int64_t *forced = ref__forced_ints(run, CORE_TAP_TOPK_IDX, layer);
-    if (forced != NULL)
-        memcpy(ro->idx, forced, (size_t)(run->n * n_k) * sizeof *forced);
+    const bool forced =
+        ref__forced_ints(run, CORE_TAP_TOPK_IDX, layer, ro->idx);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
         const int64_t thread = omp_get_thread_num();
         const double *logits = ro->logits + t * n_e;
         const double *p = ro->probs != NULL ? ro->probs + t * n_e : NULL;
         int64_t *idx = ro->idx + t * n_k;
-        if (forced == NULL)
+        if (!forced)
             ref__route_choose(spec, logits, p, ro->correction, idx,
                               ro->score + thread * (n_e + n_g),
                               ro->kept + thread * n_g);
         if (run->draw != NULL)
-            drawn_weights(run, layer, logits, p, idx, ro->weight + t * n_k);
+            drawn_weights(run, layer, logits, p, idx, ro->expert_scale,
+                          ro->weight + t * n_k);
         else
-            ref__route_weigh(spec, numerics, logits, p, idx,
+            ref__route_weigh(spec, numerics, logits, p, idx, ro->expert_scale,
                              ro->weight + t * n_k);
     }
 }
@@ -229,18 +236,38 @@ static void take_dealt(const ref__run *run, ref__routing *ro)
     memcpy(ro->weight, run->dealt->weight, n * sizeof *ro->weight);
 }
 
+/* What the router reads: the stream, normed for it alone, or xn. */
+static const double *input(ref__run *run, int layer, const ref__routing *ro)
+{
+    const int64_t n_d = run->spec->n_d;
+    if (ro->in == NULL)
+        return run->xn;
+    const ref__norm norm = {.x = run->x,
+                            .ld_x = n_d,
+                            .y = ro->in,
+                            .n_part = 1,
+                            .n = n_d,
+                            .weight = CORE_W_ROUTER_NORM,
+                            .eps = run->spec->norm_eps,
+                            .over = sqrt((double)n_d)};
+    ref__rmsnorm(run, layer, CORE_TAP_ROUTER_IN, &norm);
+    return ro->in;
+}
+
 void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
 {
     const core_spec *spec = run->spec;
     const int64_t n_e = spec->n_e;
     const core_numerics numerics =
         core_tap_numerics(run->numerics, CORE_TAP_ROUTER_PROBS);
-    const ref__rows xn = ref__measure_as(run, CORE_SLOT_ROUTER, run->xn, run->n,
-                                         spec->n_d);
-    ref__linear(run, &xn, CORE_W_ROUTER, layer, CORE_TAP_ROUTER_LOGITS,
+    const ref__rows in = ref__measure_as(
+        run, CORE_SLOT_ROUTER, input(run, layer, ro), run->n, spec->n_d);
+    ref__linear(run, &in, CORE_W_ROUTER, layer, CORE_TAP_ROUTER_LOGITS,
                 ro->logits);
     if (ro->correction != NULL)
         ref__read_vector(run, CORE_W_CORRECTION, layer, ro->correction);
+    if (ro->expert_scale != NULL)
+        ref__read_vector(run, CORE_W_EXPERT_SCALE, layer, ro->expert_scale);
     if (ro->probs != NULL) {
 #pragma omp parallel for num_threads(run->n_threads)
         for (int64_t t = 0; t < run->n; t++)
@@ -256,10 +283,7 @@ void ref__router(ref__run *run, int layer, ref__routing *ro, void *work)
         take_dealt(run, ro);
     else
         choose(run, layer, ro);
-    const int64_t *forced = ref__forced_ints(run, CORE_TAP_SLOT, layer);
-    if (forced != NULL)
-        memcpy(ro->slot, forced, (size_t)(run->n * spec->n_k) * sizeof *forced);
-    else
+    if (!ref__forced_ints(run, CORE_TAP_SLOT, layer, ro->slot))
         ref__slots(spec, run->batch, run->groups, ro->idx, ro->weight, ro->slot,
                    work);
     ref__put_ints(run, CORE_TAP_TOPK_IDX, layer, ro->idx);

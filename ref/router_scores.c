@@ -73,8 +73,7 @@ static void weights_from(const core_spec *spec, const double *p,
         w[k] = p[idx[k]];
         sum += w[k];
     }
-    if (spec->router == CORE_ROUTER_SIGMOID)
-        sum += 1e-20;
+    sum += core_spec_sum_eps(spec);
     if (sum < spec->sum_floor)
         sum = spec->sum_floor;
     for (int64_t k = 0; spec->renormalise && k < spec->n_k; k++)
@@ -159,7 +158,7 @@ void ref__route_choose(const core_spec *spec, const double *logits,
 
 void ref__route_weigh(const core_spec *spec, core_numerics numerics,
                       const double *logits, const double *p, const int64_t *idx,
-                      double *w)
+                      const double *expert_scale, double *w)
 {
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
@@ -176,6 +175,8 @@ void ref__route_weigh(const core_spec *spec, core_numerics numerics,
     }
     for (int64_t k = 0; k < spec->n_k; k++)
         w[k] *= spec->routed_scale;
+    for (int64_t k = 0; expert_scale != NULL && k < spec->n_k; k++)
+        w[k] *= expert_scale[idx[k]];
     core_store(numerics, CORE_GRID_PROB, w, spec->n_k);
 }
 

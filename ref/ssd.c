@@ -12,6 +12,7 @@
  * before the norm; h is stored at every position though it is no tap, in the
  * type of sums as a softmax's exponentials are.
  */
+#include "ref/columns.h"
 #include "ref/ref_impl.h"
 
 #include <math.h>
@@ -27,16 +28,17 @@ typedef struct ssd {
     double *y;             /* [N, C], then gated                             */
     double *normed;        /* [N, C]                                         */
     double *step, *a_log, *d; /* [H]                                          */
-    double *h;     /* [n_threads, S, P] states of a head                      */
-    double *error; /* of the states, likewise; with bounds                    */
+    double *h;       /* [n_threads, n_state] of a task                        */
+    double *error;   /* of the states, likewise; with bounds                  */
+    int64_t n_state; /* S * REF__COLUMNS                                      */
 } ssd;
 
 static ssd take(ref__run *run, int layer)
 {
     const core_ssd *s = &run->spec->ssd;
     core_arena *a = &run->arena;
-    const int64_t n = run->n, n_state = run->n_threads * s->n_s * s->n_p;
-    ssd m = {.n_c = s->n_h * s->n_p};
+    const int64_t n = run->n;
+    ssd m = {.n_c = s->n_h * s->n_p, .n_state = s->n_s * REF__COLUMNS};
     m.n_xbc = m.n_c + 2 * s->n_g * s->n_s;
     m.gate = core_arena_f64(a, n * m.n_c);
     m.xbc = core_arena_f64(a, n * m.n_xbc);
@@ -47,8 +49,9 @@ static ssd take(ref__run *run, int layer)
     m.step = core_arena_f64(a, s->n_h);
     m.a_log = core_arena_f64(a, s->n_h);
     m.d = core_arena_f64(a, s->n_h);
-    m.h = core_arena_f64(a, n_state);
-    m.error = run->bounds ? core_arena_f64(a, n_state) : NULL;
+    m.h = core_arena_f64(a, run->n_threads * m.n_state);
+    m.error =
+        run->bounds ? core_arena_f64(a, run->n_threads * m.n_state) : NULL;
     m.conv = (ref__convolution){.weight = CORE_W_SSD_CONV,
                                 .tap = CORE_TAP_SSD_CONV,
                                 .act_tap = CORE_TAP_SSD_ACT,
@@ -64,6 +67,7 @@ static void time_steps(ref__run *run, int layer, const ssd *m)
     const core_ssd *s = &run->spec->ssd;
     float *bound = ref__bound_buffer(run, CORE_TAP_SSD_DT, layer);
     ref__read_vector(run, CORE_W_SSD_STEP, layer, m->step);
+#pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < run->n * s->n_h; i++) {
         const double z = m->dt[i] + m->step[i % s->n_h];
         m->dt[i] = run->draw != NULL
@@ -76,17 +80,18 @@ static void time_steps(ref__run *run, int layer, const ssd *m)
     ref__put(run, CORE_TAP_SSD_DT, layer, m->dt, bound);
 }
 
-/* A head along one row: a task of the recurrence.  Nothing goes from head to
- * head.                                                                      */
+/* Channels [p0, p1) of a head along one row: a task of the recurrence.  Nothing
+ * goes from channel to channel.                                              */
 typedef struct task {
-    int64_t b, i_h;
-    double *h, *error; /* [S, P]; error NULL: no bounds                       */
+    int64_t b, i_h, p0, p1;
+    double *h, *error; /* [S, REF__COLUMNS], of a drawn pass the other way
+                        * round; error NULL: no bounds                        */
     float *bound;      /* of y, or NULL                                       */
 } task;
 
-/* What a head reads and writes at one position. */
+/* What a task reads and writes at one position. */
 typedef struct place {
-    double dt, decay, exponent;
+    double dt, a_log, decay;
     const double *x, *b, *c;
     double *y;
     int64_t at; /* of y in its tap                                            */
@@ -98,47 +103,63 @@ static place place_of(const ref__run *run, const ssd *m, const task *k,
     const core_ssd *s = &run->spec->ssd;
     const int64_t token = k->b * run->batch->n_t + t;
     const int64_t group = k->i_h * s->n_g / s->n_h;
+    const int64_t column = k->i_h * s->n_p + k->p0;
     const double *act = m->act + token * m->n_xbc;
     place p = {.dt = m->dt[token * s->n_h + k->i_h],
-               .x = act + k->i_h * s->n_p,
+               .a_log = m->a_log[k->i_h],
+               .x = act + column,
                .b = act + m->n_c + group * s->n_s,
                .c = act + m->n_c + (s->n_g + group) * s->n_s,
-               .at = token * m->n_c + k->i_h * s->n_p};
-    p.decay = core_decay(m->a_log[k->i_h], p.dt);
-    p.exponent = exp(m->a_log[k->i_h]) * p.dt;
+               .at = token * m->n_c + column};
+    p.decay = core_decay(p.a_log, p.dt);
     p.y = m->y + p.at;
     return p;
 }
 
-/* One position: states advance, are stored, and are read, a row of P at a time.
- */
-static void advance(const ref__run *run, const place *p, double *h)
+/* One position: states advance, are stored, and are read into y. */
+static inline void advance_rows(core_numerics numerics, double *restrict h,
+                                int64_t n_s, double decay, double dt,
+                                const double *restrict b,
+                                const double *restrict x,
+                                const double *restrict c, double *restrict y)
 {
-    const int64_t n_s = run->spec->ssd.n_s, n_p = run->spec->ssd.n_p;
-    memset(p->y, 0, (size_t)n_p * sizeof *p->y);
-    for (int64_t s = 0; s < n_s; s++, h += n_p) {
-        const double b = p->dt * p->b[s], c = p->c[s];
-        for (int64_t i = 0; i < n_p; i++)
-            h[i] = p->decay * h[i] + b * p->x[i];
-        core_store(run->numerics, CORE_GRID_EXP, h, n_p);
-        for (int64_t i = 0; i < n_p; i++)
-            p->y[i] += h[i] * c;
+    memset(y, 0, REF__COLUMNS * sizeof *y);
+    for (int64_t s = 0; s < n_s; s++, h += REF__COLUMNS) {
+        const double of_x = dt * b[s];
+#pragma omp simd
+        for (int i = 0; i < REF__COLUMNS; i++)
+            h[i] = decay * h[i] + of_x * x[i];
+        ref__store_columns(numerics, h);
+        ref__add_columns(y, c[s], h);
     }
+}
+
+CORE_WIDE static void advance(core_numerics numerics, double *restrict h,
+                              int64_t n_s, double decay, double dt,
+                              const double *restrict b,
+                              const double *restrict x,
+                              const double *restrict c, double *restrict y)
+{
+    if (numerics == CORE_FP64)
+        advance_rows(CORE_FP64, h, n_s, decay, dt, b, x, c, y);
+    else
+        advance_rows(numerics, h, n_s, decay, dt, b, x, c, y);
 }
 
 /* The errors of the states before they advance: they decay as the states do,
  * and one step adds, per u: of the factor decay, 3 |exponent| (exp, its product
  * with dt, both rounded, the first twice) + 2 (exp), of its product with h 1;
  * of dt B x 2. */
-static void grow_errors(const ref__run *run, const place *p, const double *h,
-                        double *error)
+static void grow_errors(const ref__run *run, const place *p, const double *x,
+                        const double *h, double *error)
 {
-    const int64_t n_s = run->spec->ssd.n_s, n_p = run->spec->ssd.n_p;
-    const double of_decay = (3.0 * p->exponent + 3.0) * p->decay;
+    const int64_t n_s = run->spec->ssd.n_s;
+    const double exponent = exp(p->a_log) * p->dt;
+    const double of_decay = (3.0 * exponent + 3.0) * p->decay;
     for (int64_t s = 0; s < n_s; s++)
-        for (int64_t i = 0; i < n_p; i++) {
-            const int64_t at = s * n_p + i;
-            const double input = (p->dt * p->b[s]) * p->x[i];
+        for (int64_t i = 0; i < REF__COLUMNS; i++) {
+            const int64_t at = s * REF__COLUMNS + i;
+            const double input = (p->dt * p->b[s]) * x[i];
             error[at] =
                 p->decay * error[at] +
                 run->u.sum * (of_decay * fabs(h[at]) + 2.0 * fabs(input));
@@ -148,7 +169,7 @@ static void grow_errors(const ref__run *run, const place *p, const double *h,
 /* The states are stored on both sides, in the type of sums. */
 static void store_errors(const ref__run *run, const double *h, double *error)
 {
-    const int64_t n = run->spec->ssd.n_s * run->spec->ssd.n_p;
+    const int64_t n = run->spec->ssd.n_s * REF__COLUMNS;
     for (int64_t i = 0; i < n; i++)
         error[i] =
             (error[i] + 2.0 * run->u.sum * fabs(h[i])) * (1.0 + run->u.sum);
@@ -159,14 +180,14 @@ static void store_errors(const ref__run *run, const double *h, double *error)
 static double judge(const ref__run *run, const place *p, const task *k,
                     double d)
 {
-    const int64_t n_s = run->spec->ssd.n_s, n_p = run->spec->ssd.n_p;
+    const int64_t n_s = run->spec->ssd.n_s;
     double largest = 0.0;
-    for (int64_t i = 0; i < n_p; i++) {
+    for (int64_t i = 0; i < k->p1 - k->p0; i++) {
         double sum = fabs(d * p->x[i]), carried = 0.0;
         for (int64_t s = 0; s < n_s; s++) {
-            sum += fabs(k->h[s * n_p + i] * p->c[s]);
+            sum += fabs(k->h[s * REF__COLUMNS + i] * p->c[s]);
             if (k->error != NULL)
-                carried += k->error[s * n_p + i] * fabs(p->c[s]);
+                carried += k->error[s * REF__COLUMNS + i] * fabs(p->c[s]);
         }
         largest = ref__worse(largest, sum);
         if (k->bound != NULL)
@@ -179,44 +200,45 @@ static double judge(const ref__run *run, const place *p, const task *k,
 /* All positions of a task; returns the largest sum of magnitudes. */
 static double run_task(const ref__run *run, const ssd *m, const task *k)
 {
-    const core_ssd *s = &run->spec->ssd;
+    const int64_t n_s = run->spec->ssd.n_s, n = k->p1 - k->p0;
     const double d = m->d[k->i_h];
-    double largest = 0.0;
-    memset(k->h, 0, (size_t)(s->n_s * s->n_p) * sizeof *k->h);
+    double x[REF__COLUMNS] = {0.0}, y[REF__COLUMNS], largest = 0.0;
+    memset(k->h, 0, (size_t)m->n_state * sizeof *k->h);
     if (k->error != NULL)
-        memset(k->error, 0, (size_t)(s->n_s * s->n_p) * sizeof *k->error);
+        memset(k->error, 0, (size_t)m->n_state * sizeof *k->error);
     for (int64_t t = 0; t < run->batch->n_t; t++) {
         const place p = place_of(run, m, k, t);
+        memcpy(x, p.x, (size_t)n * sizeof *x);
         if (k->error != NULL)
-            grow_errors(run, &p, k->h, k->error);
-        advance(run, &p, k->h);
+            grow_errors(run, &p, x, k->h, k->error);
+        advance(run->numerics, k->h, n_s, p.decay, p.dt, p.b, x, p.c, y);
         if (k->error != NULL)
             store_errors(run, k->h, k->error);
-        for (int64_t i = 0; i < s->n_p; i++)
-            p.y[i] += d * p.x[i];
-        core_store(run->numerics, CORE_GRID_ACT, p.y, s->n_p);
+        for (int64_t i = 0; i < n; i++)
+            p.y[i] = y[i] + d * x[i];
+        core_store(run->numerics, CORE_GRID_ACT, p.y, n);
         if (run->exact || k->bound != NULL)
             largest = ref__worse(largest, judge(run, &p, k, d));
     }
     return largest;
 }
 
-/* The same of a drawn pass; h lies as [P, S]. */
+/* The same of a drawn pass. */
 static void run_drawn_task(const ref__run *run, const ref__drawn *drawn,
                            const ssd *m, const task *k)
 {
     const core_ssd *s = &run->spec->ssd;
-    memset(k->h, 0, (size_t)(s->n_s * s->n_p) * sizeof *k->h);
+    memset(k->h, 0, (size_t)m->n_state * sizeof *k->h);
     for (int64_t t = 0; t < run->batch->n_t; t++) {
         const place p = place_of(run, m, k, t);
-        const double decay = ref__drawn_decay(m->a_log[k->i_h], p.dt);
-        for (int64_t i = 0; i < s->n_p; i++) {
+        const double decay = ref__drawn_decay(p.a_log, p.dt);
+        for (int64_t i = 0; i < k->p1 - k->p0; i++) {
             double *h = k->h + i * s->n_s;
             ref__drawn_advance_head(decay, s->n_s, p.dt, p.x[i], p.b, h);
             p.y[i] = ref__drawn_read_out(drawn, h, p.c, s->n_s, m->d[k->i_h],
                                          p.x[i]);
         }
-        core_store(run->numerics, CORE_GRID_ACT, p.y, s->n_p);
+        core_store(run->numerics, CORE_GRID_ACT, p.y, k->p1 - k->p0);
     }
 }
 
@@ -227,17 +249,21 @@ static void recur(ref__run *run, int layer, const ssd *m)
     const core_weight d = {CORE_W_SSD_D, layer, 0};
     float *bound = ref__bound_buffer(run, CORE_TAP_SSD_Y, layer);
     const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_SSD_Y, layer);
+    const int64_t n_block = (s->n_p + REF__COLUMNS - 1) / REF__COLUMNS;
     double largest = 0.0;
     ref__read_vector(run, CORE_W_SSD_A_LOG, layer, m->a_log);
     ref__read_vector(run, CORE_W_SSD_D, layer, m->d);
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
     reduction(max                                                              \
               : largest)
-    for (int64_t i = 0; i < run->batch->n_b * s->n_h; i++) {
-        const int64_t at = omp_get_thread_num() * s->n_s * s->n_p;
+    for (int64_t i = 0; i < run->batch->n_b * s->n_h * n_block; i++) {
+        const int64_t p0 = i % n_block * REF__COLUMNS;
+        const int64_t at = omp_get_thread_num() * m->n_state;
         const task k = {
-            .b = i / s->n_h,
-            .i_h = i % s->n_h,
+            .b = i / n_block / s->n_h,
+            .i_h = i / n_block % s->n_h,
+            .p0 = p0,
+            .p1 = p0 + REF__COLUMNS < s->n_p ? p0 + REF__COLUMNS : s->n_p,
             .h = m->h + at,
             .error = bound != NULL ? m->error + at : NULL,
             .bound = bound,

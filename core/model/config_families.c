@@ -8,16 +8,6 @@
 
 #include <string.h>
 
-/* null means as many as there are query heads. */
-static core_status get_kv_heads(core__reader r, core_spec *spec)
-{
-    static const char KEY[] = "num_key_value_heads";
-    if (core__config_value(r, KEY) != NULL)
-        return core__config_count(r, KEY, &spec->n_g);
-    spec->n_g = spec->n_h;
-    return CORE_OK;
-}
-
 static core_status get_head_size(core__reader r, core__head_rule rule,
                                  core_spec *spec)
 {
@@ -59,6 +49,17 @@ static core_status get_count(core__reader r, const char *const *names,
     return said != NULL ? CORE_OK : core__config_count(r, own, out);
 }
 
+/* null means as many as there are query heads. */
+static core_status get_kv_heads(core__reader r, core_spec *spec)
+{
+    static const char KEY[] = "num_key_value_heads";
+    static const char *const NAMES[] = {KEY, "num_attention_groups", NULL};
+    if (core__config_has(r, NAMES[1]) || core__config_value(r, KEY) != NULL)
+        return get_count(r, NAMES, KEY, &spec->n_g);
+    spec->n_g = spec->n_h;
+    return CORE_OK;
+}
+
 static core_status get_experts(core_spec *spec, core__reader r,
                                const core__family *f)
 {
@@ -70,6 +71,7 @@ static core_status get_experts(core_spec *spec, core__reader r,
                                          "experts_per_token",
                                          "moe_k",
                                          "moe_topk",
+                                         "moe_top_k",
                                          NULL};
     CORE_TRY(get_count(r, EXPERTS, f->experts, &spec->n_e));
     return get_count(r, CHOSEN, f->chosen != NULL ? f->chosen : CHOSEN[0],

@@ -134,6 +134,7 @@ core_status core__config_act(core__reader r, const char *key,
     } ACTS[] = {{"silu", CORE_ACT_SILU},
                 {"gelu", CORE_ACT_GELU},
                 {"gelu_new", CORE_ACT_GELU_TANH},
+                {"gelu_pytorch_tanh", CORE_ACT_GELU_TANH},
                 {"relu", CORE_ACT_RELU},
                 {"relu2", CORE_ACT_RELU2}};
     const char *name;
@@ -146,7 +147,7 @@ core_status core__config_act(core__reader r, const char *key,
     }
     CORE_FAIL(CORE_E_SPEC,
               "%s: %s: '%s' is not supported, expected silu, gelu, gelu_new, "
-              "relu or relu2",
+              "gelu_pytorch_tanh, relu or relu2",
               r.where, key, name);
 }
 

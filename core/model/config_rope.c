@@ -96,8 +96,27 @@ static core_status get_alpha(core__reader scaling, int64_t n_dh,
     return CORE_OK;
 }
 
+/* The waves are those of the whole head, of which the first pairs turn; a part
+ * that is rotated says how many. */
+static core_status get_proportional(core__reader scaling, core_rope *rope,
+                                    int64_t *n_rot)
+{
+    double factor;
+    CORE_TRY(core__config_real_or(scaling, "factor", 1.0, &factor));
+    CORE_FAIL_IF(factor != 1.0, CORE_E_SPEC,
+                 "%s: factor: %g, expected 1 in proportional rope",
+                 scaling.where, factor);
+    CORE_FAIL_IF(*n_rot == 1, CORE_E_SPEC,
+                 "%s: partial_rotary_factor: leaves no pair to turn",
+                 scaling.where);
+    rope->n_turned = *n_rot / 2;
+    *n_rot = 0;
+    return CORE_OK;
+}
+
 static core_status get_scaling(core__reader config, core__reader scaling,
-                               int64_t alpha_dh, core_rope *rope)
+                               int64_t alpha_dh, core_rope *rope,
+                               int64_t *n_rot)
 {
     const char *type, *key = type_key(scaling);
     CORE_TRY(core__config_text(scaling, key, "default", &type));
@@ -114,9 +133,11 @@ static core_status get_scaling(core__reader config, core__reader scaling,
         return get_yarn(config, scaling, rope);
     if (strcmp(type, "llama3") == 0)
         return get_llama3(config, scaling, rope);
+    if (strcmp(type, "proportional") == 0)
+        return get_proportional(scaling, rope, n_rot);
     CORE_FAIL(CORE_E_SPEC,
-              "%s: %s: '%s' is not supported, expected default, linear, yarn "
-              "or llama3",
+              "%s: %s: '%s' is not supported, expected default, linear, yarn, "
+              "llama3 or proportional",
               scaling.where, key, type);
 }
 
@@ -214,7 +235,7 @@ static core_status get_rope(core__reader config, core__reader scaling,
     if (scaling.object == NULL)
         return CORE_OK;
     CORE_TRY(get_fraction(scaling, n_dh, n_rot));
-    return get_scaling(config, scaling, has_alpha ? n_dh : 0, rope);
+    return get_scaling(config, scaling, has_alpha ? n_dh : 0, rope, n_rot);
 }
 
 core_status core__config_rope(core__reader config, bool has_alpha,

@@ -26,6 +26,8 @@ static const core__wrapper WRAPPERS[] = {
      false},
     {"minimax_m3_vl", "text_config", "minimax_m3",
      "projector_hidden_size merged_hidden_size", false},
+    {"gemma4", "text_config", "gemma4_text", "vision_soft_tokens_per_image",
+     true},
     {"mistral3", "text_config", "mistral",
      "vision_feature_layer spatial_merge_size projector_hidden_act "
      "multimodal_projector_bias",

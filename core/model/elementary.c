@@ -52,6 +52,11 @@ double core_sigmoid(double z)
     return 1.0 / (1.0 + exp(-z));
 }
 
+double core_capped(double z, double cap)
+{
+    return cap > 0.0 ? cap * tanh(z / cap) : z;
+}
+
 double core_softplus(double z)
 {
     return z > 20.0 ? z : log1p(exp(z));
@@ -149,6 +154,8 @@ static double inverse_frequency(const core_heads *heads, core_numerics numerics,
                                 int64_t j)
 {
     const core_rope *rope = &heads->rope;
+    if (rope->n_turned > 0 && j >= rope->n_turned)
+        return 0.0;
     const double exponent =
         rounded(numerics, (double)(2 * j) / (double)heads->n_rot);
     const double wave = rounded(numerics, pow(rope->theta, exponent));

@@ -20,6 +20,7 @@ void core_act_apply_row(core_act act, const double *x, double *y, int64_t n);
 double core_gated(core_gating gating, double gate, double up);
 
 double core_sigmoid(double z);  /* 1 / (1 + exp(-z))                          */
+double core_capped(double z, double cap); /* cap * tanh(z / cap); cap 0: z    */
 double core_softplus(double z); /* log1p(exp(z)), z itself above 20           */
 /* softplus(z) within limits; most 0: none above.                             */
 double core_time_step(double z, double least, double most);

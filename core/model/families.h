@@ -37,6 +37,9 @@
     X(MINIMAX_M2, minimax_m2)                                                  \
     X(MINIMAX_M3, minimax_m3)                                                  \
     X(MIMO_V2_FLASH, mimo_v2_flash)                                            \
+    X(GEMMA4, gemma4)                                                          \
+    X(LFM2_MOE, lfm2_moe)                                                      \
+    X(BAILING_MOE, bailing_moe)                                                \
     X(DEEPSEEK_V32, deepseek_v32)                                              \
     X(GLM_MOE_DSA, glm_moe_dsa)
 

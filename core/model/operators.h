@@ -32,6 +32,7 @@
 #include "core/model/operators/mlp.h"
 #include "core/model/operators/moe.h"
 #include "core/model/operators/shared_gate.h"
+#include "core/model/operators/shortconv.h"
 #include "core/model/operators/ssd.h"
 #include "core/model/operators/stream.h"
 
@@ -48,7 +49,8 @@
 /* The first half of a layer: from the normed input to what is added to the
  * stream.  The words of `mixer` in a spec file.                              */
 #define CORE_MIXER_LIST(X)                                                     \
-    X(ATTENTION, attention) X(MAMBA, mamba) X(DELTANET, deltanet) X(SSD, ssd)
+    X(ATTENTION, attention) X(MAMBA, mamba) X(DELTANET, deltanet) X(SSD, ssd)  \
+    X(SHORTCONV, shortconv)
 
 /* How attention gets its queries, keys and values.                           */
 #define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
@@ -89,7 +91,8 @@ typedef enum core_shared {
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
 #define CORE_CHECK_LIST(X)                                                     \
-    X(latent) X(indexer) X(block_index) X(mamba) X(deltanet) X(ssd)
+    X(latent) X(indexer) X(block_index) X(mamba) X(deltanet) X(ssd)            \
+    X(shortconv)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
@@ -97,7 +100,7 @@ typedef enum core_shared {
     CORE_INDEXER_FIELDS(X) CORE_BLOCK_INDEX_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
     CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
-    CORE_SSD_FIELDS(X)
+    CORE_SSD_FIELDS(X) CORE_SHORTCONV_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
 
 /* --- all rows --------------------------------------------------------------
@@ -122,10 +125,12 @@ typedef enum core_shared {
     CORE_MAMBA_TAPS(X)                                                         \
     CORE_DELTANET_TAPS(X)                                                      \
     CORE_SSD_TAPS(X)                                                           \
+    CORE_SHORTCONV_TAPS(X)                                                     \
     CORE_LAYER_MID_TAPS(X)                                                     \
     CORE_MOE_TAPS(X)                                                           \
     CORE_MLP_TAPS(X)                                                           \
     CORE_SHARED_GATE_TAPS(X)                                                   \
+    CORE_MLP_POST_TAPS(X)                                                      \
     CORE_LAYER_OUT_TAPS(X)                                                     \
     CORE_HEAD_TAPS(X)
 
@@ -142,17 +147,19 @@ typedef enum core_shared {
     CORE_MAMBA_WEIGHTS(X)                                                      \
     CORE_DELTANET_WEIGHTS(X)                                                   \
     CORE_SSD_WEIGHTS(X)                                                        \
+    CORE_SHORTCONV_WEIGHTS(X)                                                  \
     CORE_FFN_NORM_WEIGHTS(X)                                                   \
     CORE_MOE_WEIGHTS(X)                                                        \
     CORE_MLP_WEIGHTS(X)                                                        \
     CORE_SHARED_GATE_WEIGHTS(X)                                                \
+    CORE_MLP_POST_WEIGHTS(X)                                                   \
     CORE_HEAD_WEIGHTS(X)
 
 /* Weights of products over what a tensor-parallel group splits: their parts are
  * added up.                                                                  */
 #define CORE_ROW_PARALLEL_LIST(X)                                              \
-    X(O) X(MAMBA_X) X(MAMBA_OUT) X(DELTANET_OUT) X(SSD_OUT) X(EXPERT_DOWN)     \
-    X(MLP_DOWN)
+    X(O) X(MAMBA_X) X(MAMBA_OUT) X(DELTANET_OUT) X(SSD_OUT) X(SHORTCONV_OUT)   \
+    X(EXPERT_DOWN) X(MLP_DOWN)
 
 /* --- slots of a numerics (core/numbers/numerics.h) -------------------------
  *
@@ -163,6 +170,6 @@ typedef enum core_shared {
 #define CORE_ROUTER_TAP_LIST(X) X(ROUTER_LOGITS) X(SHARED_LOGIT)
 #define CORE_PROB_TAP_LIST(X) X(ROUTER_PROBS) X(TOPK_WEIGHT) X(SHARED_SCORE)
 #define CORE_ROUTER_WEIGHT_LIST(X)                                             \
-    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(SHARED_GATE)
+    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(EXPERT_SCALE) X(SHARED_GATE)
 
 #endif

@@ -174,6 +174,7 @@ core_heads core_spec_heads_of(const core_spec *spec, int kind)
                          .n_rot = spec->n_rot,
                          .scale = spec->score_scale,
                          .sinks = spec->sinks,
+                         .v_is_k = spec->v_is_k,
                          .rope = spec->rope};
     h.rope.interleaved = spec->rope.interleaved;
     h.n_dv = h.n_dv > 0 ? h.n_dv : h.n_dh;
@@ -257,6 +258,13 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer)
 int64_t core_spec_n_de(const core_spec *spec)
 {
     return spec->n_de > 0 ? spec->n_de : spec->n_d;
+}
+
+double core_spec_sum_eps(const core_spec *spec)
+{
+    if (spec->sum_eps > 0.0)
+        return spec->sum_eps;
+    return spec->router == CORE_ROUTER_SIGMOID ? 1e-20 : 0.0;
 }
 
 int core_spec_count_moe(const core_spec *spec, int first, int end)

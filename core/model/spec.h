@@ -91,6 +91,8 @@ typedef struct core_rope {
     double original_positions; /* yarn, llama3: max_position_embeddings of
                                 * the training                              */
     double attention_factor;   /* multiplies cos and sin; resolved at parsing */
+    int64_t n_turned;          /* pairs that turn, the first ones; the others
+                                * have no position; 0: all turn               */
     bool truncate;             /* yarn: floor/ceil the correction range       */
     bool interleaved;          /* pairs (2j, 2j+1) instead of (j, j + half)   */
 } core_rope;
@@ -160,6 +162,7 @@ typedef struct core_heads {
     double scale;           /* of the scores                                  */
     bool sinks;             /* a learnt logit per head that takes probability
                              * and gives nothing                              */
+    bool v_is_k;            /* values are the keys as projected               */
     core_rope rope;
 } core_heads;
 
@@ -180,6 +183,8 @@ typedef struct core_spec {
 
     core_norm norm;
     double norm_eps;
+    bool post_norm;   /* what a part of a layer gives is normed, too          */
+    bool layer_scale; /* a layer's output times a learnt number               */
 
     core_rope rope;
     int64_t n_rot;                    /* rotated elements of a head, 0: all   */
@@ -200,6 +205,8 @@ typedef struct core_spec {
     double clip_qkv;                  /* q, k, v clamped to [-c, c]; 0: not   */
     bool sinks;                       /* a learnt logit per head that takes
                                        * probability and gives nothing        */
+    bool v_is_k;                      /* values are the keys as projected     */
+    bool value_norm;                  /* of values over each head, no weight  */
     double value_scale;               /* of values; 0: none                   */
     double score_scale;               /* 0: 1 / sqrt(Dh)                      */
     double temper_scale, temper_floor; /* layers without rope: q times
@@ -214,7 +221,9 @@ typedef struct core_spec {
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;
+    core_shortconv shortconv;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
+    double logits_cap; /* logits are cap * tanh(logits / cap); 0: not         */
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
     core_act act;
@@ -228,6 +237,12 @@ typedef struct core_spec {
     bool correction;  /* a bias per expert, for choosing only (SIGMOID)       */
     double jitter;    /* SPARSEMIXER: eps of its threshold                    */
     double sum_floor; /* renormalise: the sum counts as this at least; 0: not */
+    bool router_norm; /* the router reads a norm of its own of the stream,
+                       * over the root of D                                   */
+    bool expert_scale; /* a weight times a learnt number of its expert        */
+    bool branch_norm; /* routed and shared experts have norms of their own    */
+    double sum_eps;   /* renormalise: is added to the sum; 0: to that of
+                       * SIGMOID 1e-20                                        */
     bool weigh_input; /* the weight multiplies the expert's input, not output */
     bool shared_gate; /* the shared expert times sigmoid(xn . g)              */
     bool tied;        /* the head is the embedding                            */
@@ -298,6 +313,10 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer);
 
 /* Columns of the rows that travel to the experts and back.           [local] */
 int64_t core_spec_n_de(const core_spec *spec);
+
+/* What is added to the sum of the K scores by which they are divided. [local]
+ */
+double core_spec_sum_eps(const core_spec *spec);
 
 /* Number of MoE layers in [first, end).                              [local] */
 int core_spec_count_moe(const core_spec *spec, int first, int end);

@@ -35,6 +35,8 @@ static core_status check_rope(const core_spec *spec, int kind)
                  "%s: %s %lld, expected an even number", spec->name,
                  heads.n_rot < heads.n_dh ? "rotated" : "head_size",
                  (long long)heads.n_rot);
+    CORE_TRY(core__check_size(spec, kind == 0 ? "rope.turned" : "other.turned",
+                              rope->n_turned, 0, heads.n_rot / 2));
     CORE_TRY(check_positive(spec, "rope.theta", rope->theta));
     if (rope->scaling == CORE_ROPE_PLAIN)
         return CORE_OK;
@@ -119,6 +121,14 @@ static core_status check_heads(const core_spec *spec, int kind)
                  "%s: heads %lld, not a multiple of kv_heads %lld", spec->name,
                  (long long)h.n_h, (long long)h.n_g);
     CORE_TRY(check_not_negative(spec, "attention.scale", h.scale));
+    CORE_FAIL_IF(h.v_is_k && (h.n_dv != h.n_dh || spec->clip_qkv > 0.0 ||
+                              spec->n_kv_rank > 0),
+                 CORE_E_SPEC,
+                 "%s: %s goes with neither a value_size of its own nor "
+                 "attention.clip nor latent keys",
+                 spec->name,
+                 kind == 0 ? "attention.values_are_keys"
+                           : "other.values_are_keys");
     return check_rope(spec, kind);
 }
 
@@ -158,6 +168,7 @@ static core_status check_attention(const core_spec *spec)
     CORE_TRY(check_positive(spec, "scale.residual", spec->residual_scale));
     CORE_TRY(
         check_positive(spec, "scale.logits_divisor", spec->logits_divisor));
+    CORE_TRY(check_not_negative(spec, "scale.logits_cap", spec->logits_cap));
 #define CHECK_OPERATOR(name) CORE_TRY(core__check_##name(spec));
     CORE_CHECK_LIST(CHECK_OPERATOR)
 #undef CHECK_OPERATOR
@@ -185,7 +196,14 @@ static core_status check_router(const core_spec *spec)
                  CORE_E_SPEC,
                  "%s: router.correction needs router.scores softmax or sigmoid",
                  spec->name);
+    CORE_FAIL_IF(spec->expert_scale && spec->router != CORE_ROUTER_SIGMOID &&
+                     spec->router != CORE_ROUTER_SOFTMAX,
+                 CORE_E_SPEC,
+                 "%s: router.expert_scale needs router.scores softmax or "
+                 "sigmoid",
+                 spec->name);
     CORE_TRY(check_not_negative(spec, "router.sum_floor", spec->sum_floor));
+    CORE_TRY(check_not_negative(spec, "router.sum_eps", spec->sum_eps));
     if (spec->router == CORE_ROUTER_SPARSEMIXER) {
         CORE_TRY(core__check_size(spec, "experts_per_token of sparsemixer",
                                   spec->n_k, 2, 2));
@@ -251,6 +269,28 @@ static core_status check_experts(const core_spec *spec)
     return CORE_OK;
 }
 
+/* Norms beside the two of every layer. */
+static core_status check_norms(const core_spec *spec)
+{
+    CORE_FAIL_IF(spec->norm == CORE_NORM_LAYER &&
+                     (spec->post_norm || spec->branch_norm),
+                 CORE_E_SPEC,
+                 "%s: post_norm and branch_norm go with norm rms and "
+                 "rms_plus_one alone",
+                 spec->name);
+    CORE_FAIL_IF(spec->branch_norm && spec->n_f_shared == 0, CORE_E_SPEC,
+                 "%s: branch_norm needs a shared expert, shared_inner is 0",
+                 spec->name);
+    CORE_FAIL_IF(
+        spec->branch_norm && spec->capacity.dropped == CORE_DROPPED_PASSTHROUGH,
+        CORE_E_SPEC, "%s: branch_norm does not go with passthrough",
+        spec->name);
+    CORE_FAIL_IF(spec->value_norm && spec->n_kv_rank > 0, CORE_E_SPEC,
+                 "%s: attention.value_norm does not go with latent keys",
+                 spec->name);
+    return CORE_OK;
+}
+
 static core_status check_parts(const core_spec *spec)
 {
     for (int l = 0; l < (int)spec->n_l; l++)
@@ -305,6 +345,7 @@ core_status core_spec_validate(const core_spec *spec)
     CORE_TRY(spec->family == CORE_FAMILY_SWITCH ? check_switch(spec)
                                                 : check_attention(spec));
     CORE_TRY(check_parts(spec));
+    CORE_TRY(check_norms(spec));
     CORE_TRY(check_experts(spec));
     CORE_TRY(check_capacity(spec));
     return check_total(spec);

@@ -1,4 +1,5 @@
-/* core/pass/batch.c -- splitting evenly, and where the inputs of a pass come from.
+/* core/pass/batch.c -- splitting evenly, and where the inputs of a pass come
+ * from.
  *
  * core_split_first is the one rule for every uneven split, so two sides that
  * must agree cannot disagree.  Made rows are distinct as long as the vocabulary
@@ -48,8 +49,8 @@ static void make_ids(int64_t *ids, int64_t n_b, int64_t n_t, int64_t n_v,
     for (int64_t b = 0; b < n_b; b++) {
         for (uint64_t attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
             for (int64_t i = b * n_t; i < (b + 1) * n_t; i++)
-                ids[i] = (int64_t)core_rng_below(
-                    seed, stream + attempt, (uint64_t)i, (uint64_t)n_v);
+                ids[i] = (int64_t)core_rng_below(seed, stream + attempt,
+                                                 (uint64_t)i, (uint64_t)n_v);
             if (row_is_new(ids, b, n_t))
                 break;
         }
@@ -211,7 +212,8 @@ static core_status read_mask(core_batch *batch, const core_spec *spec,
 {
     CORE_FAIL_IF(tensor->n_dim != 2 || tensor->shape[0] != batch->n_b ||
                      tensor->shape[1] != batch->n_t,
-                 CORE_E_INPUT, "%s: %s: shape differs from the input's [%lld,%lld]",
+                 CORE_E_INPUT,
+                 "%s: %s: shape differs from the input's [%lld,%lld]",
                  core_st_path(file), tensor->name, (long long)batch->n_b,
                  (long long)batch->n_t);
     double *values = NULL;
@@ -246,7 +248,8 @@ static core_status read_all(core_batch *batch, const core_spec *spec,
                  core_st_path(file), name);
     CORE_FAIL_IF(tensor->n_dim != n_dim, CORE_E_INPUT,
                  "%s: %s: %d dimensions, expected %s", core_st_path(file), name,
-                 tensor->n_dim, is_switch ? "[rows,tokens,width]" : "[rows,tokens]");
+                 tensor->n_dim,
+                 is_switch ? "[rows,tokens,width]" : "[rows,tokens]");
     CORE_FAIL_IF(tensor->n == 0 || tensor->n > INT32_MAX, CORE_E_INPUT,
                  "%s: %s: %lld elements, expected 1 to 2^31-1",
                  core_st_path(file), name, (long long)tensor->n);
@@ -270,6 +273,39 @@ core_status core_batch_read(core_batch *out, const core_spec *spec,
         *out = batch;
     else
         core_batch_free(&batch);
+    return status;
+}
+
+/* NULL stays NULL. */
+static core_status repeat(const void **out, const void *from, int64_t n_copy,
+                          int64_t n, size_t bytes, const char *name)
+{
+    void *memory = NULL;
+    if (from == NULL)
+        return CORE_OK;
+    CORE_TRY(core_alloc(&memory, n_copy * n, bytes, name));
+    *out = memory;
+    for (int64_t i = 0; i < n_copy; i++)
+        memcpy((char *)memory + (size_t)(i * n) * bytes, from,
+               (size_t)n * bytes);
+    return CORE_OK;
+}
+
+core_status core_batch_repeat(core_batch *out, const core_spec *spec,
+                              const core_batch *batch, int64_t n)
+{
+    const int64_t n_token = batch->n_b * batch->n_t;
+    const void *ids = NULL, *mask = NULL, *hidden = NULL;
+    core_status status =
+        repeat(&ids, batch->ids, n, n_token, sizeof *batch->ids, "token ids");
+    if (status == CORE_OK)
+        status = repeat(&mask, batch->mask, n, n_token, 1, "mask");
+    if (status == CORE_OK)
+        status = repeat(&hidden, batch->hidden, n, n_token * spec->n_d,
+                        sizeof *batch->hidden, "hidden input");
+    *out = (core_batch){n * batch->n_b, batch->n_t, ids, mask, hidden};
+    if (status != CORE_OK)
+        core_batch_free(out);
     return status;
 }
 

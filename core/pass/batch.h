@@ -51,6 +51,13 @@ CORE_NODISCARD core_status core_batch_read(core_batch *out,
                                            const struct core_st *file,
                                            const char *prefix);
 
+/* A batch of n copies of the rows of another, one after the other.  Free with
+ * core_batch_free.  Errors: E_MEMORY.                                [local] */
+CORE_NODISCARD core_status core_batch_repeat(core_batch *out,
+                                             const core_spec *spec,
+                                             const core_batch *batch,
+                                             int64_t n);
+
 void core_batch_free(core_batch *batch);
 
 #endif

@@ -171,7 +171,9 @@ static scale scale_of(const core_spec *spec, core_weight id, int64_t row)
         return fixed;
     int64_t n_row, n_col;
     core_weight_shape(spec, id, &n_row, &n_col);
-    const double deviation = gain / sqrt((double)n_col);
+    /* what a router with a norm of its own reads is smaller by that root */
+    const bool is_wide = id.kind == CORE_W_ROUTER && spec->router_norm;
+    const double deviation = is_wide ? gain : gain / sqrt((double)n_col);
     const double step_wanted = deviation / (MAX_ODD / sqrt(3.0));
     const bool is_short = id.kind == CORE_W_ROUTER &&
                           row % SHORT_ROW_PERIOD == SHORT_ROW_PERIOD - 1;

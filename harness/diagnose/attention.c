@@ -106,6 +106,8 @@ static bool open_inputs(har__case *c, inputs *in)
         CORE_TAP_Q_TEMPER};
     static const core_tap_kind keys[] = {CORE_TAP_K, CORE_TAP_K_NORM,
                                          CORE_TAP_K_ROPE, CORE_TAP_K_ROPE_NORM};
+    static const core_tap_kind values[] = {CORE_TAP_V, CORE_TAP_V_NORM};
+    static const core_tap_kind of_keys[] = {CORE_TAP_K, CORE_TAP_V_NORM};
     const int64_t most = INT64_C(1) << 27; /* products                        */
     const har_scene *s = c->scene;
     if (!har__is_kind(c, CORE_TAP_CONTEXT) || s->spec->n_kv_rank > 0 ||
@@ -114,7 +116,8 @@ static bool open_inputs(har__case *c, inputs *in)
     in->heads = core_spec_heads(s->spec, s->tap.layer);
     in->q = har__tap_rows(c, last_of(c, queries, 5));
     in->k = har__tap_whole(c, last_of(c, keys, 4));
-    in->v = har__tap_whole(c, har__beside(c, CORE_TAP_V));
+    in->v = har__tap_whole(
+        c, last_of(c, in->heads.v_is_k ? of_keys : values, 2));
     in->sinks = har__weight_of(c, (core_weight){CORE_W_SINKS, s->tap.layer, 0});
     in->p = har__room(c, s->n_t);
     if (in->q == NULL || in->k == NULL || in->v == NULL || in->p == NULL)

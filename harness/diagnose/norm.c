@@ -26,7 +26,7 @@ typedef struct inputs {
     norm right;
 } inputs;
 
-/* The norms of the stream: their input, weights and bias. */
+/* The norms of whole rows: their input, weights and bias. */
 static const struct {
     core_tap_kind out, in;
     core_weight_kind weight, bias;
@@ -34,6 +34,14 @@ static const struct {
     {CORE_TAP_ATTN_NORM, CORE_TAP_IN, CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS},
     {CORE_TAP_FFN_NORM, CORE_TAP_MID, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS},
     {CORE_TAP_FFN_NORM, CORE_TAP_IN, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS},
+    {CORE_TAP_ATTN_POST, CORE_TAP_ATTN_OUT, CORE_W_ATTN_POST, CORE_W_NONE},
+    {CORE_TAP_FFN_POST, CORE_TAP_FFN_OUT, CORE_W_FFN_POST, CORE_W_NONE},
+    {CORE_TAP_MOE_NORM, CORE_TAP_MID, CORE_W_MOE_NORM, CORE_W_NONE},
+    {CORE_TAP_MOE_NORM, CORE_TAP_IN, CORE_W_MOE_NORM, CORE_W_NONE},
+    {CORE_TAP_MOE_POST, CORE_TAP_WIDE, CORE_W_MOE_POST, CORE_W_NONE},
+    {CORE_TAP_MOE_POST, CORE_TAP_COMBINE, CORE_W_MOE_POST, CORE_W_NONE},
+    {CORE_TAP_MLP_POST, CORE_TAP_SHARED_WEIGHTED, CORE_W_MLP_POST, CORE_W_NONE},
+    {CORE_TAP_MLP_POST, CORE_TAP_MLP_OUT, CORE_W_MLP_POST, CORE_W_NONE},
     {CORE_TAP_FINAL_NORM, CORE_TAP_OUT, CORE_W_FINAL_NORM,
      CORE_W_FINAL_NORM_BIAS}};
 

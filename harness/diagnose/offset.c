@@ -110,13 +110,17 @@ static const struct {
     core_tap_kind sum, part;
 } addends[] = {{CORE_TAP_MID, CORE_TAP_IN},
                {CORE_TAP_MID, CORE_TAP_ATTN_OUT},
+               {CORE_TAP_MID, CORE_TAP_ATTN_POST},
                {CORE_TAP_OUT, CORE_TAP_MID},
                {CORE_TAP_OUT, CORE_TAP_FFN_OUT},
+               {CORE_TAP_OUT, CORE_TAP_FFN_POST},
                {CORE_TAP_OUT, CORE_TAP_IN},
                {CORE_TAP_OUT, CORE_TAP_ATTN_OUT},
                {CORE_TAP_FFN_OUT, CORE_TAP_MLP_OUT},
                {CORE_TAP_FFN_OUT, CORE_TAP_SHARED_WEIGHTED},
+               {CORE_TAP_FFN_OUT, CORE_TAP_MLP_POST},
                {CORE_TAP_FFN_OUT, CORE_TAP_COMBINE},
+               {CORE_TAP_FFN_OUT, CORE_TAP_MOE_POST},
                {CORE_TAP_FFN_OUT, CORE_TAP_MID},
                {CORE_TAP_ATTN_OUT, CORE_TAP_IN}};
 

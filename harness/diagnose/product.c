@@ -1,4 +1,8 @@
-/* harness/diagnose/product.c -- the products with weights, and their biases. */
+/* harness/diagnose/product.c -- the products with weights, and their biases.
+ *
+ * A product that reads another tap in some models has a line for each; the first
+ * whose input the model has is it.
+ */
 #include "harness/diagnose/impl.h"
 
 #include <string.h>
@@ -11,7 +15,9 @@ static const har__product products[] = {
     {CORE_TAP_KV_A, CORE_W_KV_A, CORE_TAP_ATTN_NORM, false},
     {CORE_TAP_KV_B, CORE_W_KV_B, CORE_TAP_KV_A_NORM, false},
     {CORE_TAP_ATTN_OUT, CORE_W_O, CORE_TAP_CONTEXT, true},
+    {CORE_TAP_ROUTER_LOGITS, CORE_W_ROUTER, CORE_TAP_ROUTER_IN, false},
     {CORE_TAP_ROUTER_LOGITS, CORE_W_ROUTER, CORE_TAP_FFN_NORM, false},
+    {CORE_TAP_NARROW, CORE_W_NARROW, CORE_TAP_MOE_NORM, false},
     {CORE_TAP_NARROW, CORE_W_NARROW, CORE_TAP_FFN_NORM, false},
     {CORE_TAP_WIDE, CORE_W_WIDE, CORE_TAP_COMBINE, false},
     {CORE_TAP_EXPERT_GATE, CORE_W_EXPERT_GATE, CORE_TAP_RECV, false},
@@ -28,7 +34,8 @@ const har__product *har__product_of(const har__case *c)
         c->scene->weights == NULL)
         return NULL;
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
-        if (products[i].out == c->scene->tap.kind)
+        if (products[i].out == c->scene->tap.kind &&
+            core_tap_exists(c->scene->spec, har__beside(c, products[i].in)))
             return &products[i];
     return NULL;
 }

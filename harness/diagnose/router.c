@@ -75,6 +75,7 @@ typedef struct inputs {
     const double *score; /* [n, E] probabilities, or logits of softmax_top    */
     const double *idx;   /* [n, K]                                            */
     const double *correction; /* [E] or NULL                                  */
+    const double *own;        /* [E] the experts' own numbers, or NULL        */
     double *line, *all; /* [K], [E]                                           */
     weighing right;
 } inputs;
@@ -86,7 +87,7 @@ static void weigh(har__case *c, const inputs *in, const weighing *how)
     const bool of_logits = spec->router == CORE_ROUTER_SOFTMAX_TOP;
     for (int64_t i = 0; i < c->n; i++) {
         const double *score = in->score + i * n_e;
-        double sum = spec->router == CORE_ROUTER_SIGMOID ? 1e-20 : 0.0;
+        double sum = core_spec_sum_eps(spec);
         if (of_logits && how->of_all) {
             softmax(c, score, in->all, n_e);
             score = in->all;
@@ -100,10 +101,12 @@ static void weigh(har__case *c, const inputs *in, const weighing *how)
         for (int64_t j = 0; j < n_k; j++)
             sum += in->line[j];
         sum = fmax(sum, spec->sum_floor);
-        for (int64_t j = 0; j < n_k; j++)
+        for (int64_t j = 0; j < n_k; j++) {
+            const int64_t e = (int64_t)in->idx[i * n_k + j];
             in->line[j] =
                 (how->renormalised ? in->line[j] / sum : in->line[j]) *
-                how->scale;
+                how->scale * (in->own != NULL ? in->own[e] : 1.0);
+        }
         memcpy(c->guess + i * c->n_col, in->line + c->scene->col0,
                (size_t)c->n_col * sizeof *in->line);
     }
@@ -133,6 +136,8 @@ static bool open_inputs(har__case *c, inputs *in)
     in->idx = har__tap_rows(c, har__beside(c, CORE_TAP_TOPK_IDX));
     in->correction = har__weight_of(
         c, (core_weight){CORE_W_CORRECTION, c->scene->tap.layer, 0});
+    in->own = har__weight_of(
+        c, (core_weight){CORE_W_EXPERT_SCALE, c->scene->tap.layer, 0});
     in->line = har__room(c, spec->n_k);
     in->all = har__room(c, spec->n_e);
     in->right = (weighing){!of_logits && spec->renormalise, spec->routed_scale,

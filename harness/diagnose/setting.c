@@ -140,10 +140,36 @@ static bool set_weigh_input(core_spec *s, int i)
 static bool set_shared(core_spec *s, int i)
 {
     const bool other = i == 0 ? s->n_f_shared > 0 : s->shared_gate;
-    if (i == 0)
+    if (i == 0) {
         s->n_f_shared = 0;
+        s->branch_norm = false;
+    }
     s->shared_gate = false;
     return other;
+}
+
+static bool set_own_numbers(core_spec *s, int i)
+{
+    bool *has = i == 0 ? &s->layer_scale : &s->expert_scale;
+    const bool other = *has;
+    *has = false;
+    return other;
+}
+
+static bool set_further_norms(core_spec *s, int i)
+{
+    bool *has = i == 0   ? &s->post_norm
+                : i == 1 ? &s->value_norm
+                         : &s->router_norm;
+    const bool other = *has;
+    *has = false;
+    return other;
+}
+
+static bool set_cap(core_spec *s, int i)
+{
+    (void)i;
+    return set_number(&s->logits_cap, 0.0);
 }
 
 static bool set_biases(core_spec *s, int i)
@@ -224,6 +250,14 @@ static const struct {
      {"experts' input weighed instead of their output, or "
       "the reverse"}},
     {set_shared, 2, {"no shared expert", "the shared expert without its gate"}},
+    {set_own_numbers,
+     2,
+     {"no number of the layer's own", "no numbers of the experts' own"}},
+    {set_further_norms,
+     3,
+     {"no norm of what a part of the layer gives", "no norm of values",
+      "the router reading what the shared expert reads"}},
+    {set_cap, 1, {"no cap of the logits"}},
     {set_biases,
      4,
      {"no bias of q, k, v", "no bias of the attention's output",

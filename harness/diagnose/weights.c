@@ -7,6 +7,8 @@
  */
 #include "harness/diagnose/impl.h"
 
+#include "core/model/elementary.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,9 +48,10 @@ static double element(const har__case *c, const trial *t, int64_t i, double b)
     double sum = 0.0;
     for (int64_t k = 0; k < t->n_k; k++)
         sum += t->x[i * t->n_k + k] * t->line[k];
-    return (sum + b) / (t->of->out == CORE_TAP_LOGITS
-                            ? c->scene->spec->logits_divisor
-                            : 1.0);
+    const core_spec *spec = c->scene->spec;
+    return t->of->out == CORE_TAP_LOGITS
+               ? core_capped((sum + b) / spec->logits_divisor, spec->logits_cap)
+               : sum + b;
 }
 
 static bool is_first_of_expert(const trial *t, int64_t i)

@@ -124,14 +124,11 @@ static core_status look(har__pass *p, const har__model *model)
         .batch = &model->gold.batch,
         .groups = {model->gold.n_group, model->gold.first_row},
         .options = {.n_threads = 1, .weight_budget_bytes = (size_t)1 << 28},
-        .draw = {.forcing = forcing,
-                 .values = fed_values,
-                 .routing = fed_routing,
-                 .self = p},
+        .draw = {.values = fed_values, .routing = fed_routing, .self = p},
         .wants = is_compared};
     if (!har__model_is_small(model, &spec) || !can_feed(p, &spec, forcing))
         return CORE_OK;
-    CORE_TRY(gold_directions_make(&directions, &feed));
+    CORE_TRY(gold_directions_make(&directions, &forcing, 1, &feed));
     lean(p, &directions, &leaning);
     gold_directions_free(&directions);
     note(p, &leaning);

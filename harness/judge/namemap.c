@@ -26,6 +26,7 @@ static const ready_rule HF[] = {
     {"model.layers.{l}.mlp.router", "layers.{l}.router_logits?"},
     {"model.layers.{l}.block_sparse_moe.gate", "layers.{l}.router_logits?"},
     {"model.layers.{l}.feed_forward.router", "layers.{l}.router_logits?"},
+    {"model.layers.{l}.router.proj", "layers.{l}.router_logits?"},
     {"model.layers.{l}.mlp.topk_idx", "layers.{l}.topk_idx?"},
     {"model.layers.{l}.mlp.topk_weight", "layers.{l}.topk_weight?"},
     {"model.layers.{l}.block_sparse_moe.topk_idx", "layers.{l}.topk_idx?"},
@@ -90,6 +91,18 @@ bool har__namemap_ready(har_namemap *out, const char *name)
         snprintf(rule->to, sizeof rule->to, "layers.{l}.attn_out");
     }
     return true;
+}
+
+core_status har_namemap_suits(const har_namemap *map, const core_spec *spec)
+{
+    bool optional;
+    CORE_FAIL_IF(map->is_ready && spec->branch_norm &&
+                     har_namemap_expects(map, "layers.0.ffn_out", &optional),
+                 CORE_E_USAGE,
+                 "--map %s: mlp is one of two branches in layers of this "
+                 "model, and not all of ffn_out: expected a map of one's own",
+                 map->name);
+    return CORE_OK;
 }
 
 void har_namemap_free(har_namemap *map)

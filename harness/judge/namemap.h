@@ -59,6 +59,10 @@ typedef struct har_namemap {
  * har_namemap_free.  Errors: E_FILE, E_FORMAT with file, line and column.
  *                                                                    [local] */
 CORE_NODISCARD core_status har_namemap_open(har_namemap *out, const char *what);
+/* Refuses a ready map whose names mean something else in this model.  [local]
+ * Errors: E_USAGE.                                                           */
+CORE_NODISCARD core_status har_namemap_suits(const har_namemap *map,
+                                             const core_spec *spec);
 void har_namemap_free(har_namemap *map);
 
 /* The tap's name for a dump's name ("p0." in front is kept), layers counted

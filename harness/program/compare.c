@@ -141,6 +141,8 @@ static core_status judge_dump(const request *r, const har_foreign_options *with)
     if (status == CORE_OK)
         status = open_yardstick(r, &dump, &yard);
     if (status == CORE_OK)
+        status = har_namemap_suits(with->map, &yard.spec);
+    if (status == CORE_OK)
         status = har_foreign_place(&dump, &yard, with);
     if (status == CORE_OK)
         status = har_forced_check(&dump, &yard);

@@ -35,6 +35,7 @@ static const struct {
     {"mamba channels", "tp"},
     {"key heads", "tp"},
     {"groups of state space heads", "tp"},
+    {"channels of the short convolution", "tp"},
     {"MLP columns", "tp"},
     {"vocabulary rows", "tp"},
 };
@@ -72,6 +73,15 @@ static const struct {
     {HAR_AXIS_CHANNELS, CORE_W_MAMBA_CONV_BIAS, false},
     {HAR_AXIS_CHANNELS, CORE_W_MAMBA_DT_BIAS, false},
     {HAR_AXIS_CHANNELS, CORE_W_MAMBA_D, false},
+    {HAR_AXIS_CONV_CHANNELS, CORE_W_SHORTCONV_B, true},
+    {HAR_AXIS_CONV_CHANNELS, CORE_W_SHORTCONV_C, true},
+    {HAR_AXIS_CONV_CHANNELS, CORE_W_SHORTCONV_X, true},
+    {HAR_AXIS_CONV_CHANNELS, CORE_W_SHORTCONV_CONV, true},
+    {HAR_AXIS_CONV_CHANNELS, CORE_W_SHORTCONV_OUT, false},
+    {HAR_AXIS_CONV_CHANNELS, CORE_W_SHORTCONV_B_BIAS, false},
+    {HAR_AXIS_CONV_CHANNELS, CORE_W_SHORTCONV_C_BIAS, false},
+    {HAR_AXIS_CONV_CHANNELS, CORE_W_SHORTCONV_X_BIAS, false},
+    {HAR_AXIS_CONV_CHANNELS, CORE_W_SHORTCONV_CONV_BIAS, false},
     {HAR_AXIS_HEADS, CORE_W_CONTEXT_GATE, true},
     {HAR_AXIS_HEADS, CORE_W_CONTEXT_GATE_BIAS, false},
     {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_Q, true},
@@ -392,6 +402,8 @@ static int64_t axis_size(const core_spec *spec, har_axis axis, int l)
         return spec->deltanet.n_kh;
     case HAR_AXIS_GROUPS:
         return spec->ssd.n_g;
+    case HAR_AXIS_CONV_CHANNELS:
+        return spec->n_d;
     case HAR_AXIS_MLP:
         return core_spec_n_mlp(spec, l);
     case HAR_AXIS_VOCABULARY:

@@ -1,10 +1,12 @@
-/* tests/bench/bench_mixers.c -- tokens per second of each mixer in the
- * reference.
+/* tests/bench/bench_mixers.c [THREADS] -- tokens per second of each mixer in
+ * the reference.
  *
  * Layers of a mixer alone, hidden 1024, a row of 512 tokens, fp64, weights
- * resident; the mixers in turn, the median of the rounds.  A state space of 32
- * heads of 64 channels and 128 states in 8 groups is what Nemotron-H has at this
- * width.  Not a test: it judges nothing.
+ * resident; the mixers in turn, medians of the rounds, each against the
+ * attention of its round: by the clock, by processor time, and by
+ * the products that there are.  A state space of 32
+ * heads of 64 channels and 128 states in 8 groups is what Nemotron-H has at
+ * this width.  Not a test: it judges nothing.
  */
 #include "ref/ref.h"
 
@@ -29,10 +31,10 @@ static core_spec of_mixer(core_mixer mixer)
     memset(s.ffn, CORE_FFN_NONE, sizeof s.ffn);
     memset(s.mixer, (int)mixer, sizeof s.mixer);
     s.mamba = (core_mamba){.n_c = 2048, .n_s = 16, .n_conv = 4, .n_r = 64};
-    s.ssd = (core_ssd){
-        .n_h = 32, .n_p = 64, .n_s = 128, .n_g = 8, .n_conv = 4};
+    s.ssd = (core_ssd){.n_h = 32, .n_p = 64, .n_s = 128, .n_g = 8, .n_conv = 4};
     s.deltanet = (core_deltanet){
         .n_kh = 8, .n_vh = 16, .n_dk = 128, .n_dv = 128, .n_conv = 4};
+    s.shortconv.n_conv = 3;
     return s;
 }
 
@@ -41,7 +43,8 @@ typedef struct bench {
     core_weights *weights;
     core_batch batch;
     ref_model *model;
-    double seconds[N_ROUND];
+    double seconds[N_ROUND], cpu[N_ROUND];
+    double gflop;
 } bench;
 
 static core_status open_bench(bench *b, core_mixer mixer, int n_threads)
@@ -62,6 +65,36 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static double median(double *x)
+{
+    qsort(x, N_ROUND, sizeof *x, by_value);
+    return x[N_ROUND / 2];
+}
+
+/* Of attention's, round by round. */
+static double of_attention(const double *attention, const double *x)
+{
+    double ratio[N_ROUND];
+    for (int i = 0; i < N_ROUND; i++)
+        ratio[i] = attention[i] / x[i];
+    return median(ratio);
+}
+
+static void print(bench *b)
+{
+    const bench *attention = &b[CORE_MIXER_ATTENTION];
+    double clock[CORE_N_MIXERS], cpu[CORE_N_MIXERS];
+    for (int k = 0; k < (int)CORE_N_MIXERS; k++) {
+        clock[k] = of_attention(attention->seconds, b[k].seconds);
+        cpu[k] = of_attention(attention->cpu, b[k].cpu);
+    }
+    for (int k = 0; k < (int)CORE_N_MIXERS; k++)
+        printf("%-10s %6.0f tokens/s of a layer; of attention's %.2f by the "
+               "clock, %.2f by processor time, %.2f by GFLOP of products\n",
+               b[k].spec.name, N_LAYER * N_TOKEN / median(b[k].seconds),
+               clock[k], cpu[k], b[CORE_MIXER_ATTENTION].gflop / b[k].gflop);
+}
+
 static core_status run(int n_threads)
 {
     static bench b[CORE_N_MIXERS];
@@ -70,25 +103,20 @@ static core_status run(int n_threads)
     for (int i = 0; i < N_ROUND; i++)
         for (int k = 0; k < (int)CORE_N_MIXERS; k++) {
             ref_stats stats;
-            CORE_TRY(
-                ref_forward(b[k].model, &b[k].batch, NULL, NULL, &stats));
+            CORE_TRY(ref_forward(b[k].model, &b[k].batch, NULL, NULL, &stats));
             b[k].seconds[i] = stats.wall_seconds;
+            b[k].cpu[i] = stats.cpu_seconds;
+            b[k].gflop = stats.gemm_flops * 1e-9;
         }
-    for (int k = 0; k < (int)CORE_N_MIXERS; k++) {
-        qsort(b[k].seconds, N_ROUND, sizeof b[k].seconds[0], by_value);
-        printf("%-10s %8.0f tokens/s of a layer, %5.2f of attention's, on %d "
-               "threads\n",
-               b[k].spec.name, N_LAYER * N_TOKEN / b[k].seconds[N_ROUND / 2],
-               b[CORE_MIXER_ATTENTION].seconds[N_ROUND / 2] /
-                   b[k].seconds[N_ROUND / 2],
-               n_threads);
-    }
+    print(b);
     return CORE_OK;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const core_status status = run((int)sysconf(_SC_NPROCESSORS_ONLN));
+    const int n_threads =
+        argc > 1 ? atoi(argv[1]) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    const core_status status = run(n_threads);
     if (status != CORE_OK)
         fprintf(stderr, "bench_mixers: %s\n", core_message());
     return core_status_exit_code(status);

@@ -170,6 +170,45 @@ static void roll_blocks(uint64_t seed, core_spec *spec)
     spec->n_seen = spec->block_index.n_local + roll(&d, 1, 2);
 }
 
+/* Values that are the keys, pairs that do not turn. */
+static void roll_values(dice *d, core_spec *spec)
+{
+    const core_heads first = core_spec_heads_of(spec, 0);
+    const core_heads other = core_spec_heads_of(spec, 1);
+    if (spec->n_kv_rank > 0)
+        return;
+    spec->value_norm = one_in(d, 2);
+    spec->v_is_k =
+        spec->clip_qkv == 0.0 && first.n_dv == first.n_dh && one_in(d, 2);
+    if (first.n_rot > 2 && one_in(d, 2))
+        spec->rope.n_turned = roll(d, 1, first.n_rot / 2 - 1);
+    if (core_spec_head_kinds(spec) == 1)
+        return;
+    spec->other.v_is_k =
+        spec->clip_qkv == 0.0 && other.n_dv == other.n_dh && one_in(d, 2);
+    if (other.n_rot > 2 && one_in(d, 2))
+        spec->other.rope.n_turned = roll(d, 1, other.n_rot / 2 - 1);
+}
+
+/* Norms behind the parts of a layer and around its branches, a router with a
+ * norm of its own, scales of experts and layers, a cap.  Their own dice, too. */
+static void roll_branches(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6272616e6368), 0};
+    if (!one_in(&d, 3))
+        return;
+    roll_values(&d, spec);
+    if (spec->norm != CORE_NORM_LAYER) {
+        spec->post_norm = one_in(&d, 2);
+        spec->branch_norm = spec->n_f_shared > 0 && !one_in(&d, 3);
+    }
+    spec->layer_scale = one_in(&d, 2);
+    spec->router_norm = one_in(&d, 2);
+    spec->expert_scale = one_in(&d, 2) && (spec->router == CORE_ROUTER_SOFTMAX ||
+                                           spec->router == CORE_ROUTER_SIGMOID);
+    spec->logits_cap = one_in(&d, 2) ? 0.5 * (double)roll(&d, 2, 12) : 0.0;
+}
+
 static void roll_attention(dice *d, core_spec *spec)
 {
     roll_spans(d, spec);
@@ -253,6 +292,21 @@ static void roll_choice(uint64_t seed, core_spec *spec)
                                    .interleaved = one_in(&d, 2)};
 }
 
+/* Their own dice, as those of kinds; a sum of scores may have an eps, too. */
+static void roll_shortconv(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x636f6e76), 0};
+    if (one_in(&d, 4))
+        spec->sum_eps = 0.1 * (double)roll(&d, 1, 5);
+    if (!one_in(&d, 6))
+        return;
+    spec->shortconv = (core_shortconv){.n_conv = roll(&d, 1, 5),
+                                       .bias = one_in(&d, 2)};
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (!one_in(&d, 3))
+            spec->mixer[l] = CORE_MIXER_SHORTCONV;
+}
+
 static void roll_router(dice *d, core_spec *spec)
 {
     spec->router = (core_router)roll(d, CORE_ROUTER_SOFTMAX,
@@ -324,6 +378,7 @@ static void roll_spec(dice *d, core_spec *spec)
         roll_deltanet(d, spec);
     if (one_in(d, 6))
         roll_ssd(d, spec);
+    roll_shortconv(d->seed, spec);
     if (one_in(d, 5))
         roll_parts(d, spec);
     roll_choice(d->seed, spec);
@@ -331,6 +386,7 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_experts(d, spec);
     roll_ends(d, spec);
     roll_capacity(d, &spec->capacity);
+    roll_branches(d->seed, spec);
     roll_blocks(d->seed, spec);
 }
 

@@ -161,6 +161,34 @@ static void kinds(core_spec *s)
     s->span[0] = s->span[2] = CORE_SPAN_FULL;
 }
 
+static void branches(core_spec *s)
+{
+    s->post_norm = s->branch_norm = s->layer_scale = true;
+    s->router_norm = s->expert_scale = s->value_norm = true;
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->head_kind[1] = 1;
+    s->other = (core_heads){.n_h = 12,
+                            .n_g = 3,
+                            .n_dh = 10,
+                            .v_is_k = true,
+                            .rope = s->rope};
+    s->other.rope.theta = 50.0;
+    s->other.rope.n_turned = 2;
+    s->residual_scale = 0.7;
+    s->logits_cap = 2.5;
+    s->act = CORE_ACT_GELU_TANH;
+}
+
+static void shortconv(core_spec *s)
+{
+    s->qk_norm = CORE_QK_NORM_HEAD;
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_SHORTCONV;
+    s->shortconv = (core_shortconv){.n_conv = 3, .bias = true};
+    s->router = CORE_ROUTER_SIGMOID;
+    s->correction = s->renormalise = true;
+    s->sum_eps = 0.3;
+}
+
 static void blocks(core_spec *s)
 {
     s->norm = CORE_NORM_RMS_PLUS_ONE;
@@ -213,6 +241,12 @@ core_spec fix_family(int i)
         break;
     case FIX_KINDS:
         kinds(&spec);
+        break;
+    case FIX_BRANCHES:
+        branches(&spec);
+        break;
+    case FIX_SHORTCONV:
+        shortconv(&spec);
         break;
     case FIX_BLOCKS:
         blocks(&spec);

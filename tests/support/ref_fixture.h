@@ -27,6 +27,11 @@ typedef enum fix_family_kind {
     FIX_SCALES,      /* scales of embedding, residuals, logits; tied          */
     FIX_SHARED_GATE, /* a weight of the shared expert                         */
     FIX_KINDS,       /* heads of two kinds, values of a size and scale        */
+    FIX_BRANCHES,    /* norms behind parts and around branches, of values and
+                      * for the router; values that are keys, pairs that stand
+                      * still; numbers of experts and layers; a cap           */
+    FIX_SHORTCONV,   /* short convolutions, attention between; sigmoid, its sum
+                      * with an eps                                           */
     FIX_BLOCKS,      /* blocks of keys chosen, a clamp of another slope, limit */
     FIX_N_FAMILIES
 } fix_family_kind;

@@ -117,6 +117,35 @@ START_TEST(made_hidden_is_on_the_grid_with_unit_variance)
 }
 END_TEST
 
+START_TEST(a_batch_is_repeated_row_by_row)
+{
+    static const int64_t ids[] = {3, 1, 4, 1, 5, 9};
+    static const uint8_t mask[] = {0, 1, 1, 1, 1, 1};
+    static const double hidden[] = {0.5, 1.5, 2.5, 3.5, 4.5, 5.5};
+    const core_spec spec = {.n_d = 1};
+    const core_batch all[] = {{2, 3, ids, mask, NULL},
+                              {3, 2, NULL, NULL, hidden}};
+    for (int i = 0; i < 2; i++) {
+        core_batch twice;
+        ck_assert_int_eq(core_batch_repeat(&twice, &spec, &all[i], 2), CORE_OK);
+        ck_assert_int_eq(twice.n_b, 2 * all[i].n_b);
+        ck_assert_int_eq(twice.n_t, all[i].n_t);
+        ck_assert((twice.ids == NULL) == (all[i].ids == NULL));
+        ck_assert((twice.mask == NULL) == (all[i].mask == NULL));
+        ck_assert((twice.hidden == NULL) == (all[i].hidden == NULL));
+        for (int j = 0; j < 12; j++) {
+            if (twice.ids != NULL)
+                ck_assert_int_eq(twice.ids[j], ids[j % 6]);
+            if (twice.mask != NULL)
+                ck_assert_int_eq(twice.mask[j], mask[j % 6]);
+            if (twice.hidden != NULL)
+                ck_assert_double_eq(twice.hidden[j], hidden[j % 6]);
+        }
+        core_batch_free(&twice);
+    }
+}
+END_TEST
+
 START_TEST(sizes_that_do_not_fit_are_refused)
 {
     const core_spec spec = preset("shadow-a");
@@ -221,6 +250,8 @@ START_TEST(padding_and_a_state_space_do_not_mix)
     input in = good_input();
     spec.mixer[1] = CORE_MIXER_MAMBA;
     check_read_for(&spec, &in, "p0.", CORE_E_INPUT, "layer 1 is mamba");
+    spec.mixer[1] = CORE_MIXER_SHORTCONV;
+    check_read_for(&spec, &in, "p0.", CORE_E_INPUT, "layer 1 is shortconv");
     in.mask_columns = 0;
     check_read_for(&spec, &in, "p0.", CORE_OK, "");
     ck_assert_int_eq(core_batch_make(&batch, &spec, 2, 5, 1), CORE_OK);
@@ -329,6 +360,7 @@ int main(void)
     tcase_add_test(tcase, padding_and_a_state_space_do_not_mix);
     tcase_add_test(tcase, rows_stay_distinct_where_chance_would_repeat_them);
     tcase_add_test(tcase, made_hidden_is_on_the_grid_with_unit_variance);
+    tcase_add_test(tcase, a_batch_is_repeated_row_by_row);
     tcase_add_test(tcase, sizes_that_do_not_fit_are_refused);
     tcase_add_test(tcase, good_inputs_read);
     tcase_add_test(tcase, bad_inputs_are_refused_by_place);

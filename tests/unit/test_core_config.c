@@ -415,8 +415,8 @@ START_TEST(a_wrapper_is_watched_inside_and_outside)
     snprintf(text, sizeof text, LLAMA4, "", "\"a_new_key\": 1, ");
     refused(text, "a_new_key: not read for model_type llama4");
     snprintf(text, sizeof text, LLAMA4, "",
-             "\"model_type\": \"gemma4_text\", ");
-    refused(text, "model_type: 'gemma4_text' is not supported");
+             "\"model_type\": \"gemma4_vision\", ");
+    refused(text, "model_type: 'gemma4_vision' is not supported");
     refused("{\"model_type\": \"llama4\", \"text_config\": 3}",
             "text_config: expected an object");
 }

@@ -301,6 +301,38 @@ static const change BAD[] = {
      "time_step_limit: expected two numbers"},
     {"granitemoehybrid/nope", "0.0,\n    {\n      \"__float__\": \"Infinity\"\n    }",
      "0.5, 0.25", "ssd.most_step 0.25, expected 0, or at least"},
+    {"lfm2_moe/no_bias", "\"conv\",\n    \"conv\"", "\"conv\",\n    \"mamba\"",
+     "layer_types: entry 1: 'mamba' is not supported"},
+    {"bailing_moe/as_glm4", "\"score_function\": \"sigmoid\"",
+     "\"score_function\": \"tanh\"", "score_function: 'tanh' is not supported"},
+    {"bailing_moe/as_glm4", "\"use_rmsnorm\": true", "\"norm_head\": true",
+     "norm_head: true is not supported, expected false"},
+    {"bailing_moe/as_glm4", "\"norm_topk_prob\": true",
+     "\"norm_topk_prob\": false", "norm_topk_prob: false is not supported"},
+    {"bailing_moe/as_glm4", "\"moe_shared_expert_intermediate_size\": 9",
+     "\"moe_shared_expert_intermediate_size\": 10",
+     "moe_shared_expert_intermediate_size: 10, expected moe_intermediate_size"},
+    {"bailing_moe/as_glm4", "\"partial_rotary_factor\": 0.5",
+     "\"partial_rotary_factor\": 0.5, \"rotary_dim\": 10",
+     "rotary_dim 10 and a partial_rotary_factor of 8 elements"},
+    {"step3p7/no_limits", "\"swiglu_limits\": null",
+     "\"swiglu_limits\": [0.0, null, 7.0]",
+     "swiglu_limits: layer 2 has one, which is not supported"},
+    {"step3p7/no_limits", "\"swiglu_limits_shared\": null",
+     "\"swiglu_limits_shared\": 16.0",
+     "swiglu_limits_shared: expected a list"},
+    {"step3p7/no_limits", "\"query_pre_attn_scalar\": 10",
+     "\"query_pre_attn_scalar\": -10",
+     "query_pre_attn_scalar: -10, expected a positive number"},
+    {"step3p7/no_limits", "\"2\": {\n        \"num_attention_heads\": 6",
+     "\"2\": {\n        \"num_attention_heads\": 4",
+     "per_layer_config: layer 2 has 4 heads, others of its kind 6"},
+    {"lfm2_moe/no_bias", "\"layer_types\"", "\"output_attentions\"",
+     "layer_types: missing"},
+    {"lfm2_moe/no_bias", "\"norm_eps\"", "\"hidden_act\": \"gelu\", \"norm_eps\"",
+     "hidden_act: expected silu, which the class has"},
+    {"lfm2_moe/no_bias", "\"conv_L_cache\": 4", "\"conv_L_cache\": 0",
+     "conv_L_cache: 0, expected an integer"},
     {"mimo_v2_flash/sinks", "\"head_dim\": 12", "\"head_dim\": 10",
      "rotated 3, expected an even number"},
     {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
@@ -312,6 +344,39 @@ static const change BAD[] = {
     {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
      "\"sliding_window\": 5, \"swa_num_key_value_heads\": 4",
      "heads 6, not a multiple of kv_heads 4"},
+    {"gemma4/wrapped", "\"enable_moe_block\": true",
+     "\"enable_moe_block\": false",
+     "enable_moe_block: false is not supported, expected true"},
+    {"gemma4_text/text", "\"hidden_size_per_layer_input\": 0",
+     "\"use_cache\": true",
+     "hidden_size_per_layer_input: 256 is not supported, expected 0"},
+    {"gemma4_text/text", "\"num_kv_shared_layers\": 0",
+     "\"num_kv_shared_layers\": 1",
+     "num_kv_shared_layers: 1 is not supported, expected 0"},
+    {"gemma4_text/text", "\"vision\"", "\"all\"",
+     "use_bidirectional_attention: 'all' is not supported, expected vision"},
+    {"gemma4_text/text", "\"full_attention\"\n  ],",
+     "\"sliding_attention\"\n  ],",
+     "layer_types: expected full_attention at the end"},
+    {"gemma4_text/text", "\"final_logit_softcapping\": 5.0",
+     "\"final_logit_softcapping\": -5.0",
+     "final_logit_softcapping: -5, expected a positive number"},
+    {"gemma4_text/text", "\"partial_rotary_factor\": 0.25",
+     "\"partial_rotary_factor\": 0.1",
+     "partial_rotary_factor: leaves no pair to turn"},
+    {"gemma4_text/text", "\"partial_rotary_factor\": 0.25",
+     "\"partial_rotary_factor\": 0.25, \"factor\": 2",
+     "factor: 2, expected 1 in proportional rope"},
+    {"gemma4_text/text", "\"global_head_dim\": 16",
+     "\"per_layer_config\": {\"1\": {\"head_dim\": 16}}",
+     "per_layer_config: no layer 3"},
+    {"gemma4_text/text", "\"global_head_dim\": 16",
+     "\"per_layer_config\": {\"3\": {\"head_dim\": 16}}",
+     "per_layer_config: layer 1: expected what layer 3 has"},
+    {"gemma4_text/text", "\"global_head_dim\": 16",
+     "\"per_layer_config\": {\"1\": {\"head_dim\": 16, \"a_new_key\": 1}, "
+     "\"3\": {\"head_dim\": 16, \"a_new_key\": 1}}",
+     "per_layer_config.3.a_new_key: not read"},
     {"minimax_m3_vl/blocks", "\"hidden_act\": \"swigluoai\"",
      "\"hidden_act\": \"gelu\"",
      "hidden_act: 'gelu' is not supported, expected swigluoai or silu"},
@@ -507,6 +572,205 @@ START_TEST(mimo_reads_both_forms)
 }
 END_TEST
 
+/* Global layers have heads of their own, values that are keys, and pairs that
+ * stand still.                                                               */
+START_TEST(gemma4_has_layers_of_two_kinds)
+{
+    const core_spec s =
+        with("gemma4_text/text", "\"global_head_dim\": 16",
+             "\"per_layer_config\": {"
+             "\"1\": {\"head_dim\": 20, \"num_key_value_heads\": 1}, "
+             "\"3\": {\"head_dim\": 20, \"num_key_value_heads\": 1}}");
+    for (int l = 0; l < 4; l++) {
+        const core_heads h = core_spec_heads(&s, l);
+        const bool is_global = l % 2 != 0;
+        ck_assert_int_eq(h.n_h, 6);
+        ck_assert_int_eq(h.n_g, is_global ? 1 : 3);
+        ck_assert_int_eq(h.n_dh, is_global ? 20 : 8);
+        ck_assert_int_eq(h.n_rot, h.n_dh);
+        ck_assert_int_eq(h.rope.n_turned, is_global ? 2 : 0);
+        ck_assert(h.rope.theta == (is_global ? 1000.0 : 100.0));
+        ck_assert(h.v_is_k == is_global && h.scale == 1.0);
+        ck_assert_int_eq(s.span[l] == CORE_SPAN_WINDOW, !is_global);
+    }
+    ck_assert(s.embed_scale == sqrt(28.0) && s.logits_cap == 5.0 && s.tied);
+    ck_assert(s.post_norm && s.branch_norm && s.layer_scale && s.router_norm);
+    ck_assert(s.expert_scale && s.value_norm && s.renormalise);
+}
+END_TEST
+
+START_TEST(gemma4_without_keys_as_values)
+{
+    const core_spec s = with("gemma4_text/text", "\"attention_k_eq_v\": true",
+                             "\"attention_k_eq_v\": false");
+    ck_assert(!core_spec_heads(&s, 1).v_is_k);
+    ck_assert_int_eq(core_spec_heads(&s, 1).n_g, 3); /* as in other layers */
+    ck_assert_int_eq(core_spec_heads(&s, 1).n_dh, 16);
+}
+END_TEST
+
+/* Five layers with a window before each global one. */
+START_TEST(gemma4_takes_the_order_of_its_class)
+{
+    static const char LISTED[] = "\"layer_types\": [\n    "
+                                 "\"sliding_attention\",\n    "
+                                 "\"full_attention\",\n    "
+                                 "\"sliding_attention\",\n    "
+                                 "\"full_attention\"\n  ],";
+    char text[TEXT_BYTES];
+    read_config(text, "gemma4_text/text", "config.json");
+    substitute(text, LISTED, "");
+    substitute(text, "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 12");
+    const core_spec s = parse(text);
+    for (int l = 0; l < 12; l++)
+        ck_assert_int_eq(s.head_kind[l], l == 5 || l == 11 ? 0 : 1);
+}
+END_TEST
+
+/* One model_type, two models. */
+START_TEST(ling_has_two_versions)
+{
+    char text[TEXT_BYTES];
+    read_config(text, "bailing_moe/as_glm4", "config.json");
+    core_spec s = parse(text);
+    ck_assert(s.router == CORE_ROUTER_SIGMOID && s.correction && s.renormalise);
+    ck_assert_int_eq(s.n_group, 2);
+    ck_assert_int_eq(s.n_rot, 8);
+    ck_assert_int_eq(s.qk_norm, CORE_QK_NORM_HEAD);
+    s = with("bailing_moe/as_glm4", "\"partial_rotary_factor\": 0.5",
+             "\"rotary_dim\": 8");
+    ck_assert_int_eq(s.n_rot, 8);
+    s = with("bailing_moe/as_glm4", "\"score_function\": \"sigmoid\",", "");
+    ck_assert_int_eq(s.router, CORE_ROUTER_SIGMOID); /* its architecture */
+    s = with("bailing_moe/as_glm4", "\"num_experts_per_tok\": 3",
+             "\"num_experts_per_tok\": 1");
+    ck_assert(!s.renormalise);
+    static const char FIRST[] =
+        "{\"model_type\": \"bailing_moe\", \"architectures\": "
+        "[\"BailingMoeForCausalLM\"], \"num_shared_experts\": 2, "
+        "\"norm_topk_prob\": false, \"use_bias\": true}";
+    s = parse(FIRST);
+    ck_assert(s.router == CORE_ROUTER_SOFTMAX && !s.correction);
+    ck_assert(!s.renormalise && s.bias_o && !s.bias_qkv);
+    ck_assert_int_eq(s.n_group, 0);
+    ck_assert_int_eq(s.qk_norm, CORE_QK_NORM_NONE);
+    ck_assert_int_eq(s.n_f_shared, 2 * s.n_f);
+    ck_assert(core_spec_is_moe(&s, 0));
+}
+END_TEST
+
+START_TEST(step_has_waves_by_kind_of_layer)
+{
+    char text[TEXT_BYTES];
+    read_config(text, "step3p7/no_limits", "config.json");
+    core_spec s = parse(text);
+    for (int l = 0; l < 3; l++) {
+        const core_heads h = core_spec_heads(&s, l);
+        ck_assert_int_eq(h.n_h, l == 0 ? 4 : 6);
+        ck_assert_int_eq(h.n_rot, l == 0 ? 4 : 10);
+        ck_assert(h.rope.theta == (l == 0 ? 500.0 : 100.0));
+        ck_assert(h.scale == 1.0 / sqrt(10.0));
+    }
+    s = with("step3p7/no_limits", "\"query_pre_attn_scalar\": 10",
+             "\"query_pre_attn_scalar\": 16");
+    ck_assert(core_spec_heads(&s, 0).scale == 0.25);
+    ck_assert(core_spec_heads(&s, 1).scale == 0.25);
+    s = with("step3p7/no_limits", "\"swiglu_limits\": null",
+             "\"swiglu_limits\": [0.0, null, 0]");
+    ck_assert_int_eq(s.act, CORE_ACT_SILU);
+}
+END_TEST
+
+/* The case no_limits as published files are spelt: by layer, two layers longer
+ * than the model. */
+static const char STEP[] =
+    "{\"model_type\": \"step3p5\", \"hidden_size\": 26, \"head_dim\": 10, "
+    "\"num_hidden_layers\": 3, \"num_nextn_predict_layers\": 2, "
+    "\"num_attention_heads\": 4, \"num_attention_groups\": 2, "
+    "\"attention_other_setting\": {\"num_attention_heads\": 6, "
+    "\"num_attention_groups\": 2, \"head_dim\": 10}, \"vocab_size\": 47, "
+    "\"intermediate_size\": 22, \"moe_intermediate_size\": 9, "
+    "\"share_expert_dim\": 13, \"moe_num_experts\": 7, \"moe_top_k\": 2, "
+    "\"moe_layers_enum\": \"1,2,3,4\", \"moe_router_scaling_factor\": 3.0, "
+    "\"sliding_window\": 5, \"layer_types\": [\"full_attention\", "
+    "\"sliding_attention\", \"sliding_attention\", \"full_attention\", "
+    "\"sliding_attention\"], \"rope_theta\": [500, 100, 100, 500, 100], "
+    "\"partial_rotary_factors\": [0.4, 1, 1, 0.4, 1], "
+    "\"swiglu_limits\": [0, 0, 0, 7, 7], \"norm_expert_weight\": true}";
+
+START_TEST(step_reads_both_spellings)
+{
+    static const struct {
+        const char *from, *to, *message;
+    } bad[] = {
+        {"[500, 100, 100,", "[500, 100, 90,",
+         "rope_theta: layer 2: expected what other layers of sliding_attention"},
+        {"[500, 100, 100, 500, 100]", "[500, 100]", "rope_theta: layer 2"},
+        {"\"1,2,3,4\"", "\"1,two\"", "moe_layers_enum: entry 1: expected"},
+        {"\"head_dim\": 10}", "\"head_dim\": 12}", "head_dim: 12 is not"},
+        {"\"norm_expert", "\"sink\": true, \"norm_expert", "sink: true"},
+        {"\"norm_expert", "\"use_rope_layers\": [1], \"norm_expert",
+         "use_rope_layers: not supported"},
+        {"\"norm_expert",
+         "\"yarn_only_types\": [\"sliding_attention\"], \"norm_expert",
+         "yarn_only_types: expected"},
+        {"\"norm_expert",
+         "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 2, "
+         "\"low_freq_factor\": 1, \"high_freq_factor\": 32, "
+         "\"original_max_position_embeddings\": 16, \"new\": 1}, "
+         "\"norm_expert",
+         "new"},
+    };
+    char text[TEXT_BYTES];
+    read_config(text, "step3p7/no_limits", "config.json");
+    const core_spec of_class = parse(text);
+    core_spec s = parse(STEP);
+    memcpy(s.name, of_class.name, sizeof s.name);
+    ck_assert(memcmp(&s, &of_class, sizeof s) == 0);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(text, sizeof text, "%s", STEP);
+        substitute(text, bad[i].from, bad[i].to);
+        core_message_clear();
+        ck_assert(core_spec_parse_config(&s, text, "config.json") ==
+                  CORE_E_SPEC);
+        ck_assert_msg(strstr(core_message(), bad[i].message) != NULL,
+                      "'%s' lacks '%s'", core_message(), bad[i].message);
+    }
+    snprintf(text, sizeof text, "%s", STEP);
+    substitute(text, "\"norm_expert",
+               "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 2, "
+               "\"low_freq_factor\": 1, \"high_freq_factor\": 32, "
+               "\"original_max_position_embeddings\": 16}, \"norm_expert");
+    s = parse(text);
+    ck_assert(core_spec_heads(&s, 0).rope.scaling == CORE_ROPE_LLAMA3);
+    ck_assert(core_spec_heads(&s, 1).rope.scaling == CORE_ROPE_PLAIN);
+}
+END_TEST
+
+/* An older key, where a file has it, stands for the usual one. */
+START_TEST(lfm2_ties_by_either_key)
+{
+    char text[TEXT_BYTES];
+    read_config(text, "lfm2_moe/short_conv", "config.json");
+    core_spec s = parse(text);
+    ck_assert(s.tied && s.shortconv.bias && s.correction);
+    ck_assert(s.sum_eps == 1e-6);
+    for (int l = 0; l < 4; l++)
+        ck_assert_int_eq(core_spec_mixer(&s, l) == CORE_MIXER_SHORTCONV,
+                         l % 2 == 0);
+    s = with("lfm2_moe/short_conv", "\"tie_embedding\": true",
+             "\"tie_embedding\": false, \"tie_word_embeddings\": true");
+    ck_assert(!s.tied);
+    s = with("lfm2_moe/short_conv", "\"tie_embedding\": true",
+             "\"tie_word_embeddings\": false");
+    ck_assert(!s.tied);
+    s = with("lfm2_moe/short_conv", "\"tie_embedding\": true,", "");
+    ck_assert(s.tied);
+    s = with("lfm2_moe/short_conv", "\"conv_L_cache\": 3,", "");
+    ck_assert_int_eq(s.shortconv.n_conv, 3);
+}
+END_TEST
+
 START_TEST(latent_scores_have_their_scale)
 {
     char text[TEXT_BYTES];
@@ -558,6 +822,13 @@ int main(void)
     tcase_add_test(tcase, absent_flags_are_those_of_the_class);
     tcase_add_test(tcase, layers_are_of_the_stated_kinds);
     tcase_add_test(tcase, mimo_reads_both_forms);
+    tcase_add_test(tcase, gemma4_has_layers_of_two_kinds);
+    tcase_add_test(tcase, gemma4_without_keys_as_values);
+    tcase_add_test(tcase, gemma4_takes_the_order_of_its_class);
+    tcase_add_test(tcase, ling_has_two_versions);
+    tcase_add_test(tcase, step_has_waves_by_kind_of_layer);
+    tcase_add_test(tcase, step_reads_both_spellings);
+    tcase_add_test(tcase, lfm2_ties_by_either_key);
     tcase_add_test(tcase, latent_scores_have_their_scale);
     tcase_add_test(tcase, first_keys_of_the_three_spans);
     suite_add_tcase(suite, tcase);

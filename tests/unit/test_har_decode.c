@@ -250,6 +250,29 @@ START_TEST(a_delta_net_reads_and_writes_its_state)
 }
 END_TEST
 
+/* 18 of 36 channels, two remembered inputs each.
+ *   gate: one product an element, 90; two operands and the result 270 elements
+ *   convolution: 3 taps (2 x 3), bias: 7 flop a channel, 630; in, out 180
+ *   elements, weights 18 x 4, the last two inputs in and out 5 x 18 x 4 = 360 */
+START_TEST(a_short_convolution_remembers_its_last_inputs)
+{
+    static const int64_t n_kv[2] = {37, 5000};
+    for (int i = 0; i < 2; i++) {
+        step *s = make_step(FIX_SHORTCONV, n_kv[i]);
+        expect(s,
+               find(s, CORE_TAP_SHORTCONV_BX, 0, CORE_COST_ELEMENTWISE, false),
+               90, 2 * 270);
+        expect(
+            s,
+            find(s, CORE_TAP_SHORTCONV_CONV, 2, CORE_COST_ELEMENTWISE, false),
+            630, 2 * (180 + 72 + 360));
+        /* two layers of 18 x 2 */
+        ck_assert_int_eq(har_cost_state(&s->spec, &s->lay), 2 * 36);
+        free_step(s);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("decode");
@@ -261,6 +284,7 @@ int main(void)
     tcase_add_test(t, a_window_ends_the_keys);
     tcase_add_test(t, a_chunk_ends_the_keys_where_it_began);
     tcase_add_test(t, mamba_reads_and_writes_its_state);
+    tcase_add_test(t, a_short_convolution_remembers_its_last_inputs);
     tcase_add_test(t, a_delta_net_reads_and_writes_its_state);
     suite_add_tcase(s, t);
     return check_main(s);

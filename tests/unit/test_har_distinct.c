@@ -266,6 +266,28 @@ static void groups(place *p)
     }
 }
 
+/* Of the model of short convolutions, seventeen channels. */
+static void conv_channels(place *p)
+{
+    switch (p->id.kind) {
+    case CORE_W_SHORTCONV_B:
+    case CORE_W_SHORTCONV_C:
+    case CORE_W_SHORTCONV_X:
+    case CORE_W_SHORTCONV_CONV:
+        p->r %= 17;
+        break;
+    case CORE_W_SHORTCONV_OUT:
+    case CORE_W_SHORTCONV_B_BIAS:
+    case CORE_W_SHORTCONV_C_BIAS:
+    case CORE_W_SHORTCONV_X_BIAS:
+    case CORE_W_SHORTCONV_CONV_BIAS:
+        p->c %= 17;
+        break;
+    default:
+        break;
+    }
+}
+
 static void gated_heads(place *p)
 {
     if (p->id.kind == CORE_W_Q || p->id.kind == CORE_W_CONTEXT_GATE)
@@ -293,6 +315,7 @@ static void embedding(place *p)
 #define MAMBA  MODELS_DIR "/mamba.yaml"
 #define DELTANET MODELS_DIR "/deltanet.yaml"
 #define SSD    MODELS_DIR "/ssd.yaml"
+#define SHORTCONV MODELS_DIR "/shortconv.yaml"
 
 static const struct {
     const char *model, *plan;
@@ -305,6 +328,7 @@ static const struct {
     {MAMBA, "tp=4,pp=2,ep=2", NULL, NULL},
     {DELTANET, "tp=4,pp=2,ep=2", NULL, NULL},
     {SSD, "tp=2,pp=2,ep=2", NULL, NULL},
+    {SHORTCONV, "tp=3,pp=2,ep=3", NULL, NULL},
     {"shadow-a", "dp=2,ep=2", norms_and_biases, NULL},
     {"shadow-a", "tp=2,pp=7", norms_and_biases, NULL},
 
@@ -370,6 +394,9 @@ static const struct {
     {SSD, "tp=2", groups,
      "groups of state space heads 0-1 and 2-3 of layer 0 are equal bit for "
      "bit, and 2 more pairs"},
+    {SHORTCONV, "tp=2", conv_channels,
+     "channels of the short convolution 0-16 and 17-33 of layer 0 are equal "
+     "bit for bit, and 1 more pair"},
     {"shadow-a", "tp=2", vocabulary,
      "vocabulary rows 0-17 and 19-36 are equal bit for bit"},
     {"shadow-a", "tp=2", embedding, NULL},

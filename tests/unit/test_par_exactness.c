@@ -76,9 +76,19 @@ static const place places[] = {
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE},
     {FIX_MAMBA, TAPS(MAMBA_ACT, MAMBA_X), .sum = PRODUCT, .w = CORE_W_MAMBA_X,
      .is_split = true},
+    {FIX_SHORTCONV, TAPS(SHORTCONV_BX, SHORTCONV_CONV), .sum = CONV,
+     .w = CORE_W_SHORTCONV_CONV},
+    {FIX_SHORTCONV, TAPS(SHORTCONV_GATED, ATTN_OUT), .sum = PRODUCT,
+     .w = CORE_W_SHORTCONV_OUT, .is_split = true},
     {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS},
     {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES},
     {FIX_SSD, TAPS(COMBINE, WIDE), .sum = PRODUCT, .w = CORE_W_WIDE},
+    {FIX_BRANCHES, TAPS(V, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, 1, TAPS(K, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ATTN_OUT, ATTN_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(COMBINE, MOE_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ROUTER_IN, ROUTER_LOGITS), .sum = PRODUCT,
+     .w = CORE_W_ROUTER},
 };
 enum { N_PLACES = sizeof places / sizeof *places };
 
@@ -372,6 +382,9 @@ static double count_squares(const shown *s)
         return pow(largest_norm(x, N * net->n_kh, net->n_dk) / ACT, 2.0);
     if (kind == CORE_TAP_DELTANET_Y)
         return pow(largest_norm(x, N * net->n_vh, net->n_dv) / PROB, 2.0);
+    const int64_t n_dv = core_spec_heads(&s->spec, s->at->layer).n_dv;
+    if (s->at->named == CORE_TAP_V_NORM)
+        return pow(largest_norm(x, N * n_col / n_dv, n_dv) / ACT, 2.0);
     if (kind == CORE_TAP_Q && s->spec.qk_norm == CORE_QK_NORM_HEAD)
         return pow(largest_norm(x, N * n_col / n_dh, n_dh) / ACT, 2.0);
     const int64_t n_g = s->spec.ssd.n_g;
@@ -380,7 +393,7 @@ static double count_squares(const shown *s)
     double square[N];
     for (int64_t t = 0; t < N; t++)
         square[t] = pow(norm_of(x + t * n_col, n_col) / ACT, 2.0);
-    if (kind != CORE_TAP_IN)
+    if (kind != CORE_TAP_IN && kind != CORE_TAP_ATTN_OUT) /* whole on all */
         par_all_reduce(mpi_world, &mpi_world->world, square, N, PAR_SUM,
                        CORE_FP64);
     return largest_of(square, N);

@@ -544,6 +544,12 @@ static void with_deltanet(core_spec *s)
         .n_kh = 3, .n_vh = 6, .n_dk = 5, .n_dv = 7, .n_conv = 4};
 }
 
+static void with_shortconv(core_spec *s)
+{
+    memset(s->mixer, CORE_MIXER_SHORTCONV, sizeof s->mixer);
+    s->shortconv.n_conv = 3;
+}
+
 static void with_context_gate(core_spec *s) { s->context_gate = true; }
 
 /* What is checked after a tap that was made too large. */
@@ -573,6 +579,8 @@ static const struct {
     {with_deltanet, CORE_TAP_DELTANET_V_ACT, "layers.0.deltanet.y: "},
     {with_deltanet, CORE_TAP_DELTANET_Y, "layers.0.deltanet.norm: "},
     {with_deltanet, CORE_TAP_DELTANET_GATED, "layers.0.attn_out: "},
+    {with_shortconv, CORE_TAP_SHORTCONV_BX, "layers.0.shortconv.conv: "},
+    {with_shortconv, CORE_TAP_SHORTCONV_GATED, "layers.0.attn_out: "},
     {with_context_gate, CORE_TAP_CONTEXT_GATED, "layers.0.attn_out: "},
 };
 enum { N_SWOLLEN = sizeof swollen / sizeof *swollen };

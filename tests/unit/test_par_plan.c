@@ -321,7 +321,8 @@ START_TEST(test_illegal)
 END_TEST
 
 /* The model of illegal[0], its layers' mixers a repetition of "am": attention,
- * mamba of n_c channels, or d: a delta net of n_c key heads.                 */
+ * mamba of n_c channels, d: a delta net of n_c key heads, or s: a short
+ * convolution, which has as many channels as the model has columns.          */
 static core_spec mixed(const char *mixers, int64_t n_c)
 {
     core_spec s = decoder(16, 16, 64, 256, 512);
@@ -333,6 +334,11 @@ static core_spec mixed(const char *mixers, int64_t n_c)
     for (int l = 0; l < 16; l++)
         if (mixers[(size_t)l % strlen(mixers)] == 'd')
             s.mixer[l] = CORE_MIXER_DELTANET;
+        else if (mixers[(size_t)l % strlen(mixers)] == 's')
+            s.mixer[l] = CORE_MIXER_SHORTCONV;
+    s.shortconv.n_conv = 3;
+    if (mixers[0] == 's')
+        s.n_d = n_c;
     return s;
 }
 
@@ -351,6 +357,8 @@ static const struct {
     {"am", 9, "tp=8", NULL},
     {"d", 7, "tp=6", NULL},
     {"d", 5, "tp=6", "tp = 6 exceeds Hk = 5 key heads of the delta net"},
+    {"s", 7, "tp=6", NULL},
+    {"s", 5, "tp=6", "tp = 6 exceeds D = 5 channels of the short convolution"},
 };
 
 START_TEST(test_tensor_limits)
@@ -367,6 +375,26 @@ START_TEST(test_tensor_limits)
     ck_assert_int_eq(status, CORE_E_PLAN);
     ck_assert_msg(strstr(core_message(), tensor[_i].fragment) != NULL,
                   "'%s' lacks '%s'", core_message(), tensor[_i].fragment);
+}
+END_TEST
+
+/* What is asked of tp, in letters: of the mixers that a layer has. */
+START_TEST(test_tensor_rules)
+{
+    static const struct {
+        const char *mixers, *rule[3];
+    } row[] = {{"a", {"H % tp = 0"}},
+               {"m", {"tp <= C"}},
+               {"ad", {"H % tp = 0", "tp <= Hk"}},
+               {"sma", {"H % tp = 0", "tp <= C", "tp <= D"}}};
+    char text[PAR_RULE_TEXT];
+    for (int r = 0; r < N_ROWS(row); r++) {
+        const core_spec s = mixed(row[r].mixers, 6);
+        int n = 0;
+        for (; n < 3 && row[r].rule[n] != NULL; n++)
+            ck_assert_str_eq(par_plan_tp_rule(&s, n, text), row[r].rule[n]);
+        ck_assert_ptr_null(par_plan_tp_rule(&s, n, text));
+    }
 }
 END_TEST
 
@@ -483,6 +511,7 @@ static Suite *suite(void)
     TCase *legal = tcase_create("legal");
     tcase_add_loop_test(legal, test_illegal, 0, N_ROWS(illegal));
     tcase_add_loop_test(legal, test_tensor_limits, 0, N_ROWS(tensor));
+    tcase_add_test(legal, test_tensor_rules);
     tcase_add_test(legal, test_suggestions);
     tcase_add_test(legal, test_batch_domain);
     tcase_add_test(legal, test_each_legal);

@@ -67,6 +67,15 @@ static bool is_sharded(const core_spec *spec, core_weight_kind kind)
     case CORE_W_SSD_D:
     case CORE_W_SSD_NORM:
     case CORE_W_SSD_OUT:
+    case CORE_W_SHORTCONV_B:
+    case CORE_W_SHORTCONV_C:
+    case CORE_W_SHORTCONV_X:
+    case CORE_W_SHORTCONV_B_BIAS:
+    case CORE_W_SHORTCONV_C_BIAS:
+    case CORE_W_SHORTCONV_X_BIAS:
+    case CORE_W_SHORTCONV_CONV:
+    case CORE_W_SHORTCONV_CONV_BIAS:
+    case CORE_W_SHORTCONV_OUT:
     case CORE_W_MLP_GATE:
     case CORE_W_MLP_UP:
     case CORE_W_MLP_DOWN:
@@ -167,6 +176,14 @@ static core_spec with_ssd(void)
     return s;
 }
 
+static core_spec with_shortconv(void)
+{
+    core_spec s = common();
+    s.mixer[0] = CORE_MIXER_SHORTCONV;
+    s.shortconv = (core_shortconv){.n_conv = 4, .bias = true};
+    return s;
+}
+
 static size_t bytes_of(const core_spec *spec, const char *text, int rank)
 {
     par_plan plan;
@@ -199,7 +216,8 @@ static size_t sharded_bytes(const core_spec *spec)
 
 static core_spec (*const model[])(void) = {with_norm_of_all, with_norm_of_head,
                                            with_latent, with_mamba,
-                                           with_deltanet, with_ssd};
+                                           with_deltanet, with_ssd,
+                                           with_shortconv};
 enum { N_MODEL = sizeof model / sizeof *model };
 
 START_TEST(a_tensor_rank_holds_its_half)

@@ -57,6 +57,23 @@ static bool limits_steps(const random_case *c, int l)
     return has_ssd(c, l) && (c->spec.ssd.least > 0.0 || c->spec.ssd.most > 0.0);
 }
 
+static bool has_shortconv(const random_case *c, int l)
+{
+    return core_spec_mixer(&c->spec, l) == CORE_MIXER_SHORTCONV &&
+           c->plan.tp > 1;
+}
+
+static bool has_biased_shortconv(const random_case *c, int l)
+{
+    return has_shortconv(c, l) && c->spec.shortconv.bias;
+}
+
+static bool adds_to_sum(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.sum_eps > 0.0 && c->spec.renormalise;
+}
+
 static bool mixes_mixers(const random_case *c, int l)
 {
     return l > 0 && c->spec.mixer[l] != c->spec.mixer[l - 1];
@@ -163,6 +180,58 @@ static bool sees_a_window(const random_case *c, int l)
 {
     return has_attention(c, l) && c->spec.span[l] == CORE_SPAN_WINDOW &&
            c->spec.sliding_window > 0;
+}
+
+static bool has_values_of_keys(const random_case *c, int l)
+{
+    return has_attention(c, l) && core_spec_heads(&c->spec, l).v_is_k &&
+           c->plan.tp > 1;
+}
+
+static bool norms_values(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.value_norm;
+}
+
+static bool turns_some_pairs(const random_case *c, int l)
+{
+    return core_spec_has_rope(&c->spec, l) &&
+           core_spec_heads(&c->spec, l).rope.n_turned > 0;
+}
+
+static bool norms_behind(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.post_norm;
+}
+
+static bool norms_branches(const random_case *c, int l)
+{
+    return core_spec_is_moe(&c->spec, l) && c->spec.branch_norm &&
+           c->plan.tp > 1;
+}
+
+static bool scales_layers(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.layer_scale && c->plan.pp > 1;
+}
+
+static bool norms_for_the_router(const random_case *c, int l)
+{
+    return core_spec_is_moe(&c->spec, l) && c->spec.router_norm;
+}
+
+static bool scales_experts(const random_case *c, int l)
+{
+    return core_spec_is_moe(&c->spec, l) && c->spec.expert_scale &&
+           c->plan.ep > 1;
+}
+
+static bool caps_logits(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.logits_cap > 0.0;
 }
 
 static bool rotates_a_part(const random_case *c, int l)
@@ -310,6 +379,9 @@ static const struct {
     ROW(is_latent),       ROW(has_no_query_latent), ROW(norms_heads),
     ROW(norms_all_heads), ROW(norms_shared_heads),  ROW(norms_roped),
     ROW(clips),           ROW(tempers),             ROW(has_sinks),
+    ROW(has_values_of_keys), ROW(norms_values),     ROW(turns_some_pairs),
+    ROW(norms_behind),    ROW(norms_branches),      ROW(scales_layers),
+    ROW(norms_for_the_router), ROW(scales_experts), ROW(caps_logits),
     ROW(sees_chunks),     ROW(sees_a_window),       ROW(rotates_a_part),
     ROW(interleaves),     ROW(is_softmax),          ROW(is_softmax_top),
     ROW(is_sigmoid),      ROW(is_sparsemixer),      ROW(has_groups),
@@ -321,6 +393,7 @@ static const struct {
     ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
     ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
+    ROW(has_shortconv),   ROW(has_biased_shortconv), ROW(adds_to_sum),
     ROW(chooses_blocks),  ROW(clamps_elsewhere),
     ROW(chooses_keys),    ROW(chooses_keys_apart),  ROW(keeps_keys),
     ROW(keeps_keys_over_stages),

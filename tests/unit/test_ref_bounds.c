@@ -182,7 +182,13 @@ static const struct {
     {CORE_TAP_SSD_GATE, CORE_TAP_ATTN_NORM, CORE_W_SSD_GATE},
     {CORE_TAP_SSD_XBC, CORE_TAP_ATTN_NORM, CORE_W_SSD_XBC},
     {CORE_TAP_SSD_DT_RAW, CORE_TAP_ATTN_NORM, CORE_W_SSD_DT},
+    {CORE_TAP_ROUTER_LOGITS, CORE_TAP_ROUTER_IN, CORE_W_ROUTER},
+    {CORE_TAP_ATTN_OUT, CORE_TAP_SHORTCONV_GATED, CORE_W_SHORTCONV_OUT},
+    {CORE_TAP_SHORTCONV_B, CORE_TAP_ATTN_NORM, CORE_W_SHORTCONV_B},
+    {CORE_TAP_SHORTCONV_C, CORE_TAP_ATTN_NORM, CORE_W_SHORTCONV_C},
+    {CORE_TAP_SHORTCONV_X, CORE_TAP_ATTN_NORM, CORE_W_SHORTCONV_X},
     {CORE_TAP_ROUTER_LOGITS, CORE_TAP_FFN_NORM, CORE_W_ROUTER},
+    {CORE_TAP_NARROW, CORE_TAP_MOE_NORM, CORE_W_NARROW},
     {CORE_TAP_NARROW, CORE_TAP_FFN_NORM, CORE_W_NARROW},
     {CORE_TAP_WIDE, CORE_TAP_COMBINE, CORE_W_WIDE},
     {CORE_TAP_EXPERT_GATE, CORE_TAP_RECV, CORE_W_EXPERT_GATE},
@@ -243,6 +249,15 @@ static int64_t width_of_rms(const pass *p, core_tap_kind kind)
     case CORE_TAP_FFN_NORM:
     case CORE_TAP_FINAL_NORM:
         return layer ? 0 : p->spec.n_d;
+    case CORE_TAP_ATTN_POST:
+    case CORE_TAP_FFN_POST:
+    case CORE_TAP_MOE_NORM:
+    case CORE_TAP_MOE_POST:
+    case CORE_TAP_MLP_POST:
+    case CORE_TAP_ROUTER_IN:
+        return p->spec.n_d;
+    case CORE_TAP_V_NORM:
+        return core_spec_heads(&p->spec, p->l).n_dv;
     case CORE_TAP_Q_NORM:
     case CORE_TAP_K_NORM:
         return all ? cols(p, kind) : core_spec_heads(&p->spec, p->l).n_dh;
@@ -323,6 +338,13 @@ static core_tap_kind keys(const pass *p)
     return last_of(p, kind, 4);
 }
 
+static core_tap_kind values(const pass *p)
+{
+    return has(p, CORE_TAP_V_NORM) ? CORE_TAP_V_NORM
+           : has(p, CORE_TAP_V)    ? CORE_TAP_V
+                                   : CORE_TAP_K;
+}
+
 /* The key and the value of a token that head h meets. */
 static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
                           double *v)
@@ -341,7 +363,7 @@ static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
                : d < n_dn ? kv[d]
                           : rest[d - n_dn];
     for (int64_t d = 0; d < n_dv; d++)
-        v[d] = latent ? kv[n_dn + d] : row(p, CORE_TAP_V, t)[g * n_dv + d];
+        v[d] = latent ? kv[n_dn + d] : row(p, values(p), t)[g * n_dv + d];
     read_in(p, CORE_SLOT_KV, k, n_dh);
     read_in(p, CORE_SLOT_KV, v, n_dv);
 }
@@ -555,6 +577,7 @@ static double of_weight(const pass *p, int64_t t, int64_t k)
     double n = s->routed_scale != 1.0 ? 2.0 : 0.0;
     if (s->renormalise)
         n += (double)s->n_k + (sigmoid ? 1.0 : 0.0);
+    n += s->expert_scale ? 1.0 : 0.0;
     return n * p->u * row(p, CORE_TAP_TOPK_WEIGHT, t)[k];
 }
 
@@ -687,15 +710,23 @@ static double of_head(const pass *p, int64_t t, int64_t c)
 
 /* ---- all taps ------------------------------------------------------------ */
 
-/* d of a sum with scale r: the scale's rounding and the product's. */
+/* d of a sum with scale r: the scale's rounding and the product's; all times the
+ * layer's own number, which makes the sum's rounding another one.            */
 static double of_residual(const pass *p, core_tap_kind kind, int64_t t,
-                          int64_t d)
+                          int64_t d, double y)
 {
     const double scale = p->spec.residual_scale;
     const bool of_mixer = kind == CORE_TAP_MID || !has(p, CORE_TAP_FFN_OUT);
+    const bool normed = p->spec.post_norm;
     const core_tap_kind added =
-        of_mixer ? CORE_TAP_ATTN_OUT : CORE_TAP_FFN_OUT;
-    return scale == 1.0 ? 0.0 : 2.0 * p->u * fabs(scale * row(p, added, t)[d]);
+        of_mixer ? (normed ? CORE_TAP_ATTN_POST : CORE_TAP_ATTN_OUT)
+                 : (normed ? CORE_TAP_FFN_POST : CORE_TAP_FFN_OUT);
+    const bool times = kind == CORE_TAP_OUT && p->spec.layer_scale;
+    const double number = times ? weight(p, CORE_W_LAYER_SCALE, 0, 0) : 1.0;
+    const double of_scale =
+        scale == 1.0 ? 0.0 : 2.0 * p->u * fabs(scale * row(p, added, t)[d]);
+    return of_scale * fabs(number) +
+           (number != 1.0 ? p->u * fabs(y) : 0.0);
 }
 
 static bool adds_one(const pass *p, core_tap_kind kind)
@@ -703,8 +734,24 @@ static bool adds_one(const pass *p, core_tap_kind kind)
     return p->spec.norm == CORE_NORM_RMS_PLUS_ONE &&
            (kind == CORE_TAP_ATTN_NORM || kind == CORE_TAP_FFN_NORM ||
             kind == CORE_TAP_FINAL_NORM || kind == CORE_TAP_Q_NORM ||
-            kind == CORE_TAP_K_NORM || kind == CORE_TAP_BLOCK_Q_NORM ||
-            kind == CORE_TAP_BLOCK_K_NORM);
+            kind == CORE_TAP_K_NORM || kind == CORE_TAP_ATTN_POST ||
+            kind == CORE_TAP_FFN_POST || kind == CORE_TAP_MOE_NORM ||
+            kind == CORE_TAP_MOE_POST || kind == CORE_TAP_MLP_POST ||
+            kind == CORE_TAP_BLOCK_Q_NORM || kind == CORE_TAP_BLOCK_K_NORM);
+}
+
+/* What a norm has beside the three roundings of all: 1 + w, or a root that
+ * divides it.                                                                */
+static double more_of_rms(const pass *p, core_tap_kind kind)
+{
+    return kind == CORE_TAP_ROUTER_IN ? 2.0 : adds_one(p, kind) ? 1.0 : 0.0;
+}
+
+/* Logits that are capped: 7u of what is left. */
+static double of_cap(const pass *p, core_tap_kind kind, double y)
+{
+    const bool capped = kind == CORE_TAP_LOGITS && p->spec.logits_cap > 0.0;
+    return capped ? 7.0 * p->u * fabs(y) : 0.0;
 }
 
 /* What computing may do to element (r, c), of value y. */
@@ -712,10 +759,10 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
                         double y)
 {
     if (product_of(p, kind) >= 0)
-        return of_product(p, product_of(p, kind), r, c);
+        return of_product(p, product_of(p, kind), r, c) + of_cap(p, kind, y);
     if (width_of_rms(p, kind) > 0)
         return (0.5 * gamma_n(p, (double)width_of_rms(p, kind)) +
-                (adds_one(p, kind) ? 4.0 : 3.0) * p->u) *
+                (3.0 + more_of_rms(p, kind)) * p->u) *
                fabs(y);
     switch (kind) {
     case CORE_TAP_EMBED:
@@ -732,7 +779,7 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
         return of_context(p, r, c);
     case CORE_TAP_MID:
     case CORE_TAP_OUT:
-        return of_residual(p, kind, r, c);
+        return of_residual(p, kind, r, c, y);
     case CORE_TAP_ROUTER_PROBS:
         return of_probs(p, r, c);
     case CORE_TAP_TOPK_WEIGHT:
@@ -792,7 +839,11 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     case CORE_TAP_DELTANET_GATED:
         return of_gated(p, CORE_ACT_SILU, row(p, CORE_TAP_DELTANET_GATE, r)[c],
                         row(p, CORE_TAP_DELTANET_NORM, r)[c]);
+    case CORE_TAP_SHORTCONV_CONV:
+        return of_conv(p, CORE_TAP_SHORTCONV_BX, CORE_W_SHORTCONV_CONV, r, c);
     case CORE_TAP_CONTEXT_GATED:
+    case CORE_TAP_SHORTCONV_BX:
+    case CORE_TAP_SHORTCONV_GATED:
     case CORE_TAP_RECV: /* weighted, it is one product */
     case CORE_TAP_SHARED_WEIGHTED:
     case CORE_TAP_FFN_OUT:

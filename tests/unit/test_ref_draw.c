@@ -157,10 +157,61 @@ START_TEST(a_draw_is_the_same_whatever_runs_beside_it)
 }
 END_TEST
 
+static double largest_difference(const fix_taps *a, const fix_taps *b)
+{
+    double largest = 0.0;
+    ck_assert_int_eq(a->n, b->n);
+    for (int64_t i = 0; i < a->n; i++)
+        for (int64_t j = 0; j < fix_size(a, i); j++)
+            largest = fmax(largest, fabs(a->values[i][j] - b->values[i][j]));
+    return largest;
+}
+
+/* Draws of one run are one pass over copies of the batch.  Its products have
+ * more rows, which some kernels sum otherwise; an eps of another size moves
+ * much more, and what is forced by so much less.                             */
+START_TEST(draws_that_take_over_other_taps_are_copies_of_one_pass)
+{
+    static const struct {
+        uint64_t run;
+        ref_forcing forcing;
+    } cases[] = {{1, REF_FREE},  {1, REF_LAYER}, {1, REF_BLOCK},
+                 {2, REF_BLOCK}, {2, REF_FREE},  {3, REF_LAYER}};
+    enum { N_DRAW = sizeof cases / sizeof cases[0] };
+    core_spec wrong = spec;
+    wrong.norm_eps = 0.01;
+    fix_taps alone[N_DRAW], taps[N_DRAW];
+    ref_draw draw[N_DRAW];
+    core_tap_sink sink[N_DRAW];
+    for (int i = 0; i < N_DRAW; i++) {
+        draw[i] = of_run(5, cases[i].run, cases[i].forcing);
+        draw[i].spec = &wrong;
+        taps[i] = alone[i] = (fix_taps){.n = 0};
+        drawn(&alone[i], draw[i]);
+        sink[i] = fix_sink(&taps[i], &spec, N);
+    }
+    const ref_draws all = {draw, sink, N_DRAW, 1 + _i};
+    ck_assert_int_eq(ref_forward_drawn(resident, &batch, NULL, &all), CORE_OK);
+    for (int i = 0; i < N_DRAW; i++)
+        for (int k = 0; k < N_DRAW; k++)
+            if (i == k)
+                ck_assert_double_lt(largest_difference(&taps[i], &alone[k]),
+                                    1e-4);
+            else if (cases[i].forcing != cases[k].forcing)
+                ck_assert_double_gt(largest_difference(&taps[i], &alone[k]),
+                                    1e-3);
+    for (int i = 0; i < N_DRAW; i++) {
+        fix_free(&alone[i]);
+        fix_free(&taps[i]);
+    }
+}
+END_TEST
+
 /* --- every operator --- */
 
-/* What only moves values, or is one product that a float holds: weighted inputs,
- * the shared expert's and the gated context; an embedding without a scale.   */
+/* What only moves values, or is one product that a float holds: weighted
+ * inputs, the shared expert's and the gated context; an embedding without a
+ * scale.   */
 static bool is_exact(core_tap tap)
 {
     return tap.kind == CORE_TAP_IN || tap.kind == CORE_TAP_BACK ||
@@ -412,6 +463,8 @@ int main(void)
                         sizeof draws / sizeof draws[0]);
     tcase_add_loop_test(tests, a_draw_is_the_same_whatever_runs_beside_it, 0,
                         (int)(sizeof besides / sizeof besides[0]));
+    tcase_add_loop_test(
+        tests, draws_that_take_over_other_taps_are_copies_of_one_pass, 0, 2);
     tcase_add_test(tests, every_operator_errs_within_its_bound);
     tcase_add_loop_test(tests, every_operator_of_a_family_errs_within_its_bound,
                         0, FIX_N_FAMILIES);

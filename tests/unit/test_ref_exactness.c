@@ -86,6 +86,11 @@ static const place places[] = {
      .exponent = 29},
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE, .scaled = CORE_W_MAMBA_D,
      .exponent = -20},
+    /* short convolution, of what is gated */
+    {FIX_SHORTCONV, TAPS(SHORTCONV_BX, SHORTCONV_CONV), .sum = CONV,
+     .w = CORE_W_SHORTCONV_CONV},
+    {FIX_SHORTCONV, TAPS(SHORTCONV_GATED, ATTN_OUT), .sum = PRODUCT,
+     .w = CORE_W_SHORTCONV_OUT},
     /* delta net */
     {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
      .w = CORE_W_DELTANET_V_CONV},
@@ -101,6 +106,13 @@ static const place places[] = {
      .exponent = -20},
     {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES},
     {FIX_SSD, TAPS(COMBINE, WIDE), .sum = PRODUCT, .w = CORE_W_WIDE},
+    /* branches: norms of values, behind parts; the router's own input */
+    {FIX_BRANCHES, TAPS(V, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, 1, TAPS(K, V_NORM), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ATTN_OUT, ATTN_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(COMBINE, MOE_POST), .sum = SQUARES},
+    {FIX_BRANCHES, TAPS(ROUTER_IN, ROUTER_LOGITS), .sum = PRODUCT,
+     .w = CORE_W_ROUTER},
 };
 enum { N_PLACES = sizeof places / sizeof *places };
 
@@ -439,6 +451,8 @@ static int64_t width_of_squares(const swollen *s)
     switch (s->at->named) {
     case CORE_TAP_Q_NORM:
         return s->spec.n_dh;
+    case CORE_TAP_V_NORM:
+        return core_spec_heads(&s->spec, s->at->layer).n_dv;
     case CORE_TAP_DELTANET_Q_NORM:
     case CORE_TAP_DELTANET_K_NORM:
         return s->spec.deltanet.n_dk;

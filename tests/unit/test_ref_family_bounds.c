@@ -430,6 +430,21 @@ START_TEST(products_of_mamba)
 }
 END_TEST
 
+START_TEST(products_of_a_short_convolution)
+{
+    family f = run_family(FIX_SHORTCONV);
+    check_product(&f, CORE_TAP_ATTN_NORM, CORE_TAP_SHORTCONV_B,
+                  CORE_W_SHORTCONV_B, CORE_W_SHORTCONV_B_BIAS, 2, 1.0, 0.0);
+    check_product(&f, CORE_TAP_ATTN_NORM, CORE_TAP_SHORTCONV_C,
+                  CORE_W_SHORTCONV_C, CORE_W_SHORTCONV_C_BIAS, 2, 1.0, 0.0);
+    check_product(&f, CORE_TAP_ATTN_NORM, CORE_TAP_SHORTCONV_X,
+                  CORE_W_SHORTCONV_X, CORE_W_SHORTCONV_X_BIAS, 2, 1.0, 0.0);
+    check_product(&f, CORE_TAP_SHORTCONV_GATED, CORE_TAP_ATTN_OUT,
+                  CORE_W_SHORTCONV_OUT, CORE_W_SHORTCONV_OUT_BIAS, 2, 1.0, 0.0);
+    free_family(&f);
+}
+END_TEST
+
 /* v is always clamped, q and k only where no norm will follow before rope. */
 START_TEST(clamped_projections)
 {
@@ -460,6 +475,41 @@ START_TEST(logits_with_bias_and_divisor)
     check_product(&divided, CORE_TAP_FINAL_NORM, CORE_TAP_LOGITS, CORE_W_HEAD,
                   CORE_N_WEIGHT_KINDS, 0, divided.spec.logits_divisor, 0.0);
     free_family(&divided);
+}
+END_TEST
+
+/* ---- short convolution --------------------------------------------------- */
+
+/* Nothing between the two products is activated. */
+START_TEST(a_short_convolution_between_its_gates)
+{
+    family f = run_family(FIX_SHORTCONV);
+    const int64_t n_d = f.spec.n_d, n_conv = f.spec.shortconv.n_conv;
+    const double *b = fix_find(&f.taps, CORE_TAP_SHORTCONV_B, 0);
+    const double *c = fix_find(&f.taps, CORE_TAP_SHORTCONV_C, 0);
+    const double *x = fix_find(&f.taps, CORE_TAP_SHORTCONV_X, 0);
+    const double *u = fix_find(&f.taps, CORE_TAP_SHORTCONV_BX, 0);
+    const double *y = fix_find(&f.taps, CORE_TAP_SHORTCONV_CONV, 0);
+    const double *w = tensor(&f, CORE_W_SHORTCONV_CONV, 0);
+    const double *bias = tensor(&f, CORE_W_SHORTCONV_CONV_BIAS, 0);
+    judge before = judge_of(&f, CORE_TAP_SHORTCONV_BX, 0);
+    judge conv = judge_of(&f, CORE_TAP_SHORTCONV_CONV, 0);
+    judge behind = judge_of(&f, CORE_TAP_SHORTCONV_GATED, 0);
+    for (int64_t t = 0; t < N; t++)
+        for (int64_t i = 0; i < n_d; i++) {
+            const int64_t at = t * n_d + i;
+            float sum = (float)bias[i];
+            for (int64_t back = 0; back < n_conv && back <= t % T; back++)
+                sum += (float)w[i * n_conv + n_conv - 1 - back] *
+                       (float)u[(t - back) * n_d + i];
+            see(&before, at, nextafterf((float)b[at] * (float)x[at], 9));
+            see(&conv, at, sum);
+            see(&behind, at, nextafterf((float)c[at] * (float)y[at], 9));
+        }
+    sentence(&before);
+    sentence(&conv);
+    sentence(&behind);
+    free_family(&f);
 }
 END_TEST
 
@@ -922,6 +972,8 @@ int main(void)
     tcase_add_loop_test(mixer, context_of_latent_heads, 0, 2);
     tcase_add_test(mixer, products_of_latent_attention);
     tcase_add_test(mixer, products_of_mamba);
+    tcase_add_test(mixer, products_of_a_short_convolution);
+    tcase_add_test(mixer, a_short_convolution_between_its_gates);
     tcase_add_loop_test(mixer, clamped_projections, 0, 2);
     tcase_add_test(mixer, logits_with_bias_and_divisor);
     tcase_add_test(mixer, mamba_before_the_state);

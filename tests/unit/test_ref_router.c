@@ -24,7 +24,7 @@ static routed route(const core_spec *spec, core_numerics numerics,
         spec->router == CORE_ROUTER_SIGMOID)
         ref__route_scores(spec, numerics, logits, r.p);
     ref__route_choose(spec, logits, r.p, correction, r.idx, score, kept);
-    ref__route_weigh(spec, numerics, logits, r.p, r.idx, r.w);
+    ref__route_weigh(spec, numerics, logits, r.p, r.idx, NULL, r.w);
     return r;
 }
 

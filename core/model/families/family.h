@@ -120,6 +120,10 @@ CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);
+/* Step: the object in the spelling of the class; the caller frees *out.
+ * (step3p5_keys.c)                                                           */
+CORE_NODISCARD core_status core__step_keys(core__reader r, int64_t n_l,
+                                           json_t **out);
 /* Blocks that both keep alike: of queries, each head before its gate; of the
  * one convolution over queries, keys and values.                             */
 core_blocks core__blocks_of_gated(const core_spec *spec, core_weight_kind kind);

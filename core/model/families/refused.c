@@ -8,12 +8,10 @@ static const struct {
     {"deepseek_ref", "the publisher's own form of DeepSeek-V4, which has "
                      "other keys and names than the published one"},
     {"bailing_hybrid", "linear attention with a delta rule (KDA)"},
-    {"bailing_moe", "queries, keys and values in one tensor of the files"},
+    {"bailing_moe_linear", "linear attention with a decay by head"},
     {"deepseek_v4", "hyper-connections and compressed keys with an indexer"},
-    {"gemma4", "a dense and a sparse branch side by side"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"kimi_linear", "linear attention with a delta rule (KDA)"},
-    {"lfm2_moe", "layers of short convolutions"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
     {"mistral4", "queries scaled by position in layers with rope"},

@@ -36,6 +36,8 @@
 #define CORE_QUERY_FILE                                                        \
     (s->n_q_rank > 0 ? "model.layers.%d.self_attn.q_b_proj.weight"             \
                      : "model.layers.%d.self_attn.q_proj.weight")
+/* Values that are projected, not the keys before their norm.                 */
+#define CORE_V_HERE (CORE_QKV_HERE && !core_spec_heads(s, l).v_is_k)
 /* The layer's heads.                                                         */
 #define CORE_H (core_spec_heads(s, l).n_h)
 #define CORE_G (core_spec_heads(s, l).n_g)
@@ -57,7 +59,10 @@
     X(K, "layers.%d.attn.k", TOKEN, ACT, false,                                \
       CORE_QKV_HERE, CORE_G * CORE_DH, CORE_G, "key projection")               \
     X(V, "layers.%d.attn.v", TOKEN, ACT, false,                                \
-      CORE_QKV_HERE, CORE_G * CORE_DV, CORE_G, "value projection")             \
+      CORE_V_HERE, CORE_G * CORE_DV, CORE_G, "value projection")               \
+    X(V_NORM, "layers.%d.attn.v_norm", TOKEN, ACT, false,                      \
+      CORE_QKV_HERE && s->value_norm, CORE_G * CORE_DV, CORE_G,                \
+      "norm of the values")                                                    \
     X(Q_NORM, "layers.%d.attn.q_norm", TOKEN, ACT, false,                      \
       CORE_QK_NORM_HERE, CORE_H * CORE_DH, CORE_H, "norm of the queries")      \
     X(K_NORM, "layers.%d.attn.k_norm", TOKEN, ACT, false,                      \
@@ -96,7 +101,7 @@
 #define CORE_ATTENTION_WEIGHTS(X)                                              \
     X(K, LAYER, "layers.%d.attn.k", CORE_QKV_HERE, CORE_G * CORE_DH, s->n_d,   \
       MATRIX(1.5), K_BIAS, MATRIX, "model.layers.%d.self_attn.k_proj.weight")  \
-    X(V, LAYER, "layers.%d.attn.v", CORE_QKV_HERE, CORE_G * CORE_DV, s->n_d,   \
+    X(V, LAYER, "layers.%d.attn.v", CORE_V_HERE, CORE_G * CORE_DV, s->n_d,     \
       MATRIX(1.0), V_BIAS, MATRIX, "model.layers.%d.self_attn.v_proj.weight")  \
     X(O, LAYER, "layers.%d.attn.o",                                            \
       CORE_ATTENTION_HERE, s->n_d, CORE_H * CORE_DV,                           \
@@ -108,7 +113,7 @@
       CORE_QKV_HERE && s->bias_qkv, 1, CORE_G * CORE_DH, BIAS, NONE, VECTOR,   \
       "model.layers.%d.self_attn.k_proj.bias")                                 \
     X(V_BIAS, LAYER, "layers.%d.attn.v_bias",                                  \
-      CORE_QKV_HERE && s->bias_qkv, 1, CORE_G * CORE_DV, BIAS, NONE, VECTOR,   \
+      CORE_V_HERE && s->bias_qkv, 1, CORE_G * CORE_DV, BIAS, NONE, VECTOR,     \
       "model.layers.%d.self_attn.v_proj.bias")                                 \
     X(O_BIAS, LAYER, "layers.%d.attn.o_bias",                                  \
       CORE_ATTENTION_HERE && s->bias_o, 1, s->n_d, BIAS, NONE, VECTOR,         \

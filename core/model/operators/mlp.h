@@ -17,6 +17,11 @@
     X(MLP_OUT, "layers.%d.mlp.out", TOKEN, ACT, false,                         \
       CORE_MLP_HERE, s->n_d, 0, "mlp down projection")
 
+/* A shared expert's output as it is added, factors included.                 */
+#define CORE_MLP_POST_TAPS(X)                                                  \
+    X(MLP_POST, "layers.%d.mlp.post_norm", TOKEN, ACT, false,                  \
+      CORE_BRANCHES_HERE, s->n_d, 0, "norm after the mlp")
+
 /* Files: what follows the family's prefix of the two. */
 #define CORE_MLP_WEIGHTS(X)                                                    \
     X(MLP_GATE, LAYER, "layers.%d.mlp.gate",                                   \
@@ -37,5 +42,10 @@
     X(MLP_DOWN_BIAS, LAYER, "layers.%d.mlp.down_bias",                         \
       CORE_MLP_BIAS_HERE, 1, s->n_d, BIAS, NONE, VECTOR,                       \
       "down_proj.bias")
+
+#define CORE_MLP_POST_WEIGHTS(X)                                               \
+    X(MLP_POST, LAYER, "layers.%d.mlp.post_norm",                              \
+      CORE_BRANCHES_HERE, 1, s->n_d, STREAM_NORM, NONE, VECTOR,                \
+      "model.layers.%d.post_feedforward_layernorm_1.weight")
 
 #endif

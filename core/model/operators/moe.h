@@ -12,7 +12,13 @@
  * of it when a token's rows are added up.                                    */
 #define CORE_NARROW_HERE (CORE_MOE_HERE && s->n_de > 0)
 
+/* Routed and shared experts as branches: norms of their own.                 */
+#define CORE_BRANCHES_HERE (CORE_MOE_HERE && s->branch_norm)
+#define CORE_ROUTER_NORM_HERE (CORE_MOE_HERE && s->router_norm)
+
 #define CORE_MOE_TAPS(X)                                                       \
+    X(ROUTER_IN, "layers.%d.moe.router_in", TOKEN, ACT, false,                 \
+      CORE_ROUTER_NORM_HERE, s->n_d, 0, "norm before the router")              \
     X(ROUTER_LOGITS, "layers.%d.router_logits", TOKEN, ACT, true,              \
       CORE_MOE_HERE, s->n_e, 0, "router scores")                               \
     X(ROUTER_PROBS, "layers.%d.moe.probs", TOKEN, PROB, false,                 \
@@ -23,6 +29,8 @@
       CORE_MOE_HERE, s->n_k, 0, "weights of the chosen experts")               \
     X(SLOT, "layers.%d.moe.slot", TOKEN, INT, false,                           \
       CORE_MOE_HERE, s->n_k, 0, "capacity")                                    \
+    X(MOE_NORM, "layers.%d.moe.norm", TOKEN, ACT, false,                       \
+      CORE_BRANCHES_HERE, s->n_d, 0, "norm before the experts")                \
     X(NARROW, "layers.%d.moe.narrow", TOKEN, ACT, false,                       \
       CORE_NARROW_HERE, s->n_de, 0, "projection to the experts' width")        \
     X(RECV, "layers.%d.moe.recv", CHOICE, ACT, false,                          \
@@ -40,7 +48,9 @@
     X(COMBINE, "layers.%d.moe.combine", TOKEN, ACT, false,                     \
       CORE_MOE_HERE, core_spec_n_de(s), 0, "weighted sum of the experts") \
     X(WIDE, "layers.%d.moe.wide", TOKEN, ACT, false,                           \
-      CORE_NARROW_HERE, s->n_d, 0, "projection from the experts' width")
+      CORE_NARROW_HERE, s->n_d, 0, "projection from the experts' width")       \
+    X(MOE_POST, "layers.%d.moe.post_norm", TOKEN, ACT, false,                  \
+      CORE_BRANCHES_HERE, s->n_d, 0, "norm after the experts")
 
 #define CORE_MOE_WEIGHTS(X)                                                    \
     X(ROUTER, LAYER, "layers.%d.router", CORE_MOE_HERE, s->n_e, s->n_d,        \
@@ -51,6 +61,18 @@
     X(CORRECTION, LAYER, "layers.%d.router_correction",                        \
       CORE_MOE_HERE && s->correction, 1, s->n_e, SMALL, NONE, VECTOR,          \
       "model.layers.%d.mlp.gate.e_score_correction_bias")                      \
+    X(ROUTER_NORM, LAYER, "layers.%d.router_norm",                             \
+      CORE_ROUTER_NORM_HERE, 1, s->n_d, NORM, NONE, VECTOR,                    \
+      "model.layers.%d.router.scale")                                          \
+    X(EXPERT_SCALE, LAYER, "layers.%d.router_expert_scale",                    \
+      CORE_MOE_HERE && s->expert_scale, 1, s->n_e, NORM, NONE, VECTOR,         \
+      "model.layers.%d.router.per_expert_scale")                               \
+    X(MOE_NORM, LAYER, "layers.%d.moe.norm",                                   \
+      CORE_BRANCHES_HERE, 1, s->n_d, STREAM_NORM, NONE, VECTOR,                \
+      "model.layers.%d.pre_feedforward_layernorm_2.weight")                    \
+    X(MOE_POST, LAYER, "layers.%d.moe.post_norm",                              \
+      CORE_BRANCHES_HERE, 1, s->n_d, STREAM_NORM, NONE, VECTOR,                \
+      "model.layers.%d.post_feedforward_layernorm_2.weight")                   \
     X(NARROW, LAYER, "layers.%d.moe.narrow", CORE_NARROW_HERE, s->n_de, s->n_d,\
       MATRIX(1.0), NARROW_BIAS, MATRIX,                                        \
       "model.layers.%d.mlp.fc1_latent_proj.weight")                            \

@@ -18,6 +18,8 @@
 #define CORE_LAYER_MID_TAPS(X)                                                 \
     X(ATTN_OUT, "layers.%d.attn_out", TOKEN, ACT, true,                        \
       CORE_MIXES, s->n_d, 0, "output projection")                          \
+    X(ATTN_POST, "layers.%d.attn.post_norm", TOKEN, ACT, false,                \
+      CORE_MIXES && s->post_norm, s->n_d, 0, "norm after attention")           \
     X(MID, "layers.%d.mid", TOKEN, ACT, false,                                 \
       CORE_MIXES && CORE_FEEDS, s->n_d, 0,                                     \
       "residual of the layer's first half")                                    \
@@ -29,6 +31,9 @@
     X(FFN_OUT, "layers.%d.ffn_out", TOKEN, ACT, true,                          \
       CORE_FEEDS, s->n_d, 0,                                                   \
       "feed-forward result")                                                   \
+    X(FFN_POST, "layers.%d.ffn.post_norm", TOKEN, ACT, false,                  \
+      CORE_FEEDS && s->post_norm, s->n_d, 0,                                   \
+      "norm after the feed-forward part")                                      \
     X(OUT, "layers.%d.out", TOKEN, ACT, true, true, s->n_d, 0,                 \
       "residual after the layer")
 
@@ -38,7 +43,10 @@
       "model.layers.%d.input_layernorm.weight")                                \
     X(ATTN_NORM_BIAS, LAYER, "layers.%d.attn.norm_bias",                       \
       CORE_MIXES && CORE_CENTRED, 1, s->n_d, BIAS, NONE, VECTOR,               \
-      "model.layers.%d.input_layernorm.bias")
+      "model.layers.%d.input_layernorm.bias")                                  \
+    X(ATTN_POST, LAYER, "layers.%d.attn.post_norm",                            \
+      CORE_MIXES && s->post_norm, 1, s->n_d, STREAM_NORM, NONE, VECTOR,        \
+      "model.layers.%d.post_attention_layernorm.weight")
 
 #define CORE_FFN_NORM_WEIGHTS(X)                                               \
     X(FFN_NORM, LAYER, "layers.%d.ffn.norm", CORE_FEEDS, 1, s->n_d,            \
@@ -46,6 +54,11 @@
       "model.layers.%d.post_attention_layernorm.weight")                       \
     X(FFN_NORM_BIAS, LAYER, "layers.%d.ffn.norm_bias",                         \
       CORE_FEEDS && CORE_CENTRED, 1, s->n_d, BIAS, NONE, VECTOR,               \
-      "model.layers.%d.post_attention_layernorm.bias")
+      "model.layers.%d.post_attention_layernorm.bias")                         \
+    X(FFN_POST, LAYER, "layers.%d.ffn.post_norm",                              \
+      CORE_FEEDS && s->post_norm, 1, s->n_d, STREAM_NORM, NONE, VECTOR,        \
+      "model.layers.%d.post_feedforward_layernorm.weight")                     \
+    X(LAYER_SCALE, LAYER, "layers.%d.scale", s->layer_scale, 1, 1,             \
+      NORM, NONE, VECTOR, "model.layers.%d.layer_scalar")
 
 #endif

@@ -9,13 +9,13 @@ static int64_t n_taps(int64_t n_t, int64_t n_conv)
     return n_short * (n_short + 1) / 2 + (n_t - n_short) * n_conv;
 }
 
-void har__put_convolution(har__walk *w, core_tap_kind act_tap,
-                          core_weight_kind weight, int64_t n_c)
+static void put(har__walk *w, core_tap_kind tap, core_weight_kind weight,
+                int64_t n_c, int64_t flops)
 {
     const core_weight id = {weight, w->layer, 0};
     int64_t n_row, n_conv;
     core_weight_shape(w->spec, id, &n_row, &n_conv);
-    core_cost cost = har__rows(w, act_tap, w->n, n_c, CORE_FLOPS_FUNCTION);
+    core_cost cost = har__rows(w, tap, w->n, n_c, flops);
     cost.flops += CORE_FLOPS_MULTIPLY_ADD * n_c * w->n_row *
                   n_taps(w->request->batch->n_t, n_conv);
     cost.weights = w->n > 0 ? n_c * n_conv : 0;
@@ -24,6 +24,18 @@ void har__put_convolution(har__walk *w, core_tap_kind act_tap,
         cost.weights += w->n > 0 ? n_c : 0;
     }
     har__put(w, cost);
+}
+
+void har__put_convolution(har__walk *w, core_tap_kind act_tap,
+                          core_weight_kind weight, int64_t n_c)
+{
+    put(w, act_tap, weight, n_c, CORE_FLOPS_FUNCTION);
+}
+
+void har__put_convolution_only(har__walk *w, core_tap_kind tap,
+                               core_weight_kind weight, int64_t n_c)
+{
+    put(w, tap, weight, n_c, 0);
 }
 
 void har__step_convolution(har__step *step, const core_cost *cost,

@@ -10,18 +10,6 @@
 #include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/record.h"
 
-static void put_norm(har__walk *w, core_tap_kind tap)
-{
-    const int64_t n_d = w->spec->n_d;
-    w->op = par_operator_name(PAR_OP_NORM);
-    core_cost cost = har__rms(w, tap, w->n, n_d, n_d);
-    if (w->spec->norm == CORE_NORM_LAYER) {
-        cost.flops = w->n * n_d * CORE_FLOPS_LAYERNORM;
-        cost.weights *= 2;
-    }
-    har__put(w, cost);
-}
-
 /* --- a layer --- */
 
 /* x += scale * y, or with one flop x += y. */
@@ -50,16 +38,32 @@ static void put_mlp(har__walk *w, int64_t n_f)
         har__shared_row[shared]->put(w);
 }
 
+/* The layer's output: times a number of its own, too. */
+static void put_out(har__walk *w)
+{
+    const bool is_scaled = w->spec->layer_scale;
+    core_cost cost =
+        har__rows(w, CORE_TAP_OUT, w->n, w->spec->n_d,
+                  CORE_FLOPS_SCALE + CORE_FLOPS_ADD +
+                      (is_scaled ? CORE_FLOPS_SCALE : 0));
+    cost.read *= 2;
+    cost.weights = is_scaled && w->n > 0 ? 1 : 0;
+    har__put(w, cost);
+}
+
 static void put_mixer(har__walk *w)
 {
     const int mixer = core_spec_mixer(w->spec, w->layer);
     if (mixer == CORE_N_MIXERS)
         return;
-    put_norm(w, CORE_TAP_ATTN_NORM);
+    har__put_norm(w, CORE_TAP_ATTN_NORM);
     har__mixer_row[mixer]->put(w);
-    put_add(w,
-            core_spec_has_ffn(w->spec, w->layer) ? CORE_TAP_MID : CORE_TAP_OUT,
-            CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+    if (w->spec->post_norm)
+        har__put_norm(w, CORE_TAP_ATTN_POST);
+    if (core_spec_has_ffn(w->spec, w->layer))
+        put_add(w, CORE_TAP_MID, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+    else
+        put_out(w);
 }
 
 /* From the experts on. */
@@ -70,10 +74,14 @@ static void put_rest(har__walk *w)
         return;
     if (n_f > 0) {
         put_mlp(w, n_f);
+        if (core_spec_is_moe(w->spec, w->layer) && w->spec->branch_norm)
+            har__put_norm(w, CORE_TAP_MLP_POST);
         if (core_spec_is_moe(w->spec, w->layer))
             put_add(w, CORE_TAP_FFN_OUT, CORE_FLOPS_ADD);
     }
-    put_add(w, CORE_TAP_OUT, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+    if (w->spec->post_norm)
+        har__put_norm(w, CORE_TAP_FFN_POST);
+    put_out(w);
 }
 
 void har__put_layer(har__walk *w, int pair)
@@ -81,7 +89,7 @@ void har__put_layer(har__walk *w, int pair)
     if (!har__has(w, HAR_COST_MIXER)) {
         put_mixer(w);
         if (core_spec_has_ffn(w->spec, w->layer))
-            put_norm(w, CORE_TAP_FFN_NORM);
+            har__put_norm(w, CORE_TAP_FFN_NORM);
         har__end(w);
     }
     if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)
@@ -131,12 +139,14 @@ void har__put_head(har__walk *w)
         w->lay->first_vocab[w->lay->t + 1] - w->lay->first_vocab[w->lay->t];
     if (w->spec->n_h == 0 || har__has(w, HAR_COST_HEAD))
         return;
-    put_norm(w, CORE_TAP_FINAL_NORM);
+    har__put_norm(w, CORE_TAP_FINAL_NORM);
     w->op = par_operator_name(PAR_OP_HEAD);
     const core_weight bias = {CORE_W_HEAD_BIAS, 0, 0};
     core_cost cost = har__gemm(w, CORE_TAP_LOGITS, w->n, n_v, w->spec->n_d,
                                core_weight_exists(w->spec, bias));
     cost.flops += w->n * n_v * CORE_FLOPS_SCALE;
+    if (w->spec->logits_cap > 0.0)
+        cost.flops += w->n * n_v * CORE_FLOPS_FUNCTION;
     har__put(w, cost);
     har__end(w);
 }

@@ -206,12 +206,20 @@ static void put_router(har__walk *w)
         break;
     }
     w->op = par_operator_name(PAR_OP_ROUTER);
+    if (spec->router_norm) {
+        core_cost norm =
+            har__rms(w, CORE_TAP_ROUTER_IN, n, spec->n_d, spec->n_d);
+        norm.flops += n * spec->n_d * CORE_FLOPS_SCALE;
+        har__put(w, norm);
+    }
     har__put(w, har__gemm(w, CORE_TAP_ROUTER_LOGITS, n, n_e, spec->n_d,
                           har__has_weight(w, CORE_W_ROUTER_BIAS)));
     core_cost cost = har__rows(w, CORE_TAP_SLOT, n, n_e, flops);
     cost.k = n_k;
     cost.written = n * (3 * n_k + (core_tap_exists(spec, probs) ? n_e : 0));
-    cost.weights = spec->correction && n > 0 ? n_e : 0;
+    if (n > 0)
+        cost.weights =
+            (spec->correction ? n_e : 0) + (spec->expert_scale ? n_e : 0);
     har__put(w, cost);
 }
 
@@ -338,6 +346,8 @@ void har__put_flow(har__walk *w, int layer, bool sends)
         put_router(w);
         har__end(w);
     }
+    if (sends && w->spec->branch_norm)
+        har__put_norm(w, CORE_TAP_MOE_NORM);
     w->layer = layer;
     w->op = par_operator_name(PAR_OP_DISPATCH);
     if (sends)
@@ -349,6 +359,8 @@ void har__put_flow(har__walk *w, int layer, bool sends)
     w->layer = own;
     if (sends)
         put_combine(w, n_kept);
+    if (sends && w->spec->branch_norm)
+        har__put_norm(w, CORE_TAP_MOE_POST);
 }
 
 void har__put_pair(har__walk *w, int pair, bool sends)

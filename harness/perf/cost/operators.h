@@ -41,10 +41,13 @@ typedef struct har__step {
                        * columns that are values; 0: each kv head has its own */
 } har__step;
 
-/* A convolution that several operators have: its record, with its activation;
- * of a step, which has the last n_conv - 1 inputs to read and write.         */
+/* A convolution that several operators have: its record, with its activation
+ * or without one; of a step, which has the last n_conv - 1 inputs to read and
+ * write.                                                                     */
 void har__put_convolution(har__walk *w, core_tap_kind act_tap,
                           core_weight_kind weight, int64_t n_c);
+void har__put_convolution_only(har__walk *w, core_tap_kind tap,
+                               core_weight_kind weight, int64_t n_c);
 void har__step_convolution(har__step *step, const core_cost *cost,
                            int64_t n_conv);
 

@@ -64,8 +64,12 @@ static void put_projections(har__walk *w)
     har__put(w, har__gemm(w, CORE_TAP_Q, w->n, n_q, spec->n_d, spec->bias_qkv));
     har__put_kv(w,
                 har__gemm(w, CORE_TAP_K, w->n, n_k, spec->n_d, spec->bias_qkv));
-    har__put_kv(w,
-                har__gemm(w, CORE_TAP_V, w->n, n_v, spec->n_d, spec->bias_qkv));
+    if (!heads->all.v_is_k)
+        har__put_kv(w, har__gemm(w, CORE_TAP_V, w->n, n_v, spec->n_d,
+                                 spec->bias_qkv));
+    if (spec->value_norm)
+        har__put_kv(w, har__rms(w, CORE_TAP_V_NORM, w->n * heads->n_kv,
+                                heads->all.n_dv, 0));
     if (spec->qk_norm == CORE_QK_NORM_ALL)
         put_norm_all(w);
     else if (spec->qk_norm == CORE_QK_NORM_HEAD)

@@ -54,6 +54,18 @@ core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
     return cost;
 }
 
+void har__put_norm(har__walk *w, core_tap_kind tap)
+{
+    const int64_t n_d = w->spec->n_d;
+    w->op = par_operator_name(PAR_OP_NORM);
+    core_cost cost = har__rms(w, tap, w->n, n_d, n_d);
+    if (w->spec->norm == CORE_NORM_LAYER) {
+        cost.flops = w->n * n_d * CORE_FLOPS_LAYERNORM;
+        cost.weights *= 2;
+    }
+    har__put(w, cost);
+}
+
 core_cost har__rotation(const har__walk *w, core_tap_kind tap, int64_t n_head)
 {
     core_cost cost = har__rows(w, tap, w->n, n_head * har__heads(w)->all.n_rot,

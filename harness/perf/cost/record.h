@@ -28,6 +28,9 @@ core_cost har__rows(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
 core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
                    int64_t n_weight);
 
+/* The model's norm of all tokens' whole rows.                                */
+void har__put_norm(har__walk *w, core_tap_kind tap);
+
 /* Of the first n_rot elements of every head.                                 */
 core_cost har__rotation(const har__walk *w, core_tap_kind tap, int64_t n_head);
 

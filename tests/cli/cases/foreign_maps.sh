@@ -68,3 +68,18 @@ has out '^  misshapen  rank 1, net.head: expected shape \[3,10,512\], found \[4,
 sed -i 's/b=2:5/b=2/' map.yaml
 refused 3 "map.yaml:7:.*: expected ranges such as .*, found 'b=2'" moeparity compare gold own --map map.yaml
 refused 3 'nothing.yaml: .*ready maps are hf, megatron and replay' moeparity compare gold own --map nothing.yaml
+
+# an MLP and routed experts side by side: `mlp` is one of them, and no ready map says so
+expect 0 moeparity golden make -m "$ORACLE/gemma4_text/text" --tokens 3x7 --numerics fp32 -o sides
+foreign hf sides/fp32.safetensors sides.st
+refused 2 '--map hf: mlp is one of two branches .* expected a map of one.s own$' \
+    moeparity compare sides sides.st --map hf
+cat >sides.yaml <<'END'
+names:
+  model.layers.{l}.self_attn: layers.{l}.attn_out
+  model.layers.{l}.mlp: layers.{l}.ffn_out
+  model.layers.{l}: layers.{l}.out
+  lm_head: logits
+END
+expect 0 moeparity compare sides sides.st --map sides.yaml
+has out '^PASS       13 taps'

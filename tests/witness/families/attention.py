@@ -119,7 +119,7 @@ GEMMA4: Settings = {
 _GEMMA4_DRAWS = {"layer_scalar": (0.8, 0.2)}
 _GEMMA4_INERT = ("use_bidirectional_attention", "vocab_size_per_layer_input", "use_double_wide_mlp")
 _GEMMA4_LAYER = {
-    "mixer": ("post_attention_layernorm",), "ffn": ("post_feedforward_layernorm",), "router": "router.proj",
+    "ffn": ("post_feedforward_layernorm_1", "post_feedforward_layernorm_2"), "router": "router.proj",
     "experts": "experts", "residual": None, "draws": _GEMMA4_DRAWS,
     "others": {"use_bidirectional_attention": None, "hidden_activation": "silu"},
 }

@@ -43,6 +43,35 @@ TABLE["glm4_moe_lite"] = entry(
                           "norm_topk_prob": False, "n_shared_experts": 1}),
 )
 
+GLM4_MOE_AS_LING: Settings = {
+    "vocab_size": 61, "hidden_size": 30, "intermediate_size": 22, "moe_intermediate_size": 9, "num_hidden_layers": 4,
+    "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 16, "n_shared_experts": 2, "n_routed_experts": 8,
+    "routed_scaling_factor": 2.5, "n_group": 2, "topk_group": 1, "num_experts_per_tok": 3, "norm_topk_prob": True,
+    "hidden_act": "silu", "max_position_embeddings": 96, "rms_norm_eps": 1e-6, "attention_bias": True,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0, "partial_rotary_factor": 0.5},
+    "first_k_dense_replace": 1, "tie_word_embeddings": False, "use_qk_norm": True, "num_mtp_layers": 0,
+}
+LING: Settings = {
+    "architectures": ["BailingMoeV2ForCausalLM"], "model_type": "bailing_moe", "vocab_size": 61, "hidden_size": 30,
+    "intermediate_size": 22, "moe_intermediate_size": 9, "moe_shared_expert_intermediate_size": 9,
+    "num_hidden_layers": 4, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 16,
+    "num_shared_experts": 2, "num_experts": 8, "routed_scaling_factor": 2.5, "n_group": 2, "topk_group": 1,
+    "num_experts_per_tok": 3, "norm_topk_prob": True, "hidden_act": "silu", "max_position_embeddings": 96,
+    "rms_norm_eps": 1e-6, "use_qkv_bias": True, "use_bias": False, "rope_theta": 1000.0, "rope_scaling": None,
+    "partial_rotary_factor": 0.5, "first_k_dense_replace": 1, "tie_word_embeddings": False, "use_qk_norm": True,
+    "use_rmsnorm": True, "score_function": "sigmoid", "router_dtype": "fp32", "embedding_dropout": 0.0,
+    "output_dropout": 0.0, "moe_router_enable_expert_bias": True,
+}
+TABLE["bailing_moe"] = entry(
+    Family(kept_in_f32=("expert_bias",), stands_in=True, inert=("num_mtp_layers",),
+           renamed=((r"model\.embed_tokens", "model.word_embeddings"), (r"self_attn\.o_proj", "attention.dense"),
+                    (r"self_attn\.q_norm", "attention.query_layernorm"), (r"self_attn\.k_norm", "attention.key_layernorm"),
+                    ("self_attn", "attention"), ("gate.e_score_correction_bias", "gate.expert_bias")),
+           stacked=tuple((f"query_key_value.{kind}", tuple(f"{part}_proj.{kind}" for part in "qkv"))
+                         for kind in ("weight", "bias"))),
+    Case("as_glm4", "Glm4MoeForCausalLM", "Glm4MoeConfig", GLM4_MOE_AS_LING, published=LING, prompts=((2, 7), (1, 17))),
+)
+
 ERNIE4_5: Settings = {
     "vocab_size": 61, "hidden_size": 30, "intermediate_size": 22, "num_hidden_layers": 4, "num_attention_heads": 6,
     "num_key_value_heads": 2, "head_dim": 10, "hidden_act": "silu", "max_position_embeddings": 96,

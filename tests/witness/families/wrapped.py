@@ -178,6 +178,14 @@ STEP3P7: Settings = {
     },
 }
 TABLE["step3p7"] = entry(
-    Family(**_INSIDE, kept_in_f32=("router_bias",), inert=("image_token_id", "projector_bias", "tie_word_embeddings")),
+    Family(**_INSIDE, kept_in_f32=("router_bias",), sum_factor="routed_scaling_factor",
+           inert=("image_token_id", "projector_bias", "tie_word_embeddings")),
     Case("wrapped", "Step3p7ForConditionalGeneration", "Step3p7Config", STEP3P7, prompts=((2, 7), (1, 17))),
+    Case("no_limits", "Step3p7ForConditionalGeneration", "Step3p7Config",
+         STEP3P7 | {"text_config": STEP3P7["text_config"] | {
+             "hidden_size": 26, "num_attention_heads": 4, "num_sliding_attention_heads": 6, "num_key_value_heads": 2,
+             "head_dim": 10, "vocab_size": 47, "n_routed_experts": 7, "num_experts_per_tok": 2, "attention_bias": False,
+             "num_hidden_layers": 3, "layer_types": ["full_attention", "sliding_attention", "sliding_attention"],
+             "mlp_layer_types": ["dense", "sparse", "sparse"], "rope_theta": [500.0, 100.0, 100.0],
+             "partial_rotary_factors": [0.4, 1.0, 1.0], "swiglu_limits": None, "swiglu_limits_shared": None}}),
 )
