@@ -205,6 +205,15 @@ static void blocks(core_spec *s)
     s->correction = true;
 }
 
+static void indexer(core_spec *s)
+{
+    latent(s);
+    s->sight[0] = s->sight[2] = CORE_SIGHT_CHOSEN;
+    s->sight[1] = CORE_SIGHT_KEPT;
+    s->n_seen = 3;
+    s->indexer = (core_indexer){.n_h = 5, .n_dh = 7};
+}
+
 core_spec fix_family(int i)
 {
     core_spec spec = fix_spec();
@@ -250,6 +259,9 @@ core_spec fix_family(int i)
         break;
     case FIX_BLOCKS:
         blocks(&spec);
+        break;
+    case FIX_INDEXER:
+        indexer(&spec);
         break;
     case FIX_SHARED_GATE:
         spec.shared_gate = true;

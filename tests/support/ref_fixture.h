@@ -33,6 +33,7 @@ typedef enum fix_family_kind {
     FIX_SHORTCONV,   /* short convolutions, attention between; sigmoid, its sum
                       * with an eps                                           */
     FIX_BLOCKS,      /* blocks of keys chosen, a clamp of another slope, limit */
+    FIX_INDEXER,     /* latent attention to chosen keys, kept in layer 1      */
     FIX_N_FAMILIES
 } fix_family_kind;
 

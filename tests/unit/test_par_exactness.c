@@ -31,6 +31,7 @@ typedef enum terms {
     STATE,     /* |h| |C|                                                    */
     MATRIX,    /* |column of S| |q or k|                                     */
     HEADS,     /* the same of heads; x, B and C swell together               */
+    INDEX,     /* sum of |w| |q| over heads, times |k|                       */
 } terms;
 
 typedef struct place {
@@ -66,6 +67,8 @@ static const place places[] = {
     {PLAIN, TAPS(FINAL_NORM, LOGITS), .sum = PRODUCT, .w = CORE_W_HEAD},
     {PLAIN, TAPS(Q_ROPE, CONTEXT), .sum = SCORES},
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES},
+    {FIX_INDEXER, TAPS(INDEX_K, INDEX_K_NORM), .sum = LAYERNORM},
+    {FIX_INDEXER, TAPS(INDEX_WEIGHT, EDGE), .sum = INDEX},
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
     {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
      .w = CORE_W_DELTANET_V_CONV},
@@ -275,6 +278,22 @@ static double count_scores(const shown *s)
     return largest / (ACT * ACT);
 }
 
+/* Over all tokens of the micro-batch. */
+static double count_index(const shown *s)
+{
+    const int64_t n_h = s->spec.indexer.n_h, n_dh = s->spec.indexer.n_dh;
+    double largest = 0.0, k = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        double sum = 0.0;
+        for (int64_t h = t * n_h; h < (t + 1) * n_h; h++)
+            sum += fabs(s->tap[CORE_TAP_INDEX_WEIGHT][h]) *
+                   norm_of(s->tap[CORE_TAP_INDEX_Q_ROPE] + h * n_dh, n_dh);
+        largest = fmax(largest, sum);
+        k = fmax(k, norm_of(s->tap[CORE_TAP_INDEX_K_ROPE] + t * n_dh, n_dh));
+    }
+    return largest * k / (ACT * ACT * ACT);
+}
+
 static double count_conv(const shown *s)
 {
     const core_weight id = {s->at->w, s->at->layer, 0};
@@ -423,6 +442,8 @@ static double count(const shown *s)
         return count_matrix(s);
     case HEADS:
         return count_heads(s);
+    case INDEX:
+        return count_index(s);
     }
     return 0.0;
 }

@@ -4,6 +4,7 @@
  * every feature must come up often, and the steps that make a case smaller must
  * leave legal cases, change something, and come to an end.
  */
+#include "core/pass/batch.h"
 #include "tests/support/check_main.h"
 #include "tests/support/random_case.h"
 
@@ -112,10 +113,18 @@ static bool keeps_keys(const random_case *c, int l)
            c->spec.sight[l] == CORE_SIGHT_KEPT && c->n_t > c->spec.n_seen;
 }
 
-/* A stage that goes on with a choice of the one before. */
+/* A stage begins with the layer, and goes on with a choice of the one before. */
 static bool keeps_keys_over_stages(const random_case *c, int l)
 {
-    return keeps_keys(c, l) && c->plan.pp == c->spec.n_l;
+    int64_t first = 0;
+    bool begins = false;
+    for (int s = 1; s < c->plan.pp; s++) {
+        first = c->plan.n_stage > 0
+                    ? first + c->plan.stage_layers[s - 1]
+                    : core_split_first(c->spec.n_l, c->plan.pp, s);
+        begins = begins || first == l;
+    }
+    return begins && keeps_keys(c, l);
 }
 
 static bool norms_heads(const random_case *c, int l)

@@ -32,6 +32,7 @@ typedef enum terms {
     STATE,     /* h C + D a                                                  */
     MATRIX,    /* columns of S with q or k                                   */
     HEADS,     /* h C + D x of heads; x, B and C swell together              */
+    INDEX,     /* w relu(q.k) of heads                                        */
 } terms;
 
 typedef struct place {
@@ -75,6 +76,8 @@ static const place places[] = {
     {PLAIN, TAPS(Q_ROPE, CONTEXT), .sum = SCORES},
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES},
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES, .pads = true},
+    {FIX_INDEXER, TAPS(INDEX_K, INDEX_K_NORM), .sum = LAYERNORM},
+    {FIX_INDEXER, TAPS(INDEX_WEIGHT, EDGE), .sum = INDEX},
     /* mamba: the bias, and D, large or fine */
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV,
@@ -301,6 +304,23 @@ static double bits_of_matrix(const swollen *s, core_weight_kind kind, int e,
     return log2((norm_x * norm_w + b) / step);
 }
 
+/* Of all tokens, the largest sum of |w| |q| over heads; the largest |k|. */
+static double bits_of_index(const swollen *s)
+{
+    const int64_t n_h = s->spec.indexer.n_h, n_dh = s->spec.indexer.n_dh;
+    const double *w = tap(s, CORE_TAP_INDEX_WEIGHT);
+    const double *q = tap(s, CORE_TAP_INDEX_Q_ROPE);
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        double sum = 0.0;
+        for (int64_t h = t * n_h; h < (t + 1) * n_h; h++)
+            sum += fabs(w[h]) * largest_norm(q + h * n_dh, 1, n_dh);
+        largest = fmax(largest, sum);
+    }
+    return log2(largest * largest_norm(tap(s, CORE_TAP_INDEX_K_ROPE), N, n_dh) /
+                (ACT * ACT * ACT));
+}
+
 /* The tap that is summed: CORE_TAP_EMBED stands for none of its own. */
 static core_tap_kind summed(const swollen *s)
 {
@@ -499,6 +519,8 @@ static double bits_of(const swollen *s)
         return 1.0 + bits_of_matrix_state(s);
     case HEADS:
         return 1.0 + bits_of_heads(s);
+    case INDEX:
+        return 1.0 + bits_of_index(s);
     }
     return 0.0;
 }

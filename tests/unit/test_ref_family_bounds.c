@@ -165,14 +165,11 @@ START_TEST(latent_norms)
 }
 END_TEST
 
-START_TEST(layernorms)
+static void check_layernorm(const family *f, core_tap_kind kind, int layer,
+                            const double *x, int64_t n, const double *w,
+                            const double *b, double eps)
 {
-    family f = run_family(FIX_LAYERNORM);
-    const int64_t n = f.spec.n_d;
-    const double *x = fix_find(&f.taps, CORE_TAP_MID, 2);
-    const double *w = tensor(&f, CORE_W_FFN_NORM, 2);
-    const double *b = tensor(&f, CORE_W_FFN_NORM_BIAS, 2);
-    judge j = judge_of(&f, CORE_TAP_FFN_NORM, 2);
+    judge j = judge_of(f, kind, layer);
     for (int64_t t = 0; t < N; t++) {
         float mean = 0.0f, var = 0.0f; /* of deviations: another formula */
         for (int64_t d = 0; d < n; d++)
@@ -181,12 +178,21 @@ START_TEST(layernorms)
             const float z = (float)x[t * n + d] - mean;
             var += z * z / (float)n;
         }
-        const float r = sqrtf(var + (float)f.spec.norm_eps);
+        const float r = sqrtf(var + (float)eps);
         for (int64_t d = 0; d < n; d++)
             see(&j, t * n + d,
                 ((float)x[t * n + d] - mean) / r * (float)w[d] + (float)b[d]);
     }
     sentence(&j);
+}
+
+START_TEST(layernorms)
+{
+    family f = run_family(FIX_LAYERNORM);
+    check_layernorm(&f, CORE_TAP_FFN_NORM, 2,
+                    fix_find(&f.taps, CORE_TAP_MID, 2), f.spec.n_d,
+                    tensor(&f, CORE_W_FFN_NORM, 2),
+                    tensor(&f, CORE_W_FFN_NORM_BIAS, 2), f.spec.norm_eps);
     free_family(&f);
 }
 END_TEST
@@ -409,6 +415,72 @@ START_TEST(products_of_latent_attention)
                   1.0, 0.0);
     check_product(&f, CORE_TAP_CONTEXT, CORE_TAP_ATTN_OUT, CORE_W_O,
                   CORE_W_O_BIAS, 0, 1.0, 0.0);
+    free_family(&f);
+}
+END_TEST
+
+/* The edge of query i's choice, its row's scores computed anew. */
+static void see_edge(judge *j, const family *f, int64_t b, int64_t i)
+{
+    const core_spec *s = &f->spec;
+    const int64_t n_h = s->indexer.n_h, n_dh = s->indexer.n_dh;
+    const int64_t t = b * T + i;
+    const double *q = fix_find(&f->taps, CORE_TAP_INDEX_Q_ROPE, 0);
+    const double *k = fix_find(&f->taps, CORE_TAP_INDEX_K_ROPE, 0);
+    const double *w = fix_find(&f->taps, CORE_TAP_INDEX_WEIGHT, 0);
+    const double *seen = fix_find(&f->taps, CORE_TAP_SEEN, 0) + t * s->n_seen;
+    const float scale = 1.0f / sqrtf((float)n_dh) / sqrtf((float)n_h);
+    float last = INFINITY, best = -INFINITY;
+    for (int64_t key = 0; key <= i; key++) {
+        float score = 0.0f;
+        bool chosen = false;
+        for (int64_t h = n_h - 1; h >= 0; h--) {
+            float dot = 0.0f;
+            for (int64_t d = n_dh - 1; d >= 0; d--)
+                dot += (float)q[(t * n_h + h) * n_dh + d] *
+                       (float)k[(b * T + key) * n_dh + d];
+            score += (float)w[t * n_h + h] * fmaxf(dot, 0.0f);
+        }
+        for (int64_t c = 0; c < s->n_seen; c++)
+            chosen = chosen || seen[c] == (double)key;
+        if (chosen)
+            last = fminf(last, score * scale);
+        else
+            best = fmaxf(best, score * scale);
+    }
+    const bool leaves = i >= s->n_seen;
+    see(j, 2 * t, leaves ? last : 0.0f);
+    see(j, 2 * t + 1, leaves ? best : 0.0f);
+    ck_assert(!leaves || j->y[2 * t] >= j->y[2 * t + 1]);
+}
+
+START_TEST(indexer)
+{
+    family f = run_family(FIX_INDEXER);
+    const core_spec *s = &f.spec;
+    const int64_t n_h = s->indexer.n_h, n_dh = s->indexer.n_dh;
+    const core_weight_kind none = CORE_N_WEIGHT_KINDS;
+    check_product(&f, CORE_TAP_Q_A_NORM, CORE_TAP_INDEX_Q, CORE_W_INDEX_Q, none,
+                  0, 1.0, 0.0);
+    check_product(&f, CORE_TAP_ATTN_NORM, CORE_TAP_INDEX_K, CORE_W_INDEX_K,
+                  none, 0, 1.0, 0.0);
+    check_product(&f, CORE_TAP_ATTN_NORM, CORE_TAP_INDEX_WEIGHT,
+                  CORE_W_INDEX_WEIGHT, none, 0, 1.0, 0.0);
+    check_layernorm(&f, CORE_TAP_INDEX_K_NORM, 0,
+                    fix_find(&f.taps, CORE_TAP_INDEX_K, 0), n_dh,
+                    tensor(&f, CORE_W_INDEX_K_NORM, 0),
+                    tensor(&f, CORE_W_INDEX_K_NORM_BIAS, 0), 1e-6);
+    f.spec.rope.interleaved = s->indexer.interleaved;
+    check_rope(&f, CORE_TAP_INDEX_Q_ROPE,
+               fix_find(&f.taps, CORE_TAP_INDEX_Q, 0), n_h * n_dh, 0, n_h, n_dh,
+               0);
+    check_rope(&f, CORE_TAP_INDEX_K_ROPE,
+               fix_find(&f.taps, CORE_TAP_INDEX_K_NORM, 0), n_dh, 0, 1, n_dh,
+               0);
+    judge j = judge_of(&f, CORE_TAP_EDGE, 0);
+    for (int64_t t = 0; t < N; t++)
+        see_edge(&j, &f, t / T, t % T);
+    sentence(&j);
     free_family(&f);
 }
 END_TEST
@@ -919,6 +991,8 @@ static bool may_be_copy(const core_spec *spec, core_tap tap)
 {
     return spec->n_rot > 0 &&
            (tap.kind == CORE_TAP_Q_ROPE || tap.kind == CORE_TAP_K_ROPE ||
+            tap.kind == CORE_TAP_INDEX_Q_ROPE ||
+            tap.kind == CORE_TAP_INDEX_K_ROPE ||
             tap.kind == CORE_TAP_BLOCK_Q_ROPE ||
             tap.kind == CORE_TAP_BLOCK_K_ROPE);
 }
@@ -971,6 +1045,7 @@ int main(void)
     tcase_add_loop_test(mixer, contexts, 0, 4);
     tcase_add_loop_test(mixer, context_of_latent_heads, 0, 2);
     tcase_add_test(mixer, products_of_latent_attention);
+    tcase_add_test(mixer, indexer);
     tcase_add_test(mixer, products_of_mamba);
     tcase_add_test(mixer, products_of_a_short_convolution);
     tcase_add_test(mixer, a_short_convolution_between_its_gates);
