@@ -3,8 +3,10 @@
  * A key head goes with the value heads that it serves, so a rank has whole
  * heads of both, and their gates, strengths and steps: Shard(head) from the
  * projections to the gated norm.  Convolutions are channel by channel and
- * follow their head.  Heads meet in the output projection alone, which is
- * row-parallel: one reduction.
+ * follow their head.  The short vectors that gates and steps may be made from
+ * are Replicate: every rank of the tensor group makes them from the whole xn.
+ * Heads meet in the output projection alone, which is row-parallel: one
+ * reduction.
  *
  * Traps: rows of v, gate, beta and dt are those of my value heads, which are
  * not as many as my key heads; the state starts at zero in every row of the
@@ -18,9 +20,9 @@
 
 #define LENGTH_EPS 1e-6
 
-/* Shard(head); the norm is Replicate. */
+/* Shard(head); the norm and what makes short vectors are Replicate. */
 typedef struct shards {
-    par_shard q, k, v, gate, beta, dt, out;
+    par_shard q, k, v, gate_a, gate, beta, dt_a, dt, out;
     par__conv q_conv, k_conv, v_conv;
     const double *a_log; /* [own value heads]                                 */
     const double *norm;  /* [Sv]                                              */
@@ -31,9 +33,12 @@ typedef struct buffers {
     double *q_act, *k_act; /* likewise: convolved, then of length 1           */
     double *v, *gate;      /* [n, own value heads * Sv]                       */
     double *v_act, *y;
-    double *beta, *dt; /* [n, own value heads]                                */
-    double *state;     /* [Sv, Sk] of the head at hand: a column in a row     */
-    double *delta;     /* [Sv]                                                */
+    double *gate_a, *dt_a; /* [n, rank], whole; NULL: there is none           */
+    double *beta;          /* [n, own value heads]                            */
+    double *dt;    /* [n, own value heads], or as many times Sk               */
+    double *state; /* [Sv, Sk] of the head at hand: a column in a row         */
+    double *decay; /* [Sk] of it                                              */
+    double *delta; /* [Sv]                                                    */
 } buffers;
 
 /* My key heads are [first, first + n_k), my value heads [.., .. + n_v). */
@@ -57,13 +62,18 @@ static void *make(par_model *m, int l)
     const int64_t k0 = h.key0 * n->n_dk, k1 = (h.key0 + h.n_k) * n->n_dk;
     const int64_t v0 = h.value0 * n->n_dv, v1 = (h.value0 + h.n_v) * n->n_dv;
     const int64_t h0 = h.value0, h1 = h.value0 + h.n_v;
-    shards s;
+    const int64_t n_dt = core_deltanet_n_dt(n);
+    shards s = {0};
     s.q = par__rows(m, CORE_W_DELTANET_Q, l, k0, k1);
     s.k = par__rows(m, CORE_W_DELTANET_K, l, k0, k1);
     s.v = par__rows(m, CORE_W_DELTANET_V, l, v0, v1);
     s.gate = par__rows(m, CORE_W_DELTANET_GATE, l, v0, v1);
     s.beta = par__rows(m, CORE_W_DELTANET_BETA, l, h0, h1);
-    s.dt = par__rows(m, CORE_W_DELTANET_DT, l, h0, h1);
+    s.dt = par__rows(m, CORE_W_DELTANET_DT, l, h0 * n_dt, h1 * n_dt);
+    if (n->n_gate_rank > 0)
+        s.gate_a = par__rows(m, CORE_W_DELTANET_GATE_A, l, 0, PAR_END);
+    if (n->n_dt_rank > 0)
+        s.dt_a = par__rows(m, CORE_W_DELTANET_DT_A, l, 0, PAR_END);
     s.out = par__columns(m, CORE_W_DELTANET_OUT, l, v0, v1);
     s.q_conv = par__conv_make(m, CORE_W_DELTANET_Q_CONV, l, k0, k1);
     s.k_conv = par__conv_make(m, CORE_W_DELTANET_K_CONV, l, k0, k1);
@@ -88,7 +98,10 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     b.v_act = par__result(w, n_v);
     b.y = par__operand(w, n_v);
     b.beta = par__result(w, h.n_v);
-    b.dt = par__result(w, h.n_v);
+    b.dt = par__result(w, h.n_v * core_deltanet_n_dt(s));
+    b.gate_a = s->n_gate_rank > 0 ? par__operand(w, s->n_gate_rank) : NULL;
+    b.dt_a = s->n_dt_rank > 0 ? par__operand(w, s->n_dt_rank) : NULL;
+    b.decay = par__fresh_f64(w, s->n_dk);
     b.state = par__fresh_f64(w, s->n_dv * s->n_dk);
     b.delta = par__fresh_f64(w, s->n_dv);
     return par__keep_buffers(w, &b, sizeof b);
@@ -97,6 +110,19 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 static const buffers *buffers_of(const par_model *m)
 {
     return m->work.mixer[CORE_MIXER_DELTANET];
+}
+
+/* y = x W^T of my heads; x is xn, or short_x, which `shorter` makes of it. */
+static void project_short(par_model *m, double *y, const par_shard *w,
+                          core_tap tap, double *short_x,
+                          const par_shard *shorter, core_tap short_tap)
+{
+    if (short_x != NULL) {
+        par__affine(m, short_x, m->work.xn, m->spec->n_d, shorter, short_tap);
+        par__tap_replicated(m, short_tap, short_x);
+    }
+    par__affine_columns(m, y, short_x != NULL ? short_x : m->work.xn, w->n_col,
+                        w, tap);
 }
 
 static void project(par_model *m, const shards *s, int l)
@@ -110,12 +136,12 @@ static void project(par_model *m, const shards *s, int l)
                         par__tap(CORE_TAP_DELTANET_K, l));
     par__affine_columns(m, w->v, xn, n_d, &s->v,
                         par__tap(CORE_TAP_DELTANET_V, l));
-    par__affine_columns(m, w->gate, xn, n_d, &s->gate,
-                        par__tap(CORE_TAP_DELTANET_GATE, l));
+    project_short(m, w->gate, &s->gate, par__tap(CORE_TAP_DELTANET_GATE, l),
+                  w->gate_a, &s->gate_a, par__tap(CORE_TAP_DELTANET_GATE_A, l));
     par__affine_columns(m, w->beta, xn, n_d, &s->beta,
                         par__tap(CORE_TAP_DELTANET_BETA_RAW, l));
-    par__affine_columns(m, w->dt, xn, n_d, &s->dt,
-                        par__tap(CORE_TAP_DELTANET_DT_RAW, l));
+    project_short(m, w->dt, &s->dt, par__tap(CORE_TAP_DELTANET_DT_RAW, l),
+                  w->dt_a, &s->dt_a, par__tap(CORE_TAP_DELTANET_DT_A, l));
 }
 
 static void convolve(par_model *m, const shards *s, int l)
@@ -175,17 +201,21 @@ static void unit_lengths(par_model *m, int l)
 static void weigh(par_model *m, const shards *s, int l)
 {
     const buffers *w = buffers_of(m);
-    const int64_t n = m->now.n, n_v = s->beta.n_row;
+    const int64_t n = m->now.n, n_v = s->beta.n_row, n_dt = s->dt.n_row;
+    const int64_t of_head = core_deltanet_n_dt(&m->spec->deltanet);
     const core_tap beta = par__tap(CORE_TAP_DELTANET_BETA, l);
     const core_tap dt = par__tap(CORE_TAP_DELTANET_DT, l);
     par__cost_rows(m, beta, n, n_v, CORE_FLOPS_FUNCTION);
     for (int64_t i = 0; i < n * n_v; i++)
         w->beta[i] = core_sigmoid(w->beta[i]);
     par__tap_columns(m, beta, w->beta, s->beta.r0, n_v);
-    par__cost_rows(m, dt, n, n_v, CORE_FLOPS_FUNCTION);
-    for (int64_t i = 0; i < n * n_v; i++)
-        w->dt[i] = core_softplus(w->dt[i]);
-    par__tap_columns(m, dt, w->dt, s->dt.r0, n_v);
+    par__cost_rows(m, dt, n, n_dt, CORE_FLOPS_FUNCTION);
+    for (int64_t i = 0; i < n * n_dt; i++)
+        w->dt[i] =
+            m->spec->deltanet.floor < 0.0
+                ? core_bounded_step(s->a_log[i % n_dt / of_head], w->dt[i])
+                : core_softplus(w->dt[i]);
+    par__tap_columns(m, dt, w->dt, s->dt.r0, n_dt);
 }
 
 static double dot(const double *a, const double *b, int64_t n)
@@ -198,13 +228,15 @@ static double dot(const double *a, const double *b, int64_t n)
 
 /* The state one position on; row j of it is column j of S. */
 static void advance(par_model *m, const double *key, const double *value,
-                    double beta, double decay)
+                    double beta)
 {
     const core_deltanet *s = &m->spec->deltanet;
     const int64_t n_dk = s->n_dk, n = s->n_dv * n_dk;
+    const double *decay = buffers_of(m)->decay;
     double *state = buffers_of(m)->state, *delta = buffers_of(m)->delta;
-    for (int64_t i = 0; i < n; i++)
-        state[i] *= decay;
+    for (int64_t j = 0; j < s->n_dv; j++)
+        for (int64_t i = 0; i < n_dk; i++)
+            state[j * n_dk + i] *= decay[i];
     core_store(m->numerics, CORE_GRID_EXP, state, n);
     for (int64_t j = 0; j < s->n_dv; j++)
         delta[j] = beta * (value[j] - dot(key, state + j * n_dk, n_dk));
@@ -232,6 +264,21 @@ static void see(longest *x, const double *state, const double *key,
             x->key = at[i];
 }
 
+/* What is left of each row of S; dt: the head's time step, or one a row. */
+static void find_decay(par_model *m, double a_log, const double *dt)
+{
+    const core_deltanet *s = &m->spec->deltanet;
+    double *decay = buffers_of(m)->decay;
+    for (int64_t i = 0; i < s->n_dk; i++) {
+        if (!s->by_row && i > 0)
+            decay[i] = decay[0];
+        else if (s->floor < 0.0)
+            decay[i] = core_bounded_decay(s->floor, dt[i]);
+        else
+            decay[i] = core_decay(a_log, dt[i]);
+    }
+}
+
 /* Value head h of mine along the row that starts at token i0. */
 static void scan_head(par_model *m, const shards *s, int64_t i0, int64_t h,
                       longest *x)
@@ -247,8 +294,8 @@ static void scan_head(par_model *m, const shards *s, int64_t i0, int64_t h,
         const int64_t at = i * mine.n_v + h;
         const double *key = w->k_act + (i * mine.n_k + g) * n_dk;
         const double *query = w->q_act + (i * mine.n_k + g) * n_dk;
-        advance(m, key, w->v_act + at * n_dv, w->beta[at],
-                core_decay(s->a_log[h], w->dt[at]));
+        find_decay(m, s->a_log[h], w->dt + at * core_deltanet_n_dt(net));
+        advance(m, key, w->v_act + at * n_dv, w->beta[at]);
         for (int64_t j = 0; j < n_dv; j++)
             w->y[at * n_dv + j] = dot(query, w->state + j * n_dk, n_dk) / root;
         if (m->numerics == CORE_EXACT)
@@ -269,7 +316,8 @@ static void scan(par_model *m, const shards *s, int l)
                        CORE_FLOPS_MATRIX_STATE * net->n_dk + CORE_FLOPS_SCALE);
     cost->k = net->n_dk;
     cost->n_head = h.n_v;
-    cost->read = n * (n_col + 2 * h.n_k * net->n_dk + 2 * h.n_v);
+    cost->read = n * (n_col + 2 * h.n_k * net->n_dk +
+                      h.n_v * (1 + core_deltanet_n_dt(net)));
     cost->weights = n > 0 ? h.n_v : 0;
     for (int64_t i0 = 0; i0 < n; i0 += m->batch->n_t)
         for (int64_t i = 0; i < h.n_v; i++)
@@ -288,8 +336,9 @@ static void norm_and_gate(par_model *m, const shards *s, int l)
     norm_heads(m, w->y, n_col / n_dv, n_dv, s->norm, (double)n_dv,
                m->spec->norm_eps, CORE_STEP_PROB, norm);
     par__tap_columns(m, norm, w->y, s->gate.r0, n_col);
-    par__gate(m, w->y, w->gate, &s->gate,
-              par__tap(CORE_TAP_DELTANET_GATED, l));
+    par__gate(m, w->y,
+              m->spec->deltanet.sigmoid_gate ? CORE_ACT_SIGMOID : CORE_ACT_SILU,
+              w->gate, &s->gate, par__tap(CORE_TAP_DELTANET_GATED, l));
 }
 
 static void run(par_model *m, const void *of_layer, int l, double *out)
@@ -318,8 +367,9 @@ static int64_t n_key_heads(const core_spec *spec)
 const par__entry par__deltanet = {
     .cut = {"Hk", "key heads of the delta net", n_key_heads, false},
     .placement = "deltanet             pp Shard(layer), dp Replicate, tp "
-                 "Shard(key heads, each with its value heads); what leaves "
-                 "them is Partial over tp until reduced",
+                 "Shard(key heads, each with its value heads); short vectors "
+                 "Replicate; what leaves the heads is Partial over tp until "
+                 "reduced",
     .make = make,
     .carve = carve,
     .run = run,

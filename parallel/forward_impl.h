@@ -400,9 +400,9 @@ void par__convolve(par_model *m, const par__conv *c, const double *u,
 void par__convolve_only(par_model *m, const par__conv *c, const double *u,
                         double *y, core_tap tap);
 
-/* gate.c: y [n, n_row] := y * silu(gate), whose columns are the rows of the
+/* gate.c: y [n, n_row] := y * act(gate), whose columns are the rows of the
  * shard that made the gate; delivered as `tap`.                              */
-void par__gate(par_model *m, double *y, const double *gate,
+void par__gate(par_model *m, double *y, core_act act, const double *gate,
                const par_shard *made_by, core_tap tap);
 
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,

@@ -6,7 +6,8 @@
  * Shard(head).  So nothing is reduced before the output projection.
  *
  * Traps: the latent norms have an eps of their own; of a head the LAST Dr
- * elements are rotated; the rows of kv_b go head by head, key part then value.
+ * elements are rotated, where a layer has rope; the rows of kv_b go head by
+ * head, key part then value.
  */
 #include "parallel/forward_impl.h"
 
@@ -128,28 +129,40 @@ static void assemble_keys(par_model *m, const par_heads *mine)
         }
 }
 
-static void run(par_model *m, const void *of_layer, int l, double *out)
+/* Queries in place, and the shared part of the keys in b->k_rope. */
+static void rotate(par_model *m, const par_heads *mine, int l)
 {
-    const shards *s = of_layer;
     par_work *w = &m->work;
     const buffers *b = w->projection;
-    const par_heads *mine = par__heads_of(m, l);
     const int64_t n_dh = mine->all.n_dh, n_rot = mine->all.n_rot;
-    const int64_t n_r = m->spec->n_kv_rank, n_h = mine->n_h;
     const core_tap q_tap = par__tap(CORE_TAP_Q_ROPE, l);
     const core_tap k_tap = par__tap(CORE_TAP_K_ROPE, l);
-    (void)out;
-    queries(m, s, l);
-    keys_and_values(m, s, l);
-    par__rope(m, w->q + n_dh - n_rot, n_h * n_dh, n_h, n_dh, q_tap);
+    par__rope(m, w->q + n_dh - n_rot, mine->n_h * n_dh, mine->n_h, n_dh, q_tap);
     par__tap_heads(m, q_tap, w->q, n_dh);
-    for (int64_t i = 0; i < m->now.n; i++)
-        memcpy(b->k_rope + i * n_rot, b->kv_a + i * (n_r + n_rot) + n_r,
-               (size_t)n_rot * sizeof(double));
     par__enter(m, PAR_OP_LATENT, k_tap);
     par__rope(m, b->k_rope, n_rot, 1, n_rot, k_tap);
     par__tap_replicated(m, k_tap, b->k_rope);
-    par__cost_rows(m, k_tap, m->now.n, n_h * n_dh, 0);
+}
+
+static void run(par_model *m, const void *of_layer, int l, double *out)
+{
+    const shards *s = of_layer;
+    const buffers *b = m->work.projection;
+    const par_heads *mine = par__heads_of(m, l);
+    const int64_t n_r = m->spec->n_kv_rank, n_rot = mine->all.n_rot;
+    const bool has_rope = core_spec_has_rope(m->spec, l);
+    const core_tap tap =
+        par__tap(has_rope ? CORE_TAP_K_ROPE : CORE_TAP_KV_A, l);
+    (void)out;
+    queries(m, s, l);
+    keys_and_values(m, s, l);
+    for (int64_t i = 0; i < m->now.n; i++)
+        memcpy(b->k_rope + i * n_rot, b->kv_a + i * (n_r + n_rot) + n_r,
+               (size_t)n_rot * sizeof(double));
+    if (has_rope)
+        rotate(m, mine, l);
+    par__enter(m, PAR_OP_LATENT, tap);
+    par__cost_rows(m, tap, m->now.n, mine->n_h * mine->all.n_dh, 0);
     par__cost_is_kv(m);
     assemble_keys(m, mine);
 }

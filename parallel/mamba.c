@@ -182,7 +182,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
                   par__tap(CORE_TAP_MAMBA_ACT, l));
     select_step(m, mamba, l);
     scan(m, mamba, l);
-    par__gate(m, w->y, w->gate, &mamba->gate,
+    par__gate(m, w->y, CORE_ACT_SILU, w->gate, &mamba->gate,
               par__tap(CORE_TAP_MAMBA_GATED, l));
     par__enter(m, PAR_OP_MAMBA, tap);
     par__linear(m, out, n_d, w->y, n_c, n, &mamba->out, tap);

@@ -222,7 +222,8 @@ static void gate_and_norm(par_model *m, const shards *s, int l)
     const int64_t n = m->now.n, n_c = s->gate.n_row;
     const int64_t n_col = ssd->n_h / ssd->n_g * ssd->n_p;
     const core_tap normed = par__tap(CORE_TAP_SSD_NORM, l);
-    par__gate(m, w->y, w->gate, &s->gate, par__tap(CORE_TAP_SSD_GATED, l));
+    par__gate(m, w->y, CORE_ACT_SILU, w->gate, &s->gate,
+              par__tap(CORE_TAP_SSD_GATED, l));
     for (int64_t c = 0; c < n_c; c += n_col)
         par__rms_rows(m, w->y + c, n_c, w->y + c, n_c, n, n_col, s->norm + c,
                       m->spec->norm_eps, normed);

@@ -154,6 +154,15 @@ void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y)
     *bound = ref__up(u, 4.0 * u.sum * (fabs(z) + y), y);
 }
 
+/* y = sigmoid(z): the exponential in z is off by 2u, its product with the other
+ * factor by u: 3u |z|, which is 3u |z| (1 - y) y in y; sigmoid itself 3u y.  4u
+ * for 3u hold what that changes in y and 1 - y.                              */
+void ref__bound_bounded_step(ref__roundoff u, float *bound, double z, double y)
+{
+    *bound = ref__up(
+        u, 4.0 * u.sum * y * (1.0 + fabs(z) * fmax(1.0 - y, 0.0)), y);
+}
+
 /* y = softplus(z), z = a + b, held within limits: the sum's rounding is u |z|,
  * and softplus is nowhere steeper than 1; a limit need not be an fp32 number,
  * which costs u y where y is one.                                            */

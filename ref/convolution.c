@@ -132,5 +132,5 @@ void ref__convolve_only(ref__run *run, int layer, const ref__convolution *c)
 void ref__convolve(ref__run *run, int layer, const ref__convolution *c)
 {
     ref__convolve_only(run, layer, c);
-    ref__gate(run, layer, c->act_tap, NULL, c->a, c->n_c);
+    ref__gate(run, layer, c->act_tap, CORE_ACT_SILU, NULL, c->a, c->n_c);
 }

@@ -1,10 +1,11 @@
 /* ref/deltanet.c -- a gated delta rule in place of attention.
  *
  * Every value head keeps a matrix S [Sk, Sv]; at each position
- *     S := store(decay S) ; d_j = beta (v_j - sum_i k_i S_ij)
+ *     S_ij := store(decay_i S_ij) ; d_j = beta (v_j - sum_i k_i S_ij)
  *     S_ij := store(S_ij + k_i d_j) ; y_j = (sum_i q_i S_ij) / sqrt(Sk)
  * This recurrence is the definition; a chunked form is the same mathematics in
- * another order.  Columns of S never meet, so a task is a few columns of one
+ * another order.  Rows decay alike, unless each has a time step of its own.
+ * Columns of S never meet, so a task is a few columns of one
  * head along one row, small enough to stay in the first cache.
  *
  * Traps: value head h reads key head floor(h Hk / Hv); q and k have length 1,
@@ -22,8 +23,12 @@ static const double LENGTH_EPS = 1e-6;
 
 typedef struct deltanet {
     double *q, *k, *v; /* [N, Hk*Sk], [N, Hk*Sk], [N, Hv*Sv] projected        */
+    double *gate_a;    /* [N, rank], if there is one                          */
     double *gate;      /* [N, Hv*Sv]                                          */
-    double *beta, *dt; /* [N, Hv]                                             */
+    double *beta;      /* [N, Hv]                                             */
+    double *dt_a;      /* [N, rank], if there is one                          */
+    double *dt;        /* [N, Hv] or [N, Hv*Sk]                               */
+    double *decay;     /* likewise                                            */
     double *q_act, *k_act, *v_act; /* convolved, activated; q, k: length 1 */
     ref__convolution q_conv, k_conv, v_conv;
     double *y;     /* [N, Hv*Sv]                                              */
@@ -48,13 +53,17 @@ static deltanet take(ref__run *run, int layer)
     core_arena *a = &run->arena;
     const int64_t n_k = run->n * s->n_kh * s->n_dk;
     const int64_t n_v = run->n * s->n_vh * s->n_dv, n_h = run->n * s->n_vh;
+    const int64_t n_dt = n_h * core_deltanet_n_dt(s);
     deltanet net = {
         .q = core_arena_f64(a, n_k),
         .k = core_arena_f64(a, n_k),
         .v = core_arena_f64(a, n_v),
+        .gate_a = core_arena_f64(a, run->n * s->n_gate_rank),
         .gate = core_arena_f64(a, n_v),
         .beta = core_arena_f64(a, n_h),
-        .dt = core_arena_f64(a, n_h),
+        .dt_a = core_arena_f64(a, run->n * s->n_dt_rank),
+        .dt = core_arena_f64(a, n_dt),
+        .decay = core_arena_f64(a, n_dt),
         .q_act = core_arena_f64(a, n_k),
         .k_act = core_arena_f64(a, n_k),
         .v_act = core_arena_f64(a, n_v),
@@ -74,21 +83,56 @@ static deltanet take(ref__run *run, int layer)
     return net;
 }
 
+/* One of the projections of the layer's input. */
+typedef struct projection {
+    core_weight_kind weight;
+    core_tap_kind tap;
+    double *y;
+    int64_t rank; /* 0: straight; else through short_x [N, rank]              */
+    core_weight_kind short_weight;
+    core_tap_kind short_tap;
+    double *short_x;
+} projection;
+
+/* What a product reads is measured before it: the short vector's measures take
+ * the place of xn's.                                                         */
+static void project_one(ref__run *run, int layer, const projection *p)
+{
+    ref__rows x = ref__measure(run, run->xn, run->n, run->spec->n_d);
+    if (p->rank > 0) {
+        ref__linear(run, &x, p->short_weight, layer, p->short_tap, p->short_x);
+        x = ref__measure(run, p->short_x, run->n, p->rank);
+    }
+    ref__linear(run, &x, p->weight, layer, p->tap, p->y);
+}
+
 static void project(ref__run *run, int layer, const deltanet *net)
 {
-    const ref__rows xn = ref__measure(run, run->xn, run->n, run->spec->n_d);
-    ref__linear(run, &xn, CORE_W_DELTANET_Q, layer, CORE_TAP_DELTANET_Q,
-                net->q);
-    ref__linear(run, &xn, CORE_W_DELTANET_K, layer, CORE_TAP_DELTANET_K,
-                net->k);
-    ref__linear(run, &xn, CORE_W_DELTANET_V, layer, CORE_TAP_DELTANET_V,
-                net->v);
-    ref__linear(run, &xn, CORE_W_DELTANET_GATE, layer, CORE_TAP_DELTANET_GATE,
-                net->gate);
-    ref__linear(run, &xn, CORE_W_DELTANET_BETA, layer,
-                CORE_TAP_DELTANET_BETA_RAW, net->beta);
-    ref__linear(run, &xn, CORE_W_DELTANET_DT, layer, CORE_TAP_DELTANET_DT_RAW,
-                net->dt);
+    const core_deltanet *s = &run->spec->deltanet;
+    const projection all[] = {
+        {.weight = CORE_W_DELTANET_Q, .tap = CORE_TAP_DELTANET_Q, .y = net->q},
+        {.weight = CORE_W_DELTANET_K, .tap = CORE_TAP_DELTANET_K, .y = net->k},
+        {.weight = CORE_W_DELTANET_V, .tap = CORE_TAP_DELTANET_V, .y = net->v},
+        {.weight = CORE_W_DELTANET_GATE,
+         .tap = CORE_TAP_DELTANET_GATE,
+         .y = net->gate,
+         .rank = s->n_gate_rank,
+         .short_weight = CORE_W_DELTANET_GATE_A,
+         .short_tap = CORE_TAP_DELTANET_GATE_A,
+         .short_x = net->gate_a},
+        {.weight = CORE_W_DELTANET_BETA,
+         .tap = CORE_TAP_DELTANET_BETA_RAW,
+         .y = net->beta},
+        {.weight = CORE_W_DELTANET_DT,
+         .tap = CORE_TAP_DELTANET_DT_RAW,
+         .y = net->dt,
+         .rank = s->n_dt_rank,
+         .short_weight = CORE_W_DELTANET_DT_A,
+         .short_tap = CORE_TAP_DELTANET_DT_A,
+         .short_x = net->dt_a},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        project_one(run, layer, &all[i]);
 }
 
 /* Every key head of x to length 1. */
@@ -106,7 +150,7 @@ static void unit_length(ref__run *run, int layer, core_tap_kind kind, double *x)
     ref__rmsnorm(run, layer, kind, &norm);
 }
 
-/* beta := sigmoid(beta), or dt := softplus(dt). */
+/* beta := sigmoid(beta); dt := softplus(dt), or its bounded form. */
 static void strengths(ref__run *run, int layer, double *beta)
 {
     const int64_t n = run->n * run->spec->deltanet.n_vh;
@@ -120,19 +164,47 @@ static void strengths(ref__run *run, int layer, double *beta)
     ref__put(run, CORE_TAP_DELTANET_BETA, layer, beta, bound);
 }
 
-static void time_steps(ref__run *run, int layer, double *dt)
+static double time_step(const ref__run *run, double a_log, double z)
 {
-    const int64_t n = run->n * run->spec->deltanet.n_vh;
+    if (run->spec->deltanet.floor < 0.0)
+        return run->draw != NULL ? ref__drawn_bounded_step(a_log, z)
+                                 : core_bounded_step(a_log, z);
+    return run->draw != NULL ? ref__drawn_softplus(z) : core_softplus(z);
+}
+
+static void time_steps(ref__run *run, int layer, const double *a_log,
+                       double *dt)
+{
+    const core_deltanet *s = &run->spec->deltanet;
+    const int64_t n_dt = core_deltanet_n_dt(s), n = run->n * s->n_vh * n_dt;
     float *bound = ref__bound_buffer(run, CORE_TAP_DELTANET_DT, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < n; i++) {
-        const double z = dt[i];
-        dt[i] = run->draw != NULL ? ref__drawn_softplus(z) : core_softplus(z);
+        const double z = dt[i], a_log_h = a_log[i / n_dt % s->n_vh];
+        dt[i] = time_step(run, a_log_h, z);
         core_store(run->numerics, CORE_GRID_PROB, dt + i, 1);
-        if (bound != NULL)
+        if (bound != NULL && s->floor < 0.0)
+            ref__bound_bounded_step(run->u, bound + i, exp(a_log_h) * z, dt[i]);
+        else if (bound != NULL)
             ref__bound_softplus(run->u, bound + i, z, dt[i]);
     }
     ref__put(run, CORE_TAP_DELTANET_DT, layer, dt, bound);
+}
+
+/* -log of what is left of a row after a time step. */
+static double exponent_of(const core_deltanet *s, double a_log, double dt)
+{
+    return s->floor < 0.0 ? -s->floor * dt : exp(a_log) * dt;
+}
+
+static double decay_of(const ref__run *run, double a_log, double dt)
+{
+    const double floor = run->spec->deltanet.floor;
+    if (floor < 0.0)
+        return run->draw != NULL ? ref__drawn_bounded_decay(floor, dt)
+                                 : core_bounded_decay(floor, dt);
+    return run->draw != NULL ? ref__drawn_decay(a_log, dt)
+                             : core_decay(a_log, dt);
 }
 
 /* --- the recurrence --- */
@@ -146,9 +218,11 @@ typedef struct task {
 
 /* What a task meets at one position. */
 typedef struct moment {
-    const double *q, *k; /* [Sk]                                              */
-    const double *v;     /* [j1 - j0]                                         */
-    double beta, dt, a_log;
+    const double *q, *k;      /* [Sk]                                         */
+    const double *v;          /* [j1 - j0]                                    */
+    const double *dt, *decay; /* of row i of S: at i * dt_step                */
+    int64_t dt_step;          /* 0: one for all                               */
+    double beta, a_log;
     double *y; /* [j1 - j0]                                                   */
 } moment;
 
@@ -160,27 +234,31 @@ static moment moment_of(const ref__run *run, const deltanet *net, const task *k,
     const int64_t key = (token * s->n_kh + g) * s->n_dk;
     const int64_t head = token * s->n_vh + k->h;
     const int64_t value = head * s->n_dv + k->j0;
+    const int64_t step = head * core_deltanet_n_dt(s);
     return (moment){.q = net->q_act + key,
                     .k = net->k_act + key,
                     .v = net->v_act + value,
                     .beta = net->beta[head],
-                    .dt = net->dt[head],
+                    .dt = net->dt + step,
+                    .decay = net->decay + step,
+                    .dt_step = s->by_row ? 1 : 0,
                     .a_log = net->a_log[k->h],
                     .y = net->y + value};
 }
 
-/* S := store(decay S); found[j] = sum_i k_i S_ij. */
+/* S := store(decay S), row by row; found[j] = sum_i k_i S_ij. */
 static inline void decay_rows(core_numerics numerics, double *restrict state,
-                              int64_t n_k, double decay,
-                              const double *restrict k, double *restrict found)
+                              int64_t n_k, const moment *now,
+                              double *restrict found)
 {
     memset(found, 0, REF__COLUMNS * sizeof *found);
     for (int64_t i = 0; i < n_k; i++, state += REF__COLUMNS) {
+        const double decay = now->decay[i * now->dt_step];
 #pragma omp simd
         for (int j = 0; j < REF__COLUMNS; j++)
             state[j] *= decay;
         ref__store_columns(numerics, state);
-        ref__add_columns(found, k[i], state);
+        ref__add_columns(found, now->k[i], state);
     }
 }
 
@@ -202,13 +280,12 @@ static inline void correct_rows(core_numerics numerics, double *restrict state,
  * do not stay in registers.                                                  */
 CORE_WIDE static void decay_and_read(core_numerics numerics,
                                      double *restrict state, int64_t n_k,
-                                     double decay, const double *restrict k,
-                                     double *restrict found)
+                                     const moment *now, double *restrict found)
 {
     if (numerics == CORE_FP64)
-        decay_rows(CORE_FP64, state, n_k, decay, k, found);
+        decay_rows(CORE_FP64, state, n_k, now, found);
     else
-        decay_rows(numerics, state, n_k, decay, k, found);
+        decay_rows(numerics, state, n_k, now, found);
 }
 
 CORE_WIDE static void
@@ -226,23 +303,33 @@ correct_and_read(core_numerics numerics, double *restrict state, int64_t n_k,
  *
  * What is off goes through S := (1 - beta k k^T) decay S, which makes no column
  * longer, since |k| <= 1 but for its rounding and 0 <= beta <= 1.  A position
- * adds, with n = |decay S_j| of what the other side has: the decay's errors, 3
- * |exponent| + 3 as for mamba; of the sum m_j, beta |k| sum_error(Sk) |k| n; of
+ * adds, with n = |decay S_j| of what the other side has: the decay's errors, of
+ * every row 3 |exponent| + 3 as for mamba; of the sum m_j, beta |k|
+ * sum_error(Sk) |k| n; of
  * v - m, its product with beta and that with k, 3 |d_j| |k|; and both stores of
  * S, twice.  Stores of the state are those of u.sum: it is never narrower.   */
 typedef struct errors {
     double e[REF__COLUMNS], before[REF__COLUMNS]; /* before: |decay S_j|      */
 } errors;
 
-static void errors_of_decay(ref__roundoff u, errors *x, const double *state,
-                            int64_t n_k, const moment *now)
+static void errors_of_decay(const core_deltanet *s, ref__roundoff u, errors *x,
+                            const double *state, const moment *now)
 {
-    const double exponent = exp(now->a_log) * now->dt;
-    const double decay = core_decay(now->a_log, now->dt);
+    const int64_t n_k = s->n_dk;
+    double slowest = 0.0, squares[REF__COLUMNS] = {0.0};
+    for (int64_t i = 0; i < n_k; i++) {
+        const int64_t at = i * now->dt_step;
+        const double exponent = exponent_of(s, now->a_log, now->dt[at]);
+        slowest = ref__worse(slowest, now->decay[at]);
+        for (int j = 0; j < REF__COLUMNS; j++) {
+            const double off =
+                (3.0 * exponent + 3.0 + 2.0) * state[i * REF__COLUMNS + j];
+            squares[j] += off * off;
+        }
+    }
     ref__column_norms(state, n_k, x->before);
     for (int j = 0; j < REF__COLUMNS; j++)
-        x->e[j] = decay * x->e[j] +
-                  u.sum * (3.0 * exponent + 3.0 + 2.0) * x->before[j];
+        x->e[j] = slowest * x->e[j] + u.sum * sqrt(squares[j]);
 }
 
 static void errors_of_correction(ref__roundoff u, errors *x, const double *norm,
@@ -280,10 +367,9 @@ static double advance(const ref__run *run, const task *k, const moment *now,
     const double root = sqrt((double)n_k);
     double d[REF__COLUMNS], y[REF__COLUMNS], norm[REF__COLUMNS];
     double largest = 0.0;
-    decay_and_read(run->numerics, k->state, n_k,
-                   core_decay(now->a_log, now->dt), now->k, d);
+    decay_and_read(run->numerics, k->state, n_k, now, d);
     if (bound != NULL)
-        errors_of_decay(run->u, x, k->state, n_k, now);
+        errors_of_decay(&run->spec->deltanet, run->u, x, k->state, now);
     for (int64_t j = 0; j < n; j++)
         d[j] = now->beta * (now->v[j] - d[j]);
     for (int64_t j = n; j < REF__COLUMNS; j++)
@@ -318,8 +404,7 @@ static double run_task(const ref__run *run, const ref__drawn *drawn,
         const moment now = moment_of(run, net, k, token);
         if (run->draw != NULL) {
             ref__drawn_delta(drawn, k->state, s->n_dk, n, now.q, now.k, now.v,
-                             now.beta, ref__drawn_decay(now.a_log, now.dt),
-                             now.y);
+                             now.beta, now.decay, now.dt_step, now.y);
             core_store(run->numerics, CORE_GRID_PROB, now.y, n);
             continue;
         }
@@ -338,6 +423,20 @@ static double largest_key(const ref__run *run, const deltanet *net)
                       core_max_row_norm(net->k_act, n, s->n_dk, s->n_dk));
 }
 
+/* What is left of a row of S after each position.                           */
+static void decays(const ref__run *run, const deltanet *net)
+{
+    const core_deltanet *s = &run->spec->deltanet;
+    const int64_t n_dt = core_deltanet_n_dt(s), n_col = s->n_vh * n_dt;
+#pragma omp parallel for num_threads(run->n_threads)
+    for (int64_t t = 0; t < run->n; t++)
+        for (int64_t c = 0; c < n_col; c++) {
+            const double a_log = net->a_log[c / n_dt];
+            const double dt = net->dt[t * n_col + c];
+            net->decay[t * n_col + c] = decay_of(run, a_log, dt);
+        }
+}
+
 static void recur(ref__run *run, int layer, const deltanet *net)
 {
     const core_deltanet *s = &run->spec->deltanet;
@@ -347,7 +446,7 @@ static void recur(ref__run *run, int layer, const deltanet *net)
     const ref__drawn drawn =
         ref__draw_operator(run, CORE_TAP_DELTANET_Y, layer);
     double largest = 0.0;
-    ref__read_vector(run, CORE_W_DELTANET_A_LOG, layer, net->a_log);
+    decays(run, net);
 #pragma omp parallel for schedule(dynamic) num_threads(run->n_threads)         \
     reduction(max                                                              \
               : largest)
@@ -370,7 +469,7 @@ static void recur(ref__run *run, int layer, const deltanet *net)
     ref__put(run, CORE_TAP_DELTANET_Y, layer, net->y, bound);
 }
 
-/* Every value head normed, then y := y * silu(gate). */
+/* Every value head normed, then times its gate. */
 static void norm_and_gate(ref__run *run, int layer, const deltanet *net)
 {
     const core_deltanet *s = &run->spec->deltanet;
@@ -384,7 +483,9 @@ static void norm_and_gate(ref__run *run, int layer, const deltanet *net)
                             .eps = run->spec->norm_eps,
                             .step = CORE_STEP_PROB};
     ref__rmsnorm(run, layer, CORE_TAP_DELTANET_NORM, &norm);
-    ref__gate(run, layer, CORE_TAP_DELTANET_GATED, net->gate, net->y, width);
+    ref__gate(run, layer, CORE_TAP_DELTANET_GATED,
+              s->sigmoid_gate ? CORE_ACT_SIGMOID : CORE_ACT_SILU, net->gate,
+              net->y, width);
 }
 
 void ref__deltanet(ref__run *run, int layer, double *out, bool dry)
@@ -400,7 +501,8 @@ void ref__deltanet(ref__run *run, int layer, double *out, bool dry)
     unit_length(run, layer, CORE_TAP_DELTANET_Q_NORM, net.q_act);
     unit_length(run, layer, CORE_TAP_DELTANET_K_NORM, net.k_act);
     strengths(run, layer, net.beta);
-    time_steps(run, layer, net.dt);
+    ref__read_vector(run, CORE_W_DELTANET_A_LOG, layer, net.a_log);
+    time_steps(run, layer, net.a_log, net.dt);
     recur(run, layer, &net);
     norm_and_gate(run, layer, &net);
     const ref__rows y = ref__measure(run, net.y, run->n, s->n_vh * s->n_dv);

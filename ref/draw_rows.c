@@ -215,6 +215,8 @@ static float act(core_act kind, float z)
                              (z + 0.044715f * (z * z * z))));
     case CORE_ACT_RELU2:
         return fmaxf(z, 0.0f) * fmaxf(z, 0.0f);
+    case CORE_ACT_SIGMOID:
+        return sigmoid(z);
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exists as a gated form only */
         break;
@@ -347,6 +349,16 @@ double ref__drawn_decay(double a_log, double dt)
     return (double)expf(-expf((float)a_log) * (float)dt);
 }
 
+double ref__drawn_bounded_step(double a_log, double z)
+{
+    return (double)sigmoid(expf((float)a_log) * (float)z);
+}
+
+double ref__drawn_bounded_decay(double floor, double dt)
+{
+    return (double)expf((float)floor * (float)dt);
+}
+
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h)
 {
@@ -391,11 +403,14 @@ static float column_sum(const ref__drawn *d, const double *state, int64_t n_k,
 
 void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                       int64_t n, const double *q, const double *k,
-                      const double *v, double beta, double decay, double *y)
+                      const double *v, double beta, const double *decay,
+                      int64_t decay_step, double *y)
 {
     const float root = sqrtf((float)n_k);
-    for (int64_t i = 0; i < n_k * n; i++)
-        state[i] = (double)((float)state[i] * (float)decay);
+    for (int64_t i = 0; i < n_k; i++)
+        for (int64_t j = 0; j < n; j++)
+            state[i * n + j] = (double)((float)state[i * n + j] *
+                                        (float)decay[i * decay_step]);
     for (int64_t j = 0; j < n; j++) {
         const float found = column_sum(d, state, n_k, n, j, k, 1.0f);
         const float delta = (float)beta * ((float)v[j] - found);

@@ -5,7 +5,8 @@
  * are spelt out, a key [key part | rotated part] and a value for each head, and
  * the attention that follows is the ordinary one with G = H.  Traps: the
  * rotated elements are the LAST of a head; the latent norms have an eps of
- * their own; only the two compressing projections have a bias.
+ * their own; only the two compressing projections have a bias; a layer without
+ * rope has the shared part of the key too, as it was projected.
  */
 #include "ref/ref_impl.h"
 
@@ -103,8 +104,10 @@ void ref__latent(ref__run *run, int layer, const ref__heads *heads, bool dry)
         return;
     queries(run, layer, heads->q_a, heads->q);
     compressed(run, layer, &la, n_rot);
-    ref__rope(run, layer, CORE_TAP_Q_ROPE, heads->q, size->n_h, size->n_dh,
-              n_dn);
-    ref__rope(run, layer, CORE_TAP_K_ROPE, la.k_rope, 1, n_rot, 0);
+    if (core_spec_has_rope(run->spec, layer)) {
+        ref__rope(run, layer, CORE_TAP_Q_ROPE, heads->q, size->n_h, size->n_dh,
+                  n_dn);
+        ref__rope(run, layer, CORE_TAP_K_ROPE, la.k_rope, 1, n_rot, 0);
+    }
     spell_out(run, &la, heads);
 }

@@ -5,8 +5,9 @@
  *     h_s = store(decay(A_log_s, dt) h_s + (dt B_s) a)     s < S
  *     y   = sum_s h_s C_s + D a
  * Buffers of N*C are used again as soon as their tap is delivered.  Traps: time
- * step, B and C are three norms of three parts of one projection; h is stored at
- * every position though it is no tap: the next one starts from the stored value.
+ * step, B and C are three norms of three parts of one projection; h is stored
+ * at every position though it is no tap: the next one starts from the stored
+ * value.
  */
 #include "ref/ref_impl.h"
 
@@ -24,7 +25,7 @@ typedef struct mamba {
     double *dt_norm, *b, *c; /* [N, R], [N, S], [N, S]                        */
     double *dt;              /* [N, C] raw, then softplus                     */
     ref__convolution conv;   /* of u to a                                     */
-    double *a_log, *d;        /* [C, S], [C]                                  */
+    double *a_log, *d;       /* [C, S], [C]                                  */
     double *h;     /* [n_threads, CHANNELS, S] states                         */
     double *error; /* of the states, likewise; with bounds                    */
 } mamba;
@@ -261,7 +262,8 @@ void ref__mamba(ref__run *run, int layer, double *out, bool dry)
     ref__linear(run, &dt, CORE_W_MAMBA_DT, layer, CORE_TAP_MAMBA_DT_RAW, m.dt);
     time_steps(run, layer, m.dt);
     recur(run, layer, &m);
-    ref__gate(run, layer, CORE_TAP_MAMBA_GATED, m.gate, m.u, s->n_c);
+    ref__gate(run, layer, CORE_TAP_MAMBA_GATED, CORE_ACT_SILU, m.gate, m.u,
+              s->n_c);
     const ref__rows y = ref__measure(run, m.u, run->n, s->n_c);
     ref__linear(run, &y, CORE_W_MAMBA_OUT, layer, CORE_TAP_ATTN_OUT, out);
 }

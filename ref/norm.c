@@ -104,8 +104,8 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
     ref__put(run, kind, layer, norm->y, bound);
 }
 
-static ref__norm norm_of_rows(const ref__run *run, core_weight_kind weight,
-                              const double *x, double *y)
+static ref__norm of_rows(const ref__run *run, core_weight_kind weight,
+                         const double *x, double *y)
 {
     const int64_t n_d = run->spec->n_d;
     return (ref__norm){.x = x,
@@ -121,7 +121,7 @@ static ref__norm norm_of_rows(const ref__run *run, core_weight_kind weight,
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind)
 {
-    const ref__norm norm = norm_of_rows(run, weight, run->x, run->xn);
+    const ref__norm norm = of_rows(run, weight, run->x, run->xn);
     if (run->spec->norm == CORE_NORM_LAYER)
         ref__layernorm(run, layer, kind, &norm, bias);
     else
@@ -131,6 +131,6 @@ void ref__norm_stream(ref__run *run, core_weight_kind weight,
 void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
                     core_tap_kind kind, const double *x, double *y)
 {
-    const ref__norm norm = norm_of_rows(run, weight, x, y);
+    const ref__norm norm = of_rows(run, weight, x, y);
     ref__rmsnorm(run, layer, kind, &norm);
 }

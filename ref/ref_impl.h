@@ -219,6 +219,9 @@ double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
                               double bias);
 double ref__drawn_decay(double a_log, double dt);
+/* Their bounded forms (core_bounded_step).                                   */
+double ref__drawn_bounded_step(double a_log, double z);
+double ref__drawn_bounded_decay(double floor, double dt);
 /* The states of a channel one position on: stored in eager and stated draws. */
 void ref__drawn_advance(const ref__drawn *d, const double *a_log, int64_t n_s,
                         double dt, double a, const double *b, double *h);
@@ -228,11 +231,13 @@ void ref__drawn_advance_head(double decay, int64_t n_s, double dt, double a,
 /* sum_s h_s c_s + skip a.                                                    */
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a);
-/* n columns of a delta rule's state [n_k, n] one position on, and what q reads
- * from them then: y [n].  The state is kept in floats in every draw.         */
+/* n columns of a delta rule's state [n_k, n] one position on, row i of which
+ * decays by decay[i * decay_step], and what q reads from them then: y [n].  The
+ * state is kept in floats in every draw.                                     */
 void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                       int64_t n, const double *q, const double *k,
-                      const double *v, double beta, double decay, double *y);
+                      const double *v, double beta, const double *decay,
+                      int64_t decay_step, double *y);
 
 /* ---- forward.c ------------------------------------------------------------
  */
@@ -330,6 +335,8 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
+/* y = sigmoid(z), z itself a product of an exponential.                       */
+void ref__bound_bounded_step(ref__roundoff u, float *bound, double z, double y);
 /* Of core_time_step, whose z is a sum of two.                                */
 void ref__bound_time_step(ref__roundoff u, float *bound, double z, double y);
 void ref__bound_sum(ref__roundoff u, float *bound, double sum_abs, double y,
@@ -506,10 +513,10 @@ void ref__convolve_only(ref__run *run, int layer, const ref__convolution *c);
 
 /* ---- gate.c, context_gate.c ---------------------------------------------- */
 
-/* y [N, n_c] := y * silu(gate), or silu(y) where gate is NULL, delivered as tap
+/* y [N, n_c] := y * act(gate), or act(y) where gate is NULL, delivered as tap
  * `kind`.                                                                    */
-void ref__gate(ref__run *run, int layer, core_tap_kind kind, const double *gate,
-               double *y, int64_t n_c);
+void ref__gate(ref__run *run, int layer, core_tap_kind kind, core_act act,
+               const double *gate, double *y, int64_t n_c);
 /* context [N, H*Dv] := context * sigmoid(xn . g).                            */
 void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
 

@@ -295,7 +295,8 @@ void ref__ssd(ref__run *run, int layer, double *out, bool dry)
     ref__convolve(run, layer, &m.conv);
     time_steps(run, layer, &m);
     recur(run, layer, &m);
-    ref__gate(run, layer, CORE_TAP_SSD_GATED, m.gate, m.y, m.n_c);
+    ref__gate(run, layer, CORE_TAP_SSD_GATED, CORE_ACT_SILU, m.gate, m.y,
+              m.n_c);
     const ref__norm norm = {.x = m.y,
                             .ld_x = m.n_c,
                             .y = m.normed,

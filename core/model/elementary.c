@@ -25,6 +25,8 @@ static inline double apply(core_act act, double x)
                (1.0 + tanh(sqrt(2.0 / PI) * (x + 0.044715 * (x * x * x))));
     case CORE_ACT_RELU2:
         return x > 0.0 || x != x ? x * x : 0.0;
+    case CORE_ACT_SIGMOID:
+        return 1.0 / (1.0 + exp(-x));
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exists as core_gated only */
         break;
@@ -88,6 +90,16 @@ double core_gated(core_gating gating, double gate, double up)
 double core_decay(double a_log, double dt)
 {
     return exp(-exp(a_log) * dt);
+}
+
+double core_bounded_step(double a_log, double z)
+{
+    return core_sigmoid(exp(a_log) * z);
+}
+
+double core_bounded_decay(double floor, double dt)
+{
+    return exp(floor * dt);
 }
 
 double core_temper(const core_spec *spec, int64_t t)

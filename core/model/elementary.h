@@ -28,6 +28,11 @@ double core_time_step(double z, double least, double most);
 /* What is left of a channel's state after a step: exp(-exp(a_log) * dt).     */
 double core_decay(double a_log, double dt);
 
+/* The same where nothing decays faster than exp(floor): the time step
+ * sigmoid(exp(a_log) * z), and exp(floor * dt).                              */
+double core_bounded_step(double a_log, double z);
+double core_bounded_decay(double floor, double dt);
+
 /* Temperature of the query at position t:
  * 1 + temper_scale * log1p(floor((t+1) / temper_floor)).                     */
 double core_temper(const core_spec *spec, int64_t t);

@@ -13,6 +13,7 @@ typedef enum core_layout {
     CORE_LAYOUT_MATRIX,     /* [rows, cols]                                  */
     CORE_LAYOUT_VECTOR,     /* [cols], rows is 1                             */
     CORE_LAYOUT_CONV,       /* [rows, 1, cols]                               */
+    CORE_LAYOUT_PER_HEAD,   /* [1, 1, cols, 1], rows is 1                    */
     CORE_LAYOUT_FIRST_ROWS, /* [2 rows, cols], the first half                */
     CORE_LAYOUT_LAST_ROWS,  /* the other one                                 */
     CORE_LAYOUT_FIRST_COLS, /* [2 cols], rows is 1                           */

@@ -226,7 +226,7 @@ static bool is_linear(core_weight_kind kind, core_layout layout)
 {
     return kind != CORE_W_EMBED && kind != CORE_W_HEAD &&
            kind != CORE_W_ROUTER && layout != CORE_LAYOUT_VECTOR &&
-           layout != CORE_LAYOUT_CONV &&
+           layout != CORE_LAYOUT_CONV && layout != CORE_LAYOUT_PER_HEAD &&
            core_weight_scope_of(kind) != CORE_SCOPE_ONCE;
 }
 

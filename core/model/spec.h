@@ -104,6 +104,7 @@ typedef enum core_act {
     CORE_ACT_RELU,
     CORE_ACT_CLAMPED_SWIGLU, /* GPT-OSS, only gated: core_gated               */
     CORE_ACT_RELU2,          /* relu squared; only not gated                  */
+    CORE_ACT_SIGMOID,        /* of gates                                      */
 } core_act;
 
 /* The inner activation of a network (core_gated). */

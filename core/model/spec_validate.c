@@ -245,6 +245,8 @@ static core_status check_experts(const core_spec *spec)
     CORE_FAIL_IF(spec->act == CORE_ACT_CLAMPED_SWIGLU && !spec->gated,
                  CORE_E_SPEC, "%s: activation clamped_swiglu needs gated true",
                  spec->name);
+    CORE_FAIL_IF(spec->act == CORE_ACT_SIGMOID && !spec->gated, CORE_E_SPEC,
+                 "%s: activation sigmoid needs gated true", spec->name);
     CORE_TRY(check_not_negative(spec, "activation_alpha", spec->act_alpha));
     CORE_TRY(check_not_negative(spec, "activation_limit", spec->act_limit));
     CORE_FAIL_IF(spec->act == CORE_ACT_RELU2 && spec->gated, CORE_E_SPEC,

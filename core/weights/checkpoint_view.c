@@ -26,6 +26,8 @@ core__pattern core__pattern_of(core_layout layout, const int64_t shape[2],
         return (core__pattern){1, {c}, 0, c, 1};
     case CORE_LAYOUT_CONV:
         return (core__pattern){3, {r, 1, c}, 0, c, 1};
+    case CORE_LAYOUT_PER_HEAD:
+        return (core__pattern){4, {1, 1, c, 1}, 0, c, 1};
     case CORE_LAYOUT_FIRST_ROWS:
         return (core__pattern){2, {2 * r, c}, 0, c, 1};
     case CORE_LAYOUT_LAST_ROWS:

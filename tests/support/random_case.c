@@ -141,35 +141,6 @@ static void roll_kinds(uint64_t seed, core_spec *spec)
         spec->head_kind[l] = one_in(&d, 2);
 }
 
-/* Queries of some layers see blocks of keys; the clamps of another model. */
-static void roll_blocks(uint64_t seed, core_spec *spec)
-{
-    dice d = {seed ^ UINT64_C(0x626c6f636b73), 0};
-    if (spec->act == CORE_ACT_CLAMPED_SWIGLU && one_in(&d, 2)) {
-        spec->act_alpha = 0.3 * (double)roll(&d, 2, 6);
-        spec->act_limit = 0.4 * (double)roll(&d, 2, 6);
-    }
-    int64_t n_rot = core_spec_heads_of(spec, 0).n_rot;
-    if (core_spec_head_kinds(spec) > 1 &&
-        core_spec_heads_of(spec, 1).n_rot > n_rot)
-        n_rot = core_spec_heads_of(spec, 1).n_rot;
-    if (spec->n_kv_rank > 0 || n_rot + 5 > spec->n_d || !one_in(&d, 4))
-        return;
-    bool any = false;
-    for (int l = 0; l < (int)spec->n_l; l++)
-        if (core_spec_has_attention(spec, l) && one_in(&d, 2)) {
-            spec->sight[l] = CORE_SIGHT_CHOSEN;
-            any = true;
-        }
-    if (!any)
-        return;
-    spec->block_index =
-        (core_block_index){.n_dh = n_rot + roll(&d, n_rot == 0 ? 2 : 0, 5),
-                           .n_key = roll(&d, 1, 4),
-                           .n_local = roll(&d, 1, 2)};
-    spec->n_seen = spec->block_index.n_local + roll(&d, 1, 2);
-}
-
 /* Values that are the keys, pairs that do not turn. */
 static void roll_values(dice *d, core_spec *spec)
 {
@@ -207,6 +178,35 @@ static void roll_branches(uint64_t seed, core_spec *spec)
     spec->expert_scale = one_in(&d, 2) && (spec->router == CORE_ROUTER_SOFTMAX ||
                                            spec->router == CORE_ROUTER_SIGMOID);
     spec->logits_cap = one_in(&d, 2) ? 0.5 * (double)roll(&d, 2, 12) : 0.0;
+}
+
+/* Queries of some layers see blocks of keys; the clamps of another model. */
+static void roll_blocks(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x626c6f636b73), 0};
+    if (spec->act == CORE_ACT_CLAMPED_SWIGLU && one_in(&d, 2)) {
+        spec->act_alpha = 0.3 * (double)roll(&d, 2, 6);
+        spec->act_limit = 0.4 * (double)roll(&d, 2, 6);
+    }
+    int64_t n_rot = core_spec_heads_of(spec, 0).n_rot;
+    if (core_spec_head_kinds(spec) > 1 &&
+        core_spec_heads_of(spec, 1).n_rot > n_rot)
+        n_rot = core_spec_heads_of(spec, 1).n_rot;
+    if (spec->n_kv_rank > 0 || n_rot + 5 > spec->n_d || !one_in(&d, 4))
+        return;
+    bool any = false;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (core_spec_has_attention(spec, l) && one_in(&d, 2)) {
+            spec->sight[l] = CORE_SIGHT_CHOSEN;
+            any = true;
+        }
+    if (!any)
+        return;
+    spec->block_index =
+        (core_block_index){.n_dh = n_rot + roll(&d, n_rot == 0 ? 2 : 0, 5),
+                           .n_key = roll(&d, 1, 4),
+                           .n_local = roll(&d, 1, 2)};
+    spec->n_seen = spec->block_index.n_local + roll(&d, 1, 2);
 }
 
 static void roll_attention(dice *d, core_spec *spec)
@@ -249,6 +249,29 @@ static void roll_deltanet(dice *d, core_spec *spec)
             spec->mixer[l] = CORE_MIXER_DELTANET;
 }
 
+/* Latent attention may have layers without positions.  Their own dice, as above. */
+static void roll_latent_positions(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6e6f7065), 0};
+    for (int l = 0; spec->n_kv_rank > 0 && l < (int)spec->n_l; l++)
+        spec->no_rope[l] = one_in(&d, 3);
+}
+
+/* Rows of a state that decay one by one, and projections through short vectors.
+ * Their own dice, as above.                                                  */
+static void roll_rows(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x726f7773), 0};
+    core_deltanet *s = &spec->deltanet;
+    if (s->n_kh == 0 || one_in(&d, 2))
+        return;
+    s->by_row = true;
+    s->sigmoid_gate = one_in(&d, 2);
+    s->n_dt_rank = roll(&d, 0, 6);
+    s->n_gate_rank = roll(&d, 0, 6);
+    s->floor = one_in(&d, 2) ? -0.5 * (double)roll(&d, 1, 10) : 0.0;
+}
+
 static void roll_ssd(dice *d, core_spec *spec)
 {
     const int64_t n_g = roll(d, 1, 4);
@@ -264,6 +287,21 @@ static void roll_ssd(dice *d, core_spec *spec)
     for (int l = 0; l < (int)spec->n_l; l++)
         if (!one_in(d, 3))
             spec->mixer[l] = CORE_MIXER_SSD;
+}
+
+/* Their own dice, as those of kinds; a sum of scores may have an eps, too. */
+static void roll_shortconv(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x636f6e76), 0};
+    if (one_in(&d, 4))
+        spec->sum_eps = 0.1 * (double)roll(&d, 1, 5);
+    if (!one_in(&d, 6))
+        return;
+    spec->shortconv = (core_shortconv){.n_conv = roll(&d, 1, 5),
+                                       .bias = one_in(&d, 2)};
+    for (int l = 0; l < (int)spec->n_l; l++)
+        if (!one_in(&d, 3))
+            spec->mixer[l] = CORE_MIXER_SHORTCONV;
 }
 
 /* An indexer, where queries are short; a layer may keep the choice of one before,
@@ -290,21 +328,6 @@ static void roll_choice(uint64_t seed, core_spec *spec)
     spec->indexer = (core_indexer){.n_h = roll(&d, 1, 4),
                                    .n_dh = spec->n_rot + roll(&d, 0, 5),
                                    .interleaved = one_in(&d, 2)};
-}
-
-/* Their own dice, as those of kinds; a sum of scores may have an eps, too. */
-static void roll_shortconv(uint64_t seed, core_spec *spec)
-{
-    dice d = {seed ^ UINT64_C(0x636f6e76), 0};
-    if (one_in(&d, 4))
-        spec->sum_eps = 0.1 * (double)roll(&d, 1, 5);
-    if (!one_in(&d, 6))
-        return;
-    spec->shortconv = (core_shortconv){.n_conv = roll(&d, 1, 5),
-                                       .bias = one_in(&d, 2)};
-    for (int l = 0; l < (int)spec->n_l; l++)
-        if (!one_in(&d, 3))
-            spec->mixer[l] = CORE_MIXER_SHORTCONV;
 }
 
 static void roll_router(dice *d, core_spec *spec)
@@ -372,10 +395,12 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_attention(d, spec);
     roll_norms(d->seed, spec);
     roll_kinds(d->seed, spec);
+    roll_latent_positions(d->seed, spec);
     if (one_in(d, 6))
         roll_mamba(d, spec);
     if (one_in(d, 6))
         roll_deltanet(d, spec);
+    roll_rows(d->seed, spec);
     if (one_in(d, 6))
         roll_ssd(d, spec);
     roll_shortconv(d->seed, spec);

@@ -154,17 +154,25 @@ static void no_mamba(random_case *c)
     memset(&c->spec.mamba, 0, sizeof c->spec.mamba);
 }
 
+static void usual_clamp(random_case *c)
+{
+    c->spec.act_alpha = c->spec.act_limit = 0.0;
+}
+
+static void no_rows(random_case *c)
+{
+    core_deltanet *s = &c->spec.deltanet;
+    s->by_row = s->sigmoid_gate = false;
+    s->n_dt_rank = s->n_gate_rank = 0;
+    s->floor = 0.0;
+}
+
 static void no_deltanet(random_case *c)
 {
     for (int l = 0; l < CORE_MAX_LAYERS; l++)
         if (c->spec.mixer[l] == CORE_MIXER_DELTANET)
             c->spec.mixer[l] = CORE_MIXER_ATTENTION;
     memset(&c->spec.deltanet, 0, sizeof c->spec.deltanet);
-}
-
-static void usual_clamp(random_case *c)
-{
-    c->spec.act_alpha = c->spec.act_limit = 0.0;
 }
 
 static void no_shortconv(random_case *c)
@@ -403,26 +411,26 @@ static void no_drops(random_case *c)
 }
 
 static const simplify STEP[] = {
-    no_stages,       no_placement,    no_padding,      no_expert_mesh,
-    no_pp,           no_tp,           two_tp,          no_dp,
-    no_ep,           no_etp,          by_stage,        no_rounds,
-    no_micro,        half_rows,       half_tokens,     drop_first,
-    drop_last,       drop_second,     no_dense,        no_mamba,
-    no_latent,       no_spans,        all_rope,        plain_router,
-    no_groups,       no_correction,   no_routed_scale, top_1,
-    no_renormalise,  weigh_output,    no_shared,       no_shared_gate,
-    plain_experts,   no_clamp,        no_norm_kind,    no_rotated,
-    no_interleave,   no_qk_norm,      no_clip,         no_sinks,
-    no_score_scale,  no_temper,       no_twins,        no_embed_scale,
-    no_residual,     no_divisor,      no_tie,          no_qkv_bias,
-    no_o_bias,       no_router_bias,  no_ffn_bias,     no_deltanet,
-    no_context_gate, no_head_bias,    no_conv_bias,    no_proj_bias,
-    no_drops,        both_parts,      no_narrow,       no_ssd,
-    one_group,       no_limits,       no_mlp_bias,     no_shortconv,
-    no_sum_eps,      no_post_norm,    no_branch_norm,  no_layer_scale,
-    no_router_norm,  no_expert_scale, no_cap,          no_value_norm,
-    own_values,      all_turn,
-    no_choice,       usual_clamp,
+    no_stages,      no_placement,    no_padding,      no_expert_mesh,
+    no_pp,          no_tp,           two_tp,          no_dp,
+    no_ep,          no_etp,          by_stage,        no_rounds,
+    no_micro,       half_rows,       half_tokens,     drop_first,
+    drop_last,      drop_second,     no_dense,        no_mamba,
+    no_latent,      no_spans,        all_rope,        plain_router,
+    no_groups,      no_correction,   no_routed_scale, top_1,
+    no_renormalise, weigh_output,    no_shared,       no_shared_gate,
+    plain_experts,  no_clamp,        no_norm_kind,    no_rotated,
+    no_interleave,  no_qk_norm,      no_clip,         no_sinks,
+    no_score_scale, no_temper,       no_twins,        no_embed_scale,
+    no_residual,    no_divisor,      no_tie,          no_qkv_bias,
+    no_o_bias,      no_router_bias,  no_ffn_bias,     no_rows,
+    no_deltanet,    no_context_gate, no_head_bias,    no_conv_bias,
+    no_proj_bias,   no_drops,        both_parts,      no_narrow,
+    no_ssd,         one_group,       no_limits,       no_mlp_bias,
+    no_shortconv,   no_sum_eps,      no_post_norm,    no_branch_norm,
+    no_layer_scale, no_router_norm,  no_expert_scale, no_cap,
+    no_value_norm,  own_values,      all_turn,        no_choice,
+    usual_clamp,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

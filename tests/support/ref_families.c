@@ -110,6 +110,22 @@ static void deltanet(core_spec *s)
                                   .n_conv = 4};
 }
 
+static void kda(core_spec *s)
+{
+    latent(s);
+    s->no_rope[1] = 1;
+    s->mixer[0] = s->mixer[2] = CORE_MIXER_DELTANET;
+    s->deltanet = (core_deltanet){.n_kh = 6,
+                                  .n_vh = 12,
+                                  .n_dk = 5,
+                                  .n_dv = 19,
+                                  .n_conv = 4,
+                                  .n_dt_rank = 7,
+                                  .n_gate_rank = 8,
+                                  .by_row = true,
+                                  .sigmoid_gate = true};
+}
+
 static void ssd(core_spec *s)
 {
     s->mixer[0] = s->mixer[2] = CORE_MIXER_SSD;
@@ -189,6 +205,15 @@ static void shortconv(core_spec *s)
     s->sum_eps = 0.3;
 }
 
+static void indexer(core_spec *s)
+{
+    latent(s);
+    s->sight[0] = s->sight[2] = CORE_SIGHT_CHOSEN;
+    s->sight[1] = CORE_SIGHT_KEPT;
+    s->n_seen = 3;
+    s->indexer = (core_indexer){.n_h = 5, .n_dh = 7};
+}
+
 static void blocks(core_spec *s)
 {
     s->norm = CORE_NORM_RMS_PLUS_ONE;
@@ -203,15 +228,6 @@ static void blocks(core_spec *s)
     s->act_limit = 0.9;
     s->router = CORE_ROUTER_SIGMOID;
     s->correction = true;
-}
-
-static void indexer(core_spec *s)
-{
-    latent(s);
-    s->sight[0] = s->sight[2] = CORE_SIGHT_CHOSEN;
-    s->sight[1] = CORE_SIGHT_KEPT;
-    s->n_seen = 3;
-    s->indexer = (core_indexer){.n_h = 5, .n_dh = 7};
 }
 
 core_spec fix_family(int i)
@@ -242,6 +258,15 @@ core_spec fix_family(int i)
     case FIX_DELTANET:
         deltanet(&spec);
         break;
+    case FIX_KDA:
+        kda(&spec);
+        break;
+    case FIX_KDA_BOUNDED:
+        kda(&spec);
+        spec.deltanet.floor = -1.5;
+        spec.deltanet.n_gate_rank = 0;
+        spec.deltanet.sigmoid_gate = false;
+        break;
     case FIX_SSD:
         ssd(&spec);
         break;
@@ -257,11 +282,11 @@ core_spec fix_family(int i)
     case FIX_SHORTCONV:
         shortconv(&spec);
         break;
-    case FIX_BLOCKS:
-        blocks(&spec);
-        break;
     case FIX_INDEXER:
         indexer(&spec);
+        break;
+    case FIX_BLOCKS:
+        blocks(&spec);
         break;
     case FIX_SHARED_GATE:
         spec.shared_gate = true;

@@ -22,6 +22,9 @@ typedef enum fix_family_kind {
     FIX_LAYERNORM,   /* layernorm, sparsemixer                                */
     FIX_MAMBA,       /* mamba, attention without rope, mamba                  */
     FIX_DELTANET,    /* delta net, gated attention, delta net; norms plus 1   */
+    FIX_KDA,         /* delta net whose rows decay one by one, latent attention
+                      * without rope, delta net; norms of rms                 */
+    FIX_KDA_BOUNDED, /* the same with bounded decays and silu gates           */
     FIX_SSD,         /* Mamba-2 with experts of a width of their own, an MLP
                       * alone, Mamba-2 alone; relu squared, biases but of experts */
     FIX_SCALES,      /* scales of embedding, residuals, logits; tied          */
@@ -32,8 +35,8 @@ typedef enum fix_family_kind {
                       * still; numbers of experts and layers; a cap           */
     FIX_SHORTCONV,   /* short convolutions, attention between; sigmoid, its sum
                       * with an eps                                           */
-    FIX_BLOCKS,      /* blocks of keys chosen, a clamp of another slope, limit */
     FIX_INDEXER,     /* latent attention to chosen keys, kept in layer 1      */
+    FIX_BLOCKS,      /* blocks of keys chosen, a clamp of another slope, limit */
     FIX_N_FAMILIES
 } fix_family_kind;
 

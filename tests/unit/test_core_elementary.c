@@ -27,6 +27,10 @@ START_TEST(activations)
     check_act(CORE_ACT_GELU_TANH, 1.0, 0.841191990608276705);
     check_act(CORE_ACT_RELU, 3.5, 3.5);
     check_act(CORE_ACT_RELU, -3.5, 0.0);
+    check_act(CORE_ACT_SIGMOID, 0.0, 0.5);
+    ck_assert(core_bounded_step(0.0, 0.0) == 0.5);
+    ck_assert(core_bounded_step(log(3.0), 2.0) == core_sigmoid(exp(log(3.0)) * 2.0));
+    ck_assert(core_bounded_decay(-5.0, 0.5) == exp(-2.5));
     check_act(CORE_ACT_RELU2, 3.5, 12.25);
     check_act(CORE_ACT_RELU2, -3.5, 0.0);
     ck_assert(isnan(core_act_apply(CORE_ACT_RELU2, NAN)));

@@ -333,6 +333,31 @@ static const change BAD[] = {
      "hidden_act: expected silu, which the class has"},
     {"lfm2_moe/no_bias", "\"conv_L_cache\": 4", "\"conv_L_cache\": 0",
      "conv_L_cache: 0, expected an integer"},
+    {"kimi_linear/mixed", "\"mla_use_nope\": true", "\"mla_use_nope\": false",
+     "mla_use_nope: false is not supported, expected true"},
+    {"kimi_linear/mixed", "\"hidden_act\": \"silu\"",
+     "\"hidden_act\": \"gelu\"",
+     "hidden_act: expected silu, which the convolutions have"},
+    {"kimi_linear/mixed", "\"use_grouped_topk\": true",
+     "\"use_grouped_topk\": false",
+     "use_grouped_topk: false is not supported, expected true"},
+    {"kimi_linear/mixed", "\"kda_layers\": [\n      1,",
+     "\"kda_layers\": [\n      0,",
+     "linear_attn_config.kda_layers: entry 0: expected a layer from 1 to 4"},
+    {"kimi_linear/mixed", "\"kda_layers\": [\n      1,",
+     "\"kda_layers\": [\n      2,",
+     "linear_attn_config.kda_layers: layer 2 is listed twice"},
+    {"kimi_linear/mixed", "\"kda_layers\": [\n      1,",
+     "\"kda_layers\": [", "linear_attn_config: layer 1 is in neither list"},
+    {"kimi_linear/mixed", "\"kda_layers\": [", "\"other_layers\": [",
+     "linear_attn_config.kda_layers: expected a list of layers, from 1"},
+    {"kimi_linear/query_lora",
+     "\"layer_types\": [\n    \"linear_attention\"",
+     "\"layer_types\": [\n    \"full_attention\"",
+     "linear_attn_config and layer_types: layer 0 is full_attention"},
+    {"kimi_linear/mixed", "\"num_heads\": 3,",
+     "\"num_heads\": 3, \"gate_lower_bound\": -5.0,",
+     "linear_attn_config.gate_lower_bound"},
     {"mimo_v2_flash/sinks", "\"head_dim\": 12", "\"head_dim\": 10",
      "rotated 3, expected an even number"},
     {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
@@ -771,6 +796,37 @@ START_TEST(lfm2_ties_by_either_key)
 }
 END_TEST
 
+/* Lists count layers from 1; without lists and types the class's rule counts;
+ * newer keys give sizes where the object does not.                           */
+START_TEST(kimi_linear_finds_its_layers)
+{
+    core_spec s = with("kimi_linear/mixed", "\"tie_word_embeddings\": false",
+                       "\"tie_word_embeddings\": true");
+    for (int l = 0; l < 4; l++)
+        ck_assert_int_eq(core_spec_mixer(&s, l), l == 1
+                                                     ? CORE_MIXER_ATTENTION
+                                                     : CORE_MIXER_DELTANET);
+    ck_assert(!s.tied && !core_spec_has_rope(&s, 1));
+    ck_assert(s.deltanet.n_dk == 8 && s.deltanet.n_dt_rank == 8);
+    char text[TEXT_BYTES];
+    read_config(text, "kimi_linear/mixed", "config.json");
+    substitute(text,
+               "\"linear_attn_config\": {\n    \"full_attn_layers\": [\n      "
+               "2\n    ],\n    \"head_dim\": 8,\n    \"kda_layers\": [\n      "
+               "1,\n      3,\n      4\n    ],\n    \"num_heads\": 3,\n    "
+               "\"short_conv_kernel_size\": 4\n  },",
+               "\"linear_num_heads\": 5, \"linear_head_dim\": 7,");
+    substitute(text, "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 5");
+    s = parse(text);
+    ck_assert(s.deltanet.n_vh == 5 && s.deltanet.n_dv == 7);
+    ck_assert_int_eq(s.deltanet.n_conv, 4);
+    for (int l = 0; l < 5; l++)
+        ck_assert_int_eq(core_spec_mixer(&s, l), l == 4
+                                                     ? CORE_MIXER_ATTENTION
+                                                     : CORE_MIXER_DELTANET);
+}
+END_TEST
+
 START_TEST(latent_scores_have_their_scale)
 {
     char text[TEXT_BYTES];
@@ -829,6 +885,7 @@ int main(void)
     tcase_add_test(tcase, step_has_waves_by_kind_of_layer);
     tcase_add_test(tcase, step_reads_both_spellings);
     tcase_add_test(tcase, lfm2_ties_by_either_key);
+    tcase_add_test(tcase, kimi_linear_finds_its_layers);
     tcase_add_test(tcase, latent_scores_have_their_scale);
     tcase_add_test(tcase, first_keys_of_the_three_spans);
     suite_add_tcase(suite, tcase);

@@ -241,6 +241,17 @@ static void key_heads(place *p)
     }
 }
 
+/* Time steps for each of nine rows. */
+static void key_heads_of_rows(place *p)
+{
+    if (p->id.kind == CORE_W_DELTANET_DT)
+        p->r %= 6 * 9;
+    else if (p->id.kind == CORE_W_DELTANET_DT_BIAS)
+        p->c %= 6 * 9;
+    else
+        key_heads(p);
+}
+
 static void groups(place *p)
 {
     switch (p->id.kind) {
@@ -314,6 +325,7 @@ static void embedding(place *p)
 #define LATENT MODELS_DIR "/latent.yaml"
 #define MAMBA  MODELS_DIR "/mamba.yaml"
 #define DELTANET MODELS_DIR "/deltanet.yaml"
+#define KDA    MODELS_DIR "/kda.yaml"
 #define SSD    MODELS_DIR "/ssd.yaml"
 #define SHORTCONV MODELS_DIR "/shortconv.yaml"
 
@@ -327,6 +339,7 @@ static const struct {
     {LATENT, "tp=3,pp=2,ep=3", NULL, NULL},
     {MAMBA, "tp=4,pp=2,ep=2", NULL, NULL},
     {DELTANET, "tp=4,pp=2,ep=2", NULL, NULL},
+    {KDA, "tp=4,pp=2,ep=2", NULL, NULL},
     {SSD, "tp=2,pp=2,ep=2", NULL, NULL},
     {SHORTCONV, "tp=3,pp=2,ep=3", NULL, NULL},
     {"shadow-a", "dp=2,ep=2", norms_and_biases, NULL},
@@ -388,6 +401,8 @@ static const struct {
      "mamba channels 0-10 and 12-22 of layer 0 are equal bit for bit, and 1 "
      "more pair"},
     {DELTANET, "tp=2", key_heads,
+     "key heads 0-1 and 3-4 of layer 0 are equal bit for bit, and 1 more pair"},
+    {KDA, "tp=2", key_heads_of_rows,
      "key heads 0-1 and 3-4 of layer 0 are equal bit for bit, and 1 more pair"},
     {DELTANET, "tp=2", gated_heads,
      "heads 0-3 and 4-7 of layer 2 are equal bit for bit"},

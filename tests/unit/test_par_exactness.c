@@ -76,6 +76,7 @@ static const place places[] = {
     {FIX_DELTANET, TAPS(DELTANET_K_ACT, DELTANET_K_NORM), .sum = SQUARES},
     {FIX_DELTANET, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     {FIX_DELTANET, TAPS(DELTANET_Y, DELTANET_NORM), .sum = SQUARES},
+    {FIX_KDA, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     {FIX_MAMBA, TAPS(MAMBA_C, MAMBA_Y), .sum = STATE},
     {FIX_MAMBA, TAPS(MAMBA_ACT, MAMBA_X), .sum = PRODUCT, .w = CORE_W_MAMBA_X,
      .is_split = true},
@@ -342,10 +343,12 @@ static double count_matrix(const shown *s)
         for (int64_t t = 0; t < N; t++) {
             const double *k =
                 s->tap[CORE_TAP_DELTANET_K_NORM] + (t * net->n_kh + g) * n_dk;
-            const double dt = s->tap[CORE_TAP_DELTANET_DT][t * net->n_vh + h];
-            const double kept = t % T == 0 ? 0.0 : exp(-exp(a_log) * dt);
+            const int64_t n_dt = net->by_row ? n_dk : 1;
+            const double *dt =
+                s->tap[CORE_TAP_DELTANET_DT] + (t * net->n_vh + h) * n_dt;
             double found = 0.0;
             for (int64_t i = 0; i < n_dk; i++) {
+                const double kept = exp(-exp(a_log) * dt[i % n_dt]);
                 S[i] = t % T == 0 ? 0.0 : rint(kept * S[i] / PROB) * PROB;
                 found += k[i] * S[i];
             }

@@ -160,6 +160,15 @@ static core_spec with_deltanet(void)
     return s;
 }
 
+static core_spec with_kda(void)
+{
+    core_spec s = with_deltanet();
+    s.deltanet.by_row = true;
+    s.deltanet.n_dt_rank = 5;
+    s.deltanet.n_gate_rank = 7;
+    return s;
+}
+
 static core_spec with_ssd(void)
 {
     core_spec s = common();
@@ -216,7 +225,7 @@ static size_t sharded_bytes(const core_spec *spec)
 
 static core_spec (*const model[])(void) = {with_norm_of_all, with_norm_of_head,
                                            with_latent, with_mamba,
-                                           with_deltanet, with_ssd,
+                                           with_deltanet, with_kda, with_ssd,
                                            with_shortconv};
 enum { N_MODEL = sizeof model / sizeof *model };
 

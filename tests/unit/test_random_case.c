@@ -43,6 +43,28 @@ static bool serves_many_values(const random_case *c, int l)
     return has_deltanet(c, l) && c->spec.deltanet.n_vh > c->spec.deltanet.n_kh;
 }
 
+static bool decays_by_row(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.by_row;
+}
+
+static bool has_short_vectors(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.n_dt_rank > 0 &&
+           c->spec.deltanet.n_gate_rank > 0;
+}
+
+static bool bounds_decays(const random_case *c, int l)
+{
+    return has_deltanet(c, l) && c->spec.deltanet.floor < 0.0;
+}
+
+static bool has_latent_without_rope(const random_case *c, int l)
+{
+    return core_spec_has_attention(&c->spec, l) && c->spec.n_kv_rank > 0 &&
+           !core_spec_has_rope(&c->spec, l);
+}
+
 static bool has_ssd(const random_case *c, int l)
 {
     return core_spec_mixer(&c->spec, l) == CORE_MIXER_SSD;
@@ -400,10 +422,12 @@ static const struct {
     ROW(is_placed),       ROW(is_padded),           ROW(only_mixes),
     ROW(only_feeds),      ROW(squares),             ROW(narrows),
     ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
+    ROW(decays_by_row),   ROW(has_short_vectors),   ROW(has_latent_without_rope),
+    ROW(bounds_decays),
     ROW(gates_context),   ROW(adds_one),
+    ROW(chooses_blocks),  ROW(clamps_elsewhere),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
     ROW(has_shortconv),   ROW(has_biased_shortconv), ROW(adds_to_sum),
-    ROW(chooses_blocks),  ROW(clamps_elsewhere),
     ROW(chooses_keys),    ROW(chooses_keys_apart),  ROW(keeps_keys),
     ROW(keeps_keys_over_stages),
 #undef ROW

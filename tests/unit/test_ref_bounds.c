@@ -170,8 +170,12 @@ static const struct {
     {CORE_TAP_DELTANET_Q, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_Q},
     {CORE_TAP_DELTANET_K, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_K},
     {CORE_TAP_DELTANET_V, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_V},
+    {CORE_TAP_DELTANET_GATE_A, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_GATE_A},
+    {CORE_TAP_DELTANET_GATE, CORE_TAP_DELTANET_GATE_A, CORE_W_DELTANET_GATE},
     {CORE_TAP_DELTANET_GATE, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_GATE},
     {CORE_TAP_DELTANET_BETA_RAW, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_BETA},
+    {CORE_TAP_DELTANET_DT_A, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_DT_A},
+    {CORE_TAP_DELTANET_DT_RAW, CORE_TAP_DELTANET_DT_A, CORE_W_DELTANET_DT},
     {CORE_TAP_DELTANET_DT_RAW, CORE_TAP_ATTN_NORM, CORE_W_DELTANET_DT},
     {CORE_TAP_ATTN_OUT, CORE_TAP_MAMBA_GATED, CORE_W_MAMBA_OUT},
     {CORE_TAP_MAMBA_U, CORE_TAP_ATTN_NORM, CORE_W_MAMBA_U},
@@ -357,7 +361,10 @@ static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
     const int64_t g = h * heads.n_g / heads.n_h;
     const double *kv =
         latent ? row(p, CORE_TAP_KV_B, t) + h * (n_dn + n_dv) : NULL;
-    const double *rest = latent ? row(p, CORE_TAP_K_ROPE, t) : NULL;
+    const double *rest = NULL;
+    if (latent)
+        rest = has(p, CORE_TAP_K_ROPE) ? row(p, CORE_TAP_K_ROPE, t)
+                                       : row(p, CORE_TAP_KV_A, t) + s->n_kv_rank;
     for (int64_t d = 0; d < n_dh; d++)
         k[d] = !latent    ? row(p, keys(p), t)[g * n_dh + d]
                : d < n_dn ? kv[d]
@@ -639,9 +646,9 @@ static double of_state(const pass *p, int64_t t, int64_t c)
 
 /* ---- delta net ----------------------------------------------------------- */
 
-/* A column's error decays with it; a position adds u (3 |exponent| + 5) |decayed
- * column|, beta sum_error |k|^2 (that and the error), 3u |k| |d| and 2u
- * |column|, and 8u of all of it.                                             */
+/* A column's error decays as its slowest row; a position adds u times the norm of
+ * (3 |exponent| + 5) decayed element, beta sum_error |k|^2 (that column and the
+ * error), 3u |k| |d| and 2u |column|, and 8u of all of it.                    */
 static double of_delta(const pass *p, int64_t t, int64_t c)
 {
     const core_deltanet *s = &p->spec.deltanet;
@@ -651,22 +658,29 @@ static double of_delta(const pass *p, int64_t t, int64_t c)
     double S[MAX_K] = {0.0}, e = 0.0;
     for (int64_t i = t / T * T; i <= t; i++) {
         const double *k = row(p, CORE_TAP_DELTANET_K_NORM, i) + g * n;
-        const double dt = row(p, CORE_TAP_DELTANET_DT, i)[h];
+        const double *dt = row(p, CORE_TAP_DELTANET_DT, i) +
+                           (s->by_row ? h * n : h);
         const double beta = row(p, CORE_TAP_DELTANET_BETA, i)[h];
-        double found = 0.0, squares = 0.0;
-        for (int64_t j = 0; j < n; j++)
-            S[j] *= exp(-rate * dt);
+        double found = 0.0, squares = 0.0, slowest = 0.0, off[MAX_K];
+        for (int64_t j = 0; j < n; j++) {
+            const double exponent =
+                (s->floor < 0.0 ? -s->floor : rate) * dt[s->by_row ? j : 0];
+            S[j] *= exp(-exponent);
+            off[j] = 3.0 * exponent + 5.0;
+            slowest = fmax(slowest, exp(-exponent));
+        }
         core_store(p->numerics, CORE_GRID_EXP, S, n);
         for (int64_t j = 0; j < n; j++) {
             found += k[j] * S[j];
             squares += k[j] * k[j];
+            off[j] *= S[j];
         }
         const double before = norm2(S, n);
         const double d = beta * (row(p, CORE_TAP_DELTANET_V_ACT, i)[c] - found);
         for (int64_t j = 0; j < n; j++)
             S[j] += k[j] * d;
         core_store(p->numerics, CORE_GRID_EXP, S, n);
-        e = exp(-rate * dt) * e + p->u * (3.0 * rate * dt + 5.0) * before;
+        e = slowest * e + p->u * norm2(off, n);
         e += beta * of_sum * squares * (before + e) +
              p->u * (3.0 * sqrt(squares) * fabs(d) + 2.0 * norm2(S, n));
         e *= 1.0 + 8.0 * p->u;
@@ -674,6 +688,16 @@ static double of_delta(const pass *p, int64_t t, int64_t c)
     const double of_q =
         norm2(row(p, CORE_TAP_DELTANET_Q_NORM, t) + g * n, n) / sqrt((double)n);
     return of_q * ((of_sum + 2.0 * p->u) * norm2(S, n) + e);
+}
+
+/* 4u y (1 + |z| (1 - y)), z the exponential of the head's weight times x. */
+static double of_bounded_step(const pass *p, double x, int64_t c, double y)
+{
+    const int64_t of_head = cols(p, CORE_TAP_DELTANET_DT) /
+                            p->spec.deltanet.n_vh;
+    const double z =
+        exp(weight(p, CORE_W_DELTANET_A_LOG, 0, c / of_head)) * x;
+    return 4.0 * p->u * y * (1.0 + fabs(z) * (1.0 - y));
 }
 
 /* ---- heads of a state space ---------------------------------------------- */
@@ -832,12 +856,18 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     case CORE_TAP_DELTANET_V_ACT:
         return of_act(p, row(p, CORE_TAP_DELTANET_V_CONV, r)[c], y);
     case CORE_TAP_DELTANET_DT:
+        if (p->spec.deltanet.floor < 0.0)
+            return of_bounded_step(p, row(p, CORE_TAP_DELTANET_DT_RAW, r)[c], c,
+                                   y);
         return 4.0 * p->u *
                (fabs(row(p, CORE_TAP_DELTANET_DT_RAW, r)[c]) + y);
     case CORE_TAP_DELTANET_Y:
         return of_delta(p, r, c);
     case CORE_TAP_DELTANET_GATED:
-        return of_gated(p, CORE_ACT_SILU, row(p, CORE_TAP_DELTANET_GATE, r)[c],
+        return of_gated(p,
+                        p->spec.deltanet.sigmoid_gate ? CORE_ACT_SIGMOID
+                                                      : CORE_ACT_SILU,
+                        row(p, CORE_TAP_DELTANET_GATE, r)[c],
                         row(p, CORE_TAP_DELTANET_NORM, r)[c]);
     case CORE_TAP_SHORTCONV_CONV:
         return of_conv(p, CORE_TAP_SHORTCONV_BX, CORE_W_SHORTCONV_CONV, r, c);

@@ -101,6 +101,7 @@ static const place places[] = {
     {FIX_DELTANET, TAPS(DELTANET_K_ACT, DELTANET_K_NORM), .sum = SQUARES},
     {FIX_DELTANET, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     {FIX_DELTANET, TAPS(DELTANET_Y, DELTANET_NORM), .sum = SQUARES},
+    {FIX_KDA, TAPS(DELTANET_V_ACT, DELTANET_Y), .sum = MATRIX},
     /* Mamba-2: D large or fine; a norm of a group; out of the experts' width */
     {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS},
     {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS, .scaled = CORE_W_SSD_D,
@@ -443,10 +444,12 @@ static double bits_of_matrix_state(const swollen *s)
         double S[MAX_K];
         for (int64_t t = 0; t < N; t++) {
             const double *k_t = k + (t * net->n_kh + g) * n_dk;
-            const double kept =
-                exp(-rate * tap(s, CORE_TAP_DELTANET_DT)[t * net->n_vh + h]);
+            const int64_t n_dt = net->by_row ? n_dk : 1;
+            const double *dt =
+                tap(s, CORE_TAP_DELTANET_DT) + (t * net->n_vh + h) * n_dt;
             double found = 0.0;
             for (int64_t i = 0; i < n_dk; i++) {
+                const double kept = exp(-rate * dt[i % n_dt]);
                 S[i] = rint((t % T == 0 ? 0.0 : kept * S[i]) / PROB) * PROB;
                 found += k_t[i] * S[i];
             }

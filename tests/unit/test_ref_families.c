@@ -338,11 +338,14 @@ static double on_grid(double x)
     return rint(x / CORE_STEP_PROB) * CORE_STEP_PROB;
 }
 
+static const fix_family_kind DELTA_NETS[] = {FIX_DELTANET, FIX_KDA,
+                                             FIX_KDA_BOUNDED};
+
 /* A delta net's state is stored after it decayed and after it was corrected. */
 START_TEST(a_matrix_state_is_stored_twice_at_every_position)
 {
     enum { B = 2, T = 9, SK = 5 };
-    const core_spec spec = fix_family(FIX_DELTANET);
+    const core_spec spec = fix_family(DELTA_NETS[_i]);
     const core_deltanet *n = &spec.deltanet;
     const int64_t n_v = n->n_vh * n->n_dv;
     core_batch batch = fix_batch(&spec, B, T);
@@ -368,8 +371,10 @@ START_TEST(a_matrix_state_is_stored_twice_at_every_position)
             const double *k_t = k + (t * n->n_kh + g) * SK;
             double found = 0.0, sum = 0.0;
             for (int64_t i = 0; i < SK; i++) {
+                const int64_t head = t * n->n_vh + h;
+                const double step = dt[n->by_row ? head * SK + i : head];
                 const double kept =
-                    exp(-exp(a_log) * dt[t * n->n_vh + h]) * s[i];
+                    exp((n->floor < 0.0 ? n->floor : -exp(a_log)) * step) * s[i];
                 s[i] = t % T == 0 ? 0.0 : on_grid(kept);
                 found += k_t[i] * s[i];
             }
@@ -474,7 +479,8 @@ int main(void)
     tcase_add_test(weights, a_weighted_input_is_not_weighted_again);
     tcase_add_test(weights, logits_are_divided_and_nothing_else);
     tcase_add_test(weights, a_state_is_stored_at_every_position);
-    tcase_add_test(weights, a_matrix_state_is_stored_twice_at_every_position);
+    tcase_add_loop_test(weights, a_matrix_state_is_stored_twice_at_every_position,
+                        0, 3);
     tcase_add_test(weights, a_state_of_heads_is_stored_at_every_position);
     tcase_add_loop_test(weights, a_layernorm_that_does_not_fit_is_named, 0, 2);
     suite_add_tcase(suite, weights);

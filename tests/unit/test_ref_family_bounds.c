@@ -664,19 +664,28 @@ START_TEST(mamba_state_and_gate)
 END_TEST
 
 /* Lengths, strengths and steps; of the norm after the state its tap. */
+static const fix_family_kind DELTA_NETS[] = {FIX_DELTANET, FIX_KDA,
+                                             FIX_KDA_BOUNDED};
+
 START_TEST(delta_net_around_the_state)
 {
-    family f = run_family(FIX_DELTANET);
+    family f = run_family(DELTA_NETS[_i]);
     const core_deltanet *s = &f.spec.deltanet;
     const double *raw = fix_find(&f.taps, CORE_TAP_DELTANET_BETA_RAW, 0);
     const double *step = fix_find(&f.taps, CORE_TAP_DELTANET_DT_RAW, 0);
     const double *k = fix_find(&f.taps, CORE_TAP_DELTANET_K_ACT, 0);
+    const double *a_log = tensor(&f, CORE_W_DELTANET_A_LOG, 0);
     judge beta = judge_of(&f, CORE_TAP_DELTANET_BETA, 0);
     judge dt = judge_of(&f, CORE_TAP_DELTANET_DT, 0);
     judge length = judge_of(&f, CORE_TAP_DELTANET_K_NORM, 0);
-    for (int64_t i = 0; i < N * s->n_vh; i++) {
+    for (int64_t i = 0; i < N * s->n_vh; i++)
         see(&beta, i, 1.0f / (1.0f + expf(-(float)raw[i])));
-        see(&dt, i, logf(1.0f + expf((float)step[i])));
+    const int64_t n_dt = s->by_row ? s->n_dk : 1;
+    for (int64_t i = 0; i < N * s->n_vh * n_dt; i++) {
+        const float rate = expf((float)a_log[i / n_dt % s->n_vh]);
+        see(&dt, i,
+            s->floor < 0.0 ? 1.0f / (1.0f + expf(-rate * (float)step[i]))
+                           : logf(1.0f + expf((float)step[i])));
     }
     for (int64_t i = 0; i < N * s->n_kh; i++) {
         float sum = 1e-6f;
@@ -700,7 +709,7 @@ END_TEST
 /* In floats, sums backwards; the root is applied to the query. */
 START_TEST(delta_net_state)
 {
-    family f = run_family(FIX_DELTANET);
+    family f = run_family(DELTA_NETS[_i]);
     const core_deltanet *s = &f.spec.deltanet;
     const int64_t n = s->n_dk, n_v = s->n_vh * s->n_dv;
     const double *q = fix_find(&f.taps, CORE_TAP_DELTANET_Q_NORM, 0);
@@ -717,10 +726,12 @@ START_TEST(delta_net_state)
             const double *q_t = q + (t * s->n_kh + g) * n;
             const double *k_t = k + (t * s->n_kh + g) * n;
             const int64_t at = t * s->n_vh + h;
-            const float kept =
-                t % T == 0 ? 0.0f : expf(-expf((float)a_log[h]) * (float)dt[at]);
             float found = 0.0f, sum = 0.0f;
             for (int64_t i = n - 1; i >= 0; i--) {
+                const float step = (float)dt[s->by_row ? at * n + i : at];
+                const float kept = expf(
+                    (s->floor < 0.0 ? (float)s->floor : -expf((float)a_log[h])) *
+                    step);
                 S[i] = t % T == 0 ? 0.0f : S[i] * kept;
                 found += (float)k_t[i] * S[i];
             }
@@ -1053,8 +1064,8 @@ int main(void)
     tcase_add_test(mixer, logits_with_bias_and_divisor);
     tcase_add_test(mixer, mamba_before_the_state);
     tcase_add_test(mixer, mamba_state_and_gate);
-    tcase_add_test(mixer, delta_net_around_the_state);
-    tcase_add_test(mixer, delta_net_state);
+    tcase_add_loop_test(mixer, delta_net_around_the_state, 0, 3);
+    tcase_add_loop_test(mixer, delta_net_state, 0, 3);
     tcase_add_test(mixer, gated_attention_and_norms_that_add_one);
     suite_add_tcase(suite, mixer);
     TCase *rest = tcase_create("feed-forward and routers");

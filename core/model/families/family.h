@@ -81,10 +81,6 @@ CORE_NODISCARD core_status core__get_attention_bias(core_spec *spec,
                                                     bool fallback,
                                                     bool output_too);
 CORE_NODISCARD core_status core__get_window(core_spec *spec, core__reader r);
-/* The rotated part of a head in elements, which may not contradict the
- * fraction.                                                                  */
-CORE_NODISCARD core_status core__get_rotary_dim(core_spec *spec,
-                                                core__reader r);
 /* layer_types, and whether the file has them.                                */
 CORE_NODISCARD core_status core__get_spans(core_spec *spec, core__reader r,
                                            bool *found);
@@ -112,6 +108,9 @@ CORE_NODISCARD core_status core__get_mlp_types(core_spec *spec, core__reader r,
 /* What Qwen3-MoE and the text parts after it have in common.                 */
 CORE_NODISCARD core_status core__get_qwen3(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
+/* rotary_dim: the rotated part of a head in elements.                        */
+CORE_NODISCARD core_status core__get_rotary_dim(core_spec *spec,
+                                                core__reader r);
 /* Sizes of the indexer, by which every layer chooses; layer_types may say so in
  * one of `types`.                                                            */
 CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,

@@ -11,7 +11,6 @@ static const struct {
     {"bailing_moe_linear", "linear attention with a decay by head"},
     {"deepseek_v4", "hyper-connections and compressed keys with an indexer"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
-    {"kimi_linear", "linear attention with a delta rule (KDA)"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
     {"mistral4", "queries scaled by position in layers with rope"},

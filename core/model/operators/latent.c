@@ -32,9 +32,5 @@ core_status core__check_latent(const core_spec *spec)
                  "%s: latent attention has no qk_norm, clip, sinks, "
                  "temperature or scale of values",
                  spec->name);
-    for (int l = 0; l < (int)spec->n_l; l++)
-        CORE_FAIL_IF(spec->no_rope[l] != 0, CORE_E_SPEC,
-                     "%s: layer %d has no rope, latent attention expects it",
-                     spec->name, l);
     return CORE_OK;
 }

@@ -17,16 +17,29 @@ static int64_t n_values(const core_spec *spec, const par_layout *lay)
            (spec->deltanet.n_vh / spec->deltanet.n_kh);
 }
 
+/* n columns, made from xn or through a short vector of `rank`. */
+static void put_short(har__walk *w, core_tap_kind short_tap, int64_t rank,
+                      core_tap_kind tap, int64_t n, bool has_bias)
+{
+    const int64_t n_d = w->spec->n_d;
+    if (rank > 0)
+        har__put(w, har__gemm(w, short_tap, w->n, rank, n_d, false));
+    har__put(w, har__gemm(w, tap, w->n, n, rank > 0 ? rank : n_d, has_bias));
+}
+
 static void put_projections(har__walk *w, int64_t n_k, int64_t n_v, int64_t n_h)
 {
+    const core_deltanet *s = &w->spec->deltanet;
     const int64_t n_d = w->spec->n_d;
     har__put(w, har__gemm(w, CORE_TAP_DELTANET_Q, w->n, n_k, n_d, false));
     har__put(w, har__gemm(w, CORE_TAP_DELTANET_K, w->n, n_k, n_d, false));
     har__put(w, har__gemm(w, CORE_TAP_DELTANET_V, w->n, n_v, n_d, false));
-    har__put(w, har__gemm(w, CORE_TAP_DELTANET_GATE, w->n, n_v, n_d, false));
+    put_short(w, CORE_TAP_DELTANET_GATE_A, s->n_gate_rank,
+              CORE_TAP_DELTANET_GATE, n_v, false);
     har__put(w,
              har__gemm(w, CORE_TAP_DELTANET_BETA_RAW, w->n, n_h, n_d, false));
-    har__put(w, har__gemm(w, CORE_TAP_DELTANET_DT_RAW, w->n, n_h, n_d, true));
+    put_short(w, CORE_TAP_DELTANET_DT_A, s->n_dt_rank, CORE_TAP_DELTANET_DT_RAW,
+              n_h * core_deltanet_n_dt(s), true);
 }
 
 static void put_convolutions(har__walk *w, int64_t n_k, int64_t n_v)
@@ -47,7 +60,8 @@ static void put_scan(har__walk *w, int64_t n_k, int64_t n_v, int64_t n_h)
                   CORE_FLOPS_MATRIX_STATE * n_dk + CORE_FLOPS_SCALE);
     cost.k = n_dk;
     cost.n_head = n_h;
-    cost.read = w->n * (n_v + 2 * n_k + 2 * n_h);
+    cost.read = w->n * (n_v + 2 * n_k +
+                        n_h * (1 + core_deltanet_n_dt(&w->spec->deltanet)));
     cost.weights = w->n > 0 ? n_h : 0;
     har__put(w, cost);
 }
@@ -65,8 +79,8 @@ static void put_deltanet(har__walk *w)
     har__put(w, har__rms(w, CORE_TAP_DELTANET_K_NORM, w->n * n_g, s->n_dk, 0));
     har__put(w, har__rows(w, CORE_TAP_DELTANET_BETA, w->n, n_h,
                           CORE_FLOPS_FUNCTION));
-    har__put(
-        w, har__rows(w, CORE_TAP_DELTANET_DT, w->n, n_h, CORE_FLOPS_FUNCTION));
+    har__put(w, har__rows(w, CORE_TAP_DELTANET_DT, w->n,
+                          n_h * core_deltanet_n_dt(s), CORE_FLOPS_FUNCTION));
     put_scan(w, n_k, n_v, n_h);
     har__put(w,
              har__rms(w, CORE_TAP_DELTANET_NORM, w->n * n_h, s->n_dv, s->n_dv));
@@ -83,7 +97,9 @@ static har__split split(const core_spec *spec, const par_layout *lay,
 {
     const core_weight_kind kind = id.kind;
     return kind >= CORE_W_DELTANET_Q && kind <= CORE_W_DELTANET_OUT &&
-                   kind != CORE_W_DELTANET_NORM
+                   kind != CORE_W_DELTANET_NORM &&
+                   kind != CORE_W_DELTANET_GATE_A &&
+                   kind != CORE_W_DELTANET_DT_A
                ? key_heads(spec, lay)
                : HAR__WHOLE;
 }
@@ -120,7 +136,8 @@ static void probe(har_dice *d, core_spec *s)
                                   .n_vh = n_kh * har_dice_between(d, 1, 3),
                                   .n_dk = har_dice_between(d, 8, 64),
                                   .n_dv = har_dice_between(d, 8, 64),
-                                  .n_conv = 4};
+                                  .n_conv = 4,
+                                  .by_row = har_dice_one_in(d, 2)};
 }
 
 const har__operator har__mixer_deltanet = {.put = put_deltanet,

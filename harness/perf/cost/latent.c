@@ -40,10 +40,14 @@ static void put_latent(har__walk *w)
     har__put_kv(w, har__gemm(w, CORE_TAP_KV_B, w->n,
                              n_h * (n_dh - n_rot + heads->all.n_dv), n_kv_rank,
                              false));
-    har__put(w, har__rotation(w, CORE_TAP_Q_ROPE, n_h));
+    const bool has_rope = core_spec_has_rope(spec, w->layer);
+    if (has_rope)
+        har__put(w, har__rotation(w, CORE_TAP_Q_ROPE, n_h));
     w->op = par_operator_name(PAR_OP_LATENT);
-    har__put(w, har__rotation(w, CORE_TAP_K_ROPE, 1));
-    har__put_kv(w, har__rows(w, CORE_TAP_K_ROPE, w->n, n_h * n_dh, 0));
+    if (has_rope)
+        har__put(w, har__rotation(w, CORE_TAP_K_ROPE, 1));
+    har__put_kv(w, har__rows(w, has_rope ? CORE_TAP_K_ROPE : CORE_TAP_KV_A,
+                             w->n, n_h * n_dh, 0));
 }
 
 /* --- beside its records --- */
@@ -82,7 +86,9 @@ static void decode(har__step *step, const core_spec *s, const core_cost *c,
                      n_dv = (double)heads.n_dv;
         const double n_h = (double)c->n / (wide + n_dv);
         step->elements = weights + m * n_h * ((wide + rank) + (rank + n_dv));
-    } else if (c->tap.kind == CORE_TAP_K_ROPE && c->kv_written > 0) {
+    } else if ((c->tap.kind == CORE_TAP_K_ROPE ||
+                c->tap.kind == CORE_TAP_KV_A) &&
+               c->kv_written > 0) {
         step->elements = 2 * m * cached; /* into the cache */
     }
 }
