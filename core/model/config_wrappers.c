@@ -24,10 +24,10 @@ static const core__wrapper WRAPPERS[] = {
      "understand_projector_stride "
      "projector_bias vision_select_layer",
      false},
-    {"minimax_m3_vl", "text_config", "minimax_m3",
-     "projector_hidden_size merged_hidden_size", false},
     {"gemma4", "text_config", "gemma4_text", "vision_soft_tokens_per_image",
      true},
+    {"minimax_m3_vl", "text_config", "minimax_m3",
+     "projector_hidden_size merged_hidden_size", false},
     {"mistral3", "text_config", "mistral",
      "vision_feature_layer spatial_merge_size projector_hidden_act "
      "multimodal_projector_bias",

@@ -91,8 +91,7 @@ typedef enum core_shared {
 
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
 #define CORE_CHECK_LIST(X)                                                     \
-    X(latent) X(indexer) X(block_index) X(mamba) X(deltanet) X(ssd)            \
-    X(shortconv)
+    X(latent) X(indexer) X(block_index) X(mamba) X(deltanet) X(ssd) X(shortconv)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)

@@ -154,11 +154,6 @@ static void no_mamba(random_case *c)
     memset(&c->spec.mamba, 0, sizeof c->spec.mamba);
 }
 
-static void usual_clamp(random_case *c)
-{
-    c->spec.act_alpha = c->spec.act_limit = 0.0;
-}
-
 static void no_rows(random_case *c)
 {
     core_deltanet *s = &c->spec.deltanet;
@@ -190,6 +185,11 @@ static void no_sum_eps(random_case *c)
 static void no_context_gate(random_case *c)
 {
     c->spec.context_gate = false;
+}
+
+static void usual_clamp(random_case *c)
+{
+    c->spec.act_alpha = c->spec.act_limit = 0.0;
 }
 
 static void no_choice(random_case *c)

@@ -425,9 +425,9 @@ static const struct {
     ROW(decays_by_row),   ROW(has_short_vectors),   ROW(has_latent_without_rope),
     ROW(bounds_decays),
     ROW(gates_context),   ROW(adds_one),
-    ROW(chooses_blocks),  ROW(clamps_elsewhere),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
     ROW(has_shortconv),   ROW(has_biased_shortconv), ROW(adds_to_sum),
+    ROW(chooses_blocks),  ROW(clamps_elsewhere),
     ROW(chooses_keys),    ROW(chooses_keys_apart),  ROW(keeps_keys),
     ROW(keeps_keys_over_stages),
 #undef ROW

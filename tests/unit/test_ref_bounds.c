@@ -758,10 +758,10 @@ static bool adds_one(const pass *p, core_tap_kind kind)
     return p->spec.norm == CORE_NORM_RMS_PLUS_ONE &&
            (kind == CORE_TAP_ATTN_NORM || kind == CORE_TAP_FFN_NORM ||
             kind == CORE_TAP_FINAL_NORM || kind == CORE_TAP_Q_NORM ||
-            kind == CORE_TAP_K_NORM || kind == CORE_TAP_ATTN_POST ||
+            kind == CORE_TAP_K_NORM || kind == CORE_TAP_BLOCK_Q_NORM ||
+            kind == CORE_TAP_BLOCK_K_NORM || kind == CORE_TAP_ATTN_POST ||
             kind == CORE_TAP_FFN_POST || kind == CORE_TAP_MOE_NORM ||
-            kind == CORE_TAP_MOE_POST || kind == CORE_TAP_MLP_POST ||
-            kind == CORE_TAP_BLOCK_Q_NORM || kind == CORE_TAP_BLOCK_K_NORM);
+            kind == CORE_TAP_MOE_POST || kind == CORE_TAP_MLP_POST);
 }
 
 /* What a norm has beside the three roundings of all: 1 + w, or a root that

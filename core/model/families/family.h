@@ -108,9 +108,6 @@ CORE_NODISCARD core_status core__get_mlp_types(core_spec *spec, core__reader r,
 /* What Qwen3-MoE and the text parts after it have in common.                 */
 CORE_NODISCARD core_status core__get_qwen3(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
-/* rotary_dim: the rotated part of a head in elements.                        */
-CORE_NODISCARD core_status core__get_rotary_dim(core_spec *spec,
-                                                core__reader r);
 /* Sizes of the indexer, by which every layer chooses; layer_types may say so in
  * one of `types`.                                                            */
 CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,
