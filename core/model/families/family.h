@@ -81,6 +81,10 @@ CORE_NODISCARD core_status core__get_attention_bias(core_spec *spec,
                                                     bool fallback,
                                                     bool output_too);
 CORE_NODISCARD core_status core__get_window(core_spec *spec, core__reader r);
+/* The rotated part of a head in elements, which may not contradict the
+ * fraction.                                                                  */
+CORE_NODISCARD core_status core__get_rotary_dim(core_spec *spec,
+                                                core__reader r);
 /* layer_types, and whether the file has them.                                */
 CORE_NODISCARD core_status core__get_spans(core_spec *spec, core__reader r,
                                            bool *found);
