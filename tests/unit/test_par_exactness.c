@@ -32,6 +32,7 @@ typedef enum terms {
     MATRIX,    /* |column of S| |q or k|                                     */
     HEADS,     /* the same of heads; x, B and C swell together               */
     INDEX,     /* sum of |w| |q| over heads, times |k|                       */
+    BLOCKS,    /* q.k of the index of blocks                                 */
 } terms;
 
 typedef struct place {
@@ -69,6 +70,8 @@ static const place places[] = {
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES},
     {FIX_INDEXER, TAPS(INDEX_K, INDEX_K_NORM), .sum = LAYERNORM},
     {FIX_INDEXER, TAPS(INDEX_WEIGHT, EDGE), .sum = INDEX},
+    {FIX_BLOCKS, TAPS(BLOCK_Q_ROPE, EDGE), .sum = BLOCKS},
+    {FIX_BLOCKS, TAPS(BLOCK_K_ROPE, EDGE), .sum = BLOCKS},
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
     {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
      .w = CORE_W_DELTANET_V_CONV},
@@ -295,6 +298,13 @@ static double count_index(const shown *s)
     return largest * k / (ACT * ACT * ACT);
 }
 
+static double count_blocks(const shown *s)
+{
+    const int64_t n_dh = s->spec.block_index.n_dh;
+    return largest_norm(s->tap[CORE_TAP_BLOCK_Q_ROPE], N * s->spec.n_g, n_dh) *
+           largest_norm(s->tap[CORE_TAP_BLOCK_K_ROPE], N, n_dh) / (ACT * ACT);
+}
+
 static double count_conv(const shown *s)
 {
     const core_weight id = {s->at->w, s->at->layer, 0};
@@ -447,6 +457,8 @@ static double count(const shown *s)
         return count_heads(s);
     case INDEX:
         return count_index(s);
+    case BLOCKS:
+        return count_blocks(s);
     }
     return 0.0;
 }

@@ -33,6 +33,7 @@ typedef enum terms {
     MATRIX,    /* columns of S with q or k                                   */
     HEADS,     /* h C + D x of heads; x, B and C swell together              */
     INDEX,     /* w relu(q.k) of heads                                        */
+    BLOCKS,    /* q.k of the index of blocks                                 */
 } terms;
 
 typedef struct place {
@@ -78,6 +79,8 @@ static const place places[] = {
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES, .pads = true},
     {FIX_INDEXER, TAPS(INDEX_K, INDEX_K_NORM), .sum = LAYERNORM},
     {FIX_INDEXER, TAPS(INDEX_WEIGHT, EDGE), .sum = INDEX},
+    {FIX_BLOCKS, TAPS(BLOCK_Q_ROPE, EDGE), .sum = BLOCKS},
+    {FIX_BLOCKS, TAPS(BLOCK_K_ROPE, EDGE), .sum = BLOCKS},
     /* mamba: the bias, and D, large or fine */
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV,
@@ -322,6 +325,15 @@ static double bits_of_index(const swollen *s)
                 (ACT * ACT * ACT));
 }
 
+static double bits_of_blocks(const swollen *s)
+{
+    const int64_t n_dh = s->spec.block_index.n_dh;
+    return log2(largest_norm(tap(s, CORE_TAP_BLOCK_Q_ROPE), N * s->spec.n_g,
+                             n_dh) *
+                largest_norm(tap(s, CORE_TAP_BLOCK_K_ROPE), N, n_dh) /
+                (ACT * ACT));
+}
+
 /* The tap that is summed: CORE_TAP_EMBED stands for none of its own. */
 static core_tap_kind summed(const swollen *s)
 {
@@ -524,6 +536,8 @@ static double bits_of(const swollen *s)
         return 1.0 + bits_of_heads(s);
     case INDEX:
         return 1.0 + bits_of_index(s);
+    case BLOCKS:
+        return 1.0 + bits_of_blocks(s);
     }
     return 0.0;
 }
