@@ -77,7 +77,6 @@ typedef struct ref__run {
         double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
     } rope[CORE_HEAD_KINDS];
     int64_t *seen;           /* [N, columns of the sets] keys chosen last       */
-    bool is_seen_forced;     /* they are those of the honest pass             */
     double *norm_weight;     /* [widest vector] of a norm that adds 1         */
     double *row_norm;        /* [max rows of a product]; bounds only        */
     double *operand;         /* of a product, where it is rounded as it is read */
@@ -540,10 +539,10 @@ typedef struct ref__heads {
 typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
                              bool dry);
 
-/* The keys of its queries into run->seen, and their edges; those that are forced
- * are there already, and only the edges are made.                            */
+/* The keys of its queries into run->seen, unless they are there already, and
+ * their edges.                                                               */
 typedef void ref__chooser(ref__run *run, int layer, const ref__heads *heads,
-                          bool dry);
+                          bool is_given, bool dry);
 
 #define REF__OPERATOR(kind, name) ref__operator ref__##name;
 CORE_MIXER_LIST(REF__OPERATOR)
