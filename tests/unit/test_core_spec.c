@@ -170,6 +170,18 @@ static const change BAD_YAML[] = {
     {"activation: silu", "activation: swish",
      "one of silu, gelu, gelu_tanh, relu"},
     {"activation: silu", "activation: relu2", "relu2 needs gated false"},
+    {"activation: silu", "activation: silu\nactivation_limit: 2",
+     "activation_limit: does not apply"},
+    {"activation: silu", "activation: clamped_swiglu\nactivation_limit: -1",
+     "activation_limit -1, expected 0 or a positive number"},
+    {"activation: silu", "activation: clamped_swiglu\nactivation_alpha: -1",
+     "activation_alpha -1, expected 0 or a positive number"},
+    {"norm_eps: 1e-05", "norm_eps: 1e-05\nsight: chosen\nseen: 3\n"
+                        "block_index:\n  head_size: 7\n  keys: 2\n  local: 3",
+     "block_index.local 3, expected 1 to 2"},
+    {"norm_eps: 1e-05", "norm_eps: 1e-05\nsight: chosen\nseen: 3\n"
+                        "block_index:\n  head_size: 5\n  keys: 2\n  local: 1",
+     "block_index.head_size 5, expected 6 to 60"},
     {"ffn: [moe, moe,", "mixer: [none, none, attention, attention, attention, "
                         "attention, attention]\nffn: [moe, none,",
      "layer 1 has neither a mixer nor a feed-forward part"},
