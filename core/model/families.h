@@ -40,9 +40,11 @@
     X(GEMMA4, gemma4)                                                          \
     X(LFM2_MOE, lfm2_moe)                                                      \
     X(BAILING_MOE, bailing_moe)                                                \
+    X(BAILING_HYBRID, bailing_hybrid)                                          \
     X(KIMI_LINEAR, kimi_linear)                                                \
     X(DEEPSEEK_V32, deepseek_v32)                                              \
-    X(GLM_MOE_DSA, glm_moe_dsa)
+    X(GLM_MOE_DSA, glm_moe_dsa)                                                \
+    X(DEEPSEEK_V4, deepseek_v4)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

@@ -161,6 +161,9 @@ static const struct {
     {CORE_TAP_V, CORE_TAP_ATTN_NORM, CORE_W_V},
     {CORE_TAP_KV_A, CORE_TAP_ATTN_NORM, CORE_W_KV_A},
     {CORE_TAP_KV_B, CORE_TAP_KV_A_NORM, CORE_W_KV_B},
+    {CORE_TAP_INDEX_Q, CORE_TAP_Q_A_NORM, CORE_W_INDEX_Q},
+    {CORE_TAP_INDEX_K, CORE_TAP_ATTN_NORM, CORE_W_INDEX_K},
+    {CORE_TAP_INDEX_WEIGHT, CORE_TAP_ATTN_NORM, CORE_W_INDEX_WEIGHT},
     {CORE_TAP_BLOCK_Q, CORE_TAP_ATTN_NORM, CORE_W_BLOCK_Q},
     {CORE_TAP_BLOCK_K, CORE_TAP_ATTN_NORM, CORE_W_BLOCK_K},
     {CORE_TAP_ATTN_OUT, CORE_TAP_CONTEXT_GATED, CORE_W_O},
@@ -290,10 +293,25 @@ static int64_t width_of_rms(const pass *p, core_tap_kind kind)
 }
 
 /* |w / r| ((c + u) rms + (1 / sqrt(1 - rho) - 1 + 4u) |x - mean|). */
+static double of_centred(const pass *p, const double *x, int64_t n_d, double w,
+                         double eps, int64_t d)
+{
+    const double n = (double)n_d, c = sum_error(p, n);
+    double mean = 0.0, var = 0.0;
+    for (int64_t i = 0; i < n_d; i++)
+        mean += x[i] / n;
+    for (int64_t i = 0; i < n_d; i++)
+        var += (x[i] - mean) * (x[i] - mean) / n;
+    const double q = var + mean * mean, r2 = var + eps;
+    const double rho = (3.0 * c + 5.0 * p->u) * q / r2;
+    return fabs(w) / sqrt(r2) *
+           ((c + p->u) * sqrt(q) +
+            (1.0 / sqrt(1.0 - rho) - 1.0 + 4.0 * p->u) * fabs(x[d] - mean));
+}
+
 static double of_layernorm(const pass *p, core_tap_kind kind, int64_t t,
                            int64_t d)
 {
-    const double n = (double)p->spec.n_d, c = sum_error(p, n);
     const bool of_mixer = kind == CORE_TAP_ATTN_NORM;
     pass last = *p;
     last.l = (int)p->spec.n_l - 1;
@@ -305,16 +323,7 @@ static double of_layernorm(const pass *p, core_tap_kind kind, int64_t t,
                             : kind == CORE_TAP_FFN_NORM ? CORE_W_FFN_NORM
                                                         : CORE_W_FINAL_NORM,
                             0, d);
-    double mean = 0.0, var = 0.0;
-    for (int64_t i = 0; i < p->spec.n_d; i++)
-        mean += x[i] / n;
-    for (int64_t i = 0; i < p->spec.n_d; i++)
-        var += (x[i] - mean) * (x[i] - mean) / n;
-    const double q = var + mean * mean, r2 = var + p->spec.norm_eps;
-    const double rho = (3.0 * c + 5.0 * p->u) * q / r2;
-    return fabs(w) / sqrt(r2) *
-           ((c + p->u) * sqrt(q) +
-            (1.0 / sqrt(1.0 - rho) - 1.0 + 4.0 * p->u) * fabs(x[d] - mean));
+    return of_centred(p, x, p->spec.n_d, w, p->spec.norm_eps, d);
 }
 
 /* ---- attention ----------------------------------------------------------- */
@@ -400,6 +409,24 @@ static bool attends_to(const pass *p, int64_t t, int64_t h, int64_t j)
         found = set[e] == (double)(j / seen.n_wide);
     }
     return found;
+}
+
+/* Of an indexer's choice: the largest sum of |w| |q| over its heads, the largest
+ * |k| of all tokens; two sums and four roundings. */
+static double of_index_edge(const pass *p, int64_t t)
+{
+    const core_indexer *index = &p->spec.indexer;
+    double reach = 0.0, norm_k = 0.0;
+    for (int64_t h = 0; h < index->n_h; h++)
+        reach += fabs(row(p, CORE_TAP_INDEX_WEIGHT, t)[h]) *
+                 norm2(row(p, CORE_TAP_INDEX_Q_ROPE, t) + h * index->n_dh,
+                       index->n_dh);
+    for (int64_t j = 0; j < N; j++)
+        norm_k = fmax(norm_k,
+                      norm2(row(p, CORE_TAP_INDEX_K_ROPE, j), index->n_dh));
+    return (sum_error(p, (double)index->n_dh) +
+            sum_error(p, (double)index->n_h) + 4.0 * p->u) *
+           reach * norm_k / sqrt((double)(index->n_h * index->n_dh));
 }
 
 /* Of a choice by blocks: the worst score of a key that a query may see. */
@@ -797,8 +824,12 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
         return of_layernorm(p, kind, r, c);
     case CORE_TAP_Q_TEMPER:
         return 5.0 * p->u * fabs(y);
+    case CORE_TAP_INDEX_K_NORM:
+        return of_centred(p, row(p, CORE_TAP_INDEX_K, r), cols(p, kind),
+                          weight(p, CORE_W_INDEX_K_NORM, 0, c), 1e-6, c);
     case CORE_TAP_EDGE:
-        return of_edge(p, r, c);
+        return has(p, CORE_TAP_INDEX_Q) ? of_index_edge(p, r)
+                                        : of_edge(p, r, c);
     case CORE_TAP_CONTEXT:
         return of_context(p, r, c);
     case CORE_TAP_MID:
@@ -886,7 +917,17 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
 
 static bool is_index_rope(core_tap_kind kind)
 {
-    return kind == CORE_TAP_BLOCK_Q_ROPE || kind == CORE_TAP_BLOCK_K_ROPE;
+    return kind == CORE_TAP_BLOCK_Q_ROPE || kind == CORE_TAP_BLOCK_K_ROPE ||
+           kind == CORE_TAP_INDEX_Q_ROPE || kind == CORE_TAP_INDEX_K_ROPE;
+}
+
+/* What an index turns, the first elements of its heads, halves with halves. */
+static core_tap_kind before_index_rope(core_tap_kind kind)
+{
+    return kind == CORE_TAP_BLOCK_Q_ROPE   ? CORE_TAP_BLOCK_Q_NORM
+           : kind == CORE_TAP_BLOCK_K_ROPE ? CORE_TAP_BLOCK_K_NORM
+           : kind == CORE_TAP_INDEX_Q_ROPE ? CORE_TAP_INDEX_Q
+                                           : CORE_TAP_INDEX_K_NORM;
 }
 
 /* |a| + |b| of the pair that element c of a rotated tap belongs to, -1 if it
@@ -898,12 +939,9 @@ static double pair_of(const pass *p, core_tap_kind kind, int64_t t, int64_t c)
     const core_heads heads = core_spec_heads(s, p->l);
     const int64_t n_rot = heads.n_rot, half = n_rot / 2;
     if (is_index_rope(kind)) {
-        const int64_t at = c % s->block_index.n_dh;
-        const double *x = row(p,
-                              kind == CORE_TAP_BLOCK_Q_ROPE
-                                  ? CORE_TAP_BLOCK_Q_NORM
-                                  : CORE_TAP_BLOCK_K_NORM,
-                              t);
+        const int64_t at = c % (s->indexer.n_h > 0 ? s->indexer.n_dh
+                                                   : s->block_index.n_dh);
+        const double *x = row(p, before_index_rope(kind), t);
         return at >= n_rot ? -1.0
                            : fabs(x[c]) +
                                  fabs(x[at < half ? c + half : c - half]);
