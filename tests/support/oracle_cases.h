@@ -66,6 +66,7 @@ static const char *const ORACLE_CASES[] = {
     "gemma4_text/text",
     "bailing_moe/as_glm4",
     "step3p7/no_limits",
+    "step3p7/wrapped",
     "lfm2_moe/no_bias",
     "lfm2_moe/short_conv",
     "kimi_linear/mixed",
