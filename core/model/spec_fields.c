@@ -311,13 +311,17 @@ bool core_spec_beyond(const core_spec *spec, double most, const char **path,
 {
     for (int i = 0; i < N_FIELDS; i++) {
         const field *f = &FIELDS[i];
-        if (f->type != FIELD_REAL || (f->when != NULL && !f->when(spec)))
+        if ((f->type != FIELD_REAL && f->type != FIELD_REALS) ||
+            (f->when != NULL && !f->when(spec)))
             continue;
+        const double *of = (const double *)((const char *)spec + f->offset);
         *path = f->path;
-        *value = *(const double *)((const char *)spec + f->offset);
-        if (*value != 0.0 &&
-            !(fabs(*value) <= most && fabs(*value) >= 1.0 / most))
-            return true;
+        for (int64_t l = 0; l < (f->type == FIELD_REALS ? spec->n_l : 1); l++) {
+            *value = of[l];
+            if (*value != 0.0 &&
+                !(fabs(*value) <= most && fabs(*value) >= 1.0 / most))
+                return true;
+        }
     }
     return false;
 }
