@@ -98,7 +98,7 @@ static void scatter_bound(const ref__run *run, float *bound, int64_t ld,
 static void activate_row(core_gating gating, const double *gate,
                          const double *up, double *a, int64_t n)
 {
-    if (gating.act == CORE_ACT_CLAMPED_SWIGLU || gating.most > 0.0) {
+    if (core_act_is_clamped(gating.act) || gating.most > 0.0) {
         for (int64_t j = 0; j < n; j++)
             a[j] = core_gated(gating, gate[j], up[j]);
         return;
@@ -115,7 +115,7 @@ static void bound_row(const ref__run *run, core_gating gating, float *bound,
     const core_act act = gating.act;
     if (gating.most > 0.0)
         ref__bound_limited(run->u, bound, gate, up, a, n, gating);
-    else if (act == CORE_ACT_CLAMPED_SWIGLU)
+    else if (core_act_is_clamped(act))
         ref__bound_clamped(run->u, bound, gate, up, a, n, gating);
     else if (act == CORE_ACT_RELU2)
         ref__bound_relative(run->u, bound, a, n, REF__ROUNDS_PRODUCT);

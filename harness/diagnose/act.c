@@ -91,7 +91,7 @@ bool har__try_act(har__case *c, char text[HAR_LIKENESS_TEXT])
     const core_spec *spec = c->scene->spec;
     for (int act = 0; core_act_name(act) != NULL; act++) {
         if (act == (int)spec->act ||
-            (act == CORE_ACT_CLAMPED_SWIGLU && !spec->gated))
+            (core_act_is_clamped((core_act)act) && !spec->gated))
             continue;
         core_gating other = gating_of(c);
         other.act = (core_act)act;
@@ -119,7 +119,7 @@ bool har__try_gate_up(har__case *c, char text[HAR_LIKENESS_TEXT])
         return false;
     const core_gating gating = gating_of(c);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        if (gating.act == CORE_ACT_CLAMPED_SWIGLU && wrong[i].f == gate_alone)
+        if (core_act_is_clamped(gating.act) && wrong[i].f == gate_alone)
             continue;
         compute(c, &in, gating, wrong[i].f);
         if (har__accepts(c)) {

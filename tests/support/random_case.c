@@ -8,6 +8,7 @@
  */
 #include "tests/support/random_case.h"
 
+#include "core/model/elementary.h"
 #include "core/numbers/rng.h"
 
 #include <stdio.h>
@@ -380,7 +381,7 @@ static void roll_experts(dice *d, core_spec *spec)
 static void roll_limits(uint64_t seed, core_spec *spec)
 {
     dice d = {seed ^ UINT64_C(0x6d6f7374), 0};
-    if (!spec->gated || spec->act == CORE_ACT_CLAMPED_SWIGLU || !one_in(&d, 3))
+    if (!spec->gated || core_act_is_clamped(spec->act) || !one_in(&d, 3))
         return;
     for (int l = 0; l < (int)spec->n_l; l++) {
         spec->expert_most[l] = 0.1 * (double)roll(&d, 0, 5);

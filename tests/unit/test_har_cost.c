@@ -508,6 +508,19 @@ START_TEST(families_agree)
 }
 END_TEST
 
+/* Heads of a state space on more ranks than divide their groups. */
+START_TEST(repeated_groups_agree)
+{
+    for (int i = 0; i < N_FAMILY_PLAN; i++) {
+        core_spec spec = fix_family(FIX_SSD);
+        spec.ssd.n_g = _i == 0 ? 1 : 4;
+        run_case c = make_case(&spec, family_plan[i], 7, 9);
+        check_case(&c);
+        core_batch_free(&c.batch);
+    }
+}
+END_TEST
+
 /* GPT-OSS-like, with capacity: sinks, windows, biases, drops. */
 START_TEST(drops_agree)
 {
@@ -628,9 +641,21 @@ static int64_t untouched(const run_case *c, const par_layout *lay, const run *r)
     return n * (c->spec.gated ? 3 : 2) * n_f * c->spec.n_d;
 }
 
+/* Of tensors of which a row is read for every token. */
+static int64_t read_by_token(const core_spec *spec, const par_layout *lay)
+{
+    const int64_t n_v =
+        lay->first_vocab[lay->t + 1] - lay->first_vocab[lay->t];
+    int64_t n = lay->stage == 0 ? n_v * spec->n_d : 0;
+    for (int l = lay->first_layer[lay->stage];
+         l < lay->first_layer[lay->stage + 1]; l++)
+        n += core_spec_by_table(spec, l) ? spec->n_v * spec->n_k : 0;
+    return n;
+}
+
 /* Is the memory what the run used?  One token group and no bias that is read row
- * by row: then every weight but the embedding is read once, and what is held and
- * touched is what is read. */
+ * by row: then every other weight is read once, and what is held and touched is
+ * what is read. */
 static bool is_memory_wrong(const run_case *c, const run *r, int rank,
                             char why[WHY])
 {
@@ -640,19 +665,18 @@ static bool is_memory_wrong(const run_case *c, const run *r, int rank,
     make_layout(&layout, &arena, c, rank);
     for (int64_t i = 0; i < r->emitted.n; i++) {
         const core_cost *cost = &r->emitted.cost[i];
-        if (cost->tap.kind != CORE_TAP_EMBED)
+        if (cost->tap.kind != CORE_TAP_EMBED &&
+            !(cost->tap.kind == CORE_TAP_SLOT &&
+              core_spec_by_table(&c->spec, cost->tap.layer)))
             read += cost->weights;
         if (cost->kind == CORE_COST_GROUPED_GEMM && cost->m > most_rows)
             most_rows = cost->m;
     }
-    const int64_t n_v =
-        layout.first_vocab[layout.t + 1] - layout.first_vocab[layout.t];
     const har_cost_memory memory = har_cost_memory_of(
         &c->spec, &layout, CORE_FP64, c->batch.n_b / c->plan.dp, c->batch.n_t,
         most_rows);
     const size_t used = memory.work_bytes + memory.pair_bytes;
-    const int64_t held = memory.weights -
-                         (layout.stage == 0 ? n_v * c->spec.n_d : 0) -
+    const int64_t held = memory.weights - read_by_token(&c->spec, &layout) -
                          untouched(c, &layout, r);
     core_arena_free(&arena);
     snprintf(why, WHY,
@@ -671,26 +695,33 @@ static const char *const memory_plan[] = {"mb=1", "tp=2,ep=2", "tp=3,dp=2,ep=3",
                                           "tp=2,pp=3,ep=3,etp=2,scope=replica"};
 enum { N_MEMORY_PLAN = sizeof memory_plan / sizeof *memory_plan };
 
+static void check_memory(const core_spec *spec, const char *plan, int i)
+{
+    run_case c = make_case(spec, plan, 6, 25);
+    par_comm *comm;
+    char why[WHY] = "";
+    bool ok = true;
+    ck_assert_int_eq(par_comm_open(&comm, par_plan_world(&c.plan)), CORE_OK);
+    if (comm != NULL) {
+        run r = do_run(comm, &c);
+        ok = !is_memory_wrong(&c, &r, comm->rank, why);
+        run_free(&r);
+    }
+    par_comm_close(comm);
+    mpi_assert(ok, "family %d under %s: %s", i, c.name, why);
+    core_batch_free(&c.batch);
+}
+
 START_TEST(memory_is_what_is_used)
 {
     for (int i = 0; i < N_MEMORY_PLAN; i++) {
         core_spec spec = fix_family(_i);
         spec.bias_ffn = false;
         spec.tied = false;
-        run_case c = make_case(&spec, memory_plan[i], 6, 25);
-        par_comm *comm;
-        char why[WHY] = "";
-        bool ok = true;
-        ck_assert_int_eq(par_comm_open(&comm, par_plan_world(&c.plan)),
-                         CORE_OK);
-        if (comm != NULL) {
-            run r = do_run(comm, &c);
-            ok = !is_memory_wrong(&c, &r, comm->rank, why);
-            run_free(&r);
-        }
-        par_comm_close(comm);
-        mpi_assert(ok, "family %d under %s: %s", _i, c.name, why);
-        core_batch_free(&c.batch);
+        check_memory(&spec, memory_plan[i], _i);
+        spec.ssd.n_g = 1; /* which tp does not divide */
+        if (_i == FIX_SSD)
+            check_memory(&spec, memory_plan[i], _i);
     }
 }
 END_TEST
@@ -812,6 +843,7 @@ int main(void)
     tcase_add_loop_test(tc, another_routing_is_seen, 0, 2);
     tcase_add_test(tc, shadow_plans_agree);
     tcase_add_loop_test(tc, families_agree, 0, FIX_N_FAMILIES);
+    tcase_add_loop_test(tc, repeated_groups_agree, 0, 2);
     tcase_add_loop_test(tc, drops_agree, 0, 2);
     tcase_add_test(tc, padding_agrees);
     tcase_add_test(tc, large_groups_agree);
