@@ -113,6 +113,7 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
     ref__put(run, kind, layer, norm->y, bound);
 }
 
+/* Of rows of D, as norms of the stream are. */
 static ref__norm of_rows(const ref__run *run, core_weight_kind weight,
                          const double *x, double *y)
 {

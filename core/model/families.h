@@ -40,6 +40,7 @@
     X(GEMMA4, gemma4)                                                          \
     X(LFM2_MOE, lfm2_moe)                                                      \
     X(BAILING_MOE, bailing_moe)                                                \
+    X(BAILING_HYBRID, bailing_hybrid)                                          \
     X(KIMI_LINEAR, kimi_linear)                                                \
     X(DEEPSEEK_V32, deepseek_v32)                                              \
     X(GLM_MOE_DSA, glm_moe_dsa)                                                \

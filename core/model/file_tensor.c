@@ -30,7 +30,11 @@ static core__place common(const core_spec *s, core_weight_kind kind)
 
 static core__place find(const core_spec *spec, core_weight_kind kind)
 {
-    const core__place *own = core__family_of(spec->family)->own;
+    const core__family *family = core__family_of(spec->family);
+    const core__place *own = family->own;
+    if (kind == CORE_W_Q && family->query[0] != NULL)
+        return (core__place){kind, CORE_LAYOUT_MATRIX,
+                             family->query[spec->n_q_rank > 0 ? 1 : 0]};
     for (; own != NULL && own->kind != CORE_W_NONE; own++)
         if (own->kind == kind)
             return *own;

@@ -67,6 +67,7 @@ static const char *const ORACLE_CASES[] = {
     "gemma4/wrapped",
     "gemma4_text/text",
     "bailing_moe/as_glm4",
+    "bailing_hybrid/bounded",
     "step3p7/no_limits",
     "lfm2_moe/no_bias",
     "lfm2_moe/short_conv",

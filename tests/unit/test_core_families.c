@@ -333,6 +333,12 @@ static const change BAD[] = {
      "hidden_act: expected silu, which the class has"},
     {"lfm2_moe/no_bias", "\"conv_L_cache\": 4", "\"conv_L_cache\": 0",
      "conv_L_cache: 0, expected an integer"},
+    {"bailing_hybrid/bounded", "\"kda_lower_bound\": -2.5",
+     "\"kda_lower_bound\": 2.5",
+     "deltanet.floor 2.5, expected 0 or a negative number"},
+    {"bailing_hybrid/bounded", "\"hidden_act\": \"silu\"",
+     "\"hidden_act\": \"gelu\"",
+     "hidden_act: expected silu, which the convolutions have"},
     {"kimi_linear/mixed", "\"mla_use_nope\": true", "\"mla_use_nope\": false",
      "mla_use_nope: false is not supported, expected true"},
     {"kimi_linear/mixed", "\"hidden_act\": \"silu\"",
@@ -369,6 +375,28 @@ static const change BAD[] = {
     {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
      "\"sliding_window\": 5, \"swa_num_key_value_heads\": 4",
      "heads 6, not a multiple of kv_heads 4"},
+    {"glm_moe_dsa/shared_index", "\"indexer_types\": [\n    \"full\"",
+     "\"indexer_types\": [\n    \"shared\"",
+     "layer 0 keeps a choice of keys that no layer before it makes"},
+    {"glm_moe_dsa/shared_index", "\"indexer_types\": [\n    \"full\"",
+     "\"indexer_types\": [\n    \"sparse\"",
+     "indexer_types: entry 0: 'sparse' is not supported"},
+    {"glm_moe_dsa/shared_index", "\"indexer_rope_interleave\": true",
+     "\"indexer_rope_interleave\": false",
+     "indexer_rope_interleave: false is not supported, expected true"},
+    {"glm_moe_dsa/shared_index", "\"index_head_dim\": 10",
+     "\"index_head_dim\": 5", "indexer.size 5, expected 6 to"},
+    {"glm_moe_dsa/shared_index",
+     "null,\n  \"indexer_rope_interleave\": true,\n  \"indexer_types\": [\n"
+     "    \"full\",\n    \"shared\",\n    \"full\",\n    \"shared\"\n  ]",
+     "\"FSX\"", "index_topk_pattern: 'FSX', expected F or S for each of 4"},
+    {"deepseek_v32/yarn_groups", "\"index_topk\": 6", "\"index_topk\": 0",
+     "index_topk: 0, expected"},
+    {"deepseek_v32/yarn_groups", "\"q_lora_rank\": 15",
+     "\"q_lora_rank\": 0", "the indexer expects latent.query_rank"},
+    {"deepseek_v32/yarn_groups", "\"moe_layer_freq\": 1",
+     "\"moe_layer_freq\": 2",
+     "moe_layer_freq: 2 is not supported, expected 1"},
     {"gemma4/wrapped", "\"enable_moe_block\": true",
      "\"enable_moe_block\": false",
      "enable_moe_block: false is not supported, expected true"},
@@ -467,6 +495,33 @@ static core_spec with(const char *name, const char *from, const char *to)
     substitute(text, from, to);
     return parse(text);
 }
+
+/* Which layers choose keys: a list, else letters, else a period. */
+START_TEST(indexers_are_listed_spelt_or_periodic)
+{
+    static const char name[] = "glm_moe_dsa/shared_index";
+    static const char list[] =
+        "null,\n  \"indexer_rope_interleave\": true,\n  \"indexer_types\": [\n"
+        "    \"full\",\n    \"shared\",\n    \"full\",\n    \"shared\"\n  ]";
+    static const struct {
+        const char *to;
+        uint8_t sight[4];
+    } way[] = {{list,
+                {CORE_SIGHT_CHOSEN, CORE_SIGHT_KEPT, CORE_SIGHT_CHOSEN,
+                 CORE_SIGHT_KEPT}},
+               {"\"FFSS\"",
+                {CORE_SIGHT_CHOSEN, CORE_SIGHT_CHOSEN, CORE_SIGHT_KEPT,
+                 CORE_SIGHT_KEPT}},
+               {"null", /* 2, from the second layer on */
+                {CORE_SIGHT_CHOSEN, CORE_SIGHT_CHOSEN, CORE_SIGHT_KEPT,
+                 CORE_SIGHT_CHOSEN}}};
+    const core_spec s = with(name, list, way[_i].to);
+    for (int l = 0; l < 4; l++)
+        ck_assert_int_eq(s.sight[l], way[_i].sight[l]);
+    ck_assert(s.indexer.interleaved && s.rope.interleaved);
+    ck_assert_int_eq(s.n_seen, 5);
+}
+END_TEST
 
 START_TEST(absent_flags_are_those_of_the_class)
 {
@@ -827,6 +882,24 @@ START_TEST(kimi_linear_finds_its_layers)
 }
 END_TEST
 
+/* As its publisher and as transformers 5 write it. */
+START_TEST(ling_3_is_bounded_unless_it_says_not)
+{
+    core_spec s = with("bailing_hybrid/bounded", "\"kda_safe_gate\": true",
+                       "\"kda_safe_gate\": false");
+    ck_assert(s.deltanet.floor == 0.0);
+    s = with("bailing_hybrid/bounded", "\"head_dim\": 8",
+             "\"head_dim\": 6, \"linear_head_dim\": 8");
+    ck_assert(s.deltanet.floor == -2.5 && s.deltanet.n_dk == 8);
+    ck_assert(s.deltanet.by_row && s.deltanet.n_dt_rank == 0);
+    ck_assert(s.gate_per_head && s.rope.interleaved && s.n_dh == 13);
+    for (int l = 0; l < 4; l++)
+        ck_assert_int_eq(core_spec_mixer(&s, l), l % 2 != 0
+                                                     ? CORE_MIXER_ATTENTION
+                                                     : CORE_MIXER_DELTANET);
+}
+END_TEST
+
 START_TEST(latent_scores_have_their_scale)
 {
     char text[TEXT_BYTES];
@@ -886,7 +959,9 @@ int main(void)
     tcase_add_test(tcase, step_reads_both_spellings);
     tcase_add_test(tcase, lfm2_ties_by_either_key);
     tcase_add_test(tcase, kimi_linear_finds_its_layers);
+    tcase_add_test(tcase, ling_3_is_bounded_unless_it_says_not);
     tcase_add_test(tcase, latent_scores_have_their_scale);
+    tcase_add_loop_test(tcase, indexers_are_listed_spelt_or_periodic, 0, 3);
     tcase_add_test(tcase, first_keys_of_the_three_spans);
     suite_add_tcase(suite, tcase);
     return check_main(suite);

@@ -163,6 +163,18 @@ static const change BAD_YAML[] = {
                                         "an integer"},
     {"heads: 10\nkv", "heads: 10.0\nkv", "expected an integer"},
     {"heads: 10\nkv", "heads: [10]\nkv", "heads[]: unknown field"},
+    {"sliding_window: 0\n", "sliding_window: 0\nseen: 3\n",
+     "seen: does not apply to this model"},
+    {"sliding_window: 0\n", "sliding_window: 0\nsight: chosen\n",
+     "good.yaml: seen: missing"},
+    {"sliding_window: 0\n", "sliding_window: 0\nsight: kept\n",
+     "layer 0 keeps a choice of keys that no layer before it makes"},
+    {"sliding_window: 0\n", "sliding_window: 0\nsight: chosen\nseen: 3\n",
+     "layer 0 chooses keys, but the model has nothing to choose by"},
+    {"sliding_window: 0\n",
+     "sliding_window: 0\nsight: chosen\nseen: 3\nindexer:\n  heads: 2\n  "
+     "size: 7\n",
+     "the indexer expects latent.query_rank"},
     {"heads: 10\nkv", "heads:\nkv", "heads: '', expected an integer"},
     {"layers: 7", "layers: 6", "ffn: a list of 7, expected one entry for each "
                                "of 6 layers"},

@@ -58,6 +58,8 @@ typedef struct core__family {
     bool alpha_rope;             /* "dynamic" with alpha is another theta     */
     bool own_act;                /* add reads the activation                  */
     const core__place *own;      /* or NULL                                   */
+    const char *query[2]; /* of queries from the stream, from a short vector; or
+                           * NULL                                             */
     const core__rename *renames; /* the first that applies does; or NULL      */
     /* Of which tensors it holds blocks only, or NULL.                        */
     core_blocks (*blocks)(const core_spec *spec, core_weight_kind kind);
@@ -109,6 +111,9 @@ CORE_NODISCARD core_status core__get_shared_count(core_spec *spec,
  * may not contradict each other; neither: the first n_dense.                 */
 CORE_NODISCARD core_status core__get_mlp_types(core_spec *spec, core__reader r,
                                                int64_t n_dense);
+/* DeepSeek-V3's router and the shared experts, as Kimi Linear calls them.     */
+CORE_NODISCARD core_status core__get_kimi_router(core_spec *spec,
+                                                 core__reader r);
 /* What Qwen3-MoE and the text parts after it have in common.                 */
 CORE_NODISCARD core_status core__get_qwen3(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
@@ -117,6 +122,9 @@ CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,
                                              const char *const *types,
                                              bool interleaved);
+/* rotary_dim: the rotated part of a head in elements.                        */
+CORE_NODISCARD core_status core__get_rotary_dim(core_spec *spec,
+                                                core__reader r);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);

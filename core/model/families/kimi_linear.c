@@ -99,8 +99,7 @@ static core_status get_delta_net(core_spec *spec, core__reader r)
     return get_mixers(spec, r, net);
 }
 
-/* DeepSeek-V3's, under other names. */
-static core_status get_router(core_spec *spec, core__reader r)
+core_status core__get_kimi_router(core_spec *spec, core__reader r)
 {
     spec->router = CORE_ROUTER_SIGMOID;
     spec->correction = true;
@@ -113,7 +112,9 @@ static core_status get_router(core_spec *spec, core__reader r)
         spec->n_group = spec->n_group_kept = 0;
     else
         spec->group_score = CORE_GROUP_SCORE_BEST_TWO;
-    CORE_TRY(core__config_flag(r, "moe_renormalize", true, &spec->renormalise));
+    CORE_TRY(
+        core__config_flag(r, "moe_renormalize", true, &spec->renormalise));
+    CORE_TRY(core__get_shared_count(spec, r, "num_shared_experts"));
     return core__config_real(r, "routed_scaling_factor", &spec->routed_scale);
 }
 
@@ -127,8 +128,7 @@ static core_status add(core_spec *spec, core__reader r)
     CORE_TRY(core__config_expect_flag(r, "mla_use_nope", true));
     CORE_TRY(core__get_latent(spec, r));
     CORE_TRY(get_delta_net(spec, r));
-    CORE_TRY(get_router(spec, r));
-    CORE_TRY(core__get_shared_count(spec, r, "num_shared_experts"));
+    CORE_TRY(core__get_kimi_router(spec, r));
     CORE_TRY(core__config_expect_count(r, "moe_layer_freq", 1));
     return core__get_mlp_types(spec, r, 1);
 }

@@ -140,6 +140,23 @@ KIMI_LINEAR: Settings = {
     "linear_attn_config": {"full_attn_layers": [2], "kda_layers": [1, 3, 4], "head_dim": 8, "num_heads": 3,
                            "short_conv_kernel_size": 4},
 }
+BAILING_HYBRID: Settings = {
+    "vocab_size": 59, "hidden_size": 30, "intermediate_size": 22, "moe_intermediate_size": 9, "num_hidden_layers": 4,
+    "num_attention_heads": 3, "num_key_value_heads": 3, "num_shared_experts": 2, "routed_scaling_factor": 2.5,
+    "pad_token_id": None, "eos_token_id": None, "kv_lora_rank": 13, "q_lora_rank": 11, "qk_rope_head_dim": 6,
+    "v_head_dim": 5, "qk_nope_head_dim": 7, "num_expert_group": 2, "topk_group": 1, "num_experts_per_token": 3,
+    "moe_renormalize": True, "hidden_act": "silu", "model_max_length": 96, "rms_norm_eps": 1e-5, "num_experts": 8,
+    "tie_word_embeddings": False, "first_k_dense_replace": 1, "head_dim": 8, "short_conv_kernel_size": 3,
+    "layer_group_size": 2, "kda_safe_gate": True, "kda_lower_bound": -2.5, "rope_theta": 500.0,
+    "num_nextn_predict_layers": 0,
+}
+TABLE["bailing_hybrid"] = entry(
+    Family(kept_in_f32=("e_score_correction_bias", "expert_bias", "dt_bias", "A_log", "conv1d"), draws=_DECAY,
+           inert=("model_max_length", "tie_word_embeddings", "num_nextn_predict_layers")),
+    Case("bounded", "BailingHybridForCausalLM", "BailingHybridConfig", BAILING_HYBRID, published=BAILING_HYBRID,
+         prompts=((2, 7), (1, 17))),
+)
+
 TABLE["kimi_linear"] = entry(
     Family(kept_in_f32=("e_score_correction_bias", "dt_bias"), draws=_DECAY,
            renamed=((r"block_sparse_moe\.((gate|up|down)_proj)", r"mlp.\1"),),  # of dense layers

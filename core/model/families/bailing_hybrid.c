@@ -1,0 +1,121 @@
+/* core/model/families/bailing_hybrid.c -- Ling 3: a delta rule in which every
+ * row of a head's matrix decays by itself (KDA), latent attention with a gate on
+ * every head between.
+ *
+ * Traps: gates and time steps of the delta rule have one matrix each; head_dim
+ * is a head of the delta rule, but transformers 5 writes another number there,
+ * and this one as linear_head_dim; decays are bounded below unless
+ * kda_safe_gate says not; the head is never tied.
+ */
+#include "core/model/families/family.h"
+
+/* layer_types, or the last layer of each group has attention. */
+static core_status get_mixers(core_spec *spec, core__reader r)
+{
+    static const char *const WORDS[] = {"linear_attention", "full_attention",
+                                        NULL};
+    uint8_t is_full[CORE_MAX_LAYERS];
+    int64_t n_group;
+    bool found;
+    CORE_TRY(core__config_count(r, "layer_group_size", &n_group));
+    CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l, is_full,
+                                 &found));
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        const bool full = found ? is_full[l] != 0 : (l + 1) % n_group == 0;
+        spec->mixer[l] = full ? CORE_MIXER_ATTENTION : CORE_MIXER_DELTANET;
+    }
+    return CORE_OK;
+}
+
+static core_status get_delta_net(core_spec *spec, core__reader r)
+{
+    static const char OWN_SIZE[] = "linear_head_dim";
+    core_deltanet *s = &spec->deltanet;
+    bool bounded;
+    const char *size = core__config_has(r, OWN_SIZE) ? OWN_SIZE : "head_dim";
+    CORE_TRY(core__config_count(r, size, &s->n_dk));
+    CORE_TRY(core__config_count(r, "short_conv_kernel_size", &s->n_conv));
+    CORE_TRY(core__config_flag(r, "kda_safe_gate", true, &bounded));
+    if (bounded)
+        CORE_TRY(core__config_real(r, "kda_lower_bound", &s->floor));
+    s->n_kh = s->n_vh = spec->n_h;
+    s->n_dv = s->n_dk;
+    s->by_row = s->sigmoid_gate = true;
+    return get_mixers(spec, r);
+}
+
+static core_status add(core_spec *spec, core__reader r)
+{
+    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
+                 "%s: hidden_act: expected silu, which the convolutions have",
+                 r.where);
+    spec->tied = false;
+    spec->context_gate = spec->gate_per_head = true;
+    spec->rope.interleaved = true;
+    CORE_TRY(core__get_latent(spec, r));
+    CORE_TRY(get_delta_net(spec, r));
+    CORE_TRY(core__get_kimi_router(spec, r));
+    return core__get_mlp_types(spec, r, 2);
+}
+
+#define ATTENTION(name) "model.layers.%d.attention." name
+
+static const core__place OWN[] = {
+    {CORE_W_EMBED, CORE_LAYOUT_MATRIX, "model.word_embeddings.weight"},
+    {CORE_W_Q_A, CORE_LAYOUT_MATRIX, ATTENTION("q_a_proj.weight")},
+    {CORE_W_Q_A_BIAS, CORE_LAYOUT_VECTOR, ATTENTION("q_a_proj.bias")},
+    {CORE_W_Q_A_NORM, CORE_LAYOUT_VECTOR, ATTENTION("q_a_layernorm.weight")},
+    {CORE_W_KV_A, CORE_LAYOUT_MATRIX, ATTENTION("kv_a_proj_with_mqa.weight")},
+    {CORE_W_KV_A_BIAS, CORE_LAYOUT_VECTOR, ATTENTION("kv_a_proj_with_mqa.bias")},
+    {CORE_W_KV_A_NORM, CORE_LAYOUT_VECTOR, ATTENTION("kv_a_layernorm.weight")},
+    {CORE_W_KV_B, CORE_LAYOUT_MATRIX, ATTENTION("kv_b_proj.weight")},
+    {CORE_W_CONTEXT_GATE, CORE_LAYOUT_MATRIX, ATTENTION("g_proj.weight")},
+    {CORE_W_O, CORE_LAYOUT_MATRIX, ATTENTION("dense.weight")},
+    {CORE_W_O_BIAS, CORE_LAYOUT_VECTOR, ATTENTION("dense.bias")},
+    {CORE_W_DELTANET_Q, CORE_LAYOUT_MATRIX, ATTENTION("q_proj.weight")},
+    {CORE_W_DELTANET_K, CORE_LAYOUT_MATRIX, ATTENTION("k_proj.weight")},
+    {CORE_W_DELTANET_V, CORE_LAYOUT_MATRIX, ATTENTION("v_proj.weight")},
+    {CORE_W_DELTANET_GATE, CORE_LAYOUT_MATRIX, ATTENTION("g_proj.weight")},
+    {CORE_W_DELTANET_BETA, CORE_LAYOUT_MATRIX, ATTENTION("b_proj.weight")},
+    {CORE_W_DELTANET_DT, CORE_LAYOUT_MATRIX, ATTENTION("f_proj.weight")},
+    {CORE_W_DELTANET_DT_BIAS, CORE_LAYOUT_VECTOR, ATTENTION("dt_bias")},
+    {CORE_W_DELTANET_A_LOG, CORE_LAYOUT_VECTOR, ATTENTION("A_log")},
+    {CORE_W_DELTANET_Q_CONV, CORE_LAYOUT_CONV, ATTENTION("q_conv1d.weight")},
+    {CORE_W_DELTANET_K_CONV, CORE_LAYOUT_CONV, ATTENTION("k_conv1d.weight")},
+    {CORE_W_DELTANET_V_CONV, CORE_LAYOUT_CONV, ATTENTION("v_conv1d.weight")},
+    {CORE_W_DELTANET_NORM, CORE_LAYOUT_VECTOR, ATTENTION("o_norm.weight")},
+    {CORE_W_DELTANET_OUT, CORE_LAYOUT_MATRIX, ATTENTION("dense.weight")},
+    {CORE_W_CORRECTION, CORE_LAYOUT_VECTOR,
+     "model.layers.%d.mlp.gate.expert_bias"},
+    CORE_PLACES_END};
+
+const core__family core__family_bailing_hybrid = {
+    .model_type = "bailing_hybrid",
+    .published = "Ling-3.0-Flash",
+    .witness = "transformers 5.24",
+    .defaults = CORE_JSON({
+        "vocab_size": 157184, "hidden_size": 2560, "num_hidden_layers": 42,
+        "num_attention_heads": 32, "num_key_value_heads": 32,
+        "num_experts_per_token": 8, "rms_norm_eps": 1e-06, "num_experts": 512,
+        "intermediate_size": 6144, "moe_intermediate_size": 768,
+        "num_shared_experts": 1, "kv_lora_rank": 512, "qk_nope_head_dim": 128,
+        "qk_rope_head_dim": 64, "v_head_dim": 128, "head_dim": 128,
+        "routed_scaling_factor": 2.5, "num_expert_group": 8, "topk_group": 4,
+        "short_conv_kernel_size": 4, "layer_group_size": 6,
+        "kda_lower_bound": -5.0, "rope_theta": 6000000.0,
+        "max_position_embeddings": 262144
+    }),
+    .ignores = "head_dim qk_head_dim intermediate_size model_max_length "
+               "linear_conv_kernel_dim linear_num_heads kda_lower_bound "
+               "mtp_loss_scaling_factor",
+    .add = add,
+    .experts = "num_experts",
+    .inner = "moe_intermediate_size",
+    .chosen = "num_experts_per_token",
+    .head = CORE_HEAD_OF_PARTS,
+    .own = OWN,
+    .query = {ATTENTION("q_proj.weight"), ATTENTION("q_b_proj.weight")},
+    .dense = "model.layers.%d.mlp.",
+    .shared = "model.layers.%d.mlp.shared_experts.",
+    .looks_ahead = true,
+};
