@@ -316,11 +316,11 @@ static const change BAD[] = {
      "\"partial_rotary_factor\": 0.5, \"rotary_dim\": 10",
      "rotary_dim 10 and a partial_rotary_factor of 8 elements"},
     {"step3p7/no_limits", "\"swiglu_limits\": null",
-     "\"swiglu_limits\": [0.0, null, 7.0]",
-     "swiglu_limits: layer 2 has one, which is not supported"},
+     "\"swiglu_limits\": [0.0, null, -7.0]",
+     "swiglu_limits: layer 2: expected a number from 0, or null"},
     {"step3p7/no_limits", "\"swiglu_limits_shared\": null",
      "\"swiglu_limits_shared\": 16.0",
-     "swiglu_limits_shared: expected a list"},
+     "swiglu_limits_shared: expected a list of 3"},
     {"step3p7/no_limits", "\"query_pre_attn_scalar\": 10",
      "\"query_pre_attn_scalar\": -10",
      "query_pre_attn_scalar: -10, expected a positive number"},
@@ -789,8 +789,11 @@ START_TEST(step_has_waves_by_kind_of_layer)
     ck_assert(core_spec_heads(&s, 0).scale == 0.25);
     ck_assert(core_spec_heads(&s, 1).scale == 0.25);
     s = with("step3p7/no_limits", "\"swiglu_limits\": null",
-             "\"swiglu_limits\": [0.0, null, 0]");
+             "\"swiglu_limits\": [0.0, null, 7]");
     ck_assert_int_eq(s.act, CORE_ACT_SILU);
+    ck_assert(s.expert_most[1] == 0.0 && s.expert_most[2] == 7.0);
+    ck_assert(core_spec_gating_in(&s, 2, true).most == 7.0);
+    ck_assert(core_spec_gating_in(&s, 2, false).most == 0.0);
 }
 END_TEST
 

@@ -32,6 +32,7 @@ typedef enum terms {
     MATRIX,    /* |column of S| |q or k|                                     */
     HEADS,     /* the same of heads; x, B and C swell together               */
     INDEX,     /* sum of |w| |q| over heads, times |k|                       */
+    BLOCKS,    /* q.k of the index of blocks                                 */
     PICK,      /* sum of |w| over heads, times |q| |k|                       */
     DIGEST,    /* p.v of a run's tokens                                      */
     READ,      /* a token's weights, times its streams                       */
@@ -74,6 +75,8 @@ static const place places[] = {
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES},
     {FIX_INDEXER, TAPS(INDEX_K, INDEX_K_NORM), .sum = LAYERNORM},
     {FIX_INDEXER, TAPS(INDEX_WEIGHT, EDGE), .sum = INDEX},
+    {FIX_BLOCKS, TAPS(BLOCK_Q_ROPE, EDGE), .sum = BLOCKS},
+    {FIX_BLOCKS, TAPS(BLOCK_K_ROPE, EDGE), .sum = BLOCKS},
     {FIX_DIGEST, TAPS(DIGEST_KV, DIGEST), .sum = DIGEST},
     {FIX_DIGEST, TAPS(PICK_WEIGHT, EDGE), .sum = PICK},
     {FIX_STREAMS, TAPS(IN, ATTN_MIX), .sum = SQUARES},
@@ -308,6 +311,13 @@ static double count_index(const shown *s)
     return largest * k / (ACT * ACT * ACT);
 }
 
+static double count_blocks(const shown *s)
+{
+    const int64_t n_dh = s->spec.block_index.n_dh;
+    return largest_norm(s->tap[CORE_TAP_BLOCK_Q_ROPE], N * s->spec.n_g, n_dh) *
+           largest_norm(s->tap[CORE_TAP_BLOCK_K_ROPE], N, n_dh) / (ACT * ACT);
+}
+
 static double count_pick(const shown *s)
 {
     const core_digests *d = &s->spec.digests;
@@ -508,6 +518,8 @@ static double count(const shown *s)
         return count_heads(s);
     case INDEX:
         return count_index(s);
+    case BLOCKS:
+        return count_blocks(s);
     case PICK:
         return count_pick(s);
     case DIGEST:

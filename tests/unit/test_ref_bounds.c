@@ -582,16 +582,31 @@ static double of_clamped(const pass *p, double gate, double up, double a)
            (plus_one ? p->u * fabs(a) : 0.0) + off * fabs(f);
 }
 
+/* min(act g, most) times up within most: as above, but for what is cut off. */
+static double of_limited(const pass *p, double g, double up, double most)
+{
+    const double f = core_act_apply(p->spec.act, g);
+    const double error = 4.0 * p->u * (fabs(g) + fabs(f));
+    const double within = up > most ? most : up < -most ? -most : up;
+    const double off = fmin(fabs(most - (double)(float)most), p->u * most);
+    return (f - error > most ? 0.0 : error) * fabs(within) +
+           off * (fabs(f > most ? most : f) + fabs(within));
+}
+
 static double of_ffn_act(const pass *p, core_tap_kind gate, core_tap_kind up,
                          int64_t r, int64_t c, double a)
 {
     const core_act act = p->spec.act;
     const double u = row(p, up, r)[c];
+    const double most = up == CORE_TAP_EXPERT_UP ? p->spec.expert_most[p->l]
+                                                 : p->spec.mlp_most[p->l];
     if (act == CORE_ACT_RELU2)
         return 0.0; /* one product, stored */
     if (!p->spec.gated)
         return of_act(p, u, a);
     const double g = row(p, gate, r)[c];
+    if (most > 0.0)
+        return of_limited(p, g, u, most);
     return core_act_is_clamped(act) ? of_clamped(p, g, u, a)
                                     : of_gated(p, act, g, u);
 }

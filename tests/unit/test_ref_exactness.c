@@ -33,6 +33,7 @@ typedef enum terms {
     MATRIX,    /* columns of S with q or k                                   */
     HEADS,     /* h C + D x of heads; x, B and C swell together              */
     INDEX,     /* w relu(q.k) of heads                                        */
+    BLOCKS,    /* q.k of the index of blocks                                 */
     PICK,      /* the same of digests                                         */
     DIGEST,    /* p.v of the tokens of runs                                   */
     READ,      /* weights times streams                                       */
@@ -82,6 +83,8 @@ static const place places[] = {
     {PLAIN, TAPS(V, CONTEXT), .sum = VALUES, .pads = true},
     {FIX_INDEXER, TAPS(INDEX_K, INDEX_K_NORM), .sum = LAYERNORM},
     {FIX_INDEXER, TAPS(INDEX_WEIGHT, EDGE), .sum = INDEX},
+    {FIX_BLOCKS, TAPS(BLOCK_Q_ROPE, EDGE), .sum = BLOCKS},
+    {FIX_BLOCKS, TAPS(BLOCK_K_ROPE, EDGE), .sum = BLOCKS},
     /* one key-value vector and its digests; streams of a token */
     {FIX_DIGEST, TAPS(Q, Q_NORM), .sum = SQUARES},
     {FIX_DIGEST, TAPS(K, K_NORM), .sum = SQUARES},
@@ -333,6 +336,15 @@ static double bits_of_index(const swollen *s)
     }
     return log2(largest * largest_norm(tap(s, CORE_TAP_INDEX_K_ROPE), N, n_dh) /
                 (ACT * ACT * ACT));
+}
+
+static double bits_of_blocks(const swollen *s)
+{
+    const int64_t n_dh = s->spec.block_index.n_dh;
+    return log2(largest_norm(tap(s, CORE_TAP_BLOCK_Q_ROPE), N * s->spec.n_g,
+                             n_dh) *
+                largest_norm(tap(s, CORE_TAP_BLOCK_K_ROPE), N, n_dh) /
+                (ACT * ACT));
 }
 
 /* The largest sum of |w|, the longest q and the longest k. */
@@ -600,6 +612,8 @@ static double bits_of(const swollen *s)
         return 1.0 + bits_of_heads(s);
     case INDEX:
         return 1.0 + bits_of_index(s);
+    case BLOCKS:
+        return 1.0 + bits_of_blocks(s);
     case PICK:
         return 1.0 + bits_of_pick(s);
     case DIGEST:

@@ -122,9 +122,6 @@ CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,
                                              const char *const *types,
                                              bool interleaved);
-/* rotary_dim: the rotated part of a head in elements.                        */
-CORE_NODISCARD core_status core__get_rotary_dim(core_spec *spec,
-                                                core__reader r);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);
