@@ -118,17 +118,18 @@ static core_status layer_margins(gold__tap *chosen, const gold__taps *taps,
     if (status == CORE_OK)
         status = core_alloc(&kept, n_g + 1, sizeof(int64_t), "groups");
     if (status == CORE_OK) {
-        double *correction = spec->correction ? scratch : NULL;
+        const core_weight bias = {CORE_W_CORRECTION, layer, 0};
+        double *correction = core_weight_exists(spec, bias) ? scratch : NULL;
         if (correction != NULL)
-            core_weights_read(weights,
-                              (core_weight){CORE_W_CORRECTION, layer, 0}, 0, 1,
-                              0, n_e, correction, n_e);
+            core_weights_read(weights, bias, 0, 1, 0, n_e, correction, n_e);
         chosen->margin = margin;
         for (int64_t t = 0; t < chosen->n_row; t++)
             chosen->margin[t] =
-                ref_routing_margin(spec, row->v + t * n_e, correction,
-                                   chosen->ints + t * chosen->n_col,
-                                   (double *)scratch + n_e, kept);
+                core_spec_by_table(spec, layer) /* no other expert is near */
+                    ? HUGE_VAL
+                    : ref_routing_margin(spec, row->v + t * n_e, correction,
+                                         chosen->ints + t * chosen->n_col,
+                                         (double *)scratch + n_e, kept);
         margin = NULL;
     }
     free(margin);

@@ -18,7 +18,10 @@ static void *make(par_model *m, int l)
     attention.sinks = par__vector(m, CORE_W_SINKS, l, h0, h1);
     if (m->spec->context_gate)
         attention.gate = par__context_gate_make(m, l);
-    attention.o = par__columns(m, CORE_W_O, l, h0 * n_dv, h1 * n_dv);
+    if (m->spec->o_groups.n > 0)
+        attention.o = par__o_groups_make(m, l, &attention.groups);
+    else
+        attention.o = par__columns(m, CORE_W_O, l, h0 * n_dv, h1 * n_dv);
     return par__keep(&m->shards, &attention, sizeof attention);
 }
 
@@ -41,9 +44,12 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     w->k = par__result(w, n_k);
     w->context = par__operand(w, n_o);
     w->context_gate = par__result(w, spec->context_gate ? n_o : 0);
-    w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * w->n_t);
-    w->sees = par__fresh(w, w->n_t, 1);
+    const int64_t n_group =
+        spec->o_groups.n * lay->heads[0].n_h / lay->heads[0].all.n_h;
+    w->o_a = par__operand(w, n_group * spec->o_groups.n_r);
     w->projection = par__projection(spec)->carve(w, spec, lay);
+    w->score = par__fresh_f64(w, PAR_QUERY_BLOCK * (w->n_t + w->n_digest));
+    w->sees = par__fresh(w, w->n_t, 1);
     w->chooser = NULL;
     for (int l = lay->first_layer[lay->stage];
          l < lay->first_layer[lay->stage + 1] && w->chooser == NULL; l++)
@@ -58,6 +64,15 @@ static void read_in_cache(const par_model *m, double *x, int64_t n_col)
     if (m->now.n > 0 && core_rounds_again(m->numerics, CORE_SLOT_KV))
         core_store(core_numerics_of(m->numerics, CORE_SLOT_KV), CORE_GRID_ACT,
                    x, m->now.n * n_col);
+}
+
+/* Values that were rotated with their keys. */
+static void rotate_back(par_model *m, const par_heads *mine, core_tap tap)
+{
+    const int64_t n_dv = mine->all.n_dv, n_h = mine->n_h;
+    par__rope_back(m, m->work.context + n_dv - mine->all.n_rot, n_h * n_dv, n_h,
+                   n_dv, tap);
+    par__tap_heads(m, tap, m->work.context, n_dv);
 }
 
 /* The keys that queries attend to: of this layer's choice, or of one before. */
@@ -83,30 +98,45 @@ static void run(par_model *m, const void *shards, int l, double *out)
     par__enter(m, PAR_OP_ATTENTION, context);
     read_in_cache(m, w->q, mine->n_h * n_dh);
     read_in_cache(m, w->k, mine->n_kv * n_dh);
-    read_in_cache(m, w->v, w->ld_v);
+    if (core_spec_digest_run(m->spec, l) > 0)
+        read_in_cache(m, w->digest, n_dh);
+    if (w->v != w->k)
+        read_in_cache(m, w->v, w->ld_v);
     par__heads(m, attention, l);
     par__tap_heads(m, context, w->context, mine->all.n_dv);
     if (m->spec->context_gate)
         par__context_gate(m, &attention->gate, l);
 
+    if (m->spec->one_kv)
+        rotate_back(m, mine, par__tap(CORE_TAP_CONTEXT_BACK, l));
+    if (m->spec->o_groups.n > 0)
+        par__o_groups(m, &attention->groups, l);
+
     par__enter(m, PAR_OP_ATTN_OUT, tap);
-    par__linear(m, out, n_d, w->context, attention->o.n_col, n, &attention->o,
-                tap);
+    par__linear(m, out, n_d, m->spec->o_groups.n > 0 ? w->o_a : w->context,
+                attention->o.n_col, n, &attention->o, tap);
     par__reduce_tp(m, out, n * n_d);
     par__add_bias(m, out, n, n_d, attention->o.bias);
     par__tap_replicated(m, tap, out);
 }
 
-/* Heads of both kinds are cut: what divides both numbers divides this one. */
-static int64_t n_heads(const core_spec *spec)
+/* The largest divisor of both. */
+static int64_t common(int64_t n, int64_t other)
 {
-    int64_t n = spec->n_h, rest;
-    for (int64_t other = core_spec_head_kinds(spec) > 1 ? spec->other.n_h : 0;
-         other > 0; other = rest) {
+    for (int64_t rest; other > 0; other = rest) {
         rest = n % other;
         n = other;
     }
     return n;
+}
+
+/* Heads of both kinds are cut, and groups of heads: what divides all of these
+ * numbers divides this one. */
+static int64_t n_heads(const core_spec *spec)
+{
+    const bool has_other = core_spec_head_kinds(spec) > 1;
+    return common(common(spec->n_h, has_other ? spec->other.n_h : 0),
+                  spec->o_groups.n);
 }
 
 const par__entry par__attention = {

@@ -38,8 +38,8 @@ typedef struct par_observer {
 
 /* Whom processor time is charged to: kind, name. */
 #define PAR_OPERATOR_LIST(X)                                                   \
-    X(EMBED, embed) X(NORM, norm) CORE_PROJECTION_LIST(X)                      \
-    CORE_CHOOSER_LIST(X) CORE_MIXER_LIST(X)                                    \
+    X(EMBED, embed) X(NORM, norm) CORE_CONNECTION_LIST(X)                      \
+    CORE_PROJECTION_LIST(X) CORE_CHOOSER_LIST(X) CORE_MIXER_LIST(X)            \
     X(ATTN_OUT, attn_out) X(ROUTER, router) X(DISPATCH, dispatch)              \
     X(EXPERT, expert) X(COMBINE, combine) X(MLP, mlp) X(HEAD, head)            \
     X(CHECK, check)

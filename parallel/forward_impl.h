@@ -56,12 +56,31 @@ typedef struct par_norm {
     const double *weight, *bias;
 } par_norm;
 
+/* Projections of groups of heads: my groups [first, first + n).              */
+typedef struct par_groups {
+    int64_t first, n;
+    const par_shard *of; /* [n]                                               */
+} par_groups;
+
+/* Digests of earlier tokens, as keys or for what picks of them: Replicate. */
+typedef struct par__digest_kinds {
+    core_weight_kind w_kv, w_gate, w_bias, w_norm;
+    core_tap_kind kv, gate, sum, norm, rope;
+} par__digest_kinds;
+typedef struct par_digests {
+    par__digest_kinds kinds;
+    par_shard kv, gate; /* [vectors * columns, D]                             */
+    const double *bias; /* [tokens of a run, vectors * columns]               */
+    const double *norm; /* [columns]                                          */
+} par_digests;
+
 /* Shard(head). */
 typedef struct par_attention {
     const void *projection; /* of what makes q, k and v (par__projection)     */
     const void *chooser;    /* of what chooses keys (par__chooser)            */
     const double *sinks;
     par_shard gate; /* of the context, where the model has one                */
+    par_groups groups; /* where the output is projected in two steps          */
     par_shard o;
 } par_attention;
 
@@ -71,9 +90,11 @@ typedef struct par_layer {
     par_norm moe_norm, moe_post, mlp_post; /* of branches; likewise           */
     const double *scale;    /* of the layer's output; NULL: none              */
     const void *mixer;      /* shards of par__mixer                           */
+    const void *around[2];  /* of par__connection_of, by par__part            */
     par_shard router;
-    const double *router_norm;              /* [D], or NULL                   */
+    const double *router_norm;               /* [D], or NULL                  */
     const double *correction, *expert_scale; /* [E], likewise                 */
+    const double *table;                     /* [V, K] experts of a token     */
     par_shard narrow, wide; /* whole; of experts of a width of their own      */
     par_mlp mlp;
 } par_layer;
@@ -119,8 +140,12 @@ typedef struct par_work {
     int64_t n_in, n_out;            /* widest operand, widest buffer of rows  */
     par_grow fresh[PAR_MAX_FRESH];  /* what every tick starts by poisoning    */
     int n_fresh;
-    double *x[2];                   /* residual stream, by micro-batch parity,
-                                     * and the keys that travel with it       */
+    double *x[2];                   /* [n, Dx] residual stream, by micro-batch
+                                     * parity, and the keys that travel with
+                                     * it                                     */
+    double *h;                      /* [n, D] what a part reads of it         */
+    double *joint;                  /* [n, *] weights of a connection         */
+    double *old_x;                  /* [Dx] of a token                        */
     int64_t *token_id;              /* [n] global tokens                      */
     struct {                        /* of each kind of heads                  */
         double *cos_tj, *sin_tj;    /* [T, Dr/2]                              */
@@ -141,6 +166,12 @@ typedef struct par_work {
     int64_t ld_v, v_first, v_step;  /* + g * v_step on                        */
     double *context;                /* [n, own heads * Dv]                    */
     double *context_gate;           /* likewise                               */
+    double *o_a;                    /* [n, own groups * their columns]        */
+    int64_t n_digest;               /* the most digests of a row              */
+    double *digest;                 /* [n, Dh] that a token sees last         */
+    double *digest_kv, *digest_gate; /* [n, vectors * Dh] that it is made of  */
+    double *digest_room;            /* [tokens of a digest]                   */
+    double *gathered;               /* [T + digests, Dh] keys of a block      */
     double *square;                 /* [n, 2] sums over all heads of q, of k  */
     double *score;                  /* [PAR_QUERY_BLOCK, T]                   */
     uint8_t *sees;                  /* [T] query has a visible key            */
@@ -215,6 +246,7 @@ struct par_model {
     int *pair_layer;            /* [pp * n_pair] layer that a pair serves, -1 */
     par_shard embed, head;
     par_norm final_norm;
+    const void *around_head;    /* of par__connection_of                      */
     double *tile64;             /* one tile of a weight                       */
     float *tile32;
 
@@ -368,13 +400,27 @@ void par__qk_norm_roped(par_model *m, const double *q_norm,
  * first of them, ld from token to token.                                     */
 void par__rope(par_model *m, double *x, int64_t ld, int64_t n_head,
                int64_t stride, core_tap tap);
+/* The same the other way round.                                              */
+void par__rope_back(par_model *m, double *x, int64_t ld, int64_t n_head,
+                    int64_t stride, core_tap tap);
+/* Of digests, x: [n, ld] at what is rotated.                                 */
+void par__rope_digests(par_model *m, double *x, int64_t ld, core_tap tap);
 /* The same with pairs of its own: neighbours, or halves.                     */
 void par__rope_pairs(par_model *m, double *x, int64_t ld, int64_t n_head,
                      int64_t stride, bool paired, core_tap tap);
 void par__temper(par_model *m, int l);
+/* digest.c: digests out [n, columns / vectors] of xn.                         */
+par_digests *par__digests_make(par_model *m, int l,
+                               const par__digest_kinds *kinds);
+void par__digests_carve(par_work *work, const core_spec *spec);
+void par__digests(par_model *m, const par_digests *s, double *out, int l);
 /* context_gate.c: w->context times the scores of my heads.                   */
 par_shard par__context_gate_make(par_model *m, int l);
 void par__context_gate(par_model *m, const par_shard *gate, int l);
+/* o_groups.c: my groups, and my columns of what reads them all; w->o_a from
+ * w->context.                                                                */
+par_shard par__o_groups_make(par_model *m, int l, par_groups *groups);
+void par__o_groups(par_model *m, const par_groups *groups, int l);
 /* heads.c: every (row, head) of mine: w->context.                            */
 void par__heads(par_model *m, const par_attention *attention, int l);
 
@@ -409,6 +455,9 @@ void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
                    int64_t n_col, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
 void par__layer(par_model *m, int l, int pair);
+/* What a part of layer l, or the head, reads of the stream: [n, D].          */
+const double *par__enter_part(par_model *m, const void *around, int l,
+                              par__part part);
 
 /* router.c; scores.c: what a token's logits are worth; choose.c: its experts */
 void par__route(par_model *m, const par_layer *layer, int l);

@@ -6,6 +6,9 @@
  * without any visible key attends evenly to all T keys of its row, later ones
  * too, which is why such a query widens the key range of its whole block.
  *
+ * Digests of earlier tokens, where a layer has some, are further keys and values
+ * before those of the window, which the mask does not hide.
+ *
  * Heads are never split, so every sum here is whole.  What a product reads has
  * the cache's type, probabilities too.
  */
@@ -13,6 +16,7 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <string.h>
 
 /* What one (row, head) works on; strides ld_* in elements. */
 typedef struct head {
@@ -24,6 +28,9 @@ typedef struct head {
     const int64_t *seen; /* [T, sets, keys] of the row; NULL: no choice       */
     core_seen sets;
     int64_t set;         /* the head's                                        */
+    const double *digest; /* [T, Dh] that a token sees last, of runs of       */
+    int64_t run;          /* so many tokens; 0: none                          */
+    int64_t first;        /* what stands before this key are digests          */
     double sink;         /* its logit; -infinity: none                        */
     const core_heads *of; /* the layer's                                      */
     int layer;
@@ -31,18 +38,21 @@ typedef struct head {
 
 typedef struct block {
     int64_t i0, i1; /* queries                                                */
-    int64_t j0, j1; /* keys that any of them may need                         */
+    int64_t j0, j1; /* keys that any of them may need; digests stand before   */
+    int64_t first;  /* this one                                               */
+    const double *k, *v; /* from j0 on                                        */
+    int64_t ld_k, ld_v;
 } block;
 
 static bool is_visible(const head *h, int64_t j)
 {
-    return h->mask == NULL || h->mask[j] != 0;
+    return j < h->first || h->mask == NULL || h->mask[j] != 0;
 }
 
 static void find_sees(par_model *m, const head *h)
 {
     for (int64_t i = 0; i < m->batch->n_t; i++) {
-        m->work.sees[i] = 0;
+        m->work.sees[i] = h->run > 0 && i + 1 >= h->run;
         for (int64_t j = i; j >= core_spec_first_key(m->spec, h->layer, i);
              j--)
             if (is_visible(h, j)) {
@@ -52,8 +62,24 @@ static void find_sees(par_model *m, const head *h)
     }
 }
 
-static block make_block(const par_model *m, int l, int64_t i0)
+/* Digests and keys of the window side by side, values as they are. */
+static void gather(const par_model *m, const head *h, block *b)
 {
+    const int64_t n_dh = h->of->n_dh, n_digest = b->i1 / h->run;
+    double *to = m->work.gathered;
+    for (int64_t e = 0; e < n_digest; e++, to += n_dh)
+        memcpy(to, h->digest + ((e + 1) * h->run - 1) * n_dh,
+               (size_t)n_dh * sizeof *to);
+    for (int64_t j = b->j0; j < b->j1; j++, to += n_dh)
+        memcpy(to, h->k + j * h->ld_k, (size_t)n_dh * sizeof *to);
+    b->j0 -= n_digest;
+    b->k = b->v = m->work.gathered;
+    b->ld_k = b->ld_v = n_dh;
+}
+
+static block make_block(const par_model *m, const head *h, int64_t i0)
+{
+    const int l = h->layer;
     const int64_t n_t = m->batch->n_t;
     const int64_t i1 = i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
     block b = {.i0 = i0,
@@ -61,18 +87,50 @@ static block make_block(const par_model *m, int l, int64_t i0)
                .j0 = core_spec_first_key(m->spec, l, i0),
                .j1 = i1};
     for (int64_t i = i0; i < i1; i++)
-        if (!m->work.sees[i]) {
+        if (!m->work.sees[i] && h->run == 0) {
             b.j0 = 0;
             b.j1 = n_t;
         }
+    b.first = b.j0;
+    b.k = h->k + b.j0 * h->ld_k;
+    b.v = h->v + b.j0 * h->ld_v;
+    b.ld_k = h->ld_k;
+    b.ld_v = h->ld_v;
+    if (h->run > 0)
+        gather(m, h, &b);
     return b;
+}
+
+/* Of digests and window, what query i does not attend to weighs nothing.  The
+ * number of what it attends to.                                              */
+static int64_t hide_digests(const par_model *m, const head *h, const block *b,
+                            int64_t i, double *s)
+{
+    const int64_t lo = core_spec_first_key(m->spec, h->layer, i);
+    const int64_t n_all = b->first - b->j0, n_complete = (i + 1) / h->run;
+    const int64_t *key =
+        h->seen != NULL ? h->seen + i * h->sets.n_key : NULL;
+    int64_t n = i + 1 - lo, c = 0;
+    for (int64_t e = 0; e < n_all; e++) {
+        bool is_seen = e < n_complete;
+        if (key != NULL) {
+            is_seen = c < h->sets.n_key && key[c] == e;
+            c += is_seen;
+        }
+        n += is_seen;
+        if (!is_seen)
+            s[e] = -(double)INFINITY;
+    }
+    for (int64_t j = b->first; j < lo; j++)
+        s[j - b->j0] = -(double)INFINITY;
+    return n;
 }
 
 /* Where keys are chosen: the others of [lo, i], whose scores weigh nothing. */
 static void hide_others(const head *h, const block *b, int64_t lo, int64_t i,
                         double *s)
 {
-    if (h->seen == NULL)
+    if (h->seen == NULL || h->run > 0)
         return;
     const int64_t *key = h->seen + (i * h->sets.n_set + h->set) * h->sets.n_key;
     const int64_t *end = key + h->sets.n_key;
@@ -115,11 +173,15 @@ static void softmax(par_model *m, const head *h, const block *b,
         return;
     }
     const double scale = h->of->scale;
-    const int64_t lo = core_spec_first_key(m->spec, h->layer, i) - b->j0;
+    const int64_t lo = h->run > 0 ? 0
+                                  : core_spec_first_key(m->spec, h->layer, i) -
+                                        b->j0;
     const int64_t hi = i + 1 - b->j0;
-    const int64_t n_pair =
+    int64_t n_pair =
         h->seen != NULL ? least(hi - lo, h->sets.n_key * h->sets.n_wide)
                         : hi - lo;
+    if (h->run > 0)
+        n_pair = hide_digests(m, h, b, i, s);
     m->cost.record.n_pair += n_pair;
     m->cost.record.flops += CORE_FLOPS_SOFTMAX * n_pair;
     hide_others(h, b, lo + b->j0, i, s);
@@ -148,15 +210,14 @@ static void block_f64(par_model *m, const head *h, const block *b)
 {
     const int n_i = (int)(b->i1 - b->i0), n_j = (int)(b->j1 - b->j0);
     const int n_dh = (int)h->of->n_dh, n_dv = (int)h->of->n_dv;
-    const int ld_q = (int)h->ld_q, ld_k = (int)h->ld_k, ld_v = (int)h->ld_v;
+    const int ld_q = (int)h->ld_q, ld_k = (int)b->ld_k, ld_v = (int)b->ld_v;
     double *s = m->work.score;
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_i, n_j, n_dh, 1.0,
-                h->q + b->i0 * h->ld_q, ld_q, h->k + b->j0 * h->ld_k, ld_k, 0.0,
-                s, n_j);
+                h->q + b->i0 * h->ld_q, ld_q, b->k, ld_k, 0.0, s, n_j);
     for (int64_t i = b->i0; i < b->i1; i++)
         softmax(m, h, b, i, s + (i - b->i0) * n_j);
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_i, n_dv, n_j, 1.0,
-                s, n_j, h->v + b->j0 * h->ld_v, ld_v, 0.0,
+                s, n_j, b->v, ld_v, 0.0,
                 h->context + b->i0 * h->ld_o, (int)h->ld_o);
 }
 
@@ -184,7 +245,7 @@ static void block_f32(par_model *m, const head *h, const block *b)
     float *left = m->work.a32, *right = m->work.b32, *result = m->work.c32;
     double *s = m->work.score;
     to_f32(left, h->q + b->i0 * h->ld_q, h->ld_q, n_i, n_dh);
-    to_f32(right, h->k + b->j0 * h->ld_k, h->ld_k, n_j, n_dh);
+    to_f32(right, b->k, b->ld_k, n_j, n_dh);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_i, (int)n_j,
                 (int)n_dh, 1.0F, left, (int)n_dh, right, (int)n_dh, 0.0F,
                 result, (int)n_j);
@@ -192,11 +253,24 @@ static void block_f32(par_model *m, const head *h, const block *b)
     for (int64_t i = b->i0; i < b->i1; i++)
         softmax(m, h, b, i, s + (i - b->i0) * n_j);
     to_f32(left, s, n_j, n_i, n_j);
-    to_f32(right, h->v + b->j0 * h->ld_v, h->ld_v, n_j, n_dv);
+    to_f32(right, b->v, b->ld_v, n_j, n_dv);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_i, (int)n_dv,
                 (int)n_j, 1.0F, left, (int)n_j, right, (int)n_dv, 0.0F, result,
                 (int)n_dv);
     to_f64(h->context + b->i0 * h->ld_o, h->ld_o, result, n_i, n_dv);
+}
+
+static double largest_of(const double *x, int64_t ld, int64_t n_row,
+                         int64_t n_col)
+{
+    double largest = 0.0;
+    for (int64_t i = 0; i < n_row; i++)
+        for (int64_t c = 0; c < n_col; c++) {
+            const double v = fabs(x[i * ld + c]);
+            if (!(v <= largest))
+                largest = v;
+        }
+    return largest;
 }
 
 /* The scores are bounded as every product; p v by norm1(p) max|v|, and the
@@ -206,19 +280,19 @@ static void check_head(par_model *m, const head *h, core_tap tap)
     if (m->numerics != CORE_EXACT)
         return;
     const int64_t n_t = m->batch->n_t, n_dh = h->of->n_dh;
-    const double sum_p = 1.0 + (double)n_t * (CORE_STEP_PROB / 2);
-    double largest = 0.0;
+    const double sum_p =
+        1.0 + (double)(n_t + m->work.n_digest) * (CORE_STEP_PROB / 2);
     par__pause(m);
     m->op = PAR_OP_CHECK;
-    for (int64_t j = 0; j < n_t; j++)
-        for (int64_t c = 0; c < h->of->n_dv; c++) {
-            const double v = fabs(h->v[j * h->ld_v + c]);
-            if (!(v <= largest))
-                largest = v;
-        }
-    par__check(m, tap, core_max_row_norm(h->q, n_t, n_dh, h->ld_q),
-               core_max_row_norm(h->k, n_t, n_dh, h->ld_k), CORE_STEP_ACT,
-               CORE_STEP_ACT);
+    double largest = largest_of(h->v, h->ld_v, n_t, h->of->n_dv);
+    if (h->run > 0) {
+        largest = fmax(largest, largest_of(h->digest, n_dh, n_t, n_dh));
+    }
+    double norm_k = core_max_row_norm(h->k, n_t, n_dh, h->ld_k);
+    if (h->run > 0)
+        norm_k = fmax(norm_k, core_max_row_norm(h->digest, n_t, n_dh, n_dh));
+    par__check(m, tap, core_max_row_norm(h->q, n_t, n_dh, h->ld_q), norm_k,
+               CORE_STEP_ACT, CORE_STEP_ACT);
     par__check(m, tap, sum_p, largest, CORE_STEP_PROB, CORE_STEP_ACT);
     par__pause(m);
     m->op = PAR_OP_ATTENTION;
@@ -249,6 +323,7 @@ static void point(const par_model *m, const par_attention *attention, head *h,
     h->seen = h->sets.n_set == 0
                   ? NULL
                   : m->now.seen + row * h->sets.n_set * h->sets.n_key;
+    h->digest = h->run > 0 ? w->digest + row * n_dh : NULL;
     h->sink = attention->sinks != NULL ? attention->sinks[i_h - h0]
                                        : -(double)INFINITY;
 }
@@ -284,6 +359,10 @@ static void count_operands(par_model *m, const par_attention *attention, int l)
     cost->read = n * n_h * n_dh;
     cost->written = n * n_h * n_dv;
     cost->kv_read = n * mine->n_kv * (n_dh + n_dv);
+    if (core_spec_digest_run(m->spec, l) > 0)
+        cost->kv_read += m->now.n_row *
+                         (m->batch->n_t / core_spec_digest_run(m->spec, l)) *
+                         n_dh;
     cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
 }
 
@@ -292,7 +371,7 @@ void par__heads(par_model *m, const par_attention *attention, int l)
     const par_heads *mine = par__heads_of(m, l);
     const int64_t h0 = mine->h0, h1 = h0 + mine->n_h;
     const int64_t n_t = m->batch->n_t;
-    head h = {.layer = l};
+    head h = {.layer = l, .run = core_spec_digest_run(m->spec, l)};
     count_operands(m, attention, l);
     for (int64_t b = 0; b < m->now.n_row; b++) {
         const int64_t row = b * n_t;
@@ -303,7 +382,8 @@ void par__heads(par_model *m, const par_attention *attention, int l)
             point(m, attention, &h, row, i_h);
             check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
             for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
-                const block blk = make_block(m, l, i0);
+                const block blk = make_block(m, &h, i0);
+                h.first = h.run > 0 ? blk.first : 0;
                 count_block(m, &h, &blk);
                 if (core_uses_floats(m->numerics))
                     block_f32(m, &h, &blk);

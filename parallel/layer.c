@@ -6,12 +6,27 @@
  */
 #include "parallel/forward_impl.h"
 
-/* x += scale * y: the residual stream, replicated.  Where it is the layer's
- * output, times the layer's own number.                                      */
+const double *par__enter_part(par_model *m, const void *around, int l,
+                              par__part part)
+{
+    const par__connection *connection = par__connection_of(m->spec);
+    if (connection == NULL)
+        return m->now.x;
+    connection->collapse(m, around, l, part);
+    return m->work.h;
+}
+
+/* x += scale * y, or what the model has instead: the residual stream,
+ * replicated.  Where it is the layer's output, times the layer's own number.  */
 static void add(par_model *m, const par_layer *layer, const double *y,
                 core_tap tap)
 {
+    const par__connection *connection = par__connection_of(m->spec);
     const int64_t n = m->now.n * m->spec->n_d;
+    if (connection != NULL) {
+        connection->expand(m, y, tap);
+        return;
+    }
     const bool is_scaled = layer->scale != NULL && tap.kind == CORE_TAP_OUT;
     core_cost *cost = par__cost_rows(m, tap, m->now.n, m->spec->n_d,
                                      CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
@@ -68,7 +83,9 @@ void par__layer(par_model *m, int l, int pair)
     const bool feeds = core_spec_has_ffn(m->spec, l);
     par__tap_replicated(m, par__tap(CORE_TAP_IN, l), m->now.x);
     if (mixer != NULL) {
-        par__norm(m, w->xn, m->now.x, &layer->attn_norm,
+        const double *x = par__enter_part(m, layer->around[PAR_PART_MIXER], l,
+                                          PAR_PART_MIXER);
+        par__norm(m, w->xn, x, &layer->attn_norm,
                   par__tap(CORE_TAP_ATTN_NORM, l));
         mixer->run(m, layer->mixer, l, w->out);
         norm_after(m, w->out, &layer->attn_post,
@@ -77,8 +94,9 @@ void par__layer(par_model *m, int l, int pair)
     }
     if (!feeds)
         return;
-    par__norm(m, w->xn, m->now.x, &layer->ffn_norm,
-              par__tap(CORE_TAP_FFN_NORM, l));
+    const double *x =
+        par__enter_part(m, layer->around[PAR_PART_FFN], l, PAR_PART_FFN);
+    par__norm(m, w->xn, x, &layer->ffn_norm, par__tap(CORE_TAP_FFN_NORM, l));
     feed_forward(m, layer, l, pair);
     norm_after(m, w->out, &layer->ffn_post, par__tap(CORE_TAP_FFN_POST, l));
     add(m, layer, w->out, par__tap(CORE_TAP_OUT, l));

@@ -46,7 +46,11 @@ static void make_mlp(par_model *m, par_mlp *mlp, int l)
 static par_layer make_layer(par_model *m, int l)
 {
     const par__entry *mixer = par__mixer(m->spec, l);
+    const par__connection *connection = par__connection_of(m->spec);
     par_layer layer = {0};
+    for (int part = PAR_PART_MIXER; connection != NULL && part < PAR_PART_HEAD;
+         part++)
+        layer.around[part] = connection->make(m, l, (par__part)part);
     layer.attn_norm = make_norm(m, CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS, l);
     layer.mixer = mixer != NULL ? mixer->make(m, l) : NULL;
     layer.ffn_norm = make_norm(m, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS, l);
@@ -57,6 +61,9 @@ static par_layer make_layer(par_model *m, int l)
         layer.router = par__rows(m, CORE_W_ROUTER, l, 0, PAR_END);
         layer.router_norm = par__vector(m, CORE_W_ROUTER_NORM, l, 0, PAR_END);
         layer.correction = par__vector(m, CORE_W_CORRECTION, l, 0, PAR_END);
+        if (core_spec_by_table(m->spec, l))
+            layer.table =
+                par__doubles(m, CORE_W_EXPERT_TABLE, l, 0, m->spec->n_v);
         layer.expert_scale =
             par__vector(m, CORE_W_EXPERT_SCALE, l, 0, PAR_END);
         layer.moe_norm = make_norm(m, CORE_W_MOE_NORM, CORE_W_NONE, l);
@@ -155,6 +162,8 @@ static void make_ends(par_model *m)
         m->embed = par__shard_make(m, embed, v0, v1, 0, spec->n_d, 1, true);
     if (!is_last)
         return;
+    if (par__connection_of(spec) != NULL)
+        m->around_head = par__connection_of(spec)->make(m, 0, PAR_PART_HEAD);
     m->final_norm = make_norm(m, CORE_W_FINAL_NORM, CORE_W_FINAL_NORM_BIAS, 0);
     if (spec->tied && is_first)
         m->head = m->embed; /* the very same rectangle, in the same place */

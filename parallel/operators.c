@@ -7,6 +7,8 @@
 const par__entry *const par__mixers[] = {CORE_MIXER_LIST(ROW)};
 const par__entry *const par__shareds[] = {CORE_SHARED_LIST(ROW)};
 static const par__entry *const projections[] = {CORE_PROJECTION_LIST(ROW)};
+static const par__connection *const connections[] = {CORE_CONNECTION_LIST(ROW)
+                                                         NULL};
 static const par__entry *const choosers[] = {CORE_CHOOSER_LIST(ROW)};
 static const par__entry *const all[] = {
     CORE_PROJECTION_LIST(ROW) CORE_CHOOSER_LIST(ROW) CORE_MIXER_LIST(ROW) CORE_SHARED_LIST(ROW)};
@@ -35,6 +37,11 @@ const par__entry *par__shared(const core_spec *spec, int l)
     return kind < CORE_N_SHARED ? par__shareds[kind] : NULL;
 }
 
+const par__connection *par__connection_of(const core_spec *spec)
+{
+    return connections[core_spec_connection(spec)];
+}
+
 bool par__has(const core_spec *spec, int l0, int l1, const par__entry *op)
 {
     for (int l = l0; l < l1; l++) {
@@ -53,7 +60,8 @@ const char *par_placement(const core_spec *spec, int i)
         if (all[k]->placement != NULL &&
             par__has(spec, 0, (int)spec->n_l, all[k]) && i-- == 0)
             return all[k]->placement;
-    return NULL;
+    const par__connection *connection = par__connection_of(spec);
+    return connection != NULL && i == 0 ? connection->placement : NULL;
 }
 
 const char *par_operator_name(par_operator op)
@@ -65,13 +73,17 @@ const char *par_operator_name(par_operator op)
     return name[op];
 }
 
-/* What else is repeated: norms over whole rows, and the router. */
+/* What else is repeated: norms over whole rows, the router, and what stands
+ * between the stream and the parts of a layer. */
 bool par_operator_is_replicated(par_operator op)
 {
 #define ROW(kind, name) [PAR_OP_##kind] = &par__##name,
     static const par__entry *const by_name[PAR_N_OPERATORS] = {
         CORE_PROJECTION_LIST(ROW) CORE_CHOOSER_LIST(ROW) CORE_MIXER_LIST(ROW)};
 #undef ROW
-    return op == PAR_OP_NORM || op == PAR_OP_ROUTER ||
+#define IS_IT(kind, name) op == PAR_OP_##kind ||
+    const bool connects = CORE_CONNECTION_LIST(IS_IT) false;
+#undef IS_IT
+    return op == PAR_OP_NORM || op == PAR_OP_ROUTER || connects ||
            (by_name[op] != NULL && by_name[op]->is_replicated);
 }

@@ -7,6 +7,7 @@
 #ifndef PAR_OPERATORS_H
 #define PAR_OPERATORS_H
 
+#include "core/model/taps.h"
 #include "parallel/layout.h"
 
 struct par_model;
@@ -35,6 +36,33 @@ typedef struct par__entry {
     void (*run)(struct par_model *m, const void *shards, int l, double *out);
 } par__entry;
 
+/* What a layer's two parts, and the head, have between them and the stream.  */
+typedef enum par__part {
+    PAR_PART_MIXER,
+    PAR_PART_FFN,
+    PAR_PART_HEAD
+} par__part;
+
+/* A connection: Replicate, as the stream is.                                 */
+typedef struct par__connection {
+    const char *placement;
+    /* Its shards around a part of layer l; NULL in measure mode, and where the
+     * layer lacks the part.                                                  */
+    void *(*make)(struct par_model *m, int l, par__part part);
+    void (*carve)(struct par_work *w, const core_spec *spec);
+    /* The stream from the embedding, which lies at its beginning.            */
+    void (*spread)(struct par_model *m);
+    /* w->h = what the part reads of the stream; the stream with what the part
+     * gave, y, stored as `tap`.                                              */
+    void (*collapse)(struct par_model *m, const void *shards, int l,
+                     par__part part);
+    void (*expand)(struct par_model *m, const double *y, core_tap tap);
+} par__connection;
+
+#define PAR__DECLARE(kind, name) extern const par__connection par__##name;
+CORE_CONNECTION_LIST(PAR__DECLARE)
+#undef PAR__DECLARE
+
 #define PAR__DECLARE(kind, name) extern const par__entry par__##name;
 CORE_MIXER_LIST(PAR__DECLARE)
 CORE_PROJECTION_LIST(PAR__DECLARE)
@@ -50,6 +78,7 @@ const par__entry *par__mixer(const core_spec *spec, int l);
 const par__entry *par__projection(const core_spec *spec);
 const par__entry *par__chooser(const core_spec *spec, int l);
 const par__entry *par__shared(const core_spec *spec, int l);
+const par__connection *par__connection_of(const core_spec *spec);
 /* Does a layer of [l0, l1) have it?                                          */
 bool par__has(const core_spec *spec, int l0, int l1, const par__entry *op);
 

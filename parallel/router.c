@@ -55,9 +55,9 @@ static void score_all(par_model *m, int l)
 {
     par_work *w = &m->work;
     const int64_t n = m->now.n, n_e = m->spec->n_e;
-    if (m->spec->router == CORE_ROUTER_SIGMOID)
+    if (m->spec->router != CORE_ROUTER_SOFTMAX)
         for (int64_t i = 0; i < n * n_e; i++)
-            w->probs[i] = core_sigmoid(w->logits_e[i]);
+            w->probs[i] = core_router_score(m->spec->router, w->logits_e[i]);
     else
         for (int64_t i = 0; i < n; i++)
             par__softmax(m, w->logits_e + i * n_e, w->probs + i * n_e);
@@ -66,8 +66,19 @@ static void score_all(par_model *m, int l)
 
 static bool has_scores(const core_spec *spec)
 {
-    return spec->router == CORE_ROUTER_SOFTMAX ||
-           spec->router == CORE_ROUTER_SIGMOID;
+    return core_router_scores_all(spec->router);
+}
+
+/* The experts of every token: a row of the table for its id. */
+static void look_up(par_model *m, const double *table)
+{
+    par_work *w = &m->work;
+    const int64_t n_k = m->spec->n_k;
+    for (int64_t i = 0; i < m->now.n; i++) {
+        const double *row = table + m->batch->ids[w->token_id[i]] * n_k;
+        for (int64_t j = 0; j < n_k; j++)
+            w->idx[i * n_k + j] = (int64_t)row[j];
+    }
 }
 
 /* Everything between the logits and the slots: one operator. */
@@ -77,17 +88,20 @@ static void count_routing(par_model *m, const par_layer *layer, int l)
         [CORE_ROUTER_SOFTMAX] = CORE_FLOPS_SOFTMAX,
         [CORE_ROUTER_SOFTMAX_TOP] = 0, /* K scores per token: left out        */
         [CORE_ROUTER_SIGMOID] = CORE_FLOPS_FUNCTION,
+        [CORE_ROUTER_SQRT_SOFTPLUS] = CORE_FLOPS_FUNCTION,
         [CORE_ROUTER_SPARSEMIXER] = 2 * CORE_FLOPS_SOFTMAX};
     const core_spec *spec = m->spec;
     const int64_t n = m->now.n, n_e = spec->n_e, n_k = spec->n_k;
-    core_cost *cost =
-        par__cost_rows(m, par__tap(CORE_TAP_SLOT, l), n, n_e,
-                       score_flops[spec->router] + n_k /* searches */);
+    const int64_t n_search = layer->table == NULL ? n_k : 0;
+    core_cost *cost = par__cost_rows(m, par__tap(CORE_TAP_SLOT, l), n, n_e,
+                                     score_flops[spec->router] + n_search);
     cost->k = n_k;
     cost->written = (has_scores(spec) ? n * n_e : 0) + 3 * n * n_k;
     if (n > 0)
         cost->weights = (layer->correction != NULL ? n_e : 0) +
                         (layer->expert_scale != NULL ? n_e : 0);
+    if (layer->table != NULL)
+        cost->weights += n * n_k;
 }
 
 /* What the router reads of all tokens: xn, or the stream normed for it alone and
@@ -126,7 +140,9 @@ void par__route(par_model *m, const par_layer *layer, int l)
     if (has_scores(spec))
         score_all(m, l);
     const double *score = has_scores(spec) ? w->probs : w->logits_e;
-    for (int64_t i = 0; i < n; i++)
+    if (layer->table != NULL)
+        look_up(m, layer->table);
+    for (int64_t i = 0; layer->table == NULL && i < n; i++)
         par__choose(m, score + i * n_e, layer->correction, w->idx + i * n_k);
     par__tap_ints(m, par__tap(CORE_TAP_TOPK_IDX, l), w->idx);
     for (int64_t i = 0; i < n; i++)

@@ -60,7 +60,8 @@ static void set_now(par_model *m, int round, int tick)
     m->now.n_row = rows_of(m, round, mb, &m->now.row0);
     m->now.n = m->now.n_row * m->batch->n_t;
     m->now.x = w->x[mb % 2];
-    m->now.seen = (int64_t *)(m->now.x + m->now.n * m->spec->n_d);
+    m->now.seen =
+        (int64_t *)(m->now.x + m->now.n * core_spec_n_x(m->spec));
     par_layout_slice(m->layout, m->now.n, &m->now.t0, &m->now.t1);
     slice_bytes(m);
     for (int i = 0; i < w->n_fresh; i++)
@@ -73,7 +74,7 @@ static void set_now(par_model *m, int round, int tick)
  * were chosen before and are attended to behind.                             */
 static int64_t n_stream(const par_model *m, int64_t n, int layer)
 {
-    return n * (m->spec->n_d + core_spec_kept(m->spec, layer));
+    return n * (core_spec_n_x(m->spec) + core_spec_kept(m->spec, layer));
 }
 
 static int64_t stream_bytes(const par_model *m, int64_t n_row, int layer)

@@ -82,6 +82,7 @@ void par__weigh(const par_model *m, const double *logits, const double *p,
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
     case CORE_ROUTER_SIGMOID:
+    case CORE_ROUTER_SQRT_SOFTPLUS:
         weigh_by_score(spec, p, idx, weight);
         break;
     case CORE_ROUTER_SOFTMAX_TOP:

@@ -50,6 +50,8 @@ void par__embed(par_model *m)
     for (int64_t i = 0; i < n * n_d; i++)
         m->now.x[i] *= m->spec->embed_scale;
     par__tap_replicated(m, tap, m->now.x);
+    if (par__connection_of(m->spec) != NULL)
+        par__connection_of(m->spec)->spread(m);
 }
 
 void par__head(par_model *m)
@@ -59,7 +61,8 @@ void par__head(par_model *m)
     par_work *w = &m->work;
     const core_tap tap = par__tap(CORE_TAP_LOGITS, 0);
     const int64_t n_d = m->spec->n_d, n_v = m->head.n_row;
-    par__norm(m, w->xn, m->now.x, &m->final_norm,
+    const double *x = par__enter_part(m, m->around_head, 0, PAR_PART_HEAD);
+    par__norm(m, w->xn, x, &m->final_norm,
               par__tap(CORE_TAP_FINAL_NORM, 0));
     par__enter(m, PAR_OP_HEAD, tap);
     par__linear(m, w->logits, n_v, w->xn, n_d, m->now.n, &m->head, tap);

@@ -154,13 +154,14 @@ static void carve_f32(par_work *w, const core_spec *spec, const par_layout *lay)
         n_dh = max_of(
             n_dh, max_of(lay->heads[kind].all.n_dh, lay->heads[kind].all.n_dv));
     const int64_t block =
-        has_heads ? PAR_QUERY_BLOCK * max_of(w->n_t, n_dh) : 0;
+        has_heads ? PAR_QUERY_BLOCK * max_of(w->n_t + w->n_digest, n_dh) : 0;
     w->chunk = max_of(16, 2 * PAR_TILE_ELEMENTS / (w->n_in + w->n_out));
     if (w->chunk > max_of(16, w->n))
         w->chunk = max_of(16, w->n);
     w->a32 =
         core_arena_take(a, max_of(w->chunk * w->n_in, block), sizeof(float));
-    w->b32 = core_arena_take(a, has_heads ? w->n_t * n_dh : 0, sizeof(float));
+    w->b32 = core_arena_take(
+        a, has_heads ? (w->n_t + w->n_digest) * n_dh : 0, sizeof(float));
     w->c32 =
         core_arena_take(a, max_of(w->chunk * w->n_out, block), sizeof(float));
 }
@@ -175,6 +176,7 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
     core_arena *a = &w->arena;
     w->n = n;
     w->n_t = n_t;
+    w->n_digest = 0;
     w->n_in = w->n_out = f[1] - f[0]; /* of experts, whose buffers grow */
     w->token_id = core_arena_i64(a, n);
     for (int kind = 0; kind < CORE_HEAD_KINDS; kind++) {
@@ -183,10 +185,12 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
         w->rope[kind].sin_tj = core_arena_f64(a, n_t * n_j);
     }
     carve_tables(w, spec, lay);
-    w->x[0] = core_arena_f64(a, n * (spec->n_d + most_seen(spec)));
-    w->x[1] = core_arena_f64(a, n * (spec->n_d + most_seen(spec)));
+    w->x[0] = core_arena_f64(a, n * (core_spec_n_x(spec) + most_seen(spec)));
+    w->x[1] = core_arena_f64(a, n * (core_spec_n_x(spec) + most_seen(spec)));
     w->n_fresh = 0;
     w->n_kept = 0;
+    if (par__connection_of(spec) != NULL)
+        par__connection_of(spec)->carve(w, spec);
     w->xn = par__operand(w, spec->n_d);
     w->tokens = spec->branch_norm ? par__operand(w, spec->n_d) : w->xn;
     w->router_in = par__operand(w, spec->router_norm ? spec->n_d : 0);

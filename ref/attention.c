@@ -7,7 +7,8 @@
  * sees no key at all attends uniformly to ALL keys of its row, later ones too,
  * unless a sink takes everything; head h reads kv head floor(h G / H);
  * exponentials are stored before they are summed; q, k, p and v are read in the
- * cache's type, whatever was stored of them at their taps.
+ * cache's type, whatever was stored of them at their taps.  Digests (digest.c)
+ * are further keys, before those of the window, and values of themselves.
  */
 #include "ref/ref_impl.h"
 
@@ -37,9 +38,14 @@ typedef struct attention {
     double *scores;   /* [n_threads, REF__QUERY_BLOCK, T]                     */
     double *sinks;    /* [H], or NULL                                         */
     core_seen seen;
-    uint8_t *visible; /* [n_threads, T] where keys are chosen                 */
+    uint8_t *visible; /* [n_threads, room] where keys are chosen, or digests  */
+    int64_t m;        /* tokens of a digest, 0: there are none                */
+    int64_t room;     /* keys and digests of a row                            */
+    double *gathered; /* [n_threads, room, Dh] of a block, with digests       */
     /* with bounds */
     double *abs_v;       /* [N, G*Dv]                                        */
+    double *abs_gathered; /* as gathered                                     */
+    double *norm_digest;  /* [N]                                             */
     double *sum_p_abs_v; /* [n_threads, REF__QUERY_BLOCK, Dv]                */
     double *norm_q;      /* [N, H]                                           */
     double *norm_k;      /* [N, G]                                           */
@@ -50,9 +56,12 @@ typedef struct attention {
 /* A block of queries of one (row, head): what a task works on. */
 typedef struct block {
     int64_t b, h, i0, i1; /* row, head, queries                            */
-    int64_t j0;           /* first key that any of them can see            */
+    int64_t first;        /* first key that any of them can see            */
+    int64_t j0;           /* the same, less one for each digest before it  */
+    const double *k, *v, *abs_v; /* from j0 on                             */
+    int64_t ld_k, ld_v;
     double *s;            /* [i1-i0, i1-j0] scores, then probabilities     */
-    uint8_t *visible;     /* [T]                                           */
+    uint8_t *visible;     /* [room]                                        */
     double *sum_p_abs_v;
     double max_norm1; /* largest sum of a query's probabilities        */
     double sum[REF__QUERY_BLOCK]; /* what a context is divided by in the end */
@@ -103,17 +112,40 @@ static void uniform_context(const ref__run *run, const attention *at,
             o[d] += p * v[j * ld_v + d];
 }
 
-/* Which keys of its row query i may see, by the mask and, where keys are chosen,
+/* The same with digests, which the mask does not hide: those of complete runs, or
+ * those that were picked.                                                    */
+static const uint8_t *visible_digests(const ref__run *run, const attention *at,
+                                      const block *blk, int64_t i)
+{
+    const int64_t n_t = run->batch->n_t, n_digest = blk->first - blk->j0;
+    const int64_t lo = core_spec_first_key(run->spec, at->layer, i);
+    const uint8_t *mask = run->batch->mask;
+    const int64_t n_key = at->seen.n_set > 0 ? at->seen.n_key : 0;
+    const int64_t *key = run->seen + (blk->b * n_t + i) * n_key;
+    memset(blk->visible, 0, (size_t)at->room);
+    for (int64_t e = 0; n_key == 0 && e < (i + 1) / at->m; e++)
+        blk->visible[e] = 1;
+    for (int64_t c = 0; c < n_key && key[c] >= 0; c++)
+        blk->visible[key[c]] = 1;
+    for (int64_t j = lo; j <= i; j++)
+        blk->visible[n_digest + j - blk->first] =
+            mask == NULL || mask[blk->b * n_t + j] != 0;
+    return blk->visible;
+}
+
+/* Which keys from j0 on query i may see, by the mask and, where keys are chosen,
  * as one of the head's set; NULL: all of its span.                           */
 static const uint8_t *visible_keys(const ref__run *run, const attention *at,
                                    const block *blk, int64_t i)
 {
     const int64_t n_t = run->batch->n_t, n_wide = at->seen.n_wide;
     const uint8_t *mask = run->batch->mask;
+    if (at->m > 0)
+        return visible_digests(run, at, blk, i);
     if (mask != NULL)
         mask += blk->b * n_t;
     if (at->seen.n_set == 0)
-        return mask;
+        return mask != NULL ? mask + blk->j0 : NULL;
     const int64_t set = blk->h * at->seen.n_set / at->heads.size.n_h;
     const int64_t *key =
         run->seen + ((blk->b * n_t + i) * at->seen.n_set + set) * at->seen.n_key;
@@ -121,7 +153,7 @@ static const uint8_t *visible_keys(const ref__run *run, const attention *at,
     for (int64_t c = 0; c < at->seen.n_key && key[c] >= 0; c++)
         for (int64_t j = key[c] * n_wide; j < n_t && j / n_wide == key[c]; j++)
             blk->visible[j] = mask == NULL || mask[j] != 0;
-    return blk->visible;
+    return blk->visible + blk->j0;
 }
 
 static double sink_of(const attention *at, const block *blk)
@@ -144,13 +176,16 @@ static double max_score_error(const ref__run *run, const attention *at,
                                           at->sinks[blk->h], 1.0)
                        : 0.0;
     for (int64_t j = lo; j <= i; j++) {
-        if (mask != NULL && mask[j] == 0)
+        if (mask != NULL && mask[j - blk->j0] == 0)
             continue;
+        const double norm_k =
+            j < blk->first
+                ? at->norm_digest[first + (j - blk->j0 + 1) * at->m - 1]
+                : at->norm_k[(first + j) * n_g + g];
         worst =
             fmax(worst, ref__score_error(run->u, size->n_dh,
                                          at->norm_q[(first + i) * n_h + blk->h],
-                                         at->norm_k[(first + j) * n_g + g],
-                                         s[j - blk->j0] * scale, scale));
+                                         norm_k, s[j - blk->j0] * scale, scale));
     }
     return worst;
 }
@@ -185,7 +220,9 @@ static void block_softmax(const ref__run *run, const attention *at, block *blk,
     const double scale = at->heads.size.scale;
     for (int64_t i = blk->i0; i < blk->i1; i++) {
         const uint8_t *mask = visible_keys(run, at, blk, i);
-        const int64_t lo = core_spec_first_key(run->spec, at->layer, i);
+        const int64_t lo = at->m > 0
+                               ? blk->j0
+                               : core_spec_first_key(run->spec, at->layer, i);
         double *s = blk->s + (i - blk->i0) * width;
         if (at->bound != NULL)
             score_error[i - blk->i0] =
@@ -194,15 +231,13 @@ static void block_softmax(const ref__run *run, const attention *at, block *blk,
             s[j] = 0.0;
         for (int64_t j = i + 1 - blk->j0; j < width; j++)
             s[j] = 0.0;
-        const uint8_t *of_row = mask != NULL ? mask + blk->j0 : NULL;
         double *sum = &blk->sum[i - blk->i0];
         n_visible[i - blk->i0] =
             run->draw != NULL
-                ? drawn_softmax_row(at, s, lo - blk->j0, i + 1 - blk->j0,
-                                    of_row, scale, sink_of(at, blk), sum)
-                : ref__softmax_row(at->kv, s, lo - blk->j0,
-                                   i + 1 - blk->j0, of_row, scale,
-                                   sink_of(at, blk));
+                ? drawn_softmax_row(at, s, lo - blk->j0, i + 1 - blk->j0, mask,
+                                    scale, sink_of(at, blk), sum)
+                : ref__softmax_row(at->kv, s, lo - blk->j0, i + 1 - blk->j0,
+                                   mask, scale, sink_of(at, blk));
         double norm1 = 0.0;
         for (int64_t j = 0; j < width; j++)
             norm1 += s[j];
@@ -238,11 +273,10 @@ static void block_scores(const ref__run *run, const attention *at, block *blk)
 {
     const ref__heads *heads = &at->heads;
     const int64_t n_dh = heads->size.n_dh, first = blk->b * run->batch->n_t;
-    const int64_t ld_q = heads->size.n_h * n_dh, ld_k = heads->size.n_g * n_dh;
-    const int64_t g = blk->h * heads->size.n_g / heads->size.n_h;
+    const int64_t ld_q = heads->size.n_h * n_dh, ld_k = blk->ld_k;
     const int64_t n_key = blk->i1 - blk->j0;
     const double *q = heads->q + (first + blk->i0) * ld_q + blk->h * n_dh;
-    const double *k = heads->k + (first + blk->j0) * ld_k + g * n_dh;
+    const double *k = blk->k;
     if (run->draw != NULL) {
         const ref__factors f = {.x = q,
                                 .w = k,
@@ -277,6 +311,49 @@ static void scale_values(const ref__run *run, const attention *at, double *o,
         sum_abs[c] *= scale;
 }
 
+/* Digests, then the keys of the window, one after the other. */
+static void gather(const ref__run *run, const attention *at, block *blk,
+                   int64_t thread)
+{
+    const int64_t n_dh = at->heads.size.n_dh, first = blk->b * run->batch->n_t;
+    const int64_t n_digest = blk->first - blk->j0;
+    double *k = at->gathered + thread * at->room * n_dh;
+    for (int64_t e = 0; e < n_digest; e++)
+        memcpy(k + e * n_dh,
+               at->heads.digest + (first + (e + 1) * at->m - 1) * n_dh,
+               (size_t)n_dh * sizeof *k);
+    memcpy(k + n_digest * n_dh, at->heads.k + (first + blk->first) * n_dh,
+           (size_t)((blk->i1 - blk->first) * n_dh) * sizeof *k);
+    blk->k = blk->v = k;
+    blk->ld_k = blk->ld_v = n_dh;
+    if (at->bound == NULL)
+        return;
+    double *abs_v = at->abs_gathered + thread * at->room * n_dh;
+    for (int64_t i = 0; i < (blk->i1 - blk->j0) * n_dh; i++)
+        abs_v[i] = fabs(k[i]);
+    blk->abs_v = abs_v;
+}
+
+/* What the block's queries may see, of the head's keys and values. */
+static void find_keys(const ref__run *run, const attention *at, block *blk,
+                      int64_t thread)
+{
+    const core_heads *size = &at->heads.size;
+    const int64_t g = blk->h * size->n_g / size->n_h;
+    const int64_t at_key = blk->b * run->batch->n_t + blk->first;
+    blk->j0 = blk->first - (at->m > 0 ? blk->i1 / at->m : 0);
+    if (at->m > 0) {
+        gather(run, at, blk, thread);
+        return;
+    }
+    blk->ld_k = size->n_g * size->n_dh;
+    blk->ld_v = size->n_g * size->n_dv;
+    blk->k = at->heads.k + at_key * blk->ld_k + g * size->n_dh;
+    blk->v = at->heads.v + at_key * blk->ld_v + g * size->n_dv;
+    if (at->bound != NULL)
+        blk->abs_v = at->abs_v + at_key * blk->ld_v + g * size->n_dv;
+}
+
 static void block_context(const ref__run *run, const attention *at, block *blk)
 {
     const core_heads *size = &at->heads.size;
@@ -284,16 +361,14 @@ static void block_context(const ref__run *run, const attention *at, block *blk)
     const int64_t ld_o = size->n_h * n_dv, n_i = blk->i1 - blk->i0;
     const int64_t first = blk->b * run->batch->n_t;
     const int64_t kv = blk->h * size->n_g / size->n_h * n_dv;
-    const int64_t v_at = (first + blk->j0) * ld_v + kv;
     const int64_t o_at = (first + blk->i0) * ld_o + blk->h * n_dv;
     int64_t n_visible[REF__QUERY_BLOCK];
     double score_error[REF__QUERY_BLOCK];
     block_scores(run, at, blk);
     block_softmax(run, at, blk, n_visible, score_error);
-    mix_values(run, at, blk, at->heads.v + v_at, ld_v, n_dv, at->context + o_at,
-               ld_o);
+    mix_values(run, at, blk, blk->v, blk->ld_v, n_dv, at->context + o_at, ld_o);
     if (at->bound != NULL)
-        mix_values(run, at, blk, at->abs_v + v_at, ld_v, n_dv, blk->sum_p_abs_v,
+        mix_values(run, at, blk, blk->abs_v, blk->ld_v, n_dv, blk->sum_p_abs_v,
                    n_dv);
     for (int64_t i = 0; i < n_i; i++) {
         double *o = at->context + o_at + i * ld_o;
@@ -338,8 +413,13 @@ static void check_context(const ref__run *run, const attention *at,
     const int64_t n = run->n, n_h = heads->size.n_h;
     const int64_t n_g = heads->size.n_g, n_dh = heads->size.n_dh;
     const double norm_q = core_max_row_norm(heads->q, n * n_h, n_dh, n_dh);
-    const double norm_k = core_max_row_norm(heads->k, n * n_g, n_dh, n_dh);
-    const double norm_v = max_abs(heads->v, n * n_g * heads->size.n_dv);
+    double norm_k = core_max_row_norm(heads->k, n * n_g, n_dh, n_dh);
+    double norm_v = max_abs(heads->v, n * n_g * heads->size.n_dv);
+    if (at->m > 0) {
+        const double *more = heads->digest;
+        norm_k = ref__worse(norm_k, core_max_row_norm(more, n, n_dh, n_dh));
+        norm_v = ref__worse(norm_v, max_abs(more, n * n_dh));
+    }
     const double score =
         ref__bits(norm_q * norm_k, CORE_STEP_ACT * CORE_STEP_ACT);
     const double value =
@@ -364,15 +444,16 @@ static void context(ref__run *run, const attention *at)
             .h = task / n_block % n_h,
             .i0 = i0,
             .i1 = i0 + REF__QUERY_BLOCK < n_t ? i0 + REF__QUERY_BLOCK : n_t,
-            .j0 = core_spec_first_key(spec, at->layer, i0), /* never falls */
-            .s = at->scores + thread * REF__QUERY_BLOCK * n_t,
+            .first = core_spec_first_key(spec, at->layer, i0), /* never falls */
+            .s = at->scores + thread * REF__QUERY_BLOCK * at->room,
             .visible = at->visible,
             .sum_p_abs_v = at->sum_p_abs_v,
         };
-        if (at->seen.n_set > 0)
-            blk.visible += thread * n_t;
+        if (at->visible != NULL)
+            blk.visible += thread * at->room;
         if (at->bound != NULL)
             blk.sum_p_abs_v += thread * REF__QUERY_BLOCK * at->heads.size.n_dv;
+        find_keys(run, at, &blk, thread);
         block_context(run, at, &blk);
         max_norm1 = fmax(max_norm1, blk.max_norm1);
         flops += blk.flops;
@@ -395,6 +476,11 @@ static void measure_heads(const ref__run *run, attention *at)
     for (int64_t i = 0; i < run->n * n_g * heads->size.n_dv; i++)
         at->abs_v[i] = fabs(heads->v[i]);
     at->max_v = max_abs(heads->v, run->n * n_g * heads->size.n_dv);
+    for (int64_t i = 0; at->m > 0 && i < run->n; i++)
+        at->norm_digest[i] =
+            core_max_row_norm(heads->digest + i * n_dh, 1, n_dh, n_dh);
+    if (at->m > 0)
+        at->max_v = fmax(at->max_v, max_abs(heads->digest, run->n * n_dh));
     if (run->spec->value_scale > 0.0)
         at->max_v *= run->spec->value_scale;
 }
@@ -408,6 +494,9 @@ static ref__heads take_heads(ref__run *run, int layer)
         .q = core_arena_f64(a, n * size.n_h * size.n_dh),
         .k = core_arena_f64(a, n * size.n_g * size.n_dh),
         .v = core_arena_f64(a, n * size.n_g * size.n_dv),
+        .digest = core_spec_digest_run(run->spec, layer) > 0
+                      ? core_arena_f64(a, n * size.n_dh)
+                      : NULL,
         .q_a = core_arena_f64(a, n * run->spec->n_q_rank),
         .size = size,
     };
@@ -424,11 +513,17 @@ static attention take(ref__run *run, int layer, ref__heads heads)
         .kv = core_numerics_of(run->numerics, CORE_SLOT_KV),
         .drawn = ref__draw_operator(run, CORE_TAP_CONTEXT, layer),
         .context = core_arena_f64(a, n * n_h * heads.size.n_dv),
-        .scores = core_arena_f64(a, n_blk * run->batch->n_t),
         .seen = core_spec_seen(run->spec, layer),
+        .m = core_spec_digest_run(run->spec, layer),
+        .room = run->batch->n_t,
     };
-    if (at.seen.n_set > 0)
-        at.visible = core_arena_take(a, run->n_threads * run->batch->n_t, 1);
+    at.room += at.m > 0 ? run->batch->n_t / at.m : 0;
+    at.scores = core_arena_f64(a, n_blk * at.room);
+    if (at.seen.n_set > 0 || at.m > 0)
+        at.visible = core_arena_take(a, run->n_threads * at.room, 1);
+    if (at.m > 0)
+        at.gathered =
+            core_arena_f64(a, run->n_threads * at.room * heads.size.n_dh);
     if (heads.size.sinks)
         at.sinks = core_arena_f64(a, n_h);
     if (run->bounds) {
@@ -436,6 +531,11 @@ static attention take(ref__run *run, int layer, ref__heads heads)
         at.sum_p_abs_v = core_arena_f64(a, n_blk * heads.size.n_dv);
         at.norm_q = core_arena_f64(a, n * n_h);
         at.norm_k = core_arena_f64(a, n * heads.size.n_g);
+        if (at.m > 0) {
+            at.norm_digest = core_arena_f64(a, n);
+            at.abs_gathered =
+                core_arena_f64(a, run->n_threads * at.room * heads.size.n_dh);
+        }
     }
     return at;
 }
@@ -447,6 +547,8 @@ static void attend(ref__run *run, int layer, attention *at)
     ref__reread(run, CORE_SLOT_KV, heads->q, run->n * size->n_h, size->n_dh);
     ref__reread(run, CORE_SLOT_KV, heads->k, run->n * size->n_g, size->n_dh);
     ref__reread(run, CORE_SLOT_KV, heads->v, run->n * size->n_g, size->n_dv);
+    if (at->m > 0)
+        ref__reread(run, CORE_SLOT_KV, heads->digest, run->n, size->n_dh);
     if (at->sinks != NULL)
         ref__read_vector(run, CORE_W_SINKS, layer, at->sinks);
     at->bound = ref__bound_buffer(run, CORE_TAP_CONTEXT, layer);
@@ -487,9 +589,18 @@ void ref__attention(ref__run *run, int layer, double *out, bool dry)
         attend(run, layer, &at);
     if (spec->context_gate)
         ref__context_gate(run, layer, at.context, dry);
+    if (spec->one_kv && !dry)
+        ref__rope_back(run, layer, CORE_TAP_CONTEXT_BACK, at.context,
+                       heads.size.n_h, heads.size.n_dv,
+                       heads.size.n_dv - heads.size.n_rot);
+    const double *given = at.context;
+    int64_t n_given = heads.size.n_h * heads.size.n_dv;
+    if (spec->o_groups.n > 0) {
+        given = ref__o_groups(run, layer, at.context, dry);
+        n_given = spec->o_groups.n * spec->o_groups.n_r;
+    }
     if (dry)
         return;
-    const ref__rows o =
-        ref__measure(run, at.context, run->n, heads.size.n_h * heads.size.n_dv);
+    const ref__rows o = ref__measure(run, given, run->n, n_given);
     ref__linear(run, &o, CORE_W_O, layer, CORE_TAP_ATTN_OUT, out);
 }

@@ -1,6 +1,7 @@
 /* ref/best_keys.c -- the keys that a query attends to, by their scores. */
 #include "ref/ref_impl.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static int descending(const void *a, const void *b)
@@ -33,4 +34,22 @@ void ref__best_keys(int64_t *key, int64_t n_key, const double *score,
     }
     for (; n_taken < n_key; n_taken++)
         key[n_taken] = -1;
+}
+
+void ref__edge_of(const int64_t *key, int64_t n_key, const double *score,
+                  int64_t n, const uint8_t *mask, double edge[2])
+{
+    double last = HUGE_VAL, best = -HUGE_VAL;
+    int64_t c = 0, n_left = 0;
+    for (int64_t j = 0; j < n; j++) {
+        if (c < n_key && key[c] == j) {
+            last = fmin(last, score[j]);
+            c++;
+        } else if (mask == NULL || mask[j] != 0) {
+            best = fmax(best, score[j]);
+            n_left++;
+        }
+    }
+    edge[0] = n_left > 0 ? last : 0.0;
+    edge[1] = n_left > 0 ? best : 0.0;
 }

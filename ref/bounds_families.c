@@ -65,9 +65,10 @@ void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
     }
 }
 
-/* y = (u' + 1) f, f = g sigmoid(z), z = alpha g, g and u' clamped to a limit.
- * The clamps are exact but for a limit that the type of sums does not hold: g is
- * then off by u |g|, u' by what the limit is.  In f: alpha and its product with g put 2u |z|
+/* y = (u' + 1) f, f = g sigmoid(z), z = alpha g, or with alpha 1 u' f, g and u'
+ * clamped to a limit.  The clamps are exact but for a limit that the type of sums
+ * does not hold: g is then off by u |g|, u' by what the limit is.  In f: alpha
+ * and its product with g put 2u |z|
  * into the exponent, exp 2u, both times 1 - sigmoid; z sigmoid (1 - sigmoid) <
  * 0.23, and the slope of f is below 1.1, so that is below 2u |g| + 2u |f|; the
  * sum, the division and the product with g 3u |f|; together below 4u (|g| +
@@ -78,14 +79,16 @@ void ref__bound_clamped(ref__roundoff u, float *bound, const double *gate,
 {
     const double limit = gating.limit;
     const double off = fmin(fabs(limit - (double)(float)limit), u.sum * limit);
+    const double one = gating.act == CORE_ACT_CLAMPED_SWIGLU ? 1.0 : 0.0;
+    const double alpha = one > 0.0 ? gating.alpha : 1.0;
     for (int64_t i = 0; i < n; i++) {
         const double g = fmin(gate[i], limit);
-        const double f = fabs(g * core_sigmoid(gating.alpha * g));
-        const double factor = fabs(fmax(fmin(up_v[i], limit), -limit) + 1.0);
+        const double f = fabs(g * core_sigmoid(alpha * g));
+        const double factor = fabs(fmax(fmin(up_v[i], limit), -limit) + one);
         const double of_limit = fabs(up_v[i]) > limit ? off * f : 0.0;
         bound[i] = ref__up(u,
                            4.0 * u.sum * (fabs(g) + f) * factor +
-                               u.sum * fabs(a[i]) + of_limit,
+                               one * u.sum * fabs(a[i]) + of_limit,
                            a[i]);
     }
 }
@@ -152,6 +155,13 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y)
 {
     *bound = ref__up(u, 4.0 * u.sum * (fabs(z) + y), y);
+}
+
+/* y = sqrt(softplus(z)): the error above over twice the root, and the root's. */
+void ref__bound_sqrt_softplus(ref__roundoff u, float *bound, double z, double y)
+{
+    const double of_softplus = 4.0 * u.sum * (fabs(z) + y * y);
+    *bound = ref__up(u, of_softplus / (2.0 * y) + u.sum * y, y);
 }
 
 /* y = sigmoid(z): the exponential in z is off by 2u, its product with the other

@@ -190,6 +190,13 @@ double ref__drawn_sigmoid(double z)
     return (double)sigmoid((float)z);
 }
 
+double ref__drawn_score(core_router router, double z)
+{
+    return router == CORE_ROUTER_SQRT_SOFTPLUS
+               ? (double)sqrtf((float)ref__drawn_softplus(z))
+               : ref__drawn_sigmoid(z);
+}
+
 double ref__drawn_softplus(double z)
 {
     return z > 20.0 ? z : (double)log1pf(expf((float)z));
@@ -218,7 +225,8 @@ static float act(core_act kind, float z)
     case CORE_ACT_SIGMOID:
         return sigmoid(z);
     case CORE_ACT_RELU:
-    case CORE_ACT_CLAMPED_SWIGLU: /* exists as a gated form only */
+    case CORE_ACT_CLAMPED_SWIGLU: /* exist as a gated form only */
+    case CORE_ACT_CLAMPED_SILU:
         break;
     }
     return fmaxf(z, 0.0f);
@@ -230,7 +238,9 @@ static float clamped(const ref__drawn *d, core_gating gating, float gate,
     const float limit = (float)gating.limit, alpha = (float)gating.alpha;
     const float g = kept(d, fminf(gate, limit));
     const float u = kept(d, fmaxf(fminf(up, limit), -limit));
-    return (u + 1.0f) * kept(d, g * sigmoid(alpha * g));
+    return gating.act == CORE_ACT_CLAMPED_SILU
+               ? kept(d, act(CORE_ACT_SILU, g)) * u
+               : (u + 1.0f) * kept(d, g * sigmoid(alpha * g));
 }
 
 void ref__drawn_activate(const ref__drawn *d, core_gating gating,
@@ -242,7 +252,7 @@ void ref__drawn_activate(const ref__drawn *d, core_gating gating,
         const float u = (float)up[i];
         if (gate == NULL)
             a[i] = (double)act(kind, u);
-        else if (kind == CORE_ACT_CLAMPED_SWIGLU)
+        else if (core_act_is_clamped(kind))
             a[i] = (double)clamped(d, gating, (float)gate[i], u);
         else
             a[i] = (double)(kept(d, act(kind, (float)gate[i])) * u);
@@ -310,6 +320,7 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
     case CORE_ROUTER_SIGMOID:
+    case CORE_ROUTER_SQRT_SOFTPLUS:
         for (int64_t k = 0; k < n_k; k++)
             w[k] = p[idx[k]];
         if (spec->renormalise)
@@ -421,4 +432,53 @@ void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                             ? column_sum(d, state, n_k, n, j, q, 1.0f / root)
                             : column_sum(d, state, n_k, n, j, q, 1.0f) / root);
     }
+}
+
+/* --- streams --- */
+
+static void divide_columns(float *a, int64_t n, int64_t step, int64_t next,
+                           float eps)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float sum = eps;
+        for (int64_t j = 0; j < n; j++)
+            sum += a[i * next + j * step];
+        for (int64_t j = 0; j < n; j++)
+            a[i * next + j * step] /= sum;
+    }
+}
+
+/* Frameworks keep all of it in floats. */
+void ref__drawn_streams(const core_hyper *hyper, const double *m,
+                        const double *scale, const double *base,
+                        bool reads_only, double *w)
+{
+    const int64_t n = hyper->n;
+    const float eps = (float)hyper->eps;
+    float a[CORE_HYPER_MOST * CORE_HYPER_MOST];
+    for (int64_t i = 0; i < (reads_only ? n : 2 * n); i++) {
+        const float z = (float)m[i] * (float)scale[i / n] + (float)base[i];
+        w[i] = (double)(i < n ? sigmoid(z) + eps : 2.0f * sigmoid(z));
+    }
+    if (reads_only)
+        return;
+    for (int64_t j = 0; j < n; j++) {
+        float *row = a + j * n, most = -INFINITY, sum = 0.0f;
+        for (int64_t k = 0; k < n; k++) {
+            const int64_t at = (2 + j) * n + k;
+            row[k] = (float)m[at] * (float)scale[2] + (float)base[at];
+            most = fmaxf(most, row[k]);
+        }
+        for (int64_t k = 0; k < n; k++)
+            sum += row[k] = expf(row[k] - most);
+        for (int64_t k = 0; k < n; k++)
+            row[k] = row[k] / sum + eps;
+    }
+    divide_columns(a, n, n, 1, eps);
+    for (int64_t i = 1; i < hyper->n_round; i++) {
+        divide_columns(a, n, 1, n, eps);
+        divide_columns(a, n, n, 1, eps);
+    }
+    for (int64_t i = 0; i < n * n; i++)
+        w[2 * n + i] = (double)a[i];
 }

@@ -98,7 +98,7 @@ static void scatter_bound(const ref__run *run, float *bound, int64_t ld,
 static void activate_row(core_gating gating, const double *gate,
                          const double *up, double *a, int64_t n)
 {
-    if (gating.act == CORE_ACT_CLAMPED_SWIGLU) {
+    if (core_act_is_clamped(gating.act)) {
         for (int64_t j = 0; j < n; j++)
             a[j] = core_gated(gating, gate[j], up[j]);
         return;
@@ -113,7 +113,7 @@ static void bound_row(const ref__run *run, float *bound, const double *gate,
 {
     const core_gating gating = core_spec_gating(run->spec);
     const core_act act = gating.act;
-    if (act == CORE_ACT_CLAMPED_SWIGLU)
+    if (core_act_is_clamped(act))
         ref__bound_clamped(run->u, bound, gate, up, a, n, gating);
     else if (act == CORE_ACT_RELU2)
         ref__bound_relative(run->u, bound, a, n, REF__ROUNDS_PRODUCT);

@@ -179,6 +179,11 @@ static void take_draw(ref__run *run)
     const int64_t rows = run->n * max_i64(1, spec->n_k);
     const int64_t chunk = run->model->row_chunk;
     int64_t n_k = run->batch->n_t;
+    for (int l = 0; l < (int)spec->n_l; l++) /* digests beside the keys */
+        if (core_spec_digest_run(spec, l) > 0)
+            n_k = max_i64(n_k, run->batch->n_t +
+                                   run->batch->n_t /
+                                       core_spec_digest_run(spec, l));
     for (int kind = 0; kind < core_spec_head_kinds(spec); kind++)
         n_k = max_i64(n_k, core_spec_heads_of(spec, kind).n_dh);
     for (int l = 0; l < (int)spec->n_l; l++)
@@ -218,13 +223,29 @@ static int64_t operand_doubles(const ref__run *run)
     return max_i64(run->n * n_k, n_choice * n_in);
 }
 
+/* Without a connection a part reads the stream itself. */
+static void take_connection(ref__run *run)
+{
+    const core_spec *spec = run->spec;
+    const ref__connection *connection = ref__connection_of(spec);
+    core_arena *a = &run->arena;
+    run->h = run->x;
+    if (connection == NULL)
+        return;
+    run->h = core_arena_f64(a, run->n * spec->n_d);
+    run->joint = core_arena_f64(a, run->n * connection->width(spec));
+    run->streams =
+        core_arena_f64(a, run->n_threads * (core_spec_n_x(spec) + spec->n_d));
+}
+
 static void take_base(ref__run *run)
 {
     const core_spec *spec = run->spec;
     const ref_model *m = run->model;
     core_arena *a = &run->arena;
     const int64_t n_d = run->n * spec->n_d;
-    run->x = core_arena_f64(a, n_d);
+    run->x = core_arena_f64(a, run->n * core_spec_n_x(spec));
+    take_connection(run);
     run->xn = core_arena_f64(a, n_d);
     run->r = core_arena_f64(a, n_d);
     run->seen = core_arena_i64(a, run->n * most_seen(spec));
@@ -234,6 +255,7 @@ static void take_base(ref__run *run)
         const int64_t n_table = run->batch->n_t * (h.n_rot / 2);
         run->rope[kind].cos_tj = core_arena_f64(a, n_table);
         run->rope[kind].sin_tj = core_arena_f64(a, n_table);
+        run->rope[kind].back_tj = core_arena_f64(a, spec->one_kv ? n_table : 0);
     }
     /* a gated expert reads two tiles at a time */
     run->tile_stride = m->storage == NULL ? 2 * largest_tile(m) : 0;
@@ -255,6 +277,7 @@ static void embed(ref__run *run)
     const int64_t n_d = run->spec->n_d;
     const double scale = run->spec->embed_scale;
     const core_weight id = {CORE_W_EMBED, 0, 0};
+    const ref__connection *connection = ref__connection_of(run->spec);
     const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_EMBED, 0);
     if (run->spec->n_h == 0) {
         memcpy(run->x, run->batch->hidden,
@@ -284,18 +307,23 @@ static void embed(ref__run *run)
     else if (bound != NULL)
         ref__bound_relative(u, bound, run->x, run->n * n_d, REF__ROUNDS_EMBED);
     ref__put(run, CORE_TAP_EMBED, 0, run->x, bound);
+    if (connection != NULL)
+        connection->spread(run);
 }
 
 static void head(ref__run *run, bool dry)
 {
     if (run->spec->n_h == 0)
         return;
+    const ref__connection *connection = ref__connection_of(run->spec);
     const size_t mark = run->arena.used_bytes;
     double *logits = NULL;
     if (run->model->weights == NULL || /* measured without a sink: assume */
         ref__wants(run, CORE_TAP_LOGITS, 0))
         logits = core_arena_f64(&run->arena, run->n * run->spec->n_v);
     if (!dry) {
+        if (connection != NULL)
+            connection->collapse(run, 0, REF__HEAD);
         ref__norm_stream(run, CORE_W_FINAL_NORM, CORE_W_FINAL_NORM_BIAS, 0,
                          CORE_TAP_FINAL_NORM);
         const ref__rows y = ref__measure(run, run->xn, run->n, run->spec->n_d);
@@ -318,6 +346,9 @@ static void make_tables(ref__run *run)
         const core_heads heads = core_spec_heads_of(run->spec, kind);
         core_rope_table(&heads, table_numerics(run), run->batch->n_t,
                         run->rope[kind].cos_tj, run->rope[kind].sin_tj);
+        const int64_t n_table = run->batch->n_t * (heads.n_rot / 2);
+        for (int64_t i = 0; run->spec->one_kv && i < n_table; i++)
+            run->rope[kind].back_tj[i] = -run->rope[kind].sin_tj[i];
     }
 }
 

@@ -137,25 +137,6 @@ static void score_keys(const ref__run *run, const indexing *ix, const span *sp)
     }
 }
 
-/* The edge of a choice that was made elsewhere, of keys [0, n). */
-static void edge_of(const int64_t *key, int64_t n_key, const double *score,
-                    int64_t n, const uint8_t *mask, double *edge)
-{
-    double last = HUGE_VAL, best = -HUGE_VAL;
-    int64_t c = 0, n_left = 0;
-    for (int64_t j = 0; j < n; j++) {
-        if (c < n_key && key[c] == j) {
-            last = fmin(last, score[j]);
-            c++;
-        } else if (mask == NULL || mask[j] != 0) {
-            best = fmax(best, score[j]);
-            n_left++;
-        }
-    }
-    edge[0] = n_left > 0 ? last : 0.0;
-    edge[1] = n_left > 0 ? best : 0.0;
-}
-
 /* The keys of query i of its row. */
 static void choose(const ref__run *run, const indexing *ix, const span *sp,
                    int64_t i)
@@ -168,7 +149,7 @@ static void choose(const ref__run *run, const indexing *ix, const span *sp,
     if (mask != NULL)
         mask += sp->b * n_t;
     if (run->draw != NULL) {
-        edge_of(key, ix->n_seen, score, i + 1, mask, edge);
+        ref__edge_of(key, ix->n_seen, score, i + 1, mask, edge);
         ref__drawn_scale(&ix->drawn, edge, 2, ix->scale);
     } else {
         ref__best_keys(key, ix->n_seen, score, 0, i + 1, mask, sp->room, edge);

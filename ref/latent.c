@@ -34,8 +34,8 @@ static latent take(ref__run *run, int64_t n_rot, int64_t n_kv_b)
     };
 }
 
-/* The query, from xn or from a short vector of its own, normed in place. */
-static void queries(ref__run *run, int layer, double *q_a, double *q)
+void ref__short_query(ref__run *run, int layer, double eps, double *q_a,
+                      double *q)
 {
     const core_spec *spec = run->spec;
     const int64_t n_q = spec->n_q_rank;
@@ -48,7 +48,7 @@ static void queries(ref__run *run, int layer, double *q_a, double *q)
                                 .n_part = 1,
                                 .n = n_q,
                                 .weight = CORE_W_Q_A_NORM,
-                                .eps = LATENT_EPS};
+                                .eps = eps};
         ref__rmsnorm(run, layer, CORE_TAP_Q_A_NORM, &norm);
         x = ref__measure(run, q_a, run->n, n_q);
     }
@@ -102,7 +102,7 @@ void ref__latent(ref__run *run, int layer, const ref__heads *heads, bool dry)
     const latent la = take(run, n_rot, size->n_h * (n_dn + size->n_dv));
     if (dry)
         return;
-    queries(run, layer, heads->q_a, heads->q);
+    ref__short_query(run, layer, LATENT_EPS, heads->q_a, heads->q);
     compressed(run, layer, &la, n_rot);
     if (core_spec_has_rope(run->spec, layer)) {
         ref__rope(run, layer, CORE_TAP_Q_ROPE, heads->q, size->n_h, size->n_dh,

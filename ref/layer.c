@@ -1,6 +1,7 @@
 /* ref/layer.c -- one layer: x + c mix(norm x), then x + c ffn(norm x), or one
- * of the two; in some models what a part gives is normed before it is added, and
- * the layer's output is multiplied.
+ * of the two; in models that say so another connection for each of the sums; in
+ * some what a part gives is normed before it is added, and the layer's output is
+ * multiplied.
  *
  * The order of the taps is the order of this text.  An MoE layer may have a
  * shared expert beside it (an MLP that every token takes), and that a factor; the
@@ -20,6 +21,17 @@ static ref__operator *const SHARED[CORE_N_SHARED] = {
     CORE_SHARED_LIST(SHARED_ROW)
 #undef SHARED_ROW
 };
+
+static const ref__connection *const CONNECTION[] = {
+#define CONNECTION_ROW(kind, name) [CORE_CONNECTION_##kind] = &ref__##name,
+    CORE_CONNECTION_LIST(CONNECTION_ROW)
+#undef CONNECTION_ROW
+    [CORE_N_CONNECTIONS] = NULL};
+
+const ref__connection *ref__connection_of(const core_spec *spec)
+{
+    return CONNECTION[core_spec_connection(spec)];
+}
 
 /* What a layer's output is multiplied by. */
 static double layer_scale(const ref__run *run, int layer)
@@ -64,6 +76,30 @@ static void add(ref__run *run, core_tap_kind kind, int layer, double *a,
     ref__put(run, kind, layer, a, bound);
 }
 
+/* xn = the norm of what the part reads of the stream. */
+static void enter(ref__run *run, int layer, ref__part part)
+{
+    const ref__connection *connection = ref__connection_of(run->spec);
+    if (connection != NULL)
+        connection->collapse(run, layer, part);
+    if (part == REF__MIXER)
+        ref__norm_stream(run, CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS, layer,
+                         CORE_TAP_ATTN_NORM);
+    else
+        ref__norm_stream(run, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS, layer,
+                         CORE_TAP_FFN_NORM);
+}
+
+/* What the part gave joins the stream. */
+static void leave(ref__run *run, int layer, core_tap_kind kind)
+{
+    const ref__connection *connection = ref__connection_of(run->spec);
+    if (connection != NULL)
+        connection->expand(run, layer, kind);
+    else
+        add(run, kind, layer, run->x, run->r, run->spec->residual_scale);
+}
+
 static void mixer_part(ref__run *run, int layer, bool dry)
 {
     const core_mixer mixer = core_spec_mixer(run->spec, layer);
@@ -71,14 +107,12 @@ static void mixer_part(ref__run *run, int layer, bool dry)
     if (mixer == CORE_N_MIXERS)
         return;
     if (!dry)
-        ref__norm_stream(run, CORE_W_ATTN_NORM, CORE_W_ATTN_NORM_BIAS, layer,
-                         CORE_TAP_ATTN_NORM);
+        enter(run, layer, REF__MIXER);
     MIXER[mixer](run, layer, run->r, dry);
     if (dry)
         return;
     norm_after(run, CORE_W_ATTN_POST, layer, CORE_TAP_ATTN_POST);
-    add(run, is_last ? CORE_TAP_OUT : CORE_TAP_MID, layer, run->x, run->r,
-        run->spec->residual_scale);
+    leave(run, layer, is_last ? CORE_TAP_OUT : CORE_TAP_MID);
 }
 
 static void ffn_part(ref__run *run, int layer, bool dry)
@@ -91,8 +125,7 @@ static void ffn_part(ref__run *run, int layer, bool dry)
         return;
     double *shared = is_moe && n_f > 0 ? core_arena_f64(&run->arena, n) : NULL;
     if (!dry)
-        ref__norm_stream(run, CORE_W_FFN_NORM, CORE_W_FFN_NORM_BIAS, layer,
-                         CORE_TAP_FFN_NORM);
+        enter(run, layer, REF__FFN);
     const size_t mark = run->arena.used_bytes;
     if (is_moe)
         ref__moe(run, layer, run->r, dry);
@@ -109,7 +142,7 @@ static void ffn_part(ref__run *run, int layer, bool dry)
                        shared);
     add(run, CORE_TAP_FFN_OUT, layer, run->r, shared, 1.0);
     norm_after(run, CORE_W_FFN_POST, layer, CORE_TAP_FFN_POST);
-    add(run, CORE_TAP_OUT, layer, run->x, run->r, run->spec->residual_scale);
+    leave(run, layer, CORE_TAP_OUT);
 }
 
 void ref__layer(ref__run *run, int layer, bool dry)
@@ -117,7 +150,7 @@ void ref__layer(ref__run *run, int layer, bool dry)
     const size_t mark = run->arena.used_bytes;
     if (!dry)
         ref__put_transfer(run, CORE_TAP_IN, layer, run->x,
-                          run->n * run->spec->n_d);
+                          run->n * core_spec_n_x(run->spec));
     mixer_part(run, layer, dry);
     core_arena_rewind(&run->arena, mark);
     ffn_part(run, layer, dry);

@@ -112,22 +112,34 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     get_bias(run, tile, id, r0);
 }
 
+void ref__tile_sums(const ref__run *run, const ref__tile *tile,
+                    const double *x, int64_t n_row, double *y, int64_t ld_y)
+{
+    const int64_t n_k = tile->n_k, ld_w = ref__row_stride(n_k);
+    if (run->draw != NULL) {
+        const ref__factors f = {.x = x,
+                                .w = tile->w,
+                                .floats = tile->floats,
+                                .ld_x = n_k,
+                                .ld_w = ld_w,
+                                .ld_floats = tile->ld_floats,
+                                .n_row = n_row,
+                                .n = tile->n,
+                                .n_k = n_k,
+                                .transposed = true};
+        ref__drawn_product(run, &tile->drawn, &f, y, ld_y);
+        return;
+    }
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_row,
+                (blasint)tile->n, (blasint)n_k, 1.0, x, (blasint)n_k, tile->w,
+                (blasint)ld_w, 0.0, y, (blasint)ld_y);
+}
+
 /* In a drawn pass: the same in floats. */
-static void drawn_tile(const ref__run *run, const ref__tile *tile,
-                       const double *x, int64_t n_row, double *y, int64_t ld_y)
+static void drawn_tile(const ref__tile *tile, int64_t n_row, double *y,
+                       int64_t ld_y)
 {
     const ref__drawn *d = &tile->drawn;
-    const ref__factors f = {.x = x,
-                            .w = tile->w,
-                            .floats = tile->floats,
-                            .ld_x = tile->n_k,
-                            .ld_w = ref__row_stride(tile->n_k),
-                            .ld_floats = tile->ld_floats,
-                            .n_row = n_row,
-                            .n = tile->n,
-                            .n_k = tile->n_k,
-                            .transposed = true};
-    ref__drawn_product(run, d, &f, y, ld_y);
     for (int64_t i = 0; i < n_row; i++) {
         double *y_i = y + i * ld_y;
         for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
@@ -144,14 +156,11 @@ static void drawn_tile(const ref__run *run, const ref__tile *tile,
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
                      const double *x, int64_t n_row, double *y, int64_t ld_y)
 {
+    ref__tile_sums(run, tile, x, n_row, y, ld_y);
     if (run->draw != NULL) {
-        drawn_tile(run, tile, x, n_row, y, ld_y);
+        drawn_tile(tile, n_row, y, ld_y);
         return;
     }
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_row,
-                (blasint)tile->n, (blasint)tile->n_k, 1.0, x,
-                (blasint)tile->n_k, tile->w,
-                (blasint)ref__row_stride(tile->n_k), 0.0, y, (blasint)ld_y);
     for (int64_t i = 0; i < n_row; i++) {
         double *y_i = y + i * ld_y;
         for (int64_t j = 0; tile->has_bias && j < tile->n; j++)
@@ -191,17 +200,16 @@ static void bound_tile(const ref__rows *x, const ref__tile *tile, int64_t i,
         ref__bound_capped(u, bound + r * ld, y + r * ld, tile->n);
 }
 
-void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
-                 int layer, core_tap_kind kind, double *y)
+void ref__linear_rows(ref__run *run, const ref__rows *x, core_weight id,
+                      core_tap_kind kind, int64_t r0, int64_t r1, double *y,
+                      float *bound)
 {
-    const core_weight id = {weight, layer, 0};
-    float *bound = y != NULL ? ref__bound_buffer(run, kind, layer) : NULL;
     int64_t n_out, n_k;
     core_weight_shape(run->spec, id, &n_out, &n_k);
     core_assert(n_k == x->n_k);
 
-    const int64_t rows = ref__tile_rows(run->model, n_out, n_k);
-    const int64_t n_tile = (n_out + rows - 1) / rows;
+    const int64_t rows = ref__tile_rows(run->model, r1 - r0, n_k);
+    const int64_t n_tile = (r1 - r0 + rows - 1) / rows;
     const int64_t chunk = run->model->row_chunk;
     /* read weights must serve all chunks; resident ones may be shared out */
     const int64_t span = run->model->storage != NULL ? chunk : x->n;
@@ -211,8 +219,8 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
     reduction(max                                                              \
               : bits)
     for (int64_t task = 0; task < n_tile * n_span; task++) {
-        const int64_t c0 = task / n_span * rows, i0 = task % n_span * span;
-        const int64_t c1 = c0 + rows < n_out ? c0 + rows : n_out;
+        const int64_t c0 = r0 + task / n_span * rows, i0 = task % n_span * span;
+        const int64_t c1 = c0 + rows < r1 ? c0 + rows : r1;
         const int64_t i1 = i0 + span < x->n ? i0 + span : x->n;
         double *scratch =
             run->out_scratch + omp_get_thread_num() * run->out_stride;
@@ -231,9 +239,20 @@ void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
                            n_out);
         }
     }
-    run->stats->gemm_flops += 2.0 * (double)x->n * (double)n_out * (double)n_k;
+    run->stats->gemm_flops +=
+        2.0 * (double)x->n * (double)(r1 - r0) * (double)n_k;
     if (run->exact)
-        ref__record_bits(run, kind, layer, bits);
+        ref__record_bits(run, kind, id.layer, bits);
+}
+
+void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
+                 int layer, core_tap_kind kind, double *y)
+{
+    const core_weight id = {weight, layer, 0};
+    float *bound = y != NULL ? ref__bound_buffer(run, kind, layer) : NULL;
+    int64_t n_out, n_k;
+    core_weight_shape(run->spec, id, &n_out, &n_k);
+    ref__linear_rows(run, x, id, kind, 0, n_out, y, bound);
     ref__put(run, kind, layer, y, bound);
 }
 

@@ -121,7 +121,7 @@ static ref__norm of_rows(const ref__run *run, core_weight_kind weight,
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind)
 {
-    const ref__norm norm = of_rows(run, weight, run->x, run->xn);
+    const ref__norm norm = of_rows(run, weight, run->h, run->xn);
     if (run->spec->norm == CORE_NORM_LAYER)
         ref__layernorm(run, layer, kind, &norm, bias);
     else

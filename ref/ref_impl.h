@@ -72,9 +72,14 @@ typedef struct ref__run {
     int64_t n;            /* tokens: B*T, of all copies                       */
 
     core_arena arena;
-    double *x, *xn, *r;      /* [N, D] residual stream, normed, sub-layer out */
+    double *x;               /* [N, Dx] residual stream                       */
+    double *h;               /* [N, D] what a part of a layer reads of it     */
+    double *xn, *r;          /* [N, D] normed, sub-layer out                  */
+    double *joint;           /* [N, *] weights of what joins part and stream  */
+    double *streams;         /* [n_threads, Dx + D] of a token                */
     struct {                 /* of each kind of heads                         */
         double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
+        double *back_tj;         /* less sin, where something is turned back  */
     } rope[CORE_HEAD_KINDS];
     int64_t *seen;           /* [N, columns of the sets] keys chosen last       */
     double *norm_weight;     /* [widest vector] of a norm that adds 1         */
@@ -198,6 +203,8 @@ double ref__drawn_exponentials(const ref__drawn *d, double *s, int64_t lo,
 void ref__drawn_softmax(const ref__drawn *d, double *p, const double *logits,
                         int64_t n);
 double ref__drawn_sigmoid(double z);
+/* core_router_score.                                                         */
+double ref__drawn_score(core_router router, double z);
 double ref__drawn_softplus(double z);
 double ref__drawn_time_step(double z, double least, double most);
 /* a = act(up), or the gated form where gate is given.                        */
@@ -218,6 +225,11 @@ double ref__drawn_convolution(const ref__drawn *d, const double *w,
                               const double *u, int64_t ld, int64_t n,
                               double bias);
 double ref__drawn_decay(double a_log, double dt);
+/* A token's weights of its streams from their scores m, for hyper-connections
+ * (hyper.c); reads_only: the head's.                                         */
+void ref__drawn_streams(const core_hyper *hyper, const double *m,
+                        const double *scale, const double *base,
+                        bool reads_only, double *w);
 /* Their bounded forms (core_bounded_step).                                   */
 double ref__drawn_bounded_step(double a_log, double z);
 double ref__drawn_bounded_decay(double floor, double dt);
@@ -334,6 +346,8 @@ void ref__bound_sparsemixer(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_e,
                             double jitter, double scale);
 void ref__bound_softplus(ref__roundoff u, float *bound, double z, double y);
+void ref__bound_sqrt_softplus(ref__roundoff u, float *bound, double z,
+                              double y);
 /* y = sigmoid(z), z itself a product of an exponential.                       */
 void ref__bound_bounded_step(ref__roundoff u, float *bound, double z, double y);
 /* Of core_time_step, whose z is a sum of two.                                */
@@ -403,6 +417,9 @@ typedef struct ref__tile {
 
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
+/* y [n_row, tile.n] = x W^T, not yet stored; x [n_row, n_k].                 */
+void ref__tile_sums(const ref__run *run, const ref__tile *tile,
+                    const double *x, int64_t n_row, double *y, int64_t ld_y);
 /* y [n_row, tile.n] = store((x W^T + b) / divisor), capped and clamped; x
  * [n_row, n_k].                                                              */
 void ref__tile_apply(const ref__run *run, const ref__tile *tile,
@@ -414,6 +431,12 @@ double ref__tile_bits(const ref__run *run, const ref__tile *tile,
  * wants it, and a tile at a time is computed for its exactness check.        */
 void ref__linear(ref__run *run, const ref__rows *x, core_weight_kind weight,
                  int layer, core_tap_kind kind, double *y);
+
+/* Columns [r0, r1) of y [x.n, out] = store(x W^T + b), and of its bound (or
+ * NULL); nothing is delivered.                                               */
+void ref__linear_rows(ref__run *run, const ref__rows *x, core_weight id,
+                      core_tap_kind kind, int64_t r0, int64_t r1, double *y,
+                      float *bound);
 
 /* A whole small tensor, rows one after the other.                            */
 void ref__read_vector(const ref__run *run, core_weight_kind kind, int layer,
@@ -456,7 +479,7 @@ void ref__layernorm(ref__run *run, int layer, core_tap_kind kind,
  * model has no layernorm.                                                    */
 void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
                     core_tap_kind kind, const double *x, double *y);
-/* xn = the model's norm of x.                                                */
+/* xn = the model's norm of h.                                                */
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
 
@@ -473,6 +496,14 @@ void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
 void ref__rope_pairs(ref__run *run, int layer, core_tap_kind kind, double *qk,
                      int64_t n_head, int64_t n_dh, int64_t first,
                      bool interleaved);
+
+/* The same, turned the other way.                                            */
+void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
+                    int64_t n_head, int64_t n_dh, int64_t first);
+
+/* The same of digests k [N, n_dh] (digest.c).                                */
+void ref__rope_digests(ref__run *run, int layer, core_tap_kind kind, double *k,
+                       int64_t n_dh, int64_t first);
 
 /* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
  * passes, the exponentials stored before they are summed.  mask may be NULL.
@@ -491,6 +522,9 @@ int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
 void ref__best_keys(int64_t *key, int64_t n_key, const double *score,
                     int64_t lo, int64_t hi, const uint8_t *mask, double *room,
                     double edge[2]);
+/* The edge of a choice made elsewhere, of positions [0, n).                  */
+void ref__edge_of(const int64_t *key, int64_t n_key, const double *score,
+                  int64_t n, const uint8_t *mask, double edge[2]);
 
 /* ---- convolution.c ------------------------------------------------------- */
 
@@ -518,6 +552,16 @@ void ref__gate(ref__run *run, int layer, core_tap_kind kind, core_act act,
                const double *gate, double *y, int64_t n_c);
 /* context [N, H*Dv] := context * sigmoid(xn . g).                            */
 void ref__context_gate(ref__run *run, int layer, double *context, bool dry);
+/* o_groups.c: [N, groups * n_r] from the context, in memory that it takes.   */
+double *ref__o_groups(ref__run *run, int layer, const double *context,
+                      bool dry);
+/* digest.c: digests [N, n] of xn, as keys or for what picks of them.         */
+void ref__digests(ref__run *run, int layer, bool of_picker, int64_t n,
+                  double *digest, bool dry);
+/* latent.c: q [N, H*Dh] from xn, by way of a short vector q_a [N, Rq] where the
+ * model has one, which is normed with this eps.                              */
+void ref__short_query(ref__run *run, int layer, double eps, double *q_a,
+                      double *q);
 
 /* ---- core/model/operators.h: an operator is the file of its name --------- */
 
@@ -531,6 +575,7 @@ typedef struct ref__heads {
     double *q; /* [N, n_h*n_dh]                                               */
     double *k; /* [N, n_g*n_dh]                                               */
     double *v; /* [N, n_g*n_dv]                                               */
+    double *digest; /* [N, n_dh] or NULL: the digest that a token sees last   */
     double *q_a; /* [N, Rq] the short query, normed, where there is one       */
     core_heads size;
 } ref__heads;
@@ -538,6 +583,22 @@ typedef struct ref__heads {
 /* The heads from xn, likewise.                                               */
 typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
                              bool dry);
+
+/* What joins a part of a layer, or the head, to the residual stream. */
+typedef enum ref__part { REF__MIXER, REF__FFN, REF__HEAD } ref__part;
+typedef struct ref__connection {
+    int64_t (*width)(const core_spec *spec); /* columns of run->joint         */
+    /* x from the embedding, [N, D] at its beginning.                         */
+    void (*spread)(ref__run *run);
+    /* h from x, and joint; layer 0 of the head.                              */
+    void (*collapse)(ref__run *run, int layer, ref__part part);
+    /* x from x and what the part gave, r, by joint; delivered as tap `kind`. */
+    void (*expand)(ref__run *run, int layer, core_tap_kind kind);
+} ref__connection;
+
+#define REF__CONNECTION(kind, name) extern const ref__connection ref__##name;
+CORE_CONNECTION_LIST(REF__CONNECTION)
+#undef REF__CONNECTION
 
 /* The keys of its queries into run->seen, and their edges; in a drawn pass they
  * are there already, and only the edges are made.                            */
@@ -564,6 +625,7 @@ typedef struct ref__routing {
     int64_t *idx, *slot;    /* [N, K]                                         */
     double *in;             /* [N, D] what the router reads, or NULL: xn      */
     double *correction;     /* [E], or NULL                                   */
+    bool by_table;
     double *expert_scale;   /* likewise                                       */
     double *score;          /* [n_threads, E + groups]                        */
     int64_t *kept;          /* [n_threads, groups]                            */
@@ -631,6 +693,8 @@ void ref__ffn_group(ref__run *run, const ref__ffn *ffn, int layer,
                     const ref__piece *piece, int64_t n_piece);
 void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer);
 
+/* That of the model; NULL: a part reads x itself, and is added to it.        */
+const ref__connection *ref__connection_of(const core_spec *spec);
 void ref__mlp(ref__run *run, int layer, int64_t n_f, double *out, bool dry);
 ref__operator ref__moe;
 void ref__layer(ref__run *run, int layer, bool dry);

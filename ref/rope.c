@@ -34,42 +34,89 @@ static void bound_heads(const ref__run *run, const core_heads *size,
                         interleaved ? 2 : n_rot, rope->attention_factor);
 }
 
+/* Row t is token t, or the last digest of runs of `m` tokens that it sees, at the
+ * position of its run's first token.                                         */
+static int64_t position_of(const ref__run *run, int64_t t, int64_t m)
+{
+    const int64_t position = t % run->batch->n_t;
+    const int64_t n_digest = m > 0 ? (position + 1) / m : 0;
+    if (m == 0)
+        return position;
+    return n_digest > 0 ? (n_digest - 1) * m : 0;
+}
+
+/* How the rows of a tap turn. */
+typedef struct turning {
+    const double *sin_tj; /* of the layer's kind of heads, or less it         */
+    int64_t m;            /* tokens of a digest; 0: rows are tokens           */
+    bool interleaved;
+} turning;
+
+static turning forwards(const ref__run *run, int layer)
+{
+    return (turning){.sin_tj = run->rope[run->spec->head_kind[layer]].sin_tj,
+                     .interleaved =
+                         core_spec_heads(run->spec, layer).rope.interleaved};
+}
+
+static void rotate(ref__run *run, int layer, core_tap_kind kind, turning how,
+                   double *qk, int64_t n_head, int64_t n_dh, int64_t first)
+{
+    const core_heads size = core_spec_heads(run->spec, layer);
+    const int64_t n_rot = size.n_rot, half = n_rot / 2;
+    const int64_t width = n_head * n_dh;
+    const double *cos_tj = run->rope[run->spec->head_kind[layer]].cos_tj;
+    float *bound = ref__bound_buffer(run, kind, layer);
+    const ref__drawn drawn = ref__draw_operator(run, kind, layer);
+#pragma omp parallel for num_threads(run->n_threads)
+    for (int64_t t = 0; t < run->n; t++) {
+        const int64_t position = position_of(run, t, how.m);
+        double *qk_t = qk + t * width;
+        if (bound != NULL)
+            bound_heads(run, &size, bound + t * width, qk_t, n_head, n_dh,
+                        first, how.interleaved);
+        for (int64_t h = 0; h < n_head; h++) {
+            double *r = qk_t + h * n_dh + first;
+            const double *cos_j = cos_tj + position * half;
+            const double *sin_j = how.sin_tj + position * half;
+            if (run->draw != NULL)
+                ref__drawn_rope(&drawn, r, cos_j, sin_j, n_rot,
+                                how.interleaved);
+            else
+                ref__rope_row(r, cos_j, sin_j, n_rot, how.interleaved);
+        }
+        core_store(run->numerics, CORE_GRID_ACT, qk_t, width);
+    }
+    ref__put(run, kind, layer, qk, bound);
+}
+
 void ref__rope(ref__run *run, int layer, core_tap_kind kind, double *qk,
                int64_t n_head, int64_t n_dh, int64_t first)
 {
-    ref__rope_pairs(run, layer, kind, qk, n_head, n_dh, first,
-                    core_spec_heads(run->spec, layer).rope.interleaved);
+    rotate(run, layer, kind, forwards(run, layer), qk, n_head, n_dh, first);
 }
 
 void ref__rope_pairs(ref__run *run, int layer, core_tap_kind kind, double *qk,
                      int64_t n_head, int64_t n_dh, int64_t first,
                      bool interleaved)
 {
-    const core_heads size = core_spec_heads(run->spec, layer);
-    const int64_t n_rot = size.n_rot, half = n_rot / 2;
-    const int64_t width = n_head * n_dh;
-    const int kind_of = run->spec->head_kind[layer];
-    const double *cos_tj = run->rope[kind_of].cos_tj;
-    const double *sin_tj = run->rope[kind_of].sin_tj;
-    float *bound = ref__bound_buffer(run, kind, layer);
-    const ref__drawn drawn = ref__draw_operator(run, kind, layer);
-#pragma omp parallel for num_threads(run->n_threads)
-    for (int64_t t = 0; t < run->n; t++) {
-        const int64_t position = t % run->batch->n_t;
-        double *qk_t = qk + t * width;
-        if (bound != NULL)
-            bound_heads(run, &size, bound + t * width, qk_t, n_head, n_dh,
-                        first, interleaved);
-        for (int64_t h = 0; h < n_head; h++) {
-            double *r = qk_t + h * n_dh + first;
-            const double *cos_j = cos_tj + position * half;
-            const double *sin_j = sin_tj + position * half;
-            if (run->draw != NULL)
-                ref__drawn_rope(&drawn, r, cos_j, sin_j, n_rot, interleaved);
-            else
-                ref__rope_row(r, cos_j, sin_j, n_rot, interleaved);
-        }
-        core_store(run->numerics, CORE_GRID_ACT, qk_t, width);
-    }
-    ref__put(run, kind, layer, qk, bound);
+    turning how = forwards(run, layer);
+    how.interleaved = interleaved;
+    rotate(run, layer, kind, how, qk, n_head, n_dh, first);
+}
+
+void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
+                    int64_t n_head, int64_t n_dh, int64_t first)
+{
+    turning how = forwards(run, layer);
+    how.sin_tj = run->rope[run->spec->head_kind[layer]].back_tj;
+    rotate(run, layer, kind, how, qk, n_head, n_dh, first);
+}
+
+void ref__rope_digests(ref__run *run, int layer, core_tap_kind kind, double *k,
+                       int64_t n_dh, int64_t first)
+{
+    turning how = forwards(run, layer);
+    how.m = core_spec_digest_run(run->spec, layer);
+    rotate(run, layer, kind, how, k, 1, n_dh, first);
 }

@@ -104,10 +104,11 @@ ref__routing ref__routing_take(ref__run *run, int layer)
         .score =
             core_arena_f64(a, run->n_threads * (spec->n_e + spec->n_group)),
         .kept = core_arena_i64(a, run->n_threads * spec->n_group),
+        .by_table = core_spec_by_table(spec, layer),
     };
     if (core_tap_exists(spec, probs))
         ro.probs = core_arena_f64(a, n * spec->n_e);
-    if (spec->correction)
+    if (spec->correction && !ro.by_table)
         ro.correction = core_arena_f64(a, spec->n_e);
     if (spec->expert_scale)
         ro.expert_scale = core_arena_f64(a, spec->n_e);
@@ -121,7 +122,10 @@ static void put_probs(const ref__run *run, int layer, const ref__routing *ro)
     const int64_t n_e = run->spec->n_e;
     const ref__roundoff u = ref__u(run, CORE_TAP_ROUTER_PROBS);
     float *bound = ref__bound_buffer(run, CORE_TAP_ROUTER_PROBS, layer);
-    if (bound != NULL && run->spec->router == CORE_ROUTER_SIGMOID)
+    if (bound != NULL && run->spec->router == CORE_ROUTER_SQRT_SOFTPLUS)
+        for (int64_t i = 0; i < run->n * n_e; i++)
+            ref__bound_sqrt_softplus(u, bound + i, ro->logits[i], ro->probs[i]);
+    else if (bound != NULL && run->spec->router == CORE_ROUTER_SIGMOID)
         ref__bound_relative(u, bound, ro->probs, run->n * n_e,
                             REF__ROUNDS_SIGMOID);
     else
@@ -152,6 +156,7 @@ static void bound_weights(const ref__run *run, const ref__routing *ro,
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
     case CORE_ROUTER_SIGMOID:
+    case CORE_ROUTER_SQRT_SOFTPLUS:
         ref__bound_relative(u, bound, w, n_k, weight_rounds(spec));
         break;
     case CORE_ROUTER_SOFTMAX_TOP:
@@ -185,7 +190,7 @@ static void drawn_scores(const ref__run *run, int layer, const double *logits,
         ref__drawn_softmax(&drawn, p, logits, spec->n_e);
     else
         for (int64_t e = 0; e < spec->n_e; e++)
-            p[e] = ref__drawn_sigmoid(logits[e]);
+            p[e] = ref__drawn_score(spec->router, logits[e]);
     core_store(core_tap_numerics(run->numerics, CORE_TAP_ROUTER_PROBS),
                CORE_GRID_PROB, p, spec->n_e);
 }
@@ -201,6 +206,20 @@ static void drawn_weights(const ref__run *run, int layer, const double *logits,
                CORE_GRID_PROB, w, run->spec->n_k);
 }
 
+/* Experts by the tokens' ids; the weights lend themselves for a row. */
+static void look_up(const ref__run *run, int layer, ref__routing *ro)
+{
+    const core_weight id = {CORE_W_EXPERT_TABLE, layer, 0};
+    const int64_t n_k = run->spec->n_k;
+    for (int64_t t = 0; t < run->n; t++) {
+        const int64_t v = run->batch->ids[t];
+        double *row = ro->weight + t * n_k;
+        core_weights_read(run->model->weights, id, v, v + 1, 0, n_k, row, n_k);
+        for (int64_t k = 0; k < n_k; k++)
+            ro->idx[t * n_k + k] = (int64_t)row[k];
+    }
+}
+
 /* Experts of all tokens, or those of the pass whose routing is taken over. */
 static void choose(const ref__run *run, int layer, ref__routing *ro)
 {
@@ -210,13 +229,16 @@ static void choose(const ref__run *run, int layer, ref__routing *ro)
         core_tap_numerics(run->numerics, CORE_TAP_TOPK_WEIGHT);
     const bool forced =
         ref__forced_ints(run, CORE_TAP_TOPK_IDX, layer, ro->idx);
+    const bool chooses = !forced && !ro->by_table;
+    if (!forced && ro->by_table)
+        look_up(run, layer, ro);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
         const int64_t thread = omp_get_thread_num();
         const double *logits = ro->logits + t * n_e;
         const double *p = ro->probs != NULL ? ro->probs + t * n_e : NULL;
         int64_t *idx = ro->idx + t * n_k;
-        if (!forced)
+        if (chooses)
             ref__route_choose(spec, logits, p, ro->correction, idx,
                               ro->score + thread * (n_e + n_g),
                               ro->kept + thread * n_g);

@@ -1,6 +1,6 @@
 /* ref/router_scores.c -- a token's experts and weights from its router logits.
  *
- * Four ways to make scores of logits; which experts are eligible at all; the K
+ * Five ways to make scores of logits; which experts are eligible at all; the K
  * largest; their weights.  Traps: ties go to the lowest index, among groups
  * too; a correction bias chooses and does not weigh; an ineligible expert's
  * score is -infinity, because a corrected score may be negative; a weight is
@@ -132,7 +132,7 @@ void ref__route_scores(const core_spec *spec, core_numerics numerics,
         return;
     }
     for (int64_t e = 0; e < spec->n_e; e++)
-        p[e] = core_sigmoid(logits[e]);
+        p[e] = core_router_score(spec->router, logits[e]);
     core_store(numerics, CORE_GRID_PROB, p, spec->n_e);
 }
 
@@ -143,6 +143,7 @@ void ref__route_choose(const core_spec *spec, const double *logits,
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
     case CORE_ROUTER_SIGMOID:
+    case CORE_ROUTER_SQRT_SOFTPLUS:
         ref__eligible(spec, p, correction, score, kept);
         ref__top_k(idx, score, spec->n_e, spec->n_k);
         break;
@@ -163,6 +164,7 @@ void ref__route_weigh(const core_spec *spec, core_numerics numerics,
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
     case CORE_ROUTER_SIGMOID:
+    case CORE_ROUTER_SQRT_SOFTPLUS:
         weights_from(spec, p, idx, w);
         break;
     case CORE_ROUTER_SOFTMAX_TOP:

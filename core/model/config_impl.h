@@ -120,6 +120,14 @@ CORE_NODISCARD core_status core__config_ropes(core__reader r,
                                               const char *other_theta,
                                               core_spec *spec);
 
+/* The same where two objects of rope_parameters are called `first` and `other`,
+ * each with a key of its theta beside it; a file without them has the scaling of
+ * the first alone, which leaves cos and sin as they are unless it says otherwise.
+ */
+CORE_NODISCARD core_status core__config_two_ropes(
+    core__reader r, const char *first, const char *theta, const char *other,
+    const char *other_theta, core_spec *spec);
+
 /* 0.1 * mscale * ln(factor) + 1, the magnitude yarn restores; 1 for factor
  * <= 1. */
 double core__mscale(double factor, double mscale);

@@ -260,6 +260,26 @@ core_status core__config_ropes(core__reader config, const char *other_theta,
                     &spec->other.rope, &spec->other.n_rot);
 }
 
+core_status core__config_two_ropes(core__reader config, const char *first,
+                                   const char *theta, const char *other,
+                                   const char *other_theta, core_spec *spec)
+{
+    static const char FACTOR[] = "attention_factor";
+    core__reader all, one, two;
+    CORE_TRY(core__config_object(config, "rope_parameters", &all));
+    CORE_TRY(core__config_object(all, first, &one));
+    CORE_TRY(core__config_object(all, other, &two));
+    const bool is_flat = one.object == NULL;
+    if (is_flat)
+        CORE_TRY(find_scaling(config, &one));
+    CORE_TRY(get_rope(config, one, theta, spec->n_dh, false, &spec->rope,
+                      &spec->n_rot));
+    if (is_flat && !core__config_has(one, FACTOR))
+        spec->rope.attention_factor = 1.0;
+    return get_rope(config, two, other_theta, spec->other.n_dh, false,
+                    &spec->other.rope, &spec->other.n_rot);
+}
+
 core_status core__config_mscale_all_dim(core__reader config, double *out)
 {
     core__reader scaling;

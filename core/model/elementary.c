@@ -28,10 +28,16 @@ static inline double apply(core_act act, double x)
     case CORE_ACT_SIGMOID:
         return 1.0 / (1.0 + exp(-x));
     case CORE_ACT_RELU:
-    case CORE_ACT_CLAMPED_SWIGLU: /* exists as core_gated only */
+    case CORE_ACT_CLAMPED_SWIGLU: /* exist as core_gated only */
+    case CORE_ACT_CLAMPED_SILU:
         break;
     }
     return x > 0.0 || x != x ? x : 0.0;
+}
+
+bool core_act_is_clamped(core_act act)
+{
+    return act == CORE_ACT_CLAMPED_SWIGLU || act == CORE_ACT_CLAMPED_SILU;
 }
 
 double core_act_apply(core_act act, double x)
@@ -80,11 +86,25 @@ static double at_most(double x, double most)
 
 double core_gated(core_gating gating, double gate, double up)
 {
-    if (gating.act != CORE_ACT_CLAMPED_SWIGLU)
+    if (!core_act_is_clamped(gating.act))
         return apply(gating.act, gate) * up;
     const double g = at_most(gate, gating.limit);
     const double u = -at_most(-at_most(up, gating.limit), gating.limit);
+    if (gating.act == CORE_ACT_CLAMPED_SILU)
+        return apply(CORE_ACT_SILU, g) * u;
     return (u + 1.0) * (g * core_sigmoid(gating.alpha * g));
+}
+
+double core_router_score(core_router router, double logit)
+{
+    return router == CORE_ROUTER_SQRT_SOFTPLUS ? sqrt(core_softplus(logit))
+                                               : core_sigmoid(logit);
+}
+
+/* Of the root, sigmoid(z) / (2 sqrt(softplus(z))): 0.3190 near z = 0.9. */
+double core_router_steepest(core_router router)
+{
+    return router == CORE_ROUTER_SQRT_SOFTPLUS ? 0.3191 : 0.25;
 }
 
 double core_decay(double a_log, double dt)

@@ -16,8 +16,17 @@ void core_act_apply_row(core_act act, const double *x, double *y, int64_t n);
 
 /* The inner activation of a gated network: act(gate) * up, or
  * (up' + 1) * gate' * sigmoid(alpha gate') with gate' = min(gate, limit) and
- * up' = clamp(up, -limit, limit) for CORE_ACT_CLAMPED_SWIGLU.        [local] */
+ * up' = clamp(up, -limit, limit) for CORE_ACT_CLAMPED_SWIGLU, silu(gate') * up'
+ * for CORE_ACT_CLAMPED_SILU.                                         [local] */
 double core_gated(core_gating gating, double gate, double up);
+
+/* Is it a gated form of its own, with a limit?                       [local] */
+bool core_act_is_clamped(core_act act);
+
+/* A score of one logit alone (SIGMOID, SQRT_SOFTPLUS), and how steep it is at
+ * most.                                                              [local] */
+double core_router_score(core_router router, double logit);
+double core_router_steepest(core_router router);
 
 double core_sigmoid(double z);  /* 1 / (1 + exp(-z))                          */
 double core_capped(double z, double cap); /* cap * tanh(z / cap); cap 0: z    */

@@ -43,7 +43,8 @@
     X(BAILING_HYBRID, bailing_hybrid)                                          \
     X(KIMI_LINEAR, kimi_linear)                                                \
     X(DEEPSEEK_V32, deepseek_v32)                                              \
-    X(GLM_MOE_DSA, glm_moe_dsa)
+    X(GLM_MOE_DSA, glm_moe_dsa)                                                \
+    X(DEEPSEEK_V4, deepseek_v4)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

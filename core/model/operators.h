@@ -25,12 +25,16 @@
 #include "core/model/operators/block_index.h"
 #include "core/model/operators/context_gate.h"
 #include "core/model/operators/deltanet.h"
+#include "core/model/operators/digest.h"
 #include "core/model/operators/ends.h"
+#include "core/model/operators/hyper.h"
 #include "core/model/operators/indexer.h"
 #include "core/model/operators/latent.h"
 #include "core/model/operators/mamba.h"
 #include "core/model/operators/mlp.h"
 #include "core/model/operators/moe.h"
+#include "core/model/operators/o_groups.h"
+#include "core/model/operators/onekv.h"
 #include "core/model/operators/shared_gate.h"
 #include "core/model/operators/shortconv.h"
 #include "core/model/operators/ssd.h"
@@ -53,13 +57,18 @@
     X(SHORTCONV, shortconv)
 
 /* How attention gets its queries, keys and values.                           */
-#define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent)
+#define CORE_PROJECTION_LIST(X) X(QKV, qkv) X(LATENT, latent) X(ONEKV, onekv)
 
 /* What chooses the keys that queries attend to, in layers that choose.       */
-#define CORE_CHOOSER_LIST(X) X(INDEXER, indexer) X(BLOCK_INDEX, block_index)
+#define CORE_CHOOSER_LIST(X)                                                   \
+    X(INDEXER, indexer) X(BLOCK_INDEX, block_index) X(PICKER, picker)
 
 /* What the output of a shared expert is multiplied by.                       */
 #define CORE_SHARED_LIST(X) X(SHARED_GATE, shared_gate)
+
+/* What stands between the residual stream and the parts of a layer; none: a
+ * part reads the stream, and is added to it.                                 */
+#define CORE_CONNECTION_LIST(X) X(HYPER, hyper)
 
 typedef enum core_mixer {
 #define CORE_MIXER_ENUM(kind, name) CORE_MIXER_##kind,
@@ -89,18 +98,29 @@ typedef enum core_shared {
     CORE_N_SHARED
 } core_shared;
 
+typedef enum core_connection {
+#define CORE_CONNECTION_ENUM(kind, name) CORE_CONNECTION_##kind,
+    CORE_CONNECTION_LIST(CORE_CONNECTION_ENUM)
+#undef CORE_CONNECTION_ENUM
+    CORE_N_CONNECTIONS
+} core_connection;
+
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
 #define CORE_CHECK_LIST(X)                                                     \
-    X(latent) X(indexer) X(block_index) X(mamba) X(deltanet) X(ssd) X(shortconv)
+    X(latent) X(indexer) X(block_index) X(mamba) X(deltanet) X(ssd)            \
+    X(shortconv) X(hyper) X(onekv) X(o_groups) X(digest)
 
 /* Their fields in a spec file, by place.                                     */
-#define CORE_PROJECTION_FIELDS(X) CORE_LATENT_FIELDS(X)
+#define CORE_PROJECTION_FIELDS(X)                                              \
+    CORE_LATENT_FIELDS(X) CORE_ONEKV_FIELDS(X) CORE_O_GROUPS_FIELDS(X)         \
+    CORE_DIGEST_FIELDS(X)
 #define CORE_CHOOSER_FIELDS(X)                                                 \
     CORE_INDEXER_FIELDS(X) CORE_BLOCK_INDEX_FIELDS(X)
 #define CORE_MIXER_FIELDS(X)                                                   \
     CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
     CORE_SSD_FIELDS(X) CORE_SHORTCONV_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
+#define CORE_CONNECTION_FIELDS(X) CORE_HYPER_FIELDS(X)
 
 /* --- all rows --------------------------------------------------------------
  *
@@ -113,29 +133,38 @@ typedef enum core_shared {
 #define CORE_TAP_LIST(X)                                                       \
     CORE_EMBED_TAPS(X)                                                         \
     CORE_LAYER_IN_TAPS(X)                                                      \
+    CORE_HYPER_MIXER_TAPS(X)                                                   \
+    CORE_MIXER_NORM_TAPS(X)                                                    \
     CORE_LATENT_QUERY_TAPS(X)                                                  \
     CORE_QUERY_TAPS(X)                                                         \
     CORE_LATENT_KEY_TAPS(X)                                                    \
     CORE_ATTENTION_TAPS(X)                                                     \
+    CORE_DIGEST_TAPS(X)                                                        \
     CORE_INDEXER_TAPS(X)                                                       \
     CORE_BLOCK_INDEX_TAPS(X)                                                   \
     CORE_CONTEXT_TAPS(X)                                                       \
+    CORE_ONEKV_TAPS(X)                                                         \
     CORE_CONTEXT_GATE_TAPS(X)                                                  \
+    CORE_O_GROUPS_TAPS(X)                                                      \
     CORE_MAMBA_TAPS(X)                                                         \
     CORE_DELTANET_TAPS(X)                                                      \
     CORE_SSD_TAPS(X)                                                           \
     CORE_SHORTCONV_TAPS(X)                                                     \
     CORE_LAYER_MID_TAPS(X)                                                     \
+    CORE_HYPER_FFN_TAPS(X)                                                     \
+    CORE_FFN_NORM_TAPS(X)                                                      \
     CORE_MOE_TAPS(X)                                                           \
     CORE_MLP_TAPS(X)                                                           \
     CORE_SHARED_GATE_TAPS(X)                                                   \
     CORE_MLP_POST_TAPS(X)                                                      \
     CORE_LAYER_OUT_TAPS(X)                                                     \
+    CORE_HYPER_HEAD_TAPS(X)                                                    \
     CORE_HEAD_TAPS(X)
 
 #define CORE_WEIGHT_LIST(X)                                                    \
     CORE_EMBED_WEIGHTS(X)                                                      \
     CORE_MIXER_NORM_WEIGHTS(X)                                                 \
+    CORE_HYPER_MIXER_WEIGHTS(X)                                                \
     CORE_LATENT_QUERY_WEIGHTS(X)                                               \
     CORE_QUERY_WEIGHTS(X)                                                      \
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
@@ -143,16 +172,20 @@ typedef enum core_shared {
     CORE_INDEXER_WEIGHTS(X)                                                    \
     CORE_BLOCK_INDEX_WEIGHTS(X)                                                \
     CORE_CONTEXT_GATE_WEIGHTS(X)                                               \
+    CORE_O_GROUPS_WEIGHTS(X)                                                   \
+    CORE_DIGEST_WEIGHTS(X)                                                     \
     CORE_MAMBA_WEIGHTS(X)                                                      \
     CORE_DELTANET_WEIGHTS(X)                                                   \
     CORE_SSD_WEIGHTS(X)                                                        \
     CORE_SHORTCONV_WEIGHTS(X)                                                  \
+    CORE_HYPER_FFN_WEIGHTS(X)                                                  \
     CORE_FFN_NORM_WEIGHTS(X)                                                   \
     CORE_MOE_WEIGHTS(X)                                                        \
     CORE_MLP_WEIGHTS(X)                                                        \
     CORE_SHARED_GATE_WEIGHTS(X)                                                \
     CORE_MLP_POST_WEIGHTS(X)                                                   \
-    CORE_HEAD_WEIGHTS(X)
+    CORE_HEAD_WEIGHTS(X)                                                       \
+    CORE_HYPER_HEAD_WEIGHTS(X)
 
 /* Weights of products over what a tensor-parallel group splits: their parts are
  * added up.                                                                  */
@@ -162,13 +195,21 @@ typedef enum core_shared {
 
 /* --- slots of a numerics (core/numbers/numerics.h) -------------------------
  *
- * Taps of the residual stream, of the router and of probabilities; all others
- * are `out`.  Weights of the router; of the others, matrices are `w`.
+ * Taps of the residual stream, of the router (and of what else weighs streams),
+ * and of probabilities; all others are `out`.  Weights of the router, likewise;
+ * of the others, matrices are `w`.
  */
 #define CORE_RESIDUAL_TAP_LIST(X) X(EMBED) X(IN) X(MID) X(OUT)
-#define CORE_ROUTER_TAP_LIST(X) X(ROUTER_LOGITS) X(SHARED_LOGIT)
-#define CORE_PROB_TAP_LIST(X) X(ROUTER_PROBS) X(TOPK_WEIGHT) X(SHARED_SCORE)
+#define CORE_ROUTER_TAP_LIST(X)                                                \
+    X(ROUTER_LOGITS) X(SHARED_LOGIT) X(ATTN_MIX) X(FFN_MIX) X(HEAD_MIX)
+#define CORE_PROB_TAP_LIST(X)                                                  \
+    X(ROUTER_PROBS) X(TOPK_WEIGHT) X(SHARED_SCORE) X(ATTN_STREAMS)             \
+    X(FFN_STREAMS) X(HEAD_STREAMS)
 #define CORE_ROUTER_WEIGHT_LIST(X)                                             \
-    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(EXPERT_SCALE) X(SHARED_GATE)
+    X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(EXPERT_SCALE) X(SHARED_GATE)      \
+    X(ATTN_MIX) X(ATTN_MIX_BASE) X(ATTN_MIX_SCALE) X(FFN_MIX) X(FFN_MIX_BASE)  \
+    X(FFN_MIX_SCALE) X(HEAD_MIX) X(HEAD_MIX_BASE) X(HEAD_MIX_SCALE)
+/* Weights that are whole numbers, in every numerics as they are.             */
+#define CORE_INDEX_WEIGHT_LIST(X) X(EXPERT_TABLE)
 
 #endif

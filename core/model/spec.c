@@ -14,6 +14,11 @@ bool core_spec_is_moe(const core_spec *spec, int layer)
     return spec->ffn[layer] == CORE_FFN_MOE;
 }
 
+bool core_spec_by_table(const core_spec *spec, int layer)
+{
+    return core_spec_is_moe(spec, layer) && spec->by_table[layer] != 0;
+}
+
 bool core_spec_has_ffn(const core_spec *spec, int layer)
 {
     return spec->ffn[layer] != CORE_FFN_NONE;
@@ -55,6 +60,16 @@ core_shared core_spec_shared(const core_spec *s, int l)
     CORE_SHARED_LIST(SHARED_HERE)
 #undef SHARED_HERE
     return CORE_N_SHARED;
+}
+
+core_connection core_spec_connection(const core_spec *s)
+{
+#define CONNECTION_CHOSEN(kind, name)                                          \
+    if (CORE_##kind##_CHOSEN)                                                  \
+        return CORE_CONNECTION_##kind;
+    CORE_CONNECTION_LIST(CONNECTION_CHOSEN)
+#undef CONNECTION_CHOSEN
+    return CORE_N_CONNECTIONS;
 }
 
 static const struct {
@@ -253,6 +268,11 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer)
         break;
     }
     return 0;
+}
+
+int64_t core_spec_n_x(const core_spec *spec)
+{
+    return spec->hyper.n > 0 ? spec->hyper.n * spec->n_d : spec->n_d;
 }
 
 int64_t core_spec_n_de(const core_spec *spec)

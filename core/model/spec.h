@@ -68,6 +68,7 @@ typedef enum core_router {
     CORE_ROUTER_SOFTMAX_TOP, /* K largest logits, softmax over those          */
     CORE_ROUTER_SIGMOID,
     CORE_ROUTER_SPARSEMIXER, /* K is 2                                        */
+    CORE_ROUTER_SQRT_SOFTPLUS,
 } core_router;
 
 typedef enum core_group_score {
@@ -104,13 +105,14 @@ typedef enum core_act {
     CORE_ACT_RELU,
     CORE_ACT_CLAMPED_SWIGLU, /* GPT-OSS, only gated: core_gated               */
     CORE_ACT_RELU2,          /* relu squared; only not gated                  */
+    CORE_ACT_CLAMPED_SILU,   /* silu of clamped values, only gated            */
     CORE_ACT_SIGMOID,        /* of gates                                      */
 } core_act;
 
 /* The inner activation of a network (core_gated). */
 typedef struct core_gating {
     core_act act;
-    double alpha, limit; /* of the clamped form                               */
+    double alpha, limit; /* of clamped forms; alpha of the swiglu             */
 } core_gating;
 
 typedef enum core_capacity_rule {
@@ -200,8 +202,13 @@ typedef struct core_spec {
     core_block_index block_index;
     int64_t n_kv_rank;                /* columns of compressed keys and values,
                                        * 0: they are not compressed           */
-    int64_t n_q_rank;                 /* then: of the short query, 0: none    */
+    int64_t n_q_rank;                 /* of the short query, 0: none          */
     int64_t n_dv;                     /* then: value head size; else 0: Dh    */
+    bool one_kv;                      /* a token has one vector, key and value
+                                       * of all heads                         */
+    core_o_groups o_groups;
+    uint8_t digest[CORE_MAX_LAYERS];  /* core_digest of each layer            */
+    core_digests digests;
     core_qk_norm qk_norm;
     double clip_qkv;                  /* q, k, v clamped to [-c, c]; 0: not   */
     bool sinks;                       /* a learnt logit per head that takes
@@ -222,20 +229,24 @@ typedef struct core_spec {
     core_mamba mamba;
     core_deltanet deltanet;
     core_ssd ssd;
+    core_hyper hyper;
     core_shortconv shortconv;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
     double logits_cap; /* logits are cap * tanh(logits / cap); 0: not         */
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
     core_act act;
-    double act_alpha, act_limit; /* of the clamped form, 0: GPT-OSS's 1.702, 7 */
+    double act_alpha, act_limit; /* of clamped forms, 0: GPT-OSS's 1.702, 7   */
     core_router router;
     bool renormalise; /* the K chosen probabilities are divided by their sum  */
     double routed_scale;          /* multiplies the K weights; 1: none        */
     int64_t n_group, n_group_kept; /* experts in groups of which only the best
                                    * n_group_kept are eligible; n_group 0: no */
     core_group_score group_score;
-    bool correction;  /* a bias per expert, for choosing only (SIGMOID)       */
+    bool correction;  /* a bias per expert, for choosing only; not in layers
+                       * that choose by a table                               */
+    uint8_t by_table[CORE_MAX_LAYERS]; /* 1: the layer's experts are those that
+                                        * a table has for the token's id      */
     double jitter;    /* SPARSEMIXER: eps of its threshold                    */
     double sum_floor; /* renormalise: the sum counts as this at least; 0: not */
     bool router_norm; /* the router reads a norm of its own of the stream,
@@ -259,6 +270,17 @@ typedef struct core_spec {
     int switch_block; /* Switch: encoder block of the sub-layer, file names   */
 } core_spec;
 
+/* Has every expert a score, that is a probability or a function of its logit
+ * alone?  Then ROUTER_PROBS is a tap.                                [local] */
+static inline bool core_router_scores_all(core_router router)
+{
+    return router == CORE_ROUTER_SOFTMAX || router == CORE_ROUTER_SIGMOID ||
+           router == CORE_ROUTER_SQRT_SOFTPLUS;
+}
+
+/* True if the layer's experts are looked up by the token's id.       [local] */
+bool core_spec_by_table(const core_spec *spec, int layer);
+
 /* True if the layer's feed-forward part is a mixture of experts.     [local] */
 bool core_spec_is_moe(const core_spec *spec, int layer);
 /* True if the layer has a feed-forward part at all.                  [local] */
@@ -270,6 +292,7 @@ core_mixer core_spec_mixer(const core_spec *spec, int layer);
 core_projection core_spec_projection(const core_spec *spec);
 core_chooser core_spec_chooser(const core_spec *spec, int layer);
 core_shared core_spec_shared(const core_spec *spec, int layer);
+core_connection core_spec_connection(const core_spec *spec);
 
 /* Of a mixer: its word, the module of a Hugging Face layer that it is, and
  * whether it leaves rows alone that padding stands before.           [local] */
@@ -301,6 +324,10 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i);
  * that chooses them.                                                 [local] */
 core_seen core_spec_seen(const core_spec *spec, int layer);
 int core_spec_chooses(const core_spec *spec, int layer);
+/* Tokens of a digest of the layer, 0: it has none, and the vectors that each of
+ * them has for digests.                                              [local] */
+int64_t core_spec_digest_run(const core_spec *spec, int layer);
+int64_t core_spec_digest_vectors(const core_spec *spec, int layer);
 /* Columns of such sets that layers from this one on take over from one before
  * it.                                                                [local] */
 int64_t core_spec_kept(const core_spec *spec, int layer);
@@ -311,6 +338,9 @@ core_gating core_spec_gating(const core_spec *spec);
 /* Inner size of the layer's tensor-parallel MLP: a dense layer, or the shared
  * expert of an MoE layer; 0: it has none.                            [local] */
 int64_t core_spec_n_mlp(const core_spec *spec, int layer);
+
+/* Columns of a token's residual stream: D, of every one of its streams.      */
+int64_t core_spec_n_x(const core_spec *spec);
 
 /* Columns of the rows that travel to the experts and back.           [local] */
 int64_t core_spec_n_de(const core_spec *spec);

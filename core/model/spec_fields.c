@@ -9,6 +9,8 @@
  */
 #include "core/model/spec_impl.h"
 
+#include "core/model/elementary.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stddef.h>
@@ -48,7 +50,8 @@ static const char *const FAMILIES[] = {CORE_FAMILY_LIST(WORD) NULL};
 static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu",
-                                   "clamped_swiglu", "relu2", "sigmoid", NULL};
+                                   "clamped_swiglu", "relu2", "sigmoid",
+                                   "clamped_silu", NULL};
 static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
@@ -57,7 +60,9 @@ static const char *const POSITIONS[] = {"rope", "none", NULL};
 static const char *const QK_NORMS[] = {"none", "head", "all", "roped",
                                        "after", NULL};
 static const char *const ROUTERS[] = {"softmax", "softmax_top", "sigmoid",
-                                      "sparsemixer", NULL};
+                                      "sparsemixer", "sqrt_softplus", NULL};
+static const char *const DIGESTS[] = {"none", "all", "best", NULL};
+static const char *const CHOICES[] = {"scores", "table", NULL};
 static const char *const GROUP_SCORES[] = {"max", "best_two", NULL};
 static const char *const RULES[] = {"none", "factor", "absolute", NULL};
 static const char *const DOMAINS[] = {"group", "sequence", "batch", NULL};
@@ -137,7 +142,7 @@ static bool is_yarn(const core_spec *spec)
 
 static bool is_clamped(const core_spec *spec)
 {
-    return spec->act == CORE_ACT_CLAMPED_SWIGLU;
+    return core_act_is_clamped(spec->act);
 }
 
 static bool has_factor(const core_spec *spec)
@@ -166,6 +171,7 @@ CORE_PROJECTION_FIELDS(FIELD_WHEN)
 CORE_CHOOSER_FIELDS(FIELD_WHEN)
 CORE_MIXER_FIELDS(FIELD_WHEN)
 CORE_SHARED_FIELDS(FIELD_WHEN)
+CORE_CONNECTION_FIELDS(FIELD_WHEN)
 
 #define AT(member) offsetof(core_spec, member)
 #define OPERATOR_FIELD(id, path, type, member, when, optional)                 \
@@ -215,6 +221,7 @@ static const field FIELDS[] = {
     {"span", FIELD_LAYERS, AT(span), SPANS, NULL, true},
     {"chunk", FIELD_I64, AT(chunk), NULL, NULL, true},
     {"sight", FIELD_LAYERS, AT(sight), SIGHTS, NULL, true},
+    {"digest", FIELD_LAYERS, AT(digest), DIGESTS, NULL, true},
     {"seen", FIELD_I64, AT(n_seen), NULL, has_choice, false},
     CORE_CHOOSER_FIELDS(OPERATOR_FIELD)
     {"attention.qk_norm", FIELD_WORD, AT(qk_norm), QK_NORMS, NULL, true},
@@ -240,6 +247,7 @@ static const field FIELDS[] = {
     {"other.sinks", FIELD_FLAG, AT(other.sinks), NULL, has_other, true},
     {"other.values_are_keys", FIELD_FLAG, AT(other.v_is_k), NULL, has_other,
      true},
+    CORE_CONNECTION_FIELDS(OPERATOR_FIELD)
     {"scale.embedding", FIELD_REAL, AT(embed_scale), NULL, NULL, true},
     {"scale.residual", FIELD_REAL, AT(residual_scale), NULL, NULL, true},
     {"scale.logits_divisor", FIELD_REAL, AT(logits_divisor), NULL, NULL, true},
@@ -256,6 +264,7 @@ static const field FIELDS[] = {
     {"router.group_score", FIELD_WORD, AT(group_score), GROUP_SCORES,
      has_groups, false},
     {"router.correction", FIELD_FLAG, AT(correction), NULL, NULL, true},
+    {"router.choice", FIELD_LAYERS, AT(by_table), CHOICES, NULL, true},
     {"router.jitter", FIELD_REAL, AT(jitter), NULL, is_sparsemixer, false},
     {"router.sum_floor", FIELD_REAL, AT(sum_floor), NULL, NULL, true},
     {"router.norm", FIELD_FLAG, AT(router_norm), NULL, NULL, true},

@@ -8,6 +8,7 @@
  */
 #include "core/model/spec_impl.h"
 
+#include "core/model/elementary.h"
 #include "core/model/weight_list.h"
 
 #include <math.h>
@@ -191,10 +192,10 @@ static core_status check_switch(const core_spec *spec)
 static core_status check_router(const core_spec *spec)
 {
     CORE_TRY(check_positive(spec, "router.scale", spec->routed_scale));
-    CORE_FAIL_IF(spec->correction && spec->router != CORE_ROUTER_SIGMOID &&
-                     spec->router != CORE_ROUTER_SOFTMAX,
+    CORE_FAIL_IF(spec->correction && !core_router_scores_all(spec->router),
                  CORE_E_SPEC,
-                 "%s: router.correction needs router.scores softmax or sigmoid",
+                 "%s: router.correction needs router.scores softmax, sigmoid "
+                 "or sqrt_softplus",
                  spec->name);
     CORE_FAIL_IF(spec->expert_scale && spec->router != CORE_ROUTER_SIGMOID &&
                      spec->router != CORE_ROUTER_SOFTMAX,
@@ -209,14 +210,21 @@ static core_status check_router(const core_spec *spec)
                                   spec->n_k, 2, 2));
         CORE_TRY(check_not_negative(spec, "router.jitter", spec->jitter));
     }
+    for (int l = 0; l < (int)spec->n_l; l++)
+        CORE_FAIL_IF(core_spec_by_table(spec, l) &&
+                         (!core_router_scores_all(spec->router) ||
+                          spec->n_h == 0),
+                     CORE_E_SPEC,
+                     "%s: layer %d: router.choice table needs tokens with ids, "
+                     "and router.scores softmax, sigmoid or sqrt_softplus",
+                     spec->name, l);
     CORE_TRY(
         core__check_size(spec, "router.groups", spec->n_group, 0, spec->n_e));
     if (spec->n_group == 0)
         return CORE_OK;
-    CORE_FAIL_IF(spec->router != CORE_ROUTER_SOFTMAX &&
-                     spec->router != CORE_ROUTER_SIGMOID,
-                 CORE_E_SPEC,
-                 "%s: router.groups needs router.scores softmax or sigmoid",
+    CORE_FAIL_IF(!core_router_scores_all(spec->router), CORE_E_SPEC,
+                 "%s: router.groups needs router.scores softmax, sigmoid or "
+                 "sqrt_softplus",
                  spec->name);
     CORE_FAIL_IF(spec->n_e % spec->n_group != 0, CORE_E_SPEC,
                  "%s: experts %lld, not a multiple of router.groups %lld",
@@ -242,13 +250,13 @@ static core_status check_experts(const core_spec *spec)
     CORE_TRY(core__check_size(spec, "expert_width", spec->n_de, 0, most));
     CORE_TRY(core__check_size(spec, "shared_inner", spec->n_f_shared, 0, most));
     CORE_TRY(core__check_size(spec, "dense_inner", spec->n_f_dense, 0, most));
-    CORE_FAIL_IF(spec->act == CORE_ACT_CLAMPED_SWIGLU && !spec->gated,
-                 CORE_E_SPEC, "%s: activation clamped_swiglu needs gated true",
-                 spec->name);
-    CORE_FAIL_IF(spec->act == CORE_ACT_SIGMOID && !spec->gated, CORE_E_SPEC,
-                 "%s: activation sigmoid needs gated true", spec->name);
+    CORE_FAIL_IF(core_act_is_clamped(spec->act) && !spec->gated, CORE_E_SPEC,
+                 "%s: activation %s needs gated true", spec->name,
+                 core_act_name((int)spec->act));
     CORE_TRY(check_not_negative(spec, "activation_alpha", spec->act_alpha));
     CORE_TRY(check_not_negative(spec, "activation_limit", spec->act_limit));
+    CORE_FAIL_IF(spec->act == CORE_ACT_SIGMOID && !spec->gated, CORE_E_SPEC,
+                 "%s: activation sigmoid needs gated true", spec->name);
     CORE_FAIL_IF(spec->act == CORE_ACT_RELU2 && spec->gated, CORE_E_SPEC,
                  "%s: activation relu2 needs gated false", spec->name);
     CORE_FAIL_IF(

@@ -76,8 +76,7 @@ bool core_tap_is_coarse(core_tap_kind kind)
 
 bool core_tap_is_global(core_tap_kind kind)
 {
-    return kind == CORE_TAP_EMBED || kind == CORE_TAP_FINAL_NORM ||
-           kind == CORE_TAP_LOGITS;
+    return kind < CORE_TAP_IN || kind > CORE_TAP_OUT;
 }
 
 const char *core_tap_words(core_tap_kind kind)
@@ -198,10 +197,13 @@ static int64_t append(const core_spec *spec, core_tap tap, core_tap *out,
 
 int64_t core_taps(const core_spec *spec, core_tap *out, int64_t capacity)
 {
-    int64_t n = append(spec, (core_tap){CORE_TAP_EMBED, 0}, out, 0, capacity);
+    int64_t n = 0;
+    for (int k = 0; k < CORE_TAP_IN; k++)
+        n = append(spec, (core_tap){(core_tap_kind)k, 0}, out, n, capacity);
     for (int l = 0; l < (int)spec->n_l; l++)
         for (int k = CORE_TAP_IN; k <= CORE_TAP_OUT; k++)
             n = append(spec, (core_tap){(core_tap_kind)k, l}, out, n, capacity);
-    n = append(spec, (core_tap){CORE_TAP_FINAL_NORM, 0}, out, n, capacity);
-    return append(spec, (core_tap){CORE_TAP_LOGITS, 0}, out, n, capacity);
+    for (int k = CORE_TAP_OUT + 1; k < CORE_N_TAP_KINDS; k++)
+        n = append(spec, (core_tap){(core_tap_kind)k, 0}, out, n, capacity);
+    return n;
 }

@@ -27,7 +27,7 @@ typedef enum core_tap_kind {
 
 typedef struct core_tap {
     core_tap_kind kind;
-    int layer; /* 0 for embed, final_norm, logits */
+    int layer; /* 0 for those that exist once */
 } core_tap;
 
 core_tap_rows core_tap_row_kind(core_tap_kind kind);
@@ -43,7 +43,7 @@ core_numerics core_tap_coarsest(core_numerics numerics, core_tap_kind kind);
 
 bool core_tap_is_coarse(core_tap_kind kind);
 
-/* True for taps that exist once in a model (embed, final_norm, logits).      */
+/* True for taps that exist once in a model (embed, final_norm, logits, ...). */
 bool core_tap_is_global(core_tap_kind kind);
 
 /* Does this model have the tap?  (A dense layer has no router, ...)  [local] */

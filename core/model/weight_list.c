@@ -20,6 +20,7 @@
 #define SLOT_BIAS CORE_SLOT_OUT
 #define SLOT_SMALL CORE_SLOT_OUT
 #define SLOT_DECAY CORE_SLOT_OUT
+#define SLOT_EXPERTS CORE_SLOT_OUT
 
 static const struct {
     const char *format;
@@ -59,6 +60,13 @@ core_slot core_weight_slot(core_weight_kind kind)
     const bool is_router = CORE_ROUTER_WEIGHT_LIST(IS_IT) false;
 #undef IS_IT
     return is_router ? CORE_SLOT_ROUTER : TABLE[kind].slot;
+}
+
+bool core_weight_is_index(core_weight_kind kind)
+{
+#define IS_IT(w) kind == CORE_W_##w ||
+    return CORE_INDEX_WEIGHT_LIST(IS_IT) false;
+#undef IS_IT
 }
 
 core_slot core_operand_slot(core_weight_kind kind)
@@ -138,18 +146,18 @@ static int64_t index_in_layer(const core_spec *spec, core_weight id)
 }
 
 /* Tensors of the layers before `end`.  How many a layer has rests on its mixer,
- * its FFN, its kind of heads and whether it chooses keys alone, so layers alike
- * are counted once. */
+ * its FFN, its kind of heads, whether it chooses keys, how it chooses experts and
+ * its digests alone, so layers alike are counted once. */
 static int64_t count_layers(const core_spec *spec, int end)
 {
     int64_t n = 0;
     int64_t count[CORE_N_MIXERS + 1][CORE_FFN_NONE + 1][CORE_HEAD_KINDS]
-                 [CORE_SIGHT_KEPT + 1];
+                 [CORE_SIGHT_KEPT + 1][2][CORE_DIGEST_BEST + 1];
     memset(count, -1, sizeof count);
     for (int l = 0; l < end; l++) {
         int64_t *alike =
             &count[spec->mixer[l]][spec->ffn[l]][spec->head_kind[l]]
-                  [spec->sight[l]];
+                  [spec->sight[l]][spec->by_table[l]][spec->digest[l]];
         if (*alike < 0)
             *alike =
                 index_in_layer(spec, (core_weight){CORE_W_FINAL_NORM, l, 0});

@@ -42,6 +42,8 @@ core_weight_kind core_weight_bias(core_weight_kind kind);
  * reads act beside it, with one of router's router.                  [local] */
 core_slot core_weight_slot(core_weight_kind kind);
 core_slot core_operand_slot(core_weight_kind kind);
+/* Is it of whole numbers, which no numerics rounds?                  [local] */
+bool core_weight_is_index(core_weight_kind kind);
 const char *core_weight_name(core_weight id, char name[CORE_NAME_BYTES]);
 
 /* Dense index of a tensor in [0, core_weight_count); layer by layer. [local] */

@@ -106,6 +106,41 @@ static core_status missing(const checkpoint *c, const core_spec *spec,
               core_st_shape_text(shape, found->shape, found->n_dim));
 }
 
+/* A tensor of whole numbers: a row names K different experts. */
+static core_status check_index(const core_spec *spec,
+                               const core__view *view)
+{
+    void *memory = NULL;
+    const core_st_tensor *t = view->stored.codes.tensor;
+    const char *path = core_st_path(view->stored.codes.file);
+    CORE_FAIL_IF(t->dtype != CORE_DTYPE_I64 && t->dtype != CORE_DTYPE_I32 &&
+                     t->dtype != CORE_DTYPE_F32,
+                 CORE_E_WEIGHTS, "%s: %s: element type %s, expected I64 or I32",
+                 path, t->name, core_dtype_name(t->dtype));
+    CORE_TRY(core_alloc(&memory, view->n_col, sizeof(double), "a row"));
+    double *row = memory;
+    int64_t r = 0, k = 0, twice = 0;
+    bool good = true;
+    for (; good && r < view->n_row; r += good ? 1 : 0) {
+        core__view_read(view, r, r + 1, 0, view->n_col, row, view->n_col);
+        for (k = 0; good && k < view->n_col; k += good ? 1 : 0) {
+            good = row[k] >= 0.0 && row[k] < (double)spec->n_e &&
+                   row[k] == (double)(int64_t)row[k];
+            for (int64_t j = 0; j < k; j++)
+                twice += row[j] == row[k];
+            good = good && twice == 0;
+        }
+    }
+    const double found = good ? 0.0 : row[k];
+    free(memory);
+    CORE_FAIL_IF(!good, CORE_E_WEIGHTS,
+                 "%s: %s: row %lld names expert %g%s, expected different ones "
+                 "below %lld",
+                 path, t->name, (long long)r, found,
+                 twice > 0 ? " twice" : "", (long long)spec->n_e);
+    return CORE_OK;
+}
+
 static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
                          core__view *view)
 {
@@ -121,10 +156,13 @@ static core_status match(checkpoint *c, const core_spec *spec, core_weight id,
         return missing(c, spec, id, name);
     const bool routed = core_weight_scope_of(id.kind) == CORE_SCOPE_EXPERT;
     const bool is_matrix = shape[0] > 1;
-    CORE_TRY(core__stored_check(&stored, c->quant, routed && is_matrix));
-    return core__view_make_in_blocks(view, &stored, layout,
-                                     core_file_blocks(spec, id.kind), shape,
-                                     id.expert, spec->n_e);
+    const bool is_index = core_weight_is_index(id.kind);
+    if (!is_index)
+        CORE_TRY(core__stored_check(&stored, c->quant, routed && is_matrix));
+    CORE_TRY(core__view_make_in_blocks(view, &stored, layout,
+                                       core_file_blocks(spec, id.kind), shape,
+                                       id.expert, spec->n_e));
+    return is_index ? check_index(spec, view) : CORE_OK;
 }
 
 static core_status match_all(checkpoint *c, const core_spec *spec)

@@ -155,6 +155,7 @@ static const struct {
 #define VALUES_SMALL {0.0, {0.0, 0x1p-14, 0}, false}  /* by scores in (0, 1) */
 #define VALUES_TABLE {0.0, {0.0, 0x1p-10, 0}, false}  /* +-2, deviation 1.15 */
 #define VALUES_BIAS {0.0, {0.0, 0x1p-12, 0}, false}   /* +-1/2, 0.29 */
+#define VALUES_EXPERTS {0.0, {0.0, 1.0, 0}, false}    /* read_experts */
 #define VALUES_ROW(kind, scope, name, here, rows, cols, values, ...)           \
     VALUES_##values,
     CORE_WEIGHT_LIST(VALUES_ROW)
@@ -220,6 +221,23 @@ static void read_router(const core_spec *spec, core_weight id, uint64_t seed,
     }
 }
 
+/* Row v of a table of experts: K different ones, a drawn distance apart from a
+ * drawn one on. */
+static void read_experts(const core_spec *spec, uint64_t seed, uint64_t stream,
+                         const int64_t rect[4], double *out, int64_t ld)
+{
+    const int64_t n_e = spec->n_e, n_k = spec->n_k;
+    const int64_t most = n_k > 1 ? (n_e - 1) / (n_k - 1) : 1;
+    for (int64_t v = rect[0]; v < rect[1]; v++) {
+        const core_rng_block block = core_rng(seed, stream, (uint64_t)v);
+        const int64_t first = (int64_t)block.word[0] % n_e;
+        const int64_t apart = 1 + (int64_t)block.word[1] % most;
+        for (int64_t k = rect[2]; k < rect[3]; k++)
+            out[(v - rect[0]) * ld + k - rect[2]] =
+                (double)((first + k * apart) % n_e);
+    }
+}
+
 static void procedural_read(const void *self, const core_spec *spec,
                             core_weight id, int64_t r0, int64_t r1, int64_t c0,
                             int64_t c1, double *out, int64_t ld)
@@ -227,9 +245,13 @@ static void procedural_read(const void *self, const core_spec *spec,
     const procedural *p = self;
     char name[CORE_NAME_BYTES];
     const uint64_t stream = core_rng_stream(core_weight_name(id, name));
+    const int64_t rect[4] = {r0, r1, c0, c1};
     if (is_router(id.kind)) {
-        const int64_t rect[4] = {r0, r1, c0, c1};
         read_router(spec, id, p->seed, stream, rect, out, ld);
+        return;
+    }
+    if (core_weight_is_index(id.kind)) {
+        read_experts(spec, p->seed, stream, rect, out, ld);
         return;
     }
     int64_t n_row, n_col;

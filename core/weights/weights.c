@@ -65,7 +65,9 @@ static core_status derive_steps(const core_weights *weights, double *steps)
     core_weight_list(spec, id);
     int64_t i = 0;
     for (; i < n; i++) {
-        steps[i] = weights->source.step(weights->source.self, spec, id[i]);
+        steps[i] = core_weight_is_index(id[i].kind)
+                       ? 1.0
+                       : weights->source.step(weights->source.self, spec, id[i]);
         if (!(steps[i] > 0.0))
             break;
     }
@@ -136,6 +138,8 @@ static void convert(const core_weights *weights, core_weight id, double *out,
         core_numerics_of(weights->numerics, core_weight_slot(id.kind));
     if (weights->source.is_dyadic && !is_narrow(numerics))
         return; /* 11 bits: on the grid, and a float */
+    if (core_weight_is_index(id.kind))
+        return;
     const bool exact = weights->numerics == CORE_EXACT;
     const double step = exact ? core_weights_step(weights, id) : 0.0;
     for (int64_t r = 0; r < n_row; r++)

@@ -85,7 +85,7 @@ bool har__try_act(har__case *c, char text[HAR_LIKENESS_TEXT])
     const core_spec *spec = c->scene->spec;
     for (int act = 0; core_act_name(act) != NULL; act++) {
         if (act == (int)spec->act ||
-            (act == CORE_ACT_CLAMPED_SWIGLU && !spec->gated))
+            (core_act_is_clamped((core_act)act) && !spec->gated))
             continue;
         core_gating other = core_spec_gating(spec);
         other.act = (core_act)act;
@@ -113,7 +113,7 @@ bool har__try_gate_up(har__case *c, char text[HAR_LIKENESS_TEXT])
         return false;
     const core_gating gating = core_spec_gating(c->scene->spec);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        if (gating.act == CORE_ACT_CLAMPED_SWIGLU && wrong[i].f == gate_alone)
+        if (core_act_is_clamped(gating.act) && wrong[i].f == gate_alone)
             continue;
         compute(c, &in, gating, wrong[i].f);
         if (har__accepts(c)) {

@@ -29,9 +29,9 @@ static void score(har__case *c, const double *logits, double *line,
 {
     const int64_t n_e = c->scene->spec->n_e;
     for (int64_t i = 0; i < c->n; i++) {
-        if (router == CORE_ROUTER_SIGMOID)
+        if (router != CORE_ROUTER_SOFTMAX)
             for (int64_t e = 0; e < n_e; e++)
-                line[e] = core_sigmoid(logits[i * n_e + e]);
+                line[e] = core_router_score(router, logits[i * n_e + e]);
         else
             softmax(c, logits + i * n_e, line, n_e);
         memcpy(c->guess + i * c->n_col, line + c->scene->col0,

@@ -6,6 +6,8 @@
  */
 #include "harness/diagnose/impl.h"
 
+#include "core/model/elementary.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -15,8 +17,8 @@ typedef bool change(core_spec *spec, int i);
 
 static bool set_act(core_spec *s, int i)
 {
-    const bool other = i != (int)s->act && s->act != CORE_ACT_CLAMPED_SWIGLU &&
-                       i != CORE_ACT_CLAMPED_SWIGLU;
+    const bool other = i != (int)s->act && !core_act_is_clamped(s->act) &&
+                       !core_act_is_clamped((core_act)i);
     s->act = (core_act)i;
     return other;
 }
@@ -60,7 +62,7 @@ static bool set_renormalised(core_spec *s, int i)
 {
     (void)i;
     s->renormalise ^= true;
-    return s->router == CORE_ROUTER_SOFTMAX || s->router == CORE_ROUTER_SIGMOID;
+    return core_router_scores_all(s->router);
 }
 
 static bool set_router(core_spec *s, int i)

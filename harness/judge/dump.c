@@ -39,8 +39,11 @@ static const core_st_tensor *sibling(const core_st *file, const har_dump_tap *t,
 
 /* --- tensors --- */
 
+/* Of four dimensions, [rows, tokens, streams, columns], those of a token. */
 static int64_t n_cols(const core_st_tensor *t)
 {
+    if (t->n_dim == 4)
+        return t->shape[2] * t->shape[3];
     return t->n_dim > 0 ? t->shape[t->n_dim - 1] : 1;
 }
 
@@ -96,6 +99,11 @@ static bool same_shape(const core_st_tensor *a, const core_st_tensor *b)
     if (a->n_dim == 3 && b->n_dim == 2)
         return a->shape[0] * a->shape[1] == b->shape[0] &&
                a->shape[2] == b->shape[1];
+    if (a->n_dim == 3 && b->n_dim == 4) /* streams, side by side or apart */
+        return same_shape(b, a);
+    if (a->n_dim == 4 && b->n_dim == 3)
+        return a->shape[0] == b->shape[0] && a->shape[1] == b->shape[1] &&
+               a->shape[2] * a->shape[3] == b->shape[2];
     if (a->n_dim != b->n_dim)
         return false;
     for (int i = 0; i < a->n_dim; i++)

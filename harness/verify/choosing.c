@@ -4,7 +4,7 @@
  * monotone function of its logits, and the margin is one of logits.  Else it is
  * one of probabilities plus corrections, or of groups' scores; bounds of logits
  * become bounds of probabilities by the derivative: at most 1/4 for a sigmoid,
- * p (B_e + max B) for a softmax.
+ * 0.32 for the root of a softplus, p (B_e + max B) for a softmax.
  *
  * Trap: when another group was kept, experts of both may change places that are
  * far apart; only the two groups must be close then.
@@ -15,6 +15,7 @@
 #include "core/model/elementary.h"
 
 #include <math.h>
+#include <string.h>
 
 core_status har_corrections_make(double **out, const core_spec *spec,
                                  const core_weights *weights)
@@ -26,8 +27,9 @@ core_status har_corrections_make(double **out, const core_spec *spec,
         return CORE_OK;
     CORE_TRY(core_alloc(&p, spec->n_l * n_e, sizeof(double), "corrections"));
     double *all = p;
+    memset(all, 0, (size_t)(spec->n_l * n_e) * sizeof *all);
     for (int l = 0; l < (int)spec->n_l; l++)
-        if (core_spec_is_moe(spec, l))
+        if (core_weight_exists(spec, (core_weight){CORE_W_CORRECTION, l, 0}))
             core_weights_read(weights, (core_weight){CORE_W_CORRECTION, l, 0},
                               0, 1, 0, n_e, all + l * n_e, n_e);
     *out = all;
@@ -36,8 +38,7 @@ core_status har_corrections_make(double **out, const core_spec *spec,
 
 static bool has_scores(const core_spec *spec)
 {
-    return spec->router == CORE_ROUTER_SOFTMAX ||
-           spec->router == CORE_ROUTER_SIGMOID;
+    return core_router_scores_all(spec->router);
 }
 
 core_tap_kind har_choosing_tap(const core_spec *spec)
@@ -110,8 +111,8 @@ static void scores_of(const har_flip *f, const double *logits, double *score)
     for (int64_t e = 0; e < n_e; e++)
         sum += exp(logits[e] - largest);
     for (int64_t e = 0; e < n_e; e++) {
-        score[e] = f->spec->router == CORE_ROUTER_SIGMOID
-                       ? core_sigmoid(logits[e])
+        score[e] = f->spec->router != CORE_ROUTER_SOFTMAX
+                       ? core_router_score(f->spec->router, logits[e])
                        : exp(logits[e] - largest) / sum;
         score[e] += f->correction != NULL ? f->correction[e] : 0.0;
     }
@@ -126,9 +127,10 @@ static void bounds_of(const har_flip *f, const double *score, double *bound)
         largest = fmax(largest, f->bound[e]);
     for (int64_t e = 0; e < n_e; e++)
         bound[e] =
-            2.0 * f->u_store + (f->spec->router == CORE_ROUTER_SIGMOID
-                                    ? 0.25 * f->bound[e]
-                                    : score[e] * (f->bound[e] + largest));
+            2.0 * f->u_store +
+            (f->spec->router != CORE_ROUTER_SOFTMAX
+                 ? core_router_steepest(f->spec->router) * f->bound[e]
+                 : score[e] * (f->bound[e] + largest));
 }
 
 /* Both halves of the certificate. */

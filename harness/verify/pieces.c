@@ -219,14 +219,15 @@ static double stored_drift(const har_watch *watch, const har_tap_watch *logits,
 }
 
 /* A token chose expert `in` where the reference chose `out`: har_flip has the
- * rule.  Without the scores that were chosen by there is no excuse.          */
+ * rule.  Without the scores that were chosen by there is no excuse, nor where a
+ * table chose.                                                               */
 static bool excuse(har_watch *watch, const har_tap_watch *logits, int64_t i,
                    int64_t row, int64_t out, int64_t in, double *margin)
 {
     const int64_t n_e = watch->spec->n_e;
     double *expected = watch->flip_room, *bound = expected + n_e;
     if (i >= watch->n_score_row || watch->score_row[i] != row ||
-        logits->bound == NULL)
+        logits->bound == NULL || core_spec_by_table(watch->spec, logits->tap.layer))
         return false;
     har_reference_row(logits->expected, row, 0, n_e, n_e, expected);
     har_reference_row(logits->bound, row, 0, n_e, n_e, bound);

@@ -86,7 +86,8 @@ static void read_layer(har_routing *r, const core_spec *spec,
         return;
     memset(load, 0, (size_t)spec->n_e * sizeof *load);
     for (int64_t row = 0; row < n_token; row++) {
-        r->n_tie += is_tied(spec, correction, score, idx, row, p);
+        r->n_tie += !core_spec_by_table(spec, layer) &&
+                    is_tied(spec, correction, score, idx, row, p);
         for (int64_t j = 0; j < spec->n_k; j++) {
             const int64_t c = row * spec->n_k + j;
             const bool kept = core_st_int(slot, c) >= 0;

@@ -62,6 +62,8 @@ static const char *const ORACLE_CASES[] = {
     "minimax_m3_vl/two_local",
     "mimo_v2_flash/sinks",
     "mimo_v2_flash/two_groups",
+    "deepseek_v4/all_layers",
+    "deepseek_v4/no_yarn",
     "gemma4/wrapped",
     "gemma4_text/text",
     "bailing_moe/as_glm4",

@@ -177,6 +177,41 @@ static void kinds(core_spec *s)
     s->span[0] = s->span[2] = CORE_SPAN_FULL;
 }
 
+static void streams(core_spec *s)
+{
+    s->hyper = (core_hyper){.n = 3, .n_round = 4, .eps = 1e-3};
+}
+
+static void table(core_spec *s)
+{
+    s->router = CORE_ROUTER_SQRT_SOFTPLUS;
+    s->correction = true;
+    s->by_table[2] = 1;
+    s->routed_scale = 1.5;
+    s->act = CORE_ACT_CLAMPED_SILU;
+    s->act_limit = 0.3125; /* of an fp32 number: exact in every type */
+    s->bias_router = s->bias_ffn = false;
+}
+
+static void digest(core_spec *s)
+{
+    s->one_kv = true;
+    s->n_g = 1;
+    s->n_q_rank = 13;
+    s->n_rot = 4;
+    s->rope.interleaved = true;
+    s->sinks = true;
+    s->bias_qkv = s->bias_o = false;
+    s->o_groups = (core_o_groups){.n = 6, .n_r = 5};
+    s->digests =
+        (core_digests){.n_all = 4, .n_best = 2, .n_ph = 4, .n_pd = 10};
+    s->digest[0] = s->digest[2] = CORE_DIGEST_BEST;
+    s->digest[1] = CORE_DIGEST_ALL;
+    s->sight[0] = s->sight[2] = CORE_SIGHT_CHOSEN;
+    s->n_seen = 1;
+    s->sliding_window = 3;
+}
+
 static void branches(core_spec *s)
 {
     s->post_norm = s->branch_norm = s->layer_scale = true;
@@ -275,6 +310,15 @@ core_spec fix_family(int i)
         break;
     case FIX_KINDS:
         kinds(&spec);
+        break;
+    case FIX_STREAMS:
+        streams(&spec);
+        break;
+    case FIX_TABLE:
+        table(&spec);
+        break;
+    case FIX_DIGEST:
+        digest(&spec);
         break;
     case FIX_BRANCHES:
         branches(&spec);

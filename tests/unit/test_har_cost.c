@@ -628,9 +628,21 @@ static int64_t untouched(const run_case *c, const par_layout *lay, const run *r)
     return n * (c->spec.gated ? 3 : 2) * n_f * c->spec.n_d;
 }
 
+/* Of tensors of which a row is read for every token. */
+static int64_t read_by_token(const core_spec *spec, const par_layout *lay)
+{
+    const int64_t n_v =
+        lay->first_vocab[lay->t + 1] - lay->first_vocab[lay->t];
+    int64_t n = lay->stage == 0 ? n_v * spec->n_d : 0;
+    for (int l = lay->first_layer[lay->stage];
+         l < lay->first_layer[lay->stage + 1]; l++)
+        n += core_spec_by_table(spec, l) ? spec->n_v * spec->n_k : 0;
+    return n;
+}
+
 /* Is the memory what the run used?  One token group and no bias that is read row
- * by row: then every weight but the embedding is read once, and what is held and
- * touched is what is read. */
+ * by row: then every other weight is read once, and what is held and touched is
+ * what is read. */
 static bool is_memory_wrong(const run_case *c, const run *r, int rank,
                             char why[WHY])
 {
@@ -640,19 +652,18 @@ static bool is_memory_wrong(const run_case *c, const run *r, int rank,
     make_layout(&layout, &arena, c, rank);
     for (int64_t i = 0; i < r->emitted.n; i++) {
         const core_cost *cost = &r->emitted.cost[i];
-        if (cost->tap.kind != CORE_TAP_EMBED)
+        if (cost->tap.kind != CORE_TAP_EMBED &&
+            !(cost->tap.kind == CORE_TAP_SLOT &&
+              core_spec_by_table(&c->spec, cost->tap.layer)))
             read += cost->weights;
         if (cost->kind == CORE_COST_GROUPED_GEMM && cost->m > most_rows)
             most_rows = cost->m;
     }
-    const int64_t n_v =
-        layout.first_vocab[layout.t + 1] - layout.first_vocab[layout.t];
     const har_cost_memory memory = har_cost_memory_of(
         &c->spec, &layout, CORE_FP64, c->batch.n_b / c->plan.dp, c->batch.n_t,
         most_rows);
     const size_t used = memory.work_bytes + memory.pair_bytes;
-    const int64_t held = memory.weights -
-                         (layout.stage == 0 ? n_v * c->spec.n_d : 0) -
+    const int64_t held = memory.weights - read_by_token(&c->spec, &layout) -
                          untouched(c, &layout, r);
     core_arena_free(&arena);
     snprintf(why, WHY,

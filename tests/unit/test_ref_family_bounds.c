@@ -997,15 +997,27 @@ static bool is_copy(const core_spec *spec, core_tap tap)
            (tap.kind == CORE_TAP_RECV && !spec->weigh_input);
 }
 
-/* Some heads turn in part. */
+/* Some heads turn in part; before the first digest there are zeros. */
 static bool may_be_copy(const core_spec *spec, core_tap tap)
 {
-    return spec->n_rot > 0 &&
-           (tap.kind == CORE_TAP_Q_ROPE || tap.kind == CORE_TAP_K_ROPE ||
-            tap.kind == CORE_TAP_INDEX_Q_ROPE ||
-            tap.kind == CORE_TAP_INDEX_K_ROPE ||
-            tap.kind == CORE_TAP_BLOCK_Q_ROPE ||
-            tap.kind == CORE_TAP_BLOCK_K_ROPE);
+    switch (tap.kind) {
+    case CORE_TAP_Q_ROPE:
+    case CORE_TAP_K_ROPE:
+    case CORE_TAP_CONTEXT_BACK:
+    case CORE_TAP_PICK_Q_ROPE:
+    case CORE_TAP_DIGEST_ROPE:
+    case CORE_TAP_PICK_ROPE:
+    case CORE_TAP_INDEX_Q_ROPE:
+    case CORE_TAP_INDEX_K_ROPE:
+    case CORE_TAP_BLOCK_Q_ROPE:
+    case CORE_TAP_BLOCK_K_ROPE:
+        return spec->n_rot > 0;
+    case CORE_TAP_DIGEST:
+    case CORE_TAP_PICK:
+        return true;
+    default:
+        return false;
+    }
 }
 
 START_TEST(every_tap_has_a_bound)

@@ -5,10 +5,7 @@
 static const struct {
     const char *model_type, *reason;
 } REFUSED[] = {
-    {"deepseek_ref", "the publisher's own form of DeepSeek-V4, which has "
-                     "other keys and names than the published one"},
     {"bailing_moe_linear", "linear attention with a decay by head"},
-    {"deepseek_v4", "hyper-connections and compressed keys with an indexer"},
     {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},

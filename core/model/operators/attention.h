@@ -10,14 +10,18 @@
 
 #define CORE_ATTENTION_HERE (core_spec_mixer(s, l) == CORE_MIXER_ATTENTION)
 /* Three projections of the stream.                                           */
-#define CORE_QKV_CHOSEN (s->n_kv_rank == 0)
+#define CORE_QKV_CHOSEN (s->n_kv_rank == 0 && !s->one_kv)
 #define CORE_QKV_HERE (CORE_ATTENTION_HERE && CORE_QKV_CHOSEN)
+/* Keys that are a product with the stream.                                   */
+#define CORE_KEY_HERE (CORE_ATTENTION_HERE && s->n_kv_rank == 0)
 #define CORE_QK_NORM_HERE                                                      \
     (CORE_ATTENTION_HERE && (s->qk_norm == CORE_QK_NORM_HEAD ||                \
                              s->qk_norm == CORE_QK_NORM_ALL))
 #define CORE_ROPED_NORM_HERE                                                   \
     (core_spec_has_rope(s, l) && (s->qk_norm == CORE_QK_NORM_ROPED ||          \
                                   s->qk_norm == CORE_QK_NORM_AFTER))
+#define CORE_Q_NORM_HERE                                                       \
+    (CORE_QK_NORM_HERE || (CORE_ATTENTION_HERE && s->one_kv))
 #define CORE_QK_WEIGHT_HERE                                                    \
     (CORE_QK_NORM_HERE ||                                                      \
      (CORE_ATTENTION_HERE && s->qk_norm == CORE_QK_NORM_AFTER))
@@ -45,8 +49,8 @@
 #define CORE_DV (core_spec_heads(s, l).n_dv)
 #define CORE_ROT (core_spec_heads(s, l).n_rot)
 /* Rotated keys: of every kv head, or one part that all heads share.          */
-#define CORE_ROPED_KEYS (CORE_QKV_CHOSEN ? CORE_G * CORE_DH : CORE_ROT)
-#define CORE_ROPED_KEY_HEADS (CORE_QKV_CHOSEN ? CORE_G : 0)
+#define CORE_ROPED_KEYS (s->n_kv_rank == 0 ? CORE_G * CORE_DH : CORE_ROT)
+#define CORE_ROPED_KEY_HEADS (s->n_kv_rank == 0 ? CORE_G : 0)
 /* A norm's weights: one head's, or those of all n.                           */
 #define CORE_QK_NORM_COLS(n)                                                   \
     (s->qk_norm != CORE_QK_NORM_ALL ? CORE_DH : (n) * CORE_DH)
@@ -57,16 +61,16 @@
 
 #define CORE_ATTENTION_TAPS(X)                                                 \
     X(K, "layers.%d.attn.k", TOKEN, ACT, false,                                \
-      CORE_QKV_HERE, CORE_G * CORE_DH, CORE_G, "key projection")               \
+      CORE_KEY_HERE, CORE_G * CORE_DH, CORE_G, "key projection")               \
     X(V, "layers.%d.attn.v", TOKEN, ACT, false,                                \
       CORE_V_HERE, CORE_G * CORE_DV, CORE_G, "value projection")               \
     X(V_NORM, "layers.%d.attn.v_norm", TOKEN, ACT, false,                      \
       CORE_QKV_HERE && s->value_norm, CORE_G * CORE_DV, CORE_G,                \
       "norm of the values")                                                    \
     X(Q_NORM, "layers.%d.attn.q_norm", TOKEN, ACT, false,                      \
-      CORE_QK_NORM_HERE, CORE_H * CORE_DH, CORE_H, "norm of the queries")      \
+      CORE_Q_NORM_HERE, CORE_H * CORE_DH, CORE_H, "norm of the queries")       \
     X(K_NORM, "layers.%d.attn.k_norm", TOKEN, ACT, false,                      \
-      CORE_QK_NORM_HERE, CORE_G * CORE_DH, CORE_G, "norm of the keys")         \
+      CORE_Q_NORM_HERE, CORE_G * CORE_DH, CORE_G, "norm of the keys")          \
     X(Q_ROPE, "layers.%d.attn.q_rope", TOKEN, ACT, false,                      \
       core_spec_has_rope(s, l), CORE_H * CORE_DH, CORE_H,                      \
       "rotation of the queries")                                               \
@@ -99,12 +103,12 @@
       MATRIX(1.5), Q_BIAS, MATRIX, CORE_QUERY_FILE)
 
 #define CORE_ATTENTION_WEIGHTS(X)                                              \
-    X(K, LAYER, "layers.%d.attn.k", CORE_QKV_HERE, CORE_G * CORE_DH, s->n_d,   \
+    X(K, LAYER, "layers.%d.attn.k", CORE_KEY_HERE, CORE_G * CORE_DH, s->n_d,   \
       MATRIX(1.5), K_BIAS, MATRIX, "model.layers.%d.self_attn.k_proj.weight")  \
     X(V, LAYER, "layers.%d.attn.v", CORE_V_HERE, CORE_G * CORE_DV, s->n_d,     \
       MATRIX(1.0), V_BIAS, MATRIX, "model.layers.%d.self_attn.v_proj.weight")  \
     X(O, LAYER, "layers.%d.attn.o",                                            \
-      CORE_ATTENTION_HERE, s->n_d, CORE_H * CORE_DV,                           \
+      CORE_ATTENTION_HERE, s->n_d, CORE_O_COLUMNS,                             \
       MATRIX(1.5), O_BIAS, MATRIX, "model.layers.%d.self_attn.o_proj.weight")  \
     X(Q_BIAS, LAYER, "layers.%d.attn.q_bias",                                  \
       CORE_QKV_HERE && s->bias_qkv, 1, CORE_H * CORE_DH, BIAS, NONE, VECTOR,   \
@@ -123,7 +127,8 @@
       STREAM_NORM, NONE, VECTOR,                                               \
       "model.layers.%d.self_attn.q_norm.weight")                               \
     X(K_NORM, LAYER, "layers.%d.attn.k_norm",                                  \
-      CORE_QK_WEIGHT_HERE, 1, CORE_QK_NORM_COLS(CORE_G),                         \
+      CORE_QK_WEIGHT_HERE || (CORE_ATTENTION_HERE && s->one_kv), 1,            \
+      CORE_QK_NORM_COLS(CORE_G),                                               \
       STREAM_NORM, NONE, VECTOR,                                               \
       "model.layers.%d.self_attn.k_norm.weight")                               \
     X(SINKS, LAYER, "layers.%d.attn.sinks",                                    \

@@ -11,7 +11,7 @@ core_status core__check_latent(const core_spec *spec)
     CORE_TRY(
         core__check_size(spec, "latent.kv_rank", spec->n_kv_rank, 0, most));
     if (spec->n_kv_rank == 0) {
-        CORE_FAIL_IF(spec->n_q_rank > 0, CORE_E_SPEC,
+        CORE_FAIL_IF(spec->n_q_rank > 0 && !spec->one_kv, CORE_E_SPEC,
                      "%s: latent.query_rank needs latent.kv_rank", spec->name);
         return CORE_OK;
     }

@@ -7,7 +7,7 @@
  * may, from one of their own.                                                */
 #define CORE_LATENT_CHOSEN (s->n_kv_rank > 0)
 #define CORE_LATENT_HERE (CORE_ATTENTION_HERE && CORE_LATENT_CHOSEN)
-#define CORE_LATENT_QUERY_HERE (CORE_LATENT_HERE && s->n_q_rank > 0)
+#define CORE_LATENT_QUERY_HERE (CORE_ATTENTION_HERE && s->n_q_rank > 0)
 /* Of each head the part of the key that is not rotated, then the value.      */
 #define CORE_LATENT_KV_B                                                       \
     (CORE_H * (CORE_DH - CORE_ROT + CORE_DV))

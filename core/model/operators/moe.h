@@ -4,9 +4,7 @@
 
 #define CORE_MOE_HERE (core_spec_is_moe(s, l))
 /* Routers whose scores are values of all experts.                            */
-#define CORE_PROBS_HERE                                                        \
-    (CORE_MOE_HERE && (s->router == CORE_ROUTER_SOFTMAX ||                     \
-                       s->router == CORE_ROUTER_SIGMOID))
+#define CORE_PROBS_HERE (CORE_MOE_HERE && core_router_scores_all(s->router))
 
 /* Experts of another width than the stream's: into it before rows travel, out
  * of it when a token's rows are added up.                                    */
@@ -59,8 +57,12 @@
       CORE_MOE_HERE && s->bias_router, 1, s->n_e, BIAS, NONE, VECTOR,          \
       "model.layers.%d.mlp.gate.bias")                                         \
     X(CORRECTION, LAYER, "layers.%d.router_correction",                        \
-      CORE_MOE_HERE && s->correction, 1, s->n_e, SMALL, NONE, VECTOR,          \
+      CORE_MOE_HERE && s->correction && !core_spec_by_table(s, l), 1, s->n_e,  \
+      SMALL, NONE, VECTOR,                                                     \
       "model.layers.%d.mlp.gate.e_score_correction_bias")                      \
+    X(EXPERT_TABLE, LAYER, "layers.%d.router_table",                           \
+      core_spec_by_table(s, l), s->n_v, s->n_k,                                \
+      EXPERTS, NONE, MATRIX, "model.layers.%d.mlp.gate.tid2eid")               \
     X(ROUTER_NORM, LAYER, "layers.%d.router_norm",                             \
       CORE_ROUTER_NORM_HERE, 1, s->n_d, NORM, NONE, VECTOR,                    \
       "model.layers.%d.router.scale")                                          \

@@ -10,8 +10,10 @@
 #define CORE_FEEDS (core_spec_has_ffn(s, l))
 
 #define CORE_LAYER_IN_TAPS(X)                                                  \
-    X(IN, "layers.%d.in", TOKEN, ACT, false, true, s->n_d, 0,                  \
-      "arrival of the layer's input")                                          \
+    X(IN, "layers.%d.in", TOKEN, ACT, false, true, core_spec_n_x(s), 0,        \
+      "arrival of the layer's input")
+
+#define CORE_MIXER_NORM_TAPS(X)                                                \
     X(ATTN_NORM, "layers.%d.attn.norm", TOKEN, ACT, false,                     \
       CORE_MIXES, s->n_d, 0, "norm before attention")
 
@@ -21,8 +23,10 @@
     X(ATTN_POST, "layers.%d.attn.post_norm", TOKEN, ACT, false,                \
       CORE_MIXES && s->post_norm, s->n_d, 0, "norm after attention")           \
     X(MID, "layers.%d.mid", TOKEN, ACT, false,                                 \
-      CORE_MIXES && CORE_FEEDS, s->n_d, 0,                                     \
-      "residual of the layer's first half")                                    \
+      CORE_MIXES && CORE_FEEDS, core_spec_n_x(s), 0,                           \
+      "residual of the layer's first half")
+
+#define CORE_FFN_NORM_TAPS(X)                                                  \
     X(FFN_NORM, "layers.%d.ffn.norm", TOKEN, ACT, false,                       \
       CORE_FEEDS, s->n_d, 0,                                                   \
       "norm before the feed-forward part")
@@ -34,7 +38,7 @@
     X(FFN_POST, "layers.%d.ffn.post_norm", TOKEN, ACT, false,                  \
       CORE_FEEDS && s->post_norm, s->n_d, 0,                                   \
       "norm after the feed-forward part")                                      \
-    X(OUT, "layers.%d.out", TOKEN, ACT, true, true, s->n_d, 0,                 \
+    X(OUT, "layers.%d.out", TOKEN, ACT, true, true, core_spec_n_x(s), 0,       \
       "residual after the layer")
 
 #define CORE_MIXER_NORM_WEIGHTS(X)                                             \

@@ -42,17 +42,27 @@ static void find_sees(har__walk *w, int64_t row)
     const core_batch *batch = w->request->batch;
     const uint8_t *mask =
         batch->mask != NULL ? batch->mask + row * batch->n_t : NULL;
+    const int64_t run = core_spec_digest_run(w->spec, w->layer);
     for (int64_t i = 0; i < batch->n_t; i++) {
         int64_t j = core_spec_first_key(w->spec, w->layer, i);
         while (mask != NULL && j <= i && mask[j] == 0)
             j++;
-        w->sees[i] = j <= i;
+        w->sees[i] = j <= i || (run > 0 && i + 1 >= run);
     }
 }
 
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* Keys that query i attends to, of which it is given at most so many; of digests
+ * where there are some, beside those of its window.                          */
+static int64_t n_pairs(const har__walk *w, int64_t i, int64_t most)
+{
+    const int64_t n = i + 1 - core_spec_first_key(w->spec, w->layer, i);
+    const int64_t run = core_spec_digest_run(w->spec, w->layer);
+    return run > 0 ? n + least((i + 1) / run, most) : least(n, most);
 }
 
 /* Add the work of one head on n_alike rows like the one seen to the record. */
@@ -62,17 +72,18 @@ static void add_rows(const har__walk *w, core_cost *cost, int64_t n_alike)
                   width = cost->k + har__heads(w)->all.n_dv;
     const core_seen seen = core_spec_seen(w->spec, w->layer);
     const int64_t most = seen.n_set > 0 ? seen.n_key * seen.n_wide : n_t;
+    const int64_t run = core_spec_digest_run(w->spec, w->layer);
     for (int64_t i0 = 0; i0 < n_t; i0 += HAR_QUERY_BLOCK) {
         const int64_t i1 =
             i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
-        int64_t n_key = i1 - core_spec_first_key(w->spec, w->layer, i0);
+        int64_t n_key = i1 - core_spec_first_key(w->spec, w->layer, i0) +
+                        (run > 0 ? i1 / run : 0);
         for (int64_t i = i0; i < i1; i++) {
             if (!w->sees[i]) {
-                n_key = n_t;
+                n_key = run > 0 ? n_key : n_t;
                 continue;
             }
-            const int64_t n = least(
-                i + 1 - core_spec_first_key(w->spec, w->layer, i), most);
+            const int64_t n = n_pairs(w, i, most);
             cost->n_pair += n_alike * n;
             cost->flops += n_alike * CORE_FLOPS_SOFTMAX * n;
         }
@@ -105,6 +116,10 @@ static void put_heads(har__walk *w)
     cost.read = w->n * n_h * n_dh;
     cost.written = w->n * n_h * n_dv;
     cost.kv_read = w->n * heads->n_kv * (n_dh + n_dv);
+    if (core_spec_digest_run(w->spec, w->layer) > 0)
+        cost.kv_read += w->n_row *
+                        (batch->n_t / core_spec_digest_run(w->spec, w->layer)) *
+                        n_dh;
     har__put(w, cost);
 }
 
@@ -124,6 +139,21 @@ static void put_gate(har__walk *w)
     har__put(w, cost);
 }
 
+/* A product for each group of heads of mine, in one record; the columns that
+ * they give. */
+static int64_t put_groups(har__walk *w)
+{
+    const core_o_groups *o = &w->spec->o_groups;
+    const par_heads *heads = har__heads(w);
+    const int64_t n_in = heads->n_h * heads->all.n_dv;
+    const int64_t n = o->n * heads->n_h / heads->all.n_h;
+    core_cost cost = har__gemm(w, CORE_TAP_O_A, n * w->n, o->n_r,
+                               n > 0 ? n_in / n : 0, false);
+    cost.weights *= n;
+    har__put(w, cost);
+    return n * o->n_r;
+}
+
 static void put_attention(har__walk *w)
 {
     const core_spec *spec = w->spec;
@@ -134,9 +164,13 @@ static void put_attention(har__walk *w)
     put_heads(w);
     if (spec->context_gate)
         put_gate(w);
+    if (spec->one_kv)
+        har__put(w, har__rotation(w, CORE_TAP_CONTEXT_BACK, heads->n_h));
     w->op = par_operator_name(PAR_OP_ATTN_OUT);
-    har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, spec->n_d,
-                          heads->n_h * heads->all.n_dv, false));
+    const int64_t n_given =
+        spec->o_groups.n > 0 ? put_groups(w) : heads->n_h * heads->all.n_dv;
+    har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, spec->n_d, n_given,
+                          false));
     har__put_sum(w, CORE_TAP_ATTN_OUT, spec->n_d, spec->bias_o);
 }
 
@@ -146,6 +180,7 @@ static har__split split(const core_spec *spec, const par_layout *lay,
                         core_weight id)
 {
     if (id.kind == CORE_W_Q || id.kind == CORE_W_O || id.kind == CORE_W_SINKS ||
+        id.kind == CORE_W_O_A ||
         id.kind == CORE_W_CONTEXT_GATE || id.kind == CORE_W_CONTEXT_GATE_BIAS)
         return har__split_heads(&lay->heads[spec->head_kind[id.layer]]);
     const har__operator *op = chooser(spec, id.layer);

@@ -12,6 +12,18 @@
 
 /* --- a layer --- */
 
+static const har__connection *connection(const har__walk *w)
+{
+    return har__connection_row[core_spec_connection(w->spec)];
+}
+
+static void put_enter(har__walk *w, har__part part, core_tap_kind norm)
+{
+    if (connection(w) != NULL)
+        connection(w)->enter(w, part);
+    har__put_norm(w, norm);
+}
+
 /* x += scale * y, or with one flop x += y. */
 static void put_add(har__walk *w, core_tap_kind tap, int64_t flops)
 {
@@ -51,19 +63,27 @@ static void put_out(har__walk *w)
     har__put(w, cost);
 }
 
+static void put_leave(har__walk *w, core_tap_kind tap)
+{
+    if (connection(w) != NULL)
+        connection(w)->leave(w, tap);
+    else if (tap == CORE_TAP_OUT)
+        put_out(w);
+    else
+        put_add(w, tap, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
+}
+
 static void put_mixer(har__walk *w)
 {
     const int mixer = core_spec_mixer(w->spec, w->layer);
     if (mixer == CORE_N_MIXERS)
         return;
-    har__put_norm(w, CORE_TAP_ATTN_NORM);
+    put_enter(w, HAR__MIXER_PART, CORE_TAP_ATTN_NORM);
     har__mixer_row[mixer]->put(w);
     if (w->spec->post_norm)
         har__put_norm(w, CORE_TAP_ATTN_POST);
-    if (core_spec_has_ffn(w->spec, w->layer))
-        put_add(w, CORE_TAP_MID, CORE_FLOPS_SCALE + CORE_FLOPS_ADD);
-    else
-        put_out(w);
+    put_leave(w, core_spec_has_ffn(w->spec, w->layer) ? CORE_TAP_MID
+                                                      : CORE_TAP_OUT);
 }
 
 /* From the experts on. */
@@ -81,7 +101,7 @@ static void put_rest(har__walk *w)
     }
     if (w->spec->post_norm)
         har__put_norm(w, CORE_TAP_FFN_POST);
-    put_out(w);
+    put_leave(w, CORE_TAP_OUT);
 }
 
 void har__put_layer(har__walk *w, int pair)
@@ -89,7 +109,11 @@ void har__put_layer(har__walk *w, int pair)
     if (!har__has(w, HAR_COST_MIXER)) {
         put_mixer(w);
         if (core_spec_has_ffn(w->spec, w->layer))
-            har__put_norm(w, CORE_TAP_FFN_NORM);
+            put_enter(w, HAR__FFN_PART, CORE_TAP_FFN_NORM);
+        har__end(w);
+    }
+    if (core_spec_is_moe(w->spec, w->layer) && !har__has(w, HAR_COST_ROUTER)) {
+        har__put_router(w);
         har__end(w);
     }
     if (core_spec_is_moe(w->spec, w->layer) && pair >= 0)
@@ -139,7 +163,7 @@ void har__put_head(har__walk *w)
         w->lay->first_vocab[w->lay->t + 1] - w->lay->first_vocab[w->lay->t];
     if (w->spec->n_h == 0 || har__has(w, HAR_COST_HEAD))
         return;
-    har__put_norm(w, CORE_TAP_FINAL_NORM);
+    put_enter(w, HAR__HEAD_PART, CORE_TAP_FINAL_NORM);
     w->op = par_operator_name(PAR_OP_HEAD);
     const core_weight bias = {CORE_W_HEAD_BIAS, 0, 0};
     core_cost cost = har__gemm(w, CORE_TAP_LOGITS, w->n, n_v, w->spec->n_d,
@@ -155,7 +179,7 @@ void har__put_stage(har__walk *w, core_collective collective, int layer)
 {
     const int into = collective == CORE_SEND ? layer + 1 : layer;
     const int64_t n =
-        w->n * (w->spec->n_d + core_spec_kept(w->spec, into));
+        w->n * (core_spec_n_x(w->spec) + core_spec_kept(w->spec, into));
     w->op = "pipeline";
     w->layer = layer;
     core_cost cost =
@@ -179,7 +203,9 @@ bool har__is_like(const core_spec *spec, int a, int b)
     return spec->ffn[a] == spec->ffn[b] && spec->mixer[a] == spec->mixer[b] &&
            spec->no_rope[a] == spec->no_rope[b] &&
            spec->head_kind[a] == spec->head_kind[b] &&
-           spec->span[a] == spec->span[b] && spec->sight[a] == spec->sight[b];
+           spec->span[a] == spec->span[b] && spec->sight[a] == spec->sight[b] &&
+           spec->by_table[a] == spec->by_table[b] &&
+           spec->digest[a] == spec->digest[b];
 }
 
 static void find_like(har__walk *w)

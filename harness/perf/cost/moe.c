@@ -186,17 +186,19 @@ static void put_return(har__walk *w)
 
 /* --- computing --- */
 
-static void put_router(har__walk *w)
+void har__put_router(har__walk *w)
 {
     const core_spec *spec = w->spec;
     const int64_t n = w->n, n_e = spec->n_e, n_k = spec->n_k;
     const core_tap probs = {CORE_TAP_ROUTER_PROBS, w->layer};
-    int64_t flops = n_k; /* a search for each of the K */
+    const bool looks_up = core_spec_by_table(spec, w->layer);
+    int64_t flops = looks_up ? 0 : n_k; /* a search for each of the K */
     switch (spec->router) {
     case CORE_ROUTER_SOFTMAX:
         flops += CORE_FLOPS_SOFTMAX;
         break;
     case CORE_ROUTER_SIGMOID:
+    case CORE_ROUTER_SQRT_SOFTPLUS:
         flops += CORE_FLOPS_FUNCTION;
         break;
     case CORE_ROUTER_SPARSEMIXER:
@@ -218,8 +220,10 @@ static void put_router(har__walk *w)
     cost.k = n_k;
     cost.written = n * (3 * n_k + (core_tap_exists(spec, probs) ? n_e : 0));
     if (n > 0)
-        cost.weights =
-            (spec->correction ? n_e : 0) + (spec->expert_scale ? n_e : 0);
+        cost.weights = (har__has_weight(w, CORE_W_CORRECTION) ? n_e : 0) +
+                       (spec->expert_scale ? n_e : 0);
+    if (looks_up)
+        cost.weights += n * n_k;
     har__put(w, cost);
 }
 
@@ -342,10 +346,6 @@ void har__put_flow(har__walk *w, int layer, bool sends)
     int64_t n_kept = 0;
     for (int i = 0; i < w->lay->ep_group.n; i += etp)
         n_kept += w->to[i];
-    if (sends && !har__has(w, HAR_COST_ROUTER)) {
-        put_router(w);
-        har__end(w);
-    }
     if (sends && w->spec->branch_norm)
         har__put_norm(w, CORE_TAP_MOE_NORM);
     w->layer = layer;

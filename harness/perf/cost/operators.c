@@ -14,3 +14,9 @@ const har__operator *const har__shared_row[CORE_N_SHARED] = {
     CORE_SHARED_LIST(ROW)
 #undef ROW
 };
+
+const har__connection *const har__connection_row[CORE_N_CONNECTIONS + 1] = {
+#define ROW(kind, name) [CORE_CONNECTION_##kind] = &har__connection_##name,
+    CORE_CONNECTION_LIST(ROW)
+#undef ROW
+        [CORE_N_CONNECTIONS] = NULL};

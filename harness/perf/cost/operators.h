@@ -51,6 +51,15 @@ void har__put_convolution_only(har__walk *w, core_tap_kind tap,
 void har__step_convolution(har__step *step, const core_cost *cost,
                            int64_t n_conv);
 
+/* Digests of n_col columns of earlier tokens, and elements of them that are kept
+ * for a token.                                                               */
+typedef struct har__digest_taps {
+    core_tap_kind kv, gate, sum, norm, rope;
+} har__digest_taps;
+void har__put_digests(har__walk *w, const har__digest_taps *taps,
+                      int64_t n_col);
+int64_t har__digest_kept(const core_spec *spec, int layer, int64_t n_col);
+
 /* NULL: nothing of the kind.  Of a shared operator put and probe are asked; of a
  * projection and of a chooser put, split, kept and decode, by attention.     */
 typedef struct har__operator {
@@ -84,6 +93,26 @@ CORE_CHOOSER_LIST(HAR__CHOOSER)
 #define HAR__SHARED(kind, name) extern const har__operator har__shared_##name;
 CORE_SHARED_LIST(HAR__SHARED)
 #undef HAR__SHARED
+
+/* What joins a part of a layer, or the head, to the stream.                  */
+typedef enum har__part {
+    HAR__MIXER_PART,
+    HAR__FFN_PART,
+    HAR__HEAD_PART
+} har__part;
+typedef struct har__connection {
+    void (*enter)(har__walk *w, har__part part);
+    void (*leave)(har__walk *w, core_tap_kind tap);
+    void (*probe)(har_dice *dice, core_spec *spec);
+} har__connection;
+
+#define HAR__CONNECTION(kind, name)                                            \
+    extern const har__connection har__connection_##name;
+CORE_CONNECTION_LIST(HAR__CONNECTION)
+#undef HAR__CONNECTION
+/* By core_spec_connection; NULL: none.                                       */
+extern const har__connection *const
+    har__connection_row[CORE_N_CONNECTIONS + 1];
 
 /* By core_spec_mixer, without a mixer too; by core_spec_shared.              */
 extern const har__operator *const har__mixer_row[CORE_N_MIXERS + 1];

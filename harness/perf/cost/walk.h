@@ -46,6 +46,7 @@ void har__put_stage(har__walk *w, core_collective collective, int layer);
 
 /* What the walk of pairs needs: measured, then filled.                       */
 void har__take_pairs(har__walk *w, core_arena *arena);
+void har__put_router(har__walk *w);
 /* The pair number `pair` of this tick; w->layer is its MoE layer, unless this
  * rank has nothing to send.                                                  */
 void har__put_pair(har__walk *w, int pair, bool sends);

@@ -117,16 +117,19 @@ static double kv_heads(const har_timer *t, const core_cost *c)
 }
 
 /* Cached keys that the query of a record sees: its span, in attention those of it
- * that were chosen. */
+ * that were chosen; of digests, which lie beside the span, likewise. */
 static int64_t decode_keys(const har_timer *t, core_tap tap)
 {
     const int64_t span =
         t->n_kv - core_spec_first_key(t->spec, tap.layer, t->n_kv - 1);
     const core_seen seen = core_spec_seen(t->spec, tap.layer);
-    const int64_t chosen = seen.n_key * seen.n_wide;
-    return tap.kind == CORE_TAP_CONTEXT && seen.n_set > 0 && chosen < span
-               ? chosen
-               : span;
+    const int64_t run = core_spec_digest_run(t->spec, tap.layer);
+    int64_t n = run > 0 ? t->n_kv / run : span;
+    if (tap.kind != CORE_TAP_CONTEXT)
+        return n;
+    if (seen.n_set > 0 && seen.n_key * seen.n_wide < n)
+        n = seen.n_key * seen.n_wide;
+    return run > 0 ? span + n : n;
 }
 
 static har__step decode_step(const har_timer *t, const core_cost *c)
