@@ -231,6 +231,7 @@ typedef struct core_spec {
     core_ssd ssd;
     core_hyper hyper;
     core_shortconv shortconv;
+    core_attn_res attn_res;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
     double logits_cap; /* logits are cap * tanh(logits / cap); 0: not         */
 
@@ -341,6 +342,8 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer);
 
 /* Columns of a token's residual stream: D, of every one of its streams.      */
 int64_t core_spec_n_x(const core_spec *spec);
+/* Do both layers read as much of it?                                 [local] */
+bool core_spec_looks_alike(const core_spec *spec, int a, int b);
 
 /* Columns of the rows that travel to the experts and back.           [local] */
 int64_t core_spec_n_de(const core_spec *spec);
