@@ -258,7 +258,8 @@ static void expand(ref__run *run, int layer, core_tap_kind kind)
         if (bound == NULL)
             continue;
         memset(bound + t * n_x, 0, (size_t)n_x * sizeof *bound);
-        ref__bound_residual(ref__u(run, kind), bound + t * n_x, x, r, n_d, 1.0);
+        ref__bound_residual(ref__u(run, kind), bound + t * n_x, x, r, n_d, 1.0,
+                            1.0);
     }
     ref__put(run, kind, layer, run->x, bound);
 }

@@ -113,7 +113,9 @@ static void bound_row(const ref__run *run, float *bound, const double *gate,
 {
     const core_gating gating = core_spec_gating(run->spec);
     const core_act act = gating.act;
-    if (core_act_is_clamped(act))
+    if (act == CORE_ACT_SITU)
+        ref__bound_relative(run->u, bound, a, n, REF__ROUNDS_SITU);
+    else if (core_act_is_clamped(act))
         ref__bound_clamped(run->u, bound, gate, up, a, n, gating);
     else if (act == CORE_ACT_RELU2)
         ref__bound_relative(run->u, bound, a, n, REF__ROUNDS_PRODUCT);

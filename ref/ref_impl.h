@@ -325,6 +325,9 @@ enum {
     REF__ROUNDS_PRODUCT = 0,
     REF__ROUNDS_EMBED = 1,
     REF__ROUNDS_SIGMOID = 3,
+    /* each of two quotients, tanh (4u) and products with what divides them: 8,
+     * a sigmoid, two products */
+    REF__ROUNDS_SITU = 21,
     REF__ROUNDS_TEMPER = 5,
 };
 

@@ -107,6 +107,7 @@ typedef enum core_act {
     CORE_ACT_RELU2,          /* relu squared; only not gated                  */
     CORE_ACT_CLAMPED_SILU,   /* silu of clamped values, only gated            */
     CORE_ACT_SIGMOID,        /* of gates                                      */
+    CORE_ACT_SITU,           /* bounded by tanh, only gated: core_gated       */
 } core_act;
 
 /* The inner activation of a network (core_gated). */
@@ -177,6 +178,8 @@ typedef struct core_spec {
                                        * final norm or head (Switch layer)    */
     int64_t n_e, n_k, n_f, n_v;
     int64_t n_de;                     /* columns that experts read and write, 0: D */
+    bool norm_de;                     /* then: their sum is normed before it is
+                                       * projected to D                       */
     int64_t n_f_shared;               /* shared expert's inner size, 0: none  */
     int64_t n_f_dense;                /* dense layers' inner size, 0: none    */
     uint8_t ffn[CORE_MAX_LAYERS];     /* core_ffn of each layer               */
