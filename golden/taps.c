@@ -3,7 +3,8 @@
  * Besides what a bundle shows, the scores that the router compared and the
  * slots are kept: margins are made of the first, and a drawn pass takes its
  * routing from the second.  Where draws are forced the bundle shows what they
- * were forced with, too: other people's code is fed it.  Trap: a deviation that
+ * were forced with, too: other people's code is fed it; and where keys are
+ * chosen, which, and how close that was (harness/judge/keys.c).  Trap: a deviation that
  * is NaN must not be lost by a comparison, so everything that is not finite
  * counts as infinite.
  */
@@ -79,9 +80,8 @@ core_status gold__taps_make(gold__taps *out, const core_spec *spec,
         const bool is_output =
             all || core_tap_is_coarse(list[i].kind) ||
             (spec->n_h == 0 && list[i].kind == CORE_TAP_FFN_NORM) ||
-            (with_spread && (ref_is_forced(REF_BLOCK, list[i].kind) ||
-                             list[i].kind == CORE_TAP_EDGE ||
-                             list[i].kind == CORE_TAP_SEEN));
+            list[i].kind == CORE_TAP_EDGE || list[i].kind == CORE_TAP_SEEN ||
+            (with_spread && ref_is_forced(REF_BLOCK, list[i].kind));
         if (!is_output && !is_internal(spec, list[i].kind))
             continue;
         out->at[out->n] = (gold__tap){.tap = list[i], .is_output = is_output};

@@ -42,6 +42,14 @@ static void check(par_model *m, const par__conv *c, const double *u,
                CORE_STEP_ACT, core_weights_step(m->weights, c->id));
 }
 
+static void show(par_model *m, const par__conv *c, core_tap tap, double *values)
+{
+    if (c->repeated != NULL)
+        par__tap_repeated(m, tap, values, c->repeated);
+    else
+        par__tap_columns(m, tap, values, c->c0, c->n_c);
+}
+
 /* y = u convolved, in the open record.                                       */
 static void sums(par_model *m, const par__conv *c, const double *u, double *y,
                  core_tap tap, core_cost *cost)
@@ -61,7 +69,7 @@ static void sums(par_model *m, const par__conv *c, const double *u, double *y,
         }
     }
     par__add_bias(m, y, m->now.n, n_c, c->bias);
-    par__tap_columns(m, tap, y, c->c0, n_c);
+    show(m, c, tap, y);
 }
 
 void par__convolve_only(par_model *m, const par__conv *c, const double *u,
@@ -77,5 +85,5 @@ void par__convolve(par_model *m, const par__conv *c, const double *u,
     sums(m, c, u, act, tap,
          par__cost_rows(m, act_tap, n, n_c, CORE_FLOPS_FUNCTION));
     core_act_apply_row(CORE_ACT_SILU, act, act, n * n_c);
-    par__tap_columns(m, act_tap, act, c->c0, n_c);
+    show(m, c, act_tap, act);
 }

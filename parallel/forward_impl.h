@@ -391,6 +391,14 @@ void par__tap_kv(par_model *m, core_tap tap, double *values, int64_t width);
 void par__tap_groups(par_model *m, core_tap tap, double *values,
                      int64_t width);
 void par__tap_sets(par_model *m, core_tap tap, int64_t *sets);
+/* What several ranks may have, as they have kv heads: `width` columns each, from
+ * column col0 of a tap on.  values: mine of them, side by side.              */
+typedef struct par__repeated {
+    par_heads heads;
+    int64_t col0, width;
+} par__repeated;
+void par__tap_repeated(par_model *m, core_tap tap, double *values,
+                       const par__repeated *repeated);
 /* Clamp n values, if the model does.                                         */
 void par__clip(const par_model *m, double *values, int64_t n);
 void par__qk_norm(par_model *m, const double *q_norm, const double *k_norm,
@@ -436,6 +444,7 @@ typedef struct par__conv {
     core_weight id;
     int64_t c0, n_c, n_conv;
     const double *w, *bias; /* [n_c, Kc], [n_c] or NULL                       */
+    const par__repeated *repeated; /* NULL: the channels are mine alone       */
 } par__conv;
 par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
                          int64_t c1);

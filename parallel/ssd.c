@@ -1,11 +1,13 @@
-/* parallel/ssd.c -- Mamba-2's state space, split over tp by groups of heads.
+/* parallel/ssd.c -- Mamba-2's state space, split over tp by heads.
  *
- * A group is all that a head needs: its heads read its B and C, and the norm
- * behind them is over its channels.  So a rank owns whole groups, and with them
- * rows of each of the five parts of the input projection (gate; x, B and C,
- * which stand behind one another in one weight; time step), channels of the
- * convolution, heads of the scan: all Shard(group).  Groups meet once, in the
- * output projection, which is row-parallel like attention's.
+ * A rank owns heads, and with them rows of gate, x and time step, channels of
+ * the convolution, a part of the scan: Shard(head).  Heads read B and C of
+ * their group, so these are made where a head of the group is: Shard(group)
+ * where tp divides the groups, else repeated like a kv head.  The norm behind
+ * the scan is over a group's channels: a group that is not whole anywhere has
+ * its squares Partial over tp, and one all-reduce makes them whole before
+ * anything is divided.  Heads meet in the output projection, row-parallel like
+ * attention's.
  *
  * Traps: my rows of x, B and C lie apart in weight and tap; the state is stored
  * at every step and starts at zero in every row.
@@ -20,6 +22,7 @@ typedef enum part { X, B, C, N_PARTS } part;
 typedef struct shards {
     par_shard gate, in[N_PARTS], dt, out;
     par__conv conv[N_PARTS];
+    const par__repeated *repeated[N_PARTS]; /* who else has rows of B, of C */
     const double *step, *a_log, *d; /* [own heads]                            */
     const double *norm;             /* [own channels]                         */
 } shards;
@@ -29,50 +32,65 @@ typedef struct buffers {
     double *in[N_PARTS];  /* [n, own channels], then [n, own groups * S]      */
     double *act[N_PARTS]; /* the same, convolved and activated                */
     double *dt;           /* [n, own heads]                                   */
+    double *square;       /* [n, groups] of the norm                          */
     double *state;        /* [P, S] of the head at hand                       */
 } buffers;
 
-/* What rank t owns. */
+/* What I own: heads with their channels, and groups that they read. */
 typedef struct own {
-    int64_t g0, g1; /* groups                                                 */
-    int64_t h0, h1; /* heads                                                  */
+    par_heads of;
     int64_t c0, c1; /* channels                                               */
 } own;
 
-static own own_of(const core_spec *spec, const par_layout *lay, int t)
+static own own_of(const core_spec *spec, const par_layout *lay)
 {
     const core_ssd *s = &spec->ssd;
-    const int64_t g0 = core_split_first(s->n_g, lay->plan.tp, t);
-    const int64_t g1 = core_split_first(s->n_g, lay->plan.tp, t + 1);
-    const int64_t n_h = s->n_h / s->n_g;
-    return (own){
-        g0, g1, g0 * n_h, g1 * n_h, g0 * n_h * s->n_p, g1 * n_h * s->n_p};
+    const core_heads all = {.n_h = s->n_h, .n_g = s->n_g};
+    const par_heads of = par_layout_heads(&all, lay->plan.tp, lay->t);
+    return (own){of, of.h0 * s->n_p, (of.h0 + of.n_h) * s->n_p};
 }
 
-/* My rows [*r0, *r1) of x, B or C among all of the three. */
+/* The first row of x, B or C among all of the three. */
+static int64_t first_of(const core_ssd *s, part p)
+{
+    return p == X ? 0 : s->n_h * s->n_p + (p == C ? s->n_g * s->n_s : 0);
+}
+
+/* My rows [*r0, *r1) of it. */
 static void rows_of(const core_ssd *s, const own *o, part p, int64_t *r0,
                     int64_t *r1)
 {
-    const int64_t before = s->n_h * s->n_p + (p == C ? s->n_g * s->n_s : 0);
-    *r0 = p == X ? o->c0 : before + o->g0 * s->n_s;
-    *r1 = p == X ? o->c1 : before + o->g1 * s->n_s;
+    const int64_t first = first_of(s, p);
+    *r0 = first + (p == X ? o->c0 : o->of.kv0 * s->n_s);
+    *r1 = first + (p == X ? o->c1 : (o->of.kv0 + o->of.n_kv) * s->n_s);
+}
+
+/* Has no rank the whole of a group? */
+static bool is_between_ranks(const core_ssd *s, const par_plan *plan)
+{
+    return s->n_g % plan->tp != 0;
 }
 
 static void *make(par_model *m, int l)
 {
-    const own o = own_of(m->spec, m->layout, m->layout->t);
+    const core_ssd *ssd = &m->spec->ssd;
+    const own o = own_of(m->spec, m->layout);
+    const int64_t h0 = o.of.h0, h1 = h0 + o.of.n_h;
     shards s;
     s.gate = par__rows(m, CORE_W_SSD_GATE, l, o.c0, o.c1);
     for (int p = X; p < N_PARTS; p++) {
         int64_t r0, r1;
-        rows_of(&m->spec->ssd, &o, (part)p, &r0, &r1);
+        rows_of(ssd, &o, (part)p, &r0, &r1);
         s.in[p] = par__rows(m, CORE_W_SSD_XBC, l, r0, r1);
         s.conv[p] = par__conv_make(m, CORE_W_SSD_CONV, l, r0, r1);
+        const par__repeated of = {o.of, first_of(ssd, (part)p), ssd->n_s};
+        s.repeated[p] = p == X ? NULL : par__keep(&m->shards, &of, sizeof of);
+        s.conv[p].repeated = s.repeated[p];
     }
-    s.dt = par__rows(m, CORE_W_SSD_DT, l, o.h0, o.h1);
-    s.step = par__vector(m, CORE_W_SSD_STEP, l, o.h0, o.h1);
-    s.a_log = par__vector(m, CORE_W_SSD_A_LOG, l, o.h0, o.h1);
-    s.d = par__vector(m, CORE_W_SSD_D, l, o.h0, o.h1);
+    s.dt = par__rows(m, CORE_W_SSD_DT, l, h0, h1);
+    s.step = par__vector(m, CORE_W_SSD_STEP, l, h0, h1);
+    s.a_log = par__vector(m, CORE_W_SSD_A_LOG, l, h0, h1);
+    s.d = par__vector(m, CORE_W_SSD_D, l, h0, h1);
     s.norm = par__vector(m, CORE_W_SSD_NORM, l, o.c0, o.c1);
     s.out = par__columns(m, CORE_W_SSD_OUT, l, o.c0, o.c1);
     return par__keep(&m->shards, &s, sizeof s);
@@ -80,7 +98,7 @@ static void *make(par_model *m, int l)
 
 static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
 {
-    const own o = own_of(spec, lay, lay->t);
+    const own o = own_of(spec, lay);
     buffers b;
     b.gate = par__result(w, o.c1 - o.c0);
     b.y = par__operand(w, o.c1 - o.c0);
@@ -90,7 +108,8 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
         b.in[p] = par__result(w, r1 - r0);
         b.act[p] = par__result(w, r1 - r0);
     }
-    b.dt = par__result(w, o.h1 - o.h0);
+    b.dt = par__result(w, o.of.n_h);
+    b.square = par__result(w, spec->ssd.n_g);
     b.state = par__fresh_f64(w, spec->ssd.n_p * spec->ssd.n_s);
     return par__keep_buffers(w, &b, sizeof b);
 }
@@ -108,8 +127,11 @@ static void project(par_model *m, const shards *s, int l)
     par__enter(m, PAR_OP_SSD, par__tap(CORE_TAP_SSD_GATE, l));
     par__affine_columns(m, w->gate, m->work.xn, n_d, &s->gate,
                         par__tap(CORE_TAP_SSD_GATE, l));
-    for (int p = X; p < N_PARTS; p++)
-        par__affine_columns(m, w->in[p], m->work.xn, n_d, &s->in[p], in);
+    par__affine_columns(m, w->in[X], m->work.xn, n_d, &s->in[X], in);
+    for (int p = B; p <= C; p++) {
+        par__affine(m, w->in[p], m->work.xn, n_d, &s->in[p], in);
+        par__tap_repeated(m, in, w->in[p], s->repeated[p]);
+    }
     par__affine_columns(m, w->dt, m->work.xn, n_d, &s->dt,
                         par__tap(CORE_TAP_SSD_DT_RAW, l));
     for (int p = X; p < N_PARTS; p++)
@@ -169,7 +191,9 @@ static double scan_head(par_model *m, const shards *s, int64_t i0, int64_t i_h)
     const buffers *w = buffers_of(m);
     const core_ssd *ssd = &m->spec->ssd;
     const int64_t n_h = s->dt.n_row, n_c = s->gate.n_row;
-    const int64_t n_b = s->in[B].n_row, g = i_h / (ssd->n_h / ssd->n_g);
+    const par_heads *of = &s->repeated[B]->heads;
+    const int64_t n_b = s->in[B].n_row;
+    const int64_t g = (of->h0 + i_h) / (ssd->n_h / ssd->n_g) - of->kv0;
     double largest = 0.0;
     memset(w->state, 0, (size_t)(ssd->n_p * ssd->n_s) * sizeof *w->state);
     for (int64_t i = i0; i < i0 + m->batch->n_t; i++) {
@@ -214,20 +238,77 @@ static void scan(par_model *m, const shards *s, int l)
     par__tap_columns(m, tap, w->y, s->gate.r0, n_c);
 }
 
-/* y := norm of y silu(gate), group by group. */
-static void gate_and_norm(par_model *m, const shards *s, int l)
+/* square[i, g]: the sum over all channels of group g, whoever has them. */
+static void sum_squares(par_model *m, const shards *s, core_tap tap)
 {
     const buffers *w = buffers_of(m);
     const core_ssd *ssd = &m->spec->ssd;
+    const int64_t n = m->now.n, n_c = s->gate.n_row, n_g = ssd->n_g;
+    const int64_t width = ssd->n_h / n_g * ssd->n_p;
+    double largest = 0.0;
+    par__cost_rows(m, tap, n, n_c, CORE_FLOPS_SQUARES)->written = n * n_g;
+    for (int64_t i = 0; i < n * n_g; i++)
+        w->square[i] = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < n_c; c++) {
+            const double y = w->y[i * n_c + c];
+            w->square[i * n_g + (s->gate.r0 + c) / width] += y * y;
+        }
+    par__reduce_tp(m, w->square, n * n_g);
+    for (int64_t i = 0; i < n * n_g; i++)
+        if (!(w->square[i] <= largest))
+            largest = w->square[i];
+    if (m->numerics == CORE_EXACT)
+        par__check(m, tap, sqrt(largest), sqrt(largest), CORE_STEP_ACT,
+                   CORE_STEP_ACT);
+}
+
+/* The norm where groups lie between ranks. */
+static void norm_parts(par_model *m, const shards *s, core_tap tap)
+{
+    const buffers *w = buffers_of(m);
+    const core_ssd *ssd = &m->spec->ssd;
+    const int64_t n = m->now.n, n_c = s->gate.n_row, n_g = ssd->n_g;
+    const int64_t width = ssd->n_h / n_g * ssd->n_p, c0 = s->gate.r0;
+    sum_squares(m, s, tap);
+    par__cost_rows(m, tap, n, n_c, 2 * CORE_FLOPS_SCALE)->weights =
+        n > 0 ? n_c : 0;
+    for (int64_t c = 0, end; c < n_c; c = end) {
+        const int64_t g = (c0 + c) / width;
+        end = (g + 1) * width - c0 < n_c ? (g + 1) * width - c0 : n_c;
+        for (int64_t i = 0; i < n; i++) {
+            double *y = w->y + i * n_c + c;
+            par__rms_apply(y, y, s->norm + c, end - c, w->square[i * n_g + g],
+                           (double)width, m->spec->norm_eps);
+        }
+    }
+}
+
+/* Group by group. */
+static void norm(par_model *m, const shards *s, core_tap tap)
+{
+    double *y = buffers_of(m)->y;
+    const core_ssd *ssd = &m->spec->ssd;
     const int64_t n = m->now.n, n_c = s->gate.n_row;
     const int64_t n_col = ssd->n_h / ssd->n_g * ssd->n_p;
-    const core_tap normed = par__tap(CORE_TAP_SSD_NORM, l);
-    par__gate(m, w->y, CORE_ACT_SILU, w->gate, &s->gate,
-              par__tap(CORE_TAP_SSD_GATED, l));
+    if (is_between_ranks(ssd, &m->layout->plan)) {
+        norm_parts(m, s, tap);
+        return;
+    }
     for (int64_t c = 0; c < n_c; c += n_col)
-        par__rms_rows(m, w->y + c, n_c, w->y + c, n_c, n, n_col, s->norm + c,
-                      m->spec->norm_eps, normed);
-    par__tap_columns(m, normed, w->y, s->gate.r0, n_c);
+        par__rms_rows(m, y + c, n_c, y + c, n_c, n, n_col, s->norm + c,
+                      m->spec->norm_eps, tap);
+}
+
+/* y := norm of y silu(gate). */
+static void gate_and_norm(par_model *m, const shards *s, int l)
+{
+    double *y = buffers_of(m)->y;
+    const core_tap normed = par__tap(CORE_TAP_SSD_NORM, l);
+    par__gate(m, y, CORE_ACT_SILU, buffers_of(m)->gate, &s->gate,
+              par__tap(CORE_TAP_SSD_GATED, l));
+    norm(m, s, normed);
+    par__tap_columns(m, normed, y, s->gate.r0, s->gate.n_row);
 }
 
 static void run(par_model *m, const void *of_layer, int l, double *out)
@@ -247,16 +328,16 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
     par__tap_replicated(m, tap, out);
 }
 
-static int64_t n_groups(const core_spec *spec)
+static int64_t n_heads(const core_spec *spec)
 {
-    return spec->ssd.n_g;
+    return spec->ssd.n_h;
 }
 
 const par__entry par__ssd = {
-    .cut = {"Gs", "groups of state space heads", n_groups, true},
+    .cut = {"Hs", "heads of a state space", n_heads, true},
     .placement = "ssd                  pp Shard(layer), dp Replicate, tp "
-                 "Shard(groups of heads); what leaves the groups is Partial "
-                 "over tp until reduced",
+                 "Shard(heads, B and C of a group where a head of it is); what "
+                 "leaves the heads is Partial over tp until reduced",
     .make = make,
     .carve = carve,
     .run = run,

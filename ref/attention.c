@@ -567,10 +567,10 @@ static void choose_keys(ref__run *run, int layer, const ref__heads *heads,
     const size_t mark = run->arena.used_bytes;
     if (seen.n_set == 0)
         return;
-    if (!dry)
-        ref__forced_ints(run, CORE_TAP_SEEN, layer, run->seen);
+    const bool is_given =
+        !dry && ref__forced_ints(run, CORE_TAP_SEEN, layer, run->seen);
     if (chooser < CORE_N_CHOOSERS)
-        CHOOSER[chooser](run, layer, heads, dry);
+        CHOOSER[chooser](run, layer, heads, is_given, dry);
     core_arena_rewind(&run->arena, mark);
     if (!dry)
         ref__put_ints(run, CORE_TAP_SEEN, layer, run->seen);

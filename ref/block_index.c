@@ -22,6 +22,7 @@ typedef struct block_index {
     double *best;  /* [n_threads, 2, blocks] of blocks, and room              */
     double *edge;  /* [N, 2 G]                                                */
     ref__drawn drawn;
+    bool is_given; /* the choice: another pass made it                        */
     /* with bounds */
     double *norm_q, *norm_k; /* [N, G], [N]                                   */
     float *bound;            /* of the edge, or NULL                          */
@@ -156,8 +157,8 @@ static void edge_of(const double *best, int64_t n_far, const int64_t *set,
         }
 }
 
-/* The blocks of query i: the best of those that are not near, then the near; in
- * a drawn pass they are there.                                               */
+/* The blocks of query i, unless they are given: the best of those that are not
+ * near, then the near. */
 static void choose(const ref__run *run, const block_index *at, const task *it,
                    int64_t i, const double *s)
 {
@@ -170,9 +171,9 @@ static void choose(const ref__run *run, const block_index *at, const task *it,
     int64_t *seen = run->seen + set * n_top;
     double *edge = at->edge + set * 2;
     score_blocks(at, it, n_far, s);
-    if (run->draw != NULL && n_far > n_best) {
+    if (at->is_given && n_far > n_best) {
         edge_of(it->best, n_far, seen, n_top, edge);
-    } else if (run->draw != NULL) {
+    } else if (at->is_given) {
         edge[0] = edge[1] = 0.0;
     } else {
         ref__best_keys(seen, n_best, it->best, 0, n_far, NULL, it->room, edge);
@@ -243,9 +244,10 @@ static void check_scores(const ref__run *run, const block_index *at)
 }
 
 void ref__block_index(ref__run *run, int layer, const ref__heads *heads,
-                      bool dry)
+                      bool is_given, bool dry)
 {
     block_index at = take(run, layer);
+    at.is_given = is_given;
     (void)heads;
     if (dry)
         return;

@@ -4,6 +4,7 @@
  * Traps: the last weight belongs to the position itself; positions before the
  * row's first do not exist, and their weights meet nothing.
  */
+#include "core/base/wide.h"
 #include "ref/ref_impl.h"
 
 #include <math.h>
@@ -83,6 +84,14 @@ static void drawn_sums(const ref__run *run, int layer,
     ref__put(run, c->tap, layer, c->a, NULL);
 }
 
+CORE_WIDE static void add_products(double *restrict a, const double *restrict w,
+                                   const double *restrict u, int64_t n)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++)
+        a[j] += w[j] * u[j];
+}
+
 /* a[t] = sum_i w_i u[t - Kc + 1 + i] + bias, over what the row has. */
 static void sums(ref__run *run, int layer, const ref__convolution *c)
 {
@@ -98,10 +107,8 @@ static void sums(ref__run *run, int layer, const ref__convolution *c)
         for (int64_t i = 0; i < n_conv; i++) {
             if (position - n_conv + 1 + i < 0)
                 continue;
-            const double *w = c->w + i * n_c;
-            const double *u = c->u + (t - n_conv + 1 + i) * n_c;
-            for (int64_t j = 0; j < n_c; j++)
-                a[j] += w[j] * u[j];
+            add_products(a, c->w + i * n_c, c->u + (t - n_conv + 1 + i) * n_c,
+                         n_c);
         }
         for (int64_t j = 0; j < n_c; j++)
             a[j] += c->bias[j];

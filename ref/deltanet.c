@@ -246,19 +246,20 @@ static moment moment_of(const ref__run *run, const deltanet *net, const task *k,
                     .y = net->y + value};
 }
 
-/* S := store(decay S), row by row; found[j] = sum_i k_i S_ij. */
+/* S := store(decay S), row by row: of row i at i * step.  found[j] = sum_i k_i
+ * S_ij.                                                                      */
 static inline void decay_rows(core_numerics numerics, double *restrict state,
-                              int64_t n_k, const moment *now,
+                              int64_t n_k, const double *restrict decay,
+                              int64_t step, const double *restrict k,
                               double *restrict found)
 {
     memset(found, 0, REF__COLUMNS * sizeof *found);
     for (int64_t i = 0; i < n_k; i++, state += REF__COLUMNS) {
-        const double decay = now->decay[i * now->dt_step];
 #pragma omp simd
         for (int j = 0; j < REF__COLUMNS; j++)
-            state[j] *= decay;
+            state[j] *= decay[i * step];
         ref__store_columns(numerics, state);
-        ref__add_columns(found, now->k[i], state);
+        ref__add_columns(found, k[i], state);
     }
 }
 
@@ -276,16 +277,18 @@ static inline void correct_rows(core_numerics numerics, double *restrict state,
     }
 }
 
-/* The two, with fp64 in a loop of its own.  `restrict` once more: without it sums
- * do not stay in registers.                                                  */
+/* The two, with fp64 in a loop of its own.  `restrict` once more: without it
+ * sums do not stay in registers. */
 CORE_WIDE static void decay_and_read(core_numerics numerics,
                                      double *restrict state, int64_t n_k,
-                                     const moment *now, double *restrict found)
+                                     const double *restrict decay, int64_t step,
+                                     const double *restrict k,
+                                     double *restrict found)
 {
     if (numerics == CORE_FP64)
-        decay_rows(CORE_FP64, state, n_k, now, found);
+        decay_rows(CORE_FP64, state, n_k, decay, step, k, found);
     else
-        decay_rows(numerics, state, n_k, now, found);
+        decay_rows(numerics, state, n_k, decay, step, k, found);
 }
 
 CORE_WIDE static void
@@ -367,7 +370,8 @@ static double advance(const ref__run *run, const task *k, const moment *now,
     const double root = sqrt((double)n_k);
     double d[REF__COLUMNS], y[REF__COLUMNS], norm[REF__COLUMNS];
     double largest = 0.0;
-    decay_and_read(run->numerics, k->state, n_k, now, d);
+    decay_and_read(run->numerics, k->state, n_k, now->decay, now->dt_step,
+                   now->k, d);
     if (bound != NULL)
         errors_of_decay(&run->spec->deltanet, run->u, x, k->state, now);
     for (int64_t j = 0; j < n; j++)

@@ -29,6 +29,7 @@ typedef struct indexing {
     double *product, *score; /* [n_threads, REF__QUERY_BLOCK, T] */
     double *room; /* [n_threads, T]                                    */
     double scale;
+    bool is_given; /* the choice: another pass made it                        */
     ref__drawn drawn; /* in a drawn pass                                   */
 } indexing;
 
@@ -148,14 +149,14 @@ static void choose(const ref__run *run, const indexing *ix, const span *sp,
     double *edge = ix->edge + 2 * t;
     if (mask != NULL)
         mask += sp->b * n_t;
-    if (run->draw != NULL) {
+    if (ix->is_given)
         ref__edge_of(key, ix->n_seen, score, i + 1, mask, edge);
-        ref__drawn_scale(&ix->drawn, edge, 2, ix->scale);
-    } else {
+    else
         ref__best_keys(key, ix->n_seen, score, 0, i + 1, mask, sp->room, edge);
-        edge[0] *= ix->scale;
-        edge[1] *= ix->scale;
-    }
+    if (run->draw != NULL)
+        ref__drawn_scale(&ix->drawn, edge, 2, ix->scale);
+    for (int e = 0; run->draw == NULL && e < 2; e++)
+        edge[e] *= ix->scale;
     core_store(run->numerics, CORE_GRID_ACT, edge, 2);
 }
 
@@ -211,9 +212,11 @@ static void put_edges(ref__run *run, const indexing *ix)
     ref__put(run, CORE_TAP_EDGE, ix->layer, ix->edge, bound);
 }
 
-void ref__indexer(ref__run *run, int layer, const ref__heads *heads, bool dry)
+void ref__indexer(ref__run *run, int layer, const ref__heads *heads,
+                  bool is_given, bool dry)
 {
-    const indexing ix = take(run, layer);
+    indexing ix = take(run, layer);
+    ix.is_given = is_given;
     if (dry)
         return;
     project(run, &ix, heads->q_a);

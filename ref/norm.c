@@ -7,6 +7,7 @@
  * token's residual stream, each head of a query by itself, all heads together,
  * or a part of a wider row; y may be x, so the sum is looked at first.
  */
+#include "core/base/wide.h"
 #include "ref/ref_impl.h"
 
 #include <math.h>
@@ -25,17 +26,26 @@ static double more_roundings(const ref__norm *norm)
     return (norm->plus ? 1.0 : 0.0) + (norm->over > 0.0 ? 2.0 : 0.0);
 }
 
+/* y = x / r, times w unless that is NULL; y may be x.                        */
+CORE_WIDE static void scale_row(double *y, const double *x, const double *w,
+                                int64_t n, double r)
+{
+    if (w == NULL) {
+#pragma omp simd
+        for (int64_t d = 0; d < n; d++)
+            y[d] = x[d] / r;
+    } else {
+#pragma omp simd
+        for (int64_t d = 0; d < n; d++)
+            y[d] = w[d] * (x[d] / r);
+    }
+}
+
 void ref__rmsnorm_row(double *y, const double *x, const double *w, int64_t n_d,
                       double n_sum, double eps)
 {
     const double mean = sum_of_squares(x, n_d) / n_sum;
-    const double r = sqrt(mean + eps);
-    if (w == NULL)
-        for (int64_t d = 0; d < n_d; d++)
-            y[d] = x[d] / r;
-    else
-        for (int64_t d = 0; d < n_d; d++)
-            y[d] = w[d] * (x[d] / r);
+    scale_row(y, x, w, n_d, sqrt(mean + eps));
 }
 
 void ref__clip(double *x, int64_t n, double clip)
@@ -57,8 +67,7 @@ static const double *weight_of(ref__run *run, int layer, const ref__norm *norm)
     const core_weight id = {norm->weight, layer, 0};
     if (norm->weight == CORE_W_NONE)
         return NULL;
-    const double *w =
-        ref__weight_rows(run->model, id, 0, 1, run->tile_scratch);
+    const double *w = ref__weight_rows(run->model, id, 0, 1, run->tile_scratch);
     for (int64_t d = 0; norm->plus && d < norm->n; d++)
         run->norm_weight[d] = 1.0 + w[d];
     return norm->plus ? run->norm_weight : w;
@@ -81,8 +90,8 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
         for (int64_t i = 0; i < width; i += n) {
             const double *w_i = norm->is_split ? w + i : w;
             if (run->exact)
-                bits = fmax(bits, ref__bits(sum_of_squares(x_t + i, n),
-                                            step * step));
+                bits = fmax(bits,
+                            ref__bits(sum_of_squares(x_t + i, n), step * step));
             if (run->draw != NULL)
                 ref__drawn_rmsnorm(&drawn, y_t + i, x_t + i, w_i, n, n_sum,
                                    norm->eps);
@@ -104,6 +113,7 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
     ref__put(run, kind, layer, norm->y, bound);
 }
 
+/* Of rows of D, as norms of the stream are. */
 static ref__norm of_rows(const ref__run *run, core_weight_kind weight,
                          const double *x, double *y)
 {

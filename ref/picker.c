@@ -13,6 +13,7 @@
 typedef struct scorer {
     int64_t n_h, n, m; /* heads, elements of one, tokens of a run             */
     double scale;
+    bool is_given;  /* the choice: another pass made it                       */
     double *q;      /* [N, n_h * n]                                           */
     double *k;      /* [N, n]                                                 */
     double *weight; /* [N, n_h]                                               */
@@ -58,8 +59,8 @@ static double score_of(const ref__run *run, const scorer *s,
     return sum * s->scale;
 }
 
-/* Scores of the digests that token t of its row may be given, and the choice;
- * in a drawn pass the choice is there.                                       */
+/* Scores of the digests that token t of its row may be given, and the choice
+ * unless it is given. */
 static void pick(const ref__run *run, const scorer *s, const ref__drawn *drawn,
                  int64_t t, float *bound)
 {
@@ -76,7 +77,7 @@ static void pick(const ref__run *run, const scorer *s, const ref__drawn *drawn,
     }
     core_store(core_tap_numerics(run->numerics, CORE_TAP_EDGE), CORE_GRID_ACT,
                score, n);
-    if (run->draw != NULL)
+    if (s->is_given)
         ref__edge_of(key, n_key, score, n, NULL, edge);
     else
         ref__best_keys(key, n_key, score, 0, n, NULL, score + n_t / s->m, edge);
@@ -114,7 +115,8 @@ static void pick_all(ref__run *run, int layer, const scorer *s)
     ref__put(run, CORE_TAP_EDGE, layer, s->edge, bound);
 }
 
-void ref__picker(ref__run *run, int layer, const ref__heads *heads, bool dry)
+void ref__picker(ref__run *run, int layer, const ref__heads *heads,
+                 bool is_given, bool dry)
 {
     const core_spec *spec = run->spec;
     const core_digests *d = &spec->digests;
@@ -123,6 +125,7 @@ void ref__picker(ref__run *run, int layer, const ref__heads *heads, bool dry)
     scorer s = {.n_h = d->n_ph,
                 .n = d->n_pd,
                 .m = d->n_best,
+                .is_given = is_given,
                 .scale = 1.0 / (sqrt((double)d->n_pd) * sqrt((double)d->n_ph))};
     s.q = core_arena_f64(a, run->n * s.n_h * s.n);
     s.k = core_arena_f64(a, run->n * s.n);

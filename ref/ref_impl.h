@@ -604,10 +604,10 @@ typedef struct ref__connection {
 CORE_CONNECTION_LIST(REF__CONNECTION)
 #undef REF__CONNECTION
 
-/* The keys of its queries into run->seen, and their edges; in a drawn pass they
- * are there already, and only the edges are made.                            */
+/* The keys of its queries into run->seen, unless they are there already, and
+ * their edges.                                                               */
 typedef void ref__chooser(ref__run *run, int layer, const ref__heads *heads,
-                          bool dry);
+                          bool is_given, bool dry);
 
 #define REF__OPERATOR(kind, name) ref__operator ref__##name;
 CORE_MIXER_LIST(REF__OPERATOR)

@@ -105,8 +105,8 @@ typedef enum core_act {
     CORE_ACT_RELU,
     CORE_ACT_CLAMPED_SWIGLU, /* GPT-OSS, only gated: core_gated               */
     CORE_ACT_RELU2,          /* relu squared; only not gated                  */
-    CORE_ACT_CLAMPED_SILU,   /* silu of clamped values, only gated            */
     CORE_ACT_SIGMOID,        /* of gates                                      */
+    CORE_ACT_CLAMPED_SILU,   /* silu of clamped values, only gated            */
     CORE_ACT_SITU,           /* bounded by tanh, only gated: core_gated       */
 } core_act;
 

@@ -50,8 +50,8 @@ static const char *const FAMILIES[] = {CORE_FAMILY_LIST(WORD) NULL};
 static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu",
-                                   "clamped_swiglu", "relu2", "clamped_silu",
-                                   "sigmoid", "situ", NULL};
+                                   "clamped_swiglu", "relu2", "sigmoid",
+                                   "clamped_silu", "situ", NULL};
 static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};

@@ -34,7 +34,7 @@ static const struct {
     {"kv heads", "tp"},
     {"mamba channels", "tp"},
     {"key heads", "tp"},
-    {"groups of state space heads", "tp"},
+    {"state space heads", "tp"},
     {"channels of the short convolution", "tp"},
     {"MLP columns", "tp"},
     {"vocabulary rows", "tp"},
@@ -97,15 +97,15 @@ static const struct {
     {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_OUT, false},
     {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_DT_BIAS, false},
     {HAR_AXIS_KEY_HEADS, CORE_W_DELTANET_A_LOG, false},
-    {HAR_AXIS_GROUPS, CORE_W_SSD_GATE, true},
-    {HAR_AXIS_GROUPS, CORE_W_SSD_DT, true},
-    {HAR_AXIS_GROUPS, CORE_W_SSD_OUT, false},
-    {HAR_AXIS_GROUPS, CORE_W_SSD_GATE_BIAS, false},
-    {HAR_AXIS_GROUPS, CORE_W_SSD_DT_BIAS, false},
-    {HAR_AXIS_GROUPS, CORE_W_SSD_STEP, false},
-    {HAR_AXIS_GROUPS, CORE_W_SSD_A_LOG, false},
-    {HAR_AXIS_GROUPS, CORE_W_SSD_D, false},
-    {HAR_AXIS_GROUPS, CORE_W_SSD_NORM, false},
+    {HAR_AXIS_STATE_HEADS, CORE_W_SSD_GATE, true},
+    {HAR_AXIS_STATE_HEADS, CORE_W_SSD_DT, true},
+    {HAR_AXIS_STATE_HEADS, CORE_W_SSD_OUT, false},
+    {HAR_AXIS_STATE_HEADS, CORE_W_SSD_GATE_BIAS, false},
+    {HAR_AXIS_STATE_HEADS, CORE_W_SSD_DT_BIAS, false},
+    {HAR_AXIS_STATE_HEADS, CORE_W_SSD_STEP, false},
+    {HAR_AXIS_STATE_HEADS, CORE_W_SSD_A_LOG, false},
+    {HAR_AXIS_STATE_HEADS, CORE_W_SSD_D, false},
+    {HAR_AXIS_STATE_HEADS, CORE_W_SSD_NORM, false},
     {HAR_AXIS_MLP, CORE_W_MLP_UP, true},
     {HAR_AXIS_MLP, CORE_W_MLP_GATE, true},
     {HAR_AXIS_MLP, CORE_W_MLP_DOWN, false},
@@ -401,8 +401,8 @@ static int64_t axis_size(const core_spec *spec, har_axis axis, int l)
         return spec->mamba.n_c;
     case HAR_AXIS_KEY_HEADS:
         return spec->deltanet.n_kh;
-    case HAR_AXIS_GROUPS:
-        return spec->ssd.n_g;
+    case HAR_AXIS_STATE_HEADS:
+        return spec->ssd.n_h;
     case HAR_AXIS_CONV_CHANNELS:
         return spec->n_d;
     case HAR_AXIS_MLP:

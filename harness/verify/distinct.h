@@ -26,7 +26,7 @@ typedef enum har_axis {
     HAR_AXIS_KV_HEADS,   /* tp                                                */
     HAR_AXIS_CHANNELS,   /* tp: of a scan over the positions                  */
     HAR_AXIS_KEY_HEADS,  /* tp: of a delta net, with the value heads they serve */
-    HAR_AXIS_GROUPS,     /* tp: heads that share what a scan reads            */
+    HAR_AXIS_STATE_HEADS, /* tp: of a state space                             */
     HAR_AXIS_CONV_CHANNELS, /* tp: of a short convolution                     */
     HAR_AXIS_MLP,        /* tp: inner columns of an MLP                       */
     HAR_AXIS_VOCABULARY, /* tp: rows of embedding and head together           */

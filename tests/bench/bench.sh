@@ -3,8 +3,8 @@
 #
 # A line per figure: what, measured, wanted, the command.  Nothing is judged:
 # the figures mean what the machine was doing meanwhile, so look at the load in
-# the first line.  PART: ref predict wide mini large row shards many (all: some six
-# minutes, of which half is for the 512 ranks of `many`).
+# the first line.  PART: ref mixers predict wide mini large row shards many (all:
+# some six minutes, of which half is for the 512 ranks of `many`).
 set -u
 program=$1
 bench_ref=$2
@@ -53,6 +53,11 @@ part() {
         "$bench_ref" >"$out" 2>&1
         line "reference against dgemm 2048^3" \
             "$(sed -n 's/^reference . dgemm *//p' "$out")" "at least 80 %"
+        sed 's/^/    /' "$out"
+        ;;
+    mixers)
+        "$(dirname "$bench_ref")/bench_mixers" >"$out" 2>&1
+        line "layers of state operators and of attention" "" "at least half its tokens/s"
         sed 's/^/    /' "$out"
         ;;
     predict)
@@ -105,7 +110,7 @@ part() {
 
 echo "$(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg)"
 line "WHAT" "MEASURED" "WANTED"
-[ $# -gt 0 ] || set -- ref predict wide mini large row shards many
+[ $# -gt 0 ] || set -- ref mixers predict wide mini large row shards many
 for name in "$@"; do
     part "$name"
 done

@@ -3,10 +3,10 @@
  *
  * Layers of a mixer alone, hidden 1024, a row of 512 tokens, fp64, weights
  * resident; the mixers in turn, medians of the rounds, each against the
- * attention of its round: by the clock, by processor time, and by
- * the products that there are.  A state space of 32
- * heads of 64 channels and 128 states in 8 groups is what Nemotron-H has at
- * this width.  Not a test: it judges nothing.
+ * attention of its round: by the clock, by processor time, and as it would be if
+ * only products took time.  A state space of 32 heads of 64 channels and 128
+ * states in 8 groups is what Nemotron-H has at this width.  Not a test: it
+ * judges nothing.
  */
 #include "ref/ref.h"
 

@@ -331,21 +331,20 @@ static void roll_choice(uint64_t seed, core_spec *spec)
 {
     dice d = {seed ^ UINT64_C(0x6b657973), 0};
     bool any = false;
-    if (spec->n_kv_rank == 0 || spec->n_q_rank == 0 || one_in(&d, 3))
+    if (spec->n_kv_rank == 0 || spec->n_q_rank == 0 || one_in(&d, 4))
         return;
     for (int l = 0; l < (int)spec->n_l; l++) {
-        const bool sees_all =
-            !core_spec_has_attention(spec, l) || one_in(&d, 5);
+        const bool sees_all = !core_spec_has_rope(spec, l) || one_in(&d, 8);
         if (!sees_all)
-            spec->sight[l] = any && one_in(&d, 2) ? CORE_SIGHT_KEPT
-                                                  : CORE_SIGHT_CHOSEN;
+            spec->sight[l] = any && !one_in(&d, 3) ? CORE_SIGHT_KEPT
+                                                   : CORE_SIGHT_CHOSEN;
         any = any || !sees_all;
     }
     if (!any)
         return;
     spec->sliding_window = 0;
     memset(spec->span, CORE_SPAN_WINDOW, sizeof spec->span);
-    spec->n_seen = roll(&d, 1, 6);
+    spec->n_seen = roll(&d, 1, 4);
     spec->indexer = (core_indexer){.n_h = roll(&d, 1, 4),
                                    .n_dh = spec->n_rot + roll(&d, 0, 5),
                                    .interleaved = one_in(&d, 2)};

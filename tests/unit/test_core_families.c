@@ -375,6 +375,28 @@ static const change BAD[] = {
     {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
      "\"sliding_window\": 5, \"swa_num_key_value_heads\": 4",
      "heads 6, not a multiple of kv_heads 4"},
+    {"glm_moe_dsa/shared_index", "\"indexer_types\": [\n    \"full\"",
+     "\"indexer_types\": [\n    \"shared\"",
+     "layer 0 keeps a choice of keys that no layer before it makes"},
+    {"glm_moe_dsa/shared_index", "\"indexer_types\": [\n    \"full\"",
+     "\"indexer_types\": [\n    \"sparse\"",
+     "indexer_types: entry 0: 'sparse' is not supported"},
+    {"glm_moe_dsa/shared_index", "\"indexer_rope_interleave\": true",
+     "\"indexer_rope_interleave\": false",
+     "indexer_rope_interleave: false is not supported, expected true"},
+    {"glm_moe_dsa/shared_index", "\"index_head_dim\": 10",
+     "\"index_head_dim\": 5", "indexer.size 5, expected 6 to"},
+    {"glm_moe_dsa/shared_index",
+     "null,\n  \"indexer_rope_interleave\": true,\n  \"indexer_types\": [\n"
+     "    \"full\",\n    \"shared\",\n    \"full\",\n    \"shared\"\n  ]",
+     "\"FSX\"", "index_topk_pattern: 'FSX', expected F or S for each of 4"},
+    {"deepseek_v32/yarn_groups", "\"index_topk\": 6", "\"index_topk\": 0",
+     "index_topk: 0, expected"},
+    {"deepseek_v32/yarn_groups", "\"q_lora_rank\": 15",
+     "\"q_lora_rank\": 0", "the indexer expects latent.query_rank"},
+    {"deepseek_v32/yarn_groups", "\"moe_layer_freq\": 1",
+     "\"moe_layer_freq\": 2",
+     "moe_layer_freq: 2 is not supported, expected 1"},
     {"gemma4/wrapped", "\"enable_moe_block\": true",
      "\"enable_moe_block\": false",
      "enable_moe_block: false is not supported, expected true"},
@@ -473,6 +495,33 @@ static core_spec with(const char *name, const char *from, const char *to)
     substitute(text, from, to);
     return parse(text);
 }
+
+/* Which layers choose keys: a list, else letters, else a period. */
+START_TEST(indexers_are_listed_spelt_or_periodic)
+{
+    static const char name[] = "glm_moe_dsa/shared_index";
+    static const char list[] =
+        "null,\n  \"indexer_rope_interleave\": true,\n  \"indexer_types\": [\n"
+        "    \"full\",\n    \"shared\",\n    \"full\",\n    \"shared\"\n  ]";
+    static const struct {
+        const char *to;
+        uint8_t sight[4];
+    } way[] = {{list,
+                {CORE_SIGHT_CHOSEN, CORE_SIGHT_KEPT, CORE_SIGHT_CHOSEN,
+                 CORE_SIGHT_KEPT}},
+               {"\"FFSS\"",
+                {CORE_SIGHT_CHOSEN, CORE_SIGHT_CHOSEN, CORE_SIGHT_KEPT,
+                 CORE_SIGHT_KEPT}},
+               {"null", /* 2, from the second layer on */
+                {CORE_SIGHT_CHOSEN, CORE_SIGHT_CHOSEN, CORE_SIGHT_KEPT,
+                 CORE_SIGHT_CHOSEN}}};
+    const core_spec s = with(name, list, way[_i].to);
+    for (int l = 0; l < 4; l++)
+        ck_assert_int_eq(s.sight[l], way[_i].sight[l]);
+    ck_assert(s.indexer.interleaved && s.rope.interleaved);
+    ck_assert_int_eq(s.n_seen, 5);
+}
+END_TEST
 
 START_TEST(absent_flags_are_those_of_the_class)
 {
@@ -960,6 +1009,7 @@ int main(void)
     tcase_add_test(tcase, ling_3_is_bounded_unless_it_says_not);
     tcase_add_test(tcase, kimi_k3_is_read_by_its_wrapper);
     tcase_add_test(tcase, latent_scores_have_their_scale);
+    tcase_add_loop_test(tcase, indexers_are_listed_spelt_or_periodic, 0, 3);
     tcase_add_test(tcase, first_keys_of_the_three_spans);
     suite_add_tcase(suite, tcase);
     return check_main(suite);

@@ -163,6 +163,18 @@ static const change BAD_YAML[] = {
                                         "an integer"},
     {"heads: 10\nkv", "heads: 10.0\nkv", "expected an integer"},
     {"heads: 10\nkv", "heads: [10]\nkv", "heads[]: unknown field"},
+    {"sliding_window: 0\n", "sliding_window: 0\nseen: 3\n",
+     "seen: does not apply to this model"},
+    {"sliding_window: 0\n", "sliding_window: 0\nsight: chosen\n",
+     "good.yaml: seen: missing"},
+    {"sliding_window: 0\n", "sliding_window: 0\nsight: kept\n",
+     "layer 0 keeps a choice of keys that no layer before it makes"},
+    {"sliding_window: 0\n", "sliding_window: 0\nsight: chosen\nseen: 3\n",
+     "layer 0 chooses keys, but the model has nothing to choose by"},
+    {"sliding_window: 0\n",
+     "sliding_window: 0\nsight: chosen\nseen: 3\nindexer:\n  heads: 2\n  "
+     "size: 7\n",
+     "the indexer expects latent.query_rank"},
     {"heads: 10\nkv", "heads:\nkv", "heads: '', expected an integer"},
     {"layers: 7", "layers: 6", "ffn: a list of 7, expected one entry for each "
                                "of 6 layers"},
@@ -173,6 +185,28 @@ static const change BAD_YAML[] = {
     {"ffn: [moe, moe,", "mixer: [none, none, attention, attention, attention, "
                         "attention, attention]\nffn: [moe, none,",
      "layer 1 has neither a mixer nor a feed-forward part"},
+    {"scaling: plain", "scaling: plain\n  turned: 4",
+     "rope.turned 4, expected 0 to 3"},
+    {"norm_eps", "post_norm: true\nnorm: layer\nnorm_eps",
+     "post_norm and branch_norm go with norm rms and rms_plus_one alone"},
+    {"shared_inner: 34", "shared_inner: 0\nbranch_norm: true",
+     "branch_norm needs a shared expert"},
+    {"dropped: zero", "dropped: passthrough\nbranch_norm: true",
+     "branch_norm does not go with passthrough"},
+    {"gated: true", "attention:\n  values_are_keys: true\n  clip: 2\ngated: true",
+     "attention.values_are_keys goes with neither a value_size of its own"},
+    {"gated: true", "value_size: 5\nattention:\n  values_are_keys: true\n"
+                    "gated: true",
+     "attention.values_are_keys goes with neither a value_size of its own"},
+    {"kv_heads: 5\n", "kv_heads: 10\nvalue_size: 5\nrotated: 2\nlatent:\n"
+                      "  kv_rank: 9\n  query_rank: 0\nattention:\n"
+                      "  value_norm: true\n",
+     "attention.value_norm does not go with latent keys"},
+    {"gated: true", "router:\n  scores: softmax_top\n  expert_scale: true\n"
+                    "gated: true",
+     "router.expert_scale needs router.scores softmax or sigmoid"},
+    {"gated: true", "scale:\n  logits_cap: -1\ngated: true",
+     "scale.logits_cap -1, expected 0 or a positive number"},
     {"gated: true", "gated: yes", "true or false"},
     {"renormalise: true", "renormalise: 1", "true or false"},
     {"scaling: plain", "scaling: plain\n  factor: 2",
@@ -224,6 +258,33 @@ START_TEST(bad_yaml_is_refused)
     core_message_clear();
     check_refused(core_spec_parse_yaml(&spec, text, "good.yaml"), bad);
     ck_assert_int_eq(spec.n_l, 77);
+}
+END_TEST
+
+/* What of these goes together is read. */
+START_TEST(branches_are_read)
+{
+    static const change good[] = {
+        {"scaling: plain", "scaling: plain\n  turned: 3", NULL},
+        {"norm_eps", "post_norm: true\nbranch_norm: true\nlayer_scale: true\n"
+                     "norm: rms_plus_one\nnorm_eps",
+         NULL},
+        {"gated: true",
+         "attention:\n  values_are_keys: true\n  value_norm: true\n"
+         "router:\n  norm: true\n  expert_scale: true\n"
+         "scale:\n  logits_cap: 30\ngated: true",
+         NULL}};
+    char text[TEXT_BYTES];
+    core_spec s;
+    read_file(text, TEST_DATA_DIR "/spec/good.yaml");
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        substitute(text, good[i].from, good[i].to);
+    core_message_clear();
+    ck_assert_msg(core_spec_parse_yaml(&s, text, "good.yaml") == CORE_OK, "%s",
+                  core_message());
+    ck_assert(s.post_norm && s.branch_norm && s.layer_scale && s.router_norm);
+    ck_assert(s.expert_scale && s.value_norm && s.logits_cap == 30.0);
+    ck_assert(core_spec_heads(&s, 0).v_is_k && s.rope.n_turned == 3);
 }
 END_TEST
 
@@ -438,6 +499,7 @@ int main(void)
     tcase_add_test(tcase, unknown_model_lists_the_presets);
     tcase_add_test(tcase, a_good_file_opens_with_every_field);
     tcase_add_loop_test(tcase, bad_yaml_is_refused, 0, COUNT(BAD_YAML));
+    tcase_add_test(tcase, branches_are_read);
     tcase_add_test(tcase, other_text_is_no_spec);
     tcase_add_loop_test(tcase, bad_mixtral_is_refused, 0, COUNT(BAD_MIXTRAL));
     tcase_add_loop_test(tcase, bad_switch_is_refused, 0, COUNT(BAD_SWITCH));

@@ -508,6 +508,19 @@ START_TEST(families_agree)
 }
 END_TEST
 
+/* Heads of a state space on more ranks than divide their groups. */
+START_TEST(repeated_groups_agree)
+{
+    for (int i = 0; i < N_FAMILY_PLAN; i++) {
+        core_spec spec = fix_family(FIX_SSD);
+        spec.ssd.n_g = _i == 0 ? 1 : 4;
+        run_case c = make_case(&spec, family_plan[i], 7, 9);
+        check_case(&c);
+        core_batch_free(&c.batch);
+    }
+}
+END_TEST
+
 /* GPT-OSS-like, with capacity: sinks, windows, biases, drops. */
 START_TEST(drops_agree)
 {
@@ -682,26 +695,33 @@ static const char *const memory_plan[] = {"mb=1", "tp=2,ep=2", "tp=3,dp=2,ep=3",
                                           "tp=2,pp=3,ep=3,etp=2,scope=replica"};
 enum { N_MEMORY_PLAN = sizeof memory_plan / sizeof *memory_plan };
 
+static void check_memory(const core_spec *spec, const char *plan, int i)
+{
+    run_case c = make_case(spec, plan, 6, 25);
+    par_comm *comm;
+    char why[WHY] = "";
+    bool ok = true;
+    ck_assert_int_eq(par_comm_open(&comm, par_plan_world(&c.plan)), CORE_OK);
+    if (comm != NULL) {
+        run r = do_run(comm, &c);
+        ok = !is_memory_wrong(&c, &r, comm->rank, why);
+        run_free(&r);
+    }
+    par_comm_close(comm);
+    mpi_assert(ok, "family %d under %s: %s", i, c.name, why);
+    core_batch_free(&c.batch);
+}
+
 START_TEST(memory_is_what_is_used)
 {
     for (int i = 0; i < N_MEMORY_PLAN; i++) {
         core_spec spec = fix_family(_i);
         spec.bias_ffn = false;
         spec.tied = false;
-        run_case c = make_case(&spec, memory_plan[i], 6, 25);
-        par_comm *comm;
-        char why[WHY] = "";
-        bool ok = true;
-        ck_assert_int_eq(par_comm_open(&comm, par_plan_world(&c.plan)),
-                         CORE_OK);
-        if (comm != NULL) {
-            run r = do_run(comm, &c);
-            ok = !is_memory_wrong(&c, &r, comm->rank, why);
-            run_free(&r);
-        }
-        par_comm_close(comm);
-        mpi_assert(ok, "family %d under %s: %s", _i, c.name, why);
-        core_batch_free(&c.batch);
+        check_memory(&spec, memory_plan[i], _i);
+        spec.ssd.n_g = 1; /* which tp does not divide */
+        if (_i == FIX_SSD)
+            check_memory(&spec, memory_plan[i], _i);
     }
 }
 END_TEST
@@ -823,6 +843,7 @@ int main(void)
     tcase_add_loop_test(tc, another_routing_is_seen, 0, 2);
     tcase_add_test(tc, shadow_plans_agree);
     tcase_add_loop_test(tc, families_agree, 0, FIX_N_FAMILIES);
+    tcase_add_loop_test(tc, repeated_groups_agree, 0, 2);
     tcase_add_loop_test(tc, drops_agree, 0, 2);
     tcase_add_test(tc, padding_agrees);
     tcase_add_test(tc, large_groups_agree);

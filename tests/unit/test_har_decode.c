@@ -200,6 +200,22 @@ START_TEST(a_chunk_ends_the_keys_where_it_began)
 }
 END_TEST
 
+/* Latent heads as above that attend to 3 keys at most, in the layer that keeps
+ * the choice, too.  Scores of 5 heads of 7 are of all 37 keys on every rank:
+ *   5 x 37 x 5 x (2 x 7 + 3) = 15725 flop; queries and weights 5 x 8, keys
+ *   37 x 7, the choice and its edge 3 + 2: 5 x 304 elements */
+START_TEST(chosen_keys_end_attention_and_not_the_indexer)
+{
+    expect_attention(FIX_INDEXER, 37, 0, 5 * 3 * 3 * 57, 2 * 5 * (45 + 78));
+    expect_attention(FIX_INDEXER, 37, 1, 5 * 3 * 3 * 57, 2 * 5 * (45 + 78));
+    expect_attention(FIX_INDEXER, 2, 0, 5 * 3 * 2 * 57, 2 * 5 * (30 + 78));
+    step *s = make_step(FIX_INDEXER, 37);
+    expect(s, find(s, CORE_TAP_EDGE, 0, CORE_COST_GEMM, false), 15725,
+           2 * 1520);
+    free_step(s);
+}
+END_TEST
+
 /* 19 of 38 channels, 5 states and 3 remembered inputs each.
  *   convolution: 4 taps (2 x 4), bias, silu: 10 flop a channel, 950; in, out 190
  *   elements, weights 19 x 5, the last three inputs in and out 5 x 19 x 6 = 570
@@ -283,6 +299,7 @@ int main(void)
     tcase_add_test(t, latents_are_not_taken_for_keys);
     tcase_add_test(t, a_window_ends_the_keys);
     tcase_add_test(t, a_chunk_ends_the_keys_where_it_began);
+    tcase_add_test(t, chosen_keys_end_attention_and_not_the_indexer);
     tcase_add_test(t, mamba_reads_and_writes_its_state);
     tcase_add_test(t, a_short_convolution_remembers_its_last_inputs);
     tcase_add_test(t, a_delta_net_reads_and_writes_its_state);

@@ -407,8 +407,8 @@ static const struct {
     {DELTANET, "tp=2", gated_heads,
      "heads 0-3 and 4-7 of layer 2 are equal bit for bit"},
     {SSD, "tp=2", groups,
-     "groups of state space heads 0-1 and 2-3 of layer 0 are equal bit for "
-     "bit, and 2 more pairs"},
+     "state space heads 0-5 and 6-11 of layer 0 are equal bit for bit, and 2 "
+     "more pairs"},
     {SHORTCONV, "tp=2", conv_channels,
      "channels of the short convolution 0-16 and 17-33 of layer 0 are equal "
      "bit for bit, and 1 more pair"},

@@ -54,6 +54,8 @@ static bool forced;
 static const char *map_name, *positions;
 static char schema[64];
 static bool has_mask, is_latent, is_exact;
+static table edge; /* of the keys that layer 0 chooses and layer 1 keeps     */
+static bool chooses_keys;
 
 /* What the last comparison found. */
 static har_namemap map;
@@ -171,6 +173,14 @@ static void write_golden(void)
         snprintf(list[n].name, sizeof list[n].name, "p0.%.63s.tolerance",
                  golden[i].name);
         n++;
+    }
+    if (chooses_keys) {
+        static double allowed[N];
+        for (int r = 0; r < N; r++)
+            allowed[r] = (double)edge.tolerance[r];
+        list[n++] = whole("p0.", &edge);
+        list[n++] = (dump_tensor){"p0.layers.0.attn.edge.tolerance",
+                                  CORE_DTYPE_F32, 1, {N}, allowed};
     }
     for (int layer = 0; layer < N_L; layer++) {
         list[n] = (dump_tensor){.dtype = CORE_DTYPE_F64, .n_dim = 1,
@@ -301,7 +311,7 @@ static void setup(void)
     make_table(n++, "logits", N_V, true);
     for (int layer = 0; layer < N_L; layer++)
         route(layer);
-    forced = has_mask = is_latent = is_exact = false;
+    forced = has_mask = is_latent = is_exact = chooses_keys = false;
     map_name = positions = NULL;
     snprintf(schema, sizeof schema, "moeparity.golden/3");
     one_file();
@@ -347,6 +357,12 @@ static core_status compare(void)
     yard.spec.n_h = 10; /* as a manifest with a spec would say */
     yard.spec.n_g = 5;
     yard.spec.n_kv_rank = is_latent;
+    if (chooses_keys) {
+        yard.spec.n_l = N_L;
+        yard.spec.n_seen = 3;
+        yard.spec.sight[0] = CORE_SIGHT_CHOSEN;
+        yard.spec.sight[1] = CORE_SIGHT_KEPT;
+    }
     CORE_TRY(har_foreign_place(&dump, &yard, &with));
     return har_judge_make(&judged, &yard, &dump, &map, forced);
 }
@@ -1090,6 +1106,70 @@ START_TEST(a_certificate_does_not_reach_other_tokens)
 }
 END_TEST
 
+/* --- keys that are chosen --- */
+
+/* All choices of layer 0 are clear but that of `token`, by `gap`. */
+static void choose_keys(int token, double gap)
+{
+    chooses_keys = true;
+    edge = (table){.name = "layers.0.attn.edge", .n_col = 2};
+    for (int r = 0; r < N; r++) {
+        edge.tolerance[r] = 0x1p-10f;
+        edge.x[2 * r] = r == token ? gap : 1.0;
+    }
+    put(0, &edge, 0, N_B, 0, N_T, 0, 2);
+}
+
+START_TEST(rows_of_an_open_choice_of_keys_are_set_aside)
+{
+    choose_keys(TOKEN, 0x1.8p-10); /* between once and twice the tolerance */
+    disturb(TOKEN, "p0.layers.0.attn_out");
+    disturb(TOKEN, "p0.layers.1.out");
+    disturb(TOKEN + 2, "p0.layers.1.attn_out"); /* it attends to TOKEN */
+    disturb(TOKEN + 2, "p0.logits");
+    ok();
+    ck_assert_msg(judged.verdict == HAR_PASS, "%s", first());
+    ck_assert_int_eq(judged.n_open, 1);
+    ck_assert_int_eq(judged_tap("layers.0.attn_out")->n_excluded, 1);
+    ck_assert_int_eq(judged_tap("layers.1.attn_out")->n_excluded, 4);
+}
+END_TEST
+
+START_TEST(rows_of_an_open_choice_of_keys_are_judged_while_they_agree)
+{
+    choose_keys(TOKEN, 0x1.8p-10);
+    disturb(TOKEN, "p0.layers.1.attn_out"); /* the choice that layer 1 keeps */
+    ok();
+    ck_assert_msg(judged.verdict == HAR_PASS, "%s", first());
+    ck_assert_int_eq(judged_tap("layers.0.attn_out")->n_excluded, 0);
+    ck_assert_int_eq(judged_tap("layers.0.attn_out")->n_judged, N);
+    ck_assert_int_eq(judged_tap("layers.1.attn_out")->n_excluded, 1);
+}
+END_TEST
+
+START_TEST(an_open_choice_of_keys_excuses_nothing_else)
+{
+    static const struct {
+        int open;
+        double gap;
+        int token;
+        const char *name;
+    } wrong[] = {
+        {TOKEN, 0x1p-11, TOKEN + 1, "p0.layers.0.attn_out"},
+        {TOKEN, 0x1p-11, TOKEN - 1, "p0.layers.1.out"},
+        {TOKEN, 0x1p-11, TOKEN + 4, "p0.layers.1.out"}, /* the next row */
+        {TOKEN, 0x1p-11, TOKEN, "p0.embed"},
+        {TOKEN, 0x1.1p-9, TOKEN, "p0.layers.0.attn_out"}, /* clear */
+        {TOKEN, (double)NAN, TOKEN + 1, "p0.layers.0.attn_out"},
+        {2 * N_T + 2, 0.0, 2 * N_T + 2, "p0.layers.0.attn_out"}};
+    choose_keys(wrong[_i].open, wrong[_i].gap);
+    disturb(wrong[_i].token, wrong[_i].name);
+    ok();
+    ck_assert_int_eq(judged.verdict, HAR_FAIL);
+    ck_assert_int_ge(judged_tap(wrong[_i].name + 3)->n_failed, 1);
+}
+END_TEST
+
 static void wide_gap(void)
 {
     flip(2, 0x1.1p-9);
@@ -1413,6 +1493,11 @@ int main(void)
     tcase_add_test(tests, padding_is_not_judged);
     tcase_add_test(tests, a_flip_with_a_certificate_is_excused_and_counted);
     tcase_add_loop_test(tests, a_certificate_does_not_reach_other_tokens, 0, 5);
+    tcase_add_test(tests, rows_of_an_open_choice_of_keys_are_set_aside);
+    tcase_add_test(tests,
+                   rows_of_an_open_choice_of_keys_are_judged_while_they_agree);
+    tcase_add_loop_test(tests, an_open_choice_of_keys_excuses_nothing_else, 0,
+                        7);
     tcase_add_loop_test(tests, a_flip_without_a_certificate_fails, 0,
                         sizeof uncertified / sizeof uncertified[0]);
     tcase_add_loop_test(tests, an_expert_that_does_not_exist_is_no_flip, 0, 2);

@@ -40,6 +40,7 @@ typedef struct place {
     terms sum;
     core_weight_kind w;
     bool is_split, tiled; /* experts' weights alone are read by tile */
+    bool one_group;       /* of a state space's heads: no rank has all of it  */
 } place;
 
 #define TAPS(a, b) .swells = CORE_TAP_##a, .named = CORE_TAP_##b
@@ -86,6 +87,7 @@ static const place places[] = {
      .w = CORE_W_SHORTCONV_OUT, .is_split = true},
     {FIX_SSD, TAPS(SSD_ACT, SSD_Y), .sum = HEADS},
     {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES},
+    {FIX_SSD, TAPS(SSD_GATED, SSD_NORM), .sum = SQUARES, .one_group = true},
     {FIX_SSD, TAPS(COMBINE, WIDE), .sum = PRODUCT, .w = CORE_W_WIDE},
     {FIX_BRANCHES, TAPS(V, V_NORM), .sum = SQUARES},
     {FIX_BRANCHES, 1, TAPS(K, V_NORM), .sum = SQUARES},
@@ -157,6 +159,8 @@ static shown open_at(const place *at)
     const int n = mpi_world->size;
     snprintf(plan, sizeof plan, "tp=%d,etp=%d", n, n);
     s.spec = at->model < PLAIN ? fix_family(at->model) : fix_spec();
+    if (at->one_group)
+        s.spec.ssd.n_g = 1;
     ck_assert_int_eq(par_plan_parse(&s.plan, plan), CORE_OK);
     ck_assert_int_eq(core_batch_make(&s.batch, &s.spec, B, T, 7), CORE_OK);
     ck_assert_int_eq(core_weights_open_procedural(&s.weights, &s.spec, 0),
@@ -410,7 +414,7 @@ static double count_squares(const shown *s)
     if (kind == CORE_TAP_Q && s->spec.qk_norm == CORE_QK_NORM_HEAD)
         return pow(largest_norm(x, N * n_col / n_dh, n_dh) / ACT, 2.0);
     const int64_t n_g = s->spec.ssd.n_g;
-    if (kind == CORE_TAP_SSD_GATED)
+    if (kind == CORE_TAP_SSD_GATED && n_g % mpi_world->size == 0)
         return pow(largest_norm(x, N * n_g, n_col / n_g) / ACT, 2.0);
     double square[N];
     for (int64_t t = 0; t < N; t++)

@@ -321,8 +321,9 @@ START_TEST(test_illegal)
 END_TEST
 
 /* The model of illegal[0], its layers' mixers a repetition of "am": attention,
- * mamba of n_c channels, d: a delta net of n_c key heads, or s: a short
- * convolution, which has as many channels as the model has columns.          */
+ * mamba of n_c channels, d: a delta net of n_c key heads, h: a state space of
+ * n_c heads in one group, or s: a short convolution, which has as many channels
+ * as the model has columns.                                                  */
 static core_spec mixed(const char *mixers, int64_t n_c)
 {
     core_spec s = decoder(16, 16, 64, 256, 512);
@@ -331,11 +332,16 @@ static core_spec mixed(const char *mixers, int64_t n_c)
                          ? CORE_MIXER_MAMBA
                          : CORE_MIXER_ATTENTION;
     s.mamba.n_c = s.deltanet.n_kh = n_c;
-    for (int l = 0; l < 16; l++)
+    s.ssd.n_h = n_c;
+    s.ssd.n_g = 1;
+    for (int l = 0; l < 16; l++) {
         if (mixers[(size_t)l % strlen(mixers)] == 'd')
             s.mixer[l] = CORE_MIXER_DELTANET;
+        else if (mixers[(size_t)l % strlen(mixers)] == 'h')
+            s.mixer[l] = CORE_MIXER_SSD;
         else if (mixers[(size_t)l % strlen(mixers)] == 's')
             s.mixer[l] = CORE_MIXER_SHORTCONV;
+    }
     s.shortconv.n_conv = 3;
     if (mixers[0] == 's')
         s.n_d = n_c;
@@ -357,6 +363,10 @@ static const struct {
     {"am", 9, "tp=8", NULL},
     {"d", 7, "tp=6", NULL},
     {"d", 5, "tp=6", "tp = 6 exceeds Hk = 5 key heads of the delta net"},
+    {"h", 12, "tp=6", NULL}, /* which share their group */
+    {"h", 12, "tp=8",
+     "Hs % tp = 12 % 8 = 4, expected 0 (heads of a state space)"},
+    {"ah", 12, "tp=4", NULL},
     {"s", 7, "tp=6", NULL},
     {"s", 5, "tp=6", "tp = 6 exceeds D = 5 channels of the short convolution"},
 };

@@ -241,6 +241,22 @@ START_TEST(a_tensor_rank_holds_its_half)
 }
 END_TEST
 
+/* B and C of a group with heads on both ranks are whole on both. */
+START_TEST(a_group_between_ranks_is_repeated)
+{
+    core_spec spec = with_ssd();
+    spec.ssd.n_g = 1;
+    ck_assert_msg(core_spec_validate(&spec) == CORE_OK, "%s", core_message());
+    const int64_t n_row = 2 * spec.ssd.n_s; /* with two biases each */
+    const int64_t n_repeated = n_row * (spec.n_d + spec.ssd.n_conv + 2);
+    const size_t whole = bytes_of(&spec, "tp=1", 0);
+    const size_t split =
+        sharded_bytes(&spec) - (size_t)n_repeated * sizeof(double);
+    for (int t = 0; t < 2; t++)
+        ck_assert_uint_eq(whole - bytes_of(&spec, "tp=2", t), split / 2);
+}
+END_TEST
+
 /* Each stage has its own mixers: together what one rank has, but for what one
  * rank has once (its tiles and tables).                                      */
 START_TEST(stages_share_nothing)
@@ -262,6 +278,7 @@ int main(void)
     Suite *suite = suite_create("par_weights");
     TCase *tc = tcase_create("ownership");
     tcase_add_loop_test(tc, a_tensor_rank_holds_its_half, 0, N_MODEL);
+    tcase_add_test(tc, a_group_between_ranks_is_repeated);
     tcase_add_loop_test(tc, stages_share_nothing, 0, N_MODEL);
     suite_add_tcase(suite, tc);
     return check_main(suite);

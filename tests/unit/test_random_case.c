@@ -85,6 +85,11 @@ static bool splits_ssd(const random_case *c, int l)
     return has_ssd(c, l) && c->plan.tp > 1;
 }
 
+static bool repeats_group(const random_case *c, int l)
+{
+    return has_ssd(c, l) && c->spec.ssd.n_g % c->plan.tp != 0;
+}
+
 static bool limits_steps(const random_case *c, int l)
 {
     return has_ssd(c, l) && (c->spec.ssd.least > 0.0 || c->spec.ssd.most > 0.0);
@@ -436,6 +441,7 @@ static const struct {
     ROW(bounds_decays),   ROW(looks_back),          ROW(is_situ),
     ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
+    ROW(repeats_group),
     ROW(has_shortconv),   ROW(has_biased_shortconv), ROW(adds_to_sum),
     ROW(chooses_blocks),  ROW(clamps_elsewhere),
     ROW(chooses_keys),    ROW(chooses_keys_apart),  ROW(keeps_keys),

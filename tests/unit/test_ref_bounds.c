@@ -132,10 +132,16 @@ static core_slot slot_of(core_tap_kind kind)
         return CORE_SLOT_RESIDUAL;
     case CORE_TAP_ROUTER_LOGITS:
     case CORE_TAP_SHARED_LOGIT:
+    case CORE_TAP_ATTN_LOOK:
+    case CORE_TAP_FFN_LOOK:
+    case CORE_TAP_HEAD_LOOK:
         return CORE_SLOT_ROUTER;
     case CORE_TAP_ROUTER_PROBS:
     case CORE_TAP_TOPK_WEIGHT:
     case CORE_TAP_SHARED_SCORE:
+    case CORE_TAP_ATTN_BACK:
+    case CORE_TAP_FFN_BACK:
+    case CORE_TAP_HEAD_BACK:
         return CORE_SLOT_PROB;
     default:
         return CORE_SLOT_OUT;

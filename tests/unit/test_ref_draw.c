@@ -209,14 +209,16 @@ END_TEST
 
 /* --- every operator --- */
 
-/* What only moves values, or is one product that a float holds: weighted
- * inputs, the shared expert's and the gated context; an embedding without a
- * scale.   */
+/* What only moves values, or is one product of floats: weighted inputs, the
+ * shared expert's, the gated context, a short convolution's gates; an embedding
+ * without a scale. */
 static bool is_exact(core_tap tap)
 {
     return tap.kind == CORE_TAP_IN || tap.kind == CORE_TAP_BACK ||
            tap.kind == CORE_TAP_RECV || tap.kind == CORE_TAP_SHARED_WEIGHTED ||
            tap.kind == CORE_TAP_CONTEXT_GATED ||
+           tap.kind == CORE_TAP_SHORTCONV_BX ||
+           tap.kind == CORE_TAP_SHORTCONV_GATED ||
            (tap.kind == CORE_TAP_EMBED && spec.embed_scale == 1.0);
 }
 

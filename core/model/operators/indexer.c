@@ -18,6 +18,12 @@ core_status core__check_indexer(const core_spec *spec)
                      "%s: layer %d has a window, the indexer chooses among all "
                      "earlier keys",
                      spec->name, l);
+    for (int l = 0; l < (int)spec->n_l; l++)
+        CORE_FAIL_IF(core_spec_chooser(spec, l) == CORE_CHOOSER_INDEXER &&
+                         !core_spec_has_rope(spec, l),
+                     CORE_E_SPEC,
+                     "%s: layer %d has no rope, the indexer expects it",
+                     spec->name, l);
     const int64_t n_rot = core_spec_heads_of(spec, 0).n_rot;
     CORE_TRY(
         core__check_size(spec, "indexer.size", index->n_dh, n_rot, INT32_MAX));

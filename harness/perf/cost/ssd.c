@@ -1,4 +1,7 @@
-/* harness/perf/cost/ssd.c -- Mamba-2's state space, split by groups of heads.
+/* harness/perf/cost/ssd.c -- Mamba-2's state space, split by heads.
+ *
+ * B and C of a group are made wherever a head of it is.  Squares of a norm are
+ * summed over tp where a group is not whole on a rank.
  */
 #include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/record.h"
@@ -12,9 +15,9 @@ typedef struct own {
 static own own_of(const core_spec *spec, const par_layout *lay)
 {
     const core_ssd *s = &spec->ssd;
-    const int64_t n_g = har__split_tp(lay, s->n_g).mine;
-    const int64_t n_h = n_g * (s->n_h / s->n_g);
-    return (own){n_g, n_h, n_h * s->n_p, n_g * s->n_s};
+    const core_heads all = {.n_h = s->n_h, .n_g = s->n_g};
+    const par_heads mine = par_layout_heads(&all, lay->plan.tp, lay->t);
+    return (own){mine.n_kv, mine.n_h, mine.n_h * s->n_p, mine.n_kv * s->n_s};
 }
 
 static void put_in(har__walk *w, const own *o)
@@ -44,10 +47,30 @@ static void put_scan(har__walk *w, const own *o)
     har__put(w, cost);
 }
 
+static void put_norm(har__walk *w, const own *o)
+{
+    const int64_t n = w->n, n_g = w->spec->ssd.n_g;
+    if (n_g % w->lay->plan.tp == 0) {
+        for (int64_t g = 0; g < o->n_g; g++)
+            har__put(w, har__rms(w, CORE_TAP_SSD_NORM, n, o->n_c / o->n_g,
+                                 o->n_c / o->n_g));
+        return;
+    }
+    core_cost squares =
+        har__rows(w, CORE_TAP_SSD_NORM, n, o->n_c, CORE_FLOPS_SQUARES);
+    squares.written = n * n_g;
+    har__put(w, squares);
+    har__put_all_reduce(w, CORE_TAP_SSD_NORM, n * n_g);
+    core_cost apply =
+        har__rows(w, CORE_TAP_SSD_NORM, n, o->n_c, 2 * CORE_FLOPS_SCALE);
+    apply.weights = n > 0 ? o->n_c : 0;
+    har__put(w, apply);
+}
+
 static void put_ssd(har__walk *w)
 {
     const own o = own_of(w->spec, w->lay);
-    const int64_t n_d = w->spec->n_d, n_col = o.n_g > 0 ? o.n_c / o.n_g : 0;
+    const int64_t n_d = w->spec->n_d;
     w->op = par_operator_name(PAR_OP_SSD);
     put_in(w, &o);
     core_cost dt = har__rows(w, CORE_TAP_SSD_DT, w->n, o.n_h,
@@ -56,8 +79,7 @@ static void put_ssd(har__walk *w)
     har__put(w, dt);
     put_scan(w, &o);
     har__put_gate(w, CORE_TAP_SSD_GATED, o.n_c);
-    for (int64_t g = 0; g < o.n_g; g++)
-        har__put(w, har__rms(w, CORE_TAP_SSD_NORM, w->n, n_col, n_col));
+    put_norm(w, &o);
     har__put(w, har__gemm(w, CORE_TAP_ATTN_OUT, w->n, n_d, o.n_c, false));
     har__put_sum(w, CORE_TAP_ATTN_OUT, n_d, w->spec->ssd.bias_proj);
 }
@@ -67,10 +89,20 @@ static void put_ssd(har__walk *w)
 static har__split split(const core_spec *spec, const par_layout *lay,
                         core_weight id)
 {
-    const core_weight_kind kind = id.kind;
-    return kind >= CORE_W_SSD_GATE && kind <= CORE_W_SSD_OUT
-               ? har__split_tp(lay, spec->ssd.n_g)
-               : HAR__WHOLE;
+    const core_ssd *s = &spec->ssd;
+    const own o = own_of(spec, lay);
+    switch (id.kind) {
+    case CORE_W_SSD_XBC:
+    case CORE_W_SSD_XBC_BIAS:
+    case CORE_W_SSD_CONV:
+    case CORE_W_SSD_CONV_BIAS:
+        return (har__split){o.n_c + 2 * o.n_b,
+                            s->n_h * s->n_p + 2 * s->n_g * s->n_s};
+    default:
+        return id.kind >= CORE_W_SSD_GATE && id.kind <= CORE_W_SSD_OUT
+                   ? (har__split){o.n_h, s->n_h}
+                   : HAR__WHOLE;
+    }
 }
 
 static int64_t state(const core_spec *spec, const par_layout *lay)

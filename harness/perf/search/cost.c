@@ -87,6 +87,14 @@ typedef struct own_time {
     int n_moe;                     /* its pairs                               */
 } own_time;
 
+/* The layer that a stage ends with, where what it sends depends on the next. */
+static int sender_of(const pricing *p, int stage)
+{
+    const core_spec *spec = p->e->spec;
+    const int64_t next = core_split_first(spec->n_l, p->shape->pp, stage + 1);
+    return spec->n_seen > 0 ? (int)next - 1 : 0;
+}
+
 static void add_ends(const pricing *p, int stage, const int *tier,
                      own_time *out)
 {
@@ -98,7 +106,9 @@ static void add_ends(const pricing *p, int stage, const int *tier,
         out->ends = part.seconds;
     }
     const bool is_last = stage == p->shape->pp - 1;
-    har__part_key key = key_of(p, is_last ? HAR__HEAD : HAR__SEND, 0, tier);
+    har__part_key key =
+        is_last ? key_of(p, HAR__HEAD, 0, tier)
+                : key_of(p, HAR__SEND, sender_of(p, stage), tier);
     key.tier[CORE_AXIS_PP] = tier[CORE_AXIS_PP];
     part = har__part_of(p->memo, &key);
     add(&out->all, &part, 1);

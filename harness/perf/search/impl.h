@@ -26,7 +26,7 @@ typedef enum har__part_kind {
     HAR__PAIR,    /* i: stages that send to an expert; 0: its own, all of it  */
     HAR__EMBED,
     HAR__HEAD,
-    HAR__SEND,
+    HAR__SEND,    /* i: the layer that sends; 0 where all send as much        */
 } har__part_kind;
 
 enum { HAR__NOBODY = -1 }; /* pair: no stage sends rows                       */

@@ -279,7 +279,7 @@ static void put_part(har_search_memo *m, const har__part_key *k)
         break;
     case HAR__SEND:
         m->lay.plan.pp = 2;
-        har__put_stage(w, CORE_SEND, 0);
+        har__put_stage(w, CORE_SEND, k->i);
         break;
     case HAR__NO_PART:
         break;
