@@ -89,7 +89,7 @@ static void score(par_model *m, const shards *s, int64_t n_sum, core_tap tap)
                        n_d * (CORE_FLOPS_SQUARES + CORE_FLOPS_MULTIPLY_ADD) +
                            CORE_FLOPS_SCALE);
     cost->read = m->now.n * n_sum * n_d;
-    cost->weights = m->now.n > 0 ? n_d : 0;
+    cost->weights = m->now.n > 0 ? 2 * n_d : 0;
     for (int64_t i = 0; i < m->now.n; i++)
         for (int64_t j = 0; j < n_sum; j++) {
             const double *x = m->now.x + i * n_x + j * n_d;

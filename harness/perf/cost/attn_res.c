@@ -30,7 +30,7 @@ static void put_enter(har__walk *w, har__part part)
                   n_d * (CORE_FLOPS_SQUARES + CORE_FLOPS_MULTIPLY_ADD) +
                       CORE_FLOPS_SCALE);
     cost.read = n * n_sum * n_d;
-    cost.weights = n > 0 ? n_d : 0;
+    cost.weights = n > 0 ? 2 * n_d : 0;
     har__put(w, cost);
     har__put(w, har__rows(w, PLACE[part].weight, n, n_sum, CORE_FLOPS_SOFTMAX));
     cost =
