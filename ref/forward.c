@@ -13,12 +13,6 @@
 #include <omp.h>
 #include <string.h>
 
-int64_t ref__tap_size(const ref__run *run, core_tap tap)
-{
-    return core_tap_n_rows(run->spec, tap, run->n / run->n_copy) *
-           core_tap_cols(run->spec, tap);
-}
-
 static bool sink_wants(const core_tap_sink *sink, core_tap tap)
 {
     return sink->wants == NULL || sink->wants(sink->self, tap);

@@ -97,7 +97,12 @@ typedef struct ref__run {
 /* ---- taps (forward.c) --------------------------------------------------- */
 
 /* Elements of the tap in one copy of the batch.                              */
-int64_t ref__tap_size(const ref__run *run, core_tap tap);
+static inline int64_t ref__tap_size(const ref__run *run, core_tap tap)
+{
+    return core_tap_n_rows(run->spec, tap, run->n / run->n_copy) *
+           core_tap_cols(run->spec, tap);
+}
+
 bool ref__wants(const ref__run *run, core_tap_kind kind, int layer);
 /* True if somebody wants the tap's bound.                                    */
 bool ref__wants_bound(const ref__run *run, core_tap_kind kind, int layer);
