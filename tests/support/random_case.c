@@ -258,6 +258,27 @@ static void roll_latent_positions(uint64_t seed, core_spec *spec)
         spec->no_rope[l] = one_in(&d, 3);
 }
 
+/* Parts that read earlier sums, and what Kimi-K3 has with them.  Their own dice,
+ * as above; every layer has both parts, and no other connection.             */
+static void roll_look_back(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6c6f6f6b), 0};
+    bool whole = spec->residual_scale == 1.0 && spec->hyper.n == 0 &&
+                 !spec->post_norm && !spec->layer_scale;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        whole = whole && spec->mixer[l] != CORE_N_MIXERS &&
+                spec->ffn[l] != CORE_FFN_NONE;
+    if (!whole || !one_in(&d, 5))
+        return;
+    spec->attn_res.n_block = roll(&d, 1, 3);
+    spec->norm_de = spec->n_de > 0 && one_in(&d, 2);
+    if (spec->gated && one_in(&d, 2)) {
+        spec->act = CORE_ACT_SITU;
+        spec->act_alpha = 0.5 * (double)roll(&d, 2, 8);
+        spec->act_limit = 0.5 * (double)roll(&d, 2, 20);
+    }
+}
+
 /* Rows of a state that decay one by one, and projections through short vectors.
  * Their own dice, as above.                                                  */
 static void roll_rows(uint64_t seed, core_spec *spec)
@@ -427,6 +448,7 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_capacity(d, &spec->capacity);
     roll_branches(d->seed, spec);
     roll_blocks(d->seed, spec);
+    roll_look_back(d->seed, spec);
 }
 
 static void roll_plan(dice *d, par_plan *plan)
