@@ -276,6 +276,8 @@ static void roll_look_back(uint64_t seed, core_spec *spec)
         spec->act = CORE_ACT_SITU;
         spec->act_alpha = 0.5 * (double)roll(&d, 2, 8);
         spec->act_limit = 0.5 * (double)roll(&d, 2, 20);
+        memset(spec->expert_most, 0, sizeof spec->expert_most);
+        memset(spec->mlp_most, 0, sizeof spec->mlp_most);
     }
 }
 
