@@ -88,6 +88,9 @@ static double at_most(double x, double most)
 
 double core_gated(core_gating gating, double gate, double up)
 {
+    if (gating.most > 0.0)
+        return at_most(apply(gating.act, gate), gating.most) *
+               -at_most(-at_most(up, gating.most), gating.most);
     if (!core_act_is_clamped(gating.act))
         return apply(gating.act, gate) * up;
     if (gating.act == CORE_ACT_SITU)

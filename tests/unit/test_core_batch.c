@@ -242,6 +242,20 @@ static void check_read(const input *in, const char *prefix, core_status want,
     check_read_for(&spec, in, prefix, want, fragment);
 }
 
+START_TEST(padding_and_blocks_of_keys_do_not_mix)
+{
+    core_spec spec = preset("shadow-a");
+    input in = good_input();
+    spec.sight[2] = CORE_SIGHT_CHOSEN;
+    spec.n_seen = 3;
+    spec.block_index = (core_block_index){.n_dh = 7, .n_key = 2, .n_local = 1};
+    check_read_for(&spec, &in, "p0.", CORE_E_INPUT,
+                   "layer 2 chooses keys by block_index");
+    in.mask_columns = 0;
+    check_read_for(&spec, &in, "p0.", CORE_OK, "");
+}
+END_TEST
+
 START_TEST(padding_and_a_state_space_do_not_mix)
 {
     static const int64_t ONES[6] = {1, 1, 1, 1, 1, 1};
@@ -357,6 +371,7 @@ int main(void)
     tcase_add_test(tcase, splits_cover_in_order_longer_parts_first);
     tcase_add_test(tcase, made_ids_are_in_range_reproducible_and_distinct);
     tcase_add_test(tcase, left_padding_leaves_rows_of_other_lengths);
+    tcase_add_test(tcase, padding_and_blocks_of_keys_do_not_mix);
     tcase_add_test(tcase, padding_and_a_state_space_do_not_mix);
     tcase_add_test(tcase, rows_stay_distinct_where_chance_would_repeat_them);
     tcase_add_test(tcase, made_hidden_is_on_the_grid_with_unit_variance);

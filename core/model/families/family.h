@@ -124,9 +124,6 @@ CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,
                                              bool interleaved);
 /* Layers of a delta rule by rows between latent attention, and their experts. */
 CORE_NODISCARD core_status core__get_kimi(core_spec *spec, core__reader r);
-/* rotary_dim: the rotated part of a head in elements.                        */
-CORE_NODISCARD core_status core__get_rotary_dim(core_spec *spec,
-                                                core__reader r);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);

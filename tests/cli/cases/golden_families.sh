@@ -1,7 +1,8 @@
 # A bundle of every family's checkpoint, in three numerics; what a plan makes of
 # it lies within; and a bundle that carries its weights is a checkpoint.
 n=0
-for family in qwen2_moe/sparse_step_tied_mqa gpt_oss/mxfp4 deepseek_v3/yarn_bf16 llama4/tiny phimoe/tiny jamba/tiny; do
+for family in qwen2_moe/sparse_step_tied_mqa gpt_oss/mxfp4 deepseek_v3/yarn_bf16 llama4/tiny phimoe/tiny jamba/tiny \
+    minimax_m3_vl/blocks; do
     expect 0 moeparity golden make --model "$ORACLE/$family" --input "$ORACLE/$family/expected.safetensors" \
         --prompt 1 --numerics exact,fp32,bf16 --out gold
     expect 0 moeparity run --model "$ORACLE/$family" --input gold/input.safetensors --numerics fp32 \
@@ -15,7 +16,7 @@ for family in qwen2_moe/sparse_step_tied_mqa gpt_oss/mxfp4 deepseek_v3/yarn_bf16
     rm -r gold
     n=$((n + 1))
 done
-[ $n = 6 ] || fail "only $n families"
+[ $n = 7 ] || fail "only $n families"
 
 expect 0 moeparity golden make --model shadow-a --tokens 4x11 --parts 2 --export-weights --out gold
 expect 0 moeparity golden check gold
