@@ -710,7 +710,7 @@ static double of_back(const pass *p, const looking *k, int64_t t, int64_t j)
     return of_softmax(p, max - l[j], average, (double)n, 6.0, y[j]);
 }
 
-static double of_read(const pass *p, const looking *k, int64_t t, int64_t d)
+static double of_read_back(const pass *p, const looking *k, int64_t t, int64_t d)
 {
     const int64_t n = cols(p, k->back);
     double sum = 0.0;
@@ -725,7 +725,7 @@ static double of_looking(const pass *p, core_tap_kind kind, int64_t t,
     const looking *k = looking_of(kind);
     return kind == k->look   ? of_look(p, k, t, c)
            : kind == k->back ? of_back(p, k, t, c)
-                             : of_read(p, k, t, c);
+                             : of_read_back(p, k, t, c);
 }
 
 /* Over the logits that may take part in choice k, as ref/MODEL.md says. */
