@@ -272,7 +272,11 @@ static void roll_look_back(uint64_t seed, core_spec *spec)
         return;
     spec->attn_res.n_block = roll(&d, 1, 3);
     spec->norm_de = spec->n_de > 0 && one_in(&d, 2);
-    if (spec->gated && one_in(&d, 2)) {
+    bool limited = false;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        limited = limited || spec->expert_most[l] > 0.0 ||
+                  spec->mlp_most[l] > 0.0;
+    if (spec->gated && !limited && one_in(&d, 2)) {
         spec->act = CORE_ACT_SITU;
         spec->act_alpha = 0.5 * (double)roll(&d, 2, 8);
         spec->act_limit = 0.5 * (double)roll(&d, 2, 20);

@@ -132,22 +132,22 @@ static core_slot slot_of(core_tap_kind kind)
         return CORE_SLOT_RESIDUAL;
     case CORE_TAP_ROUTER_LOGITS:
     case CORE_TAP_SHARED_LOGIT:
-    case CORE_TAP_ATTN_MIX:
-    case CORE_TAP_FFN_MIX:
-    case CORE_TAP_HEAD_MIX:
     case CORE_TAP_ATTN_LOOK:
     case CORE_TAP_FFN_LOOK:
     case CORE_TAP_HEAD_LOOK:
+    case CORE_TAP_ATTN_MIX:
+    case CORE_TAP_FFN_MIX:
+    case CORE_TAP_HEAD_MIX:
         return CORE_SLOT_ROUTER;
     case CORE_TAP_ROUTER_PROBS:
     case CORE_TAP_TOPK_WEIGHT:
     case CORE_TAP_SHARED_SCORE:
-    case CORE_TAP_ATTN_STREAMS:
-    case CORE_TAP_FFN_STREAMS:
-    case CORE_TAP_HEAD_STREAMS:
     case CORE_TAP_ATTN_BACK:
     case CORE_TAP_FFN_BACK:
     case CORE_TAP_HEAD_BACK:
+    case CORE_TAP_ATTN_STREAMS:
+    case CORE_TAP_FFN_STREAMS:
+    case CORE_TAP_HEAD_STREAMS:
         return CORE_SLOT_PROB;
     default:
         return CORE_SLOT_OUT;
@@ -710,7 +710,7 @@ static double of_back(const pass *p, const looking *k, int64_t t, int64_t j)
     return of_softmax(p, max - l[j], average, (double)n, 6.0, y[j]);
 }
 
-static double of_read(const pass *p, const looking *k, int64_t t, int64_t d)
+static double of_read_back(const pass *p, const looking *k, int64_t t, int64_t d)
 {
     const int64_t n = cols(p, k->back);
     double sum = 0.0;
@@ -725,7 +725,7 @@ static double of_looking(const pass *p, core_tap_kind kind, int64_t t,
     const looking *k = looking_of(kind);
     return kind == k->look   ? of_look(p, k, t, c)
            : kind == k->back ? of_back(p, k, t, c)
-                             : of_read(p, k, t, c);
+                             : of_read_back(p, k, t, c);
 }
 
 /* Over the logits that may take part in choice k, as ref/MODEL.md says. */
