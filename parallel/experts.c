@@ -99,7 +99,7 @@ void par__experts(par_model *m, int pair)
     }
     grouped_product(m, UP, up, n_f, x, n_d, CORE_TAP_EXPERT_UP, pair);
     tap_inner(m, CORE_TAP_EXPERT_UP, pair, up);
-    par__activate(m, gate, up, n, n_f,
+    par__activate(m, gate, up, n, n_f, m->flow.sorted.layer,
                   par__pair_tap(m, CORE_TAP_EXPERT_ACT, pair));
     tap_inner(m, CORE_TAP_EXPERT_ACT, pair, up);
     double *y = par__grow(m, &m->rows_a, n * n_d, sizeof *y);

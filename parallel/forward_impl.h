@@ -460,8 +460,10 @@ void par__convolve_only(par_model *m, const par__conv *c, const double *u,
 void par__gate(par_model *m, double *y, core_act act, const double *gate,
                const par_shard *made_by, core_tap tap);
 
+/* up := the activation of n_row rows, of the layers in `layer`, or all of the
+ * tap's where that is NULL.                                                  */
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
-                   int64_t n_col, core_tap tap);
+                   int64_t n_col, const int64_t *layer, core_tap tap);
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out);
 void par__layer(par_model *m, int l, int pair);
 /* What a part of layer l, or the head, reads of the stream: [n, D].          */

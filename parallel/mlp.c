@@ -7,21 +7,24 @@
 #include "parallel/forward_impl.h"
 
 void par__activate(par_model *m, double *gate, double *up, int64_t n_row,
-                   int64_t n_col, core_tap tap)
+                   int64_t n_col, const int64_t *layer, core_tap tap)
 {
-    const core_gating gating = core_spec_gating(m->spec);
     const int64_t n = n_row * n_col;
     core_cost *cost = par__cost_rows(m, tap, n_row, n_col, CORE_FLOPS_FUNCTION);
     if (m->spec->gated) {
         cost->flops += CORE_FLOPS_SCALE * n;
         cost->read += n;
     }
-    if (m->spec->gated)
-        for (int64_t i = 0; i < n; i++)
-            up[i] = core_gated(gating, gate[i], up[i]);
-    else
-        for (int64_t i = 0; i < n; i++)
-            up[i] = core_act_apply(gating.act, up[i]);
+    for (int64_t r = 0; r < n_row; r++) {
+        const int l = layer != NULL ? (int)layer[r] : tap.layer;
+        const core_gating gating = core_spec_gating_in(
+            m->spec, l, tap.kind == CORE_TAP_EXPERT_ACT);
+        for (int64_t i = r * n_col; i < (r + 1) * n_col; i++)
+            if (m->spec->gated)
+                up[i] = core_gated(gating, gate[i], up[i]);
+            else
+                up[i] = core_act_apply(gating.act, up[i]);
+    }
 }
 
 void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
@@ -36,7 +39,7 @@ void par__mlp(par_model *m, const par_mlp *mlp, int l, double *out)
     par__affine_columns(m, w->up, w->xn, n_d, &mlp->up,
                         par__tap(CORE_TAP_MLP_UP, l));
     const core_tap act_tap = par__tap(CORE_TAP_MLP_ACT, l);
-    par__activate(m, w->gate, w->up, n, n_f, act_tap);
+    par__activate(m, w->gate, w->up, n, n_f, NULL, act_tap);
     par__tap_columns(m, act_tap, w->up, mlp->up.r0, n_f);
     par__linear(m, out, n_d, w->up, n_f, n, &mlp->down, tap);
     par__reduce_tp(m, out, n * n_d);

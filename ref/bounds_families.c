@@ -93,6 +93,28 @@ void ref__bound_clamped(ref__roundoff u, float *bound, const double *gate,
     }
 }
 
+/* y = f' u', f' = min(act(gate), most), u' = up within most: neither makes an
+ * error larger, and far beyond the limit there is none.  f is off as in
+ * ref__bound_act; a limit that the type of sums does not hold by the
+ * difference.                                                                */
+void ref__bound_limited(ref__roundoff u, float *bound, const double *gate,
+                        const double *up_v, const double *a, int64_t n,
+                        core_gating gating)
+{
+    const double most = gating.most;
+    const double off = fmin(fabs(most - (double)(float)most), u.sum * most);
+    for (int64_t i = 0; i < n; i++) {
+        const double f = core_act_apply(gating.act, gate[i]);
+        const double of_f = 4.0 * u.sum * (fabs(gate[i]) + fabs(f));
+        const double kept = fabs(fmin(f, most));
+        const double within = fmin(fabs(up_v[i]), most);
+        bound[i] = ref__up(u,
+                           (f - of_f > most ? 0.0 : of_f) * within +
+                               off * (kept + within),
+                           a[i]);
+    }
+}
+
 /* w_k = e_k / sum e * scale over K logits: as ref__bound_softmax with n = K,
  * that is |l - m| + average + K + 6 roundings before the stores; and two for a
  * scale.                                                                     */

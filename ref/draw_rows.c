@@ -243,6 +243,14 @@ static float clamped(const ref__drawn *d, core_gating gating, float gate,
                : (u + 1.0f) * kept(d, g * sigmoid(alpha * g));
 }
 
+static float limited(const ref__drawn *d, core_gating gating, float gate,
+                     float up)
+{
+    const float most = (float)gating.most;
+    const float f = fminf(kept(d, act(gating.act, gate)), most);
+    return kept(d, f) * kept(d, fmaxf(fminf(up, most), -most));
+}
+
 void ref__drawn_activate(const ref__drawn *d, core_gating gating,
                          const double *gate, const double *up, double *a,
                          int64_t n)
@@ -252,6 +260,8 @@ void ref__drawn_activate(const ref__drawn *d, core_gating gating,
         const float u = (float)up[i];
         if (gate == NULL)
             a[i] = (double)act(kind, u);
+        else if (gating.most > 0.0)
+            a[i] = (double)limited(d, gating, (float)gate[i], u);
         else if (core_act_is_clamped(kind))
             a[i] = (double)clamped(d, gating, (float)gate[i], u);
         else

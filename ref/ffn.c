@@ -98,7 +98,7 @@ static void scatter_bound(const ref__run *run, float *bound, int64_t ld,
 static void activate_row(core_gating gating, const double *gate,
                          const double *up, double *a, int64_t n)
 {
-    if (core_act_is_clamped(gating.act)) {
+    if (core_act_is_clamped(gating.act) || gating.most > 0.0) {
         for (int64_t j = 0; j < n; j++)
             a[j] = core_gated(gating, gate[j], up[j]);
         return;
@@ -108,12 +108,14 @@ static void activate_row(core_gating gating, const double *gate,
         a[j] *= up[j];
 }
 
-static void bound_row(const ref__run *run, float *bound, const double *gate,
-                      const double *up, const double *a, int64_t n)
+static void bound_row(const ref__run *run, core_gating gating, float *bound,
+                      const double *gate, const double *up, const double *a,
+                      int64_t n)
 {
-    const core_gating gating = core_spec_gating(run->spec);
     const core_act act = gating.act;
-    if (core_act_is_clamped(act))
+    if (gating.most > 0.0)
+        ref__bound_limited(run->u, bound, gate, up, a, n, gating);
+    else if (core_act_is_clamped(act))
         ref__bound_clamped(run->u, bound, gate, up, a, n, gating);
     else if (act == CORE_ACT_RELU2)
         ref__bound_relative(run->u, bound, a, n, REF__ROUNDS_PRODUCT);
@@ -143,7 +145,8 @@ static void activate(const ref__run *run, const group *g, const double *gate,
 {
     const ref__ffn *ffn = g->ffn;
     const ref__drawn drawn = ref__draw_operator(run, ffn->t_act, g->layer);
-    const core_gating gating = core_spec_gating(run->spec);
+    const core_gating gating = core_spec_gating_in(
+        run->spec, g->layer, ffn->t_act == CORE_TAP_EXPERT_ACT);
     for (int64_t i = 0; i < p->n_row; i++) {
         double *u = up + i * p->ld, a[REF__MAX_TILE];
         const double *z = gate != NULL ? gate + i * p->n_col : NULL;
@@ -153,7 +156,7 @@ static void activate(const ref__run *run, const group *g, const double *gate,
             activate_row(gating, z, u, a, p->n_col);
         core_store(run->numerics, CORE_GRID_ACT, a, p->n_col);
         if (ffn->act.bound != NULL)
-            bound_row(run,
+            bound_row(run, gating,
                       ffn->act.bound + g->out_row[p->row + i] * ffn->n_f +
                           p->col,
                       z, u, a, p->n_col);

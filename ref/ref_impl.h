@@ -344,6 +344,9 @@ void ref__bound_layernorm(ref__roundoff u, float *bound, const double *x,
 void ref__bound_clamped(ref__roundoff u, float *bound, const double *gate,
                         const double *up_v, const double *a, int64_t n,
                         core_gating gating);
+void ref__bound_limited(ref__roundoff u, float *bound, const double *gate,
+                        const double *up_v, const double *a, int64_t n,
+                        core_gating gating);
 void ref__bound_softmax_top(ref__roundoff u, float *bound, const double *logits,
                             const int64_t *idx, const double *w, int64_t n_k,
                             double scale);

@@ -86,6 +86,9 @@ static double at_most(double x, double most)
 
 double core_gated(core_gating gating, double gate, double up)
 {
+    if (gating.most > 0.0)
+        return at_most(apply(gating.act, gate), gating.most) *
+               -at_most(-at_most(up, gating.most), gating.most);
     if (!core_act_is_clamped(gating.act))
         return apply(gating.act, gate) * up;
     const double g = at_most(gate, gating.limit);

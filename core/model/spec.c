@@ -178,6 +178,14 @@ core_gating core_spec_gating(const core_spec *spec)
     };
 }
 
+core_gating core_spec_gating_in(const core_spec *spec, int layer,
+                                bool is_expert)
+{
+    core_gating gating = core_spec_gating(spec);
+    gating.most = is_expert ? spec->expert_most[layer] : spec->mlp_most[layer];
+    return gating;
+}
+
 core_heads core_spec_heads_of(const core_spec *spec, int kind)
 {
     core_heads h = spec->other;

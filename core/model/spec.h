@@ -113,6 +113,7 @@ typedef enum core_act {
 typedef struct core_gating {
     core_act act;
     double alpha, limit; /* of clamped forms; alpha of the swiglu             */
+    double most; /* of act(gate), and of up both ways; 0: any                 */
 } core_gating;
 
 typedef enum core_capacity_rule {
@@ -236,6 +237,9 @@ typedef struct core_spec {
 
     bool gated;       /* experts: true down(act(gate x) * up x), false down(act(up x)) */
     core_act act;
+    double expert_most[CORE_MAX_LAYERS]; /* gated, in routed experts and in   */
+    double mlp_most[CORE_MAX_LAYERS];    /* MLPs: act(gate) is at most that, up
+                                          * within it both ways; 0: any       */
     double act_alpha, act_limit; /* of clamped forms, 0: GPT-OSS's 1.702, 7   */
     core_router router;
     bool renormalise; /* the K chosen probabilities are divided by their sum  */
@@ -334,6 +338,9 @@ int64_t core_spec_kept(const core_spec *spec, int layer);
 
 /* The activation, every "0 means" resolved.                          [local] */
 core_gating core_spec_gating(const core_spec *spec);
+/* In a layer's routed experts, or in its MLP: with what limits it there.     */
+core_gating core_spec_gating_in(const core_spec *spec, int layer,
+                                bool is_expert);
 
 /* Inner size of the layer's tensor-parallel MLP: a dense layer, or the shared
  * expert of an MoE layer; 0: it has none.                            [local] */

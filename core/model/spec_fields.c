@@ -25,6 +25,7 @@ typedef enum field_type {
     FIELD_WORD, /* one of a list of words, stored as its index              */
     FIELD_NAME,
     FIELD_LAYERS, /* a word or a list of them, one per layer                  */
+    FIELD_REALS,  /* a number or a list of them, one per layer                */
 } field_type;
 
 typedef bool (*field_when)(const core_spec *spec);
@@ -256,6 +257,8 @@ static const field FIELDS[] = {
     {"activation", FIELD_WORD, AT(act), ACTS, NULL, false},
     {"activation_alpha", FIELD_REAL, AT(act_alpha), NULL, is_clamped, true},
     {"activation_limit", FIELD_REAL, AT(act_limit), NULL, is_clamped, true},
+    {"limits.experts", FIELD_REALS, AT(expert_most), NULL, NULL, true},
+    {"limits.mlp", FIELD_REALS, AT(mlp_most), NULL, NULL, true},
     {"router.scores", FIELD_WORD, AT(router), ROUTERS, NULL, true},
     {"router.scale", FIELD_REAL, AT(routed_scale), NULL, NULL, true},
     {"router.groups", FIELD_I64, AT(n_group), NULL, NULL, true},
@@ -317,13 +320,17 @@ bool core_spec_beyond(const core_spec *spec, double most, const char **path,
 {
     for (int i = 0; i < N_FIELDS; i++) {
         const field *f = &FIELDS[i];
-        if (f->type != FIELD_REAL || (f->when != NULL && !f->when(spec)))
+        if ((f->type != FIELD_REAL && f->type != FIELD_REALS) ||
+            (f->when != NULL && !f->when(spec)))
             continue;
+        const double *of = (const double *)((const char *)spec + f->offset);
         *path = f->path;
-        *value = *(const double *)((const char *)spec + f->offset);
-        if (*value != 0.0 &&
-            !(fabs(*value) <= most && fabs(*value) >= 1.0 / most))
-            return true;
+        for (int64_t l = 0; l < (f->type == FIELD_REALS ? spec->n_l : 1); l++) {
+            *value = of[l];
+            if (*value != 0.0 &&
+                !(fabs(*value) <= most && fabs(*value) >= 1.0 / most))
+                return true;
+        }
     }
     return false;
 }
@@ -380,7 +387,8 @@ static core_status bad_value(const char *file, const core__spec_entry *entry,
         [FIELD_INT] = "an integer",
         [FIELD_REAL] = "a number",
         [FIELD_FLAG] = "true or false",
-        [FIELD_NAME] = "letters, digits, '.', '_' and '-'"};
+        [FIELD_NAME] = "letters, digits, '.', '_' and '-'",
+        [FIELD_REALS] = "a number"};
     char words[1024] = "one of"; /* the families take 300 */
     for (int i = 0; f->words != NULL && f->words[i] != NULL; i++) {
         strncat(words, i > 0 ? ", " : " ", sizeof words - strlen(words) - 1);
@@ -422,6 +430,7 @@ static core_status read_value(core_spec *spec, const field *f, const char *file,
         ok = parse_name(text, place);
         break;
     case FIELD_LAYERS:
+    case FIELD_REALS:
         break;
     }
     return ok ? CORE_OK : bad_value(file, entry, f);
@@ -436,20 +445,36 @@ static const core__spec_entry *find_entry(const core__spec_entries *entries,
     return NULL;
 }
 
+static bool is_by_layer(const field *f)
+{
+    return f->type == FIELD_LAYERS || f->type == FIELD_REALS;
+}
+
+/* The entry of layer l; false: it is none. */
+static bool parse_layer(core_spec *spec, const field *f, const char *text,
+                        int l)
+{
+    void *place = (char *)spec + f->offset;
+    unsigned word = 0;
+    if (f->type == FIELD_REALS)
+        return parse_real(text, (double *)place + l);
+    if (!parse_word(text, f->words, &word))
+        return false;
+    ((uint8_t *)place)[l] = (uint8_t)word;
+    return true;
+}
+
 /* `ffn: dense`, or `ffn: [moe, dense, moe]` with one word per layer. */
 static core_status read_layers(core_spec *spec, const field *f,
                                const core__spec_entries *entries)
 {
-    uint8_t *layer = (uint8_t *)spec + f->offset;
     const core__spec_entry *all = find_entry(entries, f->path);
     char item[CORE_SPEC_PATH_BYTES];
-    unsigned word = 0;
     int n = 0;
     if (all != NULL) {
-        if (!parse_word(all->text, f->words, &word))
-            return bad_value(entries->file, all, f);
         for (int l = 0; l < CORE_MAX_LAYERS && l < spec->n_l; l++)
-            layer[l] = (uint8_t)word;
+            if (!parse_layer(spec, f, all->text, l))
+                return bad_value(entries->file, all, f);
         return CORE_OK;
     }
     snprintf(item, sizeof item, "%s[]", f->path);
@@ -457,12 +482,11 @@ static core_status read_layers(core_spec *spec, const field *f,
         const core__spec_entry *entry = &entries->at[i];
         if (strcmp(entry->path, item) != 0)
             continue;
-        if (!parse_word(entry->text, f->words, &word))
-            return bad_value(entries->file, entry, f);
         CORE_FAIL_IF(n == CORE_MAX_LAYERS, CORE_E_SPEC,
                      "%s:%d:%d: %s: more than %d layers", entries->file,
                      entry->line, entry->column, f->path, CORE_MAX_LAYERS);
-        layer[n++] = (uint8_t)word;
+        if (!parse_layer(spec, f, entry->text, n++))
+            return bad_value(entries->file, entry, f);
     }
     CORE_FAIL_IF(n == 0 && !f->optional, CORE_E_SPEC, "%s: %s: missing",
                  entries->file, f->path);
@@ -476,7 +500,7 @@ static core_status read_layers(core_spec *spec, const field *f,
 static core_status read_field(core_spec *spec, const field *f,
                               const core__spec_entries *entries)
 {
-    if (f->type == FIELD_LAYERS)
+    if (is_by_layer(f))
         return read_layers(spec, f, entries);
     const core__spec_entry *entry = find_entry(entries, f->path);
     const bool applies = f->when == NULL || f->when(spec);
@@ -495,7 +519,7 @@ static bool is_known(const char *path)
         if (strncmp(FIELDS[i].path, path, n) != 0)
             continue;
         if (path[n] == '\0' ||
-            (FIELDS[i].type == FIELD_LAYERS && strcmp(path + n, "[]") == 0))
+            (is_by_layer(&FIELDS[i]) && strcmp(path + n, "[]") == 0))
             return true;
     }
     return false;
@@ -519,19 +543,41 @@ core_status core__spec_from_entries(core_spec *out,
 
 /* --- writing --- */
 
+/* The shortest of two texts that reads back equal. */
+static void write_real(double value, FILE *out)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.15g", value);
+    if (!(strtod(text, NULL) == value))
+        snprintf(text, sizeof text, "%.17g", value);
+    fprintf(out, "%s", text);
+}
+
+static size_t bytes_of_layer(const field *f)
+{
+    return f->type == FIELD_REALS ? sizeof(double) : sizeof(uint8_t);
+}
+
+static void write_layer(const void *place, const field *f, FILE *out)
+{
+    if (f->type == FIELD_REALS)
+        write_real(*(const double *)place, out);
+    else
+        fprintf(out, "%s", f->words[*(const uint8_t *)place]);
+}
+
 static void write_layers(const core_spec *spec, const field *f, FILE *out)
 {
-    const uint8_t *layer = (const uint8_t *)spec + f->offset;
+    const char *layer = (const char *)spec + f->offset;
+    const size_t n = bytes_of_layer(f);
     bool same = true;
-    for (int l = 1; l < (int)spec->n_l; l++)
-        same = same && layer[l] == layer[0];
-    if (same) {
-        fprintf(out, "%s", f->words[layer[0]]);
-        return;
+    for (size_t l = 1; l < (size_t)spec->n_l; l++)
+        same = same && memcmp(layer + l * n, layer, n) == 0;
+    for (size_t l = 0; l < (same ? 1 : (size_t)spec->n_l); l++) {
+        fprintf(out, "%s", same ? "" : l == 0 ? "[" : ", ");
+        write_layer(layer + l * n, f, out);
     }
-    for (int l = 0; l < (int)spec->n_l; l++)
-        fprintf(out, "%s%s", l == 0 ? "[" : ", ", f->words[layer[l]]);
-    fprintf(out, "]");
+    fprintf(out, "%s", same ? "" : "]");
 }
 
 /* True if an optional field says what its absence says. */
@@ -544,7 +590,7 @@ static bool is_blank(const core_spec *spec, const field *f)
                                    [FIELD_WORD] = sizeof(unsigned)};
     const core_spec blank = core__spec_blank();
     const size_t n =
-        f->type == FIELD_LAYERS ? (size_t)spec->n_l : BYTES[f->type];
+        is_by_layer(f) ? (size_t)spec->n_l * bytes_of_layer(f) : BYTES[f->type];
     return memcmp((const char *)spec + f->offset,
                   (const char *)&blank + f->offset, n) == 0;
 }
@@ -559,15 +605,9 @@ static void write_value(const core_spec *spec, const field *f, FILE *out)
     case FIELD_INT:
         fprintf(out, "%d", *(const int *)place);
         break;
-    case FIELD_REAL: {
-        const double value = *(const double *)place;
-        char text[32]; /* the shortest of the two that reads back equal */
-        snprintf(text, sizeof text, "%.15g", value);
-        if (!(strtod(text, NULL) == value))
-            snprintf(text, sizeof text, "%.17g", value);
-        fprintf(out, "%s", text);
+    case FIELD_REAL:
+        write_real(*(const double *)place, out);
         break;
-    }
     case FIELD_FLAG:
         fprintf(out, "%s", *(const bool *)place ? "true" : "false");
         break;
@@ -578,6 +618,7 @@ static void write_value(const core_spec *spec, const field *f, FILE *out)
         fprintf(out, "%s", (const char *)place);
         break;
     case FIELD_LAYERS:
+    case FIELD_REALS:
         write_layers(spec, f, out);
         break;
     }

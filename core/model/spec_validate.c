@@ -240,6 +240,22 @@ static core_status check_router(const core_spec *spec)
                             spec->n_k, 1, spec->n_group_kept * of_group);
 }
 
+/* Of the product form, layer by layer. */
+static core_status check_limits(const core_spec *spec, const char *field,
+                                const double *limit)
+{
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        CORE_TRY(check_not_negative(spec, field, limit[l]));
+        CORE_FAIL_IF(limit[l] > 0.0 &&
+                         (!spec->gated || core_act_is_clamped(spec->act)),
+                     CORE_E_SPEC,
+                     "%s: %s: needs gated true, and an activation that is not "
+                     "clamped",
+                     spec->name, field);
+    }
+    return CORE_OK;
+}
+
 static core_status check_experts(const core_spec *spec)
 {
     const int64_t most = INT32_MAX;
@@ -255,6 +271,8 @@ static core_status check_experts(const core_spec *spec)
                  core_act_name((int)spec->act));
     CORE_TRY(check_not_negative(spec, "activation_alpha", spec->act_alpha));
     CORE_TRY(check_not_negative(spec, "activation_limit", spec->act_limit));
+    CORE_TRY(check_limits(spec, "limits.experts", spec->expert_most));
+    CORE_TRY(check_limits(spec, "limits.mlp", spec->mlp_most));
     CORE_FAIL_IF(spec->act == CORE_ACT_SIGMOID && !spec->gated, CORE_E_SPEC,
                  "%s: activation sigmoid needs gated true", spec->name);
     CORE_FAIL_IF(spec->act == CORE_ACT_RELU2 && spec->gated, CORE_E_SPEC,

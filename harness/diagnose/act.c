@@ -55,6 +55,12 @@ static void compute(har__case *c, const inputs *in, core_gating gating,
     har__store(c);
 }
 
+static core_gating gating_of(const har__case *c)
+{
+    return core_spec_gating_in(c->scene->spec, c->scene->tap.layer,
+                               har__is_kind(c, CORE_TAP_EXPERT_ACT));
+}
+
 static bool open_inputs(har__case *c, inputs *in)
 {
     const bool is_expert = har__is_kind(c, CORE_TAP_EXPERT_ACT);
@@ -71,7 +77,7 @@ static bool open_inputs(har__case *c, inputs *in)
             : NULL;
     if (in->up == NULL || (spec->gated && in->gate == NULL))
         return false;
-    compute(c, in, core_spec_gating(spec), spec->gated ? gated : ungated);
+    compute(c, in, gating_of(c), spec->gated ? gated : ungated);
     return har__is_expected(c);
 }
 
@@ -87,7 +93,7 @@ bool har__try_act(har__case *c, char text[HAR_LIKENESS_TEXT])
         if (act == (int)spec->act ||
             (core_act_is_clamped((core_act)act) && !spec->gated))
             continue;
-        core_gating other = core_spec_gating(spec);
+        core_gating other = gating_of(c);
         other.act = (core_act)act;
         compute(c, &in, other, spec->gated ? gated : ungated);
         if (!har__accepts(c) || c->explained <= best)
@@ -111,7 +117,7 @@ bool har__try_gate_up(har__case *c, char text[HAR_LIKENESS_TEXT])
     inputs in;
     if (!open_inputs(c, &in) || in.gate == NULL)
         return false;
-    const core_gating gating = core_spec_gating(c->scene->spec);
+    const core_gating gating = gating_of(c);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         if (core_act_is_clamped(gating.act) && wrong[i].f == gate_alone)
             continue;

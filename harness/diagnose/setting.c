@@ -160,9 +160,7 @@ static bool set_own_numbers(core_spec *s, int i)
 
 static bool set_further_norms(core_spec *s, int i)
 {
-    bool *has = i == 0   ? &s->post_norm
-                : i == 1 ? &s->value_norm
-                         : &s->router_norm;
+    bool *has = i == 0 ? &s->post_norm : &s->value_norm;
     const bool other = *has;
     *has = false;
     return other;
@@ -256,9 +254,8 @@ static const struct {
      2,
      {"no number of the layer's own", "no numbers of the experts' own"}},
     {set_further_norms,
-     3,
-     {"no norm of what a part of the layer gives", "no norm of values",
-      "the router reading what the shared expert reads"}},
+     2,
+     {"no norm of what a part of the layer gives", "no norm of values"}},
     {set_cap, 1, {"no cap of the logits"}},
     {set_biases,
      4,

@@ -3,10 +3,10 @@
  *
  * Layers of a mixer alone, hidden 1024, a row of 512 tokens, fp64, weights
  * resident; the mixers in turn, medians of the rounds, each against the
- * attention of its round: by the clock, by processor time, and as it would be if
- * only products took time.  A state space of 32 heads of 64 channels and 128
- * states in 8 groups is what Nemotron-H has at this width.  Not a test: it
- * judges nothing.
+ * attention of its round: by the clock, by processor time, and as it would be
+ * if only products took time.  A state space of 32 heads of 64 channels and 128
+ * states in 8 groups is what Nemotron-H has at this width, 14 heads whose rows
+ * decay one by one what Kimi-Linear has.  Not a test: it judges nothing.
  */
 #include "ref/ref.h"
 
@@ -15,14 +15,23 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { N_LAYER = 4, N_TOKEN = 512, N_ROUND = 7 };
+/* The mixers, and the delta net by rows behind them. */
+enum {
+    N_LAYER = 4,
+    N_TOKEN = 512,
+    N_ROUND = 7,
+    BY_ROW = CORE_N_MIXERS,
+    N_CASE
+};
 
-static core_spec of_mixer(core_mixer mixer)
+static core_spec of_case(int i)
 {
+    const core_mixer mixer = i == BY_ROW ? CORE_MIXER_DELTANET : (core_mixer)i;
     core_spec s;
     if (core_spec_open(&s, "seed-mini", NULL) != CORE_OK)
         abort();
-    snprintf(s.name, sizeof s.name, "%s", core_mixer_name(mixer));
+    snprintf(s.name, sizeof s.name, "%s",
+             i == BY_ROW ? "by row" : core_mixer_name(mixer));
     s.n_l = N_LAYER;
     s.n_d = 1024;
     s.n_h = s.n_g = 16;
@@ -34,6 +43,16 @@ static core_spec of_mixer(core_mixer mixer)
     s.ssd = (core_ssd){.n_h = 32, .n_p = 64, .n_s = 128, .n_g = 8, .n_conv = 4};
     s.deltanet = (core_deltanet){
         .n_kh = 8, .n_vh = 16, .n_dk = 128, .n_dv = 128, .n_conv = 4};
+    if (i == BY_ROW)
+        s.deltanet = (core_deltanet){.n_kh = 14,
+                                     .n_vh = 14,
+                                     .n_dk = 128,
+                                     .n_dv = 128,
+                                     .n_conv = 4,
+                                     .n_dt_rank = 128,
+                                     .n_gate_rank = 128,
+                                     .by_row = true,
+                                     .sigmoid_gate = true};
     s.shortconv.n_conv = 3;
     return s;
 }
@@ -47,11 +66,11 @@ typedef struct bench {
     double gflop;
 } bench;
 
-static core_status open_bench(bench *b, core_mixer mixer, int n_threads)
+static core_status open_bench(bench *b, int i, int n_threads)
 {
     const ref_options options = {.n_threads = n_threads,
                                  .weight_budget_bytes = (size_t)2 << 30};
-    b->spec = of_mixer(mixer);
+    b->spec = of_case(i);
     CORE_TRY(core_spec_validate(&b->spec));
     CORE_TRY(core_weights_open_procedural(&b->weights, &b->spec, 1));
     CORE_TRY(core_weights_prepare(b->weights, CORE_FP64, NULL));
@@ -83,12 +102,12 @@ static double of_attention(const double *attention, const double *x)
 static void print(bench *b)
 {
     const bench *attention = &b[CORE_MIXER_ATTENTION];
-    double clock[CORE_N_MIXERS], cpu[CORE_N_MIXERS];
-    for (int k = 0; k < (int)CORE_N_MIXERS; k++) {
+    double clock[N_CASE], cpu[N_CASE];
+    for (int k = 0; k < (int)N_CASE; k++) {
         clock[k] = of_attention(attention->seconds, b[k].seconds);
         cpu[k] = of_attention(attention->cpu, b[k].cpu);
     }
-    for (int k = 0; k < (int)CORE_N_MIXERS; k++)
+    for (int k = 0; k < (int)N_CASE; k++)
         printf("%-10s %6.0f tokens/s of a layer; of attention's %.2f by the "
                "clock, %.2f by processor time, %.2f by GFLOP of products\n",
                b[k].spec.name, N_LAYER * N_TOKEN / median(b[k].seconds),
@@ -97,11 +116,11 @@ static void print(bench *b)
 
 static core_status run(int n_threads)
 {
-    static bench b[CORE_N_MIXERS];
-    for (int k = 0; k < (int)CORE_N_MIXERS; k++)
-        CORE_TRY(open_bench(&b[k], (core_mixer)k, n_threads));
+    static bench b[N_CASE];
+    for (int k = 0; k < (int)N_CASE; k++)
+        CORE_TRY(open_bench(&b[k], k, n_threads));
     for (int i = 0; i < N_ROUND; i++)
-        for (int k = 0; k < (int)CORE_N_MIXERS; k++) {
+        for (int k = 0; k < (int)N_CASE; k++) {
             ref_stats stats;
             CORE_TRY(ref_forward(b[k].model, &b[k].batch, NULL, NULL, &stats));
             b[k].seconds[i] = stats.wall_seconds;

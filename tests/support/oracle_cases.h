@@ -69,6 +69,7 @@ static const char *const ORACLE_CASES[] = {
     "bailing_moe/as_glm4",
     "bailing_hybrid/bounded",
     "step3p7/no_limits",
+    "step3p7/wrapped",
     "lfm2_moe/no_bias",
     "lfm2_moe/short_conv",
     "kimi_linear/mixed",

@@ -8,6 +8,7 @@
  */
 #include "tests/support/random_case.h"
 
+#include "core/model/elementary.h"
 #include "core/numbers/rng.h"
 
 #include <stdio.h>
@@ -374,6 +375,19 @@ static void roll_experts(dice *d, core_spec *spec)
     spec->shared_gate = one_in(d, 2);
 }
 
+/* Limits of the product form, some layers' and either network's; dice of their
+ * own, as above. */
+static void roll_limits(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6d6f7374), 0};
+    if (!spec->gated || core_act_is_clamped(spec->act) || !one_in(&d, 3))
+        return;
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        spec->expert_most[l] = 0.1 * (double)roll(&d, 0, 5);
+        spec->mlp_most[l] = 0.1 * (double)roll(&d, 0, 5);
+    }
+}
+
 static void roll_ends(dice *d, core_spec *spec)
 {
     spec->norm = (core_norm)roll(d, CORE_NORM_RMS, CORE_NORM_RMS_PLUS_ONE);
@@ -408,6 +422,7 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_choice(d->seed, spec);
     roll_router(d, spec);
     roll_experts(d, spec);
+    roll_limits(d->seed, spec);
     roll_ends(d, spec);
     roll_capacity(d, &spec->capacity);
     roll_branches(d->seed, spec);

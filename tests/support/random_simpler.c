@@ -178,6 +178,12 @@ static void no_shortconv(random_case *c)
     c->spec.shortconv = (core_shortconv){0};
 }
 
+static void no_most(random_case *c)
+{
+    memset(c->spec.expert_most, 0, sizeof c->spec.expert_most);
+    memset(c->spec.mlp_most, 0, sizeof c->spec.mlp_most);
+}
+
 static void no_sum_eps(random_case *c)
 {
     c->spec.sum_eps = 0.0;
@@ -427,7 +433,8 @@ static const simplify STEP[] = {
     no_deltanet,    no_context_gate, no_head_bias,    no_conv_bias,
     no_proj_bias,   no_drops,        both_parts,      no_narrow,
     no_ssd,         one_group,       no_limits,       no_mlp_bias,
-    no_shortconv,   no_sum_eps,      no_post_norm,    no_branch_norm,
+    no_shortconv,   no_sum_eps,
+    no_most,      no_post_norm,    no_branch_norm,
     no_layer_scale, no_router_norm,  no_expert_scale, no_cap,
     no_value_norm,  own_values,      all_turn,        no_choice,
     usual_clamp,

@@ -238,6 +238,9 @@ static void shortconv(core_spec *s)
     s->router = CORE_ROUTER_SIGMOID;
     s->correction = s->renormalise = true;
     s->sum_eps = 0.3;
+    s->expert_most[0] = 0.3;
+    s->mlp_most[1] = 0.2;
+    s->mlp_most[2] = 0.25;
 }
 
 static void indexer(core_spec *s)

@@ -38,7 +38,7 @@ typedef enum fix_family_kind {
                       * for the router; values that are keys, pairs that stand
                       * still; numbers of experts and layers; a cap           */
     FIX_SHORTCONV,   /* short convolutions, attention between; sigmoid, its sum
-                      * with an eps                                           */
+                      * with an eps; limits of activations by layer           */
     FIX_INDEXER,     /* latent attention to chosen keys, kept in layer 1      */
     FIX_BLOCKS,      /* blocks of keys chosen, a clamp of another slope, limit */
     FIX_N_FAMILIES

@@ -316,11 +316,11 @@ static const change BAD[] = {
      "\"partial_rotary_factor\": 0.5, \"rotary_dim\": 10",
      "rotary_dim 10 and a partial_rotary_factor of 8 elements"},
     {"step3p7/no_limits", "\"swiglu_limits\": null",
-     "\"swiglu_limits\": [0.0, null, 7.0]",
-     "swiglu_limits: layer 2 has one, which is not supported"},
+     "\"swiglu_limits\": [0.0, null, -7.0]",
+     "swiglu_limits: layer 2: expected a number from 0, or null"},
     {"step3p7/no_limits", "\"swiglu_limits_shared\": null",
      "\"swiglu_limits_shared\": 16.0",
-     "swiglu_limits_shared: expected a list"},
+     "swiglu_limits_shared: expected a list of 3"},
     {"step3p7/no_limits", "\"query_pre_attn_scalar\": 10",
      "\"query_pre_attn_scalar\": -10",
      "query_pre_attn_scalar: -10, expected a positive number"},
@@ -375,6 +375,39 @@ static const change BAD[] = {
     {"mimo_v2_flash/sinks", "\"sliding_window\": 5",
      "\"sliding_window\": 5, \"swa_num_key_value_heads\": 4",
      "heads 6, not a multiple of kv_heads 4"},
+    {"deepseek_v4/all_layers", "\"n_shared_experts\": 1",
+     "\"n_shared_experts\": 2",
+     "n_shared_experts: 2 is not supported, expected 1"},
+    {"deepseek_v4/all_layers", "\"scoring_func\": \"sqrtsoftplus\"",
+     "\"scoring_func\": \"softmax\"",
+     "scoring_func: 'softmax' is not supported"},
+    {"deepseek_v4/all_layers", "\"norm_topk_prob\": true",
+     "\"norm_topk_prob\": false",
+     "norm_topk_prob: false is not supported"},
+    {"deepseek_v4/all_layers", "\"hidden_act\": \"silu\"",
+     "\"hidden_act\": \"gelu\"",
+     "hidden_act: expected silu"},
+    {"deepseek_v4/all_layers", "\"compress_ratios\": [\n    4",
+     "\"compress_ratios\": [\n    8",
+     "compress_ratios: entry 0: expected 0, 4 or 128"},
+    {"deepseek_v4/all_layers", "\"num_hidden_layers\": 4",
+     "\"num_hidden_layers\": 5",
+     "compress_ratios: expected a list of at least 5"},
+    {"deepseek_v4/all_layers", "\"num_key_value_heads\": 1",
+     "\"num_key_value_heads\": 2",
+     "kv_heads 2, onekv expects 1"},
+    {"deepseek_v4/all_layers", "\"o_groups\": 2",
+     "\"o_groups\": 4",
+     "heads 6, not a multiple of o_groups.groups 4"},
+    {"deepseek_v4/all_layers", "\"index_head_dim\": 12",
+     "\"index_head_dim\": 6",
+     "digests.scorer_size 6, expected 8 to"},
+    {"deepseek_v4/all_layers", "\"hc_sinkhorn_iters\": 5",
+     "\"hc_sinkhorn_iters\": 0",
+     "hc_sinkhorn_iters: 0, expected"},
+    {"deepseek_v4/all_layers", "\"hc_eps\": 1e-06",
+     "\"hc_eps\": 0.0",
+     "hyper.eps 0, expected more than 0"},
     {"glm_moe_dsa/shared_index", "\"indexer_types\": [\n    \"full\"",
      "\"indexer_types\": [\n    \"shared\"",
      "layer 0 keeps a choice of keys that no layer before it makes"},
@@ -756,8 +789,11 @@ START_TEST(step_has_waves_by_kind_of_layer)
     ck_assert(core_spec_heads(&s, 0).scale == 0.25);
     ck_assert(core_spec_heads(&s, 1).scale == 0.25);
     s = with("step3p7/no_limits", "\"swiglu_limits\": null",
-             "\"swiglu_limits\": [0.0, null, 0]");
+             "\"swiglu_limits\": [0.0, null, 7]");
     ck_assert_int_eq(s.act, CORE_ACT_SILU);
+    ck_assert(s.expert_most[1] == 0.0 && s.expert_most[2] == 7.0);
+    ck_assert(core_spec_gating_in(&s, 2, true).most == 7.0);
+    ck_assert(core_spec_gating_in(&s, 2, false).most == 0.0);
 }
 END_TEST
 

@@ -768,6 +768,73 @@ START_TEST(a_tensor_that_a_family_never_has_is_refused)
 }
 END_TEST
 
+/* The case's files, with an entry of its table of experts. */
+static void write_case(const char *name, int64_t at, int64_t expert)
+{
+    char path[512];
+    core_st *from = NULL, *to = NULL;
+    snprintf(path, sizeof path, GOLDEN_DIR "/oracle/%s/model.safetensors",
+             name);
+    ck_assert_int_eq(core_st_open(&from, path), CORE_OK);
+    const int64_t n = core_st_count(from);
+    core_st_tensor *t = calloc((size_t)n, sizeof *t);
+    ck_assert_ptr_nonnull(t);
+    for (int64_t i = 0; i < n; i++)
+        t[i] = *core_st_at(from, i);
+    in_folder(path, "model.safetensors");
+    ck_assert_msg(core_st_create(&to, path, t, n, NULL) == CORE_OK, "%s",
+                  core_message());
+    for (int64_t i = 0; i < n; i++) {
+        const core_st_tensor *copy = core_st_find(to, t[i].name);
+        memcpy((void *)(uintptr_t)copy->data, t[i].data,
+               (size_t)t[i].n * core_dtype_bytes(t[i].dtype));
+        if (strstr(t[i].name, "tid2eid") != NULL)
+            memcpy((char *)(uintptr_t)copy->data + 8 * at, &expert,
+                   sizeof expert);
+    }
+    ck_assert_int_eq(core_st_commit(to), CORE_OK);
+    core_st_close(to);
+    core_st_close(from);
+    free(t);
+}
+
+/* Rows of 3 of 6 experts; entry 16 is the second of row 5. */
+START_TEST(a_table_names_different_experts_that_there_are)
+{
+    static const char NAME[] = "deepseek_v4/all_layers";
+    static const core_weight TABLE = {CORE_W_EXPERT_TABLE, 0, 0};
+    core_spec spec;
+    core_weights *w = open_case(NAME, &spec);
+    double row[3];
+    core_weights_read(w, TABLE, 5, 6, 0, 3, row, 3);
+    core_weights_close(w);
+    const struct {
+        double expert;
+        const char *message;
+    } tries[] = {{row[1], NULL},
+                 {row[0], "row 5 names expert"},
+                 {6.0, "row 5 names expert 6, expected different ones below 6"},
+                 {-1.0, "row 5 names expert -1"}};
+    make_folder();
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        w = NULL;
+        write_case(NAME, 16, (int64_t)tries[i].expert);
+        core_message_clear();
+        const core_status status =
+            core_weights_open_checkpoint(&w, &spec, folder);
+        if (tries[i].message == NULL) {
+            ck_assert_msg(status == CORE_OK, "%s", core_message());
+            core_weights_close(w);
+            continue;
+        }
+        ck_assert_int_eq(status, CORE_E_WEIGHTS);
+        ck_assert_msg(strstr(core_message(), tries[i].message) != NULL, "%s",
+                      core_message());
+    }
+    remove_folder();
+}
+END_TEST
+
 #define COUNT(table) ((int)(sizeof(table) / sizeof(table)[0]))
 
 int main(void)
@@ -802,6 +869,7 @@ int main(void)
                         COUNT(BAD_INDEX));
     tcase_add_test(tcase, values_that_are_not_finite_have_no_step);
     tcase_add_test(tcase, a_tensor_that_a_family_never_has_is_refused);
+    tcase_add_test(tcase, a_table_names_different_experts_that_there_are);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

@@ -33,6 +33,10 @@ typedef enum terms {
     HEADS,     /* the same of heads; x, B and C swell together               */
     INDEX,     /* sum of |w| |q| over heads, times |k|                       */
     BLOCKS,    /* q.k of the index of blocks                                 */
+    PICK,      /* sum of |w| over heads, times |q| |k|                       */
+    DIGEST,    /* p.v of a run's tokens                                      */
+    READ,      /* a token's weights, times its streams                       */
+    JOIN,      /* the same, and of what a part gives                         */
 } terms;
 
 typedef struct place {
@@ -73,6 +77,11 @@ static const place places[] = {
     {FIX_INDEXER, TAPS(INDEX_WEIGHT, EDGE), .sum = INDEX},
     {FIX_BLOCKS, TAPS(BLOCK_Q_ROPE, EDGE), .sum = BLOCKS},
     {FIX_BLOCKS, TAPS(BLOCK_K_ROPE, EDGE), .sum = BLOCKS},
+    {FIX_DIGEST, TAPS(DIGEST_KV, DIGEST), .sum = DIGEST},
+    {FIX_DIGEST, TAPS(PICK_WEIGHT, EDGE), .sum = PICK},
+    {FIX_STREAMS, TAPS(IN, ATTN_MIX), .sum = SQUARES},
+    {FIX_STREAMS, TAPS(ATTN_STREAMS, ATTN_IN), .sum = READ},
+    {FIX_STREAMS, TAPS(ATTN_OUT, MID), .sum = JOIN},
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
     {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
      .w = CORE_W_DELTANET_V_CONV},
@@ -309,6 +318,54 @@ static double count_blocks(const shown *s)
            largest_norm(s->tap[CORE_TAP_BLOCK_K_ROPE], N, n_dh) / (ACT * ACT);
 }
 
+static double count_pick(const shown *s)
+{
+    const core_digests *d = &s->spec.digests;
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        double sum = 0.0;
+        for (int64_t h = t * d->n_ph; h < (t + 1) * d->n_ph; h++)
+            sum += fabs(s->tap[CORE_TAP_PICK_WEIGHT][h]);
+        largest = fmax(largest, sum);
+    }
+    return largest *
+           largest_norm(s->tap[CORE_TAP_PICK_Q_ROPE], N * d->n_ph, d->n_pd) *
+           largest_norm(s->tap[CORE_TAP_PICK_ROPE], N, d->n_pd) /
+           (ACT * ACT * ACT);
+}
+
+/* Two runs of tokens have the probabilities of a digest. */
+static double count_digest(const shown *s, double largest)
+{
+    const double n_term = 2.0 * (double)s->spec.digests.n_best;
+    return (1.0 + n_term * PROB / 2.0) * largest / (PROB * ACT);
+}
+
+static double count_streams(const shown *s, bool joins)
+{
+    const int64_t n = s->spec.hyper.n, n_d = s->spec.n_d;
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        const double *w = s->tap[CORE_TAP_ATTN_STREAMS] + t * n * (2 + n);
+        const double x =
+            largest_of(s->tap[CORE_TAP_IN] + t * n * n_d, n * n_d);
+        double reads = 0.0, adds = 0.0, mixes = 0.0;
+        for (int64_t i = 0; i < n; i++) {
+            reads += w[i];
+            adds += w[n + i];
+        }
+        for (int64_t i = 2 * n; i < n * (2 + n); i++)
+            mixes += w[i];
+        largest = fmax(
+            largest,
+            joins ? mixes * x + adds * largest_of(s->tap[CORE_TAP_ATTN_OUT] +
+                                                      t * n_d,
+                                                  n_d)
+                  : reads * x);
+    }
+    return largest / (PROB * ACT);
+}
+
 static double count_conv(const shown *s)
 {
     const core_weight id = {s->at->w, s->at->layer, 0};
@@ -463,6 +520,13 @@ static double count(const shown *s)
         return count_index(s);
     case BLOCKS:
         return count_blocks(s);
+    case PICK:
+        return count_pick(s);
+    case DIGEST:
+        return count_digest(s, largest_of(x, N * n_col));
+    case READ:
+    case JOIN:
+        return count_streams(s, s->at->sum == JOIN);
     }
     return 0.0;
 }

@@ -364,6 +364,16 @@ static bool clamps(const random_case *c, int l)
     return c->spec.act == CORE_ACT_CLAMPED_SWIGLU;
 }
 
+static bool limits_experts(const random_case *c, int l)
+{
+    return core_spec_is_moe(&c->spec, l) && c->spec.expert_most[l] > 0.0;
+}
+
+static bool limits_mlp(const random_case *c, int l)
+{
+    return core_spec_n_mlp(&c->spec, l) > 0 && c->spec.mlp_most[l] > 0.0;
+}
+
 static bool gates_context(const random_case *c, int l)
 {
     return has_attention(c, l) && c->spec.context_gate && c->plan.tp > 1;
@@ -433,6 +443,7 @@ static const struct {
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
     ROW(repeats_group),
     ROW(has_shortconv),   ROW(has_biased_shortconv), ROW(adds_to_sum),
+    ROW(limits_experts),  ROW(limits_mlp),
     ROW(chooses_blocks),  ROW(clamps_elsewhere),
     ROW(chooses_keys),    ROW(chooses_keys_apart),  ROW(keeps_keys),
     ROW(keeps_keys_over_stages),

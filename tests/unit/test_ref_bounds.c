@@ -132,10 +132,16 @@ static core_slot slot_of(core_tap_kind kind)
         return CORE_SLOT_RESIDUAL;
     case CORE_TAP_ROUTER_LOGITS:
     case CORE_TAP_SHARED_LOGIT:
+    case CORE_TAP_ATTN_MIX:
+    case CORE_TAP_FFN_MIX:
+    case CORE_TAP_HEAD_MIX:
         return CORE_SLOT_ROUTER;
     case CORE_TAP_ROUTER_PROBS:
     case CORE_TAP_TOPK_WEIGHT:
     case CORE_TAP_SHARED_SCORE:
+    case CORE_TAP_ATTN_STREAMS:
+    case CORE_TAP_FFN_STREAMS:
+    case CORE_TAP_HEAD_STREAMS:
         return CORE_SLOT_PROB;
     default:
         return CORE_SLOT_OUT;
@@ -166,6 +172,13 @@ static const struct {
     {CORE_TAP_INDEX_WEIGHT, CORE_TAP_ATTN_NORM, CORE_W_INDEX_WEIGHT},
     {CORE_TAP_BLOCK_Q, CORE_TAP_ATTN_NORM, CORE_W_BLOCK_Q},
     {CORE_TAP_BLOCK_K, CORE_TAP_ATTN_NORM, CORE_W_BLOCK_K},
+    {CORE_TAP_DIGEST_KV, CORE_TAP_ATTN_NORM, CORE_W_DIGEST_KV},
+    {CORE_TAP_DIGEST_GATE, CORE_TAP_ATTN_NORM, CORE_W_DIGEST_GATE},
+    {CORE_TAP_PICK_Q, CORE_TAP_Q_A_NORM, CORE_W_PICK_Q},
+    {CORE_TAP_PICK_KV, CORE_TAP_ATTN_NORM, CORE_W_PICK_KV},
+    {CORE_TAP_PICK_GATE, CORE_TAP_ATTN_NORM, CORE_W_PICK_GATE},
+    {CORE_TAP_PICK_WEIGHT, CORE_TAP_ATTN_NORM, CORE_W_PICK_WEIGHT},
+    {CORE_TAP_ATTN_OUT, CORE_TAP_O_A, CORE_W_O},
     {CORE_TAP_ATTN_OUT, CORE_TAP_CONTEXT_GATED, CORE_W_O},
     {CORE_TAP_ATTN_OUT, CORE_TAP_CONTEXT, CORE_W_O},
     {CORE_TAP_CONTEXT_GATE, CORE_TAP_ATTN_NORM, CORE_W_CONTEXT_GATE},
@@ -287,6 +300,9 @@ static int64_t width_of_rms(const pass *p, core_tap_kind kind)
     case CORE_TAP_BLOCK_Q_NORM:
     case CORE_TAP_BLOCK_K_NORM:
         return p->spec.block_index.n_dh;
+    case CORE_TAP_DIGEST_NORM:
+    case CORE_TAP_PICK_NORM:
+        return cols(p, kind);
     default:
         return 0;
     }
@@ -353,7 +369,8 @@ static core_tap_kind keys(const pass *p)
 
 static core_tap_kind values(const pass *p)
 {
-    return has(p, CORE_TAP_V_NORM) ? CORE_TAP_V_NORM
+    return p->spec.one_kv             ? CORE_TAP_K_ROPE
+           : has(p, CORE_TAP_V_NORM) ? CORE_TAP_V_NORM
            : has(p, CORE_TAP_V)    ? CORE_TAP_V
                                    : CORE_TAP_K;
 }
@@ -384,6 +401,15 @@ static void key_and_value(const pass *p, int64_t t, int64_t h, double *k,
     read_in(p, CORE_SLOT_KV, v, n_dv);
 }
 
+/* The digest that token t sees last, as key and value. */
+static void digest_of(const pass *p, int64_t t, double *k, double *v)
+{
+    const int64_t n = core_spec_heads(&p->spec, p->l).n_dh;
+    memcpy(k, row(p, CORE_TAP_DIGEST_ROPE, t), (size_t)n * sizeof *k);
+    read_in(p, CORE_SLOT_KV, k, n);
+    memcpy(v, k, (size_t)n * sizeof *v);
+}
+
 static double largest_value(const pass *p)
 {
     double k[MAX_K], v[MAX_K], largest = 0.0;
@@ -393,11 +419,17 @@ static double largest_value(const pass *p)
             key_and_value(p, t, h, k, v);
             for (int64_t d = 0; d < heads.n_dv; d++)
                 largest = fmax(largest, fabs(v[d]));
+            if (!has(p, CORE_TAP_DIGEST_ROPE))
+                continue;
+            digest_of(p, t, k, v);
+            for (int64_t d = 0; d < heads.n_dv; d++)
+                largest = fmax(largest, fabs(v[d]));
         }
     return largest * (p->spec.value_scale > 0.0 ? p->spec.value_scale : 1.0);
 }
 
-/* Is key j of the row among those that query t's head h attends to? */
+/* Is key j of the row, or digest j, among those that query t's head h attends to
+ * where it chooses? */
 static bool attends_to(const pass *p, int64_t t, int64_t h, int64_t j)
 {
     const core_seen seen = core_spec_seen(&p->spec, p->l);
@@ -471,16 +503,24 @@ static double of_context(const pass *p, int64_t t, int64_t c)
     memcpy(q, row(p, queries(p), t) + h * n_dh, (size_t)n_dh * sizeof *q);
     read_in(p, CORE_SLOT_KV, q, n_dh);
     const double sink = heads.sinks ? weight(p, CORE_W_SINKS, 0, h) : -HUGE_VAL;
-    double e[T] = {0.0}, abs_v[T],
+    const int64_t run = core_spec_digest_run(s, p->l);
+    const int64_t n_digest = run > 0 ? (t % T + 1) / run : 0;
+    double e[2 * T] = {0.0}, abs_v[2 * T] = {0.0},
            worst = heads.sinks ? 4.0 * p->u * fabs(sink) : 0.0;
     double max = sink, sum, of_v = 0.0, n = 0.0;
-    for (int64_t j = 0; j < T; j++) {
+    for (int64_t j = 0; j < T + n_digest; j++) {
         double k[MAX_K], v[MAX_K];
-        key_and_value(p, first + j, h, k, v);
+        if (j < T)
+            key_and_value(p, first + j, h, k, v);
+        else
+            digest_of(p, first + (j - T + 1) * run - 1, k, v);
         abs_v[j] = fabs(v[c % n_dv]);
         e[j] = -HUGE_VAL;
-        if (j < lo || j > t % T || !attends_to(p, t, h, j) ||
-            (p->batch.mask != NULL && p->batch.mask[first + j] == 0))
+        if (j >= T ? !attends_to(p, t, h, j - T)
+                   : j < lo || j > t % T ||
+                         (run == 0 && !attends_to(p, t, h, j)) ||
+                         (p->batch.mask != NULL &&
+                          p->batch.mask[first + j] == 0))
             continue;
         double dot = 0.0;
         for (int64_t d = 0; d < n_dh; d++)
@@ -494,9 +534,9 @@ static double of_context(const pass *p, int64_t t, int64_t c)
     }
     const bool blind = n == 0.0;
     sum = blind ? (double)T : exp(sink - max);
-    for (int64_t j = 0; j < T; j++)
+    for (int64_t j = 0; j < T + n_digest; j++)
         sum += e[j] = blind ? 0.0 : exp(e[j] - max);
-    for (int64_t j = 0; j < T; j++) {
+    for (int64_t j = 0; j < T + n_digest; j++) {
         double prob = (blind && !heads.sinks ? 1.0 : e[j]) / sum;
         read_in(p, CORE_SLOT_KV, &prob, 1); /* used as stored */
         of_v += prob * abs_v[j];
@@ -528,16 +568,29 @@ static double of_gated(const pass *p, core_act act, double g, double up)
 static double of_clamped(const pass *p, double gate, double up, double a)
 {
     const core_gating gating = core_spec_gating(&p->spec);
+    const bool plus_one = gating.act == CORE_ACT_CLAMPED_SWIGLU;
     const double most = gating.limit;
     const double g = gate > most ? most : gate;
-    const double f = g / (1.0 + exp(-gating.alpha * g));
+    const double f =
+        g / (1.0 + exp(-(plus_one ? gating.alpha : 1.0) * g));
     const double u = up > most ? most : up < -most ? -most : up;
     const double off =
         fabs(up) > most
             ? fmin(fabs(most - (double)(float)most), p->u * most)
             : 0.0;
-    return 4.0 * p->u * (fabs(g) + fabs(f)) * fabs(u + 1.0) + p->u * fabs(a) +
-           off * fabs(f);
+    return 4.0 * p->u * (fabs(g) + fabs(f)) * fabs(plus_one ? u + 1.0 : u) +
+           (plus_one ? p->u * fabs(a) : 0.0) + off * fabs(f);
+}
+
+/* min(act g, most) times up within most: as above, but for what is cut off. */
+static double of_limited(const pass *p, double g, double up, double most)
+{
+    const double f = core_act_apply(p->spec.act, g);
+    const double error = 4.0 * p->u * (fabs(g) + fabs(f));
+    const double within = up > most ? most : up < -most ? -most : up;
+    const double off = fmin(fabs(most - (double)(float)most), p->u * most);
+    return (f - error > most ? 0.0 : error) * fabs(within) +
+           off * (fabs(f > most ? most : f) + fabs(within));
 }
 
 static double of_ffn_act(const pass *p, core_tap_kind gate, core_tap_kind up,
@@ -545,13 +598,17 @@ static double of_ffn_act(const pass *p, core_tap_kind gate, core_tap_kind up,
 {
     const core_act act = p->spec.act;
     const double u = row(p, up, r)[c];
+    const double most = up == CORE_TAP_EXPERT_UP ? p->spec.expert_most[p->l]
+                                                 : p->spec.mlp_most[p->l];
     if (act == CORE_ACT_RELU2)
         return 0.0; /* one product, stored */
     if (!p->spec.gated)
         return of_act(p, u, a);
     const double g = row(p, gate, r)[c];
-    return act == CORE_ACT_CLAMPED_SWIGLU ? of_clamped(p, g, u, a)
-                                          : of_gated(p, act, g, u);
+    if (most > 0.0)
+        return of_limited(p, g, u, most);
+    return core_act_is_clamped(act) ? of_clamped(p, g, u, a)
+                                    : of_gated(p, act, g, u);
 }
 
 /* ---- routers ------------------------------------------------------------- */
@@ -571,6 +628,8 @@ static double of_probs(const pass *p, int64_t t, int64_t e)
     double max = l[0], average = 0.0;
     if (p->spec.router == CORE_ROUTER_SIGMOID)
         return 3.0 * p->u * y[e];
+    if (p->spec.router == CORE_ROUTER_SQRT_SOFTPLUS)
+        return 2.0 * p->u * (fabs(l[e]) / y[e] + y[e]) + p->u * y[e];
     for (int64_t i = 0; i < n_e; i++)
         max = fmax(max, l[i]);
     for (int64_t i = 0; i < n_e; i++)
@@ -606,7 +665,8 @@ static double of_weight(const pass *p, int64_t t, int64_t k)
 {
     const core_spec *s = &p->spec;
     const bool sigmoid = s->router == CORE_ROUTER_SIGMOID;
-    if (s->router != CORE_ROUTER_SOFTMAX && !sigmoid)
+    if (s->router == CORE_ROUTER_SOFTMAX_TOP ||
+        s->router == CORE_ROUTER_SPARSEMIXER)
         return of_top(p, t, k);
     double n = s->routed_scale != 1.0 ? 2.0 : 0.0;
     if (s->renormalise)
@@ -759,6 +819,194 @@ static double of_head(const pass *p, int64_t t, int64_t c)
     return sum_error(p, (double)m->n_s + 1.0) * sum + carried;
 }
 
+/* ---- digests ------------------------------------------------------------- */
+
+/* A sum by a softmax, as of_context, of scores that are sums of two and lose
+ * another rounding as the largest is subtracted; the last run's digest.      */
+static double of_digest(const pass *p, core_tap_kind kv, core_tap_kind gate,
+                        core_weight_kind bias, int64_t t, int64_t c)
+{
+    const int64_t m = core_spec_digest_run(&p->spec, p->l);
+    const int64_t n_vector = core_spec_digest_vectors(&p->spec, p->l);
+    const int64_t n = cols(p, kv) / n_vector, last = (t % T + 1) / m - 1;
+    double z[2 * T], v[2 * T], max = -HUGE_VAL, largest = 0.0, sum = 0.0;
+    double of_v = 0.0, max_v = 0.0;
+    int64_t n_term = 0;
+    for (int64_t i = 0; i < n_vector && i <= last; i++) /* runs last - i */
+        for (int64_t j = 0; j < m; j++, n_term++) {
+            const int64_t at = t / T * T + (last - i) * m + j;
+            const int64_t col = (n_vector - 1 - i) * n + c;
+            z[n_term] = row(p, gate, at)[col] + weight(p, bias, j, col);
+            v[n_term] = fabs(row(p, kv, at)[col]);
+            max = fmax(max, z[n_term]);
+            largest = fmax(largest, fabs(z[n_term]));
+            max_v = fmax(max_v, v[n_term]);
+        }
+    for (int64_t i = 0; i < n_term; i++)
+        sum += z[i] = exp(z[i] - max);
+    for (int64_t i = 0; i < n_term; i++) {
+        double prob = z[i] / sum;
+        read_in(p, CORE_SLOT_OUT, &prob, 1); /* used as stored */
+        of_v += prob * v[i];
+    }
+    return of_v * (1.0 + p->u_s) *
+               (2.0 * 5.0 * p->u * largest +
+                2.0 * sum_error(p, (double)n_term) + 6.0 * p->u +
+                2.0 * p->u_s) +
+           2.0 * p->least * (double)n_term * max_v;
+}
+
+/* The worst of the scores of token t. */
+static double of_pick(const pass *p, int64_t t)
+{
+    const core_digests *d = &p->spec.digests;
+    const int64_t n = d->n_pd, m = d->n_best;
+    const double scale = sqrt((double)(n * d->n_ph));
+    double worst = 0.0;
+    for (int64_t e = 0; e < (t % T + 1) / m; e++) {
+        const double *k =
+            row(p, CORE_TAP_PICK_ROPE, t / T * T + (e + 1) * m - 1);
+        double off = 0.0;
+        for (int64_t h = 0; h < d->n_ph; h++) {
+            const double *q = row(p, CORE_TAP_PICK_Q_ROPE, t) + h * n;
+            double dot = 0.0;
+            for (int64_t i = 0; i < n; i++)
+                dot += q[i] * k[i];
+            off += fabs(row(p, CORE_TAP_PICK_WEIGHT, t)[h]) *
+                   (sum_error(p, (double)n) * norm2(q, n) * norm2(k, n) +
+                    (double)(d->n_ph + 4) * p->u * fmax(dot, 0.0));
+        }
+        worst = fmax(worst, off / scale);
+    }
+    return worst;
+}
+
+/* A product with the columns of its group. */
+static double of_o_group(const pass *p, int64_t t, int64_t c)
+{
+    const core_o_groups *o = &p->spec.o_groups;
+    const int64_t n = cols(p, CORE_TAP_CONTEXT_BACK) / o->n;
+    double x[MAX_K], w[MAX_K];
+    weights(p, CORE_W_O_A, 0, c, w, n);
+    memcpy(x, row(p, CORE_TAP_CONTEXT_BACK, t) + c / o->n_r * n,
+           (size_t)n * sizeof *x);
+    read_in(p, CORE_SLOT_ACT, x, n);
+    return sum_error(p, (double)n) * norm2(x, n) * norm2(w, n);
+}
+
+/* ---- streams ------------------------------------------------------------- */
+
+/* Around a part of a layer, or before the head. */
+typedef struct part {
+    core_tap_kind mix, streams;
+    core_weight_kind w, base, scale;
+} part;
+
+static part part_of(core_tap_kind kind)
+{
+    static const part mixer = {CORE_TAP_ATTN_MIX, CORE_TAP_ATTN_STREAMS,
+                               CORE_W_ATTN_MIX, CORE_W_ATTN_MIX_BASE,
+                               CORE_W_ATTN_MIX_SCALE};
+    static const part ffn = {CORE_TAP_FFN_MIX, CORE_TAP_FFN_STREAMS,
+                             CORE_W_FFN_MIX, CORE_W_FFN_MIX_BASE,
+                             CORE_W_FFN_MIX_SCALE};
+    static const part head = {CORE_TAP_HEAD_MIX, CORE_TAP_HEAD_STREAMS,
+                              CORE_W_HEAD_MIX, CORE_W_HEAD_MIX_BASE,
+                              CORE_W_HEAD_MIX_SCALE};
+    switch (kind) {
+    case CORE_TAP_ATTN_MIX:
+    case CORE_TAP_ATTN_STREAMS:
+    case CORE_TAP_ATTN_IN:
+    case CORE_TAP_MID:
+        return mixer;
+    case CORE_TAP_FFN_MIX:
+    case CORE_TAP_FFN_STREAMS:
+    case CORE_TAP_FFN_IN:
+    case CORE_TAP_OUT:
+        return ffn;
+    default:
+        return head;
+    }
+}
+
+/* The streams as they are there. */
+static const double *streams_at(const pass *p, part at, int64_t t)
+{
+    pass last = *p;
+    last.l = (int)p->spec.n_l - 1;
+    return at.mix == CORE_TAP_ATTN_MIX  ? row(p, CORE_TAP_IN, t)
+           : at.mix == CORE_TAP_FFN_MIX ? row(p, CORE_TAP_MID, t)
+                                        : row(&last, CORE_TAP_OUT, t);
+}
+
+/* (1.5 sum_error + 4u) |x| |w| / rms. */
+static double of_mix(const pass *p, part at, int64_t t, int64_t c)
+{
+    const int64_t n = p->spec.hyper.n * p->spec.n_d;
+    double w[MAX_K], x[MAX_K];
+    weights(p, at.w, 0, c, w, n);
+    memcpy(x, streams_at(p, at, t), (size_t)n * sizeof *x);
+    const double norm = norm2(x, n);
+    read_in(p, CORE_SLOT_ROUTER, x, n);
+    return (1.5 * sum_error(p, (double)n) + 4.0 * p->u) * norm2(x, n) *
+           norm2(w, n) / sqrt(norm * norm / (double)n + p->spec.norm_eps);
+}
+
+/* z = m scale + base: 2 |m scale| + |base|; *value that sum. */
+static double logit_of(const pass *p, part at, int64_t t, int64_t c, int i,
+                       double *value)
+{
+    const double of_m = row(p, at.mix, t)[c] * weight(p, at.scale, 0, i);
+    const double base = weight(p, at.base, 0, c);
+    *value = of_m + base;
+    return 2.0 * fabs(of_m) + fabs(base);
+}
+
+static double of_joint(const pass *p, part at, int64_t t, int64_t c)
+{
+    const int64_t n = p->spec.hyper.n;
+    const double y = row(p, at.streams, t)[c];
+    const double n_step = 2.0 * (double)p->spec.hyper.n_round - 1.0;
+    double z, least_z = HUGE_VAL, most_z = -HUGE_VAL, worst = 0.0;
+    if (c < 2 * n)
+        return p->u * (0.25 * (c < n ? 1.0 : 2.0) *
+                           logit_of(p, at, t, c, c < n ? 0 : 1, &z) +
+                       5.0 * y);
+    for (int64_t i = 2 * n; i < (2 + n) * n; i++) {
+        worst = fmax(worst, logit_of(p, at, t, i, 2, &z));
+        least_z = fmin(least_z, z);
+        most_z = fmax(most_z, z);
+    }
+    const double entry = 2.0 * worst + 2.0 * (most_z - least_z) + (double)n +
+                         7.0 + 2.0 * n_step;
+    return n_step * (2.0 * entry + 2.0 * (double)n + 4.0) * p->u * y;
+}
+
+static double of_read(const pass *p, part at, int64_t t, int64_t d)
+{
+    const int64_t n = p->spec.hyper.n;
+    double sum = 0.0;
+    for (int64_t j = 0; j < n; j++)
+        sum += fabs(row(p, at.streams, t)[j] *
+                    streams_at(p, at, t)[j * p->spec.n_d + d]);
+    return sum_error(p, (double)n) * sum;
+}
+
+static double of_streams(const pass *p, core_tap_kind kind, int64_t t,
+                         int64_t c)
+{
+    const int64_t n = p->spec.hyper.n, n_d = p->spec.n_d;
+    const part at = part_of(kind);
+    const double *joint = row(p, at.streams, t);
+    const double *r = row(
+        p, kind == CORE_TAP_MID ? CORE_TAP_ATTN_OUT : CORE_TAP_FFN_OUT, t);
+    double sum = fabs(joint[n + c / n_d] * r[c % n_d]);
+    for (int64_t j = 0; j < n; j++)
+        sum += fabs(joint[(2 + j) * n + c / n_d] *
+                    streams_at(p, at, t)[j * n_d + c % n_d]);
+    return sum_error(p, (double)n + 1.0) * sum;
+}
+
 /* ---- all taps ------------------------------------------------------------ */
 
 /* d of a sum with scale r: the scale's rounding and the product's; all times the
@@ -828,13 +1076,35 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
         return of_centred(p, row(p, CORE_TAP_INDEX_K, r), cols(p, kind),
                           weight(p, CORE_W_INDEX_K_NORM, 0, c), 1e-6, c);
     case CORE_TAP_EDGE:
-        return has(p, CORE_TAP_INDEX_Q) ? of_index_edge(p, r)
-                                        : of_edge(p, r, c);
+        return has(p, CORE_TAP_PICK_Q)    ? of_pick(p, r)
+               : has(p, CORE_TAP_INDEX_Q) ? of_index_edge(p, r)
+                                          : of_edge(p, r, c);
+    case CORE_TAP_DIGEST:
+        return of_digest(p, CORE_TAP_DIGEST_KV, CORE_TAP_DIGEST_GATE,
+                         CORE_W_DIGEST_BIAS, r, c);
+    case CORE_TAP_PICK:
+        return of_digest(p, CORE_TAP_PICK_KV, CORE_TAP_PICK_GATE,
+                         CORE_W_PICK_BIAS, r, c);
+    case CORE_TAP_O_A:
+        return of_o_group(p, r, c);
+    case CORE_TAP_ATTN_MIX:
+    case CORE_TAP_FFN_MIX:
+    case CORE_TAP_HEAD_MIX:
+        return of_mix(p, part_of(kind), r, c);
+    case CORE_TAP_ATTN_STREAMS:
+    case CORE_TAP_FFN_STREAMS:
+    case CORE_TAP_HEAD_STREAMS:
+        return of_joint(p, part_of(kind), r, c);
+    case CORE_TAP_ATTN_IN:
+    case CORE_TAP_FFN_IN:
+    case CORE_TAP_HEAD_IN:
+        return of_read(p, part_of(kind), r, c);
     case CORE_TAP_CONTEXT:
         return of_context(p, r, c);
     case CORE_TAP_MID:
     case CORE_TAP_OUT:
-        return of_residual(p, kind, r, c, y);
+        return p->spec.hyper.n > 0 ? of_streams(p, kind, r, c)
+                                   : of_residual(p, kind, r, c, y);
     case CORE_TAP_ROUTER_PROBS:
         return of_probs(p, r, c);
     case CORE_TAP_TOPK_WEIGHT:
@@ -930,6 +1200,39 @@ static core_tap_kind before_index_rope(core_tap_kind kind)
                                            : CORE_TAP_INDEX_K_NORM;
 }
 
+/* Taps of heads whose last elements turn, and what they are made from. */
+static const struct {
+    core_tap_kind y, x;
+} turned[] = {
+    {CORE_TAP_Q_ROPE, CORE_TAP_Q_NORM},
+    {CORE_TAP_K_ROPE, CORE_TAP_K_NORM},
+    {CORE_TAP_CONTEXT_BACK, CORE_TAP_CONTEXT},
+    {CORE_TAP_DIGEST_ROPE, CORE_TAP_DIGEST_NORM},
+    {CORE_TAP_PICK_ROPE, CORE_TAP_PICK_NORM},
+    {CORE_TAP_PICK_Q_ROPE, CORE_TAP_PICK_Q},
+};
+enum { N_TURNED = sizeof turned / sizeof *turned };
+
+static int turned_of(core_tap_kind kind)
+{
+    int i = 0;
+    while (i < N_TURNED && turned[i].y != kind)
+        i++;
+    return i;
+}
+
+static double pair_of_last(const pass *p, core_tap_kind kind, int64_t t,
+                           int64_t c)
+{
+    const bool of_picker =
+        kind == CORE_TAP_PICK_ROPE || kind == CORE_TAP_PICK_Q_ROPE;
+    const core_heads heads = core_spec_heads(&p->spec, p->l);
+    const int64_t n = of_picker ? p->spec.digests.n_pd : heads.n_dh;
+    const double *x = row(p, turned[turned_of(kind)].x, t);
+    const int64_t at = c % n - (n - heads.n_rot);
+    return at < 0 ? -1.0 : fabs(x[c]) + fabs(x[c - at + (at ^ 1)]);
+}
+
 /* |a| + |b| of the pair that element c of a rotated tap belongs to, -1 if it
  * does not turn.                                                             */
 static double pair_of(const pass *p, core_tap_kind kind, int64_t t, int64_t c)
@@ -938,6 +1241,8 @@ static double pair_of(const pass *p, core_tap_kind kind, int64_t t, int64_t c)
     const bool latent = s->n_kv_rank > 0, of_q = kind == CORE_TAP_Q_ROPE;
     const core_heads heads = core_spec_heads(s, p->l);
     const int64_t n_rot = heads.n_rot, half = n_rot / 2;
+    if (s->one_kv)
+        return pair_of_last(p, kind, t, c);
     if (is_index_rope(kind)) {
         const int64_t at = c % (s->indexer.n_h > 0 ? s->indexer.n_dh
                                                    : s->block_index.n_dh);
@@ -971,8 +1276,10 @@ static double expected(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     if (kind == CORE_TAP_IN || kind == CORE_TAP_BACK ||
         (kind == CORE_TAP_RECV && !p->spec.weigh_input))
         return 0.0;
-    if (kind == CORE_TAP_Q_ROPE || kind == CORE_TAP_K_ROPE ||
-        is_index_rope(kind)) {
+    if ((kind == CORE_TAP_DIGEST || kind == CORE_TAP_PICK) &&
+        r % T + 1 < core_spec_digest_run(&p->spec, p->l))
+        return 0.0; /* there is none yet */
+    if (turned_of(kind) < N_TURNED || is_index_rope(kind)) {
         const double largest = fmax(1.0, p->spec.rope.attention_factor);
         y = largest * pair_of(p, kind, r, c);
         if (y < 0.0)

@@ -34,6 +34,10 @@ typedef enum terms {
     HEADS,     /* h C + D x of heads; x, B and C swell together              */
     INDEX,     /* w relu(q.k) of heads                                        */
     BLOCKS,    /* q.k of the index of blocks                                 */
+    PICK,      /* the same of digests                                         */
+    DIGEST,    /* p.v of the tokens of runs                                   */
+    READ,      /* weights times streams                                       */
+    JOIN,      /* the same, and a weight times what a part gives              */
 } terms;
 
 typedef struct place {
@@ -81,6 +85,15 @@ static const place places[] = {
     {FIX_INDEXER, TAPS(INDEX_WEIGHT, EDGE), .sum = INDEX},
     {FIX_BLOCKS, TAPS(BLOCK_Q_ROPE, EDGE), .sum = BLOCKS},
     {FIX_BLOCKS, TAPS(BLOCK_K_ROPE, EDGE), .sum = BLOCKS},
+    /* one key-value vector and its digests; streams of a token */
+    {FIX_DIGEST, TAPS(Q, Q_NORM), .sum = SQUARES},
+    {FIX_DIGEST, TAPS(K, K_NORM), .sum = SQUARES},
+    {FIX_DIGEST, TAPS(DIGEST_KV, DIGEST), .sum = DIGEST},
+    {FIX_DIGEST, TAPS(DIGEST, DIGEST_NORM), .sum = SQUARES},
+    {FIX_DIGEST, TAPS(PICK_WEIGHT, EDGE), .sum = PICK},
+    {FIX_STREAMS, TAPS(IN, ATTN_MIX), .sum = SQUARES},
+    {FIX_STREAMS, TAPS(ATTN_STREAMS, ATTN_IN), .sum = READ},
+    {FIX_STREAMS, TAPS(ATTN_OUT, MID), .sum = JOIN},
     /* mamba: the bias, and D, large or fine */
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV,
@@ -334,6 +347,69 @@ static double bits_of_blocks(const swollen *s)
                 (ACT * ACT));
 }
 
+/* The largest sum of |w|, the longest q and the longest k. */
+static double bits_of_pick(const swollen *s)
+{
+    const core_digests *d = &s->spec.digests;
+    const double *w = tap(s, CORE_TAP_PICK_WEIGHT);
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        double sum = 0.0;
+        for (int64_t h = t * d->n_ph; h < (t + 1) * d->n_ph; h++)
+            sum += fabs(w[h]);
+        largest = fmax(largest, sum);
+    }
+    return log2(largest *
+                largest_norm(tap(s, CORE_TAP_PICK_Q_ROPE), N * d->n_ph,
+                             d->n_pd) *
+                largest_norm(tap(s, CORE_TAP_PICK_ROPE), N, d->n_pd) /
+                (ACT * ACT * ACT));
+}
+
+/* Probabilities add up to 1, nearly.  A token's first vector is for the digest of
+ * the run after its own.                                                     */
+static double bits_of_digest(const swollen *s)
+{
+    const int64_t m = s->spec.digests.n_best, n = s->spec.n_dh;
+    const double *v = tap(s, CORE_TAP_DIGEST_KV);
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++)
+        for (int64_t c = 0; c < 2 * n; c++)
+            if ((t % T / m + (c < n ? 2 : 1)) * m <= T)
+                largest = fmax(largest, fabs(v[t * 2 * n + c]));
+    return log2(largest / (PROB * ACT));
+}
+
+/* Of the streams of token t by weights that are `step` apart. */
+static double sum_of_streams(const swollen *s, int64_t t, const double *w,
+                             int64_t step)
+{
+    const int64_t n_d = s->spec.n_d, n = s->spec.hyper.n;
+    double sum = 0.0;
+    for (int64_t j = 0; j < n; j++)
+        sum += w[j * step] *
+               largest_of(tap(s, CORE_TAP_IN) + (t * n + j) * n_d, n_d);
+    return sum;
+}
+
+static double bits_of_streams(const swollen *s, bool joins)
+{
+    const int64_t n_d = s->spec.n_d, n = s->spec.hyper.n;
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        const double *w = tap(s, CORE_TAP_ATTN_STREAMS) + t * n * (2 + n);
+        if (!joins)
+            largest = fmax(largest, sum_of_streams(s, t, w, 1));
+        for (int64_t k = 0; joins && k < n; k++)
+            largest = fmax(
+                largest,
+                w[n + k] * largest_of(tap(s, CORE_TAP_ATTN_OUT) + t * n_d,
+                                      n_d) +
+                    sum_of_streams(s, t, w + 2 * n + k, n));
+    }
+    return log2(largest / (PROB * ACT));
+}
+
 /* The tap that is summed: CORE_TAP_EMBED stands for none of its own. */
 static core_tap_kind summed(const swollen *s)
 {
@@ -538,6 +614,13 @@ static double bits_of(const swollen *s)
         return 1.0 + bits_of_index(s);
     case BLOCKS:
         return 1.0 + bits_of_blocks(s);
+    case PICK:
+        return 1.0 + bits_of_pick(s);
+    case DIGEST:
+        return 1.0 + bits_of_digest(s);
+    case READ:
+    case JOIN:
+        return 1.0 + bits_of_streams(s, s->at->sum == JOIN);
     }
     return 0.0;
 }

@@ -819,9 +819,44 @@ static void check_beyond(core_gating gating)
 
 START_TEST(clamped_activations_beyond_the_limits)
 {
-    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.702, 7.0});
-    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.3, 1.3});
-    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.702, 0.9999999});
+    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.702, 7.0, 0.0});
+    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.3, 1.3, 0.0});
+    check_beyond((core_gating){CORE_ACT_CLAMPED_SWIGLU, 1.702, 0.9999999, 0.0});
+}
+END_TEST
+
+/* Limits behind the activation: below, at and far beyond them. */
+START_TEST(limited_activations)
+{
+    enum { N_Z = 60 };
+    static const double most[] = {7.0, 0.4, 1.0};
+    for (int k = 0; k < 3; k++) {
+        const core_gating gating = {.act = CORE_ACT_SILU, .most = most[k]};
+        const float limit = (float)most[k];
+        double gate[N_Z], up[N_Z], a[N_Z], worst = 0.0;
+        float bound[N_Z];
+        int n_cut = 0, n_kept = 0;
+        for (int i = 0; i < N_Z; i++) {
+            gate[i] = (double)(float)(i < 10 ? -1.3 * i : 0.3 * (i - 10));
+            up[i] = (double)(float)(9.0 * sin(1.0 + i));
+            a[i] = core_gated(gating, gate[i], up[i]);
+        }
+        core_store(CORE_FP32, CORE_GRID_ACT, a, N_Z);
+        ref__bound_limited(ref__roundoff_of(CORE_FP32), bound, gate, up, a, N_Z,
+                           gating);
+        for (int i = 0; i < N_Z; i++) {
+            const float g = (float)gate[i], f = g / (1.0f + expf(-g));
+            const float u = fmaxf(fminf((float)up[i], limit), -limit);
+            const float got = fminf(f, limit) * u;
+            n_cut += f > limit;
+            n_kept += f < limit;
+            worst =
+                ref__worse(worst, fabs((double)got - a[i]) / (double)bound[i]);
+        }
+        ck_assert_int_gt(n_cut, 0);
+        ck_assert_int_gt(n_kept, 0);
+        ck_assert_msg(worst <= 1.0 && worst > 1e-3, "%g", worst);
+    }
 }
 END_TEST
 
@@ -1084,6 +1119,7 @@ int main(void)
     tcase_set_timeout(rest, 60.0);
     tcase_add_test(rest, clamped_activations);
     tcase_add_test(rest, clamped_activations_beyond_the_limits);
+    tcase_add_test(rest, limited_activations);
     tcase_add_test(rest, shared_expert_with_a_weight);
     tcase_add_test(rest, scaled_embedding_and_residual);
     tcase_add_test(rest, temperature_and_weighted_inputs);

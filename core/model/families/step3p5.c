@@ -84,19 +84,25 @@ static core_status get_score_scale(core_spec *spec, core__reader r)
     return CORE_OK;
 }
 
-/* Limits of what is activated, by layer: none, if all of them are 0 or null. */
-static core_status refuse_limits(core__reader r, const char *key)
+/* Limits of what is activated, by layer; null is 0, and none. */
+static core_status get_limits(core__reader r, const char *key, int64_t n_l,
+                              double *limit)
 {
     const json_t *list = core__config_value(r, key);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *limit = json_array_get(list, i);
-        CORE_FAIL_IF(!json_is_null(limit) && json_number_value(limit) != 0.0,
+    if (list == NULL)
+        return CORE_OK;
+    CORE_FAIL_IF(json_array_size(list) != (size_t)n_l, CORE_E_SPEC,
+                 "%s: %s: expected a list of %lld", r.where, key,
+                 (long long)n_l);
+    for (size_t l = 0; l < (size_t)n_l; l++) {
+        const json_t *one = json_array_get(list, l);
+        CORE_FAIL_IF(!json_is_null(one) && !(json_number_value(one) >= 0.0 &&
+                                             json_is_number(one)),
                      CORE_E_SPEC,
-                     "%s: %s: layer %zu has one, which is not supported",
-                     r.where, key, i);
+                     "%s: %s: layer %zu: expected a number from 0, or null",
+                     r.where, key, l);
+        limit[l] = json_number_value(one);
     }
-    CORE_FAIL_IF(list != NULL && !json_is_array(list), CORE_E_SPEC,
-                 "%s: %s: expected a list", r.where, key);
     return CORE_OK;
 }
 
@@ -147,8 +153,9 @@ static core_status add_own(core_spec *spec, core__reader r)
     CORE_TRY(expect_usual(r));
     CORE_TRY(refuse_kinds(r));
     CORE_TRY(get_score_scale(spec, r));
-    CORE_TRY(refuse_limits(r, "swiglu_limits"));
-    CORE_TRY(refuse_limits(r, "swiglu_limits_shared"));
+    CORE_TRY(get_limits(r, "swiglu_limits", spec->n_l, spec->expert_most));
+    CORE_TRY(
+        get_limits(r, "swiglu_limits_shared", spec->n_l, spec->mlp_most));
     CORE_TRY(core__config_real_or(r, "moe_router_scaling_factor", 1.0,
                                   &spec->routed_scale));
     CORE_TRY(core__config_count(r, "share_expert_dim", &spec->n_f_shared));

@@ -9,6 +9,11 @@
 /* A score for every element, or for every head.                              */
 #define CORE_CONTEXT_SCORES (s->gate_per_head ? CORE_H : CORE_CONTEXT_COLS)
 
+/* One for every element has the bias of the queries, whose file tensor it
+ * shares; one for a head has none.                                           */
+#define CORE_CONTEXT_GATE_BIAS_HERE                                            \
+    (CORE_CONTEXT_GATE_HERE && s->bias_qkv && !s->gate_per_head)
+
 #define CORE_CONTEXT_GATE_TAPS(X)                                              \
     X(CONTEXT_GATE, "layers.%d.attn.gate", TOKEN, ACT, false,                  \
       CORE_CONTEXT_GATE_HERE, CORE_CONTEXT_SCORES, CORE_H,                     \
@@ -25,7 +30,7 @@
       MATRIX(1.5), CONTEXT_GATE_BIAS, MATRIX,                                  \
       "model.layers.%d.self_attn.g_proj.weight")                               \
     X(CONTEXT_GATE_BIAS, LAYER, "layers.%d.attn.gate_bias",                    \
-      CORE_CONTEXT_GATE_HERE && s->bias_qkv, 1, CORE_CONTEXT_SCORES,           \
+      CORE_CONTEXT_GATE_BIAS_HERE, 1, CORE_CONTEXT_SCORES,                     \
       BIAS, NONE, VECTOR, "model.layers.%d.self_attn.g_proj.bias")
 
 #define CORE_CONTEXT_GATE_FIELDS(X)                                            \

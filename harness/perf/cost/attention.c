@@ -130,7 +130,7 @@ static void put_gate(har__walk *w)
     const int64_t n = n_h * har__heads(w)->all.n_dv;
     const int64_t n_score = spec->gate_per_head ? n_h : n;
     har__put(w, har__gemm(w, CORE_TAP_CONTEXT_GATE, w->n, n_score, spec->n_d,
-                          spec->bias_qkv));
+                          har__has_weight(w, CORE_W_CONTEXT_GATE_BIAS)));
     har__put(w, har__rows(w, CORE_TAP_CONTEXT_SCORE, w->n, n_score,
                           CORE_FLOPS_FUNCTION));
     core_cost cost =

@@ -28,3 +28,23 @@ sed 's/activation: silu/activation: gelu_tanh/' right.yaml >wrong.yaml
 expect 0 moeparity run -m wrong.yaml --layers 2 -i gold/input.safetensors --numerics fp32 --seed 3 -o wrong.st
 expect 1 moeparity compare changed wrong.st
 ! grep -q 'looks like' out || fail 'a model that is another'
+
+# of a model with branches
+expect 0 moeparity golden make --model "$DATA/../mutation/models/branches.yaml" --tokens 4x10 --seed 3 --numerics fp32 --out sides
+cp "$DATA/../mutation/models/branches.yaml" right.yaml
+left_out() # WORDS FIELD
+{
+    sed "/^ *$2: true/d" right.yaml >wrong.yaml
+    ! cmp -s right.yaml wrong.yaml || fail "no $2"
+    expect 0 moeparity run -m wrong.yaml -i sides/input.safetensors --numerics fp32 --seed 3 -o wrong.st
+    expect 1 moeparity compare sides wrong.st
+    has out "^    (looks like|or        ) what the model gives with $1"
+}
+left_out "no number of the layer's own" layer_scale
+left_out "no numbers of the experts' own" expert_scale
+left_out 'no norm of what a part of the layer gives' post_norm
+left_out 'no norm of values' value_norm
+sed 's/logits_cap: 5/logits_cap: 0/' right.yaml >wrong.yaml
+expect 0 moeparity run -m wrong.yaml -i sides/input.safetensors --numerics fp32 --seed 3 -o wrong.st
+expect 1 moeparity compare sides wrong.st
+has out '^    (looks like|or        ) what the model gives with no cap of the logits'
