@@ -109,7 +109,7 @@ static double best_of(const double *s, int64_t n)
 {
     double best = s[0];
     for (int64_t j = 1; j < n; j++)
-        best = s[j] <= best ? best : s[j];
+        best = s[j] > best || s[j] != s[j] ? s[j] : best;
     return best;
 }
 

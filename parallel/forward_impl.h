@@ -96,6 +96,7 @@ typedef struct par_layer {
     const double *correction, *expert_scale; /* [E], likewise                 */
     const double *table;                     /* [V, K] experts of a token     */
     par_shard narrow, wide; /* whole; of experts of a width of their own      */
+    const double *wide_norm; /* [De], or NULL                                 */
     par_mlp mlp;
 } par_layer;
 

@@ -72,6 +72,7 @@ static par_layer make_layer(par_model *m, int l)
         if (m->spec->n_de > 0) {
             layer.narrow = par__rows(m, CORE_W_NARROW, l, 0, PAR_END);
             layer.wide = par__rows(m, CORE_W_WIDE, l, 0, PAR_END);
+            layer.wide_norm = par__vector(m, CORE_W_WIDE_NORM, l, 0, PAR_END);
         }
     }
     make_mlp(m, &layer.mlp, l);

@@ -43,8 +43,21 @@ void par__narrow(par_model *m, int layer)
             &m->layer[layer - m->layer0].narrow, tap);
 }
 
+/* The sums of my slice, in place. */
+static void norm_sums(par_model *m, const double *weight, core_tap tap)
+{
+    const int64_t n_de = m->spec->n_de;
+    double *sum = m->work.sum + m->now.t0 * n_de;
+    par__rms_rows(m, sum, n_de, sum, n_de, m->now.t1 - m->now.t0, n_de, weight,
+                  m->spec->norm_eps, tap);
+    par__tap_slice(m, tap, m->work.sum);
+}
+
 void par__widen(par_model *m, int layer, double *out)
 {
-    project(m, out, m->work.sum, &m->layer[layer - m->layer0].wide,
+    const par_layer *of_layer = &m->layer[layer - m->layer0];
+    if (m->spec->norm_de)
+        norm_sums(m, of_layer->wide_norm, par__tap(CORE_TAP_WIDE_NORM, layer));
+    project(m, out, m->work.sum, &of_layer->wide,
             par__tap(CORE_TAP_WIDE, layer));
 }

@@ -227,6 +227,7 @@ static float act(core_act kind, float z)
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exist as a gated form only */
     case CORE_ACT_CLAMPED_SILU:
+    case CORE_ACT_SITU:
         break;
     }
     return fmaxf(z, 0.0f);
@@ -236,6 +237,9 @@ static float clamped(const ref__drawn *d, core_gating gating, float gate,
                      float up)
 {
     const float limit = (float)gating.limit, alpha = (float)gating.alpha;
+    if (gating.act == CORE_ACT_SITU)
+        return kept(d, alpha * tanhf(gate / alpha) * sigmoid(gate)) *
+               kept(d, limit * tanhf(up / limit));
     const float g = kept(d, fminf(gate, limit));
     const float u = kept(d, fmaxf(fminf(up, limit), -limit));
     return gating.act == CORE_ACT_CLAMPED_SILU

@@ -115,6 +115,8 @@ static void bound_row(const ref__run *run, core_gating gating, float *bound,
     const core_act act = gating.act;
     if (gating.most > 0.0)
         ref__bound_limited(run->u, bound, gate, up, a, n, gating);
+    else if (act == CORE_ACT_SITU)
+        ref__bound_relative(run->u, bound, a, n, REF__ROUNDS_SITU);
     else if (core_act_is_clamped(act))
         ref__bound_clamped(run->u, bound, gate, up, a, n, gating);
     else if (act == CORE_ACT_RELU2)

@@ -228,6 +228,7 @@ static void take_connection(ref__run *run)
         return;
     run->h = core_arena_f64(a, run->n * spec->n_d);
     run->joint = core_arena_f64(a, run->n * connection->width(spec));
+    run->look = core_arena_f64(a, 3 * spec->n_d);
     run->streams =
         core_arena_f64(a, run->n_threads * (core_spec_n_x(spec) + spec->n_d));
 }

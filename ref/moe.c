@@ -297,6 +297,16 @@ void ref__moe(ref__run *run, int layer, double *out, bool dry)
     run_experts(run, layer, &m);
     put_back(run, layer, &m);
     combine(run, layer, &m, m.sum != NULL ? m.sum : out);
+    if (m.sum != NULL && run->spec->norm_de) {
+        const ref__norm norm = {.x = m.sum,
+                                .ld_x = m.ffn.n_d,
+                                .y = m.sum,
+                                .n_part = 1,
+                                .n = m.ffn.n_d,
+                                .weight = CORE_W_WIDE_NORM,
+                                .eps = run->spec->norm_eps};
+        ref__rmsnorm(run, layer, CORE_TAP_WIDE_NORM, &norm);
+    }
     if (m.sum != NULL) {
         const ref__rows sum = ref__measure(run, m.sum, run->n, m.ffn.n_d);
         ref__linear(run, &sum, CORE_W_WIDE, layer, CORE_TAP_WIDE, out);

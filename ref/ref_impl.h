@@ -77,6 +77,7 @@ typedef struct ref__run {
     double *xn, *r;          /* [N, D] normed, sub-layer out                  */
     double *joint;           /* [N, *] weights of what joins part and stream  */
     double *streams;         /* [n_threads, Dx + D] of a token                */
+    double *look;            /* [3, D] vectors of a connection                */
     struct {                 /* of each kind of heads                         */
         double *cos_tj, *sin_tj; /* [T, Dr/2]                                 */
         double *back_tj;         /* less sin, where something is turned back  */
@@ -329,6 +330,9 @@ enum {
     REF__ROUNDS_PRODUCT = 0,
     REF__ROUNDS_EMBED = 1,
     REF__ROUNDS_SIGMOID = 3,
+    /* each of two quotients, tanh (4u) and products with what divides them: 8,
+     * a sigmoid, two products */
+    REF__ROUNDS_SITU = 21,
     REF__ROUNDS_TEMPER = 5,
 };
 

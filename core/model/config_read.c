@@ -136,7 +136,8 @@ core_status core__config_act(core__reader r, const char *key,
                 {"gelu_new", CORE_ACT_GELU_TANH},
                 {"gelu_pytorch_tanh", CORE_ACT_GELU_TANH},
                 {"relu", CORE_ACT_RELU},
-                {"relu2", CORE_ACT_RELU2}};
+                {"relu2", CORE_ACT_RELU2},
+                {"situ", CORE_ACT_SITU}};
     const char *name;
     CORE_TRY(core__config_text(r, key, fallback, &name));
     for (size_t i = 0; i < sizeof ACTS / sizeof ACTS[0]; i++) {
@@ -147,7 +148,7 @@ core_status core__config_act(core__reader r, const char *key,
     }
     CORE_FAIL(CORE_E_SPEC,
               "%s: %s: '%s' is not supported, expected silu, gelu, gelu_new, "
-              "gelu_pytorch_tanh, relu or relu2",
+              "gelu_pytorch_tanh, relu, relu2 or situ",
               r.where, key, name);
 }
 

@@ -32,6 +32,7 @@ static const core__wrapper WRAPPERS[] = {
      "vision_feature_layer spatial_merge_size projector_hidden_act "
      "multimodal_projector_bias",
      true},
+    {"kimi_k3", "text_config", "kimi_k3_text", "image_placeholder", false},
 };
 
 const core__wrapper *core__wrapper_of(const char *model_type)
@@ -74,6 +75,15 @@ static void add_word(char *list, size_t n_bytes, const char *between,
     snprintf(list + n, n_bytes - n, "%s%s", n > 0 ? between : "", word);
 }
 
+/* Kimi-K3's text model says that it is a Kimi Linear, of which it has the layers
+ * and more. */
+static bool says_another(const core__wrapper *w, const json_t *part)
+{
+    const char *said = json_string_value(json_object_get(part, "model_type"));
+    return strcmp(w->model_type, "kimi_k3") == 0 && said != NULL &&
+           strcmp(said, "kimi_linear") == 0;
+}
+
 static void pass_over_parts(core__reader r)
 {
     const char *key;
@@ -103,7 +113,7 @@ core_status core__wrapper_part(const core__wrapper *w, core__reader r,
     hand_down(copy, r, "dtype");
     hand_down(copy, r, "torch_dtype");
     json_object_set_new(copy, "tie_word_embeddings", json_boolean(tied));
-    if (json_object_get(copy, "model_type") == NULL)
+    if (says_another(w, copy) || json_object_get(copy, "model_type") == NULL)
         json_object_set_new(copy, "model_type", json_string(w->inner));
     pass_over_parts(r);
     add_word(r.facts->text_key, sizeof r.facts->text_key, ".", w->key);

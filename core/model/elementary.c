@@ -30,6 +30,7 @@ static inline double apply(core_act act, double x)
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exist as core_gated only */
     case CORE_ACT_CLAMPED_SILU:
+    case CORE_ACT_SITU:
         break;
     }
     return x > 0.0 || x != x ? x : 0.0;
@@ -37,7 +38,8 @@ static inline double apply(core_act act, double x)
 
 bool core_act_is_clamped(core_act act)
 {
-    return act == CORE_ACT_CLAMPED_SWIGLU || act == CORE_ACT_CLAMPED_SILU;
+    return act == CORE_ACT_CLAMPED_SWIGLU || act == CORE_ACT_CLAMPED_SILU ||
+           act == CORE_ACT_SITU;
 }
 
 double core_act_apply(core_act act, double x)
@@ -91,6 +93,9 @@ double core_gated(core_gating gating, double gate, double up)
                -at_most(-at_most(up, gating.most), gating.most);
     if (!core_act_is_clamped(gating.act))
         return apply(gating.act, gate) * up;
+    if (gating.act == CORE_ACT_SITU)
+        return gating.alpha * tanh(gate / gating.alpha) * core_sigmoid(gate) *
+               (gating.limit * tanh(up / gating.limit));
     const double g = at_most(gate, gating.limit);
     const double u = -at_most(-at_most(up, gating.limit), gating.limit);
     if (gating.act == CORE_ACT_CLAMPED_SILU)

@@ -17,7 +17,8 @@ void core_act_apply_row(core_act act, const double *x, double *y, int64_t n);
 /* The inner activation of a gated network: act(gate) * up, or
  * (up' + 1) * gate' * sigmoid(alpha gate') with gate' = min(gate, limit) and
  * up' = clamp(up, -limit, limit) for CORE_ACT_CLAMPED_SWIGLU, silu(gate') * up'
- * for CORE_ACT_CLAMPED_SILU.  With most > 0:
+ * for CORE_ACT_CLAMPED_SILU; alpha tanh(gate / alpha) sigmoid(gate) * limit
+ * tanh(up / limit) for CORE_ACT_SITU.  With most > 0:
  * min(act(gate), most) * clamp(up, -most, most).                     [local] */
 double core_gated(core_gating gating, double gate, double up);
 

@@ -44,7 +44,8 @@
     X(KIMI_LINEAR, kimi_linear)                                                \
     X(DEEPSEEK_V32, deepseek_v32)                                              \
     X(GLM_MOE_DSA, glm_moe_dsa)                                                \
-    X(DEEPSEEK_V4, deepseek_v4)
+    X(DEEPSEEK_V4, deepseek_v4)                                                \
+    X(KIMI_K3, kimi_k3)
 
 typedef enum core_family {
 #define CORE_FAMILY_ENUM(kind, name) CORE_FAMILY_##kind,

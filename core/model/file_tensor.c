@@ -110,7 +110,8 @@ bool core_file_is_other_part(const char *name)
     static const char *const PARTS[] = {
         "visual.", "vision_tower.", "vision_model.", "vision_encoder.",
         "multi_modal_projector.", "mm_projector.", "vision_projector.",
-        "vit_large_projector.", "patch_merger.", "patch_merge_mlp.", "audio_tower.",
+        "vit_large_projector.", "patch_merger.", "patch_merge_mlp.",
+        "audio_tower.",
         "audio_model.", "embed_vision.", "embed_audio.", "talker.",
         "code2wav."};
     static const char *const WITHIN[] = {"model.", "thinker."};

@@ -22,6 +22,7 @@
 #define CORE_OPERATORS_H
 
 #include "core/model/operators/attention.h"
+#include "core/model/operators/attn_res.h"
 #include "core/model/operators/block_index.h"
 #include "core/model/operators/context_gate.h"
 #include "core/model/operators/deltanet.h"
@@ -68,7 +69,7 @@
 
 /* What stands between the residual stream and the parts of a layer; none: a
  * part reads the stream, and is added to it.                                 */
-#define CORE_CONNECTION_LIST(X) X(HYPER, hyper)
+#define CORE_CONNECTION_LIST(X) X(HYPER, hyper) X(ATTN_RES, attn_res)
 
 typedef enum core_mixer {
 #define CORE_MIXER_ENUM(kind, name) CORE_MIXER_##kind,
@@ -108,7 +109,8 @@ typedef enum core_connection {
 /* Operators whose settings have rules of their own (operators/NAME.c).       */
 #define CORE_CHECK_LIST(X)                                                     \
     X(latent) X(indexer) X(block_index) X(mamba) X(deltanet) X(ssd)            \
-    X(shortconv) X(hyper) X(onekv) X(o_groups) X(digest)
+    X(shortconv) X(hyper) X(onekv) X(o_groups) X(digest)                       \
+    X(attn_res)
 
 /* Their fields in a spec file, by place.                                     */
 #define CORE_PROJECTION_FIELDS(X)                                              \
@@ -120,7 +122,7 @@ typedef enum core_connection {
     CORE_CONTEXT_GATE_FIELDS(X) CORE_MAMBA_FIELDS(X) CORE_DELTANET_FIELDS(X)   \
     CORE_SSD_FIELDS(X) CORE_SHORTCONV_FIELDS(X)
 #define CORE_SHARED_FIELDS(X) CORE_SHARED_GATE_FIELDS(X)
-#define CORE_CONNECTION_FIELDS(X) CORE_HYPER_FIELDS(X)
+#define CORE_CONNECTION_FIELDS(X) CORE_HYPER_FIELDS(X) CORE_ATTN_RES_FIELDS(X)
 
 /* --- all rows --------------------------------------------------------------
  *
@@ -134,6 +136,7 @@ typedef enum core_connection {
     CORE_EMBED_TAPS(X)                                                         \
     CORE_LAYER_IN_TAPS(X)                                                      \
     CORE_HYPER_MIXER_TAPS(X)                                                   \
+    CORE_ATTN_RES_MIXER_TAPS(X)                                                \
     CORE_MIXER_NORM_TAPS(X)                                                    \
     CORE_LATENT_QUERY_TAPS(X)                                                  \
     CORE_QUERY_TAPS(X)                                                         \
@@ -152,6 +155,7 @@ typedef enum core_connection {
     CORE_SHORTCONV_TAPS(X)                                                     \
     CORE_LAYER_MID_TAPS(X)                                                     \
     CORE_HYPER_FFN_TAPS(X)                                                     \
+    CORE_ATTN_RES_FFN_TAPS(X)                                                  \
     CORE_FFN_NORM_TAPS(X)                                                      \
     CORE_MOE_TAPS(X)                                                           \
     CORE_MLP_TAPS(X)                                                           \
@@ -159,12 +163,14 @@ typedef enum core_connection {
     CORE_MLP_POST_TAPS(X)                                                      \
     CORE_LAYER_OUT_TAPS(X)                                                     \
     CORE_HYPER_HEAD_TAPS(X)                                                    \
+    CORE_ATTN_RES_HEAD_TAPS(X)                                                 \
     CORE_HEAD_TAPS(X)
 
 #define CORE_WEIGHT_LIST(X)                                                    \
     CORE_EMBED_WEIGHTS(X)                                                      \
     CORE_MIXER_NORM_WEIGHTS(X)                                                 \
     CORE_HYPER_MIXER_WEIGHTS(X)                                                \
+    CORE_ATTN_RES_MIXER_WEIGHTS(X)                                             \
     CORE_LATENT_QUERY_WEIGHTS(X)                                               \
     CORE_QUERY_WEIGHTS(X)                                                      \
     CORE_LATENT_KEY_WEIGHTS(X)                                                 \
@@ -179,13 +185,15 @@ typedef enum core_connection {
     CORE_SSD_WEIGHTS(X)                                                        \
     CORE_SHORTCONV_WEIGHTS(X)                                                  \
     CORE_HYPER_FFN_WEIGHTS(X)                                                  \
+    CORE_ATTN_RES_FFN_WEIGHTS(X)                                               \
     CORE_FFN_NORM_WEIGHTS(X)                                                   \
     CORE_MOE_WEIGHTS(X)                                                        \
     CORE_MLP_WEIGHTS(X)                                                        \
     CORE_SHARED_GATE_WEIGHTS(X)                                                \
     CORE_MLP_POST_WEIGHTS(X)                                                   \
     CORE_HEAD_WEIGHTS(X)                                                       \
-    CORE_HYPER_HEAD_WEIGHTS(X)
+    CORE_HYPER_HEAD_WEIGHTS(X)                                                 \
+    CORE_ATTN_RES_HEAD_WEIGHTS(X)
 
 /* Weights of products over what a tensor-parallel group splits: their parts are
  * added up.                                                                  */
@@ -201,14 +209,16 @@ typedef enum core_connection {
  */
 #define CORE_RESIDUAL_TAP_LIST(X) X(EMBED) X(IN) X(MID) X(OUT)
 #define CORE_ROUTER_TAP_LIST(X)                                                \
-    X(ROUTER_LOGITS) X(SHARED_LOGIT) X(ATTN_MIX) X(FFN_MIX) X(HEAD_MIX)
+    X(ROUTER_LOGITS) X(SHARED_LOGIT) X(ATTN_MIX) X(FFN_MIX) X(HEAD_MIX)       \
+    X(ATTN_LOOK) X(FFN_LOOK) X(HEAD_LOOK)
 #define CORE_PROB_TAP_LIST(X)                                                  \
     X(ROUTER_PROBS) X(TOPK_WEIGHT) X(SHARED_SCORE) X(ATTN_STREAMS)             \
-    X(FFN_STREAMS) X(HEAD_STREAMS)
+    X(FFN_STREAMS) X(HEAD_STREAMS) X(ATTN_BACK) X(FFN_BACK) X(HEAD_BACK)
 #define CORE_ROUTER_WEIGHT_LIST(X)                                             \
     X(ROUTER) X(ROUTER_BIAS) X(CORRECTION) X(EXPERT_SCALE) X(SHARED_GATE)      \
     X(ATTN_MIX) X(ATTN_MIX_BASE) X(ATTN_MIX_SCALE) X(FFN_MIX) X(FFN_MIX_BASE)  \
-    X(FFN_MIX_SCALE) X(HEAD_MIX) X(HEAD_MIX_BASE) X(HEAD_MIX_SCALE)
+    X(FFN_MIX_SCALE) X(HEAD_MIX) X(HEAD_MIX_BASE) X(HEAD_MIX_SCALE)            \
+    X(ATTN_LOOK) X(FFN_LOOK) X(HEAD_LOOK)
 /* Weights that are whole numbers, in every numerics as they are.             */
 #define CORE_INDEX_WEIGHT_LIST(X) X(EXPERT_TABLE)
 

@@ -280,7 +280,18 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer)
 
 int64_t core_spec_n_x(const core_spec *spec)
 {
+    if (spec->attn_res.n_block > 0)
+        return (1 + core_attn_res_begun(&spec->attn_res, spec->n_l)) *
+               spec->n_d;
     return spec->hyper.n > 0 ? spec->hyper.n * spec->n_d : spec->n_d;
+}
+
+bool core_spec_looks_alike(const core_spec *spec, int a, int b)
+{
+    const core_attn_res *r = &spec->attn_res;
+    return r->n_block == 0 ||
+           (core_attn_res_begun(r, a) == core_attn_res_begun(r, b) &&
+            core_attn_res_begun(r, a + 1) == core_attn_res_begun(r, b + 1));
 }
 
 int64_t core_spec_n_de(const core_spec *spec)

@@ -107,6 +107,7 @@ typedef enum core_act {
     CORE_ACT_RELU2,          /* relu squared; only not gated                  */
     CORE_ACT_SIGMOID,        /* of gates                                      */
     CORE_ACT_CLAMPED_SILU,   /* silu of clamped values, only gated            */
+    CORE_ACT_SITU,           /* bounded by tanh, only gated: core_gated       */
 } core_act;
 
 /* The inner activation of a network (core_gated). */
@@ -178,6 +179,8 @@ typedef struct core_spec {
                                        * final norm or head (Switch layer)    */
     int64_t n_e, n_k, n_f, n_v;
     int64_t n_de;                     /* columns that experts read and write, 0: D */
+    bool norm_de;                     /* then: their sum is normed before it is
+                                       * projected to D                       */
     int64_t n_f_shared;               /* shared expert's inner size, 0: none  */
     int64_t n_f_dense;                /* dense layers' inner size, 0: none    */
     uint8_t ffn[CORE_MAX_LAYERS];     /* core_ffn of each layer               */
@@ -232,6 +235,7 @@ typedef struct core_spec {
     core_ssd ssd;
     core_hyper hyper;
     core_shortconv shortconv;
+    core_attn_res attn_res;
     double embed_scale, residual_scale, logits_divisor; /* 1: none            */
     double logits_cap; /* logits are cap * tanh(logits / cap); 0: not         */
 
@@ -348,6 +352,8 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer);
 
 /* Columns of a token's residual stream: D, of every one of its streams.      */
 int64_t core_spec_n_x(const core_spec *spec);
+/* Do both layers read as much of it?                                 [local] */
+bool core_spec_looks_alike(const core_spec *spec, int a, int b);
 
 /* Columns of the rows that travel to the experts and back.           [local] */
 int64_t core_spec_n_de(const core_spec *spec);

@@ -52,7 +52,7 @@ static const char *const SCALINGS[] = {"plain", "linear", "yarn", "llama3",
                                        NULL};
 static const char *const ACTS[] = {"silu",           "gelu",  "gelu_tanh", "relu",
                                    "clamped_swiglu", "relu2", "sigmoid",
-                                   "clamped_silu", NULL};
+                                   "clamped_silu", "situ", NULL};
 static const char *const NORMS[] = {"rms", "layer", "rms_plus_one", NULL};
 static const char *const MIXERS[] = {CORE_MIXER_LIST(WORD) "none", NULL};
 static const char *const SPANS[] = {"window", "full", "chunk", NULL};
@@ -146,6 +146,11 @@ static bool is_clamped(const core_spec *spec)
     return core_act_is_clamped(spec->act);
 }
 
+static bool has_width(const core_spec *spec)
+{
+    return spec->n_de > 0;
+}
+
 static bool has_factor(const core_spec *spec)
 {
     return spec->capacity.rule == CORE_CAPACITY_FACTOR;
@@ -193,6 +198,7 @@ static const field FIELDS[] = {
     {"experts_per_token", FIELD_I64, AT(n_k), NULL, NULL, false},
     {"expert_inner", FIELD_I64, AT(n_f), NULL, NULL, false},
     {"expert_width", FIELD_I64, AT(n_de), NULL, NULL, true},
+    {"expert_width_norm", FIELD_FLAG, AT(norm_de), NULL, has_width, true},
     {"shared_inner", FIELD_I64, AT(n_f_shared), NULL, NULL, false},
     {"dense_inner", FIELD_I64, AT(n_f_dense), NULL, NULL, false},
     {"vocabulary", FIELD_I64, AT(n_v), NULL, NULL, false},

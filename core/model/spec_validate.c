@@ -269,6 +269,12 @@ static core_status check_experts(const core_spec *spec)
     CORE_FAIL_IF(core_act_is_clamped(spec->act) && !spec->gated, CORE_E_SPEC,
                  "%s: activation %s needs gated true", spec->name,
                  core_act_name((int)spec->act));
+    CORE_FAIL_IF(spec->act == CORE_ACT_SITU &&
+                     !(spec->act_alpha > 0.0 && spec->act_limit > 0.0),
+                 CORE_E_SPEC,
+                 "%s: activation situ needs activation_alpha and "
+                 "activation_limit",
+                 spec->name);
     CORE_TRY(check_not_negative(spec, "activation_alpha", spec->act_alpha));
     CORE_TRY(check_not_negative(spec, "activation_limit", spec->act_limit));
     CORE_TRY(check_limits(spec, "limits.experts", spec->expert_most));

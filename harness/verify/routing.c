@@ -138,6 +138,7 @@ static bool row_is_live(const core_spec *spec, core_tap tap, int64_t row,
     if (core_tap_row_kind(tap.kind) == CORE_ROWS_CHOICE)
         return live[tap.layer][row] != 0;
     if ((tap.kind != CORE_TAP_COMBINE && tap.kind != CORE_TAP_WIDE &&
+         tap.kind != CORE_TAP_WIDE_NORM &&
          tap.kind != CORE_TAP_MOE_POST && tap.kind != CORE_TAP_FFN_OUT &&
          tap.kind != CORE_TAP_FFN_POST) ||
         live[tap.layer] == NULL)

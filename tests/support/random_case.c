@@ -258,6 +258,33 @@ static void roll_latent_positions(uint64_t seed, core_spec *spec)
         spec->no_rope[l] = one_in(&d, 3);
 }
 
+/* Parts that read earlier sums, and what Kimi-K3 has with them.  Their own dice,
+ * as above; every layer has both parts, and no other connection.             */
+static void roll_look_back(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6c6f6f6b), 0};
+    bool whole = spec->residual_scale == 1.0 && spec->hyper.n == 0 &&
+                 !spec->post_norm && !spec->layer_scale;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        whole = whole && spec->mixer[l] != CORE_N_MIXERS &&
+                spec->ffn[l] != CORE_FFN_NONE;
+    if (!whole || !one_in(&d, 5))
+        return;
+    spec->attn_res.n_block = roll(&d, 1, 3);
+    spec->norm_de = spec->n_de > 0 && one_in(&d, 2);
+    bool limited = false;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        limited = limited || spec->expert_most[l] > 0.0 ||
+                  spec->mlp_most[l] > 0.0;
+    if (spec->gated && !limited && one_in(&d, 2)) {
+        spec->act = CORE_ACT_SITU;
+        spec->act_alpha = 0.5 * (double)roll(&d, 2, 8);
+        spec->act_limit = 0.5 * (double)roll(&d, 2, 20);
+        memset(spec->expert_most, 0, sizeof spec->expert_most);
+        memset(spec->mlp_most, 0, sizeof spec->mlp_most);
+    }
+}
+
 /* Rows of a state that decay one by one, and projections through short vectors.
  * Their own dice, as above.                                                  */
 static void roll_rows(uint64_t seed, core_spec *spec)
@@ -402,7 +429,8 @@ static void roll_ends(dice *d, core_spec *spec)
 static void roll_streams(uint64_t seed, core_spec *spec)
 {
     dice d = {seed ^ UINT64_C(0x73747265616d), 0};
-    if (spec->norm == CORE_NORM_LAYER || spec->layer_scale ||
+    if (core_spec_connection(spec) != CORE_N_CONNECTIONS ||
+        spec->norm == CORE_NORM_LAYER || spec->layer_scale ||
         spec->router_norm || spec->branch_norm || !one_in(&d, 4))
         return;
     spec->residual_scale = 1.0;
@@ -425,7 +453,9 @@ static void roll_table(uint64_t seed, core_spec *spec)
         spec->by_table[l] = core_spec_is_moe(spec, l) &&
                             core_router_scores_all(spec->router) &&
                             one_in(&d, 2);
-    if (spec->gated && one_in(&d, 2)) {
+    if (spec->gated && spec->act != CORE_ACT_SITU && one_in(&d, 2)) {
+        memset(spec->expert_most, 0, sizeof spec->expert_most);
+        memset(spec->mlp_most, 0, sizeof spec->mlp_most);
         spec->act = CORE_ACT_CLAMPED_SILU;
         spec->act_alpha = 0.0;
         spec->act_limit = 0.3 * (double)roll(&d, 1, 6);
@@ -522,6 +552,7 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_capacity(d, &spec->capacity);
     roll_branches(d->seed, spec);
     roll_blocks(d->seed, spec);
+    roll_look_back(d->seed, spec);
     roll_streams(d->seed, spec);
     roll_table(d->seed, spec);
     roll_onekv(d->seed, spec);

@@ -164,6 +164,12 @@ static void no_rows(random_case *c)
     s->floor = 0.0;
 }
 
+static void no_look_back(random_case *c)
+{
+    c->spec.attn_res.n_block = 0;
+    c->spec.norm_de = false;
+}
+
 static void no_deltanet(random_case *c)
 {
     for (int l = 0; l < CORE_MAX_LAYERS; l++)
@@ -466,6 +472,7 @@ static const simplify STEP[] = {
     no_score_scale, no_temper,       no_twins,        no_embed_scale,
     no_residual,    no_divisor,      no_tie,          no_qkv_bias,
     no_o_bias,      no_router_bias,  no_ffn_bias,     no_rows,
+    no_look_back,
     no_deltanet,    no_context_gate, no_head_bias,    no_conv_bias,
     no_proj_bias,   no_drops,        both_parts,      no_narrow,
     no_ssd,         one_group,       no_limits,       no_mlp_bias,

@@ -177,6 +177,17 @@ static void kinds(core_spec *s)
     s->span[0] = s->span[2] = CORE_SPAN_FULL;
 }
 
+static void looks_back(core_spec *s)
+{
+    s->attn_res.n_block = 2;
+    s->act = CORE_ACT_SITU;
+    s->act_alpha = 1.5;
+    s->act_limit = 2.5;
+    s->n_de = 13;
+    s->norm_de = true;
+    s->bias_ffn = s->bias_mlp = false;
+}
+
 static void streams(core_spec *s)
 {
     s->hyper = (core_hyper){.n = 3, .n_round = 4, .eps = 1e-3};
@@ -313,6 +324,9 @@ core_spec fix_family(int i)
         break;
     case FIX_KINDS:
         kinds(&spec);
+        break;
+    case FIX_LOOKS_BACK:
+        looks_back(&spec);
         break;
     case FIX_STREAMS:
         streams(&spec);

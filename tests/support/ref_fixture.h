@@ -30,6 +30,8 @@ typedef enum fix_family_kind {
     FIX_SCALES,      /* scales of embedding, residuals, logits; tied          */
     FIX_SHARED_GATE, /* a weight of the shared expert                         */
     FIX_KINDS,       /* heads of two kinds, values of a size and scale        */
+    FIX_LOOKS_BACK,  /* attention residuals, situ, a width of the experts with a
+                      * norm                                                  */
     FIX_STREAMS,     /* three streams of a token, joined by weights           */
     FIX_TABLE,       /* experts by a table, roots of softplus, clamped silu   */
     FIX_DIGEST,      /* one key-value vector, digests of all kinds, groups of

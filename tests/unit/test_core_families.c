@@ -936,6 +936,53 @@ START_TEST(ling_3_is_bounded_unless_it_says_not)
 }
 END_TEST
 
+/* No class has it, so there is no case to read: its keys as published. */
+static const char K3[] =
+    "{\"model_type\": \"kimi_k3\", \"image_placeholder\": \"<i>\", "
+    "\"vision_config\": {}, \"text_config\": {\"model_type\": \"kimi_linear\", "
+    "\"hidden_act\": \"situ\", \"activation_situ_beta\": 4.0, "
+    "\"activation_situ_linear_beta\": 25.0, \"attn_res_block_size\": 2, "
+    "\"num_hidden_layers\": 5, \"routed_expert_hidden_size\": 512, "
+    "\"latent_moe_use_norm\": true, \"mla_use_output_gate\": true, "
+    "\"mla_use_nope\": true, \"linear_attn_config\": {\"full_attn_layers\": "
+    "[3, 5], \"kda_layers\": [1, 2, 4], \"gate_lower_bound\": -5.0, "
+    "\"num_heads\": 96, \"head_dim\": 128, \"use_full_rank_gate\": true}}}";
+
+START_TEST(kimi_k3_is_read_by_its_wrapper)
+{
+    static const struct {
+        const char *from, *to, *message;
+    } bad[] = {
+        {"\"situ\"", "\"silu\"", "hidden_act: expected situ"},
+        {"-5.0", "5.0", "deltanet.floor 5, expected 0 or a negative number"},
+        {"\"activation_situ_beta\": 4.0", "\"activation_situ_beta\": 0.0",
+         "activation situ needs activation_alpha and activation_limit"},
+    };
+    char text[TEXT_BYTES], name[CORE_FILE_TENSOR_BYTES];
+    core_spec s = parse(K3);
+    ck_assert_int_eq(s.attn_res.n_block, 2);
+    ck_assert_int_eq(core_spec_n_x(&s), 4 * s.n_d); /* blocks begin at 0, 2, 4 */
+    ck_assert(s.act == CORE_ACT_SITU && s.act_alpha == 4.0 && s.norm_de);
+    ck_assert(s.deltanet.floor == -5.0 && s.deltanet.n_gate_rank == 0);
+    ck_assert(s.deltanet.n_dt_rank == 128 && s.context_gate && s.n_de == 512);
+    ck_assert_int_eq(core_file_tensor(&s,
+                                      (core_weight){CORE_W_NARROW, 1, 0}, name),
+                     CORE_LAYOUT_MATRIX);
+    ck_assert_str_eq(name, "model.layers.1.block_sparse_moe."
+                           "routed_expert_down_proj.weight");
+    ck_assert_int_eq(core_file_blocks(&s, CORE_W_DELTANET_A_LOG).period, 128);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(text, sizeof text, "%s", K3);
+        substitute(text, bad[i].from, bad[i].to);
+        core_message_clear();
+        ck_assert(core_spec_parse_config(&s, text, "config.json") ==
+                  CORE_E_SPEC);
+        ck_assert_msg(strstr(core_message(), bad[i].message) != NULL,
+                      "'%s' lacks '%s'", core_message(), bad[i].message);
+    }
+}
+END_TEST
+
 START_TEST(latent_scores_have_their_scale)
 {
     char text[TEXT_BYTES];
@@ -996,6 +1043,7 @@ int main(void)
     tcase_add_test(tcase, lfm2_ties_by_either_key);
     tcase_add_test(tcase, kimi_linear_finds_its_layers);
     tcase_add_test(tcase, ling_3_is_bounded_unless_it_says_not);
+    tcase_add_test(tcase, kimi_k3_is_read_by_its_wrapper);
     tcase_add_test(tcase, latent_scores_have_their_scale);
     tcase_add_loop_test(tcase, indexers_are_listed_spelt_or_periodic, 0, 3);
     tcase_add_test(tcase, first_keys_of_the_three_spans);

@@ -20,7 +20,7 @@
 enum { MOST = 128, SKIPPED = 77, WORD_BYTES = 96 };
 
 /* Models that open; every further family that is read raises it. */
-enum { LEAST_OPEN = 63 };
+enum { LEAST_OPEN = 64 };
 
 typedef struct row {
     char name[WORD_BYTES], total[WORD_BYTES], active[WORD_BYTES];

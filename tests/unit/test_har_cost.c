@@ -626,7 +626,8 @@ END_TEST
 
 /* --- sums and memory --- */
 
-/* Elements of the experts that got no row all through the run. */
+/* Elements of the experts that got no row all through the run, and of what would
+ * look at earlier sums where there are none: before the first attention.      */
 static int64_t untouched(const run_case *c, const par_layout *lay, const run *r)
 {
     const bool all = lay->plan.scope == PAR_SCOPE_REPLICA;
@@ -638,7 +639,9 @@ static int64_t untouched(const run_case *c, const par_layout *lay, const run *r)
     for (int64_t i = 0; i < r->emitted.n; i++)
         if (r->emitted.cost[i].tap.kind == CORE_TAP_EXPERT_UP)
             n -= r->emitted.cost[i].n_expert;
-    return n * (c->spec.gated ? 3 : 2) * n_f * c->spec.n_d;
+    const bool looks = c->spec.attn_res.n_block > 0 && lay->stage == 0;
+    return n * (c->spec.gated ? 3 : 2) * n_f * core_spec_n_de(&c->spec) +
+           (looks ? 2 * c->spec.n_d : 0);
 }
 
 /* Of tensors of which a row is read for every token. */

@@ -59,6 +59,16 @@ static bool bounds_decays(const random_case *c, int l)
     return has_deltanet(c, l) && c->spec.deltanet.floor < 0.0;
 }
 
+static bool looks_back(const random_case *c, int l)
+{
+    return c->spec.attn_res.n_block > 0 && l >= c->spec.attn_res.n_block;
+}
+
+static bool is_situ(const random_case *c, int l)
+{
+    return core_spec_has_ffn(&c->spec, l) && c->spec.act == CORE_ACT_SITU;
+}
+
 static bool has_latent_without_rope(const random_case *c, int l)
 {
     return core_spec_has_attention(&c->spec, l) && c->spec.n_kv_rank > 0 &&
@@ -488,7 +498,7 @@ static const struct {
     ROW(only_feeds),      ROW(squares),             ROW(narrows),
     ROW(has_deltanet),    ROW(has_uneven_key_heads), ROW(serves_many_values),
     ROW(decays_by_row),   ROW(has_short_vectors),   ROW(has_latent_without_rope),
-    ROW(bounds_decays),
+    ROW(bounds_decays),   ROW(looks_back),          ROW(is_situ),
     ROW(gates_context),   ROW(adds_one),
     ROW(has_ssd),         ROW(splits_ssd),          ROW(limits_steps),
     ROW(repeats_group),

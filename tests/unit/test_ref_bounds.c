@@ -132,6 +132,9 @@ static core_slot slot_of(core_tap_kind kind)
         return CORE_SLOT_RESIDUAL;
     case CORE_TAP_ROUTER_LOGITS:
     case CORE_TAP_SHARED_LOGIT:
+    case CORE_TAP_ATTN_LOOK:
+    case CORE_TAP_FFN_LOOK:
+    case CORE_TAP_HEAD_LOOK:
     case CORE_TAP_ATTN_MIX:
     case CORE_TAP_FFN_MIX:
     case CORE_TAP_HEAD_MIX:
@@ -139,6 +142,9 @@ static core_slot slot_of(core_tap_kind kind)
     case CORE_TAP_ROUTER_PROBS:
     case CORE_TAP_TOPK_WEIGHT:
     case CORE_TAP_SHARED_SCORE:
+    case CORE_TAP_ATTN_BACK:
+    case CORE_TAP_FFN_BACK:
+    case CORE_TAP_HEAD_BACK:
     case CORE_TAP_ATTN_STREAMS:
     case CORE_TAP_FFN_STREAMS:
     case CORE_TAP_HEAD_STREAMS:
@@ -210,6 +216,7 @@ static const struct {
     {CORE_TAP_ROUTER_LOGITS, CORE_TAP_FFN_NORM, CORE_W_ROUTER},
     {CORE_TAP_NARROW, CORE_TAP_MOE_NORM, CORE_W_NARROW},
     {CORE_TAP_NARROW, CORE_TAP_FFN_NORM, CORE_W_NARROW},
+    {CORE_TAP_WIDE, CORE_TAP_WIDE_NORM, CORE_W_WIDE},
     {CORE_TAP_WIDE, CORE_TAP_COMBINE, CORE_W_WIDE},
     {CORE_TAP_EXPERT_GATE, CORE_TAP_RECV, CORE_W_EXPERT_GATE},
     {CORE_TAP_EXPERT_UP, CORE_TAP_RECV, CORE_W_EXPERT_UP},
@@ -291,6 +298,7 @@ static int64_t width_of_rms(const pass *p, core_tap_kind kind)
         return p->spec.deltanet.n_dv;
     case CORE_TAP_Q_A_NORM:
     case CORE_TAP_KV_A_NORM:
+    case CORE_TAP_WIDE_NORM:
     case CORE_TAP_MAMBA_DT_NORM:
     case CORE_TAP_MAMBA_B:
     case CORE_TAP_MAMBA_C:
@@ -602,6 +610,8 @@ static double of_ffn_act(const pass *p, core_tap_kind gate, core_tap_kind up,
                                                  : p->spec.mlp_most[p->l];
     if (act == CORE_ACT_RELU2)
         return 0.0; /* one product, stored */
+    if (act == CORE_ACT_SITU)
+        return 21.0 * p->u * fabs(a);
     if (!p->spec.gated)
         return of_act(p, u, a);
     const double g = row(p, gate, r)[c];
@@ -635,6 +645,87 @@ static double of_probs(const pass *p, int64_t t, int64_t e)
     for (int64_t i = 0; i < n_e; i++)
         average += y[i] * (max - l[i]);
     return of_softmax(p, max - l[e], average, (double)n_e, 6.0, y[e]);
+}
+
+/* ---- attention residuals -------------------------------------------------- */
+
+typedef struct looking {
+    core_tap_kind stream, look, back, read;
+    core_weight_kind norm, weight;
+} looking;
+
+static const looking LOOKS[] = {
+    {CORE_TAP_IN, CORE_TAP_ATTN_LOOK, CORE_TAP_ATTN_BACK, CORE_TAP_ATTN_READ,
+     CORE_W_ATTN_LOOK_NORM, CORE_W_ATTN_LOOK},
+    {CORE_TAP_MID, CORE_TAP_FFN_LOOK, CORE_TAP_FFN_BACK, CORE_TAP_FFN_READ,
+     CORE_W_FFN_LOOK_NORM, CORE_W_FFN_LOOK},
+    {CORE_TAP_OUT, CORE_TAP_HEAD_LOOK, CORE_TAP_HEAD_BACK, CORE_TAP_HEAD_READ,
+     CORE_W_HEAD_LOOK_NORM, CORE_W_HEAD_LOOK},
+};
+
+static const looking *looking_of(core_tap_kind kind)
+{
+    for (size_t i = 0; i < sizeof LOOKS / sizeof *LOOKS; i++)
+        if (LOOKS[i].look == kind || LOOKS[i].back == kind ||
+            LOOKS[i].read == kind)
+            return &LOOKS[i];
+    return NULL;
+}
+
+/* Sum j of token t; the head reads those behind the last layer. */
+static const double *sum_of(const pass *p, const looking *k, int64_t t,
+                            int64_t j)
+{
+    pass at = *p;
+    if (k->stream == CORE_TAP_OUT)
+        at.l = (int)p->spec.n_l - 1;
+    return row(&at, k->stream, t) + j * p->spec.n_d;
+}
+
+/* (1.5 sum_error + 7u) |x| |w| / rms, with w the product of both weights. */
+static double of_look(const pass *p, const looking *k, int64_t t, int64_t j)
+{
+    const int64_t n = p->spec.n_d;
+    const double *x = sum_of(p, k, t, j);
+    double a[MAX_K], b[MAX_K];
+    weights(p, k->norm, 0, 0, a, n);
+    weights(p, k->weight, 0, 0, b, n);
+    for (int64_t d = 0; d < n; d++)
+        a[d] *= b[d];
+    const double rms =
+        sqrt(pow(norm2(x, n), 2.0) / (double)n + p->spec.norm_eps);
+    return (1.5 * sum_error(p, (double)n) + 7.0 * p->u) * norm2(x, n) / rms *
+           norm2(a, n);
+}
+
+static double of_back(const pass *p, const looking *k, int64_t t, int64_t j)
+{
+    const int64_t n = cols(p, k->back);
+    const double *l = row(p, k->look, t), *y = row(p, k->back, t);
+    double max = l[0], average = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        max = fmax(max, l[i]);
+    for (int64_t i = 0; i < n; i++)
+        average += y[i] * (max - l[i]);
+    return of_softmax(p, max - l[j], average, (double)n, 6.0, y[j]);
+}
+
+static double of_read_back(const pass *p, const looking *k, int64_t t, int64_t d)
+{
+    const int64_t n = cols(p, k->back);
+    double sum = 0.0;
+    for (int64_t j = 0; j < n; j++)
+        sum += fabs(row(p, k->back, t)[j] * sum_of(p, k, t, j)[d]);
+    return sum_error(p, (double)n) * sum;
+}
+
+static double of_looking(const pass *p, core_tap_kind kind, int64_t t,
+                         int64_t c)
+{
+    const looking *k = looking_of(kind);
+    return kind == k->look   ? of_look(p, k, t, c)
+           : kind == k->back ? of_back(p, k, t, c)
+                             : of_read_back(p, k, t, c);
 }
 
 /* Over the logits that may take part in choice k, as ref/MODEL.md says. */
@@ -1105,6 +1196,16 @@ static double computing(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     case CORE_TAP_OUT:
         return p->spec.hyper.n > 0 ? of_streams(p, kind, r, c)
                                    : of_residual(p, kind, r, c, y);
+    case CORE_TAP_ATTN_LOOK:
+    case CORE_TAP_ATTN_BACK:
+    case CORE_TAP_ATTN_READ:
+    case CORE_TAP_FFN_LOOK:
+    case CORE_TAP_FFN_BACK:
+    case CORE_TAP_FFN_READ:
+    case CORE_TAP_HEAD_LOOK:
+    case CORE_TAP_HEAD_BACK:
+    case CORE_TAP_HEAD_READ:
+        return of_looking(p, kind, r, c);
     case CORE_TAP_ROUTER_PROBS:
         return of_probs(p, r, c);
     case CORE_TAP_TOPK_WEIGHT:
@@ -1279,6 +1380,9 @@ static double expected(const pass *p, core_tap_kind kind, int64_t r, int64_t c,
     if ((kind == CORE_TAP_DIGEST || kind == CORE_TAP_PICK) &&
         r % T + 1 < core_spec_digest_run(&p->spec, p->l))
         return 0.0; /* there is none yet */
+    if (p->spec.attn_res.n_block > 0 && c >= p->spec.n_d &&
+        (kind == CORE_TAP_MID || kind == CORE_TAP_OUT))
+        return 0.0; /* earlier sums stand */
     if (turned_of(kind) < N_TURNED || is_index_rope(kind)) {
         const double largest = fmax(1.0, p->spec.rope.attention_factor);
         y = largest * pair_of(p, kind, r, c);

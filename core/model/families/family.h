@@ -122,6 +122,8 @@ CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,
                                              const char *const *types,
                                              bool interleaved);
+/* Layers of a delta rule by rows between latent attention, and their experts. */
+CORE_NODISCARD core_status core__get_kimi(core_spec *spec, core__reader r);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);

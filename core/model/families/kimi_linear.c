@@ -118,11 +118,8 @@ core_status core__get_kimi_router(core_spec *spec, core__reader r)
     return core__config_real(r, "routed_scaling_factor", &spec->routed_scale);
 }
 
-static core_status add(core_spec *spec, core__reader r)
+core_status core__get_kimi(core_spec *spec, core__reader r)
 {
-    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
-                 "%s: hidden_act: expected silu, which the convolutions have",
-                 r.where);
     spec->tied = false;
     memset(spec->no_rope, 1, (size_t)spec->n_l);
     CORE_TRY(core__config_expect_flag(r, "mla_use_nope", true));
@@ -131,6 +128,14 @@ static core_status add(core_spec *spec, core__reader r)
     CORE_TRY(core__get_kimi_router(spec, r));
     CORE_TRY(core__config_expect_count(r, "moe_layer_freq", 1));
     return core__get_mlp_types(spec, r, 1);
+}
+
+static core_status add(core_spec *spec, core__reader r)
+{
+    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
+                 "%s: hidden_act: expected silu, which the convolutions have",
+                 r.where);
+    return core__get_kimi(spec, r);
 }
 
 #define SELF(name) "model.layers.%d.self_attn." name

@@ -6,7 +6,6 @@ static const struct {
     const char *model_type, *reason;
 } REFUSED[] = {
     {"bailing_moe_linear", "linear attention with a decay by head"},
-    {"kimi_k3", "linear attention with a delta rule (KDA)"},
     {"longcat_flash", "two attentions and two MLPs in a layer, experts that "
                       "do nothing"},
     {"mistral4", "queries scaled by position in layers with rope"},

@@ -9,6 +9,7 @@
 /* Experts of another width than the stream's: into it before rows travel, out
  * of it when a token's rows are added up.                                    */
 #define CORE_NARROW_HERE (CORE_MOE_HERE && s->n_de > 0)
+#define CORE_WIDE_NORM_HERE (CORE_NARROW_HERE && s->norm_de)
 
 /* Routed and shared experts as branches: norms of their own.                 */
 #define CORE_BRANCHES_HERE (CORE_MOE_HERE && s->branch_norm)
@@ -45,6 +46,8 @@
       CORE_MOE_HERE, core_spec_n_de(s), 0, "return of the experts' results")              \
     X(COMBINE, "layers.%d.moe.combine", TOKEN, ACT, false,                     \
       CORE_MOE_HERE, core_spec_n_de(s), 0, "weighted sum of the experts") \
+    X(WIDE_NORM, "layers.%d.moe.wide_norm", TOKEN, ACT, false,                 \
+      CORE_WIDE_NORM_HERE, s->n_de, 0, "norm of the experts' sum")             \
     X(WIDE, "layers.%d.moe.wide", TOKEN, ACT, false,                           \
       CORE_NARROW_HERE, s->n_d, 0, "projection from the experts' width")       \
     X(MOE_POST, "layers.%d.moe.post_norm", TOKEN, ACT, false,                  \
@@ -81,6 +84,9 @@
     X(NARROW_BIAS, LAYER, "layers.%d.moe.narrow_bias",                         \
       CORE_NARROW_HERE && s->bias_mlp, 1, s->n_de, BIAS, NONE, VECTOR,         \
       "model.layers.%d.mlp.fc1_latent_proj.bias")                              \
+    X(WIDE_NORM, LAYER, "layers.%d.moe.wide_norm", CORE_WIDE_NORM_HERE,        \
+      1, s->n_de, NORM, NONE, VECTOR,                                          \
+      "model.layers.%d.mlp.routed_expert_norm.weight")                         \
     X(WIDE, LAYER, "layers.%d.moe.wide", CORE_NARROW_HERE, s->n_d, s->n_de,    \
       MATRIX(1.5), WIDE_BIAS, MATRIX,                                          \
       "model.layers.%d.mlp.fc2_latent_proj.weight")                            \

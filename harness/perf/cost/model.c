@@ -205,7 +205,8 @@ bool har__is_like(const core_spec *spec, int a, int b)
            spec->head_kind[a] == spec->head_kind[b] &&
            spec->span[a] == spec->span[b] && spec->sight[a] == spec->sight[b] &&
            spec->by_table[a] == spec->by_table[b] &&
-           spec->digest[a] == spec->digest[b];
+           spec->digest[a] == spec->digest[b] &&
+           core_spec_looks_alike(spec, a, b);
 }
 
 static void find_like(har__walk *w)

@@ -314,6 +314,8 @@ static void put_combine(har__walk *w, int64_t n_kept)
     cost.read = n_added * n_de;
     cost.flops = n_added * n_de * CORE_FLOPS_MULTIPLY_ADD;
     har__put(w, cost);
+    if (widens && spec->norm_de)
+        har__put(w, har__rms(w, CORE_TAP_WIDE_NORM, w->n_slice, n_de, n_de));
     if (widens)
         har__put(w,
                  har__gemm(w, CORE_TAP_WIDE, w->n_slice, n_d, n_de,
