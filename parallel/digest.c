@@ -1,7 +1,7 @@
 /* parallel/digest.c -- digests of earlier tokens.
  *
- * Replicate: every rank of a tensor group makes all of them.  A micro-batch holds
- * whole rows, so no digest is cut.
+ * Replicate: every rank of a tensor group makes all of them.  A micro-batch
+ * holds whole rows, so no digest is cut.
  *
  * In the buffers, as in the taps, row i has the digest of the last complete run
  * of m tokens at token i of its row, so that it repeats until the next run is
@@ -53,8 +53,8 @@ void par__digests_carve(par_work *w, const core_spec *spec)
 
 /* --- one digest --- */
 
-/* Token j of those that a digest of run r sums, and its column: runs r - 1 and r
- * where tokens have two vectors, the first vector of the earlier run's.      */
+/* Token j of those that a digest of run r sums, and its column: runs r - 1 and
+ * r where tokens have two vectors, the first vector of the earlier run's. */
 typedef struct term {
     int64_t token, col, place;
 } term;
@@ -70,8 +70,8 @@ static term term_of(int64_t r, int64_t j, int64_t run, int64_t vectors,
 }
 
 /* Channel c of the digest of run r of the row that begins at token `row`. */
-static double sum_channel(par_model *m, const par_digests *s, int64_t row, int64_t r,
-                          int64_t run, int64_t vectors, int64_t c)
+static double sum_channel(par_model *m, const par_digests *s, int64_t row,
+                          int64_t r, int64_t run, int64_t vectors, int64_t c)
 {
     const par_work *w = &m->work;
     const int64_t width = s->kv.n_row, n = width / vectors;
@@ -120,9 +120,9 @@ static void sum_runs(par_model *m, const par_digests *s, double *out, int l)
     const int64_t vectors = core_spec_digest_vectors(m->spec, l);
     const int64_t n_t = m->batch->n_t, n_col = s->kv.n_row / vectors;
     const core_tap tap = par__tap(s->kinds.sum, l);
-    core_cost *cost = par__cost_rows(m, tap, m->now.n, s->kv.n_row,
-                                     CORE_FLOPS_SOFTMAX +
-                                         CORE_FLOPS_MULTIPLY_ADD);
+    core_cost *cost =
+        par__cost_rows(m, tap, m->now.n, s->kv.n_row,
+                       CORE_FLOPS_SOFTMAX + CORE_FLOPS_MULTIPLY_ADD);
     cost->read *= 2; /* values and gates */
     cost->weights = m->now.n > 0 ? run * s->kv.n_row : 0;
     for (int64_t i = 0; i < m->now.n; i++) {
@@ -143,8 +143,8 @@ static void sum_runs(par_model *m, const par_digests *s, double *out, int l)
 void par__digests(par_model *m, const par_digests *s, double *out, int l)
 {
     par_work *w = &m->work;
-    const int64_t n = m->now.n, n_col = s->kv.n_row /
-                                        core_spec_digest_vectors(m->spec, l);
+    const int64_t n = m->now.n,
+                  n_col = s->kv.n_row / core_spec_digest_vectors(m->spec, l);
     const int64_t n_rot = core_spec_heads(m->spec, l).n_rot;
     core_tap tap = par__tap(s->kinds.kv, l);
     par__affine(m, w->digest_kv, w->xn, m->spec->n_d, &s->kv, tap);

@@ -40,7 +40,8 @@ void par__o_groups(par_model *m, const par_groups *s, int l)
     par__enter(m, PAR_OP_ATTN_OUT, tap);
     par__cost(m, CORE_COST_GEMM, tap);
     for (int64_t g = 0; g < s->n; g++)
-        par__product(m, w->o_a + g * n_r, n_out, w->context + g * s->of[g].n_col,
-                     n_in, m->now.n, &s->of[g], tap);
+        par__product(m, w->o_a + g * n_r, n_out,
+                     w->context + g * s->of[g].n_col, n_in, m->now.n, &s->of[g],
+                     tap);
     par__tap_columns(m, tap, w->o_a, s->first * n_r, n_out);
 }

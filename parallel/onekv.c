@@ -2,8 +2,8 @@
  *
  * Queries are Shard(head): the short vector they come from is made whole on
  * every rank of the tensor group.  So is the one key, which all of them hold,
- * make and show; it is read as value, too.  What attention gives is rotated back
- * where its head is.
+ * make and show; it is read as value, too.  What attention gives is rotated
+ * back where its head is.
  */
 #include "parallel/forward_impl.h"
 
@@ -20,9 +20,9 @@ typedef struct buffers {
 static void *make(par_model *m, int l)
 {
     static const par__digest_kinds of_keys = {
-        CORE_W_DIGEST_KV,     CORE_W_DIGEST_GATE,   CORE_W_DIGEST_BIAS,
-        CORE_W_DIGEST_NORM,   CORE_TAP_DIGEST_KV,   CORE_TAP_DIGEST_GATE,
-        CORE_TAP_DIGEST,      CORE_TAP_DIGEST_NORM, CORE_TAP_DIGEST_ROPE};
+        CORE_W_DIGEST_KV,   CORE_W_DIGEST_GATE,   CORE_W_DIGEST_BIAS,
+        CORE_W_DIGEST_NORM, CORE_TAP_DIGEST_KV,   CORE_TAP_DIGEST_GATE,
+        CORE_TAP_DIGEST,    CORE_TAP_DIGEST_NORM, CORE_TAP_DIGEST_ROPE};
     const par_heads *mine = par__heads_of(m, l);
     const int64_t n_dh = mine->all.n_dh, q0 = mine->h0 * n_dh;
     shards s;

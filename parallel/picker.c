@@ -23,9 +23,9 @@ typedef struct buffers {
 static void *make(par_model *m, int l)
 {
     static const par__digest_kinds of_picker = {
-        CORE_W_PICK_KV,  CORE_W_PICK_GATE, CORE_W_PICK_BIAS,
-        CORE_W_PICK_NORM, CORE_TAP_PICK_KV, CORE_TAP_PICK_GATE,
-        CORE_TAP_PICK,   CORE_TAP_PICK_NORM, CORE_TAP_PICK_ROPE};
+        CORE_W_PICK_KV,   CORE_W_PICK_GATE,   CORE_W_PICK_BIAS,
+        CORE_W_PICK_NORM, CORE_TAP_PICK_KV,   CORE_TAP_PICK_GATE,
+        CORE_TAP_PICK,    CORE_TAP_PICK_NORM, CORE_TAP_PICK_ROPE};
     shards s = {0};
     s.q = par__rows(m, CORE_W_PICK_Q, l, 0, PAR_END);
     s.weight = par__rows(m, CORE_W_PICK_WEIGHT, l, 0, PAR_END);
@@ -74,11 +74,11 @@ static void check_scores(par_model *m, const buffers *b, core_tap tap)
             sum += fabs(b->weight[i * d->n_ph + h]);
         most = sum <= most ? most : sum;
     }
-    par__check(m, tap,
-               most * core_max_row_norm(b->q, m->now.n * d->n_ph, d->n_pd,
-                                        d->n_pd),
-               core_max_row_norm(b->k, m->now.n, d->n_pd, d->n_pd),
-               CORE_STEP_ACT * CORE_STEP_ACT, CORE_STEP_ACT);
+    par__check(
+        m, tap,
+        most * core_max_row_norm(b->q, m->now.n * d->n_ph, d->n_pd, d->n_pd),
+        core_max_row_norm(b->k, m->now.n, d->n_pd, d->n_pd),
+        CORE_STEP_ACT * CORE_STEP_ACT, CORE_STEP_ACT);
 }
 
 /* Token i of the micro-batch: its row's digests that are complete, by score. */
@@ -89,15 +89,13 @@ static int64_t choose(par_model *m, const buffers *b, int64_t i, core_tap tap)
     const int64_t at = i % m->batch->n_t, row = i - at, n = (at + 1) / run;
     for (int64_t e = 0; e < n; e++)
         b->score[e] =
-            score(m, b->q + i * d->n_ph * d->n_pd,
-                  b->weight + i * d->n_ph,
+            score(m, b->q + i * d->n_ph * d->n_pd, b->weight + i * d->n_ph,
                   b->k + (row + e * run + run - 1) * d->n_pd);
     core_store(core_tap_numerics(m->numerics, tap.kind), CORE_GRID_ACT,
                b->score, n);
     for (int64_t e = 0; e < n; e++)
         b->all[e] = (par_key){b->score[e], e};
-    par__best_keys(b->all, n, m->now.seen + i * n_key, n_key,
-                   b->edge + 2 * i);
+    par__best_keys(b->all, n, m->now.seen + i * n_key, n_key, b->edge + 2 * i);
     return n;
 }
 
@@ -107,8 +105,8 @@ static void choose_all(par_model *m, const buffers *b, core_tap tap)
     core_cost *cost = par__cost_rows(m, tap, m->now.n, d->n_ph * d->n_pd, 0);
     cost->written = 2 * m->now.n;
     for (int64_t i = 0; i < m->now.n; i++)
-        cost->flops += choose(m, b, i, tap) * d->n_ph *
-                       (d->n_pd + 1) * CORE_FLOPS_MULTIPLY_ADD;
+        cost->flops += choose(m, b, i, tap) * d->n_ph * (d->n_pd + 1) *
+                       CORE_FLOPS_MULTIPLY_ADD;
     check_scores(m, b, tap);
     par__tap_replicated(m, tap, b->edge);
 }

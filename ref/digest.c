@@ -2,10 +2,10 @@
  *
  * A digest is, channel by channel, a sum of its tokens' vectors by a softmax of
  * their gates, to which a bias of the place in the run is added.  Where digests
- * are picked a token has two vectors (and two gates) side by side: the second for
- * its own run's digest, the first for the next one's; the first run has no one
- * before it.  Then a norm, and the rotation of the run's first position.  A run
- * that is not complete has no digest, and query t sees those of the first
+ * are picked a token has two vectors (and two gates) side by side: the second
+ * for its own run's digest, the first for the next one's; the first run has no
+ * one before it.  Then a norm, and the rotation of the run's first position.  A
+ * run that is not complete has no digest, and query t sees those of the first
  * floor((t + 1) / m) runs.
  *
  * Row t of a tap is the digest that token t sees last, so that one text serves
@@ -24,22 +24,22 @@ typedef struct maker {
 } maker;
 
 static const maker KEYS = {
-    CORE_W_DIGEST_KV,     CORE_W_DIGEST_GATE,    CORE_W_DIGEST_BIAS,
-    CORE_W_DIGEST_NORM,   CORE_TAP_DIGEST_KV,    CORE_TAP_DIGEST_GATE,
-    CORE_TAP_DIGEST,      CORE_TAP_DIGEST_NORM,  CORE_TAP_DIGEST_ROPE};
+    CORE_W_DIGEST_KV,   CORE_W_DIGEST_GATE,   CORE_W_DIGEST_BIAS,
+    CORE_W_DIGEST_NORM, CORE_TAP_DIGEST_KV,   CORE_TAP_DIGEST_GATE,
+    CORE_TAP_DIGEST,    CORE_TAP_DIGEST_NORM, CORE_TAP_DIGEST_ROPE};
 static const maker PICKS = {
-    CORE_W_PICK_KV,     CORE_W_PICK_GATE,   CORE_W_PICK_BIAS,
-    CORE_W_PICK_NORM,   CORE_TAP_PICK_KV,   CORE_TAP_PICK_GATE,
-    CORE_TAP_PICK,      CORE_TAP_PICK_NORM, CORE_TAP_PICK_ROPE};
+    CORE_W_PICK_KV,   CORE_W_PICK_GATE,   CORE_W_PICK_BIAS,
+    CORE_W_PICK_NORM, CORE_TAP_PICK_KV,   CORE_TAP_PICK_GATE,
+    CORE_TAP_PICK,    CORE_TAP_PICK_NORM, CORE_TAP_PICK_ROPE};
 
 typedef struct sums {
     const maker *by;
     int layer;
-    int64_t m, n_vector, n;  /* tokens of a run, their vectors, columns       */
-    double *kv, *gate;       /* [N, n_vector * n]                             */
-    double *bias;            /* [m, n_vector * n]                             */
-    double *room;            /* [n_threads, 2, n_vector * m]                  */
-    double *out;             /* [N, n]                                        */
+    int64_t m, n_vector, n; /* tokens of a run, their vectors, columns       */
+    double *kv, *gate;      /* [N, n_vector * n]                             */
+    double *bias;           /* [m, n_vector * n]                             */
+    double *room;           /* [n_threads, 2, n_vector * m]                  */
+    double *out;            /* [N, n]                                        */
     ref__drawn drawn;
     float *bound;
 } sums;
@@ -87,8 +87,8 @@ static double mix(const ref__run *run, const sums *s, double *z,
     *norm1 = 0.0;
     if (run->draw != NULL) {
         const bool stores_p = s->drawn.eager || s->drawn.stated;
-        const double all = ref__drawn_exponentials(&s->drawn, z, 0, n, NULL,
-                                                   1.0, -HUGE_VAL);
+        const double all =
+            ref__drawn_exponentials(&s->drawn, z, 0, n, NULL, 1.0, -HUGE_VAL);
         for (int64_t i = 0; stores_p && i < n; i++)
             z[i] = (double)((float)z[i] / (float)all);
         if (stores_p)

@@ -1,10 +1,10 @@
 /* ref/onekv.c -- one vector per token for the keys and values of all heads.
  *
  * The query comes from a short vector, and each of its heads is divided by its
- * own root mean square.  Key and value are one projection, normed with a weight,
- * rotated, and then the same.  Traps: the rotated elements are the LAST of a
- * head; the value is rotated, too, so what attention gives is turned back by
- * the query's own position (attention.c).
+ * own root mean square.  Key and value are one projection, normed with a
+ * weight, rotated, and then the same.  Traps: the rotated elements are the LAST
+ * of a head; the value is rotated, too, so what attention gives is turned back
+ * by the query's own position (attention.c).
  */
 #include "ref/ref_impl.h"
 

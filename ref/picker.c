@@ -1,9 +1,9 @@
 /* ref/picker.c -- which digests a query attends to.
  *
- * The picker has digests of its own, smaller ones, and heads of queries from the
- * short vector: a digest's score is the sum over heads of w_h relu(q_h . k), and
- * the best are picked.  Scores are summed in double and stored before they are
- * compared: what is chosen follows from the taps before it.
+ * The picker has digests of its own, smaller ones, and heads of queries from
+ * the short vector: a digest's score is the sum over heads of w_h relu(q_h .
+ * k), and the best are picked.  Scores are summed in double and stored before
+ * they are compared: what is chosen follows from the taps before it.
  */
 #include "ref/ref_impl.h"
 
@@ -35,7 +35,8 @@ static double norm_of(const double *x, int64_t n)
 }
 
 /* The score that token t gives a digest k; *error (or NULL): by how much a sum
- * in floats may miss it: a product for each head, its factors, and their sum. */
+ * in floats may miss it: a product for each head, its factors, and their sum.
+ */
 static double score_of(const ref__run *run, const scorer *s,
                        const ref__drawn *drawn, int64_t t, const double *k,
                        double *error)
@@ -70,9 +71,9 @@ static void pick(const ref__run *run, const scorer *s, const ref__drawn *drawn,
     double *edge = s->edge + 2 * t, worst = 0.0, error = 0.0;
     int64_t *key = run->seen + t * n_key;
     for (int64_t e = 0; e < n; e++) {
-        score[e] = score_of(run, s, drawn, t,
-                            s->k + (row + (e + 1) * s->m - 1) * s->n,
-                            bound != NULL ? &error : NULL);
+        score[e] =
+            score_of(run, s, drawn, t, s->k + (row + (e + 1) * s->m - 1) * s->n,
+                     bound != NULL ? &error : NULL);
         worst = fmax(worst, error);
     }
     core_store(core_tap_numerics(run->numerics, CORE_TAP_EDGE), CORE_GRID_ACT,
@@ -82,8 +83,7 @@ static void pick(const ref__run *run, const scorer *s, const ref__drawn *drawn,
     else
         ref__best_keys(key, n_key, score, 0, n, NULL, score + n_t / s->m, edge);
     for (int64_t i = 0; bound != NULL && i < 2; i++)
-        bound[2 * t + i] =
-            ref__up(ref__u(run, CORE_TAP_EDGE), worst, edge[i]);
+        bound[2 * t + i] = ref__up(ref__u(run, CORE_TAP_EDGE), worst, edge[i]);
 }
 
 /* The largest sum of magnitudes of a score: of the weights, times those of a
@@ -97,10 +97,10 @@ static double score_bits(const ref__run *run, const scorer *s)
             sum += fabs(s->weight[t * s->n_h + h]);
         weights = ref__worse(weights, sum);
     }
-    return ref__bits(
-        weights * core_max_row_norm(s->q, run->n * s->n_h, s->n, s->n) *
-            core_max_row_norm(s->k, run->n, s->n, s->n),
-        CORE_STEP_ACT * CORE_STEP_ACT * CORE_STEP_ACT);
+    return ref__bits(weights *
+                         core_max_row_norm(s->q, run->n * s->n_h, s->n, s->n) *
+                         core_max_row_norm(s->k, run->n, s->n, s->n),
+                     CORE_STEP_ACT * CORE_STEP_ACT * CORE_STEP_ACT);
 }
 
 static void pick_all(ref__run *run, int layer, const scorer *s)

@@ -517,7 +517,7 @@ void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
 void ref__rope_digests(ref__run *run, int layer, core_tap_kind kind, double *k,
                        int64_t n_dh, int64_t first);
 
-/* s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
+/* softmax.c: s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
  * passes, the exponentials stored before they are summed.  mask may be NULL.
  * sink: a logit that takes its share and gives nothing; -HUGE_VAL: none.
  * Returns the number of visible keys.                                        */

@@ -425,6 +425,101 @@ static void roll_ends(dice *d, core_spec *spec)
     spec->logits_divisor = one_in(d, 4) ? 0.5 * (double)roll(d, 1, 9) : 1.0;
 }
 
+/* Several streams of a token.  Their own dice, as those of kinds. */
+static void roll_streams(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x73747265616d), 0};
+    if (spec->norm == CORE_NORM_LAYER || spec->layer_scale ||
+        spec->router_norm || spec->branch_norm || !one_in(&d, 4))
+        return;
+    spec->residual_scale = 1.0;
+    spec->hyper = (core_hyper){.n = roll(&d, 2, 4),
+                               .n_round = roll(&d, 1, 5),
+                               .eps = one_in(&d, 2) ? 1e-6 : 0.01};
+}
+
+/* Experts by a table, scores by another function, another clamp. */
+static void roll_table(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x7461626c65), 0};
+    if (!one_in(&d, 4))
+        return;
+    if ((spec->router == CORE_ROUTER_SOFTMAX ||
+         spec->router == CORE_ROUTER_SIGMOID) &&
+        !spec->expert_scale)
+        spec->router = CORE_ROUTER_SQRT_SOFTPLUS;
+    for (int l = 0; l < (int)spec->n_l; l++)
+        spec->by_table[l] = core_spec_is_moe(spec, l) &&
+                            core_router_scores_all(spec->router) &&
+                            one_in(&d, 2);
+    if (spec->gated && one_in(&d, 2)) {
+        spec->act = CORE_ACT_CLAMPED_SILU;
+        spec->act_alpha = 0.0;
+        spec->act_limit = 0.3 * (double)roll(&d, 1, 6);
+    }
+}
+
+/* Digests of earlier tokens, in some layers picked. */
+static void roll_digests(dice *d, core_spec *spec)
+{
+    core_digests *s = &spec->digests;
+    int64_t n_rot = 1;
+    bool any = false;
+    *s = (core_digests){.n_all = roll(d, 1, 4), .n_best = roll(d, 1, 3)};
+    spec->sinks = spec->other.sinks = true;
+    spec->chunk = 0;
+    memset(spec->span, CORE_SPAN_WINDOW, sizeof spec->span);
+    for (int kind = 0; kind < core_spec_head_kinds(spec); kind++)
+        if (core_spec_heads_of(spec, kind).n_rot > n_rot)
+            n_rot = core_spec_heads_of(spec, kind).n_rot;
+    for (int l = 0; l < (int)spec->n_l; l++) {
+        if (!core_spec_has_attention(spec, l))
+            continue;
+        spec->digest[l] = (uint8_t)roll(d, CORE_DIGEST_NONE, CORE_DIGEST_BEST);
+        if (spec->digest[l] == CORE_DIGEST_BEST)
+            spec->sight[l] = CORE_SIGHT_CHOSEN;
+        any = any || spec->digest[l] == CORE_DIGEST_BEST;
+    }
+    if (!any)
+        return;
+    s->n_ph = roll(d, 1, 4);
+    s->n_pd = n_rot + roll(d, 0, 5);
+    spec->n_seen = roll(d, 1, 3);
+}
+
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+    return b == 0 ? a : common_divisor(b, a % b);
+}
+
+/* One vector of a token as key and value of all heads; an output projection by
+ * groups of heads.                                                           */
+static void roll_onekv(uint64_t seed, core_spec *spec)
+{
+    dice d = {seed ^ UINT64_C(0x6f6e656b76), 0};
+    const bool other = core_spec_head_kinds(spec) > 1;
+    if (spec->n_kv_rank > 0 || spec->n_seen > 0 || !one_in(&d, 4))
+        return;
+    spec->one_kv = true;
+    spec->n_g = 1;
+    spec->other.n_g = other ? 1 : 0;
+    spec->n_dv = spec->other.n_dv = 0;
+    spec->n_q_rank = roll(&d, 3, 9);
+    spec->qk_norm = CORE_QK_NORM_NONE;
+    spec->clip_qkv = spec->temper_scale = spec->value_scale = 0.0;
+    spec->context_gate = spec->bias_qkv = spec->value_norm = false;
+    spec->v_is_k = spec->other.v_is_k = false;
+    memset(spec->no_rope, 0, sizeof spec->no_rope);
+    if (one_in(&d, 2)) {
+        const int64_t n =
+            common_divisor(spec->n_h, other ? spec->other.n_h : 0);
+        spec->o_groups =
+            (core_o_groups){.n = one_in(&d, 4) ? 1 : n, .n_r = roll(&d, 2, 6)};
+    }
+    if (!one_in(&d, 3))
+        roll_digests(&d, spec);
+}
+
 static void roll_spec(dice *d, core_spec *spec)
 {
     const core_status opened = core_spec_open(spec, "shadow-a", NULL);
@@ -455,6 +550,9 @@ static void roll_spec(dice *d, core_spec *spec)
     roll_branches(d->seed, spec);
     roll_blocks(d->seed, spec);
     roll_look_back(d->seed, spec);
+    roll_streams(d->seed, spec);
+    roll_table(d->seed, spec);
+    roll_onekv(d->seed, spec);
 }
 
 static void roll_plan(dice *d, par_plan *plan)

@@ -4,6 +4,7 @@
  * that does nothing, or leaves no legal case, is skipped, so that a loop that
  * takes every step which still fails comes to an end.
  */
+#include "core/model/elementary.h"
 #include "tests/support/random_case.h"
 
 #include <string.h>
@@ -85,8 +86,9 @@ static void half_tokens(random_case *c)
 static void drop_layer(random_case *c, int l)
 {
     core_spec *s = &c->spec;
-    uint8_t *const of_layer[] = {s->ffn,  s->mixer, s->no_rope,
-                                 s->span, s->sight, s->head_kind};
+    uint8_t *const of_layer[] = {s->ffn,   s->mixer,     s->no_rope,
+                                 s->span,  s->sight,     s->head_kind,
+                                 s->digest, s->by_table};
     for (size_t i = 0; i < sizeof of_layer / sizeof *of_layer; i++)
         memmove(of_layer[i] + l, of_layer[i] + l + 1,
                 (size_t)(CORE_MAX_LAYERS - l - 1));
@@ -266,8 +268,9 @@ static void no_shared(random_case *c)
 
 static void no_clamp(random_case *c)
 {
-    if (c->spec.act == CORE_ACT_CLAMPED_SWIGLU)
+    if (core_act_is_clamped(c->spec.act))
         c->spec.act = CORE_ACT_SILU;
+    c->spec.act_alpha = c->spec.act_limit = 0.0;
 }
 
 static void no_norm_kind(random_case *c)
@@ -415,6 +418,39 @@ static void all_turn(random_case *c)
     c->spec.rope.n_turned = c->spec.other.rope.n_turned = 0;
 }
 
+static void no_streams(random_case *c)
+{
+    c->spec.hyper = (core_hyper){0};
+}
+
+static void no_table(random_case *c)
+{
+    memset(c->spec.by_table, 0, sizeof c->spec.by_table);
+}
+
+static void no_digests(random_case *c)
+{
+    memset(c->spec.digest, CORE_DIGEST_NONE, sizeof c->spec.digest);
+    memset(c->spec.sight, CORE_SIGHT_SPAN, sizeof c->spec.sight);
+    memset(&c->spec.digests, 0, sizeof c->spec.digests);
+    c->spec.n_seen = 0;
+}
+
+static void no_output_groups(random_case *c)
+{
+    c->spec.o_groups = (core_o_groups){0};
+}
+
+static void own_keys(random_case *c)
+{
+    if (!c->spec.one_kv)
+        return;
+    no_digests(c);
+    no_output_groups(c);
+    c->spec.one_kv = false;
+    c->spec.n_q_rank = 0;
+}
+
 static void no_drops(random_case *c)
 {
     c->spec.capacity.rule = CORE_CAPACITY_NONE;
@@ -444,7 +480,8 @@ static const simplify STEP[] = {
     no_most,      no_post_norm,    no_branch_norm,
     no_layer_scale, no_router_norm,  no_expert_scale, no_cap,
     no_value_norm,  own_values,      all_turn,        no_choice,
-    usual_clamp,
+    usual_clamp,    no_streams,      no_table,        no_digests,
+    no_output_groups, own_keys,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 

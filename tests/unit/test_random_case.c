@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_SEED = 900, MAX_RANK = 8, AT_LEAST = 8 };
+enum { N_SEED = 1500, MAX_RANK = 8, AT_LEAST = 8 };
 
 /* Of how many cases is it true that one of their layers ...? */
 typedef bool (*question)(const random_case *c, int layer);
@@ -426,6 +426,56 @@ static bool is_padded(const random_case *c, int l)
     return c->pads;
 }
 
+static bool has_streams(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.hyper.n > 0 && c->plan.tp > 1;
+}
+
+static bool sends_streams(const random_case *c, int l)
+{
+    (void)l;
+    return c->spec.hyper.n > 0 && c->plan.pp > 1;
+}
+
+static bool looks_experts_up(const random_case *c, int l)
+{
+    return core_spec_by_table(&c->spec, l) && c->plan.ep > 1;
+}
+
+static bool takes_roots(const random_case *c, int l)
+{
+    return uses(c, l, CORE_ROUTER_SQRT_SOFTPLUS);
+}
+
+static bool clamps_silu(const random_case *c, int l)
+{
+    return core_spec_has_ffn(&c->spec, l) &&
+           c->spec.act == CORE_ACT_CLAMPED_SILU;
+}
+
+static bool has_one_kv(const random_case *c, int l)
+{
+    return has_attention(c, l) && c->spec.one_kv && c->plan.tp > 1;
+}
+
+static bool groups_outputs(const random_case *c, int l)
+{
+    return has_one_kv(c, l) && c->spec.o_groups.n > 0;
+}
+
+static bool digests(const random_case *c, int l)
+{
+    const int64_t run = core_spec_digest_run(&c->spec, l);
+    return run > 0 && c->n_t > 2 * run;
+}
+
+static bool picks_digests(const random_case *c, int l)
+{
+    return core_spec_chooser(&c->spec, l) == CORE_CHOOSER_PICKER &&
+           c->n_t / c->spec.digests.n_best > c->spec.n_seen && c->plan.tp > 1;
+}
+
 static const struct {
     const char *name;
     question ask;
@@ -457,6 +507,9 @@ static const struct {
     ROW(chooses_blocks),  ROW(clamps_elsewhere),
     ROW(chooses_keys),    ROW(chooses_keys_apart),  ROW(keeps_keys),
     ROW(keeps_keys_over_stages),
+    ROW(has_streams),     ROW(sends_streams),       ROW(looks_experts_up),
+    ROW(takes_roots),     ROW(clamps_silu),         ROW(has_one_kv),
+    ROW(groups_outputs),  ROW(digests),             ROW(picks_digests),
 #undef ROW
 };
 enum { N_FEATURE = sizeof feature / sizeof *feature };

@@ -2,13 +2,13 @@
  * one key-value vector for all heads, digests of earlier tokens, the first
  * layers' experts by a table.
  *
- * Layers have a window alone, digests of long runs that are all seen, or of short
- * ones of which a scorer picks; those with digests rotate by another theta, and
- * by yarn.  Traps: the numbers of compress_ratios (0, 4, 128) are names of the
- * three kinds, whatever compress_rates says of lengths; there may be more of them
- * than layers; yarn does not scale cos and sin unless the file says so; weights
- * of experts are always divided by their sum, and the shared expert is as wide as
- * a routed one, whatever n_shared_experts says.
+ * Layers have a window alone, digests of long runs that are all seen, or of
+ * short ones of which a scorer picks; those with digests rotate by another
+ * theta, and by yarn.  Traps: the numbers of compress_ratios (0, 4, 128) are
+ * names of the three kinds, whatever compress_rates says of lengths; there may
+ * be more of them than layers; yarn does not scale cos and sin unless the file
+ * says so; weights of experts are always divided by their sum, and the shared
+ * expert is as wide as a routed one, whatever n_shared_experts says.
  */
 #include "core/model/families/family.h"
 
@@ -45,7 +45,8 @@ static core_status get_digests(core_spec *spec, core__reader r)
     static const char *const WORDS[] = {
         [CORE_DIGEST_NONE] = "sliding_attention",
         [CORE_DIGEST_ALL] = "heavily_compressed_attention",
-        [CORE_DIGEST_BEST] = "compressed_sparse_attention", NULL};
+        [CORE_DIGEST_BEST] = "compressed_sparse_attention",
+        NULL};
     core_digests *d = &spec->digests;
     core__reader rates;
     bool found, listed;
@@ -56,14 +57,14 @@ static core_status get_digests(core_spec *spec, core__reader r)
     CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l,
                                  spec->digest, &listed));
     CORE_TRY(core__config_object(r, "compress_rates", &rates));
-    CORE_TRY(core__config_count_or(rates, WORDS[CORE_DIGEST_ALL], 128,
-                                   &d->n_all));
-    CORE_TRY(core__config_count_or(rates, WORDS[CORE_DIGEST_BEST], 4,
-                                   &d->n_best));
-    CORE_TRY(core__config_count_or(r, "compress_rate_hca", d->n_all,
-                                   &d->n_all));
-    CORE_TRY(core__config_count_or(r, "compress_rate_csa", d->n_best,
-                                   &d->n_best));
+    CORE_TRY(
+        core__config_count_or(rates, WORDS[CORE_DIGEST_ALL], 128, &d->n_all));
+    CORE_TRY(
+        core__config_count_or(rates, WORDS[CORE_DIGEST_BEST], 4, &d->n_best));
+    CORE_TRY(
+        core__config_count_or(r, "compress_rate_hca", d->n_all, &d->n_all));
+    CORE_TRY(
+        core__config_count_or(r, "compress_rate_csa", d->n_best, &d->n_best));
     CORE_TRY(core__config_count(r, "index_n_heads", &d->n_ph));
     CORE_TRY(core__config_count(r, "index_head_dim", &d->n_pd));
     CORE_TRY(core__config_count(r, "index_topk", &spec->n_seen));
@@ -113,8 +114,8 @@ static core_status get_router(core_spec *spec, core__reader r)
     CORE_TRY(core__config_expect(r, "scoring_func", "sqrtsoftplus"));
     CORE_TRY(core__config_expect(r, "topk_method", "noaux_tc"));
     CORE_TRY(core__config_expect_flag(r, "norm_topk_prob", true));
-    CORE_TRY(core__config_real(r, "routed_scaling_factor",
-                               &spec->routed_scale));
+    CORE_TRY(
+        core__config_real(r, "routed_scaling_factor", &spec->routed_scale));
     CORE_TRY(core__config_count_or(r, "num_hash_layers", 3, &n_hash));
     for (int l = 0; l < (int)spec->n_l; l++)
         spec->by_table[l] = l < n_hash;
@@ -131,8 +132,7 @@ static core_status get_router(core_spec *spec, core__reader r)
 static core_status add(core_spec *spec, core__reader r)
 {
     CORE_TRY(core__config_count(r, "hc_mult", &spec->hyper.n));
-    CORE_TRY(
-        core__config_count(r, "hc_sinkhorn_iters", &spec->hyper.n_round));
+    CORE_TRY(core__config_count(r, "hc_sinkhorn_iters", &spec->hyper.n_round));
     CORE_TRY(core__config_real(r, "hc_eps", &spec->hyper.eps));
     CORE_TRY(core__config_expect_flag(r, "attention_bias", false));
     CORE_TRY(core__config_expect_flag(r, "mlp_bias", false));
@@ -141,10 +141,10 @@ static core_status add(core_spec *spec, core__reader r)
     return get_router(spec, r);
 }
 
-#define ATTN(name) "layers.%d.attn." name
+#define ATTN(name)   "layers.%d.attn." name
 #define MATRIX(name) CORE_LAYOUT_MATRIX, name
 #define VECTOR(name) CORE_LAYOUT_VECTOR, name
-#define PICK(name) "layers.%d.attn.indexer." name
+#define PICK(name)   "layers.%d.attn.indexer." name
 
 /* The publisher's own names. */
 static const core__place OWN[] = {
@@ -197,17 +197,31 @@ const core__family core__family_deepseek_v4 = {
     .published = "DeepSeek-V4-Flash, DeepSeek-V4-Pro",
     .witness = "transformers 5.24",
     .defaults = CORE_JSON({
-        "vocab_size": 129280, "hidden_size": 4096,
-        "moe_intermediate_size": 2048, "num_hidden_layers": 43,
-        "num_attention_heads": 64, "num_key_value_heads": 1, "head_dim": 512,
-        "q_lora_rank": 1024, "num_experts_per_tok": 6,
-        "n_routed_experts": 256, "routed_scaling_factor": 1.5,
-        "max_position_embeddings": 1048576, "rope_theta": 10000.0,
-        "compress_rope_theta": 160000.0, "hc_mult": 4,
-        "hc_sinkhorn_iters": 20, "hc_eps": 1e-06, "swiglu_limit": 10.0,
-        "sliding_window": 128, "o_groups": 8, "o_lora_rank": 1024,
-        "index_n_heads": 64, "index_head_dim": 128, "index_topk": 512,
-        "rms_norm_eps": 1e-06
+        "vocab_size" : 129280,
+        "hidden_size" : 4096,
+        "moe_intermediate_size" : 2048,
+        "num_hidden_layers" : 43,
+        "num_attention_heads" : 64,
+        "num_key_value_heads" : 1,
+        "head_dim" : 512,
+        "q_lora_rank" : 1024,
+        "num_experts_per_tok" : 6,
+        "n_routed_experts" : 256,
+        "routed_scaling_factor" : 1.5,
+        "max_position_embeddings" : 1048576,
+        "rope_theta" : 10000.0,
+        "compress_rope_theta" : 160000.0,
+        "hc_mult" : 4,
+        "hc_sinkhorn_iters" : 20,
+        "hc_eps" : 1e-06,
+        "swiglu_limit" : 10.0,
+        "sliding_window" : 128,
+        "o_groups" : 8,
+        "o_lora_rank" : 1024,
+        "index_n_heads" : 64,
+        "index_head_dim" : 128,
+        "index_topk" : 512,
+        "rms_norm_eps" : 1e-06
     }),
     .ignores = "expert_dtype router_jitter_noise",
     .add = add,

@@ -28,20 +28,20 @@ static core_status check_layer(const core_spec *spec, int l)
     CORE_FAIL_IF(!spec->one_kv || !core_spec_heads(spec, l).sinks, CORE_E_SPEC,
                  "%s: layer %d: digests need onekv and attention.sinks",
                  spec->name, l);
-    CORE_FAIL_IF(picks != (spec->sight[l] == CORE_SIGHT_CHOSEN) ||
-                     (picks &&
-                      core_spec_chooser(spec, l) != CORE_CHOOSER_PICKER),
-                 CORE_E_SPEC,
-                 "%s: layer %d: digests that are picked go with sight chosen, "
-                 "and no indexer",
-                 spec->name, l);
+    CORE_FAIL_IF(
+        picks != (spec->sight[l] == CORE_SIGHT_CHOSEN) ||
+            (picks && core_spec_chooser(spec, l) != CORE_CHOOSER_PICKER),
+        CORE_E_SPEC,
+        "%s: layer %d: digests that are picked go with sight chosen, "
+        "and no indexer",
+        spec->name, l);
     CORE_TRY(core__check_size(spec, picks ? "digests.best" : "digests.all",
                               core_spec_digest_run(spec, l), 1, 1 << 20));
     if (!picks)
         return CORE_OK;
     const int64_t n_rot = core_spec_heads(spec, l).n_rot;
-    CORE_TRY(core__check_size(spec, "digests.scorer_heads", d->n_ph, 1,
-                              INT32_MAX));
+    CORE_TRY(
+        core__check_size(spec, "digests.scorer_heads", d->n_ph, 1, INT32_MAX));
     return core__check_size(spec, "digests.scorer_size", d->n_pd, n_rot,
                             INT32_MAX / d->n_ph);
 }

@@ -1,5 +1,5 @@
-/* core/model/operators/onekv.c -- what one vector for keys and values expects of
- * a model.
+/* core/model/operators/onekv.c -- what one vector for keys and values expects
+ * of a model.
  */
 #include "core/model/spec_impl.h"
 
@@ -20,14 +20,15 @@ core_status core__check_onekv(const core_spec *spec)
                      "%s: value_size %lld, onekv expects head_size %lld",
                      spec->name, (long long)h.n_dv, (long long)h.n_dh);
     }
-    CORE_FAIL_IF(spec->qk_norm != CORE_QK_NORM_NONE || spec->clip_qkv > 0.0 ||
-                     spec->temper_scale > 0.0 || spec->value_scale > 0.0 ||
-                     spec->context_gate || spec->bias_qkv ||
-                     spec->v_is_k || spec->value_norm,
-                 CORE_E_SPEC,
-                 "%s: onekv has no qk_norm, clip, temperature, gate or bias, and "
-                 "no scale or norm of values, of its own",
-                 spec->name);
+    CORE_FAIL_IF(
+        spec->qk_norm != CORE_QK_NORM_NONE || spec->clip_qkv > 0.0 ||
+            spec->temper_scale > 0.0 || spec->value_scale > 0.0 ||
+            spec->context_gate || spec->bias_qkv || spec->v_is_k ||
+            spec->value_norm,
+        CORE_E_SPEC,
+        "%s: onekv has no qk_norm, clip, temperature, gate or bias, and "
+        "no scale or norm of values, of its own",
+        spec->name);
     for (int l = 0; l < (int)spec->n_l; l++)
         CORE_FAIL_IF(core_spec_has_attention(spec, l) &&
                          !core_spec_has_rope(spec, l),

@@ -59,7 +59,5 @@ static void decode(har__step *step, const core_spec *spec, const core_cost *c,
     step->n_shared = (int64_t)n_dh;
 }
 
-const har__operator har__projection_onekv = {.put = put_onekv,
-                                             .split = split,
-                                             .kept = kept,
-                                             .decode = decode};
+const har__operator har__projection_onekv = {
+    .put = put_onekv, .split = split, .kept = kept, .decode = decode};

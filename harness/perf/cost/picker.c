@@ -23,8 +23,8 @@ static void put_picker(har__walk *w)
                           spec->n_q_rank, false));
     har__put(w, har__rotation(w, CORE_TAP_PICK_Q_ROPE, d->n_ph));
     har__put_digests(w, &taps, d->n_pd);
-    har__put(w, har__gemm(w, CORE_TAP_PICK_WEIGHT, w->n, d->n_ph, spec->n_d,
-                          false));
+    har__put(
+        w, har__gemm(w, CORE_TAP_PICK_WEIGHT, w->n, d->n_ph, spec->n_d, false));
     core_cost cost = har__rows(w, CORE_TAP_EDGE, w->n, d->n_ph * d->n_pd, 0);
     cost.written = 2 * w->n;
     for (int64_t i = 0; i < w->request->batch->n_t; i++)
@@ -45,10 +45,9 @@ static void decode(har__step *step, const core_spec *spec, const core_cost *c,
     const core_digests *d = &spec->digests;
     if (c->tap.kind != CORE_TAP_EDGE)
         return;
-    step->flops =
-        (double)c->m * (double)n_key * (double)flops_of_pair(spec);
-    step->elements = (double)c->m * (double)(d->n_ph * (d->n_pd + 1) +
-                                             n_key * d->n_pd + 2);
+    step->flops = (double)c->m * (double)n_key * (double)flops_of_pair(spec);
+    step->elements =
+        (double)c->m * (double)(d->n_ph * (d->n_pd + 1) + n_key * d->n_pd + 2);
 }
 
 const har__operator har__chooser_picker = {
