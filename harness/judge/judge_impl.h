@@ -73,7 +73,15 @@ void har__slope_judge(const har__pass *pass, const har_yard_tap *tap,
 
 /* When a tap is computed: comparable with har__routing.from and open_from.
  *                                                                    [local] */
-int64_t har__moment(const har_yard_tap *tap);
+static inline int64_t har__moment(const har_yard_tap *tap)
+{
+    const core_tap at = tap->name.tap;
+    if (!tap->name.is_tap || at.kind == CORE_TAP_EMBED)
+        return -1;
+    if (core_tap_is_global(at.kind))
+        return HAR__NEVER - 1;
+    return (int64_t)at.layer * CORE_N_TAP_KINDS + (int64_t)at.kind;
+}
 
 /* The queries of the layer at hand whose keys could have been others; does it
  * touch the row?                                                     [local] */

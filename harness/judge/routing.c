@@ -23,16 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int64_t har__moment(const har_yard_tap *tap)
-{
-    const core_tap at = tap->name.tap;
-    if (!tap->name.is_tap || at.kind == CORE_TAP_EMBED)
-        return -1;
-    if (core_tap_is_global(at.kind))
-        return HAR__NEVER - 1;
-    return (int64_t)at.layer * CORE_N_TAP_KINDS + (int64_t)at.kind;
-}
-
 /* The expert's number; -1 for what is none and no int64_t may hold. */
 static int64_t id_of(double x)
 {
