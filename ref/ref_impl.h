@@ -517,8 +517,8 @@ void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
 void ref__rope_digests(ref__run *run, int layer, core_tap_kind kind, double *k,
                        int64_t n_dh, int64_t first);
 
-/* softmax.c: s[lo..hi) = softmax of the visible scores s * scale, the others 0; two
- * passes, the exponentials stored before they are summed.  mask may be NULL.
+/* softmax.c: s[lo..hi) = softmax of the visible scores s * scale, the others 0;
+ * two passes, the exponentials stored before they are summed.  mask may be NULL.
  * sink: a logit that takes its share and gives nothing; -HUGE_VAL: none.
  * Returns the number of visible keys.                                        */
 int64_t ref__softmax_row(core_numerics numerics, double *s, int64_t lo,
