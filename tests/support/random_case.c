@@ -430,7 +430,8 @@ static void roll_streams(uint64_t seed, core_spec *spec)
 {
     dice d = {seed ^ UINT64_C(0x73747265616d), 0};
     if (spec->norm == CORE_NORM_LAYER || spec->layer_scale ||
-        spec->router_norm || spec->branch_norm || !one_in(&d, 4))
+        spec->router_norm || spec->branch_norm || spec->attn_res.n_block > 0 ||
+        !one_in(&d, 4))
         return;
     spec->residual_scale = 1.0;
     spec->hyper = (core_hyper){.n = roll(&d, 2, 4),
@@ -453,7 +454,9 @@ static void roll_table(uint64_t seed, core_spec *spec)
                             core_router_scores_all(spec->router) &&
                             one_in(&d, 2);
     if (spec->gated && one_in(&d, 2)) {
-        spec->act = CORE_ACT_CLAMPED_SILU;
+        spec->act = CORE_ACT_CLAMPED_SILU; /* instead of a layer's limits */
+        memset(spec->expert_most, 0, sizeof spec->expert_most);
+        memset(spec->mlp_most, 0, sizeof spec->mlp_most);
         spec->act_alpha = 0.0;
         spec->act_limit = 0.3 * (double)roll(&d, 1, 6);
     }
