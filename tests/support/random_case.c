@@ -456,8 +456,8 @@ static void roll_table(uint64_t seed, core_spec *spec)
                             core_router_scores_all(spec->router) &&
                             one_in(&d, 2);
     if (spec->gated && spec->act != CORE_ACT_SITU && one_in(&d, 2)) {
-        drop_limits(spec);
         spec->act = CORE_ACT_CLAMPED_SILU;
+        drop_limits(spec);
         spec->act_alpha = 0.0;
         spec->act_limit = 0.3 * (double)roll(&d, 1, 6);
     }
