@@ -258,6 +258,13 @@ static void roll_latent_positions(uint64_t seed, core_spec *spec)
         spec->no_rope[l] = one_in(&d, 3);
 }
 
+/* An activation that is clamped has none. */
+static void drop_limits(core_spec *spec)
+{
+    memset(spec->expert_most, 0, sizeof spec->expert_most);
+    memset(spec->mlp_most, 0, sizeof spec->mlp_most);
+}
+
 /* Parts that read earlier sums, and what Kimi-K3 has with them.  Their own dice,
  * as above; every layer has both parts, and no other connection.             */
 static void roll_look_back(uint64_t seed, core_spec *spec)
@@ -272,16 +279,11 @@ static void roll_look_back(uint64_t seed, core_spec *spec)
         return;
     spec->attn_res.n_block = roll(&d, 1, 3);
     spec->norm_de = spec->n_de > 0 && one_in(&d, 2);
-    bool limited = false;
-    for (int l = 0; l < (int)spec->n_l; l++)
-        limited = limited || spec->expert_most[l] > 0.0 ||
-                  spec->mlp_most[l] > 0.0;
-    if (spec->gated && !limited && one_in(&d, 2)) {
+    if (spec->gated && one_in(&d, 2)) {
         spec->act = CORE_ACT_SITU;
         spec->act_alpha = 0.5 * (double)roll(&d, 2, 8);
         spec->act_limit = 0.5 * (double)roll(&d, 2, 20);
-        memset(spec->expert_most, 0, sizeof spec->expert_most);
-        memset(spec->mlp_most, 0, sizeof spec->mlp_most);
+        drop_limits(spec);
     }
 }
 
@@ -454,9 +456,8 @@ static void roll_table(uint64_t seed, core_spec *spec)
                             core_router_scores_all(spec->router) &&
                             one_in(&d, 2);
     if (spec->gated && spec->act != CORE_ACT_SITU && one_in(&d, 2)) {
-        memset(spec->expert_most, 0, sizeof spec->expert_most);
-        memset(spec->mlp_most, 0, sizeof spec->mlp_most);
         spec->act = CORE_ACT_CLAMPED_SILU;
+        drop_limits(spec);
         spec->act_alpha = 0.0;
         spec->act_limit = 0.3 * (double)roll(&d, 1, 6);
     }

@@ -38,30 +38,21 @@ static uint64_t hash_of(const void *key, size_t bytes)
 
 /* --- a layout with the part's degrees --- */
 
-/* The tensor rank that reads most kv heads: where they do not divide, one that
- * begins in the middle of a kv head reads one more. */
-static int fullest_rank(const core_spec *s, int tp)
+/* Of a rank's layers, without their experts. */
+static int64_t elements(const har_search_memo *m)
 {
-    int64_t most = 0;
-    int best = 0;
-    for (int t = 0; t < tp && s->n_h > 0; t++) {
-        int64_t n = 0;
-        for (int kind = 0; kind < core_spec_head_kinds(s); kind++) {
-            const core_heads all = core_spec_heads_of(s, kind);
-            n += par_layout_heads(&all, tp, t).n_kv;
-        }
-        if (n > most) {
-            most = n;
-            best = t;
-        }
-    }
-    return best;
+    int64_t n = 0;
+    for (int c = 0; c < m->n_class; c++)
+        n += har__count(m, c, 0, (int)m->e->spec->n_l) *
+             har_cost_layer_elements(m->e->spec, &m->lay, m->layer_of[c]);
+    return n;
 }
 
-/* One stage, all experts on etp ranks. */
+/* One stage, all experts on etp ranks, for the tensor rank that holds most:
+ * what tp does not divide, as kv heads, one that begins in the middle of it has
+ * one more of.                                                               */
 static core_status make_layout(har_search_memo *m, int tp, int etp)
 {
-    par_layout *lay = &m->lay;
     const har_shape shape = {.dp = etp,
                              .pp = 1,
                              .tp = tp,
@@ -69,10 +60,19 @@ static core_status make_layout(har_search_memo *m, int tp, int etp)
                              .etp = etp,
                              .mb = 1,
                              .scope = PAR_SCOPE_STAGE};
-    const int rank = fullest_rank(m->e->spec, tp);
+    int64_t most = -1;
+    int fullest = 0;
     m->lay_tp = 0;
     har_shape_plan(&shape, &m->plan);
-    CORE_TRY(par_layout_make(lay, &m->layout, m->e->spec, &m->plan, rank));
+    for (int t = 0; t <= tp; t++) { /* at last the one that was found */
+        const int rank = t < tp ? t : fullest;
+        CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan,
+                                 rank));
+        if (t < tp && elements(m) > most) {
+            most = elements(m);
+            fullest = t;
+        }
+    }
     m->lay_tp = tp;
     m->lay_etp = etp;
     return CORE_OK;
