@@ -1032,7 +1032,8 @@ static bool is_copy(const core_spec *spec, core_tap tap)
            (tap.kind == CORE_TAP_RECV && !spec->weigh_input);
 }
 
-/* Some heads turn in part; before the first digest there are zeros. */
+/* Some heads turn in part; before the first digest there are zeros; earlier sums
+ * stand.                                                                     */
 static bool may_be_copy(const core_spec *spec, core_tap tap)
 {
     switch (tap.kind) {
@@ -1050,6 +1051,9 @@ static bool may_be_copy(const core_spec *spec, core_tap tap)
     case CORE_TAP_DIGEST:
     case CORE_TAP_PICK:
         return true;
+    case CORE_TAP_MID:
+    case CORE_TAP_OUT:
+        return spec->attn_res.n_block > 0;
     default:
         return false;
     }

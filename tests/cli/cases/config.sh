@@ -17,7 +17,7 @@ has out '^here       2 of 2 layers fit into memory at full width'
 has out '^           2 in about 0 s: moeparity verify plain --plan tp=2,ep=2$'
 expect 0 moeparity spec --families
 has out '^[|] qwen3_moe [|]'
-has out '^[|] deepseek_ref [|] the publisher'
+has out '^[|] longcat_flash [|] two attentions'
 
 alone='^config     plain/config.json alone: weights are procedural, seed 5, in'
 first() # REGEX: the first line of stdout
