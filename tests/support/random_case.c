@@ -271,7 +271,8 @@ static void roll_look_back(uint64_t seed, core_spec *spec)
 {
     dice d = {seed ^ UINT64_C(0x6c6f6f6b), 0};
     bool whole = spec->residual_scale == 1.0 && spec->hyper.n == 0 &&
-                 !spec->post_norm && !spec->layer_scale;
+                 !spec->post_norm && !spec->layer_scale &&
+                 !spec->router_norm && !spec->branch_norm;
     for (int l = 0; l < (int)spec->n_l; l++)
         whole = whole && spec->mixer[l] != CORE_N_MIXERS &&
                 spec->ffn[l] != CORE_FFN_NONE;

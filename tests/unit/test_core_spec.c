@@ -13,6 +13,9 @@
 
 enum { TEXT_BYTES = 8192 };
 
+#define STREAMS    "hyper:\n  streams: 2\n  rounds: 2\n  eps: 0.01\n"
+#define LOOKS_BACK "attention_residual:\n  block: 1\n"
+
 static void read_file(char text[TEXT_BYTES], const char *path)
 {
     FILE *file = fopen(path, "rb");
@@ -213,6 +216,14 @@ static const change BAD_YAML[] = {
      "branch_norm needs a shared expert"},
     {"dropped: zero", "dropped: passthrough\nbranch_norm: true",
      "branch_norm does not go with passthrough"},
+    {"norm_eps", STREAMS "layer_scale: true\nnorm_eps",
+     "hyper.streams go with no"},
+    {"norm_eps", STREAMS LOOKS_BACK "norm_eps",
+     "attention_residual.block does not go with hyper.streams"},
+    {"norm_eps", LOOKS_BACK "layer_scale: true\nnorm_eps",
+     "do not go with attention_residual.block"},
+    {"norm_eps", LOOKS_BACK "post_norm: true\nnorm_eps",
+     "do not go with attention_residual.block"},
     {"gated: true", "attention:\n  values_are_keys: true\n  clip: 2\ngated: true",
      "attention.values_are_keys goes with neither a value_size of its own"},
     {"gated: true", "value_size: 5\nattention:\n  values_are_keys: true\n"

@@ -19,9 +19,11 @@ core_status core__check_attn_res(const core_spec *spec)
                  "%s: scale.residual %g does not go with "
                  "attention_residual.block",
                  spec->name, spec->residual_scale);
-    CORE_FAIL_IF(spec->post_norm || spec->layer_scale, CORE_E_SPEC,
-                 "%s: norms behind parts and layer_scale do not go with "
-                 "attention_residual.block",
+    CORE_FAIL_IF(spec->post_norm || spec->layer_scale || spec->router_norm ||
+                     spec->branch_norm,
+                 CORE_E_SPEC,
+                 "%s: post_norm, layer_scale, router.norm and branch_norm do "
+                 "not go with attention_residual.block",
                  spec->name);
     for (int l = 0; l < (int)spec->n_l; l++)
         CORE_FAIL_IF(core_spec_mixer(spec, l) == CORE_N_MIXERS ||
