@@ -9,6 +9,7 @@
 #include "golden/mistakes.h"
 
 #include "core/base/arena.h"
+#include "core/base/wide.h"
 #include "golden/slope.h"
 
 #include <math.h>
@@ -208,8 +209,9 @@ void gold_directions_free(gold_directions *directions)
 
 /* x, x^2 and d^2 / s^2 of n elements; lanes, so that no addition waits for the
  * one before it.                                                             */
-static void add_elements(double sum[3], const float *of, const double *moved,
-                         const double *scale, int64_t n)
+static inline void add_elements(double sum[3], const float *of,
+                                const double *moved, const double *scale,
+                                int64_t n)
 {
     enum { LANES = 4 };
     double x[LANES] = {0.0}, squares[LANES] = {0.0}, shares[LANES] = {0.0};
@@ -232,8 +234,9 @@ static void add_elements(double sum[3], const float *of, const double *moved,
     sum[2] += (shares[0] + shares[1]) + (shares[2] + shares[3]);
 }
 
-void gold_leaning_add(gold_leaning *leaning, const gold_direction *d,
-                      int64_t row, const double *honest, const double *found)
+CORE_WIDE void gold_leaning_add(gold_leaning *leaning, const gold_direction *d,
+                                int64_t row, const double *honest,
+                                const double *found)
 {
     enum { STEP = 256 };
     const double square = gold_mean_square(honest, d->n_col);

@@ -6,6 +6,7 @@
 #include "golden/slope.h"
 
 #include "core/base/arena.h"
+#include "core/base/wide.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ static int64_t n_group(const core_spec *spec, core_tap tap)
     return is_behind_experts(spec, tap) ? spec->n_e : 1;
 }
 
-double gold_mean_square(const double *honest, int64_t n)
+CORE_WIDE double gold_mean_square(const double *honest, int64_t n)
 {
     enum { LANES = 8 }; /* no addition waits for the one before it            */
     double sum[LANES] = {0.0};
@@ -70,8 +71,8 @@ void gold_slope_free(gold_slope *slope)
 
 /* Into a group; a number that is no expert's, of a golden that somebody edited,
  * into none. */
-static void add(gold_slope *s, int64_t group, double square,
-                const double *honest, const double *found)
+CORE_WIDE static void add(gold_slope *s, int64_t group, double square,
+                          const double *honest, const double *found)
 {
     if (group < 0 || group >= s->n_group)
         return;

@@ -4,13 +4,14 @@
  * slots are kept: margins are made of the first, and a drawn pass takes its
  * routing from the second.  Where draws are forced the bundle shows what they
  * were forced with, too: other people's code is fed it; and where keys are
- * chosen, which, and how close that was (harness/judge/keys.c).  Trap: a deviation that
- * is NaN must not be lost by a comparison, so everything that is not finite
- * counts as infinite.
+ * chosen, which, and how close that was (harness/judge/keys.c).  Trap: a
+ * deviation that is NaN must not be lost by a comparison, so everything that is
+ * not finite counts as infinite.
  */
 #include "golden/golden_impl.h"
 
 #include "core/base/arena.h"
+#include "core/base/wide.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -148,8 +149,8 @@ static bool measures(void *self, core_tap tap)
 
 /* The largest deviation of a row and their root mean square, infinite if one is
  * not finite.  The maximum forgets a NaN, the sum does not.                  */
-static void measure_row(const double *found, const double *honest, int64_t n,
-                        double *largest, double *rms)
+CORE_WIDE static void measure_row(const double *found, const double *honest,
+                                  int64_t n, double *largest, double *rms)
 {
     enum { LANES = 4 }; /* no element waits for the one before it             */
     double sums[LANES] = {0.0}, mosts[LANES] = {0.0};
@@ -231,7 +232,8 @@ static void measure(void *self, core_tap tap, const double *values,
         }
 #pragma omp critical(gold_spread)
         for (int64_t r = 0; r < n; r++) {
-            double *most = &spread->largest[r0 + r], *usual = &spread->rms[r0 + r];
+            double *most = &spread->largest[r0 + r],
+                   *usual = &spread->rms[r0 + r];
             *most = fmax(*most, weight * largest[r]);
             *usual = fmax(*usual, weight * rms[r]);
         }

@@ -20,6 +20,7 @@
  */
 #include "ref/ref_impl.h"
 
+#include "core/base/wide.h"
 #include "core/numbers/rng.h"
 
 #include <cblas.h>
@@ -258,12 +259,20 @@ int64_t ref__draw_floats(int64_t n_row, int64_t n_k)
     return n_row * n_k + STRIP * n_k + 2 * n_row * STRIP;
 }
 
-static void to_floats(float *y, int64_t ld_y, const double *x, int64_t ld_x,
-                      int64_t n_row, int64_t n_col)
+CORE_WIDE static void to_floats(float *y, int64_t ld_y, const double *x,
+                                int64_t ld_x, int64_t n_row, int64_t n_col)
 {
     for (int64_t i = 0; i < n_row; i++)
         for (int64_t j = 0; j < n_col; j++)
             y[i * ld_y + j] = (float)x[i * ld_x + j];
+}
+
+CORE_WIDE static void to_doubles(double *y, int64_t ld_y, const float *x,
+                                 int64_t n_row, int64_t n)
+{
+    for (int64_t i = 0; i < n_row; i++)
+        for (int64_t j = 0; j < n; j++)
+            y[i * ld_y + j] = (double)x[i * n + j];
 }
 
 void ref__to_floats_transposed(float *y, int64_t ld_y, const double *x,
@@ -351,8 +360,6 @@ void ref__drawn_product(const ref__run *run, const ref__drawn *d,
             sum_halves(d, &p, out, other);
         else
             sum_blocks(d, &p, 0, f->n_k, out);
-        for (int64_t i = 0; i < f->n_row; i++)
-            for (int64_t c = 0; c < n; c++)
-                y[i * ld_y + j + c] = (double)out[i * n + c];
+        to_doubles(y + j, ld_y, out, f->n_row, n);
     }
 }
