@@ -39,7 +39,7 @@ void par__digests_carve(par_work *w, const core_spec *spec)
         if (run == 0)
             continue;
         const int64_t vectors = core_spec_digest_vectors(spec, l);
-        n_dh = core_spec_heads(spec, l).n_dh;
+        n_dh = max_of(n_dh, core_spec_heads(spec, l).n_dh);
         width = max_of(width, vectors * max_of(n_dh, spec->digests.n_pd));
         longest = max_of(longest, vectors * run);
         w->n_digest = max_of(w->n_digest, w->n_t / run);
