@@ -39,7 +39,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { N_FIELD = 10, MAX_ARGS = 48, MAX_MUTANTS = 256, MAX_TEXT = 256, MAX_PATH = 560 };
+enum { N_FIELD = 10, MAX_ARGS = 48, MAX_MUTANTS = 512, MAX_TEXT = 256, MAX_PATH = 560 };
 
 typedef struct mutant {
     char *stem, *id, *model, *plan, *expect, *options, *check, *says, *looks,
@@ -327,7 +327,9 @@ static int read_manifest(const char *path, mutant *out)
     int n = 0;
     size_t capacity = 0;
     char *line = NULL;
-    while (n < MAX_MUTANTS && getline(&line, &capacity, file) > 0) {
+    while (getline(&line, &capacity, file) > 0) {
+        if (n == MAX_MUTANTS) /* none is left out in silence */
+            return -1;
         line[strcspn(line, "\n")] = '\0';
         char *cursor = strdup(line), *field[N_FIELD] = {0};
         for (int f = 0; f < N_FIELD && cursor != NULL; f++)
