@@ -208,11 +208,7 @@ static void summarise(gold_summary *summary, const gold__taps *taps,
             gold__roundoff(core_tap_numerics(numerics, t->tap.kind));
         const double *spread = t->spread[REF_FREE].largest;
         for (int64_t r = 0; spread != NULL && r < t->n_row; r++) {
-            double largest = 0.0;
-            for (int64_t c = 0; c < t->n_col; c++) {
-                const double size = fabs(t->v[r * t->n_col + c]);
-                largest = size > largest ? size : largest;
-            }
+            const double largest = gold__largest_of(t, r);
             const double relative =
                 GOLD__FACTOR * spread[r] / largest + 2.0 * roundoff;
             if (largest == 0.0 || !(relative > summary->worst_relative))

@@ -131,6 +131,9 @@ CORE_NODISCARD core_status gold__taps_are_finite(const gold__taps *taps);
  * 0 for exact and doubles.                                                   */
 double gold__roundoff(core_numerics numerics);
 
+/* The largest magnitude of a row.                                            */
+double gold__largest_of(const gold__tap *tap, int64_t row);
+
 /* False where tolerances make no sense: exact, and fp64, which is the truth. */
 bool gold__rounds(core_numerics numerics);
 

@@ -45,7 +45,7 @@ bool gold__turns_operands(core_numerics numerics)
     return core_rounds_operands(numerics);
 }
 
-static double largest_of(const gold__tap *tap, int64_t row)
+double gold__largest_of(const gold__tap *tap, int64_t row)
 {
     double largest = 0.0;
     for (int64_t c = 0; c < tap->n_col; c++) {
@@ -61,7 +61,7 @@ static double usual_share(const gold__tap *tap, const double *deviation)
 {
     double sum = 0.0, n = 0.0;
     for (int64_t r = 0; r < tap->n_row; r++) {
-        const double largest = largest_of(tap, r);
+        const double largest = gold__largest_of(tap, r);
         if (largest == 0.0)
             continue;
         sum += deviation[r] / largest * (deviation[r] / largest);
@@ -85,7 +85,7 @@ void gold__tolerance(float *out, const gold__tap *tap, int forcing, bool rms,
     const double share = rms ? 1.0 / sqrt((double)tap->n_col) : 1.0;
     const double usual = usual_share(tap, deviation);
     for (int64_t r = 0; r < tap->n_row; r++) {
-        const double largest = largest_of(tap, r);
+        const double largest = gold__largest_of(tap, r);
         const double tolerance =
             GOLD__FACTOR * fmax(deviation[r], usual * largest) +
             2.0 * roundoff * largest * share;
