@@ -104,8 +104,10 @@ static void write_facts(const core_spec *s, const core_config_facts *f)
                "computed, not counted\n",
                (long long)f->n_ahead, f->n_ahead == 1 ? "" : "s");
     if (f->defaults[0] != '\0')
-        printf("defaults   of the class in transformers 5, not in the file: "
-               "%s\n",
+        printf("defaults   %s, not in the file: %s\n",
+               core_family_words_of(s->family).witness[0] != '\0'
+                   ? "of the class in transformers 5"
+                   : "of the published model, which has no class",
                f->defaults);
     if (f->ignored[0] != '\0')
         printf("ignored    %s\n", f->ignored);

@@ -15,6 +15,8 @@ expect 0 moeparity spec plain
 has out '^defaults   of the class in transformers 5, .*rms_norm_eps 1e-0?6'
 has out '^here       2 of 2 layers fit into memory at full width'
 has out '^           2 in about 0 s: moeparity verify plain --plan tp=2,ep=2$'
+expect 0 moeparity spec "$DATA/kimi_k3"
+has out '^defaults   of the published model, which has no class, not in the file: attention_bias false$'
 expect 0 moeparity spec --families
 has out '^[|] qwen3_moe [|]'
 has out '^[|] longcat_flash [|] two attentions'
