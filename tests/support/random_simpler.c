@@ -11,34 +11,13 @@
 
 typedef void (*simplify)(random_case *c);
 
-static void no_rounds(random_case *c)
-{
-    c->plan.rounds = 1;
-}
-static void no_micro(random_case *c)
-{
-    c->plan.mb = 1;
-}
-static void no_dp(random_case *c)
-{
-    c->plan.dp = c->plan.ep = 1;
-}
-static void no_ep(random_case *c)
-{
-    c->plan.ep = 1;
-}
-static void no_etp(random_case *c)
-{
-    c->plan.etp = 1;
-}
-static void no_expert_mesh(random_case *c)
-{
-    c->plan.ep = c->plan.etp = 1;
-}
-static void by_stage(random_case *c)
-{
-    c->plan.scope = PAR_SCOPE_STAGE;
-}
+static void no_rounds(random_case *c) { c->plan.rounds = 1; }
+static void no_micro(random_case *c) { c->plan.mb = 1; }
+static void no_dp(random_case *c) { c->plan.dp = c->plan.ep = 1; }
+static void no_ep(random_case *c) { c->plan.ep = 1; }
+static void no_etp(random_case *c) { c->plan.etp = 1; }
+static void no_expert_mesh(random_case *c) { c->plan.ep = c->plan.etp = 1; }
+static void by_stage(random_case *c) { c->plan.scope = PAR_SCOPE_STAGE; }
 
 static void no_pp(random_case *c)
 {
@@ -62,26 +41,11 @@ static void two_tp(random_case *c)
     c->plan.scope = PAR_SCOPE_STAGE;
 }
 
-static void no_stages(random_case *c)
-{
-    c->plan.n_stage = 0;
-}
-static void no_placement(random_case *c)
-{
-    c->plan.n_placed = 0;
-}
-static void no_padding(random_case *c)
-{
-    c->pads = false;
-}
-static void half_rows(random_case *c)
-{
-    c->n_b = (c->n_b + 1) / 2;
-}
-static void half_tokens(random_case *c)
-{
-    c->n_t = (c->n_t + 1) / 2;
-}
+static void no_stages(random_case *c) { c->plan.n_stage = 0; }
+static void no_placement(random_case *c) { c->plan.n_placed = 0; }
+static void no_padding(random_case *c) { c->pads = false; }
+static void half_rows(random_case *c) { c->n_b = (c->n_b + 1) / 2; }
+static void half_tokens(random_case *c) { c->n_t = (c->n_t + 1) / 2; }
 
 static void drop_layer(random_case *c, int l)
 {
@@ -95,14 +59,8 @@ static void drop_layer(random_case *c, int l)
     s->n_l--;
 }
 
-static void drop_first(random_case *c)
-{
-    drop_layer(c, 0);
-}
-static void drop_last(random_case *c)
-{
-    drop_layer(c, (int)c->spec.n_l - 1);
-}
+static void drop_first(random_case *c) { drop_layer(c, 0); }
+static void drop_last(random_case *c) { drop_layer(c, (int)c->spec.n_l - 1); }
 static void drop_second(random_case *c)
 {
     if (c->spec.n_l > 2)
@@ -192,14 +150,8 @@ static void no_most(random_case *c)
     memset(c->spec.mlp_most, 0, sizeof c->spec.mlp_most);
 }
 
-static void no_sum_eps(random_case *c)
-{
-    c->spec.sum_eps = 0.0;
-}
-static void no_context_gate(random_case *c)
-{
-    c->spec.context_gate = false;
-}
+static void no_sum_eps(random_case *c) { c->spec.sum_eps = 0.0; }
+static void no_context_gate(random_case *c) { c->spec.context_gate = false; }
 
 static void usual_clamp(random_case *c)
 {
@@ -255,10 +207,7 @@ static void top_1(random_case *c)
     c->spec.renormalise = false;
 }
 
-static void no_narrow(random_case *c)
-{
-    c->spec.n_de = 0;
-}
+static void no_narrow(random_case *c) { c->spec.n_de = 0; }
 
 static void no_shared(random_case *c)
 {
@@ -273,140 +222,44 @@ static void no_clamp(random_case *c)
     c->spec.act_alpha = c->spec.act_limit = 0.0;
 }
 
-static void no_norm_kind(random_case *c)
-{
-    c->spec.norm = CORE_NORM_RMS;
-}
+static void no_norm_kind(random_case *c) { c->spec.norm = CORE_NORM_RMS; }
 static void no_rotated(random_case *c)
 {
     c->spec.n_rot = c->spec.rope.n_turned = 0;
 }
 
-static void no_interleave(random_case *c)
-{
-    c->spec.rope.interleaved = false;
-}
-static void no_qk_norm(random_case *c)
-{
-    c->spec.qk_norm = CORE_QK_NORM_NONE;
-}
-static void no_clip(random_case *c)
-{
-    c->spec.clip_qkv = 0.0;
-}
-static void no_sinks(random_case *c)
-{
-    c->spec.sinks = false;
-}
-static void no_score_scale(random_case *c)
-{
-    c->spec.score_scale = 0.0;
-}
-static void no_temper(random_case *c)
-{
-    c->spec.temper_scale = 0.0;
-}
-static void no_correction(random_case *c)
-{
-    c->spec.correction = false;
-}
-static void no_routed_scale(random_case *c)
-{
-    c->spec.routed_scale = 1.0;
-}
-static void no_renormalise(random_case *c)
-{
-    c->spec.renormalise = false;
-}
-static void weigh_output(random_case *c)
-{
-    c->spec.weigh_input = false;
-}
-static void no_shared_gate(random_case *c)
-{
-    c->spec.shared_gate = false;
-}
-static void no_twins(random_case *c)
-{
-    c->spec.twin_expert = -1;
-}
-static void no_embed_scale(random_case *c)
-{
-    c->spec.embed_scale = 1.0;
-}
-static void no_residual(random_case *c)
-{
-    c->spec.residual_scale = 1.0;
-}
-static void no_divisor(random_case *c)
-{
-    c->spec.logits_divisor = 1.0;
-}
-static void no_tie(random_case *c)
-{
-    c->spec.tied = false;
-}
-static void no_qkv_bias(random_case *c)
-{
-    c->spec.bias_qkv = false;
-}
-static void no_o_bias(random_case *c)
-{
-    c->spec.bias_o = false;
-}
-static void no_router_bias(random_case *c)
-{
-    c->spec.bias_router = false;
-}
-static void no_ffn_bias(random_case *c)
-{
-    c->spec.bias_ffn = false;
-}
-static void no_mlp_bias(random_case *c)
-{
-    c->spec.bias_mlp = false;
-}
-static void no_head_bias(random_case *c)
-{
-    c->spec.bias_head = false;
-}
-static void no_conv_bias(random_case *c)
-{
-    c->spec.mamba.bias_conv = false;
-}
-static void no_proj_bias(random_case *c)
-{
-    c->spec.mamba.bias_proj = false;
-}
+static void no_interleave(random_case *c) { c->spec.rope.interleaved = false; }
+static void no_qk_norm(random_case *c) { c->spec.qk_norm = CORE_QK_NORM_NONE; }
+static void no_clip(random_case *c) { c->spec.clip_qkv = 0.0; }
+static void no_sinks(random_case *c) { c->spec.sinks = false; }
+static void no_score_scale(random_case *c) { c->spec.score_scale = 0.0; }
+static void no_temper(random_case *c) { c->spec.temper_scale = 0.0; }
+static void no_correction(random_case *c) { c->spec.correction = false; }
+static void no_routed_scale(random_case *c) { c->spec.routed_scale = 1.0; }
+static void no_renormalise(random_case *c) { c->spec.renormalise = false; }
+static void weigh_output(random_case *c) { c->spec.weigh_input = false; }
+static void no_shared_gate(random_case *c) { c->spec.shared_gate = false; }
+static void no_twins(random_case *c) { c->spec.twin_expert = -1; }
+static void no_embed_scale(random_case *c) { c->spec.embed_scale = 1.0; }
+static void no_residual(random_case *c) { c->spec.residual_scale = 1.0; }
+static void no_divisor(random_case *c) { c->spec.logits_divisor = 1.0; }
+static void no_tie(random_case *c) { c->spec.tied = false; }
+static void no_qkv_bias(random_case *c) { c->spec.bias_qkv = false; }
+static void no_o_bias(random_case *c) { c->spec.bias_o = false; }
+static void no_router_bias(random_case *c) { c->spec.bias_router = false; }
+static void no_ffn_bias(random_case *c) { c->spec.bias_ffn = false; }
+static void no_mlp_bias(random_case *c) { c->spec.bias_mlp = false; }
+static void no_head_bias(random_case *c) { c->spec.bias_head = false; }
+static void no_conv_bias(random_case *c) { c->spec.mamba.bias_conv = false; }
+static void no_proj_bias(random_case *c) { c->spec.mamba.bias_proj = false; }
 
-static void no_post_norm(random_case *c)
-{
-    c->spec.post_norm = false;
-}
-static void no_branch_norm(random_case *c)
-{
-    c->spec.branch_norm = false;
-}
-static void no_layer_scale(random_case *c)
-{
-    c->spec.layer_scale = false;
-}
-static void no_router_norm(random_case *c)
-{
-    c->spec.router_norm = false;
-}
-static void no_expert_scale(random_case *c)
-{
-    c->spec.expert_scale = false;
-}
-static void no_cap(random_case *c)
-{
-    c->spec.logits_cap = 0.0;
-}
-static void no_value_norm(random_case *c)
-{
-    c->spec.value_norm = false;
-}
+static void no_post_norm(random_case *c) { c->spec.post_norm = false; }
+static void no_branch_norm(random_case *c) { c->spec.branch_norm = false; }
+static void no_layer_scale(random_case *c) { c->spec.layer_scale = false; }
+static void no_router_norm(random_case *c) { c->spec.router_norm = false; }
+static void no_expert_scale(random_case *c) { c->spec.expert_scale = false; }
+static void no_cap(random_case *c) { c->spec.logits_cap = 0.0; }
+static void no_value_norm(random_case *c) { c->spec.value_norm = false; }
 
 static void own_values(random_case *c)
 {
@@ -418,10 +271,7 @@ static void all_turn(random_case *c)
     c->spec.rope.n_turned = c->spec.other.rope.n_turned = 0;
 }
 
-static void no_streams(random_case *c)
-{
-    c->spec.hyper = (core_hyper){0};
-}
+static void no_streams(random_case *c) { c->spec.hyper = (core_hyper){0}; }
 
 static void no_table(random_case *c)
 {
@@ -459,29 +309,27 @@ static void no_drops(random_case *c)
 }
 
 static const simplify STEP[] = {
-    no_stages,      no_placement,    no_padding,      no_expert_mesh,
-    no_pp,          no_tp,           two_tp,          no_dp,
-    no_ep,          no_etp,          by_stage,        no_rounds,
-    no_micro,       half_rows,       half_tokens,     drop_first,
-    drop_last,      drop_second,     no_dense,        no_mamba,
-    no_latent,      no_spans,        all_rope,        plain_router,
-    no_groups,      no_correction,   no_routed_scale, top_1,
-    no_renormalise, weigh_output,    no_shared,       no_shared_gate,
-    plain_experts,  no_clamp,        no_norm_kind,    no_rotated,
-    no_interleave,  no_qk_norm,      no_clip,         no_sinks,
-    no_score_scale, no_temper,       no_twins,        no_embed_scale,
-    no_residual,    no_divisor,      no_tie,          no_qkv_bias,
-    no_o_bias,      no_router_bias,  no_ffn_bias,     no_rows,
-    no_look_back,
-    no_deltanet,    no_context_gate, no_head_bias,    no_conv_bias,
-    no_proj_bias,   no_drops,        both_parts,      no_narrow,
-    no_ssd,         one_group,       no_limits,       no_mlp_bias,
-    no_shortconv,   no_sum_eps,
-    no_most,      no_post_norm,    no_branch_norm,
-    no_layer_scale, no_router_norm,  no_expert_scale, no_cap,
-    no_value_norm,  own_values,      all_turn,        no_choice,
-    usual_clamp,    no_streams,      no_table,        no_digests,
-    no_output_groups, own_keys,
+    no_stages,        no_placement,     no_padding,       no_expert_mesh,
+    no_pp,            no_tp,            two_tp,           no_dp,
+    no_ep,            no_etp,           by_stage,         no_rounds,
+    no_micro,         half_rows,        half_tokens,      drop_first,
+    drop_last,        drop_second,      no_dense,         no_mamba,
+    no_latent,        no_spans,         all_rope,         plain_router,
+    no_groups,        no_correction,    no_routed_scale,  top_1,
+    no_renormalise,   weigh_output,     no_shared,        no_shared_gate,
+    plain_experts,    no_clamp,         no_norm_kind,     no_rotated,
+    no_interleave,    no_qk_norm,       no_clip,          no_sinks,
+    no_score_scale,   no_temper,        no_twins,         no_embed_scale,
+    no_residual,      no_divisor,       no_tie,           no_qkv_bias,
+    no_o_bias,        no_router_bias,   no_ffn_bias,      no_rows,
+    no_look_back,     no_deltanet,      no_context_gate,  no_head_bias,
+    no_conv_bias,     no_proj_bias,     no_drops,         both_parts,
+    no_narrow,        no_ssd,           one_group,        no_limits,
+    no_mlp_bias,      no_shortconv,     no_sum_eps,       no_most,
+    no_post_norm,     no_branch_norm,   no_layer_scale,   no_router_norm,
+    no_expert_scale,  no_cap,           no_value_norm,    own_values,
+    all_turn,         no_choice,        usual_clamp,      no_streams,
+    no_table,         no_digests,       no_output_groups, own_keys,
 };
 enum { N_STEP = sizeof STEP / sizeof *STEP };
 
