@@ -427,6 +427,10 @@ typedef struct ref__tile {
     double step, bias_step;     /* exact mode                                 */
 } ref__tile;
 
+/* y, not yet stored: one dgemm, or as this pass draws it.                    */
+void ref__product(const ref__run *run, const ref__drawn *drawn,
+                  const ref__factors *f, double *y, int64_t ld_y);
+
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
 /* y [n_row, tile.n] = x W^T, not yet stored; x [n_row, n_k].                 */
