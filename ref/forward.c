@@ -303,7 +303,7 @@ static void embed(ref__run *run)
         ref__bound_relative(u, bound, run->x, run->n * n_d, REF__ROUNDS_EMBED);
     ref__put(run, CORE_TAP_EMBED, 0, run->x, bound);
     if (connection != NULL)
-        connection->spread(run);
+        ref__spread(run);
 }
 
 static void head(ref__run *run, bool dry)

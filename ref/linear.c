@@ -16,10 +16,7 @@
 
 static double row_norm(const double *row, int64_t n)
 {
-    double s = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        s += row[i] * row[i];
-    return sqrt(s);
+    return sqrt(ref__sum_of_squares(row, n));
 }
 
 ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,

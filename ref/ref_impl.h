@@ -477,6 +477,7 @@ typedef struct ref__norm {
     double step;  /* exact mode: of x; 0: CORE_STEP_ACT                       */
 } ref__norm;
 
+double ref__sum_of_squares(const double *x, int64_t n);
 /* x[0..n) clamped to [-clip, clip]; clip 0: as it is.                        */
 void ref__clip(double *x, int64_t n, double clip);
 /* w NULL: without weight.                                                    */
@@ -604,13 +605,24 @@ typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
 typedef enum ref__part { REF__MIXER, REF__FFN, REF__HEAD } ref__part;
 typedef struct ref__connection {
     int64_t (*width)(const core_spec *spec); /* columns of run->joint         */
-    /* x from the embedding, [N, D] at its beginning.                         */
-    void (*spread)(ref__run *run);
     /* h from x, and joint; layer 0 of the head.                              */
     void (*collapse)(ref__run *run, int layer, ref__part part);
     /* x from x and what the part gave, r, by joint; delivered as tap `kind`. */
     void (*expand)(ref__run *run, int layer, core_tap_kind kind);
 } ref__connection;
+
+/* streams.c: x from the embedding, [N, D] at its beginning.                  */
+void ref__spread(ref__run *run);
+/* h = the sum of the first n streams of a token, by the first n of its ld_w
+ * weights in joint; delivered as tap `kind`.                                 */
+void ref__read_streams(ref__run *run, int layer, core_tap_kind kind, int64_t n,
+                       int64_t ld_w);
+/* y [D] += w x; sum_abs may be NULL.  The largest magnitude of a term.       */
+double ref__add_term(const ref__run *run, const ref__drawn *drawn, double w,
+                     const double *x, double *y, double *sum_abs);
+/* Store and bound (or NULL) of a finished sum of n_term terms.               */
+void ref__finish_sum(const ref__run *run, core_tap_kind kind, double *y,
+                     const double *sum_abs, int64_t n_term, float *bound);
 
 #define REF__CONNECTION(kind, name) extern const ref__connection ref__##name;
 CORE_CONNECTION_LIST(REF__CONNECTION)
