@@ -500,7 +500,7 @@ void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
 
-/* ---- rope.c, attention.c ------------------------------------------------- */
+/* ---- rope.c, softmax.c --------------------------------------------------- */
 
 /* Turn r[0..n_rot).                                                          */
 void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
@@ -522,7 +522,7 @@ void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
 void ref__rope_digests(ref__run *run, int layer, core_tap_kind kind, double *k,
                        int64_t n_dh, int64_t first);
 
-/* softmax.c: s[lo..hi) = softmax of the visible scores s * scale, the others 0;
+/* s[lo..hi) = softmax of the visible scores s * scale, the others 0;
  * two passes, the exponentials stored before they are summed.  mask may be NULL.
  * sink: a logit that takes its share and gives nothing; -HUGE_VAL: none.
  * Returns the number of visible keys.                                        */
