@@ -73,7 +73,7 @@ static double score_of(const ref__run *run, const ref__drawn *drawn,
     const double eps = run->spec->norm_eps;
     if (run->draw != NULL) {
         ref__drawn_rmsnorm(drawn, room, x, w->norm, n_d, (double)n_d, eps);
-        return ref__drawn_convolution(drawn, w->look, room, 1, n_d, 0.0);
+        return ref__drawn_dot(drawn, w->look, room, 1, n_d, 0.0);
     }
     double sum = 0.0;
     for (int64_t d = 0; d < n_d; d++)
@@ -109,7 +109,8 @@ static void score(ref__run *run, int layer, const place *at, int64_t n)
         for (int64_t j = 0; j < n; j++) {
             const double *x = run->x + t * n_x + j * n_d;
             m[j] = score_of(run, &drawn, &w, x, room);
-            largest = ref__worse(largest, ref__sum_of_squares(x, n_d));
+            if (run->exact)
+                largest = ref__worse(largest, ref__sum_of_squares(x, n_d));
         }
         core_store(numerics, CORE_GRID_ACT, m, n);
         for (int64_t j = 0; bound != NULL && j < n; j++)

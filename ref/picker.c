@@ -44,7 +44,7 @@ static double score_of(const ref__run *run, const scorer *s,
         const double *q = s->q + (t * s->n_h + h) * s->n;
         const double w = s->weight[t * s->n_h + h];
         double found = run->draw != NULL
-                           ? ref__drawn_convolution(drawn, q, k, 1, s->n, 0.0)
+                           ? ref__drawn_dot(drawn, q, k, 1, s->n, 0.0)
                            : dot(q, k, s->n);
         found = found > 0.0 || found != found ? found : 0.0;
         sum += w * found;

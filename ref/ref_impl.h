@@ -190,6 +190,9 @@ void ref__drawn_product(const ref__run *run, const ref__drawn *d,
 
 /* x in the dtype.                                                            */
 float ref__stored(const ref__drawn *d, float x);
+/* sum of w[i ld] u[i ld] over n, and bias.                                   */
+double ref__drawn_dot(const ref__drawn *d, const double *w, const double *u,
+                      int64_t ld, int64_t n, double bias);
 
 void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
                         const double *w, int64_t n, double n_sum, double eps);
@@ -226,16 +229,7 @@ void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
 void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
                       const double *logits, const double *p, const int64_t *idx,
                       const double *expert_scale, double *w);
-/* sum of w[i ld] u[i ld] over n, and bias.                                   */
-double ref__drawn_convolution(const ref__drawn *d, const double *w,
-                              const double *u, int64_t ld, int64_t n,
-                              double bias);
 double ref__drawn_decay(double a_log, double dt);
-/* A token's weights of its streams from their scores m, for hyper-connections
- * (hyper.c); reads_only: the head's.                                         */
-void ref__drawn_streams(const core_hyper *hyper, const double *m,
-                        const double *scale, const double *base,
-                        bool reads_only, double *w);
 /* Their bounded forms (core_bounded_step).                                   */
 double ref__drawn_bounded_step(double a_log, double z);
 double ref__drawn_bounded_decay(double floor, double dt);
@@ -255,6 +249,11 @@ void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                       int64_t n, const double *q, const double *k,
                       const double *v, double beta, const double *decay,
                       int64_t decay_step, double *y);
+/* A token's weights of its streams from their scores m, for hyper-connections
+ * (hyper.c); reads_only: the head's.                                         */
+void ref__drawn_streams(const core_hyper *hyper, const double *m,
+                        const double *scale, const double *base,
+                        bool reads_only, double *w);
 
 /* ---- forward.c ------------------------------------------------------------
  */
