@@ -610,9 +610,7 @@ typedef struct ref__connection {
     void (*expand)(ref__run *run, int layer, core_tap_kind kind);
 } ref__connection;
 
-/* streams.c: x from the embedding, [N, D] at its beginning.                  */
-void ref__spread(ref__run *run);
-/* h = the sum of the first n streams of a token, by the first n of its ld_w
+/* streams.c: h = the sum of the first n streams of a token, by the first n of its ld_w
  * weights in joint; delivered as tap `kind`.                                 */
 void ref__read_streams(ref__run *run, int layer, core_tap_kind kind, int64_t n,
                        int64_t ld_w);

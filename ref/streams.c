@@ -1,25 +1,15 @@
 /* ref/streams.c -- what all connections do with the streams of a token.
  *
- * A token's x [Dx] are streams of D, one after the other.  All begin as the
- * embedding; a part reads a weighted sum of them, whose terms are added from
- * the first stream on.  Where the weights come from, and what becomes of the
- * streams, is the connection's business, a file each.
+ * A token's x [Dx] are streams of D, one after the other; a part reads a
+ * weighted sum of them, whose terms are added from the first stream on.  Where
+ * the weights come from, and what becomes of the streams, is the connection's
+ * business, a file each.
  */
 #include "ref/ref_impl.h"
 
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-
-/* From the last token on: what is read lies at the beginning. */
-void ref__spread(ref__run *run)
-{
-    const int64_t n_d = run->spec->n_d, n = core_spec_n_x(run->spec) / n_d;
-    for (int64_t t = run->n - 1; t >= 0; t--)
-        for (int64_t j = n - 1; j >= 0; j--)
-            memmove(run->x + (t * n + j) * n_d, run->x + t * n_d,
-                    (size_t)n_d * sizeof *run->x);
-}
 
 double ref__add_term(const ref__run *run, const ref__drawn *drawn, double w,
                      const double *x, double *y, double *sum_abs)
