@@ -12,7 +12,6 @@
  */
 #include "ref/ref_impl.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -222,21 +221,14 @@ static void mix_values(const ref__run *run, const attention *at,
                        int64_t n_dv, double *y, int64_t ld_y)
 {
     const int64_t n_key = blk->i1 - blk->j0;
-    if (run->draw != NULL) {
-        const ref__factors f = {.x = blk->s,
-                                .w = v,
-                                .ld_x = n_key,
-                                .ld_w = ld_v,
-                                .n_row = blk->i1 - blk->i0,
-                                .n = n_dv,
-                                .n_k = n_key};
-        ref__drawn_product(run, &at->drawn, &f, y, ld_y);
-        return;
-    }
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans,
-                (blasint)(blk->i1 - blk->i0), (blasint)n_dv, (blasint)n_key,
-                1.0, blk->s, (blasint)n_key, v, (blasint)ld_v, 0.0, y,
-                (blasint)ld_y);
+    const ref__factors f = {.x = blk->s,
+                            .w = v,
+                            .ld_x = n_key,
+                            .ld_w = ld_v,
+                            .n_row = blk->i1 - blk->i0,
+                            .n = n_dv,
+                            .n_k = n_key};
+    ref__product(run, &at->drawn, &f, y, ld_y);
 }
 
 /* s [n_row, n_key] = q' k'^T of the block. */
@@ -244,26 +236,18 @@ static void block_scores(const ref__run *run, const attention *at, block *blk)
 {
     const ref__heads *heads = &at->heads;
     const int64_t n_dh = heads->size.n_dh, first = blk->b * run->batch->n_t;
-    const int64_t ld_q = heads->size.n_h * n_dh, ld_k = blk->ld_k;
+    const int64_t ld_q = heads->size.n_h * n_dh;
     const int64_t n_key = blk->i1 - blk->j0;
-    const double *q = heads->q + (first + blk->i0) * ld_q + blk->h * n_dh;
-    const double *k = blk->k;
-    if (run->draw != NULL) {
-        const ref__factors f = {.x = q,
-                                .w = k,
-                                .ld_x = ld_q,
-                                .ld_w = ld_k,
-                                .n_row = blk->i1 - blk->i0,
-                                .n = n_key,
-                                .n_k = n_dh,
-                                .transposed = true};
-        ref__drawn_product(run, &at->drawn, &f, blk->s, n_key);
-        return;
-    }
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans,
-                (blasint)(blk->i1 - blk->i0), (blasint)n_key, (blasint)n_dh,
-                1.0, q, (blasint)ld_q, k, (blasint)ld_k, 0.0, blk->s,
-                (blasint)n_key);
+    const ref__factors f = {.x = heads->q + (first + blk->i0) * ld_q +
+                                 blk->h * n_dh,
+                            .w = blk->k,
+                            .ld_x = ld_q,
+                            .ld_w = blk->ld_k,
+                            .n_row = blk->i1 - blk->i0,
+                            .n = n_key,
+                            .n_k = n_dh,
+                            .transposed = true};
+    ref__product(run, &at->drawn, &f, blk->s, n_key);
 }
 
 /* Values are scaled when their sum is whole; sum_abs may be NULL. */

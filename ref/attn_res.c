@@ -45,14 +45,6 @@ static int64_t n_there(const core_spec *spec, int layer, ref__part part)
 
 /* --- scores --- */
 
-static double sum_of_squares(const double *x, int64_t n)
-{
-    double s = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        s += x[i] * x[i];
-    return s;
-}
-
 /* The weights of a score: of its norm, of its product, both together. */
 typedef struct weights {
     double *norm, *look, *both; /* [D]                                        */
@@ -69,7 +61,7 @@ static weights read_weights(ref__run *run, int layer, const place *at)
     ref__read_vector(run, at->look, layer, w.look);
     for (int64_t d = 0; d < n_d; d++)
         w.both[d] = w.norm[d] * w.look[d];
-    w.norm_both = sqrt(sum_of_squares(w.both, n_d));
+    w.norm_both = sqrt(ref__sum_of_squares(w.both, n_d));
     return w;
 }
 
@@ -81,12 +73,12 @@ static double score_of(const ref__run *run, const ref__drawn *drawn,
     const double eps = run->spec->norm_eps;
     if (run->draw != NULL) {
         ref__drawn_rmsnorm(drawn, room, x, w->norm, n_d, (double)n_d, eps);
-        return ref__drawn_convolution(drawn, w->look, room, 1, n_d, 0.0);
+        return ref__drawn_dot(drawn, w->look, room, 1, n_d, 0.0);
     }
     double sum = 0.0;
     for (int64_t d = 0; d < n_d; d++)
         sum += x[d] * w->both[d];
-    return sum / sqrt(sum_of_squares(x, n_d) / (double)n_d + eps);
+    return sum / sqrt(ref__sum_of_squares(x, n_d) / (double)n_d + eps);
 }
 
 /* The product of the weights, and of it with x or x / rms: 3u of the sum of
@@ -95,7 +87,7 @@ static double score_of(const ref__run *run, const ref__drawn *drawn,
 static float bound_score(ref__roundoff u, const core_spec *spec,
                          const weights *w, const double *x, double y)
 {
-    const double square = sum_of_squares(x, spec->n_d);
+    const double square = ref__sum_of_squares(x, spec->n_d);
     const double rms = sqrt(square / (double)spec->n_d + spec->norm_eps);
     const double c = 1.5 * ref__sum_error(u, spec->n_d) + 7.0 * u.sum;
     return ref__up(u, c * sqrt(square) / rms * w->norm_both, y);
@@ -117,7 +109,8 @@ static void score(ref__run *run, int layer, const place *at, int64_t n)
         for (int64_t j = 0; j < n; j++) {
             const double *x = run->x + t * n_x + j * n_d;
             m[j] = score_of(run, &drawn, &w, x, room);
-            largest = ref__worse(largest, sum_of_squares(x, n_d));
+            if (run->exact)
+                largest = ref__worse(largest, ref__sum_of_squares(x, n_d));
         }
         core_store(numerics, CORE_GRID_ACT, m, n);
         for (int64_t j = 0; bound != NULL && j < n; j++)
@@ -137,7 +130,7 @@ static void score(ref__run *run, int layer, const place *at, int64_t n)
     ref__put(run, at->score, layer, run->joint, bound);
 }
 
-/* --- weights and the sum --- */
+/* --- weights --- */
 
 static void weigh(ref__run *run, int layer, const place *at, int64_t n)
 {
@@ -158,55 +151,6 @@ static void weigh(ref__run *run, int layer, const place *at, int64_t n)
             ref__bound_softmax(u, bound + t * n, m, p, n);
     }
     ref__put(run, at->weight, layer, run->joint, bound);
-}
-
-/* h = sum_j p_j x_j; returns the sum of the terms' largest magnitudes. */
-static double read_token(const ref__run *run, const ref__drawn *drawn,
-                         core_tap_kind kind, int64_t n, int64_t t,
-                         double *sum_abs, float *bound)
-{
-    const int64_t n_d = run->spec->n_d;
-    const double *x = run->x + t * core_spec_n_x(run->spec);
-    const double *p = run->joint + t * n;
-    double *h = run->h + t * n_d, most = 0.0;
-    memset(h, 0, (size_t)n_d * sizeof *h);
-    memset(sum_abs, 0, (size_t)n_d * sizeof *sum_abs);
-    for (int64_t j = 0; j < n; j++, x += n_d) {
-        double largest = 0.0;
-        if (run->draw != NULL) {
-            ref__drawn_multiply_add(drawn, h, x, p[j], n_d);
-            continue;
-        }
-        for (int64_t d = 0; d < n_d; d++) {
-            h[d] += p[j] * x[d];
-            sum_abs[d] += fabs(p[j] * x[d]);
-            largest = ref__worse(largest, fabs(p[j] * x[d]));
-        }
-        most += largest;
-    }
-    core_store(core_tap_numerics(run->numerics, kind), CORE_GRID_ACT, h, n_d);
-    for (int64_t d = 0; bound != NULL && d < n_d; d++)
-        ref__bound_sum(ref__u(run, kind), bound + t * n_d + d, sum_abs[d], h[d],
-                       n, 0.0);
-    return most;
-}
-
-static void read_sums(ref__run *run, int layer, const place *at, int64_t n)
-{
-    const int64_t room = core_spec_n_x(run->spec) + run->spec->n_d;
-    const ref__drawn drawn = ref__draw_operator(run, at->read, layer);
-    float *bound = ref__bound_buffer(run, at->read, layer);
-    double most = 0.0;
-#pragma omp parallel for num_threads(run->n_threads) reduction(max : most)
-    for (int64_t t = 0; t < run->n; t++)
-        most = ref__worse(most,
-                          read_token(run, &drawn, at->read, n, t,
-                                     run->streams + omp_get_thread_num() * room,
-                                     bound));
-    if (run->exact)
-        ref__record_bits(run, at->read, layer,
-                         ref__bits(most, CORE_STEP_PROB * CORE_STEP_ACT));
-    ref__put(run, at->read, layer, run->h, bound);
 }
 
 /* --- the stream --- */
@@ -230,7 +174,7 @@ static void collapse(ref__run *run, int layer, ref__part part)
     if (n > 1) {
         score(run, layer, &PLACE[part], n);
         weigh(run, layer, &PLACE[part], n);
-        read_sums(run, layer, &PLACE[part], n);
+        ref__read_streams(run, layer, PLACE[part].read, n, n);
     } else {
         for (int64_t t = 0; t < run->n; t++)
             memcpy(run->h + t * n_d, run->x + t * core_spec_n_x(spec),
@@ -245,6 +189,7 @@ static void expand(ref__run *run, int layer, core_tap_kind kind)
 {
     const int64_t n_d = run->spec->n_d, n_x = core_spec_n_x(run->spec);
     const ref__drawn drawn = ref__draw_operator(run, kind, layer);
+    const core_numerics numerics = core_tap_numerics(run->numerics, kind);
     float *bound = ref__bound_buffer(run, kind, layer);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++) {
@@ -254,7 +199,7 @@ static void expand(ref__run *run, int layer, core_tap_kind kind)
             ref__drawn_add(&drawn, x, r, n_d, 1.0);
         for (int64_t d = 0; run->draw == NULL && d < n_d; d++)
             x[d] += r[d];
-        ref__store_in(run, core_tap_slot(kind), CORE_GRID_ACT, x, n_d);
+        core_store(numerics, CORE_GRID_ACT, x, n_d);
         if (bound == NULL)
             continue;
         memset(bound + t * n_x, 0, (size_t)n_x * sizeof *bound);
@@ -264,14 +209,4 @@ static void expand(ref__run *run, int layer, core_tap_kind kind)
     ref__put(run, kind, layer, run->x, bound);
 }
 
-/* Every sum begins as the embedding, from the last token on. */
-static void spread(ref__run *run)
-{
-    const int64_t n_d = run->spec->n_d, n = n_sum(run->spec);
-    for (int64_t t = run->n - 1; t >= 0; t--)
-        for (int64_t j = n - 1; j >= 0; j--)
-            memmove(run->x + (t * n + j) * n_d, run->x + t * n_d,
-                    (size_t)n_d * sizeof *run->x);
-}
-
-const ref__connection ref__attn_res = {n_sum, spread, collapse, expand};
+const ref__connection ref__attn_res = {n_sum, collapse, expand};

@@ -9,7 +9,6 @@
  */
 #include "ref/ref_impl.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <omp.h>
 
@@ -108,24 +107,16 @@ static void score_keys(const ref__run *run, const block_index *at,
                        const task *it)
 {
     const int64_t n_dh = at->size.n_dh, first = it->b * run->batch->n_t;
-    const int64_t ld_q = at->n_g * n_dh, n_i = it->i1 - it->i0;
-    const double *q = at->q + (first + it->i0) * ld_q + it->g * n_dh;
-    const double *k = at->k + first * n_dh;
-    if (run->draw != NULL) {
-        const ref__factors f = {.x = q,
-                                .w = k,
-                                .ld_x = ld_q,
-                                .ld_w = n_dh,
-                                .n_row = n_i,
-                                .n = it->i1,
-                                .n_k = n_dh,
-                                .transposed = true};
-        ref__drawn_product(run, &at->drawn, &f, it->s, it->i1);
-        return;
-    }
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_i,
-                (blasint)it->i1, (blasint)n_dh, 1.0, q, (blasint)ld_q, k,
-                (blasint)n_dh, 0.0, it->s, (blasint)it->i1);
+    const int64_t ld_q = at->n_g * n_dh;
+    const ref__factors f = {.x = at->q + (first + it->i0) * ld_q + it->g * n_dh,
+                            .w = at->k + first * n_dh,
+                            .ld_x = ld_q,
+                            .ld_w = n_dh,
+                            .n_row = it->i1 - it->i0,
+                            .n = it->i1,
+                            .n_k = n_dh,
+                            .transposed = true};
+    ref__product(run, &at->drawn, &f, it->s, it->i1);
 }
 
 /* best[0..n_far) = scores of the first blocks, all of whose keys are earlier.
@@ -139,22 +130,6 @@ static void score_blocks(const block_index *at, const task *it, int64_t n_far,
         double *best = &it->best[j / at->size.n_key];
         *best = s[j] > *best || s[j] != s[j] ? s[j] : *best; /* keeps a NaN */
     }
-}
-
-/* The edge of a set that was chosen elsewhere, of blocks [0, n_far). */
-static void edge_of(const double *best, int64_t n_far, const int64_t *set,
-                    int64_t n_set, double *edge)
-{
-    int64_t e = 0;
-    edge[0] = HUGE_VAL;
-    edge[1] = -HUGE_VAL;
-    for (int64_t c = 0; c < n_far; c++)
-        if (e < n_set && set[e] == c) {
-            edge[0] = fmin(edge[0], best[c]);
-            e++;
-        } else {
-            edge[1] = fmax(edge[1], best[c]);
-        }
 }
 
 /* The blocks of query i, unless they are given: the best of those that are not
@@ -171,10 +146,8 @@ static void choose(const ref__run *run, const block_index *at, const task *it,
     int64_t *seen = run->seen + set * n_top;
     double *edge = at->edge + set * 2;
     score_blocks(at, it, n_far, s);
-    if (at->is_given && n_far > n_best) {
-        edge_of(it->best, n_far, seen, n_top, edge);
-    } else if (at->is_given) {
-        edge[0] = edge[1] = 0.0;
+    if (at->is_given) {
+        ref__edge_of(seen, n_top, it->best, n_far, NULL, edge);
     } else {
         ref__best_keys(seen, n_best, it->best, 0, n_far, NULL, it->room, edge);
         int64_t n_taken = n_far < n_best ? n_far : n_best;

@@ -76,7 +76,7 @@ static void drawn_sums(const ref__run *run, int layer,
         const int64_t position = t % run->batch->n_t;
         const int64_t n = position + 1 < n_conv ? position + 1 : n_conv;
         for (int64_t j = 0; j < n_c; j++)
-            c->a[t * n_c + j] = ref__drawn_convolution(
+            c->a[t * n_c + j] = ref__drawn_dot(
                 &drawn, c->w + (n_conv - n) * n_c + j,
                 c->u + (t - n + 1) * n_c + j, n_c, n, c->bias[j]);
     }

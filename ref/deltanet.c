@@ -150,7 +150,7 @@ static void unit_length(ref__run *run, int layer, core_tap_kind kind, double *x)
     ref__rmsnorm(run, layer, kind, &norm);
 }
 
-/* beta := sigmoid(beta); dt := softplus(dt), or its bounded form. */
+/* beta := sigmoid(beta). */
 static void strengths(ref__run *run, int layer, double *beta)
 {
     const int64_t n = run->n * run->spec->deltanet.n_vh;
@@ -164,6 +164,7 @@ static void strengths(ref__run *run, int layer, double *beta)
     ref__put(run, CORE_TAP_DELTANET_BETA, layer, beta, bound);
 }
 
+/* A step from what was projected: softplus, or its bounded form. */
 static double time_step(const ref__run *run, double a_log, double z)
 {
     if (run->spec->deltanet.floor < 0.0)
@@ -191,10 +192,10 @@ static void time_steps(ref__run *run, int layer, const double *a_log,
     ref__put(run, CORE_TAP_DELTANET_DT, layer, dt, bound);
 }
 
-/* -log of what is left of a row after a time step. */
-static double exponent_of(const core_deltanet *s, double a_log, double dt)
+/* Times a step: -log of what it leaves of a row. */
+static double rate_of(const core_deltanet *s, double a_log)
 {
-    return s->floor < 0.0 ? -s->floor * dt : exp(a_log) * dt;
+    return s->floor < 0.0 ? -s->floor : exp(a_log);
 }
 
 static double decay_of(const ref__run *run, double a_log, double dt)
@@ -213,6 +214,7 @@ static double decay_of(const ref__run *run, double a_log, double dt)
 typedef struct task {
     int64_t b, h, j0, j1;
     double *state; /* [Sk, REF__COLUMNS]                                      */
+    double rate;   /* of the head's decay                                     */
     float *bound;  /* of y, or NULL                                           */
 } task;
 
@@ -222,7 +224,7 @@ typedef struct moment {
     const double *v;          /* [j1 - j0]                                    */
     const double *dt, *decay; /* of row i of S: at i * dt_step                */
     int64_t dt_step;          /* 0: one for all                               */
-    double beta, a_log;
+    double beta;
     double *y; /* [j1 - j0]                                                   */
 } moment;
 
@@ -242,7 +244,6 @@ static moment moment_of(const ref__run *run, const deltanet *net, const task *k,
                     .dt = net->dt + step,
                     .decay = net->decay + step,
                     .dt_step = s->by_row ? 1 : 0,
-                    .a_log = net->a_log[k->h],
                     .y = net->y + value};
 }
 
@@ -315,14 +316,14 @@ typedef struct errors {
     double e[REF__COLUMNS], before[REF__COLUMNS]; /* before: |decay S_j|      */
 } errors;
 
-static void errors_of_decay(const core_deltanet *s, ref__roundoff u, errors *x,
-                            const double *state, const moment *now)
+static void errors_of_decay(ref__roundoff u, errors *x, const task *k,
+                            int64_t n_k, const moment *now)
 {
-    const int64_t n_k = s->n_dk;
+    const double *state = k->state;
     double slowest = 0.0, squares[REF__COLUMNS] = {0.0};
     for (int64_t i = 0; i < n_k; i++) {
         const int64_t at = i * now->dt_step;
-        const double exponent = exponent_of(s, now->a_log, now->dt[at]);
+        const double exponent = k->rate * now->dt[at];
         slowest = ref__worse(slowest, now->decay[at]);
         for (int j = 0; j < REF__COLUMNS; j++) {
             const double off =
@@ -373,7 +374,7 @@ static double advance(const ref__run *run, const task *k, const moment *now,
     decay_and_read(run->numerics, k->state, n_k, now->decay, now->dt_step,
                    now->k, d);
     if (bound != NULL)
-        errors_of_decay(&run->spec->deltanet, run->u, x, k->state, now);
+        errors_of_decay(run->u, x, k, n_k, now);
     for (int64_t j = 0; j < n; j++)
         d[j] = now->beta * (now->v[j] - d[j]);
     for (int64_t j = n; j < REF__COLUMNS; j++)
@@ -462,6 +463,7 @@ static void recur(ref__run *run, int layer, const deltanet *net)
             .j0 = j0,
             .j1 = j0 + REF__COLUMNS < s->n_dv ? j0 + REF__COLUMNS : s->n_dv,
             .state = net->state + omp_get_thread_num() * s->n_dk * REF__COLUMNS,
+            .rate = rate_of(s, net->a_log[i / n_block % s->n_vh]),
             .bound = bound,
         };
         largest = ref__worse(largest, run_task(run, &drawn, net, &k));

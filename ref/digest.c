@@ -95,7 +95,7 @@ static double mix(const ref__run *run, const sums *s, double *z,
             core_store(run->numerics, CORE_GRID_PROB, z, n);
         else
             total = all;
-        return ref__drawn_convolution(&s->drawn, z, v, 1, n, 0.0) / total;
+        return ref__drawn_dot(&s->drawn, z, v, 1, n, 0.0) / total;
     }
     (void)ref__softmax_row(run->numerics, z, 0, n, NULL, 1.0, -HUGE_VAL);
     for (int64_t i = 0; i < n; i++) {

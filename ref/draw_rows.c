@@ -73,6 +73,16 @@ static float lanes_total(lanes *l)
     return l->sum[0];
 }
 
+double ref__drawn_dot(const ref__drawn *d, const double *w, const double *u,
+                      int64_t ld, int64_t n, double bias)
+{
+    lanes sum;
+    lanes_start(&sum, d);
+    for (int64_t i = 0; i < n; i++)
+        lanes_add(&sum, (float)w[i * ld] * (float)u[i * ld]);
+    return (double)(lanes_total(&sum) + (float)bias);
+}
+
 /* --- norms, rope --- */
 
 void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
@@ -358,17 +368,6 @@ void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
 
 /* --- states --- */
 
-double ref__drawn_convolution(const ref__drawn *d, const double *w,
-                              const double *u, int64_t ld, int64_t n,
-                              double bias)
-{
-    lanes sum;
-    lanes_start(&sum, d);
-    for (int64_t i = 0; i < n; i++)
-        lanes_add(&sum, (float)w[i * ld] * (float)u[i * ld]);
-    return (double)(lanes_total(&sum) + (float)bias);
-}
-
 double ref__drawn_decay(double a_log, double dt)
 {
     return (double)expf(-expf((float)a_log) * (float)dt);
@@ -408,11 +407,8 @@ void ref__drawn_advance_head(double decay, int64_t n_s, double dt, double a,
 double ref__drawn_read_out(const ref__drawn *d, const double *h,
                            const double *c, int64_t n_s, double skip, double a)
 {
-    lanes sum;
-    lanes_start(&sum, d);
-    for (int64_t s = 0; s < n_s; s++)
-        lanes_add(&sum, (float)h[s] * (float)c[s]);
-    return (double)(lanes_total(&sum) + (float)skip * (float)a);
+    const float skipped = (float)skip * (float)a;
+    return ref__drawn_dot(d, h, c, 1, n_s, (double)skipped);
 }
 
 /* sum over i of x_i S_ij. */

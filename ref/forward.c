@@ -267,6 +267,17 @@ static void take_base(ref__run *run)
     run->row_norm = core_arena_f64(a, run->n * max_i64(1, spec->n_k));
 }
 
+/* All streams of x begin as the embedding, [N, D] at the beginning of x: from
+ * the last token on. */
+static void spread(ref__run *run)
+{
+    const int64_t n_d = run->spec->n_d, n = core_spec_n_x(run->spec) / n_d;
+    for (int64_t t = run->n - 1; t >= 0; t--)
+        for (int64_t j = n - 1; j >= 0; j--)
+            memmove(run->x + (t * n + j) * n_d, run->x + t * n_d,
+                    (size_t)n_d * sizeof *run->x);
+}
+
 static void embed(ref__run *run)
 {
     const int64_t n_d = run->spec->n_d;
@@ -303,7 +314,7 @@ static void embed(ref__run *run)
         ref__bound_relative(u, bound, run->x, run->n * n_d, REF__ROUNDS_EMBED);
     ref__put(run, CORE_TAP_EMBED, 0, run->x, bound);
     if (connection != NULL)
-        connection->spread(run);
+        spread(run);
 }
 
 static void head(ref__run *run, bool dry)

@@ -42,14 +42,6 @@ static int64_t width(const core_spec *spec)
 
 /* --- scores --- */
 
-static double sum_of_squares(const double *x, int64_t n)
-{
-    double s = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        s += x[i] * x[i];
-    return s;
-}
-
 /* As a product of rows of norm norm_x / rms, and the rms itself: the sum of
  * n_k squares is off by a sum's error, halved by the root; quotient, eps, root
  * and division: 4u.                                                          */
@@ -70,7 +62,8 @@ static void score_rows(const ref__run *run, const ref__rows *x,
     const int64_t n_x = x->n_k;
     ref__tile_sums(run, tile, x->v + i0 * n_x, i1 - i0, m + i0 * ld, ld);
     for (int64_t t = i0; t < i1; t++) {
-        const double mean = sum_of_squares(run->x + t * n_x, n_x) / (double)n_x;
+        const double mean =
+            ref__sum_of_squares(run->x + t * n_x, n_x) / (double)n_x;
         const double rms = sqrt(mean + eps);
         double *m_t = m + t * ld;
         for (int64_t i = 0; i < tile->n; i++)
@@ -255,64 +248,6 @@ static void weigh_all(ref__run *run, int layer, const around *at, int64_t n_w)
 
 /* --- sums --- */
 
-/* y [D] += w x; sum_abs may be NULL.  The largest magnitude of a term. */
-static double add_term(const ref__run *run, const ref__drawn *drawn, double w,
-                       const double *x, double *y, double *sum_abs)
-{
-    const int64_t n_d = run->spec->n_d;
-    double most = 0.0;
-    if (run->draw != NULL) {
-        ref__drawn_multiply_add(drawn, y, x, w, n_d);
-        return 0.0;
-    }
-    for (int64_t d = 0; d < n_d; d++) {
-        const double term = w * x[d], magnitude = fabs(term);
-        y[d] += term;
-        most = magnitude <= most ? most : magnitude; /* keeps a NaN */
-        if (sum_abs != NULL)
-            sum_abs[d] += magnitude;
-    }
-    return most;
-}
-
-/* Store and bound of a finished sum of n_term terms. */
-static void finish(const ref__run *run, core_tap_kind kind, double *y,
-                   const double *sum_abs, int64_t n_term, float *bound)
-{
-    const int64_t n_d = run->spec->n_d;
-    const ref__roundoff u = ref__u(run, kind);
-    core_store(core_tap_numerics(run->numerics, kind), CORE_GRID_ACT, y, n_d);
-    for (int64_t d = 0; bound != NULL && d < n_d; d++)
-        ref__bound_sum(u, bound + d, sum_abs[d], y[d], n_term, 0.0);
-}
-
-/* h = the weighted sum of the streams. */
-static void read_streams(ref__run *run, int layer, const around *at,
-                         int64_t n_w)
-{
-    const int64_t n_d = run->spec->n_d, n = run->spec->hyper.n;
-    const ref__drawn drawn = ref__draw_operator(run, at->in_tap, layer);
-    float *bound = ref__bound_buffer(run, at->in_tap, layer);
-    double most = 0.0;
-#pragma omp parallel for num_threads(run->n_threads) reduction(max : most)
-    for (int64_t t = 0; t < run->n; t++) {
-        double *h = run->h + t * n_d, *sum_abs = NULL, sum = 0.0;
-        memset(h, 0, (size_t)n_d * sizeof *h);
-        if (bound != NULL) /* r is free before the part */
-            sum_abs = memset(run->r + t * n_d, 0, (size_t)n_d * sizeof *h);
-        for (int64_t j = 0; j < n; j++)
-            sum += add_term(run, &drawn, run->joint[t * n_w + j],
-                            run->x + (t * n + j) * n_d, h, sum_abs);
-        most = ref__worse(most, sum);
-        finish(run, at->in_tap, h, sum_abs, n,
-               bound != NULL ? bound + t * n_d : NULL);
-    }
-    if (run->exact)
-        ref__record_bits(run, at->in_tap, layer,
-                         ref__bits(most, CORE_STEP_PROB * CORE_STEP_ACT));
-    ref__put(run, at->in_tap, layer, run->h, bound);
-}
-
 static void collapse(ref__run *run, int layer, ref__part part)
 {
     const around *at = &AROUND[part];
@@ -320,7 +255,7 @@ static void collapse(ref__run *run, int layer, ref__part part)
         part == REF__HEAD ? run->spec->hyper.n : width(run->spec);
     score(run, layer, at, run->joint);
     weigh_all(run, layer, at, n_w);
-    read_streams(run, layer, at, n_w);
+    ref__read_streams(run, layer, at->in_tap, run->spec->hyper.n, n_w);
 }
 
 /* The streams of a token, one after the other: from a copy of all. */
@@ -340,13 +275,13 @@ static double mix_token(const ref__run *run, const ref__drawn *drawn,
         memset(y, 0, (size_t)n_d * sizeof *y);
         if (sum_abs != NULL)
             memset(sum_abs, 0, (size_t)n_d * sizeof *y);
-        sum = add_term(run, drawn, adds[k], run->r + t * n_d, y, sum_abs);
+        sum = ref__add_term(run, drawn, adds[k], run->r + t * n_d, y, sum_abs);
         for (int64_t j = 0; j < n; j++)
-            sum += add_term(run, drawn, mixes[j * n + k], in + j * n_d, y,
-                            sum_abs);
+            sum += ref__add_term(run, drawn, mixes[j * n + k], in + j * n_d, y,
+                                 sum_abs);
         most = ref__worse(most, sum);
-        finish(run, kind, y, sum_abs, n + 1,
-               bound != NULL ? bound + (t * n + k) * n_d : NULL);
+        ref__finish_sum(run, kind, y, sum_abs, n + 1,
+                        bound != NULL ? bound + (t * n + k) * n_d : NULL);
     }
     return most;
 }
@@ -368,14 +303,4 @@ static void expand(ref__run *run, int layer, core_tap_kind kind)
     ref__put(run, kind, layer, run->x, bound);
 }
 
-/* All streams begin as the embedding, from the last token on. */
-static void spread(ref__run *run)
-{
-    const int64_t n_d = run->spec->n_d, n = run->spec->hyper.n;
-    for (int64_t t = run->n - 1; t >= 0; t--)
-        for (int64_t j = n - 1; j >= 0; j--)
-            memmove(run->x + (t * n + j) * n_d, run->x + t * n_d,
-                    (size_t)n_d * sizeof *run->x);
-}
-
-const ref__connection ref__hyper = {width, spread, collapse, expand};
+const ref__connection ref__hyper = {width, collapse, expand};

@@ -12,7 +12,6 @@
  */
 #include "ref/ref_impl.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -104,12 +103,7 @@ static void multiply(const ref__run *run, const indexing *ix, const span *sp,
                             .n = sp->i1,
                             .n_k = ix->n_dh,
                             .transposed = true};
-    if (run->draw != NULL)
-        ref__drawn_product(run, &ix->drawn, &f, sp->product, sp->i1);
-    else
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)f.n_row,
-                    (blasint)f.n, (blasint)f.n_k, 1.0, f.x, (blasint)f.ld_x,
-                    f.w, (blasint)f.ld_w, 0.0, sp->product, (blasint)sp->i1);
+    ref__product(run, &ix->drawn, &f, sp->product, sp->i1);
 }
 
 /* sum[0..n) += w relu(y). */

@@ -16,10 +16,7 @@
 
 static double row_norm(const double *row, int64_t n)
 {
-    double s = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        s += row[i] * row[i];
-    return sqrt(s);
+    return sqrt(ref__sum_of_squares(row, n));
 }
 
 ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
@@ -52,6 +49,19 @@ ref__rows ref__measure_as(const ref__run *run, core_slot slot, const double *v,
         }
     }
     return (ref__rows){v, n, n_k, max_norm, norm};
+}
+
+void ref__product(const ref__run *run, const ref__drawn *drawn,
+                  const ref__factors *f, double *y, int64_t ld_y)
+{
+    if (run->draw != NULL)
+        ref__drawn_product(run, drawn, f, y, ld_y);
+    else
+        cblas_dgemm(CblasRowMajor, CblasNoTrans,
+                    f->transposed ? CblasTrans : CblasNoTrans,
+                    (blasint)f->n_row, (blasint)f->n, (blasint)f->n_k, 1.0,
+                    f->x, (blasint)f->ld_x, f->w, (blasint)f->ld_w, 0.0, y,
+                    (blasint)ld_y);
 }
 
 static void get_bias(const ref__run *run, ref__tile *tile, core_weight weight,
@@ -115,24 +125,17 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
 void ref__tile_sums(const ref__run *run, const ref__tile *tile,
                     const double *x, int64_t n_row, double *y, int64_t ld_y)
 {
-    const int64_t n_k = tile->n_k, ld_w = ref__row_stride(n_k);
-    if (run->draw != NULL) {
-        const ref__factors f = {.x = x,
-                                .w = tile->w,
-                                .floats = tile->floats,
-                                .ld_x = n_k,
-                                .ld_w = ld_w,
-                                .ld_floats = tile->ld_floats,
-                                .n_row = n_row,
-                                .n = tile->n,
-                                .n_k = n_k,
-                                .transposed = true};
-        ref__drawn_product(run, &tile->drawn, &f, y, ld_y);
-        return;
-    }
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n_row,
-                (blasint)tile->n, (blasint)n_k, 1.0, x, (blasint)n_k, tile->w,
-                (blasint)ld_w, 0.0, y, (blasint)ld_y);
+    const ref__factors f = {.x = x,
+                            .w = tile->w,
+                            .floats = tile->floats,
+                            .ld_x = tile->n_k,
+                            .ld_w = ref__row_stride(tile->n_k),
+                            .ld_floats = tile->ld_floats,
+                            .n_row = n_row,
+                            .n = tile->n,
+                            .n_k = tile->n_k,
+                            .transposed = true};
+    ref__product(run, &tile->drawn, &f, y, ld_y);
 }
 
 /* In a drawn pass: the same in floats. */

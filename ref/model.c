@@ -16,25 +16,41 @@ enum {
     READ_DOUBLES = 1 << 18,   /* of one step of the parallel loading          */
 };
 
-/* A run of rows of a tensor, and its largest row norm once it is read. */
+/* The tensors of a model, in the order of their numbers. */
+typedef struct tensors {
+    core_weight *id;
+    int64_t n;
+} tensors;
+
+/* Rows [r0, r1) of a tensor [n_row, n_col], and their largest norm once they
+ * are read. */
 typedef struct piece {
-    int64_t tensor, r0, r1;
+    int64_t tensor, r0, r1, n_row, n_col;
     double norm;
 } piece;
 
+static core_status list_tensors(tensors *out, const core_spec *spec)
+{
+    const int64_t n = core_weight_count(spec);
+    void *p;
+    CORE_TRY(core_alloc(&p, n, sizeof(core_weight), "the list of weights"));
+    *out = (tensors){.id = p, .n = n};
+    core_weight_list(spec, out->id);
+    return CORE_OK;
+}
+
 /* Cut the tensors into pieces; out may be NULL, to count them only. */
-static int64_t cut(const core_spec *spec, const core_weight *id,
-                   int64_t n_tensor, piece *out)
+static int64_t cut(const core_spec *spec, const tensors *all, piece *out)
 {
     int64_t n = 0;
-    for (int64_t i = 0; i < n_tensor; i++) {
+    for (int64_t i = 0; i < all->n; i++) {
         int64_t n_row, n_col;
-        core_weight_shape(spec, id[i], &n_row, &n_col);
+        core_weight_shape(spec, all->id[i], &n_row, &n_col);
         const int64_t step = n_col < READ_DOUBLES ? READ_DOUBLES / n_col : 1;
         for (int64_t r0 = 0; r0 < n_row; r0 += step, n++) {
             const int64_t r1 = r0 + step < n_row ? r0 + step : n_row;
             if (out != NULL)
-                out[n] = (piece){.tensor = i, .r0 = r0, .r1 = r1};
+                out[n] = (piece){i, r0, r1, n_row, n_col, 0.0};
         }
     }
     return n;
@@ -43,35 +59,32 @@ static int64_t cut(const core_spec *spec, const core_weight *id,
 /* For one parallel loop over the pieces of all tensors: a loop for each of
  * thousands of small tensors would spend its time at their ends.             */
 static core_status cut_all(piece **out, int64_t *n, const core_spec *spec,
-                           const core_weight *id, int64_t n_tensor)
+                           const tensors *all)
 {
-    *n = cut(spec, id, n_tensor, NULL);
+    *n = cut(spec, all, NULL);
     void *memory;
     CORE_TRY(core_alloc(&memory, *n, sizeof(piece), "pieces of weights"));
     *out = memory;
-    cut(spec, id, n_tensor, *out);
+    cut(spec, all, *out);
     return CORE_OK;
 }
 
-static core_status read_tensors(ref_model *m, const core_weight *id,
-                                int64_t n_tensor)
+static core_status read_tensors(ref_model *m, const tensors *all)
 {
     piece *pieces;
     int64_t n_piece;
-    CORE_TRY(cut_all(&pieces, &n_piece, m->spec, id, n_tensor));
+    CORE_TRY(cut_all(&pieces, &n_piece, m->spec, all));
 #pragma omp parallel for schedule(dynamic) num_threads(m->options.n_threads)
     for (int64_t i = 0; i < n_piece; i++) {
         piece *p = &pieces[i];
-        int64_t n_row, n_col;
-        core_weight_shape(m->spec, id[p->tensor], &n_row, &n_col);
-        const int64_t stride = ref__row_stride(n_col);
+        const int64_t stride = ref__row_stride(p->n_col);
         double *rows = m->tensor[p->tensor] + p->r0 * stride;
-        core_weights_read(m->weights, id[p->tensor], p->r0, p->r1, 0, n_col,
-                          rows, stride);
+        core_weights_read(m->weights, all->id[p->tensor], p->r0, p->r1, 0,
+                          p->n_col, rows, stride);
         if (m->numerics == CORE_EXACT)
-            p->norm = core_max_row_norm(rows, p->r1 - p->r0, n_col, stride);
+            p->norm = core_max_row_norm(rows, p->r1 - p->r0, p->n_col, stride);
     }
-    for (int64_t i = 0; i < n_tensor; i++)
+    for (int64_t i = 0; i < all->n; i++)
         m->max_norm[i] = 0.0;
     for (int64_t i = 0; i < n_piece; i++) {
         double *norm = &m->max_norm[pieces[i].tensor];
@@ -90,12 +103,11 @@ static int64_t tensor_doubles(const core_spec *spec, core_weight id)
 }
 
 /* Room for all tensors, if they fit. */
-static core_status make_room(ref_model *m, const core_weight *id,
-                             int64_t n_tensor)
+static core_status make_room(ref_model *m, const tensors *all)
 {
     int64_t total = 0;
-    for (int64_t i = 0; i < n_tensor; i++)
-        total += tensor_doubles(m->spec, id[i]);
+    for (int64_t i = 0; i < all->n; i++)
+        total += tensor_doubles(m->spec, all->id[i]);
     if ((size_t)total > m->options.weight_budget_bytes / sizeof(double))
         return CORE_OK;
     (void)core_arena_f64(&m->arena, total);
@@ -103,14 +115,14 @@ static core_status make_room(ref_model *m, const core_weight *id,
     m->storage = core_arena_f64(&m->arena, total);
     m->n_stored = total;
     void *p;
-    CORE_TRY(core_alloc(&p, n_tensor, sizeof(double *), "weight pointers"));
+    CORE_TRY(core_alloc(&p, all->n, sizeof(double *), "weight pointers"));
     m->tensor = p;
-    CORE_TRY(core_alloc(&p, n_tensor, sizeof(double), "weight norms"));
+    CORE_TRY(core_alloc(&p, all->n, sizeof(double), "weight norms"));
     m->max_norm = p;
     double *next = m->storage;
-    for (int64_t i = 0; i < n_tensor; i++) {
+    for (int64_t i = 0; i < all->n; i++) {
         m->tensor[i] = next;
-        next += tensor_doubles(m->spec, id[i]);
+        next += tensor_doubles(m->spec, all->id[i]);
     }
     return CORE_OK;
 }
@@ -138,18 +150,14 @@ core_status ref_model_reopen(ref_model *m, const core_spec *spec,
     m->numerics = numerics;
     m->options = *options;
     m->has_floats = false;
-    const int64_t n_tensor = core_weight_count(spec);
-    void *p;
-    CORE_TRY(
-        core_alloc(&p, n_tensor, sizeof(core_weight), "the list of weights"));
-    core_weight *id = p;
-    core_weight_list(spec, id);
+    tensors all;
+    CORE_TRY(list_tensors(&all, spec));
     core_status status = CORE_OK;
     if (m->storage == NULL)
-        status = make_room(m, id, n_tensor);
+        status = make_room(m, &all);
     if (status == CORE_OK && m->storage != NULL)
-        status = read_tensors(m, id, n_tensor);
-    free(id);
+        status = read_tensors(m, &all);
+    free(all.id);
     return status;
 }
 
@@ -205,22 +213,19 @@ const float *ref__weight_floats(const ref_model *model, core_weight id,
     return model->floats + (rows - model->storage) + r0;
 }
 
-static core_status transpose_tensors(ref_model *m, const core_weight *id,
-                                     int64_t n_tensor)
+static core_status transpose_tensors(ref_model *m, const tensors *all)
 {
     piece *pieces;
     int64_t n_piece;
-    CORE_TRY(cut_all(&pieces, &n_piece, m->spec, id, n_tensor));
+    CORE_TRY(cut_all(&pieces, &n_piece, m->spec, all));
 #pragma omp parallel for schedule(dynamic) num_threads(m->options.n_threads)
     for (int64_t i = 0; i < n_piece; i++) {
         const piece *p = &pieces[i];
-        int64_t n_row, n_col;
-        core_weight_shape(m->spec, id[p->tensor], &n_row, &n_col);
-        const int64_t stride = ref__row_stride(n_col);
+        const int64_t stride = ref__row_stride(p->n_col);
         const double *tensor = m->tensor[p->tensor];
         ref__to_floats_transposed(m->floats + (tensor - m->storage) + p->r0,
-                                  n_row, tensor + p->r0 * stride, stride,
-                                  p->r1 - p->r0, n_col);
+                                  p->n_row, tensor + p->r0 * stride, stride,
+                                  p->r1 - p->r0, p->n_col);
     }
     free(pieces);
     return CORE_OK;
@@ -230,22 +235,17 @@ core_status ref__make_floats(ref_model *m)
 {
     if (m->storage == NULL || m->has_floats)
         return CORE_OK;
-    const int64_t n_tensor = core_weight_count(m->spec);
-    void *p;
-    CORE_TRY(
-        core_alloc(&p, n_tensor, sizeof(core_weight), "the list of weights"));
-    core_weight *id = p;
-    core_weight_list(m->spec, id);
-    core_status status = CORE_OK;
     if (m->floats == NULL) {
-        status =
-            core_alloc(&p, m->n_stored, sizeof(float), "weights as floats");
-        m->floats = status == CORE_OK ? p : NULL;
+        void *p;
+        CORE_TRY(
+            core_alloc(&p, m->n_stored, sizeof(float), "weights as floats"));
+        m->floats = p;
     }
-    if (status == CORE_OK)
-        status = transpose_tensors(m, id, n_tensor);
+    tensors all;
+    CORE_TRY(list_tensors(&all, m->spec));
+    const core_status status = transpose_tensors(m, &all);
     m->has_floats = status == CORE_OK;
-    free(id);
+    free(all.id);
     return status;
 }
 

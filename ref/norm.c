@@ -12,7 +12,7 @@
 
 #include <math.h>
 
-static double sum_of_squares(const double *x, int64_t n)
+double ref__sum_of_squares(const double *x, int64_t n)
 {
     double s = 0.0;
     for (int64_t d = 0; d < n; d++)
@@ -44,7 +44,7 @@ CORE_WIDE static void scale_row(double *y, const double *x, const double *w,
 void ref__rmsnorm_row(double *y, const double *x, const double *w, int64_t n_d,
                       double n_sum, double eps)
 {
-    const double mean = sum_of_squares(x, n_d) / n_sum;
+    const double mean = ref__sum_of_squares(x, n_d) / n_sum;
     scale_row(y, x, w, n_d, sqrt(mean + eps));
 }
 
@@ -90,8 +90,8 @@ void ref__rmsnorm(ref__run *run, int layer, core_tap_kind kind,
         for (int64_t i = 0; i < width; i += n) {
             const double *w_i = norm->is_split ? w + i : w;
             if (run->exact)
-                bits = fmax(bits,
-                            ref__bits(sum_of_squares(x_t + i, n), step * step));
+                bits = fmax(bits, ref__bits(ref__sum_of_squares(x_t + i, n),
+                                            step * step));
             if (run->draw != NULL)
                 ref__drawn_rmsnorm(&drawn, y_t + i, x_t + i, w_i, n, n_sum,
                                    norm->eps);

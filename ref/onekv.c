@@ -23,15 +23,11 @@ static void norm(ref__run *run, int layer, core_tap_kind kind, double *x,
     ref__rmsnorm(run, layer, kind, &norm);
 }
 
-void ref__onekv(ref__run *run, int layer, const ref__heads *heads, bool dry)
+static void make_heads(ref__run *run, int layer, const ref__heads *heads)
 {
     const core_heads *size = &heads->size;
     const int64_t n_h = size->n_h, n_dh = size->n_dh;
     const int64_t first = n_dh - size->n_rot;
-    if (dry && heads->digest != NULL)
-        ref__digests(run, layer, false, n_dh, heads->digest, dry);
-    if (dry)
-        return;
     ref__short_query(run, layer, run->spec->norm_eps, heads->q_a, heads->q);
     const ref__rows xn = ref__measure(run, run->xn, run->n, run->spec->n_d);
     ref__linear(run, &xn, CORE_W_K, layer, CORE_TAP_K, heads->k);
@@ -40,6 +36,12 @@ void ref__onekv(ref__run *run, int layer, const ref__heads *heads, bool dry)
     ref__rope(run, layer, CORE_TAP_Q_ROPE, heads->q, n_h, n_dh, first);
     ref__rope(run, layer, CORE_TAP_K_ROPE, heads->k, 1, n_dh, first);
     memcpy(heads->v, heads->k, (size_t)(run->n * n_dh) * sizeof *heads->v);
+}
+
+void ref__onekv(ref__run *run, int layer, const ref__heads *heads, bool dry)
+{
+    if (!dry)
+        make_heads(run, layer, heads);
     if (heads->digest != NULL)
-        ref__digests(run, layer, false, n_dh, heads->digest, dry);
+        ref__digests(run, layer, false, heads->size.n_dh, heads->digest, dry);
 }

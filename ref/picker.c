@@ -19,6 +19,7 @@ typedef struct scorer {
     double *weight; /* [N, n_h]                                               */
     double *score;  /* [n_threads, 2, runs of a row] and room to sort         */
     double *edge;   /* [N, 2]                                                 */
+    double *norm_q, *norm_k; /* [N, n_h], [N]: with bounds                    */
 } scorer;
 
 static double dot(const double *a, const double *b, int64_t n)
@@ -29,30 +30,27 @@ static double dot(const double *a, const double *b, int64_t n)
     return sum;
 }
 
-static double norm_of(const double *x, int64_t n)
-{
-    return sqrt(dot(x, x, n));
-}
-
-/* The score that token t gives a digest k; *error (or NULL): by how much a sum
- * in floats may miss it: a product for each head, its factors, and their sum.
+/* The score that token t gives the digest of row e; *error (or NULL): by how
+ * much a sum in floats may miss it: a product for each head, its factors, and
+ * their sum.
  */
 static double score_of(const ref__run *run, const scorer *s,
-                       const ref__drawn *drawn, int64_t t, const double *k,
+                       const ref__drawn *drawn, int64_t t, int64_t e,
                        double *error)
 {
+    const double *k = s->k + e * s->n;
     double sum = 0.0, off = 0.0;
     for (int64_t h = 0; h < s->n_h; h++) {
         const double *q = s->q + (t * s->n_h + h) * s->n;
         const double w = s->weight[t * s->n_h + h];
         double found = run->draw != NULL
-                           ? ref__drawn_convolution(drawn, q, k, 1, s->n, 0.0)
+                           ? ref__drawn_dot(drawn, q, k, 1, s->n, 0.0)
                            : dot(q, k, s->n);
         found = found > 0.0 || found != found ? found : 0.0;
         sum += w * found;
         if (error != NULL)
-            off += fabs(w) * (ref__sum_error(run->u, s->n) * norm_of(q, s->n) *
-                                  norm_of(k, s->n) +
+            off += fabs(w) * (ref__sum_error(run->u, s->n) *
+                                  s->norm_q[t * s->n_h + h] * s->norm_k[e] +
                               (double)(s->n_h + 4) * run->u.sum * found);
     }
     if (error != NULL)
@@ -71,9 +69,8 @@ static void pick(const ref__run *run, const scorer *s, const ref__drawn *drawn,
     double *edge = s->edge + 2 * t, worst = 0.0, error = 0.0;
     int64_t *key = run->seen + t * n_key;
     for (int64_t e = 0; e < n; e++) {
-        score[e] =
-            score_of(run, s, drawn, t, s->k + (row + (e + 1) * s->m - 1) * s->n,
-                     bound != NULL ? &error : NULL);
+        score[e] = score_of(run, s, drawn, t, row + (e + 1) * s->m - 1,
+                            bound != NULL ? &error : NULL);
         worst = fmax(worst, error);
     }
     core_store(core_tap_numerics(run->numerics, CORE_TAP_EDGE), CORE_GRID_ACT,
@@ -103,10 +100,20 @@ static double score_bits(const ref__run *run, const scorer *s)
                      CORE_STEP_ACT * CORE_STEP_ACT * CORE_STEP_ACT);
 }
 
+static void measure_heads(const ref__run *run, const scorer *s)
+{
+    for (int64_t i = 0; i < run->n * s->n_h; i++)
+        s->norm_q[i] = sqrt(ref__sum_of_squares(s->q + i * s->n, s->n));
+    for (int64_t t = 0; t < run->n; t++)
+        s->norm_k[t] = sqrt(ref__sum_of_squares(s->k + t * s->n, s->n));
+}
+
 static void pick_all(ref__run *run, int layer, const scorer *s)
 {
     const ref__drawn drawn = ref__draw_operator(run, CORE_TAP_EDGE, layer);
     float *bound = ref__bound_buffer(run, CORE_TAP_EDGE, layer);
+    if (bound != NULL)
+        measure_heads(run, s);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t t = 0; t < run->n; t++)
         pick(run, s, &drawn, t, bound);
@@ -132,6 +139,10 @@ void ref__picker(ref__run *run, int layer, const ref__heads *heads,
     s.weight = core_arena_f64(a, run->n * s.n_h);
     s.score = core_arena_f64(a, run->n_threads * 2 * (run->batch->n_t / s.m));
     s.edge = core_arena_f64(a, run->n * 2);
+    if (run->bounds) {
+        s.norm_q = core_arena_f64(a, run->n * s.n_h);
+        s.norm_k = core_arena_f64(a, run->n);
+    }
     if (!dry) {
         const ref__rows x =
             ref__measure(run, heads->q_a, run->n, spec->n_q_rank);

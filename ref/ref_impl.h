@@ -190,6 +190,9 @@ void ref__drawn_product(const ref__run *run, const ref__drawn *d,
 
 /* x in the dtype.                                                            */
 float ref__stored(const ref__drawn *d, float x);
+/* sum of w[i ld] u[i ld] over n, and bias.                                   */
+double ref__drawn_dot(const ref__drawn *d, const double *w, const double *u,
+                      int64_t ld, int64_t n, double bias);
 
 void ref__drawn_rmsnorm(const ref__drawn *d, double *y, const double *x,
                         const double *w, int64_t n, double n_sum, double eps);
@@ -226,16 +229,7 @@ void ref__drawn_multiply_add(const ref__drawn *d, double *sum, const double *y,
 void ref__drawn_weigh(const core_spec *spec, const ref__drawn *d,
                       const double *logits, const double *p, const int64_t *idx,
                       const double *expert_scale, double *w);
-/* sum of w[i ld] u[i ld] over n, and bias.                                   */
-double ref__drawn_convolution(const ref__drawn *d, const double *w,
-                              const double *u, int64_t ld, int64_t n,
-                              double bias);
 double ref__drawn_decay(double a_log, double dt);
-/* A token's weights of its streams from their scores m, for hyper-connections
- * (hyper.c); reads_only: the head's.                                         */
-void ref__drawn_streams(const core_hyper *hyper, const double *m,
-                        const double *scale, const double *base,
-                        bool reads_only, double *w);
 /* Their bounded forms (core_bounded_step).                                   */
 double ref__drawn_bounded_step(double a_log, double z);
 double ref__drawn_bounded_decay(double floor, double dt);
@@ -255,6 +249,11 @@ void ref__drawn_delta(const ref__drawn *d, double *state, int64_t n_k,
                       int64_t n, const double *q, const double *k,
                       const double *v, double beta, const double *decay,
                       int64_t decay_step, double *y);
+/* A token's weights of its streams from their scores m, for hyper-connections
+ * (hyper.c); reads_only: the head's.                                         */
+void ref__drawn_streams(const core_hyper *hyper, const double *m,
+                        const double *scale, const double *base,
+                        bool reads_only, double *w);
 
 /* ---- forward.c ------------------------------------------------------------
  */
@@ -427,6 +426,10 @@ typedef struct ref__tile {
     double step, bias_step;     /* exact mode                                 */
 } ref__tile;
 
+/* y, not yet stored: one dgemm, or as this pass draws it.                    */
+void ref__product(const ref__run *run, const ref__drawn *drawn,
+                  const ref__factors *f, double *y, int64_t ld_y);
+
 void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
                    int64_t r0, int64_t r1, bool want_norms, double *scratch);
 /* y [n_row, tile.n] = x W^T, not yet stored; x [n_row, n_k].                 */
@@ -473,6 +476,7 @@ typedef struct ref__norm {
     double step;  /* exact mode: of x; 0: CORE_STEP_ACT                       */
 } ref__norm;
 
+double ref__sum_of_squares(const double *x, int64_t n);
 /* x[0..n) clamped to [-clip, clip]; clip 0: as it is.                        */
 void ref__clip(double *x, int64_t n, double clip);
 /* w NULL: without weight.                                                    */
@@ -495,7 +499,7 @@ void ref__norm_rows(ref__run *run, core_weight_kind weight, int layer,
 void ref__norm_stream(ref__run *run, core_weight_kind weight,
                       core_weight_kind bias, int layer, core_tap_kind kind);
 
-/* ---- rope.c, attention.c ------------------------------------------------- */
+/* ---- rope.c, softmax.c --------------------------------------------------- */
 
 /* Turn r[0..n_rot).                                                          */
 void ref__rope_row(double *r, const double *cos_j, const double *sin_j,
@@ -517,7 +521,7 @@ void ref__rope_back(ref__run *run, int layer, core_tap_kind kind, double *qk,
 void ref__rope_digests(ref__run *run, int layer, core_tap_kind kind, double *k,
                        int64_t n_dh, int64_t first);
 
-/* softmax.c: s[lo..hi) = softmax of the visible scores s * scale, the others 0;
+/* s[lo..hi) = softmax of the visible scores s * scale, the others 0;
  * two passes, the exponentials stored before they are summed.  mask may be NULL.
  * sink: a logit that takes its share and gives nothing; -HUGE_VAL: none.
  * Returns the number of visible keys.                                        */
@@ -600,13 +604,22 @@ typedef void ref__projection(ref__run *run, int layer, const ref__heads *heads,
 typedef enum ref__part { REF__MIXER, REF__FFN, REF__HEAD } ref__part;
 typedef struct ref__connection {
     int64_t (*width)(const core_spec *spec); /* columns of run->joint         */
-    /* x from the embedding, [N, D] at its beginning.                         */
-    void (*spread)(ref__run *run);
     /* h from x, and joint; layer 0 of the head.                              */
     void (*collapse)(ref__run *run, int layer, ref__part part);
     /* x from x and what the part gave, r, by joint; delivered as tap `kind`. */
     void (*expand)(ref__run *run, int layer, core_tap_kind kind);
 } ref__connection;
+
+/* streams.c: h = the sum of the first n streams of a token, by the first n of its ld_w
+ * weights in joint; delivered as tap `kind`.                                 */
+void ref__read_streams(ref__run *run, int layer, core_tap_kind kind, int64_t n,
+                       int64_t ld_w);
+/* y [D] += w x; sum_abs may be NULL.  The largest magnitude of a term.       */
+double ref__add_term(const ref__run *run, const ref__drawn *drawn, double w,
+                     const double *x, double *y, double *sum_abs);
+/* Store and bound (or NULL) of a finished sum of n_term terms.               */
+void ref__finish_sum(const ref__run *run, core_tap_kind kind, double *y,
+                     const double *sum_abs, int64_t n_term, float *bound);
 
 #define REF__CONNECTION(kind, name) extern const ref__connection ref__##name;
 CORE_CONNECTION_LIST(REF__CONNECTION)

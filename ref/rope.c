@@ -39,9 +39,9 @@ static void bound_heads(const ref__run *run, const core_heads *size,
 static int64_t position_of(const ref__run *run, int64_t t, int64_t m)
 {
     const int64_t position = t % run->batch->n_t;
-    const int64_t n_digest = m > 0 ? (position + 1) / m : 0;
     if (m == 0)
         return position;
+    const int64_t n_digest = (position + 1) / m;
     return n_digest > 0 ? (n_digest - 1) * m : 0;
 }
 
