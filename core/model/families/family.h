@@ -58,12 +58,11 @@ typedef struct core__family {
     bool alpha_rope;             /* "dynamic" with alpha is another theta     */
     bool own_act;                /* add reads the activation                  */
     const core__place *own;      /* or NULL                                   */
-    const char *query[2]; /* of queries from the stream, from a short vector; or
-                           * NULL                                             */
     const core__rename *renames; /* the first that applies does; or NULL      */
     /* Of which tensors it holds blocks only, or NULL.                        */
     core_blocks (*blocks)(const core_spec *spec, core_weight_kind kind);
     const char *dense, *shared;  /* prefixes of the two MLPs, NULL: has none  */
+    const char *attention;       /* prefix, NULL: that of the operators' rows */
     bool looks_ahead;            /* files hold a layer beyond the last        */
 } core__family;
 
@@ -124,6 +123,11 @@ CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,
                                              bool interleaved);
 /* Layers of a delta rule by rows between latent attention, and their experts. */
 CORE_NODISCARD core_status core__get_kimi(core_spec *spec, core__reader r);
+/* Layers of a delta rule, and those with attention: by layer_types, or every
+ * n-th one from the n-th on, n under `period`.                               */
+CORE_NODISCARD core_status core__get_mixers_by_period(core_spec *spec,
+                                                      core__reader r,
+                                                      const char *period);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);

@@ -166,17 +166,17 @@ core_status core__get_indexer(core_spec *spec, core__reader r,
     return CORE_OK;
 }
 
-/* layer_types, or every full_attention_interval-th layer has attention. */
-static core_status get_mixers(core_spec *spec, core__reader r)
+core_status core__get_mixers_by_period(core_spec *spec, core__reader r,
+                                       const char *period)
 {
     static const char *const WORDS[] = {"linear_attention", "full_attention",
                                         NULL};
     uint8_t is_full[CORE_MAX_LAYERS];
-    int64_t interval;
+    int64_t n;
     bool found;
-    CORE_TRY(core__config_count(r, "full_attention_interval", &interval));
+    CORE_TRY(core__config_count(r, period, &n));
     for (int l = 0; l < (int)spec->n_l; l++)
-        is_full[l] = (l + 1) % interval == 0;
+        is_full[l] = (l + 1) % n == 0;
     CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l, is_full,
                                  &found));
     for (int l = 0; l < (int)spec->n_l; l++)
@@ -203,7 +203,7 @@ core_status core__get_gated_mixers(core_spec *spec, core__reader r)
                                 &spec->n_f_shared));
     CORE_TRY(core__config_expect_flag(r, "attn_output_gate", true));
     CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
-    return get_mixers(spec, r);
+    return core__get_mixers_by_period(spec, r, "full_attention_interval");
 }
 
 core_blocks core__blocks_of_ssd(const core_spec *spec, core_weight_kind kind)
