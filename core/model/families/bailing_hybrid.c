@@ -29,9 +29,7 @@ static core_status get_delta_net(core_spec *spec, core__reader r)
 
 static core_status add(core_spec *spec, core__reader r)
 {
-    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
-                 "%s: hidden_act: expected silu, which the convolutions have",
-                 r.where);
+    CORE_TRY(core__expect_silu(spec, r, "the convolutions have"));
     spec->tied = false;
     spec->context_gate = spec->gate_per_head = true;
     spec->rope.interleaved = true;

@@ -133,9 +133,7 @@ core_status core__get_kimi(core_spec *spec, core__reader r)
 
 static core_status add(core_spec *spec, core__reader r)
 {
-    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
-                 "%s: hidden_act: expected silu, which the convolutions have",
-                 r.where);
+    CORE_TRY(core__expect_silu(spec, r, "the convolutions have"));
     return core__get_kimi(spec, r);
 }
 
