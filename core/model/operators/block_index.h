@@ -20,9 +20,7 @@ typedef struct core_block_index {
 /* of scores, per query and key                                               */
 #define CORE_BLOCK_INDEX_PAIR_FLOPS                                            \
     (2.0 * (double)(CORE_G * CORE_BLOCK_INDEX_DH))
-#define CORE_BLOCK_INDEX_HERE                                                  \
-    (CORE_BLOCK_INDEX_CHOSEN && CORE_ATTENTION_HERE &&                         \
-     s->sight[l] == CORE_SIGHT_CHOSEN)
+#define CORE_BLOCK_INDEX_HERE (CORE_EDGE_HERE && CORE_BLOCK_INDEX_CHOSEN)
 #define CORE_BLOCK_INDEX_ROPE_HERE                                             \
     (CORE_BLOCK_INDEX_HERE && core_spec_has_rope(s, l))
 #define CORE_BLOCK_INDEX_DH (s->block_index.n_dh)

@@ -60,7 +60,8 @@ typedef struct core_indexer {
       "model.layers.%d.self_attn.indexer.weights_proj.weight")
 
 #define CORE_INDEXER_FIELDS(X)                                                 \
-    X(INDEXER_HEADS, "indexer.heads", I64, indexer.n_h, has_choice(s), true)   \
+    X(INDEXER_HEADS, "indexer.heads", I64, indexer.n_h, core__any_chosen(s),   \
+      true)                                                                    \
     X(INDEXER_SIZE, "indexer.size", I64, indexer.n_dh, CORE_INDEXER_CHOSEN,    \
       false)                                                                   \
     X(INDEXER_INTERLEAVED, "indexer.interleaved", FLAG, indexer.interleaved,   \
