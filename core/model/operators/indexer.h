@@ -16,6 +16,8 @@ typedef struct core_indexer {
 
 #define CORE_INDEXER_TAKES_PADDING true
 #define CORE_INDEXER_CHOSEN (s->indexer.n_h > 0)
+#define CORE_INDEXER_SETS 1
+#define CORE_INDEXER_WIDE 1
 #define CORE_INDEXER_HERE (CORE_EDGE_HERE && CORE_INDEXER_CHOSEN)
 #define CORE_INDEXER_Q (s->indexer.n_h * s->indexer.n_dh)
 
