@@ -142,6 +142,7 @@ typedef struct core__wrapper {
     const char *model_type;
     const char *key;     /* where the text model stands                       */
     const char *inner;   /* its model_type, if it does not say                */
+    const char *instead; /* what it says that it is, but is not; or NULL      */
     const char *ignores; /* keys beside it; *_config are other parts          */
     bool tied;           /* the head, if the file does not say                */
 } core__wrapper;

@@ -10,29 +10,30 @@
 #include <string.h>
 
 static const core__wrapper WRAPPERS[] = {
-    {"llama4", "text_config", "llama4_text", "", false},
-    {"qwen3_vl_moe", "text_config", "qwen3_vl_moe_text", "", false},
-    {"glm4v_moe", "text_config", "glm4v_moe_text", "", false},
-    {"qwen3_5_moe", "text_config", "qwen3_5_moe_text", "", false},
-    {"kimi_k25", "text_config", "deepseek_v3",
+    {"llama4", "text_config", "llama4_text", NULL, "", false},
+    {"qwen3_vl_moe", "text_config", "qwen3_vl_moe_text", NULL, "", false},
+    {"glm4v_moe", "text_config", "glm4v_moe_text", NULL, "", false},
+    {"qwen3_5_moe", "text_config", "qwen3_5_moe_text", NULL, "", false},
+    {"kimi_k25", "text_config", "deepseek_v3", NULL,
      "use_unified_vision_chunk video_placeholder projection_*", false},
-    {"qwen3_omni_moe", "thinker_config", "qwen3_omni_moe_thinker",
+    {"qwen3_omni_moe", "thinker_config", "qwen3_omni_moe_thinker", NULL,
      "enable_audio_output", false},
-    {"qwen3_omni_moe_thinker", "text_config", "qwen3_omni_moe_text",
+    {"qwen3_omni_moe_thinker", "text_config", "qwen3_omni_moe_text", NULL,
      "position_id_per_seconds audio_*", false},
-    {"step3p7", "text_config", "step3p5",
+    {"step3p7", "text_config", "step3p5", NULL,
      "understand_projector_stride "
      "projector_bias vision_select_layer",
      false},
-    {"gemma4", "text_config", "gemma4_text", "vision_soft_tokens_per_image",
-     true},
-    {"minimax_m3_vl", "text_config", "minimax_m3",
+    {"gemma4", "text_config", "gemma4_text", NULL,
+     "vision_soft_tokens_per_image", true},
+    {"minimax_m3_vl", "text_config", "minimax_m3", NULL,
      "projector_hidden_size merged_hidden_size", false},
-    {"mistral3", "text_config", "mistral",
+    {"mistral3", "text_config", "mistral", NULL,
      "vision_feature_layer spatial_merge_size projector_hidden_act "
      "multimodal_projector_bias",
      true},
-    {"kimi_k3", "text_config", "kimi_k3_text", "image_placeholder", false},
+    {"kimi_k3", "text_config", "kimi_k3_text", "kimi_linear",
+     "image_placeholder", false},
 };
 
 const core__wrapper *core__wrapper_of(const char *model_type)
@@ -75,15 +76,6 @@ static void add_word(char *list, size_t n_bytes, const char *between,
     snprintf(list + n, n_bytes - n, "%s%s", n > 0 ? between : "", word);
 }
 
-/* Kimi-K3's text model says that it is a Kimi Linear, of which it has the layers
- * and more. */
-static bool says_another(const core__wrapper *w, const json_t *part)
-{
-    const char *said = json_string_value(json_object_get(part, "model_type"));
-    return strcmp(w->model_type, "kimi_k3") == 0 && said != NULL &&
-           strcmp(said, "kimi_linear") == 0;
-}
-
 static void pass_over_parts(core__reader r)
 {
     const char *key;
@@ -113,7 +105,10 @@ core_status core__wrapper_part(const core__wrapper *w, core__reader r,
     hand_down(copy, r, "dtype");
     hand_down(copy, r, "torch_dtype");
     json_object_set_new(copy, "tie_word_embeddings", json_boolean(tied));
-    if (says_another(w, copy) || json_object_get(copy, "model_type") == NULL)
+    const json_t *type = json_object_get(copy, "model_type");
+    const char *said = json_string_value(type);
+    if (type == NULL ||
+        (w->instead != NULL && said != NULL && strcmp(said, w->instead) == 0))
         json_object_set_new(copy, "model_type", json_string(w->inner));
     pass_over_parts(r);
     add_word(r.facts->text_key, sizeof r.facts->text_key, ".", w->key);

@@ -26,7 +26,7 @@ static inline double apply(core_act act, double x)
     case CORE_ACT_RELU2:
         return x > 0.0 || x != x ? x * x : 0.0;
     case CORE_ACT_SIGMOID:
-        return 1.0 / (1.0 + exp(-x));
+        return core_sigmoid(x);
     case CORE_ACT_RELU:
     case CORE_ACT_CLAMPED_SWIGLU: /* exist as core_gated only */
     case CORE_ACT_CLAMPED_SILU:

@@ -30,11 +30,7 @@ static core__place common(const core_spec *s, core_weight_kind kind)
 
 static core__place find(const core_spec *spec, core_weight_kind kind)
 {
-    const core__family *family = core__family_of(spec->family);
-    const core__place *own = family->own;
-    if (kind == CORE_W_Q && family->query[0] != NULL)
-        return (core__place){kind, CORE_LAYOUT_MATRIX,
-                             family->query[spec->n_q_rank > 0 ? 1 : 0]};
+    const core__place *own = core__family_of(spec->family)->own;
     for (; own != NULL && own->kind != CORE_W_NONE; own++)
         if (own->kind == kind)
             return *own;
@@ -44,9 +40,16 @@ static core__place find(const core_spec *spec, core_weight_kind kind)
 core_layout core_file_tensor(const core_spec *spec, core_weight id,
                              char name[CORE_FILE_TENSOR_BYTES])
 {
+    static const char ATTENTION[] = "model.layers.%d.self_attn.";
+    const size_t n_attention = sizeof ATTENTION - 1;
     const core__family *family = core__family_of(spec->family);
-    const core__place at = find(spec, id.kind);
+    core__place at = find(spec, id.kind);
     int n = 0;
+    if (family->attention != NULL &&
+        strncmp(at.format, ATTENTION, n_attention) == 0) {
+        n = snprintf(name, CORE_FILE_TENSOR_BYTES, family->attention, id.layer);
+        at.format += n_attention;
+    }
     if (id.kind >= CORE_W_MLP_GATE && id.kind <= CORE_W_MLP_DOWN_BIAS) {
         const char *prefix =
             core_spec_is_moe(spec, id.layer) ? family->shared : family->dense;

@@ -47,8 +47,9 @@
  * cost make their tables from these lists, so that nothing else names an
  * operator but its own files.  The row of a mixer says also CORE_NAME_MODULE,
  * _TAKES_PADDING and _FLOPS (spec.h), that of a projection CORE_NAME_CHOSEN, of
- * a chooser _CHOSEN, _TAKES_PADDING and _PAIR_FLOPS, of a shared one
- * CORE_NAME_HERE; the first that is chosen, or here, is taken.
+ * a chooser _CHOSEN, _TAKES_PADDING, _PAIR_FLOPS and of core_seen _SETS and
+ * _WIDE, of a shared one CORE_NAME_HERE, of a connection _CHOSEN and _STREAMS, of
+ * D columns each; the first that is chosen, or here, is taken.
  */
 
 /* The first half of a layer: from the normed input to what is added to the

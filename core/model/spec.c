@@ -233,17 +233,16 @@ int64_t core_spec_first_key(const core_spec *spec, int layer, int64_t i)
     return 0;
 }
 
-core_seen core_spec_seen(const core_spec *spec, int layer)
+core_seen core_spec_seen(const core_spec *s, int l)
 {
-    const bool sees_all = !core_spec_has_attention(spec, layer) ||
-                          spec->sight[layer] == CORE_SIGHT_SPAN;
-    const core_block_index *index = &spec->block_index;
-    if (sees_all)
+    if (!core_spec_has_attention(s, l) || s->sight[l] == CORE_SIGHT_SPAN)
         return (core_seen){0, 0, 1};
-    if (index->n_dh > 0)
-        return (core_seen){core_spec_heads(spec, layer).n_g, spec->n_seen,
-                           index->n_key};
-    return (core_seen){1, spec->n_seen, 1};
+#define SEEN_BY(kind, name)                                                    \
+    if (CORE_##kind##_CHOSEN)                                                  \
+        return (core_seen){CORE_##kind##_SETS, s->n_seen, CORE_##kind##_WIDE};
+    CORE_CHOOSER_LIST(SEEN_BY)
+#undef SEEN_BY
+    return (core_seen){1, s->n_seen, 1};
 }
 
 int core_spec_chooses(const core_spec *spec, int layer)
@@ -278,20 +277,14 @@ int64_t core_spec_n_mlp(const core_spec *spec, int layer)
     return 0;
 }
 
-int64_t core_spec_n_x(const core_spec *spec)
+int64_t core_spec_n_x(const core_spec *s)
 {
-    if (spec->attn_res.n_block > 0)
-        return (1 + core_attn_res_begun(&spec->attn_res, spec->n_l)) *
-               spec->n_d;
-    return spec->hyper.n > 0 ? spec->hyper.n * spec->n_d : spec->n_d;
-}
-
-bool core_spec_looks_alike(const core_spec *spec, int a, int b)
-{
-    const core_attn_res *r = &spec->attn_res;
-    return r->n_block == 0 ||
-           (core_attn_res_begun(r, a) == core_attn_res_begun(r, b) &&
-            core_attn_res_begun(r, a + 1) == core_attn_res_begun(r, b + 1));
+#define STREAMS_CHOSEN(kind, name)                                             \
+    if (CORE_##kind##_CHOSEN)                                                  \
+        return CORE_##kind##_STREAMS * s->n_d;
+    CORE_CONNECTION_LIST(STREAMS_CHOSEN)
+#undef STREAMS_CHOSEN
+    return s->n_d;
 }
 
 int64_t core_spec_n_de(const core_spec *spec)

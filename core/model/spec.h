@@ -307,7 +307,6 @@ core_connection core_spec_connection(const core_spec *spec);
 const char *core_mixer_name(core_mixer mixer);
 const char *core_mixer_module(core_mixer mixer);
 const char *core_projection_name(core_projection projection);
-const char *core_chooser_name(core_chooser chooser);
 bool core_mixer_takes_padding(core_mixer mixer);
 const char *core_chooser_name(core_chooser chooser);
 bool core_chooser_takes_padding(core_chooser chooser);

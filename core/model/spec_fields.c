@@ -95,11 +95,6 @@ static bool has_other(const core_spec *spec)
     return core_spec_head_kinds(spec) > 1;
 }
 
-static bool has_choice(const core_spec *spec)
-{
-    return memchr(spec->sight, CORE_SIGHT_CHOSEN, sizeof spec->sight) != NULL;
-}
-
 static bool is_switch(const core_spec *spec)
 {
     return spec->family == CORE_FAMILY_SWITCH;
@@ -159,11 +154,6 @@ static bool has_factor(const core_spec *spec)
 static bool has_slots(const core_spec *spec)
 {
     return spec->capacity.rule == CORE_CAPACITY_ABSOLUTE;
-}
-
-static bool any_mixer(const core_spec *spec, core_mixer mixer)
-{
-    return memchr(spec->mixer, (int)mixer, sizeof spec->mixer) != NULL;
 }
 
 /* The fields of operators: when_ID says when one applies. */
@@ -229,7 +219,7 @@ static const field FIELDS[] = {
     {"chunk", FIELD_I64, AT(chunk), NULL, NULL, true},
     {"sight", FIELD_LAYERS, AT(sight), SIGHTS, NULL, true},
     {"digest", FIELD_LAYERS, AT(digest), DIGESTS, NULL, true},
-    {"seen", FIELD_I64, AT(n_seen), NULL, has_choice, false},
+    {"seen", FIELD_I64, AT(n_seen), NULL, core__any_chosen, false},
     CORE_CHOOSER_FIELDS(OPERATOR_FIELD)
     {"attention.qk_norm", FIELD_WORD, AT(qk_norm), QK_NORMS, NULL, true},
     {"attention.clip", FIELD_REAL, AT(clip_qkv), NULL, NULL, true},

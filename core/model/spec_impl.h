@@ -8,6 +8,8 @@
 
 #include "core/model/spec.h"
 
+#include <string.h>
+
 enum {
     CORE_SPEC_PATH_BYTES = 64,
     CORE_SPEC_MAX_ENTRIES = 4 * CORE_MAX_LAYERS + 128 /* lists of layers */
@@ -35,6 +37,18 @@ core_spec core__spec_blank(void);
  * an unknown, missing, superfluous or unreadable field.              [local] */
 CORE_NODISCARD core_status core__spec_from_entries(
     core_spec *out, const core__spec_entries *entries);
+
+/* Has any layer that mixer, does any choose keys?  Layers beyond the last say
+ * attention, and none.                                               [local] */
+static inline bool core__any_mixer(const core_spec *spec, core_mixer mixer)
+{
+    return memchr(spec->mixer, (int)mixer, sizeof spec->mixer) != NULL;
+}
+
+static inline bool core__any_chosen(const core_spec *spec)
+{
+    return memchr(spec->sight, CORE_SIGHT_CHOSEN, sizeof spec->sight) != NULL;
+}
 
 /* E_SPEC unless least <= value <= most; what: the field's path.      [local] */
 CORE_NODISCARD static inline core_status

@@ -106,39 +106,45 @@ static core_status missing(const checkpoint *c, const core_spec *spec,
               core_st_shape_text(shape, found->shape, found->n_dim));
 }
 
-/* A tensor of whole numbers: a row names K different experts. */
-static core_status check_index(const core_spec *spec,
-                               const core__view *view)
+/* Row r of a table names K different experts. */
+static core_status check_row(const core_spec *spec, const core__view *view,
+                             int64_t r, const double *row)
 {
-    void *memory = NULL;
+    for (int64_t k = 0; k < view->n_col; k++) {
+        bool twice = false;
+        for (int64_t j = 0; j < k; j++)
+            twice |= row[j] == row[k];
+        const bool good = row[k] >= 0.0 && row[k] < (double)spec->n_e &&
+                          row[k] == (double)(int64_t)row[k];
+        CORE_FAIL_IF(
+            twice || !good, CORE_E_WEIGHTS,
+            "%s: %s: row %lld names expert %g%s, expected different ones "
+            "below %lld",
+            core_st_path(view->stored.codes.file),
+            view->stored.codes.tensor->name, (long long)r, row[k],
+            twice ? " twice" : "", (long long)spec->n_e);
+    }
+    return CORE_OK;
+}
+
+/* A tensor of whole numbers. */
+static core_status check_index(const core_spec *spec, const core__view *view)
+{
+    void *row = NULL;
     const core_st_tensor *t = view->stored.codes.tensor;
-    const char *path = core_st_path(view->stored.codes.file);
     CORE_FAIL_IF(t->dtype != CORE_DTYPE_I64 && t->dtype != CORE_DTYPE_I32 &&
                      t->dtype != CORE_DTYPE_F32,
                  CORE_E_WEIGHTS, "%s: %s: element type %s, expected I64 or I32",
-                 path, t->name, core_dtype_name(t->dtype));
-    CORE_TRY(core_alloc(&memory, view->n_col, sizeof(double), "a row"));
-    double *row = memory;
-    int64_t r = 0, k = 0, twice = 0;
-    bool good = true;
-    for (; good && r < view->n_row; r += good ? 1 : 0) {
+                 core_st_path(view->stored.codes.file), t->name,
+                 core_dtype_name(t->dtype));
+    CORE_TRY(core_alloc(&row, view->n_col, sizeof(double), "a row"));
+    core_status status = CORE_OK;
+    for (int64_t r = 0; status == CORE_OK && r < view->n_row; r++) {
         core__view_read(view, r, r + 1, 0, view->n_col, row, view->n_col);
-        for (k = 0; good && k < view->n_col; k += good ? 1 : 0) {
-            good = row[k] >= 0.0 && row[k] < (double)spec->n_e &&
-                   row[k] == (double)(int64_t)row[k];
-            for (int64_t j = 0; j < k; j++)
-                twice += row[j] == row[k];
-            good = good && twice == 0;
-        }
+        status = check_row(spec, view, r, row);
     }
-    const double found = good ? 0.0 : row[k];
-    free(memory);
-    CORE_FAIL_IF(!good, CORE_E_WEIGHTS,
-                 "%s: %s: row %lld names expert %g%s, expected different ones "
-                 "below %lld",
-                 path, t->name, (long long)r, found,
-                 twice > 0 ? " twice" : "", (long long)spec->n_e);
-    return CORE_OK;
+    free(row);
+    return status;
 }
 
 static core_status match(checkpoint *c, const core_spec *spec, core_weight id,

@@ -8,24 +8,7 @@
  * kda_safe_gate says not; the head is never tied.
  */
 #include "core/model/families/family.h"
-
-/* layer_types, or the last layer of each group has attention. */
-static core_status get_mixers(core_spec *spec, core__reader r)
-{
-    static const char *const WORDS[] = {"linear_attention", "full_attention",
-                                        NULL};
-    uint8_t is_full[CORE_MAX_LAYERS];
-    int64_t n_group;
-    bool found;
-    CORE_TRY(core__config_count(r, "layer_group_size", &n_group));
-    CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l, is_full,
-                                 &found));
-    for (int l = 0; l < (int)spec->n_l; l++) {
-        const bool full = found ? is_full[l] != 0 : (l + 1) % n_group == 0;
-        spec->mixer[l] = full ? CORE_MIXER_ATTENTION : CORE_MIXER_DELTANET;
-    }
-    return CORE_OK;
-}
+#include "core/model/families/kimi.h"
 
 static core_status get_delta_net(core_spec *spec, core__reader r)
 {
@@ -41,14 +24,12 @@ static core_status get_delta_net(core_spec *spec, core__reader r)
     s->n_kh = s->n_vh = spec->n_h;
     s->n_dv = s->n_dk;
     s->by_row = s->sigmoid_gate = true;
-    return get_mixers(spec, r);
+    return core__get_mixers_by_period(spec, r, "layer_group_size");
 }
 
 static core_status add(core_spec *spec, core__reader r)
 {
-    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
-                 "%s: hidden_act: expected silu, which the convolutions have",
-                 r.where);
+    CORE_TRY(core__expect_silu(spec, r, "the convolutions have"));
     spec->tied = false;
     spec->context_gate = spec->gate_per_head = true;
     spec->rope.interleaved = true;
@@ -58,33 +39,17 @@ static core_status add(core_spec *spec, core__reader r)
     return core__get_mlp_types(spec, r, 2);
 }
 
-#define ATTENTION(name) "model.layers.%d.attention." name
+#define ATTENTION "model.layers.%d.attention."
 
 static const core__place OWN[] = {
+    CORE_KDA_PLACES(ATTENTION)
+    {CORE_W_DELTANET_GATE, CORE_LAYOUT_MATRIX, ATTENTION "g_proj.weight"},
+    {CORE_W_DELTANET_DT, CORE_LAYOUT_MATRIX, ATTENTION "f_proj.weight"},
+    {CORE_W_DELTANET_A_LOG, CORE_LAYOUT_VECTOR, ATTENTION "A_log"},
+    {CORE_W_DELTANET_OUT, CORE_LAYOUT_MATRIX, ATTENTION "dense.weight"},
+    {CORE_W_O, CORE_LAYOUT_MATRIX, ATTENTION "dense.weight"},
+    {CORE_W_O_BIAS, CORE_LAYOUT_VECTOR, ATTENTION "dense.bias"},
     {CORE_W_EMBED, CORE_LAYOUT_MATRIX, "model.word_embeddings.weight"},
-    {CORE_W_Q_A, CORE_LAYOUT_MATRIX, ATTENTION("q_a_proj.weight")},
-    {CORE_W_Q_A_BIAS, CORE_LAYOUT_VECTOR, ATTENTION("q_a_proj.bias")},
-    {CORE_W_Q_A_NORM, CORE_LAYOUT_VECTOR, ATTENTION("q_a_layernorm.weight")},
-    {CORE_W_KV_A, CORE_LAYOUT_MATRIX, ATTENTION("kv_a_proj_with_mqa.weight")},
-    {CORE_W_KV_A_BIAS, CORE_LAYOUT_VECTOR, ATTENTION("kv_a_proj_with_mqa.bias")},
-    {CORE_W_KV_A_NORM, CORE_LAYOUT_VECTOR, ATTENTION("kv_a_layernorm.weight")},
-    {CORE_W_KV_B, CORE_LAYOUT_MATRIX, ATTENTION("kv_b_proj.weight")},
-    {CORE_W_CONTEXT_GATE, CORE_LAYOUT_MATRIX, ATTENTION("g_proj.weight")},
-    {CORE_W_O, CORE_LAYOUT_MATRIX, ATTENTION("dense.weight")},
-    {CORE_W_O_BIAS, CORE_LAYOUT_VECTOR, ATTENTION("dense.bias")},
-    {CORE_W_DELTANET_Q, CORE_LAYOUT_MATRIX, ATTENTION("q_proj.weight")},
-    {CORE_W_DELTANET_K, CORE_LAYOUT_MATRIX, ATTENTION("k_proj.weight")},
-    {CORE_W_DELTANET_V, CORE_LAYOUT_MATRIX, ATTENTION("v_proj.weight")},
-    {CORE_W_DELTANET_GATE, CORE_LAYOUT_MATRIX, ATTENTION("g_proj.weight")},
-    {CORE_W_DELTANET_BETA, CORE_LAYOUT_MATRIX, ATTENTION("b_proj.weight")},
-    {CORE_W_DELTANET_DT, CORE_LAYOUT_MATRIX, ATTENTION("f_proj.weight")},
-    {CORE_W_DELTANET_DT_BIAS, CORE_LAYOUT_VECTOR, ATTENTION("dt_bias")},
-    {CORE_W_DELTANET_A_LOG, CORE_LAYOUT_VECTOR, ATTENTION("A_log")},
-    {CORE_W_DELTANET_Q_CONV, CORE_LAYOUT_CONV, ATTENTION("q_conv1d.weight")},
-    {CORE_W_DELTANET_K_CONV, CORE_LAYOUT_CONV, ATTENTION("k_conv1d.weight")},
-    {CORE_W_DELTANET_V_CONV, CORE_LAYOUT_CONV, ATTENTION("v_conv1d.weight")},
-    {CORE_W_DELTANET_NORM, CORE_LAYOUT_VECTOR, ATTENTION("o_norm.weight")},
-    {CORE_W_DELTANET_OUT, CORE_LAYOUT_MATRIX, ATTENTION("dense.weight")},
     {CORE_W_CORRECTION, CORE_LAYOUT_VECTOR,
      "model.layers.%d.mlp.gate.expert_bias"},
     CORE_PLACES_END};
@@ -114,7 +79,7 @@ const core__family core__family_bailing_hybrid = {
     .chosen = "num_experts_per_token",
     .head = CORE_HEAD_OF_PARTS,
     .own = OWN,
-    .query = {ATTENTION("q_proj.weight"), ATTENTION("q_b_proj.weight")},
+    .attention = ATTENTION,
     .dense = "model.layers.%d.mlp.",
     .shared = "model.layers.%d.mlp.shared_experts.",
     .looks_ahead = true,

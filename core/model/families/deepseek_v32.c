@@ -8,14 +8,7 @@
 static core_status add(core_spec *spec, core__reader r)
 {
     static const char *const TYPES[] = {"indexed_attention", NULL};
-    CORE_TRY(core__get_latent(spec, r));
-    CORE_TRY(core__config_expect_flag(r, "rope_interleave", true));
-    spec->rope.interleaved = true;
-    CORE_TRY(core__get_indexer(spec, r, TYPES, false));
-    CORE_TRY(core__get_v3_router(spec, r, true));
-    CORE_TRY(core__config_expect_count(r, "moe_layer_freq", 1));
-    CORE_TRY(core__get_shared_count(spec, r, "n_shared_experts"));
-    return core__get_mlp_types(spec, r, 3);
+    return core__get_v32(spec, r, TYPES, false);
 }
 
 const core__family core__family_deepseek_v32 = {

@@ -14,12 +14,11 @@
 
 #include <string.h>
 
-/* Which layers have digests, by any of two lists, or every second one. */
-static core_status get_ratios(core_spec *spec, core__reader r, bool *found)
+/* compress_ratios, if the file has them. */
+static core_status get_ratios(core_spec *spec, core__reader r)
 {
     static const char KEY[] = "compress_ratios";
     const json_t *list = core__config_value(r, KEY);
-    *found = list != NULL;
     if (list == NULL)
         return CORE_OK;
     CORE_FAIL_IF(!json_is_array(list) ||
@@ -40,6 +39,7 @@ static core_status get_ratios(core_spec *spec, core__reader r, bool *found)
     return CORE_OK;
 }
 
+/* Which layers have digests, by any of two lists, or every second one. */
 static core_status get_digests(core_spec *spec, core__reader r)
 {
     static const char *const WORDS[] = {
@@ -49,11 +49,11 @@ static core_status get_digests(core_spec *spec, core__reader r)
         NULL};
     core_digests *d = &spec->digests;
     core__reader rates;
-    bool found, listed;
+    bool listed;
     for (int l = 0; l < (int)spec->n_l; l++)
         spec->digest[l] =
             l < 2 || l % 2 == 0 ? CORE_DIGEST_ALL : CORE_DIGEST_BEST;
-    CORE_TRY(get_ratios(spec, r, &found));
+    CORE_TRY(get_ratios(spec, r));
     CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l,
                                  spec->digest, &listed));
     CORE_TRY(core__config_object(r, "compress_rates", &rates));

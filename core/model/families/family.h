@@ -30,6 +30,7 @@ typedef struct core__place {
 } core__place;
 #define CORE_PLACES_END {CORE_W_NONE, CORE_LAYOUT_NONE, NULL}
 extern const core__place core__mixtral_places[]; /* which PhiMoE has, too     */
+extern const core__place core__minimax_places[]; /* of M2, and of M3          */
 
 /* A part of a name that transformers 5 writes otherwise.                     */
 typedef struct core__rename {
@@ -58,12 +59,11 @@ typedef struct core__family {
     bool alpha_rope;             /* "dynamic" with alpha is another theta     */
     bool own_act;                /* add reads the activation                  */
     const core__place *own;      /* or NULL                                   */
-    const char *query[2]; /* of queries from the stream, from a short vector; or
-                           * NULL                                             */
     const core__rename *renames; /* the first that applies does; or NULL      */
     /* Of which tensors it holds blocks only, or NULL.                        */
     core_blocks (*blocks)(const core_spec *spec, core_weight_kind kind);
     const char *dense, *shared;  /* prefixes of the two MLPs, NULL: has none  */
+    const char *attention;       /* prefix, NULL: that of the operators' rows */
     bool looks_ahead;            /* files hold a layer beyond the last        */
 } core__family;
 
@@ -76,6 +76,9 @@ const core__family *core__family_of(core_family family);
 
 /* --- shared.c: all return E_SPEC with file and key --- */
 
+/* hidden_act: silu, which `whose` (the convolutions have, ...).              */
+CORE_NODISCARD core_status core__expect_silu(const core_spec *spec,
+                                             core__reader r, const char *whose);
 /* bias_qkv, and bias_o if output_too, from a flag.                           */
 CORE_NODISCARD core_status core__get_attention_bias(core_spec *spec,
                                                     core__reader r,
@@ -111,19 +114,27 @@ CORE_NODISCARD core_status core__get_shared_count(core_spec *spec,
  * may not contradict each other; neither: the first n_dense.                 */
 CORE_NODISCARD core_status core__get_mlp_types(core_spec *spec, core__reader r,
                                                int64_t n_dense);
+/* MiniMax's router and the rotated part of a head.                           */
+CORE_NODISCARD core_status core__get_minimax(core_spec *spec, core__reader r);
 /* DeepSeek-V3's router and the shared experts, as Kimi Linear calls them.     */
 CORE_NODISCARD core_status core__get_kimi_router(core_spec *spec,
                                                  core__reader r);
 /* What Qwen3-MoE and the text parts after it have in common.                 */
 CORE_NODISCARD core_status core__get_qwen3(core_spec *spec, core__reader r);
 CORE_NODISCARD core_status core__get_latent(core_spec *spec, core__reader r);
-/* Sizes of the indexer, by which every layer chooses; layer_types may say so in
- * one of `types`.                                                            */
-CORE_NODISCARD core_status core__get_indexer(core_spec *spec, core__reader r,
-                                             const char *const *types,
-                                             bool interleaved);
+/* DeepSeek-V3.2, of which GLM-5 has all: latents, an indexer by which every
+ * layer chooses, V3's router.  layer_types may say so in one of `types`.
+ *   interleaved  of the indexer's rotation                                   */
+CORE_NODISCARD core_status core__get_v32(core_spec *spec, core__reader r,
+                                         const char *const *types,
+                                         bool interleaved);
 /* Layers of a delta rule by rows between latent attention, and their experts. */
 CORE_NODISCARD core_status core__get_kimi(core_spec *spec, core__reader r);
+/* Layers of a delta rule, and those with attention: by layer_types, or every
+ * n-th one from the n-th on, n under `period`.                               */
+CORE_NODISCARD core_status core__get_mixers_by_period(core_spec *spec,
+                                                      core__reader r,
+                                                      const char *period);
 /* Qwen's layers of a gated delta rule between those of gated attention.      */
 CORE_NODISCARD core_status core__get_gated_mixers(core_spec *spec,
                                                   core__reader r);

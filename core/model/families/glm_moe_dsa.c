@@ -60,16 +60,9 @@ static core_status add(core_spec *spec, core__reader r)
 {
     static const char *const TYPES[] = {"deepseek_sparse_attention",
                                         "indexed_attention", NULL};
-    CORE_TRY(core__get_latent(spec, r));
-    CORE_TRY(core__config_expect_flag(r, "rope_interleave", true));
     CORE_TRY(core__config_expect_flag(r, "indexer_rope_interleave", true));
-    spec->rope.interleaved = true;
-    CORE_TRY(core__get_indexer(spec, r, TYPES, true));
-    CORE_TRY(get_sights(spec, r));
-    CORE_TRY(core__get_v3_router(spec, r, true));
-    CORE_TRY(core__config_expect_count(r, "moe_layer_freq", 1));
-    CORE_TRY(core__get_shared_count(spec, r, "n_shared_experts"));
-    return core__get_mlp_types(spec, r, 3);
+    CORE_TRY(core__get_v32(spec, r, TYPES, true));
+    return get_sights(spec, r);
 }
 
 const core__family core__family_glm_moe_dsa = {

@@ -76,9 +76,7 @@ static core_status get_state_space(core_spec *spec, core__reader r)
 static core_status add(core_spec *spec, core__reader r)
 {
     const char *positions;
-    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
-                 "%s: hidden_act: expected silu, which the state space has",
-                 r.where);
+    CORE_TRY(core__expect_silu(spec, r, "the state space has"));
     CORE_TRY(core__config_expect(r, "normalization_function", "rmsnorm"));
     CORE_TRY(core__config_text(r, "position_embedding_type", "", &positions));
     if (strcmp(positions, "rope") != 0)

@@ -41,9 +41,7 @@ static core_status get_period(core__reader r, const char *period_key,
 static core_status add(core_spec *spec, core__reader r)
 {
     CORE_TRY(core__config_refuse(r, "sliding_window"));
-    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
-                 "%s: hidden_act: expected silu, which the mamba layers have",
-                 r.where);
+    CORE_TRY(core__expect_silu(spec, r, "the mamba layers have"));
     CORE_TRY(get_mamba(spec, r));
     memset(spec->no_rope, 1, (size_t)spec->n_l);
     CORE_TRY(get_period(r, "attn_layer_period", "attn_layer_offset", spec->n_l,

@@ -10,6 +10,7 @@
  * less than the router, the shared expert and the stream.
  */
 #include "core/model/families/family.h"
+#include "core/model/families/kimi.h"
 
 static core_status get_delta_net(core_spec *spec, core__reader r)
 {
@@ -53,34 +54,16 @@ static core_blocks blocks(const core_spec *spec, core_weight_kind kind)
     return (core_blocks){0, 0, 0};
 }
 
-#define SELF(name) "model.layers.%d.self_attn." name
-#define MOE(name) "model.layers.%d.block_sparse_moe." name
-
 static const core__place OWN[] = {
-    {CORE_W_DELTANET_Q, CORE_LAYOUT_MATRIX, SELF("q_proj.weight")},
-    {CORE_W_DELTANET_K, CORE_LAYOUT_MATRIX, SELF("k_proj.weight")},
-    {CORE_W_DELTANET_V, CORE_LAYOUT_MATRIX, SELF("v_proj.weight")},
-    {CORE_W_DELTANET_GATE_A, CORE_LAYOUT_MATRIX, SELF("g_a_proj.weight")},
-    {CORE_W_DELTANET_GATE, CORE_LAYOUT_MATRIX, SELF("g_proj.weight")},
-    {CORE_W_DELTANET_BETA, CORE_LAYOUT_MATRIX, SELF("b_proj.weight")},
-    {CORE_W_DELTANET_DT_A, CORE_LAYOUT_MATRIX, SELF("f_a_proj.weight")},
-    {CORE_W_DELTANET_DT, CORE_LAYOUT_MATRIX, SELF("f_b_proj.weight")},
-    {CORE_W_DELTANET_DT_BIAS, CORE_LAYOUT_VECTOR, SELF("dt_bias")},
-    {CORE_W_DELTANET_A_LOG, CORE_LAYOUT_VECTOR, SELF("A_log")},
-    {CORE_W_DELTANET_Q_CONV, CORE_LAYOUT_CONV, SELF("q_conv1d.weight")},
-    {CORE_W_DELTANET_K_CONV, CORE_LAYOUT_CONV, SELF("k_conv1d.weight")},
-    {CORE_W_DELTANET_V_CONV, CORE_LAYOUT_CONV, SELF("v_conv1d.weight")},
-    {CORE_W_DELTANET_NORM, CORE_LAYOUT_VECTOR, SELF("o_norm.weight")},
-    {CORE_W_DELTANET_OUT, CORE_LAYOUT_MATRIX, SELF("o_proj.weight")},
-    {CORE_W_ROUTER, CORE_LAYOUT_MATRIX, MOE("gate.weight")},
-    {CORE_W_CORRECTION, CORE_LAYOUT_VECTOR,
-     MOE("gate.e_score_correction_bias")},
-    {CORE_W_NARROW, CORE_LAYOUT_MATRIX, MOE("routed_expert_down_proj.weight")},
-    {CORE_W_WIDE_NORM, CORE_LAYOUT_VECTOR, MOE("routed_expert_norm.weight")},
-    {CORE_W_WIDE, CORE_LAYOUT_MATRIX, MOE("routed_expert_up_proj.weight")},
-    {CORE_W_EXPERT_GATE, CORE_LAYOUT_MATRIX, MOE("experts.%d.w1.weight")},
-    {CORE_W_EXPERT_UP, CORE_LAYOUT_MATRIX, MOE("experts.%d.w3.weight")},
-    {CORE_W_EXPERT_DOWN, CORE_LAYOUT_MATRIX, MOE("experts.%d.w2.weight")},
+    CORE_KIMI_PLACES
+    {CORE_W_DELTANET_GATE, CORE_LAYOUT_MATRIX, CORE_KIMI_ATTN "g_proj.weight"},
+    {CORE_W_DELTANET_A_LOG, CORE_LAYOUT_VECTOR, CORE_KIMI_ATTN "A_log"},
+    {CORE_W_NARROW, CORE_LAYOUT_MATRIX,
+     CORE_KIMI_MOE "routed_expert_down_proj.weight"},
+    {CORE_W_WIDE_NORM, CORE_LAYOUT_VECTOR,
+     CORE_KIMI_MOE "routed_expert_norm.weight"},
+    {CORE_W_WIDE, CORE_LAYOUT_MATRIX,
+     CORE_KIMI_MOE "routed_expert_up_proj.weight"},
     CORE_PLACES_END};
 
 const core__family core__family_kimi_k3 = {

@@ -7,6 +7,7 @@
  * are called as in Mixtral; the head is never tied.
  */
 #include "core/model/families/family.h"
+#include "core/model/families/kimi.h"
 
 #include <string.h>
 
@@ -132,37 +133,15 @@ core_status core__get_kimi(core_spec *spec, core__reader r)
 
 static core_status add(core_spec *spec, core__reader r)
 {
-    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
-                 "%s: hidden_act: expected silu, which the convolutions have",
-                 r.where);
+    CORE_TRY(core__expect_silu(spec, r, "the convolutions have"));
     return core__get_kimi(spec, r);
 }
 
-#define SELF(name) "model.layers.%d.self_attn." name
-#define MOE(name)  "model.layers.%d.block_sparse_moe." name
-
 static const core__place OWN[] = {
-    {CORE_W_DELTANET_Q, CORE_LAYOUT_MATRIX, SELF("q_proj.weight")},
-    {CORE_W_DELTANET_K, CORE_LAYOUT_MATRIX, SELF("k_proj.weight")},
-    {CORE_W_DELTANET_V, CORE_LAYOUT_MATRIX, SELF("v_proj.weight")},
-    {CORE_W_DELTANET_GATE_A, CORE_LAYOUT_MATRIX, SELF("g_a_proj.weight")},
-    {CORE_W_DELTANET_GATE, CORE_LAYOUT_MATRIX, SELF("g_b_proj.weight")},
-    {CORE_W_DELTANET_BETA, CORE_LAYOUT_MATRIX, SELF("b_proj.weight")},
-    {CORE_W_DELTANET_DT_A, CORE_LAYOUT_MATRIX, SELF("f_a_proj.weight")},
-    {CORE_W_DELTANET_DT, CORE_LAYOUT_MATRIX, SELF("f_b_proj.weight")},
-    {CORE_W_DELTANET_DT_BIAS, CORE_LAYOUT_VECTOR, SELF("dt_bias")},
-    {CORE_W_DELTANET_A_LOG, CORE_LAYOUT_PER_HEAD, SELF("A_log")},
-    {CORE_W_DELTANET_Q_CONV, CORE_LAYOUT_CONV, SELF("q_conv1d.weight")},
-    {CORE_W_DELTANET_K_CONV, CORE_LAYOUT_CONV, SELF("k_conv1d.weight")},
-    {CORE_W_DELTANET_V_CONV, CORE_LAYOUT_CONV, SELF("v_conv1d.weight")},
-    {CORE_W_DELTANET_NORM, CORE_LAYOUT_VECTOR, SELF("o_norm.weight")},
-    {CORE_W_DELTANET_OUT, CORE_LAYOUT_MATRIX, SELF("o_proj.weight")},
-    {CORE_W_ROUTER, CORE_LAYOUT_MATRIX, MOE("gate.weight")},
-    {CORE_W_CORRECTION, CORE_LAYOUT_VECTOR,
-     MOE("gate.e_score_correction_bias")},
-    {CORE_W_EXPERT_GATE, CORE_LAYOUT_MATRIX, MOE("experts.%d.w1.weight")},
-    {CORE_W_EXPERT_UP, CORE_LAYOUT_MATRIX, MOE("experts.%d.w3.weight")},
-    {CORE_W_EXPERT_DOWN, CORE_LAYOUT_MATRIX, MOE("experts.%d.w2.weight")},
+    CORE_KIMI_PLACES
+    {CORE_W_DELTANET_GATE, CORE_LAYOUT_MATRIX,
+     CORE_KIMI_ATTN "g_b_proj.weight"},
+    {CORE_W_DELTANET_A_LOG, CORE_LAYOUT_PER_HEAD, CORE_KIMI_ATTN "A_log"},
     CORE_PLACES_END};
 
 const core__family core__family_kimi_linear = {

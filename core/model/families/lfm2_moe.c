@@ -37,8 +37,7 @@ static core_status add(core_spec *spec, core__reader r)
     spec->qk_norm = CORE_QK_NORM_HEAD;
     spec->router = CORE_ROUTER_SIGMOID;
     spec->sum_eps = 1e-6;
-    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
-                 "%s: hidden_act: expected silu, which the class has", r.where);
+    CORE_TRY(core__expect_silu(spec, r, "the class has"));
     CORE_TRY(get_mixers(spec, r));
     CORE_TRY(get_tied(spec, r));
     CORE_TRY(core__config_flag(r, "use_expert_bias", true, &spec->correction));

@@ -5,26 +5,31 @@
  */
 #include "core/model/families/family.h"
 
+core_status core__get_minimax(core_spec *spec, core__reader r)
+{
+    spec->router = CORE_ROUTER_SIGMOID;
+    spec->correction = spec->renormalise = true;
+    CORE_TRY(core__config_expect_flag(r, "use_qk_norm", true));
+    CORE_TRY(core__config_expect(r, "scoring_func", "sigmoid"));
+    CORE_TRY(core__config_expect_flag(r, "use_routing_bias", true));
+    return core__get_rotary_dim(spec, r);
+}
+
 static core_status add(core_spec *spec, core__reader r)
 {
     int64_t further;
     spec->qk_norm = CORE_QK_NORM_ALL;
-    spec->router = CORE_ROUTER_SIGMOID;
-    spec->correction = spec->renormalise = true;
-    CORE_TRY(core__config_expect_flag(r, "use_qk_norm", true));
     CORE_TRY(core__config_expect(r, "qk_norm_type", "per_layer"));
-    CORE_TRY(core__config_expect(r, "scoring_func", "sigmoid"));
-    CORE_TRY(core__config_expect_flag(r, "use_routing_bias", true));
     CORE_TRY(core__config_count_or(r, "shared_intermediate_size", 0, &further));
     CORE_FAIL_IF(further != 0, CORE_E_SPEC,
                  "%s: shared_intermediate_size: %lld is not supported, "
                  "expected 0",
                  r.where, (long long)further);
     CORE_TRY(core__config_expect_ones(r, "attn_type_list"));
-    return core__get_rotary_dim(spec, r);
+    return core__get_minimax(spec, r);
 }
 
-static const core__place OWN[] = {
+const core__place core__minimax_places[] = {
     {CORE_W_ROUTER, CORE_LAYOUT_MATRIX,
      "model.layers.%d.block_sparse_moe.gate.weight"},
     {CORE_W_CORRECTION, CORE_LAYOUT_VECTOR,
@@ -56,7 +61,7 @@ const core__family core__family_minimax_m2 = {
     .inner = "intermediate_size",
     .head = CORE_HEAD_OF_KEY,
     .partial_rope = true,
-    .own = OWN,
+    .own = core__minimax_places,
     .renames = RENAMES,
     .looks_ahead = true,
 };

@@ -151,30 +151,16 @@ static core_status add(core_spec *spec, core__reader r)
 {
     spec->norm = CORE_NORM_RMS_PLUS_ONE;
     spec->qk_norm = CORE_QK_NORM_HEAD;
-    spec->router = CORE_ROUTER_SIGMOID;
-    spec->correction = spec->renormalise = true;
     CORE_TRY(core__config_expect_flag(r, "use_gemma_norm", true));
-    CORE_TRY(core__config_expect_flag(r, "use_qk_norm", true));
     CORE_TRY(core__config_expect(r, "qk_norm_type", "per_head"));
-    CORE_TRY(core__config_expect(r, "scoring_func", "sigmoid"));
-    CORE_TRY(core__config_expect_flag(r, "use_routing_bias", true));
     CORE_TRY(core__config_expect_flag(r, "attention_output_gate", false));
     CORE_TRY(
         core__config_real(r, "routed_scaling_factor", &spec->routed_scale));
-    CORE_TRY(core__get_rotary_dim(spec, r));
+    CORE_TRY(core__get_minimax(spec, r));
     CORE_TRY(get_networks(spec, r));
     return get_sights(spec, r);
 }
 
-#define MOE(name) "model.layers.%d.block_sparse_moe." name
-
-static const core__place OWN[] = {
-    {CORE_W_ROUTER, CORE_LAYOUT_MATRIX, MOE("gate.weight")},
-    {CORE_W_CORRECTION, CORE_LAYOUT_VECTOR, MOE("e_score_correction_bias")},
-    {CORE_W_EXPERT_GATE, CORE_LAYOUT_MATRIX, MOE("experts.%d.w1.weight")},
-    {CORE_W_EXPERT_UP, CORE_LAYOUT_MATRIX, MOE("experts.%d.w3.weight")},
-    {CORE_W_EXPERT_DOWN, CORE_LAYOUT_MATRIX, MOE("experts.%d.w2.weight")},
-    CORE_PLACES_END};
 static const core__rename RENAMES[] = {
     {".block_sparse_moe.e_score", ".mlp.gate.e_score"},
     {".block_sparse_moe.", ".mlp."},
@@ -217,7 +203,7 @@ const core__family core__family_minimax_m3 = {
     .head = CORE_HEAD_OF_KEY,
     .partial_rope = true,
     .own_act = true,
-    .own = OWN,
+    .own = core__minimax_places,
     .renames = RENAMES,
     .dense = "model.layers.%d.mlp.",
     .shared = "model.layers.%d.block_sparse_moe.shared_experts.",

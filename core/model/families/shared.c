@@ -4,6 +4,14 @@
 #include <math.h>
 #include <string.h>
 
+core_status core__expect_silu(const core_spec *spec, core__reader r,
+                              const char *whose)
+{
+    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
+                 "%s: hidden_act: expected silu, which %s", r.where, whose);
+    return CORE_OK;
+}
+
 core_status core__get_attention_bias(core_spec *spec, core__reader r,
                                      const char *key, bool fallback,
                                      bool output_too)
@@ -150,8 +158,9 @@ core_status core__get_latent(core_spec *spec, core__reader r)
     return core__get_attention_bias(spec, r, "attention_bias", false, true);
 }
 
-core_status core__get_indexer(core_spec *spec, core__reader r,
-                              const char *const *types, bool interleaved)
+/* Every layer chooses by an indexer. */
+static core_status get_indexer(core_spec *spec, core__reader r,
+                               const char *const *types)
 {
     uint8_t type[CORE_MAX_LAYERS];
     bool found;
@@ -160,23 +169,35 @@ core_status core__get_indexer(core_spec *spec, core__reader r,
     CORE_TRY(core__config_count(r, "index_n_heads", &spec->indexer.n_h));
     CORE_TRY(core__config_count(r, "index_head_dim", &spec->indexer.n_dh));
     CORE_TRY(core__config_count(r, "index_topk", &spec->n_seen));
-    spec->indexer.interleaved = interleaved;
-    for (int l = 0; l < (int)spec->n_l; l++)
-        spec->sight[l] = CORE_SIGHT_CHOSEN;
+    memset(spec->sight, CORE_SIGHT_CHOSEN, (size_t)spec->n_l);
     return CORE_OK;
 }
 
-/* layer_types, or every full_attention_interval-th layer has attention. */
-static core_status get_mixers(core_spec *spec, core__reader r)
+core_status core__get_v32(core_spec *spec, core__reader r,
+                          const char *const *types, bool interleaved)
+{
+    CORE_TRY(core__get_latent(spec, r));
+    CORE_TRY(core__config_expect_flag(r, "rope_interleave", true));
+    spec->rope.interleaved = true;
+    CORE_TRY(get_indexer(spec, r, types));
+    spec->indexer.interleaved = interleaved;
+    CORE_TRY(core__get_v3_router(spec, r, true));
+    CORE_TRY(core__config_expect_count(r, "moe_layer_freq", 1));
+    CORE_TRY(core__get_shared_count(spec, r, "n_shared_experts"));
+    return core__get_mlp_types(spec, r, 3);
+}
+
+core_status core__get_mixers_by_period(core_spec *spec, core__reader r,
+                                       const char *period)
 {
     static const char *const WORDS[] = {"linear_attention", "full_attention",
                                         NULL};
     uint8_t is_full[CORE_MAX_LAYERS];
-    int64_t interval;
+    int64_t n;
     bool found;
-    CORE_TRY(core__config_count(r, "full_attention_interval", &interval));
+    CORE_TRY(core__config_count(r, period, &n));
     for (int l = 0; l < (int)spec->n_l; l++)
-        is_full[l] = (l + 1) % interval == 0;
+        is_full[l] = (l + 1) % n == 0;
     CORE_TRY(core__config_layers(r, "layer_types", WORDS, spec->n_l, is_full,
                                  &found));
     for (int l = 0; l < (int)spec->n_l; l++)
@@ -188,9 +209,7 @@ static core_status get_mixers(core_spec *spec, core__reader r)
 core_status core__get_gated_mixers(core_spec *spec, core__reader r)
 {
     core_deltanet *net = &spec->deltanet;
-    CORE_FAIL_IF(spec->act != CORE_ACT_SILU, CORE_E_SPEC,
-                 "%s: hidden_act: expected silu, which the convolutions have",
-                 r.where);
+    CORE_TRY(core__expect_silu(spec, r, "the convolutions have"));
     spec->norm = CORE_NORM_RMS_PLUS_ONE;
     spec->qk_norm = CORE_QK_NORM_HEAD;
     spec->context_gate = spec->shared_gate = true;
@@ -203,7 +222,7 @@ core_status core__get_gated_mixers(core_spec *spec, core__reader r)
                                 &spec->n_f_shared));
     CORE_TRY(core__config_expect_flag(r, "attn_output_gate", true));
     CORE_TRY(core__get_attention_bias(spec, r, "attention_bias", false, true));
-    return get_mixers(spec, r);
+    return core__get_mixers_by_period(spec, r, "full_attention_interval");
 }
 
 core_blocks core__blocks_of_ssd(const core_spec *spec, core_weight_kind kind)

@@ -3,6 +3,14 @@
  */
 #include "core/model/spec_impl.h"
 
+bool core_spec_looks_alike(const core_spec *spec, int a, int b)
+{
+    const core_attn_res *r = &spec->attn_res;
+    return r->n_block == 0 ||
+           (core_attn_res_begun(r, a) == core_attn_res_begun(r, b) &&
+            core_attn_res_begun(r, a + 1) == core_attn_res_begun(r, b + 1));
+}
+
 /* Their sums take the place of the scaled one, and every layer has both parts.
  */
 core_status core__check_attn_res(const core_spec *spec)

@@ -25,6 +25,8 @@ static inline int64_t core_attn_res_begun(const core_attn_res *r, int64_t l)
 /* Sums that a part of layer l can read: the last one, and those before blocks;
  * before the very first attention there is the embedding alone.              */
 #define CORE_ATTN_RES_SUMS(l) (1 + core_attn_res_begun(&s->attn_res, l))
+/* What the stream holds at the end.                                          */
+#define CORE_ATTN_RES_STREAMS CORE_ATTN_RES_SUMS(s->n_l)
 #define CORE_ATTN_RES_MIXER_HERE (CORE_ATTN_RES_CHOSEN && l > 0)
 #define CORE_ATTN_RES_HEAD_HERE (CORE_ATTN_RES_CHOSEN && CORE_ENDS_HERE)
 

@@ -1,14 +1,6 @@
 /* core/model/operators/block_index.c -- what a choice of blocks expects. */
 #include "core/model/spec_impl.h"
 
-static bool any_chosen(const core_spec *spec)
-{
-    for (int l = 0; l < (int)spec->n_l; l++)
-        if (spec->sight[l] == CORE_SIGHT_CHOSEN)
-            return true;
-    return false;
-}
-
 core_status core__check_block_index(const core_spec *spec)
 {
     const core_block_index *index = &spec->block_index;
@@ -17,7 +9,7 @@ core_status core__check_block_index(const core_spec *spec)
                               most / spec->n_h));
     if (index->n_dh == 0)
         return CORE_OK;
-    CORE_FAIL_IF(!any_chosen(spec), CORE_E_SPEC,
+    CORE_FAIL_IF(!core__any_chosen(spec), CORE_E_SPEC,
                  "%s: block_index, but no layer has sight chosen", spec->name);
     CORE_FAIL_IF(core_spec_projection(spec) != CORE_PROJECTION_QKV, CORE_E_SPEC,
                  "%s: block_index needs keys of kv heads, not latent ones",

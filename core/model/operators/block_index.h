@@ -17,12 +17,12 @@ typedef struct core_block_index {
 /* The class finds other blocks where padding stands before a row.            */
 #define CORE_BLOCK_INDEX_TAKES_PADDING false
 #define CORE_BLOCK_INDEX_CHOSEN (s->block_index.n_dh > 0)
+#define CORE_BLOCK_INDEX_SETS CORE_G
+#define CORE_BLOCK_INDEX_WIDE (s->block_index.n_key)
 /* of scores, per query and key                                               */
 #define CORE_BLOCK_INDEX_PAIR_FLOPS                                            \
     (2.0 * (double)(CORE_G * CORE_BLOCK_INDEX_DH))
-#define CORE_BLOCK_INDEX_HERE                                                  \
-    (CORE_BLOCK_INDEX_CHOSEN && CORE_ATTENTION_HERE &&                         \
-     s->sight[l] == CORE_SIGHT_CHOSEN)
+#define CORE_BLOCK_INDEX_HERE (CORE_EDGE_HERE && CORE_BLOCK_INDEX_CHOSEN)
 #define CORE_BLOCK_INDEX_ROPE_HERE                                             \
     (CORE_BLOCK_INDEX_HERE && core_spec_has_rope(s, l))
 #define CORE_BLOCK_INDEX_DH (s->block_index.n_dh)

@@ -7,10 +7,7 @@ core_status core__check_deltanet(const core_spec *spec)
 {
     const core_deltanet *net = &spec->deltanet;
     const int64_t most = 1 << 20;
-    bool any = false;
-    for (int l = 0; l < (int)spec->n_l; l++)
-        any = any || core_spec_mixer(spec, l) == CORE_MIXER_DELTANET;
-    if (!any)
+    if (!core__any_mixer(spec, CORE_MIXER_DELTANET))
         return CORE_OK;
     CORE_TRY(core__check_size(spec, "deltanet.key_size", net->n_dk, 1, most));
     CORE_TRY(core__check_size(spec, "deltanet.value_size", net->n_dv, 1, most));

@@ -37,7 +37,7 @@ static inline int64_t core_deltanet_n_dt(const core_deltanet *s)
     (7.0 * (double)(s->deltanet.n_vh * s->deltanet.n_dk * s->deltanet.n_dv))
 
 #define CORE_DELTANET_HERE (core_spec_mixer(s, l) == CORE_MIXER_DELTANET)
-#define CORE_ANY_DELTANET (any_mixer(s, CORE_MIXER_DELTANET))
+#define CORE_ANY_DELTANET (core__any_mixer(s, CORE_MIXER_DELTANET))
 /* Columns of all key heads, of all value heads.                              */
 #define CORE_DELTANET_K (s->deltanet.n_kh * s->deltanet.n_dk)
 #define CORE_DELTANET_V (s->deltanet.n_vh * s->deltanet.n_dv)

@@ -27,6 +27,8 @@ typedef struct core_digests {
     (CORE_ATTENTION_HERE && s->digest[l] != CORE_DIGEST_NONE)
 #define CORE_PICK_HERE (CORE_ATTENTION_HERE && s->digest[l] == CORE_DIGEST_BEST)
 #define CORE_PICKER_CHOSEN (s->digests.n_ph > 0)
+#define CORE_PICKER_SETS 1
+#define CORE_PICKER_WIDE 1
 #define CORE_PICKER_TAKES_PADDING true
 /* per pair of query and key                                                  */
 #define CORE_PICKER_PAIR_FLOPS                                                 \

@@ -14,6 +14,7 @@ typedef struct core_hyper {
 } core_hyper;
 
 #define CORE_HYPER_CHOSEN (s->hyper.n > 0)
+#define CORE_HYPER_STREAMS (s->hyper.n)
 /* Columns of a token's weights: reads | adds | mixes, row by row.            */
 #define CORE_HYPER_WIDTH (s->hyper.n * (2 + s->hyper.n))
 #define CORE_HYPER_SCALES 3

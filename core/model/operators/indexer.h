@@ -16,6 +16,8 @@ typedef struct core_indexer {
 
 #define CORE_INDEXER_TAKES_PADDING true
 #define CORE_INDEXER_CHOSEN (s->indexer.n_h > 0)
+#define CORE_INDEXER_SETS 1
+#define CORE_INDEXER_WIDE 1
 #define CORE_INDEXER_HERE (CORE_EDGE_HERE && CORE_INDEXER_CHOSEN)
 #define CORE_INDEXER_Q (s->indexer.n_h * s->indexer.n_dh)
 
@@ -60,7 +62,8 @@ typedef struct core_indexer {
       "model.layers.%d.self_attn.indexer.weights_proj.weight")
 
 #define CORE_INDEXER_FIELDS(X)                                                 \
-    X(INDEXER_HEADS, "indexer.heads", I64, indexer.n_h, has_choice(s), true)   \
+    X(INDEXER_HEADS, "indexer.heads", I64, indexer.n_h, core__any_chosen(s),   \
+      true)                                                                    \
     X(INDEXER_SIZE, "indexer.size", I64, indexer.n_dh, CORE_INDEXER_CHOSEN,    \
       false)                                                                   \
     X(INDEXER_INTERLEAVED, "indexer.interleaved", FLAG, indexer.interleaved,   \

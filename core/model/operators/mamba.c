@@ -3,10 +3,7 @@
 
 core_status core__check_mamba(const core_spec *spec)
 {
-    bool any = false;
-    for (int l = 0; l < (int)spec->n_l; l++)
-        any = any || core_spec_mixer(spec, l) == CORE_MIXER_MAMBA;
-    if (!any)
+    if (!core__any_mixer(spec, CORE_MIXER_MAMBA))
         return CORE_OK;
     const int64_t most = INT32_MAX;
     CORE_TRY(

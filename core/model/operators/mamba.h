@@ -21,7 +21,7 @@ typedef struct core_mamba {
 #define CORE_MAMBA_FLOPS (6.0 * (double)(s->mamba.n_c * s->mamba.n_s))
 
 #define CORE_MAMBA_HERE (core_spec_mixer(s, l) == CORE_MIXER_MAMBA)
-#define CORE_ANY_MAMBA (any_mixer(s, CORE_MIXER_MAMBA))
+#define CORE_ANY_MAMBA (core__any_mixer(s, CORE_MIXER_MAMBA))
 /* Time step, B and C come from one projection.                               */
 #define CORE_MAMBA_N_X (s->mamba.n_r + 2 * s->mamba.n_s)
 

@@ -23,7 +23,7 @@ typedef struct core_shortconv {
 
 #define CORE_SHORTCONV_HERE (core_spec_mixer(s, l) == CORE_MIXER_SHORTCONV)
 #define CORE_SHORTCONV_BIAS_HERE (CORE_SHORTCONV_HERE && s->shortconv.bias)
-#define CORE_ANY_SHORTCONV (any_mixer(s, CORE_MIXER_SHORTCONV))
+#define CORE_ANY_SHORTCONV (core__any_mixer(s, CORE_MIXER_SHORTCONV))
 
 #define CORE_SHORTCONV_TAPS(X)                                                 \
     X(SHORTCONV_B, "layers.%d.shortconv.b", TOKEN, ACT, false,                 \

@@ -6,10 +6,7 @@
 core_status core__check_ssd(const core_spec *spec)
 {
     const core_ssd *s = &spec->ssd;
-    bool any = false;
-    for (int l = 0; l < (int)spec->n_l; l++)
-        any = any || core_spec_mixer(spec, l) == CORE_MIXER_SSD;
-    if (!any)
+    if (!core__any_mixer(spec, CORE_MIXER_SSD))
         return CORE_OK;
     CORE_TRY(core__check_size(spec, "ssd.heads", s->n_h, 1, 1 << 20));
     CORE_TRY(core__check_size(spec, "ssd.head_size", s->n_p, 1, 1 << 10));

@@ -25,7 +25,7 @@ typedef struct core_ssd {
 #define CORE_SSD_FLOPS (5.0 * (double)(CORE_SSD_N_C * s->ssd.n_s))
 
 #define CORE_SSD_HERE (core_spec_mixer(s, l) == CORE_MIXER_SSD)
-#define CORE_ANY_SSD (any_mixer(s, CORE_MIXER_SSD))
+#define CORE_ANY_SSD (core__any_mixer(s, CORE_MIXER_SSD))
 #define CORE_SSD_N_C (s->ssd.n_h * s->ssd.n_p)
 /* x of all heads, B of all groups, C of all groups.                          */
 #define CORE_SSD_N_XBC (CORE_SSD_N_C + 2 * s->ssd.n_g * s->ssd.n_s)
