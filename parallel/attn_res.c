@@ -40,11 +40,6 @@ static place place_of(const core_spec *spec, int l, par__part part)
                    CORE_TAP_HEAD_READ,    spec->n_l};
 }
 
-static int64_t all_sums(const core_spec *spec)
-{
-    return core_spec_n_x(spec) / spec->n_d;
-}
-
 static double square_of(const double *x, int64_t n)
 {
     double sum = 0.0;
@@ -76,7 +71,7 @@ static void *make(par_model *m, int l, par__part part)
 static void carve(par_work *w, const core_spec *spec)
 {
     w->h = par__result(w, spec->n_d);
-    w->joint = par__result(w, all_sums(spec));
+    w->joint = par__result(w, core_spec_n_x(spec) / spec->n_d);
 }
 
 /* How much each of the n sums is asked for. */
@@ -199,24 +194,11 @@ static void expand(par_model *m, const double *y, core_tap tap)
     par__tap_replicated(m, tap, m->now.x);
 }
 
-/* The embedding lies at the beginning: copied from the last token on. */
-static void spread(par_model *m)
-{
-    const int64_t n_d = m->spec->n_d, n_sum = all_sums(m->spec);
-    for (int64_t i = m->now.n - 1; i >= 0; i--) {
-        const double *from = m->now.x + i * n_d;
-        for (int64_t j = n_sum - 1; j >= 0; j--)
-            memmove(m->now.x + (i * n_sum + j) * n_d, from,
-                    (size_t)n_d * sizeof *from);
-    }
-}
-
 const par__connection par__attn_res = {
     .placement = "sums before blocks   pp Shard(layer), dp Replicate, tp "
                  "Replicate",
     .make = make,
     .carve = carve,
-    .spread = spread,
     .collapse = collapse,
     .expand = expand,
 };

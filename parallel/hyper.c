@@ -252,22 +252,11 @@ static void expand(par_model *m, const double *y, core_tap tap)
     par__tap_replicated(m, tap, m->now.x);
 }
 
-static void spread(par_model *m)
-{
-    const int64_t n_s = m->spec->hyper.n, n_d = m->spec->n_d;
-    double *x = m->now.x;
-    for (int64_t i = m->now.n; i-- > 0;)
-        for (int64_t j = n_s; j-- > 0;)
-            memmove(x + (i * n_s + j) * n_d, x + i * n_d,
-                    (size_t)n_d * sizeof *x);
-}
-
 const par__connection par__hyper = {
     .placement = "streams and weights  pp Shard(layer), dp Replicate, tp "
                  "Replicate",
     .make = make,
     .carve = carve,
-    .spread = spread,
     .collapse = collapse,
     .expand = expand,
 };
