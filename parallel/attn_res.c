@@ -105,20 +105,12 @@ static void score(par_model *m, const shards *s, int64_t n_sum, core_tap tap)
     par__tap_replicated(m, tap, m->work.joint);
 }
 
-static void softmax(par_model *m, int64_t n_sum, core_tap tap)
+static void weigh(par_model *m, int64_t n_sum, core_tap tap)
 {
     par__cost_rows(m, tap, m->now.n, n_sum, CORE_FLOPS_SOFTMAX);
     for (int64_t i = 0; i < m->now.n; i++) {
-        double *p = m->work.joint + i * n_sum, top = p[0], sum = 0.0;
-        for (int64_t j = 1; j < n_sum; j++)
-            top = p[j] > top ? p[j] : top;
-        for (int64_t j = 0; j < n_sum; j++)
-            p[j] = exp(p[j] - top);
-        core_store(m->numerics, CORE_GRID_EXP, p, n_sum);
-        for (int64_t j = 0; j < n_sum; j++)
-            sum += p[j];
-        for (int64_t j = 0; j < n_sum; j++)
-            p[j] /= sum;
+        double *p = m->work.joint + i * n_sum;
+        par__softmax(m, p, p, n_sum);
     }
     par__tap_replicated(m, tap, m->work.joint);
 }
@@ -175,7 +167,7 @@ static void collapse(par_model *m, const void *of_part, int l, par__part part)
     else {
         par__enter(m, PAR_OP_ATTN_RES, par__tap(at.score, l));
         score(m, of_part, n_sum, par__tap(at.score, l));
-        softmax(m, n_sum, par__tap(at.weight, l));
+        weigh(m, n_sum, par__tap(at.weight, l));
         read_sums(m, n_sum, par__tap(at.read, l));
     }
     if (part == PAR_PART_MIXER && l % r->n_block == 0)

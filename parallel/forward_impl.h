@@ -433,6 +433,8 @@ void par__o_groups(par_model *m, const par_groups *groups, int l);
 /* heads.c: every (row, head) of mine: w->context.                            */
 void par__heads(par_model *m, const par_attention *attention, int l);
 
+/* softmax.c: p [n] of x [n]; they may be the same.                           */
+void par__softmax(const par_model *m, const double *x, double *p, int64_t n);
 /* best_keys.c: key[0..n_key) = the positions of the best of all[0..n), which is
  * sorted on the way, ascending, then -1; ties to the lowest.  edge: the scores of
  * the last one taken and of the best one left, 0 and 0 if none is left.      */
@@ -473,7 +475,6 @@ const double *par__enter_part(par_model *m, const void *around, int l,
 
 /* router.c; scores.c: what a token's logits are worth; choose.c: its experts */
 void par__route(par_model *m, const par_layer *layer, int l);
-void par__softmax(const par_model *m, const double *logits, double *p);
 void par__weigh(const par_model *m, const double *logits, const double *p,
                 const int64_t *idx, const double *expert_scale,
                 double *weight);

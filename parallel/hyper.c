@@ -102,16 +102,8 @@ static void softmax_rows(const par_model *m, double *a)
 {
     const int64_t n = m->spec->hyper.n;
     for (int64_t j = 0; j < n; j++) {
-        double *row = a + j * n, top = row[0], sum = 0.0;
-        for (int64_t k = 1; k < n; k++)
-            top = row[k] > top ? row[k] : top;
-        for (int64_t k = 0; k < n; k++)
-            row[k] = exp(row[k] - top);
-        keep(m, row, n);
-        for (int64_t k = 0; k < n; k++)
-            sum += row[k];
-        for (int64_t k = 0; k < n; k++)
-            row[k] /= sum;
+        double *row = a + j * n;
+        par__softmax(m, row, row, n);
         keep(m, row, n);
         for (int64_t k = 0; k < n; k++)
             row[k] += m->spec->hyper.eps;
