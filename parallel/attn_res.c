@@ -40,14 +40,6 @@ static place place_of(const core_spec *spec, int l, par__part part)
                    CORE_TAP_HEAD_READ,    spec->n_l};
 }
 
-static double square_of(const double *x, int64_t n)
-{
-    double sum = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i] * x[i];
-    return sum;
-}
-
 static void *make(par_model *m, int l, par__part part)
 {
     const place at = place_of(m->spec, l, part);
@@ -61,7 +53,7 @@ static void *make(par_model *m, int l, par__part part)
         return par__keep(&m->shards, &(shards){0}, sizeof(shards));
     for (int64_t d = 0; d < n_d; d++)
         both[d] = a[d] * b[d];
-    shards s = {.look = both, .norm_look = sqrt(square_of(both, n_d))};
+    shards s = {.look = both, .norm_look = sqrt(par__sum_of_squares(both, n_d))};
     if (m->numerics == CORE_EXACT)
         s.step = core_weights_step(m->weights, norm) *
                  core_weights_step(m->weights, look);
@@ -88,7 +80,7 @@ static void score(par_model *m, const shards *s, int64_t n_sum, core_tap tap)
     for (int64_t i = 0; i < m->now.n; i++)
         for (int64_t j = 0; j < n_sum; j++) {
             const double *x = m->now.x + i * n_x + j * n_d;
-            const double square = square_of(x, n_d);
+            const double square = par__sum_of_squares(x, n_d);
             double dot = 0.0;
             for (int64_t d = 0; d < n_d; d++)
                 dot += s->look[d] * x[d];
@@ -97,11 +89,9 @@ static void score(par_model *m, const shards *s, int64_t n_sum, core_tap tap)
             if (!(square <= largest))
                 largest = square;
         }
-    if (m->numerics == CORE_EXACT) {
-        const double longest = sqrt(largest);
-        par__check(m, tap, longest, longest, CORE_STEP_ACT, CORE_STEP_ACT);
-        par__check(m, tap, longest, s->norm_look, CORE_STEP_ACT, s->step);
-    }
+    par__check_squares(m, tap, largest);
+    if (m->numerics == CORE_EXACT)
+        par__check(m, tap, sqrt(largest), s->norm_look, CORE_STEP_ACT, s->step);
     par__tap_replicated(m, tap, m->work.joint);
 }
 

@@ -9,7 +9,6 @@
  */
 #include "parallel/forward_impl.h"
 
-#include <math.h>
 #include <string.h>
 
 par_digests *par__digests_make(par_model *m, int l,
@@ -95,14 +94,10 @@ static double sum_channel(par_model *m, const par_digests *s, int64_t row,
 static void check_sums(par_model *m, core_tap tap, int64_t n_term,
                        int64_t width)
 {
-    double largest = 0.0;
-    if (m->numerics != CORE_EXACT)
-        return;
-    for (int64_t i = 0; i < m->now.n * width; i++)
-        if (!(fabs(m->work.digest_kv[i]) <= largest))
-            largest = fabs(m->work.digest_kv[i]);
-    par__check(m, tap, 1.0 + (double)n_term * (CORE_STEP_PROB / 2), largest,
-               CORE_STEP_PROB, CORE_STEP_ACT);
+    if (m->numerics == CORE_EXACT)
+        par__check(m, tap, 1.0 + (double)n_term * (CORE_STEP_PROB / 2),
+                   par__largest(m->work.digest_kv, width, m->now.n, width),
+                   CORE_STEP_PROB, CORE_STEP_ACT);
 }
 
 /* out [n, width / vectors] of all rows. */

@@ -265,17 +265,10 @@ static void block_f32(par_model *m, const head *h, const block *b)
     to_f64(h->context + b->i0 * h->ld_o, h->ld_o, result, n_i, n_dv);
 }
 
-static double largest_of(const double *x, int64_t ld, int64_t n_row,
-                         int64_t n_col)
+/* The larger one; NaN is larger. */
+static double worse(double a, double b)
 {
-    double largest = 0.0;
-    for (int64_t i = 0; i < n_row; i++)
-        for (int64_t c = 0; c < n_col; c++) {
-            const double v = fabs(x[i * ld + c]);
-            if (!(v <= largest))
-                largest = v;
-        }
-    return largest;
+    return b <= a ? a : b;
 }
 
 /* The scores are bounded as every product; p v by norm1(p) max|v|, and the
@@ -287,19 +280,17 @@ static void check_head(par_model *m, const head *h, core_tap tap)
     const int64_t n_t = m->batch->n_t, n_dh = h->of->n_dh;
     const double sum_p =
         1.0 + (double)(n_t + m->work.n_digest) * (CORE_STEP_PROB / 2);
-    par__pause(m);
-    m->op = PAR_OP_CHECK;
-    double largest = largest_of(h->v, h->ld_v, n_t, h->of->n_dv);
+    const par_operator op = par__charge(m, PAR_OP_CHECK);
+    double largest = par__largest(h->v, h->ld_v, n_t, h->of->n_dv);
     double norm_k = core_max_row_norm(h->k, n_t, n_dh, h->ld_k);
     if (h->run > 0) {
-        largest = fmax(largest, largest_of(h->digest, n_dh, n_t, n_dh));
-        norm_k = fmax(norm_k, core_max_row_norm(h->digest, n_t, n_dh, n_dh));
+        largest = worse(largest, par__largest(h->digest, n_dh, n_t, n_dh));
+        norm_k = worse(norm_k, core_max_row_norm(h->digest, n_t, n_dh, n_dh));
     }
     par__check(m, tap, core_max_row_norm(h->q, n_t, n_dh, h->ld_q), norm_k,
                CORE_STEP_ACT, CORE_STEP_ACT);
     par__check(m, tap, sum_p, largest, CORE_STEP_PROB, CORE_STEP_ACT);
-    par__pause(m);
-    m->op = PAR_OP_ATTENTION;
+    par__charge(m, op);
 }
 
 /* Head i_h of mine in a row that starts at token `row`: kv head g of the model

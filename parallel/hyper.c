@@ -77,18 +77,14 @@ static void score(par_model *m, const shards *s, core_tap tap)
         n * (CORE_FLOPS_SQUARES * n_x + CORE_FLOPS_SCALE * n_w);
     for (int64_t i = 0; i < n; i++) {
         const double *x = m->now.x + i * n_x;
-        double square = 0.0;
-        for (int64_t c = 0; c < n_x; c++)
-            square += x[c] * x[c];
+        const double square = par__sum_of_squares(x, n_x);
         const double root = sqrt(square / (double)n_x + m->spec->norm_eps);
         for (int64_t c = 0; c < n_w; c++)
             w->joint[i * n_w + c] /= root;
         if (!(square <= largest))
             largest = square;
     }
-    if (m->numerics == CORE_EXACT)
-        par__check(m, tap, sqrt(largest), sqrt(largest), CORE_STEP_ACT,
-                   CORE_STEP_ACT);
+    par__check_squares(m, tap, largest);
     par__tap_replicated(m, tap, w->joint);
 }
 
@@ -170,13 +166,10 @@ static void add(const par_model *m, double *y, double weight, const double *x)
  * magnitudes times the largest element.                                      */
 static double most_of(const double *w, int64_t n_w, const double *x, int64_t n)
 {
-    double sum = 0.0, largest = 0.0;
+    double sum = 0.0;
     for (int64_t i = 0; i < n_w; i++)
         sum += fabs(w[i]);
-    for (int64_t i = 0; i < n; i++)
-        if (!(fabs(x[i]) <= largest))
-            largest = fabs(x[i]);
-    return sum * largest;
+    return sum * par__largest(x, n, 1, n);
 }
 
 static void check_sum(par_model *m, core_tap tap, double most)

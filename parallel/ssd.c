@@ -258,9 +258,7 @@ static void sum_squares(par_model *m, const shards *s, core_tap tap)
     for (int64_t i = 0; i < n * n_g; i++)
         if (!(w->square[i] <= largest))
             largest = w->square[i];
-    if (m->numerics == CORE_EXACT)
-        par__check(m, tap, sqrt(largest), sqrt(largest), CORE_STEP_ACT,
-                   CORE_STEP_ACT);
+    par__check_squares(m, tap, largest);
 }
 
 /* The norm where groups lie between ranks. */
