@@ -53,7 +53,8 @@ static void *make(par_model *m, int l, par__part part)
         return par__keep(&m->shards, &(shards){0}, sizeof(shards));
     for (int64_t d = 0; d < n_d; d++)
         both[d] = a[d] * b[d];
-    shards s = {.look = both, .norm_look = sqrt(par__sum_of_squares(both, n_d))};
+    shards s = {.look = both,
+                .norm_look = sqrt(par__sum_of_squares(both, n_d))};
     if (m->numerics == CORE_EXACT)
         s.step = core_weights_step(m->weights, norm) *
                  core_weights_step(m->weights, look);

@@ -135,7 +135,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
 }
 
 const par__entry par__picker = {
-    .placement = "picked digests      pp Shard(layer), dp Replicate, tp "
+    .placement = "picked digests       pp Shard(layer), dp Replicate, tp "
                  "Replicate",
     .is_replicated = true,
     .make = make,
