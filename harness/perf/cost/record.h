@@ -31,8 +31,8 @@ core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
 /* The model's norm of all tokens' whole rows.                                */
 void har__put_norm(har__walk *w, core_tap_kind tap);
 
-/* Pairs of a query and a key that are multiplied where queries go by blocks, each
- * with all keys up to its block's end: of all rows.                          */
+/* Pairs of a query and a key that are multiplied where queries go by blocks,
+ * each with all keys up to the end of its block: of all rows.                  */
 int64_t har__block_pairs(const har__walk *w);
 
 /* Of the first n_rot elements of every head.                                 */
