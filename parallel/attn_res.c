@@ -40,19 +40,6 @@ static place place_of(const core_spec *spec, int l, par__part part)
                    CORE_TAP_HEAD_READ,    spec->n_l};
 }
 
-static int64_t all_sums(const core_spec *spec)
-{
-    return core_spec_n_x(spec) / spec->n_d;
-}
-
-static double square_of(const double *x, int64_t n)
-{
-    double sum = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i] * x[i];
-    return sum;
-}
-
 static void *make(par_model *m, int l, par__part part)
 {
     const place at = place_of(m->spec, l, part);
@@ -66,7 +53,8 @@ static void *make(par_model *m, int l, par__part part)
         return par__keep(&m->shards, &(shards){0}, sizeof(shards));
     for (int64_t d = 0; d < n_d; d++)
         both[d] = a[d] * b[d];
-    shards s = {.look = both, .norm_look = sqrt(square_of(both, n_d))};
+    shards s = {.look = both,
+                .norm_look = sqrt(par__sum_of_squares(both, n_d))};
     if (m->numerics == CORE_EXACT)
         s.step = core_weights_step(m->weights, norm) *
                  core_weights_step(m->weights, look);
@@ -76,7 +64,7 @@ static void *make(par_model *m, int l, par__part part)
 static void carve(par_work *w, const core_spec *spec)
 {
     w->h = par__result(w, spec->n_d);
-    w->joint = par__result(w, all_sums(spec));
+    w->joint = par__result(w, core_spec_n_x(spec) / spec->n_d);
 }
 
 /* How much each of the n sums is asked for. */
@@ -93,7 +81,7 @@ static void score(par_model *m, const shards *s, int64_t n_sum, core_tap tap)
     for (int64_t i = 0; i < m->now.n; i++)
         for (int64_t j = 0; j < n_sum; j++) {
             const double *x = m->now.x + i * n_x + j * n_d;
-            const double square = square_of(x, n_d);
+            const double square = par__sum_of_squares(x, n_d);
             double dot = 0.0;
             for (int64_t d = 0; d < n_d; d++)
                 dot += s->look[d] * x[d];
@@ -102,28 +90,18 @@ static void score(par_model *m, const shards *s, int64_t n_sum, core_tap tap)
             if (!(square <= largest))
                 largest = square;
         }
-    if (m->numerics == CORE_EXACT) {
-        const double longest = sqrt(largest);
-        par__check(m, tap, longest, longest, CORE_STEP_ACT, CORE_STEP_ACT);
-        par__check(m, tap, longest, s->norm_look, CORE_STEP_ACT, s->step);
-    }
+    par__check_squares(m, tap, largest);
+    if (m->numerics == CORE_EXACT)
+        par__check(m, tap, sqrt(largest), s->norm_look, CORE_STEP_ACT, s->step);
     par__tap_replicated(m, tap, m->work.joint);
 }
 
-static void softmax(par_model *m, int64_t n_sum, core_tap tap)
+static void weigh(par_model *m, int64_t n_sum, core_tap tap)
 {
     par__cost_rows(m, tap, m->now.n, n_sum, CORE_FLOPS_SOFTMAX);
     for (int64_t i = 0; i < m->now.n; i++) {
-        double *p = m->work.joint + i * n_sum, top = p[0], sum = 0.0;
-        for (int64_t j = 1; j < n_sum; j++)
-            top = p[j] > top ? p[j] : top;
-        for (int64_t j = 0; j < n_sum; j++)
-            p[j] = exp(p[j] - top);
-        core_store(m->numerics, CORE_GRID_EXP, p, n_sum);
-        for (int64_t j = 0; j < n_sum; j++)
-            sum += p[j];
-        for (int64_t j = 0; j < n_sum; j++)
-            p[j] /= sum;
+        double *p = m->work.joint + i * n_sum;
+        par__softmax(m, p, p, n_sum);
     }
     par__tap_replicated(m, tap, m->work.joint);
 }
@@ -180,7 +158,7 @@ static void collapse(par_model *m, const void *of_part, int l, par__part part)
     else {
         par__enter(m, PAR_OP_ATTN_RES, par__tap(at.score, l));
         score(m, of_part, n_sum, par__tap(at.score, l));
-        softmax(m, n_sum, par__tap(at.weight, l));
+        weigh(m, n_sum, par__tap(at.weight, l));
         read_sums(m, n_sum, par__tap(at.read, l));
     }
     if (part == PAR_PART_MIXER && l % r->n_block == 0)
@@ -199,24 +177,11 @@ static void expand(par_model *m, const double *y, core_tap tap)
     par__tap_replicated(m, tap, m->now.x);
 }
 
-/* The embedding lies at the beginning: copied from the last token on. */
-static void spread(par_model *m)
-{
-    const int64_t n_d = m->spec->n_d, n_sum = all_sums(m->spec);
-    for (int64_t i = m->now.n - 1; i >= 0; i--) {
-        const double *from = m->now.x + i * n_d;
-        for (int64_t j = n_sum - 1; j >= 0; j--)
-            memmove(m->now.x + (i * n_sum + j) * n_d, from,
-                    (size_t)n_d * sizeof *from);
-    }
-}
-
 const par__connection par__attn_res = {
     .placement = "sums before blocks   pp Shard(layer), dp Replicate, tp "
                  "Replicate",
     .make = make,
     .carve = carve,
-    .spread = spread,
     .collapse = collapse,
     .expand = expand,
 };

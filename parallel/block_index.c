@@ -136,17 +136,14 @@ static void choose(const par_model *m, const buffers *b, int64_t i,
 static void check_scores(par_model *m, const buffers *b, int64_t n_kv, int l)
 {
     const int64_t n_dh = m->spec->block_index.n_dh;
-    const par_operator op = m->op;
     if (m->numerics != CORE_EXACT)
         return;
-    par__pause(m);
-    m->op = PAR_OP_CHECK;
+    const par_operator op = par__charge(m, PAR_OP_CHECK);
     par__check(m, par__tap(CORE_TAP_EDGE, l),
                core_max_row_norm(b->q, m->now.n * n_kv, n_dh, n_dh),
                core_max_row_norm(b->k, m->now.n, n_dh, n_dh), CORE_STEP_ACT,
                CORE_STEP_ACT);
-    par__pause(m);
-    m->op = op;
+    par__charge(m, op);
 }
 
 /* Queries and keys in, an edge and a set out for every kv head.  Of the scores
@@ -164,11 +161,6 @@ static void count(par_model *m, int64_t n_kv, int l)
     cost->written = n * n_kv * (m->spec->n_seen + 2);
     cost->n_pair = n * (n_t + 1) / 2;
     cost->flops = n_kv * cost->n_pair; /* comparisons */
-    for (int64_t i0 = 0, i1; i0 < n_t; i0 = i1) {
-        i1 = i0 + PAR_QUERY_BLOCK < n_t ? i0 + PAR_QUERY_BLOCK : n_t;
-        cost->flops += CORE_FLOPS_MULTIPLY_ADD * m->now.n_row * (i1 - i0) * i1 *
-                       n_kv * n_dh;
-    }
 }
 
 static void choose_all(par_model *m, const buffers *b, int l)
@@ -188,6 +180,8 @@ static void choose_all(par_model *m, const buffers *b, int l)
             cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(i1 - i0),
                         (int)i1, (int)n_dh, 1.0, q + i0 * ld_q, (int)ld_q, k,
                         (int)n_dh, 0.0, b->score, (int)i1);
+            m->cost.record.flops +=
+                CORE_FLOPS_MULTIPLY_ADD * (i1 - i0) * i1 * n_dh;
             for (int64_t i = i0; i < i1; i++)
                 choose(m, b, i, b->score + (i - i0) * i1,
                        m->now.seen + (row + i) * n_entry +

@@ -20,15 +20,6 @@ par__conv par__conv_make(par_model *m, core_weight_kind kind, int l, int64_t c0,
     return c;
 }
 
-static double largest_magnitude(const double *x, int64_t n)
-{
-    double largest = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        if (!(fabs(x[i]) <= largest)) /* NaN counts as larger */
-            largest = fabs(x[i]);
-    return largest;
-}
-
 /* Exact mode: Kc products of u with a row of the weight. */
 static void check(par_model *m, const par__conv *c, const double *u,
                   core_tap tap)
@@ -37,7 +28,7 @@ static void check(par_model *m, const par__conv *c, const double *u,
         return;
     par__check(m, tap,
                sqrt((double)c->n_conv) *
-                   largest_magnitude(u, m->now.n * c->n_c),
+                   par__largest(u, c->n_c, m->now.n, c->n_c),
                core_max_row_norm(c->w, c->n_c, c->n_conv, c->n_conv),
                CORE_STEP_ACT, core_weights_step(m->weights, c->id));
 }

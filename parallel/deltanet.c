@@ -171,9 +171,8 @@ static void norm_heads(par_model *m, double *x, int64_t n_head, int64_t n_col,
                        (weight != NULL ? CORE_FLOPS_SCALE : 0))
         ->weights = weight != NULL && n > 0 ? n_col : 0;
     for (int64_t i = 0; i < n; i++) {
-        double *head = x + i * n_col, square = 0.0;
-        for (int64_t c = 0; c < n_col; c++)
-            square += head[c] * head[c];
+        double *head = x + i * n_col;
+        const double square = par__sum_of_squares(head, n_col);
         par__rms_apply(head, head, weight, n_col, square, n_sum, eps);
         if (!(square <= largest))
             largest = square;

@@ -9,7 +9,6 @@
  */
 #include "parallel/forward_impl.h"
 
-#include <math.h>
 #include <string.h>
 
 par_digests *par__digests_make(par_model *m, int l,
@@ -33,7 +32,6 @@ static int64_t max_of(int64_t a, int64_t b)
 void par__digests_carve(par_work *w, const core_spec *spec)
 {
     int64_t width = 0, longest = 0, n_dh = 0;
-    w->n_digest = 0;
     for (int l = 0; l < (int)spec->n_l; l++) {
         const int64_t run = core_spec_digest_run(spec, l);
         if (run == 0)
@@ -77,20 +75,13 @@ static double sum_channel(par_model *m, const par_digests *s, int64_t row,
     const int64_t width = s->kv.n_row, n = width / vectors;
     const int64_t first = vectors > 1 && r == 0 ? run : 0;
     const int64_t end = vectors * run;
-    double *p = w->digest_room, top = -INFINITY, sum = 0.0, y = 0.0;
+    double *p = w->digest_room, y = 0.0;
     for (int64_t j = first; j < end; j++) {
         const term t = term_of(r, j, run, vectors, n);
         p[j] = w->digest_gate[(row + t.token) * width + t.col + c] +
                s->bias[t.place * width + t.col + c];
-        top = p[j] > top ? p[j] : top;
     }
-    for (int64_t j = first; j < end; j++)
-        p[j] = exp(p[j] - top);
-    core_store(m->numerics, CORE_GRID_EXP, p + first, end - first);
-    for (int64_t j = first; j < end; j++)
-        sum += p[j];
-    for (int64_t j = first; j < end; j++)
-        p[j] /= sum;
+    par__softmax(m, p + first, p + first, end - first);
     core_store(m->numerics, CORE_GRID_PROB, p + first, end - first);
     for (int64_t j = first; j < end; j++) {
         const term t = term_of(r, j, run, vectors, n);
@@ -103,14 +94,10 @@ static double sum_channel(par_model *m, const par_digests *s, int64_t row,
 static void check_sums(par_model *m, core_tap tap, int64_t n_term,
                        int64_t width)
 {
-    double largest = 0.0;
-    if (m->numerics != CORE_EXACT)
-        return;
-    for (int64_t i = 0; i < m->now.n * width; i++)
-        if (!(fabs(m->work.digest_kv[i]) <= largest))
-            largest = fabs(m->work.digest_kv[i]);
-    par__check(m, tap, 1.0 + (double)n_term * (CORE_STEP_PROB / 2), largest,
-               CORE_STEP_PROB, CORE_STEP_ACT);
+    if (m->numerics == CORE_EXACT)
+        par__check(m, tap, 1.0 + (double)n_term * (CORE_STEP_PROB / 2),
+                   par__largest(m->work.digest_kv, width, m->now.n, width),
+                   CORE_STEP_PROB, CORE_STEP_ACT);
 }
 
 /* out [n, width / vectors] of all rows. */

@@ -272,6 +272,10 @@ void par__enter(par_model *m, par_operator op, core_tap tap);
 void par__pause(par_model *m);
 void par__resume(par_model *m);
 
+/* Go on with another operator; the one before, to come back to.  No message: of
+ * what is kept apart, as checks are.                                         */
+par_operator par__charge(par_model *m, par_operator op);
+
 core_tap par__tap(core_tap_kind kind, int layer);
 void par__store(par_model *m, core_tap_kind kind, double *values, int64_t n);
 void par__observe(par_model *m, const par_piece *piece);
@@ -292,6 +296,8 @@ void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
  * over what is no number.                                                    */
 void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
                 double step_x, double step_w);
+/* The largest magnitude of n_row rows, ld apart; NaN counts as larger.       */
+double par__largest(const double *x, int64_t ld, int64_t n_row, int64_t n_col);
 void par__poison(void *at, size_t bytes);
 bool par__is_poison(int64_t word); /* as nobody has written it */
 
@@ -373,6 +379,9 @@ void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
 /* Whole rows: (x - mean) / deviation, weighed; y may not be x.               */
 void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
                      const par_norm *norm, double eps, core_tap tap);
+double par__sum_of_squares(const double *x, int64_t n);
+/* Exact mode: `largest`, a sum of squares, must fit.                         */
+void par__check_squares(par_model *m, core_tap tap, double largest);
 /* One row, once the sum of its squares is known.                             */
 void par__rms_apply(double *y, const double *x, const double *weight,
                     int64_t n_col, double sum, double n_sum, double eps);
@@ -433,6 +442,8 @@ void par__o_groups(par_model *m, const par_groups *groups, int l);
 /* heads.c: every (row, head) of mine: w->context.                            */
 void par__heads(par_model *m, const par_attention *attention, int l);
 
+/* softmax.c: p [n] of x [n]; they may be the same.                           */
+void par__softmax(const par_model *m, const double *x, double *p, int64_t n);
 /* best_keys.c: key[0..n_key) = the positions of the best of all[0..n), which is
  * sorted on the way, ascending, then -1; ties to the lowest.  edge: the scores of
  * the last one taken and of the best one left, 0 and 0 if none is left.      */
@@ -473,7 +484,6 @@ const double *par__enter_part(par_model *m, const void *around, int l,
 
 /* router.c; scores.c: what a token's logits are worth; choose.c: its experts */
 void par__route(par_model *m, const par_layer *layer, int l);
-void par__softmax(const par_model *m, const double *logits, double *p);
 void par__weigh(const par_model *m, const double *logits, const double *p,
                 const int64_t *idx, const double *expert_scale,
                 double *weight);

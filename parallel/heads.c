@@ -30,7 +30,6 @@ typedef struct head {
     int64_t set;         /* the head's                                        */
     const double *digest; /* [T, Dh] that a token sees last, of runs of       */
     int64_t run;          /* so many tokens; 0: none                          */
-    int64_t first;        /* what stands before this key are digests          */
     double sink;         /* its logit; -infinity: none                        */
     const core_heads *of; /* the layer's                                      */
     int layer;
@@ -44,9 +43,15 @@ typedef struct block {
     int64_t ld_k, ld_v;
 } block;
 
-static bool is_visible(const head *h, int64_t j)
+/* Key j of the row, by the mask. */
+static bool is_unmasked(const head *h, int64_t j)
 {
-    return j < h->first || h->mask == NULL || h->mask[j] != 0;
+    return h->mask == NULL || h->mask[j] != 0;
+}
+
+static bool is_visible(const head *h, const block *b, int64_t j)
+{
+    return j < b->first || is_unmasked(h, j);
 }
 
 static void find_sees(par_model *m, const head *h)
@@ -55,7 +60,7 @@ static void find_sees(par_model *m, const head *h)
         m->work.sees[i] = h->run > 0 && i + 1 >= h->run;
         for (int64_t j = i; j >= core_spec_first_key(m->spec, h->layer, i);
              j--)
-            if (is_visible(h, j)) {
+            if (is_unmasked(h, j)) {
                 m->work.sees[i] = 1;
                 break;
             }
@@ -187,12 +192,12 @@ static void softmax(par_model *m, const head *h, const block *b,
     hide_others(h, b, lo + b->j0, i, s);
     double largest = h->sink;
     for (int64_t j = lo; j < hi; j++)
-        if (is_visible(h, b->j0 + j)) {
+        if (is_visible(h, b, b->j0 + j)) {
             s[j] *= scale;
             largest = s[j] > largest ? s[j] : largest;
         }
     for (int64_t j = lo; j < hi; j++)
-        s[j] = is_visible(h, b->j0 + j) ? exp(s[j] - largest) : 0.0;
+        s[j] = is_visible(h, b, b->j0 + j) ? exp(s[j] - largest) : 0.0;
     core_store(m->numerics, CORE_GRID_EXP, s + lo, hi - lo);
     double sum = exp(h->sink - largest);
     core_store(m->numerics, CORE_GRID_EXP, &sum, 1);
@@ -260,17 +265,10 @@ static void block_f32(par_model *m, const head *h, const block *b)
     to_f64(h->context + b->i0 * h->ld_o, h->ld_o, result, n_i, n_dv);
 }
 
-static double largest_of(const double *x, int64_t ld, int64_t n_row,
-                         int64_t n_col)
+/* The larger one; NaN is larger. */
+static double worse(double a, double b)
 {
-    double largest = 0.0;
-    for (int64_t i = 0; i < n_row; i++)
-        for (int64_t c = 0; c < n_col; c++) {
-            const double v = fabs(x[i * ld + c]);
-            if (!(v <= largest))
-                largest = v;
-        }
-    return largest;
+    return b <= a ? a : b;
 }
 
 /* The scores are bounded as every product; p v by norm1(p) max|v|, and the
@@ -282,20 +280,17 @@ static void check_head(par_model *m, const head *h, core_tap tap)
     const int64_t n_t = m->batch->n_t, n_dh = h->of->n_dh;
     const double sum_p =
         1.0 + (double)(n_t + m->work.n_digest) * (CORE_STEP_PROB / 2);
-    par__pause(m);
-    m->op = PAR_OP_CHECK;
-    double largest = largest_of(h->v, h->ld_v, n_t, h->of->n_dv);
-    if (h->run > 0) {
-        largest = fmax(largest, largest_of(h->digest, n_dh, n_t, n_dh));
-    }
+    const par_operator op = par__charge(m, PAR_OP_CHECK);
+    double largest = par__largest(h->v, h->ld_v, n_t, h->of->n_dv);
     double norm_k = core_max_row_norm(h->k, n_t, n_dh, h->ld_k);
-    if (h->run > 0)
-        norm_k = fmax(norm_k, core_max_row_norm(h->digest, n_t, n_dh, n_dh));
+    if (h->run > 0) {
+        largest = worse(largest, par__largest(h->digest, n_dh, n_t, n_dh));
+        norm_k = worse(norm_k, core_max_row_norm(h->digest, n_t, n_dh, n_dh));
+    }
     par__check(m, tap, core_max_row_norm(h->q, n_t, n_dh, h->ld_q), norm_k,
                CORE_STEP_ACT, CORE_STEP_ACT);
     par__check(m, tap, sum_p, largest, CORE_STEP_PROB, CORE_STEP_ACT);
-    par__pause(m);
-    m->op = PAR_OP_ATTENTION;
+    par__charge(m, op);
 }
 
 /* Head i_h of mine in a row that starts at token `row`: kv head g of the model
@@ -309,7 +304,6 @@ static void point(const par_model *m, const par_attention *attention, head *h,
     const int64_t n_h = mine->n_h, n_dh = of->n_dh, n_dv = of->n_dv;
     const int64_t h0 = mine->h0;
     const int64_t g = i_h * of->n_g / of->n_h - mine->kv0;
-    h->of = of;
     h->ld_q = n_h * n_dh;
     h->ld_k = mine->n_kv * n_dh;
     h->ld_v = w->ld_v;
@@ -318,7 +312,6 @@ static void point(const par_model *m, const par_attention *attention, head *h,
     h->k = w->k + row * h->ld_k + g * n_dh;
     h->v = w->v + row * h->ld_v + w->v_first + g * w->v_step;
     h->context = w->context + row * h->ld_o + (i_h - h0) * n_dv;
-    h->sets = core_spec_seen(m->spec, h->layer);
     h->set = i_h * h->sets.n_set / of->n_h;
     h->seen = h->sets.n_set == 0
                   ? NULL
@@ -350,6 +343,7 @@ static void count_operands(par_model *m, const par_attention *attention, int l)
     const par_heads *mine = par__heads_of(m, l);
     const int64_t n = m->now.n, n_h = mine->n_h;
     const int64_t n_dh = mine->all.n_dh, n_dv = mine->all.n_dv;
+    const int64_t run = core_spec_digest_run(m->spec, l);
     core_cost *cost =
         par__cost(m, CORE_COST_ATTENTION, par__tap(CORE_TAP_CONTEXT, l));
     cost->m = n;
@@ -359,10 +353,8 @@ static void count_operands(par_model *m, const par_attention *attention, int l)
     cost->read = n * n_h * n_dh;
     cost->written = n * n_h * n_dv;
     cost->kv_read = n * mine->n_kv * (n_dh + n_dv);
-    if (core_spec_digest_run(m->spec, l) > 0)
-        cost->kv_read += m->now.n_row *
-                         (m->batch->n_t / core_spec_digest_run(m->spec, l)) *
-                         n_dh;
+    if (run > 0)
+        cost->kv_read += m->now.n_row * (m->batch->n_t / run) * n_dh;
     cost->weights = attention->sinks != NULL && n > 0 ? n_h : 0;
 }
 
@@ -371,7 +363,10 @@ void par__heads(par_model *m, const par_attention *attention, int l)
     const par_heads *mine = par__heads_of(m, l);
     const int64_t h0 = mine->h0, h1 = h0 + mine->n_h;
     const int64_t n_t = m->batch->n_t;
-    head h = {.layer = l, .run = core_spec_digest_run(m->spec, l)};
+    head h = {.layer = l,
+              .of = &mine->all,
+              .sets = core_spec_seen(m->spec, l),
+              .run = core_spec_digest_run(m->spec, l)};
     count_operands(m, attention, l);
     for (int64_t b = 0; b < m->now.n_row; b++) {
         const int64_t row = b * n_t;
@@ -383,7 +378,6 @@ void par__heads(par_model *m, const par_attention *attention, int l)
             check_head(m, &h, par__tap(CORE_TAP_CONTEXT, l));
             for (int64_t i0 = 0; i0 < n_t; i0 += PAR_QUERY_BLOCK) {
                 const block blk = make_block(m, &h, i0);
-                h.first = h.run > 0 ? blk.first : 0;
                 count_block(m, &h, &blk);
                 if (core_uses_floats(m->numerics))
                     block_f32(m, &h, &blk);

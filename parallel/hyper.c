@@ -77,18 +77,14 @@ static void score(par_model *m, const shards *s, core_tap tap)
         n * (CORE_FLOPS_SQUARES * n_x + CORE_FLOPS_SCALE * n_w);
     for (int64_t i = 0; i < n; i++) {
         const double *x = m->now.x + i * n_x;
-        double square = 0.0;
-        for (int64_t c = 0; c < n_x; c++)
-            square += x[c] * x[c];
+        const double square = par__sum_of_squares(x, n_x);
         const double root = sqrt(square / (double)n_x + m->spec->norm_eps);
         for (int64_t c = 0; c < n_w; c++)
             w->joint[i * n_w + c] /= root;
         if (!(square <= largest))
             largest = square;
     }
-    if (m->numerics == CORE_EXACT)
-        par__check(m, tap, sqrt(largest), sqrt(largest), CORE_STEP_ACT,
-                   CORE_STEP_ACT);
+    par__check_squares(m, tap, largest);
     par__tap_replicated(m, tap, w->joint);
 }
 
@@ -102,16 +98,8 @@ static void softmax_rows(const par_model *m, double *a)
 {
     const int64_t n = m->spec->hyper.n;
     for (int64_t j = 0; j < n; j++) {
-        double *row = a + j * n, top = row[0], sum = 0.0;
-        for (int64_t k = 1; k < n; k++)
-            top = row[k] > top ? row[k] : top;
-        for (int64_t k = 0; k < n; k++)
-            row[k] = exp(row[k] - top);
-        keep(m, row, n);
-        for (int64_t k = 0; k < n; k++)
-            sum += row[k];
-        for (int64_t k = 0; k < n; k++)
-            row[k] /= sum;
+        double *row = a + j * n;
+        par__softmax(m, row, row, n);
         keep(m, row, n);
         for (int64_t k = 0; k < n; k++)
             row[k] += m->spec->hyper.eps;
@@ -178,13 +166,10 @@ static void add(const par_model *m, double *y, double weight, const double *x)
  * magnitudes times the largest element.                                      */
 static double most_of(const double *w, int64_t n_w, const double *x, int64_t n)
 {
-    double sum = 0.0, largest = 0.0;
+    double sum = 0.0;
     for (int64_t i = 0; i < n_w; i++)
         sum += fabs(w[i]);
-    for (int64_t i = 0; i < n; i++)
-        if (!(fabs(x[i]) <= largest))
-            largest = fabs(x[i]);
-    return sum * largest;
+    return sum * par__largest(x, n, 1, n);
 }
 
 static void check_sum(par_model *m, core_tap tap, double most)
@@ -252,22 +237,11 @@ static void expand(par_model *m, const double *y, core_tap tap)
     par__tap_replicated(m, tap, m->now.x);
 }
 
-static void spread(par_model *m)
-{
-    const int64_t n_s = m->spec->hyper.n, n_d = m->spec->n_d;
-    double *x = m->now.x;
-    for (int64_t i = m->now.n; i-- > 0;)
-        for (int64_t j = n_s; j-- > 0;)
-            memmove(x + (i * n_s + j) * n_d, x + i * n_d,
-                    (size_t)n_d * sizeof *x);
-}
-
 const par__connection par__hyper = {
     .placement = "streams and weights  pp Shard(layer), dp Replicate, tp "
                  "Replicate",
     .make = make,
     .carve = carve,
-    .spread = spread,
     .collapse = collapse,
     .expand = expand,
 };

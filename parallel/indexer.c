@@ -51,7 +51,7 @@ static void *carve(par_work *w, const core_spec *spec, const par_layout *lay)
     b.k = par__result(w, index->n_dh);
     b.k_raw = par__result(w, index->n_dh);
     b.weight = par__result(w, index->n_h);
-    b.edge = par__fresh_f64(w, 2 * w->n);
+    b.edge = par__result(w, 2);
     b.dot = par__fresh_f64(w, PAR_QUERY_BLOCK * w->n_t);
     b.score = par__fresh_f64(w, PAR_QUERY_BLOCK * w->n_t);
     b.all = par__fresh(w, w->n_t, sizeof *b.all);
@@ -138,9 +138,10 @@ static void choose(par_model *m, const buffers *b, int64_t row, int64_t i,
 static void check_scores(par_model *m, const buffers *b, core_tap tap)
 {
     const int64_t n_h = m->spec->indexer.n_h, n_dh = m->spec->indexer.n_dh;
-    double most = 0.0;
     if (m->numerics != CORE_EXACT)
         return;
+    const par_operator op = par__charge(m, PAR_OP_CHECK);
+    double most = 0.0;
     for (int64_t t = 0; t < m->now.n; t++) {
         double sum = 0.0;
         for (int64_t h = 0; h < n_h; h++)
@@ -152,6 +153,7 @@ static void check_scores(par_model *m, const buffers *b, core_tap tap)
     }
     par__check(m, tap, most, core_max_row_norm(b->k, m->now.n, n_dh, n_dh),
                CORE_STEP_ACT * CORE_STEP_ACT, CORE_STEP_ACT);
+    par__charge(m, op);
 }
 
 static void count_operands(par_model *m, core_tap tap)

@@ -77,16 +77,13 @@ static void check_product(par_model *m, core_tap tap, const double *x,
 {
     if (m->numerics != CORE_EXACT)
         return;
-    const par_operator op = m->op;
-    par__pause(m);
-    m->op = PAR_OP_CHECK;
+    const par_operator op = par__charge(m, PAR_OP_CHECK);
     const double norm_x = core_max_row_norm(x, n, shard->n_col, ldx);
     if (norm_w < 0)
         norm_w = core_max_row_norm(w, n_row, shard->n_col, shard->n_col);
     par__check(m, tap, (double)shard->n_part * norm_x, norm_w, CORE_STEP_ACT,
                core_weights_step(m->weights, shard->id));
-    par__pause(m);
-    m->op = op;
+    par__charge(m, op);
 }
 
 /* The weight is not resident: rows of it, a tile at a time. */

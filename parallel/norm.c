@@ -20,15 +20,14 @@ void par__rms_apply(double *y, const double *x, const double *weight,
         y[d] *= weight[d];
 }
 
-/* Exact mode: the sum of squares `largest` must fit.  NaN counts as larger. */
-static void check_squares(par_model *m, core_tap tap, double largest)
+void par__check_squares(par_model *m, core_tap tap, double largest)
 {
     if (m->numerics == CORE_EXACT)
         par__check(m, tap, sqrt(largest), sqrt(largest), CORE_STEP_ACT,
                    CORE_STEP_ACT);
 }
 
-static double sum_of_squares(const double *x, int64_t n)
+double par__sum_of_squares(const double *x, int64_t n)
 {
     double sum = 0.0;
     for (int64_t d = 0; d < n; d++)
@@ -47,13 +46,13 @@ void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
                            (weight != NULL ? CORE_FLOPS_SCALE : 0));
     cost->weights = weight != NULL && n_row > 0 ? n_col : 0;
     for (int64_t i = 0; i < n_row; i++) {
-        const double sum = sum_of_squares(x + i * ldx, n_col);
+        const double sum = par__sum_of_squares(x + i * ldx, n_col);
         par__rms_apply(y + i * ldy, x + i * ldx, weight, n_col, sum,
                        (double)n_col, eps);
         if (!(sum <= largest))
             largest = sum;
     }
-    check_squares(m, tap, largest);
+    par__check_squares(m, tap, largest);
 }
 
 void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
@@ -68,7 +67,7 @@ void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
         double s1 = 0.0;
         for (int64_t d = 0; d < n_d; d++)
             s1 += x_d[d];
-        const double s2 = sum_of_squares(x_d, n_d);
+        const double s2 = par__sum_of_squares(x_d, n_d);
         const double var = (width * s2 - s1 * s1) / (width * width);
         const double mean = s1 / width, r = sqrt(var + eps);
         for (int64_t d = 0; d < n_d; d++)
@@ -77,7 +76,7 @@ void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
         if (!(width * s2 <= largest))
             largest = width * s2;
     }
-    check_squares(m, tap, largest);
+    par__check_squares(m, tap, largest);
 }
 
 void par__norm(par_model *m, double *y, const double *x, const par_norm *norm,

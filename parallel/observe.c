@@ -40,6 +40,14 @@ void par__enter(par_model *m, par_operator op, core_tap tap)
     par__resume(m);
 }
 
+par_operator par__charge(par_model *m, par_operator op)
+{
+    const par_operator before = m->op;
+    par__pause(m);
+    m->op = op;
+    return before;
+}
+
 core_tap par__tap(core_tap_kind kind, int layer)
 {
     return (core_tap){.kind = kind, .layer = layer};
@@ -175,6 +183,18 @@ void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
     snprintf(stats->not_exact, sizeof stats->not_exact,
              "%s: %.1f bits, %d allowed", core_tap_name(tap, name), bits,
              PAR_MANTISSA_BITS);
+}
+
+double par__largest(const double *x, int64_t ld, int64_t n_row, int64_t n_col)
+{
+    double largest = 0.0;
+    for (int64_t i = 0; i < n_row; i++)
+        for (int64_t c = 0; c < n_col; c++) {
+            const double v = fabs(x[i * ld + c]);
+            if (!(v <= largest))
+                largest = v;
+        }
+    return largest;
 }
 
 /* NaN as a double and as two floats; as an index far out of every range. */

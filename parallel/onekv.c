@@ -114,7 +114,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
 }
 
 const par__entry par__onekv = {
-    .placement = "the key and value   pp Shard(layer), dp Replicate, tp "
+    .placement = "the key and value    pp Shard(layer), dp Replicate, tp "
                  "Replicate; short query likewise, queries tp Shard(heads)",
     .is_replicated = true,
     .make = make,

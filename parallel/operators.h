@@ -50,8 +50,6 @@ typedef struct par__connection {
      * layer lacks the part.                                                  */
     void *(*make)(struct par_model *m, int l, par__part part);
     void (*carve)(struct par_work *w, const core_spec *spec);
-    /* The stream from the embedding, which lies at its beginning.            */
-    void (*spread)(struct par_model *m);
     /* w->h = what the part reads of the stream; the stream with what the part
      * gave, y, stored as `tap`.                                              */
     void (*collapse)(struct par_model *m, const void *shards, int l,

@@ -65,9 +65,10 @@ static double score(const par_model *m, const double *q, const double *weight,
 static void check_scores(par_model *m, const buffers *b, core_tap tap)
 {
     const core_digests *d = &m->spec->digests;
-    double most = 0.0;
     if (m->numerics != CORE_EXACT)
         return;
+    const par_operator op = par__charge(m, PAR_OP_CHECK);
+    double most = 0.0;
     for (int64_t i = 0; i < m->now.n; i++) {
         double sum = 0.0;
         for (int64_t h = 0; h < d->n_ph; h++)
@@ -79,6 +80,7 @@ static void check_scores(par_model *m, const buffers *b, core_tap tap)
         most * core_max_row_norm(b->q, m->now.n * d->n_ph, d->n_pd, d->n_pd),
         core_max_row_norm(b->k, m->now.n, d->n_pd, d->n_pd),
         CORE_STEP_ACT * CORE_STEP_ACT, CORE_STEP_ACT);
+    par__charge(m, op);
 }
 
 /* Token i of the micro-batch: its row's digests that are complete, by score. */
@@ -133,7 +135,7 @@ static void run(par_model *m, const void *of_layer, int l, double *out)
 }
 
 const par__entry par__picker = {
-    .placement = "picked digests      pp Shard(layer), dp Replicate, tp "
+    .placement = "picked digests       pp Shard(layer), dp Replicate, tp "
                  "Replicate",
     .is_replicated = true,
     .make = make,

@@ -30,14 +30,6 @@ static void head_norm(par_model *m, double *x, int64_t n_head,
                   m->spec->norm_eps, tap);
 }
 
-static double head_square(const double *x, int64_t n)
-{
-    double sum = 0.0;
-    for (int64_t c = 0; c < n; c++)
-        sum += x[c] * x[c];
-    return sum;
-}
-
 /* square[i] = sums of squares over all query heads, over all kv heads. */
 static void sum_squares(par_model *m, int l)
 {
@@ -50,7 +42,7 @@ static void sum_squares(par_model *m, int l)
                                      n_q, CORE_FLOPS_SQUARES);
     cost->written = 2 * m->now.n;
     for (int64_t i = 0; i < m->now.n; i++) {
-        w->square[2 * i] = head_square(w->q + i * n_q, n_q);
+        w->square[2 * i] = par__sum_of_squares(w->q + i * n_q, n_q);
         w->square[2 * i + 1] = 0.0;
     }
     for (int64_t g = mine->kv0; g < mine->kv0 + mine->n_kv; g++) {
@@ -60,7 +52,7 @@ static void sum_squares(par_model *m, int l)
         if (i_owner != 0)
             continue;
         for (int64_t i = 0; i < m->now.n; i++)
-            w->square[2 * i + 1] += head_square(k + i * n_k, n_dh);
+            w->square[2 * i + 1] += par__sum_of_squares(k + i * n_k, n_dh);
         cost->flops += CORE_FLOPS_SQUARES * m->now.n * n_dh;
         cost->kv_read += m->now.n * n_dh;
     }

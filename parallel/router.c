@@ -60,7 +60,7 @@ static void score_all(par_model *m, int l)
             w->probs[i] = core_router_score(m->spec->router, w->logits_e[i]);
     else
         for (int64_t i = 0; i < n; i++)
-            par__softmax(m, w->logits_e + i * n_e, w->probs + i * n_e);
+            par__softmax(m, w->logits_e + i * n_e, w->probs + i * n_e, n_e);
     par__tap_replicated(m, par__tap(CORE_TAP_ROUTER_PROBS, l), w->probs);
 }
 

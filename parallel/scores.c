@@ -9,21 +9,6 @@
 
 #include <math.h>
 
-void par__softmax(const par_model *m, const double *logits, double *p)
-{
-    const int64_t n_e = m->spec->n_e;
-    double largest = -INFINITY, sum = 0.0;
-    for (int64_t e = 0; e < n_e; e++)
-        largest = logits[e] > largest ? logits[e] : largest;
-    for (int64_t e = 0; e < n_e; e++)
-        p[e] = exp(logits[e] - largest);
-    core_store(m->numerics, CORE_GRID_EXP, p, n_e);
-    for (int64_t e = 0; e < n_e; e++)
-        sum += p[e];
-    for (int64_t e = 0; e < n_e; e++)
-        p[e] /= sum;
-}
-
 static double stored_exp(const par_model *m, double x)
 {
     double e = exp(x);

@@ -22,7 +22,6 @@ typedef enum part { X, B, C, N_PARTS } part;
 typedef struct shards {
     par_shard gate, in[N_PARTS], dt, out;
     par__conv conv[N_PARTS];
-    const par__repeated *repeated[N_PARTS]; /* who else has rows of B, of C */
     const double *step, *a_log, *d; /* [own heads]                            */
     const double *norm;             /* [own channels]                         */
 } shards;
@@ -84,8 +83,8 @@ static void *make(par_model *m, int l)
         s.in[p] = par__rows(m, CORE_W_SSD_XBC, l, r0, r1);
         s.conv[p] = par__conv_make(m, CORE_W_SSD_CONV, l, r0, r1);
         const par__repeated of = {o.of, first_of(ssd, (part)p), ssd->n_s};
-        s.repeated[p] = p == X ? NULL : par__keep(&m->shards, &of, sizeof of);
-        s.conv[p].repeated = s.repeated[p];
+        if (p != X) /* others may have the same rows of B, of C */
+            s.conv[p].repeated = par__keep(&m->shards, &of, sizeof of);
     }
     s.dt = par__rows(m, CORE_W_SSD_DT, l, h0, h1);
     s.step = par__vector(m, CORE_W_SSD_STEP, l, h0, h1);
@@ -130,7 +129,7 @@ static void project(par_model *m, const shards *s, int l)
     par__affine_columns(m, w->in[X], m->work.xn, n_d, &s->in[X], in);
     for (int p = B; p <= C; p++) {
         par__affine(m, w->in[p], m->work.xn, n_d, &s->in[p], in);
-        par__tap_repeated(m, in, w->in[p], s->repeated[p]);
+        par__tap_repeated(m, in, w->in[p], s->conv[p].repeated);
     }
     par__affine_columns(m, w->dt, m->work.xn, n_d, &s->dt,
                         par__tap(CORE_TAP_SSD_DT_RAW, l));
@@ -191,7 +190,7 @@ static double scan_head(par_model *m, const shards *s, int64_t i0, int64_t i_h)
     const buffers *w = buffers_of(m);
     const core_ssd *ssd = &m->spec->ssd;
     const int64_t n_h = s->dt.n_row, n_c = s->gate.n_row;
-    const par_heads *of = &s->repeated[B]->heads;
+    const par_heads *of = &s->conv[B].repeated->heads;
     const int64_t n_b = s->in[B].n_row;
     const int64_t g = (of->h0 + i_h) / (ssd->n_h / ssd->n_g) - of->kv0;
     double largest = 0.0;
@@ -258,9 +257,7 @@ static void sum_squares(par_model *m, const shards *s, core_tap tap)
     for (int64_t i = 0; i < n * n_g; i++)
         if (!(w->square[i] <= largest))
             largest = w->square[i];
-    if (m->numerics == CORE_EXACT)
-        par__check(m, tap, sqrt(largest), sqrt(largest), CORE_STEP_ACT,
-                   CORE_STEP_ACT);
+    par__check_squares(m, tap, largest);
 }
 
 /* The norm where groups lie between ranks. */

@@ -26,6 +26,18 @@ static bool embed_row(double *out, const par_shard *table, int64_t id)
     return true;
 }
 
+/* A token's part of the stream is its embedding, as often as there is room: the
+ * embeddings lie at the beginning, so from the last one on.                  */
+static void spread(par_model *m)
+{
+    const int64_t n_d = m->spec->n_d, n = core_spec_n_x(m->spec) / n_d;
+    double *x = m->now.x;
+    for (int64_t i = m->now.n - 1; n > 1 && i >= 0; i--)
+        for (int64_t j = n - 1; j >= 0; j--)
+            memmove(x + (i * n + j) * n_d, x + i * n_d,
+                    (size_t)n_d * sizeof *x);
+}
+
 /* x of the first stage; a Switch layer is given it. */
 void par__embed(par_model *m)
 {
@@ -50,8 +62,7 @@ void par__embed(par_model *m)
     for (int64_t i = 0; i < n * n_d; i++)
         m->now.x[i] *= m->spec->embed_scale;
     par__tap_replicated(m, tap, m->now.x);
-    if (par__connection_of(m->spec) != NULL)
-        par__connection_of(m->spec)->spread(m);
+    spread(m);
 }
 
 void par__head(par_model *m)

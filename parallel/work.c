@@ -185,8 +185,9 @@ void par__work_carve(par_work *w, const core_spec *spec, const par_layout *lay,
         w->rope[kind].sin_tj = core_arena_f64(a, n_t * n_j);
     }
     carve_tables(w, spec, lay);
-    w->x[0] = core_arena_f64(a, n * (core_spec_n_x(spec) + most_seen(spec)));
-    w->x[1] = core_arena_f64(a, n * (core_spec_n_x(spec) + most_seen(spec)));
+    for (int parity = 0; parity < 2; parity++)
+        w->x[parity] =
+            core_arena_f64(a, n * (core_spec_n_x(spec) + most_seen(spec)));
     w->n_fresh = 0;
     w->n_kept = 0;
     if (par__connection_of(spec) != NULL)
@@ -237,12 +238,9 @@ size_t par_work_bytes(const core_spec *spec, const par_layout *layout,
 /* What makes reading too early visible is no work of the operator under way. */
 static void poison_aside(par_model *m, void *at, size_t bytes)
 {
-    const par_operator op = m->op;
-    par__pause(m);
-    m->op = PAR_OP_CHECK;
+    const par_operator op = par__charge(m, PAR_OP_CHECK);
     par__poison(at, bytes);
-    par__pause(m);
-    m->op = op;
+    par__charge(m, op);
 }
 
 void *par__grow(par_model *m, par_grow *buffer, int64_t n, size_t elem_bytes)

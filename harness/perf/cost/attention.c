@@ -116,10 +116,9 @@ static void put_heads(har__walk *w)
     cost.read = w->n * n_h * n_dh;
     cost.written = w->n * n_h * n_dv;
     cost.kv_read = w->n * heads->n_kv * (n_dh + n_dv);
-    if (core_spec_digest_run(w->spec, w->layer) > 0)
-        cost.kv_read += w->n_row *
-                        (batch->n_t / core_spec_digest_run(w->spec, w->layer)) *
-                        n_dh;
+    const int64_t run = core_spec_digest_run(w->spec, w->layer);
+    if (run > 0)
+        cost.kv_read += w->n_row * (batch->n_t / run) * n_dh;
     har__put(w, cost);
 }
 
@@ -176,6 +175,13 @@ static void put_attention(har__walk *w)
 
 /* --- beside its records --- */
 
+static har__split split_by(const har__operator *op, const core_spec *spec,
+                           const par_layout *lay, core_weight id)
+{
+    return op != NULL && op->split != NULL ? op->split(spec, lay, id)
+                                           : HAR__WHOLE;
+}
+
 static har__split split(const core_spec *spec, const par_layout *lay,
                         core_weight id)
 {
@@ -183,11 +189,8 @@ static har__split split(const core_spec *spec, const par_layout *lay,
         id.kind == CORE_W_O_A ||
         id.kind == CORE_W_CONTEXT_GATE || id.kind == CORE_W_CONTEXT_GATE_BIAS)
         return har__split_heads(&lay->heads[spec->head_kind[id.layer]]);
-    const har__operator *op = chooser(spec, id.layer);
-    const har__split mine = op != NULL && op->split != NULL
-                                ? op->split(spec, lay, id)
-                                : HAR__WHOLE;
-    return mine.all > 1 ? mine : projection(spec)->split(spec, lay, id);
+    const har__split mine = split_by(chooser(spec, id.layer), spec, lay, id);
+    return mine.all > 1 ? mine : split_by(projection(spec), spec, lay, id);
 }
 
 static int64_t kept(const core_spec *spec, int layer, int64_t n_kv_head)

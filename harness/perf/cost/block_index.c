@@ -19,12 +19,8 @@ static void put_scores(har__walk *w, int64_t n_kv)
     cost.kv_read = w->n * n_dh;
     cost.written = w->n * n_kv * (w->spec->n_seen + 2);
     cost.n_pair = w->n * (n_t + 1) / 2;
-    cost.flops = n_kv * cost.n_pair;
-    for (int64_t i0 = 0, i1; i0 < n_t; i0 = i1) {
-        i1 = i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
-        cost.flops +=
-            CORE_FLOPS_MULTIPLY_ADD * w->n_row * (i1 - i0) * i1 * n_kv * n_dh;
-    }
+    cost.flops = n_kv * (CORE_FLOPS_MULTIPLY_ADD * n_dh * har__block_pairs(w) +
+                         cost.n_pair);
     har__put(w, cost);
 }
 

@@ -7,32 +7,17 @@
 #include "harness/perf/cost/operators.h"
 #include "harness/perf/cost/record.h"
 
-/* Pairs that are multiplied, and pairs that count, of one row. */
-static void count_pairs(const har__walk *w, int64_t *n_multiplied,
-                        int64_t *n_pair)
-{
-    const int64_t n_t = w->request->batch->n_t;
-    *n_multiplied = 0;
-    *n_pair = n_t * (n_t + 1) / 2;
-    for (int64_t i0 = 0, i1; i0 < n_t; i0 = i1) {
-        i1 = i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
-        *n_multiplied += (i1 - i0) * i1;
-    }
-}
-
 static void put_scores(har__walk *w)
 {
     const int64_t n_h = w->spec->indexer.n_h, n_dh = w->spec->indexer.n_dh;
-    int64_t n_multiplied, n_pair;
-    count_pairs(w, &n_multiplied, &n_pair);
+    const int64_t n_t = w->request->batch->n_t;
     core_cost cost = har__record(w, CORE_COST_GEMM, CORE_TAP_EDGE);
     cost.m = w->n;
-    cost.n = w->request->batch->n_t;
+    cost.n = n_t;
     cost.k = n_h * n_dh;
-    cost.n_pair = w->n_row * n_pair;
-    cost.flops = w->n_row * n_h *
-                 (CORE_FLOPS_MULTIPLY_ADD * n_dh * n_multiplied +
-                  CORE_FLOPS_INDEX * n_pair);
+    cost.n_pair = w->n * (n_t + 1) / 2;
+    cost.flops = n_h * (CORE_FLOPS_MULTIPLY_ADD * n_dh * har__block_pairs(w) +
+                        CORE_FLOPS_INDEX * cost.n_pair);
     cost.read = w->n * n_h * (n_dh + 1);
     cost.kv_read = w->n * n_dh;
     cost.written = w->n * (w->spec->n_seen + 2);
@@ -62,9 +47,9 @@ static void put_indexer(har__walk *w)
 
 static int64_t kept(const core_spec *spec, int layer, int64_t n_kv_head)
 {
+    (void)layer;
     (void)n_kv_head;
-    return core_spec_chooser(spec, layer) < CORE_N_CHOOSERS ? spec->indexer.n_dh
-                                                            : 0;
+    return spec->indexer.n_dh;
 }
 
 static void decode(har__step *step, const core_spec *s, const core_cost *c,

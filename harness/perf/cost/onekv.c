@@ -31,15 +31,6 @@ static void put_onekv(har__walk *w)
         har__put_digests(w, &taps, n_dh);
 }
 
-static har__split split(const core_spec *spec, const par_layout *lay,
-                        core_weight id)
-{
-    (void)spec;
-    (void)lay;
-    (void)id;
-    return HAR__WHOLE;
-}
-
 static int64_t kept(const core_spec *spec, int layer, int64_t n_kv_head)
 {
     const int64_t n_dh = core_spec_heads(spec, layer).n_dh;
@@ -60,4 +51,4 @@ static void decode(har__step *step, const core_spec *spec, const core_cost *c,
 }
 
 const har__operator har__projection_onekv = {
-    .put = put_onekv, .split = split, .kept = kept, .decode = decode};
+    .put = put_onekv, .kept = kept, .decode = decode};

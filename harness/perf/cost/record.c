@@ -66,6 +66,17 @@ void har__put_norm(har__walk *w, core_tap_kind tap)
     har__put(w, cost);
 }
 
+int64_t har__block_pairs(const har__walk *w)
+{
+    const int64_t n_t = w->request->batch->n_t;
+    int64_t n = 0;
+    for (int64_t i0 = 0, i1; i0 < n_t; i0 = i1) {
+        i1 = i0 + HAR_QUERY_BLOCK < n_t ? i0 + HAR_QUERY_BLOCK : n_t;
+        n += (i1 - i0) * i1;
+    }
+    return w->n_row * n;
+}
+
 core_cost har__rotation(const har__walk *w, core_tap_kind tap, int64_t n_head)
 {
     core_cost cost = har__rows(w, tap, w->n, n_head * har__heads(w)->all.n_rot,

@@ -31,6 +31,10 @@ core_cost har__rms(const har__walk *w, core_tap_kind tap, int64_t m, int64_t n,
 /* The model's norm of all tokens' whole rows.                                */
 void har__put_norm(har__walk *w, core_tap_kind tap);
 
+/* Pairs of a query and a key that are multiplied where queries go by blocks,
+ * each with all keys up to the end of its block: of all rows.                  */
+int64_t har__block_pairs(const har__walk *w);
+
 /* Of the first n_rot elements of every head.                                 */
 core_cost har__rotation(const har__walk *w, core_tap_kind tap, int64_t n_head);
 
@@ -44,7 +48,7 @@ void har__put_all_reduce(har__walk *w, core_tap_kind tap, int64_t n);
  * bias.                                                                      */
 void har__put_sum(har__walk *w, core_tap_kind tap, int64_t n_col,
                   bool has_bias);
-/* n columns of all tokens times silu of as many others.                      */
+/* n columns of all tokens times a function of as many others.                */
 void har__put_gate(har__walk *w, core_tap_kind tap, int64_t n);
 void har__put_activation(har__walk *w, core_tap_kind tap, int64_t m, int64_t n);
 bool har__has_weight(const har__walk *w, core_weight_kind kind);

@@ -64,15 +64,17 @@ static core_status make_layout(har_search_memo *m, int tp, int etp)
     int fullest = 0;
     m->lay_tp = 0;
     har_shape_plan(&shape, &m->plan);
-    for (int t = 0; t <= tp; t++) { /* at last the one that was found */
-        const int rank = t < tp ? t : fullest;
-        CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan,
-                                 rank));
-        if (t < tp && elements(m) > most) {
-            most = elements(m);
+    for (int t = 0; t < tp; t++) {
+        CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan, t));
+        const int64_t n = elements(m);
+        if (n > most) {
+            most = n;
             fullest = t;
         }
     }
+    if (fullest < tp - 1) /* else it is the one that was made last */
+        CORE_TRY(par_layout_make(&m->lay, &m->layout, m->e->spec, &m->plan,
+                                 fullest));
     m->lay_tp = tp;
     m->lay_etp = etp;
     return CORE_OK;
