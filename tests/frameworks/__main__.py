@@ -56,11 +56,11 @@ def _chosen(names: list[str]) -> list[Cell]:
 
 
 def _keep_dump(cell: Cell, folder: Path) -> None:
-    """The dump, the golden it is held against, and a line of README.md: how it was made."""
-    name = cell.name.replace("/", "_")
-    for kind, source in ((name, folder / "dump"), (f"golden/{cell.family}", folder.parent / "golden")):
-        shutil.rmtree(DATA / kind, ignore_errors=True)
-        shutil.copytree(source, DATA / kind)
+    """The dump, the model and the golden it is held against, and a line of README.md: how it was made."""
+    name = f"{cell.family}/{cell.release.environment}-{cell.run.name}"
+    shutil.copytree(folder / "dump", DATA / name)
+    shutil.copytree(folder.parent / "golden", DATA / cell.family / "golden", dirs_exist_ok=True)
+    shutil.copy(folder.parent / f"{cell.family}.yaml", DATA / cell.family)
     said = metadata(DATA / name / "rank_00000.safetensors")
     typed = " ".join(["python3", *command(cell, "CHECKPOINT", "GOLDEN", "DUMP")])
     with open(DATA / "README.md", "a", encoding="utf-8") as readme:
@@ -81,20 +81,22 @@ def main() -> int:
         page.write(SOURCE / "docs/frameworks.md", results, platform.python_version(), torch.removeprefix("torch=="))
         return 0
     moeparity, bad = _moeparity(), 0
+    work = WORK / "dumps" if wanted.dumps else WORK
     for family in dict.fromkeys(cell.family for cell in cells):
-        make_golden(family, moeparity, WORK / family)
+        make_golden(family, moeparity, work / family)
     if wanted.dumps:
         shutil.rmtree(DATA, ignore_errors=True)
         DATA.mkdir(parents=True)
         (DATA / "README.md").write_text((SOURCE / "tests/frameworks/dumps.md").read_text())
     for cell in cells:
-        folder = WORK / cell.family / f"{cell.release.environment}_{cell.run.name}"
+        folder = work / cell.family / f"{cell.release.environment}_{cell.run.name}"
         result = results[cell.name] = run(cell, moeparity, _python(cell), MODULE, folder)
         bad += result.verdict not in ("PASS", "MARGINAL")
         print(f"{cell.name}: {result.verdict if result.verdict in result.says else result.verdict + ': ' + result.says}", flush=True)
-        record.write_text(json.dumps({name: vars(result) for name, result in results.items()}, indent=1))
         if wanted.dumps:
             _keep_dump(cell, folder)
+        else:
+            record.write_text(json.dumps({name: vars(result) for name, result in results.items()}, indent=1))
     return 1 if bad else 0
 
 
