@@ -17,6 +17,8 @@
 #include "parallel/forward.h"
 #include "parallel/operators.h"
 
+#include <math.h>
+
 enum {
     PAR_TILE_ELEMENTS = 1 << 20, /* 8 MB of doubles: a tile of a weight       */
     PAR_QUERY_BLOCK = 64,        /* queries whose scores exist at a time      */
@@ -296,6 +298,11 @@ void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
  * over what is no number.                                                    */
 void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
                 double step_x, double step_w);
+/* The larger one; a NaN stays, whatever it is held against next.             */
+static inline double par__worse(double a, double b)
+{
+    return a >= b || isnan(a) ? a : b;
+}
 /* The largest magnitude of n_row rows, ld apart; NaN counts as larger.       */
 double par__largest(const double *x, int64_t ld, int64_t n_row, int64_t n_col);
 void par__poison(void *at, size_t bytes);
