@@ -45,6 +45,7 @@ typedef struct par_cut {
     core_weight id;
     const char *what; /* row or column                                        */
     int64_t at, block; /* block 0: there is none                              */
+    bool of_operand;   /* of what is multiplied, not of the weight            */
 } par_cut;
 
 typedef struct par_mlp {
@@ -257,7 +258,7 @@ struct par_model {
     par_now now;
     par_work work;
     par_flow flow;
-    par_grow recv_meta, rows_a, rows_b, inner_gate, inner_up, table, operand;
+    par_grow recv_meta, rows_a, rows_b, inner_gate, inner_up, table, operand, largest;
     par_request *recv_request, *send_request[2];
     par_stats *stats;
     par_operator op;            /* charged for processor time                 */
@@ -361,6 +362,11 @@ void par__product(par_model *m, double *y, int64_t ldy, const double *x,
                   int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
 void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
                  int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
+
+/* quantised.c: x [n, n_col] as the product with this shard reads it, where it
+ * lies.  [collective] over the ranks that have the other columns, if a scale is
+ * that of a row.                                                             */
+void par__quantise(par_model *m, const par_shard *w, double *x, int64_t n);
 /* y [tokens, n_row] = x W^T + bias; column-parallel: stored and shown, too.   */
 void par__affine(par_model *m, double *y, const double *x, int64_t ldx,
                  const par_shard *w, core_tap tap);
