@@ -96,15 +96,6 @@ void ref__store_in(const ref__run *run, core_slot slot, core_grid grid,
         core_store(numerics, grid, x + i, i + STEP < n ? STEP : n - i);
 }
 
-void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
-                 int64_t n_k)
-{
-    if (!core_rounds_again(run->numerics, slot))
-        return;
-    ref__store_in(run, slot, CORE_GRID_ACT, x, n_row * n_k);
-    ref__turn_operand(run, slot, x, n_row, n_k);
-}
-
 static int64_t max_i64(int64_t a, int64_t b)
 {
     return a > b ? a : b;

@@ -13,6 +13,15 @@
 #include <math.h>
 #include <string.h>
 
+void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
+                 int64_t n_k)
+{
+    if (!core_rounds_again(run->numerics, slot))
+        return;
+    ref__store_in(run, slot, CORE_GRID_ACT, x, n_row * n_k);
+    ref__turn_operand(run, slot, x, n_row, n_k);
+}
+
 ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
                        int64_t n_k)
 {

@@ -276,10 +276,6 @@ void ref__pass(ref__run *run, bool dry);
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);
 void ref__store_in(const ref__run *run, core_slot slot, core_grid grid,
                    double *x, int64_t n);
-/* Rows that out stored, as they are read in another slot: rounded again, or as
- * they are.                                                                  */
-void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
-                 int64_t n_k);
 
 /* ---- exactness (exactness.c) -------------------------------------------- */
 
@@ -406,6 +402,11 @@ typedef struct ref__rows {
     double max_norm;    /* exact mode                                         */
     const double *norm; /* [n] with bounds, else NULL                         */
 } ref__rows;
+
+/* Rows that out stored, as they are read in another slot: rounded again, or as
+ * they are.                                                                  */
+void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
+                 int64_t n_k);
 
 /* As a product with a matrix reads it; or one that reads in another slot than
  * act, out: as it is.  Where it is rounded it is a copy, and lasts until the
