@@ -62,6 +62,11 @@ LING: Settings = {
     "use_rmsnorm": True, "score_function": "sigmoid", "router_dtype": "fp32", "embedding_dropout": 0.0,
     "output_dropout": 0.0, "moe_router_enable_expert_bias": True,
 }
+_LING_OTHER: Settings = {
+    "vocab_size": 47, "hidden_size": 26, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 10, "n_group": 1,
+    "num_experts_per_tok": 1, "routed_scaling_factor": 1.5, "tie_word_embeddings": True, "use_qk_norm": False,
+    "rms_norm_eps": 1e-5,
+}
 TABLE["bailing_moe"] = entry(
     Family(kept_in_f32=("expert_bias",), stands_in=True, inert=("num_mtp_layers",),
            renamed=((r"model\.embed_tokens", "model.word_embeddings"), (r"self_attn\.o_proj", "attention.dense"),
@@ -70,6 +75,13 @@ TABLE["bailing_moe"] = entry(
            stacked=tuple((f"query_key_value.{kind}", tuple(f"{part}_proj.{kind}" for part in "qkv"))
                          for kind in ("weight", "bias"))),
     Case("as_glm4", "Glm4MoeForCausalLM", "Glm4MoeConfig", GLM4_MOE_AS_LING, published=LING, prompts=((2, 7), (1, 17))),
+    Case("one_choice", "Glm4MoeForCausalLM", "Glm4MoeConfig",
+         GLM4_MOE_AS_LING | _LING_OTHER | {
+             "n_routed_experts": 7, "n_shared_experts": 1, "norm_topk_prob": False, "attention_bias": False,
+             "rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.6}},
+         published={name: value for name, value in LING.items() if name != "partial_rotary_factor"} | _LING_OTHER | {
+             "model_type": "bailing_moe_v2", "num_experts": 7, "num_shared_experts": 1, "use_qkv_bias": False,
+             "rope_theta": 100.0, "rotary_dim": 6}),
 )
 
 ERNIE4_5: Settings = {
