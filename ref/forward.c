@@ -261,6 +261,10 @@ static void take_base(ref__run *run)
         take_draw(run);
     if (core_rounds_operands(run->numerics))
         run->operand = core_arena_f64(a, operand_doubles(run));
+    for (int i = 0; run->quantises && i < 2; i++)
+        run->room[i] = (ref__room){
+            core_arena_f64(a, operand_doubles(run)),
+            core_arena_f64(a, run->n * max_i64(1, spec->n_k))};
     if (!run->bounds)
         return;
     run->bound = core_arena_take(a, run->n * widest(run), sizeof(float));
@@ -392,6 +396,8 @@ ref__run ref__begin(ref_model *model, const core_batch *batch,
         .numerics = model->numerics,
         .u = ref__roundoff_of(model->numerics),
         .exact = model->numerics == CORE_EXACT,
+        .quantises =
+            model->weights != NULL && core_weights_quantises(model->weights),
         .bounds = model->options.bounds && core_has_bounds(model->numerics),
         .n_threads = model->options.n_threads,
         .share = 1.0,

@@ -100,7 +100,7 @@ START_TEST(checkpoints_open_and_have_steps)
     core_weights *w = NULL;
     snprintf(folder, sizeof folder, GOLDEN_DIR "/oracle/%s", ORACLE_CASES[_i]);
     ck_assert_int_eq(core_spec_open(&spec, folder, NULL), CORE_OK);
-    ck_assert_msg(core_weights_open_checkpoint(&w, &spec, folder) == CORE_OK,
+    ck_assert_msg(core_weights_open_checkpoint(&w, &spec, folder, false) == CORE_OK,
                   "%s", core_message());
     ck_assert_msg(core_weights_prepare(w, CORE_EXACT, NULL) == CORE_OK, "%s",
                   core_message());
@@ -126,7 +126,7 @@ START_TEST(an_export_reads_back)
                   "%s", core_message());
     ck_assert(is_checkpoint);
     ck_assert_mem_eq(&spec, &again, sizeof spec);
-    ck_assert_msg(core_weights_open_checkpoint(&back, &again, folder) ==
+    ck_assert_msg(core_weights_open_checkpoint(&back, &again, folder, false) ==
                       CORE_OK,
                   "%s", core_message());
     const int64_t n = core_weight_count(&spec);

@@ -8,7 +8,7 @@
  * the place is not named by any rank, over it by one at least.               */
 #include "core/blas/blas.h"
 #include "core/pass/batch.h"
-#include "parallel/forward.h"
+#include "parallel/forward_impl.h"
 #include "tests/support/mpi_check.h"
 #include "tests/support/ref_fixture.h"
 #include "tests/support/scaled_weights.h"
@@ -635,11 +635,22 @@ START_TEST(the_edge_of_a_check)
 }
 END_TEST
 
+/* A NaN is no smaller than what comes after it. */
+START_TEST(nan_stays_the_largest)
+{
+    const double x[] = {1.0, NAN, 2.0};
+    ck_assert(isnan(par__largest(x, 3, 1, 3)));
+    ck_assert(isnan(par__worse(par__worse(0.0, NAN), 2.0)));
+    ck_assert(par__worse(par__worse(0.0, 3.0), 2.0) == 3.0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("par_exactness");
     TCase *tests = tcase_create("edges");
     tcase_add_loop_test(tests, the_edge_of_a_check, 0, N_PLACES);
+    tcase_add_test(tests, nan_stays_the_largest);
     suite_add_tcase(suite, tests);
     return mpi_check_run(suite);
 }
