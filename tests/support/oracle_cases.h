@@ -79,6 +79,7 @@ static const char *const ORACLE_CASES[] = {
     "gemma4_text/text",
     "bailing_moe/as_glm4",
     "bailing_moe/one_choice",
+    "bailing_moe_1/as_granite",
     "bailing_hybrid/bounded",
     "bailing_hybrid/unbounded",
     "step3p7/no_limits",
