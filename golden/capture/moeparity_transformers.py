@@ -78,7 +78,8 @@ def main() -> int:
         with torch.no_grad(), capture(model, wanted.bundle, wanted.dump, forced=wanted.forced, slices=slices, plan=plan,
                                       rank=rank, world=world) as inputs:
             model(**inputs, use_cache=False)
-        if torch.distributed.is_initialized():
+        if torch.distributed.is_initialized():  # gloo aborts a rank that leaves while others still speak to it
+            torch.distributed.barrier()
             torch.distributed.destroy_process_group()
     except CaptureError as error:
         print(f"moeparity_transformers: rank {rank}: {error}", file=sys.stderr)

@@ -216,15 +216,13 @@ const char *har_namemap_whose(const har_namemap *map, const char *name)
     static const char *const words[] = {"--map hf", "--map megatron"};
     char unused[HAR_DUMP_NAME];
     har_namemap other;
-    har_tapname parsed;
     if (map->n_rule > 0 && !map->is_ready)
         return NULL;
     for (int i = 0; i < 2; i++)
         if (har__namemap_ready(&other, words[i] + strlen("--map ")) &&
             har_namemap_apply(&other, name, 0, unused))
             return words[i];
-    return har_tapname_parse(&parsed, name) && parsed.is_tap ? "no --map"
-                                                             : NULL;
+    return NULL;
 }
 
 bool har_namemap_expects(const har_namemap *map, const char *body,

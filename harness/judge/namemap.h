@@ -75,8 +75,8 @@ bool har_namemap_apply(const har_namemap *map, const char *name,
 bool har_namemap_expects(const har_namemap *map, const char *body,
                          bool *optional);
 
-/* Whose name it is that this map does not know: "--map hf", "--map megatron",
- * "no --map" for a tap's own; NULL: nobody's, or the map is somebody's own.
+/* Whose name it is that this map does not know: "--map hf" or "--map megatron";
+ * NULL: neither's, or the map is somebody's own.
  *                                                                    [local] */
 const char *har_namemap_whose(const har_namemap *map, const char *name);
 
