@@ -24,7 +24,8 @@ weights, fp32 unless bfloat16 is said.
 
 
 def _table(release, results: dict[str, Result]) -> list[str]:
-    lines = [f"\n## {release.name} {release.version}\n", "| | " + " | ".join(FAMILIES) + " |", "|---" * (len(FAMILIES) + 1) + "|"]
+    lines = [f"\n## {release.name} {release.version}\n", "| | " + " | ".join(FAMILIES) + " |"]
+    lines.append("|---" * (len(FAMILIES) + 1) + "|")
     for run in RUNS[release]:
         found = [results.get(Cell(release, family, run).name) for family in FAMILIES]
         lines.append(f"| {run.name} | " + " | ".join(result.verdict if result else "-" for result in found) + " |")

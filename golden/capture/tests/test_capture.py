@@ -8,7 +8,7 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import tiny
-from moeparity_capture import CaptureError, Place, capture, deal, find_modules, HF
+from moeparity_capture import CaptureError, Place, Routing, capture, deal, find_modules, HF
 
 
 @pytest.fixture
@@ -256,6 +256,14 @@ def test_an_error_in_the_pass(model, golden, tmp_path):
         model(**inputs)
     assert torch.topk(torch.tensor([1.0, 2.0]), 1)[1] == 1 and not (tmp_path / "dump").exists()
     assert _get_current_function_mode_stack() == []  # nothing is watched any longer
+
+
+def test_a_block_that_fails_before_it_is_watched(model, golden, tmp_path):
+    model.model.layers[0].mlp.register_forward_pre_hook(lambda module, args: (args[0][:2],))
+    refused(model, golden, tmp_path / "dump", r"^layers.0.ffn.norm: expected 96 values on this rank, found 48")
+    with Routing(5, 2, print) as outer:
+        Routing(5, 2, print).stop()
+        assert _get_current_function_mode_stack() == [outer]
 
 
 @pytest.mark.parametrize("change, match", [
