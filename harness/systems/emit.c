@@ -1,17 +1,15 @@
-/* harness/systems/emit.c -- launch arguments of Megatron-Core and vLLM.
+/* harness/systems/emit.c -- which plans a system can run, and as which
+ * arguments.
  *
- * Both number ranks as we do (tensor fastest, then data, then stages), and both
- * keep a layer's experts on the ranks of its own stage.  Traps: Megatron's data
- * degree is what is left of WORLD_SIZE; without expert parallelism vLLM cuts
- * every expert over all tp * dp ranks, and with it EP is that product;
- * Megatron counts an expert's slots on each tensor rank's slice of the tokens.
+ * What all of them share is here; the rest is in the system's own file.  Traps:
+ * vLLM numbers its ranks tensor, then stage, then data; all others as here.
  */
-#include "harness/systems/systems.h"
+#include "harness/systems/impl.h"
 
-/* --- what neither can do --- */
+/* --- what none of them can do --- */
 
-static core_status check_divides(const char *who, const char *what, int64_t n,
-                                 int degree)
+core_status har_check_divides(const char *who, const char *what, int64_t n,
+                              int degree)
 {
     CORE_FAIL_IF(n % degree != 0, CORE_E_PLAN,
                  "%s: %s: expected equal parts, found %lld %% %d = %lld", who,
@@ -26,12 +24,13 @@ static core_status check_kv(const char *who, const par_plan *p,
     CORE_FAIL_IF(s->n_g > 0 && s->n_g % p->tp != 0 && p->tp % s->n_g != 0,
                  CORE_E_PLAN,
                  "%s: kv heads: expected G = %lld to divide tp = %d or the "
-                 "reverse", who, (long long)s->n_g, p->tp);
+                 "reverse",
+                 who, (long long)s->n_g, p->tp);
     return CORE_OK;
 }
 
-static core_status check_common(const char *who, const par_plan *p,
-                                const core_spec *s)
+core_status har_check_common(const char *who, const par_plan *p,
+                             const core_spec *s)
 {
     CORE_FAIL_IF(s->n_h == 0, CORE_E_PLAN,
                  "%s: runs decoders, and %s is one feed-forward sub-layer", who,
@@ -39,119 +38,30 @@ static core_status check_common(const char *who, const par_plan *p,
     CORE_FAIL_IF(p->scope == PAR_SCOPE_REPLICA && (p->pp > 1 || p->dp > 1),
                  CORE_E_PLAN,
                  "%s: scope=replica: it keeps a layer's experts on the ranks "
-                 "of its own stage", who);
+                 "of its own stage",
+                 who);
     CORE_FAIL_IF(p->rounds > 1, CORE_E_PLAN,
                  "%s: rounds=%d: a batch is one round, launch it %d times", who,
                  p->rounds, p->rounds);
     CORE_FAIL_IF(p->n_placed > 0, CORE_E_PLAN,
                  "%s: placement: no flag places single experts", who);
     CORE_TRY(check_kv(who, p, s));
-    CORE_TRY(check_divides(who, "experts", s->n_e, p->ep));
-    CORE_TRY(check_divides(who, "inner columns", s->n_f, p->etp));
-    CORE_TRY(check_divides(who, "dense inner columns", s->n_f_dense, p->tp));
-    return check_divides(who, "shared inner columns", s->n_f_shared, p->tp);
+    CORE_TRY(har_check_divides(who, "inner columns", s->n_f, p->etp));
+    CORE_TRY(
+        har_check_divides(who, "dense inner columns", s->n_f_dense, p->tp));
+    return har_check_divides(who, "shared inner columns", s->n_f_shared, p->tp);
 }
 
-/* --- Megatron --- */
-
-/* Layers of the first and of the last stage where they differ from those
- * between; 0 where they do not. */
-static core_status megatron_stages(const par_plan *p, const core_spec *s,
-                                   int *first, int *last)
+core_status har_check_drops(const char *who, const core_spec *s)
 {
-    const int n0 = par_plan_layers(p, s->n_l, 0);
-    const int n1 = par_plan_layers(p, s->n_l, p->pp - 1);
-    const int middle = p->pp > 2 ? par_plan_layers(p, s->n_l, 1) : n1;
-    for (int i = 1; i < p->pp - 1; i++)
-        CORE_FAIL_IF(par_plan_layers(p, s->n_l, i) != middle, CORE_E_PLAN,
-                     "megatron: stages: only the first and the last may "
-                     "differ, found %d layers in stage %d and %d in stage 1",
-                     par_plan_layers(p, s->n_l, i), i, middle);
-    *first = n0 != middle ? n0 : 0;
-    *last = n1 != middle ? n1 : 0;
+    CORE_FAIL_IF(
+        s->n_e > 0 && s->capacity.rule != CORE_CAPACITY_NONE, CORE_E_PLAN,
+        "%s: capacity: it drops no token, and %s has a capacity", who, s->name);
     return CORE_OK;
 }
 
-static core_status megatron_capacity(const core_spec *s)
-{
-    const core_capacity *c = &s->capacity;
-    if (c->rule == CORE_CAPACITY_NONE)
-        return CORE_OK;
-    CORE_FAIL_IF(c->rule == CORE_CAPACITY_ABSOLUTE, CORE_E_PLAN,
-                 "megatron: capacity: expected a factor, found %lld slots",
-                 (long long)c->absolute);
-    CORE_FAIL_IF(c->domain != CORE_DOMAIN_GROUP, CORE_E_PLAN,
-                 "megatron: capacity: counted on a micro-batch, and %s counts "
-                 "it on a %s", s->name,
-                 c->domain == CORE_DOMAIN_SEQUENCE ? "sequence" : "batch");
-    CORE_FAIL_IF(c->dropped != CORE_DROPPED_ZERO, CORE_E_PLAN,
-                 "megatron: capacity: a dropped token adds nothing, and in %s "
-                 "it passes through", s->name);
-    return CORE_OK;
-}
-
-static void write_megatron_experts(const par_plan *p, const core_spec *s,
-                                   FILE *out)
-{
-    if (s->n_e == 0)
-        return;
-    fprintf(out, "--expert-model-parallel-size %d\n", p->ep);
-    fprintf(out, "--expert-tensor-parallel-size %d\n", p->etp);
-    fprintf(out, "--num-experts %lld\n", (long long)s->n_e);
-    fprintf(out, "--moe-router-topk %lld\n", (long long)s->n_k);
-    if (s->capacity.rule != CORE_CAPACITY_FACTOR)
-        return;
-    fprintf(out, "--moe-expert-capacity-factor %g\n", s->capacity.factor);
-    fprintf(out, "--moe-token-drop-policy %s\n",
-            s->capacity.priority == CORE_PRIORITY_PROB ? "probs" : "position");
-    if (p->tp > 1)
-        fputs("# slots are counted on each tensor rank's slice of the tokens, "
-              "here on the whole micro-batch: other tokens are dropped\n", out);
-}
-
-static core_status emit_megatron(const par_plan *p, const core_spec *s,
-                                 FILE *out)
-{
-    int first = 0, last = 0;
-    CORE_TRY(check_common("megatron", p, s));
-    CORE_TRY(megatron_stages(p, s, &first, &last));
-    CORE_TRY(megatron_capacity(s));
-    fprintf(out, "WORLD_SIZE=%d\n", par_plan_world(p));
-    fprintf(out, "--num-layers %lld\n", (long long)s->n_l);
-    fprintf(out, "--tensor-model-parallel-size %d\n", p->tp);
-    fprintf(out, "--pipeline-model-parallel-size %d\n", p->pp);
-    if (first > 0)
-        fprintf(out, "--decoder-first-pipeline-num-layers %d\n", first);
-    if (last > 0)
-        fprintf(out, "--decoder-last-pipeline-num-layers %d\n", last);
-    write_megatron_experts(p, s, out);
-    if (p->tp > 1 && s->n_e > 0)
-        fputs("--sequence-parallel\n", out);
-    fprintf(out, "--micro-batch-size 1\n--global-batch-size %lld\n",
-            (long long)p->dp * p->mb);
-    fputs("# batch sizes for one row per part: micro-batches = global / (micro "
-          "* data parallel)\n", out);
-    return CORE_OK;
-}
-
-/* --- vLLM --- */
-
-static core_status vllm_experts(const par_plan *p, const core_spec *s,
-                                bool *with_ep)
-{
-    const int64_t n = (int64_t)p->tp * p->dp;
-    *with_ep = false;
-    if (s->n_e == 0 || n == 1)
-        return CORE_OK;
-    *with_ep = p->ep == n && p->etp == 1;
-    CORE_FAIL_IF(!*with_ep && !(p->ep == 1 && p->etp == n), CORE_E_PLAN,
-                 "vllm: expert mesh: expected ep = tp*dp = %lld and etp = 1, "
-                 "or ep = 1 and etp = %lld, found ep = %d, etp = %d",
-                 (long long)n, (long long)n, p->ep, p->etp);
-    return CORE_OK;
-}
-
-static void write_vllm_stages(const par_plan *p, const core_spec *s, FILE *out)
+void har_write_partition(const char *name, const par_plan *p,
+                         const core_spec *s, FILE *out)
 {
     bool even = true;
     for (int i = 1; i < p->pp; i++)
@@ -159,36 +69,66 @@ static void write_vllm_stages(const par_plan *p, const core_spec *s, FILE *out)
                par_plan_layers(p, s->n_l, i) == par_plan_layers(p, s->n_l, 0);
     if (even)
         return;
-    fputs("VLLM_PP_LAYER_PARTITION=", out);
+    fprintf(out, "%s=", name);
     for (int i = 0; i < p->pp; i++)
         fprintf(out, "%s%d", i > 0 ? "," : "", par_plan_layers(p, s->n_l, i));
     fputc('\n', out);
 }
 
-static core_status emit_vllm(const par_plan *p, const core_spec *s, FILE *out)
+int64_t har_round_up(int64_t n, int64_t multiple)
 {
-    bool with_ep = false;
-    CORE_TRY(check_common("vllm", p, s));
-    CORE_TRY(vllm_experts(p, s, &with_ep));
-    CORE_FAIL_IF(s->n_e > 0 && s->capacity.rule != CORE_CAPACITY_NONE,
-                 CORE_E_PLAN,
-                 "vllm: capacity: it drops no token, and %s has a capacity",
-                 s->name);
-    write_vllm_stages(p, s, out);
-    fprintf(out, "--tensor-parallel-size %d\n", p->tp);
-    fprintf(out, "--pipeline-parallel-size %d\n", p->pp);
-    fprintf(out, "--data-parallel-size %d\n", p->dp);
-    if (with_ep)
-        fputs("--enable-expert-parallel\n", out);
-    if (p->mb > 1)
-        fprintf(out, "# micro-batches are the scheduler's: mb=%d has no flag\n",
-                p->mb);
-    return CORE_OK;
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+/* --- any system --- */
+
+core_status har_system_check(har_system system, const par_plan *plan,
+                             const core_spec *spec)
+{
+    return har_system_get(system)->check(plan, spec);
 }
 
 core_status har_system_emit(har_system system, const par_plan *plan,
                             const core_spec *spec, FILE *out)
 {
-    return system == HAR_MEGATRON ? emit_megatron(plan, spec, out)
-                                  : emit_vllm(plan, spec, out);
+    CORE_TRY(har_system_check(system, plan, spec));
+    har_system_get(system)->write(plan, spec, out);
+    return CORE_OK;
+}
+
+int har_system_rank(har_system system, const par_plan *plan, int ours)
+{
+    const int t = ours % plan->tp, d = ours / plan->tp % plan->dp,
+              stage = ours / plan->tp / plan->dp;
+    return har_system_get(system)->stage_before_data
+               ? (d * plan->pp + stage) * plan->tp + t
+               : ours;
+}
+
+int har_system_ours(har_system system, const par_plan *plan, int rank)
+{
+    const int t = rank % plan->tp, stage = rank / plan->tp % plan->pp,
+              d = rank / plan->tp / plan->pp;
+    return har_system_get(system)->stage_before_data
+               ? (stage * plan->dp + d) * plan->tp + t
+               : rank;
+}
+
+void har_system_vocabulary(har_system system, const par_plan *plan,
+                           const core_spec *spec, int t, int64_t *first,
+                           int64_t *end)
+{
+    const har_system_row *row = har_system_get(system);
+    *first = 0;
+    *end = spec->n_v;
+    if (row->padded == NULL)
+        return;
+    const int64_t part = row->padded(plan, spec) / plan->tp;
+    *first = t * part;
+    *end = (t + 1) * part;
+}
+
+har_rows har_system_rows(har_system system)
+{
+    return har_system_get(system)->rows;
 }

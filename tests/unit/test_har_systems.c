@@ -31,6 +31,22 @@ static char *emitted(har_system system, const par_plan *plan,
     return NULL;
 }
 
+/* What a text means; report: NULL, or freed by the caller. */
+static core_status import(par_plan *plan, char **report, const char *text,
+                          har_system system, const core_spec *spec)
+{
+    static const char *const name = "text";
+    const har_import what = {.n_text = 1, .text = &text, .name = &name,
+                             .system = system};
+    size_t n = 0;
+    FILE *out = report != NULL ? open_memstream(report, &n) : NULL;
+    core_message_clear();
+    const core_status status = har_system_import(plan, out, &what, spec);
+    if (out != NULL)
+        ck_assert(fclose(out) == 0);
+    return status;
+}
+
 static core_spec model(const char *name)
 {
     core_spec spec;
@@ -41,35 +57,57 @@ static core_spec model(const char *name)
 
 typedef struct trip {
     const core_spec *spec;
+    har_system system;
     int n_there, n_refused;
 } trip;
+
+/* Which plans a system runs, as docs/systems.md words it. */
+static bool can(const core_spec *s, const par_plan *p, har_system system)
+{
+    const int n = p->tp * p->dp;
+    if ((p->scope == PAR_SCOPE_REPLICA && (p->pp > 1 || p->dp > 1)) ||
+        s->n_f % p->etp != 0 || s->n_f_dense % p->tp != 0 ||
+        s->n_f_shared % p->tp != 0 ||
+        (s->n_g % p->tp != 0 && p->tp % s->n_g != 0))
+        return false;
+    switch (system) {
+    case HAR_VLLM:
+        return ((p->ep == n && p->etp == 1) || (p->ep == 1 && p->etp == n)) &&
+               (s->n_v + 63) / 64 * 64 % p->tp == 0;
+    case HAR_DEEPSPEED:
+        return s->n_e % p->ep == 0 && p->pp == 1 && p->etp == 1 &&
+               (p->tp == 1 || p->ep > 1);
+    case HAR_TORCHTITAN:
+        return s->n_e % p->ep == 0 && p->etp == (p->ep == 1 ? p->tp : 1);
+    default:
+        return s->n_e % p->ep == 0;
+    }
+}
+
+/* Micro-batches where the system has a word for them. */
+static int micro_batches(har_system system)
+{
+    return system == HAR_VLLM || system == HAR_SGLANG ? 1 : 3;
+}
 
 static void check_trip(void *self, const par_plan *plan)
 {
     trip *t = self;
     par_plan there = *plan, back;
-    there.mb = 3;
+    there.mb = micro_batches(t->system);
     char before[PAR_PLAN_TEXT], after[PAR_PLAN_TEXT];
     par_plan_format(&there, before);
-    char *text = emitted(HAR_MEGATRON, &there, t->spec);
-    const bool can = (there.scope == PAR_SCOPE_STAGE ||
-                      (there.pp == 1 && there.dp == 1)) &&
-                     t->spec->n_e % there.ep == 0 &&
-                     t->spec->n_f % there.etp == 0 &&
-                     (t->spec->n_g % there.tp == 0 ||
-                      there.tp % t->spec->n_g == 0) &&
-                     t->spec->n_f_dense % there.tp == 0 &&
-                     t->spec->n_f_shared % there.tp == 0;
-    const int one_more = (int)(t->spec->n_l % there.pp);
-    const bool stages = one_more <= 1 || one_more == there.pp - 1;
-    ck_assert_msg((text != NULL) == (can && stages), "%s: %s", before,
+    char *text = emitted(t->system, &there, t->spec);
+    ck_assert_msg((text != NULL) == can(t->spec, &there, t->system),
+                  "%s of %s: %s", before, har_system_name(t->system),
                   core_message());
     if (text == NULL) {
         t->n_refused++;
         return;
     }
-    ck_assert_msg(har_megatron_import(&back, text, t->spec) == CORE_OK,
-                  "%s: %s", before, core_message());
+    ck_assert_msg(import(&back, NULL, text, t->system, t->spec) == CORE_OK,
+                  "%s of %s: %s\n%s", before, har_system_name(t->system),
+                  core_message(), text);
     /* with pp = dp = 1 the two scopes are one */
     if (there.pp == 1 && there.dp == 1)
         there.scope = PAR_SCOPE_STAGE;
@@ -86,13 +124,24 @@ static const struct {
 } trips[] = {{"seed-mini", 16}, {"seed-mini", 24}, {"shadow-a", 10},
              {"shadow-b", 12},  {"seed-mini", 1}};
 
+/* All systems; those that drop no token get the model without capacity, and
+ * Megatron the one without what it has no flag for. */
 START_TEST(test_round_trip)
 {
-    const core_spec spec = model(trips[_i].model);
-    trip t = {&spec, 0, 0};
-    par_plan_each_legal(&spec, trips[_i].n_rank, check_trip, &t);
+    const int i = _i / HAR_N_EMITTED;
+    core_spec spec = model(trips[i].model);
+    const har_system system = (har_system)(_i % HAR_N_EMITTED);
+    if (system != HAR_MEGATRON) {
+        spec.capacity.rule = CORE_CAPACITY_NONE;
+    } else {
+        spec.router = CORE_ROUTER_SOFTMAX;
+        spec.renormalise = false;
+        spec.bias_ffn = spec.bias_mlp = spec.bias_o = false;
+    }
+    trip t = {&spec, system, 0, 0};
+    par_plan_each_legal(&spec, trips[i].n_rank, check_trip, &t);
     ck_assert_int_gt(t.n_there, 0);
-    ck_assert(t.n_refused > 0 || trips[_i].n_rank == 1);
+    ck_assert(t.n_refused > 0 || trips[i].n_rank == 1);
 }
 END_TEST
 
@@ -109,6 +158,9 @@ static const struct {
     {"pp=2,stages=13/3", "--decoder-first-pipeline-num-layers 13",
      "pp=2,stages=13/3"},
     {"pp=3,stages=6/5/5", "--decoder-first-pipeline-num-layers 6", "pp=3"},
+    {"pp=4,stages=5/5/3/3",
+     "--pipeline-model-parallel-layout Ettttt|ttttt|ttt|tttL\n",
+     "pp=4,stages=5/5/3/3"},
     {"pp=2,stages=8/8", "--pipeline-model-parallel-size 2", "pp=2"},
 };
 
@@ -121,7 +173,7 @@ START_TEST(test_stages)
     char *args = emitted(HAR_MEGATRON, &plan, &spec);
     ck_assert_ptr_nonnull(args);
     ck_assert_ptr_nonnull(strstr(args, stages[_i].line));
-    ck_assert_msg(har_megatron_import(&back, args, &spec) == CORE_OK, "%s",
+    ck_assert_msg(import(&back, NULL, args, HAR_MEGATRON, &spec) == CORE_OK, "%s",
                   core_message());
     par_plan_format(&back, text);
     ck_assert_str_eq(text, stages[_i].back);
@@ -138,7 +190,6 @@ static const struct {
     {HAR_MEGATRON, true, "tp=2,pp=2,ep=4,scope=replica", "scope=replica",
      "tp=2,pp=2,ep=2"},
     {HAR_MEGATRON, true, "rounds=2", "rounds=2", "mb=2"},
-    {HAR_MEGATRON, true, "pp=4,stages=5/5/3/3", "stages", "pp=4,stages=5/4/4/3"},
     {HAR_MEGATRON, true, "dp=3,ep=3", "experts: expected equal parts, found 64 "
      "% 3 = 1", "dp=4,ep=4"},
     {HAR_MEGATRON, true, "dp=3,etp=3", "inner columns: expected equal parts",
@@ -148,7 +199,84 @@ static const struct {
      "tp=2,dp=2,ep=4"},
     {HAR_VLLM, false, "tp=2,ep=1", "or ep = 1 and etp = 2", "tp=2,etp=2"},
     {HAR_VLLM, false, "rounds=2", "rounds=2", "mb=2"},
+    {HAR_SGLANG, true, "tp=2,ep=2", "sglang: capacity", NULL},
+    {HAR_SGLANG, false, "dp=3,ep=3", "sglang: experts: expected equal parts",
+     "dp=4,ep=4"},
+    {HAR_DEEPSPEED, true, "tp=2,ep=2", "deepspeed: capacity", NULL},
+    {HAR_DEEPSPEED, false, "pp=2", "deepspeed: stages: pp = 2", "dp=2"},
+    {HAR_DEEPSPEED, false, "tp=2,dp=2,ep=2,etp=2",
+     "expert_tensor_parallel_size = 2", "tp=2,dp=2,ep=4"},
+    {HAR_DEEPSPEED, false, "tp=2", "with tp = 2 it asks for ep > 1",
+     "tp=2,ep=2"},
+    {HAR_TORCHTITAN, true, "tp=2,ep=2", "torchtitan: capacity", NULL},
+    {HAR_TORCHTITAN, false, "tp=2,ep=2,dp=2,etp=2", "torchtitan: expert mesh",
+     "tp=2,ep=4,dp=2"},
+    {HAR_TORCHTITAN, false, "pp=2,stages=9/7", "torchtitan: stages", "pp=2"},
 };
+
+/* Models that Megatron has no flag for. */
+static void edit_nothing(core_spec *s) { (void)s; }
+static void edit_sparsemixer(core_spec *s) { s->router = CORE_ROUTER_SPARSEMIXER; }
+static void edit_renormalise(core_spec *s) { s->renormalise = true; }
+static void edit_sigmoid(core_spec *s)
+{
+    s->router = CORE_ROUTER_SIGMOID;
+    s->n_k = 2;
+}
+static void edit_biases(core_spec *s) { s->bias_ffn = true; }
+
+static const struct {
+    void (*edit)(core_spec *s);
+    const char *plan, *fragment;
+} models[] = {
+    {edit_nothing, "tp=2,etp=2", NULL},
+    {edit_sparsemixer, "tp=2,etp=2", "no flag for the sparsemixer"},
+    {edit_renormalise, "tp=2,etp=2", "the weight is 1"},
+    {edit_sigmoid, "tp=2,etp=2", "it renormalises the scores"},
+    {edit_biases, "tp=2,etp=2", "biases: refused with "
+     "expert-tensor-parallel-size 2"},
+    {edit_biases, "tp=2,ep=2", NULL},
+};
+
+START_TEST(test_model)
+{
+    core_spec spec = model("seed-mini");
+    par_plan plan;
+    models[_i].edit(&spec);
+    ck_assert(par_plan_parse(&plan, models[_i].plan) == CORE_OK);
+    char *text = emitted(HAR_MEGATRON, &plan, &spec);
+    if (models[_i].fragment == NULL)
+        ck_assert_msg(text != NULL, "%s", core_message());
+    else
+        ck_assert_msg(text == NULL && strstr(core_message(),
+                                             models[_i].fragment) != NULL,
+                      "'%s' lacks '%s'", core_message(), models[_i].fragment);
+    free(text);
+}
+END_TEST
+
+/* Companions that a flag needs: there where the model asks for them. */
+START_TEST(test_companions)
+{
+    core_spec spec = model("seed-mini");
+    par_plan plan;
+    ck_assert(par_plan_parse(&plan, "tp=2,etp=2") == CORE_OK);
+    for (int with = 0; with < 2; with++) {
+        spec.n_k = with ? 1 : 2;
+        spec.renormalise = !with;
+        spec.bias_ffn = !with;
+        if (!with)
+            plan.etp = 1, plan.ep = 2;
+        char *text = emitted(HAR_MEGATRON, &plan, &spec);
+        ck_assert_msg(text != NULL, "%s", core_message());
+        ck_assert_int_eq(strstr(text, "--moe-router-pre-softmax\n") != NULL,
+                         with);
+        ck_assert_int_eq(strstr(text, "--disable-bias-linear\n") != NULL, with);
+        ck_assert_ptr_nonnull(strstr(text, "--make-vocab-size-divisible-by 1\n"));
+        free(text);
+    }
+}
+END_TEST
 
 START_TEST(test_refusal)
 {
@@ -197,6 +325,10 @@ static const struct {
      "--data-parallel-size 2\n--enable-expert-parallel\n"},
     {"tp=2,dp=2,etp=4", "--tensor-parallel-size 2\n--pipeline-parallel-size 1\n"
      "--data-parallel-size 2\n"},
+    {"pp=2,dp=2,ep=2", "--tensor-parallel-size 1\n--pipeline-parallel-size 2\n"
+     "--data-parallel-size 2\n--enable-expert-parallel\n"
+     "# ranks are numbered tensor, stage, data, here tensor, data, stage: plan "
+     "--for vllm has the table\n"},
     {"pp=3,mb=4", "VLLM_PP_LAYER_PARTITION=6,5,5\n--tensor-parallel-size 1\n"
      "--pipeline-parallel-size 3\n--data-parallel-size 1\n"
      "# micro-batches are the scheduler's: mb=4 has no flag\n"},
@@ -226,7 +358,7 @@ static const struct {
     /* experts are cut over the tensor group unless told otherwise */
     {TP2 "WORLD_SIZE=4", "tp=2,dp=2,etp=2"},
     {TP2 "--expert-tensor-parallel-size=1 WORLD_SIZE=4", "tp=2,dp=2"},
-    {TP2 "\\\n  --sequence-parallel \\\n WORLD_SIZE 2 # no flag here\n",
+    {TP2 "\\\n  --sequence-parallel \\\n WORLD_SIZE=2 # no flag here\n",
      "tp=2,etp=2"},
     {"WORLD_SIZE=4 --micro-batch-size 2 --global-batch-size 24", "dp=4,mb=3"},
     {"WORLD_SIZE=1 --num-experts 64 --moe-router-topk 1 --num-layers 16 "
@@ -239,7 +371,7 @@ START_TEST(test_import)
     const core_spec spec = model("seed-mini");
     par_plan plan;
     core_message_clear();
-    ck_assert_msg(har_megatron_import(&plan, imports[_i].args, &spec) ==
+    ck_assert_msg(import(&plan, NULL, imports[_i].args, HAR_MEGATRON, &spec) ==
                       CORE_OK, "%s", core_message());
     ck_assert_str_eq(plan.text, imports[_i].plan);
 }
@@ -250,8 +382,10 @@ static const struct {
     core_status status;
 } bad_imports[] = {
     {"WORLD_SIZE=1 --num-layers-per-virtual-pipeline-stage 2",
-     "flag '--num-layers-per-virtual-pipeline-stage'", CORE_E_USAGE},
-    {"WORLD_SIZE=1 tp=2", "flag 'tp'", CORE_E_USAGE},
+     "one run of layers", CORE_E_USAGE},
+    {"WORLD_SIZE=1 tp=2", "does not know 1 flag: 'tp'", CORE_E_USAGE},
+    {"WORLD_SIZE=1 --one --two 2 --three=3 --lr 1",
+     "does not know 3 flags: '--one', '--two', '--three'", CORE_E_USAGE},
     {TP2, "WORLD_SIZE=N is missing", CORE_E_USAGE},
     {TP2 "WORLD_SIZE=3", "3 % 2, expected 0", CORE_E_USAGE},
     {TP2 TP2 "WORLD_SIZE=4", "is given twice", CORE_E_USAGE},
@@ -259,7 +393,11 @@ static const struct {
     {"WORLD_SIZE=0", "found '0'", CORE_E_USAGE},
     {"WORLD_SIZE=", "found ''", CORE_E_USAGE},
     {"WORLD_SIZE=99999999999999999999", "from 1 to", CORE_E_USAGE},
-    {"WORLD_SIZE", "its value is missing", CORE_E_USAGE},
+    {"WORLD_SIZE=1 --num-experts", "its value is missing", CORE_E_USAGE},
+    {"WORLD_SIZE=1 --num-experts 64 8", "expected one value", CORE_E_USAGE},
+    {"WORLD_SIZE=1 --sequence-parallel yes", "takes no value", CORE_E_USAGE},
+    {"WORLD_SIZE=1 --num-experts $E", "$E is known only when", CORE_E_USAGE},
+    {"WORLD_SIZE=1 --swiglu", "seed-mini is without", CORE_E_USAGE},
     {"WORLD_SIZE=1 --sequence-parallel=yes", "takes no value", CORE_E_USAGE},
     {"WORLD_SIZE=1 --num-experts 8", "--num-experts 8, but seed-mini has 64",
      CORE_E_USAGE},
@@ -267,7 +405,8 @@ static const struct {
     {"WORLD_SIZE=1 --num-layers 15", "has 16", CORE_E_USAGE},
     {"WORLD_SIZE=2 --context-parallel-size 2", "no such degree", CORE_E_USAGE},
     {"WORLD_SIZE=1 --moe-expert-capacity-factor 1.2", "has 1.1", CORE_E_USAGE},
-    {"WORLD_SIZE=1 --moe-expert-capacity-factor nan", "has 1.1", CORE_E_USAGE},
+    {"WORLD_SIZE=1 --moe-expert-capacity-factor nan", "expected a number",
+     CORE_E_USAGE},
     {"WORLD_SIZE=1 --moe-token-drop-policy probs", "has position",
      CORE_E_USAGE},
     {"WORLD_SIZE=4 --global-batch-size 6", "6 % 4, expected 0", CORE_E_USAGE},
@@ -290,8 +429,9 @@ START_TEST(test_bad_import)
     memset(&plan, 0x5a, sizeof plan);
     const par_plan before = plan;
     core_message_clear();
-    ck_assert_int_eq(har_megatron_import(&plan, bad_imports[_i].args, &spec),
-                     bad_imports[_i].status);
+    ck_assert_int_eq(
+        import(&plan, NULL, bad_imports[_i].args, HAR_MEGATRON, &spec),
+        bad_imports[_i].status);
     ck_assert_msg(strstr(core_message(), bad_imports[_i].fragment) != NULL,
                   "'%s' lacks '%s'", core_message(), bad_imports[_i].fragment);
     ck_assert_int_eq(memcmp(&plan, &before, sizeof plan), 0);
@@ -302,7 +442,10 @@ int main(void)
 {
     Suite *suite = suite_create("har_systems");
     TCase *all = tcase_create("systems");
-    tcase_add_loop_test(all, test_round_trip, 0, N_ROWS(trips));
+    tcase_add_loop_test(all, test_round_trip, 0,
+                        N_ROWS(trips) * HAR_N_EMITTED);
+    tcase_add_loop_test(all, test_model, 0, N_ROWS(models));
+    tcase_add_test(all, test_companions);
     tcase_add_loop_test(all, test_stages, 0, N_ROWS(stages));
     tcase_add_loop_test(all, test_refusal, 0, N_ROWS(refusals));
     tcase_add_test(all, test_placement);
