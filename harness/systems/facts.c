@@ -50,8 +50,8 @@ static bool model_number(const har_facts *f, const core_spec *s, har_fact fact,
         return *out = (double)s->n_h, true;
     case HAR_F_N_G:
         return *out = (double)s->n_g, true;
-    case HAR_F_N_DH:
-        return *out = (double)s->n_dh, true;
+    case HAR_F_N_DH: /* latent attention has sizes of its own                 */
+        return *out = s->n_kv_rank > 0 ? said : (double)s->n_dh, true;
     case HAR_F_N_DV:
         return *out = (double)(s->n_dv > 0 ? s->n_dv : s->n_dh), true;
     case HAR_F_N_E:

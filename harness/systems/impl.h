@@ -95,6 +95,7 @@ typedef enum har_fact {
     HAR_F_ACCUMULATE,
     HAR_F_SEQUENCE,
     HAR_F_PRE_SOFTMAX,
+    HAR_F_DP_HEAD,
     HAR_F_STAGE_BEFORE_DATA,
     /* of the model: compared with it (facts.c) */
     HAR_F_N_L,

@@ -14,26 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const har_system_row *const rows[HAR_N_SYSTEMS] = {
-    [HAR_MEGATRON] = &har_row_megatron,
-    [HAR_VLLM] = &har_row_vllm,
-    [HAR_SGLANG] = &har_row_sglang,
-    [HAR_DEEPSPEED] = &har_row_deepspeed,
-    [HAR_TORCHTITAN] = &har_row_torchtitan,
-    [HAR_BRIDGE] = &har_row_bridge,
-    [HAR_TRANSFORMERS] = &har_row_transformers,
-};
-
-const har_system_row *har_system_get(har_system system)
-{
-    return rows[system];
-}
-
-const char *har_system_name(har_system system)
-{
-    return rows[system]->name;
-}
-
 /* --- names --- */
 
 static char plain(char c)
@@ -102,6 +82,7 @@ typedef struct found { /* what became of each setting                         */
     const har_system_row *row;
     har_facts facts;
     int n_stated, n_without, n_uncompared;
+    char open[400]; /* words like $MORE_ARGS that nobody sets                 */
     int stated[HAR_MAX_SETTINGS], without[HAR_MAX_SETTINGS],
         uncompared[HAR_MAX_SETTINGS];
 } found;
@@ -197,34 +178,64 @@ static core_status read_number(const har_setting *s, const har_flag *f,
     }
 }
 
+/* A word that is $NAME alone, where no value is expected, may hold anything. */
+static bool is_open(found *o, const char *word)
+{
+    const size_t n = strlen(o->open);
+    if (word[0] != '$')
+        return false;
+    snprintf(o->open + n, sizeof o->open - n, " %s", word);
+    return true;
+}
+
+/* Are the words after the value no mistake? */
+static core_status check_more(found *o, const har_setting *s)
+{
+    for (int i = 0; i < s->n_more; i++)
+        CORE_FAIL_IF(!is_open(o, s->more[i].text), CORE_E_USAGE,
+                     "--import: %.*s: expected one value, found '%.60s' too",
+                     NAME(s), s->more[i].text);
+    return CORE_OK;
+}
+
+static core_status state_switch(found *o, const har_setting *s, bool *is_on)
+{
+    har_setting alone = *s;
+    if (s->value != NULL && !s->has_equal && is_open(o, s->value))
+        alone.value = NULL;
+    CORE_TRY(check_more(o, s));
+    return read_switch(&alone, is_on);
+}
+
+static core_status state_value(found *o, const har_setting *s,
+                               const har_flag *f, double *number)
+{
+    CORE_FAIL_IF(s->value == NULL && f->take == HAR_TAKE_ONLY, CORE_E_USAGE,
+                 "--import: %.*s: %s", NAME(s), f->why);
+    CORE_FAIL_IF(s->value == NULL, CORE_E_USAGE,
+                 "--import: %.*s: its value is missing", NAME(s));
+    CORE_TRY(check_more(o, s));
+    return read_number(s, f, number);
+}
+
 static core_status state(found *o, const har_setting *s, const har_flag *f)
 {
     har_value *v = &o->facts.of[f->fact];
     double number = f->take == HAR_TAKE_ON ? 1 : 0;
     const bool is_launcher = f->fact <= HAR_F_TASKS_PER_NODE;
+    bool is_on = true;
     CORE_FAIL_IF(v->is_given && f->fact != HAR_F_NONE && !is_launcher,
                  CORE_E_USAGE, "--import: %.*s is given twice", NAME(s));
-    if (f->take == HAR_TAKE_ON || f->take == HAR_TAKE_OFF) {
-        bool is_on = false;
-        CORE_TRY(read_switch(s, &is_on));
-        if (!is_on)
-            return CORE_OK;
-    } else {
-        CORE_FAIL_IF(s->value == NULL && f->take == HAR_TAKE_ONLY, CORE_E_USAGE,
-                     "--import: %.*s: %s", NAME(s), f->why);
-        CORE_FAIL_IF(s->value == NULL, CORE_E_USAGE,
-                     "--import: %.*s: its value is missing", NAME(s));
-        CORE_FAIL_IF(s->n_more > 0, CORE_E_USAGE,
-                     "--import: %.*s: expected one value, found '%.60s' too",
-                     NAME(s), s->more[0].text);
-        CORE_TRY(read_number(s, f, &number));
-    }
-    *v = (har_value){.is_given = true,
-                     .number = number,
-                     .text = s->value,
-                     .name = s->name,
-                     .n_name = (int)s->n_name,
-                     .flag = f};
+    CORE_TRY(f->take == HAR_TAKE_ON || f->take == HAR_TAKE_OFF
+                 ? state_switch(o, s, &is_on)
+                 : state_value(o, s, f, &number));
+    if (is_on)
+        *v = (har_value){.is_given = true,
+                         .number = number,
+                         .text = s->value,
+                         .name = s->name,
+                         .n_name = (int)s->n_name,
+                         .flag = f};
     return CORE_OK;
 }
 
@@ -252,10 +263,10 @@ static har_system choose_system(const har_settings *settings, har_system asked)
     if (asked < HAR_N_SYSTEMS)
         return asked;
     for (int i = 0; i < (int)HAR_N_SYSTEMS; i++) {
-        const int n = count_known(settings, rows[i]);
-        const bool is_program =
-            settings->program != NULL &&
-            strstr(settings->program, rows[i]->name) != NULL;
+        const har_system_row *row = har_system_get((har_system)i);
+        const int n = count_known(settings, row);
+        const bool is_program = settings->program != NULL &&
+                                strstr(settings->program, row->name) != NULL;
         if (is_program && strstr(settings->program, ".py") == NULL)
             return (har_system)i;
         if (n > most) {
@@ -408,12 +419,23 @@ static void write_report(const found *o, const core_spec *spec,
     }
     if (o->n_without > 0)
         fputc('\n', out);
+    if (o->open[0] != '\0')
+        fprintf(out, "# taken as empty%s: the script does not set them\n",
+                o->open);
     if (spec->n_e > 0 && spec->capacity.rule != CORE_CAPACITY_NONE &&
         !o->facts.of[HAR_F_FACTOR].is_given)
         fprintf(out, "# no token is dropped, and %s has a capacity\n",
                 spec->name);
     if (o->row->notes != NULL)
         o->row->notes(&o->facts, spec, out);
+}
+
+/* Texts become parts of lines: no line ends in them. */
+static void make_printable(har_script *script)
+{
+    for (size_t i = 0; i < script->n_pool; i++)
+        if (script->pool[i] != '\0' && iscntrl((unsigned char)script->pool[i]))
+            script->pool[i] = ' ';
 }
 
 static core_status import_settings(par_plan *out, FILE *report,
@@ -423,9 +445,10 @@ static core_status import_settings(par_plan *out, FILE *report,
 {
     par_plan p;
     CORE_TRY(par_plan_parse(&p, "tp=1"));
+    make_printable(&settings->script);
     CORE_TRY(take_variables(settings));
     o->settings = settings;
-    o->row = rows[choose_system(settings, what->system)];
+    o->row = har_system_get(choose_system(settings, what->system));
     CORE_TRY(take_all(o, what));
     CORE_TRY(har_facts_check(&o->facts, spec));
     CORE_TRY(find_world(&o->facts));

@@ -152,14 +152,6 @@ static core_status find_launch(const har_command **out, const har_script *s,
 
 /* --- settings --- */
 
-core_status har_settings_add(har_settings *out, const har_setting *setting)
-{
-    CORE_FAIL_IF(out->n == HAR_MAX_SETTINGS, CORE_E_FORMAT,
-                 "--import: more than %d settings", HAR_MAX_SETTINGS);
-    out->item[out->n++] = *setting;
-    return CORE_OK;
-}
-
 /* -n8 is -n 8. */
 static size_t short_name(const char *text)
 {

@@ -23,7 +23,7 @@ static const har_flag flags[] = {
     {"enable-ep-moe", HAR_F_EP_ON, HAR_TAKE_ON, NULL, NULL},
     {"moe-dp-size moe-data-parallel-size", HAR_F_MOE_DP, HAR_TAKE_COUNT, NULL,
      NULL},
-    {"enable-dp-lm-head", HAR_F_COUNT_HEAD, HAR_TAKE_ON, NULL, NULL},
+    {"enable-dp-lm-head", HAR_F_DP_HEAD, HAR_TAKE_ON, NULL, NULL},
     {"moe-dense-tp-size", HAR_F_NONE, HAR_TAKE_ONLY, "",
      "a plan cuts dense layers over its tensor ranks"},
     {"shared-experts-tp-size", HAR_F_NONE, HAR_TAKE_ONLY, "",
@@ -87,7 +87,7 @@ static void notes(const har_facts *f, const core_spec *s, FILE *out)
     (void)s;
     const bool is_attention = f->of[HAR_F_DP_ATTENTION].is_given ||
                               har_fact_or_one(f, HAR_F_DP_SHARD) > 1;
-    if (is_attention && !f->of[HAR_F_COUNT_HEAD].is_given)
+    if (is_attention && !f->of[HAR_F_DP_HEAD].is_given)
         fputs("# without --enable-dp-lm-head the vocabulary is cut over all "
               "ranks "
               "of --tp-size, here over attention's tensor ranks\n",

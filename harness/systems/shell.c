@@ -42,17 +42,6 @@ static core_status fail_full(const reader *r, const char *what, int most)
               what);
 }
 
-const char *har_shell_keep(har_script *script, const char *text, size_t n)
-{
-    char *out = script->pool + script->n_pool;
-    if (n >= HAR_SHELL_POOL - script->n_pool)
-        return NULL;
-    memcpy(out, text, n);
-    out[n] = '\0';
-    script->n_pool += n + 1;
-    return out;
-}
-
 static core_status end_field(reader *r)
 {
     har_script *s = r->script;
@@ -100,17 +89,6 @@ static core_status add_value(reader *r, const char *text, bool is_quoted)
 }
 
 /* --- variables --- */
-
-const har_variable *har_shell_variable(const har_script *script,
-                                       const char *name, size_t n_name)
-{
-    for (int i = 0; i < script->n_variable; i++) {
-        const har_variable *v = &script->variable[i];
-        if (strlen(v->name) == n_name && memcmp(v->name, name, n_name) == 0)
-            return v;
-    }
-    return NULL;
-}
 
 /* Set, or append to; what is set in a branch has no certain value. */
 static core_status set_variable(reader *r, const char *name, size_t n_name,

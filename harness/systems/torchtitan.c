@@ -62,6 +62,8 @@ static const char *const no_bearing[] = {
     "parallelism.context-parallel-load-balancer",
     "parallelism.context-parallel-ptrr-mask-key",
     "parallelism.expert-parallel-comm-backend debug.*",
+    "parallelism.no-enable-fsdp-symm-mem "
+    "parallelism.no-enable-sequence-parallel",
     NULL};
 static const char *const not_compared[] = {
     "model.name model.flavor model.converters model-converters.* "

@@ -6,8 +6,6 @@
  */
 #include "harness/systems/impl.h"
 
-/* --- what none of them can do --- */
-
 core_status har_check_divides(const char *who, const char *what, int64_t n,
                               int degree)
 {
@@ -78,57 +76,4 @@ void har_write_partition(const char *name, const par_plan *p,
 int64_t har_round_up(int64_t n, int64_t multiple)
 {
     return (n + multiple - 1) / multiple * multiple;
-}
-
-/* --- any system --- */
-
-core_status har_system_check(har_system system, const par_plan *plan,
-                             const core_spec *spec)
-{
-    return har_system_get(system)->check(plan, spec);
-}
-
-core_status har_system_emit(har_system system, const par_plan *plan,
-                            const core_spec *spec, FILE *out)
-{
-    CORE_TRY(har_system_check(system, plan, spec));
-    har_system_get(system)->write(plan, spec, out);
-    return CORE_OK;
-}
-
-int har_system_rank(har_system system, const par_plan *plan, int ours)
-{
-    const int t = ours % plan->tp, d = ours / plan->tp % plan->dp,
-              stage = ours / plan->tp / plan->dp;
-    return har_system_get(system)->stage_before_data
-               ? (d * plan->pp + stage) * plan->tp + t
-               : ours;
-}
-
-int har_system_ours(har_system system, const par_plan *plan, int rank)
-{
-    const int t = rank % plan->tp, stage = rank / plan->tp % plan->pp,
-              d = rank / plan->tp / plan->pp;
-    return har_system_get(system)->stage_before_data
-               ? (stage * plan->dp + d) * plan->tp + t
-               : rank;
-}
-
-void har_system_vocabulary(har_system system, const par_plan *plan,
-                           const core_spec *spec, int t, int64_t *first,
-                           int64_t *end)
-{
-    const har_system_row *row = har_system_get(system);
-    *first = 0;
-    *end = spec->n_v;
-    if (row->padded == NULL)
-        return;
-    const int64_t part = row->padded(plan, spec) / plan->tp;
-    *first = t * part;
-    *end = (t + 1) * part;
-}
-
-har_rows har_system_rows(har_system system)
-{
-    return har_system_get(system)->rows;
 }
