@@ -22,7 +22,8 @@ core_spec gold__short_spec(const gold_case *gold)
 core_status gold__open_weights(core_weights **out, const gold_case *gold)
 {
     return gold->is_checkpoint
-               ? core_weights_open_checkpoint(out, &gold->spec, gold->model)
+               ? core_weights_open_checkpoint(out, &gold->spec, gold->model,
+                                              gold->act_quant)
                : core_weights_open_procedural(out, &gold->spec, gold->seed);
 }
 
@@ -85,21 +86,22 @@ static void raise_reach(gold_reach *reach, const gold__measuring *m)
  * one that falls the other way makes more of a slope, and leans further, than
  * all else does, and so seldom that no draw tells how far.                   */
 static core_status make_directions(gold_directions out[GOLD__FORCINGS],
-                                   const gold_feed *feed,
+                                   const gold_case *gold, const gold_feed *feed,
                                    core_numerics numerics)
 {
     static const ref_forcing forced[] = {REF_LAYER, REF_BLOCK};
     for (int i = 0; i < GOLD__FORCINGS; i++)
         out[i] = (gold_directions){0, NULL};
-    if (gold__n_forcings(feed->spec) == 1 || core_rounds_operands(numerics))
+    if (gold__n_forcings(feed->spec) == 1 ||
+        gold__rounds_operands(gold, numerics))
         return CORE_OK;
     return gold_directions_make(out + REF_LAYER, forced, 2, feed);
 }
 
 /* Each draw in every forcing, one after the other: they are one pass. */
-static core_status draw(const gold_feed *feed, gold__pass *pass,
-                        const gold_directions *directions, showing *progress,
-                        gold_summary *summary)
+static core_status draw(const gold_case *gold, const gold_feed *feed,
+                        gold__pass *pass, const gold_directions *directions,
+                        showing *progress, gold_summary *summary)
 {
     enum { MOST = GOLD__DRAWS * GOLD__FORCINGS };
     const core_numerics numerics = progress->numerics;
@@ -114,10 +116,12 @@ static core_status draw(const gold_feed *feed, gold__pass *pass,
         draw[i].forcing = forcing;
         measuring[i] = (gold__measuring){
             .taps = &pass->taps, .spec = &pass->spec, .forcing = forcing};
-        const bool turns = ref_turns(numerics, &draw[i]);
+        const bool turns = gold->act_quant ? ref_turns_codes(&draw[i])
+                                           : ref_turns(numerics, &draw[i]);
         if (directions[forcing].n > 0 && !turns)
             measuring[i].directions = &directions[forcing];
-        measuring[i].turns_operands = turns && gold__turns_operands(numerics);
+        measuring[i].turns_operands =
+            turns && gold__turns_operands(gold, numerics);
         sink[i] = gold__spread_sink(&measuring[i]);
     }
     const ref_draws draws = {draw, sink, GOLD__DRAWS * n_forcing,
@@ -148,9 +152,10 @@ static core_status drawn_passes(const gold_case *gold, gold__pass *pass,
                  .self = &pass->taps},
         .wants = is_measured};
     gold_directions directions[GOLD__FORCINGS];
-    core_status status = make_directions(directions, &feed, progress->numerics);
+    core_status status =
+        make_directions(directions, gold, &feed, progress->numerics);
     if (status == CORE_OK)
-        status = draw(&feed, pass, directions, progress, summary);
+        status = draw(gold, &feed, pass, directions, progress, summary);
     for (int i = 0; i < GOLD__FORCINGS; i++)
         gold_directions_free(&directions[i]);
     return status;

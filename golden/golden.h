@@ -40,6 +40,7 @@ typedef struct gold_case {
     char model[GOLD_PATH_BYTES]; /* the MODEL argument; of gold_open, its name,
                                   * and gold_find_model says where it lies    */
     bool is_checkpoint;
+    bool act_quant; /* of a checkpoint: core_weights_open_checkpoint          */
     core_config_ignore ignore; /* keys of its config.json                     */
     core_spec spec;   /* the whole model                                      */
     int64_t n_l;      /* its first layers, that are run                       */

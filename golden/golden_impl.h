@@ -137,9 +137,12 @@ double gold__largest_of(const gold__tap *tap, int64_t row);
 /* False where tolerances make no sense: exact, and fp64, which is the truth. */
 bool gold__rounds(core_numerics numerics);
 
+/* Are operands rounded as they are read, by the numerics or with activations
+ * that are quantised?                                                        */
+bool gold__rounds_operands(const gold_case *gold, core_numerics numerics);
 /* Does a draw that turns units turn operands alone?  Each row's largest is off
  * by its unit then, which is as far as roundings go, and needs no factor.    */
-bool gold__turns_operands(core_numerics numerics);
+bool gold__turns_operands(const gold_case *gold, core_numerics numerics);
 
 /* out[n_row] = tolerance of each row of a tap with a spread, for its elements
  * or (rms) for its root mean square error.                                   */

@@ -168,6 +168,9 @@ static core_status add_self(json_t *root, const gold_case *gold,
                   gold->is_checkpoint ? "checkpoint" : "procedural", "seed",
                   integer_or_null(!gold->is_checkpoint, gold->seed), "xxh3",
                   gold->weights_xxh3));
+    if (gold->act_quant)
+        json_object_set_new(json_object_get(root, "weights"), "act_quant",
+                            json_true());
     json_object_set_new(
         root, "batch",
         json_pack("{s:s, s:I, s:I, s:o}", "file", GOLD__INPUT, "rows",

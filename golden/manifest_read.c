@@ -113,6 +113,7 @@ static core_status check_files(const char *folder, json_t *want)
 typedef struct members {
     const char *argument, *yaml, *origin, *xxh3, *taps, *arithmetic;
     json_int_t n_l, n_b, n_t;
+    int act_quant;
     json_t *weight_seed, *batch_seed, *groups, *numerics;
 } members;
 
@@ -122,12 +123,12 @@ static core_status unpack(members *m, json_t *root, const char *path)
     CORE_FAIL_IF(
         json_unpack_ex(
             root, &error, 0,
-            "{s:{s:s, s:I, s:s}, s:{s:s, s:o, s:s}, s:{s:I, s:I, s:o}, s:o, "
-            "s:s, s:o, s:{s:s}}",
+            "{s:{s:s, s:I, s:s}, s:{s:s, s:o, s:s, s?b}, s:{s:I, s:I, s:o}, "
+            "s:o, s:s, s:o, s:{s:s}}",
             "model", "argument", &m->argument, "layers", &m->n_l, "spec",
             &m->yaml, "weights", "origin", &m->origin, "seed", &m->weight_seed,
-            "xxh3", &m->xxh3, "batch", "rows", &m->n_b, "tokens", &m->n_t,
-            "seed", &m->batch_seed, "token_groups", &m->groups, "taps",
+            "xxh3", &m->xxh3, "act_quant", &m->act_quant, "batch", "rows",
+            &m->n_b, "tokens", &m->n_t, "seed", &m->batch_seed, "token_groups", &m->groups, "taps",
             &m->taps, "numerics", &m->numerics, "libraries", "arithmetic",
             &m->arithmetic) != 0,
         CORE_E_FORMAT, "%s: %s", path, error.text);
@@ -154,6 +155,7 @@ static core_status read_model(gold_case *gold, const members *m,
                  (long long)gold->spec.n_l, (long long)m->n_l);
     gold->n_l = m->n_l;
     gold->is_checkpoint = strcmp(m->origin, "checkpoint") == 0;
+    gold->act_quant = m->act_quant != 0;
     CORE_FAIL_IF(!gold->is_checkpoint && strcmp(m->origin, "procedural") != 0,
                  CORE_E_FORMAT,
                  "%s: weights.origin: expected procedural or checkpoint, found "

@@ -107,7 +107,7 @@ static void append_tap(output_list *list, const gold__pass *pass,
         list->at[list->n - 1].forcing = i / 2;
         list->at[list->n - 1].rms = i % 2 != 0;
     }
-    if (!core_rounds_operands(list->numerics))
+    if (!gold__rounds_operands(list->gold, list->numerics))
         append_slopes(list, pass, tap, name);
 }
 

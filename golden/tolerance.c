@@ -36,13 +36,18 @@ bool gold__rounds(core_numerics numerics)
     return core_coarsest_roundoff(numerics) > core_store_roundoff(CORE_FP64);
 }
 
-bool gold__turns_operands(core_numerics numerics)
+bool gold__rounds_operands(const gold_case *gold, core_numerics numerics)
+{
+    return gold->act_quant || core_rounds_operands(numerics);
+}
+
+bool gold__turns_operands(const gold_case *gold, core_numerics numerics)
 {
     for (int kind = 0; kind < (int)CORE_N_TAP_KINDS; kind++)
         if (gold__roundoff(core_tap_numerics(numerics, (core_tap_kind)kind)) >
             gold__roundoff(CORE_FP32))
             return false;
-    return core_rounds_operands(numerics);
+    return gold__rounds_operands(gold, numerics);
 }
 
 double gold__largest_of(const gold__tap *tap, int64_t row)

@@ -87,8 +87,7 @@ static void score(par_model *m, const shards *s, int64_t n_sum, core_tap tap)
                 dot += s->look[d] * x[d];
             m->work.joint[i * n_sum + j] =
                 dot / sqrt(square / (double)n_d + m->spec->norm_eps);
-            if (!(square <= largest))
-                largest = square;
+            largest = par__worse(largest, square);
         }
     par__check_squares(m, tap, largest);
     if (m->numerics == CORE_EXACT)
@@ -121,8 +120,7 @@ static void read_sums(par_model *m, int64_t n_sum, core_tap tap)
             double largest = 0.0;
             for (int64_t d = 0; d < n_d; d++) {
                 h[d] += p[j] * x[d];
-                if (!(fabs(p[j] * x[d]) <= largest))
-                    largest = fabs(p[j] * x[d]);
+                largest = par__worse(largest, fabs(p[j] * x[d]));
             }
             most += largest;
         }

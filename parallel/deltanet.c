@@ -174,8 +174,7 @@ static void norm_heads(par_model *m, double *x, int64_t n_head, int64_t n_col,
         double *head = x + i * n_col;
         const double square = par__sum_of_squares(head, n_col);
         par__rms_apply(head, head, weight, n_col, square, n_sum, eps);
-        if (!(square <= largest))
-            largest = square;
+        largest = par__worse(largest, square);
     }
     if (m->numerics == CORE_EXACT)
         par__check(m, tap, sqrt(largest), sqrt(largest), step, step);
@@ -256,11 +255,9 @@ static void see(longest *x, const double *state, const double *key,
     const double at[] = {core_max_row_norm(state, s->n_dv, s->n_dk, s->n_dk),
                          core_max_row_norm(key, 1, s->n_dk, s->n_dk),
                          core_max_row_norm(query, 1, s->n_dk, s->n_dk)};
-    if (!(at[0] <= x->state))
-        x->state = at[0];
+    x->state = par__worse(x->state, at[0]);
     for (int i = 1; i < 3; i++)
-        if (!(at[i] <= x->key))
-            x->key = at[i];
+        x->key = par__worse(x->key, at[i]);
 }
 
 /* What is left of each row of S; dt: the head's time step, or one a row. */

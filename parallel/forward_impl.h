@@ -17,6 +17,8 @@
 #include "parallel/forward.h"
 #include "parallel/operators.h"
 
+#include <math.h>
+
 enum {
     PAR_TILE_ELEMENTS = 1 << 20, /* 8 MB of doubles: a tile of a weight       */
     PAR_QUERY_BLOCK = 64,        /* queries whose scores exist at a time      */
@@ -43,6 +45,7 @@ typedef struct par_cut {
     core_weight id;
     const char *what; /* row or column                                        */
     int64_t at, block; /* block 0: there is none                              */
+    bool of_operand;   /* of what is multiplied, not of the weight            */
 } par_cut;
 
 typedef struct par_mlp {
@@ -255,7 +258,7 @@ struct par_model {
     par_now now;
     par_work work;
     par_flow flow;
-    par_grow recv_meta, rows_a, rows_b, inner_gate, inner_up, table, operand;
+    par_grow recv_meta, rows_a, rows_b, inner_gate, inner_up, table, operand, largest;
     par_request *recv_request, *send_request[2];
     par_stats *stats;
     par_operator op;            /* charged for processor time                 */
@@ -296,6 +299,11 @@ void par__observe_choices(par_model *m, core_tap_kind kind, int pair,
  * over what is no number.                                                    */
 void par__check(par_model *m, core_tap tap, double norm_x, double norm_w,
                 double step_x, double step_w);
+/* The larger one; a NaN stays, whatever it is held against next.             */
+static inline double par__worse(double a, double b)
+{
+    return a >= b || isnan(a) ? a : b;
+}
 /* The largest magnitude of n_row rows, ld apart; NaN counts as larger.       */
 double par__largest(const double *x, int64_t ld, int64_t n_row, int64_t n_col);
 void par__poison(void *at, size_t bytes);
@@ -354,6 +362,11 @@ void par__product(par_model *m, double *y, int64_t ldy, const double *x,
                   int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
 void par__linear(par_model *m, double *y, int64_t ldy, const double *x,
                  int64_t ldx, int64_t n, const par_shard *w, core_tap tap);
+
+/* quantised.c: x [n, n_col] as the product with this shard reads it, where it
+ * lies.  [collective] over the ranks that have the other columns, if a scale is
+ * that of a row.                                                             */
+void par__quantise(par_model *m, const par_shard *w, double *x, int64_t n);
 /* y [tokens, n_row] = x W^T + bias; column-parallel: stored and shown, too.   */
 void par__affine(par_model *m, double *y, const double *x, int64_t ldx,
                  const par_shard *w, core_tap tap);

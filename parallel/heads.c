@@ -265,12 +265,6 @@ static void block_f32(par_model *m, const head *h, const block *b)
     to_f64(h->context + b->i0 * h->ld_o, h->ld_o, result, n_i, n_dv);
 }
 
-/* The larger one; NaN is larger. */
-static double worse(double a, double b)
-{
-    return b <= a ? a : b;
-}
-
 /* The scores are bounded as every product; p v by norm1(p) max|v|, and the
  * stored p of a query sum to at most 1 + T half steps.                       */
 static void check_head(par_model *m, const head *h, core_tap tap)
@@ -284,8 +278,8 @@ static void check_head(par_model *m, const head *h, core_tap tap)
     double largest = par__largest(h->v, h->ld_v, n_t, h->of->n_dv);
     double norm_k = core_max_row_norm(h->k, n_t, n_dh, h->ld_k);
     if (h->run > 0) {
-        largest = worse(largest, par__largest(h->digest, n_dh, n_t, n_dh));
-        norm_k = worse(norm_k, core_max_row_norm(h->digest, n_t, n_dh, n_dh));
+        largest = par__worse(largest, par__largest(h->digest, n_dh, n_t, n_dh));
+        norm_k = par__worse(norm_k, core_max_row_norm(h->digest, n_t, n_dh, n_dh));
     }
     par__check(m, tap, core_max_row_norm(h->q, n_t, n_dh, h->ld_q), norm_k,
                CORE_STEP_ACT, CORE_STEP_ACT);

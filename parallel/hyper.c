@@ -81,8 +81,7 @@ static void score(par_model *m, const shards *s, core_tap tap)
         const double root = sqrt(square / (double)n_x + m->spec->norm_eps);
         for (int64_t c = 0; c < n_w; c++)
             w->joint[i * n_w + c] /= root;
-        if (!(square <= largest))
-            largest = square;
+        largest = par__worse(largest, square);
     }
     par__check_squares(m, tap, largest);
     par__tap_replicated(m, tap, w->joint);

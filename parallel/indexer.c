@@ -148,8 +148,7 @@ static void check_scores(par_model *m, const buffers *b, core_tap tap)
             sum +=
                 fabs(b->weight[t * n_h + h]) *
                 core_max_row_norm(b->q + (t * n_h + h) * n_dh, 1, n_dh, n_dh);
-        if (!(sum <= most))
-            most = sum;
+        most = par__worse(most, sum);
     }
     par__check(m, tap, most, core_max_row_norm(b->k, m->now.n, n_dh, n_dh),
                CORE_STEP_ACT * CORE_STEP_ACT, CORE_STEP_ACT);

@@ -29,12 +29,11 @@ static void gemm_f64(double *y, int64_t ldy, const double *x, int64_t ldx,
                 blas_int(n_col), 0.0, y, blas_int(ldy));
 }
 
-/* A row of x as a product with this weight reads it. */
-static void read_row(const par_model *m, core_slot slot, float *out,
+/* A row of x as floats; `again`: rounded as it is read. */
+static void read_row(const par_model *m, core_slot slot, bool again, float *out,
                      const double *x, int64_t n)
 {
     enum { PART = 128 };
-    const bool again = core_rounds_again(m->numerics, slot);
     double part[PART];
     for (int64_t c = 0; again && c < n; c += PART) {
         const int64_t n_part = n - c < PART ? n - c : PART;
@@ -53,13 +52,16 @@ static void gemm_f32(par_model *m, double *y, int64_t ldy, const double *x,
                      const float *w, int64_t n_row)
 {
     const core_slot slot = core_operand_slot(shard->id.kind);
+    const bool is_copy = x == m->operand.at; /* rounded when it was made */
+    const bool again = !is_copy && core_rounds_again(m->numerics, slot);
     const int64_t n_col = shard->n_col;
     float *x32 = m->work.a32, *y32 = m->work.c32;
     for (int64_t i0 = 0; i0 < n; i0 += m->work.chunk) {
         const int64_t left = n - i0;
         const int64_t n_i = left < m->work.chunk ? left : m->work.chunk;
         for (int64_t i = 0; i < n_i; i++)
-            read_row(m, slot, x32 + i * n_col, x + (i0 + i) * ldx, n_col);
+            read_row(m, slot, again, x32 + i * n_col, x + (i0 + i) * ldx,
+                     n_col);
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(n_i),
                     blas_int(n_row), blas_int(n_col), 1.0F, x32,
                     blas_int(n_col), w, blas_int(n_col), 0.0F, y32,
@@ -121,19 +123,24 @@ static void count(par_model *m, int64_t n, const par_shard *w)
     cost->written += n * w->n_row;
 }
 
-/* x as this product reads it, where sums are doubles: a copy, if rounded. */
+/* x as this product reads it: a copy, where it is quantised, or rounded for a
+ * product of doubles; in that of floats, rounding comes with the conversion. */
 static const double *read_rows(par_model *m, const double *x, int64_t *ldx,
                                int64_t n, const par_shard *w)
 {
     const core_slot slot = core_operand_slot(w->id.kind);
+    const bool again = core_rounds_again(m->numerics, slot);
+    const bool quantised = core_weights_operand(m->weights, w->id) != NULL;
     const int64_t n_col = w->n_col;
-    if (core_uses_floats(m->numerics) || !core_rounds_again(m->numerics, slot))
+    if (!quantised && (core_uses_floats(m->numerics) || !again))
         return x;
     double *copy = par__grow(m, &m->operand, n * n_col, sizeof *copy);
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n && n_col > 0; i++)
         memcpy(copy + i * n_col, x + i * *ldx, (size_t)n_col * sizeof *copy);
-    core_store(core_numerics_of(m->numerics, slot), CORE_GRID_ACT, copy,
-               n * n_col);
+    if (again)
+        core_store(core_numerics_of(m->numerics, slot), CORE_GRID_ACT, copy,
+                   n * n_col);
+    par__quantise(m, w, copy, n);
     *ldx = n_col;
     return copy;
 }
@@ -144,12 +151,12 @@ void par__product(par_model *m, double *y, int64_t ldy, const double *x,
     if (n == 0 || w->n_row == 0)
         return;
     count(m, n, w);
+    x = read_rows(m, x, &ldx, n, w);
     if (w->n_col == 0) { /* no part of K is mine: my part of the sum is zero */
         for (int64_t i = 0; i < n; i++)
             memset(y + i * ldy, 0, (size_t)w->n_row * sizeof *y);
         return;
     }
-    x = read_rows(m, x, &ldx, n, w);
     if (w->w64 == NULL && w->w32 == NULL) {
         linear_by_tile(m, y, ldy, x, ldx, n, w, tap);
         return;

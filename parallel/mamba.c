@@ -137,8 +137,7 @@ static double scan_channel(par_model *m, const shards *mamba, int64_t i0,
             square += h[s] * h[s];
         }
         w->y[i * n_c + c] = sum + mamba->d[c] * a;
-        if (!(square <= largest))
-            largest = square;
+        largest = par__worse(largest, square);
     }
     return largest;
 }
@@ -157,8 +156,7 @@ static void scan(par_model *m, const shards *mamba, int l)
     for (int64_t i0 = 0; i0 < n; i0 += m->batch->n_t)
         for (int64_t c = 0; c < n_c; c++) {
             const double square = scan_channel(m, mamba, i0, c);
-            if (!(square <= largest))
-                largest = square;
+            largest = par__worse(largest, square);
         }
     if (m->numerics == CORE_EXACT)
         par__check(m, tap, sqrt(largest), core_max_row_norm(w->c, n, n_s, n_s),

@@ -243,11 +243,13 @@ static core_status refuse_cut(const par_model *m)
     const par_cut *cut = &m->cut;
     CORE_FAIL_IF(cut->block > 0, CORE_E_PLAN,
                  "%s: a shard begins at %s %lld, inside a block of %lld that "
-                 "share a scale: %lld %% %lld is %lld, expected 0; --cut-blocks "
-                 "splits what is dequantised",
+                 "share a scale: %lld %% %lld is %lld, expected 0%s",
                  core_weight_name(cut->id, name), cut->what,
                  (long long)cut->at, (long long)cut->block, (long long)cut->at,
-                 (long long)cut->block, (long long)(cut->at % cut->block));
+                 (long long)cut->block, (long long)(cut->at % cut->block),
+                 cut->of_operand
+                     ? " (of activations, by --act-quant)"
+                     : "; --cut-blocks splits what is dequantised");
     return CORE_OK;
 }
 
@@ -289,7 +291,7 @@ void par_model_close(par_model *m)
         return;
     par_grow *const buffers[] = {&m->recv_meta,  &m->rows_a,   &m->rows_b,
                                  &m->inner_gate, &m->inner_up, &m->table,
-                                 &m->operand};
+                                 &m->operand,    &m->largest};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         par__grow_free(buffers[i]);
     core_arena_free(&m->shards);

@@ -49,8 +49,7 @@ void par__rms_rows(par_model *m, double *y, int64_t ldy, const double *x,
         const double sum = par__sum_of_squares(x + i * ldx, n_col);
         par__rms_apply(y + i * ldy, x + i * ldx, weight, n_col, sum,
                        (double)n_col, eps);
-        if (!(sum <= largest))
-            largest = sum;
+        largest = par__worse(largest, sum);
     }
     par__check_squares(m, tap, largest);
 }
@@ -73,8 +72,7 @@ void par__layer_rows(par_model *m, double *y, const double *x, int64_t n_d,
         for (int64_t d = 0; d < n_d; d++)
             y[i * n_d + d] =
                 norm->weight[d] * ((x_d[d] - mean) / r) + norm->bias[d];
-        if (!(width * s2 <= largest))
-            largest = width * s2;
+        largest = par__worse(largest, width * s2);
     }
     par__check_squares(m, tap, largest);
 }

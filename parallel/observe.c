@@ -189,11 +189,8 @@ double par__largest(const double *x, int64_t ld, int64_t n_row, int64_t n_col)
 {
     double largest = 0.0;
     for (int64_t i = 0; i < n_row; i++)
-        for (int64_t c = 0; c < n_col; c++) {
-            const double v = fabs(x[i * ld + c]);
-            if (!(v <= largest))
-                largest = v;
-        }
+        for (int64_t c = 0; c < n_col; c++)
+            largest = par__worse(largest, fabs(x[i * ld + c]));
     return largest;
 }
 

@@ -73,7 +73,7 @@ static void check_scores(par_model *m, const buffers *b, core_tap tap)
         double sum = 0.0;
         for (int64_t h = 0; h < d->n_ph; h++)
             sum += fabs(b->weight[i * d->n_ph + h]);
-        most = sum <= most ? most : sum;
+        most = par__worse(most, sum);
     }
     par__check(
         m, tap,

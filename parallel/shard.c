@@ -45,10 +45,14 @@ static void note_cut(par_model *m, core_weight id, int64_t r0, int64_t c0)
     if (m->weights == NULL || m->cut.block > 0)
         return;
     const core_block block = core_weights_block(m->weights, id);
+    const core_operand_format *of_operand = core_weights_operand(m->weights, id);
+    const int64_t group = of_operand != NULL ? of_operand->group : 0;
     if (r0 % block.rows != 0)
-        m->cut = (par_cut){id, "row", r0, block.rows};
+        m->cut = (par_cut){id, "row", r0, block.rows, false};
     else if (c0 % block.cols != 0)
-        m->cut = (par_cut){id, "column", c0, block.cols};
+        m->cut = (par_cut){id, "column", c0, block.cols, false};
+    else if (group > 0 && c0 % group != 0)
+        m->cut = (par_cut){id, "column", c0, group, true};
 }
 
 par_shard par__shard_make(par_model *m, core_weight id, int64_t r0, int64_t r1,

@@ -178,8 +178,7 @@ static double step(par_model *m, const meets *at, double *state)
             square += h[s] * h[s];
         }
         at->y[p] = sum + at->d * at->x[p];
-        if (!(square <= largest))
-            largest = square;
+        largest = par__worse(largest, square);
     }
     return largest;
 }
@@ -204,8 +203,7 @@ static double scan_head(par_model *m, const shards *s, int64_t i0, int64_t i_h)
                     .y = w->y + i * n_c + i_h * ssd->n_p};
         at.decay = core_decay(s->a_log[i_h], at.dt);
         const double square = step(m, &at, w->state);
-        if (!(square <= largest))
-            largest = square;
+        largest = par__worse(largest, square);
     }
     return largest;
 }
@@ -227,8 +225,7 @@ static void scan(par_model *m, const shards *s, int l)
     for (int64_t i0 = 0; i0 < n; i0 += m->batch->n_t)
         for (int64_t h = 0; h < n_h; h++) {
             const double square = scan_head(m, s, i0, h);
-            if (!(square <= largest))
-                largest = square;
+            largest = par__worse(largest, square);
         }
     if (m->numerics == CORE_EXACT)
         par__check(m, tap, sqrt(largest),
@@ -255,8 +252,7 @@ static void sum_squares(par_model *m, const shards *s, core_tap tap)
         }
     par__reduce_tp(m, w->square, n * n_g);
     for (int64_t i = 0; i < n * n_g; i++)
-        if (!(w->square[i] <= largest))
-            largest = w->square[i];
+        largest = par__worse(largest, w->square[i]);
     par__check_squares(m, tap, largest);
 }
 

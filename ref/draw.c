@@ -127,10 +127,14 @@ static double neighbour(core_numerics numerics, double y, bool away)
     return z;
 }
 
+bool ref_turns_codes(const ref_draw *draw)
+{
+    return !draw->stated && draw->run % 4 == 0;
+}
+
 bool ref_turns(core_numerics numerics, const ref_draw *draw)
 {
-    return !draw->stated && draw->run % 4 == 0 &&
-           core_coarsest_roundoff(numerics) > 0x1p-24;
+    return ref_turns_codes(draw) && core_coarsest_roundoff(numerics) > 0x1p-24;
 }
 
 /* The part of a tap's elements [first, first + n) that lies in one copy of the

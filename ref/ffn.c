@@ -59,9 +59,8 @@ void ref__ffn_put(const ref__run *run, const ref__ffn *ffn, int layer)
 typedef struct group {
     const ref__ffn *ffn;
     int layer;
-    const double *x; /* [rows, D]                                     */
     const int64_t *out_row;
-    ref__rows in; /* x, then the inner activations, measured       */
+    ref__rows of_gate, of_up, of_down; /* what each product reads, measured   */
 } group;
 
 /* A tile's output while it is in the cache. */
@@ -82,14 +81,15 @@ static void scatter(double *tap, int64_t ld_tap, const patch *p,
                (size_t)p->n_col * sizeof *tap);
 }
 
-/* Bounds of a patch that is a product of the group's measured input. */
+/* Bounds of a patch that is a product of measured rows. */
 static void scatter_bound(const ref__run *run, float *bound, int64_t ld,
-                          const patch *p, const group *g, const ref__tile *tile)
+                          const patch *p, const group *g, const ref__rows *in,
+                          const ref__tile *tile)
 {
     for (int64_t i = 0; bound != NULL && i < p->n_row; i++)
         ref__bound_product(run->u, bound + g->out_row[p->row + i] * ld + p->col,
                            ld, p->v + i * p->ld, p->ld, 1, p->n_col, tile->n_k,
-                           g->in.norm + p->row + i, tile->norm,
+                           in->norm + p->row + i, tile->norm,
                            tile->has_bias ? tile->bias : NULL);
 }
 
@@ -189,24 +189,25 @@ static hidden_bits hidden_tile(const ref__run *run, const group *g,
                       (core_weight){ffn->w_gate, g->layer, piece->expert}, c0,
                       c1, ffn->gate.bound != NULL, w);
         w += run->tile_stride / 2;
-        bits.gate = ref__tile_bits(run, &gate, g->in.max_norm);
+        bits.gate = ref__tile_bits(run, &gate, g->of_gate.max_norm);
     }
     ref__tile_get(run, &up, (core_weight){ffn->w_up, g->layer, piece->expert},
                   c0, c1, ffn->up.bound != NULL, w);
-    bits.up = ref__tile_bits(run, &up, g->in.max_norm);
+    bits.up = ref__tile_bits(run, &up, g->of_up.max_norm);
     for (int64_t i = 0; i < piece->n; i += chunk) {
         const int64_t row = piece->first + i;
         const int64_t n = i + chunk < piece->n ? chunk : piece->n - i;
         double *u = ffn->hidden + row * n_f + c0;
         if (z != NULL) {
-            ref__tile_apply(run, &gate, g->x + row * n_d, n, z, c1 - c0);
+            ref__tile_apply(run, &gate, g->of_gate.v + row * n_d, n, z,
+                            c1 - c0);
             const patch p = {row, n, c0, c1 - c0, z, c1 - c0};
-            scatter_bound(run, ffn->gate.bound, n_f, &p, g, &gate);
+            scatter_bound(run, ffn->gate.bound, n_f, &p, g, &g->of_gate, &gate);
             put_patch(run, g, ffn->t_gate, ffn->gate.v, z, &p);
         }
-        ref__tile_apply(run, &up, g->x + row * n_d, n, u, n_f);
+        ref__tile_apply(run, &up, g->of_up.v + row * n_d, n, u, n_f);
         const patch p = {row, n, c0, c1 - c0, u, n_f};
-        scatter_bound(run, ffn->up.bound, n_f, &p, g, &up);
+        scatter_bound(run, ffn->up.bound, n_f, &p, g, &g->of_up, &up);
         put_patch(run, g, ffn->t_up, ffn->up.v, u, &p);
         activate(run, g, z, u, &p);
     }
@@ -229,12 +230,12 @@ static double down_tile(const ref__run *run, const group *g,
     for (int64_t i = 0; i < piece->n; i += chunk) {
         const int64_t row = piece->first + i;
         const int64_t n = i + chunk < piece->n ? chunk : piece->n - i;
-        ref__tile_apply(run, &down, ffn->hidden + row * n_f, n, y, c1 - c0);
+        ref__tile_apply(run, &down, g->of_down.v + row * n_f, n, y, c1 - c0);
         const patch p = {row, n, c0, c1 - c0, y, c1 - c0};
         scatter(ffn->out.v, n_d, &p, g->out_row);
-        scatter_bound(run, ffn->out.bound, n_d, &p, g, &down);
+        scatter_bound(run, ffn->out.bound, n_d, &p, g, &g->of_down, &down);
     }
-    return ref__tile_bits(run, &down, g->in.max_norm);
+    return ref__tile_bits(run, &down, g->of_down.max_norm);
 }
 
 static void hidden_layer(ref__run *run, const group *g, const ref__piece *piece,
@@ -288,11 +289,21 @@ void ref__ffn_group(ref__run *run, const ref__ffn *ffn, int layer,
     int64_t n_row = 0;
     for (int64_t i = 0; i < n_piece; i++)
         n_row += piece[i].n;
-    group g = {ffn, layer, x, out_row, ref__measure(run, x, n_row, n_d)};
-    g.x = g.in.v;
+    const ref__rows in = ref__measure(run, x, n_row, n_d);
+    group g = {.ffn = ffn, .layer = layer, .out_row = out_row};
+    if (run->spec->gated)
+        g.of_gate = ref__read_by(run, &in, ffn->w_gate, layer, piece, n_piece,
+                                 &run->room[0]);
+    g.of_up = ref__read_by(run, &in, ffn->w_up, layer, piece, n_piece,
+                           &run->room[1]);
     hidden_layer(run, &g, piece, n_piece);
     ref__reread(run, CORE_SLOT_ACT, ffn->hidden, n_row, ffn->n_f);
-    g.in = ref__measure_as(run, CORE_SLOT_OUT, ffn->hidden, n_row, ffn->n_f);
+    for (int64_t i = 0; run->quantises && i < n_piece; i++)
+        ref__quantise(run, (core_weight){ffn->w_down, layer, piece[i].expert},
+                      ffn->hidden + piece[i].first * ffn->n_f, piece[i].n,
+                      ffn->n_f);
+    g.of_down =
+        ref__measure_in(run, ffn->hidden, n_row, ffn->n_f, run->row_norm);
     down_layer(run, &g, piece, n_piece);
     const double n_products = run->spec->gated ? 3.0 : 2.0;
     run->stats->gemm_flops +=

@@ -96,15 +96,6 @@ void ref__store_in(const ref__run *run, core_slot slot, core_grid grid,
         core_store(numerics, grid, x + i, i + STEP < n ? STEP : n - i);
 }
 
-void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
-                 int64_t n_k)
-{
-    if (!core_rounds_again(run->numerics, slot))
-        return;
-    ref__store_in(run, slot, CORE_GRID_ACT, x, n_row * n_k);
-    ref__turn_operand(run, slot, x, n_row, n_k);
-}
-
 static int64_t max_i64(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -261,6 +252,10 @@ static void take_base(ref__run *run)
         take_draw(run);
     if (core_rounds_operands(run->numerics))
         run->operand = core_arena_f64(a, operand_doubles(run));
+    for (int i = 0; run->quantises && i < 2; i++)
+        run->room[i] = (ref__room){
+            core_arena_f64(a, operand_doubles(run)),
+            core_arena_f64(a, run->n * max_i64(1, spec->n_k))};
     if (!run->bounds)
         return;
     run->bound = core_arena_take(a, run->n * widest(run), sizeof(float));
@@ -392,6 +387,8 @@ ref__run ref__begin(ref_model *model, const core_batch *batch,
         .numerics = model->numerics,
         .u = ref__roundoff_of(model->numerics),
         .exact = model->numerics == CORE_EXACT,
+        .quantises =
+            model->weights != NULL && core_weights_quantises(model->weights),
         .bounds = model->options.bounds && core_has_bounds(model->numerics),
         .n_threads = model->options.n_threads,
         .share = 1.0,

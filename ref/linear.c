@@ -12,44 +12,6 @@
 #include <cblas.h>
 #include <math.h>
 #include <omp.h>
-#include <string.h>
-
-static double row_norm(const double *row, int64_t n)
-{
-    return sqrt(ref__sum_of_squares(row, n));
-}
-
-ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
-                       int64_t n_k)
-{
-    return ref__measure_as(run, CORE_SLOT_ACT, v, n, n_k);
-}
-
-ref__rows ref__measure_as(const ref__run *run, core_slot slot, const double *v,
-                          int64_t n, int64_t n_k)
-{
-    enum { ROWS = 64 };
-    double max_norm = 0.0;
-    if (core_rounds_again(run->numerics, slot)) {
-        memcpy(run->operand, v, (size_t)(n * n_k) * sizeof *v);
-        ref__reread(run, slot, run->operand, n, n_k);
-        v = run->operand;
-    }
-    double *norm = run->bounds ? run->row_norm : NULL;
-    if (run->exact || run->bounds) {
-#pragma omp parallel for num_threads(run->n_threads) reduction(max : max_norm)
-        for (int64_t i0 = 0; i0 < n; i0 += ROWS) {
-            const int64_t n_i = i0 + ROWS < n ? ROWS : n - i0;
-            if (run->exact) {
-                max_norm = ref__worse(
-                    max_norm, core_max_row_norm(v + i0 * n_k, n_i, n_k, n_k));
-            }
-            for (int64_t i = i0; norm != NULL && i < i0 + n_i; i++)
-                norm[i] = row_norm(v + i * n_k, n_k);
-        }
-    }
-    return (ref__rows){v, n, n_k, max_norm, norm};
-}
 
 void ref__product(const ref__run *run, const ref__drawn *drawn,
                   const ref__factors *f, double *y, int64_t ld_y)
@@ -118,7 +80,8 @@ void ref__tile_get(const ref__run *run, ref__tile *tile, core_weight id,
     tile->cap = is_head ? run->spec->logits_cap : 0.0;
     tile->clip = is_clamped(run->spec, id.kind) ? run->spec->clip_qkv : 0.0;
     for (int64_t i = 0; want_norms && i < tile->n; i++)
-        tile->norm[i] = row_norm(tile->w + i * stride, n_k) / tile->divisor;
+        tile->norm[i] = sqrt(ref__sum_of_squares(tile->w + i * stride, n_k)) /
+                        tile->divisor;
     get_bias(run, tile, id, r0);
 }
 
@@ -203,13 +166,17 @@ static void bound_tile(const ref__rows *x, const ref__tile *tile, int64_t i,
         ref__bound_capped(u, bound + r * ld, y + r * ld, tile->n);
 }
 
-void ref__linear_rows(ref__run *run, const ref__rows *x, core_weight id,
+void ref__linear_rows(ref__run *run, const ref__rows *given, core_weight id,
                       core_tap_kind kind, int64_t r0, int64_t r1, double *y,
                       float *bound)
 {
     int64_t n_out, n_k;
     core_weight_shape(run->spec, id, &n_out, &n_k);
-    core_assert(n_k == x->n_k);
+    core_assert(n_k == given->n_k);
+    const ref__piece all = {id.expert, 0, given->n};
+    const ref__rows read = ref__read_by(run, given, id.kind, id.layer, &all, 1,
+                                        &run->room[0]);
+    const ref__rows *x = &read;
 
     const int64_t rows = ref__tile_rows(run->model, r1 - r0, n_k);
     const int64_t n_tile = (r1 - r0 + rows - 1) / rows;

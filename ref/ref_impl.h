@@ -52,6 +52,11 @@ typedef struct ref__roundoff {
     double sum, store, sides, least;
 } ref__roundoff;
 
+/* For the largest input of a product.                                        */
+typedef struct ref__room {
+    double *v, *norm;
+} ref__room;
+
 typedef struct ref__run {
     ref_model *model;
     const core_spec *spec;
@@ -86,6 +91,8 @@ typedef struct ref__run {
     double *norm_weight;     /* [widest vector] of a norm that adds 1         */
     double *row_norm;        /* [max rows of a product]; bounds only        */
     double *operand;         /* of a product, where it is rounded as it is read */
+    bool quantises;          /* products may quantise what they read          */
+    ref__room room[2];       /* where they do: two products at a time         */
     float *bound;            /* [N, max cols of a token tap]; bounds only   */
     double *tile_scratch;    /* [n_threads, tile_stride] a weight tile      */
     double *out_scratch;     /* [n_threads, out_stride] an output tile      */
@@ -269,10 +276,6 @@ void ref__pass(ref__run *run, bool dry);
 void ref__store(const ref__run *run, core_grid grid, double *x, int64_t n);
 void ref__store_in(const ref__run *run, core_slot slot, core_grid grid,
                    double *x, int64_t n);
-/* Rows that out stored, as they are read in another slot: rounded again, or as
- * they are.                                                                  */
-void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
-                 int64_t n_k);
 
 /* ---- exactness (exactness.c) -------------------------------------------- */
 
@@ -390,7 +393,7 @@ int64_t ref__max_tile_rows(const ref_model *model, int64_t n_k);
 /* Rows of one tile of a weight [n_out, n_k]: as many, but all tiles alike.   */
 int64_t ref__tile_rows(const ref_model *model, int64_t n_out, int64_t n_k);
 
-/* ---- linear.c ------------------------------------------------------------ */
+/* ---- operand.c ----------------------------------------------------------- */
 
 /* The input of products, measured once for all of them. */
 typedef struct ref__rows {
@@ -400,6 +403,11 @@ typedef struct ref__rows {
     const double *norm; /* [n] with bounds, else NULL                         */
 } ref__rows;
 
+/* Rows that out stored, as they are read in another slot: rounded again, or as
+ * they are.                                                                  */
+void ref__reread(const ref__run *run, core_slot slot, double *x, int64_t n_row,
+                 int64_t n_k);
+
 /* As a product with a matrix reads it; or one that reads in another slot than
  * act, out: as it is.  Where it is rounded it is a copy, and lasts until the
  * next.                                                                      */
@@ -407,6 +415,28 @@ ref__rows ref__measure(const ref__run *run, const double *v, int64_t n,
                        int64_t n_k);
 ref__rows ref__measure_as(const ref__run *run, core_slot slot, const double *v,
                           int64_t n, int64_t n_k);
+
+/* Rows as they are; norm [n] is room.                                        */
+ref__rows ref__measure_in(const ref__run *run, const double *v, int64_t n,
+                          int64_t n_k, double *norm);
+
+/* Rows [first, first + n) of an input belong to one expert.                  */
+typedef struct ref__piece {
+    int expert;
+    int64_t first, n;
+} ref__piece;
+
+/* x [n_row, n_k] as the product with this weight reads it, where it lies.    */
+void ref__quantise(const ref__run *run, core_weight id, double *x,
+                   int64_t n_row, int64_t n_k);
+/* Measured rows as products with weights of that kind read them, each piece
+ * with its expert's: themselves, or quantised and measured again in `room`.  */
+ref__rows ref__read_by(const ref__run *run, const ref__rows *x,
+                       core_weight_kind kind, int layer,
+                       const ref__piece *piece, int64_t n_piece,
+                       ref__room *room);
+
+/* ---- linear.c ------------------------------------------------------------ */
 
 /* Some rows of a weight, its bias, and what the checks need to know of them. */
 typedef struct ref__tile {
@@ -701,12 +731,6 @@ typedef struct ref__ffn {
     double *hidden;                 /* [group rows, n_f]                      */
     int64_t group_rows;
 } ref__ffn;
-
-/* Rows [first, first + n) of a group's input belong to one expert. */
-typedef struct ref__piece {
-    int expert;
-    int64_t first, n;
-} ref__piece;
 
 /* Rows of inner activations that are held at once.                           */
 int64_t ref__group_rows(const ref_model *model, int64_t n_f, int64_t n_row);

@@ -134,7 +134,10 @@ static core_status parse_decoder(core_spec *spec, core__reader r,
     CORE_TRY(core__config_flag(r, "tie_word_embeddings", false, &spec->tied));
     CORE_TRY(core__quant_check(r));
     CORE_TRY(get_facts(r));
-    return f->add(spec, r);
+    CORE_TRY(f->add(spec, r));
+    if (core_spec_head_kinds(spec) == 1) /* what was read of no layer */
+        spec->other = core__spec_blank().other;
+    return CORE_OK;
 }
 
 /* --- which family ----------------------------------------------------------

@@ -10,7 +10,7 @@
 #define CORE_QUANT_H
 
 #include "core/model/file_tensor.h"
-#include "core/numbers/block_format.h"
+#include "core/numbers/operand_format.h"
 
 typedef struct core_quant core_quant; /* opaque; read-only                    */
 
@@ -23,15 +23,22 @@ typedef enum core_scale_grid {
 
 typedef enum core_act_quant {
     CORE_ACT_QUANT_NONE,
-    CORE_ACT_QUANT_STATIC,
-    CORE_ACT_QUANT_DYNAMIC,
+    CORE_ACT_QUANT_STATIC,  /* a scale in the files: `fixed` of the format    */
+    CORE_ACT_QUANT_DYNAMIC, /* none there                                     */
+    CORE_ACT_QUANT_BATCH,   /* one of all tokens that are computed together   */
+    CORE_ACT_QUANT_OTHER,   /* asymmetric, or a code that is not known        */
 } core_act_quant;
+
+typedef struct core_act_scheme {
+    core_act_quant how;
+    core_operand_format format; /* `fixed` not yet known                      */
+} core_act_scheme;
 
 typedef struct core_quant_scheme {
     core_block_kind kind; /* NONE: plain values                               */
     core_scale_grid grid;
     int64_t rows, cols; /* of a block                                         */
-    core_act_quant act; /* of what is multiplied with it                      */
+    core_act_scheme act; /* of what is multiplied with it                     */
 } core_quant_scheme;
 
 /* Read what the folder says; *out NULL if it says nothing.           [local]
@@ -63,6 +70,10 @@ const char *core_quant_source(const core_quant *quant);
 enum { CORE_QUANT_TEXT_BYTES = 96 };
 const char *core_quant_text(core_quant_scheme scheme,
                             char text[CORE_QUANT_TEXT_BYTES]);
+
+/* "as FP8 E4M3, a scale for 128 values"; returns text.               [local] */
+const char *core_quant_act_text(core_act_scheme act,
+                                char text[CORE_QUANT_TEXT_BYTES]);
 
 /* Bytes of all weights in files of the spec's family: codes and scales, the
  * rest in two bytes.                                                 [local] */

@@ -34,6 +34,32 @@ const char *core_quant_text(core_quant_scheme scheme,
     return text;
 }
 
+const char *core_quant_act_text(core_act_scheme act,
+                                char text[CORE_QUANT_TEXT_BYTES])
+{
+    const char *name = core_code_name(act.format.code);
+    switch (act.how) {
+    case CORE_ACT_QUANT_NONE:
+        return strcpy(text, "as they are");
+    case CORE_ACT_QUANT_OTHER:
+        return strcpy(text, "in codes that are not known");
+    case CORE_ACT_QUANT_BATCH:
+        snprintf(text, CORE_QUANT_TEXT_BYTES, "as %s, a scale for a batch",
+                 name);
+        return text;
+    case CORE_ACT_QUANT_STATIC:
+    case CORE_ACT_QUANT_DYNAMIC:
+        break;
+    }
+    if (act.format.group > 0)
+        snprintf(text, CORE_QUANT_TEXT_BYTES, "as %s, a scale for %lld values",
+                 name, (long long)act.format.group);
+    else
+        snprintf(text, CORE_QUANT_TEXT_BYTES, "as %s, a scale for a %s", name,
+                 act.how == CORE_ACT_QUANT_STATIC ? "tensor" : "token");
+    return text;
+}
+
 static int64_t parts(int64_t n, int64_t size)
 {
     return (n + size - 1) / size;

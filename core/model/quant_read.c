@@ -29,10 +29,15 @@ const json_t *core__quant_object(core__reader r, const char *key)
 }
 
 /* A scheme of a format whose blocks are fixed. */
-static core_quant_scheme fixed(core_block_kind kind, core_act_quant act)
+static core_quant_scheme fixed(core_block_kind kind, core_act_scheme act)
 {
     const core_block_format *f = core_block_format_of(kind);
     return (core_quant_scheme){kind, CORE_SCALES_BLOCKS, f->rows, f->cols, act};
+}
+
+static core_act_scheme by_token(core_code code)
+{
+    return (core_act_scheme){CORE_ACT_QUANT_DYNAMIC, {.code = code}};
 }
 
 /* Every text of a list becomes a rule. */
@@ -54,29 +59,47 @@ static core_status add_list(core_quant *quant, core__reader r, const char *key,
 /* --- modelopt ---------------------------------------------------------------
  */
 
+typedef enum act_rule {
+    AS_THEY_ARE,
+    FP8_STATIC,
+    FP8_BY_TOKEN,
+    FP8_BY_32,
+    FP4_BY_16
+} act_rule;
+
+static const core_act_scheme ACTS[] = {
+    [AS_THEY_ARE] = {.how = CORE_ACT_QUANT_NONE},
+    [FP8_STATIC] = {CORE_ACT_QUANT_STATIC, {.code = CORE_CODE_E4M3}},
+    [FP8_BY_TOKEN] = {CORE_ACT_QUANT_DYNAMIC, {.code = CORE_CODE_E4M3}},
+    [FP8_BY_32] = {CORE_ACT_QUANT_DYNAMIC,
+                   {.code = CORE_CODE_E4M3,
+                    .scale = CORE_OPERAND_SCALE_UP,
+                    .group = 32}},
+    [FP4_BY_16] = {CORE_ACT_QUANT_STATIC,
+                   {.code = CORE_CODE_E2M1,
+                    .scale = CORE_OPERAND_SCALE_E4M3,
+                    .group = 16}},
+};
+
 static const struct {
     const char *name;
-    core_quant_scheme scheme;
+    core_block_kind kind;
+    core_scale_grid grid;
+    int64_t rows, cols;
+    act_rule act;
 } ALGORITHMS[] = {
-    {"FP8", {CORE_BLOCK_FP8, CORE_SCALES_TENSOR, 0, 0, CORE_ACT_QUANT_STATIC}},
-    {"FP8_PER_CHANNEL_PER_TOKEN",
-     {CORE_BLOCK_FP8, CORE_SCALES_ROWS, 0, 0, CORE_ACT_QUANT_DYNAMIC}},
-    {"FP8_PB_WO",
-     {CORE_BLOCK_FP8, CORE_SCALES_BLOCKS, FP8_BLOCK, FP8_BLOCK,
-      CORE_ACT_QUANT_NONE}},
-    {"NVFP4",
-     {CORE_BLOCK_NVFP4, CORE_SCALES_BLOCKS, 1, 16, CORE_ACT_QUANT_STATIC}},
-    {"W4A16_NVFP4",
-     {CORE_BLOCK_NVFP4, CORE_SCALES_BLOCKS, 1, 16, CORE_ACT_QUANT_NONE}},
-    {"W4A8_NVFP4_FP8",
-     {CORE_BLOCK_NVFP4, CORE_SCALES_BLOCKS, 1, 16, CORE_ACT_QUANT_STATIC}},
-    {"MXFP4",
-     {CORE_BLOCK_MXFP4, CORE_SCALES_BLOCKS, 1, 32, CORE_ACT_QUANT_NONE}},
-    {"W4A8_MXFP4_FP8",
-     {CORE_BLOCK_MXFP4, CORE_SCALES_BLOCKS, 1, 32, CORE_ACT_QUANT_STATIC}},
-    {"MXFP8",
-     {CORE_BLOCK_MXFP8, CORE_SCALES_BLOCKS, 1, 32, CORE_ACT_QUANT_DYNAMIC}},
-    {"W8A16", {CORE_BLOCK_INT8, CORE_SCALES_ROWS, 0, 0, CORE_ACT_QUANT_NONE}},
+    {"FP8", CORE_BLOCK_FP8, CORE_SCALES_TENSOR, 0, 0, FP8_STATIC},
+    {"FP8_PER_CHANNEL_PER_TOKEN", CORE_BLOCK_FP8, CORE_SCALES_ROWS, 0, 0,
+     FP8_BY_TOKEN},
+    {"FP8_PB_WO", CORE_BLOCK_FP8, CORE_SCALES_BLOCKS, FP8_BLOCK, FP8_BLOCK,
+     AS_THEY_ARE},
+    {"NVFP4", CORE_BLOCK_NVFP4, CORE_SCALES_BLOCKS, 1, 16, FP4_BY_16},
+    {"W4A16_NVFP4", CORE_BLOCK_NVFP4, CORE_SCALES_BLOCKS, 1, 16, AS_THEY_ARE},
+    {"W4A8_NVFP4_FP8", CORE_BLOCK_NVFP4, CORE_SCALES_BLOCKS, 1, 16, FP8_STATIC},
+    {"MXFP4", CORE_BLOCK_MXFP4, CORE_SCALES_BLOCKS, 1, 32, AS_THEY_ARE},
+    {"W4A8_MXFP4_FP8", CORE_BLOCK_MXFP4, CORE_SCALES_BLOCKS, 1, 32, FP8_STATIC},
+    {"MXFP8", CORE_BLOCK_MXFP8, CORE_SCALES_BLOCKS, 1, 32, FP8_BY_32},
+    {"W8A16", CORE_BLOCK_INT8, CORE_SCALES_ROWS, 0, 0, AS_THEY_ARE},
 };
 
 static core_status read_algorithm(core__reader r, const char *name,
@@ -86,7 +109,9 @@ static core_status read_algorithm(core__reader r, const char *name,
     for (size_t i = 0; i < sizeof ALGORITHMS / sizeof ALGORITHMS[0]; i++) {
         if (strcmp(ALGORITHMS[i].name, name) != 0)
             continue;
-        *out = ALGORITHMS[i].scheme;
+        *out = (core_quant_scheme){ALGORITHMS[i].kind, ALGORITHMS[i].grid,
+                                   ALGORITHMS[i].rows, ALGORITHMS[i].cols,
+                                   ACTS[ALGORITHMS[i].act]};
         CORE_TRY(core__config_count_or(r, "group_size", 0, &group));
         CORE_FAIL_IF(group != 0 && out->grid == CORE_SCALES_BLOCKS &&
                          group != out->cols,
@@ -157,25 +182,47 @@ static core_status read_block_size(core__reader r, core_quant_scheme *out)
     return CORE_OK;
 }
 
+/* What is multiplied is FP8: by the columns of a block, by token where there
+ * are none, or with one scale in the files. */
+static core_status read_fp8_act(core__reader r, core_quant_scheme *out)
+{
+    const char *scheme, *scales;
+    out->act = by_token(CORE_CODE_E4M3);
+    CORE_TRY(core__config_text(r, "activation_scheme", "dynamic", &scheme));
+    CORE_TRY(core__config_text(r, "scale_fmt", "float", &scales));
+    if (strcmp(scheme, "static") == 0) {
+        out->act = ACTS[FP8_STATIC];
+        return CORE_OK;
+    }
+    if (out->grid == CORE_SCALES_BLOCKS)
+        out->act.format.group = out->cols;
+    if (strcmp(scales, "ue8m0") == 0)
+        out->act.format.scale = CORE_OPERAND_SCALE_UP;
+    return core__config_expect(r, "activation_scheme", "dynamic");
+}
+
 /* expert_dtype, in the object or beside it. */
-static core_status add_fp4_experts(core_quant *quant, core__reader r)
+static core_status add_fp4_experts(core_quant *quant, core__reader r,
+                                   core_act_scheme act)
 {
     static const char KEY[] = "expert_dtype";
     const char *experts;
     CORE_TRY(core__config_text(r, KEY, "fp8", &experts));
     return strcmp(experts, "fp4") != 0
                ? CORE_OK
-               : core__quant_rule(
-                     quant, r, KEY, "*.experts.*", CORE__SAID_AS_MODELOPT,
-                     fixed(CORE_BLOCK_MXFP4, CORE_ACT_QUANT_DYNAMIC));
+               : core__quant_rule(quant, r, KEY, "*.experts.*",
+                                  CORE__SAID_AS_MODELOPT,
+                                  fixed(CORE_BLOCK_MXFP4, act));
 }
 
 static core_status read_fp8(core_quant *quant, core__reader r,
                             core__reader root)
 {
-    const char *fmt, *scheme;
-    core_quant_scheme s = {CORE_BLOCK_FP8, CORE_SCALES_BLOCKS, FP8_BLOCK,
-                           FP8_BLOCK, CORE_ACT_QUANT_DYNAMIC};
+    const char *fmt;
+    core_quant_scheme s = {.kind = CORE_BLOCK_FP8,
+                           .grid = CORE_SCALES_BLOCKS,
+                           .rows = FP8_BLOCK,
+                           .cols = FP8_BLOCK};
     CORE_TRY(core__config_text(r, "fmt", "e4m3", &fmt));
     if (strcmp(fmt, "e5m2") == 0 || strcmp(fmt, "float8_e5m2") == 0)
         s.kind = CORE_BLOCK_FP8_E5M2;
@@ -183,15 +230,11 @@ static core_status read_fp8(core_quant *quant, core__reader r,
         CORE_FAIL_IF(
             strcmp(fmt, "e4m3") != 0 && strcmp(fmt, "float8_e4m3fn") != 0,
             CORE_E_SPEC, "%s: fmt: '%.40s' is not supported", r.where, fmt);
-    CORE_TRY(core__config_text(r, "activation_scheme", "dynamic", &scheme));
-    if (strcmp(scheme, "static") == 0)
-        s.act = CORE_ACT_QUANT_STATIC;
-    else
-        CORE_TRY(core__config_expect(r, "activation_scheme", "dynamic"));
     CORE_TRY(read_block_size(r, &s));
+    CORE_TRY(read_fp8_act(r, &s));
     CORE_TRY(add_layers(quant, r));
-    CORE_TRY(add_fp4_experts(quant, r));
-    CORE_TRY(add_fp4_experts(quant, root));
+    CORE_TRY(add_fp4_experts(quant, r, s.act));
+    CORE_TRY(add_fp4_experts(quant, root, s.act));
     CORE_TRY(
         add_list(quant, r, "modules_to_not_convert", CORE__SAID_AS_FP8, PLAIN));
     CORE_TRY(add_list(quant, r, "ignored_layers", CORE__SAID_AS_FP8, PLAIN));
@@ -202,9 +245,14 @@ static core_status read_fp8(core_quant *quant, core__reader r,
 static core_status read_fbgemm(core_quant *quant, core__reader r,
                                core__reader root)
 {
+    const json_t *most = core__config_value(r, "activation_scale_ub");
     (void)root;
-    quant->other = (core_quant_scheme){CORE_BLOCK_FP8, CORE_SCALES_ROWS, 0, 0,
-                                       CORE_ACT_QUANT_DYNAMIC};
+    quant->other = (core_quant_scheme){.kind = CORE_BLOCK_FP8,
+                                       .grid = CORE_SCALES_ROWS,
+                                       .act = by_token(CORE_CODE_E4M3)};
+    CORE_FAIL_IF(most != NULL && !(json_number_value(most) > 0.0), CORE_E_SPEC,
+                 "%s: activation_scale_ub: expected a number above 0", r.where);
+    quant->other.act.format.most = json_number_value(most);
     return add_list(quant, r, "modules_to_not_convert", CORE__SAID_AS_FP8,
                     PLAIN);
 }
@@ -213,7 +261,7 @@ static core_status read_mxfp4(core_quant *quant, core__reader r,
                               core__reader root)
 {
     (void)root;
-    quant->other = fixed(CORE_BLOCK_MXFP4, CORE_ACT_QUANT_NONE);
+    quant->other = fixed(CORE_BLOCK_MXFP4, ACTS[AS_THEY_ARE]);
     return add_list(quant, r, "modules_to_not_convert", CORE__SAID_AS_FP8,
                     PLAIN);
 }
@@ -221,18 +269,64 @@ static core_status read_mxfp4(core_quant *quant, core__reader r,
 /* --- compressed-tensors -----------------------------------------------------
  */
 
-static core_status read_act(core__reader group, core_act_quant *out)
+/* Nothing here is refused: who does not emulate it need not know it. */
+static const char *text_or(core__reader r, const char *key, const char *other)
+{
+    const char *text = json_string_value(core__config_value(r, key));
+    return text != NULL ? text : other;
+}
+
+/* Symmetric codes of input_activations; false: another. */
+static bool read_act_code(core__reader act, core_operand_format *out)
+{
+    const json_t *bits = core__config_value(act, "num_bits");
+    const bool is_float = strcmp(text_or(act, "type", "int"), "float") == 0;
+    const int64_t n_bit = bits != NULL ? json_integer_value(bits) : 8;
+    if (n_bit == 8)
+        out->code = is_float ? CORE_CODE_E4M3 : CORE_CODE_INT8;
+    else
+        out->code = CORE_CODE_E2M1;
+    return (n_bit == 8 || (n_bit == 4 && is_float)) &&
+           !json_is_false(core__config_value(act, "symmetric"));
+}
+
+/* Groups of 32 floats have scales of MX, tensor_group has those of NVFP4. */
+static bool read_act_grid(core__reader act, core_act_scheme *out)
+{
+    const int64_t group =
+        json_integer_value(core__config_value(act, "group_size"));
+    const char *by = text_or(act, "strategy", group > 0 ? "group" : "tensor");
+    core_operand_format *format = &out->format;
+    if (strcmp(by, "tensor") == 0 && out->how == CORE_ACT_QUANT_DYNAMIC)
+        out->how = CORE_ACT_QUANT_BATCH;
+    if (strcmp(by, "tensor") == 0 || strcmp(by, "token") == 0)
+        return true;
+    format->group = group;
+    if (strcmp(by, "tensor_group") == 0) {
+        out->how = CORE_ACT_QUANT_STATIC;
+        format->scale = CORE_OPERAND_SCALE_E4M3;
+        return group > 0;
+    }
+    if (group == 32 && format->code != CORE_CODE_INT8)
+        format->scale = CORE_OPERAND_SCALE_NEAR;
+    return strcmp(by, "group") == 0 && group > 0;
+}
+
+static core_act_scheme read_act(core__reader group)
 {
     static const char KEY[] = "input_activations";
     const core__reader act =
         core__reader_of(core__config_value(group, KEY), group.where);
-    *out = CORE_ACT_QUANT_NONE;
     if (act.object == NULL)
-        return CORE_OK;
+        return ACTS[AS_THEY_ARE];
     const json_t *dynamic = core__config_value(act, "dynamic"); /* or "local" */
-    *out = dynamic != NULL && !json_is_false(dynamic) ? CORE_ACT_QUANT_DYNAMIC
-                                                      : CORE_ACT_QUANT_STATIC;
-    return CORE_OK;
+    core_act_scheme out = {dynamic != NULL && !json_is_false(dynamic)
+                               ? CORE_ACT_QUANT_DYNAMIC
+                               : CORE_ACT_QUANT_STATIC,
+                           {.group = 0}};
+    if (!read_act_code(act, &out.format) || !read_act_grid(act, &out))
+        out.how = CORE_ACT_QUANT_OTHER;
+    return out;
 }
 
 /* The grid of `strategy`; absent: of a group_size, else of the tensor. */
@@ -332,7 +426,7 @@ static core_status read_group(core_quant *quant, core__reader group,
     if (w.object == NULL)
         return CORE_OK;
     CORE_TRY(core__config_text(group, "format", format, &own));
-    CORE_TRY(read_act(group, &scheme.act));
+    scheme.act = read_act(group);
     CORE_TRY(read_strategy(w, &scheme));
     CORE_TRY(read_kind(w, own, &scheme));
     return add_targets(quant, group, scheme);

@@ -39,7 +39,8 @@ static core__naming naming_of(const char *text, core__language language)
                : CORE__NAMED_MODULE;
 }
 
-/* Python's expression as one of POSIX, in `out`; false: there is none. */
+/* Python's expression as one of POSIX, in `out`; false: there is none, and no
+ * text in `out`. */
 static bool translate(char *out, const char *text)
 {
     static const char *const WORDS[][2] = {
@@ -75,8 +76,10 @@ static core_status compile(core__rule *rule, core__reader r, const char *key,
     CORE_TRY(core_alloc(&memory, 8 * (int64_t)strlen(text) + 16, 1, key));
     char *pattern = strcpy(memory, "^(");
     bool ok = translate(pattern + 2, text + (tensors ? 3 : 0));
-    strcat(pattern, tensors ? ")" : ")(\\.|$)");
-    ok = ok && regcomp(&rule->regex, pattern, REG_EXTENDED | REG_NOSUB) == 0;
+    if (ok) {
+        strcat(pattern, tensors ? ")" : ")(\\.|$)");
+        ok = regcomp(&rule->regex, pattern, REG_EXTENDED | REG_NOSUB) == 0;
+    }
     free(memory);
     CORE_FAIL_IF(!ok, CORE_E_SPEC,
                  "%s: %s: '%.80s': not a regular expression that is supported",

@@ -267,6 +267,14 @@ static core_block checkpoint_block(const void *self, const core_spec *spec,
     return core__view_block(&c->views[core_weight_index(spec, id)]);
 }
 
+static const core_operand_format *
+checkpoint_operand(const void *self, const core_spec *spec, core_weight id)
+{
+    const checkpoint *c = self;
+    const core__view *view = &c->views[core_weight_index(spec, id)];
+    return view->quantises_operand ? &view->operand : NULL;
+}
+
 static void checkpoint_read(const void *self, const core_spec *spec,
                             core_weight id, int64_t r0, int64_t r1, int64_t c0,
                             int64_t c1, double *out, int64_t ld)
@@ -292,7 +300,22 @@ static void find_text_part(checkpoint *c, const core_spec *spec)
     core_st_folder_nest(c->folder, c->inner, c->outer);
 }
 
-static core_status open_checkpoint(checkpoint *c, const core_spec *spec)
+static core_status quantise_operands(checkpoint *c)
+{
+    bool any = false;
+    for (int64_t i = 0; i < c->n_view; i++) {
+        CORE_TRY(core__view_quantise_operand(&c->views[i]));
+        any |= c->views[i].quantises_operand;
+    }
+    CORE_FAIL_IF(!any, CORE_E_USAGE,
+                 "--act-quant: %s: nothing there says that what is multiplied "
+                 "with a weight is quantised",
+                 c->path);
+    return CORE_OK;
+}
+
+static core_status open_checkpoint(checkpoint *c, const core_spec *spec,
+                                   bool act_quant)
 {
     void *memory = NULL;
     CORE_TRY(core_st_folder_open(&c->folder, c->path));
@@ -304,7 +327,8 @@ static core_status open_checkpoint(checkpoint *c, const core_spec *spec)
     CORE_TRY(core_alloc(&memory, c->n_view, sizeof *c->views, "tensors"));
     c->views = memory;
     CORE_TRY(match_all(c, spec));
-    return refuse_unknown(c, spec);
+    CORE_TRY(refuse_unknown(c, spec));
+    return act_quant ? quantise_operands(c) : CORE_OK;
 }
 
 /* The first quantised weight, NULL: there is none. */
@@ -317,7 +341,7 @@ static const core__stored *find_quantised(const checkpoint *c)
 }
 
 /* All parts together fit: the folder's name is cut. */
-static void say_origin(const checkpoint *c, const char *folder,
+static void say_origin(const checkpoint *c, const char *folder, bool act_quant,
                        char origin[CORE_ORIGIN_BYTES])
 {
     const int n_file = core_st_folder_files(c->folder);
@@ -328,7 +352,8 @@ static void say_origin(const checkpoint *c, const char *folder,
     if (coded != NULL)
         n += snprintf(origin + n, (size_t)(CORE_ORIGIN_BYTES - n), "; %s%s",
                       core_block_format_of(coded->kind)->name,
-                      coded->act != CORE_ACT_QUANT_NONE
+                      act_quant ? ", activations quantised"
+                      : coded->act.how != CORE_ACT_QUANT_NONE
                           ? ", activations as they are"
                           : "");
     if (n_unread > 0)
@@ -343,25 +368,26 @@ static void say_origin(const checkpoint *c, const char *folder,
 
 core_status core_weights_open_checkpoint(core_weights **out,
                                          const core_spec *spec,
-                                         const char *folder)
+                                         const char *folder, bool act_quant)
 {
     void *memory = NULL;
     CORE_TRY(core_alloc(&memory, 1, sizeof(checkpoint), "checkpoint"));
     checkpoint *c = memory;
     *c = (checkpoint){.path = folder};
-    const core_status status = open_checkpoint(c, spec);
+    const core_status status = open_checkpoint(c, spec, act_quant);
     if (status != CORE_OK) {
         checkpoint_close(c);
         return status;
     }
     c->path = NULL;
     char origin[CORE_ORIGIN_BYTES];
-    say_origin(c, folder, origin);
-    const core__weight_source source = {c,
-                                        false,
-                                        checkpoint_close,
-                                        checkpoint_step,
-                                        checkpoint_block,
-                                        checkpoint_read};
+    say_origin(c, folder, act_quant, origin);
+    const core__weight_source source = {
+        .self = c,
+        .close = checkpoint_close,
+        .step = checkpoint_step,
+        .block = checkpoint_block,
+        .operand = act_quant ? checkpoint_operand : NULL,
+        .read = checkpoint_read};
     return core__weights_make(out, spec, source, origin);
 }

@@ -31,6 +31,9 @@ typedef struct core__view {
     int64_t n_row, n_col;
     int64_t offset, row_step, col_step;
     core_blocks blocks; /* r, of a vector c, as core_file_blocks says         */
+    core_operand_format
+        operand; /* of what is multiplied with it, if quantises_operand   */
+    bool quantises_operand;
 } core__view;
 
 /* Is that the shape of a tensor of such a layout?                    [local] */
@@ -57,6 +60,12 @@ void core__view_read(const core__view *view, int64_t r0, int64_t r1, int64_t c0,
 
 /* As core_weights_block, for this weight.                                    */
 core_block core__view_block(const core__view *view);
+
+/* From now on what is multiplied with the weight is quantised as the files say,
+ * if they say it.
+ * Errors: E_WEIGHTS naming file and tensor: no scale; a kind that is not
+ * emulated.                                                          [local] */
+CORE_NODISCARD core_status core__view_quantise_operand(core__view *view);
 
 /* Largest magnitude of all elements; not finite if one of them is not.       */
 double core__view_largest(const core__view *view);

@@ -159,8 +159,13 @@ core_status core__view_make_in_blocks(core__view *out,
                  core_st_shape_text(found, stored->shape, stored->n_dim),
                  core_st_shape_text(wanted, p.shape, p.n_dim));
     CORE_TRY(check_halves(stored, layout, shape[0]));
-    *out = (core__view){*stored,  shape[0],   shape[1],
-                        p.offset, p.row_step, p.col_step, blocks};
+    *out = (core__view){.stored = *stored,
+                        .n_row = shape[0],
+                        .n_col = shape[1],
+                        .offset = p.offset,
+                        .row_step = p.row_step,
+                        .col_step = p.col_step,
+                        .blocks = blocks};
     return CORE_OK;
 }
 
@@ -247,4 +252,37 @@ double core__view_largest(const core__view *view)
         }
     }
     return largest;
+}
+
+core_status core__view_quantise_operand(core__view *view)
+{
+    const core__stored *s = &view->stored;
+    const char *file = core_st_path(s->codes.file);
+    const char *tensor = s->codes.tensor->name;
+    if (s->kind == CORE_BLOCK_NONE || s->act.how == CORE_ACT_QUANT_NONE)
+        return CORE_OK;
+    CORE_FAIL_IF(s->act.how == CORE_ACT_QUANT_BATCH, CORE_E_WEIGHTS,
+                 "%s: %s: --act-quant: its inputs share a scale with all "
+                 "tokens that are computed together, which no function of a "
+                 "prompt can say",
+                 file, tensor);
+    CORE_FAIL_IF(s->act.how == CORE_ACT_QUANT_OTHER, CORE_E_WEIGHTS,
+                 "%s: %s: --act-quant: its inputs are quantised in a way that "
+                 "is not emulated",
+                 file, tensor);
+    view->operand = s->act.format;
+    if (view->operand.group >= view->n_col)
+        view->operand.group = 0;
+    if (s->act.how == CORE_ACT_QUANT_STATIC) {
+        view->operand.fixed =
+            core__stored_input_scale(s, view->offset / (s->n_row * s->n_col));
+        CORE_FAIL_IF(
+            !(view->operand.fixed > 0.0 && isfinite(view->operand.fixed)),
+            CORE_E_WEIGHTS,
+            "%s: %s: --act-quant: expected a scale of its inputs "
+            "above 0 (input_scale), found %s",
+            file, tensor, s->input != NULL ? s->input->name : "none");
+    }
+    view->quantises_operand = true;
+    return CORE_OK;
 }

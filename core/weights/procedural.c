@@ -273,8 +273,11 @@ core_status core_weights_open_procedural(core_weights **out,
     CORE_TRY(core_alloc(&memory, 1, sizeof(procedural), "weights"));
     procedural *p = memory;
     p->seed = seed;
-    const core__weight_source source = {p,    true, free, procedural_step,
-                                        NULL, procedural_read};
+    const core__weight_source source = {.self = p,
+                                        .is_dyadic = true,
+                                        .close = free,
+                                        .step = procedural_step,
+                                        .read = procedural_read};
     char origin[CORE_ORIGIN_BYTES];
     snprintf(origin, sizeof origin, "procedural, seed %llu",
              (unsigned long long)seed);

@@ -63,8 +63,9 @@ enum { N_FORMS = sizeof FORMS / sizeof FORMS[0] };
  * cache's scales. */
 static const char *const BESIDE[] = {"input_scale",      "input_global_scale",
                                      "activation_scale", "input_scale_ub",
-                                     "k_scale",          "v_scale",
-                                     "q_scale",          "output_scale"};
+                                     "qscale_act",       "k_scale",
+                                     "v_scale",          "q_scale",
+                                     "output_scale"};
 
 bool core__stored_is_beside(const char *name)
 {
@@ -122,6 +123,25 @@ static bool is_of(const core_st_tensor *scale, scale_types types)
     }
 }
 
+/* The scale of what is multiplied with it. */
+static void find_input(const core_st_folder *folder, const core_spec *spec,
+                       const char *name, core__stored *out)
+{
+    static const struct {
+        const char *suffix;
+        bool divides;
+    } INPUTS[] = {{".input_scale", false},
+                  {"_input_scale", false},
+                  {".input_global_scale", true},
+                  {".activation_scale", false},
+                  {".qscale_act", false}};
+    const size_t n = sizeof INPUTS / sizeof INPUTS[0];
+    for (size_t i = 0; i < n && out->input == NULL; i++) {
+        out->input = look_beside(folder, spec, name, INPUTS[i].suffix).tensor;
+        out->input_divides = INPUTS[i].divides;
+    }
+}
+
 /* Is the tensor, which may be `plain`, stored in that form?  Then its parts. */
 static bool has_form(const core_st_folder *folder, const core_spec *spec,
                      const char *name, core_st_place plain,
@@ -144,6 +164,7 @@ static bool has_form(const core_st_folder *folder, const core_spec *spec,
                               look_beside(folder, spec, name, "_shape").tensor};
     if (form->second != NULL)
         out->second = look_beside(folder, spec, name, form->second).tensor;
+    find_input(folder, spec, name, out);
     return true;
 }
 
@@ -345,6 +366,16 @@ core_status core__stored_check(core__stored *stored, const core_quant *quant,
     CORE_TRY(find_blocks(stored, said));
     CORE_TRY(check_scales(stored, n_stack));
     return check_second(stored, n_stack);
+}
+
+double core__stored_input_scale(const core__stored *stored, int64_t matrix)
+{
+    const core_st_tensor *t = stored->input;
+    const int64_t n_stack = stored->n_dim > 2 ? stored->shape[0] : 1;
+    if (t == NULL || !is_of(t, FLOATS) || (t->n != 1 && t->n != n_stack))
+        return 0.0;
+    const double scale = core_st_value(t, t->n > 1 ? matrix : 0);
+    return stored->input_divides ? 1.0 / scale : scale;
 }
 
 /* --- reading ----------------------------------------------------------------

@@ -14,7 +14,9 @@ typedef struct core__stored {
     const core_st_tensor *extent; /* that says the shape, or NULL             */
     core_block_kind kind;         /* NONE: plain                              */
     bool divides;                 /* the second scale does                    */
-    core_act_quant act;           /* of what engines multiply with it         */
+    core_act_scheme act;          /* of what engines multiply with it         */
+    const core_st_tensor *input;  /* its scale, or NULL                       */
+    bool input_divides;
     int n_dim;                    /* of the values                            */
     int64_t shape[CORE_ST_MAX_DIM];
     /* The last two dimensions are matrices [n_row, n_col].                   */
@@ -42,6 +44,10 @@ CORE_NODISCARD core_status core__stored_check(core__stored *stored,
 /* out[i] = value first + i of the tensor, i < n: rows one after the other.   */
 void core__stored_read(const core__stored *stored, int64_t first, int64_t n,
                        double *out);
+
+/* The scale of what is multiplied with matrix i of the tensor, 0 if the files
+ * have none.                                                         [local] */
+double core__stored_input_scale(const core__stored *stored, int64_t matrix);
 
 /* May a tensor of that name stand beside quantised weights, and say nothing of
  * the model: the scales of activations and of the cache?             [local] */

@@ -164,6 +164,22 @@ void core_weights_cut_blocks(core_weights *weights)
     weights->cuts_blocks = true;
 }
 
+bool core_weights_quantises(const core_weights *weights)
+{
+    return weights->source.operand != NULL;
+}
+
+const core_operand_format *core_weights_operand(const core_weights *weights,
+                                                core_weight id)
+{
+    const core__weight_source *source = &weights->source;
+    if (source->operand == NULL)
+        return NULL;
+    if (id.kind == CORE_W_HEAD && weights->spec.tied)
+        id.kind = CORE_W_EMBED;
+    return source->operand(source->self, &weights->spec, id);
+}
+
 void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
                        int64_t r1, int64_t c0, int64_t c1, double *out,
                        int64_t ld)

@@ -10,6 +10,7 @@
 #define CORE_WEIGHTS_H
 
 #include "core/model/weight_list.h"
+#include "core/numbers/operand_format.h"
 #include "core/numbers/numerics.h"
 
 typedef struct core_weights core_weights; /* opaque; read-only once prepared,
@@ -20,11 +21,16 @@ CORE_NODISCARD core_status core_weights_open_procedural(core_weights **out,
                                                         uint64_t seed);
 
 /* Map the safetensors files of a checkpoint folder and check that every tensor
- * the spec wants is there with its shape, and that nothing unknown is. [local]
- * Errors: E_FILE, E_FORMAT, E_WEIGHTS naming file and tensor.                */
+ * the spec wants is there with its shape, and that nothing unknown is.
+ *   act_quant  products quantise what they read beside a quantised weight, as
+ *              the files say that engines do (core_weights_operand)    [local]
+ * Errors: E_FILE, E_FORMAT, E_WEIGHTS naming file and tensor; with act_quant
+ * E_USAGE if the files say it of no weight, E_WEIGHTS if a scale is missing, or
+ * they say what is not emulated.                                             */
 CORE_NODISCARD core_status core_weights_open_checkpoint(core_weights **out,
                                                         const core_spec *spec,
-                                                        const char *folder);
+                                                        const char *folder,
+                                                        bool act_quant);
 void core_weights_close(core_weights *weights); /* accepts NULL */
 
 /* Choose the numerics of what core_weights_read returns.  For exact mode the
@@ -50,6 +56,12 @@ typedef struct core_block {
 core_block core_weights_block(const core_weights *weights, core_weight id);
 /* From now on shards may begin anywhere: of what has been dequantised.       */
 void core_weights_cut_blocks(core_weights *weights);
+
+/* Do products quantise what they read?  How beside this weight; NULL: not at
+ * all.                                                               [local] */
+bool core_weights_quantises(const core_weights *weights);
+const core_operand_format *core_weights_operand(const core_weights *weights,
+                                                core_weight id);
 
 /* out[(r-r0)*ld + (c-c0)] = W[r, c] for r in [r0, r1), c in [c0, c1).
  * Values are those of the numerics prepared for.  Cannot fail.       [local] */

@@ -21,6 +21,10 @@ typedef struct core__weight_source {
     /* As core_weights_block; NULL: all values are plain.                     */
     core_block (*block)(const void *self, const core_spec *spec,
                         core_weight id);
+    /* As core_weights_operand; NULL: operands are as they are.               */
+    const core_operand_format *(*operand)(const void *self,
+                                          const core_spec *spec,
+                                          core_weight id);
     /* As core_weights_read, never called with CORE_W_HEAD of a tied model.   */
     void (*read)(const void *self, const core_spec *spec, core_weight id,
                  int64_t r0, int64_t r1, int64_t c0, int64_t c1, double *out,

@@ -25,7 +25,7 @@ typedef struct request {
     const char *action, *model, *input, *tokens, *prompt, *layers, *seed;
     const char *parts, *numerics, *taps, *output, *generator;
     core_config_ignore ignore;
-    bool force, export_weights;
+    bool force, export_weights, act_quant;
     int n_folder;
     const char *folder[MAX_FOLDERS];
 } request;
@@ -77,6 +77,7 @@ static void read_command_line(request *r, int argc, char **argv)
         {"export-weights", .flag = &r->export_weights,
          .help = "of procedural models: the bundle is a checkpoint folder, "
                  "too"},
+        HAR_ACT_QUANT_OPTION(&r->act_quant),
         {"force", .flag = &r->force, .help = "replace a bundle that is there"},
         {.help = "seal:"},
         {"generator", .text = &r->generator, .argument = "TEXT",
@@ -200,6 +201,8 @@ static core_status understand(gold_case *gold, const request *r)
         gold->folder[--n] = '\0';
     snprintf(gold->generator, sizeof gold->generator, "moeparity " HAR_VERSION);
     CORE_TRY(har_model_read(&model, r->model, r->layers, r->seed, &r->ignore));
+    CORE_TRY(har_model_quantise(&model, r->act_quant));
+    gold->act_quant = r->act_quant;
     gold->ignore = r->ignore;
     gold->spec = model.full;
     gold->n_l = model.spec.n_l;

@@ -23,10 +23,21 @@ core_status har_model_read(har_model *out, const char *name, const char *layers,
     return CORE_OK;
 }
 
+core_status har_model_quantise(har_model *model, bool act_quant)
+{
+    CORE_FAIL_IF(act_quant && !model->is_checkpoint, CORE_E_USAGE,
+                 "--act-quant: %s has no weights in files, and procedural ones "
+                 "are not quantised",
+                 model->name);
+    model->act_quant = act_quant;
+    return CORE_OK;
+}
+
 core_status har_model_weights(const har_model *model, core_weights **out)
 {
     CORE_TRY(model->is_checkpoint
-                 ? core_weights_open_checkpoint(out, &model->full, model->name)
+                 ? core_weights_open_checkpoint(out, &model->full, model->name,
+                                                model->act_quant)
                  : core_weights_open_procedural(out, &model->full, model->seed));
     if (model->cuts_blocks)
         core_weights_cut_blocks(*out);

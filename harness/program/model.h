@@ -13,6 +13,7 @@ typedef struct har_model {
     core_config_facts facts;
     core_spec full, spec; /* as opened: what the weights belong to; shortened  */
     bool cuts_blocks;     /* --cut-blocks                                     */
+    bool act_quant;       /* har_model_quantise                               */
     uint64_t seed;        /* of procedural weights and of batches              */
 } har_model;
 
@@ -32,6 +33,14 @@ void har_model_write(FILE *out, const har_model *model);
 #define HAR_IGNORE_OPTION(ignore)                                              \
     {"ignore-key", .text = (ignore)->key, .n = &(ignore)->n,                   \
      .most = CORE_CONFIG_MAX_IGNORED}
+
+/* The row of a command that runs a model.                                    */
+#define HAR_ACT_QUANT_OPTION(act_quant)                                        \
+    {"act-quant", .flag = (act_quant),                                         \
+     .help = "quantise activations as the files say that engines do"}
+
+/* What --act-quant says.  Errors: E_USAGE where weights are procedural.      */
+CORE_NODISCARD core_status har_model_quantise(har_model *model, bool act_quant);
 
 /* Open the weights; close them with core_weights_close.  Errors: those of
  * core_weights_open_checkpoint and core_weights_open_procedural.      [local] */

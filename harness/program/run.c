@@ -23,7 +23,7 @@ enum { MAX_PARTS = 256, PREFIX_BYTES = 32 };
 typedef struct request {
     const char *model, *input, *output, *plan, *numerics, *stall;
     const char *batch, *seed, *layers, *trace;
-    bool cuts_blocks;
+    bool cuts_blocks, act_quant;
     core_config_ignore ignore;
 } request;
 
@@ -95,6 +95,7 @@ static void read_command_line(request *r, int argc, char **argv)
         {"cut-blocks", .flag = &r->cuts_blocks,
          .help = "shards may begin inside blocks of quantised weights: what is "
                  "split is dequantised"},
+        HAR_ACT_QUANT_OPTION(&r->act_quant),
         {0}};
     har_parse(&line, options, r, argc, argv);
 }
@@ -172,6 +173,7 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
                             &r->ignore));
     t->model.cuts_blocks = r->cuts_blocks;
+    CORE_TRY(har_model_quantise(&t->model, r->act_quant));
     t->is_switch = t->model.spec.family == CORE_FAMILY_SWITCH;
     if (t->is_switch) {
         t->model.spec.capacity.dropped = CORE_DROPPED_ZERO;

@@ -53,7 +53,6 @@ static void write_memory(const core_spec *spec)
 /* How an expert's matrices are kept, and how much all files hold. */
 static void write_stored(const core_spec *spec, const core_quant *quant)
 {
-    static const char *const ACTS[] = {NULL, "static", "dynamic"};
     const core_weight up = {CORE_W_EXPERT_UP, (int)spec->n_l - 1, 0};
     char name[CORE_FILE_TENSOR_BYTES], how[CORE_QUANT_TEXT_BYTES], size[16];
     const core_layout layout = core_file_tensor(spec, up, name);
@@ -63,10 +62,10 @@ static void write_stored(const core_spec *spec, const core_quant *quant)
            core_quant_text(scheme, how),
            har_format_bytes(core_quant_bytes(quant, spec), size),
            core_quant_source(quant));
-    if (scheme.act != CORE_ACT_QUANT_NONE)
-        printf("           activations are quantised, too (%s): no part of the "
-               "reference\n",
-               ACTS[scheme.act]);
+    if (scheme.act.how != CORE_ACT_QUANT_NONE)
+        printf("           activations %s: no part of the reference without "
+               "--act-quant\n",
+               core_quant_act_text(scheme.act, how));
 }
 
 static void write_experts(const core_spec *s)

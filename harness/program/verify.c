@@ -24,7 +24,7 @@ typedef struct request { /* the command line                              */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
     const char *json, *events, *trace;
-    bool is_forced, keeps, is_padded, allows_partial, cuts_blocks;
+    bool is_forced, keeps, is_padded, allows_partial, cuts_blocks, act_quant;
 } request;
 
 typedef struct task {     /* what it means                                 */
@@ -79,6 +79,7 @@ static void read_command_line(request *r, int argc, char **argv)
         {"cut-blocks", .flag = &r->cuts_blocks,
          .help = "shards may begin inside blocks of quantised weights: what is "
                  "split is dequantised"},
+        HAR_ACT_QUANT_OPTION(&r->act_quant),
         {"keep", .flag = &r->keeps, .help = "keep the run folder"},
         {0}};
     har_parse(&line, options, r, argc, argv);
@@ -204,6 +205,7 @@ static core_status understand(task *t, const request *r)
     CORE_TRY(har_model_read(&t->model, r->model, r->layers, r->seed,
                             &r->ignore));
     t->model.cuts_blocks = r->cuts_blocks;
+    CORE_TRY(har_model_quantise(&t->model, r->act_quant));
     CORE_TRY(read_plans(t, r));
     return CORE_OK;
 }

@@ -51,12 +51,13 @@ def to_bf16(x):
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
-def save(path, tensors, meta=None, dtype=None):
+def save(path, tensors, meta=None, dtype=None, kinds={}):
+    """kinds: element types by name, where NumPy has none of them."""
     header, blobs, at = {}, [], 0
     if meta:
         header["__metadata__"] = meta
     for name, x in sorted(tensors.items(), key=lambda item: -item[1].itemsize):
-        kind = next(k for k, t in TYPES.items() if t == x.dtype and k != "BF16")
+        kind = kinds.get(name) or next(k for k, t in TYPES.items() if t == x.dtype and k != "BF16")
         if dtype and x.dtype.kind == "f":
             kind = dtype
             x = to_bf16(x) if dtype == "BF16" else x.astype(TYPES[dtype])

@@ -17,6 +17,7 @@ import transformers
 from safetensors.torch import save_file
 
 import folder as witness
+import activations
 import modelopt_export
 from build import make
 from case import Case, Family
@@ -38,19 +39,35 @@ FAMILY = Family()
 SHOWN = ("model.layers.0.self_attn.k_proj.weight", "model.layers.1.mlp.experts.2.down_proj.weight")
 
 MODELOPT = {"modelopt_nvfp4": "NVFP4_DEFAULT_CFG", "modelopt_fp8": "FP8_DEFAULT_CFG"}
+TOKEN = {"num_bits": 8, "strategy": "token", "dynamic": True}
+GROUPS = {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16, "dynamic": "local",
+          "scale_dtype": torch.float8_e4m3fn}
+MX = {"num_bits": 8, "type": "float", "strategy": "group", "group_size": 32, "dynamic": True, "scale_dtype": torch.uint8}
 FORMATS = {
     "fp8_blocks": FineGrained((16, 32)),
     "fp8_e5m2": FineGrained((16, 32), torch.float8_e5m2),
     "fp8_fp4_exponents": FineGrained((16, 32), exponents=True),
-    "tensors_fp8": CompressedTensors("float-quantized", True, num_bits=8, type="float", strategy="channel"),
+    "tensors_fp8": CompressedTensors("float-quantized", TOKEN | {"type": "float"}, num_bits=8, type="float", strategy="channel"),
     "tensors_int4": CompressedTensors("pack-quantized", num_bits=4, type="int", strategy="group", group_size=32),
     "tensors_int8": CompressedTensors("pack-quantized", num_bits=8, type="int", strategy="channel"),
-    "tensors_w8a8": CompressedTensors("int-quantized", True, num_bits=8, type="int", strategy="channel"),
-    "tensors_nvfp4": CompressedTensors("nvfp4-pack-quantized", num_bits=4, type="float", strategy="tensor_group",
+    "tensors_w8a8": CompressedTensors("int-quantized", TOKEN | {"type": "int"}, num_bits=8, type="int", strategy="channel"),
+    "tensors_nvfp4": CompressedTensors("nvfp4-pack-quantized", GROUPS, num_bits=4, type="float", strategy="tensor_group",
                                        group_size=16),
     "tensors_mxfp4": MXFP4,
-    "tensors_mxfp8": CompressedTensors("mxfp8-quantized", num_bits=8, type="float", strategy="group", group_size=32,
+    "tensors_mxfp8": CompressedTensors("mxfp8-quantized", MX, num_bits=8, type="float", strategy="group", group_size=32,
                                        scale_dtype=torch.uint8),
+}
+# How engines quantise activations, and what the files call their scale.
+ACTIVATIONS = {
+    "modelopt_nvfp4": (activations.modelopt_nvfp4, ".input_scale"),
+    "modelopt_fp8": (activations.static, ".input_scale"),
+    "fp8_blocks": (activations.fine_grained(32), ""),
+    "fp8_e5m2": (activations.fine_grained(32), ""),
+    "fp8_fp4_exponents": (activations.fine_grained(32, powers=True), ""),
+    "tensors_fp8": (activations.by_token(448.0, activations.e4m3), ""),
+    "tensors_w8a8": (activations.by_token(127.0, activations.int8), ""),
+    "tensors_nvfp4": (activations.tensors(FORMATS["tensors_nvfp4"].acts, activations.e2m1), ".input_global_scale"),
+    "tensors_mxfp8": (activations.tensors(FORMATS["tensors_mxfp8"].acts, activations.e4m3), ""),
 }
 
 
@@ -75,14 +92,16 @@ def _quantised(name: str, weights: Tensors) -> tuple[Tensors, Tensors, dict]:
             continue
         write = getattr(form, "expert", form) if "experts" in tensor else form
         written, values[tensor] = write(value)
+        if name == "tensors_nvfp4":
+            written[".input_global_scale"] = torch.tensor([448.0 * 6.0 / (3.0 + len(stored) % 5)])
         for suffix, part in written.items():
             base = tensor.removesuffix(".weight") if suffix.startswith(".") else tensor
             stored[base + suffix] = part.contiguous()
     return stored, values, form.config()
 
 
-def _said(values: Tensors, prompts: list[torch.Tensor]) -> tuple[Tensors, float, float]:
-    """What transformers makes of the values, in float32 and in float64."""
+def _said(name: str, stored: Tensors, values: Tensors, prompts: list[torch.Tensor]) -> tuple[Tensors, float, float]:
+    """What transformers makes of the values, in float32, in float64, and there with activations as engines have them."""
     state = _fused(values)
     single = make(CASE, SETTINGS)
     single.load_state_dict({name: value.float() for name, value in state.items()})
@@ -100,6 +119,11 @@ def _said(values: Tensors, prompts: list[torch.Tensor]) -> tuple[Tensors, float,
         worst = max(worst, (taps["logits"] - truth["logits"]).abs().max().item())
         said |= {f"p{i}.{tap}": value.contiguous() for tap, value in taps.items()}
         said |= {f"p{i}.input_ids": ids, f"p{i}.logits_f64": truth["logits"]}
+        if name in ACTIVATIONS:
+            with Wide(), activations.Quantised(double, stored, *ACTIVATIONS[name]), margins:
+                quantised = recorders[1].run(CASE, double, ids)
+            said[f"p{i}.logits_act_quant_f64"] = quantised["logits"]
+            least = min(least, margins.least)
     said |= {"values." + name: values[name].float() for name in SHOWN}
     return said, least, worst
 
@@ -116,12 +140,15 @@ def _attempt(name: str, seed: int):
         values = modelopt_export.values_of(stored)
     else:
         stored, values, settings["quantization_config"] = _quantised(name, witness._checkpoint(model, FAMILY))
-    return stored, settings, beside, *_said(values, prompts)
+    return stored, settings, beside, *_said(name, stored, values, prompts)
 
 
 def _write(name: str) -> None:
     for seed in range(1, 40):
-        stored, settings, beside, said, least, worst = _attempt(name, seed)
+        try:
+            stored, settings, beside, said, least, worst = _attempt(name, seed)
+        except ArithmeticError:
+            continue
         if least > witness.LEAST_MARGIN:
             break
     out = OUT / name

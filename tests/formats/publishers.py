@@ -48,10 +48,12 @@ def _qparams(weight: torch.Tensor, args: QuantizationArgs, of_all: torch.Tensor 
 
 
 class CompressedTensors:
-    def __init__(self, form: str, dynamic: bool | None = None, **weights) -> None:
+    """acts: how activations are quantised, None: not at all."""
+
+    def __init__(self, form: str, acts: dict | None = None, **weights) -> None:
         self.form, self.args = form, QuantizationArgs(**weights)
-        acts = QuantizationArgs(num_bits=8, type="float", strategy="token", dynamic=True) if dynamic else None
-        self.scheme = QuantizationScheme(targets=["Linear"], weights=self.args, input_activations=acts)
+        self.acts = QuantizationArgs(**acts) if acts is not None else None
+        self.scheme = QuantizationScheme(targets=["Linear"], weights=self.args, input_activations=self.acts)
         self.compressor = BaseCompressor.get_value_from_registry(form)
 
     def config(self) -> dict:

@@ -13,6 +13,7 @@ import sys
 STAYING = {
     ("ref", "forward", "layer"): "operators show their values to the pass (ref__put), whose options say who wants them",
     ("ref", "forward", "linear"): "the same",
+    ("ref", "forward", "operand"): "the same",
     ("ref", "forward", "norm"): "the same",
     ("parallel", "operators", "*"): "the table of operators points at each, and an operator asks it for others",
     ("parallel", "work", "attention"): "whether a stage has attention is asked with attention's row",

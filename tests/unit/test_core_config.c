@@ -463,7 +463,7 @@ static core_status open_copy(const core_spec *spec, const char *from,
     path_of(path, "model.safetensors");
     copy_under(path, from, inner, outer, further);
     core_message_clear();
-    return core_weights_open_checkpoint(w, spec, folder);
+    return core_weights_open_checkpoint(w, spec, folder, false);
 }
 
 static const struct {

@@ -187,7 +187,9 @@ static void open_case(const struct family *family, core_spec *spec,
     char path[256];
     snprintf(path, sizeof path, GOLDEN_DIR "/oracle/%s", family->at);
     ck_assert_int_eq(core_spec_open(spec, path, NULL), CORE_OK);
-    ck_assert_msg(core_weights_open_checkpoint(w, spec, path) == CORE_OK, "%s",
+    ck_assert_msg(core_weights_open_checkpoint(w, spec, path, false) ==
+                      CORE_OK,
+                  "%s",
                   core_message());
     strcat(path, "/model.safetensors");
     ck_assert_int_eq(core_st_open(file, path), CORE_OK);
@@ -270,7 +272,7 @@ START_TEST(every_form_of_every_family_reads_the_same)
     open_case(family, &spec, &w, &published);
     make_folder();
     write_case(family, form, &spec, w, published);
-    ck_assert_msg(core_weights_open_checkpoint(&again, &spec, folder) ==
+    ck_assert_msg(core_weights_open_checkpoint(&again, &spec, folder, false) ==
                       CORE_OK,
                   "%s", core_message());
     compare(&spec, w, again);
@@ -293,7 +295,7 @@ START_TEST(what_is_no_form_is_refused_by_what_is_there)
     write_case(family, &FORMS[3], &spec, w, published);
     const int64_t n_f = spec.n_f;
     spec.n_f--;
-    ck_assert_int_eq(core_weights_open_checkpoint(&again, &spec, folder),
+    ck_assert_int_eq(core_weights_open_checkpoint(&again, &spec, folder, false),
                      CORE_E_WEIGHTS);
     ck_assert_ptr_nonnull(
         strstr(core_message(), ".mlp.experts.gate_up_proj: shape ["));
@@ -302,7 +304,7 @@ START_TEST(what_is_no_form_is_refused_by_what_is_there)
                              "gate_and_up", "both", "none"};
     write_case(family, &odd, &spec, w, published);
     core_message_clear();
-    ck_assert_int_eq(core_weights_open_checkpoint(&again, &spec, folder),
+    ck_assert_int_eq(core_weights_open_checkpoint(&again, &spec, folder, false),
                      CORE_E_WEIGHTS);
     ck_assert_ptr_nonnull(strstr(core_message(), "gate_proj.weight: missing; "
                                                  "there is model.layers."));

@@ -64,6 +64,20 @@ static void substitute(char text[TEXT_BYTES], const char *from, const char *to)
     snprintf(place, TEXT_BYTES - (size_t)(place - text), "%s%s", to, rest);
 }
 
+/* Written in our own form and read again it is the same. */
+static void check_own_form(const core_spec *spec)
+{
+    char text[TEXT_BYTES] = "";
+    FILE *file = fmemopen(text, TEXT_BYTES - 1, "w");
+    ck_assert_ptr_nonnull(file);
+    core_spec_write_yaml(spec, file);
+    fclose(file);
+    core_spec again;
+    ck_assert_msg(core_spec_parse_yaml(&again, text, "own.yaml") == CORE_OK,
+                  "%s", core_message());
+    ck_assert_mem_eq(spec, &again, sizeof again);
+}
+
 START_TEST(both_versions_and_our_own_form_say_the_same)
 {
     char text[TEXT_BYTES];
@@ -74,15 +88,7 @@ START_TEST(both_versions_and_our_own_form_say_the_same)
         const core_spec v5 = parse(text);
         ck_assert_mem_eq(&spec, &v5, sizeof spec);
     }
-    memset(text, 0, sizeof text);
-    FILE *file = fmemopen(text, TEXT_BYTES - 1, "w");
-    ck_assert_ptr_nonnull(file);
-    core_spec_write_yaml(&spec, file);
-    fclose(file);
-    core_spec again;
-    ck_assert_msg(core_spec_parse_yaml(&again, text, "own.yaml") == CORE_OK,
-                  "%s", core_message());
-    ck_assert_mem_eq(&spec, &again, sizeof spec);
+    check_own_form(&spec);
 }
 END_TEST
 
@@ -94,7 +100,7 @@ START_TEST(checkpoints_open_and_have_steps)
     core_weights *w = NULL;
     snprintf(folder, sizeof folder, GOLDEN_DIR "/oracle/%s", ORACLE_CASES[_i]);
     ck_assert_int_eq(core_spec_open(&spec, folder, NULL), CORE_OK);
-    ck_assert_msg(core_weights_open_checkpoint(&w, &spec, folder) == CORE_OK,
+    ck_assert_msg(core_weights_open_checkpoint(&w, &spec, folder, false) == CORE_OK,
                   "%s", core_message());
     ck_assert_msg(core_weights_prepare(w, CORE_EXACT, NULL) == CORE_OK, "%s",
                   core_message());
@@ -120,7 +126,7 @@ START_TEST(an_export_reads_back)
                   "%s", core_message());
     ck_assert(is_checkpoint);
     ck_assert_mem_eq(&spec, &again, sizeof spec);
-    ck_assert_msg(core_weights_open_checkpoint(&back, &again, folder) ==
+    ck_assert_msg(core_weights_open_checkpoint(&back, &again, folder, false) ==
                       CORE_OK,
                   "%s", core_message());
     const int64_t n = core_weight_count(&spec);
@@ -814,6 +820,20 @@ static const char STEP[] =
     "\"partial_rotary_factors\": [0.4, 1, 1, 0.4, 1], "
     "\"swiglu_limits\": [0, 0, 0, 7, 7], \"norm_expert_weight\": true}";
 
+/* Of one kind, whatever the file says of another. */
+START_TEST(step_has_heads_of_one_kind)
+{
+    char text[TEXT_BYTES];
+    snprintf(text, sizeof text, "%s", STEP);
+    substitute(text, "\"num_attention_heads\": 6", "\"num_attention_heads\": 4");
+    substitute(text, "[500, 100, 100, 500, 100]", "[500, 500, 500, 500, 500]");
+    substitute(text, "[0.4, 1, 1, 0.4, 1]", "[0.4, 0.4, 0.4, 0.4, 0.4]");
+    const core_spec s = parse(text);
+    ck_assert_int_eq(core_spec_head_kinds(&s), 1);
+    check_own_form(&s);
+}
+END_TEST
+
 START_TEST(step_reads_both_spellings)
 {
     static const struct {
@@ -1039,6 +1059,7 @@ int main(void)
     tcase_add_test(tcase, gemma4_takes_the_order_of_its_class);
     tcase_add_test(tcase, ling_has_two_versions);
     tcase_add_test(tcase, step_has_waves_by_kind_of_layer);
+    tcase_add_test(tcase, step_has_heads_of_one_kind);
     tcase_add_test(tcase, step_reads_both_spellings);
     tcase_add_test(tcase, lfm2_ties_by_either_key);
     tcase_add_test(tcase, kimi_linear_finds_its_layers);

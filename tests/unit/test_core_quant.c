@@ -6,6 +6,7 @@
 #include "tests/support/scratch.h"
 
 #include <check.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -157,6 +158,34 @@ START_TEST(what_is_not_linear_is_plain_unless_it_is_named)
 }
 END_TEST
 
+/* Expressions that POSIX has not, wherever they stand, in memory that held
+ * something else. */
+START_TEST(what_is_no_expression_is_refused)
+{
+    static const char *const BAD[] = {"re:(?!x)y", "re:a.*(?=b)", "re:(",
+                                      "re:a{3,1}"};
+    char text[256];
+    mallopt(M_PERTURB, 0x55);
+    make_folder();
+    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+        core_quant *quant = NULL;
+        snprintf(text, sizeof text,
+                 "{\"quantization_config\": {\"quant_method\": "
+                 "\"compressed-tensors\", \"ignore\": [\"%s\"], "
+                 "\"config_groups\": {}}}",
+                 BAD[i]);
+        write_text("config.json", text);
+        core_message_clear();
+        ck_assert_int_eq(core_quant_open(&quant, folder), CORE_E_SPEC);
+        ck_assert_msg(strstr(core_message(), "ignore: '") != NULL, "%s",
+                      core_message());
+        ck_assert_msg(strstr(core_message(), BAD[i]) != NULL, "%s",
+                      core_message());
+    }
+    remove_folder();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core_quant");
@@ -164,6 +193,7 @@ int main(void)
     tcase_add_loop_test(tcase, every_language_says_which_module_has_what, 0,
                         (int)(sizeof SAID / sizeof SAID[0]));
     tcase_add_test(tcase, what_is_not_linear_is_plain_unless_it_is_named);
+    tcase_add_test(tcase, what_is_no_expression_is_refused);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }

@@ -134,7 +134,7 @@ START_TEST(rectangles_are_parts_of_the_snapped_whole)
     core_weights *w = NULL;
     snprintf(path, sizeof path, FORMATS "%s", CASES[_i]);
     ck_assert_int_eq(core_spec_open(&spec, path, NULL), CORE_OK);
-    ck_assert_msg(core_weights_open_checkpoint(&w, &spec, path) == CORE_OK,
+    ck_assert_msg(core_weights_open_checkpoint(&w, &spec, path, false) == CORE_OK,
                   "%s", core_message());
     ck_assert_int_eq(core_weights_prepare(w, CORE_EXACT, NULL), CORE_OK);
     const core_weight ids[3] = {

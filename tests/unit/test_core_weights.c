@@ -198,7 +198,7 @@ static core_weights *open_case(const char *name, core_spec *spec)
     core_weights *w = NULL;
     snprintf(path, sizeof path, GOLDEN_DIR "/oracle/%s", name);
     ck_assert_int_eq(core_spec_open(spec, path, NULL), CORE_OK);
-    ck_assert_msg(core_weights_open_checkpoint(&w, spec, path) == CORE_OK, "%s",
+    ck_assert_msg(core_weights_open_checkpoint(&w, spec, path, false) == CORE_OK, "%s",
                   core_message());
     ck_assert_ptr_nonnull(strstr(core_weights_origin(w), name));
     return w;
@@ -539,7 +539,7 @@ static core_weights *open_tiny(core_status want, const char *fragment)
     const core_spec spec = tiny_switch();
     core_weights *w = NULL;
     core_message_clear();
-    const core_status status = core_weights_open_checkpoint(&w, &spec, folder);
+    const core_status status = core_weights_open_checkpoint(&w, &spec, folder, false);
     ck_assert_msg(status == want, "%s: %s", core_status_name(status),
                   core_message());
     ck_assert_msg(strstr(core_message(), fragment) != NULL,
@@ -715,7 +715,7 @@ START_TEST(an_index_that_is_none_is_refused)
     core_weights *w = NULL;
     const core_spec spec = tiny_switch();
     core_message_clear();
-    const core_status status = core_weights_open_checkpoint(&w, &spec, folder);
+    const core_status status = core_weights_open_checkpoint(&w, &spec, folder, false);
     ck_assert(status == CORE_E_FORMAT || status == CORE_E_WEIGHTS);
     ck_assert_msg(strstr(core_message(), BAD_INDEX[_i].message) != NULL,
                   "'%s' lacks '%s'", core_message(), BAD_INDEX[_i].message);
@@ -754,12 +754,12 @@ START_TEST(a_tensor_that_a_family_never_has_is_refused)
     core_spec spec;
     core_weights *w = NULL;
     ck_assert_int_eq(core_spec_open(&spec, FOLDER, NULL), CORE_OK);
-    ck_assert_int_eq(core_weights_open_checkpoint(&w, &spec, FOLDER), CORE_OK);
+    ck_assert_int_eq(core_weights_open_checkpoint(&w, &spec, FOLDER, false), CORE_OK);
     core_weights_close(w);
     w = NULL;
     spec.n_f_shared = 5;
     core_message_clear();
-    ck_assert_int_eq(core_weights_open_checkpoint(&w, &spec, FOLDER),
+    ck_assert_int_eq(core_weights_open_checkpoint(&w, &spec, FOLDER, false),
                      CORE_E_WEIGHTS);
     ck_assert_ptr_nonnull(strstr(core_message(),
                                  "no checkpoint format has the tensor "
@@ -821,7 +821,7 @@ START_TEST(a_table_names_different_experts_that_there_are)
         write_case(NAME, 16, (int64_t)tries[i].expert);
         core_message_clear();
         const core_status status =
-            core_weights_open_checkpoint(&w, &spec, folder);
+            core_weights_open_checkpoint(&w, &spec, folder, false);
         if (tries[i].message == NULL) {
             ck_assert_msg(status == CORE_OK, "%s", core_message());
             core_weights_close(w);

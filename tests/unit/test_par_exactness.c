@@ -8,9 +8,10 @@
  * the place is not named by any rank, over it by one at least.               */
 #include "core/blas/blas.h"
 #include "core/pass/batch.h"
-#include "parallel/forward.h"
+#include "parallel/forward_impl.h"
 #include "tests/support/mpi_check.h"
 #include "tests/support/ref_fixture.h"
+#include "tests/support/scaled_weights.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -37,6 +38,8 @@ typedef enum terms {
     DIGEST,    /* p.v of a run's tokens                                      */
     READ,      /* a token's weights, times its streams                       */
     JOIN,      /* the same, and of what a part gives                         */
+    LOOK,      /* |a sum of layers| |the weights of its score|               */
+    BACK,      /* a token's weights, times its sums of layers                */
 } terms;
 
 typedef struct place {
@@ -46,6 +49,9 @@ typedef struct place {
     core_weight_kind w;
     bool is_split, tiled; /* experts' weights alone are read by tile */
     bool one_group;       /* of a state space's heads: no rank has all of it  */
+    core_tap_kind x;      /* what is summed by the weights that swell         */
+    core_weight_kind fine; /* is on a grid of steps over 2^finer              */
+    int finer;
 } place;
 
 #define TAPS(a, b) .swells = CORE_TAP_##a, .named = CORE_TAP_##b
@@ -82,6 +88,14 @@ static const place places[] = {
     {FIX_STREAMS, TAPS(IN, ATTN_MIX), .sum = SQUARES},
     {FIX_STREAMS, TAPS(ATTN_STREAMS, ATTN_IN), .sum = READ},
     {FIX_STREAMS, TAPS(ATTN_OUT, MID), .sum = JOIN},
+    {FIX_LOOKS_BACK, TAPS(MID, FFN_LOOK), .sum = SQUARES},
+    {FIX_LOOKS_BACK, TAPS(MID, FFN_LOOK), .sum = LOOK, .fine = CORE_W_FFN_LOOK,
+     .finer = 12},
+    {FIX_LOOKS_BACK, TAPS(MID, FFN_LOOK), .sum = LOOK,
+     .fine = CORE_W_FFN_LOOK_NORM, .finer = 12},
+    {FIX_LOOKS_BACK, TAPS(FFN_BACK, FFN_READ), .sum = BACK, .x = CORE_TAP_MID},
+    {FIX_LOOKS_BACK, 1, TAPS(ATTN_BACK, ATTN_READ), .sum = BACK,
+     .x = CORE_TAP_IN},
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
     {FIX_DELTANET, TAPS(DELTANET_V, DELTANET_V_CONV), .sum = CONV,
      .w = CORE_W_DELTANET_V_CONV},
@@ -175,10 +189,8 @@ static shown open_at(const place *at)
         s.spec.ssd.n_g = 1;
     ck_assert_int_eq(par_plan_parse(&s.plan, plan), CORE_OK);
     ck_assert_int_eq(core_batch_make(&s.batch, &s.spec, B, T, 7), CORE_OK);
-    ck_assert_int_eq(core_weights_open_procedural(&s.weights, &s.spec, 0),
-                     CORE_OK);
-    ck_assert_int_eq(core_weights_prepare(s.weights, CORE_EXACT, NULL),
-                     CORE_OK);
+    s.weights =
+        scaled_weights_open(&s.spec, (scaling){at->fine, .finer = at->finer});
     return s;
 }
 
@@ -366,6 +378,39 @@ static double count_streams(const shown *s, bool joins)
     return largest / (PROB * ACT);
 }
 
+static double count_look(const shown *s)
+{
+    const core_weight norm = {CORE_W_FFN_LOOK_NORM, s->at->layer, 0};
+    const core_weight look = {CORE_W_FFN_LOOK, s->at->layer, 0};
+    const int64_t n_d = s->spec.n_d;
+    double a[MAX_K], b[MAX_K];
+    ck_assert_int_le(n_d, MAX_K);
+    core_weights_read(s->weights, norm, 0, 1, 0, n_d, a, n_d);
+    core_weights_read(s->weights, look, 0, 1, 0, n_d, b, n_d);
+    for (int64_t d = 0; d < n_d; d++)
+        a[d] *= b[d];
+    return largest_norm(s->tap[CORE_TAP_MID], N * cols(s, CORE_TAP_MID) / n_d,
+                        n_d) *
+           norm_of(a, n_d) /
+           (ACT * core_weights_step(s->weights, norm) *
+            core_weights_step(s->weights, look));
+}
+
+static double count_back(const shown *s)
+{
+    const core_tap_kind p = s->at->swells, x = s->at->x;
+    const int64_t n_d = s->spec.n_d, n = cols(s, p);
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        double sum = 0.0;
+        for (int64_t j = 0; j < n; j++)
+            sum += s->tap[p][t * n + j] *
+                   largest_of(s->tap[x] + t * cols(s, x) + j * n_d, n_d);
+        largest = fmax(largest, sum);
+    }
+    return largest / (PROB * ACT);
+}
+
 static double count_conv(const shown *s)
 {
     const core_weight id = {s->at->w, s->at->layer, 0};
@@ -480,6 +525,9 @@ static double count_squares(const shown *s)
         return pow(largest_norm(x, N * n_col / n_dv, n_dv) / ACT, 2.0);
     if (kind == CORE_TAP_Q && s->spec.qk_norm == CORE_QK_NORM_HEAD)
         return pow(largest_norm(x, N * n_col / n_dh, n_dh) / ACT, 2.0);
+    if (kind == CORE_TAP_MID)
+        return pow(largest_norm(x, N * n_col / s->spec.n_d, s->spec.n_d) / ACT,
+                   2.0);
     const int64_t n_g = s->spec.ssd.n_g;
     if (kind == CORE_TAP_SSD_GATED && n_g % mpi_world->size == 0)
         return pow(largest_norm(x, N * n_g, n_col / n_g) / ACT, 2.0);
@@ -527,6 +575,10 @@ static double count(const shown *s)
     case READ:
     case JOIN:
         return count_streams(s, s->at->sum == JOIN);
+    case LOOK:
+        return count_look(s);
+    case BACK:
+        return count_back(s);
     }
     return 0.0;
 }
@@ -583,11 +635,22 @@ START_TEST(the_edge_of_a_check)
 }
 END_TEST
 
+/* A NaN is no smaller than what comes after it. */
+START_TEST(nan_stays_the_largest)
+{
+    const double x[] = {1.0, NAN, 2.0};
+    ck_assert(isnan(par__largest(x, 3, 1, 3)));
+    ck_assert(isnan(par__worse(par__worse(0.0, NAN), 2.0)));
+    ck_assert(par__worse(par__worse(0.0, 3.0), 2.0) == 3.0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("par_exactness");
     TCase *tests = tcase_create("edges");
     tcase_add_loop_test(tests, the_edge_of_a_check, 0, N_PLACES);
+    tcase_add_test(tests, nan_stays_the_largest);
     suite_add_tcase(suite, tests);
     return mpi_check_run(suite);
 }

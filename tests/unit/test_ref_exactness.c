@@ -5,9 +5,9 @@
  * delivered, by the factor with which the sum behind it needs just under 53
  * bits, and then just over; how many it needs is computed here, from the taps
  * and weights.  The first pass must not name the place, the second must.     */
-#include "core/weights/weights_impl.h"
 #include "tests/support/check_main.h"
 #include "tests/support/ref_fixture.h"
+#include "tests/support/scaled_weights.h"
 
 #include <check.h>
 #include <math.h>
@@ -38,6 +38,8 @@ typedef enum terms {
     DIGEST,    /* p.v of the tokens of runs                                   */
     READ,      /* weights times streams                                       */
     JOIN,      /* the same, and a weight times what a part gives              */
+    LOOK,      /* two weights with sums of layers                             */
+    BACK,      /* weights times sums of layers                                */
 } terms;
 
 typedef struct place {
@@ -47,7 +49,7 @@ typedef struct place {
     core_tap_kind x;         /* what is summed, if it is not what swells      */
     core_weight_kind w;      /* and its weight                                */
     core_weight_kind scaled; /* another weight, times 2^exponent              */
-    int exponent;
+    int exponent, finer;     /* or on a grid of steps over 2^finer            */
     bool tiled, pads;
 } place;
 
@@ -94,6 +96,15 @@ static const place places[] = {
     {FIX_STREAMS, TAPS(IN, ATTN_MIX), .sum = SQUARES},
     {FIX_STREAMS, TAPS(ATTN_STREAMS, ATTN_IN), .sum = READ},
     {FIX_STREAMS, TAPS(ATTN_OUT, MID), .sum = JOIN},
+    /* sums of layers: squares, the weights of a score on a fine grid */
+    {FIX_LOOKS_BACK, TAPS(MID, FFN_LOOK), .sum = SQUARES},
+    {FIX_LOOKS_BACK, TAPS(MID, FFN_LOOK), .sum = LOOK,
+     .scaled = CORE_W_FFN_LOOK, .finer = 12},
+    {FIX_LOOKS_BACK, TAPS(MID, FFN_LOOK), .sum = LOOK,
+     .scaled = CORE_W_FFN_LOOK_NORM, .finer = 12},
+    {FIX_LOOKS_BACK, TAPS(FFN_BACK, FFN_READ), .sum = BACK, .x = CORE_TAP_MID},
+    {FIX_LOOKS_BACK, 1, TAPS(ATTN_BACK, ATTN_READ), .sum = BACK,
+     .x = CORE_TAP_IN},
     /* mamba: the bias, and D, large or fine */
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV},
     {FIX_MAMBA, TAPS(MAMBA_U, MAMBA_CONV), .sum = CONV, .w = CORE_W_MAMBA_CONV,
@@ -136,44 +147,6 @@ static const place places[] = {
 };
 enum { N_PLACES = sizeof places / sizeof *places };
 
-/* ---- procedural weights, one kind of another size ------------------------ */
-
-typedef struct scaled {
-    core_weights *inner;
-    core_weight_kind kind;
-    double factor;
-} scaled;
-
-static void scaled_close(void *self)
-{
-    core_weights_close(((scaled *)self)->inner);
-}
-
-static double factor_of(const scaled *s, core_weight id)
-{
-    return id.kind == s->kind ? s->factor : 1.0;
-}
-
-static double scaled_step(const void *self, const core_spec *spec,
-                          core_weight id)
-{
-    const scaled *s = self;
-    (void)spec;
-    return core_weights_step(s->inner, id) * factor_of(s, id);
-}
-
-static void scaled_read(const void *self, const core_spec *spec, core_weight id,
-                        int64_t r0, int64_t r1, int64_t c0, int64_t c1,
-                        double *out, int64_t ld)
-{
-    const scaled *s = self;
-    (void)spec;
-    core_weights_read(s->inner, id, r0, r1, c0, c1, out, ld);
-    for (int64_t r = 0; r < r1 - r0; r++)
-        for (int64_t c = 0; c < c1 - c0; c++)
-            out[r * ld + c] *= factor_of(s, id);
-}
-
 /* ---- a pass with a swollen tap ------------------------------------------- */
 
 typedef struct swollen {
@@ -182,7 +155,6 @@ typedef struct swollen {
     core_batch batch;
     core_weights *weights;
     ref_model *model;
-    scaled source;
     double factor;
     fix_taps taps;
     core_tap_sink keeps;
@@ -218,21 +190,8 @@ static swollen open_at(const place *at)
 
 static void open_model(swollen *s)
 {
-    s->source =
-        (scaled){.kind = s->at->scaled, .factor = ldexp(1.0, s->at->exponent)};
-    ck_assert_int_eq(
-        core_weights_open_procedural(&s->source.inner, &s->spec, 0), CORE_OK);
-    ck_assert_int_eq(core_weights_prepare(s->source.inner, CORE_EXACT, NULL),
-                     CORE_OK);
-    const core__weight_source source = {.self = &s->source,
-                                        .is_dyadic = true,
-                                        .close = scaled_close,
-                                        .step = scaled_step,
-                                        .read = scaled_read};
-    ck_assert_int_eq(core__weights_make(&s->weights, &s->spec, source, "test"),
-                     CORE_OK);
-    ck_assert_int_eq(core_weights_prepare(s->weights, CORE_EXACT, NULL),
-                     CORE_OK);
+    s->weights = scaled_weights_open(
+        &s->spec, (scaling){s->at->scaled, s->at->exponent, s->at->finer});
     const ref_options options = {
         .n_threads = 1, .weight_budget_bytes = s->at->tiled ? 0 : SIZE_MAX};
     ck_assert_int_eq(
@@ -410,6 +369,38 @@ static double bits_of_streams(const swollen *s, bool joins)
     return log2(largest / (PROB * ACT));
 }
 
+/* The longest sum, and the weights of its score. */
+static double bits_of_look(const swollen *s)
+{
+    const int64_t n_d = s->spec.n_d;
+    double both[MAX_K];
+    ck_assert_int_le(n_d, MAX_K);
+    for (int64_t d = 0; d < n_d; d++)
+        both[d] = weight(s, CORE_W_FFN_LOOK_NORM, 0, 0, d) *
+                  weight(s, CORE_W_FFN_LOOK, 0, 0, d);
+    return log2(largest_norm(tap(s, CORE_TAP_MID),
+                             N * cols(s, CORE_TAP_MID) / n_d, n_d) *
+                largest_norm(both, 1, n_d) /
+                (ACT * step_of(s, CORE_W_FFN_LOOK_NORM) *
+                 step_of(s, CORE_W_FFN_LOOK)));
+}
+
+/* Sums of the stream x by the weights that swell. */
+static double bits_of_back(const swollen *s)
+{
+    const int64_t n_d = s->spec.n_d, n = cols(s, s->at->swells);
+    const int64_t n_x = cols(s, s->at->x);
+    double largest = 0.0;
+    for (int64_t t = 0; t < N; t++) {
+        double sum = 0.0;
+        for (int64_t j = 0; j < n; j++)
+            sum += tap(s, s->at->swells)[t * n + j] *
+                   largest_of(tap(s, s->at->x) + t * n_x + j * n_d, n_d);
+        largest = fmax(largest, sum);
+    }
+    return log2(largest / (PROB * ACT));
+}
+
 /* The tap that is summed: CORE_TAP_EMBED stands for none of its own. */
 static core_tap_kind summed(const swollen *s)
 {
@@ -571,6 +562,8 @@ static int64_t width_of_squares(const swollen *s)
         return s->spec.deltanet.n_dv;
     case CORE_TAP_SSD_NORM:
         return cols(s, summed(s)) / s->spec.ssd.n_g;
+    case CORE_TAP_FFN_LOOK:
+        return s->spec.n_d;
     default:
         return cols(s, summed(s));
     }
@@ -621,6 +614,10 @@ static double bits_of(const swollen *s)
     case READ:
     case JOIN:
         return 1.0 + bits_of_streams(s, s->at->sum == JOIN);
+    case LOOK:
+        return 1.0 + bits_of_look(s);
+    case BACK:
+        return 1.0 + bits_of_back(s);
     }
     return 0.0;
 }

@@ -31,9 +31,10 @@ static void check_ok(core_status status)
     ck_assert_msg(status == CORE_OK, "%s", core_message());
 }
 
-static void open_model(oracle *o)
+static void open_model(oracle *o, bool act_quant)
 {
-    check_ok(core_weights_open_checkpoint(&o->weights, &o->spec, o->folder));
+    check_ok(core_weights_open_checkpoint(&o->weights, &o->spec, o->folder,
+                                          act_quant));
     check_ok(core_weights_prepare(o->weights, CORE_FP64, NULL));
     const ref_options options = {.n_threads = 2,
                                  .weight_budget_bytes = SIZE_MAX};
@@ -186,7 +187,7 @@ static bool next_prompt(const oracle *o, int i, char prefix[16],
 START_TEST(model_case)
 {
     oracle o = open_case(ORACLE_CASES[_i]);
-    open_model(&o);
+    open_model(&o, false);
     char prefix[16];
     core_batch batch;
     int n_prompt = 0;
@@ -200,6 +201,39 @@ START_TEST(model_case)
         core_batch_free(&batch);
     }
     ck_assert_int_ge(n_prompt, 1);
+    close_case(&o);
+}
+END_TEST
+
+/* With activations quantised as the publishers' packages do it. */
+START_TEST(quantised_activations)
+{
+    oracle o = open_case(ORACLE_CASES[_i]);
+    char prefix[16];
+    core_batch batch;
+    if (core_st_find(o.expected, "p0.logits_act_quant_f64") == NULL) {
+        core_st_close(o.expected);
+        return;
+    }
+    open_model(&o, true);
+    int n_prompt = 0;
+    for (; next_prompt(&o, n_prompt, prefix, &batch); n_prompt++) {
+        fix_taps taps = {.coarse_only = true};
+        const core_tap_sink sink =
+            fix_sink(&taps, &o.spec, batch.n_b * batch.n_t);
+        const int64_t n = batch.n_b * batch.n_t * o.spec.n_v;
+        check_ok(ref_forward(o.model, &batch, NULL, &sink, NULL));
+        double *plain = expected(&o, prefix, "logits_f64", n);
+        double *truth = expected(&o, prefix, "logits_act_quant_f64", n);
+        const double *mine = fix_find(&taps, CORE_TAP_LOGITS, 0);
+        check_within(mine, truth, n, 1e-9, prefix, "logits_act_quant_f64");
+        ck_assert(largest_difference(mine, plain, n) > 1e-3);
+        free(plain);
+        free(truth);
+        fix_free(&taps);
+        core_batch_free(&batch);
+    }
+    ck_assert_int_eq(n_prompt, 2);
     close_case(&o);
 }
 END_TEST
@@ -275,7 +309,7 @@ START_TEST(switch_case)
     ck_assert_int_eq(o.spec.family, CORE_FAMILY_SWITCH);
     o.spec.capacity.dropped =
         pass ? CORE_DROPPED_PASSTHROUGH : CORE_DROPPED_ZERO;
-    open_model(&o);
+    open_model(&o, false);
     char prefix[16];
     core_batch batch;
     int n_prompt = 0;
@@ -308,6 +342,7 @@ int main(void)
     TCase *tcase = tcase_create("oracle");
     tcase_set_timeout(tcase, 60.0);
     tcase_add_loop_test(tcase, model_case, 0, N_ORACLE_MODELS);
+    tcase_add_loop_test(tcase, quantised_activations, 0, N_ORACLE_MODELS);
     tcase_add_loop_test(tcase, mixtral_config_v5, 0, N_ORACLE_MIXTRAL);
     tcase_add_loop_test(tcase, switch_case, 0, 2 * N_ORACLE_SWITCH);
     suite_add_tcase(suite, tcase);

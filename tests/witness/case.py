@@ -22,6 +22,7 @@ class Family:
     kept_in_f32: tuple[str, ...] = ()  # parts of names that a bf16 checkpoint stores as F32
     renamed: tuple[tuple[str, str], ...] = ()  # where the class saves by other names than are published
     stacked: tuple[tuple[str, tuple[str, ...]], ...] = ()  # end of a published name: ends of those that it holds
+    apart: tuple[tuple[str, tuple[str, ...]], ...] = ()  # and end of the class's name: ends of those that it becomes
     stands_in: bool = False  # the class is another family's that computes the same: it reads no file of this one
     transposed: tuple[str, ...] = ()  # ends of names of experts that are published the other way round
     others: Settings = field(default_factory=dict)  # setting: another value of it, where none can be guessed

@@ -50,12 +50,24 @@ def _stack(family: Family, tensors: State) -> State:
     return tensors
 
 
+def _take_apart(family: Family, tensors: State) -> State:
+    """One tensor of the class in several, with experts one by one, where it is published so."""
+    for whole, parts in family.apart:
+        for name in [name for name in tensors if name.endswith(whole)]:
+            prefix, value = name.removesuffix(whole), tensors.pop(name)
+            of_experts = {f"{prefix}{e}.": matrix for e, matrix in enumerate(value)} if value.dim() == 3 else {prefix: value}
+            for place, matrix in of_experts.items():
+                tensors |= {place + part: rows.contiguous() for part, rows in zip(parts, matrix.chunk(len(parts)))}
+    return tensors
+
+
 def _checkpoint(model: torch.nn.Module, family: Family) -> State:
     """The weights as they are published."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         saved = load_file(Path(folder, "model.safetensors"))
-    return _stack(family, dict(_published(family, name, value) for name, value in saved.items()))
+    named = dict(_published(family, name, value) for name, value in saved.items())
+    return _stack(family, _take_apart(family, named))
 
 
 def _prompts(case: Case, vocabulary: int, seed: int) -> list[torch.Tensor]:

@@ -121,7 +121,7 @@ const core__family core__family_bailing_moe = {
     .also = "bailing_moe",
     .published = "Ling-lite-1.5, Ring-lite, Ling-mini-2.0, Ling-flash-2.0, "
                  "Ling-1T, Ring-mini-2.0, Ring-flash-2.0, Ring-1T",
-    .witness = "transformers 5.24 as GLM-4; version 1 none",
+    .witness = "transformers 5.24 as GLM-4, version 1 as Granite-4",
     .defaults = CORE_JSON({
         "vocab_size" : 157184,
         "hidden_size" : 2048,

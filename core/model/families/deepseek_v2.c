@@ -28,7 +28,7 @@ static core_status add(core_spec *spec, core__reader r)
 const core__family core__family_deepseek_v2 = {
     .model_type = "deepseek_v2",
     .published = "DeepSeek-V2, DeepSeek-V2-Lite",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 102400, "hidden_size": 4096, "num_hidden_layers": 32,
         "num_attention_heads": 32, "rms_norm_eps": 1e-06,

@@ -18,7 +18,7 @@ const core__family core__family_deepseek_v3 = {
     .model_type = "deepseek_v3",
     .also = "kimi_k2",
     .published = "DeepSeek-V3, DeepSeek-R1, DeepSeek-V3.1, Kimi-K2, Kimi-K2.5",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 129280, "hidden_size": 7168, "num_hidden_layers": 61,
         "num_attention_heads": 128, "num_key_value_heads": 128,

@@ -98,8 +98,6 @@ static core_status get_heads(core_spec *spec, core__reader r)
     CORE_TRY(core__config_two_ropes(r, "compress", "compress_rope_theta",
                                     "main", "rope_theta", spec));
     spec->rope.interleaved = true;
-    if (core_spec_head_kinds(spec) == 1)
-        *other = core__spec_blank().other;
     return CORE_OK;
 }
 

@@ -21,7 +21,7 @@ static core_status add(core_spec *spec, core__reader r)
 const core__family core__family_dots1 = {
     .model_type = "dots1",
     .published = "dots.llm1",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 152064, "hidden_size": 4608, "num_hidden_layers": 62,
         "num_attention_heads": 32, "num_key_value_heads": 32,

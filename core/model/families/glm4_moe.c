@@ -16,7 +16,7 @@ static core_status add(core_spec *spec, core__reader r)
 const core__family core__family_glm4_moe = {
     .model_type = "glm4_moe",
     .published = "GLM-4.5, GLM-4.6",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 151552, "hidden_size": 4096, "num_hidden_layers": 46,
         "num_attention_heads": 96, "num_key_value_heads": 8,

@@ -48,7 +48,7 @@ static const core__place OWN[] = {
 const core__family core__family_gpt_oss = {
     .model_type = "gpt_oss",
     .published = "gpt-oss-20b, gpt-oss-120b",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 201088, "hidden_size": 2880, "num_hidden_layers": 36,
         "num_attention_heads": 64, "num_key_value_heads": 8,

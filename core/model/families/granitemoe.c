@@ -28,7 +28,7 @@ static const core__rename RENAMES[] = {{".router.layer.", ".router."},
 const core__family core__family_granitemoe = {
     .model_type = "granitemoe",
     .published = "granite-3.0-3b-a800m",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 32000, "hidden_size": 4096, "num_hidden_layers": 32,
         "num_attention_heads": 32, "num_experts_per_tok": 2,

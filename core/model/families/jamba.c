@@ -68,7 +68,7 @@ static const core__place OWN[] = {
 const core__family core__family_jamba = {
     .model_type = "jamba",
     .published = "Jamba-v0.1, Jamba-1.5",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 65536, "hidden_size": 4096, "num_hidden_layers": 32,
         "num_attention_heads": 32, "num_key_value_heads": 8,

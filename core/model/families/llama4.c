@@ -89,7 +89,7 @@ static const core__place OWN[] = {
 const core__family core__family_llama4 = {
     .model_type = "llama4_text",
     .published = "Llama-4-Scout, Llama-4-Maverick",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 202048, "hidden_size": 5120, "num_hidden_layers": 48,
         "num_attention_heads": 40, "num_key_value_heads": 8,

@@ -12,7 +12,7 @@ static core_status add(core_spec *spec, core__reader r)
 const core__family core__family_olmoe = {
     .model_type = "olmoe",
     .published = "OLMoE-1B-7B",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 50304, "hidden_size": 2048, "num_hidden_layers": 16,
         "num_attention_heads": 16, "num_experts_per_tok": 8,

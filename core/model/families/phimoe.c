@@ -19,7 +19,7 @@ static const core__rename RENAMES[] = {
 const core__family core__family_phimoe = {
     .model_type = "phimoe",
     .published = "Phi-3.5-MoE",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 32064, "hidden_size": 4096, "num_hidden_layers": 32,
         "num_attention_heads": 32, "num_key_value_heads": 8,

@@ -17,7 +17,7 @@ static core_status add(core_spec *spec, core__reader r)
 const core__family core__family_qwen2_moe = {
     .model_type = "qwen2_moe",
     .published = "Qwen1.5-MoE-A2.7B, Qwen2-57B-A14B",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 151936, "hidden_size": 2048, "num_hidden_layers": 24,
         "num_attention_heads": 16, "num_key_value_heads": 16,

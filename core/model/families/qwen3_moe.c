@@ -16,7 +16,7 @@ static core_status add(core_spec *spec, core__reader r)
 const core__family core__family_qwen3_moe = {
     .model_type = "qwen3_moe",
     .published = "Qwen3-30B-A3B, Qwen3-235B-A22B, Qwen3-Coder-480B-A35B",
-    .witness = "transformers 4.57",
+    .witness = "transformers 4.57, 5.24",
     .defaults = CORE_JSON({
         "vocab_size": 151936, "hidden_size": 2048, "num_hidden_layers": 24,
         "num_attention_heads": 32, "num_key_value_heads": 4,

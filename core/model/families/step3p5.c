@@ -55,10 +55,8 @@ static core_status get_other_heads(core_spec *spec, core__reader r)
         core__config_count_or(r, "num_sliding_attention_heads", n_h, &n_h));
     CORE_TRY(check_layers(spec, r, n_h));
     if (n_h == spec->n_h && spec->other.n_rot == spec->n_rot &&
-        memcmp(&spec->other.rope, &spec->rope, sizeof spec->rope) == 0) {
-        spec->other = (core_heads){0};
+        memcmp(&spec->other.rope, &spec->rope, sizeof spec->rope) == 0)
         return CORE_OK;
-    }
     spec->other.n_h = n_h;
     spec->other.n_g = spec->n_g;
     spec->other.scale = spec->score_scale;

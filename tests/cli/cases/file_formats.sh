@@ -6,7 +6,7 @@ formats=$ORACLE/formats
 
 expect 0 moeparity spec "$formats/modelopt_nvfp4"
 has out '^stored     experts as NVFP4, a scale for 1 x 16 values: [0-9.]* KiB of files, as hf_quant_config.json says$'
-has out 'activations are quantised, too \(static\): no part of the reference$'
+has out '^ +activations as FP4 E2M1, a scale for 16 values: no part of the reference without --act-quant$'
 expect 0 moeparity spec "$formats/tensors_int4"
 has out '^stored     experts as INT4, a scale for 1 x 32 values: .* as config.json says$'
 expect 0 moeparity spec "$ORACLE/qwen3_moe/dense_mix_llama3"
@@ -81,6 +81,58 @@ for case in modelopt_fp8 tensors_fp8 tensors_int8 tensors_w8a8; do # no blocks
     has out '^VERIFIED'
 done
 has out 'INT8, activations as they are \(exact mode: its grid twin\)$'
+
+# --- activations quantised as engines do it
+
+for case in modelopt_fp8 modelopt_nvfp4 fp8_blocks fp8_fp4_exponents tensors_fp8 tensors_w8a8 tensors_nvfp4 tensors_mxfp8; do
+    expect 0 moeparity verify "$formats/$case" --act-quant --numerics exact,fp32,bf16 \
+        --plan tp=2,dp=2,ep=2,mb=2 --plan pp=2,dp=2,etp=2 --plan tp=2,etp=2,scope=replica
+    has out '^VERIFIED   bit-identical, and fp32 and bf16 within bounds'
+    has out ', activations quantised'
+done
+acts() # FILTER TEXT: how spec shows the activations of a config of compressed-tensors
+{
+    copy_case "$formats/tensors_w8a8"
+    edit_json case/config.json ".quantization_config.config_groups.group_0.input_activations |= ($1)"
+    expect 0 moeparity spec case
+    has out "^ +activations $2: no part of the reference without --act-quant$"
+}
+not_done() # REGEX: ... and what a run with them says
+{
+    refused 3 "q_proj.weight: --act-quant: its inputs $1" moeparity run -m case -b 1x2 -o out.st --act-quant
+    expect 0 moeparity run -m case -b 1x2 -o out.st
+}
+acts . 'as INT8, a scale for a token'
+expect 0 moeparity run -m case -b 1x2 -o out.st --act-quant
+acts '.strategy = "tensor"' 'as INT8, a scale for a batch'
+not_done 'share a scale with all tokens that are computed together'
+acts '.symmetric = false' 'in codes that are not known'
+not_done 'are quantised in a way that is not emulated'
+acts '.num_bits = 4' 'in codes that are not known'
+acts '.type = 3 | .strategy = []' 'as INT8, a scale for a batch'
+acts '.strategy = "tensor" | .dynamic = false' 'as INT8, a scale for a tensor'
+refused 3 'q_proj.weight: --act-quant: expected a scale of its inputs above 0 \(input_scale\), found none' \
+    moeparity run -m case -b 1x2 -o out.st --act-quant
+refused 2 '--act-quant: .*: nothing there says that what is multiplied with a weight is quantised' \
+    moeparity run -m "$formats/tensors_int4" -b 1x2 -o out.st --act-quant
+refused 2 '--act-quant: shadow-a has no weights in files' moeparity verify shadow-a --act-quant
+refused 2 '--act-quant: shadow-a has no weights in files' \
+    moeparity golden make --model shadow-a --out bundle --batch 1x4 --act-quant
+# their scales cut a plan too, even where weights are dequantised
+refused 2 "layers.0.attn.o: $(inside 16 32) \(of activations, by --act-quant\)" \
+    moeparity run -m "$formats/tensors_mxfp8" -b 2x8 -o out.st -p tp=4 --cut-blocks --act-quant
+
+# a bundle keeps it, and tells a run that does it from one that does not
+expect 0 moeparity golden make --model "$formats/tensors_w8a8" --out bundle --batch 2x7 --act-quant
+[ "$(jq .weights.act_quant bundle/manifest.json)" = true ] || fail 'the manifest does not say it'
+expect 0 moeparity golden check bundle --model "$formats/tensors_w8a8"
+for numerics in exact fp32; do
+    expect 0 moeparity run -m "$formats/tensors_w8a8" -i bundle/input.safetensors -n $numerics -p tp=2,dp=2,ep=2 --act-quant -o with.st
+    expect 0 moeparity compare bundle with.st
+    expect 0 moeparity run -m "$formats/tensors_w8a8" -i bundle/input.safetensors -n $numerics -p tp=2,dp=2,ep=2 -o without.st
+    expect 1 moeparity compare bundle without.st
+    has out '^FAIL       first at p0.layers.0.attn_out'
+done
 
 # --- a head that is stored although config.json ties it
 

@@ -62,14 +62,54 @@ LING: Settings = {
     "use_rmsnorm": True, "score_function": "sigmoid", "router_dtype": "fp32", "embedding_dropout": 0.0,
     "output_dropout": 0.0, "moe_router_enable_expert_bias": True,
 }
+_LING_OTHER: Settings = {
+    "vocab_size": 47, "hidden_size": 26, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 10, "n_group": 1,
+    "num_experts_per_tok": 1, "routed_scaling_factor": 1.5, "tie_word_embeddings": True, "use_qk_norm": False,
+    "rms_norm_eps": 1e-5,
+}
+_AS_LING = ((r"model\.embed_tokens", "model.word_embeddings"), (r"self_attn\.o_proj", "attention.dense"),
+            (r"self_attn\.q_norm", "attention.query_layernorm"), (r"self_attn\.k_norm", "attention.key_layernorm"),
+            ("self_attn", "attention"), ("gate.e_score_correction_bias", "gate.expert_bias"))
+_ONE_TENSOR = tuple((f"query_key_value.{kind}", tuple(f"{part}_proj.{kind}" for part in "qkv"))
+                    for kind in ("weight", "bias"))
 TABLE["bailing_moe"] = entry(
-    Family(kept_in_f32=("expert_bias",), stands_in=True, inert=("num_mtp_layers",),
-           renamed=((r"model\.embed_tokens", "model.word_embeddings"), (r"self_attn\.o_proj", "attention.dense"),
-                    (r"self_attn\.q_norm", "attention.query_layernorm"), (r"self_attn\.k_norm", "attention.key_layernorm"),
-                    ("self_attn", "attention"), ("gate.e_score_correction_bias", "gate.expert_bias")),
-           stacked=tuple((f"query_key_value.{kind}", tuple(f"{part}_proj.{kind}" for part in "qkv"))
-                         for kind in ("weight", "bias"))),
+    Family(kept_in_f32=("expert_bias",), stands_in=True, inert=("num_mtp_layers",), renamed=_AS_LING, stacked=_ONE_TENSOR),
     Case("as_glm4", "Glm4MoeForCausalLM", "Glm4MoeConfig", GLM4_MOE_AS_LING, published=LING, prompts=((2, 7), (1, 17))),
+    Case("one_choice", "Glm4MoeForCausalLM", "Glm4MoeConfig",
+         GLM4_MOE_AS_LING | _LING_OTHER | {
+             "n_routed_experts": 7, "n_shared_experts": 1, "norm_topk_prob": False, "attention_bias": False,
+             "rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.6}},
+         published={name: value for name, value in LING.items() if name != "partial_rotary_factor"} | _LING_OTHER | {
+             "model_type": "bailing_moe_v2", "num_experts": 7, "num_shared_experts": 1, "use_qkv_bias": False,
+             "rope_theta": 100.0, "rotary_dim": 6}),
+)
+
+GRANITE_AS_LING: Settings = {
+    "vocab_size": 61, "hidden_size": 40, "intermediate_size": 9, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "hidden_act": "silu", "max_position_embeddings": 96, "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": False, "rope_theta": 1000.0, "attention_bias": True, "embedding_multiplier": 1.0,
+    "logits_scaling": 1.0, "residual_multiplier": 1.0, "attention_multiplier": 10**-0.5, "num_local_experts": 7,
+    "num_experts_per_tok": 3, "shared_intermediate_size": 18, "position_embedding_type": "rope",
+    "layer_types": ["attention", "attention", "attention"], "mamba_n_heads": 8,
+}
+LING_1: Settings = {
+    "architectures": ["BailingMoeForCausalLM"], "model_type": "bailing_moe", "vocab_size": 61, "hidden_size": 40,
+    "intermediate_size": 22, "moe_intermediate_size": 9, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 10, "num_shared_experts": 2, "num_experts": 7, "num_experts_per_tok": 3,
+    "norm_topk_prob": True, "norm_head": False, "norm_softmax": False, "hidden_act": "silu",
+    "max_position_embeddings": 96, "rms_norm_eps": 1e-5, "use_qkv_bias": True, "use_bias": True, "rope_theta": 1000.0,
+    "rope_scaling": None, "tie_word_embeddings": False, "first_k_dense_replace": 0, "embedding_dropout": 0.0,
+    "output_dropout": 0.0,
+}
+TABLE["bailing_moe_1"] = entry(
+    Family(ffn=("block_sparse_moe", "shared_mlp"), router="block_sparse_moe.router", experts="block_sparse_moe.experts",
+           stands_in=True, inert=("mamba_n_heads",), stacked=_ONE_TENSOR,
+           renamed=_AS_LING + ((r"block_sparse_moe\.router\.layer", "mlp.gate"), ("block_sparse_moe", "mlp.experts"),
+                               ("shared_mlp", "mlp.shared_experts")),
+           apart=(("input_linear.weight", ("gate_proj.weight", "up_proj.weight")),
+                  ("output_linear.weight", ("down_proj.weight",)))),
+    Case("as_granite", "GraniteMoeHybridForCausalLM", "GraniteMoeHybridConfig", GRANITE_AS_LING, published=LING_1,
+         prompts=((2, 11),)),
 )
 
 ERNIE4_5: Settings = {

@@ -155,6 +155,13 @@ TABLE["bailing_hybrid"] = entry(
            inert=("model_max_length", "tie_word_embeddings", "num_nextn_predict_layers")),
     Case("bounded", "BailingHybridForCausalLM", "BailingHybridConfig", BAILING_HYBRID, published=BAILING_HYBRID,
          prompts=((2, 7), (1, 17))),
+    Case("unbounded", "BailingHybridForCausalLM", "BailingHybridConfig",
+         BAILING_HYBRID | {"hidden_size": 26, "vocab_size": 47, "num_attention_heads": 4, "num_key_value_heads": 4,
+                           "num_hidden_layers": 3, "num_experts": 7, "num_experts_per_token": 2, "num_expert_group": 1,
+                           "num_shared_experts": 1, "moe_renormalize": False, "q_lora_rank": None, "head_dim": 6,
+                           "qk_rope_head_dim": 8, "short_conv_kernel_size": 4, "layer_group_size": 3,
+                           "kda_safe_gate": False, "attention_bias": True, "first_k_dense_replace": 2},
+         prompts=((1, 21),), inert=("kda_lower_bound",)),
 )
 
 TABLE["kimi_linear"] = entry(

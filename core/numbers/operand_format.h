@@ -1,0 +1,56 @@
+/* core/numbers/operand_format.h -- what is multiplied with quantised weights,
+ * as engines quantise it.
+ *
+ * A value of a row becomes the number of the code next to it over the scale of
+ * its group (ties to even, cut at the largest code) times that scale.  Scales
+ * are floats, as engines keep them; the quotient and the product are not
+ * rounded.  A group of zeros stays zeros.
+ */
+#ifndef CORE_OPERAND_FORMAT_H
+#define CORE_OPERAND_FORMAT_H
+
+#include "core/numbers/block_format.h"
+#include "core/numbers/numerics.h"
+
+/* A group's scale, from its largest magnitude over the largest code:
+ *   FLOAT  that
+ *   UP     the next power of two that is no less (DeepSeek, modelopt's MXFP8)
+ *   NEAR   2^(e - e_code): the exponents of the magnitude, from 1.75 2^e on the
+ *          next, and of the largest code (compressed-tensors' MX)
+ *   E4M3   that over `fixed`, rounded to E4M3, times `fixed` (NVFP4) */
+typedef enum core_operand_scale {
+    CORE_OPERAND_SCALE_FLOAT,
+    CORE_OPERAND_SCALE_UP,
+    CORE_OPERAND_SCALE_NEAR,
+    CORE_OPERAND_SCALE_E4M3,
+} core_operand_scale;
+
+typedef struct core_operand_format {
+    core_code code; /* E4M3, E5M2, E2M1 or INT8                         */
+    core_operand_scale scale;
+    int64_t group; /* values of a row that share one; 0: all of them   */
+    double fixed;  /* the scale of everything; 0: none                 */
+    double most;   /* no magnitude counts as larger for one; 0: all do */
+} core_operand_format;
+
+/* Does a scale depend on the whole row?  Then who has a part of it must ask the
+ * others for the largest magnitude.                                  [local] */
+bool core_operand_needs_row(const core_operand_format *format);
+
+/* x[0..n) := what their codes stand for, in exact mode snapped to the grid of
+ * activations.  A row, or a part that begins with a group; NaN stays NaN.
+ *   largest  magnitude of the whole row; read only if core_operand_needs_row
+ *   turned   the element that goes to the next code towards zero, as a rounding
+ *            the other way has it; negative: none                      [local]
+ */
+void core_operand_quantise(const core_operand_format *format,
+                           core_numerics numerics, double largest, double *x,
+                           int64_t n, int64_t turned);
+
+/* Largest magnitude of x[0..n); NaN if one of them is.               [local] */
+double core_operand_largest(const double *x, int64_t n);
+
+/* "FP8 E4M3", of a code that activations have.                               */
+const char *core_code_name(core_code code);
+
+#endif
