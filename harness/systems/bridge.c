@@ -103,11 +103,20 @@ static const char *const not_compared[] = {
     "model.moe-router-padding-for-fp8",
     NULL};
 
+static void notes(const har_facts *f, const core_spec *s, FILE *out)
+{
+    har_megatron_notes(f, s, out);
+    fputs(
+        "# a recipe has values of its own for what is not overridden: they are "
+        "taken as Megatron's\n",
+        out);
+}
+
 const har_system_row har_row_bridge = {
     .name = "megatron-bridge",
     .flags = flags,
     .no_bearing = no_bearing,
     .not_compared = not_compared,
     .plan = har_megatron_plan,
-    .notes = har_megatron_notes,
+    .notes = notes,
 };

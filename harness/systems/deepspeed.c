@@ -159,6 +159,7 @@ const har_system_row har_row_deepspeed = {
     .no_bearing = no_bearing,
     .not_compared = not_compared,
     .plan = plan,
+    .takes_json = true,
     .check = check,
     .write = write,
     .rows = HAR_ROWS_DEALT,

@@ -4,6 +4,7 @@
 #include "harness/systems/impl.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,81 +37,49 @@ static double inner(const har_facts *f, const core_spec *s, double said)
     return f->of[HAR_F_N_F].is_given ? said : (double)s->n_f;
 }
 
-/* What the model has; false: the fact is not about the model. */
-static bool model_number(const har_facts *f, const core_spec *s, har_fact fact,
-                         double *out)
+/* What the model has; NaN: the fact is not about the model. */
+static double model_number(const har_facts *f, const core_spec *s,
+                           har_fact fact)
 {
     const double said = f->of[fact].number;
+    const bool in_groups = s->n_group > 0;
     switch (fact) {
-    case HAR_F_N_L:
-        return *out = (double)s->n_l, true;
-    case HAR_F_N_D:
-        return *out = (double)s->n_d, true;
-    case HAR_F_N_H:
-        return *out = (double)s->n_h, true;
-    case HAR_F_N_G:
-        return *out = (double)s->n_g, true;
+    case HAR_F_N_L: return (double)s->n_l;
+    case HAR_F_N_D: return (double)s->n_d;
+    case HAR_F_N_H: return (double)s->n_h;
+    case HAR_F_N_G: return (double)s->n_g;
     case HAR_F_N_DH: /* latent attention has sizes of its own                 */
-        return *out = s->n_kv_rank > 0 ? said : (double)s->n_dh, true;
-    case HAR_F_N_DV:
-        return *out = (double)(s->n_dv > 0 ? s->n_dv : s->n_dh), true;
-    case HAR_F_N_E:
-        return *out = (double)s->n_e, true;
-    case HAR_F_N_K:
-        return *out = (double)s->n_k, true;
-    case HAR_F_N_F:
-        return *out = (double)s->n_f, true;
-    case HAR_F_N_F_DENSE:
-        return *out = inner(f, s, said), true;
-    case HAR_F_N_F_SHARED:
-        return *out = (double)s->n_f_shared, true;
-    case HAR_F_N_V:
-        return *out = (double)s->n_v, true;
-    case HAR_F_N_DE:
-        return *out = (double)s->n_de, true;
-    case HAR_F_N_Q_RANK:
-        return *out = (double)s->n_q_rank, true;
-    case HAR_F_N_KV_RANK:
-        return *out = (double)s->n_kv_rank, true;
-    case HAR_F_N_GROUP:
-        return *out = s->n_group > 0 ? (double)s->n_group : 1, true;
-    case HAR_F_N_GROUP_KEPT:
-        return *out = s->n_group > 0 ? (double)s->n_group_kept : 1, true;
-    case HAR_F_GATED:
-        return *out = s->gated, true;
-    case HAR_F_TIED:
-        return *out = s->tied, true;
-    case HAR_F_BIAS_FFN:
-        return *out = s->bias_ffn || s->bias_mlp || s->bias_o, true;
-    case HAR_F_BIAS_QKV:
-        return *out = s->bias_qkv, true;
+        return s->n_kv_rank > 0 ? said : (double)s->n_dh;
+    case HAR_F_N_DV: return (double)(s->n_dv > 0 ? s->n_dv : s->n_dh);
+    case HAR_F_N_E: return (double)s->n_e;
+    case HAR_F_N_K: return (double)s->n_k;
+    case HAR_F_N_F: return (double)s->n_f;
+    case HAR_F_N_F_DENSE: return inner(f, s, said);
+    case HAR_F_N_F_SHARED: return (double)s->n_f_shared;
+    case HAR_F_N_V: return (double)s->n_v;
+    case HAR_F_N_DE: return (double)s->n_de;
+    case HAR_F_N_Q_RANK: return (double)s->n_q_rank;
+    case HAR_F_N_KV_RANK: return (double)s->n_kv_rank;
+    case HAR_F_N_GROUP: return in_groups ? (double)s->n_group : 1;
+    case HAR_F_N_GROUP_KEPT: return in_groups ? (double)s->n_group_kept : 1;
+    case HAR_F_GATED: return s->gated;
+    case HAR_F_TIED: return s->tied;
+    case HAR_F_BIAS_FFN: return s->bias_ffn || s->bias_mlp || s->bias_o;
+    case HAR_F_BIAS_QKV: return s->bias_qkv;
     case HAR_F_QK_NORM:
-        return *out = s->qk_norm != CORE_QK_NORM_NONE || s->n_kv_rank > 0, true;
-    case HAR_F_LATENT:
-        return *out = s->n_kv_rank > 0, true;
-    case HAR_F_SHARED_GATE:
-        return *out = s->shared_gate, true;
-    case HAR_F_CORRECTION:
-        return *out = s->correction, true;
-    case HAR_F_SCORE:
-        return *out = score(s), true;
-    case HAR_F_RMS:
-        return *out = s->norm == CORE_NORM_LAYER ? 1 : 0, true;
-    case HAR_F_EPS:
-        return *out = s->norm_eps, true;
-    case HAR_F_THETA:
-        return *out = s->rope.theta, true;
-    case HAR_F_ROUTED_SCALE:
-        return *out = s->routed_scale != 0 ? s->routed_scale : 1, true;
+        return s->qk_norm != CORE_QK_NORM_NONE || s->n_kv_rank > 0;
+    case HAR_F_LATENT: return s->n_kv_rank > 0;
+    case HAR_F_SHARED_GATE: return s->shared_gate;
+    case HAR_F_CORRECTION: return s->correction;
+    case HAR_F_SCORE: return score(s);
+    case HAR_F_RMS: return s->norm == CORE_NORM_LAYER;
+    case HAR_F_EPS: return s->norm_eps;
+    case HAR_F_THETA: return s->rope.theta;
+    case HAR_F_ROUTED_SCALE: return s->routed_scale != 0 ? s->routed_scale : 1;
     case HAR_F_FACTOR:
-        return *out = s->capacity.rule == CORE_CAPACITY_FACTOR
-                          ? s->capacity.factor
-                          : 0,
-               true;
-    case HAR_F_POLICY:
-        return *out = s->capacity.priority == CORE_PRIORITY_PROB ? 0 : 1, true;
-    default:
-        return false;
+        return s->capacity.rule == CORE_CAPACITY_FACTOR ? s->capacity.factor : 0;
+    case HAR_F_POLICY: return s->capacity.priority != CORE_PRIORITY_PROB;
+    default: return NAN;
     }
 }
 
@@ -153,9 +122,8 @@ core_status har_facts_check(const har_facts *facts, const core_spec *spec)
 {
     for (int i = 0; i < (int)HAR_N_FACTS; i++) {
         const har_value *v = &facts->of[i];
-        double is;
-        if (v->is_given && model_number(facts, spec, (har_fact)i, &is) &&
-            v->number != is)
+        const double is = model_number(facts, spec, (har_fact)i);
+        if (v->is_given && !isnan(is) && v->number != is)
             return fail_differs(v, is, spec);
     }
     return CORE_OK;

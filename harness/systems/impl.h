@@ -39,6 +39,7 @@ enum { HAR_MAX_SETTINGS = 4096 };
 typedef struct har_settings {
     har_script script; /* holds the texts                                     */
     const char *program; /* NULL: no launch line names one                    */
+    bool has_json;       /* one of the texts is JSON                          */
     int n;
     har_setting item[HAR_MAX_SETTINGS];
 } har_settings;
@@ -188,6 +189,7 @@ typedef struct har_system_row {
     /* Can it run the plan?  E_PLAN with the reason.  NULL: it is only read.  */
     core_status (*check)(const par_plan *plan, const core_spec *spec);
     void (*write)(const par_plan *plan, const core_spec *spec, FILE *out);
+    bool takes_json;
     bool stage_before_data; /* ranks are numbered tensor, stage, data         */
     har_rows rows;
     /* Vocabulary rows, those of padding included, of which tensor ranks have

@@ -269,7 +269,7 @@ static har_system choose_system(const har_settings *settings, har_system asked)
                                 strstr(settings->program, row->name) != NULL;
         if (is_program && strstr(settings->program, ".py") == NULL)
             return (har_system)i;
-        if (n > most) {
+        if (n > most && (row->takes_json || !settings->has_json)) {
             most = n;
             best = (har_system)i;
         }

@@ -87,6 +87,7 @@ core_status har_settings_json(har_settings *out, const char *text,
     json_t *root = NULL;
     CORE_TRY(core_json_parse(&root, text, strlen(text), name));
     core_status status = CORE_OK;
+    out->has_json = true;
     if (json_is_object(root))
         status = walk(out, "", root, name, 0);
     else

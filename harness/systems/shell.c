@@ -196,8 +196,15 @@ static core_status add_default(reader *r, const char *text, size_t n,
     CORE_FAIL_IF(++r->nested > MOST_NESTED, CORE_E_FORMAT,
                  "%s:%d: nested too deeply", r->name, r->line);
     r->at = copy;
-    while (*r->at != '\0')
-        CORE_TRY(read_piece(r, is_quoted));
+    while (*r->at != '\0') {
+        const bool is_blank = strchr(" \t\n", *r->at) != NULL;
+        if (!is_blank || is_quoted || !r->splits) {
+            CORE_TRY(read_piece(r, is_quoted));
+            continue;
+        }
+        CORE_TRY(end_field(r));
+        r->at++;
+    }
     r->nested--;
     r->at = back;
     r->line = line;

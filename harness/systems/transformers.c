@@ -64,5 +64,6 @@ const har_system_row har_row_transformers = {
     .no_bearing = no_bearing,
     .not_compared = not_compared,
     .plan = plan,
+    .takes_json = true,
     .notes = notes,
 };

@@ -121,6 +121,9 @@ const char *const har_vllm_no_bearing[] = {
     "video-pruning-method video-pruning-rate watchdog-config watermark",
     "watermark-config weight-transfer-config worker-cls worker-extension-cls",
     "worker-use-ray",
+    "compilation-config.* cc.* kv-transfer-config.* kv-events-config.*",
+    "structured-outputs-config.* profiler-config.* observability-config.*",
+    "no-enable-expert-parallel no-enable-eplb",
     NULL};
 
 /* They change what is computed, and neither a plan nor a comparison with the
@@ -136,4 +139,6 @@ const char *const har_vllm_not_compared[] = {
     "model-class-overrides q quantization quantization-config rope-scaling",
     "rope-theta sc spec-method spec-model spec-tokens speculative-config",
     "swa-bounded-replay use-fp64-gumbel use-replayssm",
+    "speculative-config.* sc.* hf-overrides.* attention-config.* ac.*",
+    "eplb-config.* additional-config.*",
     NULL};

@@ -2,6 +2,7 @@
 import contextlib
 import copy
 import io
+import logging
 import os
 import sys
 import typing
@@ -19,6 +20,7 @@ from megatron.training.datasets.data_samplers import MegatronPretrainingSampler
 from megatron.training.vocab_utils import calculate_padded_vocab_size
 
 arguments.get_device_arch_version = lambda: 10
+logging.disable(logging.INFO)
 
 KINDS = {"TENSOR_MODEL_PARALLEL_GROUP": "tp", "PIPELINE_MODEL_PARALLEL_GROUP": "pp", "DATA_PARALLEL_GROUP": "dp",
          "EXPERT_MODEL_PARALLEL_GROUP": "ep", "EXPERT_TENSOR_PARALLEL_GROUP": "etp", "EXPERT_DATA_PARALLEL_GROUP": "edp"}
@@ -67,16 +69,24 @@ def groups(args, world):
     return made
 
 
+def layers(config, pp):
+    """Layers of each stage; where a layout says them, the rank that asks is what counts."""
+    out = {}
+    for i in range(pp):
+        parallel_state.get_pipeline_model_parallel_rank = lambda: i
+        first = get_transformer_layer_offset(config, pp_rank=i)
+        out[i] = (first, first + get_num_layers_to_build(config, pp_rank=i))
+    return out
+
+
 def built(case):
     args, config = parse(case)
     tp, pp, dp, ep = (case.degree[k] for k in ("tp", "pp", "dp", "ep"))
-    lengths = [get_num_layers_to_build(config, pp_rank=i) for i in range(pp)]
-    first = [get_transformer_layer_offset(config, pp_rank=i) for i in range(pp)]
     padded = calculate_padded_vocab_size(args.vocab_size, args.make_vocab_size_divisible_by, tp, logging_enabled=False)
     n_local = config.num_moe_experts // ep
     mb = args.global_batch_size // (args.micro_batch_size * dp)
     rows = {d: [m[0] for m in MegatronPretrainingSampler(args.global_batch_size, 0, 1, d, dp)] for d in range(dp)}
     assert all(len(r) == mb == case.degree["mb"] for r in rows.values())
-    return {"groups": groups(args, case.world), "layers": {i: (first[i], first[i] + lengths[i]) for i in range(pp)},
+    return {"groups": groups(args, case.world), "layers": layers(config, pp),
             "experts": {i: range(i * n_local, (i + 1) * n_local) for i in range(ep)},
             "vocabulary": {t: VocabUtility.vocab_range_from_global_vocab_size(padded, t, tp) for t in range(tp)}, "rows": rows}

@@ -4,6 +4,8 @@
  * arguments unchanged; the ones it cannot are those that the rules name, no
  * others.
  */
+#include "core/base/arena.h"
+#include "harness/systems/shell.h"
 #include "harness/systems/systems.h"
 #include "tests/support/check_main.h"
 
@@ -438,6 +440,235 @@ START_TEST(test_bad_import)
 }
 END_TEST
 
+/* Other systems, each by its own words; seed-mini without capacity. */
+static const struct {
+    const char *text, *plan;
+} lines[] = {
+    {"vllm serve m -tp 2 -pp 5", "tp=2,pp=5,etp=2,stages=3/3/3/4/3"},
+    {"vllm serve m -tp 2 -dp 2 --enable-expert-parallel", "tp=2,dp=2,ep=4"},
+    {"vllm serve m --tensor-parallel-size=2 --data-parallel-size=2",
+     "tp=2,dp=2,etp=4"},
+    {"VLLM_PP_LAYER_PARTITION=9,7 vllm serve m -pp 2", "pp=2,stages=9/7"},
+    {"sglang serve m --tp 8 --dp 4 --enable-dp-attention --ep 8",
+     "tp=2,dp=4,ep=8"},
+    {"sglang serve m --tp 8 --attn-dp-size 4 --ep 2 --moe-dp-size 2",
+     "tp=2,dp=4,ep=2,etp=2"},
+    {"sglang serve m --tp 2 --dp 3", "tp=2,dp=3,etp=2"},
+    {"sglang serve m --tp 1 --pp 5", "pp=5,stages=3/3/3/3/4"},
+    {"python -m sglang.launch_server --tp-size 4 --enable-ep-moe",
+     "tp=4,ep=4"},
+    {"{\"train_batch_size\": 24, \"gradient_accumulation_steps\": 3, "
+     "\"train_micro_batch_size_per_gpu\": 2, \"tensor_parallel\": "
+     "{\"autotp_size\": 2}, \"expert_parallel\": {\"enabled\": true, "
+     "\"autoep_size\": 8}}", "tp=2,dp=4,ep=8,mb=3"},
+    {"{\"train_batch_size\": 4, \"expert_parallel\": {\"enabled\": false, "
+     "\"autoep_size\": 4}}", "dp=4"},
+    {"{\"tp_size\": 2, \"fsdp_size\": 4, \"ep_size\": 8}", "tp=2,dp=4,ep=8"},
+    {"{\"tp_size\": 2, \"pp_size\": 2}", "tp=2,pp=2,etp=2"},
+    {"[parallelism]\ntensor_parallel_degree = 2\n"
+     "pipeline_parallel_degree = 4\ndata_parallel_shard_degree = 1\n"
+     "[training]\nlocal_batch_size = 6\nglobal_batch_size = 12\n",
+     "tp=2,pp=4,etp=2,mb=12,stages=4/5/4/3"},
+    {"torchrun --nnodes 2 --nproc-per-node 8 -m torchtitan.train "
+     "--parallelism.tensor_parallel_degree 2 "
+     "--parallelism.expert_parallel_degree 16", "tp=2,dp=8,ep=16"},
+    {"torchrun --nproc-per-node 8 run.py model.tensor_model_parallel_size=2 "
+     "model.expert_model_parallel_size=4 model.expert_tensor_parallel_size=1 "
+     "+train.global_batch_size=8", "tp=2,dp=4,ep=4,mb=2"},
+    {"srun -N2 --ntasks-per-node=4 python pretrain_gpt.py "
+     "--num-experts 64 --pipeline-model-parallel-size 2 "
+     "--account-for-embedding-in-pipeline-split "
+     "--account-for-loss-in-pipeline-split", "pp=2,dp=4"},
+    {"mpirun -n 3 python pretrain_gpt.py --pipeline-model-parallel-size 3 "
+     "--account-for-embedding-in-pipeline-split "
+     "--account-for-loss-in-pipeline-split", "pp=3,stages=5/6/5"},
+    {"mpirun -n 2 python pretrain_gpt.py --pipeline-model-parallel-size 2 "
+     "--pipeline-model-parallel-layout 'Et*9|ttt,t*4L'", "pp=2,stages=9/7"},
+};
+
+START_TEST(test_line)
+{
+    core_spec spec = model("seed-mini");
+    par_plan plan;
+    spec.capacity.rule = CORE_CAPACITY_NONE;
+    ck_assert_msg(import(&plan, NULL, lines[_i].text, HAR_N_SYSTEMS, &spec) ==
+                      CORE_OK, "%s: %s", lines[_i].text, core_message());
+    ck_assert_str_eq(plan.text, lines[_i].plan);
+}
+END_TEST
+
+static const struct {
+    const char *text, *fragment;
+} bad_lines[] = {
+    {"vllm serve m -pp 2 --decode-context-parallel-size 2", "no such degree"},
+    {"vllm serve m --enable-eplb", "experts move"},
+    {"VLLM_PP_LAYER_PARTITION=9,8 vllm serve m -pp 2", "16 in all, found '9,8'"},
+    {"VLLM_PP_LAYER_PARTITION=16 vllm serve m -pp 2", "expected 2 numbers"},
+    {"sglang serve m --tp 6 --attn-dp-size 4", "6 % 4, expected 0"},
+    {"sglang serve m --tp 6 --ep 4", "6 % 4, expected 0"},
+    {"{\"train_batch_size\": 7, \"gradient_accumulation_steps\": 2}",
+     "7 % 2, expected 0"},
+    {"[parallelism]\nexpert_parallel_degree = 0 \n", "from 1 to"},
+    {"[parallelism]\ndata_parallel_shard_degree = -1 \n", "no launcher says"},
+    {"[parallelism]\npipeline_parallel_schedule = \"Interleaved1F1B\"\n",
+     "one run of layers"},
+    {"torchrun --nproc-per-node 8 -m torchtitan.train "
+     "--parallelism.data_parallel_shard_degree 4", "there are 8 ranks"},
+    {"mpirun -n 2 python pretrain_gpt.py --pipeline-model-parallel-size 2 "
+     "--pipeline-model-parallel-layout 'Et*9|t*8L'", "with 16 t"},
+    {"mpirun -n 2 python pretrain_gpt.py --pipeline-model-parallel-size 2 "
+     "--pipeline-model-parallel-layout 'Et*16|L'", "stage 1 has none"},
+    {"{\"tp_size\": 2, \"ep_size\": 3}", "ep*etp = 3"},
+    {"export WORLD_SIZE=8; mpirun -n 4 python pretrain_gpt.py --lr 1",
+     "the launcher starts 4 ranks"},
+    {"mpirun -n 4 a.py --lr 1; mpirun -n 2 a.py --lr 1", "two launch lines"},
+};
+
+START_TEST(test_bad_line)
+{
+    core_spec spec = model("seed-mini");
+    par_plan plan;
+    spec.capacity.rule = CORE_CAPACITY_NONE;
+    ck_assert(import(&plan, NULL, bad_lines[_i].text, HAR_N_SYSTEMS, &spec) !=
+              CORE_OK);
+    ck_assert_msg(strstr(core_message(), bad_lines[_i].fragment) != NULL,
+                  "'%s' lacks '%s'", core_message(), bad_lines[_i].fragment);
+}
+END_TEST
+
+/* What the answer says beside the plan. */
+static const struct {
+    const char *text, *says; /* "!" before it: does not                       */
+} reports[] = {
+    {"WORLD_SIZE=1 --num-experts 64 --lr 1 --bf16",
+     "# no bearing   1 flag: --lr\n"},
+    {"WORLD_SIZE=1 --num-experts 64 --bf16", "# not compared --bf16\n"},
+    {"WORLD_SIZE=1 --num-experts 64", "top-1 is refused"},
+    {"WORLD_SIZE=1 --num-experts 64 --moe-router-pre-softmax",
+     "!top-1 is refused"},
+    {"WORLD_SIZE=1", "# no token is dropped, and seed-mini has a capacity"},
+    {"WORLD_SIZE=1 --moe-expert-capacity-factor 1.1", "!no token is dropped"},
+    {"WORLD_SIZE=1 --moe-expert-capacity-factor 1.1", "winners of a top-k"},
+    {"WORLD_SIZE=1 --moe-expert-capacity-factor 1.1", "!slice of the tokens"},
+    {TP2 "WORLD_SIZE=2 --moe-expert-capacity-factor 1.1",
+     "slice of the tokens"},
+    {"WORLD_SIZE=1 --use-tp-pp-dp-mapping", "tensor, stage, data"},
+    {"sglang serve m --tp 4 --attn-dp-size 2", "without --enable-dp-lm-head"},
+    {"sglang serve m --tp 4 --attn-dp-size 2 --enable-dp-lm-head",
+     "!without --enable-dp-lm-head"},
+    {"sglang serve m --dp 2", "servers of their own"},
+    {"vllm serve m $MORE -tp 1 $REST", "# taken as empty $REST:"},
+};
+
+START_TEST(test_report)
+{
+    const core_spec spec = model("seed-mini");
+    const char *says = reports[_i].says;
+    const bool is_not = says[0] == '!';
+    char *report = NULL;
+    par_plan plan;
+    ck_assert_msg(import(&plan, &report, reports[_i].text, HAR_N_SYSTEMS,
+                         &spec) == CORE_OK, "%s", core_message());
+    ck_assert_msg((strstr(report, says + is_not) == NULL) == is_not,
+                  "%s says '%s'", reports[_i].text, report);
+    free(report);
+}
+END_TEST
+
+/* --- the shell --- */
+
+static const struct {
+    const char *text, *words; /* of the last command, | after each            */
+} shells[] = {
+    {"a 'b c' \"d e\"f g\\ h", "a|b c|d ef|g h|"},
+    {"a \\\n b # c\n", "a|b|"},
+    {"X='1 2'; a $X \"$X\"", "a|1|2|1 2|"},
+    {"X=(1 '2 3'); X+=(4); a ${X[@]} ${X}", "a|1|2|3|4|1|2|3|4|"},
+    {"X=1; X+=2; a $X", "a|12|"},
+    {"a ${X:-b c} ${X-} ${Y:=d}", "a|b|c|d|"},
+    {"X=3; a $(($X * (2 + 1) - 10 / 4 % 3))", "a|7|"},
+    {"a $((1 / 0)) $(b c) `d e` $1 ${1:-f} $X ${X%.*}",
+     "a|$((1 / 0))|$(b c)|`d e`|$1|f|$X|${X%.*}|"},
+    {"a \"$@\" $* b", "a|b|"},
+    {"if x; then X=1; fi; a $X", "a|$X|"},
+    {"x && X=1\na $X", "a|$X|"},
+    {"X=1\na $X", "a|1|"},
+    {"a b 2>&1 >c <d | e\n", "e|"},
+    {"a <<END\nb c\nEND\n", "a|"},
+    {"a 'E*3|t|t'", "a|E*3|t|t|"},
+    {"a E*3|t b", "a|E*3|t|b|"},
+    {"X='b \"c d\"'; eval a $X", "eval|a|b|c d|"},
+    {"bash -c \"a 'b c'\"", "bash|-c|a|b c|"},
+    {"f() {\n a\n}\nb", "b|"},
+    {"#SBATCH -N 2 --ntasks=8\na $SLURM_NNODES $SLURM_NTASKS", "a|2|8|"},
+};
+
+START_TEST(test_shell)
+{
+    void *memory;
+    char words[200] = "";
+    ck_assert(core_alloc(&memory, 1, sizeof(har_script), "a script") == CORE_OK);
+    memset(memory, 0, sizeof(har_script));
+    har_script *s = memory;
+    core_message_clear();
+    ck_assert_msg(har_shell_read(s, shells[_i].text, "x") == CORE_OK, "%s",
+                  core_message());
+    const har_command *last = &s->command[s->n_command - 1];
+    for (int i = 0; i < last->n; i++) {
+        const size_t n = strlen(words);
+        snprintf(words + n, sizeof words - n, "%s|",
+                 s->word[last->first + i].text);
+    }
+    ck_assert_str_eq(words, shells[_i].words);
+    free(memory);
+}
+END_TEST
+
+/* --- ranks --- */
+
+/* Numbers go there and back; only vLLM has stages before data. */
+START_TEST(test_ranks)
+{
+    const core_spec spec = model("seed-mini");
+    par_plan plan;
+    int64_t first, end;
+    ck_assert(par_plan_parse(&plan, "tp=2,pp=3,dp=4") == CORE_OK);
+    for (int i = 0; i < 24; i++) {
+        const int theirs = har_system_rank((har_system)_i, &plan, i);
+        ck_assert_int_eq(har_system_ours((har_system)_i, &plan, theirs), i);
+        const int t = i % 2, d = i / 2 % 4, stage = i / 8;
+        ck_assert_int_eq(theirs, _i == HAR_VLLM ? (d * 3 + stage) * 2 + t : i);
+    }
+    har_system_vocabulary((har_system)_i, &plan, &spec, 1, &first, &end);
+    ck_assert_int_eq(first, _i == HAR_DEEPSPEED ? 0 : 256);
+    ck_assert_int_eq(end, 512);
+}
+END_TEST
+
+/* A vocabulary that is rounded up, and the parts of rank 1 of 3. */
+static const struct {
+    har_system system;
+    int64_t n_v, first, end;
+} vocabularies[] = {
+    {HAR_MEGATRON, 100, 34, 68},     {HAR_TORCHTITAN, 100, 34, 68},
+    {HAR_SGLANG, 100, 64, 128},      {HAR_SGLANG, 190, 64, 128},
+    {HAR_VLLM, 190, 64, 128},        {HAR_DEEPSPEED, 100, 0, 100},
+};
+
+START_TEST(test_vocabulary)
+{
+    core_spec spec = model("seed-mini");
+    par_plan plan;
+    int64_t first, end;
+    spec.n_v = vocabularies[_i].n_v;
+    ck_assert(par_plan_parse(&plan, "tp=3") == CORE_OK);
+    har_system_vocabulary(vocabularies[_i].system, &plan, &spec, 1, &first,
+                          &end);
+    ck_assert_int_eq(first, vocabularies[_i].first);
+    ck_assert_int_eq(end, vocabularies[_i].end);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("har_systems");
@@ -452,6 +683,12 @@ int main(void)
     tcase_add_loop_test(all, test_vllm, 0, N_ROWS(vllm));
     tcase_add_loop_test(all, test_import, 0, N_ROWS(imports));
     tcase_add_loop_test(all, test_bad_import, 0, N_ROWS(bad_imports));
+    tcase_add_loop_test(all, test_line, 0, N_ROWS(lines));
+    tcase_add_loop_test(all, test_bad_line, 0, N_ROWS(bad_lines));
+    tcase_add_loop_test(all, test_report, 0, N_ROWS(reports));
+    tcase_add_loop_test(all, test_shell, 0, N_ROWS(shells));
+    tcase_add_loop_test(all, test_ranks, 0, HAR_N_EMITTED);
+    tcase_add_loop_test(all, test_vocabulary, 0, N_ROWS(vocabularies));
     suite_add_tcase(suite, all);
     return check_main(suite);
 }
