@@ -31,6 +31,7 @@ typedef struct har_setting {
     const har_word *more; /* [n_more] words after the value                   */
     int n_more;
     bool has_equal; /* the value was written with =                           */
+    bool is_maybe; /* there only if a branch of the script is taken             */
     har_place place;
 } har_setting;
 

@@ -284,18 +284,36 @@ typedef struct unknown {
     char text[600];
 } unknown;
 
+/* Each name once, as far as there is room. */
 static void add_unknown(unknown *u, const har_setting *s)
 {
+    char name[100];
     const size_t n = strlen(u->text);
+    snprintf(name, sizeof name, "'%.*s'", s->n_name < 80 ? (int)s->n_name : 80,
+             s->name);
+    if (strstr(u->text, name) != NULL)
+        return;
     u->n++;
-    if (n + s->n_name + 8 < sizeof u->text)
-        snprintf(u->text + n, sizeof u->text - n, "%s'%.*s'", n > 0 ? ", " : "",
-                 NAME(s));
-    else if (n + 6 < sizeof u->text && !core_text_ends(u->text, " ..."))
+    if (n + strlen(name) + 8 < sizeof u->text)
+        snprintf(u->text + n, sizeof u->text - n, "%s%s", n > 0 ? ", " : "",
+                 name);
+    else if (!core_text_ends(u->text, " ..."))
         snprintf(u->text + n, sizeof u->text - n, " ...");
 }
 
-static core_status take(found *o, const har_import *what, int i, unknown *u)
+static bool is_ignored(const har_import *what, const char *name, size_t n)
+{
+    for (int i = 0; i < what->n_ignored; i++)
+        if (is_named(what->ignored[i] + strspn(what->ignored[i], "-"), name, n))
+            return true;
+    return false;
+}
+
+typedef struct doubts {
+    unknown no_table, branch; /* no table has them; a branch sets them        */
+} doubts;
+
+static core_status take(found *o, const har_import *what, int i, doubts *d)
 {
     const har_setting *s = &o->settings->item[i];
     const har_system_row *row =
@@ -304,22 +322,19 @@ static core_status take(found *o, const har_import *what, int i, unknown *u)
     size_t n;
     strip(s, &name, &n);
     const har_flag *f = row != NULL ? find_flag(row, name, n) : NULL;
-    if (f != NULL) {
+    if (row == NULL || is_ignored(what, name, n) || /* a wrapper's option     */
+        is_listed(row->no_bearing, name, n)) {
+        o->without[o->n_without++] = i;
+    } else if (f != NULL && s->is_maybe) {
+        add_unknown(&d->branch, s);
+    } else if (f != NULL) {
         CORE_TRY(state(o, s, f));
         o->stated[o->n_stated++] = i;
-        return CORE_OK;
-    }
-    bool is_ignored = row == NULL; /* a wrapper's option                      */
-    for (int k = 0; k < what->n_ignored; k++) {
-        const char *ignored = what->ignored[k] + strspn(what->ignored[k], "-");
-        is_ignored = is_ignored || is_named(ignored, name, n);
-    }
-    if (is_ignored || is_listed(row->no_bearing, name, n))
-        o->without[o->n_without++] = i;
-    else if (is_listed(row->not_compared, name, n))
+    } else if (is_listed(row->not_compared, name, n)) {
         o->uncompared[o->n_uncompared++] = i;
-    else
-        add_unknown(u, s);
+    } else {
+        add_unknown(&d->no_table, s);
+    }
     return CORE_OK;
 }
 
@@ -344,12 +359,14 @@ static core_status take_variables(har_settings *settings)
 
 static core_status take_all(found *o, const har_import *what)
 {
-    unknown u = {0};
+    doubts d = {0};
     for (int i = 0; i < o->settings->n; i++)
-        CORE_TRY(take(o, what, i, &u));
-    CORE_FAIL_IF(u.n > 0, CORE_E_USAGE,
-                 "--import: %s does not know %d flag%s: %s", o->row->name, u.n,
-                 u.n == 1 ? "" : "s", u.text);
+        CORE_TRY(take(o, what, i, &d));
+    const unknown *u = d.no_table.n > 0 ? &d.no_table : &d.branch;
+    CORE_FAIL_IF(u->n > 0, CORE_E_USAGE, "--import: %s %s %d flag%s: %s",
+                 u == &d.branch ? "a branch of the script sets" : o->row->name,
+                 u == &d.branch ? "or not" : "does not know", u->n,
+                 u->n == 1 ? "" : "s", u->text);
     return CORE_OK;
 }
 

@@ -83,12 +83,10 @@ static bool is_program(const har_word *word, int n)
     return is_server(word, n) || ends_with(word->text, ".py");
 }
 
-/* --flag, -f, a.dotted.name=value, and $ARGS whose words nobody knows. */
+/* --flag, -f, a.dotted.name=value. */
 static bool is_setting(const har_word *word)
 {
     const char *text = word->text;
-    if (word->is_list)
-        return true;
     if (text[0] == '-')
         return isalpha((unsigned char)text[1]) ||
                (text[1] == '-' && isalpha((unsigned char)text[2]));
@@ -175,9 +173,10 @@ static int read_setting(har_setting *out, const har_word *word, int n,
     const bool in_launcher = place != HAR_AT_SYSTEM;
     const size_t n_short = in_launcher ? short_name(text) : 0;
     int end = 1;
-    *out = (har_setting){.name = text, .n_name = strlen(text), .place = place};
-    if (word->is_list)
-        return 1;
+    *out = (har_setting){.name = text,
+                         .n_name = strlen(text),
+                         .is_maybe = word->is_maybe,
+                         .place = place};
     if (n_short > 0) {
         out->n_name = n_short;
         out->value = text + n_short;

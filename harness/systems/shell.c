@@ -2,10 +2,13 @@
  *
  * A word is read character by character into a field; what a variable holds is
  * added to it, and outside quotes its blanks end the field, so that one word
- * may become many.  Traps: a variable that is set in a branch (between if and
- * fi, after &&) has no value that can be told, so that $NAME stays; "$@" is
- * nothing; a | inside a word belongs to it (Megatron's layouts of stages have
- * it).
+ * may become many.  Traps: a value that is set in a branch (between if and fi,
+ * after
+ * &&) cannot be told, so that $NAME stays, unless a text before this one gave
+ * it; flags that are set or appended in branches are all words that may be
+ * there;
+ * "$@" is nothing; a | inside a word belongs to it (Megatron's layouts of
+ * stages have it); the text that sbatch reads is the script.
  */
 #include "core/base/arena.h"
 #include "harness/systems/shell.h"
@@ -26,7 +29,8 @@ typedef struct reader {
     int nested;          /* texts within texts                                */
     bool splits;         /* blanks of a variable end a field                  */
     bool is_open;        /* a field has begun                                 */
-    bool is_list;
+    bool in_maybe;       /* between the marks                                 */
+    bool is_maybe;       /* the field has a character from there              */
     size_t n;
     char *field; /* [MAX_FIELD]                                               */
     int first_word; /* of the command                                         */
@@ -53,9 +57,9 @@ static core_status end_field(reader *r)
         if (s->n_word == HAR_SHELL_WORDS)
             return fail_full(r, "words", HAR_SHELL_WORDS);
         s->word[s->n_word++] =
-            (har_word){.text = text, .line = r->line, .is_list = r->is_list};
+            (har_word){.text = text, .line = r->line, .is_maybe = r->is_maybe};
     }
-    r->is_open = r->is_list = false;
+    r->is_open = r->is_maybe = false;
     r->n = 0;
     return CORE_OK;
 }
@@ -67,7 +71,13 @@ static core_status add(reader *r, const char *text, size_t n)
     memcpy(r->field + r->n, text, n);
     r->n += n;
     r->is_open = true;
+    r->is_maybe = r->is_maybe || r->in_maybe;
     return CORE_OK;
+}
+
+static bool is_mark(char c)
+{
+    return c == HAR_SHELL_MAYBE || c == HAR_SHELL_SURE;
 }
 
 /* What a variable holds: its fields end where a list's words do, and at blanks
@@ -76,7 +86,9 @@ static core_status add_value(reader *r, const char *text, bool is_quoted)
 {
     for (; *text != '\0'; text++) {
         const bool is_blank = strchr(" \t\n", *text) != NULL && !is_quoted;
-        if (*text == HAR_SHELL_NEXT || (is_blank && r->splits)) {
+        if (is_mark(*text) && r->splits) {
+            r->in_maybe = *text == HAR_SHELL_MAYBE;
+        } else if (*text == HAR_SHELL_NEXT || (is_blank && r->splits)) {
             if (r->splits)
                 CORE_TRY(end_field(r));
             else
@@ -90,44 +102,76 @@ static core_status add_value(reader *r, const char *text, bool is_quoted)
 
 /* --- variables --- */
 
-/* Set, or append to; what is set in a branch has no certain value. */
+/* Would the value, put into a line, be more than one word? */
+static bool looks_like_flags(const char *value)
+{
+    return value[0] == '-' || strpbrk(value, " \t\n\x1d\x1e\x1f") != NULL;
+}
+
+/* The value between marks, its own left out. */
+static void mark(char out[MAX_FIELD], const char *value)
+{
+    size_t n = 0;
+    out[n++] = HAR_SHELL_MAYBE;
+    for (; *value != '\0' && n + 2 < MAX_FIELD; value++)
+        if (!is_mark(*value))
+            out[n++] = *value;
+    out[n++] = HAR_SHELL_SURE;
+    out[n] = '\0';
+}
+
+static core_status find_or_make(reader *r, const char *name, size_t n_name,
+                                har_variable **out)
+{
+    har_script *s = r->script;
+    const har_variable *known = har_shell_variable(s, name, n_name);
+    if (known == NULL && s->n_variable == HAR_SHELL_VARIABLES)
+        return fail_full(r, "variables", HAR_SHELL_VARIABLES);
+    *out = &s->variable[known != NULL ? known - s->variable : s->n_variable++];
+    if (known != NULL)
+        return CORE_OK;
+    **out = (har_variable){.name = har_shell_keep(s, name, n_name),
+                           .value = "",
+                           .text = s->n_text};
+    return (*out)->name != NULL ? CORE_OK
+                                : fail_full(r, "characters", HAR_SHELL_POOL);
+}
+
+/* Set, or append to.  In a branch: flags are added, as words that may be there;
+ * any other value is one that cannot be told. */
 static core_status set_variable(reader *r, const char *name, size_t n_name,
                                 const char *value, bool is_list, bool appends)
 {
-    har_script *s = r->script;
     har_variable *v = NULL;
-    const har_variable *known = har_shell_variable(s, name, n_name);
-    if (known != NULL)
-        v = &s->variable[known - s->variable];
-    else if (s->n_variable == HAR_SHELL_VARIABLES)
-        return fail_full(r, "variables", HAR_SHELL_VARIABLES);
-    else
-        v = &s->variable[s->n_variable++];
-    if (known == NULL)
-        *v = (har_variable){.name = har_shell_keep(s, name, n_name)};
-    v->is_branch =
-        r->depth > 0 || r->is_conditional || (appends && v->is_branch);
-    v->is_list = is_list || (appends && v->is_list);
-    v->line = r->line;
-    char text[MAX_FIELD];
-    const bool joins = appends && v->value != NULL && v->value[0] != '\0';
-    const char between[] = {
-        v->is_list && value[0] != '\0' ? HAR_SHELL_NEXT : '\0', '\0'};
-    const int n = snprintf(text, sizeof text, "%s%s%s", joins ? v->value : "",
-                           joins ? between : "", value);
-    if (n < 0 || (size_t)n >= sizeof text)
+    char before[MAX_FIELD], now[MAX_FIELD], text[2 * MAX_FIELD];
+    const bool in_branch = r->depth > 0 || r->is_conditional;
+    CORE_TRY(find_or_make(r, name, n_name, &v));
+    if (in_branch && v->text != r->script->n_text)
+        return CORE_OK; /* given before this script: so it is */
+    v->text = r->script->n_text;
+    const bool has_flags = is_list || v->is_list || looks_like_flags(value) ||
+                           looks_like_flags(v->value);
+    const bool keeps =
+        (appends || (in_branch && has_flags)) && v->value[0] != '\0';
+    v->is_list = is_list || (keeps && v->is_list);
+    v->is_branch = in_branch && !has_flags;
+    snprintf(before, sizeof before, "%s", keeps ? v->value : "");
+    snprintf(now, sizeof now, "%s", value);
+    if (in_branch && has_flags && !appends)
+        mark(before, keeps ? v->value : "");
+    if (in_branch && has_flags)
+        mark(now, value);
+    const char between[] = {v->is_list               ? HAR_SHELL_NEXT
+                            : in_branch && has_flags ? ' '
+                                                     : '\0',
+                            '\0'};
+    snprintf(text, sizeof text, "%s%s%s", before,
+             keeps && value[0] != '\0' ? between : "", now);
+    v->value = har_shell_keep(r->script, text, strlen(text));
+    if (strlen(text) >= MAX_FIELD - 1)
         return fail_full(r, "characters in a variable", MAX_FIELD);
-    v->value = har_shell_keep(s, text, (size_t)n);
-    if (v->name == NULL || v->value == NULL)
-        return fail_full(r, "characters", HAR_SHELL_POOL);
-    return CORE_OK;
-}
-
-/* Would the value, put into a line, be more than one word? */
-static bool looks_like_flags(const har_variable *v)
-{
-    return v->is_list || v->value[0] == '-' ||
-           strpbrk(v->value, " \t\n") != NULL;
+    return v->value != NULL ? CORE_OK
+                            : fail_full(r, "characters", HAR_SHELL_POOL);
 }
 
 static size_t name_length(const char *text)
@@ -148,7 +192,6 @@ static core_status add_variable(reader *r, const char *name, size_t n_name,
     const har_variable *v = har_shell_variable(r->script, name, n_name);
     if (v != NULL && !v->is_branch)
         return add_value(r, v->value, is_quoted);
-    r->is_list = r->is_list || (v != NULL && looks_like_flags(v));
     return add(r, written, n_written);
 }
 
@@ -297,6 +340,11 @@ static core_status read_quoted(reader *r)
 static core_status read_piece(reader *r, bool is_quoted)
 {
     const char c = *r->at;
+    if (is_mark(c)) {
+        r->in_maybe = c == HAR_SHELL_MAYBE;
+        r->at++;
+        return CORE_OK;
+    }
     if (c == '$')
         return read_dollar(r, is_quoted);
     if (c == '`') {
@@ -353,6 +401,15 @@ static size_t assignment(const char *text, size_t *n_name, bool *appends)
     return *n_name > 0 && rest[*appends] == '=' ? *n_name + *appends + 1 : 0;
 }
 
+static core_status add_marked(reader *r, const har_word *word)
+{
+    const char marks[] = {HAR_SHELL_MAYBE, HAR_SHELL_SURE};
+    if (word->is_maybe)
+        CORE_TRY(add(r, &marks[0], 1));
+    CORE_TRY(add(r, word->text, strlen(word->text)));
+    return word->is_maybe ? add(r, &marks[1], 1) : CORE_OK;
+}
+
 /* The words up to the closing bracket, as one value. */
 static core_status read_list(reader *r)
 {
@@ -375,8 +432,7 @@ static core_status read_list(reader *r)
         const char next = HAR_SHELL_NEXT;
         if (i > first)
             CORE_TRY(add(r, &next, 1));
-        r->is_list = r->is_list || s->word[i].is_list;
-        CORE_TRY(add(r, s->word[i].text, strlen(s->word[i].text)));
+        CORE_TRY(add_marked(r, &s->word[i]));
     }
     s->n_word = first;
     return CORE_OK;
@@ -397,11 +453,10 @@ static core_status read_assignment(reader *r, size_t n_head, size_t n_name,
             CORE_TRY(read_piece(r, false));
     }
     r->splits = true;
-    r->is_list = false;
     const char *value = har_shell_keep(r->script, r->field, r->n);
     if (value == NULL)
         return fail_full(r, "characters", HAR_SHELL_POOL);
-    r->is_open = false;
+    r->is_open = r->is_maybe = false;
     r->n = 0;
     CORE_TRY(set_variable(r, name, n_name, value, is_list, appends));
     if (is_list)
@@ -445,36 +500,39 @@ static bool keyword(reader *r, const char *word)
 static core_status run_text(reader *r, int at)
 {
     har_script *s = r->script;
-    char *copy = NULL;
-    size_t n = 0;
-    for (int i = at; i < s->n_word; i++)
-        n += strlen(s->word[i].text) + 1;
-    CORE_TRY(core_alloc((void **)&copy, (int64_t)n + 1, 1, "a command's text"));
-    copy[0] = '\0';
     for (int i = at; i < s->n_word; i++) {
-        strcat(copy, s->word[i].text);
-        strcat(copy, " ");
+        CORE_TRY(add_marked(r, &s->word[i]));
+        CORE_TRY(add(r, " ", 1));
     }
+    const char *text = har_shell_keep(s, r->field, r->n);
+    if (text == NULL)
+        return fail_full(r, "characters", HAR_SHELL_POOL);
+    r->is_open = r->is_maybe = false;
+    r->n = 0;
     s->n_word = at;
-    const core_status status = read_text(r, copy);
-    free(copy);
-    return status;
+    return read_text(r, text);
+}
+
+/* -c behind a shell and its options. */
+static bool is_shell_text(const reader *r, int i)
+{
+    static const char *const shells[] = {"bash", "sh", "/bin/bash", "/bin/sh",
+                                         NULL};
+    const har_word *word = r->script->word;
+    if (strcmp(word[i].text, "-c") != 0 && strcmp(word[i].text, "-lc") != 0)
+        return false;
+    while (i > r->first_word && word[i].text[0] == '-')
+        i--;
+    return is_one_of(word[i].text, shells);
 }
 
 static core_status end_command(reader *r)
 {
-    static const char *const shells[] = {"bash", "sh", "/bin/bash", "/bin/sh",
-                                         NULL};
     har_script *s = r->script;
-    for (int i = r->first_word; i < s->n_word; i++) {
-        const char *word = s->word[i].text;
-        if (i == r->first_word && strcmp(word, "eval") == 0)
+    for (int i = r->first_word; i + 1 < s->n_word; i++)
+        if ((i == r->first_word && strcmp(s->word[i].text, "eval") == 0) ||
+            is_shell_text(r, i))
             CORE_TRY(run_text(r, i + 1));
-        else if (i > r->first_word && i + 1 < s->n_word &&
-                 (strcmp(word, "-c") == 0 || strcmp(word, "-lc") == 0) &&
-                 is_one_of(s->word[i - 1].text, shells))
-            CORE_TRY(run_text(r, i + 1));
-    }
     const int n = s->n_word - r->first_word;
     if (n > 0 && s->n_command == HAR_SHELL_COMMANDS)
         return fail_full(r, "commands", HAR_SHELL_COMMANDS);
@@ -532,6 +590,35 @@ static core_status read_comment(reader *r)
     return end_command(r);
 }
 
+/* The lines up to the one that is `end`: what a script is for sbatch. */
+static core_status read_document(reader *r, const char *end)
+{
+    har_script *s = r->script;
+    const bool is_script = s->n_word > r->first_word &&
+                           strcmp(s->word[r->first_word].text, "sbatch") == 0;
+    r->at += strcspn(r->at, "\n");
+    const char *start = r->at, *stop = r->at;
+    while (*r->at != '\0') {
+        r->line++;
+        r->at++;
+        stop = r->at;
+        const size_t n = strcspn(r->at, "\n"), tabs = strspn(r->at, "\t");
+        const bool is_end =
+            n - tabs == strlen(end) && memcmp(r->at + tabs, end, n - tabs) == 0;
+        r->at += n;
+        if (is_end)
+            break;
+    }
+    if (!is_script)
+        return CORE_OK;
+    const char *text = har_shell_keep(s, start, (size_t)(stop - start));
+    if (text == NULL)
+        return fail_full(r, "characters", HAR_SHELL_POOL);
+    CORE_TRY(end_command(r));
+    CORE_TRY(read_text(r, text));
+    return end_command(r);
+}
+
 /* > FILE, 2>&1, <<END ... END: no words. */
 static core_status skip_redirection(reader *r)
 {
@@ -544,22 +631,7 @@ static core_status skip_redirection(reader *r)
     const char *end =
         is_document && s->n_word > first ? s->word[first].text : NULL;
     s->n_word = first;
-    if (end == NULL)
-        return CORE_OK;
-    r->at += strcspn(r->at, "\n");
-    while (*r->at != '\0') {
-        r->line++;
-        r->at++;
-        const size_t n = strcspn(r->at, "\n");
-        const size_t tabs = strspn(r->at, "\t");
-        if (n - tabs == strlen(end) &&
-            memcmp(r->at + tabs, end, n - tabs) == 0) {
-            r->at += n;
-            return CORE_OK;
-        }
-        r->at += n;
-    }
-    return CORE_OK;
+    return end != NULL ? read_document(r, end) : CORE_OK;
 }
 
 /* The number before 2>&1 is no word either. */
@@ -643,6 +715,7 @@ core_status har_shell_read(har_script *script, const char *text,
                            const char *name)
 {
     void *field = NULL;
+    script->n_text++;
     CORE_TRY(core_alloc(&field, MAX_FIELD, 1, "a word"));
     reader r = {.script = script,
                 .name = name,

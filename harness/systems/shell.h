@@ -23,7 +23,7 @@ typedef struct har_word {
     const char *text; /* in the script's pool                                 */
     int line;
     bool is_assignment; /* NAME=value before a command                        */
-    bool is_list; /* $NAME, a list that is set in a branch of the script */
+    bool is_maybe;      /* there only if a branch of the script is taken      */
 } har_word;
 
 typedef struct har_command {
@@ -31,16 +31,18 @@ typedef struct har_command {
 } har_command;
 
 typedef struct har_variable {
-    const char *name, *value; /* of a list: its words, HAR_SHELL_NEXT between */
-    int line;
+    const char *name, *value; /* with the marks below                         */
+    int text;                 /* number of the text that sets it              */
     bool is_list;
-    bool is_branch; /* set where a running script may or may not come by      */
+    bool is_branch; /* one value, set where a running script may not come by  */
 } har_variable;
 
-enum { HAR_SHELL_NEXT = 0x1f };
+/* Marks in a value: between words of a list; around words that are there only
+ * if a branch is taken. */
+enum { HAR_SHELL_NEXT = 0x1f, HAR_SHELL_MAYBE = 0x1e, HAR_SHELL_SURE = 0x1d };
 
 typedef struct har_script {
-    int n_word, n_command, n_variable;
+    int n_word, n_command, n_variable, n_text;
     size_t n_pool;
     har_word word[HAR_SHELL_WORDS];
     har_command command[HAR_SHELL_COMMANDS];

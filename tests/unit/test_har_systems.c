@@ -386,7 +386,7 @@ static const struct {
     {"WORLD_SIZE=1 --num-layers-per-virtual-pipeline-stage 2",
      "one run of layers", CORE_E_USAGE},
     {"WORLD_SIZE=1 tp=2", "does not know 1 flag: 'tp'", CORE_E_USAGE},
-    {"WORLD_SIZE=1 --one --two 2 --three=3 --lr 1",
+    {"WORLD_SIZE=1 --one --two 2 --three=3 --lr 1 --one 2",
      "does not know 3 flags: '--one', '--two', '--three'", CORE_E_USAGE},
     {TP2, "WORLD_SIZE=N is missing", CORE_E_USAGE},
     {TP2 "WORLD_SIZE=3", "3 % 2, expected 0", CORE_E_USAGE},
@@ -522,6 +522,8 @@ static const struct {
     {"export WORLD_SIZE=8; mpirun -n 4 python pretrain_gpt.py --lr 1",
      "the launcher starts 4 ranks"},
     {"mpirun -n 4 a.py --lr 1; mpirun -n 2 a.py --lr 1", "two launch lines"},
+    {"if x; then A='--num-experts 8 --lr 1'; fi; mpirun -n 4 a.py $A",
+     "a branch of the script sets or not 1 flag: '--num-experts'"},
 };
 
 START_TEST(test_bad_line)
@@ -578,7 +580,8 @@ END_TEST
 /* --- the shell --- */
 
 static const struct {
-    const char *text, *words; /* of the last command, | after each            */
+    const char *text, *words; /* of the last command, | after each, ? after what
+                               * a branch sets                                */
 } shells[] = {
     {"a 'b c' \"d e\"f g\\ h", "a|b c|d ef|g h|"},
     {"a \\\n b # c\n", "a|b|"},
@@ -593,6 +596,13 @@ static const struct {
     {"if x; then X=1; fi; a $X", "a|$X|"},
     {"x && X=1\na $X", "a|$X|"},
     {"X=1\na $X", "a|1|"},
+    {"X=(--a); if x; then X+=(--b 2); fi; X+=(--c); a ${X[@]}",
+     "a|--a|--b?|2?|--c|"},
+    {"if x; then X='--a 1'; else X=--b; fi; a $X", "a|--a?|1?|--b?|"},
+    {"X=(--a); if x; then X=(--b); fi; Y=(${X[@]} --c); a ${Y[@]}",
+     "a|--a?|--b?|--c|"},
+    {"if x; then X=--a; fi; eval a $X b", "eval|a|--a?|b|"},
+    {"sbatch <<EOF\nX=2\na $X\nEOF\n", "a|2|"},
     {"a b 2>&1 >c <d | e\n", "e|"},
     {"a <<END\nb c\nEND\n", "a|"},
     {"a 'E*3|t|t'", "a|E*3|t|t|"},
@@ -616,8 +626,9 @@ START_TEST(test_shell)
     const har_command *last = &s->command[s->n_command - 1];
     for (int i = 0; i < last->n; i++) {
         const size_t n = strlen(words);
-        snprintf(words + n, sizeof words - n, "%s|",
-                 s->word[last->first + i].text);
+        const har_word *word = &s->word[last->first + i];
+        snprintf(words + n, sizeof words - n, "%s%s|", word->text,
+                 word->is_maybe ? "?" : "");
     }
     ck_assert_str_eq(words, shells[_i].words);
     free(memory);

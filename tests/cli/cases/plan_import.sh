@@ -57,8 +57,14 @@ refused 2 'nnodes: \$NODES is known only when the script runs: say NAME=VALUE' \
 expect 0 moeparity plan --import 'NODES=2 TP=4' --import nodes.sh "${mixtral[@]}"
 [ "$(head -1 out)" = tp=4,dp=4 ] || fail "variables: $(head -1 out)"
 has out '^# taken as empty .EXTRA: the script does not set them$'
-sed -i '1a if [ "$1" = moe ]; then EXTRA="--num-experts 8 --moe-router-topk 2"; fi' nodes.sh
-refused 2 'does not know 1 flag: .\$EXTRA' moeparity plan --import NODES=2 --import nodes.sh "${mixtral[@]}"
+# What a branch may set or not: without bearing it is counted, else it must be settled.
+sed -i '1a if [ "$1" = moe ]; then EXTRA="--lr 1 --num-experts 8"; fi' nodes.sh
+refused 2 'a branch of the script sets or not 1 flag: .--num-experts' \
+    moeparity plan --import NODES=2 --import nodes.sh "${mixtral[@]}"
+expect 0 moeparity plan --import NODES=2 --import nodes.sh "${mixtral[@]}" --ignore-flag num-experts
+has out '^# no bearing   2 flags: --lr, --num-experts$'
+expect 0 moeparity plan --import 'NODES=2 EXTRA="--num-experts 8"' --import nodes.sh "${mixtral[@]}"
+has out '^# stated by .*--num-experts 8$'
 
 # Ranks: launchers agree with the variable, or it is said.
 refused 2 'WORLD_SIZE is 8, and the launcher starts 4 ranks' \
