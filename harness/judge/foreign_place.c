@@ -270,6 +270,23 @@ static void find_lost_ranks(har_foreign *d)
                      wanted, n_rank, lost);
 }
 
+/* Names of two frameworks are two dumps, of which one would not be compared. */
+static core_status check_names(const har_foreign *d, const har_namemap *map)
+{
+    for (int64_t i = 0; i < d->n_finding; i++) {
+        const har_finding *f = &d->finding[i];
+        const char *whose = f->kind == HAR_FOUND_UNKNOWN
+                                ? har_namemap_whose(map, f->tensor)
+                                : NULL;
+        CORE_FAIL_IF(whose != NULL, CORE_E_INPUT,
+                     "%s: '%.80s' is a name of %s, others are of %s%s: "
+                     "expected names of one kind",
+                     core_st_path(d->file[f->file].st), f->tensor, whose,
+                     map->n_rule > 0 ? "--map " : "no --map", map->name);
+    }
+    return CORE_OK;
+}
+
 /* How many pieces a file's tensors can be: stacked choices are one per layer.
  */
 static int64_t count_pieces(const har_dump_file *f, const har_yardstick *yard,
@@ -325,6 +342,7 @@ core_status har_foreign_place(har_foreign *dump, const har_yardstick *yard,
                  yard->tap[yard->n_tap - 1].data->name);
     CORE_FAIL_IF(dump->n_piece == 0 && dump->n_finding == 0, CORE_E_INPUT,
                  "%s: holds no tensor", dump->path);
+    CORE_TRY(check_names(dump, options->map));
     qsort(dump->piece, (size_t)dump->n_piece, sizeof *dump->piece, by_tap);
     find_lost_ranks(dump);
     return CORE_OK;

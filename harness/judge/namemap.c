@@ -25,6 +25,8 @@ static const ready_rule HF[] = {
     {"model.layers.{l}.mlp.gate", "layers.{l}.router_logits?"},
     {"model.layers.{l}.mlp.router", "layers.{l}.router_logits?"},
     {"model.layers.{l}.block_sparse_moe.gate", "layers.{l}.router_logits?"},
+    {"model.layers.{l}.block_sparse_moe.router", "layers.{l}.router_logits?"},
+    {"model.layers.{l}.feed_forward.gate", "layers.{l}.router_logits?"},
     {"model.layers.{l}.feed_forward.router", "layers.{l}.router_logits?"},
     {"model.layers.{l}.router.proj", "layers.{l}.router_logits?"},
     {"model.layers.{l}.mlp.topk_idx", "layers.{l}.topk_idx?"},
@@ -41,6 +43,7 @@ static const ready_rule HF[] = {
     {"model.layers.{l}", "layers.{l}.out"},
     {"model.norm", "final_norm"},
     {"model.final_layernorm", "final_norm"},
+    {"model.embedding_norm", "final_norm"},
     {"lm_head", "logits"},
     {"input_ids", "input_ids?"},
     {NULL, NULL}};
@@ -206,6 +209,20 @@ bool har_namemap_apply(const har_namemap *map, const char *name,
         if (matches(map->rule[i].from, body, n, &layer))
             return fill(out, name, part, map->rule[i].to, layer + first_layer);
     return false;
+}
+
+const char *har_namemap_whose(const har_namemap *map, const char *name)
+{
+    static const char *const words[] = {"--map hf", "--map megatron"};
+    char unused[HAR_DUMP_NAME];
+    har_namemap other;
+    if (map->n_rule > 0 && !map->is_ready)
+        return NULL;
+    for (int i = 0; i < 2; i++)
+        if (har__namemap_ready(&other, words[i] + strlen("--map ")) &&
+            har_namemap_apply(&other, name, 0, unused))
+            return words[i];
+    return NULL;
 }
 
 bool har_namemap_expects(const har_namemap *map, const char *body,

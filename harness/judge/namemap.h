@@ -75,6 +75,11 @@ bool har_namemap_apply(const har_namemap *map, const char *name,
 bool har_namemap_expects(const har_namemap *map, const char *body,
                          bool *optional);
 
+/* Whose name it is that this map does not know: "--map hf" or "--map megatron";
+ * NULL: neither's, or the map is somebody's own.
+ *                                                                    [local] */
+const char *har_namemap_whose(const har_namemap *map, const char *name);
+
 /* What the map says about a rank, or a tap; NULL, and 0, if nothing. [local] */
 const har_slice *har_namemap_slice(const har_namemap *map, int rank,
                                    const char *body);

@@ -54,6 +54,7 @@ typedef struct har_yardstick {
     bool is_exact;               /* numerics: bit for bit, no tolerances      */
     har_forcing forcing;         /* its tolerances are for such dumps         */
     char fingerprint[24];        /* of the bundle's file of this numerics     */
+    char weights[24], prompt[24]; /* of its weights and its input file, ""    */
     bool is_coarse;              /* a bundle of the coarse taps               */
     char estimate[160];          /* how its tolerances were made, for reports */
     core_st *taps, *input;       /* owned; input may be NULL                  */

@@ -100,17 +100,27 @@ static void read_reach(har_yardstick *y, const json_t *root)
     }
 }
 
-/* The fingerprint of the numerics' file, and which taps are in it. */
-static void read_file(har_yardstick *y, const json_t *root)
+/* The fingerprint that a member of the manifest states, or "". */
+static void read_xxh3(char out[24], const json_t *member)
+{
+    const char *xxh3 = json_string_value(json_object_get(member, "xxh3"));
+    snprintf(out, 24, "%.20s", xxh3 != NULL ? xxh3 : "");
+}
+
+/* Fingerprints, and which taps are in the numerics' file. */
+static void read_files(har_yardstick *y, const json_t *root)
 {
     char name[CORE_NUMERICS_BYTES + 16];
+    const json_t *files = json_object_get(root, "files");
+    const char *taps = json_string_value(json_object_get(root, "taps"));
+    const char *input = json_string_value(
+        json_object_get(json_object_get(root, "batch"), "file"));
     snprintf(name, sizeof name, "%s.safetensors",
              core_numerics_file(y->numerics).text);
-    const char *xxh3 = json_string_value(json_object_get(
-        json_object_get(json_object_get(root, "files"), name), "xxh3"));
-    const char *taps = json_string_value(json_object_get(root, "taps"));
-    snprintf(y->fingerprint, sizeof y->fingerprint, "%.20s",
-             xxh3 != NULL ? xxh3 : "");
+    read_xxh3(y->fingerprint, json_object_get(files, name));
+    read_xxh3(y->weights, json_object_get(root, "weights"));
+    if (input != NULL)
+        read_xxh3(y->prompt, json_object_get(files, input));
     y->is_coarse = taps != NULL && strcmp(taps, "coarse") == 0;
 }
 
@@ -149,7 +159,7 @@ static core_status read_members(har_yardstick *y, const json_t *root,
                  "(moeparity golden make --force)",
                  path, SCHEMA, schema != NULL ? schema : "nothing");
     read_estimate(y, root);
-    read_file(y, root);
+    read_files(y, root);
     CORE_TRY(read_groups(y, root, path));
     CORE_TRY(read_spec(y, root, path));
     read_reach(y, root);

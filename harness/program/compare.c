@@ -4,6 +4,7 @@
  * in a folder, a name map, rows, positions or a report for people or CI mean a
  * foreign dump, which is judged row by row (judge.h).
  */
+#include "harness/judge/captured.h"
 #include "harness/judge/dump.h"
 #include "harness/judge/forced.h"
 #include "harness/judge/report.h"
@@ -142,6 +143,8 @@ static core_status judge_dump(const request *r, const har_foreign_options *with)
         status = open_yardstick(r, &dump, &yard);
     if (status == CORE_OK)
         status = har_namemap_suits(with->map, &yard.spec);
+    if (status == CORE_OK)
+        status = har_captured_check(&dump, &yard);
     if (status == CORE_OK)
         status = har_foreign_place(&dump, &yard, with);
     if (status == CORE_OK)

@@ -1,67 +1,42 @@
-# The documents: the hook script compiles, has about thirty lines and names what
-# the ready map knows; the YAML map of docs/compare.md places all four ranks.
+# The documents: the five commands for GPU teams are of programs and options that
+# are there, the capture's names are the ready map's; the YAML map of
+# docs/compare.md places all four ranks.
 docs=$DATA/../../docs
-awk '/^```python$/ {on = 1; next} /^```$/ {on = 0} on' "$docs/gpu-teams.md" >hooks.py
-[ "$(grep -c . hooks.py)" -le 38 ] || fail 'the hook script has grown'
-/usr/bin/python3 -m py_compile hooks.py || fail 'hooks.py'
+capture=$DATA/../../golden/capture
+awk '/^```/ {within = !within; plain = $0 == "```"; next} within && plain' "$docs/gpu-teams.md" >commands
+[ "$(grep -c . commands)" = 6 ] || fail 'five commands, and the fourth on several ranks'
+ln -s "$DATA/../../golden" golden
+eval "expect 0 $(sed -n 2p commands)"
+for option in $(sed -n '4p;6p' commands | grep -o -- '--[a-z]*' | grep -v nproc); do
+    grep -q "\"$option\"" "$capture/moeparity_transformers.py" || fail "no option $option"
+done
+for word in $(sed -n '5p' commands | grep -o -- '--[a-z]*'); do
+    moeparity compare --help | grep -q -- "$word" || fail "no option $word"
+done
+
+# a tensor of every module of the capture's table, but the experts' own, has a tap
 cat >names.py <<'END'
-import re
-source = open("hooks.py").read()
-scope = {"re": re}
-exec("\n".join(line for line in source.splitlines() if line.startswith(("FFN", "ENDS", "WANTED"))), scope)
-wanted = scope["WANTED"].fullmatch
-for name in ("model.embed_tokens", "model.norm", "lm_head", "model.layers.3", "model.layers.12.self_attn",
-             "model.layers.3.mamba", "model.final_layernorm", "model.layers.3.feed_forward.router",
-             "model.layers.3.mlp", "model.layers.3.mlp.gate", "model.layers.3.block_sparse_moe.gate"):
-    assert wanted(name), name
-for name in ("model", "model.layers", "model.layers.3.mlp.experts", "model.layers.3.self_attn.q_proj"):
-    assert not wanted(name), name
-END
-/usr/bin/python3 names.py || fail 'names of the hooks'
-
-# what the hook keeps of routers as libraries have had them, on stand-ins
-cat >keep.py <<'END'
-import contextlib
-import io
+import ast
 import sys
-import types
-source = open("hooks.py").read()
-Linear = type("Linear", (), {})
-scope = {"torch": types.SimpleNamespace(nn=types.SimpleNamespace(Linear=Linear)), "sys": sys}
-exec(source[source.index("seen = {}"):source.index("checkpoint, inputs")], scope)
-
-
-class Tensor:
-    def __init__(self, name, shape, floats=True):
-        self.name, self.shape, self.floats = name, shape, floats
-
-    def is_floating_point(self):
-        return self.floats
-
-    def long(self):
-        return self
-
-
-def kept(module, *values):
-    scope["seen"].clear()
-    told = io.StringIO()
-    with contextlib.redirect_stderr(told):
-        scope["keep"]("model.layers.0.mlp.gate")(module, (), values if len(values) > 1 else values[0])
-    return {k.rsplit(".", 1)[1]: x.name for k, x in scope["seen"].items()}, told.getvalue()
-
-
-logits, all_scores = Tensor("logits", (6, 8)), Tensor("all", (6, 8))
-scores, ids = Tensor("scores", (6, 2)), Tensor("ids", (6, 2), False)
-other = object()
-assert kept(Linear(), logits) == ({"gate": "logits"}, "")
-assert kept(other, ids, scores) == ({"topk_idx": "ids", "topk_weight": "scores"}, "")
-assert kept(other, logits, scores, ids) == ({"topk_idx": "ids", "topk_weight": "scores"}, "")
-assert kept(other, all_scores, ids) == ({"topk_idx": "ids"}, "")
-for values in ((logits,), (logits, scores), (ids, ids)):
-    found, told = kept(other, *values)
-    assert found == {} and told.startswith("model.layers.0.mlp.gate: expected one tensor of experts"), (found, told)
+sys.path.insert(0, sys.argv[1] + "/../cli")
+import foreign as f
+source = ast.parse(open(sys.argv[2]).read())
+(table,) = (node.value for node in source.body if isinstance(node, ast.AnnAssign) and node.target.id == "HF")
+taps, _ = f.load("bundle/fp32.safetensors")
+taps = {name[3:]: x for name, x in taps.items()}
+for module, tap in ast.literal_eval(table).items():
+    if not module.endswith(".experts"):
+        name = module.replace("{l}", "1")
+        f.save(f"named/{name}.safetensors", {name: taps[tap.replace("{l}", "1")]})
 END
-/usr/bin/python3 keep.py || fail 'what the hook keeps'
+mkdir named
+with_numpy names.py "$DATA" "$capture/moeparity_capture.py"
+[ "$(ls named | wc -l)" -ge 15 ] || fail 'few names'
+for file in named/*; do
+    expect 1 moeparity compare bundle "$file" --map hf --json out.json
+    jq -e '([.findings[] | select(.kind != "missing")] == []) and ([.taps[] | select(.verdict == "PASS")] | length == 1)' \
+        out.json >/dev/null || fail "$file: $(jq -c .findings out.json)"
+done
 
 expect 0 moeparity run -m shadow-a --layers 2 --batch 3x5 --numerics fp32 -o taps.st
 foreign bundle taps.st gold

@@ -1,0 +1,66 @@
+"""The table: framework x version x plan x family.  A cell is one run of a real framework, compared with a golden."""
+from dataclasses import dataclass
+
+from families import FAMILIES
+
+
+@dataclass(frozen=True)
+class Release:
+    """A framework, and the folder of its environment: its pins are NAME.txt."""
+
+    name: str
+    version: str
+
+    @property
+    def environment(self) -> str:
+        return f"{self.name}-{self.version}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A way to run a family: the words of moeparity_transformers."""
+
+    plan: str = "one"
+    ranks: int = 1
+    experts: str = ""
+    dtype: str = "float32"
+    forced: str = ""
+
+    @property
+    def name(self) -> str:
+        words = [self.plan + (str(self.ranks) if self.ranks > 1 else ""), self.experts, self.forced,
+                 "" if self.dtype == "float32" else self.dtype]
+        return "-".join(filter(None, words))
+
+
+@dataclass(frozen=True)
+class Cell:
+    release: Release
+    family: str
+    run: Run
+
+    @property
+    def name(self) -> str:
+        return f"{self.release.environment}/{self.family}/{self.run.name}"
+
+
+OLD, NEW = Release("transformers", "4.57.6"), Release("transformers", "5.24.0")
+WAYS = ("eager", "batched_mm", "grouped_mm")
+FORCED = Run(dtype="bfloat16", forced="block")
+
+RUNS: dict[Release, list[Run]] = {
+    OLD: [Run(), FORCED, Run("tp", 2), Run("tp", 4), Run("ep", 2), Run("ep", 4), Run("dp", 2)],
+    NEW: [*(Run(experts=way) for way in WAYS), FORCED, Run("tp", 2), Run("tp", 4),
+          *(Run("ep", ranks, way) for ranks in (2, 4) for way in WAYS),
+          Run("ep+dp", 2), Run("ep+dp", 4), Run("dp", 2)],
+}
+CELLS = [Cell(release, family, run) for release, runs in RUNS.items() for run in runs for family in FAMILIES]
+
+# What is committed under tests/data/dumps: every layout of a dump, each of a family of its own as far as they go.
+DUMPS = ("transformers-4.57.6/mixtral/one", "transformers-4.57.6/deepseek_v3/one-block-bfloat16",
+         "transformers-4.57.6/qwen3_moe/tp2", "transformers-5.24.0/mixtral/one-eager",
+         "transformers-5.24.0/gpt_oss/one-batched_mm", "transformers-5.24.0/deepseek_v3/one-grouped_mm",
+         "transformers-5.24.0/glm4_moe/one-block-bfloat16", "transformers-5.24.0/olmoe/tp2",
+         "transformers-5.24.0/qwen2_moe/tp4", "transformers-5.24.0/qwen3_moe/ep2-grouped_mm",
+         "transformers-5.24.0/mixtral/ep4-eager", "transformers-5.24.0/olmoe/ep+dp2",
+         "transformers-5.24.0/qwen3_moe/dp2")

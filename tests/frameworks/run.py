@@ -1,0 +1,100 @@
+"""Makes a golden and a checkpoint of a family, runs a cell on it, and has the dump compared."""
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from cells import Cell
+from families import FAMILIES
+
+BATCH = "4x4"
+SECONDS = 180
+_THREADS = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+@dataclass
+class Result:
+    verdict: str  # PASS, MARGINAL, FAIL ...; ERROR: did not run; UNDIVIDED: every rank held the whole model
+    says: str     # one line: of compare, or the error
+
+
+def make_golden(family: str, moeparity: str, folder: Path) -> Path:
+    """The golden of a procedural model, FOLDER/golden; its config and weights are FOLDER/checkpoint."""
+    checkpoint, golden = folder / "checkpoint", folder / "golden"
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    (checkpoint / "config.json").write_text(json.dumps(FAMILIES[family], indent=1) + "\n")
+    spec = subprocess.run([moeparity, "spec", "--yaml", checkpoint], check=True, capture_output=True, text=True).stdout
+    (folder / f"{family}.yaml").write_text(spec)
+    make = [moeparity, "golden", "make", "--force", "--tokens", BATCH, "--model", folder / f"{family}.yaml", "--numerics"]
+    subprocess.run([*make, "fp32,bf16", "--out", golden], check=True, capture_output=True)
+    subprocess.run([*make, "fp32", "--export-weights", "--out", folder / "export"], check=True, capture_output=True)
+    shutil.move(folder / "export/model.safetensors", checkpoint / "model.safetensors")
+    shutil.rmtree(folder / "export")
+    return golden
+
+
+def command(cell: Cell, checkpoint: str, golden: str, dump: str) -> list[str]:
+    """What a user types, behind `python3`."""
+    run = cell.run
+    start = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.ranks)] if run.ranks > 1 else []
+    words = [*start, "-m", "moeparity_transformers", checkpoint, golden, dump, "--dtype", run.dtype]
+    for option in ("plan", "experts", "forced"):
+        if (value := getattr(run, option)) not in ("", "one"):
+            words += ["--" + option, value]
+    return words
+
+
+def metadata(file: Path) -> dict[str, str]:
+    with open(file, "rb") as stream:
+        (size,) = struct.unpack("<Q", stream.read(8))
+        return json.loads(stream.read(size))["__metadata__"]
+
+
+def _parameters(checkpoint: Path) -> int:
+    """Of the whole model: what the checkpoint holds."""
+    with open(checkpoint / "model.safetensors", "rb") as stream:
+        (size,) = struct.unpack("<Q", stream.read(8))
+        header = json.loads(stream.read(size))
+    count = 0
+    for name, tensor in header.items():
+        if name != "__metadata__" and not name.endswith("e_score_correction_bias"):
+            size = 1
+            for n in tensor["shape"]:
+                size *= n
+            count += size
+    return count
+
+
+def _error(text: str) -> str:
+    """The line that says what went wrong, of the first rank that says so."""
+    lines = [re.sub(r"^\[rank\d+\]:\s*", "", line).strip() for line in text.splitlines()]
+    said = re.compile(r"moeparity_transformers: |[\w.]*(Error|Exception): .|terminate called")
+    told = [line for line in lines if said.match(line)]
+    return told[0] if told else (lines or ["nothing was said"])[-1]
+
+
+def run(cell: Cell, moeparity: str, python: str, module: Path, folder: Path) -> Result:
+    """Runs a cell; its dump is folder/dump."""
+    golden, checkpoint, dump = folder.parent / "golden", folder.parent / "checkpoint", folder / "dump"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    words = [python, *command(cell, str(checkpoint), str(golden), str(dump))]
+    environment = os.environ | _THREADS | {"PYTHONPATH": str(module)}
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return Result("ERROR", f"no end within {SECONDS} s")
+    (folder / "log").write_text(done.stdout + done.stderr)
+    if done.returncode != 0:
+        return Result("ERROR", _error(done.stderr))
+    compared = subprocess.run([moeparity, "compare", golden, dump], capture_output=True, text=True)
+    (folder / "compared").write_text(compared.stdout + compared.stderr)
+    last = (compared.stdout or compared.stderr).strip().splitlines()[-1]
+    held = int(metadata(dump / "rank_00000.safetensors")["parameters"])
+    if cell.run.plan not in ("one", "dp") and held >= _parameters(checkpoint):
+        return Result("UNDIVIDED", f"every rank held all {held} parameters; {last}")
+    return Result(last.split()[0] if compared.returncode in (0, 1) else "ERROR", last)
