@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import page
-from cells import CELLS, DUMPS, Cell
+from cells import CELLS, DUMPS, Cell, Layer
 from run import Result, command, make_golden, metadata, run
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -38,6 +38,11 @@ def _python(cell: Cell) -> str:
         print(f"making {folder}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         subprocess.run([folder / "bin/pip", "install", "--quiet", "--requirement", pins], check=True)
+        for more in PINS.glob(f"{name}.python*.txt"):  # pure Python that says it wants a later one
+            site = next(folder.glob("lib/python*/site-packages"))
+            subprocess.run([folder / "bin/pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:",
+                            "--ignore-requires-python", "--python-version",
+                            more.stem.rpartition("python")[2], "--target", site, "--requirement", more], check=True)
     return str(folder / "bin/python")
 
 
@@ -72,6 +77,8 @@ def _keep_dump(cell: Cell, folder: Path) -> None:
     shutil.copytree(folder / "dump", DATA / name)
     shutil.copytree(folder.parent / "golden", DATA / cell.family / "golden", dirs_exist_ok=True)
     shutil.copy(folder.parent / f"{cell.family}.yaml", DATA / cell.family)
+    if isinstance(cell.run, Layer):
+        shutil.copy(folder.parent / "ffn.yaml", DATA / cell.family)
     said = metadata(DATA / name / "rank_00000.safetensors")
     typed = " ".join(["python3", *command(cell, "CHECKPOINT", "GOLDEN", "DUMP")])
     with open(DATA / "README.md", "a", encoding="utf-8") as readme:

@@ -33,6 +33,35 @@ class Run:
         return "-".join(filter(None, words))
 
 
+    @property
+    def divides(self) -> bool:
+        """Does no rank hold all weights?"""
+        return self.plan not in ("one", "dp")
+
+
+@dataclass(frozen=True)
+class Layer(Run):
+    """The layers with experts alone: the words of megatron_moe.py or deepspeed_moe.py."""
+
+    tp: int = 1
+    ep: int = 1
+    etp: int = 1
+    dispatcher: str = ""
+
+    @property
+    def name(self) -> str:
+        sizes = [f"{axis}{size}" for axis, size in self.sizes.items() if size > 1]
+        return "-".join(filter(None, [f"layer{self.ranks}", *sizes, self.dispatcher]))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {"tp": self.tp, "ep": self.ep, "etp": self.etp}
+
+    @property
+    def divides(self) -> bool:
+        return self.ep * self.etp > 1
+
+
 @dataclass(frozen=True)
 class Cell:
     release: Release
@@ -45,6 +74,7 @@ class Cell:
 
 
 OLD, NEW, TORCH = Release("transformers", "4.57.6"), Release("transformers", "5.24.0"), Release("torch", "2.13.0")
+MEGATRON, DEEPSPEED = Release("megatron-core", "0.19.2"), Release("deepspeed", "0.19.8")
 WAYS = ("eager", "batched_mm", "grouped_mm")
 FORCED = Run(dtype="bfloat16", forced="block")
 
@@ -54,11 +84,21 @@ RUNS: dict[Release, list[Run]] = {
           *(Run("ep", ranks, way) for ranks in (2, 4) for way in WAYS),
           Run("ep+dp", 2), Run("ep+dp", 4), Run("dp", 2)],
     TORCH: [Run("dtensor", 2), Run("dtensor", 4)],
+    MEGATRON: [Layer(ranks=ranks, dispatcher=way, **sizes)
+               for ranks, sizes in ((1, {}), (2, {"ep": 2}), (4, {"tp": 2, "ep": 2}), (4, {"ep": 2, "etp": 2}),
+                                    (8, {"tp": 2, "ep": 4}))
+               for way in ("allgather", "alltoall")],
+    DEEPSPEED: [Layer(ranks=ranks, ep=ep) for ranks, ep in ((1, 1), (2, 2), (4, 2), (4, 4))],
 }
 # The plan of dtensor.py is of heads alone: without a norm over all of them, sinks or a latent.
 _OF_HEADS = ("mixtral", "qwen2_moe", "qwen3_moe", "glm4_moe")
+_OF = {
+    TORCH: _OF_HEADS,
+    MEGATRON: ("mixtral", "qwen2_moe", "deepseek_v3", "glm4_moe"),
+    DEEPSPEED: ("mixtral",),  # two experts whose weights add up to one, and none shared: what its gate knows
+}
 CELLS = [Cell(release, family, run) for release, runs in RUNS.items() for run in runs
-         for family in (_OF_HEADS if release == TORCH else FAMILIES)]
+         for family in _OF.get(release, FAMILIES)]
 
 # What is committed under tests/data/dumps: every layout of a dump, each of a family of its own as far as they go.
 DUMPS = ("transformers-4.57.6/mixtral/one", "transformers-4.57.6/deepseek_v3/one-block-bfloat16",
@@ -67,4 +107,5 @@ DUMPS = ("transformers-4.57.6/mixtral/one", "transformers-4.57.6/deepseek_v3/one
          "transformers-5.24.0/glm4_moe/one-block-bfloat16", "transformers-5.24.0/olmoe/tp2",
          "transformers-5.24.0/qwen2_moe/tp4", "transformers-5.24.0/qwen3_moe/ep2-grouped_mm",
          "transformers-5.24.0/mixtral/ep4-eager", "transformers-5.24.0/olmoe/ep+dp2",
-         "transformers-5.24.0/qwen3_moe/dp2", "torch-2.13.0/glm4_moe/dtensor4")
+         "transformers-5.24.0/qwen3_moe/dp2", "torch-2.13.0/glm4_moe/dtensor4",
+         "megatron-core-0.19.2/mixtral/layer4-tp2-ep2-alltoall", "deepspeed-0.19.8/mixtral/layer2-ep2")

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from cells import Cell
+from cells import Cell, Layer
 from families import FAMILIES
 
 BATCH = "4x4"
@@ -34,13 +34,28 @@ def make_golden(family: str, moeparity: str, folder: Path) -> Path:
     subprocess.run([*make, "fp32", "--export-weights", "--out", folder / "export"], check=True, capture_output=True)
     shutil.move(folder / "export/model.safetensors", checkpoint / "model.safetensors")
     shutil.rmtree(folder / "export")
+    (folder / "ffn.yaml").write_text(_layer_map(golden))
     return golden
+
+
+def _layer_map(golden: Path) -> str:
+    """The map of dumps of the layers with experts alone: nothing else is judged."""
+    taps = json.loads((golden / "manifest.json").read_text())["files"]["fp32.safetensors"]["tensors"]
+    layers = [tap.removeprefix("p0.").removesuffix("router_logits") for tap in taps if tap.endswith(".router_logits")]
+    names = [layer + tap for layer in layers for tap in ("router_logits", "topk_idx", "topk_weight", "ffn_out")]
+    return "names:\n" + "".join(f"  {name}: {name}\n" for name in names)
 
 
 def command(cell: Cell, checkpoint: str, golden: str, dump: str) -> list[str]:
     """What a user types, behind `python3`."""
     run = cell.run
     start = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.ranks)] if run.ranks > 1 else []
+    if isinstance(run, Layer):
+        start = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.ranks)]
+        sizes = [word for axis, size in run.sizes.items() if size > 1 for word in (f"--{axis}", str(size))]
+        way = ["--dispatcher", run.dispatcher] if run.dispatcher else []
+        script = f"tests/frameworks/{cell.release.name.split('-')[0]}_moe.py"
+        return [*start, script, checkpoint, golden, dump, *sizes, *way]
     if run.plan == "dtensor":
         return [*start, "tests/frameworks/dtensor.py", checkpoint, golden, dump]
     words = [*start, "-m", "moeparity_transformers", checkpoint, golden, dump, "--dtype", run.dtype]
@@ -56,14 +71,14 @@ def metadata(file: Path) -> dict[str, str]:
         return json.loads(stream.read(size))["__metadata__"]
 
 
-def _parameters(checkpoint: Path) -> int:
-    """Of the whole model: what the checkpoint holds."""
+def _parameters(checkpoint: Path, names: str = "") -> int:
+    """Of the whole model, or of what has such names: what the checkpoint holds."""
     with open(checkpoint / "model.safetensors", "rb") as stream:
         (size,) = struct.unpack("<Q", stream.read(8))
         header = json.loads(stream.read(size))
     count = 0
     for name, tensor in header.items():
-        if name != "__metadata__" and not name.endswith("e_score_correction_bias"):
+        if name != "__metadata__" and not name.endswith("e_score_correction_bias") and re.search(names, name):
             size = 1
             for n in tensor["shape"]:
                 size *= n
@@ -93,10 +108,12 @@ def run(cell: Cell, moeparity: str, python: str, module: Path, folder: Path) -> 
     (folder / "log").write_text(done.stdout + done.stderr)
     if done.returncode != 0:
         return Result("ERROR", _error(done.stderr))
-    compared = subprocess.run([moeparity, "compare", golden, dump], capture_output=True, text=True)
+    names = ["--map", folder.parent / "ffn.yaml"] if isinstance(cell.run, Layer) else []
+    compared = subprocess.run([moeparity, "compare", golden, dump, *names], capture_output=True, text=True)
     (folder / "compared").write_text(compared.stdout + compared.stderr)
     last = (compared.stdout or compared.stderr).strip().splitlines()[-1]
     held = int(metadata(dump / "rank_00000.safetensors")["parameters"])
-    if cell.run.plan not in ("one", "dp") and held >= _parameters(checkpoint):
+    whole = _parameters(checkpoint, r"\.(gate|experts|shared_experts?|shared_expert_gate)\." if names else "")
+    if cell.run.divides and held >= whole:
         return Result("UNDIVIDED", f"every rank held all {held} parameters; {last}")
     return Result(last.split()[0] if compared.returncode in (0, 1) else "ERROR", last)

@@ -5,9 +5,11 @@ ln -s "$dumps"/* .
 
 expect 0 moeparity golden check ./*/golden
 n=0
-for dump in */transformers-* */torch-*; do
+for dump in */transformers-* */torch-* */megatron-core-* */deepspeed-*; do
     golden=${dump%/*}/golden
-    expect 0 moeparity compare "$golden" "$dump" --json out.json
+    names=()
+    case ${dump##*/} in *-layer*) names=(--map "${dump%/*}/ffn.yaml") ;; esac
+    expect 0 moeparity compare "$golden" "$dump" "${names[@]}" --json out.json
     has out '^PASS '
     jq -e '.findings == [] and ([.routing[].same] | add > 0)' out.json >/dev/null ||
         fail "$dump: $(jq -c '.findings, .routing' out.json)"
@@ -17,12 +19,12 @@ for dump in */transformers-* */torch-*; do
     chmod -R u+w changed
     last=$(ls -d changed/rank_* | tail -1)
     foreign edit "$last" p0.layers.1.ffn_out 'x[0, 1, 2] = 8 - x[0, 1, 2]'
-    expect 1 moeparity compare "$golden" changed --json out.json
+    expect 1 moeparity compare "$golden" changed "${names[@]}" --json out.json
     jq -e '.first.tap == "p0.layers.1.ffn_out"' out.json >/dev/null ||
         fail "$dump: first at $(jq .first.tap out.json)"
     n=$((n + 1))
 done
-[ $n -ge 14 ] || fail "only $n dumps"
+[ $n -ge 16 ] || fail "only $n dumps"
 
 # --- what is refused, each beside its right twin above ---
 
