@@ -184,13 +184,19 @@ def tensors_in(values: Any) -> list[Tensor]:
     return [x for x in values if isinstance(x, Tensor)]
 
 
+def same_choice(a: Tensor, b: Tensor) -> bool:
+    """The same experts of every token, in any order."""
+    return a.shape == b.shape and torch.equal(a.sort().values, b.to(a.dtype).sort().values)
+
+
 class Routing(TorchFunctionMode):
     """Watches a block with experts at work: its router's scores, the experts of every token and their weights.
 
     Routers return one tensor, or two or three in any order, and what is called logits may be probabilities.  So the
-    scores are the router's own product, whatever becomes of it.  Experts and weights are what the experts are called
-    with, whichever of the registered functions then runs; where experts are no module of their own, what the router
-    returns, or else the last top-k over all experts and what is computed from it.
+    scores are the router's own product, whatever becomes of it.  The choice is the last top-k over all experts; its
+    weights are what is computed from it in turn, and at last what the experts are called with, whichever of the
+    registered functions then runs.  Only where no top-k is seen it is what the router returns or the experts are given:
+    expert parallelism may have given each rank numbers of its own by then.
     """
 
     PRODUCTS = ("linear", "matmul", "__matmul__", "mm", "addmm", "einsum")
@@ -223,7 +229,7 @@ class Routing(TorchFunctionMode):
         column for every expert."""
         tensors = tensors_in(values)
         ids = [x for x in tensors if not x.is_floating_point() and x.dim() > 1 and x.shape[-1] == self.chosen]
-        if len(ids) != 1:
+        if len(ids) != 1 or self.ids is not None and not same_choice(self.ids, ids[0]):
             return False
         floats = [x for x in tensors if x.is_floating_point()]
         same = [x for x in floats if x.shape == ids[0].shape]
@@ -235,7 +241,6 @@ class Routing(TorchFunctionMode):
     # Hooks of the block, its router and its experts.
 
     def start(self, *_: Any) -> None:
-        self.is_settled = False
         self.__enter__()
 
     def enter_router(self, *_: Any) -> None:

@@ -72,8 +72,7 @@ def _parameters(checkpoint: Path) -> int:
 def _error(text: str) -> str:
     """The line that says what went wrong, of the first rank that says so."""
     lines = [re.sub(r"^\[rank\d+\]:\s*", "", line).strip() for line in text.splitlines()]
-    told = [line for line in lines if re.match(r"moeparity_transformers: |[\w.]*(Error|Exception): ", line)
-            and "ChildFailedError" not in line]
+    told = [line for line in lines if re.match(r"moeparity_transformers: |[\w.]*(Error|Exception): .|terminate called", line)]
     return told[0] if told else (lines or ["nothing was said"])[-1]
 
 

@@ -100,6 +100,36 @@ def test_experts_that_see_only_their_own(tmp_path):
 
 
 @torch.no_grad()
+def test_routers_that_number_a_ranks_own(tmp_path):
+    """A hook on the router, as of a plan that deals experts, gives each rank its own numbers and weights."""
+    model = tiny.make(tiny.Block(("wide", "ids")))
+    golden = tiny.bundle(tmp_path / "bundle", model)
+    gate, experts = model.model.layers[0].mlp.gate, model.model.layers[0].mlp.experts
+    handle = gate.register_forward_hook(lambda module, args, output: (output[0][:, 2:], (output[1] - 2).clamp(min=3)))
+    whole = tiny.Experts.forward
+    experts.forward = lambda x, ids, weights: whole(experts, x, *reversed(gate.forward(x)))
+    taps, _ = taken(model, golden, tmp_path / "dump")
+    handle.remove()
+    del experts.forward
+    equal(taps, tiny.computed(model, tiny.prompt()))
+
+
+@torch.no_grad()
+def test_a_choice_that_no_top_k_shows(tmp_path, monkeypatch):
+    """A router that sorts: what it returns is all there is."""
+    def sorted_choice(x, k, dim):
+        values, ids = x.sort(dim=dim, descending=True)
+        return values[..., :k], ids[..., :k]
+
+    model = tiny.make(tiny.Block(tiny.TRIPLE))
+    golden = tiny.bundle(tmp_path / "bundle", model)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "topk", sorted_choice)
+        taps, _ = taken(model, golden, tmp_path / "dump")
+    equal(taps, tiny.computed(model, tiny.prompt()))
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("forced", ["layer", "block"])
 def test_forced_with_other_values(model, golden, tmp_path, forced):
     """Each block computes from the bundle's values, whatever came before it."""
