@@ -207,6 +207,7 @@ class Routing(TorchFunctionMode):
         self.in_router = self.is_settled = False
         self.ids: Tensor | None = None
         self.weights: Tensor | None = None
+        self.scores: Tensor | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -217,6 +218,7 @@ class Routing(TorchFunctionMode):
 
     def see(self, name: str, operands: tuple[Any, ...], result: Any) -> None:
         if self.in_router and name in self.PRODUCTS and result.shape[-1] == self.experts:
+            self.scores = result
             self.keep_scores(result)
         elif name == "topk" and result[1].shape[-1] == self.chosen and operands[0].shape[-1] == self.experts:
             self.weights, self.ids = result
@@ -238,6 +240,13 @@ class Routing(TorchFunctionMode):
         self.weights = same[-1] if same else wide[-1].gather(-1, ids[0]) if wide else self.weights
         return bool(same or wide)
 
+    def take_wide(self, values: Any) -> None:
+        """Weights of a router that names no experts: beside its scores, a tensor with a column for every expert."""
+        if self.ids is not None:
+            shape = (*self.ids.shape[:-1], self.experts)
+            wide = [x for x in tensors_in(values) if x is not self.scores and x.shape == shape]
+            self.weights = wide[0].gather(-1, self.ids) if len(wide) == 1 else self.weights
+
     # Hooks of the block, its router and its experts.
 
     def start(self, *_: Any) -> None:
@@ -248,7 +257,8 @@ class Routing(TorchFunctionMode):
 
     def leave_router(self, module: nn.Module, args: Any, output: Any) -> None:
         self.in_router = False
-        self.take(output)
+        if not self.take(output):
+            self.take_wide(output)
 
     def enter_experts(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
         self.is_settled = self.take((*args, *kwargs.values()))

@@ -115,6 +115,13 @@ def test_routers_that_number_a_ranks_own(tmp_path):
 
 
 @torch.no_grad()
+def test_routers_that_name_no_experts(tmp_path):
+    model = tiny.make(tiny.WideBlock())
+    golden = tiny.bundle(tmp_path / "bundle", model)
+    equal(taken(model, golden, tmp_path / "dump")[0], tiny.computed(model, tiny.prompt()))
+
+
+@torch.no_grad()
 def test_a_choice_that_no_top_k_shows(tmp_path, monkeypatch):
     """A router that sorts: what it returns is all there is."""
     def sorted_choice(x, k, dim):
