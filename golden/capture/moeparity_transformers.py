@@ -20,8 +20,6 @@ import transformers
 
 from moeparity_capture import CaptureError, capture, deal
 
-IS_5 = int(transformers.__version__.split(".")[0]) >= 5
-
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="moeparity_transformers", description=(__doc__ or "").split("\n", 1)[0])
@@ -42,7 +40,7 @@ def parallel(plan: str, world: int) -> dict[str, Any]:
         return {}
     from transformers.distributed import DistributedConfig
 
-    if not IS_5:
+    if "ep_size" not in DistributedConfig.__dataclass_fields__:  # up to 5.1x
         experts = {"distributed_config": DistributedConfig(enable_expert_parallel=True)} if plan == "ep" else {}
         return {"tp_plan": "auto"} | experts
     auto: dict[str, Any] = {"tp_plan": "auto", "tp_size": world}
