@@ -222,6 +222,8 @@ class Routing(TorchFunctionMode):
             self.keep_scores(result)
         elif name == "topk" and result[1].shape[-1] == self.chosen and operands[0].shape[-1] == self.experts:
             self.weights, self.ids = result
+        elif name == "masked_fill":
+            return  # of what other ranks' experts are given: the token's choice stays as it was
         elif self.ids is not None and any(x is self.ids or x is self.weights for x in operands):
             if isinstance(result, Tensor) and result.is_floating_point() and result.shape == self.ids.shape:
                 self.weights = result

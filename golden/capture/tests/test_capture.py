@@ -115,6 +115,22 @@ def test_routers_that_number_a_ranks_own(tmp_path):
 
 
 @torch.no_grad()
+def test_routers_that_blank_other_ranks(tmp_path):
+    """The same, but weights of experts elsewhere are set to 0 where they stand."""
+    model = tiny.make(tiny.Block(("weights", "ids")))
+    golden = tiny.bundle(tmp_path / "bundle", model)
+    gate, experts = model.model.layers[0].mlp.gate, model.model.layers[0].mlp.experts
+    handle = gate.register_forward_hook(
+        lambda module, args, output: (output[0].masked_fill(output[1] < 2, 0.0), (output[1] - 2).clamp(min=3)))
+    whole = tiny.Experts.forward
+    experts.forward = lambda x, ids, weights: whole(experts, x, *reversed(gate.forward(x)))
+    taps, _ = taken(model, golden, tmp_path / "dump")
+    handle.remove()
+    del experts.forward
+    equal(taps, tiny.computed(model, tiny.prompt()))
+
+
+@torch.no_grad()
 def test_routers_that_name_no_experts(tmp_path):
     model = tiny.make(tiny.WideBlock())
     golden = tiny.bundle(tmp_path / "bundle", model)
