@@ -36,7 +36,7 @@ class CaptureError(Exception):
 
 # --- names of modules ---
 
-# Module -> the tap that it shows, {l} for a layer, as in `moeparity compare --map hf`; topk_idx: what experts are given.
+# Module -> the tap that it shows, {l} for a layer, as in `moeparity compare --map hf`; topk_idx: experts are called.
 HF: dict[str, str] = {
     "model.layers.{l}": "layers.{l}.out",
     "model.layers.{l}.self_attn": "layers.{l}.attn_out",
@@ -204,7 +204,7 @@ class Routing(TorchFunctionMode):
     def __init__(self, experts: int, chosen: int, keep_scores: Callable[[Tensor], None]) -> None:
         super().__init__()
         self.experts, self.chosen, self.keep_scores = experts, chosen, keep_scores
-        self.in_router = self.is_settled = False
+        self.is_watching = self.in_router = self.is_settled = False
         self.ids: Tensor | None = None
         self.weights: Tensor | None = None
         self.scores: Tensor | None = None
@@ -217,10 +217,10 @@ class Routing(TorchFunctionMode):
         return result
 
     def see(self, name: str, operands: tuple[Any, ...], result: Any) -> None:
-        if self.in_router and name in self.PRODUCTS and result.shape[-1] == self.experts:
+        if self.in_router and name in self.PRODUCTS and result.shape[-1:] == (self.experts,):
             self.scores = result
             self.keep_scores(result)
-        elif name == "topk" and result[1].shape[-1] == self.chosen and operands[0].shape[-1] == self.experts:
+        elif name == "topk" and result[1].shape[-1:] == (self.chosen,) and operands[0].shape[-1:] == (self.experts,):
             self.weights, self.ids = result
         elif name == "masked_fill":
             return  # of what other ranks' experts are given: the token's choice stays as it was
@@ -228,45 +228,51 @@ class Routing(TorchFunctionMode):
             if isinstance(result, Tensor) and result.is_floating_point() and result.shape == self.ids.shape:
                 self.weights = result
 
-    def take(self, values: Any) -> bool:
+    def take(self, values: Any) -> None:
         """Looks for experts and weights among tensors: one of integers, and one of floats of its shape or with a
         column for every expert."""
         tensors = tensors_in(values)
         ids = [x for x in tensors if not x.is_floating_point() and x.dim() > 1 and x.shape[-1] == self.chosen]
         if len(ids) != 1 or self.ids is not None and not same_choice(self.ids, ids[0]):
-            return False
+            return
         floats = [x for x in tensors if x.is_floating_point()]
         same = [x for x in floats if x.shape == ids[0].shape]
         wide = [x for x in floats if x.shape == (*ids[0].shape[:-1], self.experts)]
         self.ids = ids[0]
         self.weights = same[-1] if same else wide[-1].gather(-1, ids[0]) if wide else self.weights
-        return bool(same or wide)
 
     def take_wide(self, values: Any) -> None:
         """Weights of a router that names no experts: beside its scores, a tensor with a column for every expert."""
-        if self.ids is not None:
-            shape = (*self.ids.shape[:-1], self.experts)
-            wide = [x for x in tensors_in(values) if x is not self.scores and x.shape == shape]
-            self.weights = wide[0].gather(-1, self.ids) if len(wide) == 1 else self.weights
+        tensors = tensors_in(values)
+        if self.ids is None or not all(x.is_floating_point() for x in tensors):
+            return
+        shape = (*self.ids.shape[:-1], self.experts)
+        wide = [x for x in tensors if x is not self.scores and x.shape == shape]
+        self.weights = wide[0].gather(-1, self.ids) if len(wide) == 1 else self.weights
 
     # Hooks of the block, its router and its experts.
 
     def start(self, *_: Any) -> None:
         self.__enter__()
+        self.is_watching = True
 
     def enter_router(self, *_: Any) -> None:
         self.in_router = True
 
     def leave_router(self, module: nn.Module, args: Any, output: Any) -> None:
         self.in_router = False
-        if not self.take(output):
-            self.take_wide(output)
+        self.take(output)
+        self.take_wide(output)
 
     def enter_experts(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        self.is_settled = self.take((*args, *kwargs.values()))
+        self.take((*args, *kwargs.values()))
+        self.is_settled = True
 
-    def stop(self, *_: Any) -> None:
-        self.__exit__(None, None, None)
+    def stop(self) -> None:
+        """Called also where the block failed before it was watched."""
+        if self.is_watching:
+            self.__exit__(None, None, None)
+        self.is_watching = False
 
 
 # --- hooks ---

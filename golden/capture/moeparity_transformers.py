@@ -3,8 +3,8 @@
     python3 -m moeparity_transformers CHECKPOINT BUNDLE DUMP [--forced block] [--dtype bfloat16]
     torchrun --nproc-per-node 4 -m moeparity_transformers CHECKPOINT BUNDLE DUMP --plan tp
 
-Releases 4.57 and 5.  On several ranks the plan says how the model lies on them: tp is the model's own tp_plan="auto", ep
-the same with whole experts on each rank, ep+dp (5) and dp give each rank its rows of the batch.
+Releases 4.57 and 5.  On several ranks the plan says how the model lies on them: tp is the model's own tp_plan="auto",
+ep the same with whole experts on each rank, ep+dp (5) and dp give each rank its rows of the batch.
 """
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bugs", action="store_true", help="run releases with known bugs, next to those that mended them; "
                         "CELL: the bug's name")
     parser.add_argument("--list", action="store_true", help="print the cells and run none")
-    parser.add_argument("--page", action="store_true", help="write docs/frameworks.md from the last result of every cell")
+    parser.add_argument("--page", action="store_true", help="write docs/frameworks.md from the last results")
     parser.add_argument("--dumps", action="store_true", help="make the dumps of tests/data/dumps anew")
     return parser.parse_args()
 
@@ -50,6 +50,17 @@ def _moeparity() -> str:
         if (program := SOURCE / f"build/{preset}/harness/moeparity").exists():
             return str(program)
     sys.exit("scripts/frameworks: expected build/release/harness/moeparity: scripts/build makes it")
+
+
+def _results(record: Path) -> dict[str, Result]:
+    """The last result of every cell."""
+    known = json.loads(record.read_text()) if record.exists() else {}
+    return {name: Result(**result) for name, result in known.items()}
+
+
+def _torch() -> str:
+    pins = (PINS / f"{CELLS[0].release.environment}.txt").read_text()
+    return next(line.removeprefix("torch==") for line in pins.splitlines() if line.startswith("torch=="))
 
 
 def _chosen(names: list[str]) -> list[Cell]:
@@ -93,10 +104,9 @@ def main() -> int:
         return 0
     WORK.mkdir(parents=True, exist_ok=True)
     record = WORK / "results.json"
-    results = {name: Result(**result) for name, result in json.loads(record.read_text()).items()} if record.exists() else {}
+    results = _results(record)
     if wanted.page:
-        torch = next(line for line in (PINS / f"{CELLS[0].release.environment}.txt").read_text().split() if "torch==" in line)
-        page.write(SOURCE / "docs/frameworks.md", results, platform.python_version(), torch.removeprefix("torch=="))
+        page.write(SOURCE / "docs/frameworks.md", results, platform.python_version(), _torch())
         return 0
     moeparity, bad = _moeparity(), 0
     work = WORK / "dumps" if wanted.dumps else WORK
@@ -110,7 +120,7 @@ def main() -> int:
         folder = work / cell.family / f"{cell.release.environment}_{cell.run.name}"
         result = results[cell.name] = run(cell, moeparity, _python(cell), MODULE, folder)
         bad += result.verdict not in ("PASS", "MARGINAL")
-        print(f"{cell.name}: {result.verdict if result.verdict in result.says else result.verdict + ': ' + result.says}", flush=True)
+        print(f"{cell.name}: {result.verdict}: {result.says}", flush=True)
         if wanted.dumps:
             _keep_dump(cell, folder)
         else:

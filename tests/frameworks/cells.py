@@ -56,7 +56,7 @@ RUNS: dict[Release, list[Run]] = {
 }
 CELLS = [Cell(release, family, run) for release, runs in RUNS.items() for run in runs for family in FAMILIES]
 
-# What is committed under tests/data/dumps: every layout of a dump, each from a family of its own where that is possible.
+# What is committed under tests/data/dumps: every layout of a dump, each of a family of its own as far as they go.
 DUMPS = ("transformers-4.57.6/mixtral/one", "transformers-4.57.6/deepseek_v3/one-block-bfloat16",
          "transformers-4.57.6/qwen3_moe/tp2", "transformers-5.24.0/mixtral/one-eager",
          "transformers-5.24.0/gpt_oss/one-batched_mm", "transformers-5.24.0/deepseek_v3/one-grouped_mm",

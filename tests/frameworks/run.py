@@ -1,4 +1,4 @@
-"""Makes a golden and a checkpoint of a family, runs a cell on it, and says what `moeparity compare` makes of the dump."""
+"""Makes a golden and a checkpoint of a family, runs a cell on it, and has the dump compared."""
 import json
 import os
 import re
@@ -29,7 +29,7 @@ def make_golden(family: str, moeparity: str, folder: Path) -> Path:
     (checkpoint / "config.json").write_text(json.dumps(FAMILIES[family], indent=1) + "\n")
     spec = subprocess.run([moeparity, "spec", "--yaml", checkpoint], check=True, capture_output=True, text=True).stdout
     (folder / f"{family}.yaml").write_text(spec)
-    make = [moeparity, "golden", "make", "--force", "--model", folder / f"{family}.yaml", "--tokens", BATCH, "--numerics"]
+    make = [moeparity, "golden", "make", "--force", "--tokens", BATCH, "--model", folder / f"{family}.yaml", "--numerics"]
     subprocess.run([*make, "fp32,bf16", "--out", golden], check=True, capture_output=True)
     subprocess.run([*make, "fp32", "--export-weights", "--out", folder / "export"], check=True, capture_output=True)
     shutil.move(folder / "export/model.safetensors", checkpoint / "model.safetensors")
@@ -72,7 +72,8 @@ def _parameters(checkpoint: Path) -> int:
 def _error(text: str) -> str:
     """The line that says what went wrong, of the first rank that says so."""
     lines = [re.sub(r"^\[rank\d+\]:\s*", "", line).strip() for line in text.splitlines()]
-    told = [line for line in lines if re.match(r"moeparity_transformers: |[\w.]*(Error|Exception): .|terminate called", line)]
+    said = re.compile(r"moeparity_transformers: |[\w.]*(Error|Exception): .|terminate called")
+    told = [line for line in lines if said.match(line)]
     return told[0] if told else (lines or ["nothing was said"])[-1]
 
 

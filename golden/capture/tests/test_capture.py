@@ -8,7 +8,7 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import tiny
-from moeparity_capture import CaptureError, Place, capture, deal, find_modules, HF
+from moeparity_capture import CaptureError, Place, Routing, capture, deal, find_modules, HF
 
 
 @pytest.fixture
@@ -120,10 +120,15 @@ def test_routers_that_blank_other_ranks(tmp_path):
     model = tiny.make(tiny.Block(("weights", "ids")))
     golden = tiny.bundle(tmp_path / "bundle", model)
     gate, experts = model.model.layers[0].mlp.gate, model.model.layers[0].mlp.experts
-    handle = gate.register_forward_hook(
-        lambda module, args, output: (output[0].masked_fill(output[1] < 2, 0.0), (output[1] - 2).clamp(min=3)))
+    given = []
+
+    def deal(module, args, output):
+        given[:] = output
+        return output[0].masked_fill(output[1] < 2, 0.0), (output[1] - 2).clamp(min=3)
+
+    handle = gate.register_forward_hook(deal)
     whole = tiny.Experts.forward
-    experts.forward = lambda x, ids, weights: whole(experts, x, *reversed(gate.forward(x)))
+    experts.forward = lambda x, ids, weights: whole(experts, x, *reversed(given))
     taps, _ = taken(model, golden, tmp_path / "dump")
     handle.remove()
     del experts.forward
@@ -279,6 +284,14 @@ def test_an_error_in_the_pass(model, golden, tmp_path):
         model(**inputs)
     assert torch.topk(torch.tensor([1.0, 2.0]), 1)[1] == 1 and not (tmp_path / "dump").exists()
     assert _get_current_function_mode_stack() == []  # nothing is watched any longer
+
+
+def test_a_block_that_fails_before_it_is_watched(model, golden, tmp_path):
+    model.model.layers[0].mlp.register_forward_pre_hook(lambda module, args: (args[0][:2],))
+    refused(model, golden, tmp_path / "dump", r"^layers.0.ffn.norm: expected 96 values on this rank, found 48")
+    with Routing(5, 2, print) as outer:
+        Routing(5, 2, print).stop()
+        assert _get_current_function_mode_stack() == [outer]
 
 
 @pytest.mark.parametrize("change, match", [

@@ -8,4 +8,4 @@ for folder in "$ORACLE"/*/*/; do
     has out '^SAME$'
     n=$((n + 1))
 done
-[ $n -ge 65 ] || fail "only $n cases"
+[ $n -ge 97 ] || fail "only $n cases"

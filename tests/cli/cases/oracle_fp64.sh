@@ -8,7 +8,7 @@ for folder in "$ORACLE"/*/*/; do
     has out '^VERIFIED   fp64 within bounds'
     n=$((n + 1))
 done
-[ $n -ge 65 ] || fail "only $n models"
+[ $n -ge 97 ] || fail "only $n models"
 # beside the others, and in a report for machines
 expect 0 moeparity verify shadow-b --numerics exact,fp64,fp32,bf16 --plan tp=2,etp=2 --batch 3x13 --json report.json
 has out '^VERIFIED   bit-identical, and fp64 and fp32 and bf16 within bounds'

@@ -7,4 +7,4 @@ for folder in "$ORACLE"/*/*/; do
     has out '^SAME$'
     n=$((n + 1))
 done
-[ $n -ge 68 ] || fail "only $n cases"
+[ $n -ge 100 ] || fail "only $n cases"

@@ -10,4 +10,4 @@ for folder in "$ORACLE"/*/*/; do
     has out '^SAME$'
     n=$((n + 1))
 done
-[ $n -ge 68 ] && [ $n_first -ge 66 ] || fail "only $n cases, $n_first of them by tp"
+[ $n -ge 100 ] && [ $n_first -ge 66 ] || fail "only $n cases, $n_first of them by tp"

@@ -14,4 +14,4 @@ for folder in "$ORACLE"/*/*/; do
     has out '^SAME$'
     n=$((n + 1))
 done
-[ $n -ge 65 ] && [ $n_first -ge 35 ] || fail "only $n cases, $n_first in three stages"
+[ $n -ge 97 ] && [ $n_first -ge 35 ] || fail "only $n cases, $n_first in three stages"

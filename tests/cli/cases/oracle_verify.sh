@@ -10,4 +10,4 @@ for folder in "$ORACLE"/*/*/; do
     has out "checkpoint .*$(basename "$folder").* \(exact mode: its grid twin\)$"
     n=$((n + 1))
 done
-[ $n -ge 65 ] || fail "only $n models"
+[ $n -ge 97 ] || fail "only $n models"
