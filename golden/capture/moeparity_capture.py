@@ -36,7 +36,8 @@ class CaptureError(Exception):
 
 # --- names of modules ---
 
-# Module -> the tap that it shows, {l} for a layer, as in `moeparity compare --map hf`; topk_idx: experts are called.
+# Module -> the tap that it shows (a|b: either), {l} for a layer, as in `moeparity compare --map hf`; topk_idx: what
+# experts are given.
 HF: dict[str, str] = {
     "model.layers.{l}": "layers.{l}.out",
     "model.layers.{l}.self_attn": "layers.{l}.attn_out",
@@ -55,7 +56,11 @@ HF: dict[str, str] = {
     "model.layers.{l}.mlp.experts": "layers.{l}.topk_idx",
     "model.layers.{l}.block_sparse_moe.experts": "layers.{l}.topk_idx",
     "model.layers.{l}.feed_forward.experts": "layers.{l}.topk_idx",
+    "model.layers.{l}.mixer": "layers.{l}.attn_out|layers.{l}.ffn_out",  # of Nemotron-H: one or the other
+    "model.layers.{l}.mixer.gate": "layers.{l}.router_logits",
+    "model.layers.{l}.mixer.experts": "layers.{l}.topk_idx",
     "model.norm": "final_norm",
+    "model.norm_f": "final_norm",
     "model.final_layernorm": "final_norm",
     "model.embedding_norm": "final_norm",
     "lm_head": "logits",
@@ -66,7 +71,7 @@ _WRAPPERS = re.compile(r"\b(model|module|_fsdp_wrapped_module|_orig_mod|language
 def find_modules(model: nn.Module, names: Mapping[str, str]) -> dict[str, list[nn.Module]]:
     """The modules that show each tap; names of wrappers are overlooked."""
     rules = [(re.compile(re.escape(_WRAPPERS.sub("", name)).replace(r"\{l\}", r"(\d+)")), tap)
-             for name, tap in names.items()]
+             for name, taps in names.items() for tap in taps.split("|")]
     found: dict[str, list[nn.Module]] = {}
     for name, module in model.named_modules():
         for rule, tap in rules:

@@ -48,10 +48,13 @@ BUGS = [
         "The base of the rotation depends on `alpha`. Loading set the frequencies anew, without it.", EAGER),
     Bug("phimoe-norms", "phimoe/tiny", "5.0.0", "5.1.0", "pull request 43445",
         "Phi-3.5-MoE has LayerNorms with a bias. The class computed RMSNorm.", EAGER),
+    Bug("nemotron_h-chunks", "nemotron_h/latent_groups", "5.14.1", "5.15.0", "issue 47246",
+        "Without kernels a Mamba-2 layer is computed chunk by chunk. The sum that carries the state from chunk to chunk ran "
+        "over the wrong axis, so that a chunk did not see those before it.", EAGER),
     Bug("gpt_oss-experts", "gpt_oss", "5.5.4", "5.6.2", "pull request 45473",
-        "Expert parallelism spread the weights of a rank's choices over one column for each of its experts, but the "
-        "experts read one for each choice: weights and experts of a token no longer belonged together.",
-        Run("ep", 2, "grouped_mm")),
+        "Expert parallelism: the router gave each rank numbers of its own experts, but no rank's experts were dealt (each "
+        "held all 68,096 parameters); and the weights of a token's choices were spread over a column for each expert of "
+        "the rank, where the experts read one for each choice.", Run("ep", 2, "grouped_mm")),
 ]
 
 

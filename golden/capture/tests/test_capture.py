@@ -361,6 +361,14 @@ def test_bf16_is_kept_as_it_is(model, golden, tmp_path):
     assert taps["layers.0.out"].dtype == torch.bfloat16 and taps["layers.0.topk_idx"].dtype == torch.int64
 
 
+def test_a_mixer_is_attention_or_experts():
+    """Of Nemotron-H: which of the two, the bundle's taps say."""
+    mixer = torch.nn.Identity()
+    layers = torch.nn.ModuleList([torch.nn.ModuleDict({"mixer": mixer})])
+    found = find_modules(torch.nn.ModuleDict({"model": torch.nn.ModuleDict({"layers": layers})}), HF)
+    assert found["layers.0.attn_out"] == found["layers.0.ffn_out"] == [mixer]
+
+
 def test_wrappers_are_overlooked(model):
     found = find_modules(torch.nn.ModuleDict({"module": model}), HF)
     assert found["layers.1.router_logits"] == [model.model.layers[1].mlp.gate]
