@@ -346,6 +346,7 @@ class Recorder:
             for tap, x in (("topk_idx", routing.ids), ("topk_weight", routing.weights)):
                 if x is not None:
                     self.keep(prefix + tap, x)
+            routing.ids = routing.weights = None  # the model's own: they would live as long as the hooks
 
         return hook
 

@@ -38,10 +38,13 @@ CORE_NODISCARD core_status har__said_logical(const har__placing *placing,
                                              const core_st_tensor **out);
 
 /* How many columns there are in all with padding: *out, unchanged if nobody
- * says so.  Errors: E_FORMAT. [local] */
+ * says so, in which case a slice of the logits (or NULL) may.  Errors: E_FORMAT.
+ * [local] */
 CORE_NODISCARD core_status har__said_columns(const har__placing *placing,
                                              const core_st_tensor *t,
-                                             const char *body, int64_t *out);
+                                             const char *body,
+                                             const har_slice *slice,
+                                             int64_t *out);
 
 /* Is the tensor only there to say something of others?               [local] */
 bool har__said_by(const har__placing *placing, const core_st_tensor *t);

@@ -175,7 +175,7 @@ static core_status place_tensor(har__placing *p, const core_st_tensor *t,
         if (fits)
             CORE_TRY(read_choices(p, &piece, i, shape, &n_dim, &fits, problem));
     } else {
-        CORE_TRY(har__said_columns(p, t, body, &whole.n_col));
+        CORE_TRY(har__said_columns(p, t, body, slice, &whole.n_col));
     }
     if (fits && ids != NULL)
         CORE_TRY(har_place_make_listed(&piece.place, whole, shape, n_dim, ids,

@@ -81,8 +81,20 @@ core_status har__said_logical(const har__placing *p, const core_st_tensor *t,
     return CORE_OK;
 }
 
+/* A slice of the logits that runs past the vocabulary says that it is padded. */
+static int64_t sliced_columns(const har_slice *slice, const char *body,
+                              int64_t n_col)
+{
+    if (slice == NULL || strcmp(body, "logits") != 0)
+        return n_col;
+    const int64_t end = slice->n > 0 ? slice->at[slice->n - 1].end
+                                     : slice->c.end;
+    return end > n_col && end <= INT32_MAX ? end : n_col;
+}
+
 core_status har__said_columns(const har__placing *p, const core_st_tensor *t,
-                              const char *body, int64_t *out)
+                              const char *body, const har_slice *slice,
+                              int64_t *out)
 {
     char key[KEY_BYTES], number[24], *end = NULL;
     const char *text = metadata_of(p, "padded", t, key);
@@ -90,8 +102,10 @@ core_status har__said_columns(const har__placing *p, const core_st_tensor *t,
         text = core_st_metadata(p->file->st, "padded");
     const int64_t in_map = har_namemap_padded(p->options->map, body);
     snprintf(number, sizeof number, "%lld", (long long)in_map);
-    if (text == NULL && in_map == 0)
+    if (text == NULL && in_map == 0) {
+        *out = sliced_columns(slice, body, *out);
         return CORE_OK;
+    }
     text = text != NULL ? text : number;
     const int64_t n = strtoll(text, &end, 10);
     CORE_FAIL_IF(*end != '\0' || n < *out || n > INT32_MAX, CORE_E_FORMAT,

@@ -11,6 +11,7 @@
 #include "harness/perf/search/report.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
+#include "harness/systems/systems.h"
 
 #include <math.h>
 #include <omp.h>
@@ -20,7 +21,7 @@
 typedef struct request {
     core_config_ignore ignore;
     const char *model, *machine, *gpus, *batch, *decode, *dtype, *json, *write;
-    const char *popularity, *budget;
+    const char *popularity, *budget, *system;
     const char *slo[2], *mark[HAR_MAX_MARKS];
     int n_slo, n_mark;
     bool place;
@@ -47,6 +48,9 @@ static void read_command_line(request *r, int argc, char **argv)
          .help = "instead: a token for each of B rows, L cached ones before "
                  "it"},
         {"dtype", .text = &r->dtype},
+        {"for", .text = &r->system, .argument = "SYSTEM",
+         .help = "only plans that megatron, vllm, sglang, deepspeed or "
+                 "torchtitan can run"},
         {"slo", .text = r->slo, .n = &r->n_slo, .most = 2, .argument = "LIMIT",
          .help = "latency_ms<X or tokens_per_s>X; both may be given"},
         {"mark", .text = r->mark, .n = &r->n_mark, .most = HAR_MAX_MARKS - 3,
@@ -138,6 +142,37 @@ static core_status parse_case(const request *r, har_search_case *c,
                       ? omp_get_max_threads()
                       : HAR_SEARCH_THREADS;
     e->n_thread = c->n_thread;
+    return CORE_OK;
+}
+
+/* --- plans of a system --- */
+
+typedef struct runner {
+    har_system system;
+    const core_spec *spec;
+} runner;
+
+static bool can_run(const void *self, const par_plan *plan)
+{
+    const runner *r = self;
+    const bool can = har_system_check(r->system, plan, r->spec) == CORE_OK;
+    core_message_clear();
+    return can;
+}
+
+static core_status choose_runner(const char *text, runner *out,
+                                 har_search_case *c)
+{
+    const char *name[HAR_N_EMITTED];
+    int system;
+    if (text == NULL)
+        return CORE_OK;
+    for (int i = 0; i < (int)HAR_N_EMITTED; i++)
+        name[i] = har_system_name((har_system)i);
+    CORE_TRY(har_choose(&system, "--for", text, name, HAR_N_EMITTED));
+    *out = (runner){(har_system)system, c->spec};
+    c->allows = can_run;
+    c->allows_self = out;
     return CORE_OK;
 }
 
@@ -237,6 +272,11 @@ static core_status place(const request *r, const har_search_view *v,
 static core_status check_found(const har_search_view *v)
 {
     const har_search_result *r = v->result;
+    CORE_FAIL_IF(r->n_plan == 0 && r->n_barred > 0, CORE_E_PLAN,
+                 "none of %lld legal meshes of %s can be run by %s: plan PLAN "
+                 "--for %s says why",
+                 (long long)r->n_barred, v->estimate->spec->name, v->system,
+                 v->system);
     CORE_FAIL_IF(r->n_plan == 0, CORE_E_PLAN,
                  "%s has no legal plan for %lld rows on %d to %d GPUs",
                  v->estimate->spec->name, (long long)v->request->n_b,
@@ -328,7 +368,8 @@ static core_status search_with(const request *r, har_search_case *c,
     har_search_result result;
     const har_search_cost cost = {e, har_quick_memory, har_quick_time};
     har_search_view view = {
-        .request = c, .estimate = e, .result = &result, .mark = mark};
+        .request = c, .estimate = e, .result = &result, .mark = mark,
+        .system = r->system};
     har_waiting waiting = har_waiting_begin();
     CORE_TRY(mark_asked(r, c, replayer, e, mark, &view.n_mark));
     CORE_TRY(mark_seed(c, replayer, e, mark, &view.n_mark));
@@ -378,8 +419,10 @@ static core_status run(const request *r)
     har_machine machine;
     double share[PAR_MAX_EXPERTS];
     har_search_case c = {.spec = &spec};
+    runner runs;
     har_quick e = {.spec = &spec, .machine = &machine};
     CORE_TRY(parse_case(r, &c, &e));
+    CORE_TRY(choose_runner(r->system, &runs, &c));
     CORE_TRY(core_config_open(&spec, &facts, &r->ignore, r->model));
     CORE_TRY(har_machine_open(&machine, r->machine));
     CORE_FAIL_IF(spec.n_e > PAR_MAX_EXPERTS, CORE_E_SPEC,

@@ -16,7 +16,8 @@ Made {date}, Python {python}, torch {torch}, batch {batch}; models of two or thr
 weights, fp32 unless bfloat16 is said.
 
 - one: a single process. tp: `tp_plan="auto"`. ep: the same, and whole experts on each rank (transformers 5: `ep_size`; 4.57:
-  `enable_expert_parallel`). ep+dp: experts and rows dealt over the ranks. dp: rows. The number behind it: ranks.
+  `enable_expert_parallel`). ep+dp: experts and rows dealt over the ranks. dp: rows. dtensor: torch's own parallelize_module on models
+  of transformers 5.24.0, logits left apart ([dtensor.py](../tests/frameworks/dtensor.py)). The number behind it: ranks.
 - eager, batched_mm, grouped_mm: `experts_implementation`. block: fed the golden's inputs, block by block.
 - PASS and FAIL are compare's words. ERROR: the framework did not run it; UNDIVIDED: it ran, but every rank held the whole model, so
   that the plan was not tried. Both are listed under the table.

@@ -41,6 +41,8 @@ def command(cell: Cell, checkpoint: str, golden: str, dump: str) -> list[str]:
     """What a user types, behind `python3`."""
     run = cell.run
     start = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.ranks)] if run.ranks > 1 else []
+    if run.plan == "dtensor":
+        return [*start, "tests/frameworks/dtensor.py", checkpoint, golden, dump]
     words = [*start, "-m", "moeparity_transformers", checkpoint, golden, dump, "--dtype", run.dtype]
     for option in ("plan", "experts", "forced"):
         if (value := getattr(run, option)) not in ("", "one"):

@@ -1,5 +1,6 @@
 """What a dump holds, what it says of itself, and when there is none."""
 import os
+import weakref
 
 import pytest
 import torch
@@ -353,6 +354,17 @@ def test_one_copy_of_each_tap(model, golden, tmp_path):
         model(**inputs)
     taps, _ = read(tmp_path / "dump")
     assert watched.bytes - plain.bytes == sum(x.numel() * x.element_size() for x in taps.values())
+
+
+@torch.no_grad()
+def test_nothing_of_the_model_is_held(model, golden, tmp_path):
+    """What a router gave is gone after the pass, as it is without hooks."""
+    given = []
+    gate = model.model.layers[0].mlp.gate
+    gate.register_forward_hook(lambda module, args, output: given.extend(weakref.ref(x) for x in output))
+    with capture(model, golden, tmp_path / "dump") as inputs:
+        model(**inputs)
+        assert len(given) == 3 and not any(reference() is not None for reference in given)
 
 
 @torch.no_grad()

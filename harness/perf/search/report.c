@@ -50,6 +50,9 @@ static void write_counts(FILE *out, const har_search_view *v)
         fprintf(out, "           %lld tokens per row\n", (long long)e->n_t);
     fprintf(out, "plans      %lld legal; skipped: %lld meshes not legal\n",
             (long long)r->n_plan, (long long)r->n_illegal);
+    if (v->request->allows != NULL)
+        fprintf(out, "           %lld legal meshes that %s cannot run\n",
+                (long long)r->n_barred, v->system);
     fprintf(out, "           %lld need more than %.0f GB\n",
             (long long)r->n_large, v->request->memory_bytes / 1e9);
     fprintf(out, "           %lld miss the limits, %lld are left\n",
@@ -211,10 +214,10 @@ static json_t *json_root(const har_search_view *v)
         if (v->mark[i].fits)
             json_checked(json_array_get(marks, (size_t)i), &v->mark[i].checked);
     json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:i, s:o, s:o, s:o}",
+        "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:i, s:o, s:o, s:o}",
         "schema", 1, "model", v->estimate->spec->name, "machine",
         v->estimate->machine->name, "plans", (json_int_t)r->n_plan, "illegal",
-        (json_int_t)r->n_illegal, "too_large", (json_int_t)r->n_large,
+        (json_int_t)r->n_illegal, "barred", (json_int_t)r->n_barred, "too_large", (json_int_t)r->n_large,
         "missed_limits", (json_int_t)r->n_missed, "left", (json_int_t)r->n_good,
         "seconds", r->seconds, "threads", v->request->n_thread, "best",
         json_point(v->best, NULL, true), "front", front, "marked", marks);

@@ -75,6 +75,7 @@ typedef struct har_search_view { /* borrows everything */
     const har_mark *mark;
     int n_mark;
     const har_placed *placed; /* NULL: not asked for */
+    const char *system;       /* whose plans alone are asked for, or NULL */
 } har_search_view;
 
 void har_search_write_text(FILE *out, const har_search_view *view);

@@ -47,7 +47,7 @@ void har_shape_of(const par_plan *plan, har_shape *out)
 typedef struct candidates {
     const har_search_case *request;
     har_search_point *point;
-    int64_t n, room, n_legal;
+    int64_t n, room, n_legal, n_barred;
     bool failed;
 } candidates;
 
@@ -70,8 +70,14 @@ static void add_plan(void *self, const par_plan *plan)
     const int64_t n_b = c->request->n_b;
     const int64_t rows = (n_b + plan->dp - 1) / plan->dp;
     const bool whole = c->request->spec->capacity.domain == CORE_DOMAIN_BATCH;
+    const har_search_case *request = c->request;
     har_shape shape;
     c->n_legal++;
+    if (request->allows != NULL &&
+        !request->allows(request->allows_self, plan)) {
+        c->n_barred++;
+        return;
+    }
     if (plan->dp > n_b || (whole && plan->dp > 1))
         return;
     har_shape_of(plan, &shape);
@@ -122,6 +128,7 @@ static core_status collect(candidates *c, har_search_result *out)
         par_plan_each_legal(c->request->spec, n, add_plan, c);
     }
     out->n_illegal -= c->n_legal;
+    out->n_barred = c->n_barred;
     CORE_FAIL_IF(c->failed, CORE_E_MEMORY, "no memory for %lld plans",
                  (long long)c->n);
     return CORE_OK;

@@ -74,6 +74,10 @@ typedef struct har_search_case { /* borrows everything                        */
     double least_tokens_per_s; /* 0: no limit                               */
     int n_thread;              /* at most HAR_SEARCH_THREADS                */
 
+    /* Is a legal plan a candidate?  NULL: all are.                           */
+    bool (*allows)(const void *self, const par_plan *plan);
+    const void *allows_self;
+
     const har_search_replay *replay; /* NULL: the cost has the last word      */
     double margin;    /* replay at least what is so near the front: 0.05:
                        * beaten by nothing by more than 5 % in both figures  */
@@ -92,6 +96,7 @@ typedef struct har_search_point {
 
 typedef struct har_search_result {
     int64_t n_illegal; /* meshes of those numbers of GPUs that no rule allows */
+    int64_t n_barred;  /* legal meshes that are no candidates                 */
     int64_t n_plan;    /* legal, micro-batches counted apart                  */
     int64_t n_large;   /* of them do not fit memory: not timed                */
     int64_t n_missed;  /* timed, but beyond a limit                           */

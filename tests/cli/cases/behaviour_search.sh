@@ -129,3 +129,16 @@ refused 3 'long: expected one number for each of 64 experts, found 127' \
 sed s/.*/0/ popularity >zero
 refused 3 'zero: expected numbers with a sum above 0' \
     moeparity search seed-mini $on --gpus 4 --batch 16x8 --popularity zero
+
+# Only plans that a system can run: each of the front is one, and without the word there are others.
+expect 0 moeparity search seed-30b $on --gpus 16..32 --batch 256x2048 --for megatron --json m.json
+has out '^ +[0-9]+ legal meshes that megatron cannot run$'
+jq -e '.barred > 0 and all(.front[]; .plan | contains("scope=replica") | not)' m.json >/dev/null ||
+    fail "json: $(head -c 400 m.json)"
+jq -e '.barred == 0' s.json >/dev/null || fail 'plans are barred for no system'
+for plan in $(jq -r '.front[].plan' m.json); do
+    expect 0 moeparity plan "$plan" --emit megatron
+done
+refused 2 'none of [0-9]+ legal meshes of seed-30b can be run by vllm' \
+    moeparity search seed-30b $on --gpus 16 --batch 256x2048 --for vllm
+refused 2 'for: expected megatron, .* found .slang' moeparity search seed-30b $on --gpus 16 --batch 256x2048 --for slang

@@ -5,7 +5,7 @@ ln -s "$dumps"/* .
 
 expect 0 moeparity golden check ./*/golden
 n=0
-for dump in */transformers-*; do
+for dump in */transformers-* */torch-*; do
     golden=${dump%/*}/golden
     expect 0 moeparity compare "$golden" "$dump" --json out.json
     has out '^PASS '
@@ -22,7 +22,7 @@ for dump in */transformers-*; do
         fail "$dump: first at $(jq .first.tap out.json)"
     n=$((n + 1))
 done
-[ $n -ge 12 ] || fail "only $n dumps"
+[ $n -ge 14 ] || fail "only $n dumps"
 
 # --- what is refused, each beside its right twin above ---
 
@@ -54,6 +54,12 @@ refused 3 "rank_00002.safetensors: metadata 'capture': expected 1.0 as in rank_0
 change '"world": "4' '"world": "2'
 refused 3 "rank_00002.safetensors: metadata 'world': expected 4 as in another file, found 2" \
     moeparity compare qwen2_moe/golden changed
+
+# columns of another rank
+rm -rf changed && cp -r glm4_moe/torch-2.13.0-dtensor4 changed && chmod -R u+w changed
+edit changed/rank_00002.safetensors '0:4,0:4,32:48' '0:4,0:4,16:32'
+expect 1 moeparity compare glm4_moe/golden changed
+has out 'missing .*p0.logits: .*column 32'
 
 # half written
 rm -rf changed && cp -r "$four" changed && chmod -R u+w changed

@@ -41,10 +41,13 @@ f.save("unrelated.st", dict(padded, **{"p0.logits": -padded["p0.logits"]}))
 more = {k: pad(v, 24, -np.inf) if k in router else pad(v, 64, 7) if k.endswith(("_out", ".out", ".embed", ".final_norm")) else v
         for k, v in padded.items()}
 f.save("all.st", more)
-for name, meta in (("tp4", {}), ("tp4_said", {"padded:p0.logits": "64"})):
+past = pad(whole["p0.embed"], 64, 0)
+f.save("embed_past.st", dict(whole, **{"p0.embed": past}), {"slice:p0.embed": ":,:,0:64"})
+for name, meta, logits in (("tp4", {}, padded["p0.logits"]), ("tp4_said", {"padded:p0.logits": "64"}, padded["p0.logits"]),
+                           ("tp4_wrong", {}, wrong(padded["p0.logits"]))):
     os.mkdir(name)
     for rank in range(4):  # the last one holds padding only
-        own = dict(whole, **{"p0.logits": padded["p0.logits"][..., 16 * rank:16 * rank + 16]})
+        own = dict(whole, **{"p0.logits": logits[..., 16 * rank:16 * rank + 16]})
         f.save(f"{name}/rank_{rank:05d}.safetensors", own, dict(meta, **{"slice:p0.logits": f":,:,{16 * rank}:{16 * rank + 16}"}))
 
 # axes: 3 x 5 shows in the shapes, 5 x 5 and flattened rows only in the values
@@ -87,6 +90,10 @@ expect 0 moeparity compare gold vocabulary.st
 has out '^padding    405 values'
 expect 0 moeparity compare gold tp4_said
 has out '^padding    405 values'
+expect 0 moeparity compare gold tp4 # a slice of the logits past the vocabulary says it, too
+has out '^padding    405 values'
+expect 1 moeparity compare gold tp4_wrong
+has out '^FAIL       first at p0.logits, '
 expect 0 moeparity compare gold all.st --map padded.yaml
 has out '^padding    1005 values' # and 15 * (2 * 4 + 8 * 4)
 expect 1 moeparity compare gold wrong.st
@@ -105,9 +112,8 @@ refused 3 "padded.yaml:3:.*: padded: expected the name of a tap, found 'nothing'
 # not declared: refused, with what fits; nothing is said of what does not
 expect 1 moeparity compare gold undeclared.st
 has out '^  misshapen  undeclared.st, p0.logits: expected shape \[3,5,37\], found \[3,5,64\]; its first 37 columns fit the golden; if the others are padding, say padded:p0.logits 64$'
-expect 1 moeparity compare gold tp4
-has out '^  misshapen  rank 2, p0.logits: expected columns within 0:37, found 32:48; its columns up to 37 fit the golden; '
-has out '^  misshapen  rank 3, p0.logits: expected columns within 0:37, found 48:64$'
+expect 1 moeparity compare gold embed_past.st
+has out '^  misshapen  embed_past.st, p0.embed: expected columns within 0:[0-9]+, found 0:64; its first 60 columns fit the golden'
 expect 1 moeparity compare gold unrelated.st
 has out 'p0.logits: expected shape \[3,5,37\], found \[3,5,64\]$'
 

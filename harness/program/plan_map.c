@@ -1,0 +1,166 @@
+/* harness/program/plan_map.c -- the ranks of a plan: a table.
+ *
+ * Placements use the words of the field: each tensor is Shard(dim), Replicate
+ * or Partial on each axis of its mesh.
+ */
+#include "harness/program/plan_map.h"
+
+#include "core/base/arena.h"
+#include "harness/words/words.h"
+#include "parallel/forward.h"
+#include "parallel/layout.h"
+
+static int their_rank(har_system system, const par_plan *plan, int ours)
+{
+    return system < HAR_N_SYSTEMS ? har_system_rank(system, plan, ours) : ours;
+}
+
+static void vocabulary(const core_spec *spec, const par_layout *l,
+                       har_system system, int64_t *first, int64_t *end)
+{
+    *first = l->first_vocab[l->t];
+    *end = l->first_vocab[l->t + 1];
+    if (system < HAR_N_SYSTEMS)
+        har_system_vocabulary(system, &l->plan, spec, l->t, first, end);
+}
+
+static void write_experts(const par_layout *l)
+{
+    if (l->n_my_expert == 0) {
+        printf("none");
+        return;
+    }
+    for (int i = 0; i < l->n_my_expert; i++) {
+        int last = i;
+        while (last + 1 < l->n_my_expert &&
+               l->my_expert[last + 1] == l->my_expert[last] + 1)
+            last++;
+        printf(i > 0 ? ",%d" : "%d", l->my_expert[i]);
+        if (last > i)
+            printf("-%d", l->my_expert[last]);
+        i = last;
+    }
+}
+
+static void write_rank(const core_spec *spec, const par_layout *l,
+                       har_system system)
+{
+    int64_t v0, v1;
+    char text[16];
+    const par_heads *h = &l->heads[0];
+    const size_t bytes = par_weight_bytes(spec, l, CORE_FP32);
+    vocabulary(spec, l, system, &v0, &v1);
+    printf("%5d  %5d %3d %3d  %3d %4d %4d  %3d-%-3d",
+           their_rank(system, &l->plan, l->rank), l->stage, l->d, l->t, l->ep_i,
+           l->etp_i, l->edp_i, l->first_layer[l->stage],
+           l->first_layer[l->stage + 1] - 1);
+    if (spec->n_h > 0)
+        printf(" %3lld-%-3lld %3lld-%-3lld %6lld-%-6lld", (long long)h->h0,
+               (long long)(h->h0 + h->n_h) - 1, (long long)h->kv0,
+               (long long)(h->kv0 + h->n_kv) - 1, (long long)v0,
+               (long long)v1 - 1);
+    printf(" %5lld-%-5lld %-10s ", (long long)l->first_f[l->etp_i],
+           (long long)l->first_f[l->etp_i + 1] - 1,
+           har_format_bytes(bytes, text));
+    write_experts(l);
+    putchar('\n');
+}
+
+static void write_group(const par_group *g, const par_plan *plan,
+                        har_system system)
+{
+    printf("  %-4s of rank 0:", g->name);
+    for (int i = 0; i < g->n && i < 16; i++)
+        printf(" %d", their_rank(system, plan, g->rank[i]));
+    printf(g->n > 16 ? " ... (%d ranks)\n" : "\n", g->n);
+}
+
+static void write_placements(const core_spec *spec)
+{
+    puts("placements (attention mesh: pp, dp, tp; expert mesh: ep, etp, edp)");
+    puts("  embedding, head      tp Shard(vocabulary), dp Replicate; partial "
+         "sums of "
+         "the embedding are reduced over tp");
+    puts("  q, k, v              pp Shard(layer), dp Replicate, tp "
+         "Shard(heads)");
+    puts("  attention output     tp Shard(in); its result is Partial over tp "
+         "until "
+         "reduced");
+    puts("  norms, router        pp Shard(layer), dp Replicate, tp Replicate");
+    if (spec->qk_norm == CORE_QK_NORM_ALL)
+        puts("  norm of all heads    tp Shard(heads); its sum of squares is "
+             "Partial over tp until reduced");
+    for (int i = 0; par_placement(spec, i) != NULL; i++)
+        printf("  %s\n", par_placement(spec, i));
+    puts("  experts              ep Shard(expert), etp Shard(inner), edp "
+         "Replicate; "
+         "their result is Partial over etp until reduced");
+    puts("  shared, dense mlp    tp Shard(inner); the result is Partial over "
+         "tp until "
+         "reduced");
+    puts("  activations          dp Shard(rows), tp Replicate; q, k, v, "
+         "context tp "
+         "Shard(heads); logits tp Shard(vocabulary)");
+}
+
+static core_status with_layout(const core_spec *spec, const par_plan *plan,
+                               int rank, har_system system)
+{
+    core_arena arena = core_arena_measure();
+    par_layout layout;
+    CORE_TRY(par_layout_make(&layout, &arena, spec, plan, rank));
+    if (rank == 0) {
+        printf("groups\n");
+        write_group(&layout.tp_group, plan, system);
+        write_group(&layout.ep_group, plan, system);
+        write_group(&layout.etp_group, plan, system);
+        write_placements(spec);
+        printf(" rank  stage  dp  tp   ep  etp  edp   layers");
+        printf(spec->n_h > 0 ? "   heads      kv    vocabulary" : "");
+        printf("       inner  weights    experts\n");
+    }
+    write_rank(spec, &layout, system);
+    core_arena_free(&arena);
+    return CORE_OK;
+}
+
+/* What else the system does in its own way. */
+static void write_system(const core_spec *spec, const par_plan *plan,
+                         har_system system)
+{
+    static const char *const rows[] = {
+        [HAR_ROWS_IN_BLOCKS] = "micro-batch m of replica d has row d mb + m",
+        [HAR_ROWS_DEALT] = "micro-batch m of replica d has row m dp + d",
+        [HAR_ROWS_SCHEDULED] = "as its scheduler deals them"};
+    int64_t first, end;
+    har_system_vocabulary(system, plan, spec, plan->tp - 1, &first, &end);
+    printf("numbers    as %s has them; rows: %s\n", har_system_name(system),
+           rows[har_system_rows(system)]);
+    if (end != spec->n_v)
+        printf("vocabulary %lld rows, from %lld on padding\n", (long long)end,
+               (long long)spec->n_v);
+}
+
+core_status har_plan_map_show(const core_spec *spec, const par_plan *plan,
+                              har_system system)
+{
+    char text[PAR_PLAN_TEXT];
+    par_plan_format(plan, text);
+    printf("plan       %s for %s\n", text, spec->name);
+    printf(
+        "ranks      %d = pp %d x dp %d x tp %d; experts: ep %d x etp %d, scope "
+        "%s\n",
+        par_plan_world(plan), plan->pp, plan->dp, plan->tp, plan->ep, plan->etp,
+        plan->scope == PAR_SCOPE_STAGE ? "stage" : "replica");
+    printf("groups of tokens  %d (rounds %d x dp %d x micro-batches %d)\n",
+           plan->rounds * plan->dp * plan->mb, plan->rounds, plan->dp,
+           plan->mb);
+    if (system < HAR_N_SYSTEMS)
+        write_system(spec, plan, system);
+    for (int i = 0; i < par_plan_world(plan); i++)
+        CORE_TRY(with_layout(
+            spec, plan,
+            system < HAR_N_SYSTEMS ? har_system_ours(system, plan, i) : i,
+            system));
+    return CORE_OK;
+}

@@ -1,0 +1,424 @@
+/* harness/systems/megatron.c -- Megatron-Core 0.19.2: flags, plan, arguments.
+ *
+ * Traps: the expert tensor degree is the tensor degree unless given; the data
+ * degree is what the ranks leave; without --moe-router-pre-softmax the weights
+ * of the chosen experts are a softmax over those alone, and top-1 is refused;
+ * biases are on unless taken away, and refused with etp > 1;
+ * --moe-token-drop-policy position keeps the winners of a top-k over equal
+ * values; expert slots are counted on each tensor rank's slice of the tokens.
+ */
+#include "harness/systems/impl.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const har_flag flags[] = {
+    {"tensor-model-parallel-size", HAR_F_TP, HAR_TAKE_COUNT, NULL, NULL},
+    {"pipeline-model-parallel-size", HAR_F_PP, HAR_TAKE_COUNT, NULL, NULL},
+    {"expert-model-parallel-size", HAR_F_EP, HAR_TAKE_COUNT, NULL, NULL},
+    {"expert-tensor-parallel-size", HAR_F_ETP, HAR_TAKE_COUNT, NULL, NULL},
+    {"decoder-first-pipeline-num-layers", HAR_F_FIRST, HAR_TAKE_COUNT, NULL,
+     NULL},
+    {"decoder-last-pipeline-num-layers", HAR_F_LAST, HAR_TAKE_COUNT, NULL,
+     NULL},
+    {"account-for-embedding-in-pipeline-split", HAR_F_COUNT_EMBEDDING,
+     HAR_TAKE_ON, NULL, NULL},
+    {"account-for-loss-in-pipeline-split", HAR_F_COUNT_HEAD, HAR_TAKE_ON, NULL,
+     NULL},
+    {"pipeline-model-parallel-layout", HAR_F_LAYOUT, HAR_TAKE_TEXT, NULL, NULL},
+    {"micro-batch-size", HAR_F_MICRO, HAR_TAKE_COUNT, NULL, NULL},
+    {"global-batch-size", HAR_F_GLOBAL, HAR_TAKE_COUNT, NULL, NULL},
+    {"sequence-parallel", HAR_F_SEQUENCE, HAR_TAKE_ON, NULL, NULL},
+    {"use-tp-pp-dp-mapping", HAR_F_STAGE_BEFORE_DATA, HAR_TAKE_ON, NULL, NULL},
+    {"moe-router-pre-softmax", HAR_F_PRE_SOFTMAX, HAR_TAKE_ON, NULL, NULL},
+
+    {"context-parallel-size", HAR_F_NONE, HAR_TAKE_ONLY, "1",
+     "a plan has no such degree"},
+    {"num-virtual-stages-per-pipeline-rank", HAR_F_NONE, HAR_TAKE_ONLY, "1",
+     "a stage of a plan is one run of layers"},
+    {"num-layers-per-virtual-pipeline-stage", HAR_F_NONE, HAR_TAKE_ONLY, "",
+     "a stage of a plan is one run of layers"},
+    {"tensor-parallel-num-weight-shards "
+     "expert-tensor-parallel-num-weight-shards",
+     HAR_F_NONE, HAR_TAKE_ONLY, "1", "a plan has no such degree"},
+    {"hierarchical-context-parallel-sizes", HAR_F_NONE, HAR_TAKE_ONLY, "",
+     "a plan has no such degree"},
+
+    {"num-layers encoder-num-layers decoder-num-layers", HAR_F_N_L,
+     HAR_TAKE_COUNT, NULL, NULL},
+    {"hidden-size", HAR_F_N_D, HAR_TAKE_COUNT, NULL, NULL},
+    {"num-attention-heads", HAR_F_N_H, HAR_TAKE_COUNT, NULL, NULL},
+    {"num-query-groups", HAR_F_N_G, HAR_TAKE_COUNT, NULL, NULL},
+    {"kv-channels", HAR_F_N_DH, HAR_TAKE_COUNT, NULL, NULL},
+    {"v-head-dim", HAR_F_N_DV, HAR_TAKE_COUNT, NULL, NULL},
+    {"q-lora-rank", HAR_F_N_Q_RANK, HAR_TAKE_COUNT, NULL, NULL},
+    {"kv-lora-rank", HAR_F_N_KV_RANK, HAR_TAKE_COUNT, NULL, NULL},
+    {"num-experts", HAR_F_N_E, HAR_TAKE_COUNT, NULL, NULL},
+    {"moe-router-topk", HAR_F_N_K, HAR_TAKE_COUNT, NULL, NULL},
+    {"moe-router-num-groups", HAR_F_N_GROUP, HAR_TAKE_COUNT, NULL, NULL},
+    {"moe-router-group-topk", HAR_F_N_GROUP_KEPT, HAR_TAKE_COUNT, NULL, NULL},
+    {"moe-router-topk-scaling-factor", HAR_F_ROUTED_SCALE, HAR_TAKE_REAL, NULL,
+     NULL},
+    {"moe-router-score-function", HAR_F_SCORE, HAR_TAKE_WORD,
+     "softmax sigmoid sqrtsoftplus", NULL},
+    {"moe-router-enable-expert-bias", HAR_F_CORRECTION, HAR_TAKE_ON, NULL,
+     NULL},
+    {"moe-ffn-hidden-size", HAR_F_N_F, HAR_TAKE_COUNT, NULL, NULL},
+    {"ffn-hidden-size", HAR_F_N_F_DENSE, HAR_TAKE_COUNT, NULL, NULL},
+    {"moe-shared-expert-intermediate-size", HAR_F_N_F_SHARED, HAR_TAKE_COUNT,
+     NULL, NULL},
+    {"moe-shared-expert-gate", HAR_F_SHARED_GATE, HAR_TAKE_ON, NULL, NULL},
+    {"moe-latent-size", HAR_F_N_DE, HAR_TAKE_COUNT, NULL, NULL},
+    {"moe-expert-capacity-factor", HAR_F_FACTOR, HAR_TAKE_REAL, NULL, NULL},
+    {"moe-token-drop-policy", HAR_F_POLICY, HAR_TAKE_WORD, "probs position",
+     NULL},
+    {"vocab-size", HAR_F_N_V, HAR_TAKE_COUNT, NULL, NULL},
+    {"swiglu", HAR_F_GATED, HAR_TAKE_ON, NULL, NULL},
+    {"untie-embeddings-and-output-weights", HAR_F_TIED, HAR_TAKE_OFF, NULL,
+     NULL},
+    {"disable-bias-linear", HAR_F_BIAS_FFN, HAR_TAKE_OFF, NULL, NULL},
+    {"add-qkv-bias", HAR_F_BIAS_QKV, HAR_TAKE_ON, NULL, NULL},
+    {"qk-layernorm", HAR_F_QK_NORM, HAR_TAKE_ON, NULL, NULL},
+    {"multi-latent-attention", HAR_F_LATENT, HAR_TAKE_ON, NULL, NULL},
+    {"group-query-attention", HAR_F_NONE, HAR_TAKE_ON, NULL, NULL},
+    {"normalization", HAR_F_RMS, HAR_TAKE_WORD, "RMSNorm LayerNorm", NULL},
+    {"norm-epsilon", HAR_F_EPS, HAR_TAKE_REAL, NULL, NULL},
+    {"rotary-base", HAR_F_THETA, HAR_TAKE_REAL, NULL, NULL},
+    {0}};
+
+/* --- a plan --- */
+
+/* Stages of a layout: E, t for a layer, t*3, L, | between, ( ) around what a *
+ * repeats is not read. */
+static core_status read_layout(const har_value *v, const core_spec *s,
+                               par_plan *p)
+{
+    int layers[CORE_MAX_LAYERS] = {0}, n = 0;
+    int64_t sum = 0;
+    const char *at = v->text;
+    for (; *at != '\0' && n < p->pp && n < CORE_MAX_LAYERS; at++) {
+        long times = 1;
+        const char kind = *at;
+        if (kind == '|') {
+            n++;
+            continue;
+        }
+        if (strchr("EtL,", kind) == NULL)
+            break;
+        if (at[1] == '*') {
+            char *end;
+            times = strtol(at + 2, &end, 10);
+            if (end == at + 2 || times < 1 || times > CORE_MAX_LAYERS)
+                break;
+            at = end - 1;
+        }
+        if (kind == 't') {
+            layers[n] += (int)times;
+            sum += times;
+        }
+    }
+    CORE_FAIL_IF(
+        *at != '\0' || n != p->pp - 1 || sum != s->n_l, CORE_E_USAGE,
+        "--import: %.*s: expected %d stages of E, t and L with %lld t, "
+        "found '%.60s'",
+        v->n_name, v->name, p->pp, (long long)s->n_l, v->text);
+    for (int i = 0; i < p->pp; i++)
+        CORE_FAIL_IF(layers[i] < 1, CORE_E_USAGE,
+                     "--import: %.*s: a stage of a plan has a layer, and stage "
+                     "%d has none",
+                     v->n_name, v->name, i);
+    har_plan_stages(p, s, layers);
+    return CORE_OK;
+}
+
+/* First and last stage as written, the rest of the layers evenly between; an
+ * embedding or a head that counts takes the place of a layer. */
+static core_status read_stages(const har_facts *f, const core_spec *s,
+                               par_plan *p)
+{
+    const int embedding = har_fact_int(f, HAR_F_COUNT_EMBEDDING),
+              head = har_fact_int(f, HAR_F_COUNT_HEAD);
+    int first = har_fact_int(f, HAR_F_FIRST),
+        last = har_fact_int(f, HAR_F_LAST);
+    const int n_ends = (first > 0 ? 1 : 0) + (last > 0 ? 1 : 0);
+    const int between = p->pp - n_ends;
+    const int64_t left = s->n_l + embedding + head - first - last;
+    const bool fits = between > 0 ? left >= between && left % between == 0
+                                  : between == 0 && left == 0;
+    CORE_FAIL_IF(!fits || p->pp > CORE_MAX_LAYERS, CORE_E_USAGE,
+                 "--import: %lld layers are left for %d stages, expected equal "
+                 "parts",
+                 (long long)left, between);
+    int layers[CORE_MAX_LAYERS];
+    for (int i = 0; i < p->pp; i++)
+        layers[i] = between > 0 ? (int)(left / between) : 0;
+    layers[0] = first > 0 ? first : layers[0] - embedding;
+    layers[p->pp - 1] = p->pp > 1 && last > 0 ? last : layers[p->pp - 1] - head;
+    har_plan_stages(p, s, layers);
+    return CORE_OK;
+}
+
+static core_status read_micro_batches(const har_facts *f, par_plan *p)
+{
+    const int64_t part = (int64_t)har_fact_or_one(f, HAR_F_MICRO) * p->dp;
+    const har_value *global = &f->of[HAR_F_GLOBAL];
+    if (!global->is_given)
+        return CORE_OK;
+    CORE_FAIL_IF((int64_t)global->number % part != 0, CORE_E_USAGE,
+                 "--import: %.*s %% (micro * dp) = %g %% %lld, expected 0",
+                 global->n_name, global->name, global->number, (long long)part);
+    p->mb = (int)((int64_t)global->number / part);
+    return CORE_OK;
+}
+
+core_status har_megatron_plan(par_plan *out, const har_facts *f,
+                              const core_spec *s)
+{
+    par_plan p = *out;
+    p.tp = har_fact_or_one(f, HAR_F_TP);
+    p.pp = har_fact_or_one(f, HAR_F_PP);
+    p.ep = har_fact_or_one(f, HAR_F_EP);
+    p.etp = f->of[HAR_F_ETP].is_given ? har_fact_int(f, HAR_F_ETP)
+            : s->n_e > 0              ? p.tp
+                                      : 1;
+    CORE_TRY(har_plan_rest(&p.dp, f, (int64_t)p.tp * p.pp, "tp*pp"));
+    CORE_TRY(read_micro_batches(f, &p));
+    CORE_TRY(f->of[HAR_F_LAYOUT].is_given
+                 ? read_layout(&f->of[HAR_F_LAYOUT], s, &p)
+                 : read_stages(f, s, &p));
+    *out = p;
+    return CORE_OK;
+}
+
+/* --- what differs in spite of equal words --- */
+
+static void note_policy(FILE *out)
+{
+    fputs(
+        "# --moe-token-drop-policy position keeps the winners of a top-k over "
+        "equal values, not the first tokens: other tokens are dropped\n",
+        out);
+}
+
+static void note_slices(FILE *out)
+{
+    fputs("# slots are counted on each tensor rank's slice of the tokens, here "
+          "on "
+          "the whole micro-batch: other tokens are dropped\n",
+          out);
+}
+
+/* Are the weights of the chosen experts probabilities among all experts? */
+static bool wants_pre_softmax(const core_spec *s)
+{
+    return s->n_e > 0 && s->router == CORE_ROUTER_SOFTMAX && !s->renormalise;
+}
+
+void har_megatron_notes(const har_facts *f, const core_spec *s, FILE *out)
+{
+    const bool has_experts = s->n_e > 0 && f->of[HAR_F_N_E].is_given;
+    const bool pre = f->of[HAR_F_PRE_SOFTMAX].is_given;
+    const bool drops = f->of[HAR_F_FACTOR].is_given;
+    if (has_experts && wants_pre_softmax(s) && !pre)
+        fprintf(out,
+                "# without --moe-router-pre-softmax %s, and %s weighs by a "
+                "softmax over all experts\n",
+                s->n_k == 1 ? "top-1 is refused"
+                            : "weights are a softmax over the chosen experts",
+                s->name);
+    if (has_experts && !wants_pre_softmax(s) && pre &&
+        s->router != CORE_ROUTER_SIGMOID)
+        fprintf(out,
+                "# with --moe-router-pre-softmax weights are not "
+                "renormalised, and those of %s are\n",
+                s->name);
+    if (drops && s->capacity.priority == CORE_PRIORITY_POSITION)
+        note_policy(out);
+    if (drops && har_fact_or_one(f, HAR_F_TP) > 1)
+        note_slices(out);
+    if (f->of[HAR_F_STAGE_BEFORE_DATA].is_given)
+        fputs(
+            "# --use-tp-pp-dp-mapping: ranks are numbered tensor, stage, data "
+            "(plan --for vllm shows that order)\n",
+            out);
+}
+
+/* --- what it can run --- */
+
+static core_status check_capacity(const core_spec *s)
+{
+    const core_capacity *c = &s->capacity;
+    if (c->rule == CORE_CAPACITY_NONE)
+        return CORE_OK;
+    CORE_FAIL_IF(c->rule == CORE_CAPACITY_ABSOLUTE, CORE_E_PLAN,
+                 "megatron: capacity: expected a factor, found %lld slots",
+                 (long long)c->absolute);
+    CORE_FAIL_IF(c->domain != CORE_DOMAIN_GROUP, CORE_E_PLAN,
+                 "megatron: capacity: counted on a micro-batch, and %s counts "
+                 "it on a %s",
+                 s->name,
+                 c->domain == CORE_DOMAIN_SEQUENCE ? "sequence" : "batch");
+    CORE_FAIL_IF(c->dropped != CORE_DROPPED_ZERO, CORE_E_PLAN,
+                 "megatron: capacity: a dropped token adds nothing, and in %s "
+                 "it passes through",
+                 s->name);
+    return CORE_OK;
+}
+
+static bool has_biases(const core_spec *s)
+{
+    return s->bias_ffn || s->bias_mlp || s->bias_o;
+}
+
+static core_status check_router(const par_plan *p, const core_spec *s)
+{
+    if (s->n_e == 0)
+        return CORE_OK;
+    CORE_FAIL_IF(s->router == CORE_ROUTER_SPARSEMIXER, CORE_E_PLAN,
+                 "megatron: router: no flag for the sparsemixer of %s",
+                 s->name);
+    CORE_FAIL_IF(
+        s->n_k == 1 && !wants_pre_softmax(s) &&
+            (s->router == CORE_ROUTER_SOFTMAX ||
+             s->router == CORE_ROUTER_SOFTMAX_TOP),
+        CORE_E_PLAN,
+        "megatron: router: of top-1 it takes the probability among all "
+        "experts, and in %s the weight is 1",
+        s->name);
+    CORE_FAIL_IF(
+        s->n_k > 1 && !s->renormalise &&
+            (s->router == CORE_ROUTER_SIGMOID ||
+             s->router == CORE_ROUTER_SQRT_SOFTPLUS),
+        CORE_E_PLAN,
+        "megatron: router: it renormalises the scores of %s, which does "
+        "not",
+        s->name);
+    CORE_FAIL_IF(
+        has_biases(s) && p->etp > 1, CORE_E_PLAN,
+        "megatron: biases: refused with expert-tensor-parallel-size %d, "
+        "and %s has some",
+        p->etp, s->name);
+    return CORE_OK;
+}
+
+static core_status check(const par_plan *p, const core_spec *s)
+{
+    CORE_TRY(har_check_common("megatron", p, s));
+    CORE_TRY(har_check_divides("megatron", "experts", s->n_e, p->ep));
+    CORE_TRY(check_capacity(s));
+    return check_router(p, s);
+}
+
+/* --- arguments --- */
+
+/* First and last stage by their flags where the rest is even, else a layout. */
+static void write_stages(const par_plan *p, const core_spec *s, FILE *out)
+{
+    const int first = par_plan_layers(p, s->n_l, 0);
+    const int last = par_plan_layers(p, s->n_l, p->pp - 1);
+    const int middle = p->pp > 2 ? par_plan_layers(p, s->n_l, 1) : last;
+    bool by_flags = true;
+    for (int i = 1; i < p->pp - 1; i++)
+        by_flags = by_flags && par_plan_layers(p, s->n_l, i) == middle;
+    if (by_flags && first != middle)
+        fprintf(out, "--decoder-first-pipeline-num-layers %d\n", first);
+    if (by_flags && last != middle)
+        fprintf(out, "--decoder-last-pipeline-num-layers %d\n", last);
+    if (by_flags)
+        return;
+    fputs("--pipeline-model-parallel-layout E", out);
+    for (int i = 0; i < p->pp; i++) {
+        for (int n = par_plan_layers(p, s->n_l, i); n > 0; n--)
+            fputc('t', out);
+        fputc(i + 1 < p->pp ? '|' : 'L', out);
+    }
+    fputc('\n', out);
+}
+
+static void write_experts(const par_plan *p, const core_spec *s, FILE *out)
+{
+    if (s->n_e == 0)
+        return;
+    fprintf(out, "--expert-model-parallel-size %d\n", p->ep);
+    fprintf(out, "--expert-tensor-parallel-size %d\n", p->etp);
+    fprintf(out, "--num-experts %lld\n", (long long)s->n_e);
+    fprintf(out, "--moe-router-topk %lld\n", (long long)s->n_k);
+    if (wants_pre_softmax(s))
+        fputs("--moe-router-pre-softmax\n", out);
+    if (s->router == CORE_ROUTER_SIGMOID)
+        fputs("--moe-router-score-function sigmoid\n", out);
+    if (s->router == CORE_ROUTER_SQRT_SOFTPLUS)
+        fputs("--moe-router-score-function sqrtsoftplus\n", out);
+    if (s->capacity.rule != CORE_CAPACITY_FACTOR)
+        return;
+    const bool by_position = s->capacity.priority == CORE_PRIORITY_POSITION;
+    fprintf(out, "--moe-expert-capacity-factor %g\n", s->capacity.factor);
+    fprintf(out, "--moe-token-drop-policy %s\n",
+            by_position ? "position" : "probs");
+    if (by_position)
+        note_policy(out);
+    if (p->tp > 1)
+        note_slices(out);
+}
+
+/* Vocabulary rows: as many as the model has, and what tp asks for. */
+static int64_t padded(const par_plan *p, const core_spec *s)
+{
+    return har_round_up(s->n_v, p->tp);
+}
+
+static void write_vocabulary(const par_plan *p, const core_spec *s, FILE *out)
+{
+    fprintf(out, "--vocab-size %lld\n--make-vocab-size-divisible-by 1\n",
+            (long long)s->n_v);
+    if (padded(p, s) != s->n_v)
+        fprintf(out,
+                "# the vocabulary is padded to %lld rows, equal parts of "
+                "which are a rank's\n",
+                (long long)padded(p, s));
+}
+
+static void write(const par_plan *p, const core_spec *s, FILE *out)
+{
+    fprintf(out, "WORLD_SIZE=%d\n", par_plan_world(p));
+    fprintf(out, "--num-layers %lld\n", (long long)s->n_l);
+    fprintf(out, "--tensor-model-parallel-size %d\n", p->tp);
+    fprintf(out, "--pipeline-model-parallel-size %d\n", p->pp);
+    write_stages(p, s, out);
+    if (!has_biases(s))
+        fputs("--disable-bias-linear\n", out);
+    if (!has_biases(s) && s->bias_qkv)
+        fputs("--add-qkv-bias\n", out);
+    write_experts(p, s, out);
+    write_vocabulary(p, s, out);
+    if (p->tp > 1 && s->n_e > 0)
+        fputs("--sequence-parallel\n", out);
+    fprintf(out, "--micro-batch-size 1\n--global-batch-size %lld\n",
+            (long long)p->dp * p->mb);
+    fputs("# batch sizes for one row per part: micro-batches = global / (micro "
+          "* data parallel)\n",
+          out);
+    if (p->dp > 1 && p->mb > 1)
+        fputs("# rows are dealt: micro-batch m of replica d has row m dp + d, "
+              "here d mb + m\n",
+              out);
+    if (s->n_g > 0 && s->n_g < p->tp)
+        fputs(
+            "# fewer kv heads than tensor ranks: their rows are cut evenly and "
+            "gathered in every layer, here ranks hold copies\n",
+            out);
+}
+
+const har_system_row har_row_megatron = {
+    .name = "megatron",
+    .flags = flags,
+    .no_bearing = har_megatron_no_bearing,
+    .not_compared = har_megatron_not_compared,
+    .plan = har_megatron_plan,
+    .notes = har_megatron_notes,
+    .check = check,
+    .write = write,
+    .rows = HAR_ROWS_DEALT,
+    .padded = padded,
+};

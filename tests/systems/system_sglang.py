@@ -1,0 +1,60 @@
+"""SGLang: its initialize_model_parallel, stages and padding, cut out of the package: the rest wants a GPU."""
+import os
+import sys
+import types
+
+import parts
+
+state = "sglang/srt/distributed/parallel_state.py"
+stages = parts.cut_out("sglang/srt/distributed/utils.py", ["get_pp_indices"], os=os, Tuple=tuple)
+vocabulary = parts.cut_out("sglang/srt/layers/vocab_parallel_embedding.py", ["DEFAULT_VOCAB_PADDING_SIZE", "pad_vocab_size"])
+widths = parts.cut_out("sglang/srt/runtime_context.py", ["derive_parallel_widths", "derive_attn_tp_size"])
+
+
+def groups_of(flags):
+    """What initialize_model_parallel makes, by name; a group that is another one under a new name is made once."""
+    made = {}
+    of = lambda key: int(flags.get(f"--{key}", 1))
+    tp, pp = of("tp-size"), of("pp-size")
+    world = types.SimpleNamespace(local_rank=0, device_group=None)
+
+    def record(group_ranks, *_, group_name=None, **__):
+        made[group_name] = group_ranks
+        return types.SimpleNamespace(rank_in_group=0, pynccl_comm=None, name=group_name)
+
+    parallel = types.SimpleNamespace(tp_size=tp, pp_size=pp, moe_ep_size=of("ep-size"), attn_dp_size=of("attn-dp-size"),
+                                     attn_cp_size=1, moe_dp_size=of("moe-dp-size"), attn_dcp_size=1, shared_experts_tp_size=None,
+                                     override_permanently=lambda **groups: made.update(
+                                         {k: made[g.name] for k, g in groups.items()}))
+    dist = types.SimpleNamespace(is_initialized=lambda: True, get_world_size=lambda: tp * pp, get_backend=lambda *_: "gloo")
+    env = types.SimpleNamespace(SGLANG_USE_MESSAGE_QUEUE_BROADCASTER=types.SimpleNamespace(get=lambda: False))
+    sampler = types.ModuleType("sglang.srt.layers.sampler")
+    sampler.SYNC_TOKEN_IDS_ACROSS_TP = False
+    for name in ("sglang", "sglang.srt", "sglang.srt.layers"):
+        sys.modules.setdefault(name, types.ModuleType(name))
+    sys.modules["sglang.srt.layers.sampler"] = sampler
+    names = [f"_{x}" for x in ("TP", "DCP", "ATTN_CP", "ATTN_TP", "SHARED_EXPERTS_TP", "MOE_DP", "MOE_EP", "MOE_TP", "PP", "SELF_PP",
+                               "PDMUX_PREFILL_TP_GROUP")]
+    space = parts.cut_out(state, ["initialize_model_parallel"], torch=types.SimpleNamespace(distributed=dist), envs=env,
+                          get_world_group=lambda: world, init_model_parallel_group=record, get_parallel=lambda: parallel,
+                          derive_parallel_widths=widths["derive_parallel_widths"], _is_npu=False, _is_xpu=False,
+                          is_hip=lambda: False, is_cuda=lambda: False, **dict.fromkeys(names))
+    space["initialize_model_parallel"]()
+    return made
+
+
+def built(case):
+    flags = dict((x.split() + [""])[:2] for x in case.line if x.startswith("--"))
+    lines = [x.split("=")[1] for x in case.line if x.startswith("SGLANG_PP_LAYER_PARTITION=")]
+    os.environ.pop("SGLANG_PP_LAYER_PARTITION", None)
+    os.environ.update({"SGLANG_PP_LAYER_PARTITION": x for x in lines})
+    made = groups_of(flags)
+    tp, pp, n = case.degree["tp"], case.degree["pp"], case.size["V"]
+    copies = int(flags.get("--moe-dp-size", 1))
+    groups = {"tp": made["attn_tp_group"], "pp": made["pp_group"], "ep": made["moe_ep_group"], "etp": made["moe_tp_group"]}
+    if copies > 1:
+        groups["edp"] = made["moe_dp_group"]
+    pad = vocabulary["pad_vocab_size"]
+    padded = pad(n) if pad(n) % tp == 0 else pad(n, 64 * tp)
+    return {"groups": groups, "layers": {i: stages["get_pp_indices"](case.size["L"], i, pp) for i in range(pp)},
+            "vocabulary": {t: (t * padded // tp, (t + 1) * padded // tp) for t in range(tp)}}

@@ -1,0 +1,65 @@
+"""vLLM: its initialize_model_parallel, stages, shares of experts and vocabulary, cut out of the package: the rest wants a GPU."""
+import contextlib
+import types
+
+import torch
+
+import parts
+
+state = "vllm/distributed/parallel_state.py"
+log = types.SimpleNamespace(info=lambda *_, **__: None, info_once=lambda *_, **__: None, warning=lambda *_, **__: None)
+stages = parts.cut_out("vllm/distributed/utils.py", ["get_pp_indices"], logger=log,
+                       envs=types.SimpleNamespace(VLLM_PP_LAYER_PARTITION=None))
+vocabulary = parts.cut_out("vllm/model_executor/layers/vocab_parallel_embedding.py",
+                           ["DEFAULT_VOCAB_PADDING_SIZE", "pad_vocab_size", "vocab_range_from_per_partition_vocab_size",
+                            "vocab_range_from_global_vocab_size"],
+                           divide=lambda a, b: a // b if a % b == 0 else 1 // 0, Sequence=list)
+experts = parts.cut_out("vllm/model_executor/layers/fused_moe/expert_map_manager.py", ["determine_expert_map"], torch=torch, logger=log)
+
+
+def groups_of(tp, pp, dp):
+    """What initialize_model_parallel makes, by name."""
+    made = {}
+    world = types.SimpleNamespace(local_rank=0, rank=0, world_size=tp * pp * dp, device_group=None)
+
+    def record(group_ranks, *_, group_name=None, **__):
+        made[group_name] = group_ranks
+        return types.SimpleNamespace(rank_in_group=0, ranks=group_ranks[0])
+
+    parallel = types.SimpleNamespace(data_parallel_size=dp, enable_elastic_ep=False, use_all2all=True, enable_eplb=False)
+    config = types.SimpleNamespace(parallel_config=parallel, engram_config=None,
+                                   model_config=types.SimpleNamespace(is_moe=True, architecture=""))
+    names = [f"_{x}" for x in ("TP", "ETP", "ENGRAM_DP", "DCP", "PCP", "PP", "DP", "EP", "EPLB")]
+    dist = types.SimpleNamespace(is_initialized=lambda: True, get_world_size=lambda: world.world_size, get_rank=lambda: 0,
+                                 get_backend=lambda *_: "gloo")
+    shadow = types.SimpleNamespace(distributed=dist, arange=torch.arange)
+    module = types.ModuleType("vllm.config")
+    module.get_current_vllm_config = lambda: config
+    import sys
+    sys.modules.setdefault("vllm", types.ModuleType("vllm"))
+    sys.modules["vllm.config"] = module
+    space = parts.cut_out(state, ["initialize_model_parallel"], torch=shadow, get_world_group=lambda: world, logger=log,
+                          init_model_parallel_group=record, **dict.fromkeys(names))
+    with contextlib.redirect_stdout(None):
+        space["initialize_model_parallel"](tp, pp)
+    return made
+
+
+def built(case):
+    flags = dict((x.split() + [""])[:2] for x in case.line if x.startswith("--"))
+    tp, pp, dp = (int(flags[f"--{k}-parallel-size"]) for k in ("tensor", "pipeline", "data"))
+    text = open(parts.path_of("vllm/engine/arg_utils.py")).read()
+    assert all(f'"{flag}"' in text for flag in flags), "a flag that its parser does not have"
+    lines = [x.split("=")[1] for x in case.line if x.startswith("VLLM_PP_LAYER_PARTITION=")]
+    stages["envs"].VLLM_PP_LAYER_PARTITION = lines[0] if lines else None
+    made = groups_of(tp, pp, dp)
+    with_ep = "--enable-expert-parallel" in flags
+    groups = {"tp": made["tp"], "pp": made["pp"], "dp": made["dp"], "ep" if with_ep else "etp": made["ep"]}
+    n_ep = tp * dp if with_ep else 1
+    share = {}
+    for i in range(n_ep):
+        _, mine, _ = (*experts["determine_expert_map"](n_ep, i, case.size["E"]), None)[:3]
+        share[i] = range(case.size["E"]) if mine is None else [e for e, at in enumerate(mine.tolist()) if at >= 0]
+    padded = vocabulary["pad_vocab_size"](case.size["V"])
+    return {"groups": groups, "experts": share, "layers": {i: stages["get_pp_indices"](case.size["L"], i, pp) for i in range(pp)},
+            "vocabulary": {t: vocabulary["vocab_range_from_global_vocab_size"](padded, t, tp) for t in range(tp)}}
