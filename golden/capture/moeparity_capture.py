@@ -346,7 +346,7 @@ class Recorder:
             for tap, x in (("topk_idx", routing.ids), ("topk_weight", routing.weights)):
                 if x is not None:
                     self.keep(prefix + tap, x)
-            routing.ids = routing.weights = None  # the model's own: they would live as long as the hooks
+            routing.ids = routing.weights = routing.scores = None  # the model's own: they would live as long as the hooks
 
         return hook
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import bugs_page
 import page
-from bugs import BUGS, run_bug
+from bugs import BUGS, keep_dumps, run_bug
 from cells import CELLS, DUMPS, Cell
 from run import Result, command, make_golden, metadata, run
 
@@ -78,7 +78,10 @@ def _bugs(wanted: argparse.Namespace) -> int:
         bugs_page.write(SOURCE / "docs/real-bugs.md", WORK / "bugs")
     else:
         moeparity = _moeparity()
-        return 0 if all([run_bug(bug, moeparity, _python, MODULE, WORK / "bugs") for bug in chosen]) else 1
+        found = all([run_bug(bug, moeparity, _python, MODULE, WORK / "bugs") for bug in chosen])
+        if found and wanted.dumps:
+            keep_dumps(BUGS, WORK / "bugs", SOURCE / "tests/data/bugs")
+        return 0 if found else 1
     return 0
 
 

@@ -5,6 +5,7 @@ the mended release passes the same comparison.
 """
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from families import FAMILIES
 from run import make_golden, run
 
 SOURCE = Path(__file__).resolve().parents[2]
-BATCH = "4x9"
+BATCH = "2x9"  # the states of nine tokens pass from a chunk of eight to the next
 EAGER = Run(experts="eager")  # the grouped product wants rows of 16 bytes
 
 
@@ -75,11 +76,31 @@ def folder_of(work: Path, bug: Bug, version: str) -> Path:
     return work / bug.name / version
 
 
-def run_bug(bug: Bug, moeparity: str, python_of, module: Path, work: Path) -> bool:
+def report(work: Path, bug: Bug, version: str) -> list[str]:
+    """What compare printed."""
+    return (folder_of(work, bug, version) / "compared").read_text().splitlines()
+
+
+def found_at(work: Path, bug: Bug) -> str:
+    return report(work, bug, bug.wrong)[-1].split("first at p0.")[1].split(",")[0]
+
+
+def run_bug(bug: Bug, moeparity: str, python_of: Callable[[Cell], str], module: Path, work: Path) -> bool:
     """Runs both releases and prints a line; was the bug found, and is it gone?"""
     _prepare(bug, moeparity, work / bug.name)
     results = [run(bug.cell(version), moeparity, python_of(bug.cell(version)), module, folder_of(work, bug, version))
                for version in (bug.wrong, bug.mended)]
     print(f"{bug.name}: {bug.wrong} {results[0].says}; {bug.mended} {results[1].says}", flush=True)
-    last = [(folder_of(work, bug, version) / "compared").read_text().splitlines()[-1] for version in (bug.wrong, bug.mended)]
-    return last[0].startswith("FAIL") and last[1].startswith(("PASS", "MARGINAL"))
+    wrong, mended = (report(work, bug, version)[-1] for version in (bug.wrong, bug.mended))
+    return wrong.startswith("FAIL") and mended.startswith(("PASS", "MARGINAL"))
+
+
+def keep_dumps(bugs: list[Bug], work: Path, data: Path) -> None:
+    """Both dumps of every bug, and list: bug, model and the tap at which the wrong one fails."""
+    shutil.rmtree(data, ignore_errors=True)
+    lines = []
+    for bug in bugs:
+        for name, version in (("wrong", bug.wrong), ("mended", bug.mended)):
+            shutil.copytree(folder_of(work, bug, version) / "dump", data / bug.name / name)
+        lines.append(f"{bug.name} {bug.model} {found_at(work, bug)}\n")
+    (data / "list").write_text("".join(lines))
