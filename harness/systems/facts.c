@@ -44,42 +44,73 @@ static double model_number(const har_facts *f, const core_spec *s,
     const double said = f->of[fact].number;
     const bool in_groups = s->n_group > 0;
     switch (fact) {
-    case HAR_F_N_L: return (double)s->n_l;
-    case HAR_F_N_D: return (double)s->n_d;
-    case HAR_F_N_H: return (double)s->n_h;
-    case HAR_F_N_G: return (double)s->n_g;
+    case HAR_F_N_L:
+        return (double)s->n_l;
+    case HAR_F_N_D:
+        return (double)s->n_d;
+    case HAR_F_N_H:
+        return (double)s->n_h;
+    case HAR_F_N_G:
+        return (double)s->n_g;
     case HAR_F_N_DH: /* latent attention has sizes of its own                 */
         return s->n_kv_rank > 0 ? said : (double)s->n_dh;
-    case HAR_F_N_DV: return (double)(s->n_dv > 0 ? s->n_dv : s->n_dh);
-    case HAR_F_N_E: return (double)s->n_e;
-    case HAR_F_N_K: return (double)s->n_k;
-    case HAR_F_N_F: return (double)s->n_f;
-    case HAR_F_N_F_DENSE: return inner(f, s, said);
-    case HAR_F_N_F_SHARED: return (double)s->n_f_shared;
-    case HAR_F_N_V: return (double)s->n_v;
-    case HAR_F_N_DE: return (double)s->n_de;
-    case HAR_F_N_Q_RANK: return (double)s->n_q_rank;
-    case HAR_F_N_KV_RANK: return (double)s->n_kv_rank;
-    case HAR_F_N_GROUP: return in_groups ? (double)s->n_group : 1;
-    case HAR_F_N_GROUP_KEPT: return in_groups ? (double)s->n_group_kept : 1;
-    case HAR_F_GATED: return s->gated;
-    case HAR_F_TIED: return s->tied;
-    case HAR_F_BIAS_FFN: return s->bias_ffn || s->bias_mlp || s->bias_o;
-    case HAR_F_BIAS_QKV: return s->bias_qkv;
+    case HAR_F_N_DV:
+        return (double)(s->n_dv > 0 ? s->n_dv : s->n_dh);
+    case HAR_F_N_E:
+        return (double)s->n_e;
+    case HAR_F_N_K:
+        return (double)s->n_k;
+    case HAR_F_N_F:
+        return (double)s->n_f;
+    case HAR_F_N_F_DENSE:
+        return inner(f, s, said);
+    case HAR_F_N_F_SHARED:
+        return (double)s->n_f_shared;
+    case HAR_F_N_V:
+        return (double)s->n_v;
+    case HAR_F_N_DE:
+        return (double)s->n_de;
+    case HAR_F_N_Q_RANK:
+        return (double)s->n_q_rank;
+    case HAR_F_N_KV_RANK:
+        return (double)s->n_kv_rank;
+    case HAR_F_N_GROUP:
+        return in_groups ? (double)s->n_group : 1;
+    case HAR_F_N_GROUP_KEPT:
+        return in_groups ? (double)s->n_group_kept : 1;
+    case HAR_F_GATED:
+        return s->gated;
+    case HAR_F_TIED:
+        return s->tied;
+    case HAR_F_BIAS_FFN:
+        return s->bias_ffn || s->bias_mlp || s->bias_o;
+    case HAR_F_BIAS_QKV:
+        return s->bias_qkv;
     case HAR_F_QK_NORM:
         return s->qk_norm != CORE_QK_NORM_NONE || s->n_kv_rank > 0;
-    case HAR_F_LATENT: return s->n_kv_rank > 0;
-    case HAR_F_SHARED_GATE: return s->shared_gate;
-    case HAR_F_CORRECTION: return s->correction;
-    case HAR_F_SCORE: return score(s);
-    case HAR_F_RMS: return s->norm == CORE_NORM_LAYER;
-    case HAR_F_EPS: return s->norm_eps;
-    case HAR_F_THETA: return s->rope.theta;
-    case HAR_F_ROUTED_SCALE: return s->routed_scale != 0 ? s->routed_scale : 1;
+    case HAR_F_LATENT:
+        return s->n_kv_rank > 0;
+    case HAR_F_SHARED_GATE:
+        return s->shared_gate;
+    case HAR_F_CORRECTION:
+        return s->correction;
+    case HAR_F_SCORE:
+        return score(s);
+    case HAR_F_RMS:
+        return s->norm == CORE_NORM_LAYER;
+    case HAR_F_EPS:
+        return s->norm_eps;
+    case HAR_F_THETA:
+        return s->rope.theta;
+    case HAR_F_ROUTED_SCALE:
+        return s->routed_scale != 0 ? s->routed_scale : 1;
     case HAR_F_FACTOR:
-        return s->capacity.rule == CORE_CAPACITY_FACTOR ? s->capacity.factor : 0;
-    case HAR_F_POLICY: return s->capacity.priority != CORE_PRIORITY_PROB;
-    default: return NAN;
+        return s->capacity.rule == CORE_CAPACITY_FACTOR ? s->capacity.factor
+                                                        : 0;
+    case HAR_F_POLICY:
+        return s->capacity.priority != CORE_PRIORITY_PROB;
+    default:
+        return (double)NAN;
     }
 }
 

@@ -31,7 +31,7 @@ typedef struct har_setting {
     const har_word *more; /* [n_more] words after the value                   */
     int n_more;
     bool has_equal; /* the value was written with =                           */
-    bool is_maybe; /* there only if a branch of the script is taken             */
+    bool is_maybe;  /* there only if a branch of the script is taken  */
     har_place place;
 } har_setting;
 
@@ -80,7 +80,8 @@ typedef enum har_fact {
     HAR_F_DP_SHARD,
     HAR_F_EP,
     HAR_F_ETP,
-    HAR_F_MOE_DP,
+    HAR_F_A2A,
+    HAR_F_DENSE_TP,
     HAR_F_EP_ON,
     HAR_F_DP_ATTENTION,
     HAR_F_FIRST,
@@ -191,7 +192,8 @@ typedef struct har_system_row {
     core_status (*check)(const par_plan *plan, const core_spec *spec);
     void (*write)(const par_plan *plan, const core_spec *spec, FILE *out);
     bool takes_json;
-    bool stage_before_data; /* ranks are numbered tensor, stage, data         */
+    /* Are its ranks numbered tensor, stage, data?  NULL: no, as here. */
+    bool (*stage_before_data)(const par_plan *plan);
     har_rows rows;
     /* Vocabulary rows, those of padding included, of which tensor ranks have
      * equal parts; NULL: each has all rows of the model.                     */

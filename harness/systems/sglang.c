@@ -1,16 +1,17 @@
 /* harness/systems/sglang.c -- SGLang 0.5.23: flags, plan, arguments.
  *
- * Traps: --tp-size counts all ranks of a stage; attention is cut over what
- * attention's data parallelism leaves of them, experts over what --ep-size and
- * --moe-dp-size leave; --dp-size alone is whole replicas beside each other,
- * with
- * --enable-dp-attention it is the old word for --attn-dp-size; layers that are
- * left over go to the last stages; the vocabulary is padded to a multiple of
- * 64, of 64 tp where tensor ranks do not divide that.
+ * Traps: --tp-size counts all ranks of a stage; attention is cut over what its
+ * data parallelism leaves of them, experts over what --ep-size leaves; most
+ * all-to-all backends make --ep-size all of --tp-size; --dp-size alone is whole
+ * servers beside each other, with --enable-dp-attention it is the old word for
+ * --attn-dp-size, and the two exclude each other; --moe-dp-size goes only with
+ * context parallelism; layers that are left over go to the last stages; the
+ * vocabulary is padded to a multiple of 64, of 64 tp where tensor ranks do not
+ * divide that.
  */
 #include "harness/systems/impl.h"
 
-#include <stddef.h>
+#include <string.h>
 
 static const har_flag flags[] = {
     {"tp-size tensor-parallel-size tp", HAR_F_TP, HAR_TAKE_COUNT, NULL, NULL},
@@ -21,15 +22,13 @@ static const har_flag flags[] = {
     {"enable-dp-attention", HAR_F_DP_ATTENTION, HAR_TAKE_ON, NULL, NULL},
     {"ep-size expert-parallel-size ep", HAR_F_EP, HAR_TAKE_COUNT, NULL, NULL},
     {"enable-ep-moe", HAR_F_EP_ON, HAR_TAKE_ON, NULL, NULL},
-    {"moe-dp-size moe-data-parallel-size", HAR_F_MOE_DP, HAR_TAKE_COUNT, NULL,
-     NULL},
+    {"moe-a2a-backend", HAR_F_A2A, HAR_TAKE_TEXT, NULL, NULL},
     {"enable-dp-lm-head", HAR_F_DP_HEAD, HAR_TAKE_ON, NULL, NULL},
-    {"moe-dense-tp-size", HAR_F_NONE, HAR_TAKE_ONLY, "",
-     "a plan cuts dense layers over its tensor ranks"},
-    {"shared-experts-tp-size", HAR_F_NONE, HAR_TAKE_ONLY, "",
-     "a plan cuts shared experts over its tensor ranks"},
+    {"moe-dense-tp-size shared-experts-tp-size", HAR_F_DENSE_TP, HAR_TAKE_COUNT,
+     NULL, NULL},
     {"attn-cp-size attention-context-parallel-size dcp-size "
-     "decode-context-parallel-size dwdp-size",
+     "decode-context-parallel-size dwdp-size moe-dp-size "
+     "moe-data-parallel-size",
      HAR_F_NONE, HAR_TAKE_ONLY, "1", "a plan has no such degree"},
     {"ep-num-redundant-experts", HAR_F_NONE, HAR_TAKE_ONLY, "0",
      "copies of experts are placed while it runs"},
@@ -39,22 +38,43 @@ static const har_flag flags[] = {
      "a plan has none of it"},
     {0}};
 
+/* tp and dp of attention, and how many ranks of a stage experts are cut over.
+ */
 static core_status read_data(par_plan *p, const har_facts *f)
 {
-    const int tp = har_fact_or_one(f, HAR_F_TP);
-    const bool is_old = f->of[HAR_F_DP_ATTENTION].is_given;
-    const int dp = har_fact_or_one(f, HAR_F_DP);
-    const int attention = is_old && !f->of[HAR_F_DP_SHARD].is_given
-                              ? dp
-                              : har_fact_or_one(f, HAR_F_DP_SHARD);
-    const int replicas = is_old && !f->of[HAR_F_DP_SHARD].is_given ? 1 : dp;
+    const int tp = har_fact_or_one(f, HAR_F_TP),
+              dp = har_fact_or_one(f, HAR_F_DP);
+    const bool is_new = f->of[HAR_F_DP_SHARD].is_given;
+    const bool is_old = f->of[HAR_F_DP_ATTENTION].is_given && !is_new;
+    const int attention = is_old ? dp : har_fact_or_one(f, HAR_F_DP_SHARD);
+    CORE_FAIL_IF(is_new && attention > 1 && dp > 1, CORE_E_USAGE,
+                 "--import: it refuses --dp-size %d beside --attn-dp-size %d",
+                 dp, attention);
     CORE_FAIL_IF(tp % attention != 0, CORE_E_USAGE,
                  "--import: --tp-size %% data parallelism of attention = %d %% "
                  "%d, expected 0",
                  tp, attention);
     p->tp = tp / attention;
-    p->dp = attention * replicas;
+    p->dp = attention > 1 ? attention : is_old ? 1 : dp;
+    const har_value *dense = &f->of[HAR_F_DENSE_TP];
+    CORE_FAIL_IF(dense->is_given && (int)dense->number != p->tp, CORE_E_USAGE,
+                 "--import: %.*s %d: a plan cuts dense MLPs and shared experts "
+                 "over its %d tensor ranks",
+                 dense->n_name, dense->name, (int)dense->number, p->tp);
     return CORE_OK;
+}
+
+/* Backends of the all-to-all that make all ranks of a stage expert ranks. */
+static bool spans(const har_value *backend)
+{
+    static const char *const names[] = {
+        "megamoe", "deepep",        "deepep_v2",  "mooncake",
+        "nixl",    "ascend_fuseep", "flashinfer", "flashinfer_megamoe",
+        "mori",    "pplx"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (backend->is_given && strcmp(names[i], backend->text) == 0)
+            return true;
+    return false;
 }
 
 static core_status plan(par_plan *out, const har_facts *f, const core_spec *s)
@@ -64,15 +84,13 @@ static core_status plan(par_plan *out, const har_facts *f, const core_spec *s)
     const int tp = har_fact_or_one(f, HAR_F_TP);
     CORE_TRY(read_data(&p, f));
     p.pp = har_fact_or_one(f, HAR_F_PP);
-    const bool all = f->of[HAR_F_EP_ON].is_given && !f->of[HAR_F_EP].is_given;
+    const bool all = spans(&f->of[HAR_F_A2A]) ||
+                     (f->of[HAR_F_EP_ON].is_given && !f->of[HAR_F_EP].is_given);
     p.ep = all ? tp : har_fact_or_one(f, HAR_F_EP);
-    const int64_t n = (int64_t)p.ep * har_fact_or_one(f, HAR_F_MOE_DP);
-    CORE_FAIL_IF(
-        tp % n != 0 || p.pp > CORE_MAX_LAYERS, CORE_E_USAGE,
-        "--import: --tp-size %% (ep * moe data) = %d %% %lld, expected "
-        "0",
-        tp, (long long)n);
-    p.etp = s->n_e > 0 ? (int)(tp / n) : 1;
+    CORE_FAIL_IF(tp % p.ep != 0 || p.pp > CORE_MAX_LAYERS, CORE_E_USAGE,
+                 "--import: --tp-size %% --ep-size = %d %% %d, expected 0", tp,
+                 p.ep);
+    p.etp = s->n_e > 0 ? tp / p.ep : 1;
     *out = p;
     if (f->of[HAR_F_PARTITION].is_given)
         return har_plan_partition(out, s, &f->of[HAR_F_PARTITION]);
@@ -105,28 +123,52 @@ static int64_t padded(const par_plan *p, const core_spec *s)
     return n % p->tp == 0 ? n : har_round_up(s->n_v, (int64_t)64 * p->tp);
 }
 
+/* Replicas with experts of their own are servers beside each other. */
+static bool is_replicas(const par_plan *p)
+{
+    return p->dp > 1 && p->ep * p->etp == p->tp;
+}
+
 static core_status check(const par_plan *p, const core_spec *s)
 {
+    const int64_t n = (int64_t)p->ep * p->etp;
     CORE_TRY(har_check_common("sglang", p, s));
     CORE_TRY(har_check_divides("sglang", "experts", s->n_e, p->ep));
+    CORE_FAIL_IF(s->n_e > 0 && n != (int64_t)p->tp * p->dp && n != p->tp,
+                 CORE_E_PLAN,
+                 "sglang: expert mesh: expected ep*etp = tp*dp = %lld, or tp = "
+                 "%d of servers beside each other, found %lld",
+                 (long long)p->tp * p->dp, p->tp, (long long)n);
     return har_check_drops("sglang", s);
+}
+
+static void write_attention(const par_plan *p, const core_spec *s, FILE *out)
+{
+    fprintf(out, "--attn-dp-size %d\n--enable-dp-lm-head\n", p->dp);
+    if (s->n_f_dense > 0 && p->tp == 1)
+        fputs("--moe-dense-tp-size 1\n", out);
+    if ((s->n_f_dense > 0 && p->tp > 1) || s->n_f_shared > 0)
+        fputs("# dense MLPs and shared experts are cut over all ranks of "
+              "--tp-size, or whole, as model and backend have it, here over "
+              "attention's tensor ranks\n",
+              out);
 }
 
 static void write(const par_plan *p, const core_spec *s, FILE *out)
 {
-    const int tp = p->tp * p->dp, copies = tp / (p->ep * p->etp);
+    const bool is_attention = p->dp > 1 && s->n_e > 0 && !is_replicas(p);
     har_write_partition("SGLANG_PP_LAYER_PARTITION", p, s, out);
-    fprintf(out, "--tp-size %d\n--pp-size %d\n", tp, p->pp);
-    if (p->dp > 1)
-        fprintf(out, "--attn-dp-size %d\n--enable-dp-lm-head\n", p->dp);
-    if (p->dp > 1 && s->n_f_dense > 0)
-        fputs("--enable-dense-mlp-attn-tp\n", out);
-    if (p->dp > 1 && s->n_f_shared > 0)
-        fputs("--enable-shared-experts-attn-tp\n", out);
+    fprintf(out, "--tp-size %d\n--pp-size %d\n",
+            is_attention ? p->tp * p->dp : p->tp, p->pp);
+    if (is_attention)
+        write_attention(p, s, out);
+    else if (p->dp > 1)
+        fprintf(out,
+                "--dp-size %d\n# replicas are servers of their own, each "
+                "numbers its ranks from 0\n",
+                p->dp);
     if (s->n_e > 0)
         fprintf(out, "--ep-size %d\n", p->ep);
-    if (s->n_e > 0 && copies > 1)
-        fprintf(out, "--moe-dp-size %d\n", copies);
     if (p->mb > 1)
         fprintf(out, "# micro-batches are the scheduler's: mb=%d has no flag\n",
                 p->mb);
@@ -146,6 +188,7 @@ const har_system_row har_row_sglang = {
     .notes = notes,
     .check = check,
     .write = write,
+    .stage_before_data = is_replicas,
     .rows = HAR_ROWS_SCHEDULED,
     .padded = padded,
 };

@@ -144,7 +144,7 @@ const char *const har_sglang_no_bearing[] = {
     "mm-process-config mm-processor-worker-num model model-checksum",
     "model-config-parser model-impl model-loader-extra-config model-path",
     "modelexpress-config modelopt-checkpoint-restore-path",
-    "modelopt-checkpoint-save-path modelopt-export-path moe-a2a-backend",
+    "modelopt-checkpoint-save-path modelopt-export-path ",
     "moe-runner-backend monokernel-backend mooncake-ib-device",
     "msprobe-dump-config nccl-init-addr nccl-port nnodes node-rank",
     "num-continuous-decode-steps num-reserved-decode-tokens numa-node",

@@ -16,7 +16,7 @@ enum {
     HAR_SHELL_WORDS = 8192,
     HAR_SHELL_COMMANDS = 2048,
     HAR_SHELL_VARIABLES = 512,
-    HAR_SHELL_POOL = 1 << 18,
+    HAR_SHELL_POOL = 1 << 22,
 };
 
 typedef struct har_word {

@@ -1,7 +1,7 @@
 /* harness/systems/systems.c -- the systems, and what is asked of any of them.
  *
- * Trap: vLLM numbers its ranks tensor, then stage, then data; all others number
- * them as here.
+ * Trap: vLLM, and SGLang's replicas, number their ranks tensor, then stage,
+ * then data; all others number them as here.
  */
 #include "harness/systems/impl.h"
 
@@ -39,11 +39,17 @@ core_status har_system_emit(har_system system, const par_plan *plan,
     return CORE_OK;
 }
 
+static bool has_stage_before_data(har_system system, const par_plan *plan)
+{
+    const har_system_row *row = har_system_get(system);
+    return row->stage_before_data != NULL && row->stage_before_data(plan);
+}
+
 int har_system_rank(har_system system, const par_plan *plan, int ours)
 {
     const int t = ours % plan->tp, d = ours / plan->tp % plan->dp,
               stage = ours / plan->tp / plan->dp;
-    return har_system_get(system)->stage_before_data
+    return has_stage_before_data(system, plan)
                ? (d * plan->pp + stage) * plan->tp + t
                : ours;
 }
@@ -52,7 +58,7 @@ int har_system_ours(har_system system, const par_plan *plan, int rank)
 {
     const int t = rank % plan->tp, stage = rank / plan->tp % plan->pp,
               d = rank / plan->tp / plan->pp;
-    return har_system_get(system)->stage_before_data
+    return has_stage_before_data(system, plan)
                ? (stage * plan->dp + d) * plan->tp + t
                : rank;
 }

@@ -207,8 +207,6 @@ static void write(const par_plan *p, const core_spec *s, FILE *out)
             "# the vocabulary is cut into runs of ceil(V / tp) rows, the last "
             "ones shorter or empty, here as evenly as can be\n",
             out);
-    if (p->pp > 1)
-        fputs("# it asks for as many micro-batches as there are stages\n", out);
 }
 
 const har_system_row har_row_torchtitan = {

@@ -102,6 +102,12 @@ static void write(const par_plan *p, const core_spec *s, FILE *out)
               out);
 }
 
+static bool always(const par_plan *p)
+{
+    (void)p;
+    return true;
+}
+
 const har_system_row har_row_vllm = {
     .name = "vllm",
     .flags = flags,
@@ -110,7 +116,7 @@ const har_system_row har_row_vllm = {
     .plan = plan,
     .check = check,
     .write = write,
-    .stage_before_data = true,
+    .stage_before_data = always,
     .rows = HAR_ROWS_SCHEDULED,
     .padded = padded,
 };

@@ -23,7 +23,7 @@ def groups_of(flags):
         return types.SimpleNamespace(rank_in_group=0, pynccl_comm=None, name=group_name)
 
     parallel = types.SimpleNamespace(tp_size=tp, pp_size=pp, moe_ep_size=of("ep-size"), attn_dp_size=of("attn-dp-size"),
-                                     attn_cp_size=1, moe_dp_size=of("moe-dp-size"), attn_dcp_size=1, shared_experts_tp_size=None,
+                                     attn_cp_size=1, moe_dp_size=1, attn_dcp_size=1, shared_experts_tp_size=None,
                                      override_permanently=lambda **groups: made.update(
                                          {k: made[g.name] for k, g in groups.items()}))
     dist = types.SimpleNamespace(is_initialized=lambda: True, get_world_size=lambda: tp * pp, get_backend=lambda *_: "gloo")
@@ -50,10 +50,10 @@ def built(case):
     os.environ.update({"SGLANG_PP_LAYER_PARTITION": x for x in lines})
     made = groups_of(flags)
     tp, pp, n = case.degree["tp"], case.degree["pp"], case.size["V"]
-    copies = int(flags.get("--moe-dp-size", 1))
-    groups = {"tp": made["attn_tp_group"], "pp": made["pp_group"], "ep": made["moe_ep_group"], "etp": made["moe_tp_group"]}
-    if copies > 1:
-        groups["edp"] = made["moe_dp_group"]
+    names = {"tp": "attn_tp_group", "pp": "pp_group", "ep": "moe_ep_group", "etp": "moe_tp_group"}
+    server = int(flags["--tp-size"]) * pp  # replicas are servers beside each other
+    groups = {kind: [[rank + first for rank in group] for first in range(0, int(flags.get("--dp-size", 1)) * server, server)
+                     for group in made[name]] for kind, name in names.items()}
     pad = vocabulary["pad_vocab_size"]
     padded = pad(n) if pad(n) % tp == 0 else pad(n, 64 * tp)
     return {"groups": groups, "layers": {i: stages["get_pp_indices"](case.size["L"], i, pp) for i in range(pp)},

@@ -81,6 +81,9 @@ static bool can(const core_spec *s, const par_plan *p, har_system system)
                (p->tp == 1 || p->ep > 1);
     case HAR_TORCHTITAN:
         return s->n_e % p->ep == 0 && p->etp == (p->ep == 1 ? p->tp : 1);
+    case HAR_SGLANG:
+        return s->n_e % p->ep == 0 &&
+               (p->ep * p->etp == n || p->ep * p->etp == p->tp);
     default:
         return s->n_e % p->ep == 0;
     }
@@ -204,6 +207,8 @@ static const struct {
     {HAR_SGLANG, true, "tp=2,ep=2", "sglang: capacity", NULL},
     {HAR_SGLANG, false, "dp=3,ep=3", "sglang: experts: expected equal parts",
      "dp=4,ep=4"},
+    {HAR_SGLANG, false, "tp=2,dp=4,ep=4", "sglang: expert mesh: expected "
+     "ep*etp = tp*dp = 8, or tp = 2", "tp=2,dp=4,ep=8"},
     {HAR_DEEPSPEED, true, "tp=2,ep=2", "deepspeed: capacity", NULL},
     {HAR_DEEPSPEED, false, "pp=2", "deepspeed: stages: pp = 2", "dp=2"},
     {HAR_DEEPSPEED, false, "tp=2,dp=2,ep=2,etp=2",
@@ -451,8 +456,10 @@ static const struct {
     {"VLLM_PP_LAYER_PARTITION=9,7 vllm serve m -pp 2", "pp=2,stages=9/7"},
     {"sglang serve m --tp 8 --dp 4 --enable-dp-attention --ep 8",
      "tp=2,dp=4,ep=8"},
-    {"sglang serve m --tp 8 --attn-dp-size 4 --ep 2 --moe-dp-size 2",
-     "tp=2,dp=4,ep=2,etp=2"},
+    {"sglang serve m --tp 8 --attn-dp-size 4 --ep 2", "tp=2,dp=4,ep=2,etp=4"},
+    {"sglang serve m --tp 8 --dp 8 --enable-dp-attention --moe-a2a-backend "
+     "deepep --moe-dense-tp-size 1", "dp=8,ep=8"},
+    {"sglang serve m --tp 4 --ep 2 --moe-a2a-backend none", "tp=4,ep=2,etp=2"},
     {"sglang serve m --tp 2 --dp 3", "tp=2,dp=3,etp=2"},
     {"sglang serve m --tp 1 --pp 5", "pp=5,stages=3/3/3/3/4"},
     {"python -m sglang.launch_server --tp-size 4 --enable-ep-moe",
@@ -506,6 +513,9 @@ static const struct {
     {"VLLM_PP_LAYER_PARTITION=16 vllm serve m -pp 2", "expected 2 numbers"},
     {"sglang serve m --tp 6 --attn-dp-size 4", "6 % 4, expected 0"},
     {"sglang serve m --tp 6 --ep 4", "6 % 4, expected 0"},
+    {"sglang serve m --tp 4 --attn-dp-size 2 --dp 2", "it refuses --dp-size 2"},
+    {"sglang serve m --tp 4 --moe-dense-tp-size 1", "over its 4 tensor ranks"},
+    {"sglang serve m --tp 4 --ep 2 --moe-dp-size 2", "no such degree"},
     {"{\"train_batch_size\": 7, \"gradient_accumulation_steps\": 2}",
      "7 % 2, expected 0"},
     {"[parallelism]\nexpert_parallel_degree = 0 \n", "from 1 to"},
@@ -649,6 +659,10 @@ START_TEST(test_ranks)
         ck_assert_int_eq(har_system_ours((har_system)_i, &plan, theirs), i);
         const int t = i % 2, d = i / 2 % 4, stage = i / 8;
         ck_assert_int_eq(theirs, _i == HAR_VLLM ? (d * 3 + stage) * 2 + t : i);
+    }
+    if (_i == HAR_SGLANG) { /* replicas are servers beside each other */
+        ck_assert(par_plan_parse(&plan, "tp=2,pp=2,dp=2,ep=2") == CORE_OK);
+        ck_assert_int_eq(har_system_rank(HAR_SGLANG, &plan, 2), 4);
     }
     har_system_vocabulary((har_system)_i, &plan, &spec, 1, &first, &end);
     ck_assert_int_eq(first, _i == HAR_DEEPSPEED ? 0 : 256);

@@ -81,6 +81,15 @@ refused 2 'none.sh: no line of it starts ranks' moeparity plan --import none.sh 
 sed -i 's/echo //' none.sh
 expect 0 moeparity plan --import none.sh "${mixtral[@]}"
 
+# A long script: a list that grows line by line.
+{
+    echo 'A=(--num-layers 32)'
+    for i in $(seq 300); do echo "A+=(--data-path /data/of/this/run/part_$i)"; done
+    echo 'mpirun -n 4 python pretrain_gpt.py ${A[@]}'
+} >long.sh
+expect 0 moeparity plan --import long.sh "${mixtral[@]}"
+has out '^# no bearing   300 flags: '
+
 # Malformed texts: place and reason.
 printf '#!/bin/sh\nvllm serve "m -tp 2\n' >quote.sh
 refused 3 'quote.sh:2: what opens here is never closed' moeparity plan --import quote.sh
