@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 __version__ = "1.0"
-__all__ = ["CaptureError", "HF", "capture", "deal"]
+__all__ = ["CaptureError", "HF", "NEMOTRON_H", "capture", "deal"]
 
 
 class CaptureError(Exception):
@@ -36,8 +36,7 @@ class CaptureError(Exception):
 
 # --- names of modules ---
 
-# Module -> the tap that it shows (a|b: either), {l} for a layer, as in `moeparity compare --map hf`; topk_idx: what
-# experts are given.
+# Module -> the tap that it shows, {l} for a layer, as in `moeparity compare --map hf`; topk_idx: experts are called.
 HF: dict[str, str] = {
     "model.layers.{l}": "layers.{l}.out",
     "model.layers.{l}.self_attn": "layers.{l}.attn_out",
@@ -56,14 +55,17 @@ HF: dict[str, str] = {
     "model.layers.{l}.mlp.experts": "layers.{l}.topk_idx",
     "model.layers.{l}.block_sparse_moe.experts": "layers.{l}.topk_idx",
     "model.layers.{l}.feed_forward.experts": "layers.{l}.topk_idx",
-    "model.layers.{l}.mixer": "layers.{l}.attn_out|layers.{l}.ffn_out",  # of Nemotron-H: one or the other
-    "model.layers.{l}.mixer.gate": "layers.{l}.router_logits",
-    "model.layers.{l}.mixer.experts": "layers.{l}.topk_idx",
     "model.norm": "final_norm",
-    "model.norm_f": "final_norm",
     "model.final_layernorm": "final_norm",
     "model.embedding_norm": "final_norm",
     "lm_head": "logits",
+}
+# A mixer is attention or experts; the bundle's taps say which.
+NEMOTRON_H: dict[str, str] = HF | {
+    "model.layers.{l}.mixer": "layers.{l}.attn_out|layers.{l}.ffn_out",
+    "model.layers.{l}.mixer.gate": "layers.{l}.router_logits",
+    "model.layers.{l}.mixer.experts": "layers.{l}.topk_idx",
+    "model.norm_f": "final_norm",
 }
 _WRAPPERS = re.compile(r"\b(model|module|_fsdp_wrapped_module|_orig_mod|language_model)\.")
 
@@ -508,7 +510,7 @@ def capture(
 
     forced    "layer" or "block": feed every layer, or every block, what it reads in the bundle
     numerics  the bundle's file, as "bf16"; None: the model's type
-    names     module -> tap, {l} for a layer
+    names     module -> tap, {l} for a layer; a|b: either
     slices    tap -> the part of it that this rank holds, "*" for all: {"*": "b=0:2"}, or {"*": deal(4, dp_rank, 2)}.
               DTensors say theirs themselves; what says nothing is whole
     plan      this rank's coordinates, {"tp": 1, "dp": 0}, for reports

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import transformers
 
-from moeparity_capture import CaptureError, capture, deal
+from moeparity_capture import HF, NEMOTRON_H, CaptureError, capture, deal
 
 
 def arguments() -> argparse.Namespace:
@@ -73,8 +73,9 @@ def main() -> int:
         model = load(wanted, world)
         slices = {"*": deal(rows_of(wanted.bundle), rank, world)} if wanted.plan in ("dp", "ep+dp") else {}
         plan = {} if world == 1 else {axis: rank for axis in wanted.plan.split("+")}
-        with torch.no_grad(), capture(model, wanted.bundle, wanted.dump, forced=wanted.forced, slices=slices, plan=plan,
-                                      rank=rank, world=world) as inputs:
+        names = NEMOTRON_H if model.config.model_type == "nemotron_h" else HF
+        with torch.no_grad(), capture(model, wanted.bundle, wanted.dump, forced=wanted.forced, names=names,
+                                      slices=slices, plan=plan, rank=rank, world=world) as inputs:
             model(**inputs, use_cache=False)
         if torch.distributed.is_initialized():  # gloo aborts a rank that leaves while others still speak to it
             torch.distributed.barrier()

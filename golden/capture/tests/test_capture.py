@@ -9,7 +9,7 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import tiny
-from moeparity_capture import CaptureError, Place, Routing, capture, deal, find_modules, HF
+from moeparity_capture import CaptureError, Place, Routing, capture, deal, find_modules, HF, NEMOTRON_H
 
 
 @pytest.fixture
@@ -374,10 +374,9 @@ def test_bf16_is_kept_as_it_is(model, golden, tmp_path):
 
 
 def test_a_mixer_is_attention_or_experts():
-    """Of Nemotron-H: which of the two, the bundle's taps say."""
     mixer = torch.nn.Identity()
     layers = torch.nn.ModuleList([torch.nn.ModuleDict({"mixer": mixer})])
-    found = find_modules(torch.nn.ModuleDict({"model": torch.nn.ModuleDict({"layers": layers})}), HF)
+    found = find_modules(torch.nn.ModuleDict({"model": torch.nn.ModuleDict({"layers": layers})}), NEMOTRON_H)
     assert found["layers.0.attn_out"] == found["layers.0.ffn_out"] == [mixer]
 
 
