@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 __version__ = "1.0"
-__all__ = ["CaptureError", "HF", "capture", "deal"]
+__all__ = ["CaptureError", "HF", "NEMOTRON_H", "capture", "deal"]
 
 
 class CaptureError(Exception):
@@ -60,13 +60,20 @@ HF: dict[str, str] = {
     "model.embedding_norm": "final_norm",
     "lm_head": "logits",
 }
+# A mixer is attention or experts; the bundle's taps say which.
+NEMOTRON_H: dict[str, str] = HF | {
+    "model.layers.{l}.mixer": "layers.{l}.attn_out|layers.{l}.ffn_out",
+    "model.layers.{l}.mixer.gate": "layers.{l}.router_logits",
+    "model.layers.{l}.mixer.experts": "layers.{l}.topk_idx",
+    "model.norm_f": "final_norm",
+}
 _WRAPPERS = re.compile(r"\b(model|module|_fsdp_wrapped_module|_orig_mod|language_model)\.")
 
 
 def find_modules(model: nn.Module, names: Mapping[str, str]) -> dict[str, list[nn.Module]]:
     """The modules that show each tap; names of wrappers are overlooked."""
     rules = [(re.compile(re.escape(_WRAPPERS.sub("", name)).replace(r"\{l\}", r"(\d+)")), tap)
-             for name, tap in names.items()]
+             for name, taps in names.items() for tap in taps.split("|")]
     found: dict[str, list[nn.Module]] = {}
     for name, module in model.named_modules():
         for rule, tap in rules:
@@ -207,6 +214,7 @@ class Routing(TorchFunctionMode):
         self.is_watching = self.in_router = self.is_settled = False
         self.ids: Tensor | None = None
         self.weights: Tensor | None = None
+        self.scores: Tensor | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -217,9 +225,12 @@ class Routing(TorchFunctionMode):
 
     def see(self, name: str, operands: tuple[Any, ...], result: Any) -> None:
         if self.in_router and name in self.PRODUCTS and result.shape[-1:] == (self.experts,):
+            self.scores = result
             self.keep_scores(result)
         elif name == "topk" and result[1].shape[-1:] == (self.chosen,) and operands[0].shape[-1:] == (self.experts,):
             self.weights, self.ids = result
+        elif name == "masked_fill":
+            return  # of what other ranks' experts are given: the token's choice stays as it was
         elif self.ids is not None and any(x is self.ids or x is self.weights for x in operands):
             if isinstance(result, Tensor) and result.is_floating_point() and result.shape == self.ids.shape:
                 self.weights = result
@@ -237,6 +248,15 @@ class Routing(TorchFunctionMode):
         self.ids = ids[0]
         self.weights = same[-1] if same else wide[-1].gather(-1, ids[0]) if wide else self.weights
 
+    def take_wide(self, values: Any) -> None:
+        """Weights of a router that names no experts: beside its scores, a tensor with a column for every expert."""
+        tensors = tensors_in(values)
+        if self.ids is None or not all(x.is_floating_point() for x in tensors):
+            return
+        shape = (*self.ids.shape[:-1], self.experts)
+        wide = [x for x in tensors if x is not self.scores and x.shape == shape]
+        self.weights = wide[0].gather(-1, self.ids) if len(wide) == 1 else self.weights
+
     # Hooks of the block, its router and its experts.
 
     def start(self, *_: Any) -> None:
@@ -249,6 +269,7 @@ class Routing(TorchFunctionMode):
     def leave_router(self, module: nn.Module, args: Any, output: Any) -> None:
         self.in_router = False
         self.take(output)
+        self.take_wide(output)
 
     def enter_experts(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
         self.take((*args, *kwargs.values()))
@@ -327,7 +348,7 @@ class Recorder:
             for tap, x in (("topk_idx", routing.ids), ("topk_weight", routing.weights)):
                 if x is not None:
                     self.keep(prefix + tap, x)
-            routing.ids = routing.weights = None  # the model's own: they would live as long as the hooks
+            routing.ids = routing.weights = routing.scores = None  # the model's own: they would live as long as the hooks
 
         return hook
 
@@ -489,7 +510,7 @@ def capture(
 
     forced    "layer" or "block": feed every layer, or every block, what it reads in the bundle
     numerics  the bundle's file, as "bf16"; None: the model's type
-    names     module -> tap, {l} for a layer
+    names     module -> tap, {l} for a layer; a|b: either
     slices    tap -> the part of it that this rank holds, "*" for all: {"*": "b=0:2"}, or {"*": deal(4, dp_rank, 2)}.
               DTensors say theirs themselves; what says nothing is whole
     plan      this rank's coordinates, {"tp": 1, "dp": 0}, for reports

@@ -18,9 +18,7 @@ from typing import Any
 import torch
 import transformers
 
-from moeparity_capture import CaptureError, capture, deal
-
-IS_5 = int(transformers.__version__.split(".")[0]) >= 5
+from moeparity_capture import HF, NEMOTRON_H, CaptureError, capture, deal
 
 
 def arguments() -> argparse.Namespace:
@@ -42,7 +40,7 @@ def parallel(plan: str, world: int) -> dict[str, Any]:
         return {}
     from transformers.distributed import DistributedConfig
 
-    if not IS_5:
+    if "ep_size" not in DistributedConfig.__dataclass_fields__:  # up to 5.1x
         experts = {"distributed_config": DistributedConfig(enable_expert_parallel=True)} if plan == "ep" else {}
         return {"tp_plan": "auto"} | experts
     auto: dict[str, Any] = {"tp_plan": "auto", "tp_size": world}
@@ -75,8 +73,9 @@ def main() -> int:
         model = load(wanted, world)
         slices = {"*": deal(rows_of(wanted.bundle), rank, world)} if wanted.plan in ("dp", "ep+dp") else {}
         plan = {} if world == 1 else {axis: rank for axis in wanted.plan.split("+")}
-        with torch.no_grad(), capture(model, wanted.bundle, wanted.dump, forced=wanted.forced, slices=slices, plan=plan,
-                                      rank=rank, world=world) as inputs:
+        names = NEMOTRON_H if model.config.model_type == "nemotron_h" else HF
+        with torch.no_grad(), capture(model, wanted.bundle, wanted.dump, forced=wanted.forced, names=names,
+                                      slices=slices, plan=plan, rank=rank, world=world) as inputs:
             model(**inputs, use_cache=False)
         if torch.distributed.is_initialized():  # gloo aborts a rank that leaves while others still speak to it
             torch.distributed.barrier()

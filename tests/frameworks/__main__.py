@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bugs_page
 import page
+from bugs import BUGS, keep_dumps, run_bug
 from cells import CELLS, DUMPS, Cell, Layer
 from run import Result, command, make_golden, metadata, run
 
@@ -23,6 +25,8 @@ PINS = SOURCE / "tests/frameworks/pins"
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/frameworks", description="real frameworks, compared with goldens")
     parser.add_argument("cells", nargs="*", metavar="CELL", help="RELEASE/FAMILY/RUN, * for any (none: all)")
+    parser.add_argument("--bugs", action="store_true", help="run releases with known bugs, next to those that mended them; "
+                        "CELL: the bug's name")
     parser.add_argument("--list", action="store_true", help="print the cells and run none")
     parser.add_argument("--page", action="store_true", help="write docs/frameworks.md from the last results")
     parser.add_argument("--dumps", action="store_true", help="make the dumps of tests/data/dumps anew")
@@ -71,6 +75,21 @@ def _chosen(names: list[str]) -> list[Cell]:
     return [cell for cell in CELLS if not names or any(fnmatch.fnmatch(cell.name, name) for name in names)]
 
 
+def _bugs(wanted: argparse.Namespace) -> int:
+    chosen = [bug for bug in BUGS if not wanted.cells or any(fnmatch.fnmatch(bug.name, name) for name in wanted.cells)]
+    if wanted.list:
+        print("\n".join(bug.name for bug in chosen))
+    elif wanted.page:
+        bugs_page.write(SOURCE / "docs/real-bugs.md", WORK / "bugs")
+    else:
+        moeparity = _moeparity()
+        found = all([run_bug(bug, moeparity, _python, MODULE, WORK / "bugs") for bug in chosen])
+        if found and wanted.dumps:
+            keep_dumps(BUGS, WORK / "bugs", SOURCE / "tests/data/bugs")
+        return 0 if found else 1
+    return 0
+
+
 def _keep_dump(cell: Cell, folder: Path) -> None:
     """The dump, the model and the golden it is held against, and a line of README.md: how it was made."""
     name = f"{cell.family}/{cell.release.environment}-{cell.run.name}"
@@ -87,6 +106,8 @@ def _keep_dump(cell: Cell, folder: Path) -> None:
 
 def main() -> int:
     wanted = _arguments()
+    if wanted.bugs:
+        return _bugs(wanted)
     cells = _chosen(list(DUMPS) if wanted.dumps else wanted.cells)
     if wanted.list:
         print("\n".join(cell.name for cell in cells))

@@ -38,7 +38,8 @@ _FOUND = """
 - 5.24.0, gpt_oss, ep, eager: its experts count the tokens of each expert without the number that stands for other ranks' experts, which
   those of all other families have; `batched_mm` and `grouped_mm` run.
 - Megatron-Core 0.19.2, deepseek_v3: a group of experts counts by its best `topk / group_topk`, here one, where DeepSeek-V3 counts the best two. Both are the same only where a token has twice as many experts
-  as groups, as in the published model (8 and 4).
+  as chosen groups, as in the published model (8 and 4): with
+  four experts a token and two groups the cell passes.
 - Megatron-Core 0.19.2, etp, alltoall: ranks gather unequal numbers of tokens, which gloo's all-gather refuses.
 - Megatron-Core 0.19.2 without a GPU: `RuntimeError: torch.cuda.Stream requires CUDA support` from the all-to-all dispatcher, and sizes of an all-to-all that stay tensors, which gloo does not take. The script answers with
   torch's CPU streams and plain numbers; layer, router, dispatchers, experts and groups are the package's. It wants Python 3.12 but runs with 3.11.

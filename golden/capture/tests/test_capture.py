@@ -9,7 +9,7 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import tiny
-from moeparity_capture import CaptureError, Place, Routing, capture, deal, find_modules, HF
+from moeparity_capture import CaptureError, Place, Routing, capture, deal, find_modules, HF, NEMOTRON_H
 
 
 @pytest.fixture
@@ -113,6 +113,34 @@ def test_routers_that_number_a_ranks_own(tmp_path):
     handle.remove()
     del experts.forward
     equal(taps, tiny.computed(model, tiny.prompt()))
+
+
+@torch.no_grad()
+def test_routers_that_blank_other_ranks(tmp_path):
+    """The same, but weights of experts elsewhere are set to 0 where they stand."""
+    model = tiny.make(tiny.Block(("weights", "ids")))
+    golden = tiny.bundle(tmp_path / "bundle", model)
+    gate, experts = model.model.layers[0].mlp.gate, model.model.layers[0].mlp.experts
+    given = []
+
+    def deal(module, args, output):
+        given[:] = output
+        return output[0].masked_fill(output[1] < 2, 0.0), (output[1] - 2).clamp(min=3)
+
+    handle = gate.register_forward_hook(deal)
+    whole = tiny.Experts.forward
+    experts.forward = lambda x, ids, weights: whole(experts, x, *reversed(given))
+    taps, _ = taken(model, golden, tmp_path / "dump")
+    handle.remove()
+    del experts.forward
+    equal(taps, tiny.computed(model, tiny.prompt()))
+
+
+@torch.no_grad()
+def test_routers_that_name_no_experts(tmp_path):
+    model = tiny.make(tiny.WideBlock())
+    golden = tiny.bundle(tmp_path / "bundle", model)
+    equal(taken(model, golden, tmp_path / "dump")[0], tiny.computed(model, tiny.prompt()))
 
 
 @torch.no_grad()
@@ -343,6 +371,13 @@ def test_nothing_of_the_model_is_held(model, golden, tmp_path):
 def test_bf16_is_kept_as_it_is(model, golden, tmp_path):
     taps, _ = taken(model.bfloat16(), golden, tmp_path / "dump", numerics="fp32")
     assert taps["layers.0.out"].dtype == torch.bfloat16 and taps["layers.0.topk_idx"].dtype == torch.int64
+
+
+def test_a_mixer_is_attention_or_experts():
+    mixer = torch.nn.Identity()
+    layers = torch.nn.ModuleList([torch.nn.ModuleDict({"mixer": mixer})])
+    found = find_modules(torch.nn.ModuleDict({"model": torch.nn.ModuleDict({"layers": layers})}), NEMOTRON_H)
+    assert found["layers.0.attn_out"] == found["layers.0.ffn_out"] == [mixer]
 
 
 def test_wrappers_are_overlooked(model):

@@ -56,6 +56,26 @@ class Block(nn.Module):
         return self.experts(x.reshape(-1, WIDTH), given["ids"], weights).view(x.shape)
 
 
+class WideRouter(Router):
+    """Names no experts; the weights get their size where they lie among those of all experts."""
+
+    def forward(self, x):
+        wide, logits = super().forward(x)
+        return 2.0 * wide, logits
+
+
+class WideBlock(Block):
+    """Every expert works for every token, most with weight 0."""
+
+    def __init__(self):
+        super().__init__(())
+        self.gate = WideRouter(("wide", "logits"))
+
+    def forward(self, x):
+        flat = x.reshape(-1, WIDTH)
+        return torch.einsum("eij,nj,ne->ni", self.experts.weight, flat, self.gate(flat)[0]).view(x.shape)
+
+
 class PlainBlock(nn.Module):
     """A router that is a linear layer, and a list of experts: the choice is the block's own."""
 
@@ -134,7 +154,7 @@ def computed(model, ids):
         flat = x.tanh().reshape(-1, WIDTH)
         taps[at + "router_logits"] = flat @ layer.mlp.gate.weight.T
         weights, taps[at + "topk_idx"] = taps[at + "router_logits"].softmax(-1).topk(CHOSEN, dim=-1)
-        factor = 2.0 if isinstance(layer.mlp, PlainBlock) else 1.0
+        factor = 2.0 if isinstance(layer.mlp, (PlainBlock, WideBlock)) else 1.0
         taps[at + "topk_weight"] = factor * weights / weights.sum(-1, keepdim=True)
         taps[at + "ffn_out"] = layer.mlp(x.tanh())
         x = taps[at + "out"] = x + taps[at + "ffn_out"]

@@ -1,0 +1,19 @@
+# Dumps of published releases with bugs (tests/data/bugs, by scripts/frameworks
+# --bugs --dumps): each fails where its release went wrong, and the dump of the
+# release that mended it passes.
+n=0
+while read -r bug model tap; do
+    golden=$DATA/dumps/$model/golden
+    if [ -f "$ORACLE/$model/config.json" ]; then
+        golden=$bug
+        expect 0 moeparity golden make --model "$ORACLE/$model" --tokens 2x9 \
+            --numerics fp32 --out "$golden"
+    fi
+    expect 1 moeparity compare "$golden" "$DATA/bugs/$bug/wrong" --json out.json
+    jq -e --arg tap "p0.$tap" '.first.tap == $tap' out.json >/dev/null ||
+        fail "$bug: expected p0.$tap, found $(jq .first.tap out.json)"
+    expect 0 moeparity compare "$golden" "$DATA/bugs/$bug/mended"
+    has out '^PASS '
+    n=$((n + 1))
+done <"$DATA/bugs/list"
+[ $n -ge 8 ] || fail "only $n bugs"
