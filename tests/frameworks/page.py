@@ -20,7 +20,7 @@ weights, fp32 unless bfloat16 is said.
   of transformers 5.24.0, logits left apart ([dtensor.py](../tests/frameworks/dtensor.py)). The number behind it: ranks.
 - eager, batched_mm, grouped_mm: `experts_implementation`. block: fed the golden's inputs, block by block.
 - layer: not a model but the framework's own layer with experts, fed the golden's input of every such layer ([Megatron-Core](../tests/frameworks/megatron_moe.py),
-  [DeepSpeed](../tests/frameworks/deepspeed_moe.py)); judged are router_logits, topk_idx, topk_weight and ffn_out. tp, ep, etp: sizes of the groups of the dense weights, of experts and inside an expert;
+  [DeepSpeed](../tests/frameworks/deepspeed_moe.py)), recorded by the script; judged are router_logits, topk_idx, topk_weight and ffn_out. tp, ep, etp: sizes of the groups of the dense weights, of experts and inside an expert;
   rows are dealt over what is left, positions over tp. allgather, alltoall: the dispatcher.
 - PASS and FAIL are compare's words. ERROR: the framework did not run it; UNDIVIDED: it ran, but every rank held the whole model, so
   that the plan was not tried. Both are listed under the table. A dash: not run.
@@ -38,13 +38,12 @@ _FOUND = """
 - 5.24.0, gpt_oss, ep, eager: its experts count the tokens of each expert without the number that stands for other ranks' experts, which
   those of all other families have; `batched_mm` and `grouped_mm` run.
 - Megatron-Core 0.19.2, deepseek_v3: a group of experts counts by its best `topk / group_topk`, here one, where DeepSeek-V3 counts the best two. Both are the same only where a token has twice as many experts
-  as chosen groups, as in the published model (8 and 4): with
-  four experts a token and two groups the cell passes.
+  as chosen groups, as in the published model (8 and 4). With four experts of a token here, too, one rank passes.
 - Megatron-Core 0.19.2, etp, alltoall: ranks gather unequal numbers of tokens, which gloo's all-gather refuses.
 - Megatron-Core 0.19.2 without a GPU: `RuntimeError: torch.cuda.Stream requires CUDA support` from the all-to-all dispatcher, and sizes of an all-to-all that stay tensors, which gloo does not take. The script answers with
-  torch's CPU streams and plain numbers; layer, router, dispatchers, experts and groups are the package's. It wants Python 3.12 but runs with 3.11.
+  torch's CPU streams and plain numbers; layer, router, dispatchers, experts and groups are the package's. It asks for Python 3.12 and was run with 3.11.
 - DeepSpeed 0.19.8: run without dropping (`drop_tokens=False`) and without drawing the second expert (`top2_2nd_expert_sampling=False`; drawing is the default, in evaluation, too). Its gate makes the weights of
-  chosen experts add up to one, so that of the families here only mixtral and qwen3_moe are what it computes. Its shared-memory reductions, which it would compile, are off.
+  chosen experts add up to one and there is no shared expert, so that most families here are not what it computes. Its shared-memory reductions, which it would compile, are off.
 - JAX is not in the table: of packages with a sharded layer with experts only maxtext was looked at, whose 0.2.5 wants Python 3.12 (`Could not find a version that satisfies the requirement maxtext` with 3.11).
 """
 
