@@ -29,7 +29,7 @@ def _arguments() -> argparse.Namespace:
                         "CELL: the bug's name")
     parser.add_argument("--list", action="store_true", help="print the cells and run none")
     parser.add_argument("--page", action="store_true", help="write docs/frameworks.md from the last results")
-    parser.add_argument("--dumps", action="store_true", help="make the dumps of tests/data/dumps anew")
+    parser.add_argument("--dumps", action="store_true", help="make the dumps of tests/data/dumps (--bugs: tests/data/bugs) anew")
     return parser.parse_args()
 
 
