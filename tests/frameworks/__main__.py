@@ -71,6 +71,9 @@ def _chosen(names: list[str]) -> list[Cell]:
 
 
 def _bugs(wanted: argparse.Namespace) -> int:
+    for name in wanted.cells:
+        if not any(fnmatch.fnmatch(bug.name, name) for bug in BUGS):
+            sys.exit(f"scripts/frameworks: no bug is called {name}; --bugs --list names them")
     chosen = [bug for bug in BUGS if not wanted.cells or any(fnmatch.fnmatch(bug.name, name) for name in wanted.cells)]
     if wanted.list:
         print("\n".join(bug.name for bug in chosen))

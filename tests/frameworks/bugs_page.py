@@ -10,7 +10,8 @@ _HEAD = """# Real bugs of real releases
 
 Written by `scripts/frameworks --bugs --page`; do not edit. Each release below was published with a bug that its package's public
 tracker knows and that a later release mends. Both were run on CPU as they are, in environments of their own
-([pins](../tests/frameworks/pins)), recorded by [golden/capture](../golden/capture/moeparity_capture.py) and held by `moeparity
+([pins](../tests/frameworks/pins)), recorded by [golden/capture](../golden/capture/moeparity_capture.py) (the Switch
+layer by [a script of its own](../tests/frameworks/switch_layer.py)) and held by `moeparity
 compare` against the golden of the same model: a tiny checkpoint of [golden/data/oracle](../golden/data/oracle), or a family of
 [families.py](../tests/frameworks/families.py). None of the bugs was planted by us.
 The dumps are in tests/data/bugs, and CI compares them.
@@ -33,8 +34,8 @@ _LEFT = """
   and 5.0.0 pass.
 - llama4, 4.51.0, issue 37351 (chunks of attention): does not run without an `attention_mask` (TypeError, RuntimeError).
 - deepseek_v2, 5.0.0 to 5.8.0, chosen groups: AttributeError, no wrong value.
-- Tensor parallelism: 5.0.0 does not run glm4_moe, deepseek_v3 and mixtral where there is no accelerator, 5.1.0 divides one factor of a
-  product of glm4_moe and deepseek_v3 and not the other (RuntimeErrors); 5.5.4 and 5.6.2 pass, as does qwen2_moe in all four.
+- Tensor parallelism, two ranks: 5.0.0 and 5.1.0 give RuntimeErrors for glm4_moe, deepseek_v3 and gpt_oss and no wrong value; qwen2_moe
+  passes there, and what we ran of 5.5.4 and 5.6.2 passes.
 - Expert parallelism, 5.5.4: qwen3_moe does not load (KeyError); in 5.6.2 no plan deals its experts.
 - DeepSpeed-MoE and Megatron-Core: not tried yet.
 """
