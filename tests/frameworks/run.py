@@ -41,8 +41,8 @@ def command(cell: Cell, checkpoint: str, golden: str, dump: str) -> list[str]:
     """What a user types, behind `python3`."""
     run = cell.run
     start = ["-m", "torch.distributed.run", "--nproc-per-node", str(run.ranks)] if run.ranks > 1 else []
-    if run.plan == "dtensor":
-        return [*start, "tests/frameworks/dtensor.py", checkpoint, golden, dump]
+    if run.plan in ("dtensor", "switch_layer"):
+        return [*start, f"tests/frameworks/{run.plan}.py", checkpoint, golden, dump]
     words = [*start, "-m", "moeparity_transformers", checkpoint, golden, dump, "--dtype", run.dtype]
     for option in ("plan", "experts", "forced"):
         if (value := getattr(run, option)) not in ("", "one"):
@@ -97,6 +97,6 @@ def run(cell: Cell, moeparity: str, python: str, module: Path, folder: Path) -> 
     (folder / "compared").write_text(compared.stdout + compared.stderr)
     last = (compared.stdout or compared.stderr).strip().splitlines()[-1]
     held = int(metadata(dump / "rank_00000.safetensors")["parameters"])
-    if cell.run.plan not in ("one", "dp") and held >= _parameters(checkpoint):
+    if cell.run.plan not in ("one", "dp", "switch_layer") and held >= _parameters(checkpoint):
         return Result("UNDIVIDED", f"every rank held all {held} parameters; {last}")
     return Result(last.split()[0] if compared.returncode in (0, 1) else "ERROR", last)
