@@ -29,7 +29,7 @@ def _arguments() -> argparse.Namespace:
                         "CELL: the bug's name")
     parser.add_argument("--list", action="store_true", help="print the cells and run none")
     parser.add_argument("--page", action="store_true", help="write docs/frameworks.md from the last results")
-    parser.add_argument("--dumps", action="store_true", help="make the dumps of tests/data/dumps anew")
+    parser.add_argument("--dumps", action="store_true", help="make the dumps of tests/data/dumps (--bugs: tests/data/bugs) anew")
     return parser.parse_args()
 
 
@@ -76,6 +76,9 @@ def _chosen(names: list[str]) -> list[Cell]:
 
 
 def _bugs(wanted: argparse.Namespace) -> int:
+    for name in wanted.cells:
+        if not any(fnmatch.fnmatch(bug.name, name) for bug in BUGS):
+            sys.exit(f"scripts/frameworks: no bug is called {name}; --bugs --list names them")
     chosen = [bug for bug in BUGS if not wanted.cells or any(fnmatch.fnmatch(bug.name, name) for name in wanted.cells)]
     if wanted.list:
         print("\n".join(bug.name for bug in chosen))

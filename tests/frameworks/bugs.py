@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cells import Cell, Release, Run
 from families import FAMILIES
+from run import BATCH as FAMILY_BATCH
 from run import make_golden, run
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -27,6 +28,7 @@ class Bug:
     report: str  # in the package's public tracker
     what: str
     run: Run = Run()
+    batch: str = BATCH
 
     def cell(self, version: str) -> Cell:
         return Cell(Release("transformers", version), self.name, self.run)
@@ -52,10 +54,13 @@ BUGS = [
     Bug("nemotron_h-chunks", "nemotron_h/latent_groups", "5.14.1", "5.15.0", "issue 47246",
         "Without kernels a Mamba-2 layer is computed chunk by chunk. The sum that carries the state from chunk to chunk ran "
         "over the wrong axis, so that a chunk did not see those before it.", EAGER),
+    Bug("switch-capacity", "switch_layer/cap_tight", "5.17.0", "5.18.0", "issue 48293",
+        "The router counted the tokens of each expert along an axis of length 1, so that no token ever was behind the "
+        "expert's capacity and none was dropped.", Run("switch_layer"), "3x11"),
     Bug("gpt_oss-experts", "gpt_oss", "5.5.4", "5.6.2", "pull request 45473",
         "Expert parallelism: the router gave each rank numbers of its own experts, but no rank's experts were dealt (each "
         "held all 68,096 parameters); and the weights of a token's choices were spread over a column for each expert of "
-        "the rank, where the experts read one for each choice.", Run("ep", 2, "grouped_mm")),
+        "the rank, where the experts read one for each choice.", Run("ep", 2, "grouped_mm"), FAMILY_BATCH),
 ]
 
 
@@ -68,8 +73,8 @@ def _prepare(bug: Bug, moeparity: str, folder: Path) -> None:
     checkpoint.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "model.safetensors"):
         shutil.copy(case / name, checkpoint)
-    subprocess.run([moeparity, "golden", "make", "--force", "--model", case, "--tokens", BATCH, "--numerics", "fp32",
-                    "--out", folder / "golden"], check=True, capture_output=True)
+    subprocess.run([moeparity, "golden", "make", "--force", "--model", case, "--tokens", bug.batch, "--numerics",
+                    "fp32", "--out", folder / "golden"], check=True, capture_output=True)
 
 
 def folder_of(work: Path, bug: Bug, version: str) -> Path:
@@ -96,11 +101,11 @@ def run_bug(bug: Bug, moeparity: str, python_of: Callable[[Cell], str], module: 
 
 
 def keep_dumps(bugs: list[Bug], work: Path, data: Path) -> None:
-    """Both dumps of every bug, and list: bug, model and the tap at which the wrong one fails."""
+    """Both dumps of every bug, and list: bug, model, batch and the tap at which the wrong one fails."""
     shutil.rmtree(data, ignore_errors=True)
     lines = []
     for bug in bugs:
         for name, version in (("wrong", bug.wrong), ("mended", bug.mended)):
             shutil.copytree(folder_of(work, bug, version) / "dump", data / bug.name / name)
-        lines.append(f"{bug.name} {bug.model} {found_at(work, bug)}\n")
+        lines.append(f"{bug.name} {bug.model} {bug.batch} {found_at(work, bug)}\n")
     (data / "list").write_text("".join(lines))

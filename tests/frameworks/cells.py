@@ -36,7 +36,7 @@ class Run:
     @property
     def divides(self) -> bool:
         """Does no rank hold all weights?"""
-        return self.plan not in ("one", "dp")
+        return self.plan not in ("one", "dp", "switch_layer")
 
 
 @dataclass(frozen=True)

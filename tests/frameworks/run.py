@@ -56,8 +56,8 @@ def command(cell: Cell, checkpoint: str, golden: str, dump: str) -> list[str]:
         way = ["--dispatcher", run.dispatcher] if run.dispatcher else []
         script = f"tests/frameworks/{cell.release.name.split('-')[0]}_moe.py"
         return [*start, script, checkpoint, golden, dump, *sizes, *way]
-    if run.plan == "dtensor":
-        return [*start, "tests/frameworks/dtensor.py", checkpoint, golden, dump]
+    if run.plan in ("dtensor", "switch_layer"):
+        return [*start, f"tests/frameworks/{run.plan}.py", checkpoint, golden, dump]
     words = [*start, "-m", "moeparity_transformers", checkpoint, golden, dump, "--dtype", run.dtype]
     for option in ("plan", "experts", "forced"):
         if (value := getattr(run, option)) not in ("", "one"):
