@@ -113,7 +113,7 @@ def run(cell: Cell, moeparity: str, python: str, module: Path, folder: Path) -> 
     (folder / "compared").write_text(compared.stdout + compared.stderr)
     last = (compared.stdout or compared.stderr).strip().splitlines()[-1]
     held = int(metadata(dump / "rank_00000.safetensors")["parameters"])
-    whole = _parameters(checkpoint, r"\.(gate|experts|shared_experts?|shared_expert_gate)\." if names else "")
-    if cell.run.divides and held >= whole:
+    counted = r"\.(gate|experts|shared_experts?|shared_expert_gate)\." if names else ""
+    if cell.run.divides and held >= _parameters(checkpoint, counted):
         return Result("UNDIVIDED", f"every rank held all {held} parameters; {last}")
     return Result(last.split()[0] if compared.returncode in (0, 1) else "ERROR", last)
