@@ -215,6 +215,22 @@ static bool wants_pre_softmax(const core_spec *s)
     return s->n_e > 0 && s->router == CORE_ROUTER_SOFTMAX && !s->renormalise;
 }
 
+/* How many experts of a group its score adds up: here, and there. */
+static int64_t group_best(const core_spec *s)
+{
+    return s->group_score == CORE_GROUP_SCORE_BEST_TWO ? 2 : 1;
+}
+
+static int64_t group_best_there(const core_spec *s)
+{
+    return s->n_k / s->n_group_kept;
+}
+
+static bool has_other_groups(const core_spec *s)
+{
+    return s->n_group > 0 && group_best_there(s) != group_best(s);
+}
+
 void har_megatron_notes(const har_facts *f, const core_spec *s, FILE *out)
 {
     const bool has_experts = s->n_e > 0 && f->of[HAR_F_N_E].is_given;
@@ -233,6 +249,13 @@ void har_megatron_notes(const har_facts *f, const core_spec *s, FILE *out)
                 "# with --moe-router-pre-softmax weights are not "
                 "renormalised, and those of %s are\n",
                 s->name);
+    if (has_experts && has_other_groups(s))
+        fprintf(out,
+                "# a group of experts is scored by its best %lld "
+                "(--moe-router-topk / --moe-router-group-topk), in %s by its "
+                "best %lld\n",
+                (long long)group_best_there(s), s->name,
+                (long long)group_best(s));
     if (drops && s->capacity.priority == CORE_PRIORITY_POSITION)
         note_policy(out);
     if (drops && har_fact_or_one(f, HAR_F_TP) > 1)
@@ -294,6 +317,11 @@ static core_status check_router(const par_plan *p, const core_spec *s)
         "megatron: router: it renormalises the scores of %s, which does "
         "not",
         s->name);
+    CORE_FAIL_IF(has_other_groups(s), CORE_E_PLAN,
+                 "megatron: router: it scores a group of experts by its best "
+                 "%lld (topk / group_topk), %s by its best %lld",
+                 (long long)group_best_there(s), s->name,
+                 (long long)group_best(s));
     CORE_FAIL_IF(
         has_biases(s) && p->etp > 1, CORE_E_PLAN,
         "megatron: biases: refused with expert-tensor-parallel-size %d, "

@@ -231,6 +231,17 @@ static void edit_sigmoid(core_spec *s)
     s->n_k = 2;
 }
 static void edit_biases(core_spec *s) { s->bias_ffn = true; }
+static void edit_groups(core_spec *s, int64_t n_k)
+{
+    s->router = CORE_ROUTER_SIGMOID;
+    s->renormalise = true;
+    s->n_k = n_k;
+    s->n_group = 4;
+    s->n_group_kept = 2;
+    s->group_score = CORE_GROUP_SCORE_BEST_TWO;
+}
+static void edit_groups_of_top_2(core_spec *s) { edit_groups(s, 2); }
+static void edit_groups_of_top_4(core_spec *s) { edit_groups(s, 4); }
 
 static const struct {
     void (*edit)(core_spec *s);
@@ -243,6 +254,9 @@ static const struct {
     {edit_biases, "tp=2,etp=2", "biases: refused with "
      "expert-tensor-parallel-size 2"},
     {edit_biases, "tp=2,ep=2", NULL},
+    {edit_groups_of_top_2, "tp=2,ep=2", "it scores a group of experts by its "
+     "best 1 (topk / group_topk), seed-mini by its best 2"},
+    {edit_groups_of_top_4, "tp=2,ep=2", NULL},
 };
 
 START_TEST(test_model)
