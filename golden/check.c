@@ -176,7 +176,7 @@ core_status gold_recompute(const gold_case *gold, const gold_options *options,
     *within = false;
     CORE_TRY(check_model(gold));
     CORE_TRY(check_batch(gold));
-    CORE_TRY(gold__open_weights(&weights, gold));
+    CORE_TRY(gold_open_weights(&weights, gold));
     core_status status = check_weights(gold, weights);
     for (int i = 0; i < gold->n_numerics && status == CORE_OK; i++) {
         const core_numerics numerics = gold->numerics[i];

@@ -19,7 +19,7 @@ core_spec gold__short_spec(const gold_case *gold)
     return spec;
 }
 
-core_status gold__open_weights(core_weights **out, const gold_case *gold)
+core_status gold_open_weights(core_weights **out, const gold_case *gold)
 {
     return gold->is_checkpoint
                ? core_weights_open_checkpoint(out, &gold->spec, gold->model,

@@ -15,6 +15,7 @@
 #include "core/model/config.h"
 #include "core/numbers/numerics.h"
 #include "core/pass/batch.h"
+#include "core/weights/weights.h"
 #include "golden/mistakes.h"
 
 #include <stddef.h>
@@ -112,6 +113,11 @@ CORE_NODISCARD core_status gold_open(gold_case *out, const char *folder);
  * in a folder of its name beside the bundle.  Nothing happens to a bundle of
  * other weights.  Errors: E_FILE.                                    [local] */
 CORE_NODISCARD core_status gold_find_model(gold_case *gold, const char *given);
+
+/* The weights that it was computed from; close with core_weights_close.  Errors:
+ * those of core_weights_open_checkpoint.                             [local] */
+CORE_NODISCARD core_status gold_open_weights(core_weights **out,
+                                             const gold_case *gold);
 
 /* Compute an open bundle again, into files in the folder `scratch`, and
  * compare: exact bit for bit; other numerics bit for bit where the libraries

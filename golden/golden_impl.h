@@ -183,10 +183,6 @@ CORE_NODISCARD core_status gold__write_outputs(const gold_case *gold,
                                                core_numerics numerics,
                                                const char *path);
 
-/* The weights of a bundle; core_weights_close.                               */
-CORE_NODISCARD core_status gold__open_weights(core_weights **out,
-                                              const gold_case *gold);
-
 /* The model as it is run.                                                    */
 core_spec gold__short_spec(const gold_case *gold);
 

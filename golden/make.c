@@ -206,7 +206,7 @@ core_status gold_make(const gold_case *gold, const gold_options *options,
     gold_case made = *gold; /* borrows the batch */
     core_weights *weights = NULL;
     ref_model *model = NULL;
-    CORE_TRY(gold__open_weights(&weights, gold));
+    CORE_TRY(gold_open_weights(&weights, gold));
     const core_status status =
         make_files(&made, weights, &model, options, partial, summary);
     ref_model_close(model);

@@ -52,12 +52,7 @@ bool gold__turns_operands(const gold_case *gold, core_numerics numerics)
 
 double gold__largest_of(const gold__tap *tap, int64_t row)
 {
-    double largest = 0.0;
-    for (int64_t c = 0; c < tap->n_col; c++) {
-        const double size = fabs(tap->v[row * tap->n_col + c]);
-        largest = size > largest ? size : largest;
-    }
-    return largest;
+    return core_largest(tap->v + row * tap->n_col, tap->n_col);
 }
 
 /* The rms over the rows of their deviations, each over the row's largest value.

@@ -3,8 +3,8 @@
  * Activations are doubles everywhere.  Where sums are floats both operands are
  * floats inside the product only: x is converted a chunk of rows at a time (the
  * values are floats already, so nothing is lost) and the result widened.  Where
- * a product reads its operand in a coarser type than it was stored in, that
- * chunk, or a copy, is rounded: x itself may be read by others.
+ * a product reads its operand rounded or quantised, it reads a copy: x itself
+ * may be read by others.
  *
  * The result is Partial if the shard has only some of K: whoever calls adds the
  * parts up before a bias is added or a value is stored.
@@ -29,39 +29,18 @@ static void gemm_f64(double *y, int64_t ldy, const double *x, int64_t ldx,
                 blas_int(n_col), 0.0, y, blas_int(ldy));
 }
 
-/* A row of x as floats; `again`: rounded as it is read. */
-static void read_row(const par_model *m, core_slot slot, bool again, float *out,
-                     const double *x, int64_t n)
-{
-    enum { PART = 128 };
-    double part[PART];
-    for (int64_t c = 0; again && c < n; c += PART) {
-        const int64_t n_part = n - c < PART ? n - c : PART;
-        memcpy(part, x + c, (size_t)n_part * sizeof *part);
-        core_store(core_numerics_of(m->numerics, slot), CORE_GRID_ACT, part,
-                   n_part);
-        for (int64_t i = 0; i < n_part; i++)
-            out[c + i] = (float)part[i];
-    }
-    for (int64_t c = 0; !again && c < n; c++)
-        out[c] = (float)x[c];
-}
-
 static void gemm_f32(par_model *m, double *y, int64_t ldy, const double *x,
                      int64_t ldx, int64_t n, const par_shard *shard,
                      const float *w, int64_t n_row)
 {
-    const core_slot slot = core_operand_slot(shard->id.kind);
-    const bool is_copy = x == m->operand.at; /* rounded when it was made */
-    const bool again = !is_copy && core_rounds_again(m->numerics, slot);
     const int64_t n_col = shard->n_col;
     float *x32 = m->work.a32, *y32 = m->work.c32;
     for (int64_t i0 = 0; i0 < n; i0 += m->work.chunk) {
         const int64_t left = n - i0;
         const int64_t n_i = left < m->work.chunk ? left : m->work.chunk;
         for (int64_t i = 0; i < n_i; i++)
-            read_row(m, slot, again, x32 + i * n_col, x + (i0 + i) * ldx,
-                     n_col);
+            for (int64_t c = 0; c < n_col; c++)
+                x32[i * n_col + c] = (float)x[(i0 + i) * ldx + c];
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, blas_int(n_i),
                     blas_int(n_row), blas_int(n_col), 1.0F, x32,
                     blas_int(n_col), w, blas_int(n_col), 0.0F, y32,
@@ -123,16 +102,14 @@ static void count(par_model *m, int64_t n, const par_shard *w)
     cost->written += n * w->n_row;
 }
 
-/* x as this product reads it: a copy, where it is quantised, or rounded for a
- * product of doubles; in that of floats, rounding comes with the conversion. */
+/* x as this product reads it: where it is rounded or quantised, a copy. */
 static const double *read_rows(par_model *m, const double *x, int64_t *ldx,
                                int64_t n, const par_shard *w)
 {
     const core_slot slot = core_operand_slot(w->id.kind);
     const bool again = core_rounds_again(m->numerics, slot);
-    const bool quantised = core_weights_operand(m->weights, w->id) != NULL;
     const int64_t n_col = w->n_col;
-    if (!quantised && (core_uses_floats(m->numerics) || !again))
+    if (!again && core_weights_operand(m->weights, w->id) == NULL)
         return x;
     double *copy = par__grow(m, &m->operand, n * n_col, sizeof *copy);
     for (int64_t i = 0; i < n && n_col > 0; i++)

@@ -189,8 +189,7 @@ double par__largest(const double *x, int64_t ld, int64_t n_row, int64_t n_col)
 {
     double largest = 0.0;
     for (int64_t i = 0; i < n_row; i++)
-        for (int64_t c = 0; c < n_col; c++)
-            largest = par__worse(largest, fabs(x[i * ld + c]));
+        largest = par__worse(largest, core_largest(x + i * ld, n_col));
     return largest;
 }
 

@@ -14,7 +14,7 @@ static const double *largest_of_rows(par_model *m, const par_shard *w,
 {
     double *largest = par__grow(m, &m->largest, n, sizeof *largest);
     for (int64_t i = 0; i < n; i++)
-        largest[i] = core_operand_largest(x + i * w->n_col, w->n_col);
+        largest[i] = core_largest(x + i * w->n_col, w->n_col);
     if (w->n_part == 1)
         return largest;
     const bool of_expert = core_weight_scope_of(w->id.kind) == CORE_SCOPE_EXPERT;

@@ -187,6 +187,14 @@ void ref__turn(const ref__run *run, core_tap_kind kind, int layer,
     core_store(numerics, CORE_GRID_ACT, y, n);
 }
 
+int64_t ref__largest_at(const double *row, int64_t n)
+{
+    int64_t largest = 0;
+    for (int64_t k = 1; k < n; k++)
+        largest = fabs(row[k]) > fabs(row[largest]) ? k : largest;
+    return largest;
+}
+
 /* An operand that is rounded as it is read shows at no tap, and lies close to a
  * tie so seldom that few draws meet it; but one that is rounded the other way
  * is off by its whole unit.  So the largest of each row is turned, up and down
@@ -199,9 +207,7 @@ void ref__turn_operand(const ref__run *run, core_slot slot, double *x,
         return;
     for (int64_t i = 0; i < n_row; i++) {
         double *row = x + i * n_k;
-        int64_t largest = 0;
-        for (int64_t k = 1; k < n_k; k++)
-            largest = fabs(row[k]) > fabs(row[largest]) ? k : largest;
+        const int64_t largest = ref__largest_at(row, n_k);
         const bool away = ((uint64_t)i + run->draw->run / 4) % 2 == 0;
         row[largest] = neighbour(numerics, row[largest], away);
     }

@@ -60,17 +60,6 @@ ref__rows ref__measure_in(const ref__run *run, const double *v, int64_t n,
     return (ref__rows){v, n, n_k, max_norm, norm};
 }
 
-/* The largest element, where a draw turns it; else none. */
-static int64_t turned(const ref__run *run, const double *row, int64_t n)
-{
-    int64_t largest = 0;
-    if (run->draw == NULL || !ref_turns_codes(run->draw))
-        return -1;
-    for (int64_t i = 1; i < n; i++)
-        largest = fabs(row[i]) > fabs(row[largest]) ? i : largest;
-    return largest;
-}
-
 void ref__quantise(const ref__run *run, core_weight id, double *x,
                    int64_t n_row, int64_t n_k)
 {
@@ -78,12 +67,13 @@ void ref__quantise(const ref__run *run, core_weight id, double *x,
         core_weights_operand(run->model->weights, id);
     if (format == NULL)
         return;
+    const bool turns = run->draw != NULL && ref_turns_codes(run->draw);
 #pragma omp parallel for num_threads(run->n_threads)
     for (int64_t i = 0; i < n_row; i++) {
         double *row = x + i * n_k;
         core_operand_quantise(format, run->numerics,
-                              core_operand_largest(row, n_k), row, n_k,
-                              turned(run, row, n_k));
+                              core_largest(row, n_k), row, n_k,
+                              turns ? ref__largest_at(row, n_k) : -1);
     }
 }
 

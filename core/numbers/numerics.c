@@ -288,6 +288,18 @@ static double sum_of_squares(const double *x, int64_t n)
     return total;
 }
 
+double core_largest(const double *x, int64_t n)
+{
+    double largest = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        if (!(fabs(x[i]) <= largest))
+            largest = fabs(x[i]);
+        if (largest != largest)
+            break;
+    }
+    return largest;
+}
+
 double core_max_row_norm(const double *x, int64_t n_row, int64_t n_col,
                          int64_t ld)
 {

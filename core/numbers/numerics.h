@@ -171,6 +171,9 @@ void core_snap(double *x, int64_t n, double step);
  *                                                                    [local] */
 void core_store(core_numerics numerics, core_grid grid, double *x, int64_t n);
 
+/* Largest magnitude of x[0..n); NaN if one of them is.               [local] */
+double core_largest(const double *x, int64_t n);
+
 /* Largest euclidean norm of the rows of x [n_row, n_col], row stride ld.     */
 double core_max_row_norm(const double *x, int64_t n_row, int64_t n_col,
                          int64_t ld);

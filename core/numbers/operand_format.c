@@ -102,15 +102,6 @@ static double scale_of(const core_operand_format *format, const code *c,
     return scale;
 }
 
-double core_operand_largest(const double *x, int64_t n)
-{
-    double largest = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        if (!(fabs(x[i]) <= largest) && !isnan(largest))
-            largest = fabs(x[i]);
-    return largest;
-}
-
 bool core_operand_needs_row(const core_operand_format *format)
 {
     return format->group == 0 && !is_fixed(format);
@@ -140,7 +131,7 @@ void core_operand_quantise(const core_operand_format *format,
     for (int64_t i = 0; format->group > 0 && i < n; i += format->group) {
         const int64_t left = n - i;
         const int64_t n_i = left < format->group ? left : format->group;
-        quantise(format, &c, core_operand_largest(x + i, n_i), x + i, n_i,
+        quantise(format, &c, core_largest(x + i, n_i), x + i, n_i,
                  turned - i);
     }
     if (numerics == CORE_EXACT)

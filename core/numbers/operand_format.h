@@ -47,9 +47,6 @@ void core_operand_quantise(const core_operand_format *format,
                            core_numerics numerics, double largest, double *x,
                            int64_t n, int64_t turned);
 
-/* Largest magnitude of x[0..n); NaN if one of them is.               [local] */
-double core_operand_largest(const double *x, int64_t n);
-
 /* "FP8 E4M3", of a code that activations have.                               */
 const char *core_code_name(core_code code);
 

@@ -15,12 +15,7 @@ static const int64_t max_elements = INT64_C(1) << 22;
 static core_status open_weights(har__model *m)
 {
     CORE_TRY(gold_find_model(&m->gold, NULL));
-    CORE_TRY(m->gold.is_checkpoint
-                 ? core_weights_open_checkpoint(&m->weights, &m->gold.spec,
-                                                m->gold.model,
-                                                m->gold.act_quant)
-                 : core_weights_open_procedural(&m->weights, &m->gold.spec,
-                                                m->gold.seed));
+    CORE_TRY(gold_open_weights(&m->weights, &m->gold));
     return core_weights_prepare(m->weights, m->numerics, NULL);
 }
 

@@ -1,5 +1,5 @@
-/* harness/systems/emit.c -- which plans a system can run, and as which
- * arguments.
+/* harness/systems/checks.c -- what decides whether a system can run a plan, and
+ * writes it.
  *
  * What all of them share is here; the rest is in the system's own file.  Traps:
  * vLLM numbers its ranks tensor, then stage, then data; all others as here.

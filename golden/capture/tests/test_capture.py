@@ -100,32 +100,22 @@ def test_experts_that_see_only_their_own(tmp_path):
     equal(taken(model, golden, tmp_path / "dump")[0], tiny.computed(model, tiny.prompt()))
 
 
+@pytest.mark.parametrize("returns, weights_of", [
+    (("wide", "ids"), lambda wide, ids: wide[:, 2:]),
+    (("weights", "ids"), lambda weights, ids: weights.masked_fill(ids < 2, 0.0)),
+])
 @torch.no_grad()
-def test_routers_that_number_a_ranks_own(tmp_path):
-    """A hook on the router, as of a plan that deals experts, gives each rank its own numbers and weights."""
-    model = tiny.make(tiny.Block(("wide", "ids")))
-    golden = tiny.bundle(tmp_path / "bundle", model)
-    gate, experts = model.model.layers[0].mlp.gate, model.model.layers[0].mlp.experts
-    handle = gate.register_forward_hook(lambda module, args, output: (output[0][:, 2:], (output[1] - 2).clamp(min=3)))
-    whole = tiny.Experts.forward
-    experts.forward = lambda x, ids, weights: whole(experts, x, *reversed(gate.forward(x)))
-    taps, _ = taken(model, golden, tmp_path / "dump")
-    handle.remove()
-    del experts.forward
-    equal(taps, tiny.computed(model, tiny.prompt()))
-
-
-@torch.no_grad()
-def test_routers_that_blank_other_ranks(tmp_path):
-    """The same, but weights of experts elsewhere are set to 0 where they stand."""
-    model = tiny.make(tiny.Block(("weights", "ids")))
+def test_routers_that_deal_experts(tmp_path, returns, weights_of):
+    """A hook on the router, as of a plan that deals experts, gives each rank its own numbers, and the weights of its
+    own experts, or of others 0; the experts compute what the router said first."""
+    model = tiny.make(tiny.Block(returns))
     golden = tiny.bundle(tmp_path / "bundle", model)
     gate, experts = model.model.layers[0].mlp.gate, model.model.layers[0].mlp.experts
     given = []
 
     def deal(module, args, output):
         given[:] = output
-        return output[0].masked_fill(output[1] < 2, 0.0), (output[1] - 2).clamp(min=3)
+        return weights_of(*output), (output[1] - 2).clamp(min=3)
 
     handle = gate.register_forward_hook(deal)
     whole = tiny.Experts.forward
