@@ -4,7 +4,7 @@
 #include "harness/program/command.h"
 #include "harness/program/model.h"
 #include "harness/program/plan_map.h"
-#include "harness/systems/systems.h"
+#include "harness/program/system.h"
 
 #include "core/base/arena.h"
 #include "core/files/text.h"
@@ -62,33 +62,6 @@ static void write_presets(void)
         printf("%-14s %s\n", name, text);
 }
 
-/* --- systems --- */
-
-/* HAR_N_SYSTEMS where none is asked for. */
-static core_status choose_among(har_system *out, const char *option,
-                                const char *text, int n)
-{
-    const char *name[HAR_N_SYSTEMS];
-    int system = HAR_N_SYSTEMS;
-    for (int i = 0; i < n; i++)
-        name[i] = har_system_name((har_system)i);
-    if (text != NULL)
-        CORE_TRY(har_choose(&system, option, text, name, n));
-    *out = (har_system)system;
-    return CORE_OK;
-}
-
-static core_status choose_system(har_system *out, const char *option,
-                                 const char *text)
-{
-    return choose_among(out, option, text, HAR_N_EMITTED);
-}
-
-static core_status choose_read_system(har_system *out, const char *text)
-{
-    return choose_among(out, "--for", text, HAR_N_SYSTEMS);
-}
-
 /* --- legal plans --- */
 
 typedef struct listing {
@@ -116,7 +89,7 @@ static core_status list_legal(const request *r)
     core_spec spec;
     int64_t n_rank = 0;
     listing l = {.spec = &spec};
-    CORE_TRY(choose_system(&l.system, "--for", r->system));
+    CORE_TRY(har_choose_system(&l.system, "--for", r->system, HAR_N_EMITTED));
     CORE_TRY(har_parse_count(&n_rank, "--gpus", r->gpus));
     CORE_FAIL_IF(n_rank > 1 << 20, CORE_E_USAGE,
                  "--gpus: at most %d, found %lld", 1 << 20, (long long)n_rank);
@@ -138,7 +111,7 @@ static core_status show_plan(const request *r)
     core_spec spec, known;
     par_plan plan;
     har_system system;
-    CORE_TRY(choose_system(&system, "--for", r->system));
+    CORE_TRY(har_choose_system(&system, "--for", r->system, HAR_N_EMITTED));
     CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
     const core_status status = par_plan_parse(&plan, r->name);
     if (status != CORE_OK &&
@@ -163,7 +136,7 @@ static core_status emit_plan(const request *r)
     core_spec spec;
     par_plan plan;
     har_system system;
-    CORE_TRY(choose_system(&system, "--emit", r->emit));
+    CORE_TRY(har_choose_system(&system, "--emit", r->emit, HAR_N_EMITTED));
     CORE_FAIL_IF(r->name == NULL, CORE_E_USAGE, "--emit: expected a plan");
     CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
     CORE_TRY(par_plan_parse(&plan, r->name));
@@ -204,7 +177,8 @@ static core_status import_texts(const request *r, char **text,
                        .n_text = r->n_import,
                        .ignored = r->ignored,
                        .n_ignored = r->n_ignored};
-    CORE_TRY(choose_read_system(&what.system, r->system));
+    CORE_TRY(
+        har_choose_system(&what.system, "--for", r->system, HAR_N_SYSTEMS));
     CORE_TRY(core_config_open(&spec, NULL, &r->ignore, r->model));
     for (int i = 0; i < r->n_import; i++) {
         CORE_TRY(read_text(r->import[i], &text[i]));

@@ -11,7 +11,7 @@
 #include "harness/perf/search/report.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
-#include "harness/systems/systems.h"
+#include "harness/program/system.h"
 
 #include <math.h>
 #include <omp.h>
@@ -163,14 +163,10 @@ static bool can_run(const void *self, const par_plan *plan)
 static core_status choose_runner(const char *text, runner *out,
                                  har_search_case *c)
 {
-    const char *name[HAR_N_EMITTED];
-    int system;
+    *out = (runner){.spec = c->spec};
+    CORE_TRY(har_choose_system(&out->system, "--for", text, HAR_N_EMITTED));
     if (text == NULL)
         return CORE_OK;
-    for (int i = 0; i < (int)HAR_N_EMITTED; i++)
-        name[i] = har_system_name((har_system)i);
-    CORE_TRY(har_choose(&system, "--for", text, name, HAR_N_EMITTED));
-    *out = (runner){(har_system)system, c->spec};
     c->allows = can_run;
     c->allows_self = out;
     return CORE_OK;

@@ -32,7 +32,6 @@ class Run:
                  "" if self.dtype == "float32" else self.dtype]
         return "-".join(filter(None, words))
 
-
     @property
     def divides(self) -> bool:
         """Does no rank hold all weights?"""
