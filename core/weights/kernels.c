@@ -64,10 +64,46 @@ static void plain_values(const int16_t *restrict code, int64_t n, double offset,
         out[i] = offset + (double)code[i] * step;
 }
 
+/* A row of x and a row of codes: eight sums side by side, for vectors. */
+static double dot(const int16_t *restrict code, const double *restrict x,
+                  int64_t n)
+{
+    enum { WIDTH = 8 };
+    double sum[WIDTH] = {0.0};
+    int64_t k = 0;
+    for (; k + WIDTH <= n; k += WIDTH)
+        for (int j = 0; j < WIDTH; j++)
+            sum[j] += x[k + j] * (double)code[k + j];
+    for (; k < n; k++)
+        sum[0] += x[k] * (double)code[k];
+    for (int j = 1; j < WIDTH; j++)
+        sum[0] += sum[j];
+    return sum[0];
+}
+
+static void plain_multiply(const int16_t *const *code, int n_row, int64_t n_k,
+                           double step, const double *x, int64_t ldx, int64_t n,
+                           double *y, int64_t ldy)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int r = 0; r < n_row; r++)
+            y[i * ldy + r] += step * dot(code[r], x + i * ldx, n_k);
+}
+
+static int64_t plain_squares(const int16_t *code, int64_t n)
+{
+    int64_t sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += code[i] * code[i];
+    return sum;
+}
+
 const core__kernels core__kernels_plain = {.name = "plain",
                                            .runs = runs_anywhere,
                                            .codes = plain_codes,
-                                           .values = plain_values};
+                                           .values = plain_values,
+                                           .multiply = plain_multiply,
+                                           .squares = plain_squares};
 
 const core__kernels *const core__all_kernels[CORE__N_KERNELS] = {
     &core__kernels_avx512, &core__kernels_avx2, &core__kernels_plain};

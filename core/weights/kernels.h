@@ -29,11 +29,11 @@ typedef struct core__kernels {
     void (*values)(const int16_t *code, int64_t n, double offset, double step,
                    double *out);
     /* y[i*ldy] += step * sum_k x[i*ldx + k] code[k], i < n, k < n_k, and the
-     * same for n_row codes and columns of y.  NULL: dgemm is as fast.        */
+     * same for n_row codes and columns of y.                                 */
     void (*multiply)(const int16_t *const *code, int n_row, int64_t n_k,
                      double step, const double *x, int64_t ldx, int64_t n,
                      double *y, int64_t ldy);
-    /* The sum of the squares of n codes, n < 2^20; NULL beside multiply.     */
+    /* The sum of the squares of n codes.                                     */
     int64_t (*squares)(const int16_t *code, int64_t n);
 } core__kernels;
 

@@ -184,12 +184,11 @@ static void procedural_read(const void *self, const core_spec *spec,
                    out + (r - r0) * ld);
 }
 
-/* Matrices only, whose rows are all made alike, and where there is a kernel. */
+/* Codes alone, in rows that are all made alike. */
 static bool procedural_multiplies(core_weight id)
 {
     return VALUES[id.kind].fixed.offset == 0.0 && !is_router(id.kind) &&
-           !core_weight_is_index(id.kind) &&
-           core__kernels_here()->multiply != NULL;
+           !core_weight_is_index(id.kind);
 }
 
 static double procedural_multiply(const void *self, const core_spec *spec,

@@ -70,8 +70,7 @@ void core_weights_read(const core_weights *weights, core_weight id, int64_t r0,
                        int64_t ld);
 
 /* Can the weights of a tensor be multiplied without being read?  In exact mode
- * those that are made faster than memory gives them, on processors that have
- * the vectors for it; else read them.                                [local] */
+ * those that are made faster than memory gives them.                 [local] */
 bool core_weights_multiplies(const core_weights *weights, core_weight id);
 
 /* y[i*ldy + r-r0] = sum over c of x[i*ldx + c-c0] W[r, c], i < n, r in [r0, r1), c

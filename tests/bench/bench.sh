@@ -3,7 +3,7 @@
 #
 # A line per figure: what, measured, wanted, the command.  Nothing is judged:
 # the figures mean what the machine was doing meanwhile, so look at the load in
-# the first line.  PART: ref mixers predict wide mini large row shards many (all:
+# the first line.  PART: ref weights mixers predict wide mini large row shards many (all:
 # some six minutes, of which half is for the 512 ranks of `many`).
 set -u
 program=$1
@@ -54,6 +54,11 @@ part() {
         line "reference against dgemm 2048^3" \
             "$(sed -n 's/^reference . dgemm *//p' "$out")" "at least 80 %"
         sed 's/^/    /' "$out"
+        ;;
+    weights)
+        line "weights per second, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
+            "" "2.5 G/s alone, 1.0 by 16 rows, 2 cores of Zen 3"
+        "$(dirname "$bench_ref")/bench_weights" | sed 's/^/    /'
         ;;
     mixers)
         "$(dirname "$bench_ref")/bench_mixers" >"$out" 2>&1
@@ -110,7 +115,7 @@ part() {
 
 echo "$(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg)"
 line "WHAT" "MEASURED" "WANTED"
-[ $# -gt 0 ] || set -- ref mixers predict wide mini large row shards many
+[ $# -gt 0 ] || set -- ref weights mixers predict wide mini large row shards many
 for name in "$@"; do
     part "$name"
 done

@@ -87,7 +87,7 @@ START_TEST(products_are_the_sums)
     int16_t made[CORE__ROWS][2 * LDX + CORE__SLACK];
     double x[ROWS_OF_X * LDX], y[ROWS_OF_X * LDY];
     const int16_t *code[CORE__ROWS];
-    if (kernels == NULL || kernels->multiply == NULL)
+    if (kernels == NULL)
         return;
     make_x(x, ROWS_OF_X * LDX);
     for (int r = 0; r < CORE__ROWS; r++) {
@@ -194,7 +194,7 @@ START_TEST(multiplied_is_read_and_summed)
             check_rectangle(weights, id, rects[i]);
         n_checked++;
     }
-    ck_assert(n_checked >= 5 || core__kernels_here()->multiply == NULL);
+    ck_assert_int_ge(n_checked, 5);
     core_weights_close(weights);
 }
 END_TEST
@@ -212,9 +212,8 @@ START_TEST(what_is_not_multiplied)
                                        (core_weight){CORE_W_ROUTER, 0, 0}));
     ck_assert(!core_weights_multiplies(weights,
                                        (core_weight){CORE_W_FFN_NORM, 0, 0}));
-    ck_assert(core_weights_multiplies(
-                  weights, (core_weight){CORE_W_EXPERT_UP, 0, 0}) ==
-              (core__kernels_here()->multiply != NULL));
+    ck_assert(core_weights_multiplies(weights,
+                                      (core_weight){CORE_W_EXPERT_UP, 0, 0}));
     core_weights_close(weights);
 }
 END_TEST
