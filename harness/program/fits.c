@@ -6,6 +6,7 @@
 #include "harness/program/fits.h"
 
 #include "harness/verify/estimate.h"
+#include "harness/verify/limits.h"
 #include "harness/words/words.h"
 
 #include <math.h>

@@ -9,7 +9,7 @@
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
-#include "harness/verify/estimate.h"
+#include "harness/verify/limits.h"
 #include "harness/verify/switch_layer.h"
 #include "parallel/forward.h"
 #include "ref/ref.h"

@@ -12,6 +12,7 @@
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
+#include "harness/verify/limits.h"
 #include "harness/verify/report.h"
 
 #include <stdlib.h>

@@ -7,6 +7,7 @@
 #include "harness/verify/estimate.h"
 
 #include "core/model/taps.h"
+#include "harness/verify/limits.h"
 #include "harness/verify/spread.h"
 #include "harness/words/words.h"
 #include "parallel/deal.h"
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const double FLOPS_PER_CORE = 3e10;    /* of a wide model            */
 static const double HALF_RATE_HIDDEN = 512.0; /* half of that at this width */
@@ -232,38 +232,4 @@ core_status har_default_batch(const core_spec *spec, const par_plan *plans,
     for (int i = 0; i < n_plan; i++)
         CORE_TRY(lengthen(spec, &plans[i], *n_b, n_t));
     return CORE_OK;
-}
-
-/* --- the machine --- */
-
-/* The first number after `key` in a file of "key: number kB" lines; 0: none. */
-static size_t read_number(const char *path, const char *key)
-{
-    char line[256];
-    size_t value = 0;
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return 0;
-    while (value == 0 && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, key, strlen(key)) == 0)
-            value = (size_t)strtoull(line + strlen(key), NULL, 10);
-    fclose(file);
-    return value;
-}
-
-size_t har_memory_available(void)
-{
-    const size_t free_kb = read_number("/proc/meminfo", "MemAvailable:");
-    const size_t limit = read_number("/sys/fs/cgroup/memory.max", "");
-    const size_t used = read_number("/sys/fs/cgroup/memory.current", "");
-    size_t available = free_kb > 0 ? free_kb * 1024 : (size_t)1 << 31;
-    if (limit > 0 && used < limit && limit - used < available)
-        available = limit - used;
-    return available;
-}
-
-int har_n_cores(void)
-{
-    const long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (int)n : 1;
 }

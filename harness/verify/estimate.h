@@ -59,9 +59,4 @@ CORE_NODISCARD core_status har_default_batch(const core_spec *spec,
  * n_t tokens, as a model without waste would need. [local] */
 double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t);
 
-/* What the machine has: bytes that can be used without swapping (the smaller of
- * the kernel's and the control group's figure), processors.          [local] */
-size_t har_memory_available(void);
-int har_n_cores(void);
-
 #endif

@@ -6,7 +6,7 @@
 #include "harness/verify/reference.h"
 
 #include "core/base/arena.h"
-#include "harness/verify/estimate.h"
+#include "harness/verify/limits.h"
 #include "harness/verify/overflow.h"
 #include "harness/verify/routing.h"
 #include "harness/verify/spread.h"
