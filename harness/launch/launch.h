@@ -33,6 +33,11 @@ typedef struct har_run {
  * first with room for need_bytes.  Errors: E_SPACE says what was tried, what is
  * needed and what is free.                                           [local] */
 CORE_NODISCARD core_status har_run_open(har_run *out, size_t need_bytes);
+
+/* Would the files of such a folder lie in memory?  Then they count as memory of
+ * the run.                                                           [local] */
+bool har_run_in_memory(size_t need_bytes);
+
 void har_run_close(har_run *run);
 void har_run_keep(har_run *run); /* instead: the folder stays, for good */
 

@@ -13,6 +13,7 @@
 #include "harness/program/command.h"
 #include "harness/program/model.h"
 #include "harness/verify/limits.h"
+#include "harness/verify/need.h"
 #include "harness/verify/report.h"
 
 #include <stdlib.h>
@@ -37,8 +38,7 @@ typedef struct task {     /* what it means                                 */
     int64_t n_b, n_t;
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
-    double seconds;    /* of all plans and numerics        */
-    size_t need_bytes; /* in the run folder                             */
+    har_need need;
     har_estimate estimate[HAR_MAX_PLANS];
 } task;
 
@@ -155,46 +155,19 @@ static bool keeps_references(const task *t, const request *r)
     return t->n_plan > 1 || r->keeps;
 }
 
-static size_t max_bytes(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-/* The exercise of a plan, in the first numerics. */
-static core_status add_exercise(task *t, int i)
-{
-    har_estimate *e = &t->estimate[i];
-    const har_estimate before = *e;
-    CORE_TRY(har_estimate_exercise(e, &t->model.spec, &t->plan[i], t->n_b,
-                                   t->n_t, t->numerics[0], har_n_cores()));
-    t->need_bytes += e->tap_bytes - before.tap_bytes;
-    t->seconds += e->seconds - before.seconds;
-    return CORE_OK;
-}
-
+/* Ranks were started because it fits. */
 static core_status estimate(task *t, const request *r)
 {
-    for (int i = 0; i < t->n_plan; i++) {
-        if (!har_is_rank())
-            CORE_TRY(check_n_rank(&t->plan[i]));
-        for (int j = t->n_numerics - 1; j >= 0; j--) { /* ends with the first */
-            CORE_TRY(har_estimate_make(&t->estimate[i], &t->model.spec,
-                                       &t->plan[i], t->n_b, t->n_t,
-                                       t->numerics[j], har_n_cores()));
-            if (!keeps_references(t, r) && j + 1 < t->n_numerics)
-                t->need_bytes =
-                    max_bytes(t->need_bytes, t->estimate[i].tap_bytes);
-            else
-                t->need_bytes += t->estimate[i].tap_bytes;
-            t->seconds += t->estimate[i].seconds;
-        }
-        if (!har_is_rank()) /* ranks were started because it fits */
-            CORE_TRY(har_estimate_check(&t->estimate[i], &t->model.spec,
-                                        &t->plan[i], har_memory_available()));
-        CORE_TRY(add_exercise(t, i));
-    }
-    t->need_bytes += (size_t)1 << 20;
-    return CORE_OK;
+    const har_limits limits = har_limits_read("");
+    const har_wish wish = {&t->model.spec, t->plan, t->n_plan, t->numerics,
+                           t->n_numerics,  t->n_b,  t->n_t,
+                           keeps_references(t, r)};
+    for (int i = 0; i < t->n_plan && !har_is_rank(); i++)
+        CORE_TRY(check_n_rank(&t->plan[i]));
+    CORE_TRY(har_need_make(&t->need, t->estimate, &wish, &limits));
+    if (har_is_rank())
+        return CORE_OK;
+    return har_need_check(&t->need, &wish, &limits, har_run_in_memory);
 }
 
 static core_status understand(task *t, const request *r)
@@ -342,7 +315,7 @@ static core_status verify_all(rank_run *run)
 {
     const task *t = run->task;
     CORE_TRY(har_ranks_start(&run->ranks, t->n_rank, t->stall_seconds,
-                             t->need_bytes));
+                             t->need.folder_bytes));
     CORE_TRY(har_ranks_agree(open_model(run)));
     for (int i = 0; i < t->n_plan; i++) {
         par_comm *comm = NULL;
@@ -386,22 +359,17 @@ static int run_rank(const request *r, task *t)
 static int launch(const request *r, const task *t, char **argv)
 {
     char what[128], memory[16], room[16];
-    size_t largest = 0;
-    for (int i = 0; i < t->n_plan; i++) {
-        if (t->estimate[i].all_ranks_bytes > largest)
-            largest = t->estimate[i].all_ranks_bytes;
-    }
     fprintf(stderr,
             "moeparity: about %.0f s on %d core%s, %s of memory for %d "
             "rank%s%s, %s for taps\n",
-            t->seconds + har_start_seconds(t->n_rank, har_n_cores()),
+            t->need.seconds + har_start_seconds(t->n_rank, har_n_cores()),
             har_n_cores(), har_n_cores() == 1 ? "" : "s",
-            har_format_bytes(largest, memory), t->n_rank,
+            har_format_bytes(t->need.all_ranks_bytes, memory), t->n_rank,
             t->n_rank == 1 ? "" : "s", t->n_rank == 1 ? "" : " together",
-            har_format_bytes(t->need_bytes, room));
+            har_format_bytes(t->need.folder_bytes, room));
     snprintf(what, sizeof what, "verify %s", t->model.spec.name);
     return har_launch_again(argv, what, t->n_rank, t->stall_seconds,
-                            t->need_bytes, r->keeps);
+                            t->need.folder_bytes, r->keeps);
 }
 
 int har_cmd_verify(int argc, char **argv)

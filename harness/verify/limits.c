@@ -229,7 +229,13 @@ har_limits har_limits_read(const char *root)
 
 size_t har_memory_available(void)
 {
-    return har_limits_read("").memory_bytes;
+    const har_limits l = har_limits_read("");
+    double kb = 0.0;
+    (void)read_number("/proc/self/status", "VmSize:", &kb);
+    const size_t taken =
+        (size_t)(kb * 1024.0) + (size_t)l.n_core * HAR_THREAD_ADDRESSES;
+    const size_t left = l.process_bytes > taken ? l.process_bytes - taken : 0;
+    return l.memory_bytes < left ? l.memory_bytes : left;
 }
 
 int har_n_cores(void)

@@ -26,7 +26,12 @@ typedef struct har_limits {
  */
 har_limits har_limits_read(const char *root);
 
-/* Of this machine, now: memory_bytes, and n_core.                    [local] */
+/* Addresses that a thread reserves for products, though it uses few of them:
+ * where there are not so many, OpenBLAS waits for them for ever.             */
+#define HAR_THREAD_ADDRESSES ((size_t)140 << 20)
+
+/* Bytes that this process can still take here, beside those, and its processors.
+ *                                                                    [local] */
 size_t har_memory_available(void);
 int har_n_cores(void);
 

@@ -6,7 +6,7 @@
 #include "harness/verify/reference.h"
 
 #include "core/base/arena.h"
-#include "harness/verify/limits.h"
+#include "harness/verify/estimate.h"
 #include "harness/verify/overflow.h"
 #include "harness/verify/routing.h"
 #include "harness/verify/spread.h"
@@ -35,7 +35,14 @@ static void show_progress(void *self, double fraction)
 
 static core_status open_model(maker *m)
 {
-    const ref_options options = {har_n_cores(), har_memory_available() / 2,
+    const core_batch *batch = m->job->batch;
+    const int n_thread = har_n_cores();
+    const size_t files =
+        2 * har_tap_bytes(m->job->spec, batch->n_b * batch->n_t, m->numerics);
+    const size_t budget = har_reference_budget(
+        m->job->spec, m->numerics, batch->n_b, batch->n_t, n_thread,
+        har_memory_available(), files);
+    const ref_options options = {n_thread, budget,
                                  core_has_bounds(m->numerics), show_progress,
                                  m->comm};
     return ref_model_open(&m->model, m->job->spec, m->job->weights, m->numerics,

@@ -419,6 +419,21 @@ static core_status share_spread(const rank_state *s, view *v,
     return CORE_OK;
 }
 
+/* Of every rank, for weights that stay; rank 0 asks the machine. */
+static core_status find_budget(size_t *budget, const rank_state *s,
+                               const par_plan *plan, core_numerics numerics)
+{
+    const core_batch *batch = s->job->batch;
+    const har_limits limits = har_limits_read("");
+    har_estimate e;
+    if (s->comm->rank != 0)
+        return CORE_OK;
+    CORE_TRY(har_estimate_make(&e, s->job->spec, plan, batch->n_b, batch->n_t,
+                               numerics, &limits));
+    *budget = har_weight_budget(plan, har_memory_available(), e.held_bytes);
+    return CORE_OK;
+}
+
 static core_status verify(rank_state *s, har_case_result *out,
                           const par_plan *plan, har_passes passes)
 {
@@ -441,7 +456,8 @@ static core_status verify(rank_state *s, har_case_result *out,
             share_spread(s, &s->exercise, out->numerics, s->reference.spread));
     CORE_TRY(par_agree(s->comm, open_views(s)));
     out->routing = s->main.routing;
-    size_t budget = har_weight_budget(plan, har_memory_available());
+    size_t budget = 0;
+    CORE_TRY(par_agree(s->comm, find_budget(&budget, s, plan, out->numerics)));
     par_broadcast(s->comm, &s->comm->world, &budget, (int64_t)sizeof budget, 0);
     const double start = core_seconds(CLOCK_MONOTONIC);
     CORE_TRY(par_agree(s->comm, open_rank(s, plan, out->numerics, budget)));
