@@ -135,17 +135,17 @@ static core_status read_plans(task *t, const request *r)
 }
 
 /* The estimate looks at every rank of a plan: a million are refused before. */
-static core_status check_n_rank(const par_plan *plan)
+static core_status check_n_rank(const par_plan *plan, size_t available)
 {
     const size_t rank_bytes = (size_t)4 << 20; /* docs/launcher.md */
     const int n_rank = par_plan_world(plan);
     char want[16], have[16];
-    CORE_FAIL_IF(!((size_t)n_rank * rank_bytes <= har_memory_available()),
+    CORE_FAIL_IF(!((size_t)n_rank * rank_bytes <= available),
                  CORE_E_MEMORY,
                  "%d ranks: needs at least %s of memory to start them, %s are "
                  "available",
                  n_rank, har_format_bytes((size_t)n_rank * rank_bytes, want),
-                 har_format_bytes(har_memory_available(), have));
+                 har_format_bytes(available, have));
     return CORE_OK;
 }
 
@@ -163,7 +163,7 @@ static core_status estimate(task *t, const request *r)
                            t->n_numerics,  t->n_b,  t->n_t,
                            keeps_references(t, r)};
     for (int i = 0; i < t->n_plan && !har_is_rank(); i++)
-        CORE_TRY(check_n_rank(&t->plan[i]));
+        CORE_TRY(check_n_rank(&t->plan[i], limits.memory_bytes));
     CORE_TRY(har_need_make(&t->need, t->estimate, &wish, &limits));
     if (har_is_rank())
         return CORE_OK;

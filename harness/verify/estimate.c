@@ -27,10 +27,10 @@ static const double TICK_SECONDS = 2e-3; /* of one rank: messages */
 
 /* Measured: docs/scale.md. */
 enum {
-    IDLE_BYTES = 11 << 19,      /* of a rank that has done nothing, messages   */
-    TALK_BYTES = 1 << 20,       /* more of them, once everybody was talked to  */
+    IDLE_BYTES = 6 << 20,       /* of a rank that has done nothing, messages   */
+    TALK_BYTES = 3 << 19,       /* more of them, once everybody was talked to  */
     TAP_WATCH_BYTES = 4 << 10,  /* of a rank, to watch and to report a tap     */
-    LAUNCHER_BYTES = 12 << 20,  /* and mpiexec, and its proxy                  */
+    LAUNCHER_BYTES = 14 << 20,  /* and mpiexec, and its proxy                  */
     RANK_ADDRESSES = 420 << 20, /* of a rank, beside what is counted           */
     START_ADDRESSES = 500 << 20,  /* of a rank that starts                     */
 };

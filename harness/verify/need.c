@@ -42,11 +42,12 @@ core_status har_need_make(har_need *out, har_estimate *plan,
                           const har_wish *wish, const har_limits *limits)
 {
     const size_t small_files = (size_t)1 << 20; /* board, report, log */
-    har_need n = {.folder_bytes = small_files};
+    har_need n = {0};
     har_estimate unasked;
     for (int i = 0; i < wish->n_plan; i++)
         CORE_TRY(
             add_plan(&n, plan != NULL ? &plan[i] : &unasked, wish, i, limits));
+    n.folder_bytes += small_files;
     *out = n;
     return CORE_OK;
 }
@@ -138,7 +139,7 @@ static void find_remedy(char out[REMEDY_BYTES], const har_wish *wish,
         snprintf(out, REMEDY_BYTES, "--layers %lld fits", (long long)n_l);
     else
         snprintf(out, REMEDY_BYTES,
-                 "no batch and no number of layers fits: fewer ranks may");
+                 "no batch and no number of layers fits");
 }
 
 core_status har_need_check(const har_need *need, const har_wish *wish,
