@@ -45,7 +45,7 @@ static core_status try_layers(trial *t, core_spec spec, int64_t n,
     CORE_TRY(choose_plan(t, &spec));
     CORE_TRY(har_default_batch(&spec, &t->plan, 1, &n_b, &n_t));
     const core_numerics exact = CORE_EXACT;
-    const har_wish wish = {&spec, &t->plan, 1, &exact, 1, n_b, n_t, false};
+    const har_wish wish = {&spec, &t->plan, 1, &exact, 1, n_b, n_t, false, NULL};
     CORE_TRY(har_need_make(&t->need, NULL, &wish, limits));
     t->bytes = t->need.least_bytes + (har_run_in_memory(t->need.folder_bytes)
                                           ? t->need.folder_bytes

@@ -12,6 +12,7 @@
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
+#include "harness/verify/checkpoint.h"
 #include "harness/verify/limits.h"
 #include "harness/verify/need.h"
 #include "harness/verify/report.h"
@@ -25,7 +26,7 @@ typedef struct request { /* the command line                              */
     int n_plan; /* given: without any the first counts                      */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
-    const char *json, *events, *trace;
+    const char *json, *events, *trace, *checkpoint;
     bool is_forced, keeps, is_padded, allows_partial, cuts_blocks, act_quant;
 } request;
 
@@ -71,6 +72,9 @@ static void read_command_line(request *r, int argc, char **argv)
         {"trace", .text = &r->trace},
         {"events", .text = &r->events, .argument = "FILE",
          .help = "a JSON line per tick and rank"},
+        {"checkpoint", .text = &r->checkpoint, .argument = "DIR",
+         .help = "keep the reference's taps in DIR, and take from there what "
+                 "another plan or an interrupted run has left"},
         {"padding", .flag = &r->is_padded,
          .help = "rows are padded on the left, each to another length"},
         {"forced", .flag = &r->is_forced,
@@ -152,7 +156,20 @@ static core_status check_n_rank(const par_plan *plan, size_t available)
 /* Other plans may use a reference again. */
 static bool keeps_references(const task *t, const request *r)
 {
-    return t->n_plan > 1 || r->keeps;
+    return t->n_plan > 1 || r->keeps || r->checkpoint != NULL;
+}
+
+static bool in_memory(const char *folder, size_t bytes)
+{
+    return folder != NULL ? har_checkpoint_in_memory(folder)
+                          : har_run_in_memory(bytes);
+}
+
+/* Of the run folder: taps in a checkpoint's are not there. */
+static size_t run_bytes(const task *t, const request *r)
+{
+    const size_t small_files = (size_t)1 << 20;
+    return r->checkpoint != NULL ? small_files : t->need.folder_bytes;
 }
 
 /* Ranks were started because it fits. */
@@ -161,13 +178,13 @@ static core_status estimate(task *t, const request *r)
     const har_limits limits = har_limits_read("");
     const har_wish wish = {&t->model.spec, t->plan, t->n_plan, t->numerics,
                            t->n_numerics,  t->n_b,  t->n_t,
-                           keeps_references(t, r)};
+                           keeps_references(t, r), r->checkpoint};
     for (int i = 0; i < t->n_plan && !har_is_rank(); i++)
         CORE_TRY(check_n_rank(&t->plan[i], limits.memory_bytes));
     CORE_TRY(har_need_make(&t->need, t->estimate, &wish, &limits));
     if (har_is_rank())
         return CORE_OK;
-    return har_need_check(&t->need, &wish, &limits, har_run_in_memory);
+    return har_need_check(&t->need, &wish, &limits, in_memory);
 }
 
 static core_status understand(task *t, const request *r)
@@ -193,6 +210,7 @@ typedef struct rank_run {
     core_weights *weights;
     core_batch batch;
     har_job job;
+    char weights_mark[HAR_MODEL_MARK];
     har_case_result result[HAR_MAX_PLANS * HAR_MAX_NUMERICS];
     double start;
 } rank_run;
@@ -213,6 +231,10 @@ static core_status open_model(rank_run *run)
     run->job.is_padded = run->request->is_padded;
     run->job.folder = run->ranks.folder;
     run->job.keeps_files = run->request->keeps;
+    run->job.checkpoint = run->request->checkpoint;
+    run->job.weights_mark = run->weights_mark;
+    if (run->job.checkpoint != NULL)
+        CORE_TRY(har_model_mark(run->weights_mark, &t->model));
     return CORE_OK;
 }
 
@@ -315,7 +337,7 @@ static core_status verify_all(rank_run *run)
 {
     const task *t = run->task;
     CORE_TRY(har_ranks_start(&run->ranks, t->n_rank, t->stall_seconds,
-                             t->need.folder_bytes));
+                             run_bytes(t, run->request)));
     CORE_TRY(har_ranks_agree(open_model(run)));
     for (int i = 0; i < t->n_plan; i++) {
         par_comm *comm = NULL;
@@ -369,7 +391,7 @@ static int launch(const request *r, const task *t, char **argv)
             har_format_bytes(t->need.folder_bytes, room));
     snprintf(what, sizeof what, "verify %s", t->model.spec.name);
     return har_launch_again(argv, what, t->n_rank, t->stall_seconds,
-                            t->need.folder_bytes, r->keeps);
+                            run_bytes(t, r), r->keeps);
 }
 
 int har_cmd_verify(int argc, char **argv)

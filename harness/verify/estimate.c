@@ -27,10 +27,11 @@ static const double TICK_SECONDS = 2e-3; /* of one rank: messages */
 
 /* Measured: docs/scale.md. */
 enum {
-    IDLE_BYTES = 6 << 20,       /* of a rank that has done nothing, messages   */
-    TALK_BYTES = 3 << 19,       /* more of them, once everybody was talked to  */
-    TAP_WATCH_BYTES = 4 << 10,  /* of a rank, to watch and to report a tap     */
-    LAUNCHER_BYTES = 14 << 20,  /* and mpiexec, and its proxy                  */
+    IDLE_BYTES = 5 << 20,      /* of a rank that has done nothing, messages   */
+    TALK_BYTES = 1 << 20,      /* more of them, once everybody was talked to  */
+    TAP_WATCH_BYTES = 2 << 10, /* of a rank, to watch and to report a tap     */
+    LAUNCHER_BYTES = 14 << 20, /* and mpiexec, and its proxy                  */
+    AFTER_BYTES = 8 << 20,     /* of rank 0, left by the reference            */
     RANK_ADDRESSES = 420 << 20, /* of a rank, beside what is counted           */
     START_ADDRESSES = 500 << 20,  /* of a rank that starts                     */
 };
@@ -88,6 +89,11 @@ size_t har_weight_budget(const par_plan *plan, size_t available, size_t held)
     if (plan->rounds * plan->mb == 1)
         return 0; /* an expert is needed once: nothing is gained by keeping it
                    */
+    return har_dense_budget(plan, available, held);
+}
+
+size_t har_dense_budget(const par_plan *plan, size_t available, size_t held)
+{
     return left_of(available, held) / (size_t)par_plan_world(plan);
 }
 
@@ -130,9 +136,9 @@ static size_t watch_bytes(const core_spec *spec, int64_t n_token,
 }
 
 /* Of one rank: all shards; those beside experts that are read a tile at a time;
- * its work. */
+ * what is left if all matrices are; its work. */
 typedef struct rank_bytes {
-    size_t all, tiled, work;
+    size_t all, tiled, least, work;
 } rank_bytes;
 
 static core_status measure_rank(rank_bytes *out, const core_spec *spec,
@@ -144,6 +150,7 @@ static core_status measure_rank(rank_bytes *out, const core_spec *spec,
     CORE_TRY(par_layout_make(&layout, &arena, spec, plan, rank));
     out->all = par_weight_bytes(spec, &layout, numerics);
     out->tiled = par_tiled_weight_bytes(spec, &layout, numerics);
+    out->least = par_least_weight_bytes(spec, &layout, numerics);
     out->work = par_work_bytes(spec, &layout, n_row, n_t);
     core_arena_free(&arena);
     return CORE_OK;
@@ -164,22 +171,25 @@ static void add_ranks(har_estimate *e, const rank_bytes *rank,
     size_t least = 0, largest = 0;
     for (int i = 0; i < world; i++) {
         e->held_bytes += rank[i].work + each;
-        least += rank[i].tiled + rank[i].work + each;
-        largest = max_bytes(largest, rank[i].tiled + rank[i].work + each);
+        least += rank[i].least + rank[i].work + each;
+        largest = max_bytes(largest, rank[i].least + rank[i].work + each);
         e->largest_rank_bytes =
             max_bytes(e->largest_rank_bytes, rank[i].all + rank[i].work);
     }
     const size_t idle = (size_t)world * IDLE_BYTES + LAUNCHER_BYTES;
-    const size_t budget = har_weight_budget(plan, free_bytes,
-                                            e->held_bytes + e->tap_bytes + idle);
+    const size_t held = e->held_bytes + e->tap_bytes + idle;
+    const size_t budget = har_weight_budget(plan, free_bytes, held);
+    const size_t dense = har_dense_budget(plan, free_bytes, held);
     e->is_resident = true;
     e->all_ranks_bytes = e->held_bytes + (size_t)world * IDLE_BYTES;
     for (int i = 0; i < world; i++) {
         const bool stays = rank[i].all <= budget;
         e->is_resident &= stays;
-        e->all_ranks_bytes += stays ? rank[i].all : rank[i].tiled;
+        e->all_ranks_bytes += stays                    ? rank[i].all
+                              : rank[i].tiled <= dense ? rank[i].tiled
+                                                       : rank[i].least;
     }
-    e->least_bytes = max_bytes(e->least_bytes, least) + idle;
+    e->least_bytes = max_bytes(e->least_bytes, least + AFTER_BYTES) + idle;
     e->address_bytes = max_bytes(e->address_bytes, largest);
 }
 

@@ -45,6 +45,8 @@ CORE_NODISCARD core_status har_estimate_exercise(
  * will hold `held` beside: 0 if every expert is needed only once, so that it is
  * read when it is.                                                   [local] */
 size_t har_weight_budget(const par_plan *plan, size_t available, size_t held);
+/* For those that are no experts'. */
+size_t har_dense_budget(const par_plan *plan, size_t available, size_t held);
 
 /* Bytes of the reference for weights that stay, when `available` are free and
  * `files` will be written in memory: all or 0.                       [local] */

@@ -32,6 +32,10 @@ typedef struct har_job {
     bool is_padded;     /* and core_batch_pad_left                       */
     const char *folder; /* for the reference's files, seen by all ranks  */
     bool keeps_files;
+    const char *checkpoint;   /* the folder that references outlive the run in;
+                               * NULL: none                                   */
+    const char *weights_mark; /* then: where weights come from, and of which
+                               * state                                        */
     void (*tick)(void *self, const par_tick *tick); /* NULL: none; first pass */
     void *tick_self;
     void (*cost)(void *self, const core_cost *cost,

@@ -53,24 +53,26 @@ core_status har_need_make(har_need *out, har_estimate *plan,
 }
 
 /* Of processes, and of files where they are in memory. */
-static size_t memory_of(const har_need *n, bool (*in_memory)(size_t bytes))
+static size_t memory_of(const har_need *n, const har_wish *wish,
+                        har_in_memory *in_memory)
 {
-    return n->least_bytes + (in_memory(n->folder_bytes) ? n->folder_bytes : 0);
+    return n->least_bytes +
+           (in_memory(wish->folder, n->folder_bytes) ? n->folder_bytes : 0);
 }
 
 static bool fits(const har_wish *wish, const har_limits *limits,
-                 bool (*in_memory)(size_t bytes))
+                 har_in_memory *in_memory)
 {
     har_need n;
     const bool is_known = har_need_make(&n, NULL, wish, limits) == CORE_OK;
     core_message_clear();
-    return is_known && memory_of(&n, in_memory) <= limits->memory_bytes &&
+    return is_known && memory_of(&n, wish, in_memory) <= limits->memory_bytes &&
            n.address_bytes <= limits->process_bytes;
 }
 
-static bool on_a_disk(size_t bytes)
+static bool on_a_disk(const char *folder, size_t bytes)
 {
-    (void)bytes;
+    (void)folder, (void)bytes;
     return false;
 }
 
@@ -93,7 +95,7 @@ static bool are_legal(const har_wish *wish)
 /* The most layers that fit with this wish, 0 if none do.  More never need less;
  * a plan may need a layer for every stage. */
 static int64_t most_layers(har_wish wish, const har_limits *limits,
-                           bool (*in_memory)(size_t bytes))
+                           har_in_memory *in_memory)
 {
     core_spec spec = *wish.spec;
     int64_t least = 0, most = spec.n_l - 1;
@@ -110,8 +112,7 @@ static int64_t most_layers(har_wish wish, const har_limits *limits,
 }
 
 static void find_remedy(char out[REMEDY_BYTES], const har_wish *wish,
-                        const har_limits *limits,
-                        bool (*in_memory)(size_t bytes))
+                        const har_limits *limits, har_in_memory *in_memory)
 {
     har_wish less = *wish;
     less.n_numerics = 1;
@@ -130,23 +131,21 @@ static void find_remedy(char out[REMEDY_BYTES], const har_wish *wish,
         return;
     }
     if (fits(wish, limits, on_a_disk)) {
-        snprintf(out, REMEDY_BYTES,
-                 "MOEPARITY_RUN_DIR on a disk with room fits");
+        snprintf(out, REMEDY_BYTES, "%s on a disk with room fits",
+                 wish->folder != NULL ? "--checkpoint" : "MOEPARITY_RUN_DIR");
         return;
     }
     const int64_t n_l = most_layers(*wish, limits, in_memory);
     if (n_l > 0)
         snprintf(out, REMEDY_BYTES, "--layers %lld fits", (long long)n_l);
     else
-        snprintf(out, REMEDY_BYTES,
-                 "no batch and no number of layers fits");
+        snprintf(out, REMEDY_BYTES, "no batch and no number of layers fits");
 }
 
 core_status har_need_check(const har_need *need, const har_wish *wish,
-                           const har_limits *limits,
-                           bool (*in_memory)(size_t bytes))
+                           const har_limits *limits, har_in_memory *in_memory)
 {
-    const size_t memory = memory_of(need, in_memory);
+    const size_t memory = memory_of(need, wish, in_memory);
     char want[16], have[16], files[16], remedy[REMEDY_BYTES];
     char text[PAR_PLAN_TEXT];
     if (memory <= limits->memory_bytes &&

@@ -17,7 +17,11 @@ typedef struct har_wish { /* a run; borrows everything                        */
     int n_numerics;
     int64_t n_b, n_t;
     bool keeps_files; /* of one numerics while the next runs                  */
+    const char *folder; /* they lie in; NULL: the run folder                  */
 } har_wish;
+
+/* Would so many bytes of files in the folder lie in memory? */
+typedef bool har_in_memory(const char *folder, size_t bytes);
 
 typedef struct har_need {
     size_t least_bytes;     /* of all processes together                      */
@@ -35,11 +39,10 @@ CORE_NODISCARD core_status har_need_make(har_need *out, har_estimate *plan,
 
 /* Errors: E_MEMORY with what is needed, what there is, and the smallest change
  * that would fit: one numerics, fewer tokens, files on a disk, fewer layers.
- *   in_memory  would the run folder's files of so many bytes lie in memory?
  *                                                                    [local] */
 CORE_NODISCARD core_status har_need_check(const har_need *need,
                                           const har_wish *wish,
                                           const har_limits *limits,
-                                          bool (*in_memory)(size_t bytes));
+                                          har_in_memory *in_memory);
 
 #endif

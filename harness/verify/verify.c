@@ -150,10 +150,11 @@ static void pass_cost(void *self, const core_cost *cost,
 
 /* The layout and the shards; what has taken part is remembered for a plan.   */
 static core_status open_rank(rank_state *s, const par_plan *plan,
-                             core_numerics numerics, size_t budget)
+                             core_numerics numerics, const size_t budget[2])
 {
     har_job *job = s->job;
-    const par_options options = {budget,
+    const par_options options = {budget[0],
+                                 budget[1],
                                  &s->observer,
                                  job->tick != NULL ? pass_tick : NULL,
                                  s,
@@ -419,8 +420,9 @@ static core_status share_spread(const rank_state *s, view *v,
     return CORE_OK;
 }
 
-/* Of every rank, for weights that stay; rank 0 asks the machine. */
-static core_status find_budget(size_t *budget, const rank_state *s,
+/* Of every rank, for weights that stay: all, or those beside experts.  Rank 0
+ * asks the machine. */
+static core_status find_budget(size_t budget[2], const rank_state *s,
                                const par_plan *plan, core_numerics numerics)
 {
     const core_batch *batch = s->job->batch;
@@ -430,7 +432,9 @@ static core_status find_budget(size_t *budget, const rank_state *s,
         return CORE_OK;
     CORE_TRY(har_estimate_make(&e, s->job->spec, plan, batch->n_b, batch->n_t,
                                numerics, &limits));
-    *budget = har_weight_budget(plan, har_memory_available(), e.held_bytes);
+    const size_t available = har_memory_available();
+    budget[0] = har_weight_budget(plan, available, e.held_bytes);
+    budget[1] = har_dense_budget(plan, available, e.held_bytes);
     return CORE_OK;
 }
 
@@ -456,9 +460,9 @@ static core_status verify(rank_state *s, har_case_result *out,
             share_spread(s, &s->exercise, out->numerics, s->reference.spread));
     CORE_TRY(par_agree(s->comm, open_views(s)));
     out->routing = s->main.routing;
-    size_t budget = 0;
-    CORE_TRY(par_agree(s->comm, find_budget(&budget, s, plan, out->numerics)));
-    par_broadcast(s->comm, &s->comm->world, &budget, (int64_t)sizeof budget, 0);
+    size_t budget[2] = {0};
+    CORE_TRY(par_agree(s->comm, find_budget(budget, s, plan, out->numerics)));
+    par_broadcast(s->comm, &s->comm->world, budget, (int64_t)sizeof budget, 0);
     const double start = core_seconds(CLOCK_MONOTONIC);
     CORE_TRY(par_agree(s->comm, open_rank(s, plan, out->numerics, budget)));
     out->startup_seconds = core_seconds(CLOCK_MONOTONIC) - start;
