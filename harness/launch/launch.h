@@ -50,7 +50,12 @@ typedef struct har_launch_options {
     int n_rank;
     double stall_seconds;
     const char *what;     /* for the progress line: "verify seed-mini"          */
+    double seconds;       /* that the run is expected to take; 0: not known     */
 } har_launch_options;
+
+/* Of a run expected to take so long, when a share of it is done after so many
+ * seconds.                                                           [local] */
+double har_seconds_left(double expected, double done, double seconds);
 
 /* Run `argv` again under mpiexec with n_rank ranks and wait.  The ranks see
  * MOEPARITY_RUN_FOLDER.  What rank 0 printed to its report stream goes to this

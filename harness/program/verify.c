@@ -231,6 +231,7 @@ static core_status open_model(rank_run *run)
     run->job.is_padded = run->request->is_padded;
     run->job.folder = run->ranks.folder;
     run->job.keeps_files = run->request->keeps;
+    run->job.steps.total = t->need.seconds;
     run->job.checkpoint = run->request->checkpoint;
     run->job.weights_mark = run->weights_mark;
     if (run->job.checkpoint != NULL)
@@ -265,6 +266,8 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
     if (events->fd >= 0) {
         run->job.tick = har_events_tick;
         run->job.tick_self = events;
+        run->job.steps.tell = har_events_progress;
+        run->job.steps.self = events;
     }
     if (trace->is_on) {
         run->job.cost = har_trace_cost;
@@ -279,6 +282,7 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
             har_job_drop_references(&run->job);
     }
     run->job.tick = NULL;
+    run->job.steps.tell = NULL;
     run->job.cost = NULL;
     return status;
 }
@@ -291,6 +295,8 @@ static core_status verify_plan(rank_run *run, par_comm *comm, int i)
     char path[PATH_BYTES];
     CORE_TRY(har_events_open(&events, comm,
                              plan_file(path, r->events, run->task, i)));
+    events.start = run->start;
+    events.expected_seconds = run->task->need.seconds;
     core_status status =
         har_trace_open(&trace, comm, plan_file(path, r->trace, run->task, i));
     if (status == CORE_OK)
@@ -378,20 +384,25 @@ static int run_rank(const request *r, task *t)
 
 /* --- in the launcher --- */
 
+static double run_seconds(const task *t)
+{
+    return t->need.seconds + har_start_seconds(t->n_rank, har_n_cores());
+}
+
 static int launch(const request *r, const task *t, char **argv)
 {
     char what[128], memory[16], room[16];
     fprintf(stderr,
             "moeparity: about %.0f s on %d core%s, %s of memory for %d "
             "rank%s%s, %s for taps\n",
-            t->need.seconds + har_start_seconds(t->n_rank, har_n_cores()),
+            run_seconds(t),
             har_n_cores(), har_n_cores() == 1 ? "" : "s",
             har_format_bytes(t->need.all_ranks_bytes, memory), t->n_rank,
             t->n_rank == 1 ? "" : "s", t->n_rank == 1 ? "" : " together",
             har_format_bytes(t->need.folder_bytes, room));
     snprintf(what, sizeof what, "verify %s", t->model.spec.name);
     return har_launch_again(argv, what, t->n_rank, t->stall_seconds,
-                            run_bytes(t, r), r->keeps);
+                            run_bytes(t, r), r->keeps, run_seconds(t));
 }
 
 int har_cmd_verify(int argc, char **argv)

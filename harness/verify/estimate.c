@@ -31,7 +31,7 @@ enum {
     TALK_BYTES = 1 << 20,      /* more of them, once everybody was talked to  */
     TAP_WATCH_BYTES = 2 << 10, /* of a rank, to watch and to report a tap     */
     LAUNCHER_BYTES = 14 << 20, /* and mpiexec, and its proxy                  */
-    AFTER_BYTES = 8 << 20,     /* of rank 0, left by the reference            */
+    AFTER_BYTES = 10 << 20,    /* of rank 0, left by the reference            */
     RANK_ADDRESSES = 420 << 20, /* of a rank, beside what is counted           */
     START_ADDRESSES = 500 << 20,  /* of a rank that starts                     */
 };
@@ -218,9 +218,9 @@ static double touched_parameters(const core_spec *spec, double n_token)
     return active + (all - active) * (share > 0.0 ? share : 0.0);
 }
 
-static double seconds(const har_estimate *e, const core_spec *spec,
-                      const par_plan *plan, int64_t n_token, int64_t n_t,
-                      const har_limits *limits, core_numerics numerics)
+static void add_seconds(har_estimate *e, const core_spec *spec,
+                        const par_plan *plan, int64_t n_token, int64_t n_t,
+                        const har_limits *limits, core_numerics numerics)
 {
     const int n_part = plan->rounds * plan->dp * plan->mb;
     const int n_pass = core_has_bounds(numerics) ? 2 : 1; /* forced, and free */
@@ -241,7 +241,9 @@ static double seconds(const har_estimate *e, const core_spec *spec,
         (1 + har_spread_draws(numerics)) * work + read / WEIGHTS_PER_CORE;
     const double pass = 1.2 * work + read_by_ranks / WEIGHTS_PER_CORE +
                         par_plan_world(plan) * n_tick * TICK_SECONDS;
-    return (reference + n_pass * pass) / limits->n_core;
+    e->reference_seconds = reference / limits->n_core;
+    e->pass_seconds = pass / limits->n_core;
+    e->seconds = e->reference_seconds + n_pass * e->pass_seconds;
 }
 
 double har_start_seconds(int n_rank, int n_core)
@@ -276,7 +278,7 @@ core_status har_estimate_make(har_estimate *out, const core_spec *spec,
     e.address_bytes =
         max_bytes(START_ADDRESSES,
                   e.address_bytes + e.tap_bytes + RANK_ADDRESSES);
-    e.seconds = seconds(&e, spec, plan, n_b * n_t, n_t, limits, numerics);
+    add_seconds(&e, spec, plan, n_b * n_t, n_t, limits, numerics);
     *out = e;
     return CORE_OK;
 }

@@ -28,6 +28,7 @@ typedef struct har_estimate {
                              * files mapped                                 */
     size_t tap_bytes;       /* the reference's files in the run folder      */
     double seconds;         /* reference and emulation, one numerics        */
+    double reference_seconds, pass_seconds; /* of them; and of one pass     */
 } har_estimate;
 
 /* The processors of `limits` share the work of all ranks, and weights are kept

@@ -4,6 +4,7 @@
 
 #include "harness/verify/precision.h"
 #include "harness/verify/reach.h"
+#include "harness/verify/steps.h"
 #include "ref/ref.h"
 
 enum { HAR_PATH_BYTES = 512, HAR_MAX_REFERENCES = 32, HAR_MAX_REDRAWS = 4 };
@@ -41,6 +42,8 @@ typedef struct har_job {
     void (*cost)(void *self, const core_cost *cost,
                  const par_cost_time *took); /* likewise */
     void *cost_self;
+
+    har_steps steps; /* its total, and who is told                             */
 
     int n_redraw; /* times that the batch was drawn anew, because
                    * it proved nothing: by seed + n_redraw         */

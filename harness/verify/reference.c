@@ -29,12 +29,15 @@ typedef struct maker {
     const par_plan *plan;
     core_numerics numerics;
     ref_model *model;
+    double part0, part; /* of the step, that the pass at hand begins with and
+                         * is                                                 */
 } maker;
 
 static void show_progress(void *self, double fraction)
 {
-    par_at(self, "reference", 0);
-    par_set_fraction(self, fraction);
+    const maker *m = self;
+    par_at(m->comm, "reference", 0);
+    har_steps_done(&m->job->steps, m->part0 + m->part * fraction);
 }
 
 /* Not before a reference is made: the weights may all be read here. */
@@ -51,7 +54,7 @@ static core_status open_model(maker *m)
         har_memory_available(), files);
     const ref_options options = {n_thread, budget,
                                  core_has_bounds(m->numerics), show_progress,
-                                 m->comm};
+                                 m};
     return ref_model_open(&m->model, m->job->spec, m->job->weights, m->numerics,
                           &options);
 }
@@ -263,6 +266,8 @@ static core_status run_exercise(har_reference *out, maker *m,
     char name[CORE_NAME_BYTES];
     har_overflow overflow;
     ref_stats stats;
+    m->part0 = 0.8;
+    m->part = 0.2;
     CORE_TRY(open_model(m));
     CORE_TRY(take_spread(&out->spread, m));
     CORE_TRY(create(&file, m, out->path, &out->batch));
@@ -348,7 +353,9 @@ core_status har_reference_get(har_reference *out, har_job *job, par_comm *comm,
                               const par_plan *plan, core_numerics numerics,
                               bool wants_exercise)
 {
-    maker m = {job, comm, plan, numerics, NULL};
+    /* an exercise is about a fifth of both */
+    const double main = wants_exercise ? 0.8 : 1.0;
+    maker m = {job, comm, plan, numerics, NULL, 0.0, main};
     core_status status = CORE_OK;
     *out = (har_reference){0};
     if (comm->rank == 0) {
