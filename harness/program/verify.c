@@ -15,6 +15,7 @@
 #include "harness/verify/checkpoint.h"
 #include "harness/verify/limits.h"
 #include "harness/verify/need.h"
+#include "harness/verify/rates.h"
 #include "harness/verify/report.h"
 
 #include <stdlib.h>
@@ -175,12 +176,13 @@ static size_t run_bytes(const task *t, const request *r)
 /* Ranks were started because it fits. */
 static core_status estimate(task *t, const request *r)
 {
-    const har_limits limits = har_limits_read("");
+    har_limits limits = har_limits_read("");
     const har_wish wish = {&t->model.spec, t->plan, t->n_plan, t->numerics,
                            t->n_numerics,  t->n_b,  t->n_t,
                            keeps_references(t, r), r->checkpoint};
     for (int i = 0; i < t->n_plan && !har_is_rank(); i++)
         CORE_TRY(check_n_rank(&t->plan[i], limits.memory_bytes));
+    har_rates_measure(&limits, &t->model.spec, t->numerics, t->n_numerics);
     CORE_TRY(har_need_make(&t->need, t->estimate, &wish, &limits));
     if (har_is_rank())
         return CORE_OK;

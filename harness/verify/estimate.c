@@ -225,8 +225,15 @@ static void add_seconds(har_estimate *e, const core_spec *spec,
     const int n_part = plan->rounds * plan->dp * plan->mb;
     const int n_pass = core_has_bounds(numerics) ? 2 : 1; /* forced, and free */
     const double width = (double)spec->n_d;
-    const double rate = FLOPS_PER_CORE * width / (width + HALF_RATE_HIDDEN);
-    const double work = har_forward_flops(spec, n_token, n_t) / rate +
+    const har_rates *rates = &limits->rates[numerics == CORE_EXACT];
+    const double flop =
+        rates->flop_seconds > 0.0
+            ? rates->flop_seconds
+            : (width + HALF_RATE_HIDDEN) / (FLOPS_PER_CORE * width);
+    const double weight = rates->weight_seconds > 0.0
+                              ? rates->weight_seconds
+                              : 1.0 / WEIGHTS_PER_CORE;
+    const double work = har_forward_flops(spec, n_token, n_t) * flop +
                         (double)e->tap_bytes / TAP_BYTES_PER_CORE;
     const double all = (double)core_spec_parameters(spec);
     const bool fits = e->reference_bytes <= limits->memory_bytes / 2;
@@ -237,9 +244,10 @@ static void add_seconds(har_estimate *e, const core_spec *spec,
             : n_part * touched_parameters(spec, (double)n_token / n_part);
     const double n_tick = (double)plan->rounds * (plan->mb + plan->pp - 1) *
                           (double)(spec->n_l / plan->pp + 1);
+    const int n_draw = 1 + har_spread_draws(numerics);
     const double reference =
-        (1 + har_spread_draws(numerics)) * work + read / WEIGHTS_PER_CORE;
-    const double pass = 1.2 * work + read_by_ranks / WEIGHTS_PER_CORE +
+        n_draw * work + (fits ? 1 : n_draw) * read * weight;
+    const double pass = 1.2 * work + read_by_ranks * weight +
                         par_plan_world(plan) * n_tick * TICK_SECONDS;
     e->reference_seconds = reference / limits->n_core;
     e->pass_seconds = pass / limits->n_core;

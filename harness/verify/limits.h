@@ -12,6 +12,12 @@
 
 enum { HAR_LIMITS_PATH = 512 };
 
+/* Of one processor while all work; 0: not measured.                          */
+typedef struct har_rates {
+    double weight_seconds; /* to make or read a weight                        */
+    double flop_seconds;   /* of a product                                    */
+} har_rates;
+
 typedef struct har_limits {
     size_t memory_bytes;  /* that can be used without swapping                */
     size_t process_bytes; /* of addresses, for one process (ulimit -v);
@@ -20,6 +26,7 @@ typedef struct har_limits {
                            * for, at least 1                                  */
     char group[HAR_LIMITS_PATH]; /* whose limit memory_bytes is; "": nobody's,
                                   * the machine has no more                   */
+    har_rates rates[2]; /* of rounded numerics and of exact; rates.h           */
 } har_limits;
 
 /* root: "", or a folder that has proc/ and sys/ as a machine has them. [local]
