@@ -18,6 +18,7 @@
 #include "harness/verify/rates.h"
 #include "harness/verify/report.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,7 +183,8 @@ static core_status estimate(task *t, const request *r)
                            keeps_references(t, r), r->checkpoint};
     for (int i = 0; i < t->n_plan && !har_is_rank(); i++)
         CORE_TRY(check_n_rank(&t->plan[i], limits.memory_bytes));
-    har_rates_measure(&limits, &t->model.spec, t->numerics, t->n_numerics);
+    if (limits.process_bytes == SIZE_MAX) /* products want addresses, too */
+        har_rates_measure(&limits, &t->model.spec, t->numerics, t->n_numerics);
     CORE_TRY(har_need_make(&t->need, t->estimate, &wish, &limits));
     if (har_is_rank())
         return CORE_OK;
