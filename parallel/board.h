@@ -66,6 +66,7 @@ typedef struct par_board {
     bool has_launcher; /* it prints `line`, ranks stay silent            */
     double stall_seconds;
     _Atomic int fraction; /* of the work, per mille, for the progress line  */
+    char step[48];        /* what of it is being done, like a rank's `what` */
     _Atomic int claimed;  /* somebody is ending the run                     */
     _Atomic int aborted;  /* core_status it ended with, once line is there  */
     char line[PAR_BOARD_LINE];

@@ -97,8 +97,13 @@ void par_comm_close(par_comm *comm); /* accepts NULL */
  * tick.  Cheap; copied.  Counts as progress.                         [local] */
 void par_at(par_comm *comm, const char *what, int64_t tick);
 
-/* How much of the run is done, 0..1: for the launcher's progress line. [local] */
-void par_set_fraction(par_comm *comm, double fraction);
+/* What is begun: its name, and which share of the run it begins and ends with,
+ * 0..1.  Without, all that is done is the whole run.                 [local] */
+void par_set_step(par_comm *comm, const char *name, double from, double to);
+
+/* How much of the step is done, 0..1: for the launcher's progress line, which
+ * never goes back.  Returns how much of the run that is.             [local] */
+double par_set_fraction(par_comm *comm, double fraction);
 
 /* --- operations over a group; all are [collective] over it ------------------ */
 

@@ -88,6 +88,7 @@ core_status par__comm_make(par_comm **out, int rank, int n, int epoch,
         world[i] = i;
     *impl = (struct par_comm_impl){
         .epoch = epoch,
+        .step_to = 1.0,
         .board = board,
         .world_rank = world,
         .requests = requests,

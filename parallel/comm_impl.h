@@ -21,6 +21,7 @@ struct par_comm_impl {
     par_board *board;     /* NULL: this host has none                     */
     par_board_rank *mine; /* my record, or a private one                  */
     par_board_rank private_record;
+    double step_from, step_to; /* shares of the run: par_set_step             */
     int *world_rank;  /* [size] 0, 1, 2 ...                           */
     uint32_t *n_call; /* [n_call_ids] operations so far, by group id  */
     int64_t n_call_ids;

@@ -390,10 +390,29 @@ void par_at(par_comm *comm, const char *what, int64_t tick)
     par__hold(comm, what);
 }
 
-void par_set_fraction(par_comm *comm, double fraction)
+void par_set_step(par_comm *comm, const char *name, double from, double to)
 {
-    if (comm->impl->board && fraction >= 0 && fraction <= 1)
-        atomic_store(&comm->impl->board->fraction, (int)(fraction * 1000));
+    par_board *board = comm->impl->board;
+    comm->impl->step_from = from;
+    comm->impl->step_to = to;
+    if (board)
+        snprintf(board->step, sizeof board->step, "%s", name);
+    par_set_fraction(comm, 0.0);
+}
+
+double par_set_fraction(par_comm *comm, double fraction)
+{
+    const struct par_comm_impl *impl = comm->impl;
+    if (!impl->board)
+        return 0.0;
+    const double done =
+        impl->step_from + (impl->step_to - impl->step_from) * fraction;
+    int said = atomic_load(&impl->board->fraction);
+    if (done >= 0.0 && done <= 1.0 && (int)(done * 1000) > said) {
+        said = (int)(done * 1000);
+        atomic_store(&impl->board->fraction, said);
+    }
+    return said / 1000.0;
 }
 
 /* --- start and end --- */

@@ -439,6 +439,30 @@ core_status ref_forward_dealt(ref_model *model, const core_batch *batch,
     return forward(model, batch, groups, dealt, sink, stats);
 }
 
+static void put_nowhere(void *self, core_tap tap, const double *values,
+                        const int64_t *ints, const float *bound)
+{
+    (void)self, (void)tap, (void)values, (void)ints, (void)bound;
+}
+
+size_t ref_pass_bytes(const core_spec *spec, core_numerics numerics,
+                      int64_t n_b, int64_t n_t, const ref_pass_kind *kind)
+{
+    const core_tap_sink all = {.put = put_nowhere};
+    const core_batch batch = {.n_b = n_b, .n_t = n_t};
+    const ref_draw draw = {.stated = true};
+    ref_model model = ref__model_init(spec);
+    double resident;
+    model.numerics = numerics;
+    model.storage = kind->is_resident ? &resident : NULL;
+    model.options.n_threads = kind->n_threads;
+    model.options.bounds = !kind->is_drawn;
+    ref__run run = ref__begin(&model, &batch, NULL, &all, NULL);
+    run.draw = kind->is_drawn ? &draw : NULL;
+    ref__pass(&run, true);
+    return run.arena.peak_bytes;
+}
+
 size_t ref_workspace_bytes(const core_spec *spec, int64_t n_b, int64_t n_t)
 {
     ref_model model = ref__model_init(spec);

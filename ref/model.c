@@ -102,12 +102,31 @@ static int64_t tensor_doubles(const core_spec *spec, core_weight id)
     return n_row * ref__row_stride(n_col);
 }
 
-/* Room for all tensors, if they fit. */
-static core_status make_room(ref_model *m, const tensors *all)
+static int64_t all_doubles(const core_spec *spec, const tensors *all)
 {
     int64_t total = 0;
     for (int64_t i = 0; i < all->n; i++)
-        total += tensor_doubles(m->spec, all->id[i]);
+        total += tensor_doubles(spec, all->id[i]);
+    return total;
+}
+
+size_t ref_resident_bytes(const core_spec *spec, bool is_drawn)
+{
+    const size_t each = sizeof(double) + (is_drawn ? sizeof(float) : 0);
+    tensors all;
+    if (list_tensors(&all, spec) != CORE_OK) {
+        core_message_clear();
+        return SIZE_MAX;
+    }
+    const int64_t n = all_doubles(spec, &all);
+    free(all.id);
+    return (size_t)n * each;
+}
+
+/* Room for all tensors, if they fit. */
+static core_status make_room(ref_model *m, const tensors *all)
+{
+    const int64_t total = all_doubles(m->spec, all);
     if ((size_t)total > m->options.weight_budget_bytes / sizeof(double))
         return CORE_OK;
     (void)core_arena_f64(&m->arena, total);

@@ -33,6 +33,20 @@ typedef struct ref_stats {
 
 typedef struct ref_model ref_model;
 
+/* A pass whose sink takes every tap.                                         */
+typedef struct ref_pass_kind {
+    int n_threads;
+    bool is_resident; /* weights are kept, else each thread has tiles         */
+    bool is_drawn;    /* ref_forward_drawn; else with bounds, where the
+                       * numerics have them                                   */
+} ref_pass_kind;
+
+/* Bytes that such a pass needs beside resident weights; and these, with the
+ * floats beside them that drawn passes make.                         [local] */
+size_t ref_pass_bytes(const core_spec *spec, core_numerics numerics,
+                      int64_t n_b, int64_t n_t, const ref_pass_kind *kind);
+size_t ref_resident_bytes(const core_spec *spec, bool is_drawn);
+
 /* Bytes that ref_forward needs beside resident weights, with one thread per
  * core and without the whole [N*K, F] tensors that a sink which wants the fine
  * taps makes it hold, nor the bounds, nor copies of what products read rounded.

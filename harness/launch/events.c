@@ -1,6 +1,7 @@
 /* harness/launch/events.c -- see events.h. */
 #include "harness/launch/events.h"
 
+#include "core/base/clock.h"
 #include "harness/launch/launch.h"
 
 #include <errno.h>
@@ -73,6 +74,23 @@ static void write_line(FILE *out, const har_events *events,
     }
     fprintf(out, "},\"seconds\":%.6f,\"wait_seconds\":%.6f}\n", tick->seconds,
             tick->wait_seconds);
+}
+
+void har_events_progress(void *self, const char *step, double done)
+{
+    har_events *events = self;
+    char text[256];
+    const double seconds = core_seconds(CLOCK_MONOTONIC) - events->start;
+    if (events->fd < 0)
+        return;
+    const int n = snprintf(
+        text, sizeof text,
+        "{\"progress\":%.3f,\"step\":\"%s\",\"seconds\":%.3f,"
+        "\"left_seconds\":%.3f}\n",
+        done, step, seconds,
+        har_seconds_left(events->expected_seconds, done, seconds));
+    if (write(events->fd, text, (size_t)n) != n)
+        events->is_failed = true;
 }
 
 void har_events_tick(void *self, const par_tick *tick)

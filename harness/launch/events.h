@@ -5,6 +5,9 @@
  *     {"plan":"tp=2","numerics":"exact","rank":3,"round":0,"tick":5,
  *      "micro_batch":2,"tokens":16,"expert_rows":[4,0],"bytes":{"send":8192},
  *      "seconds":0.01,"wait_seconds":0.002}
+ * and, whenever a thousandth more of the run is done, one of rank 0:
+ *     {"progress":0.431,"step":"exact: free pass","seconds":12.1,
+ *      "left_seconds":16.0}
  */
 #ifndef HAR_EVENTS_H
 #define HAR_EVENTS_H
@@ -20,6 +23,8 @@ typedef struct har_events {
     char plan[PAR_PLAN_TEXT];
     char numerics[CORE_NUMERICS_BYTES];
     core_target target; /* rank 0's, on all                                    */
+    double start, expected_seconds; /* of the run, on the monotonic clock; set
+                                     * by the caller who wants progress        */
 } har_events;
 
 /* Open the partial file that rank 0 names; path NULL: no events.
@@ -33,6 +38,9 @@ void har_events_label(har_events *events, const par_plan *plan,
 
 /* The tick callback; self is a har_events.                            [local] */
 void har_events_tick(void *self, const par_tick *tick);
+
+/* How much of the run is done; self is a har_events.                  [local] */
+void har_events_progress(void *self, const char *step, double done);
 
 /* Close; rank 0 puts the file in its place (commit) or removes it.    [local]
  * Errors: E_FILE, E_SPACE.                                                    */

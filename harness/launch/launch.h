@@ -33,6 +33,11 @@ typedef struct har_run {
  * first with room for need_bytes.  Errors: E_SPACE says what was tried, what is
  * needed and what is free.                                           [local] */
 CORE_NODISCARD core_status har_run_open(har_run *out, size_t need_bytes);
+
+/* Would the files of such a folder lie in memory?  Then they count as memory of
+ * the run.                                                           [local] */
+bool har_run_in_memory(size_t need_bytes);
+
 void har_run_close(har_run *run);
 void har_run_keep(har_run *run); /* instead: the folder stays, for good */
 
@@ -45,7 +50,12 @@ typedef struct har_launch_options {
     int n_rank;
     double stall_seconds;
     const char *what;     /* for the progress line: "verify seed-mini"          */
+    double seconds;       /* that the run is expected to take; 0: not known     */
 } har_launch_options;
+
+/* Of a run expected to take so long, when a share of it is done after so many
+ * seconds.                                                           [local] */
+double har_seconds_left(double expected, double done, double seconds);
 
 /* Run `argv` again under mpiexec with n_rank ranks and wait.  The ranks see
  * MOEPARITY_RUN_FOLDER.  What rank 0 printed to its report stream goes to this

@@ -48,6 +48,8 @@ static void set_environment(const har_run *run)
     setenv("OMP_WAIT_POLICY", "passive", 0); /* the reference shares its cores
                                               * with ranks that poll          */
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    setenv("MALLOC_ARENA_MAX", "1", 0); /* a thread's own reserves 128 MB of
+                                         * addresses: ulimit -v               */
     setenv("MOEPARITY_RUN_FOLDER", run->folder, 1);
 }
 

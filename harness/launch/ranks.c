@@ -78,7 +78,8 @@ void har_ranks_stop(har_ranks *ranks, bool keep)
 }
 
 int har_launch_again(char **argv, const char *what, int n_rank,
-                     double stall_seconds, size_t need_bytes, bool keep)
+                     double stall_seconds, size_t need_bytes, bool keep,
+                     double seconds)
 {
     har_run run;
     int exit_code = core_status_exit_code(CORE_E_INTERNAL);
@@ -86,7 +87,7 @@ int har_launch_again(char **argv, const char *what, int n_rank,
         har_run_open(&run, need_bytes + (size_t)n_rank * HAR_MESSAGE_BYTES);
     if (status != CORE_OK)
         return har_end(status);
-    const har_launch_options options = {n_rank, stall_seconds, what};
+    const har_launch_options options = {n_rank, stall_seconds, what, seconds};
     status = har_launch(&run, &options, argv, &exit_code);
     if (keep) {
         fprintf(stderr, "moeparity: the run folder is kept: %s\n", run.folder);

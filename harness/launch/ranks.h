@@ -31,8 +31,10 @@ CORE_NODISCARD core_status har_ranks_join(core_status status);
 
 void har_ranks_stop(har_ranks *ranks, bool keep);
 
-/* Start this command again under mpiexec and wait: the exit code.    [local] */
+/* Start this command again under mpiexec and wait: the exit code.  seconds: that
+ * it is expected to take, 0 if nobody knows.                         [local] */
 int har_launch_again(char **argv, const char *what, int n_rank,
-                     double stall_seconds, size_t need_bytes, bool keep);
+                     double stall_seconds, size_t need_bytes, bool keep,
+                     double seconds);
 
 #endif

@@ -17,6 +17,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,16 +100,39 @@ static bool make_folder(har_run *run, const char *parent)
     return true;
 }
 
+/* Where a run folder may be made, in this order; NULL: nowhere else.  Some are
+ * "". */
+static const char *candidate(int i)
+{
+    const char *const all[] = {getenv("MOEPARITY_RUN_DIR"), "/dev/shm",
+                               getenv("TMPDIR"), "/tmp"};
+    const int n = sizeof all / sizeof all[0];
+    if (i == n)
+        return NULL;
+    const bool is_again = i == n - 1 && all[2] && strcmp(all[i], all[2]) == 0;
+    return all[i] && !is_again ? all[i] : "";
+}
+
+bool har_run_in_memory(size_t need_bytes)
+{
+    const long in_memory = 0x01021994; /* TMPFS_MAGIC */
+    struct statfs fs;
+    const char *parent;
+    for (int i = 0; (parent = candidate(i)); i++)
+        if (parent[0] && statfs(parent, &fs) == 0 &&
+            access(parent, W_OK) == 0 &&
+            (double)fs.f_bavail * (double)fs.f_bsize >= (double)need_bytes)
+            return (long)fs.f_type == in_memory;
+    return false;
+}
+
 core_status har_run_open(har_run *out, size_t need_bytes)
 {
-    const char *candidate[] = {getenv("MOEPARITY_RUN_DIR"), "/dev/shm",
-                               getenv("TMPDIR"), "/tmp"};
     char tried[500] = "";
-    for (size_t i = 0; i < sizeof candidate / sizeof candidate[0]; i++) {
+    const char *parent;
+    for (int i = 0; (parent = candidate(i)); i++) {
         struct statvfs fs;
-        const char *parent = candidate[i];
-        if (!parent || !parent[0] || (i > 2 && candidate[2] &&
-                                      strcmp(parent, candidate[2]) == 0))
+        if (!parent[0])
             continue;
         sweep(parent);
         const size_t used = strlen(tried);

@@ -155,7 +155,7 @@ static int launch(const request *r, const har_run *run, char *program,
         argv[n++] = (char *)r->check;
     }
     snprintf(what, sizeof what, "calibrate: %s", stage);
-    const har_launch_options launch_options = {n_rank, STALL_SECONDS, what};
+    const har_launch_options launch_options = {n_rank, STALL_SECONDS, what, 0.0};
     const core_status status =
         har_launch(run, &launch_options, argv, &exit_code);
     return status != CORE_OK ? har_end(status) : exit_code;

@@ -1,7 +1,13 @@
 /* harness/program/model.c -- see model.h. */
 #include "harness/program/model.h"
 
+#include "core/files/path.h"
 #include "harness/words/words.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <xxhash.h>
 
 core_status har_model_read(har_model *out, const char *name, const char *layers,
                            const char *seed, const core_config_ignore *ignore)
@@ -41,6 +47,49 @@ core_status har_model_weights(const har_model *model, core_weights **out)
                  : core_weights_open_procedural(out, &model->full, model->seed));
     if (model->cuts_blocks)
         core_weights_cut_blocks(*out);
+    return CORE_OK;
+}
+
+/* Of a file or folder, added so that the order of a listing does not matter. */
+static uint64_t state_of(const char *name, const struct stat *st)
+{
+    char text[600];
+    const int n = snprintf(text, sizeof text, "%.255s %lld %lld.%09ld", name,
+                           (long long)st->st_size, (long long)st->st_mtim.tv_sec,
+                           st->st_mtim.tv_nsec);
+    return XXH3_64bits(text, (size_t)n);
+}
+
+static core_status folder_state(uint64_t *out, const char *folder)
+{
+    char path[CORE_PATH_BYTES];
+    const struct dirent *entry;
+    struct stat st;
+    core_status status = CORE_OK;
+    DIR *dir = opendir(folder);
+    CORE_FAIL_IF(dir == NULL, CORE_E_FILE, "%s: cannot be read", folder);
+    *out = 0;
+    while (status == CORE_OK && (entry = readdir(dir)) != NULL) {
+        status = core_path_join(path, folder, entry->d_name);
+        if (status == CORE_OK && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+            *out += state_of(entry->d_name, &st);
+    }
+    closedir(dir);
+    return status;
+}
+
+core_status har_model_mark(char out[HAR_MODEL_MARK], const har_model *model)
+{
+    uint64_t state;
+    if (!model->is_checkpoint) {
+        snprintf(out, HAR_MODEL_MARK, "procedural, seed %llu, of %lld layers",
+                 (unsigned long long)model->seed, (long long)model->full.n_l);
+        return CORE_OK;
+    }
+    CORE_TRY(folder_state(&state, model->name));
+    snprintf(out, HAR_MODEL_MARK, "files in the state %016llx%s",
+             (unsigned long long)state,
+             model->act_quant ? ", activations quantised" : "");
     return CORE_OK;
 }
 

@@ -47,4 +47,11 @@ CORE_NODISCARD core_status har_model_quantise(har_model *model, bool act_quant);
 CORE_NODISCARD core_status har_model_weights(const har_model *model,
                                              core_weights **out);
 
+/* Where the weights come from, and in which state: the seed, or the names, sizes
+ * and times of the folder's files, in one word; with the whole model, of which
+ * the first layers may be meant.  Errors: E_FILE, E_MEMORY.           [local] */
+enum { HAR_MODEL_MARK = 120 };
+CORE_NODISCARD core_status har_model_mark(char out[HAR_MODEL_MARK],
+                                          const har_model *model);
+
 #endif

@@ -9,7 +9,7 @@
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
-#include "harness/verify/estimate.h"
+#include "harness/verify/limits.h"
 #include "harness/verify/switch_layer.h"
 #include "parallel/forward.h"
 #include "ref/ref.h"
@@ -432,7 +432,7 @@ int har_cmd_run(int argc, char **argv)
         har_model_write(stdout, &t->model);
     if (status == CORE_OK && t->has_plan && !har_is_rank()) {
         exit_code = har_launch_again(argv, "run", par_plan_world(&t->plan),
-                                     t->stall_seconds, 1 << 20, false);
+                                     t->stall_seconds, 1 << 20, false, 0.0);
     } else if (status == CORE_OK && t->has_plan) {
         har_ranks ranks;
         memset(&ranks, 0, sizeof ranks);

@@ -12,8 +12,13 @@
 #include "harness/perf/cost/trace_run.h"
 #include "harness/program/command.h"
 #include "harness/program/model.h"
+#include "harness/verify/checkpoint.h"
+#include "harness/verify/limits.h"
+#include "harness/verify/need.h"
+#include "harness/verify/rates.h"
 #include "harness/verify/report.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +28,7 @@ typedef struct request { /* the command line                              */
     int n_plan; /* given: without any the first counts                      */
     const char *plan[HAR_MAX_PLANS];
     const char *batch, *layers, *seed, *numerics, *stall;
-    const char *json, *events, *trace;
+    const char *json, *events, *trace, *checkpoint;
     bool is_forced, keeps, is_padded, allows_partial, cuts_blocks, act_quant;
 } request;
 
@@ -36,8 +41,7 @@ typedef struct task {     /* what it means                                 */
     int64_t n_b, n_t;
     double stall_seconds;
     int n_rank;        /* of the largest plan                           */
-    double seconds;    /* of all plans and numerics        */
-    size_t need_bytes; /* in the run folder                             */
+    har_need need;
     har_estimate estimate[HAR_MAX_PLANS];
 } task;
 
@@ -70,6 +74,9 @@ static void read_command_line(request *r, int argc, char **argv)
         {"trace", .text = &r->trace},
         {"events", .text = &r->events, .argument = "FILE",
          .help = "a JSON line per tick and rank"},
+        {"checkpoint", .text = &r->checkpoint, .argument = "DIR",
+         .help = "keep the reference's taps in DIR, and take from there what "
+                 "another plan or an interrupted run has left"},
         {"padding", .flag = &r->is_padded,
          .help = "rows are padded on the left, each to another length"},
         {"forced", .flag = &r->is_forced,
@@ -134,66 +141,54 @@ static core_status read_plans(task *t, const request *r)
 }
 
 /* The estimate looks at every rank of a plan: a million are refused before. */
-static core_status check_n_rank(const par_plan *plan)
+static core_status check_n_rank(const par_plan *plan, size_t available)
 {
     const size_t rank_bytes = (size_t)4 << 20; /* docs/launcher.md */
     const int n_rank = par_plan_world(plan);
     char want[16], have[16];
-    CORE_FAIL_IF(!((size_t)n_rank * rank_bytes <= har_memory_available()),
+    CORE_FAIL_IF(!((size_t)n_rank * rank_bytes <= available),
                  CORE_E_MEMORY,
                  "%d ranks: needs at least %s of memory to start them, %s are "
                  "available",
                  n_rank, har_format_bytes((size_t)n_rank * rank_bytes, want),
-                 har_format_bytes(har_memory_available(), have));
+                 har_format_bytes(available, have));
     return CORE_OK;
 }
 
 /* Other plans may use a reference again. */
 static bool keeps_references(const task *t, const request *r)
 {
-    return t->n_plan > 1 || r->keeps;
+    return t->n_plan > 1 || r->keeps || r->checkpoint != NULL;
 }
 
-static size_t max_bytes(size_t a, size_t b)
+static bool in_memory(const char *folder, size_t bytes)
 {
-    return a > b ? a : b;
+    return folder != NULL ? har_checkpoint_in_memory(folder)
+                          : har_run_in_memory(bytes);
 }
 
-/* The exercise of a plan, in the first numerics. */
-static core_status add_exercise(task *t, int i)
+/* Of the run folder: taps in a checkpoint's are not there. */
+static size_t run_bytes(const task *t, const request *r)
 {
-    har_estimate *e = &t->estimate[i];
-    const har_estimate before = *e;
-    CORE_TRY(har_estimate_exercise(e, &t->model.spec, &t->plan[i], t->n_b,
-                                   t->n_t, t->numerics[0], har_n_cores()));
-    t->need_bytes += e->tap_bytes - before.tap_bytes;
-    t->seconds += e->seconds - before.seconds;
-    return CORE_OK;
+    const size_t small_files = (size_t)1 << 20;
+    return r->checkpoint != NULL ? small_files : t->need.folder_bytes;
 }
 
+/* Ranks were started because it fits. */
 static core_status estimate(task *t, const request *r)
 {
-    for (int i = 0; i < t->n_plan; i++) {
-        if (!har_is_rank())
-            CORE_TRY(check_n_rank(&t->plan[i]));
-        for (int j = t->n_numerics - 1; j >= 0; j--) { /* ends with the first */
-            CORE_TRY(har_estimate_make(&t->estimate[i], &t->model.spec,
-                                       &t->plan[i], t->n_b, t->n_t,
-                                       t->numerics[j], har_n_cores()));
-            if (!keeps_references(t, r) && j + 1 < t->n_numerics)
-                t->need_bytes =
-                    max_bytes(t->need_bytes, t->estimate[i].tap_bytes);
-            else
-                t->need_bytes += t->estimate[i].tap_bytes;
-            t->seconds += t->estimate[i].seconds;
-        }
-        if (!har_is_rank()) /* ranks were started because it fits */
-            CORE_TRY(har_estimate_check(&t->estimate[i], &t->model.spec,
-                                        &t->plan[i], har_memory_available()));
-        CORE_TRY(add_exercise(t, i));
-    }
-    t->need_bytes += (size_t)1 << 20;
-    return CORE_OK;
+    har_limits limits = har_limits_read("");
+    const har_wish wish = {&t->model.spec, t->plan, t->n_plan, t->numerics,
+                           t->n_numerics,  t->n_b,  t->n_t,
+                           keeps_references(t, r), r->checkpoint};
+    for (int i = 0; i < t->n_plan && !har_is_rank(); i++)
+        CORE_TRY(check_n_rank(&t->plan[i], limits.memory_bytes));
+    if (limits.process_bytes == SIZE_MAX) /* products want addresses, too */
+        har_rates_measure(&limits, &t->model.spec, t->numerics, t->n_numerics);
+    CORE_TRY(har_need_make(&t->need, t->estimate, &wish, &limits));
+    if (har_is_rank())
+        return CORE_OK;
+    return har_need_check(&t->need, &wish, &limits, in_memory);
 }
 
 static core_status understand(task *t, const request *r)
@@ -219,6 +214,7 @@ typedef struct rank_run {
     core_weights *weights;
     core_batch batch;
     har_job job;
+    char weights_mark[HAR_MODEL_MARK];
     har_case_result result[HAR_MAX_PLANS * HAR_MAX_NUMERICS];
     double start;
 } rank_run;
@@ -239,6 +235,11 @@ static core_status open_model(rank_run *run)
     run->job.is_padded = run->request->is_padded;
     run->job.folder = run->ranks.folder;
     run->job.keeps_files = run->request->keeps;
+    run->job.steps.total = t->need.seconds;
+    run->job.checkpoint = run->request->checkpoint;
+    run->job.weights_mark = run->weights_mark;
+    if (run->job.checkpoint != NULL)
+        CORE_TRY(har_model_mark(run->weights_mark, &t->model));
     return CORE_OK;
 }
 
@@ -269,6 +270,8 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
     if (events->fd >= 0) {
         run->job.tick = har_events_tick;
         run->job.tick_self = events;
+        run->job.steps.tell = har_events_progress;
+        run->job.steps.self = events;
     }
     if (trace->is_on) {
         run->job.cost = har_trace_cost;
@@ -283,6 +286,7 @@ static core_status verify_numerics(rank_run *run, par_comm *comm, int i,
             har_job_drop_references(&run->job);
     }
     run->job.tick = NULL;
+    run->job.steps.tell = NULL;
     run->job.cost = NULL;
     return status;
 }
@@ -295,6 +299,8 @@ static core_status verify_plan(rank_run *run, par_comm *comm, int i)
     char path[PATH_BYTES];
     CORE_TRY(har_events_open(&events, comm,
                              plan_file(path, r->events, run->task, i)));
+    events.start = run->start;
+    events.expected_seconds = run->task->need.seconds;
     core_status status =
         har_trace_open(&trace, comm, plan_file(path, r->trace, run->task, i));
     if (status == CORE_OK)
@@ -341,7 +347,7 @@ static core_status verify_all(rank_run *run)
 {
     const task *t = run->task;
     CORE_TRY(har_ranks_start(&run->ranks, t->n_rank, t->stall_seconds,
-                             t->need_bytes));
+                             run_bytes(t, run->request)));
     CORE_TRY(har_ranks_agree(open_model(run)));
     for (int i = 0; i < t->n_plan; i++) {
         par_comm *comm = NULL;
@@ -382,25 +388,25 @@ static int run_rank(const request *r, task *t)
 
 /* --- in the launcher --- */
 
+static double run_seconds(const task *t)
+{
+    return t->need.seconds + har_start_seconds(t->n_rank, har_n_cores());
+}
+
 static int launch(const request *r, const task *t, char **argv)
 {
     char what[128], memory[16], room[16];
-    size_t largest = 0;
-    for (int i = 0; i < t->n_plan; i++) {
-        if (t->estimate[i].all_ranks_bytes > largest)
-            largest = t->estimate[i].all_ranks_bytes;
-    }
     fprintf(stderr,
             "moeparity: about %.0f s on %d core%s, %s of memory for %d "
             "rank%s%s, %s for taps\n",
-            t->seconds + har_start_seconds(t->n_rank, har_n_cores()),
+            run_seconds(t),
             har_n_cores(), har_n_cores() == 1 ? "" : "s",
-            har_format_bytes(largest, memory), t->n_rank,
+            har_format_bytes(t->need.all_ranks_bytes, memory), t->n_rank,
             t->n_rank == 1 ? "" : "s", t->n_rank == 1 ? "" : " together",
-            har_format_bytes(t->need_bytes, room));
+            har_format_bytes(t->need.folder_bytes, room));
     snprintf(what, sizeof what, "verify %s", t->model.spec.name);
     return har_launch_again(argv, what, t->n_rank, t->stall_seconds,
-                            t->need_bytes, r->keeps);
+                            run_bytes(t, r), r->keeps, run_seconds(t));
 }
 
 int har_cmd_verify(int argc, char **argv)

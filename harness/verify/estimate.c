@@ -6,9 +6,9 @@
  */
 #include "harness/verify/estimate.h"
 
+#include "core/base/arena.h"
 #include "core/model/taps.h"
 #include "harness/verify/spread.h"
-#include "harness/words/words.h"
 #include "parallel/deal.h"
 #include "parallel/forward.h"
 #include "ref/ref.h"
@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const double FLOPS_PER_CORE = 3e10;    /* of a wide model            */
 static const double HALF_RATE_HIDDEN = 512.0; /* half of that at this width */
@@ -25,7 +24,18 @@ static const double WEIGHTS_PER_CORE = 1e8;   /* generated or read          */
 static const double TAP_BYTES_PER_CORE = 4e8; /* written, or compared       */
 static const double RANK_START_SECONDS = 0.08;
 static const double TICK_SECONDS = 2e-3; /* of one rank: messages */
-enum { PROCESS_BYTES = 9 << 19 };        /* beside what is counted here */
+
+/* Measured: docs/scale.md. */
+enum {
+    IDLE_BYTES = 5 << 20,      /* of a rank that has done nothing, messages   */
+    TALK_BYTES = 1 << 20,      /* more of them, once everybody was talked to  */
+    TAP_WATCH_BYTES = 2 << 10, /* of a rank, to watch and to report a tap     */
+    LAUNCHER_BYTES = 14 << 20, /* and mpiexec, and its proxy                  */
+    AFTER_BYTES = 10 << 20,    /* of rank 0, left by the reference            */
+    RANK_ADDRESSES = 420 << 20, /* of a rank, beside what is counted           */
+    START_ADDRESSES = 500 << 20,  /* of a rank that starts                     */
+};
+static const double SHARE = 0.95; /* of free memory that weights may take      */
 
 double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t)
 {
@@ -38,8 +48,8 @@ double har_forward_flops(const core_spec *spec, int64_t n_token, int64_t n_t)
     return (double)n_token * (2.0 * active + mixers);
 }
 
-static size_t tap_bytes(const core_spec *spec, int64_t n_token,
-                        core_numerics numerics)
+size_t har_tap_bytes(const core_spec *spec, int64_t n_token,
+                     core_numerics numerics)
 {
     const int64_t n_tap = core_taps(spec, NULL, 0);
     core_tap *taps = calloc((size_t)n_tap, sizeof *taps);
@@ -67,41 +77,132 @@ static int64_t largest_part(const par_plan *plan, int64_t n_b)
     return (n_b + n_part - 1) / n_part;
 }
 
-size_t har_weight_budget(const par_plan *plan, size_t available)
+/* What is left of `available`, but for a reserve. */
+static size_t left_of(size_t available, size_t need)
+{
+    const double left = SHARE * (double)available - (double)need;
+    return left > 0.0 ? (size_t)left : 0;
+}
+
+size_t har_weight_budget(const par_plan *plan, size_t available, size_t held)
 {
     if (plan->rounds * plan->mb == 1)
         return 0; /* an expert is needed once: nothing is gained by keeping it
                    */
-    return har_dense_budget(plan, available);
+    return har_dense_budget(plan, available, held);
 }
 
-size_t har_dense_budget(const par_plan *plan, size_t available)
+size_t har_dense_budget(const par_plan *plan, size_t available, size_t held)
 {
-    return available / 10 * 8 / (size_t)par_plan_world(plan);
+    return left_of(available, held) / (size_t)par_plan_world(plan);
 }
 
-static core_status add_rank(har_estimate *e, const core_spec *spec,
-                            const par_plan *plan, int rank, int64_t n_row,
-                            int64_t n_t, core_numerics numerics)
+/* Of the honest pass, and of drawn ones where the numerics have them. */
+static size_t reference_work(const core_spec *spec, core_numerics numerics,
+                             int64_t n_b, int64_t n_t, int n_thread,
+                             bool is_resident)
+{
+    const ref_pass_kind honest = {n_thread, is_resident, false};
+    const ref_pass_kind drawn = {n_thread, is_resident, true};
+    const size_t work = ref_pass_bytes(spec, numerics, n_b, n_t, &honest);
+    if (har_spread_draws(numerics) == 0)
+        return work;
+    const size_t other = ref_pass_bytes(spec, numerics, n_b, n_t, &drawn);
+    return other > work ? other : work;
+}
+
+size_t har_reference_budget(const core_spec *spec, core_numerics numerics,
+                            int64_t n_b, int64_t n_t, int n_thread,
+                            size_t available, size_t files)
+{
+    const size_t work =
+        reference_work(spec, numerics, n_b, n_t, n_thread, true);
+    const size_t room = left_of(available, work + files);
+    const size_t weights =
+        ref_resident_bytes(spec, har_spread_draws(numerics) > 0);
+    return weights <= room ? weights : 0;
+}
+
+/* What a rank holds to watch the taps of a batch, and to agree on them. */
+static size_t watch_bytes(const core_spec *spec, int64_t n_token,
+                          core_numerics numerics)
+{
+    const size_t n_tap = (size_t)core_taps(spec, NULL, 0);
+    const size_t n_choice = (size_t)(n_token * spec->n_k * spec->n_l);
+    const size_t scores = core_has_bounds(numerics)
+                              ? (size_t)(n_token * spec->n_e) * sizeof(double)
+                              : 0;
+    return n_tap * TAP_WATCH_BYTES + n_choice + scores;
+}
+
+/* Of one rank: all shards; those beside experts that are read a tile at a time;
+ * what is left if all matrices are; its work. */
+typedef struct rank_bytes {
+    size_t all, tiled, least, work;
+} rank_bytes;
+
+static core_status measure_rank(rank_bytes *out, const core_spec *spec,
+                                const par_plan *plan, int rank, int64_t n_row,
+                                int64_t n_t, core_numerics numerics)
 {
     core_arena arena = core_arena_measure();
     par_layout layout;
     CORE_TRY(par_layout_make(&layout, &arena, spec, plan, rank));
-    const size_t weights = par_weight_bytes(spec, &layout, numerics);
-    const size_t work = par_work_bytes(spec, &layout, n_row, n_t);
-    const size_t tiled = par_tiled_weight_bytes(spec, &layout, numerics);
-    const size_t least = par_least_weight_bytes(spec, &layout, numerics);
-    const size_t dense = har_dense_budget(plan, har_memory_available());
+    out->all = par_weight_bytes(spec, &layout, numerics);
+    out->tiled = par_tiled_weight_bytes(spec, &layout, numerics);
+    out->least = par_least_weight_bytes(spec, &layout, numerics);
+    out->work = par_work_bytes(spec, &layout, n_row, n_t);
     core_arena_free(&arena);
-    const bool fits =
-        weights <= har_weight_budget(plan, har_memory_available());
-    if (weights + work > e->largest_rank_bytes)
-        e->largest_rank_bytes = weights + work;
-    e->all_ranks_bytes +=
-        (fits ? weights : tiled <= dense ? tiled : least) + work + PROCESS_BYTES;
-    e->least_bytes += work;
-    e->is_resident = fits;
     return CORE_OK;
+}
+
+static size_t max_bytes(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What all ranks hold, given what each does: [world]. */
+static void add_ranks(har_estimate *e, const rank_bytes *rank,
+                      const core_spec *spec, const par_plan *plan,
+                      int64_t n_token, core_numerics numerics, size_t free_bytes)
+{
+    const int world = par_plan_world(plan);
+    const size_t each = watch_bytes(spec, n_token, numerics) + TALK_BYTES;
+    size_t least = 0, largest = 0;
+    for (int i = 0; i < world; i++) {
+        e->held_bytes += rank[i].work + each;
+        least += rank[i].least + rank[i].work + each;
+        largest = max_bytes(largest, rank[i].least + rank[i].work + each);
+        e->largest_rank_bytes =
+            max_bytes(e->largest_rank_bytes, rank[i].all + rank[i].work);
+    }
+    const size_t idle = (size_t)world * IDLE_BYTES + LAUNCHER_BYTES;
+    const size_t held = e->held_bytes + e->tap_bytes + idle;
+    const size_t budget = har_weight_budget(plan, free_bytes, held);
+    const size_t dense = har_dense_budget(plan, free_bytes, held);
+    e->is_resident = true;
+    e->all_ranks_bytes = e->held_bytes + (size_t)world * IDLE_BYTES;
+    for (int i = 0; i < world; i++) {
+        const bool stays = rank[i].all <= budget;
+        e->is_resident &= stays;
+        e->all_ranks_bytes += stays                    ? rank[i].all
+                              : rank[i].tiled <= dense ? rank[i].tiled
+                                                       : rank[i].least;
+    }
+    e->least_bytes = max_bytes(e->least_bytes, least + AFTER_BYTES) + idle;
+    e->address_bytes = max_bytes(e->address_bytes, largest);
+}
+
+/* What the reference takes where it keeps its weights only if they are few. */
+static size_t least_reference(const core_spec *spec, core_numerics numerics,
+                              int64_t n_b, int64_t n_t, int n_thread)
+{
+    const size_t kept =
+        ref_resident_bytes(spec, har_spread_draws(numerics) > 0) +
+        reference_work(spec, numerics, n_b, n_t, n_thread, true);
+    const size_t tiled =
+        reference_work(spec, numerics, n_b, n_t, n_thread, false);
+    return kept < tiled ? kept : tiled;
 }
 
 /* Weights that a pass over n_token tokens reads if it reads what it needs. */
@@ -117,18 +218,25 @@ static double touched_parameters(const core_spec *spec, double n_token)
     return active + (all - active) * (share > 0.0 ? share : 0.0);
 }
 
-static double seconds(const har_estimate *e, const core_spec *spec,
-                      const par_plan *plan, int64_t n_token, int64_t n_t,
-                      int n_core, core_numerics numerics)
+static void add_seconds(har_estimate *e, const core_spec *spec,
+                        const par_plan *plan, int64_t n_token, int64_t n_t,
+                        const har_limits *limits, core_numerics numerics)
 {
     const int n_part = plan->rounds * plan->dp * plan->mb;
     const int n_pass = core_has_bounds(numerics) ? 2 : 1; /* forced, and free */
     const double width = (double)spec->n_d;
-    const double rate = FLOPS_PER_CORE * width / (width + HALF_RATE_HIDDEN);
-    const double work = har_forward_flops(spec, n_token, n_t) / rate +
+    const har_rates *rates = &limits->rates[numerics == CORE_EXACT];
+    const double flop =
+        rates->flop_seconds > 0.0
+            ? rates->flop_seconds
+            : (width + HALF_RATE_HIDDEN) / (FLOPS_PER_CORE * width);
+    const double weight = rates->weight_seconds > 0.0
+                              ? rates->weight_seconds
+                              : 1.0 / WEIGHTS_PER_CORE;
+    const double work = har_forward_flops(spec, n_token, n_t) * flop +
                         (double)e->tap_bytes / TAP_BYTES_PER_CORE;
     const double all = (double)core_spec_parameters(spec);
-    const bool fits = e->reference_bytes <= har_memory_available() / 2;
+    const bool fits = e->reference_bytes <= limits->memory_bytes / 2;
     const double read = fits ? all : touched_parameters(spec, (double)n_token);
     const double read_by_ranks =
         e->is_resident
@@ -136,11 +244,14 @@ static double seconds(const har_estimate *e, const core_spec *spec,
             : n_part * touched_parameters(spec, (double)n_token / n_part);
     const double n_tick = (double)plan->rounds * (plan->mb + plan->pp - 1) *
                           (double)(spec->n_l / plan->pp + 1);
+    const int n_draw = 1 + har_spread_draws(numerics);
     const double reference =
-        (1 + har_spread_draws(numerics)) * work + read / WEIGHTS_PER_CORE;
-    const double pass = 1.2 * work + read_by_ranks / WEIGHTS_PER_CORE +
+        n_draw * work + (fits ? 1 : n_draw) * read * weight;
+    const double pass = 1.2 * work + read_by_ranks * weight +
                         par_plan_world(plan) * n_tick * TICK_SECONDS;
-    return (reference + n_pass * pass) / n_core;
+    e->reference_seconds = reference / limits->n_core;
+    e->pass_seconds = pass / limits->n_core;
+    e->seconds = e->reference_seconds + n_pass * e->pass_seconds;
 }
 
 double har_start_seconds(int n_rank, int n_core)
@@ -150,17 +261,32 @@ double har_start_seconds(int n_rank, int n_core)
 
 core_status har_estimate_make(har_estimate *out, const core_spec *spec,
                               const par_plan *plan, int64_t n_b, int64_t n_t,
-                              core_numerics numerics, int n_core)
+                              core_numerics numerics, const har_limits *limits)
 {
     const int world = par_plan_world(plan);
+    void *memory;
     har_estimate e = {0};
+    CORE_TRY(core_alloc(&memory, world, sizeof(rank_bytes), "sizes of ranks"));
+    rank_bytes *rank = memory;
+    core_status status = CORE_OK;
+    for (int i = 0; i < world && status == CORE_OK; i++)
+        status = measure_rank(&rank[i], spec, plan, i, largest_part(plan, n_b),
+                              n_t, numerics);
     e.reference_bytes = (size_t)core_spec_parameters(spec) * sizeof(double) +
                         ref_workspace_bytes(spec, n_b, n_t);
-    e.tap_bytes = tap_bytes(spec, n_b * n_t, numerics);
-    for (int rank = 0; rank < world; rank++)
-        CORE_TRY(add_rank(&e, spec, plan, rank, largest_part(plan, n_b), n_t,
-                          numerics));
-    e.seconds = seconds(&e, spec, plan, n_b * n_t, n_t, n_core, numerics);
+    e.tap_bytes = har_tap_bytes(spec, n_b * n_t, numerics);
+    e.least_bytes = least_reference(spec, numerics, n_b, n_t, limits->n_core);
+    e.address_bytes =
+        e.least_bytes + (size_t)(limits->n_core - 1) * HAR_THREAD_ADDRESSES;
+    if (status == CORE_OK)
+        add_ranks(&e, rank, spec, plan, n_b * n_t, numerics,
+                  limits->memory_bytes);
+    free(rank);
+    CORE_TRY(status);
+    e.address_bytes =
+        max_bytes(START_ADDRESSES,
+                  e.address_bytes + e.tap_bytes + RANK_ADDRESSES);
+    add_seconds(&e, spec, plan, n_b * n_t, n_t, limits, numerics);
     *out = e;
     return CORE_OK;
 }
@@ -168,31 +294,17 @@ core_status har_estimate_make(har_estimate *out, const core_spec *spec,
 core_status har_estimate_exercise(har_estimate *estimate, const core_spec *spec,
                                   const par_plan *plan, int64_t n_b,
                                   int64_t n_t, core_numerics numerics,
-                                  int n_core)
+                                  const har_limits *limits)
 {
     par_deal deal;
     har_estimate e;
     CORE_TRY(par_deal_make(&deal, spec, plan, n_b, n_t, 0));
     const int64_t n_short = deal.n_t;
     par_deal_free(&deal);
-    CORE_TRY(har_estimate_make(&e, spec, plan, n_b, n_short, numerics, n_core));
+    CORE_TRY(har_estimate_make(&e, spec, plan, n_b, n_short, numerics, limits));
     estimate->tap_bytes += e.tap_bytes;
+    estimate->address_bytes += e.tap_bytes;
     estimate->seconds += e.seconds;
-    return CORE_OK;
-}
-
-core_status har_estimate_check(const har_estimate *estimate,
-                               const core_spec *spec, const par_plan *plan,
-                               size_t available)
-{
-    const size_t need = estimate->least_bytes + estimate->tap_bytes;
-    char want[16], have[16], text[PAR_PLAN_TEXT];
-    par_plan_format(plan, text);
-    CORE_FAIL_IF(!(need <= available), CORE_E_MEMORY,
-                 "%s on %s: needs at least %s of memory for buffers and taps, "
-                 "%s are available",
-                 spec->name, text, har_format_bytes(need, want),
-                 har_format_bytes(available, have));
     return CORE_OK;
 }
 
@@ -240,38 +352,4 @@ core_status har_default_batch(const core_spec *spec, const par_plan *plans,
     for (int i = 0; i < n_plan; i++)
         CORE_TRY(lengthen(spec, &plans[i], *n_b, n_t));
     return CORE_OK;
-}
-
-/* --- the machine --- */
-
-/* The first number after `key` in a file of "key: number kB" lines; 0: none. */
-static size_t read_number(const char *path, const char *key)
-{
-    char line[256];
-    size_t value = 0;
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return 0;
-    while (value == 0 && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, key, strlen(key)) == 0)
-            value = (size_t)strtoull(line + strlen(key), NULL, 10);
-    fclose(file);
-    return value;
-}
-
-size_t har_memory_available(void)
-{
-    const size_t free_kb = read_number("/proc/meminfo", "MemAvailable:");
-    const size_t limit = read_number("/sys/fs/cgroup/memory.max", "");
-    const size_t used = read_number("/sys/fs/cgroup/memory.current", "");
-    size_t available = free_kb > 0 ? free_kb * 1024 : (size_t)1 << 31;
-    if (limit > 0 && used < limit && limit - used < available)
-        available = limit - used;
-    return available;
-}
-
-int har_n_cores(void)
-{
-    const long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (int)n : 1;
 }

@@ -29,7 +29,7 @@ core_status har_job_redraw(har_job *job, int n_redraw)
 void har_job_drop_references(har_job *job)
 {
     for (int i = 0; i < job->n_reference; i++) {
-        if (!job->keeps_files)
+        if (!job->keeps_files && job->checkpoint == NULL)
             unlink(job->reference[i].path);
         free(job->reference[i].spread);
     }

@@ -4,6 +4,7 @@
 
 #include "harness/verify/precision.h"
 #include "harness/verify/reach.h"
+#include "harness/verify/steps.h"
 #include "ref/ref.h"
 
 enum { HAR_PATH_BYTES = 512, HAR_MAX_REFERENCES = 32, HAR_MAX_REDRAWS = 4 };
@@ -32,11 +33,17 @@ typedef struct har_job {
     bool is_padded;     /* and core_batch_pad_left                       */
     const char *folder; /* for the reference's files, seen by all ranks  */
     bool keeps_files;
+    const char *checkpoint;   /* the folder that references outlive the run in;
+                               * NULL: none                                   */
+    const char *weights_mark; /* then: where weights come from, and of which
+                               * state                                        */
     void (*tick)(void *self, const par_tick *tick); /* NULL: none; first pass */
     void *tick_self;
     void (*cost)(void *self, const core_cost *cost,
                  const par_cost_time *took); /* likewise */
     void *cost_self;
+
+    har_steps steps; /* its total, and who is told                             */
 
     int n_redraw; /* times that the batch was drawn anew, because
                    * it proved nothing: by seed + n_redraw         */

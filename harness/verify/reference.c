@@ -6,16 +6,20 @@
 #include "harness/verify/reference.h"
 
 #include "core/base/arena.h"
+#include "harness/launch/launch.h"
+#include "harness/verify/checkpoint.h"
 #include "harness/verify/estimate.h"
 #include "harness/verify/overflow.h"
 #include "harness/verify/routing.h"
 #include "harness/verify/spread.h"
 #include "parallel/deal.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What rank 0 makes references of. */
@@ -25,19 +29,32 @@ typedef struct maker {
     const par_plan *plan;
     core_numerics numerics;
     ref_model *model;
+    double part0, part; /* of the step, that the pass at hand begins with and
+                         * is                                                 */
 } maker;
 
 static void show_progress(void *self, double fraction)
 {
-    par_at(self, "reference", 0);
-    par_set_fraction(self, fraction);
+    const maker *m = self;
+    par_at(m->comm, "reference", 0);
+    har_steps_done(&m->job->steps, m->part0 + m->part * fraction);
 }
 
+/* Not before a reference is made: the weights may all be read here. */
 static core_status open_model(maker *m)
 {
-    const ref_options options = {har_n_cores(), har_memory_available() / 2,
+    if (m->model != NULL)
+        return CORE_OK;
+    const core_batch *batch = m->job->batch;
+    const int n_thread = har_n_cores();
+    const size_t files =
+        2 * har_tap_bytes(m->job->spec, batch->n_b * batch->n_t, m->numerics);
+    const size_t budget = har_reference_budget(
+        m->job->spec, m->numerics, batch->n_b, batch->n_t, n_thread,
+        har_memory_available(), files);
+    const ref_options options = {n_thread, budget,
                                  core_has_bounds(m->numerics), show_progress,
-                                 m->comm};
+                                 m};
     return ref_model_open(&m->model, m->job->spec, m->job->weights, m->numerics,
                           &options);
 }
@@ -74,12 +91,21 @@ static core_status run(const maker *m, const core_batch *batch,
     return status;
 }
 
+/* A file in the checkpoint's folder must not stay there half written. */
 static core_status create(core_tapfile **out, const maker *m, const char *path,
                           const core_batch *batch)
 {
     const core_tapfile_part part = {"", batch->n_b, batch->n_t, NULL};
-    return core_tapfile_create(out, path, m->job->spec, m->numerics, false,
-                               core_has_bounds(m->numerics), &part, 1, NULL);
+    const char *checkpoint = m->job->checkpoint;
+    CORE_FAIL_IF(checkpoint != NULL && mkdir(checkpoint, 0777) != 0 &&
+                     errno != EEXIST,
+                 CORE_E_FILE, "--checkpoint: %s: %s", checkpoint,
+                 strerror(errno));
+    CORE_TRY(core_tapfile_create(out, path, m->job->spec, m->numerics, false,
+                                 core_has_bounds(m->numerics), &part, 1, NULL));
+    if (checkpoint != NULL)
+        har_run_partial(core_tapfile_path(*out));
+    return CORE_OK;
 }
 
 /* --- the batch's own --- */
@@ -96,13 +122,14 @@ static core_status look(har_reference_entry *entry, const maker *m,
     return CORE_OK;
 }
 
-static core_status make_entry(har_reference_entry *entry, const maker *m)
+static core_status make_entry(har_reference_entry *entry, maker *m)
 {
     const core_batch *batch = har_job_batch(m->job);
     core_tapfile *file = NULL;
     har_overflow overflow;
     entry->n_redraw = m->job->n_redraw;
     entry->vacuity[0] = '\0';
+    CORE_TRY(open_model(m));
     CORE_TRY(create(&file, m, entry->path, batch));
     core_status status =
         run(m, batch, NULL, file, &entry->stats, &overflow, entry->spread);
@@ -133,19 +160,17 @@ static core_status take_spread(har_precision **spread, const maker *m)
     return CORE_OK;
 }
 
+/* Taps with a spread: 0 where nobody draws. */
+static int64_t n_spread(const maker *m)
+{
+    return har_spread_draws(m->numerics) > 0 ? core_taps(m->job->spec, NULL, 0)
+                                             : 0;
+}
+
 /* Draw again until agreement would prove something; the last counts anyway. */
-static core_status make_main(har_reference *out, const maker *m, int64_t n_part)
+static core_status draw_main(har_reference_entry *entry, maker *m)
 {
     har_job *job = m->job;
-    har_reference_entry *entry = &out->main;
-    CORE_FAIL_IF(job->n_reference == HAR_MAX_REFERENCES, CORE_E_USAGE,
-                 "more than %d different token groups in one run",
-                 HAR_MAX_REFERENCES);
-    entry->n_part = n_part;
-    entry->numerics = m->numerics;
-    snprintf(entry->path, sizeof entry->path, "%s/reference-%ld-%d.taps",
-             job->folder, (long)getpid(), job->n_reference);
-    out->was_made = true;
     CORE_TRY(take_spread(&entry->spread, m));
     core_status status = make_entry(entry, m);
     while (status == CORE_OK && !entry->is_telling &&
@@ -155,11 +180,41 @@ static core_status make_main(har_reference *out, const maker *m, int64_t n_part)
         if (status == CORE_OK)
             status = make_entry(entry, m);
     }
-    if (status == CORE_OK)
-        job->reference[job->n_reference++] = *entry;
-    else
+    if (status != CORE_OK)
         free(entry->spread);
     return status;
+}
+
+/* A reference of a batch that this run draws no more is made anew. */
+static core_status make_main(har_reference *out, maker *m, int64_t n_part)
+{
+    har_job *job = m->job;
+    har_reference_entry *entry = &out->main;
+    har_mark mark;
+    bool is_kept = false;
+    CORE_FAIL_IF(job->n_reference == HAR_MAX_REFERENCES, CORE_E_USAGE,
+                 "more than %d different token groups in one run",
+                 HAR_MAX_REFERENCES);
+    snprintf(entry->path, sizeof entry->path, "%s/reference-%ld-%d.taps",
+             job->folder, (long)getpid(), job->n_reference);
+    if (job->checkpoint != NULL) {
+        CORE_TRY(har_mark_make(&mark, entry->path, job, m->numerics, n_part,
+                               NULL));
+        CORE_TRY(har_checkpoint_load(entry, &mark, n_spread(m), &is_kept));
+    }
+    entry->n_part = n_part;
+    entry->numerics = m->numerics;
+    out->was_made = !is_kept || entry->n_redraw < job->n_redraw;
+    if (out->was_made) {
+        free(entry->spread);
+        CORE_TRY(draw_main(entry, m));
+    } else if (entry->n_redraw != job->n_redraw) {
+        CORE_TRY(har_job_redraw(job, entry->n_redraw));
+    }
+    job->reference[job->n_reference++] = *entry;
+    if (out->was_made && job->checkpoint != NULL)
+        CORE_TRY(har_checkpoint_store(entry, &mark, n_spread(m)));
+    return CORE_OK;
 }
 
 /* The token groups matter only where something is counted within them. */
@@ -193,7 +248,17 @@ static int64_t *ids_of(const core_batch *batch)
     return (int64_t *)(uintptr_t)batch->ids; /* ours: made just now */
 }
 
-static core_status run_exercise(har_reference *out, const maker *m,
+static core_status deal_batch(har_reference *out, const maker *m,
+                              const par_deal *deal)
+{
+    CORE_TRY(make_batch(&out->batch, m->job, deal->n_t));
+    if (out->batch.ids != NULL)
+        memcpy(ids_of(&out->batch), deal->id,
+               (size_t)(deal->n_b * deal->n_t) * sizeof *deal->id);
+    return CORE_OK;
+}
+
+static core_status run_exercise(har_reference *out, maker *m,
                                 const par_deal *deal)
 {
     const ref_dealt dealt = {deal->expert, deal->weight};
@@ -201,10 +266,9 @@ static core_status run_exercise(har_reference *out, const maker *m,
     char name[CORE_NAME_BYTES];
     har_overflow overflow;
     ref_stats stats;
-    CORE_TRY(make_batch(&out->batch, m->job, deal->n_t));
-    if (out->batch.ids != NULL)
-        memcpy(ids_of(&out->batch), deal->id,
-               (size_t)(deal->n_b * deal->n_t) * sizeof *deal->id);
+    m->part0 = 0.8;
+    m->part = 0.2;
+    CORE_TRY(open_model(m));
     CORE_TRY(take_spread(&out->spread, m));
     CORE_TRY(create(&file, m, out->path, &out->batch));
     core_status status =
@@ -222,7 +286,28 @@ static core_status run_exercise(har_reference *out, const maker *m,
     return status;
 }
 
-static core_status make_exercise(har_reference *out, const maker *m)
+/* Take it from the checkpoint's folder, or make it and keep it there. */
+static core_status keep_exercise(har_reference *out, maker *m,
+                                 const par_deal *deal, int64_t n_part)
+{
+    har_reference_entry entry = {0};
+    har_mark mark;
+    CORE_TRY(har_mark_make(&mark, entry.path, m->job, m->numerics, n_part,
+                           deal));
+    CORE_TRY(har_checkpoint_load(&entry, &mark, n_spread(m),
+                                 &out->has_exercise));
+    memcpy(out->path, entry.path, sizeof out->path);
+    out->spread = entry.spread;
+    if (out->has_exercise)
+        return CORE_OK;
+    CORE_TRY(run_exercise(out, m, deal));
+    entry.spread = out->spread;
+    return out->has_exercise
+               ? har_checkpoint_store(&entry, &mark, n_spread(m))
+               : CORE_OK;
+}
+
+static core_status make_exercise(har_reference *out, maker *m, int64_t n_part)
 {
     const core_batch *batch = m->job->batch;
     par_deal deal;
@@ -230,7 +315,11 @@ static core_status make_exercise(har_reference *out, const maker *m)
              m->job->folder, (long)getpid(), m->job->n_exercise++);
     CORE_TRY(par_deal_make(&deal, m->job->spec, m->plan, batch->n_b, batch->n_t,
                            m->job->seed));
-    const core_status status = run_exercise(out, m, &deal);
+    core_status status = deal_batch(out, m, &deal);
+    if (status == CORE_OK)
+        status = m->job->checkpoint != NULL
+                     ? keep_exercise(out, m, &deal, n_part)
+                     : run_exercise(out, m, &deal);
     par_deal_free(&deal);
     return status;
 }
@@ -243,12 +332,10 @@ static core_status make_all(har_reference *out, maker *m, bool wants_exercise)
     const har_reference_entry *known = find(m->job, n_part, m->numerics);
     if (known != NULL)
         out->main = *known;
-    if (known == NULL || wants_exercise)
-        CORE_TRY(open_model(m));
     if (known == NULL)
         CORE_TRY(make_main(out, m, n_part));
     if (wants_exercise && out->main.is_telling)
-        CORE_TRY(make_exercise(out, m));
+        CORE_TRY(make_exercise(out, m, n_part));
     return CORE_OK;
 }
 
@@ -266,7 +353,9 @@ core_status har_reference_get(har_reference *out, har_job *job, par_comm *comm,
                               const par_plan *plan, core_numerics numerics,
                               bool wants_exercise)
 {
-    maker m = {job, comm, plan, numerics, NULL};
+    /* an exercise is about a fifth of both */
+    const double main = wants_exercise ? 0.8 : 1.0;
+    maker m = {job, comm, plan, numerics, NULL, 0.0, main};
     core_status status = CORE_OK;
     *out = (har_reference){0};
     if (comm->rank == 0) {
@@ -290,7 +379,8 @@ core_status har_reference_get(har_reference *out, har_job *job, par_comm *comm,
 void har_reference_close(har_reference *reference, const har_job *job,
                          const par_comm *comm)
 {
-    if (comm->rank == 0 && reference->path[0] != '\0' && !job->keeps_files)
+    if (comm->rank == 0 && reference->path[0] != '\0' && !job->keeps_files &&
+        job->checkpoint == NULL)
         unlink(reference->path);
     if (comm->rank == 0)
         free(reference->spread);

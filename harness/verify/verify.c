@@ -10,6 +10,7 @@
 #include "harness/verify/choosing.h"
 #include "harness/verify/diagnosing.h"
 #include "harness/verify/estimate.h"
+#include "harness/verify/limits.h"
 #include "harness/verify/reference.h"
 #include "harness/verify/spread.h"
 
@@ -72,7 +73,11 @@ typedef struct rank_state { /* of one rank during a case                      */
     double *correction; /* of the router, all layers; NULL: none              */
     har_watch *watch;   /* of the pass at hand                                */
     bool is_first;      /* pass                                               */
+    har_estimate expected; /* rank 0's, of the case                           */
 } rank_state;
+
+/* An exercise takes about so much of what the batch does. */
+static const double EXERCISE_SHARE = 0.25;
 
 static void merge_totals(har_totals *out, par_comm *comm, const par_stats *mine,
                          const int64_t *bytes_before)
@@ -135,8 +140,13 @@ static void observe(void *self, const par_piece *piece)
 static void pass_tick(void *self, const par_tick *tick)
 {
     const rank_state *s = self;
+    const par_plan *plan = &s->layout.plan;
     if (s->is_first)
         s->job->tick(s->job->tick_self, tick);
+    if (s->comm->rank == 0)
+        har_steps_done(&s->job->steps,
+                       (double)(tick->tick + 1) /
+                           (plan->rounds * (plan->mb + plan->pp - 1)));
 }
 
 static void pass_cost(void *self, const core_cost *cost,
@@ -185,6 +195,19 @@ static void name_experts(har_pass *pass, const core_tapfile *file)
     }
 }
 
+static void begin_pass(rank_state *s, core_numerics numerics, const view *v,
+                       har_mode mode)
+{
+    char what[48];
+    const double share = v->is_exercise ? EXERCISE_SHARE : 1.0;
+    snprintf(what, sizeof what, "%s pass%s", har_mode_name(mode),
+             v->is_exercise ? " of the exercise" : "");
+    if (s->comm->rank == 0)
+        har_steps_begin(&s->job->steps, s->comm,
+                        core_numerics_name(numerics).text, what,
+                        s->expected.pass_seconds * share);
+}
+
 static core_status watch_pass(rank_state *s, har_case_result *out,
                               const view *v, har_mode mode, par_stats *stats)
 {
@@ -199,6 +222,7 @@ static core_status watch_pass(rank_state *s, har_case_result *out,
     s->watch->reach = &s->job->reach;
     s->job->reach.batch = v->batch;
     s->is_first = out->n_pass == 0;
+    begin_pass(s, out->numerics, v, mode);
     CORE_TRY(par_forward(s->model, v->batch, stats));
     if (!stats->is_written)
         har_watch_unwritten(s->watch, stats->unwritten);
@@ -419,12 +443,40 @@ static core_status share_spread(const rank_state *s, view *v,
     return CORE_OK;
 }
 
+/* Of every rank, for weights that stay: all, or those beside experts.  Rank 0
+ * asks the machine. */
+static void find_budget(size_t budget[2], const rank_state *s,
+                        const par_plan *plan)
+{
+    const size_t available = har_memory_available();
+    budget[0] = har_weight_budget(plan, available, s->expected.held_bytes);
+    budget[1] = har_dense_budget(plan, available, s->expected.held_bytes);
+}
+
+/* Rank 0 knows what this case should take, and tells how far it is. */
+static core_status begin_case(rank_state *s, const par_plan *plan,
+                              core_numerics numerics)
+{
+    const core_batch *batch = s->job->batch;
+    const har_limits limits = har_limits_read("");
+    const double exercise = s->job->plan != plan ? 1.0 + EXERCISE_SHARE : 1.0;
+    if (s->comm->rank != 0)
+        return CORE_OK;
+    CORE_TRY(har_estimate_make(&s->expected, s->job->spec, plan, batch->n_b,
+                               batch->n_t, numerics, &limits));
+    har_steps_case(&s->job->steps, s->expected.seconds * exercise);
+    har_steps_begin(&s->job->steps, s->comm, core_numerics_name(numerics).text,
+                    "reference", s->expected.reference_seconds * exercise);
+    return CORE_OK;
+}
+
 static core_status verify(rank_state *s, har_case_result *out,
                           const par_plan *plan, har_passes passes)
 {
     har_job *job = s->job;
     CORE_TRY(prepare_weights(job, s->comm, out->numerics));
     CORE_TRY(find_equal(s, out, plan));
+    CORE_TRY(par_agree(s->comm, begin_case(s, plan, out->numerics)));
     CORE_TRY(har_reference_get(&s->reference, job, s->comm, plan, out->numerics,
                                job->plan != plan));
     const har_reference_entry *main = &s->reference.main;
@@ -441,8 +493,9 @@ static core_status verify(rank_state *s, har_case_result *out,
             share_spread(s, &s->exercise, out->numerics, s->reference.spread));
     CORE_TRY(par_agree(s->comm, open_views(s)));
     out->routing = s->main.routing;
-    size_t budget[2] = {har_weight_budget(plan, har_memory_available()),
-                        har_dense_budget(plan, har_memory_available())};
+    size_t budget[2] = {0};
+    if (s->comm->rank == 0)
+        find_budget(budget, s, plan);
     par_broadcast(s->comm, &s->comm->world, budget, (int64_t)sizeof budget, 0);
     const double start = core_seconds(CLOCK_MONOTONIC);
     CORE_TRY(par_agree(s->comm, open_rank(s, plan, out->numerics, budget)));

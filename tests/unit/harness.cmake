@@ -1,3 +1,4 @@
+add_unit(test_har_checkpoint SOURCES test_har_checkpoint.c LIBS harness LABELS unit)
 add_unit(test_har_compare SOURCES test_har_compare.c LIBS harness LABELS unit)
 add_unit(test_har_diagnose SOURCES test_har_diagnose.c ../support/ref_fixture.c ../support/ref_families.c LIBS harness m LABELS unit)
 add_unit(test_har_cover SOURCES test_har_cover.c LIBS harness LABELS unit)
@@ -5,6 +6,8 @@ add_unit(test_har_distinct SOURCES test_har_distinct.c LIBS harness LABELS unit)
 target_compile_definitions(test_har_distinct PRIVATE MODELS_DIR="${PROJECT_SOURCE_DIR}/tests/mutation/models")
 add_unit(test_har_dump SOURCES test_har_dump.c LIBS harness LABELS unit)
 add_unit(test_har_estimate SOURCES test_har_estimate.c LIBS harness LABELS unit)
+add_unit(test_har_limits SOURCES test_har_limits.c LIBS harness LABELS unit)
+add_unit(test_har_need SOURCES test_har_need.c LIBS harness LABELS unit)
 add_unit(test_har_pieces SOURCES test_har_pieces.c LIBS harness LABELS unit)
 add_unit(test_har_precision SOURCES test_har_precision.c LIBS harness LABELS unit)
 add_unit(test_har_spread
