@@ -84,6 +84,22 @@ void par__watch(par_comm *comm, int peer);
  * that, where a launcher watches, who meanwhile may end us.          [local] */
 bool par__has_died(par_comm *comm, int peer, char line[PAR_BOARD_LINE]);
 
+/* --- leaving (comm_leave.c) --- */
+
+/* SIGTERM ends this process with the code that the run was ended with; without
+ * one, as it would have.                                             [local] */
+void par__leave_on_term(const par_board *board);
+
+/* Tell the process manager that this rank is done with MPI, as MPI_Finalize
+ * would; false if it speaks another protocol.                        [local] */
+bool par__say_done(void);
+
+/* Wait, some seconds at most, until the watch has told the other hosts of the
+ * run's end; until somebody has ended the run: false if nobody did.  At once
+ * where nobody watches; accept NULL.                                 [local] */
+void par__await_told(const par_board *board);
+bool par__await_claim(const par_board *board);
+
 /* --- tests of faults (hold.c) --- */
 
 /* Does not return if MOEPARITY_HOLD holds this rank at `what`.       [local] */

@@ -72,15 +72,18 @@ void par_abort(par_comm *comm, core_status status, const char *fmt, ...)
     if (!comm)
         comm = process.all;
     par_board *board = comm ? comm->impl->board : NULL;
-    if (board && !par_board_claim(board, status, line))
-        sleep(2); /* somebody else is ending the run: let his line come out */
-    else if (!board || !board->has_launcher)
+    if (board && !par_board_claim(board, status, line)) {
+        const int theirs = atomic_load(&board->aborted);
+        sleep(board->has_launcher ? 0 : 2); /* let his line come out */
+        status = theirs != 0 ? (core_status)theirs : status;
+    } else if (!board || !board->has_launcher)
         fprintf(stderr, "[%d/%d] %s\n", comm ? comm->rank : 0,
                 comm ? comm->size : 1, line);
     fflush(NULL);
-    if (process.started)
+    par__await_told(board);
+    if (process.started && getenv("SLURM_STEP_ID") == NULL)
         MPI_Abort(MPI_COMM_WORLD, core_status_exit_code(status));
-    _exit(core_status_exit_code(status));
+    _exit(core_status_exit_code(status)); /* srun makes 137 of an abort */
 }
 
 static void must(par_comm *comm, int code, const char *call, int peer)
@@ -88,8 +91,12 @@ static void must(par_comm *comm, int code, const char *call, int peer)
     if (code == MPI_SUCCESS)
         return;
     char line[PAR_BOARD_LINE];
+    const par_board *board = comm->impl->board;
+    const bool is_far = board && !par_board_is_home(board, peer);
     if (par__has_died(comm, peer, line))
         par_abort(comm, CORE_E_PEER, "%s", line);
+    if (is_far && par__await_claim(board)) /* its host's watch says more */
+        par_abort(comm, CORE_E_PEER, "rank %d cannot be reached", peer);
     char text[MPI_MAX_ERROR_STRING] = "";
     int n = 0;
     MPI_Error_string(code, text, &n);
@@ -486,7 +493,7 @@ core_status par_comm_start(const par_comm_options *options)
 {
     core_assert(!process.started);
     par_board *board = NULL;
-    if (options->board_path)
+    if (options->board_path && options->board_path[0] != '\0')
         CORE_TRY(join_launcher(&board, options->board_path));
     int rank = 0, size = 1;
     core_status status = start_mpi(&rank, &size);
@@ -501,10 +508,46 @@ core_status par_comm_start(const par_comm_options *options)
     }
     if (board)
         par_board_join(&board->rank[rank], PAR_RANK_COMPUTING);
-    else
+    else if (options->board_path == NULL)
         share_own_board(process.all, options);
+    par__leave_on_term(process.all->impl->board);
     par_at(process.all, "start", -1);
     return CORE_OK;
+}
+
+void par_comm_use_board(par_board *board)
+{
+    struct par_comm_impl *impl = process.all->impl;
+    core_assert(impl->board == NULL);
+    impl->board = board;
+    impl->mine = &board->rank[process.all->rank];
+    par_board_join(impl->mine, PAR_RANK_COMPUTING);
+    par__leave_on_term(board);
+}
+
+/* Messages of others may still need this process to pass them on: until all
+ * have finished, or for a while where that cannot be seen.                   */
+static void progress_until_all_finish(const par_board *board)
+{
+    enum { NAPS = 500, BLIND_NAPS = 20 };
+    for (int k = 0; k < (board ? NAPS : BLIND_NAPS); k++) {
+        int flag;
+        MPI_Iprobe(MPI_ANY_SOURCE, 0, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
+        if (board && par_board_all_finished(board))
+            return;
+        nap(5000000);
+    }
+}
+
+static void leave(const par_board *board)
+{
+    enum { PATIENCE_SECONDS = 10 };
+    progress_until_all_finish(board);
+    if (par__say_done())
+        return;
+    alarm(PATIENCE_SECONDS);
+    MPI_Finalize();
+    alarm(0);
 }
 
 void par_comm_stop(void)
@@ -513,9 +556,9 @@ void par_comm_stop(void)
     if (!all)
         return;
     par_at(all, "stop", -1);
-    par_barrier(all, &all->world); /* MPI_Finalize would wait spinning */
+    par_barrier(all, &all->world);
     atomic_store(&all->impl->mine->state, PAR_RANK_FINISHED);
-    MPI_Finalize();
+    leave(all->impl->board);
     process.started = false;
     process.all = NULL;
     par_board_unmap(all->impl->board);
