@@ -196,12 +196,7 @@ const char *par_board_process_name(const par_board *board, int rank, char *out,
 {
     const par_board_rank *r = &board->rank[rank];
     const int pid = atomic_load(&r->pid);
-    bool has_others = false;
-    for (int i = 0; i < board->n_rank; i++)
-        has_others |= atomic_load(&board->rank[i].pid) > 0 &&
-                      atomic_load(&board->rank[i].host) !=
-                          atomic_load(&r->host);
-    if (has_others)
+    if (board->has_others)
         snprintf(out, out_bytes, "pid %d on %.31s", pid, r->where);
     else
         snprintf(out, out_bytes, "pid %d", pid);

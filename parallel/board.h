@@ -72,6 +72,7 @@ typedef struct par_board {
     int n_rank;
     bool has_launcher; /* or another watch: it judges and prints `line`,
                         * ranks stay silent                              */
+    bool has_others;   /* ranks may be on other hosts: lines name hosts  */
     double stall_seconds;
     _Atomic int fraction; /* of the work, per mille, for the progress line  */
     _Atomic int claimed;  /* somebody is ending the run                     */
@@ -130,7 +131,7 @@ bool par_board_all_finished(const par_board *board);
 uint64_t par_board_op_pack(par_board_op op);
 par_board_op par_board_op_unpack(uint64_t word);
 
-/* "pid 17", with several hosts "pid 17 on node3"; out.               [local] */
+/* "pid 17", with other hosts "pid 17 on node3"; out.                 [local] */
 const char *par_board_process_name(const par_board *board, int rank, char *out,
                                    size_t out_bytes);
 

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,7 +44,7 @@ bool par__say_done(void)
     static const char word[] = "cmd=finalize\n";
     const char *fd = getenv("PMI_FD");
     char answer[64] = "";
-    if (fd == NULL || write(atoi(fd), word, sizeof word - 1) !=
+    if (fd == NULL || send(atoi(fd), word, sizeof word - 1, MSG_NOSIGNAL) !=
                           (ssize_t)sizeof word - 1)
         return false;
     (void)!read(atoi(fd), answer, sizeof answer - 1);

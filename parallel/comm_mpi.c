@@ -456,17 +456,24 @@ static void share_own_board(par_comm *all, const par_comm_options *options)
     }
 }
 
+/* The connection that mpiexec watches: see harness/launch/deaths.c. */
+static void note_manager(par_board_rank *record)
+{
+    const char *fd = getenv("PMI_FD");
+    atomic_store(&record->manager_fd, fd ? atoi(fd) : 0);
+}
+
 /* The launcher's board, if this host has it.  Hydra says in PMI_RANK who we
  * are, so that a rank is on the board before MPI_Init, which takes long.     */
 static core_status join_launcher(par_board **out, const char *path)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* mpiexec's proxy gone: so are we */
     CORE_TRY(par_board_map(out, path));
-    const char *text = getenv("PMI_RANK"), *fd = getenv("PMI_FD");
+    const char *text = getenv("PMI_RANK");
     const int rank = text ? atoi(text) : -1;
     if (rank < 0 || rank >= (*out)->n_rank)
         return CORE_OK;
-    atomic_store(&(*out)->rank[rank].manager_fd, fd ? atoi(fd) : 0);
+    note_manager(&(*out)->rank[rank]);
     par_board_join(&(*out)->rank[rank], PAR_RANK_STARTING);
     return CORE_OK;
 }
@@ -521,6 +528,7 @@ void par_comm_use_board(par_board *board)
     core_assert(impl->board == NULL);
     impl->board = board;
     impl->mine = &board->rank[process.all->rank];
+    note_manager(impl->mine);
     par_board_join(impl->mine, PAR_RANK_COMPUTING);
     par__leave_on_term(board);
 }

@@ -88,6 +88,7 @@ static core_status furnish(const char *folder, int n_rank, double stall_seconds)
         core_message_clear();
         return CORE_OK;
     }
+    board->has_others = true;
     par_board_unmap(board);
     CORE_FAIL_IF(middle == NULL, CORE_E_FILE,
                  "the launcher cannot be called from another host: name hosts "

@@ -394,6 +394,17 @@ void har_hosts_tell(har_hosts *h)
     }
 }
 
+void har_hosts_listen(har_hosts *h)
+{
+    enum { LISTEN_MS = 700 };
+    for (int ms = 0; h != NULL && ms < LISTEN_MS; ms += 10) {
+        har_hosts_step(h);
+        if (atomic_load(&h->board->aborted) != 0)
+            return;
+        nap();
+    }
+}
+
 void har_hosts_send_file(har_hosts *h, const char *folder, const char *name)
 {
     char path[400];

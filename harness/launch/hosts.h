@@ -47,6 +47,10 @@ int har_hosts_left(const har_hosts *hosts);
  * seconds are over; accepts NULL.                                    [local] */
 void har_hosts_tell(har_hosts *hosts);
 
+/* Step until another host says how the run has ended, most of a second at most;
+ * accepts NULL.                                                      [local] */
+void har_hosts_listen(har_hosts *hosts);
+
 /* Not the middle: send FOLDER/name there, where that exists.         [local] */
 void har_hosts_send_file(har_hosts *hosts, const char *folder,
                          const char *name);

@@ -230,6 +230,7 @@ static void claim_death(const watch *w)
     const int dead = har__deaths_first(w->deaths);
     if (dead < 0)
         return;
+    har_hosts_listen(w->hosts); /* mpiexec may have killed it for another */
     par_board_say_died(w->board, dead, line);
     (void)par_board_claim(w->board, CORE_E_PEER, line);
 }
@@ -253,6 +254,7 @@ core_status har_launch(const har_run *run, const har_launch_options *options,
     core_status status = har__deaths_open(&w.deaths, w.board);
     if (status == CORE_OK && !har__one_host())
         status = har_hosts_open(&w.hosts, w.board, run->folder);
+    w.board->has_others = w.hosts != NULL;
     if (status == CORE_OK)
         status = har__start_mpiexec(
             &w.mpiexec, run, options->n_rank,

@@ -6,8 +6,11 @@
 #include "harness/launch/watch_host.h"
 #include "parallel/hosts.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 /* Nobody launched us: the leader of every host makes a folder with a board, and
  * starts a watch.  Rank 0's host comes first, the others must know where it is.
@@ -29,6 +32,7 @@ static core_status make_here(har_ranks *out, const par_hosts *hosts, int n_rank,
                                   ? har_host_stall(stall_seconds)
                                   : stall_seconds,
                               true));
+    board->has_others = hosts->n > 1;
     par_board_unmap(board);
     return har_watch_start(out->folder, role, true, address);
 }
@@ -94,12 +98,23 @@ static core_status check_started(int n_rank)
     return CORE_OK;
 }
 
+/* A rank ends with Hydra's process that started it: mpiexec does not notice when
+ * that is gone.  (A step of Slurm has threads, whose ends would count.)      */
+static void end_with_proxy(void)
+{
+    par_process parent;
+    if (par_process_read(&parent, (int)getppid()) &&
+        strcmp(parent.name, "hydra_pmi_proxy") == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 core_status har_ranks_start(har_ranks *out, int n_rank, double stall_seconds,
                             size_t need_bytes)
 {
     char board[300] = "";
     const bool is_launched = har_rank_folder() != NULL;
     memset(out, 0, sizeof *out);
+    end_with_proxy();
     if (is_launched) {
         CORE_TRY(har_host_folder(n_rank, stall_seconds, need_bytes));
         snprintf(out->folder, sizeof out->folder, "%s", har_rank_folder());

@@ -78,6 +78,12 @@ static void on_signal(int number)
     signal_seen = number;
 }
 
+/* Hydra's process on this host, which started the ranks; and mpiexec, if it
+ * started that.  0: not here.                                                */
+typedef struct starter {
+    int proxy, mpiexec;
+} starter;
+
 typedef struct host_watch {
     char folder[256];
     har_watch_role role;
@@ -86,6 +92,7 @@ typedef struct host_watch {
     har__deaths *deaths;
     har_hosts *hosts; /* NULL: alone                                          */
     int lock_fd;
+    starter starter;
 } host_watch;
 
 static void leave_the_rank(void)
@@ -128,6 +135,21 @@ static core_status open_watch(host_watch *w, const char *address)
     }
     (void)freopen("/dev/null", "w", stdout);
     return har__deaths_open(&w->deaths, w->board);
+}
+
+static starter find_starter(const host_watch *w)
+{
+    for (int i = 0; i < w->board->n_rank; i++) {
+        par_process rank, proxy, mpiexec;
+        if (par_board_life(w->board, i, &rank) != PAR_LIFE_RUNS ||
+            !par_process_read(&proxy, rank.parent) ||
+            strcmp(proxy.name, "hydra_pmi_proxy") != 0)
+            continue;
+        const bool is_here = par_process_read(&mpiexec, proxy.parent) &&
+                             strncmp(mpiexec.name, "mpiexec", 7) == 0;
+        return (starter){rank.parent, is_here ? proxy.parent : 0};
+    }
+    return (starter){0, 0};
 }
 
 static bool somebody_is_here(const par_board *board)
@@ -175,13 +197,15 @@ static bool is_finished(const host_watch *w, int64_t *since)
 static bool watch(host_watch *w)
 {
     enum { NAP_MS = 50 };
-    const pid_t starter = getppid();
+    const pid_t parent = getppid();
     int64_t finished_since = 0;
     char line[PAR_BOARD_LINE];
     for (;;) {
         take_lock(w);
         (void)har__deaths_wait(w->deaths, NAP_MS);
         har_hosts_step(w->hosts);
+        if (w->starter.proxy == 0)
+            w->starter = find_starter(w);
         const bool here = somebody_is_here(w->board);
         if (here && is_finished(w, &finished_since)) {
             har_hosts_step(w->hosts);
@@ -189,9 +213,11 @@ static bool watch(host_watch *w)
         }
         if (atomic_load(&w->board->aborted) != 0)
             return false;
-        if (!here && getppid() == starter)
+        if (!here && getppid() == parent)
             continue;
         if (!here || must_end(w, line)) {
+            if (w->role == HAR_WATCH_MIDDLE)
+                har_hosts_listen(w->hosts);
             (void)par_board_claim(w->board, CORE_E_PEER, here ? line : "");
             return false;
         }
@@ -199,20 +225,6 @@ static bool watch(host_watch *w)
 }
 
 /* --- the end --- */
-
-/* The parent of a rank, if it is Hydra's: it does not notice that mpiexec can
- * no longer be reached.  0: not known.                                       */
-static int find_proxy(const host_watch *w)
-{
-    for (int i = 0; i < w->board->n_rank; i++) {
-        par_process rank, parent;
-        if (par_board_life(w->board, i, &rank) == PAR_LIFE_RUNS &&
-            par_process_read(&parent, rank.parent) &&
-            strcmp(parent.name, "hydra_pmi_proxy") == 0)
-            return rank.parent;
-    }
-    return 0;
-}
 
 static void nap_ms(int ms)
 {
@@ -234,9 +246,26 @@ static void end_ranks(const host_watch *w)
         nap_ms(20);
 }
 
+/* Hydra waits for ever for a host that it cannot reach, on both sides. */
+static void end_starter(const starter *s)
+{
+    const int pid[] = {s->proxy, s->mpiexec};
+    par_process process;
+    for (int k = 0; k < 150 && s->proxy > 0; k++) {
+        if (!par_process_read(&process, s->proxy) &&
+            !par_process_read(&process, s->mpiexec))
+            return;
+        nap_ms(20);
+    }
+    for (int i = 0; i < 2; i++)
+        if (pid[i] > 0 && par_process_read(&process, pid[i]) &&
+            (strcmp(process.name, "hydra_pmi_proxy") == 0 ||
+             strncmp(process.name, "mpiexec", 7) == 0))
+            kill(pid[i], SIGTERM);
+}
+
 static void end_run(host_watch *w)
 {
-    const int proxy = find_proxy(w);
     const bool is_first = w->role != HAR_WATCH_CALLS;
     har_hosts_tell(w->hosts);
     const bool is_cut = !is_first && !har_hosts_is_joined(w->hosts);
@@ -246,8 +275,7 @@ static void end_run(host_watch *w)
     har__deaths_close(w->deaths); /* mpiexec may now see its ranks end */
     w->deaths = NULL;
     end_ranks(w);
-    if (is_cut && proxy > 0)
-        kill(proxy, SIGTERM);
+    end_starter(&w->starter);
 }
 
 static void send_files(const host_watch *w)
