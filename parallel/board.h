@@ -64,6 +64,7 @@ typedef struct par_board {
     uint64_t host; /* where it was made, par_process_host                */
     int n_rank;
     bool has_launcher; /* it prints `line`, ranks stay silent            */
+    bool is_one_host;  /* of all ranks: there are mailboxes beside it    */
     double stall_seconds;
     _Atomic int fraction; /* of the work, per mille, for the progress line  */
     _Atomic int claimed;  /* somebody is ending the run                     */

@@ -18,6 +18,10 @@ void har__path(char out[HAR_PATH], const har_run *run, const char *name);
 CORE_NODISCARD core_status har__start_mpiexec(pid_t *pid, const har_run *run,
                                               int n_rank, char *const argv[]);
 
+/* Will all ranks be on this host?  Not if others are named, or another way to
+ * start ranks.  MOEPARITY_TRANSPORT=mpi says no, too.                [local] */
+bool har__one_host(void);
+
 /* --- deaths (deaths.c) --- */
 
 typedef struct har__deaths har__deaths;

@@ -10,6 +10,7 @@
  * ranks SIGKILL when mpiexec's proxy dies.
  */
 #include "harness/launch/impl.h"
+#include "parallel/mailbox.h"
 #include "parallel/process.h"
 
 #include <signal.h>
@@ -178,7 +179,7 @@ static int settle(const watch *w)
 core_status har_launch(const har_run *run, const har_launch_options *options,
                        char *const argv[], int *exit_code)
 {
-    char path[HAR_PATH];
+    char path[HAR_PATH], mail[HAR_PATH];
     watch w = {.run = run, .options = options};
     har__path(path, run, "report"); /* a folder may serve one run after the */
     unlink(path);                   /* other: nothing old must be taken     */
@@ -189,12 +190,18 @@ core_status har_launch(const har_run *run, const har_launch_options *options,
     har__path(path, run, "board");
     CORE_TRY(par_board_create(&w.board, path, options->n_rank,
                               options->stall_seconds, true));
+    w.board->is_one_host = har__one_host();
+    har__path(mail, run, "board-mail");
+    core_status status = w.board->is_one_host
+                             ? par_mailboxes_create(mail, options->n_rank)
+                             : CORE_OK;
     const struct sigaction caught = {.sa_handler = on_signal};
     struct sigaction old_int, old_term;
     signal_seen = 0;
     sigaction(SIGINT, &caught, &old_int);
     sigaction(SIGTERM, &caught, &old_term);
-    core_status status = har__deaths_open(&w.deaths, w.board);
+    if (status == CORE_OK)
+        status = har__deaths_open(&w.deaths, w.board);
     if (status == CORE_OK)
         status = har__start_mpiexec(&w.mpiexec, run, options->n_rank, argv);
     if (status == CORE_OK) {
@@ -212,5 +219,6 @@ core_status har_launch(const har_run *run, const har_launch_options *options,
     har__deaths_close(w.deaths);
     par_board_unmap(w.board);
     unlink(path);
+    unlink(mail);
     return status;
 }

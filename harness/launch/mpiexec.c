@@ -29,6 +29,15 @@ void har__path(char out[HAR_PATH], const har_run *run, const char *name)
 
 /* --- start --- */
 
+bool har__one_host(void)
+{
+    const char *transport = getenv("MOEPARITY_TRANSPORT");
+    const char *launcher = getenv("HYDRA_LAUNCHER");
+    return !getenv("HYDRA_HOST_FILE") && !getenv("MOEPARITY_MPIEXEC") &&
+           !(launcher && strcmp(launcher, "fork") != 0) &&
+           !(transport && strcmp(transport, "mpi") == 0);
+}
+
 static void set_environment(const har_run *run)
 {
     static const char *const one_host[][2] = {
