@@ -49,7 +49,7 @@ static uint64_t round_up(uint64_t n, uint64_t unit)
 /* Much for few ranks, 64 KiB at least. */
 static uint64_t outbox_bytes(int n_rank)
 {
-    const uint64_t most = 1 << 20, least = 1 << 16, all = 1 << 27;
+    const uint64_t most = 1 << 20, least = 1 << 16, all = 1 << 26;
     const uint64_t share = round_up(all / (uint64_t)n_rank, PAGE);
     return share > most ? most : share < least ? least : share;
 }

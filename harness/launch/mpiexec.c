@@ -57,6 +57,8 @@ static void set_environment(const har_run *run)
     setenv("OMP_WAIT_POLICY", "passive", 0); /* the reference shares its cores
                                               * with ranks that poll          */
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    /* what a rank gives back is everybody's again: glibc would keep it */
+    setenv("MALLOC_MMAP_THRESHOLD_", "262144", 0);
     setenv("MOEPARITY_RUN_FOLDER", run->folder, 1);
 }
 
