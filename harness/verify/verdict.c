@@ -48,10 +48,18 @@ bool har_pass_has_rank(const har_pass *pass, int64_t i_tap, int rank)
     return ((word >> (rank % 64)) & 1) != 0;
 }
 
-void har_pass_free(har_pass *pass)
+void har_pass_drop_taps(har_pass *pass)
 {
     free(pass->tap);
     free(pass->rank_set);
+    pass->tap = NULL;
+    pass->rank_set = NULL;
+    pass->n_tap = 0;
+}
+
+void har_pass_free(har_pass *pass)
+{
+    har_pass_drop_taps(pass);
     memset(pass, 0, sizeof *pass);
 }
 

@@ -215,7 +215,7 @@ static core_status watch_pass(rank_state *s, har_case_result *out,
 static core_status run_pass(rank_state *s, har_case_result *out, const view *v,
                             har_mode mode)
 {
-    const har_pass *pass = &out->pass[out->n_pass];
+    har_pass *pass = &out->pass[out->n_pass];
     int64_t bytes_before[PAR_N_OP_KINDS];
     par_stats stats;
     har_totals totals;
@@ -235,6 +235,8 @@ static core_status run_pass(rank_state *s, har_case_result *out, const view *v,
                            "%s; verify fewer layers (--layers) or "
                            "with --numerics fp32",
                            stats.not_exact);
+    if (s->comm->rank != 0 && !har_verdict_is_bad(pass->verdict))
+        har_pass_drop_taps(pass);
     return par_agree(s->comm, status);
 }
 
