@@ -73,6 +73,7 @@ typedef struct par_board {
     bool has_launcher; /* or another watch: it judges and prints `line`,
                         * ranks stay silent                              */
     bool has_others;   /* ranks may be on other hosts: lines name hosts  */
+    bool is_one_host;  /* of all ranks: there are mailboxes beside it    */
     double stall_seconds;
     _Atomic int fraction; /* of the work, per mille, for the progress line  */
     _Atomic int claimed;  /* somebody is ending the run                     */

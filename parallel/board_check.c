@@ -150,8 +150,7 @@ void par_board_look(par_board *board)
         par_process process = {0};
         if (!par_board_is_home(board, i))
             continue;
-        const bool runs =
-            par_board_life(board, i, &process) == PAR_LIFE_RUNS;
+        const bool runs = par_board_life(board, i, &process) == PAR_LIFE_RUNS;
         atomic_store(&r->letter, runs ? process.state : 0);
         if (runs)
             atomic_store(&r->cpu_ticks, process.cpu_ticks);
@@ -321,11 +320,11 @@ static void say_stalled(const par_board *board, char line[PAR_BOARD_LINE])
         memcpy(waiter, "; ", 3);
         par_board_describe(board, w, waiter + 2, sizeof waiter - 2);
     }
-    snprintf(
-        line, PAR_BOARD_LINE,
-        "nothing has moved for %g s: rank %d (%s) %s; last seen: %.500s%s",
-        board->stall_seconds, idle,
-        par_board_process_name(board, idle, process, sizeof process), stopped ? "is stopped" : "uses no processor time", detail, waiter);
+    snprintf(line, PAR_BOARD_LINE,
+             "nothing has moved for %g s: rank %d (%s) %s; last seen: %.500s%s",
+             board->stall_seconds, idle,
+             par_board_process_name(board, idle, process, sizeof process),
+             stopped ? "is stopped" : "uses no processor time", detail, waiter);
 }
 
 static bool find_stall(par_board *board, char line[PAR_BOARD_LINE])

@@ -7,13 +7,14 @@
 
 #include <string.h>
 
-int par_board_copies(const par_board *board, uint64_t not_of, par_board_copy out[])
+int par_board_copies(const par_board *board, uint64_t not_of,
+                     par_board_copy out[])
 {
     int n = 0;
     for (int i = 0; i < board->n_rank; i++) {
-        const bool wanted =
-            not_of != 0 ? atomic_load(&board->rank[i].host) != not_of
-                        : par_board_is_home(board, i);
+        const bool wanted = not_of != 0
+                                ? atomic_load(&board->rank[i].host) != not_of
+                                : par_board_is_home(board, i);
         if (!wanted || atomic_load(&board->rank[i].pid) == 0)
             continue;
         const int64_t heard = atomic_load(&board->rank[i].heard_ns);

@@ -5,8 +5,8 @@
  * number over tcp hang there in two runs of three).  So a rank leaves as one
  * that mpiexec knows to be done: with the word that MPI_Finalize itself would
  * send to its process manager at the very end.  The protocol is PMI-1, which
- * Hydra speaks, and Slurm's pmi2 too; where there is another, MPI_Finalize it is
- * (comm_mpi.c), under an alarm.
+ * Hydra speaks, and Slurm's pmi2 too; where there is another, MPI_Finalize it
+ * is (comm_mpi.c).
  */
 #include "parallel/comm_impl.h"
 

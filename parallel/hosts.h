@@ -17,7 +17,8 @@ typedef struct par_hosts {
     par_group members; /* me: 0 on the leader                                 */
 } par_hosts;
 
-/* Errors, agreed: E_MEMORY.                                [collective, world] */
+/* Errors, agreed: E_MEMORY.                                [collective, world]
+ */
 CORE_NODISCARD core_status par_hosts_make(par_hosts *out, par_comm *comm);
 void par_hosts_free(par_hosts *hosts);
 

@@ -22,7 +22,8 @@ enum { ADDRESS = 64 };
 /* IPv6 that takes IPv4 too, or IPv4 where there is no other. */
 static int bind_to(int family, int port)
 {
-    const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int fd =
+        socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int no = 0;
     const struct sockaddr_in6 six = {.sin6_family = AF_INET6,
                                      .sin6_port = htons((uint16_t)port)};
@@ -65,11 +66,10 @@ static int port_of(int fd)
     socklen_t bytes = sizeof at;
     if (getsockname(fd, (struct sockaddr *)&at, &bytes) != 0)
         return 0;
-    return ntohs(at.ss_family == AF_INET6
-                     ? ((const struct sockaddr_in6 *)(const void *)&at)
-                           ->sin6_port
-                     : ((const struct sockaddr_in *)(const void *)&at)
-                           ->sin_port);
+    return ntohs(
+        at.ss_family == AF_INET6
+            ? ((const struct sockaddr_in6 *)(const void *)&at)->sin6_port
+            : ((const struct sockaddr_in *)(const void *)&at)->sin_port);
 }
 
 static bool is_link_local(const struct sockaddr *a)
@@ -110,9 +110,8 @@ core_status har_address_listen(int *fd, uint64_t *token,
     CORE_FAIL_IF(*fd < 0 || getentropy(token, sizeof *token) != 0, CORE_E_FILE,
                  "no port to listen on for the other hosts: %s",
                  strerror(errno));
-    size_t used =
-        (size_t)snprintf(address, HAR_ADDRESS_BYTES, "%d %016" PRIx64,
-                         port_of(*fd), *token);
+    size_t used = (size_t)snprintf(address, HAR_ADDRESS_BYTES, "%d %016" PRIx64,
+                                   port_of(*fd), *token);
     if (getifaddrs(&all) == 0) {
         used = append(address, used, all, false);
         (void)append(address, used, all, true);
@@ -167,8 +166,8 @@ int har_address_call(const char *address, int i)
     snprintf(port, sizeof port, "%d", atoi(address));
     if (!pick(number, address, i) || getaddrinfo(number, port, &wish, &to) != 0)
         return -1;
-    int fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                    0);
+    int fd =
+        socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0 && !connects(fd, to)) {
         close(fd);
         fd = -1;

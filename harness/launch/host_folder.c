@@ -96,8 +96,7 @@ static core_status furnish(const char *folder, int n_rank, double stall_seconds)
     return har_watch_start(folder, HAR_WATCH_CALLS, false, address);
 }
 
-core_status har_host_folder(int n_rank, double stall_seconds,
-                            size_t need_bytes)
+core_status har_host_folder(int n_rank, double stall_seconds, size_t need_bytes)
 {
     char given[FOLDER], folder[FOLDER], tried[400] = "";
     if (is_mine(har_rank_folder()))

@@ -1,8 +1,8 @@
 /* harness/launch/host_folder.h -- the run folder of a rank's host.
  *
  * The launcher's folder is on its own host.  Where it is not to be seen, or is
- * another host's (a file system may be shared, memory is not), the first rank of
- * a host makes one there, with a board in it, and starts the host's watch.
+ * another host's (a file system may be shared, memory is not), the first rank
+ * of a host makes one there, with a board in it, and starts the host's watch.
  */
 #ifndef HAR_LAUNCH_HOST_FOLDER_H
 #define HAR_LAUNCH_HOST_FOLDER_H

@@ -53,13 +53,13 @@ struct har_hosts {
     uint64_t token;
     char address[HAR_ADDRESS_BYTES];
     int n_peer, next_address;
-    peer *peer;  /* of MOST_HOSTS; not the middle: one                        */
-    int left;    /* a rank of a host that left too early; -1                  */
+    peer *peer; /* of MOST_HOSTS; not the middle: one                        */
+    int left;   /* a rank of a host that left too early; -1                  */
     bool was_joined;
     int64_t called_ns;
     size_t room; /* bytes of the longest board                                */
     int64_t beat_ns;
-    int said;    /* board->aborted when the last beat went                    */
+    int said; /* board->aborted when the last beat went                    */
 };
 
 static size_t board_room(const par_board *board)
@@ -121,9 +121,9 @@ const char *har_hosts_address(const har_hosts *h)
 
 static void drop(har_hosts *h, peer *p)
 {
-    const bool is_early = p->rank >= 0 && h->left < 0 &&
-                          atomic_load(&h->board->rank[p->rank].state) !=
-                              PAR_RANK_FINISHED;
+    const bool is_early =
+        p->rank >= 0 && h->left < 0 &&
+        atomic_load(&h->board->rank[p->rank].state) != PAR_RANK_FINISHED;
     if (is_early)
         h->left = p->rank;
     close(p->fd);
@@ -135,8 +135,8 @@ static void drop(har_hosts *h, peer *p)
 /* Room for the longest message on both ways.                                 */
 static void add(har_hosts *h, peer *p, int fd)
 {
-    *p = (peer){.fd = fd, .rank = -1, .in = malloc(h->room),
-                .out = malloc(h->room)};
+    *p = (peer){
+        .fd = fd, .rank = -1, .in = malloc(h->room), .out = malloc(h->room)};
     if (p->in == NULL || p->out == NULL)
         drop(h, p);
 }
@@ -209,11 +209,11 @@ static void send_board(har_hosts *h, peer *p)
     *b = (beat){.aborted = atomic_load(&h->board->aborted),
                 .fraction = atomic_load(&h->board->fraction)};
     memcpy(b->line, h->board->line, sizeof b->line);
-    b->n = par_board_copies(h->board, not_of,
-                            (par_board_copy *)(void *)(b + 1));
-    const head top = {h->token, BOARD,
-                      (uint32_t)(sizeof *b +
-                                 (size_t)b->n * sizeof(par_board_copy))};
+    b->n =
+        par_board_copies(h->board, not_of, (par_board_copy *)(void *)(b + 1));
+    const head top = {
+        h->token, BOARD,
+        (uint32_t)(sizeof *b + (size_t)b->n * sizeof(par_board_copy))};
     memcpy(p->out, &top, sizeof top);
     p->n_out = sizeof top + top.bytes;
     p->sent = 0;
@@ -359,8 +359,7 @@ bool har_hosts_is_joined(const har_hosts *h)
 
 bool har_hosts_is_alone(const har_hosts *h)
 {
-    return h != NULL && h->folder == NULL && h->was_joined &&
-           h->peer[0].fd < 0;
+    return h != NULL && h->folder == NULL && h->was_joined && h->peer[0].fd < 0;
 }
 
 int har_hosts_left(const har_hosts *h)
@@ -409,7 +408,8 @@ void har_hosts_send_file(har_hosts *h, const char *folder, const char *name)
 {
     char path[400];
     peer *p = &h->peer[0];
-    for (int ms = 0; p->fd >= 0 && has_unsent(p) && ms < PATIENCE_MS; ms += 10) {
+    for (int ms = 0; p->fd >= 0 && has_unsent(p) && ms < PATIENCE_MS;
+         ms += 10) {
         flush_out(h, p);
         nap();
     }
@@ -438,7 +438,8 @@ void har_hosts_send_file(har_hosts *h, const char *folder, const char *name)
                        : 0;
     }
     fclose(file);
-    for (int ms = 0; p->fd >= 0 && has_unsent(p) && ms < PATIENCE_MS; ms += 10) {
+    for (int ms = 0; p->fd >= 0 && has_unsent(p) && ms < PATIENCE_MS;
+         ms += 10) {
         flush_out(h, p);
         nap();
     }

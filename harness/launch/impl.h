@@ -14,15 +14,15 @@ enum { HAR_PATH = 320 };
 /* FOLDER/name. */
 void har__path(char out[HAR_PATH], const har_run *run, const char *name);
 
-/* False if ranks may be started on several hosts: the user names hosts, a way
- * to start processes on them, or an mpiexec of his own.              [local] */
-bool har__one_host(void);
-
 /* Start mpiexec; watch: where ranks of other hosts call, "" if there are none;
- * *pid is its process.  Errors: E_FILE.               [local] */
+ * *pid is its process.  Errors: E_FILE.                              [local] */
 CORE_NODISCARD core_status har__start_mpiexec(pid_t *pid, const har_run *run,
                                               int n_rank, const char *watch,
                                               char *const argv[]);
+
+/* Will all ranks be on this host?  Not if others are named, or another way to
+ * start ranks.  MOEPARITY_TRANSPORT=mpi says no, too.                [local] */
+bool har__one_host(void);
 
 /* --- deaths (deaths.c) --- */
 

@@ -11,6 +11,7 @@
  */
 #include "harness/launch/hosts.h"
 #include "harness/launch/impl.h"
+#include "parallel/mailbox.h"
 #include "parallel/process.h"
 
 #include <signal.h>
@@ -238,7 +239,7 @@ static void claim_death(const watch *w)
 core_status har_launch(const har_run *run, const har_launch_options *options,
                        char *const argv[], int *exit_code)
 {
-    char path[HAR_PATH];
+    char path[HAR_PATH], mail[HAR_PATH];
     watch w = {.run = run, .options = options};
     har__path(path, run, "report"); /* a folder may serve one run after the */
     unlink(path);                   /* other: nothing old must be taken     */
@@ -249,12 +250,16 @@ core_status har_launch(const har_run *run, const har_launch_options *options,
     har__path(path, run, "board");
     CORE_TRY(par_board_create(&w.board, path, options->n_rank,
                               options->stall_seconds, true));
+    w.board->is_one_host = har__one_host();
+    w.board->has_others = !w.board->is_one_host;
+    har__path(mail, run, "board-mail");
+    core_status status = w.board->is_one_host
+                             ? par_mailboxes_create(mail, options->n_rank)
+                             : har_hosts_open(&w.hosts, w.board, run->folder);
     struct sigaction old[N_SIGNAL];
     catch_signals(old);
-    core_status status = har__deaths_open(&w.deaths, w.board);
-    if (status == CORE_OK && !har__one_host())
-        status = har_hosts_open(&w.hosts, w.board, run->folder);
-    w.board->has_others = w.hosts != NULL;
+    if (status == CORE_OK)
+        status = har__deaths_open(&w.deaths, w.board);
     if (status == CORE_OK)
         status = har__start_mpiexec(
             &w.mpiexec, run, options->n_rank,
@@ -272,5 +277,6 @@ core_status har_launch(const har_run *run, const har_launch_options *options,
     har__deaths_close(w.deaths);
     par_board_unmap(w.board);
     unlink(path);
+    unlink(mail);
     return status;
 }

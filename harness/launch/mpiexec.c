@@ -31,10 +31,12 @@ void har__path(char out[HAR_PATH], const har_run *run, const char *name)
 
 bool har__one_host(void)
 {
+    const char *transport = getenv("MOEPARITY_TRANSPORT");
     const char *launcher = getenv("HYDRA_LAUNCHER");
     const char *mpiexec = getenv("MOEPARITY_MPIEXEC");
     return !getenv("HYDRA_HOST_FILE") && !(mpiexec && mpiexec[0]) &&
-           !(launcher && strcmp(launcher, "fork") != 0);
+           !(launcher && strcmp(launcher, "fork") != 0) &&
+           !(transport && strcmp(transport, "mpi") == 0);
 }
 
 static void set_environment(const har_run *run, const char *watch)
@@ -55,11 +57,14 @@ static void set_environment(const har_run *run, const char *watch)
         for (size_t i = 0; i < sizeof one_host / sizeof one_host[0]; i++)
             setenv(one_host[i][0], one_host[i][1], 0);
     setenv("UCX_WARN_UNUSED_ENV_VARS", "n", 0);
-    setenv("UCX_POSIX_DIR", run->folder, 0); /* has room, and vanishes with it */
+    setenv("UCX_POSIX_DIR", run->folder,
+           0); /* has room, and vanishes with it */
     setenv("OMP_NUM_THREADS", "1", 1);
     setenv("OMP_WAIT_POLICY", "passive", 0); /* the reference shares its cores
                                               * with ranks that poll          */
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    /* what a rank gives back is everybody's again: glibc would keep it */
+    setenv("MALLOC_MMAP_THRESHOLD_", "262144", 0);
     setenv("MOEPARITY_RUN_FOLDER", run->folder, 1);
     if (watch[0] != '\0')
         setenv("MOEPARITY_WATCH", watch, 1);
@@ -171,9 +176,10 @@ static bool is_talk_of_mpiexec(const char *line)
 /* Hydra says how an error came through its own functions, too. */
 static bool is_echo(const char *line)
 {
-    static const char *const part[] = {"assert (", "callback returned error",
-                                       "error waiting for", "returned error",
-                                       "Sent signal", "Press Ctrl-C"};
+    static const char *const part[] = {
+        "assert (",          "callback returned error",
+        "error waiting for", "returned error",
+        "Sent signal",       "Press Ctrl-C"};
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++)
         if (strstr(line, part[i]) != NULL)
             return true;

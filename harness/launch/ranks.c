@@ -21,17 +21,16 @@ static core_status make_here(har_ranks *out, const par_hosts *hosts, int n_rank,
 {
     char path[300];
     par_board *board = NULL;
-    const har_watch_role role = hosts->n == 1         ? HAR_WATCH_ALONE
+    const har_watch_role role = hosts->n == 1        ? HAR_WATCH_ALONE
                                 : address[0] == '\0' ? HAR_WATCH_MIDDLE
-                                                      : HAR_WATCH_CALLS;
+                                                     : HAR_WATCH_CALLS;
     CORE_TRY(har_run_open(&out->run, need_bytes));
     memcpy(out->folder, out->run.folder, sizeof out->folder);
     snprintf(path, sizeof path, "%s/board", out->folder);
-    CORE_TRY(par_board_create(&board, path, n_rank,
-                              role == HAR_WATCH_CALLS
-                                  ? har_host_stall(stall_seconds)
-                                  : stall_seconds,
-                              true));
+    CORE_TRY(par_board_create(
+        &board, path, n_rank,
+        role == HAR_WATCH_CALLS ? har_host_stall(stall_seconds) : stall_seconds,
+        true));
     board->has_others = hosts->n > 1;
     par_board_unmap(board);
     return har_watch_start(out->folder, role, true, address);
@@ -98,8 +97,8 @@ static core_status check_started(int n_rank)
     return CORE_OK;
 }
 
-/* A rank ends with Hydra's process that started it: mpiexec does not notice when
- * that is gone.  (A step of Slurm has threads, whose ends would count.)      */
+/* A rank ends with Hydra's process that started it: mpiexec does not notice
+ * when that is gone.  (A step of Slurm has threads, whose ends would count.) */
 static void end_with_proxy(void)
 {
     par_process parent;

@@ -48,8 +48,9 @@ core_status har_watch_start(const char *folder, har_watch_role role,
 {
     char name[] = "moeparity", command[] = HAR_WATCH_COMMAND, where[256],
          what[8];
-    char *argv[] = {name, command, where, what,
-                    role == HAR_WATCH_CALLS ? address : NULL, NULL};
+    char *argv[] = {
+        name, command, where, what, role == HAR_WATCH_CALLS ? address : NULL,
+        NULL};
     int pipe_fd[2] = {-1, -1};
     snprintf(where, sizeof where, "%s", folder);
     snprintf(what, sizeof what, "%d%s", (int)role, speaks ? "s" : "");
@@ -62,8 +63,8 @@ core_status har_watch_start(const char *folder, har_watch_role role,
     core_status status = spawn(argv, pipe_fd[1]);
     close(pipe_fd[1]);
     memset(address, 0, HAR_ADDRESS_BYTES);
-    if (status == CORE_OK && read(pipe_fd[0], address, HAR_ADDRESS_BYTES) !=
-                                 HAR_ADDRESS_BYTES)
+    if (status == CORE_OK &&
+        read(pipe_fd[0], address, HAR_ADDRESS_BYTES) != HAR_ADDRESS_BYTES)
         status = core_fail(CORE_E_FILE, "the watch of this host says nothing");
     close(pipe_fd[0]);
     return status;

@@ -11,7 +11,8 @@
 
 #include "harness/launch/hosts.h"
 
-/* The command's name: moeparity NAME FOLDER ROLE [ADDRESS].  No user calls it. */
+/* The command's name: moeparity NAME FOLDER ROLE [ADDRESS].  No user calls it.
+ */
 #define HAR_WATCH_COMMAND "watch-host"
 
 typedef enum har_watch_role {
