@@ -298,12 +298,13 @@ void par_comm_use_board(par_board *board)
 static void progress_until_all_finish(const par_board *board)
 {
     enum { NAPS = 500, BLIND_NAPS = 20 };
+    const struct timespec nap = {.tv_nsec = 5000000};
     for (int k = 0; k < (board ? NAPS : BLIND_NAPS); k++) {
         int flag;
         MPI_Iprobe(MPI_ANY_SOURCE, 0, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
         if (board && par_board_all_finished(board))
             return;
-        nap(5000000);
+        nanosleep(&nap, NULL);
     }
 }
 

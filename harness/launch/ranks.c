@@ -2,6 +2,7 @@
 #include "harness/launch/ranks.h"
 
 #include "harness/launch/ending.h"
+#include "harness/launch/host_file.h"
 #include "harness/launch/host_folder.h"
 #include "harness/launch/watch_host.h"
 #include "parallel/hosts.h"
@@ -159,8 +160,12 @@ int har_launch_again(char **argv, const char *what, int n_rank,
 {
     har_run run;
     int exit_code = core_status_exit_code(CORE_E_INTERNAL);
+    const char *hosts = getenv("HYDRA_HOST_FILE");
     core_status status =
-        har_run_open(&run, need_bytes + (size_t)n_rank * HAR_MESSAGE_BYTES);
+        hosts != NULL ? har_host_file_check(hosts, n_rank) : CORE_OK;
+    if (status == CORE_OK)
+        status =
+            har_run_open(&run, need_bytes + (size_t)n_rank * HAR_MESSAGE_BYTES);
     if (status != CORE_OK)
         return har_end(status);
     const har_launch_options options = {n_rank, stall_seconds, what};

@@ -6,9 +6,9 @@
 # it lives inside name spaces of the test's own: nothing survives it, however it
 # ends, and processes of all hosts are in the test's /proc.
 
-# in_name_spaces SCRIPT ARGS...: run the script again inside; exit 77 where name
-# spaces cannot be made.  Returns inside.
-in_name_spaces()
+# run_in_name_spaces COMMAND...: run it inside and end with its code; exit 77
+# where name spaces cannot be made.  Returns if this is inside.
+run_in_name_spaces()
 {
     [ "${HOSTS_INSIDE:-}" != yes ] || return 0
     command -v ip nsenter >/dev/null &&
@@ -16,8 +16,9 @@ in_name_spaces()
         echo 'NOT RUN: name spaces cannot be made here'
         exit 77
     }
-    exec unshare --net --uts --ipc --mount --pid --fork --kill-child \
+    unshare --net --uts --ipc --mount --pid --fork --kill-child \
         env HOSTS_INSIDE=yes "$@"
+    exit $?
 }
 
 # own_memory: /dev/shm and /tmp of a host
