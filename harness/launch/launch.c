@@ -38,13 +38,25 @@ typedef struct watch {
     int wait_status; /* then: of mpiexec                                  */
 } watch;
 
+/* More than one process knows of the others?  A shell in a step of Slurm, and
+ * what that starts, has the variables of a rank, too, but is alone.          */
+static bool has_others(const char *size)
+{
+    const char *text = getenv(size);
+    return text == NULL || atoi(text) != 1;
+}
+
 bool har_is_rank(void)
 {
     /* sbatch sets SLURM_PROCID in the batch script too, but without a step of
      * several tasks that script is no rank.                                  */
     const char *n_task = getenv("SLURM_STEP_NUM_TASKS");
-    return getenv("PMI_RANK") || getenv("PMIX_RANK") ||
-           getenv("OMPI_COMM_WORLD_RANK") ||
+    if (har_rank_folder() != NULL)
+        return true;
+    return (getenv("PMI_RANK") && has_others("PMI_SIZE")) ||
+           (getenv("PMIX_RANK") && has_others("SLURM_STEP_NUM_TASKS")) ||
+           (getenv("OMPI_COMM_WORLD_RANK") &&
+            has_others("OMPI_COMM_WORLD_SIZE")) ||
            (getenv("SLURM_PROCID") && n_task && atoi(n_task) > 1);
 }
 
