@@ -235,10 +235,12 @@ static void nap_ms(int ms)
 
 /* Ranks that wait leave by themselves, others when told to, stopped ones when
  * they go on.                                                                */
-static void end_ranks(const host_watch *w)
+static void end_ranks(host_watch *w)
 {
     for (int k = 0; k < 25 && par_board_kill(w->board, 0) > 0; k++)
         nap_ms(20);
+    har__deaths_close(w->deaths); /* only now may mpiexec see a rank's end: */
+    w->deaths = NULL;             /* what the others say makes its code     */
     (void)par_board_kill(w->board, SIGTERM);
     (void)par_board_kill(w->board, SIGCONT);
     for (int k = 0; k < 25 && par_board_kill(w->board, 0) > 0; k++)
@@ -273,8 +275,6 @@ static void end_run(host_watch *w)
     if (w->speaks && (is_first || is_cut) && w->board->line[0] != '\0')
         fprintf(stderr, "moeparity: %s\n", w->board->line);
     atomic_store(&w->board->is_told, 1);
-    har__deaths_close(w->deaths); /* mpiexec may now see its ranks end */
-    w->deaths = NULL;
     end_ranks(w);
     end_starter(&w->starter);
 }
