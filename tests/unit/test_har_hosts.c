@@ -189,14 +189,18 @@ END_TEST
 /* Whoever does not know the token is not listened to. */
 START_TEST(a_stranger_is_sent_away)
 {
-    char byte, hello[64] = "GET / HTTP/1.0 and so on, for a while";
+    char byte;
+    const struct {
+        uint64_t token;
+        uint32_t kind, bytes;
+    } hello = {1, 1, 0}; /* in form, but for the token */
     const struct sockaddr_in at = {
         .sin_family = AF_INET,
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
         .sin_port = htons((uint16_t)atoi(har_hosts_address(middle.hosts)))};
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     ck_assert_int_eq(connect(fd, (const struct sockaddr *)&at, sizeof at), 0);
-    ck_assert_int_eq(send(fd, hello, sizeof hello, 0), sizeof hello);
+    ck_assert_int_eq(send(fd, &hello, sizeof hello, 0), sizeof hello);
     ssize_t n = -1;
     for (int k = 0; k < STEPS && n < 0; k++) {
         har_hosts_step(middle.hosts);
