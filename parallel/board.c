@@ -2,7 +2,7 @@
  *
  * The file is filled with posix_fallocate before it is mapped: writing to a
  * page of a sparse file on a full file system would be a SIGBUS.  A board is
- * recognised by its magic number, written last.
+ * recognised by its magic number, and gets its name when it is complete.
  */
 #include "parallel/board.h"
 
@@ -26,8 +26,10 @@ core_status par_board_create(par_board **out, const char *path, int n_rank,
                              double stall_seconds, bool has_launcher)
 {
     const size_t bytes = board_bytes(n_rank);
-    const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: cannot make the board: %s", path,
+    char unnamed[400];
+    snprintf(unnamed, sizeof unnamed, "%s.%d", path, (int)getpid());
+    const int fd = open(unnamed, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    CORE_FAIL_IF(fd < 0, CORE_E_FILE, "%s: cannot make the board: %s", unnamed,
                  strerror(errno));
     const int full = posix_fallocate(fd, 0, (off_t)bytes);
     void *map = MAP_FAILED;
@@ -36,7 +38,7 @@ core_status par_board_create(par_board **out, const char *path, int n_rank,
     const int error = full ? full : errno;
     close(fd);
     if (map == MAP_FAILED) {
-        unlink(path);
+        unlink(unnamed);
         CORE_FAIL(CORE_E_SPACE, "%s: no %zu bytes for the board: %s", path,
                   bytes, strerror(error));
     }
@@ -48,6 +50,14 @@ core_status par_board_create(par_board **out, const char *path, int n_rank,
     board->stall_seconds = stall_seconds > 0 ? stall_seconds : 30;
     atomic_store(&board->progress_ns, par_now_ns());
     board->magic = magic;
+    const int named = link(unnamed, path);
+    const int why = errno;
+    unlink(unnamed);
+    if (named != 0) {
+        par_board_unmap(board);
+        CORE_FAIL(CORE_E_FILE, "%s: cannot make the board: %s", path,
+                  strerror(why));
+    }
     *out = board;
     return CORE_OK;
 }
@@ -87,6 +97,7 @@ void par_board_join(par_board_rank *record, par_rank_state state)
                                .group_id = PAR_NO_GROUP};
     par_process me = {.start_ticks = 0}; /* no process's: not to be judged */
     (void)par_process_read(&me, (int)getpid());
+    par_process_host_name(record->where, sizeof record->where);
     atomic_store(&record->host, par_process_host());
     atomic_store(&record->start_ticks, me.start_ticks);
     atomic_store(&record->op, par_board_op_pack(none));
@@ -134,6 +145,36 @@ int par_board_kill(const par_board *board, int signal_number)
     return n;
 }
 
+bool par_board_home_finished(const par_board *board)
+{
+    for (int i = 0; i < board->n_rank; i++)
+        if (par_board_is_home(board, i) &&
+            atomic_load(&board->rank[i].state) != PAR_RANK_FINISHED)
+            return false;
+    return true;
+}
+
+bool par_board_all_finished(const par_board *board)
+{
+    for (int i = 0; i < board->n_rank; i++)
+        if (atomic_load(&board->rank[i].state) != PAR_RANK_FINISHED)
+            return false;
+    return true;
+}
+
+int par_board_unheard(const par_board *board, double seconds)
+{
+    const int64_t now = par_now_ns();
+    for (int i = 0; i < board->n_rank; i++) {
+        const par_board_rank *r = &board->rank[i];
+        if (atomic_load(&r->pid) > 0 && !par_board_is_home(board, i) &&
+            atomic_load(&r->state) != PAR_RANK_FINISHED &&
+            (double)(now - atomic_load(&r->heard_ns)) > seconds * 1e9)
+            return i;
+    }
+    return -1;
+}
+
 /* --- texts --- */
 
 uint64_t par_board_op_pack(par_board_op op)
@@ -148,6 +189,18 @@ par_board_op par_board_op_unpack(uint64_t word)
                           .kind = (int)(word >> 52 & 0xf),
                           .group_id = (int)(word >> 32 & 0xfffff),
                           .call = (uint32_t)word};
+}
+
+const char *par_board_process_name(const par_board *board, int rank, char *out,
+                                   size_t out_bytes)
+{
+    const par_board_rank *r = &board->rank[rank];
+    const int pid = atomic_load(&r->pid);
+    if (board->has_others)
+        snprintf(out, out_bytes, "pid %d on %.31s", pid, r->where);
+    else
+        snprintf(out, out_bytes, "pid %d", pid);
+    return out;
 }
 
 void par_board_describe(const par_board *board, int rank, char *out,

@@ -1,10 +1,14 @@
 /* parallel/board.h -- who does what: one page of memory that all ranks of a
- * host and their launcher share.
+ * host and who watches over them share.
  *
  * Every rank writes its own record; everybody reads all of them.  That is how a
  * rank that died, was stopped or entered another operation than its peers is
  * found and named by somebody else.  One look at a time (par_board_check): the
  * ranks that wait and the launcher take turns.
+ *
+ * With several hosts each has a board of its own, with records for all ranks.
+ * Those of its own ranks are written by them; those of the others are copies,
+ * brought by the hosts' watches (harness/launch/hosts.h) twice a second.
  *
  * A record's texts are written without a lock: a reader may see half of one and
  * half of the next, never beyond the field (the last byte stays 0).  What is
@@ -23,7 +27,7 @@
 #include <stdint.h>
 
 typedef enum par_rank_state {
-    PAR_RANK_ABSENT, /* not heard of: not started, or on another host      */
+    PAR_RANK_ABSENT, /* never heard of: not started yet                    */
     PAR_RANK_STARTING,
     PAR_RANK_COMPUTING,
     PAR_RANK_WAITING,
@@ -53,8 +57,11 @@ typedef struct par_board_rank {
     _Atomic int peer;    /* waited for; -1: none                           */
     _Atomic int64_t tick;
     _Atomic uint64_t cpu_ticks; /* at the last look, written by the looker    */
+    _Atomic int letter; /* then, par_process.state; 0: not to be seen         */
+    _Atomic int64_t heard_ns; /* of a copy: when it came, by the clock here   */
     char group[24];
     char what[64];
+    char where[32]; /* its host's name                                        */
 } par_board_rank;
 
 enum { PAR_BOARD_LINE = 1024 };
@@ -63,22 +70,28 @@ typedef struct par_board {
     uint64_t magic, nonce;
     uint64_t host; /* where it was made, par_process_host                */
     int n_rank;
-    bool has_launcher; /* it prints `line`, ranks stay silent            */
+    bool has_launcher; /* or another watch: it judges and prints `line`,
+                        * ranks stay silent                              */
+    bool has_others;   /* ranks may be on other hosts: lines name hosts  */
+    bool is_one_host;  /* of all ranks: there are mailboxes beside it    */
     double stall_seconds;
     _Atomic int fraction; /* of the work, per mille, for the progress line  */
     char step[48];        /* what of it is being done, like a rank's `what` */
     _Atomic int claimed;  /* somebody is ending the run                     */
     _Atomic int aborted;  /* core_status it ended with, once line is there  */
+    _Atomic int is_told;  /* the other hosts know that                      */
     char line[PAR_BOARD_LINE];
     _Atomic int64_t looked_ns;   /* last look                                 */
     _Atomic int64_t progress_ns; /* last look that saw something move         */
     _Atomic int64_t death_ns;    /* first look that saw more than one death   */
     _Atomic uint64_t progress_sum;
+    _Atomic uint64_t cpu_sum; /* of the ranks that compute                    */
     _Atomic int next_zombie;
     par_board_rank rank[];
 } par_board;
 
-/* Make the file (it must not exist) and map it.  Errors: E_FILE, E_SPACE. */
+/* Make the file (it must not exist) and map it; nobody sees it half made.
+ * Errors: E_FILE, E_SPACE.                                           [local] */
 CORE_NODISCARD core_status par_board_create(par_board **out, const char *path,
                                             int n_rank, double stall_seconds,
                                             bool has_launcher);
@@ -109,8 +122,20 @@ par_life par_board_life(const par_board *board, int rank, par_process *out);
  * On the board's host only.                                          [local] */
 int par_board_kill(const par_board *board, int signal_number);
 
+/* A rank of another host, not finished, that nothing has been heard of for so
+ * many seconds: the first; -1 if there is none.                      [local] */
+int par_board_unheard(const par_board *board, double seconds);
+
+/* True if all ranks of this board's host have finished / all ranks.  [local] */
+bool par_board_home_finished(const par_board *board);
+bool par_board_all_finished(const par_board *board);
+
 uint64_t par_board_op_pack(par_board_op op);
 par_board_op par_board_op_unpack(uint64_t word);
+
+/* "pid 17", with other hosts "pid 17 on node3"; out.                 [local] */
+const char *par_board_process_name(const par_board *board, int rank, char *out,
+                                   size_t out_bytes);
 
 /* "rank 3 waits in all-gather over tp for rank 2 (layers.3.attn_out, tick 4)"
  */
@@ -121,14 +146,37 @@ void par_board_describe(const par_board *board, int rank, char *out,
  * shall end it with a line any more.                                 [local] */
 bool par_board_claim(par_board *board, core_status status, const char *line);
 
+/* --- copies between hosts (board_copy.c) --- */
+
+typedef struct par_board_copy {
+    int32_t rank;
+    par_board_rank record;
+} par_board_copy;
+
+/* The records of the ranks of this host (not_of 0), or of all but those of
+ * another, for that one; returns how many, at most n_rank.           [local] */
+int par_board_copies(const par_board *board, uint64_t not_of,
+                     par_board_copy out[]);
+
+/* Note state and processor time of the processes of this host.       [local] */
+void par_board_look(par_board *board);
+
+/* Take over what another host says; records of this host's ranks are left as
+ * they are, and so is anything that is no rank's.                    [local] */
+void par_board_take(par_board *board, const par_board_copy in[], int n);
+
 /* --- judgement (board_check.c) --- */
 
 /* Look at all ranks, at most ten times a second over all callers.  True if the
  * run must end, with the line that says why: a rank died (where a launcher
  * watches, that is its business), or nothing moved for stall_seconds.  A rank
- * that computes moves as long as its processor time does; on another host it is
- * believed.  On the board's host only: clocks differ between hosts.  [local] */
+ * that computes moves as long as its processor time does, unless another is
+ * stopped.  On the board's host only: clocks differ between hosts.   [local] */
 bool par_board_check(par_board *board, char line[PAR_BOARD_LINE]);
+
+/* The line for the host of a rank that is not to be heard.           [local] */
+void par_board_say_lost(const par_board *board, int rank,
+                        char line[PAR_BOARD_LINE]);
 
 /* The line for a rank known to have died.                            [local] */
 void par_board_say_died(const par_board *board, int rank,

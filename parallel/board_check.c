@@ -77,15 +77,16 @@ static int who_waits_for(const par_board *board, int rank)
 void par_board_say_died(const par_board *board, int rank,
                         char line[PAR_BOARD_LINE])
 {
-    char last[300], waiter[320] = "";
+    char last[300], waiter[320] = "", process[64];
     par_board_describe(board, rank, last, sizeof last);
     const int w = who_waits_for(board, rank);
     if (w >= 0) {
         memcpy(waiter, "; ", 3);
         par_board_describe(board, w, waiter + 2, sizeof waiter - 2);
     }
-    snprintf(line, PAR_BOARD_LINE, "rank %d (pid %d) died; last seen: %s%s",
-             rank, atomic_load(&board->rank[rank].pid), last, waiter);
+    snprintf(line, PAR_BOARD_LINE, "rank %d (%s) died; last seen: %s%s", rank,
+             par_board_process_name(board, rank, process, sizeof process), last,
+             waiter);
 }
 
 static void say_many_died(const par_board *board, char line[PAR_BOARD_LINE])
@@ -127,46 +128,57 @@ static bool find_death(par_board *board, char line[PAR_BOARD_LINE])
 
 /* --- standstill --- */
 
-/* Sum of all counters; false if some rank is not on this board, so that its
- * progress cannot be seen.                                                   */
-static bool sum_progress(const par_board *board, uint64_t *sum)
+/* Sum of all counters, and how many ranks there are. */
+static uint64_t sum_progress(const par_board *board)
 {
-    *sum = 0;
+    uint64_t sum = 0;
+    for (int i = 0; i < board->n_rank; i++)
+        sum += atomic_load(&board->rank[i].progress) +
+               (atomic_load(&board->rank[i].pid) > 0);
+    return sum;
+}
+
+static bool is_stopped(int letter)
+{
+    return letter == 'T' || letter == 't';
+}
+
+void par_board_look(par_board *board)
+{
     for (int i = 0; i < board->n_rank; i++) {
-        if (atomic_load(&board->rank[i].pid) == 0)
-            return false;
-        *sum += atomic_load(&board->rank[i].progress);
+        par_board_rank *r = &board->rank[i];
+        par_process process = {0};
+        if (!par_board_is_home(board, i))
+            continue;
+        const bool runs = par_board_life(board, i, &process) == PAR_LIFE_RUNS;
+        atomic_store(&r->letter, runs ? process.state : 0);
+        if (runs)
+            atomic_store(&r->cpu_ticks, process.cpu_ticks);
     }
-    return true;
 }
 
 /* True if a rank that computes has used processor time since the last look, or
- * may have, where that cannot be seen.                                       */
+ * may have, where that cannot be seen; and while none is stopped, for whom the
+ * others may be spinning.                                                    */
 static bool somebody_computes(par_board *board)
 {
-    bool moved = false;
-    for (int i = 0; i < board->n_rank && !moved; i++) {
-        par_board_rank *r = &board->rank[i];
+    uint64_t sum = 0;
+    bool is_hidden = false;
+    par_board_look(board);
+    for (int i = 0; i < board->n_rank; i++) {
+        const par_board_rank *r = &board->rank[i];
         const int state = atomic_load(&r->state);
+        const int letter = atomic_load(&r->letter);
+        if (is_stopped(letter) && state != PAR_RANK_FINISHED)
+            return false;
         if (state != PAR_RANK_COMPUTING && state != PAR_RANK_STARTING)
             continue;
         par_process process;
-        const par_life life = par_board_life(board, i, &process);
-        if (life == PAR_LIFE_RUNS && process.state != 'T')
-            moved = atomic_exchange(&r->cpu_ticks, process.cpu_ticks) !=
-                    process.cpu_ticks;
-        else
-            moved = life == PAR_LIFE_UNKNOWN;
+        sum += atomic_load(&r->cpu_ticks);
+        is_hidden |= letter == 0 && par_board_is_home(board, i) &&
+                     par_board_life(board, i, &process) == PAR_LIFE_UNKNOWN;
     }
-    return moved;
-}
-
-static bool all_finished(const par_board *board)
-{
-    for (int i = 0; i < board->n_rank; i++)
-        if (atomic_load(&board->rank[i].state) != PAR_RANK_FINISHED)
-            return false;
-    return true;
+    return atomic_exchange(&board->cpu_sum, sum) != sum || is_hidden;
 }
 
 /* Lowest rank that is stopped, or else one that computes without using the
@@ -178,11 +190,10 @@ static int find_idle_rank(const par_board *board, bool *stopped)
     for (int i = 0; i < board->n_rank; i++) {
         const par_board_rank *r = &board->rank[i];
         const int state = atomic_load(&r->state);
-        par_process process;
-        if (state == PAR_RANK_FINISHED ||
-            par_board_life(board, i, &process) != PAR_LIFE_RUNS)
+        const int letter = atomic_load(&r->letter);
+        if (state == PAR_RANK_FINISHED || letter == 0)
             continue;
-        if (process.state == 'T' || process.state == 't') {
+        if (is_stopped(letter)) {
             *stopped = true;
             return i;
         }
@@ -190,6 +201,71 @@ static int find_idle_rank(const par_board *board, bool *stopped)
             idle = i;
     }
     return idle;
+}
+
+/* "ranks 3, 4, 5 and 7 more" of those that `is` says so of, and who waits for
+ * the first.                                                                 */
+static void list_ranks(const par_board *board, char *out, size_t out_bytes,
+                       bool (*is)(const par_board *board, int rank, int as),
+                       int as)
+{
+    enum { MOST = 8 };
+    int n = 0, first = -1;
+    size_t used = 0;
+    for (int i = 0; i < board->n_rank; i++) {
+        if (!is(board, i, as))
+            continue;
+        first = first < 0 ? i : first;
+        if (n++ < MOST && used + 16 < out_bytes)
+            used += (size_t)snprintf(out + used, out_bytes - used,
+                                     n == 1 ? "%d" : ", %d", i);
+    }
+    if (n > MOST)
+        used += (size_t)snprintf(out + used, out_bytes - used, " and %d more",
+                                 n - MOST);
+    const int waiter = first < 0 ? -1 : who_waits_for(board, first);
+    if (waiter >= 0 && used + 4 < out_bytes) {
+        memcpy(out + used, "; ", 3);
+        par_board_describe(board, waiter, out + used + 2, out_bytes - used - 2);
+    }
+}
+
+static bool is_absent(const par_board *board, int rank, int as)
+{
+    (void)as;
+    return atomic_load(&board->rank[rank].pid) == 0;
+}
+
+static bool is_of_host(const par_board *board, int rank, int as)
+{
+    return atomic_load(&board->rank[rank].host) ==
+           atomic_load(&board->rank[as].host);
+}
+
+static int sum_absent(const par_board *board)
+{
+    int n = 0;
+    for (int i = 0; i < board->n_rank; i++)
+        n += is_absent(board, i, 0);
+    return n;
+}
+
+static void say_absent(const par_board *board, char line[PAR_BOARD_LINE])
+{
+    char list[400] = "";
+    list_ranks(board, list, sizeof list, is_absent, 0);
+    snprintf(line, PAR_BOARD_LINE,
+             "%d of %d ranks did not come within %g s: %s", sum_absent(board),
+             board->n_rank, board->stall_seconds, list);
+}
+
+void par_board_say_lost(const par_board *board, int rank,
+                        char line[PAR_BOARD_LINE])
+{
+    char list[400] = "";
+    list_ranks(board, list, sizeof list, is_of_host, rank);
+    snprintf(line, PAR_BOARD_LINE, "host %.31s is not to be heard: ranks %s",
+             board->rank[rank].where, list);
 }
 
 /* The first rank whose peer waits in something else; its peer; the peer's. */
@@ -222,7 +298,16 @@ static void say_stalled(const par_board *board, char line[PAR_BOARD_LINE])
 {
     bool stopped;
     const int idle = find_idle_rank(board, &stopped);
-    char detail[800] = "", waiter[320] = "";
+    const int unheard = par_board_unheard(board, board->stall_seconds / 2);
+    char detail[800] = "", waiter[320] = "", process[64];
+    if (!stopped && unheard >= 0) {
+        par_board_say_lost(board, unheard, line);
+        return;
+    }
+    if (!stopped && sum_absent(board) > 0) {
+        say_absent(board, line);
+        return;
+    }
     if (idle < 0) {
         say_crossed(board, detail, sizeof detail);
         snprintf(line, PAR_BOARD_LINE, "nothing has moved for %g s: %s",
@@ -235,26 +320,25 @@ static void say_stalled(const par_board *board, char line[PAR_BOARD_LINE])
         memcpy(waiter, "; ", 3);
         par_board_describe(board, w, waiter + 2, sizeof waiter - 2);
     }
-    snprintf(
-        line, PAR_BOARD_LINE,
-        "nothing has moved for %g s: rank %d (pid %d) %s; last seen: %.500s%s",
-        board->stall_seconds, idle, atomic_load(&board->rank[idle].pid),
-        stopped ? "is stopped" : "uses no processor time", detail, waiter);
+    snprintf(line, PAR_BOARD_LINE,
+             "nothing has moved for %g s: rank %d (%s) %s; last seen: %.500s%s",
+             board->stall_seconds, idle,
+             par_board_process_name(board, idle, process, sizeof process),
+             stopped ? "is stopped" : "uses no processor time", detail, waiter);
 }
 
 static bool find_stall(par_board *board, char line[PAR_BOARD_LINE])
 {
     const int64_t now = par_now_ns();
-    uint64_t sum;
-    const bool complete = sum_progress(board, &sum);
-    if (atomic_exchange(&board->progress_sum, sum) != sum || !complete) {
+    const uint64_t sum = sum_progress(board);
+    if (atomic_exchange(&board->progress_sum, sum) != sum) {
         atomic_store(&board->progress_ns, now);
         return false;
     }
     const int64_t quiet = now - atomic_load(&board->progress_ns);
     if (quiet < QUIET_MS * ms)
         return false;
-    if (somebody_computes(board) || all_finished(board)) {
+    if (somebody_computes(board) || par_board_all_finished(board)) {
         atomic_store(&board->progress_ns, now);
         return false;
     }
@@ -262,6 +346,15 @@ static bool find_stall(par_board *board, char line[PAR_BOARD_LINE])
         return false;
     say_stalled(board, line);
     return true;
+}
+
+/* A host that is not heard of, though the others move. */
+static bool find_lost(par_board *board, char line[PAR_BOARD_LINE])
+{
+    const int rank = par_board_unheard(board, board->stall_seconds);
+    if (rank >= 0)
+        par_board_say_lost(board, rank, line);
+    return rank >= 0;
 }
 
 /* --- both, and mismatches --- */
@@ -275,7 +368,7 @@ bool par_board_check(par_board *board, char line[PAR_BOARD_LINE])
         atomic_load(&board->claimed))
         return false;
     return (!board->has_launcher && find_death(board, line)) ||
-           find_stall(board, line);
+           find_lost(board, line) || find_stall(board, line);
 }
 
 bool par_board_mismatch(const par_board *board, int me, int peer,

@@ -73,13 +73,19 @@ typedef struct par_comm_options {
     double stall_seconds;    /* no progress anywhere for so long ends the run;
                               * <= 0: 30                                      */
     const char *board_path;  /* file shared with a launcher; NULL: rank 0 makes
-                              * one of its own                                */
+                              * one of its own; "": par_comm_use_board follows */
 } par_comm_options;
 
 /* MPI_Init, once per process.                              [collective, world] */
 CORE_NODISCARD core_status par_comm_start(const par_comm_options *options);
 
-/* MPI_Finalize; every rank exits afterwards.               [collective, world] */
+/* The board of this host, which is this process's to unmap no more; before any
+ * communicator is opened.                                            [local] */
+struct par_board;
+void par_comm_use_board(struct par_board *board);
+
+/* All ranks are done with MPI; every rank exits afterwards.
+ *                                                          [collective, world] */
 void par_comm_stop(void);
 
 /* Processes that mpiexec started / number of this one; after par_comm_start. */

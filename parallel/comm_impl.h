@@ -15,6 +15,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A message, or a part of one, on its way.                                   */
+struct par_request {
+    par_op_kind kind; /* PAR_SEND or PAR_RECV                            */
+    bool done;
+    int peer, tag;
+    char *buf;           /* of a send: never written                        */
+    int64_t bytes;       /* of this part                                    */
+    int64_t total_bytes; /* of the message                                  */
+    struct par_request *rest; /* the other parts */
+    void *arriving;           /* par_post_recv: buf, which is ours, until ...  */
+    void *deliver_to;         /* ... par_wait copies it here                   */
+    struct par_request *next; /* in a list: unused, to_self, the transport's   */
+    uint64_t handle;          /* the transport's: MPI's, or is it complete?    */
+    int64_t n_moved;          /* comm_shared.c: bytes sent so far              */
+};
+
+/* What carries messages: MPI (comm_mpi.c), or memory that all ranks share
+ * (comm_shared.c).  One per process, chosen at its start.                    */
+typedef struct par__transport {
+    /* Post a part: it may be complete at once.                               */
+    void (*start)(par_comm *comm, par_request *part);
+    /* Is it complete?  Moves what can be moved, of other messages too.       */
+    bool (*test)(par_comm *comm, par_request *part);
+    /* The rank has nothing to do: it rests for the n'th time, from 0, in a wait
+     * for this part.  Short enough for par__watch.                           */
+    void (*rest)(par_comm *comm, const par_request *part, int n);
+} par__transport;
+
+const par__transport *par__transport_used(void); /* comm_mpi.c */
+
 struct par_comm_impl {
     int epoch;            /* number of this communicator in the process   */
     int n_opened;         /* of the first communicator: others since      */
@@ -32,7 +62,7 @@ struct par_comm_impl {
     int64_t part_bytes;       /* longer messages travel in parts of this size */
     par_request *unused;      /* free list                                    */
     par_request *to_self;     /* sends and receives to myself, not yet met    */
-    int64_t longest_pause_ns; /* between two looks of a waiting rank          */
+    int64_t longest_pause_ns; /* between two looks of a rank that polls       */
     int64_t watched_ns;       /* last time the board was looked at            */
 };
 
@@ -56,7 +86,7 @@ void *par__scratch(par_comm *comm, int64_t bytes);
 void par__tree_broadcast(par_comm *comm, par__op *op, void *buf, int64_t bytes,
                          int root_index);
 
-/* --- messages (comm_mpi.c) --- */
+/* --- messages (comm_message.c) --- */
 
 /* Post a message to or from member i of the operation's group (not me); it
  * joins comm->impl->requests. */
@@ -66,6 +96,20 @@ void par__recv(par_comm *comm, par__op *op, int i, void *buf, int64_t bytes);
 
 /* Wait for everything posted since the last par__wait_all. */
 void par__wait_all(par_comm *comm, const par__op *op);
+
+/* Has the sender sent as much as this part expects?  Ends the run if not.    */
+void par__check_length(par_comm *comm, const par_request *r, int64_t bytes);
+
+/* --- shared memory (comm_shared.c) --- */
+
+/* Carry messages by the mailboxes that lie beside the board.
+ * Errors: E_FILE, E_MEMORY.                                          [local] */
+CORE_NODISCARD core_status par__shared_open(const par__transport **out,
+                                            const char *board_path, int n_rank,
+                                            int rank);
+void par__shared_close(void);
+
+/* --- communicators (comm_agree.c) --- */
 
 /* A communicator of the first n started ranks, on this process.      [local] */
 CORE_NODISCARD core_status par__comm_make(par_comm **out, int rank, int n,
@@ -84,6 +128,22 @@ void par__watch(par_comm *comm, int peer);
  * rank that dies counts as dead a little after its memory has gone: waits for
  * that, where a launcher watches, who meanwhile may end us.          [local] */
 bool par__has_died(par_comm *comm, int peer, char line[PAR_BOARD_LINE]);
+
+/* --- leaving (comm_leave.c) --- */
+
+/* SIGTERM ends this process with the code that the run was ended with; without
+ * one, as it would have.                                             [local] */
+void par__leave_on_term(const par_board *board);
+
+/* Tell the process manager that this rank is done with MPI, as MPI_Finalize
+ * would; false if it speaks another protocol.                        [local] */
+bool par__say_done(void);
+
+/* Wait, some seconds at most, until the watch has told the other hosts of the
+ * run's end; until somebody has ended the run: false if nobody did.  At once
+ * where nobody watches; accept NULL.                                 [local] */
+void par__await_told(const par_board *board);
+bool par__await_claim(const par_board *board);
 
 /* --- tests of faults (hold.c) --- */
 

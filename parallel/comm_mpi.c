@@ -1,15 +1,14 @@
-/* parallel/comm_mpi.c -- messages over MPI: the only file that includes mpi.h.
+/* parallel/comm_mpi.c -- messages over MPI: the only file that includes mpi.h;
+ * and how a rank starts and ends, with MPI or, where a launcher knows that all
+ * ranks are on its host, without.
  *
  * Of MPI it uses Isend, Irecv and Test on one communicator, and nothing that
  * blocks: MPICH spins in blocking calls, which with more ranks than cores keeps
- * those off the processor who could make progress.  A waiting rank tests, gives
- * up its time slice a few times, then naps, longer and longer; between naps it
- * looks at the board.
+ * those off the processor who could make progress.
  *
  * Traps: lengths are int in MPI, so long messages travel in parts; MPI_TAG_UB
  * may be as low as 32767, so tags are cut to it (they only help to find faults,
- * the order of messages between two ranks is right without them); messages to
- * oneself never reach MPI, they are copied.
+ * the order of messages between two ranks is right without them).
  */
 #include "parallel/comm_impl.h"
 
@@ -26,26 +25,18 @@
 #include <time.h>
 #include <unistd.h>
 
-struct par_request {
-    MPI_Request mpi;
-    par_op_kind kind; /* PAR_SEND or PAR_RECV                            */
-    bool done;
-    int peer, tag;
-    char *buf;           /* of a send: never written                        */
-    int64_t bytes;       /* of this part                                    */
-    int64_t total_bytes; /* of the message                                  */
-    struct par_request *rest; /* the other parts */
-    void *arriving;           /* par_post_recv: buf, which is ours, until ...  */
-    void *deliver_to;         /* ... par_wait copies it here                   */
-    struct par_request *next; /* in a list: unused, to_self */
-};
-
 /* MPI exists once per process, and so does this. */
 static struct {
     bool started;
     int tag_mask;
+    const par__transport *transport;
     par_comm *all;
 } process;
+
+const par__transport *par__transport_used(void)
+{
+    return process.transport;
+}
 
 par_comm *par__comm_all(void)
 {
@@ -72,15 +63,18 @@ void par_abort(par_comm *comm, core_status status, const char *fmt, ...)
     if (!comm)
         comm = process.all;
     par_board *board = comm ? comm->impl->board : NULL;
-    if (board && !par_board_claim(board, status, line))
-        sleep(2); /* somebody else is ending the run: let his line come out */
-    else if (!board || !board->has_launcher)
+    if (board && !par_board_claim(board, status, line)) {
+        const int theirs = atomic_load(&board->aborted);
+        sleep(board->has_launcher ? 0 : 2); /* let his line come out */
+        status = theirs != 0 ? (core_status)theirs : status;
+    } else if (!board || !board->has_launcher)
         fprintf(stderr, "[%d/%d] %s\n", comm ? comm->rank : 0,
                 comm ? comm->size : 1, line);
     fflush(NULL);
-    if (process.started)
+    par__await_told(board);
+    if (process.started && getenv("SLURM_STEP_ID") == NULL)
         MPI_Abort(MPI_COMM_WORLD, core_status_exit_code(status));
-    _exit(core_status_exit_code(status));
+    _exit(core_status_exit_code(status)); /* srun makes 137 of an abort */
 }
 
 static void must(par_comm *comm, int code, const char *call, int peer)
@@ -88,8 +82,12 @@ static void must(par_comm *comm, int code, const char *call, int peer)
     if (code == MPI_SUCCESS)
         return;
     char line[PAR_BOARD_LINE];
+    const par_board *board = comm->impl->board;
+    const bool is_far = board && !par_board_is_home(board, peer);
     if (par__has_died(comm, peer, line))
         par_abort(comm, CORE_E_PEER, "%s", line);
+    if (is_far && par__await_claim(board)) /* its host's watch says more */
+        par_abort(comm, CORE_E_PEER, "rank %d cannot be reached", peer);
     char text[MPI_MAX_ERROR_STRING] = "";
     int n = 0;
     MPI_Error_string(code, text, &n);
@@ -97,340 +95,62 @@ static void must(par_comm *comm, int code, const char *call, int peer)
               call, peer, comm->impl->mine->what, text);
 }
 
-/* --- requests --- */
+/* --- messages --- */
 
-static par_request *new_request(par_comm *comm, par_op_kind kind, int peer,
-                                int tag, void *buf, int64_t bytes)
+_Static_assert(sizeof(MPI_Request) <= sizeof(uint64_t), "a handle holds one");
+
+static MPI_Request *request_of(par_request *r)
 {
-    struct par_comm_impl *impl = comm->impl;
-    core_assert(peer >= 0 && peer < comm->size && bytes >= 0);
-    par_request *r = impl->unused;
-    if (r)
-        impl->unused = r->next;
-    else
-        r = malloc(sizeof *r);
-    if (!r)
-        par_abort(comm, CORE_E_MEMORY, "no memory for a message");
-    *r = (par_request){.mpi = MPI_REQUEST_NULL,
-                       .kind = kind,
-                       .peer = peer,
-                       .tag = tag,
-                       .buf = buf,
-                       .bytes = bytes,
-                       .total_bytes = bytes};
-    return r;
+    return (MPI_Request *)(void *)&r->handle;
 }
 
-static void drop_request(par_comm *comm, par_request *r)
-{
-    while (r) {
-        par_request *rest = r->rest;
-        r->next = comm->impl->unused;
-        comm->impl->unused = r;
-        r = rest;
-    }
-}
-
-static void start_part(par_comm *comm, par_request *r)
+static void start_over_mpi(par_comm *comm, par_request *r)
 {
     const int n = (int)r->bytes, tag = r->tag & process.tag_mask;
     if (r->kind == PAR_SEND)
         must(comm,
              MPI_Isend(r->buf, n, MPI_BYTE, r->peer, tag, MPI_COMM_WORLD,
-                       &r->mpi),
+                       request_of(r)),
              "MPI_Isend", r->peer);
     else
         must(comm,
              MPI_Irecv(r->buf, n, MPI_BYTE, r->peer, tag, MPI_COMM_WORLD,
-                       &r->mpi),
+                       request_of(r)),
              "MPI_Irecv", r->peer);
 }
 
-/* All parts are posted at once; both sides cut at the same places. */
-static par_request *start(par_comm *comm, par_op_kind kind, int peer, int tag,
-                          void *buf, int64_t bytes)
+static bool test_over_mpi(par_comm *comm, par_request *r)
 {
-    const int64_t part = comm->impl->part_bytes;
-    par_request *first = new_request(comm, kind, peer, tag, buf, bytes);
-    par_request *r = first;
-    while (r->bytes > part) {
-        r->rest =
-            new_request(comm, kind, peer, tag, r->buf + part, r->bytes - part);
-        r->bytes = part;
-        start_part(comm, r);
-        r = r->rest;
-    }
-    start_part(comm, r);
-    return first;
-}
-
-static void check_length(par_comm *comm, const par_request *r,
-                         const MPI_Status *status)
-{
-    int n = 0;
-    if (r->kind != PAR_RECV)
-        return;
-    must(comm, MPI_Get_count(status, MPI_BYTE, &n), "MPI_Get_count", r->peer);
-    if (n != r->bytes)
-        par_abort(comm, CORE_E_PEER,
-                  "rank %d sent %d bytes to rank %d in %s, expected %lld",
-                  r->peer, n, comm->rank, comm->impl->mine->what,
-                  (long long)r->bytes);
-}
-
-/* True if the request, with all its parts, is complete. */
-static bool test(par_comm *comm, par_request *r)
-{
-    for (; r; r = r->rest) {
-        if (r->done)
-            continue;
-        int flag = 0;
-        MPI_Status status;
-        if (r->mpi != MPI_REQUEST_NULL)
-            must(comm, MPI_Test(&r->mpi, &flag, &status), "MPI_Test", r->peer);
-        if (!flag)
-            return false;
-        check_length(comm, r, &status);
-        r->done = true;
-        atomic_fetch_add(&comm->impl->mine->progress, 1);
-    }
+    int flag = 0, n = 0;
+    MPI_Status status;
+    must(comm, MPI_Test(request_of(r), &flag, &status), "MPI_Test", r->peer);
+    if (!flag || r->kind != PAR_RECV)
+        return flag;
+    must(comm, MPI_Get_count(&status, MPI_BYTE, &n), "MPI_Get_count", r->peer);
+    par__check_length(comm, r, n);
     return true;
 }
 
-/* --- waiting --- */
-
-static void nap(int64_t ns)
+/* MPI has to be asked: gives up its time slice a few times, then naps, longer
+ * and longer.                                                                */
+static void rest_from_mpi(par_comm *comm, const par_request *r, int n)
 {
-    const struct timespec t = {.tv_nsec = (long)ns};
+    enum { N_YIELD = 8, FIRST_NAP_NS = 20000 };
+    (void)r;
+    if (n < N_YIELD) {
+        sched_yield();
+        return;
+    }
+    int64_t nap_ns = FIRST_NAP_NS;
+    for (; n > N_YIELD && nap_ns < comm->impl->longest_pause_ns; n--)
+        nap_ns += nap_ns / 2;
+    if (nap_ns > comm->impl->longest_pause_ns)
+        nap_ns = comm->impl->longest_pause_ns;
+    const struct timespec t = {.tv_nsec = (long)nap_ns};
     nanosleep(&t, NULL);
 }
 
-static void wait_until_done(par_comm *comm, par_request *r)
-{
-    enum { N_YIELD = 8, FIRST_NAP_NS = 20000 };
-    if (test(comm, r))
-        return;
-    par_board_rank *mine = comm->impl->mine;
-    const int64_t start_ns = par_now_ns();
-    int64_t nap_ns = FIRST_NAP_NS;
-    atomic_store(&mine->peer, r->peer);
-    atomic_store(&mine->state, PAR_RANK_WAITING);
-    for (int n = 0; !test(comm, r); n++) {
-        if (n < N_YIELD) {
-            sched_yield();
-            continue;
-        }
-        par__watch(comm, r->peer);
-        nap(nap_ns);
-        nap_ns += nap_ns / 2;
-        if (nap_ns > comm->impl->longest_pause_ns)
-            nap_ns = comm->impl->longest_pause_ns;
-    }
-    atomic_store(&mine->state, PAR_RANK_COMPUTING);
-    atomic_store(&mine->peer, -1);
-    comm->wait_seconds += (double)(par_now_ns() - start_ns) * 1e-9;
-}
-
-/* --- inside operations --- */
-
-static void join(par_comm *comm, par_request *r)
-{
-    struct par_comm_impl *impl = comm->impl;
-    core_assert(impl->n_requests < 2 * comm->size);
-    impl->requests[impl->n_requests++] = r;
-}
-
-void par__send(par_comm *comm, par__op *op, int i, const void *buf,
-               int64_t bytes)
-{
-    const int to = op->group->rank[i];
-    core_assert(to != comm->rank);
-    join(comm,
-         start(comm, PAR_SEND, to, op->tag, (void *)(uintptr_t)buf, bytes));
-    op->bytes += bytes;
-}
-
-void par__recv(par_comm *comm, par__op *op, int i, void *buf, int64_t bytes)
-{
-    const int from = op->group->rank[i];
-    core_assert(from != comm->rank);
-    join(comm, start(comm, PAR_RECV, from, op->tag, buf, bytes));
-}
-
-void par__wait_all(par_comm *comm, const par__op *op)
-{
-    (void)op;
-    struct par_comm_impl *impl = comm->impl;
-    for (int i = 0; i < impl->n_requests; i++) {
-        wait_until_done(comm, impl->requests[i]);
-        drop_request(comm, impl->requests[i]);
-    }
-    impl->n_requests = 0;
-}
-
-/* --- point to point --- */
-
-/* The oldest request to myself that waits for one like this; taken off. */
-static par_request *take_partner(par_comm *comm, par_op_kind kind, int tag)
-{
-    for (par_request **p = &comm->impl->to_self; *p; p = &(*p)->next)
-        if ((*p)->kind == kind && (*p)->tag == tag) {
-            par_request *partner = *p;
-            *p = partner->next;
-            return partner;
-        }
-    return NULL;
-}
-
-static void post_to_self(par_comm *comm, par_request *r)
-{
-    par_request *other =
-        take_partner(comm, r->kind == PAR_SEND ? PAR_RECV : PAR_SEND, r->tag);
-    if (!other) {
-        par_request **end = &comm->impl->to_self;
-        while (*end)
-            end = &(*end)->next;
-        *end = r;
-        return;
-    }
-    const par_request *send = r->kind == PAR_SEND ? r : other;
-    const par_request *recv = r->kind == PAR_SEND ? other : r;
-    if (send->bytes != recv->bytes)
-        par_abort(comm, CORE_E_INTERNAL,
-                  "rank %d sends itself %lld bytes, expects %lld", comm->rank,
-                  (long long)send->bytes, (long long)recv->bytes);
-    if (send->bytes > 0)
-        memcpy(recv->buf, send->buf, (size_t)send->bytes);
-    r->done = other->done = true;
-}
-
-static par_request *post(par_comm *comm, par_op_kind kind, int peer, int tag,
-                         void *buf, int64_t bytes)
-{
-    core_assert(tag >= 0 && tag < 1000);
-    const int full_tag = (int)PAR_SEND << 24 | tag;
-    if (peer != comm->rank)
-        return start(comm, kind, peer, full_tag, buf, bytes);
-    par_request *r = new_request(comm, kind, peer, full_tag, buf, bytes);
-    post_to_self(comm, r);
-    return r;
-}
-
-par_request *par_post_send(par_comm *comm, int to, int tag, const void *buf,
-                           int64_t bytes)
-{
-    comm->n_bytes[PAR_SEND] += to != comm->rank ? bytes : 0;
-    return post(comm, PAR_SEND, to, tag, (void *)(uintptr_t)buf, bytes);
-}
-
-par_request *par_post_recv(par_comm *comm, int from, int tag, void *buf,
-                           int64_t bytes)
-{
-    void *arriving = malloc(bytes > 0 ? (size_t)bytes : 1);
-    if (!arriving)
-        par_abort(comm, CORE_E_MEMORY, "no memory for a message of %lld bytes",
-                  (long long)bytes);
-    par_request *request = post(comm, PAR_RECV, from, tag, arriving, bytes);
-    request->arriving = arriving;
-    request->deliver_to = buf;
-    return request;
-}
-
-/* Now, and not when the message happens to arrive, the caller has it. */
-static void deliver(par_request *request)
-{
-    if (request->arriving && request->total_bytes > 0)
-        memcpy(request->deliver_to, request->arriving,
-               (size_t)request->total_bytes);
-    free(request->arriving);
-    request->arriving = NULL;
-}
-
-void par_wait(par_comm *comm, par_request *request)
-{
-    if (!request)
-        return;
-    const par_op_kind kind = request->kind;
-    const int peer = request->peer;
-    const int64_t start_ns = par_now_ns();
-    const int64_t bytes =
-        kind == PAR_SEND && peer != comm->rank ? request->total_bytes : 0;
-    if (peer == comm->rank && !request->done)
-        par_abort(comm, CORE_E_INTERNAL,
-                  "rank %d waits for its own message with tag %d, which it "
-                  "never posted",
-                  peer, request->tag & 0xffff);
-    const par_board_op word = {
-        .epoch = comm->impl->epoch, .kind = kind, .group_id = PAR_NO_GROUP};
-    atomic_store(&comm->impl->mine->op, par_board_op_pack(word));
-    wait_until_done(comm, request);
-    deliver(request);
-    drop_request(comm, request);
-    comm->n_calls[kind]++;
-    if (!comm->record)
-        return;
-    const par_comm_record record = {
-        .kind = kind,
-        .peer = peer,
-        .bytes = bytes,
-        .seconds = (double)(par_now_ns() - start_ns) * 1e-9};
-    comm->record(comm->record_self, &record);
-}
-
-/* --- what a rank is doing --- */
-
-void par_at(par_comm *comm, const char *what, int64_t tick)
-{
-    par_board_rank *mine = comm->impl->mine;
-    const size_t room = sizeof mine->what - 1, n = strlen(what);
-    memcpy(mine->what, what, n < room ? n : room);
-    mine->what[n < room ? n : room] = '\0';
-    atomic_store(&mine->tick, tick);
-    atomic_fetch_add(&mine->progress, 1);
-    par__hold(comm, what);
-}
-
-void par_set_step(par_comm *comm, const char *name, double from, double to)
-{
-    par_board *board = comm->impl->board;
-    comm->impl->step_from = from;
-    comm->impl->step_to = to;
-    if (board)
-        snprintf(board->step, sizeof board->step, "%s", name);
-    par_set_fraction(comm, 0.0);
-}
-
-double par_set_fraction(par_comm *comm, double fraction)
-{
-    const struct par_comm_impl *impl = comm->impl;
-    if (!impl->board)
-        return 0.0;
-    const double done =
-        impl->step_from + (impl->step_to - impl->step_from) * fraction;
-    int said = atomic_load(&impl->board->fraction);
-    if (done >= 0.0 && done <= 1.0 && (int)(done * 1000) > said) {
-        said = (int)(done * 1000);
-        atomic_store(&impl->board->fraction, said);
-    }
-    return said / 1000.0;
-}
-
 /* --- start and end --- */
-
-void par__comm_free(par_comm *comm)
-{
-    struct par_comm_impl *impl = comm->impl;
-    for (par_request *r = impl->unused, *next; r; r = next) {
-        next = r->next;
-        free(r);
-    }
-    free(impl->world_rank);
-    free(impl->n_call);
-    free(impl->requests);
-    free(impl->scratch);
-    free(impl);
-    free(comm);
-}
 
 /* Rank 0 makes a board in memory; who can open it and finds the same number in
  * it is on the same host.  Ranks elsewhere do without. */
@@ -468,28 +188,45 @@ static void share_own_board(par_comm *all, const par_comm_options *options)
     }
 }
 
+/* The connection that mpiexec watches: see harness/launch/deaths.c. */
+static void note_manager(par_board_rank *record)
+{
+    const char *fd = getenv("PMI_FD");
+    atomic_store(&record->manager_fd, fd ? atoi(fd) : 0);
+}
+
+/* Which rank this is, as mpiexec says; -1: it does not. */
+static int manager_rank(const par_board *board)
+{
+    const char *text = getenv("PMI_RANK");
+    const int rank = text ? atoi(text) : -1;
+    return rank < board->n_rank ? rank : -1;
+}
+
 /* The launcher's board, if this host has it.  Hydra says in PMI_RANK who we
  * are, so that a rank is on the board before MPI_Init, which takes long.     */
 static core_status join_launcher(par_board **out, const char *path)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* mpiexec's proxy gone: so are we */
     CORE_TRY(par_board_map(out, path));
-    const char *text = getenv("PMI_RANK"), *fd = getenv("PMI_FD");
-    const int rank = text ? atoi(text) : -1;
-    if (rank < 0 || rank >= (*out)->n_rank)
+    const int rank = manager_rank(*out);
+    if (rank < 0)
         return CORE_OK;
-    atomic_store(&(*out)->rank[rank].manager_fd, fd ? atoi(fd) : 0);
+    note_manager(&(*out)->rank[rank]);
     par_board_join(&(*out)->rank[rank], PAR_RANK_STARTING);
     return CORE_OK;
 }
 
 static core_status start_mpi(int *rank, int *size)
 {
+    static const par__transport over_mpi = {start_over_mpi, test_over_mpi,
+                                            rest_from_mpi};
     int provided, found = 0, *tag_ub = NULL;
     CORE_FAIL_IF(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) !=
                      MPI_SUCCESS,
                  CORE_E_INTERNAL, "MPI does not start");
     process.started = true;
+    process.transport = &over_mpi;
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, rank);
     MPI_Comm_size(MPI_COMM_WORLD, size);
@@ -501,14 +238,32 @@ static core_status start_mpi(int *rank, int *size)
     return CORE_OK;
 }
 
+/* All ranks are on the board's host, which has mailboxes.  MPI, which takes
+ * long to start for many ranks, never is.                                    */
+static core_status start_shared(const par_board *board, const char *board_path,
+                                int *rank, int *size)
+{
+    *rank = manager_rank(board);
+    *size = board->n_rank;
+    CORE_FAIL_IF(*rank < 0, CORE_E_INTERNAL,
+                 "mpiexec does not say which rank this is (PMI_RANK)");
+    CORE_FAIL_IF(par_process_host() != board->host, CORE_E_USAGE,
+                 "rank %d was started on another host, and no hosts were named",
+                 *rank);
+    return par__shared_open(&process.transport, board_path, *size, *rank);
+}
+
 core_status par_comm_start(const par_comm_options *options)
 {
-    core_assert(!process.started);
+    core_assert(!process.all);
     par_board *board = NULL;
-    if (options->board_path)
+    if (options->board_path && options->board_path[0] != '\0')
         CORE_TRY(join_launcher(&board, options->board_path));
     int rank = 0, size = 1;
-    core_status status = start_mpi(&rank, &size);
+    core_status status =
+        board && board->is_one_host
+            ? start_shared(board, options->board_path, &rank, &size)
+            : start_mpi(&rank, &size);
     if (status == CORE_OK && board && board->n_rank != size)
         status = core_fail(CORE_E_INTERNAL, "%d ranks started, %d expected",
                            size, board->n_rank);
@@ -520,10 +275,44 @@ core_status par_comm_start(const par_comm_options *options)
     }
     if (board)
         par_board_join(&board->rank[rank], PAR_RANK_COMPUTING);
-    else
+    else if (options->board_path == NULL)
         share_own_board(process.all, options);
+    par__leave_on_term(process.all->impl->board);
     par_at(process.all, "start", -1);
     return CORE_OK;
+}
+
+void par_comm_use_board(par_board *board)
+{
+    struct par_comm_impl *impl = process.all->impl;
+    core_assert(impl->board == NULL);
+    impl->board = board;
+    impl->mine = &board->rank[process.all->rank];
+    note_manager(impl->mine);
+    par_board_join(impl->mine, PAR_RANK_COMPUTING);
+    par__leave_on_term(board);
+}
+
+/* Messages of others may still need this process to pass them on: until all
+ * have finished, or for a while where that cannot be seen.                   */
+static void progress_until_all_finish(const par_board *board)
+{
+    enum { NAPS = 500, BLIND_NAPS = 20 };
+    const struct timespec nap = {.tv_nsec = 5000000};
+    for (int k = 0; k < (board ? NAPS : BLIND_NAPS); k++) {
+        int flag;
+        MPI_Iprobe(MPI_ANY_SOURCE, 0, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
+        if (board && par_board_all_finished(board))
+            return;
+        nanosleep(&nap, NULL);
+    }
+}
+
+static void leave_mpi(const par_board *board)
+{
+    progress_until_all_finish(board);
+    if (!par__say_done())
+        MPI_Finalize();
 }
 
 void par_comm_stop(void)
@@ -532,9 +321,11 @@ void par_comm_stop(void)
     if (!all)
         return;
     par_at(all, "stop", -1);
-    par_barrier(all, &all->world); /* MPI_Finalize would wait spinning */
+    par_barrier(all, &all->world);
     atomic_store(&all->impl->mine->state, PAR_RANK_FINISHED);
-    MPI_Finalize();
+    if (process.started)
+        leave_mpi(all->impl->board);
+    par__shared_close();
     process.started = false;
     process.all = NULL;
     par_board_unmap(all->impl->board);

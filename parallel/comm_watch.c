@@ -1,7 +1,8 @@
 /* parallel/comm_watch.c -- what a waiting rank does besides waiting.
  *
- * Ten times a second it looks whether the run is still alive.  Whoever finds
- * out first ends it; the others find the board claimed and wait to be killed.
+ * Ten times a second it looks whether the run is still alive; where a launcher
+ * watches, only whether that has ended it, or a peer is somewhere else.  Whoever
+ * finds out first ends the run; the others leave with its code.
  */
 #include "parallel/comm_impl.h"
 
@@ -17,9 +18,11 @@ void par__watch(par_comm *comm, int peer)
     if (!impl->board || now - impl->watched_ns < LOOK_NS)
         return;
     impl->watched_ns = now;
-    char line[PAR_BOARD_LINE];
-    if (par_board_mismatch(impl->board, comm->rank, peer, line) ||
-        (par_board_is_home(impl->board, comm->rank) &&
+    char line[PAR_BOARD_LINE] = "";
+    if (atomic_load(&impl->board->aborted) != 0 ||
+        par_board_mismatch(impl->board, comm->rank, peer, line) ||
+        (!impl->board->has_launcher &&
+         par_board_is_home(impl->board, comm->rank) &&
          par_board_check(impl->board, line)))
         par_abort(comm, CORE_E_PEER, "%s", line);
 }

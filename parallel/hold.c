@@ -20,9 +20,11 @@ void par__hold(par_comm *comm, const char *what)
 {
     enum { NAP_MS = 10, HELD_S = 60 };
     const struct timespec nap = {.tv_nsec = NAP_MS * 1000000L};
-    const char *wish = getenv("MOEPARITY_HOLD");
+    static const char *wish = "";
     char point[64], path[256];
     int rank;
+    if (wish != NULL && wish[0] == '\0') /* asked once */
+        wish = getenv("MOEPARITY_HOLD");
     if (wish == NULL || sscanf(wish, "%d %63s %255s", &rank, point, path) < 3 ||
         rank != comm->rank || strcmp(point, what) != 0)
         return;

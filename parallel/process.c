@@ -33,12 +33,15 @@ bool par_process_read(par_process *out, int pid)
     const char *after_name = strrchr(text, ')');
     unsigned long user, system;
     unsigned long long start;
-    if (!after_name ||
+    const char *name = strchr(text, '(');
+    if (!after_name || !name ||
         sscanf(after_name + 1,
-               " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d "
+               " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d "
                "%*d %*d %*d %*d %llu",
-               &out->state, &user, &system, &start) != 4)
+               &out->state, &out->parent, &user, &system, &start) != 5)
         return false;
+    snprintf(out->name, sizeof out->name, "%.*s", (int)(after_name - name - 1),
+             name + 1);
     out->cpu_ticks = (uint64_t)user + system;
     out->start_ticks = start;
     return true;
@@ -55,6 +58,13 @@ uint64_t par_process_host(void)
     const int n = snprintf(all, sizeof all, "%s %s %s", boot, numbers,
                            system.nodename);
     return XXH3_64bits(all, (size_t)n);
+}
+
+void par_process_host_name(char *out, size_t room)
+{
+    struct utsname system = {.nodename = "?"};
+    (void)uname(&system);
+    snprintf(out, room, "%s", system.nodename);
 }
 
 int64_t par_now_ns(void)

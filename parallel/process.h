@@ -8,12 +8,15 @@
 #define PAR_PROCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct par_process {
     char state;         /* R, S, D, T (stopped), Z (dead, not collected) ...  */
     uint64_t cpu_ticks; /* user + system time so far                          */
     uint64_t start_ticks; /* when it started, since the host did              */
+    int parent;
+    char name[16]; /* of the program, cut                                     */
 } par_process;
 
 /* False if there is no such process.                                 [local] */
@@ -23,6 +26,9 @@ bool par_process_read(par_process *out, int pid);
  * for no others: a hash of the host's start, its name and the container (the
  * namespace of process numbers).                                     [local] */
 uint64_t par_process_host(void);
+
+/* Its name, cut to the room.                                         [local] */
+void par_process_host_name(char *out, size_t room);
 
 /* Monotonic clock of the host, the same in all its processes.        [local] */
 int64_t par_now_ns(void);

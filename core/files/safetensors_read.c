@@ -242,6 +242,16 @@ static core_status parse_header(core_st *file, unsigned char **data)
     return CORE_OK;
 }
 
+/* Of a tensor that has been read only its name is needed: the tree of a header
+ * is larger than its text.                                                   */
+static void keep_names(json_t *header)
+{
+    for (void *i = json_object_iter(header); i != NULL;
+         i = json_object_iter_next(header, i))
+        if (strcmp(json_object_iter_key(i), "__metadata__") != 0)
+            json_object_iter_set_new(header, i, json_null());
+}
+
 core_status core__st_read_header(core_st *file)
 {
     unsigned char *data = NULL;
@@ -261,5 +271,6 @@ core_status core__st_read_header(core_st *file)
         else
             CORE_TRY(read_tensor(file, data, name, value));
     }
+    keep_names(file->header);
     return check_tiling(file, data);
 }

@@ -14,9 +14,15 @@ enum { HAR_PATH = 320 };
 /* FOLDER/name. */
 void har__path(char out[HAR_PATH], const har_run *run, const char *name);
 
-/* Start mpiexec; *pid is its process.  Errors: E_FILE.               [local] */
+/* Start mpiexec; watch: where ranks of other hosts call, "" if there are none;
+ * *pid is its process.  Errors: E_FILE.                              [local] */
 CORE_NODISCARD core_status har__start_mpiexec(pid_t *pid, const har_run *run,
-                                              int n_rank, char *const argv[]);
+                                              int n_rank, const char *watch,
+                                              char *const argv[]);
+
+/* Will all ranks be on this host?  Not if others are named, or another way to
+ * start ranks.  MOEPARITY_TRANSPORT=mpi says no, too.                [local] */
+bool har__one_host(void);
 
 /* --- deaths (deaths.c) --- */
 
@@ -38,6 +44,10 @@ int har__deaths_first(const har__deaths *deaths);
 /* What the ranks left in the log, without mpiexec's own talk: the last lines.
  */
 void har__copy_log(const har_run *run, FILE *to);
+
+/* Why ranks did not come, in the words of mpiexec or of what it starts them
+ * with: the first line that says it; "" if there is none.            [local] */
+void har__complaint(char out[HAR_PATH], const har_run *run);
 
 /* What the ranks are doing, for a terminal. */
 void har__say_progress(har_waiting *waiting, const par_board *board,

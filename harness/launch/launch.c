@@ -9,7 +9,9 @@
  * Nobody survives the launcher: mpiexec gets SIGTERM when it dies, and the
  * ranks SIGKILL when mpiexec's proxy dies.
  */
+#include "harness/launch/hosts.h"
 #include "harness/launch/impl.h"
+#include "parallel/mailbox.h"
 #include "parallel/process.h"
 
 #include <signal.h>
@@ -30,19 +32,31 @@ typedef struct watch {
     const har_launch_options *options;
     par_board *board;
     har__deaths *deaths;
-    int first_dead; /* rank; -1: none                                    */
+    har_hosts *hosts; /* NULL: one                                        */
     pid_t mpiexec;
     bool ended;      /* mpiexec has                                       */
     int wait_status; /* then: of mpiexec                                  */
 } watch;
+
+/* More than one process knows of the others?  A shell in a step of Slurm, and
+ * what that starts, has the variables of a rank, too, but is alone.          */
+static bool has_others(const char *size)
+{
+    const char *text = getenv(size);
+    return text == NULL || atoi(text) != 1;
+}
 
 bool har_is_rank(void)
 {
     /* sbatch sets SLURM_PROCID in the batch script too, but without a step of
      * several tasks that script is no rank.                                  */
     const char *n_task = getenv("SLURM_STEP_NUM_TASKS");
-    return getenv("PMI_RANK") || getenv("PMIX_RANK") ||
-           getenv("OMPI_COMM_WORLD_RANK") ||
+    if (har_rank_folder() != NULL)
+        return true;
+    return (getenv("PMI_RANK") && has_others("PMI_SIZE")) ||
+           (getenv("PMIX_RANK") && has_others("SLURM_STEP_NUM_TASKS")) ||
+           (getenv("OMPI_COMM_WORLD_RANK") &&
+            has_others("OMPI_COMM_WORLD_SIZE")) ||
            (getenv("SLURM_PROCID") && n_task && atoi(n_task) > 1);
 }
 
@@ -71,10 +85,13 @@ static bool reap(watch *w)
 static bool is_over(watch *w, int nap)
 {
     char line[PAR_BOARD_LINE];
+    har_hosts_step(w->hosts);
     if (har__deaths_wait(w->deaths, nap) || reap(w) || signal_seen ||
         atomic_load(&w->board->aborted))
         return true;
-    if (!par_board_check(w->board, line))
+    if (har_hosts_left(w->hosts) >= 0)
+        par_board_say_lost(w->board, har_hosts_left(w->hosts), line);
+    else if (!par_board_check(w->board, line))
         return false;
     par_board_claim(w->board, CORE_E_PEER, line);
     return true;
@@ -90,8 +107,11 @@ static void watch_run(watch *w)
         har__say_progress(&waiting, w->board, w->options, seconds);
     }
     har_waiting_end(&waiting);
-    /* mpiexec ends after a death that may have come since the last look */
+    /* mpiexec ends after a death that may have come since the last look, and
+     * what rank 0 has left on another host is still on its way              */
     (void)har__deaths_wait(w->deaths, 0);
+    if (w->ended)
+        har_hosts_wait(w->hosts);
 }
 
 /* --- the end of it --- */
@@ -100,6 +120,9 @@ static void watch_run(watch *w)
 static void end_everything(watch *w)
 {
     const bool aborted = atomic_load(&w->board->aborted) != 0;
+    if (aborted)
+        har_hosts_tell(w->hosts);
+    atomic_store(&w->board->is_told, 1);
     for (int k = 0; k < 10 && aborted && !reap(w); k++)
         nap_ms(50); /* MPI_Abort is under way: mpiexec cleans up itself */
     for (int k = 0; k < 100 && par_board_kill(w->board, SIGKILL) > 0; k++)
@@ -124,34 +147,48 @@ static void copy_file(const har_run *run, const char *name, FILE *to)
     fflush(to);
 }
 
-static bool all_finished(const par_board *board)
+static int count_arrived(const par_board *board)
 {
+    int n = 0;
     for (int i = 0; i < board->n_rank; i++)
-        if (atomic_load(&board->rank[i].state) != PAR_RANK_FINISHED)
-            return false;
-    return true;
+        n += atomic_load(&board->rank[i].pid) > 0;
+    return n;
 }
 
-static bool nobody_came(const par_board *board)
+/* Not all ranks have come, and the run is over: who knows why? */
+static void say_who_came(const watch *w, const char *line)
 {
-    for (int i = 0; i < board->n_rank; i++)
-        if (atomic_load(&board->rank[i].pid) > 0)
-            return false;
-    return true;
+    char why[HAR_PATH];
+    har__complaint(why, w->run);
+    fprintf(stderr, "moeparity: %s%s%s\n", line, why[0] ? ": " : "", why);
 }
 
-/* Not all ranks have agreed to stop, but the run is over: why? */
-static void say_who_died(const watch *w)
+/* Not all ranks have agreed to stop, but mpiexec has ended. */
+static void say_mpiexec_ended(const watch *w)
 {
-    char line[PAR_BOARD_LINE];
-    if (w->first_dead >= 0)
-        par_board_say_died(w->board, w->first_dead, line);
-    else if (nobody_came(w->board))
-        snprintf(line, sizeof line, "mpiexec started no rank");
-    else
-        snprintf(line, sizeof line, "mpiexec ended before its ranks had");
-    fprintf(stderr, "moeparity: %s\n", line);
-    har__copy_log(w->run, stderr);
+    const int n = count_arrived(w->board);
+    if (n == 0) {
+        say_who_came(w, "mpiexec started no rank");
+    } else if (n < w->board->n_rank) {
+        char line[80];
+        snprintf(line, sizeof line, "mpiexec started %d of %d ranks", n,
+                 w->board->n_rank);
+        say_who_came(w, line);
+    } else {
+        fprintf(stderr, "moeparity: mpiexec ended before its ranks had\n");
+        har__copy_log(w->run, stderr);
+    }
+}
+
+static void say_aborted(const watch *w)
+{
+    if (count_arrived(w->board) < w->board->n_rank) {
+        say_who_came(w, w->board->line);
+        return;
+    }
+    fprintf(stderr, "moeparity: %s\n", w->board->line);
+    if (atomic_load(&w->board->aborted) == CORE_E_PEER)
+        har__copy_log(w->run, stderr);
 }
 
 static int settle(const watch *w)
@@ -164,21 +201,57 @@ static int settle(const watch *w)
     }
     copy_file(w->run, "errors", stderr);
     if (aborted) {
-        fprintf(stderr, "moeparity: %s\n", w->board->line);
+        say_aborted(w);
         return core_status_exit_code((core_status)aborted);
     }
-    if (!all_finished(w->board) || !WIFEXITED(w->wait_status)) {
-        say_who_died(w);
+    if (!par_board_all_finished(w->board) || !WIFEXITED(w->wait_status)) {
+        say_mpiexec_ended(w);
         return 5;
     }
     copy_file(w->run, "report", stdout);
     return WEXITSTATUS(w->wait_status);
 }
 
+/* --- all of it --- */
+
+/* What ends a job: a terminal, a person, and the managers of clusters. */
+static const int ending_signal[] = {SIGINT,  SIGTERM, SIGHUP,
+                                    SIGUSR1, SIGUSR2, SIGXCPU};
+enum { N_SIGNAL = sizeof ending_signal / sizeof ending_signal[0] };
+
+static void catch_signals(struct sigaction old[N_SIGNAL])
+{
+    const struct sigaction caught = {.sa_handler = on_signal};
+    signal_seen = 0;
+    for (int i = 0; i < N_SIGNAL; i++) {
+        sigaction(ending_signal[i], &caught, &old[i]);
+        if (ending_signal[i] == SIGHUP && old[i].sa_handler == SIG_IGN)
+            sigaction(SIGHUP, &old[i], NULL); /* nohup */
+    }
+}
+
+static void give_signals_back(struct sigaction old[N_SIGNAL])
+{
+    for (int i = 0; i < N_SIGNAL; i++)
+        sigaction(ending_signal[i], &old[i], NULL);
+}
+
+/* What ranks say from now on is our doing. */
+static void claim_death(const watch *w)
+{
+    char line[PAR_BOARD_LINE];
+    const int dead = har__deaths_first(w->deaths);
+    if (dead < 0)
+        return;
+    har_hosts_listen(w->hosts); /* mpiexec may have killed it for another */
+    par_board_say_died(w->board, dead, line);
+    (void)par_board_claim(w->board, CORE_E_PEER, line);
+}
+
 core_status har_launch(const har_run *run, const har_launch_options *options,
                        char *const argv[], int *exit_code)
 {
-    char path[HAR_PATH];
+    char path[HAR_PATH], mail[HAR_PATH];
     watch w = {.run = run, .options = options};
     har__path(path, run, "report"); /* a folder may serve one run after the */
     unlink(path);                   /* other: nothing old must be taken     */
@@ -189,28 +262,33 @@ core_status har_launch(const har_run *run, const har_launch_options *options,
     har__path(path, run, "board");
     CORE_TRY(par_board_create(&w.board, path, options->n_rank,
                               options->stall_seconds, true));
-    const struct sigaction caught = {.sa_handler = on_signal};
-    struct sigaction old_int, old_term;
-    signal_seen = 0;
-    sigaction(SIGINT, &caught, &old_int);
-    sigaction(SIGTERM, &caught, &old_term);
-    core_status status = har__deaths_open(&w.deaths, w.board);
+    w.board->is_one_host = har__one_host();
+    w.board->has_others = !w.board->is_one_host;
+    har__path(mail, run, "board-mail");
+    core_status status = w.board->is_one_host
+                             ? par_mailboxes_create(mail, options->n_rank)
+                             : har_hosts_open(&w.hosts, w.board, run->folder);
+    struct sigaction old[N_SIGNAL];
+    catch_signals(old);
     if (status == CORE_OK)
-        status = har__start_mpiexec(&w.mpiexec, run, options->n_rank, argv);
+        status = har__deaths_open(&w.deaths, w.board);
+    if (status == CORE_OK)
+        status = har__start_mpiexec(
+            &w.mpiexec, run, options->n_rank,
+            w.hosts != NULL ? har_hosts_address(w.hosts) : "", argv);
     if (status == CORE_OK) {
         watch_run(&w);
-        w.first_dead = har__deaths_first(w.deaths);
-        if (w.first_dead >= 0) /* what ranks say from now on is our doing */
-            (void)par_board_claim(w.board, CORE_OK, "");
+        claim_death(&w);
         har__deaths_close(w.deaths); /* mpiexec may now see its ranks end */
         w.deaths = NULL;
         end_everything(&w);
         *exit_code = settle(&w);
     }
-    sigaction(SIGINT, &old_int, NULL);
-    sigaction(SIGTERM, &old_term, NULL);
+    give_signals_back(old);
+    har_hosts_close(w.hosts);
     har__deaths_close(w.deaths);
     par_board_unmap(w.board);
     unlink(path);
+    unlink(mail);
     return status;
 }

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* True if mpiexec (or Slurm) started this process.                   [local] */
+/* True if mpiexec (or Slurm) started this process with others.       [local] */
 bool har_is_rank(void);
 
 /* On a rank that har_launch started: its run folder; else NULL.  par_comm_start

@@ -29,7 +29,17 @@ void har__path(char out[HAR_PATH], const har_run *run, const char *name)
 
 /* --- start --- */
 
-static void set_environment(const har_run *run)
+bool har__one_host(void)
+{
+    const char *transport = getenv("MOEPARITY_TRANSPORT");
+    const char *launcher = getenv("HYDRA_LAUNCHER");
+    const char *mpiexec = getenv("MOEPARITY_MPIEXEC");
+    return !getenv("HYDRA_HOST_FILE") && !(mpiexec && mpiexec[0]) &&
+           !(launcher && strcmp(launcher, "fork") != 0) &&
+           !(transport && strcmp(transport, "mpi") == 0);
+}
+
+static void set_environment(const har_run *run, const char *watch)
 {
     static const char *const one_host[][2] = {
         /* no network: memory, threads; cma: long messages in one copy        */
@@ -39,24 +49,35 @@ static void set_environment(const har_run *run)
         {"HYDRA_RMK", "user"},
         {"HYDRA_BINDING", "none"},
     };
-    if (!getenv("HYDRA_HOST_FILE"))
+    static const char *const outer[] = {"PMI_RANK", "PMI_SIZE", "PMI_FD",
+                                        "PMI_JOBID", "PMIX_RANK"};
+    const char *launcher = getenv("HYDRA_LAUNCHER");
+    if (!getenv("HYDRA_HOST_FILE") &&
+        !(launcher && strcmp(launcher, "fork") != 0))
         for (size_t i = 0; i < sizeof one_host / sizeof one_host[0]; i++)
             setenv(one_host[i][0], one_host[i][1], 0);
     setenv("UCX_WARN_UNUSED_ENV_VARS", "n", 0);
-    setenv("UCX_POSIX_DIR", run->folder, 0); /* has room, and vanishes with it */
+    setenv("UCX_POSIX_DIR", run->folder,
+           0); /* has room, and vanishes with it */
     setenv("OMP_NUM_THREADS", "1", 1);
     setenv("OMP_WAIT_POLICY", "passive", 0); /* the reference shares its cores
                                               * with ranks that poll          */
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     setenv("MALLOC_ARENA_MAX", "1", 0); /* a thread's own reserves 128 MB of
                                          * addresses: ulimit -v               */
+    /* what a rank gives back is everybody's again: glibc would keep it */
+    setenv("MALLOC_MMAP_THRESHOLD_", "262144", 0);
     setenv("MOEPARITY_RUN_FOLDER", run->folder, 1);
+    if (watch[0] != '\0')
+        setenv("MOEPARITY_WATCH", watch, 1);
+    for (size_t i = 0; i < sizeof outer / sizeof outer[0]; i++)
+        unsetenv(outer[i]);
 }
 
 /* In the child: never returns; writes errno to report_fd if exec fails. */
 static _Noreturn void become_mpiexec(const char *mpiexec, char **args,
-                                     const har_run *run, int log_fd,
-                                     int report_fd)
+                                     const har_run *run, const char *watch,
+                                     int log_fd, int report_fd)
 {
     const int null_fd = open("/dev/null", O_RDONLY);
     sigset_t none;
@@ -66,7 +87,7 @@ static _Noreturn void become_mpiexec(const char *mpiexec, char **args,
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (null_fd >= 0 && dup2(null_fd, 0) >= 0 && dup2(log_fd, 1) >= 0 &&
         dup2(log_fd, 2) >= 0) {
-        set_environment(run);
+        set_environment(run, watch);
         execvp(mpiexec, args);
     }
     const int error = errno;
@@ -94,7 +115,7 @@ static char **make_args(const char *mpiexec, const char *self, const char *n,
 }
 
 core_status har__start_mpiexec(pid_t *pid, const har_run *run, int n_rank,
-                               char *const argv[])
+                               const char *watch, char *const argv[])
 {
     const char *chosen = getenv("MOEPARITY_MPIEXEC");
     const char *mpiexec = chosen && chosen[0] ? chosen : HAR_MPIEXEC;
@@ -120,7 +141,7 @@ core_status har__start_mpiexec(pid_t *pid, const har_run *run, int n_rank,
     fflush(NULL);
     *pid = fork();
     if (*pid == 0)
-        become_mpiexec(mpiexec, args, run, log_fd, pipe_fd[1]);
+        become_mpiexec(mpiexec, args, run, watch, log_fd, pipe_fd[1]);
     error = *pid < 0 ? errno : 0;
     close(pipe_fd[1]);
     close(log_fd);
@@ -135,20 +156,51 @@ core_status har__start_mpiexec(pid_t *pid, const har_run *run, int n_rank,
 
 /* --- what it left --- */
 
+static bool starts(const char *line, const char *with)
+{
+    return strncmp(line, with, strlen(with)) == 0;
+}
+
+static bool is_banner(const char *line)
+{
+    return starts(line, "=") || starts(line, "\n") ||
+           starts(line, "YOUR APPLICATION TERMINATED") ||
+           starts(line, "This typically refers") ||
+           starts(line, "Please see the FAQ") || starts(line, "Abort(");
+}
+
 static bool is_talk_of_mpiexec(const char *line)
 {
-    static const char *const start[] = {"=",
-                                        "\n",
-                                        "YOUR APPLICATION TERMINATED",
-                                        "This typically refers",
-                                        "Please see the FAQ",
-                                        "[mpiexec@",
-                                        "[proxy:",
-                                        "Abort("};
-    for (size_t i = 0; i < sizeof start / sizeof start[0]; i++)
-        if (strncmp(line, start[i], strlen(start[i])) == 0)
+    return is_banner(line) || starts(line, "[mpiexec@") ||
+           starts(line, "[proxy:");
+}
+
+/* Hydra says how an error came through its own functions, too. */
+static bool is_echo(const char *line)
+{
+    static const char *const part[] = {
+        "assert (",          "callback returned error",
+        "error waiting for", "returned error",
+        "Sent signal",       "Press Ctrl-C"};
+    for (size_t i = 0; i < sizeof part / sizeof part[0]; i++)
+        if (strstr(line, part[i]) != NULL)
             return true;
     return false;
+}
+
+void har__complaint(char out[HAR_PATH], const har_run *run)
+{
+    char path[HAR_PATH], line[HAR_PATH];
+    har__path(path, run, "log");
+    FILE *log = fopen(path, "r");
+    out[0] = '\0';
+    while (log && out[0] == '\0' && fgets(line, sizeof line, log))
+        if (!is_banner(line) && !is_echo(line)) {
+            line[strcspn(line, "\n")] = '\0';
+            snprintf(out, HAR_PATH, "%s", line);
+        }
+    if (log)
+        fclose(log);
 }
 
 void har__copy_log(const har_run *run, FILE *to)

@@ -2,49 +2,129 @@
 #include "harness/launch/ranks.h"
 
 #include "harness/launch/ending.h"
+#include "harness/launch/host_file.h"
+#include "harness/launch/host_folder.h"
+#include "harness/launch/watch_host.h"
+#include "parallel/hosts.h"
 
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
-static core_status agree_folder(par_comm *all, har_ranks *out,
-                                size_t need_bytes)
+/* Nobody launched us: the leader of every host makes a folder with a board, and
+ * starts a watch.  Rank 0's host comes first, the others must know where it is.
+ */
+static core_status make_here(har_ranks *out, const par_hosts *hosts, int n_rank,
+                             double stall_seconds, size_t need_bytes,
+                             char address[HAR_ADDRESS_BYTES])
 {
-    const char *folder = har_rank_folder();
+    char path[300];
+    par_board *board = NULL;
+    const har_watch_role role = hosts->n == 1        ? HAR_WATCH_ALONE
+                                : address[0] == '\0' ? HAR_WATCH_MIDDLE
+                                                     : HAR_WATCH_CALLS;
+    CORE_TRY(har_run_open(&out->run, need_bytes));
+    memcpy(out->folder, out->run.folder, sizeof out->folder);
+    snprintf(path, sizeof path, "%s/board", out->folder);
+    CORE_TRY(par_board_create(
+        &board, path, n_rank,
+        role == HAR_WATCH_CALLS ? har_host_stall(stall_seconds) : stall_seconds,
+        true));
+    board->has_others = hosts->n > 1;
+    par_board_unmap(board);
+    return har_watch_start(out->folder, role, true, address);
+}
+
+static core_status share_folders(har_ranks *out, par_comm *all,
+                                 const par_hosts *hosts, double stall_seconds,
+                                 size_t need_bytes)
+{
+    char address[HAR_ADDRESS_BYTES] = "", path[300];
+    par_board *board = NULL;
     core_status status = CORE_OK;
-    out->owns_folder = folder == NULL;
-    if (folder != NULL) {
-        snprintf(out->folder, sizeof out->folder, "%s", folder);
-        return CORE_OK;
+    out->owns_folder = par_hosts_leads(hosts);
+    if (all->rank == 0)
+        status = make_here(out, hosts, all->size, stall_seconds, need_bytes,
+                           address);
+    CORE_TRY(par_agree(all, status));
+    par_broadcast(all, &all->world, address, sizeof address, 0);
+    if (all->rank != 0 && out->owns_folder)
+        status = make_here(out, hosts, all->size, stall_seconds, need_bytes,
+                           address);
+    CORE_TRY(par_agree(all, status));
+    par_broadcast(all, &hosts->members, out->folder,
+                  (int64_t)sizeof out->folder, 0);
+    snprintf(path, sizeof path, "%s/board", out->folder);
+    status = par_board_map(&board, path);
+    if (status == CORE_OK && board->host != par_process_host())
+        status = core_fail(CORE_E_FILE, "%s: of another host", path);
+    out->board = board;
+    return par_agree(all, status);
+}
+
+static core_status agree_folders(har_ranks *out, double stall_seconds,
+                                 size_t need_bytes)
+{
+    par_comm *all = NULL;
+    par_hosts hosts;
+    CORE_TRY(par_comm_open(&all, par_comm_n_started()));
+    core_status status = par_hosts_make(&hosts, all);
+    if (status == CORE_OK) {
+        status = share_folders(out, all, &hosts, stall_seconds, need_bytes);
+        par_hosts_free(&hosts);
     }
-    if (all->rank == 0) {
-        status = har_run_open(&out->run, need_bytes);
-        if (status == CORE_OK)
-            memcpy(out->folder, out->run.folder, sizeof out->folder);
-    }
-    status = par_agree(all, status);
+    par_comm_close(all);
     if (status == CORE_OK)
-        par_broadcast(all, &all->world, out->folder,
-                      (int64_t)sizeof out->folder, 0);
+        par_comm_use_board(out->board);
     return status;
+}
+
+/* Slurm's srun starts tasks that know nothing of each other, if it is not told
+ * which interface they use to meet.                                          */
+static core_status check_started(int n_rank)
+{
+    const char *n_task = getenv("SLURM_STEP_NUM_TASKS");
+    const int n_started = par_comm_n_started();
+    CORE_FAIL_IF(n_started == 1 && n_rank > 1 && n_task != NULL &&
+                     atoi(n_task) > 1,
+                 CORE_E_USAGE,
+                 "srun started %d tasks that do not know each other: it needs "
+                 "--mpi=pmi2",
+                 atoi(n_task));
+    CORE_FAIL_IF(n_started < n_rank, CORE_E_USAGE,
+                 "the plan needs %d ranks, %d were started", n_rank, n_started);
+    return CORE_OK;
+}
+
+/* A rank ends with Hydra's process that started it: mpiexec does not notice
+ * when that is gone.  (A step of Slurm has threads, whose ends would count.) */
+static void end_with_proxy(void)
+{
+    par_process parent;
+    if (par_process_read(&parent, (int)getppid()) &&
+        strcmp(parent.name, "hydra_pmi_proxy") == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 core_status har_ranks_start(har_ranks *out, int n_rank, double stall_seconds,
                             size_t need_bytes)
 {
-    const char *folder = har_rank_folder();
-    char board[300];
+    char board[300] = "";
+    const bool is_launched = har_rank_folder() != NULL;
     memset(out, 0, sizeof *out);
-    snprintf(board, sizeof board, "%s/board", folder != NULL ? folder : "");
-    const par_comm_options options = {stall_seconds,
-                                      folder != NULL ? board : NULL};
+    end_with_proxy();
+    if (is_launched) {
+        CORE_TRY(har_host_folder(n_rank, stall_seconds, need_bytes));
+        snprintf(out->folder, sizeof out->folder, "%s", har_rank_folder());
+        snprintf(board, sizeof board, "%s/board", out->folder);
+    }
+    const par_comm_options options = {stall_seconds, board};
     CORE_TRY(par_comm_start(&options));
-    CORE_FAIL_IF(par_comm_n_started() < n_rank, CORE_E_USAGE,
-                 "the plan needs %d ranks, %d were started", n_rank,
-                 par_comm_n_started());
-    par_comm *all = NULL;
-    CORE_TRY(par_comm_open(&all, par_comm_n_started()));
-    const core_status status = agree_folder(all, out, need_bytes);
-    par_comm_close(all);
-    return status;
+    CORE_TRY(check_started(n_rank));
+    return is_launched ? CORE_OK
+                       : agree_folders(out, stall_seconds, need_bytes);
 }
 
 core_status har_ranks_agree(core_status status)
@@ -68,13 +148,11 @@ core_status har_ranks_join(core_status status)
 
 void har_ranks_stop(har_ranks *ranks, bool keep)
 {
-    const bool mine = ranks->owns_folder && ranks->folder[0] != '\0' &&
-                      par_comm_my_start() == 0;
-    if (mine && keep)
-        har_run_keep(&ranks->run);
-    else if (mine)
-        har_run_close(&ranks->run);
     par_comm_stop();
+    if (ranks->owns_folder && keep)
+        har_run_keep(&ranks->run);
+    else if (ranks->owns_folder)
+        har_run_close(&ranks->run);
 }
 
 int har_launch_again(char **argv, const char *what, int n_rank,
@@ -83,8 +161,12 @@ int har_launch_again(char **argv, const char *what, int n_rank,
 {
     har_run run;
     int exit_code = core_status_exit_code(CORE_E_INTERNAL);
+    const char *hosts = getenv("HYDRA_HOST_FILE");
     core_status status =
-        har_run_open(&run, need_bytes + (size_t)n_rank * HAR_MESSAGE_BYTES);
+        hosts != NULL ? har_host_file_check(hosts, n_rank) : CORE_OK;
+    if (status == CORE_OK)
+        status =
+            har_run_open(&run, need_bytes + (size_t)n_rank * HAR_MESSAGE_BYTES);
     if (status != CORE_OK)
         return har_end(status);
     const har_launch_options options = {n_rank, stall_seconds, what, seconds};

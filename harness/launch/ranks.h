@@ -10,12 +10,13 @@
 #include "parallel/comm.h"
 
 typedef struct har_ranks {
-    char folder[256]; /* shared by all ranks                              */
-    bool owns_folder; /* made here: nobody launched us                    */
-    har_run run;      /* then, on rank 0                                  */
+    char folder[256]; /* shared by all ranks of this host                 */
+    bool owns_folder; /* made by this rank: nobody launched us            */
+    har_run run;      /* then                                             */
+    struct par_board *board; /* likewise                                  */
 } har_ranks;
 
-/* Start MPI and agree on the run folder.  need_bytes: room in it.
+/* Start MPI and agree on the run folders, one on each host.  need_bytes: room in it.
  * Errors: E_SPACE, E_USAGE if fewer than n_rank were started.  [collective] */
 CORE_NODISCARD core_status har_ranks_start(har_ranks *out, int n_rank,
                                            double stall_seconds,

@@ -7,6 +7,8 @@
  */
 #include "harness/program/command.h"
 
+#include "harness/launch/watch_host.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -87,6 +89,8 @@ int main(int argc, char **argv)
         write_help(argc > 1 ? stdout : stderr);
         return finish(argc > 1 ? 0 : core_status_exit_code(CORE_E_USAGE));
     }
+    if (strcmp(name, HAR_WATCH_COMMAND) == 0)
+        return har_watch_host(argc, argv);
     for (int i = 0; i < (int)N_COMMAND; i++)
         if (strcmp(name, commands[i].name) == 0)
             return finish(commands[i].run(argc, argv));

@@ -10,7 +10,7 @@
 enum { HAR_PATH_BYTES = 512, HAR_MAX_REFERENCES = 32, HAR_MAX_REDRAWS = 4 };
 
 /* A reference made so far; a plan with the same token groups uses it again.
- * Only rank 0's entries count.                                               */
+ * Rank 0 looks for it here, the leaders of other hosts remove their copies.  */
 typedef struct har_reference_entry {
     int64_t n_part;
     core_numerics numerics;
@@ -31,7 +31,7 @@ typedef struct har_job {
     const core_batch *batch; /* core_batch_make of `seed`                     */
     uint64_t seed;
     bool is_padded;     /* and core_batch_pad_left                       */
-    const char *folder; /* for the reference's files, seen by all ranks  */
+    const char *folder; /* for the reference's files, on this host       */
     bool keeps_files;
     const char *checkpoint;   /* the folder that references outlive the run in;
                                * NULL: none                                   */
@@ -60,7 +60,7 @@ const core_batch *har_job_batch(const har_job *job);
 /* Draw the batch with seed + n_redraw.  Errors: E_MEMORY, E_INPUT.   [local] */
 CORE_NODISCARD core_status har_job_redraw(har_job *job, int n_redraw);
 
-/* Remove the reference files that rank 0 made, unless files are kept.[local] */
+/* Remove this host's reference files, unless files are kept.        [local] */
 void har_job_drop_references(har_job *job);
 
 /* That, and give memory back.                                        [local] */

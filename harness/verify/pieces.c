@@ -94,6 +94,12 @@ static core_status open_arrays(har_watch *watch, const core_tapfile *file)
     watch->tap = p;
     memset(watch->tap, 0, (size_t)(watch->n_tap + 1) * sizeof *watch->tap);
     har_diff_init(&watch->tap[watch->n_tap].diff);
+    watch->cover = calloc((size_t)watch->n_tap + 1, sizeof *watch->cover);
+    CORE_FAIL_IF(watch->cover == NULL, CORE_E_MEMORY,
+                 "no memory for the cover of %lld taps",
+                 (long long)watch->n_tap);
+    for (int64_t i = 0; i <= watch->n_tap; i++)
+        watch->tap[i].cover = &watch->cover[i];
     CORE_TRY(core_alloc(&p, n_slot, sizeof *watch->index, "tap index"));
     watch->index = p;
     CORE_TRY(core_alloc(&p, watch->n_tap, sizeof *taps, "tap list"));
@@ -156,6 +162,7 @@ void har_watch_close(har_watch *watch)
     if (watch == NULL)
         return;
     free(watch->tap);
+    free(watch->cover);
     free(watch->index);
     free(watch->expected_row);
     free(watch->bound_row);
@@ -421,7 +428,7 @@ static void observe(void *self, const par_piece *piece)
         w->n_outside += piece->n_row * piece->n_col;
         return;
     }
-    har_cover_add(&w->cover, piece, w->n_row);
+    har_cover_add(w->cover, piece, w->n_row);
     if (w->n_row > 0)
         look_for_reach(watch, piece);
     if (watch->mode == HAR_FORCED_ROUTING &&

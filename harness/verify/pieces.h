@@ -44,7 +44,7 @@ typedef struct har_tap_watch {
     int64_t n_flip_excused;      /* ... with a certificate                    */
     double flip_margin;          /* the largest margin among them             */
     har_lattice lattice;
-    har_cover cover;
+    har_cover *cover; /* of the watch's, which owns them                      */
 } har_tap_watch;
 
 typedef struct har_watch {
@@ -55,6 +55,8 @@ typedef struct har_watch {
     int64_t n_tap;
     har_tap_watch *tap;          /* [n_tap] in execution order, and one more
                                   * for what is not among them                */
+    har_cover *cover; /* [n_tap + 1] memory of its own: a rank that shows few
+                       * taps touches little of it                            */
     int *index;                  /* [n_l * CORE_N_TAP_KINDS] into tap         */
     int64_t n_scratch;
     double *expected_row, *bound_row, *error_row, *stored_row; /* [n_scratch] */

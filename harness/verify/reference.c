@@ -1,7 +1,8 @@
 /* harness/verify/reference.c -- see reference.h.
  *
  * One model is opened for all that is made of it.  What rank 0 knows at the end
- * is told in one piece; other ranks draw their batches themselves.
+ * is told in one piece; other ranks draw their batches themselves.  The files are
+ * read by name: the leader of every other host writes them there again.
  */
 #include "harness/verify/reference.h"
 
@@ -13,6 +14,7 @@
 #include "harness/verify/routing.h"
 #include "harness/verify/spread.h"
 #include "parallel/deal.h"
+#include "parallel/hosts.h"
 
 #include <errno.h>
 #include <math.h>
@@ -349,6 +351,105 @@ static core_status draw_along(har_reference *out, har_job *job, int64_t n_t)
     return CORE_OK;
 }
 
+/* --- all hosts --- */
+
+enum { PART_BYTES = 8 << 20 };
+
+/* The same file in this host's folder. */
+static void move_here(char path[HAR_PATH_BYTES], const har_job *job)
+{
+    const char *slash = strrchr(path, '/');
+    char name[HAR_PATH_BYTES];
+    if (slash == NULL)
+        return;
+    strcpy(name, slash + 1);
+    snprintf(path, HAR_PATH_BYTES, "%s/%.100s", job->folder, name);
+}
+
+static core_status open_part(FILE **out, const char *path, bool is_first)
+{
+    *out = fopen(path, is_first ? "rb" : "wb");
+    CORE_FAIL_IF(*out == NULL, CORE_E_FILE, "%s: %s", path, strerror(errno));
+    return CORE_OK;
+}
+
+static core_status move_part(FILE *file, const char *path, void *part, size_t n,
+                             bool is_first)
+{
+    const size_t moved = is_first ? fread(part, 1, n, file)
+                                  : fwrite(part, 1, n, file);
+    CORE_FAIL_IF(moved != n, is_first ? CORE_E_FILE : CORE_E_SPACE, "%s: %s",
+                 path, is_first ? "cannot be read" : "no room");
+    return CORE_OK;
+}
+
+/* The leaders' part of it: who is first reads, the others write.  All hear of an
+ * error before anybody stops, so that nobody waits for a part.               */
+static core_status spread_file(par_comm *comm, const par_group *leaders,
+                               const char *path)
+{
+    const bool is_first = leaders->me == 0;
+    FILE *file = NULL;
+    void *part = NULL;
+    int64_t left = 0;
+    core_status status = core_alloc(&part, PART_BYTES, 1, "the reference");
+    if (status == CORE_OK)
+        status = open_part(&file, path, is_first);
+    if (status == CORE_OK && is_first) {
+        struct stat st;
+        left = fstat(fileno(file), &st) == 0 ? (int64_t)st.st_size : 0;
+    }
+    double worst = (double)status;
+    par_all_reduce(comm, leaders, &worst, 1, PAR_MAX, CORE_FP64);
+    par_broadcast(comm, leaders, &left, (int64_t)sizeof left, 0);
+    for (; worst <= 0 && left > 0; left -= PART_BYTES) {
+        const int64_t n = left < PART_BYTES ? left : PART_BYTES;
+        if (is_first && status == CORE_OK)
+            status = move_part(file, path, part, (size_t)n, true);
+        par_broadcast(comm, leaders, part, n, 0);
+        if (!is_first && status == CORE_OK)
+            status = move_part(file, path, part, (size_t)n, false);
+    }
+    if (file != NULL && fclose(file) != 0 && status == CORE_OK)
+        status = core_fail(CORE_E_SPACE, "%s: no room", path);
+    free(part);
+    return status;
+}
+
+/* Rank 0's file is here on its host; bring it to the others, and its name.   */
+static core_status spread(char path[HAR_PATH_BYTES], const har_job *job,
+                          par_comm *comm, const par_hosts *hosts)
+{
+    core_status status = CORE_OK;
+    if (path[0] == '\0')
+        return CORE_OK;
+    move_here(path, job);
+    if (hosts->n > 1 && par_hosts_leads(hosts))
+        status = spread_file(comm, &hosts->leaders, path);
+    return par_agree(comm, status);
+}
+
+static core_status spread_all(har_reference *out, har_job *job, par_comm *comm)
+{
+    par_hosts hosts;
+    CORE_TRY(par_hosts_make(&hosts, comm));
+    core_status status = CORE_OK;
+    if (out->was_made)
+        status = spread(out->main.path, job, comm, &hosts);
+    else
+        move_here(out->main.path, job);
+    if (status == CORE_OK && out->has_exercise)
+        status = spread(out->path, job, comm, &hosts);
+    out->is_keeper = par_hosts_leads(&hosts);
+    if (out->is_keeper && out->was_made && comm->rank != 0) {
+        har_reference_entry *mine = &job->reference[job->n_reference++];
+        *mine = out->main; /* to be removed in time */
+        mine->spread = NULL;
+    }
+    par_hosts_free(&hosts);
+    return status;
+}
+
 core_status har_reference_get(har_reference *out, har_job *job, par_comm *comm,
                               const par_plan *plan, core_numerics numerics,
                               bool wants_exercise)
@@ -367,6 +468,7 @@ core_status har_reference_get(har_reference *out, har_job *job, par_comm *comm,
     par_broadcast(comm, &comm->world, out, (int64_t)sizeof *out, 0);
     const int64_t n_t = out->batch.n_t;
     out->batch = batch;
+    CORE_TRY(spread_all(out, job, comm));
     if (comm->rank != 0)
         status = draw_along(out, job, n_t);
     CORE_TRY(par_agree(comm, status));
@@ -379,8 +481,8 @@ core_status har_reference_get(har_reference *out, har_job *job, par_comm *comm,
 void har_reference_close(har_reference *reference, const har_job *job,
                          const par_comm *comm)
 {
-    if (comm->rank == 0 && reference->path[0] != '\0' && !job->keeps_files &&
-        job->checkpoint == NULL)
+    if (reference->is_keeper && reference->path[0] != '\0' &&
+        !job->keeps_files && job->checkpoint == NULL)
         unlink(reference->path);
     if (comm->rank == 0)
         free(reference->spread);

@@ -15,12 +15,13 @@ typedef struct har_reference {
     bool has_exercise;
     char path[HAR_PATH_BYTES]; /* of the exercise                             */
     core_batch batch;      /* of the exercise, owned                        */
+    bool is_keeper; /* of the files on this host: its leader              */
     har_precision *spread; /* of the exercise, owned by rank 0; NULL: none    */
     char no_exercise[160]; /* why there is none though it was wanted        */
 } har_reference;
 
-/* Make it or find it on rank 0 and tell everybody.  The weights must be
- * prepared.  Errors, agreed: E_MEMORY, E_FILE, E_SPACE, E_USAGE; E_SPEC,
+/* Make it or find it on rank 0, bring it to every host and tell everybody.  The
+ * weights must be prepared.  Errors, agreed: E_MEMORY, E_FILE, E_SPACE, E_USAGE; E_SPEC,
  * E_WEIGHTS, E_INPUT for a reference that overflows; E_EXACT with operator and
  * remedy.                                                  [collective, world] */
 CORE_NODISCARD core_status har_reference_get(har_reference *out, har_job *job,
@@ -29,7 +30,7 @@ CORE_NODISCARD core_status har_reference_get(har_reference *out, har_job *job,
                                              core_numerics numerics,
                                              bool wants_exercise);
 
-/* The exercise's file goes, unless files are kept.                   [local] */
+/* The exercise's files go, unless files are kept.                    [local] */
 void har_reference_close(har_reference *reference, const har_job *job,
                          const par_comm *comm);
 

@@ -96,6 +96,10 @@ CORE_NODISCARD core_status har_pass_agree(har_pass *out, par_comm *comm,
                                           uint8_t *const *live);
 void har_pass_free(har_pass *pass);
 
+/* What is known of each tap: of a pass that is not bad, only whoever reports
+ * needs it.                                                          [local] */
+void har_pass_drop_taps(har_pass *pass);
+
 /* har_precision_ratio of a tap.                                      [local] */
 double har_tap_ratio(const har_tap_result *tap);
 

@@ -125,7 +125,7 @@ void har__merge_blocks(har_pass *pass, par_comm *comm, int64_t i,
                        const har_tap_watch *w, const uint8_t *live)
 {
     har_tap_result *r = &pass->tap[i];
-    har_cover sum = w->cover;
+    har_cover sum = *w->cover;
     uint64_t once[HAR_COVER_BLOCKS];
     par_all_reduce_u64(comm, &comm->world, (uint64_t *)&sum,
                        (int64_t)(sizeof sum / sizeof(uint64_t)));
@@ -153,9 +153,9 @@ void har__merge_blocks(har_pass *pass, par_comm *comm, int64_t i,
     if (!is_empty(pass, i))
         return;
     r->ranks = HAR_RANKS_ROWS;
-    merge_showing(pass, comm, i, &w->cover, first, last);
+    merge_showing(pass, comm, i, w->cover, first, last);
     if (!is_empty(pass, i))
         return;
     r->ranks = HAR_RANKS_TAP;
-    merge_showing(pass, comm, i, &w->cover, 0, HAR_COVER_BLOCKS - 1);
+    merge_showing(pass, comm, i, w->cover, 0, HAR_COVER_BLOCKS - 1);
 }

@@ -240,7 +240,7 @@ static core_status watch_pass(rank_state *s, har_case_result *out,
 static core_status run_pass(rank_state *s, har_case_result *out, const view *v,
                             har_mode mode)
 {
-    const har_pass *pass = &out->pass[out->n_pass];
+    har_pass *pass = &out->pass[out->n_pass];
     int64_t bytes_before[PAR_N_OP_KINDS];
     par_stats stats;
     har_totals totals;
@@ -260,6 +260,8 @@ static core_status run_pass(rank_state *s, har_case_result *out, const view *v,
                            "%s; verify fewer layers (--layers) or "
                            "with --numerics fp32",
                            stats.not_exact);
+    if (s->comm->rank != 0 && !har_verdict_is_bad(pass->verdict))
+        har_pass_drop_taps(pass);
     return par_agree(s->comm, status);
 }
 
@@ -377,6 +379,8 @@ static core_status open_view(view *out, const rank_state *s,
     out->batch = batch;
     CORE_TRY(core_tapfile_open(&out->file, path, spec, false, false));
     CORE_TRY(har_live_make(&out->live, spec, out->file, n_token));
+    if (s->comm->rank != 0) /* who tells the others */
+        return CORE_OK;
     return har_routing_read(&out->routing, spec, s->correction, out->file,
                             n_token);
 }
@@ -492,6 +496,10 @@ static core_status verify(rank_state *s, har_case_result *out,
         CORE_TRY(
             share_spread(s, &s->exercise, out->numerics, s->reference.spread));
     CORE_TRY(par_agree(s->comm, open_views(s)));
+    par_broadcast(s->comm, &s->comm->world, &s->main.routing,
+                  (int64_t)sizeof s->main.routing, 0);
+    par_broadcast(s->comm, &s->comm->world, &s->exercise.routing,
+                  (int64_t)sizeof s->exercise.routing, 0);
     out->routing = s->main.routing;
     size_t budget[2] = {0};
     if (s->comm->rank == 0)

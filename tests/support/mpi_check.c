@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 par_comm *mpi_world;
 
@@ -24,7 +25,11 @@ bool mpi_all_agree(par_comm *comm, bool condition, const char *file, int line,
 
 int mpi_check_run(Suite *suite)
 {
-    const par_comm_options options = {.stall_seconds = 20};
+    const char *folder = getenv("MOEPARITY_RUN_FOLDER"); /* a launcher's */
+    char board[300];
+    snprintf(board, sizeof board, "%s/board", folder ? folder : "");
+    const par_comm_options options = {.stall_seconds = 20,
+                                      .board_path = folder ? board : NULL};
     if (par_comm_start(&options) != CORE_OK ||
         par_comm_open(&mpi_world, par_comm_n_started()) != CORE_OK) {
         fprintf(stderr, "%s\n", core_message());

@@ -70,9 +70,12 @@ static void end_child(bool collect)
         0);
 }
 
+/* Whose watch has just said so. */
 static void move_to_another_host(void)
 {
     atomic_fetch_add(&f.rank->host, 1);
+    atomic_store(&f.rank->heard_ns, par_now_ns());
+    strcpy(f.rank->where, "elsewhere");
 }
 
 static void give_number_to_another(void)
@@ -155,24 +158,94 @@ START_TEST(a_rank_elsewhere_whose_number_nobody_has_here_is_not_dead)
 }
 END_TEST
 
-/* Nothing has moved for a minute.  The first look notes the processor time of
- * a rank here, the second finds that it is the same.                         */
-START_TEST(a_rank_elsewhere_is_believed_to_compute)
+/* Nothing has moved for a minute: what does the second look say?  The first
+ * notes the processor time, the second finds that it is the same.            */
+static bool is_said_stalled(char line[PAR_BOARD_LINE])
 {
-    char line[PAR_BOARD_LINE];
-    const bool elsewhere = _i == 1;
-    if (elsewhere)
-        move_to_another_host();
     bool is_stalled = false;
     for (int look = 0; look < 2; look++) {
         f.board->looked_ns = 0;
         f.board->progress_ns = par_now_ns() - 60 * (int64_t)1000000000;
         is_stalled = par_board_check(f.board, line);
     }
-    ck_assert(is_stalled == !elsewhere);
-    if (is_stalled)
-        ck_assert_msg(strstr(line, "uses no processor time") != NULL, "%s",
-                      line);
+    return is_stalled;
+}
+
+static void expect_stall(const char *part)
+{
+    char line[PAR_BOARD_LINE] = "";
+    ck_assert(is_said_stalled(line));
+    ck_assert_msg(strstr(line, part) != NULL, "%s", line);
+}
+
+START_TEST(a_rank_here_that_does_nothing_is_named)
+{
+    expect_stall("rank 0 (pid ");
+    expect_stall("uses no processor time");
+}
+END_TEST
+
+/* Its watch says what it does; a copy that comes with more time moves. */
+START_TEST(a_rank_elsewhere_is_judged_by_what_its_watch_says)
+{
+    char line[PAR_BOARD_LINE];
+    par_board_copy copy[1];
+    move_to_another_host();
+    f.board->has_others = true;
+    atomic_store(&f.rank->letter, 'R');
+    expect_stall("on elsewhere) uses no processor time");
+    ck_assert_int_eq(par_board_copies(f.board, 0, copy), 0);
+    ck_assert_int_eq(par_board_copies(f.board, f.rank->host, copy), 0);
+    ck_assert_int_eq(par_board_copies(f.board, f.board->host, copy), 1);
+    atomic_fetch_add(&copy[0].record.cpu_ticks, 1);
+    f.board->looked_ns = 0;
+    f.board->progress_ns = par_now_ns() - 60 * (int64_t)1000000000;
+    par_board_take(f.board, copy, 1);
+    ck_assert(!par_board_check(f.board, line));
+    atomic_store(&f.rank->letter, 'T');
+    expect_stall("on elsewhere) is stopped");
+    atomic_fetch_add(&f.rank->cpu_ticks, 1); /* no excuse while one is stopped */
+    f.board->looked_ns = 0;
+    f.board->progress_ns = par_now_ns() - 60 * (int64_t)1000000000;
+    ck_assert(par_board_check(f.board, line));
+}
+END_TEST
+
+START_TEST(a_host_that_is_not_heard_of_is_named)
+{
+    move_to_another_host();
+    atomic_store(&f.rank->heard_ns,
+                 par_now_ns() - 31 * (int64_t)1000000000);
+    f.board->looked_ns = 0;
+    char line[PAR_BOARD_LINE];
+    ck_assert(par_board_check(f.board, line));
+    ck_assert_str_eq(line, "host elsewhere is not to be heard: ranks 0");
+}
+END_TEST
+
+START_TEST(a_rank_that_never_came_is_named)
+{
+    f.board->rank[0] = (par_board_rank){0};
+    expect_stall("1 of 1 ranks did not come within 30 s: 0");
+}
+END_TEST
+
+/* A copy never replaces what a rank here says of itself. */
+START_TEST(a_copy_of_a_rank_here_is_not_taken)
+{
+    par_board_copy copy[1];
+    ck_assert_int_eq(par_board_copies(f.board, 0, copy), 1);
+    atomic_store(&copy[0].record.state, PAR_RANK_FINISHED);
+    par_board_take(f.board, copy, 1);
+    ck_assert(!par_board_home_finished(f.board));
+    copy[0].rank = 1; /* nor is one of a rank that there is not */
+    atomic_fetch_add(&copy[0].record.host, 1);
+    par_board_take(f.board, copy, 1);
+    copy[0].rank = 0;
+    f.board->host++; /* now it is elsewhere */
+    atomic_fetch_add(&copy[0].record.host, 1);
+    par_board_take(f.board, copy, 1);
+    ck_assert(par_board_all_finished(f.board));
 }
 END_TEST
 
@@ -199,7 +272,11 @@ int main(void)
     tcase_add_loop_test(tcase, the_number_of_another_process_is_not_used, 0, 2);
     tcase_add_test(tcase,
                    a_rank_elsewhere_whose_number_nobody_has_here_is_not_dead);
-    tcase_add_loop_test(tcase, a_rank_elsewhere_is_believed_to_compute, 0, 2);
+    tcase_add_test(tcase, a_rank_here_that_does_nothing_is_named);
+    tcase_add_test(tcase, a_rank_elsewhere_is_judged_by_what_its_watch_says);
+    tcase_add_test(tcase, a_host_that_is_not_heard_of_is_named);
+    tcase_add_test(tcase, a_rank_that_never_came_is_named);
+    tcase_add_test(tcase, a_copy_of_a_rank_here_is_not_taken);
     suite_add_tcase(suite, tcase);
     return check_main(suite);
 }
